@@ -1,0 +1,108 @@
+//! What a chat is made of, as every part of the product and the native protocol spell it: kinds,
+//! members, messages and the numbered events. No behaviour: the api decides what may happen.
+
+use crate::{
+    id::{ChatId, Seq, UserId},
+    time::Timestamp,
+};
+use serde::{Deserialize, Serialize};
+
+/// The three kinds of chat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChatType {
+    /// Exactly two members, at most one chat per pair.
+    Private,
+    /// Members only.
+    Group,
+    /// Public: any signed-in user may enter, read and write. Joins and leaves make no events.
+    Room,
+}
+
+/// A user as others see them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserRef {
+    pub id: UserId,
+    pub username: String,
+}
+
+/// A chat as one of its members sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChatView {
+    pub id: ChatId,
+    /// For a private chat the other member's display name.
+    pub name: String,
+    pub chat_type: ChatType,
+    /// The chat's newest event.
+    pub seq: Seq,
+    /// Everything up to this message has been read by this user.
+    pub last_read: Seq,
+    /// Others' messages after `last_read`, counted up to [`UNREAD_CAP`].
+    pub unread: i64,
+}
+
+/// Unread messages are counted up to here, so that counting costs the same in every chat; shown as "99+".
+pub const UNREAD_CAP: i64 = 100;
+
+/// One message in its latest state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// The `seq` of its creation.
+    pub id: Seq,
+    pub sender: UserRef,
+    pub text: String,
+    /// When it was committed, by the database's clock.
+    pub timestamp: Timestamp,
+    /// The sender's idempotency key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_message_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<Seq>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edited_at: Option<Timestamp>,
+}
+
+/// A numbered change of a chat. Every connected device gets each one once, in the order of `seq`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    pub seq: Seq,
+    #[serde(flatten)]
+    pub change: Change,
+}
+
+/// What an event says. `type` names the variant, as in the native protocol.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum Change {
+    /// A message nobody who was up to date has seen yet. When it comes from a catch-up, the text is
+    /// the latest one, and `edited_at` tells that it was edited since.
+    Message(Message),
+    /// A message's new text. Carries the whole message, so that a device that never saw it can show it.
+    Edited(Message),
+    /// A message is gone. A device that never saw it ignores this.
+    Deleted { id: Seq, by: UserId, timestamp: Timestamp },
+    /// Somebody joined, left or was removed.
+    Member {
+        user: UserRef,
+        change: MemberChange,
+        /// Who did it: the user for `joined` by itself and `left`, another for an invitation or removal.
+        by: UserId,
+        timestamp: Timestamp,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MemberChange {
+    Joined,
+    Left,
+    Removed,
+}
+
+/// Whether a user is connected to any gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PresenceStatus {
+    Online,
+    Offline,
+}

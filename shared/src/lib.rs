@@ -1,0 +1,14 @@
+//! What the gateway and the api both need. Something enters here only when two crates need it.
+//!
+//! Start with [`chat`] (the domain's words), [`relay`] (what travels on the bus) and [`internal`]
+//! (what a gateway asks of the api).
+
+pub mod chat;
+pub mod close;
+pub mod id;
+pub mod internal;
+pub mod lifecycle;
+pub mod problem;
+pub mod protocol;
+pub mod relay;
+pub mod time;

@@ -1,0 +1,71 @@
+//! How a process stops: softly (clients are told, work finishes), then hard, with a deadline. Every
+//! task of the product is started here, so that none outlives the process's owner unnoticed.
+
+use std::{future::Future, time::Duration};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// The owner of a process's tasks. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Lifecycle {
+    soft: CancellationToken,
+    hard: CancellationToken,
+    tracker: TaskTracker,
+}
+
+impl Lifecycle {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Starts a task that [`Lifecycle::finish`] waits for. It should end soon after
+    /// [`Lifecycle::soft_stop`] is cancelled; at the hard stop it is dropped at its next await.
+    #[expect(clippy::disallowed_methods, reason = "the one place that starts tasks")]
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let hard = self.hard.clone();
+        tokio::spawn(self.tracker.track_future(async move {
+            hard.run_until_cancelled_owned(task).await;
+        }));
+    }
+
+    /// Cancelled when the process should finish its work and end.
+    pub fn soft_stop(&self) -> &CancellationToken {
+        &self.soft
+    }
+
+    /// Begins the soft stop.
+    pub fn stop(&self) {
+        self.soft.cancel();
+    }
+
+    /// Begins the soft stop on SIGTERM or Ctrl-C; a second signal stops hard.
+    pub async fn stop_on_signal(&self) -> std::io::Result<()> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        for token in [&self.soft, &self.hard] {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+                () = self.hard.cancelled() => {}
+            }
+            token.cancel();
+        }
+        Ok(())
+    }
+
+    /// Waits for all tasks, at most `deadline` long after the soft stop; then drops what is left.
+    /// Returns how many tasks had to be dropped.
+    pub async fn finish(&self, deadline: Duration) -> usize {
+        self.soft.cancelled().await;
+        self.tracker.close();
+        tokio::select! {
+            () = self.tracker.wait() => {}
+            () = tokio::time::sleep(deadline) => {}
+            () = self.hard.cancelled() => {}
+        }
+        let left = self.tracker.len();
+        self.hard.cancel();
+        self.tracker.wait().await;
+        left
+    }
+}

@@ -1,0 +1,179 @@
+//! The native protocol of `WS /gateway`: JSON text frames, each with a `type`. Types only; the
+//! session decides what a frame means. Unknown fields are ignored. `docs/protocol.md` tells it to
+//! the writers of clients.
+
+use crate::{
+    chat::{ChatView, Event, PresenceStatus, UserRef},
+    id::{ChatId, Seq, UserId},
+    internal::Account,
+    time::Timestamp,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+
+/// What a client sends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ClientFrame {
+    /// First frame of every connection.
+    Hello {
+        /// An access token, unless it came with the upgrade.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        token: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        resume: Option<Resume>,
+    },
+    /// Post a message. `id` is its idempotency key: repeat it with the same `id` until `ack`.
+    Send {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+        chat_id: ChatId,
+        text: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reply_to: Option<Seq>,
+    },
+    Edit {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+        chat_id: ChatId,
+        message_id: Seq,
+        text: String,
+    },
+    Delete {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+        chat_id: ChatId,
+        message_id: Seq,
+    },
+    /// Everything up to this message has been read. No answer.
+    Read { chat_id: ChatId, message_id: Seq },
+    /// The user is typing. No answer. Send it again every few seconds while it lasts.
+    Typing { chat_id: ChatId },
+    /// Watch a public room without being a member. With `after`: what was missed first.
+    Subscribe {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+        chat_id: ChatId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<Seq>,
+    },
+    Unsubscribe {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+        chat_id: ChatId,
+    },
+    /// A fresh access token of the same session, before the old one expires.
+    Token {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+        token: String,
+    },
+    Ping {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+    },
+}
+
+/// Where a client stopped: the epoch it knew and, for each chat, the newest `seq` it has processed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resume {
+    pub epoch: String,
+    pub cursors: HashMap<ChatId, Seq>,
+}
+
+/// What the server sends.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ServerFrame {
+    /// The answer to `hello`. Chats are live from here on, after each one's `seq`.
+    Ready {
+        connection_id: String,
+        user: Account,
+        /// Names this database. Another epoch than before: forget all cursors.
+        epoch: String,
+        /// The server pings this often; hearing nothing for twice as long means the connection is dead.
+        heartbeat_ms: u64,
+        chats: Vec<ChatView>,
+    },
+    /// Everything that was missed in this chat has been sent: all events up to `seq`.
+    CaughtUp {
+        chat_id: ChatId,
+        seq: Seq,
+    },
+    /// What was missed cannot be sent. Fetch the chat's recent messages; events after `seq` follow.
+    Resync {
+        chat_id: ChatId,
+        seq: Seq,
+    },
+    /// Committed: the command's effect will never be lost. `seq` is the event it made.
+    Ack {
+        id: Option<String>,
+        chat_id: ChatId,
+        message_id: Seq,
+        seq: Seq,
+        timestamp: Timestamp,
+    },
+    /// A user read up to a message. Also the own user's, from another device.
+    Read {
+        chat_id: ChatId,
+        user_id: UserId,
+        message_id: Seq,
+    },
+    Typing {
+        chat_id: ChatId,
+        user: UserRef,
+    },
+    Presence {
+        user_id: UserId,
+        status: PresenceStatus,
+    },
+    /// The user has a new chat, or one is renamed, or woke; it is live after its `seq`.
+    Chat {
+        chat: ChatView,
+    },
+    /// The user is no longer in this chat, or it is gone.
+    ChatRemoved {
+        chat_id: ChatId,
+    },
+    /// The answer to `subscribe`; live after its `seq`, or caught up first when `after` was given.
+    Subscribed {
+        id: Option<String>,
+        chat: ChatView,
+    },
+    Unsubscribed {
+        id: Option<String>,
+        chat_id: ChatId,
+    },
+    /// The answer to `token`: the connection lives until then.
+    TokenAccepted {
+        id: Option<String>,
+        expires_at: Timestamp,
+    },
+    Pong {
+        id: Option<String>,
+    },
+    /// This connection ends soon: open another one after the delay, resuming.
+    Reconnect {
+        after_ms: u64,
+    },
+    /// A frame was refused; `id` is that frame's.
+    Error {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+        code: String,
+        message: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_after_ms: Option<u64>,
+    },
+    /// An event of a chat: `message`, `edited`, `deleted`, `member`.
+    #[serde(untagged)]
+    Event(ChatEvent),
+}
+
+/// An event with the chat it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChatEvent {
+    pub chat_id: ChatId,
+    #[serde(flatten)]
+    pub event: Event,
+}

@@ -1,0 +1,146 @@
+//! What travels on the bus: channel names and payloads. Nothing here may be the only copy of
+//! anything: whatever a lost payload said is repaired from the api (`Changed`, `Events`).
+
+use crate::{
+    chat::{Event, PresenceStatus, UserRef},
+    id::{ChatId, NodeId, Seq, SessionId, UserId},
+};
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+/// A channel of the bus. Its text is the Redis channel's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Channel {
+    /// `chat:{id}`: [`ChatPayload`], to every gateway with a local member of that chat.
+    Chat(ChatId),
+    /// `user:{id}`: [`UserPayload`], to every gateway with a connection of that user.
+    User(UserId),
+    /// `control`: [`ControlPayload`], to every node.
+    Control,
+    /// `probe:{node}`: a node's proof to itself that its subscription delivers.
+    Probe(NodeId),
+}
+
+impl fmt::Display for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Chat(id) => write!(f, "chat:{id}"),
+            Self::User(id) => write!(f, "user:{id}"),
+            Self::Control => f.write_str("control"),
+            Self::Probe(node) => write!(f, "probe:{node}"),
+        }
+    }
+}
+
+/// The text is not one of ours.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("not a channel of Switchboard")]
+pub struct UnknownChannel;
+
+impl FromStr for Channel {
+    type Err = UnknownChannel;
+
+    fn from_str(text: &str) -> Result<Self, UnknownChannel> {
+        if text == "control" {
+            return Ok(Self::Control);
+        }
+        let (kind, id) = text.split_once(':').ok_or(UnknownChannel)?;
+        match kind {
+            "chat" => id.parse().map(Self::Chat).map_err(|_| UnknownChannel),
+            "user" => id.parse().map(Self::User).map_err(|_| UnknownChannel),
+            "probe" => id.parse().map(Self::Probe).map_err(|_| UnknownChannel),
+            _ => Err(UnknownChannel),
+        }
+    }
+}
+
+/// On `chat:{id}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum ChatPayload {
+    /// Committed events in the order of `seq`. Published by the api, once a chat and batch.
+    Events(ChatEvents),
+    /// Somebody is typing. Published by the typist's gateway, which has delivered it locally itself.
+    Typing { origin: NodeId, user: UserRef },
+    /// Somebody read up to a message. Published by the api.
+    Read { user_id: UserId, message_id: Seq },
+    /// Somebody came online or went offline. Published by a gateway, which has delivered it locally itself.
+    Presence { origin: NodeId, user_id: UserId, status: PresenceStatus },
+    /// The chat has another name. Published by the api.
+    Renamed { name: String },
+    /// The chat is gone. Published by the api.
+    ChatDeleted,
+}
+
+/// A run of committed events of one chat.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChatEvents {
+    pub chat_id: ChatId,
+    /// In the order of `seq`. Live runs have no holes; ranges may (see [`crate::internal::Range`]).
+    pub events: Vec<Event>,
+    /// When the api published, milliseconds since 1970 by its clock: for the relay lag metric only.
+    pub published_ms: i64,
+}
+
+/// On `user:{id}`. Published by the api.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum UserPayload {
+    /// The user became a member of this chat.
+    Added { chat_id: ChatId },
+    /// The user is no longer a member of this chat.
+    Removed { chat_id: ChatId },
+    /// The user has read up to here, on whatever device.
+    Read { chat_id: ChatId, message_id: Seq },
+    /// A chat that the user's connections may not hold live has a new event.
+    Wake { chat_id: ChatId },
+}
+
+/// On `control`. Published by the api.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum ControlPayload {
+    /// These sessions are over: their sockets close, their access tokens are refused.
+    Ended(EndedSessions),
+}
+
+/// Sessions that ended, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndedSessions {
+    pub sessions: Vec<SessionId>,
+    pub reason: EndReason,
+}
+
+/// Why a session ended before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndReason {
+    /// The user signed out, here or from another device.
+    SignedOut,
+    /// An administrator blocked the user.
+    Blocked,
+    /// A used refresh token came back: somebody copied it.
+    TokenReuse,
+    /// The password changed.
+    PasswordChanged,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn channel_names_round_trip() {
+        for channel in [
+            Channel::Chat(ChatId(7)),
+            Channel::User(UserId(8)),
+            Channel::Control,
+            Channel::Probe(NodeId::random()),
+        ] {
+            assert_eq!(channel.to_string().parse(), Ok(channel));
+        }
+        for text in ["", "chat", "chat:", "chat:x", "room:1", "probe:1"] {
+            assert_eq!(text.parse::<Channel>(), Err(UnknownChannel), "{text}");
+        }
+    }
+}
