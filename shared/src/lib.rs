@@ -11,4 +11,7 @@ pub mod lifecycle;
 pub mod problem;
 pub mod protocol;
 pub mod relay;
+pub mod serve;
+pub mod settings;
+pub mod telemetry;
 pub mod time;
