@@ -15,3 +15,4 @@ pub mod serve;
 pub mod settings;
 pub mod telemetry;
 pub mod time;
+pub mod token;
