@@ -8,7 +8,7 @@ use crate::{
     internal::Account,
     time::Timestamp,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use std::collections::HashMap;
 
 /// What a client sends.
@@ -78,7 +78,17 @@ pub enum ClientFrame {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resume {
     pub epoch: String,
+    #[serde(deserialize_with = "cursors")]
     pub cursors: HashMap<ChatId, Seq>,
+}
+
+/// JSON spells a map's keys as text, and serde, which buffers a tagged enum's fields, no longer
+/// knows then that such a text may be read as a number.
+fn cursors<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HashMap<ChatId, Seq>, D::Error> {
+    HashMap::<String, Seq>::deserialize(deserializer)?
+        .into_iter()
+        .map(|(chat, seq)| Ok((chat.parse().map_err(D::Error::custom)?, seq)))
+        .collect()
 }
 
 /// What the server sends.
@@ -176,4 +186,21 @@ pub struct ChatEvent {
     pub chat_id: ChatId,
     #[serde(flatten)]
     pub event: Event,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hello_with_cursors_round_trips() {
+        let cursors = HashMap::from([(ChatId(5), Seq(7))]);
+        let hello = ClientFrame::Hello {
+            token: None,
+            resume: Some(Resume { epoch: "e".to_owned(), cursors }),
+        };
+        let json = serde_json::to_string(&hello).unwrap();
+        assert_eq!(json, r#"{"type":"hello","resume":{"epoch":"e","cursors":{"5":7}}}"#);
+        assert_eq!(serde_json::from_str::<ClientFrame>(&json).unwrap(), hello);
+    }
 }
