@@ -10,7 +10,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub struct Lifecycle {
     soft: CancellationToken,
     hard: CancellationToken,
-    tracker: TaskTracker,
+    work: TaskTracker,
+    background: TaskTracker,
 }
 
 impl Lifecycle {
@@ -18,12 +19,22 @@ impl Lifecycle {
         Self::default()
     }
 
-    /// Starts a task that [`Lifecycle::finish`] waits for. It should end soon after
+    /// Starts a piece of work: [`Lifecycle::finish`] waits for it. It should end soon after
     /// [`Lifecycle::soft_stop`] is cancelled; at the hard stop it is dropped at its next await.
-    #[expect(clippy::disallowed_methods, reason = "the one place that starts tasks")]
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.spawn_on(&self.work, task);
+    }
+
+    /// Starts a task that serves the others (a relay, a batcher, a poller): it runs until all work
+    /// has ended and is dropped then, so it need not know of stopping.
+    pub fn spawn_background(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.spawn_on(&self.background, task);
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one place that starts tasks")]
+    fn spawn_on(&self, tracker: &TaskTracker, task: impl Future<Output = ()> + Send + 'static) {
         let hard = self.hard.clone();
-        tokio::spawn(self.tracker.track_future(async move {
+        tokio::spawn(tracker.track_future(async move {
             hard.run_until_cancelled_owned(task).await;
         }));
     }
@@ -53,19 +64,21 @@ impl Lifecycle {
         Ok(())
     }
 
-    /// Waits for all tasks, at most `deadline` long after the soft stop; then drops what is left.
-    /// Returns how many tasks had to be dropped.
+    /// Waits for all work, at most `deadline` long after the soft stop; then drops what is left and
+    /// the background tasks. Returns how many pieces of work had to be dropped.
     pub async fn finish(&self, deadline: Duration) -> usize {
         self.soft.cancelled().await;
-        self.tracker.close();
+        self.work.close();
+        self.background.close();
         tokio::select! {
-            () = self.tracker.wait() => {}
+            () = self.work.wait() => {}
             () = tokio::time::sleep(deadline) => {}
             () = self.hard.cancelled() => {}
         }
-        let left = self.tracker.len();
+        let left = self.work.len();
         self.hard.cancel();
-        self.tracker.wait().await;
+        self.work.wait().await;
+        self.background.wait().await;
         left
     }
 }

@@ -92,8 +92,8 @@ pub enum UserPayload {
     Removed { chat_id: ChatId },
     /// The user has read up to here, on whatever device.
     Read { chat_id: ChatId, message_id: Seq },
-    /// A chat that the user's connections may not hold live has a new event.
-    Wake { chat_id: ChatId },
+    /// A chat that the user's connections may not hold live has new events after `after`.
+    Wake { chat_id: ChatId, after: Seq },
 }
 
 /// On `control`. Published by the api.

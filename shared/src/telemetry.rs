@@ -57,16 +57,13 @@ pub fn start_metrics(lifecycle: &Lifecycle) -> Result<PrometheusHandle, String> 
         .and_then(PrometheusBuilder::install_recorder)
         .map_err(|error| format!("cannot start metrics: {error}"))?;
     let upkeep = handle.clone();
-    let stop = lifecycle.soft_stop().clone();
-    lifecycle.spawn(async move {
+    lifecycle.spawn_background(async move {
         // The recorder keeps samples until somebody drains them; a scrape that never comes must
         // not let them grow.
         let mut every = tokio::time::interval(Duration::from_secs(5));
         loop {
-            tokio::select! {
-                _ = every.tick() => upkeep.run_upkeep(),
-                () = stop.cancelled() => return,
-            }
+            every.tick().await;
+            upkeep.run_upkeep();
         }
     });
     metrics::describe_gauge!("build_info", "Always 1; the version is in the label");
