@@ -5,6 +5,7 @@
 
 pub mod chat;
 pub mod close;
+pub mod credentials;
 pub mod id;
 pub mod internal;
 pub mod lifecycle;

@@ -147,7 +147,8 @@ fn other_shapes_are_malformed() {
     let no_kid =
         jsonwebtoken::encode(&Header::new(Algorithm::EdDSA), &claims(), &signer.key).unwrap();
     let long = signer.sign(&Claims { name: "x".repeat(MAX_TOKEN_BYTES), ..claims() });
-    for token in [foreign.as_str(), &no_kid, &long, "", ".", "..", "a.b", "a.b.c", "ä.ö.ü", "\0"] {
+    for token in [foreign.as_str(), &no_kid, &long, "", ".", "..", "a.b", "a.b.c", "ä.ö.ü", "\0"]
+    {
         assert_eq!(verifier.verify(token, NOW), Err(TokenError::Malformed), "{token}");
     }
 }
