@@ -3,12 +3,15 @@
 //! Start with [`chat`] (the domain's words), [`relay`] (what travels on the bus) and [`internal`]
 //! (what a gateway asks of the api).
 
+pub mod bus;
 pub mod chat;
 pub mod close;
 pub mod credentials;
 pub mod id;
 pub mod internal;
 pub mod lifecycle;
+pub mod limit;
+pub mod presence;
 pub mod problem;
 pub mod protocol;
 pub mod relay;
