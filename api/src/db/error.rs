@@ -1,0 +1,106 @@
+//! What can go wrong with the database, sorted by what a caller can do about it. A service turns a
+//! violated constraint into its own refusal right after the query; everything else becomes a
+//! [`Problem`], and its cause goes to the log there.
+
+use shared::problem::Problem;
+
+/// A statement failed.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// A unique or foreign key is violated: table and columns joined by `_`, such as
+    /// `users_email_key`. Foreign keys have no columns on SQLite: `foreign_key`.
+    #[error("the constraint {0} is violated")]
+    Constraint(String),
+    /// The database does not answer, or not in time. Nothing is known to be wrong with the query.
+    #[error("the database does not answer: {0}")]
+    Unavailable(sqlx::Error),
+    /// A fault of ours.
+    #[error("the database refused: {0}")]
+    Fault(sqlx::Error),
+}
+
+impl DbError {
+    /// Whether this unique key stood in the way.
+    pub fn violates(&self, constraint: &str) -> bool {
+        matches!(self, Self::Constraint(name) if name == constraint)
+    }
+}
+
+impl From<sqlx::Error> for DbError {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Database(cause) => {
+                if let Some(name) = constraint(cause.as_ref()) {
+                    return Self::Constraint(name);
+                }
+                let code = cause.code().unwrap_or_default();
+                if is_passing(&code) { Self::Unavailable(error) } else { Self::Fault(error) }
+            }
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => Self::Unavailable(error),
+            _ => Self::Fault(error),
+        }
+    }
+}
+
+/// PostgreSQL names the constraint; SQLite says `UNIQUE constraint failed: table.a, table.b`.
+fn constraint(error: &dyn sqlx::error::DatabaseError) -> Option<String> {
+    if let Some(name) = error.constraint() {
+        return Some(name.to_owned());
+    }
+    if error.is_foreign_key_violation() {
+        return Some("foreign_key".to_owned());
+    }
+    let (_, columns) = error.message().split_once("UNIQUE constraint failed: ")?;
+    let mut name = String::new();
+    for column in columns.split(", ") {
+        let (table, column) = column.split_once('.')?;
+        if name.is_empty() {
+            name.push_str(table);
+        }
+        name.push('_');
+        name.push_str(column);
+    }
+    Some(name)
+}
+
+/// Conditions of the server that pass by themselves. PostgreSQL: connection exceptions (08),
+/// insufficient resources (53), operator intervention and statement time-out (57), lock time-out
+/// (55P03), deadlock (40P01), read-only after a failover (25006). SQLite: busy (5), disk full (13).
+fn is_passing(code: &str) -> bool {
+    ["08", "53", "57"].iter().any(|class| code.len() == 5 && code.starts_with(class))
+        || ["55P03", "40P01", "25006", "5", "13"].contains(&code)
+}
+
+impl From<DbError> for Problem {
+    fn from(error: DbError) -> Self {
+        match error {
+            DbError::Unavailable(cause) => {
+                tracing::warn!(error = %cause, "the database does not answer");
+                Problem::unavailable()
+            }
+            DbError::Constraint(name) => {
+                tracing::error!(db.constraint = name, "a constraint was violated unexpectedly");
+                Problem::internal()
+            }
+            DbError::Fault(cause) => {
+                tracing::error!(error = %cause, "the database refused a statement");
+                Problem::internal()
+            }
+        }
+    }
+}
+
+/// A database URL that cannot work, or a file that cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    #[error("DATABASE_URL must start with postgres:// or sqlite:")]
+    Scheme,
+    #[error("DATABASE_URL is no PostgreSQL URL: {0}")]
+    Url(sqlx::Error),
+    #[error("cannot open the database file: {0}")]
+    Open(sqlx::Error),
+}

@@ -1,0 +1,115 @@
+//! Connections and transactions of either database, and the macros that run one text on both:
+//! `execute!` (rows changed), `fetch_all!`, `fetch_optional!`, `fetch_one!` (rows as tuples).
+//!
+//! The first argument is a [`Conn`], [`Tx`] or [`Link`]; then the text and its parameters:
+//! `fetch_all!(tx, "… $1 … $2", a, b)`. Where the databases need different texts:
+//! `fetch_all!(tx, postgres: "… UNNEST($1, $2) …", (a, b), sqlite: "… json_each($1) …", (c))`.
+//! Numbers are `i64` (cast what PostgreSQL would make smaller), times are milliseconds.
+
+use super::DbError;
+use sqlx::{PgConnection, Postgres, Sqlite, SqliteConnection, Transaction, pool::PoolConnection};
+
+/// A connection for reading.
+pub enum Conn {
+    Postgres(PoolConnection<Postgres>),
+    Sqlite(PoolConnection<Sqlite>),
+}
+
+/// A transaction. Rolled back when dropped.
+pub enum Tx {
+    Postgres(Transaction<'static, Postgres>),
+    Sqlite(Transaction<'static, Sqlite>),
+}
+
+/// Either of them, borrowed: for functions that serve both.
+pub enum Link<'c> {
+    Postgres(&'c mut PgConnection),
+    Sqlite(&'c mut SqliteConnection),
+}
+
+impl Conn {
+    pub fn link(&mut self) -> Link<'_> {
+        match self {
+            Self::Postgres(conn) => Link::Postgres(conn),
+            Self::Sqlite(conn) => Link::Sqlite(conn),
+        }
+    }
+}
+
+impl Tx {
+    pub fn link(&mut self) -> Link<'_> {
+        match self {
+            Self::Postgres(tx) => Link::Postgres(tx),
+            Self::Sqlite(tx) => Link::Sqlite(tx),
+        }
+    }
+
+    /// Makes the transaction's changes durable. An error leaves it open whether they are.
+    pub async fn commit(self) -> Result<(), DbError> {
+        match self {
+            Self::Postgres(tx) => tx.commit().await?,
+            Self::Sqlite(tx) => tx.commit().await?,
+        }
+        Ok(())
+    }
+}
+
+impl Link<'_> {
+    pub fn link(&mut self) -> Link<'_> {
+        match self {
+            Self::Postgres(conn) => Link::Postgres(conn),
+            Self::Sqlite(conn) => Link::Sqlite(conn),
+        }
+    }
+}
+
+/// Runs a query on whichever database a link leads to.
+macro_rules! run {
+    ($link:expr, $query:ident, $method:ident, $map:expr,
+     postgres: $pg:expr, ($($pg_arg:expr),* $(,)?),
+     sqlite: $lite:expr, ($($lite_arg:expr),* $(,)?) $(,)?) => {
+        match $link.link() {
+            $crate::db::Link::Postgres(conn) => {
+                sqlx::$query($pg)$(.bind($pg_arg))*.$method(conn).await.map($map)
+            }
+            $crate::db::Link::Sqlite(conn) => {
+                sqlx::$query($lite)$(.bind($lite_arg))*.$method(conn).await.map($map)
+            }
+        }
+        .map_err($crate::db::DbError::from)
+    };
+    ($link:expr, $query:ident, $method:ident, $map:expr, $sql:expr $(, $arg:expr)* $(,)?) => {
+        $crate::db::run!($link, $query, $method, $map,
+            postgres: $sql, ($($arg),*), sqlite: $sql, ($($arg),*))
+    };
+}
+
+/// `Ok` holds the number of rows changed.
+macro_rules! execute {
+    ($link:expr, $($query:tt)*) => {
+        $crate::db::run!($link, query, execute, |done| done.rows_affected(), $($query)*)
+    };
+}
+
+/// `Ok` holds all rows as tuples.
+macro_rules! fetch_all {
+    ($link:expr, $($query:tt)*) => {
+        $crate::db::run!($link, query_as, fetch_all, |rows| rows, $($query)*)
+    };
+}
+
+/// `Ok` holds the first row as a tuple, if there is one.
+macro_rules! fetch_optional {
+    ($link:expr, $($query:tt)*) => {
+        $crate::db::run!($link, query_as, fetch_optional, |row| row, $($query)*)
+    };
+}
+
+/// `Ok` holds the first row as a tuple; none is an error of ours.
+macro_rules! fetch_one {
+    ($link:expr, $($query:tt)*) => {
+        $crate::db::run!($link, query_as, fetch_one, |row| row, $($query)*)
+    };
+}
+
+pub(crate) use {execute, fetch_all, fetch_one, fetch_optional, run};

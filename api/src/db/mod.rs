@@ -1,0 +1,190 @@
+//! The database: PostgreSQL or SQLite behind one enum, so that one SQL text with `$1` parameters
+//! serves both. Connections, transactions and migrations; what is stored and why is for the
+//! services to know.
+//!
+//! ```ignore
+//! let mut tx = db.begin().await?;
+//! let row: Option<(i64, String)> =
+//!     fetch_optional!(tx, "SELECT id, name FROM users WHERE id = $1", user.0)?;
+//! execute!(tx, "UPDATE users SET name = $2 WHERE id = $1", user.0, name)?;
+//! tx.commit().await?;
+//! ```
+//!
+//! The migrations make both databases speak alike: the view `clock` holds the database's time
+//! (`SELECT now FROM clock`, milliseconds since 1970), and `json_each($1)` turns a [`List`] into
+//! rows of `value`. Where only two texts will do, the macros take both (see [`link`]).
+
+mod error;
+mod link;
+mod list;
+mod migrate;
+
+pub use error::{ConnectError, DbError};
+pub use link::{Conn, Link, Tx};
+pub(crate) use link::{execute, fetch_all, fetch_one, fetch_optional, run};
+pub use list::List;
+pub use migrate::MigrateError;
+
+use sqlx::{
+    PgPool, SqlitePool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use std::time::Duration;
+
+/// The numbers of a database's connections.
+#[derive(Clone, Debug)]
+pub struct DbConfig {
+    /// PostgreSQL connections of one process. Posts come in a few lanes per gateway and requests
+    /// hold a connection for milliseconds; ten apis of these fit a server's default of 100 twice
+    /// over with a pooler, and five without.
+    pub max_connections: u32,
+    /// How long a request waits for a free connection before it is answered 503.
+    pub acquire_timeout: Duration,
+    /// PostgreSQL ends a statement after this. With the lock time-out it keeps a transaction's
+    /// commit within [`shared::internal::CHANGED_OVERLAP_MS`] of its timestamps.
+    pub statement_timeout: Duration,
+    /// PostgreSQL gives up waiting for a row after this: a stuck transaction must not collect
+    /// everybody's connections behind it.
+    pub lock_timeout: Duration,
+    /// SQLite connections for reading, one thread each. Writers do not disturb them (WAL).
+    pub sqlite_readers: u32,
+    /// How long SQLite waits for another process that is writing.
+    pub busy_timeout: Duration,
+}
+
+impl Default for DbConfig {
+    fn default() -> Self {
+        Self {
+            max_connections: 16,
+            acquire_timeout: Duration::from_secs(3),
+            statement_timeout: Duration::from_secs(5),
+            lock_timeout: Duration::from_secs(3),
+            sqlite_readers: 4,
+            busy_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Prepared statements kept per connection: all of ours, with room.
+const STATEMENTS: usize = 256;
+
+/// A database. Clones share its connections.
+#[derive(Clone, Debug)]
+pub enum Db {
+    Postgres(PgPool),
+    Sqlite {
+        read: SqlitePool,
+        /// One connection: SQLite has one writer at a time, and a queue here is fair where its
+        /// own busy handler is not.
+        write: SqlitePool,
+    },
+}
+
+impl Db {
+    /// The database of a URL: `postgres://user:password@host/name` or `sqlite:path`.
+    ///
+    /// PostgreSQL is connected when first used, so one that is away does not stop a process from
+    /// starting; a SQLite file is made when it is missing, and a path that cannot be is an error.
+    pub async fn connect(url: &str, config: &DbConfig) -> Result<Self, ConnectError> {
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            let options: PgConnectOptions = url.parse().map_err(ConnectError::Url)?;
+            let options = options
+                .application_name("switchboard-api")
+                .statement_cache_capacity(STATEMENTS)
+                .options([
+                    ("statement_timeout", config.statement_timeout.as_millis()),
+                    ("lock_timeout", config.lock_timeout.as_millis()),
+                    ("idle_in_transaction_session_timeout", config.statement_timeout.as_millis()),
+                ]);
+            let pool = PgPoolOptions::new()
+                .max_connections(config.max_connections)
+                .acquire_timeout(config.acquire_timeout)
+                .connect_lazy_with(options);
+            return Ok(Self::Postgres(pool));
+        }
+        let Some(path) = url.strip_prefix("sqlite:") else {
+            return Err(ConnectError::Scheme);
+        };
+        let path = path.strip_prefix("//").unwrap_or(path);
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // An acknowledged message survives a power cut: the log is synced at every commit.
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(config.busy_timeout)
+            .statement_cache_capacity(STATEMENTS);
+        let pool = |connections: u32| {
+            SqlitePoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(config.acquire_timeout)
+                .idle_timeout(None)
+                .max_lifetime(None)
+        };
+        let write = pool(1).connect_with(options.clone()).await.map_err(ConnectError::Open)?;
+        let read = pool(config.sqlite_readers)
+            .connect_with(options.pragma("query_only", "ON"))
+            .await
+            .map_err(ConnectError::Open)?;
+        Ok(Self::Sqlite { read, write })
+    }
+
+    /// A connection for statements that read, each of them for itself.
+    pub async fn read(&self) -> Result<Conn, DbError> {
+        Ok(match self {
+            Self::Postgres(pool) => Conn::Postgres(pool.acquire().await?),
+            Self::Sqlite { read, .. } => Conn::Sqlite(read.acquire().await?),
+        })
+    }
+
+    /// A transaction that may write. Dropped without [`Tx::commit`], it changes nothing.
+    pub async fn begin(&self) -> Result<Tx, DbError> {
+        Ok(match self {
+            Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+            // Immediate: a transaction that reads first and writes later could otherwise fail
+            // half-way because another process wrote in between.
+            Self::Sqlite { write, .. } => Tx::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
+        })
+    }
+
+    /// A transaction whose statements all read the same moment.
+    pub async fn snapshot(&self) -> Result<Tx, DbError> {
+        Ok(match self {
+            Self::Postgres(pool) => Tx::Postgres(
+                pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?,
+            ),
+            Self::Sqlite { read, .. } => Tx::Sqlite(read.begin().await?),
+        })
+    }
+
+    /// Whether the database answers: for readiness.
+    pub async fn ping(&self) -> Result<(), DbError> {
+        let mut conn = self.read().await?;
+        let _: (i32,) = fetch_one!(conn, "SELECT 1")?;
+        Ok(())
+    }
+
+    /// Brings the schema up to date. Any number of processes may do so at once; a schema newer than
+    /// this program is refused. See [`Db::check_schema`] for those that must not change it.
+    pub async fn migrate(&self) -> Result<(), MigrateError> {
+        migrate::migrate(self).await
+    }
+
+    /// Whether the schema is the one this program was written for.
+    pub async fn check_schema(&self) -> Result<(), MigrateError> {
+        migrate::check(self).await
+    }
+
+    /// Closes all connections, waiting for those in use.
+    pub async fn close(&self) {
+        match self {
+            Self::Postgres(pool) => pool.close().await,
+            Self::Sqlite { read, write } => {
+                read.close().await;
+                write.close().await;
+            }
+        }
+    }
+}
