@@ -1,1 +1,16 @@
+//! Private servers for tests and `make cluster`: PostgreSQL, Redis, the shipped load balancer and
+//! Switchboard's own processes, on free ports, in temporary folders. Nothing here outlives the
+//! process that started it, however that ends. No part of the product depends on this crate.
 
+mod port;
+mod postgres;
+mod process;
+mod programs;
+mod redis;
+mod scratch;
+mod supervised;
+
+pub use port::free_port;
+pub use postgres::{Durability, Postgres};
+pub use process::{Process, Program};
+pub use redis::Redis;

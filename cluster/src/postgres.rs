@@ -1,0 +1,210 @@
+//! A private, throw-away PostgreSQL server, and fresh databases in it.
+
+use crate::{Process, Program, port::free_port, process::User, programs, scratch::Scratch};
+use anyhow::{Context, Result, bail};
+use std::{
+    ffi::{OsStr, OsString},
+    fs,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+use tokio::sync::OnceCell;
+
+/// About a second in practice; long for a machine that compiles beside it.
+const START: Duration = Duration::from_secs(60);
+/// Many tests at a time share a server, each with pools of its own.
+const CONNECTIONS: u32 = 400;
+
+/// Whether a commit must outlive a power failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// As in production: every commit is flushed to the disk.
+    Durable,
+    /// For tests: committed data survives a killed server, not a failing machine.
+    Fast,
+}
+
+/// The server. It ends, and its data is removed, when this is dropped or its owner dies.
+pub struct Postgres {
+    process: Process,
+    port: u16,
+    programs: PathBuf,
+    databases: AtomicU32,
+    scratch: Scratch,
+}
+
+impl Postgres {
+    /// Starts a fast server with no data in it on a free port of 127.0.0.1.
+    pub async fn start() -> Result<Self> {
+        Self::start_with(Durability::Fast).await
+    }
+
+    /// Starts a server with no data in it and waits until it takes connections.
+    pub async fn start_with(durability: Durability) -> Result<Self> {
+        let programs = programs::postgres_folder()?;
+        let user = programs::unprivileged_user()?;
+        let mut tries = 0;
+        loop {
+            let scratch = Scratch::new("postgres")?;
+            scratch.give_to(user)?;
+            let data = scratch.path().join("data");
+            tokio::task::spawn_blocking({
+                let (initdb, data) = (programs.join("initdb"), data.clone());
+                move || init(&initdb, &data, user)
+            })
+            .await??;
+            let port = free_port();
+            let mut program = Program::new("postgres", programs.join("postgres"), scratch.path())
+                .args(settings(&data, port, durability))
+                // Its immediate shutdown: ends at once and gives its shared memory back.
+                .ends_by("QUIT");
+            program.user = user;
+            let process = Process::start(program)?;
+            match takes_connections(&process, &data).await {
+                Ok(()) => {
+                    let databases = AtomicU32::new(0);
+                    return Ok(Self { process, port, programs, databases, scratch });
+                }
+                // Most likely somebody else took the port.
+                Err(_) if tries < 3 => tries += 1,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// One fast server for all tests of this process, started by the first that asks. Nobody drops
+    /// a static: the server notices when the process has ended.
+    pub async fn shared() -> Result<&'static Self> {
+        static SHARED: OnceCell<Postgres> = OnceCell::const_new();
+        SHARED.get_or_try_init(Self::start).await
+    }
+
+    /// The URL of a database by its name; `postgres` always exists.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Makes an empty database of its own and returns its URL.
+    ///
+    /// # Panics
+    /// When the server does not answer: a test has nothing to go on with then.
+    pub async fn create_database(&self) -> String {
+        match self.try_create_database().await {
+            Ok(url) => url,
+            Err(error) => panic!("{error:#}"),
+        }
+    }
+
+    pub(crate) async fn try_create_database(&self) -> Result<String> {
+        let name = format!("db{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        self.sql(&format!("CREATE DATABASE {name} TEMPLATE template0")).await?;
+        Ok(self.url(&name))
+    }
+
+    /// Runs one statement in the database `postgres` as the superuser.
+    pub async fn sql(&self, statement: &str) -> Result<()> {
+        let output = tokio::process::Command::new(self.programs.join("psql"))
+            .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", statement])
+            .arg(self.url("postgres"))
+            .output()
+            .await
+            .context("cannot run psql")?;
+        if !output.status.success() {
+            bail!("{statement}: {}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(())
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// For signals (pause, resume), the process id and the log.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Stops the server: open transactions are rolled back, connections closed.
+    pub async fn stop(&self) -> Result<()> {
+        self.process.signal("INT");
+        self.process.wait(START).await.map(drop)
+    }
+
+    /// Kills the server with SIGKILL; what was committed is there after a restart.
+    pub async fn kill(&self) -> Result<()> {
+        self.process.kill().await
+    }
+
+    /// Starts it again on the same port with its data and waits until it takes connections.
+    pub async fn restart(&self) -> Result<()> {
+        let data = self.scratch.path().join("data");
+        let mut tries = 0;
+        loop {
+            self.process.restart()?;
+            match takes_connections(&self.process, &data).await {
+                Ok(()) => return Ok(()),
+                // The sessions of a killed server need a moment to notice, and it does not start
+                // beside them.
+                Err(_) if tries < 10 => tries += 1,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+fn init(initdb: &Path, data: &Path, user: Option<User>) -> Result<()> {
+    let mut command = Command::new(initdb);
+    command
+        .args(["--no-sync", "--auth=trust", "--username=postgres"])
+        .args(["--encoding=UTF8", "--locale=C.UTF-8", "-D"])
+        .arg(data);
+    if let Some(user) = user {
+        command.uid(user.uid).gid(user.gid);
+    }
+    if let Some(folder) = data.parent() {
+        command.current_dir(folder);
+    }
+    let output = command.output().context("cannot run initdb")?;
+    if !output.status.success() {
+        bail!("initdb: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
+}
+
+fn settings(data: &Path, port: u16, durability: Durability) -> Vec<OsString> {
+    let mut args = vec!["-D".into(), data.into(), "-p".into(), port.to_string().into()];
+    let mut set = |setting: &str| args.extend(["-c", setting].map(|text| OsStr::new(text).into()));
+    set("listen_addresses=127.0.0.1");
+    // No socket file: its folder differs by distribution and may not be ours to write.
+    set("unix_socket_directories=");
+    set(&format!("max_connections={CONNECTIONS}"));
+    set("shared_buffers=128MB");
+    set("timezone=UTC");
+    set("log_line_prefix=%m [%p] %d ");
+    if durability == Durability::Fast {
+        // A commit is still written before it is confirmed, so it survives a killed server.
+        set("fsync=off");
+        set("full_page_writes=off");
+    }
+    args
+}
+
+/// The server writes its process id and its state into the first and eighth line of its lock file;
+/// `pg_ctl` looks there too. A killed server leaves its file behind.
+async fn takes_connections(process: &Process, data: &Path) -> Result<()> {
+    let pid = process.pid().to_string();
+    let pid = pid.as_str();
+    process
+        .wait_until(START, || async move {
+            let text = fs::read_to_string(data.join("postmaster.pid")).context("no lock file")?;
+            let lines: Vec<&str> = text.lines().map(str::trim).collect();
+            match (lines.first(), lines.get(7)) {
+                (Some(&owner), Some(&"ready")) if owner == pid => Ok(()),
+                (_, state) => bail!("its state is {state:?}"),
+            }
+        })
+        .await
+}

@@ -1,0 +1,240 @@
+//! A child process: what to run, start and stop, signals, readiness, its log. It dies with this
+//! process. What the processes are to each other is in [`crate::Cluster`].
+
+use crate::supervised::Supervised;
+use anyhow::{Context, Result, bail};
+use std::{
+    ffi::OsString,
+    fmt, fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+/// How often an exit or a port is looked at. Neither can be awaited: the child may be owned by one
+/// test's runtime and waited for by another's.
+pub(crate) const POLL: Duration = Duration::from_millis(5);
+/// How long a child that was asked to end may take; longer than any drain window in tests.
+const STOP: Duration = Duration::from_secs(60);
+/// Lines of the log that an error shows.
+const TAIL: usize = 30;
+
+/// Whom a child runs as.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct User {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
+
+/// What to run. The child inherits this process's environment; `env` overrides it.
+#[derive(Clone, Debug)]
+pub struct Program {
+    pub(crate) name: String,
+    pub(crate) path: PathBuf,
+    pub(crate) args: Vec<OsString>,
+    pub(crate) env: Vec<(String, String)>,
+    pub(crate) log: PathBuf,
+    pub(crate) user: Option<User>,
+    pub(crate) last_signal: &'static str,
+}
+
+impl Program {
+    /// `name` is for people; output goes to `{name}.log` in the folder `logs`, which is also the
+    /// working folder of the child.
+    pub fn new(name: impl Into<String>, path: impl Into<PathBuf>, logs: &Path) -> Self {
+        let name = name.into();
+        let log = logs.join(format!("{name}.log"));
+        Self {
+            name,
+            path: path.into(),
+            args: Vec::new(),
+            env: Vec::new(),
+            log,
+            user: None,
+            last_signal: "KILL",
+        }
+    }
+
+    #[must_use]
+    pub fn args<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: impl ToString) -> Self {
+        self.env.push((name.into(), value.to_string()));
+        self
+    }
+
+    /// The signal that ends the child when its owner is dropped or dies, for programs that leave
+    /// something behind when they are killed. Default `KILL`.
+    #[must_use]
+    pub(crate) fn ends_by(mut self, signal: &'static str) -> Self {
+        self.last_signal = signal;
+        self
+    }
+
+    /// The last lines of the log, for errors.
+    pub fn log_tail(&self) -> String {
+        let text = fs::read(&self.log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<&str> = text.lines().collect();
+        let tail = &lines[lines.len().saturating_sub(TAIL)..];
+        format!("{}\n--- end of {} ---", tail.join("\n"), self.log.display())
+    }
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+/// A started [`Program`]. Dropping it ends the child and waits until it is gone.
+pub struct Process {
+    program: Program,
+    running: Mutex<Supervised>,
+}
+
+impl Process {
+    pub fn start(program: Program) -> Result<Self> {
+        let running = Mutex::new(Supervised::start(&program)?);
+        Ok(Self { program, running })
+    }
+
+    /// Ends the child, if it runs, and starts the same program again.
+    pub fn restart(&self) -> Result<()> {
+        let mut running = self.running();
+        running.signal("KILL");
+        *running = Supervised::start(&self.program)?;
+        Ok(())
+    }
+
+    pub fn name(&self) -> &str {
+        &self.program.name
+    }
+
+    /// The file that the child's output is appended to.
+    pub fn log(&self) -> &Path {
+        &self.program.log
+    }
+
+    /// The last lines of the log, for errors.
+    pub fn log_tail(&self) -> String {
+        self.program.log_tail()
+    }
+
+    /// The child's process id; after a restart it is another one.
+    pub fn pid(&self) -> u32 {
+        self.running().pid()
+    }
+
+    /// Kills the child with SIGKILL and waits until it is gone.
+    pub async fn kill(&self) -> Result<()> {
+        self.running().signal("KILL");
+        self.wait(STOP).await.map(drop)
+    }
+
+    /// Asks the child to end (SIGTERM) and does not wait: see [`Process::wait`].
+    pub fn terminate(&self) {
+        self.running().signal("TERM");
+    }
+
+    /// Asks the child to end, waits for it (up to a minute), and returns its exit code.
+    pub async fn stop(&self) -> Result<i32> {
+        self.terminate();
+        self.wait(STOP).await
+    }
+
+    /// Freezes the child (SIGSTOP): its sockets stay open and nobody answers.
+    pub fn pause(&self) {
+        self.running().signal("STOP");
+    }
+
+    /// Lets a frozen child go on.
+    pub fn resume(&self) {
+        self.running().signal("CONT");
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        self.running().signal(name);
+    }
+
+    /// The exit code when the child has ended; 128 + the signal's number when one killed it.
+    pub fn exit_code(&self) -> Result<Option<i32>> {
+        self.running().exit_code()
+    }
+
+    /// Waits until the child has ended and returns its exit code, as [`Process::exit_code`] does.
+    pub async fn wait(&self, timeout: Duration) -> Result<i32> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            if let Some(code) = self.exit_code()? {
+                return Ok(code);
+            }
+            if Instant::now() > deadline {
+                bail!("{} has not ended after {timeout:?}: {}", self.name(), self.log_tail());
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Waits until `GET /readyz` on `admin` answers 200. The error tells the last answer and the
+    /// end of the child's log.
+    pub async fn wait_ready(&self, admin: SocketAddr, timeout: Duration) -> Result<()> {
+        self.wait_until(timeout, || async move {
+            let answer = get(admin, "/readyz").await?;
+            if !answer.starts_with("HTTP/1.1 200") {
+                bail!("/readyz says {:?}", answer.lines().next().unwrap_or_default());
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Tries `probe` until it succeeds, the child ends, or time is up.
+    pub(crate) async fn wait_until<F>(&self, timeout: Duration, probe: impl Fn() -> F) -> Result<()>
+    where
+        F: Future<Output = Result<()>>,
+    {
+        let deadline = Instant::now() + timeout;
+        loop {
+            // A hung answer must not hide that the child has died meanwhile.
+            let tried = tokio::time::timeout(Duration::from_secs(1), probe()).await;
+            let Err(error) = tried.unwrap_or_else(|_| bail!("no answer within a second")) else {
+                return Ok(());
+            };
+            if let Some(code) = self.exit_code()? {
+                bail!("{} ended with exit code {code}: {}", self.name(), self.log_tail());
+            }
+            if Instant::now() > deadline {
+                bail!(
+                    "{} is not ready after {timeout:?}: {error:#}\n{}",
+                    self.name(),
+                    self.log_tail()
+                );
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    fn running(&self) -> MutexGuard<'_, Supervised> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The head of an HTTP answer to `GET path`.
+async fn get(address: SocketAddr, path: &str) -> Result<String> {
+    let mut stream = TcpStream::connect(address).await.context("cannot connect")?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    stream.take(4096).read_to_end(&mut answer).await?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}

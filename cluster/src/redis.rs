@@ -1,0 +1,89 @@
+//! A private Redis server without persistence: what it held is gone after a restart.
+
+use crate::{Process, Program, port::free_port, programs, scratch::Scratch};
+use anyhow::{Result, bail};
+use std::time::Duration;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+/// Tens of milliseconds in practice; long for a machine that compiles beside it.
+const START: Duration = Duration::from_secs(20);
+
+/// The server. It ends when this is dropped, or when the process that owns it dies.
+pub struct Redis {
+    process: Process,
+    port: u16,
+    _scratch: Scratch,
+}
+
+impl Redis {
+    /// Starts a server on a free port of 127.0.0.1 and waits until it answers.
+    pub async fn start() -> Result<Self> {
+        let mut tries = 0;
+        loop {
+            let redis = Self::launch(free_port())?;
+            match redis.answers().await {
+                Ok(()) => return Ok(redis),
+                // Most likely somebody else took the port.
+                Err(_) if tries < 3 => tries += 1,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn launch(port: u16) -> Result<Self> {
+        let scratch = Scratch::new("redis")?;
+        let program = Program::new("redis", programs::find("redis-server")?, scratch.path())
+            .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
+            .args(["--save", "", "--appendonly", "no", "--daemonize", "no"]);
+        Ok(Self { process: Process::start(program)?, port, _scratch: scratch })
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// For signals (pause, resume), the process id and the log.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Kills the server with SIGKILL and waits until it is gone.
+    pub async fn kill(&self) -> Result<()> {
+        self.process.kill().await
+    }
+
+    /// Stops the server: it closes its connections and ends.
+    pub async fn stop(&self) -> Result<()> {
+        self.process.stop().await.map(drop)
+    }
+
+    /// Starts it again, empty, on the same port, and waits until it answers. A server that still
+    /// runs is killed first.
+    pub async fn restart(&self) -> Result<()> {
+        self.process.restart()?;
+        self.answers().await
+    }
+
+    async fn answers(&self) -> Result<()> {
+        let port = self.port;
+        self.process
+            .wait_until(START, || async move {
+                let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+                stream.write_all(b"PING\r\n").await?;
+                let mut answer = [0; 7];
+                stream.read_exact(&mut answer).await?;
+                if &answer != b"+PONG\r\n" {
+                    bail!("no PONG");
+                }
+                Ok(())
+            })
+            .await
+    }
+}
