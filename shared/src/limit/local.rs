@@ -50,3 +50,23 @@ impl LocalLimiter {
         result
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_bounded_and_those_in_use_stay() {
+        let config = LimiterConfig { max_keys: 10, ..LimiterConfig::default() };
+        let limiter = LocalLimiter::new(config);
+        let rate = Rate { per: Duration::from_secs(60), burst: 1 };
+        assert_eq!(limiter.try_take("used", &rate), Ok(()));
+        for key in 0..1000 {
+            assert_eq!(limiter.try_take(&key.to_string(), &rate), Ok(()), "{key}");
+            assert!(limiter.try_take("used", &rate).is_err(), "{key}");
+            let buckets = limiter.0.buckets.lock().unwrap();
+            assert!(buckets.young.len() + buckets.old.len() <= 10);
+        }
+        assert_eq!(limiter.try_take("0", &rate), Ok(()), "long forgotten");
+    }
+}

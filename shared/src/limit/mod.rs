@@ -78,6 +78,21 @@ impl Default for LimiterConfig {
     }
 }
 
+/// Names and explains the limiter's metrics and sets them to 0. Once per process, after the recorder
+/// is installed.
+pub fn describe_metrics() {
+    metrics::describe_counter!(
+        "limit_fallback_total",
+        "Limits answered from this process's memory because Redis was away"
+    );
+    metrics::describe_counter!(
+        "limit_forgotten_total",
+        "Keys forgotten while they still limited something, because there were too many"
+    );
+    metrics::counter!("limit_fallback_total").absolute(0);
+    metrics::counter!("limit_forgotten_total").absolute(0);
+}
+
 /// Limits by key; clones share their state.
 #[derive(Clone)]
 pub enum Limiter {
@@ -103,6 +118,79 @@ impl Limiter {
         match self {
             Self::Local(limiter) => limiter.try_take(key, rate),
             Self::Redis(limiter) => limiter.try_take(key, rate).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_burst_then_one_permit_every_so_often() {
+        let rate = Rate { per: Duration::from_secs(1), burst: 3 };
+        let mut bucket = Bucket::default();
+        let start = Duration::from_secs(100);
+        for _ in 0..3 {
+            assert_eq!(bucket.try_take(&rate, start, 1), Ok(()));
+        }
+        assert_eq!(bucket.try_take(&rate, start, 1), Err(Duration::from_secs(1)));
+        assert_eq!(bucket.try_take(&rate, start, 2), Err(Duration::from_secs(2)));
+        assert_eq!(bucket.try_take(&rate, start, 4), Err(Duration::MAX), "above the burst");
+        assert_eq!(bucket.try_take(&rate, start + Duration::from_secs(1), 1), Ok(()));
+        assert!(!bucket.is_full(start + Duration::from_millis(3999)));
+        assert!(bucket.is_full(start + Duration::from_secs(4)));
+        assert_eq!(size_of::<Bucket>(), 8);
+    }
+
+    proptest! {
+        /// Between any two moments no more than the burst and what came back in between.
+        #[test]
+        fn never_more_than_burst_and_elapsed(
+            per in 1u64..1_000_000,
+            burst in 1u32..20,
+            calls in prop::collection::vec((0u64..3_000_000, 1u32..4), 1..200),
+        ) {
+            let rate = Rate { per: Duration::from_nanos(per), burst };
+            let mut bucket = Bucket::default();
+            let mut now = 0;
+            let mut taken: Vec<(u64, u64)> = Vec::new();
+            for (pause, cost) in calls {
+                now += pause;
+                if bucket.try_take(&rate, Duration::from_nanos(now), cost).is_ok() {
+                    taken.push((now, cost.into()));
+                }
+            }
+            for from in 0..taken.len() {
+                let mut sum = 0;
+                for (at, cost) in &taken[from..] {
+                    sum += cost;
+                    prop_assert!(sum <= u64::from(burst) + (at - taken[from].0) / per);
+                }
+            }
+        }
+
+        /// The wait is exact: one nanosecond less is too early.
+        #[test]
+        fn the_wait_is_exactly_enough(
+            per in 2u64..1_000_000,
+            burst in 1u32..20,
+            taken in 1u32..40,
+            cost in 1u32..20,
+        ) {
+            prop_assume!(cost <= burst);
+            let rate = Rate { per: Duration::from_nanos(per), burst };
+            let mut bucket = Bucket::default();
+            let now = Duration::from_secs(1);
+            for _ in 0..taken {
+                let _ = bucket.try_take(&rate, now, 1);
+            }
+            if let Err(wait) = bucket.try_take(&rate, now, cost) {
+                let early = now + wait - Duration::from_nanos(1);
+                prop_assert_eq!(bucket.try_take(&rate, early, cost), Err(Duration::from_nanos(1)));
+                prop_assert_eq!(bucket.try_take(&rate, now + wait, cost), Ok(()));
+            }
         }
     }
 }

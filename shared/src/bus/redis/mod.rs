@@ -1,40 +1,53 @@
 //! The bus over Redis pub/sub: one connection that publishes, one for each subscription, neither of
 //! which ever gives up. Sentinel and Cluster are not spoken.
 
+mod backoff;
 mod config;
+mod publisher;
+mod subscription;
+mod wanted;
 
 pub use self::config::{InvalidRedisUrl, RedisConfig, RedisLimits, pool};
+pub(super) use self::subscription::RedisSubscriber;
 
+use self::publisher::Publisher;
 use super::BusEvent;
 use crate::{id::NodeId, lifecycle::Lifecycle, relay::Channel};
 use bytes::Bytes;
-use tokio::sync::oneshot;
+use std::sync::Arc;
 
-/// The bus over one Redis server. Clones share it.
+/// The bus over one Redis server. Clones share it; with the last one, publishing ends once the
+/// queue is empty.
 #[derive(Clone)]
-pub struct RedisBus {}
+pub struct RedisBus(Arc<Inner>);
 
-impl RedisBus {
-    pub(super) fn new(_config: RedisConfig, _node: NodeId, _lifecycle: &Lifecycle) -> Self {
-        Self {}
-    }
-    pub(super) fn publish(&self, _channel: Channel, _payload: Bytes) {}
-    pub(super) fn subscriber(
-        &self,
-        _on_event: impl Fn(BusEvent) + Send + Sync + 'static,
-    ) -> RedisSubscriber {
-        RedisSubscriber {}
-    }
+struct Inner {
+    config: RedisConfig,
+    node: NodeId,
+    lifecycle: Lifecycle,
+    publisher: Arc<Publisher>,
 }
 
-pub(super) struct RedisSubscriber {}
-
-impl RedisSubscriber {
-    pub(super) fn add(&self, _channels: &[Channel]) -> Option<oneshot::Receiver<()>> {
-        None
+impl RedisBus {
+    pub(super) fn new(config: RedisConfig, node: NodeId, lifecycle: &Lifecycle) -> Self {
+        let publisher = Arc::new(Publisher::spawn(config.clone(), lifecycle));
+        Self(Arc::new(Inner { config, node, lifecycle: lifecycle.clone(), publisher }))
     }
-    pub(super) fn remove(&self, _channels: &[Channel]) {}
-    pub(super) fn is_up(&self) -> bool {
-        false
+
+    pub(super) fn publish(&self, channel: Channel, payload: Bytes) {
+        self.0.publisher.publish(channel, payload);
+    }
+
+    pub(super) fn subscriber(
+        &self,
+        on_event: impl Fn(BusEvent) + Send + Sync + 'static,
+    ) -> RedisSubscriber {
+        RedisSubscriber::spawn(
+            self.0.config.clone(),
+            self.0.node,
+            Arc::clone(&self.0.publisher),
+            Arc::new(on_event),
+            &self.0.lifecycle,
+        )
     }
 }
