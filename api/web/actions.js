@@ -1,0 +1,226 @@
+// What a person can do on the page: each action talks to the server and tells the store. It knows no
+// elements; the views call it.
+
+import { ApiError, PAGE, api } from './api.js';
+import { Connection } from './connection.js';
+import { Refused } from './outbox.js';
+import { resumePoint } from './store.js';
+import { t } from './strings.js';
+
+/** Sign of typing at most this often: the server shows it for longer. */
+const TYPING_EVERY_MS = 3_000;
+
+/** A sentence about what went wrong, for a person. */
+export function explain(error) {
+  if (error instanceof ApiError) return error.status === 0 ? t.unreachable : error.message || t.failed;
+  if (error instanceof Refused) return error.message;
+  throw error;
+}
+
+/** A random id. `crypto.randomUUID` is missing on pages that came over plain http. */
+function randomId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+export class Actions {
+  #store;
+  #connection;
+  #loading = new Set();
+  #typedAt = 0;
+
+  /** `onStopped(reason)`: the server does not want this session back. */
+  constructor(store, onStopped) {
+    this.#store = store;
+    this.#connection = new Connection({
+      url: `${location.origin.replace(/^http/, 'ws')}/gateway`,
+      resume: () => resumePoint(store.state),
+      onFrame: (frame) => this.#onFrame(frame),
+      onStatus: (status) => {
+        store.dispatch({ type: 'connection', status });
+        if (status.state === 'stopped' && status.reason) onStopped(status.reason);
+      },
+    });
+  }
+
+  /** Goes live as this user. */
+  start(user) {
+    this.#store.dispatch({ type: 'signed_in', user });
+    this.#connection.start();
+    this.refreshRooms();
+  }
+
+  async signOut() {
+    await api.logout();
+    this.stop();
+  }
+
+  stop() {
+    this.#connection.stop();
+    this.#loading.clear();
+    this.#store.dispatch({ type: 'signed_out' });
+  }
+
+  retryNow() {
+    this.#connection.retryNow();
+  }
+
+  /** Whether something has not reached the server yet. */
+  get unsent() {
+    return this.#connection.waiting > 0;
+  }
+
+  #onFrame(frame) {
+    const { epoch } = this.#store.state;
+    if (frame.type === 'ready' && epoch && frame.epoch !== epoch) this.#connection.forget();
+    this.#store.dispatch({ type: 'frame', frame, now: Date.now() });
+    this.#fill();
+  }
+
+  /** Puts a chat on the screen; `null` none. */
+  open(chatId) {
+    this.#store.dispatch({ type: 'open', chatId });
+    this.#typedAt = 0;
+    this.#fill();
+  }
+
+  /** Fetches what the open chat lacks. */
+  #fill() {
+    const chat = this.#openChat();
+    if (!chat) return;
+    if (!chat.loaded && chat.historyError === null) this.#loadHistory(chat);
+    if (!chat.members) this.#loadMembers(chat.id);
+  }
+
+  #openChat() {
+    return this.#store.state.chats.get(this.#store.state.open);
+  }
+
+  /** Fetches the page before what is there; nothing while one is on its way. */
+  loadOlder() {
+    const chat = this.#openChat();
+    if (chat?.loaded && !chat.complete && chat.historyError === null) this.#loadHistory(chat);
+  }
+
+  /** After a failure, when asked to. */
+  retryHistory() {
+    const chat = this.#openChat();
+    if (chat) this.#loadHistory(chat);
+  }
+
+  async #loadHistory({ id: chatId, generation, loaded, items }) {
+    await this.#once(`history ${chatId} ${generation}`, async () => {
+      this.#store.dispatch({ type: 'history_failed', chatId, error: null });
+      try {
+        const messages = await api.history(chatId, loaded ? items[0]?.id : undefined);
+        this.#store.dispatch({ type: 'history', chatId, generation, messages, full: messages.length === PAGE });
+      } catch (error) {
+        this.#store.dispatch({ type: 'history_failed', chatId, error: explain(error) });
+      }
+    });
+  }
+
+  async #loadMembers(chatId) {
+    await this.#once(`members ${chatId}`, async () => {
+      try {
+        const members = await api.members(chatId);
+        this.#store.dispatch({ type: 'members', chatId, members, more: members.length === PAGE });
+      } catch (error) {
+        // Without members the page only shows less; asked again when the chat is opened again.
+        this.#store.dispatch({ type: 'members', chatId, members: [], more: false, error: explain(error) });
+      }
+    });
+  }
+
+  async #once(name, work) {
+    if (this.#loading.has(name)) return;
+    this.#loading.add(name);
+    try {
+      await work();
+    } finally {
+      this.#loading.delete(name);
+    }
+  }
+
+  /** Fetches the next page of members. */
+  async moreMembers(chatId) {
+    const known = this.#store.state.chats.get(chatId)?.members ?? [];
+    const page = await api.members(chatId, known.at(-1)?.id);
+    this.#store.dispatch({ type: 'members', chatId, members: [...known, ...page], more: page.length === PAGE });
+  }
+
+  async refreshRooms() {
+    try {
+      const rooms = await api.rooms();
+      this.#store.dispatch({ type: 'rooms', rooms, more: rooms.length === PAGE });
+    } catch (error) {
+      explain(error); // The list of rooms stays as it was.
+    }
+  }
+
+  async moreRooms() {
+    const { rooms } = this.#store.state;
+    const page = await api.rooms(rooms.at(-1)?.id);
+    this.#store.dispatch({ type: 'rooms', rooms: [...rooms, ...page], more: page.length === PAGE });
+  }
+
+  /** Sends a message; without a connection as soon as there is one. */
+  send(chatId, text, replyTo) {
+    this.#typedAt = 0;
+    this.#post(chatId, { clientId: randomId(), text, replyTo });
+  }
+
+  /** Sends a refused message again, under the same id: it can never be there twice. */
+  retry(chatId, bubble) {
+    this.#post(chatId, bubble);
+  }
+
+  discard(chatId, clientId) {
+    this.#store.dispatch({ type: 'discard', chatId, clientId });
+  }
+
+  async #post(chatId, { clientId, text, replyTo }) {
+    const at = new Date().toISOString();
+    this.#store.dispatch({ type: 'queue', chatId, clientId, text, replyTo, at });
+    try {
+      await this.#connection.command({ type: 'send', id: clientId, chat_id: chatId, text, reply_to: replyTo });
+    } catch (error) {
+      this.#store.dispatch({ type: 'failed', chatId, clientId, error: explain(error) });
+    }
+  }
+
+  edit(chatId, messageId, text) {
+    return this.#connection.command({ type: 'edit', id: randomId(), chat_id: chatId, message_id: messageId, text });
+  }
+
+  deleteMessage(chatId, messageId) {
+    return this.#connection.command({ type: 'delete', id: randomId(), chat_id: chatId, message_id: messageId });
+  }
+
+  /** Everything up to a message was on the screen. */
+  read(chatId, messageId) {
+    this.#connection.tell({ type: 'read', chat_id: chatId, message_id: messageId });
+    this.#store.dispatch({ type: 'read', chatId, messageId });
+  }
+
+  /** The user typed something. */
+  typing(chatId) {
+    const now = Date.now();
+    if (now - this.#typedAt < TYPING_EVERY_MS) return;
+    this.#typedAt = now;
+    this.#connection.tell({ type: 'typing', chat_id: chatId });
+  }
+
+  /** Becomes a member of a public room. */
+  async join(roomId) {
+    await api.join(roomId);
+    return roomId;
+  }
+
+  /** Starts a chat of any kind and answers its id. */
+  async create(chatType, name, memberIds) {
+    const chat = await api.createChat({ chat_type: chatType, name, member_ids: memberIds });
+    if (chatType === 'room') this.refreshRooms();
+    return chat.id;
+  }
+}

@@ -1,0 +1,77 @@
+// The REST calls of the page. The session cookie goes along by itself; no token is ever seen here.
+
+/** A refusal or a server that cannot be reached (`status` 0); `message` may be shown. */
+export class ApiError extends Error {
+  constructor(status, body) {
+    super(body?.message ?? '');
+    this.status = status;
+    this.code = body?.code ?? 'unreachable';
+    /** The fields concerned: `{field, message}`. */
+    this.fields = body?.errors ?? [];
+  }
+}
+
+async function call(method, path, body) {
+  const request = { method, credentials: 'same-origin', cache: 'no-store', headers: { Accept: 'application/json' } };
+  if (body !== undefined) {
+    request.headers['Content-Type'] = 'application/json';
+    request.body = JSON.stringify(body);
+  }
+  let response;
+  try {
+    response = await fetch(path, request);
+  } catch {
+    throw new ApiError(0);
+  }
+  const answer = await response.json().catch(() => null);
+  if (!response.ok) throw new ApiError(response.status, answer);
+  return answer;
+}
+
+function query(parameters) {
+  const given = Object.entries(parameters).filter(([, value]) => value !== undefined && value !== null);
+  return given.length ? `?${new URLSearchParams(given)}` : '';
+}
+
+/** How many rooms, members, users or messages are asked for at once. */
+export const PAGE = 50;
+
+export const api = {
+  me: () => call('GET', '/me'),
+  register: (username, password) => call('POST', '/register', { username, password }),
+  login: (username, password) => call('POST', '/login', { username, password }),
+  logout: () => call('POST', '/logout'),
+
+  rooms: (after) => call('GET', `/rooms${query({ limit: PAGE, after })}`),
+  users: (text) => call('GET', `/users${query({ query: text, limit: 20 })}`),
+
+  createChat: (chat) => call('POST', '/chats', chat),
+  rename: (id, name) => call('PATCH', `/chats/${id}`, { name }),
+  deleteChat: (id) => call('DELETE', `/chats/${id}`),
+  join: (id) => call('POST', `/chats/${id}/join`),
+  leave: (id) => call('POST', `/chats/${id}/leave`),
+
+  members: async (id, after) => (await call('GET', `/chats/${id}/members${query({ limit: PAGE, after })}`)).map(member),
+  addMember: (id, userId) => call('POST', `/chats/${id}/members`, { user_id: userId }),
+  removeMember: (id, userId) => call('DELETE', `/chats/${id}/members/${userId}`),
+
+  /** Messages before one, or the newest, oldest first. */
+  history: async (id, before) => (await call('GET', `/chats/${id}/messages${query({ limit: PAGE, before })}`)).map(message),
+};
+
+function member({ id, username, name, role, status }) {
+  return { id, username, name, role, status };
+}
+
+function message(row) {
+  return {
+    kind: 'message',
+    id: row.id,
+    sender: { id: row.sender_id, username: row.username },
+    text: row.text,
+    timestamp: row.timestamp,
+    clientId: row.client_message_id ?? undefined,
+    replyTo: row.reply_to ?? undefined,
+    editedAt: row.edited_at ?? undefined,
+  };
+}

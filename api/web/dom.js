@@ -1,0 +1,108 @@
+// Building and reusing elements. Text always goes in as text: nothing here parses HTML.
+
+/**
+ * Makes an element: `el('button', {class: 'primary', type: 'submit', onclick}, 'Send')`. Values of
+ * `null`, `undefined` and `false` are left out; `on…` are listeners; children may be text.
+ */
+export function el(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith('on')) element.addEventListener(name.slice(2), value);
+    else element.setAttribute(name, value === true ? '' : value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+export const byId = (id) => document.getElementById(id);
+
+const SVG = 'http://www.w3.org/2000/svg';
+const SHAPES = {
+  back: 'M15 5l-7 7 7 7',
+  close: 'M6 6l12 12M18 6L6 18',
+  plus: 'M12 5v14M5 12h14',
+  send: 'M4 12l16-8-5 16-3.5-6.5zM11.5 13.5L20 4',
+  reply: 'M9 7L4 12l5 5M4 12h10a6 6 0 0 1 6 6v1',
+  edit: 'M4 20h4L19 9l-4-4L4 16zM13 7l4 4',
+  delete: 'M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13M10.5 11v5M13.5 11v5',
+  copy: 'M9 9h11v11H9zM15 9V4H4v11h5',
+  info: 'M12 11v6M12 7.5v.01M21 12a9 9 0 1 1-18 0 9 9 0 0 1 18 0z',
+  down: 'M12 5v14M6 13l6 6 6-6',
+  exit: 'M14 4h5v16h-5M10 8l-4 4 4 4M6 12h9',
+  check: 'M5 12.5l5 5L20 7',
+  checks: 'M2 12.5l5 5L17 7M12 16.5l1 1L23 7',
+  clock: 'M12 7v5l3 2M21 12a9 9 0 1 1-18 0 9 9 0 0 1 18 0z',
+  alert: 'M12 8v5M12 16v.01M12 3l10 18H2z',
+  room: 'M5 9h15M4 15h15M10 4L8 20M16 4l-2 16',
+  search: 'M16 16l5 5M18 11a7 7 0 1 1-14 0 7 7 0 0 1 14 0z',
+};
+
+/** A drawn sign for a word that stands beside it or is the label of what holds it. */
+export function icon(name) {
+  const svg = document.createElementNS(SVG, 'svg');
+  svg.setAttribute('viewBox', '0 0 24 24');
+  svg.setAttribute('class', 'icon');
+  svg.setAttribute('aria-hidden', 'true');
+  const path = document.createElementNS(SVG, 'path');
+  path.setAttribute('d', SHAPES[name]);
+  svg.append(path);
+  return svg;
+}
+
+/** A button that shows only a sign; `label` says what it does. */
+export function iconButton(name, label, onclick, className = '') {
+  return el('button', { type: 'button', class: `icon-button ${className}`, 'aria-label': label, title: label, onclick }, icon(name));
+}
+
+/** Two letters on one of eight colours that belongs to the id. */
+export function avatar(name, id, { room = false, online = null } = {}) {
+  const letters = [...name.trim()].slice(0, 2).join('').toUpperCase();
+  const face = el('span', { class: `avatar hue-${id % 8}${room ? ' square' : ''}`, 'aria-hidden': 'true' });
+  face.append(room ? icon('room') : letters);
+  if (online !== null) face.append(el('span', { class: online ? 'dot on' : 'dot' }));
+  return face;
+}
+
+/**
+ * Makes the children of `parent` those of `items`, reusing the element of the same `key`. An element
+ * is made again only when its item's `version` differs. Elements that stay keep focus and place.
+ */
+export function reconcile(parent, items, { key, version, make }) {
+  const old = new Map([...parent.children].map((child) => [child.dataset.key, child]));
+  let place = parent.firstElementChild;
+  for (const item of items) {
+    const name = String(key(item));
+    const stamp = String(version(item));
+    let element = old.get(name);
+    old.delete(name);
+    if (!element || element.dataset.version !== stamp) {
+      const fresh = make(item);
+      fresh.dataset.key = name;
+      fresh.dataset.version = stamp;
+      if (element) {
+        if (place === element) place = fresh;
+        const focused = element === document.activeElement || element.contains(document.activeElement);
+        element.replaceWith(fresh);
+        if (focused) fresh.focus({ preventScroll: true });
+      }
+      element = fresh;
+    }
+    if (element === place) place = place.nextElementSibling;
+    else parent.insertBefore(element, place);
+  }
+  for (const element of old.values()) element.remove();
+}
+
+let toastTimer = null;
+
+/** One short sentence at the bottom for a few seconds; also read out. */
+export function toast(text) {
+  const place = byId('toast');
+  place.textContent = text;
+  place.hidden = false;
+  clearTimeout(toastTimer);
+  toastTimer = setTimeout(() => {
+    place.hidden = true;
+  }, 5_000);
+}

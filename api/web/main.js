@@ -1,0 +1,117 @@
+// Starts the page: finds out who is signed in, joins the parts, and follows the address.
+
+import { Actions, explain } from './actions.js';
+import { api } from './api.js';
+import { byId, toast } from './dom.js';
+import { Store, totalUnread } from './store.js';
+import { t, translate } from './strings.js';
+import { setUpBanner } from './view-banner.js';
+import { setUpChat } from './view-chat.js';
+import { openDetails, renderDetails } from './view-details.js';
+import { setUpList } from './view-list.js';
+import { openNew } from './view-new.js';
+import { setUpSignIn, showSignIn } from './view-sign-in.js';
+
+translate(document);
+
+const store = new Store();
+const actions = new Actions(store, (reason) => leave(t.stopped[reason] ?? t.stopped.unauthenticated));
+
+const chatView = setUpChat(store, actions, {
+  onBack: () => go(null),
+  onDetails: () => openDetails(store, actions),
+});
+const views = [
+  setUpBanner(actions),
+  setUpList(actions, enter, () => openNew(store, actions, go), signOut),
+  chatView.render,
+  () => renderDetails(store, actions),
+  (state) => {
+    const unread = totalUnread(state);
+    document.title = unread > 0 ? `(${t.unreadCount(unread)}) ${t.appName}` : t.appName;
+  },
+];
+
+// Many frames in one moment are drawn once. A hidden page gets no animation frames.
+let drawing = false;
+store.subscribe(() => {
+  if (drawing) return;
+  drawing = true;
+  const later = document.hidden ? (draw) => setTimeout(draw, 0) : requestAnimationFrame;
+  later(() => {
+    drawing = false;
+    follow();
+    if (store.state.me) for (const view of views) view(store.state);
+  });
+});
+
+// Somebody who stopped typing says nothing about it.
+setInterval(() => store.dispatch({ type: 'tick', now: Date.now() }), 1_000);
+
+window.addEventListener('hashchange', follow);
+window.addEventListener('online', () => actions.retryNow());
+document.addEventListener('visibilitychange', () => {
+  if (!document.hidden) actions.retryNow();
+});
+window.addEventListener('beforeunload', (event) => {
+  if (actions.unsent) event.preventDefault();
+});
+
+setUpSignIn(welcome);
+api.me().then(welcome, (error) => leave(error.status === 401 ? null : explain(error)));
+
+/** Somebody is signed in. */
+function welcome(user) {
+  show('app');
+  actions.start(user);
+}
+
+/** Nobody is signed in, or not any more. */
+function leave(reason) {
+  actions.stop();
+  for (const dialog of document.querySelectorAll('dialog[open]')) dialog.close();
+  document.title = t.appName;
+  show('sign-in');
+  showSignIn(reason);
+}
+
+async function signOut() {
+  try {
+    await actions.signOut();
+    history.replaceState(null, '', '#/');
+    leave(null);
+  } catch (error) {
+    toast(explain(error));
+  }
+}
+
+function show(id) {
+  for (const part of ['loading', 'sign-in', 'app']) byId(part).hidden = part !== id;
+}
+
+/** Enters a public room, as a member unless one is. */
+async function enter(roomId) {
+  try {
+    if (!store.state.chats.has(roomId)) await actions.join(roomId);
+    go(roomId);
+  } catch (error) {
+    toast(explain(error));
+  }
+}
+
+/** To a chat, or with `null` to the list. */
+function go(chatId) {
+  location.hash = chatId === null ? '#/' : `#/chat/${chatId}`;
+}
+
+/** Shows what the address names, as soon as it is known. */
+function follow() {
+  if (!store.state.known) return;
+  const wanted = Number(/^#\/chat\/(\d+)$/.exec(location.hash)?.[1] ?? 0);
+  const target = store.state.chats.has(wanted) ? wanted : null;
+  byId('app').dataset.screen = target === null ? 'list' : 'chat';
+  if (target === store.state.open) return;
+  actions.open(target);
+  for (const view of views) view(store.state);
+  if (target !== null && !matchMedia('(pointer: coarse)').matches) chatView.focus();
+}

@@ -1,0 +1,104 @@
+// Draws one row of a chat's log. What may be done with it comes as functions.
+
+import { avatar, el, icon, iconButton } from './dom.js';
+import { t } from './strings.js';
+import { clockTime, fullTime, pieces } from './text.js';
+
+/** An element for a row of `timeline.js`. */
+export function draw(row, on) {
+  switch (row.kind) {
+    case 'day':
+      return el('li', { class: 'day' }, el('span', {}, row.text));
+    case 'new':
+      return el('li', { class: 'new-line' }, el('span', {}, t.newMessages));
+    case 'note':
+      return el('li', { class: 'note' }, t.note[row.change](row.user.username, row.by));
+    default:
+      return message(row, on);
+  }
+}
+
+function message(row, on) {
+  const state = { own: row.own, first: row.first, last: row.last, emoji: row.emoji, pending: row.pending, failed: row.error };
+  const names = Object.keys(state).filter((name) => state[name]);
+  return el(
+    'li',
+    { class: ['message', ...names].join(' '), tabindex: '-1', 'data-id': row.id },
+    !row.own && row.last && avatarOf(row.sender),
+    el(
+      'div',
+      { class: 'stack' },
+      row.named
+        ? el('span', { class: 'sender', dir: 'auto' }, row.sender.username)
+        : el('span', { class: 'visually-hidden' }, row.own ? t.you : row.sender.username),
+      bubble(row, on),
+      row.error && trouble(row, on),
+    ),
+  );
+}
+
+function avatarOf(sender) {
+  const face = avatar(sender.username, sender.id);
+  face.classList.add('small');
+  return face;
+}
+
+function bubble(row, on) {
+  return el(
+    'div',
+    { class: 'bubble' },
+    row.quote && quote(row, on),
+    el('span', { class: 'text', dir: 'auto' }, ...pieces(row.text).map(piece)),
+    el(
+      'span',
+      { class: 'meta' },
+      row.edited && el('span', {}, t.edited),
+      el('time', { datetime: row.timestamp, title: fullTime(row.timestamp) }, clockTime(row.timestamp)),
+      row.own && tick(row),
+    ),
+  );
+}
+
+function piece({ text, url }) {
+  return url ? el('a', { href: url, target: '_blank', rel: 'noopener noreferrer nofollow' }, text) : text;
+}
+
+function tick(row) {
+  let [sign, word] = ['check', t.sent];
+  if (row.error) [sign, word] = ['alert', t.failed];
+  else if (row.pending) [sign, word] = ['clock', t.sending];
+  else if (row.seen) [sign, word] = ['checks', t.seen];
+  return el('span', { role: 'img', 'aria-label': word, title: word }, icon(sign));
+}
+
+function quote(row, on) {
+  const { name, text } = row.quote;
+  return el(
+    'button',
+    { type: 'button', class: 'quote', onclick: () => on.showMessage(row.replyTo) },
+    name && el('b', { dir: 'auto' }, name),
+    el('span', { dir: 'auto' }, text ?? t.earlierMessage),
+  );
+}
+
+function trouble(row, on) {
+  return el(
+    'div',
+    { class: 'trouble', role: 'alert' },
+    el('span', {}, t.notSent(row.error)),
+    el('button', { type: 'button', class: 'link', onclick: () => on.retry(row) }, t.tryAgain),
+    el('button', { type: 'button', class: 'link', onclick: () => on.discard(row) }, t.discard),
+  );
+}
+
+/** The bar with what may be done with a sent message. */
+export function actionBar(row, on) {
+  return el(
+    'div',
+    { class: 'actions', role: 'toolbar', 'aria-label': t.actions },
+    iconButton('reply', t.reply, () => on.reply(row)),
+    iconButton('copy', t.copy, () => on.copy(row)),
+    row.own && iconButton('edit', t.edit, () => on.edit(row)),
+    row.own && iconButton('delete', t.delete, () => on.remove(row), 'danger'),
+  );
+}

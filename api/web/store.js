@@ -1,0 +1,190 @@
+// Everything the page shows, and the one function that changes it. Pure, apart from `Store`, which
+// holds the current state and tells who listens.
+
+import * as chats from './chat.js';
+
+export const initial = Object.freeze({
+  /** The signed-in account, or null. */
+  me: null,
+  epoch: null,
+  connection: { state: 'stopped' },
+  /** Chats by id, and their ids with the most recently active first. */
+  chats: new Map(),
+  order: [],
+  /** Whether `ready` has come: before it an empty list means nothing. */
+  known: false,
+  /** Public rooms as last fetched. */
+  rooms: [],
+  moreRooms: false,
+  /** The chat on the screen, and the message after which "new" begins. */
+  open: null,
+  divider: null,
+  /** Ids of users that are known to be online. */
+  online: new Set(),
+});
+
+/** How long somebody counts as typing after the last sign of it. */
+export const TYPING_MS = 6_000;
+
+/** The state after an action. `now` in milliseconds comes with the actions that need it. */
+export function reduce(state, action) {
+  switch (action.type) {
+    case 'signed_in':
+      return { ...initial, me: action.user };
+    case 'signed_out':
+      return initial;
+    case 'connection':
+      return { ...state, connection: action.status };
+    case 'frame':
+      return onFrame(state, action.frame, action.now);
+    case 'rooms':
+      return { ...state, rooms: action.rooms, moreRooms: action.more };
+    case 'open':
+      return open(state, action.chatId);
+    case 'history':
+      return inChat(state, action.chatId, (chat) => chats.mergeHistory(chat, action, state.me.id));
+    case 'history_failed':
+      return inChat(state, action.chatId, (chat) => ({ ...chat, historyError: action.error }));
+    case 'members':
+      return withMembers(state, action);
+    case 'queue':
+      return toTop(inChat(state, action.chatId, (chat) => chats.queue(chat, action)), action.chatId);
+    case 'failed':
+      return inChat(state, action.chatId, (chat) => chats.fail(chat, action.clientId, action.error));
+    case 'discard':
+      return inChat(state, action.chatId, (chat) => chats.discard(chat, action.clientId));
+    case 'read':
+      return inChat(state, action.chatId, (chat) => chats.markRead(chat, state.me.id, action.messageId, state.me.id));
+    case 'tick':
+      return state.order.reduce((next, id) => inChat(next, id, (chat) => chats.stopTyping(chat, action.now)), state);
+    default:
+      return state;
+  }
+}
+
+function onFrame(state, frame, now) {
+  const id = frame.chat_id;
+  switch (frame.type) {
+    case 'ready':
+      return onReady(state, frame);
+    case 'message':
+      return toTop(inChat(state, id, (chat) => chats.applyEvent(chat, frame, state.me.id)), id);
+    case 'edited':
+    case 'deleted':
+    case 'member':
+      return inChat(state, id, (chat) => chats.applyEvent(chat, frame, state.me.id));
+    case 'caught_up':
+      return inChat(state, id, (chat) => chats.caughtUp(chat, frame.seq));
+    case 'resync':
+      return inChat(state, id, (chat) => chats.reset(chat, frame.seq));
+    case 'ack':
+      return inChat(state, id, (chat) => chats.acknowledge(chat, frame, userRef(state.me)));
+    case 'read':
+      return inChat(state, id, (chat) => chats.markRead(chat, frame.user_id, frame.message_id, state.me.id));
+    case 'typing':
+      if (frame.user.id === state.me.id) return state;
+      return inChat(state, id, (chat) => chats.startTyping(chat, frame.user, now + TYPING_MS));
+    case 'presence':
+      return { ...state, online: withPresence(state.online, frame.user_id, frame.status) };
+    case 'chat':
+      return onChat(state, frame.chat);
+    case 'chat_removed':
+      return removeChat(state, id);
+    default:
+      return state;
+  }
+}
+
+/** What of the known chats is still there keeps its messages; another database starts from nothing. */
+function onReady(state, { user, epoch, chats: views }) {
+  const sameBase = state.epoch === epoch;
+  const next = new Map();
+  for (const view of views) {
+    const known = state.chats.get(view.id);
+    let chat = chats.newChat(view);
+    if (known && sameBase) chat = chats.refresh(known, view);
+    else if (known) chat = { ...chat, generation: known.generation + 1 };
+    next.set(view.id, chat);
+  }
+  const order = views.map((view) => view.id);
+  const open = next.has(state.open) ? state.open : null;
+  return { ...state, me: user, epoch, chats: next, order, open, known: true };
+}
+
+function onChat(state, view) {
+  const known = state.chats.get(view.id);
+  const chat = known ? chats.announce(known, view) : chats.newChat(view);
+  const next = { ...state, chats: new Map(state.chats).set(view.id, chat) };
+  return known && view.seq <= known.cursor ? next : toTop(next, view.id);
+}
+
+function removeChat(state, id) {
+  const next = new Map(state.chats);
+  next.delete(id);
+  const open = state.open === id ? null : state.open;
+  return { ...state, chats: next, order: state.order.filter((other) => other !== id), open };
+}
+
+function open(state, chatId) {
+  if (state.open === chatId) return state;
+  const chat = state.chats.get(chatId);
+  if (!chat) return { ...state, open: null, divider: null };
+  return { ...state, open: chatId, divider: chat.unread > 0 ? chat.lastRead : null };
+}
+
+function withMembers(state, { chatId, members, more }) {
+  let { online } = state;
+  for (const member of members) online = withPresence(online, member.id, member.status);
+  return inChat({ ...state, online }, chatId, (chat) => ({ ...chat, members, moreMembers: more }));
+}
+
+function withPresence(online, userId, status) {
+  const next = new Set(online);
+  if (status === 'online') next.add(userId);
+  else next.delete(userId);
+  return next;
+}
+
+function inChat(state, id, change) {
+  const chat = state.chats.get(id);
+  if (!chat) return state;
+  const changed = change(chat);
+  return changed === chat ? state : { ...state, chats: new Map(state.chats).set(id, changed) };
+}
+
+function toTop(state, id) {
+  if (!state.chats.has(id) || state.order[0] === id) return state;
+  return { ...state, order: [id, ...state.order.filter((other) => other !== id)] };
+}
+
+function userRef({ id, username }) {
+  return { id, username };
+}
+
+/** Where to go on after a reconnect, or null at the first time. */
+export function resumePoint(state) {
+  if (!state.epoch) return null;
+  const cursors = Object.fromEntries([...state.chats].map(([id, chat]) => [id, chat.cursor]));
+  return { epoch: state.epoch, cursors };
+}
+
+/** Unread messages in all chats. */
+export function totalUnread(state) {
+  return [...state.chats.values()].reduce((sum, chat) => sum + chat.unread, 0);
+}
+
+/** The current state, and those who want to know of the next one. */
+export class Store {
+  #listeners = [];
+  state = initial;
+
+  dispatch(action) {
+    const before = this.state;
+    this.state = reduce(before, action);
+    if (this.state !== before) for (const listener of this.#listeners) listener(this.state, before);
+  }
+
+  subscribe(listener) {
+    this.#listeners.push(listener);
+  }
+}

@@ -1,0 +1,88 @@
+// The open chat as a whole: its head line, who is typing, and what is done with its messages.
+
+import { explain } from './actions.js';
+import { confirm } from './view-confirm.js';
+import { avatar, byId, el, icon, reconcile, toast } from './dom.js';
+import { t } from './strings.js';
+import { setUpComposer } from './view-composer.js';
+import { setUpMessages } from './view-messages.js';
+
+export function setUpChat(store, actions, { onBack, onDetails }) {
+  const chatId = () => store.state.open;
+  const orToast = (work) => work.catch((error) => toast(explain(error)));
+
+  const composer = setUpComposer({
+    submit: ({ chatId: id, text, replyTo, editing }) => {
+      if (!editing) actions.send(id, text, replyTo);
+      else if (text !== editing.text) orToast(actions.edit(id, editing.id, text));
+    },
+    onTyping: (id) => actions.typing(id),
+    onEditLast: () => {
+      const { me, chats } = store.state;
+      const last = chats.get(chatId())?.items.findLast((item) => item.sender?.id === me.id);
+      if (last) composer.edit(last);
+    },
+  });
+
+  const renderMessages = setUpMessages(actions, {
+    reply: composer.reply,
+    edit: composer.edit,
+    copy: (row) => copy(row.text),
+    remove: async (row) => {
+      if (await confirm(t.sureDeleteMessage, t.delete)) orToast(actions.deleteMessage(chatId(), row.id));
+    },
+    retry: (row) => actions.retry(chatId(), row),
+    discard: (row) => actions.discard(chatId(), row.clientId),
+  });
+
+  byId('back').append(icon('back'));
+  byId('back').addEventListener('click', onBack);
+  byId('chat-details').append(icon('info'));
+  byId('chat-details').addEventListener('click', onDetails);
+
+  function render(state) {
+    const chat = state.chats.get(state.open);
+    byId('welcome').hidden = Boolean(chat);
+    byId('chat').hidden = !chat;
+    if (chat) drawHead(chat, state);
+    renderMessages(state);
+    composer.show(chat);
+  }
+
+  return { render, focus: composer.focus };
+}
+
+function drawHead(chat, state) {
+  const peer = chat.type === 'private' ? chat.members?.find((member) => member.id !== state.me.id) : null;
+  const online = peer ? state.online.has(peer.id) : null;
+  byId('chat-name').textContent = chat.name;
+  byId('chat-state').textContent = stateOf(chat, state, peer, online);
+  reconcile(byId('chat-face'), [{ id: peer?.id ?? chat.id, name: chat.name, type: chat.type, online }], {
+    key: (face) => face.id,
+    version: JSON.stringify,
+    make: (face) => avatar(face.name, face.id, { room: face.type === 'room', online }),
+  });
+
+  const typing = byId('typing');
+  typing.hidden = chat.typing.length === 0;
+  if (chat.typing.length === 0) return;
+  const dots = el('i', { 'aria-hidden': 'true' }, el('b'), el('b'), el('b'));
+  const text = t.typing(chat.typing.map((user) => user.username));
+  if (typing.textContent !== text) typing.replaceChildren(dots, text);
+}
+
+function stateOf(chat, state, peer, online) {
+  if (peer) return online ? t.online : t.offline;
+  if (!chat.members || chat.members.length === 0) return t.kind[chat.type];
+  const here = chat.members.filter((member) => state.online.has(member.id)).length;
+  return `${t.members(chat.members.length, chat.moreMembers)} · ${t.onlineCount(here)}`;
+}
+
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    toast(t.copied);
+  } catch {
+    toast(t.failed);
+  }
+}

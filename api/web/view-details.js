@@ -1,0 +1,133 @@
+// The dialog about the open chat: its name, its members, and leaving or deleting it. What one may do
+// follows one's role; the server has the last word.
+
+import { explain } from './actions.js';
+import { api } from './api.js';
+import { avatar, byId, el, iconButton, toast } from './dom.js';
+import { peopleSearch } from './people-search.js';
+import { t } from './strings.js';
+import { confirm } from './view-confirm.js';
+
+/** Opens it for the open chat; it follows the chat until it is closed. */
+export function openDetails(store, actions) {
+  const dialog = byId('details-dialog');
+  const close = iconButton('close', t.close, () => dialog.close());
+  dialog.dataset.chat = store.state.open;
+  dialog.replaceChildren(
+    el('header', {}, el('h2', { id: 'details-title' }), close),
+    el('div', { class: 'content', id: 'details-content' }),
+  );
+  dialog.showModal();
+  renderDetails(store, actions);
+}
+
+/** Draws it again after the state has changed; closes it when the chat is gone. */
+export function renderDetails(store, actions) {
+  const dialog = byId('details-dialog');
+  if (!dialog.open) return;
+  const chat = store.state.chats.get(Number(dialog.dataset.chat));
+  if (!chat) {
+    dialog.close();
+    return;
+  }
+  byId('details-title').textContent = chat.name;
+  // What one may do is known with the members. The parts stay, and so does what is typed in them.
+  if (!chat.members) return;
+  const content = byId('details-content');
+  if (content.childElementCount === 0) content.append(...parts(store, chat, dialog));
+  drawMembers(store, actions, chat);
+}
+
+function parts(store, chat, dialog) {
+  const mayManage = isOwner(chat, store.state.me);
+  const buttons = el(
+    'div',
+    { class: 'buttons list-end' },
+    chat.type !== 'private' && leaveButton(chat, dialog),
+    mayManage && deleteButton(chat, dialog),
+  );
+  return [
+    mayManage && chat.type !== 'private' && renameForm(chat),
+    el('h3', {}, t.memberList),
+    el('ul', { class: 'people', id: 'details-members' }),
+    el('div', { id: 'details-more' }),
+    mayManage && chat.type === 'group' && addPeople(store, chat),
+    buttons.childElementCount > 0 && buttons,
+  ].filter(Boolean);
+}
+
+function isOwner(chat, me) {
+  return me.role === 'admin' || chat.members?.some((member) => member.id === me.id && member.role === 'owner');
+}
+
+function renameForm(chat) {
+  const field = el('input', { id: 'details-name', value: chat.name, autocomplete: 'off', maxlength: '100' });
+  const form = el('form', {}, el('label', { for: 'details-name' }, t.chatName), el('div', { class: 'inline-form' }, field, el('button', { class: 'plain' }, t.rename)));
+  form.addEventListener('submit', (event) => {
+    event.preventDefault();
+    attempt(api.rename(chat.id, field.value.trim()));
+  });
+  return form;
+}
+
+function addPeople(store, chat) {
+  const search = peopleSearch({
+    id: 'details-people',
+    title: t.addPeople,
+    label: (user) => t.addPerson(user.username),
+    isShown: (user) => !store.state.chats.get(chat.id)?.members?.some((member) => member.id === user.id),
+    onChoose: async (user) => {
+      await attempt(api.addMember(chat.id, user.id));
+      search.clear();
+    },
+  });
+  return search.element;
+}
+
+function leaveButton(chat, dialog) {
+  return el('button', { type: 'button', class: 'plain', onclick: () => afterQuestion(t.sureLeave(chat.name), t.leave, () => api.leave(chat.id), dialog) }, t.leave);
+}
+
+function deleteButton(chat, dialog) {
+  return el('button', { type: 'button', class: 'danger-button', onclick: () => afterQuestion(t.sureDeleteChat(chat.name), t.delete, () => api.deleteChat(chat.id), dialog) }, t.deleteChat);
+}
+
+async function afterQuestion(question, agree, work, dialog) {
+  if ((await confirm(question, agree)) && (await attempt(work()))) dialog.close();
+}
+
+function drawMembers(store, actions, chat) {
+  const { me, online } = store.state;
+  const mayRemove = isOwner(chat, me) && chat.type === 'group';
+  const row = (member) =>
+    el(
+      'li',
+      {},
+      el(
+        'span',
+        { class: 'person' },
+        avatar(member.name || member.username, member.id, { online: online.has(member.id) }),
+        el('span', { dir: 'auto' }, member.name || member.username, el('small', {}, `@${member.username} · ${online.has(member.id) ? t.online : t.offline}`)),
+      ),
+      member.role === 'owner' && el('span', { class: 'tag' }, t.owner),
+      mayRemove && member.id !== me.id && iconButton('close', t.removePerson(member.username), () => remove(chat, member), 'danger'),
+    );
+  byId('details-members').replaceChildren(...chat.members.map(row));
+  const more = chat.moreMembers && el('button', { type: 'button', class: 'link', onclick: () => attempt(actions.moreMembers(chat.id)) }, t.moreMembers);
+  byId('details-more').replaceChildren(...(more ? [more] : []));
+}
+
+async function remove(chat, member) {
+  if (await confirm(t.sureRemove(member.username), t.removePerson(member.username))) attempt(api.removeMember(chat.id, member.id));
+}
+
+/** Whether it worked; says so when it did not. */
+async function attempt(work) {
+  try {
+    await work;
+    return true;
+  } catch (error) {
+    toast(explain(error));
+    return false;
+  }
+}
