@@ -1,0 +1,55 @@
+//! Blocking and unblocking a user. A block ends all of the user's sessions; its tokens and sockets
+//! die on every node within a second.
+
+use super::{
+    profile::not_found,
+    sessions::{self, Which},
+    user::{self, UserView, Viewer},
+};
+use crate::{Api, auth::Admin, db::execute, fault::Result};
+use axum::http::StatusCode;
+use shared::{problem::Problem, relay::EndReason};
+
+/// Blocks the user of this name. Blocked already: nothing changes. 400 for oneself, so that the last
+/// admin cannot lock everybody out.
+pub async fn block(api: &Api, Admin(admin): &Admin, username: &str) -> Result<UserView> {
+    let mut tx = api.db.begin().await?;
+    let user = user::by_username(tx.link(), username).await?.ok_or_else(not_found)?;
+    if user.id == admin.user_id {
+        return Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "cannot_block_yourself",
+            "You cannot block yourself.",
+        ));
+    }
+    // First the user, then the sessions: nobody signs in between the two (see `lock_unchanged`).
+    execute!(
+        tx,
+        "UPDATE users SET blocked_at = COALESCE(blocked_at, (SELECT now FROM clock)) WHERE id = $1",
+        user.id.0
+    )?;
+    let reason = EndReason::Blocked;
+    let ended = sessions::end_in(tx.link(), user.id, Which::All, reason).await?;
+    tx.commit().await?;
+    tracing::info!(user.id = user.id.0, admin.id = admin.user_id.0, "a user was blocked");
+    sessions::announce(api, ended, reason);
+    show(api, username).await
+}
+
+/// Lets the user of this name sign in again. Its old sessions stay ended.
+pub async fn unblock(api: &Api, Admin(admin): &Admin, username: &str) -> Result<UserView> {
+    let mut tx = api.db.begin().await?;
+    let user = user::by_username(tx.link(), username).await?.ok_or_else(not_found)?;
+    execute!(tx, "UPDATE users SET blocked_at = NULL WHERE id = $1", user.id.0)?;
+    tx.commit().await?;
+    tracing::info!(user.id = user.id.0, admin.id = admin.user_id.0, "a user was unblocked");
+    show(api, username).await
+}
+
+async fn show(api: &Api, username: &str) -> Result<UserView> {
+    let mut conn = api.db.read().await?;
+    let user = user::by_username(conn.link(), username).await?.ok_or_else(not_found)?;
+    drop(conn);
+    let status = user::status(api, user.id).await;
+    Ok(user.view(status, Viewer::Trusted))
+}

@@ -1,0 +1,223 @@
+//! What usernames, emails, display names, avatars and passwords may be. Pure rules; whether a name
+//! is free is for the database.
+
+use shared::problem::{FieldError, Problem};
+
+/// Longest username, in characters.
+pub const MAX_USERNAME: usize = 32;
+/// Longest display name, in characters.
+pub const MAX_NAME: usize = 64;
+/// Longest email address, in bytes (RFC 5321, 4.5.3.1.3).
+pub const MAX_EMAIL: usize = 254;
+/// Shortest password, in characters (NIST SP 800-63B, 5.1.1.1).
+pub const MIN_PASSWORD: usize = 8;
+/// Longest password, in characters: every passphrase, and no megabytes to hash.
+pub const MAX_PASSWORD: usize = 128;
+/// Longest avatar URL, in bytes.
+pub const MAX_AVATAR: usize = 512;
+
+/// Usernames that nobody registers: the first start makes them.
+const RESERVED: [&str; 1] = ["admin"];
+
+/// Collects what is wrong with a request, so that the client hears of all of it at once.
+#[derive(Debug, Default)]
+pub struct Check(Vec<FieldError>);
+
+impl Check {
+    /// Notes the reason when there is one.
+    pub fn field(&mut self, field: &str, verdict: Result<(), &'static str>) -> &mut Self {
+        if let Err(message) = verdict {
+            self.0.push(FieldError { field: field.to_owned(), message: message.to_owned() });
+        }
+        self
+    }
+
+    /// 422 with everything noted, or nothing.
+    pub fn finish(&mut self) -> Result<(), Problem> {
+        let mut fields = std::mem::take(&mut self.0);
+        let Some(first) = fields.first() else { return Ok(()) };
+        let mut problem = Problem::field(&first.field, first.message.clone());
+        std::mem::swap(&mut problem.fields, &mut fields);
+        Err(problem)
+    }
+}
+
+/// 1 to 32 characters, none of them invisible or a control character, spaces only inside and no
+/// other white space, no `@` (so that a name is never mistaken for an email).
+pub fn username(text: &str) -> Result<(), &'static str> {
+    visible(text, MAX_USERNAME, "must have 1 to 32 characters")?;
+    if text.contains('@') { Err("must not contain @") } else { Ok(()) }
+}
+
+/// Whether the username is kept for the product itself.
+pub fn is_reserved(username: &str) -> bool {
+    RESERVED.contains(&key(username).as_str())
+}
+
+/// 1 to 64 characters, as for usernames.
+pub fn name(text: &str) -> Result<(), &'static str> {
+    visible(text, MAX_NAME, "must have 1 to 64 characters")
+}
+
+fn visible(text: &str, most: usize, length: &'static str) -> Result<(), &'static str> {
+    if text.is_empty() || text.chars().count() > most {
+        Err(length)
+    } else if text.trim() != text {
+        Err("must not begin or end with white space")
+    } else if text.chars().any(|c| is_unseen(c) || (c.is_whitespace() && c != ' ')) {
+        Err("must not contain control or invisible characters")
+    } else {
+        Ok(())
+    }
+}
+
+/// Control characters and those that make two names look alike or reorder the text around them:
+/// zero-width, bidirectional controls, tags.
+fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// `local@domain` where the domain has a dot. Light on purpose: only mail that arrives proves an
+/// address.
+pub fn email(text: &str) -> Result<(), &'static str> {
+    const BAD: &str = "is not an email address";
+    if text.len() > MAX_EMAIL {
+        return Err("is too long for an email address");
+    }
+    let (local, domain) = text.rsplit_once('@').ok_or(BAD)?;
+    let unfit =
+        |c: char| is_unseen(c) || c.is_whitespace() || matches!(c, '@' | '<' | '>' | '"' | ',');
+    let label = |label: &str| {
+        !label.is_empty()
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.chars().all(|c| c.is_alphanumeric() || c == '-')
+    };
+    let good = !local.is_empty()
+        && local.len() <= 64
+        && !local.contains(unfit)
+        && domain.contains('.')
+        && domain.split('.').all(label);
+    if good { Ok(()) } else { Err(BAD) }
+}
+
+/// 8 to 128 characters of any kind.
+pub fn password(text: &str) -> Result<(), &'static str> {
+    if (MIN_PASSWORD..=MAX_PASSWORD).contains(&text.chars().count()) {
+        Ok(())
+    } else {
+        Err("must have 8 to 128 characters")
+    }
+}
+
+/// Empty, or an `http` or `https` URL.
+pub fn avatar(text: &str) -> Result<(), &'static str> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let unfit = |c: char| is_unseen(c) || c.is_whitespace() || matches!(c, '"' | '<' | '>' | '\\');
+    let good = rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
+    if text.is_empty() || (text.len() <= MAX_AVATAR && good && !text.contains(unfit)) {
+        Ok(())
+    } else {
+        Err("must be empty or an http(s) URL of at most 512 bytes")
+    }
+}
+
+/// The form in which usernames and emails are unique.
+pub fn key(text: &str) -> String {
+    text.to_lowercase()
+}
+
+/// A username made from an email's local part: what of it a username may contain, or `user`. Leaves
+/// room for a number behind it.
+pub fn username_from(email: &str) -> String {
+    let local = email.rsplit_once('@').map_or(email, |(local, _)| local);
+    let fit = |c: &char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '+');
+    let made: String = local.chars().filter(fit).take(MAX_USERNAME - 6).collect();
+    if made.is_empty() { "user".to_owned() } else { made }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usernames() {
+        for good in ["a", "Алиса", "ann smith", "x.y-z_1", "名前", &"é".repeat(32)] {
+            assert_eq!(username(good), Ok(()), "{good:?}");
+        }
+        let long = "é".repeat(33);
+        let bad = [
+            "",
+            " ",
+            " a",
+            "a ",
+            "a\tb",
+            "a\nb",
+            "a\0",
+            "a\u{7f}",
+            "a\u{200b}b",
+            "a\u{202e}b",
+            "a\u{3000}b",
+            "a@b",
+            "\u{feff}a",
+            &long,
+        ];
+        for bad in bad {
+            assert!(username(bad).is_err(), "{bad:?}");
+        }
+        assert!(is_reserved("Admin") && !is_reserved("administrator"));
+    }
+
+    #[test]
+    fn emails() {
+        for good in ["alice@example.com", "a.b+c@x-y.example", "ü@münchen.de", "o'neil@a.b.c"] {
+            assert_eq!(email(good), Ok(()), "{good:?}");
+        }
+        let long = format!("a@{}.com", "b".repeat(250));
+        let bad = [
+            "", "a", "@", "a@", "@b.c", "a@b", "a@b.", "a@.b", "a@b..c", "a@-b.c", "a b@c.d",
+            "a@b.c\n", "a@b@c.d", "<a@b.c>", "a\0@b.c", &long,
+        ];
+        for bad in bad {
+            assert!(email(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn passwords_and_avatars() {
+        assert_eq!(password("password123"), Ok(()));
+        assert_eq!(password(&"é".repeat(128)), Ok(()));
+        assert!(password("1234567").is_err() && password(&"x".repeat(129)).is_err());
+        assert_eq!(avatar(""), Ok(()));
+        assert_eq!(avatar("https://example.com/a.png?x=1"), Ok(()));
+        for bad in ["javascript:alert(1)", "https://", "http:///x", "https://a\"b", "//a.b"] {
+            assert!(avatar(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn made_usernames_are_good_usernames() {
+        for (email, made) in [("bob@example.com", "bob"), ("\"!\"@x.y", "user"), ("d o@x.y", "do")]
+        {
+            assert_eq!(username_from(email), made);
+        }
+        let made = username_from(&format!("{}@x.y", "a".repeat(64)));
+        assert_eq!(username(&format!("{made}999999")), Ok(()));
+    }
+
+    #[test]
+    fn all_faults_are_told_at_once() {
+        let problem = Check::default()
+            .field("username", username(""))
+            .field("email", email("a@b.c"))
+            .field("password", password("x"))
+            .finish()
+            .unwrap_err();
+        let fields: Vec<_> = problem.fields.iter().map(|fault| fault.field.as_str()).collect();
+        assert_eq!(fields, ["username", "password"]);
+        assert!(Check::default().finish().is_ok());
+    }
+}

@@ -1,0 +1,102 @@
+//! Signing in with a password. Unknown names and wrong passwords take the same time and get the
+//! same answer.
+
+use super::{
+    input,
+    limits::{Attempt, admit},
+    sessions::{self, Opening, SignedIn},
+    user::{User, columns},
+};
+use crate::{
+    Api,
+    db::{DbError, fetch_optional},
+    fault::Result,
+};
+use axum::http::StatusCode;
+use shared::{problem::Problem, settings::Secret};
+
+/// What somebody who signs in says.
+#[derive(Debug)]
+pub struct Login {
+    /// A username or an email, in whatever case.
+    pub identity: String,
+    pub password: Secret,
+    pub user_agent: String,
+}
+
+/// Opens a session. 401 when the two do not belong together, 403 for a blocked user who knows the
+/// password, 429 after too many attempts on one account.
+pub async fn login(api: &Api, login: Login) -> Result<SignedIn> {
+    let Login { identity, password, user_agent } = login;
+    // Beyond these no account has it, and no key of a limit may be that long.
+    let possible =
+        identity.len() <= input::MAX_EMAIL && password.reveal().len() <= 4 * input::MAX_PASSWORD;
+    let key = if possible { input::key(&identity) } else { String::new() };
+    let found = find(api, &key).await?;
+    match &found {
+        Some((user, _)) => admit(api, Attempt::LoginTo(user.id)).await?,
+        None => admit(api, Attempt::LoginToNobody(&key)).await?,
+    }
+    let password = if possible { password } else { Secret::new("") };
+    let stored = found.as_ref().map(|(_, hash)| hash.clone());
+    let right = api.passwords.verify(stored, password).await?;
+    let Some((user, hash)) = found.filter(|_| right) else {
+        return Err(wrong());
+    };
+    if user.blocked {
+        return Err(blocked());
+    }
+
+    let mut tx = api.db.begin().await?;
+    if sessions::lock_unchanged(&mut tx, user.id, &hash).await?.is_none() {
+        // Blocked, or the password changed, since it was checked.
+        return Err(wrong());
+    }
+    let opening = Opening::begin(api, &mut tx, user.id, &user_agent).await?;
+    tx.commit().await?;
+    opening.finish(api, user)
+}
+
+/// The active account of a username or email, with its password hash. One query whether there is
+/// one or not, so that the time does not tell.
+async fn find(api: &Api, key: &str) -> Result<Option<(User, String)>, DbError> {
+    let mut conn = api.db.read().await?;
+    // A username never contains `@` and an email always does.
+    let row: Option<WithHash> = if key.contains('@') {
+        fetch_optional!(
+            conn,
+            concat!(
+                "SELECT ",
+                columns!(),
+                ", u.password_hash FROM users u
+                     WHERE u.email_key = $1 AND u.deactivated_at IS NULL"
+            ),
+            key
+        )?
+    } else {
+        fetch_optional!(
+            conn,
+            concat!(
+                "SELECT ",
+                columns!(),
+                ", u.password_hash FROM users u
+                     WHERE u.username_key = $1 AND u.deactivated_at IS NULL"
+            ),
+            key
+        )?
+    };
+    Ok(row.map(|(a, b, c, d, e, f, g, h, i, hash)| ((a, b, c, d, e, f, g, h, i).into(), hash)))
+}
+
+/// A user's columns and its password hash.
+type WithHash =
+    (i64, String, Option<String>, String, String, String, i64, Option<i64>, Option<i64>, String);
+
+fn wrong() -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, "invalid_credentials", "Invalid credentials")
+}
+
+/// Also what a blocked user's tokens get.
+pub(crate) fn blocked() -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, "blocked", "This account is blocked.")
+}

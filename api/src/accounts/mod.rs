@@ -1,0 +1,17 @@
+//! Accounts: who exists, how they prove it, and their sessions. No HTTP in here; addresses come in
+//! only as keys of limits.
+
+pub mod admin;
+pub mod block;
+pub mod ended;
+pub mod input;
+pub mod limits;
+pub mod login;
+pub mod password;
+pub mod profile;
+pub mod refresh;
+pub mod register;
+pub mod sessions;
+pub mod user;
+
+pub use self::{ended::Ended, sessions::SignedIn, user::User};

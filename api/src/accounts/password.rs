@@ -1,0 +1,63 @@
+//! Changing one's password, which signs out every other device.
+
+use super::{
+    input::{self, Check},
+    limits::{Attempt, admit},
+    sessions::{self, Which},
+};
+use crate::{
+    Api,
+    db::{execute, fetch_optional},
+    fault::Result,
+};
+use axum::http::StatusCode;
+use shared::{
+    id::{SessionId, UserId},
+    problem::Problem,
+    relay::EndReason,
+    settings::Secret,
+};
+
+/// Replaces the password, given the present one. 400 when that is wrong (the caller is signed in,
+/// so it is not 401); 429 as for signing in.
+pub async fn change(
+    api: &Api,
+    user: UserId,
+    keep: SessionId,
+    current: Secret,
+    new: Secret,
+) -> Result<()> {
+    Check::default().field("new_password", input::password(new.reveal())).finish()?;
+    admit(api, Attempt::LoginTo(user)).await?;
+    let mut conn = api.db.read().await?;
+    let row: Option<(String,)> =
+        fetch_optional!(conn, "SELECT password_hash FROM users WHERE id = $1", user.0)?;
+    drop(conn);
+    let (stored,) = row.ok_or_else(wrong)?;
+    if current.reveal().len() > 4 * input::MAX_PASSWORD
+        || !api.passwords.verify(Some(stored.clone()), current).await?
+    {
+        return Err(wrong());
+    }
+    let hash = api.passwords.hash(new).await?;
+    let mut tx = api.db.begin().await?;
+    let changed = execute!(
+        tx,
+        "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2",
+        user.0,
+        &stored,
+        &hash
+    )?;
+    if changed == 0 {
+        return Err(wrong());
+    }
+    let reason = EndReason::PasswordChanged;
+    let ended = sessions::end_in(tx.link(), user, Which::AllBut(keep), reason).await?;
+    tx.commit().await?;
+    sessions::announce(api, ended, reason);
+    Ok(())
+}
+
+fn wrong() -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "wrong_password", "The present password is wrong.")
+}

@@ -1,0 +1,126 @@
+//! Looking at users and changing one's own profile.
+
+use super::{
+    input::{self, Check},
+    user::{self, Row, User, UserView, Viewer, columns},
+};
+use crate::{
+    Api,
+    auth::Caller,
+    db::{execute, fetch_all},
+    fault::Result,
+};
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use shared::{chat::PresenceStatus, id::UserId, internal::Role, problem::Problem};
+
+/// Most users in one answer.
+pub const MAX_PAGE: i64 = 100;
+/// How many when the client does not say.
+pub const DEFAULT_PAGE: i64 = 20;
+
+/// What of a profile changes; the rest stays.
+#[derive(Debug, Default, Deserialize)]
+pub struct ProfileChange {
+    /// Display name.
+    pub name: Option<String>,
+    /// A URL, or empty for none.
+    pub avatar: Option<String>,
+}
+
+/// Some users, and where the next page begins.
+#[derive(Debug, Serialize)]
+pub struct UserPage {
+    pub items: Vec<UserView>,
+    /// `after` of the next page; `null` on the last one.
+    pub next: Option<String>,
+}
+
+/// One user as the caller may see it. 404 also when it is deactivated.
+pub async fn view(api: &Api, caller: &Caller, id: UserId) -> Result<UserView> {
+    let mut conn = api.db.read().await?;
+    let user = user::by_id(conn.link(), id).await?;
+    drop(conn);
+    let user = user.filter(|user| !user.deactivated).ok_or_else(not_found)?;
+    let status = user::status(api, user.id).await;
+    Ok(user.view(status, viewer(caller, id)))
+}
+
+/// Changes the caller's own profile.
+pub async fn change(api: &Api, caller: &Caller, change: ProfileChange) -> Result<UserView> {
+    let ProfileChange { name, avatar } = change;
+    Check::default()
+        .field("name", name.as_deref().map_or(Ok(()), input::name))
+        .field("avatar", avatar.as_deref().map_or(Ok(()), input::avatar))
+        .finish()?;
+    let mut tx = api.db.begin().await?;
+    execute!(
+        tx,
+        "UPDATE users SET name = COALESCE($2, name), avatar = COALESCE($3, avatar) WHERE id = $1",
+        caller.user_id.0,
+        name,
+        avatar
+    )?;
+    tx.commit().await?;
+    view(api, caller, caller.user_id).await
+}
+
+/// Active users whose username begins with `prefix`, in the order of their usernames, after the
+/// username `after`.
+pub async fn search(
+    api: &Api,
+    caller: &Caller,
+    prefix: &str,
+    after: Option<&str>,
+    limit: i64,
+) -> Result<UserPage> {
+    let prefix = input::key(prefix);
+    // Code points up to the last one that a text may hold: everything that begins alike.
+    let end = format!("{prefix}{}", char::MAX);
+    let after = after.map(input::key).unwrap_or_default();
+    let mut conn = api.db.read().await?;
+    let mut rows: Vec<Row> = fetch_all!(
+        conn,
+        concat!(
+            "SELECT ",
+            columns!(),
+            " FROM users u WHERE u.username_key >= $1 AND u.username_key < $2
+              AND u.username_key > $3 AND u.deactivated_at IS NULL
+              ORDER BY u.username_key LIMIT $4"
+        ),
+        &prefix,
+        &end,
+        &after,
+        limit + 1
+    )?;
+    drop(conn);
+    let full = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = rows.len() > full;
+    rows.truncate(full);
+    let users: Vec<User> = rows.into_iter().map(User::from).collect();
+    let next = users.last().filter(|_| more).map(|user| input::key(&user.username));
+    let ids: Vec<UserId> = users.iter().map(|user| user.id).collect();
+    let online = api.presence.online(&ids).await.unwrap_or_default();
+    let items = users.into_iter().map(|user| {
+        let status = match online.contains(&user.id) {
+            true => PresenceStatus::Online,
+            false => PresenceStatus::Offline,
+        };
+        let viewer = viewer(caller, user.id);
+        user.view(status, viewer)
+    });
+    Ok(UserPage { items: items.collect(), next })
+}
+
+fn viewer(caller: &Caller, id: UserId) -> Viewer {
+    if caller.user_id == id || caller.role == Role::Admin {
+        Viewer::Trusted
+    } else {
+        Viewer::Stranger
+    }
+}
+
+/// No such user, or none any more.
+pub(crate) fn not_found() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "user_not_found", "User not found")
+}

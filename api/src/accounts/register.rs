@@ -1,0 +1,157 @@
+//! Making an account, and its first session.
+
+use super::{
+    input::{self, Check},
+    sessions::{Opening, SignedIn},
+    user,
+};
+use crate::{
+    Api,
+    db::{DbError, Tx, fetch_one, fetch_optional},
+    fault::Result,
+};
+use axum::http::StatusCode;
+use shared::{id::UserId, internal::Role, problem::Problem, settings::Secret};
+
+/// What somebody who registers says. Without `username` one is made from `email`; one of the two
+/// must be there.
+#[derive(Debug)]
+pub struct Registration {
+    pub username: Option<String>,
+    pub email: Option<String>,
+    /// Display name; the username when it is missing.
+    pub name: Option<String>,
+    pub password: Secret,
+    pub user_agent: String,
+}
+
+/// How many made-up usernames are tried before the client has to choose one.
+const TRIES: usize = 8;
+
+/// Makes the account. 422 for what may not be, 400 for what is taken.
+pub async fn register(api: &Api, registration: Registration) -> Result<SignedIn> {
+    let Registration { username, email, name, password, user_agent } = registration;
+    check(username.as_deref(), email.as_deref(), name.as_deref(), &password)?;
+    refuse_taken(api, username.as_deref(), email.as_deref()).await?;
+    let hash = api.passwords.hash(password).await?;
+
+    let mut tx = api.db.begin().await?;
+    let candidates = match (username, &email) {
+        (Some(username), _) => vec![username],
+        (None, email) => candidates(email.as_deref().unwrap_or_default()),
+    };
+    for username in candidates {
+        let account = Account {
+            username: &username,
+            email: email.as_deref(),
+            name: name.as_deref().unwrap_or(&username),
+            role: Role::User,
+            password_hash: &hash,
+        };
+        if let Some(id) = insert(&mut tx, &account).await? {
+            let opening = Opening::begin(api, &mut tx, id, &user_agent).await?;
+            let user = user::by_id(tx.link(), id).await?;
+            tx.commit().await?;
+            metrics::counter!("registrations_total").increment(1);
+            return opening.finish(api, user.ok_or_else(Problem::internal)?);
+        }
+        if email_taken(&mut tx, email.as_deref()).await? {
+            return Err(taken_email());
+        }
+    }
+    Err(taken_username())
+}
+
+/// A row to be.
+pub(crate) struct Account<'a> {
+    pub username: &'a str,
+    pub email: Option<&'a str>,
+    pub name: &'a str,
+    pub role: Role,
+    pub password_hash: &'a str,
+}
+
+/// Adds the account; `None` when its username or email is taken.
+pub(crate) async fn insert(tx: &mut Tx, account: &Account<'_>) -> Result<Option<UserId>, DbError> {
+    let role = match account.role {
+        Role::Admin => "admin",
+        Role::User => "user",
+    };
+    let row: Option<(i64,)> = fetch_optional!(
+        tx,
+        "INSERT INTO users
+             (username, username_key, email, email_key, name, role, password_hash, created_at)
+         SELECT $1, $2, $3, $4, $5, $6, $7, c.now FROM clock c WHERE TRUE
+         ON CONFLICT DO NOTHING RETURNING id",
+        account.username,
+        input::key(account.username),
+        account.email,
+        account.email.map(input::key),
+        account.name,
+        role,
+        account.password_hash
+    )?;
+    Ok(row.map(|(id,)| UserId(id)))
+}
+
+fn check(
+    username: Option<&str>,
+    email: Option<&str>,
+    name: Option<&str>,
+    password: &Secret,
+) -> Result<()> {
+    let mut check = Check::default();
+    match (username, email) {
+        (None, None) => {
+            check.field("username", Err("is required, or an email"));
+        }
+        (username, email) => {
+            check.field("username", username.map_or(Ok(()), input::username));
+            check.field("email", email.map_or(Ok(()), input::email));
+        }
+    }
+    check.field("name", name.map_or(Ok(()), input::name));
+    check.field("password", input::password(password.reveal()));
+    check.finish()
+}
+
+/// Before the costly hash; the insert decides.
+async fn refuse_taken(api: &Api, username: Option<&str>, email: Option<&str>) -> Result<()> {
+    let mut conn = api.db.read().await?;
+    let (names, emails): (i64, i64) = fetch_one!(
+        conn,
+        "SELECT (SELECT COUNT(*) FROM users WHERE username_key = $1),
+                (SELECT COUNT(*) FROM users WHERE email_key = $2)",
+        username.map(input::key),
+        email.map(input::key)
+    )?;
+    if emails > 0 {
+        return Err(taken_email());
+    }
+    if names > 0 || username.is_some_and(input::is_reserved) {
+        return Err(taken_username());
+    }
+    Ok(())
+}
+
+async fn email_taken(tx: &mut Tx, email: Option<&str>) -> Result<bool, DbError> {
+    let (count,): (i64,) =
+        fetch_one!(tx, "SELECT COUNT(*) FROM users WHERE email_key = $1", email.map(input::key))?;
+    Ok(count > 0)
+}
+
+fn candidates(email: &str) -> Vec<String> {
+    let base = input::username_from(email);
+    let numbered = (1..TRIES).map(|_| format!("{base}{}", rand::random_range(10..1_000_000)));
+    // A reserved name gets a number at once.
+    let plain = (!input::is_reserved(&base)).then(|| base.clone());
+    plain.into_iter().chain(numbered).collect()
+}
+
+fn taken_email() -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "email_taken", "Email already registered")
+}
+
+fn taken_username() -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "username_taken", "Username already registered")
+}

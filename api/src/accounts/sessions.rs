@@ -1,0 +1,256 @@
+//! Sessions: opened by signing in, listed, ended. Whoever ends some tells everybody after the commit
+//! with [`announce`]; the nodes that miss it read it from the database.
+
+use super::{
+    ended::reason_text,
+    user::{User, role_of},
+};
+use crate::{
+    Api,
+    db::{DbError, Link, Tx, execute, fetch_all, fetch_optional},
+    fault::{Result, fault},
+    passwords::random_secret,
+    tokens::Subject,
+};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use shared::{
+    id::{SessionId, UserId},
+    internal::Role,
+    relay::{Channel, ControlPayload, EndReason, EndedSessions},
+    settings::Secret,
+    time::Timestamp,
+    token::ACCESS_TOKEN_LIFETIME,
+};
+use uuid::Uuid;
+
+/// A user who has just proved who it is, and what it goes on with.
+#[derive(Debug)]
+pub struct SignedIn {
+    pub user: User,
+    pub tokens: TokenSet,
+}
+
+/// The tokens of one session.
+#[derive(Debug)]
+pub struct TokenSet {
+    pub access: Secret,
+    /// Good once; comes back with a successor.
+    pub refresh: Secret,
+    /// An access token for the session cookie, which lives as long as the session.
+    pub cookie: Secret,
+}
+
+/// A live session as its user sees it.
+#[derive(Debug, Serialize)]
+pub struct SessionInfo {
+    pub id: SessionId,
+    /// What the device called itself.
+    pub user_agent: String,
+    pub created_at: Timestamp,
+    pub last_used_at: Timestamp,
+    pub expires_at: Timestamp,
+    /// Whether it is the one that asks.
+    pub current: bool,
+}
+
+/// Which of a user's sessions.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Which {
+    All,
+    One(SessionId),
+    AllBut(SessionId),
+}
+
+/// Longest device name kept, in characters.
+const MAX_USER_AGENT: usize = 200;
+
+/// How long an ended session's row stays, for `changed` and the list of ended ones.
+const KEEP_ENDED_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// The form in which a refresh token is stored. It is random, so a plain hash is enough.
+pub(crate) fn refresh_hash(token: &Secret) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(token.reveal()))
+}
+
+impl TokenSet {
+    /// Signs the tokens of a session; `refresh` is the one whose hash its row holds.
+    pub(crate) fn new(api: &Api, subject: &Subject, refresh: Secret) -> Result<Self> {
+        let now = Timestamp::now();
+        let sign =
+            |lifetime| api.tokens.issue(subject, now, lifetime).map(Secret::new).map_err(fault);
+        Ok(Self {
+            access: sign(ACCESS_TOKEN_LIFETIME)?,
+            refresh,
+            cookie: sign(api.config.session_lifetime)?,
+        })
+    }
+}
+
+/// A session being opened in a transaction; [`Opening::finish`] after its commit.
+pub(crate) struct Opening {
+    session: SessionId,
+    refresh: Secret,
+    displaced: Vec<SessionId>,
+}
+
+impl Opening {
+    /// Adds a session for the user, whose row this transaction has written or locked. Ends the
+    /// sessions unused for longest beyond the limit and clears away what ended long ago.
+    pub(crate) async fn begin(
+        api: &Api,
+        tx: &mut Tx,
+        user: UserId,
+        user_agent: &str,
+    ) -> Result<Self, DbError> {
+        let session = SessionId(Uuid::now_v7());
+        let refresh = random_secret();
+        let agent: String =
+            user_agent.chars().filter(|c| !c.is_control()).take(MAX_USER_AGENT).collect();
+        execute!(
+            tx,
+            "DELETE FROM sessions WHERE user_id = $1
+             AND (ended_at < (SELECT now FROM clock) - $2
+                  OR expires_at < (SELECT now FROM clock) - $2)",
+            user.0,
+            KEEP_ENDED_MS
+        )?;
+        let displaced: Vec<(String,)> = fetch_all!(
+            tx,
+            "UPDATE sessions SET ended_at = (SELECT now FROM clock), end_reason = $3
+             WHERE id IN (SELECT id FROM sessions WHERE user_id = $1 AND ended_at IS NULL
+                          ORDER BY last_used_at DESC, id DESC LIMIT 1000000 OFFSET $2)
+             RETURNING id",
+            user.0,
+            api.config.sessions_per_user - 1,
+            reason_text(EndReason::SignedOut)
+        )?;
+        execute!(
+            tx,
+            "INSERT INTO sessions
+                 (id, user_id, refresh_hash, user_agent, created_at, last_used_at, expires_at)
+             SELECT $1, $2, $3, $4, c.now, c.now, c.now + $5 FROM clock c",
+            session.to_string(),
+            user.0,
+            refresh_hash(&refresh),
+            &agent,
+            lifetime_ms(api)
+        )?;
+        Ok(Self { session, refresh, displaced: ids(displaced) })
+    }
+
+    /// The tokens, once the transaction is committed.
+    pub(crate) fn finish(self, api: &Api, user: User) -> Result<SignedIn> {
+        announce(api, self.displaced, EndReason::SignedOut);
+        let subject = Subject {
+            user_id: user.id,
+            session_id: self.session,
+            username: user.username.clone(),
+            role: user.role,
+        };
+        Ok(SignedIn { tokens: TokenSet::new(api, &subject, self.refresh)?, user })
+    }
+}
+
+/// The lifetime of a session, as the queries take it.
+pub(crate) fn lifetime_ms(api: &Api) -> i64 {
+    i64::try_from(api.config.session_lifetime.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The user's live sessions, the most recently used first.
+pub async fn list(api: &Api, user: UserId, current: SessionId) -> Result<Vec<SessionInfo>> {
+    let mut conn = api.db.read().await?;
+    let rows: Vec<(String, String, i64, i64, i64)> = fetch_all!(
+        conn,
+        "SELECT id, user_agent, created_at, last_used_at, expires_at FROM sessions
+         WHERE user_id = $1 AND ended_at IS NULL AND expires_at > (SELECT now FROM clock)
+         ORDER BY last_used_at DESC, id DESC LIMIT $2",
+        user.0,
+        api.config.sessions_per_user
+    )?;
+    let info = |(id, user_agent, created, used, expires): (String, String, i64, i64, i64)| {
+        let id = id.parse().ok()?;
+        Some(SessionInfo {
+            id,
+            user_agent,
+            created_at: Timestamp(created),
+            last_used_at: Timestamp(used),
+            expires_at: Timestamp(expires),
+            current: id == current,
+        })
+    };
+    Ok(rows.into_iter().filter_map(info).collect())
+}
+
+/// Signs the user out of one session. Whether there was one to end.
+pub async fn end(api: &Api, user: UserId, session: SessionId) -> Result<bool> {
+    let mut tx = api.db.begin().await?;
+    let ended = end_in(tx.link(), user, Which::One(session), EndReason::SignedOut).await?;
+    tx.commit().await?;
+    let any = !ended.is_empty();
+    announce(api, ended, EndReason::SignedOut);
+    Ok(any)
+}
+
+/// Ends live sessions of the user in the caller's transaction; [`announce`] what it returns.
+pub(crate) async fn end_in(
+    mut link: Link<'_>,
+    user: UserId,
+    which: Which,
+    reason: EndReason,
+) -> Result<Vec<SessionId>, DbError> {
+    let (only, except) = match which {
+        Which::All => (None, None),
+        Which::One(session) => (Some(session.to_string()), None),
+        Which::AllBut(session) => (None, Some(session.to_string())),
+    };
+    let rows: Vec<(String,)> = fetch_all!(
+        link,
+        "UPDATE sessions SET ended_at = (SELECT now FROM clock), end_reason = $2
+         WHERE user_id = $1 AND ended_at IS NULL
+         AND ($3 IS NULL OR id = $3) AND ($4 IS NULL OR id <> $4)
+         RETURNING id",
+        user.0,
+        reason_text(reason),
+        only,
+        except
+    )?;
+    Ok(ids(rows))
+}
+
+/// Tells every node that these sessions are over, so that their sockets close. After the commit.
+pub(crate) fn announce(api: &Api, sessions: Vec<SessionId>, reason: EndReason) {
+    if sessions.is_empty() {
+        return;
+    }
+    api.ended.add(&sessions, reason);
+    metrics::counter!("sessions_ended_total", "reason" => reason_text(reason))
+        .increment(sessions.len() as u64);
+    let payload = ControlPayload::Ended(EndedSessions { sessions, reason });
+    match serde_json::to_vec(&payload) {
+        Ok(payload) => api.bus.publish(Channel::Control, payload.into()),
+        Err(error) => tracing::error!(%error, "cannot announce ended sessions"),
+    }
+}
+
+/// Locks the user's row against a block or a new password until the transaction ends, and says
+/// whether both are still as they were when the password was checked.
+pub(crate) async fn lock_unchanged(
+    tx: &mut Tx,
+    user: UserId,
+    password_hash: &str,
+) -> Result<Option<Role>, DbError> {
+    const SQL: &str = "SELECT role FROM users WHERE id = $1 AND password_hash = $2
+        AND blocked_at IS NULL AND deactivated_at IS NULL";
+    // SQLite's transaction is the only writer anyway.
+    const LOCKED: &str = "SELECT role FROM users WHERE id = $1 AND password_hash = $2
+        AND blocked_at IS NULL AND deactivated_at IS NULL FOR SHARE";
+    let row: Option<(String,)> = fetch_optional!(tx, postgres: LOCKED, (user.0, password_hash),
+        sqlite: SQL, (user.0, password_hash))?;
+    Ok(row.map(|(role,)| role_of(&role)))
+}
+
+fn ids(rows: Vec<(String,)>) -> Vec<SessionId> {
+    rows.into_iter().filter_map(|(id,)| id.parse().ok()).collect()
+}

@@ -1,0 +1,138 @@
+//! A user's row, and finding it. Deactivated users are found only where a caller says so.
+
+use crate::{
+    Api,
+    db::{DbError, Link, fetch_optional},
+    fault::Result,
+};
+use serde::Serialize;
+use shared::{chat::PresenceStatus, id::UserId, internal::Role, time::Timestamp};
+
+/// An account as the database has it, without its password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    pub id: UserId,
+    pub username: String,
+    pub email: Option<String>,
+    /// Display name.
+    pub name: String,
+    /// A URL, or empty.
+    pub avatar: String,
+    pub role: Role,
+    pub created_at: Timestamp,
+    pub blocked: bool,
+    pub deactivated: bool,
+}
+
+/// A user as clients see it: the fields of every family.
+#[derive(Debug, Clone, Serialize)]
+pub struct UserView {
+    pub id: UserId,
+    pub username: String,
+    /// Empty when there is none and to others than the user itself and admins.
+    pub email: String,
+    pub name: String,
+    pub avatar: String,
+    pub status: PresenceStatus,
+    pub role: Role,
+    pub created_at: Timestamp,
+    /// Shown to the user itself and to admins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<bool>,
+}
+
+/// Who looks at a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Viewer {
+    /// The user itself, or an admin: sees everything.
+    Trusted,
+    Stranger,
+}
+
+impl User {
+    /// As this viewer sees it.
+    pub fn view(self, status: PresenceStatus, viewer: Viewer) -> UserView {
+        let trusted = viewer == Viewer::Trusted;
+        UserView {
+            id: self.id,
+            username: self.username,
+            email: if trusted { self.email.unwrap_or_default() } else { String::new() },
+            name: self.name,
+            avatar: self.avatar,
+            status,
+            role: self.role,
+            created_at: self.created_at,
+            blocked: trusted.then_some(self.blocked),
+        }
+    }
+}
+
+/// The columns of [`Row`], of the table `u`.
+macro_rules! columns {
+    () => {
+        "u.id, u.username, u.email, u.name, u.avatar, u.role, u.created_at, \
+         u.blocked_at, u.deactivated_at"
+    };
+}
+pub(crate) use columns;
+
+/// A user's [`columns`].
+pub(crate) type Row =
+    (i64, String, Option<String>, String, String, String, i64, Option<i64>, Option<i64>);
+
+impl From<Row> for User {
+    fn from(row: Row) -> Self {
+        let (id, username, email, name, avatar, role, created, blocked, deactivated) = row;
+        Self {
+            id: UserId(id),
+            username,
+            email,
+            name,
+            avatar,
+            role: role_of(&role),
+            created_at: Timestamp(created),
+            blocked: blocked.is_some(),
+            deactivated: deactivated.is_some(),
+        }
+    }
+}
+
+/// The column `role`, whose check constraint knows these two.
+pub(crate) fn role_of(text: &str) -> Role {
+    if text == "admin" { Role::Admin } else { Role::User }
+}
+
+/// The user of an id, deactivated ones too.
+pub(crate) async fn by_id(mut link: Link<'_>, id: UserId) -> Result<Option<User>, DbError> {
+    let row: Option<Row> = fetch_optional!(
+        link,
+        concat!("SELECT ", columns!(), " FROM users u WHERE u.id = $1"),
+        id.0
+    )?;
+    Ok(row.map(User::from))
+}
+
+/// The user of a username, in whatever case, deactivated ones too.
+pub(crate) async fn by_username(
+    mut link: Link<'_>,
+    username: &str,
+) -> Result<Option<User>, DbError> {
+    let row: Option<Row> = fetch_optional!(
+        link,
+        concat!("SELECT ", columns!(), " FROM users u WHERE u.username_key = $1"),
+        super::input::key(username)
+    )?;
+    Ok(row.map(User::from))
+}
+
+/// Whether the user is connected to any gateway. When presence cannot be asked: offline.
+pub async fn status(api: &Api, id: UserId) -> PresenceStatus {
+    match api.presence.online(&[id]).await {
+        Ok(online) if online.contains(&id) => PresenceStatus::Online,
+        Ok(_) => PresenceStatus::Offline,
+        Err(error) => {
+            tracing::debug!(%error, "presence does not answer");
+            PresenceStatus::Offline
+        }
+    }
+}

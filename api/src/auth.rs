@@ -1,0 +1,106 @@
+//! Who makes a request: extractors that check the token, the session behind it and, for cookies,
+//! the page it comes from. What a caller may do is for the services.
+
+use crate::{
+    Api,
+    accounts::{
+        ended::{Standing, look_up},
+        login::blocked,
+    },
+};
+use axum::{
+    extract::FromRequestParts,
+    http::{StatusCode, request::Parts},
+};
+use shared::{
+    credentials::{Credential, origin_allowed},
+    id::{SessionId, UserId},
+    internal::Role,
+    problem::Problem,
+    relay::EndReason,
+    time::Timestamp,
+    token::TokenError,
+};
+
+/// A signed-in user. As an argument of a route: 401 without a good token, 403 for a blocked user
+/// and for a cookie sent by another site's page.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    pub user_id: UserId,
+    pub session_id: SessionId,
+    pub username: String,
+    pub role: Role,
+}
+
+/// A [`Caller`] who is an administrator; 403 for others.
+#[derive(Debug, Clone)]
+pub struct Admin(pub Caller);
+
+impl FromRequestParts<Api> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let credential = Credential::of(&parts.headers).ok_or_else(|| {
+            refused("unauthenticated", "Sign in first: no access token came with this request.")
+        })?;
+        let now = Timestamp::now();
+        let claims =
+            api.tokens.verifier().verify(credential.token(), now).map_err(|error| match error {
+                TokenError::Expired => {
+                    refused("token_expired", "The access token has expired. Renew it.")
+                }
+                TokenError::Malformed | TokenError::UnknownKey | TokenError::BadSignature => {
+                    refused("invalid_token", "The access token is not valid.")
+                }
+            })?;
+        let by_cookie = matches!(credential, Credential::Cookie(_));
+        if by_cookie
+            && !parts.method.is_safe()
+            && !origin_allowed(&parts.headers, &api.config.allowed_origins)
+        {
+            return Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "wrong_origin",
+                "This page may not act with your session cookie.",
+            ));
+        }
+        let standing = match api.ended.standing(claims.sid, claims.iat, now) {
+            Standing::Unknown => look_up(api, claims.sid).await?,
+            known => known,
+        };
+        match standing {
+            Standing::Live => {}
+            Standing::Ended(EndReason::Blocked) => return Err(blocked()),
+            Standing::Ended(_) | Standing::Unknown => {
+                return Err(refused("session_ended", "This session has ended. Sign in again."));
+            }
+        }
+        Ok(Self {
+            user_id: claims.sub,
+            session_id: claims.sid,
+            username: claims.name,
+            role: claims.role,
+        })
+    }
+}
+
+impl FromRequestParts<Api> for Admin {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let caller = Caller::from_request_parts(parts, api).await?;
+        if caller.role == Role::Admin {
+            Ok(Self(caller))
+        } else {
+            Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "admin_only",
+                "Only administrators may do this.",
+            ))
+        }
+    }
+}
+
+fn refused(code: &'static str, detail: &'static str) -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, code, detail)
+}

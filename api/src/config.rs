@@ -1,0 +1,85 @@
+//! The api's numbers, each with its reason. Addresses, secrets and the like are in [`crate::cli`].
+
+use shared::limit::Rate;
+use std::time::Duration;
+
+/// How the api behaves. Made from the defaults and the settings, checked before anything listens.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Origins beside the own one whose pages may use the cookie and read answers, as
+    /// `scheme://host[:port]` in lower case.
+    pub allowed_origins: Vec<String>,
+    /// Largest body of a public request. The largest legitimate one is a message of 4,000 characters:
+    /// 16 KiB of UTF-8, 48 KiB when every character comes as a `\u` escape pair.
+    pub body_limit: usize,
+    /// Largest body of an internal call: 200 messages of 16 KiB, and room for the JSON around them.
+    pub internal_body_limit: usize,
+    /// A request is answered 503 after this long. Longer than the wait for a database connection
+    /// and a password permit together, shorter than what load balancers commonly wait (60 s).
+    pub request_timeout: Duration,
+    /// A session ends when it was not renewed for this long: a month away means signing in again.
+    pub session_lifetime: Duration,
+    /// A refresh token that was rotated away within this time is refused but does not end the
+    /// session: two tabs renewing at once, or a client repeating a request whose answer was lost,
+    /// are not theft. A thief gains nothing by it, because no token is handed out.
+    pub refresh_grace: Duration,
+    /// The most live sessions of one user; the one unused for longest ends when another is added.
+    /// Nobody has 100 devices, and a script that signs in every minute must not fill the table.
+    pub sessions_per_user: i64,
+    /// How often ended sessions are read from the database: twice within the second in which a
+    /// blocked user must be out.
+    pub ended_poll: Duration,
+    /// The most ended sessions remembered (about 60 bytes each: 12 MB). Beyond it every request asks
+    /// the database, which is slow and right.
+    pub ended_capacity: usize,
+    /// Attempts to sign in from one address: an office or school behind one router signs in at
+    /// nine in the morning; 120 more each minute is far below what the password hash costs us.
+    pub login_per_address: Rate,
+    /// Attempts to sign in to one account, from anywhere. 100 in a row is the most NIST SP 800-63B
+    /// allows; then one every 5 s, 17,000 a day, is hopeless against even a poor password.
+    pub login_per_account: Rate,
+    /// New accounts from one address: a class room at once, then one a second.
+    pub register_per_address: Rate,
+    /// Renewals from one address. They cost two queries; a reconnecting office renews at once.
+    pub refresh_per_address: Rate,
+    /// Password hashing.
+    pub passwords: PasswordConfig,
+}
+
+/// How many passwords are hashed at once, and for how long others wait.
+#[derive(Debug, Clone)]
+pub struct PasswordConfig {
+    /// Hashes at once, 19 MiB and about 15 ms of one core each. `None`: one fewer than there are
+    /// cores, at least one, so that signing in never takes the whole machine.
+    pub permits: Option<usize>,
+    /// How long a request waits for its turn before it is told to come back: about 200 hashes a
+    /// core, and still a tolerable wait in front of a sign-in form.
+    pub wait: Duration,
+}
+
+impl Default for PasswordConfig {
+    fn default() -> Self {
+        Self { permits: None, wait: Duration::from_secs(3) }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            allowed_origins: Vec::new(),
+            body_limit: 64 * 1024,
+            internal_body_limit: 8 * 1024 * 1024,
+            request_timeout: Duration::from_secs(20),
+            session_lifetime: Duration::from_secs(30 * 24 * 60 * 60),
+            refresh_grace: Duration::from_secs(10),
+            sessions_per_user: 100,
+            ended_poll: Duration::from_millis(500),
+            ended_capacity: 200_000,
+            login_per_address: Rate { per: Duration::from_millis(500), burst: 300 },
+            login_per_account: Rate { per: Duration::from_secs(5), burst: 100 },
+            register_per_address: Rate { per: Duration::from_secs(1), burst: 300 },
+            refresh_per_address: Rate { per: Duration::from_millis(100), burst: 1_000 },
+            passwords: PasswordConfig::default(),
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Extractors whose refusals are [`Problem`]s: 400 for what is not JSON at all, 413, 415, and 422
+//! with the field's name for what has the wrong shape. They check shapes, not rules.
+
+use axum::{
+    extract::{
+        FromRequest, FromRequestParts, Request,
+        path::ErrorKind,
+        rejection::{FormRejection, JsonRejection, PathRejection, QueryRejection},
+    },
+    http::{StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use shared::problem::{FieldError, Problem};
+use std::error::Error as StdError;
+
+/// A JSON body, both ways.
+#[derive(Debug)]
+pub struct Json<T>(pub T);
+
+/// The query string.
+#[derive(Debug)]
+pub struct Query<T>(pub T);
+
+/// The path's parameters.
+#[derive(Debug)]
+pub struct Path<T>(pub T);
+
+/// A body as JSON or as `application/x-www-form-urlencoded`, whichever the client says it is.
+#[derive(Debug)]
+pub struct JsonOrForm<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        match axum::Json::from_request(request, state).await {
+            Ok(axum::Json(value)) => Ok(Self(value)),
+            Err(JsonRejection::JsonSyntaxError(error)) => Err(Problem::new(
+                StatusCode::BAD_REQUEST,
+                "malformed_json",
+                format!("The body is not JSON: {}.", cause(&error)),
+            )),
+            Err(JsonRejection::JsonDataError(error)) => {
+                Err(wrong_field::<serde_json::Error>(&error))
+            }
+            Err(JsonRejection::MissingJsonContentType(_)) => {
+                Err(unsupported("Send the body as application/json."))
+            }
+            Err(JsonRejection::BytesRejection(error)) => Err(unreadable(error.status())),
+            Err(error) => Err(unreadable(error.status())),
+        }
+    }
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        axum::Json(self.0).into_response()
+    }
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonOrForm<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let form = request.headers().get(header::CONTENT_TYPE).is_some_and(|kind| {
+            let kind = kind.as_bytes();
+            let name = kind.split(|byte| *byte == b';').next().unwrap_or_default();
+            name.trim_ascii().eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
+        });
+        if !form {
+            return Json::from_request(request, state)
+                .await
+                .map(|Json(value)| Self(value))
+                .map_err(|problem| match problem.status {
+                    StatusCode::UNSUPPORTED_MEDIA_TYPE => unsupported(
+                        "Send the body as application/json or application/x-www-form-urlencoded.",
+                    ),
+                    _ => problem,
+                });
+        }
+        match axum::Form::from_request(request, state).await {
+            Ok(axum::Form(value)) => Ok(Self(value)),
+            Err(FormRejection::BytesRejection(error)) => Err(unreadable(error.status())),
+            Err(error) => Err(wrong_field::<serde::de::value::Error>(&error)),
+        }
+    }
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match axum::extract::Query::from_request_parts(parts, state).await {
+            Ok(axum::extract::Query(value)) => Ok(Self(value)),
+            Err(QueryRejection::FailedToDeserializeQueryString(error)) => {
+                Err(wrong_field::<serde::de::value::Error>(&error))
+            }
+            Err(error) => Err(unreadable(error.status())),
+        }
+    }
+}
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match axum::extract::Path::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(value)) => Ok(Self(value)),
+            Err(PathRejection::FailedToDeserializePathParams(error)) => {
+                Err(match error.into_kind() {
+                    ErrorKind::ParseErrorAtKey { key, .. }
+                    | ErrorKind::InvalidUtf8InPathParam { key }
+                    | ErrorKind::DeserializeError { key, .. } => {
+                        Problem::field(&key, "is not of the expected type")
+                    }
+                    _ => Problem::field("path", "has a part that is not of the expected type"),
+                })
+            }
+            Err(error) => Err(unreadable(error.status())),
+        }
+    }
+}
+
+/// 422 naming the field that serde stumbled over.
+fn wrong_field<E: StdError + 'static>(error: &(dyn StdError + 'static)) -> Problem {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<serde_path_to_error::Error<E>>() {
+            let mut reason = found.inner().to_string();
+            if let Some(end) = reason.find(" at line ") {
+                reason.truncate(end);
+            }
+            let path = found.path().to_string();
+            // For a missing field serde names the object around it; the field is in the text.
+            if let Some(missing) = reason.strip_prefix("missing field `") {
+                return Problem::field(missing.trim_end_matches('`'), "is required");
+            }
+            return Problem::field(if path == "." { "body" } else { &path }, reason);
+        }
+        next = error.source();
+    }
+    let mut problem = Problem::field("body", "has the wrong shape");
+    problem.fields = vec![FieldError { field: "body".to_owned(), message: cause(error) }];
+    problem
+}
+
+/// The innermost cause's text.
+fn cause(error: &(dyn StdError + 'static)) -> String {
+    let mut last = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    last.to_string()
+}
+
+fn unsupported(detail: &'static str) -> Problem {
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+}
+
+/// The request could not be read: too large, or broken off.
+fn unreadable(status: StatusCode) -> Problem {
+    if status == StatusCode::PAYLOAD_TOO_LARGE {
+        Problem::new(status, "body_too_large", "The body is too large.")
+    } else if status.is_client_error() {
+        Problem::new(StatusCode::BAD_REQUEST, "bad_request", "The request could not be read.")
+    } else {
+        Problem::internal()
+    }
+}

@@ -1,0 +1,111 @@
+//! What signing in answers with: the user, the tokens and the session cookie; and how that cookie
+//! looks and goes away again.
+
+use crate::{
+    Api,
+    accounts::{
+        SignedIn,
+        user::{UserView, Viewer},
+    },
+};
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderValue, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use shared::{
+    chat::PresenceStatus,
+    credentials::SESSION_COOKIE,
+    problem::Problem,
+    serve::{ClientAddr, Secure},
+    token::ACCESS_TOKEN_LIFETIME,
+};
+use std::{
+    convert::Infallible,
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
+
+/// Where a request comes from.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    pub address: IpAddr,
+    /// Whether it came over TLS.
+    pub secure: bool,
+    pub user_agent: String,
+}
+
+impl<S: Sync> FromRequestParts<S> for Origin {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+        let address = parts.extensions.get::<ClientAddr>().map(|client| client.0);
+        Ok(Self {
+            // Our listeners always tell; without one of them there is no client to tell apart.
+            address: address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+            secure: parts.extensions.get::<Secure>().is_some_and(|secure| secure.0),
+            user_agent: agent.unwrap_or_default().to_owned(),
+        })
+    }
+}
+
+/// The superset of what the families expect after registering and signing in.
+#[derive(Debug, Serialize)]
+pub struct SignedInReply {
+    #[serde(flatten)]
+    user: UserView,
+    access_token: String,
+    token_type: &'static str,
+    /// Seconds.
+    expires_in: u64,
+    refresh_token: String,
+}
+
+impl SignedInReply {
+    pub fn new(signed_in: &SignedIn, status: PresenceStatus) -> Self {
+        Self {
+            user: signed_in.user.clone().view(status, Viewer::Trusted),
+            access_token: signed_in.tokens.access.reveal().to_owned(),
+            token_type: "bearer",
+            expires_in: ACCESS_TOKEN_LIFETIME.as_secs(),
+            refresh_token: signed_in.tokens.refresh.reveal().to_owned(),
+        }
+    }
+}
+
+/// `Set-Cookie` for a session.
+#[derive(Debug)]
+pub struct SessionCookie(HeaderValue);
+
+impl SessionCookie {
+    /// Holds the session's cookie token, as long as the session lives.
+    pub fn set(api: &Api, signed_in: &SignedIn, secure: bool) -> Result<Self, Problem> {
+        let token = signed_in.tokens.cookie.reveal();
+        Self::new(token, api.config.session_lifetime, secure)
+    }
+
+    /// Takes it away.
+    pub fn clear(secure: bool) -> Result<Self, Problem> {
+        Self::new("", Duration::ZERO, secure)
+    }
+
+    fn new(value: &str, age: Duration, secure: bool) -> Result<Self, Problem> {
+        let age = age.as_secs();
+        let secure = if secure { "; Secure" } else { "" };
+        let text = format!(
+            "{SESSION_COOKIE}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}"
+        );
+        let mut value = HeaderValue::try_from(text).map_err(crate::fault::fault)?;
+        value.set_sensitive(true);
+        Ok(Self(value))
+    }
+
+    /// The answer with the cookie.
+    pub fn with(self, answer: impl IntoResponse) -> Response {
+        let mut response = answer.into_response();
+        response.headers_mut().append(header::SET_COOKIE, self.0);
+        response
+    }
+}
