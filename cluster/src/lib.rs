@@ -2,6 +2,7 @@
 //! Switchboard's own processes, on free ports, in temporary folders. Nothing here outlives the
 //! process that started it, however that ends. No part of the product depends on this crate.
 
+mod balancer;
 mod port;
 mod postgres;
 mod process;
@@ -10,6 +11,7 @@ mod redis;
 mod scratch;
 mod supervised;
 
+pub use balancer::Balancer;
 pub use port::free_port;
 pub use postgres::{Durability, Postgres};
 pub use process::{Process, Program};

@@ -44,6 +44,10 @@ impl Postgres {
 
     /// Starts a server with no data in it and waits until it takes connections.
     pub async fn start_with(durability: Durability) -> Result<Self> {
+        Self::start_in(None, durability).await
+    }
+
+    pub(crate) async fn start_in(logs: Option<&Path>, durability: Durability) -> Result<Self> {
         let programs = programs::postgres_folder()?;
         let user = programs::unprivileged_user()?;
         let mut tries = 0;
@@ -57,7 +61,8 @@ impl Postgres {
             })
             .await??;
             let port = free_port();
-            let mut program = Program::new("postgres", programs.join("postgres"), scratch.path())
+            let logs = logs.unwrap_or(scratch.path());
+            let mut program = Program::new("postgres", programs.join("postgres"), logs)
                 .args(settings(&data, port, durability))
                 // Its immediate shutdown: ends at once and gives its shared memory back.
                 .ends_by("QUIT");
@@ -162,10 +167,7 @@ fn init(initdb: &Path, data: &Path, user: Option<User>) -> Result<()> {
         .args(["--encoding=UTF8", "--locale=C.UTF-8", "-D"])
         .arg(data);
     if let Some(user) = user {
-        command.uid(user.uid).gid(user.gid);
-    }
-    if let Some(folder) = data.parent() {
-        command.current_dir(folder);
+        command.uid(user.uid).gid(user.gid).current_dir("/");
     }
     let output = command.output().context("cannot run initdb")?;
     if !output.status.success() {

@@ -44,8 +44,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// `name` is for people; output goes to `{name}.log` in the folder `logs`, which is also the
-    /// working folder of the child.
+    /// `name` is for people; output goes to `{name}.log` in the folder `logs`.
     pub fn new(name: impl Into<String>, path: impl Into<PathBuf>, logs: &Path) -> Self {
         let name = name.into();
         let log = logs.join(format!("{name}.log"));

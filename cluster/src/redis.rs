@@ -2,7 +2,7 @@
 
 use crate::{Process, Program, port::free_port, programs, scratch::Scratch};
 use anyhow::{Result, bail};
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -21,9 +21,13 @@ pub struct Redis {
 impl Redis {
     /// Starts a server on a free port of 127.0.0.1 and waits until it answers.
     pub async fn start() -> Result<Self> {
+        Self::start_in(None).await
+    }
+
+    pub(crate) async fn start_in(logs: Option<&Path>) -> Result<Self> {
         let mut tries = 0;
         loop {
-            let redis = Self::launch(free_port())?;
+            let redis = Self::launch(logs, free_port())?;
             match redis.answers().await {
                 Ok(()) => return Ok(redis),
                 // Most likely somebody else took the port.
@@ -33,9 +37,11 @@ impl Redis {
         }
     }
 
-    fn launch(port: u16) -> Result<Self> {
+    fn launch(logs: Option<&Path>, port: u16) -> Result<Self> {
         let scratch = Scratch::new("redis")?;
-        let program = Program::new("redis", programs::find("redis-server")?, scratch.path())
+        let logs = logs.unwrap_or(scratch.path());
+        let program = Program::new("redis", programs::find("redis-server")?, logs)
+            .args(["--dir".as_ref(), scratch.path().as_os_str()])
             .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
             .args(["--save", "", "--appendonly", "no", "--daemonize", "no"]);
         Ok(Self { process: Process::start(program)?, port, _scratch: scratch })

@@ -43,10 +43,8 @@ impl Supervised {
             // Its own group: Ctrl-C in a terminal reaches only the owner, who stops all in order.
             .process_group(0);
         if let Some(user) = program.user {
-            command.uid(user.uid).gid(user.gid);
-        }
-        if let Some(folder) = program.log.parent() {
-            command.current_dir(folder);
+            // Ours may be a folder that the other user cannot enter.
+            command.uid(user.uid).gid(user.gid).current_dir("/");
         }
         let mut shell = command.spawn().with_context(|| format!("cannot start {program}"))?;
         let signals = shell.stdin.take();
