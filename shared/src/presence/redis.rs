@@ -5,7 +5,7 @@
 //!
 //! Keys: `presence:nodes`, a set of node ids, dead ones included until somebody renews;
 //! `presence:node:{node}`, user ids with themselves as score, for paging (exact up to 2^53), and
-//! member 0 while the lease holds; `presence:connections:{node}`, a number.
+//! member `lease` at 0 while it holds; `presence:connections:{node}`, a number.
 
 use super::{PresenceConfig, PresenceError};
 use crate::id::{NodeId, UserId};
@@ -88,10 +88,10 @@ impl RedisPresence {
                 "redis.call('ZREM', mine, unpack(users))
                 return filter(present(users), false)"
             ),
-            // Member 0 is only set here: a set that users entered after the lease was lost lacks
+            // This member is only set here: a set that users entered after the lease was lost lacks
             // it, so the loss is noticed all the same.
             renew: script!(
-                "local held = redis.call('ZADD', mine, 0, '0') == 0
+                "local held = redis.call('ZADD', mine, 0, 'lease') == 0
                 redis.call('PEXPIRE', mine, lease)
                 redis.call('SET', 'presence:connections:' .. node_id, users[1], 'PX', lease)
                 redis.call('SADD', nodes, node_id)
@@ -172,7 +172,7 @@ impl RedisPresence {
             return Ok(Vec::new());
         }
         let mut pipeline = redis::pipe();
-        // Above 0 in any case: member 0 is no user.
+        // Above 0 in any case: member `lease`, at 0, is no user.
         let above = format!("({}", after.0.max(0));
         for node in nodes {
             let key = format!("presence:node:{node}");

@@ -190,8 +190,10 @@ impl Supervisor {
                     Ok(())
                 }
                 () = time::sleep_until(deadline), if probe.is_some() => {
+                    let heard = link.probe.load(Ordering::Relaxed);
                     // A probe that the publisher may have lost proves nothing.
-                    if probe.take().is_some_and(|sent| sent.losses == self.publisher.losses()) {
+                    let losses = self.publisher.losses();
+                    if probe.take().is_some_and(|sent| heard < sent.number && sent.losses == losses) {
                         metric::probe_failed();
                         return Lost::Deaf;
                     }
@@ -260,6 +262,7 @@ impl Supervisor {
         let link = Arc::clone(link);
         let on_event = Arc::clone(&self.on_event);
         let probe = self.probe;
+        let received = metric::received_counter();
         move |push| {
             match push.kind {
                 PushKind::Message if !link.muted.load(Ordering::Relaxed) => {
@@ -271,7 +274,7 @@ impl Supervisor {
                             }
                         }
                         Some((channel, payload)) => {
-                            metric::received(1);
+                            received.increment(1);
                             on_event(BusEvent::Message { channel, payload });
                         }
                         None => metric::dropped(Dropped::UnknownChannel, 1),
@@ -302,4 +305,28 @@ fn message(data: Vec<Value>) -> Option<(Channel, Bytes)> {
     };
     let channel = str::from_utf8(&name).ok()?.parse().ok()?;
     Some((channel, Bytes::from(payload)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::ChatId;
+
+    fn push(name: &[u8], payload: &[u8]) -> Vec<Value> {
+        vec![Value::BulkString(name.to_vec()), Value::BulkString(payload.to_vec())]
+    }
+
+    #[test]
+    fn only_whole_messages_on_channels_of_ours_count() {
+        let expected = (Channel::Chat(ChatId(7)), Bytes::from_static(b"payload"));
+        assert_eq!(message(push(b"chat:7", b"payload")), Some(expected));
+        for name in [&b""[..], b"chat:", b"chat:7 ", b"elsewhere", b"chat:\xff"] {
+            assert_eq!(message(push(name, b"payload")), None, "{name:?}");
+        }
+        for part in
+            [vec![], vec![Value::Nil], vec![Value::BulkString(b"chat:7".to_vec()), Value::Nil]]
+        {
+            assert_eq!(message(part), None);
+        }
+    }
 }
