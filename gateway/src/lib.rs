@@ -1,1 +1,133 @@
+//! The gateway: a stateless WebSocket node. It holds clients' sockets, puts what they send into
+//! batches for the api, and hands out the chats' events in order. It stores nothing.
+//!
+//! Two paths go through it. A command: [`upgrade`] → `connection` → [`session`] → [`lane`] → api →
+//! ack. An event: bus → [`hub`] → [`feed`] → [`room`] → [`outbox`] → connection. What the bus loses,
+//! [`repair`] finds.
 
+pub mod backend;
+pub mod config;
+pub mod conn;
+mod connection;
+mod desk;
+pub mod feed;
+pub mod http_backend;
+pub mod hub;
+pub mod joining;
+pub mod lane;
+mod metric;
+pub mod outbox;
+mod presence;
+pub mod relayed;
+pub mod repair;
+pub mod room;
+pub mod session;
+pub mod settings;
+pub mod socket;
+pub mod upgrade;
+pub mod users;
+
+use crate::{
+    backend::Backend,
+    config::Config,
+    desk::Desk,
+    hub::{ConnIds, Hub},
+    repair::Questions,
+    settings::ClientArgs,
+};
+use shared::{
+    bus::Bus, id::NodeId, lifecycle::Lifecycle, presence::Presence, relay::Channel,
+    telemetry::Ready,
+};
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+/// A running gateway.
+pub struct Gateway {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) ids: ConnIds,
+    pub(crate) allowed_origins: Vec<String>,
+    pub(crate) lifecycle: Lifecycle,
+    started: Instant,
+    max_connections: usize,
+}
+
+/// What a gateway stands on.
+pub struct Deps {
+    pub node: NodeId,
+    pub backend: Arc<dyn Backend>,
+    pub bus: Bus,
+    pub presence: Presence,
+    pub lifecycle: Lifecycle,
+}
+
+impl Gateway {
+    /// Starts the gateway's tasks; [`upgrade::router`] lets clients in. At the soft stop it lets all
+    /// of them go, spread over the drain time, and ends.
+    pub fn start(deps: Deps, config: Config, args: &ClientArgs) -> Arc<Self> {
+        metric::describe();
+        let Deps { node, backend, bus, presence, lifecycle } = deps;
+        let questions = Questions::start(&backend, config.query, &lifecycle);
+        let hub =
+            Arc::new(Hub::new(node, config.clone(), bus.clone(), questions, lifecycle.clone()));
+        let listening = Arc::downgrade(&hub);
+        let subscriber = bus.subscriber(move |event| {
+            if let Some(hub) = listening.upgrade() {
+                hub.on_bus(event);
+            }
+        });
+        // Who waits for the confirmation is nobody: the first poll covers what comes before it.
+        drop(subscriber.add(&[Channel::Control]));
+        let _ = hub.subscriber.set(subscriber);
+        let desk = Arc::new(Desk::start(&backend, &hub, &config, &lifecycle));
+        lifecycle.spawn_background(Arc::clone(&desk).keep_keys());
+        lifecycle.spawn_background(repair::run(Arc::clone(&hub), backend));
+        lifecycle.spawn_background(repair::sweep(Arc::clone(&hub)));
+        lifecycle.spawn_background(presence::run(Arc::clone(&hub), presence.clone()));
+        let gateway = Arc::new(Self {
+            hub,
+            desk,
+            ids: ConnIds::default(),
+            allowed_origins: args.allowed_origins.iter().map(|o| o.to_ascii_lowercase()).collect(),
+            lifecycle: lifecycle.clone(),
+            started: Instant::now(),
+            max_connections: args.max_connections,
+        });
+        let (draining, window) = (Arc::clone(&gateway), Duration::from_secs(args.drain_seconds));
+        lifecycle.spawn(async move {
+            draining.lifecycle.soft_stop().cancelled().await;
+            metrics::gauge!("gateway_draining").set(1.0);
+            draining.hub.drain(window).await;
+            presence::retire(&draining.hub, &presence).await;
+        });
+        gateway
+    }
+
+    /// Whether new sockets are welcome: for the load balancer.
+    pub fn ready(self: &Arc<Self>) -> Ready {
+        let gateway = Arc::clone(self);
+        Arc::new(move || {
+            let gateway = Arc::clone(&gateway);
+            Box::pin(async move {
+                if gateway.lifecycle.is_stopping() {
+                    return Err("stopping".to_owned());
+                }
+                if !gateway.desk.has_keys().await {
+                    return Err("the api's public keys are not here yet".to_owned());
+                }
+                // The last twentieth is for clients that a balancer sends all the same.
+                if gateway.hub.users.connections() * 20 > gateway.max_connections * 19 {
+                    return Err("full".to_owned());
+                }
+                // Without Redis clients are still served, so that is no reason to send them away.
+                Ok(())
+            })
+        })
+    }
+
+    /// Time since the start, the sessions' clock.
+    pub(crate) fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+}

@@ -8,6 +8,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 /// The owner of a process's tasks. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Lifecycle {
+    stopping: CancellationToken,
     soft: CancellationToken,
     hard: CancellationToken,
     work: TaskTracker,
@@ -44,23 +45,42 @@ impl Lifecycle {
         &self.soft
     }
 
+    /// Whether the process has been told to stop: it is not ready for new work, though it may still
+    /// take some until the soft stop.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.is_cancelled()
+    }
+
     /// Begins the soft stop.
     pub fn stop(&self) {
+        self.stopping.cancel();
         self.soft.cancel();
     }
 
-    /// Begins the soft stop on SIGTERM or Ctrl-C; a second signal stops hard.
-    pub async fn stop_on_signal(&self) -> std::io::Result<()> {
+    /// Returns with the soft stop begun: `delay` after SIGTERM or Ctrl-C, so that load balancers
+    /// notice that the process is not ready any more. Another signal during the delay ends it; one
+    /// after that stops hard.
+    pub async fn stop_on_signal(&self, delay: Duration) -> std::io::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        for token in [&self.soft, &self.hard] {
+        let mut any = async move || {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
-                () = self.hard.cancelled() => {}
             }
-            token.cancel();
+        };
+        tokio::select! {
+            () = any() => {}
+            () = self.soft.cancelled() => return Ok(()),
         }
+        self.stopping.cancel();
+        let _ = tokio::time::timeout(delay, any()).await;
+        self.soft.cancel();
+        let hard = self.hard.clone();
+        self.spawn_background(async move {
+            any().await;
+            hard.cancel();
+        });
         Ok(())
     }
 

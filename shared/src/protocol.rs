@@ -137,9 +137,14 @@ pub enum ServerFrame {
         user_id: UserId,
         status: PresenceStatus,
     },
-    /// The user has a new chat, or one is renamed, or woke; it is live after its `seq`.
+    /// The user has a new chat, or an old one woke; it is live after its `seq`.
     Chat {
         chat: ChatView,
+    },
+    /// A chat has another name.
+    Renamed {
+        chat_id: ChatId,
+        name: String,
     },
     /// The user is no longer in this chat, or it is gone.
     ChatRemoved {

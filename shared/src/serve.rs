@@ -7,6 +7,7 @@ use axum::{
     extract::Request,
     http::{HeaderMap, StatusCode},
 };
+use futures_util::future::BoxFuture;
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use ipnet::IpNet;
@@ -23,6 +24,7 @@ use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
 };
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 /// The numbers of a listener.
@@ -40,6 +42,8 @@ pub struct ServeConfig {
     /// The most connections at once of one address that is not a trusted proxy: room for an office
     /// behind one router, not for one machine that takes all.
     pub max_per_address: usize,
+    /// When to stop accepting.
+    pub until: Until,
     /// Peers whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
     pub trusted_proxies: Arc<[IpNet]>,
 }
@@ -51,9 +55,19 @@ impl Default for ServeConfig {
             header_timeout: Duration::from_secs(15),
             max_connections: 15_000,
             max_per_address: 15_000,
+            until: Until::SoftStop,
             trusted_proxies: Arc::new([]),
         }
     }
+}
+
+/// When a listener stops accepting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// With the soft stop: requests that run are waited for.
+    SoftStop,
+    /// With the process, which does not wait for it: for the listener that tells how stopping goes.
+    End,
 }
 
 /// The client's address, in the extensions of every request.
@@ -129,12 +143,19 @@ pub fn describe_metrics(config: &ServeConfig) {
     }
 }
 
-/// Serves `app` until the soft stop: then stops accepting, lets requests that run finish, and
-/// returns. Upgraded connections are not waited for: who took them over has an own task.
+/// Serves `app` until [`ServeConfig::until`]; at the soft stop it stops accepting, requests that run
+/// may finish, and it returns. Upgraded connections are not waited for: who took them over has an own task.
 pub async fn serve(listener: TcpListener, app: Router, config: ServeConfig, lifecycle: Lifecycle) {
     let places = Arc::new(Places::default());
     let config = Arc::new(config);
-    let stop = lifecycle.soft_stop().clone();
+    let stop = match config.until {
+        Until::SoftStop => lifecycle.soft_stop().clone(),
+        Until::End => CancellationToken::new(),
+    };
+    let spawn = |task: BoxFuture<'static, ()>| match config.until {
+        Until::SoftStop => lifecycle.spawn(task),
+        Until::End => lifecycle.spawn_background(task),
+    };
     let count = |result: &'static str| {
         metrics::counter!("listener_connections_total", "listener" => config.name, "result" => result)
             .increment(1);
@@ -157,11 +178,11 @@ pub async fn serve(listener: TcpListener, app: Router, config: ServeConfig, life
                 count("accepted");
                 let connection =
                     Connection { app: app.clone(), config: Arc::clone(&config), peer, place };
-                lifecycle.spawn(connection.run(stream, stop.clone()));
+                spawn(Box::pin(connection.run(stream, stop.clone())));
             }
             None => {
                 count("refused");
-                lifecycle.spawn(refuse(stream));
+                spawn(Box::pin(refuse(stream)));
             }
         }
     }
@@ -175,7 +196,7 @@ struct Connection {
 }
 
 impl Connection {
-    async fn run(self, stream: TcpStream, stop: tokio_util::sync::CancellationToken) {
+    async fn run(self, stream: TcpStream, stop: CancellationToken) {
         // Small frames must not wait for each other's acknowledgements.
         let _ = stream.set_nodelay(true);
         let Self { app, config, peer, place } = self;

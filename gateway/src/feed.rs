@@ -1,0 +1,376 @@
+//! The feed of one chat on this gateway: puts the chat's events in order, whatever the bus lost,
+//! repeated or swapped. A pure state machine: no I/O, no clock, no connections.
+
+use crate::relayed::Relayed;
+use shared::{
+    chat::Event,
+    id::{ChatId, Seq},
+    internal::RangeFound,
+    protocol::ChatEvent,
+};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+/// The bounds of a feed's memory.
+#[derive(Clone, Copy, Debug)]
+pub struct FeedConfig {
+    /// The most recent events kept for clients that resume.
+    pub window_events: usize,
+    /// The most bytes of them.
+    pub window_bytes: usize,
+    /// The most events kept that came before their turn; more are fetched again.
+    pub max_ahead: usize,
+}
+
+/// One chat's feed. `last` is delivered; `last + 1` is expected.
+#[derive(Debug)]
+pub struct Feed {
+    chat_id: ChatId,
+    config: FeedConfig,
+    last: Seq,
+    /// The newest event known to exist.
+    head: Seq,
+    /// Everything after here is in the window.
+    base: Seq,
+    window: VecDeque<Arc<Relayed>>,
+    window_bytes: usize,
+    /// Runs `(after, upto)` that came as a range with superseded events left out: complete for
+    /// whoever was at `after`, but not for a cursor inside the run.
+    folded: VecDeque<(Seq, Seq)>,
+    ahead: BTreeMap<Seq, Event>,
+    /// A range after `last` has been asked for and not been answered.
+    asked: Option<Seq>,
+}
+
+/// What became deliverable, in order.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct Update {
+    pub deliver: Vec<Arc<Relayed>>,
+    /// Events that had been seen before.
+    pub repeats: usize,
+    /// Something is missing: [`Feed::ask`] soon.
+    pub behind: bool,
+}
+
+impl Feed {
+    /// A feed whose clients have everything up to `last`.
+    pub fn new(chat_id: ChatId, last: Seq, config: FeedConfig) -> Self {
+        Self {
+            chat_id,
+            config,
+            last,
+            head: last,
+            base: last,
+            window: VecDeque::new(),
+            window_bytes: 0,
+            folded: VecDeque::new(),
+            ahead: BTreeMap::new(),
+            asked: None,
+        }
+    }
+
+    /// The newest event delivered.
+    pub fn last(&self) -> Seq {
+        self.last
+    }
+
+    /// The newest event known to exist, delivered or not.
+    pub fn head(&self) -> Seq {
+        self.head
+    }
+
+    /// Whether events exist that were not delivered yet.
+    pub fn is_behind(&self) -> bool {
+        self.last < self.head
+    }
+
+    /// A run of committed events, from the bus or from the reply to an own batch.
+    pub fn on_live(&mut self, events: Vec<Event>) -> Update {
+        let mut update = Update::default();
+        for event in events {
+            self.head = self.head.max(event.seq);
+            if event.seq <= self.last {
+                update.repeats += 1;
+            } else if event.seq == self.last.next() {
+                self.deliver(event, &mut update);
+            } else if self.ahead.len() < self.config.max_ahead {
+                update.repeats += usize::from(self.ahead.insert(event.seq, event).is_some());
+            }
+        }
+        self.deliver_ahead(&mut update);
+        update.behind = self.is_behind();
+        update
+    }
+
+    /// The chat has got at least this far, as the api says.
+    pub fn on_head(&mut self, head: Seq) {
+        self.head = self.head.max(head);
+    }
+
+    /// What to ask the api for now: the events after this place. `None` when nothing is known to be
+    /// missing or the question is already out. Answer with [`Feed::on_range`] or [`Feed::on_no_range`].
+    pub fn ask(&mut self) -> Option<Seq> {
+        if self.is_behind() { self.ask_anyway() } else { None }
+    }
+
+    /// Like [`Feed::ask`], though nothing is known to be missing: after subscribing, when events may
+    /// have passed unheard.
+    pub fn ask_anyway(&mut self) -> Option<Seq> {
+        if self.asked.is_some() {
+            return None;
+        }
+        self.asked = Some(self.last);
+        self.asked
+    }
+
+    /// The question got no answer: ask again later.
+    pub fn on_no_range(&mut self) -> Update {
+        self.asked = None;
+        Update { behind: self.is_behind(), ..Update::default() }
+    }
+
+    /// The api's answer to the question after `after`.
+    pub fn on_range(&mut self, after: Seq, found: RangeFound) -> Update {
+        let mut update = Update::default();
+        self.asked = None;
+        self.head = self.head.max(found.head);
+        // When live events came in meanwhile, the answer no longer fits: it left out changes that
+        // are superseded for a reader at `after`, not for one further on.
+        if after == self.last {
+            let whole = found.upto.0 - after.0 == found.events.len() as i64;
+            for event in found.events {
+                if event.seq > self.last {
+                    self.deliver(event, &mut update);
+                }
+            }
+            self.last = self.last.max(found.upto);
+            if !whole && found.upto > after {
+                self.folded.push_back((after, found.upto));
+            }
+            self.ahead = self.ahead.split_off(&self.last.next());
+            self.deliver_ahead(&mut update);
+        }
+        update.behind = self.is_behind();
+        update
+    }
+
+    /// The events after `cursor`, or `None` when the window does not reach back so far.
+    pub fn since(&self, cursor: Seq) -> Option<impl Iterator<Item = &Arc<Relayed>>> {
+        let inside = |(after, upto): &(Seq, Seq)| *after < cursor && cursor < *upto;
+        if cursor < self.base || cursor > self.last || self.folded.iter().any(inside) {
+            return None;
+        }
+        let start = self.window.partition_point(|relayed| relayed.event.event.seq <= cursor);
+        Some(self.window.range(start..))
+    }
+
+    /// Lets the window go: nobody has resumed from it for long.
+    pub fn forget_window(&mut self) {
+        self.window = VecDeque::new();
+        self.window_bytes = 0;
+        self.folded = VecDeque::new();
+        self.base = self.last;
+    }
+
+    fn deliver_ahead(&mut self, update: &mut Update) {
+        while let Some(event) = self.ahead.remove(&self.last.next()) {
+            self.deliver(event, update);
+        }
+    }
+
+    fn deliver(&mut self, event: Event, update: &mut Update) {
+        self.last = event.seq;
+        let relayed = Arc::new(Relayed::new(ChatEvent { chat_id: self.chat_id, event }));
+        self.window_bytes += relayed.bytes();
+        self.window.push_back(Arc::clone(&relayed));
+        while self.window.len() > self.config.window_events
+            || self.window_bytes > self.config.window_bytes
+        {
+            let Some(oldest) = self.window.pop_front() else { break };
+            self.window_bytes -= oldest.bytes();
+            self.base = oldest.event.event.seq;
+        }
+        while self.folded.front().is_some_and(|(_, upto)| *upto <= self.base) {
+            self.folded.pop_front();
+        }
+        update.deliver.push(relayed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use shared::{
+        chat::{Change, Message, UserRef},
+        id::UserId,
+        time::Timestamp,
+    };
+
+    const CONFIG: FeedConfig = FeedConfig { window_events: 8, window_bytes: 1 << 20, max_ahead: 4 };
+
+    fn event(seq: i64) -> Event {
+        let message = Message {
+            id: Seq(seq),
+            sender: UserRef { id: UserId(1), username: "ann".into() },
+            text: format!("message {seq}"),
+            timestamp: Timestamp(0),
+            client_message_id: None,
+            reply_to: None,
+            edited_at: None,
+        };
+        Event { seq: Seq(seq), change: Change::Message(message) }
+    }
+
+    fn feed(last: i64) -> Feed {
+        Feed::new(ChatId(1), Seq(last), CONFIG)
+    }
+
+    fn seqs<'a>(events: impl IntoIterator<Item = &'a Arc<Relayed>>) -> Vec<i64> {
+        events.into_iter().map(|relayed| relayed.event.event.seq.0).collect()
+    }
+
+    fn live(feed: &mut Feed, numbers: &[i64]) -> (Vec<i64>, bool) {
+        let update = feed.on_live(numbers.iter().map(|n| event(*n)).collect());
+        (seqs(&update.deliver), update.behind)
+    }
+
+    fn found(numbers: impl IntoIterator<Item = i64>, upto: i64, head: i64) -> RangeFound {
+        let events = numbers.into_iter().map(event).collect();
+        RangeFound { events, upto: Seq(upto), head: Seq(head) }
+    }
+
+    #[test]
+    fn in_order_is_delivered_and_repeats_are_dropped() {
+        let mut feed = feed(4);
+        assert_eq!(live(&mut feed, &[5, 6]), (vec![5, 6], false));
+        assert_eq!(live(&mut feed, &[5, 6, 7]), (vec![7], false));
+        assert_eq!(feed.ask(), None);
+    }
+
+    #[test]
+    fn a_gap_is_asked_for_once_and_then_everything_follows() {
+        let mut feed = feed(4);
+        assert_eq!(live(&mut feed, &[7, 8]), (vec![], true));
+        assert_eq!(feed.ask(), Some(Seq(4)));
+        assert_eq!(feed.ask(), None, "the question is out");
+        let update = feed.on_range(Seq(4), found([5, 6], 6, 8));
+        assert_eq!(seqs(&update.deliver), [5, 6, 7, 8]);
+        assert!(!update.behind);
+    }
+
+    #[test]
+    fn a_gap_that_fills_by_itself_needs_no_answer() {
+        let mut feed = feed(0);
+        assert_eq!(live(&mut feed, &[2]), (vec![], true));
+        assert_eq!(feed.ask(), Some(Seq(0)));
+        assert_eq!(live(&mut feed, &[1]), (vec![1, 2], false));
+        let update = feed.on_range(Seq(0), found([1, 2], 2, 2));
+        assert!(update.deliver.is_empty());
+    }
+
+    #[test]
+    fn an_answer_that_live_events_overtook_is_asked_for_again() {
+        // Message 1 was edited as event 3: for a reader at 0 the range has it once, as message 1.
+        // A reader that got 1 live still needs 3.
+        let mut feed = feed(0);
+        let _ = live(&mut feed, &[4]);
+        assert_eq!(feed.ask(), Some(Seq(0)));
+        assert_eq!(live(&mut feed, &[1]).0, [1]);
+        let update = feed.on_range(Seq(0), found([1, 2], 3, 4));
+        assert!(update.deliver.is_empty() && update.behind);
+        assert_eq!(feed.ask(), Some(Seq(1)));
+        let update = feed.on_range(Seq(1), found([2, 3], 3, 4));
+        assert_eq!(seqs(&update.deliver), [2, 3, 4]);
+    }
+
+    #[test]
+    fn a_long_gap_is_filled_page_by_page() {
+        let mut feed = feed(0);
+        feed.on_head(Seq(5));
+        assert_eq!(feed.ask(), Some(Seq(0)));
+        let update = feed.on_range(Seq(0), found([1, 2], 2, 5));
+        assert!(update.behind);
+        assert_eq!(feed.ask(), Some(Seq(2)));
+        assert_eq!(seqs(&feed.on_range(Seq(2), found([3, 4, 5], 5, 5)).deliver), [3, 4, 5]);
+    }
+
+    #[test]
+    fn too_many_ahead_are_fetched_instead() {
+        let mut feed = feed(0);
+        let _ = live(&mut feed, &[2, 3, 4, 5, 6, 7, 8]);
+        let _ = feed.ask();
+        let update = feed.on_range(Seq(0), found([1], 1, 8));
+        assert_eq!(seqs(&update.deliver), [1, 2, 3, 4, 5]);
+        assert!(update.behind);
+        assert_eq!(feed.ask(), Some(Seq(5)));
+    }
+
+    #[test]
+    fn no_answer_means_asking_again() {
+        let mut feed = feed(0);
+        feed.on_head(Seq(1));
+        assert!(feed.ask().is_some());
+        assert!(feed.on_no_range().behind);
+        assert!(feed.ask().is_some());
+    }
+
+    #[test]
+    fn the_window_serves_cursors_it_reaches() {
+        let mut feed = feed(10);
+        let _ = live(&mut feed, &(11..=20).collect::<Vec<_>>());
+        assert_eq!(feed.since(Seq(18)).map(seqs), Some(vec![19, 20]));
+        assert_eq!(feed.since(Seq(20)).map(seqs), Some(vec![]));
+        assert_eq!(feed.since(Seq(12)).map(seqs), Some((13..=20).collect()));
+        assert!(feed.since(Seq(11)).is_none(), "evicted");
+        assert!(feed.since(Seq(21)).is_none(), "not there yet");
+        feed.forget_window();
+        assert!(feed.since(Seq(19)).is_none());
+        assert_eq!(feed.since(Seq(20)).map(seqs), Some(vec![]));
+    }
+
+    #[test]
+    fn a_folded_range_serves_only_cursors_at_its_edges() {
+        let mut feed = feed(0);
+        feed.on_head(Seq(5));
+        let _ = feed.ask();
+        let _ = feed.on_range(Seq(0), found([1, 2, 4], 5, 5));
+        assert_eq!(feed.since(Seq(0)).map(seqs), Some(vec![1, 2, 4]));
+        assert!(feed.since(Seq(2)).is_none());
+        assert_eq!(feed.since(Seq(5)).map(seqs), Some(vec![]));
+    }
+
+    proptest! {
+        /// Whatever the bus does (loss, repeats, disorder), delivery is 1, 2, 3 … once each, and
+        /// with the api's help nothing is missing in the end.
+        #[test]
+        fn delivers_each_event_once_and_in_order(
+            arrivals in prop::collection::vec(1i64..40, 0..80),
+            answers in prop::collection::vec(any::<bool>(), 0..20),
+        ) {
+            let mut feed = feed(0);
+            let mut delivered = Vec::new();
+            let mut answers = answers.into_iter();
+            for number in arrivals {
+                delivered.extend(live(&mut feed, &[number]).0);
+                if let Some(after) = feed.ask() {
+                    let update = if answers.next().unwrap_or(true) {
+                        let upto = (after.0 + 3).min(feed.head().0);
+                        feed.on_range(after, found(after.0 + 1..=upto, upto, feed.head().0))
+                    } else {
+                        feed.on_no_range()
+                    };
+                    delivered.extend(seqs(&update.deliver));
+                }
+            }
+            while let Some(after) = feed.ask() {
+                let head = feed.head().0;
+                delivered.extend(seqs(&feed.on_range(after, found(after.0 + 1..=head, head, head)).deliver));
+            }
+            prop_assert_eq!(delivered, (1..=feed.head().0).collect::<Vec<_>>());
+        }
+    }
+}

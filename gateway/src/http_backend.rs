@@ -1,0 +1,188 @@
+//! The api over HTTP: one POST a call, JSON both ways, connections kept alive. Retrying is the
+//! lanes' business; this only turns to another api when one is away.
+
+use crate::backend::{Answer, Backend, Unavailable};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{
+    Request, StatusCode, Uri,
+    body::Bytes,
+    header::{AUTHORIZATION, CONTENT_TYPE},
+    http::{HeaderValue, uri::InvalidUri},
+};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use shared::{
+    internal::{
+        Changed, ChangedFound, Events, EventsFound, MarkRead, Open, Opened, Post, Posted, View,
+        Viewed,
+    },
+    settings::Secret,
+    token::Jwks,
+};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+/// A call that takes longer has failed: longer than the api's own statement timeout would be
+/// pointless, shorter would repeat work that is about to finish.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The largest answer taken: `open` of a full batch, each with all its live chats.
+const MAX_ANSWER_BYTES: usize = 32 << 20;
+
+/// The apis, asked in turn.
+#[derive(Clone)]
+pub struct HttpBackend {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    client: Client<HttpConnector, Full<Bytes>>,
+    bases: Vec<String>,
+    /// The api that answered last; a failure moves on to the next.
+    current: AtomicUsize,
+    authorization: HeaderValue,
+}
+
+/// The settings of the api's address cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BadAddress {
+    #[error("API_URL names no api")]
+    None,
+    #[error("API_URL: {0}")]
+    Uri(#[from] InvalidUri),
+    #[error("INTERNAL_TOKEN has characters that a header cannot carry")]
+    Token,
+}
+
+impl HttpBackend {
+    /// For these internal base URLs and this shared secret.
+    pub fn new(urls: &[String], token: &Secret) -> Result<Self, BadAddress> {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(Duration::from_secs(1)));
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            // Below the api's own idle timeout, so that a call never meets a closing connection.
+            .pool_idle_timeout(Duration::from_secs(10))
+            .build(connector);
+        let mut bases = Vec::new();
+        for url in urls {
+            let base = url.trim_end_matches('/').to_owned();
+            base.parse::<Uri>()?;
+            bases.push(base);
+        }
+        if bases.is_empty() {
+            return Err(BadAddress::None);
+        }
+        let mut authorization = HeaderValue::from_str(&format!("Bearer {}", token.reveal()))
+            .map_err(|_| BadAddress::Token)?;
+        authorization.set_sensitive(true);
+        // Gateways start with different apis.
+        let current = AtomicUsize::new(rand::random_range(0..bases.len()));
+        Ok(Self { inner: Arc::new(Inner { client, bases, current, authorization }) })
+    }
+
+    fn post<A: DeserializeOwned>(&self, path: &'static str, call: &impl Serialize) -> Answer<A> {
+        let body = serde_json::to_vec(call).map(Bytes::from);
+        let inner = Arc::clone(&self.inner);
+        Box::pin(async move {
+            let body = body.map_err(|error| Unavailable(format!("{path}: {error}")))?;
+            inner.send("POST", path, body).await
+        })
+    }
+}
+
+impl Inner {
+    async fn send<A: DeserializeOwned>(
+        &self,
+        method: &'static str,
+        path: &'static str,
+        body: Bytes,
+    ) -> Result<A, Unavailable> {
+        let current = self.current.load(Ordering::Relaxed);
+        let base = &self.bases[current % self.bases.len()];
+        let answer = tokio::time::timeout(CALL_TIMEOUT, self.call(method, base, path, body)).await;
+        answer
+            .unwrap_or_else(|_| Err(format!("no answer within {} s", CALL_TIMEOUT.as_secs())))
+            .map_err(|why| {
+                // Whoever fails first moves everybody on; the others' failures do not skip one.
+                let next = current.wrapping_add(1);
+                let _ = self.current.compare_exchange(
+                    current,
+                    next,
+                    Ordering::Relaxed,
+                    Ordering::Relaxed,
+                );
+                Unavailable(format!("{path}: {why}"))
+            })
+    }
+
+    async fn call<A: DeserializeOwned>(
+        &self,
+        method: &'static str,
+        base: &str,
+        path: &str,
+        body: Bytes,
+    ) -> Result<A, String> {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{base}{path}"))
+            .header(AUTHORIZATION, self.authorization.clone())
+            .header(CONTENT_TYPE, "application/json")
+            .body(Full::new(body))
+            .map_err(|error| error.to_string())?;
+        let response = self.client.request(request).await.map_err(|error| error.to_string())?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES)
+            .collect()
+            .await
+            .map_err(|error| error.to_string())?
+            .to_bytes();
+        if status != StatusCode::OK {
+            return Err(format!("status {status}"));
+        }
+        serde_json::from_slice(&body).map_err(|error| error.to_string())
+    }
+}
+
+impl Backend for HttpBackend {
+    fn open(&self, call: Open) -> Answer<Opened> {
+        self.post("/internal/open", &call)
+    }
+
+    fn post(&self, call: Post) -> Answer<Posted> {
+        self.post("/internal/post", &call)
+    }
+
+    fn mark_read(&self, call: MarkRead) -> Answer<()> {
+        #[derive(serde::Deserialize)]
+        struct Done {}
+        let answer = self.post("/internal/read", &call);
+        Box::pin(async move { answer.await.map(|Done {}| ()) })
+    }
+
+    fn events(&self, call: Events) -> Answer<EventsFound> {
+        self.post("/internal/events", &call)
+    }
+
+    fn view(&self, call: View) -> Answer<Viewed> {
+        self.post("/internal/view", &call)
+    }
+
+    fn changed(&self, call: Changed) -> Answer<ChangedFound> {
+        self.post("/internal/changed", &call)
+    }
+
+    fn jwks(&self) -> Answer<Jwks> {
+        let inner = Arc::clone(&self.inner);
+        Box::pin(async move { inner.send("GET", "/.well-known/jwks.json", Bytes::new()).await })
+    }
+}

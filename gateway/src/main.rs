@@ -1,0 +1,68 @@
+//! The `gateway` binary: settings, listeners, signals.
+
+use gateway::{
+    Deps, Gateway, config::Config, http_backend::HttpBackend, settings::Settings, upgrade,
+};
+use shared::{
+    bus::{self, Bus, RedisConfig},
+    id::NodeId,
+    lifecycle::Lifecycle,
+    presence::Presence,
+    serve::{ServeConfig, Until, serve},
+    settings::{parse, refuse},
+    telemetry::{admin_router, start_logs, start_metrics},
+};
+use std::{process::ExitCode, sync::Arc, time::Duration};
+use tokio::net::TcpListener;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let settings = match parse::<Settings>() {
+        Ok(settings) => settings,
+        Err(code) => return code,
+    };
+    if let Err(why) = settings.check().and_then(|()| start_logs(&settings.log)) {
+        return refuse(why);
+    }
+    match run(settings).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "cannot run");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(settings: Settings) -> anyhow::Result<()> {
+    let lifecycle = Lifecycle::new();
+    let metrics = start_metrics(&lifecycle).map_err(anyhow::Error::msg)?;
+    let node = NodeId::random();
+    let redis = RedisConfig::new(&settings.redis_url)?;
+    let deps = Deps {
+        node,
+        backend: Arc::new(HttpBackend::new(&settings.api_url, &settings.internal_token)?),
+        presence: Presence::redis(bus::pool(&redis)?, Default::default()),
+        bus: Bus::redis(redis, node, &lifecycle),
+        lifecycle: lifecycle.clone(),
+    };
+    let public = TcpListener::bind(settings.listen).await?;
+    let admin = TcpListener::bind(settings.admin_listen).await?;
+    let gateway = Gateway::start(deps, Config::default(), &settings.client);
+    let listener = ServeConfig {
+        max_connections: settings.client.max_connections,
+        trusted_proxies: settings.client.trusted_proxies.clone().into(),
+        ..ServeConfig::default()
+    };
+    let admin_listener = ServeConfig { name: "admin", until: Until::End, ..ServeConfig::default() };
+    let routes = admin_router(metrics, gateway.ready());
+    lifecycle.spawn_background(serve(admin, routes, admin_listener, lifecycle.clone()));
+    lifecycle.spawn(serve(public, upgrade::router(gateway), listener, lifecycle.clone()));
+    tracing::info!(%node, listen = %settings.listen, admin = %settings.admin_listen, "gateway is up");
+
+    let delay = Duration::from_secs(settings.client.shutdown_delay_seconds);
+    lifecycle.stop_on_signal(delay).await?;
+    tracing::info!("gateway is stopping");
+    let left = lifecycle.finish(Duration::from_secs(settings.client.drain_seconds + 10)).await;
+    tracing::info!(left, "gateway has stopped");
+    Ok(())
+}

@@ -1,0 +1,239 @@
+//! What waits to be written to one client: bounded in bytes, never blocking whoever delivers. The
+//! connection's task takes everything at once. Also carries the two other things that reach a
+//! connection from outside: chats to join and the order to close.
+
+use crate::{joining::Join, relayed::Frame};
+use shared::close::Close;
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    mem,
+    sync::{Mutex, MutexGuard, PoisonError},
+    task::{Poll, Waker},
+};
+use tokio::sync::Notify;
+
+/// What a frame is worth when the client reads too slowly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Worth {
+    /// Events, answers: if it cannot be queued, the connection is closed and resumes later.
+    Durable,
+    /// Typing, presence: left out once the outbox is half full.
+    Ephemeral,
+}
+
+/// A connection's outbox.
+#[derive(Debug)]
+pub struct Outbox {
+    max_bytes: usize,
+    inner: Mutex<Inner>,
+    /// Told when the connection has taken what was queued.
+    drained: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    frames: VecDeque<Frame>,
+    bytes: usize,
+    joins: Vec<Join>,
+    closing: Option<Close>,
+    waker: Option<Waker>,
+}
+
+/// What a connection took from its outbox.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// To be written first, in this order.
+    pub frames: VecDeque<Frame>,
+    pub joins: Vec<Join>,
+    /// To be closed for this reason, after the frames.
+    pub closing: Option<Close>,
+}
+
+impl Outbox {
+    /// An empty outbox that holds up to `max_bytes` of text.
+    pub fn new(max_bytes: usize) -> Self {
+        Self { max_bytes, inner: Mutex::default(), drained: Notify::new() }
+    }
+
+    /// Queues a frame, or drops it by its worth when there is no room: then an ephemeral one is
+    /// counted, a durable one closes the connection as a slow consumer.
+    pub fn push(&self, frame: Frame, worth: Worth) {
+        self.lock().push(frame, worth, self.max_bytes);
+    }
+
+    /// Queues durable frames under one lock.
+    pub fn push_all(&self, frames: impl Iterator<Item = Frame>) {
+        let mut inner = self.lock();
+        for frame in frames {
+            inner.push(frame, Worth::Durable, self.max_bytes);
+        }
+    }
+
+    /// Asks the connection to join a chat.
+    pub fn join(&self, join: Join) {
+        let mut inner = self.lock();
+        inner.joins.push(join);
+        inner.wake();
+    }
+
+    /// Asks the connection to close after what is queued. The first reason stands.
+    pub fn close(&self, close: Close) {
+        self.lock().close(close);
+    }
+
+    /// Whether catching up may queue more: less than a quarter is in use, so that live events find room.
+    pub fn has_room(&self) -> bool {
+        self.lock().bytes < self.max_bytes / 4
+    }
+
+    /// Waits until [`Outbox::has_room`].
+    pub async fn room(&self) {
+        loop {
+            let drained = self.drained.notified();
+            if self.has_room() {
+                return;
+            }
+            drained.await;
+        }
+    }
+
+    /// Takes everything, waiting until there is something. `scratch` is an emptied queue whose
+    /// memory is used again. For the connection's task only.
+    pub async fn take(&self, scratch: VecDeque<Frame>) -> Taken {
+        let mut scratch = Some(scratch);
+        poll_fn(|context| {
+            let mut inner = self.lock();
+            if inner.frames.is_empty() && inner.joins.is_empty() && inner.closing.is_none() {
+                inner.waker = Some(context.waker().clone());
+                return Poll::Pending;
+            }
+            let empty = scratch.take().unwrap_or_default();
+            inner.bytes = 0;
+            Poll::Ready(Taken {
+                frames: mem::replace(&mut inner.frames, empty),
+                joins: mem::take(&mut inner.joins),
+                closing: inner.closing,
+            })
+        })
+        .await
+    }
+
+    /// Tells waiting catch-ups that what was taken has been written.
+    pub fn written(&self) {
+        self.drained.notify_waiters();
+    }
+
+    /// Waits for the order to close, whatever is queued. For the connection's task, while a write
+    /// does not get on.
+    pub async fn closing(&self) -> Close {
+        poll_fn(|context| {
+            let mut inner = self.lock();
+            match inner.closing {
+                Some(close) => Poll::Ready(close),
+                None => {
+                    inner.waker = Some(context.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn push(&mut self, frame: Frame, worth: Worth, max_bytes: usize) {
+        if self.closing.is_some() {
+            return;
+        }
+        let limit = match worth {
+            Worth::Durable => max_bytes,
+            Worth::Ephemeral => max_bytes / 2,
+        };
+        if self.bytes + frame.len() <= limit {
+            self.bytes += frame.len();
+            self.frames.push_back(frame);
+            self.wake();
+            return;
+        }
+        match worth {
+            Worth::Ephemeral => {
+                metrics::counter!("gateway_dropped_frames_total", "reason" => "outbox_half_full")
+                    .increment(1);
+            }
+            Worth::Durable => {
+                // What is queued would arrive with a hole behind it; the client resumes instead.
+                self.frames = VecDeque::new();
+                self.bytes = 0;
+                self.close(Close::SlowConsumer);
+            }
+        }
+    }
+
+    fn close(&mut self, close: Close) {
+        if self.closing.is_none() {
+            self.closing = Some(close);
+            self.wake();
+        }
+    }
+
+    fn wake(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn take(outbox: &Outbox) -> Option<Taken> {
+        futures_util::FutureExt::now_or_never(outbox.take(VecDeque::new()))
+    }
+
+    #[test]
+    fn everything_queued_is_taken_at_once_and_in_order() {
+        let outbox = Outbox::new(100);
+        assert!(take(&outbox).is_none());
+        for text in ["a", "b", "c"] {
+            outbox.push(text.into(), Worth::Durable);
+        }
+        let taken = take(&outbox).unwrap();
+        assert_eq!(taken.frames, ["a", "b", "c"].map(Frame::from));
+        assert_eq!(taken.closing, None);
+        assert!(take(&outbox).is_none());
+    }
+
+    #[test]
+    fn ephemeral_frames_go_first_and_a_durable_one_too_many_closes() {
+        let outbox = Outbox::new(10);
+        outbox.push("12345".into(), Worth::Durable);
+        outbox.push("x".into(), Worth::Ephemeral);
+        outbox.push("67890".into(), Worth::Durable);
+        assert_eq!(take(&outbox).unwrap().frames, ["12345", "67890"].map(Frame::from));
+
+        outbox.push("1234567890".into(), Worth::Durable);
+        outbox.push("!".into(), Worth::Durable);
+        outbox.push("late".into(), Worth::Durable);
+        let taken = take(&outbox).unwrap();
+        assert!(taken.frames.is_empty(), "nothing with a hole behind it");
+        assert_eq!(taken.closing, Some(Close::SlowConsumer));
+    }
+
+    #[tokio::test]
+    async fn catching_up_waits_for_room() {
+        let outbox = Outbox::new(8);
+        outbox.push("1234".into(), Worth::Durable);
+        let room = outbox.room();
+        tokio::pin!(room);
+        assert!(futures_util::poll!(&mut room).is_pending());
+        let _ = outbox.take(VecDeque::new()).await;
+        outbox.written();
+        room.await;
+    }
+}

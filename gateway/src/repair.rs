@@ -1,0 +1,194 @@
+//! Anti-entropy: whatever the bus lost is found again. Every few seconds the api is asked what
+//! changed lately, and the feeds, memberships and sessions here are compared with the answer; at
+//! once when the bus is up again, and every second while it is down.
+
+use crate::{
+    backend::{Backend, Unavailable},
+    hub::Hub,
+    joining::Join,
+    lane::{Lane, LaneConfig, call},
+    outbox::Worth,
+    relayed::native,
+};
+use shared::{
+    bus::BusEvent,
+    chat::ChatView,
+    close::Close,
+    id::{ChatId, Seq, UserId},
+    internal::{Changed, ChangedFound, Events, Range, RangeFound, Refusal, UserChat, View},
+    lifecycle::Lifecycle,
+    protocol::ServerFrame,
+    relay::{Channel, ControlPayload, UserPayload},
+};
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::Notify, time::Instant};
+
+/// The lanes for what the hub itself asks of the api.
+pub(crate) struct Questions {
+    pub events: Lane<Range, Option<RangeFound>>,
+    pub views: Lane<UserChat, Result<ChatView, Refusal>>,
+    /// Ask what changed now, not when the interval is over.
+    pub poll_now: Notify,
+}
+
+impl Questions {
+    pub fn start(backend: &Arc<dyn Backend>, config: LaneConfig, lifecycle: &Lifecycle) -> Self {
+        let events = {
+            let backend = Arc::clone(backend);
+            call(move |ranges: Vec<Range>| {
+                let asked = backend.events(Events { ranges });
+                async move { Ok(asked.await?.ranges) }
+            })
+        };
+        let views = {
+            let backend = Arc::clone(backend);
+            call(move |chats: Vec<UserChat>| {
+                let asked = backend.view(View { chats });
+                async move { Ok(asked.await?.chats) }
+            })
+        };
+        Self {
+            events: Lane::start("events", config, events, lifecycle),
+            views: Lane::start("view", config, views, lifecycle),
+            poll_now: Notify::new(),
+        }
+    }
+}
+
+/// Compares with the api for as long as the process lives.
+pub(crate) async fn run(hub: Arc<Hub>, backend: Arc<dyn Backend>) {
+    let mut since = None;
+    let mut failing_since = None;
+    loop {
+        let up = hub.subscriber.get().is_some_and(|subscriber| subscriber.is_up());
+        let pause = if up { hub.config.repair_interval } else { hub.config.repair_interval_down };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = hub.questions.poll_now.notified() => {}
+        }
+        match backend.changed(Changed { since }).await {
+            Ok(found) => {
+                since = Some(found.now);
+                failing_since = None;
+                apply(&hub, found);
+            }
+            Err(Unavailable(error)) => {
+                metrics::counter!("gateway_backend_errors_total", "call" => "changed").increment(1);
+                if failing_since.replace(Instant::now()).is_none() {
+                    tracing::warn!(error, "cannot ask the api what changed");
+                }
+            }
+        }
+    }
+}
+
+/// Puts due questions and lets go of idle rooms, once a second.
+pub(crate) async fn sweep(hub: Arc<Hub>) {
+    let mut every = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        every.tick().await;
+        hub.sweep();
+    }
+}
+
+fn apply(hub: &Arc<Hub>, found: ChangedFound) {
+    for ended in &found.ended {
+        hub.users.end_sessions(ended);
+    }
+    for (chat, head) in found.chats {
+        hub.on_head(chat, head);
+    }
+    for chat in found.deleted {
+        hub.close_room(chat);
+    }
+    for UserChat { user_id, chat_id } in found.parted {
+        hub.part(user_id, chat_id);
+    }
+    for UserChat { user_id, chat_id } in found.joined.into_iter().chain(found.woken) {
+        hub.welcome(user_id, chat_id);
+    }
+    if found.truncated {
+        hub.suspect_all();
+    }
+}
+
+impl Hub {
+    /// What the bus says. Runs on the bus's reading task.
+    pub(crate) fn on_bus(self: &Arc<Self>, event: BusEvent) {
+        match event {
+            BusEvent::Message { channel, payload } => {
+                if self.on_message(channel, &payload).is_err() {
+                    metrics::counter!("gateway_bad_payloads_total").increment(1);
+                }
+            }
+            // What was published in between is lost; polling finds it.
+            BusEvent::Up | BusEvent::Down => self.questions.poll_now.notify_one(),
+        }
+    }
+
+    fn on_message(self: &Arc<Self>, channel: Channel, payload: &[u8]) -> serde_json::Result<()> {
+        match channel {
+            Channel::Chat(chat) => {
+                self.on_chat_payload(chat, serde_json::from_slice(payload)?);
+            }
+            Channel::User(user) => match serde_json::from_slice(payload)? {
+                UserPayload::Added { chat_id } => self.welcome(user, chat_id),
+                UserPayload::Removed { chat_id } => self.part(user, chat_id),
+                UserPayload::Wake { chat_id, after } => self.invite(user, chat_id, Some(after)),
+                UserPayload::Read { chat_id, message_id } => {
+                    let frame = native(&ServerFrame::Read { chat_id, user_id: user, message_id });
+                    for conn in self.users.of_user(user) {
+                        conn.outbox.push(frame.clone(), Worth::Ephemeral);
+                    }
+                }
+            },
+            Channel::Control => match serde_json::from_slice(payload)? {
+                ControlPayload::Ended(ended) => self.users.end_sessions(&ended),
+            },
+            Channel::Probe(_) => {}
+        }
+        Ok(())
+    }
+
+    /// A user became a member of a chat, or one of its dormant chats has news: its connections
+    /// here watch it from now on.
+    pub(crate) fn welcome(self: &Arc<Self>, user: UserId, chat: ChatId) {
+        self.invite(user, chat, None);
+    }
+
+    /// Like [`Hub::welcome`], with what came after a place.
+    fn invite(self: &Arc<Self>, user: UserId, chat: ChatId, after: Option<Seq>) {
+        let waiting = move |hub: &Hub| {
+            let mut conns = hub.users.of_user(user);
+            conns.retain(|conn| !conn.watches(chat));
+            conns
+        };
+        if waiting(self).is_empty() {
+            return;
+        }
+        let hub = Arc::clone(self);
+        let done = Box::new(move |answer: Result<Result<ChatView, Refusal>, Unavailable>| {
+            // Refused: no longer a member. No answer: the next poll finds it again.
+            let Ok(Ok(mut chat)) = answer else { return };
+            chat.seq = after.map_or(chat.seq, |after| after.min(chat.seq));
+            for conn in waiting(&hub) {
+                if conn.watched() >= hub.config.max_chats {
+                    conn.send(&ServerFrame::Reconnect { after_ms: 0 }, Worth::Durable);
+                    conn.outbox.close(Close::Resync);
+                    continue;
+                }
+                let announce = native(&ServerFrame::Chat { chat: chat.clone() });
+                conn.outbox.join(Join {
+                    after: chat.seq,
+                    chat: chat.clone(),
+                    announce: Some(announce),
+                    resumed: false,
+                });
+            }
+        });
+        let asked = UserChat { user_id: user, chat_id: chat };
+        if self.questions.views.submit(asked, 0, done).is_err() {
+            metrics::counter!("gateway_lane_full_total", "lane" => "view").increment(1);
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! One chat on this gateway: its feed and the local connections that watch it. Everything here
+//! happens under the room's lock, is short, and neither blocks nor awaits.
+
+use crate::{
+    conn::{Conn, ConnId},
+    feed::{Feed, Update},
+    outbox::Worth,
+    relayed::{Dialect, Frame, native},
+};
+use shared::{
+    chat::{Change, ChatType, MemberChange},
+    id::{ChatId, Seq, UserId},
+    protocol::ServerFrame,
+};
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// A chat with local watchers, or one that had some a moment ago.
+#[derive(Debug)]
+pub struct Room {
+    pub chat_id: ChatId,
+    pub chat_type: ChatType,
+    pub feed: Feed,
+    /// In the order of their ids, so that one is found without searching all.
+    watchers: Vec<Arc<Conn>>,
+    /// Watchers that resumed and are told once the feed has got there.
+    catching_up: Vec<(ConnId, Seq)>,
+    /// A question to the api is about to be put.
+    pub ask_scheduled: bool,
+    /// Since when the feed knows of events that it does not have.
+    pub behind_since: Option<Instant>,
+    /// Since when nobody watches.
+    pub empty_since: Option<Instant>,
+    /// When the last event came.
+    pub active_at: Instant,
+}
+
+/// How an attempt to watch a chat ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attached {
+    /// The connection watches; what it missed is in its outbox or comes through the feed.
+    Live,
+    /// The feed has not got as far as the connection: try again in a moment.
+    NotYet,
+    /// The feed's window does not reach back to the connection's cursor: fetch what it missed.
+    Behind,
+}
+
+/// What delivering changed about who may watch.
+#[derive(Debug, Default)]
+pub struct Delivered {
+    pub joined: Vec<UserId>,
+    pub parted: Vec<UserId>,
+}
+
+impl Room {
+    pub fn new(chat_id: ChatId, chat_type: ChatType, feed: Feed, now: Instant) -> Self {
+        Self {
+            chat_id,
+            chat_type,
+            feed,
+            watchers: Vec::new(),
+            catching_up: Vec::new(),
+            ask_scheduled: false,
+            behind_since: None,
+            empty_since: Some(now),
+            active_at: now,
+        }
+    }
+
+    /// Lets a connection that has everything up to `after` watch, if the feed can serve it from
+    /// there. `resumed`: it wants to be told when it has caught up with `head`.
+    pub fn attach(&mut self, conn: &Arc<Conn>, after: Seq, resumed: Option<Seq>) -> Attached {
+        if after > self.feed.last() {
+            self.feed.on_head(after);
+            return Attached::NotYet;
+        }
+        let Some(missed) = self.feed.since(after) else { return Attached::Behind };
+        if !conn.outbox.has_room() {
+            return Attached::NotYet;
+        }
+        conn.outbox.push_all(missed.map(|relayed| relayed.frame(conn.dialect)));
+        if let Err(place) = self.position(conn.id) {
+            self.watchers.insert(place, Arc::clone(conn));
+        }
+        conn.chats().insert(self.chat_id);
+        self.empty_since = None;
+        if let Some(head) = resumed {
+            let target = head.max(self.feed.head());
+            if self.feed.last() >= target {
+                conn.send(&self.caught_up(), Worth::Durable);
+            } else {
+                self.catching_up.push((conn.id, target));
+            }
+        }
+        Attached::Live
+    }
+
+    /// Stops a connection from watching. Whether it did.
+    pub fn detach(&mut self, conn: &Conn, now: Instant) -> bool {
+        let Ok(place) = self.position(conn.id) else { return false };
+        self.watchers.remove(place);
+        self.catching_up.retain(|(id, _)| *id != conn.id);
+        conn.chats().remove(&self.chat_id);
+        if self.watchers.is_empty() {
+            self.watchers.shrink_to_fit();
+            self.empty_since = Some(now);
+        }
+        true
+    }
+
+    /// Hands out what became deliverable.
+    pub fn deliver(&mut self, update: &Update, now: Instant) -> Delivered {
+        let mut delivered = Delivered::default();
+        if update.repeats > 0 {
+            metrics::counter!("gateway_repeats_dropped_total").increment(update.repeats as u64);
+        }
+        if !update.deliver.is_empty() {
+            self.active_at = now;
+            self.behind_since = None;
+            // Encoded once; cloning a frame counts a reference.
+            let frames: Vec<Frame> =
+                update.deliver.iter().map(|relayed| relayed.frame(Dialect::Native)).collect();
+            for conn in &self.watchers {
+                conn.outbox.push_all(frames.iter().cloned());
+            }
+            metrics::counter!("gateway_deliveries_total")
+                .increment((frames.len() * self.watchers.len()) as u64);
+            metrics::histogram!("gateway_fanout_size").record(self.watchers.len() as f64);
+            for relayed in &update.deliver {
+                if let Change::Member { user, change, .. } = &relayed.event.event.change {
+                    match change {
+                        MemberChange::Joined => delivered.joined.push(user.id),
+                        MemberChange::Left | MemberChange::Removed => {
+                            delivered.parted.push(user.id);
+                        }
+                    }
+                }
+            }
+        }
+        if update.behind {
+            self.behind_since.get_or_insert(now);
+        } else {
+            self.behind_since = None;
+        }
+        self.tell_caught_up();
+        delivered
+    }
+
+    /// Sends a frame without a number to all watchers but those of one user.
+    pub fn tell(&self, frame: &ServerFrame, worth: Worth, except: Option<UserId>) {
+        let frame = native(frame);
+        for conn in self.watchers.iter().filter(|conn| Some(conn.user.id) != except) {
+            conn.outbox.push(frame.clone(), worth);
+        }
+    }
+
+    /// The watchers of one user.
+    pub fn of_user(&self, user: UserId) -> Vec<Arc<Conn>> {
+        self.watchers.iter().filter(|conn| conn.user.id == user).cloned().collect()
+    }
+
+    /// All watchers.
+    pub fn watchers(&self) -> &[Arc<Conn>] {
+        &self.watchers
+    }
+
+    fn tell_caught_up(&mut self) {
+        if self.catching_up.is_empty() {
+            return;
+        }
+        let (last, frame) = (self.feed.last(), native(&self.caught_up()));
+        let mut waiting = std::mem::take(&mut self.catching_up);
+        waiting.retain(|(id, target)| {
+            if *target > last {
+                return true;
+            }
+            if let Ok(place) = self.position(*id) {
+                self.watchers[place].outbox.push(frame.clone(), Worth::Durable);
+            }
+            false
+        });
+        self.catching_up = waiting;
+    }
+
+    fn caught_up(&self) -> ServerFrame {
+        ServerFrame::CaughtUp { chat_id: self.chat_id, seq: self.feed.last() }
+    }
+
+    fn position(&self, id: ConnId) -> Result<usize, usize> {
+        self.watchers.binary_search_by_key(&id, |conn| conn.id)
+    }
+}

@@ -1,0 +1,96 @@
+//! What an operator sets of a gateway, by flag or environment.
+
+use clap::{Args, Parser};
+use ipnet::IpNet;
+use shared::{settings::Secret, telemetry::LogArgs};
+use std::net::SocketAddr;
+
+/// A WebSocket node of Switchboard: holds clients' sockets, relays through Redis, stores nothing.
+///
+/// Every flag can also be set by the environment variable named beside it. Any number of gateways
+/// run side by side behind a load balancer, without stickiness.
+#[derive(Parser, Clone, Debug)]
+#[command(name = "gateway", version)]
+pub struct Settings {
+    /// Where clients connect (WebSockets; a load balancer sends all upgrades here)
+    #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8100")]
+    pub listen: SocketAddr,
+    /// Where operators look: /livez, /readyz, /metrics. Never expose it to clients
+    #[arg(long, env = "ADMIN_LISTEN", default_value = "127.0.0.1:9100")]
+    pub admin_listen: SocketAddr,
+    /// The apis' internal listeners, separated by commas; the next one is asked when one is away
+    #[arg(long, env = "API_URL", value_delimiter = ',', required = true)]
+    pub api_url: Vec<String>,
+    /// The secret shared with the apis
+    #[arg(long, env = "INTERNAL_TOKEN", hide_env_values = true)]
+    pub internal_token: Secret,
+    /// The Redis that relays between nodes: redis://[:password@]host:port[/db]
+    #[arg(long, env = "REDIS_URL", hide_env_values = true)]
+    pub redis_url: Secret,
+    #[command(flatten)]
+    pub client: ClientArgs,
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// What concerns clients; also part of the one-process binary.
+#[derive(Args, Clone, Debug)]
+pub struct ClientArgs {
+    /// Origins of other pages that may use the session cookie, separated by commas, such as
+    /// https://chat.example.com; the own origin always may
+    #[arg(long, env = "ALLOWED_ORIGINS", value_delimiter = ',')]
+    pub allowed_origins: Vec<String>,
+    /// Networks whose X-Forwarded-For is believed, separated by commas: the load balancers'
+    #[arg(
+        long,
+        env = "TRUSTED_PROXIES",
+        value_delimiter = ',',
+        default_value = "127.0.0.0/8,::1/128"
+    )]
+    pub trusted_proxies: Vec<IpNet>,
+    /// The most sockets at once; one more is answered 503. Below the limit of open files
+    #[arg(long, env = "MAX_CONNECTIONS", default_value_t = 15_000)]
+    pub max_connections: usize,
+    /// On stopping, the sockets are closed one after the other over this time, so that clients
+    /// come back spread. Must be shorter than the time after which the process is killed
+    #[arg(long, env = "DRAIN_SECONDS", default_value_t = 10)]
+    pub drain_seconds: u64,
+    /// On stopping, how long to still accept while saying "not ready", so that load balancers notice
+    #[arg(long, env = "SHUTDOWN_DELAY_SECONDS", default_value_t = 0)]
+    pub shutdown_delay_seconds: u64,
+}
+
+impl Settings {
+    /// What parses and still cannot work, in one sentence.
+    pub fn check(&self) -> Result<(), String> {
+        for url in &self.api_url {
+            let uri: hyper::Uri =
+                url.parse().map_err(|error| format!("API_URL: {url:?} is not a URL: {error}"))?;
+            if uri.scheme_str() != Some("http") || uri.host().is_none() {
+                return Err(format!("API_URL: {url:?} must look like http://host:port"));
+            }
+        }
+        if self.internal_token.reveal().len() < 16 {
+            return Err("INTERNAL_TOKEN must have at least 16 characters".to_owned());
+        }
+        self.client.check()
+    }
+}
+
+impl ClientArgs {
+    /// What parses and still cannot work, in one sentence.
+    pub fn check(&self) -> Result<(), String> {
+        if self.max_connections == 0 {
+            return Err("MAX_CONNECTIONS must be at least 1".to_owned());
+        }
+        for origin in &self.allowed_origins {
+            let (scheme, host) = origin.split_once("://").unwrap_or_default();
+            if !matches!(scheme, "http" | "https") || host.is_empty() || host.contains('/') {
+                return Err(format!(
+                    "ALLOWED_ORIGINS: {origin:?} must look like https://host[:port]"
+                ));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,139 @@
+//! From an HTTP request to a WebSocket: the routes of the public listener, the handshake, and where
+//! the token was presented. A refusal that concerns the socket is a close code after the upgrade,
+//! because browsers hide HTTP errors of an upgrade from their pages.
+
+use crate::{Gateway, connection, socket::Socket};
+use axum::{
+    Router,
+    body::Body,
+    extract::{Query, Request, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header},
+    response::{IntoResponse, Response},
+    routing::any,
+};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use shared::{
+    close::Close,
+    credentials::{Credential, origin_allowed},
+    problem::Problem,
+    serve::Place,
+};
+use std::sync::Arc;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::{Bytes, handshake::derive_accept_key};
+
+/// The routes of the public listener.
+pub fn router(gateway: Arc<Gateway>) -> Router {
+    Router::new()
+        .route("/gateway", any(upgrade))
+        .fallback(|| async {
+            Problem::new(
+                StatusCode::NOT_FOUND,
+                "not_found",
+                "There is no WebSocket here. Connect to /gateway.",
+            )
+        })
+        .with_state(gateway)
+}
+
+/// The query of an upgrade. It must not reach a log.
+#[derive(serde::Deserialize)]
+struct Presented {
+    token: Option<String>,
+}
+
+async fn upgrade(
+    State(gateway): State<Arc<Gateway>>,
+    query: Result<Query<Presented>, axum::extract::rejection::QueryRejection>,
+    mut request: Request,
+) -> Response {
+    let Some(key) = accept_key(&request) else {
+        return not_an_upgrade();
+    };
+    let parts = (
+        request.extensions_mut().remove::<OnUpgrade>(),
+        request.extensions_mut().remove::<Place>(),
+    );
+    let (Some(on_upgrade), Some(place)) = parts else {
+        return not_an_upgrade();
+    };
+    let query = query.ok().and_then(|Query(presented)| presented.token);
+    let presented = presented(request.headers(), query, &gateway.allowed_origins);
+    let running = Arc::clone(&gateway);
+    gateway.lifecycle.spawn(async move {
+        let Some((stream, read_ahead)) = take_over(on_upgrade).await else { return };
+        let socket = Socket::new(stream, read_ahead, &running.hub.config).await;
+        match presented {
+            Ok(token) => connection::run(running, socket, token, place).await,
+            Err(close) => {
+                metrics::counter!("gateway_closes_total", "reason" => close.reason()).increment(1);
+                socket.close(close).await;
+            }
+        }
+    });
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::SEC_WEBSOCKET_ACCEPT, key);
+    response
+}
+
+/// The answer to the client's key, when the request is an upgrade to a WebSocket (RFC 6455, 4.2.1).
+fn accept_key(request: &Request) -> Option<HeaderValue> {
+    let headers = request.headers();
+    let has = |name: header::HeaderName, word: &str| {
+        headers
+            .get_all(name)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .any(|value| value.split(',').any(|part| part.trim().eq_ignore_ascii_case(word)))
+    };
+    let is_upgrade = request.method() == Method::GET
+        && request.version() == Version::HTTP_11
+        && has(header::CONNECTION, "upgrade")
+        && has(header::UPGRADE, "websocket")
+        && has(header::SEC_WEBSOCKET_VERSION, "13");
+    let key = headers.get(header::SEC_WEBSOCKET_KEY).filter(|_| is_upgrade)?;
+    HeaderValue::from_str(&derive_accept_key(key.as_bytes())).ok()
+}
+
+fn not_an_upgrade() -> Response {
+    let problem = Problem::new(
+        StatusCode::UPGRADE_REQUIRED,
+        "upgrade_required",
+        "This is a WebSocket: connect with a WebSocket client, version 13.",
+    );
+    let mut response = problem.into_response();
+    response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    response
+}
+
+/// The token that came with the upgrade: header, else query, else cookie from an allowed page.
+fn presented(
+    headers: &HeaderMap,
+    query: Option<String>,
+    allowed_origins: &[String],
+) -> Result<Option<String>, Close> {
+    match (Credential::of(headers), query) {
+        (Some(Credential::Bearer(token)), _) => Ok(Some(token.to_owned())),
+        (_, Some(token)) => Ok(Some(token)),
+        (Some(Credential::Cookie(token)), None) => {
+            if origin_allowed(headers, allowed_origins) {
+                Ok(Some(token.to_owned()))
+            } else {
+                Err(Close::WrongOrigin)
+            }
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+/// The bare stream below the HTTP connection, and what was read beyond the request.
+async fn take_over(on_upgrade: OnUpgrade) -> Option<(TcpStream, Bytes)> {
+    let upgraded: Upgraded = on_upgrade.await.ok()?;
+    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+    Some((parts.io.into_inner(), parts.read_buf))
+}
