@@ -18,10 +18,10 @@ use tracing_subscriber::EnvFilter;
 #[derive(Args, Clone, Debug)]
 pub struct LogArgs {
     /// What to log: error, warn, info, debug, trace, or per module such as info,gateway=debug
-    #[arg(long, env = "LOG", default_value = "info")]
+    #[arg(long, env = "LOG", default_value = "info", global = true)]
     pub log: String,
     /// json: one object a line, for collectors; human: for people at a terminal
-    #[arg(long, env = "LOG_FORMAT", default_value = "human")]
+    #[arg(long, env = "LOG_FORMAT", default_value = "human", global = true)]
     pub log_format: LogFormat,
 }
 
