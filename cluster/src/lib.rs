@@ -3,16 +3,23 @@
 //! process that started it, however that ends. No part of the product depends on this crate.
 
 mod balancer;
+mod binaries;
+mod cluster;
+mod node;
 mod port;
 mod postgres;
 mod process;
 mod programs;
 mod redis;
 mod scratch;
+mod state;
 mod supervised;
 
 pub use balancer::Balancer;
+pub use cluster::{Cluster, Options};
+pub use node::Node;
 pub use port::free_port;
 pub use postgres::{Durability, Postgres};
 pub use process::{Process, Program};
 pub use redis::Redis;
+pub use state::{ApiState, GatewayState, Pid, State};

@@ -2,8 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use cluster::{Balancer, Postgres, Redis, free_port};
-use std::{fs, net::SocketAddr};
+use cluster::{Balancer, Postgres, Process, Program, Redis, free_port};
+use std::{
+    env, fs,
+    io::{self, BufRead, BufReader},
+    net::SocketAddr,
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -77,19 +84,91 @@ async fn the_balancer_sends_upgrades_to_gateways_and_the_rest_to_apis() {
     }
     // Nobody left: a refusal that says when to come back.
     balancer.set_nodes(&[gateway], &[gateway]).unwrap();
-    loop {
-        let answer = get(address, "/gateway?token=secret", UPGRADE).await;
-        if answer.starts_with("HTTP/1.1 503") {
-            assert!(answer.contains("Retry-After: 1\r"), "{answer}");
-            assert!(answer.contains("\"code\":\"unavailable\""), "{answer}");
-            break;
+    let refused = async {
+        loop {
+            let answer = get(address, "/gateway?token=secret", UPGRADE).await;
+            if answer.starts_with("HTTP/1.1 503") {
+                return answer;
+            }
         }
-    }
+    };
+    let answer = tokio::time::timeout(Duration::from_secs(10), refused).await.unwrap();
+    assert!(answer.contains("Retry-After: 1\r"), "{answer}");
+    assert!(answer.contains("\"code\":\"unavailable\""), "{answer}");
     balancer.stop().await.unwrap();
     let log = fs::read_to_string(balancer.process().log()).unwrap();
     assert!(log.contains(r#""path":"/gateway","status":101"#), "{log}");
     assert!(!log.contains("secret"), "{log}");
     assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn nothing_outlives_an_owner_that_is_killed() {
+    let mut owner = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "owner", "--ignored", "--nocapture"])
+        .stdout(Stdio::piped())
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(owner.stdout.take().unwrap()).lines();
+    let line = lines
+        .by_ref()
+        .map(Result::unwrap)
+        .find_map(|line| line.strip_prefix("owns ").map(str::to_owned));
+    let line = line.unwrap();
+    let (ports, folders): (Vec<_>, Vec<_>) =
+        line.split(' ').map(str::to_owned).partition(|word| word.parse::<u16>().is_ok());
+    assert_eq!((ports.len(), folders.len()), (3, 3), "{line}");
+    assert!(folders.iter().all(|folder| Path::new(folder).exists()));
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    let gone = async {
+        for port in ports {
+            while TcpStream::connect(format!("127.0.0.1:{port}")).await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        }
+        while folders.iter().any(|folder| Path::new(folder).exists()) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), gone).await.unwrap();
+}
+
+/// Not a test of its own: what [`nothing_outlives_an_owner_that_is_killed`] runs and kills.
+#[tokio::test]
+#[ignore = "runs until it is killed"]
+async fn owner() {
+    let redis = Redis::start().await.unwrap();
+    let postgres = Postgres::start().await.unwrap();
+    let node = ([127, 0, 0, 1], free_port()).into();
+    let balancer = Balancer::start(free_port(), &[node], &[node]).await.unwrap();
+    let ports = [redis.port(), postgres.port(), balancer.address().port()];
+    let logs = [redis.process(), postgres.process(), balancer.process()].map(|it| it.log());
+    let words = ports.map(|port| port.to_string()).into_iter();
+    let folders = logs.into_iter().map(|log| log.parent().unwrap().display().to_string());
+    println!("\nowns {}", words.chain(folders).collect::<Vec<_>>().join(" "));
+    io::stdin().read_line(&mut String::new()).unwrap();
+}
+
+#[tokio::test]
+async fn a_process_that_ends_says_how() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::new("odd", "sh", folder.path())
+        .args(["-c", "echo \"$WORD\"; exit 64"])
+        .env("WORD", "out of order");
+    let process = Process::start(program).unwrap();
+    assert_eq!(process.wait(Duration::from_secs(10)).await.unwrap(), 64);
+    let error = process.wait_ready(([127, 0, 0, 1], 1).into(), Duration::from_secs(10)).await;
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("exit code 64") && error.contains("out of order"), "{error}");
+
+    let program = Program::new("deaf", "sh", folder.path()).args(["-c", "exec tail -f /dev/null"]);
+    let process = Process::start(program).unwrap();
+    process.pause();
+    assert_eq!(process.exit_code().unwrap(), None);
+    process.kill().await.unwrap();
+    assert_eq!(process.exit_code().unwrap(), Some(128 + 9));
 }
 
 const UPGRADE: &str = "Upgrade: WebSocket\r\nConnection: Upgrade\r\n";

@@ -1,0 +1,242 @@
+//! A whole cluster: Redis, PostgreSQL, apis, gateways and the load balancer, wired together.
+//! What a single process of it is, is in the files of those.
+
+use crate::{
+    Balancer, Durability, Node, Postgres, Process, Program, Redis, State, binaries, free_port,
+    scratch::Scratch,
+};
+use anyhow::{Context, Result};
+use ed25519_dalek::{SigningKey, pkcs8::EncodePrivateKey, pkcs8::spki::der::pem::LineEnding};
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+/// What a cluster consists of.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub gateways: usize,
+    pub apis: usize,
+    /// The load balancer's port; a free one when `None`.
+    pub port: Option<u16>,
+    pub durability: Durability,
+    /// The administrator's password; a random one when `None`.
+    pub admin_password: Option<String>,
+    /// Settings of the apis and gateways, beside this process's environment, which they inherit.
+    pub settings: Vec<(String, String)>,
+    /// Where the processes' logs go; into a temporary folder when `None`.
+    pub logs: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            gateways: 2,
+            apis: 2,
+            port: None,
+            durability: Durability::Fast,
+            admin_password: None,
+            settings: Vec::new(),
+            logs: None,
+        }
+    }
+}
+
+/// A running cluster. Dropping it kills all of it; so does the death of this process.
+// Fields are dropped in order: whoever is used by another one goes after it.
+pub struct Cluster {
+    balancer: Balancer,
+    gateways: Vec<Node>,
+    apis: Vec<Node>,
+    redis: Redis,
+    postgres: Postgres,
+    wiring: Wiring,
+    _scratch: Scratch,
+}
+
+/// What all nodes are told.
+struct Wiring {
+    binaries: PathBuf,
+    logs: PathBuf,
+    settings: Vec<(String, String)>,
+    database_url: String,
+    admin_password: String,
+}
+
+impl Cluster {
+    /// Builds the binaries if need be, starts everything and waits until all of it is ready.
+    pub async fn start(options: Options) -> Result<Self> {
+        let binaries = binaries::folder().await?.to_path_buf();
+        let scratch = Scratch::new("cluster")?;
+        let logs = options.logs.unwrap_or_else(|| scratch.path().join("logs"));
+        fs::create_dir_all(&logs).with_context(|| format!("cannot make {}", logs.display()))?;
+        let logs = fs::canonicalize(logs)?;
+        let (redis, postgres) = tokio::try_join!(
+            Redis::start_in(Some(&logs)),
+            Postgres::start_in(Some(&logs), options.durability)
+        )?;
+        let mut settings = vec![
+            ("LOG_FORMAT".to_owned(), "json".to_owned()),
+            ("REDIS_URL".to_owned(), redis.url()),
+            ("INTERNAL_TOKEN".to_owned(), secret()),
+        ];
+        settings.extend(options.settings);
+        let wiring = Wiring {
+            binaries,
+            logs,
+            settings,
+            database_url: postgres.try_create_database().await?,
+            admin_password: options.admin_password.unwrap_or_else(secret),
+        };
+        let key = SigningKey::from_bytes(&rand::random());
+        let key = key.to_pkcs8_pem(LineEnding::LF)?.to_string();
+        let apis = together(options.apis, |number| wiring.api(number, &key)).await?;
+        let gateways = together(options.gateways, |number| wiring.gateway(number, &apis)).await?;
+        let balancer = balance(options.port, &wiring.logs, &gateways, &apis).await?;
+        Ok(Self { balancer, gateways, apis, redis, postgres, wiring, _scratch: scratch })
+    }
+
+    /// The gateways, in the order they were started.
+    pub fn gateways(&self) -> &[Node] {
+        &self.gateways
+    }
+
+    /// The apis, in the order they were started.
+    pub fn apis(&self) -> &[Node] {
+        &self.apis
+    }
+
+    pub fn balancer(&self) -> &Balancer {
+        &self.balancer
+    }
+
+    pub fn redis(&self) -> &Redis {
+        &self.redis
+    }
+
+    pub fn postgres(&self) -> &Postgres {
+        &self.postgres
+    }
+
+    /// The password of the user `admin`.
+    pub fn admin_password(&self) -> &str {
+        &self.wiring.admin_password
+    }
+
+    pub fn database_url(&self) -> &str {
+        &self.wiring.database_url
+    }
+
+    /// The folder of the log files of all processes.
+    pub fn logs(&self) -> &Path {
+        &self.wiring.logs
+    }
+
+    /// Process ids and addresses as they are now.
+    pub fn state(&self) -> State {
+        State::of(self)
+    }
+
+    /// Starts one more gateway and puts it behind the load balancer.
+    pub async fn add_gateway(&mut self) -> Result<()> {
+        let gateway = self.wiring.gateway(self.gateways.len() + 1, &self.apis).await?;
+        self.gateways.push(gateway);
+        self.balancer.set_nodes(&addresses(&self.gateways), &addresses(&self.apis))
+    }
+
+    /// All processes, for a look at who still runs.
+    pub fn processes(&self) -> impl Iterator<Item = &Process> {
+        let nodes = self.gateways.iter().chain(&self.apis).map(Node::process);
+        let stores = [self.redis.process(), self.postgres.process()];
+        nodes.chain(stores).chain([self.balancer.process()])
+    }
+
+    /// Stops all of it in order, each process by its own clean way: nobody is left waiting for one
+    /// that has gone.
+    pub async fn stop(self) -> Result<()> {
+        // Without it clients are gone, and gateways need not wait for them.
+        self.balancer.stop().await?;
+        for nodes in [&self.gateways, &self.apis] {
+            nodes.iter().for_each(|node| node.process().terminate());
+            for node in nodes {
+                node.process().stop().await?;
+            }
+        }
+        self.redis.stop().await?;
+        self.postgres.stop().await
+    }
+}
+
+impl Wiring {
+    async fn api(&self, number: usize, key: &str) -> Result<Node> {
+        Node::start(|addresses| {
+            self.program("api", number)
+                .env("LISTEN", addresses.public)
+                .env("INTERNAL_LISTEN", addresses.internal)
+                .env("ADMIN_LISTEN", addresses.admin)
+                .env("DATABASE_URL", &self.database_url)
+                .env("JWT_PRIVATE_KEY", key)
+                .env("ADMIN_PASSWORD", &self.admin_password)
+        })
+        .await
+    }
+
+    async fn gateway(&self, number: usize, apis: &[Node]) -> Result<Node> {
+        let apis: Vec<String> =
+            apis.iter().map(|api| format!("http://{}", api.internal())).collect();
+        Node::start(|addresses| {
+            self.program("gateway", number)
+                .env("LISTEN", addresses.public)
+                .env("ADMIN_LISTEN", addresses.admin)
+                .env("API_URL", apis.join(","))
+        })
+        .await
+    }
+
+    fn program(&self, binary: &str, number: usize) -> Program {
+        let name = format!("{binary}-{number}");
+        let program = Program::new(name, self.binaries.join(binary), &self.logs);
+        self.settings.iter().fold(program, |program, (name, value)| program.env(name, value))
+    }
+}
+
+/// Starts nodes number 1 to `count`: the first alone, because an api makes the tables, and the
+/// others at once, as a deployment would.
+async fn together<F: Future<Output = Result<Node>>>(
+    count: usize,
+    start: impl Fn(usize) -> F,
+) -> Result<Vec<Node>> {
+    let mut nodes = vec![start(1).await?];
+    for node in futures_util::future::join_all((2..=count).map(start)).await {
+        nodes.push(node?);
+    }
+    Ok(nodes)
+}
+
+async fn balance(
+    port: Option<u16>,
+    logs: &Path,
+    gateways: &[Node],
+    apis: &[Node],
+) -> Result<Balancer> {
+    let (gateways, apis) = (addresses(gateways), addresses(apis));
+    let mut tries = 0;
+    loop {
+        let chosen = port.unwrap_or_else(free_port);
+        match Balancer::start_in(Some(logs), chosen, &gateways, &apis).await {
+            // Most likely somebody else took the port.
+            Err(_) if port.is_none() && tries < 3 => tries += 1,
+            result => return result,
+        }
+    }
+}
+
+fn addresses(nodes: &[Node]) -> Vec<SocketAddr> {
+    nodes.iter().map(Node::address).collect()
+}
+
+/// 128 random bits in hexadecimal.
+fn secret() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}

@@ -1,0 +1,140 @@
+//! `make cluster`: a private cluster for trying things out, load tests and fault injection.
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use cluster::{Cluster, Durability, Options};
+use std::{
+    collections::BTreeSet,
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Starts Redis, PostgreSQL, apis, gateways and a load balancer, all private, and stops them on
+/// Ctrl-C. Settings in the environment (GUESTS=true, LOG=debug, …) reach the apis and gateways.
+#[derive(Parser)]
+struct Args {
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=50))]
+    gateways: u16,
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=50))]
+    apis: u16,
+    /// Where clients connect, on 127.0.0.1
+    #[arg(long, default_value_t = 8000)]
+    port: u16,
+    /// Says where everything is, from when all is ready until it stops; logs go beside it
+    #[arg(long, default_value = "target/cluster/state.json")]
+    state: PathBuf,
+    /// The password of the user admin; random when not given
+    #[arg(long, env = "ADMIN_PASSWORD", hide_env_values = true)]
+    admin_password: Option<String>,
+}
+
+#[tokio::main]
+#[expect(clippy::print_stderr, reason = "a program for the terminal")]
+async fn main() -> ExitCode {
+    match run(Args::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "a program for the terminal")]
+async fn run(args: Args) -> Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    // Before minutes of building: the most likely reason why it cannot work.
+    if let Err(error) = TcpListener::bind(("127.0.0.1", args.port)) {
+        bail!("port {}: {error}. Choose another one with PORT=", args.port);
+    }
+    let folder = args.state.parent().context("--state names no file")?;
+    let logs = folder.join("logs");
+    remove(&args.state)?;
+    if logs.exists() {
+        fs::remove_dir_all(&logs).context("cannot remove old logs")?;
+    }
+    println!("Building and starting; logs are in {}", logs.display());
+    let options = Options {
+        gateways: args.gateways.into(),
+        apis: args.apis.into(),
+        port: Some(args.port),
+        durability: Durability::Durable,
+        admin_password: args.admin_password,
+        settings: Vec::new(),
+        logs: Some(logs),
+    };
+    let cluster = tokio::select! {
+        cluster = Cluster::start(options) => cluster?,
+        _ = interrupt.recv() => return Ok(()),
+        _ = terminate.recv() => return Ok(()),
+    };
+    cluster.state().write(&args.state)?;
+    welcome(&cluster, &args.state);
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        () = report_deaths(&cluster) => {}
+    }
+    println!("Stopping; once more to stop at once");
+    remove(&args.state)?;
+    tokio::select! {
+        result = cluster.stop() => result,
+        _ = interrupt.recv() => Ok(()),
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "a program for the terminal")]
+fn welcome(cluster: &Cluster, state: &Path) {
+    let all = cluster.state();
+    println!("\nReady: {}", all.url);
+    println!("  sign in    {} with {}", all.admin_username, all.admin_password);
+    for (number, api) in all.apis.iter().enumerate() {
+        println!("  api {:<6} {}  admin {}  pid {}", number + 1, api.url, api.admin_url, api.pid);
+    }
+    for (number, node) in all.gateways.iter().enumerate() {
+        println!(
+            "  gateway {:<2} {}  admin {}  pid {}",
+            number + 1,
+            node.url,
+            node.admin_url,
+            node.pid
+        );
+    }
+    println!("  PostgreSQL {}", all.database_url);
+    println!("  Redis      {}", all.redis_url);
+    println!("  logs       {}", all.logs);
+    println!("  state      {}", state.display());
+    println!("Ctrl-C stops all of it.");
+}
+
+/// Says once for each process that it has ended; the cluster goes on without it. Never ends.
+#[expect(clippy::print_stderr, reason = "a program for the terminal")]
+async fn report_deaths(cluster: &Cluster) {
+    let mut dead = BTreeSet::new();
+    loop {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        for process in cluster.processes() {
+            if let Ok(Some(code)) = process.exit_code()
+                && dead.insert(process.pid())
+            {
+                eprintln!("!!! {} has ended with exit code {code}", process.name());
+                eprintln!("!!! the last of its log:\n{}", process.log_tail());
+            }
+        }
+    }
+}
+
+fn remove(file: &Path) -> Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", file.display()))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,92 @@
+//! What others need to know of a running cluster: the contents of `state.json`.
+
+use crate::{Cluster, Node, Process};
+use anyhow::{Context, Result};
+use serde::Serialize;
+use std::{fs, path::Path};
+
+/// A running cluster, for scripts, load testers and fault injection.
+#[derive(Debug, Serialize)]
+pub struct State {
+    /// The load balancer: where clients connect.
+    pub url: String,
+    pub admin_username: String,
+    pub admin_password: String,
+    /// The folder of the log files of all processes.
+    pub logs: String,
+    pub database_url: String,
+    pub redis_url: String,
+    pub gateways: Vec<GatewayState>,
+    pub apis: Vec<ApiState>,
+    pub redis: Pid,
+    pub postgres: Pid,
+    pub balancer: Pid,
+}
+
+#[derive(Debug, Serialize)]
+pub struct GatewayState {
+    pub pid: u32,
+    pub url: String,
+    pub admin_url: String,
+}
+
+#[derive(Debug, Serialize)]
+pub struct ApiState {
+    pub pid: u32,
+    pub url: String,
+    pub internal_url: String,
+    pub admin_url: String,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Pid {
+    pub pid: u32,
+}
+
+impl State {
+    pub(crate) fn of(cluster: &Cluster) -> Self {
+        let pid = |process: &Process| Pid { pid: process.pid() };
+        Self {
+            url: cluster.balancer().url(),
+            admin_username: "admin".to_owned(),
+            admin_password: cluster.admin_password().to_owned(),
+            logs: cluster.logs().display().to_string(),
+            database_url: cluster.database_url().to_owned(),
+            redis_url: cluster.redis().url(),
+            gateways: cluster.gateways().iter().map(GatewayState::of).collect(),
+            apis: cluster.apis().iter().map(ApiState::of).collect(),
+            redis: pid(cluster.redis().process()),
+            postgres: pid(cluster.postgres().process()),
+            balancer: pid(cluster.balancer().process()),
+        }
+    }
+
+    /// Writes it as JSON. A reader sees all of it or nothing.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let unfinished = path.with_extension("json.unfinished");
+        fs::write(&unfinished, serde_json::to_string_pretty(self)? + "\n")
+            .and_then(|()| fs::rename(&unfinished, path))
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
+impl GatewayState {
+    fn of(node: &Node) -> Self {
+        Self {
+            pid: node.process().pid(),
+            url: format!("http://{}", node.address()),
+            admin_url: format!("http://{}", node.admin()),
+        }
+    }
+}
+
+impl ApiState {
+    fn of(node: &Node) -> Self {
+        Self {
+            pid: node.process().pid(),
+            url: format!("http://{}", node.address()),
+            internal_url: format!("http://{}", node.internal()),
+            admin_url: format!("http://{}", node.admin()),
+        }
+    }
+}
