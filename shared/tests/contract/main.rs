@@ -4,6 +4,7 @@
 
 mod bus;
 mod bus_redis;
+mod churn;
 mod limit;
 mod listener;
 mod presence;
