@@ -1,0 +1,92 @@
+//! Parts die while a crowd chats: in the end every device has every acknowledged message exactly
+//! once and in order. Each test has a cluster of its own; they take turns, so that what is slow in
+//! one is not the other's load.
+
+mod crowd;
+
+use crate::harness::System;
+use crowd::Crowd;
+use std::time::Duration;
+use tokio::sync::{Mutex, MutexGuard};
+
+/// Messages where the number itself is the point.
+const MANY: usize = 10_000;
+/// Messages where it is not.
+const SOME: usize = 2_000;
+
+/// For catching up after the last ack, with everything in its place.
+const SOON: Duration = Duration::from_secs(30);
+
+/// One crowd at a time.
+async fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::const_new(());
+    TURN.lock().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_killed_in_the_middle() {
+    let _turn = alone().await;
+    let t = System::own_cluster().await;
+    let mut crowd = Crowd::start(&t, MANY).await;
+    crowd.acked(MANY / 2).await;
+    t.gateway(1).process().kill().await.unwrap();
+    let party = crowd.finish(SOON).await;
+    assert_eq!(party.reconnected(), crowd::SENDERS, "one device of each was on that gateway");
+    assert_eq!(party.resyncs(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_restarted_in_the_middle() {
+    let _turn = alone().await;
+    let t = System::own_cluster().await;
+    let mut crowd = Crowd::start(&t, MANY).await;
+    crowd.acked(MANY / 3).await;
+    t.redis().kill().await.unwrap();
+    // These are published to nobody: the other gateway has to ask for them.
+    crowd.acked(crowd.acked_so_far() + MANY / 5).await;
+    t.redis().restart().await.unwrap();
+    let party = crowd.finish(SOON).await;
+    assert_eq!(party.reconnected(), 0, "no client noticed");
+    assert_eq!(party.resyncs(), 0);
+}
+
+/// The promise is two seconds; the rest is for a machine that has other things to do.
+const POLLED: Duration = Duration::from_secs(8);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_away_for_long() {
+    let _turn = alone().await;
+    let t = System::own_cluster().await;
+    t.redis().kill().await.unwrap();
+    let party = Crowd::start(&t, SOME).await.finish(POLLED).await;
+    assert_eq!((party.reconnected(), party.resyncs()), (0, 0), "everyone catches up without it");
+    t.redis().restart().await.unwrap();
+    let party = Crowd::start(&t, SOME).await.finish(SOON).await;
+    assert_eq!((party.reconnected(), party.resyncs()), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_gateways_restarted_in_turn() {
+    let _turn = alone().await;
+    let t = System::own_cluster().await;
+    let mut crowd = Crowd::start(&t, SOME).await;
+    for number in [0, 1] {
+        crowd.acked(crowd.acked_so_far() + SOME / 4).await;
+        assert_eq!(t.gateway(number).process().stop().await.unwrap(), 0);
+        t.gateway(number).restart().await.unwrap();
+    }
+    let party = crowd.finish(SOON).await;
+    assert!(party.reconnected() >= crowd::SENDERS);
+    assert_eq!(party.resyncs(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_api_killed_in_the_middle() {
+    let _turn = alone().await;
+    let t = System::own_cluster().await;
+    let mut crowd = Crowd::start(&t, SOME).await;
+    crowd.acked(SOME / 2).await;
+    t.api(0).process().kill().await.unwrap();
+    let party = crowd.finish(SOON).await;
+    assert_eq!((party.reconnected(), party.resyncs()), (0, 0), "the other one takes over");
+}

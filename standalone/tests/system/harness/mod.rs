@@ -1,0 +1,39 @@
+//! The test harness: `let t = System::start(Mode::Single).await; let ann = t.user("ann").await;
+//! let mut phone = ann.connect().await; phone.send(chat, "hi").await;
+//! bob_device.expect(message("hi")).await`. A test reads like what it is about.
+
+mod device;
+pub mod history;
+mod rest;
+mod single;
+mod socket;
+mod system;
+mod track;
+mod user;
+mod wait;
+pub mod want;
+
+pub use device::Device;
+pub use rest::{Answer, Rest};
+pub use socket::{Dial, Socket};
+pub use system::{Mode, System};
+pub use user::{PASSWORD, User};
+pub use wait::{until, until_eq, within};
+
+/// Makes each of these functions a test in both modes. Each gets a running system.
+macro_rules! in_both_modes {
+    ($($name:ident),+ $(,)?) => {
+        mod single {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(crate::harness::System::start(crate::harness::Mode::Single).await).await;
+            })+
+        }
+        mod cluster {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(crate::harness::System::start(crate::harness::Mode::Cluster).await).await;
+            })+
+        }
+    };
+}

@@ -1,0 +1,57 @@
+//! The `switchboard` binary as a private server on free ports with its own data folder. Dropping it
+//! kills the process and removes the folder; nothing outlives the test binary.
+
+use cluster::{Process, Program, free_port};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    time::Duration,
+};
+
+/// The administrator's password on the first start.
+pub const ADMIN_PASSWORD: &str = "a password only for tests";
+
+/// Well below a second in practice; long for a machine that compiles beside it.
+const START: Duration = Duration::from_secs(60);
+
+/// A running single process.
+pub struct Single {
+    pub process: Process,
+    pub public: SocketAddr,
+    pub admin: SocketAddr,
+    folder: tempfile::TempDir,
+}
+
+impl Single {
+    /// Starts it on an empty data folder, with these settings in its environment beside the usual
+    /// ones. Returns when it is ready.
+    pub async fn start(settings: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let (public, admin) = (local(free_port()), local(free_port()));
+        let program = Program::new("switchboard", env!("CARGO_BIN_EXE_switchboard"), folder.path())
+            .args(["--listen", &public.to_string(), "--admin-listen", &admin.to_string()])
+            .args(["--data".as_ref(), folder.path().join("data").as_os_str()])
+            .env("ADMIN_PASSWORD", ADMIN_PASSWORD);
+        let program = settings.iter().fold(program, |all, (name, value)| all.env(*name, value));
+        let process = Process::start(program).expect("it starts");
+        let single = Self { process, public, admin, folder };
+        single.ready().await;
+        single
+    }
+
+    /// Starts it again on the same folder and ports.
+    pub async fn restart(&self) {
+        self.process.restart().expect("it starts again");
+        self.ready().await;
+    }
+
+    async fn ready(&self) {
+        self.process.wait_ready(self.admin, START).await.expect("it gets ready");
+    }
+
+    /// The folder of its logs: everything it printed.
+    pub fn logs(&self) -> &Path {
+        self.folder.path()
+    }
+}

@@ -1,0 +1,175 @@
+//! One WebSocket of the native protocol, frame by frame and with nothing done by itself: for tests
+//! of what exactly is sent, and for bad input. A well-behaved client is a `Device`.
+
+use super::wait::{DEADLINE, within};
+use futures_util::{SinkExt, StreamExt};
+use shared::{
+    close::Close,
+    protocol::{ClientFrame, Resume, ServerFrame},
+};
+use std::net::SocketAddr;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio_tungstenite::{
+    WebSocketStream, client_async,
+    tungstenite::{
+        self, Message,
+        client::IntoClientRequest,
+        http::{HeaderName, HeaderValue},
+    },
+};
+
+/// How to open a socket: the node's address, the path, and headers.
+#[derive(Clone, Debug)]
+pub struct Dial {
+    node: SocketAddr,
+    path: String,
+    headers: Vec<(HeaderName, String)>,
+    receive_buffer: Option<u32>,
+}
+
+impl Dial {
+    /// The native protocol at a node or the load balancer.
+    pub fn new(node: SocketAddr) -> Self {
+        Self { node, path: "/gateway".to_owned(), headers: Vec::new(), receive_buffer: None }
+    }
+
+    pub fn query(mut self, query: &str) -> Self {
+        self.path = format!("{}?{query}", self.path);
+        self
+    }
+
+    pub fn header(mut self, name: HeaderName, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// Lets the kernel take in only so much for a client that does not read.
+    pub fn receive_buffer(mut self, bytes: u32) -> Self {
+        self.receive_buffer = Some(bytes);
+        self
+    }
+
+    /// Opens the socket; an error when there is nobody, or an answer other than the upgrade.
+    pub async fn open(&self) -> Result<Socket, tungstenite::Error> {
+        let tcp = TcpSocket::new_v4()?;
+        if let Some(bytes) = self.receive_buffer {
+            tcp.set_recv_buffer_size(bytes)?;
+        }
+        let tcp = tcp.connect(self.node).await?;
+        tcp.set_nodelay(true)?;
+        let mut request = format!("ws://{}{}", self.node, self.path).into_client_request()?;
+        for (name, value) in &self.headers {
+            request.headers_mut().insert(name, HeaderValue::from_str(value)?);
+        }
+        let (stream, _) = client_async(request, tcp).await?;
+        Ok(Socket { stream })
+    }
+}
+
+/// What a socket brought.
+#[derive(Debug)]
+pub enum Got {
+    Frame(Box<ServerFrame>),
+    /// The server's close frame: code and reason.
+    Closed(u16, String),
+    /// The connection ended without a word.
+    Gone,
+}
+
+/// An open WebSocket.
+#[derive(Debug)]
+pub struct Socket {
+    stream: WebSocketStream<TcpStream>,
+}
+
+impl Socket {
+    /// Sends a frame. That the server is gone is seen by the next read, not here.
+    pub async fn say(&mut self, frame: &ClientFrame) {
+        self.say_text(serde_json::to_string(frame).expect("frames encode")).await;
+    }
+
+    /// Sends any text.
+    pub async fn say_text(&mut self, text: impl Into<String>) {
+        self.say_message(Message::text(text.into())).await;
+    }
+
+    /// Sends any WebSocket message.
+    pub async fn say_message(&mut self, message: Message) {
+        let _ = self.stream.send(message).await;
+    }
+
+    /// What comes next. Cancel-safe.
+    pub async fn next(&mut self) -> Got {
+        loop {
+            match self.stream.next().await {
+                Some(Ok(Message::Text(text))) => match serde_json::from_str(&text) {
+                    Ok(frame) => return Got::Frame(Box::new(frame)),
+                    Err(error) => panic!("the server sent {text:?}: {error}"),
+                },
+                Some(Ok(Message::Close(Some(frame)))) => {
+                    return Got::Closed(frame.code.into(), frame.reason.to_string());
+                }
+                Some(Ok(Message::Close(None)) | Err(_)) | None => return Got::Gone,
+                Some(Ok(Message::Binary(bytes))) => panic!("the server sent binary {bytes:?}"),
+                Some(Ok(_)) => {}
+            }
+        }
+    }
+
+    /// The next frame, whatever it is.
+    pub async fn frame(&mut self) -> ServerFrame {
+        match within(DEADLINE, "a frame", self.next()).await {
+            Got::Frame(frame) => *frame,
+            other => panic!("waited for a frame and got {other:?}"),
+        }
+    }
+
+    /// Says hello; the answer must be `ready`.
+    pub async fn hello(&mut self, token: Option<&str>, resume: Option<Resume>) -> ServerFrame {
+        self.say(&ClientFrame::Hello { token: token.map(str::to_owned), resume }).await;
+        let ready = self.frame().await;
+        assert!(matches!(ready, ServerFrame::Ready { .. }), "hello was answered with {ready:?}");
+        ready
+    }
+
+    /// The code of the next `error` frame; other frames are passed over.
+    pub async fn error_code(&mut self) -> String {
+        loop {
+            if let ServerFrame::Error { code, .. } = self.frame().await {
+                return code;
+            }
+        }
+    }
+
+    /// Whatever comes, until the server closes; that must be for this reason.
+    pub async fn expect_close(&mut self, close: Close) {
+        let got = within(DEADLINE, close.reason(), async {
+            loop {
+                match self.next().await {
+                    Got::Frame(_) => {}
+                    other => return other,
+                }
+            }
+        })
+        .await;
+        match got {
+            Got::Closed(code, reason) => {
+                assert_eq!((code, reason.as_str()), (close.code(), close.reason()));
+            }
+            other => panic!("waited for a close with {close:?} and got {other:?}"),
+        }
+    }
+
+    /// The socket still works: a ping is answered. Returns what came before the answer.
+    pub async fn expect_alive(&mut self) -> Vec<ServerFrame> {
+        let id = Some(format!("alive-{}", uuid::Uuid::new_v4().simple()));
+        self.say(&ClientFrame::Ping { id: id.clone() }).await;
+        let mut before = Vec::new();
+        loop {
+            match self.frame().await {
+                ServerFrame::Pong { id: got } if got == id => return before,
+                other => before.push(other),
+            }
+        }
+    }
+}

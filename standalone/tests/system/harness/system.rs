@@ -1,0 +1,204 @@
+//! The system under test, in either mode, as its clients see it: one front address, gateways behind
+//! it, users. What only one mode has is reached through `single()` and `cluster()`.
+
+use super::{
+    rest::Rest,
+    single::{self, Single},
+    user::{PASSWORD, User},
+};
+use cluster::{Cluster, Node, Options, Process, Redis};
+use serde_json::{Value, json};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use tokio::sync::OnceCell;
+
+/// Which system a test runs against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// A private `switchboard` process on SQLite.
+    Single,
+    /// The cluster of processes that this binary's harmless tests share.
+    Cluster,
+}
+
+/// A running system. Clones are the same one; it ends with the last.
+#[derive(Clone)]
+pub struct System(Arc<Inner>);
+
+struct Inner {
+    front: SocketAddr,
+    nodes: Vec<SocketAddr>,
+    admin_ports: Vec<SocketAddr>,
+    admin_password: String,
+    logs: PathBuf,
+    rest: Rest,
+    running: Running,
+}
+
+/// What is behind the addresses.
+enum Running {
+    Single(Single),
+    Cluster(Arc<Cluster>),
+}
+
+impl System {
+    /// Starts or joins a system with nothing changed.
+    pub async fn start(mode: Mode) -> Self {
+        match mode {
+            Mode::Single => Self::single(&[]).await,
+            Mode::Cluster => Self::over(shared_cluster().await),
+        }
+    }
+
+    /// A single process with these settings in its environment.
+    pub async fn single(settings: &[(&str, &str)]) -> Self {
+        let single = Single::start(settings).await;
+        Self(Arc::new(Inner {
+            front: single.public,
+            nodes: vec![single.public],
+            admin_ports: vec![single.admin],
+            admin_password: single::ADMIN_PASSWORD.to_owned(),
+            logs: single.logs().to_owned(),
+            rest: Rest::new(format!("http://{}", single.public)),
+            running: Running::Single(single),
+        }))
+    }
+
+    /// A cluster that a test may break.
+    pub async fn own_cluster() -> Self {
+        Self::over(Arc::new(start_cluster().await))
+    }
+
+    fn over(cluster: Arc<Cluster>) -> Self {
+        let (gateways, apis) = (cluster.gateways(), cluster.apis());
+        Self(Arc::new(Inner {
+            front: cluster.balancer().address(),
+            nodes: gateways.iter().map(Node::address).collect(),
+            admin_ports: gateways.iter().chain(apis).map(Node::admin).collect(),
+            admin_password: cluster.admin_password().to_owned(),
+            logs: cluster.logs().to_owned(),
+            rest: Rest::new(cluster.balancer().url()),
+            running: Running::Cluster(cluster),
+        }))
+    }
+
+    /// A gateway, to be broken.
+    pub fn gateway(&self, number: usize) -> &Node {
+        &self.cluster().gateways()[number]
+    }
+
+    /// An api, to be broken.
+    pub fn api(&self, number: usize) -> &Node {
+        &self.cluster().apis()[number]
+    }
+
+    pub fn redis(&self) -> &Redis {
+        self.cluster().redis()
+    }
+
+    fn cluster(&self) -> &Cluster {
+        match &self.0.running {
+            Running::Single(_) => panic!("a single process has no such part"),
+            Running::Cluster(cluster) => cluster,
+        }
+    }
+
+    /// The one process, of a test that is only for it.
+    pub fn process(&self) -> &Process {
+        match &self.0.running {
+            Running::Single(single) => &single.process,
+            Running::Cluster(_) => panic!("a cluster is many processes"),
+        }
+    }
+
+    /// Starts the one process again, on what it had stored.
+    pub async fn restart(&self) {
+        match &self.0.running {
+            Running::Single(single) => single.restart().await,
+            Running::Cluster(_) => panic!("a cluster is many processes"),
+        }
+    }
+
+    /// Where clients connect: the load balancer, or the one process.
+    pub fn front(&self) -> SocketAddr {
+        self.0.front
+    }
+
+    /// A gateway. Numbers beyond the last begin again, so that a test for two works with one.
+    pub fn node(&self, number: usize) -> SocketAddr {
+        self.0.nodes[number % self.0.nodes.len()]
+    }
+
+    /// The gateways' addresses, each once.
+    pub fn nodes(&self) -> &[SocketAddr] {
+        &self.0.nodes
+    }
+
+    /// The admin ports of all processes.
+    pub fn admin_ports(&self) -> &[SocketAddr] {
+        &self.0.admin_ports
+    }
+
+    /// A caller whom nobody knows.
+    pub fn rest(&self) -> &Rest {
+        &self.0.rest
+    }
+
+    /// Registers a user. The name begins with this one and is unique in the system.
+    pub async fn user(&self, name: &str) -> User {
+        let unique = uuid::Uuid::new_v4().simple().to_string();
+        let username = format!("{name}_{}", &unique[..12]);
+        let body = json!({ "username": username, "password": PASSWORD });
+        let answer = self.rest().post("/register", body).await.ok();
+        User::signed_in(self, &answer)
+    }
+
+    /// Signs in a registered user.
+    pub async fn sign_in(&self, username: &str, password: &str) -> User {
+        let answer = self.try_sign_in(username, password).await;
+        User::signed_in(self, &answer)
+    }
+
+    async fn try_sign_in(&self, username: &str, password: &str) -> Value {
+        let body = json!({ "username": username, "password": password });
+        self.rest().post("/login", body).await.ok()
+    }
+
+    /// The administrator.
+    pub async fn admin(&self) -> User {
+        self.sign_in("admin", &self.0.admin_password).await
+    }
+
+    /// The log files, of all processes, that contain this text.
+    pub fn logs_with(&self, text: &str) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        search(&self.0.logs, text, &mut found);
+        found
+    }
+}
+
+/// Two gateways, two apis; the settings are the shipped ones, but for a shorter farewell.
+async fn start_cluster() -> Cluster {
+    let settings = vec![("DRAIN_SECONDS".to_owned(), "2".to_owned())];
+    Cluster::start(Options { settings, ..Options::default() }).await.expect("a cluster")
+}
+
+/// The one that all harmless tests of this binary share: it takes seconds to start.
+async fn shared_cluster() -> Arc<Cluster> {
+    static SHARED: OnceCell<Arc<Cluster>> = OnceCell::const_new();
+    SHARED.get_or_init(|| async { Arc::new(start_cluster().await) }).await.clone()
+}
+
+fn search(folder: &Path, text: &str, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a log folder") {
+        let path = entry.expect("a log file").path();
+        if path.is_dir() {
+            search(&path, text, found);
+        } else if String::from_utf8_lossy(&std::fs::read(&path).expect("a log")).contains(text) {
+            found.push(path);
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! What a good client remembers across connections: its epoch and cursors, what it sent and was
+//! not acknowledged, and here also a record of all it received. Pure: it knows no socket.
+
+use super::history::{Heard, Said};
+use shared::{
+    chat::Change,
+    id::{ChatId, Seq, UserId},
+    protocol::{ChatEvent, ClientFrame, Resume, ServerFrame},
+};
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// A client's memory.
+#[derive(Debug)]
+pub struct Track {
+    user: UserId,
+    epoch: String,
+    pub cursors: HashMap<ChatId, Seq>,
+    unacked: VecDeque<Unacked>,
+    /// Every numbered event in the order of its arrival, over all connections.
+    pub events: Vec<ChatEvent>,
+    /// What it was promised.
+    pub acked: Vec<Said>,
+    /// How often it was told that something could not be caught up.
+    pub resyncs: usize,
+    /// Once the server found it too fast: when the next message may go out on this connection.
+    paced: Option<Instant>,
+}
+
+/// A message on its way.
+#[derive(Debug)]
+struct Unacked {
+    id: String,
+    chat: ChatId,
+    text: String,
+    /// To be sent then: the server asked for a pause.
+    again_at: Option<Instant>,
+}
+
+/// How a client that was too fast goes on: a little slower than the 50 frames a second of the
+/// protocol.
+const PACE: Duration = Duration::from_millis(25);
+
+impl Track {
+    pub fn new(user: UserId) -> Self {
+        Self {
+            user,
+            epoch: String::new(),
+            cursors: HashMap::new(),
+            unacked: VecDeque::new(),
+            events: Vec::new(),
+            acked: Vec::new(),
+            resyncs: 0,
+            paced: None,
+        }
+    }
+
+    /// Where it stopped; `None` before its first connection.
+    pub fn resume(&self) -> Option<Resume> {
+        let known = !self.epoch.is_empty();
+        known.then(|| Resume { epoch: self.epoch.clone(), cursors: self.cursors.clone() })
+    }
+
+    /// Pretends to know another history than it does.
+    pub fn forge_epoch(&mut self, epoch: &str) {
+        epoch.clone_into(&mut self.epoch);
+    }
+
+    /// Remembers a message before it is sent. Gives its id, and the frame when it may go at once.
+    pub fn on_send(&mut self, chat: ChatId, text: &str) -> (String, Option<ClientFrame>) {
+        let id = uuid::Uuid::new_v4().to_string();
+        let again_at = self.paced.is_some().then(|| self.next_turn(PACE));
+        let sent = Unacked { id: id.clone(), chat, text: text.to_owned(), again_at };
+        let frame = sent.again_at.is_none().then(|| sent.frame());
+        self.unacked.push_back(sent);
+        (id, frame)
+    }
+
+    /// Everything unacknowledged, to be sent on a new connection.
+    pub fn on_connected(&mut self) -> Vec<ClientFrame> {
+        self.paced = None;
+        self.unacked.iter_mut().for_each(|sent| sent.again_at = None);
+        self.unacked.iter().map(Unacked::frame).collect()
+    }
+
+    /// A moment for one more message, after all that wait already.
+    fn next_turn(&mut self, pause: Duration) -> Instant {
+        let now = Instant::now();
+        let turn = self.paced.map_or(now, |last| last.max(now)) + pause.max(PACE);
+        self.paced = Some(turn);
+        turn
+    }
+
+    /// How many messages are on their way.
+    pub fn in_flight(&self) -> usize {
+        self.unacked.len()
+    }
+
+    /// When the first refused message may be sent again.
+    pub fn again_at(&self) -> Option<Instant> {
+        self.unacked.iter().filter_map(|sent| sent.again_at).min()
+    }
+
+    /// The refused messages whose pause is over.
+    pub fn due(&mut self, now: Instant) -> Vec<ClientFrame> {
+        let due = |sent: &mut Unacked| {
+            sent.again_at.take_if(|at| *at <= now).is_some().then(|| sent.frame())
+        };
+        self.unacked.iter_mut().filter_map(due).collect()
+    }
+
+    /// Takes a frame of the server into account.
+    pub fn on_frame(&mut self, frame: &ServerFrame) {
+        match frame {
+            ServerFrame::Ready { epoch, chats, .. } => {
+                if *epoch != self.epoch {
+                    self.cursors.clear();
+                    self.epoch.clone_from(epoch);
+                }
+                for chat in chats {
+                    self.cursors.entry(chat.id).or_insert(chat.seq);
+                }
+            }
+            ServerFrame::Event(event) => {
+                self.advance(event.chat_id, event.event.seq);
+                self.events.push(event.clone());
+            }
+            ServerFrame::CaughtUp { chat_id, seq } => self.advance(*chat_id, *seq),
+            ServerFrame::Resync { chat_id, seq } => {
+                self.cursors.insert(*chat_id, *seq);
+                self.resyncs += 1;
+            }
+            ServerFrame::Chat { chat } | ServerFrame::Subscribed { chat, .. } => {
+                self.cursors.entry(chat.id).or_insert(chat.seq);
+            }
+            ServerFrame::ChatRemoved { chat_id } | ServerFrame::Unsubscribed { chat_id, .. } => {
+                self.cursors.remove(chat_id);
+            }
+            ServerFrame::Ack { id: Some(id), chat_id, message_id, .. } => {
+                let (chat, at) = (*chat_id, *message_id);
+                if let Some(Unacked { id: key, text, .. }) = self.take_unacked(id) {
+                    self.acked.push(Said { chat, id: at, sender: self.user, key, text });
+                }
+            }
+            ServerFrame::Error { id: Some(id), retry_after_ms: Some(wait), .. } => {
+                if let Some(at) = self.unacked.iter().position(|sent| sent.id == *id) {
+                    let turn = self.next_turn(Duration::from_millis(*wait));
+                    self.unacked[at].again_at = Some(turn);
+                }
+            }
+            ServerFrame::Error { id: Some(id), .. } => {
+                self.take_unacked(id);
+            }
+            _ => {}
+        }
+    }
+
+    fn advance(&mut self, chat: ChatId, seq: Seq) {
+        let cursor = self.cursors.entry(chat).or_insert(seq);
+        *cursor = seq.max(*cursor);
+    }
+
+    fn take_unacked(&mut self, id: &str) -> Option<Unacked> {
+        let at = self.unacked.iter().position(|sent| sent.id == id)?;
+        self.unacked.remove(at)
+    }
+
+    /// The messages it received, for the history checker.
+    pub fn heard(&self, device: &str) -> Heard {
+        let messages = self.events.iter().filter_map(|event| match &event.event.change {
+            Change::Message(message) => Some(Said {
+                chat: event.chat_id,
+                id: message.id,
+                sender: message.sender.id,
+                key: message.client_message_id.clone().unwrap_or_default(),
+                text: message.text.clone(),
+            }),
+            _ => None,
+        });
+        Heard {
+            device: device.to_owned(),
+            chats: self.cursors.keys().copied().collect(),
+            messages: messages.collect(),
+        }
+    }
+
+    /// The `seq` of every event it has received of this chat, in the order of arrival.
+    pub fn seqs(&self, chat: ChatId) -> Vec<i64> {
+        let of_chat = self.events.iter().filter(|event| event.chat_id == chat);
+        of_chat.map(|event| event.event.seq.0).collect()
+    }
+}
+
+impl Unacked {
+    fn frame(&self) -> ClientFrame {
+        ClientFrame::Send {
+            id: Some(self.id.clone()),
+            chat_id: self.chat,
+            text: self.text.clone(),
+            reply_to: None,
+        }
+    }
+}

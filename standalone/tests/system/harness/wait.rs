@@ -1,0 +1,56 @@
+//! Waiting for conditions with a deadline. Nothing in the tests waits for time to pass.
+
+use std::{fmt::Debug, future::Future, time::Duration};
+
+/// How long anything may take that should happen at once: generous, because a test machine is
+/// busy, and only ever waited out by a test that fails.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// How often a condition that nobody announces is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// The future's result, or a panic that says what was awaited.
+pub async fn within<T>(limit: Duration, what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(limit, future).await {
+        Ok(result) => result,
+        Err(_) => panic!("waited {limit:?} for {what}"),
+    }
+}
+
+/// Looks until there is something to see.
+pub async fn until<T, F>(what: &str, mut look: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Option<T>>,
+{
+    within(DEADLINE, what, async {
+        loop {
+            if let Some(seen) = look().await {
+                return seen;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    })
+    .await
+}
+
+/// Looks until two things are equal; a failure shows both.
+pub async fn until_eq<T, F>(what: &str, wanted: T, mut look: impl FnMut() -> F)
+where
+    T: PartialEq + Debug,
+    F: Future<Output = T>,
+{
+    let mut last = None;
+    let looking = async {
+        loop {
+            let seen = look().await;
+            if seen == wanted {
+                return;
+            }
+            last = Some(seen);
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    };
+    if tokio::time::timeout(DEADLINE, looking).await.is_err() {
+        panic!("waited {DEADLINE:?} for {what}: wanted {wanted:?}, last saw {last:?}");
+    }
+}

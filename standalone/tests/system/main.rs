@@ -1,0 +1,19 @@
+//! The whole product, tried from outside by its clients: every test here talks to real processes
+//! over real sockets, and most run twice from one source, against the single process on SQLite and
+//! against a cluster (two gateways, two apis, PostgreSQL, Redis, load balancer).
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+#[macro_use]
+mod harness;
+
+mod accounts;
+mod bad_input;
+mod chaos;
+mod chat;
+mod dependencies;
+mod idempotency;
+mod membership;
+mod operation;
+mod resume;
+mod revocation;
