@@ -123,11 +123,12 @@ export class Actions {
   async #loadMembers(chatId) {
     await this.#once(`members ${chatId}`, async () => {
       try {
-        const members = await api.members(chatId);
-        this.#store.dispatch({ type: 'members', chatId, members, more: members.length === PAGE });
+        const { items, next } = await api.members(chatId);
+        this.#store.dispatch({ type: 'members', chatId, members: items, next });
       } catch (error) {
         // Without members the page only shows less; asked again when the chat is opened again.
-        this.#store.dispatch({ type: 'members', chatId, members: [], more: false, error: explain(error) });
+        explain(error);
+        this.#store.dispatch({ type: 'members', chatId, members: [], next: null });
       }
     });
   }
@@ -144,24 +145,24 @@ export class Actions {
 
   /** Fetches the next page of members. */
   async moreMembers(chatId) {
-    const known = this.#store.state.chats.get(chatId)?.members ?? [];
-    const page = await api.members(chatId, known.at(-1)?.id);
-    this.#store.dispatch({ type: 'members', chatId, members: [...known, ...page], more: page.length === PAGE });
+    const { members: known, nextMembers } = this.#store.state.chats.get(chatId);
+    const { items, next } = await api.members(chatId, nextMembers);
+    this.#store.dispatch({ type: 'members', chatId, members: [...known, ...items], next });
   }
 
   async refreshRooms() {
     try {
-      const rooms = await api.rooms();
-      this.#store.dispatch({ type: 'rooms', rooms, more: rooms.length === PAGE });
+      const { items, next } = await api.rooms();
+      this.#store.dispatch({ type: 'rooms', rooms: items, next });
     } catch (error) {
       explain(error); // The list of rooms stays as it was.
     }
   }
 
   async moreRooms() {
-    const { rooms } = this.#store.state;
-    const page = await api.rooms(rooms.at(-1)?.id);
-    this.#store.dispatch({ type: 'rooms', rooms: [...rooms, ...page], more: page.length === PAGE });
+    const { rooms, nextRooms } = this.#store.state;
+    const { items, next } = await api.rooms(nextRooms);
+    this.#store.dispatch({ type: 'rooms', rooms: [...rooms, ...items], next });
   }
 
   /** Sends a message; without a connection as soon as there is one. */

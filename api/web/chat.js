@@ -37,7 +37,8 @@ export function newChat(view) {
     reads: {},
     /** The members as the server last told, or null. */
     members: null,
-    moreMembers: false,
+    /** Cursor of the next page of members, or null. */
+    nextMembers: null,
     /** Why the last page of history did not come, or null. */
     historyError: null,
   };
@@ -220,6 +221,11 @@ export function startTyping(chat, user, until) {
 export function stopTyping(chat, now) {
   const typing = chat.typing.filter((user) => user.until > now);
   return typing.length === chat.typing.length ? chat : { ...chat, typing };
+}
+
+/** Whether the server lets this user rename and delete the chat, manage its members and its messages. */
+export function mayManage(chat, me) {
+  return me.role === 'admin' || Boolean(chat.members?.some((member) => member.id === me.id && member.role === 'owner'));
 }
 
 /** The newest message that the server has, or undefined. */

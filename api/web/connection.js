@@ -20,6 +20,7 @@ export class Connection {
   #timers = {};
   #notBefore = 0;
   #unanswered = false;
+  #paced = false;
 
   /**
    * `resume()` gives `{epoch, cursors}` or null. `onFrame(frame)` gets every frame of the server in
@@ -67,7 +68,7 @@ export class Connection {
   /** Sends a frame with an `id` until it is answered. Resolves with the ack, rejects with `Refused`. */
   command(frame) {
     const answer = this.#outbox.add(frame);
-    if (this.online && !this.#timers.resend && this.#outbox.has(frame.id)) this.#write(frame);
+    if (this.online && !this.#paced && this.#outbox.has(frame.id)) this.#write(frame);
     return answer;
   }
 
@@ -112,7 +113,9 @@ export class Connection {
     }
     this.#options.onFrame(frame);
     if (frame.type === 'ack') this.#outbox.accept(frame.id, frame);
-    if (frame.type === 'error' && frame.id) this.#outbox.refuse(frame.id, frame.code, frame.message);
+    else if (frame.type === 'error' && frame.id) this.#outbox.refuse(frame.id, frame.code, frame.message);
+    else return;
+    if (this.#paced && !this.#timers.next) this.#next();
   }
 
   #ready(frame) {
@@ -123,19 +126,22 @@ export class Connection {
     this.#beat(frame.heartbeat_ms || HEARTBEAT_MS);
     this.#setStatus({ state: 'online' });
     this.#options.onFrame(frame);
-    this.#resend();
+    this.#paced = false;
+    for (const waiting of this.#outbox.frames()) this.#write(waiting);
   }
 
-  #resend() {
-    this.#clear('resend');
-    for (const frame of this.#outbox.frames()) this.#write(frame);
-  }
-
-  /** "Too fast, come back later" is answered by coming back later, with everything in its order. */
+  /** "Too fast, come back later": later, and one at a time, so that the order stays. */
   #mayRepeat({ id, retry_after_ms: wait }) {
     if (!id || !this.#outbox.has(id) || !(wait > 0)) return false;
-    if (!this.#timers.resend) this.#after('resend', wait, () => this.#resend());
+    this.#paced = true;
+    this.#after('next', wait, () => this.#next());
     return true;
+  }
+
+  #next() {
+    const [frame] = this.#outbox.frames();
+    if (frame) this.#write(frame);
+    else this.#paced = false;
   }
 
   /** Browsers hide the server's pings: after a silent interval it pings itself, after two it gives up. */

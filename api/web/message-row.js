@@ -99,6 +99,6 @@ export function actionBar(row, on) {
     iconButton('reply', t.reply, () => on.reply(row)),
     iconButton('copy', t.copy, () => on.copy(row)),
     row.own && iconButton('edit', t.edit, () => on.edit(row)),
-    row.own && iconButton('delete', t.delete, () => on.remove(row), 'danger'),
+    row.mayDelete && iconButton('delete', t.delete, () => on.remove(row), 'danger'),
   );
 }

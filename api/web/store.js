@@ -15,7 +15,8 @@ export const initial = Object.freeze({
   known: false,
   /** Public rooms as last fetched. */
   rooms: [],
-  moreRooms: false,
+  /** Cursor of the next page of rooms, or null. */
+  nextRooms: null,
   /** The chat on the screen, and the message after which "new" begins. */
   open: null,
   divider: null,
@@ -38,7 +39,7 @@ export function reduce(state, action) {
     case 'frame':
       return onFrame(state, action.frame, action.now);
     case 'rooms':
-      return { ...state, rooms: action.rooms, moreRooms: action.more };
+      return { ...state, rooms: action.rooms, nextRooms: action.next };
     case 'open':
       return open(state, action.chatId);
     case 'history':
@@ -132,10 +133,10 @@ function open(state, chatId) {
   return { ...state, open: chatId, divider: chat.unread > 0 ? chat.lastRead : null };
 }
 
-function withMembers(state, { chatId, members, more }) {
+function withMembers(state, { chatId, members, next }) {
   let { online } = state;
   for (const member of members) online = withPresence(online, member.id, member.status);
-  return inChat({ ...state, online }, chatId, (chat) => ({ ...chat, members, moreMembers: more }));
+  return inChat({ ...state, online }, chatId, (chat) => ({ ...chat, members, nextMembers: next }));
 }
 
 function withPresence(online, userId, status) {

@@ -1,6 +1,7 @@
 // What stands in the log of a chat, row by row: days, the "new" line, notes, messages, and messages
 // on their way. Pure: from the state to plain rows that say how they are shown.
 
+import { mayManage } from './chat.js';
 import { isEmoji, dayKey, dayName } from './text.js';
 
 /** Messages of one sender closer together than this are shown as one group. */
@@ -56,6 +57,7 @@ function messageRow(item, chat, me, first) {
     timestamp: item.timestamp,
     edited: Boolean(item.editedAt),
     own,
+    mayDelete: own || mayManage(chat, me),
     first,
     last: true,
     named: first && !own && chat.type !== 'private',

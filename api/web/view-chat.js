@@ -75,7 +75,7 @@ function stateOf(chat, state, peer, online) {
   if (peer) return online ? t.online : t.offline;
   if (!chat.members || chat.members.length === 0) return t.kind[chat.type];
   const here = chat.members.filter((member) => state.online.has(member.id)).length;
-  return `${t.members(chat.members.length, chat.moreMembers)} · ${t.onlineCount(here)}`;
+  return `${t.members(chat.members.length, chat.nextMembers)} · ${t.onlineCount(here)}`;
 }
 
 async function copy(text) {

@@ -3,6 +3,7 @@
 
 import { explain } from './actions.js';
 import { api } from './api.js';
+import { mayManage } from './chat.js';
 import { avatar, byId, el, iconButton, toast } from './dom.js';
 import { peopleSearch } from './people-search.js';
 import { t } from './strings.js';
@@ -39,25 +40,21 @@ export function renderDetails(store, actions) {
 }
 
 function parts(store, chat, dialog) {
-  const mayManage = isOwner(chat, store.state.me);
+  const manages = mayManage(chat, store.state.me);
   const buttons = el(
     'div',
     { class: 'buttons list-end' },
     chat.type !== 'private' && leaveButton(chat, dialog),
-    mayManage && deleteButton(chat, dialog),
+    manages && deleteButton(chat, dialog),
   );
   return [
-    mayManage && chat.type !== 'private' && renameForm(chat),
+    manages && chat.type !== 'private' && renameForm(chat),
     el('h3', {}, t.memberList),
     el('ul', { class: 'people', id: 'details-members' }),
     el('div', { id: 'details-more' }),
-    mayManage && chat.type === 'group' && addPeople(store, chat),
+    manages && chat.type === 'group' && addPeople(store, chat),
     buttons.childElementCount > 0 && buttons,
   ].filter(Boolean);
-}
-
-function isOwner(chat, me) {
-  return me.role === 'admin' || chat.members?.some((member) => member.id === me.id && member.role === 'owner');
 }
 
 function renameForm(chat) {
@@ -98,7 +95,7 @@ async function afterQuestion(question, agree, work, dialog) {
 
 function drawMembers(store, actions, chat) {
   const { me, online } = store.state;
-  const mayRemove = isOwner(chat, me) && chat.type === 'group';
+  const mayRemove = mayManage(chat, me) && chat.type === 'group';
   const row = (member) =>
     el(
       'li',
@@ -113,7 +110,7 @@ function drawMembers(store, actions, chat) {
       mayRemove && member.id !== me.id && iconButton('close', t.removePerson(member.username), () => remove(chat, member), 'danger'),
     );
   byId('details-members').replaceChildren(...chat.members.map(row));
-  const more = chat.moreMembers && el('button', { type: 'button', class: 'link', onclick: () => attempt(actions.moreMembers(chat.id)) }, t.moreMembers);
+  const more = chat.nextMembers && el('button', { type: 'button', class: 'link', onclick: () => attempt(actions.moreMembers(chat.id)) }, t.moreMembers);
   byId('details-more').replaceChildren(...(more ? [more] : []));
 }
 

@@ -29,8 +29,8 @@ function render(state, enter, onSignOut) {
     version: (room) => room.name,
     make: (room) => roomEntry(room, enter),
   });
-  byId('rooms').hidden = others.length === 0 && !state.moreRooms;
-  byId('more-rooms').hidden = !state.moreRooms;
+  byId('rooms').hidden = others.length === 0 && !state.nextRooms;
+  byId('more-rooms').hidden = !state.nextRooms;
   byId('enter-lobby').hidden = state.chats.has(1);
 
   reconcile(byId('account'), state.me ? [state.me] : [], {

@@ -1,0 +1,156 @@
+// The connection manager against a socket made of nothing, with the clock held still.
+
+import assert from 'node:assert/strict';
+import { beforeEach, mock, test } from 'node:test';
+import { CAP_MS, backoff, delayAfterClose } from '../backoff.js';
+import { Connection } from '../connection.js';
+import { MAX_WAITING, Outbox, Refused } from '../outbox.js';
+
+class FakeSocket {
+  readyState = 0;
+  sent = [];
+  close() {
+    this.readyState = 3;
+  }
+  send(text) {
+    this.sent.push(JSON.parse(text));
+  }
+  opened() {
+    this.readyState = 1;
+    this.onopen();
+  }
+  hears(frame) {
+    this.onmessage({ data: JSON.stringify(frame) });
+  }
+  closed(reason) {
+    this.readyState = 3;
+    this.onclose({ reason });
+  }
+  types() {
+    return this.sent.map((frame) => frame.type);
+  }
+}
+
+let sockets;
+let statuses;
+let heard;
+let connection;
+
+beforeEach(() => {
+  mock.timers.reset();
+  mock.timers.enable({ apis: ['setTimeout', 'Date'] });
+  sockets = [];
+  statuses = [];
+  heard = [];
+  connection = new Connection({
+    url: 'ws://example/gateway',
+    resume: () => (heard.length ? { epoch: 'e', cursors: { 1: 7 } } : null),
+    onFrame: (frame) => heard.push(frame),
+    onStatus: (status) => statuses.push(status),
+    open: () => sockets[sockets.push(new FakeSocket()) - 1],
+    random: () => 0.5,
+  });
+});
+
+function ready() {
+  const socket = sockets.at(-1);
+  socket.opened();
+  socket.hears({ type: 'ready', heartbeat_ms: 1_000 });
+  return socket;
+}
+
+test('full jitter grows to its cap', () => {
+  assert.equal(backoff(0, () => 0.5), 250);
+  assert.equal(backoff(3, () => 0.5), 2_000);
+  assert.equal(backoff(99, () => 1), CAP_MS);
+  assert.equal(backoff(5, () => 0), 0);
+});
+
+test('closes are answered by their table, and "now" is meant once', () => {
+  assert.equal(delayAfterClose('session_ended', 0, () => 1), null);
+  assert.equal(delayAfterClose('restart', 0, () => 1), 0);
+  assert.equal(delayAfterClose('restart', 1, () => 1), 1_000);
+  assert.equal(delayAfterClose('', 0, () => 1), 500);
+});
+
+test('a lost connection comes back with what it knows, and sends again what has no answer', async () => {
+  connection.start();
+  const first = ready();
+  assert.deepEqual(first.sent, [{ type: 'hello' }]);
+  const answer = connection.command({ type: 'send', id: 'a', text: 'x' });
+  first.closed('');
+  const waiting = connection.command({ type: 'send', id: 'b', text: 'y' });
+  assert.equal(statuses.at(-1).state, 'waiting');
+  mock.timers.tick(250);
+  const second = ready();
+  assert.deepEqual(second.sent[0], { type: 'hello', resume: { epoch: 'e', cursors: { 1: 7 } } });
+  assert.deepEqual(second.sent.slice(1).map((frame) => frame.id), ['a', 'b']);
+  second.hears({ type: 'ack', id: 'a', message_id: 8 });
+  second.hears({ type: 'error', id: 'b', code: 'not_a_member', message: 'No.' });
+  assert.equal((await answer).message_id, 8);
+  await assert.rejects(waiting, Refused);
+  assert.equal(connection.waiting, 0);
+});
+
+test('too fast: sent again when the server said, one at a time, in order', () => {
+  connection.start();
+  const socket = ready();
+  connection.command({ type: 'send', id: 'a' });
+  connection.command({ type: 'send', id: 'b' });
+  socket.hears({ type: 'error', id: 'a', code: 'rate_limited', message: '', retry_after_ms: 400 });
+  connection.command({ type: 'send', id: 'c' });
+  mock.timers.tick(399);
+  assert.equal(socket.sent.length, 3);
+  mock.timers.tick(1);
+  for (const id of ['a', 'b', 'c']) {
+    assert.equal(socket.sent.at(-1).id, id);
+    socket.hears({ type: 'ack', id });
+  }
+  assert.equal(socket.sent.length, 6);
+  connection.command({ type: 'send', id: 'd' });
+  assert.equal(socket.sent.at(-1).id, 'd');
+});
+
+test('silence is asked about once and then believed', () => {
+  connection.start();
+  const socket = ready();
+  mock.timers.tick(1_000);
+  assert.deepEqual(socket.types(), ['hello', 'ping']);
+  socket.hears({ type: 'pong' });
+  mock.timers.tick(1_000);
+  assert.deepEqual(socket.types(), ['hello', 'ping', 'ping']);
+  mock.timers.tick(1_000);
+  assert.equal(socket.readyState, 3);
+  assert.equal(sockets.length, 2);
+});
+
+test('a node that leaves is left when it says so', () => {
+  connection.start();
+  ready().hears({ type: 'reconnect', after_ms: 3_000 });
+  sockets[0].closed('restart');
+  mock.timers.tick(2_900);
+  assert.equal(sockets.length, 1);
+  mock.timers.tick(100);
+  assert.equal(sockets.length, 2);
+});
+
+test('an ended session is not tried again', () => {
+  connection.start();
+  ready().closed('session_ended');
+  assert.deepEqual(statuses.at(-1), { state: 'stopped', reason: 'session_ended' });
+  mock.timers.tick(60_000);
+  assert.equal(sockets.length, 1);
+});
+
+test('a socket that never becomes ready is given up', () => {
+  connection.start();
+  sockets[0].opened();
+  mock.timers.tick(15_000);
+  assert.equal(statuses.at(-1).state, 'waiting');
+});
+
+test('a full outbox refuses at once', async () => {
+  const outbox = new Outbox();
+  for (let id = 0; id < MAX_WAITING; id += 1) outbox.add({ id }).catch(() => {});
+  await assert.rejects(outbox.add({ id: 'more' }), { code: 'outbox_full' });
+});

@@ -1,0 +1,128 @@
+// The state against the frames of a server, in and out of order.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { initial, reduce, resumePoint, totalUnread } from '../store.js';
+import { isEmoji, pieces } from '../text.js';
+import { rows } from '../timeline.js';
+
+const me = { id: 1, username: 'ann', name: 'Ann', role: 'user' };
+const bob = { id: 2, username: 'bob' };
+const view = (id, seq, more = {}) => ({ id, name: `chat ${id}`, chat_type: 'group', seq, last_read: seq, unread: 0, ...more });
+const ready = (chats, epoch = 'e1') => ({ type: 'ready', user: me, epoch, heartbeat_ms: 1, chats });
+const said = (seq, sender = bob, more = {}) => ({
+  type: 'message', chat_id: 5, seq, id: seq, sender, text: `m${seq}`, timestamp: '2026-01-01T10:00:00.000Z', ...more,
+});
+const frames = (state, ...list) => list.reduce((now, frame) => reduce(now, { type: 'frame', frame, now: 0 }), state);
+const start = (...chats) => frames(reduce(initial, { type: 'signed_in', user: me }), ready(chats));
+const texts = (state) => state.chats.get(5).items.map((item) => item.text);
+
+test('an event is applied once', () => {
+  const state = frames(start(view(5, 3)), said(3), said(4), said(4), said(5));
+  assert.deepEqual(texts(state), ['m4', 'm5']);
+  assert.equal(state.chats.get(5).unread, 2);
+  assert.deepEqual(resumePoint(state), { epoch: 'e1', cursors: { 5: 5 } });
+});
+
+test('what was missed is not counted twice', () => {
+  let state = frames(start(view(5, 3)), said(4));
+  state = frames(state, ready([view(5, 6, { last_read: 3, unread: 3 })]));
+  assert.deepEqual(resumePoint(state).cursors, { 5: 4 });
+  state = frames(state, said(5), said(6), { type: 'caught_up', chat_id: 5, seq: 6 }, said(7));
+  assert.equal(totalUnread(state), 4);
+  assert.deepEqual(texts(state), ['m4', 'm5', 'm6', 'm7']);
+});
+
+test('an own message is one bubble from sending to sent, whichever answer comes first', () => {
+  const queue = { type: 'queue', chatId: 5, clientId: 'c', text: 'hi', at: '2026-01-01T10:00:00.000Z' };
+  const ack = { type: 'ack', id: 'c', chat_id: 5, message_id: 4, seq: 4, timestamp: '2026-01-01T10:00:01.000Z' };
+  const event = said(4, me, { client_message_id: 'c', text: 'hi' });
+  for (const order of [[ack, event], [event, ack]]) {
+    const state = frames(reduce(start(view(5, 3)), queue), ...order);
+    assert.deepEqual(texts(state), ['hi']);
+    assert.equal(state.chats.get(5).pending.length, 0);
+    assert.equal(totalUnread(state), 0);
+    assert.equal(rows({ ...state, open: 5 }).at(-1).key, 'cc');
+  }
+});
+
+test('a refused message stays until it is tried again', () => {
+  let state = reduce(start(view(5, 3)), { type: 'queue', chatId: 5, clientId: 'c', text: 'hi', at: 'x' });
+  state = reduce(state, { type: 'failed', chatId: 5, clientId: 'c', error: 'No.' });
+  assert.equal(state.chats.get(5).pending[0].error, 'No.');
+  state = reduce(state, { type: 'queue', chatId: 5, clientId: 'c', text: 'hi', at: 'x' });
+  assert.equal(state.chats.get(5).pending[0].error, null);
+  assert.equal(state.chats.get(5).pending.length, 1);
+});
+
+test('history does not bring back what is gone, nor an older text, nor what was asked before a reset', () => {
+  const row = (id, more = {}) => ({ kind: 'message', id, sender: bob, text: `m${id}`, timestamp: 't', ...more });
+  let state = frames(
+    start(view(5, 3)),
+    said(4),
+    { type: 'edited', chat_id: 5, seq: 5, ...said(4), ...{ type: 'edited', seq: 5, text: 'new', edited_at: '2' } },
+    { type: 'deleted', chat_id: 5, seq: 6, id: 3, by: 2, timestamp: 't' },
+  );
+  const page = { type: 'history', chatId: 5, generation: 0, messages: [row(2), row(3), row(4)], full: false };
+  state = reduce(state, page);
+  assert.deepEqual(texts(state), ['m2', 'new']);
+  assert.equal(state.chats.get(5).complete, true);
+  state = frames(state, { type: 'resync', chat_id: 5, seq: 9 });
+  assert.deepEqual(reduce(state, page).chats.get(5).items, []);
+  assert.equal(state.chats.get(5).loaded, false);
+  assert.equal(resumePoint(state).cursors[5], 9);
+});
+
+test('another epoch forgets everything', () => {
+  const state = frames(start(view(5, 3)), said(4), ready([view(5, 1)], 'e2'));
+  assert.deepEqual(texts(state), []);
+  assert.deepEqual(resumePoint(state), { epoch: 'e2', cursors: { 5: 1 } });
+});
+
+test('a woken chat is fetched again, a renamed one is not', () => {
+  const state = frames(start(view(5, 3)), said(4));
+  const renamed = frames(state, { type: 'chat', chat: view(5, 4, { name: 'new' }) });
+  assert.deepEqual(texts(renamed), ['m4']);
+  assert.equal(renamed.chats.get(5).name, 'new');
+  assert.deepEqual(texts(frames(state, { type: 'chat', chat: view(5, 9) })), []);
+});
+
+test('reading here or elsewhere clears the badge', () => {
+  const state = frames(start(view(5, 3)), said(4), said(5));
+  assert.equal(totalUnread(frames(state, { type: 'read', chat_id: 5, user_id: 1, message_id: 4 })), 1);
+  assert.equal(totalUnread(reduce(state, { type: 'read', chatId: 5, messageId: 5 })), 0);
+  assert.equal(totalUnread(frames(state, { type: 'deleted', chat_id: 5, seq: 6, id: 5, by: 2, timestamp: 't' })), 1);
+});
+
+test('typing ends by itself or with the message', () => {
+  const typing = { type: 'typing', chat_id: 5, user: bob };
+  const state = frames(start(view(5, 3)), typing);
+  assert.equal(state.chats.get(5).typing.length, 1);
+  assert.equal(frames(state, said(4)).chats.get(5).typing.length, 0);
+  assert.equal(reduce(state, { type: 'tick', now: 10_000 }).chats.get(5).typing.length, 0);
+  assert.equal(reduce(state, { type: 'tick', now: 10 }), state);
+});
+
+test('being removed closes the chat', () => {
+  const state = reduce(start(view(5, 3), view(6, 1)), { type: 'open', chatId: 5 });
+  const after = frames(state, { type: 'chat_removed', chat_id: 5 });
+  assert.equal(after.open, null);
+  assert.deepEqual(after.order, [6]);
+});
+
+test('rows: one day, one "new" line, groups of one sender', () => {
+  let state = start(view(5, 3, { last_read: 4, unread: 1 }));
+  state = frames(reduce(state, { type: 'open', chatId: 5 }), said(4), said(5), said(6, me));
+  const drawn = rows(state);
+  assert.deepEqual(drawn.map((row) => row.kind), ['day', 'message', 'new', 'message', 'message']);
+  assert.deepEqual(drawn.filter((row) => row.kind === 'message').map((row) => row.first), [true, true, true]);
+});
+
+test('addresses become links, a sentence around them does not', () => {
+  assert.deepEqual(pieces('see https://a.example/x?y=1. ok'), [
+    { text: 'see ' }, { text: 'https://a.example/x?y=1', url: 'https://a.example/x?y=1' }, { text: '. ok' },
+  ]);
+  assert.deepEqual(pieces('javascript:alert(1)'), [{ text: 'javascript:alert(1)' }]);
+  assert.equal(isEmoji('🎉'), true);
+  assert.equal(isEmoji('ok 🎉'), false);
+});
