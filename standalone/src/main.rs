@@ -1,1 +1,30 @@
-fn main() {}
+//! The `switchboard` binary: api and gateway in one process, on SQLite and an in-process bus.
+
+mod direct;
+mod server;
+mod settings;
+
+use settings::Settings;
+use shared::{
+    settings::{parse, refuse},
+    telemetry::start_logs,
+};
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let settings = match parse::<Settings>() {
+        Ok(settings) => settings,
+        Err(code) => return code,
+    };
+    if let Err(why) = settings.client.check().and_then(|()| start_logs(&settings.log)) {
+        return refuse(why);
+    }
+    match server::run(settings).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "cannot run");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The gateway's view of the api in one process: direct calls, no HTTP between.
+
+use api::{Api, internal};
+use gateway::backend::{Answer, Backend, Unavailable};
+use shared::{
+    internal::{
+        Changed, ChangedFound, Events, EventsFound, MarkRead, Open, Opened, Post, Posted, View,
+        Viewed,
+    },
+    problem::Problem,
+    token::Jwks,
+};
+
+/// Calls the api's services.
+pub struct Direct(pub Api);
+
+/// Implements one call: the service of the same name, its refusal told as "does not answer".
+macro_rules! call {
+    ($self:ident, $call:ident, $service:path) => {{
+        let api = $self.0.clone();
+        Box::pin(async move { $service(&api, $call).await.map_err(|error| unavailable(&error)) })
+    }};
+}
+
+impl Backend for Direct {
+    fn open(&self, call: Open) -> Answer<Opened> {
+        call!(self, call, internal::open)
+    }
+
+    fn post(&self, call: Post) -> Answer<Posted> {
+        call!(self, call, internal::post)
+    }
+
+    fn mark_read(&self, call: MarkRead) -> Answer<()> {
+        let api = self.0.clone();
+        Box::pin(async move {
+            internal::mark_read(&api, call).await.map(|_| ()).map_err(|error| unavailable(&error))
+        })
+    }
+
+    fn events(&self, call: Events) -> Answer<EventsFound> {
+        call!(self, call, internal::events)
+    }
+
+    fn view(&self, call: View) -> Answer<Viewed> {
+        call!(self, call, internal::view)
+    }
+
+    fn changed(&self, call: Changed) -> Answer<ChangedFound> {
+        call!(self, call, internal::changed)
+    }
+
+    fn jwks(&self) -> Answer<Jwks> {
+        let jwks = self.0.tokens.jwks().clone();
+        Box::pin(async move { Ok(jwks) })
+    }
+}
+
+fn unavailable(problem: &Problem) -> Unavailable {
+    Unavailable(problem.detail.to_string())
+}

@@ -1,0 +1,153 @@
+//! Puts the parts together in one process and serves them on one port: upgrades go to the gateway,
+//! everything else to the api, as a load balancer would send them.
+
+use crate::{direct::Direct, settings::Settings};
+use anyhow::Context;
+use api::{
+    Api, Parts,
+    accounts::admin,
+    config::Config as ApiConfig,
+    db::{Db, DbConfig},
+    passwords::random_secret,
+    tokens::Tokens,
+};
+use axum::{Router, extract::Request, http::header};
+use gateway::{Deps, Gateway, config::Config, upgrade};
+use shared::{
+    bus::Bus,
+    id::NodeId,
+    lifecycle::Lifecycle,
+    limit::Limiter,
+    presence::Presence,
+    problem::Problem,
+    serve::{ServeConfig, Until, serve},
+    telemetry::{admin_router, start_metrics},
+};
+use std::{
+    fs::{self, File},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::net::TcpListener;
+use tower::ServiceExt;
+
+/// Runs until a signal.
+pub async fn run(settings: Settings) -> anyhow::Result<()> {
+    let lifecycle = Lifecycle::new();
+    let metrics = start_metrics(&lifecycle).map_err(anyhow::Error::msg)?;
+    let data = settings.data.as_path();
+    fs::create_dir_all(data).with_context(|| format!("cannot make the folder {data:?}"))?;
+    let _lock = lock(data)?;
+
+    let bus = Bus::local();
+    let presence = Presence::local();
+    let api = start_api(&settings, bus.clone(), presence.clone(), &lifecycle).await?;
+    let public = bind(settings.listen).await?;
+    let admin = bind(settings.admin_listen).await?;
+    let deps = Deps {
+        node: NodeId::random(),
+        backend: Arc::new(Direct(api.clone())),
+        bus,
+        presence,
+        lifecycle: lifecycle.clone(),
+    };
+    let gateway = Gateway::start(deps, Config::default(), &settings.client);
+    let ready = gateway.ready();
+    let listener = ServeConfig {
+        max_connections: settings.client.max_connections,
+        trusted_proxies: settings.client.trusted_proxies.clone().into(),
+        ..ServeConfig::default()
+    };
+    let admin_listener =
+        ServeConfig { name: "admin", until: Until::End, ..ServeConfig::default() };
+    let app = one_port(upgrade::router(gateway), api::router(api.clone()));
+    let routes = admin_router(metrics, ready);
+    lifecycle.spawn_background(serve(admin, routes, admin_listener, lifecycle.clone()));
+    lifecycle.spawn(serve(public, app, listener, lifecycle.clone()));
+    tracing::info!("Switchboard is up: open http://{}", settings.listen);
+
+    let delay = Duration::from_secs(settings.client.shutdown_delay_seconds);
+    lifecycle.stop_on_signal(delay).await?;
+    tracing::info!("stopping, letting clients go");
+    let left = lifecycle.finish(Duration::from_secs(settings.client.drain_seconds + 10)).await;
+    api.db.close().await;
+    tracing::info!(left, "stopped");
+    Ok(())
+}
+
+async fn start_api(
+    settings: &Settings,
+    bus: Bus,
+    presence: Presence,
+    lifecycle: &Lifecycle,
+) -> anyhow::Result<Api> {
+    let file = settings.data.join("switchboard.db");
+    let url = format!("sqlite:{}", file.display());
+    let db = Db::connect(&url, &DbConfig::default())
+        .await
+        .with_context(|| format!("cannot open {file:?}"))?;
+    db.migrate().await.context("cannot bring the database up to date")?;
+    let parts = Parts {
+        db,
+        bus,
+        presence,
+        limiter: Limiter::local(Default::default()),
+        tokens: Tokens::load_or_create(&settings.data.join("jwt.pem"))?,
+    };
+    let config = ApiConfig {
+        allowed_origins: settings.client.allowed_origins.clone(),
+        ..ApiConfig::default()
+    };
+    let api = Api::start(parts, config, lifecycle).await.map_err(problem)?;
+    make_admin(settings, &api).await?;
+    Ok(api)
+}
+
+/// On the first start makes the administrator; a password nobody chose is printed, once.
+#[expect(clippy::print_stdout, reason = "a password belongs on the terminal, never in a log")]
+async fn make_admin(settings: &Settings, api: &Api) -> anyhow::Result<()> {
+    let chosen = settings.admin_password.clone();
+    let password = chosen.clone().unwrap_or_else(random_secret);
+    let made = admin::create(&api.db, &api.passwords, password.clone()).await.map_err(problem)?;
+    if made && chosen.is_none() {
+        println!(
+            "First start: the administrator is {:?} with the password {}",
+            admin::USERNAME,
+            password.reveal()
+        );
+        println!("It is not shown again.");
+    }
+    Ok(())
+}
+
+/// Two processes on one database would not hear each other's messages.
+fn lock(data: &Path) -> anyhow::Result<File> {
+    let path = data.join("lock");
+    let file = File::create(&path).with_context(|| format!("cannot write to {data:?}"))?;
+    file.try_lock().with_context(|| {
+        format!("another switchboard runs on {data:?}; stop it or choose another --data")
+    })?;
+    Ok(file)
+}
+
+async fn bind(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}; choose another port"))
+}
+
+fn one_port(gateway: Router, api: Router) -> Router {
+    Router::new().fallback(move |request: Request| {
+        let upgrade = request
+            .headers()
+            .get(header::UPGRADE)
+            .is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"));
+        let service = if upgrade { gateway.clone() } else { api.clone() };
+        service.oneshot(request)
+    })
+}
+
+fn problem(problem: Problem) -> anyhow::Error {
+    anyhow::anyhow!("{}", problem.detail)
+}

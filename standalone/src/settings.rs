@@ -1,0 +1,36 @@
+//! What an operator sets of the one-process Switchboard.
+
+use clap::Parser;
+use gateway::settings::ClientArgs;
+use shared::{settings::Secret, telemetry::LogArgs};
+use std::{net::SocketAddr, path::PathBuf};
+
+/// Switchboard in one process: chat for your team or your test, nothing to install.
+///
+/// Everything it keeps is in the data folder: the SQLite database and the key that signs tokens.
+/// Copy that folder while it is stopped, and you have a backup. For more than one machine run the
+/// `api` and `gateway` binaries with PostgreSQL and Redis instead.
+///
+/// Every flag can also be set by the environment variable named beside it.
+#[derive(Parser, Clone, Debug)]
+#[command(name = "switchboard", version)]
+pub struct Settings {
+    /// Where people and programs connect: the page, REST and WebSockets. 0.0.0.0:8000 lets others
+    /// in; put a TLS proxy in front of it then
+    #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8000")]
+    pub listen: SocketAddr,
+    /// Where operators look: /livez, /readyz, /metrics. Never expose it to clients
+    #[arg(long, env = "ADMIN_LISTEN", default_value = "127.0.0.1:9000")]
+    pub admin_listen: SocketAddr,
+    /// The folder for the database and the signing key; made when missing
+    #[arg(long, env = "DATA", default_value = "./data")]
+    pub data: PathBuf,
+    /// The first administrator's password, used on the first start only [default: a random one,
+    /// printed once]
+    #[arg(long, env = "ADMIN_PASSWORD", hide_env_values = true)]
+    pub admin_password: Option<Secret>,
+    #[command(flatten)]
+    pub client: ClientArgs,
+    #[command(flatten)]
+    pub log: LogArgs,
+}
