@@ -6,6 +6,7 @@ last=$1
 shift
 exec 3<&0
 # A gateway may hold as many sockets as this machine allows, whatever the login shell's default is.
+# (dash, bash and busybox know -S and -H; another sh keeps its default.)
 ulimit -S -n "$(ulimit -H -n)"
 "$@" </dev/null >&2 3<&- &
 child=$!

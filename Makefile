@@ -1,0 +1,42 @@
+# Every command that a contributor needs. `make` lists them.
+
+GATEWAYS ?= 2
+APIS ?= 2
+PORT ?= 8000
+CARGO ?= cargo
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint fmt doc cluster clean
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## One process with nothing installed: http://127.0.0.1:8000
+	$(CARGO) run
+
+test: ## Installs what the tests need when it is missing, then runs all of them
+	scripts/install-test-tools
+	$(CARGO) test --workspace
+
+lint: ## Formatting, clippy, documentation; dependencies where cargo-deny is installed
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
+	@if $(CARGO) deny --version >/dev/null 2>&1; then \
+		$(CARGO) deny check; \
+	else \
+		echo "cargo-deny is not installed: licences and advisories were not checked"; \
+	fi
+
+fmt: ## Formats the code
+	$(CARGO) fmt --all
+
+doc: ## The code's documentation, in target/doc
+	$(CARGO) doc --workspace --no-deps
+
+cluster: ## A private cluster: make cluster GATEWAYS=2 APIS=2 PORT=8000 (settings: GUESTS=true make …)
+	scripts/install-test-tools
+	$(CARGO) run --release -p cluster -- --gateways $(GATEWAYS) --apis $(APIS) --port $(PORT)
+
+clean: ## Removes everything that was built
+	$(CARGO) clean
