@@ -1,6 +1,7 @@
 //! The api's numbers, each with its reason. Addresses, secrets and the like are in [`crate::cli`].
 
-use shared::limit::Rate;
+use crate::{chats::ChatLimits, passwords::random_secret};
+use shared::{limit::Rate, settings::Secret};
 use std::time::Duration;
 
 /// How the api behaves. Made from the defaults and the settings, checked before anything listens.
@@ -9,6 +10,9 @@ pub struct Config {
     /// Origins beside the own one whose pages may use the cookie and read answers, as
     /// `scheme://host[:port]` in lower case.
     pub allowed_origins: Vec<String>,
+    /// What gateways show to the internal listener. By default a random one that nobody knows: in
+    /// one process nobody calls it.
+    pub internal_token: Secret,
     /// Largest body of a public request. The largest legitimate one is a message of 4,000 characters:
     /// 16 KiB of UTF-8, 48 KiB when every character comes as a `\u` escape pair.
     pub body_limit: usize,
@@ -44,6 +48,8 @@ pub struct Config {
     pub refresh_per_address: Rate,
     /// Password hashing.
     pub passwords: PasswordConfig,
+    /// Chats and their members.
+    pub chats: ChatLimits,
 }
 
 /// How many passwords are hashed at once, and for how long others wait.
@@ -67,6 +73,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             allowed_origins: Vec::new(),
+            internal_token: random_secret(),
             body_limit: 64 * 1024,
             internal_body_limit: 8 * 1024 * 1024,
             request_timeout: Duration::from_secs(20),
@@ -75,11 +82,12 @@ impl Default for Config {
             sessions_per_user: 100,
             ended_poll: Duration::from_millis(500),
             ended_capacity: 200_000,
-            login_per_address: Rate { per: Duration::from_millis(500), burst: 300 },
+            login_per_address: Rate { per: Duration::from_millis(500), burst: 600 },
             login_per_account: Rate { per: Duration::from_secs(5), burst: 100 },
             register_per_address: Rate { per: Duration::from_secs(1), burst: 300 },
             refresh_per_address: Rate { per: Duration::from_millis(100), burst: 1_000 },
             passwords: PasswordConfig::default(),
+            chats: ChatLimits::default(),
         }
     }
 }

@@ -6,19 +6,35 @@
 
 pub mod accounts;
 pub mod auth;
+pub mod chats;
+pub mod commands;
 pub mod config;
 pub mod db;
 pub mod extract;
 mod fault;
+mod http;
+pub mod internal;
+mod page;
 pub mod passwords;
 mod rest;
+pub mod settings;
 pub mod tokens;
 
 use crate::{
     accounts::Ended, config::Config, db::Db, fault::Result, passwords::Passwords, tokens::Tokens,
 };
-use shared::{bus::Bus, lifecycle::Lifecycle, limit::Limiter, presence::Presence};
-use std::sync::Arc;
+use axum::Router;
+use http::Surroundings;
+use shared::{
+    bus::Bus,
+    lifecycle::Lifecycle,
+    limit::Limiter,
+    presence::Presence,
+    serve::{self, ServeConfig, Until},
+    telemetry::Ready,
+};
+use std::{sync::Arc, time::Duration};
+use tokio::net::TcpListener;
 
 /// What the api works with. Clones share it.
 #[derive(Clone)]
@@ -45,21 +61,89 @@ pub struct Parts {
 }
 
 impl Api {
-    /// Starts what runs beside the requests, until the soft stop. Works while the database is away:
+    /// Starts what runs beside the requests. Works while the database is away:
     /// requests then fail with 503.
     pub async fn start(parts: Parts, config: Config, lifecycle: &Lifecycle) -> Result<Self> {
         let Parts { db, bus, presence, limiter, tokens } = parts;
+        http::describe_metrics();
         let config = Arc::new(config);
         let ended = Ended::default();
         if let Err(error) = ended.poll(&db, config.ended_capacity).await {
             tracing::warn!(%error, "cannot read ended sessions yet");
         }
-        lifecycle.spawn(ended.clone().keep_current(
-            db.clone(),
-            Arc::clone(&config),
-            lifecycle.clone(),
-        ));
+        lifecycle.spawn_background(ended.clone().keep_current(db.clone(), Arc::clone(&config)));
         let passwords = Passwords::new(&config.passwords)?;
         Ok(Self { db, bus, presence, limiter, tokens, passwords, ended, config })
     }
+}
+
+/// What clients see: REST, and the page at `/`. For [`serve::serve`], which tells it the client's
+/// address.
+pub fn router(api: Api) -> Router {
+    let surroundings = Surroundings {
+        listener: "public",
+        body_limit: api.config.body_limit,
+        timeout: api.config.request_timeout,
+    };
+    let routes = rest::routes().merge(page::routes());
+    let routes = http::allow_origins(surroundings.around(routes), &api.config);
+    routes.with_state(api)
+}
+
+/// What gateways see, with the bearer secret of [`Config::internal_token`].
+pub fn internal_router(api: Api) -> Router {
+    let surroundings = Surroundings {
+        listener: "internal",
+        body_limit: api.config.internal_body_limit,
+        timeout: api.config.request_timeout,
+    };
+    let calls = internal::router(&api.config.internal_token);
+    surroundings.around(calls.merge(rest::keys())).with_state(api)
+}
+
+/// The api's three listeners, bound.
+pub struct Listeners {
+    pub public: TcpListener,
+    pub internal: TcpListener,
+    pub admin: TcpListener,
+}
+
+/// Serves everything until the soft stop; the tasks are `lifecycle`'s. `admin` is the process's
+/// admin router with [`ready`]; `public` says who the trusted proxies are.
+pub fn run(
+    api: &Api,
+    listeners: Listeners,
+    admin: Router,
+    public: ServeConfig,
+    lifecycle: &Lifecycle,
+) {
+    let Listeners { public: public_listener, internal, admin: admin_listener } = listeners;
+    let internal_config = ServeConfig { name: "internal", ..ServeConfig::default() };
+    let admin_config = ServeConfig { name: "admin", until: Until::End, ..ServeConfig::default() };
+    for config in [&public, &internal_config, &admin_config] {
+        serve::describe_metrics(config);
+    }
+    let serve = |listener, app, config| serve::serve(listener, app, config, lifecycle.clone());
+    lifecycle.spawn(serve(public_listener, router(api.clone()), public));
+    lifecycle.spawn(serve(internal, internal_router(api.clone()), internal_config));
+    lifecycle.spawn_background(serve(admin_listener, admin, admin_config));
+}
+
+/// Whether this process wants requests: the database answers within a second and nothing asked it
+/// to stop.
+pub fn ready(api: &Api, lifecycle: &Lifecycle) -> Ready {
+    let (db, lifecycle) = (api.db.clone(), lifecycle.clone());
+    Arc::new(move || {
+        let (db, lifecycle) = (db.clone(), lifecycle.clone());
+        Box::pin(async move {
+            if lifecycle.is_stopping() {
+                return Err("stopping".to_owned());
+            }
+            match tokio::time::timeout(Duration::from_secs(1), db.ping()).await {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(error)) => Err(format!("database: {error}")),
+                Err(_) => Err("database: no answer within a second".to_owned()),
+            }
+        })
+    })
 }

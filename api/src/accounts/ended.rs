@@ -10,7 +10,6 @@ use crate::{
 use shared::{
     id::SessionId,
     internal::CHANGED_OVERLAP_MS,
-    lifecycle::Lifecycle,
     relay::EndReason,
     time::Timestamp,
     token::{ACCESS_TOKEN_LIFETIME, LEEWAY},
@@ -118,16 +117,13 @@ impl Ended {
         Ok(!overflow)
     }
 
-    /// Keeps the list current until the soft stop; requests that still run then ask the database.
-    pub(crate) async fn keep_current(self, db: Db, config: Arc<Config>, lifecycle: Lifecycle) {
+    /// Keeps the list current, for ever.
+    pub(crate) async fn keep_current(self, db: Db, config: Arc<Config>) {
         let mut every = tokio::time::interval(config.ended_poll);
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut failing = false;
         loop {
-            tokio::select! {
-                _ = every.tick() => {}
-                () = lifecycle.soft_stop().cancelled() => return,
-            }
+            every.tick().await;
             match self.poll(&db, config.ended_capacity).await {
                 Ok(true) => failing = false,
                 Ok(false) => {

@@ -34,7 +34,11 @@ pub fn routes() -> Router<Api> {
         .route("/users/login", post(login_scripnet))
         .route("/token/refresh", post(renew))
         .route("/logout", post(logout))
-        .route("/.well-known/jwks.json", get(jwks))
+}
+
+/// Also on the internal listener.
+pub fn keys() -> Router<Api> {
+    Router::new().route("/.well-known/jwks.json", get(jwks))
 }
 
 #[derive(Deserialize)]

@@ -1,0 +1,219 @@
+//! What surrounds every request, public or internal: metrics, a time limit, a body limit, security
+//! headers, answers for panics and for paths and methods that do not exist.
+
+use crate::config::Config;
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, MatchedPath, Request},
+    http::{HeaderName, HeaderValue, Method, StatusCode, header},
+    middleware::{Next, from_fn},
+    response::{IntoResponse, Response},
+};
+use shared::problem::Problem;
+use std::{any::Any, time::Duration};
+use tokio::time::Instant;
+use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer};
+
+/// The surroundings of one listener's routes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Surroundings {
+    /// Names the listener in metrics.
+    pub listener: &'static str,
+    pub body_limit: usize,
+    pub timeout: Duration,
+}
+
+impl Surroundings {
+    /// Around all routes that `router` has now.
+    pub(crate) fn around<S: Clone + Send + Sync + 'static>(self, router: Router<S>) -> Router<S> {
+        let Self { listener, body_limit, timeout } = self;
+        // The last layer is the outermost.
+        router
+            .fallback(no_route)
+            .method_not_allowed_fallback(no_method)
+            .layer(DefaultBodyLimit::max(body_limit))
+            .layer(CatchPanicLayer::custom(answer_panic))
+            .layer(from_fn(move |request: Request, next: Next| async move {
+                tokio::time::timeout(timeout, next.run(request))
+                    .await
+                    .unwrap_or_else(|_| too_slow().into_response())
+            }))
+            .layer(from_fn(add_headers))
+            .layer(from_fn(move |request, next| measure(listener, request, next)))
+    }
+}
+
+/// Lets pages of the allowed origins read answers and send the cookie; nobody else's. Without
+/// allowed origins there is nothing to add.
+pub(crate) fn allow_origins<S: Clone + Send + Sync + 'static>(
+    router: Router<S>,
+    config: &Config,
+) -> Router<S> {
+    let origins: Vec<HeaderValue> =
+        config.allowed_origins.iter().filter_map(|origin| origin.parse().ok()).collect();
+    if origins.is_empty() {
+        return router;
+    }
+    let cors = CorsLayer::new()
+        .allow_origin(origins)
+        .allow_credentials(true)
+        .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::PUT, Method::DELETE])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
+        .expose_headers([header::RETRY_AFTER])
+        // Long enough that a page asks once a visit, short enough that a change is felt.
+        .max_age(Duration::from_secs(600));
+    router.layer(cors)
+}
+
+/// Names the metrics of this module.
+pub(crate) fn describe_metrics() {
+    metrics::describe_counter!("http_requests_total", "Requests by route, method and status");
+    metrics::describe_histogram!(
+        "http_request_duration_seconds",
+        metrics::Unit::Seconds,
+        "From the head of a request to the head of its answer"
+    );
+    metrics::describe_gauge!("http_requests_in_flight", "Requests being answered");
+}
+
+async fn measure(listener: &'static str, request: Request, next: Next) -> Response {
+    let in_flight = InFlight::enter(listener);
+    // The template (`/users/{user_id}`), so that labels are bounded.
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("none", MatchedPath::as_str).to_owned();
+    let method = method_label(request.method());
+    let started = Instant::now();
+    let response = next.run(request).await;
+    drop(in_flight);
+    let took = started.elapsed().as_secs_f64();
+    let status = response.status().as_u16().to_string();
+    metrics::histogram!("http_request_duration_seconds",
+        "listener" => listener, "method" => method, "route" => route.clone())
+    .record(took);
+    metrics::counter!("http_requests_total",
+        "listener" => listener, "method" => method, "route" => route, "status" => status)
+    .increment(1);
+    response
+}
+
+/// Counts a request, also one whose client goes away.
+struct InFlight(metrics::Gauge);
+
+impl InFlight {
+    fn enter(listener: &'static str) -> Self {
+        let gauge = metrics::gauge!("http_requests_in_flight", "listener" => listener);
+        gauge.increment(1.0);
+        Self(gauge)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
+}
+
+fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PATCH => "PATCH",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
+/// What an answer says unless its route said otherwise, as the page's files do.
+async fn add_headers(request: Request, next: Next) -> Response {
+    const HEADERS: [(HeaderName, HeaderValue); 4] = [
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
+        ),
+    ];
+    let mut response = next.run(request).await;
+    for (name, value) in HEADERS {
+        response.headers_mut().entry(name).or_insert(value);
+    }
+    response
+}
+
+async fn no_route() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "not_found", "There is nothing at this path.")
+}
+
+async fn no_method() -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "This path does not take this method.",
+    )
+}
+
+fn too_slow() -> Problem {
+    let mut problem = Problem::unavailable();
+    problem.code = "timeout";
+    problem
+}
+
+/// The connection and the process go on. The panic's place is in the panic hook's line.
+fn answer_panic(panic: Box<dyn Any + Send>) -> Response {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+    metrics::counter!("http_panics_total").increment(1);
+    crate::fault::fault(format!("panic: {text}")).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::{body::Body, routing::get};
+    use http_body_util::BodyExt as _;
+    use tower::ServiceExt as _;
+
+    fn app() -> Router {
+        let routes = Router::new()
+            .route("/panic", get(|| async { panic!("by design") as &'static str }))
+            .route("/never", get(std::future::pending::<()>))
+            .route("/page", get(|| async { ([(header::CACHE_CONTROL, "max-age=60")], "page") }));
+        let timeout = Duration::from_millis(20);
+        Surroundings { listener: "test", body_limit: 10, timeout }.around(routes)
+    }
+
+    async fn ask(method: &str, path: &str) -> (StatusCode, header::HeaderMap, serde_json::Value) {
+        let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+        let response = app().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        (parts.status, parts.headers, serde_json::from_slice(&body).unwrap_or_default())
+    }
+
+    #[tokio::test]
+    async fn whatever_happens_the_answer_is_a_problem() {
+        for (method, path, status, code) in [
+            ("GET", "/nowhere", 404, "not_found"),
+            ("POST", "/page", 405, "method_not_allowed"),
+            ("GET", "/panic", 500, "internal"),
+            ("GET", "/never", 503, "timeout"),
+        ] {
+            let (got, headers, body) = ask(method, path).await;
+            assert_eq!(got, status, "{path}");
+            assert_eq!(body["code"], code, "{path}");
+            assert_eq!(headers[header::CONTENT_TYPE], "application/problem+json", "{path}");
+            assert_eq!(headers[header::CACHE_CONTROL], "no-store", "{path}");
+            assert_eq!(headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff", "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_route_may_say_how_long_it_is_kept_and_405_what_is_allowed() {
+        assert_eq!(ask("GET", "/page").await.1[header::CACHE_CONTROL], "max-age=60");
+        assert_eq!(ask("POST", "/page").await.1[header::ALLOW], "GET,HEAD");
+    }
+}

@@ -1,0 +1,102 @@
+//! The `api` binary: settings, listeners, signals.
+
+use anyhow::Context as _;
+use api::{
+    Api, Listeners, Parts,
+    accounts::admin,
+    commands,
+    db::ConnectError,
+    ready,
+    settings::{Checked, Command, Settings},
+};
+use shared::{
+    bus::{self, Bus},
+    id::NodeId,
+    lifecycle::Lifecycle,
+    limit::Limiter,
+    presence::Presence,
+    serve::ServeConfig,
+    settings::{parse, refuse},
+    telemetry::{admin_router, start_logs, start_metrics},
+};
+use std::{process::ExitCode, time::Duration};
+use tokio::net::TcpListener;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let settings = match parse::<Settings>() {
+        Ok(settings) => settings,
+        Err(code) => return code,
+    };
+    if let Err(why) = start_logs(&settings.log) {
+        return refuse(why);
+    }
+    let result = match settings.command.unwrap_or(Command::Serve) {
+        Command::Serve => match settings.check() {
+            Ok(checked) => serve(settings, checked).await,
+            Err(why) => return refuse(why),
+        },
+        command => match settings.database_url() {
+            Ok(url) => commands::run(command, &settings, &url).await,
+            Err(why) => return refuse(why),
+        },
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<ConnectError>() => refuse(error),
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "cannot run");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(settings: Settings, checked: Checked) -> anyhow::Result<()> {
+    let Checked { config, database_url, redis, tokens } = checked;
+    let lifecycle = Lifecycle::new();
+    let metrics = start_metrics(&lifecycle).map_err(anyhow::Error::msg)?;
+    let db = commands::open(&settings, &database_url).await?;
+    commands::await_schema(&db, &settings).await?;
+    let pool = bus::pool(&redis)?;
+    let node = NodeId::random();
+    let parts = Parts {
+        db: db.clone(),
+        presence: Presence::redis(pool.clone(), Default::default()),
+        limiter: Limiter::redis(pool, Default::default()),
+        bus: Bus::redis(redis, node, &lifecycle),
+        tokens,
+    };
+    let api = Api::start(parts, config, &lifecycle).await.map_err(commands::told)?;
+    match settings.admin_password {
+        Some(password) => {
+            let made =
+                admin::create(&db, &api.passwords, password).await.map_err(commands::told)?;
+            tracing::info!(made, "the administrator exists");
+        }
+        None if !admin::exists(&db).await.map_err(commands::told)? => {
+            tracing::warn!("there is no administrator: run `api admin create`");
+        }
+        None => {}
+    }
+    let bind = |address| async move {
+        TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+    };
+    let listeners = Listeners {
+        public: bind(settings.listen).await?,
+        internal: bind(settings.internal_listen).await?,
+        admin: bind(settings.admin_listen).await?,
+    };
+    let public =
+        ServeConfig { trusted_proxies: settings.trusted_proxies.into(), ..ServeConfig::default() };
+    let routes = admin_router(metrics, ready(&api, &lifecycle));
+    api::run(&api, listeners, routes, public, &lifecycle);
+    tracing::info!(%node, listen = %settings.listen, internal = %settings.internal_listen,
+        admin = %settings.admin_listen, "api is up");
+
+    lifecycle.stop_on_signal(Duration::from_secs(settings.shutdown_delay_seconds)).await?;
+    tracing::info!("api is stopping");
+    let left = lifecycle.finish(Duration::from_secs(settings.drain_seconds)).await;
+    db.close().await;
+    tracing::info!(left, "api has stopped");
+    Ok(())
+}

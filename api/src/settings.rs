@@ -1,0 +1,256 @@
+//! What an operator sets of an api, by flag or environment. The other numbers are in
+//! [`crate::config`].
+
+use crate::{config::Config, tokens::Tokens};
+use clap::{Args, Parser, Subcommand};
+use ipnet::IpNet;
+use shared::{bus::RedisConfig, limit::Rate, settings::Secret, telemetry::LogArgs};
+use std::{net::SocketAddr, time::Duration};
+
+/// Switchboard's REST service: accounts, chats and messages; the only one that talks to the database.
+///
+/// Every flag can also be set by the environment variable named beside it. Any number of apis run
+/// side by side behind a load balancer, on one database and one Redis, with the same secrets.
+#[derive(Parser, Clone, Debug)]
+#[command(name = "api", version)]
+pub struct Settings {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Where clients' requests arrive (a load balancer sends everything but upgrades here)
+    #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8200", global = true)]
+    pub listen: SocketAddr,
+    /// Where gateways call. Never expose it to clients
+    #[arg(long, env = "INTERNAL_LISTEN", default_value = "127.0.0.1:8300", global = true)]
+    pub internal_listen: SocketAddr,
+    /// Where operators look: /livez, /readyz, /metrics. Never expose it to clients
+    #[arg(long, env = "ADMIN_LISTEN", default_value = "127.0.0.1:9200", global = true)]
+    pub admin_listen: SocketAddr,
+    /// The database: postgres://user:password@host/name, or sqlite:FILE for a single api
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, global = true)]
+    pub database_url: Option<Secret>,
+    /// Connections to PostgreSQL. All apis' together must fit the server's max_connections
+    /// (100 by default), with room for operators
+    #[arg(long, env = "DATABASE_CONNECTIONS", default_value_t = 16, global = true)]
+    pub database_connections: u32,
+    /// Whether serving brings the schema up to date first. Any number may try at once; turn it off
+    /// where `api migrate` runs before, with rights that serving shall not have
+    #[arg(long, env = "MIGRATE", default_value_t = true, action = clap::ArgAction::Set, global = true)]
+    pub migrate: bool,
+    /// The Redis that relays to the gateways: redis://[:password@]host:port[/db]
+    #[arg(long, env = "REDIS_URL", hide_env_values = true, global = true)]
+    pub redis_url: Option<Secret>,
+    /// The secret that gateways show, at least 16 characters
+    #[arg(long, env = "INTERNAL_TOKEN", hide_env_values = true, global = true)]
+    pub internal_token: Option<Secret>,
+    /// Ed25519 keys as PKCS#8 PEM, as `openssl genpkey -algorithm ed25519` writes one. The first signs
+    /// access tokens, all verify: to rotate, put the new key behind the old one on every api, then
+    /// before it, and drop the old one 30 days later (session cookies live that long)
+    #[arg(long, env = "JWT_PRIVATE_KEY", hide_env_values = true, global = true)]
+    pub jwt_private_key: Option<Secret>,
+    /// The password of `admin`, who is made when there is none yet; later changes of it do nothing.
+    /// 8 to 128 characters. Without it nobody can block users until `api admin create`
+    #[arg(long, env = "ADMIN_PASSWORD", hide_env_values = true, global = true)]
+    pub admin_password: Option<Secret>,
+    /// Origins of other pages that may use the session cookie and read answers, separated by commas,
+    /// such as https://chat.example.com; the own origin always may
+    #[arg(long, env = "ALLOWED_ORIGINS", value_delimiter = ',', global = true)]
+    pub allowed_origins: Vec<String>,
+    /// Networks whose X-Forwarded-For and X-Forwarded-Proto are believed, separated by commas: the
+    /// load balancers'
+    #[arg(
+        long,
+        env = "TRUSTED_PROXIES",
+        value_delimiter = ',',
+        default_value = "127.0.0.0/8,::1/128",
+        global = true
+    )]
+    pub trusted_proxies: Vec<IpNet>,
+    #[command(flatten)]
+    pub limits: LimitArgs,
+    /// On stopping, how long running requests may take to finish. Longer than a request may take
+    /// at all (20 s), shorter than the time after which the process is killed
+    #[arg(long, env = "DRAIN_SECONDS", default_value_t = 25, global = true)]
+    pub drain_seconds: u64,
+    /// On stopping, how long to still accept while saying "not ready", so that load balancers notice
+    #[arg(long, env = "SHUTDOWN_DELAY_SECONDS", default_value_t = 0, global = true)]
+    pub shutdown_delay_seconds: u64,
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+#[derive(Subcommand, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Serve requests (the default)
+    Serve,
+    /// Bring the database's schema up to date and exit
+    Migrate,
+    /// Administrators
+    #[command(subcommand)]
+    Admin(AdminCommand),
+}
+
+#[derive(Subcommand, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdminCommand {
+    /// Make `admin` with ADMIN_PASSWORD, or with a random password printed once
+    Create,
+}
+
+/// How much one address may do; also part of the one-process binary.
+#[derive(Args, Clone, Debug)]
+pub struct LimitArgs {
+    /// Attempts to sign in from one address, per minute (five times as many after a quiet time).
+    /// Enough for an office behind one router; each attempt costs 15 ms of a core
+    #[arg(long, env = "LOGINS_PER_MINUTE", default_value_t = 120, global = true)]
+    pub logins_per_minute: u32,
+    /// New accounts from one address, per minute (five times as many after a quiet time). A class
+    /// room at once, and no flood of accounts
+    #[arg(long, env = "REGISTRATIONS_PER_MINUTE", default_value_t = 60, global = true)]
+    pub registrations_per_minute: u32,
+}
+
+impl LimitArgs {
+    /// Into the configuration; one sentence when it cannot be.
+    pub fn apply(&self, config: &mut Config) -> Result<(), String> {
+        config.login_per_address = rate("LOGINS_PER_MINUTE", self.logins_per_minute)?;
+        config.register_per_address =
+            rate("REGISTRATIONS_PER_MINUTE", self.registrations_per_minute)?;
+        Ok(())
+    }
+}
+
+/// What serving needs beside the settings, checked.
+pub struct Checked {
+    pub config: Config,
+    pub database_url: Secret,
+    pub redis: RedisConfig,
+    pub tokens: Tokens,
+}
+
+impl Settings {
+    /// The database; every command needs it.
+    pub fn database_url(&self) -> Result<Secret, String> {
+        self.database_url.clone().ok_or_else(|| {
+            missing("DATABASE_URL", "the database, such as postgres://user:password@host/name")
+        })
+    }
+
+    /// All that serving needs; one sentence about the first thing that is missing or wrong.
+    pub fn check(&self) -> Result<Checked, String> {
+        let database_url = self.database_url()?;
+        let redis_url = self.redis_url.as_ref();
+        let redis_url = redis_url.ok_or_else(|| {
+            missing("REDIS_URL", "the Redis that relays to the gateways, redis://host:port")
+        })?;
+        let redis = RedisConfig::new(redis_url).map_err(|error| format!("REDIS_URL: {error}"))?;
+        let internal_token = self.internal_token.clone().ok_or_else(|| {
+            missing("INTERNAL_TOKEN", "the secret that gateways show, at least 16 characters")
+        })?;
+        if internal_token.reveal().len() < 16 {
+            return Err("INTERNAL_TOKEN must have at least 16 characters".to_owned());
+        }
+        let key = self.jwt_private_key.as_ref().ok_or_else(|| {
+            missing("JWT_PRIVATE_KEY", "the output of `openssl genpkey -algorithm ed25519`")
+        })?;
+        let tokens = Tokens::from_pem(key.reveal())
+            .map_err(|error| format!("JWT_PRIVATE_KEY: {error:#}"))?;
+        if let Some(password) = &self.admin_password {
+            crate::accounts::input::password(password.reveal())
+                .map_err(|why| format!("ADMIN_PASSWORD {why}"))?;
+        }
+        if self.database_connections == 0 {
+            return Err("DATABASE_CONNECTIONS must be at least 1".to_owned());
+        }
+        let allowed_origins = origins(&self.allowed_origins)?;
+        let mut config = Config { allowed_origins, internal_token, ..Config::default() };
+        self.limits.apply(&mut config)?;
+        Ok(Checked { config, database_url, redis, tokens })
+    }
+}
+
+/// `scheme://host[:port]` in lower case, as browsers send it.
+pub fn origins(given: &[String]) -> Result<Vec<String>, String> {
+    let check = |origin: &String| {
+        let lower = origin.trim().to_ascii_lowercase();
+        let (scheme, host) = lower.split_once("://").unwrap_or_default();
+        let plain = host.chars().all(|c| c.is_ascii_alphanumeric() || "-.:[]".contains(c));
+        if !matches!(scheme, "http" | "https") || host.is_empty() || !plain {
+            return Err(format!("ALLOWED_ORIGINS: {origin:?} must look like https://host[:port]"));
+        }
+        Ok(lower)
+    };
+    given.iter().map(check).collect()
+}
+
+fn rate(name: &str, per_minute: u32) -> Result<Rate, String> {
+    if per_minute == 0 {
+        return Err(format!("{name} must be at least 1"));
+    }
+    Ok(Rate { per: Duration::from_secs(60) / per_minute, burst: per_minute.saturating_mul(5) })
+}
+
+fn missing(name: &str, what: &str) -> String {
+    format!("{name} is missing: {what}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tokens::generate_pem;
+    use clap::CommandFactory as _;
+
+    fn settings(arguments: &[&str]) -> Settings {
+        let key = format!("--jwt-private-key={}", generate_pem().unwrap().reveal());
+        let mut all = vec!["api", "--database-url=sqlite:x", "--redis-url=redis://127.0.0.1:1"];
+        all.extend(["--internal-token=0123456789abcdef", &key]);
+        all.extend(arguments);
+        Settings::try_parse_from(all).unwrap()
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Settings::command().debug_assert();
+        assert_eq!(settings(&[]).command, None);
+        assert_eq!(settings(&["serve", "--listen", "127.0.0.1:1"]).listen.port(), 1);
+        assert_eq!(
+            settings(&["admin", "create"]).command,
+            Some(Command::Admin(AdminCommand::Create))
+        );
+    }
+
+    #[test]
+    fn good_settings_become_a_configuration() {
+        let checked = settings(&[
+            "--allowed-origins=https://A.example.com,http://localhost:3000",
+            "--logins-per-minute=60",
+        ])
+        .check()
+        .map_err(|why| panic!("{why}"));
+        let config = checked.map(|checked| checked.config).unwrap();
+        assert_eq!(config.allowed_origins, ["https://a.example.com", "http://localhost:3000"]);
+        assert_eq!(config.login_per_address.per, Duration::from_secs(1));
+    }
+
+    #[test]
+    fn bad_settings_are_named_and_secrets_not_repeated() {
+        for (argument, name) in [
+            ("--database-connections=0", "DATABASE_CONNECTIONS"),
+            ("--allowed-origins=example.com", "ALLOWED_ORIGINS"),
+            ("--allowed-origins=https://a.b/c", "ALLOWED_ORIGINS"),
+            ("--registrations-per-minute=0", "REGISTRATIONS_PER_MINUTE"),
+            ("--admin-password=short", "ADMIN_PASSWORD"),
+        ] {
+            let why = settings(&[argument]).check().err().unwrap();
+            assert!(why.contains(name) && !why.contains("short"), "{why}");
+        }
+        let nothing = Settings::try_parse_from(["api"]).unwrap();
+        assert!(nothing.check().err().unwrap().contains("is missing"));
+    }
+
+    #[test]
+    fn the_defaults_of_both_places_agree() {
+        let mut config = Config::default();
+        let before = (config.login_per_address, config.register_per_address);
+        settings(&[]).limits.apply(&mut config).unwrap();
+        assert_eq!((config.login_per_address, config.register_per_address), before);
+    }
+}

@@ -1,0 +1,119 @@
+//! The session cookie: how it looks, and whose pages may use it.
+
+use crate::support::{Ask, Server, text};
+use reqwest::Method;
+
+#[tokio::test]
+async fn signing_in_sets_a_cookie_that_scripts_cannot_read() {
+    let t = Server::start().await;
+    assert!(t.user("ann").await["id"].is_i64());
+    let plain = t.login("ann", "password123").await;
+    let set = plain.set_cookie().unwrap();
+    assert!(set.starts_with("session=ey"), "{set}");
+    assert!(set.ends_with("; Path=/; Max-Age=2592000; HttpOnly; SameSite=Lax"), "{set}");
+
+    let body = serde_json::json!({"username": "ann", "password": "password123"});
+    let tls = t.request(Method::POST, "/login").json(&body).header("x-forwarded-proto", "https");
+    let tls = tls.answer().await;
+    assert!(tls.set_cookie().unwrap().ends_with("; HttpOnly; SameSite=Lax; Secure"));
+
+    let me = t.request(Method::GET, "/me").header("cookie", plain.cookie()).answer().await;
+    assert_eq!(me.ok(200)["username"], "ann");
+    let logout = t.request(Method::POST, "/logout").header("cookie", plain.cookie()).answer().await;
+    assert_eq!(logout.status, 200);
+    let me = t.request(Method::GET, "/me").header("cookie", plain.cookie()).answer().await;
+    me.refused(401, "session_ended");
+}
+
+#[tokio::test]
+async fn another_sites_page_may_not_act_with_the_cookie() {
+    let t = Server::start_with(|config| {
+        config.allowed_origins = vec!["https://app.example.com".to_owned()];
+    })
+    .await;
+    t.user("ann").await;
+    let login = t.login("ann", "password123").await;
+    let cookie = login.cookie();
+    let change = |origin: &str| {
+        let body = serde_json::json!({"name": "Ann"});
+        let request = t.request(Method::PATCH, "/me").header("cookie", &cookie).json(&body);
+        request.header("origin", origin.to_owned())
+    };
+    for origin in ["https://evil.example.com", "null", "http://127.0.0.1", "not an origin"] {
+        change(origin).answer().await.refused(403, "wrong_origin");
+    }
+    assert_eq!(change(&t.url).answer().await.status, 200);
+    let allowed = change("https://app.example.com").answer().await;
+    assert_eq!(allowed.status, 200);
+    assert_eq!(allowed.headers["access-control-allow-origin"], "https://app.example.com");
+    assert_eq!(allowed.headers["access-control-allow-credentials"], "true");
+    // A Bearer token is never sent by accident.
+    let token = text(&login.json, "access_token");
+    let bearer = change("https://evil.example.com").bearer_auth(token).answer().await;
+    assert_eq!(bearer.status, 200);
+    assert!(bearer.headers.get("access-control-allow-origin").is_none());
+    // Reading is the browser's to forbid: it shows the answer to nobody else's page.
+    let read = t.request(Method::GET, "/me").header("cookie", &cookie);
+    let read = read.header("origin", "https://evil.example.com").answer().await;
+    assert_eq!(read.status, 200);
+    assert!(read.headers.get("access-control-allow-origin").is_none());
+}
+
+#[tokio::test]
+async fn preflights_are_answered_for_allowed_origins_only() {
+    let t = Server::start_with(|config| {
+        config.allowed_origins = vec!["https://app.example.com".to_owned()];
+    })
+    .await;
+    for (origin, allowed) in
+        [("https://app.example.com", true), ("https://evil.example.com", false)]
+    {
+        let request = t.request(Method::OPTIONS, "/me").header("origin", origin);
+        let answer = request.header("access-control-request-method", "PATCH").answer().await;
+        assert_eq!(answer.headers.contains_key("access-control-allow-origin"), allowed);
+    }
+}
+
+#[tokio::test]
+async fn the_header_wins_over_the_cookie() {
+    let t = Server::start().await;
+    t.user("ann").await;
+    let bob = t.user("bob").await;
+    let cookie = t.login("ann", "password123").await.cookie();
+    let both = |token: &str| {
+        t.request(Method::GET, "/me").header("cookie", &cookie).bearer_auth(token)
+    };
+    let me = both(text(&bob, "access_token")).answer().await.ok(200);
+    assert_eq!(me["username"], "bob");
+    both("nonsense").answer().await.refused(401, "invalid_token");
+}
+
+#[tokio::test]
+async fn a_cookie_older_than_an_access_token_still_counts_until_its_session_ends() {
+    let t = Server::start().await;
+    let ann = t.user("ann").await;
+    let now = shared::time::Timestamp::now();
+    let claims = t.api.tokens.verifier().verify(text(&ann, "access_token"), now).unwrap();
+    let subject = api::tokens::Subject {
+        user_id: claims.sub,
+        session_id: claims.sid,
+        username: claims.name,
+        role: claims.role,
+    };
+    let yesterday = shared::time::Timestamp(now.0 - 24 * 60 * 60 * 1000);
+    let lifetime = t.api.config.session_lifetime;
+    let old = t.api.tokens.issue(&subject, yesterday, lifetime).unwrap();
+    let me = || t.request(Method::GET, "/me").header("cookie", format!("session={old}"));
+    assert_eq!(me().answer().await.status, 200);
+    // Ended by another process, and long enough ago that no list of lately ended ones has it.
+    let mut tx = t.api.db.begin().await.unwrap();
+    match tx.link() {
+        api::db::Link::Sqlite(conn) => {
+            let sql = "UPDATE sessions SET ended_at = 1, end_reason = 'signed_out'";
+            sqlx::query(sql).execute(conn).await.unwrap();
+        }
+        api::db::Link::Postgres(_) => unreachable!("these tests run on SQLite"),
+    }
+    tx.commit().await.unwrap();
+    me().answer().await.refused(401, "session_ended");
+}
