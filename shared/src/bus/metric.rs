@@ -58,7 +58,7 @@ pub fn describe_metrics() {
     describe_counter!("bus_received_total", "Messages received from the bus");
     describe_counter!(
         "bus_probe_failures_total",
-        "Self-addressed probes that did not come back in time, each followed by a new connection"
+        "Proofs (PING, self-addressed probe) missed by a subscription, each followed by a new connection"
     );
     describe_gauge!("bus_subscriptions", "Channels that this process wants to hear");
     for role in [Role::Publish, Role::Subscribe] {

@@ -85,8 +85,8 @@ enum Kind {
 impl Subscriber {
     /// Wants these channels from now on; repeats are harmless. The future may be dropped. It
     /// resolves when whatever is published from then on arrives, or at once while the subscription
-    /// is down: then the next `Up` says the same. It never waits longer than the server's response
-    /// timeout for each batch of channels before it.
+    /// is down: then the next `Up` says the same. A connection that dies meanwhile ends the wait
+    /// when that is found out, after some seconds at most.
     pub fn add(&self, channels: &[Channel]) -> impl Future<Output = ()> + Send + use<> {
         let confirmed = match &self.0 {
             Kind::Local(subscriber) => {

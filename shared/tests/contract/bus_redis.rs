@@ -5,7 +5,7 @@ use crate::{
     commands,
     listener::{Listener, say},
     pause,
-    proxy::Proxy,
+    proxy::{Proxy, Swallow},
     redis as start_redis, soon,
 };
 use bytes::Bytes;
@@ -17,7 +17,10 @@ use shared::{
     relay::Channel,
     settings::Secret,
 };
-use std::{sync::OnceLock, time::Duration};
+use std::{
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
 
 const ONE: Channel = Channel::Chat(ChatId(1));
 const TWO: Channel = Channel::Chat(ChatId(2));
@@ -126,12 +129,35 @@ async fn a_deaf_subscription_is_found_out_and_replaced() {
     listener.expect_delivery(&bus, ONE).await;
 
     let failures = metric("bus_probe_failures_total");
-    proxy.set_deaf(true);
+    proxy.swallow(Swallow::Everything);
     listener.expect_down().await;
     assert!(metric("bus_probe_failures_total") > failures, "the probe noticed");
-    proxy.set_deaf(false);
+    proxy.swallow(Swallow::Nothing);
     // Connections made in between were deaf, too, and given up again.
     listener.delivery(&bus, ONE).await;
+}
+
+#[tokio::test]
+async fn a_probe_may_be_late_while_messages_arrive_but_not_for_ever() {
+    let (server, _) = start_redis().await;
+    let proxy = Proxy::start(server.port()).await;
+    let url = Secret::new(format!("redis://127.0.0.1:{}", proxy.port));
+    let mut config = impatient(RedisConfig::new(&url).unwrap());
+    config.limits.probe_patience = 4 * config.limits.probe_timeout;
+    let bus = bus(&config);
+    let mut listener = Listener::start(&bus).await;
+    listener.add(&[ONE]).await;
+    listener.expect_delivery(&bus, ONE).await;
+
+    let start = Instant::now();
+    proxy.swallow(Swallow::Probes);
+    soon("Down", async {
+        while listener.subscriber.is_up() {
+            listener.delivery(&bus, ONE).await;
+        }
+    })
+    .await;
+    assert!(start.elapsed() > 3 * config.limits.probe_timeout, "not at the first late probe");
 }
 
 #[tokio::test]

@@ -1,19 +1,24 @@
-//! A proxy before Redis that can swallow the messages of subscriptions and let everything else
-//! pass: a connection that looks well and is deaf.
+//! A proxy before Redis that can swallow messages of subscriptions and let everything else pass: a
+//! connection that looks well and is deaf.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::{Arc, Mutex};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream, tcp::OwnedReadHalf},
     task::JoinHandle,
 };
 
+/// Which messages do not arrive.
+#[derive(Clone, Copy)]
+pub enum Swallow {
+    Nothing,
+    Probes,
+    Everything,
+}
+
 pub struct Proxy {
     pub port: u16,
-    deaf: Arc<AtomicBool>,
+    swallowed: Arc<Mutex<Swallow>>,
     accepting: JoinHandle<()>,
 }
 
@@ -22,8 +27,8 @@ impl Proxy {
     pub async fn start(server: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let deaf = Arc::new(AtomicBool::new(false));
-        let swallow = Arc::clone(&deaf);
+        let swallowed = Arc::new(Mutex::new(Swallow::Nothing));
+        let swallow = Arc::clone(&swallowed);
         let accepting = tokio::spawn(async move {
             loop {
                 let (client, _) = listener.accept().await.unwrap();
@@ -37,9 +42,13 @@ impl Proxy {
                     let answers = async {
                         while let Some(frame) = frame(&mut replies).await {
                             let message = frame.starts_with(b">3\r\n$7\r\nmessage\r\n");
-                            if !(message && swallow.load(Ordering::Relaxed))
-                                && to_client.write_all(&frame).await.is_err()
-                            {
+                            let probe = frame.windows(8).any(|part| part == b"\r\nprobe:");
+                            let swallowed = match *swallow.lock().unwrap() {
+                                Swallow::Nothing => false,
+                                Swallow::Probes => message && probe,
+                                Swallow::Everything => message,
+                            };
+                            if !swallowed && to_client.write_all(&frame).await.is_err() {
                                 return;
                             }
                         }
@@ -48,12 +57,12 @@ impl Proxy {
                 });
             }
         });
-        Self { port, deaf, accepting }
+        Self { port, swallowed, accepting }
     }
 
-    /// From now on, and on every connection, messages are swallowed or not.
-    pub fn set_deaf(&self, deaf: bool) {
-        self.deaf.store(deaf, Ordering::Relaxed);
+    /// From now on, on every connection.
+    pub fn swallow(&self, what: Swallow) {
+        *self.swallowed.lock().unwrap() = what;
     }
 }
 

@@ -23,7 +23,8 @@ pub struct RedisConfig {
 pub struct RedisLimits {
     /// How long connecting may take, name lookup and login included.
     pub connect_timeout: Duration,
-    /// How long one answer may take before the connection is given up.
+    /// How long one answer may take before the connection is given up; on a subscription,
+    /// the first answer.
     pub response_timeout: Duration,
     /// The first pause before connecting again; each failure doubles it.
     pub backoff_first: Duration,
@@ -31,8 +32,10 @@ pub struct RedisLimits {
     pub backoff_longest: Duration,
     /// How often each connection is proven alive: PING, and a probe through the subscription.
     pub probe_every: Duration,
-    /// How long a probe may take before the subscription counts as deaf.
+    /// How long that may take on a subscription to which nothing else comes either.
     pub probe_timeout: Duration,
+    /// How long an answer or a probe may be behind messages on a busy subscription.
+    pub probe_patience: Duration,
     /// Channels in one SUBSCRIBE or UNSUBSCRIBE.
     pub subscribe_batch: usize,
     /// Messages in one pipeline of PUBLISH.
@@ -61,6 +64,9 @@ impl Default for RedisLimits {
             // With `probe_timeout`: a deaf subscription is replaced within five seconds.
             probe_every: Duration::from_secs(2),
             probe_timeout: Duration::from_secs(3),
+            // Longer than a node catches up after the largest backlog that the server keeps for it
+            // (32 MiB, some hundred thousand messages).
+            probe_patience: Duration::from_secs(10),
             // Measured: 500 a command subscribe 370,000 to 735,000 channels a second, one at a time
             // 13,000; the server is busy for about a millisecond with each.
             subscribe_batch: 500,
@@ -114,12 +120,15 @@ impl RedisConfig {
         Ok(Self { server: Server(client), limits })
     }
 
-    /// A new connection that hands its push messages, its end included, to `on_push`.
+    /// A new connection that hands its push messages, its end included, to `on_push`, and gives up
+    /// commands that are not answered in time.
     pub(super) async fn connect(
         &self,
         on_push: impl AsyncPushSender,
+        response_timeout: Duration,
     ) -> redis::RedisResult<redis::aio::MultiplexedConnection> {
-        let timeouts = self.timeouts().set_push_sender(on_push);
+        let timeouts =
+            self.timeouts().set_response_timeout(Some(response_timeout)).set_push_sender(on_push);
         self.server.0.get_multiplexed_async_connection_with_config(&timeouts).await
     }
 

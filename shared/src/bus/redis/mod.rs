@@ -3,6 +3,7 @@
 
 mod backoff;
 mod config;
+mod link;
 mod publisher;
 mod subscription;
 mod wanted;

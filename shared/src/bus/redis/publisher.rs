@@ -83,7 +83,7 @@ async fn run(shared: Arc<Shared>, config: RedisConfig) {
                 Ok::<(), ()>(())
             }
         };
-        let error = match config.connect(on_push).await {
+        let error = match config.connect(on_push, config.limits.response_timeout).await {
             Ok(connection) => {
                 if connected_before {
                     metric::reconnected(Role::Publish);

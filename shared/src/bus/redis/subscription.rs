@@ -4,30 +4,29 @@
 use super::{
     super::{
         BusEvent,
-        metric::{self, Dropped, Role},
+        metric::{self, Role},
     },
     backoff::Backoff,
     config::RedisConfig,
+    link::{Link, OnEvent},
     publisher::Publisher,
     wanted::Wanted,
 };
 use crate::{id::NodeId, lifecycle::Lifecycle, relay::Channel};
 use bytes::Bytes;
-use redis::{PushInfo, PushKind, RedisError, Value, aio::MultiplexedConnection};
+use redis::{RedisError, aio::MultiplexedConnection};
 use std::{
-    str,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 use tokio::{
-    sync::{Notify, oneshot},
+    sync::oneshot,
     time::{self, Instant, MissedTickBehavior},
 };
 use tokio_util::sync::CancellationToken;
-
-type OnEvent = Arc<dyn Fn(BusEvent) + Send + Sync>;
 
 /// The handle of one subscription. Dropping it closes the connection.
 pub(in super::super) struct RedisSubscriber {
@@ -53,7 +52,7 @@ impl RedisSubscriber {
             on_event,
             wanted: Arc::clone(&subscriber.wanted),
             up: Arc::clone(&subscriber.up),
-            next_probe: 1,
+            probes: AtomicU64::new(0),
         };
         let ended = subscriber.ended.clone();
         lifecycle.spawn_background(async move {
@@ -90,19 +89,8 @@ enum Lost {
     Redis(#[from] RedisError),
     #[error("the server closed the connection")]
     Closed,
-    #[error("a probe did not come back: the subscription is deaf")]
+    #[error("PING or a probe did not come back: the subscription is dead or deaf")]
     Deaf,
-}
-
-/// What the reading task of one connection tells the supervisor.
-#[derive(Default)]
-struct Link {
-    gone: Notify,
-    /// The number of the last probe that came back.
-    probe: AtomicU64,
-    probed: Notify,
-    /// Given up: a reading task that is still being dropped must say nothing after `Down`.
-    muted: AtomicBool,
 }
 
 struct Supervisor {
@@ -112,30 +100,34 @@ struct Supervisor {
     on_event: OnEvent,
     wanted: Arc<Wanted>,
     up: Arc<AtomicBool>,
-    next_probe: u64,
+    /// How many were sent, over all connections: a late one is not taken for a newer.
+    probes: AtomicU64,
 }
 
 impl Supervisor {
-    async fn run(mut self) {
+    async fn run(self) {
         let mut backoff = Backoff::new(&self.config.limits);
         let mut connected_before = false;
         let mut complained = false;
         loop {
             let link = Arc::new(Link::default());
-            let on_push = self.on_push(&link);
-            let lost = match self.config.connect(on_push).await {
+            let on_push = Arc::clone(&link).on_push(self.probe, Arc::clone(&self.on_event));
+            // Answers come in turn with messages: a subscription far behind is slow, not dead.
+            let patience = self.config.limits.probe_patience;
+            let lost = match self.config.connect(on_push, patience).await {
                 Ok(connection) => {
                     if connected_before {
                         metric::reconnected(Role::Subscribe);
                     }
                     connected_before = true;
-                    self.serve(connection, &link, &mut backoff).await
+                    self.serve(connection, &link).await
                 }
                 Err(error) => error.into(),
             };
-            link.muted.store(true, Ordering::Relaxed);
+            link.mute();
             self.wanted.lost();
             if self.up.swap(false, Ordering::Relaxed) {
+                backoff.reset();
                 complained = false;
                 metric::up(Role::Subscribe, false);
                 (self.on_event)(BusEvent::Down);
@@ -150,80 +142,48 @@ impl Supervisor {
         }
     }
 
-    /// Subscribes to everything wanted and then keeps the connection true to it, until it is lost.
-    async fn serve(
-        &mut self,
-        mut connection: MultiplexedConnection,
-        link: &Link,
-        backoff: &mut Backoff,
-    ) -> Lost {
-        match self.subscribe_all(&mut connection).await {
-            Ok(count) => tracing::info!(count, "Subscribed to Redis"),
-            Err(error) => return error.into(),
+    /// Uses the connection until it is lost.
+    async fn serve(&self, connection: MultiplexedConnection, link: &Link) -> Lost {
+        let mut first = connection.clone();
+        let probe = [self.probe];
+        let subscribed = self.tell(&mut first, &probe, &[]);
+        match time::timeout(self.config.limits.response_timeout, subscribed).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return error.into(),
+            Err(_) => return Lost::Deaf,
         }
-        backoff.reset();
+        tokio::select! {
+            error = self.follow(connection.clone()) => error.into(),
+            lost = self.prove(connection, link) => lost,
+            () = link.gone() => Lost::Closed,
+        }
+    }
+
+    /// Subscribes to everything wanted, and then to whatever changes.
+    async fn follow(&self, mut connection: MultiplexedConnection) -> RedisError {
+        let channels = self.wanted.begin();
+        if let Err(error) = self.tell(&mut connection, &channels, &[]).await {
+            return error;
+        }
+        tracing::info!(channels = channels.len(), "Subscribed to Redis");
+        drop(channels);
         self.up.store(true, Ordering::Relaxed);
         metric::up(Role::Subscribe, true);
         (self.on_event)(BusEvent::Up);
-
-        let limits = self.config.limits;
-        let mut prove = time::interval(limits.probe_every);
-        prove.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut probe: Option<Probe> = None;
         loop {
-            let deadline = probe.as_ref().map_or_else(Instant::now, |probe| probe.deadline);
-            let result = tokio::select! {
-                changes = self.wanted.changes() => {
-                    let result =
-                        self.apply(&mut connection, &changes.subscribe, &changes.unsubscribe).await;
-                    if result.is_ok() {
-                        for waiting in changes.waiting {
-                            let _ = waiting.send(());
-                        }
-                    }
-                    result
-                }
-                () = link.gone.notified() => return Lost::Closed,
-                () = link.probed.notified() => {
-                    let heard = link.probe.load(Ordering::Relaxed);
-                    probe = probe.filter(|probe| heard < probe.number);
-                    Ok(())
-                }
-                () = time::sleep_until(deadline), if probe.is_some() => {
-                    let heard = link.probe.load(Ordering::Relaxed);
-                    // A probe that the publisher may have lost proves nothing.
-                    let losses = self.publisher.losses();
-                    if probe.take().is_some_and(|sent| heard < sent.number && sent.losses == losses) {
-                        metric::probe_failed();
-                        return Lost::Deaf;
-                    }
-                    Ok(())
-                }
-                _ = prove.tick() => {
-                    let alive = redis::cmd("PING").exec_async(&mut connection).await;
-                    if probe.is_none() {
-                        probe = self.send_probe();
-                    }
-                    alive
-                }
-            };
-            if let Err(error) = result {
-                return error.into();
+            let changes = self.wanted.changes().await;
+            let told = self.tell(&mut connection, &changes.subscribe, &changes.unsubscribe).await;
+            if let Err(error) = told {
+                return error;
+            }
+            for waiting in changes.waiting {
+                // Whoever does not wait any more need not hear it.
+                let _ = waiting.send(());
             }
         }
     }
 
-    async fn subscribe_all(
-        &self,
-        connection: &mut MultiplexedConnection,
-    ) -> Result<usize, RedisError> {
-        let mut channels = self.wanted.begin();
-        channels.push(self.probe);
-        self.apply(connection, &channels, &[]).await?;
-        Ok(channels.len() - 1)
-    }
-
-    async fn apply(
+    async fn tell(
         &self,
         connection: &mut MultiplexedConnection,
         subscribe: &[Channel],
@@ -245,88 +205,52 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Publishes a probe to this very subscription the way everything is published; `None` when the
-    /// publisher cannot take it, which says nothing about the subscription.
-    fn send_probe(&mut self) -> Option<Probe> {
-        let number = self.next_probe;
-        self.next_probe += 1;
-        let losses = self.publisher.losses();
-        let payload = Bytes::copy_from_slice(&number.to_be_bytes());
-        let deadline = Instant::now() + self.config.limits.probe_timeout;
-        let queued = self.publisher.publish(self.probe, payload);
-        queued.then_some(Probe { number, losses, deadline })
-    }
-
-    /// What the connection's reading task does with a push message.
-    fn on_push(&self, link: &Arc<Link>) -> impl Fn(PushInfo) -> Result<(), ()> + use<> {
-        let link = Arc::clone(link);
-        let on_event = Arc::clone(&self.on_event);
-        let probe = self.probe;
-        let received = metric::received_counter();
-        move |push| {
-            match push.kind {
-                PushKind::Message if !link.muted.load(Ordering::Relaxed) => {
-                    match message(push.data) {
-                        Some((channel, payload)) if channel == probe => {
-                            if let Ok(number) = payload.as_ref().try_into() {
-                                link.probe.store(u64::from_be_bytes(number), Ordering::Relaxed);
-                                link.probed.notify_one();
-                            }
-                        }
-                        Some((channel, payload)) => {
-                            received.increment(1);
-                            on_event(BusEvent::Message { channel, payload });
-                        }
-                        None => metric::dropped(Dropped::UnknownChannel, 1),
-                    }
+    /// Proves again and again that the connection answers and delivers, until it does not.
+    async fn prove(&self, mut connection: MultiplexedConnection, link: &Link) -> Lost {
+        let limits = self.config.limits;
+        let mut next = time::interval(limits.probe_every);
+        next.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            next.tick().await;
+            let losses = self.publisher.losses();
+            let probe = self.send_probe();
+            let answered = AtomicBool::new(false);
+            let mut proof = pin!(async {
+                redis::cmd("PING").exec_async(&mut connection).await?;
+                answered.store(true, Ordering::Relaxed);
+                if let Some(number) = probe {
+                    link.probed(number).await;
                 }
-                PushKind::Disconnection => link.gone.notify_one(),
-                _ => {}
+                Ok::<(), RedisError>(())
+            });
+            let latest = Instant::now() + limits.probe_patience;
+            let mut pushes = link.pushes();
+            loop {
+                match time::timeout(limits.probe_timeout, &mut proof).await {
+                    Ok(Ok(())) => break,
+                    Ok(Err(error)) => return error.into(),
+                    Err(_) => {}
+                }
+                // A probe that the publisher may have lost proves nothing.
+                if answered.load(Ordering::Relaxed) && losses != self.publisher.losses() {
+                    break;
+                }
+                // While anything arrives the proof may only be behind it. A new connection would
+                // add catching up to the load.
+                let before = std::mem::replace(&mut pushes, link.pushes());
+                if before == pushes || Instant::now() >= latest {
+                    metric::probe_failed();
+                    return Lost::Deaf;
+                }
             }
-            Ok(())
         }
     }
-}
 
-/// A probe on its way.
-struct Probe {
-    number: u64,
-    /// [`Publisher::losses`] when it was sent.
-    losses: u64,
-    deadline: Instant,
-}
-
-/// The two parts of a `message` push; `None` when the channel is not one of ours.
-fn message(data: Vec<Value>) -> Option<(Channel, Bytes)> {
-    let [Value::BulkString(name), Value::BulkString(payload)] =
-        <[Value; 2]>::try_from(data).ok()?
-    else {
-        return None;
-    };
-    let channel = str::from_utf8(&name).ok()?.parse().ok()?;
-    Some((channel, Bytes::from(payload)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::id::ChatId;
-
-    fn push(name: &[u8], payload: &[u8]) -> Vec<Value> {
-        vec![Value::BulkString(name.to_vec()), Value::BulkString(payload.to_vec())]
-    }
-
-    #[test]
-    fn only_whole_messages_on_channels_of_ours_count() {
-        let expected = (Channel::Chat(ChatId(7)), Bytes::from_static(b"payload"));
-        assert_eq!(message(push(b"chat:7", b"payload")), Some(expected));
-        for name in [&b""[..], b"chat:", b"chat:7 ", b"elsewhere", b"chat:\xff"] {
-            assert_eq!(message(push(name, b"payload")), None, "{name:?}");
-        }
-        for part in
-            [vec![], vec![Value::Nil], vec![Value::BulkString(b"chat:7".to_vec()), Value::Nil]]
-        {
-            assert_eq!(message(part), None);
-        }
+    /// Publishes a probe to this very subscription the way everything is published, and returns its
+    /// number; `None` when the publisher cannot take it, which says nothing about the subscription.
+    fn send_probe(&self) -> Option<u64> {
+        let number = self.probes.fetch_add(1, Ordering::Relaxed) + 1;
+        let payload = Bytes::copy_from_slice(&number.to_be_bytes());
+        self.publisher.publish(self.probe, payload).then_some(number)
     }
 }
