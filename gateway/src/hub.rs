@@ -20,6 +20,7 @@ use shared::{
     lifecycle::Lifecycle,
     protocol::ServerFrame,
     relay::{Channel, ChatEvents, ChatPayload},
+    time::Timestamp,
 };
 use std::{
     collections::HashMap,
@@ -135,7 +136,11 @@ impl Hub {
     /// A payload of `chat:{id}` other than events.
     pub fn on_chat_payload(self: &Arc<Self>, chat_id: ChatId, payload: ChatPayload) {
         match payload {
-            ChatPayload::Events(run) => self.on_events(run),
+            ChatPayload::Events(run) => {
+                let lag = Timestamp::now().0.saturating_sub(run.published_ms);
+                metrics::histogram!("gateway_relay_lag_seconds").record(lag.max(0) as f64 / 1e3);
+                self.on_events(run);
+            }
             ChatPayload::Typing { origin, user } if origin != self.node => {
                 let except = Some(user.id);
                 self.tell(chat_id, &ServerFrame::Typing { chat_id, user }, except);

@@ -192,7 +192,7 @@ mod tests {
     };
 
     /// A lane whose calls wait for a permit each; the batches it saw.
-    fn lane(fail_first: usize) -> (Lane<u32, u32>, Arc<Semaphore>, Arc<Mutex<Vec<Vec<u32>>>>) {
+    fn lane_of(fail_first: usize) -> (Lane<u32, u32>, Arc<Semaphore>, Arc<Mutex<Vec<Vec<u32>>>>) {
         let gate = Arc::new(Semaphore::new(0));
         let seen: Arc<Mutex<Vec<Vec<u32>>>> = Arc::default();
         let (open, log) = (Arc::clone(&gate), Arc::clone(&seen));
@@ -213,7 +213,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_arrives_during_a_call_is_the_next_batch() {
-        let (lane, gate, seen) = lane(0);
+        let (lane, gate, seen) = lane_of(0);
         let first = lane.ask(1);
         tokio::pin!(first);
         assert!(futures_util::poll!(&mut first).is_pending());
@@ -234,7 +234,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_failed_call_is_repeated_as_it_was() {
-        let (lane, gate, seen) = lane(2);
+        let (lane, gate, seen) = lane_of(2);
         gate.add_permits(9);
         assert_eq!(lane.ask(7).await.unwrap(), 70);
         assert_eq!(*seen.lock().unwrap(), [vec![7], vec![7], vec![7]]);
@@ -242,10 +242,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn after_a_while_the_items_fail_and_a_full_lane_refuses() {
-        let (lane, gate, _) = lane(usize::MAX);
+        let (lane, gate, _) = lane_of(usize::MAX);
         gate.add_permits(1000);
         assert!(lane.ask(1).await.is_err());
-        let (stuck, _gate, _) = super::tests::lane(0);
+        let (stuck, _gate, _) = lane_of(0);
         tokio::task::yield_now().await;
         let refused = (0..30).filter(|n| stuck.submit(*n, 1, Box::new(|_| ())).is_err()).count();
         assert!(refused >= 30 - 10 - 3 - 1, "{refused} refused");

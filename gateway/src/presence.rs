@@ -86,7 +86,7 @@ async fn departures(hub: &Hub, presence: &Presence) -> Result<(), PresenceError>
 
 async fn renew(hub: &Hub, presence: &Presence) -> Result<(), PresenceError> {
     let connections = hub.users.connections() as u64;
-    if !presence.renew(hub.node, connections).await? {
+    if !presence.renew(hub.node, connections).await? && connections > 0 {
         tracing::info!("the presence leases were lost, taking them again");
         // Nobody is told again: for the users nothing changed.
         presence.enter(hub.node, &hub.users.present()).await?;

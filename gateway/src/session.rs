@@ -52,7 +52,7 @@ impl Greeting {
                 let error = refusal(frame_id(&frame), "hello_required", "Say hello first.");
                 self.refused.count(now).map(|()| Greeted::NotYet(error))
             }
-            Err(error) => self.refused.count(now).map(|()| Greeted::NotYet(error)),
+            Err(error) => self.refused.count(now).map(|()| Greeted::NotYet(*error)),
         }
     }
 }
@@ -129,7 +129,7 @@ impl Session {
     ) -> Result<Wanted, Close> {
         let frame = match decode(text) {
             Ok(frame) => frame,
-            Err(error) => return self.refuse(error, now),
+            Err(error) => return self.refuse(*error, now),
         };
         if let Err(wait) = self.frames.try_take(&self.frame_rate, now, 1) {
             metrics::counter!("gateway_rate_limited_total").increment(1);
@@ -245,8 +245,8 @@ fn too_fast(id: Option<String>, wait: Duration) -> ServerFrame {
     try_later(id, "rate_limited", "Too many frames. Wait and send it again.", wait)
 }
 
-fn decode(text: &str) -> Result<ClientFrame, ServerFrame> {
-    serde_json::from_str(text).map_err(|error| explain(text, &error))
+fn decode(text: &str) -> Result<ClientFrame, Box<ServerFrame>> {
+    serde_json::from_str(text).map_err(|error| Box::new(explain(text, &error)))
 }
 
 /// Why a text is no frame: not JSON, of no known type, or with wrong fields. Names the frame's id
