@@ -3,7 +3,7 @@
 
 use axum::{
     extract::{
-        FromRequest, FromRequestParts, Request,
+        FromRequest, FromRequestParts, MatchedPath, Request,
         path::ErrorKind,
         rejection::{FormRejection, JsonRejection, PathRejection, QueryRejection},
     },
@@ -114,7 +114,14 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
                     | ErrorKind::DeserializeError { key, .. } => {
                         Problem::field(&key, "is not of the expected type")
                     }
-                    _ => Problem::field("path", "has a part that is not of the expected type"),
+                    // A lone parameter's name is only in the route.
+                    _ => {
+                        let route = parts.extensions.get::<MatchedPath>();
+                        let name = route.and_then(|route| {
+                            route.as_str().split_once('{')?.1.split_once('}').map(|(name, _)| name)
+                        });
+                        Problem::field(name.unwrap_or("path"), "is not of the expected type")
+                    }
                 })
             }
             Err(error) => Err(unreadable(error.status())),
