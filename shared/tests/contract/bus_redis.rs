@@ -11,7 +11,7 @@ use crate::{
 use bytes::Bytes;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use shared::{
-    bus::{Bus, RedisConfig, describe_metrics},
+    bus::{Bus, BusEvent, RedisConfig, describe_metrics},
     id::{ChatId, NodeId, UserId},
     lifecycle::Lifecycle,
     relay::Channel,
@@ -151,12 +151,8 @@ async fn a_probe_may_be_late_while_messages_arrive_but_not_for_ever() {
 
     let start = Instant::now();
     proxy.swallow(Swallow::Probes);
-    soon("Down", async {
-        while listener.subscriber.is_up() {
-            listener.delivery(&bus, ONE).await;
-        }
-    })
-    .await;
+    soon("Down", async { while !listener.delivery(&bus, ONE).await.contains(&BusEvent::Down) {} })
+        .await;
     assert!(start.elapsed() > 3 * config.limits.probe_timeout, "not at the first late probe");
 }
 
