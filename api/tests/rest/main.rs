@@ -1,4 +1,5 @@
-//! The public routes over a real socket, on a SQLite database of their own.
+//! The public routes over a real socket, each test on a database of its own: SQLite,
+//! and once more PostgreSQL for every query of the accounts.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -7,6 +8,7 @@ mod admin;
 mod bad_input;
 mod cookies;
 mod limits;
+mod postgres;
 mod sessions;
 mod support;
 mod users;

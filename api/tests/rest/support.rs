@@ -1,6 +1,13 @@
 //! A private api for one test, and a client that speaks its JSON.
 
-use api::{Api, Parts, config::Config, db::Db, router, tokens::Tokens};
+use api::{
+    Api, Parts,
+    config::Config,
+    db::Db,
+    router,
+    tokens::{Tokens, generate_pem},
+};
+use cluster::Postgres;
 use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 use shared::{
@@ -89,20 +96,26 @@ impl Server {
     pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let tokens = Tokens::load_or_create(&folder.path().join("jwt.pem")).unwrap();
-        let mut server = Self::on(folder.path(), tokens, change).await;
+        let mut server = Self::on(&database_in(folder.path()), tokens, change).await;
         server.folder = Some(folder);
         server
     }
 
-    /// Another api on the same database, with the same keys.
-    pub async fn twin(&self) -> Self {
-        let path = self.folder.as_ref().unwrap().path();
-        Self::on(path, self.api.tokens.clone(), |_| {}).await
+    /// On an empty PostgreSQL database.
+    pub async fn on_postgres(change: impl FnOnce(&mut Config)) -> Self {
+        let url = Postgres::shared().await.unwrap().create_database().await;
+        let tokens = Tokens::from_pem(generate_pem().unwrap().reveal()).unwrap();
+        Self::on(&url, tokens, change).await
     }
 
-    async fn on(folder: &Path, tokens: Tokens, change: impl FnOnce(&mut Config)) -> Self {
-        let url = format!("sqlite:{}", folder.join("switchboard.db").display());
-        let db = Db::connect(&url, &Default::default()).await.unwrap();
+    /// Another api on the same database, with the same keys.
+    pub async fn twin(&self) -> Self {
+        let url = database_in(self.folder.as_ref().unwrap().path());
+        Self::on(&url, self.api.tokens.clone(), |_| {}).await
+    }
+
+    async fn on(url: &str, tokens: Tokens, change: impl FnOnce(&mut Config)) -> Self {
+        let db = Db::connect(url, &Default::default()).await.unwrap();
         db.migrate().await.unwrap();
         let lifecycle = Lifecycle::new();
         let parts = Parts {
@@ -161,6 +174,10 @@ impl Server {
     pub async fn login(&self, identity: &str, password: &str) -> Answer {
         self.post("/login", json!({"username": identity, "password": password})).await
     }
+}
+
+fn database_in(folder: &Path) -> String {
+    format!("sqlite:{}", folder.join("switchboard.db").display())
 }
 
 /// Sends the request and reads the answer.

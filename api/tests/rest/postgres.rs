@@ -1,0 +1,103 @@
+//! The accounts' queries and their locks on PostgreSQL. The rules are tested on SQLite.
+
+use crate::support::{Server, text};
+use api::accounts::admin;
+use futures_util::future::join_all;
+use reqwest::Method;
+use serde_json::{Value, json};
+use shared::settings::Secret;
+use std::time::Duration;
+
+#[tokio::test]
+async fn every_query_works_on_postgresql() {
+    let t = Server::on_postgres(|config| {
+        config.refresh_grace = Duration::ZERO;
+        config.sessions_per_user = 3;
+    })
+    .await;
+    let password = Secret::new("correct horse");
+    assert!(admin::create(&t.api.db, &t.api.passwords, password.clone()).await.unwrap());
+    assert!(!admin::create(&t.api.db, &t.api.passwords, password).await.unwrap());
+    let boss = text(&t.login("admin", "correct horse").await.ok(200), "access_token").to_owned();
+
+    let ann = t.user("Ann").await;
+    t.post("/register", json!({"username": "ANN", "password": "password123"}))
+        .await
+        .refused(400, "username_taken");
+    t.post("/register", json!({"email": "ann@EXAMPLE.com", "password": "password123"}))
+        .await
+        .refused(400, "email_taken");
+    let made = json!({"email": "ann@example.org", "password": "password123"});
+    let made = t.post("/register", made).await.ok(201);
+    assert!(text(&made, "username").starts_with("ann"));
+
+    let token = text(&ann, "access_token");
+    let second = t.login("ann@example.com", "password123").await.ok(200);
+    t.login("ann", "wrong password").await.refused(401, "invalid_credentials");
+    let refresh = |json: &Value| {
+        t.post("/token/refresh", json!({"refresh_token": json["refresh_token"]}))
+    };
+    let renewed = refresh(&second).await.ok(200);
+    refresh(&second).await.refused(401, "invalid_refresh_token");
+    t.get("/me", text(&renewed, "access_token")).await.refused(401, "session_ended");
+
+    let third = t.login("ann", "password123").await.ok(200);
+    let list = t.get("/me/sessions", token).await.ok(200);
+    assert_eq!(list.as_array().unwrap().len(), 2);
+    let body = json!({"current_password": "password123", "new_password": "another password"});
+    assert_eq!(t.post_as("/me/password", token, body).await.status, 204);
+    t.get("/me", text(&third, "access_token")).await.refused(401, "session_ended");
+
+    let body = json!({"name": "Ann S.", "avatar": "https://example.com/a.png"});
+    let patch = t.request(Method::PATCH, "/me").bearer_auth(token).json(&body);
+    assert_eq!(crate::support::Ask::answer(patch).await.ok(200)["name"], "Ann S.");
+    t.get(&format!("/users/{}", ann["id"]), &boss).await.ok(200);
+    let page = t.get("/users?query=aNN&limit=1", &boss).await.ok(200);
+    assert_eq!(page["items"][0]["username"], "Ann");
+    let next = format!("/users?query=ann&after={}", text(&page, "next"));
+    assert_eq!(t.get(&next, &boss).await.ok(200)["items"].as_array().unwrap().len(), 1);
+
+    for _ in 0..3 {
+        t.login("ann", "another password").await.ok(200);
+    }
+    t.get("/me", token).await.refused(401, "session_ended");
+    let last = t.login("ann", "another password").await.ok(200);
+    t.bearer(Method::POST, "/blockuser?username=ann", &boss).await.ok(200);
+    t.get("/me", text(&last, "access_token")).await.refused(403, "blocked");
+    t.login("ann", "another password").await.refused(403, "blocked");
+    t.bearer(Method::POST, "/unblockuser?username=ann", &boss).await.ok(200);
+    let again = t.login("ann", "another password").await.ok(200);
+    t.bearer(Method::POST, "/logout", text(&again, "access_token")).await.ok(200);
+}
+
+#[tokio::test]
+async fn no_session_outlives_a_block_that_ran_beside_its_sign_in() {
+    let t = Server::on_postgres(|_| {}).await;
+    let password = Secret::new("correct horse");
+    admin::create(&t.api.db, &t.api.passwords, password).await.unwrap();
+    let boss = text(&t.login("admin", "correct horse").await.ok(200), "access_token").to_owned();
+    t.user("ann").await;
+    let logins = join_all((0..8).map(|_| t.login("ann", "password123")));
+    let block = t.bearer(Method::POST, "/blockuser?username=ann", &boss);
+    let (logins, block) = tokio::join!(logins, block);
+    block.ok(200);
+    for login in logins {
+        if login.status == 200 {
+            let me = t.get("/me", text(&login.json, "access_token")).await;
+            me.refused(403, "blocked");
+        }
+    }
+}
+
+#[tokio::test]
+async fn of_many_renewals_at_once_one_wins_and_nobody_is_signed_out() {
+    let t = Server::on_postgres(|_| {}).await;
+    let ann = t.user("ann").await;
+    let refresh = || t.post("/token/refresh", json!({"refresh_token": ann["refresh_token"]}));
+    let answers = join_all((0..6).map(|_| refresh())).await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
+    for answer in answers.iter().filter(|answer| answer.status != 200) {
+        answer.refused(409, "already_refreshed");
+    }
+    assert_eq!(t.get("/me", text(&ann, "access_token")).await.status, 200);
+}
