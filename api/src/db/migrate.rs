@@ -98,8 +98,8 @@ async fn version(tx: &mut Tx) -> Result<i64, DbError> {
 
 async fn run_script(tx: &mut Tx, script: &'static str) -> Result<(), DbError> {
     match tx.link() {
-        Link::Postgres(conn) => drop(sqlx::raw_sql(script).execute(conn).await?),
-        Link::Sqlite(conn) => drop(sqlx::raw_sql(script).execute(conn).await?),
+        Link::Postgres(conn) => sqlx::raw_sql(script).execute(conn).await.map(|_| ())?,
+        Link::Sqlite(conn) => sqlx::raw_sql(script).execute(conn).await.map(|_| ())?,
     }
     Ok(())
 }

@@ -22,7 +22,8 @@ mod migrate;
 pub use error::{ConnectError, DbError};
 pub use link::{Conn, Link, Tx};
 pub(crate) use link::{execute, fetch_all, fetch_one, fetch_optional, run};
-pub use list::List;
+pub(crate) use list::column;
+pub use list::{List, json_rows};
 pub use migrate::MigrateError;
 
 use sqlx::{

@@ -56,7 +56,7 @@ CREATE TABLE chats (
     pair_key TEXT CONSTRAINT chats_pair_key UNIQUE, -- private: '3:9', the lower user first
     created_by BIGINT REFERENCES users,
     created_at BIGINT NOT NULL,
-    changed_at BIGINT NOT NULL, -- the newest event, rename or deletion
+    changed_at BIGINT NOT NULL, -- the newest event, or the deletion
     last_seq BIGINT NOT NULL DEFAULT 0,
     message_count BIGINT NOT NULL DEFAULT 0, -- without deleted ones
     member_count BIGINT NOT NULL DEFAULT 0,
@@ -74,7 +74,7 @@ CREATE TABLE members (
     dormant BOOLEAN NOT NULL DEFAULT FALSE, -- this user's connections may not hold the chat live
     PRIMARY KEY (chat_id, user_id)
 );
-CREATE INDEX members_by_user ON members (user_id);
+CREATE INDEX members_by_user ON members (user_id, chat_id);
 CREATE INDEX members_by_join ON members (joined_at);
 CREATE INDEX members_dormant ON members (chat_id) WHERE dormant;
 

@@ -50,7 +50,7 @@ CREATE TABLE chats (
     pair_key TEXT UNIQUE, -- private: '3:9', the lower user first
     created_by INTEGER REFERENCES users,
     created_at INTEGER NOT NULL,
-    changed_at INTEGER NOT NULL, -- the newest event, rename or deletion
+    changed_at INTEGER NOT NULL, -- the newest event, or the deletion
     last_seq INTEGER NOT NULL DEFAULT 0,
     message_count INTEGER NOT NULL DEFAULT 0, -- without deleted ones
     member_count INTEGER NOT NULL DEFAULT 0,
@@ -68,7 +68,7 @@ CREATE TABLE members (
     dormant INTEGER NOT NULL DEFAULT FALSE, -- this user's connections may not hold the chat live
     PRIMARY KEY (chat_id, user_id)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX members_by_user ON members (user_id);
+CREATE INDEX members_by_user ON members (user_id, chat_id);
 CREATE INDEX members_by_join ON members (joined_at);
 CREATE INDEX members_dormant ON members (chat_id) WHERE dormant;
 

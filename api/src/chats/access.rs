@@ -1,0 +1,157 @@
+//! Who may do what with a chat: the chat's row and the caller's place in it, read once at the start
+//! of a service, under the chat's lock where the service changes it.
+
+use super::{LOBBY, chat_not_found, not_a_member};
+use crate::{
+    auth::Caller,
+    db::{Link, Tx, fetch_optional},
+};
+use axum::http::StatusCode;
+use shared::{
+    chat::ChatType,
+    id::{ChatId, Seq, UserId},
+    internal::Role,
+    problem::Problem,
+};
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Actor {
+    pub user_id: UserId,
+    pub role: Role,
+}
+
+impl From<&Caller> for Actor {
+    fn from(caller: &Caller) -> Self {
+        Self { user_id: caller.user_id, role: caller.role }
+    }
+}
+
+/// A member's part in a group or room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MemberRole {
+    /// May rename and delete the chat, add and remove members, delete anybody's messages.
+    Owner,
+    Member,
+}
+
+impl MemberRole {
+    pub(crate) fn from_text(text: &str) -> Self {
+        if text == "owner" { Self::Owner } else { Self::Member }
+    }
+}
+
+/// The database's words for the kinds of chat.
+pub(crate) fn chat_type(text: &str) -> ChatType {
+    match text {
+        "private" => ChatType::Private,
+        "room" => ChatType::Room,
+        _ => ChatType::Group,
+    }
+}
+
+/// A chat that exists, as one user stands to it.
+#[derive(Clone, Debug)]
+pub struct Access {
+    pub chat_id: ChatId,
+    pub chat_type: ChatType,
+    pub last_seq: Seq,
+    pub member_count: i64,
+    pub message_count: i64,
+    /// The user's own part; `None`: not a member.
+    pub role: Option<MemberRole>,
+}
+
+impl Access {
+    /// Reads and posts: members, and everybody in a room.
+    pub fn to_enter(&self) -> Result<(), Problem> {
+        match self.role {
+            None if self.chat_type != ChatType::Room => Err(not_a_member()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Renames, deletes, adds and removes members: the owner, and administrators.
+    pub fn to_manage(&self, actor: Actor) -> Result<(), Problem> {
+        if actor.role != Role::Admin {
+            self.to_enter()?;
+            if self.role != Some(MemberRole::Owner) {
+                return Err(Problem::new(
+                    StatusCode::FORBIDDEN,
+                    "not_the_owner",
+                    "Only the chat's owner may do that.",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The lobby belongs to everybody.
+    pub fn not_lobby(&self) -> Result<(), Problem> {
+        if self.chat_id == LOBBY {
+            return Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "lobby",
+                "The lobby belongs to everybody: it cannot be renamed or deleted.",
+            ));
+        }
+        Ok(())
+    }
+
+    /// A private chat has its two members for ever and no name of its own.
+    pub fn not_private(&self) -> Result<(), Problem> {
+        if self.chat_type == ChatType::Private {
+            return Err(Problem::new(
+                StatusCode::BAD_REQUEST,
+                "private_chat",
+                "A private chat keeps its two members and takes its name from them.",
+            ));
+        }
+        Ok(())
+    }
+}
+
+type Row = (String, i64, i64, i64, Option<String>);
+
+fn access(chat_id: ChatId, row: Option<Row>) -> Result<Access, Problem> {
+    let (kind, last_seq, member_count, message_count, role) = row.ok_or_else(chat_not_found)?;
+    Ok(Access {
+        chat_id,
+        chat_type: chat_type(&kind),
+        last_seq: Seq(last_seq),
+        member_count,
+        message_count,
+        role: role.as_deref().map(MemberRole::from_text),
+    })
+}
+
+/// The columns of a [`Row`] for the chat `$1` and the user `$2`.
+macro_rules! access_query {
+    () => {
+        "SELECT c.chat_type, c.last_seq, c.member_count, c.message_count, m.role \
+         FROM chats c LEFT JOIN members m ON m.chat_id = c.id AND m.user_id = $2 \
+         WHERE c.id = $1 AND c.deleted_at IS NULL"
+    };
+}
+
+/// How a user stands to a chat; 404 when there is no such chat.
+pub async fn find(link: &mut Link<'_>, chat: ChatId, user: UserId) -> Result<Access, Problem> {
+    let row = fetch_optional!(link, access_query!(), chat.0, user.0)?;
+    access(chat, row)
+}
+
+/// The same, and nobody else changes the chat, its members or messages until the transaction ends.
+pub async fn lock(tx: &mut Tx, chat: ChatId, user: UserId) -> Result<Access, Problem> {
+    // The lock is a statement of its own, so that what is read next is what the lock protects.
+    // SQLite's transaction holds its only lock already.
+    let found: Option<(i64,)> = fetch_optional!(
+        tx,
+        postgres: "SELECT id FROM chats WHERE id = $1 FOR NO KEY UPDATE", (chat.0),
+        sqlite: "SELECT id FROM chats WHERE id = $1", (chat.0),
+    )?;
+    if found.is_none() {
+        return Err(chat_not_found());
+    }
+    find(&mut tx.link(), chat, user).await
+}

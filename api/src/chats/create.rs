@@ -1,0 +1,131 @@
+//! Making chats.
+
+use super::{
+    access::Actor,
+    announce, membership,
+    overview::{self, Overview},
+    rules,
+};
+use crate::{
+    Api,
+    db::{DbError, List, Tx, execute, fetch_one, fetch_optional},
+};
+use axum::http::StatusCode;
+use shared::{
+    chat::ChatType,
+    id::{ChatId, UserId},
+    problem::Problem,
+    relay::UserPayload,
+};
+use std::collections::BTreeSet;
+
+/// What a new chat is asked to be.
+#[derive(Debug)]
+pub struct NewChat {
+    pub chat_type: ChatType,
+    /// Not of private chats; groups have one of their own choice or `Group`, rooms need one.
+    pub name: Option<String>,
+    /// The other members; naming oneself changes nothing.
+    pub member_ids: Vec<UserId>,
+}
+
+/// Makes a chat with the caller in it: as the owner of a group or room, as one of the two of a
+/// private chat.
+pub async fn create(api: &Api, actor: Actor, new: NewChat) -> Result<Overview, Problem> {
+    let limits = &api.config.chats;
+    let key = format!("chats:{}", actor.user_id);
+    if let Err(wait) = api.limiter.try_take(&key, &limits.creation).await {
+        return Err(Problem::too_many(wait.as_secs() + 1));
+    }
+    let name = match (new.chat_type, new.name.as_deref()) {
+        (ChatType::Private, _) => "",
+        (ChatType::Group, None) => "Group",
+        (ChatType::Room, None) => return Err(Problem::field("name", "is required for a room")),
+        (_, Some(name)) => rules::check_name(name)?,
+    };
+    let mut members: BTreeSet<i64> = new.member_ids.iter().map(|user| user.0).collect();
+    if members.len() > limits.members_per_request {
+        let most = limits.members_per_request;
+        return Err(Problem::field("member_ids", format!("has more than {most} users")));
+    }
+    members.remove(&actor.user_id.0);
+    let pair_key = match (new.chat_type, members.first()) {
+        (ChatType::Private, Some(&other)) if members.len() == 1 => {
+            let me = actor.user_id.0;
+            Some(format!("{}:{}", me.min(other), me.max(other)))
+        }
+        (ChatType::Private, _) => {
+            return Err(Problem::field("member_ids", "must name exactly one other user"));
+        }
+        _ => None,
+    };
+    members.insert(actor.user_id.0);
+
+    let mut tx = api.db.begin().await?;
+    let members: Vec<i64> = members.into_iter().collect();
+    membership::check_users(&mut tx, "member_ids", &members, limits).await?;
+    let chat = match insert(&mut tx, actor, &new, name, pair_key.as_deref(), &members).await {
+        Err(error) if error.violates("chats_pair_key") => {
+            // The failed statement has ended PostgreSQL's transaction.
+            drop(tx);
+            return Err(pair_taken(api, pair_key.as_deref().unwrap_or_default()).await?);
+        }
+        inserted => inserted?,
+    };
+    let overview = overview::get(&mut tx.link(), actor.user_id, chat).await?;
+    tx.commit().await?;
+    for member in members {
+        announce::to_user(&api.bus, UserId(member), &UserPayload::Added { chat_id: chat });
+    }
+    Ok(overview)
+}
+
+async fn insert(
+    tx: &mut Tx,
+    actor: Actor,
+    new: &NewChat,
+    name: &str,
+    pair_key: Option<&str>,
+    members: &[i64],
+) -> Result<ChatId, DbError> {
+    let kind = match new.chat_type {
+        ChatType::Private => "private",
+        ChatType::Group => "group",
+        ChatType::Room => "room",
+    };
+    let (chat,): (i64,) = fetch_one!(
+        tx,
+        "INSERT INTO chats (chat_type, name, pair_key, created_by, created_at, changed_at, member_count)
+         SELECT $1, $2, $3, $4, now, now, $5 FROM clock RETURNING id",
+        kind,
+        name,
+        pair_key,
+        actor.user_id.0,
+        members.len() as i64
+    )?;
+    execute!(
+        tx,
+        "INSERT INTO members (chat_id, user_id, role, joined_at)
+         SELECT $1, value, CASE WHEN value = $2 AND $3 <> 'private' THEN 'owner' ELSE 'member' END, now
+         FROM clock CROSS JOIN json_each($4)",
+        chat,
+        actor.user_id.0,
+        kind,
+        List(members.to_vec())
+    )?;
+    Ok(ChatId(chat))
+}
+
+/// The refusal of a second private chat. Names the first one, which is the caller's own.
+async fn pair_taken(api: &Api, pair_key: &str) -> Result<Problem, Problem> {
+    let mut conn = api.db.read().await?;
+    let chat: Option<(i64,)> =
+        fetch_optional!(conn, "SELECT id FROM chats WHERE pair_key = $1", pair_key)?;
+    // Deleted in between: then it is worth trying again.
+    let Some((chat,)) = chat else { return Ok(Problem::unavailable()) };
+    Ok(Problem::new(
+        StatusCode::BAD_REQUEST,
+        "private_chat_exists",
+        format!("You already have a private chat with this user: {chat}."),
+    ))
+}

@@ -1,0 +1,100 @@
+//! The list of a chat's members.
+
+use super::access::{self, MemberRole};
+use crate::{
+    Api,
+    db::{List, fetch_all},
+};
+use serde::Serialize;
+use shared::{
+    chat::PresenceStatus,
+    id::{ChatId, Seq, UserId},
+    problem::Problem,
+    time::Timestamp,
+};
+
+/// Most members in one page.
+pub const MAX_MEMBERS: i64 = 500;
+
+/// A member as the others see it.
+#[derive(Clone, Debug, Serialize)]
+pub struct MemberView {
+    pub id: UserId,
+    /// The same as `id`.
+    pub user_id: UserId,
+    pub username: String,
+    pub name: String,
+    pub avatar: String,
+    pub role: MemberRole,
+    pub status: PresenceStatus,
+    pub joined_at: Timestamp,
+    /// Everything up to this message has been read.
+    pub last_read: Seq,
+}
+
+type Row = (i64, String, String, String, String, i64, i64);
+
+/// The members after the user `after`, by id; at most [`MAX_MEMBERS`]. For whoever may enter.
+pub async fn list(
+    api: &Api,
+    user: UserId,
+    chat: ChatId,
+    after: UserId,
+    limit: i64,
+) -> Result<Vec<MemberView>, Problem> {
+    let mut conn = api.db.read().await?;
+    access::find(&mut conn.link(), chat, user).await?.to_enter()?;
+    let rows: Vec<Row> = fetch_all!(
+        conn,
+        "SELECT u.id, u.username, u.name, u.avatar, m.role, m.joined_at, m.last_read
+         FROM members m JOIN users u ON u.id = m.user_id
+         WHERE m.chat_id = $1 AND m.user_id > $2 ORDER BY m.user_id LIMIT $3",
+        chat.0,
+        after.0,
+        limit.clamp(1, MAX_MEMBERS)
+    )?;
+    drop(conn);
+    views(api, rows).await
+}
+
+/// These members of a chat, as far as they are members.
+pub async fn some(api: &Api, chat: ChatId, users: &[UserId]) -> Result<Vec<MemberView>, Problem> {
+    let mut conn = api.db.read().await?;
+    let rows: Vec<Row> = fetch_all!(
+        conn,
+        "SELECT u.id, u.username, u.name, u.avatar, m.role, m.joined_at, m.last_read
+         FROM members m JOIN users u ON u.id = m.user_id
+         WHERE m.chat_id = $1 AND m.user_id IN (SELECT value FROM json_each($2)) ORDER BY m.user_id",
+        chat.0,
+        users.iter().map(|user| user.0).collect::<List<i64>>()
+    )?;
+    drop(conn);
+    views(api, rows).await
+}
+
+async fn views(api: &Api, rows: Vec<Row>) -> Result<Vec<MemberView>, Problem> {
+    let users: Vec<UserId> = rows.iter().map(|row| UserId(row.0)).collect();
+    // Without the presence service everybody is shown as offline, which is what can be known.
+    let online = api.presence.online(&users).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "cannot read who is online");
+        Default::default()
+    });
+    let view = |(id, username, name, avatar, role, joined_at, last_read): Row| {
+        let user_id = UserId(id);
+        MemberView {
+            id: user_id,
+            user_id,
+            username,
+            name,
+            avatar,
+            role: MemberRole::from_text(&role),
+            status: match online.contains(&user_id) {
+                true => PresenceStatus::Online,
+                false => PresenceStatus::Offline,
+            },
+            joined_at: Timestamp(joined_at),
+            last_read: Seq(last_read),
+        }
+    };
+    Ok(rows.into_iter().map(view).collect())
+}

@@ -1,0 +1,298 @@
+//! Who is in a chat: adding, joining, removing, leaving. In private chats and groups each change is
+//! an event with a number; in rooms, which may be huge, only a removal is.
+
+use super::{
+    ChatLimits,
+    access::{self, Access, Actor, MemberRole},
+    announce,
+};
+use crate::{
+    Api,
+    db::{List, Tx, execute, fetch_all, fetch_one, fetch_optional},
+};
+use axum::http::StatusCode;
+use shared::{
+    chat::{Change, ChatType, Event, MemberChange, UserRef},
+    id::{ChatId, Seq, UserId},
+    problem::Problem,
+    relay::{ChatPayload, UserPayload},
+    time::Timestamp,
+};
+use std::collections::BTreeSet;
+
+/// Adds users to a group or room; those who are in it already stay. Owner and administrators.
+/// Returns who is new.
+pub async fn add(
+    api: &Api,
+    actor: Actor,
+    chat: ChatId,
+    users: &[UserId],
+) -> Result<Vec<UserId>, Problem> {
+    let limits = &api.config.chats;
+    if users.is_empty() || users.len() > limits.members_per_request {
+        let most = limits.members_per_request;
+        return Err(Problem::field("user_ids", format!("must have 1 to {most} users")));
+    }
+    let mut tx = api.db.begin().await?;
+    let access = access::lock(&mut tx, chat, actor.user_id).await?;
+    access.to_manage(actor)?;
+    access.not_private()?;
+    let wanted: BTreeSet<i64> = users.iter().map(|user| user.0).collect();
+    let wanted: Vec<i64> = wanted.into_iter().collect();
+    let present: Vec<(i64,)> = fetch_all!(
+        tx,
+        "SELECT user_id FROM members
+         WHERE chat_id = $1 AND user_id IN (SELECT value FROM json_each($2))",
+        chat.0,
+        List(wanted.clone())
+    )?;
+    let present: BTreeSet<i64> = present.into_iter().map(|row| row.0).collect();
+    let new: Vec<i64> = wanted.into_iter().filter(|user| !present.contains(user)).collect();
+    check_users(&mut tx, "user_ids", &new, limits).await?;
+    check_room_for(&access, new.len(), limits)?;
+    let change = if access.chat_type == ChatType::Room { None } else { Some(MemberChange::Joined) };
+    let events = enter(&mut tx, &access, actor.user_id, &new, change).await?;
+    tx.commit().await?;
+    announce_change(api, chat, events);
+    let new: Vec<UserId> = new.into_iter().map(UserId).collect();
+    for user in &new {
+        announce::to_user(&api.bus, *user, &UserPayload::Added { chat_id: chat });
+    }
+    Ok(new)
+}
+
+/// Enters a room. Whoever is in it already stays.
+pub async fn join(api: &Api, actor: Actor, chat: ChatId) -> Result<(), Problem> {
+    let mut tx = api.db.begin().await?;
+    let access = access::lock(&mut tx, chat, actor.user_id).await?;
+    if access.role.is_some() {
+        return Ok(());
+    }
+    access.to_enter()?;
+    check_users(&mut tx, "user_id", &[actor.user_id.0], &api.config.chats).await?;
+    enter(&mut tx, &access, actor.user_id, &[actor.user_id.0], None).await?;
+    tx.commit().await?;
+    announce::to_user(&api.bus, actor.user_id, &UserPayload::Added { chat_id: chat });
+    Ok(())
+}
+
+/// Leaves a group or room. An owner's chat passes to its oldest member; an empty group is deleted.
+pub async fn leave(api: &Api, actor: Actor, chat: ChatId) -> Result<(), Problem> {
+    let mut tx = api.db.begin().await?;
+    let access = access::lock(&mut tx, chat, actor.user_id).await?;
+    access.to_enter()?;
+    access.not_private()?;
+    let Some(role) = access.role else {
+        return Ok(());
+    };
+    let change = if access.chat_type == ChatType::Room { None } else { Some(MemberChange::Left) };
+    part(api, tx, &access, actor.user_id, Parting { user: actor.user_id, role, change }).await
+}
+
+/// Removes a member of a group or room: owner and administrators. Only an administrator can remove
+/// the owner. Removing oneself is leaving.
+pub async fn remove(api: &Api, actor: Actor, chat: ChatId, user: UserId) -> Result<(), Problem> {
+    if user == actor.user_id {
+        return leave(api, actor, chat).await;
+    }
+    let mut tx = api.db.begin().await?;
+    let access = access::lock(&mut tx, chat, actor.user_id).await?;
+    access.to_manage(actor)?;
+    access.not_private()?;
+    let member: Option<(String,)> = fetch_optional!(
+        tx,
+        "SELECT role FROM members WHERE chat_id = $1 AND user_id = $2",
+        chat.0,
+        user.0
+    )?;
+    let Some((role,)) = member else {
+        return Err(Problem::new(
+            StatusCode::NOT_FOUND,
+            "member_not_found",
+            "This user is not a member of the chat.",
+        ));
+    };
+    let role = MemberRole::from_text(&role);
+    let change = Some(MemberChange::Removed);
+    part(api, tx, &access, actor.user_id, Parting { user, role, change }).await
+}
+
+/// All of these users exist and may have one more chat.
+pub(super) async fn check_users(
+    tx: &mut Tx,
+    field: &str,
+    users: &[i64],
+    limits: &ChatLimits,
+) -> Result<(), Problem> {
+    let known: Vec<(i64, i64)> = fetch_all!(
+        tx,
+        "SELECT u.id, (SELECT count(*) FROM members m JOIN chats c ON c.id = m.chat_id
+                       WHERE m.user_id = u.id AND c.deleted_at IS NULL)
+         FROM users u
+         WHERE u.id IN (SELECT value FROM json_each($1)) AND u.deactivated_at IS NULL",
+        List(users.to_vec())
+    )?;
+    let ids = |ids: Vec<i64>| ids.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
+    let unknown: Vec<i64> =
+        users.iter().copied().filter(|user| known.iter().all(|(known, _)| known != user)).collect();
+    if !unknown.is_empty() {
+        return Err(Problem::field(
+            field,
+            format!("names users who do not exist: {}", ids(unknown)),
+        ));
+    }
+    let full: Vec<i64> = known
+        .iter()
+        .filter(|(_, chats)| *chats >= limits.chats_per_user)
+        .map(|row| row.0)
+        .collect();
+    if !full.is_empty() {
+        return Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "too_many_chats",
+            format!("Users with {} chats cannot have more: {}.", limits.chats_per_user, ids(full)),
+        ));
+    }
+    Ok(())
+}
+
+fn check_room_for(access: &Access, new: usize, limits: &ChatLimits) -> Result<(), Problem> {
+    let new = i64::try_from(new).unwrap_or(i64::MAX);
+    if access.chat_type == ChatType::Group && access.member_count + new > limits.group_members {
+        return Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "group_full",
+            format!("A group has at most {} members. A room has no limit.", limits.group_members),
+        ));
+    }
+    Ok(())
+}
+
+/// Writes new members, and their events where there are any.
+async fn enter(
+    tx: &mut Tx,
+    access: &Access,
+    by: UserId,
+    users: &[i64],
+    change: Option<MemberChange>,
+) -> Result<Vec<Event>, Problem> {
+    if users.is_empty() {
+        return Ok(Vec::new());
+    }
+    execute!(
+        tx,
+        "INSERT INTO members (chat_id, user_id, joined_at, last_read)
+         SELECT $1, value, now, $2 FROM clock CROSS JOIN json_each($3)",
+        access.chat_id.0,
+        access.last_seq.0,
+        List(users.to_vec())
+    )?;
+    execute!(
+        tx,
+        "UPDATE chats SET member_count = member_count + $2 WHERE id = $1",
+        access.chat_id.0,
+        users.len() as i64
+    )?;
+    let Some(change) = change else { return Ok(Vec::new()) };
+    record(tx, access, by, users, change).await
+}
+
+struct Parting {
+    user: UserId,
+    role: MemberRole,
+    change: Option<MemberChange>,
+}
+
+/// Takes a member out, commits and tells everybody.
+async fn part(
+    api: &Api,
+    mut tx: Tx,
+    access: &Access,
+    by: UserId,
+    parting: Parting,
+) -> Result<(), Problem> {
+    let Parting { user, role, change } = parting;
+    let chat = access.chat_id;
+    execute!(tx, "DELETE FROM members WHERE chat_id = $1 AND user_id = $2", chat.0, user.0)?;
+    execute!(tx, "UPDATE chats SET member_count = member_count - 1 WHERE id = $1", chat.0)?;
+    if role == MemberRole::Owner {
+        execute!(
+            tx,
+            "UPDATE members SET role = 'owner' WHERE chat_id = $1 AND user_id = (
+                 SELECT user_id FROM members WHERE chat_id = $1 ORDER BY joined_at, user_id LIMIT 1)",
+            chat.0
+        )?;
+    }
+    let events = match change {
+        Some(change) => record(&mut tx, access, by, &[user.0], change).await?,
+        None => Vec::new(),
+    };
+    let emptied = access.chat_type == ChatType::Group && access.member_count == 1;
+    if emptied {
+        super::manage::mark_deleted(&mut tx, chat).await?;
+    }
+    tx.commit().await?;
+    announce_change(api, chat, events);
+    announce::to_user(&api.bus, user, &UserPayload::Removed { chat_id: chat });
+    if emptied {
+        announce::to_chat(&api.bus, chat, &ChatPayload::ChatDeleted);
+    }
+    Ok(())
+}
+
+/// Gives each user's change the chat's next number.
+async fn record(
+    tx: &mut Tx,
+    access: &Access,
+    by: UserId,
+    users: &[i64],
+    change: MemberChange,
+) -> Result<Vec<Event>, Problem> {
+    let (now,): (i64,) = fetch_one!(tx, "SELECT now FROM clock")?;
+    let names: Vec<(i64, String)> = fetch_all!(
+        tx,
+        "SELECT id, username FROM users WHERE id IN (SELECT value FROM json_each($1)) ORDER BY id",
+        List(users.to_vec())
+    )?;
+    let word = match change {
+        MemberChange::Joined => "joined",
+        MemberChange::Left => "left",
+        MemberChange::Removed => "removed",
+    };
+    execute!(
+        tx,
+        "INSERT INTO member_events (chat_id, seq, user_id, change, by_user, created_at)
+         SELECT $1, $2 + ROW_NUMBER() OVER (ORDER BY value), value, $3, $4, $5 FROM json_each($6)",
+        access.chat_id.0,
+        access.last_seq.0,
+        word,
+        by.0,
+        now,
+        List(users.to_vec())
+    )?;
+    let last = access.last_seq.0 + users.len() as i64;
+    execute!(
+        tx,
+        "UPDATE chats SET last_seq = $2, changed_at = $3 WHERE id = $1",
+        access.chat_id.0,
+        last,
+        now
+    )?;
+    let event = |(place, (id, username)): (i64, (i64, String))| Event {
+        seq: Seq(place),
+        change: Change::Member {
+            user: UserRef { id: UserId(id), username },
+            change,
+            by,
+            timestamp: Timestamp(now),
+        },
+    };
+    Ok((access.last_seq.0 + 1..).zip(names).map(event).collect())
+}
+
+fn announce_change(api: &Api, chat: ChatId, events: Vec<Event>) {
+    if !events.is_empty() {
+        let run = announce::run(chat, events);
+        announce::to_chat(&api.bus, chat, &ChatPayload::Events(run));
+    }
+}

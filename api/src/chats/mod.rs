@@ -1,0 +1,59 @@
+//! Chats as people manage them: making, listing, renaming, joining, leaving, reading. Posting,
+//! editing and deleting messages is one batched path for sockets and REST, [`crate::internal::post`].
+//! Nothing here knows HTTP beyond the [`Problem`] a caller is refused with.
+//!
+//! Whoever changes a chat locks its row first ([`access::lock`]) and every batch locks several in
+//! the order of their ids, so nothing here can deadlock. What others must hear is published after
+//! the commit ([`announce`]); a process that dies in between is made good by `changed`.
+
+pub mod access;
+pub(crate) mod announce;
+pub mod create;
+pub mod manage;
+pub mod members;
+pub mod membership;
+pub mod messages;
+pub mod overview;
+pub mod rules;
+pub(crate) mod stored;
+
+use axum::http::StatusCode;
+use shared::{id::ChatId, limit::Rate, problem::Problem};
+use std::time::Duration;
+
+/// The room that the first migration made. It belongs to nobody, keeps its name and stays.
+pub const LOBBY: ChatId = ChatId(1);
+
+/// How large chats may grow.
+#[derive(Clone, Debug)]
+pub struct ChatLimits {
+    /// Members of a group: each gets every event, and a join is told to all the others.
+    pub group_members: i64,
+    /// Members named in one request.
+    pub members_per_request: usize,
+    /// Chats of one user. Opening a connection sorts them all: 10,000 take PostgreSQL about 10 ms.
+    pub chats_per_user: i64,
+    /// New chats of one user: a script that sets up a team at once, not one that fills the table.
+    pub creation: Rate,
+}
+
+impl Default for ChatLimits {
+    fn default() -> Self {
+        Self {
+            group_members: 10_000,
+            members_per_request: 200,
+            chats_per_user: 10_000,
+            creation: Rate { per: Duration::from_secs(1), burst: 300 },
+        }
+    }
+}
+
+/// The chat does not exist, or is deleted.
+pub(crate) fn chat_not_found() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "chat_not_found", "There is no such chat.")
+}
+
+/// The chat exists and is not the caller's.
+pub(crate) fn not_a_member() -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, "not_a_member", "You are not a member of this chat.")
+}

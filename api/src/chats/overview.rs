@@ -1,0 +1,170 @@
+//! Chats as one user sees them: name, end, read mark, unread count. For lists, for the `view` and
+//! `open` of gateways.
+
+use super::{
+    access::{MemberRole, chat_type},
+    chat_not_found, not_a_member,
+};
+use crate::db::{Link, fetch_all, json_rows};
+use serde::Serialize;
+use shared::{
+    chat::{ChatType, ChatView},
+    id::{ChatId, Seq, UserId},
+    internal::UserChat,
+    problem::Problem,
+    time::Timestamp,
+};
+
+/// Most chats in one page of [`list`].
+pub const MAX_CHATS: i64 = 500;
+
+/// A chat with what lists show beside the native protocol's fields.
+#[derive(Clone, Debug, Serialize)]
+pub struct Overview {
+    #[serde(flatten)]
+    pub view: ChatView,
+    /// The user's own part; `None` for a room that the user is not a member of.
+    pub role: Option<MemberRole>,
+    pub member_count: i64,
+    pub message_count: i64,
+    pub created_by: Option<UserId>,
+    pub created_at: Timestamp,
+}
+
+/// The columns of a [`Row`], of `chats c` and the user's `members m`, which may be missing.
+///
+/// Unread messages are looked for among the chat's newest 1,000 events and counted to 100, so that
+/// opening a connection costs the same whatever was missed, or written by oneself.
+macro_rules! overview_columns {
+    () => {
+        "c.id, CASE WHEN c.chat_type <> 'private' THEN c.name ELSE COALESCE((\
+             SELECT ou.name FROM members o JOIN users ou ON ou.id = o.user_id \
+             WHERE o.chat_id = c.id AND o.user_id <> m.user_id), '') END, \
+         c.chat_type, c.last_seq, m.last_read, \
+         CASE WHEN m.user_id IS NULL THEN 0 ELSE (SELECT count(*) FROM (\
+             SELECT 1 FROM messages x WHERE x.chat_id = c.id \
+             AND x.id > CASE WHEN m.last_read > c.last_seq - 1000 THEN m.last_read ELSE c.last_seq - 1000 END \
+             AND x.sender_id <> m.user_id AND x.deleted_at IS NULL LIMIT 100) newest) END, \
+         m.role, c.member_count, c.message_count, c.created_by, c.created_at"
+    };
+}
+
+/// What [`overview_columns`] selects.
+type Row = (i64, String, String, i64, Option<i64>, i64, Option<String>, i64, i64, Option<i64>, i64);
+
+/// The same, and the row's place in the question.
+type PlacedRow =
+    (i64, String, String, i64, Option<i64>, i64, Option<String>, i64, i64, Option<i64>, i64, i64);
+
+impl From<Row> for Overview {
+    fn from(row: Row) -> Self {
+        let (id, name, kind, seq, last_read, unread, role, members, messages, by, at) = row;
+        Self {
+            view: ChatView {
+                id: ChatId(id),
+                name,
+                chat_type: chat_type(&kind),
+                seq: Seq(seq),
+                last_read: Seq(last_read.unwrap_or(0)),
+                unread,
+            },
+            role: role.as_deref().map(MemberRole::from_text),
+            member_count: members,
+            message_count: messages,
+            created_by: by.map(UserId),
+            created_at: Timestamp(at),
+        }
+    }
+}
+
+/// Each of these chats as its user sees it, in the order asked; `None` where there is no such chat.
+/// Does not say whether the user may: see [`Overview::role`].
+pub async fn find(
+    link: &mut Link<'_>,
+    pairs: &[UserChat],
+) -> Result<Vec<Option<Overview>>, Problem> {
+    let rows: Vec<(i64, i64)> = pairs.iter().map(|pair| (pair.chat_id.0, pair.user_id.0)).collect();
+    let (chats, users): (Vec<i64>, Vec<i64>) = rows.iter().copied().unzip();
+    let rows: Vec<PlacedRow> = fetch_all!(
+        link,
+        postgres: concat!("SELECT ", overview_columns!(), ", r.place - 1
+            FROM UNNEST($1::BIGINT[], $2::BIGINT[]) WITH ORDINALITY AS r (chat_id, user_id, place)
+            JOIN chats c ON c.id = r.chat_id AND c.deleted_at IS NULL
+            LEFT JOIN members m ON m.chat_id = r.chat_id AND m.user_id = r.user_id"),
+        (chats, users),
+        sqlite: concat!("SELECT ", overview_columns!(), ", r.place
+            FROM (SELECT key AS place, value ->> 0 AS chat_id, value ->> 1 AS user_id
+                  FROM json_each($1)) r
+            JOIN chats c ON c.id = r.chat_id AND c.deleted_at IS NULL
+            LEFT JOIN members m ON m.chat_id = r.chat_id AND m.user_id = r.user_id"),
+        (json_rows(&rows)),
+    )?;
+    let mut found = vec![None; pairs.len()];
+    for (id, name, kind, seq, read, unread, role, members, messages, by, at, place) in rows {
+        let row = (id, name, kind, seq, read, unread, role, members, messages, by, at);
+        if let Some(slot) = usize::try_from(place).ok().and_then(|place| found.get_mut(place)) {
+            *slot = Some(Overview::from(row));
+        }
+    }
+    Ok(found)
+}
+
+/// One chat as a user sees it: 404 when there is none, 403 when it is not the user's to enter.
+pub async fn get(
+    link: &mut Link<'_>,
+    user_id: UserId,
+    chat_id: ChatId,
+) -> Result<Overview, Problem> {
+    let found = find(link, &[UserChat { user_id, chat_id }]).await?.pop().flatten();
+    let overview = found.ok_or_else(chat_not_found)?;
+    if overview.role.is_none() && overview.view.chat_type != ChatType::Room {
+        return Err(not_a_member());
+    }
+    Ok(overview)
+}
+
+/// A user's chats, the newest made first, those before the chat `before`; at most [`MAX_CHATS`].
+pub async fn list(
+    link: &mut Link<'_>,
+    user: UserId,
+    before: Option<ChatId>,
+    limit: i64,
+) -> Result<Vec<Overview>, Problem> {
+    let before = before.map_or(i64::MAX, |chat| chat.0);
+    let rows: Vec<Row> = fetch_all!(
+        link,
+        concat!(
+            "SELECT ",
+            overview_columns!(),
+            " FROM members m JOIN chats c ON c.id = m.chat_id AND c.deleted_at IS NULL
+              WHERE m.user_id = $1 AND m.chat_id < $2 ORDER BY m.chat_id DESC LIMIT $3"
+        ),
+        user.0,
+        before,
+        limit.clamp(1, MAX_CHATS)
+    )?;
+    Ok(rows.into_iter().map(Overview::from).collect())
+}
+
+/// All rooms as a user sees them, the oldest first, those after the room `after`; at most [`MAX_CHATS`].
+pub async fn rooms(
+    link: &mut Link<'_>,
+    user: UserId,
+    after: ChatId,
+    limit: i64,
+) -> Result<Vec<Overview>, Problem> {
+    let rows: Vec<Row> = fetch_all!(
+        link,
+        concat!(
+            "SELECT ",
+            overview_columns!(),
+            " FROM chats c LEFT JOIN members m ON m.chat_id = c.id AND m.user_id = $1
+              WHERE c.chat_type = 'room' AND c.deleted_at IS NULL AND c.id > $2
+              ORDER BY c.id LIMIT $3"
+        ),
+        user.0,
+        after.0,
+        limit.clamp(1, MAX_CHATS)
+    )?;
+    Ok(rows.into_iter().map(Overview::from).collect())
+}

@@ -1,0 +1,79 @@
+//! The calls gateways make: over HTTP with a shared secret, or directly in one process. What each
+//! promises is written at its types in [`shared::internal`]. Who calls is trusted to have checked the
+//! users' tokens, and nothing more.
+
+mod changed;
+mod events;
+mod open;
+mod post;
+mod read;
+mod view;
+
+pub use changed::changed;
+pub use events::{events, events_with_limit};
+pub use open::open;
+pub use post::post;
+pub use read::mark_read;
+pub use view::view;
+
+use crate::{Api, extract::Json};
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::{StatusCode, header},
+    middleware::{self, Next},
+    response::Response,
+    routing,
+};
+use sha2::{Digest, Sha256};
+use shared::{internal::MAX_BATCH, problem::Problem, settings::Secret};
+use subtle::ConstantTimeEq;
+
+/// The internal listener's calls. Each needs `Authorization: Bearer` with this secret.
+pub fn router(secret: &Secret) -> Router<Api> {
+    macro_rules! call {
+        ($call:path) => {
+            routing::post(|State(api): State<Api>, Json(request): Json<_>| async move {
+                $call(&api, request).await.map(Json)
+            })
+        };
+    }
+    // Hashes have one length, so comparing them tells nothing about the secret's.
+    let expected: [u8; 32] = Sha256::digest(secret.reveal()).into();
+    Router::new()
+        .route("/internal/open", call!(open))
+        .route("/internal/post", call!(post))
+        .route("/internal/read", call!(mark_read))
+        .route("/internal/events", call!(events))
+        .route("/internal/changed", call!(changed))
+        .route("/internal/view", call!(view))
+        .layer(middleware::from_fn(move |request: Request, next: Next| {
+            check_secret(expected, request, next)
+        }))
+}
+
+async fn check_secret(
+    expected: [u8; 32],
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let given = request.headers().get(header::AUTHORIZATION);
+    let given = given.and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+    let given: [u8; 32] = Sha256::digest(given.unwrap_or_default()).into();
+    if bool::from(given.ct_eq(&expected)) {
+        return Ok(next.run(request).await);
+    }
+    Err(Problem::new(
+        StatusCode::UNAUTHORIZED,
+        "unauthenticated",
+        "Internal calls need the INTERNAL_TOKEN that the api was started with.",
+    ))
+}
+
+/// Every list of a call is bounded.
+fn check_batch(name: &str, items: usize) -> Result<(), Problem> {
+    if items > MAX_BATCH {
+        return Err(Problem::field(name, format!("has more than {MAX_BATCH} items")));
+    }
+    Ok(())
+}

@@ -1,0 +1,299 @@
+//! What a batch of commands does to the chats it locked: repeats found, rights checked, numbers
+//! given, events made. Pure: the facts come in, what to write goes out.
+
+use crate::chats::{
+    access::MemberRole,
+    announce,
+    stored::{Deletion, Stored},
+};
+use shared::{
+    chat::{Change, ChatType, Event, Message, UserRef},
+    id::{ChatId, Seq, UserId},
+    internal::{Action, Command, Receipt, Refusal, RefusalCode, Role},
+    relay::ChatEvents,
+    time::Timestamp,
+};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// A chat that exists, locked.
+#[derive(Clone, Copy, Debug)]
+pub struct Chat {
+    pub chat_type: ChatType,
+    pub last_seq: Seq,
+    /// Somebody is marked dormant in it.
+    pub has_dormant: bool,
+}
+
+/// What a command's sender is, in the chat, and has sent before with the same key.
+#[derive(Clone, Debug)]
+pub struct Fact {
+    /// `None`: no such user.
+    pub user: Option<Sender>,
+    pub member: Option<MemberRole>,
+    pub repeated: Option<Repeated>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Sender {
+    pub username: String,
+    pub role: Role,
+    pub blocked: bool,
+}
+
+/// An earlier message with the same idempotency key.
+#[derive(Clone, Debug)]
+pub struct Repeated {
+    pub id: Seq,
+    pub text: String,
+    pub reply_to: Option<Seq>,
+    pub timestamp: Timestamp,
+    /// Edited or deleted since: its first text is not known any more.
+    pub changed: bool,
+}
+
+/// The state of the batch while its commands are decided one after the other.
+pub struct Plan {
+    now: Timestamp,
+    chats: HashMap<ChatId, Chat>,
+    /// Messages that commands name or made, in their latest state.
+    messages: HashMap<(ChatId, Seq), Stored>,
+    /// Idempotency keys used in this batch.
+    keys: HashMap<(ChatId, UserId, String), Repeated>,
+    done: Done,
+}
+
+/// What the batch did.
+#[derive(Default)]
+pub struct Done {
+    pub chats: BTreeMap<ChatId, ChatDone>,
+    /// New messages as first sent.
+    pub sent: Vec<(ChatId, Message)>,
+    /// Messages edited or deleted, new ones included, in their latest state.
+    pub changed: Vec<Stored>,
+}
+
+/// What the batch did to one chat.
+pub struct ChatDone {
+    /// The chat's newest event before and after the batch.
+    pub before: Seq,
+    pub last_seq: Seq,
+    /// Messages more or fewer.
+    pub messages: i64,
+    pub has_dormant: bool,
+    events: Vec<Event>,
+}
+
+impl Done {
+    /// A run of events for each chat.
+    pub fn into_events(self) -> Vec<ChatEvents> {
+        self.chats.into_iter().map(|(chat, done)| announce::run(chat, done.events)).collect()
+    }
+}
+
+type Decision = Result<Receipt, Refusal>;
+
+impl Plan {
+    /// `chats` are those of the batch that exist; `named` the messages that its commands name.
+    pub fn new(now: Timestamp, chats: HashMap<ChatId, Chat>, named: Vec<Stored>) -> Self {
+        let key = |stored: Stored| ((stored.chat_id, stored.message.id), stored);
+        Self {
+            now,
+            chats,
+            messages: named.into_iter().map(key).collect(),
+            keys: HashMap::new(),
+            done: Done::default(),
+        }
+    }
+
+    /// Decides the next command, in the order of the batch.
+    pub fn decide(&mut self, command: &Command, fact: Fact) -> Decision {
+        match &command.action {
+            Action::Send { client_message_id, text, reply_to } => {
+                self.send(command, client_message_id, text, *reply_to, fact)
+            }
+            Action::Edit { message_id, text } => self.edit(command, *message_id, text, fact),
+            Action::Delete { message_id } => self.delete(command, *message_id, fact),
+        }
+    }
+
+    /// What is to be written.
+    pub fn finish(mut self) -> Done {
+        let mut seen = HashSet::new();
+        let changed = std::mem::take(&mut self.done.changed);
+        // The last state of each, once.
+        for stored in changed.into_iter().rev() {
+            if seen.insert((stored.chat_id, stored.message.id)) {
+                self.done.changed.push(stored);
+            }
+        }
+        self.done
+    }
+
+    fn send(
+        &mut self,
+        command: &Command,
+        key: &str,
+        text: &str,
+        reply_to: Option<Seq>,
+        fact: Fact,
+    ) -> Decision {
+        let chat_id = command.chat_id;
+        let chat = self.chat(chat_id)?;
+        let key = (chat_id, command.user_id, key.to_owned());
+        // Before anything that may have changed since the first try: what was committed is
+        // acknowledged, also to somebody who has left.
+        if let Some(first) = self.keys.get(&key).or(fact.repeated.as_ref()) {
+            if !first.changed && (first.text != text || first.reply_to != reply_to) {
+                return refuse(
+                    RefusalCode::ClientMessageIdReused,
+                    "This client message id was used for another message.",
+                );
+            }
+            return Ok(Receipt { message_id: first.id, seq: first.id, timestamp: first.timestamp });
+        }
+        let sender = may_write(chat, &fact)?;
+        if let Some(id) = reply_to
+            && !self.messages.contains_key(&(chat_id, id))
+        {
+            return refuse(
+                RefusalCode::InvalidReplyTo,
+                "The message replied to is not in this chat.",
+            );
+        }
+        let message = |id| Message {
+            id,
+            sender: UserRef { id: command.user_id, username: sender.username.clone() },
+            text: text.to_owned(),
+            timestamp: self.now,
+            client_message_id: Some(key.2.clone()),
+            reply_to,
+            edited_at: None,
+        };
+        let message = message(chat.last_seq.next());
+        let id = self.record(chat_id, 1, Change::Message(message.clone()));
+        self.keys.insert(
+            key,
+            Repeated { id, text: text.to_owned(), reply_to, timestamp: self.now, changed: false },
+        );
+        self.done.sent.push((chat_id, message.clone()));
+        self.messages.insert((chat_id, id), Stored { chat_id, seq: id, message, deleted: None });
+        Ok(Receipt { message_id: id, seq: id, timestamp: self.now })
+    }
+
+    fn edit(&mut self, command: &Command, id: Seq, text: &str, fact: Fact) -> Decision {
+        let chat_id = command.chat_id;
+        let chat = self.chat(chat_id)?;
+        may_write(chat, &fact)?;
+        let stored = match self.messages.get(&(chat_id, id)) {
+            Some(stored) if stored.deleted.is_none() => stored,
+            _ => return message_not_found(),
+        };
+        if stored.message.sender.id != command.user_id {
+            return refuse(RefusalCode::NotYours, "Only its sender may edit a message.");
+        }
+        if stored.message.text == text {
+            let timestamp = stored.message.edited_at.unwrap_or(stored.message.timestamp);
+            return Ok(Receipt { message_id: id, seq: stored.seq, timestamp });
+        }
+        let mut stored = stored.clone();
+        stored.message.text = text.to_owned();
+        stored.message.edited_at = Some(self.now);
+        stored.seq = self.record(chat_id, 0, Change::Edited(stored.message.clone()));
+        Ok(self.keep(stored))
+    }
+
+    fn delete(&mut self, command: &Command, id: Seq, fact: Fact) -> Decision {
+        let chat_id = command.chat_id;
+        let chat = self.chat(chat_id)?;
+        let moderates = match &fact.user {
+            Some(user) if user.role == Role::Admin && !user.blocked => true,
+            _ => {
+                may_write(chat, &fact)?;
+                fact.member == Some(MemberRole::Owner)
+            }
+        };
+        let Some(stored) = self.messages.get(&(chat_id, id)) else { return message_not_found() };
+        if stored.message.sender.id != command.user_id && !moderates {
+            return refuse(
+                RefusalCode::NotYours,
+                "Only its sender, the chat's owner and administrators may delete a message.",
+            );
+        }
+        if let Some(Deletion { at, .. }) = stored.deleted {
+            return Ok(Receipt { message_id: id, seq: stored.seq, timestamp: at });
+        }
+        let mut stored = stored.clone();
+        stored.message.text.clear();
+        stored.deleted = Some(Deletion { by: command.user_id, at: self.now });
+        let change = Change::Deleted { id, by: command.user_id, timestamp: self.now };
+        stored.seq = self.record(chat_id, -1, change);
+        Ok(self.keep(stored))
+    }
+
+    fn chat(&self, id: ChatId) -> Result<Chat, Refusal> {
+        self.chats.get(&id).copied().ok_or_else(|| Refusal {
+            code: RefusalCode::ChatNotFound,
+            message: "There is no such chat.".to_owned(),
+        })
+    }
+
+    /// Gives the event the chat's next place.
+    fn record(&mut self, chat_id: ChatId, messages: i64, change: Change) -> Seq {
+        let Some(chat) = self.chats.get_mut(&chat_id) else { return Seq::ZERO };
+        let before = chat.last_seq;
+        let seq = before.next();
+        chat.last_seq = seq;
+        let has_dormant = chat.has_dormant;
+        let done = self.done.chats.entry(chat_id).or_insert_with(|| ChatDone {
+            before,
+            last_seq: seq,
+            messages: 0,
+            has_dormant,
+            events: Vec::new(),
+        });
+        done.last_seq = seq;
+        done.messages += messages;
+        done.events.push(Event { seq, change });
+        seq
+    }
+
+    /// Keeps a changed message for the commands that follow and for writing.
+    fn keep(&mut self, stored: Stored) -> Receipt {
+        let receipt =
+            Receipt { message_id: stored.message.id, seq: stored.seq, timestamp: self.now };
+        let by_key = (
+            stored.chat_id,
+            stored.message.sender.id,
+            stored.message.client_message_id.clone().unwrap_or_default(),
+        );
+        if let Some(first) = self.keys.get_mut(&by_key) {
+            first.changed = true;
+        }
+        self.done.changed.push(stored.clone());
+        self.messages.insert((stored.chat_id, stored.message.id), stored);
+        receipt
+    }
+}
+
+/// Members, and everybody in a room; nobody who is blocked.
+fn may_write(chat: Chat, fact: &Fact) -> Result<&Sender, Refusal> {
+    let sender = fact.user.as_ref().filter(|user| !user.blocked).ok_or_else(|| Refusal {
+        code: RefusalCode::Blocked,
+        message: "This account is blocked.".to_owned(),
+    })?;
+    if fact.member.is_none() && chat.chat_type != ChatType::Room {
+        return Err(Refusal {
+            code: RefusalCode::NotAMember,
+            message: "You are not a member of this chat.".to_owned(),
+        });
+    }
+    Ok(sender)
+}
+
+fn refuse<T>(code: RefusalCode, message: &str) -> Result<T, Refusal> {
+    Err(Refusal { code, message: message.to_owned() })
+}
+
+fn message_not_found<T>() -> Result<T, Refusal> {
+    refuse(RefusalCode::MessageNotFound, "There is no such message in this chat.")
+}

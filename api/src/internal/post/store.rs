@@ -1,0 +1,279 @@
+//! The statements of `post`. Each handles the whole batch.
+
+use super::plan::{Chat, Done, Fact, Repeated, Sender};
+use crate::{
+    chats::{
+        access::{MemberRole, chat_type},
+        stored::{MessageRow, Stored, message_columns},
+    },
+    db::{List, Tx, column, execute, fetch_all, json_rows},
+};
+use shared::{
+    id::{ChatId, Seq},
+    internal::{Action, Command, Role},
+    problem::Problem,
+    time::Timestamp,
+};
+use std::collections::{BTreeSet, HashMap};
+
+/// The most members woken by one batch; the others find the chat by `changed`.
+const MAX_WAKES: i64 = 10_000;
+
+/// Locks the chats that exist, in the order of their ids, so that overlapping batches queue up
+/// instead of waiting for each other in a circle.
+pub async fn lock_chats(
+    tx: &mut Tx,
+    commands: &[&Command],
+) -> Result<HashMap<ChatId, Chat>, Problem> {
+    let ids: BTreeSet<i64> = commands.iter().map(|command| command.chat_id.0).collect();
+    let ids: List<i64> = ids.into_iter().collect();
+    macro_rules! select {
+        () => {
+            "SELECT c.id, c.chat_type, c.last_seq,
+                 EXISTS (SELECT 1 FROM members d WHERE d.chat_id = c.id AND d.dormant)
+             FROM chats c
+             WHERE c.id IN (SELECT value FROM json_each($1)) AND c.deleted_at IS NULL
+             ORDER BY c.id"
+        };
+    }
+    let rows: Vec<(i64, String, i64, bool)> = fetch_all!(
+        tx,
+        postgres: concat!(select!(), " FOR NO KEY UPDATE OF c"), (ids),
+        sqlite: select!(), (ids),
+    )?;
+    let chat = |(id, kind, last_seq, has_dormant): (i64, String, i64, bool)| {
+        let chat = Chat { chat_type: chat_type(&kind), last_seq: Seq(last_seq), has_dormant };
+        (ChatId(id), chat)
+    };
+    Ok(rows.into_iter().map(chat).collect())
+}
+
+type FactRow = (
+    Option<String>,
+    Option<String>,
+    bool,
+    Option<String>,
+    Option<i64>,
+    Option<String>,
+    Option<i64>,
+    Option<i64>,
+    bool,
+    i64,
+);
+
+/// The time, and for each command what must be known of its sender. Read after the locks, so that
+/// times grow with the numbers.
+pub async fn facts(tx: &mut Tx, commands: &[&Command]) -> Result<(Timestamp, Vec<Fact>), Problem> {
+    macro_rules! select {
+        ($from:literal) => {
+            concat!(
+                "SELECT u.username, u.role, u.blocked_at IS NOT NULL OR u.deactivated_at IS NOT NULL,
+                     m.role, d.id, d.text, d.reply_to, d.created_at,
+                     d.edited_at IS NOT NULL OR d.deleted_at IS NOT NULL, clock.now
+                 FROM clock CROSS JOIN ", $from, "
+                 LEFT JOIN users u ON u.id = r.user_id
+                 LEFT JOIN members m ON m.chat_id = r.chat_id AND m.user_id = r.user_id
+                 LEFT JOIN messages d ON d.chat_id = r.chat_id AND d.sender_id = r.user_id
+                     AND d.client_message_id = r.client_id
+                 ORDER BY r.place"
+            )
+        };
+    }
+    let rows: Vec<(i64, i64, Option<&str>)> = commands
+        .iter()
+        .map(|command| {
+            let key = match &command.action {
+                Action::Send { client_message_id, .. } => Some(client_message_id.as_str()),
+                Action::Edit { .. } | Action::Delete { .. } => None,
+            };
+            (command.chat_id.0, command.user_id.0, key)
+        })
+        .collect();
+    let rows: Vec<FactRow> = fetch_all!(
+        tx,
+        postgres: select!("UNNEST($1::BIGINT[], $2::BIGINT[], $3::TEXT[])
+            WITH ORDINALITY AS r (chat_id, user_id, client_id, place)"),
+        (
+            column!(rows, 0),
+            column!(rows, 1),
+            column!(rows, 2),
+        ),
+        sqlite: select!("(SELECT key AS place, value ->> 0 AS chat_id, value ->> 1 AS user_id,
+            value ->> 2 AS client_id FROM json_each($1)) r"),
+        (json_rows(&rows)),
+    )?;
+    let now = rows.first().map_or(0, |row| row.9);
+    Ok((Timestamp(now), rows.into_iter().map(fact).collect()))
+}
+
+fn fact(row: FactRow) -> Fact {
+    let (username, role, blocked, member, id, text, reply_to, created_at, changed, _) = row;
+    Fact {
+        user: username.map(|username| Sender {
+            username,
+            role: if role.as_deref() == Some("admin") { Role::Admin } else { Role::User },
+            blocked,
+        }),
+        member: member.as_deref().map(MemberRole::from_text),
+        repeated: id.map(|id| Repeated {
+            id: Seq(id),
+            text: text.unwrap_or_default(),
+            reply_to: reply_to.map(Seq),
+            timestamp: Timestamp(created_at.unwrap_or(0)),
+            changed,
+        }),
+    }
+}
+
+/// The messages that edits, deletions and replies name, as far as they exist.
+pub async fn named_messages(tx: &mut Tx, commands: &[&Command]) -> Result<Vec<Stored>, Problem> {
+    let named: BTreeSet<(i64, i64)> = commands
+        .iter()
+        .filter_map(|command| {
+            let id = match &command.action {
+                Action::Send { reply_to, .. } => (*reply_to)?,
+                Action::Edit { message_id, .. } | Action::Delete { message_id } => *message_id,
+            };
+            Some((command.chat_id.0, id.0))
+        })
+        .collect();
+    if named.is_empty() {
+        return Ok(Vec::new());
+    }
+    let named: Vec<(i64, i64)> = named.into_iter().collect();
+    let (chats, ids): (Vec<i64>, Vec<i64>) = named.iter().copied().unzip();
+    let rows: Vec<MessageRow> = fetch_all!(
+        tx,
+        postgres: concat!("SELECT ", message_columns!(), "
+            FROM UNNEST($1::BIGINT[], $2::BIGINT[]) AS r (chat_id, id)
+            JOIN messages m ON m.chat_id = r.chat_id AND m.id = r.id
+            JOIN users s ON s.id = m.sender_id"),
+        (chats, ids),
+        sqlite: concat!("SELECT ", message_columns!(), "
+            FROM json_each($1) r
+            JOIN messages m ON m.chat_id = r.value ->> 0 AND m.id = r.value ->> 1
+            JOIN users s ON s.id = m.sender_id"),
+        (json_rows(&named)),
+    )?;
+    Ok(rows.into_iter().map(Stored::from).collect())
+}
+
+/// Writes what the batch did.
+pub async fn write(tx: &mut Tx, now: Timestamp, done: &Done) -> Result<(), Problem> {
+    if !done.sent.is_empty() {
+        insert_messages(tx, now, done).await?;
+    }
+    if !done.changed.is_empty() {
+        update_messages(tx, done).await?;
+    }
+    let rows: Vec<(i64, i64, i64)> =
+        done.chats.iter().map(|(id, chat)| (id.0, chat.last_seq.0, chat.messages)).collect();
+    execute!(
+        tx,
+        postgres: "UPDATE chats SET last_seq = r.last_seq,
+                message_count = message_count + r.messages, changed_at = $1
+            FROM UNNEST($2::BIGINT[], $3::BIGINT[], $4::BIGINT[]) AS r (id, last_seq, messages)
+            WHERE chats.id = r.id",
+        (
+            now.0,
+            column!(rows, 0),
+            column!(rows, 1),
+            column!(rows, 2),
+        ),
+        sqlite: "UPDATE chats SET last_seq = r.value ->> 1,
+                message_count = message_count + (r.value ->> 2), changed_at = $1
+            FROM json_each($2) r WHERE chats.id = r.value ->> 0",
+        (now.0, json_rows(&rows)),
+    )?;
+    Ok(())
+}
+
+async fn insert_messages(tx: &mut Tx, now: Timestamp, done: &Done) -> Result<(), Problem> {
+    type Row<'a> = (i64, i64, i64, &'a str, &'a str, Option<i64>);
+    let rows: Vec<Row<'_>> = done
+        .sent
+        .iter()
+        .map(|(chat, message)| {
+            let key = message.client_message_id.as_deref().unwrap_or_default();
+            let reply_to = message.reply_to.map(|id| id.0);
+            (chat.0, message.id.0, message.sender.id.0, key, message.text.as_str(), reply_to)
+        })
+        .collect();
+    execute!(
+        tx,
+        postgres: "INSERT INTO messages
+                (chat_id, id, seq, sender_id, client_message_id, text, reply_to, created_at)
+            SELECT chat_id, id, id, sender_id, client_id, text, reply_to, $1
+            FROM UNNEST($2::BIGINT[], $3::BIGINT[], $4::BIGINT[], $5::TEXT[], $6::TEXT[], $7::BIGINT[])
+                AS r (chat_id, id, sender_id, client_id, text, reply_to)",
+        (
+            now.0,
+            column!(rows, 0),
+            column!(rows, 1),
+            column!(rows, 2),
+            column!(rows, 3),
+            column!(rows, 4),
+            column!(rows, 5),
+        ),
+        sqlite: "INSERT INTO messages
+                (chat_id, id, seq, sender_id, client_message_id, text, reply_to, created_at)
+            SELECT value ->> 0, value ->> 1, value ->> 1, value ->> 2, value ->> 3, value ->> 4,
+                value ->> 5, $1 FROM json_each($2)",
+        (now.0, json_rows(&rows)),
+    )?;
+    Ok(())
+}
+
+async fn update_messages(tx: &mut Tx, done: &Done) -> Result<(), Problem> {
+    type Row<'a> = (i64, i64, i64, &'a str, Option<i64>, Option<i64>, Option<i64>);
+    let rows: Vec<Row<'_>> = done
+        .changed
+        .iter()
+        .map(|Stored { chat_id, seq, message, deleted }| {
+            let edited_at = message.edited_at.map(|at| at.0);
+            let (deleted_at, by) = (deleted.map(|d| d.at.0), deleted.map(|d| d.by.0));
+            (chat_id.0, message.id.0, seq.0, message.text.as_str(), edited_at, deleted_at, by)
+        })
+        .collect();
+    execute!(
+        tx,
+        postgres: "UPDATE messages m SET seq = r.seq, text = r.text, edited_at = r.edited_at,
+                deleted_at = r.deleted_at, deleted_by = r.deleted_by
+            FROM UNNEST($1::BIGINT[], $2::BIGINT[], $3::BIGINT[], $4::TEXT[], $5::BIGINT[],
+                $6::BIGINT[], $7::BIGINT[])
+                AS r (chat_id, id, seq, text, edited_at, deleted_at, deleted_by)
+            WHERE m.chat_id = r.chat_id AND m.id = r.id",
+        (
+            column!(rows, 0),
+            column!(rows, 1),
+            column!(rows, 2),
+            column!(rows, 3),
+            column!(rows, 4),
+            column!(rows, 5),
+            column!(rows, 6),
+        ),
+        sqlite: "UPDATE messages SET seq = r.value ->> 2, text = r.value ->> 3,
+                edited_at = r.value ->> 4, deleted_at = r.value ->> 5, deleted_by = r.value ->> 6
+            FROM json_each($1) r
+            WHERE messages.chat_id = r.value ->> 0 AND messages.id = r.value ->> 1",
+        (json_rows(&rows)),
+    )?;
+    Ok(())
+}
+
+/// Members who do not hold these chats live, when there are any: chat and user.
+pub async fn dormant_members(tx: &mut Tx, done: &Done) -> Result<Vec<(i64, i64)>, Problem> {
+    let chats: List<i64> =
+        done.chats.iter().filter(|(_, chat)| chat.has_dormant).map(|(id, _)| id.0).collect();
+    if chats.0.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = fetch_all!(
+        tx,
+        "SELECT chat_id, user_id FROM members
+         WHERE dormant AND chat_id IN (SELECT value FROM json_each($1)) LIMIT $2",
+        chats,
+        MAX_WAKES
+    )?;
+    Ok(rows)
+}

@@ -1,0 +1,68 @@
+//! `read`: read marks. They only move forward, whoever else moves them at the same time.
+
+use super::check_batch;
+use crate::{
+    Api,
+    chats::announce,
+    db::{column, fetch_all, json_rows},
+};
+use shared::{
+    id::{ChatId, Seq, UserId},
+    internal::MarkRead,
+    problem::Problem,
+    relay::{ChatPayload, UserPayload},
+};
+use std::collections::BTreeMap;
+
+/// Moves the marks of members and publishes those that moved. Marks of others are ignored.
+pub async fn mark_read(api: &Api, request: MarkRead) -> Result<serde_json::Value, Problem> {
+    check_batch("marks", request.marks.len())?;
+    let mut furthest: BTreeMap<(i64, i64), i64> = BTreeMap::new();
+    for mark in &request.marks {
+        let place = furthest.entry((mark.chat_id.0, mark.user_id.0)).or_default();
+        *place = mark.message_id.0.max(*place);
+    }
+    let marks: Vec<(i64, i64, i64)> =
+        furthest.into_iter().map(|((chat, user), mark)| (chat, user, mark)).collect();
+    let nothing = serde_json::json!({});
+    if marks.is_empty() {
+        return Ok(nothing);
+    }
+    let mut tx = api.db.begin().await?;
+    // PostgreSQL: rows are locked in one order everywhere, or two batches could wait for each other.
+    let moved: Vec<(i64, i64, i64, String)> = fetch_all!(
+        tx,
+        postgres: "WITH marks AS (
+                SELECT m.chat_id, m.user_id, c.chat_type, LEAST(r.mark, c.last_seq) AS mark
+                FROM UNNEST($1::BIGINT[], $2::BIGINT[], $3::BIGINT[]) AS r (chat_id, user_id, mark)
+                JOIN chats c ON c.id = r.chat_id AND c.deleted_at IS NULL
+                JOIN members m ON m.chat_id = r.chat_id AND m.user_id = r.user_id
+                ORDER BY m.chat_id, m.user_id FOR NO KEY UPDATE OF m)
+            UPDATE members m SET last_read = marks.mark FROM marks
+            WHERE m.chat_id = marks.chat_id AND m.user_id = marks.user_id AND m.last_read < marks.mark
+            RETURNING m.chat_id, m.user_id, m.last_read, marks.chat_type",
+        (
+            column!(marks, 0),
+            column!(marks, 1),
+            column!(marks, 2),
+        ),
+        sqlite: "UPDATE members SET last_read = marks.mark
+            FROM (SELECT r.value ->> 0 AS chat, r.value ->> 1 AS user, MIN(r.value ->> 2, c.last_seq) AS mark
+                  FROM json_each($1) r
+                  JOIN chats c ON c.id = r.value ->> 0 AND c.deleted_at IS NULL) marks
+            WHERE chat_id = marks.chat AND user_id = marks.user AND last_read < marks.mark
+            RETURNING chat_id, user_id, last_read,
+                (SELECT chat_type FROM chats WHERE chats.id = chat_id)",
+        (json_rows(&marks)),
+    )?;
+    tx.commit().await?;
+    for (chat, user, mark, kind) in moved {
+        let (chat_id, user_id, message_id) = (ChatId(chat), UserId(user), Seq(mark));
+        announce::to_user(&api.bus, user_id, &UserPayload::Read { chat_id, message_id });
+        // In a room, a frame for each reader and message would be members squared.
+        if kind != "room" {
+            announce::to_chat(&api.bus, chat_id, &ChatPayload::Read { user_id, message_id });
+        }
+    }
+    Ok(nothing)
+}

@@ -1,0 +1,31 @@
+//! `view`: chats as users may watch them.
+
+use super::check_batch;
+use crate::{Api, chats::overview};
+use shared::{
+    chat::ChatType,
+    internal::{Refusal, RefusalCode, View, Viewed},
+    problem::Problem,
+};
+
+/// One's own chats and any room; the others are refused one by one.
+pub async fn view(api: &Api, request: View) -> Result<Viewed, Problem> {
+    check_batch("chats", request.chats.len())?;
+    let mut conn = api.db.read().await?;
+    let found = overview::find(&mut conn.link(), &request.chats).await?;
+    let chats = found
+        .into_iter()
+        .map(|found| match found {
+            None => Err(refusal(RefusalCode::ChatNotFound, "There is no such chat.")),
+            Some(chat) if chat.role.is_none() && chat.view.chat_type != ChatType::Room => {
+                Err(refusal(RefusalCode::NotAMember, "You are not a member of this chat."))
+            }
+            Some(chat) => Ok(chat.view),
+        })
+        .collect();
+    Ok(Viewed { chats })
+}
+
+fn refusal(code: RefusalCode, message: &str) -> Refusal {
+    Refusal { code, message: message.to_owned() }
+}

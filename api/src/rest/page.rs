@@ -1,0 +1,30 @@
+//! What paged routes share: limits and the shape of a page with a cursor.
+
+use serde::Serialize;
+use shared::problem::Problem;
+
+/// A page of a list whose length nobody expects to be small.
+#[derive(Debug, Serialize)]
+pub struct Items<T, C> {
+    pub items: Vec<T>,
+    /// The `after` of the next page; `null` on the last one.
+    pub next: Option<C>,
+}
+
+impl<T, C> Items<T, C> {
+    /// `limit` is how many were asked for: fewer means that there are no more.
+    pub fn new(items: Vec<T>, limit: i64, cursor: impl Fn(&T) -> C) -> Self {
+        let full = i64::try_from(items.len()).is_ok_and(|items| items >= limit);
+        let next = items.last().filter(|_| full).map(cursor);
+        Self { items, next }
+    }
+}
+
+/// The `limit` of a query, or 422.
+pub fn limit_within(limit: Option<i64>, default: i64, most: i64) -> Result<i64, Problem> {
+    let limit = limit.unwrap_or(default);
+    if !(1..=most).contains(&limit) {
+        return Err(Problem::field("limit", format!("must be from 1 to {most}")));
+    }
+    Ok(limit)
+}

@@ -1,0 +1,103 @@
+//! `changed`: whatever the bus lost is found.
+
+use crate::harness::{T, actor, both};
+use api::{
+    chats::{manage, membership},
+    internal::changed,
+};
+use shared::{
+    id::{ChatId, Seq, SessionId, UserId},
+    internal::{Changed, ChangedFound, MAX_CHANGED, UserChat},
+    relay::{EndReason, EndedSessions},
+    time::Timestamp,
+};
+
+both!(everything_recent_is_found, what_is_old_is_not, long_lists_are_cut);
+
+async fn ask(t: &T, since: Option<Timestamp>) -> ChangedFound {
+    changed(&t.api, Changed { since }).await.unwrap()
+}
+
+fn pair(user_id: UserId, chat_id: ChatId) -> UserChat {
+    UserChat { user_id, chat_id }
+}
+
+async fn end(t: &T, session: SessionId, reason: &str) {
+    t.sql(format!(
+        "UPDATE sessions SET ended_at = (SELECT now FROM clock), end_reason = '{reason}'
+         WHERE id = '{session}'"
+    ))
+    .await;
+}
+
+async fn everything_recent_is_found(t: T) {
+    let [ann, bob, cid] = t.users(["ann", "bob", "cid"]).await;
+    let [chat, room, gone] =
+        [t.group(ann, &[bob]).await, t.room(ann).await, t.group(ann, &[]).await];
+    let before = ask(&t, None).await.now;
+    t.say(ann, chat, "hello").await;
+    t.say(ann, chat, "again").await;
+    t.sql(format!("UPDATE members SET dormant = TRUE WHERE user_id = {bob}")).await;
+    membership::join(&t.api, actor(cid), room).await.unwrap();
+    membership::add(&t.api, actor(ann), chat, &[cid]).await.unwrap();
+    membership::leave(&t.api, actor(cid), chat).await.unwrap();
+    manage::delete(&t.api, actor(ann), gone).await.unwrap();
+    let [a, b] = [t.session(ann).await, t.session(bob).await];
+    end(&t, a, "signed_out").await;
+    end(&t, b, "blocked").await;
+    let found = ask(&t, Some(before)).await;
+    assert!(found.now >= before && !found.truncated);
+    assert!(found.chats.contains(&(chat, Seq(4))));
+    assert_eq!(found.deleted, [gone]);
+    assert!(found.joined.contains(&pair(cid, room)) && !found.joined.contains(&pair(cid, chat)));
+    assert_eq!(found.parted, [pair(cid, chat)]);
+    assert_eq!(found.woken, [pair(bob, chat)]);
+    let ended = |session, reason| EndedSessions { sessions: vec![session], reason };
+    assert!(found.ended.contains(&ended(a, EndReason::SignedOut)));
+    assert!(found.ended.contains(&ended(b, EndReason::Blocked)));
+    // Whoever is back has not parted.
+    membership::add(&t.api, actor(ann), chat, &[cid]).await.unwrap();
+    let found = ask(&t, Some(before)).await;
+    assert!(found.parted.is_empty() && found.joined.contains(&pair(cid, chat)));
+}
+
+async fn what_is_old_is_not(t: T) {
+    let ann = t.user("ann").await;
+    let chat = t.group(ann, &[]).await;
+    t.say(ann, chat, "hello").await;
+    for column in ["chats SET changed_at", "members SET joined_at"] {
+        t.sql(format!("UPDATE {column} = 1000")).await;
+    }
+    let found = ask(&t, None).await;
+    assert_eq!((found.chats.len(), found.joined.len()), (0, 0));
+    let found = ask(&t, Some(Timestamp(11_000))).await;
+    assert_eq!(found.chats.len(), 2, "the lobby and the chat, within the overlap");
+    assert_eq!(ask(&t, Some(Timestamp(11_001))).await.chats.len(), 0);
+}
+
+async fn long_lists_are_cut(t: T) {
+    let ann = t.user("ann").await;
+    let numbers = match &t.api.db {
+        api::db::Db::Postgres(_) => "generate_series(1, 10005)",
+        api::db::Db::Sqlite { .. } => {
+            "generate AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM generate WHERE n < 10005)"
+        }
+    };
+    let insert = "INSERT INTO chats (chat_type, name, created_at, changed_at, created_by)";
+    t.sql(match &t.api.db {
+        api::db::Db::Postgres(_) => {
+            format!("{insert} SELECT 'group', 'x', 0, clock.now + n, {ann} FROM clock, {numbers} n")
+        }
+        api::db::Db::Sqlite { .. } => format!(
+            "WITH RECURSIVE {numbers} {insert} SELECT 'group', 'x', 0, clock.now + n, {ann} FROM clock, generate"
+        ),
+    })
+    .await;
+    let found = ask(&t, None).await;
+    assert!(found.truncated);
+    assert_eq!(found.chats.len(), MAX_CHANGED);
+    assert!(
+        !found.chats.iter().any(|(chat, _)| *chat == ChatId(1)),
+        "the least recent are left out"
+    );
+}

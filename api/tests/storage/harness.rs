@@ -1,0 +1,262 @@
+//! A fresh database with an api on it, and short ways to say what tests say often.
+
+use api::{
+    Api, Parts,
+    chats::{
+        access::Actor,
+        create::{self, NewChat},
+    },
+    config::Config,
+    db::{Db, DbConfig},
+    internal,
+    tokens::{Tokens, generate_pem},
+};
+use cluster::Postgres;
+use shared::{
+    bus::{Bus, BusEvent, Subscriber},
+    chat::{ChatType, Event},
+    id::{ChatId, Seq, SessionId, UserId},
+    internal::{Action, Command, Events, Post, Posted, Range, RangeFound, Receipt, Refusal, Role},
+    lifecycle::Lifecycle,
+    limit::{Limiter, LimiterConfig},
+    presence::Presence,
+    problem::Problem,
+    relay::Channel,
+};
+use std::{collections::HashMap, time::Duration};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+/// Runs an `async fn(T)` on both databases.
+macro_rules! both {
+    ($($name:ident),* $(,)?) => {$(
+        mod $name {
+            #[tokio::test]
+            async fn sqlite() {
+                super::$name($crate::harness::T::sqlite().await).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                super::$name($crate::harness::T::postgres().await).await;
+            }
+        }
+    )*};
+}
+pub(crate) use both;
+
+pub struct T {
+    pub api: Api,
+    pub lifecycle: Lifecycle,
+    /// Where the SQLite file lies.
+    _dir: Option<tempfile::TempDir>,
+}
+
+/// The database's URL and the folder that must outlive it.
+pub async fn fresh_url(sqlite: bool) -> (String, Option<tempfile::TempDir>) {
+    if sqlite {
+        let dir = tempfile::tempdir().unwrap();
+        return (format!("sqlite:{}", dir.path().join("data.db").display()), Some(dir));
+    }
+    (Postgres::shared().await.unwrap().create_database().await, None)
+}
+
+impl T {
+    pub async fn sqlite() -> Self {
+        Self::start(true).await
+    }
+
+    pub async fn postgres() -> Self {
+        Self::start(false).await
+    }
+
+    async fn start(sqlite: bool) -> Self {
+        let (url, dir) = fresh_url(sqlite).await;
+        let db = Db::connect(&url, &DbConfig::default()).await.unwrap();
+        db.migrate().await.unwrap();
+        let lifecycle = Lifecycle::new();
+        let parts = Parts {
+            db,
+            bus: Bus::local(),
+            presence: Presence::local(),
+            limiter: Limiter::local(LimiterConfig::default()),
+            tokens: Tokens::from_pem(generate_pem().unwrap().reveal()).unwrap(),
+        };
+        let mut config = Config::default();
+        config.chats.group_members = 5;
+        config.chats.chats_per_user = 40;
+        let api = Api::start(parts, config, &lifecycle).await.unwrap();
+        Self { api, lifecycle, _dir: dir }
+    }
+
+    /// Runs a statement as it stands.
+    pub async fn sql(&self, sql: String) {
+        let sql = sqlx::AssertSqlSafe(sql);
+        match &self.api.db {
+            Db::Postgres(pool) => drop(sqlx::raw_sql(sql).execute(pool).await.unwrap()),
+            Db::Sqlite { write, .. } => drop(sqlx::raw_sql(sql).execute(write).await.unwrap()),
+        }
+    }
+
+    /// One number.
+    pub async fn number(&self, sql: String) -> i64 {
+        let sql = sqlx::AssertSqlSafe(sql);
+        match &self.api.db {
+            Db::Postgres(pool) => sqlx::query_scalar(sql).fetch_one(pool).await.unwrap(),
+            Db::Sqlite { write, .. } => sqlx::query_scalar(sql).fetch_one(write).await.unwrap(),
+        }
+    }
+
+    pub async fn user(&self, name: &str) -> UserId {
+        self.sql(format!(
+            "INSERT INTO users (username, username_key, name, password_hash, created_at)
+             VALUES ('{name}', '{name}', 'The {name}', '', 0)"
+        ))
+        .await;
+        UserId(self.number(format!("SELECT id FROM users WHERE username = '{name}'")).await)
+    }
+
+    pub async fn users<const N: usize>(&self, names: [&str; N]) -> [UserId; N] {
+        let mut users = [UserId(0); N];
+        for (user, name) in users.iter_mut().zip(names) {
+            *user = self.user(name).await;
+        }
+        users
+    }
+
+    pub async fn session(&self, user: UserId) -> SessionId {
+        let id = SessionId(Uuid::new_v4());
+        self.sql(format!(
+            "INSERT INTO sessions (id, user_id, refresh_hash, created_at, last_used_at, expires_at)
+             VALUES ('{id}', {user}, '{id}', 0, 0, 99999999999999)"
+        ))
+        .await;
+        id
+    }
+
+    pub async fn try_create(
+        &self,
+        owner: UserId,
+        chat_type: ChatType,
+        others: &[UserId],
+    ) -> Result<ChatId, Problem> {
+        let name = Some("a chat".to_owned());
+        let new = NewChat { chat_type, name, member_ids: others.to_vec() };
+        create::create(&self.api, actor(owner), new).await.map(|chat| chat.view.id)
+    }
+
+    pub async fn group(&self, owner: UserId, others: &[UserId]) -> ChatId {
+        self.try_create(owner, ChatType::Group, others).await.unwrap()
+    }
+
+    pub async fn room(&self, owner: UserId) -> ChatId {
+        self.try_create(owner, ChatType::Room, &[]).await.unwrap()
+    }
+
+    pub async fn post(&self, commands: Vec<Command>) -> Posted {
+        internal::post(&self.api, Post { commands }).await.unwrap()
+    }
+
+    /// One command's result.
+    pub async fn one(&self, command: Command) -> Result<Receipt, Refusal> {
+        self.post(vec![command]).await.results.pop().unwrap()
+    }
+
+    /// Posts a message and returns its id.
+    pub async fn say(&self, user: UserId, chat: ChatId, text: &str) -> Seq {
+        self.one(send(user, chat, &Uuid::new_v4().to_string(), text)).await.unwrap().message_id
+    }
+
+    /// Everything after a place, in pages of `limit` places.
+    pub async fn events_after(&self, chat_id: ChatId, mut after: Seq, limit: usize) -> Vec<Event> {
+        let mut events = Vec::new();
+        loop {
+            let ranges = vec![Range { chat_id, after }];
+            let found = internal::events_with_limit(&self.api, Events { ranges }, limit).await;
+            let RangeFound { events: page, upto, head } =
+                found.unwrap().ranges.pop().unwrap().unwrap();
+            assert!(page.len() <= limit && upto <= head);
+            assert!(page.iter().all(|event| event.seq > after && event.seq <= upto));
+            assert!(page.is_sorted_by(|a, b| a.seq < b.seq));
+            events.extend(page);
+            if upto == head {
+                return events;
+            }
+            assert!(upto > after);
+            after = upto;
+        }
+    }
+
+    pub async fn head(&self, chat: ChatId) -> Seq {
+        Seq(self.number(format!("SELECT last_seq FROM chats WHERE id = {chat}")).await)
+    }
+
+    /// Hears what is published on these channels from now on.
+    pub async fn listen(&self, channels: &[Channel]) -> Heard {
+        let (tell, heard) = mpsc::channel(10_000);
+        let subscriber = self.api.bus.subscriber(move |event| {
+            if let BusEvent::Message { channel, payload } = event {
+                tell.try_send((channel, serde_json::from_slice(&payload).unwrap())).unwrap();
+            }
+        });
+        subscriber.add(channels).await;
+        Heard { heard, _subscriber: subscriber }
+    }
+}
+
+/// What a subscriber hears, in order.
+pub struct Heard {
+    heard: mpsc::Receiver<(Channel, serde_json::Value)>,
+    _subscriber: Subscriber,
+}
+
+impl Heard {
+    pub async fn next(&mut self) -> (Channel, serde_json::Value) {
+        tokio::time::timeout(Duration::from_secs(10), self.heard.recv()).await.unwrap().unwrap()
+    }
+
+    /// Hears this next, on this channel.
+    pub async fn expect(&mut self, channel: Channel, payload: serde_json::Value) {
+        assert_eq!(self.next().await, (channel, payload));
+    }
+}
+
+pub fn actor(user_id: UserId) -> Actor {
+    Actor { user_id, role: Role::User }
+}
+
+pub fn admin(user_id: UserId) -> Actor {
+    Actor { user_id, role: Role::Admin }
+}
+
+pub fn send(user_id: UserId, chat_id: ChatId, key: &str, text: &str) -> Command {
+    reply(user_id, chat_id, key, text, None)
+}
+
+pub fn reply(
+    user_id: UserId,
+    chat_id: ChatId,
+    key: &str,
+    text: &str,
+    reply_to: Option<Seq>,
+) -> Command {
+    let (client_message_id, text) = (key.to_owned(), text.to_owned());
+    Command { user_id, chat_id, action: Action::Send { client_message_id, text, reply_to } }
+}
+
+pub fn edit(user_id: UserId, chat_id: ChatId, message_id: Seq, text: &str) -> Command {
+    Command { user_id, chat_id, action: Action::Edit { message_id, text: text.to_owned() } }
+}
+
+pub fn delete(user_id: UserId, chat_id: ChatId, message_id: Seq) -> Command {
+    Command { user_id, chat_id, action: Action::Delete { message_id } }
+}
+
+/// The status and code of a refusal.
+pub fn refused<V: std::fmt::Debug>(result: Result<V, Problem>) -> (u16, &'static str) {
+    let problem = result.unwrap_err();
+    (problem.status.as_u16(), problem.code)
+}
+
+/// Texts by message id, as a device shows them.
+pub type Shown = HashMap<Seq, String>;

@@ -1,0 +1,14 @@
+//! What the api stores and answers, on both databases: the same tests run on SQLite and on a private
+//! PostgreSQL server. No sockets; the routes have a file of their own at the end.
+
+mod changed;
+mod concurrency;
+mod harness;
+mod managing;
+mod membership;
+mod migrations;
+mod opening;
+mod posting;
+mod ranges;
+mod reading;
+mod rest;

@@ -1,0 +1,84 @@
+//! Starting processes bring the schema up to date, all at once if they like.
+
+use crate::harness::{T, both, fresh_url};
+use api::db::{Db, DbConfig, MigrateError};
+
+both!(a_newer_schema_is_refused, the_lobby_and_the_epoch_are_made_once, constraints_have_one_name);
+
+async fn many_at_once(sqlite: bool) {
+    let (url, _dir) = fresh_url(sqlite).await;
+    let mut starting = Vec::new();
+    for _ in 0..4 {
+        // Each like a process of its own.
+        let db = Db::connect(&url, &DbConfig::default()).await.unwrap();
+        starting.push(async move {
+            db.migrate().await.unwrap();
+            db.check_schema().await.unwrap();
+            db.close().await;
+        });
+    }
+    futures_util::future::join_all(starting).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_at_once_sqlite() {
+    many_at_once(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_at_once_postgres() {
+    many_at_once(false).await;
+}
+
+#[tokio::test]
+async fn an_empty_database_must_be_migrated_first() {
+    for sqlite in [true, false] {
+        let (url, _dir) = fresh_url(sqlite).await;
+        let db = Db::connect(&url, &DbConfig::default()).await.unwrap();
+        let error = db.check_schema().await.unwrap_err();
+        assert!(matches!(error, MigrateError::TooOld { found: 0, .. }), "{error}");
+    }
+}
+
+async fn a_newer_schema_is_refused(t: T) {
+    t.sql("INSERT INTO migrations (version, name) VALUES (999, 'of the future')".to_owned()).await;
+    for result in [t.api.db.migrate().await, t.api.db.check_schema().await] {
+        assert!(matches!(result, Err(MigrateError::TooNew { found: 999, .. })));
+    }
+}
+
+async fn the_lobby_and_the_epoch_are_made_once(t: T) {
+    t.api.db.migrate().await.unwrap();
+    t.api.db.ping().await.unwrap();
+    let lobbies =
+        "SELECT count(*) FROM chats WHERE id = 1 AND name = 'lobby' AND chat_type = 'room'";
+    assert_eq!(t.number(lobbies.to_owned()).await, 1);
+    let epochs = "SELECT count(*) FROM meta WHERE key = 'epoch' AND length(value) = 32";
+    assert_eq!(t.number(epochs.to_owned()).await, 1);
+    let ann = t.user("ann").await;
+    assert_eq!(t.room(ann).await.0, 2, "ids go on after the lobby's");
+}
+
+/// What services match on is spelled the same by both databases.
+async fn constraints_have_one_name(t: T) {
+    for (table, columns) in [
+        ("users", vec!["username_key"]),
+        ("users", vec!["email_key"]),
+        ("sessions", vec!["refresh_hash"]),
+        ("chats", vec!["pair_key"]),
+        ("messages", vec!["chat_id", "sender_id", "client_message_id"]),
+    ] {
+        let name = format!("{table}_{}", columns.join("_"));
+        let known = match &t.api.db {
+            Db::Postgres(_) => {
+                format!("SELECT count(*) FROM pg_constraint WHERE conname = '{name}'")
+            }
+            Db::Sqlite { .. } => format!(
+                "SELECT count(*) FROM pragma_index_list('{table}') l WHERE l.\"unique\" AND (
+                     SELECT group_concat(i.name, '_') FROM pragma_index_info(l.name) i) = '{}'",
+                columns.join("_")
+            ),
+        };
+        assert_eq!(t.number(known).await, 1, "{name}");
+    }
+}

@@ -1,0 +1,169 @@
+//! `open` and `view`: what connections start from.
+
+use crate::harness::{T, actor, admin, both, delete};
+use api::{chats, internal};
+use shared::{
+    chat::{ChatType, ChatView},
+    id::{ChatId, Seq, SessionId, UserId},
+    internal::{
+        MarkRead, Open, OpenSession, ReadMark, RefusalCode, SessionRefusal, UserChat, View,
+    },
+    relay::Channel,
+};
+use uuid::Uuid;
+
+both!(
+    sessions_that_may_not_open,
+    the_most_recently_active_chats_are_live,
+    unread_is_what_others_wrote,
+    marks_move_forward_only,
+    what_may_be_watched,
+);
+
+async fn open(t: &T, user_id: UserId, live_chats: u32) -> Vec<ChatView> {
+    let session_id = t.session(user_id).await;
+    let sessions = vec![OpenSession { user_id, session_id }];
+    let mut opened = internal::open(&t.api, Open { sessions, live_chats }).await.unwrap();
+    assert_eq!(opened.epoch.len(), 32);
+    opened.sessions.pop().unwrap().unwrap().chats
+}
+
+fn ids(chats: &[ChatView]) -> Vec<ChatId> {
+    chats.iter().map(|chat| chat.id).collect()
+}
+
+async fn sessions_that_may_not_open(t: T) {
+    let [ann, bob, cid, dan] = t.users(["ann", "bob", "cid", "dan"]).await;
+    let mut sessions = Vec::new();
+    for user_id in [ann, bob, cid, dan] {
+        sessions.push(OpenSession { user_id, session_id: t.session(user_id).await });
+    }
+    sessions.push(OpenSession { user_id: ann, session_id: SessionId(Uuid::new_v4()) });
+    sessions.push(OpenSession { user_id: bob, session_id: sessions[0].session_id });
+    t.sql(format!("UPDATE users SET blocked_at = 1 WHERE id = {bob}")).await;
+    t.sql(format!("UPDATE sessions SET ended_at = 1 WHERE user_id = {cid}")).await;
+    t.sql(format!("UPDATE sessions SET expires_at = 1 WHERE user_id = {dan}")).await;
+    let opened = internal::open(&t.api, Open { sessions, live_chats: 5 }).await.unwrap();
+    let [ok, rest @ ..] = &opened.sessions[..] else { panic!() };
+    let user = &ok.as_ref().unwrap().user;
+    assert_eq!((user.id, user.username.as_str(), user.name.as_str()), (ann, "ann", "The ann"));
+    let refusals: Vec<_> = rest.iter().map(|session| session.clone().unwrap_err()).collect();
+    use SessionRefusal::{Blocked, Ended};
+    assert_eq!(refusals, [Blocked, Ended, Ended, Ended, Ended]);
+}
+
+async fn the_most_recently_active_chats_are_live(t: T) {
+    let [ann, bob] = t.users(["ann", "bob"]).await;
+    let mut chats = Vec::new();
+    for at in 1..=4 {
+        let chat = t.group(ann, &[bob]).await;
+        t.sql(format!("UPDATE chats SET changed_at = {at} WHERE id = {chat}")).await;
+        chats.push(chat);
+    }
+    let [a, b, c, d] = chats[..] else { panic!() };
+    let dormant = |user: UserId, chat: ChatId| {
+        t.number(format!(
+            "SELECT count(*) FROM members WHERE user_id = {user} AND chat_id = {chat} AND dormant"
+        ))
+    };
+    assert_eq!(ids(&open(&t, ann, 2).await), [d, c]);
+    assert_eq!([dormant(ann, a).await, dormant(ann, b).await, dormant(ann, c).await], [1, 1, 0]);
+    assert_eq!(dormant(bob, a).await, 0, "bob has not connected yet");
+    // A message in a dormant chat makes it live for the next connection, but it stays marked: a
+    // connection that was open before must still be woken if the bus lost the first call.
+    let mut heard = t.listen(&[Channel::User(ann)]).await;
+    t.say(bob, a, "wake up").await;
+    heard
+        .expect(Channel::User(ann), serde_json::json!({"kind": "wake", "chat_id": a, "after": 0}))
+        .await;
+    assert_eq!(ids(&open(&t, ann, 2).await), [a, d]);
+    assert_eq!([dormant(ann, a).await, dormant(ann, c).await], [1, 1]);
+    // Once that is long ago, it is not.
+    t.sql(format!("UPDATE chats SET changed_at = 10 WHERE id = {a}")).await;
+    open(&t, ann, 2).await;
+    assert_eq!(dormant(ann, a).await, 0);
+    assert_eq!(ids(&open(&t, ann, 10).await), [a, d, c, b]);
+}
+
+async fn unread_is_what_others_wrote(t: T) {
+    let [ann, bob] = t.users(["ann", "bob"]).await;
+    let chat = t.try_create(ann, ChatType::Private, &[bob]).await.unwrap();
+    let first = t.say(bob, chat, "one").await;
+    t.say(ann, chat, "mine").await;
+    t.say(bob, chat, "two").await;
+    let third = t.say(bob, chat, "three").await;
+    t.one(delete(bob, chat, third)).await.unwrap();
+    let view = open(&t, ann, 5).await.remove(0);
+    assert_eq!((view.unread, view.last_read, view.seq), (2, Seq(0), Seq(5)));
+    assert_eq!(view.name, "The bob", "a private chat is named after the other");
+    let mark = ReadMark { user_id: ann, chat_id: chat, message_id: first };
+    internal::mark_read(&t.api, MarkRead { marks: vec![mark] }).await.unwrap();
+    let view = open(&t, ann, 5).await.remove(0);
+    assert_eq!((view.unread, view.last_read), (1, first));
+    let texts: Vec<String> = (0..150).map(|n| n.to_string()).collect();
+    t.post(texts.iter().map(|n| crate::harness::send(bob, chat, n, n)).collect()).await;
+    assert_eq!(open(&t, ann, 5).await[0].unread, 100, "counted up to 100");
+}
+
+async fn marks_move_forward_only(t: T) {
+    let [ann, bob, eve] = t.users(["ann", "bob", "eve"]).await;
+    let chat = t.group(ann, &[bob]).await;
+    let room = t.room(ann).await;
+    for _ in 0..3 {
+        t.say(bob, chat, "x").await;
+        t.say(bob, room, "x").await;
+    }
+    let mut heard = t.listen(&[Channel::Chat(chat), Channel::Chat(room), Channel::User(ann)]).await;
+    let mark =
+        |user_id, chat_id, message_id| ReadMark { user_id, chat_id, message_id: Seq(message_id) };
+    let read = async |marks: Vec<ReadMark>| {
+        internal::mark_read(&t.api, MarkRead { marks }).await.unwrap();
+    };
+    read(vec![
+        mark(ann, chat, 1),
+        mark(ann, chat, 2),
+        mark(eve, chat, 3),
+        mark(eve, ChatId(999), 1),
+    ])
+    .await;
+    let user_mark =
+        |chat, at| serde_json::json!({"kind": "read", "chat_id": chat, "message_id": at});
+    let chat_mark = |at| serde_json::json!({"kind": "read", "user_id": ann, "message_id": at});
+    heard.expect(Channel::User(ann), user_mark(chat, 2)).await;
+    heard.expect(Channel::Chat(chat), chat_mark(2)).await;
+    // Back, again and negative: nothing. Beyond the end: the end. In a room: only to oneself.
+    read(vec![mark(ann, chat, 1), mark(ann, chat, -7)]).await;
+    read(vec![mark(ann, chat, 2)]).await;
+    read(vec![mark(ann, room, 1)]).await;
+    heard.expect(Channel::User(ann), user_mark(room, 1)).await;
+    read(vec![mark(ann, chat, 999)]).await;
+    heard.expect(Channel::User(ann), user_mark(chat, 3)).await;
+    heard.expect(Channel::Chat(chat), chat_mark(3)).await;
+    read(Vec::new()).await;
+}
+
+async fn what_may_be_watched(t: T) {
+    let [ann, bob, eve] = t.users(["ann", "bob", "eve"]).await;
+    let [chat, room, gone] = [t.group(ann, &[bob]).await, t.room(ann).await, t.room(ann).await];
+    t.say(ann, room, "hello").await;
+    chats::manage::delete(&t.api, admin(eve), gone).await.unwrap();
+    let pair = |user_id, chat_id| UserChat { user_id, chat_id };
+    let chats = vec![
+        pair(eve, room),
+        pair(eve, chat),
+        pair(bob, chat),
+        pair(bob, gone),
+        pair(bob, ChatId(999)),
+    ];
+    let viewed = internal::view(&t.api, View { chats }).await.unwrap().chats;
+    let watched = viewed[0].as_ref().unwrap();
+    assert_eq!((watched.id, watched.seq, watched.unread), (room, Seq(1), 0));
+    assert_eq!(viewed[1].as_ref().unwrap_err().code, RefusalCode::NotAMember);
+    assert_eq!(viewed[2].as_ref().unwrap().name, "a chat");
+    assert_eq!(viewed[3].as_ref().unwrap_err().code, RefusalCode::ChatNotFound);
+    assert_eq!(viewed[4].as_ref().unwrap_err().code, RefusalCode::ChatNotFound);
+    chats::membership::join(&t.api, actor(eve), room).await.unwrap();
+    let chats = vec![pair(eve, room)];
+    let joined = internal::view(&t.api, View { chats }).await.unwrap().chats.remove(0).unwrap();
+    assert_eq!((joined.last_read, joined.unread), (Seq(1), 0), "what was before is read");
+}
