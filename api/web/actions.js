@@ -13,7 +13,7 @@ const TYPING_EVERY_MS = 3_000;
 /** A sentence about what went wrong, for a person. */
 export function explain(error) {
   if (error instanceof ApiError) return error.status === 0 ? t.unreachable : error.message || t.failed;
-  if (error instanceof Refused) return error.message;
+  if (error instanceof Refused) return error.message || t.failed;
   throw error;
 }
 
@@ -47,7 +47,6 @@ export class Actions {
   start(user) {
     this.#store.dispatch({ type: 'signed_in', user });
     this.#connection.start();
-    this.refreshRooms();
   }
 
   async signOut() {
@@ -74,6 +73,7 @@ export class Actions {
     const { epoch } = this.#store.state;
     if (frame.type === 'ready' && epoch && frame.epoch !== epoch) this.#connection.forget();
     this.#store.dispatch({ type: 'frame', frame, now: Date.now() });
+    if (frame.type === 'ready' || frame.type === 'chat_removed') this.#refreshRooms();
     this.#fill();
   }
 
@@ -150,7 +150,8 @@ export class Actions {
     this.#store.dispatch({ type: 'members', chatId, members: [...known, ...items], next });
   }
 
-  async refreshRooms() {
+  /** Public rooms come without events: they are asked for when something may have changed. */
+  async #refreshRooms() {
     try {
       const { items, next } = await api.rooms();
       this.#store.dispatch({ type: 'rooms', rooms: items, next });
@@ -218,10 +219,15 @@ export class Actions {
     return roomId;
   }
 
-  /** Starts a chat of any kind and answers its id. */
+  /** Starts a chat of any kind and answers its id; of a private one that exists already, that one's. */
   async create(chatType, name, memberIds) {
-    const chat = await api.createChat({ chat_type: chatType, name, member_ids: memberIds });
-    if (chatType === 'room') this.refreshRooms();
-    return chat.id;
+    try {
+      const chat = await api.createChat({ chat_type: chatType, name, member_ids: memberIds });
+      return chat.id;
+    } catch (error) {
+      if (error.code !== 'private_chat_exists') throw error;
+      // The refusal names the chat at its end.
+      return Number(/(\d+)\.?$/.exec(error.message)?.[1]);
+    }
   }
 }

@@ -42,8 +42,10 @@ export const api = {
   login: (username, password) => call('POST', '/login', { username, password }),
   logout: () => call('POST', '/logout'),
 
-  rooms: async (after) => page(await call('GET', `/rooms${query({ limit: PAGE, after })}`)),
-  users: async (text) => page(await call('GET', `/users${query({ query: text, limit: 20 })}`)).items,
+  // These three answer `{items, next}`; `next` is the `after` of the next page, or null.
+  rooms: (after) => call('GET', `/rooms${query({ limit: PAGE, after })}`),
+  users: (text) => call('GET', `/users${query({ query: text, limit: 20 })}`),
+  members: (id, after) => call('GET', `/chats/${id}/members${query({ limit: PAGE, after })}`),
 
   createChat: (chat) => call('POST', '/chats', chat),
   rename: (id, name) => call('PATCH', `/chats/${id}`, { name }),
@@ -51,25 +53,12 @@ export const api = {
   join: (id) => call('POST', `/chats/${id}/join`),
   leave: (id) => call('POST', `/chats/${id}/leave`),
 
-  members: async (id, after) => {
-    const { items, next } = page(await call('GET', `/chats/${id}/members${query({ limit: PAGE, after })}`));
-    return { items: items.map(member), next };
-  },
   addMember: (id, userId) => call('POST', `/chats/${id}/members`, { user_id: userId }),
   removeMember: (id, userId) => call('DELETE', `/chats/${id}/members/${userId}`),
 
   /** Messages before one, or the newest, oldest first. */
   history: async (id, before) => (await call('GET', `/chats/${id}/messages${query({ limit: PAGE, before })}`)).map(message),
 };
-
-/** `{items, next}`; `next` is the `after` of the next page, or null. */
-function page(answer) {
-  return Array.isArray(answer) ? { items: answer, next: null } : answer;
-}
-
-function member({ user_id, id = user_id, username, name, role, status }) {
-  return { id, username, name, role, status };
-}
 
 function message(row) {
   return {

@@ -30,7 +30,7 @@ export function peopleSearch({ id, title, label, isShown, onChoose }) {
     const text = field.value.trim();
     if (!text) return show([], '');
     try {
-      const users = (await api.users(text)).filter(isShown);
+      const users = (await api.users(text)).items.filter(isShown);
       // A slow answer must not replace that of a later question.
       if (question === asked) show(users, users.length ? '' : t.nobodyFound(text));
     } catch (error) {

@@ -136,7 +136,15 @@ function open(state, chatId) {
 function withMembers(state, { chatId, members, next }) {
   let { online } = state;
   for (const member of members) online = withPresence(online, member.id, member.status);
-  return inChat({ ...state, online }, chatId, (chat) => ({ ...chat, members, nextMembers: next }));
+  return inChat({ ...state, online }, chatId, (chat) =>
+    members
+      .filter((member) => member.id !== state.me.id)
+      .reduce((known, member) => chats.markRead(known, member.id, member.last_read, state.me.id), {
+        ...chat,
+        members,
+        nextMembers: next,
+      }),
+  );
 }
 
 function withPresence(online, userId, status) {

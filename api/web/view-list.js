@@ -26,7 +26,7 @@ function render(state, enter, onSignOut) {
   const others = state.rooms.filter((room) => !state.chats.has(room.id));
   reconcile(byId('room-list'), others, {
     key: (room) => room.id,
-    version: (room) => room.name,
+    version: (room) => `${room.member_count} ${room.name}`,
     make: (room) => roomEntry(room, enter),
   });
   byId('rooms').hidden = others.length === 0 && !state.nextRooms;
@@ -94,7 +94,12 @@ function roomEntry(room, enter) {
       'button',
       { type: 'button', class: 'entry', 'aria-label': t.enter(room.name), onclick: () => enter(room.id) },
       avatar(room.name, room.id, { room: true }),
-      el('span', { class: 'lines' }, el('span', { class: 'name', dir: 'auto' }, room.name)),
+      el(
+        'span',
+        { class: 'lines' },
+        el('span', { class: 'line' }, el('span', { class: 'name', dir: 'auto' }, room.name)),
+        el('span', { class: 'line' }, el('span', { class: 'preview' }, t.members(room.member_count, false))),
+      ),
     ),
   );
 }
