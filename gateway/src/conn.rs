@@ -11,7 +11,10 @@ use shared::{
 };
 use std::{
     collections::HashSet,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 /// Names a connection within this process; later ones are greater.
@@ -28,7 +31,13 @@ pub struct Conn {
     pub outbox: Outbox,
     /// The chats whose rooms hold this connection. Changed under the room's lock only.
     chats: Mutex<HashSet<ChatId>>,
+    /// How often the user lost the right to watch some chat since the connection was made.
+    departures: AtomicU32,
 }
+
+/// A state of a connection's departures: see [`Conn::departures`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Departures(u32);
 
 impl Conn {
     pub fn new(
@@ -45,7 +54,19 @@ impl Conn {
             dialect,
             outbox: Outbox::new(max_outbox_bytes),
             chats: Mutex::default(),
+            departures: AtomicU32::new(0),
         }
+    }
+
+    /// To be read before asking the api what the user may watch: when it is another one by the time
+    /// of joining, that answer may be out of date.
+    pub fn departures(&self) -> Departures {
+        Departures(self.departures.load(Ordering::Acquire))
+    }
+
+    /// The user lost the right to watch some chat.
+    pub fn depart(&self) {
+        self.departures.fetch_add(1, Ordering::Release);
     }
 
     /// Queues a frame of the native protocol.

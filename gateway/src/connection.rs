@@ -5,32 +5,23 @@ use crate::{
     Gateway,
     conn::Conn,
     joining::{Join, join_all},
+    opening::{MAX_CATCH_UP, Opened, Registered, open},
     outbox::{Taken, Worth},
-    relayed::{Dialect, Frame, native},
-    session::{Greeted, Greeting, Hello, Session, Wanted, refusal, try_later},
+    relayed::{Frame, native},
+    session::{Session, Wanted, refusal, try_later},
     socket::{Incoming, Socket},
-    users::Arrival,
 };
 use futures_util::future::BoxFuture;
 use shared::{
-    chat::{ChatView, UserRef},
     close::Close,
     id::{ChatId, Seq},
-    internal::{Command, OpenSession, Receipt, Refusal, SessionRefusal, UserChat},
-    protocol::{Resume, ServerFrame},
-    relay::Channel,
+    internal::{Command, Receipt, Refusal, UserChat},
+    protocol::ServerFrame,
     serve::Place,
     time::Timestamp,
 };
 use std::{collections::VecDeque, mem, pin::Pin, sync::Arc, time::Duration};
 use tokio::time::{Instant, Sleep};
-
-/// How long to wait for the bus to confirm a user's channel before opening without it: repair
-/// covers what is missed.
-const SUBSCRIBE_PATIENCE: Duration = Duration::from_secs(1);
-
-/// A client further behind than this reloads its chats instead of being sent everything.
-const MAX_CATCH_UP: i64 = 10_000;
 
 /// What is queued before an order to close may take this long: a client that reads gets it all.
 const LAST_WRITE: Duration = Duration::from_secs(2);
@@ -49,145 +40,12 @@ pub(crate) async fn run(
     // Boxed: what opening needs is gone from memory while the connection idles.
     let opened = Box::pin(open(&gateway, &mut socket, presented)).await;
     let close = match opened {
-        Ok(connection) => connection.run(&mut socket).await,
+        Ok(opened) => Connection::new(opened).run(&mut socket).await,
         Err(close) => close,
     };
     metrics::counter!("gateway_closes_total", "reason" => close.reason()).increment(1);
     socket.close(close).await;
     drop(place);
-}
-
-/// From the first frame to `ready`.
-async fn open(
-    gateway: &Arc<Gateway>,
-    socket: &mut Socket,
-    presented: Option<String>,
-) -> Result<Connection, Close> {
-    let started = Instant::now();
-    let config = &gateway.hub.config;
-    let hello = tokio::time::timeout(config.hello_timeout, greet(gateway, socket, presented));
-    let Hello { token, resume } = hello.await.map_err(|_| Close::HelloTimeout)??;
-    let claims = gateway.desk.verify(&token).await?;
-
-    // Registered before the api is asked: a session that ends meanwhile closes this connection too.
-    let conn = Arc::new(Conn::new(
-        gateway.ids.next(),
-        UserRef { id: claims.sub, username: claims.name },
-        claims.sid,
-        Dialect::Native,
-        config.max_outbox_bytes,
-    ));
-    let arrival = gateway.hub.users.register(&conn)?;
-    let registered = Registered { gateway: Arc::clone(gateway), conn: Arc::clone(&conn) };
-    if arrival == Arrival::First
-        && let Some(subscriber) = gateway.hub.subscriber.get()
-    {
-        let confirmed = subscriber.add(&[Channel::User(conn.user.id)]);
-        let _ = tokio::time::timeout(SUBSCRIBE_PATIENCE, confirmed).await;
-    }
-    let session = OpenSession { user_id: claims.sub, session_id: claims.sid };
-    let (epoch, view) = gateway.desk.open(session).await.map_err(|_| Close::Overloaded)?;
-    let view = view.map_err(|refused| match refused {
-        SessionRefusal::Blocked => Close::Blocked,
-        SessionRefusal::Ended => Close::SessionEnded,
-    })?;
-
-    let ready = ServerFrame::Ready {
-        connection_id: format!("{}.{}", gateway.hub.node, conn.id.0),
-        user: view.user,
-        epoch: epoch.to_string(),
-        heartbeat_ms: u64::try_from(config.heartbeat.as_millis()).unwrap_or(u64::MAX),
-        chats: view.chats.clone(),
-    };
-    conn.send(&ready, Worth::Durable);
-    let joins = joins(gateway, &conn, view.chats, resume, &epoch).await;
-    metrics::histogram!("gateway_handshake_duration_seconds").record(started.elapsed());
-    let expires_at = Timestamp(claims.exp.saturating_mul(1000));
-    Ok(Connection::new(registered, Session::new(claims.sub, claims.sid, expires_at, config), joins))
-}
-
-async fn greet(
-    gateway: &Gateway,
-    socket: &mut Socket,
-    presented: Option<String>,
-) -> Result<Hello, Close> {
-    let mut greeting = Greeting::new(presented, &gateway.hub.config);
-    loop {
-        let answer = match socket.next().await? {
-            Incoming::Text(text) => match greeting.on_text(&text, gateway.uptime())? {
-                Greeted::Hello(hello) => return Ok(hello),
-                Greeted::NotYet(answer) => answer,
-            },
-            Incoming::Binary => return Err(Close::Abuse),
-            Incoming::Sign => continue,
-        };
-        socket.feed(native(&answer)).await?;
-        socket.flush().await?;
-    }
-}
-
-/// The chats to join: each from where the client stopped, or from where `ready` says it is.
-async fn joins(
-    gateway: &Gateway,
-    conn: &Conn,
-    mut chats: Vec<ChatView>,
-    resume: Option<Resume>,
-    epoch: &str,
-) -> Vec<Join> {
-    let known = resume.is_some();
-    let same_epoch = resume.as_ref().is_none_or(|resume| resume.epoch == epoch);
-    metrics::counter!("gateway_resumes_total", "result" => match (known, same_epoch) {
-        (false, _) => "new",
-        (true, true) => "resumed",
-        (true, false) => "other_epoch",
-    })
-    .increment(1);
-    let mut cursors = resume.map(|resume| resume.cursors).unwrap_or_default();
-    let mine: std::collections::HashSet<ChatId> = chats.iter().map(|chat| chat.id).collect();
-    // Chats the client knows and `ready` does not list: rooms it watched, dormant chats, lost ones.
-    let limit = gateway.hub.config.max_chats.saturating_sub(chats.len());
-    let others: Vec<ChatId> =
-        cursors.keys().filter(|id| !mine.contains(id)).take(limit).copied().collect();
-    let asked = others.into_iter().map(|chat_id| async move {
-        let chat = UserChat { user_id: conn.user.id, chat_id };
-        (chat_id, gateway.hub.questions.views.ask(chat).await)
-    });
-    for (chat_id, answer) in futures_util::future::join_all(asked).await {
-        match answer {
-            Ok(Ok(chat)) => chats.push(chat),
-            Ok(Err(_)) => conn.send(&ServerFrame::ChatRemoved { chat_id }, Worth::Durable),
-            Err(_) => {}
-        }
-    }
-    chats
-        .into_iter()
-        .map(|chat| {
-            let Some(cursor) = cursors.remove(&chat.id) else {
-                return Join { after: chat.seq, chat, announce: None, resumed: false };
-            };
-            let missed = chat.seq.0 - cursor.0;
-            if same_epoch && (0..=MAX_CATCH_UP).contains(&missed) && cursor >= Seq::ZERO {
-                return Join { after: cursor, chat, announce: None, resumed: true };
-            }
-            metrics::counter!("gateway_resyncs_total").increment(1);
-            let resync = native(&ServerFrame::Resync { chat_id: chat.id, seq: chat.seq });
-            Join { after: chat.seq, chat, announce: Some(resync), resumed: false }
-        })
-        .collect()
-}
-
-/// A registered connection; dropping it removes it everywhere.
-struct Registered {
-    gateway: Arc<Gateway>,
-    conn: Arc<Conn>,
-}
-
-impl Drop for Registered {
-    fn drop(&mut self) {
-        let watched = self.conn.chat_ids();
-        self.gateway.hub.forget(&self.conn);
-        self.gateway.hub.users.unregister(&self.conn, watched);
-    }
 }
 
 /// A connection that is ready.
@@ -204,7 +62,7 @@ struct Connection {
 }
 
 impl Connection {
-    fn new(registered: Registered, session: Session, joins: Vec<Join>) -> Self {
+    fn new(Opened { registered, session, joins }: Opened) -> Self {
         let heartbeat = registered.gateway.hub.config.heartbeat;
         // The first ping comes at a random moment, so that reconnects together do not ping together.
         let first = heartbeat.mul_f64(rand::random_range(0.1..1.0));
@@ -354,7 +212,8 @@ impl Connection {
             return self.reply(&refusal(id, "too_many_chats", text));
         }
         let user_id = self.registered.conn.user.id;
-        let chat = match hub.questions.views.ask(UserChat { user_id, chat_id }).await {
+        let allowed = self.registered.conn.departures();
+        let chat = match hub.view(UserChat { user_id, chat_id }).await {
             Ok(Ok(chat)) => chat,
             Ok(Err(Refusal { code, message })) => {
                 return self.reply(&refusal(id, code.as_str(), &message));
@@ -368,14 +227,16 @@ impl Connection {
         let subscribed = native(&ServerFrame::Subscribed { id, chat: chat.clone() });
         let join = match after.filter(|after| *after >= Seq::ZERO) {
             Some(after) if (0..=MAX_CATCH_UP).contains(&(chat.seq.0 - after.0)) => {
-                Join { after, chat, announce: Some(subscribed), resumed: true }
+                Join { allowed, after, chat, announce: Some(subscribed), resumed: true }
             }
             Some(_) => {
                 self.registered.conn.outbox.push(subscribed, Worth::Durable);
                 let resync = native(&ServerFrame::Resync { chat_id, seq: chat.seq });
-                Join { after: chat.seq, chat, announce: Some(resync), resumed: false }
+                Join { allowed, after: chat.seq, chat, announce: Some(resync), resumed: false }
             }
-            None => Join { after: chat.seq, chat, announce: Some(subscribed), resumed: false },
+            None => {
+                Join { allowed, after: chat.seq, chat, announce: Some(subscribed), resumed: false }
+            }
         };
         self.joins.push(join);
         self.start_joining();

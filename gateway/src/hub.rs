@@ -3,8 +3,9 @@
 //! put (see [`crate::repair`]).
 
 use crate::{
+    backend::Unavailable,
     config::Config,
-    conn::{Conn, ConnId},
+    conn::{Conn, ConnId, Departures},
     feed::{Feed, Update},
     outbox::Worth,
     repair::Questions,
@@ -16,7 +17,7 @@ use shared::{
     chat::{ChatType, ChatView, PresenceStatus},
     close::Close,
     id::{ChatId, NodeId, Seq, UserId},
-    internal::{Range, RangeFound},
+    internal::{Range, RangeFound, Refusal, UserChat},
     lifecycle::Lifecycle,
     protocol::ServerFrame,
     relay::{Channel, ChatEvents, ChatPayload},
@@ -65,11 +66,13 @@ impl Hub {
     }
 
     /// Lets a connection that has a chat's events up to `after` watch it, if it can be served from
-    /// there. `resumed`: tell it when it has caught up, at least with this event.
+    /// there. `resumed`: tell it when it has caught up, at least with this event. `allowed`: see
+    /// [`Conn::departures`].
     pub fn attach(
         self: &Arc<Self>,
         conn: &Arc<Conn>,
         chat: &ChatView,
+        allowed: Departures,
         after: Seq,
         resumed: Option<Seq>,
     ) -> Attached {
@@ -85,7 +88,7 @@ impl Hub {
             Room::new(chat.id, chat.chat_type, feed, now)
         });
         room.feed.on_head(chat.seq);
-        let attached = room.attach(conn, after, resumed);
+        let attached = room.attach(conn, allowed, after, resumed);
         if room.feed.is_behind() {
             self.schedule_ask(room);
         }
@@ -182,6 +185,8 @@ impl Hub {
 
     /// A user may no longer watch a chat: its connections here stop and are told.
     pub fn part(&self, user: UserId, chat_id: ChatId) {
+        // First those that are about to join, under this room's lock or later.
+        self.users.of_user(user).iter().for_each(|conn| conn.depart());
         let now = Instant::now();
         let mut rooms = self.shard(chat_id);
         let Some(room) = rooms.get_mut(&chat_id) else { return };
@@ -253,11 +258,16 @@ impl Hub {
     }
 
     /// What a chat missed after a place; waits in the same lane as the feeds' questions.
-    pub(crate) async fn events(
-        &self,
-        range: Range,
-    ) -> Result<Option<RangeFound>, crate::backend::Unavailable> {
+    pub(crate) async fn events(&self, range: Range) -> Result<Option<RangeFound>, Unavailable> {
         self.questions.events.ask(range).await
+    }
+
+    /// A chat as a user may watch it.
+    pub(crate) async fn view(
+        &self,
+        chat: UserChat,
+    ) -> Result<Result<ChatView, Refusal>, Unavailable> {
+        self.questions.views.ask(chat).await
     }
 
     /// The connection is gone: no room holds it any more.

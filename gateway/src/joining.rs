@@ -3,7 +3,7 @@
 //! in between. Runs on the connection's own task.
 
 use crate::{
-    conn::Conn,
+    conn::{Conn, Departures},
     hub::Hub,
     outbox::Worth,
     relayed::{Frame, Relayed},
@@ -12,8 +12,8 @@ use crate::{
 use futures_util::{StreamExt, stream};
 use shared::{
     chat::ChatView,
-    id::Seq,
-    internal::Range,
+    id::{ChatId, Seq},
+    internal::{Range, UserChat},
     protocol::{ChatEvent, ServerFrame},
 };
 use std::{sync::Arc, time::Duration};
@@ -23,6 +23,8 @@ use std::{sync::Arc, time::Duration};
 pub struct Join {
     /// Its `seq` is the chat's newest event as far as known.
     pub chat: ChatView,
+    /// In which state of departures the api allowed it.
+    pub allowed: Departures,
     /// The connection has everything up to here.
     pub after: Seq,
     /// To be sent first.
@@ -47,17 +49,29 @@ pub async fn join_all(hub: Arc<Hub>, conn: Arc<Conn>, joins: Vec<Join>) {
 }
 
 async fn join(hub: &Arc<Hub>, conn: &Arc<Conn>, join: Join) {
-    let Join { chat, mut after, announce, resumed } = join;
+    let Join { chat, mut allowed, mut after, announce, resumed } = join;
     if let Some(frame) = announce {
         conn.outbox.push(frame, Worth::Durable);
     }
     let head = resumed.then_some(chat.seq);
     loop {
-        match hub.attach(conn, &chat, after, head) {
+        match hub.attach(conn, &chat, allowed, after, head) {
             Attached::Live => return,
             Attached::NotYet => {
                 conn.outbox.room().await;
                 tokio::time::sleep(A_MOMENT).await;
+            }
+            Attached::Doubtful => {
+                allowed = conn.departures();
+                match hub.view(UserChat { user_id: conn.user.id, chat_id: chat.id }).await {
+                    Ok(Ok(_)) => {}
+                    Ok(Err(_)) => return removed(conn, chat.id),
+                    Err(_) => {
+                        // Nothing was allowed: ask again before the next try.
+                        conn.depart();
+                        tokio::time::sleep(A_WHILE).await;
+                    }
+                }
             }
             Attached::Behind => {
                 // The client's reading sets the pace: a page only when the last one is on its way.
@@ -70,14 +84,14 @@ async fn join(hub: &Arc<Hub>, conn: &Arc<Conn>, join: Join) {
                         conn.outbox.push_all(frames);
                         after = found.upto;
                     }
-                    Ok(None) => {
-                        let gone = ServerFrame::ChatRemoved { chat_id: chat.id };
-                        conn.send(&gone, Worth::Durable);
-                        return;
-                    }
+                    Ok(None) => return removed(conn, chat.id),
                     Err(_) => tokio::time::sleep(A_WHILE).await,
                 }
             }
         }
     }
+}
+
+fn removed(conn: &Conn, chat_id: ChatId) {
+    conn.send(&ServerFrame::ChatRemoved { chat_id }, Worth::Durable);
 }

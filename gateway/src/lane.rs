@@ -191,10 +191,12 @@ mod tests {
         give_up_after: Duration::from_secs(5),
     };
 
+    type Batches = Arc<Mutex<Vec<Vec<u32>>>>;
+
     /// A lane whose calls wait for a permit each; the batches it saw.
-    fn lane_of(fail_first: usize) -> (Lane<u32, u32>, Arc<Semaphore>, Arc<Mutex<Vec<Vec<u32>>>>) {
+    fn lane_of(fail_first: usize) -> (Lane<u32, u32>, Arc<Semaphore>, Batches) {
         let gate = Arc::new(Semaphore::new(0));
-        let seen: Arc<Mutex<Vec<Vec<u32>>>> = Arc::default();
+        let seen = Batches::default();
         let (open, log) = (Arc::clone(&gate), Arc::clone(&seen));
         let call = call(move |batch: Vec<u32>| {
             let (open, log) = (Arc::clone(&open), Arc::clone(&log));

@@ -16,6 +16,7 @@ pub mod hub;
 pub mod joining;
 pub mod lane;
 mod metric;
+mod opening;
 pub mod outbox;
 mod presence;
 pub mod relayed;

@@ -36,6 +36,7 @@ async fn main() -> ExitCode {
 async fn run(settings: Settings) -> anyhow::Result<()> {
     let lifecycle = Lifecycle::new();
     let metrics = start_metrics(&lifecycle).map_err(anyhow::Error::msg)?;
+    bus::describe_metrics();
     let node = NodeId::random();
     let redis = RedisConfig::new(&settings.redis_url)?;
     let deps = Deps {

@@ -8,22 +8,28 @@ use shared::{
     presence::{Presence, PresenceError},
     relay::Channel,
 };
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// How often arrivals and departures are gathered: soon enough to look live, and a storm of
 /// reconnects becomes a few calls.
 const GATHER: Duration = Duration::from_millis(250);
 
+/// Users who are to give their lease back, with the chats they watched last.
+type Leaving = HashMap<UserId, Vec<ChatId>>;
+
 /// Keeps the leases for as long as the process lives.
 pub(crate) async fn run(hub: Arc<Hub>, presence: Presence) {
     let mut every = tokio::time::interval(GATHER);
     let mut renewed = Instant::now();
     let mut failing = false;
+    // Gone, and not given back yet because Redis was away. At most as many as were connected.
+    let mut leaving = Leaving::new();
     loop {
         every.tick().await;
         let mut result = arrivals(&hub, &presence).await;
-        result = result.and(departures(&hub, &presence).await);
+        forget_gone(&hub, &mut leaving).await;
+        result = result.and(departures(&hub, &presence, &mut leaving).await);
         if renewed.elapsed() >= hub.config.presence_renewal {
             renewed = Instant::now();
             result = result.and(renew(&hub, &presence).await);
@@ -56,12 +62,10 @@ async fn arrivals(hub: &Hub, presence: &Presence) -> Result<(), PresenceError> {
     Ok(())
 }
 
-async fn departures(hub: &Hub, presence: &Presence) -> Result<(), PresenceError> {
+/// Forgets users whose grace is over. Those whom others know of are to leave.
+async fn forget_gone(hub: &Hub, leaving: &mut Leaving) {
     let gone = hub.users.take_gone(hub.config.presence_grace);
-    if gone.is_empty() {
-        return Ok(());
-    }
-    if let Some(subscriber) = hub.subscriber.get() {
+    if let Some(subscriber) = hub.subscriber.get().filter(|_| !gone.is_empty()) {
         let channels: Vec<Channel> = gone.iter().map(|(id, ..)| Channel::User(*id)).collect();
         subscriber.remove(&channels);
         // One who came back in this very moment has asked for the channel again, or does so now.
@@ -74,11 +78,23 @@ async fn departures(hub: &Hub, presence: &Presence) -> Result<(), PresenceError>
             subscriber.add(&back).await;
         }
     }
-    let known: Vec<(UserId, Vec<ChatId>)> =
-        gone.into_iter().filter(|(_, known, _)| *known).map(|(id, _, chats)| (id, chats)).collect();
-    let ids: Vec<UserId> = known.iter().map(|(id, _)| *id).collect();
+    leaving.extend(gone.into_iter().filter(|(_, known, _)| *known).map(|(id, _, at)| (id, at)));
+}
+
+async fn departures(
+    hub: &Hub,
+    presence: &Presence,
+    leaving: &mut Leaving,
+) -> Result<(), PresenceError> {
+    // Whoever is here again does not leave.
+    leaving.retain(|user, _| hub.users.of_user(*user).is_empty());
+    if leaving.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<UserId> = leaving.keys().copied().collect();
     let offline = presence.leave(hub.node, &ids).await?;
-    for (user, chats) in known.iter().filter(|(id, _)| offline.contains(id)) {
+    let left = std::mem::take(leaving);
+    for (user, chats) in left.iter().filter(|(id, _)| offline.contains(id)) {
         hub.announce(*user, PresenceStatus::Offline, chats);
     }
     Ok(())

@@ -158,27 +158,30 @@ impl Hub {
 
     /// Like [`Hub::welcome`], with what came after a place.
     fn invite(self: &Arc<Self>, user: UserId, chat: ChatId, after: Option<Seq>) {
-        let waiting = move |hub: &Hub| {
-            let mut conns = hub.users.of_user(user);
-            conns.retain(|conn| !conn.watches(chat));
-            conns
-        };
-        if waiting(self).is_empty() {
+        let mut waiting = self.users.of_user(user);
+        waiting.retain(|conn| !conn.watches(chat));
+        if waiting.is_empty() {
             return;
         }
-        let hub = Arc::clone(self);
+        // A connection that comes later starts from an answer that is newer than this question.
+        let waiting: Vec<_> = waiting.into_iter().map(|conn| (conn.departures(), conn)).collect();
+        let max_chats = self.config.max_chats;
         let done = Box::new(move |answer: Result<Result<ChatView, Refusal>, Unavailable>| {
             // Refused: no longer a member. No answer: the next poll finds it again.
             let Ok(Ok(mut chat)) = answer else { return };
             chat.seq = after.map_or(chat.seq, |after| after.min(chat.seq));
-            for conn in waiting(&hub) {
-                if conn.watched() >= hub.config.max_chats {
+            for (allowed, conn) in waiting {
+                if conn.watches(chat.id) {
+                    continue;
+                }
+                if conn.watched() >= max_chats {
                     conn.send(&ServerFrame::Reconnect { after_ms: 0 }, Worth::Durable);
                     conn.outbox.close(Close::Resync);
                     continue;
                 }
                 let announce = native(&ServerFrame::Chat { chat: chat.clone() });
                 conn.outbox.join(Join {
+                    allowed,
                     after: chat.seq,
                     chat: chat.clone(),
                     announce: Some(announce),

@@ -2,7 +2,7 @@
 //! happens under the room's lock, is short, and neither blocks nor awaits.
 
 use crate::{
-    conn::{Conn, ConnId},
+    conn::{Conn, ConnId, Departures},
     feed::{Feed, Update},
     outbox::Worth,
     relayed::{Dialect, Frame, native},
@@ -42,6 +42,8 @@ pub enum Attached {
     Live,
     /// The feed has not got as far as the connection: try again in a moment.
     NotYet,
+    /// The user lost the right to watch some chat, perhaps this one: ask the api once more.
+    Doubtful,
     /// The feed's window does not reach back to the connection's cursor: fetch what it missed.
     Behind,
 }
@@ -70,7 +72,22 @@ impl Room {
 
     /// Lets a connection that has everything up to `after` watch, if the feed can serve it from
     /// there. `resumed`: it wants to be told when it has caught up with `head`.
-    pub fn attach(&mut self, conn: &Arc<Conn>, after: Seq, resumed: Option<Seq>) -> Attached {
+    /// `allowed` is the state of departures in which the api allowed it.
+    pub fn attach(
+        &mut self,
+        conn: &Arc<Conn>,
+        allowed: Departures,
+        after: Seq,
+        resumed: Option<Seq>,
+    ) -> Attached {
+        if conn.departures() != allowed {
+            return Attached::Doubtful;
+        }
+        let watching = self.position(conn.id);
+        if watching.is_ok() {
+            // What came since is in its outbox already.
+            return self.settle(conn, resumed);
+        }
         if after > self.feed.last() {
             self.feed.on_head(after);
             return Attached::NotYet;
@@ -80,11 +97,16 @@ impl Room {
             return Attached::NotYet;
         }
         conn.outbox.push_all(missed.map(|relayed| relayed.frame(conn.dialect)));
-        if let Err(place) = self.position(conn.id) {
+        if let Err(place) = watching {
             self.watchers.insert(place, Arc::clone(conn));
         }
         conn.chats().insert(self.chat_id);
         self.empty_since = None;
+        self.settle(conn, resumed)
+    }
+
+    /// Tells a watcher that resumed when it has caught up: now or once the feed has got there.
+    fn settle(&mut self, conn: &Conn, resumed: Option<Seq>) -> Attached {
         if let Some(head) = resumed {
             let target = head.max(self.feed.head());
             if self.feed.last() >= target {

@@ -14,10 +14,10 @@ use api::{
 use axum::{Router, extract::Request, http::header};
 use gateway::{Deps, Gateway, config::Config, upgrade};
 use shared::{
-    bus::Bus,
+    bus::{self, Bus},
     id::NodeId,
     lifecycle::Lifecycle,
-    limit::Limiter,
+    limit::{self, Limiter},
     presence::Presence,
     problem::Problem,
     serve::{ServeConfig, Until, serve},
@@ -40,6 +40,8 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     fs::create_dir_all(data).with_context(|| format!("cannot make the folder {data:?}"))?;
     let _lock = lock(data)?;
 
+    bus::describe_metrics();
+    limit::describe_metrics();
     let bus = Bus::local();
     let presence = Presence::local();
     let api = start_api(&settings, bus.clone(), presence.clone(), &lifecycle).await?;
@@ -59,8 +61,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         trusted_proxies: settings.client.trusted_proxies.clone().into(),
         ..ServeConfig::default()
     };
-    let admin_listener =
-        ServeConfig { name: "admin", until: Until::End, ..ServeConfig::default() };
+    let admin_listener = ServeConfig { name: "admin", until: Until::End, ..ServeConfig::default() };
     let app = one_port(upgrade::router(gateway), api::router(api.clone()));
     let routes = admin_router(metrics, ready);
     lifecycle.spawn_background(serve(admin, routes, admin_listener, lifecycle.clone()));
