@@ -74,6 +74,11 @@ pub(crate) fn describe_metrics() {
         "From the head of a request to the head of its answer"
     );
     metrics::describe_gauge!("http_requests_in_flight", "Requests being answered");
+    metrics::describe_counter!(
+        "http_panics_total",
+        "Requests that ended in a panic: a fault of ours"
+    );
+    metrics::counter!("http_panics_total").absolute(0);
 }
 
 async fn measure(listener: &'static str, request: Request, next: Next) -> Response {

@@ -13,7 +13,7 @@ use shared::{
     bus::{self, Bus},
     id::NodeId,
     lifecycle::Lifecycle,
-    limit::Limiter,
+    limit::{self, Limiter},
     presence::Presence,
     serve::ServeConfig,
     settings::{parse, refuse},
@@ -55,6 +55,8 @@ async fn serve(settings: Settings, checked: Checked) -> anyhow::Result<()> {
     let Checked { config, database_url, redis, tokens } = checked;
     let lifecycle = Lifecycle::new();
     let metrics = start_metrics(&lifecycle).map_err(anyhow::Error::msg)?;
+    bus::describe_metrics();
+    limit::describe_metrics();
     let db = commands::open(&settings, &database_url).await?;
     commands::await_schema(&db, &settings).await?;
     let pool = bus::pool(&redis)?;

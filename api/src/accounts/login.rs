@@ -40,10 +40,15 @@ pub async fn login(api: &Api, login: Login) -> Result<SignedIn> {
     let password = if possible { password } else { Secret::new("") };
     let stored = found.as_ref().map(|(_, hash)| hash.clone());
     let right = api.passwords.verify(stored, password).await?;
+    let count = |result: &'static str| {
+        metrics::counter!("logins_total", "result" => result).increment(1);
+    };
     let Some((user, hash)) = found.filter(|_| right) else {
+        count("wrong");
         return Err(wrong());
     };
     if user.blocked {
+        count("blocked");
         return Err(blocked());
     }
 
@@ -54,6 +59,7 @@ pub async fn login(api: &Api, login: Login) -> Result<SignedIn> {
     }
     let opening = Opening::begin(api, &mut tx, user.id, &user_agent).await?;
     tx.commit().await?;
+    count("ok");
     opening.finish(api, user)
 }
 

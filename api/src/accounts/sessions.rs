@@ -69,6 +69,17 @@ const MAX_USER_AGENT: usize = 200;
 /// How long an ended session's row stays, for `changed` and the list of ended ones.
 const KEEP_ENDED_MS: i64 = 24 * 60 * 60 * 1000;
 
+/// A fresh refresh token: the session's id, so that any earlier one of the session is recognised
+/// when it comes back, and 32 random bytes.
+pub(crate) fn refresh_token(session: SessionId) -> Secret {
+    Secret::new(format!("{}.{}", session.0.simple(), random_secret().reveal()))
+}
+
+/// The session that a refresh token names; nothing is proven by that.
+pub(crate) fn named_session(token: &Secret) -> Option<SessionId> {
+    token.reveal().split_once('.')?.0.parse().ok()
+}
+
 /// The form in which a refresh token is stored. It is random, so a plain hash is enough.
 pub(crate) fn refresh_hash(token: &Secret) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(token.reveal()))
@@ -105,7 +116,7 @@ impl Opening {
         user_agent: &str,
     ) -> Result<Self, DbError> {
         let session = SessionId(Uuid::now_v7());
-        let refresh = random_secret();
+        let refresh = refresh_token(session);
         let agent: String =
             user_agent.chars().filter(|c| !c.is_control()).take(MAX_USER_AGENT).collect();
         execute!(

@@ -30,7 +30,10 @@ async fn names_and_emails_are_unique_whatever_their_case() {
     t.user("ann").await;
     let taken = [
         (json!({"username": "ANN", "password": "password123"}), "Username already registered"),
-        (json!({"email": "ANN@Example.com", "password": "password123"}), "Email already registered"),
+        (
+            json!({"email": "ANN@Example.com", "password": "password123"}),
+            "Email already registered",
+        ),
         (json!({"username": "Admin", "password": "password123"}), "Username already registered"),
     ];
     for (body, detail) in taken {
@@ -162,6 +165,21 @@ async fn a_copied_refresh_token_ends_the_session() {
     // Neither the thief nor the victim goes on.
     refresh(&renewed).await.refused(401, "invalid_refresh_token");
     t.get("/me", text(&renewed, "access_token")).await.refused(401, "session_ended");
+}
+
+#[tokio::test]
+async fn a_thief_who_renews_twice_is_caught_all_the_same() {
+    let t = Server::start().await;
+    let ann = t.user("ann").await;
+    let refresh = |json: &serde_json::Value| {
+        t.post("/token/refresh", json!({"refresh_token": json["refresh_token"]}))
+    };
+    let stolen = refresh(&ann).await.ok(200);
+    let stolen = refresh(&stolen).await.ok(200);
+    // Even at once: only the direct predecessor has a grace.
+    refresh(&ann).await.refused(401, "invalid_refresh_token");
+    refresh(&stolen).await.refused(401, "invalid_refresh_token");
+    t.get("/me", text(&stolen, "access_token")).await.refused(401, "session_ended");
 }
 
 #[tokio::test]

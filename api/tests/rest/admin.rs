@@ -33,7 +33,10 @@ async fn a_blocked_user_is_out_and_stays_out_until_unblocked() {
     let act = |path: &'static str| t.bearer(Method::POST, path, &admin);
 
     let blocked = act("/blockuser?username=ANN").await.ok(200);
-    assert_eq!((blocked["id"].clone(), blocked["blocked"].clone()), (ann["id"].clone(), json!(true)));
+    assert_eq!(
+        (blocked["id"].clone(), blocked["blocked"].clone()),
+        (ann["id"].clone(), json!(true))
+    );
     t.get("/me", token).await.refused(403, "blocked");
     let me = t.request(Method::GET, "/me").header("cookie", cookie);
     crate::support::Ask::answer(me).await.refused(403, "blocked");

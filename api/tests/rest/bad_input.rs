@@ -49,14 +49,17 @@ async fn fields_that_are_missing_of_the_wrong_type_or_out_of_bounds() {
         (json!({"username": "a\u{202e}b", "password": p}), &["username"]),
         (json!({"username": "x".repeat(33), "password": p}), &["username"]),
         (json!({"email": "no email", "password": p}), &["email"]),
-        (json!({"username": "a@b", "email": "x", "name": "\u{7}", "password": "x"}),
-            &["username", "email", "name", "password"]),
+        (
+            json!({"username": "a@b", "email": "x", "name": "\u{7}", "password": "x"}),
+            &["username", "email", "name", "password"],
+        ),
     ];
     for (body, fields) in cases {
         let answer = t.post("/register", body.clone()).await;
         assert_eq!(answer.refused(422, "validation_failed").fields(), fields, "{body}");
     }
-    let twice = t.post("/register", json!({"email": "a@b.c", "mail": "a@b.c", "password": p})).await;
+    let twice =
+        t.post("/register", json!({"email": "a@b.c", "mail": "a@b.c", "password": p})).await;
     twice.refused(422, "validation_failed");
     // None of it was stored.
     let ann = t.user("ann").await;
@@ -140,5 +143,8 @@ async fn answers_are_not_kept_nor_sniffed() {
     let page = t.request(Method::GET, "/").answer().await;
     assert_eq!(page.status, 200);
     let policy = page.headers["content-security-policy"].to_str().unwrap();
-    assert!(policy.contains("script-src 'self'") || policy.contains("default-src 'self'"), "{policy}");
+    assert!(
+        policy.contains("script-src 'self'") || policy.contains("default-src 'self'"),
+        "{policy}"
+    );
 }

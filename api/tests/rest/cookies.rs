@@ -80,9 +80,8 @@ async fn the_header_wins_over_the_cookie() {
     t.user("ann").await;
     let bob = t.user("bob").await;
     let cookie = t.login("ann", "password123").await.cookie();
-    let both = |token: &str| {
-        t.request(Method::GET, "/me").header("cookie", &cookie).bearer_auth(token)
-    };
+    let both =
+        |token: &str| t.request(Method::GET, "/me").header("cookie", &cookie).bearer_auth(token);
     let me = both(text(&bob, "access_token")).answer().await.ok(200);
     assert_eq!(me["username"], "bob");
     both("nonsense").answer().await.refused(401, "invalid_token");

@@ -13,7 +13,9 @@ async fn registering_is_limited_by_address() {
     let t = Server::start_with(|config| config.register_per_address = TWO).await;
     let register = |name: &str, address: &str| {
         let body = json!({"username": name, "password": "password123"});
-        t.request(Method::POST, "/register").header("x-forwarded-for", address.to_owned()).json(&body)
+        t.request(Method::POST, "/register")
+            .header("x-forwarded-for", address.to_owned())
+            .json(&body)
     };
     for name in ["a", "b"] {
         assert_eq!(register(name, "192.0.2.1").answer().await.status, 201);

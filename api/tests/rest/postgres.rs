@@ -34,9 +34,8 @@ async fn every_query_works_on_postgresql() {
     let token = text(&ann, "access_token");
     let second = t.login("ann@example.com", "password123").await.ok(200);
     t.login("ann", "wrong password").await.refused(401, "invalid_credentials");
-    let refresh = |json: &Value| {
-        t.post("/token/refresh", json!({"refresh_token": json["refresh_token"]}))
-    };
+    let refresh =
+        |json: &Value| t.post("/token/refresh", json!({"refresh_token": json["refresh_token"]}));
     let renewed = refresh(&second).await.ok(200);
     refresh(&second).await.refused(401, "invalid_refresh_token");
     t.get("/me", text(&renewed, "access_token")).await.refused(401, "session_ended");

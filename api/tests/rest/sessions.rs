@@ -76,11 +76,8 @@ async fn an_end_is_published_and_other_nodes_read_it_without_the_bus() {
     let ControlPayload::Ended(ended) = payload;
     assert_eq!((ended.sessions.len(), ended.reason), (1, EndReason::SignedOut));
     // The twin has another bus: only the database tells it.
-    let refused = within(
-        Duration::from_secs(10),
-        |answer| answer.status != 200,
-        || twin.get("/me", token),
-    );
+    let refused =
+        within(Duration::from_secs(10), |answer| answer.status != 200, || twin.get("/me", token));
     refused.await.refused(401, "session_ended");
 }
 
