@@ -172,8 +172,11 @@ impl Driver {
                 .await
             {
                 Ok(client) => return Browser { client, name },
+                Err(error @ NewSessionError::SessionNotCreated(_)) => {
+                    panic!("no browser: {error}. {}", self.advice())
+                }
                 // Not listening yet.
-                Err(NewSessionError::Failed(_)) if Instant::now() < deadline => sleep(LOOK).await,
+                Err(_) if Instant::now() < deadline => sleep(LOOK).await,
                 Err(error) => panic!("no browser: {error}. {}", self.advice()),
             }
             let ended = self.process.exit_code().unwrap();
