@@ -5,7 +5,6 @@ use anyhow::{Context, Result};
 use std::{
     fmt::Write, fs, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path, time::Duration,
 };
-use tokio::net::TcpStream;
 
 /// Tens of milliseconds in practice; long for a machine that compiles beside it.
 const START: Duration = Duration::from_secs(20);
@@ -50,8 +49,9 @@ impl Balancer {
             // Killed, it would leave its workers behind.
             .ends_by("TERM");
         let process = Process::start(program)?;
-        let connects = || async move { Ok(TcpStream::connect(address).await.map(drop)?) };
-        process.wait_until(START, connects).await?;
+        // Written when it has its port. An answer there might come from a server that had it before.
+        let listens = || async { Ok(fs::metadata(folder.join("nginx.pid")).map(drop)?) };
+        process.wait_until(START, listens).await?;
         Ok(Self { process, address, scratch })
     }
 

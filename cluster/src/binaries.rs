@@ -30,7 +30,8 @@ fn build() -> Result<PathBuf> {
         bail!("{} is not in a target folder", own.display());
     };
     let profile = if profile == "debug" { "dev".as_ref() } else { profile };
-    let mut cargo = Command::new(env!("CARGO"));
+    // The one in the search path: it chooses the toolchain, as it did for us.
+    let mut cargo = Command::new("cargo");
     cargo
         .args(["build", "--quiet", "--bin", "api", "--bin", "gateway"])
         // With the all-in-one binary the features, and so the compiled dependencies, are the ones

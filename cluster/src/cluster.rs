@@ -93,7 +93,9 @@ impl Cluster {
         let key = key.to_pkcs8_pem(LineEnding::LF)?.to_string();
         let apis = together(options.apis, |number| wiring.api(number, &key)).await?;
         let gateways = together(options.gateways, |number| wiring.gateway(number, &apis)).await?;
-        let balancer = balance(options.port, &wiring.logs, &gateways, &apis).await?;
+        let port = options.port.unwrap_or_else(free_port);
+        let (behind, beside) = (addresses(&gateways), addresses(&apis));
+        let balancer = Balancer::start_in(Some(&wiring.logs), port, &behind, &beside).await?;
         Ok(Self { balancer, gateways, apis, redis, postgres, wiring, _scratch: scratch })
     }
 
@@ -212,24 +214,6 @@ async fn together<F: Future<Output = Result<Node>>>(
         nodes.push(node?);
     }
     Ok(nodes)
-}
-
-async fn balance(
-    port: Option<u16>,
-    logs: &Path,
-    gateways: &[Node],
-    apis: &[Node],
-) -> Result<Balancer> {
-    let (gateways, apis) = (addresses(gateways), addresses(apis));
-    let mut tries = 0;
-    loop {
-        let chosen = port.unwrap_or_else(free_port);
-        match Balancer::start_in(Some(logs), chosen, &gateways, &apis).await {
-            // Most likely somebody else took the port.
-            Err(_) if port.is_none() && tries < 3 => tries += 1,
-            result => return result,
-        }
-    }
 }
 
 fn addresses(nodes: &[Node]) -> Vec<SocketAddr> {

@@ -24,19 +24,11 @@ pub(crate) struct Addresses {
 impl Node {
     /// Starts the program that `program` makes for these addresses and waits until it is ready.
     pub(crate) async fn start(program: impl Fn(&Addresses) -> Program) -> Result<Self> {
-        let mut tries = 0;
-        loop {
-            let free = || SocketAddr::from(([127, 0, 0, 1], free_port()));
-            let addresses = Addresses { public: free(), internal: free(), admin: free() };
-            let process = Process::start(program(&addresses))?;
-            let node = Self { process, addresses };
-            match node.ready().await {
-                Ok(()) => return Ok(node),
-                // Somebody else may have taken a port; the log says so.
-                Err(_) if tries < 3 && node.process.log_tail().contains("in use") => tries += 1,
-                Err(error) => return Err(error),
-            }
-        }
+        let free = || SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let addresses = Addresses { public: free(), internal: free(), admin: free() };
+        let node = Self { process: Process::start(program(&addresses))?, addresses };
+        node.ready().await?;
+        Ok(node)
     }
 
     /// For signals (kill, terminate, pause), the process id, the exit code and the log.

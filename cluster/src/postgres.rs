@@ -50,34 +50,24 @@ impl Postgres {
     pub(crate) async fn start_in(logs: Option<&Path>, durability: Durability) -> Result<Self> {
         let programs = programs::postgres_folder()?;
         let user = programs::unprivileged_user()?;
-        let mut tries = 0;
-        loop {
-            let scratch = Scratch::new("postgres")?;
-            scratch.give_to(user)?;
-            let data = scratch.path().join("data");
-            tokio::task::spawn_blocking({
-                let (initdb, data) = (programs.join("initdb"), data.clone());
-                move || init(&initdb, &data, user)
-            })
-            .await??;
-            let port = free_port();
-            let logs = logs.unwrap_or(scratch.path());
-            let mut program = Program::new("postgres", programs.join("postgres"), logs)
-                .args(settings(&data, port, durability))
-                // Its immediate shutdown: ends at once and gives its shared memory back.
-                .ends_by("QUIT");
-            program.user = user;
-            let process = Process::start(program)?;
-            match takes_connections(&process, &data).await {
-                Ok(()) => {
-                    let databases = AtomicU32::new(0);
-                    return Ok(Self { process, port, programs, databases, scratch });
-                }
-                // Most likely somebody else took the port.
-                Err(_) if tries < 3 => tries += 1,
-                Err(error) => return Err(error),
-            }
-        }
+        let scratch = Scratch::new("postgres")?;
+        scratch.give_to(user)?;
+        let data = scratch.path().join("data");
+        tokio::task::spawn_blocking({
+            let (initdb, data) = (programs.join("initdb"), data.clone());
+            move || init(&initdb, &data, user)
+        })
+        .await??;
+        let port = free_port();
+        let logs = logs.unwrap_or(scratch.path());
+        let mut program = Program::new("postgres", programs.join("postgres"), logs)
+            .args(settings(&data, port, durability))
+            // Its immediate shutdown: ends at once and gives its shared memory back.
+            .ends_by("QUIT");
+        program.user = user;
+        let process = Process::start(program)?;
+        takes_connections(&process, &data).await?;
+        Ok(Self { process, port, programs, databases: AtomicU32::new(0), scratch })
     }
 
     /// One fast server for all tests of this process, started by the first that asks. Nobody drops

@@ -25,26 +25,16 @@ impl Redis {
     }
 
     pub(crate) async fn start_in(logs: Option<&Path>) -> Result<Self> {
-        let mut tries = 0;
-        loop {
-            let redis = Self::launch(logs, free_port())?;
-            match redis.answers().await {
-                Ok(()) => return Ok(redis),
-                // Most likely somebody else took the port.
-                Err(_) if tries < 3 => tries += 1,
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    fn launch(logs: Option<&Path>, port: u16) -> Result<Self> {
+        let port = free_port();
         let scratch = Scratch::new("redis")?;
         let logs = logs.unwrap_or(scratch.path());
         let program = Program::new("redis", programs::find("redis-server")?, logs)
             .args(["--dir".as_ref(), scratch.path().as_os_str()])
             .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
             .args(["--save", "", "--appendonly", "no", "--daemonize", "no"]);
-        Ok(Self { process: Process::start(program)?, port, _scratch: scratch })
+        let redis = Self { process: Process::start(program)?, port, _scratch: scratch };
+        redis.answers().await?;
+        Ok(redis)
     }
 
     pub fn url(&self) -> String {
