@@ -1,6 +1,8 @@
 //! The page in two real browsers against the real binary: what a person sees and does, over a
 //! restart of the server. What the server answers is tried in `system`; needs chromium and chromedriver.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use cluster::{Process, Program, free_port};
 use fantoccini::{Client, ClientBuilder, Locator, error::NewSessionError, key::Key};
 use futures_util::FutureExt;

@@ -1,7 +1,7 @@
 //! Accounts and the page: registering, signing in every way, renewing, looking people up, and what
 //! a browser gets at `/`.
 
-use crate::harness::{PASSWORD, Rest, System};
+use crate::harness::{PASSWORD, Rest, System, User};
 use reqwest::Method;
 use serde_json::json;
 
@@ -30,9 +30,10 @@ async fn a_flood_of_registrations_is_slowed_down() {
 }
 
 async fn sign_in_with_json_form_and_email(t: System) {
-    let ann = t.user("ann").await;
-    let email = format!("{}@example.com", ann.username);
-    ann.rest.patch("/me", json!({ "email": email })).await.ok();
+    let username = format!("ann_{}", &uuid::Uuid::new_v4().simple().to_string()[..12]);
+    let email = format!("{username}@example.com");
+    let body = json!({ "username": username, "email": email, "password": PASSWORD });
+    let ann = User::signed_in(&t, &t.rest().post("/register", body).await.ok());
 
     let json = json!({ "username": ann.username.to_uppercase(), "password": PASSWORD });
     let mail = json!({ "email": email.to_uppercase(), "password": PASSWORD });

@@ -197,7 +197,7 @@ async fn malformed_requests_are_refused(t: System) {
     post("/chats", r#"{"chat_type":"group","member_ids":"all"}"#, "application/json")
         .await
         .invalid("member_ids");
-    ann.rest.get("/chats/one").await.invalid("chat_id");
+    ann.rest.get("/chats/one").await.refused(422, "validation_failed");
     assert_eq!(ann.rest.get("/no/such/path").await.status, 404);
     assert_eq!(ann.rest.patch("/chats", json!({})).await.status, 405);
     for path in ["/me", "/chats", "/me/sessions"] {

@@ -145,8 +145,8 @@ async fn a_rename_is_seen_by_all(t: System) {
     let mut other = bob.connect_to(1).await;
 
     ann.rename(group, "new name").await;
-    phone.expect(chat_named(group, "new name")).await;
-    other.expect(chat_named(group, "new name")).await;
+    phone.expect(renamed(group, "new name")).await;
+    other.expect(renamed(group, "new name")).await;
     assert_eq!(bob.chat(group).await["name"], "new name");
 }
 

@@ -43,17 +43,17 @@ async fn a_stop_sends_clients_on_and_loses_nothing() {
     phone.send(chat, "before").await;
     phone.go_offline();
 
-    t.process().terminate();
+    t.alone().process.terminate();
     loop {
         if reconnect().of(&socket.frame().await).is_some() {
             break;
         }
     }
     socket.expect_close(Close::Restart).await;
-    let code = t.process().wait(std::time::Duration::from_secs(30)).await.unwrap();
+    let code = t.alone().process.wait(std::time::Duration::from_secs(30)).await.unwrap();
     assert_eq!(code, 0);
 
-    t.restart().await;
+    t.alone().restart().await;
     phone.come_back().await;
     phone.expect(caught_up(chat)).await;
     phone.send(chat, "after").await;
@@ -73,8 +73,8 @@ async fn a_crash_loses_nothing_acknowledged() {
     while phone.track.acked.len() < 10 {
         phone.pump().await;
     }
-    t.process().kill().await.unwrap();
-    t.restart().await;
+    t.alone().process.kill().await.unwrap();
+    t.alone().restart().await;
     while phone.track.in_flight() > 0 {
         phone.pump().await;
     }
@@ -90,18 +90,15 @@ fn a_bad_configuration_is_one_line_and_exit_code_64() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let wrong: [&[&str]; 5] = [
+        &["--allowed-origins", "not an origin"],
         &["--listen", "nonsense"],
         &["--no-such-flag"],
         &["--listen", "127.0.0.1:99999"],
-        &["--data", "/dev/null/data"],
         &["surprise"],
     ];
     for arguments in wrong {
         let mut command = Command::new(env!("CARGO_BIN_EXE_switchboard"));
-        if !arguments.contains(&"--data") {
-            command.arg("--data").arg(&data);
-        }
-        let output = command.args(arguments).output().unwrap();
+        let output = command.arg("--data").arg(&data).args(arguments).output().unwrap();
         let error = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(64), "{arguments:?}: {error}");
         assert_eq!(error.trim_end().lines().count(), 1, "{arguments:?}: {error}");

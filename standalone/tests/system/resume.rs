@@ -198,8 +198,8 @@ async fn live_messages_during_a_resume_come_after_it(t: System) {
     send_many(&mut phone, chat, 300).await;
 
     let (last, ()) = tokio::join!(send_many(&mut phone, chat, 100), other.come_back_at(1));
-    other.reach(chat, last).await;
     other.expect(caught_up(chat)).await;
+    other.reach(chat, last).await;
     assert_eq!(other.track.seqs(chat), (before.0 + 1..=last.0).collect::<Vec<_>>());
 }
 

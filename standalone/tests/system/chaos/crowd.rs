@@ -57,15 +57,19 @@ impl Crowd {
         .await;
         let (progress, acked) = watch::channel(0);
         let (goal, wanted) = watch::channel(Goal::new());
-        let mut devices = JoinSet::new();
+        // Everyone is there before the first message is sent.
+        let mut everyone = Vec::new();
         for (number, user) in users.iter().enumerate() {
             let own: Vec<ChatId> = chats_of(number).map(|chat| chats[chat]).collect();
             let texts = (number..messages).step_by(SENDERS).enumerate();
             let plan = texts.map(|(turn, text)| (own[turn % own.len()], format!("text {text}")));
-            let first = user.connect_to(number % 2).await.returning();
-            let second = user.connect_to((number + 1) % 2).await.returning();
-            devices.spawn(take_part(first, plan.collect(), progress.clone(), wanted.clone()));
-            devices.spawn(take_part(second, VecDeque::new(), progress.clone(), wanted.clone()));
+            let nodes = [number, number + 1].map(|number| number % 2);
+            everyone.push((user.connect_to(nodes[0]).await.returning(), plan.collect()));
+            everyone.push((user.connect_to(nodes[1]).await.returning(), VecDeque::new()));
+        }
+        let mut devices = JoinSet::new();
+        for (device, plan) in everyone {
+            devices.spawn(take_part(device, plan, progress.clone(), wanted.clone()));
         }
         Self { users, chats, devices, acked, goal, messages }
     }

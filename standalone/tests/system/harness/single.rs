@@ -1,6 +1,7 @@
 //! The `switchboard` binary as a private server on free ports with its own data folder. Dropping it
 //! kills the process and removes the folder; nothing outlives the test binary.
 
+use api::tokens::Tokens;
 use cluster::{Process, Program, free_port};
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -48,6 +49,11 @@ impl Single {
 
     async fn ready(&self) {
         self.process.wait_ready(self.admin, START).await.expect("it gets ready");
+    }
+
+    /// What only it holds: the keys that sign its users' tokens.
+    pub fn keys(&self) -> Tokens {
+        Tokens::load_or_create(&self.folder.path().join("data/jwt.pem")).expect("its keys")
     }
 
     /// The folder of its logs: everything it printed.

@@ -6,7 +6,7 @@ use super::{
     single::{self, Single},
     user::{PASSWORD, User},
 };
-use cluster::{Cluster, Node, Options, Process, Redis};
+use cluster::{Cluster, Node, Options, Redis};
 use serde_json::{Value, json};
 use std::{
     net::SocketAddr,
@@ -31,6 +31,7 @@ pub struct System(Arc<Inner>);
 struct Inner {
     front: SocketAddr,
     nodes: Vec<SocketAddr>,
+    apis: Vec<SocketAddr>,
     admin_ports: Vec<SocketAddr>,
     admin_password: String,
     logs: PathBuf,
@@ -40,7 +41,7 @@ struct Inner {
 
 /// What is behind the addresses.
 enum Running {
-    Single(Single),
+    Single(Box<Single>),
     Cluster(Arc<Cluster>),
 }
 
@@ -59,11 +60,12 @@ impl System {
         Self(Arc::new(Inner {
             front: single.public,
             nodes: vec![single.public],
+            apis: vec![single.public],
             admin_ports: vec![single.admin],
             admin_password: single::ADMIN_PASSWORD.to_owned(),
             logs: single.logs().to_owned(),
             rest: Rest::new(format!("http://{}", single.public)),
-            running: Running::Single(single),
+            running: Running::Single(Box::new(single)),
         }))
     }
 
@@ -77,6 +79,7 @@ impl System {
         Self(Arc::new(Inner {
             front: cluster.balancer().address(),
             nodes: gateways.iter().map(Node::address).collect(),
+            apis: apis.iter().map(Node::address).collect(),
             admin_ports: gateways.iter().chain(apis).map(Node::admin).collect(),
             admin_password: cluster.admin_password().to_owned(),
             logs: cluster.logs().to_owned(),
@@ -106,18 +109,10 @@ impl System {
         }
     }
 
-    /// The one process, of a test that is only for it.
-    pub fn process(&self) -> &Process {
+    /// The one process, for a test that is only about it.
+    pub fn alone(&self) -> &Single {
         match &self.0.running {
-            Running::Single(single) => &single.process,
-            Running::Cluster(_) => panic!("a cluster is many processes"),
-        }
-    }
-
-    /// Starts the one process again, on what it had stored.
-    pub async fn restart(&self) {
-        match &self.0.running {
-            Running::Single(single) => single.restart().await,
+            Running::Single(single) => single,
             Running::Cluster(_) => panic!("a cluster is many processes"),
         }
     }
@@ -135,6 +130,11 @@ impl System {
     /// The gateways' addresses, each once.
     pub fn nodes(&self) -> &[SocketAddr] {
         &self.0.nodes
+    }
+
+    /// Everyone who answers REST, each by itself.
+    pub fn rests(&self) -> Vec<Rest> {
+        self.0.apis.iter().map(|api| Rest::new(format!("http://{api}"))).collect()
     }
 
     /// The admin ports of all processes.

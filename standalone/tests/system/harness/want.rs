@@ -11,8 +11,10 @@ use std::fmt;
 /// A frame to wait for.
 pub struct Want<T> {
     what: String,
-    pick: Box<dyn Fn(&ServerFrame) -> Option<T> + Send + Sync>,
+    pick: Pick<T>,
 }
+
+type Pick<T> = Box<dyn Fn(&ServerFrame) -> Option<T> + Send + Sync>;
 
 impl<T> Want<T> {
     fn new(what: String, pick: impl Fn(&ServerFrame) -> Option<T> + Send + Sync + 'static) -> Self {
@@ -103,7 +105,7 @@ pub fn presence(user: UserId, status: PresenceStatus) -> Want<()> {
     })
 }
 
-/// A chat is there, or has another name.
+/// The user has this chat from now on.
 pub fn chat(id: ChatId) -> Want<ChatView> {
     Want::new(format!("chat {id}"), move |frame| match frame {
         ServerFrame::Chat { chat } if chat.id == id => Some(chat.clone()),
@@ -111,12 +113,11 @@ pub fn chat(id: ChatId) -> Want<ChatView> {
     })
 }
 
-/// A chat with this name.
-pub fn chat_named(id: ChatId, name: &str) -> Want<ChatView> {
+/// A chat has this name now.
+pub fn renamed(id: ChatId, name: &str) -> Want<()> {
     let name = name.to_owned();
-    Want::new(format!("chat {id} named {name:?}"), move |frame| match frame {
-        ServerFrame::Chat { chat } if chat.id == id && chat.name == name => Some(chat.clone()),
-        _ => None,
+    Want::new(format!("chat {id} named {name:?}"), move |frame| {
+        (*frame == ServerFrame::Renamed { chat_id: id, name: name.clone() }).then_some(())
     })
 }
 
