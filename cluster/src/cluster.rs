@@ -16,6 +16,7 @@ use std::{
 /// What a cluster consists of.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// At least one, as of the apis.
     pub gateways: usize,
     pub apis: usize,
     /// The load balancer's port; a free one when `None`.
