@@ -97,7 +97,10 @@ impl Db {
                     ("statement_timeout", config.statement_timeout.as_millis()),
                     ("lock_timeout", config.lock_timeout.as_millis()),
                     ("idle_in_transaction_session_timeout", config.statement_timeout.as_millis()),
-                ]);
+                ])
+                // Every query here has its index. A plan that was made and kept while the tables
+                // were empty would read them whole, until the first statistics a minute later.
+                .options([("enable_seqscan", "off"), ("random_page_cost", "1.1")]);
             let pool = PgPoolOptions::new()
                 .max_connections(config.max_connections)
                 .acquire_timeout(config.acquire_timeout)

@@ -23,7 +23,7 @@ use shared::{
     problem::Problem,
     relay::Channel,
 };
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -47,7 +47,6 @@ pub(crate) use both;
 
 pub struct T {
     pub api: Api,
-    pub lifecycle: Lifecycle,
     /// Where the SQLite file lies.
     _dir: Option<tempfile::TempDir>,
 }
@@ -86,7 +85,7 @@ impl T {
         config.chats.group_members = 5;
         config.chats.chats_per_user = 40;
         let api = Api::start(parts, config, &lifecycle).await.unwrap();
-        Self { api, lifecycle, _dir: dir }
+        Self { api, _dir: dir }
     }
 
     /// Runs a statement as it stands.
@@ -257,6 +256,3 @@ pub fn refused<V: std::fmt::Debug>(result: Result<V, Problem>) -> (u16, &'static
     let problem = result.unwrap_err();
     (problem.status.as_u16(), problem.code)
 }
-
-/// Texts by message id, as a device shows them.
-pub type Shown = HashMap<Seq, String>;

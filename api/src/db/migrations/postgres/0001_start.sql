@@ -5,9 +5,9 @@
 -- Two words of SQLite's, so that one text of a query serves both databases.
 CREATE VIEW clock AS SELECT (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT AS now;
 CREATE FUNCTION json_each(list BIGINT[]) RETURNS TABLE (value BIGINT)
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT unnest(list)';
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT item FROM unnest(list) AS item';
 CREATE FUNCTION json_each(list TEXT[]) RETURNS TABLE (value TEXT)
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT unnest(list)';
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT item FROM unnest(list) AS item';
 
 CREATE TABLE meta (
     key TEXT PRIMARY KEY,
