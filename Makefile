@@ -16,6 +16,7 @@ run: ## One process with nothing installed: http://127.0.0.1:8000
 
 test: ## Installs what the tests need when it is missing, then runs all of them
 	scripts/install-test-tools
+	node --test api/web/tests/
 	$(CARGO) test --workspace
 
 lint: ## Formatting, clippy, documentation; dependencies where cargo-deny is installed
