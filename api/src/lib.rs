@@ -66,6 +66,7 @@ impl Api {
     pub async fn start(parts: Parts, config: Config, lifecycle: &Lifecycle) -> Result<Self> {
         let Parts { db, bus, presence, limiter, tokens } = parts;
         http::describe_metrics();
+        internal::describe_metrics();
         accounts::describe_metrics();
         let config = Arc::new(config);
         let ended = Ended::default();
