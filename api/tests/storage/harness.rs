@@ -71,7 +71,12 @@ impl T {
 
     async fn start(sqlite: bool) -> Self {
         let (url, dir) = fresh_url(sqlite).await;
-        let db = Db::connect(&url, &DbConfig::default()).await.unwrap();
+        Self::at(&url, dir).await
+    }
+
+    /// On the empty database of this URL.
+    pub async fn at(url: &str, dir: Option<tempfile::TempDir>) -> Self {
+        let db = Db::connect(url, &DbConfig::default()).await.unwrap();
         db.migrate().await.unwrap();
         let lifecycle = Lifecycle::new();
         let parts = Parts {

@@ -10,6 +10,7 @@ mod managing;
 mod membership;
 mod migrations;
 mod opening;
+mod outage;
 mod posting;
 mod ranges;
 mod reading;

@@ -1,0 +1,33 @@
+//! PostgreSQL goes away and comes back: callers are told to come back, nothing is lost or doubled,
+//! and no process needs a restart.
+
+use crate::harness::{T, send};
+use api::internal;
+use cluster::Postgres;
+use shared::{
+    id::{ChatId, Seq},
+    internal::Post,
+};
+
+#[tokio::test]
+async fn an_outage_is_503_and_passes() {
+    let server = Postgres::start().await.unwrap();
+    let t = T::at(&server.create_database().await, None).await;
+    let ann = t.user("ann").await;
+    let commands = vec![send(ann, ChatId(1), "k", "hello")];
+    let first = t.post(commands.clone()).await;
+    server.kill().await.unwrap();
+    let away = internal::post(&t.api, Post { commands: commands.clone() }).await.unwrap_err();
+    assert_eq!((away.status.as_u16(), away.retry_after), (503, Some(1)));
+    assert!(t.api.db.ping().await.is_err());
+    server.restart().await.unwrap();
+    // Each connection that died may fail one call before it is replaced.
+    let again = loop {
+        match internal::post(&t.api, Post { commands: commands.clone() }).await {
+            Ok(posted) => break posted,
+            Err(problem) => assert_eq!(problem.status.as_u16(), 503),
+        }
+    };
+    assert_eq!(again.results, first.results, "what was acknowledged is still there, once");
+    assert_eq!(t.head(ChatId(1)).await, Seq(1));
+}
