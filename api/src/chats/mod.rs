@@ -4,7 +4,7 @@
 //!
 //! Whoever changes a chat locks its row first ([`access::lock`]) and every batch locks several in
 //! the order of their ids, so nothing here can deadlock. What others must hear is published after
-//! the commit ([`announce`]); a process that dies in between is made good by `changed`.
+//! the commit (`announce`); a process that dies in between is made good by `changed`.
 
 pub mod access;
 pub(crate) mod announce;

@@ -12,7 +12,7 @@
 //!
 //! The migrations make both databases speak alike: the view `clock` holds the database's time
 //! (`SELECT now FROM clock`, milliseconds since 1970), and `json_each($1)` turns a [`List`] into
-//! rows of `value`. Where only two texts will do, the macros take both (see [`link`]).
+//! rows of `value`. Where only two texts will do, the macros in `link` take both.
 
 mod error;
 mod link;
