@@ -1,11 +1,14 @@
 //! One's sessions, one's password, and that their end is heard everywhere.
 
 use crate::support::{Ask, Server, text, within};
+use api::accounts::ended::Standing;
 use reqwest::Method;
 use serde_json::json;
 use shared::{
     bus::BusEvent,
+    id::SessionId,
     relay::{Channel, ControlPayload, EndReason},
+    time::Timestamp,
 };
 use std::time::Duration;
 
@@ -79,6 +82,31 @@ async fn an_end_is_published_and_other_nodes_read_it_without_the_bus() {
     let refused =
         within(Duration::from_secs(10), |answer| answer.status != 200, || twin.get("/me", token));
     refused.await.refused(401, "session_ended");
+}
+
+#[tokio::test]
+async fn the_list_of_ended_sessions_follows_the_database_by_itself() {
+    let t = Server::start().await;
+    let twin = t.twin().await;
+    let ann = t.user("ann").await;
+    let token = text(&ann, "access_token");
+    let now = Timestamp::now();
+    let claims = t.api.tokens.verifier().verify(token, now).unwrap();
+    let standing = || twin.api.ended.standing(claims.sid, claims.iat, now);
+    let becomes = async |wanted: Standing| {
+        let reached = async {
+            while standing() != wanted {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), reached).await.unwrap();
+    };
+    becomes(Standing::Live).await;
+    t.bearer(Method::POST, "/logout", token).await.ok(200);
+    becomes(Standing::Ended(EndReason::SignedOut)).await;
+    let old = claims.iat - 3_600;
+    let other = SessionId("00000000-0000-4000-8000-000000000000".parse().unwrap());
+    assert_eq!(twin.api.ended.standing(other, old, now), Standing::Unknown, "out of its reach");
 }
 
 #[tokio::test]
