@@ -1,4 +1,4 @@
-//! The api's numbers, each with its reason. Addresses, secrets and the like are in [`crate::cli`].
+//! The api's numbers, each with its reason. Addresses, secrets and the like are in [`crate::settings`].
 
 use crate::{chats::ChatLimits, passwords::random_secret};
 use shared::{limit::Rate, settings::Secret};

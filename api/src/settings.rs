@@ -36,7 +36,7 @@ pub struct Settings {
     /// where `api migrate` runs before, with rights that serving shall not have
     #[arg(long, env = "MIGRATE", default_value_t = true, action = clap::ArgAction::Set, global = true)]
     pub migrate: bool,
-    /// The Redis that relays to the gateways: redis://[:password@]host:port[/db]
+    /// The Redis that relays to the gateways: `redis://[:password@]host:port[/db]`
     #[arg(long, env = "REDIS_URL", hide_env_values = true, global = true)]
     pub redis_url: Option<Secret>,
     /// The secret that gateways show, at least 16 characters
@@ -52,7 +52,7 @@ pub struct Settings {
     #[arg(long, env = "ADMIN_PASSWORD", hide_env_values = true, global = true)]
     pub admin_password: Option<Secret>,
     /// Origins of other pages that may use the session cookie and read answers, separated by commas,
-    /// such as https://chat.example.com; the own origin always may
+    /// such as `https://chat.example.com`; the own origin always may
     #[arg(long, env = "ALLOWED_ORIGINS", value_delimiter = ',', global = true)]
     pub allowed_origins: Vec<String>,
     /// Networks whose X-Forwarded-For and X-Forwarded-Proto are believed, separated by commas: the

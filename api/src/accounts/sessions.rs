@@ -1,5 +1,5 @@
 //! Sessions: opened by signing in, listed, ended. Whoever ends some tells everybody after the commit
-//! with [`announce`]; the nodes that miss it read it from the database.
+//! with `announce`; the nodes that miss it read it from the database.
 
 use super::{
     ended::reason_text,
