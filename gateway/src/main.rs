@@ -21,10 +21,15 @@ async fn main() -> ExitCode {
         Ok(settings) => settings,
         Err(code) => return code,
     };
-    if let Err(why) = settings.check().and_then(|()| start_logs(&settings.log)) {
-        return refuse(why);
-    }
-    match run(settings).await {
+    let checked = settings.check().and_then(|config| {
+        start_logs(&settings.log)?;
+        Ok(config)
+    });
+    let config = match checked {
+        Ok(config) => config,
+        Err(why) => return refuse(why),
+    };
+    match run(settings, config).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "cannot run");
@@ -33,7 +38,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(settings: Settings) -> anyhow::Result<()> {
+async fn run(settings: Settings, config: Config) -> anyhow::Result<()> {
     let lifecycle = Lifecycle::new();
     let metrics = start_metrics(&lifecycle).map_err(anyhow::Error::msg)?;
     bus::describe_metrics();
@@ -48,7 +53,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     };
     let public = TcpListener::bind(settings.listen).await?;
     let admin = TcpListener::bind(settings.admin_listen).await?;
-    let gateway = Gateway::start(deps, Config::default(), &settings.client);
+    let gateway = Gateway::start(deps, config, &settings.client);
     let listener = ServeConfig {
         max_connections: settings.client.max_connections,
         trusted_proxies: settings.client.trusted_proxies.clone().into(),

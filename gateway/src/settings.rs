@@ -1,9 +1,10 @@
 //! What an operator sets of a gateway, by flag or environment.
 
+use crate::config::Config;
 use clap::{Args, Parser};
 use ipnet::IpNet;
-use shared::{settings::Secret, telemetry::LogArgs};
-use std::net::SocketAddr;
+use shared::{limit::Rate, settings::Secret, telemetry::LogArgs};
+use std::{net::SocketAddr, time::Duration};
 
 /// A WebSocket node of Switchboard: holds clients' sockets, relays through Redis, stores nothing.
 ///
@@ -51,6 +52,10 @@ pub struct ClientArgs {
     /// The most sockets at once; one more is answered 503. Below the limit of open files
     #[arg(long, env = "MAX_CONNECTIONS", default_value_t = 15_000)]
     pub max_connections: usize,
+    /// Frames a connection may send per second (four times as many after a quiet time). People type
+    /// far slower; a program that sends faster is told to wait
+    #[arg(long, env = "FRAMES_PER_SECOND", default_value_t = 50)]
+    pub frames_per_second: u32,
     /// On stopping, the sockets are closed one after the other over this time, so that clients
     /// come back spread. Must be shorter than the time after which the process is killed
     #[arg(long, env = "DRAIN_SECONDS", default_value_t = 10)]
@@ -61,8 +66,8 @@ pub struct ClientArgs {
 }
 
 impl Settings {
-    /// What parses and still cannot work, in one sentence.
-    pub fn check(&self) -> Result<(), String> {
+    /// The gateway's numbers; one sentence about the first thing that parses and still cannot work.
+    pub fn check(&self) -> Result<Config, String> {
         for url in &self.api_url {
             let uri: hyper::Uri =
                 url.parse().map_err(|error| format!("API_URL: {url:?} is not a URL: {error}"))?;
@@ -78,8 +83,11 @@ impl Settings {
 }
 
 impl ClientArgs {
-    /// What parses and still cannot work, in one sentence.
-    pub fn check(&self) -> Result<(), String> {
+    /// The gateway's numbers; one sentence about the first thing that cannot work.
+    pub fn check(&self) -> Result<Config, String> {
+        if self.frames_per_second == 0 {
+            return Err("FRAMES_PER_SECOND must be at least 1".to_owned());
+        }
         if self.max_connections == 0 {
             return Err("MAX_CONNECTIONS must be at least 1".to_owned());
         }
@@ -91,6 +99,10 @@ impl ClientArgs {
                 ));
             }
         }
-        Ok(())
+        let frames = Rate {
+            per: Duration::from_secs(1) / self.frames_per_second,
+            burst: self.frames_per_second.saturating_mul(4),
+        };
+        Ok(Config { frames, ..Config::default() })
     }
 }

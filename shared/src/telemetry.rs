@@ -11,7 +11,7 @@ use axum::{
 use clap::{Args, ValueEnum};
 use futures_util::future::BoxFuture;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use std::{sync::Arc, time::Duration};
+use std::{io::IsTerminal, sync::Arc, time::Duration};
 use tracing_subscriber::EnvFilter;
 
 /// How a process logs.
@@ -35,7 +35,8 @@ pub enum LogFormat {
 pub fn start_logs(args: &LogArgs) -> Result<(), String> {
     let filter = EnvFilter::try_new(&args.log)
         .map_err(|error| format!("LOG: {error}. Try LOG=info or LOG=info,gateway=debug"))?;
-    let logs = tracing_subscriber::fmt().with_env_filter(filter);
+    let colours = std::io::stdout().is_terminal();
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours);
     match args.log_format {
         LogFormat::Json => logs.json().flatten_event(true).with_current_span(false).try_init(),
         LogFormat::Human => logs.with_target(false).try_init(),

@@ -17,10 +17,15 @@ async fn main() -> ExitCode {
         Ok(settings) => settings,
         Err(code) => return code,
     };
-    if let Err(why) = settings.client.check().and_then(|()| start_logs(&settings.log)) {
-        return refuse(why);
-    }
-    match server::run(settings).await {
+    let checked = settings.check().and_then(|checked| {
+        start_logs(&settings.log)?;
+        Ok(checked)
+    });
+    let checked = match checked {
+        Ok(checked) => checked,
+        Err(why) => return refuse(why),
+    };
+    match server::run(settings, checked).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "cannot run");

@@ -1,18 +1,21 @@
 //! Puts the parts together in one process and serves them on one port: upgrades go to the gateway,
 //! everything else to the api, as a load balancer would send them.
 
-use crate::{direct::Direct, settings::Settings};
+use crate::{
+    direct::Direct,
+    settings::{Checked, Settings},
+};
 use anyhow::Context;
 use api::{
     Api, Parts,
     accounts::admin,
-    config::Config as ApiConfig,
+    config::Config,
     db::{Db, DbConfig},
     passwords::random_secret,
     tokens::Tokens,
 };
 use axum::{Router, extract::Request, http::header};
-use gateway::{Deps, Gateway, config::Config, upgrade};
+use gateway::{Deps, Gateway, upgrade};
 use shared::{
     bus::{self, Bus},
     id::NodeId,
@@ -33,7 +36,7 @@ use tokio::net::TcpListener;
 use tower::ServiceExt;
 
 /// Runs until a signal.
-pub async fn run(settings: Settings) -> anyhow::Result<()> {
+pub async fn run(settings: Settings, checked: Checked) -> anyhow::Result<()> {
     let lifecycle = Lifecycle::new();
     let metrics = start_metrics(&lifecycle).map_err(anyhow::Error::msg)?;
     let data = settings.data.as_path();
@@ -44,7 +47,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     limit::describe_metrics();
     let bus = Bus::local();
     let presence = Presence::local();
-    let api = start_api(&settings, bus.clone(), presence.clone(), &lifecycle).await?;
+    let api = start_api(&settings, checked.api, bus.clone(), presence.clone(), &lifecycle).await?;
     let public = bind(settings.listen).await?;
     let admin = bind(settings.admin_listen).await?;
     let deps = Deps {
@@ -54,7 +57,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         presence,
         lifecycle: lifecycle.clone(),
     };
-    let gateway = Gateway::start(deps, Config::default(), &settings.client);
+    let gateway = Gateway::start(deps, checked.gateway, &settings.client);
     let ready = gateway.ready();
     let listener = ServeConfig {
         max_connections: settings.client.max_connections,
@@ -79,6 +82,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
 
 async fn start_api(
     settings: &Settings,
+    config: Config,
     bus: Bus,
     presence: Presence,
     lifecycle: &Lifecycle,
@@ -95,10 +99,6 @@ async fn start_api(
         presence,
         limiter: Limiter::local(Default::default()),
         tokens: Tokens::load_or_create(&settings.data.join("jwt.pem"))?,
-    };
-    let config = ApiConfig {
-        allowed_origins: settings.client.allowed_origins.clone(),
-        ..ApiConfig::default()
     };
     let api = Api::start(parts, config, lifecycle).await.map_err(problem)?;
     make_admin(settings, &api).await?;

@@ -1,7 +1,8 @@
 //! What an operator sets of the one-process Switchboard.
 
+use api::{config::Config as ApiConfig, settings::LimitArgs};
 use clap::Parser;
-use gateway::settings::ClientArgs;
+use gateway::{config::Config as GatewayConfig, settings::ClientArgs};
 use shared::{settings::Secret, telemetry::LogArgs};
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -32,5 +33,26 @@ pub struct Settings {
     #[command(flatten)]
     pub client: ClientArgs,
     #[command(flatten)]
+    pub limits: LimitArgs,
+    #[command(flatten)]
     pub log: LogArgs,
+}
+
+/// The settings' consequences, checked.
+pub struct Checked {
+    pub api: ApiConfig,
+    pub gateway: GatewayConfig,
+}
+
+impl Settings {
+    /// What the parts are told; one sentence about the first thing that cannot be.
+    pub fn check(&self) -> Result<Checked, String> {
+        let gateway = self.client.check()?;
+        let mut api = ApiConfig {
+            allowed_origins: api::settings::origins(&self.client.allowed_origins)?,
+            ..ApiConfig::default()
+        };
+        self.limits.apply(&mut api)?;
+        Ok(Checked { api, gateway })
+    }
 }

@@ -15,7 +15,10 @@ use shared::{
     protocol::{ClientFrame, ServerFrame},
 };
 use std::{collections::VecDeque, net::SocketAddr, time::Duration};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+/// How long one try to connect may take.
+const TRY: Duration = Duration::from_secs(5);
 
 /// How a device takes the end of its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,13 +90,21 @@ impl Device {
 
     /// Connects again where it was, resuming from its cursors.
     pub async fn come_back(&mut self) {
-        let back = async {
-            while !self.try_connect().await {
-                assert!(self.line == Line::Returning, "{} cannot connect", self.user.username);
-                sleep(Duration::from_millis(50)).await;
-            }
-        };
-        within(DEADLINE, "a connection", back).await;
+        let patience = Instant::now() + DEADLINE;
+        loop {
+            let failed = match timeout(TRY, self.try_connect()).await {
+                Ok(Ok(())) => return,
+                Ok(Err(why)) => why,
+                Err(_) => "no answer".to_owned(),
+            };
+            let name = &self.user.username;
+            assert!(
+                self.line == Line::Returning && Instant::now() < patience,
+                "{name} cannot connect to {}: {failed}",
+                self.at
+            );
+            sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Connects again at another node, resuming.
@@ -103,11 +114,14 @@ impl Device {
     }
 
     /// One try: opens a socket, says hello, and sends what is not acknowledged.
-    async fn try_connect(&mut self) -> bool {
-        let Ok(mut socket) = Dial::new(self.at).open().await else { return false };
+    async fn try_connect(&mut self) -> Result<(), String> {
+        let mut socket = Dial::new(self.at).open().await.map_err(|error| error.to_string())?;
         let (token, resume) = (Some(self.user.token.clone()), self.track.resume());
         socket.say(&ClientFrame::Hello { token, resume }).await;
-        let Got::Frame(ready) = socket.next().await else { return false };
+        let ready = match socket.next().await {
+            Got::Frame(ready) => ready,
+            end => return Err(format!("{end:?}")),
+        };
         let ServerFrame::Ready { chats, .. } = &*ready else {
             panic!("hello was answered with {ready:?}");
         };
@@ -118,7 +132,7 @@ impl Device {
         }
         (self.socket, self.leave_at) = (Some(socket), None);
         self.connections += 1;
-        true
+        Ok(())
     }
 
     /// Posts, waits for the `ack`.
