@@ -28,7 +28,7 @@ async fn a_gateway_killed_in_the_middle() {
     let _turn = alone().await;
     let t = System::own_cluster().await;
     let mut crowd = Crowd::start(&t, MANY).await;
-    crowd.acked(MANY / 2).await;
+    crowd.acks(MANY / 2).await;
     t.gateway(1).process().kill().await.unwrap();
     let party = crowd.finish(SOON).await;
     assert_eq!(party.reconnected(), crowd::SENDERS, "one device of each was on that gateway");
@@ -40,10 +40,10 @@ async fn redis_restarted_in_the_middle() {
     let _turn = alone().await;
     let t = System::own_cluster().await;
     let mut crowd = Crowd::start(&t, MANY).await;
-    crowd.acked(MANY / 3).await;
+    crowd.acks(MANY / 3).await;
     t.redis().kill().await.unwrap();
     // These are published to nobody: the other gateway has to ask for them.
-    crowd.acked(crowd.acked_so_far() + MANY / 5).await;
+    crowd.acks(MANY / 5).await;
     t.redis().restart().await.unwrap();
     let party = crowd.finish(SOON).await;
     assert_eq!(party.reconnected(), 0, "no client noticed");
@@ -71,7 +71,7 @@ async fn both_gateways_restarted_in_turn() {
     let t = System::own_cluster().await;
     let mut crowd = Crowd::start(&t, SOME).await;
     for number in [0, 1] {
-        crowd.acked(crowd.acked_so_far() + SOME / 4).await;
+        crowd.acks(SOME / 4).await;
         assert_eq!(t.gateway(number).process().stop().await.unwrap(), 0);
         t.gateway(number).restart().await.unwrap();
     }
@@ -85,7 +85,7 @@ async fn an_api_killed_in_the_middle() {
     let _turn = alone().await;
     let t = System::own_cluster().await;
     let mut crowd = Crowd::start(&t, SOME).await;
-    crowd.acked(SOME / 2).await;
+    crowd.acks(SOME / 2).await;
     t.api(0).process().kill().await.unwrap();
     let party = crowd.finish(SOON).await;
     assert_eq!((party.reconnected(), party.resyncs()), (0, 0), "the other one takes over");
