@@ -65,7 +65,11 @@ async fn upgrade(
         let Some((stream, read_ahead)) = take_over(on_upgrade).await else { return };
         let socket = Socket::new(stream, read_ahead, &running.hub.config).await;
         match presented {
-            Ok(token) => connection::run(running, socket, token, place).await,
+            // A task of its own: this one's memory is as large as all its steps together need.
+            Ok(token) => {
+                let lifecycle = running.lifecycle.clone();
+                lifecycle.spawn(connection::run(running, socket, token, place));
+            }
             Err(close) => {
                 metrics::counter!("gateway_closes_total", "reason" => close.reason()).increment(1);
                 socket.close(close).await;

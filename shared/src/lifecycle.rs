@@ -35,6 +35,9 @@ impl Lifecycle {
     #[expect(clippy::disallowed_methods, reason = "the one place that starts tasks")]
     fn spawn_on(&self, tracker: &TaskTracker, task: impl Future<Output = ()> + Send + 'static) {
         let hard = self.hard.clone();
+        // Boxed, because each wrapper would otherwise hold the future twice, once before and once
+        // after it is first polled; with ten thousand connections that is the larger part of them.
+        let task = Box::pin(task);
         tokio::spawn(tracker.track_future(async move {
             hard.run_until_cancelled_owned(task).await;
         }));
