@@ -12,6 +12,7 @@ use std::{collections::HashMap, time::Duration};
 use tokio::{
     sync::watch,
     task::{JoinError, JoinSet},
+    time::{Instant, sleep_until},
 };
 
 /// How many take part.
@@ -35,8 +36,15 @@ const STALLED: Duration = Duration::from_secs(60);
 struct Call {
     /// Who has sent its share may stop.
     enough: bool,
-    /// Where every chat ends, once nobody sends any more: who has all that may go.
+    /// Once nobody sends any more: who has everything may go.
+    ending: Option<Ending>,
+}
+
+/// Where every chat ends, and by when everyone has to have all of it.
+#[derive(Clone)]
+struct Ending {
     ends: HashMap<ChatId, Seq>,
+    by: Instant,
 }
 
 /// What the crowd tells.
@@ -116,11 +124,10 @@ impl Crowd {
             let seq = self.member(number).chat(*chat).await["seq"].as_i64().expect("a seq");
             ends.insert(*chat, Seq(seq));
         }
-        self.call.send_modify(|call| call.ends = ends);
+        let by = Instant::now() + catch_up;
+        self.call.send_modify(|call| call.ending = Some(Ending { ends, by }));
         let mut devices = Vec::new();
-        while let Some(ended) =
-            within(catch_up, "everyone to catch up", self.devices.join_next()).await
-        {
+        while let Some(ended) = self.devices.join_next().await {
             devices.push(device(ended));
         }
         let summary = self.verdict(&devices).await;
@@ -196,11 +203,8 @@ async fn take_part(
 ) -> Device {
     let (mut sent, mut counted, mut resting) = (0, 0, part.is_none());
     loop {
-        let (enough, arrived) = {
-            let call = call.borrow_and_update();
-            (call.enough, has_all(&device, &call.ends))
-        };
-        if arrived {
+        let Call { enough, ending } = call.borrow_and_update().clone();
+        if ending.as_ref().is_some_and(|ending| ending.missing(&device).is_none()) {
             break;
         }
         if let Some(Part { chats, share }) = &part {
@@ -223,6 +227,10 @@ async fn take_part(
         tokio::select! {
             _ = device.pump() => {}
             _ = call.changed() => {}
+            () = overdue(ending.as_ref()) => {
+                let missing = ending.and_then(|ending| ending.missing(&device));
+                panic!("{} has not caught up: {missing:?}", device.user.username);
+            }
         }
     }
     // Whatever is delivered twice has come by the time a ping is answered.
@@ -230,7 +238,21 @@ async fn take_part(
     device
 }
 
-fn has_all(device: &Device, ends: &HashMap<ChatId, Seq>) -> bool {
-    let there = |(chat, seq)| device.track.cursors.get(chat).is_none_or(|at| at >= seq);
-    !ends.is_empty() && ends.iter().all(there)
+impl Ending {
+    /// A chat of which the device does not have everything: what it has, and the end.
+    fn missing(&self, device: &Device) -> Option<(ChatId, Seq, Seq)> {
+        let behind = |(chat, end): (&ChatId, &Seq)| {
+            let at = device.track.cursors.get(chat).filter(|at| *at < end)?;
+            Some((*chat, *at, *end))
+        };
+        self.ends.iter().find_map(behind)
+    }
+}
+
+/// When everyone should have had everything; never, before the ending is known.
+async fn overdue(ending: Option<&Ending>) {
+    match ending {
+        Some(ending) => sleep_until(ending.by).await,
+        None => std::future::pending().await,
+    }
 }
