@@ -5,7 +5,10 @@ use crate::{config::Config, relayed::Frame};
 use futures_util::{SinkExt, StreamExt};
 use shared::close::Close;
 use std::time::Duration;
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
@@ -25,6 +28,9 @@ const WRITE_BUFFER_BYTES: usize = 4096;
 
 /// How long a closing client may take to answer.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a client may still send after it was told that the socket closes.
+const MAX_FORGOTTEN_BYTES: u64 = 1 << 20;
 
 /// What a client sent.
 #[derive(Debug)]
@@ -89,8 +95,16 @@ impl Socket {
         let handshake = async {
             let (code, text, _) = close.row();
             let frame = CloseFrame { code: code.into(), reason: text.into() };
-            if self.stream.close(Some(frame)).await.is_ok() {
-                while let Some(Ok(_)) = self.stream.next().await {}
+            if self.stream.close(Some(frame)).await.is_err() {
+                return;
+            }
+            while let Some(Ok(_)) = self.stream.next().await {}
+            // After a frame that was refused the rest of it is still on its way, and a stream that
+            // is dropped with something unread is reset: read and forget it.
+            let stream = self.stream.get_mut();
+            if stream.shutdown().await.is_ok() {
+                let mut rest = stream.take(MAX_FORGOTTEN_BYTES);
+                let _ = tokio::io::copy(&mut rest, &mut tokio::io::sink()).await;
             }
         };
         // A client that does not answer in time is not waited for.
