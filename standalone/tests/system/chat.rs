@@ -134,10 +134,11 @@ async fn read_marks_reach_others_and_the_own_devices(t: System) {
 
     let sent = phone.send(chat, "read me").await.message_id;
     here.expect(message("read me")).await;
+    here.type_until_seen_by(&mut phone, chat).await;
     here.read(chat, sent).await;
     phone.expect(read(chat, bob.id, sent)).await;
     there.expect(read(chat, bob.id, sent)).await;
-    until_eq("the mark to be stored", json!([sent, 0]), || async {
+    until_eq("the mark to be stored", json!([sent, 0]), async || {
         let chat = bob.chat(chat).await;
         json!([chat["last_read"], chat["unread"]])
     })
@@ -177,9 +178,8 @@ async fn typing_is_seen_by_others_only(t: System) {
     let mut near = bob.connect_to(0).await;
     let mut far = bob.connect_to(1).await;
 
-    phone.typing(chat).await;
     for device in [&mut near, &mut far] {
-        let who = device.expect(typing(chat)).await;
+        let who = phone.type_until_seen_by(device, chat).await;
         assert_eq!((who.id, &who.username), (ann.id, &ann.username));
     }
     far.send(chat, "I see").await;
@@ -188,13 +188,13 @@ async fn typing_is_seen_by_others_only(t: System) {
 }
 
 async fn presence_is_one_across_devices_and_nodes(t: System) {
-    let (ann, bob) = (t.user("ann").await, t.user("bob").await);
-    let chat = ann.private(&bob).await;
+    let (ann, bob, cat) = (t.user("ann").await, t.user("bob").await, t.user("cat").await);
+    let chat = ann.group("team", &[&bob, &cat]).await;
     let mut phone = ann.connect_to(0).await;
+    cat.connect_to(1).await.type_until_seen_by(&mut phone, chat).await;
     let here = bob.connect_to(1).await;
     phone.expect(presence(bob.id, PresenceStatus::Online)).await;
-    let status =
-        || async { ann.rest.get(&format!("/users/{}", bob.id)).await.ok()["status"].clone() };
+    let status = async || ann.rest.get(&format!("/users/{}", bob.id)).await.ok()["status"].clone();
     until_eq("Bob to be online", json!("online"), status).await;
 
     let mut there = bob.connect_to(0).await;

@@ -123,7 +123,7 @@ async fn rooms_are_joined_and_left(t: System) {
     let name = format!("square of {}", ann.username);
     let room = ann.room(&name).await;
     let mut other = bob.connect_to(1).await;
-    until("the room in the public list", || async {
+    until("the room in the public list", async || {
         let rooms = bob.rest.get("/rooms?limit=100").await.ok().to_string();
         rooms.contains(&name).then_some(())
     })

@@ -6,11 +6,11 @@ use super::{
     socket::{Dial, Got, Socket},
     track::Track,
     user::User,
-    wait::{DEADLINE, within},
-    want::{Want, answer},
+    wait::{DEADLINE, until, within},
+    want::{Want, answer, typing},
 };
 use shared::{
-    chat::ChatView,
+    chat::{ChatView, UserRef},
     id::{ChatId, Seq},
     protocol::{ClientFrame, ServerFrame},
 };
@@ -190,6 +190,16 @@ impl Device {
 
     pub async fn typing(&mut self, chat: ChatId) {
         self.say(&ClientFrame::Typing { chat_id: chat }).await;
+    }
+
+    /// Types until this device of another user sees it: from then on nothing of the chat that is
+    /// sent once only and never repaired can miss that device's node.
+    pub async fn type_until_seen_by(&mut self, other: &mut Device, chat: ChatId) -> UserRef {
+        until("typing to be seen", async || {
+            self.typing(chat).await;
+            timeout(Duration::from_secs(1), other.expect(typing(chat))).await.ok()
+        })
+        .await
     }
 
     /// Watches a room. Gives the chat, or the refusal.

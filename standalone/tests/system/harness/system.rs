@@ -189,7 +189,7 @@ async fn start_cluster() -> Cluster {
 /// The one that all harmless tests of this binary share: it takes seconds to start.
 async fn shared_cluster() -> Arc<Cluster> {
     static SHARED: OnceCell<Arc<Cluster>> = OnceCell::const_new();
-    SHARED.get_or_init(|| async { Arc::new(start_cluster().await) }).await.clone()
+    SHARED.get_or_init(async || Arc::new(start_cluster().await)).await.clone()
 }
 
 fn search(folder: &Path, text: &str, found: &mut Vec<PathBuf>) {

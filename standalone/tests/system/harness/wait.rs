@@ -18,10 +18,7 @@ pub async fn within<T>(limit: Duration, what: &str, future: impl Future<Output =
 }
 
 /// Looks until there is something to see.
-pub async fn until<T, F>(what: &str, mut look: impl FnMut() -> F) -> T
-where
-    F: Future<Output = Option<T>>,
-{
+pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     within(DEADLINE, what, async {
         loop {
             if let Some(seen) = look().await {
@@ -34,11 +31,11 @@ where
 }
 
 /// Looks until two things are equal; a failure shows both.
-pub async fn until_eq<T, F>(what: &str, wanted: T, mut look: impl FnMut() -> F)
-where
-    T: PartialEq + Debug,
-    F: Future<Output = T>,
-{
+pub async fn until_eq<T: PartialEq + Debug>(
+    what: &str,
+    wanted: T,
+    mut look: impl AsyncFnMut() -> T,
+) {
     let mut last = None;
     let looking = async {
         loop {
