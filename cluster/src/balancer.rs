@@ -82,10 +82,14 @@ impl Balancer {
 }
 
 fn write_nodes(folder: &Path, gateways: &[SocketAddr], apis: &[SocketAddr]) -> Result<()> {
-    for (file, nodes) in [("gateways.conf", gateways), ("apis.conf", apis)] {
+    // As in the shipped files, which say why.
+    for (file, nodes, failures) in [
+        ("gateways.conf", gateways, "max_fails=0"),
+        ("apis.conf", apis, "max_fails=1 fail_timeout=1s"),
+    ] {
         let mut text = String::new();
         for node in nodes {
-            writeln!(text, "server {node} max_fails=1 fail_timeout=1s;")?;
+            writeln!(text, "server {node} {failures};")?;
         }
         fs::write(folder.join(file), text)?;
     }
