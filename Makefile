@@ -6,7 +6,7 @@ PORT ?= 8000
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt doc cluster clean
+.PHONY: help run test lint fmt doc cluster bench clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ doc: ## The code's documentation, in target/doc
 cluster: ## A private cluster: make cluster GATEWAYS=2 APIS=2 PORT=8000 (settings: GUESTS=true make …)
 	scripts/install-test-tools
 	$(CARGO) run --release -p cluster -- --gateways $(GATEWAYS) --apis $(APIS) --port $(PORT)
+
+bench: ## What an idle connection and a handshake cost a gateway, in a real cluster
+	$(CARGO) bench -p standalone --bench idle
 
 clean: ## Removes everything that was built
 	$(CARGO) clean

@@ -25,7 +25,8 @@ pub struct Settings {
     /// The secret shared with the apis
     #[arg(long, env = "INTERNAL_TOKEN", hide_env_values = true)]
     pub internal_token: Secret,
-    /// The Redis that relays between nodes: redis://[:password@]host:port[/db]
+    /// The Redis that relays between nodes: such as
+    /// `redis://:password@host:6379/0`
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
     pub redis_url: Secret,
     #[command(flatten)]
@@ -38,7 +39,7 @@ pub struct Settings {
 #[derive(Args, Clone, Debug)]
 pub struct ClientArgs {
     /// Origins of other pages that may use the session cookie, separated by commas, such as
-    /// https://chat.example.com; the own origin always may
+    /// `https://chat.example.com`; the own origin always may
     #[arg(long, env = "ALLOWED_ORIGINS", value_delimiter = ',')]
     pub allowed_origins: Vec<String>,
     /// Networks whose X-Forwarded-For is believed, separated by commas: the load balancers'

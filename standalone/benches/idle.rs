@@ -3,6 +3,8 @@
 //!
 //! All connections belong to 100 users, who are in one group together.
 
+#![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
+
 use anyhow::{Context, Result, ensure};
 use cluster::{Cluster, Options};
 use futures_util::{SinkExt, StreamExt, stream};
