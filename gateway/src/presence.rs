@@ -22,7 +22,8 @@ type Leaving = HashMap<UserId, Vec<ChatId>>;
 pub(crate) async fn run(hub: Arc<Hub>, presence: Presence) {
     let mut every = tokio::time::interval(GATHER);
     let mut renewed = Instant::now();
-    let mut failing = false;
+    // The first renewal makes the node known; there is no lease yet that it could find lost.
+    let mut failing = presence.renew(hub.node, 0).await.is_err();
     // Gone, and not given back yet because Redis was away. At most as many as were connected.
     let mut leaving = Leaving::new();
     loop {
