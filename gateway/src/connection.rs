@@ -65,7 +65,7 @@ impl Connection {
     fn new(Opened { registered, session, joins }: Opened) -> Self {
         let heartbeat = registered.gateway.hub.config.heartbeat;
         // The first ping comes at a random moment, so that reconnects together do not ping together.
-        let first = heartbeat.mul_f64(rand::random_range(0.1..1.0));
+        let first = heartbeat.mul_f64(rand::random_range(0.1..1.0)).min(left(&session));
         let now = Instant::now();
         Self {
             registered,
@@ -245,18 +245,23 @@ impl Connection {
     /// Heartbeat and the token's end.
     async fn on_timer(&mut self, socket: &mut Socket) -> Result<(), Close> {
         let heartbeat = self.gateway().hub.config.heartbeat;
-        let left = self.session.expires_at.0 - Timestamp::now().0;
-        if left <= 0 {
+        let left = left(&self.session);
+        if left.is_zero() {
             return Err(Close::TokenExpired);
         }
         if self.heard_at.elapsed() > 2 * heartbeat {
             return Err(Close::Silent);
         }
-        let left = Duration::from_millis(u64::try_from(left).unwrap_or_default());
         self.timer.as_mut().reset(Instant::now() + heartbeat.min(left));
         let write_timeout = self.gateway().hub.config.write_timeout;
         tokio::time::timeout(write_timeout, socket.ping()).await.unwrap_or(Err(Close::SlowConsumer))
     }
+}
+
+/// How long the session's token is still good.
+fn left(session: &Session) -> Duration {
+    let left = session.expires_at.0 - Timestamp::now().0;
+    Duration::from_millis(u64::try_from(left).unwrap_or_default())
 }
 
 /// Writes everything and flushes once. A client that does not take it in time is too slow.

@@ -18,10 +18,11 @@ async fn main() -> ExitCode {
         Err(code) => return code,
     };
     let checked = settings.check().and_then(|checked| {
+        let lock = server::take_data_folder(&settings.data)?;
         start_logs(&settings.log)?;
-        Ok(checked)
+        Ok((checked, lock))
     });
-    let checked = match checked {
+    let (checked, _lock) = match checked {
         Ok(checked) => checked,
         Err(why) => return refuse(why),
     };

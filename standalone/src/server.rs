@@ -35,14 +35,22 @@ use std::{
 use tokio::net::TcpListener;
 use tower::ServiceExt;
 
-/// Runs until a signal.
+/// Makes the data folder and takes it for this process: two on one database would not hear each
+/// other's messages. It is free again when the file is dropped.
+pub fn take_data_folder(data: &Path) -> Result<File, String> {
+    fs::create_dir_all(data).map_err(|error| format!("DATA: cannot make {data:?}: {error}"))?;
+    let file = File::create(data.join("lock"))
+        .map_err(|error| format!("DATA: cannot write to {data:?}: {error}"))?;
+    file.try_lock().map_err(|_| {
+        format!("DATA: another switchboard runs on {data:?}; stop it or choose another --data")
+    })?;
+    Ok(file)
+}
+
+/// Runs until a signal, on a data folder that is taken.
 pub async fn run(settings: Settings, checked: Checked) -> anyhow::Result<()> {
     let lifecycle = Lifecycle::new();
     let metrics = start_metrics(&lifecycle).map_err(anyhow::Error::msg)?;
-    let data = settings.data.as_path();
-    fs::create_dir_all(data).with_context(|| format!("cannot make the folder {data:?}"))?;
-    let _lock = lock(data)?;
-
     bus::describe_metrics();
     limit::describe_metrics();
     let bus = Bus::local();
@@ -120,16 +128,6 @@ async fn make_admin(settings: &Settings, api: &Api) -> anyhow::Result<()> {
         println!("It is not shown again.");
     }
     Ok(())
-}
-
-/// Two processes on one database would not hear each other's messages.
-fn lock(data: &Path) -> anyhow::Result<File> {
-    let path = data.join("lock");
-    let file = File::create(&path).with_context(|| format!("cannot write to {data:?}"))?;
-    file.try_lock().with_context(|| {
-        format!("another switchboard runs on {data:?}; stop it or choose another --data")
-    })?;
-    Ok(file)
 }
 
 async fn bind(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {

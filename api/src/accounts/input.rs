@@ -73,7 +73,7 @@ fn visible(text: &str, most: usize, length: &'static str) -> Result<(), &'static
 
 /// Control characters and those that make two names look alike or reorder the text around them:
 /// zero-width, bidirectional controls, tags.
-fn is_unseen(c: char) -> bool {
+pub fn is_unseen(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
             | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'

@@ -1,5 +1,6 @@
 //! What texts and names may contain. Pure.
 
+use crate::accounts::input::is_unseen;
 use shared::{
     internal::{MAX_CLIENT_ID_BYTES, MAX_TEXT_CHARS, Refusal, RefusalCode},
     problem::Problem,
@@ -18,8 +19,10 @@ pub fn check_text(text: &str) -> Result<(), Refusal> {
     if text.len() > 4 * MAX_TEXT_CHARS || text.chars().count() > MAX_TEXT_CHARS {
         return refused(format!("The text is longer than {MAX_TEXT_CHARS} characters."));
     }
-    if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
-        return refused("The text has control characters other than line feed and tab.".to_owned());
+    if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+        return refused(
+            "The text has control characters other than line ends and tabs.".to_owned(),
+        );
     }
     Ok(())
 }
@@ -49,8 +52,9 @@ pub fn check_name(name: &str) -> Result<&str, Problem> {
             format!("must have at most {MAX_NAME_CHARS} characters"),
         ));
     }
-    if name.chars().any(char::is_control) {
-        return Err(Problem::field("name", "must not have control characters"));
+    // A zero-width joiner only joins emoji into one; in a username it would make two look alike.
+    if name.chars().any(|c| is_unseen(c) && c != '\u{200d}') {
+        return Err(Problem::field("name", "must not have control or invisible characters"));
     }
     Ok(name)
 }
@@ -62,11 +66,11 @@ mod tests {
     #[test]
     fn texts() {
         let long = "ü".repeat(MAX_TEXT_CHARS);
-        for text in ["x", " two words ", "line\nline\ttab", "😀", &long] {
+        for text in ["x", " two words ", "line\r\nline\ttab", "😀", &long] {
             assert_eq!(check_text(text), Ok(()), "{text}");
         }
         let longer = format!("{long}ü");
-        for text in ["", " \n\t ", "\u{3000}", "a\0b", "a\u{7}", "\u{9b}x", "a\r\nb", &longer] {
+        for text in ["", " \n\t ", "\u{3000}", "a\0b", "a\u{7}", "\u{9b}x", &longer] {
             assert_eq!(check_text(text).unwrap_err().code, RefusalCode::InvalidText, "{text:?}");
         }
     }
@@ -84,7 +88,9 @@ mod tests {
     #[test]
     fn names() {
         assert_eq!(check_name("  Команда проекта ").unwrap(), "Команда проекта");
-        for name in ["", "  ", "a\nb", "\u{1b}[31m", &"x".repeat(MAX_NAME_CHARS + 1)] {
+        assert!(check_name("family 👨\u{200d}👩\u{200d}👧").is_ok());
+        for name in ["", "  ", "a\nb", "\u{1b}[31m", "a\u{202e}b", &"x".repeat(MAX_NAME_CHARS + 1)]
+        {
             assert_eq!(check_name(name).unwrap_err().status.as_u16(), 422, "{name:?}");
         }
     }
