@@ -1,8 +1,9 @@
 //! The handle to one connection: what everybody but its own task holds of it.
 
 use crate::{
+    native,
     outbox::{Outbox, Worth},
-    relayed::{Dialect, native},
+    relayed::Dialect,
 };
 use shared::{
     chat::UserRef,
@@ -71,7 +72,7 @@ impl Conn {
 
     /// Queues a frame of the native protocol.
     pub fn send(&self, frame: &ServerFrame, worth: Worth) {
-        self.outbox.push(native(frame), worth);
+        self.outbox.push(native::encode(frame), worth);
     }
 
     /// Whether this connection watches the chat.

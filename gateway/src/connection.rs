@@ -5,10 +5,11 @@ use crate::{
     Gateway,
     conn::Conn,
     joining::{Join, join_all},
+    native::{self, refusal, try_later},
     opening::{MAX_CATCH_UP, Opened, Registered, open},
     outbox::{Taken, Worth},
-    relayed::{Frame, native},
-    session::{Session, Wanted, refusal, try_later},
+    relayed::Frame,
+    session::{Session, Wanted},
     socket::{Incoming, Socket},
 };
 use futures_util::future::BoxFuture;
@@ -224,14 +225,14 @@ impl Connection {
                 return self.reply(&try_later(id, "unavailable", text, wait));
             }
         };
-        let subscribed = native(&ServerFrame::Subscribed { id, chat: chat.clone() });
+        let subscribed = native::encode(&ServerFrame::Subscribed { id, chat: chat.clone() });
         let join = match after.filter(|after| *after >= Seq::ZERO) {
             Some(after) if (0..=MAX_CATCH_UP).contains(&(chat.seq.0 - after.0)) => {
                 Join { allowed, after, chat, announce: Some(subscribed), resumed: true }
             }
             Some(_) => {
                 self.registered.conn.outbox.push(subscribed, Worth::Durable);
-                let resync = native(&ServerFrame::Resync { chat_id, seq: chat.seq });
+                let resync = native::encode(&ServerFrame::Resync { chat_id, seq: chat.seq });
                 Join { allowed, after: chat.seq, chat, announce: Some(resync), resumed: false }
             }
             None => {

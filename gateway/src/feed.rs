@@ -149,6 +149,9 @@ impl Feed {
             self.last = self.last.max(found.upto);
             if !whole && found.upto > after {
                 self.folded.push_back((after, found.upto));
+                if self.folded.len() > self.config.window_events {
+                    self.forget_window();
+                }
             }
             self.ahead = self.ahead.split_off(&self.last.next());
             self.deliver_ahead(&mut update);

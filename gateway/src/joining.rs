@@ -82,7 +82,11 @@ async fn join(hub: &Arc<Hub>, conn: &Arc<Conn>, join: Join) {
                             Relayed::new(ChatEvent { chat_id: chat.id, event }).frame(conn.dialect)
                         });
                         conn.outbox.push_all(frames);
-                        after = found.upto;
+                        if found.upto <= after {
+                            // A database that has less than it had: nothing to do but to wait.
+                            tokio::time::sleep(A_WHILE).await;
+                        }
+                        after = after.max(found.upto);
                     }
                     Ok(None) => return removed(conn, chat.id),
                     Err(_) => tokio::time::sleep(A_WHILE).await,

@@ -16,6 +16,7 @@ pub mod hub;
 pub mod joining;
 pub mod lane;
 mod metric;
+pub mod native;
 mod opening;
 pub mod outbox;
 mod presence;

@@ -5,8 +5,9 @@ use crate::{
     Gateway,
     conn::{Conn, Departures},
     joining::Join,
+    native,
     outbox::Worth,
-    relayed::{Dialect, native},
+    relayed::Dialect,
     session::{Greeted, Greeting, Hello, Session},
     socket::{Incoming, Socket},
     users::Arrival,
@@ -103,7 +104,7 @@ async fn greet(
             Incoming::Binary => return Err(Close::Abuse),
             Incoming::Sign => continue,
         };
-        socket.feed(native(&answer)).await?;
+        socket.feed(native::encode(&answer)).await?;
         socket.flush().await?;
     }
 }
@@ -153,7 +154,7 @@ async fn joins(
                 return Join { allowed, after: cursor, chat, announce: None, resumed: true };
             }
             metrics::counter!("gateway_resyncs_total").increment(1);
-            let resync = native(&ServerFrame::Resync { chat_id: chat.id, seq: chat.seq });
+            let resync = native::encode(&ServerFrame::Resync { chat_id: chat.id, seq: chat.seq });
             Join { allowed, after: chat.seq, chat, announce: Some(resync), resumed: false }
         })
         .collect()

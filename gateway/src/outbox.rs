@@ -13,6 +13,9 @@ use std::{
 };
 use tokio::sync::Notify;
 
+/// The most chats that wait to be joined: more than a connection may watch.
+const MAX_JOINS: usize = 500;
+
 /// What a frame is worth when the client reads too slowly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Worth {
@@ -70,9 +73,12 @@ impl Outbox {
         }
     }
 
-    /// Asks the connection to join a chat.
+    /// Asks the connection to join a chat; with too many to join it starts again instead.
     pub fn join(&self, join: Join) {
         let mut inner = self.lock();
+        if inner.joins.len() >= MAX_JOINS {
+            return inner.close(Close::Resync);
+        }
         inner.joins.push(join);
         inner.wake();
     }

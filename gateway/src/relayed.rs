@@ -1,8 +1,8 @@
 //! An event on its way to many connections: encoded once for each wire format, handed out as the
 //! same bytes. It knows no connection.
 
-use serde::Serialize;
-use shared::protocol::{ChatEvent, ServerFrame};
+use crate::native;
+use shared::protocol::ChatEvent;
 use std::sync::OnceLock;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
@@ -31,7 +31,7 @@ impl Relayed {
     /// The event in a dialect.
     pub fn frame(&self, dialect: Dialect) -> Frame {
         match dialect {
-            Dialect::Native => self.native.get_or_init(|| encode(&self.event)).clone(),
+            Dialect::Native => self.native.get_or_init(|| native::encode(&self.event)).clone(),
         }
     }
 
@@ -39,14 +39,4 @@ impl Relayed {
     pub fn bytes(&self) -> usize {
         self.frame(Dialect::Native).len() + size_of::<Self>()
     }
-}
-
-/// A frame of the native protocol.
-pub fn native(frame: &ServerFrame) -> Frame {
-    encode(frame)
-}
-
-fn encode(frame: &impl Serialize) -> Frame {
-    // Our own types always serialise: no maps with odd keys, no fallible impls.
-    serde_json::to_string(frame).unwrap_or_default().into()
 }

@@ -7,8 +7,8 @@ use crate::{
     hub::Hub,
     joining::Join,
     lane::{Lane, LaneConfig, call},
+    native,
     outbox::Worth,
-    relayed::native,
 };
 use shared::{
     bus::BusEvent,
@@ -136,7 +136,8 @@ impl Hub {
                 UserPayload::Removed { chat_id } => self.part(user, chat_id),
                 UserPayload::Wake { chat_id, after } => self.invite(user, chat_id, Some(after)),
                 UserPayload::Read { chat_id, message_id } => {
-                    let frame = native(&ServerFrame::Read { chat_id, user_id: user, message_id });
+                    let frame =
+                        native::encode(&ServerFrame::Read { chat_id, user_id: user, message_id });
                     for conn in self.users.of_user(user) {
                         conn.outbox.push(frame.clone(), Worth::Ephemeral);
                     }
@@ -179,7 +180,7 @@ impl Hub {
                     conn.outbox.close(Close::Resync);
                     continue;
                 }
-                let announce = native(&ServerFrame::Chat { chat: chat.clone() });
+                let announce = native::encode(&ServerFrame::Chat { chat: chat.clone() });
                 conn.outbox.join(Join {
                     allowed,
                     after: chat.seq,

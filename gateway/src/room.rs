@@ -4,8 +4,9 @@
 use crate::{
     conn::{Conn, ConnId, Departures},
     feed::{Feed, Update},
+    native,
     outbox::Worth,
-    relayed::{Dialect, Frame, native},
+    relayed::{Dialect, Frame},
 };
 use shared::{
     chat::{Change, ChatType, MemberChange},
@@ -171,7 +172,7 @@ impl Room {
 
     /// Sends a frame without a number to all watchers but those of one user.
     pub fn tell(&self, frame: &ServerFrame, worth: Worth, except: Option<UserId>) {
-        let frame = native(frame);
+        let frame = native::encode(frame);
         for conn in self.watchers.iter().filter(|conn| Some(conn.user.id) != except) {
             conn.outbox.push(frame.clone(), worth);
         }
@@ -191,7 +192,7 @@ impl Room {
         if self.catching_up.is_empty() {
             return;
         }
-        let (last, frame) = (self.feed.last(), native(&self.caught_up()));
+        let (last, frame) = (self.feed.last(), native::encode(&self.caught_up()));
         let mut waiting = std::mem::take(&mut self.catching_up);
         waiting.retain(|(id, target)| {
             if *target > last {
