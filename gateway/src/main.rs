@@ -54,11 +54,7 @@ async fn run(settings: Settings, config: Config) -> anyhow::Result<()> {
     let public = TcpListener::bind(settings.listen).await?;
     let admin = TcpListener::bind(settings.admin_listen).await?;
     let gateway = Gateway::start(deps, config, &settings.client);
-    let listener = ServeConfig {
-        max_connections: settings.client.max_connections,
-        trusted_proxies: settings.client.trusted_proxies.clone().into(),
-        ..ServeConfig::default()
-    };
+    let listener = settings.client.listener();
     let admin_listener = ServeConfig { name: "admin", until: Until::End, ..ServeConfig::default() };
     let routes = admin_router(metrics, gateway.ready());
     lifecycle.spawn_background(serve(admin, routes, admin_listener, lifecycle.clone()));

@@ -3,7 +3,7 @@
 use crate::config::Config;
 use clap::{Args, Parser};
 use ipnet::IpNet;
-use shared::{limit::Rate, settings::Secret, telemetry::LogArgs};
+use shared::{limit::Rate, serve::ServeConfig, settings::Secret, telemetry::LogArgs};
 use std::{net::SocketAddr, time::Duration};
 
 /// A WebSocket node of Switchboard: holds clients' sockets, relays through Redis, stores nothing.
@@ -53,6 +53,10 @@ pub struct ClientArgs {
     /// The most sockets at once; one more is answered 503. Below the limit of open files
     #[arg(long, env = "MAX_CONNECTIONS", default_value_t = 15_000)]
     pub max_connections: usize,
+    /// The most sockets at once of one client address; trusted proxies do not count. Lower it where
+    /// clients connect directly or TRUSTED_PROXIES is right
+    #[arg(long, env = "MAX_CONNECTIONS_PER_ADDRESS", default_value_t = 15_000)]
+    pub max_connections_per_address: usize,
     /// Frames a connection may send per second (four times as many after a quiet time). People type
     /// far slower; a program that sends faster is told to wait
     #[arg(long, env = "FRAMES_PER_SECOND", default_value_t = 50)]
@@ -92,6 +96,9 @@ impl ClientArgs {
         if self.max_connections == 0 {
             return Err("MAX_CONNECTIONS must be at least 1".to_owned());
         }
+        if self.max_connections_per_address == 0 {
+            return Err("MAX_CONNECTIONS_PER_ADDRESS must be at least 1".to_owned());
+        }
         for origin in &self.allowed_origins {
             let (scheme, host) = origin.split_once("://").unwrap_or_default();
             if !matches!(scheme, "http" | "https") || host.is_empty() || host.contains('/') {
@@ -105,5 +112,15 @@ impl ClientArgs {
             burst: self.frames_per_second.saturating_mul(4),
         };
         Ok(Config { frames, ..Config::default() })
+    }
+
+    /// How the clients' listener behaves.
+    pub fn listener(&self) -> ServeConfig {
+        ServeConfig {
+            max_connections: self.max_connections,
+            max_per_address: self.max_connections_per_address,
+            trusted_proxies: self.trusted_proxies.clone().into(),
+            ..ServeConfig::default()
+        }
     }
 }

@@ -39,8 +39,8 @@ pub struct ServeConfig {
     /// The most connections at once, upgraded ones included; one more is answered 503. 15,000 is
     /// below the 20,000 files a process may commonly open, and about 150 MiB of sockets.
     pub max_connections: usize,
-    /// The most connections at once of one address that is not a trusted proxy: room for an office
-    /// behind one router, not for one machine that takes all.
+    /// The most connections at once of one address that is not a trusted proxy. By default as many
+    /// as in all: behind a load balancer that nobody named as trusted, everybody has one address.
     pub max_per_address: usize,
     /// When to stop accepting.
     pub until: Until,

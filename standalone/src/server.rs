@@ -67,11 +67,7 @@ pub async fn run(settings: Settings, checked: Checked) -> anyhow::Result<()> {
     };
     let gateway = Gateway::start(deps, checked.gateway, &settings.client);
     let ready = gateway.ready();
-    let listener = ServeConfig {
-        max_connections: settings.client.max_connections,
-        trusted_proxies: settings.client.trusted_proxies.clone().into(),
-        ..ServeConfig::default()
-    };
+    let listener = settings.client.listener();
     let admin_listener = ServeConfig { name: "admin", until: Until::End, ..ServeConfig::default() };
     let app = one_port(upgrade::router(gateway), api::router(api.clone()));
     let routes = admin_router(metrics, ready);
