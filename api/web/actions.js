@@ -226,8 +226,7 @@ export class Actions {
       return chat.id;
     } catch (error) {
       if (error.code !== 'private_chat_exists') throw error;
-      // The refusal names the chat at its end.
-      return Number(/(\d+)\.?$/.exec(error.message)?.[1]);
+      return error.chatId;
     }
   }
 }

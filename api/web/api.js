@@ -8,6 +8,8 @@ export class ApiError extends Error {
     this.code = body?.code ?? 'unreachable';
     /** The fields concerned: `{field, message}`. */
     this.fields = body?.errors ?? [];
+    /** With `private_chat_exists`: that chat. */
+    this.chatId = body?.chat_id;
   }
 }
 

@@ -59,7 +59,7 @@ export function refresh(chat, view) {
   };
 }
 
-/** After `chat`: renamed, or woken, in which case what happened while it slept must be fetched. */
+/** After `chat`: woken, perhaps; then what happened while it slept must be fetched. */
 export function announce(chat, view) {
   const refreshed = { ...refresh(chat, view), typing: chat.typing };
   return view.seq > chat.cursor ? reset(refreshed, view.seq) : refreshed;

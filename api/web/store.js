@@ -89,6 +89,8 @@ function onFrame(state, frame, now) {
       return { ...state, online: withPresence(state.online, frame.user_id, frame.status) };
     case 'chat':
       return onChat(state, frame.chat);
+    case 'renamed':
+      return inChat(state, id, (chat) => ({ ...chat, name: frame.name }));
     case 'chat_removed':
       return removeChat(state, id);
     default:

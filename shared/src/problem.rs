@@ -1,7 +1,7 @@
 //! Errors as HTTP clients see them: `application/problem+json` with the fields of every client
 //! family. The cause goes to the log where it is handled, never in here.
 
-use crate::time::Timestamp;
+use crate::{id::ChatId, time::Timestamp};
 use axum::{
     Json,
     http::{HeaderValue, StatusCode, header},
@@ -22,6 +22,8 @@ pub struct Problem {
     pub fields: Vec<FieldError>,
     /// For 429 and 503: seconds after which to come back.
     pub retry_after: Option<u64>,
+    /// The chat that the caller meant, where there is one already.
+    pub chat_id: Option<ChatId>,
 }
 
 /// One field that did not validate.
@@ -42,6 +44,8 @@ struct Body<'a> {
     timestamp: Timestamp,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldError],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chat_id: Option<ChatId>,
 }
 
 impl Problem {
@@ -51,7 +55,14 @@ impl Problem {
         code: &'static str,
         detail: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { status, code, detail: detail.into(), fields: Vec::new(), retry_after: None }
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            fields: Vec::new(),
+            retry_after: None,
+            chat_id: None,
+        }
     }
 
     /// 422 about one field.
@@ -109,6 +120,7 @@ impl IntoResponse for Problem {
             message: &self.detail,
             timestamp: Timestamp::now(),
             errors: &self.fields,
+            chat_id: self.chat_id,
         };
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();

@@ -123,9 +123,11 @@ async fn pair_taken(api: &Api, pair_key: &str) -> Result<Problem, Problem> {
         fetch_optional!(conn, "SELECT id FROM chats WHERE pair_key = $1", pair_key)?;
     // Deleted in between: then it is worth trying again.
     let Some((chat,)) = chat else { return Ok(Problem::unavailable()) };
-    Ok(Problem::new(
+    let mut problem = Problem::new(
         StatusCode::BAD_REQUEST,
         "private_chat_exists",
         format!("You already have a private chat with this user: {chat}."),
-    ))
+    );
+    problem.chat_id = Some(ChatId(chat));
+    Ok(problem)
 }

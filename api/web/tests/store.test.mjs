@@ -81,7 +81,7 @@ test('another epoch forgets everything', () => {
 
 test('a woken chat is fetched again, a renamed one is not', () => {
   const state = frames(start(view(5, 3)), said(4));
-  const renamed = frames(state, { type: 'chat', chat: view(5, 4, { name: 'new' }) });
+  const renamed = frames(state, { type: 'renamed', chat_id: 5, name: 'new' });
   assert.deepEqual(texts(renamed), ['m4']);
   assert.equal(renamed.chats.get(5).name, 'new');
   assert.deepEqual(texts(frames(state, { type: 'chat', chat: view(5, 9) })), []);
