@@ -107,13 +107,17 @@ impl Hub {
     }
 
     /// A chat has got at least this far: after a moment the api is asked for what has not come.
-    pub fn on_head(&self, chat: ChatId, head: Seq) {
+    pub fn on_head(self: &Arc<Self>, chat: ChatId, head: Seq) {
         let mut rooms = self.shard(chat);
-        if let Some(room) = rooms.get_mut(&chat) {
-            room.feed.on_head(head);
-            if room.feed.is_behind() {
-                room.behind_since.get_or_insert(Instant::now());
-            }
+        let Some(room) = rooms.get_mut(&chat) else { return };
+        room.feed.on_head(head);
+        if !room.feed.is_behind() {
+            return;
+        }
+        room.behind_since.get_or_insert(Instant::now());
+        if !self.hears() {
+            // Nothing is on its way: the sweeper's second would be lost.
+            self.schedule_ask(room);
         }
     }
 
@@ -347,6 +351,11 @@ impl Hub {
                 hub.ask_anyway(room);
             }
         });
+    }
+
+    /// Whether the bus delivers.
+    pub(crate) fn hears(&self) -> bool {
+        self.subscriber.get().is_some_and(Subscriber::is_up)
     }
 
     fn chat_type(&self, chat: ChatId) -> Option<ChatType> {

@@ -60,7 +60,7 @@ pub(crate) async fn run(hub: Arc<Hub>, backend: Arc<dyn Backend>) {
     let mut since = None;
     let mut failing_since = None;
     loop {
-        let up = hub.subscriber.get().is_some_and(|subscriber| subscriber.is_up());
+        let up = hub.hears();
         let pause = if up { hub.config.repair_interval } else { hub.config.repair_interval_down };
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
