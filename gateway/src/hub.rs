@@ -15,7 +15,6 @@ use crate::{
 use shared::{
     bus::{Bus, Subscriber},
     chat::{ChatType, ChatView, PresenceStatus},
-    close::Close,
     id::{ChatId, NodeId, Seq, UserId},
     internal::{Range, RangeFound, Refusal, UserChat},
     lifecycle::Lifecycle,
@@ -244,20 +243,6 @@ impl Hub {
             for room in lock(shard).values_mut() {
                 self.ask_anyway(room);
             }
-        }
-    }
-
-    /// Closes all connections one after the other, evenly over `window`, each told when to come
-    /// back. Returns when the last one was told.
-    pub(crate) async fn drain(&self, window: std::time::Duration) {
-        let conns = self.users.close_door();
-        let each = window / u32::try_from(conns.len().max(1)).unwrap_or(u32::MAX);
-        for conn in conns {
-            // The closes are spread already; a small delay keeps the balancer's answer in time.
-            let after_ms = rand::random_range(100..1_000);
-            conn.send(&ServerFrame::Reconnect { after_ms }, Worth::Durable);
-            conn.outbox.close(Close::Restart);
-            tokio::time::sleep(each).await;
         }
     }
 

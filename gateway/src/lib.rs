@@ -10,6 +10,7 @@ pub mod config;
 pub mod conn;
 mod connection;
 mod desk;
+mod drain;
 pub mod feed;
 pub mod http_backend;
 pub mod hub;
@@ -100,7 +101,7 @@ impl Gateway {
         lifecycle.spawn(async move {
             draining.lifecycle.soft_stop().cancelled().await;
             metrics::gauge!("gateway_draining").set(1.0);
-            draining.hub.drain(window).await;
+            drain::drain(&draining.hub, window).await;
             presence::retire(&draining.hub, &presence).await;
         });
         gateway

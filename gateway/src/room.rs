@@ -86,7 +86,8 @@ impl Room {
         }
         let watching = self.position(conn.id);
         if watching.is_ok() {
-            // What came since is in its outbox already.
+            // What came since is in its outbox already; it waits once, however often it asks.
+            self.catching_up.retain(|(id, _)| *id != conn.id);
             return self.settle(conn, resumed);
         }
         if after > self.feed.last() {

@@ -1,0 +1,56 @@
+//! Letting all connections go in order: one after the other, evenly over the drain time, so that the
+//! nodes that take over see a stream and not a wave. When to begin is the lifecycle's to say.
+
+use crate::{hub::Hub, outbox::Worth};
+use shared::{close::Close, protocol::ServerFrame};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Lets nobody in any more and closes all connections over `window`, each told when to come back.
+/// Returns when the last one was told.
+pub(crate) async fn drain(hub: &Hub, window: Duration) {
+    spread(hub.users.close_door(), window, |conn| {
+        // The closes are spread already; a small delay keeps the balancer's answer in time.
+        let after_ms = rand::random_range(100..1_000);
+        conn.send(&ServerFrame::Reconnect { after_ms }, Worth::Durable);
+        conn.outbox.close(Close::Restart);
+    })
+    .await;
+}
+
+/// Does something to each item, evenly over `window`. By the clock and not by a pause after each:
+/// with thousands of items a pause is shorter than a timer's tick, and rounding up would add up to
+/// far more than the window.
+async fn spread<T>(items: Vec<T>, window: Duration, each: impl Fn(T)) {
+    let (started, count) = (Instant::now(), items.len().max(1) as f64);
+    for (place, item) in items.into_iter().enumerate() {
+        tokio::time::sleep_until(started + window.mul_f64(place as f64 / count)).await;
+        each(item);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    #[tokio::test(start_paused = true)]
+    async fn many_items_take_the_window_and_no_longer() {
+        let window = Duration::from_secs(10);
+        for count in [0, 1, 100, 50_000] {
+            let started = Instant::now();
+            let times = Mutex::new(Vec::new());
+            spread((0..count).collect(), window, |_| {
+                times.lock().unwrap().push(started.elapsed());
+            })
+            .await;
+            let times = times.into_inner().unwrap();
+            assert_eq!(times.len(), count);
+            assert!(started.elapsed() <= window + Duration::from_millis(10), "{count}");
+            if count >= 100 {
+                let half = times.iter().filter(|at| **at < window / 2).count();
+                assert!((half as f64 / count as f64 - 0.5).abs() < 0.02, "{half} of {count}");
+            }
+        }
+    }
+}
