@@ -50,6 +50,8 @@ pub struct Config {
     pub passwords: PasswordConfig,
     /// Chats and their members.
     pub chats: ChatLimits,
+    /// Whether people without an account may read and write in the lobby.
+    pub guests: bool,
 }
 
 /// How many passwords are hashed at once, and for how long others wait.
@@ -88,6 +90,7 @@ impl Default for Config {
             refresh_per_address: Rate { per: Duration::from_millis(100), burst: 1_000 },
             passwords: PasswordConfig::default(),
             chats: ChatLimits::default(),
+            guests: false,
         }
     }
 }

@@ -65,6 +65,9 @@ pub struct Settings {
         global = true
     )]
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether people without an account may read and write in the lobby. Set the gateways' alike
+    #[arg(long, env = "GUESTS", default_value_t = false, action = clap::ArgAction::Set, global = true)]
+    pub guests: bool,
     #[command(flatten)]
     pub limits: LimitArgs,
     /// On stopping, how long running requests may take to finish. Longer than a request may take
@@ -161,7 +164,8 @@ impl Settings {
             return Err("DATABASE_CONNECTIONS must be at least 1".to_owned());
         }
         let allowed_origins = origins(&self.allowed_origins)?;
-        let mut config = Config { allowed_origins, internal_token, ..Config::default() };
+        let mut config =
+            Config { allowed_origins, internal_token, guests: self.guests, ..Config::default() };
         self.limits.apply(&mut config)?;
         Ok(Checked { config, database_url, redis, tokens })
     }

@@ -4,8 +4,8 @@
 use futures_util::future::BoxFuture;
 use shared::{
     internal::{
-        Changed, ChangedFound, Events, EventsFound, MarkRead, Open, Opened, Post, Posted, View,
-        Viewed,
+        Changed, ChangedFound, Events, EventsFound, Guests, GuestsFound, MarkRead, Open, Opened,
+        Peers, PeersFound, Post, Posted, View, Viewed,
     },
     token::Jwks,
 };
@@ -19,6 +19,8 @@ pub trait Backend: Send + Sync + 'static {
     fn events(&self, call: Events) -> Answer<EventsFound>;
     fn view(&self, call: View) -> Answer<Viewed>;
     fn changed(&self, call: Changed) -> Answer<ChangedFound>;
+    fn peers(&self, call: Peers) -> Answer<PeersFound>;
+    fn guests(&self, call: Guests) -> Answer<GuestsFound>;
     /// The public keys that access tokens verify with.
     fn jwks(&self) -> Answer<Jwks>;
 }

@@ -186,7 +186,7 @@ impl Connection {
             (Arc::clone(&self.registered.conn), command.chat_id, id.clone());
         let done = Box::new(move |answer: Result<Result<Receipt, Refusal>, _>| {
             let frame = match answer {
-                Ok(Ok(Receipt { message_id, seq, timestamp })) => {
+                Ok(Ok(Receipt { message_id, seq, timestamp, .. })) => {
                     ServerFrame::Ack { id: frame_id, chat_id, message_id, seq, timestamp }
                 }
                 Ok(Err(Refusal { code, message })) => refusal(frame_id, code.as_str(), &message),

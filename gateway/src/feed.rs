@@ -218,7 +218,7 @@ mod tests {
     fn event(seq: i64) -> Event {
         let message = Message {
             id: Seq(seq),
-            sender: UserRef { id: UserId(1), username: "ann".into() },
+            sender: UserRef::registered(UserId(1), "ann"),
             text: format!("message {seq}"),
             timestamp: Timestamp(0),
             client_message_id: None,

@@ -16,8 +16,8 @@ use hyper_util::{
 use serde::{Serialize, de::DeserializeOwned};
 use shared::{
     internal::{
-        Changed, ChangedFound, Events, EventsFound, MarkRead, Open, Opened, Post, Posted, View,
-        Viewed,
+        Changed, ChangedFound, Events, EventsFound, Guests, GuestsFound, MarkRead, Open, Opened,
+        Peers, PeersFound, Post, Posted, View, Viewed,
     },
     settings::Secret,
     token::Jwks,
@@ -179,6 +179,14 @@ impl Backend for HttpBackend {
 
     fn changed(&self, call: Changed) -> Answer<ChangedFound> {
         self.post("/internal/changed", &call)
+    }
+
+    fn peers(&self, call: Peers) -> Answer<PeersFound> {
+        self.post("/internal/peers", &call)
+    }
+
+    fn guests(&self, call: Guests) -> Answer<GuestsFound> {
+        self.post("/internal/guests", &call)
     }
 
     fn jwks(&self) -> Answer<Jwks> {

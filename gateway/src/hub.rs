@@ -154,7 +154,9 @@ impl Hub {
             ChatPayload::Presence { origin, user_id, status } if origin != self.node => {
                 self.tell(chat_id, &ServerFrame::Presence { user_id, status }, Some(user_id));
             }
-            ChatPayload::Typing { .. } | ChatPayload::Presence { .. } => {}
+            ChatPayload::Typing { .. }
+            | ChatPayload::Presence { .. }
+            | ChatPayload::Arrived { .. } => {}
             ChatPayload::Read { user_id, message_id } => {
                 // The reader's own devices hear it through `user:{id}`.
                 let frame = ServerFrame::Read { chat_id, user_id, message_id };

@@ -39,7 +39,7 @@ use crate::{
     settings::ClientArgs,
 };
 use shared::{
-    bus::Bus, id::NodeId, lifecycle::Lifecycle, presence::Presence, relay::Channel,
+    bus::Bus, id::NodeId, lifecycle::Lifecycle, limit::Limiter, presence::Presence, relay::Channel,
     telemetry::Ready,
 };
 use std::{sync::Arc, time::Duration};
@@ -50,6 +50,7 @@ pub struct Gateway {
     pub(crate) hub: Arc<Hub>,
     pub(crate) desk: Arc<Desk>,
     pub(crate) ids: ConnIds,
+    pub(crate) limiter: Limiter,
     pub(crate) allowed_origins: Vec<String>,
     pub(crate) lifecycle: Lifecycle,
     started: Instant,
@@ -62,6 +63,8 @@ pub struct Deps {
     pub backend: Arc<dyn Backend>,
     pub bus: Bus,
     pub presence: Presence,
+    /// Shared with the other gateways: for what is limited by address.
+    pub limiter: Limiter,
     pub lifecycle: Lifecycle,
 }
 
@@ -70,7 +73,7 @@ impl Gateway {
     /// of them go, spread over the drain time, and ends.
     pub fn start(deps: Deps, config: Config, args: &ClientArgs) -> Arc<Self> {
         metric::describe();
-        let Deps { node, backend, bus, presence, lifecycle } = deps;
+        let Deps { node, backend, bus, presence, limiter, lifecycle } = deps;
         let questions = Questions::start(&backend, config.query, &lifecycle);
         let hub =
             Arc::new(Hub::new(node, config.clone(), bus.clone(), questions, lifecycle.clone()));
@@ -92,6 +95,7 @@ impl Gateway {
             hub,
             desk,
             ids: ConnIds::default(),
+            limiter,
             allowed_origins: args.allowed_origins.iter().map(|o| o.to_ascii_lowercase()).collect(),
             lifecycle: lifecycle.clone(),
             started: Instant::now(),

@@ -7,6 +7,7 @@ use shared::{
     bus::{self, Bus, RedisConfig},
     id::NodeId,
     lifecycle::Lifecycle,
+    limit::{self, Limiter},
     presence::Presence,
     serve::{ServeConfig, Until, serve},
     settings::{parse, refuse},
@@ -42,12 +43,15 @@ async fn run(settings: Settings, config: Config) -> anyhow::Result<()> {
     let lifecycle = Lifecycle::new();
     let metrics = start_metrics(&lifecycle).map_err(anyhow::Error::msg)?;
     bus::describe_metrics();
+    limit::describe_metrics();
     let node = NodeId::random();
     let redis = RedisConfig::new(&settings.redis_url)?;
+    let pool = bus::pool(&redis)?;
     let deps = Deps {
         node,
         backend: Arc::new(HttpBackend::new(&settings.api_url, &settings.internal_token)?),
-        presence: Presence::redis(bus::pool(&redis)?, Default::default()),
+        presence: Presence::redis(pool.clone(), Default::default()),
+        limiter: Limiter::redis(pool, Default::default()),
         bus: Bus::redis(redis, node, &lifecycle),
         lifecycle: lifecycle.clone(),
     };

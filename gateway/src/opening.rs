@@ -53,7 +53,7 @@ pub(crate) async fn open(
     // Registered before the api is asked: a session that ends meanwhile closes this connection too.
     let conn = Arc::new(Conn::new(
         gateway.ids.next(),
-        UserRef { id: claims.sub, username: claims.name },
+        UserRef::registered(claims.sub, claims.name),
         claims.sid,
         Dialect::Native,
         config.max_outbox_bytes,

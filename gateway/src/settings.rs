@@ -29,6 +29,9 @@ pub struct Settings {
     /// `redis://:password@host:6379/0`
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
     pub redis_url: Secret,
+    /// Whether people without an account may come into the lobby by /ws. Set the apis' alike
+    #[arg(long, env = "GUESTS", default_value_t = false, action = clap::ArgAction::Set)]
+    pub guests: bool,
     #[command(flatten)]
     pub client: ClientArgs,
     #[command(flatten)]
@@ -61,6 +64,10 @@ pub struct ClientArgs {
     /// far slower; a program that sends faster is told to wait
     #[arg(long, env = "FRAMES_PER_SECOND", default_value_t = 50)]
     pub frames_per_second: u32,
+    /// Messages that the guests of one address may send per minute (as many at once after a quiet
+    /// time). A class trying it out together, and no flood
+    #[arg(long, env = "GUEST_MESSAGES_PER_MINUTE", default_value_t = 120)]
+    pub guest_messages_per_minute: u32,
     /// On stopping, the sockets are closed one after the other over this time, so that clients
     /// come back spread. Must be shorter than the time after which the process is killed
     #[arg(long, env = "DRAIN_SECONDS", default_value_t = 10)]
@@ -83,7 +90,7 @@ impl Settings {
         if self.internal_token.reveal().len() < 16 {
             return Err("INTERNAL_TOKEN must have at least 16 characters".to_owned());
         }
-        self.client.check()
+        Ok(Config { guests: self.guests, ..self.client.check()? })
     }
 }
 
@@ -99,6 +106,9 @@ impl ClientArgs {
         if self.max_connections_per_address == 0 {
             return Err("MAX_CONNECTIONS_PER_ADDRESS must be at least 1".to_owned());
         }
+        if self.guest_messages_per_minute == 0 {
+            return Err("GUEST_MESSAGES_PER_MINUTE must be at least 1".to_owned());
+        }
         for origin in &self.allowed_origins {
             let (scheme, host) = origin.split_once("://").unwrap_or_default();
             if !matches!(scheme, "http" | "https") || host.is_empty() || host.contains('/') {
@@ -111,7 +121,11 @@ impl ClientArgs {
             per: Duration::from_secs(1) / self.frames_per_second,
             burst: self.frames_per_second.saturating_mul(4),
         };
-        Ok(Config { frames, ..Config::default() })
+        let guest_messages = Rate {
+            per: Duration::from_secs(60) / self.guest_messages_per_minute,
+            burst: self.guest_messages_per_minute,
+        };
+        Ok(Config { frames, guest_messages, ..Config::default() })
     }
 
     /// How the clients' listener behaves.

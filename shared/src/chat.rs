@@ -24,6 +24,16 @@ pub enum ChatType {
 pub struct UserRef {
     pub id: UserId,
     pub username: String,
+    /// Somebody without an account, who chose the name for this visit. Left out when it is not so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub guest: bool,
+}
+
+impl UserRef {
+    /// Somebody with an account.
+    pub fn registered(id: UserId, username: impl Into<String>) -> Self {
+        Self { id, username: username.into(), guest: false }
+    }
 }
 
 /// A chat as one of its members sees it.

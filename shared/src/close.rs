@@ -18,6 +18,12 @@ pub enum Close {
     Blocked,
     /// The page that opened the socket is not of an allowed origin.
     WrongOrigin,
+    /// The socket's path names a chat that is not there.
+    ChatNotFound,
+    /// The socket's path names a chat that is not, or no longer, the user's.
+    NotAMember,
+    /// The socket's path names another user than the token.
+    OtherUser,
     /// Malformed frames, binary frames or over-fast frames, again and again.
     Abuse,
     /// A frame larger than the limit.
@@ -47,7 +53,7 @@ pub enum Retry {
 
 impl Close {
     /// All of them, for documents and for metrics that start at zero.
-    pub const ALL: [Close; 14] = [
+    pub const ALL: [Close; 17] = [
         Self::ByPeer,
         Self::Unauthenticated,
         Self::TokenExpired,
@@ -55,6 +61,9 @@ impl Close {
         Self::SessionEnded,
         Self::Blocked,
         Self::WrongOrigin,
+        Self::ChatNotFound,
+        Self::NotAMember,
+        Self::OtherUser,
         Self::Abuse,
         Self::FrameTooBig,
         Self::Silent,
@@ -74,6 +83,9 @@ impl Close {
             Self::SessionEnded => (1008, "session_ended", Retry::Never),
             Self::Blocked => (1008, "blocked", Retry::Never),
             Self::WrongOrigin => (1008, "wrong_origin", Retry::Never),
+            Self::ChatNotFound => (1008, "chat_not_found", Retry::Never),
+            Self::NotAMember => (1008, "not_a_member", Retry::Never),
+            Self::OtherUser => (1008, "other_user", Retry::Never),
             Self::Abuse => (1008, "abuse", Retry::Backoff),
             Self::FrameTooBig => (1009, "frame_too_big", Retry::Backoff),
             Self::Silent => (1001, "silent", Retry::Now),

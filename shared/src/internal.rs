@@ -3,7 +3,7 @@
 //! [`MAX_BATCH`]; answers stand in the order of the questions. All are safe to repeat.
 
 use crate::{
-    chat::{ChatView, Event},
+    chat::{ChatView, Event, UserRef},
     id::{ChatId, Seq, SessionId, UserId},
     relay::{ChatEvents, EndedSessions},
     time::Timestamp,
@@ -123,6 +123,9 @@ pub struct Receipt {
     /// The event it made: `message_id` for a message.
     pub seq: Seq,
     pub timestamp: Timestamp,
+    /// It had been committed before: this try made no event.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub repeated: bool,
 }
 
 /// A command was not carried out and will not be. The code is stable, the text is for people.
@@ -152,6 +155,20 @@ pub enum RefusalCode {
     ClientMessageIdReused,
     /// `reply_to` names no message of this chat.
     InvalidReplyTo,
+    /// No active account has this id or username.
+    RecipientNotFound,
+    /// The recipient is blocked and could not read it.
+    RecipientBlocked,
+    /// A private chat has two members.
+    RecipientIsYourself,
+    /// There are as many chats, or new ones so fast, as there may be.
+    TooManyChats,
+    /// Guests have no access here.
+    GuestsOff,
+    /// Not a name a guest may have.
+    InvalidUsername,
+    /// A registered user's name.
+    UsernameTaken,
 }
 
 impl RefusalCode {
@@ -167,6 +184,13 @@ impl RefusalCode {
             Self::InvalidClientMessageId => "invalid_client_message_id",
             Self::ClientMessageIdReused => "client_message_id_reused",
             Self::InvalidReplyTo => "invalid_reply_to",
+            Self::RecipientNotFound => "recipient_not_found",
+            Self::RecipientBlocked => "recipient_blocked",
+            Self::RecipientIsYourself => "recipient_is_yourself",
+            Self::TooManyChats => "too_many_chats",
+            Self::GuestsOff => "guests_off",
+            Self::InvalidUsername => "invalid_username",
+            Self::UsernameTaken => "username_taken",
         }
     }
 }
@@ -273,3 +297,43 @@ pub const MAX_CHANGED: usize = 10_000;
 /// How much further back than asked `changed` looks: longer than any write transaction may take
 /// (the statement timeout is below it).
 pub const CHANGED_OVERLAP_MS: i64 = 10_000;
+
+/// `peers`: the private chats of pairs of users, for dialects that name a person and not a chat. A
+/// chat that is missing is made, and both are told (`Added`).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Peers {
+    pub pairs: Vec<Pair>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pair {
+    pub user_id: UserId,
+    pub peer: Peer,
+}
+
+/// The other one, as the client names it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Peer {
+    Id(UserId),
+    /// In whatever case.
+    Username(String),
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PeersFound {
+    pub chats: Vec<Result<ChatId, Refusal>>,
+}
+
+/// `guests`: names that people without an account chose. A name keeps its id, so that a guest who
+/// comes back under it is the same sender; whoever takes it is not asked to prove anything.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Guests {
+    pub names: Vec<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GuestsFound {
+    /// With [`UserRef::guest`]. Refused: [`RefusalCode::GuestsOff`], `InvalidUsername`, `UsernameTaken`.
+    pub guests: Vec<Result<UserRef, Refusal>>,
+}

@@ -4,6 +4,7 @@
 use crate::{
     chat::{Event, PresenceStatus, UserRef},
     id::{ChatId, NodeId, Seq, SessionId, UserId},
+    time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -66,6 +67,9 @@ pub enum ChatPayload {
     Read { user_id: UserId, message_id: Seq },
     /// Somebody came online or went offline. Published by a gateway, which has delivered it locally itself.
     Presence { origin: NodeId, user_id: UserId, status: PresenceStatus },
+    /// Somebody came into the lobby by a dialect that announces it. Published by that gateway, which
+    /// has delivered it locally itself.
+    Arrived { origin: NodeId, username: String, at: Timestamp },
     /// The chat has another name. Published by the api.
     Renamed { name: String },
     /// The chat is gone. Published by the api.

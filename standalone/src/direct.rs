@@ -4,8 +4,8 @@ use api::{Api, internal};
 use gateway::backend::{Answer, Backend, Unavailable};
 use shared::{
     internal::{
-        Changed, ChangedFound, Events, EventsFound, MarkRead, Open, Opened, Post, Posted, View,
-        Viewed,
+        Changed, ChangedFound, Events, EventsFound, Guests, GuestsFound, MarkRead, Open, Opened,
+        Peers, PeersFound, Post, Posted, View, Viewed,
     },
     problem::Problem,
     token::Jwks,
@@ -48,6 +48,14 @@ impl Backend for Direct {
 
     fn changed(&self, call: Changed) -> Answer<ChangedFound> {
         call!(self, call, internal::changed)
+    }
+
+    fn peers(&self, call: Peers) -> Answer<PeersFound> {
+        call!(self, call, internal::peers)
+    }
+
+    fn guests(&self, call: Guests) -> Answer<GuestsFound> {
+        call!(self, call, internal::guests)
     }
 
     fn jwks(&self) -> Answer<Jwks> {

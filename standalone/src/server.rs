@@ -55,7 +55,9 @@ pub async fn run(settings: Settings, checked: Checked) -> anyhow::Result<()> {
     limit::describe_metrics();
     let bus = Bus::local();
     let presence = Presence::local();
-    let api = start_api(&settings, checked.api, bus.clone(), presence.clone(), &lifecycle).await?;
+    let limiter = Limiter::local(Default::default());
+    let parts = (bus.clone(), presence.clone(), limiter.clone());
+    let api = start_api(&settings, checked.api, parts, &lifecycle).await?;
     let public = bind(settings.listen).await?;
     let admin = bind(settings.admin_listen).await?;
     let deps = Deps {
@@ -63,6 +65,7 @@ pub async fn run(settings: Settings, checked: Checked) -> anyhow::Result<()> {
         backend: Arc::new(Direct(api.clone())),
         bus,
         presence,
+        limiter,
         lifecycle: lifecycle.clone(),
     };
     let gateway = Gateway::start(deps, checked.gateway, &settings.client);
@@ -87,8 +90,7 @@ pub async fn run(settings: Settings, checked: Checked) -> anyhow::Result<()> {
 async fn start_api(
     settings: &Settings,
     config: Config,
-    bus: Bus,
-    presence: Presence,
+    (bus, presence, limiter): (Bus, Presence, Limiter),
     lifecycle: &Lifecycle,
 ) -> anyhow::Result<Api> {
     let file = settings.data.join("switchboard.db");
@@ -101,7 +103,7 @@ async fn start_api(
         db,
         bus,
         presence,
-        limiter: Limiter::local(Default::default()),
+        limiter,
         tokens: Tokens::load_or_create(&settings.data.join("jwt.pem"))?,
     };
     let api = Api::start(parts, config, lifecycle).await.map_err(problem)?;

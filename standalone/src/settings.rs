@@ -30,6 +30,9 @@ pub struct Settings {
     /// printed once]
     #[arg(long, env = "ADMIN_PASSWORD", hide_env_values = true)]
     pub admin_password: Option<Secret>,
+    /// Whether people without an account may read and write in the lobby
+    #[arg(long, env = "GUESTS", default_value_t = true, action = clap::ArgAction::Set)]
+    pub guests: bool,
     #[command(flatten)]
     pub client: ClientArgs,
     #[command(flatten)]
@@ -47,8 +50,9 @@ pub struct Checked {
 impl Settings {
     /// What the parts are told; one sentence about the first thing that cannot be.
     pub fn check(&self) -> Result<Checked, String> {
-        let gateway = self.client.check()?;
+        let gateway = GatewayConfig { guests: self.guests, ..self.client.check()? };
         let mut api = ApiConfig {
+            guests: self.guests,
             allowed_origins: api::settings::origins(&self.client.allowed_origins)?,
             ..ApiConfig::default()
         };

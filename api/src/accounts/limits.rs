@@ -2,7 +2,11 @@
 //! [`crate::config::Config`].
 
 use crate::{Api, fault::Result};
-use shared::{id::UserId, limit::Rate, problem::Problem};
+use shared::{
+    id::UserId,
+    limit::{Rate, network},
+    problem::Problem,
+};
 use std::net::IpAddr;
 
 /// One attempt of something limited.
@@ -39,34 +43,6 @@ fn key_and_rate(api: &Api, attempt: Attempt<'_>) -> (String, Rate) {
         }
         Attempt::RefreshFrom(address) => {
             (format!("refresh:from:{}", network(address)), config.refresh_per_address)
-        }
-    }
-}
-
-/// What one customer of a provider has: an IPv4 address, or a /64 of IPv6.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
-        }
-        v4 @ IpAddr::V4(_) => v4,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_of_one_customer_are_one() {
-        for (address, expected) in [
-            ("192.0.2.1", "192.0.2.1"),
-            ("::ffff:192.0.2.1", "192.0.2.1"),
-            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
-        ] {
-            let address: IpAddr = address.parse().unwrap();
-            assert_eq!(network(address), expected.parse::<IpAddr>().unwrap());
         }
     }
 }

@@ -85,7 +85,7 @@ pub async fn search(
             "SELECT ",
             columns!(),
             " FROM users u WHERE u.username_key >= $1 AND u.username_key < $2
-              AND u.username_key > $3 AND u.deactivated_at IS NULL
+              AND u.username_key > $3 AND u.deactivated_at IS NULL AND NOT u.guest
               ORDER BY u.username_key LIMIT $4"
         ),
         &prefix,

@@ -102,17 +102,17 @@ pub(crate) fn role_of(text: &str) -> Role {
     if text == "admin" { Role::Admin } else { Role::User }
 }
 
-/// The user of an id, deactivated ones too.
+/// The account of an id, deactivated ones too.
 pub(crate) async fn by_id(mut link: Link<'_>, id: UserId) -> Result<Option<User>, DbError> {
     let row: Option<Row> = fetch_optional!(
         link,
-        concat!("SELECT ", columns!(), " FROM users u WHERE u.id = $1"),
+        concat!("SELECT ", columns!(), " FROM users u WHERE u.id = $1 AND NOT u.guest"),
         id.0
     )?;
     Ok(row.map(User::from))
 }
 
-/// The user of a username, in whatever case, deactivated ones too.
+/// The user of a username, in whatever case, deactivated ones too; of `@name` the guest of that name.
 pub(crate) async fn by_username(
     mut link: Link<'_>,
     username: &str,

@@ -51,8 +51,7 @@ pub async fn create(api: &Api, actor: Actor, new: NewChat) -> Result<Overview, P
     members.remove(&actor.user_id.0);
     let pair_key = match (new.chat_type, members.first()) {
         (ChatType::Private, Some(&other)) if members.len() == 1 => {
-            let me = actor.user_id.0;
-            Some(format!("{}:{}", me.min(other), me.max(other)))
+            Some(pair_key(actor.user_id, UserId(other)))
         }
         (ChatType::Private, _) => {
             return Err(Problem::field("member_ids", "must name exactly one other user"));
@@ -78,6 +77,11 @@ pub async fn create(api: &Api, actor: Actor, new: NewChat) -> Result<Overview, P
         announce::to_user(&api.bus, UserId(member), &UserPayload::Added { chat_id: chat });
     }
     Ok(overview)
+}
+
+/// What names the private chat of two users, whoever of them asks.
+pub(crate) fn pair_key(one: UserId, other: UserId) -> String {
+    format!("{}:{}", one.min(other), one.max(other))
 }
 
 async fn insert(

@@ -129,7 +129,7 @@ pub(super) async fn check_users(
         "SELECT u.id, (SELECT count(*) FROM members m JOIN chats c ON c.id = m.chat_id
                        WHERE m.user_id = u.id AND c.deleted_at IS NULL)
          FROM users u
-         WHERE u.id IN (SELECT value FROM json_each($1)) AND u.deactivated_at IS NULL",
+         WHERE u.id IN (SELECT value FROM json_each($1)) AND u.deactivated_at IS NULL AND NOT u.guest",
         List(users.to_vec())
     )?;
     let ids = |ids: Vec<i64>| ids.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
@@ -281,7 +281,7 @@ async fn record(
     let event = |(place, (id, username)): (i64, (i64, String))| Event {
         seq: Seq(place),
         change: Change::Member {
-            user: UserRef { id: UserId(id), username },
+            user: UserRef::registered(UserId(id), username),
             change,
             by,
             timestamp: Timestamp(now),

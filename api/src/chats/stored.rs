@@ -9,7 +9,7 @@ use shared::{
 /// The columns of a [`MessageRow`], of `messages m` and its sender `users s`.
 macro_rules! message_columns {
     () => {
-        "m.chat_id, m.id, m.seq, m.sender_id, s.username, m.client_message_id, m.text, m.reply_to, \
+        "m.chat_id, m.id, m.seq, m.sender_id, s.username, s.guest, m.client_message_id, m.text, m.reply_to, \
          m.created_at, m.edited_at, m.deleted_at, m.deleted_by"
     };
 }
@@ -22,6 +22,7 @@ pub(crate) type MessageRow = (
     i64,
     i64,
     String,
+    bool,
     String,
     String,
     Option<i64>,
@@ -55,6 +56,7 @@ impl From<MessageRow> for Stored {
             seq,
             sender,
             username,
+            guest,
             client_message_id,
             text,
             reply_to,
@@ -68,7 +70,7 @@ impl From<MessageRow> for Stored {
             seq: Seq(seq),
             message: Message {
                 id: Seq(id),
-                sender: UserRef { id: UserId(sender), username },
+                sender: UserRef { id: UserId(sender), username, guest },
                 text,
                 timestamp: Timestamp(created),
                 client_message_id: Some(client_message_id),

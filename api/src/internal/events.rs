@@ -124,6 +124,7 @@ async fn messages(
             seq,
             by,
             name,
+            guest,
             client_id,
             text,
             reply_to,
@@ -135,8 +136,9 @@ async fn messages(
         ) = row;
         let place = usize::try_from(place).ok()?;
         let after = ranges.get(place)?.after;
-        let row: MessageRow =
-            (chat, id, seq, by, name, client_id, text, reply_to, at, edited, deleted, del_by);
+        let row: MessageRow = (
+            chat, id, seq, by, name, guest, client_id, text, reply_to, at, edited, deleted, del_by,
+        );
         Some((place, Stored::from(row).into_event(after)))
     };
     Ok(rows.into_iter().filter_map(event).collect())
@@ -149,6 +151,7 @@ type PlacedRow = (
     i64,
     i64,
     String,
+    bool,
     String,
     String,
     Option<i64>,
@@ -185,7 +188,7 @@ async fn member_changes(
         i64,
     )| {
         let change = Change::Member {
-            user: UserRef { id: UserId(user), username },
+            user: UserRef::registered(UserId(user), username),
             change: match change.as_str() {
                 "joined" => MemberChange::Joined,
                 "left" => MemberChange::Left,

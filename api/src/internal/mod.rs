@@ -4,14 +4,18 @@
 
 mod changed;
 mod events;
+mod guests;
 mod open;
+mod peers;
 mod post;
 mod read;
 mod view;
 
 pub use changed::changed;
 pub use events::{events, events_with_limit};
+pub use guests::guests;
 pub use open::open;
+pub use peers::peers;
 pub use post::post;
 pub use read::mark_read;
 pub use view::view;
@@ -52,6 +56,8 @@ pub fn router(secret: &Secret) -> Router<Api> {
         .route("/internal/events", call!(events))
         .route("/internal/changed", call!(changed))
         .route("/internal/view", call!(view))
+        .route("/internal/peers", call!(peers))
+        .route("/internal/guests", call!(guests))
         .layer(middleware::from_fn(move |request: Request, next: Next| {
             check_secret(expected, request, next)
         }))

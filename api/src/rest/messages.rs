@@ -238,9 +238,16 @@ fn refused(refusal: Refusal) -> Problem {
             return Problem::field("client_message_id", refusal.message);
         }
         RefusalCode::InvalidReplyTo => return Problem::field("reply_to", refusal.message),
-        RefusalCode::Blocked | RefusalCode::NotYours => StatusCode::FORBIDDEN,
-        RefusalCode::MessageNotFound => StatusCode::NOT_FOUND,
-        RefusalCode::ClientMessageIdReused => StatusCode::BAD_REQUEST,
+        RefusalCode::Blocked
+        | RefusalCode::NotYours
+        | RefusalCode::RecipientBlocked
+        | RefusalCode::GuestsOff => StatusCode::FORBIDDEN,
+        RefusalCode::MessageNotFound | RefusalCode::RecipientNotFound => StatusCode::NOT_FOUND,
+        RefusalCode::ClientMessageIdReused
+        | RefusalCode::RecipientIsYourself
+        | RefusalCode::TooManyChats
+        | RefusalCode::InvalidUsername
+        | RefusalCode::UsernameTaken => StatusCode::BAD_REQUEST,
     };
     Problem::new(status, refusal.code.as_str(), refusal.message)
 }

@@ -157,8 +157,18 @@ impl T {
         self.try_create(owner, ChatType::Room, &[]).await.unwrap()
     }
 
+    /// Posts. A repeat's receipt is the first one's: what says which it was is left out here, see
+    /// [`T::repeats`].
     pub async fn post(&self, commands: Vec<Command>) -> Posted {
-        internal::post(&self.api, Post { commands }).await.unwrap()
+        let mut posted = internal::post(&self.api, Post { commands }).await.unwrap();
+        posted.results.iter_mut().flatten().for_each(|receipt| receipt.repeated = false);
+        posted
+    }
+
+    /// Posts one command; whether it had been posted before.
+    pub async fn repeats(&self, command: Command) -> bool {
+        let posted = internal::post(&self.api, Post { commands: vec![command] }).await.unwrap();
+        posted.results[0].as_ref().unwrap().repeated
     }
 
     /// One command's result.

@@ -6,7 +6,7 @@ use api::internal;
 use cluster::Postgres;
 use shared::{
     id::{ChatId, Seq},
-    internal::Post,
+    internal::{Post, Posted},
 };
 
 #[tokio::test]
@@ -28,6 +28,7 @@ async fn an_outage_is_503_and_passes() {
             Err(problem) => assert_eq!(problem.status.as_u16(), 503),
         }
     };
-    assert_eq!(again.results, first.results, "what was acknowledged is still there, once");
+    let ids = |posted: &Posted| posted.results[0].as_ref().unwrap().message_id;
+    assert_eq!(ids(&again), ids(&first), "what was acknowledged is still there, once");
     assert_eq!(t.head(ChatId(1)).await, Seq(1));
 }

@@ -41,6 +41,9 @@ async fn a_repeat_is_stored_once(t: T) {
     api::chats::membership::leave(&t.api, crate::harness::actor(bob), chat).await.unwrap();
     assert_eq!(t.one(send(bob, chat, "k1", "mine")).await, twice.results[0]);
     assert_eq!(code(t.one(send(bob, chat, "k9", "mine")).await), Code::NotAMember);
+    let new = send(ann, chat, "k10", "new");
+    assert!(!t.repeats(new.clone()).await);
+    assert!(t.repeats(new).await);
 }
 
 async fn a_key_belongs_to_one_text(t: T) {

@@ -6,7 +6,7 @@ mod redis;
 
 use self::{local::LocalLimiter, redis::RedisLimiter};
 use deadpool_redis::Pool;
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 /// How much is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,17 @@ impl Bucket {
 
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// What one customer of a provider has: an IPv4 address, or a /64 of IPv6.
+pub fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+        }
+        v4 @ IpAddr::V4(_) => v4,
+    }
 }
 
 /// Numbers of a keyed limiter.
@@ -191,6 +202,18 @@ mod tests {
                 prop_assert_eq!(bucket.try_take(&rate, early, cost), Err(Duration::from_nanos(1)));
                 prop_assert_eq!(bucket.try_take(&rate, now + wait, cost), Ok(()));
             }
+        }
+    }
+
+    #[test]
+    fn addresses_of_one_customer_are_one() {
+        for (address, expected) in [
+            ("192.0.2.1", "192.0.2.1"),
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ] {
+            let address: IpAddr = address.parse().unwrap();
+            assert_eq!(network(address), expected.parse::<IpAddr>().unwrap());
         }
     }
 }

@@ -38,6 +38,10 @@ pub struct Sender {
     pub username: String,
     pub role: Role,
     pub blocked: bool,
+    /// Has no account.
+    pub guest: bool,
+    /// A guest under a name that somebody has registered since.
+    pub name_taken: bool,
 }
 
 /// An earlier message with the same idempotency key.
@@ -149,7 +153,12 @@ impl Plan {
                     "This client message id was used for another message.",
                 );
             }
-            return Ok(Receipt { message_id: first.id, seq: first.id, timestamp: first.timestamp });
+            return Ok(Receipt {
+                message_id: first.id,
+                seq: first.id,
+                timestamp: first.timestamp,
+                repeated: true,
+            });
         }
         let sender = may_write(chat, &fact)?;
         if let Some(id) = reply_to
@@ -162,7 +171,11 @@ impl Plan {
         }
         let message = |id| Message {
             id,
-            sender: UserRef { id: command.user_id, username: sender.username.clone() },
+            sender: UserRef {
+                id: command.user_id,
+                username: sender.username.clone(),
+                guest: sender.guest,
+            },
             text: text.to_owned(),
             timestamp: self.now,
             client_message_id: Some(key.2.clone()),
@@ -177,7 +190,7 @@ impl Plan {
         );
         self.done.sent.push((chat_id, message.clone()));
         self.messages.insert((chat_id, id), Stored { chat_id, seq: id, message, deleted: None });
-        Ok(Receipt { message_id: id, seq: id, timestamp: self.now })
+        Ok(Receipt { message_id: id, seq: id, timestamp: self.now, repeated: false })
     }
 
     fn edit(&mut self, command: &Command, id: Seq, text: &str, fact: Fact) -> Decision {
@@ -193,7 +206,7 @@ impl Plan {
         }
         if stored.message.text == text {
             let timestamp = stored.message.edited_at.unwrap_or(stored.message.timestamp);
-            return Ok(Receipt { message_id: id, seq: stored.seq, timestamp });
+            return Ok(Receipt { message_id: id, seq: stored.seq, timestamp, repeated: true });
         }
         let mut stored = stored.clone();
         stored.message.text = text.to_owned();
@@ -220,7 +233,7 @@ impl Plan {
             );
         }
         if let Some(Deletion { at, .. }) = stored.deleted {
-            return Ok(Receipt { message_id: id, seq: stored.seq, timestamp: at });
+            return Ok(Receipt { message_id: id, seq: stored.seq, timestamp: at, repeated: true });
         }
         let mut stored = stored.clone();
         stored.message.text.clear();
@@ -259,8 +272,12 @@ impl Plan {
 
     /// Keeps a changed message for the commands that follow and for writing.
     fn keep(&mut self, stored: Stored) -> Receipt {
-        let receipt =
-            Receipt { message_id: stored.message.id, seq: stored.seq, timestamp: self.now };
+        let receipt = Receipt {
+            message_id: stored.message.id,
+            seq: stored.seq,
+            timestamp: self.now,
+            repeated: false,
+        };
         let by_key = (
             stored.chat_id,
             stored.message.sender.id,
@@ -281,6 +298,12 @@ fn may_write(chat: Chat, fact: &Fact) -> Result<&Sender, Refusal> {
         code: RefusalCode::Blocked,
         message: "This account is blocked.".to_owned(),
     })?;
+    if sender.name_taken {
+        return refuse(
+            RefusalCode::UsernameTaken,
+            "Somebody has registered this name. Choose another one.",
+        );
+    }
     if fact.member.is_none() && chat.chat_type != ChatType::Room {
         return Err(Refusal {
             code: RefusalCode::NotAMember,

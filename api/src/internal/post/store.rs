@@ -58,6 +58,8 @@ type FactRow = (
     Option<i64>,
     Option<i64>,
     bool,
+    bool,
+    bool,
     i64,
 );
 
@@ -69,7 +71,9 @@ pub async fn facts(tx: &mut Tx, commands: &[&Command]) -> Result<(Timestamp, Vec
             concat!(
                 "SELECT u.username, u.role, u.blocked_at IS NOT NULL OR u.deactivated_at IS NOT NULL,
                      m.role, d.id, d.text, d.reply_to, d.created_at,
-                     d.edited_at IS NOT NULL OR d.deleted_at IS NOT NULL, clock.now
+                     d.edited_at IS NOT NULL OR d.deleted_at IS NOT NULL, COALESCE(u.guest, FALSE),
+                     CASE WHEN u.guest THEN EXISTS (SELECT 1 FROM users t
+                         WHERE t.username_key = substr(u.username_key, 2)) ELSE FALSE END, clock.now
                  FROM clock CROSS JOIN ", $from, "
                  LEFT JOIN users u ON u.id = r.user_id
                  LEFT JOIN members m ON m.chat_id = r.chat_id AND m.user_id = r.user_id
@@ -102,17 +106,32 @@ pub async fn facts(tx: &mut Tx, commands: &[&Command]) -> Result<(Timestamp, Vec
             value ->> 2 AS client_id FROM json_each($1)) r"),
         (json_rows(&rows)),
     )?;
-    let now = rows.first().map_or(0, |row| row.9);
+    let now = rows.first().map_or(0, |row| row.11);
     Ok((Timestamp(now), rows.into_iter().map(fact).collect()))
 }
 
 fn fact(row: FactRow) -> Fact {
-    let (username, role, blocked, member, id, text, reply_to, created_at, changed, _) = row;
+    let (
+        username,
+        role,
+        blocked,
+        member,
+        id,
+        text,
+        reply_to,
+        created_at,
+        changed,
+        guest,
+        name_taken,
+        _,
+    ) = row;
     Fact {
         user: username.map(|username| Sender {
             username,
             role: if role.as_deref() == Some("admin") { Role::Admin } else { Role::User },
             blocked,
+            guest,
+            name_taken,
         }),
         member: member.as_deref().map(MemberRole::from_text),
         repeated: id.map(|id| Repeated {

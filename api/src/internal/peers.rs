@@ -1,0 +1,95 @@
+//! `peers`: the private chats of pairs of users, made where there is none yet.
+
+use super::check_batch;
+use crate::{
+    Api,
+    accounts::input,
+    chats::{
+        access::Actor,
+        create::{self, NewChat},
+    },
+    db::{Conn, fetch_optional},
+};
+use shared::{
+    chat::ChatType,
+    id::{ChatId, UserId},
+    internal::{Pair, Peer, Peers, PeersFound, Refusal, RefusalCode, Role},
+    problem::Problem,
+};
+
+/// Each pair's chat, in the order asked.
+pub async fn peers(api: &Api, request: Peers) -> Result<PeersFound, Problem> {
+    check_batch("pairs", request.pairs.len())?;
+    let mut chats = Vec::with_capacity(request.pairs.len());
+    for pair in &request.pairs {
+        chats.push(chat(api, pair).await?);
+    }
+    Ok(PeersFound { chats })
+}
+
+async fn chat(api: &Api, pair: &Pair) -> Result<Result<ChatId, Refusal>, Problem> {
+    let mut conn = api.db.read().await?;
+    let (peer, blocked) = match find(&mut conn, &pair.peer).await? {
+        None => return Ok(refuse(RefusalCode::RecipientNotFound, "There is no such user.")),
+        Some((peer, _)) if peer == pair.user_id => {
+            let text = "You cannot send messages to yourself.";
+            return Ok(refuse(RefusalCode::RecipientIsYourself, text));
+        }
+        Some(found) => found,
+    };
+    if blocked {
+        return Ok(refuse(RefusalCode::RecipientBlocked, "This user is blocked."));
+    }
+    if let Some(chat) = existing(&mut conn, pair.user_id, peer).await? {
+        return Ok(Ok(chat));
+    }
+    drop(conn);
+    let new = NewChat { chat_type: ChatType::Private, name: None, member_ids: vec![peer] };
+    let actor = Actor { user_id: pair.user_id, role: Role::User };
+    match create::create(api, actor, new).await {
+        Ok(made) => Ok(Ok(made.view.id)),
+        // Somebody else has just made it.
+        Err(Problem { chat_id: Some(chat), .. }) => Ok(Ok(chat)),
+        Err(problem) if problem.status.is_client_error() => {
+            Ok(refuse(RefusalCode::TooManyChats, &problem.detail))
+        }
+        Err(problem) => Err(problem),
+    }
+}
+
+/// An account that is not deactivated, and whether it is blocked.
+async fn find(conn: &mut Conn, peer: &Peer) -> Result<Option<(UserId, bool)>, Problem> {
+    let row: Option<(i64, bool)> = match peer {
+        Peer::Id(id) => fetch_optional!(
+            conn,
+            "SELECT id, blocked_at IS NOT NULL FROM users
+             WHERE id = $1 AND deactivated_at IS NULL AND NOT guest",
+            id.0
+        )?,
+        Peer::Username(name) => fetch_optional!(
+            conn,
+            "SELECT id, blocked_at IS NOT NULL FROM users
+             WHERE username_key = $1 AND deactivated_at IS NULL AND NOT guest",
+            input::key(name)
+        )?,
+    };
+    Ok(row.map(|(id, blocked)| (UserId(id), blocked)))
+}
+
+/// The private chat of two users, if they have one.
+pub(crate) async fn existing(
+    conn: &mut Conn,
+    one: UserId,
+    other: UserId,
+) -> Result<Option<ChatId>, Problem> {
+    let row: Option<(i64,)> = fetch_optional!(
+        conn,
+        "SELECT id FROM chats WHERE pair_key = $1 AND deleted_at IS NULL",
+        create::pair_key(one, other)
+    )?;
+    Ok(row.map(|(id,)| ChatId(id)))
+}
+
+fn refuse<T>(code: RefusalCode, message: &str) -> Result<T, Refusal> {
+    Err(Refusal { code, message: message.to_owned() })
+}
