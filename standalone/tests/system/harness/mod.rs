@@ -12,6 +12,7 @@ mod track;
 mod user;
 mod wait;
 pub mod want;
+mod window;
 
 pub use device::Device;
 pub use rest::{Answer, Rest};
@@ -19,6 +20,7 @@ pub use socket::{Dial, Socket};
 pub use system::{Mode, System};
 pub use user::{PASSWORD, User};
 pub use wait::{until, until_eq, within};
+pub use window::{Window, contains};
 
 /// Makes each of these functions a test in both modes. Each gets a running system.
 macro_rules! in_both_modes {

@@ -1,5 +1,6 @@
-//! One WebSocket of the native protocol, frame by frame and with nothing done by itself: for tests
-//! of what exactly is sent, and for bad input. A well-behaved client is a `Device`.
+//! One WebSocket, frame by frame and with nothing done by itself: for tests of what exactly is sent,
+//! and for bad input. Frames are the native protocol's; those of other dialects are texts here and
+//! JSON in a `Window`. A well-behaved native client is a `Device`.
 
 use super::wait::{DEADLINE, within};
 use futures_util::{SinkExt, StreamExt};
@@ -31,6 +32,12 @@ impl Dial {
     /// The native protocol at a node or the load balancer.
     pub fn new(node: SocketAddr) -> Self {
         Self { node, path: "/gateway".to_owned(), headers: Vec::new(), receive_buffer: None }
+    }
+
+    /// Another path: another dialect.
+    pub fn at(mut self, path: &str) -> Self {
+        path.clone_into(&mut self.path);
+        self
     }
 
     pub fn query(mut self, query: &str) -> Self {
@@ -66,7 +73,17 @@ impl Dial {
     }
 }
 
-/// What a socket brought.
+/// What a socket brought, as it came.
+#[derive(Debug)]
+pub enum Heard {
+    Text(String),
+    /// The server's close frame: code and reason.
+    Closed(u16, String),
+    /// The connection ended without a word.
+    Gone,
+}
+
+/// What a socket of the native protocol brought.
 #[derive(Debug)]
 pub enum Got {
     Frame(Box<ServerFrame>),
@@ -98,21 +115,30 @@ impl Socket {
         let _ = self.stream.send(message).await;
     }
 
-    /// What comes next. Cancel-safe.
-    pub async fn next(&mut self) -> Got {
+    /// What comes next, in whatever dialect. Cancel-safe.
+    pub async fn hear(&mut self) -> Heard {
         loop {
             match self.stream.next().await {
-                Some(Ok(Message::Text(text))) => match serde_json::from_str(&text) {
-                    Ok(frame) => return Got::Frame(Box::new(frame)),
-                    Err(error) => panic!("the server sent {text:?}: {error}"),
-                },
+                Some(Ok(Message::Text(text))) => return Heard::Text(text.to_string()),
                 Some(Ok(Message::Close(Some(frame)))) => {
-                    return Got::Closed(frame.code.into(), frame.reason.to_string());
+                    return Heard::Closed(frame.code.into(), frame.reason.to_string());
                 }
-                Some(Ok(Message::Close(None)) | Err(_)) | None => return Got::Gone,
+                Some(Ok(Message::Close(None)) | Err(_)) | None => return Heard::Gone,
                 Some(Ok(Message::Binary(bytes))) => panic!("the server sent binary {bytes:?}"),
                 Some(Ok(_)) => {}
             }
+        }
+    }
+
+    /// What comes next in the native protocol. Cancel-safe.
+    pub async fn next(&mut self) -> Got {
+        match self.hear().await {
+            Heard::Text(text) => match serde_json::from_str(&text) {
+                Ok(frame) => Got::Frame(Box::new(frame)),
+                Err(error) => panic!("the server sent {text:?}: {error}"),
+            },
+            Heard::Closed(code, reason) => Got::Closed(code, reason),
+            Heard::Gone => Got::Gone,
         }
     }
 
@@ -143,17 +169,17 @@ impl Socket {
 
     /// Whatever comes, until the server closes; that must be for this reason.
     pub async fn expect_close(&mut self, close: Close) {
-        let got = within(DEADLINE, close.reason(), async {
+        let heard = within(DEADLINE, close.reason(), async {
             loop {
-                match self.next().await {
-                    Got::Frame(_) => {}
+                match self.hear().await {
+                    Heard::Text(_) => {}
                     other => return other,
                 }
             }
         })
         .await;
-        match got {
-            Got::Closed(code, reason) => {
+        match heard {
+            Heard::Closed(code, reason) => {
                 assert_eq!((code, reason.as_str()), (close.code(), close.reason()));
             }
             other => panic!("waited for a close with {close:?} and got {other:?}"),

@@ -71,7 +71,7 @@ impl System {
 
     /// A cluster that a test may break.
     pub async fn own_cluster() -> Self {
-        Self::over(Arc::new(start_cluster().await))
+        Self::over(Arc::new(start_cluster(&[]).await))
     }
 
     fn over(cluster: Arc<Cluster>) -> Self {
@@ -180,16 +180,26 @@ impl System {
     }
 }
 
-/// Two gateways, two apis; the settings are the shipped ones, but for a shorter farewell.
-async fn start_cluster() -> Cluster {
-    let settings = vec![("DRAIN_SECONDS".to_owned(), "2".to_owned())];
-    Cluster::start(Options { settings, ..Options::default() }).await.expect("a cluster")
+/// Two gateways, two apis; the settings are the shipped ones, but for a shorter farewell and these.
+async fn start_cluster(settings: &[(&str, &str)]) -> Cluster {
+    let settings = [&[("DRAIN_SECONDS", "2")], settings].concat();
+    let settings = settings.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let options = Options { settings: settings.collect(), ..Options::default() };
+    Cluster::start(options).await.expect("a cluster")
 }
+
+/// Of the shared cluster. Guests may come in, as into the single process; and because all tests have
+/// one address, a crowd may register from it.
+const SHARED: &[(&str, &str)] = &[
+    ("GUESTS", "true"),
+    ("GUEST_MESSAGES_PER_MINUTE", "6000"),
+    ("REGISTRATIONS_PER_MINUTE", "6000"),
+];
 
 /// The one that all harmless tests of this binary share: it takes seconds to start.
 async fn shared_cluster() -> Arc<Cluster> {
-    static SHARED: OnceCell<Arc<Cluster>> = OnceCell::const_new();
-    SHARED.get_or_init(async || Arc::new(start_cluster().await)).await.clone()
+    static CLUSTER: OnceCell<Arc<Cluster>> = OnceCell::const_new();
+    CLUSTER.get_or_init(async || Arc::new(start_cluster(SHARED).await)).await.clone()
 }
 
 fn search(folder: &Path, text: &str, found: &mut Vec<PathBuf>) {

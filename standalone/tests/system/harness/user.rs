@@ -7,9 +7,12 @@ use super::{
     rest::{Answer, Rest},
     socket::{Dial, Socket},
     system::System,
+    window::Window,
 };
+use reqwest::header::AUTHORIZATION;
 use serde_json::{Value, json};
 use shared::id::{ChatId, Seq, UserId};
+use std::net::SocketAddr;
 
 /// Every test user's password.
 pub const PASSWORD: &str = "correct horse battery";
@@ -150,6 +153,21 @@ impl User {
         let mut socket = Dial::new(self.system.front()).open().await.expect("the upgrade");
         socket.hello(Some(&self.token), None).await;
         socket
+    }
+
+    /// A window of a client family on this gateway, opened with the user's token.
+    pub async fn window(&self, node: usize, path: &str) -> Window {
+        self.window_at(self.system.node(node), path).await
+    }
+
+    /// The same on whichever gateway the load balancer chooses.
+    pub async fn front_window(&self, path: &str) -> Window {
+        self.window_at(self.system.front(), path).await
+    }
+
+    async fn window_at(&self, node: SocketAddr, path: &str) -> Window {
+        let dial = Dial::new(node).at(path).header(AUTHORIZATION, format!("Bearer {}", self.token));
+        Window::open(&format!("{} at {path}", self.username), &dial).await
     }
 
     pub fn system(&self) -> &System {

@@ -1,0 +1,115 @@
+//! A window of a client family: one WebSocket of any dialect, JSON in and out, as strict as a test
+//! can be: what comes next must be what is expected. So that nothing came in between needs no
+//! waiting: provoke something later and expect that. It does nothing by itself.
+
+use super::{
+    socket::{Dial, Heard, Socket},
+    wait::{DEADLINE, within},
+};
+use serde_json::Value;
+use shared::close::Close;
+
+/// An open WebSocket of some dialect.
+pub struct Window {
+    /// For the failure's text.
+    name: String,
+    socket: Socket,
+    /// Who may appear in it; others' messages are passed over. `None`: everybody.
+    known: Option<Vec<String>>,
+}
+
+impl Window {
+    /// Opens it; the server must accept the upgrade. The name is for a failure's text.
+    pub async fn open(name: &str, dial: &Dial) -> Self {
+        let socket = dial.open().await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        Self { name: name.to_owned(), socket, known: None }
+    }
+
+    /// The lobby is everybody's: what others than these say and do there, who belong to another
+    /// test, is passed over.
+    pub fn among(mut self, usernames: &[&str]) -> Self {
+        self.known = Some(usernames.iter().map(|name| (*name).to_owned()).collect());
+        self
+    }
+
+    /// Sends a frame.
+    pub async fn say(&mut self, frame: Value) {
+        self.socket.say_text(frame.to_string()).await;
+    }
+
+    /// For what no client of the family sends.
+    pub fn socket(&mut self) -> &mut Socket {
+        &mut self.socket
+    }
+
+    /// What comes next.
+    pub async fn next(&mut self) -> Value {
+        let name = &self.name;
+        within(DEADLINE, &format!("the next frame at {name}"), async {
+            loop {
+                let text = match self.socket.hear().await {
+                    Heard::Text(text) => text,
+                    end => panic!("{name} waited for a frame and got {end:?}"),
+                };
+                let frame: Value = serde_json::from_str(&text)
+                    .unwrap_or_else(|error| panic!("{name} got {text:?}: {error}"));
+                if !is_strangers(&frame, self.known.as_deref()) {
+                    return frame;
+                }
+            }
+        })
+        .await
+    }
+
+    /// What comes next must contain this: every field named here, with this value; it may have more.
+    pub async fn expect(&mut self, part: Value) -> Value {
+        let frame = self.next().await;
+        assert!(
+            contains(&frame, &part),
+            "{} expected a frame with {part} and got {frame}",
+            self.name
+        );
+        frame
+    }
+
+    /// Says this; what comes next must contain that.
+    pub async fn ask(&mut self, frame: Value, answer: Value) -> Value {
+        self.say(frame).await;
+        self.expect(answer).await
+    }
+
+    /// The server closes it for this reason, whatever comes before.
+    pub async fn expect_close(&mut self, close: Close) {
+        self.socket.expect_close(close).await;
+    }
+
+    /// The server closes it for this reason, and nothing comes before.
+    pub async fn expect_only_close(&mut self, close: Close) {
+        let name = &self.name;
+        match within(DEADLINE, &format!("{name} to be closed"), self.socket.hear()).await {
+            Heard::Closed(code, reason) => {
+                assert_eq!((code, reason.as_str()), (close.code(), close.reason()), "{name}");
+            }
+            other => panic!("{name} waited for {close:?} and got {other:?}"),
+        }
+    }
+}
+
+/// Whether a frame of the lobby is about somebody who is not known here.
+fn is_strangers(frame: &Value, known: Option<&[String]>) -> bool {
+    let (Some(known), Some(who)) = (known, frame["username"].as_str()) else { return false };
+    !known.iter().any(|name| name == who)
+}
+
+/// Whether `whole` has everything that `part` has.
+pub fn contains(whole: &Value, part: &Value) -> bool {
+    match (whole, part) {
+        (Value::Object(whole), Value::Object(part)) => part
+            .iter()
+            .all(|(name, part)| whole.get(name).is_some_and(|whole| contains(whole, part))),
+        (Value::Array(whole), Value::Array(part)) => {
+            whole.len() == part.len() && whole.iter().zip(part).all(|(w, p)| contains(w, p))
+        }
+        (whole, part) => whole == part,
+    }
+}
