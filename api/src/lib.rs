@@ -5,15 +5,21 @@
 //! two faces; [`run`] serves them. Both the `api` binary and the one-process binary start here.
 
 pub mod accounts;
+pub mod audit;
 pub mod auth;
 pub mod chats;
 pub mod commands;
 pub mod config;
 pub mod db;
+pub mod demo;
 pub mod extract;
 mod fault;
+mod file;
+pub mod health;
 mod http;
 pub mod internal;
+pub mod lobby;
+pub mod openapi;
 mod page;
 pub mod passwords;
 mod rest;
@@ -34,7 +40,7 @@ use shared::{
     telemetry::Ready,
 };
 use std::{sync::Arc, time::Duration};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::Instant};
 
 /// What the api works with. Clones share it.
 #[derive(Clone)]
@@ -48,6 +54,8 @@ pub struct Api {
     /// Sessions that ended lately.
     pub ended: Ended,
     pub config: Arc<Config>,
+    /// When this process began to serve.
+    pub started: Instant,
 }
 
 /// What an [`Api`] is made of and shares with the rest of its process.
@@ -75,7 +83,7 @@ impl Api {
         }
         lifecycle.spawn_background(ended.clone().keep_current(db.clone(), Arc::clone(&config)));
         let passwords = Passwords::new(&config.passwords)?;
-        Ok(Self { db, bus, presence, limiter, tokens, passwords, ended, config })
+        Ok(Self { db, bus, presence, limiter, tokens, passwords, ended, config, started: Instant::now() })
     }
 }
 
@@ -87,7 +95,7 @@ pub fn router(api: Api) -> Router {
         body_limit: api.config.body_limit,
         timeout: api.config.request_timeout,
     };
-    let routes = rest::routes().merge(page::routes());
+    let routes = openapi::with_documents(rest::routes()).merge(page::routes());
     let routes = http::allow_origins(surroundings.around(routes), &api.config);
     routes.with_state(api)
 }

@@ -1,14 +1,8 @@
 //! The web client: the files of `web/`, embedded in the binary, at `/` and under `/assets/`. It
 //! serves them as they are; it knows no users and no chats, and needs no build step.
 
-use axum::{
-    Router,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
-    routing::get,
-};
-use sha2::{Digest, Sha256};
-use std::fmt::Write;
+use crate::file::File;
+use axum::{Router, http::HeaderMap, routing::get};
 
 /// One file: where it is served, what it is, what is in it.
 struct Asset {
@@ -50,70 +44,22 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; \
     frame-ancestors 'none'";
 
-/// What every file is served with. `no-cache` makes browsers ask each time, which the `ETag`
-/// answers in a few bytes: after an update nobody runs half of the old page.
-const HEADERS: [(header::HeaderName, &str); 5] = [
-    (header::CACHE_CONTROL, "no-cache"),
-    (header::CONTENT_SECURITY_POLICY, POLICY),
-    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (header::REFERRER_POLICY, "no-referrer"),
-    (header::HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-];
-
 /// The page and its files. Public: whoever is not signed in gets the form for it.
 pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     ASSETS.iter().chain([&INDEX]).fold(Router::new(), |router, asset| {
-        let tag = entity_tag(asset.content);
-        router.route(
-            asset.path,
-            get(move |request: HeaderMap| {
-                let response = respond(asset, &tag, &request);
-                async move { response }
-            }),
-        )
+        let file = File::new(asset.content_type, POLICY, asset.content);
+        router.route(asset.path, get(async move |request: HeaderMap| file.answer(&request)))
     })
-}
-
-fn respond(asset: &Asset, tag: &HeaderValue, request: &HeaderMap) -> Response {
-    let known = request.get_all(header::IF_NONE_MATCH).iter().any(|given| names(given, tag));
-    let mut response = if known {
-        StatusCode::NOT_MODIFIED.into_response()
-    } else {
-        ([(header::CONTENT_TYPE, asset.content_type)], asset.content).into_response()
-    };
-    let headers = response.headers_mut();
-    headers.insert(header::ETAG, tag.clone());
-    for (name, value) in HEADERS {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    response
-}
-
-/// Whether an `If-None-Match` names this tag (RFC 9110, 13.1.2).
-fn names(given: &HeaderValue, tag: &HeaderValue) -> bool {
-    let (Ok(given), Ok(tag)) = (given.to_str(), tag.to_str()) else { return false };
-    given
-        .split(',')
-        .map(str::trim)
-        .any(|one| one == "*" || one.trim_start_matches("W/") == tag.trim_start_matches("W/"))
-}
-
-/// Half a SHA-256 of the content. Weak, because the same file may be sent compressed.
-fn entity_tag(content: &str) -> HeaderValue {
-    let mut tag = String::from("W/\"");
-    for byte in &Sha256::digest(content)[..16] {
-        // Writing to a string cannot fail.
-        let _ = write!(tag, "{byte:02x}");
-    }
-    tag.push('"');
-    // Hexadecimal digits and quotes are always a valid value.
-    HeaderValue::try_from(tag).unwrap_or(HeaderValue::from_static("W/\"0\""))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::{body::Body, http::Request};
+    use axum::{
+        body::Body,
+        http::{Request, StatusCode, header},
+        response::Response,
+    };
     use std::{fs, path::Path};
     use tower::ServiceExt;
 

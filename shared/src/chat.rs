@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// The three kinds of chat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ChatType {
     /// Exactly two members, at most one chat per pair.
@@ -21,8 +22,10 @@ pub enum ChatType {
 
 /// A user as others see them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct UserRef {
     pub id: UserId,
+    #[cfg_attr(feature = "openapi", schema(examples("ann")))]
     pub username: String,
     /// Somebody without an account, who chose the name for this visit. Left out when it is not so.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -38,16 +41,19 @@ impl UserRef {
 
 /// A chat as one of its members sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ChatView {
     pub id: ChatId,
     /// For a private chat the other member's display name.
+    #[cfg_attr(feature = "openapi", schema(examples("team")))]
     pub name: String,
     pub chat_type: ChatType,
     /// The chat's newest event.
     pub seq: Seq,
     /// Everything up to this message has been read by this user.
     pub last_read: Seq,
-    /// Others' messages after `last_read`, counted up to [`UNREAD_CAP`].
+    /// Others' messages after `last_read`, counted up to 100.
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 100, examples(2)))]
     pub unread: i64,
 }
 
@@ -111,6 +117,7 @@ pub enum MemberChange {
 
 /// Whether a user is connected to any gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum PresenceStatus {
     Online,

@@ -6,9 +6,10 @@ use std::{fmt, str::FromStr};
 use uuid::Uuid;
 
 macro_rules! number_id {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident, like $example:literal) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(examples($example)))]
         #[serde(transparent)]
         pub struct $name(pub i64);
 
@@ -29,17 +30,22 @@ macro_rules! number_id {
 
 number_id!(
     /// An account. Positive, never reused.
-    UserId
+    UserId, like 7
 );
 number_id!(
     /// A private chat, group or room. Positive, never reused; 1 is the lobby.
-    ChatId
+    ChatId, like 12
 );
 number_id!(
     /// A place in a chat's sequence of events: 1, 2, 3 … without holes; 0 is before the first.
     /// A message's id is the `Seq` of its creation.
-    Seq
+    Seq, like 41
 );
+
+impl ChatId {
+    /// The room that everybody meets in; the first migration makes it.
+    pub const LOBBY: ChatId = ChatId(1);
+}
 
 impl Seq {
     /// Before a chat's first event.
@@ -53,6 +59,11 @@ impl Seq {
 
 /// A signed-in session: what a refresh token renews and a logout ends. Named by every access token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(utoipa::ToSchema),
+    schema(examples("019adf3c-5f0a-7c1e-9a51-2f6f0c9f4f11"))
+)]
 #[serde(transparent)]
 pub struct SessionId(pub Uuid);
 

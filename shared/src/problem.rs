@@ -28,22 +28,35 @@ pub struct Problem {
 
 /// One field that did not validate.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FieldError {
     pub field: String,
     pub message: String,
 }
 
+/// The content type of every refusal (RFC 9457).
+pub const PROBLEM_JSON: &str = "application/problem+json";
+
+/// A refusal: `code` is for programs, `detail` for people.
 #[derive(Serialize)]
-struct Body<'a> {
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Problem))]
+pub struct ProblemBody<'a> {
+    /// The status of the answer.
     status: u16,
     title: &'a str,
+    /// What is wrong and what to do. The text may change.
     detail: &'a str,
+    /// Always true.
     error: bool,
+    /// Stable, snake_case.
     code: &'a str,
+    /// The same as `detail`.
     message: &'a str,
     timestamp: Timestamp,
+    /// For validation errors: the fields concerned.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldError],
+    /// The chat that the caller meant, where there is one already.
     #[serde(skip_serializing_if = "Option::is_none")]
     chat_id: Option<ChatId>,
 }
@@ -111,7 +124,7 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = Body {
+        let body = ProblemBody {
             status: self.status.as_u16(),
             title: self.status.canonical_reason().unwrap_or("Error"),
             detail: &self.detail,
@@ -124,7 +137,7 @@ impl IntoResponse for Problem {
         };
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

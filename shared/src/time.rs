@@ -7,6 +7,11 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339, macros::form
 
 /// Milliseconds since 1970-01-01 UTC. In JSON: RFC 3339 with milliseconds and `Z`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(utoipa::ToSchema),
+    schema(value_type = String, format = DateTime, examples("2026-11-21T10:00:00.000Z"))
+)]
 pub struct Timestamp(pub i64);
 
 impl Timestamp {

@@ -51,25 +51,33 @@ pub struct Claims {
 
 /// A set of public keys (RFC 7517), as `/.well-known/jwks.json` serves it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Jwks {
     pub keys: Vec<Jwk>,
 }
 
 /// An Ed25519 public key (RFC 8037).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Jwk {
     /// `OKP`.
+    #[cfg_attr(feature = "openapi", schema(examples("OKP")))]
     pub kty: String,
     /// `Ed25519`.
+    #[cfg_attr(feature = "openapi", schema(examples("Ed25519")))]
     pub crv: String,
     /// The 32 bytes of the key, base64url.
+    #[cfg_attr(feature = "openapi", schema(examples("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo")))]
     pub x: String,
     /// The key's thumbprint (RFC 7638), so that equal keys have equal names on every node.
+    #[cfg_attr(feature = "openapi", schema(examples("kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k")))]
     pub kid: String,
     /// `EdDSA`.
+    #[cfg_attr(feature = "openapi", schema(examples("EdDSA")))]
     pub alg: String,
     /// `sig`.
     #[serde(rename = "use")]
+    #[cfg_attr(feature = "openapi", schema(examples("sig")))]
     pub usage: String,
 }
 

@@ -13,6 +13,7 @@ use crate::{
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use shared::{chat::PresenceStatus, id::UserId, internal::Role, problem::Problem};
+use utoipa::ToSchema;
 
 /// Most users in one answer.
 pub const MAX_PAGE: i64 = 100;
@@ -20,19 +21,22 @@ pub const MAX_PAGE: i64 = 100;
 pub const DEFAULT_PAGE: i64 = 20;
 
 /// What of a profile changes; the rest stays.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 pub struct ProfileChange {
     /// Display name.
+    #[schema(min_length = 1, max_length = 64, examples("Ann"))]
     pub name: Option<String>,
-    /// A URL, or empty for none.
+    /// An `http` or `https` URL, or empty for none.
+    #[schema(max_length = 512, examples("https://example.com/ann.png"))]
     pub avatar: Option<String>,
 }
 
 /// Some users, and where the next page begins.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct UserPage {
     pub items: Vec<UserView>,
     /// `after` of the next page; `null` on the last one.
+    #[schema(examples("ann"))]
     pub next: Option<String>,
 }
 

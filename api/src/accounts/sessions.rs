@@ -23,6 +23,7 @@ use shared::{
     time::Timestamp,
     token::ACCESS_TOKEN_LIFETIME,
 };
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// A user who has just proved who it is, and what it goes on with.
@@ -43,10 +44,11 @@ pub struct TokenSet {
 }
 
 /// A live session as its user sees it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct SessionInfo {
     pub id: SessionId,
     /// What the device called itself.
+    #[schema(examples("Mozilla/5.0 (X11; Linux x86_64)"))]
     pub user_agent: String,
     pub created_at: Timestamp,
     pub last_used_at: Timestamp,

@@ -7,6 +7,7 @@ use crate::{
 };
 use serde::Serialize;
 use shared::{chat::PresenceStatus, id::UserId, internal::Role, time::Timestamp};
+use utoipa::ToSchema;
 
 /// An account as the database has it, without its password.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,13 +26,20 @@ pub struct User {
 }
 
 /// A user as clients see it: the fields of every family.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = User)]
 pub struct UserView {
     pub id: UserId,
+    #[schema(examples("ann"))]
     pub username: String,
     /// Empty when there is none and to others than the user itself and admins.
+    #[schema(examples("ann@example.com"))]
     pub email: String,
+    /// Display name.
+    #[schema(examples("Ann"))]
     pub name: String,
+    /// A URL, or empty.
+    #[schema(examples(""))]
     pub avatar: String,
     pub status: PresenceStatus,
     pub role: Role,
@@ -117,12 +125,21 @@ pub(crate) async fn by_username(
     mut link: Link<'_>,
     username: &str,
 ) -> Result<Option<User>, DbError> {
+    // PostgreSQL takes no NUL in a text, not even to look for it.
+    if username.contains('\0') {
+        return Ok(None);
+    }
     let row: Option<Row> = fetch_optional!(
         link,
         concat!("SELECT ", columns!(), " FROM users u WHERE u.username_key = $1"),
         super::input::key(username)
     )?;
     Ok(row.map(User::from))
+}
+
+/// The account of a username, in whatever case; guests have none.
+pub(crate) async fn account(link: Link<'_>, username: &str) -> Result<Option<User>, DbError> {
+    if username.starts_with('@') { Ok(None) } else { by_username(link, username).await }
 }
 
 /// Whether the user is connected to any gateway. When presence cannot be asked: offline.

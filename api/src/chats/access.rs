@@ -27,8 +27,16 @@ impl From<&Caller> for Actor {
     }
 }
 
+/// By which right somebody manages a chat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Right {
+    Owner,
+    /// Could not have done it without being an administrator: goes into the audit log.
+    Admin,
+}
+
 /// A member's part in a group or room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum MemberRole {
     /// May rename and delete the chat, add and remove members, delete anybody's messages.
@@ -73,18 +81,19 @@ impl Access {
     }
 
     /// Renames, deletes, adds and removes members: the owner, and administrators.
-    pub fn to_manage(&self, actor: Actor) -> Result<(), Problem> {
-        if actor.role != Role::Admin {
-            self.to_enter()?;
-            if self.role != Some(MemberRole::Owner) {
-                return Err(Problem::new(
-                    StatusCode::FORBIDDEN,
-                    "not_the_owner",
-                    "Only the chat's owner may do that.",
-                ));
-            }
+    pub fn to_manage(&self, actor: Actor) -> Result<Right, Problem> {
+        if self.role == Some(MemberRole::Owner) {
+            return Ok(Right::Owner);
         }
-        Ok(())
+        if actor.role == Role::Admin {
+            return Ok(Right::Admin);
+        }
+        self.to_enter()?;
+        Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "not_the_owner",
+            "Only the chat's owner may do that.",
+        ))
     }
 
     /// The lobby belongs to everybody.

@@ -12,18 +12,23 @@ use shared::{
     problem::Problem,
     time::Timestamp,
 };
+use utoipa::ToSchema;
 
 /// Most members in one page.
 pub const MAX_MEMBERS: i64 = 500;
 
 /// A member as the others see it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Member)]
 pub struct MemberView {
     pub id: UserId,
     /// The same as `id`.
     pub user_id: UserId,
+    #[schema(examples("ann"))]
     pub username: String,
+    #[schema(examples("Ann"))]
     pub name: String,
+    #[schema(examples(""))]
     pub avatar: String,
     pub role: MemberRole,
     pub status: PresenceStatus,

@@ -16,55 +16,74 @@ use crate::{
     fault::Result,
 };
 use axum::{
-    Router,
     extract::State,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
-use serde::Deserialize;
-use serde_json::json;
-use shared::{chat::PresenceStatus, credentials::Credential, problem::Problem, settings::Secret};
+use serde::{Deserialize, Serialize};
+use shared::{
+    chat::PresenceStatus, credentials::Credential, problem::Problem, settings::Secret, token::Jwks,
+};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub fn routes() -> Router<Api> {
-    Router::new()
-        .route("/register", post(register_any))
-        .route("/login", post(login_any))
-        .route("/users/register", post(register_scripnet))
-        .route("/users/login", post(login_scripnet))
-        .route("/token/refresh", post(renew))
-        .route("/logout", post(logout))
+pub fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(register_any))
+        .routes(routes!(login_any))
+        .routes(routes!(register_scripnet))
+        .routes(routes!(login_scripnet))
+        .routes(routes!(renew))
+        .routes(routes!(logout))
 }
 
 /// Also on the internal listener.
-pub fn keys() -> Router<Api> {
-    Router::new().route("/.well-known/jwks.json", get(jwks))
+pub fn keys() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(jwks))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 struct RegisterBody {
+    /// Without it one is made from the email. Unique, in whatever case; no `@`.
     #[serde(default, deserialize_with = "given")]
+    #[schema(max_length = 32, examples("ann"))]
     username: Option<String>,
+    /// Also spelled `mail`. Unique, in whatever case.
     #[serde(default, alias = "mail", deserialize_with = "given")]
+    #[schema(max_length = 254, examples("ann@example.com"))]
     email: Option<String>,
+    /// Display name; the username when it is missing.
     #[serde(default, deserialize_with = "given")]
+    #[schema(max_length = 64, examples("Ann"))]
     name: Option<String>,
+    #[schema(format = Password, min_length = 8, max_length = 128, examples("password123"))]
     password: String,
 }
 
-#[derive(Deserialize)]
+/// `username` or `email`, and `password`.
+#[derive(Deserialize, ToSchema)]
 struct LoginBody {
     /// A username; an email is taken too, because the OAuth2 form has no other field.
     #[serde(default, deserialize_with = "given")]
+    #[schema(examples("ann"))]
     username: Option<String>,
+    /// Also spelled `mail`.
     #[serde(default, alias = "mail", deserialize_with = "given")]
     email: Option<String>,
+    #[schema(format = Password, examples("password123"))]
     password: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 struct RefreshBody {
+    #[schema(examples("019adf3c5f0a7c1e9a512f6f0c9f4f11.bm90IGEgcmVhbCB0b2tlbg"))]
     refresh_token: String,
+}
+
+#[derive(Serialize, ToSchema)]
+struct SignedOut {
+    #[schema(examples("Signed out"))]
+    message: &'static str,
 }
 
 /// Clients' forms send empty fields for what was left out.
@@ -72,7 +91,23 @@ fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Str
     Ok(Option::<String>::deserialize(deserializer)?.filter(|text| !text.is_empty()))
 }
 
-/// `POST /register` of families C, D and E: 201.
+/// Register
+///
+/// Needs a username or an email. Answers with tokens, so that the new user is signed in.
+#[utoipa::path(
+    post,
+    path = "/register",
+    operation_id = "register",
+    tag = "Accounts",
+    security(()),
+    request_body = RegisterBody,
+    responses(
+        (status = 201, description = "The new user, and its tokens.", body = SignedInReply),
+        (status = 400, description = "`email_taken` Email already registered \
+            `username_taken` Username already registered"),
+        (status = 429, description = "`rate_limited` Too many requests. Wait and try again."),
+    )
+)]
 async fn register_any(
     State(api): State<Api>,
     origin: Origin,
@@ -83,7 +118,21 @@ async fn register_any(
     Ok((StatusCode::CREATED, Json(reply)).into_response())
 }
 
-/// `POST /users/register` of family A: 200, and both names are required.
+/// Register with username and email
+#[utoipa::path(
+    post,
+    path = "/users/register",
+    operation_id = "register_user",
+    tag = "Accounts",
+    security(()),
+    request_body = RegisterBody,
+    responses(
+        (status = 200, description = "The new user, and its tokens.", body = SignedInReply),
+        (status = 400, description = "`email_taken` Email already registered \
+            `username_taken` Username already registered"),
+        (status = 429, description = "`rate_limited` Too many requests. Wait and try again."),
+    )
+)]
 async fn register_scripnet(
     State(api): State<Api>,
     origin: Origin,
@@ -106,7 +155,27 @@ async fn try_register(api: &Api, origin: Origin, body: RegisterBody) -> Result<S
         .await
 }
 
-/// `POST /login` of families C, D and E, as JSON or as the OAuth2 form.
+/// Sign in
+///
+/// As JSON or as the OAuth2 password form, whose other fields are ignored.
+#[utoipa::path(
+    post,
+    path = "/login",
+    operation_id = "login",
+    tag = "Accounts",
+    security(()),
+    request_body(content(
+        (LoginBody = "application/json"),
+        (LoginBody = "application/x-www-form-urlencoded"),
+    )),
+    responses(
+        (status = 200, description = "The user, and the tokens of its new session.",
+            body = SignedInReply, headers(("Set-Cookie" = String, description = "The session cookie."))),
+        (status = 401, description = "`invalid_credentials` Invalid credentials"),
+        (status = 403, description = "`blocked` This account is blocked."),
+        (status = 429, description = "`rate_limited` Too many requests. Wait and try again."),
+    )
+)]
 async fn login_any(
     State(api): State<Api>,
     origin: Origin,
@@ -115,7 +184,22 @@ async fn login_any(
     try_login(&api, origin, body).await
 }
 
-/// `POST /users/login` of family A.
+/// Sign in by email
+#[utoipa::path(
+    post,
+    path = "/users/login",
+    operation_id = "login_user",
+    tag = "Accounts",
+    security(()),
+    request_body = LoginBody,
+    responses(
+        (status = 200, description = "The user, and the tokens of its new session.",
+            body = SignedInReply, headers(("Set-Cookie" = String, description = "The session cookie."))),
+        (status = 401, description = "`invalid_credentials` Invalid credentials"),
+        (status = 403, description = "`blocked` This account is blocked."),
+        (status = 429, description = "`rate_limited` Too many requests. Wait and try again."),
+    )
+)]
 async fn login_scripnet(
     State(api): State<Api>,
     origin: Origin,
@@ -135,7 +219,27 @@ async fn try_login(api: &Api, origin: Origin, body: LoginBody) -> Result<Respons
     Ok(cookie.with(Json(SignedInReply::new(&signed_in, PresenceStatus::Online))))
 }
 
-/// `POST /token/refresh`: new tokens for a refresh token, and a new cookie for who has one.
+/// Renew a session's tokens
+///
+/// A refresh token is good once; the answer brings its successor. One that comes back after its time
+/// ends the session. Who shows a session cookie gets a new one.
+#[utoipa::path(
+    post,
+    path = "/token/refresh",
+    operation_id = "refresh_token",
+    tag = "Accounts",
+    security(()),
+    request_body = RefreshBody,
+    responses(
+        (status = 200, description = "The user, and new tokens of the same session.",
+            body = SignedInReply,
+            headers(("Set-Cookie" = Option<String>, description = "A new session cookie for who has one."))),
+        (status = 401, description = "`invalid_refresh_token` The refresh token is not valid. Sign in again."),
+        (status = 409, description = "`already_refreshed` This refresh token was exchanged a moment ago. \
+            Use the newer one."),
+        (status = 429, description = "`rate_limited` Too many requests. Wait and try again."),
+    )
+)]
 async fn renew(
     State(api): State<Api>,
     origin: Origin,
@@ -153,13 +257,33 @@ async fn renew(
     })
 }
 
-/// `POST /logout`: the session ends, its tokens are refused from now on, its sockets close.
+/// Sign out
+///
+/// The session ends: its tokens are refused from now on, its sockets close, the cookie goes away.
+#[utoipa::path(
+    post,
+    path = "/logout",
+    operation_id = "logout",
+    tag = "Accounts",
+    responses((status = 200, description = "The session has ended.", body = SignedOut,
+        headers(("Set-Cookie" = String, description = "Takes the session cookie away."))))
+)]
 async fn logout(State(api): State<Api>, origin: Origin, caller: Caller) -> Result<Response> {
     sessions::end(&api, caller.user_id, caller.session_id).await?;
-    Ok(SessionCookie::clear(origin.secure)?.with(Json(json!({ "message": "Signed out" }))))
+    Ok(SessionCookie::clear(origin.secure)?.with(Json(SignedOut { message: "Signed out" })))
 }
 
-/// `GET /.well-known/jwks.json`. May be kept for a while: a new key is published before it signs.
+/// Get the keys that check access tokens
+///
+/// A JWK set of Ed25519 keys. It may be kept for a minute: a new key is published before it signs.
+#[utoipa::path(
+    get,
+    path = "/.well-known/jwks.json",
+    operation_id = "get_keys",
+    tag = "Documents",
+    security(()),
+    responses((status = 200, description = "The keys.", body = Jwks))
+)]
 async fn jwks(State(api): State<Api>) -> Response {
     let headers = [(header::CACHE_CONTROL, "public, max-age=60")];
     (headers, Json(api.tokens.jwks())).into_response()

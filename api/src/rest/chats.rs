@@ -11,36 +11,46 @@ use crate::{
     },
     extract::{Json, Path, Query},
 };
-use axum::{
-    Router,
-    extract::State,
-    http::StatusCode,
-    routing::{get, post},
-};
+use axum::{extract::State, http::StatusCode};
 use serde::Deserialize;
 use shared::{
     chat::ChatType,
     id::{ChatId, UserId},
     problem::Problem,
 };
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub fn routes() -> Router<Api> {
-    Router::new()
-        .route("/chats", get(list).post(make))
-        .route("/chats/{chat_id}", get(one).patch(rename).delete(delete))
-        .route("/chats/{chat_id}/join", post(join))
-        .route("/chats/{chat_id}/leave", post(leave))
-        .route("/rooms", get(rooms))
+pub fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(list, make))
+        .routes(routes!(one, rename, delete))
+        .routes(routes!(join))
+        .routes(routes!(leave))
+        .routes(routes!(rooms))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 struct ListQuery {
     /// The last id of the page before.
     before: Option<ChatId>,
+    /// At most this many.
+    #[param(minimum = 1, maximum = 500, default = 500)]
     limit: Option<i64>,
 }
 
-/// `GET /chats?before=&limit=`: the caller's, the newest made first; 500 when not said, at most 500.
+/// List the caller's chats
+///
+/// The newest made first.
+#[utoipa::path(
+    get,
+    path = "/chats",
+    operation_id = "list_chats",
+    tag = "Chats",
+    params(ListQuery),
+    responses((status = 200, description = "A page of chats.", body = [Overview]))
+)]
 async fn list(
     State(api): State<Api>,
     caller: Caller,
@@ -51,15 +61,34 @@ async fn list(
     overview::list(&mut conn.link(), caller.user_id, query.before, limit).await.map(Json)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 struct MakeBody {
     chat_type: ChatType,
+    /// Rooms need one, groups may have one; a private chat is called like the other member.
+    #[schema(max_length = 100, examples("team"))]
     name: Option<String>,
+    /// The other members: exactly one for a private chat. Naming oneself changes nothing.
     #[serde(default)]
+    #[schema(max_items = 200)]
     member_ids: Vec<UserId>,
 }
 
-/// `POST /chats`: 201 with the chat.
+/// Make a chat
+///
+/// The caller owns a group or room, and is one of the two of a private chat.
+#[utoipa::path(
+    post,
+    path = "/chats",
+    operation_id = "make_chat",
+    tag = "Chats",
+    request_body = MakeBody,
+    responses(
+        (status = 201, description = "The chat.", body = Overview),
+        (status = 400, description = "`private_chat_exists` You already have a private chat with \
+            this user: 12. `too_many_chats` Users with 10000 chats cannot have more: 7."),
+        (status = 429, description = "`rate_limited` Too many requests. Wait and try again."),
+    )
+)]
 async fn make(
     State(api): State<Api>,
     caller: Caller,
@@ -71,6 +100,19 @@ async fn make(
     Ok((StatusCode::CREATED, Json(chat)))
 }
 
+/// Get a chat
+#[utoipa::path(
+    get,
+    path = "/chats/{chat_id}",
+    operation_id = "get_chat",
+    tag = "Chats",
+    params(("chat_id" = ChatId, Path)),
+    responses(
+        (status = 200, description = "The chat as the caller sees it.", body = Overview),
+        (status = 403, description = "`not_a_member` You are not a member of this chat."),
+        (status = 404, description = "`chat_not_found` There is no such chat."),
+    )
+)]
 async fn one(
     State(api): State<Api>,
     caller: Caller,
@@ -80,12 +122,32 @@ async fn one(
     overview::get(&mut conn.link(), caller.user_id, chat).await.map(Json)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 struct RenameBody {
+    #[schema(min_length = 1, max_length = 100, examples("team"))]
     name: String,
 }
 
-/// `PATCH /chats/{id}`: 204.
+/// Rename a group or room
+///
+/// For its owner and administrators.
+#[utoipa::path(
+    patch,
+    path = "/chats/{chat_id}",
+    operation_id = "rename_chat",
+    tag = "Chats",
+    params(("chat_id" = ChatId, Path)),
+    request_body = RenameBody,
+    responses(
+        (status = 204, description = "The chat has the name."),
+        (status = 400, description = "`private_chat` A private chat keeps its two members and takes \
+            its name from them."),
+        (status = 403, description = "`not_a_member` You are not a member of this chat. \
+            `not_the_owner` Only the chat's owner may do that. \
+            `lobby` The lobby belongs to everybody: it cannot be renamed or deleted."),
+        (status = 404, description = "`chat_not_found` There is no such chat."),
+    )
+)]
 async fn rename(
     State(api): State<Api>,
     caller: Caller,
@@ -96,6 +158,23 @@ async fn rename(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Delete a chat
+///
+/// For everybody in it. The owner of a group or room may, and administrators any but the lobby.
+#[utoipa::path(
+    delete,
+    path = "/chats/{chat_id}",
+    operation_id = "delete_chat",
+    tag = "Chats",
+    params(("chat_id" = ChatId, Path)),
+    responses(
+        (status = 204, description = "The chat is gone."),
+        (status = 403, description = "`not_a_member` You are not a member of this chat. \
+            `not_the_owner` Only the chat's owner may do that. \
+            `lobby` The lobby belongs to everybody: it cannot be renamed or deleted."),
+        (status = 404, description = "`chat_not_found` There is no such chat."),
+    )
+)]
 async fn delete(
     State(api): State<Api>,
     caller: Caller,
@@ -105,7 +184,22 @@ async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `POST /chats/{id}/join`: 200 with the room.
+/// Enter a room
+///
+/// Whoever is in it already stays.
+#[utoipa::path(
+    post,
+    path = "/chats/{chat_id}/join",
+    operation_id = "join_room",
+    tag = "Chats",
+    params(("chat_id" = ChatId, Path)),
+    responses(
+        (status = 200, description = "The room.", body = Overview),
+        (status = 400, description = "`too_many_chats` Users with 10000 chats cannot have more: 7."),
+        (status = 403, description = "`not_a_member` You are not a member of this chat."),
+        (status = 404, description = "`chat_not_found` There is no such chat."),
+    )
+)]
 async fn join(
     State(api): State<Api>,
     caller: Caller,
@@ -116,6 +210,23 @@ async fn join(
     overview::get(&mut conn.link(), caller.user_id, chat).await.map(Json)
 }
 
+/// Leave a group or room
+///
+/// An owner's chat passes to its oldest member; an empty group is deleted.
+#[utoipa::path(
+    post,
+    path = "/chats/{chat_id}/leave",
+    operation_id = "leave_chat",
+    tag = "Chats",
+    params(("chat_id" = ChatId, Path)),
+    responses(
+        (status = 204, description = "The caller is not in it any more."),
+        (status = 400, description = "`private_chat` A private chat keeps its two members and takes \
+            its name from them."),
+        (status = 403, description = "`not_a_member` You are not a member of this chat."),
+        (status = 404, description = "`chat_not_found` There is no such chat."),
+    )
+)]
 async fn leave(
     State(api): State<Api>,
     caller: Caller,
@@ -125,15 +236,28 @@ async fn leave(
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 struct RoomsQuery {
     /// `next` of the page before.
     #[serde(default)]
     after: ChatId,
+    /// At most this many.
+    #[param(minimum = 1, maximum = 500, default = 100)]
     limit: Option<i64>,
 }
 
-/// `GET /rooms?after=&limit=`: all rooms, the oldest first; 100 when not said, at most 500.
+/// List all rooms
+///
+/// The oldest first, whether the caller is in them or not.
+#[utoipa::path(
+    get,
+    path = "/rooms",
+    operation_id = "list_rooms",
+    tag = "Chats",
+    params(RoomsQuery),
+    responses((status = 200, description = "A page of rooms.", body = Items<Overview, ChatId>))
+)]
 async fn rooms(
     State(api): State<Api>,
     caller: Caller,

@@ -14,33 +14,60 @@ use crate::{
     fault::Result,
 };
 use axum::{
-    Router,
     extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
-    routing::{delete, get, post},
 };
 use serde::Deserialize;
 use shared::{id::SessionId, problem::Problem, settings::Secret};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub fn routes() -> Router<Api> {
-    Router::new()
-        .route("/me", get(me).patch(change))
-        .route("/me/password", post(change_password))
-        .route("/me/sessions", get(list_sessions))
-        .route("/me/sessions/{session_id}", delete(end_session))
+pub fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(me, change))
+        .routes(routes!(change_password))
+        .routes(routes!(list_sessions))
+        .routes(routes!(end_session))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 struct PasswordBody {
+    #[schema(format = Password, examples("password123"))]
     current_password: String,
+    #[schema(format = Password, min_length = 8, max_length = 128, examples("a better password"))]
     new_password: String,
 }
 
+/// Get the caller's account
+#[utoipa::path(
+    get,
+    path = "/me",
+    operation_id = "get_me",
+    tag = "Me",
+    responses(
+        (status = 200, description = "The current user.", body = UserView),
+        (status = 404, description = "`user_not_found` User not found"),
+    )
+)]
 async fn me(State(api): State<Api>, caller: Caller) -> Result<Json<UserView>> {
     profile::view(&api, &caller, caller.user_id).await.map(Json)
 }
 
+/// Change the caller's profile
+///
+/// What is not given stays.
+#[utoipa::path(
+    patch,
+    path = "/me",
+    operation_id = "change_profile",
+    tag = "Me",
+    request_body = ProfileChange,
+    responses(
+        (status = 200, description = "The changed user.", body = UserView),
+        (status = 404, description = "`user_not_found` User not found"),
+    )
+)]
 async fn change(
     State(api): State<Api>,
     caller: Caller,
@@ -49,7 +76,21 @@ async fn change(
     profile::change(&api, &caller, body).await.map(Json)
 }
 
-/// `POST /me/password`: 204; every other session ends.
+/// Change the caller's password
+///
+/// Every other session of the caller ends.
+#[utoipa::path(
+    post,
+    path = "/me/password",
+    operation_id = "change_password",
+    tag = "Me",
+    request_body = PasswordBody,
+    responses(
+        (status = 204, description = "The password is changed."),
+        (status = 400, description = "`wrong_password` The present password is wrong."),
+        (status = 429, description = "`rate_limited` Too many requests. Wait and try again."),
+    )
+)]
 async fn change_password(
     State(api): State<Api>,
     caller: Caller,
@@ -60,12 +101,35 @@ async fn change_password(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `GET /me/sessions`: all live ones (their number is bounded), the most recently used first.
+/// List the caller's sessions
+///
+/// All live ones (at most 100), the most recently used first.
+#[utoipa::path(
+    get,
+    path = "/me/sessions",
+    operation_id = "list_sessions",
+    tag = "Me",
+    responses((status = 200, description = "The sessions.", body = [SessionInfo]))
+)]
 async fn list_sessions(State(api): State<Api>, caller: Caller) -> Result<Json<Vec<SessionInfo>>> {
     sessions::list(&api, caller.user_id, caller.session_id).await.map(Json)
 }
 
-/// `DELETE /me/sessions/{id}`: 204; 404 when the caller has no such live session.
+/// End a session
+///
+/// Its tokens are refused from now on and its sockets close. Ending the own one takes the cookie away.
+#[utoipa::path(
+    delete,
+    path = "/me/sessions/{session_id}",
+    operation_id = "end_session",
+    tag = "Me",
+    params(("session_id" = SessionId, Path)),
+    responses(
+        (status = 204, description = "The session has ended.",
+            headers(("Set-Cookie" = Option<String>, description = "For the own session: takes the cookie away."))),
+        (status = 404, description = "`session_not_found` You have no such session."),
+    )
+)]
 async fn end_session(
     State(api): State<Api>,
     origin: Origin,

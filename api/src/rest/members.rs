@@ -10,33 +10,45 @@ use crate::{
     },
     extract::{Json, Path, Query},
 };
-use axum::{
-    Router,
-    extract::State,
-    http::StatusCode,
-    routing::{delete, get},
-};
+use axum::{extract::State, http::StatusCode};
 use serde::Deserialize;
 use shared::{
     id::{ChatId, UserId},
     problem::Problem,
 };
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub fn routes() -> Router<Api> {
-    Router::new()
-        .route("/chats/{chat_id}/members", get(list).post(add))
-        .route("/chats/{chat_id}/members/{user_id}", delete(remove))
+pub fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(list, add)).routes(routes!(remove))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 struct ListQuery {
     /// `next` of the page before.
     #[serde(default)]
     after: UserId,
+    /// At most this many.
+    #[param(minimum = 1, maximum = 500, default = 100)]
     limit: Option<i64>,
 }
 
-/// `GET /chats/{id}/members?after=&limit=`: by id; 100 when not said, at most 500.
+/// List a chat's members
+///
+/// In the order of their ids.
+#[utoipa::path(
+    get,
+    path = "/chats/{chat_id}/members",
+    operation_id = "list_members",
+    tag = "Members",
+    params(("chat_id" = ChatId, Path), ListQuery),
+    responses(
+        (status = 200, description = "A page of members.", body = Items<MemberView, UserId>),
+        (status = 403, description = "`not_a_member` You are not a member of this chat."),
+        (status = 404, description = "`chat_not_found` There is no such chat."),
+    )
+)]
 async fn list(
     State(api): State<Api>,
     caller: Caller,
@@ -48,14 +60,36 @@ async fn list(
     Ok(Json(Items::new(members, limit, |member| member.user_id)))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 struct AddBody {
+    /// One user, as an alternative to `user_ids`.
     user_id: Option<UserId>,
+    /// 1 to 200 users.
     #[serde(default)]
+    #[schema(max_items = 200)]
     user_ids: Vec<UserId>,
 }
 
-/// `POST /chats/{id}/members {user_id}` or `{user_ids}`: 200 with those who are new.
+/// Add members to a group or room
+///
+/// For its owner and administrators. Who is in it already stays.
+#[utoipa::path(
+    post,
+    path = "/chats/{chat_id}/members",
+    operation_id = "add_members",
+    tag = "Members",
+    params(("chat_id" = ChatId, Path)),
+    request_body(content = AddBody, example = json!({ "user_ids": [7] })),
+    responses(
+        (status = 200, description = "Those who are new.", body = [MemberView]),
+        (status = 400, description = "`private_chat` A private chat keeps its two members and takes \
+            its name from them. `group_full` A group has at most 10000 members. A room has no limit. \
+            `too_many_chats` Users with 10000 chats cannot have more: 7."),
+        (status = 403, description = "`not_a_member` You are not a member of this chat. \
+            `not_the_owner` Only the chat's owner may do that."),
+        (status = 404, description = "`chat_not_found` There is no such chat."),
+    )
+)]
 async fn add(
     State(api): State<Api>,
     caller: Caller,
@@ -68,6 +102,26 @@ async fn add(
     members::some(&api, chat, &new).await.map(Json)
 }
 
+/// Remove a member from a group or room
+///
+/// For its owner and administrators; only an administrator can remove the owner. Removing oneself is
+/// leaving.
+#[utoipa::path(
+    delete,
+    path = "/chats/{chat_id}/members/{user_id}",
+    operation_id = "remove_member",
+    tag = "Members",
+    params(("chat_id" = ChatId, Path), ("user_id" = UserId, Path)),
+    responses(
+        (status = 204, description = "The user is not in it any more."),
+        (status = 400, description = "`private_chat` A private chat keeps its two members and takes \
+            its name from them."),
+        (status = 403, description = "`not_a_member` You are not a member of this chat. \
+            `not_the_owner` Only the chat's owner may do that."),
+        (status = 404, description = "`chat_not_found` There is no such chat. \
+            `member_not_found` This user is not a member of the chat."),
+    )
+)]
 async fn remove(
     State(api): State<Api>,
     caller: Caller,

@@ -12,12 +12,7 @@ use crate::{
     extract::{Json, Path, Query},
     internal,
 };
-use axum::{
-    Router,
-    extract::State,
-    http::StatusCode,
-    routing::{get, patch, post},
-};
+use axum::{extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use shared::{
     chat::{Change, Message},
@@ -26,32 +21,46 @@ use shared::{
     problem::Problem,
     time::Timestamp,
 };
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 /// Messages in a page when not said.
 const DEFAULT_PAGE: i64 = 50;
 
-pub fn routes() -> Router<Api> {
-    Router::new()
-        .route("/chats/{chat_id}/messages", get(list).post(send))
-        .route("/chats/{chat_id}/messages/{message_id}", patch(edit).delete(delete))
-        .route("/chats/{chat_id}/read", post(read))
-        .route("/history/{chat_id}", get(history))
+pub fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(list, send))
+        .routes(routes!(edit, delete))
+        .routes(routes!(read))
+        .routes(routes!(history))
 }
 
 /// A message with the names that every family of clients knows it by.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Message)]
 pub struct MessageView {
+    /// Its number in the chat.
     id: Seq,
     chat_id: ChatId,
+    /// The same as `chat_id`.
     room_id: ChatId,
     sender_id: UserId,
+    /// The same as `sender_id`.
     user_id: UserId,
+    /// The sender's.
+    #[schema(examples("ann"))]
     username: String,
+    #[schema(examples("hi"))]
     text: String,
+    /// The same as `text`.
+    #[schema(examples("hi"))]
     content: String,
     timestamp: Timestamp,
+    /// The same as `timestamp`.
     created_at: Timestamp,
+    /// The sender's idempotency key.
+    #[schema(examples("c1"))]
     client_message_id: Option<String>,
     reply_to: Option<Seq>,
     edited_at: Option<Timestamp>,
@@ -78,14 +87,33 @@ impl MessageView {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 struct ListQuery {
+    /// Messages after this one: the ones that follow it.
     after: Option<Seq>,
+    /// Messages before this one: the ones that precede it.
     before: Option<Seq>,
+    /// At most this many.
+    #[param(minimum = 1, maximum = 100, default = 50)]
     limit: Option<i64>,
 }
 
-/// `GET /chats/{id}/messages?after=&before=&limit=`: the oldest first; the newest when no cursor is given.
+/// List a chat's messages
+///
+/// The oldest first: after a cursor, before one, or the newest. Deleted ones are left out.
+#[utoipa::path(
+    get,
+    path = "/chats/{chat_id}/messages",
+    operation_id = "list_messages",
+    tag = "Messages",
+    params(("chat_id" = ChatId, Path), ListQuery),
+    responses(
+        (status = 200, description = "A page of messages.", body = [MessageView]),
+        (status = 403, description = "`not_a_member` You are not a member of this chat."),
+        (status = 404, description = "`chat_not_found` There is no such chat."),
+    )
+)]
 async fn list(
     State(api): State<Api>,
     caller: Caller,
@@ -98,22 +126,45 @@ async fn list(
     Ok(Json(messages.into_iter().map(|message| MessageView::new(chat, message)).collect()))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 struct HistoryQuery {
+    /// How many of the oldest to skip.
     #[serde(default)]
+    #[param(minimum = 0, default = 0)]
     offset: i64,
+    /// At most this many.
+    #[param(minimum = 1, maximum = 100, default = 50)]
     limit: Option<i64>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct History {
     items: Vec<MessageView>,
+    /// Of the whole chat.
+    #[schema(examples(25))]
     total: i64,
+    #[schema(examples(0))]
     offset: i64,
+    #[schema(examples(50))]
     limit: i64,
 }
 
-/// `GET /history/{id}?limit=&offset=`: the oldest first, counted from the oldest.
+/// List a chat's messages by offset
+///
+/// The oldest first, counted from the oldest.
+#[utoipa::path(
+    get,
+    path = "/history/{chat_id}",
+    operation_id = "get_history",
+    tag = "Messages",
+    params(("chat_id" = ChatId, Path), HistoryQuery),
+    responses(
+        (status = 200, description = "A page of messages.", body = History),
+        (status = 403, description = "`not_a_member` You are not a member of this chat."),
+        (status = 404, description = "`chat_not_found` There is no such chat."),
+    )
+)]
 async fn history(
     State(api): State<Api>,
     caller: Caller,
@@ -130,15 +181,36 @@ async fn history(
     Ok(Json(History { items, total, offset, limit }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 struct SendBody {
+    /// Also spelled `content`.
     #[serde(alias = "content")]
+    #[schema(min_length = 1, max_length = 4000, examples("hi"))]
     text: String,
+    /// The idempotency key: the same one again answers the stored message, never a second one.
+    #[schema(min_length = 1, max_length = 64, examples("c1"))]
     client_message_id: Option<String>,
+    /// A message of this chat.
     reply_to: Option<Seq>,
 }
 
-/// `POST /chats/{id}/messages`: 201 with the message, also when it was posted before.
+/// Post a message
+#[utoipa::path(
+    post,
+    path = "/chats/{chat_id}/messages",
+    operation_id = "post_message",
+    tag = "Messages",
+    params(("chat_id" = ChatId, Path)),
+    request_body = SendBody,
+    responses(
+        (status = 201, description = "The message; also when it was posted before.", body = MessageView),
+        (status = 400, description = "`client_message_id_reused` This client message id was used for \
+            another text."),
+        (status = 403, description = "`not_a_member` You are not a member of this chat."),
+        (status = 404, description = "`chat_not_found` There is no such chat. \
+            `message_not_found` There is no such message."),
+    )
+)]
 async fn send(
     State(api): State<Api>,
     caller: Caller,
@@ -152,13 +224,32 @@ async fn send(
     Ok((StatusCode::CREATED, Json(MessageView::new(chat, message))))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 struct EditBody {
+    /// Also spelled `content`.
     #[serde(alias = "content")]
+    #[schema(min_length = 1, max_length = 4000, examples("hello"))]
     text: String,
 }
 
-/// `PATCH /chats/{id}/messages/{id}`: 200 with the message.
+/// Edit a message
+///
+/// One's own.
+#[utoipa::path(
+    patch,
+    path = "/chats/{chat_id}/messages/{message_id}",
+    operation_id = "edit_message",
+    tag = "Messages",
+    params(("chat_id" = ChatId, Path), ("message_id" = Seq, Path)),
+    request_body = EditBody,
+    responses(
+        (status = 200, description = "The message with its new text.", body = MessageView),
+        (status = 403, description = "`not_a_member` You are not a member of this chat. \
+            `not_yours` This message is not yours."),
+        (status = 404, description = "`chat_not_found` There is no such chat. \
+            `message_not_found` There is no such message."),
+    )
+)]
 async fn edit(
     State(api): State<Api>,
     caller: Caller,
@@ -170,6 +261,23 @@ async fn edit(
     Ok(Json(MessageView::new(chat, message)))
 }
 
+/// Delete a message
+///
+/// One's own; the chat's owner and administrators anybody's.
+#[utoipa::path(
+    delete,
+    path = "/chats/{chat_id}/messages/{message_id}",
+    operation_id = "delete_message",
+    tag = "Messages",
+    params(("chat_id" = ChatId, Path), ("message_id" = Seq, Path)),
+    responses(
+        (status = 204, description = "The message is gone, now or before."),
+        (status = 403, description = "`not_a_member` You are not a member of this chat. \
+            `not_yours` This message is not yours."),
+        (status = 404, description = "`chat_not_found` There is no such chat. \
+            `message_not_found` There is no such message."),
+    )
+)]
 async fn delete(
     State(api): State<Api>,
     caller: Caller,
@@ -179,12 +287,28 @@ async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 struct ReadBody {
+    /// Everything up to this message has been read.
     message_id: Seq,
 }
 
-/// `POST /chats/{id}/read`: 204. A mark never moves back.
+/// Mark a chat as read
+///
+/// A mark never moves back, nor beyond the newest message.
+#[utoipa::path(
+    post,
+    path = "/chats/{chat_id}/read",
+    operation_id = "mark_read",
+    tag = "Messages",
+    params(("chat_id" = ChatId, Path)),
+    request_body = ReadBody,
+    responses(
+        (status = 204, description = "The mark is at least there."),
+        (status = 403, description = "`not_a_member` You are not a member of this chat."),
+        (status = 404, description = "`chat_not_found` There is no such chat."),
+    )
+)]
 async fn read(
     State(api): State<Api>,
     caller: Caller,

@@ -4,6 +4,10 @@
 mod accounts;
 mod admin;
 mod chats;
+mod direct;
+mod greenatom;
+mod health;
+mod lobby;
 mod me;
 mod members;
 mod messages;
@@ -11,17 +15,19 @@ mod page;
 mod reply;
 mod users;
 
-use crate::Api;
+use crate::{Api, openapi};
 use axum::Router;
+use utoipa_axum::router::OpenApiRouter;
 
 /// The public keys that check access tokens, on whichever listener.
 pub(crate) fn keys() -> Router<Api> {
-    accounts::keys()
+    accounts::keys().into()
 }
 
-/// All public routes, bare: what surrounds every request is in [`crate::http`].
-pub fn routes() -> Router<Api> {
-    Router::new()
+/// All public routes, bare: what surrounds every request is in [`crate::http`]. Each describes itself;
+/// the document made of that is [`crate::openapi`]'s.
+pub fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::with_openapi(openapi::base())
         .merge(accounts::routes())
         .merge(accounts::keys())
         .merge(me::routes())
@@ -30,4 +36,9 @@ pub fn routes() -> Router<Api> {
         .merge(chats::routes())
         .merge(members::routes())
         .merge(messages::routes())
+        .merge(direct::routes())
+        .merge(greenatom::routes())
+        .merge(lobby::routes())
+        .merge(health::routes())
+        .merge(openapi::documents())
 }

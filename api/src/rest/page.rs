@@ -2,16 +2,17 @@
 
 use serde::Serialize;
 use shared::problem::Problem;
+use utoipa::ToSchema;
 
 /// A page of a list whose length nobody expects to be small.
-#[derive(Debug, Serialize)]
-pub struct Items<T, C> {
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Items<T: ToSchema, C: ToSchema> {
     pub items: Vec<T>,
     /// The `after` of the next page; `null` on the last one.
     pub next: Option<C>,
 }
 
-impl<T, C> Items<T, C> {
+impl<T: ToSchema, C: ToSchema> Items<T, C> {
     /// `limit` is how many were asked for: fewer means that there are no more.
     pub fn new(items: Vec<T>, limit: i64, cursor: impl Fn(&T) -> C) -> Self {
         let full = i64::try_from(items.len()).is_ok_and(|items| items >= limit);

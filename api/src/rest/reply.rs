@@ -26,6 +26,7 @@ use std::{
     net::{IpAddr, Ipv4Addr},
     time::Duration,
 };
+use utoipa::ToSchema;
 
 /// Where a request comes from.
 #[derive(Debug, Clone)]
@@ -52,14 +53,21 @@ impl<S: Sync> FromRequestParts<S> for Origin {
 }
 
 /// The superset of what the families expect after registering and signing in.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct SignedInReply {
     #[serde(flatten)]
     user: UserView,
+    /// For `Authorization: Bearer`.
+    #[schema(examples("eyJhbGciOiJFZERTQSJ9.eyJzdWIiOjd9.c2lnbmF0dXJl"))]
     access_token: String,
+    /// Always `bearer`.
+    #[schema(examples("bearer"))]
     token_type: &'static str,
-    /// Seconds.
+    /// Seconds until the access token is no longer good.
+    #[schema(examples(900))]
     expires_in: u64,
+    /// For `POST /token/refresh`; good once.
+    #[schema(examples("019adf3c5f0a7c1e9a512f6f0c9f4f11.bm90IGEgcmVhbCB0b2tlbg"))]
     refresh_token: String,
 }
 

@@ -10,25 +10,39 @@ use crate::{
     extract::{Json, Path, Query},
     fault::Result,
 };
-use axum::{Router, extract::State, routing::get};
+use axum::extract::State;
 use serde::Deserialize;
 use shared::{id::UserId, problem::Problem};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub fn routes() -> Router<Api> {
-    Router::new().route("/users", get(search)).route("/users/{user_id}", get(one))
+pub fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(search)).routes(routes!(one))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 struct SearchQuery {
     /// What usernames begin with, in whatever case; empty for all.
     #[serde(default)]
     query: String,
     /// `next` of the page before.
     after: Option<String>,
+    /// At most this many.
+    #[param(minimum = 1, maximum = 100, default = 20)]
     limit: Option<i64>,
 }
 
-/// `GET /users?query=&after=&limit=`: at most 100, 20 when not said.
+/// Search users
+///
+/// By the beginning of their usernames, in alphabetical order.
+#[utoipa::path(
+    get,
+    path = "/users",
+    operation_id = "search_users",
+    tag = "Users",
+    params(SearchQuery),
+    responses((status = 200, description = "A page of users.", body = UserPage))
+)]
 async fn search(
     State(api): State<Api>,
     caller: Caller,
@@ -41,6 +55,20 @@ async fn search(
     profile::search(&api, &caller, &query.query, query.after.as_deref(), limit).await.map(Json)
 }
 
+/// Get a user
+///
+/// `email` is shown to the user itself and to administrators.
+#[utoipa::path(
+    get,
+    path = "/users/{user_id}",
+    operation_id = "get_user",
+    tag = "Users",
+    params(("user_id" = UserId, Path)),
+    responses(
+        (status = 200, description = "The user.", body = UserView),
+        (status = 404, description = "`user_not_found` User not found"),
+    )
+)]
 async fn one(
     State(api): State<Api>,
     caller: Caller,
