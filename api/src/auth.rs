@@ -101,6 +101,42 @@ impl FromRequestParts<Api> for Admin {
     }
 }
 
+/// Somebody who reads the lobby: a [`Caller`], or with guest access on also somebody without any
+/// credentials. Bad credentials are refused all the same: who sends some believes to be signed in.
+#[derive(Debug, Clone)]
+pub struct Visitor(pub Option<Caller>);
+
+impl FromRequestParts<Api> for Visitor {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        if api.config.guests && Credential::of(&parts.headers).is_none() {
+            return Ok(Self(None));
+        }
+        Caller::from_request_parts(parts, api).await.map(|caller| Self(Some(caller)))
+    }
+}
+
+/// A request that changes something although it is a GET: by Bearer token only, 401 with the cookie.
+/// Browsers send the cookie along with a GET from any page's link or image, and no `Origin` with it.
+/// Stands before the [`Caller`] in a route's arguments.
+#[derive(Debug, Clone, Copy)]
+pub struct NoCookie;
+
+impl<S: Sync> FromRequestParts<S> for NoCookie {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        match Credential::of(&parts.headers) {
+            Some(Credential::Cookie(_)) => Err(refused(
+                "bearer_only",
+                "As a GET this takes no session cookie: send a Bearer token, or POST.",
+            )),
+            _ => Ok(Self),
+        }
+    }
+}
+
 fn refused(code: &'static str, detail: &'static str) -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, code, detail)
 }

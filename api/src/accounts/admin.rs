@@ -6,6 +6,7 @@ use super::{
     register::{Account, insert},
 };
 use crate::{
+    audit::{self, Action, Entry},
     db::{Db, fetch_one},
     fault::Result,
     passwords::Passwords,
@@ -16,7 +17,7 @@ use shared::{internal::Role, settings::Secret};
 pub const USERNAME: &str = "admin";
 
 /// Makes `admin` with this password; `false` when there is one already, whose password then stays.
-/// Safe to call from several processes at once: one of them makes it.
+/// Safe to call from several processes at once: one of them makes it, and the audit log says so.
 pub async fn create(db: &Db, passwords: &Passwords, password: Secret) -> Result<bool> {
     Check::default().field("ADMIN_PASSWORD", input::password(password.reveal())).finish()?;
     if exists(db).await? {
@@ -31,9 +32,13 @@ pub async fn create(db: &Db, passwords: &Passwords, password: Secret) -> Result<
         role: Role::Admin,
         password_hash: &password_hash,
     };
-    let made = insert(&mut tx, &account).await?.is_some();
+    let made = insert(&mut tx, &account).await?;
+    if let Some(user) = made {
+        let entry = Entry::of(None, Action::CreateAdmin).on_user(user);
+        audit::record(&mut tx, &[entry]).await?;
+    }
     tx.commit().await?;
-    Ok(made)
+    Ok(made.is_some())
 }
 
 /// Whether `admin` was made.

@@ -6,13 +6,26 @@ use super::{
     sessions::{self, Which},
     user::{self, UserView, Viewer},
 };
-use crate::{Api, auth::Admin, db::execute, fault::Result};
+use crate::{
+    Api,
+    audit::{self, Action, Entry},
+    auth::Admin,
+    db::{Tx, execute},
+    fault::Result,
+};
 use axum::http::StatusCode;
-use shared::{problem::Problem, relay::EndReason};
+use shared::{id::UserId, problem::Problem, relay::EndReason};
 
-/// Blocks the user of this name. Blocked already: nothing changes. 400 for oneself, so that the last
-/// admin cannot lock everybody out.
-pub async fn block(api: &Api, Admin(admin): &Admin, username: &str) -> Result<UserView> {
+/// Blocks the user of this name; `@name` is the guest of that name. Blocked already: nothing
+/// changes, and nothing is recorded. 400 for oneself, so that the last admin cannot lock everybody
+/// out.
+pub async fn block(
+    api: &Api,
+    Admin(admin): &Admin,
+    username: &str,
+    reason: &str,
+) -> Result<UserView> {
+    audit::check_reason(reason)?;
     let mut tx = api.db.begin().await?;
     let user = user::by_username(tx.link(), username).await?.ok_or_else(not_found)?;
     if user.id == admin.user_id {
@@ -23,27 +36,56 @@ pub async fn block(api: &Api, Admin(admin): &Admin, username: &str) -> Result<Us
         ));
     }
     // First the user, then the sessions: nobody signs in between the two (see `lock_unchanged`).
-    execute!(
+    let blocked = execute!(
         tx,
-        "UPDATE users SET blocked_at = COALESCE(blocked_at, (SELECT now FROM clock)) WHERE id = $1",
+        "UPDATE users SET blocked_at = (SELECT now FROM clock) WHERE id = $1 AND blocked_at IS NULL",
         user.id.0
     )?;
-    let reason = EndReason::Blocked;
-    let ended = sessions::end_in(tx.link(), user.id, Which::All, reason).await?;
+    if blocked > 0 {
+        record(&mut tx, admin.user_id, Action::BlockUser, user.id, reason).await?;
+    }
+    let end_reason = EndReason::Blocked;
+    let ended = sessions::end_in(tx.link(), user.id, Which::All, end_reason).await?;
     tx.commit().await?;
     tracing::info!(user.id = user.id.0, admin.id = admin.user_id.0, "a user was blocked");
-    sessions::announce(api, ended, reason);
+    sessions::announce(api, ended, end_reason);
     show(api, username).await
 }
 
-/// Lets the user of this name sign in again. Its old sessions stay ended.
-pub async fn unblock(api: &Api, Admin(admin): &Admin, username: &str) -> Result<UserView> {
+/// Lets the user of this name sign in again. Its old sessions stay ended. Not blocked: nothing
+/// changes, and nothing is recorded.
+pub async fn unblock(
+    api: &Api,
+    Admin(admin): &Admin,
+    username: &str,
+    reason: &str,
+) -> Result<UserView> {
+    audit::check_reason(reason)?;
     let mut tx = api.db.begin().await?;
     let user = user::by_username(tx.link(), username).await?.ok_or_else(not_found)?;
-    execute!(tx, "UPDATE users SET blocked_at = NULL WHERE id = $1", user.id.0)?;
+    let unblocked = execute!(
+        tx,
+        "UPDATE users SET blocked_at = NULL WHERE id = $1 AND blocked_at IS NOT NULL",
+        user.id.0
+    )?;
+    if unblocked > 0 {
+        record(&mut tx, admin.user_id, Action::UnblockUser, user.id, reason).await?;
+    }
     tx.commit().await?;
     tracing::info!(user.id = user.id.0, admin.id = admin.user_id.0, "a user was unblocked");
     show(api, username).await
+}
+
+async fn record(
+    tx: &mut Tx,
+    admin: UserId,
+    action: Action,
+    user: UserId,
+    reason: &str,
+) -> Result<()> {
+    let entry = Entry::of(admin, action).on_user(user).because(reason);
+    audit::record(tx, &[entry]).await?;
+    Ok(())
 }
 
 async fn show(api: &Api, username: &str) -> Result<UserView> {

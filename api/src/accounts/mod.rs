@@ -1,6 +1,7 @@
 //! Accounts: who exists, how they prove it, and their sessions. No HTTP in here; addresses come in
 //! only as keys of limits.
 
+pub mod active;
 pub mod admin;
 pub mod block;
 pub mod ended;

@@ -1,11 +1,12 @@
 //! Renaming and deleting chats.
 
 use super::{
-    access::{self, Actor},
+    access::{self, Actor, Right},
     announce, rules,
 };
 use crate::{
     Api,
+    audit::{self, Action, Entry},
     db::{DbError, Tx, execute},
 };
 use shared::{id::ChatId, problem::Problem, relay::ChatPayload};
@@ -15,10 +16,14 @@ pub async fn rename(api: &Api, actor: Actor, chat: ChatId, name: &str) -> Result
     let name = rules::check_name(name)?;
     let mut tx = api.db.begin().await?;
     let access = access::lock(&mut tx, chat, actor.user_id).await?;
-    access.to_manage(actor)?;
+    let right = access.to_manage(actor)?;
     access.not_lobby()?;
     access.not_private()?;
     execute!(tx, "UPDATE chats SET name = $2 WHERE id = $1", chat.0, name)?;
+    if right == Right::Admin {
+        let entry = Entry::of(actor.user_id, Action::RenameChat).in_chat(chat);
+        audit::record(&mut tx, &[entry]).await?;
+    }
     tx.commit().await?;
     announce::to_chat(&api.bus, chat, &ChatPayload::Renamed { name: name.to_owned() });
     Ok(())
@@ -29,9 +34,13 @@ pub async fn rename(api: &Api, actor: Actor, chat: ChatId, name: &str) -> Result
 pub async fn delete(api: &Api, actor: Actor, chat: ChatId) -> Result<(), Problem> {
     let mut tx = api.db.begin().await?;
     let access = access::lock(&mut tx, chat, actor.user_id).await?;
-    access.to_manage(actor)?;
+    let right = access.to_manage(actor)?;
     access.not_lobby()?;
     mark_deleted(&mut tx, chat).await?;
+    if right == Right::Admin {
+        let entry = Entry::of(actor.user_id, Action::DeleteChat).in_chat(chat);
+        audit::record(&mut tx, &[entry]).await?;
+    }
     tx.commit().await?;
     announce::to_chat(&api.bus, chat, &ChatPayload::ChatDeleted);
     Ok(())

@@ -3,11 +3,12 @@
 
 use super::{
     ChatLimits,
-    access::{self, Access, Actor, MemberRole},
+    access::{self, Access, Actor, MemberRole, Right},
     announce,
 };
 use crate::{
     Api,
+    audit::{self, Action, Entry},
     db::{List, Tx, execute, fetch_all, fetch_one, fetch_optional},
 };
 use axum::http::StatusCode;
@@ -35,7 +36,7 @@ pub async fn add(
     }
     let mut tx = api.db.begin().await?;
     let access = access::lock(&mut tx, chat, actor.user_id).await?;
-    access.to_manage(actor)?;
+    let right = access.to_manage(actor)?;
     access.not_private()?;
     let wanted: BTreeSet<i64> = users.iter().map(|user| user.0).collect();
     let wanted: Vec<i64> = wanted.into_iter().collect();
@@ -52,9 +53,14 @@ pub async fn add(
     check_room_for(&access, new.len(), limits)?;
     let change = if access.chat_type == ChatType::Room { None } else { Some(MemberChange::Joined) };
     let events = enter(&mut tx, &access, actor.user_id, &new, change).await?;
+    let new: Vec<UserId> = new.into_iter().map(UserId).collect();
+    if right == Right::Admin {
+        let entry = Entry::of(actor.user_id, Action::AddMember).in_chat(chat);
+        let entries: Vec<Entry<'_>> = new.iter().map(|user| entry.on_user(*user)).collect();
+        audit::record(&mut tx, &entries).await?;
+    }
     tx.commit().await?;
     announce_change(api, chat, events);
-    let new: Vec<UserId> = new.into_iter().map(UserId).collect();
     for user in &new {
         announce::to_user(&api.bus, *user, &UserPayload::Added { chat_id: chat });
     }
@@ -97,7 +103,7 @@ pub async fn remove(api: &Api, actor: Actor, chat: ChatId, user: UserId) -> Resu
     }
     let mut tx = api.db.begin().await?;
     let access = access::lock(&mut tx, chat, actor.user_id).await?;
-    access.to_manage(actor)?;
+    let right = access.to_manage(actor)?;
     access.not_private()?;
     let member: Option<(String,)> = fetch_optional!(
         tx,
@@ -113,6 +119,10 @@ pub async fn remove(api: &Api, actor: Actor, chat: ChatId, user: UserId) -> Resu
         ));
     };
     let role = MemberRole::from_text(&role);
+    if right == Right::Admin {
+        let entry = Entry::of(actor.user_id, Action::RemoveMember).in_chat(chat).on_user(user);
+        audit::record(&mut tx, &[entry]).await?;
+    }
     let change = Some(MemberChange::Removed);
     part(api, tx, &access, actor.user_id, Parting { user, role, change }).await
 }

@@ -8,8 +8,11 @@
 
 pub mod access;
 pub(crate) mod announce;
+pub mod conversations;
 pub mod create;
+pub mod direct;
 pub mod manage;
+pub mod marks;
 pub mod members;
 pub mod membership;
 pub mod messages;
@@ -22,7 +25,7 @@ use shared::{id::ChatId, limit::Rate, problem::Problem};
 use std::time::Duration;
 
 /// The room that the first migration made. It belongs to nobody, keeps its name and stays.
-pub const LOBBY: ChatId = ChatId(1);
+pub const LOBBY: ChatId = ChatId::LOBBY;
 
 /// How large chats may grow.
 #[derive(Clone, Debug)]

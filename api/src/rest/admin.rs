@@ -1,38 +1,268 @@
-//! What only administrators do to users.
+//! What only administrators do: blocking, seeing who is here, reading another's chats, and the log of
+//! all that. Blocking is a POST, and by Bearer token also the GET that family C's clients send.
 
+use super::{
+    greenatom::{self, ByName},
+    page::{Items, limit_within},
+};
 use crate::{
     Api,
-    accounts::{block, user::UserView},
-    auth::Admin,
+    accounts::{
+        active::{self, ActivePage},
+        block,
+        user::UserView,
+    },
+    audit::{self, MAX_ENTRIES, Recorded},
+    auth::{Admin, NoCookie},
+    chats::conversations::{self, Line, MAX_PER_CHAT},
     extract::{Json, Query},
     fault::Result,
 };
-use axum::{Router, extract::State, routing::post};
+use axum::{
+    extract::State,
+    http::header,
+    response::{IntoResponse, Response},
+};
 use serde::Deserialize;
+use shared::id::UserId;
+use utoipa::IntoParams;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub fn routes() -> Router<Api> {
-    Router::new().route("/blockuser", post(block_user)).route("/unblockuser", post(unblock_user))
+pub fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(block_user, block_user_by_get))
+        .routes(routes!(unblock_user, unblock_user_by_get))
+        .routes(routes!(active_users))
+        .routes(routes!(chats_of_user))
+        .routes(routes!(audit_log))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Named {
+    /// The user's name, in whatever case; `@name` for the guest of that name.
+    #[param(example = "bob")]
     username: String,
+    /// For the audit log.
+    #[serde(default)]
+    #[param(max_length = 200, example = "spam")]
+    reason: String,
 }
 
-/// `POST /blockuser?username=`
+/// Block a user
+///
+/// Its tokens and open sockets die on every gateway within a second.
+#[utoipa::path(
+    post,
+    path = "/blockuser",
+    operation_id = "block_user",
+    tag = "Administration",
+    params(Named),
+    responses(
+        (status = 200, description = "The user, blocked now or before.", body = UserView),
+        (status = 400, description = "`cannot_block_yourself` You cannot block yourself."),
+        (status = 403, description = "`admin_only` Only administrators may do this."),
+        (status = 404, description = "`user_not_found` User not found"),
+    )
+)]
 async fn block_user(
     State(api): State<Api>,
     admin: Admin,
     Query(named): Query<Named>,
 ) -> Result<Json<UserView>> {
-    block::block(&api, &admin, &named.username).await.map(Json)
+    block::block(&api, &admin, &named.username, &named.reason).await.map(Json)
 }
 
-/// `POST /unblockuser?username=`
+/// Block a user, by GET
+///
+/// The same as the POST, for clients that have always sent a GET: by Bearer token only.
+#[utoipa::path(
+    get,
+    path = "/blockuser",
+    operation_id = "block_user_by_get",
+    tag = "Administration",
+    security(("bearer" = []), ("oauth2" = [])),
+    params(Named),
+    responses(
+        (status = 200, description = "The user, blocked now or before.", body = UserView),
+        (status = 400, description = "`cannot_block_yourself` You cannot block yourself."),
+        (status = 401, description = "`bearer_only` As a GET this takes no session cookie: send a \
+            Bearer token, or POST."),
+        (status = 403, description = "`admin_only` Only administrators may do this."),
+        (status = 404, description = "`user_not_found` User not found"),
+    )
+)]
+async fn block_user_by_get(
+    _: NoCookie,
+    api: State<Api>,
+    admin: Admin,
+    named: Query<Named>,
+) -> Result<Json<UserView>> {
+    block_user(api, admin, named).await
+}
+
+/// Unblock a user
+#[utoipa::path(
+    post,
+    path = "/unblockuser",
+    operation_id = "unblock_user",
+    tag = "Administration",
+    params(Named),
+    responses(
+        (status = 200, description = "The user, who may sign in again.", body = UserView),
+        (status = 403, description = "`admin_only` Only administrators may do this."),
+        (status = 404, description = "`user_not_found` User not found"),
+    )
+)]
 async fn unblock_user(
     State(api): State<Api>,
     admin: Admin,
     Query(named): Query<Named>,
 ) -> Result<Json<UserView>> {
-    block::unblock(&api, &admin, &named.username).await.map(Json)
+    block::unblock(&api, &admin, &named.username, &named.reason).await.map(Json)
+}
+
+/// Unblock a user, by GET
+///
+/// The same as the POST, for clients that have always sent a GET: by Bearer token only.
+#[utoipa::path(
+    get,
+    path = "/unblockuser",
+    operation_id = "unblock_user_by_get",
+    tag = "Administration",
+    security(("bearer" = []), ("oauth2" = [])),
+    params(Named),
+    responses(
+        (status = 200, description = "The user, who may sign in again.", body = UserView),
+        (status = 401, description = "`bearer_only` As a GET this takes no session cookie: send a \
+            Bearer token, or POST."),
+        (status = 403, description = "`admin_only` Only administrators may do this."),
+        (status = 404, description = "`user_not_found` User not found"),
+    )
+)]
+async fn unblock_user_by_get(
+    _: NoCookie,
+    api: State<Api>,
+    admin: Admin,
+    named: Query<Named>,
+) -> Result<Json<UserView>> {
+    unblock_user(api, admin, named).await
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct ActiveQuery {
+    /// The last user id of the page before, as its `Link` says.
+    #[serde(default)]
+    after: UserId,
+    /// At most this many.
+    #[param(minimum = 1, maximum = 1000, default = 1000)]
+    limit: Option<i64>,
+}
+
+/// List who is connected
+///
+/// The usernames of those with an open socket on any gateway, in the order of their ids, without
+/// guests.
+#[utoipa::path(
+    get,
+    path = "/getallactiveusers",
+    operation_id = "list_active_users",
+    tag = "Administration",
+    params(ActiveQuery),
+    responses(
+        (status = 200, description = "A page of usernames.", body = [String],
+            headers(("Link" = Option<String>,
+                description = "The next page as `rel=next`, when there may be one.")),
+            example = json!(["ann", "bob"])),
+        (status = 403, description = "`admin_only` Only administrators may do this."),
+    )
+)]
+async fn active_users(
+    State(api): State<Api>,
+    _: Admin,
+    Query(query): Query<ActiveQuery>,
+) -> Result<Response> {
+    let limit = limit_within(query.limit, active::MAX_PAGE, active::MAX_PAGE)?;
+    let ActivePage { usernames, next } = active::list(&api, query.after, limit).await?;
+    let link = next.map(|after| {
+        let link = format!("</getallactiveusers?after={after}&limit={limit}>; rel=\"next\"");
+        [(header::LINK, link)]
+    });
+    Ok((link, Json(usernames)).into_response())
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct ChatsQuery {
+    /// The user's name, in whatever case.
+    #[param(example = "bob")]
+    username: String,
+    /// For the audit log.
+    #[serde(default)]
+    #[param(max_length = 200, example = "a complaint")]
+    reason: String,
+    /// At most this many of each chat.
+    #[param(minimum = 1, maximum = 1000, default = 1000)]
+    limit: Option<i64>,
+}
+
+/// Read a user's chats
+///
+/// As this user sees them in `/getallchats`. In the audit log before it is answered.
+#[utoipa::path(
+    get,
+    path = "/readuserchats",
+    operation_id = "read_user_chats",
+    tag = "Administration",
+    params(ChatsQuery),
+    responses(
+        (status = 200, description = "Every chat, also one without messages.",
+            body = BTreeMap<String, Vec<Line>>, example = json!(greenatom::example())),
+        (status = 403, description = "`admin_only` Only administrators may do this."),
+        (status = 404, description = "`user_not_found` User not found"),
+    )
+)]
+async fn chats_of_user(
+    State(api): State<Api>,
+    admin: Admin,
+    Query(query): Query<ChatsQuery>,
+) -> Result<Json<ByName>> {
+    let ChatsQuery { username, reason, limit } = query;
+    let limit = limit_within(limit, MAX_PER_CHAT, MAX_PER_CHAT)?;
+    conversations::of_other(&api, &admin, &username, &reason, limit).await.map(Json)
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct AuditQuery {
+    /// `next` of the page before.
+    before: Option<i64>,
+    /// At most this many.
+    #[param(minimum = 1, maximum = 100, default = 50)]
+    limit: Option<i64>,
+}
+
+/// Read the audit log
+///
+/// What administrators did by their right, the newest first. Nobody can change or remove an entry.
+#[utoipa::path(
+    get,
+    path = "/admin/audit",
+    operation_id = "read_audit_log",
+    tag = "Administration",
+    params(AuditQuery),
+    responses(
+        (status = 200, description = "A page of entries.", body = Items<Recorded, i64>),
+        (status = 403, description = "`admin_only` Only administrators may do this."),
+    )
+)]
+async fn audit_log(
+    State(api): State<Api>,
+    _: Admin,
+    Query(query): Query<AuditQuery>,
+) -> Result<Json<Items<Recorded, i64>>> {
+    let limit = limit_within(query.limit, 50, MAX_ENTRIES)?;
+    let entries = audit::list(&api, query.before, limit).await?;
+    Ok(Json(Items::new(entries, limit, |entry| entry.id)))
 }

@@ -1,0 +1,223 @@
+//! The log of what administrators did: who, what, to whom, where, when and why. An entry is written
+//! in the transaction of its act, or before the answer to a reading, so there is no act without
+//! one; the database refuses to change or remove it. What administrators may do is decided elsewhere.
+
+use crate::{
+    Api,
+    accounts::input::is_unseen,
+    db::{DbError, Tx, column, execute, fetch_all, json_rows},
+    fault::Result,
+};
+use serde::Serialize;
+use shared::{
+    chat::UserRef,
+    id::{ChatId, Seq, UserId},
+    problem::Problem,
+    time::Timestamp,
+};
+use utoipa::ToSchema;
+
+/// Longest reason, in characters: a sentence or two.
+pub const MAX_REASON_CHARS: usize = 200;
+
+/// Most entries in one page.
+pub const MAX_ENTRIES: i64 = 100;
+
+/// What was done. Of chats, members and messages only what an administrator did by that right and
+/// could not have done without it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
+#[schema(as = AuditedAction, rename_all = "snake_case")]
+pub enum Action {
+    BlockUser,
+    UnblockUser,
+    ReadUserChats,
+    ReadConversation,
+    RenameChat,
+    DeleteChat,
+    AddMember,
+    RemoveMember,
+    DeleteMessage,
+    CreateAdmin,
+}
+
+impl Action {
+    /// The spelling in the database and in answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BlockUser => "block_user",
+            Self::UnblockUser => "unblock_user",
+            Self::ReadUserChats => "read_user_chats",
+            Self::ReadConversation => "read_conversation",
+            Self::RenameChat => "rename_chat",
+            Self::DeleteChat => "delete_chat",
+            Self::AddMember => "add_member",
+            Self::RemoveMember => "remove_member",
+            Self::DeleteMessage => "delete_message",
+            Self::CreateAdmin => "create_admin",
+        }
+    }
+}
+
+/// An act to be recorded: `Entry::of(actor, action).on_user(…).because(…)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry<'a> {
+    actor: Option<UserId>,
+    action: Action,
+    user: Option<UserId>,
+    chat: Option<ChatId>,
+    message: Option<Seq>,
+    reason: &'a str,
+}
+
+impl<'a> Entry<'a> {
+    /// `None` as the actor: the operator, outside of the product.
+    pub fn of(actor: impl Into<Option<UserId>>, action: Action) -> Self {
+        let actor = actor.into();
+        Self { actor, action, user: None, chat: None, message: None, reason: "" }
+    }
+
+    pub fn on_user(self, user: UserId) -> Self {
+        Self { user: Some(user), ..self }
+    }
+
+    pub fn in_chat(self, chat: ChatId) -> Self {
+        Self { chat: Some(chat), ..self }
+    }
+
+    pub fn on_message(self, message: Seq) -> Self {
+        Self { message: Some(message), ..self }
+    }
+
+    /// A reason that [`check_reason`] let pass.
+    pub fn because(self, reason: &'a str) -> Self {
+        Self { reason, ..self }
+    }
+}
+
+/// What an administrator gives as the reason; empty for none. 422 when it is too long or has
+/// characters that a reader of the log would not see.
+pub fn check_reason(reason: &str) -> Result<()> {
+    if reason.chars().count() > MAX_REASON_CHARS {
+        let most = format!("must have at most {MAX_REASON_CHARS} characters");
+        return Err(Problem::field("reason", most));
+    }
+    if reason.chars().any(is_unseen) {
+        return Err(Problem::field("reason", "must not have control or invisible characters"));
+    }
+    Ok(())
+}
+
+/// Appends these entries, in their order, when the transaction commits.
+pub async fn record(tx: &mut Tx, entries: &[Entry<'_>]) -> Result<(), DbError> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    type Row<'a> = (Option<i64>, &'a str, Option<i64>, Option<i64>, Option<i64>, &'a str);
+    let rows: Vec<Row<'_>> = entries
+        .iter()
+        .map(|entry| {
+            let Entry { actor, action, user, chat, message, reason } = *entry;
+            let (actor, user) = (actor.map(|id| id.0), user.map(|id| id.0));
+            let (chat, message) = (chat.map(|id| id.0), message.map(|id| id.0));
+            (actor, action.as_str(), user, chat, message, reason)
+        })
+        .collect();
+    execute!(
+        tx,
+        postgres: "INSERT INTO audit_log (at, actor_id, action, user_id, chat_id, message_id, reason)
+            SELECT now, r.actor_id, r.action, r.user_id, r.chat_id, r.message_id, r.reason
+            FROM clock CROSS JOIN
+                UNNEST($1::BIGINT[], $2::TEXT[], $3::BIGINT[], $4::BIGINT[], $5::BIGINT[], $6::TEXT[])
+                AS r (actor_id, action, user_id, chat_id, message_id, reason)",
+        (
+            column!(rows, 0),
+            column!(rows, 1),
+            column!(rows, 2),
+            column!(rows, 3),
+            column!(rows, 4),
+            column!(rows, 5),
+        ),
+        sqlite: "INSERT INTO audit_log (at, actor_id, action, user_id, chat_id, message_id, reason)
+            SELECT now, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5
+            FROM clock CROSS JOIN json_each($1) ORDER BY key",
+        (json_rows(&rows)),
+    )?;
+    Ok(())
+}
+
+/// Appends the entry of a reading, at once: before the answer.
+pub async fn record_reading(api: &Api, entry: Entry<'_>) -> Result<()> {
+    let mut tx = api.db.begin().await?;
+    record(&mut tx, &[entry]).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// An entry as administrators read it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = AuditEntry)]
+pub struct Recorded {
+    #[schema(examples(7))]
+    pub id: i64,
+    pub at: Timestamp,
+    /// `null`: the operator, who makes the first administrator.
+    pub actor: Option<UserRef>,
+    /// As [`Action::as_str`] spells it.
+    #[schema(value_type = Action)]
+    pub action: String,
+    /// To whom, or whose.
+    pub target_user: Option<UserRef>,
+    pub chat_id: Option<ChatId>,
+    pub message_id: Option<Seq>,
+    /// As the administrator gave it; empty for none.
+    #[schema(max_length = 200, examples("spam"))]
+    pub reason: String,
+}
+
+type Row = (
+    i64,
+    i64,
+    Option<i64>,
+    Option<String>,
+    String,
+    Option<i64>,
+    Option<String>,
+    Option<bool>,
+    Option<i64>,
+    Option<i64>,
+    String,
+);
+
+/// The entries before the entry `before`, the newest first; at most [`MAX_ENTRIES`].
+pub async fn list(api: &Api, before: Option<i64>, limit: i64) -> Result<Vec<Recorded>> {
+    let mut conn = api.db.read().await?;
+    let rows: Vec<Row> = fetch_all!(
+        conn,
+        "SELECT a.id, a.at, a.actor_id, b.username, a.action, a.user_id, u.username, u.guest,
+             a.chat_id, a.message_id, a.reason
+         FROM audit_log a LEFT JOIN users b ON b.id = a.actor_id LEFT JOIN users u ON u.id = a.user_id
+         WHERE a.id < $1 ORDER BY a.id DESC LIMIT $2",
+        before.unwrap_or(i64::MAX),
+        limit.clamp(1, MAX_ENTRIES)
+    )?;
+    let recorded = |row: Row| {
+        let (id, at, actor, actor_name, action, user, name, guest, chat, message, reason) = row;
+        let actor = actor.zip(actor_name);
+        let user = user.zip(name);
+        Recorded {
+            id,
+            at: Timestamp(at),
+            actor: actor.map(|(id, username)| UserRef::registered(UserId(id), username)),
+            action,
+            target_user: user.map(|(id, username)| UserRef {
+                id: UserId(id),
+                username,
+                guest: guest.unwrap_or_default(),
+            }),
+            chat_id: chat.map(ChatId),
+            message_id: message.map(Seq),
+            reason,
+        }
+    };
+    Ok(rows.into_iter().map(recorded).collect())
+}

@@ -1,0 +1,287 @@
+//! A user's private chats and groups with their newest messages, all in one answer: for clients that
+//! know people's names and no pages. Rooms are not in it, and other clients have better: chats,
+//! messages and unread counts by page.
+
+use super::access::chat_type;
+use crate::{
+    Api,
+    accounts::{profile::not_found, user},
+    audit::{self, Action, Entry},
+    auth::Admin,
+    db::{Conn, List, fetch_all},
+};
+use serde::Serialize;
+use shared::{
+    chat::ChatType,
+    id::{ChatId, Seq, UserId},
+    problem::Problem,
+    time::Timestamp,
+};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use utoipa::ToSchema;
+
+/// Chats in one answer, the most recently active ones: each is read by a statement of its own.
+pub const MAX_CHATS: usize = 100;
+
+/// Messages of one chat in one answer.
+pub const MAX_PER_CHAT: i64 = 1_000;
+
+/// Messages in one answer: 2 MB of ordinary ones.
+pub const MAX_MESSAGES: i64 = 10_000;
+
+/// However much the chats before it have, this many of a chat's newest messages fit in.
+const SURE_PER_CHAT: i64 = MAX_MESSAGES / MAX_CHATS as i64;
+
+/// Once an answer's texts have so many bytes, no further chat is read: messages may have 16 KB, and
+/// what one user asks for must not fill the memory of everybody's api.
+const ENOUGH_BYTES: usize = 8 * 1024 * 1024;
+
+/// Rows of one chat that are looked at: among them are deleted messages and, where only received
+/// ones are wanted, any number of one's own.
+const MAX_ROWS: i64 = 2 * MAX_PER_CHAT;
+
+/// Which messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    All,
+    /// Received and read. Chats without such messages are left out.
+    Read,
+    /// Received and not read. Chats without such messages are left out.
+    Unread,
+}
+
+/// A message of one of the user's chats.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Line {
+    /// Its number in the chat.
+    pub id: Seq,
+    pub chat_id: ChatId,
+    /// The sender's username.
+    #[schema(examples("bob"))]
+    pub from: String,
+    /// The recipient's username, or the group's name.
+    #[schema(examples("ann"))]
+    pub to: String,
+    #[schema(examples("hi"))]
+    pub text: String,
+    /// A received one: by the user. A sent one: by every other member.
+    pub is_read: bool,
+    pub date: Timestamp,
+}
+
+/// The newest messages of a user's most recently active chats, by the other's username or the
+/// group's name, each chat's oldest first. At most `limit` a chat (at most [`MAX_PER_CHAT`]) and
+/// [`MAX_MESSAGES`] in all. What shares its name with a chat before it, private chats first and then
+/// groups by age, has ` (#chat id)` behind it.
+pub async fn of_user(
+    api: &Api,
+    user: UserId,
+    part: Part,
+    limit: i64,
+) -> Result<BTreeMap<String, Vec<Line>>, Problem> {
+    let limit = limit.clamp(1, MAX_PER_CHAT);
+    let mut conn = api.db.read().await?;
+    let mut chats = recent(&mut conn, user).await?;
+    let (mut left, mut bytes) = (MAX_MESSAGES, 0);
+    let mut sure_of_others = chats.len() as i64 * limit.min(SURE_PER_CHAT);
+    for chat in &mut chats {
+        sure_of_others -= limit.min(SURE_PER_CHAT);
+        let share = limit.min(left - sure_of_others);
+        if bytes < ENOUGH_BYTES {
+            chat.read(&mut conn, user, part, share).await?;
+        }
+        left -= chat.rows.len() as i64;
+        bytes += chat.rows.iter().map(|row| row.text.len()).sum::<usize>();
+    }
+    if part == Part::All {
+        find_marks(&mut conn, user, &mut chats).await?;
+    } else {
+        chats.retain(|chat| !chat.rows.is_empty());
+    }
+    let names = names(&mut conn, user, &chats).await?;
+    drop(conn);
+    Ok(by_name(chats, user, &names))
+}
+
+/// The same of the user of this name, for an administrator: recorded before it is read. 404 when
+/// nobody has the name.
+pub async fn of_other(
+    api: &Api,
+    Admin(admin): &Admin,
+    username: &str,
+    reason: &str,
+    limit: i64,
+) -> Result<BTreeMap<String, Vec<Line>>, Problem> {
+    audit::check_reason(reason)?;
+    let mut conn = api.db.read().await?;
+    let user = user::account(conn.link(), username).await?.ok_or_else(not_found)?;
+    drop(conn);
+    let entry = Entry::of(admin.user_id, Action::ReadUserChats).on_user(user.id);
+    audit::record_reading(api, entry.because(reason)).await?;
+    of_user(api, user.id, Part::All, limit).await
+}
+
+/// One of the user's chats.
+struct Chat {
+    id: ChatId,
+    chat_type: ChatType,
+    /// The other's username, or the group's name.
+    name: String,
+    last_seq: i64,
+    last_read: i64,
+    /// Everybody else has read up to here.
+    read_by_others: i64,
+    /// The oldest first.
+    rows: Vec<Row>,
+}
+
+struct Row {
+    id: i64,
+    sender: i64,
+    text: String,
+    created_at: i64,
+}
+
+/// The private chats and groups that changed last, the newest change first, without messages.
+async fn recent(conn: &mut Conn, user: UserId) -> Result<Vec<Chat>, Problem> {
+    type Found = (i64, String, String, i64, i64, Option<String>, Option<i64>);
+    let found: Vec<Found> = fetch_all!(
+        conn,
+        "SELECT r.id, r.chat_type, r.name, r.last_seq, r.last_read, u.username, o.last_read
+         FROM (SELECT c.id, c.chat_type, c.name, c.last_seq, c.changed_at, m.user_id, m.last_read
+               FROM members m JOIN chats c ON c.id = m.chat_id
+               WHERE m.user_id = $1 AND c.chat_type <> 'room' AND c.deleted_at IS NULL
+               ORDER BY c.changed_at DESC, c.id DESC LIMIT $2) r
+         LEFT JOIN members o
+             ON o.chat_id = r.id AND o.user_id <> r.user_id AND r.chat_type = 'private'
+         LEFT JOIN users u ON u.id = o.user_id
+         ORDER BY r.changed_at DESC, r.id DESC",
+        user.0,
+        MAX_CHATS as i64
+    )?;
+    let chat = |(id, kind, name, last_seq, last_read, other, others_mark): Found| Chat {
+        id: ChatId(id),
+        chat_type: chat_type(&kind),
+        name: other.unwrap_or(name),
+        last_seq,
+        last_read,
+        read_by_others: others_mark.unwrap_or(0),
+        rows: Vec::new(),
+    };
+    Ok(found.into_iter().map(chat).collect())
+}
+
+impl Chat {
+    /// Reads the newest `limit` messages of the part.
+    async fn read(
+        &mut self,
+        conn: &mut Conn,
+        user: UserId,
+        part: Part,
+        limit: i64,
+    ) -> Result<(), Problem> {
+        let (after, upto, not_of) = match part {
+            Part::All => (0, self.last_seq, 0),
+            Part::Read => (0, self.last_read, user.0),
+            Part::Unread => (self.last_read, self.last_seq, user.0),
+        };
+        if after >= upto {
+            return Ok(());
+        }
+        let rows: Vec<(i64, i64, String, i64)> = fetch_all!(
+            conn,
+            "SELECT id, sender_id, text, created_at
+             FROM (SELECT id, sender_id, text, created_at, deleted_at FROM messages
+                   WHERE chat_id = $1 AND id > $2 AND id <= $3 ORDER BY id DESC LIMIT $4) newest
+             WHERE deleted_at IS NULL AND sender_id <> $5 ORDER BY id DESC LIMIT $6",
+            self.id.0,
+            after,
+            upto,
+            MAX_ROWS,
+            not_of,
+            limit
+        )?;
+        let row = |(id, sender, text, created_at)| Row { id, sender, text, created_at };
+        self.rows = rows.into_iter().rev().map(row).collect();
+        Ok(())
+    }
+}
+
+/// How far everybody else has read in the groups where that shows.
+async fn find_marks(conn: &mut Conn, user: UserId, chats: &mut [Chat]) -> Result<(), Problem> {
+    let shows = |chat: &&Chat| {
+        chat.chat_type == ChatType::Group && chat.rows.iter().any(|row| row.sender == user.0)
+    };
+    let groups: List<i64> = chats.iter().filter(shows).map(|chat| chat.id.0).collect();
+    if groups.0.is_empty() {
+        return Ok(());
+    }
+    let marks: Vec<(i64, i64)> = fetch_all!(
+        conn,
+        "SELECT chat_id, MIN(last_read) FROM members
+         WHERE chat_id IN (SELECT value FROM json_each($1)) AND user_id <> $2 GROUP BY chat_id",
+        groups,
+        user.0
+    )?;
+    let marks: HashMap<i64, i64> = marks.into_iter().collect();
+    for chat in chats {
+        if let Some(mark) = marks.get(&chat.id.0) {
+            chat.read_by_others = *mark;
+        }
+    }
+    Ok(())
+}
+
+/// The usernames of the user and of all senders.
+async fn names(
+    conn: &mut Conn,
+    user: UserId,
+    chats: &[Chat],
+) -> Result<HashMap<i64, String>, Problem> {
+    let senders = chats.iter().flat_map(|chat| &chat.rows).map(|row| row.sender);
+    let users: BTreeSet<i64> = senders.chain([user.0]).collect();
+    let rows: Vec<(i64, String)> = fetch_all!(
+        conn,
+        "SELECT id, username FROM users WHERE id IN (SELECT value FROM json_each($1))",
+        users.into_iter().collect::<List<i64>>()
+    )?;
+    Ok(rows.into_iter().collect())
+}
+
+/// Private chats take their names first: no group can be called so that it is mistaken for one.
+fn by_name(
+    mut chats: Vec<Chat>,
+    user: UserId,
+    names: &HashMap<i64, String>,
+) -> BTreeMap<String, Vec<Line>> {
+    chats.sort_unstable_by_key(|chat| (chat.chat_type != ChatType::Private, chat.id));
+    let mut found = BTreeMap::new();
+    for chat in chats {
+        let mut key = chat.name.clone();
+        while found.contains_key(&key) {
+            key = format!("{key} (#{})", chat.id);
+        }
+        found.insert(key, chat.lines(user, names));
+    }
+    found
+}
+
+impl Chat {
+    fn lines(self, user: UserId, names: &HashMap<i64, String>) -> Vec<Line> {
+        let name_of = |user: i64| names.get(&user).cloned().unwrap_or_default();
+        let line = |row: Row| {
+            let is_sent = row.sender == user.0;
+            let to_user = self.chat_type == ChatType::Private && !is_sent;
+            Line {
+                id: Seq(row.id),
+                chat_id: self.id,
+                from: name_of(row.sender),
+                to: if to_user { name_of(user.0) } else { self.name.clone() },
+                text: row.text,
+                is_read: row.id <= if is_sent { self.read_by_others } else { self.last_read },
+                date: Timestamp(row.created_at),
+            }
+        };
+        self.rows.into_iter().map(line).collect()
+    }
+}

@@ -1,0 +1,88 @@
+//! Conversations of two by the numbers of the two users, as family A's clients read them. They write
+//! over their socket.
+
+use super::page::limit_within;
+use crate::{
+    Api,
+    auth::Caller,
+    chats::direct::{self, MAX_MESSAGES},
+    extract::{Json, Path, Query},
+    fault::Result,
+};
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use shared::{
+    chat::Message,
+    id::{Seq, UserId},
+};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(conversation))
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct DirectMessage {
+    /// Its number in the conversation.
+    id: Seq,
+    sender_id: UserId,
+    receiver_id: UserId,
+    #[schema(examples("hi"))]
+    content: String,
+    /// Seconds since 1970-01-01 UTC.
+    #[schema(examples(1_795_255_200))]
+    timestamp: i64,
+}
+
+impl DirectMessage {
+    /// A message of these two.
+    fn new(message: Message, (one, other): (UserId, UserId)) -> Self {
+        let sender_id = message.sender.id;
+        Self {
+            id: message.id,
+            sender_id,
+            receiver_id: if sender_id == one { other } else { one },
+            content: message.text,
+            timestamp: message.timestamp.unix_seconds(),
+        }
+    }
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct PageQuery {
+    /// Messages before the one with this `id`.
+    before: Option<Seq>,
+    /// At most this many.
+    #[param(minimum = 1, maximum = 1000, default = 1000)]
+    limit: Option<i64>,
+}
+
+/// List the messages of two users
+///
+/// Both directions, the newest ones, the oldest of them first; none when the two never wrote to each
+/// other. For the two, and for administrators, whose reading goes into the audit log.
+#[utoipa::path(
+    get,
+    path = "/messages/{sender_id}/{receiver_id}",
+    operation_id = "list_direct_messages",
+    tag = "Direct messages",
+    params(("sender_id" = UserId, Path), ("receiver_id" = UserId, Path), PageQuery),
+    responses(
+        (status = 200, description = "A page of messages.", body = [DirectMessage]),
+        (status = 403, description = "`other_user` A conversation is for its two users and for \
+            administrators."),
+    )
+)]
+async fn conversation(
+    State(api): State<Api>,
+    caller: Caller,
+    Path(pair): Path<(UserId, UserId)>,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<Vec<DirectMessage>>> {
+    let limit = limit_within(query.limit, MAX_MESSAGES, MAX_MESSAGES)?;
+    let page = direct::conversation(&api, (&caller).into(), pair, query.before, limit).await?;
+    Ok(Json(page.into_iter().map(|message| DirectMessage::new(message, pair)).collect()))
+}

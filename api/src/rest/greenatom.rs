@@ -1,0 +1,253 @@
+//! Chats by name with what is read and what is not, as family C's clients ask for them. What marks as
+//! read is a POST, and by Bearer token also the GET that those clients send.
+
+use super::page::limit_within;
+use crate::{
+    Api,
+    accounts::{profile::not_found, user},
+    auth::{Caller, NoCookie},
+    chats::{
+        conversations::{self, Line, MAX_PER_CHAT, Part},
+        marks,
+    },
+    extract::{Json, Query},
+    fault::Result,
+};
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use shared::id::UserId;
+use std::collections::BTreeMap;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(all_messages))
+        .routes(routes!(all_chats))
+        .routes(routes!(read_messages))
+        .routes(routes!(unread_messages))
+        .routes(routes!(mark_all, mark_all_by_get))
+        .routes(routes!(mark_from, mark_from_by_get))
+}
+
+/// By the other's username or the group's name.
+pub(super) type ByName = BTreeMap<String, Vec<Line>>;
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct PartQuery {
+    /// At most this many of each chat.
+    #[param(minimum = 1, maximum = 1000, default = 1000)]
+    limit: Option<i64>,
+}
+
+/// For the document; its maps have no fields to take examples from.
+pub(super) fn example() -> Value {
+    json!({ "bob": [{
+        "id": 41,
+        "chat_id": 12,
+        "from": "bob",
+        "to": "ann",
+        "text": "hi",
+        "is_read": false,
+        "date": "2026-11-21T10:00:00.000Z",
+    }] })
+}
+
+async fn of_user(api: &Api, user: UserId, part: Part, limit: Option<i64>) -> Result<Json<ByName>> {
+    let limit = limit_within(limit, MAX_PER_CHAT, MAX_PER_CHAT)?;
+    conversations::of_user(api, user, part, limit).await.map(Json)
+}
+
+/// List all messages by name
+///
+/// Of the 100 private chats and groups that changed last, each chat's newest messages, the oldest of
+/// them first; at most 10,000 in all. The keys are the others' usernames and the groups' names; a
+/// second chat of the same name has ` (#chat id)` behind it. A sent message is read when every other
+/// member has read it.
+#[utoipa::path(
+    get,
+    path = "/getallmessages",
+    operation_id = "get_all_messages",
+    tag = "Read state",
+    params(PartQuery),
+    responses((status = 200, description = "Every chat, also one without messages.",
+        body = BTreeMap<String, Vec<Line>>, example = json!(example())))
+)]
+async fn all_messages(
+    State(api): State<Api>,
+    caller: Caller,
+    Query(query): Query<PartQuery>,
+) -> Result<Json<ByName>> {
+    of_user(&api, caller.user_id, Part::All, query.limit).await
+}
+
+/// List all chats by name
+///
+/// The same as `/getallmessages`.
+#[utoipa::path(
+    get,
+    path = "/getallchats",
+    operation_id = "get_all_chats",
+    tag = "Read state",
+    params(PartQuery),
+    responses((status = 200, description = "Every chat, also one without messages.",
+        body = BTreeMap<String, Vec<Line>>, example = json!(example())))
+)]
+async fn all_chats(
+    State(api): State<Api>,
+    caller: Caller,
+    Query(query): Query<PartQuery>,
+) -> Result<Json<ByName>> {
+    of_user(&api, caller.user_id, Part::All, query.limit).await
+}
+
+/// List received messages that are read
+///
+/// By name as in `/getallmessages`, without the chats that have none.
+#[utoipa::path(
+    get,
+    path = "/getreadedmessages",
+    operation_id = "get_read_messages",
+    tag = "Read state",
+    params(PartQuery),
+    responses((status = 200, description = "Chats with such messages.",
+        body = BTreeMap<String, Vec<Line>>, example = json!(example())))
+)]
+async fn read_messages(
+    State(api): State<Api>,
+    caller: Caller,
+    Query(query): Query<PartQuery>,
+) -> Result<Json<ByName>> {
+    of_user(&api, caller.user_id, Part::Read, query.limit).await
+}
+
+/// List received messages that are not read
+///
+/// By name as in `/getallmessages`, without the chats that have none. Listing marks nothing as read.
+#[utoipa::path(
+    get,
+    path = "/getnotreadedmessages",
+    operation_id = "get_unread_messages",
+    tag = "Read state",
+    params(PartQuery),
+    responses((status = 200, description = "Chats with such messages.",
+        body = BTreeMap<String, Vec<Line>>, example = json!(example())))
+)]
+async fn unread_messages(
+    State(api): State<Api>,
+    caller: Caller,
+    Query(query): Query<PartQuery>,
+) -> Result<Json<ByName>> {
+    of_user(&api, caller.user_id, Part::Unread, query.limit).await
+}
+
+#[derive(Serialize, ToSchema)]
+struct Marked {
+    #[schema(examples("success"))]
+    status: &'static str,
+    /// Always null: what goes wrong has another status.
+    error: Option<String>,
+    /// Chats whose read mark moved.
+    #[schema(minimum = 0, examples(1))]
+    marked: usize,
+}
+
+impl Marked {
+    fn reply(marked: usize) -> Json<Self> {
+        Json(Self { status: "success", error: None, marked })
+    }
+}
+
+/// Mark everything as read
+///
+/// In all chats, rooms too. The caller's other devices hear of it.
+#[utoipa::path(
+    post,
+    path = "/readnotreaded",
+    operation_id = "mark_all_read",
+    tag = "Read state",
+    responses((status = 200, description = "Nothing is unread.", body = Marked))
+)]
+async fn mark_all(State(api): State<Api>, caller: Caller) -> Result<Json<Marked>> {
+    marks::mark_all(&api, caller.user_id).await.map(Marked::reply)
+}
+
+/// Mark everything as read, by GET
+///
+/// The same as the POST, for clients that have always sent a GET: by Bearer token only.
+#[utoipa::path(
+    get,
+    path = "/readnotreaded",
+    operation_id = "mark_all_read_by_get",
+    tag = "Read state",
+    security(("bearer" = []), ("oauth2" = [])),
+    responses(
+        (status = 200, description = "Nothing is unread.", body = Marked),
+        (status = 401, description = "`bearer_only` As a GET this takes no session cookie: send a \
+            Bearer token, or POST."),
+    )
+)]
+async fn mark_all_by_get(_: NoCookie, api: State<Api>, caller: Caller) -> Result<Json<Marked>> {
+    mark_all(api, caller).await
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct FromQuery {
+    /// The sender's username, in whatever case.
+    #[param(example = "bob")]
+    user_from: String,
+}
+
+/// Mark what a user sent as read
+///
+/// In the private chat with this user.
+#[utoipa::path(
+    post,
+    path = "/readnotreadedfromuser",
+    operation_id = "mark_read_from_user",
+    tag = "Read state",
+    params(FromQuery),
+    responses(
+        (status = 200, description = "Nothing from this user is unread.", body = Marked),
+        (status = 404, description = "`user_not_found` User not found"),
+    )
+)]
+async fn mark_from(
+    State(api): State<Api>,
+    caller: Caller,
+    Query(query): Query<FromQuery>,
+) -> Result<Json<Marked>> {
+    let mut conn = api.db.read().await?;
+    let sender = user::account(conn.link(), &query.user_from).await?.ok_or_else(not_found)?;
+    drop(conn);
+    marks::mark_from(&api, caller.user_id, sender.id).await.map(Marked::reply)
+}
+
+/// Mark what a user sent as read, by GET
+///
+/// The same as the POST, for clients that have always sent a GET: by Bearer token only.
+#[utoipa::path(
+    get,
+    path = "/readnotreadedfromuser",
+    operation_id = "mark_read_from_user_by_get",
+    tag = "Read state",
+    security(("bearer" = []), ("oauth2" = [])),
+    params(FromQuery),
+    responses(
+        (status = 200, description = "Nothing from this user is unread.", body = Marked),
+        (status = 401, description = "`bearer_only` As a GET this takes no session cookie: send a \
+            Bearer token, or POST."),
+        (status = 404, description = "`user_not_found` User not found"),
+    )
+)]
+async fn mark_from_by_get(
+    _: NoCookie,
+    api: State<Api>,
+    caller: Caller,
+    query: Query<FromQuery>,
+) -> Result<Json<Marked>> {
+    mark_from(api, caller, query).await
+}
