@@ -1,21 +1,31 @@
-//! What the `api` binary does beside serving: migrating, making the administrator, and waiting for
-//! the database at start.
+//! What the `api` binary does beside serving: migrating, making the administrator or demo data, and
+//! waiting for the database at start.
 
 use crate::{
+    Api, Parts,
     accounts::admin,
-    config::PasswordConfig,
+    config::{Config, PasswordConfig},
     db::{Db, DbConfig},
+    demo,
     passwords::{Passwords, random_secret},
     settings::{Command, Settings},
+    tokens::{Tokens, generate_pem},
 };
 use anyhow::{Context as _, bail};
-use shared::{problem::Problem, settings::Secret};
+use shared::{
+    bus::Bus, lifecycle::Lifecycle, limit::Limiter, presence::Presence, problem::Problem,
+    settings::Secret,
+};
 use std::time::Duration;
 
 /// Carries out a command that does not serve.
 pub async fn run(command: Command, settings: &Settings, url: &Secret) -> anyhow::Result<()> {
     let db = open(settings, url).await?;
     match command {
+        Command::Demo => {
+            bring_schema(&db, settings).await?;
+            make_demo(&db).await?;
+        }
         Command::Admin(_) => create_admin(&db, settings.admin_password.clone()).await?,
         Command::Migrate | Command::Serve => {
             db.migrate().await?;
@@ -43,6 +53,10 @@ pub async fn await_schema(db: &Db, settings: &Settings) -> anyhow::Result<()> {
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
+    bring_schema(db, settings).await
+}
+
+async fn bring_schema(db: &Db, settings: &Settings) -> anyhow::Result<()> {
     if settings.migrate { db.migrate().await } else { db.check_schema().await }
         .context("the schema is not ready")
 }
@@ -66,4 +80,29 @@ async fn create_admin(db: &Db, password: Option<Secret>) -> anyhow::Result<()> {
         println!("username: {}\npassword: {}", admin::USERNAME, password.reveal());
     }
     Ok(())
+}
+
+/// Nobody hears the bus of this process: gateways find what is new by asking what changed.
+async fn make_demo(db: &Db) -> anyhow::Result<()> {
+    let lifecycle = Lifecycle::new();
+    let parts = Parts {
+        db: db.clone(),
+        bus: Bus::local(),
+        presence: Presence::local(),
+        limiter: Limiter::local(Default::default()),
+        // Nobody signs in here.
+        tokens: Tokens::from_pem(generate_pem()?.reveal())?,
+    };
+    let api = Api::start(parts, Config::default(), &lifecycle).await.map_err(told)?;
+    let made = demo::make(&api).await.map_err(told);
+    lifecycle.stop();
+    lifecycle.finish(Duration::ZERO).await;
+    tell_demo(&made?);
+    Ok(())
+}
+
+/// Tells the operator how to sign in.
+#[expect(clippy::print_stdout, reason = "passwords are for the operator, not for the log")]
+pub fn tell_demo(made: &demo::Demo) {
+    println!("{made}");
 }

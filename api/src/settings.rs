@@ -87,6 +87,9 @@ pub enum Command {
     Serve,
     /// Bring the database's schema up to date and exit
     Migrate,
+    /// Make four users, a private chat and a group to try things out with, and exit. Their password,
+    /// password123, is public: never do this where others can connect. Again: changes nothing
+    Demo,
     /// Administrators
     #[command(subcommand)]
     Admin(AdminCommand),

@@ -9,8 +9,10 @@ use anyhow::Context;
 use api::{
     Api, Parts,
     accounts::admin,
+    commands,
     config::Config,
     db::{Db, DbConfig},
+    demo,
     passwords::random_secret,
     tokens::Tokens,
 };
@@ -108,6 +110,9 @@ async fn start_api(
     };
     let api = Api::start(parts, config, lifecycle).await.map_err(problem)?;
     make_admin(settings, &api).await?;
+    if settings.demo {
+        commands::tell_demo(&demo::make(&api).await.map_err(problem)?);
+    }
     Ok(api)
 }
 

@@ -30,6 +30,10 @@ pub struct Settings {
     /// printed once]
     #[arg(long, env = "ADMIN_PASSWORD", hide_env_values = true)]
     pub admin_password: Option<Secret>,
+    /// Make four users, a private chat and a group to try things out with. Their password,
+    /// password123, is public: never do this where others can connect. Again: changes nothing
+    #[arg(long, env = "DEMO")]
+    pub demo: bool,
     /// Whether people without an account may read and write in the lobby
     #[arg(long, env = "GUESTS", default_value_t = true, action = clap::ArgAction::Set)]
     pub guests: bool,

@@ -140,7 +140,8 @@ async fn email_taken(tx: &mut Tx, email: Option<&str>) -> Result<bool, DbError> 
     Ok(count > 0)
 }
 
-fn candidates(email: &str) -> Vec<String> {
+/// Usernames to try for somebody who chose none, one after the other.
+pub(crate) fn candidates(email: &str) -> Vec<String> {
     let base = input::username_from(email);
     let numbered = (1..TRIES).map(|_| format!("{base}{}", rand::random_range(10..1_000_000)));
     // A reserved name gets a number at once.

@@ -84,7 +84,8 @@ pub(crate) fn pair_key(one: UserId, other: UserId) -> String {
     format!("{}:{}", one.min(other), one.max(other))
 }
 
-async fn insert(
+/// Adds the chat with these members, all checked before. Who is in it hears nothing yet.
+pub(crate) async fn insert(
     tx: &mut Tx,
     actor: Actor,
     new: &NewChat,

@@ -4,7 +4,7 @@ use super::check_batch;
 use crate::{
     Api,
     accounts::input,
-    db::{DbError, Tx, fetch_one, fetch_optional},
+    db::{Conn, DbError, List, column, execute, fetch_all, json_rows},
 };
 use shared::{
     chat::UserRef,
@@ -12,23 +12,41 @@ use shared::{
     internal::{Guests, GuestsFound, Refusal, RefusalCode},
     problem::Problem,
 };
+use std::collections::{BTreeMap, HashMap};
 
 /// What stands before a guest's name in `username_key`. No account's begins so.
 const MARK: char = '@';
 
+/// The `username_key` of the guest of a name. Two texts of one name differ in case only and are one
+/// guest, shown as first written.
+pub(crate) fn guest_key(name: &str) -> String {
+    format!("{MARK}{}", input::key(name))
+}
+
 /// Each name's guest, made when it is new.
 pub async fn guests(api: &Api, request: Guests) -> Result<GuestsFound, Problem> {
     check_batch("names", request.names.len())?;
-    let mut guests = Vec::with_capacity(request.names.len());
-    let mut tx = api.db.begin().await?;
-    for name in &request.names {
-        guests.push(match check(api, name) {
-            Ok(()) => guest(&mut tx, name).await?,
-            Err(refusal) => Err(refusal),
-        });
+    let checked: Vec<Result<&String, Refusal>> =
+        request.names.iter().map(|name| check(api, name).map(|()| name)).collect();
+    // In the order of their keys, in which all calls make guests: two that make the same ones wait
+    // for each other once, not in a circle.
+    let names: BTreeMap<String, &str> =
+        checked.iter().flatten().rev().map(|name| (guest_key(name), name.as_str())).collect();
+    let mut known = Known::default();
+    if !names.is_empty() {
+        let mut conn = api.db.read().await?;
+        known = find(&mut conn, &names).await?;
+        if names.iter().any(|(key, name)| known.get(key, name).is_none()) {
+            drop(conn);
+            make(api, &names, &known).await?;
+            known = find(&mut api.db.read().await?, &names).await?;
+        }
     }
-    tx.commit().await?;
-    Ok(GuestsFound { guests })
+    let guest = |name: &String| match known.get(&guest_key(name), name) {
+        Some(found) => found,
+        None => taken(),
+    };
+    Ok(GuestsFound { guests: checked.into_iter().map(|name| name.and_then(guest)).collect() })
 }
 
 fn check(api: &Api, name: &str) -> Result<(), Refusal> {
@@ -41,27 +59,72 @@ fn check(api: &Api, name: &str) -> Result<(), Refusal> {
     if input::is_reserved(name) { taken() } else { Ok(()) }
 }
 
-/// Two texts of one name differ in case only and are one guest, shown as first written.
-async fn guest(tx: &mut Tx, name: &str) -> Result<Result<UserRef, Refusal>, DbError> {
-    let (registered,): (i64,) =
-        fetch_one!(tx, "SELECT COUNT(*) FROM users WHERE username_key = $1", input::key(name))?;
-    if registered > 0 {
-        return Ok(taken());
+/// Accounts and guests by `username_key`.
+#[derive(Default)]
+struct Known(HashMap<String, (i64, String)>);
+
+impl Known {
+    /// The guest, or the refusal because somebody registered the name; `None` when it is nobody's.
+    fn get(&self, key: &str, name: &str) -> Option<Result<UserRef, Refusal>> {
+        if self.0.contains_key(&input::key(name)) {
+            return Some(taken());
+        }
+        let (id, username) = self.0.get(key)?;
+        Some(Ok(UserRef { id: UserId(*id), username: username.clone(), guest: true }))
     }
-    // The empty hash verifies no password, and no name or email leads to it anyway. The update that
-    // changes nothing makes the row of a name that is there come back too.
-    let row: Option<(i64, String)> = fetch_optional!(
-        tx,
-        "INSERT INTO users (username, username_key, name, password_hash, created_at, guest)
-         SELECT $1, $2, $1, '', c.now, TRUE FROM clock c WHERE TRUE
-         ON CONFLICT (username_key) DO UPDATE SET guest = users.guest RETURNING id, username",
-        name,
-        format!("{MARK}{}", input::key(name))
+}
+
+async fn find(conn: &mut Conn, names: &BTreeMap<String, &str>) -> Result<Known, DbError> {
+    let keys: List<String> =
+        names.iter().flat_map(|(key, name)| [key.clone(), input::key(name)]).collect();
+    let rows: Vec<(String, i64, String)> = fetch_all!(
+        conn,
+        "SELECT username_key, id, username FROM users
+         WHERE username_key IN (SELECT value FROM json_each($1))",
+        keys
     )?;
-    Ok(match row {
-        Some((id, username)) => Ok(UserRef { id: UserId(id), username, guest: true }),
-        None => taken(),
-    })
+    Ok(Known(rows.into_iter().map(|(key, id, username)| (key, (id, username))).collect()))
+}
+
+async fn make(api: &Api, names: &BTreeMap<String, &str>, known: &Known) -> Result<(), DbError> {
+    let rows: Vec<(&str, &str)> = names
+        .iter()
+        .filter(|(key, name)| known.get(key, name).is_none())
+        .map(|(key, name)| (key.as_str(), *name))
+        .collect();
+    // The empty hash verifies no password, and no name or email leads to it anyway.
+    macro_rules! insert {
+        ($key:literal, $name:literal, $from:literal) => {
+            concat!(
+                "INSERT INTO users (username, username_key, name, password_hash, created_at, guest)
+                 SELECT ",
+                $name,
+                ", ",
+                $key,
+                ", ",
+                $name,
+                ", '', c.now, TRUE
+                 FROM ",
+                $from,
+                " CROSS JOIN clock c WHERE TRUE ORDER BY ",
+                $key,
+                "
+                 ON CONFLICT (username_key) DO NOTHING"
+            )
+        };
+    }
+    let mut tx = api.db.begin().await?;
+    execute!(
+        tx,
+        postgres: insert!("r.key", "r.name", "UNNEST($1::TEXT[], $2::TEXT[]) AS r (key, name)"),
+        (
+            column!(rows, 0),
+            column!(rows, 1),
+        ),
+        sqlite: insert!("r.value ->> 0", "r.value ->> 1", "json_each($1) r"),
+        (json_rows(&rows)),
+    )?;
+    tx.commit().await
 }
 
 fn taken<T>() -> Result<T, Refusal> {

@@ -13,6 +13,7 @@ mod view;
 
 pub use changed::changed;
 pub use events::{events, events_with_limit};
+pub(crate) use guests::guest_key;
 pub use guests::guests;
 pub use open::open;
 pub use peers::peers;

@@ -7,9 +7,11 @@ use crate::{
     chats::{
         access::Actor,
         create::{self, NewChat},
+        direct,
     },
     db::{Conn, fetch_optional},
 };
+use axum::http::StatusCode;
 use shared::{
     chat::ChatType,
     id::{ChatId, UserId},
@@ -30,7 +32,7 @@ pub async fn peers(api: &Api, request: Peers) -> Result<PeersFound, Problem> {
 async fn chat(api: &Api, pair: &Pair) -> Result<Result<ChatId, Refusal>, Problem> {
     let mut conn = api.db.read().await?;
     let (peer, blocked) = match find(&mut conn, &pair.peer).await? {
-        None => return Ok(refuse(RefusalCode::RecipientNotFound, "There is no such user.")),
+        None => return Ok(nobody()),
         Some((peer, _)) if peer == pair.user_id => {
             let text = "You cannot send messages to yourself.";
             return Ok(refuse(RefusalCode::RecipientIsYourself, text));
@@ -40,7 +42,7 @@ async fn chat(api: &Api, pair: &Pair) -> Result<Result<ChatId, Refusal>, Problem
     if blocked {
         return Ok(refuse(RefusalCode::RecipientBlocked, "This user is blocked."));
     }
-    if let Some(chat) = existing(&mut conn, pair.user_id, peer).await? {
+    if let Some(chat) = direct::find(&mut conn, pair.user_id, peer).await? {
         return Ok(Ok(chat));
     }
     drop(conn);
@@ -50,6 +52,8 @@ async fn chat(api: &Api, pair: &Pair) -> Result<Result<ChatId, Refusal>, Problem
         Ok(made) => Ok(Ok(made.view.id)),
         // Somebody else has just made it.
         Err(Problem { chat_id: Some(chat), .. }) => Ok(Ok(chat)),
+        // Deactivated since it was found.
+        Err(problem) if problem.status == StatusCode::UNPROCESSABLE_ENTITY => Ok(nobody()),
         Err(problem) if problem.status.is_client_error() => {
             Ok(refuse(RefusalCode::TooManyChats, &problem.detail))
         }
@@ -66,6 +70,8 @@ async fn find(conn: &mut Conn, peer: &Peer) -> Result<Option<(UserId, bool)>, Pr
              WHERE id = $1 AND deactivated_at IS NULL AND NOT guest",
             id.0
         )?,
+        // Also what the database would not take as a text.
+        Peer::Username(name) if input::username(name).is_err() => None,
         Peer::Username(name) => fetch_optional!(
             conn,
             "SELECT id, blocked_at IS NOT NULL FROM users
@@ -76,18 +82,8 @@ async fn find(conn: &mut Conn, peer: &Peer) -> Result<Option<(UserId, bool)>, Pr
     Ok(row.map(|(id, blocked)| (UserId(id), blocked)))
 }
 
-/// The private chat of two users, if they have one.
-pub(crate) async fn existing(
-    conn: &mut Conn,
-    one: UserId,
-    other: UserId,
-) -> Result<Option<ChatId>, Problem> {
-    let row: Option<(i64,)> = fetch_optional!(
-        conn,
-        "SELECT id FROM chats WHERE pair_key = $1 AND deleted_at IS NULL",
-        create::pair_key(one, other)
-    )?;
-    Ok(row.map(|(id,)| ChatId(id)))
+fn nobody<T>() -> Result<T, Refusal> {
+    refuse(RefusalCode::RecipientNotFound, "There is no such user.")
 }
 
 fn refuse<T>(code: RefusalCode, message: &str) -> Result<T, Refusal> {

@@ -3,15 +3,21 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod audit;
 mod changed;
 mod concurrency;
+mod conversations;
+mod demo;
+mod guests;
 mod harness;
 mod managing;
 mod membership;
 mod migrations;
 mod opening;
 mod outage;
+mod peers;
 mod posting;
 mod ranges;
 mod reading;
 mod rest;
+mod statistics;

@@ -1,14 +1,16 @@
 //! `post`: many users' commands in one transaction. Six round trips for a batch of plain
 //! messages: begin, lock the chats, read the facts, insert, number the chats, commit; one more when
 //! commands name older messages (edits, deletions, replies), when messages change, and when dormant
-//! members must be woken. What each command means is decided in [`plan`], without the database.
+//! members must be woken; two more when statistics are kept of one of the chats. What each command means is decided in [`plan`], without the database.
 
 mod plan;
+mod statistics;
 mod store;
+mod tally;
 
 use super::check_batch;
 use crate::{
-    Api,
+    Api, audit,
     chats::{announce, rules},
 };
 use plan::Plan;
@@ -57,6 +59,8 @@ async fn carry_out(api: &Api, commands: &[&Command]) -> Result<Outcome, Problem>
         return Ok((results, Vec::new()));
     }
     store::write(&mut tx, now, &done).await?;
+    audit::record(&mut tx, &done.by_admin).await?;
+    statistics::write(&mut tx, &done).await?;
     let sleepers = store::dormant_members(&mut tx, &done).await?;
     tx.commit().await?;
     let ends: HashMap<i64, Seq> = done.chats.iter().map(|(id, c)| (id.0, c.before)).collect();

@@ -1,10 +1,15 @@
 //! What a batch of commands does to the chats it locked: repeats found, rights checked, numbers
 //! given, events made. Pure: the facts come in, what to write goes out.
 
-use crate::chats::{
-    access::MemberRole,
-    announce,
-    stored::{Deletion, Stored},
+use super::tally::Tally;
+use crate::{
+    audit::{Action as Act, Entry},
+    chats::{
+        LOBBY,
+        access::MemberRole,
+        announce,
+        stored::{Deletion, Stored},
+    },
 };
 use shared::{
     chat::{Change, ChatType, Event, Message, UserRef},
@@ -22,6 +27,8 @@ pub struct Chat {
     pub last_seq: Seq,
     /// Somebody is marked dormant in it.
     pub has_dormant: bool,
+    /// Has a row in `statistics`.
+    pub counted: bool,
 }
 
 /// What a command's sender is, in the chat, and has sent before with the same key.
@@ -74,6 +81,8 @@ pub struct Done {
     pub sent: Vec<(ChatId, Message)>,
     /// Messages edited or deleted, new ones included, in their latest state.
     pub changed: Vec<Stored>,
+    /// What only an administrator could do.
+    pub by_admin: Vec<Entry<'static>>,
 }
 
 /// What the batch did to one chat.
@@ -84,6 +93,8 @@ pub struct ChatDone {
     /// Messages more or fewer.
     pub messages: i64,
     pub has_dormant: bool,
+    /// For its statistics, where they are kept.
+    pub tally: Option<Tally>,
     events: Vec<Event>,
 }
 
@@ -160,7 +171,7 @@ impl Plan {
                 repeated: true,
             });
         }
-        let sender = may_write(chat, &fact)?;
+        let sender = may_write(chat_id, chat, &fact)?;
         if let Some(id) = reply_to
             && !self.messages.contains_key(&(chat_id, id))
         {
@@ -184,6 +195,9 @@ impl Plan {
         };
         let message = message(chat.last_seq.next());
         let id = self.record(chat_id, 1, Change::Message(message.clone()));
+        if let Some(tally) = self.tally(chat_id) {
+            tally.posted(&message);
+        }
         self.keys.insert(
             key,
             Repeated { id, text: text.to_owned(), reply_to, timestamp: self.now, changed: false },
@@ -196,7 +210,7 @@ impl Plan {
     fn edit(&mut self, command: &Command, id: Seq, text: &str, fact: Fact) -> Decision {
         let chat_id = command.chat_id;
         let chat = self.chat(chat_id)?;
-        may_write(chat, &fact)?;
+        may_write(chat_id, chat, &fact)?;
         let stored = match self.messages.get(&(chat_id, id)) {
             Some(stored) if stored.deleted.is_none() => stored,
             _ => return message_not_found(),
@@ -209,24 +223,28 @@ impl Plan {
             return Ok(Receipt { message_id: id, seq: stored.seq, timestamp, repeated: true });
         }
         let mut stored = stored.clone();
-        stored.message.text = text.to_owned();
+        let before = std::mem::replace(&mut stored.message.text, text.to_owned());
         stored.message.edited_at = Some(self.now);
         stored.seq = self.record(chat_id, 0, Change::Edited(stored.message.clone()));
+        if let Some(tally) = self.tally(chat_id) {
+            tally.edited(&before, text);
+        }
         Ok(self.keep(stored))
     }
 
     fn delete(&mut self, command: &Command, id: Seq, fact: Fact) -> Decision {
         let chat_id = command.chat_id;
         let chat = self.chat(chat_id)?;
-        let moderates = match &fact.user {
-            Some(user) if user.role == Role::Admin && !user.blocked => true,
-            _ => {
-                may_write(chat, &fact)?;
-                fact.member == Some(MemberRole::Owner)
-            }
-        };
+        let may_write = may_write(chat_id, chat, &fact).map(|_| ());
+        let is_admin =
+            fact.user.as_ref().is_some_and(|user| user.role == Role::Admin && !user.blocked);
+        if !is_admin {
+            may_write.clone()?;
+        }
         let Some(stored) = self.messages.get(&(chat_id, id)) else { return message_not_found() };
-        if stored.message.sender.id != command.user_id && !moderates {
+        let is_own = stored.message.sender.id == command.user_id;
+        let may_delete = may_write.is_ok() && (is_own || fact.member == Some(MemberRole::Owner));
+        if !may_delete && !is_admin {
             return refuse(
                 RefusalCode::NotYours,
                 "Only its sender, the chat's owner and administrators may delete a message.",
@@ -236,10 +254,18 @@ impl Plan {
             return Ok(Receipt { message_id: id, seq: stored.seq, timestamp: at, repeated: true });
         }
         let mut stored = stored.clone();
-        stored.message.text.clear();
-        stored.deleted = Some(Deletion { by: command.user_id, at: self.now });
+        if !may_delete {
+            let entry = Entry::of(command.user_id, Act::DeleteMessage);
+            let entry = entry.on_user(stored.message.sender.id).in_chat(chat_id).on_message(id);
+            self.done.by_admin.push(entry);
+        }
         let change = Change::Deleted { id, by: command.user_id, timestamp: self.now };
         stored.seq = self.record(chat_id, -1, change);
+        if let Some(tally) = self.tally(chat_id) {
+            tally.deleted(&stored.message);
+        }
+        stored.message.text.clear();
+        stored.deleted = Some(Deletion { by: command.user_id, at: self.now });
         Ok(self.keep(stored))
     }
 
@@ -256,18 +282,24 @@ impl Plan {
         let before = chat.last_seq;
         let seq = before.next();
         chat.last_seq = seq;
-        let has_dormant = chat.has_dormant;
+        let (has_dormant, counted, now) = (chat.has_dormant, chat.counted, self.now);
         let done = self.done.chats.entry(chat_id).or_insert_with(|| ChatDone {
             before,
             last_seq: seq,
             messages: 0,
             has_dormant,
+            tally: counted.then(|| Tally::new(now)),
             events: Vec::new(),
         });
         done.last_seq = seq;
         done.messages += messages;
         done.events.push(Event { seq, change });
         seq
+    }
+
+    /// The statistics of a chat that something was recorded in, where they are kept.
+    fn tally(&mut self, chat_id: ChatId) -> Option<&mut Tally> {
+        self.done.chats.get_mut(&chat_id)?.tally.as_mut()
     }
 
     /// Keeps a changed message for the commands that follow and for writing.
@@ -292,8 +324,8 @@ impl Plan {
     }
 }
 
-/// Members, and everybody in a room; nobody who is blocked.
-fn may_write(chat: Chat, fact: &Fact) -> Result<&Sender, Refusal> {
+/// Members, and everybody in a room; guests in the lobby only; nobody who is blocked.
+fn may_write(chat_id: ChatId, chat: Chat, fact: &Fact) -> Result<&Sender, Refusal> {
     let sender = fact.user.as_ref().filter(|user| !user.blocked).ok_or_else(|| Refusal {
         code: RefusalCode::Blocked,
         message: "This account is blocked.".to_owned(),
@@ -304,11 +336,11 @@ fn may_write(chat: Chat, fact: &Fact) -> Result<&Sender, Refusal> {
             "Somebody has registered this name. Choose another one.",
         );
     }
+    if sender.guest && chat_id != LOBBY {
+        return refuse(RefusalCode::NotAMember, "Guests write in the lobby only.");
+    }
     if fact.member.is_none() && chat.chat_type != ChatType::Room {
-        return Err(Refusal {
-            code: RefusalCode::NotAMember,
-            message: "You are not a member of this chat.".to_owned(),
-        });
+        return refuse(RefusalCode::NotAMember, "You are not a member of this chat.");
     }
     Ok(sender)
 }

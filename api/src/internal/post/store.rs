@@ -30,23 +30,26 @@ pub async fn lock_chats(
     macro_rules! select {
         () => {
             "SELECT c.id, c.chat_type, c.last_seq,
-                 EXISTS (SELECT 1 FROM members d WHERE d.chat_id = c.id AND d.dormant)
+                 EXISTS (SELECT 1 FROM members d WHERE d.chat_id = c.id AND d.dormant),
+                 EXISTS (SELECT 1 FROM statistics k WHERE k.chat_id = c.id)
              FROM chats c
              WHERE c.id IN (SELECT value FROM json_each($1)) AND c.deleted_at IS NULL
              ORDER BY c.id"
         };
     }
-    let rows: Vec<(i64, String, i64, bool)> = fetch_all!(
+    let rows: Vec<ChatRow> = fetch_all!(
         tx,
         postgres: concat!(select!(), " FOR NO KEY UPDATE OF c"), (ids),
         sqlite: select!(), (ids),
     )?;
-    let chat = |(id, kind, last_seq, has_dormant): (i64, String, i64, bool)| {
-        let chat = Chat { chat_type: chat_type(&kind), last_seq: Seq(last_seq), has_dormant };
-        (ChatId(id), chat)
+    let chat = |(id, kind, last_seq, has_dormant, counted): ChatRow| {
+        let (chat_type, last_seq) = (chat_type(&kind), Seq(last_seq));
+        (ChatId(id), Chat { chat_type, last_seq, has_dormant, counted })
     };
     Ok(rows.into_iter().map(chat).collect())
 }
+
+type ChatRow = (i64, String, i64, bool, bool);
 
 type FactRow = (
     Option<String>,

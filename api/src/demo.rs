@@ -1,0 +1,223 @@
+//! Demo data: four users with a public password, a private chat and a group with conversations to look
+//! at. Made by the services that everybody's data is made by. What is there already stays as it is, so
+//! running it again changes nothing; what somebody removed is made again.
+
+use crate::{
+    Api,
+    accounts::{
+        input,
+        register::{Account, candidates, insert},
+    },
+    chats::{
+        access::Actor,
+        announce,
+        create::{self, NewChat},
+    },
+    db::{DbError, execute, fetch_one, fetch_optional},
+    fault::Result,
+    internal,
+};
+use axum::http::StatusCode;
+use shared::{
+    chat::ChatType,
+    id::{ChatId, UserId},
+    internal::{Action, Command, Pair, Peer, Peers, Post, Refusal, Role},
+    problem::Problem,
+    relay::UserPayload,
+    settings::Secret,
+};
+use std::fmt;
+
+const PASSWORD: &str = "password123";
+
+/// Email and display name. The usernames are made from the emails, as when registering.
+const PEOPLE: [(&str, &str); 4] = [
+    ("alice@example.com", "Алиса"),
+    ("bob@example.com", "Боб"),
+    ("charlie@example.com", "Чарли"),
+    ("david@example.com", "Дэвид"),
+];
+
+const GROUP: &str = "Команда проекта";
+
+/// The row of `meta` that holds the group's id, which its name and members cannot tell: both may change.
+const GROUP_KEY: &str = "demo_group";
+
+/// The sender's place in [`PEOPLE`], and the text.
+type Line = (usize, &'static str);
+
+const PRIVATE_TALK: [Line; 10] = [
+    (0, "Привет, Боб! Ты уже видел новый чат?"),
+    (1, "Привет! Да, только что зашёл. Выглядит неплохо."),
+    (0, "Я вчера посреди разговора пересела с телефона на ноутбук, и ничего не потерялось."),
+    (1, "Здорово. А сообщения не приходят дважды?"),
+    (0, "Нет, каждое ровно один раз. Я специально проверяла."),
+    (1, "Тогда переедем сюда всей командой?"),
+    (0, "Давай. Я создам группу и позову Чарли с Дэвидом."),
+    (1, "Отлично. В пятницу как раз созвон, там всё и обсудим."),
+    (0, "Договорились. Захвати, пожалуйста, список вопросов."),
+    (1, "Захвачу. До пятницы!"),
+];
+
+const GROUP_TALK: [Line; 15] = [
+    (0, "Всем привет! Это наша новая группа, теперь обсуждаем проект здесь."),
+    (1, "Привет! Наконец-то всё в одном месте."),
+    (2, "Доброе утро! А старые сообщения здесь сохраняются?"),
+    (3, "Да, можно пролистать до самого первого."),
+    (0, "План на неделю такой: до среды заканчиваем макеты, в пятницу показываем заказчику."),
+    (1, "Серверная часть готова, остались тесты."),
+    (2, "Макеты главной страницы пришлю сегодня вечером."),
+    (3, "Я возьму на себя документацию. Начну с раздела про установку."),
+    (0, "Супер. Кто сможет вычитать тексты для сайта?"),
+    (2, "Могу я, завтра после обеда."),
+    (1, "А я посмотрю, как всё работает на медленном интернете."),
+    (3, "Хорошая мысль. У меня в поезде связь как раз такая."),
+    (0, "Тогда в четверг в десять короткая встреча, на полчаса."),
+    (1, "Мне подходит."),
+    (2, "И мне. До четверга!"),
+];
+
+/// What exists now. Shown to the operator, it says how to sign in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Demo {
+    pub people: Vec<Person>,
+    /// Of the first two.
+    pub private: ChatId,
+    /// Of all four.
+    pub group: ChatId,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    pub id: UserId,
+    pub username: String,
+    pub email: &'static str,
+    /// Now; otherwise the account was there and has whatever password it had.
+    pub made: bool,
+}
+
+/// Makes what is missing. Any number may do so at once. An error says what stood in the way, such as
+/// a blocked account; what was made before it stays.
+pub async fn make(api: &Api) -> Result<Demo> {
+    let mut people = Vec::with_capacity(PEOPLE.len());
+    for (email, name) in PEOPLE {
+        people.push(person(api, email, name).await?);
+    }
+    let private = private_chat(api, &people).await?;
+    let group = group(api, &people).await?;
+    post(api, private, &people, &PRIVATE_TALK).await?;
+    post(api, group, &people, &GROUP_TALK).await?;
+    Ok(Demo { people, private, group })
+}
+
+async fn person(api: &Api, email: &'static str, name: &str) -> Result<Person> {
+    if let Some(found) = find(api, email).await? {
+        return Ok(found);
+    }
+    let hash = api.passwords.hash(Secret::new(PASSWORD)).await?;
+    for username in candidates(email) {
+        let account = Account {
+            username: &username,
+            email: Some(email),
+            name,
+            role: Role::User,
+            password_hash: &hash,
+        };
+        let mut tx = api.db.begin().await?;
+        if let Some(id) = insert(&mut tx, &account).await? {
+            tx.commit().await?;
+            return Ok(Person { id, username, email, made: true });
+        }
+        drop(tx);
+        // Another process that does the same may have been first.
+        if let Some(found) = find(api, email).await? {
+            return Ok(found);
+        }
+    }
+    Err(stopped(format!("no username is free for {email}")))
+}
+
+async fn find(api: &Api, email: &'static str) -> Result<Option<Person>, DbError> {
+    let mut conn = api.db.read().await?;
+    let row: Option<(i64, String)> = fetch_optional!(
+        conn,
+        "SELECT id, username FROM users WHERE email_key = $1",
+        input::key(email)
+    )?;
+    Ok(row.map(|(id, username)| Person { id: UserId(id), username, email, made: false }))
+}
+
+async fn private_chat(api: &Api, people: &[Person]) -> Result<ChatId> {
+    let [alice, bob, ..] = people else { return Err(Problem::internal()) };
+    let pair = Pair { user_id: alice.id, peer: Peer::Id(bob.id) };
+    let found = internal::peers(api, Peers { pairs: vec![pair] }).await?.chats.pop();
+    found.ok_or_else(Problem::internal)?.map_err(refused)
+}
+
+/// The first of `people` owns it. Runs at the same time wait for each other at the row of `meta`.
+async fn group(api: &Api, people: &[Person]) -> Result<ChatId> {
+    let members: Vec<i64> = people.iter().map(|person| person.id.0).collect();
+    let owner = people.first().ok_or_else(Problem::internal)?.id;
+    let mut tx = api.db.begin().await?;
+    let (known,): (String,) = fetch_one!(
+        tx,
+        "INSERT INTO meta (key, value) VALUES ($1, '')
+         ON CONFLICT (key) DO UPDATE SET value = meta.value RETURNING value",
+        GROUP_KEY
+    )?;
+    if let Ok(id) = known.parse::<i64>() {
+        let (there,): (i64,) =
+            fetch_one!(tx, "SELECT COUNT(*) FROM chats WHERE id = $1 AND deleted_at IS NULL", id)?;
+        if there > 0 {
+            return Ok(ChatId(id));
+        }
+    }
+    let new = NewChat { chat_type: ChatType::Group, name: None, member_ids: Vec::new() };
+    let actor = Actor { user_id: owner, role: Role::User };
+    let chat = create::insert(&mut tx, actor, &new, GROUP, None, &members).await?;
+    execute!(tx, "UPDATE meta SET value = $2 WHERE key = $1", GROUP_KEY, chat.to_string())?;
+    tx.commit().await?;
+    for person in people {
+        announce::to_user(&api.bus, person.id, &UserPayload::Added { chat_id: chat });
+    }
+    Ok(chat)
+}
+
+/// In one batch, so all of it or nothing. Posted before: found by its client message ids, whatever
+/// has become of the messages.
+async fn post(api: &Api, chat_id: ChatId, people: &[Person], talk: &[Line]) -> Result<()> {
+    let commands = talk.iter().enumerate().filter_map(|(place, (sender, text))| {
+        let action = Action::Send {
+            client_message_id: format!("switchboard-demo-{}", place + 1),
+            text: (*text).to_owned(),
+            reply_to: None,
+        };
+        Some(Command { user_id: people.get(*sender)?.id, chat_id, action })
+    });
+    let posted = internal::post(api, Post { commands: commands.collect() }).await?;
+    posted.results.into_iter().try_for_each(|result| result.map(drop).map_err(refused))
+}
+
+fn refused(refusal: Refusal) -> Problem {
+    stopped(refusal.message)
+}
+
+fn stopped(why: String) -> Problem {
+    let detail = format!("The demo data cannot be made: {why}");
+    Problem::new(StatusCode::CONFLICT, "demo_refused", detail)
+}
+
+impl fmt::Display for Demo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "The demo data is there. Sign in as one of these:")?;
+        for Person { username, email, made, .. } in &self.people {
+            let password = match made {
+                true => PASSWORD,
+                false => "(was there before; its password was not changed)",
+            };
+            writeln!(f, "username: {username}  email: {email}  password: {password}")?;
+        }
+        writeln!(f, "Private chat: {}  group: {}", self.private, self.group)?;
+        write!(f, "Everybody knows these passwords. Use them for trying things out only.")
+    }
+}

@@ -1,0 +1,135 @@
+//! Pages of the lobby's messages, the oldest first in each. Deleted ones are not in them.
+
+use super::{LobbyMessage, total};
+use crate::{
+    Api,
+    accounts::{input, profile::not_found},
+    chats::LOBBY,
+    db::{Tx, fetch_all, fetch_optional},
+    fault::Result,
+    internal::guest_key,
+};
+use shared::{id::Seq, time::Timestamp};
+
+/// Most messages in one page.
+pub const MAX_MESSAGES: i64 = 100;
+
+/// The lobby stands as a number in the texts below, because the index of one sender's messages has
+/// `WHERE chat_id = 1`: a database that plans for any value of a parameter cannot use it.
+const _: () = assert!(LOBBY.0 == 1);
+
+type Row = (i64, String, bool, String, i64);
+
+/// The messages of the ids that a statement finds; users are joined to these only.
+macro_rules! messages {
+    ($ids:literal) => {
+        concat!(
+            "SELECT m.id, u.username, u.guest, m.text, m.created_at
+             FROM (",
+            $ids,
+            ") p JOIN messages m ON m.chat_id = 1 AND m.id = p.id JOIN users u ON u.id = m.sender_id
+             ORDER BY m.id"
+        )
+    };
+}
+
+fn messages(rows: Vec<Row>) -> Vec<LobbyMessage> {
+    rows.into_iter()
+        .map(|(id, username, guest, message, at)| LobbyMessage {
+            id: Seq(id),
+            username,
+            message,
+            timestamp: Timestamp(at),
+            guest,
+        })
+        .collect()
+}
+
+/// At most `limit` messages after the oldest `offset` ones, and how many there are in all. An offset
+/// is reached by walking along the index from the nearer end: the middle of ten million messages is a
+/// second away.
+pub async fn page(api: &Api, offset: i64, limit: i64) -> Result<(Vec<LobbyMessage>, i64)> {
+    // One moment for both: the place counted from the newest must be the one counted from the oldest.
+    let mut tx = api.db.snapshot().await?;
+    let total = total(&mut tx.link()).await?;
+    let offset = offset.max(0);
+    let limit = limit.clamp(1, MAX_MESSAGES).min(total.saturating_sub(offset));
+    if limit <= 0 {
+        return Ok((Vec::new(), total));
+    }
+    let rows: Vec<Row> = if offset <= total / 2 {
+        fetch_all!(
+            tx,
+            messages!(
+                "SELECT id FROM messages WHERE chat_id = 1 AND deleted_at IS NULL
+                ORDER BY id LIMIT $1 OFFSET $2"
+            ),
+            limit,
+            offset
+        )?
+    } else {
+        newest(&mut tx, total - offset - limit, limit).await?
+    };
+    Ok((messages(rows), total))
+}
+
+/// The newest `limit` messages, and how many there are in all.
+pub async fn recent(api: &Api, limit: i64) -> Result<(Vec<LobbyMessage>, i64)> {
+    let mut tx = api.db.snapshot().await?;
+    let total = total(&mut tx.link()).await?;
+    let rows = newest(&mut tx, 0, limit.clamp(1, MAX_MESSAGES)).await?;
+    Ok((messages(rows), total))
+}
+
+/// `limit` messages before the newest `skipped` ones.
+async fn newest(tx: &mut Tx, skipped: i64, limit: i64) -> Result<Vec<Row>> {
+    Ok(fetch_all!(
+        tx,
+        messages!(
+            "SELECT id FROM messages WHERE chat_id = 1 AND deleted_at IS NULL
+            ORDER BY id DESC LIMIT $1 OFFSET $2"
+        ),
+        limit,
+        skipped
+    )?)
+}
+
+/// What one sender wrote in the lobby.
+#[derive(Debug)]
+pub struct SenderPage {
+    /// As it was first spelled.
+    pub username: String,
+    /// The newest ones.
+    pub messages: Vec<LobbyMessage>,
+    /// How many there are in all.
+    pub total: i64,
+}
+
+/// The newest `limit` messages of the registered user of this name, or else of the guest. 404 when
+/// nobody ever had it.
+pub async fn by_sender(api: &Api, username: &str, limit: i64) -> Result<SenderPage> {
+    // Also what the database would not take as a text.
+    input::username(username).map_err(|_| not_found())?;
+    let mut tx = api.db.snapshot().await?;
+    let found: Option<(i64, String, i64)> = fetch_optional!(
+        tx,
+        "SELECT u.id, u.username, COALESCE(n.message_count, 0)
+         FROM users u LEFT JOIN senders n ON n.chat_id = $3 AND n.user_id = u.id
+         WHERE u.username_key IN ($1, $2) ORDER BY u.guest LIMIT 1",
+        input::key(username),
+        guest_key(username),
+        LOBBY.0
+    )?;
+    let (user, username, total) = found.ok_or_else(not_found)?;
+    let rows: Vec<Row> = fetch_all!(
+        tx,
+        messages!(
+            "SELECT id FROM messages
+            WHERE chat_id = 1 AND sender_id = $1 AND deleted_at IS NULL
+            ORDER BY id DESC LIMIT $2"
+        ),
+        user,
+        limit.clamp(1, MAX_MESSAGES)
+    )?;
+    Ok(SenderPage { username, messages: messages(rows), total })
+}

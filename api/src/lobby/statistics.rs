@@ -1,0 +1,86 @@
+//! The lobby's numbers, read from their counters: two rows, however many messages there are.
+
+use crate::{
+    Api,
+    chats::LOBBY,
+    db::{fetch_one, fetch_optional},
+    fault::Result,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Of the messages that are there now; deleted ones count no more.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct Statistics {
+    #[schema(minimum = 0, examples(42))]
+    pub total_messages: i64,
+    /// Senders of at least one message.
+    #[schema(minimum = 0, examples(3))]
+    pub total_users: i64,
+    /// The first of them when several have as many messages; `null` when there is no message.
+    pub most_active_user: Option<Sender>,
+    /// Messages of this day, which begins at midnight UTC.
+    #[schema(minimum = 0, examples(7))]
+    pub messages_today: i64,
+    /// In characters, rounded to two decimals.
+    #[schema(minimum = 0, examples(12.5))]
+    pub average_message_length: f64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = MostActiveUser)]
+pub struct Sender {
+    #[schema(examples("ann"))]
+    pub username: String,
+    #[schema(minimum = 1, examples(20))]
+    pub message_count: i64,
+    /// Has no account.
+    pub guest: bool,
+}
+
+/// The numbers of one moment.
+pub async fn statistics(api: &Api) -> Result<Statistics> {
+    let mut tx = api.db.snapshot().await?;
+    let (total_messages, total_users, chars, messages_today): (i64, i64, i64, i64) = fetch_one!(
+        tx,
+        "SELECT c.message_count, n.sender_count, n.text_chars,
+             CASE WHEN n.day = k.now / 86400000 THEN n.day_count ELSE 0 END
+         FROM clock k CROSS JOIN chats c JOIN statistics n ON n.chat_id = c.id WHERE c.id = $1",
+        LOBBY.0
+    )?;
+    let most_active: Option<(String, i64, bool)> = fetch_optional!(
+        tx,
+        "SELECT u.username, n.message_count, u.guest
+         FROM senders n JOIN users u ON u.id = n.user_id
+         WHERE n.chat_id = $1 AND n.message_count > 0
+         ORDER BY n.message_count DESC, n.user_id LIMIT 1",
+        LOBBY.0
+    )?;
+    Ok(Statistics {
+        total_messages,
+        total_users,
+        most_active_user: most_active.map(|(username, message_count, guest)| Sender {
+            username,
+            message_count,
+            guest,
+        }),
+        messages_today,
+        average_message_length: average(chars, total_messages),
+    })
+}
+
+fn average(chars: i64, messages: i64) -> f64 {
+    if messages <= 0 { 0.0 } else { (100.0 * chars as f64 / messages as f64).round() / 100.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::average;
+
+    #[test]
+    fn averages_have_two_decimals() {
+        for (chars, messages, expected) in [(0, 0, 0.0), (7, 2, 3.5), (10, 3, 3.33), (2, 3, 0.67)] {
+            assert_eq!(average(chars, messages), expected);
+        }
+    }
+}

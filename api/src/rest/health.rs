@@ -1,0 +1,58 @@
+//! Whether the service is well, for anybody who asks. Load balancers ask the admin listener.
+
+use crate::{
+    Api,
+    extract::Json,
+    health::{self, Health, Status},
+};
+use axum::{
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// When to ask again while the database does not answer, in seconds.
+const RETRY_AFTER: &str = "1";
+
+pub fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(health)).routes(routes!(status))
+}
+
+/// Ask whether the service runs
+///
+/// Says nothing of what it depends on; `/status` does.
+#[utoipa::path(
+    get,
+    path = "/health",
+    operation_id = "get_health",
+    tag = "Operation",
+    security(()),
+    responses((status = 200, description = "It runs.", body = Health))
+)]
+async fn health() -> Json<Health> {
+    Json(health::health())
+}
+
+/// Ask how the service is
+///
+/// Answers within about a second, whatever is away.
+#[utoipa::path(
+    get,
+    path = "/status",
+    operation_id = "get_status",
+    tag = "Operation",
+    security(()),
+    responses(
+        (status = 200, description = "It is well.", body = Status),
+        (status = 503, description = "The database does not answer: `degraded`.", body = Status),
+    )
+)]
+async fn status(State(api): State<Api>) -> Response {
+    let status = health::status(&api).await;
+    if status.database.message_count.is_some() {
+        return Json(status).into_response();
+    }
+    let headers = [(header::RETRY_AFTER, RETRY_AFTER)];
+    (StatusCode::SERVICE_UNAVAILABLE, headers, Json(status)).into_response()
+}

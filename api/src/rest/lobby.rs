@@ -1,0 +1,169 @@
+//! The lobby over REST, by the names that family B's clients use. Everything here only reads.
+
+use super::page::limit_within;
+use crate::{
+    Api,
+    auth::Visitor,
+    extract::{Json, Path, Query},
+    fault::Result,
+    lobby::{self, LobbyMessage, MAX_MESSAGES, SenderPage, Statistics},
+};
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use shared::problem::Problem;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// Messages in a page when not said.
+const DEFAULT_PAGE: i64 = 50;
+
+pub fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(page))
+        .routes(routes!(recent))
+        .routes(routes!(by_sender))
+        .routes(routes!(statistics))
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+struct PageQuery {
+    /// At most this many.
+    #[param(minimum = 1, maximum = 100, default = 50)]
+    limit: Option<i64>,
+    /// How many of the oldest to leave out.
+    #[serde(default)]
+    #[param(minimum = 0, default = 0)]
+    offset: i64,
+}
+
+#[derive(Serialize, ToSchema)]
+struct LobbyPage {
+    messages: Vec<LobbyMessage>,
+    /// How many there are in all.
+    #[schema(minimum = 0, examples(1))]
+    total: i64,
+    #[schema(minimum = 1, maximum = 100, examples(50))]
+    limit: i64,
+    #[schema(minimum = 0, examples(0))]
+    offset: i64,
+}
+
+/// List the lobby's messages
+///
+/// The oldest first, counted from the oldest.
+#[utoipa::path(
+    get,
+    path = "/api/messages",
+    operation_id = "list_lobby_messages",
+    tag = "Lobby",
+    security((), ("bearer" = []), ("oauth2" = []), ("session" = [])),
+    params(PageQuery),
+    responses((status = 200, description = "A page of messages.", body = LobbyPage))
+)]
+async fn page(
+    State(api): State<Api>,
+    _: Visitor,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<LobbyPage>> {
+    let limit = limit_within(query.limit, DEFAULT_PAGE, MAX_MESSAGES)?;
+    let offset = query.offset;
+    if offset < 0 {
+        return Err(Problem::field("offset", "must not be negative"));
+    }
+    let (messages, total) = lobby::page(&api, offset, limit).await?;
+    Ok(Json(LobbyPage { messages, total, limit, offset }))
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+struct NewestQuery {
+    /// At most this many.
+    #[param(minimum = 1, maximum = 100, default = 50)]
+    limit: Option<i64>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct RecentMessages {
+    messages: Vec<LobbyMessage>,
+    /// How many there are in all.
+    #[schema(minimum = 0, examples(1))]
+    total: i64,
+    #[schema(minimum = 1, maximum = 100, examples(50))]
+    limit: i64,
+}
+
+/// List the lobby's newest messages
+///
+/// The oldest of them first.
+#[utoipa::path(
+    get,
+    path = "/api/messages/recent",
+    operation_id = "list_recent_lobby_messages",
+    tag = "Lobby",
+    security((), ("bearer" = []), ("oauth2" = []), ("session" = [])),
+    params(NewestQuery),
+    responses((status = 200, description = "The newest messages.", body = RecentMessages))
+)]
+async fn recent(
+    State(api): State<Api>,
+    _: Visitor,
+    Query(query): Query<NewestQuery>,
+) -> Result<Json<RecentMessages>> {
+    let limit = limit_within(query.limit, DEFAULT_PAGE, MAX_MESSAGES)?;
+    let (messages, total) = lobby::recent(&api, limit).await?;
+    Ok(Json(RecentMessages { messages, total, limit }))
+}
+
+#[derive(Serialize, ToSchema)]
+struct SenderMessages {
+    messages: Vec<LobbyMessage>,
+    #[schema(examples("ann"))]
+    username: String,
+    /// How many of this sender's there are in all.
+    #[schema(minimum = 0, examples(1))]
+    total_messages: i64,
+    #[schema(minimum = 1, maximum = 100, examples(50))]
+    limit: i64,
+}
+
+/// List one sender's messages in the lobby
+///
+/// The newest, the oldest of them first. The name is a registered user's, or else a guest's.
+#[utoipa::path(
+    get,
+    path = "/api/messages/user/{username}",
+    operation_id = "list_lobby_messages_of_user",
+    tag = "Lobby",
+    security((), ("bearer" = []), ("oauth2" = []), ("session" = [])),
+    params(("username" = String, Path, description = "In whatever case.", example = "ann"), NewestQuery),
+    responses(
+        (status = 200, description = "The sender's newest messages.", body = SenderMessages),
+        (status = 404, description = "`user_not_found` User not found"),
+    )
+)]
+async fn by_sender(
+    State(api): State<Api>,
+    _: Visitor,
+    Path(username): Path<String>,
+    Query(query): Query<NewestQuery>,
+) -> Result<Json<SenderMessages>> {
+    let limit = limit_within(query.limit, DEFAULT_PAGE, MAX_MESSAGES)?;
+    let SenderPage { username, messages, total } = lobby::by_sender(&api, &username, limit).await?;
+    Ok(Json(SenderMessages { messages, username, total_messages: total, limit }))
+}
+
+/// Get the lobby's statistics
+///
+/// Read from counters, so as fast with ten million messages as with ten.
+#[utoipa::path(
+    get,
+    path = "/api/messages/stats",
+    operation_id = "get_lobby_statistics",
+    tag = "Lobby",
+    security((), ("bearer" = []), ("oauth2" = []), ("session" = [])),
+    responses((status = 200, description = "The numbers of this moment.", body = Statistics))
+)]
+async fn statistics(State(api): State<Api>, _: Visitor) -> Result<Json<Statistics>> {
+    lobby::statistics(&api).await.map(Json)
+}

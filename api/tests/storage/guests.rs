@@ -1,0 +1,142 @@
+//! `guests`: names without accounts, and what those may do.
+
+use crate::harness::{T, actor, both, delete, edit, refused, send};
+use api::{chats::membership, internal};
+use futures_util::future::join_all;
+use shared::{
+    chat::UserRef,
+    id::ChatId,
+    internal::{Guests, Refusal, RefusalCode as Code},
+};
+use std::sync::Arc;
+
+both!(
+    a_name_is_one_guest,
+    names_that_are_refused,
+    a_registered_name_is_its_owners,
+    guests_write_in_the_lobby_only,
+    a_blocked_guest_is_silent,
+    many_calls_make_a_guest_once,
+    without_guest_access_nothing_is_made,
+);
+
+const LOBBY: ChatId = ChatId(1);
+
+fn open(t: &mut T) {
+    Arc::make_mut(&mut t.api.config).guests = true;
+}
+
+async fn guests(t: &T, names: &[&str]) -> Vec<Result<UserRef, Refusal>> {
+    let names = names.iter().map(|name| (*name).to_owned()).collect();
+    internal::guests(&t.api, Guests { names }).await.unwrap().guests
+}
+
+async fn guest(t: &T, name: &str) -> UserRef {
+    guests(t, &[name]).await.pop().unwrap().unwrap()
+}
+
+fn codes(found: Vec<Result<UserRef, Refusal>>) -> Vec<Option<Code>> {
+    found.into_iter().map(|found| found.err().map(|refusal| refusal.code)).collect()
+}
+
+async fn a_name_is_one_guest(mut t: T) {
+    open(&mut t);
+    let found = guests(&t, &["Zoë", "zOË", "bob", "Zoë"]).await;
+    let found: Vec<UserRef> = found.into_iter().map(Result::unwrap).collect();
+    assert_eq!(found[0].username, "Zoë", "as first written");
+    assert!(found[0].guest);
+    assert_eq!((&found[1], &found[3]), (&found[0], &found[0]));
+    assert_ne!(found[2].id, found[0].id);
+    assert_eq!(guest(&t, "ZOË").await, found[0], "the next visit");
+    assert!(guests(&t, &[]).await.is_empty());
+    let posted = t.post(vec![send(found[0].id, LOBBY, "k", "hi")]).await;
+    let message = serde_json::to_value(&posted.events[0].events[0]).unwrap();
+    assert_eq!(message["sender"]["guest"], true);
+}
+
+async fn names_that_are_refused(mut t: T) {
+    open(&mut t);
+    t.user("ann").await;
+    let long = "x".repeat(33);
+    let names = ["ANN", "Admin", "", " x", "a@b", "@x", "a\0", "a\u{200b}b", &long, "fine"];
+    let found = codes(guests(&t, &names).await);
+    let (taken, invalid) = (Some(Code::UsernameTaken), Some(Code::InvalidUsername));
+    let mut expected = vec![taken, taken];
+    expected.extend([invalid; 7]);
+    expected.push(None);
+    assert_eq!(found, expected);
+}
+
+async fn a_registered_name_is_its_owners(mut t: T) {
+    open(&mut t);
+    let [guest, other] = [guest(&t, "Eve").await, guest(&t, "Mallory").await];
+    let sent = t.one(send(guest.id, LOBBY, "1", "hi")).await.unwrap();
+    let owner = t.user("eve").await;
+    assert_ne!(owner, guest.id);
+    assert_eq!(codes(guests(&t, &["Eve"]).await), [Some(Code::UsernameTaken)]);
+    let later = t.one(send(guest.id, LOBBY, "2", "still me")).await;
+    assert_eq!(later.unwrap_err().code, Code::UsernameTaken);
+    assert_eq!(t.one(send(guest.id, LOBBY, "1", "hi")).await, Ok(sent), "committed is committed");
+    assert!(t.one(send(owner, LOBBY, "1", "me")).await.is_ok());
+    assert!(t.one(send(other.id, LOBBY, "1", "me too")).await.is_ok());
+}
+
+async fn guests_write_in_the_lobby_only(mut t: T) {
+    open(&mut t);
+    let ann = t.user("ann").await;
+    let [room, group] = [t.room(ann).await, t.group(ann, &[]).await];
+    let guest = guest(&t, "visitor").await.id;
+    for chat in [room, group] {
+        let id = t.say(ann, chat, "hello").await;
+        for command in
+            [send(guest, chat, "k", "hi"), edit(guest, chat, id, "hi"), delete(guest, chat, id)]
+        {
+            assert_eq!(t.one(command).await.unwrap_err().code, Code::NotAMember);
+        }
+    }
+    assert!(t.one(send(guest, LOBBY, "k", "hi")).await.is_ok());
+    let hers = t.say(ann, LOBBY, "hello").await;
+    assert_eq!(t.one(delete(guest, LOBBY, hers)).await.unwrap_err().code, Code::NotYours);
+    // Nor does anybody get a guest into a chat.
+    let added = membership::add(&t.api, actor(ann), group, &[guest]).await;
+    assert_eq!(refused(added), (422, "validation_failed"));
+    let joined = membership::join(&t.api, actor(guest), LOBBY).await;
+    assert_eq!(refused(joined), (422, "validation_failed"));
+}
+
+async fn a_blocked_guest_is_silent(mut t: T) {
+    open(&mut t);
+    let [troll, other] = [guest(&t, "Troll").await, guest(&t, "Other").await];
+    t.sql("UPDATE users SET blocked_at = 1 WHERE username_key = '@troll'".to_owned()).await;
+    assert_eq!(t.one(send(troll.id, LOBBY, "1", "hi")).await.unwrap_err().code, Code::Blocked);
+    assert_eq!(guest(&t, "tRoll").await, troll, "no other guest by another spelling");
+    assert!(t.one(send(other.id, LOBBY, "1", "hi")).await.is_ok());
+}
+
+async fn many_calls_make_a_guest_once(mut t: T) {
+    open(&mut t);
+    let names = ["g0", "g1", "g2", "g3", "g4", "g5", "g6", "g7"];
+    let calls = (0..6).map(|call| {
+        let (t, mut names) = (&t, names);
+        // Each in another order: none waits for one that waits for it.
+        if call % 2 == 1 {
+            names.reverse();
+        }
+        names.rotate_left(call);
+        async move { guests(t, &names).await }
+    });
+    let found = join_all(calls).await;
+    let mut ids: Vec<_> = found.iter().flatten().map(|found| found.as_ref().unwrap().id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), names.len());
+    assert_eq!(t.number("SELECT count(*) FROM users".to_owned()).await, names.len() as i64);
+}
+
+async fn without_guest_access_nothing_is_made(t: T) {
+    assert_eq!(codes(guests(&t, &["ann", ""]).await), [Some(Code::GuestsOff); 2]);
+    assert_eq!(t.number("SELECT count(*) FROM users".to_owned()).await, 0);
+    let names = vec!["x".to_owned(); shared::internal::MAX_BATCH + 1];
+    let too_many = internal::guests(&t.api, Guests { names }).await.unwrap_err();
+    assert_eq!(too_many.status.as_u16(), 422);
+}
