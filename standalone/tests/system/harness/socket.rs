@@ -1,8 +1,10 @@
 //! One WebSocket, frame by frame and with nothing done by itself: for tests of what exactly is sent,
 //! and for bad input. Frames are the native protocol's; those of other dialects are texts here and
-//! JSON in a `Window`. A well-behaved native client is a `Device`.
+//! JSON in a `Window`. A well-behaved native client is a `Device`. Whatever the server sends, in any
+//! test, must be what the AsyncAPI document says.
 
 use super::wait::{DEADLINE, within};
+use crate::asyncapi::{Channel, document};
 use futures_util::{SinkExt, StreamExt};
 use shared::{
     close::Close,
@@ -69,7 +71,7 @@ impl Dial {
             request.headers_mut().insert(name, HeaderValue::from_str(value)?);
         }
         let (stream, _) = client_async(request, tcp).await?;
-        Ok(Socket { stream })
+        Ok(Socket { stream, channel: document().at(&self.path) })
     }
 }
 
@@ -97,6 +99,8 @@ pub enum Got {
 #[derive(Debug)]
 pub struct Socket {
     stream: WebSocketStream<TcpStream>,
+    /// What the document says of this path; nothing for a path without a WebSocket.
+    channel: Option<&'static Channel>,
 }
 
 impl Socket {
@@ -115,11 +119,17 @@ impl Socket {
         let _ = self.stream.send(message).await;
     }
 
-    /// What comes next, in whatever dialect. Cancel-safe.
+    /// What comes next, in whatever dialect; a text is as documented. Cancel-safe.
     pub async fn hear(&mut self) -> Heard {
         loop {
             match self.stream.next().await {
-                Some(Ok(Message::Text(text))) => return Heard::Text(text.to_string()),
+                Some(Ok(Message::Text(text))) => {
+                    match self.channel {
+                        Some(channel) => channel.check(&text),
+                        None => panic!("{text:?} came on a path that is not in the document"),
+                    }
+                    return Heard::Text(text.to_string());
+                }
                 Some(Ok(Message::Close(Some(frame)))) => {
                     return Heard::Closed(frame.code.into(), frame.reason.to_string());
                 }
