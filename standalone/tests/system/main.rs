@@ -8,10 +8,12 @@
 mod harness;
 
 mod accounts;
+mod asyncapi;
 mod bad_input;
 mod chaos;
 mod chat;
 mod dependencies;
+mod families;
 mod idempotency;
 mod membership;
 mod operation;
