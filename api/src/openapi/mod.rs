@@ -5,6 +5,7 @@
 mod base;
 mod examples;
 mod pages;
+mod parameters;
 mod refusals;
 
 use crate::rest;
@@ -20,10 +21,11 @@ pub fn document() -> Value {
     complete(rest::routes().into_openapi())
 }
 
-/// What the handlers said, and what follows from it: see [`refusals`] and [`examples`].
+/// What the handlers said, and what follows from it.
 fn complete(said: utoipa::openapi::OpenApi) -> Value {
     // A document of strings, lists and maps with string keys always becomes JSON.
     let mut document = serde_json::to_value(said).unwrap_or_default();
+    parameters::describe(&mut document);
     refusals::add(&mut document);
     examples::add(&mut document);
     document

@@ -1,9 +1,10 @@
 //! The refusals of every operation. A handler declares those of its own service, each status with
 //! its codes: ``description = "`not_a_member` You are not a member of this chat."``. What follows from
 //! a route's shape (it takes a body, parameters, credentials) is added here, so that it is the same
-//! everywhere and no handler can forget it.
+//! everywhere and no handler can forget it. A status that says nothing of its own is a reference.
 
 use super::operations;
+use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
 use shared::problem::PROBLEM_JSON;
 
@@ -28,6 +29,10 @@ const COMMON: [(&str, &str, &str); 14] = [
 /// Completes every operation's refusals.
 pub fn add(document: &mut Value) {
     let guarded_by_default = document["security"].as_array().is_some_and(|all| !all.is_empty());
+    let (mut shared_responses, mut shared_examples) = (Map::new(), Map::new());
+    for (status, code, sentence) in COMMON {
+        shared_examples.insert(code.to_owned(), example(status, code, sentence));
+    }
     for (_, method, operation) in operations(document) {
         let guarded = match operation["security"].as_array() {
             Some(own) => own.iter().any(|one| one.as_object().is_some_and(|one| !one.is_empty())),
@@ -42,13 +47,30 @@ pub fn add(document: &mut Value) {
         let Some(responses) = operation["responses"].as_object_mut() else { continue };
         for (status, declared) in responses.iter_mut().filter(|(status, _)| is_refusal(status)) {
             let codes = declared_codes(declared["description"].as_str().unwrap_or_default());
-            *declared = refusal(status, &codes);
+            let mut refusal = Refusal::new(status);
+            for (code, sentence) in codes {
+                refusal.add(&code, example(status, &code, &sentence));
+            }
+            for code in shape.common(status) {
+                refusal.add(code, reference("examples", code));
+            }
+            *declared = refusal.response;
         }
-        for (status, code, sentence) in COMMON.into_iter().filter(|common| shape.meets(common)) {
-            let response = responses.entry(status).or_insert_with(|| refusal(status, &[]));
-            add_code(response, status, code, sentence);
+        for (status, _, _) in COMMON.iter().filter(|common| shape.meets(common)) {
+            if responses.contains_key(*status) {
+                continue;
+            }
+            let mut refusal = Refusal::new(status);
+            for code in shape.common(status) {
+                refusal.add(code, reference("examples", code));
+            }
+            let name = refusal.codes.join("_or_");
+            responses.insert((*status).to_owned(), reference("responses", &name));
+            shared_responses.insert(name, refusal.response);
         }
     }
+    document["components"]["examples"] = shared_examples.into();
+    document["components"]["responses"] = shared_responses.into();
 }
 
 /// What of an operation decides on its common refusals.
@@ -70,6 +92,11 @@ impl Shape {
             _ => true,
         }
     }
+
+    /// The common codes of one status.
+    fn common<'a>(&'a self, status: &'a str) -> impl Iterator<Item = &'static str> + 'a {
+        COMMON.iter().filter(move |common| common.0 == status && self.meets(common)).map(|common| common.1)
+    }
 }
 
 fn is_refusal(status: &str) -> bool {
@@ -82,64 +109,69 @@ fn declared_codes(description: &str) -> Vec<(String, String)> {
     std::iter::from_fn(|| parts.next().zip(parts.next())).collect()
 }
 
-fn refusal(status: &str, codes: &[(String, String)]) -> Value {
-    let mut response = json!({
-        "description": "",
-        "content": { PROBLEM_JSON: {
-            "schema": { "$ref": "#/components/schemas/Problem" },
-            "examples": {},
-        } },
-    });
-    let integer = |description: &str| json!({ "description": description, "required": true,
-        "schema": { "type": "integer", "minimum": 1 } });
-    let text = |description: &str| json!({ "description": description, "required": true,
-        "schema": { "type": "string" } });
-    match status {
-        "429" | "503" => {
-            response["headers"] =
-                json!({ "Retry-After": integer("Seconds after which to come back.") });
-        }
-        "401" => response["headers"] = json!({ "WWW-Authenticate": text("`Bearer`") }),
-        _ => {}
-    }
-    for (code, sentence) in codes {
-        add_code(&mut response, status, code, sentence);
-    }
-    response
+fn reference(kind: &str, name: &str) -> Value {
+    json!({ "$ref": format!("#/components/{kind}/{name}") })
 }
 
-fn add_code(response: &mut Value, status: &str, code: &str, sentence: &str) {
-    let mut description = response["description"].as_str().unwrap_or_default().to_owned();
-    if !description.is_empty() {
-        description.push_str(", ");
+/// A response being made of codes, in the order in which they come, each once.
+struct Refusal {
+    codes: Vec<String>,
+    response: Value,
+}
+
+impl Refusal {
+    fn new(status: &str) -> Self {
+        let mut response = json!({
+            "content": { PROBLEM_JSON: {
+                "schema": { "$ref": "#/components/schemas/Problem" },
+                "examples": {},
+            } },
+        });
+        let header = match status {
+            "429" | "503" => Some((
+                "Retry-After",
+                json!({ "description": "Seconds after which to come back.", "required": true,
+                    "schema": { "type": "integer", "minimum": 1 } }),
+            )),
+            "401" => Some((
+                "WWW-Authenticate",
+                json!({ "description": "`Bearer`", "required": true,
+                    "schema": { "type": "string" } }),
+            )),
+            _ => None,
+        };
+        if let Some((name, header)) = header {
+            response["headers"] = json!({ name: header });
+        }
+        Self { codes: Vec::new(), response }
     }
-    description.push_str(&format!("`{code}`"));
-    response["description"] = description.into();
-    let example = json!({ "summary": code, "value": problem(status, code, sentence) });
-    if let Some(Value::Object(examples)) = response
-        .pointer_mut("/content/application~1problem+json/examples")
-    {
-        examples.insert(code.to_owned(), example);
+
+    fn add(&mut self, code: &str, example: Value) {
+        if self.codes.iter().any(|known| known == code) {
+            return;
+        }
+        self.codes.push(code.to_owned());
+        let named: Vec<String> = self.codes.iter().map(|code| format!("`{code}`")).collect();
+        self.response["description"] = named.join(", ").into();
+        self.response["content"][PROBLEM_JSON]["examples"][code] = example;
     }
 }
 
 /// A problem as [`shared::problem::Problem`] writes it.
-fn problem(status: &str, code: &str, sentence: &str) -> Value {
+fn example(status: &str, code: &str, sentence: &str) -> Value {
     let number: u16 = status.parse().unwrap_or_default();
-    let title = axum::http::StatusCode::from_u16(number).ok();
-    let title = title.and_then(|status| status.canonical_reason()).unwrap_or("Error");
-    let mut body = Map::from_iter([
-        ("status".to_owned(), json!(number)),
-        ("title".to_owned(), json!(title)),
-        ("detail".to_owned(), json!(sentence)),
-        ("error".to_owned(), json!(true)),
-        ("code".to_owned(), json!(code)),
-        ("message".to_owned(), json!(sentence)),
-        ("timestamp".to_owned(), json!("2026-11-21T10:00:00.000Z")),
-    ]);
-    if code == "validation_failed" {
-        let (field, message) = sentence.split_once(": ").unwrap_or(("body", sentence));
-        body.insert("errors".to_owned(), json!([{ "field": field, "message": message }]));
+    let title = StatusCode::from_u16(number).ok().and_then(|status| status.canonical_reason());
+    let mut body = json!({
+        "status": number,
+        "title": title.unwrap_or("Error"),
+        "detail": sentence,
+        "error": true,
+        "code": code,
+        "message": sentence,
+        "timestamp": "2026-11-21T10:00:00.000Z",
+    });
+    if let Some((field, message)) = sentence.split_once(": ").filter(|_| status == "422") {
+        body["errors"] = json!([{ "field": field, "message": message }]);
     }
-    body.into()
+    json!({ "summary": code, "value": body })
 }

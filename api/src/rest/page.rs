@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 pub struct Items<T: ToSchema, C: ToSchema> {
     pub items: Vec<T>,
     /// The `after` of the next page; `null` on the last one.
+    #[schema(nullable)]
     pub next: Option<C>,
 }
 

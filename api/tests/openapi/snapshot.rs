@@ -31,9 +31,8 @@ fn the_document_is_the_reviewed_one() {
 /// What only one of the two has, line by line; enough to see where to look.
 fn difference(before: &str, after: &str) -> String {
     let same_start = before.lines().zip(after.lines()).take_while(|(a, b)| a == b).count();
-    let rest = |text: &str| -> Vec<String> {
-        text.lines().skip(same_start).map(str::to_owned).collect()
-    };
+    let rest =
+        |text: &str| -> Vec<String> { text.lines().skip(same_start).map(str::to_owned).collect() };
     let (mut before, mut after) = (rest(before), rest(after));
     while before.last().is_some_and(|line| after.last() == Some(line)) {
         before.pop();

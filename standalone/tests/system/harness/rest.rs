@@ -1,5 +1,7 @@
 //! REST as a client sees it: an answer is a status and JSON, and says in a failure what was asked.
+//! Every answer must be one that the OpenAPI document knows.
 
+use super::contract::{self, Seen};
 use reqwest::{
     Client, Method, RequestBuilder,
     header::{HeaderMap, RETRY_AFTER},
@@ -103,10 +105,18 @@ impl Rest {
     /// Sends a request to a server that may not be there.
     pub async fn try_send(request: RequestBuilder) -> reqwest::Result<Answer> {
         let request = request.build()?;
-        let asked = format!("{} {}", request.method(), request.url().path());
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let asked = format!("{method} {path}");
         let response = Client::new().execute(request).await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = response.bytes().await?;
+        contract::check(&Seen {
+            method: method.as_str(),
+            path: &path,
+            status,
+            headers: &headers,
+            body: &body,
+        });
         let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
         Ok(Answer { asked, status, headers, body })
     }

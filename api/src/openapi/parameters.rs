@@ -1,0 +1,26 @@
+//! What the parameters of paths mean, by their names: the same everywhere. A handler that describes
+//! one itself keeps its words.
+
+use super::operations;
+use serde_json::Value;
+
+const MEANINGS: [(&str, &str); 6] = [
+    ("chat_id", "The chat; 1 is the lobby."),
+    ("message_id", "The message's number in the chat."),
+    ("receiver_id", "One of the two users."),
+    ("sender_id", "One of the two users; which of them is which does not matter."),
+    ("session_id", "The session, as `GET /me/sessions` names it."),
+    ("user_id", "The user."),
+];
+
+/// Describes every operation's path parameters.
+pub fn describe(document: &mut Value) {
+    for (_, _, operation) in operations(document) {
+        for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+            let meaning = MEANINGS.iter().find(|(name, _)| parameter["name"] == *name);
+            if let (Some((_, meaning)), None) = (meaning, parameter.get("description")) {
+                parameter["description"] = (*meaning).into();
+            }
+        }
+    }
+}
