@@ -36,6 +36,9 @@ pub struct Config {
     pub refused_frames: Rate,
     /// Typing signals relayed for one connection; more are dropped unseen.
     pub typing: Rate,
+    /// A connection of a family lives for at most this long: its frames cannot bring a fresh token, so
+    /// it lives as long as its session, and a session that nobody ends runs out unheard.
+    pub max_session: Duration,
     /// Whether people without an account may come into the lobby.
     pub guests: bool,
     /// Messages of all guests of one address, on all gateways together.
@@ -43,6 +46,9 @@ pub struct Config {
     /// Names that the guests of one address may take, on all gateways together: each is a row in the
     /// database.
     pub guest_names: Rate,
+    /// Newcomers that this node announces to the lobby; more come in unannounced. Each one is a frame
+    /// to everybody there: 10,000 people who come back together would be a hundred million.
+    pub arrivals: Rate,
     /// The feeds' memory: about 64 KiB a chat while it is active.
     pub feed: FeedConfig,
     /// A feed without watchers is kept for this long: a client that reconnects finds it warm, and a
@@ -89,9 +95,11 @@ impl Default for Config {
             frames: Rate { per: Duration::from_millis(20), burst: 200 },
             refused_frames: Rate { per: Duration::from_millis(500), burst: 50 },
             typing: Rate { per: Duration::from_secs(1), burst: 5 },
+            max_session: Duration::from_secs(24 * 60 * 60),
             guests: false,
             guest_messages: Rate { per: Duration::from_millis(500), burst: 120 },
             guest_names: Rate { per: Duration::from_secs(2), burst: 60 },
+            arrivals: Rate { per: Duration::from_millis(200), burst: 50 },
             feed: FeedConfig { window_events: 256, window_bytes: 64 * 1024, max_ahead: 1_000 },
             room_linger: Duration::from_secs(10),
             window_age: Duration::from_secs(60),

@@ -1,17 +1,20 @@
 //! The handle to one connection: what everybody but its own task holds of it.
 
 use crate::{
-    native,
+    dialect::{Speaker, Window},
     outbox::{Outbox, Worth},
-    relayed::Dialect,
+    relayed::{Frame, Relayed},
 };
 use shared::{
     chat::UserRef,
-    id::{ChatId, SessionId},
+    close::Close,
+    id::{ChatId, SessionId, UserId},
     protocol::ServerFrame,
+    time::Timestamp,
 };
 use std::{
     collections::HashSet,
+    net::IpAddr,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -22,13 +25,12 @@ use std::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId(pub u64);
 
-/// A connection that has said hello.
+/// A connection whose client is known.
 #[derive(Debug)]
 pub struct Conn {
     pub id: ConnId,
-    pub user: UserRef,
-    pub session: SessionId,
-    pub dialect: Dialect,
+    pub owner: Owner,
+    pub window: Window,
     pub outbox: Outbox,
     /// The chats whose rooms hold this connection. Changed under the room's lock only.
     chats: Mutex<HashSet<ChatId>>,
@@ -36,27 +38,51 @@ pub struct Conn {
     departures: AtomicU32,
 }
 
+/// Whose a connection is.
+#[derive(Debug)]
+pub enum Owner {
+    User {
+        user: UserRef,
+        session: SessionId,
+    },
+    /// Somebody without an account, who is who its frames say. Limited by its network.
+    Guest {
+        network: IpAddr,
+    },
+}
+
 /// A state of a connection's departures: see [`Conn::departures`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Departures(u32);
 
 impl Conn {
-    pub fn new(
-        id: ConnId,
-        user: UserRef,
-        session: SessionId,
-        dialect: Dialect,
-        max_outbox_bytes: usize,
-    ) -> Self {
+    pub fn new(id: ConnId, owner: Owner, window: Window, max_outbox_bytes: usize) -> Self {
         Self {
             id,
-            user,
-            session,
-            dialect,
+            owner,
+            window,
             outbox: Outbox::new(max_outbox_bytes),
             chats: Mutex::default(),
             departures: AtomicU32::new(0),
         }
+    }
+
+    /// The user; `None` for guests.
+    pub fn user(&self) -> Option<&UserRef> {
+        match &self.owner {
+            Owner::User { user, .. } => Some(user),
+            Owner::Guest { .. } => None,
+        }
+    }
+
+    /// The user's id; `None` for guests.
+    pub fn user_id(&self) -> Option<UserId> {
+        self.user().map(|user| user.id)
+    }
+
+    /// Whose frames come from here.
+    pub fn speaker(&self) -> Speaker<'_> {
+        Speaker { window: self.window, user: self.user() }
     }
 
     /// To be read before asking the api what the user may watch: when it is another one by the time
@@ -70,9 +96,40 @@ impl Conn {
         self.departures.fetch_add(1, Ordering::Release);
     }
 
-    /// Queues a frame of the native protocol.
+    /// The frame in this connection's dialect, when that has words for it.
+    pub fn encode(&self, frame: &ServerFrame) -> Option<Frame> {
+        self.window.dialect().encode(frame, Timestamp::now())
+    }
+
+    /// Queues a frame, when this connection's dialect has words for it.
     pub fn send(&self, frame: &ServerFrame, worth: Worth) {
-        self.outbox.push(native::encode(frame), worth);
+        if let Some(frame) = self.encode(frame) {
+            self.outbox.push(frame, worth);
+        }
+    }
+
+    /// Queues those of these events that this connection is shown; returns how many.
+    pub fn deliver<'a>(&self, events: impl Iterator<Item = &'a Relayed>) -> usize {
+        let (dialect, reader) = (self.window.dialect(), self.user_id());
+        if !dialect.reads_what_it_is_shown() {
+            return self.outbox.push_all(events.filter_map(|event| event.frame(dialect, reader)));
+        }
+        let shown = events.filter_map(|event| Some((event.frame(dialect, reader)?, event)));
+        shown
+            .map(|(frame, event)| {
+                self.outbox.push_to_read(frame, event.event.chat_id, event.event.event.seq);
+            })
+            .count()
+    }
+
+    /// The user may not watch this chat any more, or it is gone: tells the client in its window's
+    /// way, which is to close when it was a window on that chat alone.
+    pub fn lose(&self, chat_id: ChatId, why: Close) {
+        match self.window {
+            Window::Native => self.send(&ServerFrame::ChatRemoved { chat_id }, Worth::Durable),
+            Window::Lobby | Window::Chat(_) => self.outbox.close(why),
+            Window::Names | Window::Numbers(_) => {}
+        }
     }
 
     /// Whether this connection watches the chat.

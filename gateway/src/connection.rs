@@ -1,22 +1,24 @@
-//! The life of one connection: hello, ready, then frames in and events out until either side ends
-//! it. This task owns the socket; everybody else holds a [`Conn`].
+//! The life of one connection, in whatever dialect: it opens, then frames in and events out until
+//! either side ends it. This task owns the socket; everybody else holds a [`Conn`].
 
 use crate::{
     Gateway,
-    conn::Conn,
+    conn::{Conn, Owner},
+    dialect::{Window, native, refusal, try_later},
     joining::{Join, join_all},
-    native::{self, refusal, try_later},
     opening::{MAX_CATCH_UP, Opened, Registered, open},
     outbox::{Taken, Worth},
+    people::Names,
     relayed::Frame,
     session::{Session, Wanted},
     socket::{Incoming, Socket},
 };
 use futures_util::future::BoxFuture;
 use shared::{
+    chat::UserRef,
     close::Close,
     id::{ChatId, Seq},
-    internal::{Command, Receipt, Refusal, UserChat},
+    internal::{ReadMark, Refusal},
     protocol::ServerFrame,
     serve::Place,
     time::Timestamp,
@@ -30,16 +32,27 @@ const LAST_WRITE: Duration = Duration::from_secs(2);
 /// An emptied queue larger than this is let go, so that a burst does not stay in memory.
 const KEEP_QUEUE: usize = 32;
 
-/// Runs a connection from the upgrade to its end. `presented` is the token that came with the
-/// upgrade; `place` is its place in the listener.
+/// How a connection begins.
+pub(crate) enum Begin {
+    /// The client says hello first; with the token that came with the upgrade, if any.
+    Hello(Option<String>),
+    /// It was opened before the upgrade was answered.
+    Opened(Box<Opened>),
+}
+
+/// Runs a connection from the upgrade to its end; `place` is its place in the listener.
 pub(crate) async fn run(
     gateway: Arc<Gateway>,
     mut socket: Socket,
-    presented: Option<String>,
+    begin: Result<Begin, Close>,
     place: Place,
 ) {
-    // Boxed: what opening needs is gone from memory while the connection idles.
-    let opened = Box::pin(open(&gateway, &mut socket, presented)).await;
+    let opened = match begin {
+        // Boxed: what opening needs is gone from memory while the connection idles.
+        Ok(Begin::Hello(token)) => Box::pin(open(&gateway, &mut socket, token)).await,
+        Ok(Begin::Opened(opened)) => Ok(*opened),
+        Err(close) => Err(close),
+    };
     let close = match opened {
         Ok(opened) => Connection::new(opened).run(&mut socket).await,
         Err(close) => close,
@@ -50,12 +63,15 @@ pub(crate) async fn run(
 }
 
 /// A connection that is ready.
-struct Connection {
+pub(crate) struct Connection {
     registered: Registered,
     session: Session,
+    pub(crate) names: Names,
     /// To be joined when those under way have been.
     joins: Vec<Join>,
     joining: Option<BoxFuture<'static, ()>>,
+    /// Not to be watched any more when those under way have been joined.
+    unwanted: Vec<ChatId>,
     /// Whether the first joins are done and others know that the user is here.
     settled: bool,
     heard_at: Instant,
@@ -71,8 +87,10 @@ impl Connection {
         Self {
             registered,
             session,
+            names: Names::default(),
             joins,
             joining: None,
+            unwanted: Vec::new(),
             settled: false,
             heard_at: now,
             timer: Box::pin(tokio::time::sleep_until(now + first)),
@@ -86,15 +104,17 @@ impl Connection {
         loop {
             let result = tokio::select! {
                 taken = conn.outbox.take(mem::take(&mut scratch)) => {
-                    let Taken { mut frames, joins, closing } = taken;
-                    self.joins.extend(joins);
-                    self.start_joining();
+                    let Taken { mut frames, reads, joins, closing } = taken;
+                    self.invited(joins);
                     let patience = self.gateway().hub.config.write_timeout;
                     let written = match closing {
                         None => write_unless_closed(socket, &mut frames, &conn, patience).await,
                         Some(_) => write(socket, &mut frames, patience.min(LAST_WRITE)).await,
                     };
                     conn.outbox.written();
+                    if written.is_ok() {
+                        self.mark_read(reads);
+                    }
                     if frames.capacity() <= KEEP_QUEUE {
                         scratch = frames;
                     }
@@ -105,11 +125,7 @@ impl Connection {
                     Err(close) => Err(close),
                 },
                 () = done(&mut self.joining) => {
-                    self.joining = None;
-                    if !mem::replace(&mut self.settled, true) {
-                        self.gateway().hub.users.arrived(conn.user.id);
-                    }
-                    self.start_joining();
+                    self.on_joined();
                     Ok(())
                 }
                 () = &mut self.timer => self.on_timer(socket).await,
@@ -120,8 +136,53 @@ impl Connection {
         }
     }
 
-    fn gateway(&self) -> &Arc<Gateway> {
+    pub(crate) fn gateway(&self) -> &Arc<Gateway> {
         &self.registered.gateway
+    }
+
+    pub(crate) fn conn(&self) -> &Arc<Conn> {
+        &self.registered.conn
+    }
+
+    /// Chats that came while the connection was open. The bus and a poll may both tell of one.
+    fn invited(&mut self, joins: Vec<Join>) {
+        for join in joins {
+            match self.joins.iter_mut().find(|waiting| waiting.chat.id == join.chat.id) {
+                Some(waiting) => waiting.after = waiting.after.min(join.after),
+                None => self.joins.push(join),
+            }
+        }
+        self.start_joining();
+    }
+
+    fn on_joined(&mut self) {
+        self.joining = None;
+        for chat in mem::take(&mut self.unwanted) {
+            self.gateway().hub.detach(self.conn(), chat);
+        }
+        if !mem::replace(&mut self.settled, true)
+            && let Some(UserRef { id, username, .. }) = self.conn().user()
+        {
+            self.gateway().hub.users.arrived(*id);
+            if self.conn().window == Window::Lobby {
+                self.gateway().hub.arrived(self.conn(), username);
+            }
+        }
+        self.start_joining();
+    }
+
+    /// What was shown to a client that cannot say what it has read.
+    fn mark_read(&self, reads: Vec<(ChatId, Seq)>) {
+        let Some(user_id) = self.conn().user_id() else { return };
+        for (chat_id, message_id) in reads {
+            self.submit_mark(ReadMark { user_id, chat_id, message_id });
+        }
+    }
+
+    fn submit_mark(&self, mark: ReadMark) {
+        if self.gateway().desk.mark_read(mark).is_err() {
+            metrics::counter!("gateway_lane_full_total", "lane" => "read").increment(1);
+        }
     }
 
     fn start_joining(&mut self) {
@@ -138,7 +199,8 @@ impl Connection {
         let now = self.gateway().uptime();
         let wanted = match incoming {
             Incoming::Text(text) => {
-                self.session.on_text(&text, now, || uuid::Uuid::new_v4().to_string())?
+                let speaker = self.registered.conn.speaker();
+                self.session.on_text(&text, speaker, now, || uuid::Uuid::new_v4().to_string())?
             }
             Incoming::Binary => self.session.on_binary(now)?,
             Incoming::Sign => return Ok(()),
@@ -146,25 +208,23 @@ impl Connection {
         match wanted {
             Wanted::Reply(frame) => self.reply(&frame),
             Wanted::Post { id, command } => self.post(id, command),
-            Wanted::Read(mark) => {
-                if self.gateway().desk.mark_read(mark).is_err() {
-                    metrics::counter!("gateway_lane_full_total", "lane" => "read").increment(1);
-                }
-            }
+            Wanted::Direct { to, action } => return self.on_direct(to, action).await,
+            Wanted::Guest { name, action } => return self.on_guest(name, action).await,
+            Wanted::Read(mark) => self.submit_mark(mark),
             Wanted::Typing(chat) => {
                 if self.registered.conn.watches(chat) {
                     self.gateway().hub.typing(&self.registered.conn, chat);
                 }
             }
             Wanted::Subscribe { id, chat_id, after } => self.subscribe(id, chat_id, after).await,
-            Wanted::Unsubscribe { id, chat_id } => {
-                self.gateway().hub.detach(&self.registered.conn, chat_id);
-                self.reply(&ServerFrame::Unsubscribed { id, chat_id });
-            }
+            Wanted::Unsubscribe { id, chat_id } => self.unsubscribe(id, chat_id),
             Wanted::Renew { id, token } => match self.gateway().desk.verify(&token).await {
                 Ok(claims) => {
+                    let Owner::User { session: own, .. } = self.registered.conn.owner else {
+                        return Ok(());
+                    };
                     let expires_at = Timestamp(claims.exp.saturating_mul(1000));
-                    let frame = self.session.renewed(id, claims.sid, expires_at);
+                    let frame = self.session.renewed(id, (claims.sid, own), expires_at);
                     self.reply(&frame);
                 }
                 Err(close) => {
@@ -176,34 +236,17 @@ impl Connection {
         Ok(())
     }
 
-    fn reply(&self, frame: &ServerFrame) {
+    pub(crate) fn reply(&self, frame: &ServerFrame) {
         self.registered.conn.send(frame, Worth::Durable);
     }
 
-    fn post(&self, id: Option<String>, command: Command) {
-        metrics::counter!("gateway_commands_total").increment(1);
-        let (conn, chat_id, frame_id) =
-            (Arc::clone(&self.registered.conn), command.chat_id, id.clone());
-        let done = Box::new(move |answer: Result<Result<Receipt, Refusal>, _>| {
-            let frame = match answer {
-                Ok(Ok(Receipt { message_id, seq, timestamp, .. })) => {
-                    ServerFrame::Ack { id: frame_id, chat_id, message_id, seq, timestamp }
-                }
-                Ok(Err(Refusal { code, message })) => refusal(frame_id, code.as_str(), &message),
-                Err(_) => try_later(
-                    frame_id,
-                    "unavailable",
-                    "It is not known whether this was stored. Send it again with the same id.",
-                    Duration::from_secs(2),
-                ),
-            };
-            conn.send(&frame, Worth::Durable);
-        });
-        if self.gateway().desk.post(command, done).is_err() {
-            metrics::counter!("gateway_lane_full_total", "lane" => "post").increment(1);
-            let wait = Duration::from_secs(1);
-            self.reply(&try_later(id, "overloaded", "Too much is waiting. Send it again.", wait));
+    /// Answers a frame that is refused, unless that happens too often.
+    pub(crate) fn refuse(&mut self, error: ServerFrame) -> Result<(), Close> {
+        let now = self.gateway().uptime();
+        if let Wanted::Reply(error) = self.session.refuse(error, now)? {
+            self.reply(&error);
         }
+        Ok(())
     }
 
     async fn subscribe(&mut self, id: Option<String>, chat_id: ChatId, after: Option<Seq>) {
@@ -212,9 +255,8 @@ impl Connection {
             let text = "This connection watches as many chats as it may.";
             return self.reply(&refusal(id, "too_many_chats", text));
         }
-        let user_id = self.registered.conn.user.id;
         let allowed = self.registered.conn.departures();
-        let chat = match hub.view(UserChat { user_id, chat_id }).await {
+        let chat = match hub.view_for(self.conn(), chat_id).await {
             Ok(Ok(chat)) => chat,
             Ok(Err(Refusal { code, message })) => {
                 return self.reply(&refusal(id, code.as_str(), &message));
@@ -241,6 +283,24 @@ impl Connection {
         };
         self.joins.push(join);
         self.start_joining();
+    }
+
+    fn unsubscribe(&mut self, id: Option<String>, chat_id: ChatId) {
+        self.gateway().hub.detach(self.conn(), chat_id);
+        // A join that waits is told and dropped; one under way is undone when it is done.
+        while let Some(place) = self.joins.iter().position(|join| join.chat.id == chat_id) {
+            if let Some(announce) = self.joins.remove(place).announce {
+                self.conn().outbox.push(announce, Worth::Durable);
+            }
+        }
+        let limit = self.gateway().hub.config.max_chats;
+        if self.joining.is_some()
+            && self.unwanted.len() < limit
+            && !self.unwanted.contains(&chat_id)
+        {
+            self.unwanted.push(chat_id);
+        }
+        self.reply(&ServerFrame::Unsubscribed { id, chat_id });
     }
 
     /// Heartbeat and the token's end.

@@ -1,17 +1,19 @@
 //! What connections ask of the api, each kind in its own lane: opening sessions, posting, read
-//! marks; and the public keys that tokens verify with.
+//! marks, who is meant by a name; and the public keys that tokens verify with.
 
 use crate::{
     backend::{Backend, Unavailable},
     config::Config,
     hub::Hub,
-    lane::{Done, Full, Lane, call},
+    lane::{Attempt, Call, Done, Full, Lane, call},
 };
 use shared::{
+    chat::UserRef,
     close::Close,
+    id::ChatId,
     internal::{
-        Action, Command, MarkRead, Open, OpenSession, Post, ReadMark, Receipt, Refusal,
-        SessionRefusal, SessionView,
+        Action, Command, Guests, MarkRead, Open, OpenSession, Pair, Peers, Post, ReadMark, Receipt,
+        Refusal, SessionRefusal, SessionView,
     },
     lifecycle::Lifecycle,
     time::Timestamp,
@@ -36,6 +38,8 @@ pub(crate) struct Desk {
     opens: Lane<OpenSession, OpenAnswer>,
     posts: Vec<Lane<Command, Result<Receipt, Refusal>>>,
     reads: Lane<ReadMark, ()>,
+    peers: Lane<Pair, Result<ChatId, Refusal>>,
+    guests: Lane<String, Result<UserRef, Refusal>>,
     backend: Arc<dyn Backend>,
     verifier: Verifier,
     keys_fetched: Mutex<Option<Instant>>,
@@ -68,18 +72,38 @@ impl Desk {
         };
         let posts = (0..config.post_lanes.max(1)).map(|_| {
             let (backend, hub) = (Arc::clone(backend), Arc::clone(hub));
-            let call = call(move |commands: Vec<Command>| {
+            let call: Call<Command, _> = Box::new(move |commands, attempt| {
                 let (asked, hub) = (backend.post(Post { commands }), Arc::clone(&hub));
-                async move {
-                    let posted = asked.await?;
+                Box::pin(async move {
+                    let mut posted = asked.await?;
                     // Local devices need not wait for the bus, nor does anybody depend on it.
                     posted.events.into_iter().for_each(|run| hub.on_events(run));
+                    if attempt == Attempt::Again {
+                        // Committed by the attempt before, perhaps: then it is no client's repeat.
+                        posted.results.iter_mut().flatten().for_each(|done| done.repeated = false);
+                    }
                     Ok(posted.results)
-                }
+                })
             });
             Lane::start("post", config.post, call, lifecycle)
         });
+        let peers = {
+            let backend = Arc::clone(backend);
+            call(move |pairs: Vec<Pair>| {
+                let asked = backend.peers(Peers { pairs });
+                async move { Ok(asked.await?.chats) }
+            })
+        };
+        let guests = {
+            let backend = Arc::clone(backend);
+            call(move |names: Vec<String>| {
+                let asked = backend.guests(Guests { names });
+                async move { Ok(asked.await?.guests) }
+            })
+        };
         Self {
+            peers: Lane::start("peers", config.query, peers, lifecycle),
+            guests: Lane::start("guests", config.query, guests, lifecycle),
             opens: Lane::start("open", config.query, opens, lifecycle),
             posts: posts.collect(),
             reads: Lane::start("read", config.query, reads, lifecycle),
@@ -122,6 +146,16 @@ impl Desk {
     /// Passes a read mark on; a later one includes those that are lost.
     pub fn mark_read(&self, mark: ReadMark) -> Result<(), Full> {
         self.reads.submit(mark, 0, Box::new(|_| ()))
+    }
+
+    /// The private chat of two users, made when there is none.
+    pub async fn peer(&self, pair: Pair) -> Result<Result<ChatId, Refusal>, Unavailable> {
+        self.peers.ask(pair).await
+    }
+
+    /// The guest of this name.
+    pub async fn guest(&self, name: String) -> Result<Result<UserRef, Refusal>, Unavailable> {
+        self.guests.ask(name).await
     }
 
     /// Whether tokens can be verified.

@@ -6,8 +6,10 @@ use crate::{
     backend::Unavailable,
     config::Config,
     conn::{Conn, ConnId, Departures},
+    dialect::{Dialect, Window, lobby},
     feed::{Feed, Update},
     outbox::Worth,
+    relayed::Frame,
     repair::Questions,
     room::{Attached, Delivered, Room},
     users::Users,
@@ -15,9 +17,11 @@ use crate::{
 use shared::{
     bus::{Bus, Subscriber},
     chat::{ChatType, ChatView, PresenceStatus},
+    close::Close,
     id::{ChatId, NodeId, Seq, UserId},
     internal::{Range, RangeFound, Refusal, UserChat},
     lifecycle::Lifecycle,
+    limit::Bucket,
     protocol::ServerFrame,
     relay::{Channel, ChatEvents, ChatPayload},
     time::Timestamp,
@@ -41,6 +45,9 @@ pub struct Hub {
     /// Set once, right after construction: its callback needs the hub.
     pub(crate) subscriber: OnceLock<Subscriber>,
     pub(crate) lifecycle: Lifecycle,
+    /// What is left of the arrivals that this node may announce, and since when it counts.
+    arrivals: Mutex<Bucket>,
+    started: Instant,
     shards: [Mutex<HashMap<ChatId, Room>>; SHARDS],
 }
 
@@ -59,6 +66,8 @@ impl Hub {
             bus,
             subscriber: OnceLock::new(),
             lifecycle,
+            arrivals: Mutex::default(),
+            started: Instant::now(),
             shards: std::array::from_fn(|_| Mutex::default()),
             config,
         }
@@ -154,6 +163,9 @@ impl Hub {
             ChatPayload::Presence { origin, user_id, status } if origin != self.node => {
                 self.tell(chat_id, &ServerFrame::Presence { user_id, status }, Some(user_id));
             }
+            ChatPayload::Arrived { origin, username, at } if origin != self.node => {
+                self.tell_lobby(&lobby::user_joined(&username, at), None);
+            }
             ChatPayload::Typing { .. }
             | ChatPayload::Presence { .. }
             | ChatPayload::Arrived { .. } => {}
@@ -171,7 +183,7 @@ impl Hub {
 
     /// A local user is typing: tells the others here and on other nodes.
     pub fn typing(&self, conn: &Conn, chat_id: ChatId) {
-        let user = conn.user.clone();
+        let Some(user) = conn.user().cloned() else { return };
         self.tell(chat_id, &ServerFrame::Typing { chat_id, user: user.clone() }, Some(user.id));
         self.publish(chat_id, &ChatPayload::Typing { origin: self.node, user });
     }
@@ -188,6 +200,27 @@ impl Hub {
         }
     }
 
+    /// Somebody came into the lobby by its own window: tells the others in it, here and on other
+    /// nodes, unless too many come at once.
+    pub(crate) fn arrived(&self, conn: &Conn, username: &str) {
+        let rate = &self.config.arrivals;
+        if lock(&self.arrivals).try_take(rate, self.started.elapsed(), 1).is_err() {
+            metrics::counter!("gateway_dropped_frames_total", "reason" => "many_arrivals")
+                .increment(1);
+            return;
+        }
+        let at = Timestamp::now();
+        self.tell_lobby(&lobby::user_joined(username, at), Some(conn.id));
+        let arrived = ChatPayload::Arrived { origin: self.node, username: username.to_owned(), at };
+        self.publish(ChatId::LOBBY, &arrived);
+    }
+
+    fn tell_lobby(&self, frame: &Frame, except: Option<ConnId>) {
+        if let Some(room) = self.shard(ChatId::LOBBY).get(&ChatId::LOBBY) {
+            room.tell_dialect(Dialect::Lobby, frame, except);
+        }
+    }
+
     /// A user may no longer watch a chat: its connections here stop and are told.
     pub fn part(&self, user: UserId, chat_id: ChatId) {
         // First those that are about to join, under this room's lock or later.
@@ -196,8 +229,12 @@ impl Hub {
         let mut rooms = self.shard(chat_id);
         let Some(room) = rooms.get_mut(&chat_id) else { return };
         for conn in room.of_user(user) {
+            // A public room is left by those only who hold it among their chats.
+            if room.chat_type == ChatType::Room && conn.window != Window::Native {
+                continue;
+            }
             room.detach(&conn, now);
-            conn.send(&ServerFrame::ChatRemoved { chat_id }, Worth::Durable);
+            conn.lose(chat_id, Close::NotAMember);
         }
     }
 
@@ -208,7 +245,7 @@ impl Hub {
         let now = Instant::now();
         for conn in room.watchers().to_vec() {
             room.detach(&conn, now);
-            conn.send(&ServerFrame::ChatRemoved { chat_id }, Worth::Durable);
+            conn.lose(chat_id, Close::ChatNotFound);
         }
     }
 
@@ -253,12 +290,14 @@ impl Hub {
         self.questions.events.ask(range).await
     }
 
-    /// A chat as a user may watch it.
-    pub(crate) async fn view(
+    /// A chat as this connection may watch it. A guest, who is no user, may enter rooms.
+    pub(crate) async fn view_for(
         &self,
-        chat: UserChat,
+        conn: &Conn,
+        chat_id: ChatId,
     ) -> Result<Result<ChatView, Refusal>, Unavailable> {
-        self.questions.views.ask(chat).await
+        let user_id = conn.user_id().unwrap_or_default();
+        self.questions.views.ask(UserChat { user_id, chat_id }).await
     }
 
     /// The connection is gone: no room holds it any more.

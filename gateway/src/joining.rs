@@ -12,9 +12,10 @@ use crate::{
 use futures_util::{StreamExt, stream};
 use shared::{
     chat::ChatView,
-    id::{ChatId, Seq},
-    internal::{Range, UserChat},
-    protocol::{ChatEvent, ServerFrame},
+    close::Close,
+    id::Seq,
+    internal::{Range, Refusal, RefusalCode},
+    protocol::ChatEvent,
 };
 use std::{sync::Arc, time::Duration};
 
@@ -63,9 +64,9 @@ async fn join(hub: &Arc<Hub>, conn: &Arc<Conn>, join: Join) {
             }
             Attached::Doubtful => {
                 allowed = conn.departures();
-                match hub.view(UserChat { user_id: conn.user.id, chat_id: chat.id }).await {
+                match hub.view_for(conn, chat.id).await {
                     Ok(Ok(_)) => {}
-                    Ok(Err(_)) => return removed(conn, chat.id),
+                    Ok(Err(refusal)) => return conn.lose(chat.id, closed_by(&refusal)),
                     Err(_) => {
                         // Nothing was allowed: ask again before the next try.
                         conn.depart();
@@ -78,17 +79,16 @@ async fn join(hub: &Arc<Hub>, conn: &Arc<Conn>, join: Join) {
                 conn.outbox.room().await;
                 match hub.events(Range { chat_id: chat.id, after }).await {
                     Ok(Some(found)) => {
-                        let frames = found.events.into_iter().map(|event| {
-                            Relayed::new(ChatEvent { chat_id: chat.id, event }).frame(conn.dialect)
-                        });
-                        conn.outbox.push_all(frames);
+                        let relay = |event| Relayed::new(ChatEvent { chat_id: chat.id, event });
+                        let events: Vec<Relayed> = found.events.into_iter().map(relay).collect();
+                        conn.deliver(events.iter());
                         if found.upto <= after {
                             // A database that has less than it had: nothing to do but to wait.
                             tokio::time::sleep(A_WHILE).await;
                         }
                         after = after.max(found.upto);
                     }
-                    Ok(None) => return removed(conn, chat.id),
+                    Ok(None) => return conn.lose(chat.id, Close::ChatNotFound),
                     Err(_) => tokio::time::sleep(A_WHILE).await,
                 }
             }
@@ -96,6 +96,10 @@ async fn join(hub: &Arc<Hub>, conn: &Arc<Conn>, join: Join) {
     }
 }
 
-fn removed(conn: &Conn, chat_id: ChatId) {
-    conn.send(&ServerFrame::ChatRemoved { chat_id }, Worth::Durable);
+/// Why a window closes whose chat the api refused.
+pub(crate) fn closed_by(refusal: &Refusal) -> Close {
+    match refusal.code {
+        RefusalCode::ChatNotFound => Close::ChatNotFound,
+        _ => Close::NotAMember,
+    }
 }

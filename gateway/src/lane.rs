@@ -4,7 +4,7 @@
 use crate::backend::Unavailable;
 use futures_util::future::BoxFuture;
 use shared::lifecycle::Lifecycle;
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 use tokio::{sync::mpsc, time::Instant};
 
 /// The numbers of a lane.
@@ -25,7 +25,15 @@ pub type Done<A> = Box<dyn FnOnce(Result<A, Unavailable>) + Send>;
 
 /// One call: the items in order, to answers in the same order.
 pub type Call<Q, A> =
-    Box<dyn Fn(Vec<Q>) -> BoxFuture<'static, Result<Vec<A>, Unavailable>> + Send + Sync>;
+    Box<dyn Fn(Vec<Q>, Attempt) -> BoxFuture<'static, Result<Vec<A>, Unavailable>> + Send + Sync>;
+
+/// Whether a batch has been tried before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    First,
+    /// An earlier call got no answer, and may have taken effect all the same.
+    Again,
+}
 
 /// The handle to a lane. Clones share it; the lane's task ends when the process does.
 pub struct Lane<Q, A> {
@@ -143,8 +151,9 @@ impl<Q: Clone, A> Caller<Q, A> {
     async fn answer(&self, questions: Vec<Q>) -> Result<Vec<A>, Unavailable> {
         let started = Instant::now();
         let mut wait = Duration::from_millis(50);
+        let mut attempt = Attempt::First;
         loop {
-            let error = match (self.call)(questions.clone()).await {
+            let error = match (self.call)(questions.clone(), attempt).await {
                 Ok(answers) => {
                     metrics::histogram!("gateway_backend_duration_seconds", "call" => self.name)
                         .record(started.elapsed());
@@ -160,6 +169,7 @@ impl<Q: Clone, A> Caller<Q, A> {
             // Full jitter, so that many gateways do not come back together.
             tokio::time::sleep(wait.mul_f64(rand::random_range(0.5..1.0))).await;
             wait = (wait * 2).min(Duration::from_secs(1));
+            attempt = Attempt::Again;
         }
     }
 }
@@ -168,20 +178,19 @@ fn fail<A>(dones: Vec<Done<A>>, error: &Unavailable) {
     dones.into_iter().for_each(|done| done(Err(error.clone())));
 }
 
-/// Wraps a function as a lane's call.
+/// Wraps a function, to which one attempt is like another, as a lane's call.
 pub fn call<Q, A, F, Fut>(function: F) -> Call<Q, A>
 where
     F: Fn(Vec<Q>) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<Vec<A>, Unavailable>> + Send + 'static,
 {
-    let function = Arc::new(function);
-    Box::new(move |questions| Box::pin(function(questions)))
+    Box::new(move |questions, _| Box::pin(function(questions)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Mutex;
+    use std::sync::{Arc, Mutex};
     use tokio::sync::Semaphore;
 
     const CONFIG: LaneConfig = LaneConfig {

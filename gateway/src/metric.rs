@@ -1,15 +1,17 @@
 //! Names the gateway's metrics and starts the counters at zero, so that a rate over one that has
 //! not happened yet is 0 and not missing.
 
+use crate::dialect::Dialect;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use shared::close::Close;
 
 pub(crate) fn describe() {
-    describe_gauge!("gateway_connections", "Connections that have said hello");
+    describe_gauge!("gateway_connections", "Connections whose clients are known, guests too");
     describe_gauge!("gateway_rooms", "Chats watched here, or watched a moment ago");
     describe_gauge!("gateway_draining", "1 while the node lets its connections go");
     describe_counter!("gateway_closes_total", "Connections ended, by reason");
-    describe_counter!("gateway_resumes_total", "Connections opened, by kind of resume");
+    describe_counter!("gateway_opened_total", "Connections opened, by dialect");
+    describe_counter!("gateway_resumes_total", "Native connections opened, by kind of resume");
     describe_counter!("gateway_resyncs_total", "Chats a client had to load anew");
     describe_counter!("gateway_commands_total", "Sends, edits and deletes taken from clients");
     describe_counter!("gateway_deliveries_total", "Events put into connections' outboxes");
@@ -36,16 +38,21 @@ pub(crate) fn describe() {
     for close in Close::ALL {
         counter!("gateway_closes_total", "reason" => close.reason()).absolute(0);
     }
+    for dialect in Dialect::ALL {
+        counter!("gateway_opened_total", "dialect" => dialect.name()).absolute(0);
+    }
     for result in ["new", "resumed", "other_epoch"] {
         counter!("gateway_resumes_total", "result" => result).absolute(0);
     }
     for lane in ["view", "read", "post"] {
         counter!("gateway_lane_full_total", "lane" => lane).absolute(0);
     }
-    for call in ["open", "post", "read", "events", "view", "changed"] {
+    for call in ["open", "post", "read", "events", "view", "changed", "peers", "guests"] {
         counter!("gateway_backend_errors_total", "call" => call).absolute(0);
     }
-    counter!("gateway_dropped_frames_total", "reason" => "outbox_half_full").absolute(0);
+    for reason in ["outbox_half_full", "many_arrivals"] {
+        counter!("gateway_dropped_frames_total", "reason" => reason).absolute(0);
+    }
     for name in [
         "gateway_resyncs_total",
         "gateway_commands_total",

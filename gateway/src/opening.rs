@@ -1,13 +1,13 @@
-//! How a connection opens: hello, token, registration, the api's answer, `ready`, and where each
-//! chat goes on. What happens afterwards is in [`crate::connection`].
+//! How a native connection opens: hello, token, registration, the api's answer, `ready`, and where
+//! each chat goes on; and the steps that it shares with the families' (see [`crate::family`]). What
+//! happens afterwards is in [`crate::connection`].
 
 use crate::{
     Gateway,
-    conn::{Conn, Departures},
+    conn::{Conn, Departures, Owner},
+    dialect::{Window, native},
     joining::Join,
-    native,
     outbox::Worth,
-    relayed::Dialect,
     session::{Greeted, Greeting, Hello, Session},
     socket::{Incoming, Socket},
     users::Arrival,
@@ -16,10 +16,11 @@ use shared::{
     chat::{ChatView, UserRef},
     close::Close,
     id::{ChatId, Seq},
-    internal::{OpenSession, SessionRefusal, UserChat},
+    internal::{OpenSession, SessionRefusal, SessionView},
     protocol::{Resume, ServerFrame},
     relay::Channel,
     time::Timestamp,
+    token::Claims,
 };
 use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -49,30 +50,10 @@ pub(crate) async fn open(
     let hello = tokio::time::timeout(config.hello_timeout, greet(gateway, socket, presented));
     let Hello { token, resume } = hello.await.map_err(|_| Close::HelloTimeout)??;
     let claims = gateway.desk.verify(&token).await?;
-
-    // Registered before the api is asked: a session that ends meanwhile closes this connection too.
-    let conn = Arc::new(Conn::new(
-        gateway.ids.next(),
-        UserRef::registered(claims.sub, claims.name),
-        claims.sid,
-        Dialect::Native,
-        config.max_outbox_bytes,
-    ));
-    let arrival = gateway.hub.users.register(&conn)?;
-    let registered = Registered { gateway: Arc::clone(gateway), conn: Arc::clone(&conn) };
-    if arrival == Arrival::First
-        && let Some(subscriber) = gateway.hub.subscriber.get()
-    {
-        let confirmed = subscriber.add(&[Channel::User(conn.user.id)]);
-        let _ = tokio::time::timeout(SUBSCRIBE_PATIENCE, confirmed).await;
-    }
-    let allowed = conn.departures();
-    let session = OpenSession { user_id: claims.sub, session_id: claims.sid };
-    let (epoch, view) = gateway.desk.open(session).await.map_err(|_| Close::Overloaded)?;
-    let view = view.map_err(|refused| match refused {
-        SessionRefusal::Blocked => Close::Blocked,
-        SessionRefusal::Ended => Close::SessionEnded,
-    })?;
+    let expires_at = Timestamp(claims.exp.saturating_mul(1000));
+    let Admitted { registered, allowed, epoch, view } =
+        admit(gateway, Window::Native, claims).await?;
+    let conn = Arc::clone(&registered.conn);
 
     let ready = ServerFrame::Ready {
         connection_id: format!("{}.{}", gateway.hub.node, conn.id.0),
@@ -83,10 +64,49 @@ pub(crate) async fn open(
     };
     conn.send(&ready, Worth::Durable);
     let joins = joins(gateway, &conn, allowed, view.chats, resume, &epoch).await;
+    opened(Window::Native, started);
+    Ok(Opened { registered, session: Session::new(expires_at, config), joins })
+}
+
+/// Counts a connection that opened.
+pub(crate) fn opened(window: Window, started: Instant) {
     metrics::histogram!("gateway_handshake_duration_seconds").record(started.elapsed());
-    let expires_at = Timestamp(claims.exp.saturating_mul(1000));
-    let session = Session::new(claims.sub, claims.sid, expires_at, config);
-    Ok(Opened { registered, session, joins })
+    metrics::counter!("gateway_opened_total", "dialect" => window.dialect().name()).increment(1);
+}
+
+/// A connection whose session stands.
+pub(crate) struct Admitted {
+    pub registered: Registered,
+    /// The state of departures before the api was asked.
+    pub allowed: Departures,
+    pub epoch: Arc<str>,
+    pub view: SessionView,
+}
+
+/// Registers a connection whose token verified and asks the api whether its session stands.
+pub(crate) async fn admit(
+    gateway: &Arc<Gateway>,
+    window: Window,
+    claims: Claims,
+) -> Result<Admitted, Close> {
+    // Registered before the api is asked: a session that ends meanwhile closes this connection too.
+    let user = UserRef::registered(claims.sub, claims.name);
+    let owner = Owner::User { user, session: claims.sid };
+    let (registered, arrival) = Registered::new(gateway, window, owner)?;
+    if arrival == Arrival::First
+        && let Some(subscriber) = gateway.hub.subscriber.get()
+    {
+        let confirmed = subscriber.add(&[Channel::User(claims.sub)]);
+        let _ = tokio::time::timeout(SUBSCRIBE_PATIENCE, confirmed).await;
+    }
+    let allowed = registered.conn.departures();
+    let session = OpenSession { user_id: claims.sub, session_id: claims.sid };
+    let (epoch, view) = gateway.desk.open(session).await.map_err(|_| Close::Overloaded)?;
+    let view = view.map_err(|refused| match refused {
+        SessionRefusal::Blocked => Close::Blocked,
+        SessionRefusal::Ended => Close::SessionEnded,
+    })?;
+    Ok(Admitted { registered, allowed, epoch, view })
 }
 
 async fn greet(
@@ -132,10 +152,9 @@ async fn joins(
     let limit = gateway.hub.config.max_chats.saturating_sub(chats.len());
     let others: Vec<ChatId> =
         cursors.keys().filter(|id| !mine.contains(id)).take(limit).copied().collect();
-    let asked = others.into_iter().map(|chat_id| async move {
-        let chat = UserChat { user_id: conn.user.id, chat_id };
-        (chat_id, gateway.hub.view(chat).await)
-    });
+    let asked = others
+        .into_iter()
+        .map(|chat_id| async move { (chat_id, gateway.hub.view_for(conn, chat_id).await) });
     for (chat_id, answer) in futures_util::future::join_all(asked).await {
         match answer {
             Ok(Ok(chat)) => chats.push(chat),
@@ -164,6 +183,20 @@ async fn joins(
 pub(crate) struct Registered {
     pub gateway: Arc<Gateway>,
     pub conn: Arc<Conn>,
+}
+
+impl Registered {
+    /// Lets a connection in, unless the node drains.
+    pub fn new(
+        gateway: &Arc<Gateway>,
+        window: Window,
+        owner: Owner,
+    ) -> Result<(Self, Arrival), Close> {
+        let max_outbox_bytes = gateway.hub.config.max_outbox_bytes;
+        let conn = Arc::new(Conn::new(gateway.ids.next(), owner, window, max_outbox_bytes));
+        let arrival = gateway.hub.users.register(&conn)?;
+        Ok((Self { gateway: Arc::clone(gateway), conn }, arrival))
+    }
 }
 
 impl Drop for Registered {

@@ -3,7 +3,10 @@
 //! connection from outside: chats to join and the order to close.
 
 use crate::{joining::Join, relayed::Frame};
-use shared::close::Close;
+use shared::{
+    close::Close,
+    id::{ChatId, Seq},
+};
 use std::{
     collections::VecDeque,
     future::poll_fn,
@@ -38,6 +41,7 @@ pub struct Outbox {
 struct Inner {
     frames: VecDeque<Frame>,
     bytes: usize,
+    reads: Vec<(ChatId, Seq)>,
     joins: Vec<Join>,
     closing: Option<Close>,
     waker: Option<Waker>,
@@ -48,6 +52,8 @@ struct Inner {
 pub struct Taken {
     /// To be written first, in this order.
     pub frames: VecDeque<Frame>,
+    /// To be marked as read once the frames are written: each chat's furthest.
+    pub reads: Vec<(ChatId, Seq)>,
     pub joins: Vec<Join>,
     /// To be closed for this reason, after the frames.
     pub closing: Option<Close>,
@@ -65,11 +71,23 @@ impl Outbox {
         self.lock().push(frame, worth, self.max_bytes);
     }
 
-    /// Queues durable frames under one lock.
-    pub fn push_all(&self, frames: impl Iterator<Item = Frame>) {
+    /// Queues durable frames under one lock; returns how many.
+    pub fn push_all(&self, frames: impl Iterator<Item = Frame>) -> usize {
         let mut inner = self.lock();
-        for frame in frames {
-            inner.push(frame, Worth::Durable, self.max_bytes);
+        frames.map(|frame| inner.push(frame, Worth::Durable, self.max_bytes)).count()
+    }
+
+    /// Queues a durable frame that is read as soon as it is written.
+    pub fn push_to_read(&self, frame: Frame, chat: ChatId, message: Seq) {
+        let mut inner = self.lock();
+        inner.push(frame, Worth::Durable, self.max_bytes);
+        if inner.closing.is_some() {
+            return;
+        }
+        // At most one a chat, and there are only as many as the connection watches.
+        match inner.reads.iter_mut().find(|(of, _)| *of == chat) {
+            Some((_, furthest)) => *furthest = message.max(*furthest),
+            None => inner.reads.push((chat, message)),
         }
     }
 
@@ -118,6 +136,7 @@ impl Outbox {
             inner.bytes = 0;
             Poll::Ready(Taken {
                 frames: mem::replace(&mut inner.frames, empty),
+                reads: mem::take(&mut inner.reads),
                 joins: mem::take(&mut inner.joins),
                 closing: inner.closing,
             })
@@ -144,6 +163,15 @@ impl Outbox {
             }
         })
         .await
+    }
+
+    /// Waits for an answer that a frame needs, unless the connection is to close meanwhile. For the
+    /// connection's task.
+    pub async fn unless_closing<T>(&self, answer: impl Future<Output = T>) -> Result<T, Close> {
+        tokio::select! {
+            answer = answer => Ok(answer),
+            close = self.closing() => Err(close),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -174,6 +202,7 @@ impl Inner {
             Worth::Durable => {
                 // What is queued would arrive with a hole behind it; the client resumes instead.
                 self.frames = VecDeque::new();
+                self.reads = Vec::new();
                 self.bytes = 0;
                 self.close(Close::SlowConsumer);
             }
@@ -229,6 +258,22 @@ mod tests {
         let taken = take(&outbox).unwrap();
         assert!(taken.frames.is_empty(), "nothing with a hole behind it");
         assert_eq!(taken.closing, Some(Close::SlowConsumer));
+    }
+
+    #[test]
+    fn what_is_read_when_written_goes_with_its_frames() {
+        let outbox = Outbox::new(10);
+        for (text, chat, message) in [("a", 1, 4), ("b", 2, 9), ("c", 1, 5)] {
+            outbox.push_to_read(text.into(), ChatId(chat), Seq(message));
+        }
+        let taken = take(&outbox).unwrap();
+        assert_eq!(taken.frames.len(), 3);
+        assert_eq!(taken.reads, [(ChatId(1), Seq(5)), (ChatId(2), Seq(9))]);
+        outbox.push_to_read("1234567890".into(), ChatId(1), Seq(6));
+        outbox.push_to_read("!".into(), ChatId(1), Seq(7));
+        let taken = take(&outbox).unwrap();
+        assert_eq!(taken.closing, Some(Close::SlowConsumer));
+        assert!(taken.reads.is_empty(), "what is not written is not read");
     }
 
     #[tokio::test]

@@ -15,6 +15,10 @@ use tokio::time::Instant;
 /// reconnects becomes a few calls.
 const GATHER: Duration = Duration::from_millis(250);
 
+/// The number of connections is stated anew at most this often when it changed: what
+/// `/status` shows is seldom older, and a storm of connects costs a call a second.
+const RESTATE: Duration = Duration::from_secs(1);
+
 /// Users who are to give their lease back, with the chats they watched last.
 type Leaving = HashMap<UserId, Vec<ChatId>>;
 
@@ -24,6 +28,7 @@ pub(crate) async fn run(hub: Arc<Hub>, presence: Presence) {
     let mut renewed = Instant::now();
     // The first renewal makes the node known; there is no lease yet that it could find lost.
     let mut failing = presence.renew(hub.node, 0).await.is_err();
+    let mut stated = 0;
     // Gone, and not given back yet because Redis was away. At most as many as were connected.
     let mut leaving = Leaving::new();
     loop {
@@ -31,9 +36,15 @@ pub(crate) async fn run(hub: Arc<Hub>, presence: Presence) {
         let mut result = arrivals(&hub, &presence).await;
         forget_gone(&hub, &mut leaving).await;
         result = result.and(departures(&hub, &presence, &mut leaving).await);
-        if renewed.elapsed() >= hub.config.presence_renewal {
+        let connections = hub.users.connections() as u64;
+        let changed = connections != stated && renewed.elapsed() >= RESTATE;
+        if changed || renewed.elapsed() >= hub.config.presence_renewal {
             renewed = Instant::now();
-            result = result.and(renew(&hub, &presence).await);
+            let told = renew(&hub, &presence, connections).await;
+            if told.is_ok() {
+                stated = connections;
+            }
+            result = result.and(told);
         }
         if let Err(error) = &result {
             metrics::counter!("gateway_presence_errors_total").increment(1);
@@ -101,8 +112,7 @@ async fn departures(
     Ok(())
 }
 
-async fn renew(hub: &Hub, presence: &Presence) -> Result<(), PresenceError> {
-    let connections = hub.users.connections() as u64;
+async fn renew(hub: &Hub, presence: &Presence, connections: u64) -> Result<(), PresenceError> {
     if !presence.renew(hub.node, connections).await? && connections > 0 {
         tracing::info!("the presence leases were lost, taking them again");
         // Nobody is told again: for the users nothing changed.

@@ -1,42 +1,86 @@
-//! An event on its way to many connections: encoded once for each wire format, handed out as the
-//! same bytes. It knows no connection.
+//! What is on its way to many connections: encoded once for each wire format in use, handed out as
+//! the same bytes. It knows no connection.
 
-use crate::native;
-use shared::protocol::ChatEvent;
-use std::sync::OnceLock;
+use crate::dialect::Dialect;
+use shared::{
+    chat::Change,
+    id::UserId,
+    protocol::{ChatEvent, ServerFrame},
+    time::Timestamp,
+};
+use std::{cell::OnceCell, sync::OnceLock};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 /// The text of one WebSocket frame. Cloning it counts a reference.
 pub type Frame = Utf8Bytes;
-
-/// The wire formats a connection may speak.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Dialect {
-    /// `WS /gateway`: see [`shared::protocol`].
-    Native,
-}
 
 /// A chat's event with its encodings.
 #[derive(Debug)]
 pub struct Relayed {
     pub event: ChatEvent,
     native: OnceLock<Frame>,
+    /// Apart, because most chats are watched by native clients only: one place a dialect.
+    families: OnceLock<Box<Encodings>>,
 }
+
+type Encodings = [OnceLock<Option<Frame>>; Dialect::ALL.len()];
 
 impl Relayed {
     pub fn new(event: ChatEvent) -> Self {
-        Self { event, native: OnceLock::new() }
+        Self { event, native: OnceLock::new(), families: OnceLock::new() }
     }
 
-    /// The event in a dialect.
-    pub fn frame(&self, dialect: Dialect) -> Frame {
-        match dialect {
-            Dialect::Native => self.native.get_or_init(|| native::encode(&self.event)).clone(),
+    /// The event in a dialect, for a connection of this user (`None`: a guest's). `None` when that
+    /// connection is not shown it.
+    pub fn frame(&self, dialect: Dialect, reader: Option<UserId>) -> Option<Frame> {
+        if dialect == Dialect::Native {
+            let native = || dialect.encode_event(&self.event, reader).unwrap_or_default();
+            return Some(self.native.get_or_init(native).clone());
+        }
+        if dialect.leaves_out_own() && reader.is_some() && self.sender() == reader {
+            return None;
+        }
+        let families = self.families.get_or_init(Box::default);
+        families[dialect as usize].get_or_init(|| dialect.encode_event(&self.event, reader)).clone()
+    }
+
+    /// About what it takes in memory, for the windows' bound: the event and its native encoding. A
+    /// family in the chat adds as much again, which is less than the bound leaves open.
+    pub fn bytes(&self) -> usize {
+        let text = match &self.event.event.change {
+            Change::Message(message) | Change::Edited(message) => message.text.len(),
+            Change::Deleted { .. } | Change::Member { .. } => 0,
+        };
+        2 * (text + FIELDS) + size_of::<Self>()
+    }
+
+    fn sender(&self) -> Option<UserId> {
+        match &self.event.event.change {
+            Change::Message(message) => Some(message.sender.id),
+            Change::Edited(_) | Change::Deleted { .. } | Change::Member { .. } => None,
         }
     }
+}
 
-    /// About what it takes in memory, for the windows' bound.
-    pub fn bytes(&self) -> usize {
-        self.frame(Dialect::Native).len() + size_of::<Self>()
+/// About what the fields beside the text take.
+const FIELDS: usize = 200;
+
+/// A frame without a number with its encodings.
+#[derive(Debug)]
+pub struct Told<'a> {
+    frame: &'a ServerFrame,
+    now: Timestamp,
+    encodings: [OnceCell<Option<Frame>>; Dialect::ALL.len()],
+}
+
+impl<'a> Told<'a> {
+    pub fn new(frame: &'a ServerFrame) -> Self {
+        Self { frame, now: Timestamp::now(), encodings: Default::default() }
+    }
+
+    /// The frame in a dialect that has words for it.
+    pub fn frame(&self, dialect: Dialect) -> Option<Frame> {
+        let encode = || dialect.encode(self.frame, self.now);
+        self.encodings[dialect as usize].get_or_init(encode).clone()
     }
 }

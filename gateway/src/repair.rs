@@ -4,11 +4,12 @@
 
 use crate::{
     backend::{Backend, Unavailable},
+    dialect::{Dialect, Window},
     hub::Hub,
     joining::Join,
     lane::{Lane, LaneConfig, call},
-    native,
     outbox::Worth,
+    relayed::Told,
 };
 use shared::{
     bus::BusEvent,
@@ -104,12 +105,24 @@ fn apply(hub: &Arc<Hub>, found: ChangedFound) {
     for UserChat { user_id, chat_id } in found.parted {
         hub.part(user_id, chat_id);
     }
-    for UserChat { user_id, chat_id } in found.joined.into_iter().chain(found.woken) {
+    for UserChat { user_id, chat_id } in found.joined {
         hub.welcome(user_id, chat_id);
+    }
+    for UserChat { user_id, chat_id } in found.woken {
+        hub.invite(user_id, chat_id, News::Woke(None));
     }
     if found.truncated {
         hub.suspect_all();
     }
+}
+
+/// Why a user's connections are to watch another chat.
+#[derive(Clone, Copy, Debug)]
+enum News {
+    /// The user became a member of it.
+    Joined,
+    /// It was dormant and has events, after this place if that is known.
+    Woke(Option<Seq>),
 }
 
 impl Hub {
@@ -134,12 +147,19 @@ impl Hub {
             Channel::User(user) => match serde_json::from_slice(payload)? {
                 UserPayload::Added { chat_id } => self.welcome(user, chat_id),
                 UserPayload::Removed { chat_id } => self.part(user, chat_id),
-                UserPayload::Wake { chat_id, after } => self.invite(user, chat_id, Some(after)),
+                UserPayload::Wake { chat_id, after } => {
+                    self.invite(user, chat_id, News::Woke(Some(after)));
+                }
                 UserPayload::Read { chat_id, message_id } => {
-                    let frame =
-                        native::encode(&ServerFrame::Read { chat_id, user_id: user, message_id });
+                    let frame = ServerFrame::Read { chat_id, user_id: user, message_id };
+                    let told = Told::new(&frame);
                     for conn in self.users.of_user(user) {
-                        conn.outbox.push(frame.clone(), Worth::Ephemeral);
+                        let dialect = conn.window.dialect();
+                        // A window on one chat shows nothing of others.
+                        let shows = dialect == Dialect::Native || conn.watches(chat_id);
+                        if let Some(frame) = told.frame(dialect).filter(|_| shows) {
+                            conn.outbox.push(frame, Worth::Ephemeral);
+                        }
                     }
                 }
             },
@@ -151,16 +171,15 @@ impl Hub {
         Ok(())
     }
 
-    /// A user became a member of a chat, or one of its dormant chats has news: its connections
-    /// here watch it from now on.
+    /// A user became a member of a chat: its connections here watch it from now on.
     pub(crate) fn welcome(self: &Arc<Self>, user: UserId, chat: ChatId) {
-        self.invite(user, chat, None);
+        self.invite(user, chat, News::Joined);
     }
 
-    /// Like [`Hub::welcome`], with what came after a place.
-    fn invite(self: &Arc<Self>, user: UserId, chat: ChatId, after: Option<Seq>) {
+    /// A user's connections here watch a chat from now on, if their windows take it.
+    fn invite(self: &Arc<Self>, user: UserId, chat: ChatId, news: News) {
         let mut waiting = self.users.of_user(user);
-        waiting.retain(|conn| !conn.watches(chat));
+        waiting.retain(|conn| conn.window.takes_invitations() && !conn.watches(chat));
         if waiting.is_empty() {
             return;
         }
@@ -170,9 +189,12 @@ impl Hub {
         let done = Box::new(move |answer: Result<Result<ChatView, Refusal>, Unavailable>| {
             // Refused: no longer a member. No answer: the next poll finds it again.
             let Ok(Ok(mut chat)) = answer else { return };
-            chat.seq = after.map_or(chat.seq, |after| after.min(chat.seq));
+            let head = chat.seq;
+            if let News::Woke(Some(after)) = news {
+                chat.seq = after.min(head);
+            }
             for (allowed, conn) in waiting {
-                if conn.watches(chat.id) {
+                if conn.watches(chat.id) || !conn.window.takes(&chat) {
                     continue;
                 }
                 if conn.watched() >= max_chats {
@@ -180,14 +202,18 @@ impl Hub {
                     conn.outbox.close(Close::Resync);
                     continue;
                 }
-                let announce = native::encode(&ServerFrame::Chat { chat: chat.clone() });
-                conn.outbox.join(Join {
-                    allowed,
-                    after: chat.seq,
-                    chat: chat.clone(),
-                    announce: Some(announce),
-                    resumed: false,
-                });
+                // Who is told of the chat loads what it missed of it. A window that only shows
+                // messages is shown a new chat's from the first on.
+                let (announce, after) = match (conn.window, news) {
+                    (Window::Native, _) => {
+                        (conn.encode(&ServerFrame::Chat { chat: chat.clone() }), chat.seq)
+                    }
+                    (_, News::Joined) => (None, Seq::ZERO),
+                    (_, News::Woke(_)) => (None, chat.seq),
+                };
+                let mut chat = chat.clone();
+                chat.seq = head;
+                conn.outbox.join(Join { allowed, after, chat, announce, resumed: false });
             }
         });
         let asked = UserChat { user_id: user, chat_id: chat };

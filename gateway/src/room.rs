@@ -3,10 +3,10 @@
 
 use crate::{
     conn::{Conn, ConnId, Departures},
+    dialect::Dialect,
     feed::{Feed, Update},
-    native,
     outbox::Worth,
-    relayed::{Dialect, Frame},
+    relayed::{Frame, Told},
 };
 use shared::{
     chat::{Change, ChatType, MemberChange},
@@ -98,7 +98,7 @@ impl Room {
         if !conn.outbox.has_room() {
             return Attached::NotYet;
         }
-        conn.outbox.push_all(missed.map(|relayed| relayed.frame(conn.dialect)));
+        conn.deliver(missed.map(Arc::as_ref));
         if let Err(place) = watching {
             self.watchers.insert(place, Arc::clone(conn));
         }
@@ -142,14 +142,9 @@ impl Room {
         if !update.deliver.is_empty() {
             self.active_at = now;
             self.behind_since = None;
-            // Encoded once; cloning a frame counts a reference.
-            let frames: Vec<Frame> =
-                update.deliver.iter().map(|relayed| relayed.frame(Dialect::Native)).collect();
-            for conn in &self.watchers {
-                conn.outbox.push_all(frames.iter().cloned());
-            }
-            metrics::counter!("gateway_deliveries_total")
-                .increment((frames.len() * self.watchers.len()) as u64);
+            let deliver = |conn: &Arc<Conn>| conn.deliver(update.deliver.iter().map(Arc::as_ref));
+            let shown: usize = self.watchers.iter().map(deliver).sum();
+            metrics::counter!("gateway_deliveries_total").increment(shown as u64);
             metrics::histogram!("gateway_fanout_size").record(self.watchers.len() as f64);
             for relayed in &update.deliver {
                 if let Change::Member { user, change, .. } = &relayed.event.event.change {
@@ -173,15 +168,29 @@ impl Room {
 
     /// Sends a frame without a number to all watchers but those of one user.
     pub fn tell(&self, frame: &ServerFrame, worth: Worth, except: Option<UserId>) {
-        let frame = native::encode(frame);
-        for conn in self.watchers.iter().filter(|conn| Some(conn.user.id) != except) {
-            conn.outbox.push(frame.clone(), worth);
+        let told = Told::new(frame);
+        for conn in &self.watchers {
+            if except.is_some() && conn.user_id() == except {
+                continue;
+            }
+            if let Some(frame) = told.frame(conn.window.dialect()) {
+                conn.outbox.push(frame, worth);
+            }
+        }
+    }
+
+    /// Sends an ephemeral frame of one dialect to its watchers, but for one.
+    pub fn tell_dialect(&self, dialect: Dialect, frame: &Frame, except: Option<ConnId>) {
+        for conn in self.watchers.iter().filter(|conn| conn.window.dialect() == dialect) {
+            if Some(conn.id) != except {
+                conn.outbox.push(frame.clone(), Worth::Ephemeral);
+            }
         }
     }
 
     /// The watchers of one user.
     pub fn of_user(&self, user: UserId) -> Vec<Arc<Conn>> {
-        self.watchers.iter().filter(|conn| conn.user.id == user).cloned().collect()
+        self.watchers.iter().filter(|conn| conn.user_id() == Some(user)).cloned().collect()
     }
 
     /// All watchers.
@@ -193,14 +202,14 @@ impl Room {
         if self.catching_up.is_empty() {
             return;
         }
-        let (last, frame) = (self.feed.last(), native::encode(&self.caught_up()));
+        let (last, caught_up) = (self.feed.last(), self.caught_up());
         let mut waiting = std::mem::take(&mut self.catching_up);
         waiting.retain(|(id, target)| {
             if *target > last {
                 return true;
             }
             if let Ok(place) = self.position(*id) {
-                self.watchers[place].outbox.push(frame.clone(), Worth::Durable);
+                self.watchers[place].send(&caught_up, Worth::Durable);
             }
             false
         });

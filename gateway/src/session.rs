@@ -1,14 +1,19 @@
-//! What a client's frames mean, in the native protocol. A pure state machine: no socket, no clock,
-//! no lock. [`Greeting`] is a connection that has not said hello; [`Session`] one that has.
+//! What a client's frames lead to, whatever dialect they came in. A pure state machine: no socket, no
+//! clock, no lock. [`Greeting`] is a native connection that has not said hello; [`Session`] one whose
+//! client is known.
 
 use crate::{
     config::Config,
-    native::{decode, frame_id, refusal, too_fast},
+    dialect::{
+        Asked, Speaker,
+        native::{decode, frame_id},
+        refusal, too_fast,
+    },
 };
 use shared::{
     close::Close,
-    id::{ChatId, Seq, SessionId, UserId},
-    internal::{Action, Command, MAX_CLIENT_ID_BYTES, ReadMark},
+    id::{ChatId, Seq, SessionId},
+    internal::{Action, Command, MAX_CLIENT_ID_BYTES, Peer, ReadMark},
     limit::{Bucket, Rate},
     protocol::{ClientFrame, Resume, ServerFrame},
     time::Timestamp,
@@ -60,12 +65,11 @@ impl Greeting {
     }
 }
 
-/// A connection whose user is known.
+/// A connection whose client is known.
 #[derive(Debug)]
 pub struct Session {
-    user_id: UserId,
-    session_id: SessionId,
-    /// When the token expires; the connection does not live longer.
+    /// When the token expires, or what stands for it in dialects that cannot renew it: the connection
+    /// does not live longer.
     pub expires_at: Timestamp,
     frames: Bucket,
     frame_rate: Rate,
@@ -83,6 +87,16 @@ pub enum Wanted {
     Post {
         id: Option<String>,
         command: Command,
+    },
+    /// Find the private chat with this person and post to it.
+    Direct {
+        to: Peer,
+        action: Action,
+    },
+    /// Find the guest of this name, announce it when it is new here, and let it say this.
+    Guest {
+        name: String,
+        action: Option<Action>,
     },
     Read(ReadMark),
     Typing(ChatId),
@@ -104,15 +118,8 @@ pub enum Wanted {
 }
 
 impl Session {
-    pub fn new(
-        user_id: UserId,
-        session_id: SessionId,
-        expires_at: Timestamp,
-        config: &Config,
-    ) -> Self {
+    pub fn new(expires_at: Timestamp, config: &Config) -> Self {
         Self {
-            user_id,
-            session_id,
             expires_at,
             frames: Bucket::default(),
             frame_rate: config.frames,
@@ -122,35 +129,57 @@ impl Session {
         }
     }
 
-    /// A text frame. `now` counts from any fixed start; `fallback_id` makes a client message id for
-    /// a `send` without one.
+    /// A text frame by this speaker. `now` counts from any fixed start; `fallback_id` makes a client
+    /// message id for a message without one.
     pub fn on_text(
         &mut self,
         text: &str,
+        from: Speaker<'_>,
         now: Duration,
         fallback_id: impl FnOnce() -> String,
     ) -> Result<Wanted, Close> {
-        let frame = match decode(text) {
-            Ok(frame) => frame,
+        let asked = match from.decode(text) {
+            Ok(asked) => asked,
             Err(error) => return self.refuse(*error, now),
+        };
+        let id = match &asked {
+            Asked::Frame(frame) => frame_id(frame),
+            Asked::Direct { .. } | Asked::Guest { .. } | Asked::Nothing => None,
         };
         if let Err(wait) = self.frames.try_take(&self.frame_rate, now, 1) {
             metrics::counter!("gateway_rate_limited_total").increment(1);
-            return self.refuse(too_fast(frame_id(&frame), wait), now);
+            return self.refuse(too_fast(id, wait), now);
         }
-        if frame_id(&frame).is_some_and(|id| id.is_empty() || id.len() > MAX_CLIENT_ID_BYTES) {
+        if id.is_some_and(|id| id.is_empty() || id.len() > MAX_CLIENT_ID_BYTES) {
             let error = refusal(None, "invalid_id", "A frame's id has 1 to 64 bytes.");
             return self.refuse(error, now);
         }
-        let user_id = self.user_id;
+        let say = |id: Option<String>, text, reply_to| {
+            let client_message_id = id.unwrap_or_else(fallback_id);
+            Action::Send { client_message_id, text, reply_to }
+        };
+        let frame = match asked {
+            Asked::Frame(frame) => frame,
+            Asked::Direct { to, text } => {
+                return Ok(Wanted::Direct { to, action: say(None, text, None) });
+            }
+            Asked::Guest { name, text } => {
+                let action = text.map(|text| say(None, text, None));
+                return Ok(Wanted::Guest { name, action });
+            }
+            Asked::Nothing => return Ok(Wanted::Nothing),
+        };
+        let Some(user_id) = from.user.map(|user| user.id) else {
+            // No guest's dialect asks for more.
+            return self.refuse(refusal(None, "unauthenticated", "Sign in first."), now);
+        };
         Ok(match frame {
             ClientFrame::Hello { .. } => {
                 let error = refusal(None, "already_greeted", "This connection has said hello.");
                 return self.refuse(error, now);
             }
             ClientFrame::Send { id, chat_id, text, reply_to } => {
-                let client_message_id = id.clone().unwrap_or_else(fallback_id);
-                let action = Action::Send { client_message_id, text, reply_to };
+                let action = say(id.clone(), text, reply_to);
                 Wanted::Post { id, command: Command { user_id, chat_id, action } }
             }
             ClientFrame::Edit { id, chat_id, message_id, text } => {
@@ -184,14 +213,20 @@ impl Session {
         self.refuse(refusal(None, "text_only", "Frames are JSON text."), now)
     }
 
-    /// A fresh token verified: the answer to the frame that brought it.
+    /// Something else was wrong with a frame: the answer to it, unless that happens too often.
+    pub fn refuse(&mut self, error: ServerFrame, now: Duration) -> Result<Wanted, Close> {
+        self.refused.count(now).map(|()| Wanted::Reply(error))
+    }
+
+    /// A fresh token of session `new` verified, on a connection of session `own`: the answer to the
+    /// frame that brought it.
     pub fn renewed(
         &mut self,
         id: Option<String>,
-        session_id: SessionId,
+        (new, own): (SessionId, SessionId),
         expires_at: Timestamp,
     ) -> ServerFrame {
-        if session_id != self.session_id {
+        if new != own {
             return refusal(
                 id,
                 "other_session",
@@ -200,10 +235,6 @@ impl Session {
         }
         self.expires_at = self.expires_at.max(expires_at);
         ServerFrame::TokenAccepted { id, expires_at: self.expires_at }
-    }
-
-    fn refuse(&mut self, error: ServerFrame, now: Duration) -> Result<Wanted, Close> {
-        self.refused.count(now).map(|()| Wanted::Reply(error))
     }
 }
 
@@ -227,17 +258,23 @@ impl Refused {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dialect::Window;
+    use shared::{chat::UserRef, id::UserId};
     use uuid::Uuid;
 
     const NOW: Duration = Duration::from_secs(100);
 
     fn session() -> Session {
-        let config = Config::default();
-        Session::new(UserId(1), SessionId(Uuid::nil()), Timestamp(1_000), &config)
+        Session::new(Timestamp(1_000), &Config::default())
+    }
+
+    fn on_text(session: &mut Session, window: Window, text: &str) -> Result<Wanted, Close> {
+        let ann = UserRef::registered(UserId(1), "ann");
+        session.on_text(text, Speaker { window, user: Some(&ann) }, NOW, || "made".to_owned())
     }
 
     fn wanted(session: &mut Session, text: &str) -> Wanted {
-        session.on_text(text, NOW, || "made".to_owned()).unwrap()
+        on_text(session, Window::Native, text).unwrap()
     }
 
     fn code(wanted: Wanted) -> (String, Option<String>) {
@@ -322,7 +359,7 @@ mod tests {
         let mut session = session();
         let mut refused = 0;
         let close = loop {
-            match session.on_text(r#"{"type":"ping"}"#, NOW, String::new) {
+            match on_text(&mut session, Window::Native, r#"{"type":"ping"}"#) {
                 Ok(Wanted::Reply(ServerFrame::Pong { .. })) => assert_eq!(refused, 0),
                 Ok(Wanted::Reply(ServerFrame::Error { code, retry_after_ms, .. })) => {
                     assert_eq!(code, "rate_limited");
@@ -340,12 +377,67 @@ mod tests {
     #[test]
     fn a_token_renews_its_own_session_only() {
         let mut session = session();
-        let other = SessionId(Uuid::max());
-        let frame = session.renewed(Some("t".into()), other, Timestamp(9_000));
+        let (own, other) = (SessionId(Uuid::nil()), SessionId(Uuid::max()));
+        let frame = session.renewed(Some("t".into()), (other, own), Timestamp(9_000));
         assert!(matches!(frame, ServerFrame::Error { code, .. } if code == "other_session"));
         assert_eq!(session.expires_at, Timestamp(1_000));
-        let frame = session.renewed(None, SessionId(Uuid::nil()), Timestamp(9_000));
+        let frame = session.renewed(None, (own, own), Timestamp(9_000));
         assert!(matches!(frame, ServerFrame::TokenAccepted { .. }));
         assert_eq!(session.expires_at, Timestamp(9_000));
+    }
+
+    #[test]
+    fn the_families_frames_lead_to_the_same_things() {
+        let said = |text: &str| Action::Send {
+            client_message_id: "made".into(),
+            text: text.into(),
+            reply_to: None,
+        };
+        let post = |chat_id| Wanted::Post {
+            id: None,
+            command: Command { user_id: UserId(1), chat_id, action: said("hi") },
+        };
+        let direct = |to| Wanted::Direct { to, action: said("hi") };
+        let mut session = session();
+        for (window, text, expected) in [
+            (Window::Lobby, r#"{"type":"chat_message","message":"hi"}"#, post(ChatId::LOBBY)),
+            (Window::Lobby, r#"{"type":"user_joined"}"#, Wanted::Nothing),
+            (Window::Chat(ChatId(5)), r#"{"content":"hi"}"#, post(ChatId(5))),
+            (
+                Window::Names,
+                r#"{"username_to":"bob","message":"hi"}"#,
+                direct(Peer::Username("bob".into())),
+            ),
+            (
+                Window::Numbers(UserId(1)),
+                r#"{"senderId":1,"receiverId":2,"content":"hi"}"#,
+                direct(Peer::Id(UserId(2))),
+            ),
+        ] {
+            assert_eq!(on_text(&mut session, window, text), Ok(expected), "{text}");
+        }
+        let guest = Speaker { window: Window::Lobby, user: None };
+        let text = r#"{"type":"chat_message","username":"Zoe","message":"hi"}"#;
+        let wanted = session.on_text(text, guest, NOW, || "made".to_owned());
+        assert_eq!(wanted, Ok(Wanted::Guest { name: "Zoe".into(), action: Some(said("hi")) }));
+    }
+
+    #[test]
+    fn every_dialect_is_limited_alike() {
+        for (window, good) in [
+            (Window::Lobby, r#"{"type":"user_joined"}"#),
+            (Window::Chat(ChatId(5)), r#"{"type":"read","message_id":1}"#),
+            (Window::Names, r#"{"username_to":"bob","message":"hi"}"#),
+            (Window::Numbers(UserId(1)), r#"{"senderId":1,"receiverId":2,"content":"hi"}"#),
+        ] {
+            let mut session = session();
+            let refused = |wanted| matches!(wanted, Ok(Wanted::Reply(ServerFrame::Error { .. })));
+            let taken = (0..).take_while(|_| !refused(on_text(&mut session, window, good))).count();
+            assert_eq!(taken, 200, "{window:?}");
+            let bad = (0..).take_while(|_| refused(on_text(&mut session, window, "x"))).count();
+            assert_eq!(bad, 49, "{window:?}: with the one that came too fast 50");
+            assert_eq!(on_text(&mut session, window, "x"), Err(Close::Abuse));
+            assert_eq!(session.on_binary(NOW), Err(Close::Abuse));
+        }
     }
 }

@@ -2,14 +2,19 @@
 //! the token was presented. A refusal that concerns the socket is a close code after the upgrade,
 //! because browsers hide HTTP errors of an upgrade from their pages.
 
-use crate::{Gateway, connection, socket::Socket};
+use crate::{
+    Gateway,
+    connection::{self, Begin},
+    dialect::Window,
+    family,
+    socket::Socket,
+};
 use axum::{
     Router,
     body::Body,
     extract::{Query, Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header},
     response::{IntoResponse, Response},
-    routing::any,
 };
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
@@ -17,7 +22,7 @@ use shared::{
     close::Close,
     credentials::{Credential, origin_allowed},
     problem::Problem,
-    serve::Place,
+    serve::{ClientAddr, Place},
 };
 use std::sync::Arc;
 use tokio::net::TcpStream;
@@ -26,14 +31,8 @@ use tokio_tungstenite::tungstenite::{Bytes, handshake::derive_accept_key};
 /// The routes of the public listener.
 pub fn router(gateway: Arc<Gateway>) -> Router {
     Router::new()
-        .route("/gateway", any(upgrade))
-        .fallback(|| async {
-            Problem::new(
-                StatusCode::NOT_FOUND,
-                "not_found",
-                "There is no WebSocket here. Connect to /gateway.",
-            )
-        })
+        // One handler for all: which window a path opens is written in one place.
+        .fallback(upgrade)
         .with_state(gateway)
 }
 
@@ -48,33 +47,39 @@ async fn upgrade(
     query: Result<Query<Presented>, axum::extract::rejection::QueryRejection>,
     mut request: Request,
 ) -> Response {
+    let Some(window) = Window::from_path(request.uri().path()) else {
+        return no_window().into_response();
+    };
     let Some(key) = accept_key(&request) else {
         return not_an_upgrade();
     };
     let parts = (
         request.extensions_mut().remove::<OnUpgrade>(),
         request.extensions_mut().remove::<Place>(),
+        request.extensions_mut().remove::<ClientAddr>(),
     );
-    let (Some(on_upgrade), Some(place)) = parts else {
+    let (Some(on_upgrade), Some(place), Some(address)) = parts else {
         return not_an_upgrade();
     };
     let query = query.ok().and_then(|Query(presented)| presented.token);
     let presented = presented(request.headers(), query, &gateway.allowed_origins);
+    let ClientAddr(address) = address;
+    let begin = match (presented, window) {
+        (Ok(token), Window::Native) => Ok(Begin::Hello(token)),
+        (Ok(token), _) => {
+            // Boxed, because most upgrades are native and need none of its memory.
+            let opened = Box::pin(family::open(&gateway, window, token, address)).await;
+            opened.map(|opened| Begin::Opened(Box::new(opened)))
+        }
+        (Err(close), _) => Err(close),
+    };
     let running = Arc::clone(&gateway);
     gateway.lifecycle.spawn(async move {
         let Some((stream, read_ahead)) = take_over(on_upgrade).await else { return };
         let socket = Socket::new(stream, read_ahead, &running.hub.config).await;
-        match presented {
-            // A task of its own: this one's memory is as large as all its steps together need.
-            Ok(token) => {
-                let lifecycle = running.lifecycle.clone();
-                lifecycle.spawn(connection::run(running, socket, token, place));
-            }
-            Err(close) => {
-                metrics::counter!("gateway_closes_total", "reason" => close.reason()).increment(1);
-                socket.close(close).await;
-            }
-        }
+        // A task of its own: this one's memory is as large as all its steps together need.
+        let lifecycle = running.lifecycle.clone();
+        lifecycle.spawn(connection::run(running, socket, begin, place));
     });
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -102,6 +107,15 @@ fn accept_key(request: &Request) -> Option<HeaderValue> {
         && has(header::SEC_WEBSOCKET_VERSION, "13");
     let key = headers.get(header::SEC_WEBSOCKET_KEY).filter(|_| is_upgrade)?;
     HeaderValue::from_str(&derive_accept_key(key.as_bytes())).ok()
+}
+
+fn no_window() -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "not_found",
+        "There is no WebSocket here. Connect to /gateway, /ws, /ws/chat, /ws/{chat_id} or \
+         /messages/{user_id}.",
+    )
 }
 
 fn not_an_upgrade() -> Response {

@@ -1,7 +1,7 @@
 //! The connections of this gateway, by themselves, by user and by session. A user whose last
 //! connection closed stays for a grace, so that a reconnect is no news to anybody.
 
-use crate::conn::{Conn, ConnId};
+use crate::conn::{Conn, ConnId, Owner};
 use shared::{
     close::Close,
     id::{ChatId, SessionId, UserId},
@@ -14,7 +14,7 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// All connections that have said hello.
+/// All connections whose clients are known. Guests' are in no user's and no session's.
 #[derive(Debug, Default)]
 pub struct Users {
     inner: Mutex<Inner>,
@@ -42,7 +42,7 @@ struct LocalUser {
     chats: Vec<ChatId>,
 }
 
-/// Whether a connection is its user's first on this node.
+/// Whether a connection is its user's first on this node; a guest's never is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
     First,
@@ -57,14 +57,16 @@ impl Users {
             return Err(Close::Restart);
         }
         inner.conns.insert(conn.id, Arc::clone(conn));
-        inner.sessions.entry(conn.session).or_default().push(Arc::clone(conn));
         let mut arrival = Arrival::Another;
-        let user = inner.users.entry(conn.user.id).or_insert_with(|| {
-            arrival = Arrival::First;
-            LocalUser::default()
-        });
-        user.conns.push(Arc::clone(conn));
-        user.gone_since = None;
+        if let Owner::User { user, session } = &conn.owner {
+            inner.sessions.entry(*session).or_default().push(Arc::clone(conn));
+            let user = inner.users.entry(user.id).or_insert_with(|| {
+                arrival = Arrival::First;
+                LocalUser::default()
+            });
+            user.conns.push(Arc::clone(conn));
+            user.gone_since = None;
+        }
         metrics::gauge!("gateway_connections").set(inner.conns.len() as f64);
         Ok(arrival)
     }
@@ -73,17 +75,19 @@ impl Users {
     pub fn unregister(&self, conn: &Conn, watched: Vec<ChatId>) {
         let mut inner = self.lock();
         inner.conns.remove(&conn.id);
-        if let Some(of_session) = inner.sessions.get_mut(&conn.session) {
-            of_session.retain(|other| other.id != conn.id);
-            if of_session.is_empty() {
-                inner.sessions.remove(&conn.session);
+        if let Owner::User { user, session } = &conn.owner {
+            if let Some(of_session) = inner.sessions.get_mut(session) {
+                of_session.retain(|other| other.id != conn.id);
+                if of_session.is_empty() {
+                    inner.sessions.remove(session);
+                }
             }
-        }
-        if let Some(user) = inner.users.get_mut(&conn.user.id) {
-            user.conns.retain(|other| other.id != conn.id);
-            if user.conns.is_empty() {
-                user.gone_since = Some(Instant::now());
-                user.chats = watched;
+            if let Some(user) = inner.users.get_mut(&user.id) {
+                user.conns.retain(|other| other.id != conn.id);
+                if user.conns.is_empty() {
+                    user.gone_since = Some(Instant::now());
+                    user.chats = watched;
+                }
             }
         }
         metrics::gauge!("gateway_connections").set(inner.conns.len() as f64);

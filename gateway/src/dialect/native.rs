@@ -1,13 +1,13 @@
-//! The native dialect: a frame's text to its meaning and back. Pure. What a frame leads to is decided
-//! in [`crate::session`].
+//! `WS /gateway`, the native dialect: a frame's text to its meaning and back, in the types of
+//! [`shared::protocol`]. What a frame leads to is decided in [`crate::session`].
 
+use super::{Misread, refusal};
 use crate::relayed::Frame;
 use serde::Serialize;
 use shared::{
     internal::MAX_CLIENT_ID_BYTES,
     protocol::{ClientFrame, ServerFrame},
 };
-use std::time::Duration;
 
 /// A server's frame as text.
 pub fn encode(frame: &impl Serialize) -> Frame {
@@ -15,33 +15,8 @@ pub fn encode(frame: &impl Serialize) -> Frame {
     serde_json::to_string(frame).unwrap_or_default().into()
 }
 
-/// An `error` frame.
-pub fn refusal(id: Option<String>, code: &str, message: &str) -> ServerFrame {
-    ServerFrame::Error {
-        id,
-        code: code.to_owned(),
-        message: message.to_owned(),
-        retry_after_ms: None,
-    }
-}
-
-/// An `error` frame that says when to try again.
-pub fn try_later(id: Option<String>, code: &str, message: &str, wait: Duration) -> ServerFrame {
-    ServerFrame::Error {
-        id,
-        code: code.to_owned(),
-        message: message.to_owned(),
-        retry_after_ms: Some(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1)),
-    }
-}
-
-/// The `error` for a frame that came too fast.
-pub fn too_fast(id: Option<String>, wait: Duration) -> ServerFrame {
-    try_later(id, "rate_limited", "Too many frames. Wait and send it again.", wait)
-}
-
 /// A client's frame, or the `error` that explains what is wrong with it.
-pub fn decode(text: &str) -> Result<ClientFrame, Box<ServerFrame>> {
+pub fn decode(text: &str) -> Result<ClientFrame, Misread> {
     serde_json::from_str(text).map_err(|error| Box::new(explain(text, &error)))
 }
 

@@ -1,0 +1,301 @@
+//! The wire formats. Each dialect is one pure file: a client's text to what it asks for, what the
+//! server has to say to text. What a frame leads to is decided in [`crate::session`]; who may open
+//! which window, in [`crate::family`].
+
+pub mod chat;
+pub mod lobby;
+pub mod names;
+pub mod native;
+pub mod numbers;
+mod text;
+
+use crate::relayed::Frame;
+use serde::Serialize;
+use shared::{
+    chat::{Change, ChatType, ChatView, Message, UserRef},
+    id::{ChatId, UserId},
+    internal::Peer,
+    protocol::{ChatEvent, ClientFrame, ServerFrame},
+    time::Timestamp,
+};
+use std::time::Duration;
+
+/// The wire formats a connection may speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// `WS /gateway`: see [`shared::protocol`].
+    Native,
+    /// `WS /ws`: the lobby, with guests.
+    Lobby,
+    /// `WS /ws/{chat_id}`: one chat.
+    Chat,
+    /// `WS /ws/chat`: private messages between usernames.
+    Names,
+    /// `WS /messages/{user_id}`: private messages between user ids.
+    Numbers,
+}
+
+/// What a connection shows, as its path says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Window {
+    /// All of the user's chats.
+    Native,
+    Lobby,
+    Chat(ChatId),
+    /// All private chats.
+    Names,
+    /// All private chats of this user, who must be the token's.
+    Numbers(UserId),
+}
+
+/// Who speaks, and where.
+#[derive(Clone, Copy, Debug)]
+pub struct Speaker<'a> {
+    pub window: Window,
+    /// `None`: a guest, who is who its frames say.
+    pub user: Option<&'a UserRef>,
+}
+
+/// What a client's frame asks for, in the words of the native protocol where it has them.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Asked {
+    Frame(ClientFrame),
+    /// A message to a person: the private chat is to be found first.
+    Direct {
+        to: Peer,
+        text: String,
+    },
+    /// A guest gives itself a name and may say something.
+    Guest {
+        name: String,
+        text: Option<String>,
+    },
+    Nothing,
+}
+
+/// A frame that is refused: the `error` that explains why. Boxed, because it is rare.
+pub type Misread = Box<ServerFrame>;
+
+impl Dialect {
+    /// All of them.
+    pub const ALL: [Dialect; 5] =
+        [Self::Native, Self::Lobby, Self::Chat, Self::Names, Self::Numbers];
+
+    /// Its label in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Lobby => "lobby",
+            Self::Chat => "chat",
+            Self::Names => "names",
+            Self::Numbers => "numbers",
+        }
+    }
+
+    /// Whether a sender's own connections are not shown its messages.
+    pub fn leaves_out_own(self) -> bool {
+        matches!(self, Self::Names | Self::Numbers)
+    }
+
+    /// Whether what was written to the client counts as read, since it cannot say so.
+    pub fn reads_what_it_is_shown(self) -> bool {
+        self == Self::Names
+    }
+
+    /// A frame for one connection; `None` when the dialect has no words for it.
+    pub fn encode(self, frame: &ServerFrame, now: Timestamp) -> Option<Frame> {
+        match self {
+            Self::Native => Some(native::encode(frame)),
+            Self::Lobby => lobby::encode(frame, now),
+            Self::Chat => chat::encode(frame, now),
+            Self::Names => names::encode(frame),
+            Self::Numbers => numbers::encode(frame, now),
+        }
+    }
+
+    /// An event for all connections of this dialect that are shown it; `reader` is the user of one.
+    pub fn encode_event(self, event: &ChatEvent, reader: Option<UserId>) -> Option<Frame> {
+        match self {
+            Self::Native => Some(native::encode(event)),
+            Self::Lobby => lobby::encode_event(event),
+            Self::Chat => chat::encode_event(event),
+            Self::Names => names::encode_event(event),
+            Self::Numbers => numbers::encode_event(event, reader),
+        }
+    }
+}
+
+impl Window {
+    /// The window of a path; `None` when there is none.
+    pub fn from_path(path: &str) -> Option<Self> {
+        // Digits only: a sign or a second spelling of a number is no path of ours.
+        let number = |text: &str| {
+            let digits = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
+            if digits { text.parse().ok() } else { None }
+        };
+        match path {
+            "/gateway" => Some(Self::Native),
+            "/ws" => Some(Self::Lobby),
+            "/ws/chat" => Some(Self::Names),
+            _ => match path.split_at(path.rfind('/')? + 1) {
+                ("/ws/", id) => number(id).map(|id| Self::Chat(ChatId(id))),
+                ("/messages/", id) => number(id).map(|id| Self::Numbers(UserId(id))),
+                _ => None,
+            },
+        }
+    }
+
+    pub fn dialect(self) -> Dialect {
+        match self {
+            Self::Native => Dialect::Native,
+            Self::Lobby => Dialect::Lobby,
+            Self::Chat(_) => Dialect::Chat,
+            Self::Names => Dialect::Names,
+            Self::Numbers(_) => Dialect::Numbers,
+        }
+    }
+
+    /// Whether chats may come into this window while it is open.
+    pub fn takes_invitations(self) -> bool {
+        match self {
+            Self::Native | Self::Names | Self::Numbers(_) => true,
+            // These show one chat, from the beginning.
+            Self::Lobby | Self::Chat(_) => false,
+        }
+    }
+
+    /// Whether a chat of the user's belongs into this window.
+    pub fn takes(self, chat: &ChatView) -> bool {
+        match self {
+            Self::Native => true,
+            Self::Lobby => chat.id == ChatId::LOBBY,
+            Self::Chat(id) => chat.id == id,
+            Self::Names | Self::Numbers(_) => chat.chat_type == ChatType::Private,
+        }
+    }
+}
+
+impl Speaker<'_> {
+    /// A client's frame, or the `error` that explains what is wrong with it.
+    pub fn decode(&self, text: &str) -> Result<Asked, Misread> {
+        match self.window {
+            Window::Native => native::decode(text).map(Asked::Frame),
+            Window::Lobby => lobby::decode(text, self.user),
+            Window::Chat(chat) => chat::decode(text, chat, self.user),
+            Window::Names => names::decode(text),
+            Window::Numbers(user) => numbers::decode(text, user),
+        }
+    }
+}
+
+/// An `error` frame.
+pub fn refusal(id: Option<String>, code: &str, message: &str) -> ServerFrame {
+    ServerFrame::Error {
+        id,
+        code: code.to_owned(),
+        message: message.to_owned(),
+        retry_after_ms: None,
+    }
+}
+
+/// An `error` frame that says when to try again.
+pub fn try_later(id: Option<String>, code: &str, message: &str, wait: Duration) -> ServerFrame {
+    ServerFrame::Error {
+        id,
+        code: code.to_owned(),
+        message: message.to_owned(),
+        retry_after_ms: Some(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1)),
+    }
+}
+
+/// The `error` for a frame that came too fast.
+pub fn too_fast(id: Option<String>, wait: Duration) -> ServerFrame {
+    try_later(id, "rate_limited", "Too many frames. Wait and send it again.", wait)
+}
+
+/// The `error` for a frame that names another user than the token.
+fn identity_mismatch(field: &str) -> Misread {
+    let message = format!("The frame's {field} is not yours. Leave it out or send your own.");
+    Box::new(refusal(None, "identity_mismatch", &message))
+}
+
+/// The message that an event is, when it is a new one: all that the families' clients know.
+fn new_message(event: &ChatEvent) -> Option<&Message> {
+    match &event.event.change {
+        Change::Message(message) => Some(message),
+        Change::Edited(_) | Change::Deleted { .. } | Change::Member { .. } => None,
+    }
+}
+
+/// The `error` of those families that know frames with a `type`.
+#[derive(Serialize)]
+struct TypedError<'a> {
+    r#type: &'static str,
+    code: &'a str,
+    message: &'a str,
+    timestamp: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_message_id: Option<&'a str>,
+}
+
+/// An `error` frame as [`TypedError`]; `None` for other frames.
+fn encode_error(frame: &ServerFrame, now: Timestamp) -> Option<Frame> {
+    let ServerFrame::Error { id, code, message, retry_after_ms } = frame else { return None };
+    Some(native::encode(&TypedError {
+        r#type: "error",
+        code,
+        message,
+        timestamp: now,
+        retry_after_ms: *retry_after_ms,
+        client_message_id: id.as_deref(),
+    }))
+}
+
+#[cfg(test)]
+mod fuzz;
+#[cfg(test)]
+mod samples;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_lead_to_windows() {
+        for (path, window) in [
+            ("/gateway", Some(Window::Native)),
+            ("/ws", Some(Window::Lobby)),
+            ("/ws/chat", Some(Window::Names)),
+            ("/ws/12", Some(Window::Chat(ChatId(12)))),
+            ("/messages/7", Some(Window::Numbers(UserId(7)))),
+            ("/messages/9223372036854775807", Some(Window::Numbers(UserId(i64::MAX)))),
+        ] {
+            assert_eq!(Window::from_path(path), window, "{path}");
+        }
+        for path in [
+            "",
+            "/",
+            "ws",
+            "/ws/",
+            "/ws/abc",
+            "/ws/-1",
+            "/ws/+1",
+            "/ws/0",
+            "/ws/01",
+            "/ws/1/",
+            "/ws/1/2",
+            "/ws/9223372036854775808",
+            "/messages/",
+            "/messages/1/2",
+            "/messages",
+            "/gateway/",
+            "/wss/1",
+            "/ws/%31",
+            "/ws/١",
+        ] {
+            assert_eq!(Window::from_path(path), None, "{path}");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! `WS /messages/{user_id}`: private messages between user ids, the same shape in and out. A sender
+//! hears nothing of a message that was stored.
+
+use super::{
+    Asked, Misread, encode_error, identity_mismatch, native, new_message,
+    text::{Number, parse},
+};
+use crate::relayed::Frame;
+use serde::{Deserialize, Serialize};
+use shared::{
+    id::{ChatId, Seq, UserId},
+    internal::Peer,
+    protocol::{ChatEvent, ServerFrame},
+    time::Timestamp,
+};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Incoming {
+    sender_id: Number,
+    receiver_id: Number,
+    content: String,
+}
+
+/// A client's frame; its sender must be the window's user. Its time is not asked for: the database's
+/// clock counts.
+pub fn decode(text: &str, user: UserId) -> Result<Asked, Misread> {
+    let Incoming { sender_id, receiver_id, content } = parse(text)?;
+    if sender_id.0 != user.0 {
+        return Err(identity_mismatch("senderId"));
+    }
+    Ok(Asked::Direct { to: Peer::Id(UserId(receiver_id.0)), text: content })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MessageFrame<'a> {
+    sender_id: UserId,
+    receiver_id: UserId,
+    content: &'a str,
+    /// Unix seconds.
+    timestamp: i64,
+    id: Seq,
+    #[serde(rename = "chat_id")]
+    chat_id: ChatId,
+}
+
+/// A message by another. In a private chat whoever is shown it and is not the sender is the one
+/// receiver, so one encoding fits all who are shown it.
+pub fn encode_event(event: &ChatEvent, reader: Option<UserId>) -> Option<Frame> {
+    let message = new_message(event)?;
+    Some(native::encode(&MessageFrame {
+        sender_id: message.sender.id,
+        receiver_id: reader?,
+        content: &message.text,
+        timestamp: message.timestamp.unix_seconds(),
+        id: message.id,
+        chat_id: event.chat_id,
+    }))
+}
+
+/// Errors; there is nothing else that this family's clients would understand.
+pub fn encode(frame: &ServerFrame, now: Timestamp) -> Option<Frame> {
+    encode_error(frame, now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::{Dialect, samples::*};
+
+    #[test]
+    fn a_message_names_both() {
+        for text in [
+            r#"{"senderId":3,"receiverId":4,"content":"hi","timestamp":1700000000}"#,
+            r#"{"senderId":"3","receiverId":"4","content":"hi"}"#,
+        ] {
+            let to = Peer::Id(UserId(4));
+            assert_eq!(decode(text, UserId(3)), Ok(Asked::Direct { to, text: "hi".into() }));
+        }
+        for (text, expected) in [
+            ("7", "malformed"),
+            (r#"{"senderId":4,"receiverId":3,"content":"hi"}"#, "identity_mismatch"),
+            (r#"{"receiverId":4,"content":"hi"}"#, "invalid_frame"),
+            (r#"{"senderId":3,"receiverId":4}"#, "invalid_frame"),
+            (r#"{"senderId":3,"receiverId":1e30,"content":"hi"}"#, "invalid_frame"),
+            (r#"{"senderId":3,"receiverId":18446744073709551615,"content":"hi"}"#, "invalid_frame"),
+            (r#"{"senderId":3,"receiverId":"bob","content":"hi"}"#, "invalid_frame"),
+            (r#"{"senderId":3,"receiverId":null,"content":"hi"}"#, "invalid_frame"),
+        ] {
+            assert_eq!(decode(text, UserId(3)).map_err(code), Err(expected.into()), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_it_says() {
+        assert_eq!(
+            Dialect::Numbers.encode_event(&message_event(), Some(UserId(4))).unwrap().as_str(),
+            r#"{"senderId":3,"receiverId":4,"content":"hi","timestamp":1700000000,"id":7,"chat_id":12}"#
+        );
+        assert_eq!(encode(&ack(), NOW), None);
+        only_messages_and_errors(Dialect::Numbers);
+    }
+}

@@ -1,0 +1,79 @@
+//! What the dialects' tests share: one user, one message, one of each other frame.
+
+use super::{Dialect, Misread, refusal};
+use shared::{
+    chat::{Change, Event, MemberChange, Message, PresenceStatus, UserRef},
+    id::{ChatId, Seq, UserId},
+    protocol::{ChatEvent, ServerFrame},
+    time::Timestamp,
+};
+
+pub const NOW: Timestamp = Timestamp(1_700_000_000_007);
+
+pub fn ann() -> UserRef {
+    UserRef::registered(UserId(3), "ann")
+}
+
+fn message() -> Message {
+    Message {
+        id: Seq(7),
+        sender: ann(),
+        text: "hi".into(),
+        timestamp: NOW,
+        client_message_id: Some("c1".into()),
+        reply_to: None,
+        edited_at: None,
+    }
+}
+
+fn event(change: Change) -> ChatEvent {
+    ChatEvent { chat_id: ChatId(12), event: Event { seq: Seq(7), change } }
+}
+
+pub fn message_event() -> ChatEvent {
+    event(Change::Message(message()))
+}
+
+pub fn message_of(event: &mut ChatEvent) -> &mut Message {
+    match &mut event.event.change {
+        Change::Message(message) => message,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub fn ack() -> ServerFrame {
+    let (chat_id, message_id, seq) = (ChatId(12), Seq(7), Seq(7));
+    ServerFrame::Ack { id: None, chat_id, message_id, seq, timestamp: NOW }
+}
+
+pub fn code(error: Misread) -> String {
+    match *error {
+        ServerFrame::Error { code, .. } => code,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Checks that a family's dialect says errors and messages, and nothing about what its clients do
+/// not know.
+pub fn only_messages_and_errors(dialect: Dialect) {
+    assert!(dialect.encode(&refusal(None, "blocked", "No."), NOW).is_some());
+    let (by, user, timestamp) = (UserId(3), ann(), NOW);
+    for change in [
+        Change::Edited(message()),
+        Change::Deleted { id: Seq(7), by, timestamp },
+        Change::Member { user, change: MemberChange::Joined, by, timestamp },
+    ] {
+        assert_eq!(dialect.encode_event(&event(change), Some(UserId(4))), None);
+    }
+    let chat_id = ChatId(12);
+    for frame in [
+        ServerFrame::Typing { chat_id, user: ann() },
+        ServerFrame::Presence { user_id: by, status: PresenceStatus::Online },
+        ServerFrame::Renamed { chat_id, name: "x".into() },
+        ServerFrame::ChatRemoved { chat_id },
+        ServerFrame::CaughtUp { chat_id, seq: Seq(7) },
+        ServerFrame::Reconnect { after_ms: 1 },
+    ] {
+        assert_eq!(dialect.encode(&frame, NOW), None, "{frame:?}");
+    }
+}

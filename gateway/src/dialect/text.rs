@@ -1,0 +1,72 @@
+//! Reading the families' frames: JSON objects of few fields, with the same explanations for what is
+//! wrong in every dialect. Nothing unknown is kept, so a frame takes no more memory than its text.
+
+use super::{Misread, refusal};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, Visitor},
+};
+use std::fmt;
+
+/// A frame's fields, or why the text has none of that kind.
+pub fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Misread> {
+    // A list would do for serde's structs.
+    if !text.trim_ascii_start().starts_with('{') {
+        return Err(malformed());
+    }
+    serde_json::from_str(text).map_err(|error| {
+        if !error.is_data() {
+            return malformed();
+        }
+        // serde's message names the field; the position behind it means nothing here.
+        let reason = error.to_string();
+        invalid(reason.split(" at line ").next().unwrap_or_default())
+    })
+}
+
+/// The `error` for a text that is no JSON object.
+pub fn malformed() -> Misread {
+    Box::new(refusal(None, "malformed", "A frame is a JSON object."))
+}
+
+/// The `error` for a frame whose fields are not right.
+pub fn invalid(reason: &str) -> Misread {
+    // A reason may quote what the client sent, and an answer is no place for all of that.
+    let reason: String = reason.chars().take(200).collect();
+    Box::new(refusal(None, "invalid_frame", &format!("This frame is not valid: {reason}.")))
+}
+
+/// The `error` for a frame of a type that the dialect does not know.
+pub fn unknown_type() -> Misread {
+    Box::new(refusal(None, "unknown_type", "There is no frame of this type here."))
+}
+
+/// An id as the families' clients send it: a number, or its digits as text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Number(pub i64);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Digits;
+        impl Visitor<'_> for Digits {
+            type Value = Number;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number")
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Number, E> {
+                Ok(Number(number))
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Number, E> {
+                i64::try_from(number).map(Number).map_err(|_| E::custom("a number is too large"))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Number, E> {
+                text.parse().map(Number).map_err(|_| E::custom("an id is not a number"))
+            }
+        }
+        deserializer.deserialize_any(Digits)
+    }
+}

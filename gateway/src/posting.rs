@@ -1,0 +1,98 @@
+//! How a command of a connection reaches the api and what its client is told of the outcome. The lane
+//! keeps the order; nothing here waits.
+
+use crate::{
+    backend::Unavailable,
+    connection::Connection,
+    dialect::{Window, refusal, try_later},
+    outbox::Worth,
+};
+use shared::{
+    chat::{Change, Event, Message, UserRef},
+    id::ChatId,
+    internal::{Action, Command, Receipt, Refusal},
+    protocol::{ChatEvent, ServerFrame},
+};
+use std::{sync::Arc, time::Duration};
+
+impl Connection {
+    /// Has a command carried out; `id` is its frame's.
+    pub(crate) fn post(&self, id: Option<String>, command: Command) {
+        metrics::counter!("gateway_commands_total").increment(1);
+        let (conn, chat_id, frame_id) = (Arc::clone(self.conn()), command.chat_id, id.clone());
+        let said = self.said(id.as_deref(), &command.action);
+        let done = Box::new(move |answer: Result<Result<Receipt, Refusal>, Unavailable>| {
+            let frame = match (answer, said) {
+                (Ok(Ok(receipt)), Some(said)) if receipt.repeated => said.again(chat_id, receipt),
+                (answer, _) => outcome(frame_id, chat_id, answer),
+            };
+            conn.send(&frame, Worth::Durable);
+        });
+        if self.gateway().desk.post(command, done).is_err() {
+            metrics::counter!("gateway_lane_full_total", "lane" => "post").increment(1);
+            let wait = Duration::from_secs(1);
+            self.reply(&try_later(id, "overloaded", "Too much is waiting. Send it again.", wait));
+        }
+    }
+
+    /// What is kept of a message until its receipt is there: nothing but in the one dialect that
+    /// has client message ids and no `ack`.
+    fn said(&self, id: Option<&str>, action: &Action) -> Option<Said> {
+        match (self.conn().window, action) {
+            (Window::Chat(_), Action::Send { text, .. }) => Some(Said {
+                sender: self.conn().user()?.clone(),
+                text: text.clone(),
+                client_message_id: id?.to_owned(),
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// A message that its sender may be shown once more.
+struct Said {
+    sender: UserRef,
+    text: String,
+    client_message_id: String,
+}
+
+impl Said {
+    /// The message was stored before and makes no event; its sender, who repeats it because the
+    /// first answer was lost, is shown what was stored.
+    fn again(self, chat_id: ChatId, receipt: Receipt) -> ServerFrame {
+        let message = Message {
+            id: receipt.message_id,
+            sender: self.sender,
+            text: self.text,
+            timestamp: receipt.timestamp,
+            client_message_id: Some(self.client_message_id),
+            reply_to: None,
+            edited_at: None,
+        };
+        let event = Event { seq: receipt.seq, change: Change::Message(message) };
+        ServerFrame::Event(ChatEvent { chat_id, event })
+    }
+}
+
+/// The answer to a command's frame.
+fn outcome(
+    id: Option<String>,
+    chat_id: ChatId,
+    answer: Result<Result<Receipt, Refusal>, Unavailable>,
+) -> ServerFrame {
+    match answer {
+        Ok(Ok(Receipt { message_id, seq, timestamp, .. })) => {
+            ServerFrame::Ack { id, chat_id, message_id, seq, timestamp }
+        }
+        Ok(Err(Refusal { code, message })) => refusal(id, code.as_str(), &message),
+        Err(_) => {
+            let text = match id {
+                Some(_) => {
+                    "It is not known whether this was stored. Send it again with the same id."
+                }
+                None => "It is not known whether this was stored.",
+            };
+            try_later(id, "unavailable", text, Duration::from_secs(2))
+        }
+    }
+}
