@@ -1,7 +1,7 @@
 //! Demo data: one command, four people, two chats; twice changes nothing. And a cluster as shipped,
 //! where guests are off.
 
-use crate::harness::{Dial, System, User, contains};
+use crate::harness::{System, User, contains};
 use serde_json::{Value, json};
 use shared::id::ChatId;
 

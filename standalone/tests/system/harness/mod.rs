@@ -2,6 +2,7 @@
 //! let mut phone = ann.connect().await; phone.send(chat, "hi").await;
 //! bob_device.expect(message("hi")).await`. A test reads like what it is about.
 
+mod contract;
 mod device;
 pub mod history;
 mod rest;
@@ -17,7 +18,7 @@ mod window;
 pub use device::Device;
 pub use rest::{Answer, Rest};
 pub use socket::{Dial, Socket};
-pub use system::{Mode, System};
+pub use system::{Mode, System, unique};
 pub use user::{PASSWORD, User};
 pub use wait::{until, until_eq, within};
 pub use window::{Window, contains};

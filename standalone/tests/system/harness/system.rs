@@ -149,8 +149,7 @@ impl System {
 
     /// Registers a user. The name begins with this one and is unique in the system.
     pub async fn user(&self, name: &str) -> User {
-        let unique = uuid::Uuid::new_v4().simple().to_string();
-        let username = format!("{name}_{}", &unique[..12]);
+        let username = unique(name);
         let body = json!({ "username": username, "password": PASSWORD });
         let answer = self.rest().post("/register", body).await.ok();
         User::signed_in(self, &answer)
@@ -178,6 +177,12 @@ impl System {
         search(&self.0.logs, text, &mut found);
         found
     }
+}
+
+/// A name that begins with this one and that nobody else has.
+pub fn unique(name: &str) -> String {
+    let rest = uuid::Uuid::new_v4().simple().to_string();
+    format!("{name}_{}", &rest[..12])
 }
 
 /// Two gateways, two apis; the settings are the shipped ones, but for a shorter farewell and these.

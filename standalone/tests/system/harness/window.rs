@@ -72,6 +72,29 @@ impl Window {
         frame
     }
 
+    /// What comes next are these, in whatever order.
+    pub async fn expect_all<const COUNT: usize>(&mut self, parts: [Value; COUNT]) {
+        let mut missing = parts.to_vec();
+        while !missing.is_empty() {
+            let frame = self.next().await;
+            let found = missing.iter().position(|part| contains(&frame, part));
+            let found = found.unwrap_or_else(|| {
+                panic!("{} expected one of {missing:?} and got {frame}", self.name)
+            });
+            missing.remove(found);
+        }
+    }
+
+    /// Passes over what comes before this.
+    pub async fn expect_until(&mut self, part: Value) -> Value {
+        loop {
+            let frame = self.next().await;
+            if contains(&frame, &part) {
+                return frame;
+            }
+        }
+    }
+
     /// Says this; what comes next must contain that.
     pub async fn ask(&mut self, frame: Value, answer: Value) -> Value {
         self.say(frame).await;
