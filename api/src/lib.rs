@@ -83,7 +83,17 @@ impl Api {
         }
         lifecycle.spawn_background(ended.clone().keep_current(db.clone(), Arc::clone(&config)));
         let passwords = Passwords::new(&config.passwords)?;
-        Ok(Self { db, bus, presence, limiter, tokens, passwords, ended, config, started: Instant::now() })
+        Ok(Self {
+            db,
+            bus,
+            presence,
+            limiter,
+            tokens,
+            passwords,
+            ended,
+            config,
+            started: Instant::now(),
+        })
     }
 }
 
