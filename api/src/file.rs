@@ -68,7 +68,10 @@ impl File {
             (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(self.policy)),
             (header::ETAG, self.tag.clone()),
         ];
-        headers.extend(ours);
+        // Not `extend`, which adds a second content type to the one that the body brought.
+        for (name, value) in ours {
+            headers.insert(name, value);
+        }
         for (name, value) in HEADERS {
             headers.insert(name, HeaderValue::from_static(value));
         }
