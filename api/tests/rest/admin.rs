@@ -1,12 +1,18 @@
-//! The administrator, and blocking.
+//! The administrator, blocking, who is connected, reading another's chats, and the log of it all.
 
-use crate::support::{Server, text};
+use crate::support::{Answer, Ask, Server, text};
 use api::accounts::admin;
 use reqwest::Method;
-use serde_json::json;
-use shared::settings::Secret;
+use serde_json::{Value, json};
+use shared::{
+    bus::{self, RedisConfig},
+    id::{NodeId, UserId},
+    presence::Presence,
+    settings::Secret,
+};
 
-async fn with_admin() -> (Server, String) {
+/// An api, and the token of its administrator.
+pub async fn with_admin() -> (Server, String) {
     let t = Server::start().await;
     let password = Secret::new("correct horse");
     assert!(admin::create(&t.api.db, &t.api.passwords, password).await.unwrap());
@@ -39,7 +45,7 @@ async fn a_blocked_user_is_out_and_stays_out_until_unblocked() {
     );
     t.get("/me", token).await.refused(403, "blocked");
     let me = t.request(Method::GET, "/me").header("cookie", cookie);
-    crate::support::Ask::answer(me).await.refused(403, "blocked");
+    me.answer().await.refused(403, "blocked");
     let body = json!({"refresh_token": ann["refresh_token"]});
     t.post("/token/refresh", body).await.refused(401, "invalid_refresh_token");
     t.login("ann", "password123").await.refused(403, "blocked");
@@ -67,4 +73,170 @@ async fn only_an_administrator_blocks_and_not_itself() {
     let nameless = act("/blockuser").await;
     assert_eq!(nameless.refused(422, "validation_failed").fields(), ["username"]);
     t.bearer(Method::PUT, block, &admin).await.refused(405, "method_not_allowed");
+}
+
+/// The log as `(action, target, reason)`, the newest first, and the answer it came in.
+async fn log(t: &Server, admin: &str) -> (Vec<(String, Value, String)>, Value) {
+    let page = t.get("/admin/audit", admin).await.ok(200);
+    let told = |entry: &Value| {
+        let target = entry["target_user"]["username"].clone();
+        (text(entry, "action").to_owned(), target, text(entry, "reason").to_owned())
+    };
+    (page["items"].as_array().unwrap().iter().map(told).collect(), page)
+}
+
+#[tokio::test]
+async fn what_administrators_do_is_in_the_log() {
+    let (t, admin) = with_admin().await;
+    let ann = t.user("ann").await;
+    let act = |path: &'static str| t.bearer(Method::POST, path, &admin);
+    act("/blockuser?username=ANN&reason=spam%20and%20more").await.ok(200);
+    // Nothing changes, so there is nothing to tell.
+    act("/blockuser?username=ann&reason=again").await.ok(200);
+    act("/unblockuser?username=ann").await.ok(200);
+    act("/unblockuser?username=ann").await.ok(200);
+    let read = "/readuserchats?username=ann&reason=a%20complaint";
+    assert_eq!(t.get(read, &admin).await.ok(200), json!({}));
+    // What was refused was not done.
+    act("/blockuser?username=admin").await.refused(400, "cannot_block_yourself");
+    act("/blockuser?username=nobody").await.refused(404, "user_not_found");
+    t.get("/readuserchats?username=nobody", &admin).await.refused(404, "user_not_found");
+
+    let entry = |action: &str, target: &str, reason: &str| {
+        (action.to_owned(), json!(target), reason.to_owned())
+    };
+    let (entries, page) = log(&t, &admin).await;
+    assert_eq!(
+        entries,
+        [
+            entry("read_user_chats", "ann", "a complaint"),
+            entry("unblock_user", "ann", ""),
+            entry("block_user", "ann", "spam and more"),
+            entry("create_admin", "admin", ""),
+        ]
+    );
+    assert!(page["next"].is_null());
+    let [newest, .., first] = &page["items"].as_array().unwrap()[..] else { unreachable!() };
+    assert_eq!(newest["target_user"]["id"], ann["id"]);
+    assert_eq!(newest["actor"]["username"], "admin");
+    assert!(text(newest, "at").ends_with('Z') && newest["chat_id"].is_null());
+    assert!(first["actor"].is_null(), "the operator made the first administrator");
+
+    let page = t.get("/admin/audit?limit=3", &admin).await.ok(200);
+    assert_eq!(page["items"].as_array().unwrap().len(), 3);
+    let next = format!("/admin/audit?limit=3&before={}", page["next"]);
+    let rest = t.get(&next, &admin).await.ok(200);
+    assert_eq!(
+        (&rest["items"][0]["action"], &rest["next"]),
+        (&json!("create_admin"), &json!(null))
+    );
+}
+
+#[tokio::test]
+async fn a_reason_is_short_and_visible() {
+    let (t, admin) = with_admin().await;
+    t.user("ann").await;
+    let long = "x".repeat(201);
+    for reason in [long.as_str(), "a%0Ab", "%00"] {
+        for (method, path) in [
+            (Method::POST, "/blockuser"),
+            (Method::POST, "/unblockuser"),
+            (Method::GET, "/readuserchats"),
+        ] {
+            let path = format!("{path}?username=ann&reason={reason}");
+            let answer = t.bearer(method, &path, &admin).await;
+            assert_eq!(answer.refused(422, "validation_failed").fields(), ["reason"]);
+        }
+    }
+    assert_eq!(log(&t, &admin).await.0.len(), 1, "only the administrator was made");
+}
+
+#[tokio::test]
+async fn what_is_for_administrators_is_for_nobody_else() {
+    let (t, admin) = with_admin().await;
+    let ann = t.user("ann").await;
+    let ann = text(&ann, "access_token");
+    for path in [
+        "/admin/audit",
+        "/getallactiveusers",
+        "/readuserchats?username=ann",
+        "/blockuser?username=ann",
+        "/unblockuser?username=ann",
+    ] {
+        t.get(path, ann).await.refused(403, "admin_only");
+        t.request(Method::GET, path).answer().await.refused(401, "unauthenticated");
+        t.get(path, "x").await.refused(401, "invalid_token");
+    }
+    for path in [
+        "/admin/audit?limit=0",
+        "/admin/audit?limit=101",
+        "/getallactiveusers?limit=0",
+        "/getallactiveusers?limit=1001",
+        "/readuserchats?username=ann&limit=1001",
+        "/readuserchats?username=ann&limit=-1",
+    ] {
+        let answer = t.get(path, &admin).await;
+        assert_eq!(answer.refused(422, "validation_failed").fields(), ["limit"], "{path}");
+    }
+    assert_eq!(log(&t, &admin).await.0.len(), 1);
+}
+
+#[tokio::test]
+async fn a_get_blocks_by_bearer_token_only() {
+    let (t, admin) = with_admin().await;
+    let ann = t.user("ann").await;
+    let cookie = t.login("admin", "correct horse").await.cookie();
+    let by_cookie = async |method: Method, path: &str| -> Answer {
+        t.request(method, path).header("cookie", &cookie).answer().await
+    };
+    for path in ["/blockuser?username=ann", "/unblockuser?username=ann"] {
+        let answer = by_cookie(Method::GET, path).await;
+        assert!(text(&answer.refused(401, "bearer_only").json, "detail").contains("Bearer"));
+        by_cookie(Method::HEAD, path).await;
+    }
+    assert_eq!(t.get("/me", text(&ann, "access_token")).await.status, 200);
+    assert_eq!(t.get("/blockuser?username=ann&reason=x", &admin).await.ok(200)["blocked"], true);
+    t.get("/me", text(&ann, "access_token")).await.refused(403, "blocked");
+    assert_eq!(t.get("/unblockuser?username=ann", &admin).await.ok(200)["blocked"], false);
+    assert_eq!(by_cookie(Method::POST, "/blockuser?username=ann").await.ok(200)["blocked"], true);
+    let reasons: Vec<String> = log(&t, &admin).await.0.into_iter().map(|entry| entry.2).collect();
+    assert_eq!(reasons, ["", "", "x", ""]);
+}
+
+#[tokio::test]
+async fn who_is_connected_anywhere_in_pages() {
+    let (t, admin) = with_admin().await;
+    let mut ids = Vec::new();
+    for name in ["ann", "Bob", "cid"] {
+        ids.push(UserId(t.user(name).await["id"].as_i64().unwrap()));
+    }
+    assert_eq!(t.get("/getallactiveusers", &admin).await.ok(200), json!([]));
+    let [one, other] = [NodeId::random(), NodeId::random()];
+    t.api.presence.enter(one, &ids[..2]).await.unwrap();
+    t.api.presence.enter(other, &ids[1..]).await.unwrap();
+    let all = t.get("/getallactiveusers", &admin).await;
+    assert!(!all.headers.contains_key("link"));
+    assert_eq!(all.ok(200), json!(["ann", "Bob", "cid"]));
+
+    let first = t.get("/getallactiveusers?limit=2", &admin).await;
+    let link = first.headers["link"].to_str().unwrap().to_owned();
+    assert_eq!(first.ok(200), json!(["ann", "Bob"]));
+    let next = link.strip_prefix('<').unwrap().strip_suffix(">; rel=\"next\"").unwrap();
+    let second = t.get(next, &admin).await;
+    assert!(!second.headers.contains_key("link"));
+    assert_eq!(second.ok(200), json!(["cid"]));
+    t.api.presence.retire(other).await.unwrap();
+    assert_eq!(t.get("/getallactiveusers", &admin).await.ok(200), json!(["ann", "Bob"]));
+}
+
+#[tokio::test]
+async fn nobody_is_said_to_be_away_while_presence_cannot_be_asked() {
+    let (t, admin) = with_admin().await;
+    // A port that nothing listens on any more.
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let redis = RedisConfig::new(&Secret::new(format!("redis://{closed}"))).unwrap();
+    let pool = bus::pool(&redis).unwrap();
+    let blind = t.with_presence(Presence::redis(pool, Default::default())).await;
+    let answer = blind.get("/getallactiveusers", &admin).await;
+    assert!(text(&answer.refused(503, "unavailable").json, "detail").contains("presence"));
 }

@@ -114,6 +114,12 @@ impl Server {
         Self::on(&url, self.api.tokens.clone(), |_| {}).await
     }
 
+    /// The same api, except that it asks this register who is present. For as long as the first
+    /// server lives.
+    pub async fn with_presence(&self, presence: Presence) -> Self {
+        Self::serving(Api { presence, ..self.api.clone() }, Lifecycle::new()).await
+    }
+
     async fn on(url: &str, tokens: Tokens, change: impl FnOnce(&mut Config)) -> Self {
         let db = Db::connect(url, &Default::default()).await.unwrap();
         db.migrate().await.unwrap();
@@ -131,6 +137,10 @@ impl Server {
         config.request_timeout = Duration::from_secs(120);
         change(&mut config);
         let api = Api::start(parts, config, &lifecycle).await.unwrap();
+        Self::serving(api, lifecycle).await
+    }
+
+    async fn serving(api: Api, lifecycle: Lifecycle) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let config = ServeConfig {
@@ -140,6 +150,15 @@ impl Server {
         lifecycle.spawn(serve(listener, router(api.clone()), config, lifecycle.clone()));
         let client = reqwest::Client::new();
         Self { api, url, folder: None, lifecycle, client }
+    }
+
+    /// Runs a statement as it stands.
+    pub async fn sql(&self, sql: &str) {
+        let sql = sqlx::AssertSqlSafe(sql.to_owned());
+        match &self.api.db {
+            Db::Postgres(pool) => drop(sqlx::raw_sql(sql).execute(pool).await.unwrap()),
+            Db::Sqlite { write, .. } => drop(sqlx::raw_sql(sql).execute(write).await.unwrap()),
+        }
     }
 
     /// A request to be finished by the test.

@@ -31,18 +31,12 @@ type Told = (String, Option<UserId>, Option<ChatId>, Option<Seq>);
 
 fn told(entries: &[Recorded]) -> Vec<Told> {
     let user = |entry: &Recorded| entry.target_user.as_ref().map(|user| user.id);
-    let told = |entry: &Recorded| {
-        (entry.action.clone(), user(entry), entry.chat_id, entry.message_id)
-    };
+    let told =
+        |entry: &Recorded| (entry.action.clone(), user(entry), entry.chat_id, entry.message_id);
     entries.iter().map(told).collect()
 }
 
-fn entry(
-    action: &str,
-    user: Option<UserId>,
-    chat: ChatId,
-    message: Option<Seq>,
-) -> Told {
+fn entry(action: &str, user: Option<UserId>, chat: ChatId, message: Option<Seq>) -> Told {
     (action.to_owned(), user, Some(chat), message)
 }
 
