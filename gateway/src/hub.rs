@@ -6,25 +6,21 @@ use crate::{
     backend::Unavailable,
     config::Config,
     conn::{Conn, ConnId, Departures},
-    dialect::{Dialect, Window, lobby},
+    dialect::Window,
     feed::{Feed, Update},
-    outbox::Worth,
-    relayed::Frame,
     repair::Questions,
     room::{Attached, Delivered, Room},
     users::Users,
 };
 use shared::{
     bus::{Bus, Subscriber},
-    chat::{ChatType, ChatView, PresenceStatus},
+    chat::{ChatType, ChatView},
     close::Close,
     id::{ChatId, NodeId, Seq, UserId},
     internal::{Range, RangeFound, Refusal, UserChat},
     lifecycle::Lifecycle,
     limit::Bucket,
-    protocol::ServerFrame,
-    relay::{Channel, ChatEvents, ChatPayload},
-    time::Timestamp,
+    relay::{Channel, ChatEvents},
 };
 use std::{
     collections::HashMap,
@@ -46,8 +42,8 @@ pub struct Hub {
     pub(crate) subscriber: OnceLock<Subscriber>,
     pub(crate) lifecycle: Lifecycle,
     /// What is left of the arrivals that this node may announce, and since when it counts.
-    arrivals: Mutex<Bucket>,
-    started: Instant,
+    pub(crate) arrivals: Mutex<Bucket>,
+    pub(crate) started: Instant,
     shards: [Mutex<HashMap<ChatId, Room>>; SHARDS],
 }
 
@@ -145,79 +141,6 @@ impl Hub {
                     let _ = room.feed.on_no_range();
                 }
             }
-        }
-    }
-
-    /// A payload of `chat:{id}` other than events.
-    pub fn on_chat_payload(self: &Arc<Self>, chat_id: ChatId, payload: ChatPayload) {
-        match payload {
-            ChatPayload::Events(run) => {
-                let lag = Timestamp::now().0.saturating_sub(run.published_ms);
-                metrics::histogram!("gateway_relay_lag_seconds").record(lag.max(0) as f64 / 1e3);
-                self.on_events(run);
-            }
-            ChatPayload::Typing { origin, user } if origin != self.node => {
-                let except = Some(user.id);
-                self.tell(chat_id, &ServerFrame::Typing { chat_id, user }, except);
-            }
-            ChatPayload::Presence { origin, user_id, status } if origin != self.node => {
-                self.tell(chat_id, &ServerFrame::Presence { user_id, status }, Some(user_id));
-            }
-            ChatPayload::Arrived { origin, username, at } if origin != self.node => {
-                self.tell_lobby(&lobby::user_joined(&username, at), None);
-            }
-            ChatPayload::Typing { .. }
-            | ChatPayload::Presence { .. }
-            | ChatPayload::Arrived { .. } => {}
-            ChatPayload::Read { user_id, message_id } => {
-                // The reader's own devices hear it through `user:{id}`.
-                let frame = ServerFrame::Read { chat_id, user_id, message_id };
-                self.tell(chat_id, &frame, Some(user_id));
-            }
-            ChatPayload::Renamed { name } => {
-                self.tell(chat_id, &ServerFrame::Renamed { chat_id, name }, None);
-            }
-            ChatPayload::ChatDeleted => self.close_room(chat_id),
-        }
-    }
-
-    /// A local user is typing: tells the others here and on other nodes.
-    pub fn typing(&self, conn: &Conn, chat_id: ChatId) {
-        let Some(user) = conn.user().cloned() else { return };
-        self.tell(chat_id, &ServerFrame::Typing { chat_id, user: user.clone() }, Some(user.id));
-        self.publish(chat_id, &ChatPayload::Typing { origin: self.node, user });
-    }
-
-    /// A local user came online or went offline: tells those who share these chats.
-    pub(crate) fn announce(&self, user_id: UserId, status: PresenceStatus, chats: &[ChatId]) {
-        for chat_id in chats.iter().take(self.config.presence_chats) {
-            if self.chat_type(*chat_id) == Some(ChatType::Room) {
-                // A public room's members do not all want to know about each other.
-                continue;
-            }
-            self.tell(*chat_id, &ServerFrame::Presence { user_id, status }, Some(user_id));
-            self.publish(*chat_id, &ChatPayload::Presence { origin: self.node, user_id, status });
-        }
-    }
-
-    /// Somebody came into the lobby by its own window: tells the others in it, here and on other
-    /// nodes, unless too many come at once.
-    pub(crate) fn arrived(&self, conn: &Conn, username: &str) {
-        let rate = &self.config.arrivals;
-        if lock(&self.arrivals).try_take(rate, self.started.elapsed(), 1).is_err() {
-            metrics::counter!("gateway_dropped_frames_total", "reason" => "many_arrivals")
-                .increment(1);
-            return;
-        }
-        let at = Timestamp::now();
-        self.tell_lobby(&lobby::user_joined(username, at), Some(conn.id));
-        let arrived = ChatPayload::Arrived { origin: self.node, username: username.to_owned(), at };
-        self.publish(ChatId::LOBBY, &arrived);
-    }
-
-    fn tell_lobby(&self, frame: &Frame, except: Option<ConnId>) {
-        if let Some(room) = self.shard(ChatId::LOBBY).get(&ChatId::LOBBY) {
-            room.tell_dialect(Dialect::Lobby, frame, except);
         }
     }
 
@@ -384,28 +307,12 @@ impl Hub {
         self.subscriber.get().is_some_and(Subscriber::is_up)
     }
 
-    fn chat_type(&self, chat: ChatId) -> Option<ChatType> {
-        self.shard(chat).get(&chat).map(|room| room.chat_type)
-    }
-
-    fn tell(&self, chat: ChatId, frame: &ServerFrame, except: Option<UserId>) {
-        if let Some(room) = self.shard(chat).get(&chat) {
-            room.tell(frame, Worth::Ephemeral, except);
-        }
-    }
-
-    fn publish(&self, chat: ChatId, payload: &ChatPayload) {
-        if let Ok(bytes) = serde_json::to_vec(payload) {
-            self.bus.publish(Channel::Chat(chat), bytes.into());
-        }
-    }
-
-    fn shard(&self, chat: ChatId) -> MutexGuard<'_, HashMap<ChatId, Room>> {
+    pub(crate) fn shard(&self, chat: ChatId) -> MutexGuard<'_, HashMap<ChatId, Room>> {
         lock(&self.shards[chat.0.unsigned_abs() as usize % SHARDS])
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -6,9 +6,10 @@ use crate::{
     Gateway,
     conn::{Conn, Departures, Owner},
     dialect::{Window, native},
+    greeting::{Greeted, Greeting, Hello},
     joining::Join,
     outbox::Worth,
-    session::{Greeted, Greeting, Hello, Session},
+    session::Session,
     socket::{Incoming, Socket},
     users::Arrival,
 };

@@ -1,69 +1,20 @@
 //! What a client's frames lead to, whatever dialect they came in. A pure state machine: no socket, no
-//! clock, no lock. [`Greeting`] is a native connection that has not said hello; [`Session`] one whose
-//! client is known.
+//! clock, no lock. [`Session`] is a connection whose client is known; a native one that has not said
+//! hello yet is a [`crate::greeting::Greeting`].
 
 use crate::{
     config::Config,
-    dialect::{
-        Asked, Speaker,
-        native::{decode, frame_id},
-        refusal, too_fast,
-    },
+    dialect::{Asked, Speaker, native::frame_id, refusal, too_fast},
 };
 use shared::{
     close::Close,
     id::{ChatId, Seq, SessionId},
     internal::{Action, Command, MAX_CLIENT_ID_BYTES, Peer, ReadMark},
     limit::{Bucket, Rate},
-    protocol::{ClientFrame, Resume, ServerFrame},
+    protocol::{ClientFrame, ServerFrame},
     time::Timestamp,
 };
 use std::time::Duration;
-
-/// A connection that has not said hello yet.
-#[derive(Debug)]
-pub struct Greeting {
-    /// The token that came with the upgrade.
-    presented: Option<String>,
-    refused: Refused,
-}
-
-/// A hello that makes sense; its token is not checked yet.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Hello {
-    pub token: String,
-    pub resume: Option<Resume>,
-}
-
-/// What a frame before `hello` leads to.
-#[derive(Debug)]
-pub enum Greeted {
-    Hello(Hello),
-    /// Answer with this and wait on.
-    NotYet(ServerFrame),
-}
-
-impl Greeting {
-    pub fn new(presented: Option<String>, config: &Config) -> Self {
-        Self { presented, refused: Refused::new(config) }
-    }
-
-    /// A text frame. `now` counts from any fixed start.
-    pub fn on_text(&mut self, text: &str, now: Duration) -> Result<Greeted, Close> {
-        match decode(text) {
-            Ok(ClientFrame::Hello { token, resume }) => {
-                let token = token.or_else(|| self.presented.take());
-                let token = token.ok_or(Close::Unauthenticated)?;
-                Ok(Greeted::Hello(Hello { token, resume }))
-            }
-            Ok(frame) => {
-                let error = refusal(frame_id(&frame), "hello_required", "Say hello first.");
-                self.refused.count(now).map(|()| Greeted::NotYet(error))
-            }
-            Err(error) => self.refused.count(now).map(|()| Greeted::NotYet(*error)),
-        }
-    }
-}
 
 /// A connection whose client is known.
 #[derive(Debug)]
@@ -240,17 +191,17 @@ impl Session {
 
 /// Counts refused frames: now and then one is a mistake, many are abuse.
 #[derive(Debug)]
-struct Refused {
+pub(crate) struct Refused {
     bucket: Bucket,
     rate: Rate,
 }
 
 impl Refused {
-    fn new(config: &Config) -> Self {
+    pub fn new(config: &Config) -> Self {
         Self { bucket: Bucket::default(), rate: config.refused_frames }
     }
 
-    fn count(&mut self, now: Duration) -> Result<(), Close> {
+    pub fn count(&mut self, now: Duration) -> Result<(), Close> {
         self.bucket.try_take(&self.rate, now, 1).map_err(|_| Close::Abuse)
     }
 }
@@ -282,41 +233,6 @@ mod tests {
             Wanted::Reply(ServerFrame::Error { code, id, .. }) => (code, id),
             other => panic!("not an error: {other:?}"),
         }
-    }
-
-    #[test]
-    fn hello_takes_its_own_token_or_the_upgrades() {
-        let config = Config::default();
-        let hello = |presented: Option<&str>, text: &str| match Greeting::new(
-            presented.map(str::to_owned),
-            &config,
-        )
-        .on_text(text, NOW)
-        {
-            Ok(Greeted::Hello(hello)) => Ok(hello.token),
-            Ok(Greeted::NotYet(frame)) => panic!("{frame:?}"),
-            Err(close) => Err(close),
-        };
-        assert_eq!(hello(None, r#"{"type":"hello","token":"a"}"#), Ok("a".into()));
-        assert_eq!(hello(Some("b"), r#"{"type":"hello"}"#), Ok("b".into()));
-        assert_eq!(hello(Some("b"), r#"{"type":"hello","token":"a"}"#), Ok("a".into()));
-        assert_eq!(hello(None, r#"{"type":"hello"}"#), Err(Close::Unauthenticated));
-    }
-
-    #[test]
-    fn before_hello_everything_else_is_refused_and_too_much_of_it_closes() {
-        let config = Config::default();
-        let mut greeting = Greeting::new(None, &config);
-        let frame = r#"{"type":"ping","id":"1"}"#;
-        let Greeted::NotYet(ServerFrame::Error { code, id, .. }) =
-            greeting.on_text(frame, NOW).unwrap()
-        else {
-            panic!("greeted")
-        };
-        assert_eq!((code.as_str(), id.as_deref()), ("hello_required", Some("1")));
-        let refused = (0..1000).map_while(|_| greeting.on_text("x", NOW).ok()).count();
-        assert!(refused < 100);
-        assert_eq!(greeting.on_text("x", NOW).unwrap_err(), Close::Abuse);
     }
 
     #[test]
