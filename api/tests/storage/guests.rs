@@ -1,7 +1,7 @@
 //! `guests`: names without accounts, and what those may do.
 
 use crate::harness::{T, actor, both, delete, edit, refused, send};
-use api::{chats::membership, internal};
+use api::{chats::membership, db::Db, internal};
 use futures_util::future::join_all;
 use shared::{
     chat::UserRef,
@@ -17,6 +17,7 @@ both!(
     guests_write_in_the_lobby_only,
     a_blocked_guest_is_silent,
     many_calls_make_a_guest_once,
+    calls_for_the_same_guests_wait_in_one_order,
     without_guest_access_nothing_is_made,
 );
 
@@ -131,6 +132,30 @@ async fn many_calls_make_a_guest_once(mut t: T) {
     ids.dedup();
     assert_eq!(ids.len(), names.len());
     assert_eq!(t.number("SELECT count(*) FROM users".to_owned()).await, names.len() as i64);
+}
+
+/// Two calls that make the same guests, named the other way round, both wait for one of them.
+async fn calls_for_the_same_guests_wait_in_one_order(mut t: T) {
+    open(&mut t);
+    // SQLite has one writer at a time.
+    let Db::Postgres(pool) = &t.api.db else { return };
+    let mut held = pool.begin().await.unwrap();
+    sqlx::raw_sql(
+        "INSERT INTO users (username, username_key, name, password_hash, created_at, guest)
+         VALUES ('b', '@b', 'b', '', 0, TRUE)",
+    )
+    .execute(&mut *held)
+    .await
+    .unwrap();
+    let release = async {
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while t.number(waiting.to_owned()).await < 2 {}
+        held.rollback().await.unwrap();
+    };
+    let (one, other, ()) =
+        tokio::join!(guests(&t, &["a", "b", "c"]), guests(&t, &["c", "b", "a"]), release);
+    assert_eq!(one.into_iter().rev().collect::<Vec<_>>(), other);
 }
 
 async fn without_guest_access_nothing_is_made(t: T) {
