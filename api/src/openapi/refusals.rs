@@ -54,6 +54,13 @@ pub fn add(document: &mut Value) {
             for code in shape.common(status) {
                 refusal.add(code, reference("examples", code));
             }
+            // What it answers beside problems, such as `/status` while the database is away.
+            if let Value::Object(own) = declared["content"].take() {
+                refusal.response["description"] = declared["description"].take();
+                if let Value::Object(content) = &mut refusal.response["content"] {
+                    content.extend(own);
+                }
+            }
             *declared = refusal.response;
         }
         for (status, _, _) in COMMON.iter().filter(|common| shape.meets(common)) {

@@ -45,7 +45,18 @@ async fn health() -> Json<Health> {
     security(()),
     responses(
         (status = 200, description = "It is well.", body = Status),
-        (status = 503, description = "The database does not answer: `degraded`.", body = Status),
+        (
+            status = 503,
+            description = "The database does not answer. A problem when even this answer is not ready in time.",
+            body = Status,
+            example = json!({
+                "status": "degraded", "app": "Switchboard", "version": "0.1.0",
+                "timestamp": "2026-11-21T10:00:00.000Z",
+                "database": { "message_count": null, "status": "disconnected" },
+                "websocket": { "active_connections": 3, "status": "active" },
+                "system": { "uptime": "2 hours", "memory_usage": "45%" },
+            }),
+        ),
     )
 )]
 async fn status(State(api): State<Api>) -> Response {
