@@ -151,3 +151,65 @@ impl Conn {
         self.chats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        dialect::samples::{ann, message_event},
+        outbox::Taken,
+    };
+    use futures_util::FutureExt;
+    use shared::id::Seq;
+
+    const WINDOWS: [Window; 5] = [
+        Window::Native,
+        Window::Lobby,
+        Window::Chat(ChatId(12)),
+        Window::Names,
+        Window::Numbers(UserId(4)),
+    ];
+
+    fn conn(window: Window) -> Conn {
+        let user = UserRef::registered(UserId(4), "bob");
+        let session = SessionId(uuid::Uuid::nil());
+        Conn::new(ConnId(1), Owner::User { user, session }, window, 10_000)
+    }
+
+    fn taken(conn: &Conn) -> Taken {
+        conn.outbox.take(Default::default()).now_or_never().unwrap_or_default()
+    }
+
+    #[test]
+    fn every_window_is_shown_others_messages_and_one_reads_them_so() {
+        let event = Relayed::new(message_event());
+        for window in WINDOWS {
+            let conn = conn(window);
+            assert_eq!(conn.deliver([&event].into_iter()), 1);
+            let Taken { frames, reads, .. } = taken(&conn);
+            assert_eq!(frames.len(), 1, "{window:?}");
+            let read = if window == Window::Names { vec![(ChatId(12), Seq(7))] } else { vec![] };
+            assert_eq!(reads, read, "{window:?}");
+        }
+        let own = Owner::User { user: ann(), session: SessionId(uuid::Uuid::nil()) };
+        let own = Conn::new(ConnId(2), own, Window::Names, 10_000);
+        assert_eq!(own.deliver([&event].into_iter()), 0);
+        assert!(taken(&own).reads.is_empty(), "what was not shown was not read");
+    }
+
+    #[test]
+    fn a_lost_chat_closes_the_windows_on_it_alone() {
+        for (window, told, close) in [
+            (Window::Native, 1, None),
+            (Window::Lobby, 0, Some(Close::NotAMember)),
+            (Window::Chat(ChatId(12)), 0, Some(Close::NotAMember)),
+            (Window::Names, 0, None),
+            (Window::Numbers(UserId(4)), 0, None),
+        ] {
+            let conn = conn(window);
+            conn.lose(ChatId(12), Close::NotAMember);
+            let Taken { frames, closing, .. } = taken(&conn);
+            assert_eq!((frames.len(), closing), (told, close), "{window:?}");
+        }
+    }
+}

@@ -208,8 +208,9 @@ impl Connection {
         match wanted {
             Wanted::Reply(frame) => self.reply(&frame),
             Wanted::Post { id, command } => self.post(id, command),
-            Wanted::Direct { to, action } => return self.on_direct(to, action).await,
-            Wanted::Guest { name, action } => return self.on_guest(name, action).await,
+            // Boxed: what these need is no part of every connection's memory.
+            Wanted::Direct { to, action } => return Box::pin(self.on_direct(to, action)).await,
+            Wanted::Guest { name, action } => return Box::pin(self.on_guest(name, action)).await,
             Wanted::Read(mark) => self.submit_mark(mark),
             Wanted::Typing(chat) => {
                 if self.registered.conn.watches(chat) {

@@ -84,3 +84,40 @@ impl<'a> Told<'a> {
         self.encodings[dialect as usize].get_or_init(encode).clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::samples::message_event;
+
+    const SENDER: Option<UserId> = Some(UserId(3));
+    const OTHER: Option<UserId> = Some(UserId(4));
+
+    #[test]
+    fn an_event_is_encoded_once_for_each_dialect() {
+        let relayed = Relayed::new(message_event());
+        for dialect in Dialect::ALL {
+            let [one, another] = [(); 2].map(|()| relayed.frame(dialect, OTHER).unwrap());
+            assert_eq!(one.as_str().as_ptr(), another.as_str().as_ptr(), "{dialect:?}");
+        }
+        let told = ServerFrame::ChatRemoved { chat_id: shared::id::ChatId(1) };
+        let told = Told::new(&told);
+        let [one, another] = [(); 2].map(|()| told.frame(Dialect::Native).unwrap());
+        assert_eq!(one.as_str().as_ptr(), another.as_str().as_ptr());
+        assert_eq!(told.frame(Dialect::Chat), None);
+    }
+
+    #[test]
+    fn two_dialects_do_not_show_a_sender_its_own_messages() {
+        for dialect in Dialect::ALL {
+            let relayed = Relayed::new(message_event());
+            let own = matches!(dialect, Dialect::Native | Dialect::Lobby | Dialect::Chat);
+            assert_eq!(relayed.frame(dialect, SENDER).is_some(), own, "{dialect:?}");
+            // Whoever asks first, the others are shown it, and the receiver is never the sender.
+            let frame = relayed.frame(dialect, OTHER).unwrap();
+            if dialect == Dialect::Numbers {
+                assert!(frame.contains(r#""senderId":3,"receiverId":4"#), "{frame}");
+            }
+        }
+    }
+}

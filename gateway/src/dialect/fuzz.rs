@@ -9,8 +9,8 @@ use shared::{
     protocol::{ClientFrame, ServerFrame},
 };
 
-/// Cases of each test: seconds on a busy machine, and some 50,000 decoded texts.
-const CASES: u32 = 2_000;
+/// Cases of each test: a few seconds on a busy machine, and some 25,000 decoded texts.
+const CASES: u32 = 1_000;
 
 /// What an answer may take beside what it repeats of the frame: the longest explanation.
 const ANSWER_BYTES: usize = 600;

@@ -215,7 +215,7 @@ pub fn too_fast(id: Option<String>, wait: Duration) -> ServerFrame {
 
 /// The `error` for a frame that names another user than the token.
 fn identity_mismatch(field: &str) -> Misread {
-    let message = format!("The frame's {field} is not yours. Leave it out or send your own.");
+    let message = format!("The frame's {field} is not the signed-in user's.");
     Box::new(refusal(None, "identity_mismatch", &message))
 }
 
@@ -256,7 +256,7 @@ fn encode_error(frame: &ServerFrame, now: Timestamp) -> Option<Frame> {
 #[cfg(test)]
 mod fuzz;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 
 #[cfg(test)]
 mod tests {

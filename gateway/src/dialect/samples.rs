@@ -46,6 +46,7 @@ pub fn ack() -> ServerFrame {
     ServerFrame::Ack { id: None, chat_id, message_id, seq, timestamp: NOW }
 }
 
+#[expect(clippy::boxed_local, reason = "as decoding returns it")]
 pub fn code(error: Misread) -> String {
     match *error {
         ServerFrame::Error { code, .. } => code,
