@@ -240,3 +240,25 @@ async fn nobody_is_said_to_be_away_while_presence_cannot_be_asked() {
     let answer = blind.get("/getallactiveusers", &admin).await;
     assert!(text(&answer.refused(503, "unavailable").json, "detail").contains("presence"));
 }
+
+#[tokio::test]
+async fn a_guests_name_is_blocked_though_it_has_no_account() {
+    let (t, admin) = with_admin().await;
+    t.sql(
+        "INSERT INTO users (username, username_key, name, password_hash, created_at, guest)
+         VALUES ('Ghost', '@ghost', 'Ghost', '', 0, TRUE)",
+    )
+    .await;
+    let act = |method: Method, path: &'static str| t.bearer(method, path, &admin);
+    let blocked = act(Method::POST, "/blockuser?username=@ghost").await.ok(200);
+    assert_eq!((&blocked["username"], &blocked["blocked"]), (&json!("Ghost"), &json!(true)));
+    let entry = t.get("/admin/audit", &admin).await.ok(200)["items"][0].take();
+    assert_eq!(entry["target_user"]["guest"], true, "not to be mistaken for a user of that name");
+    act(Method::POST, "/blockuser?username=ghost").await.refused(404, "user_not_found");
+    act(Method::GET, "/readuserchats?username=@ghost").await.refused(404, "user_not_found");
+    let mark = "/readnotreadedfromuser?user_from=@ghost";
+    act(Method::POST, mark).await.refused(404, "user_not_found");
+    // Connected or not, guests are not among the users.
+    t.api.presence.enter(NodeId::random(), &[UserId(2)]).await.unwrap();
+    assert_eq!(t.get("/getallactiveusers", &admin).await.ok(200), json!([]));
+}
