@@ -1,4 +1,4 @@
 'use strict';
 
 // Comes with redoc.standalone.js.
-Redoc.init('/openapi.json', { hideDownloadButton: false, nativeScrollbars: true }, document.getElementById('redoc'));
+Redoc.init('/openapi.json', { nativeScrollbars: true }, document.getElementById('redoc'));

@@ -1,5 +1,5 @@
 //! The page in two real browsers against the real binary: what a person sees and does, over a
-//! restart of the server. What the server answers is tried in `system`; needs chromium and chromedriver.
+//! restart of the server; and the pages that show the documents, with the network cut off. What the server answers is tried in `system`; needs chromium and chromedriver.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -43,6 +43,55 @@ async fn two_people_chat_and_a_restart_loses_nothing() {
     }
     closed.0.unwrap();
     closed.1.unwrap();
+}
+
+#[tokio::test]
+async fn the_pages_that_show_the_documents_ask_nobody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path()).await;
+    let driver = Driver::start(folder.path()).await;
+    let reader = driver.browser("reader").await;
+    let told = AssertUnwindSafe(read_documents(&server, &reader)).catch_unwind().await;
+    if told.is_err() {
+        eprintln!("the reader sees: {}", reader.sight().await);
+    }
+    let closed = reader.client.close().await;
+    if let Err(panic) = told {
+        resume_unwind(panic);
+    }
+    closed.unwrap();
+}
+
+async fn read_documents(server: &Server, reader: &Browser) {
+    for (page, operation) in [
+        ("docs", "#operations-Accounts-login_user"),
+        ("redoc", "[id='tag/Accounts/operation/login_user']"),
+    ] {
+        reader.open(&format!("{}{page}", server.url())).await;
+        reader.find(operation).await;
+        let loaded = reader
+            .run("return performance.getEntriesByType('resource').map((entry) => entry.name)")
+            .await;
+        let loaded: Vec<String> = serde_json::from_value(loaded).unwrap();
+        assert!(loaded.contains(&format!("{}openapi.json", server.url())), "{loaded:?}");
+        let own = |url: &String| url.starts_with(&server.url()) || url.starts_with("data:");
+        // ReDoc's search worker is made by the page itself.
+        let made = |url: &String| url.starts_with("blob:");
+        assert!(loaded.iter().all(|url| own(url) || made(url)), "{page}: {loaded:?}");
+    }
+
+    // Who signs in on the page may try what needs a token there.
+    reader.open(&format!("{}docs", server.url())).await;
+    reader.click(".auth-wrapper .authorize").await;
+    reader.press("#oauth_username", "admin").await;
+    reader.press("#oauth_password", PASSWORD).await;
+    reader.click(".auth-container:has(#oauth_username) .authorize").await;
+    reader.find(".auth-container .authorized, .auth-container h6").await;
+    reader.click(".btn-done").await;
+    reader.click("#operations-Me-get_me .opblock-summary-control").await;
+    reader.click("#operations-Me-get_me .try-out__btn").await;
+    reader.click("#operations-Me-get_me .execute").await;
+    reader.see("#operations-Me-get_me .live-responses-table .response-col_status", "200").await;
 }
 
 async fn story(server: &Server, ann: &Browser, bob: &Browser) {
@@ -121,6 +170,7 @@ impl Server {
         let program = Program::new("switchboard", env!("CARGO_BIN_EXE_switchboard"), folder)
             .args(["--listen", &public.to_string(), "--admin-listen", &admin.to_string()])
             .args(["--data".as_ref(), folder.join("data").as_os_str()])
+            .env("ADMIN_PASSWORD", PASSWORD)
             .env("DRAIN_SECONDS", "1");
         let process = Process::start(program).unwrap();
         process.wait_ready(admin, PATIENCE).await.unwrap();
@@ -163,6 +213,8 @@ impl Driver {
             "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
             "--disable-background-networking", "--disable-component-update", "--disable-sync",
             "--disable-quic", "--no-first-run", "--window-size=1100,800",
+            // As if the network were cut off.
+            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
         ]});
         let capabilities = [("goog:chromeOptions".to_owned(), options)].into_iter().collect();
         let deadline = Instant::now() + PATIENCE;

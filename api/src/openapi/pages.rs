@@ -133,7 +133,12 @@ mod tests {
     fn the_vendored_programs_are_the_published_ones() {
         for ((path, _, packed), (name, sum)) in PACKED.iter().zip(SUMS) {
             assert_eq!(*path, name);
-            let digest = Sha256::digest(unpack(packed).unwrap());
+            let content = String::from_utf8(unpack(packed).unwrap()).unwrap();
+            let published = match path.starts_with("/redoc") {
+                true => content.replace("\"data:,\"", "\"https://cdn.redoc.ly/redoc/logo-mini.svg\""),
+                false => content,
+            };
+            let digest = Sha256::digest(published);
             let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
             assert_eq!(hex, sum, "{path}");
         }

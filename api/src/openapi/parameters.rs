@@ -16,7 +16,8 @@ const MEANINGS: [(&str, &str); 6] = [
 /// Describes every operation's path parameters.
 pub fn describe(document: &mut Value) {
     for (_, _, operation) in operations(document) {
-        for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+        let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
+        for parameter in parameters.into_iter().flatten() {
             let meaning = MEANINGS.iter().find(|(name, _)| parameter["name"] == *name);
             if let (Some((_, meaning)), None) = (meaning, parameter.get("description")) {
                 parameter["description"] = (*meaning).into();

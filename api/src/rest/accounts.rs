@@ -60,6 +60,23 @@ struct RegisterBody {
     password: String,
 }
 
+#[derive(Deserialize, ToSchema)]
+struct RegisterUserBody {
+    /// Unique, in whatever case; no `@`.
+    #[schema(min_length = 1, max_length = 32, examples("ann"))]
+    username: String,
+    /// Also spelled `mail`. Unique, in whatever case.
+    #[serde(alias = "mail")]
+    #[schema(min_length = 1, max_length = 254, examples("ann@example.com"))]
+    email: String,
+    /// Display name; the username when it is missing.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(max_length = 64, examples("Ann"))]
+    name: Option<String>,
+    #[schema(format = Password, min_length = 8, max_length = 128, examples("password123"))]
+    password: String,
+}
+
 /// `username` or `email`, and `password`.
 #[derive(Deserialize, ToSchema)]
 struct LoginBody {
@@ -125,7 +142,7 @@ async fn register_any(
     operation_id = "register_user",
     tag = "Accounts",
     security(()),
-    request_body = RegisterBody,
+    request_body = RegisterUserBody,
     responses(
         (status = 200, description = "The new user, and its tokens.", body = SignedInReply),
         (status = 400, description = "`email_taken` Email already registered \
@@ -136,13 +153,11 @@ async fn register_any(
 async fn register_scripnet(
     State(api): State<Api>,
     origin: Origin,
-    Json(body): Json<RegisterBody>,
+    Json(body): Json<RegisterUserBody>,
 ) -> Result<Json<SignedInReply>> {
-    for (field, value) in [("username", &body.username), ("email", &body.email)] {
-        if value.is_none() {
-            return Err(Problem::field(field, "is required"));
-        }
-    }
+    let RegisterUserBody { username, email, name, password } = body;
+    let (username, email) = (Some(username), Some(email));
+    let body = RegisterBody { username, email, name, password };
     let signed_in = try_register(&api, origin, body).await?;
     Ok(Json(SignedInReply::new(&signed_in, PresenceStatus::Offline)))
 }

@@ -2,14 +2,17 @@
 
 use serde::Serialize;
 use shared::problem::Problem;
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::{KnownFormat, Object, ObjectBuilder, SchemaFormat, Type, schema::SchemaType},
+};
 
 /// A page of a list whose length nobody expects to be small.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Items<T: ToSchema, C: ToSchema> {
     pub items: Vec<T>,
     /// The `after` of the next page; `null` on the last one.
-    #[schema(nullable)]
+    #[schema(schema_with = cursor)]
     pub next: Option<C>,
 }
 
@@ -20,6 +23,16 @@ impl<T: ToSchema, C: ToSchema> Items<T, C> {
         let next = items.last().filter(|_| full).map(cursor);
         Self { items, next }
     }
+}
+
+/// Every cursor is an id. Said here because what is derived of `Option<C>` leaves `null` out.
+fn cursor() -> Object {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Integer, Type::Null]))
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
+        .description(Some("The `after` of the next page; `null` on the last one."))
+        .examples([12])
+        .build()
 }
 
 /// The `limit` of a query, or 422.

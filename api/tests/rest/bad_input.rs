@@ -10,7 +10,7 @@ use std::time::Duration;
 async fn bodies_that_are_no_json_or_of_the_wrong_kind() {
     let t = Server::start().await;
     let json = "application/json";
-    let cases: [(&str, Vec<u8>, u16, &str); 9] = [
+    let cases: [(&str, Vec<u8>, u16, &str); 10] = [
         (json, b"".into(), 400, "malformed_json"),
         (json, b"{".into(), 400, "malformed_json"),
         (json, b"{\"password\": \"a\"} x".into(), 400, "malformed_json"),
@@ -20,6 +20,7 @@ async fn bodies_that_are_no_json_or_of_the_wrong_kind() {
         ("application/x-www-form-urlencoded", b"username=a".into(), 415, "unsupported_media_type"),
         (json, format!("\"{}\"", "x".repeat(64 * 1024)).into(), 413, "body_too_large"),
         (json, b"[]".into(), 422, "validation_failed"),
+        (json, br#"["ann", null, null, "password123"]"#.into(), 422, "validation_failed"),
     ];
     for (kind, body, status, code) in cases {
         let request = t.request(Method::POST, "/register").header("content-type", kind).body(body);
