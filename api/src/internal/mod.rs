@@ -17,6 +17,7 @@ pub(crate) use guests::guest_key;
 pub use guests::guests;
 pub use open::open;
 pub use peers::peers;
+pub(crate) use post::STRETCH;
 pub use post::post;
 pub use read::mark_read;
 pub use view::view;

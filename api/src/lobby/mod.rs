@@ -1,7 +1,6 @@
 //! The lobby as clients read it who know no other chat: pages of messages, one sender's messages, and
 //! its numbers. All counts come from counters that posting keeps ([`crate::internal::post`]), so
-//! nothing here gets slower as the lobby grows, except reaching far into it by offset. Who may read
-//! is [`crate::auth::Visitor`]'s to say.
+//! nothing here gets slower as the lobby grows. Who may read is [`crate::auth::Visitor`]'s to say.
 
 mod pages;
 mod statistics;

@@ -5,9 +5,9 @@ use crate::{
     Api,
     accounts::{input, profile::not_found},
     chats::LOBBY,
-    db::{Tx, fetch_all, fetch_optional},
+    db::{fetch_all, fetch_optional},
     fault::Result,
-    internal::guest_key,
+    internal::{STRETCH, guest_key},
 };
 use shared::{id::Seq, time::Timestamp};
 
@@ -45,31 +45,34 @@ fn messages(rows: Vec<Row>) -> Vec<LobbyMessage> {
         .collect()
 }
 
-/// At most `limit` messages after the oldest `offset` ones, and how many there are in all. An offset
-/// is reached by walking along the index from the nearer end: the middle of ten million messages is a
-/// second away.
+/// At most `limit` messages after the oldest `offset` ones, and how many there are in all. Takes about
+/// as long whatever the offset.
 pub async fn page(api: &Api, offset: i64, limit: i64) -> Result<(Vec<LobbyMessage>, i64)> {
-    // One moment for both: the place counted from the newest must be the one counted from the oldest.
+    // One moment for all three statements, or the place found in the second were another's.
     let mut tx = api.db.snapshot().await?;
     let total = total(&mut tx.link()).await?;
-    let offset = offset.max(0);
-    let limit = limit.clamp(1, MAX_MESSAGES).min(total.saturating_sub(offset));
-    if limit <= 0 {
-        return Ok((Vec::new(), total));
-    }
-    let rows: Vec<Row> = if offset <= total / 2 {
-        fetch_all!(
-            tx,
-            messages!(
-                "SELECT id FROM messages WHERE chat_id = 1 AND deleted_at IS NULL
-                ORDER BY id LIMIT $1 OFFSET $2"
-            ),
-            limit,
-            offset
-        )?
-    } else {
-        newest(&mut tx, total - offset - limit, limit).await?
-    };
+    // The stretch of ids in which the page begins, and how many messages are before it.
+    let place: Option<(i64, i64)> = fetch_optional!(
+        tx,
+        "SELECT stretch, before FROM (
+             SELECT stretch, message_count,
+                 CAST(SUM(message_count) OVER (ORDER BY stretch) AS BIGINT) - message_count AS before
+             FROM stretches WHERE chat_id = $1) s
+         WHERE before <= $2 AND $2 - before < message_count",
+        LOBBY.0,
+        offset.max(0)
+    )?;
+    let Some((stretch, before)) = place else { return Ok((Vec::new(), total)) };
+    let rows: Vec<Row> = fetch_all!(
+        tx,
+        messages!(
+            "SELECT id FROM messages WHERE chat_id = 1 AND id >= $1 AND deleted_at IS NULL
+            ORDER BY id LIMIT $2 OFFSET $3"
+        ),
+        stretch * STRETCH,
+        limit.clamp(1, MAX_MESSAGES),
+        offset.max(0) - before
+    )?;
     Ok((messages(rows), total))
 }
 
@@ -77,21 +80,15 @@ pub async fn page(api: &Api, offset: i64, limit: i64) -> Result<(Vec<LobbyMessag
 pub async fn recent(api: &Api, limit: i64) -> Result<(Vec<LobbyMessage>, i64)> {
     let mut tx = api.db.snapshot().await?;
     let total = total(&mut tx.link()).await?;
-    let rows = newest(&mut tx, 0, limit.clamp(1, MAX_MESSAGES)).await?;
-    Ok((messages(rows), total))
-}
-
-/// `limit` messages before the newest `skipped` ones.
-async fn newest(tx: &mut Tx, skipped: i64, limit: i64) -> Result<Vec<Row>> {
-    Ok(fetch_all!(
+    let rows: Vec<Row> = fetch_all!(
         tx,
         messages!(
             "SELECT id FROM messages WHERE chat_id = 1 AND deleted_at IS NULL
-            ORDER BY id DESC LIMIT $1 OFFSET $2"
+            ORDER BY id DESC LIMIT $1"
         ),
-        limit,
-        skipped
-    )?)
+        limit.clamp(1, MAX_MESSAGES)
+    )?;
+    Ok((messages(rows), total))
 }
 
 /// What one sender wrote in the lobby.

@@ -17,6 +17,7 @@ both!(
     only_chats_with_a_row_are_counted,
     the_migration_counts_what_is_there,
     statistics_of_nothing,
+    a_page_begins_where_its_offset_says,
 );
 
 const LOBBY: ChatId = ChatId(1);
@@ -47,9 +48,20 @@ async fn wrong(t: &T) -> Vec<&'static str> {
                  COALESCE((SELECT n.message_count FROM senders n WHERE n.user_id = u.id), 0)"
             ),
         ),
+        (
+            "of each stretch",
+            "0",
+            format!(
+                "count(*) FROM (SELECT id / 4096 AS stretch, count(*) AS n {live} GROUP BY 1) m
+                 WHERE n <> COALESCE((SELECT s.message_count FROM stretches s
+                     WHERE s.chat_id = 1 AND s.stretch = m.stretch), 0)"
+            ),
+        ),
+        ("of all stretches", "SUM(message_count) FROM stretches", format!("count(*) {live}")),
     ] {
         // PostgreSQL has several types of numbers.
-        let number = |what: &str| t.number(format!("SELECT CAST((SELECT {what}) AS BIGINT)"));
+        let number =
+            |what: &str| t.number(format!("SELECT CAST(COALESCE((SELECT {what}), 0) AS BIGINT)"));
         if number(kept).await != number(&counted).await {
             wrong.push(name);
         }
@@ -178,6 +190,21 @@ async fn only_chats_with_a_row_are_counted(t: T) {
     assert_eq!((rows(counted).await, rows(LOBBY).await, rows(other).await), (2, 1, 0));
 }
 
+/// Counts anew, as the migration did.
+async fn recount(t: &T) {
+    let script = match &t.api.db {
+        Db::Postgres(_) => include_str!("../../src/db/migrations/postgres/0002_families.sql"),
+        Db::Sqlite { .. } => include_str!("../../src/db/migrations/sqlite/0002_families.sql"),
+    };
+    for table in ["statistics", "senders", "stretches"] {
+        t.sql(format!("DELETE FROM {table}")).await;
+    }
+    for statement in script.split(';').map(str::trim).filter(|text| text.starts_with("INSERT INTO"))
+    {
+        t.sql(statement.to_owned()).await;
+    }
+}
+
 async fn the_migration_counts_what_is_there(t: T) {
     let users = t.users(["u0", "u1", "u2"]).await;
     let other = t.group(users[0], &users[1..]).await;
@@ -185,16 +212,7 @@ async fn the_migration_counts_what_is_there(t: T) {
     for round in 0..10 {
         t.post(batch(&mut random, &users, other, round)).await;
     }
-    let script = match &t.api.db {
-        Db::Postgres(_) => include_str!("../../src/db/migrations/postgres/0002_families.sql"),
-        Db::Sqlite { .. } => include_str!("../../src/db/migrations/sqlite/0002_families.sql"),
-    };
-    t.sql("DELETE FROM senders".to_owned()).await;
-    t.sql("DELETE FROM statistics".to_owned()).await;
-    for statement in script.split(';').map(str::trim).filter(|text| text.starts_with("INSERT INTO"))
-    {
-        t.sql(statement.to_owned()).await;
-    }
+    recount(&t).await;
     assert_eq!(t.number("SELECT count(*) FROM statistics".to_owned()).await, 1);
     assert_eq!(wrong(&t).await, [""; 0]);
 }
@@ -213,4 +231,35 @@ async fn statistics_of_nothing(t: T) {
     assert_eq!(lobby::statistics(&t.api).await.unwrap().total_users, 1);
     let refused = t.one(delete(ann, LOBBY, Seq(99))).await.unwrap_err();
     assert_eq!(refused.code, RefusalCode::MessageNotFound);
+}
+
+async fn a_page_begins_where_its_offset_says(t: T) {
+    let ann = t.user("ann").await;
+    let last = 4 * 4_096 + 10;
+    // With holes of all sizes; one is longer than a stretch.
+    let gone = |id: i64| id % 7 == 0 || (4_000..9_000).contains(&id);
+    t.sql(format!(
+        "INSERT INTO messages (chat_id, id, seq, sender_id, client_message_id, text, created_at, deleted_at)
+         WITH RECURSIVE ids (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM ids WHERE id < {last})
+         SELECT 1, id, id, {ann}, 'k' || id, 'x', 0,
+             CASE WHEN id % 7 = 0 OR (id >= 4000 AND id < 9000) THEN 1 END FROM ids"
+    ))
+    .await;
+    let ids: Vec<i64> = (1..=last).filter(|id| !gone(*id)).collect();
+    let total = ids.len();
+    t.sql(format!("UPDATE chats SET last_seq = {last}, message_count = {total} WHERE id = 1"))
+        .await;
+    recount(&t).await;
+    // And one more by the usual way, in the newest stretch.
+    let newest = t.say(ann, LOBBY, "the newest").await.0;
+    let ids: Vec<i64> = ids.into_iter().chain([newest]).collect();
+    let at = |id: i64| ids.iter().position(|known| *known >= id).unwrap();
+    let borders = [0, at(3_999), at(9_000), at(2 * 4_096), at(3 * 4_096), at(4 * 4_096), ids.len()];
+    for offset in borders.iter().flat_map(|border| border.saturating_sub(2)..border + 3) {
+        let (page, total) = lobby::page(&t.api, offset as i64, 3).await.unwrap();
+        let found: Vec<i64> = page.iter().map(|message| message.id.0).collect();
+        let expected: Vec<i64> = ids.iter().skip(offset).take(3).copied().collect();
+        assert_eq!((found, total), (expected, ids.len() as i64), "after {offset}");
+    }
+    assert!(lobby::page(&t.api, i64::MAX, 3).await.unwrap().0.is_empty());
 }

@@ -1,5 +1,6 @@
-//! The statements that keep `statistics` and `senders` up to date, in the batch's own transaction and
-//! under the locks of its chats. Two for the whole batch; none when no chat of it is counted.
+//! The statements that keep `statistics`, `senders` and `stretches` up to date, in the batch's own
+//! transaction and under the locks of its chats. Three for the whole batch; none when no chat of it is
+//! counted.
 
 use super::{plan::Done, tally::Tally};
 use crate::db::{DbError, Tx, column, execute, fetch_all, json_rows};
@@ -12,6 +13,7 @@ pub async fn write(tx: &mut Tx, done: &Done) -> Result<(), DbError> {
     if tallies.is_empty() {
         return Ok(());
     }
+    count_stretches(tx, &tallies).await?;
     let after = count_senders(tx, &tallies).await?;
     let rows: Vec<(i64, i64, i64, i64, i64)> = tallies
         .iter()
@@ -70,38 +72,53 @@ pub async fn write(tx: &mut Tx, done: &Done) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Adds to each sender's messages: chat, user and how many they are now.
-async fn count_senders(
-    tx: &mut Tx,
-    tallies: &[(ChatId, &Tally)],
-) -> Result<Vec<(i64, i64, i64)>, DbError> {
-    let rows: Vec<(i64, i64, i64)> = tallies
+/// Adds `more` of [`Row`]s to the counts by `$key` in `$table`, where a row may be new.
+macro_rules! add {
+    ($tx:expr, $table:literal, $key:literal, $rows:expr) => {
+        fetch_all!(
+            $tx,
+            postgres: add!(@text $table, $key, "chat_id, key, more
+                FROM UNNEST($1::BIGINT[], $2::BIGINT[], $3::BIGINT[]) AS r (chat_id, key, more)"),
+            (
+                column!($rows, 0),
+                column!($rows, 1),
+                column!($rows, 2),
+            ),
+            sqlite: add!(@text $table, $key, "value ->> 0, value ->> 1, value ->> 2
+                FROM json_each($1) WHERE TRUE"),
+            (json_rows(&$rows)),
+        )
+    };
+    (@text $table:literal, $key:literal, $from:literal) => {
+        concat!(
+            "INSERT INTO ", $table, " (chat_id, ", $key, ", message_count) SELECT ", $from, "
+             ON CONFLICT (chat_id, ", $key, ")
+             DO UPDATE SET message_count = ", $table, ".message_count + excluded.message_count
+             RETURNING chat_id, ", $key, ", message_count"
+        )
+    };
+}
+
+/// Chat, key, and a number of messages.
+type Row = (i64, i64, i64);
+
+/// Adds to each sender's messages; how many they are now.
+async fn count_senders(tx: &mut Tx, tallies: &[(ChatId, &Tally)]) -> Result<Vec<Row>, DbError> {
+    let rows = tallies
         .iter()
-        .flat_map(|(chat, tally)| tally.senders.iter().map(|(user, by)| (chat.0, user.0, *by)))
-        .collect();
-    if rows.is_empty() {
-        return Ok(Vec::new());
+        .flat_map(|(chat, tally)| tally.senders.iter().map(|(user, more)| (chat.0, user.0, *more)));
+    let rows: Vec<Row> = rows.filter(|(.., more)| *more != 0).collect();
+    if rows.is_empty() { Ok(Vec::new()) } else { add!(tx, "senders", "user_id", rows) }
+}
+
+/// Adds to the messages of each stretch of ids.
+async fn count_stretches(tx: &mut Tx, tallies: &[(ChatId, &Tally)]) -> Result<(), DbError> {
+    let rows = tallies.iter().flat_map(|(chat, tally)| {
+        tally.stretches.iter().map(|(stretch, more)| (chat.0, *stretch, *more))
+    });
+    let rows: Vec<Row> = rows.filter(|(.., more)| *more != 0).collect();
+    if !rows.is_empty() {
+        let _: Vec<Row> = add!(tx, "stretches", "stretch", rows)?;
     }
-    macro_rules! add {
-        ($from:literal) => {
-            concat!(
-                "INSERT INTO senders (chat_id, user_id, message_count) SELECT ", $from, "
-                 ON CONFLICT (chat_id, user_id)
-                 DO UPDATE SET message_count = senders.message_count + excluded.message_count
-                 RETURNING chat_id, user_id, message_count"
-            )
-        };
-    }
-    fetch_all!(
-        tx,
-        postgres: add!("chat_id, user_id, more
-            FROM UNNEST($1::BIGINT[], $2::BIGINT[], $3::BIGINT[]) AS r (chat_id, user_id, more)"),
-        (
-            column!(rows, 0),
-            column!(rows, 1),
-            column!(rows, 2),
-        ),
-        sqlite: add!("value ->> 0, value ->> 1, value ->> 2 FROM json_each($1) WHERE TRUE"),
-        (json_rows(&rows)),
-    )
+    Ok(())
 }
