@@ -68,6 +68,7 @@ async fn a_single_process_makes_demo_data_once() {
     alice.rest.delete(&format!("/chats/{chat}/messages/{id}")).await.ok();
     let mark = private.1.last().unwrap()["id"].clone();
 
+    t.alone().process.stop().await.unwrap();
     t.alone().restart().await;
     let after = assert_demo(&t).await;
     let messages = |all: &[Vec<(Value, Vec<Value>)>]| -> Vec<Vec<Vec<Value>>> {

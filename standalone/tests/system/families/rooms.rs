@@ -1,7 +1,7 @@
 //! Family D, the chat app: a page with a session cookie, public rooms.
 
 use super::{assert_time, code, cookie, page_dial};
-use crate::harness::{Answer, PASSWORD, Rest, System, User, Window, contains, unique};
+use crate::harness::{Answer, PASSWORD, Rest, System, User, Window, contains, unique, until_eq};
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::{close::Close, id::ChatId};
@@ -90,6 +90,8 @@ async fn signing_out_ends_it_all(t: System) {
     for window in &mut windows {
         window.expect_only_close(Close::SessionEnded).await;
     }
+    until_eq("every api to know", 401, async || ann.call(&t, Method::GET, "/me").await.status)
+        .await;
     ann.call(&t, Method::GET, "/me").await.refused(401, "session_ended");
     let dial = page_dial(&t, 1, &format!("/ws/{room}"), &ann.cookie);
     dial.open().await.unwrap().expect_close(Close::SessionEnded).await;

@@ -44,17 +44,25 @@ impl Window {
 
     /// What comes next.
     pub async fn next(&mut self) -> Value {
+        match self.hear("the next frame").await {
+            Ok(frame) => frame,
+            Err(end) => panic!("{} waited for a frame and got {end:?}", self.name),
+        }
+    }
+
+    /// A frame that is not a stranger's, or the end.
+    async fn hear(&mut self, what: &str) -> Result<Value, Heard> {
         let name = &self.name;
-        within(DEADLINE, &format!("the next frame at {name}"), async {
+        within(DEADLINE, &format!("{what} at {name}"), async {
             loop {
                 let text = match self.socket.hear().await {
                     Heard::Text(text) => text,
-                    end => panic!("{name} waited for a frame and got {end:?}"),
+                    end => return Err(end),
                 };
                 let frame: Value = serde_json::from_str(&text)
                     .unwrap_or_else(|error| panic!("{name} got {text:?}: {error}"));
                 if !is_strangers(&frame, self.known.as_deref()) {
-                    return frame;
+                    return Ok(frame);
                 }
             }
         })
@@ -108,12 +116,12 @@ impl Window {
 
     /// The server closes it for this reason, and nothing comes before.
     pub async fn expect_only_close(&mut self, close: Close) {
-        let name = &self.name;
-        match within(DEADLINE, &format!("{name} to be closed"), self.socket.hear()).await {
-            Heard::Closed(code, reason) => {
-                assert_eq!((code, reason.as_str()), (close.code(), close.reason()), "{name}");
+        match self.hear(close.reason()).await {
+            Err(Heard::Closed(code, reason)) => {
+                let expected = (close.code(), close.reason());
+                assert_eq!((code, reason.as_str()), expected, "{}", self.name);
             }
-            other => panic!("{name} waited for {close:?} and got {other:?}"),
+            other => panic!("{} waited for {close:?} and got {other:?}", self.name),
         }
     }
 }
