@@ -25,7 +25,6 @@ use axum::{
 };
 use serde::Deserialize;
 use shared::id::UserId;
-use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub fn routes() -> OpenApiRouter<Api> {
@@ -37,7 +36,7 @@ pub fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(audit_log))
 }
 
-#[derive(Deserialize, IntoParams)]
+#[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Named {
     /// The user's name, in whatever case; `@name` for the guest of that name.
@@ -149,7 +148,7 @@ async fn unblock_user_by_get(
     unblock_user(api, admin, named).await
 }
 
-#[derive(Deserialize, IntoParams)]
+#[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ActiveQuery {
     /// The last user id of the page before, as its `Link` says.
@@ -192,7 +191,7 @@ async fn active_users(
     Ok((link, Json(usernames)).into_response())
 }
 
-#[derive(Deserialize, IntoParams)]
+#[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ChatsQuery {
     /// The user's name, in whatever case.
@@ -233,7 +232,7 @@ async fn chats_of_user(
     conversations::of_other(&api, &admin, &username, &reason, limit).await.map(Json)
 }
 
-#[derive(Deserialize, IntoParams)]
+#[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct AuditQuery {
     /// `next` of the page before.

@@ -15,7 +15,7 @@ use shared::{
     chat::Message,
     id::{Seq, UserId},
 };
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub fn routes() -> OpenApiRouter<Api> {
@@ -50,7 +50,7 @@ impl DirectMessage {
     }
 }
 
-#[derive(Deserialize, IntoParams)]
+#[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct PageQuery {
     /// Messages before the one with this `id`.

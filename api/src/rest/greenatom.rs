@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shared::id::UserId;
 use std::collections::BTreeMap;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub fn routes() -> OpenApiRouter<Api> {
@@ -34,7 +34,7 @@ pub fn routes() -> OpenApiRouter<Api> {
 /// By the other's username or the group's name.
 pub(super) type ByName = BTreeMap<String, Vec<Line>>;
 
-#[derive(Deserialize, IntoParams)]
+#[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct PartQuery {
     /// At most this many of each chat.
@@ -193,7 +193,7 @@ async fn mark_all_by_get(_: NoCookie, api: State<Api>, caller: Caller) -> Result
     mark_all(api, caller).await
 }
 
-#[derive(Deserialize, IntoParams)]
+#[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct FromQuery {
     /// The sender's username, in whatever case.

@@ -178,11 +178,12 @@ async fn long_chats_and_many_of_them_are_cut(t: T) {
         assert!(newest.eq(101..=1100), "the newest, the oldest first");
     }
     // More chats than are shown: the least recently changed are not.
-    t.sql(format!(
+    t.sql(
         "WITH RECURSIVE n(i) AS (SELECT 100 UNION ALL SELECT i + 1 FROM n WHERE i < 189)
          INSERT INTO chats (id, chat_type, name, created_at, changed_at)
          SELECT i, 'group', 'n' || i, 0, i FROM n"
-    ))
+            .to_owned(),
+    )
     .await;
     t.sql(format!(
         "INSERT INTO members (chat_id, user_id, joined_at) SELECT id, {ann}, 0 FROM chats WHERE id >= 100"
