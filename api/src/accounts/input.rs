@@ -125,9 +125,10 @@ pub fn avatar(text: &str) -> Result<(), &'static str> {
     }
 }
 
-/// The form in which usernames and emails are unique.
+/// The form in which usernames and emails are unique, and looked for. Of a text with a NUL, which
+/// PostgreSQL takes in no question, it is another one that nobody has either.
 pub fn key(text: &str) -> String {
-    text.to_lowercase()
+    text.to_lowercase().replace('\0', "\u{1}")
 }
 
 /// A username made from an email's local part: what of it a username may contain, or `user`. Leaves

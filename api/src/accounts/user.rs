@@ -125,10 +125,6 @@ pub(crate) async fn by_username(
     mut link: Link<'_>,
     username: &str,
 ) -> Result<Option<User>, DbError> {
-    // PostgreSQL takes no NUL in a text, not even to look for it.
-    if username.contains('\0') {
-        return Ok(None);
-    }
     let row: Option<Row> = fetch_optional!(
         link,
         concat!("SELECT ", columns!(), " FROM users u WHERE u.username_key = $1"),

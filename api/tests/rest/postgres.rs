@@ -100,3 +100,24 @@ async fn of_many_renewals_at_once_one_wins_and_nobody_is_signed_out() {
     }
     assert_eq!(t.get("/me", text(&ann, "access_token")).await.status, 200);
 }
+
+#[tokio::test]
+async fn nobody_has_a_name_with_a_character_that_postgresql_does_not_take() {
+    let t = Server::on_postgres(|_| {}).await;
+    let password = Secret::new("correct horse");
+    admin::create(&t.api.db, &t.api.passwords, password).await.unwrap();
+    let boss = text(&t.login("admin", "correct horse").await.ok(200), "access_token").to_owned();
+    t.login("adm\0in", "correct horse").await.refused(401, "invalid_credentials");
+    t.login("a\0@example.com", "correct horse").await.refused(401, "invalid_credentials");
+    let found = t.get("/users?query=a%00&after=%00", &boss).await.ok(200);
+    assert_eq!(found["items"], json!([]));
+    for (method, path) in [
+        (Method::POST, "/blockuser?username=%00"),
+        (Method::POST, "/unblockuser?username=admin%00"),
+        (Method::GET, "/readuserchats?username=%00"),
+        (Method::POST, "/readnotreadedfromuser?user_from=%00"),
+        (Method::GET, "/api/messages/user/%00"),
+    ] {
+        t.bearer(method, path, &boss).await.refused(404, "user_not_found");
+    }
+}
