@@ -59,7 +59,7 @@ pub(crate) fn allow_origins<S: Clone + Send + Sync + 'static>(
         .allow_credentials(true)
         .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::PUT, Method::DELETE])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
-        .expose_headers([header::RETRY_AFTER])
+        .expose_headers([header::RETRY_AFTER, header::LINK])
         // Long enough that a page asks once a visit, short enough that a change is felt.
         .max_age(Duration::from_secs(600));
     router.layer(cors)
