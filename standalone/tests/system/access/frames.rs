@@ -41,7 +41,11 @@ const fn lobby(answer: Answer, guests: Answer) -> Each<Answer> {
 const MEMBERS: Each<Answer> = signed_in(No("not_a_member"));
 const NOT_THERE: Each<Answer> = signed_in(Closed(Close::NotAMember));
 const IMPOSTOR: Each<Answer> = signed_in(No("identity_mismatch"));
-const OTHERS: Each<Answer> = signed_in(Closed(Close::OtherUser));
+/// The path is looked at before the session, so a blocked user reads this too.
+const OTHERS: Each<Answer> = {
+    let (other, unknown) = (Closed(Close::OtherUser), Closed(Close::Unauthenticated));
+    [other, other, other, unknown, unknown]
+};
 const ANYBODY: Each<Answer> = signed_in(Yes("anybody may write to anybody"));
 
 /// The frame as the document names it, the path it is sent on, the frame, what each kind of caller

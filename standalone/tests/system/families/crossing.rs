@@ -48,7 +48,7 @@ async fn lines(window: &mut Window, (sender, text): Fields, count: usize) -> Vec
 
 /// The next one must be this one: nothing came twice, and nothing that does not belong here.
 async fn then(window: &mut Window, fields: Fields, line: &Line) {
-    assert_eq!(lines(window, fields, 1).await, [line.clone()]);
+    assert_eq!(lines(window, fields, 1).await, std::slice::from_ref(line));
 }
 
 /// And nothing more: what answers nonsense is the next thing, marks aside.

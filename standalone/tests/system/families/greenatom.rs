@@ -344,6 +344,8 @@ async fn an_admin_blocks_and_unblocks(t: System) {
 async fn what_admins_do_is_written_down(t: System) {
     let (admin, ann, bob) = (t.admin().await, t.user("ann").await, t.user("bob").await);
     let group = ann.group("theirs", &[&bob]).await;
+    let private = ann.private(&bob).await;
+    ann.post(private, "hi").await;
     let message = ann.post(group, "rude").await;
     let post = async |path: String| admin.rest.post(&path, json!({})).await.ok();
     post(format!("/blockuser?username={}&reason=spam", ann.username)).await;
@@ -362,7 +364,7 @@ async fn what_admins_do_is_written_down(t: System) {
         json!({ "action": "remove_member", "chat_id": group, "target_user": bobs }),
         json!({ "action": "rename_chat", "chat_id": group }),
         json!({ "action": "delete_message", "chat_id": group, "message_id": message }),
-        json!({ "action": "read_conversation", "actor": actor }),
+        json!({ "action": "read_conversation", "chat_id": private, "actor": actor }),
         json!({ "action": "read_user_chats", "target_user": bobs, "reason": "why not" }),
         json!({ "action": "unblock_user", "target_user": anns, "actor": actor, "reason": "" }),
         json!({ "action": "block_user", "target_user": anns, "actor": actor, "reason": "spam" }),

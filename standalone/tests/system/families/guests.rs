@@ -7,7 +7,7 @@ use serde_json::json;
 use shared::close::Close;
 
 /// Guests get nothing; users get everything.
-async fn guests_are_refused(t: &System) {
+pub(super) async fn guests_are_refused(t: &System) {
     for node in 0..t.nodes().len() {
         let mut socket = Dial::new(t.node(node)).at("/ws").open().await.unwrap();
         socket.expect_close(Close::Unauthenticated).await;

@@ -90,9 +90,11 @@ async fn signing_out_ends_it_all(t: System) {
     for window in &mut windows {
         window.expect_only_close(Close::SessionEnded).await;
     }
-    until_eq("every api to know", 401, async || ann.call(&t, Method::GET, "/me").await.status)
-        .await;
-    ann.call(&t, Method::GET, "/me").await.refused(401, "session_ended");
+    for rest in t.rests() {
+        let me = || Rest::send(rest.request(Method::GET, "/me").header("cookie", &ann.cookie));
+        until_eq("every api to know", 401, async || me().await.status).await;
+        me().await.refused(401, "session_ended");
+    }
     let dial = page_dial(&t, 1, &format!("/ws/{room}"), &ann.cookie);
     dial.open().await.unwrap().expect_close(Close::SessionEnded).await;
 }

@@ -102,6 +102,19 @@ impl System {
         self.cluster().redis()
     }
 
+    /// Runs the `api` binary with these arguments on the cluster's database; it must succeed.
+    pub async fn api_command(&self, arguments: &[&str]) {
+        let api = Path::new(env!("CARGO_BIN_EXE_switchboard")).with_file_name("api");
+        let mut command = tokio::process::Command::new(api);
+        let output = command
+            .args(arguments)
+            .env("DATABASE_URL", self.cluster().database_url())
+            .output()
+            .await
+            .expect("the api binary, which the cluster runs too");
+        assert!(output.status.success(), "{output:?}");
+    }
+
     fn cluster(&self) -> &Cluster {
         match &self.0.running {
             Running::Single(_) => panic!("a single process has no such part"),
