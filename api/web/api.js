@@ -66,7 +66,7 @@ function message(row) {
   return {
     kind: 'message',
     id: row.id,
-    sender: { id: row.sender_id, username: row.username },
+    sender: { id: row.sender_id, username: row.username, guest: row.guest || undefined },
     text: row.text,
     timestamp: row.timestamp,
     clientId: row.client_message_id ?? undefined,

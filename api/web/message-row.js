@@ -29,12 +29,17 @@ function message(row, on) {
       'div',
       { class: 'stack' },
       row.named
-        ? el('span', { class: 'sender', dir: 'auto' }, row.sender.username)
-        : el('span', { class: 'visually-hidden' }, row.own ? t.you : row.sender.username),
+        ? el('span', { class: 'sender' }, el('bdi', {}, row.sender.username), ...guestMark(row.sender))
+        : el('span', { class: 'visually-hidden' }, row.own ? t.you : row.sender.username, ...guestMark(row.sender)),
       bubble(row, on),
       row.error && trouble(row, on),
     ),
   );
+}
+
+/** Anybody may choose a guest's name, so that it is one is said wherever it stands as a sender. */
+function guestMark({ guest }) {
+  return guest ? [' ', el('span', { class: 'guest', title: t.guestTip }, t.guest)] : [];
 }
 
 function avatarOf(sender) {

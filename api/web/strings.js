@@ -38,6 +38,8 @@ export const t = {
   kind: { private: 'Private chat', group: 'Group', room: 'Public room' },
   draft: 'Not sent:',
   you: 'You',
+  guest: 'guest',
+  guestTip: 'Somebody without an account, who chose this name',
   said: (name, text) => `${name}: ${text}`,
 
   back: 'Back to the chats',

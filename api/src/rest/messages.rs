@@ -51,6 +51,9 @@ pub struct MessageView {
     /// The sender's.
     #[schema(examples("ann"))]
     username: String,
+    /// Whether the sender is somebody without an account.
+    #[schema(examples(false))]
+    guest: bool,
     #[schema(examples("hi"))]
     text: String,
     /// The same as `text`.
@@ -76,6 +79,7 @@ impl MessageView {
             sender_id: message.sender.id,
             user_id: message.sender.id,
             username: message.sender.username,
+            guest: message.sender.guest,
             content: message.text.clone(),
             text: message.text,
             timestamp: message.timestamp,
