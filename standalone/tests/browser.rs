@@ -91,7 +91,9 @@ async fn read_documents(server: &Server, reader: &Browser) {
     reader.click("#operations-Me-get_me .opblock-summary-control").await;
     reader.click("#operations-Me-get_me .try-out__btn").await;
     reader.click("#operations-Me-get_me .execute").await;
-    reader.see("#operations-Me-get_me .live-responses-table .response-col_status", "200").await;
+    reader
+        .see("#operations-Me-get_me .live-responses-table .response .response-col_status", "200")
+        .await;
 }
 
 async fn story(server: &Server, ann: &Browser, bob: &Browser) {

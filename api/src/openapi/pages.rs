@@ -135,7 +135,9 @@ mod tests {
             assert_eq!(*path, name);
             let content = String::from_utf8(unpack(packed).unwrap()).unwrap();
             let published = match path.starts_with("/redoc") {
-                true => content.replace("\"data:,\"", "\"https://cdn.redoc.ly/redoc/logo-mini.svg\""),
+                true => {
+                    content.replace("\"data:,\"", "\"https://cdn.redoc.ly/redoc/logo-mini.svg\"")
+                }
                 false => content,
             };
             let digest = Sha256::digest(published);

@@ -102,7 +102,10 @@ impl Shape {
 
     /// The common codes of one status.
     fn common<'a>(&'a self, status: &'a str) -> impl Iterator<Item = &'static str> + 'a {
-        COMMON.iter().filter(move |common| common.0 == status && self.meets(common)).map(|common| common.1)
+        COMMON
+            .iter()
+            .filter(move |common| common.0 == status && self.meets(common))
+            .map(|common| common.1)
     }
 }
 

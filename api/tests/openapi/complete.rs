@@ -1,7 +1,7 @@
 //! Nothing is missing in the document, and what it shows is valid by itself.
 
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs, path::Path};
 
 /// Every operation, as `GET /path`.
 fn operations(document: &Value) -> Vec<(String, &Value)> {
@@ -105,6 +105,22 @@ fn every_reference_leads_somewhere() {
     for reference in &found {
         let target = reference.strip_prefix('#').and_then(|pointer| document.pointer(pointer));
         assert!(target.is_some(), "{reference}");
+    }
+}
+
+/// `routes!` puts a handler into the router and the document alike. A route added past it would be
+/// served and not described.
+#[test]
+fn no_route_is_added_beside_the_document() {
+    let rest = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/rest");
+    let files: Vec<_> = fs::read_dir(rest).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(files.len() > 5, "{files:?}");
+    for file in files {
+        let code = fs::read_to_string(&file).unwrap();
+        for past in [".route(", ".nest(", ".fallback(", "Router::new().", "routing::"] {
+            let own = code.replace("OpenApiRouter::new().", "");
+            assert!(!own.contains(past), "{file:?} uses {past}");
+        }
     }
 }
 

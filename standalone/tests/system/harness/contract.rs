@@ -143,3 +143,43 @@ fn content_type(headers: &HeaderMap) -> &str {
     let given = headers.get("content-type").and_then(|value| value.to_str().ok());
     given.unwrap_or_default().split(';').next().unwrap_or_default().trim()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use reqwest::header::HeaderValue;
+
+    const PROBLEM: &str = r#"{"status":404,"title":"Not Found","detail":"x","error":true,
+        "code":"chat_not_found","message":"x","timestamp":"2026-11-21T10:00:00.000Z"}"#;
+
+    fn verdict(method: &str, path: &str, status: u16, kind: &'static str, body: &str) -> String {
+        let headers = [("content-type", kind)]
+            .map(|(name, value)| (name.parse().expect("a name"), HeaderValue::from_static(value)));
+        let headers = HeaderMap::from_iter(headers);
+        let seen = Seen { method, path, status, headers: &headers, body: body.as_bytes() };
+        CONTRACT.check(&seen).err().unwrap_or_default()
+    }
+
+    #[test]
+    fn what_is_not_documented_is_noticed() {
+        let (json, problem) = ("application/json", "application/problem+json");
+        let cases = [
+            ("GET", "/chats/7", 404, problem, PROBLEM, ""),
+            ("GET", "/chats/7", 404, json, PROBLEM, "not documented"),
+            ("GET", "/chats/7", 418, problem, PROBLEM, "status is not documented"),
+            ("GET", "/chats/7", 403, problem, PROBLEM, "code"),
+            ("GET", "/chats/7", 503, problem, PROBLEM, "Retry-After"),
+            ("GET", "/chats/7", 404, problem, "{}", "required property"),
+            ("GET", "/chats/7", 404, problem, "nonsense", "no JSON"),
+            ("PUT", "/chats/7", 200, json, "{}", "method is not documented"),
+            ("GET", "/unheard/of", 200, json, "{}", "path is not documented"),
+            ("DELETE", "/chats/7", 204, json, "{}", "a body came"),
+            ("GET", "/me/sessions", 200, json, r#"[{"id":"no uuid"}]"#, "uuid"),
+        ];
+        for (method, path, status, kind, body, why) in cases {
+            let verdict = verdict(method, path, status, kind, body);
+            assert!(verdict.contains(why), "{method} {path} {status}: {verdict}");
+            assert_eq!(verdict.is_empty(), why.is_empty(), "{method} {path} {status}: {verdict}");
+        }
+    }
+}
