@@ -10,7 +10,11 @@ use shared::{
     internal::RefusalCode,
     protocol::{ClientFrame, ServerFrame},
 };
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// All variants of an enum by the names they have on the wire. The match is what makes a new variant
 /// a compile error.
@@ -140,6 +144,28 @@ fn every_refusal_has_its_code_in_the_document() {
     for code in REFUSALS {
         assert!(native.contains(code) || window.contains(code), "{code}");
     }
+}
+
+#[test]
+fn every_code_in_the_document_is_given_somewhere() {
+    let gateway = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../gateway/src"));
+    let closes: Vec<&str> = Close::ALL.iter().map(|close| close.reason()).collect();
+    for code in codes("nativeErrorCode").union(&codes("windowErrorCode")) {
+        let given = REFUSALS.contains(code)
+            || closes.contains(code)
+            || gateway.contains(&format!("\"{code}\""));
+        assert!(given, "nothing answers with {code}");
+    }
+}
+
+/// All code below a folder.
+fn sources(folder: &Path) -> String {
+    let entries = fs::read_dir(folder).expect("sources").map(|entry| entry.expect("one").path());
+    let text = |path: PathBuf| match path.is_dir() {
+        true => sources(&path),
+        false => fs::read_to_string(path).expect("text"),
+    };
+    entries.map(text).collect()
 }
 
 #[test]
