@@ -84,7 +84,10 @@ pub async fn status(api: &Api) -> Status {
         let mut conn = api.db.read().await?;
         lobby::total(&mut conn.link()).await
     });
-    let connections = timeout(PATIENCE, api.presence.connections());
+    let connections = timeout(PATIENCE, async {
+        let connections = api.presence.connections().await;
+        connections.inspect_err(|error| tracing::debug!(%error, "presence does not answer"))
+    });
     let (message_count, connections) = tokio::join!(message_count, connections);
     let active_connections = answer(connections);
     let message_count = answer(message_count);

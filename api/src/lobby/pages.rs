@@ -22,11 +22,11 @@ type Row = (i64, String, bool, String, i64);
 
 /// The messages of the ids that a statement finds; users are joined to these only.
 macro_rules! messages {
-    ($ids:literal) => {
+    ($($ids:literal),+) => {
         concat!(
             "SELECT m.id, u.username, u.guest, m.text, m.created_at
              FROM (",
-            $ids,
+            $($ids,)+
             ") p JOIN messages m ON m.chat_id = 1 AND m.id = p.id JOIN users u ON u.id = m.sender_id
              ORDER BY m.id"
         )
@@ -118,15 +118,23 @@ pub async fn by_sender(api: &Api, username: &str, limit: i64) -> Result<SenderPa
         LOBBY.0
     )?;
     let (user, username, total) = found.ok_or_else(not_found)?;
+    // SQLite, which has no statistics of our tables, would walk over everybody's messages instead.
+    macro_rules! of_sender {
+        ($hint:literal) => {
+            messages!(
+                "SELECT id FROM messages ",
+                $hint,
+                "
+                WHERE chat_id = 1 AND sender_id = $1 AND deleted_at IS NULL
+                ORDER BY id DESC LIMIT $2"
+            )
+        };
+    }
+    let limit = limit.clamp(1, MAX_MESSAGES);
     let rows: Vec<Row> = fetch_all!(
         tx,
-        messages!(
-            "SELECT id FROM messages
-            WHERE chat_id = 1 AND sender_id = $1 AND deleted_at IS NULL
-            ORDER BY id DESC LIMIT $2"
-        ),
-        user,
-        limit.clamp(1, MAX_MESSAGES)
+        postgres: of_sender!(""), (user, limit),
+        sqlite: of_sender!("INDEXED BY messages_of_sender_in_lobby"), (user, limit),
     )?;
     Ok(SenderPage { username, messages: messages(rows), total })
 }
