@@ -1,5 +1,5 @@
 //! A native connection that has not said hello yet. A pure state machine: no socket, no clock; whose
-//! token it is, is checked by [`crate::opening`].
+//! token it is, is checked in `opening.rs`.
 
 use crate::{
     config::Config,

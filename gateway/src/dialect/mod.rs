@@ -1,6 +1,6 @@
 //! The wire formats. Each dialect is one pure file: a client's text to what it asks for, what the
 //! server has to say to text. What a frame leads to is decided in [`crate::session`]; who may open
-//! which window, in [`crate::family`].
+//! which window, in `family.rs`.
 
 pub mod chat;
 pub mod lobby;
