@@ -6,6 +6,8 @@
 mod accounts;
 mod admin;
 mod bad_input;
+#[path = "../../../standalone/tests/system/harness/contract.rs"]
+mod contract;
 mod cookies;
 mod direct;
 mod greenatom;

@@ -1,5 +1,6 @@
 //! A private api for one test, and a client that speaks its JSON.
 
+use crate::contract::{self, Seen};
 use api::{
     Api, Parts,
     config::Config,
@@ -199,17 +200,27 @@ fn database_in(folder: &Path) -> String {
     format!("sqlite:{}", folder.join("switchboard.db").display())
 }
 
-/// Sends the request and reads the answer.
+/// Sends the request and reads the answer, which must be one that the OpenAPI document knows.
 pub trait Ask {
     async fn answer(self) -> Answer;
 }
 
 impl Ask for RequestBuilder {
     async fn answer(self) -> Answer {
-        let response = self.send().await.unwrap();
+        let (client, request) = self.build_split();
+        let request = request.unwrap();
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let response = client.execute(request).await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
-        let json = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap_or_default();
-        Answer { status, headers, json }
+        let body = response.bytes().await.unwrap();
+        contract::check(&Seen {
+            method: method.as_str(),
+            path: &path,
+            status: status.as_u16(),
+            headers: &headers,
+            body: &body,
+        });
+        Answer { status, headers, json: serde_json::from_slice(&body).unwrap_or_default() }
     }
 }
 
