@@ -1,7 +1,7 @@
 //! Who is out is out of every family's window within a second, on every gateway: blocked users, ended
 //! sessions, removed members; and nobody else is touched.
 
-use super::{Paths, bearer_dial, nothing_came};
+use super::{Paths, bearer_dial, guest_window, nothing_came};
 use crate::harness::{System, User, Window, within};
 use futures_util::future::join_all;
 use serde_json::json;
@@ -42,6 +42,19 @@ async fn refused_everywhere(t: &System, user: &User, chat: ChatId, close: Close)
             let mut socket = bearer_dial(t, node, path, &user.token).open().await.unwrap();
             socket.expect_close(close).await;
         }
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_that_stops_sends_every_window_away_to_come_back() {
+    let t = System::single(&[("DRAIN_SECONDS", "1")]).await;
+    let (ann, bob) = (t.user("ann").await, t.user("bob").await);
+    let chat = ann.private(&bob).await;
+    let mut ending = windows(&t, &ann, chat).await;
+    ending.push(guest_window(&t, 0, &[]).await);
+    t.alone().process.terminate();
+    for window in &mut ending {
+        window.expect_only_close(Close::Restart).await;
     }
 }
 

@@ -1,7 +1,7 @@
 //! Family A, ScripNET: direct messages between numeric user ids, times in Unix seconds.
 
 use super::{assert_seconds, bearer_dial, code, cookie, numbers};
-use crate::harness::{Answer, PASSWORD, System, User, contains, unique};
+use crate::harness::{Answer, PASSWORD, System, User, contains, unique, until_eq};
 use serde_json::{Value, json};
 use shared::{close::Close, id::UserId};
 
@@ -86,6 +86,13 @@ async fn a_user_is_shown_without_the_email(t: System) {
         let expected = json!({ "id": ann.id, "username": username, "email": shown, "avatar": "" });
         assert!(contains(&user, &expected), "{user}");
         assert_eq!(user["status"], "offline");
+    }
+    // Connected in whatever window, on whatever gateway: online, as every api tells.
+    let _phone = ann.window(1, &numbers(&ann)).await;
+    for rest in t.rests() {
+        let rest = rest.with_token(&bob.token);
+        let status = async || rest.get(&path).await.ok()["status"].clone();
+        until_eq("Ann to be online", json!("online"), status).await;
     }
     let nobody = bob.rest.get("/users/987654321").await.refused(404, "user_not_found");
     assert_eq!(nobody.body["detail"], "User not found");
