@@ -90,7 +90,7 @@ pub enum Heard {
 pub enum Got {
     Frame(Box<ServerFrame>),
     /// The server's close frame: code and reason.
-    Closed(u16, String),
+    Closed(u16, #[expect(dead_code, reason = "a failure's text shows it")] String),
     /// The connection ended without a word.
     Gone,
 }
