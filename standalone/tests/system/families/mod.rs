@@ -3,6 +3,7 @@
 //! a family; what all of them share is in `rules`, what they do to each other in `crossing`.
 //! Who may not do what is in the table of `access`.
 
+mod administration;
 mod crossing;
 mod demo;
 mod ending;
