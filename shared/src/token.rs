@@ -67,10 +67,16 @@ pub struct Jwk {
     #[cfg_attr(feature = "openapi", schema(examples("Ed25519")))]
     pub crv: String,
     /// The 32 bytes of the key, base64url.
-    #[cfg_attr(feature = "openapi", schema(examples("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo")))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(examples("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"))
+    )]
     pub x: String,
     /// The key's thumbprint (RFC 7638), so that equal keys have equal names on every node.
-    #[cfg_attr(feature = "openapi", schema(examples("kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k")))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(examples("kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"))
+    )]
     pub kid: String,
     /// `EdDSA`.
     #[cfg_attr(feature = "openapi", schema(examples("EdDSA")))]

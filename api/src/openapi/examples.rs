@@ -25,10 +25,9 @@ pub fn add(document: &mut Value) {
 
 fn fill(content: &mut Value, schemas: &Value) {
     for (_, media) in content.as_object_mut().into_iter().flatten() {
-        if media.get("example").is_none() && media.get("examples").is_none() {
-            if let Some(example) = example(&media["schema"], schemas, DEPTH) {
-                media["example"] = example;
-            }
+        let given = media.get("example").or_else(|| media.get("examples")).is_some();
+        if let Some(example) = example(&media["schema"], schemas, DEPTH).filter(|_| !given) {
+            media["example"] = example;
         }
     }
 }

@@ -84,7 +84,7 @@ impl Contract {
         let body: Value =
             serde_json::from_slice(seen.body).map_err(|error| format!("no JSON: {error}"))?;
         let place = format!("{method} {template} {status} {kind}");
-        let validator = self.validator(&place, &media["schema"]);
+        let validator = self.validator(&place, &media["schema"])?;
         let faults: Vec<String> = validator
             .iter_errors(&body)
             .map(|fault| format!("{fault} at {}", fault.instance_path()))
@@ -128,14 +128,17 @@ impl Contract {
         Some((template, item))
     }
 
-    fn validator(&self, place: &str, schema: &Value) -> Arc<Validator> {
+    fn validator(&self, place: &str, schema: &Value) -> Result<Arc<Validator>, String> {
         let mut all = self.validators.lock().unwrap_or_else(PoisonError::into_inner);
-        let compile = || {
-            let whole = json!({ "components": self.document["components"], "allOf": [schema] });
-            let options = jsonschema::options().should_validate_formats(true);
-            Arc::new(options.build(&whole).expect("the document's schemas are schemas"))
-        };
-        Arc::clone(all.entry(place.to_owned()).or_insert_with(compile))
+        if let Some(known) = all.get(place) {
+            return Ok(Arc::clone(known));
+        }
+        let whole = json!({ "components": self.document["components"], "allOf": [schema] });
+        let options = jsonschema::options().should_validate_formats(true);
+        let made = options.build(&whole).map_err(|error| format!("no schema: {error}"))?;
+        let made = Arc::new(made);
+        all.insert(place.to_owned(), Arc::clone(&made));
+        Ok(made)
     }
 }
 
