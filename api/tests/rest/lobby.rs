@@ -6,12 +6,8 @@ use reqwest::{Method, header};
 use serde_json::{Value, json};
 use shared::internal::{Action, Command, Guests, Post};
 
-const PATHS: [&str; 4] = [
-    "/api/messages",
-    "/api/messages/recent",
-    "/api/messages/user/ann",
-    "/api/messages/stats",
-];
+const PATHS: [&str; 4] =
+    ["/api/messages", "/api/messages/recent", "/api/messages/user/ann", "/api/messages/stats"];
 
 /// Posts in the lobby as this registered user; the message's id.
 async fn say(t: &Server, user: &Value, message: &str) -> i64 {
@@ -74,7 +70,10 @@ async fn pages(t: Server) {
     assert_eq!(texts(&all), ["m1", "m2", "m4", "m5", "m6", "m7"]);
     assert_eq!((&all["total"], &all["limit"], &all["offset"]), (&json!(6), &json!(50), &json!(0)));
     let first = &all["messages"][0];
-    assert_eq!((&first["id"], &first["username"], &first["guest"]), (&json!(1), &json!("Ann"), &json!(false)));
+    assert_eq!(
+        (&first["id"], &first["username"], &first["guest"]),
+        (&json!(1), &json!("Ann"), &json!(false))
+    );
     assert!(text(first, "timestamp").ends_with('Z'));
     // Every place is the same one, whichever end it is counted from.
     let everything = texts(&all);
@@ -119,7 +118,10 @@ async fn senders(t: Server) {
     assert_eq!((text(&newest, "username"), &newest["total_messages"]), ("Ann", &json!(3)));
     assert_eq!(newest["limit"], 2);
     let none = ask(&t, "/api/messages/user/bob").await;
-    assert_eq!((texts(&none).len(), &none["total_messages"], &none["limit"]), (0, &json!(0), &json!(50)));
+    assert_eq!(
+        (texts(&none).len(), &none["total_messages"], &none["limit"]),
+        (0, &json!(0), &json!(50))
+    );
     let guest = ask(&t, "/api/messages/user/zo%C3%8B").await;
     assert_eq!((text(&guest, "username"), texts(&guest)), ("Zoë", vec!["from afar"]));
     assert_eq!(guest["messages"][0]["guest"], true);
