@@ -10,7 +10,7 @@ use crate::{
 };
 use axum::{
     extract::FromRequestParts,
-    http::{StatusCode, request::Parts},
+    http::{Method, StatusCode, request::Parts},
 };
 use shared::{
     credentials::{Credential, origin_allowed},
@@ -119,7 +119,7 @@ impl FromRequestParts<Api> for Visitor {
 
 /// A request that changes something although it is a GET: by Bearer token only, 401 with the cookie.
 /// Browsers send the cookie along with a GET from any page's link or image, and no `Origin` with it.
-/// Stands before the [`Caller`] in a route's arguments.
+/// 405 for HEAD, which comes to every GET's handler and asks for nothing to happen. Stands before the [`Caller`] in a route's arguments.
 #[derive(Debug, Clone, Copy)]
 pub struct NoCookie;
 
@@ -127,6 +127,13 @@ impl<S: Sync> FromRequestParts<S> for NoCookie {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        if parts.method == Method::HEAD {
+            return Err(Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "This changes something: send a GET or POST.",
+            ));
+        }
         match Credential::of(&parts.headers) {
             Some(Credential::Cookie(_)) => Err(refused(
                 "bearer_only",

@@ -99,6 +99,7 @@ async fn a_get_marks_by_bearer_token_only() {
     for path in ["/readnotreaded", "/readnotreadedfromuser?user_from=bob"] {
         by_cookie(Method::GET, path).await.refused(401, "bearer_only");
     }
+    assert_eq!(t.bearer(Method::HEAD, "/readnotreaded", &ann).await.status, 405);
     assert_eq!(t.get("/readnotreadedfromuser?user_from=bob", &ann).await.ok(200), marked(1));
     assert_eq!(t.get("/readnotreaded", &ann).await.ok(200), marked(0));
     assert_eq!(by_cookie(Method::POST, "/readnotreaded").await.ok(200), marked(0));
