@@ -43,11 +43,11 @@ pub async fn block(
     )?;
     if blocked > 0 {
         record(&mut tx, admin.user_id, Action::BlockUser, user.id, reason).await?;
+        tracing::info!(user.id = user.id.0, admin.id = admin.user_id.0, "blocking a user");
     }
     let end_reason = EndReason::Blocked;
     let ended = sessions::end_in(tx.link(), user.id, Which::All, end_reason).await?;
     tx.commit().await?;
-    tracing::info!(user.id = user.id.0, admin.id = admin.user_id.0, "a user was blocked");
     sessions::announce(api, ended, end_reason);
     show(api, username).await
 }
@@ -70,9 +70,9 @@ pub async fn unblock(
     )?;
     if unblocked > 0 {
         record(&mut tx, admin.user_id, Action::UnblockUser, user.id, reason).await?;
+        tracing::info!(user.id = user.id.0, admin.id = admin.user_id.0, "unblocking a user");
     }
     tx.commit().await?;
-    tracing::info!(user.id = user.id.0, admin.id = admin.user_id.0, "a user was unblocked");
     show(api, username).await
 }
 

@@ -63,6 +63,19 @@ async fn a_flood_of_guest_messages_is_slowed_down() {
 }
 
 #[tokio::test]
+async fn a_flood_of_guest_names_is_slowed_down() {
+    let t = System::single(&[]).await;
+    let mut guest = guest_window(&t, 0, &[]).await;
+    // One who only takes names gets no answer while it may.
+    for number in 0..100 {
+        guest.say(json!({ "type": "user_joined", "username": format!("gus {number}") })).await;
+    }
+    let refused = guest.next().await;
+    assert_eq!(code(&refused), "rate_limited");
+    assert!(refused["retry_after_ms"].as_u64() > Some(0), "{refused}");
+}
+
+#[tokio::test]
 async fn a_guest_is_nobody_elsewhere() {
     let t = System::single(&[]).await;
     let (ann, gus) = (t.user("ann").await, unique("gus"));
