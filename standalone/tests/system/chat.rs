@@ -1,10 +1,11 @@
 //! Chatting: what one device does, every other device of the chat sees at once, on every node.
 
-use crate::harness::{System, until_eq, want::*};
+use crate::harness::{Dial, System, until, until_eq, want::*};
 use serde_json::json;
 use shared::{
     chat::{ChatType, PresenceStatus},
     id::{ChatId, Seq},
+    protocol::{ChatEvent, ClientFrame, ServerFrame},
 };
 
 in_both_modes!(
@@ -18,6 +19,7 @@ in_both_modes!(
     typing_is_seen_by_others_only,
     presence_is_one_across_devices_and_nodes,
     rooms_can_be_watched_without_joining,
+    watching_can_end_while_it_catches_up,
     messages_posted_over_rest_are_live,
     lists_page_both_ways,
     ready_describes_the_chats,
@@ -234,6 +236,33 @@ async fn rooms_can_be_watched_without_joining(t: System) {
     assert_eq!(other.subscribe(group, None).await.unwrap_err().code, "not_a_member");
     let unknown = other.subscribe(ChatId(987_654_321), None).await.unwrap_err();
     assert_eq!(unknown.code, "chat_not_found");
+}
+
+async fn watching_can_end_while_it_catches_up(t: System) {
+    let (ann, bob) = (t.user("ann").await, t.user("bob").await);
+    let room = ann.room("square").await;
+    let mut phone = ann.connect_to(0).await;
+    // More than the gateway holds, so that catching up takes a question to the api. By REST: a socket
+    // would be told to slow down.
+    for number in 1..=300 {
+        ann.post(room, &format!("message {number}")).await;
+    }
+
+    let mut socket = Dial::new(t.node(0)).open().await.unwrap();
+    socket.hello(Some(&bob.token), None).await;
+    let (id, chat_id) = (None, room);
+    socket.say(&ClientFrame::Subscribe { id, chat_id, after: Some(Seq::ZERO) }).await;
+    socket.say(&ClientFrame::Unsubscribe { id: None, chat_id }).await;
+    until("Bob to watch no more", async || {
+        // The ack comes after the gateway has handed the message to whoever watches there.
+        let sent = phone.send(room, "more").await;
+        let is_sent = |frame: &ServerFrame| {
+            matches!(frame,
+            ServerFrame::Event(ChatEvent { event, .. }) if event.seq == sent.seq)
+        };
+        (!socket.expect_alive().await.iter().any(is_sent)).then_some(())
+    })
+    .await;
 }
 
 async fn messages_posted_over_rest_are_live(t: System) {
