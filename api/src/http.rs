@@ -65,22 +65,6 @@ pub(crate) fn allow_origins<S: Clone + Send + Sync + 'static>(
     router.layer(cors)
 }
 
-/// Names the metrics of this module.
-pub(crate) fn describe_metrics() {
-    metrics::describe_counter!("http_requests_total", "Requests by route, method and status");
-    metrics::describe_histogram!(
-        "http_request_duration_seconds",
-        metrics::Unit::Seconds,
-        "From the head of a request to the head of its answer"
-    );
-    metrics::describe_gauge!("http_requests_in_flight", "Requests being answered");
-    metrics::describe_counter!(
-        "http_panics_total",
-        "Requests that ended in a panic: a fault of ours"
-    );
-    metrics::counter!("http_panics_total").absolute(0);
-}
-
 async fn measure(listener: &'static str, request: Request, next: Next) -> Response {
     let in_flight = InFlight::enter(listener);
     // The template (`/users/{user_id}`), so that labels are bounded.

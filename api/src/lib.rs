@@ -19,6 +19,7 @@ pub mod health;
 mod http;
 pub mod internal;
 pub mod lobby;
+pub mod metric;
 pub mod openapi;
 mod page;
 pub mod passwords;
@@ -32,15 +33,20 @@ use crate::{
 use axum::Router;
 use http::Surroundings;
 use shared::{
-    bus::Bus,
+    bus::{self, Bus},
     lifecycle::Lifecycle,
-    limit::Limiter,
+    limit::{self, Limiter},
+    metric::Metric,
     presence::Presence,
     serve::{self, ServeConfig, Until},
-    telemetry::Ready,
+    telemetry::{self, Ready},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{net::TcpListener, time::Instant};
+
+/// The metrics of the `api` binary.
+pub const METRICS: &[&[Metric]] =
+    &[telemetry::METRICS, serve::METRICS, bus::METRICS, limit::METRICS, metric::METRICS];
 
 /// What the api works with. Clones share it.
 #[derive(Clone)]
@@ -73,14 +79,12 @@ impl Api {
     /// requests then fail with 503.
     pub async fn start(parts: Parts, config: Config, lifecycle: &Lifecycle) -> Result<Self> {
         let Parts { db, bus, presence, limiter, tokens } = parts;
-        http::describe_metrics();
-        internal::describe_metrics();
-        accounts::describe_metrics();
         let config = Arc::new(config);
         let ended = Ended::default();
         if let Err(error) = ended.poll(&db, config.ended_capacity).await {
             tracing::warn!(%error, "cannot read ended sessions yet");
         }
+        lifecycle.spawn_background(db.clone().keep_measuring());
         lifecycle.spawn_background(ended.clone().keep_current(db.clone(), Arc::clone(&config)));
         let passwords = Passwords::new(&config.passwords)?;
         Ok(Self {
@@ -140,9 +144,6 @@ pub fn run(
     let Listeners { public: public_listener, internal, admin: admin_listener } = listeners;
     let internal_config = ServeConfig { name: "internal", ..ServeConfig::default() };
     let admin_config = ServeConfig { name: "admin", until: Until::End, ..ServeConfig::default() };
-    for config in [&public, &internal_config, &admin_config] {
-        serve::describe_metrics(config);
-    }
     let serve = |listener, app, config| serve::serve(listener, app, config, lifecycle.clone());
     lifecycle.spawn(serve(public_listener, router(api.clone()), public));
     lifecycle.spawn(serve(internal, internal_router(api.clone()), internal_config));

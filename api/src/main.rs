@@ -13,7 +13,7 @@ use shared::{
     bus::{self, Bus},
     id::NodeId,
     lifecycle::Lifecycle,
-    limit::{self, Limiter},
+    limit::Limiter,
     presence::Presence,
     serve::ServeConfig,
     settings::{parse, refuse},
@@ -54,9 +54,7 @@ async fn main() -> ExitCode {
 async fn serve(settings: Settings, checked: Checked) -> anyhow::Result<()> {
     let Checked { config, database_url, redis, tokens } = checked;
     let lifecycle = Lifecycle::new();
-    let metrics = start_metrics(&lifecycle).map_err(anyhow::Error::msg)?;
-    bus::describe_metrics();
-    limit::describe_metrics();
+    let metrics = start_metrics(api::METRICS, &lifecycle).map_err(anyhow::Error::msg)?;
     let db = commands::open(&settings, &database_url).await?;
     commands::await_schema(&db, &settings).await?;
     let pool = bus::pool(&redis)?;

@@ -53,6 +53,12 @@ pub(crate) async fn run(
         Ok(Begin::Opened(opened)) => Ok(*opened),
         Err(close) => Err(close),
     };
+    metrics::counter!("gateway_openings_total", "result" => match &opened {
+        Ok(_) => "opened",
+        Err(Close::Overloaded | Close::Restart) => "failed",
+        Err(_) => "refused",
+    })
+    .increment(1);
     let close = match opened {
         Ok(opened) => Connection::new(opened).run(&mut socket).await,
         Err(close) => close,

@@ -19,7 +19,7 @@ pub mod http_backend;
 pub mod hub;
 pub mod joining;
 pub mod lane;
-mod metric;
+pub mod metric;
 mod opening;
 pub mod outbox;
 mod people;
@@ -44,11 +44,22 @@ use crate::{
     settings::ClientArgs,
 };
 use shared::{
-    bus::Bus, id::NodeId, lifecycle::Lifecycle, limit::Limiter, presence::Presence, relay::Channel,
-    telemetry::Ready,
+    bus::{self, Bus},
+    id::NodeId,
+    lifecycle::Lifecycle,
+    limit::{self, Limiter},
+    metric::Metric,
+    presence::Presence,
+    relay::Channel,
+    serve,
+    telemetry::{self, Ready},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
+
+/// The metrics of the `gateway` binary.
+pub const METRICS: &[&[Metric]] =
+    &[telemetry::METRICS, serve::METRICS, bus::METRICS, limit::METRICS, metric::METRICS];
 
 /// A running gateway.
 pub struct Gateway {
@@ -77,7 +88,10 @@ impl Gateway {
     /// Starts the gateway's tasks; [`upgrade::router`] lets clients in. At the soft stop it lets all
     /// of them go, spread over the drain time, and ends.
     pub fn start(deps: Deps, config: Config, args: &ClientArgs) -> Arc<Self> {
-        metric::describe();
+        metrics::gauge!("gateway_connections_limit").set(args.max_connections as f64);
+        for name in ["gateway_connections", "gateway_rooms", "gateway_draining"] {
+            metrics::gauge!(name).set(0.0);
+        }
         let Deps { node, backend, bus, presence, limiter, lifecycle } = deps;
         let questions = Questions::start(&backend, config.query, &lifecycle);
         let hub =

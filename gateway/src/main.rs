@@ -7,7 +7,7 @@ use shared::{
     bus::{self, Bus, RedisConfig},
     id::NodeId,
     lifecycle::Lifecycle,
-    limit::{self, Limiter},
+    limit::Limiter,
     presence::Presence,
     serve::{ServeConfig, Until, serve},
     settings::{parse, refuse},
@@ -41,9 +41,7 @@ async fn main() -> ExitCode {
 
 async fn run(settings: Settings, config: Config) -> anyhow::Result<()> {
     let lifecycle = Lifecycle::new();
-    let metrics = start_metrics(&lifecycle).map_err(anyhow::Error::msg)?;
-    bus::describe_metrics();
-    limit::describe_metrics();
+    let metrics = start_metrics(gateway::METRICS, &lifecycle).map_err(anyhow::Error::msg)?;
     let node = NodeId::random();
     let redis = RedisConfig::new(&settings.redis_url)?;
     let pool = bus::pool(&redis)?;

@@ -1,69 +1,88 @@
-//! Names the gateway's metrics and starts the counters at zero, so that a rate over one that has
-//! not happened yet is 0 and not missing.
+//! The gateway's own metrics: every name once, with what it means.
 
 use crate::dialect::Dialect;
-use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge};
-use shared::close::Close;
+use shared::{
+    close::Close,
+    metric::{Metric, Name, Values, counter, gauge, histogram},
+};
 
-pub(crate) fn describe() {
-    describe_gauge!("gateway_connections", "Connections whose clients are known, guests too");
-    describe_gauge!("gateway_rooms", "Chats watched here, or watched a moment ago");
-    describe_gauge!("gateway_draining", "1 while the node lets its connections go");
-    describe_counter!("gateway_closes_total", "Connections ended, by reason");
-    describe_counter!("gateway_opened_total", "Connections opened, by dialect");
-    describe_counter!("gateway_resumes_total", "Native connections opened, by kind of resume");
-    describe_counter!("gateway_resyncs_total", "Chats a client had to load anew");
-    describe_counter!("gateway_commands_total", "Sends, edits and deletes taken from clients");
-    describe_counter!("gateway_deliveries_total", "Events put into connections' outboxes");
-    describe_counter!("gateway_repeats_dropped_total", "Events that came more than once");
-    describe_counter!("gateway_gaps_total", "Questions to the api because events were missing");
-    describe_counter!("gateway_gap_events_total", "Events that came from the api");
-    describe_counter!("gateway_dropped_frames_total", "Ephemeral frames left out, by reason");
-    describe_counter!("gateway_rate_limited_total", "Frames refused because they came too fast");
-    describe_counter!("gateway_lane_full_total", "Items refused because a lane was full");
-    describe_counter!("gateway_backend_errors_total", "Calls the api did not answer, by call");
-    describe_counter!("gateway_presence_errors_total", "Presence updates that failed");
-    describe_counter!("gateway_bad_payloads_total", "Bus messages that could not be read");
-    describe_histogram!("gateway_fanout_size", "Watchers of a chat at each delivery");
-    describe_histogram!("gateway_lane_batch_size", "Items in one call to the api, by lane");
-    describe_histogram!("gateway_backend_duration_seconds", "Calls to the api, by call");
-    describe_histogram!("gateway_handshake_duration_seconds", "From upgrade to ready");
-    describe_histogram!(
+const CALL: Name = (
+    "call",
+    Values::These(&["open", "post", "read", "events", "view", "changed", "peers", "guests"]),
+);
+
+/// Of a gateway, and of the one process.
+pub const METRICS: &[Metric] = &[
+    gauge("gateway_connections", &[], "Connections whose clients are known, guests too"),
+    gauge("gateway_connections_limit", &[], "The most sockets that this node takes"),
+    gauge("gateway_rooms", &[], "Chats watched here, or watched a moment ago"),
+    gauge("gateway_draining", &[], "1 while the node lets its connections go"),
+    counter(
+        "gateway_openings_total",
+        &[("result", Values::These(&["opened", "refused", "failed"]))],
+        "Sockets that tried to open: refused for the client's reasons (token, origin, silence), failed for ours",
+    ),
+    counter(
+        "gateway_opened_total",
+        &[("dialect", Values::From(|| Dialect::ALL.map(Dialect::name).to_vec()))],
+        "Connections opened, by dialect",
+    ),
+    histogram("gateway_handshake_duration_seconds", &[], "From upgrade to ready"),
+    counter(
+        "gateway_closes_total",
+        &[("reason", Values::From(|| Close::ALL.map(Close::reason).to_vec()))],
+        "Connections ended, by reason",
+    ),
+    counter(
+        "gateway_resumes_total",
+        &[("result", Values::These(&["new", "resumed", "other_epoch"]))],
+        "Native connections opened, by kind of resume",
+    ),
+    counter("gateway_resyncs_total", &[], "Chats a client had to load anew"),
+    counter("gateway_commands_total", &[], "Sends, edits and deletes taken from clients"),
+    counter(
+        "gateway_command_results_total",
+        &[("result", Values::These(&["acknowledged", "refused", "unavailable", "overloaded"]))],
+        "What clients were told of their commands; unavailable: the api did not answer, overloaded: too much waited",
+    ),
+    histogram(
+        "gateway_command_duration_seconds",
+        &[],
+        "From a command's frame to its answer, whatever it is",
+    ),
+    counter("gateway_deliveries_total", &[], "Events put into connections' outboxes"),
+    histogram("gateway_fanout_size", &[], "Watchers of a chat at each delivery"),
+    histogram(
         "gateway_relay_lag_seconds",
-        "From the api's publish to the arrival here; includes the difference of the clocks"
-    );
-    for name in ["gateway_connections", "gateway_rooms", "gateway_draining"] {
-        gauge!(name).set(0.0);
-    }
-    for close in Close::ALL {
-        counter!("gateway_closes_total", "reason" => close.reason()).absolute(0);
-    }
-    for dialect in Dialect::ALL {
-        counter!("gateway_opened_total", "dialect" => dialect.name()).absolute(0);
-    }
-    for result in ["new", "resumed", "other_epoch"] {
-        counter!("gateway_resumes_total", "result" => result).absolute(0);
-    }
-    for lane in ["view", "read", "post"] {
-        counter!("gateway_lane_full_total", "lane" => lane).absolute(0);
-    }
-    for call in ["open", "post", "read", "events", "view", "changed", "peers", "guests"] {
-        counter!("gateway_backend_errors_total", "call" => call).absolute(0);
-    }
-    for reason in ["outbox_half_full", "many_arrivals"] {
-        counter!("gateway_dropped_frames_total", "reason" => reason).absolute(0);
-    }
-    for name in [
-        "gateway_resyncs_total",
-        "gateway_commands_total",
-        "gateway_deliveries_total",
-        "gateway_repeats_dropped_total",
-        "gateway_gaps_total",
-        "gateway_gap_events_total",
-        "gateway_rate_limited_total",
-        "gateway_presence_errors_total",
-        "gateway_bad_payloads_total",
-    ] {
-        counter!(name).absolute(0);
-    }
-}
+        &[],
+        "From the api's publish to the arrival here; includes the difference of the clocks",
+    ),
+    histogram(
+        "gateway_write_wait_seconds",
+        &[],
+        "From a frame's way into an empty outbox until its socket took it, of one connection in 64",
+    ),
+    counter("gateway_repeats_dropped_total", &[], "Events that came more than once"),
+    counter("gateway_gaps_total", &[], "Questions to the api because events were missing"),
+    counter("gateway_gap_events_total", &[], "Events that came from the api"),
+    counter(
+        "gateway_dropped_frames_total",
+        &[("reason", Values::These(&["outbox_half_full", "many_arrivals"]))],
+        "Ephemeral frames left out, by reason",
+    ),
+    counter("gateway_rate_limited_total", &[], "Frames refused because they came too fast"),
+    histogram(
+        "gateway_lane_batch_size",
+        &[("lane", Values::Bounded("the calls that are lanes"))],
+        "Items in one call to the api, by lane",
+    ),
+    counter(
+        "gateway_lane_full_total",
+        &[("lane", Values::These(&["view", "read", "post"]))],
+        "Items refused because a lane was full",
+    ),
+    histogram("gateway_backend_duration_seconds", &[CALL], "Calls to the api, by call"),
+    counter("gateway_backend_errors_total", &[CALL], "Calls the api did not answer, by call"),
+    counter("gateway_presence_errors_total", &[], "Presence updates that failed"),
+    counter("gateway_bad_payloads_total", &[], "Bus messages that could not be read"),
+];

@@ -14,6 +14,7 @@ use shared::{
     protocol::{ChatEvent, ServerFrame},
 };
 use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
 
 impl Connection {
     /// Has a command carried out; `id` is its frame's.
@@ -21,7 +22,14 @@ impl Connection {
         metrics::counter!("gateway_commands_total").increment(1);
         let (conn, chat_id, frame_id) = (Arc::clone(self.conn()), command.chat_id, id.clone());
         let said = self.said(id.as_deref(), &command.action);
+        let taken = Instant::now();
         let done = Box::new(move |answer: Result<Result<Receipt, Refusal>, Unavailable>| {
+            count(match &answer {
+                Ok(Ok(_)) => "acknowledged",
+                Ok(Err(_)) => "refused",
+                Err(_) => "unavailable",
+            });
+            metrics::histogram!("gateway_command_duration_seconds").record(taken.elapsed());
             let frame = match (answer, said) {
                 (Ok(Ok(receipt)), Some(said)) if receipt.repeated => said.again(chat_id, receipt),
                 (answer, _) => outcome(frame_id, chat_id, answer),
@@ -30,6 +38,7 @@ impl Connection {
         });
         if self.gateway().desk.post(command, done).is_err() {
             metrics::counter!("gateway_lane_full_total", "lane" => "post").increment(1);
+            count("overloaded");
             let wait = Duration::from_secs(1);
             self.reply(&try_later(id, "overloaded", "Too much is waiting. Send it again.", wait));
         }
@@ -47,6 +56,11 @@ impl Connection {
             _ => None,
         }
     }
+}
+
+/// Counts what a client was told of its command.
+fn count(result: &'static str) {
+    metrics::counter!("gateway_command_results_total", "result" => result).increment(1);
 }
 
 /// A message that its sender may be shown once more.

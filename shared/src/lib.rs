@@ -11,6 +11,7 @@ pub mod id;
 pub mod internal;
 pub mod lifecycle;
 pub mod limit;
+pub mod metric;
 pub mod presence;
 pub mod problem;
 pub mod protocol;

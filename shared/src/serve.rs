@@ -1,7 +1,10 @@
 //! The accept loop of every listener: HTTP/1.1 with upgrades, header timeout, connection caps and
 //! the client's real address. `axum::serve` has none of these. It knows nothing of routes.
 
-use crate::lifecycle::Lifecycle;
+use crate::{
+    lifecycle::Lifecycle,
+    metric::{self, Metric, Values},
+};
 use axum::{
     Router,
     extract::Request,
@@ -131,17 +134,15 @@ impl Drop for Taken {
     }
 }
 
-/// Names the metrics of this module and starts them at zero.
-pub fn describe_metrics(config: &ServeConfig) {
-    metrics::describe_counter!(
-        "listener_connections_total",
-        "TCP connections by listener and result"
-    );
-    for result in ["accepted", "refused"] {
-        metrics::counter!("listener_connections_total", "listener" => config.name, "result" => result)
-            .absolute(0);
-    }
-}
+/// The metrics of the listeners.
+pub const METRICS: &[Metric] = &[metric::counter(
+    "listener_connections_total",
+    &[
+        ("listener", Values::These(&["public", "internal", "admin"])),
+        ("result", Values::These(&["accepted", "refused"])),
+    ],
+    "TCP connections by listener and result; refused ones found no place free",
+)];
 
 /// Serves `app` until [`ServeConfig::until`]; at the soft stop it stops accepting, requests that run
 /// may finish, and it returns. Upgraded connections are not waited for: who took them over has an own task.

@@ -1,7 +1,10 @@
 //! What a process tells its operators: logs on stdout, metrics in the Prometheus format, and the
 //! admin listener's `/livez`, `/readyz`, `/metrics`. What is measured is named where it happens.
 
-use crate::lifecycle::Lifecycle;
+use crate::{
+    lifecycle::Lifecycle,
+    metric::{self, Metric, Values},
+};
 use axum::{
     Router,
     http::{StatusCode, header},
@@ -12,6 +15,7 @@ use clap::{Args, ValueEnum};
 use futures_util::future::BoxFuture;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use std::{io::IsTerminal, sync::Arc, time::Duration};
+use tokio::runtime::Handle;
 use tracing_subscriber::EnvFilter;
 
 /// How a process logs.
@@ -50,13 +54,45 @@ const SECONDS: &[f64] =
 /// Counts of things in a batch, a fan-out or a queue.
 const COUNTS: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1e3, 2e3, 5e3, 1e4];
 
-/// Installs the process's metrics recorder. Once per process, before anything is measured.
-pub fn start_metrics(lifecycle: &Lifecycle) -> Result<PrometheusHandle, String> {
+/// What every process says of itself. The `process_*` metrics are named and read by the crate
+/// metrics-process, by the conventions of Prometheus.
+pub const METRICS: &[Metric] = &[
+    metric::gauge(
+        "switchboard_build_info",
+        &[("version", Values::These(&[env!("CARGO_PKG_VERSION")]))],
+        "Always 1; what runs is in the label",
+    ),
+    metric::gauge("tokio_workers", &[], "Threads that run the process's tasks"),
+    metric::gauge("tokio_tasks", &[], "Tasks that have not ended"),
+    metric::gauge("tokio_waiting_tasks", &[], "Tasks that wait in the queue of all workers"),
+    metric::counter(
+        "tokio_busy_seconds_total",
+        &[],
+        "Time that all workers together spent running tasks",
+    ),
+    metric::counter("process_cpu_seconds_total", &[], "CPU time, in user and system mode"),
+    metric::gauge("process_open_fds", &[], "Open files and sockets"),
+    metric::gauge("process_max_fds", &[], "The most that may be open"),
+    metric::gauge("process_virtual_memory_bytes", &[], "Virtual memory"),
+    metric::gauge("process_virtual_memory_max_bytes", &[], "The most virtual memory there may be"),
+    metric::gauge("process_resident_memory_bytes", &[], "Resident memory"),
+    metric::gauge("process_start_time_seconds", &[], "When the process started, since 1970"),
+    metric::gauge("process_threads", &[], "Threads of the operating system"),
+];
+
+/// Installs the process's metrics recorder and starts the metrics of these tables. Once per process,
+/// before anything is measured.
+pub fn start_metrics(
+    tables: &[&[Metric]],
+    lifecycle: &Lifecycle,
+) -> Result<PrometheusHandle, String> {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), SECONDS)
         .and_then(|builder| builder.set_buckets_for_metric(Matcher::Suffix("_size".into()), COUNTS))
         .and_then(PrometheusBuilder::install_recorder)
         .map_err(|error| format!("cannot start metrics: {error}"))?;
+    tables.iter().copied().for_each(metric::register);
+    metrics::gauge!("switchboard_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     let upkeep = handle.clone();
     lifecycle.spawn_background(async move {
         // The recorder keeps samples until somebody drains them; a scrape that never comes must
@@ -67,9 +103,20 @@ pub fn start_metrics(lifecycle: &Lifecycle) -> Result<PrometheusHandle, String> 
             upkeep.run_upkeep();
         }
     });
-    metrics::describe_gauge!("build_info", "Always 1; the version is in the label");
-    metrics::gauge!("build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     Ok(handle)
+}
+
+/// Measures the process and its runtime, for a scrape.
+fn measure_process() {
+    metrics_process::Collector::default().collect();
+    let runtime = Handle::current().metrics();
+    let workers = runtime.num_workers();
+    metrics::gauge!("tokio_workers").set(workers as f64);
+    metrics::gauge!("tokio_tasks").set(runtime.num_alive_tasks() as f64);
+    metrics::gauge!("tokio_waiting_tasks").set(runtime.global_queue_depth() as f64);
+    let busy: Duration =
+        (0..workers).map(|worker| runtime.worker_total_busy_duration(worker)).sum();
+    metrics::counter!("tokio_busy_seconds_total").absolute(busy.as_secs());
 }
 
 /// Answers whether the process wants new work; the text says why not.
@@ -92,6 +139,7 @@ pub fn admin_router(metrics: PrometheusHandle, ready: Ready) -> Router {
         .route(
             "/metrics",
             get(move || async move {
+                measure_process();
                 ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.render())
                     .into_response()
             }),

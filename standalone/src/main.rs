@@ -1,14 +1,10 @@
 //! The `switchboard` binary: api and gateway in one process, on SQLite and an in-process bus.
 
-mod direct;
-mod server;
-mod settings;
-
-use settings::Settings;
 use shared::{
     settings::{parse, refuse},
     telemetry::start_logs,
 };
+use standalone::{server, settings::Settings};
 use std::process::ExitCode;
 
 #[tokio::main]

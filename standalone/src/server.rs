@@ -23,10 +23,11 @@ use shared::{
     id::NodeId,
     lifecycle::Lifecycle,
     limit::{self, Limiter},
+    metric::Metric,
     presence::Presence,
     problem::Problem,
-    serve::{ServeConfig, Until, serve},
-    telemetry::{admin_router, start_metrics},
+    serve::{self, ServeConfig, Until, serve},
+    telemetry::{self, admin_router, start_metrics},
 };
 use std::{
     fs::{self, File},
@@ -36,6 +37,16 @@ use std::{
 };
 use tokio::net::TcpListener;
 use tower::ServiceExt;
+
+/// The metrics of the one process.
+pub const METRICS: &[&[Metric]] = &[
+    telemetry::METRICS,
+    serve::METRICS,
+    bus::METRICS,
+    limit::METRICS,
+    api::metric::METRICS,
+    gateway::metric::METRICS,
+];
 
 /// Makes the data folder and takes it for this process: two on one database would not hear each
 /// other's messages. It is free again when the file is dropped.
@@ -52,9 +63,7 @@ pub fn take_data_folder(data: &Path) -> Result<File, String> {
 /// Runs until a signal, on a data folder that is taken.
 pub async fn run(settings: Settings, checked: Checked) -> anyhow::Result<()> {
     let lifecycle = Lifecycle::new();
-    let metrics = start_metrics(&lifecycle).map_err(anyhow::Error::msg)?;
-    bus::describe_metrics();
-    limit::describe_metrics();
+    let metrics = start_metrics(METRICS, &lifecycle).map_err(anyhow::Error::msg)?;
     let bus = Bus::local();
     let presence = Presence::local();
     let limiter = Limiter::local(Default::default());

@@ -166,6 +166,10 @@ pub(crate) fn reason_text(reason: EndReason) -> &'static str {
     }
 }
 
+/// All of [`reason_text`].
+pub(crate) const END_REASONS: [&str; 4] =
+    ["signed_out", "blocked", "token_reuse", "password_changed"];
+
 /// Back from [`reason_text`].
 pub(crate) fn reason_of(text: &str) -> EndReason {
     match text {

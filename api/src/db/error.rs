@@ -20,6 +20,19 @@ pub enum DbError {
 }
 
 impl DbError {
+    /// The kinds that are counted. A violated constraint is an answer and no failure.
+    pub const KINDS: [&str; 2] = ["unavailable", "fault"];
+
+    fn unavailable(error: sqlx::Error) -> Self {
+        metrics::counter!("db_errors_total", "kind" => "unavailable").increment(1);
+        Self::Unavailable(error)
+    }
+
+    fn fault(error: sqlx::Error) -> Self {
+        metrics::counter!("db_errors_total", "kind" => "fault").increment(1);
+        Self::Fault(error)
+    }
+
     /// Whether this unique key stood in the way.
     pub fn violates(&self, constraint: &str) -> bool {
         matches!(self, Self::Constraint(name) if name == constraint)
@@ -34,14 +47,14 @@ impl From<sqlx::Error> for DbError {
                     return Self::Constraint(name);
                 }
                 let code = cause.code().unwrap_or_default();
-                if is_passing(&code) { Self::Unavailable(error) } else { Self::Fault(error) }
+                if is_passing(&code) { Self::unavailable(error) } else { Self::fault(error) }
             }
             sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
             | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
-            | sqlx::Error::WorkerCrashed => Self::Unavailable(error),
-            _ => Self::Fault(error),
+            | sqlx::Error::WorkerCrashed => Self::unavailable(error),
+            _ => Self::fault(error),
         }
     }
 }

@@ -72,7 +72,13 @@ pub(super) async fn migrate(db: &Db) -> Result<(), MigrateError> {
         tracing::info!(db.version = version, "migrated the database to {name}");
     }
     tx.commit().await?;
+    tell(known());
     Ok(())
+}
+
+/// The schema's version, for dashboards: a rollout that migrates shows there.
+fn tell(version: i64) {
+    metrics::gauge!("db_schema_version").set(version as f64);
 }
 
 pub(super) async fn check(db: &Db) -> Result<(), MigrateError> {
@@ -87,7 +93,10 @@ pub(super) async fn check(db: &Db) -> Result<(), MigrateError> {
     match found {
         _ if found > known => Err(MigrateError::TooNew { found, known }),
         _ if found < known => Err(MigrateError::TooOld { found, known }),
-        _ => Ok(()),
+        _ => {
+            tell(known);
+            Ok(())
+        }
     }
 }
 

@@ -31,7 +31,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The numbers of a database's connections.
 #[derive(Clone, Debug)]
@@ -72,6 +72,23 @@ const STATEMENTS: usize = 256;
 /// A connection that was used within this time is taken without asking whether it still stands:
 /// that would be one more round trip for every request of a busy api.
 const TRUSTED: Duration = Duration::from_secs(1);
+
+/// Often enough for a scrape every 15 s or so to see a recent number.
+const MEASURE_EVERY: Duration = Duration::from_secs(5);
+
+/// How long somebody waits for a connection, and for a transaction to begin on it.
+struct Waiting(Instant);
+
+impl Waiting {
+    fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// There is one. Who waits in vain is counted as an error.
+    fn over(self) {
+        metrics::histogram!("db_wait_seconds").record(self.0.elapsed());
+    }
+}
 
 /// A database. Clones share its connections.
 #[derive(Clone, Debug)]
@@ -150,30 +167,62 @@ impl Db {
 
     /// A connection for statements that read, each of them for itself.
     pub async fn read(&self) -> Result<Conn, DbError> {
-        Ok(match self {
+        let waiting = Waiting::start();
+        let conn = match self {
             Self::Postgres(pool) => Conn::Postgres(pool.acquire().await?),
             Self::Sqlite { read, .. } => Conn::Sqlite(read.acquire().await?),
-        })
+        };
+        waiting.over();
+        Ok(conn)
     }
 
     /// A transaction that may write. Dropped without [`Tx::commit`], it changes nothing.
     pub async fn begin(&self) -> Result<Tx, DbError> {
-        Ok(match self {
+        let waiting = Waiting::start();
+        let tx = match self {
             Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
             // Immediate: a transaction that reads first and writes later could otherwise fail
             // half-way because another process wrote in between.
             Self::Sqlite { write, .. } => Tx::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
-        })
+        };
+        waiting.over();
+        Ok(tx)
     }
 
     /// A transaction whose statements all read the same moment.
     pub async fn snapshot(&self) -> Result<Tx, DbError> {
-        Ok(match self {
+        let waiting = Waiting::start();
+        let tx = match self {
             Self::Postgres(pool) => Tx::Postgres(
                 pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?,
             ),
             Self::Sqlite { read, .. } => Tx::Sqlite(read.begin().await?),
-        })
+        };
+        waiting.over();
+        Ok(tx)
+    }
+
+    /// Measures the connections for ever.
+    pub(crate) async fn keep_measuring(self) {
+        let mut every = tokio::time::interval(MEASURE_EVERY);
+        loop {
+            every.tick().await;
+            let pools = match &self {
+                Self::Postgres(pool) => {
+                    (pool.size(), pool.num_idle(), pool.options().get_max_connections())
+                }
+                Self::Sqlite { read, write } => (
+                    read.size() + write.size(),
+                    read.num_idle() + write.num_idle(),
+                    read.options().get_max_connections() + write.options().get_max_connections(),
+                ),
+            };
+            let (open, idle, most) = pools;
+            let idle = u32::try_from(idle).unwrap_or(open);
+            metrics::gauge!("db_connections", "state" => "idle").set(idle);
+            metrics::gauge!("db_connections", "state" => "used").set(open.saturating_sub(idle));
+            metrics::gauge!("db_connections_limit").set(most);
+        }
     }
 
     /// Whether the database answers: for readiness.

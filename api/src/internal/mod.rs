@@ -35,11 +35,6 @@ use sha2::{Digest, Sha256};
 use shared::{internal::MAX_BATCH, problem::Problem, settings::Secret};
 use subtle::ConstantTimeEq;
 
-/// Names the metrics of this module.
-pub(crate) fn describe_metrics() {
-    metrics::describe_histogram!("post_batch_size", "Commands in one call of post");
-}
-
 /// The internal listener's calls. Each needs `Authorization: Bearer` with this secret.
 pub fn router(secret: &Secret) -> Router<Api> {
     macro_rules! call {

@@ -1,6 +1,7 @@
 //! The bus's metrics: every name once, with what it means.
 
-use metrics::{Counter, counter, describe_counter, describe_gauge, gauge};
+use crate::metric::{self, Metric, Values};
+use metrics::{Counter, counter, gauge};
 
 /// Why a message was dropped; the `reason` label.
 #[derive(Clone, Copy, Debug)]
@@ -45,41 +46,37 @@ impl Role {
     }
 }
 
-/// Names and explains the bus's metrics and sets them to 0, so that a dashboard shows a line before
-/// the first event. Once per process, after the recorder is installed and before a bus is made.
-pub fn describe_metrics() {
-    describe_gauge!("redis_up", "1 while the bus's connection to Redis for this role stands");
-    describe_counter!("redis_reconnects_total", "Times the bus connected to Redis again");
-    describe_counter!(
+/// The metrics of the bus. `bus_up` and `bus_reconnects_total` are Redis's only.
+pub const METRICS: &[Metric] = &[
+    metric::gauge("bus_up", ROLE, "1 while the bus's connection to Redis for this role stands"),
+    metric::counter("bus_reconnects_total", ROLE, "Times the bus connected to Redis again"),
+    metric::counter(
         "bus_published_total",
-        "Messages that Redis, or the bus of the only process, took"
-    );
-    describe_counter!("bus_dropped_total", "Messages dropped, by reason; all are repairable");
-    describe_counter!("bus_received_total", "Messages received from the bus");
-    describe_counter!(
+        &[],
+        "Messages that Redis, or the bus of the only process, took",
+    ),
+    metric::counter(
+        "bus_dropped_total",
+        &[("reason", Values::From(|| Dropped::ALL.map(Dropped::label).to_vec()))],
+        "Messages dropped, by reason; all are repairable",
+    ),
+    metric::counter("bus_received_total", &[], "Messages received from the bus"),
+    metric::counter(
         "bus_probe_failures_total",
-        "Proofs (PING, self-addressed probe) missed by a subscription, each followed by a new connection"
-    );
-    describe_gauge!("bus_subscriptions", "Channels that this process wants to hear");
-    for role in [Role::Publish, Role::Subscribe] {
-        up(role, false);
-        counter!("redis_reconnects_total", "role" => role.label()).absolute(0);
-    }
-    for reason in Dropped::ALL {
-        dropped(reason, 0);
-    }
-    published(0);
-    received(0);
-    counter!("bus_probe_failures_total").absolute(0);
-    gauge!("bus_subscriptions").set(0.0);
-}
+        &[],
+        "Proofs (PING, self-addressed probe) missed by a subscription, each followed by a new connection",
+    ),
+    metric::gauge("bus_subscriptions", &[], "Channels that this process wants to hear"),
+];
+
+const ROLE: &[metric::Name] = &[("role", Values::These(&["publish", "subscribe"]))];
 
 pub(super) fn up(role: Role, up: bool) {
-    gauge!("redis_up", "role" => role.label()).set(if up { 1.0 } else { 0.0 });
+    gauge!("bus_up", "role" => role.label()).set(if up { 1.0 } else { 0.0 });
 }
 
 pub(super) fn reconnected(role: Role) {
-    counter!("redis_reconnects_total", "role" => role.label()).increment(1);
+    counter!("bus_reconnects_total", "role" => role.label()).increment(1);
 }
 
 pub(super) fn published(count: usize) {

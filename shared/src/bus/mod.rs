@@ -10,7 +10,7 @@ pub mod redis;
 
 pub use self::{
     local::LocalBus,
-    metric::describe_metrics,
+    metric::METRICS,
     redis::{InvalidRedisUrl, RedisBus, RedisConfig, RedisLimits, pool},
 };
 

@@ -5,6 +5,7 @@ mod local;
 mod redis;
 
 use self::{local::LocalLimiter, redis::RedisLimiter};
+use crate::metric::{self, Metric};
 use deadpool_redis::Pool;
 use std::{net::IpAddr, time::Duration};
 
@@ -89,20 +90,19 @@ impl Default for LimiterConfig {
     }
 }
 
-/// Names and explains the limiter's metrics and sets them to 0. Once per process, after the recorder
-/// is installed.
-pub fn describe_metrics() {
-    metrics::describe_counter!(
+/// The limiter's metrics.
+pub const METRICS: &[Metric] = &[
+    metric::counter(
         "limit_fallback_total",
-        "Limits answered from this process's memory because Redis was away"
-    );
-    metrics::describe_counter!(
+        &[],
+        "Limits answered from this process's memory because Redis was away",
+    ),
+    metric::counter(
         "limit_forgotten_total",
-        "Keys forgotten while they still limited something, because there were too many"
-    );
-    metrics::counter!("limit_fallback_total").absolute(0);
-    metrics::counter!("limit_forgotten_total").absolute(0);
-}
+        &[],
+        "Keys forgotten while they still limited something, because there were too many",
+    ),
+];
 
 /// Limits by key; clones share their state.
 #[derive(Clone)]

@@ -11,7 +11,7 @@ use crate::{
 use bytes::Bytes;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use shared::{
-    bus::{Bus, BusEvent, RedisConfig, describe_metrics},
+    bus::{self, Bus, BusEvent, RedisConfig},
     id::{ChatId, NodeId, UserId},
     lifecycle::Lifecycle,
     relay::Channel,
@@ -42,7 +42,7 @@ fn metrics() -> &'static PrometheusHandle {
     static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
     METRICS.get_or_init(|| {
         let handle = PrometheusBuilder::new().install_recorder().unwrap();
-        describe_metrics();
+        shared::metric::register(bus::METRICS);
         handle
     })
 }

@@ -37,14 +37,32 @@ pub async fn post(api: &Api, request: Post) -> Result<Posted, Problem> {
     let (decided, events) =
         if sound.is_empty() { Default::default() } else { carry_out(api, &sound).await? };
     let mut decided = decided.into_iter();
-    let results = checked
+    let results: Vec<Result<Receipt, Refusal>> = checked
         .into_iter()
         .map(|checked| match checked {
             Ok(()) => decided.next().unwrap_or_else(|| unreachable!("one for each sound command")),
             Err(refusal) => Err(refusal),
         })
         .collect();
+    count(&results);
     Ok(Posted { results, events })
+}
+
+fn count(results: &[Result<Receipt, Refusal>]) {
+    let (mut committed, mut repeated, mut refused) = (0, 0, 0);
+    for result in results {
+        match result {
+            Ok(receipt) if receipt.repeated => repeated += 1,
+            Ok(_) => committed += 1,
+            Err(_) => refused += 1,
+        }
+    }
+    for (result, count) in [("committed", committed), ("repeated", repeated), ("refused", refused)]
+    {
+        if count > 0 {
+            metrics::counter!("commands_total", "result" => result).increment(count);
+        }
+    }
 }
 
 type Outcome = (Vec<Result<Receipt, Refusal>>, Vec<ChatEvents>);

@@ -1,0 +1,3 @@
+//! The `canary` binary: settings, the admin listener, signals.
+
+fn main() {}

@@ -1,0 +1,4 @@
+//! Reads the files that deploy Switchboard and what the code says of itself, so that the tests beside
+//! it can hold them against each other: known settings, known metrics. It runs nothing.
+
+pub mod known;

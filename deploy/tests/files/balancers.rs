@@ -1,0 +1,1 @@
+//! Checks the load balancers' configurations.

@@ -1,0 +1,1 @@
+//! Checks docker-compose.yml.

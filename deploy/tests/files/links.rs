@@ -1,0 +1,1 @@
+//! Checks links and anchors of every document.

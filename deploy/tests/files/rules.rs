@@ -1,0 +1,1 @@
+//! Checks Prometheus rules, alerts and their runbooks.

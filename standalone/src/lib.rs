@@ -1,0 +1,6 @@
+//! Switchboard in one process: api and gateway on SQLite and an in-process bus. The binary is
+//! `switchboard`.
+
+mod direct;
+pub mod server;
+pub mod settings;
