@@ -5,40 +5,35 @@ use crate::{
     Api, Parts,
     accounts::admin,
     config::{Config, PasswordConfig},
-    db::{Db, DbConfig},
+    db::{ConnectError, Db, DbConfig},
     demo,
     passwords::{Passwords, random_secret},
-    settings::{Command, Settings},
+    settings::Settings,
     tokens::{Tokens, generate_pem},
 };
 use anyhow::{Context as _, bail};
 use shared::{
     bus::Bus, lifecycle::Lifecycle, limit::Limiter, presence::Presence, problem::Problem,
-    settings::Secret,
 };
 use std::time::Duration;
 
-/// Carries out a command that does not serve.
-pub async fn run(command: Command, settings: &Settings, url: &Secret) -> anyhow::Result<()> {
-    let db = open(settings, url).await?;
-    match command {
-        Command::Demo => {
-            bring_schema(&db, settings).await?;
-            make_demo(&db).await?;
-        }
-        Command::Admin(_) => create_admin(&db, settings.admin_password.clone()).await?,
-        Command::Migrate | Command::Serve => {
-            db.migrate().await?;
-            tracing::info!("the schema is up to date");
-        }
-    }
+/// `api migrate`: brings the schema up to date.
+pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
+    let db = open(settings).await?;
+    db.migrate().await?;
+    tracing::info!("the schema is up to date");
     db.close().await;
     Ok(())
 }
 
 /// The database of the settings.
-pub async fn open(settings: &Settings, url: &Secret) -> anyhow::Result<Db> {
-    let config = DbConfig { max_connections: settings.database_connections, ..DbConfig::default() };
+pub async fn open(settings: &Settings) -> anyhow::Result<Db> {
+    let config = DbConfig {
+        max_connections: settings.database_connections,
+        password: settings.database_password.clone(),
+        ..DbConfig::default()
+    };
+    let url = settings.database_url.as_ref().ok_or(ConnectError::Missing)?;
     Ok(Db::connect(url.reveal(), &config).await?)
 }
 
@@ -66,12 +61,14 @@ pub fn told(problem: Problem) -> anyhow::Error {
     anyhow::anyhow!("{}", problem.detail)
 }
 
+/// `api admin create`: makes the administrator; a password nobody chose is printed, once.
 #[expect(clippy::print_stdout, reason = "the password is for the operator, not for the log")]
-async fn create_admin(db: &Db, password: Option<Secret>) -> anyhow::Result<()> {
+pub async fn create_admin(settings: &Settings) -> anyhow::Result<()> {
+    let db = open(settings).await?;
     let passwords = Passwords::new(&PasswordConfig::default()).map_err(told)?;
-    let given = password.is_some();
-    let password = password.unwrap_or_else(random_secret);
-    if !admin::create(db, &passwords, password.clone()).await.map_err(told)? {
+    let given = settings.admin_password.is_some();
+    let password = settings.admin_password.clone().unwrap_or_else(random_secret);
+    if !admin::create(&db, &passwords, password.clone()).await.map_err(told)? {
         bail!("{} exists already; its password was not changed", admin::USERNAME);
     }
     if given {
@@ -82,11 +79,14 @@ async fn create_admin(db: &Db, password: Option<Secret>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Nobody hears the bus of this process: gateways find what is new by asking what changed.
-async fn make_demo(db: &Db) -> anyhow::Result<()> {
+/// `api demo`: makes users and chats to try things out with. Nobody hears the bus of this process:
+/// gateways find what is new by asking what changed.
+pub async fn make_demo(settings: &Settings) -> anyhow::Result<()> {
+    let db = open(settings).await?;
+    bring_schema(&db, settings).await?;
     let lifecycle = Lifecycle::new();
     let parts = Parts {
-        db: db.clone(),
+        db,
         bus: Bus::local(),
         presence: Presence::local(),
         limiter: Limiter::local(Default::default()),

@@ -24,6 +24,7 @@ pub mod openapi;
 mod page;
 pub mod passwords;
 mod rest;
+pub mod secrets;
 pub mod settings;
 pub mod tokens;
 

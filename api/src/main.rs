@@ -6,10 +6,11 @@ use api::{
     accounts::admin,
     commands,
     db::ConnectError,
-    ready,
-    settings::{Checked, Command, Settings},
+    ready, secrets,
+    settings::{AdminCommand, Checked, Command, Settings},
 };
 use shared::{
+    admin as admin_listener,
     bus::{self, Bus},
     id::NodeId,
     lifecycle::Lifecycle,
@@ -31,15 +32,16 @@ async fn main() -> ExitCode {
     if let Err(why) = start_logs(&settings.log) {
         return refuse(why);
     }
-    let result = match settings.command.unwrap_or(Command::Serve) {
+    let result = match settings.command.clone().unwrap_or(Command::Serve) {
+        Command::Health => return admin_listener::health(settings.admin_listen).await,
+        Command::Secrets { folder } => secrets::make(&folder),
         Command::Serve => match settings.check() {
             Ok(checked) => serve(settings, checked).await,
             Err(why) => return refuse(why),
         },
-        command => match settings.database_url() {
-            Ok(url) => commands::run(command, &settings, &url).await,
-            Err(why) => return refuse(why),
-        },
+        Command::Migrate => commands::migrate(&settings).await,
+        Command::Demo => commands::make_demo(&settings).await,
+        Command::Admin(AdminCommand::Create) => commands::create_admin(&settings).await,
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -52,10 +54,10 @@ async fn main() -> ExitCode {
 }
 
 async fn serve(settings: Settings, checked: Checked) -> anyhow::Result<()> {
-    let Checked { config, database_url, redis, tokens } = checked;
+    let Checked { config, redis, tokens } = checked;
     let lifecycle = Lifecycle::new();
     let metrics = start_metrics(api::METRICS, &lifecycle).map_err(anyhow::Error::msg)?;
-    let db = commands::open(&settings, &database_url).await?;
+    let db = commands::open(&settings).await?;
     commands::await_schema(&db, &settings).await?;
     let pool = bus::pool(&redis)?;
     let node = NodeId::random();

@@ -1,11 +1,11 @@
 //! What an operator sets of an api, by flag or environment. The other numbers are in
 //! [`crate::config`].
 
-use crate::{config::Config, tokens::Tokens};
+use crate::{config::Config, db::ConnectError, tokens::Tokens};
 use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
 use shared::{bus::RedisConfig, limit::Rate, settings::Secret, telemetry::LogArgs};
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Switchboard's REST service: accounts, chats and messages; the only one that talks to the database.
 ///
@@ -25,9 +25,13 @@ pub struct Settings {
     /// Where operators look: /livez, /readyz, /metrics. Never expose it to clients
     #[arg(long, env = "ADMIN_LISTEN", default_value = "127.0.0.1:9200", global = true)]
     pub admin_listen: SocketAddr,
-    /// The database: postgres://user:password@host/name, or sqlite:FILE for a single api
+    /// The database: postgres://user@host/name (the password in DATABASE_PASSWORD, or behind the user
+    /// as user:password), or sqlite:FILE for a single api
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, global = true)]
     pub database_url: Option<Secret>,
+    /// The database user's password, so that DATABASE_URL need not be a secret
+    #[arg(long, env = "DATABASE_PASSWORD", hide_env_values = true, global = true)]
+    pub database_password: Option<Secret>,
     /// Connections to PostgreSQL. All apis' together must fit the server's max_connections
     /// (100 by default), with room for operators
     #[arg(long, env = "DATABASE_CONNECTIONS", default_value_t = 16, global = true)]
@@ -81,7 +85,7 @@ pub struct Settings {
     pub log: LogArgs,
 }
 
-#[derive(Subcommand, Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Subcommand, Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Serve requests (the default)
     Serve,
@@ -90,6 +94,14 @@ pub enum Command {
     /// Make four users, a private chat and a group to try things out with, and exit. Their password,
     /// password123, is public: never do this where others can connect. Again: changes nothing
     Demo,
+    /// Ask an api that runs on this machine whether it wants requests: exit code 0 or 1
+    Health,
+    /// Make the secrets of a deployment, each in a file named as its setting, in a folder. What is
+    /// there already is kept, so it may be run again
+    Secrets {
+        /// Made when missing
+        folder: PathBuf,
+    },
     /// Administrators
     #[command(subcommand)]
     Admin(AdminCommand),
@@ -127,22 +139,16 @@ impl LimitArgs {
 /// What serving needs beside the settings, checked.
 pub struct Checked {
     pub config: Config,
-    pub database_url: Secret,
     pub redis: RedisConfig,
     pub tokens: Tokens,
 }
 
 impl Settings {
-    /// The database; every command needs it.
-    pub fn database_url(&self) -> Result<Secret, String> {
-        self.database_url.clone().ok_or_else(|| {
-            missing("DATABASE_URL", "the database, such as postgres://user:password@host/name")
-        })
-    }
-
     /// All that serving needs; one sentence about the first thing that is missing or wrong.
     pub fn check(&self) -> Result<Checked, String> {
-        let database_url = self.database_url()?;
+        if self.database_url.is_none() {
+            return Err(ConnectError::Missing.to_string());
+        }
         let redis_url = self.redis_url.as_ref();
         let redis_url = redis_url.ok_or_else(|| {
             missing("REDIS_URL", "the Redis that relays to the gateways, redis://host:port")
@@ -170,7 +176,7 @@ impl Settings {
         let mut config =
             Config { allowed_origins, internal_token, guests: self.guests, ..Config::default() };
         self.limits.apply(&mut config)?;
-        Ok(Checked { config, database_url, redis, tokens })
+        Ok(Checked { config, redis, tokens })
     }
 }
 

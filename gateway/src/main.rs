@@ -1,10 +1,14 @@
 //! The `gateway` binary: settings, listeners, signals.
 
 use gateway::{
-    Deps, Gateway, config::Config, http_backend::HttpBackend, settings::Settings, upgrade,
+    Deps, Gateway,
+    http_backend::HttpBackend,
+    settings::{Checked, Command, Settings},
+    upgrade,
 };
 use shared::{
-    bus::{self, Bus, RedisConfig},
+    admin,
+    bus::{self, Bus},
     id::NodeId,
     lifecycle::Lifecycle,
     limit::Limiter,
@@ -22,15 +26,19 @@ async fn main() -> ExitCode {
         Ok(settings) => settings,
         Err(code) => return code,
     };
-    let checked = settings.check().and_then(|config| {
+    match settings.command.unwrap_or(Command::Serve) {
+        Command::Serve => {}
+        Command::Health => return admin::health(settings.admin_listen).await,
+    }
+    let checked = settings.check().and_then(|checked| {
         start_logs(&settings.log)?;
-        Ok(config)
+        Ok(checked)
     });
-    let config = match checked {
-        Ok(config) => config,
+    let checked = match checked {
+        Ok(checked) => checked,
         Err(why) => return refuse(why),
     };
-    match run(settings, config).await {
+    match run(settings, checked).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "cannot run");
@@ -39,15 +47,15 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(settings: Settings, config: Config) -> anyhow::Result<()> {
+async fn run(settings: Settings, checked: Checked) -> anyhow::Result<()> {
+    let Checked { config, internal_token, redis } = checked;
     let lifecycle = Lifecycle::new();
     let metrics = start_metrics(gateway::METRICS, &lifecycle).map_err(anyhow::Error::msg)?;
     let node = NodeId::random();
-    let redis = RedisConfig::new(&settings.redis_url)?;
     let pool = bus::pool(&redis)?;
     let deps = Deps {
         node,
-        backend: Arc::new(HttpBackend::new(&settings.api_url, &settings.internal_token)?),
+        backend: Arc::new(HttpBackend::new(&settings.api_url, &internal_token)?),
         presence: Presence::redis(pool.clone(), Default::default()),
         limiter: Limiter::redis(pool, Default::default()),
         bus: Bus::redis(redis, node, &lifecycle),

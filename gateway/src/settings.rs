@@ -1,9 +1,11 @@
 //! What an operator sets of a gateway, by flag or environment.
 
 use crate::config::Config;
-use clap::{Args, Parser};
+use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
-use shared::{limit::Rate, serve::ServeConfig, settings::Secret, telemetry::LogArgs};
+use shared::{
+    bus::RedisConfig, limit::Rate, serve::ServeConfig, settings::Secret, telemetry::LogArgs,
+};
 use std::{net::SocketAddr, time::Duration};
 
 /// A WebSocket node of Switchboard: holds clients' sockets, relays through Redis, stores nothing.
@@ -13,22 +15,24 @@ use std::{net::SocketAddr, time::Duration};
 #[derive(Parser, Clone, Debug)]
 #[command(name = "gateway", version)]
 pub struct Settings {
+    #[command(subcommand)]
+    pub command: Option<Command>,
     /// Where clients connect (WebSockets; a load balancer sends all upgrades here)
     #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8100")]
     pub listen: SocketAddr,
     /// Where operators look: /livez, /readyz, /metrics. Never expose it to clients
-    #[arg(long, env = "ADMIN_LISTEN", default_value = "127.0.0.1:9100")]
+    #[arg(long, env = "ADMIN_LISTEN", default_value = "127.0.0.1:9100", global = true)]
     pub admin_listen: SocketAddr,
     /// The apis' internal listeners, separated by commas; the next one is asked when one is away
-    #[arg(long, env = "API_URL", value_delimiter = ',', required = true)]
+    #[arg(long, env = "API_URL", value_delimiter = ',')]
     pub api_url: Vec<String>,
-    /// The secret shared with the apis
+    /// The secret shared with the apis, at least 16 characters
     #[arg(long, env = "INTERNAL_TOKEN", hide_env_values = true)]
-    pub internal_token: Secret,
+    pub internal_token: Option<Secret>,
     /// The Redis that relays between nodes: such as
     /// `redis://:password@host:6379/0`
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
-    pub redis_url: Secret,
+    pub redis_url: Option<Secret>,
     /// Whether people without an account may come into the lobby by /ws. Set the apis' alike
     #[arg(long, env = "GUESTS", default_value_t = false, action = clap::ArgAction::Set)]
     pub guests: bool,
@@ -36,6 +40,14 @@ pub struct Settings {
     pub client: ClientArgs,
     #[command(flatten)]
     pub log: LogArgs,
+}
+
+#[derive(Subcommand, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Serve sockets (the default)
+    Serve,
+    /// Ask a gateway that runs on this machine whether it wants clients: exit code 0 or 1
+    Health,
 }
 
 /// What concerns clients; also part of the one-process binary.
@@ -77,9 +89,20 @@ pub struct ClientArgs {
     pub shutdown_delay_seconds: u64,
 }
 
+/// What serving needs beside the settings, checked.
+pub struct Checked {
+    pub config: Config,
+    pub internal_token: Secret,
+    pub redis: RedisConfig,
+}
+
 impl Settings {
-    /// The gateway's numbers; one sentence about the first thing that parses and still cannot work.
-    pub fn check(&self) -> Result<Config, String> {
+    /// All that serving needs; one sentence about the first thing that is missing, or parses and
+    /// still cannot work.
+    pub fn check(&self) -> Result<Checked, String> {
+        if self.api_url.is_empty() {
+            return Err("API_URL is missing: the apis' internal listeners, http://host:port".into());
+        }
         for url in &self.api_url {
             let uri: hyper::Uri =
                 url.parse().map_err(|error| format!("API_URL: {url:?} is not a URL: {error}"))?;
@@ -87,10 +110,18 @@ impl Settings {
                 return Err(format!("API_URL: {url:?} must look like http://host:port"));
             }
         }
-        if self.internal_token.reveal().len() < 16 {
+        let internal_token = self.internal_token.clone();
+        let internal_token =
+            internal_token.ok_or("INTERNAL_TOKEN is missing: the secret shared with the apis")?;
+        if internal_token.reveal().len() < 16 {
             return Err("INTERNAL_TOKEN must have at least 16 characters".to_owned());
         }
-        Ok(Config { guests: self.guests, ..self.client.check()? })
+        let redis_url = self.redis_url.as_ref().ok_or(
+            "REDIS_URL is missing: the Redis that relays between nodes, redis://host:port",
+        )?;
+        let redis = RedisConfig::new(redis_url).map_err(|error| format!("REDIS_URL: {error}"))?;
+        let config = Config { guests: self.guests, ..self.client.check()? };
+        Ok(Checked { config, internal_token, redis })
     }
 }
 

@@ -3,6 +3,7 @@
 //! Start with [`chat`] (the domain's words), [`relay`] (what travels on the bus) and [`internal`]
 //! (what a gateway asks of the api).
 
+pub mod admin;
 pub mod bus;
 pub mod chat;
 pub mod close;

@@ -49,10 +49,10 @@ pub fn start_logs(args: &LogArgs) -> Result<(), String> {
 }
 
 /// Latencies from one millisecond (a local commit) to ten seconds (an outage).
-const SECONDS: &[f64] =
+pub const SECONDS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// Counts of things in a batch, a fan-out or a queue.
-const COUNTS: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1e3, 2e3, 5e3, 1e4];
+pub const COUNTS: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1e3, 2e3, 5e3, 1e4];
 
 /// What every process says of itself. The `process_*` metrics are named and read by the crate
 /// metrics-process, by the conventions of Prometheus.

@@ -1,10 +1,14 @@
 //! The `switchboard` binary: api and gateway in one process, on SQLite and an in-process bus.
 
 use shared::{
+    admin,
     settings::{parse, refuse},
     telemetry::start_logs,
 };
-use standalone::{server, settings::Settings};
+use standalone::{
+    server,
+    settings::{Command, Settings},
+};
 use std::process::ExitCode;
 
 #[tokio::main]
@@ -13,6 +17,10 @@ async fn main() -> ExitCode {
         Ok(settings) => settings,
         Err(code) => return code,
     };
+    match settings.command.unwrap_or(Command::Serve) {
+        Command::Serve => {}
+        Command::Health => return admin::health(settings.admin_listen).await,
+    }
     let checked = settings.check().and_then(|checked| {
         let lock = server::take_data_folder(&settings.data)?;
         start_logs(&settings.log)?;

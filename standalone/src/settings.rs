@@ -1,7 +1,7 @@
 //! What an operator sets of the one-process Switchboard.
 
 use api::{config::Config as ApiConfig, settings::LimitArgs};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use gateway::{config::Config as GatewayConfig, settings::ClientArgs};
 use shared::{settings::Secret, telemetry::LogArgs};
 use std::{net::SocketAddr, path::PathBuf};
@@ -16,12 +16,14 @@ use std::{net::SocketAddr, path::PathBuf};
 #[derive(Parser, Clone, Debug)]
 #[command(name = "switchboard", version)]
 pub struct Settings {
+    #[command(subcommand)]
+    pub command: Option<Command>,
     /// Where people and programs connect: the page, REST and WebSockets. 0.0.0.0:8000 lets others
     /// in; put a TLS proxy in front of it then
     #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8000")]
     pub listen: SocketAddr,
     /// Where operators look: /livez, /readyz, /metrics. Never expose it to clients
-    #[arg(long, env = "ADMIN_LISTEN", default_value = "127.0.0.1:9000")]
+    #[arg(long, env = "ADMIN_LISTEN", default_value = "127.0.0.1:9000", global = true)]
     pub admin_listen: SocketAddr,
     /// The folder for the database and the signing key; made when missing
     #[arg(long, env = "DATA", default_value = "./data")]
@@ -43,6 +45,14 @@ pub struct Settings {
     pub limits: LimitArgs,
     #[command(flatten)]
     pub log: LogArgs,
+}
+
+#[derive(Subcommand, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Serve everything (the default)
+    Serve,
+    /// Ask a switchboard that runs on this machine whether it wants clients: exit code 0 or 1
+    Health,
 }
 
 /// The settings' consequences, checked.

@@ -110,6 +110,8 @@ impl From<DbError> for Problem {
 /// A database URL that cannot work, or a file that cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
+    #[error("DATABASE_URL is missing: the database, such as postgres://user@host/name")]
+    Missing,
     #[error("DATABASE_URL must start with postgres:// or sqlite:")]
     Scheme,
     #[error("DATABASE_URL is no PostgreSQL URL: {0}")]

@@ -26,6 +26,7 @@ pub(crate) use list::column;
 pub use list::{List, json_rows};
 pub use migrate::MigrateError;
 
+use shared::settings::Secret;
 use sqlx::{
     Connection, PgPool, SqlitePool,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -36,6 +37,8 @@ use std::time::{Duration, Instant};
 /// The numbers of a database's connections.
 #[derive(Clone, Debug)]
 pub struct DbConfig {
+    /// The PostgreSQL user's, when it is not in the URL.
+    pub password: Option<Secret>,
     /// PostgreSQL connections of one process. Posts come in a few lanes per gateway and requests
     /// hold a connection for milliseconds; six apis fit into a server's default of 100.
     pub max_connections: u32,
@@ -56,6 +59,7 @@ pub struct DbConfig {
 impl Default for DbConfig {
     fn default() -> Self {
         Self {
+            password: None,
             max_connections: 16,
             acquire_timeout: Duration::from_secs(3),
             statement_timeout: Duration::from_secs(5),
@@ -110,6 +114,10 @@ impl Db {
     pub async fn connect(url: &str, config: &DbConfig) -> Result<Self, ConnectError> {
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             let options: PgConnectOptions = url.parse().map_err(ConnectError::Url)?;
+            let options = match &config.password {
+                Some(password) => options.password(password.reveal()),
+                None => options,
+            };
             let options = options
                 .application_name("switchboard-api")
                 .statement_cache_capacity(STATEMENTS)
