@@ -110,7 +110,7 @@ impl Connection {
         loop {
             let result = tokio::select! {
                 taken = conn.outbox.take(mem::take(&mut scratch)) => {
-                    let Taken { mut frames, reads, joins, closing } = taken;
+                    let Taken { mut frames, since, reads, joins, closing } = taken;
                     self.invited(joins);
                     let patience = self.gateway().hub.config.write_timeout;
                     let written = match closing {
@@ -119,6 +119,9 @@ impl Connection {
                     };
                     conn.outbox.written();
                     if written.is_ok() {
+                        if let Some(since) = since {
+                            metrics::histogram!("gateway_write_wait_seconds").record(since.elapsed());
+                        }
                         self.mark_read(reads);
                     }
                     if frames.capacity() <= KEEP_QUEUE {

@@ -14,7 +14,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
     task::{Poll, Waker},
 };
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
 /// The most chats that wait to be joined: more than a connection may watch.
 const MAX_JOINS: usize = 500;
@@ -32,6 +32,8 @@ pub enum Worth {
 #[derive(Debug)]
 pub struct Outbox {
     max_bytes: usize,
+    /// Whether it is watched how long frames wait here.
+    timed: bool,
     inner: Mutex<Inner>,
     /// Told when the connection has taken what was queued.
     drained: Notify,
@@ -41,6 +43,8 @@ pub struct Outbox {
 struct Inner {
     frames: VecDeque<Frame>,
     bytes: usize,
+    /// When the first of the frames came, where that is watched.
+    since: Option<Instant>,
     reads: Vec<(ChatId, Seq)>,
     joins: Vec<Join>,
     closing: Option<Close>,
@@ -52,6 +56,8 @@ struct Inner {
 pub struct Taken {
     /// To be written first, in this order.
     pub frames: VecDeque<Frame>,
+    /// When the first of them was queued, where that is watched.
+    pub since: Option<Instant>,
     /// To be marked as read once the frames are written: each chat's furthest.
     pub reads: Vec<(ChatId, Seq)>,
     pub joins: Vec<Join>,
@@ -60,27 +66,28 @@ pub struct Taken {
 }
 
 impl Outbox {
-    /// An empty outbox that holds up to `max_bytes` of text.
-    pub fn new(max_bytes: usize) -> Self {
-        Self { max_bytes, inner: Mutex::default(), drained: Notify::new() }
+    /// An empty outbox that holds up to `max_bytes` of text; `timed` watches how long frames wait,
+    /// which costs two looks at the clock each time the queue fills and empties.
+    pub fn new(max_bytes: usize, timed: bool) -> Self {
+        Self { max_bytes, timed, inner: Mutex::default(), drained: Notify::new() }
     }
 
     /// Queues a frame, or drops it by its worth when there is no room: then an ephemeral one is
     /// counted, a durable one closes the connection as a slow consumer.
     pub fn push(&self, frame: Frame, worth: Worth) {
-        self.lock().push(frame, worth, self.max_bytes);
+        self.lock().push(frame, worth, self);
     }
 
     /// Queues durable frames under one lock; returns how many.
     pub fn push_all(&self, frames: impl Iterator<Item = Frame>) -> usize {
         let mut inner = self.lock();
-        frames.map(|frame| inner.push(frame, Worth::Durable, self.max_bytes)).count()
+        frames.map(|frame| inner.push(frame, Worth::Durable, self)).count()
     }
 
     /// Queues a durable frame that is read as soon as it is written.
     pub fn push_to_read(&self, frame: Frame, chat: ChatId, message: Seq) {
         let mut inner = self.lock();
-        inner.push(frame, Worth::Durable, self.max_bytes);
+        inner.push(frame, Worth::Durable, self);
         if inner.closing.is_some() {
             return;
         }
@@ -136,6 +143,7 @@ impl Outbox {
             inner.bytes = 0;
             Poll::Ready(Taken {
                 frames: mem::replace(&mut inner.frames, empty),
+                since: inner.since.take(),
                 reads: mem::take(&mut inner.reads),
                 joins: mem::take(&mut inner.joins),
                 closing: inner.closing,
@@ -180,16 +188,19 @@ impl Outbox {
 }
 
 impl Inner {
-    fn push(&mut self, frame: Frame, worth: Worth, max_bytes: usize) {
+    fn push(&mut self, frame: Frame, worth: Worth, of: &Outbox) {
         if self.closing.is_some() {
             return;
         }
         let limit = match worth {
-            Worth::Durable => max_bytes,
-            Worth::Ephemeral => max_bytes / 2,
+            Worth::Durable => of.max_bytes,
+            Worth::Ephemeral => of.max_bytes / 2,
         };
         if self.bytes + frame.len() <= limit {
             self.bytes += frame.len();
+            if of.timed && self.frames.is_empty() {
+                self.since = Some(Instant::now());
+            }
             self.frames.push_back(frame);
             self.wake();
             return;
@@ -233,7 +244,7 @@ mod tests {
 
     #[test]
     fn everything_queued_is_taken_at_once_and_in_order() {
-        let outbox = Outbox::new(100);
+        let outbox = Outbox::new(100, false);
         assert!(take(&outbox).is_none());
         for text in ["a", "b", "c"] {
             outbox.push(text.into(), Worth::Durable);
@@ -246,7 +257,7 @@ mod tests {
 
     #[test]
     fn ephemeral_frames_go_first_and_a_durable_one_too_many_closes() {
-        let outbox = Outbox::new(10);
+        let outbox = Outbox::new(10, false);
         outbox.push("12345".into(), Worth::Durable);
         outbox.push("x".into(), Worth::Ephemeral);
         outbox.push("67890".into(), Worth::Durable);
@@ -262,7 +273,7 @@ mod tests {
 
     #[test]
     fn what_is_read_when_written_goes_with_its_frames() {
-        let outbox = Outbox::new(10);
+        let outbox = Outbox::new(10, false);
         for (text, chat, message) in [("a", 1, 4), ("b", 2, 9), ("c", 1, 5)] {
             outbox.push_to_read(text.into(), ChatId(chat), Seq(message));
         }
@@ -278,7 +289,7 @@ mod tests {
 
     #[tokio::test]
     async fn catching_up_waits_for_room() {
-        let outbox = Outbox::new(8);
+        let outbox = Outbox::new(8, false);
         outbox.push("1234".into(), Worth::Durable);
         let room = outbox.room();
         tokio::pin!(room);
