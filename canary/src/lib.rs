@@ -11,7 +11,8 @@ use shared::{
 /// The metrics of the `canary` binary.
 pub const METRICS: &[&[Metric]] = &[telemetry::METRICS, serve::METRICS, OWN];
 
-const OWN: &[Metric] = &[
+/// The canary's own among them.
+pub const OWN: &[Metric] = &[
     gauge("canary_gateways", &[], "Gateways found by name; each should have a connection"),
     gauge("canary_connections", &[], "Gateways to which a connection is open and ready"),
     counter(

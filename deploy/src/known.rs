@@ -30,6 +30,23 @@ pub fn metrics(binary: &str) -> Vec<Metric> {
     tables.iter().copied().flatten().copied().collect()
 }
 
+/// Every table of metrics once: whose they are, what to know of them, the rows.
+pub fn metric_tables() -> Vec<(&'static str, &'static str, &'static [Metric])> {
+    vec![
+        ("Gateway", "Of the sockets and what goes through them.", gateway::metric::METRICS),
+        ("Api", "Of requests, accounts and the database.", api::metric::METRICS),
+        ("Canary", "What clients see who pass messages between all gateways.", canary::OWN),
+        (
+            "Bus",
+            "Of every process that relays; `bus_up` and `bus_reconnects_total` only with Redis.",
+            shared::bus::METRICS,
+        ),
+        ("Limits", "Of every process that limits by address or user.", shared::limit::METRICS),
+        ("Listeners", "Of every process.", shared::serve::METRICS),
+        ("Process", "Of every process; the runtime is Tokio's.", shared::telemetry::METRICS),
+    ]
+}
+
 /// The root of the checkout.
 pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")

@@ -1,1 +1,49 @@
 //! Checks the documents generated from the code.
+
+use deploy::{documents, known};
+use std::{collections::HashSet, fs};
+
+/// Compares a document with what the code says; `UPDATE_SNAPSHOTS=1` writes it instead.
+fn holds(name: &str, expected: &str) {
+    let path = known::root().join("docs").join(name);
+    #[expect(clippy::disallowed_methods, reason = "asked for by whoever runs this test")]
+    let update = std::env::var_os("UPDATE_SNAPSHOTS").is_some();
+    if update {
+        fs::write(&path, expected).unwrap();
+    }
+    let written = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        written == expected,
+        "docs/{name} does not say what the code says: \
+         UPDATE_SNAPSHOTS=1 cargo test -p deploy --test files documents"
+    );
+}
+
+#[test]
+fn the_configuration_is_what_the_binaries_take() {
+    holds("configuration.md", &documents::configuration());
+}
+
+#[test]
+fn the_metrics_are_what_the_processes_measure() {
+    holds("metrics.md", &documents::metrics());
+}
+
+/// Names by the conventions of Prometheus, and none twice with another meaning.
+#[test]
+fn metrics_are_named_by_the_conventions() {
+    use shared::metric::Kind;
+    let mut seen = HashSet::new();
+    for (_, _, table) in known::metric_tables() {
+        for metric in table {
+            let name = metric.name;
+            assert!(seen.insert(name), "{name} is there twice");
+            assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{name}");
+            assert!(!metric.help.is_empty() && !metric.help.ends_with('.'), "{name}: its help");
+            let total = name.ends_with("_total");
+            assert_eq!(total, metric.kind == Kind::Counter, "{name}: _total is for counters");
+            let buckets = name.ends_with("_seconds") || name.ends_with("_size");
+            assert!(metric.kind != Kind::Histogram || buckets, "{name} would have no buckets");
+        }
+    }
+}

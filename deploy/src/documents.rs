@@ -1,0 +1,144 @@
+//! The documents that are written from the code: docs/configuration.md and docs/metrics.md. What
+//! they say beside the tables stands here; the tests keep the files equal to this.
+
+use crate::known::{self, BINARIES};
+use clap::{Arg, Command};
+use shared::metric::{Metric, Values};
+use std::fmt::Write as _;
+
+/// docs/configuration.md: every setting of every binary.
+pub fn configuration() -> String {
+    let mut text = CONFIGURATION_HEAD.to_owned();
+    for binary in BINARIES {
+        let Some(mut command) = known::command(binary) else { continue };
+        command.build();
+        settings(&mut text, binary, &command);
+    }
+    text
+}
+
+const CONFIGURATION_HEAD: &str = "\
+<!-- Written from the code: UPDATE_SNAPSHOTS=1 cargo test -p deploy --test files documents -->
+# Configuration
+
+Every setting is an environment variable and a flag of the same name: `MAX_CONNECTIONS=20000` is
+`--max-connections 20000`. A flag wins over the variable. A process with a wrong setting says in one line
+which and why, and exits with 64. There are no configuration files and nothing to reload: a change is a
+restart, and a rolling restart loses nothing.
+
+**Secrets** are not shown in `--help`, logs or errors. Each secret `NAME` may be given as `NAME_FILE`, the
+path of a file that holds it, as container platforms mount secrets; a line break at its end is ignored.
+`api secrets FOLDER` makes those that a deployment needs, each in a file named as its setting.
+
+Tracing is set by the standard `OTEL_*` variables: see [operations.md](operations.md#tracing). Bounds that are
+not here (queues, frames, batches, pages) stand with their reasons in the `Default`s of
+`gateway/src/config.rs`, `api/src/config.rs` and `shared/`; each is counted when it is hit: see
+[metrics.md](metrics.md).
+";
+
+fn settings(text: &mut String, binary: &str, command: &Command) {
+    let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+    let _ = write!(text, "\n## {binary}\n\n{about}.\n\n");
+    text.push_str("| setting | default | meaning |\n|---|---|---|\n");
+    for setting in command.get_arguments().filter(|setting| setting.get_env().is_some()) {
+        let _ = writeln!(text, "| {} | {} | {} |", name(setting), default(setting), help(setting));
+    }
+    let commands: Vec<&Command> =
+        command.get_subcommands().filter(|command| command.get_name() != "help").collect();
+    text.push_str("\n| command | what it does |\n|---|---|\n");
+    for sub in commands {
+        subcommands(text, binary, sub);
+    }
+}
+
+fn subcommands(text: &mut String, before: &str, command: &Command) {
+    let name = format!("{before} {}", command.get_name());
+    let children: Vec<&Command> =
+        command.get_subcommands().filter(|child| child.get_name() != "help").collect();
+    if children.is_empty() {
+        let about = command.get_long_about().or(command.get_about());
+        let about = about.map(ToString::to_string).unwrap_or_default();
+        let arguments: String =
+            command.get_positionals().map(|argument| format!(" {argument}")).collect();
+        let _ = writeln!(text, "| `{name}{arguments}` | {} |", line(&about));
+    }
+    for child in children {
+        subcommands(text, &name, child);
+    }
+}
+
+fn name(setting: &Arg) -> String {
+    let name = setting.get_env().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let secret = if setting.is_hide_env_values_set() { " (secret)" } else { "" };
+    format!("`{name}`{secret}")
+}
+
+fn default(setting: &Arg) -> String {
+    let values: Vec<String> = setting
+        .get_default_values()
+        .iter()
+        .map(|value| format!("`{}`", value.to_string_lossy()))
+        .collect();
+    if values.is_empty() { "–".to_owned() } else { values.join(", ") }
+}
+
+fn help(setting: &Arg) -> String {
+    let text = setting.get_long_help().or(setting.get_help()).map(ToString::to_string);
+    line(&text.unwrap_or_default())
+}
+
+/// One line that cannot end a cell of a table.
+fn line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\\\|")
+}
+
+/// docs/metrics.md: every metric of every process.
+pub fn metrics() -> String {
+    let mut text = METRICS_HEAD.to_owned();
+    for (title, about, table) in known::metric_tables() {
+        let _ = write!(text, "\n## {title}\n\n{about}\n\n");
+        text.push_str("| metric | type | labels | meaning |\n|---|---|---|---|\n");
+        for metric in table {
+            let _ = writeln!(
+                text,
+                "| `{}` | {} | {} | {} |",
+                metric.name,
+                metric.kind.as_str(),
+                labels(metric),
+                line(metric.help)
+            );
+        }
+    }
+    text
+}
+
+const METRICS_HEAD: &str = "\
+<!-- Written from the code: UPDATE_SNAPSHOTS=1 cargo test -p deploy --test files documents -->
+# Metrics
+
+Every process serves them on its admin listener, `GET /metrics`, in the format of Prometheus. Counters
+start at 0 for all values of their labels, where those are known, so a rate is never missing. No label holds a
+user, a chat or an address. Histograms ending in `_seconds` have buckets from 1 ms to 10 s, those ending in
+`_size` from 1 to 10,000. The one-process `switchboard` has the metrics of api and gateway together.
+
+What they mean for users and when they wake somebody: `deploy/prometheus/rules`, explained in
+[runbooks.md](runbooks.md). Pictures of them: `deploy/grafana`.
+";
+
+fn labels(metric: &Metric) -> String {
+    let labels = metric.labels.iter().map(|(name, values)| {
+        let values = match values {
+            Values::Bounded(what) => (*what).to_owned(),
+            known => known
+                .known()
+                .unwrap_or_default()
+                .iter()
+                .map(|value| format!("`{value}`"))
+                .collect::<Vec<_>>()
+                .join(" "),
+        };
+        format!("`{name}`: {values}")
+    });
+    let labels: Vec<String> = labels.collect();
+    if labels.is_empty() { "–".to_owned() } else { labels.join("; ") }
+}
