@@ -1,0 +1,156 @@
+//! Spans, in a build with the feature `otlp`. Nothing here waits: a span that has ended is put into a
+//! bounded queue, and dropped and counted when that is full.
+
+use super::{Kind, Traceparent};
+use futures_util::future::Either;
+use opentelemetry::{
+    Context, KeyValue,
+    trace::{
+        Link, Span as _, SpanBuilder, SpanContext, SpanId, SpanKind, Status, TraceContextExt as _,
+        TraceFlags, TraceId, TraceState, Tracer as _,
+    },
+};
+use opentelemetry_sdk::trace::{SdkTracer, Span as SdkSpan};
+use std::sync::OnceLock;
+
+/// Set once, by [`super::start`]: there is one per process, as there is one metrics recorder.
+pub(super) static TRACER: OnceLock<SdkTracer> = OnceLock::new();
+
+tokio::task_local! {
+    static CURRENT: Traceparent;
+}
+
+/// The span that the caller's work belongs to, if that is recorded.
+pub fn current() -> Option<Traceparent> {
+    CURRENT.try_with(|here| *here).ok()
+}
+
+/// A piece of work in a trace, or nothing when that is not recorded. It ends when it is dropped.
+#[derive(Debug, Default)]
+// Boxed, because it is there for few and carried by all.
+pub struct Span(Option<Box<Recorded>>);
+
+#[derive(Debug)]
+struct Recorded {
+    span: SdkSpan,
+    here: Traceparent,
+}
+
+impl Span {
+    /// Begins a trace, if the sampler wants one.
+    pub fn root(name: &'static str, kind: Kind) -> Self {
+        Self::start(name, kind, None, Vec::new())
+    }
+
+    /// Goes on with a trace that came from outside, or begins one.
+    pub fn remote(name: &'static str, kind: Kind, parent: Option<Traceparent>) -> Self {
+        Self::start(name, kind, parent.map(|parent| told(parent, true)), Vec::new())
+    }
+
+    /// Follows from these: the child of the first, linked to all. Nothing when none is recorded.
+    pub fn caused(
+        name: &'static str,
+        kind: Kind,
+        causes: impl IntoIterator<Item = Traceparent>,
+    ) -> Self {
+        let causes = causes.into_iter().filter(Traceparent::is_sampled);
+        let links: Vec<Link> = causes.map(|cause| Link::with_context(told(cause, true))).collect();
+        let Some(first) = links.first() else { return Self(None) };
+        Self::start(name, kind, Some(first.span_context.clone()), links)
+    }
+
+    /// A part of the current work. Nothing when that is not recorded.
+    pub fn child(name: &'static str, kind: Kind) -> Self {
+        match current() {
+            Some(parent) => Self::start(name, kind, Some(told(parent, false)), Vec::new()),
+            None => Self(None),
+        }
+    }
+
+    fn start(
+        name: &'static str,
+        kind: Kind,
+        parent: Option<SpanContext>,
+        links: Vec<Link>,
+    ) -> Self {
+        let Some(tracer) = TRACER.get() else { return Self(None) };
+        let parent = match parent {
+            Some(parent) => Context::new().with_remote_span_context(parent),
+            None => Context::new(),
+        };
+        let builder = SpanBuilder::from_name(name).with_kind(match kind {
+            Kind::Server => SpanKind::Server,
+            Kind::Client => SpanKind::Client,
+            Kind::Producer => SpanKind::Producer,
+            Kind::Consumer => SpanKind::Consumer,
+            Kind::Internal => SpanKind::Internal,
+        });
+        let span = tracer.build_with_context(builder.with_links(links), &parent);
+        if !span.is_recording() {
+            return Self(None);
+        }
+        let named = span.span_context();
+        let trace_id = u128::from_be_bytes(named.trace_id().to_bytes());
+        let span_id = u64::from_be_bytes(named.span_id().to_bytes());
+        let here = Traceparent::new(trace_id, span_id, named.is_sampled());
+        Self(here.map(|here| Box::new(Recorded { span, here })))
+    }
+
+    /// Whether it is worth making what describes it.
+    pub fn is_recording(&self) -> bool {
+        self.0.is_some()
+    }
+
+    pub fn rename(&mut self, name: String) {
+        if let Some(recorded) = &mut self.0 {
+            recorded.span.update_name(name);
+        }
+    }
+
+    pub fn number(&mut self, key: &'static str, value: i64) {
+        if let Some(recorded) = &mut self.0 {
+            recorded.span.set_attribute(KeyValue::new(key, value));
+        }
+    }
+
+    pub fn text(&mut self, key: &'static str, value: &str) {
+        if let Some(recorded) = &mut self.0 {
+            recorded.span.set_attribute(KeyValue::new(key, value.to_owned()));
+        }
+    }
+
+    /// The work failed; the text is a stable word for why.
+    pub fn fail(&mut self, why: &str) {
+        if let Some(recorded) = &mut self.0 {
+            recorded.span.set_status(Status::error(why.to_owned()));
+        }
+    }
+
+    /// Does a piece of work of which this is the [`current`] span.
+    pub fn enter<T>(&self, work: impl FnOnce() -> T) -> T {
+        match &self.0 {
+            Some(recorded) => CURRENT.sync_scope(recorded.here, work),
+            None => work(),
+        }
+    }
+
+    /// The same for work that waits.
+    pub fn around<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
+        match &self.0 {
+            Some(recorded) => Either::Left(CURRENT.scope(recorded.here, work)),
+            None => Either::Right(work),
+        }
+    }
+}
+
+/// In OpenTelemetry's types.
+fn told(parent: Traceparent, remote: bool) -> SpanContext {
+    let flags = if parent.is_sampled() { TraceFlags::SAMPLED } else { TraceFlags::NOT_SAMPLED };
+    SpanContext::new(
+        TraceId::from(parent.trace_id()),
+        SpanId::from(parent.span_id()),
+        flags,
+        remote,
+        TraceState::NONE,
+    )
+}
