@@ -5,7 +5,7 @@ use crate::{
     Api, Parts,
     accounts::admin,
     config::{Config, PasswordConfig},
-    db::{ConnectError, Db, DbConfig},
+    db::{ConnectError, Db, DbConfig, execute},
     demo,
     passwords::{Passwords, random_secret},
     settings::Settings,
@@ -22,6 +22,19 @@ pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
     let db = open(settings).await?;
     db.migrate().await?;
     tracing::info!("the schema is up to date");
+    db.close().await;
+    Ok(())
+}
+
+/// `api restored`: gives the database another epoch. Message numbers that clients have seen may name
+/// other messages now; a client that comes with the old epoch is told to load its chats anew.
+pub async fn restored(settings: &Settings) -> anyhow::Result<()> {
+    let db = open(settings).await?;
+    bring_schema(&db, settings).await?;
+    let mut tx = db.begin().await?;
+    execute!(tx, "UPDATE meta SET value = $1 WHERE key = 'epoch'", random_secret().reveal())?;
+    tx.commit().await?;
+    tracing::info!("clients will load everything anew");
     db.close().await;
     Ok(())
 }

@@ -10,9 +10,9 @@ pub struct Config {
     /// Origins beside the own one whose pages may use the cookie and read answers, as
     /// `scheme://host[:port]` in lower case.
     pub allowed_origins: Vec<String>,
-    /// What gateways show to the internal listener. By default a random one that nobody knows: in
-    /// one process nobody calls it.
-    pub internal_token: Secret,
+    /// What gateways show to the internal listener; any of these. By default a random one that nobody
+    /// knows: in one process nobody calls it.
+    pub internal_tokens: Vec<Secret>,
     /// Largest body of a public request. The largest legitimate one is a message of 4,000 characters:
     /// 16 KiB of UTF-8, 48 KiB when every character comes as a `\u` escape pair.
     pub body_limit: usize,
@@ -75,7 +75,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             allowed_origins: Vec::new(),
-            internal_token: random_secret(),
+            internal_tokens: vec![random_secret()],
             body_limit: 64 * 1024,
             internal_body_limit: 8 * 1024 * 1024,
             request_timeout: Duration::from_secs(20),

@@ -115,14 +115,14 @@ pub fn router(api: Api) -> Router {
     routes.with_state(api)
 }
 
-/// What gateways see, with the bearer secret of [`Config::internal_token`].
+/// What gateways see, with the bearer secret of [`Config::internal_tokens`].
 pub fn internal_router(api: Api) -> Router {
     let surroundings = Surroundings {
         listener: "internal",
         body_limit: api.config.internal_body_limit,
         timeout: api.config.request_timeout,
     };
-    let calls = internal::router(&api.config.internal_token);
+    let calls = internal::router(&api.config.internal_tokens);
     surroundings.around(calls.merge(rest::keys())).with_state(api)
 }
 

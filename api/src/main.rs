@@ -40,6 +40,7 @@ async fn main() -> ExitCode {
             Err(why) => return refuse(why),
         },
         Command::Migrate => commands::migrate(&settings).await,
+        Command::Restored => commands::restored(&settings).await,
         Command::Demo => commands::make_demo(&settings).await,
         Command::Admin(AdminCommand::Create) => commands::create_admin(&settings).await,
     };

@@ -43,7 +43,8 @@ pub struct Settings {
     /// The Redis that relays to the gateways: `redis://[:password@]host:port[/db]`
     #[arg(long, env = "REDIS_URL", hide_env_values = true, global = true)]
     pub redis_url: Option<Secret>,
-    /// The secret that gateways show, at least 16 characters
+    /// The secret that gateways show, at least 16 characters. While it is being changed: the old and
+    /// the new one, separated by a comma
     #[arg(long, env = "INTERNAL_TOKEN", hide_env_values = true, global = true)]
     pub internal_token: Option<Secret>,
     /// Ed25519 keys as PKCS#8 PEM, as `openssl genpkey -algorithm ed25519` writes one. The first signs
@@ -102,6 +103,9 @@ pub enum Command {
         /// Made when missing
         folder: PathBuf,
     },
+    /// After a backup was put back, before anything starts again: clients then load everything anew
+    /// instead of going on from places in a history that is gone
+    Restored,
     /// Administrators
     #[command(subcommand)]
     Admin(AdminCommand),
@@ -154,10 +158,12 @@ impl Settings {
             missing("REDIS_URL", "the Redis that relays to the gateways, redis://host:port")
         })?;
         let redis = RedisConfig::new(redis_url).map_err(|error| format!("REDIS_URL: {error}"))?;
-        let internal_token = self.internal_token.clone().ok_or_else(|| {
+        let internal_token = self.internal_token.as_ref().ok_or_else(|| {
             missing("INTERNAL_TOKEN", "the secret that gateways show, at least 16 characters")
         })?;
-        if internal_token.reveal().len() < 16 {
+        let internal_tokens: Vec<Secret> =
+            internal_token.reveal().split(',').map(|token| Secret::new(token.trim())).collect();
+        if internal_tokens.iter().any(|token| token.reveal().len() < 16) {
             return Err("INTERNAL_TOKEN must have at least 16 characters".to_owned());
         }
         let key = self.jwt_private_key.as_ref().ok_or_else(|| {
@@ -174,7 +180,7 @@ impl Settings {
         }
         let allowed_origins = origins(&self.allowed_origins)?;
         let mut config =
-            Config { allowed_origins, internal_token, guests: self.guests, ..Config::default() };
+            Config { allowed_origins, internal_tokens, guests: self.guests, ..Config::default() };
         self.limits.apply(&mut config)?;
         Ok(Checked { config, redis, tokens })
     }

@@ -33,10 +33,11 @@ use axum::{
 };
 use sha2::{Digest, Sha256};
 use shared::{internal::MAX_BATCH, problem::Problem, settings::Secret};
+use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
-/// The internal listener's calls. Each needs `Authorization: Bearer` with this secret.
-pub fn router(secret: &Secret) -> Router<Api> {
+/// The internal listener's calls. Each needs `Authorization: Bearer` with one of these secrets.
+pub fn router(secrets: &[Secret]) -> Router<Api> {
     macro_rules! call {
         ($call:path) => {
             routing::post(|State(api): State<Api>, Json(request): Json<_>| async move {
@@ -45,7 +46,8 @@ pub fn router(secret: &Secret) -> Router<Api> {
         };
     }
     // Hashes have one length, so comparing them tells nothing about the secret's.
-    let expected: [u8; 32] = Sha256::digest(secret.reveal()).into();
+    let expected: Arc<[[u8; 32]]> =
+        secrets.iter().map(|secret| Sha256::digest(secret.reveal()).into()).collect();
     Router::new()
         .route("/internal/open", call!(open))
         .route("/internal/post", call!(post))
@@ -56,19 +58,19 @@ pub fn router(secret: &Secret) -> Router<Api> {
         .route("/internal/peers", call!(peers))
         .route("/internal/guests", call!(guests))
         .layer(middleware::from_fn(move |request: Request, next: Next| {
-            check_secret(expected, request, next)
+            check_secret(Arc::clone(&expected), request, next)
         }))
 }
 
 async fn check_secret(
-    expected: [u8; 32],
+    expected: Arc<[[u8; 32]]>,
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
     let given = request.headers().get(header::AUTHORIZATION);
     let given = given.and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
     let given: [u8; 32] = Sha256::digest(given.unwrap_or_default()).into();
-    if bool::from(given.ct_eq(&expected)) {
+    if expected.iter().any(|expected| bool::from(given.ct_eq(expected))) {
         return Ok(next.run(request).await);
     }
     Err(Problem::new(

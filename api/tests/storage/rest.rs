@@ -2,7 +2,7 @@
 //! need their secret.
 
 use crate::harness::{T, both};
-use api::tokens::Subject;
+use api::{config::Config, tokens::Subject};
 use axum::{
     Router,
     body::Body,
@@ -10,8 +10,8 @@ use axum::{
 };
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use shared::{id::UserId, internal::Role, time::Timestamp};
-use std::time::Duration;
+use shared::{id::UserId, internal::Role, settings::Secret, time::Timestamp};
+use std::{sync::Arc, time::Duration};
 use tower::ServiceExt;
 
 both!(a_conversation, refusals, internal_calls_need_the_secret);
@@ -165,7 +165,7 @@ async fn refusals(t: T) {
 
 async fn internal_calls_need_the_secret(t: T) {
     let app = api::internal_router(t.api.clone());
-    let secret = t.api.config.internal_token.reveal().to_owned();
+    let secret = t.api.config.internal_tokens[0].reveal().to_owned();
     for (call, body, answer) in [
         ("post", json!({"commands": []}), json!({"results": [], "events": []})),
         ("read", json!({"marks": []}), json!({})),
@@ -178,6 +178,16 @@ async fn internal_calls_need_the_secret(t: T) {
             let (status, answer) = ask(&app, wrong, ("POST", &path), body.clone()).await;
             assert_eq!((status, &answer["code"]), (401, &json!("unauthenticated")));
         }
+    }
+    let (old, new) = (Secret::new("the-old-internal-token"), Secret::new("the-new-internal-token"));
+    let mut changing = t.api.clone();
+    let tokens = vec![old.clone(), new.clone()];
+    changing.config = Arc::new(Config { internal_tokens: tokens, ..(*t.api.config).clone() });
+    let changing = api::internal_router(changing);
+    for (given, expected) in [(&old, 200), (&new, 200), (&Secret::new("another one"), 401)] {
+        let body = json!({"marks": []});
+        let (status, _) = ask(&changing, given.reveal(), ("POST", "/internal/read"), body).await;
+        assert_eq!(status, expected);
     }
     for (call, body) in
         [("open", json!({"sessions": [], "live_chats": 5})), ("changed", json!({"since": null}))]

@@ -85,6 +85,43 @@ async fn a_crash_loses_nothing_acknowledged() {
     assert_eq!(other.track.heard("").messages, stored);
 }
 
+#[tokio::test]
+async fn after_a_restored_backup_clients_load_everything_anew() {
+    let t = System::own_cluster().await;
+    let (ann, bob) = (t.user("ann").await, t.user("bob").await);
+    let chat = ann.group("team", &[&bob]).await;
+    let mut phone = bob.connect().await;
+    ann.connect().await.send(chat, "from before").await;
+    phone.expect(message("from before")).await;
+    let seen = phone.track.cursors[&chat];
+    phone.go_offline();
+    phone.come_back().await;
+    assert_eq!(phone.expect(caught_up(chat)).await, seen);
+    phone.go_offline();
+
+    t.api_command(&["restored"]).await;
+    phone.come_back().await;
+    assert_eq!(phone.expect(resync(chat)).await, seen);
+    ann.connect().await.send(chat, "from now on").await;
+    phone.expect(message("from now on")).await;
+}
+
+#[tokio::test]
+async fn health_says_whether_a_process_wants_work() {
+    let t = System::single(&[]).await;
+    let admin = t.alone().admin.to_string();
+    let health = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_switchboard"));
+        command.args(["health", "--admin-listen", &admin]).output().unwrap()
+    };
+    assert!(health().status.success(), "{:?}", health());
+    t.alone().process.kill().await.unwrap();
+    let output = health();
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(error.contains(&admin) && error.contains("ADMIN_LISTEN"), "{error}");
+}
+
 #[test]
 fn a_bad_configuration_is_one_line_and_exit_code_64() {
     let folder = tempfile::tempdir().unwrap();
