@@ -9,7 +9,10 @@ use axum::{
     middleware::{Next, from_fn},
     response::{IntoResponse, Response},
 };
-use shared::problem::Problem;
+use shared::{
+    problem::Problem,
+    telemetry::trace::{Kind, Span, Traceparent},
+};
 use std::{any::Any, time::Duration};
 use tokio::time::Instant;
 use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer};
@@ -21,12 +24,14 @@ pub(crate) struct Surroundings {
     pub listener: &'static str,
     pub body_limit: usize,
     pub timeout: Duration,
+    /// Whether a request that belongs to no trace begins one.
+    pub begins_traces: bool,
 }
 
 impl Surroundings {
     /// Around all routes that `router` has now.
     pub(crate) fn around<S: Clone + Send + Sync + 'static>(self, router: Router<S>) -> Router<S> {
-        let Self { listener, body_limit, timeout } = self;
+        let Self { listener, body_limit, timeout, begins_traces } = self;
         // The last layer is the outermost.
         router
             .fallback(no_route)
@@ -39,7 +44,7 @@ impl Surroundings {
                     .unwrap_or_else(|_| too_slow().into_response())
             }))
             .layer(from_fn(add_headers))
-            .layer(from_fn(move |request, next| measure(listener, request, next)))
+            .layer(from_fn(move |request, next| measure(listener, begins_traces, request, next)))
     }
 }
 
@@ -65,14 +70,33 @@ pub(crate) fn allow_origins<S: Clone + Send + Sync + 'static>(
     router.layer(cors)
 }
 
-async fn measure(listener: &'static str, request: Request, next: Next) -> Response {
+async fn measure(
+    listener: &'static str,
+    begins_traces: bool,
+    request: Request,
+    next: Next,
+) -> Response {
     let in_flight = InFlight::enter(listener);
     // The template (`/users/{user_id}`), so that labels are bounded.
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("none", MatchedPath::as_str).to_owned();
     let method = method_label(request.method());
+    let mut span = match Traceparent::of(request.headers()) {
+        None if !begins_traces => Span::default(),
+        parent => Span::remote(method, Kind::Server, parent),
+    };
+    if span.is_recording() {
+        span.rename(format!("{method} {route}"));
+        span.text("http.request.method", method);
+        span.text("http.route", &route);
+    }
     let started = Instant::now();
-    let response = next.run(request).await;
+    let response = span.around(next.run(request)).await;
+    span.number("http.response.status_code", response.status().as_u16().into());
+    if response.status().is_server_error() {
+        span.fail("server error");
+    }
+    drop(span);
     drop(in_flight);
     let took = started.elapsed().as_secs_f64();
     let status = response.status().as_u16().to_string();
@@ -172,7 +196,8 @@ mod tests {
             .route("/never", get(std::future::pending::<()>))
             .route("/page", get(|| async { ([(header::CACHE_CONTROL, "max-age=60")], "page") }));
         let timeout = Duration::from_millis(20);
-        Surroundings { listener: "test", body_limit: 10, timeout }.around(routes)
+        let listener = "test";
+        Surroundings { listener, body_limit: 10, timeout, begins_traces: true }.around(routes)
     }
 
     async fn ask(method: &str, path: &str) -> (StatusCode, header::HeaderMap, serde_json::Value) {

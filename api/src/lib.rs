@@ -109,6 +109,7 @@ pub fn router(api: Api) -> Router {
         listener: "public",
         body_limit: api.config.body_limit,
         timeout: api.config.request_timeout,
+        begins_traces: true,
     };
     let routes = openapi::with_documents(rest::routes()).merge(page::routes());
     let routes = http::allow_origins(surroundings.around(routes), &api.config);
@@ -121,6 +122,8 @@ pub fn internal_router(api: Api) -> Router {
         listener: "internal",
         body_limit: api.config.internal_body_limit,
         timeout: api.config.request_timeout,
+        // A gateway says with each call whether it is recorded; its polls never are.
+        begins_traces: false,
     };
     let calls = internal::router(&api.config.internal_tokens);
     surroundings.around(calls.merge(rest::keys())).with_state(api)

@@ -7,7 +7,7 @@ use crate::{
     conn::{Conn, Departures, Owner},
     dialect::Window,
     joining::{Join, closed_by, join_all},
-    opening::{Admitted, Opened, Registered, admit, opened},
+    opening::{Admitted, Opened, Registered, admit, handshake, opened},
     session::Session,
 };
 use shared::{chat::ChatView, close::Close, id::ChatId, limit::network, time::Timestamp};
@@ -33,7 +33,10 @@ pub(crate) async fn open(
         }
     };
     let patience = gateway.hub.config.hello_timeout;
-    let result = tokio::time::timeout(patience, opening).await.unwrap_or(Err(Close::Overloaded));
+    let opening = async {
+        tokio::time::timeout(patience, opening).await.unwrap_or(Err(Close::Overloaded))
+    };
+    let result = handshake(window, opening).await;
     if result.is_ok() {
         opened(window, started);
     }

@@ -20,6 +20,7 @@ use shared::{
         Peers, PeersFound, Post, Posted, View, Viewed,
     },
     settings::Secret,
+    telemetry::trace,
     token::Jwks,
 };
 use std::{
@@ -132,13 +133,15 @@ impl Inner {
         path: &str,
         body: Bytes,
     ) -> Result<A, String> {
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(method)
             .uri(format!("{base}{path}"))
             .header(AUTHORIZATION, self.authorization.clone())
-            .header(CONTENT_TYPE, "application/json")
-            .body(Full::new(body))
-            .map_err(|error| error.to_string())?;
+            .header(CONTENT_TYPE, "application/json");
+        if let Some(here) = trace::current() {
+            request = request.header(trace::HEADER, here.to_string());
+        }
+        let request = request.body(Full::new(body)).map_err(|error| error.to_string())?;
         let response = self.client.request(request).await.map_err(|error| error.to_string())?;
         let status = response.status();
         let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES)

@@ -21,6 +21,7 @@ use shared::{
     lifecycle::Lifecycle,
     limit::Bucket,
     relay::{Channel, ChatEvents},
+    telemetry::trace::{Kind, Span, Traceparent},
 };
 use std::{
     collections::HashMap,
@@ -107,7 +108,7 @@ impl Hub {
 
     /// Events from the bus or from the reply to an own batch.
     pub fn on_events(self: &Arc<Self>, run: ChatEvents) {
-        self.update(run.chat_id, |feed| feed.on_live(run.events));
+        self.update(run.chat_id, run.traceparent, |feed| feed.on_live(run.events));
     }
 
     /// A chat has got at least this far: after a moment the api is asked for what has not come.
@@ -131,7 +132,7 @@ impl Hub {
             Some(Some(found)) => {
                 let filled = found.events.len() as u64;
                 metrics::counter!("gateway_gap_events_total").increment(filled);
-                self.update(asked.chat_id, |feed| feed.on_range(asked.after, found));
+                self.update(asked.chat_id, None, |feed| feed.on_range(asked.after, found));
             }
             Some(None) => self.close_room(asked.chat_id),
             None => {
@@ -230,17 +231,29 @@ impl Hub {
         }
     }
 
-    fn update(self: &Arc<Self>, chat: ChatId, change: impl FnOnce(&mut Feed) -> Update) {
-        let delivered = {
+    fn update(
+        self: &Arc<Self>,
+        chat: ChatId,
+        cause: Option<Traceparent>,
+        change: impl FnOnce(&mut Feed) -> Update,
+    ) {
+        let (delivered, span) = {
             let mut rooms = self.shard(chat);
             let Some(room) = rooms.get_mut(&chat) else { return };
             let update = change(&mut room.feed);
+            // What came before by another way was delivered then.
+            let cause = cause.filter(|_| !update.deliver.is_empty());
+            let mut span = Span::caused("deliver", Kind::Consumer, cause);
             let delivered = room.deliver(&update, Instant::now());
+            span.number("chat.id", chat.0);
+            span.number("events", update.deliver.len() as i64);
+            span.number("fanout", room.watchers().len() as i64);
             if update.behind {
                 self.schedule_ask(room);
             }
-            delivered
+            (delivered, span)
         };
+        drop(span);
         let Delivered { joined, parted } = delivered;
         for user in parted {
             self.part(user, chat);

@@ -3,7 +3,10 @@
 
 use crate::backend::Unavailable;
 use futures_util::future::BoxFuture;
-use shared::lifecycle::Lifecycle;
+use shared::{
+    lifecycle::Lifecycle,
+    telemetry::trace::{self, Kind, Span, Traceparent},
+};
 use std::time::Duration;
 use tokio::{sync::mpsc, time::Instant};
 
@@ -50,6 +53,8 @@ struct Item<Q, A> {
     question: Q,
     bytes: usize,
     done: Done<A>,
+    /// The span that the item belongs to, where that is recorded.
+    cause: Option<Traceparent>,
 }
 
 /// The lane has as many items waiting as it may: come back a little later.
@@ -77,7 +82,8 @@ where
 
     /// Puts an item at the end of the lane; `done` gets its answer. Never blocks.
     pub fn submit(&self, question: Q, bytes: usize, done: Done<A>) -> Result<(), Full> {
-        self.queue.try_send(Item { question, bytes, done }).map_err(|_| Full)
+        let cause = trace::current();
+        self.queue.try_send(Item { question, bytes, done, cause }).map_err(|_| Full)
     }
 
     /// Puts an item at the end of the lane and waits for its answer.
@@ -105,10 +111,19 @@ impl<Q: Clone + Send + 'static, A: Send + 'static> Worker<Q, A> {
         while let Some(batch) = self.collect().await {
             metrics::histogram!("gateway_lane_batch_size", "lane" => self.caller.name)
                 .record(batch.len() as f64);
+            // Items of different traces share a call, which is in that of the first and linked to all.
+            let causes = batch.iter().filter_map(|item| item.cause);
+            let mut span = Span::caused(self.caller.name, Kind::Client, causes);
+            span.number("batch", batch.len() as i64);
             let (questions, dones): (Vec<Q>, Vec<Done<A>>) =
                 batch.into_iter().map(|item| (item.question, item.done)).unzip();
             let asked = dones.len();
-            match self.caller.answer(questions).await {
+            let answer = span.around(self.caller.answer(questions)).await;
+            if answer.is_err() {
+                span.fail("unavailable");
+            }
+            drop(span);
+            match answer {
                 Ok(answers) if answers.len() == asked => {
                     dones.into_iter().zip(answers).for_each(|(done, answer)| done(Ok(answer)));
                 }

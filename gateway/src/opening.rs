@@ -20,6 +20,7 @@ use shared::{
     internal::{OpenSession, SessionRefusal, SessionView},
     protocol::{Resume, ServerFrame},
     relay::Channel,
+    telemetry::trace::{Kind, Span},
     time::Timestamp,
     token::Claims,
 };
@@ -49,7 +50,32 @@ pub(crate) async fn open(
     let started = Instant::now();
     let config = &gateway.hub.config;
     let hello = tokio::time::timeout(config.hello_timeout, greet(gateway, socket, presented));
-    let Hello { token, resume } = hello.await.map_err(|_| Close::HelloTimeout)??;
+    let hello = hello.await.map_err(|_| Close::HelloTimeout)??;
+    // From here on it is our time that passes, not the client's.
+    let answered = handshake(Window::Native, answer(gateway, hello)).await?;
+    opened(Window::Native, started);
+    Ok(answered)
+}
+
+/// A handshake as a piece of work in a trace.
+pub(crate) async fn handshake(
+    window: Window,
+    opening: impl Future<Output = Result<Opened, Close>>,
+) -> Result<Opened, Close> {
+    let mut span = Span::root("handshake", Kind::Server);
+    span.text("dialect", window.dialect().name());
+    let opened = span.around(opening).await;
+    if let Err(close) = &opened {
+        span.text("close", close.reason());
+    }
+    opened
+}
+
+async fn answer(
+    gateway: &Arc<Gateway>,
+    Hello { token, resume }: Hello,
+) -> Result<Opened, Close> {
+    let config = &gateway.hub.config;
     let claims = gateway.desk.verify(&token).await?;
     let expires_at = Timestamp(claims.exp.saturating_mul(1000));
     let Admitted { registered, allowed, epoch, view } =
@@ -65,7 +91,6 @@ pub(crate) async fn open(
     };
     conn.send(&ready, Worth::Durable);
     let joins = joins(gateway, &conn, allowed, view.chats, resume, &epoch).await;
-    opened(Window::Native, started);
     Ok(Opened { registered, session: Session::new(expires_at, config), joins })
 }
 

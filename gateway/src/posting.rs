@@ -12,6 +12,7 @@ use shared::{
     id::ChatId,
     internal::{Action, Command, Receipt, Refusal},
     protocol::{ChatEvent, ServerFrame},
+    telemetry::trace::{self, Kind, Span},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -23,12 +24,26 @@ impl Connection {
         let (conn, chat_id, frame_id) = (Arc::clone(self.conn()), command.chat_id, id.clone());
         let said = self.said(id.as_deref(), &command.action);
         let taken = Instant::now();
+        let mut span = Span::root("command", Kind::Server);
+        span.text("action", match &command.action {
+            Action::Send { .. } => "send",
+            Action::Edit { .. } => "edit",
+            Action::Delete { .. } => "delete",
+        });
+        span.text("dialect", conn.window.dialect().name());
+        span.number("chat.id", chat_id.0);
+        let here = span.here();
         let done = Box::new(move |answer: Result<Result<Receipt, Refusal>, Unavailable>| {
-            count(match &answer {
+            let result = match &answer {
                 Ok(Ok(_)) => "acknowledged",
                 Ok(Err(_)) => "refused",
                 Err(_) => "unavailable",
-            });
+            };
+            count(result);
+            span.text("result", result);
+            if let Ok(Err(refusal)) = &answer {
+                span.text("refusal", refusal.code.as_str());
+            }
             metrics::histogram!("gateway_command_duration_seconds").record(taken.elapsed());
             let frame = match (answer, said) {
                 (Ok(Ok(receipt)), Some(said)) if receipt.repeated => said.again(chat_id, receipt),
@@ -36,7 +51,8 @@ impl Connection {
             };
             conn.send(&frame, Worth::Durable);
         });
-        if self.gateway().desk.post(command, done).is_err() {
+        let desk = &self.gateway().desk;
+        if trace::within(here, || desk.post(command, done)).is_err() {
             metrics::counter!("gateway_lane_full_total", "lane" => "post").increment(1);
             count("overloaded");
             let wait = Duration::from_secs(1);

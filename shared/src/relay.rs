@@ -4,6 +4,7 @@
 use crate::{
     chat::{Event, PresenceStatus, UserRef},
     id::{ChatId, NodeId, Seq, SessionId, UserId},
+    telemetry::trace::Traceparent,
     time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
@@ -84,6 +85,13 @@ pub struct ChatEvents {
     pub events: Vec<Event>,
     /// When the api published, milliseconds since 1970 by its clock: for the relay lag metric only.
     pub published_ms: i64,
+    /// The span that published them, where that is recorded: their deliveries follow from it.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "Traceparent::lenient"
+    )]
+    pub traceparent: Option<Traceparent>,
 }
 
 /// On `user:{id}`. Published by the api.
@@ -146,5 +154,19 @@ mod tests {
         for text in ["", "chat", "chat:", "chat:x", "room:1", "probe:1"] {
             assert_eq!(text.parse::<Channel>(), Err(UnknownChannel), "{text}");
         }
+    }
+    #[test]
+    fn a_trace_goes_along_only_where_there_is_one_and_breaks_nothing() {
+        let read = |json: &str| serde_json::from_str::<ChatPayload>(json).unwrap();
+        let plain = r#"{"kind":"events","chat_id":7,"events":[],"published_ms":5}"#;
+        let ChatPayload::Events(mut run) = read(plain) else { panic!("not events") };
+        assert_eq!(run.traceparent, None, "as nodes without traces publish it");
+        assert_eq!(serde_json::to_string(&ChatPayload::Events(run.clone())).unwrap(), plain);
+        run.traceparent = Traceparent::new(1, 2, true);
+        let traced = serde_json::to_string(&ChatPayload::Events(run.clone())).unwrap();
+        assert_eq!(read(&traced), ChatPayload::Events(run.clone()));
+        run.traceparent = None;
+        let broken = traced.replace("-01\"", "-??\"");
+        assert_eq!(read(&broken), ChatPayload::Events(run), "{broken}");
     }
 }

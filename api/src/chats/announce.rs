@@ -8,12 +8,14 @@ use shared::{
     chat::Event,
     id::{ChatId, UserId},
     relay::{Channel, ChatEvents, ChatPayload, UserPayload},
+    telemetry::trace,
     time::Timestamp,
 };
 
 /// Wraps a run of events for the bus and for the caller.
 pub(crate) fn run(chat_id: ChatId, events: Vec<Event>) -> ChatEvents {
-    ChatEvents { chat_id, events, published_ms: Timestamp::now().0 }
+    let (published_ms, traceparent) = (Timestamp::now().0, trace::current());
+    ChatEvents { chat_id, events, published_ms, traceparent }
 }
 
 /// To every gateway with somebody in the chat.

@@ -251,15 +251,12 @@ mod tests {
     #[tokio::test]
     async fn the_filter_itself_changes() {
         let (logs, layer) = Logs::new("info").unwrap();
-        let subscriber = Registry::default().with(layer);
-        let debug = || {
-            tracing::subscriber::with_default(&subscriber, || {
-                tracing::enabled!(tracing::Level::DEBUG)
-            })
-        };
-        assert!(!debug());
+        let _logging = tracing::subscriber::set_default(Registry::default().with(layer));
+        assert!(!tracing::enabled!(tracing::Level::DEBUG));
         logs.set("debug", Duration::from_secs(60)).unwrap();
-        assert!(debug());
+        assert!(tracing::enabled!(tracing::Level::DEBUG));
+        logs.set("off", Duration::from_secs(60)).unwrap();
+        assert!(!tracing::enabled!(tracing::Level::ERROR));
     }
 
     #[tokio::test]

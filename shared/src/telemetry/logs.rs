@@ -13,7 +13,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-/// How a process logs, and where its traces go.
+/// How a process logs.
 #[derive(Args, Clone, Debug)]
 pub struct LogArgs {
     /// What to log: error, warn, info, debug, trace, or per module such as info,gateway=debug
@@ -22,8 +22,6 @@ pub struct LogArgs {
     /// json: one object a line, for collectors; human: for people at a terminal
     #[arg(long, env = "LOG_FORMAT", default_value = "human", global = true)]
     pub log_format: LogFormat,
-    #[command(flatten)]
-    pub trace: trace::TraceArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

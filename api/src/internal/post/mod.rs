@@ -15,12 +15,13 @@ use crate::{
     Api, audit,
     chats::{announce, rules},
 };
-use plan::Plan;
+use plan::{Done, Plan};
 use shared::{
     id::{ChatId, Seq, UserId},
     internal::{Action, Command, Post, Posted, Receipt, Refusal},
     problem::Problem,
     relay::{ChatEvents, ChatPayload, UserPayload},
+    telemetry::trace::{Kind, Span},
 };
 use std::collections::HashMap;
 
@@ -68,6 +69,30 @@ fn count(results: &[Result<Receipt, Refusal>]) {
 type Outcome = (Vec<Result<Receipt, Refusal>>, Vec<ChatEvents>);
 
 async fn carry_out(api: &Api, commands: &[&Command]) -> Result<Outcome, Problem> {
+    let mut span = Span::child("transaction", Kind::Internal);
+    span.number("commands", commands.len() as i64);
+    let stored = span.around(store(api, commands)).await;
+    if let Err(problem) = &stored {
+        span.fail(problem.code);
+    }
+    drop(span);
+    let Stored { results, done, sleepers } = stored?;
+    if done.chats.is_empty() {
+        return Ok((results, Vec::new()));
+    }
+    let span = Span::child("publish", Kind::Producer);
+    Ok((results, span.enter(|| publish(api, done, sleepers))))
+}
+
+/// What a transaction that was committed did.
+struct Stored {
+    results: Vec<Result<Receipt, Refusal>>,
+    done: Done,
+    /// Members for whom a dormant chat changed: the chat's id and theirs.
+    sleepers: Vec<(i64, i64)>,
+}
+
+async fn store(api: &Api, commands: &[&Command]) -> Result<Stored, Problem> {
     let mut tx = api.db.begin().await?;
     let chats = store::lock_chats(&mut tx, commands).await?;
     let (now, facts) = store::facts(&mut tx, commands).await?;
@@ -76,13 +101,18 @@ async fn carry_out(api: &Api, commands: &[&Command]) -> Result<Outcome, Problem>
     let results = commands.iter().zip(facts).map(|(c, fact)| plan.decide(c, fact)).collect();
     let done = plan.finish();
     if done.chats.is_empty() {
-        return Ok((results, Vec::new()));
+        return Ok(Stored { results, done, sleepers: Vec::new() });
     }
     store::write(&mut tx, now, &done).await?;
     audit::record(&mut tx, &done.by_admin).await?;
     statistics::write(&mut tx, &done).await?;
     let sleepers = store::dormant_members(&mut tx, &done).await?;
     tx.commit().await?;
+    Ok(Stored { results, done, sleepers })
+}
+
+/// Tells the gateways, and gives the events to whoever asked.
+fn publish(api: &Api, done: Done, sleepers: Vec<(i64, i64)>) -> Vec<ChatEvents> {
     let ends: HashMap<i64, Seq> = done.chats.iter().map(|(id, c)| (id.0, c.before)).collect();
     let events = done.into_events();
     for run in &events {
@@ -93,7 +123,7 @@ async fn carry_out(api: &Api, commands: &[&Command]) -> Result<Outcome, Problem>
         let wake = UserPayload::Wake { chat_id: ChatId(chat), after };
         announce::to_user(&api.bus, UserId(user), &wake);
     }
-    Ok((results, events))
+    events
 }
 
 /// What can be said of a command without the database.

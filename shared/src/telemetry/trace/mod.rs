@@ -18,11 +18,11 @@ pub use self::parent::{HEADER, Traceparent};
 #[cfg(feature = "otlp")]
 pub use self::{
     export::{Traces, start},
-    with::{Span, current},
+    with::{Span, current, within},
 };
 
 #[cfg(not(feature = "otlp"))]
-pub use self::without::{Span, Traces, current, start};
+pub use self::without::{Span, Traces, current, start, within};
 
 use clap::Args;
 

@@ -25,6 +25,14 @@ pub fn current() -> Option<Traceparent> {
     CURRENT.try_with(|here| *here).ok()
 }
 
+/// Does a piece of work at this place in a trace; in none, where it is none.
+pub fn within<T>(here: Option<Traceparent>, work: impl FnOnce() -> T) -> T {
+    match here {
+        Some(here) => CURRENT.sync_scope(here, work),
+        None => work(),
+    }
+}
+
 /// A piece of work in a trace, or nothing when that is not recorded. It ends when it is dropped.
 #[derive(Debug, Default)]
 // Boxed, because it is there for few and carried by all.
@@ -126,18 +134,20 @@ impl Span {
         }
     }
 
+    /// Its place in the trace, for work that outlives the borrow of it.
+    pub fn here(&self) -> Option<Traceparent> {
+        self.0.as_ref().map(|recorded| recorded.here)
+    }
+
     /// Does a piece of work of which this is the [`current`] span.
     pub fn enter<T>(&self, work: impl FnOnce() -> T) -> T {
-        match &self.0 {
-            Some(recorded) => CURRENT.sync_scope(recorded.here, work),
-            None => work(),
-        }
+        within(self.here(), work)
     }
 
     /// The same for work that waits.
     pub fn around<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
-        match &self.0 {
-            Some(recorded) => Either::Left(CURRENT.scope(recorded.here, work)),
+        match self.here() {
+            Some(here) => Either::Left(CURRENT.scope(here, work)),
             None => Either::Right(work),
         }
     }
