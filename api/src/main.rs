@@ -18,7 +18,10 @@ use shared::{
     presence::Presence,
     serve::ServeConfig,
     settings::{parse, refuse},
-    telemetry::{admin_router, start_logs, start_metrics},
+    telemetry::{
+        Logs, admin_router, log_routes, start_logs, start_metrics,
+        trace::{self, Traces},
+    },
 };
 use std::{process::ExitCode, time::Duration};
 use tokio::net::TcpListener;
@@ -29,16 +32,23 @@ async fn main() -> ExitCode {
         Ok(settings) => settings,
         Err(code) => return code,
     };
-    if let Err(why) = start_logs(&settings.log) {
-        return refuse(why);
-    }
+    let logs = match start_logs(&settings.log) {
+        Ok(logs) => logs,
+        Err(why) => return refuse(why),
+    };
     let result = match settings.command.clone().unwrap_or(Command::Serve) {
         Command::Health => return admin_listener::health(settings.admin_listen).await,
+        Command::Log(command) => return command.run(settings.admin_listen).await,
         Command::Secrets { folder } => secrets::make(&folder),
-        Command::Serve => match settings.check() {
-            Ok(checked) => serve(settings, checked).await,
-            Err(why) => return refuse(why),
-        },
+        Command::Serve => {
+            let checked = settings
+                .check()
+                .and_then(|checked| Ok((checked, trace::start(&settings.trace, "api")?)));
+            match checked {
+                Ok((checked, traces)) => serve(settings, checked, logs, traces).await,
+                Err(why) => return refuse(why),
+            }
+        }
         Command::Migrate => commands::migrate(&settings).await,
         Command::Restored => commands::restored(&settings).await,
         Command::Demo => commands::make_demo(&settings).await,
@@ -54,7 +64,12 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn serve(settings: Settings, checked: Checked) -> anyhow::Result<()> {
+async fn serve(
+    settings: Settings,
+    checked: Checked,
+    logs: Logs,
+    traces: Traces,
+) -> anyhow::Result<()> {
     let Checked { config, redis, tokens } = checked;
     let lifecycle = Lifecycle::new();
     let metrics = start_metrics(api::METRICS, &lifecycle).map_err(anyhow::Error::msg)?;
@@ -91,7 +106,7 @@ async fn serve(settings: Settings, checked: Checked) -> anyhow::Result<()> {
     };
     let public =
         ServeConfig { trusted_proxies: settings.trusted_proxies.into(), ..ServeConfig::default() };
-    let routes = admin_router(metrics, ready(&api, &lifecycle));
+    let routes = admin_router(metrics, ready(&api, &lifecycle)).merge(log_routes(logs, &lifecycle));
     api::run(&api, listeners, routes, public, &lifecycle);
     tracing::info!(%node, listen = %settings.listen, internal = %settings.internal_listen,
         admin = %settings.admin_listen, "api is up");
@@ -100,6 +115,7 @@ async fn serve(settings: Settings, checked: Checked) -> anyhow::Result<()> {
     tracing::info!("api is stopping");
     let left = lifecycle.finish(Duration::from_secs(settings.drain_seconds)).await;
     db.close().await;
+    traces.finish().await;
     tracing::info!(left, "api has stopped");
     Ok(())
 }

@@ -4,7 +4,12 @@
 use crate::{config::Config, db::ConnectError, tokens::Tokens};
 use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
-use shared::{bus::RedisConfig, limit::Rate, settings::Secret, telemetry::LogArgs};
+use shared::{
+    bus::RedisConfig,
+    limit::Rate,
+    settings::Secret,
+    telemetry::{LogArgs, LogCommand, trace::TraceArgs},
+};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Switchboard's REST service: accounts, chats and messages; the only one that talks to the database.
@@ -84,6 +89,8 @@ pub struct Settings {
     pub shutdown_delay_seconds: u64,
     #[command(flatten)]
     pub log: LogArgs,
+    #[command(flatten)]
+    pub trace: TraceArgs,
 }
 
 #[derive(Subcommand, Clone, Debug, PartialEq, Eq)]
@@ -97,6 +104,8 @@ pub enum Command {
     Demo,
     /// Ask an api that runs on this machine whether it wants requests: exit code 0 or 1
     Health,
+    /// Show what an api that runs on this machine logs, or change it for a while
+    Log(LogCommand),
     /// Make the secrets of a deployment, each in a file named as its setting, in a folder. What is
     /// there already is kept, so it may be run again
     Secrets {

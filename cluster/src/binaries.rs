@@ -34,9 +34,11 @@ fn build() -> Result<PathBuf> {
     let mut cargo = Command::new("cargo");
     cargo
         .args(["build", "--quiet", "--bin", "api", "--bin", "gateway"])
-        // With the all-in-one binary the features, and so the compiled dependencies, are the ones
+        // With the all-in-one binary the features, and so most compiled dependencies, are the ones
         // of `cargo run`; it is not built itself.
         .args(["-p", "api", "-p", "gateway", "-p", "standalone"])
+        // As the images are built.
+        .args(["--features", "otlp"])
         .args(["--target-dir".as_ref(), target.as_os_str(), "--profile".as_ref(), profile])
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
     let output = cargo.output().context("cannot run cargo")?;

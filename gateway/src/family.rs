@@ -33,9 +33,8 @@ pub(crate) async fn open(
         }
     };
     let patience = gateway.hub.config.hello_timeout;
-    let opening = async {
-        tokio::time::timeout(patience, opening).await.unwrap_or(Err(Close::Overloaded))
-    };
+    let opening =
+        async { tokio::time::timeout(patience, opening).await.unwrap_or(Err(Close::Overloaded)) };
     let result = handshake(window, opening).await;
     if result.is_ok() {
         opened(window, started);

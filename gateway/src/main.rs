@@ -15,7 +15,10 @@ use shared::{
     presence::Presence,
     serve::{ServeConfig, Until, serve},
     settings::{parse, refuse},
-    telemetry::{admin_router, start_logs, start_metrics},
+    telemetry::{
+        Logs, admin_router, log_routes, start_logs, start_metrics,
+        trace::{self, Traces},
+    },
 };
 use std::{process::ExitCode, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
@@ -26,19 +29,20 @@ async fn main() -> ExitCode {
         Ok(settings) => settings,
         Err(code) => return code,
     };
-    match settings.command.unwrap_or(Command::Serve) {
+    match settings.command.clone().unwrap_or(Command::Serve) {
         Command::Serve => {}
         Command::Health => return admin::health(settings.admin_listen).await,
+        Command::Log(command) => return command.run(settings.admin_listen).await,
     }
     let checked = settings.check().and_then(|checked| {
-        start_logs(&settings.log)?;
-        Ok(checked)
+        let logs = start_logs(&settings.log)?;
+        Ok((checked, logs, trace::start(&settings.trace, "gateway")?))
     });
-    let checked = match checked {
+    let (checked, logs, traces) = match checked {
         Ok(checked) => checked,
         Err(why) => return refuse(why),
     };
-    match run(settings, checked).await {
+    match run(settings, checked, logs, traces).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "cannot run");
@@ -47,7 +51,12 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(settings: Settings, checked: Checked) -> anyhow::Result<()> {
+async fn run(
+    settings: Settings,
+    checked: Checked,
+    logs: Logs,
+    traces: Traces,
+) -> anyhow::Result<()> {
     let Checked { config, internal_token, redis } = checked;
     let lifecycle = Lifecycle::new();
     let metrics = start_metrics(gateway::METRICS, &lifecycle).map_err(anyhow::Error::msg)?;
@@ -66,7 +75,7 @@ async fn run(settings: Settings, checked: Checked) -> anyhow::Result<()> {
     let gateway = Gateway::start(deps, config, &settings.client);
     let listener = settings.client.listener();
     let admin_listener = ServeConfig { name: "admin", until: Until::End, ..ServeConfig::default() };
-    let routes = admin_router(metrics, gateway.ready());
+    let routes = admin_router(metrics, gateway.ready()).merge(log_routes(logs, &lifecycle));
     lifecycle.spawn_background(serve(admin, routes, admin_listener, lifecycle.clone()));
     lifecycle.spawn(serve(public, upgrade::router(gateway), listener, lifecycle.clone()));
     tracing::info!(%node, listen = %settings.listen, admin = %settings.admin_listen, "gateway is up");
@@ -75,6 +84,7 @@ async fn run(settings: Settings, checked: Checked) -> anyhow::Result<()> {
     lifecycle.stop_on_signal(delay).await?;
     tracing::info!("gateway is stopping");
     let left = lifecycle.finish(Duration::from_secs(settings.client.drain_seconds + 10)).await;
+    traces.finish().await;
     tracing::info!(left, "gateway has stopped");
     Ok(())
 }

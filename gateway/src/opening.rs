@@ -71,10 +71,7 @@ pub(crate) async fn handshake(
     opened
 }
 
-async fn answer(
-    gateway: &Arc<Gateway>,
-    Hello { token, resume }: Hello,
-) -> Result<Opened, Close> {
+async fn answer(gateway: &Arc<Gateway>, Hello { token, resume }: Hello) -> Result<Opened, Close> {
     let config = &gateway.hub.config;
     let claims = gateway.desk.verify(&token).await?;
     let expires_at = Timestamp(claims.exp.saturating_mul(1000));

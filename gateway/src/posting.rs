@@ -25,11 +25,14 @@ impl Connection {
         let said = self.said(id.as_deref(), &command.action);
         let taken = Instant::now();
         let mut span = Span::root("command", Kind::Server);
-        span.text("action", match &command.action {
-            Action::Send { .. } => "send",
-            Action::Edit { .. } => "edit",
-            Action::Delete { .. } => "delete",
-        });
+        span.text(
+            "action",
+            match &command.action {
+                Action::Send { .. } => "send",
+                Action::Edit { .. } => "edit",
+                Action::Delete { .. } => "delete",
+            },
+        );
         span.text("dialect", conn.window.dialect().name());
         span.number("chat.id", chat_id.0);
         let here = span.here();

@@ -4,7 +4,11 @@ use crate::config::Config;
 use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
 use shared::{
-    bus::RedisConfig, limit::Rate, serve::ServeConfig, settings::Secret, telemetry::LogArgs,
+    bus::RedisConfig,
+    limit::Rate,
+    serve::ServeConfig,
+    settings::Secret,
+    telemetry::{LogArgs, LogCommand, trace::TraceArgs},
 };
 use std::{net::SocketAddr, time::Duration};
 
@@ -40,14 +44,18 @@ pub struct Settings {
     pub client: ClientArgs,
     #[command(flatten)]
     pub log: LogArgs,
+    #[command(flatten)]
+    pub trace: TraceArgs,
 }
 
-#[derive(Subcommand, Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Subcommand, Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Serve sockets (the default)
     Serve,
     /// Ask a gateway that runs on this machine whether it wants clients: exit code 0 or 1
     Health,
+    /// Show what a gateway that runs on this machine logs, or change it for a while
+    Log(LogCommand),
 }
 
 /// What concerns clients; also part of the one-process binary.

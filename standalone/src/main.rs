@@ -3,7 +3,7 @@
 use shared::{
     admin,
     settings::{parse, refuse},
-    telemetry::start_logs,
+    telemetry::{start_logs, trace},
 };
 use standalone::{
     server,
@@ -17,20 +17,21 @@ async fn main() -> ExitCode {
         Ok(settings) => settings,
         Err(code) => return code,
     };
-    match settings.command.unwrap_or(Command::Serve) {
+    match settings.command.clone().unwrap_or(Command::Serve) {
         Command::Serve => {}
         Command::Health => return admin::health(settings.admin_listen).await,
+        Command::Log(command) => return command.run(settings.admin_listen).await,
     }
     let checked = settings.check().and_then(|checked| {
         let lock = server::take_data_folder(&settings.data)?;
-        start_logs(&settings.log)?;
-        Ok((checked, lock))
+        let logs = start_logs(&settings.log)?;
+        Ok((checked, lock, logs, trace::start(&settings.trace, "switchboard")?))
     });
-    let (checked, _lock) = match checked {
+    let (checked, _lock, logs, traces) = match checked {
         Ok(checked) => checked,
         Err(why) => return refuse(why),
     };
-    match server::run(settings, checked).await {
+    match server::run(settings, checked, logs, traces).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "cannot run");

@@ -27,7 +27,7 @@ use shared::{
     presence::Presence,
     problem::Problem,
     serve::{self, ServeConfig, Until, serve},
-    telemetry::{self, admin_router, start_metrics},
+    telemetry::{self, Logs, admin_router, log_routes, start_metrics, trace::Traces},
 };
 use std::{
     fs::{self, File},
@@ -61,7 +61,12 @@ pub fn take_data_folder(data: &Path) -> Result<File, String> {
 }
 
 /// Runs until a signal, on a data folder that is taken.
-pub async fn run(settings: Settings, checked: Checked) -> anyhow::Result<()> {
+pub async fn run(
+    settings: Settings,
+    checked: Checked,
+    logs: Logs,
+    traces: Traces,
+) -> anyhow::Result<()> {
     let lifecycle = Lifecycle::new();
     let metrics = start_metrics(METRICS, &lifecycle).map_err(anyhow::Error::msg)?;
     let bus = Bus::local();
@@ -84,7 +89,7 @@ pub async fn run(settings: Settings, checked: Checked) -> anyhow::Result<()> {
     let listener = settings.client.listener();
     let admin_listener = ServeConfig { name: "admin", until: Until::End, ..ServeConfig::default() };
     let app = one_port(upgrade::router(gateway), api::router(api.clone()));
-    let routes = admin_router(metrics, ready);
+    let routes = admin_router(metrics, ready).merge(log_routes(logs, &lifecycle));
     lifecycle.spawn_background(serve(admin, routes, admin_listener, lifecycle.clone()));
     lifecycle.spawn(serve(public, app, listener, lifecycle.clone()));
     tracing::info!("Switchboard is up: open http://{}", settings.listen);
@@ -94,6 +99,7 @@ pub async fn run(settings: Settings, checked: Checked) -> anyhow::Result<()> {
     tracing::info!("stopping, letting clients go");
     let left = lifecycle.finish(Duration::from_secs(settings.client.drain_seconds + 10)).await;
     api.db.close().await;
+    traces.finish().await;
     tracing::info!(left, "stopped");
     Ok(())
 }

@@ -3,7 +3,10 @@
 use api::{config::Config as ApiConfig, settings::LimitArgs};
 use clap::{Parser, Subcommand};
 use gateway::{config::Config as GatewayConfig, settings::ClientArgs};
-use shared::{settings::Secret, telemetry::LogArgs};
+use shared::{
+    settings::Secret,
+    telemetry::{LogArgs, LogCommand, trace::TraceArgs},
+};
 use std::{net::SocketAddr, path::PathBuf};
 
 /// Switchboard in one process: chat for your team or your test, nothing to install.
@@ -45,14 +48,18 @@ pub struct Settings {
     pub limits: LimitArgs,
     #[command(flatten)]
     pub log: LogArgs,
+    #[command(flatten)]
+    pub trace: TraceArgs,
 }
 
-#[derive(Subcommand, Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Subcommand, Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Serve everything (the default)
     Serve,
     /// Ask a switchboard that runs on this machine whether it wants clients: exit code 0 or 1
     Health,
+    /// Show what a switchboard that runs on this machine logs, or change it for a while
+    Log(LogCommand),
 }
 
 /// The settings' consequences, checked.
