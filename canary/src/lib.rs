@@ -1,12 +1,47 @@
 //! The canary: clients of Switchboard's own that pass messages between all gateways all the time. What
 //! they see is what users see, and no single node could know it: a partition of the relay, say.
 
+pub mod account;
+pub mod backoff;
+pub mod config;
+pub mod connection;
+pub mod keeper;
+pub mod line;
+pub mod lookup;
+pub mod post;
+pub mod report;
+pub mod rest;
+pub mod round;
 pub mod settings;
+pub mod watch;
 
+use crate::{
+    config::Config,
+    keeper::Keeper,
+    lookup::Gateways,
+    watch::{Inputs, Watch},
+};
 use shared::{
+    lifecycle::Lifecycle,
     metric::{Metric, Values, counter, gauge, histogram},
     serve, telemetry,
 };
+use std::sync::{Arc, atomic::AtomicBool};
+use tokio::sync::{mpsc, watch as channel};
+
+/// Complaints of all connections at once say the same; some waiting ones are plenty.
+const MAX_COMPLAINTS: usize = 16;
+
+/// Watches until the lifecycle's soft stop. `begun` becomes true with the first round.
+pub fn start(config: Config, keeper: Keeper, lifecycle: &Lifecycle, begun: Arc<AtomicBool>) {
+    let (tell, standing) = channel::channel(keeper.standing());
+    let (complaints, to_help) = mpsc::channel(MAX_COMPLAINTS);
+    let (found, gateways) = channel::channel(Gateways::new());
+    let inputs = Inputs { standing, gateways, complaints, begun, lifecycle: lifecycle.clone() };
+    lifecycle.spawn(keeper.run(tell, to_help));
+    lifecycle.spawn_background(lookup::run(config.clone(), found));
+    lifecycle.spawn(Watch::run(config, inputs));
+}
 
 /// The metrics of the `canary` binary.
 pub const METRICS: &[&[Metric]] = &[telemetry::METRICS, serve::METRICS, OWN];
@@ -23,7 +58,7 @@ pub const OWN: &[Metric] = &[
     counter(
         "canary_messages_total",
         &[("result", Values::These(&["delivered", "late", "lost", "repeated"]))],
-        "Deliveries expected of messages sent: in time, late, not within the round, or more than once",
+        "Deliveries expected of messages sent: in time, late, not within 30 s, or more than once",
     ),
     counter(
         "canary_sends_total",

@@ -1,3 +1,103 @@
 //! The `canary` binary: settings, the admin listener, signals.
 
-fn main() {}
+use anyhow::Context as _;
+use canary::{
+    config::Config,
+    keeper::Keeper,
+    settings::{Command, Settings},
+};
+use shared::{
+    admin,
+    lifecycle::Lifecycle,
+    serve::{ServeConfig, Until, serve},
+    settings::{parse, refuse},
+    telemetry::{Logs, Ready, admin_router, log_routes, start_logs, start_metrics},
+};
+use std::{
+    pin::pin,
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::net::TcpListener;
+
+/// On stopping: closing sockets, deleting the chat and signing out take a moment.
+const FINISH: Duration = Duration::from_secs(10);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let settings = match parse::<Settings>() {
+        Ok(settings) => settings,
+        Err(code) => return code,
+    };
+    match settings.command.clone().unwrap_or(Command::Watch) {
+        Command::Watch => {}
+        Command::Health => return admin::health(settings.admin_listen).await,
+        Command::Log(command) => return command.run(settings.admin_listen).await,
+    }
+    let checked = settings.check().and_then(|config| {
+        let logs = start_logs(&settings.log)?;
+        Ok((config, logs))
+    });
+    let (config, logs) = match checked {
+        Ok(checked) => checked,
+        Err(why) => return refuse(why),
+    };
+    match run(settings, config, logs).await {
+        Ok(code) => code,
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "cannot run");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(settings: Settings, config: Config, logs: Logs) -> anyhow::Result<ExitCode> {
+    let lifecycle = Lifecycle::new();
+    let metrics = start_metrics(canary::METRICS, &lifecycle).map_err(anyhow::Error::msg)?;
+    let listen = settings.admin_listen;
+    let admin = TcpListener::bind(listen).await;
+    let admin = admin.with_context(|| format!("cannot listen on {listen}"))?;
+    let begun = Arc::new(AtomicBool::new(false));
+    let routes = admin_router(metrics, ready(&begun, &lifecycle));
+    let routes = routes.merge(log_routes(logs, &lifecycle));
+    let admin_listener = ServeConfig { name: "admin", until: Until::End, ..ServeConfig::default() };
+    lifecycle.spawn_background(serve(admin, routes, admin_listener, lifecycle.clone()));
+    tracing::info!(admin = %listen, "canary is up");
+
+    let mut stopped = pin!(lifecycle.stop_on_signal(Duration::ZERO));
+    tokio::select! {
+        keeper = Keeper::start(config.clone()) => match keeper {
+            Ok(keeper) => {
+                canary::start(config, keeper, &lifecycle, begun);
+                stopped.await?;
+            }
+            // Found out late, and still a wrong setting.
+            Err(wrong) => return Ok(refuse(wrong)),
+        },
+        result = &mut stopped => result?,
+    }
+    tracing::info!("canary is stopping");
+    let left = lifecycle.finish(FINISH).await;
+    tracing::info!(left, "canary has stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Ready means that it watches: a round has begun. How the rounds go is for the metrics to say;
+/// restarting the canary because a gateway is unwell would only hide that.
+fn ready(begun: &Arc<AtomicBool>, lifecycle: &Lifecycle) -> Ready {
+    let (begun, lifecycle) = (Arc::clone(begun), lifecycle.clone());
+    Arc::new(move || {
+        let verdict = if lifecycle.is_stopping() {
+            Err("stopping".to_owned())
+        } else if !begun.load(Ordering::Relaxed) {
+            Err("no round has begun yet: not signed in, or no gateway is connected".to_owned())
+        } else {
+            Ok(())
+        };
+        Box::pin(std::future::ready(verdict))
+    })
+}

@@ -1,0 +1,58 @@
+//! The canary's numbers, each with its reason. What an operator sets is in [`crate::settings`].
+
+use crate::{lookup::Target, round::Rules};
+use hyper::Uri;
+use shared::settings::Secret;
+use std::time::Duration;
+
+/// What watching needs.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to sign in.
+    pub api: Uri,
+    pub gateways: Vec<Target>,
+    pub password: Secret,
+    /// A round begins this often.
+    pub interval: Duration,
+    pub rules: Rules,
+    /// The most gateways that are watched; of more, as many chosen by chance. Each costs two
+    /// connections, and each message one delivery: the canary shall see trouble and not make it.
+    pub max_gateways: usize,
+    /// A connection takes part in rounds when it has had the chat for this long: the gateway
+    /// subscribes to a chat when its first watcher comes, and what passes before is repaired if it is
+    /// a message and gone if it is a signal.
+    pub settle: Duration,
+    /// A connection that is ready and was not told of the chat for this long takes part all the same,
+    /// so that this is noticed.
+    pub overdue: Duration,
+    /// The chat is replaced by a new one this often, so that none grows for ever: 17,280 messages by
+    /// default.
+    pub chat_age: Duration,
+    /// Tokens are renewed this long after they were given, unless that is later than half of their
+    /// time.
+    pub renew_after: Duration,
+    /// A gateway that was unwell is well again after so many good rounds in a row: a log line for
+    /// each change is then never one for each round.
+    pub good_rounds: u32,
+}
+
+impl Config {
+    /// The defaults, for these servers.
+    pub fn new(api: Uri, gateways: Vec<Target>, password: Secret) -> Self {
+        Self {
+            api,
+            gateways,
+            password,
+            interval: Duration::from_secs(5),
+            // The gateways' repair finds everything within a few seconds, also while Redis hangs, and
+            // a new PostgreSQL primary takes over in about 20.
+            rules: Rules { late: Duration::from_millis(500), patience: Duration::from_secs(30) },
+            max_gateways: 50,
+            settle: Duration::from_secs(1),
+            overdue: Duration::from_secs(30),
+            chat_age: Duration::from_secs(24 * 60 * 60),
+            renew_after: Duration::from_secs(5 * 60),
+            good_rounds: 3,
+        }
+    }
+}

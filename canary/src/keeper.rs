@@ -1,0 +1,244 @@
+//! What the canary needs to speak at all, kept in order: two signed-in accounts with tokens that do
+//! not run out, and the chat that the two meet in. Who connects and sends is in [`crate::watch`].
+
+use crate::{
+    account::{Account, Pass, Session, SignInError, WrongPassword},
+    backoff::Backoff,
+    config::Config,
+    rest::{Fault, Listed, Rest},
+};
+use shared::{
+    chat::ChatType,
+    id::{ChatId, UserId},
+    settings::Secret,
+    time::Timestamp,
+};
+use std::time::Duration;
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep, sleep_until, timeout},
+};
+
+/// The name of the chats that the canary makes, by which it finds the old ones.
+pub const CHAT_NAME: &str = "canary";
+
+/// Saying goodbye may take this long: less than any grace period.
+const GOODBYE: Duration = Duration::from_secs(3);
+
+/// All that connections and rounds need to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    pub sender: Pass,
+    pub listener: Pass,
+    /// Who sends, to know its messages by.
+    pub sender_id: UserId,
+    pub chat: ChatId,
+}
+
+impl Standing {
+    pub fn pass(&self, account: Account) -> &Pass {
+        match account {
+            Account::Sender => &self.sender,
+            Account::Listener => &self.listener,
+        }
+    }
+}
+
+/// What connections find out and the keeper can help with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Complaint {
+    /// The account's session is not accepted any more.
+    Session(Account, u64),
+    /// The chat is gone.
+    Chat(ChatId),
+}
+
+/// Keeps the standing.
+pub struct Keeper {
+    config: Config,
+    rest: Rest,
+    sender: Session,
+    listener: Session,
+    chat: ChatId,
+    /// Replaced; to be deleted when nothing of it is on its way any more.
+    old_chat: Option<ChatId>,
+}
+
+impl Keeper {
+    /// Signs both accounts in and makes the chat, however long the api takes to be there.
+    pub async fn start(config: Config) -> Result<Self, WrongPassword> {
+        let rest = Rest::new(&config.api);
+        let mut backoff = Backoff::default();
+        let mut told = false;
+        loop {
+            let fault = match first_steps(&rest, &config.password).await {
+                Ok((sender, listener, chat)) => {
+                    tracing::info!(chat.id = %chat, "signed in");
+                    return Ok(Self { config, rest, sender, listener, chat, old_chat: None });
+                }
+                Err(SignInError::Wrong(wrong)) => return Err(wrong),
+                Err(SignInError::Fault(fault)) => fault,
+            };
+            count_failure();
+            if !std::mem::replace(&mut told, true) {
+                tracing::warn!(error = %fault, "cannot sign in yet");
+            }
+            sleep(backoff.next()).await;
+        }
+    }
+
+    /// What there is now.
+    pub fn standing(&self) -> Standing {
+        Standing {
+            sender: self.sender.pass(),
+            listener: self.listener.pass(),
+            sender_id: self.sender.user_id(),
+            chat: self.chat,
+        }
+    }
+
+    /// Keeps it so for as long as somebody wants to know; then deletes the chat and signs out.
+    pub async fn run(
+        mut self,
+        standing: watch::Sender<Standing>,
+        mut complaints: mpsc::Receiver<Complaint>,
+    ) {
+        let (mut renewing, mut replacing) = (Backoff::default(), Backoff::default());
+        let mut renew_at = Instant::now() + self.renew_after();
+        let mut replace_at = Instant::now() + self.config.chat_age;
+        let mut tidy_at = Instant::now();
+        loop {
+            tokio::select! {
+                () = standing.closed() => break,
+                () = sleep_until(renew_at) => {
+                    let good = self.renew().await;
+                    let pause = if good { self.renew_after() } else { renewing.next() };
+                    renew_at = Instant::now() + pause;
+                    if good {
+                        renewing = Backoff::default();
+                    }
+                }
+                () = sleep_until(replace_at) => {
+                    let good = self.replace_chat().await;
+                    let pause = if good { self.config.chat_age } else { replacing.next() };
+                    replace_at = Instant::now() + pause;
+                    if good {
+                        replacing = Backoff::default();
+                        tidy_at = Instant::now() + 2 * self.config.rules.patience;
+                    }
+                }
+                () = sleep_until(tidy_at) => {
+                    self.tidy().await;
+                    tidy_at = Instant::now() + self.config.chat_age;
+                }
+                Some(complaint) = complaints.recv() => match complaint {
+                    Complaint::Session(account, number) => {
+                        if self.sender.on_refused(account, number)
+                            || self.listener.on_refused(account, number)
+                        {
+                            renew_at = Instant::now();
+                        }
+                    }
+                    Complaint::Chat(chat) if chat == self.chat => replace_at = Instant::now(),
+                    Complaint::Chat(_) => {}
+                },
+            }
+            standing.send_replace(self.standing());
+        }
+        if timeout(GOODBYE, self.leave()).await.is_err() {
+            tracing::debug!("the api did not take the goodbye");
+        }
+    }
+
+    fn renew_after(&self) -> Duration {
+        let life = self.sender.token_life().min(self.listener.token_life());
+        self.config.renew_after.min(life / 2)
+    }
+
+    /// Fresh tokens for both; whether that worked.
+    async fn renew(&mut self) -> bool {
+        let mut good = true;
+        for session in [&mut self.sender, &mut self.listener] {
+            match session.renew(&self.rest, &self.config.password).await {
+                Ok(()) => {}
+                Err(error) => {
+                    count_failure();
+                    tracing::warn!(%error, "cannot renew a session");
+                    good = false;
+                }
+            }
+        }
+        good
+    }
+
+    /// Goes on in a new chat; whether that worked.
+    async fn replace_chat(&mut self) -> bool {
+        match make_chat(&self.rest, &self.sender, &self.listener).await {
+            Ok(chat) => {
+                self.old_chat = Some(std::mem::replace(&mut self.chat, chat));
+                tracing::info!(chat.id = %chat, "goes on in a new chat");
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot make a new chat");
+                false
+            }
+        }
+    }
+
+    /// Deletes the chat before this one, and what canaries that were killed left behind. Not those of
+    /// another canary that runs beside this one: its chats are younger.
+    async fn tidy(&mut self) {
+        let token = self.sender.token();
+        let listed = self.rest.chats(token).await.unwrap_or_else(|error| {
+            tracing::debug!(%error, "cannot look for old chats");
+            Vec::new()
+        });
+        let long_ago = Timestamp::now().0 - 2 * millis(self.config.chat_age);
+        let forgotten = |one: &Listed| {
+            one.view.chat_type == ChatType::Group
+                && one.view.name == CHAT_NAME
+                && one.created_by == Some(self.sender.user_id())
+                && one.created_at.0 < long_ago
+        };
+        let old = listed.iter().filter(|one| forgotten(one)).map(|one| one.view.id);
+        for chat in old.chain(self.old_chat.take()).filter(|chat| *chat != self.chat) {
+            if let Err(error) = self.rest.delete_chat(token, chat).await {
+                tracing::debug!(%error, chat.id = %chat, "cannot delete an old chat");
+            }
+        }
+    }
+
+    /// Leaves nothing behind.
+    async fn leave(&mut self) {
+        let token = self.sender.token();
+        for chat in [Some(self.chat), self.old_chat].into_iter().flatten() {
+            let _ = self.rest.delete_chat(token, chat).await;
+        }
+        let _ = self.rest.sign_out(token).await;
+        let _ = self.rest.sign_out(self.listener.token()).await;
+    }
+}
+
+async fn first_steps(
+    rest: &Rest,
+    password: &Secret,
+) -> Result<(Session, Session, ChatId), SignInError> {
+    let sender = Session::start(rest, Account::Sender, password).await?;
+    let listener = Session::start(rest, Account::Listener, password).await?;
+    let chat = make_chat(rest, &sender, &listener).await?;
+    Ok((sender, listener, chat))
+}
+
+async fn make_chat(rest: &Rest, sender: &Session, listener: &Session) -> Result<ChatId, Fault> {
+    rest.make_group(sender.token(), CHAT_NAME, listener.user_id()).await
+}
+
+/// An attempt to sign in is part of an attempt to connect.
+fn count_failure() {
+    metrics::counter!("canary_connects_total", "result" => "failed").increment(1);
+}
+
+fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}

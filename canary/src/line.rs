@@ -1,0 +1,238 @@
+//! What one connection of the canary remembers across reconnects, and how it reads frames: the good
+//! client of docs/protocol.md. Pure; the socket is in [`crate::connection`].
+
+use crate::keeper::CHAT_NAME;
+use shared::{
+    chat::{Change, ChatType, ChatView},
+    close::{Close, Retry},
+    id::{ChatId, Seq, UserId},
+    protocol::{ChatEvent, ClientFrame, Resume, ServerFrame},
+};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
+
+/// The canary's own chats whose place is remembered, the newest: the present one, the one before, and
+/// those of a canary that ran before or runs beside.
+const MAX_CHATS: usize = 4;
+
+/// A client's memory: the epoch, and its place in each of the canary's chats.
+#[derive(Debug, Default)]
+pub struct Line {
+    epoch: String,
+    cursors: BTreeMap<ChatId, Seq>,
+}
+
+/// What a frame means to the canary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// The canary's chats that are live from here on. `resumed`: what was missed in them follows.
+    Ready {
+        heartbeat: Duration,
+        chats: Vec<ChatId>,
+        resumed: bool,
+    },
+    /// One more of them.
+    Chat(ChatId),
+    /// A chat is gone.
+    Gone(ChatId),
+    /// What was missed cannot be sent.
+    Missed,
+    Message {
+        chat: ChatId,
+        sender: UserId,
+        id: String,
+    },
+    Typing {
+        chat: ChatId,
+        user: UserId,
+    },
+    /// The message with this id is stored.
+    Ack(String),
+    /// It is not; `again`: send it again.
+    Refused {
+        id: String,
+        code: String,
+        again: bool,
+    },
+    /// Come back after this time.
+    Reconnect(Duration),
+}
+
+impl Line {
+    /// The first frame of a connection.
+    pub fn hello(&self, token: &str) -> ClientFrame {
+        let resume = (!self.epoch.is_empty()).then(|| Resume {
+            epoch: self.epoch.clone(),
+            cursors: self.cursors.clone().into_iter().collect::<HashMap<_, _>>(),
+        });
+        ClientFrame::Hello { token: Some(token.to_owned()), resume }
+    }
+
+    /// Takes a frame into account; what there is to know of it.
+    pub fn on_frame(&mut self, frame: ServerFrame) -> Option<Heard> {
+        Some(match frame {
+            ServerFrame::Ready { epoch, heartbeat_ms, chats, .. } => {
+                let resumed = epoch == self.epoch;
+                if !resumed {
+                    self.cursors.clear();
+                    self.epoch = epoch;
+                }
+                let ours = chats.iter().filter_map(|chat| self.watch(chat)).collect();
+                let heartbeat = Duration::from_millis(heartbeat_ms);
+                Heard::Ready { heartbeat, chats: ours, resumed }
+            }
+            ServerFrame::Chat { chat } => Heard::Chat(self.watch(&chat)?),
+            ServerFrame::ChatRemoved { chat_id } => {
+                self.cursors.remove(&chat_id)?;
+                Heard::Gone(chat_id)
+            }
+            ServerFrame::CaughtUp { chat_id, seq } => {
+                self.advance(chat_id, seq);
+                return None;
+            }
+            ServerFrame::Resync { chat_id, seq } => {
+                self.cursors.get_mut(&chat_id).map(|cursor| *cursor = seq)?;
+                Heard::Missed
+            }
+            ServerFrame::Event(ChatEvent { chat_id, event }) => {
+                self.advance(chat_id, event.seq);
+                let Change::Message(message) = event.change else { return None };
+                let id = message.client_message_id?;
+                Heard::Message { chat: chat_id, sender: message.sender.id, id }
+            }
+            ServerFrame::Typing { chat_id, user } => Heard::Typing { chat: chat_id, user: user.id },
+            ServerFrame::Ack { id, .. } => Heard::Ack(id?),
+            ServerFrame::Error { id, code, retry_after_ms, .. } => {
+                let again = retry_after_ms.is_some() || code == "unavailable";
+                Heard::Refused { id: id?, code, again }
+            }
+            ServerFrame::Reconnect { after_ms } => {
+                Heard::Reconnect(Duration::from_millis(after_ms))
+            }
+            _ => return None,
+        })
+    }
+
+    /// Keeps the place in a chat from now on, if it is one of the canary's.
+    fn watch(&mut self, chat: &ChatView) -> Option<ChatId> {
+        if chat.chat_type != ChatType::Group || chat.name != CHAT_NAME {
+            return None;
+        }
+        self.cursors.entry(chat.id).or_insert(chat.seq);
+        while self.cursors.len() > MAX_CHATS {
+            self.cursors.pop_first();
+        }
+        Some(chat.id)
+    }
+
+    fn advance(&mut self, chat: ChatId, seq: Seq) {
+        if let Some(cursor) = self.cursors.get_mut(&chat) {
+            *cursor = seq.max(*cursor);
+        }
+    }
+}
+
+/// Whether to come back after a close with this code and reason.
+pub fn retry(code: u16, reason: &str) -> Retry {
+    let rows = Close::ALL.iter().map(|close| close.row());
+    let known = rows.into_iter().find(|row| (row.0, row.1) == (code, reason));
+    known.map_or(Retry::Backoff, |row| row.2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn hear(line: &mut Line, frame: Value) -> Option<Heard> {
+        line.on_frame(serde_json::from_value(frame).unwrap())
+    }
+
+    fn chat(id: i64, name: &str, seq: i64) -> Value {
+        json!({"id": id, "name": name, "chat_type": "group", "seq": seq, "last_read": 0, "unread": 0})
+    }
+
+    fn ready(epoch: &str, chats: &[Value]) -> Value {
+        json!({"type": "ready", "connection_id": "c", "epoch": epoch, "heartbeat_ms": 25_000,
+               "user": {"id": 7, "username": "canary_b", "name": "x", "role": "user"}, "chats": chats})
+    }
+
+    fn message(chat: i64, seq: i64) -> Value {
+        json!({"type": "message", "chat_id": chat, "seq": seq, "id": seq, "text": "x",
+               "sender": {"id": 6, "username": "canary_a"}, "client_message_id": format!("m{seq}"),
+               "timestamp": "2026-11-21T10:00:00.000Z"})
+    }
+
+    fn hello(line: &Line) -> Value {
+        serde_json::to_value(line.hello("t")).unwrap()
+    }
+
+    #[test]
+    fn it_resumes_from_what_it_has_seen() {
+        let mut line = Line::default();
+        assert_eq!(hello(&line), json!({"type": "hello", "token": "t"}));
+        let chats = [chat(5, "canary", 10), chat(6, "team", 3)];
+        let heartbeat = Duration::from_secs(25);
+        let expected = Heard::Ready { heartbeat, chats: vec![ChatId(5)], resumed: false };
+        assert_eq!(hear(&mut line, ready("e", &chats)), Some(expected));
+        let id = "m11".to_owned();
+        let expected = Heard::Message { chat: ChatId(5), sender: UserId(6), id };
+        assert_eq!(hear(&mut line, message(5, 11)), Some(expected));
+        assert!(hear(&mut line, message(6, 4)).is_some());
+        assert!(hear(&mut line, message(5, 9)).is_some(), "told, so that a repeat is noticed");
+        let resume = json!({"epoch": "e", "cursors": {"5": 11}});
+        assert_eq!(hello(&line)["resume"], resume);
+        let again = hear(&mut line, ready("e", &[chat(5, "canary", 20)]));
+        assert!(matches!(again, Some(Heard::Ready { resumed: true, .. })), "{again:?}");
+        assert_eq!(hello(&line)["resume"], resume, "what was missed is still to come");
+        hear(&mut line, json!({"type": "caught_up", "chat_id": 5, "seq": 20}));
+        assert_eq!(hello(&line)["resume"]["cursors"], json!({"5": 20}));
+    }
+
+    #[test]
+    fn another_epoch_forgets_all_places() {
+        let mut line = Line::default();
+        hear(&mut line, ready("e", &[chat(5, "canary", 10)]));
+        let heard = hear(&mut line, ready("f", &[chat(7, "canary", 1)]));
+        assert!(matches!(heard, Some(Heard::Ready { resumed: false, .. })), "{heard:?}");
+        assert_eq!(hello(&line)["resume"], json!({"epoch": "f", "cursors": {"7": 1}}));
+    }
+
+    #[test]
+    fn chats_come_and_go_within_bounds() {
+        let mut line = Line::default();
+        hear(&mut line, ready("e", &[]));
+        for id in 1..10 {
+            let heard = hear(&mut line, json!({"type": "chat", "chat": chat(id, "canary", 0)}));
+            assert_eq!(heard, Some(Heard::Chat(ChatId(id))));
+        }
+        let heard = hear(&mut line, json!({"type": "chat", "chat": chat(20, "team", 0)}));
+        assert_eq!(heard, None);
+        let heard = hear(&mut line, json!({"type": "chat_removed", "chat_id": 8}));
+        assert_eq!(heard, Some(Heard::Gone(ChatId(8))));
+        assert_eq!(hear(&mut line, json!({"type": "chat_removed", "chat_id": 20})), None);
+        assert_eq!(hello(&line)["resume"]["cursors"], json!({"6": 0, "7": 0, "9": 0}));
+    }
+
+    #[test]
+    fn errors_say_whether_to_send_again() {
+        let mut line = Line::default();
+        for (code, wait, again) in [
+            ("unavailable", None, true),
+            ("rate_limited", Some(100), true),
+            ("not_a_member", None, false),
+        ] {
+            let mut frame = json!({"type": "error", "id": "m", "code": code, "message": "x"});
+            if let Some(wait) = wait {
+                frame["retry_after_ms"] = json!(wait);
+            }
+            let (id, code) = ("m".to_owned(), code.to_owned());
+            assert_eq!(hear(&mut line, frame), Some(Heard::Refused { id, code, again }));
+        }
+        assert_eq!(retry(1012, "restart"), Retry::Now);
+        assert_eq!(retry(1008, "session_ended"), Retry::Never);
+        assert_eq!(retry(1006, ""), Retry::Backoff);
+    }
+}

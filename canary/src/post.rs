@@ -1,0 +1,77 @@
+//! A watched gateway: its two connections as the rounds see them. Pure but for the queues of frames to
+//! send.
+
+use crate::{account::Account, config::Config, connection::Number};
+use shared::{id::ChatId, protocol::ClientFrame};
+use std::collections::BTreeMap;
+use tokio::{sync::mpsc, time::Instant};
+
+/// The two connections to one gateway.
+pub struct Post {
+    pub sender: Seat,
+    pub listener: Seat,
+}
+
+/// One connection, open or not. Dropping it ends the connection.
+pub struct Seat {
+    pub number: Number,
+    orders: mpsc::Sender<ClientFrame>,
+    ready_since: Option<Instant>,
+    /// The canary's chats that are live on it, since when.
+    chats: BTreeMap<ChatId, Instant>,
+}
+
+impl Post {
+    pub fn seat(&mut self, account: Account) -> &mut Seat {
+        match account {
+            Account::Sender => &mut self.sender,
+            Account::Listener => &mut self.listener,
+        }
+    }
+
+    /// Whether both connections are open and ready.
+    pub fn is_connected(&self) -> bool {
+        self.sender.ready_since.is_some() && self.listener.ready_since.is_some()
+    }
+}
+
+impl Seat {
+    pub fn new(number: Number, orders: mpsc::Sender<ClientFrame>) -> Self {
+        Self { number, orders, ready_since: None, chats: BTreeMap::new() }
+    }
+
+    pub fn on_ready(&mut self, chats: Vec<ChatId>, now: Instant) {
+        self.ready_since = Some(now);
+        self.chats = chats.into_iter().map(|chat| (chat, now)).collect();
+    }
+
+    pub fn on_ended(&mut self) {
+        self.ready_since = None;
+        self.chats.clear();
+    }
+
+    /// A chat became live. Those made before the present one are of no use any more.
+    pub fn on_chat(&mut self, chat: ChatId, present: ChatId, now: Instant) {
+        self.chats.retain(|other, _| *other >= present);
+        self.chats.entry(chat).or_insert(now);
+    }
+
+    pub fn on_chat_gone(&mut self, chat: ChatId) {
+        self.chats.remove(&chat);
+    }
+
+    /// Whether it takes part in rounds in a chat that was made at `made`.
+    pub fn takes_part(&self, chat: ChatId, made: Instant, now: Instant, config: &Config) -> bool {
+        let Some(ready) = self.ready_since else { return false };
+        match self.chats.get(&chat) {
+            Some(live) => now.duration_since(*live) >= config.settle,
+            None => now.duration_since(ready.max(made)) >= config.overdue,
+        }
+    }
+
+    /// Queues a frame; whether there was room. A connection that does not even take the few frames of
+    /// some rounds is dead, and is found to be so by its own silence.
+    pub fn send(&self, frame: ClientFrame) -> bool {
+        self.orders.try_send(frame).is_ok()
+    }
+}

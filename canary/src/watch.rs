@@ -1,0 +1,327 @@
+//! The watch: holds two connections to every gateway, begins the rounds, and brings what the
+//! connections hear to the ledger. Nothing in here waits for the network: connections, lookups and the
+//! keeper are tasks of their own.
+
+use crate::{
+    account::Account,
+    config::Config,
+    connection::{Connection, News, Number, What},
+    keeper::{Complaint, Standing},
+    line::{Heard, Line},
+    lookup::Gateways,
+    post::{Post, Seat},
+    report::Report,
+    round::{Ledger, Verdict},
+};
+use shared::{id::ChatId, lifecycle::Lifecycle, protocol::ClientFrame};
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::SocketAddr,
+    ops::Bound,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, MissedTickBehavior, interval},
+};
+
+/// What all connections have to tell and was not looked at yet: some rounds of the most gateways. When
+/// it is full, connections wait before they read on.
+const MAX_NEWS: usize = 1_024;
+/// Frames for one connection: a round has two.
+const MAX_ORDERS: usize = 16;
+/// What the canary says. Whoever looks into the database should know what this is.
+const TEXT: &str = "A message of Switchboard's own canary";
+
+/// What the watch lives from.
+pub struct Inputs {
+    pub standing: watch::Receiver<Standing>,
+    pub gateways: watch::Receiver<Gateways>,
+    pub complaints: mpsc::Sender<Complaint>,
+    /// Set when the first round has begun.
+    pub begun: Arc<AtomicBool>,
+    pub lifecycle: Lifecycle,
+}
+
+/// See the module's head.
+pub struct Watch {
+    config: Config,
+    inputs: Inputs,
+    ledger: Ledger,
+    report: Report,
+    posts: BTreeMap<SocketAddr, Post>,
+    /// Which connection has which number.
+    numbers: HashMap<Number, (SocketAddr, Account)>,
+    next_number: Number,
+    news: mpsc::Sender<News>,
+    chat: ChatId,
+    /// Since when the chat is that one.
+    chat_since: Instant,
+    /// Who sent last.
+    turn: Option<SocketAddr>,
+    /// Messages to be sent again as soon as somebody can.
+    again: Vec<Again>,
+}
+
+struct Again {
+    id: String,
+    /// Whether the connection that sent it has ended.
+    interrupted: bool,
+}
+
+impl Watch {
+    /// Watches until the soft stop.
+    pub async fn run(config: Config, inputs: Inputs) {
+        let (news, mut to_hear) = mpsc::channel(MAX_NEWS);
+        let stop = inputs.lifecycle.soft_stop().clone();
+        let (mut standing, mut gateways) = (inputs.standing.clone(), inputs.gateways.clone());
+        let mut every = interval(config.interval);
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let chat = inputs.standing.borrow().chat;
+        let mut watch = Self {
+            ledger: Ledger::new(config.rules),
+            report: Report::new(config.good_rounds),
+            posts: BTreeMap::new(),
+            numbers: HashMap::new(),
+            next_number: 0,
+            news,
+            chat,
+            chat_since: Instant::now(),
+            turn: None,
+            again: Vec::new(),
+            config,
+            inputs,
+        };
+        metrics::gauge!("canary_connections").set(0.0);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                Some(news) = to_hear.recv() => watch.on_news(news),
+                Ok(()) = gateways.changed() => {
+                    let found = gateways.borrow_and_update().clone();
+                    watch.on_gateways(&found);
+                }
+                Ok(()) = standing.changed() => {
+                    let chat = standing.borrow_and_update().chat;
+                    if chat != watch.chat {
+                        (watch.chat, watch.chat_since) = (chat, Instant::now());
+                    }
+                }
+                _ = every.tick() => watch.on_tick(Instant::now()),
+            }
+        }
+    }
+
+    /// Opens connections to gateways that came and ends those to gateways that left.
+    fn on_gateways(&mut self, found: &Gateways) {
+        metrics::gauge!("canary_gateways").set(found.len() as f64);
+        let left: Vec<SocketAddr> =
+            self.posts.keys().filter(|at| !found.contains_key(at)).copied().collect();
+        for at in left {
+            self.posts.remove(&at);
+            self.numbers.retain(|_, (address, _)| *address != at);
+            let excused = self.ledger.excuse(at);
+            self.conclude(excused);
+            self.sender_ended(at);
+            self.report.forget(at);
+            tracing::info!(gateway = %at, "a gateway left");
+        }
+        for (at, authority) in found {
+            if !self.posts.contains_key(at) {
+                let sender = self.connect(*at, authority, Account::Sender);
+                let listener = self.connect(*at, authority, Account::Listener);
+                self.posts.insert(*at, Post { sender, listener });
+                tracing::info!(gateway = %at, "a gateway came");
+            }
+        }
+        self.count_connections();
+        self.send_again(Instant::now());
+    }
+
+    fn connect(&mut self, address: SocketAddr, authority: &str, account: Account) -> Seat {
+        let (orders, to_send) = mpsc::channel(MAX_ORDERS);
+        self.next_number += 1;
+        self.numbers.insert(self.next_number, (address, account));
+        let connection = Connection {
+            number: self.next_number,
+            address,
+            authority: authority.to_owned(),
+            account,
+            orders: to_send,
+            news: self.news.clone(),
+            standing: self.inputs.standing.clone(),
+            complaints: self.inputs.complaints.clone(),
+            line: Line::default(),
+        };
+        self.inputs.lifecycle.spawn(connection.run());
+        Seat::new(self.next_number, orders)
+    }
+
+    fn on_news(&mut self, news: News) {
+        // An old connection's last words.
+        let Some((gateway, account)) = self.numbers.get(&news.number).copied() else { return };
+        let Some(post) = self.posts.get_mut(&gateway) else { return };
+        let (seat, present) = (post.seat(account), self.chat);
+        match news.what {
+            What::Heard(Heard::Ready { chats, resumed, .. }) => {
+                seat.on_ready(chats, news.at);
+                if account == Account::Listener {
+                    if resumed {
+                        self.ledger.on_listener_back(gateway, news.at);
+                    } else {
+                        let excused = self.ledger.excuse(gateway);
+                        self.conclude(excused);
+                    }
+                }
+                self.count_connections();
+            }
+            What::Heard(Heard::Chat(chat)) => seat.on_chat(chat, present, news.at),
+            What::Heard(Heard::Gone(chat)) => {
+                seat.on_chat_gone(chat);
+                if chat == present {
+                    self.chat_is_gone();
+                }
+            }
+            What::Ended(why) => {
+                seat.on_ended();
+                tracing::debug!(%gateway, account = account.username(), why, "a connection ended");
+                match account {
+                    Account::Sender => self.sender_ended(gateway),
+                    Account::Listener => self.ledger.on_listener_away(gateway),
+                }
+                self.count_connections();
+                self.send_again(news.at);
+            }
+            What::Failed(why) => self.report.trouble(gateway, &format!("cannot connect: {why}")),
+            What::Heard(heard) => match account {
+                Account::Sender => self.on_answer(heard),
+                Account::Listener => self.on_delivery(gateway, heard, news.at),
+            },
+        }
+    }
+
+    /// What the account that sends is told about its messages.
+    fn on_answer(&mut self, heard: Heard) {
+        match heard {
+            Heard::Ack(id) => {
+                let verdicts = self.ledger.on_ack(&id);
+                self.conclude(verdicts);
+            }
+            Heard::Refused { id, again: true, .. } => {
+                self.again.push(Again { id, interrupted: false });
+            }
+            Heard::Refused { id, code, again: false } => {
+                let verdict = self.ledger.on_refusal(&id);
+                self.conclude(verdict.into_iter().collect());
+                if matches!(code.as_str(), "chat_not_found" | "not_a_member") {
+                    self.chat_is_gone();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What the account that listens gets to see.
+    fn on_delivery(&mut self, gateway: SocketAddr, heard: Heard, at: Instant) {
+        let sender_id = self.inputs.standing.borrow().sender_id;
+        let verdicts = match heard {
+            Heard::Message { id, sender, .. } if sender == sender_id => {
+                self.ledger.on_message(&id, gateway, at)
+            }
+            Heard::Typing { chat, user } if chat == self.chat && user == sender_id => {
+                self.ledger.on_signal(gateway)
+            }
+            Heard::Missed => self.ledger.excuse(gateway),
+            _ => return,
+        };
+        self.conclude(verdicts);
+    }
+
+    fn on_tick(&mut self, now: Instant) {
+        let verdicts = self.ledger.pass_time(now);
+        self.conclude(verdicts);
+        self.send_again(now);
+        self.begin_round(now);
+    }
+
+    /// The next gateway sends, and all others are to have it; with one gateway only it is that one.
+    fn begin_round(&mut self, now: Instant) {
+        let chat = self.chat;
+        let part = |seat: &Seat| seat.takes_part(chat, self.chat_since, now, &self.config);
+        let Some(from) = self.next_sender(part) else { return };
+        let all = self.posts.iter().filter(|(_, post)| part(&post.listener)).map(|(at, _)| *at);
+        let all: Vec<SocketAddr> = all.collect();
+        let others: Vec<SocketAddr> = all.iter().filter(|at| **at != from).copied().collect();
+        let listeners = if others.is_empty() { all } else { others };
+        if listeners.is_empty() {
+            return;
+        }
+        self.turn = Some(from);
+        let id = uuid::Uuid::new_v4().to_string();
+        let verdicts = self.ledger.begin(id.clone(), chat, from, listeners, now);
+        self.conclude(verdicts);
+        if let Some(post) = self.posts.get(&from) {
+            // In this order: an acknowledged message proves that the signal was read, too.
+            post.sender.send(ClientFrame::Typing { chat_id: chat });
+            post.sender.send(message(id, chat));
+        }
+        self.inputs.begun.store(true, Ordering::Relaxed);
+    }
+
+    /// The gateway after the one that sent last, in the order of addresses, that can send.
+    fn next_sender(&self, part: impl Fn(&Seat) -> bool) -> Option<SocketAddr> {
+        let after = self.turn.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut order = self.posts.range((after, Bound::Unbounded)).chain(&self.posts);
+        order.find(|(_, post)| part(&post.sender)).map(|(at, _)| *at)
+    }
+
+    /// What a connection that ended sent and nobody acknowledged is sent by another one.
+    fn sender_ended(&mut self, gateway: SocketAddr) {
+        let ids = self.ledger.on_sender_away(gateway);
+        self.again.extend(ids.into_iter().map(|id| Again { id, interrupted: true }));
+    }
+
+    fn send_again(&mut self, now: Instant) {
+        for Again { id, interrupted } in std::mem::take(&mut self.again) {
+            let Some((chat, from)) = self.ledger.unacknowledged(&id) else { continue };
+            let part = |seat: &Seat| seat.takes_part(chat, self.chat_since, now, &self.config);
+            let same = self.posts.get(&from).filter(|post| part(&post.sender)).map(|_| from);
+            let sender = same.or_else(|| self.next_sender(part));
+            let sent = sender.and_then(|at| {
+                let post = self.posts.get(&at)?;
+                post.sender.send(message(id.clone(), chat)).then_some(at)
+            });
+            match sent {
+                Some(at) if interrupted => self.ledger.on_sent_again(&id, at, now),
+                Some(_) => {}
+                None => self.again.push(Again { id, interrupted }),
+            }
+        }
+    }
+
+    fn chat_is_gone(&self) {
+        // One of many that say the same: when the queue is full it is being said.
+        let _ = self.inputs.complaints.try_send(Complaint::Chat(self.chat));
+        tracing::debug!(chat.id = %self.chat, "the chat is gone");
+    }
+
+    fn conclude(&mut self, verdicts: Vec<Verdict>) {
+        if !verdicts.is_empty() {
+            let connected = self.posts.iter().filter(|(_, post)| post.is_connected());
+            let connected: Vec<SocketAddr> = connected.map(|(at, _)| *at).collect();
+            self.report.verdicts(verdicts, &connected);
+        }
+    }
+
+    fn count_connections(&self) {
+        let open = self.posts.values().filter(|post| post.is_connected()).count();
+        metrics::gauge!("canary_connections").set(open as f64);
+    }
+}
+
+fn message(id: String, chat_id: ChatId) -> ClientFrame {
+    ClientFrame::Send { id: Some(id), chat_id, text: TEXT.to_owned(), reply_to: None }
+}
