@@ -2,6 +2,7 @@
 
 GATEWAYS ?= 2
 APIS ?= 2
+BALANCER ?= nginx
 PORT ?= 8000
 CARGO ?= cargo
 
@@ -35,9 +36,9 @@ fmt: ## Formats the code
 doc: ## The code's documentation, in target/doc
 	$(CARGO) doc --workspace --no-deps
 
-cluster: ## A private cluster: make cluster GATEWAYS=2 APIS=2 PORT=8000 (settings: GUESTS=true make …)
+cluster: ## A private cluster: make cluster GATEWAYS=2 APIS=2 BALANCER=nginx|haproxy PORT=8000 (settings: GUESTS=true make …)
 	scripts/install-test-tools
-	$(CARGO) run --release -p cluster -- --gateways $(GATEWAYS) --apis $(APIS) --port $(PORT)
+	$(CARGO) run --release -p cluster -- --gateways $(GATEWAYS) --apis $(APIS) --balancer $(BALANCER) --port $(PORT)
 
 bench: ## What an idle connection and a handshake cost a gateway, in a real cluster
 	$(CARGO) bench -p standalone --bench idle

@@ -2,14 +2,13 @@
 //! What a single process of it is, is in the files of those.
 
 use crate::{
-    Balancer, Durability, Node, Postgres, Process, Program, Redis, State, binaries, free_port,
-    scratch::Scratch,
+    Backend, Balancer, BalancerKind, Durability, Node, Postgres, Process, Program, Redis, State,
+    binaries, free_port, scratch::Scratch,
 };
 use anyhow::{Context, Result};
 use ed25519_dalek::{SigningKey, pkcs8::EncodePrivateKey, pkcs8::spki::der::pem::LineEnding};
 use std::{
     fs,
-    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
@@ -19,6 +18,8 @@ pub struct Options {
     /// At least one, as of the apis.
     pub gateways: usize,
     pub apis: usize,
+    /// Which load balancer.
+    pub balancer: BalancerKind,
     /// The load balancer's port; a free one when `None`.
     pub port: Option<u16>,
     pub durability: Durability,
@@ -35,6 +36,7 @@ impl Default for Options {
         Self {
             gateways: 2,
             apis: 2,
+            balancer: BalancerKind::default(),
             port: None,
             durability: Durability::Fast,
             admin_password: None,
@@ -95,8 +97,9 @@ impl Cluster {
         let apis = together(options.apis, |number| wiring.api(number, &key)).await?;
         let gateways = together(options.gateways, |number| wiring.gateway(number, &apis)).await?;
         let port = options.port.unwrap_or_else(free_port);
-        let (behind, beside) = (addresses(&gateways), addresses(&apis));
-        let balancer = Balancer::start_in(Some(&wiring.logs), port, &behind, &beside).await?;
+        let (behind, beside) = (backends(&gateways), backends(&apis));
+        let (logs, kind) = (Some(wiring.logs.as_path()), options.balancer);
+        let balancer = Balancer::start_in(logs, kind, port, &behind, &beside).await?;
         Ok(Self { balancer, gateways, apis, redis, postgres, wiring, _scratch: scratch })
     }
 
@@ -145,7 +148,7 @@ impl Cluster {
     pub async fn add_gateway(&mut self) -> Result<()> {
         let gateway = self.wiring.gateway(self.gateways.len() + 1, &self.apis).await?;
         self.gateways.push(gateway);
-        self.balancer.set_nodes(&addresses(&self.gateways), &addresses(&self.apis))
+        self.balancer.set_nodes(&backends(&self.gateways), &backends(&self.apis)).await
     }
 
     /// All processes, for a look at who still runs.
@@ -217,8 +220,8 @@ async fn together<F: Future<Output = Result<Node>>>(
     Ok(nodes)
 }
 
-fn addresses(nodes: &[Node]) -> Vec<SocketAddr> {
-    nodes.iter().map(Node::address).collect()
+fn backends(nodes: &[Node]) -> Vec<Backend> {
+    nodes.iter().map(Backend::from).collect()
 }
 
 /// 128 random bits in hexadecimal.

@@ -15,11 +15,11 @@ mod scratch;
 mod state;
 mod supervised;
 
-pub use balancer::Balancer;
+pub use balancer::{Backend, Balancer, BalancerKind};
 pub use cluster::{Cluster, Options};
 pub use node::Node;
 pub use port::free_port;
 pub use postgres::{Durability, Postgres};
 pub use process::{Process, Program};
 pub use redis::Redis;
-pub use state::{ApiState, GatewayState, Pid, State};
+pub use state::{ApiState, BalancerState, GatewayState, Pid, State};

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use cluster::{Cluster, Durability, Options};
+use cluster::{BalancerKind, Cluster, Durability, Options};
 use std::{
     collections::BTreeSet,
     fs,
@@ -21,6 +21,8 @@ struct Args {
     gateways: u16,
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=50))]
     apis: u16,
+    #[arg(long, value_enum, default_value_t)]
+    balancer: BalancerKind,
     /// Where clients connect, on 127.0.0.1
     #[arg(long, default_value_t = 8000)]
     port: u16,
@@ -62,6 +64,7 @@ async fn run(args: Args) -> Result<()> {
     let options = Options {
         gateways: args.gateways.into(),
         apis: args.apis.into(),
+        balancer: args.balancer,
         port: Some(args.port),
         durability: Durability::Durable,
         admin_password: args.admin_password,

@@ -187,10 +187,20 @@ impl Process {
     /// Waits until `GET /readyz` on `admin` answers 200. The error tells the last answer and the
     /// end of the child's log.
     pub async fn wait_ready(&self, admin: SocketAddr, timeout: Duration) -> Result<()> {
+        self.wait_answer(admin, "/readyz", timeout).await
+    }
+
+    /// The same for any path.
+    pub(crate) async fn wait_answer(
+        &self,
+        admin: SocketAddr,
+        path: &str,
+        timeout: Duration,
+    ) -> Result<()> {
         self.wait_until(timeout, || async move {
-            let answer = get(admin, "/readyz").await?;
+            let answer = get(admin, path).await?;
             if !answer.starts_with("HTTP/1.1 200") {
-                bail!("/readyz says {:?}", answer.lines().next().unwrap_or_default());
+                bail!("{path} says {:?}", answer.lines().next().unwrap_or_default());
             }
             Ok(())
         })

@@ -1,4 +1,5 @@
-//! Where the servers' programs are on this machine. Installing them is `scripts/install-test-tools`.
+//! Where the servers' programs are on this machine, and the configurations that are shipped for
+//! them. Installing them is `scripts/install-test-tools`.
 
 use crate::process::User;
 use anyhow::{Context, Result};
@@ -12,6 +13,11 @@ use std::{
 pub(crate) fn find(name: &str) -> Result<PathBuf> {
     let found = shell(r#"PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin" command -v "$1""#, name);
     found.map(PathBuf::from).with_context(|| not_installed(name))
+}
+
+/// A file or folder of `deploy/`.
+pub(crate) fn shipped(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(path)
 }
 
 /// The folder of PostgreSQL's programs: in the search path, or the distribution's folder of the

@@ -1,6 +1,6 @@
-//! A private Redis server without persistence: what it held is gone after a restart.
+//! A private Redis server with the shipped configuration: what it held is gone after a restart.
 
-use crate::{Process, Program, port::free_port, programs, scratch::Scratch};
+use crate::{Process, Program, port::free_port, programs, programs::shipped, scratch::Scratch};
 use anyhow::{Result, bail};
 use std::{path::Path, time::Duration};
 use tokio::{
@@ -29,9 +29,9 @@ impl Redis {
         let scratch = Scratch::new("redis")?;
         let logs = logs.unwrap_or(scratch.path());
         let program = Program::new("redis", programs::find("redis-server")?, logs)
+            .args([shipped("redis/redis.conf").as_os_str()])
             .args(["--dir".as_ref(), scratch.path().as_os_str()])
-            .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
-            .args(["--save", "", "--appendonly", "no", "--daemonize", "no"]);
+            .args(["--bind", "127.0.0.1", "--port", &port.to_string()]);
         let redis = Self { process: Process::start(program)?, port, _scratch: scratch };
         redis.answers().await?;
         Ok(redis)

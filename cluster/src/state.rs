@@ -1,6 +1,6 @@
 //! What others need to know of a running cluster: the contents of `state.json`.
 
-use crate::{Cluster, Node, Process};
+use crate::{BalancerKind, Cluster, Node, Process};
 use anyhow::{Context, Result};
 use serde::Serialize;
 use std::{fs, path::Path};
@@ -20,7 +20,7 @@ pub struct State {
     pub apis: Vec<ApiState>,
     pub redis: Pid,
     pub postgres: Pid,
-    pub balancer: Pid,
+    pub balancer: BalancerState,
 }
 
 #[derive(Debug, Serialize)]
@@ -36,6 +36,15 @@ pub struct ApiState {
     pub url: String,
     pub internal_url: String,
     pub admin_url: String,
+}
+
+#[derive(Debug, Serialize)]
+pub struct BalancerState {
+    pub pid: u32,
+    pub kind: BalancerKind,
+    /// Where its own `/metrics` is; not there for nginx, which has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics_url: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -57,7 +66,11 @@ impl State {
             apis: cluster.apis().iter().map(ApiState::of).collect(),
             redis: pid(cluster.redis().process()),
             postgres: pid(cluster.postgres().process()),
-            balancer: pid(cluster.balancer().process()),
+            balancer: BalancerState {
+                pid: cluster.balancer().process().pid(),
+                kind: cluster.balancer().kind(),
+                metrics_url: cluster.balancer().metrics().map(|at| format!("http://{at}")),
+            },
         }
     }
 

@@ -2,9 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use cluster::{Balancer, Postgres, Process, Program, Redis, free_port};
+use cluster::{Balancer, BalancerKind, Postgres, Process, Program, Redis, free_port};
 use std::{
-    env, fs,
+    env,
     io::{self, BufRead, BufReader},
     net::SocketAddr,
     path::Path,
@@ -13,8 +13,7 @@ use std::{
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-    task::JoinHandle,
+    net::TcpStream,
 };
 
 #[tokio::test]
@@ -46,63 +45,6 @@ async fn redis_restarts_empty_on_its_port() {
 }
 
 #[tokio::test]
-async fn the_balancer_sends_upgrades_to_gateways_and_the_rest_to_apis() {
-    let (gateway, gateway_task) = node("gateway").await;
-    let (other, _other_task) = node("gateway").await;
-    let (api, _api_task) = node("api").await;
-    let balancer = Balancer::start(free_port(), &[gateway, other], &[api]).await.unwrap();
-    let address = balancer.address();
-
-    let answer =
-        get(address, "/chats?limit=1", "X-Forwarded-For: 6.6.6.6\r\nConnection: close\r\n").await;
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    assert!(answer.contains("\napi GET /chats?limit=1 "), "{answer}");
-    assert!(answer.contains("x-forwarded-for: 127.0.0.1\r"), "{answer}");
-    assert!(answer.contains("x-forwarded-proto: http\r"), "{answer}");
-    assert!(!answer.contains("6.6.6.6"), "{answer}");
-
-    let answer = get(address, "/gateway?token=secret", UPGRADE).await;
-    assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
-    assert!(answer.contains("\ngateway GET /gateway?token=secret "), "{answer}");
-    assert!(answer.contains(&format!("host: {address}\r")), "{answer}");
-
-    for hidden in ["/metrics", "/internal/post", "/%69nternal/post", "/readyz"] {
-        let answer = get(address, hidden, "").await;
-        assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
-        assert!(answer.contains("\"code\":\"not_found\""), "{answer}");
-    }
-    let answer = get(address, "/chats", "Content-Length: 2000000\r\n").await;
-    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
-    assert!(answer.contains("\"code\":\"body_too_large\""), "{answer}");
-
-    // A dead gateway: every client lands on the other one.
-    gateway_task.abort();
-    assert!(gateway_task.await.unwrap_err().is_cancelled());
-    for _ in 0..20 {
-        let answer = get(address, "/gateway?token=secret", UPGRADE).await;
-        assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
-    }
-    // Nobody left: a refusal that says when to come back.
-    balancer.set_nodes(&[gateway], &[gateway]).unwrap();
-    let refused = async {
-        loop {
-            let answer = get(address, "/gateway?token=secret", UPGRADE).await;
-            if answer.starts_with("HTTP/1.1 503") {
-                return answer;
-            }
-        }
-    };
-    let answer = tokio::time::timeout(Duration::from_secs(10), refused).await.unwrap();
-    assert!(answer.contains("Retry-After: 1\r"), "{answer}");
-    assert!(answer.contains("\"code\":\"unavailable\""), "{answer}");
-    balancer.stop().await.unwrap();
-    let log = fs::read_to_string(balancer.process().log()).unwrap();
-    assert!(log.contains(r#""path":"/gateway","status":101"#), "{log}");
-    assert!(!log.contains("secret"), "{log}");
-    assert!(TcpStream::connect(address).await.is_err());
-}
-
-#[tokio::test]
 async fn nothing_outlives_an_owner_that_is_killed() {
     let mut owner = Command::new(env::current_exe().unwrap())
         .args(["--exact", "owner", "--ignored", "--nocapture"])
@@ -118,7 +60,7 @@ async fn nothing_outlives_an_owner_that_is_killed() {
     let line = line.unwrap();
     let (ports, folders): (Vec<_>, Vec<_>) =
         line.split(' ').map(str::to_owned).partition(|word| word.parse::<u16>().is_ok());
-    assert_eq!((ports.len(), folders.len()), (3, 3), "{line}");
+    assert_eq!((ports.len(), folders.len()), (4, 4), "{line}");
     assert!(folders.iter().all(|folder| Path::new(folder).exists()));
     owner.kill().unwrap();
     owner.wait().unwrap();
@@ -141,10 +83,14 @@ async fn nothing_outlives_an_owner_that_is_killed() {
 async fn owner() {
     let redis = Redis::start().await.unwrap();
     let postgres = Postgres::start().await.unwrap();
-    let node = ([127, 0, 0, 1], free_port()).into();
-    let balancer = Balancer::start(free_port(), &[node], &[node]).await.unwrap();
-    let ports = [redis.port(), postgres.port(), balancer.address().port()];
-    let logs = [redis.process(), postgres.process(), balancer.process()].map(|it| it.log());
+    let nodes = [SocketAddr::from(([127, 0, 0, 1], free_port()))];
+    let nginx = Balancer::start(free_port(), &nodes, &nodes).await.unwrap();
+    let haproxy = Balancer::start_kind(BalancerKind::Haproxy, free_port(), &nodes, &nodes);
+    let haproxy = haproxy.await.unwrap();
+    let balancers = [nginx.address().port(), haproxy.address().port()];
+    let ports = [redis.port(), postgres.port(), balancers[0], balancers[1]];
+    let processes = [redis.process(), postgres.process(), nginx.process(), haproxy.process()];
+    let logs = processes.map(Process::log);
     let words = ports.map(|port| port.to_string()).into_iter();
     let folders = logs.into_iter().map(|log| log.parent().unwrap().display().to_string());
     println!("\nowns {}", words.chain(folders).collect::<Vec<_>>().join(" "));
@@ -169,53 +115,6 @@ async fn a_process_that_ends_says_how() {
     assert_eq!(process.exit_code().unwrap(), None);
     process.kill().await.unwrap();
     assert_eq!(process.exit_code().unwrap(), Some(128 + 9));
-}
-
-const UPGRADE: &str = "Upgrade: WebSocket\r\nConnection: Upgrade\r\n";
-
-/// A node that answers every request with its name and the request, and switches protocols when
-/// asked to.
-async fn node(name: &'static str) -> (SocketAddr, JoinHandle<()>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    #[expect(clippy::disallowed_methods, reason = "the test owns the task and aborts it")]
-    let task = tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let request = read_head(&mut stream).await.to_lowercase().replace("get /", "GET /");
-            let upgrade = request.contains("\r\nupgrade: websocket\r\n")
-                && request.contains("\r\nconnection: upgrade\r\n");
-            let head = match upgrade {
-                true => "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
-                         Connection: Upgrade\r\n\r\n"
-                    .to_owned(),
-                false => "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".to_owned(),
-            };
-            let answer = format!("{head}\n{name} {request}");
-            let _ = stream.write_all(answer.as_bytes()).await;
-        }
-    });
-    (address, task)
-}
-
-/// One request; the answer up to its end, which is the end of the connection or of a JSON object.
-async fn get(address: SocketAddr, path: &str, headers: &str) -> String {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n{headers}\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
-    while !answer.ends_with(b"}") && stream.read_buf(&mut answer).await.unwrap() > 0 {}
-    String::from_utf8_lossy(&answer).into_owned()
-}
-
-async fn read_head(stream: &mut TcpStream) -> String {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        match stream.read_u8().await {
-            Ok(byte) => head.push(byte),
-            Err(_) => break,
-        }
-    }
-    String::from_utf8_lossy(&head).into_owned()
 }
 
 async fn ask(port: u16, command: &str) -> String {
