@@ -11,7 +11,7 @@ use promql_parser::{
     },
     util::{ExprVisitor, walk_expr},
 };
-use std::{collections::BTreeSet, convert::Infallible};
+use std::{collections::BTreeSet, convert::Infallible, time::Duration};
 
 /// One selector of an expression: `gateway_closes_total{reason="silent"}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,18 +20,22 @@ pub struct Use {
     pub series: String,
     /// What it demands of labels.
     pub matchers: Vec<Matcher>,
+    /// The time that it looks back over, as in `[5m]`.
+    pub over: Option<Duration>,
 }
 
 /// Every selector of an expression, in the order of the text. An error when it does not parse, or
 /// when a selector has no name: nothing could be said of it.
 pub fn uses(expr: &str) -> anyhow::Result<Vec<Use>> {
-    struct Selectors(Vec<VectorSelector>);
+    struct Selectors(Vec<(VectorSelector, Option<Duration>)>);
     impl ExprVisitor for Selectors {
         type Error = Infallible;
         fn pre_visit(&mut self, expr: &Expr) -> Result<bool, Infallible> {
             match expr {
-                Expr::VectorSelector(selector) => self.0.push(selector.clone()),
-                Expr::MatrixSelector(matrix) => self.0.push(matrix.vs.clone()),
+                Expr::VectorSelector(selector) => self.0.push((selector.clone(), None)),
+                Expr::MatrixSelector(matrix) => {
+                    self.0.push((matrix.vs.clone(), Some(matrix.range)));
+                }
                 _ => {}
             }
             Ok(true)
@@ -39,8 +43,8 @@ pub fn uses(expr: &str) -> anyhow::Result<Vec<Use>> {
     }
     let mut found = Selectors(Vec::new());
     let Ok(_) = walk_expr(&mut found, &parse(expr)?);
-    let named = |selector: VectorSelector| match selector.name {
-        Some(series) => Ok(Use { series, matchers: selector.matchers.matchers }),
+    let named = |(selector, over): (VectorSelector, _)| match selector.name {
+        Some(series) => Ok(Use { series, matchers: selector.matchers.matchers, over }),
         None => Err(anyhow::anyhow!("a selector without a name: {selector}")),
     };
     found.0.into_iter().map(named).collect()
@@ -177,6 +181,8 @@ impl Check<'_> {
                 all
             }
             "histogram_quantile" => all.without(&["le".to_owned()]),
+            // What is not there has the labels that were asked for.
+            "absent" | "absent_over_time" => all.only(&equal(call.args.args.first())),
             "scalar" | "vector" | "time" => Series::default(),
             "label_replace" | "label_join" => match call.args.args.get(1).map(|label| &**label) {
                 Some(Expr::StringLiteral(label)) => all.with(&label.val),
@@ -195,6 +201,18 @@ impl Check<'_> {
         }
         of.only(names)
     }
+}
+
+/// The labels of which a selector demands one value.
+fn equal(selector: Option<&Box<Expr>>) -> Vec<String> {
+    let selector = match selector.map(|selector| &**selector) {
+        Some(Expr::VectorSelector(selector)) => selector,
+        Some(Expr::MatrixSelector(matrix)) => &matrix.vs,
+        _ => return Vec::new(),
+    };
+    let matchers = selector.matchers.matchers.iter();
+    let one = matchers.filter(|matcher| matches!(matcher.op, MatchOp::Equal));
+    one.map(|matcher| matcher.name.clone()).collect()
 }
 
 /// Whether a matcher speaks of values that there are. Of a regular expression, each alternative: in
@@ -225,6 +243,7 @@ mod tests {
         let names: Vec<_> = found.iter().map(|found| found.series.as_str()).collect();
         assert_eq!(names, ["a", "b", "d"]);
         assert_eq!(found[0].matchers[0].value, "1");
+        assert_eq!(found[0].over, Some(Duration::from_secs(300)));
         assert!(uses("{job='x'}").is_err() && uses("sum(").is_err());
     }
 
@@ -236,6 +255,7 @@ mod tests {
             ("sum by (reason) (rate(gateway_closes_total{reason=~'silent|abuse'}[5m]))", "reason"),
             ("histogram_quantile(0.9, sum by (le, job) (rate(db_wait_seconds_bucket[5m])))", "job"),
             ("sum without (instance) (up{job='redis'})", "job"),
+            ("absent(up{job='api'})", "job"),
             ("1 - sum(rate(http_request_duration_seconds_bucket{le='0.25'}[5m]))", ""),
             (
                 "gateway_rooms * on (instance) group_left (version) switchboard_build_info",
