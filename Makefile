@@ -7,10 +7,10 @@ PORT ?= 8000
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt doc cluster bench clean
+.PHONY: help run test lint fmt doc cluster bench check-deploy check-containers clean
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## One process with nothing installed: http://127.0.0.1:8000
 	$(CARGO) run
@@ -42,6 +42,13 @@ cluster: ## A private cluster: make cluster GATEWAYS=2 APIS=2 BALANCER=nginx|hap
 
 bench: ## What an idle connection and a handshake cost a gateway, in a real cluster
 	$(CARGO) bench -p standalone --bench idle
+
+check-deploy: ## The files that deploy it, by the programs that know their formats, and planted faults that these must notice
+	scripts/check-deploy
+	scripts/check-deploy --faults
+
+check-containers: ## Builds the images, starts the compose project, scales and restarts it under load (root and podman; some minutes)
+	scripts/check-containers
 
 clean: ## Removes everything that was built
 	$(CARGO) clean
