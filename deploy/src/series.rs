@@ -62,12 +62,31 @@ impl Registry {
             let same = registry.0.get(&rule.name).map(|other| other.or(&series));
             registry.0.insert(rule.name, same.unwrap_or(series));
         }
+        registry.add_alerts(root)?;
         Ok(registry)
     }
 
     /// A series by its whole name, `_bucket` and the like included.
     pub fn get(&self, name: &str) -> Option<&Series> {
         self.0.get(name)
+    }
+
+    /// What Prometheus itself writes of every alert that holds.
+    fn add_alerts(&mut self, root: &Path) -> anyhow::Result<()> {
+        let mut series = Series::default().with("instance").with("job");
+        let states = ["pending", "firing"].map(str::to_owned).to_vec();
+        series.labels.insert("alertstate".to_owned(), Some(states));
+        for alert in rules::alerts(root)? {
+            let own = [("alertname".to_owned(), alert.name)].into_iter().chain(alert.labels);
+            for (label, value) in own {
+                let values = series.labels.entry(label).or_insert_with(|| Some(Vec::new()));
+                values.iter_mut().filter(|known| !known.contains(&value)).for_each(|known| {
+                    known.push(value.clone());
+                });
+            }
+        }
+        self.0.insert("ALERTS".to_owned(), series);
+        Ok(())
     }
 
     fn add_metric(&mut self, job: &str, metric: &Metric) {
