@@ -15,7 +15,7 @@ pub struct Backoff {
 
 impl Backoff {
     /// The next pause: between a half and the whole of a time that doubles.
-    pub fn next(&mut self) -> Duration {
+    pub fn pause(&mut self) -> Duration {
         let whole = FIRST.saturating_mul(1 << self.tries.min(10)).min(LONGEST);
         self.tries = self.tries.saturating_add(1);
         whole.mul_f64(rand::random_range(0.5..1.0))
@@ -29,7 +29,7 @@ mod tests {
     #[test]
     fn pauses_grow_to_a_limit() {
         let mut backoff = Backoff::default();
-        let pauses: Vec<Duration> = (0..100).map(|_| backoff.next()).collect();
+        let pauses: Vec<Duration> = (0..100).map(|_| backoff.pause()).collect();
         assert!(pauses[0] >= FIRST / 2 && pauses[0] <= FIRST);
         assert!(pauses[2] > pauses[0]);
         assert!(pauses[50..].iter().all(|pause| *pause >= LONGEST / 2 && *pause <= LONGEST));

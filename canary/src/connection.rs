@@ -98,7 +98,7 @@ impl Connection {
                     count("failed");
                     self.tell(What::Failed(why)).await;
                     self.complain(retry);
-                    if !self.pause(Instant::now() + backoff.next()).await {
+                    if !self.pause(Instant::now() + backoff.pause()).await {
                         return;
                     }
                     continue;
@@ -122,7 +122,7 @@ impl Connection {
                     self.complain(retry);
                     let at_once = retry == Retry::Now && since.elapsed() > HELD;
                     let pause =
-                        if at_once { AT_ONCE.mul_f64(rand::random()) } else { backoff.next() };
+                        if at_once { AT_ONCE.mul_f64(rand::random()) } else { backoff.pause() };
                     Instant::now() + pause
                 }
             };

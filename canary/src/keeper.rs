@@ -83,7 +83,7 @@ impl Keeper {
             if !std::mem::replace(&mut told, true) {
                 tracing::warn!(error = %fault, "cannot sign in yet");
             }
-            sleep(backoff.next()).await;
+            sleep(backoff.pause()).await;
         }
     }
 
@@ -112,7 +112,7 @@ impl Keeper {
                 () = standing.closed() => break,
                 () = sleep_until(renew_at) => {
                     let good = self.renew().await;
-                    let pause = if good { self.renew_after() } else { renewing.next() };
+                    let pause = if good { self.renew_after() } else { renewing.pause() };
                     renew_at = Instant::now() + pause;
                     if good {
                         renewing = Backoff::default();
@@ -120,7 +120,7 @@ impl Keeper {
                 }
                 () = sleep_until(replace_at) => {
                     let good = self.replace_chat().await;
-                    let pause = if good { self.config.chat_age } else { replacing.next() };
+                    let pause = if good { self.config.chat_age } else { replacing.pause() };
                     replace_at = Instant::now() + pause;
                     if good {
                         replacing = Backoff::default();

@@ -72,7 +72,9 @@ fn a_round_passes_when_all_of_it_has_come() {
 fn late_is_not_lost_and_does_not_pass() {
     let mut case = Case::new();
     case.ledger.on_ack("m");
-    (case.signal(2), case.signal(3), case.message(2));
+    case.signal(2);
+    case.signal(3);
+    case.message(2);
     let took = Duration::from_millis(501);
     assert_eq!(case.after(501).message(3), [Verdict::Late { at: gateway(3), took }]);
     assert_eq!(case.after(60_000).time(), []);
@@ -102,7 +104,9 @@ fn what_comes_again_is_repeated() {
 fn signals_have_until_the_next_round() {
     let mut case = Case::new();
     case.ledger.on_ack("m");
-    (case.message(2), case.message(3), case.signal(3));
+    case.message(2);
+    case.message(3);
+    case.signal(3);
     assert_eq!(case.after(5_000).next_round(), [Verdict::SignalLost { at: gateway(2) }]);
     assert_eq!(case.signal(2), [], "gateway 2 sends now");
     assert_eq!(case.time(), [], "a round with a lost signal does not pass");
@@ -128,7 +132,8 @@ fn nobody_promised_a_message_without_acknowledgement() {
 fn a_listener_that_comes_back_must_be_given_what_it_missed() {
     let mut case = Case::new();
     case.ledger.on_ack("m");
-    (case.signal(2), case.message(2));
+    case.signal(2);
+    case.message(2);
     case.ledger.on_listener_away(gateway(3));
     assert_eq!(case.after(29_000).time(), []);
     case.ledger.on_listener_back(gateway(3), case.now);
@@ -150,19 +155,22 @@ fn a_listener_that_comes_back_must_be_given_what_it_missed() {
 fn a_listener_that_stays_away_or_leaves_is_not_asked() {
     let mut case = Case::new();
     case.ledger.on_ack("m");
-    (case.signal(2), case.message(2));
+    case.signal(2);
+    case.message(2);
     case.ledger.on_listener_away(gateway(3));
     assert_eq!(case.after(59_999).time(), []);
     assert_eq!(case.after(1).time(), [Verdict::Passed], "of all who were there");
 
     let mut case = Case::new();
     case.ledger.on_ack("m");
-    (case.signal(2), case.message(2));
+    case.signal(2);
+    case.message(2);
     assert_eq!(case.ledger.excuse(gateway(3)), [Verdict::Passed]);
 
     let mut case = Case::new();
     case.ledger.on_ack("m");
-    (case.ledger.excuse(gateway(2)), case.ledger.excuse(gateway(3)));
+    case.ledger.excuse(gateway(2));
+    case.ledger.excuse(gateway(3));
     assert_eq!(case.after(60_000).time(), [], "nothing was proved");
 }
 
