@@ -18,10 +18,7 @@ use shared::{
     presence::Presence,
     serve::ServeConfig,
     settings::{parse, refuse},
-    telemetry::{
-        Logs, admin_router, log_routes, start_logs, start_metrics,
-        trace::{self, Traces},
-    },
+    telemetry::{Logs, admin_router, log_routes, start_logs, start_metrics, trace},
 };
 use std::{process::ExitCode, time::Duration};
 use tokio::net::TcpListener;
@@ -40,15 +37,10 @@ async fn main() -> ExitCode {
         Command::Health => return admin_listener::health(settings.admin_listen).await,
         Command::Log(command) => return command.run(settings.admin_listen).await,
         Command::Secrets { folder } => secrets::make(&folder),
-        Command::Serve => {
-            let checked = settings
-                .check()
-                .and_then(|checked| Ok((checked, trace::start(&settings.trace, "api")?)));
-            match checked {
-                Ok((checked, traces)) => serve(settings, checked, logs, traces).await,
-                Err(why) => return refuse(why),
-            }
-        }
+        Command::Serve => match settings.check() {
+            Ok(checked) => serve(settings, checked, logs).await,
+            Err(why) => return refuse(why),
+        },
         Command::Migrate => commands::migrate(&settings).await,
         Command::Restored => commands::restored(&settings).await,
         Command::Demo => commands::make_demo(&settings).await,
@@ -64,12 +56,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn serve(
-    settings: Settings,
-    checked: Checked,
-    logs: Logs,
-    traces: Traces,
-) -> anyhow::Result<()> {
+async fn serve(settings: Settings, checked: Checked, logs: Logs) -> anyhow::Result<()> {
     let Checked { config, redis, tokens } = checked;
     let lifecycle = Lifecycle::new();
     let metrics = start_metrics(api::METRICS, &lifecycle).map_err(anyhow::Error::msg)?;
@@ -77,6 +64,7 @@ async fn serve(
     commands::await_schema(&db, &settings).await?;
     let pool = bus::pool(&redis)?;
     let node = NodeId::random();
+    let traces = trace::start(&settings.trace, "api", node).map_err(anyhow::Error::msg)?;
     let parts = Parts {
         db: db.clone(),
         presence: Presence::redis(pool.clone(), Default::default()),

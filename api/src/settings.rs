@@ -191,6 +191,7 @@ impl Settings {
         let mut config =
             Config { allowed_origins, internal_tokens, guests: self.guests, ..Config::default() };
         self.limits.apply(&mut config)?;
+        self.trace.check()?;
         Ok(Checked { config, redis, tokens })
     }
 }

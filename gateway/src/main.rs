@@ -15,10 +15,7 @@ use shared::{
     presence::Presence,
     serve::{ServeConfig, Until, serve},
     settings::{parse, refuse},
-    telemetry::{
-        Logs, admin_router, log_routes, start_logs, start_metrics,
-        trace::{self, Traces},
-    },
+    telemetry::{Logs, admin_router, log_routes, start_logs, start_metrics, trace},
 };
 use std::{process::ExitCode, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
@@ -36,13 +33,13 @@ async fn main() -> ExitCode {
     }
     let checked = settings.check().and_then(|checked| {
         let logs = start_logs(&settings.log)?;
-        Ok((checked, logs, trace::start(&settings.trace, "gateway")?))
+        Ok((checked, logs))
     });
-    let (checked, logs, traces) = match checked {
+    let (checked, logs) = match checked {
         Ok(checked) => checked,
         Err(why) => return refuse(why),
     };
-    match run(settings, checked, logs, traces).await {
+    match run(settings, checked, logs).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "cannot run");
@@ -51,16 +48,12 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(
-    settings: Settings,
-    checked: Checked,
-    logs: Logs,
-    traces: Traces,
-) -> anyhow::Result<()> {
+async fn run(settings: Settings, checked: Checked, logs: Logs) -> anyhow::Result<()> {
     let Checked { config, internal_token, redis } = checked;
     let lifecycle = Lifecycle::new();
     let metrics = start_metrics(gateway::METRICS, &lifecycle).map_err(anyhow::Error::msg)?;
     let node = NodeId::random();
+    let traces = trace::start(&settings.trace, "gateway", node).map_err(anyhow::Error::msg)?;
     let pool = bus::pool(&redis)?;
     let deps = Deps {
         node,

@@ -129,6 +129,7 @@ impl Settings {
         )?;
         let redis = RedisConfig::new(redis_url).map_err(|error| format!("REDIS_URL: {error}"))?;
         let config = Config { guests: self.guests, ..self.client.check()? };
+        self.trace.check()?;
         Ok(Checked { config, internal_token, redis })
     }
 }

@@ -3,7 +3,7 @@
 use shared::{
     admin,
     settings::{parse, refuse},
-    telemetry::{start_logs, trace},
+    telemetry::start_logs,
 };
 use standalone::{
     server,
@@ -25,13 +25,13 @@ async fn main() -> ExitCode {
     let checked = settings.check().and_then(|checked| {
         let lock = server::take_data_folder(&settings.data)?;
         let logs = start_logs(&settings.log)?;
-        Ok((checked, lock, logs, trace::start(&settings.trace, "switchboard")?))
+        Ok((checked, lock, logs))
     });
-    let (checked, _lock, logs, traces) = match checked {
+    let (checked, _lock, logs) = match checked {
         Ok(checked) => checked,
         Err(why) => return refuse(why),
     };
-    match server::run(settings, checked, logs, traces).await {
+    match server::run(settings, checked, logs).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "cannot run");

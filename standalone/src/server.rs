@@ -27,7 +27,7 @@ use shared::{
     presence::Presence,
     problem::Problem,
     serve::{self, ServeConfig, Until, serve},
-    telemetry::{self, Logs, admin_router, log_routes, start_metrics, trace::Traces},
+    telemetry::{self, Logs, admin_router, log_routes, start_metrics, trace},
 };
 use std::{
     fs::{self, File},
@@ -61,13 +61,10 @@ pub fn take_data_folder(data: &Path) -> Result<File, String> {
 }
 
 /// Runs until a signal, on a data folder that is taken.
-pub async fn run(
-    settings: Settings,
-    checked: Checked,
-    logs: Logs,
-    traces: Traces,
-) -> anyhow::Result<()> {
+pub async fn run(settings: Settings, checked: Checked, logs: Logs) -> anyhow::Result<()> {
     let lifecycle = Lifecycle::new();
+    let node = NodeId::random();
+    let traces = trace::start(&settings.trace, "switchboard", node).map_err(anyhow::Error::msg)?;
     let metrics = start_metrics(METRICS, &lifecycle).map_err(anyhow::Error::msg)?;
     let bus = Bus::local();
     let presence = Presence::local();
@@ -77,7 +74,7 @@ pub async fn run(
     let public = bind(settings.listen).await?;
     let admin = bind(settings.admin_listen).await?;
     let deps = Deps {
-        node: NodeId::random(),
+        node,
         backend: Arc::new(Direct(api.clone())),
         bus,
         presence,

@@ -78,6 +78,7 @@ impl Settings {
             ..ApiConfig::default()
         };
         self.limits.apply(&mut api)?;
+        self.trace.check()?;
         Ok(Checked { api, gateway })
     }
 }

@@ -2,13 +2,14 @@
 //! that is away or slow costs spans, never anything else.
 
 use super::{TraceArgs, with::TRACER};
+use crate::id::NodeId;
 use async_trait::async_trait;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use opentelemetry::{Key, trace::TracerProvider as _};
+use opentelemetry::{Key, KeyValue, trace::TracerProvider as _};
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
@@ -31,8 +32,9 @@ const MAX_ANSWER_BYTES: usize = 64 << 10;
 pub struct Traces(Option<SdkTracerProvider>);
 
 /// Starts sending traces, if the settings say where to. Once per process, which is called `service`
-/// in them unless OTEL_SERVICE_NAME or OTEL_RESOURCE_ATTRIBUTES say otherwise. Needs a Tokio runtime.
-pub fn start(args: &TraceArgs, service: &'static str) -> Result<Traces, String> {
+/// in them unless OTEL_SERVICE_NAME or OTEL_RESOURCE_ATTRIBUTES say otherwise, and whose instance is
+/// `node`. Needs a Tokio runtime.
+pub fn start(args: &TraceArgs, service: &'static str, node: NodeId) -> Result<Traces, String> {
     let Some(url) = args.url()? else { return Ok(Traces(None)) };
     let exporter = SpanExporter::builder()
         .with_http()
@@ -43,13 +45,24 @@ pub fn start(args: &TraceArgs, service: &'static str) -> Result<Traces, String> 
         .build()
         .map_err(|error| format!("OTEL_EXPORTER_OTLP_ENDPOINT: {error}"))?;
     // The sampler, the resource and the queue's bounds are read from their variables by the SDK.
-    let named = Resource::builder().build();
-    let resource = match named.get(&Key::from_static_str("service.name")) {
-        Some(name) if !name.as_str().starts_with("unknown_service") => named,
-        _ => Resource::builder().with_service_name(service).build(),
-    };
-    let provider =
-        SdkTracerProvider::builder().with_resource(resource).with_batch_exporter(exporter).build();
+    let told = Resource::builder().build();
+    let told = |key: &'static str| told.get(&Key::from_static_str(key));
+    let mut resource = Resource::builder();
+    if told("service.name").is_none_or(|name| name.as_str().starts_with("unknown_service")) {
+        resource = resource.with_service_name(service);
+    }
+    for (key, value) in [
+        ("service.instance.id", node.to_string()),
+        ("service.version", env!("CARGO_PKG_VERSION").to_owned()),
+    ] {
+        if told(key).is_none() {
+            resource = resource.with_attribute(KeyValue::new(key, value));
+        }
+    }
+    let provider = SdkTracerProvider::builder()
+        .with_resource(resource.build())
+        .with_batch_exporter(exporter)
+        .build();
     TRACER
         .set(provider.tracer("switchboard"))
         .map_err(|_| "traces are being sent already".to_owned())?;

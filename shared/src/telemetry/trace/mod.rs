@@ -67,6 +67,11 @@ pub const SDK_VARIABLES: &[(&str, &str)] = &[
 ];
 
 impl TraceArgs {
+    /// One sentence about what is wrong.
+    pub fn check(&self) -> Result<(), String> {
+        self.url().map(drop)
+    }
+
     /// The URL that traces go to; none when they are off. An error is one sentence.
     fn url(&self) -> Result<Option<String>, String> {
         let set = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());

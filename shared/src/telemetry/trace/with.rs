@@ -52,7 +52,7 @@ impl Span {
 
     /// Goes on with a trace that came from outside, or begins one.
     pub fn remote(name: &'static str, kind: Kind, parent: Option<Traceparent>) -> Self {
-        Self::start(name, kind, parent.map(|parent| told(parent, true)), Vec::new())
+        Self::start(name, kind, parent, Vec::new())
     }
 
     /// Follows from these: the child of the first, linked to all. Nothing when none is recorded.
@@ -62,15 +62,16 @@ impl Span {
         causes: impl IntoIterator<Item = Traceparent>,
     ) -> Self {
         let causes = causes.into_iter().filter(Traceparent::is_sampled);
-        let links: Vec<Link> = causes.map(|cause| Link::with_context(told(cause, true))).collect();
-        let Some(first) = links.first() else { return Self(None) };
-        Self::start(name, kind, Some(first.span_context.clone()), links)
+        let mut causes = causes.peekable();
+        let Some(first) = causes.peek().copied() else { return Self(None) };
+        let links = causes.map(|cause| Link::with_context(told(cause, kind))).collect();
+        Self::start(name, kind, Some(first), links)
     }
 
     /// A part of the current work. Nothing when that is not recorded.
     pub fn child(name: &'static str, kind: Kind) -> Self {
         match current() {
-            Some(parent) => Self::start(name, kind, Some(told(parent, false)), Vec::new()),
+            Some(parent) => Self::start(name, kind, Some(parent), Vec::new()),
             None => Self(None),
         }
     }
@@ -78,12 +79,12 @@ impl Span {
     fn start(
         name: &'static str,
         kind: Kind,
-        parent: Option<SpanContext>,
+        parent: Option<Traceparent>,
         links: Vec<Link>,
     ) -> Self {
         let Some(tracer) = TRACER.get() else { return Self(None) };
         let parent = match parent {
-            Some(parent) => Context::new().with_remote_span_context(parent),
+            Some(parent) => Context::new().with_remote_span_context(told(parent, kind)),
             None => Context::new(),
         };
         let builder = SpanBuilder::from_name(name).with_kind(match kind {
@@ -153,14 +154,15 @@ impl Span {
     }
 }
 
-/// In OpenTelemetry's types.
-fn told(parent: Traceparent, remote: bool) -> SpanContext {
+/// In OpenTelemetry's types, as the parent of a span of this kind.
+fn told(parent: Traceparent, kind: Kind) -> SpanContext {
     let flags = if parent.is_sampled() { TraceFlags::SAMPLED } else { TraceFlags::NOT_SAMPLED };
     SpanContext::new(
         TraceId::from(parent.trace_id()),
         SpanId::from(parent.span_id()),
         flags,
-        remote,
+        // These two come into the process; the others' parents are in it.
+        matches!(kind, Kind::Server | Kind::Consumer),
         TraceState::NONE,
     )
 }

@@ -1,6 +1,7 @@
 //! What a build without the feature `otlp` has of traces: the same names, and nothing behind them.
 
 use super::{Kind, TraceArgs, Traceparent};
+use crate::id::NodeId;
 
 /// A piece of work in a trace; here, none.
 #[derive(Debug, Default)]
@@ -64,7 +65,7 @@ pub fn within<T>(_: Option<Traceparent>, work: impl FnOnce() -> T) -> T {
 pub struct Traces;
 
 /// Sends nothing, and says so where traces are wanted.
-pub fn start(args: &TraceArgs, _: &'static str) -> Result<Traces, String> {
+pub fn start(args: &TraceArgs, _: &'static str, _: NodeId) -> Result<Traces, String> {
     if args.url()?.is_some() {
         tracing::warn!(
             "OTEL_EXPORTER_OTLP_ENDPOINT is set, but this binary was built without traces: build \

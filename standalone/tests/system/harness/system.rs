@@ -71,7 +71,12 @@ impl System {
 
     /// A cluster that a test may break.
     pub async fn own_cluster() -> Self {
-        Self::over(Arc::new(start_cluster(&[]).await))
+        Self::cluster_with(&[]).await
+    }
+
+    /// One with these settings in all nodes' environment.
+    pub async fn cluster_with(settings: &[(&str, &str)]) -> Self {
+        Self::over(Arc::new(start_cluster(settings).await))
     }
 
     fn over(cluster: Arc<Cluster>) -> Self {
