@@ -153,3 +153,18 @@ fn the_balancer_reads_every_variable_it_is_given() {
         }
     }
 }
+
+/// Behind an ingress controller the balancer sees its address alone. It must believe what it says of
+/// clients, and then nobody else may connect.
+#[test]
+fn the_balancer_believes_an_ingress_controller_and_nobody_else() {
+    for manifests in ALL.iter() {
+        let Some(balancer) = manifests.workload("balancer") else { continue };
+        let container = manifests.containers(&balancer.pod).unwrap().remove(0);
+        let policy = manifests.get("NetworkPolicy", "balancer").unwrap();
+        let door = &policy["spec"]["ingress"][0];
+        let ingress = manifests.of("Ingress").count() > 0;
+        assert_eq!(container.env.contains_key("TRUSTED_PROXIES"), ingress);
+        assert_eq!(list(&door["from"]).count() > 0, ingress, "{}", manifests.overlay);
+    }
+}
