@@ -106,7 +106,9 @@ fn links_and_anchors_lead_somewhere() {
     for document in tracked.iter().filter(|path| path.ends_with(".md")) {
         for (number, line) in prose(document) {
             for target in targets(&code(&line).1) {
-                if target.contains("://") || target.starts_with("mailto:") {
+                // The api shows its own documents, and there `/docs` is a page of its own.
+                let served = document.starts_with("api/") && target.starts_with('/');
+                if target.contains("://") || target.starts_with("mailto:") || served {
                     continue;
                 }
                 checked += 1;
