@@ -1,6 +1,6 @@
 //! The canary's numbers, each with its reason. What an operator sets is in [`crate::settings`].
 
-use crate::{lookup::Target, round::Rules};
+use crate::{ledger::Rules, lookup::Target};
 use hyper::Uri;
 use shared::settings::Secret;
 use std::time::Duration;

@@ -6,9 +6,11 @@ pub mod backoff;
 pub mod config;
 pub mod connection;
 pub mod keeper;
+pub mod ledger;
 pub mod line;
 pub mod lookup;
 pub mod post;
+pub mod posts;
 pub mod report;
 pub mod rest;
 pub mod round;
@@ -23,7 +25,7 @@ use crate::{
 };
 use shared::{
     lifecycle::Lifecycle,
-    metric::{Metric, Values, counter, gauge, histogram},
+    metric::{Kind, Metric, Values, counter, gauge, histogram},
     serve, telemetry,
 };
 use std::sync::{Arc, atomic::AtomicBool};
@@ -31,6 +33,14 @@ use tokio::sync::{mpsc, watch as channel};
 
 /// Complaints of all connections at once say the same; some waiting ones are plenty.
 const MAX_COMPLAINTS: usize = 16;
+
+/// Sets the gauges to what is so before anything is known: a canary that cannot even sign in has
+/// never had a good round, and says so. After the recorder has been installed.
+pub fn start_gauges() {
+    for metric in OWN.iter().filter(|metric| metric.kind == Kind::Gauge) {
+        metrics::gauge!(metric.name).set(0.0);
+    }
+}
 
 /// Watches until the lifecycle's soft stop. `begun` becomes true with the first round.
 pub fn start(config: Config, keeper: Keeper, lifecycle: &Lifecycle, begun: Arc<AtomicBool>) {
@@ -49,7 +59,11 @@ pub const METRICS: &[&[Metric]] = &[telemetry::METRICS, serve::METRICS, OWN];
 /// The canary's own among them.
 pub const OWN: &[Metric] = &[
     gauge("canary_gateways", &[], "Gateways found by name; each should have a connection"),
-    gauge("canary_connections", &[], "Gateways to which a connection is open and ready"),
+    gauge(
+        "canary_connections",
+        &[],
+        "Gateways to which the connections of both accounts are open and ready",
+    ),
     counter(
         "canary_connects_total",
         &[("result", Values::These(&["ok", "failed"]))],

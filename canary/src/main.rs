@@ -58,6 +58,7 @@ async fn main() -> ExitCode {
 async fn run(settings: Settings, config: Config, logs: Logs) -> anyhow::Result<ExitCode> {
     let lifecycle = Lifecycle::new();
     let metrics = start_metrics(canary::METRICS, &lifecycle).map_err(anyhow::Error::msg)?;
+    canary::start_gauges();
     let listen = settings.admin_listen;
     let admin = TcpListener::bind(listen).await;
     let admin = admin.with_context(|| format!("cannot listen on {listen}"))?;

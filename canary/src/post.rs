@@ -1,7 +1,7 @@
 //! A watched gateway: its two connections as the rounds see them. Pure but for the queues of frames to
 //! send.
 
-use crate::{account::Account, config::Config, connection::Number};
+use crate::{account::Account, config::Config};
 use shared::{id::ChatId, protocol::ClientFrame};
 use std::collections::BTreeMap;
 use tokio::{sync::mpsc, time::Instant};
@@ -14,7 +14,6 @@ pub struct Post {
 
 /// One connection, open or not. Dropping it ends the connection.
 pub struct Seat {
-    pub number: Number,
     orders: mpsc::Sender<ClientFrame>,
     ready_since: Option<Instant>,
     /// The canary's chats that are live on it, since when.
@@ -36,8 +35,8 @@ impl Post {
 }
 
 impl Seat {
-    pub fn new(number: Number, orders: mpsc::Sender<ClientFrame>) -> Self {
-        Self { number, orders, ready_since: None, chats: BTreeMap::new() }
+    pub fn new(orders: mpsc::Sender<ClientFrame>) -> Self {
+        Self { orders, ready_since: None, chats: BTreeMap::new() }
     }
 
     pub fn on_ready(&mut self, chats: Vec<ChatId>, now: Instant) {

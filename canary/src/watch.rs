@@ -5,19 +5,19 @@
 use crate::{
     account::Account,
     config::Config,
-    connection::{Connection, News, Number, What},
+    connection::{News, What},
     keeper::{Complaint, Standing},
-    line::{Heard, Line},
+    ledger::Ledger,
+    line::Heard,
     lookup::Gateways,
-    post::{Post, Seat},
+    post::Seat,
+    posts::{Posts, Ties},
     report::Report,
-    round::{Ledger, Verdict},
+    round::Verdict,
 };
 use shared::{id::ChatId, lifecycle::Lifecycle, protocol::ClientFrame};
 use std::{
-    collections::{BTreeMap, HashMap},
     net::SocketAddr,
-    ops::Bound,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -31,8 +31,6 @@ use tokio::{
 /// What all connections have to tell and was not looked at yet: some rounds of the most gateways. When
 /// it is full, connections wait before they read on.
 const MAX_NEWS: usize = 1_024;
-/// Frames for one connection: a round has two.
-const MAX_ORDERS: usize = 16;
 /// What the canary says. Whoever looks into the database should know what this is.
 const TEXT: &str = "A message of Switchboard's own canary";
 
@@ -49,14 +47,12 @@ pub struct Inputs {
 /// See the module's head.
 pub struct Watch {
     config: Config,
-    inputs: Inputs,
     ledger: Ledger,
     report: Report,
-    posts: BTreeMap<SocketAddr, Post>,
-    /// Which connection has which number.
-    numbers: HashMap<Number, (SocketAddr, Account)>,
-    next_number: Number,
-    news: mpsc::Sender<News>,
+    posts: Posts,
+    standing: watch::Receiver<Standing>,
+    complaints: mpsc::Sender<Complaint>,
+    begun: Arc<AtomicBool>,
     chat: ChatId,
     /// Since when the chat is that one.
     chat_since: Instant,
@@ -76,26 +72,26 @@ impl Watch {
     /// Watches until the soft stop.
     pub async fn run(config: Config, inputs: Inputs) {
         let (news, mut to_hear) = mpsc::channel(MAX_NEWS);
-        let stop = inputs.lifecycle.soft_stop().clone();
-        let (mut standing, mut gateways) = (inputs.standing.clone(), inputs.gateways.clone());
+        let Inputs { standing, mut gateways, complaints, begun, lifecycle } = inputs;
+        let stop = lifecycle.soft_stop().clone();
         let mut every = interval(config.interval);
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let chat = inputs.standing.borrow().chat;
+        let (complain, mut changed) = (complaints.clone(), standing.clone());
+        let ties = Ties { news, standing: standing.clone(), complaints: complain, lifecycle };
+        let chat = standing.borrow().chat;
         let mut watch = Self {
             ledger: Ledger::new(config.rules),
             report: Report::new(config.good_rounds),
-            posts: BTreeMap::new(),
-            numbers: HashMap::new(),
-            next_number: 0,
-            news,
+            posts: Posts::new(ties),
+            standing,
+            complaints,
+            begun,
             chat,
             chat_since: Instant::now(),
             turn: None,
             again: Vec::new(),
             config,
-            inputs,
         };
-        metrics::gauge!("canary_connections").set(0.0);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -104,8 +100,8 @@ impl Watch {
                     let found = gateways.borrow_and_update().clone();
                     watch.on_gateways(&found);
                 }
-                Ok(()) = standing.changed() => {
-                    let chat = standing.borrow_and_update().chat;
+                Ok(()) = changed.changed() => {
+                    let chat = changed.borrow_and_update().chat;
                     if chat != watch.chat {
                         (watch.chat, watch.chat_since) = (chat, Instant::now());
                     }
@@ -115,56 +111,22 @@ impl Watch {
         }
     }
 
-    /// Opens connections to gateways that came and ends those to gateways that left.
     fn on_gateways(&mut self, found: &Gateways) {
         metrics::gauge!("canary_gateways").set(found.len() as f64);
-        let left: Vec<SocketAddr> =
-            self.posts.keys().filter(|at| !found.contains_key(at)).copied().collect();
-        for at in left {
-            self.posts.remove(&at);
-            self.numbers.retain(|_, (address, _)| *address != at);
+        for at in self.posts.set(found) {
             let excused = self.ledger.excuse(at);
             self.conclude(excused);
             self.sender_ended(at);
             self.report.forget(at);
             tracing::info!(gateway = %at, "a gateway left");
         }
-        for (at, authority) in found {
-            if !self.posts.contains_key(at) {
-                let sender = self.connect(*at, authority, Account::Sender);
-                let listener = self.connect(*at, authority, Account::Listener);
-                self.posts.insert(*at, Post { sender, listener });
-                tracing::info!(gateway = %at, "a gateway came");
-            }
-        }
         self.count_connections();
         self.send_again(Instant::now());
     }
 
-    fn connect(&mut self, address: SocketAddr, authority: &str, account: Account) -> Seat {
-        let (orders, to_send) = mpsc::channel(MAX_ORDERS);
-        self.next_number += 1;
-        self.numbers.insert(self.next_number, (address, account));
-        let connection = Connection {
-            number: self.next_number,
-            address,
-            authority: authority.to_owned(),
-            account,
-            orders: to_send,
-            news: self.news.clone(),
-            standing: self.inputs.standing.clone(),
-            complaints: self.inputs.complaints.clone(),
-            line: Line::default(),
-        };
-        self.inputs.lifecycle.spawn(connection.run());
-        Seat::new(self.next_number, orders)
-    }
-
     fn on_news(&mut self, news: News) {
-        // An old connection's last words.
-        let Some((gateway, account)) = self.numbers.get(&news.number).copied() else { return };
-        let Some(post) = self.posts.get_mut(&gateway) else { return };
-        let (seat, present) = (post.seat(account), self.chat);
+        let present = self.chat;
+        let Some((gateway, account, seat)) = self.posts.seat(news.number) else { return };
         match news.what {
             What::Heard(Heard::Ready { chats, resumed, .. }) => {
                 seat.on_ready(chats, news.at);
@@ -226,7 +188,7 @@ impl Watch {
 
     /// What the account that listens gets to see.
     fn on_delivery(&mut self, gateway: SocketAddr, heard: Heard, at: Instant) {
-        let sender_id = self.inputs.standing.borrow().sender_id;
+        let sender_id = self.standing.borrow().sender_id;
         let verdicts = match heard {
             Heard::Message { id, sender, .. } if sender == sender_id => {
                 self.ledger.on_message(&id, gateway, at)
@@ -247,15 +209,12 @@ impl Watch {
         self.begin_round(now);
     }
 
-    /// The next gateway sends, and all others are to have it; with one gateway only it is that one.
+    /// The next gateway sends, and all others are to have it.
     fn begin_round(&mut self, now: Instant) {
         let chat = self.chat;
         let part = |seat: &Seat| seat.takes_part(chat, self.chat_since, now, &self.config);
-        let Some(from) = self.next_sender(part) else { return };
-        let all = self.posts.iter().filter(|(_, post)| part(&post.listener)).map(|(at, _)| *at);
-        let all: Vec<SocketAddr> = all.collect();
-        let others: Vec<SocketAddr> = all.iter().filter(|at| **at != from).copied().collect();
-        let listeners = if others.is_empty() { all } else { others };
+        let Some(from) = self.posts.next_sender(self.turn, part) else { return };
+        let listeners = self.posts.listeners(from, part);
         if listeners.is_empty() {
             return;
         }
@@ -263,19 +222,12 @@ impl Watch {
         let id = uuid::Uuid::new_v4().to_string();
         let verdicts = self.ledger.begin(id.clone(), chat, from, listeners, now);
         self.conclude(verdicts);
-        if let Some(post) = self.posts.get(&from) {
+        if let Some(sender) = self.posts.sender(from) {
             // In this order: an acknowledged message proves that the signal was read, too.
-            post.sender.send(ClientFrame::Typing { chat_id: chat });
-            post.sender.send(message(id, chat));
+            sender.send(ClientFrame::Typing { chat_id: chat });
+            sender.send(message(id, chat));
         }
-        self.inputs.begun.store(true, Ordering::Relaxed);
-    }
-
-    /// The gateway after the one that sent last, in the order of addresses, that can send.
-    fn next_sender(&self, part: impl Fn(&Seat) -> bool) -> Option<SocketAddr> {
-        let after = self.turn.map_or(Bound::Unbounded, Bound::Excluded);
-        let mut order = self.posts.range((after, Bound::Unbounded)).chain(&self.posts);
-        order.find(|(_, post)| part(&post.sender)).map(|(at, _)| *at)
+        self.begun.store(true, Ordering::Relaxed);
     }
 
     /// What a connection that ended sent and nobody acknowledged is sent by another one.
@@ -288,11 +240,11 @@ impl Watch {
         for Again { id, interrupted } in std::mem::take(&mut self.again) {
             let Some((chat, from)) = self.ledger.unacknowledged(&id) else { continue };
             let part = |seat: &Seat| seat.takes_part(chat, self.chat_since, now, &self.config);
-            let same = self.posts.get(&from).filter(|post| part(&post.sender)).map(|_| from);
-            let sender = same.or_else(|| self.next_sender(part));
-            let sent = sender.and_then(|at| {
-                let post = self.posts.get(&at)?;
-                post.sender.send(message(id.clone(), chat)).then_some(at)
+            let same = self.posts.sender(from).filter(|seat| part(seat)).map(|_| from);
+            let sender = same.or_else(|| self.posts.next_sender(self.turn, part));
+            let sent = sender.filter(|at| {
+                let seat = self.posts.sender(*at);
+                seat.is_some_and(|seat| seat.send(message(id.clone(), chat)))
             });
             match sent {
                 Some(at) if interrupted => self.ledger.on_sent_again(&id, at, now),
@@ -304,21 +256,18 @@ impl Watch {
 
     fn chat_is_gone(&self) {
         // One of many that say the same: when the queue is full it is being said.
-        let _ = self.inputs.complaints.try_send(Complaint::Chat(self.chat));
+        let _ = self.complaints.try_send(Complaint::Chat(self.chat));
         tracing::debug!(chat.id = %self.chat, "the chat is gone");
     }
 
     fn conclude(&mut self, verdicts: Vec<Verdict>) {
         if !verdicts.is_empty() {
-            let connected = self.posts.iter().filter(|(_, post)| post.is_connected());
-            let connected: Vec<SocketAddr> = connected.map(|(at, _)| *at).collect();
-            self.report.verdicts(verdicts, &connected);
+            self.report.verdicts(verdicts, &self.posts.connected());
         }
     }
 
     fn count_connections(&self) {
-        let open = self.posts.values().filter(|post| post.is_connected()).count();
-        metrics::gauge!("canary_connections").set(open as f64);
+        metrics::gauge!("canary_connections").set(self.posts.connected().len() as f64);
     }
 }
 

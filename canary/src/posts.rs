@@ -1,0 +1,118 @@
+//! The watched gateways and their connections: opened when a gateway comes, ended when it leaves, found
+//! by number, chosen for a round. What is sent and judged is in [`crate::watch`].
+
+use crate::{
+    account::Account,
+    connection::{Connection, News, Number},
+    keeper::{Complaint, Standing},
+    line::Line,
+    lookup::Gateways,
+    post::{Post, Seat},
+};
+use shared::lifecycle::Lifecycle;
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::SocketAddr,
+    ops::Bound,
+};
+use tokio::sync::{mpsc, watch};
+
+/// Frames for one connection: a round has two.
+const MAX_ORDERS: usize = 16;
+
+/// See the module's head.
+pub struct Posts {
+    posts: BTreeMap<SocketAddr, Post>,
+    /// Which connection has which number. Numbers are never reused.
+    numbers: HashMap<Number, (SocketAddr, Account)>,
+    next_number: Number,
+    ties: Ties,
+}
+
+/// What every connection is given.
+pub struct Ties {
+    pub news: mpsc::Sender<News>,
+    pub standing: watch::Receiver<Standing>,
+    pub complaints: mpsc::Sender<Complaint>,
+    pub lifecycle: Lifecycle,
+}
+
+impl Posts {
+    pub fn new(ties: Ties) -> Self {
+        Self { posts: BTreeMap::new(), numbers: HashMap::new(), next_number: 0, ties }
+    }
+
+    /// Opens connections to gateways that came and ends those to gateways that left, which it returns.
+    pub fn set(&mut self, found: &Gateways) -> Vec<SocketAddr> {
+        let left = self.posts.keys().filter(|at| !found.contains_key(at)).copied();
+        let left: Vec<SocketAddr> = left.collect();
+        for at in &left {
+            self.posts.remove(at);
+            self.numbers.retain(|_, (address, _)| address != at);
+        }
+        for (at, authority) in found {
+            if !self.posts.contains_key(at) {
+                let sender = self.connect(*at, authority, Account::Sender);
+                let listener = self.connect(*at, authority, Account::Listener);
+                self.posts.insert(*at, Post { sender, listener });
+                tracing::info!(gateway = %at, "a gateway came");
+            }
+        }
+        left
+    }
+
+    fn connect(&mut self, address: SocketAddr, authority: &str, account: Account) -> Seat {
+        let (orders, to_send) = mpsc::channel(MAX_ORDERS);
+        self.next_number += 1;
+        self.numbers.insert(self.next_number, (address, account));
+        let connection = Connection {
+            number: self.next_number,
+            address,
+            authority: authority.to_owned(),
+            account,
+            orders: to_send,
+            news: self.ties.news.clone(),
+            standing: self.ties.standing.clone(),
+            complaints: self.ties.complaints.clone(),
+            line: Line::default(),
+        };
+        self.ties.lifecycle.spawn(connection.run());
+        Seat::new(orders)
+    }
+
+    /// The connection with this number; nothing where it is an old one's last word.
+    pub fn seat(&mut self, number: Number) -> Option<(SocketAddr, Account, &mut Seat)> {
+        let (at, account) = *self.numbers.get(&number)?;
+        Some((at, account, self.posts.get_mut(&at)?.seat(account)))
+    }
+
+    /// The connection that sends at this gateway.
+    pub fn sender(&self, at: SocketAddr) -> Option<&Seat> {
+        self.posts.get(&at).map(|post| &post.sender)
+    }
+
+    /// The gateway after this one, in the order of addresses, whose sender takes part.
+    pub fn next_sender(
+        &self,
+        after: Option<SocketAddr>,
+        part: impl Fn(&Seat) -> bool,
+    ) -> Option<SocketAddr> {
+        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut order = self.posts.range((after, Bound::Unbounded)).chain(&self.posts);
+        order.find(|(_, post)| part(&post.sender)).map(|(at, _)| *at)
+    }
+
+    /// Where a message of this gateway must arrive: at all others whose listener takes part, or with
+    /// none of them there at its own.
+    pub fn listeners(&self, from: SocketAddr, part: impl Fn(&Seat) -> bool) -> Vec<SocketAddr> {
+        let all = self.posts.iter().filter(|(_, post)| part(&post.listener)).map(|(at, _)| *at);
+        let (own, others): (Vec<_>, Vec<_>) = all.partition(|at| *at == from);
+        if others.is_empty() { own } else { others }
+    }
+
+    /// The gateways to which both connections are open and ready.
+    pub fn connected(&self) -> Vec<SocketAddr> {
+        let connected = self.posts.iter().filter(|(_, post)| post.is_connected());
+        connected.map(|(at, _)| *at).collect()
+    }
+}
