@@ -12,7 +12,8 @@ pub struct Config {
     pub api: Uri,
     pub gateways: Vec<Target>,
     pub password: Secret,
-    /// A round begins this often.
+    /// A round begins this often. Not below a second: gateways relay one typing signal a second of a
+    /// connection, and with one gateway all come from the same.
     pub interval: Duration,
     pub rules: Rules,
     /// The most gateways that are watched; of more, as many chosen by chance. Each costs two

@@ -74,3 +74,36 @@ impl Seat {
         self.orders.try_send(frame).is_ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper::Uri;
+    use shared::settings::Secret;
+    use std::time::Duration;
+
+    #[test]
+    fn a_connection_settles_before_it_takes_part() {
+        let config = Config::new(Uri::from_static("http://a"), Vec::new(), Secret::new("p"));
+        let (old, chat, start) = (ChatId(4), ChatId(5), Instant::now());
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let mut seat = Seat::new(mpsc::channel(1).0);
+        let part = |seat: &Seat, now| seat.takes_part(chat, start, now, &config);
+        assert!(!part(&seat, after(100)), "it was never ready");
+        seat.on_ready(vec![old, chat], start);
+        assert!(!part(&seat, after(0)));
+        assert!(part(&seat, after(1)));
+        seat.on_ended();
+        assert!(!part(&seat, after(100)));
+
+        seat.on_ready(vec![old], after(1));
+        assert!(!part(&seat, after(30)), "it may still be told of the chat");
+        assert!(part(&seat, after(31)), "it should have been");
+        seat.on_chat(chat, chat, after(40));
+        assert!(!part(&seat, after(40)));
+        assert!(part(&seat, after(41)));
+        assert_eq!(seat.chats.len(), 1, "the old one is of no use");
+        seat.on_chat_gone(chat);
+        assert!(!part(&seat, after(30)));
+    }
+}

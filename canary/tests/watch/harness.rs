@@ -7,6 +7,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fs, net::SocketAddr, time::Duration};
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 /// How long anything may take that should happen within some rounds: only ever waited out by a test
 /// that fails.
@@ -23,6 +24,23 @@ pub async fn cluster() -> Cluster {
     Cluster::start(Options { apis: 1, settings, ..Options::default() }).await.unwrap()
 }
 
+/// Looks until it is so; a failure shows what was last seen.
+pub async fn until(
+    what: &str,
+    look: impl AsyncFn() -> Metrics,
+    so: impl Fn(&Metrics) -> bool,
+) -> Metrics {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        let seen = look().await;
+        if so(&seen) {
+            return seen;
+        }
+        assert!(Instant::now() < deadline, "waited {DEADLINE:?} for {what}: {seen:#?}");
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
 /// A canary, running or not.
 pub struct Canary {
     pub process: Process,
@@ -36,6 +54,12 @@ pub struct Canary {
 pub struct Metrics(BTreeMap<String, f64>);
 
 impl Metrics {
+    pub fn read(text: &str) -> Self {
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        let series = lines.filter_map(|line| line.rsplit_once(' '));
+        Self(series.map(|(name, value)| (name.to_owned(), value.parse().unwrap())).collect())
+    }
+
     /// A counter or gauge; 0 when it is not there yet.
     pub fn get(&self, series: &str) -> f64 {
         self.0.get(series).copied().unwrap_or_default()
@@ -92,27 +116,12 @@ impl Canary {
 
     pub async fn metrics(&self) -> Metrics {
         let url = format!("http://{}/metrics", self.admin);
-        let text = self.http.get(url).send().await.unwrap().text().await.unwrap();
-        let lines = text.lines().filter(|line| !line.starts_with('#'));
-        let series = lines.filter_map(|line| line.rsplit_once(' '));
-        Metrics(series.map(|(name, value)| (name.to_owned(), value.parse().unwrap())).collect())
+        Metrics::read(&self.http.get(url).send().await.unwrap().text().await.unwrap())
     }
 
     /// Looks until it is so; a failure shows what was last seen.
     pub async fn until(&self, what: &str, so: impl Fn(&Metrics) -> bool) -> Metrics {
-        let deadline = tokio::time::Instant::now() + DEADLINE;
-        loop {
-            let seen = self.metrics().await;
-            if so(&seen) {
-                return seen;
-            }
-            assert!(
-                tokio::time::Instant::now() < deadline,
-                "waited {DEADLINE:?} for {what}: {seen:#?}\n{}",
-                self.process.log_tail()
-            );
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
+        until(what, async || self.metrics().await, so).await
     }
 
     /// Waits until it watches.

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod harness;
+mod upkeep;
 
 use harness::{Canary, PASSWORD, Rest, cluster};
 use std::{process::Command, time::Duration};
