@@ -1,6 +1,6 @@
-// Validates those documents on standard input that the schemas of Kubernetes itself do not know, against
+// Validates what the schemas of Kubernetes itself do not know, in the files that are its arguments, against
 // the schemas of the Prometheus Operator and the Gateway API: wrong types, missing and unknown fields.
-// It prints one line a document, and fails. Other kinds are left to kubernetes-validate.
+// It prints a line for each bad object, and fails. Other kinds are left to kubernetes-validate.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -45,7 +45,7 @@ function complaint(document) {
 }
 
 let checked = 0;
-for (const parsed of parseAllDocuments(readFileSync(0, "utf8"))) {
+for (const parsed of process.argv.slice(2).flatMap((file) => parseAllDocuments(readFileSync(file, "utf8")))) {
     const document = parsed.toJS();
     if (!(document?.kind in models)) continue;
     checked += 1;
@@ -55,4 +55,4 @@ for (const parsed of parseAllDocuments(readFileSync(0, "utf8"))) {
         console.error(`invalid: ${document.kind} ${document.metadata?.name}: ${wrong}`);
     }
 }
-console.log(`custom resources: ${checked}`);
+console.log(`${checked} objects`);
