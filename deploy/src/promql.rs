@@ -182,7 +182,9 @@ impl Check<'_> {
             }
             "histogram_quantile" => all.without(&["le".to_owned()]),
             // What is not there has the labels that were asked for.
-            "absent" | "absent_over_time" => all.only(&equal(call.args.args.first())),
+            "absent" | "absent_over_time" => {
+                all.only(&equal(call.args.args.first().map(|part| &**part)))
+            }
             "scalar" | "vector" | "time" => Series::default(),
             "label_replace" | "label_join" => match call.args.args.get(1).map(|label| &**label) {
                 Some(Expr::StringLiteral(label)) => all.with(&label.val),
@@ -204,8 +206,8 @@ impl Check<'_> {
 }
 
 /// The labels of which a selector demands one value.
-fn equal(selector: Option<&Box<Expr>>) -> Vec<String> {
-    let selector = match selector.map(|selector| &**selector) {
+fn equal(selector: Option<&Expr>) -> Vec<String> {
+    let selector = match selector {
         Some(Expr::VectorSelector(selector)) => selector,
         Some(Expr::MatrixSelector(matrix)) => &matrix.vs,
         _ => return Vec::new(),
@@ -222,8 +224,8 @@ fn sensible(matcher: &Matcher, values: &[String]) -> bool {
     let (MatchOp::Re(regex) | MatchOp::NotRe(regex)) = &matcher.op else {
         return known(&matcher.value);
     };
-    let plain = |part: &str| part.chars().all(|c| c.is_alphanumeric() || "_- .".contains(c));
-    let mut words = matcher.value.split('|').filter(|part| plain(part) && !part.contains('.'));
+    let plain = |part: &&str| part.chars().all(|c| c.is_alphanumeric() || "_- ".contains(c));
+    let mut words = matcher.value.split('|').filter(plain);
     words.all(known) && values.iter().any(|value| regex.is_match(value))
 }
 
