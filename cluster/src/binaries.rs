@@ -1,4 +1,4 @@
-//! The api's and the gateway's binaries: built from the sources as they are now, so that no test
+//! The binaries of the api, the gateway and the canary: built from the sources as they are now, so that no test
 //! ever runs a stale one.
 
 use anyhow::{Context, Result, bail};
@@ -9,12 +9,12 @@ use std::{
 };
 use tokio::sync::OnceCell;
 
-/// The folder of the binaries `api` and `gateway`, beside our own: same target folder, same
+/// The folder of the binaries `api`, `gateway` and `canary`, beside our own: same target folder, same
 /// profile. Builds them, once in the life of this process.
 pub(crate) async fn folder() -> Result<&'static Path> {
     static FOLDER: OnceCell<PathBuf> = OnceCell::const_new();
     let folder = FOLDER.get_or_try_init(|| async {
-        tokio::task::spawn_blocking(build).await?.context("cannot build the api and the gateway")
+        tokio::task::spawn_blocking(build).await?.context("cannot build the binaries")
     });
     folder.await.map(PathBuf::as_path)
 }
@@ -33,10 +33,10 @@ fn build() -> Result<PathBuf> {
     // The one in the search path: it chooses the toolchain, as it did for us.
     let mut cargo = Command::new("cargo");
     cargo
-        .args(["build", "--quiet", "--bin", "api", "--bin", "gateway"])
+        .args(["build", "--quiet", "--bin", "api", "--bin", "gateway", "--bin", "canary"])
         // With the all-in-one binary the features, and so most compiled dependencies, are the ones
         // of `cargo run`; it is not built itself.
-        .args(["-p", "api", "-p", "gateway", "-p", "standalone"])
+        .args(["-p", "api", "-p", "gateway", "-p", "canary", "-p", "standalone"])
         // As the images are built.
         .args(["--features", "otlp"])
         .args(["--target-dir".as_ref(), target.as_os_str(), "--profile".as_ref(), profile])

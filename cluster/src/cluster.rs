@@ -134,6 +134,11 @@ impl Cluster {
         &self.wiring.database_url
     }
 
+    /// The folder of the binaries that run here, and of the canary's.
+    pub fn binaries(&self) -> &Path {
+        &self.wiring.binaries
+    }
+
     /// The folder of the log files of all processes.
     pub fn logs(&self) -> &Path {
         &self.wiring.logs
@@ -149,6 +154,13 @@ impl Cluster {
         let gateway = self.wiring.gateway(self.gateways.len() + 1, &self.apis).await?;
         self.gateways.push(gateway);
         self.balancer.set_nodes(&backends(&self.gateways), &backends(&self.apis)).await
+    }
+
+    /// Starts one more load balancer in front of the same nodes. It does not learn of gateways that
+    /// are added later; its log is beside the others.
+    pub async fn another_balancer(&self, kind: BalancerKind) -> Result<Balancer> {
+        let (gateways, apis) = (backends(&self.gateways), backends(&self.apis));
+        Balancer::start_in(Some(&self.wiring.logs), kind, free_port(), &gateways, &apis).await
     }
 
     /// All processes, for a look at who still runs.

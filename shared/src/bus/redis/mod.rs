@@ -12,7 +12,7 @@ pub use self::config::{InvalidRedisUrl, RedisConfig, RedisLimits, pool};
 pub(super) use self::subscription::RedisSubscriber;
 
 use self::publisher::Publisher;
-use super::BusEvent;
+use super::{BusEvent, metric};
 use crate::{id::NodeId, lifecycle::Lifecycle, relay::Channel};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -31,6 +31,8 @@ struct Inner {
 
 impl RedisBus {
     pub(super) fn new(config: RedisConfig, node: NodeId, lifecycle: &Lifecycle) -> Self {
+        // Said from the start: a process that subscribes to nothing, an api, has none.
+        metric::subscriptions_grew(0);
         let publisher = Arc::new(Publisher::spawn(config.clone(), lifecycle));
         Self(Arc::new(Inner { config, node, lifecycle: lifecycle.clone(), publisher }))
     }
