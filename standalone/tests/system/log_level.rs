@@ -1,7 +1,7 @@
 //! The log level of running processes, changed as an operator does it: by the same binary, beside
 //! the process. Who else may not, and that a change ends, is tried where it is written.
 
-use crate::harness::{System, until};
+use crate::harness::{Mode, System, until};
 use cluster::Process;
 use std::{
     net::SocketAddr,
@@ -11,7 +11,7 @@ use std::{
 
 #[tokio::test]
 async fn a_gateway_logs_more_for_a_while() {
-    let t = System::own_cluster().await;
+    let t = System::start(Mode::Cluster).await;
     let binary = Path::new(env!("CARGO_BIN_EXE_switchboard")).with_file_name("gateway");
     let gateway = t.gateway(0);
     changes(&binary, gateway.process(), gateway.admin()).await;
@@ -22,7 +22,8 @@ async fn a_gateway_logs_more_for_a_while() {
 #[tokio::test]
 async fn the_one_process_does_too() {
     let t = System::single(&[]).await;
-    changes(Path::new(env!("CARGO_BIN_EXE_switchboard")), &t.alone().process, t.alone().admin).await;
+    changes(Path::new(env!("CARGO_BIN_EXE_switchboard")), &t.alone().process, t.alone().admin)
+        .await;
 }
 
 async fn changes(binary: &Path, process: &Process, admin: SocketAddr) {

@@ -219,7 +219,10 @@ async fn a_collector_that_hangs_harms_nothing() {
     let stopping = Instant::now();
     pair.stop().await;
     let took = stopping.elapsed();
-    assert!(took < 4 * Duration::from_secs(6), "four nodes stopped one after the other in {took:?}");
+    assert!(
+        took < 4 * Duration::from_secs(6),
+        "four nodes stopped one after the other in {took:?}"
+    );
 }
 
 #[cfg(not(feature = "otlp"))]
