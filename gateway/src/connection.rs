@@ -55,7 +55,8 @@ pub(crate) async fn run(
     };
     metrics::counter!("gateway_openings_total", "result" => match &opened {
         Ok(_) => "opened",
-        Err(Close::Overloaded | Close::Restart) => "failed",
+        Err(Close::Overloaded) => "failed",
+        Err(Close::Restart) => "sent_on",
         Err(_) => "refused",
     })
     .increment(1);

@@ -19,8 +19,8 @@ pub const METRICS: &[Metric] = &[
     gauge("gateway_draining", &[], "1 while the node lets its connections go"),
     counter(
         "gateway_openings_total",
-        &[("result", Values::These(&["opened", "refused", "failed"]))],
-        "Sockets that tried to open: refused for the client's reasons (token, origin, silence), failed for ours",
+        &[("result", Values::These(&["opened", "refused", "failed", "sent_on"]))],
+        "Sockets that tried to open: refused for the client's reasons (token, origin, silence), failed for ours, sent on by a node that stops",
     ),
     counter(
         "gateway_opened_total",
