@@ -3,11 +3,14 @@
 use super::{ALL, text, yaml};
 use deploy::{
     known::{self, root},
-    kubernetes::{Manifests, list},
+    kubernetes::{Manifests, list, map},
     promql, rules,
 };
 use serde_yaml_ng::Value;
-use std::{collections::BTreeSet, fs};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
 
 /// PostgreSQL's own default of `max_connections`, and what is left of it for people and backups.
 const POSTGRES_CONNECTIONS: u64 = 100;
@@ -141,6 +144,25 @@ fn every_job_is_scraped() {
         assert_eq!(jobs, there.collect());
     }
     assert!(ALL.iter().any(|manifests| manifests.get("PodMonitor", "switchboard").is_some()));
+}
+
+#[test]
+fn every_dashboard_comes_along() {
+    let folder = fs::read_dir(root().join("deploy/grafana/dashboards")).unwrap();
+    let files: BTreeMap<String, String> = folder
+        .map(|entry| {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            (name, fs::read_to_string(path).unwrap())
+        })
+        .collect();
+    for manifests in ALL.iter().filter(|one| one.get("PodMonitor", "switchboard").is_some()) {
+        let dashboards = manifests
+            .of("ConfigMap")
+            .filter(|one| one["metadata"]["labels"]["grafana_dashboard"] == "1");
+        let there: BTreeMap<_, _> = dashboards.flat_map(|one| map(&one["data"])).collect();
+        assert!(there == files, "{}: other dashboards", manifests.overlay);
+    }
 }
 
 #[test]

@@ -205,7 +205,9 @@ fn rollouts_take_nobody_away_and_lost_machines_few() {
             }
             let spec = &workload.object["spec"];
             assert_eq!(spec["strategy"]["rollingUpdate"]["maxUnavailable"], 0, "{}", workload.name);
-            assert!(spec["minReadySeconds"].as_u64().unwrap() >= 10);
+            // Nodes are found by DNS, which remembers for up to 30 s; the balancer is not.
+            let known_after = if workload.name == "balancer" { 10 } else { 30 };
+            assert!(spec["minReadySeconds"].as_u64().unwrap() >= known_after, "{}", workload.name);
             let spreads: Vec<_> = list(&workload.pod["topologySpreadConstraints"]).collect();
             assert_eq!(spreads.len(), 2, "by zone and by host: {}", workload.name);
             for spread in spreads {
