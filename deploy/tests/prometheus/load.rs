@@ -19,6 +19,8 @@ const PASSWORD: &str = "correct horse battery";
 const THINK: Duration = Duration::from_millis(80);
 /// A person does so many things on one connection before it opens another one.
 const THINGS: usize = 20;
+/// What it looks at then.
+const PAGES: usize = 5;
 /// More than a connection may send at once: see `Config::frames` of the gateway.
 const TOO_MANY_FRAMES: usize = 230;
 /// What is sent past the client that does not read, in bytes: more than the gateway's queue for one
@@ -116,11 +118,17 @@ impl Load {
     /// What a page asks over REST.
     async fn browse(&self, person: &Person) {
         let messages = format!("/chats/{}/messages", self.chat);
-        let sign_in = |password| json!({ "username": person.username, "password": password });
-        self.rest(Method::GET, "/chats", Some(person), None).await;
-        self.rest(Method::GET, &format!("{messages}?limit=20"), Some(person), None).await;
+        for _ in 0..PAGES {
+            self.rest(Method::GET, "/chats", Some(person), None).await;
+            self.rest(Method::GET, &format!("{messages}?limit=20"), Some(person), None).await;
+        }
         self.rest(Method::POST, &messages, Some(person), Some(json!({ "text": "by REST" }))).await;
         self.rest(Method::GET, "/nowhere", Some(person), None).await;
+    }
+
+    /// A wrong guess, a session, and its end. Slow on purpose, so much less often than all else.
+    async fn sign_in(&self, person: &Person) {
+        let sign_in = |password| json!({ "username": person.username, "password": password });
         self.rest(Method::POST, "/login", None, Some(sign_in("a wrong guess"))).await;
         let signed_in = self.rest(Method::POST, "/login", None, Some(sign_in(PASSWORD))).await;
         if let Some(token) = signed_in["access_token"].as_str() {
@@ -133,7 +141,8 @@ impl Load {
     async fn trouble(&self) {
         join(self.stall(), async {
             loop {
-                tokio::time::sleep(THINK * 10).await;
+                tokio::time::sleep(THINK * 20).await;
+                self.sign_in(&self.people[0]).await;
                 let _ = Dial::new(self.front, "no token").open().await;
                 let mut dial = Dial::new(self.front, &self.people[0].token);
                 let epoch = "another database".to_owned();

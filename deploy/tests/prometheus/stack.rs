@@ -2,7 +2,7 @@
 //! Alertmanager, and Prometheus with the shipped files. Only where targets are is ours, and how fast
 //! time goes by: a day of alerts does not fit into a test.
 
-use crate::ask::Ask;
+use crate::{apart::Apart, ask::Ask};
 use cluster::{BalancerKind, Cluster, Options, Process, Program, free_port};
 use deploy::known;
 use serde_yaml_ng::{Mapping, Value};
@@ -19,6 +19,7 @@ const START: Duration = Duration::from_secs(30);
 pub struct Stack {
     pub prometheus: Ask,
     pub alertmanager: Ask,
+    pub apart: Apart,
     pub cluster: Cluster,
     /// Who is scraped, by the names of the shipped jobs.
     pub targets: BTreeMap<&'static str, Vec<SocketAddr>>,
@@ -28,7 +29,9 @@ pub struct Stack {
 
 impl Stack {
     pub async fn start() -> Self {
-        let settings = [("DRAIN_SECONDS", "3"), ("SHUTDOWN_DELAY_SECONDS", "1")];
+        let token = "a secret of the nodes";
+        let settings =
+            [("DRAIN_SECONDS", "3"), ("SHUTDOWN_DELAY_SECONDS", "1"), ("INTERNAL_TOKEN", token)];
         let cluster = Cluster::start(Options {
             balancer: BalancerKind::Haproxy,
             settings: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
@@ -37,8 +40,10 @@ impl Stack {
         let cluster = cluster.await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let at = || SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let apart = Apart::start(&cluster, token).await;
+        let gateways = cluster.gateways().iter().map(cluster::Node::admin);
         let targets = BTreeMap::from([
-            ("gateway", cluster.gateways().iter().map(cluster::Node::admin).collect()),
+            ("gateway", gateways.chain([apart.admin]).collect()),
             ("api", cluster.apis().iter().map(cluster::Node::admin).collect()),
             ("balancer", vec![cluster.balancer().metrics().unwrap()]),
             ("canary", vec![at()]),
@@ -49,7 +54,7 @@ impl Stack {
         ]);
         let address = |job: &str| targets[job][0];
         let processes = [
-            canary(&cluster, address("canary")),
+            canary(&cluster, &apart, address("canary")),
             redis_exporter(&cluster, address("redis")),
             postgres_exporter(&cluster, address("postgres")),
             alertmanager(folder.path(), cluster.logs(), address("alertmanager")),
@@ -64,12 +69,13 @@ impl Stack {
             let log = _processes.last().map(Process::log_tail).unwrap_or_default();
             assert!(Instant::now() < deadline, "Prometheus is not ready: {log}");
         }
-        Self { prometheus, alertmanager, cluster, targets, _processes, _folder: folder }
+        Self { prometheus, alertmanager, apart, cluster, targets, _processes, _folder: folder }
     }
 }
 
-fn canary(cluster: &Cluster, admin: SocketAddr) -> Program {
-    let gateways = cluster.gateways().iter().map(|node| format!("http://{}", node.address()));
+fn canary(cluster: &Cluster, apart: &Apart, admin: SocketAddr) -> Program {
+    let gateways = cluster.gateways().iter().map(cluster::Node::address).chain([apart.address]);
+    let gateways = gateways.map(|address| format!("http://{address}"));
     Program::new("canary", cluster.binaries().join("canary"), cluster.logs())
         .env("ADMIN_LISTEN", admin)
         .env("API_URL", format!("http://{}", cluster.apis()[0].address()))
