@@ -16,6 +16,9 @@ use tokio::{
 const CONF: &str = "haproxy.cfg";
 const SOCKET: &str = "master.sock";
 
+/// No proxy stands in front of it.
+const NOBODY: &str = "255.255.255.255";
+
 /// The process, and where its `/metrics` is.
 pub(super) async fn start(
     folder: &Path,
@@ -44,6 +47,8 @@ pub(super) async fn run(
     let program = Program::new("haproxy", programs::find("haproxy")?, logs)
         .args(["-W".as_ref(), "-db".as_ref(), "-f".as_ref(), file.as_os_str()])
         .args(["-S".as_ref(), folder.join(SOCKET).as_os_str()])
+        // Ours has this name for the nodes, which are told of HAProxy, and another form.
+        .env("TRUSTED_PROXIES", NOBODY)
         // Killed, it would leave its workers behind.
         .ends_by("TERM");
     let set = |program: Program, (name, value): &(&str, String)| program.env(*name, value);

@@ -13,6 +13,7 @@ in_both_modes!(
     keys_are_public,
     the_page_is_served_strictly,
 );
+behind_haproxy!(sign_in_with_json_form_and_email, the_page_is_served_strictly,);
 
 #[tokio::test]
 async fn a_flood_of_registrations_is_slowed_down() {

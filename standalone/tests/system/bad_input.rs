@@ -26,6 +26,13 @@ in_both_modes!(
     oversized_bodies_are_refused,
     a_client_that_does_not_read_harms_nobody,
 );
+behind_haproxy!(
+    malformed_frames_are_answered,
+    an_oversized_frame_closes_the_socket,
+    malformed_requests_are_refused,
+    names_are_checked,
+    oversized_bodies_are_refused,
+);
 
 #[tokio::test]
 async fn no_hello_closes_the_socket() {

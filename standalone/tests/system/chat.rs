@@ -24,6 +24,12 @@ in_both_modes!(
     lists_page_both_ways,
     ready_describes_the_chats,
 );
+behind_haproxy!(
+    a_message_reaches_every_device,
+    rooms_can_be_watched_without_joining,
+    messages_posted_over_rest_are_live,
+    lists_page_both_ways,
+);
 
 async fn a_message_reaches_every_device(t: System) {
     let (ann, bob) = (t.user("ann").await, t.user("bob").await);

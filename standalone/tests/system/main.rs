@@ -11,6 +11,7 @@ mod access;
 mod accounts;
 mod asyncapi;
 mod bad_input;
+mod balancers;
 mod chaos;
 mod chat;
 mod dependencies;

@@ -7,6 +7,7 @@ use shared::close::Close;
 use std::process::Command;
 
 in_both_modes!(the_admin_port_answers, the_public_port_shows_nothing_internal);
+behind_haproxy!(the_public_port_shows_nothing_internal);
 
 async fn the_admin_port_answers(t: System) {
     assert!(!t.admin_ports().is_empty());

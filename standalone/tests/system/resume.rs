@@ -20,6 +20,7 @@ in_both_modes!(
     live_messages_during_a_resume_come_after_it,
     a_chat_left_while_away_is_gone,
 );
+behind_haproxy!(more_than_the_window_comes_from_the_api,);
 
 /// More than any feed keeps in memory for those who come back soon.
 const BEYOND_THE_WINDOW: usize = 700;

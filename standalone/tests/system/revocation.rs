@@ -23,6 +23,11 @@ in_both_modes!(
     bad_tokens_are_refused,
     tokens_are_taken_from_header_query_and_cookie,
 );
+behind_haproxy!(
+    tokens_are_taken_from_header_query_and_cookie,
+    bad_tokens_are_refused,
+    a_blocked_user_is_out_everywhere,
+);
 
 /// What the design promises.
 const SECOND: Duration = Duration::from_secs(1);

@@ -4,9 +4,9 @@ use super::{
     node::{Answer, FakeNode, Manner::*, UPGRADE, ask, open},
     until, with_both_kinds,
 };
-use crate::{Balancer, BalancerKind, free_port};
+use crate::{Backend, Balancer, BalancerKind, balancer::haproxy, free_port, scratch::Scratch};
 use serde_json::Value;
-use std::fs;
+use std::{fs, net::SocketAddr};
 
 with_both_kinds!(
     upgrades_go_to_gateways_and_the_rest_to_apis,
@@ -45,6 +45,30 @@ async fn upgrades_go_to_gateways_and_the_rest_to_apis(kind: BalancerKind) {
     }
     let mut socket = open(address).await;
     assert!(socket.echoes().await);
+}
+
+/// As behind an ingress controller: the client is whom that one says it is, in the log too.
+#[tokio::test]
+async fn haproxy_believes_another_proxy_that_it_was_told_of() {
+    let node = FakeNode::start("node", Serves).await;
+    let nodes = [Backend::from(node.address)];
+    let [address, metrics] = [(); 2].map(|()| SocketAddr::from(([127, 0, 0, 1], free_port())));
+    for (trusted, client, scheme) in
+        [("127.0.0.0/8 10.0.0.0/8", "7.7.7.7", "https"), ("10.0.0.0/8", "127.0.0.1", "http")]
+    {
+        let scratch = Scratch::new("proxied").unwrap();
+        let conf = haproxy::conf(address, metrics, &nodes, &nodes).unwrap();
+        let told = [("TRUSTED_PROXIES", trusted.to_owned())];
+        let process =
+            haproxy::run(scratch.path(), scratch.path(), metrics, &conf, &told).await.unwrap();
+        let said = "X-Forwarded-For: 6.6.6.6, 7.7.7.7\r\nX-Forwarded-Proto: https\r\n";
+        let asked = ask(address, "GET /chats", said, "").await.body.to_lowercase();
+        assert!(asked.contains(&format!("\nx-forwarded-for: {client}\r")), "{trusted}: {asked}");
+        assert!(asked.contains(&format!("\nx-forwarded-proto: {scheme}\r")), "{trusted}: {asked}");
+        let logged = format!("\"client\":\"{client}\"");
+        until("the log", async || fs::read_to_string(process.log()).unwrap().contains(&logged))
+            .await;
+    }
 }
 
 async fn refusals_are_problem_documents(kind: BalancerKind) {

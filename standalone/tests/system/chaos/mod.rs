@@ -81,6 +81,26 @@ async fn both_gateways_restarted_in_turn() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn behind_haproxy_nodes_killed_and_restarted() {
+    let _turn = alone().await;
+    let t = System::cluster_behind_haproxy(&[]).await;
+    let mut crowd = Crowd::start(&t, SOME).await;
+    crowd.acks(SOME / 5).await;
+    t.gateway(1).process().kill().await.unwrap();
+    crowd.acks(SOME / 5).await;
+    t.gateway(1).restart().await.unwrap();
+    t.until_haproxy_sees(&["gateway2"]).await;
+    crowd.acks(SOME / 5).await;
+    assert_eq!(t.gateway(0).process().stop().await.unwrap(), 0);
+    t.gateway(0).restart().await.unwrap();
+    t.api(0).process().kill().await.unwrap();
+    crowd.acks(SOME / 5).await;
+    let party = crowd.finish(SOON).await;
+    assert!(party.reconnected() >= crowd::SENDERS);
+    assert_eq!(party.resyncs(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_api_killed_in_the_middle() {
     let _turn = alone().await;
     let t = System::own_cluster().await;

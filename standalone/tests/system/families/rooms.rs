@@ -14,6 +14,7 @@ in_both_modes!(
     rooms_are_made_renamed_and_deleted,
     the_page_is_there,
 );
+behind_haproxy!(an_account_is_made_and_signs_in_with_a_cookie, everyone_in_a_room_gets_everything,);
 
 /// Somebody with the page open: a user and its session cookie.
 struct Visitor {

@@ -28,6 +28,11 @@ in_both_modes!(
     families_share_the_shape_of_errors,
     cookies_change_nothing_from_other_sites,
 );
+behind_haproxy!(
+    credentials_come_by_header_query_and_cookie,
+    paths_that_are_none,
+    cookies_change_nothing_from_other_sites,
+);
 
 /// Ann, and a chat of hers.
 async fn ann_and_chat(t: &System) -> (User, ChatId, Paths) {

@@ -23,6 +23,19 @@ pub use user::{PASSWORD, User};
 pub use wait::{until, until_eq, within};
 pub use window::{Window, contains};
 
+/// Makes each of these functions a test of the cluster behind HAProxy too: the ones that are about what
+/// a load balancer may do to requests and sockets. In both modes, behind nginx, they are tests anyway.
+macro_rules! behind_haproxy {
+    ($($name:ident),+ $(,)?) => {
+        mod haproxy {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(crate::harness::System::start(crate::harness::Mode::Haproxy).await).await;
+            })+
+        }
+    };
+}
+
 /// Makes each of these functions a test in both modes. Each gets a running system.
 macro_rules! in_both_modes {
     ($($name:ident),+ $(,)?) => {

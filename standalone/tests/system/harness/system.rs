@@ -5,8 +5,9 @@ use super::{
     rest::Rest,
     single::{self, Single},
     user::{PASSWORD, User},
+    wait::until,
 };
-use cluster::{Cluster, Node, Options, Redis};
+use cluster::{Balancer, BalancerKind, Cluster, Node, Options, Redis};
 use serde_json::{Value, json};
 use std::{
     net::SocketAddr,
@@ -20,8 +21,10 @@ use tokio::sync::OnceCell;
 pub enum Mode {
     /// A private `switchboard` process on SQLite.
     Single,
-    /// The cluster of processes that this binary's harmless tests share.
+    /// The cluster of processes that this binary's harmless tests share, behind nginx.
     Cluster,
+    /// The same cluster behind HAProxy.
+    Haproxy,
 }
 
 /// A running system. Clones are the same one; it ends with the last.
@@ -51,6 +54,11 @@ impl System {
         match mode {
             Mode::Single => Self::single(&[]).await,
             Mode::Cluster => Self::over(shared_cluster().await),
+            Mode::Haproxy => {
+                let cluster = shared_cluster().await;
+                let front = shared_haproxy(&cluster).await.address();
+                Self::behind(cluster, front)
+            }
         }
     }
 
@@ -76,19 +84,29 @@ impl System {
 
     /// One with these settings in all nodes' environment.
     pub async fn cluster_with(settings: &[(&str, &str)]) -> Self {
-        Self::over(Arc::new(start_cluster(settings).await))
+        Self::over(Arc::new(start_cluster(BalancerKind::Nginx, settings).await))
+    }
+
+    /// One behind HAProxy.
+    pub async fn cluster_behind_haproxy(settings: &[(&str, &str)]) -> Self {
+        Self::over(Arc::new(start_cluster(BalancerKind::Haproxy, settings).await))
     }
 
     fn over(cluster: Arc<Cluster>) -> Self {
+        let front = cluster.balancer().address();
+        Self::behind(cluster, front)
+    }
+
+    fn behind(cluster: Arc<Cluster>, front: SocketAddr) -> Self {
         let (gateways, apis) = (cluster.gateways(), cluster.apis());
         Self(Arc::new(Inner {
-            front: cluster.balancer().address(),
+            front,
             nodes: gateways.iter().map(Node::address).collect(),
             apis: apis.iter().map(Node::address).collect(),
             admin_ports: gateways.iter().chain(apis).map(Node::admin).collect(),
             admin_password: cluster.admin_password().to_owned(),
             logs: cluster.logs().to_owned(),
-            rest: Rest::new(cluster.balancer().url()),
+            rest: Rest::new(format!("http://{front}")),
             running: Running::Cluster(cluster),
         }))
     }
@@ -105,6 +123,28 @@ impl System {
 
     pub fn redis(&self) -> &Redis {
         self.cluster().redis()
+    }
+
+    /// One more load balancer in front of the cluster.
+    pub async fn another_balancer(&self, kind: BalancerKind) -> Balancer {
+        self.cluster().another_balancer(kind).await.expect("another load balancer")
+    }
+
+    /// Waits until the cluster's HAProxy counts on these nodes, as its own metrics say.
+    pub async fn until_haproxy_sees(&self, nodes: &[&str]) {
+        let metrics = self.cluster().balancer().metrics().expect("HAProxy's metrics");
+        until("HAProxy to see them", async || {
+            let url = format!("http://{metrics}/metrics");
+            let text = reqwest::get(url).await.ok()?.text().await.ok()?;
+            let up = |node: &&str| {
+                let server = format!("server=\"{node}\",state=\"UP\"}} 1");
+                text.lines().any(|line| {
+                    line.starts_with("haproxy_server_status{") && line.ends_with(&server)
+                })
+            };
+            nodes.iter().all(up).then_some(())
+        })
+        .await;
     }
 
     /// Runs the `api` binary with these arguments on the cluster's database; it must succeed.
@@ -204,10 +244,10 @@ pub fn unique(name: &str) -> String {
 }
 
 /// Two gateways, two apis; the settings are the shipped ones, but for a shorter farewell and these.
-async fn start_cluster(settings: &[(&str, &str)]) -> Cluster {
+async fn start_cluster(balancer: BalancerKind, settings: &[(&str, &str)]) -> Cluster {
     let settings = [&[("DRAIN_SECONDS", "2")], settings].concat();
     let settings = settings.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let options = Options { settings: settings.collect(), ..Options::default() };
+    let options = Options { balancer, settings: settings.collect(), ..Options::default() };
     Cluster::start(options).await.expect("a cluster")
 }
 
@@ -222,7 +262,15 @@ const SHARED: &[(&str, &str)] = &[
 /// The one that all harmless tests of this binary share: it takes seconds to start.
 async fn shared_cluster() -> Arc<Cluster> {
     static CLUSTER: OnceCell<Arc<Cluster>> = OnceCell::const_new();
-    CLUSTER.get_or_init(async || Arc::new(start_cluster(SHARED).await)).await.clone()
+    let start = async || Arc::new(start_cluster(BalancerKind::Nginx, SHARED).await);
+    CLUSTER.get_or_init(start).await.clone()
+}
+
+/// A second load balancer in front of the shared cluster.
+async fn shared_haproxy(cluster: &Cluster) -> &'static Balancer {
+    static HAPROXY: OnceCell<Balancer> = OnceCell::const_new();
+    let start = async || cluster.another_balancer(BalancerKind::Haproxy).await.expect("HAProxy");
+    HAPROXY.get_or_init(start).await
 }
 
 fn search(folder: &Path, text: &str, found: &mut Vec<PathBuf>) {
