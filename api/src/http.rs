@@ -82,7 +82,7 @@ async fn measure(
     let route = route.as_ref().map_or("none", MatchedPath::as_str).to_owned();
     let method = method_label(request.method());
     let mut span = match Traceparent::of(request.headers()) {
-        None if !begins_traces => Span::default(),
+        None if !begins_traces => Span::none(),
         parent => Span::remote(method, Kind::Server, parent),
     };
     if span.is_recording() {
@@ -96,7 +96,7 @@ async fn measure(
     if response.status().is_server_error() {
         span.fail("server error");
     }
-    drop(span);
+    span.end();
     drop(in_flight);
     let took = started.elapsed().as_secs_f64();
     let status = response.status().as_u16().to_string();

@@ -253,7 +253,7 @@ impl Hub {
             }
             (delivered, span)
         };
-        drop(span);
+        span.end();
         let Delivered { joined, parted } = delivered;
         for user in parted {
             self.part(user, chat);

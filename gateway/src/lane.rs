@@ -122,7 +122,7 @@ impl<Q: Clone + Send + 'static, A: Send + 'static> Worker<Q, A> {
             if answer.is_err() {
                 span.fail("unavailable");
             }
-            drop(span);
+            span.end();
             match answer {
                 Ok(answers) if answers.len() == asked => {
                     dones.into_iter().zip(answers).for_each(|(done, answer)| done(Ok(answer)));

@@ -75,7 +75,7 @@ async fn carry_out(api: &Api, commands: &[&Command]) -> Result<Outcome, Problem>
     if let Err(problem) = &stored {
         span.fail(problem.code);
     }
-    drop(span);
+    span.end();
     let Stored { results, done, sleepers } = stored?;
     if done.chats.is_empty() {
         return Ok((results, Vec::new()));

@@ -34,7 +34,7 @@ pub fn within<T>(here: Option<Traceparent>, work: impl FnOnce() -> T) -> T {
 }
 
 /// A piece of work in a trace, or nothing when that is not recorded. It ends when it is dropped.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 // Boxed, because it is there for few and carried by all.
 pub struct Span(Option<Box<Recorded>>);
 
@@ -45,6 +45,11 @@ struct Recorded {
 }
 
 impl Span {
+    /// Nothing.
+    pub fn none() -> Self {
+        Self(None)
+    }
+
     /// Begins a trace, if the sampler wants one.
     pub fn root(name: &'static str, kind: Kind) -> Self {
         Self::start(name, kind, None, Vec::new())
@@ -134,6 +139,9 @@ impl Span {
             recorded.span.set_status(Status::error(why.to_owned()));
         }
     }
+
+    /// Ends it, before the end of its scope.
+    pub fn end(self) {}
 
     /// Its place in the trace, for work that outlives the borrow of it.
     pub fn here(&self) -> Option<Traceparent> {
