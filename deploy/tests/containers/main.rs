@@ -2,6 +2,8 @@
 //! while clients stay, and a rolling restart loses and doubles nothing. scripts/check-containers builds the
 //! images, starts the project and runs this; without it nothing here runs.
 
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
 mod client;
 mod engine;
 
