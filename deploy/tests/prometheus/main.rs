@@ -3,7 +3,7 @@
 //! what their tables say. Then the relay falls silent, for one gateway and for all, and the canary is
 //! the one who tells.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod apart;
 mod ask;
