@@ -3,7 +3,10 @@
 
 use crate::known::{self, BINARIES};
 use clap::{Arg, Command};
-use shared::metric::{Metric, Values};
+use shared::{
+    metric::{Metric, Values},
+    telemetry::trace::SDK_VARIABLES,
+};
 use std::fmt::Write as _;
 
 /// docs/configuration.md: every setting of every binary.
@@ -14,8 +17,22 @@ pub fn configuration() -> String {
         command.build();
         settings(&mut text, binary, &command);
     }
+    text.push_str(TRACING_HEAD);
+    for (name, meaning) in SDK_VARIABLES {
+        let _ = writeln!(text, "| `{name}` | {} |", line(meaning));
+    }
     text
 }
+
+const TRACING_HEAD: &str = "
+## OpenTelemetry's own
+
+Read by the OpenTelemetry SDK of gateway, api and switchboard, when they are built with the feature `otlp` (the
+images are) and traces are sent.
+
+| variable | meaning |
+|---|---|
+";
 
 const CONFIGURATION_HEAD: &str = "\
 <!-- Written from the code: UPDATE_SNAPSHOTS=1 cargo test -p deploy --test files documents -->
