@@ -1,6 +1,6 @@
-//! What a process tells its operators: logs on stdout ([`logs`]), traces ([`trace`]), metrics in the
-//! Prometheus format, and the admin listener's `/livez`, `/readyz`, `/metrics` and `/log` ([`level`]).
-//! What is measured is named where it happens.
+//! What a process tells its operators: logs on stdout ([`start_logs`]), traces ([`trace`]), metrics in
+//! the Prometheus format, and the admin listener's `/livez`, `/readyz`, `/metrics` and `/log`
+//! ([`log_routes`]). What there is to measure stands in tables ([`crate::metric`]).
 
 mod level;
 mod logs;
