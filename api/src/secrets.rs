@@ -16,7 +16,9 @@ use std::{
 pub const NAMES: [&str; 4] =
     ["INTERNAL_TOKEN", "JWT_PRIVATE_KEY", "DATABASE_PASSWORD", "CANARY_PASSWORD"];
 
-/// Makes what is missing in `folder`, readable by the owner only, and prints names, never values.
+/// Makes what is missing in `folder`, readable by the owner only, and prints names, never values. Where
+/// `folder/NAME` is a folder itself, the file goes into that: as a volume of its own it can be given to
+/// those who need this secret and no other.
 #[expect(clippy::print_stdout, reason = "a command for the terminal")]
 pub fn make(folder: &Path) -> anyhow::Result<()> {
     DirBuilder::new()
@@ -29,7 +31,10 @@ pub fn make(folder: &Path) -> anyhow::Result<()> {
             "JWT_PRIVATE_KEY" => generate_pem()?,
             _ => random_secret(),
         };
-        let path = folder.join(name);
+        let path = match folder.join(name) {
+            own if own.is_dir() => own.join(name),
+            path => path,
+        };
         let made = write_new(&path, &secret)
             .with_context(|| format!("cannot write {}", path.display()))?;
         println!("{name}: {}", if made { "made" } else { "kept" });
@@ -80,5 +85,17 @@ mod tests {
         }
         Tokens::from_pem(&read("JWT_PRIVATE_KEY")).unwrap();
         assert_eq!(fs::read_dir(&folder).unwrap().count(), NAMES.len(), "nothing unfinished");
+    }
+
+    #[test]
+    fn a_folder_of_its_own_gets_its_secret() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = folder.path().join("INTERNAL_TOKEN");
+        fs::create_dir(&own).unwrap();
+        make(folder.path()).unwrap();
+        let first = fs::read_to_string(own.join("INTERNAL_TOKEN")).unwrap();
+        make(folder.path()).unwrap();
+        assert_eq!(fs::read_to_string(own.join("INTERNAL_TOKEN")).unwrap(), first);
+        assert!(folder.path().join("JWT_PRIVATE_KEY").is_file());
     }
 }

@@ -107,7 +107,7 @@ pub enum Command {
     /// Show what an api that runs on this machine logs, or change it for a while
     Log(LogCommand),
     /// Make the secrets of a deployment, each in a file named as its setting, in a folder. What is
-    /// there already is kept, so it may be run again
+    /// there already is kept, so it may be run again. Where FOLDER/NAME is a folder, the file goes into it
     Secrets {
         /// Made when missing
         folder: PathBuf,

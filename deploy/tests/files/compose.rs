@@ -79,7 +79,11 @@ fn flags(service: &Service, target: &str, secrets: &BTreeMap<&str, String>) -> V
     for (key, value) in service.environment() {
         let Some(value) = value else { continue };
         let (key, value) = match value.strip_prefix("/secrets/") {
-            Some(file) => (key.strip_suffix("_FILE").unwrap().to_owned(), secrets[file].clone()),
+            Some(file) => {
+                let (volume, file) = file.split_once('/').unwrap();
+                assert_eq!(volume, file, "its own volume, and the name in it");
+                (key.strip_suffix("_FILE").unwrap().to_owned(), secrets[file].clone())
+            }
             None => (key, value),
         };
         let flag = setting(&command, &key).unwrap().get_long().unwrap();
@@ -190,6 +194,27 @@ fn no_secret_is_written_down() {
 }
 
 #[test]
+fn each_service_is_given_the_secrets_that_it_reads_and_no_other() {
+    for (name, service) in &project().services {
+        let mounts = service.mounts();
+        let mounted: BTreeSet<&str> =
+            mounts.iter().filter_map(|mount| mount.target.strip_prefix("/secrets/")).collect();
+        if name == "secrets" {
+            assert_eq!(mounted, api::secrets::NAMES.into(), "all are made");
+            continue;
+        }
+        let values: Vec<String> =
+            service.environment().into_iter().filter_map(|(_, value)| value).collect();
+        let read = values.iter().filter_map(|value| value.strip_prefix("/secrets/"));
+        let read: BTreeSet<&str> = read.map(|file| file.split_once('/').unwrap().0).collect();
+        assert_eq!(mounted, read, "{name}");
+        for mount in mounts.iter().filter(|mount| mount.target.starts_with("/secrets")) {
+            assert!(mount.read_only, "{name} could change {}", mount.target);
+        }
+    }
+}
+
+#[test]
 fn what_is_mounted_or_joined_exists() {
     let project = project();
     let (mut volumes, mut networks) = (BTreeSet::new(), BTreeSet::new());
@@ -201,11 +226,6 @@ fn what_is_mounted_or_joined_exists() {
             } else {
                 volumes.insert(mount.source.clone());
             }
-            let secrets = mount.source == "secrets";
-            assert!(
-                !secrets || mount.read_only || name == "secrets",
-                "{name} could change secrets"
-            );
         }
         networks.extend(service.list(&["networks"]));
         let command = service.list(&["command"]);
