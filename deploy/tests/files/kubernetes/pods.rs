@@ -169,6 +169,12 @@ fn memory_is_reserved_and_cpu_is_not_withheld() {
                 let cores: u64 = text(&cpu).parse().unwrap();
                 (cores - 1) * 19 * MIB + 16 * config.internal_body_limit as u64 + 100 * MIB
             }
+            "redis" => {
+                let file = fs::read_to_string(root().join("deploy/redis/redis.conf")).unwrap();
+                let most = file.lines().find_map(|line| line.strip_prefix("maxmemory "));
+                let most: u64 = most.unwrap().strip_suffix("mb").unwrap().parse().unwrap();
+                (most + 64) * MIB
+            }
             _ => 0,
         };
         assert!(memory >= needed, "{}: {} MiB needed", container.name, needed / MIB);
