@@ -203,8 +203,7 @@ fn each_service_is_given_the_secrets_that_it_reads_and_no_other() {
             assert_eq!(mounted, api::secrets::NAMES.into(), "all are made");
             continue;
         }
-        let values: Vec<String> =
-            service.environment().into_iter().filter_map(|(_, value)| value).collect();
+        let values: Vec<String> = service.environment().into_values().flatten().collect();
         let read = values.iter().filter_map(|value| value.strip_prefix("/secrets/"));
         let read: BTreeSet<&str> = read.map(|file| file.split_once('/').unwrap().0).collect();
         assert_eq!(mounted, read, "{name}");
