@@ -85,6 +85,13 @@ impl TraceArgs {
             (None, None) => return Ok(None),
         };
         let uri: Result<axum::http::Uri, _> = url.parse();
+        let authority = uri.as_ref().ok().and_then(|uri| uri.authority());
+        if authority.is_some_and(|authority| authority.as_str().contains('@')) {
+            // It is in the log, and in --help.
+            return Err(format!(
+                "{name} must not hold a password; give it in OTEL_EXPORTER_OTLP_HEADERS"
+            ));
+        }
         match uri {
             Ok(uri) if uri.scheme_str() == Some("http") && uri.host().is_some() => Ok(Some(url)),
             // TLS would be a second implementation of it in the binary, for a hop that is local.
@@ -141,5 +148,11 @@ mod tests {
             assert!(why.contains("OTEL_EXPORTER_OTLP_ENDPOINT"), "{why}");
             assert!(url(bad, "", false).unwrap_err().contains("TRACES_ENDPOINT"));
         }
+    }
+
+    #[test]
+    fn a_password_in_the_url_is_refused_and_not_repeated() {
+        let why = url("", "http://me:hunter2@c:4318", false).unwrap_err();
+        assert!(why.contains("HEADERS") && !why.contains("hunter2"), "{why}");
     }
 }
