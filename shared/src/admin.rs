@@ -47,9 +47,14 @@ pub async fn ask(
 }
 
 /// The subcommand `health`: exit code 0 when the process wants work, 1 when not, and why.
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "a command for the terminal")]
 pub async fn health(listen: SocketAddr) -> ExitCode {
-    match ask(listen, Method::GET, "/readyz", Bytes::new()).await {
+    tell(ask(listen, Method::GET, "/readyz", Bytes::new()).await)
+}
+
+/// Shows an answer of [`ask`] to whoever ran a command: exit code 0 when it is a good one, else 1.
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "a command for the terminal")]
+pub fn tell(answer: Result<(StatusCode, String), String>) -> ExitCode {
+    match answer {
         Ok((StatusCode::OK, text)) => {
             println!("{text}");
             ExitCode::SUCCESS

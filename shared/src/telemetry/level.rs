@@ -175,7 +175,6 @@ pub struct LogCommand {
 
 impl LogCommand {
     /// Asks or tells the process whose `ADMIN_LISTEN` is `listen`; exit code 0 or 1.
-    #[expect(clippy::print_stdout, clippy::print_stderr, reason = "a command for the terminal")]
     pub async fn run(&self, listen: SocketAddr) -> ExitCode {
         let answer = match &self.filter {
             None => admin::ask(listen, Method::GET, "/log", "").await,
@@ -184,16 +183,7 @@ impl LogCommand {
                 admin::ask(listen, Method::PUT, &path, filter.clone()).await
             }
         };
-        match answer {
-            Ok((StatusCode::OK, text)) => {
-                println!("{text}");
-                ExitCode::SUCCESS
-            }
-            Ok((_, why)) | Err(why) => {
-                eprintln!("{why}");
-                ExitCode::FAILURE
-            }
-        }
+        admin::tell(answer)
     }
 }
 
