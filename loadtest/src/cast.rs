@@ -1,0 +1,48 @@
+//! Who takes part in a run: accounts, their tokens and their chats, as they are on the deployment.
+//! How they got there is [`crate::prepare`]'s business. Serialised, it is what a coordinator sends
+//! its agents: it holds tokens, so it is written to no report and no log.
+
+use serde::{Deserialize, Serialize};
+use shared::{
+    chat::ChatType,
+    id::{ChatId, UserId},
+};
+
+/// Everybody and everything that a run needs to exist.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Cast {
+    pub people: Vec<Person>,
+    pub chats: Vec<Chat>,
+}
+
+/// An account.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Person {
+    pub id: UserId,
+    pub username: String,
+    /// The access token. It runs out; see [`Person::refresh`].
+    pub token: String,
+    /// What fetches the next access token, by `POST /token/refresh`.
+    pub refresh: String,
+    /// The person's chats, as indices into [`Cast::chats`].
+    pub chats: Vec<usize>,
+}
+
+/// A chat of the run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Chat {
+    pub id: ChatId,
+    pub chat_type: ChatType,
+    /// The members, as indices into [`Cast::people`]. In the lobby: everybody in the run.
+    pub members: Vec<usize>,
+}
+
+impl std::fmt::Debug for Person {
+    /// Without the tokens.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Person")
+            .field("id", &self.id)
+            .field("username", &self.username)
+            .finish_non_exhaustive()
+    }
+}

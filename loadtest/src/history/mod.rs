@@ -1,0 +1,6 @@
+//! The history checker: decides from what clients recorded whether the promises were kept. Nothing
+//! acknowledged lost, nothing twice to a device, every chat in order, the same content everywhere,
+//! edits and deletes converged, everyone equal to what the database holds. Pure: it knows no sockets.
+//!
+//! Clients write into a [`Ledger`], each device through its own [`Log`]; in the end the ledger becomes
+//! a [`Record`], which can be sent and merged, and is checked against what is [`Stored`].

@@ -1,0 +1,11 @@
+//! The load tester as a library: whole-system tests and benchmarks use what the program `loadtest`
+//! is made of. A [`scenario`] says what shall happen; [`cast`] is who takes part, prepared on a
+//! deployment; what the clients recorded is judged by [`history`] and counted in [`measure`]; a
+//! [`report`] tells it all.
+
+pub mod cast;
+mod duration;
+pub mod history;
+pub mod measure;
+pub mod report;
+pub mod scenario;

@@ -1,0 +1,3 @@
+//! The program `loadtest`.
+
+fn main() {}

@@ -1,0 +1,170 @@
+//! What a run found, as data: the JSON report, whose schema is this file's types. How it is shown is
+//! in the files beside.
+
+use crate::{measure::Op, scenario::Scenario};
+use serde::{Deserialize, Serialize};
+use shared::time::Timestamp;
+use std::collections::BTreeMap;
+
+/// The schema's number. It grows when a reader of the old one would misread the new one.
+pub const VERSION: u32 = 1;
+
+/// A run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Report {
+    pub version: u32,
+    /// The load tester's version.
+    pub tool: String,
+    /// Names the run; part of its accounts' and chats' names.
+    pub run: String,
+    pub target: String,
+    pub started: Timestamp,
+    pub scenario: Scenario,
+    pub agents: usize,
+    pub phases: Vec<PhaseReport>,
+    /// All phases but the warm-ups.
+    pub total: Sums,
+    pub series: Vec<Point>,
+    /// Each operation's percentile curve over [`Report::total`].
+    pub curves: BTreeMap<Op, Vec<CurvePoint>>,
+    pub truth: Truth,
+    pub marks: Vec<Mark>,
+    pub generator: Generator,
+    /// What was scraped from the servers, by the name of each.
+    pub targets: BTreeMap<String, TargetUse>,
+    pub thresholds: Vec<ThresholdResult>,
+    pub outcome: Outcome,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Passed,
+    /// A threshold was not kept.
+    Failed,
+    /// The generator was the limit: the figures say nothing of the server.
+    GeneratorLimited,
+    /// Stopped before its end.
+    Interrupted,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PhaseReport {
+    pub name: String,
+    pub warmup: bool,
+    /// Seconds since the first phase began.
+    pub from: f64,
+    pub to: f64,
+    pub sums: Sums,
+}
+
+/// What a stretch of time adds up to.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Sums {
+    pub seconds: f64,
+    /// By the names of [`crate::measure::Count`].
+    pub counts: BTreeMap<String, u64>,
+    pub latencies: BTreeMap<Op, LatencySums>,
+    pub errors: BTreeMap<String, u64>,
+    pub closes: BTreeMap<String, u64>,
+}
+
+/// In milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LatencySums {
+    pub count: u64,
+    pub mean: f64,
+    pub p50: f64,
+    pub p90: f64,
+    pub p95: f64,
+    pub p99: f64,
+    pub p999: f64,
+    pub max: f64,
+}
+
+/// One place of the charts over time.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Point {
+    /// Its end, in seconds since the first phase began, and how long it lasted.
+    pub at: f64,
+    pub seconds: f64,
+    pub connections: u64,
+    pub counts: BTreeMap<String, u64>,
+    pub errors: u64,
+    pub latencies: BTreeMap<Op, LatencySums>,
+    /// CPU seconds per second and resident bytes of each scraped server.
+    pub targets: BTreeMap<String, TargetPoint>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TargetPoint {
+    pub cpu: f64,
+    pub memory: f64,
+}
+
+/// A place of a percentile curve: so many percent took at most so many milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CurvePoint {
+    pub percentile: f64,
+    pub millis: f64,
+}
+
+/// The history checker's verdict.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Truth {
+    pub acked: u64,
+    /// Messages that the database holds of the run.
+    pub stored: u64,
+    /// Events that devices received, and that they should have.
+    pub delivered: u64,
+    pub expected: u64,
+    pub devices: u64,
+    pub lost: u64,
+    pub repeated: u64,
+    pub reordered: u64,
+    pub altered: u64,
+    pub not_stored: u64,
+    pub stored_twice: u64,
+    /// How often a device was told that it cannot be caught up, and started anew.
+    pub resyncs: u64,
+    /// The shortest evidence of each kind of fault, in words.
+    pub evidence: Vec<String>,
+}
+
+/// What happened from outside at a moment.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Mark {
+    /// Seconds since the first phase began.
+    pub at: f64,
+    pub name: String,
+    /// How it ended, such as `exit 0`.
+    pub outcome: String,
+    /// Seconds until deliveries were as fast as before; none when that was not seen.
+    pub recovery: Option<f64>,
+}
+
+/// Whether the load tester itself was up to it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Generator {
+    pub cpu_seconds: f64,
+    pub max_memory_bytes: u64,
+    pub lag: LatencySums,
+    /// Why it was the limit, when it was.
+    pub limited: Option<String>,
+}
+
+/// What a server used during the phases that count.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct TargetUse {
+    pub cpu_seconds: f64,
+    pub max_memory_bytes: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ThresholdResult {
+    /// As it was written.
+    pub expression: String,
+    /// What was found, in the expression's unit; none when nothing of it was measured, which fails.
+    pub value: Option<f64>,
+    pub ok: bool,
+}
