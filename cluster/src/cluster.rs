@@ -2,8 +2,8 @@
 //! What a single process of it is, is in the files of those.
 
 use crate::{
-    Backend, Balancer, BalancerKind, Durability, Node, Postgres, Process, Program, Redis, State,
-    binaries, free_port, scratch::Scratch,
+    Backend, Balancer, BalancerKind, Cpus, Durability, Node, Postgres, Process, Program, Redis,
+    State, binaries, free_port, scratch::Scratch,
 };
 use anyhow::{Context, Result};
 use ed25519_dalek::{SigningKey, pkcs8::EncodePrivateKey, pkcs8::spki::der::pem::LineEnding};
@@ -23,6 +23,10 @@ pub struct Options {
     /// The load balancer's port; a free one when `None`.
     pub port: Option<u16>,
     pub durability: Durability,
+    /// Which CPUs they run on.
+    pub cpus: Cpus,
+    /// A folder with the programs `api`, `gateway` and `canary`; built from the sources when `None`.
+    pub binaries: Option<PathBuf>,
     /// The administrator's password; a random one when `None`.
     pub admin_password: Option<String>,
     /// Settings of the apis and gateways, beside this process's environment, which they inherit.
@@ -39,6 +43,8 @@ impl Default for Options {
             balancer: BalancerKind::default(),
             port: None,
             durability: Durability::Fast,
+            cpus: Cpus::default(),
+            binaries: None,
             admin_password: None,
             settings: Vec::new(),
             logs: None,
@@ -61,23 +67,30 @@ pub struct Cluster {
 /// What all nodes are told.
 struct Wiring {
     binaries: PathBuf,
+    cpus: Cpus,
     logs: PathBuf,
     settings: Vec<(String, String)>,
     database_url: String,
+    token_key: String,
     admin_password: String,
 }
 
 impl Cluster {
     /// Builds the binaries if need be, starts everything and waits until all of it is ready.
     pub async fn start(options: Options) -> Result<Self> {
-        let binaries = binaries::folder().await?.to_path_buf();
+        let binaries = match options.binaries {
+            Some(folder) => fs::canonicalize(&folder)
+                .with_context(|| format!("cannot find {}", folder.display()))?,
+            None => binaries::folder().await?.to_path_buf(),
+        };
+        let cpus = options.cpus;
         let scratch = Scratch::new("cluster")?;
         let logs = options.logs.unwrap_or_else(|| scratch.path().join("logs"));
         fs::create_dir_all(&logs).with_context(|| format!("cannot make {}", logs.display()))?;
         let logs = fs::canonicalize(logs)?;
         let (redis, postgres) = tokio::try_join!(
-            Redis::start_in(Some(&logs)),
-            Postgres::start_in(Some(&logs), options.durability)
+            Redis::start_in(Some(&logs), cpus.others),
+            Postgres::start_in(Some(&logs), options.durability, cpus.others)
         )?;
         let mut settings = vec![
             ("LOG_FORMAT".to_owned(), "json".to_owned()),
@@ -85,16 +98,17 @@ impl Cluster {
             ("INTERNAL_TOKEN".to_owned(), secret()),
         ];
         settings.extend(options.settings);
+        let key = SigningKey::from_bytes(&rand::random());
         let wiring = Wiring {
             binaries,
+            cpus,
             logs,
             settings,
             database_url: postgres.try_create_database().await?,
+            token_key: key.to_pkcs8_pem(LineEnding::LF)?.to_string(),
             admin_password: options.admin_password.unwrap_or_else(secret),
         };
-        let key = SigningKey::from_bytes(&rand::random());
-        let key = key.to_pkcs8_pem(LineEnding::LF)?.to_string();
-        let apis = together(options.apis, |number| wiring.api(number, &key)).await?;
+        let apis = together(options.apis, |number| wiring.api(number)).await?;
         let gateways = together(options.gateways, |number| wiring.gateway(number, &apis)).await?;
         let port = options.port.unwrap_or_else(free_port);
         let (behind, beside) = (backends(&gateways), backends(&apis));
@@ -132,6 +146,12 @@ impl Cluster {
 
     pub fn database_url(&self) -> &str {
         &self.wiring.database_url
+    }
+
+    /// The private key that the apis sign access tokens with, as PKCS#8 PEM: who prepares users in
+    /// the database, by the ten thousand, makes their tokens too.
+    pub fn token_key(&self) -> &str {
+        &self.wiring.token_key
     }
 
     /// The folder of the binaries that run here, and of the canary's.
@@ -187,14 +207,14 @@ impl Cluster {
 }
 
 impl Wiring {
-    async fn api(&self, number: usize, key: &str) -> Result<Node> {
+    async fn api(&self, number: usize) -> Result<Node> {
         Node::start(|addresses| {
-            self.program("api", number)
+            self.program("api", number, self.cpus.others)
                 .env("LISTEN", addresses.public)
                 .env("INTERNAL_LISTEN", addresses.internal)
                 .env("ADMIN_LISTEN", addresses.admin)
                 .env("DATABASE_URL", &self.database_url)
-                .env("JWT_PRIVATE_KEY", key)
+                .env("JWT_PRIVATE_KEY", &self.token_key)
                 .env("ADMIN_PASSWORD", &self.admin_password)
         })
         .await
@@ -204,7 +224,7 @@ impl Wiring {
         let apis: Vec<String> =
             apis.iter().map(|api| format!("http://{}", api.internal())).collect();
         Node::start(|addresses| {
-            self.program("gateway", number)
+            self.program("gateway", number, self.cpus.gateways)
                 .env("LISTEN", addresses.public)
                 .env("ADMIN_LISTEN", addresses.admin)
                 .env("API_URL", apis.join(","))
@@ -212,9 +232,9 @@ impl Wiring {
         .await
     }
 
-    fn program(&self, binary: &str, number: usize) -> Program {
+    fn program(&self, binary: &str, number: usize, cpu: Option<usize>) -> Program {
         let name = format!("{binary}-{number}");
-        let program = Program::new(name, self.binaries.join(binary), &self.logs);
+        let program = Program::new(name, self.binaries.join(binary), &self.logs).on_cpu(cpu);
         self.settings.iter().fold(program, |program, (name, value)| program.env(name, value))
     }
 }

@@ -5,6 +5,7 @@
 mod balancer;
 mod binaries;
 mod cluster;
+mod cpus;
 mod node;
 mod port;
 mod postgres;
@@ -17,6 +18,7 @@ mod supervised;
 
 pub use balancer::{Backend, Balancer, BalancerKind};
 pub use cluster::{Cluster, Options};
+pub use cpus::Cpus;
 pub use node::Node;
 pub use port::free_port;
 pub use postgres::{Durability, Postgres};

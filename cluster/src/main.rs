@@ -68,8 +68,8 @@ async fn run(args: Args) -> Result<()> {
         port: Some(args.port),
         durability: Durability::Durable,
         admin_password: args.admin_password,
-        settings: Vec::new(),
         logs: Some(logs),
+        ..Options::default()
     };
     let cluster = tokio::select! {
         cluster = Cluster::start(options) => cluster?,

@@ -44,10 +44,14 @@ impl Postgres {
 
     /// Starts a server with no data in it and waits until it takes connections.
     pub async fn start_with(durability: Durability) -> Result<Self> {
-        Self::start_in(None, durability).await
+        Self::start_in(None, durability, None).await
     }
 
-    pub(crate) async fn start_in(logs: Option<&Path>, durability: Durability) -> Result<Self> {
+    pub(crate) async fn start_in(
+        logs: Option<&Path>,
+        durability: Durability,
+        cpu: Option<usize>,
+    ) -> Result<Self> {
         let programs = programs::postgres_folder()?;
         let user = programs::unprivileged_user()?;
         let scratch = Scratch::new("postgres")?;
@@ -62,6 +66,7 @@ impl Postgres {
         let logs = logs.unwrap_or(scratch.path());
         let mut program = Program::new("postgres", programs.join("postgres"), logs)
             .args(settings(&data, port, durability))
+            .on_cpu(cpu)
             // Its immediate shutdown: ends at once and gives its shared memory back.
             .ends_by("QUIT");
         program.user = user;

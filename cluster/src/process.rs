@@ -65,6 +65,16 @@ impl Program {
         self
     }
 
+    /// Runs it on this CPU only, by `taskset`; `None` changes nothing.
+    #[must_use]
+    pub(crate) fn on_cpu(mut self, cpu: Option<usize>) -> Self {
+        if let Some(cpu) = cpu {
+            let program = std::mem::replace(&mut self.path, "taskset".into()).into_os_string();
+            self.args.splice(0..0, ["-c".into(), cpu.to_string().into(), program]);
+        }
+        self
+    }
+
     #[must_use]
     pub fn env(mut self, name: impl Into<String>, value: impl ToString) -> Self {
         self.env.push((name.into(), value.to_string()));

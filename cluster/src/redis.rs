@@ -21,17 +21,18 @@ pub struct Redis {
 impl Redis {
     /// Starts a server on a free port of 127.0.0.1 and waits until it answers.
     pub async fn start() -> Result<Self> {
-        Self::start_in(None).await
+        Self::start_in(None, None).await
     }
 
-    pub(crate) async fn start_in(logs: Option<&Path>) -> Result<Self> {
+    pub(crate) async fn start_in(logs: Option<&Path>, cpu: Option<usize>) -> Result<Self> {
         let port = free_port();
         let scratch = Scratch::new("redis")?;
         let logs = logs.unwrap_or(scratch.path());
         let program = Program::new("redis", programs::find("redis-server")?, logs)
             .args([shipped("redis/redis.conf").as_os_str()])
             .args(["--dir".as_ref(), scratch.path().as_os_str()])
-            .args(["--bind", "127.0.0.1", "--port", &port.to_string()]);
+            .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
+            .on_cpu(cpu);
         let redis = Self { process: Process::start(program)?, port, _scratch: scratch };
         redis.answers().await?;
         Ok(redis)
