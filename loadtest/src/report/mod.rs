@@ -1,6 +1,8 @@
 //! What a run found, as data: the JSON report, whose schema is this file's types. How it is shown is
 //! in the files beside.
 
+pub mod build;
+
 use crate::{measure::Op, scenario::Scenario};
 use serde::{Deserialize, Serialize};
 use shared::time::Timestamp;
