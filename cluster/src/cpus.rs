@@ -28,11 +28,8 @@ impl Cpus {
 fn listed(text: &str) -> impl Iterator<Item = usize> {
     text.trim().split(',').flat_map(|range| {
         let (first, last) = range.split_once('-').unwrap_or((range, range));
-        match (first.parse(), last.parse()) {
-            (Ok(first), Ok(last)) => first..=last,
-            // Nothing.
-            _ => 1..=0,
-        }
+        let numbers = first.parse().ok().zip(last.parse().ok());
+        numbers.into_iter().flat_map(|(first, last): (usize, usize)| first..=last)
     })
 }
 
