@@ -4,3 +4,17 @@
 //!
 //! Clients write into a [`Ledger`], each device through its own [`Log`]; in the end the ledger becomes
 //! a [`Record`], which can be sent and merged, and is checked against what is [`Stored`].
+
+mod ledger;
+mod log;
+mod record;
+mod stored;
+mod told;
+mod verdict;
+
+pub use ledger::{Ledger, Limits};
+pub use log::Log;
+pub use record::Record;
+pub use stored::{Kept, Stored};
+pub use told::{Told, What};
+pub use verdict::Verdict;

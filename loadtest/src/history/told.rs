@@ -1,0 +1,52 @@
+//! An event of a chat as somebody told of it: the server in an `ack`, a device that heard it. Types only.
+
+use shared::{
+    chat::Change,
+    id::{ChatId, Seq, UserId},
+    protocol::ChatEvent,
+};
+
+/// The event at a place of a chat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told<'a> {
+    pub chat: ChatId,
+    pub seq: Seq,
+    pub what: What<'a>,
+}
+
+/// What it is. `key` is the sender's idempotency key, empty where the server shows none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What<'a> {
+    Message {
+        id: Seq,
+        sender: UserId,
+        key: &'a str,
+        text: &'a str,
+    },
+    Edited {
+        id: Seq,
+        text: &'a str,
+    },
+    Deleted {
+        id: Seq,
+    },
+    /// Somebody joined, left or was removed.
+    Other,
+}
+
+impl<'a> From<&'a ChatEvent> for Told<'a> {
+    fn from(event: &'a ChatEvent) -> Self {
+        let what = match &event.event.change {
+            Change::Message(message) => What::Message {
+                id: message.id,
+                sender: message.sender.id,
+                key: message.client_message_id.as_deref().unwrap_or_default(),
+                text: &message.text,
+            },
+            Change::Edited(message) => What::Edited { id: message.id, text: &message.text },
+            Change::Deleted { id, .. } => What::Deleted { id: *id },
+            Change::Member { .. } => What::Other,
+        };
+        Self { chat: event.chat_id, seq: event.event.seq, what }
+    }
+}

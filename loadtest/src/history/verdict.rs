@@ -1,0 +1,44 @@
+//! What the checker found.
+
+/// The verdict on a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// Commands that were acknowledged: messages, edits and deletes.
+    pub acked: u64,
+    /// Messages in the database.
+    pub stored: u64,
+    /// Events that devices received, each once, and that they should have. Equal when nothing is wrong.
+    pub delivered: u64,
+    pub expected: u64,
+    pub devices: u64,
+    /// Devices that were not connected in the end; expected is what came until they went.
+    pub away: u64,
+    pub lost: u64,
+    pub repeated: u64,
+    pub reordered: u64,
+    pub altered: u64,
+    pub not_stored: u64,
+    pub stored_twice: u64,
+    /// How often a device was told that it cannot be caught up.
+    pub resyncs: u64,
+    /// Changes that a device was not sent outside of a catch-up because later ones superseded them, as
+    /// happens when a gateway fills a gap from the database. No fault.
+    pub skipped: u64,
+    /// What was not recorded because a bound was reached: nothing can be said then.
+    pub unrecorded: u64,
+    /// The first faults of each kind with the shortest evidence, in words.
+    pub evidence: Vec<String>,
+}
+
+impl Verdict {
+    /// Nothing is wrong and everything was recorded.
+    pub fn is_sound(&self) -> bool {
+        let faults = self.lost
+            + self.repeated
+            + self.reordered
+            + self.altered
+            + self.not_stored
+            + self.stored_twice;
+        faults == 0 && self.unrecorded == 0 && self.delivered == self.expected
+    }
+}
