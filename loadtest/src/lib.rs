@@ -5,6 +5,7 @@
 
 pub mod cast;
 mod duration;
+pub mod engine;
 pub mod history;
 pub mod measure;
 pub mod report;

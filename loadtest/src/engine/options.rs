@@ -1,0 +1,175 @@
+//! What a run is told. Types and their numbers only.
+
+use crate::{cast::Cast, scenario::Scenario};
+use std::{
+    fmt,
+    future::Future,
+    net::IpAddr,
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// What to do, to whom, as whom.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    pub scenario: Arc<Scenario>,
+    pub cast: Arc<Cast>,
+    /// The deployment's base URL for REST and sockets, `http://host:port`.
+    pub url: String,
+    /// Names the run in every text that it sends: 1 to 20 letters, digits and hyphens.
+    pub run: String,
+    /// Which part of the scenario this process does.
+    pub share: Share,
+    /// When the first phase begins; at once when not said. Agents agree on a moment.
+    pub start: Option<Instant>,
+    /// What is added to this machine's clock in the stamps of messages, in microseconds, so that
+    /// agents on several machines mean the same time.
+    pub clock_offset_micros: i64,
+    /// Addresses that connections come from, in turn; the system's choice when empty. An address has
+    /// about 28,000 ports towards one server.
+    pub local_addresses: Vec<IpAddr>,
+    /// Servers whose CPU time and memory are read each second, by name.
+    pub scrape: Vec<(String, Source)>,
+    /// What happens from outside, beside the scenario's own commands.
+    pub faults: Vec<Fault>,
+    pub tuning: Tuning,
+    /// Cancelled: the run ends now, and what has happened is still checked and reported.
+    pub stop: CancellationToken,
+}
+
+impl RunOptions {
+    /// For the whole of a scenario, at once, with nothing scraped.
+    pub fn new(scenario: Scenario, cast: Cast, url: impl Into<String>, run: impl Into<String>) -> Self {
+        Self {
+            scenario: Arc::new(scenario),
+            cast: Arc::new(cast),
+            url: url.into(),
+            run: run.into(),
+            share: Share::default(),
+            start: None,
+            clock_offset_micros: 0,
+            local_addresses: Vec::new(),
+            scrape: Vec::new(),
+            faults: Vec::new(),
+            tuning: Tuning::default(),
+            stop: CancellationToken::new(),
+        }
+    }
+}
+
+/// Part `index` of `of` equal ones. The parts divide the people, and with them their connections and
+/// what these do: nobody is in two, and all together are the scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    pub index: usize,
+    pub of: usize,
+}
+
+impl Default for Share {
+    fn default() -> Self {
+        Self { index: 0, of: 1 }
+    }
+}
+
+impl Share {
+    /// Whether this part has the person at this place of [`Cast::people`].
+    pub fn has(self, person: usize) -> bool {
+        person % self.of == self.index
+    }
+}
+
+/// Where a server's CPU time and memory are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Its Prometheus metrics: `process_cpu_seconds_total` and `process_resident_memory_bytes`.
+    Metrics(String),
+    /// These processes of this machine, added up: user and system time, proportional memory.
+    Processes(Vec<u32>),
+}
+
+/// Something that happens from outside at a moment of the run and is marked on the charts.
+#[derive(Clone)]
+pub struct Fault {
+    pub name: String,
+    /// Since the first phase began.
+    pub at: Duration,
+    pub act: Act,
+}
+
+/// What a fault does.
+#[derive(Clone)]
+pub enum Act {
+    /// A command for `sh -c`.
+    Command(String),
+    /// A program's own doing. What it returns is the mark's outcome.
+    Call(Arc<dyn Fn() -> Pin<Box<dyn Future<Output = String> + Send>> + Send + Sync>),
+}
+
+impl Fault {
+    /// Calls `act` once, at its time.
+    pub fn call<F: Future<Output = String> + Send + 'static>(
+        name: impl Into<String>,
+        at: Duration,
+        act: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Self {
+        Self { name: name.into(), at, act: Act::Call(Arc::new(move || Box::pin(act()))) }
+    }
+}
+
+impl fmt::Debug for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fault").field("name", &self.name).field("at", &self.at).finish_non_exhaustive()
+    }
+}
+
+/// The engine's own numbers.
+#[derive(Clone, Debug)]
+pub struct Tuning {
+    /// The least time between two looks at the schedule. A timer has a millisecond; at this pace
+    /// looking costs 1 % of a core at the most, and nothing leaves later than that.
+    pub tick: Duration,
+    /// Handshakes on their way at once. More would measure the listen backlog (usually 4,096 for the
+    /// deployment, 511 in nginx) and not the server.
+    pub handshakes: usize,
+    /// How long to wait after the last phase until everything is acknowledged and received. A gateway
+    /// repairs a lost event within 4 s, a client that was cut comes back within about 20 s.
+    pub settle: Duration,
+    /// Nothing may have arrived for so long before the run counts as settled: longer than the 4 s in
+    /// which gateways compare themselves with the database.
+    pub quiet: Duration,
+    /// Requests for the database's messages on their way at once: below the connections that an api
+    /// keeps to its database.
+    pub readers: usize,
+    /// Pages of history (the phases' `history`) on their way at once; what is due beyond is skipped.
+    pub pages: usize,
+    /// The generator was the limit when 1 % of its work began later than this: a tenth of the strictest
+    /// deadline that people usually set would be 25 ms; a busy shared machine has pauses of that size.
+    pub lag: Duration,
+    /// … or when it used this share of the cores it may use …
+    pub cpu: f64,
+    /// … in this share of the measured seconds.
+    pub cpu_seconds: f64,
+    /// Slices kept. When there are more, neighbours are added up; 1,200 are 20 minutes by the second,
+    /// and as many points as a chart can show. A slice has up to 150 KiB: 180 MiB.
+    pub slices: usize,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            tick: Duration::from_millis(1),
+            handshakes: 256,
+            settle: Duration::from_secs(30),
+            quiet: Duration::from_secs(5),
+            readers: 8,
+            pages: 64,
+            lag: Duration::from_millis(50),
+            cpu: 0.9,
+            cpu_seconds: 0.5,
+            slices: 1_200,
+        }
+    }
+}

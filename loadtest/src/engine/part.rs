@@ -1,0 +1,60 @@
+//! What one process found: what agents send their coordinator. It is judged nowhere here.
+
+use crate::{
+    measure::{Latency, Slice},
+    report::Mark,
+};
+use serde::{Deserialize, Serialize};
+use shared::time::Timestamp;
+use std::collections::BTreeMap;
+
+/// One process's share of a run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Part {
+    /// When the first phase began.
+    pub started: Timestamp,
+    pub slices: Vec<PartSlice>,
+    pub generator: GeneratorUse,
+    /// Whether it was stopped before its end.
+    pub interrupted: bool,
+}
+
+/// A stretch of a second, or of some in a long run. All parts cut at the same places, counted from the
+/// beginning of the first phase, so that they can be added up.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PartSlice {
+    /// Its end, in seconds since the first phase began, and how long it lasted.
+    pub at: f64,
+    pub seconds: f64,
+    pub slice: Slice,
+    /// CPU seconds that the load tester used in it.
+    pub cpu: f64,
+}
+
+/// What the load tester itself needed.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct GeneratorUse {
+    pub cpu_seconds: f64,
+    pub max_memory_bytes: u64,
+    /// How late its work began, over the phases that count.
+    pub lag: Latency,
+    /// Why it was the limit, when it was.
+    pub limited: Option<String>,
+}
+
+/// What was done to the servers and seen of them.
+#[derive(Clone, Debug, Default)]
+pub struct Watched {
+    pub marks: Vec<Mark>,
+    /// Readings of each server, by the seconds since the first phase began.
+    pub targets: BTreeMap<String, Vec<(f64, Reading)>>,
+    /// How many readings failed, by server, and why the first one did.
+    pub unread: BTreeMap<String, (u64, String)>,
+}
+
+/// What a server had used so far, and its memory now.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reading {
+    pub cpu_seconds: f64,
+    pub memory_bytes: f64,
+}

@@ -1,0 +1,26 @@
+//! What a run says of itself while it goes on. How that looks is the live view's.
+
+use super::PartSlice;
+use crate::report::Mark;
+use std::{sync::Arc, time::Duration};
+
+/// Called from the engine's own tasks, so it must not block. Cloned freely.
+pub type Observer = Arc<dyn Fn(&Progress) + Send + Sync>;
+
+/// What just happened.
+#[derive(Clone, Debug)]
+pub enum Progress {
+    /// A phase begins, by its place in the scenario.
+    Phase(usize),
+    /// A second is over, from the beginning of the first phase until everything has settled.
+    Second(Arc<PartSlice>),
+    /// A fault happened. Its recovery is not known yet.
+    Mark(Mark),
+    /// The last phase is over. Said each second while devices wait for acknowledgements, are on
+    /// their way back, or still receive.
+    Settling { unacked: u64, away: u64, left: Duration },
+    /// So many chats of all have been read from the database.
+    Reading { chats: usize, of: usize },
+    /// The history checker is at work.
+    Checking,
+}
