@@ -1,36 +1,18 @@
-//! From what was measured second by second to a report's series, sums and curves. It is fed while
-//! the run goes on and keeps no second by itself, so that a soak of days needs no more memory than
-//! a run of minutes. What the figures mean for the run's outcome is not decided here.
+//! From what was measured, second by second, to a report's series, sums and curves. What the figures
+//! mean for the run's outcome is not decided here.
 
 use super::{CurvePoint, LatencySums, PhaseReport, Point, Sums, TargetPoint, TargetUse};
 use crate::{
+    engine::{PartSlice, Reading},
     measure::{Latency, Op, Slice},
     scenario::Phase,
 };
 use std::collections::BTreeMap;
 
-/// Points in a report's series, about: more than a chart has pixels, and some hundred KiB of JSON.
-/// Waiting for the last deliveries adds the seconds that it lasts.
-const POINTS: f64 = 1000.0;
-
 /// Up to this percentile a curve goes: beyond it a run would need ten million records.
 const CURVE_END: f64 = 99.9999;
 
-/// Collects a run's measurements. Whoever runs it calls [`Timeline::slice`] once a second with what
-/// all agents measured, and [`Timeline::scrape`] whenever a server answered, in the order of time.
-/// All times are seconds since the first phase began.
-#[derive(Debug)]
-pub struct Timeline {
-    phases: Vec<Stretch>,
-    /// Seconds of a point.
-    width: f64,
-    open: Option<Open>,
-    series: Vec<Point>,
-    servers: BTreeMap<String, Server>,
-    reached: f64,
-}
-
-/// What a [`Timeline`] adds up to: the parts of a [`super::Report`] of the same names.
+/// What a run's measurements add up to: the parts of a [`super::Report`] of the same names.
 #[derive(Clone, Debug)]
 pub struct Measured {
     pub phases: Vec<PhaseReport>,
@@ -40,7 +22,43 @@ pub struct Measured {
     pub targets: BTreeMap<String, TargetUse>,
 }
 
-#[derive(Debug)]
+/// Readings of each server, by the seconds since the first phase began, in order.
+pub type Readings = BTreeMap<String, Vec<(f64, Reading)>>;
+
+/// Adds a run up. The slices are all agents' together, in the order of time. A slice counts for the
+/// phase that its middle falls in, and what comes after the last phase for that one: it is late, not
+/// lost. Phases that never began are left out.
+pub fn measured(phases: &[Phase], slices: &[PartSlice], readings: &Readings) -> Measured {
+    let reached = slices.last().map_or(0.0, |last| last.at);
+    let mut stretches = stretches(phases);
+    for slice in slices {
+        if let Some(place) = place(&stretches, slice.at - slice.seconds / 2.0) {
+            stretches[place].slice.then(&slice.slice);
+        }
+    }
+    let targets = readings.iter().map(|(name, read)| (name.clone(), used(read, &stretches)));
+    let targets = targets.collect();
+    let mut total = (0.0, Slice::default());
+    let mut told = Vec::new();
+    for stretch in stretches.into_iter().filter(|stretch| stretch.from < reached) {
+        let Stretch { name, warmup, from, to, slice } = stretch;
+        let to = to.min(reached);
+        if !warmup {
+            total.0 += to - from;
+            total.1.then(&slice);
+        }
+        told.push(PhaseReport { name, warmup, from, to, sums: sums(&slice, to - from) });
+    }
+    Measured {
+        phases: told,
+        total: sums(&total.1, total.0),
+        series: slices.iter().map(|slice| point(slice, readings)).collect(),
+        curves: total.1.latencies.iter().map(|(op, latency)| (*op, curve(latency))).collect(),
+        targets,
+    }
+}
+
+/// A phase, and what was measured in it.
 struct Stretch {
     name: String,
     warmup: bool,
@@ -49,139 +67,16 @@ struct Stretch {
     slice: Slice,
 }
 
-/// The point that is being filled.
-#[derive(Debug, Default)]
-struct Open {
-    /// Which multiple of the width it is.
-    place: u64,
-    at: f64,
-    seconds: f64,
-    slice: Slice,
-    targets: BTreeMap<String, Scraped>,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Scraped {
-    cpu_seconds: f64,
-    seconds: f64,
-    memory: f64,
-}
-
-/// A server between two scrapes.
-#[derive(Debug)]
-struct Server {
-    at: f64,
-    cpu_seconds: f64,
-    used: TargetUse,
-}
-
-impl Timeline {
-    /// Of a run with these phases, one right after the other.
-    pub fn new(phases: &[Phase]) -> Self {
-        let mut end = 0.0;
-        let mut stretch = |phase: &Phase| {
-            let from = end;
-            end += phase.duration.as_secs_f64();
-            let (name, warmup) = (phase.name.clone(), phase.warmup);
-            Stretch { name, warmup, from, to: end, slice: Slice::default() }
-        };
-        let phases = phases.iter().map(&mut stretch).collect();
-        Self {
-            phases,
-            width: (end / POINTS).ceil().max(1.0),
-            open: None,
-            series: Vec::new(),
-            servers: BTreeMap::new(),
-            reached: 0.0,
-        }
-    }
-
-    /// Adds the measurements of the `seconds` that ended at `at`. They count for the phase that
-    /// their middle falls in, and what comes after the last phase for that one: it is late, not lost.
-    pub fn slice(&mut self, at: f64, seconds: f64, slice: &Slice) {
-        let middle = at - seconds / 2.0;
-        self.reached = self.reached.max(at);
-        if let Some(phase) = place(&self.phases, middle) {
-            self.phases[phase].slice.then(slice);
-        }
-        let place = (middle.max(0.0) / self.width) as u64;
-        if self.open.as_ref().is_some_and(|open| open.place != place) {
-            self.close();
-        }
-        let open = self.open.get_or_insert_with(|| Open { place, ..Open::default() });
-        open.at = at;
-        open.seconds += seconds;
-        open.slice.then(slice);
-    }
-
-    /// Adds a server's CPU seconds since it began and its resident bytes, as it said at `at`. A server
-    /// that began anew has used what it says.
-    pub fn scrape(&mut self, at: f64, server: &str, cpu_seconds: f64, memory: f64) {
-        let Some(known) = self.servers.get_mut(server) else {
-            let used = TargetUse { cpu_seconds: 0.0, max_memory_bytes: 0.0 };
-            self.servers.insert(server.to_owned(), Server { at, cpu_seconds, used });
-            return;
-        };
-        let used = cpu_seconds - known.cpu_seconds;
-        let used = if used < 0.0 { cpu_seconds } else { used };
-        let from = std::mem::replace(&mut known.at, at);
-        known.cpu_seconds = cpu_seconds;
-        if at <= from {
-            return;
-        }
-        let counted = counted(&self.phases, from, at);
-        known.used.cpu_seconds += used * counted / (at - from);
-        if counted > 0.0 {
-            known.used.max_memory_bytes = known.used.max_memory_bytes.max(memory);
-        }
-        if let Some(open) = &mut self.open {
-            let scraped = open.targets.entry(server.to_owned()).or_default();
-            scraped.cpu_seconds += used;
-            scraped.seconds += at - from;
-            scraped.memory = scraped.memory.max(memory);
-        }
-    }
-
-    /// The end, planned or not. Phases that never began are left out.
-    pub fn finish(mut self) -> Measured {
-        self.close();
-        let reached = self.reached;
-        let mut total = (0.0, Slice::default());
-        let mut phases = Vec::new();
-        for phase in self.phases.into_iter().filter(|phase| phase.from < reached) {
-            let Stretch { name, warmup, from, to, slice } = phase;
-            let to = to.min(reached);
-            if !warmup {
-                total.0 += to - from;
-                total.1.then(&slice);
-            }
-            phases.push(PhaseReport { name, warmup, from, to, sums: sums(&slice, to - from) });
-        }
-        Measured {
-            phases,
-            total: sums(&total.1, total.0),
-            series: self.series,
-            curves: total.1.latencies.iter().map(|(op, latency)| (*op, curve(latency))).collect(),
-            targets: self.servers.into_iter().map(|(name, server)| (name, server.used)).collect(),
-        }
-    }
-
-    fn close(&mut self) {
-        let Some(Open { at, seconds, slice, targets, .. }) = self.open.take() else { return };
-        let target = |Scraped { cpu_seconds, seconds, memory }: Scraped| TargetPoint {
-            cpu: cpu_seconds / seconds,
-            memory,
-        };
-        self.series.push(Point {
-            at,
-            seconds,
-            connections: slice.connections,
-            errors: slice.errors.values().sum(),
-            latencies: latencies(&slice),
-            counts: counts(&slice),
-            targets: targets.into_iter().map(|(name, scraped)| (name, target(scraped))).collect(),
-        });
-    }
+/// The phases, one right after the other.
+fn stretches(phases: &[Phase]) -> Vec<Stretch> {
+    let mut end = 0.0;
+    let mut stretch = |phase: &Phase| {
+        let from = end;
+        end += phase.duration.as_secs_f64();
+        let (name, warmup) = (phase.name.clone(), phase.warmup);
+        Stretch { name, warmup, from, to: end, slice: Slice::default() }
+    };
+    phases.iter().map(&mut stretch).collect()
 }
 
 /// Which phase a moment is in.
@@ -190,15 +85,54 @@ fn place(phases: &[Stretch], at: f64) -> Option<usize> {
     found.or_else(|| phases.len().checked_sub(1))
 }
 
-/// How many of the seconds between two moments are in phases that count, where the last phase never
-/// ends, as in [`place`].
-fn counted(phases: &[Stretch], from: f64, to: f64) -> f64 {
-    let last = phases.len().saturating_sub(1);
-    let within = |(place, phase): (usize, &Stretch)| {
-        let end = if place == last { to } else { to.min(phase.to) };
-        if phase.warmup { 0.0 } else { (end - from.max(phase.from)).max(0.0) }
+fn point(PartSlice { at, seconds, slice, cpu }: &PartSlice, readings: &Readings) -> Point {
+    let target = |(name, read): (&String, &Vec<(f64, Reading)>)| {
+        let (from, to) = (at - seconds, *at);
+        let memory = memory(read, from, to)?;
+        Some((name.clone(), TargetPoint { cpu: cpu_seconds(read, from, to) / seconds, memory }))
     };
-    phases.iter().enumerate().map(within).sum()
+    Point {
+        at: *at,
+        seconds: *seconds,
+        connections: slice.connections,
+        counts: counts(slice),
+        errors: slice.errors.values().sum(),
+        latencies: latencies(slice),
+        generator_cpu: cpu / seconds,
+        targets: readings.iter().filter_map(target).collect(),
+    }
+}
+
+/// What a server used in the phases that count, the last of which has no end, as in [`place`].
+fn used(read: &[(f64, Reading)], phases: &[Stretch]) -> TargetUse {
+    let mut used = TargetUse::default();
+    let last = phases.len().saturating_sub(1);
+    for (place, phase) in phases.iter().enumerate().filter(|(_, phase)| !phase.warmup) {
+        let to = if place == last { f64::MAX } else { phase.to };
+        used.cpu_seconds += cpu_seconds(read, phase.from, to);
+        let memory = memory(read, phase.from, to).unwrap_or_default();
+        used.max_memory_bytes = used.max_memory_bytes.max(memory);
+    }
+    used
+}
+
+/// The CPU seconds between two moments, taking it as evenly used between two readings. A server that
+/// began anew has used what it says.
+fn cpu_seconds(read: &[(f64, Reading)], from: f64, to: f64) -> f64 {
+    let between = |pair: &[(f64, Reading)]| {
+        let [(start, before), (end, after)] = pair else { return 0.0 };
+        let within = (end.min(to) - start.max(from)).max(0.0);
+        let more = after.cpu_seconds - before.cpu_seconds;
+        let more = if more < 0.0 { after.cpu_seconds } else { more };
+        if end > start { more * within / (end - start) } else { 0.0 }
+    };
+    read.windows(2).map(between).sum()
+}
+
+/// The most memory that was read between two moments; none when nothing was.
+fn memory(read: &[(f64, Reading)], from: f64, to: f64) -> Option<f64> {
+    let within = read.iter().filter(|(at, _)| from < *at && *at <= to);
+    within.map(|(_, reading)| reading.memory_bytes).reduce(f64::max)
 }
 
 /// What a slice of so many seconds adds up to.

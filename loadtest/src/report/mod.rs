@@ -2,6 +2,11 @@
 //! in the files beside.
 
 pub mod build;
+mod json;
+#[cfg(test)]
+pub(crate) mod sample;
+
+pub use json::ReadError;
 
 use crate::{measure::Op, scenario::Scenario};
 use serde::{Deserialize, Serialize};
@@ -94,6 +99,8 @@ pub struct Point {
     pub counts: BTreeMap<String, u64>,
     pub errors: u64,
     pub latencies: BTreeMap<Op, LatencySums>,
+    /// CPU seconds per second that the load tester itself used, on all agents.
+    pub generator_cpu: f64,
     /// CPU seconds per second and resident bytes of each scraped server.
     pub targets: BTreeMap<String, TargetPoint>,
 }
@@ -121,6 +128,8 @@ pub struct Truth {
     pub delivered: u64,
     pub expected: u64,
     pub devices: u64,
+    /// Devices that were not connected in the end; expected of them is what came until they went.
+    pub away: u64,
     pub lost: u64,
     pub repeated: u64,
     pub reordered: u64,
@@ -129,8 +138,33 @@ pub struct Truth {
     pub stored_twice: u64,
     /// How often a device was told that it cannot be caught up, and started anew.
     pub resyncs: u64,
+    /// Changes that a device was not sent because later ones superseded them. No fault.
+    pub skipped: u64,
+    /// What was not recorded because a bound was reached: nothing can be said then.
+    pub unrecorded: u64,
     /// The shortest evidence of each kind of fault, in words.
     pub evidence: Vec<String>,
+}
+
+impl Truth {
+    /// Each kind of fault: its name as thresholds spell it, how often it was found, and what must not
+    /// be.
+    pub fn faults(&self) -> [(&'static str, u64, &'static str); 7] {
+        [
+            ("lost", self.lost, "an event that a device should have and never received"),
+            ("repeated", self.repeated, "an event that a device received twice"),
+            ("reordered", self.reordered, "an event that came before an earlier one of its chat"),
+            ("altered", self.altered, "an event whose content differs between devices or the database"),
+            ("not_stored", self.not_stored, "acknowledged, and the database does not hold it"),
+            ("stored_twice", self.stored_twice, "a message that the database holds twice"),
+            ("unrecorded", self.unrecorded, "what the checker had no room to record and cannot judge"),
+        ]
+    }
+
+    /// No fault of any kind, and everything expected was delivered.
+    pub fn is_sound(&self) -> bool {
+        self.delivered == self.expected && self.faults().iter().all(|(_, found, _)| *found == 0)
+    }
 }
 
 /// What happened from outside at a moment.
@@ -153,6 +187,10 @@ pub struct Generator {
     pub lag: LatencySums,
     /// Why it was the limit, when it was.
     pub limited: Option<String>,
+    /// By how much the clocks of two agents may differ, in milliseconds: latencies between them are so
+    /// exact. Nothing with one agent, whose stamps are all of one clock.
+    #[serde(default)]
+    pub clock_uncertainty_ms: f64,
 }
 
 /// What a server used during the phases that count.
