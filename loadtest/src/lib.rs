@@ -4,9 +4,16 @@
 //! [`report`] tells it all.
 
 pub mod cast;
+pub mod client;
 mod duration;
 pub mod engine;
 pub mod history;
 pub mod measure;
+pub mod prepare;
+pub mod recorder;
 pub mod report;
+pub mod rest;
 pub mod scenario;
+pub mod scenarios;
+mod suggest;
+pub mod threshold;

@@ -1,0 +1,136 @@
+//! A person as its devices know it, and the one token that they share. Refresh tokens are good once:
+//! whoever finds the token old renews it, the others wait and take the new one.
+
+use super::{Rest, RestError};
+use crate::cast::Person;
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde::Deserialize;
+use serde_json::json;
+use shared::{id::UserId, settings::Secret};
+use tokio::{
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+/// What an access token is good for when it does not say so.
+const DEFAULT_LIFE: Duration = Duration::from_secs(900);
+
+/// One person. Shared by its devices.
+#[derive(Debug)]
+pub struct Account {
+    pub id: UserId,
+    pub username: String,
+    tokens: Mutex<Tokens>,
+}
+
+/// A token to show, and until when it may be shown.
+#[derive(Clone, Debug)]
+pub struct Pass {
+    pub token: Secret,
+    pub expires: Instant,
+    /// Counts the renewals, so that two passes can be told apart.
+    pub number: u32,
+}
+
+#[derive(Debug)]
+struct Tokens {
+    pass: Pass,
+    refresh: Secret,
+}
+
+/// Why there is no fresh token.
+#[derive(Debug, thiserror::Error)]
+#[error("the token could not be renewed: {0}")]
+pub struct RenewError(#[from] RestError);
+
+impl RenewError {
+    /// Whether asking again cannot help: the session is over.
+    pub fn is_final(&self) -> bool {
+        // 409: exchanged a moment ago, by somebody who has the newer one.
+        matches!(self.0, RestError::Refused { status, .. } if status != 409)
+    }
+
+    /// When to ask again, where the api says so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self.0 {
+            RestError::Later { after, .. } => after,
+            _ => None,
+        }
+    }
+
+    /// For [`crate::recorder::Tally::error`].
+    pub fn kind(&self) -> String {
+        match &self.0 {
+            RestError::Refused { code, .. } => format!("refresh: {code}"),
+            RestError::Later { status, .. } => format!("refresh: {status}"),
+            RestError::NoAnswer { .. } => "refresh: no answer".to_owned(),
+        }
+    }
+}
+
+impl Account {
+    /// `now` and `unix_seconds` are the same moment.
+    pub fn new(person: &Person, now: Instant, unix_seconds: i64) -> Self {
+        let life = expiry(&person.token).map_or(DEFAULT_LIFE, |at| {
+            Duration::from_secs(u64::try_from(at - unix_seconds).unwrap_or(0))
+        });
+        let pass = Pass { token: Secret::new(&person.token), expires: now + life, number: 0 };
+        Self {
+            id: person.id,
+            username: person.username.clone(),
+            tokens: Mutex::new(Tokens { pass, refresh: Secret::new(&person.refresh) }),
+        }
+    }
+
+    /// The newest token. Waits while it is being renewed.
+    pub async fn pass(&self) -> Pass {
+        self.tokens.lock().await.pass.clone()
+    }
+
+    /// A newer token than that one: fetched, unless another device did meanwhile.
+    pub async fn renewed(&self, old: u32, rest: &Rest) -> Result<Pass, RenewError> {
+        #[derive(Deserialize)]
+        struct Grant {
+            access_token: String,
+            refresh_token: String,
+            expires_in: u64,
+        }
+        // Held over the request: two exchanges of one refresh token would end the session.
+        let mut tokens = self.tokens.lock().await;
+        if tokens.pass.number == old {
+            let body = json!({ "refresh_token": tokens.refresh.reveal() });
+            let grant: Grant = rest.post("/token/refresh", None, &body).await?;
+            tokens.refresh = Secret::new(grant.refresh_token);
+            tokens.pass = Pass {
+                token: Secret::new(grant.access_token),
+                expires: Instant::now() + Duration::from_secs(grant.expires_in),
+                number: old.wrapping_add(1),
+            };
+        }
+        Ok(tokens.pass.clone())
+    }
+}
+
+/// When a token says that it expires, in Unix seconds. Its signature is the server's business.
+fn expiry(token: &str) -> Option<i64> {
+    #[derive(Deserialize)]
+    struct Claims {
+        exp: i64,
+    }
+    let claims = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    serde_json::from_slice::<Claims>(&claims).ok().map(|claims| claims.exp)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_says_when_it_expires() {
+        let claims = BASE64_URL_SAFE_NO_PAD.encode(r#"{"sub":"7","exp":1700000900}"#);
+        assert_eq!(expiry(&format!("e30.{claims}.sig")), Some(1_700_000_900));
+        for other in ["", "a.b.c", "a", "a.e30.c"] {
+            assert_eq!(expiry(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! What a connection speaks. Each dialect is one pure file: what a device wants to say as text, a
+//! server's text as what it means. What a frame leads to is decided by the device.
+
+pub mod native;
+
+use super::Stamp;
+use crate::{
+    history::{Told, What},
+    scenario::Dialect,
+};
+use shared::{
+    id::{ChatId, Seq, UserId},
+    protocol::ChatEvent,
+};
+use std::{sync::Arc, time::Duration};
+
+/// What a connection shows: its path, and whom a message in a chat is addressed to where the dialect
+/// knows people instead of chats.
+#[derive(Clone, Debug)]
+pub enum Window {
+    /// `/gateway`: all of the person's chats.
+    Native,
+    /// `/ws`.
+    Lobby,
+    /// `/ws/{chat_id}`.
+    Chat(ChatId),
+    /// `/ws/chat`: all private chats, by the other's username.
+    Names(Arc<[Peer]>),
+    /// `/messages/{user_id}`: the same, by the other's id.
+    Numbers(Arc<[Peer]>),
+}
+
+/// The other one of a private chat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    pub chat: ChatId,
+    pub id: UserId,
+    pub username: String,
+}
+
+/// Who speaks.
+#[derive(Clone, Copy, Debug)]
+pub struct Me<'a> {
+    pub id: UserId,
+    pub username: &'a str,
+}
+
+/// What a device says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Saying<'a> {
+    Hello { token: &'a str, epoch: Option<&'a str>, cursors: &'a [(ChatId, Seq)] },
+    Send { key: &'a str, chat: ChatId, text: &'a str },
+    Edit { key: &'a str, chat: ChatId, message: Seq, text: &'a str },
+    Delete { key: &'a str, chat: ChatId, message: Seq },
+    Read { chat: ChatId, message: Seq },
+    Typing { chat: ChatId },
+    /// A fresh token.
+    Token(&'a str),
+}
+
+/// What a server's frame means. Owned, and the same for every device that is sent these bytes in this
+/// dialect: devices that are sent the same bytes share it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// The connection is ready; each chat is live after its place.
+    Ready { epoch: String, heartbeat: Duration, chats: Vec<(ChatId, Seq)> },
+    Event(Heard),
+    CaughtUp { chat: ChatId, seq: Seq },
+    Resync { chat: ChatId, seq: Seq },
+    Ack { of: Of, chat: ChatId, message: Seq, seq: Seq },
+    Refused { of: Of, code: String, retry_after: Option<Duration> },
+    /// A chat is live after its place.
+    Live { chat: ChatId, seq: Seq },
+    ChatRemoved(ChatId),
+    Reconnect(Duration),
+    /// A read mark, somebody typing, presence.
+    Ephemeral,
+    /// Something that a load tester need not act upon.
+    Other,
+    /// No frame of this dialect: counted as an error.
+    Unknown,
+}
+
+/// Which command an answer belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// The one with this key.
+    Key(String),
+    /// The oldest one without an answer: the dialect answers in order and names none.
+    Oldest,
+    /// None that is known.
+    Nothing,
+}
+
+/// How a dialect acknowledges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acks {
+    /// By [`Said::Ack`].
+    Frame,
+    /// A sender is shown its own message once it is stored.
+    Echo,
+    /// Not at all: what was written counts as answered.
+    Never,
+}
+
+/// An event that a device heard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard {
+    pub chat: ChatId,
+    pub what: Content,
+    /// Whether it is a new message, whose id is its place.
+    pub message: Option<Seq>,
+    /// Of the text, when it is one of this run's.
+    pub stamp: Option<Stamp>,
+}
+
+/// What the history checker is told of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    Numbered(Box<ChatEvent>),
+    /// Of a dialect without places.
+    Text(Box<str>),
+}
+
+impl Heard {
+    /// Of a dialect with places.
+    pub fn numbered(run: &str, event: ChatEvent) -> Self {
+        let (message, text) = match Told::from(&event).what {
+            What::Message { id, text, .. } => (Some(id), Some(text)),
+            What::Edited { text, .. } => (None, Some(text)),
+            What::Deleted { .. } | What::Other => (None, None),
+        };
+        let stamp = text.and_then(|text| Stamp::of(run, text));
+        Self { chat: event.chat_id, message, stamp, what: Content::Numbered(Box::new(event)) }
+    }
+
+    /// A message of a dialect without places; `message` is its id.
+    pub fn text(run: &str, chat: ChatId, message: Seq, text: &str) -> Self {
+        let stamp = Stamp::of(run, text);
+        Self { chat, message: Some(message), stamp, what: Content::Text(text.into()) }
+    }
+}
+
+impl Window {
+    pub fn dialect(&self) -> Dialect {
+        match self {
+            Self::Native => Dialect::Native,
+            Self::Lobby => Dialect::Lobby,
+            Self::Chat(_) => Dialect::Chat,
+            Self::Names(_) => Dialect::Names,
+            Self::Numbers(_) => Dialect::Numbers,
+        }
+    }
+
+    /// The path of its socket.
+    pub fn path(&self, me: Me<'_>) -> String {
+        match self {
+            Self::Native => "/gateway".to_owned(),
+            Self::Lobby => "/ws".to_owned(),
+            Self::Chat(chat) => format!("/ws/{chat}"),
+            Self::Names(_) => "/ws/chat".to_owned(),
+            Self::Numbers(_) => format!("/messages/{}", me.id),
+        }
+    }
+
+    /// The chats it shows from its first moment on, where no frame says so: those of the families.
+    pub fn chats(&self) -> Vec<ChatId> {
+        match self {
+            Self::Native => Vec::new(),
+            Self::Lobby => vec![ChatId::LOBBY],
+            Self::Chat(chat) => vec![*chat],
+            Self::Names(peers) | Self::Numbers(peers) => {
+                peers.iter().map(|peer| peer.chat).collect()
+            }
+        }
+    }
+
+    /// The text of a frame; `None` when the dialect has no words for it.
+    pub fn encode(&self, me: Me<'_>, saying: Saying<'_>) -> Option<String> {
+        match self {
+            Self::Native => native::encode(saying),
+            Self::Lobby | Self::Chat(_) | Self::Names(_) | Self::Numbers(_) => {
+                let _ = me;
+                None
+            }
+        }
+    }
+}
+
+/// Whether a connection says hello and resumes. The others show the token with the upgrade, are ready
+/// with its answer, and resume nothing.
+pub fn greets(dialect: Dialect) -> bool {
+    dialect == Dialect::Native
+}
+
+/// How it acknowledges.
+pub fn acks(dialect: Dialect) -> Acks {
+    match dialect {
+        Dialect::Native | Dialect::Names => Acks::Frame,
+        Dialect::Lobby | Dialect::Chat => Acks::Echo,
+        Dialect::Numbers => Acks::Never,
+    }
+}
+
+/// Whether a sender's own connections are shown its messages.
+pub fn shows_own(dialect: Dialect) -> bool {
+    !matches!(dialect, Dialect::Names | Dialect::Numbers)
+}
+
+/// What a server's text means; `run` is the run's name, by which its own messages are known.
+pub fn decode(dialect: Dialect, run: &str, text: &str) -> Said {
+    match dialect {
+        Dialect::Native => native::decode(run, text),
+        Dialect::Lobby | Dialect::Chat | Dialect::Names | Dialect::Numbers => Said::Unknown,
+    }
+}

@@ -1,0 +1,24 @@
+//! Clients by the thousand. A [`Fleet`] has some threads, each with one reading buffer, one memory of
+//! frames and one shard of the recorder for all its devices; a device is one task that owns one
+//! WebSocket, comes back when it is lost and does what it is ordered to. What to order, and when, is
+//! the engine's business; whether the promises were kept, the history's.
+
+mod account;
+mod backoff;
+mod clock;
+mod device;
+pub mod dialect;
+mod fleet;
+mod order;
+mod rest;
+mod stamp;
+mod target;
+
+pub use account::{Account, RenewError};
+pub use clock::Clock;
+pub use device::DeviceSpec;
+pub use fleet::{Fleet, Options};
+pub use order::{DeviceHandle, Full, Order, Standing};
+pub use rest::{Rest, RestError};
+pub use stamp::{Stamp, key, text};
+pub use target::{Target, TargetError};

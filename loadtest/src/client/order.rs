@@ -1,0 +1,152 @@
+//! What a device is told to do, and the handle by which it is told. The queue is bounded and nobody
+//! waits for it: an engine on a fixed schedule would rather count what could not be begun.
+
+use futures_util::task::AtomicWaker;
+use shared::id::ChatId;
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU8, AtomicUsize, Ordering},
+    },
+    task::Waker,
+};
+use tokio::time::Instant;
+
+/// Orders that wait at one device: some seconds of what a connection may send at most (50 a second).
+const MAX_WAITING: usize = 256;
+
+/// Something to do. `due` is the moment it is meant for: latencies count from there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// A message of so many bytes; at least as many as its stamp has.
+    Send { chat: ChatId, due: Instant, bytes: usize },
+    /// Another text for the newest own message in that chat. Skipped when there is none.
+    Edit { chat: ChatId, due: Instant, bytes: usize },
+    /// Deletes the newest own message in that chat. Skipped when there is none.
+    Delete { chat: ChatId, due: Instant },
+    Typing { chat: ChatId, due: Instant },
+    /// The newest message that was heard in that chat has been read. Skipped when none was.
+    Read { chat: ChatId, due: Instant },
+    /// Keeps so many messages on their way until told otherwise; `window` 0 ends it. One is on its
+    /// way until this device has heard it, or until its ack where senders do not hear themselves.
+    Loop { chat: ChatId, window: usize, bytes: usize },
+    /// Drops the connection without a word and comes back, resuming, at `back`.
+    Cut { due: Instant, back: Instant },
+    /// Closes for good. What waits behind it is not done.
+    Leave,
+}
+
+/// The device has more to do than it gets done; the order was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the device has more to do than it gets done")]
+pub struct Full;
+
+/// How a device stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Standing {
+    /// Not connected, or not ready yet; it tries.
+    Away,
+    /// Ready, and caught up if it had to.
+    Ready,
+    /// It has left, or was refused for good: nothing will be done any more.
+    Gone,
+}
+
+/// Tells one device what to do. Dropping it changes nothing for the device.
+#[derive(Clone, Debug)]
+pub struct DeviceHandle {
+    pub(super) inbox: Arc<Inbox>,
+}
+
+impl DeviceHandle {
+    /// Orders are carried out in their turn, as soon as the device can.
+    pub fn order(&self, order: Order) -> Result<(), Full> {
+        {
+            let mut waiting = self.inbox.lock();
+            // Leaving and cutting need no room: they always get through.
+            let bounded = !matches!(order, Order::Leave | Order::Cut { .. });
+            if bounded && waiting.len() >= MAX_WAITING || self.standing() == Standing::Gone {
+                return Err(Full);
+            }
+            waiting.push_back(order);
+            self.inbox.waiting.store(waiting.len(), Ordering::Release);
+        }
+        self.inbox.waker.wake();
+        Ok(())
+    }
+
+    pub fn standing(&self) -> Standing {
+        match self.inbox.standing.load(Ordering::Acquire) {
+            0 => Standing::Away,
+            1 => Standing::Ready,
+            _ => Standing::Gone,
+        }
+    }
+
+    /// Orders not begun and commands not answered yet. A closed loop always has some.
+    pub fn unsettled(&self) -> usize {
+        self.inbox.waiting.load(Ordering::Acquire) + self.inbox.in_flight.load(Ordering::Acquire)
+    }
+}
+
+/// What handle and device share.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    orders: Mutex<VecDeque<Order>>,
+    /// How many orders wait, so that a device that is woken by something else need not lock.
+    waiting: AtomicUsize,
+    in_flight: AtomicUsize,
+    standing: AtomicU8,
+    waker: AtomicWaker,
+}
+
+impl Inbox {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            orders: Mutex::default(),
+            waiting: AtomicUsize::new(0),
+            in_flight: AtomicUsize::new(0),
+            standing: AtomicU8::new(Standing::Away as u8),
+            waker: AtomicWaker::new(),
+        })
+    }
+
+    /// The next order, if there is one.
+    pub(super) fn take(&self) -> Option<Order> {
+        if self.waiting.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        let mut orders = self.lock();
+        let order = orders.pop_front();
+        self.waiting.store(orders.len(), Ordering::Release);
+        if orders.is_empty() && orders.capacity() > 8 {
+            // A burst's room is not kept: there are thousands of these.
+            *orders = VecDeque::new();
+        }
+        order
+    }
+
+    /// Whether there is something to take.
+    pub(super) fn has_orders(&self) -> bool {
+        self.waiting.load(Ordering::Acquire) > 0
+    }
+
+    /// Who is woken by the next order. To be called before looking for orders, once for each task.
+    pub(super) fn register(&self, waker: &Waker) {
+        self.waker.register(waker);
+    }
+
+    pub(super) fn stands(&self, standing: Standing) {
+        self.standing.store(standing as u8, Ordering::Release);
+    }
+
+    pub(super) fn in_flight(&self, number: usize) {
+        self.in_flight.store(number, Ordering::Release);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Order>> {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
