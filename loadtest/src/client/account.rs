@@ -87,6 +87,14 @@ impl Account {
         self.tokens.lock().await.pass.clone()
     }
 
+    /// The newest access and refresh token, where they are not those of the beginning any more: those
+    /// are void then.
+    pub async fn changed(&self) -> Option<(String, String)> {
+        let Tokens { pass, refresh } = &*self.tokens.lock().await;
+        (pass.number > 0)
+            .then(|| (pass.token.reveal().to_owned(), refresh.reveal().to_owned()))
+    }
+
     /// A newer token than that one: fetched, unless another device did meanwhile.
     pub async fn renewed(&self, old: u32, rest: &Rest) -> Result<Pass, RenewError> {
         #[derive(Deserialize)]

@@ -7,7 +7,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU8, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
     },
     task::Waker,
 };
@@ -33,6 +33,9 @@ pub enum Order {
     Loop { chat: ChatId, window: usize, bytes: usize },
     /// Drops the connection without a word and comes back, resuming, at `back`.
     Cut { due: Instant, back: Instant },
+    /// Looks whether it has everything that this process knows to exist, for [`DeviceHandle::is_even`].
+    /// Asked in the end and not told all along, because looking costs something for each delivery.
+    Look,
     /// Closes for good. What waits behind it is not done.
     Leave,
 }
@@ -85,6 +88,11 @@ impl DeviceHandle {
         }
     }
 
+    /// What the last [`Order::Look`] found; false before.
+    pub fn is_even(&self) -> bool {
+        self.inbox.even.load(Ordering::Acquire)
+    }
+
     /// Orders not begun and commands not answered yet. A closed loop always has some.
     pub fn unsettled(&self) -> usize {
         self.inbox.waiting.load(Ordering::Acquire) + self.inbox.in_flight.load(Ordering::Acquire)
@@ -99,6 +107,7 @@ pub(super) struct Inbox {
     waiting: AtomicUsize,
     in_flight: AtomicUsize,
     standing: AtomicU8,
+    even: AtomicBool,
     waker: AtomicWaker,
 }
 
@@ -109,6 +118,7 @@ impl Inbox {
             waiting: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
             standing: AtomicU8::new(Standing::Away as u8),
+            even: AtomicBool::new(false),
             waker: AtomicWaker::new(),
         })
     }
@@ -140,6 +150,11 @@ impl Inbox {
 
     pub(super) fn stands(&self, standing: Standing) {
         self.standing.store(standing as u8, Ordering::Release);
+    }
+
+    /// The answer to [`Order::Look`].
+    pub(super) fn looked(&self, even: bool) {
+        self.even.store(even, Ordering::Release);
     }
 
     pub(super) fn in_flight(&self, number: usize) {

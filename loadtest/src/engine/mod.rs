@@ -6,9 +6,14 @@
 //! everything; a coordinator instead lets its agents do [`run_part`], does [`watch`] itself meanwhile, and
 //! calls [`conclude`] in the end.
 
+mod faults;
 mod options;
 mod part;
+mod plan;
 mod progress;
+mod schedule;
+mod scrape;
+mod usage;
 
 pub use options::{Act, Fault, RunOptions, Share, Source, Tuning};
 pub use part::{GeneratorUse, Part, PartSlice, Reading, Watched};

@@ -1,14 +1,7 @@
 //! What a run is told. Types and their numbers only.
 
 use crate::{cast::Cast, scenario::Scenario};
-use std::{
-    fmt,
-    future::Future,
-    net::IpAddr,
-    pin::Pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, future::Future, net::IpAddr, pin::Pin, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -42,7 +35,12 @@ pub struct RunOptions {
 
 impl RunOptions {
     /// For the whole of a scenario, at once, with nothing scraped.
-    pub fn new(scenario: Scenario, cast: Cast, url: impl Into<String>, run: impl Into<String>) -> Self {
+    pub fn new(
+        scenario: Scenario,
+        cast: Cast,
+        url: impl Into<String>,
+        run: impl Into<String>,
+    ) -> Self {
         Self {
             scenario: Arc::new(scenario),
             cast: Arc::new(cast),
@@ -121,7 +119,10 @@ impl Fault {
 
 impl fmt::Debug for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Fault").field("name", &self.name).field("at", &self.at).finish_non_exhaustive()
+        f.debug_struct("Fault")
+            .field("name", &self.name)
+            .field("at", &self.at)
+            .finish_non_exhaustive()
     }
 }
 

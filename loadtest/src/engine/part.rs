@@ -1,6 +1,7 @@
 //! What one process found: what agents send their coordinator. It is judged nowhere here.
 
 use crate::{
+    history::Record,
     measure::{Latency, Slice},
     report::Mark,
 };
@@ -14,6 +15,7 @@ pub struct Part {
     /// When the first phase began.
     pub started: Timestamp,
     pub slices: Vec<PartSlice>,
+    pub record: Record,
     pub generator: GeneratorUse,
     /// Whether it was stopped before its end.
     pub interrupted: bool,

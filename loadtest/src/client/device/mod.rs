@@ -2,6 +2,7 @@
 
 use super::{Account, dialect::Window};
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// What a device is.
 #[derive(Clone, Debug)]
@@ -12,4 +13,6 @@ pub struct DeviceSpec {
     pub window: Window,
     /// Reads at most so many bytes a second.
     pub slow: Option<u64>,
+    /// The moment that it was meant to connect at: the first connection's latency counts from there.
+    pub due: Instant,
 }
