@@ -3,6 +3,7 @@
 //! deployment; what the clients recorded is judged by [`history`] and counted in [`measure`]; a
 //! [`report`] tells it all.
 
+pub mod agent;
 pub mod cast;
 pub mod client;
 mod duration;

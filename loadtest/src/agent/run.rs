@@ -1,0 +1,257 @@
+//! One run at an agent: how far it is, its news, its result. Who may have the agent is the slot's
+//! business.
+
+use super::message::{
+    LEASE, LEASE_PREPARED, MAX_RESULT_BYTES, NEWS_AT_ONCE, NEWS_KEPT, News, PIECE_BYTES, Piece,
+    Reading, Standing, Start, State,
+};
+use crate::{
+    client::Clock,
+    engine::{self, Observer, Part, Progress, RunOptions},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use flate2::{Compression, write::GzEncoder};
+use std::{
+    collections::VecDeque,
+    io::{self, Write},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// A coordinator's run.
+pub(super) struct Run {
+    pub name: String,
+    /// The clock that the coordinator compares with its own.
+    clock: Clock,
+    /// Ends the load; what was found is still told.
+    pub stop: CancellationToken,
+    /// Cancelled when the coordinator needs nothing more.
+    pub left: CancellationToken,
+    /// Cancelled when nothing of it runs any more.
+    pub over: CancellationToken,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    /// Until it starts.
+    options: Option<RunOptions>,
+    state: State,
+    /// When the coordinator was last heard of.
+    heard: Instant,
+    news: VecDeque<News>,
+    /// The number of the first piece of news that is kept.
+    first: u64,
+    result: Arc<[u8]>,
+}
+
+/// Why a run does not start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoStart {
+    /// It has, or is over.
+    Twice,
+    /// The moment has passed.
+    Late,
+}
+
+impl Run {
+    pub(super) fn new(options: RunOptions) -> Self {
+        Self {
+            name: options.run.clone(),
+            clock: Clock::read(),
+            stop: options.stop.clone(),
+            left: CancellationToken::new(),
+            over: CancellationToken::new(),
+            inner: Mutex::new(Inner {
+                options: Some(options),
+                state: State::Prepared,
+                heard: Instant::now(),
+                news: VecDeque::new(),
+                first: 0,
+                result: Arc::new([]),
+            }),
+        }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The coordinator asked something: the lease begins anew.
+    pub(super) fn renew(&self) {
+        self.inner().heard = Instant::now();
+    }
+
+    /// When the coordinator counts as gone, unless it is heard of before.
+    pub(super) fn lease_ends(&self) -> Instant {
+        let inner = self.inner();
+        inner.heard + if inner.options.is_some() { LEASE_PREPARED } else { LEASE }
+    }
+
+    pub(super) fn reading(&self) -> Reading {
+        Reading { unix_micros: self.clock.micros(Instant::now()) }
+    }
+
+    /// What [`Run::carry_out`] needs. It is had once.
+    pub(super) fn start(&self, start: &Start) -> Result<RunOptions, NoStart> {
+        let clock = self.clock.shifted(start.add_micros);
+        let mut inner = self.inner();
+        if clock.micros(Instant::now()) > start.unix_micros {
+            return Err(NoStart::Late);
+        }
+        let mut options = inner.options.take().ok_or(NoStart::Twice)?;
+        inner.state = State::Running;
+        options.start = Some(clock.instant(start.unix_micros));
+        options.clock_offset_micros = start.add_micros;
+        Ok(options)
+    }
+
+    /// Ends it before it has started. False when it has.
+    pub(super) fn forgo(&self) -> bool {
+        let forgone = self.inner().options.take().is_some();
+        if forgone {
+            self.over.cancel();
+        }
+        forgone
+    }
+
+    /// Does the share and packs what it found.
+    pub(super) async fn carry_out(self: Arc<Self>, options: RunOptions) {
+        // Also when the engine panics: somebody waits for the end.
+        let _over = self.over.clone().drop_guard();
+        let listener = Arc::clone(&self);
+        let observer: Observer = Arc::new(move |progress| listener.note(progress));
+        let result = match engine::run_part(&options, observer).await {
+            Ok(part) => {
+                let packing = tokio::task::spawn_blocking(move || pack(&part));
+                let packed = packing.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+                packed.map_err(|error| format!("its result cannot be sent: {error}"))
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        let mut inner = self.inner();
+        match result {
+            Ok(packed) => (inner.result, inner.state) = (packed.into(), State::Ended),
+            Err(why) => inner.state = State::Failed(why),
+        }
+    }
+
+    fn note(&self, progress: &Progress) {
+        let news = match progress {
+            Progress::Phase(phase) => News::Phase(*phase),
+            Progress::Second(second) => News::Second(Arc::clone(second)),
+            Progress::Settling { unacked, away, left } => News::Settling {
+                unacked: *unacked,
+                away: *away,
+                left_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
+            },
+            // The coordinator's own business.
+            Progress::Mark(_) | Progress::Reading { .. } | Progress::Checking => return,
+        };
+        let mut inner = self.inner();
+        if inner.news.len() == NEWS_KEPT {
+            inner.news.pop_front();
+            inner.first += 1;
+        }
+        inner.news.push_back(news);
+    }
+
+    /// The state and the news from number `since` on, or from the oldest that is kept.
+    pub(super) fn standing(&self, since: u64) -> Standing {
+        let inner = self.inner();
+        let from = since.clamp(inner.first, inner.first + inner.news.len() as u64);
+        let skip = usize::try_from(from - inner.first).unwrap_or(usize::MAX);
+        let news: Vec<News> = inner.news.iter().skip(skip).take(NEWS_AT_ONCE).cloned().collect();
+        let state = match &inner.state {
+            State::Running if self.over.is_cancelled() => {
+                State::Failed("it ended without a result".to_owned())
+            }
+            state => state.clone(),
+        };
+        Standing { state, next: from + news.len() as u64, news }
+    }
+
+    /// The result's bytes from this one on. None before the end.
+    pub(super) fn piece(&self, from: usize) -> Option<Piece> {
+        let result = {
+            let inner = self.inner();
+            (inner.state == State::Ended).then(|| Arc::clone(&inner.result))?
+        };
+        let bytes = result.get(from..).unwrap_or_default();
+        let bytes = STANDARD.encode(&bytes[..bytes.len().min(PIECE_BYTES)]);
+        Some(Piece { total: result.len(), bytes })
+    }
+}
+
+fn pack(part: &Part) -> io::Result<Vec<u8>> {
+    let bounded = Bounded { bytes: Vec::new(), most: MAX_RESULT_BYTES };
+    let mut packer = GzEncoder::new(bounded, Compression::fast());
+    serde_json::to_writer(&mut packer, part)?;
+    Ok(packer.finish()?.bytes)
+}
+
+/// Memory that does not grow without end.
+struct Bounded {
+    bytes: Vec<u8>,
+    most: usize,
+}
+
+impl Write for Bounded {
+    fn write(&mut self, more: &[u8]) -> io::Result<usize> {
+        if self.bytes.len() + more.len() > self.most {
+            return Err(io::Error::other(format!("it is larger than {} MiB", self.most >> 20)));
+        }
+        self.bytes.extend_from_slice(more);
+        Ok(more.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::{message::NEWS_AT_ONCE, tests::small};
+
+    #[test]
+    fn news_are_numbered_kept_for_a_while_and_told_in_bounded_portions() {
+        let run = Run::new(small("r1"));
+        for phase in 0..NEWS_KEPT + 5 {
+            run.note(&Progress::Phase(phase));
+        }
+        run.note(&Progress::Checking);
+        let first = run.standing(0);
+        assert!(matches!(first.news[0], News::Phase(5)), "the oldest went: {first:?}");
+        assert_eq!(first.news.len(), NEWS_AT_ONCE);
+        let rest = run.standing(first.next);
+        let last = rest.news.last().unwrap();
+        assert!(matches!(last, News::Phase(phase) if *phase == NEWS_KEPT + 4), "{last:?}");
+        let none = run.standing(rest.next);
+        assert!(none.news.is_empty() && none.next == rest.next);
+        assert_eq!(run.standing(u64::MAX).next, rest.next, "from the future");
+    }
+
+    #[test]
+    fn it_starts_once_and_not_in_the_past() {
+        let run = Run::new(small("r1"));
+        let now = run.reading().unix_micros;
+        let start = |unix_micros, add_micros| Start { unix_micros, add_micros };
+        assert_eq!(run.start(&start(now - 1_000_000, 0)).unwrap_err(), NoStart::Late);
+        assert_eq!(run.start(&start(now, 9_000_000)).unwrap_err(), NoStart::Late);
+        let options = run.start(&start(now + 9_000_000, 4_000_000)).unwrap();
+        let ahead = options.start.unwrap().duration_since(Instant::now()).as_secs_f64();
+        assert!((4.0..=5.0).contains(&ahead), "{ahead}: ours is 4 s behind theirs");
+        assert_eq!(options.clock_offset_micros, 4_000_000);
+        assert_eq!(run.start(&start(now + 9_000_000, 0)).unwrap_err(), NoStart::Twice);
+        assert!(!run.forgo());
+    }
+
+    #[test]
+    fn a_result_beyond_the_bound_is_none() {
+        let mut bounded = Bounded { bytes: Vec::new(), most: 1 << 20 };
+        assert!(bounded.write_all(&[0; 1 << 20]).is_ok());
+        assert!(bounded.write(&[0]).unwrap_err().to_string().contains("1 MiB"));
+    }
+}

@@ -1,0 +1,65 @@
+//! `loadtest agent` as a process: settings, listener, logs, metrics, signals.
+
+use super::{AgentSettings, routes::routes};
+use anyhow::Context as _;
+use shared::{
+    admin,
+    lifecycle::Lifecycle,
+    metric::Metric,
+    serve::{self, ServeConfig, serve},
+    settings::{Secret, refuse},
+    telemetry::{self, Ready, admin_router, start_logs, start_metrics},
+};
+use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+use tokio::net::TcpListener;
+
+/// On stopping: clients leave and what they recorded is packed, though nobody may come for it.
+const FINISH: Duration = Duration::from_secs(10);
+
+/// The exit code when the agent cannot listen.
+const EXIT_SETUP: u8 = 70;
+
+/// The metrics of an agent; what its clients measure is its coordinator's.
+pub const METRICS: &[&[Metric]] = &[serve::METRICS, telemetry::METRICS];
+
+/// Serves coordinators until a signal. Exit code 0, 64 for settings that cannot work, 70 otherwise.
+pub async fn run_agent(settings: &AgentSettings) -> ExitCode {
+    let checked = settings.check().and_then(|config| {
+        // Nobody looks at an agent's own log level while it runs: a coordinator comes for minutes.
+        start_logs(&settings.log).map(|_| config)
+    });
+    let config = match checked {
+        Ok(config) => config,
+        Err(why) => return refuse(why),
+    };
+    match until_stopped(config.listen, config.secret).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "cannot run");
+            ExitCode::from(EXIT_SETUP)
+        }
+    }
+}
+
+/// Asks an agent on this machine whether it can be reached: exit code 0 or 1.
+pub async fn agent_health(listen: SocketAddr) -> ExitCode {
+    admin::health(listen).await
+}
+
+async fn until_stopped(listen: SocketAddr, secret: Option<Secret>) -> anyhow::Result<()> {
+    let lifecycle = Lifecycle::new();
+    let metrics = start_metrics(METRICS, &lifecycle).map_err(anyhow::Error::msg)?;
+    let listener = TcpListener::bind(listen).await;
+    let listener = listener.with_context(|| format!("cannot listen on {listen}"))?;
+    // Also one that is busy: who waits for it waits for its answer to an order.
+    let ready: Ready = Arc::new(|| Box::pin(std::future::ready(Ok(()))));
+    let app = routes(secret, &lifecycle).merge(admin_router(metrics, ready));
+    let config = ServeConfig { name: "internal", max_connections: 256, ..ServeConfig::default() };
+    lifecycle.spawn(serve(listener, app, config, lifecycle.clone()));
+    tracing::info!(%listen, "agent is up");
+    lifecycle.stop_on_signal(Duration::ZERO).await?;
+    tracing::info!("agent is stopping");
+    let left = lifecycle.finish(FINISH).await;
+    tracing::info!(left, "agent has stopped");
+    Ok(())
+}
