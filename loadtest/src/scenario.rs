@@ -50,6 +50,19 @@ pub enum Dialect {
     Numbers,
 }
 
+impl Dialect {
+    /// As scenarios and reports write it; the same as serialised.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Lobby => "lobby",
+            Self::Chat => "chat",
+            Self::Names => "names",
+            Self::Numbers => "numbers",
+        }
+    }
+}
+
 /// Clients that read at most so much.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -127,10 +140,18 @@ pub struct Phase {
 
 /// The length of texts in bytes, evenly spread over the range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(from = "BytesText", into = "BytesText")]
 pub struct TextBytes {
     pub min: usize,
     pub max: usize,
+}
+
+/// A number, or `{ min = 100, max = 400 }`.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(untagged)]
+enum BytesText {
+    Same(usize),
+    Range { min: usize, max: usize },
 }
 
 /// How often a second; may change evenly over the phase.
@@ -175,6 +196,21 @@ impl Default for TextBytes {
     /// The size that published comparisons use.
     fn default() -> Self {
         Self { min: 128, max: 128 }
+    }
+}
+
+impl From<BytesText> for TextBytes {
+    fn from(text: BytesText) -> Self {
+        match text {
+            BytesText::Same(bytes) => Self { min: bytes, max: bytes },
+            BytesText::Range { min, max } => Self { min, max },
+        }
+    }
+}
+
+impl From<TextBytes> for BytesText {
+    fn from(TextBytes { min, max }: TextBytes) -> Self {
+        if min == max { Self::Same(min) } else { Self::Range { min, max } }
     }
 }
 

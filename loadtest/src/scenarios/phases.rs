@@ -1,0 +1,134 @@
+//! What phases may have wrong, each and in their order: who shall do something must be connected.
+
+use super::{
+    check::{MAX_CONNECTIONS, between, name, share},
+    mistakes::Mistake,
+};
+use crate::scenario::{Dialect, Phase, Rate, Scenario};
+use shared::internal::MAX_TEXT_CHARS;
+use std::collections::BTreeSet;
+
+/// More a second than any deployment takes through one entrance.
+const MAX_RATE: f64 = 1_000_000.0;
+/// A text begins with who sent it, which of its messages it is and when it was due.
+const MIN_BYTES: usize = 64;
+/// Messages of one sender on their way at once.
+const MAX_WINDOW: usize = 1_000;
+
+pub(super) fn check(found: &mut Vec<Mistake>, scenario: &Scenario) {
+    let mut names = BTreeSet::new();
+    // As of the phase before.
+    let (mut connected, mut messages) = (0, false);
+    for (index, phase) in scenario.phases.iter().enumerate() {
+        let index = index.to_string();
+        name(found, &["phases", &index, "name"], &phase.name);
+        if !names.insert(&phase.name) {
+            let why = format!("there are two phases {}: give them different names", phase.name);
+            found.push(Mistake::new(["phases", &index, "name"], why));
+        }
+        let most = phase.connections.unwrap_or(connected).max(connected);
+        messages |= is_some(phase.messages) || phase.closed.is_some();
+        let mut at = At { found, index: &index };
+        at.numbers(phase);
+        at.together(phase, most, messages, scenario);
+        connected = phase.connections.unwrap_or(connected);
+    }
+    let nobody = scenario.phases.iter().all(|phase| phase.connections.unwrap_or(0) == 0);
+    if nobody && !scenario.phases.is_empty() {
+        let why = "nobody connects: give the first phase connections";
+        found.push(Mistake::new(["phases", "0"], why));
+    }
+}
+
+/// One phase.
+struct At<'a> {
+    found: &'a mut Vec<Mistake>,
+    index: &'a str,
+}
+
+impl At<'_> {
+    fn note(&mut self, key: &str, why: impl Into<String>) {
+        self.found.push(Mistake::new(["phases", self.index, key], why));
+    }
+
+    fn numbers(&mut self, phase: &Phase) {
+        let index = self.index;
+        if phase.duration.is_zero() {
+            self.note("duration", "a phase takes some time: write such as \"1s\"");
+        }
+        let path = ["phases", index, "connections"];
+        let connections = phase.connections.unwrap_or(0);
+        between(self.found, &path, "connections", connections, 0, MAX_CONNECTIONS);
+        for (key, rate) in rates(phase) {
+            let good = |rate: f64| (0.0..=MAX_RATE).contains(&rate);
+            if !(good(rate.from) && good(rate.to)) {
+                self.note(key, format!("write 0 to {MAX_RATE} a second"));
+            }
+        }
+        share(self.found, &["phases", index, "storm"], phase.storm);
+        let bytes = phase.bytes;
+        if bytes.min < MIN_BYTES || bytes.max > MAX_TEXT_CHARS || bytes.min > bytes.max {
+            let why = "a text has room for its mark and is not too long for a message";
+            self.note("bytes", format!("{why}: write {MIN_BYTES} to {MAX_TEXT_CHARS}"));
+        }
+        if let Some(closed) = phase.closed {
+            let (senders, window) = (closed.senders, closed.window);
+            let path = ["phases", index, "closed", "senders"];
+            between(self.found, &path, "senders", senders, 1, MAX_CONNECTIONS);
+            let path = ["phases", index, "closed", "window"];
+            between(self.found, &path, "messages on their way", window, 1, MAX_WINDOW);
+        }
+    }
+
+    /// What does not go together. `connected` is the most connections at any time in the phase,
+    /// `messages` whether there are any to edit, delete and read.
+    fn together(&mut self, phase: &Phase, connected: usize, messages: bool, scenario: &Scenario) {
+        if phase.closed.is_some() && is_some(phase.messages) {
+            let why = "this phase has messages on schedule, too: write one of the two";
+            self.note("closed", why);
+        }
+        if let Some(closed) = phase.closed.filter(|closed| closed.senders > connected) {
+            let why = format!("{} senders are more than {connected} connections", closed.senders);
+            self.note("closed", why);
+        }
+        let speaks = |dialect: &Dialect| {
+            scenario.people.dialects.get(dialect).is_some_and(|share| *share > 0.0)
+        };
+        let somewhere = !scenario.chats.is_empty() || speaks(&Dialect::Lobby);
+        let done = rates(phase).into_iter().filter(|(_, rate)| is_some(*rate));
+        let closed = phase.closed.map(|_| "closed");
+        for key in done.map(|(key, _)| key).chain(closed) {
+            if connected == 0 {
+                self.note(key, "nobody is connected: give this or an earlier phase connections");
+                continue;
+            }
+            let needs_chats = !matches!(key, "reconnects" | "churn");
+            if needs_chats && !somewhere {
+                self.note(key, "there is no chat to do it in: add [[chats]]");
+            }
+            if matches!(key, "edits" | "deletes" | "reads") && !messages {
+                self.note(key, "there are no messages yet: give this or an earlier phase messages");
+            }
+            if matches!(key, "edits" | "deletes" | "typing") && !speaks(&Dialect::Native) {
+                self.note(key, "only native clients do this: give people.dialects a share of native");
+            }
+        }
+    }
+}
+
+fn rates(phase: &Phase) -> [(&'static str, Rate); 8] {
+    [
+        ("messages", phase.messages),
+        ("edits", phase.edits),
+        ("deletes", phase.deletes),
+        ("typing", phase.typing),
+        ("reads", phase.reads),
+        ("history", phase.history),
+        ("reconnects", phase.reconnects),
+        ("churn", phase.churn),
+    ]
+}
+
+fn is_some(rate: Rate) -> bool {
+    rate.from > 0.0 || rate.to > 0.0
+}

@@ -1,0 +1,103 @@
+//! Whether a file has the right keys with the right kinds of values. Finds everything that serde would
+//! stop at, and more: serde stops at the first.
+
+use super::{
+    keys::{Key, Kind, SCENARIO},
+    mistakes::Mistake,
+};
+use crate::{duration, suggest::instead};
+use toml::{Table, Value};
+
+/// What passes can be deserialised.
+pub(super) fn check(table: &Table) -> Result<(), Vec<Mistake>> {
+    let mut mistakes = Mistaken { path: Vec::new(), found: Vec::new() };
+    mistakes.table(table, SCENARIO);
+    if mistakes.found.is_empty() { Ok(()) } else { Err(mistakes.found) }
+}
+
+struct Mistaken {
+    path: Vec<String>,
+    found: Vec<Mistake>,
+}
+
+impl Mistaken {
+    fn note(&mut self, text: String) {
+        self.found.push(Mistake::new(self.path.iter().map(String::as_str), text));
+    }
+
+    fn within(&mut self, name: impl Into<String>, look: impl FnOnce(&mut Self)) {
+        self.path.push(name.into());
+        look(self);
+        self.path.pop();
+    }
+
+    fn table(&mut self, table: &Table, keys: &[Key]) {
+        for (name, value) in table {
+            self.within(name, |this| match keys.iter().find(|key| key.name == name) {
+                Some(key) => this.value(value, &key.kind),
+                None => {
+                    let known = keys.iter().map(|key| key.name);
+                    this.note(format!("there is no such key; {}", instead(name, known)));
+                }
+            });
+        }
+        let missing = |key: &&Key| key.required && !table.contains_key(key.name);
+        for key in keys.iter().filter(missing) {
+            self.note(format!("{} is missing: {}", key.name, key.kind.example()));
+        }
+    }
+
+    fn value(&mut self, value: &Value, kind: &Kind) {
+        match (kind, value) {
+            (Kind::Table(keys), Value::Table(table)) => self.table(table, keys),
+            (Kind::Tables(keys), Value::Array(items)) => self.items(items, &Kind::Table(keys)),
+            (Kind::Texts, Value::Array(items)) => self.items(items, &Kind::Text),
+            (Kind::Rate, Value::Table(table)) => self.table(table, RAMP),
+            (Kind::Bytes, Value::Table(table)) => self.table(table, RANGE),
+            _ if fits(value, kind) => {}
+            _ => {
+                let found = shown(value);
+                self.note(format!("{found} does not fit; write {}", kind.example()));
+            }
+        }
+    }
+
+    fn items(&mut self, items: &[Value], kind: &Kind) {
+        for (index, item) in items.iter().enumerate() {
+            self.within(index.to_string(), |this| this.value(item, kind));
+        }
+    }
+}
+
+const RAMP: &[Key] = &[
+    Key { name: "from", kind: Kind::Number, required: true },
+    Key { name: "to", kind: Kind::Number, required: true },
+];
+
+const RANGE: &[Key] = &[
+    Key { name: "min", kind: Kind::Whole, required: true },
+    Key { name: "max", kind: Kind::Whole, required: true },
+];
+
+/// Whether a value that is no table or list is what a key takes.
+fn fits(value: &Value, kind: &Kind) -> bool {
+    match (kind, value) {
+        (Kind::Text, Value::String(_)) | (Kind::Flag, Value::Boolean(_)) => true,
+        (Kind::OneOf(names), Value::String(text)) => names.contains(&text.as_str()),
+        (Kind::Duration, Value::String(text)) => duration::parse(text).is_some(),
+        (Kind::Whole | Kind::Bytes, Value::Integer(number)) => *number >= 0,
+        (Kind::Number | Kind::Rate, Value::Integer(_)) => true,
+        (Kind::Number | Kind::Rate, Value::Float(number)) => number.is_finite(),
+        _ => false,
+    }
+}
+
+/// A value as it was written, or what it is when that would be long.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Table(_) => "a table".to_owned(),
+        Value::Array(_) => "a list".to_owned(),
+        Value::String(text) => format!("{text:.40?}"),
+        other => other.to_string(),
+    }
+}

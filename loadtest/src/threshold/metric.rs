@@ -1,0 +1,322 @@
+//! What thresholds are about: the names of a run's figures, and where a report has them.
+
+use super::unit::Quantity;
+use crate::{
+    measure::{Count, Op},
+    report::{LatencySums, Report, Sums, Truth},
+    suggest::instead,
+};
+use std::{collections::BTreeMap, fmt, str::FromStr};
+
+/// A figure of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Metric {
+    /// `delivery.p99`
+    Latency(Op, Stat),
+    /// `sent`
+    Count(Count),
+    /// `rate(sent)`: each second, on average.
+    Rate(Count),
+    /// `errors`, or `errors(rate_limited)`: those whose name is this or has this word.
+    Errors(Option<String>),
+    /// `closes`, or `closes(slow_consumer)`, `closes(1013)`.
+    Closes(Option<String>),
+    /// `lost`
+    Truth(TruthCount),
+    /// `generator.cpu`, `gateway-1.memory`
+    Use(String, Use),
+}
+
+/// Of the times that something took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stat {
+    Count,
+    Mean,
+    P50,
+    P90,
+    P95,
+    P99,
+    P999,
+    Max,
+}
+
+/// What the history checker counts. `acked` is not here: clients count it, too, and by phase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TruthCount {
+    Lost,
+    Repeated,
+    Reordered,
+    Altered,
+    NotStored,
+    StoredTwice,
+    Resyncs,
+    Stored,
+    Expected,
+}
+
+/// What a process uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// CPU seconds a second, on average.
+    Cpu,
+    /// The most resident memory.
+    Memory,
+}
+
+/// The load tester itself, among those whose use is measured.
+const GENERATOR: &str = "generator";
+
+const STATS: [(&str, Stat); 8] = [
+    ("count", Stat::Count),
+    ("mean", Stat::Mean),
+    ("p50", Stat::P50),
+    ("p90", Stat::P90),
+    ("p95", Stat::P95),
+    ("p99", Stat::P99),
+    ("p999", Stat::P999),
+    ("max", Stat::Max),
+];
+
+const TRUTH: [(&str, TruthCount); 9] = [
+    ("lost", TruthCount::Lost),
+    ("repeated", TruthCount::Repeated),
+    ("reordered", TruthCount::Reordered),
+    ("altered", TruthCount::Altered),
+    ("not_stored", TruthCount::NotStored),
+    ("stored_twice", TruthCount::StoredTwice),
+    ("resyncs", TruthCount::Resyncs),
+    ("stored", TruthCount::Stored),
+    ("expected", TruthCount::Expected),
+];
+
+const USES: [(&str, Use); 2] = [("cpu", Use::Cpu), ("memory", Use::Memory)];
+
+impl Metric {
+    /// Whether it is known of each phase. The truth is decided in the end, about everything.
+    pub(super) fn is_of_phases(&self) -> bool {
+        match self {
+            Self::Truth(_) => false,
+            Self::Use(of, _) => of != GENERATOR,
+            _ => true,
+        }
+    }
+
+    /// The scraped server that it is about.
+    pub fn target(&self) -> Option<&str> {
+        match self {
+            Self::Use(of, _) if of != GENERATOR => Some(of),
+            _ => None,
+        }
+    }
+
+    pub(super) fn quantity(&self) -> Quantity {
+        match self {
+            Self::Latency(_, Stat::Count) => Quantity::Number,
+            Self::Latency(..) => Quantity::Time,
+            Self::Rate(_) => Quantity::Rate,
+            Self::Use(_, Use::Cpu) => Quantity::Cpu,
+            Self::Use(_, Use::Memory) => Quantity::Memory,
+            _ => Quantity::Number,
+        }
+    }
+
+    /// Its value, in what the report counts in; none when nothing of it was measured.
+    pub(super) fn find(&self, report: &Report, phase: Option<&str>) -> Option<f64> {
+        let phase = match phase {
+            None => None,
+            Some(name) => Some(report.phases.iter().find(|phase| phase.name == name)?),
+        };
+        let sums = phase.map_or(&report.total, |phase| &phase.sums);
+        match self {
+            Self::Latency(op, stat) => stat.of(sums.latencies.get(op)),
+            Self::Count(count) => Some(count_of(sums, *count)),
+            Self::Rate(count) => {
+                (sums.seconds > 0.0).then(|| count_of(sums, *count) / sums.seconds)
+            }
+            Self::Errors(kind) => Some(sum(&sums.errors, kind.as_deref())),
+            Self::Closes(kind) => Some(sum(&sums.closes, kind.as_deref())),
+            // Nobody listened: nothing can have been lost, and nothing was shown.
+            Self::Truth(_) if report.truth.devices == 0 => None,
+            Self::Truth(count) => Some(count.of(&report.truth) as f64),
+            Self::Use(of, what) if of == GENERATOR => {
+                let generator = &report.generator;
+                Some(match what {
+                    Use::Cpu => generator.cpu_seconds / positive(report.total.seconds)?,
+                    Use::Memory => positive(generator.max_memory_bytes as f64)?,
+                })
+            }
+            Self::Use(of, what) => match phase {
+                None => {
+                    let used = report.targets.get(of)?;
+                    Some(match what {
+                        Use::Cpu => used.cpu_seconds / positive(report.total.seconds)?,
+                        Use::Memory => used.max_memory_bytes,
+                    })
+                }
+                Some(phase) => what.in_points(report, of, phase.from, phase.to),
+            },
+        }
+    }
+}
+
+impl Stat {
+    fn of(self, sums: Option<&LatencySums>) -> Option<f64> {
+        let sums = sums.filter(|sums| sums.count > 0);
+        Some(match self {
+            // Nothing took any time: that is a count as well.
+            Self::Count => sums.map_or(0.0, |sums| sums.count as f64),
+            Self::Mean => sums?.mean,
+            Self::P50 => sums?.p50,
+            Self::P90 => sums?.p90,
+            Self::P95 => sums?.p95,
+            Self::P99 => sums?.p99,
+            Self::P999 => sums?.p999,
+            Self::Max => sums?.max,
+        })
+    }
+}
+
+impl TruthCount {
+    fn of(self, truth: &Truth) -> u64 {
+        match self {
+            Self::Lost => truth.lost,
+            Self::Repeated => truth.repeated,
+            Self::Reordered => truth.reordered,
+            Self::Altered => truth.altered,
+            Self::NotStored => truth.not_stored,
+            Self::StoredTwice => truth.stored_twice,
+            Self::Resyncs => truth.resyncs,
+            Self::Stored => truth.stored,
+            Self::Expected => truth.expected,
+        }
+    }
+}
+
+impl Use {
+    /// From the charts' points that end within a phase.
+    fn in_points(self, report: &Report, of: &str, from: f64, to: f64) -> Option<f64> {
+        let within = report.series.iter().filter(|point| point.at > from && point.at <= to);
+        let points = within.filter_map(|point| Some((point.seconds, point.targets.get(of)?)));
+        match self {
+            Self::Cpu => {
+                let (cpu, seconds) = points.fold((0.0, 0.0), |(cpu, total), (seconds, point)| {
+                    (cpu + point.cpu * seconds, total + seconds)
+                });
+                Some(cpu / positive(seconds)?)
+            }
+            Self::Memory => points.map(|(_, point)| point.memory).reduce(f64::max),
+        }
+    }
+}
+
+impl FromStr for Metric {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some((name, argument)) = call(text) {
+            return match name {
+                "rate" => Ok(Self::Rate(count(argument)?)),
+                "errors" if !argument.is_empty() => Ok(Self::Errors(Some(argument.to_owned()))),
+                "closes" if !argument.is_empty() => Ok(Self::Closes(Some(argument.to_owned()))),
+                _ => Err(format!("{text} is no metric; with brackets there are rate(sent), \
+                                  errors(rate_limited), closes(slow_consumer)")),
+            };
+        }
+        // A target's name may have dots; the statistic has none.
+        if let Some((of, stat)) = text.rsplit_once('.') {
+            return split(of, stat);
+        }
+        match text {
+            "errors" => return Ok(Self::Errors(None)),
+            "closes" => return Ok(Self::Closes(None)),
+            _ => {}
+        }
+        if let Some(truth) = named(&TRUTH, text) {
+            return Ok(Self::Truth(truth));
+        }
+        if let Some(op) = Op::ALL.iter().find(|op| op.name() == text) {
+            let op = op.name();
+            return Err(format!("{op} is many times: write which, such as {op}.p99 or {op}.max"));
+        }
+        count(text).map(Self::Count).map_err(|_| {
+            let known = Count::ALL.iter().map(|count| count.name());
+            let known = known.chain(TRUTH.iter().map(|(name, _)| *name));
+            let known = known.chain(["errors", "closes", "delivery.p99", "ack.p99", "rate(sent)"]);
+            format!("there is no metric {text:?}; {}", instead(text, known))
+        })
+    }
+}
+
+/// What is before and after the last dot.
+fn split(of: &str, stat: &str) -> Result<Metric, String> {
+    if let Some(op) = Op::ALL.into_iter().find(|op| op.name() == of) {
+        return named(&STATS, stat).map(|stat| Metric::Latency(op, stat)).ok_or_else(|| {
+            let known = STATS.iter().map(|(name, _)| *name);
+            format!("{of} has no {stat:?}; {}", instead(stat, known))
+        });
+    }
+    if let Some(what) = named(&USES, stat).filter(|_| !of.is_empty()) {
+        return Ok(Metric::Use(of.to_owned(), what));
+    }
+    if named(&STATS, stat).is_some() {
+        let known = Op::ALL.iter().map(|op| op.name());
+        return Err(format!("nothing called {of:?} is timed; {}", instead(of, known)));
+    }
+    Err(format!("there is no metric {of}.{stat}; of what is timed there is delivery.p99 and its \
+                 like, of servers NAME.cpu and NAME.memory"))
+}
+
+/// `name(argument)`
+fn call(text: &str) -> Option<(&str, &str)> {
+    text.strip_suffix(')')?.split_once('(')
+}
+
+fn named<T: Copy>(names: &[(&str, T)], text: &str) -> Option<T> {
+    names.iter().find(|(name, _)| *name == text).map(|(_, value)| *value)
+}
+
+fn name_of<T: PartialEq>(names: &[(&'static str, T)], of: &T) -> &'static str {
+    names.iter().find(|(_, value)| value == of).map_or("", |(name, _)| name)
+}
+
+fn count(text: &str) -> Result<Count, String> {
+    let found = Count::ALL.into_iter().find(|count| count.name() == text);
+    found.ok_or_else(|| {
+        let known = Count::ALL.iter().map(|count| count.name());
+        format!("nothing called {text:?} is counted; {}", instead(text, known))
+    })
+}
+
+fn count_of(sums: &Sums, count: Count) -> f64 {
+    sums.counts.get(count.name()).copied().unwrap_or(0) as f64
+}
+
+/// Of all kinds, or of those that are called so or have the word.
+fn sum(kinds: &BTreeMap<String, u64>, kind: Option<&str>) -> f64 {
+    let is_meant = |name: &str| {
+        kind.is_none_or(|kind| {
+            name == kind || name.split([' ', ':']).any(|word| word == kind)
+        })
+    };
+    kinds.iter().filter(|(name, _)| is_meant(name)).map(|(_, count)| *count as f64).sum()
+}
+
+fn positive(number: f64) -> Option<f64> {
+    (number > 0.0).then_some(number)
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Latency(op, stat) => write!(f, "{}.{}", op.name(), name_of(&STATS, stat)),
+            Self::Count(count) => f.write_str(count.name()),
+            Self::Rate(count) => write!(f, "rate({})", count.name()),
+            Self::Errors(None) => f.write_str("errors"),
+            Self::Errors(Some(kind)) => write!(f, "errors({kind})"),
+            Self::Closes(None) => f.write_str("closes"),
+            Self::Closes(Some(kind)) => write!(f, "closes({kind})"),
+            Self::Truth(count) => f.write_str(name_of(&TRUTH, count)),
+            Self::Use(of, what) => write!(f, "{of}.{}", name_of(&USES, what)),
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Thresholds: `delivery.p99<250ms`, `lost==0`, `phase(steady).ack.mean<=20ms`. What they look like and
+//! whether a report keeps them; when a run stops because of one is not decided here.
+
+mod metric;
+mod unit;
+
+pub use metric::{Metric, Stat, TruthCount, Use};
+pub use unit::Unit;
+
+use crate::report::{Report, ThresholdResult};
+use std::{fmt, str::FromStr};
+
+/// What must be true of a run, or of one of its phases.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Threshold {
+    /// All phases but the warm-ups, when none is named.
+    pub phase: Option<String>,
+    pub metric: Metric,
+    pub comparison: Comparison,
+    /// In [`Threshold::unit`]. Finite and not negative.
+    pub bound: f64,
+    pub unit: Unit,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    Less,
+    LessOrEqual,
+    More,
+    MoreOrEqual,
+    Equal,
+    NotEqual,
+}
+
+/// Why a text is no threshold, and what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NoThreshold(String);
+
+/// What a report says to each of these expressions. One that is none fails; [`crate::scenarios`]
+/// refuses such a scenario before it runs.
+pub fn judge(expressions: &[String], report: &Report) -> Vec<ThresholdResult> {
+    let judge = |expression: &String| match expression.parse::<Threshold>() {
+        Ok(threshold) => threshold.judge(report),
+        Err(_) => ThresholdResult { expression: expression.clone(), value: None, ok: false },
+    };
+    expressions.iter().map(judge).collect()
+}
+
+impl Threshold {
+    /// Whether the report keeps it. What was not measured has no value and fails: a threshold on
+    /// deliveries must not pass because nothing was delivered.
+    pub fn judge(&self, report: &Report) -> ThresholdResult {
+        let value = self.metric.find(report, self.phase.as_deref());
+        let value = value.map(|value| value / self.unit.scale());
+        let ok = value.is_some_and(|value| self.comparison.holds(value, self.bound));
+        ThresholdResult { expression: self.to_string(), value, ok }
+    }
+}
+
+impl Comparison {
+    /// The longer ones first: `<=` begins with `<`.
+    const ALL: [(&str, Self); 6] = [
+        ("<=", Self::LessOrEqual),
+        (">=", Self::MoreOrEqual),
+        ("==", Self::Equal),
+        ("!=", Self::NotEqual),
+        ("<", Self::Less),
+        (">", Self::More),
+    ];
+
+    fn holds(self, value: f64, bound: f64) -> bool {
+        // Counts are whole and below 2^53, so that equality means what it says.
+        match self {
+            Self::Less => value < bound,
+            Self::LessOrEqual => value <= bound,
+            Self::More => value > bound,
+            Self::MoreOrEqual => value >= bound,
+            Self::Equal => value == bound,
+            Self::NotEqual => value != bound,
+        }
+    }
+
+    /// The first one in a text: what is before it, itself, what is after it.
+    fn split(text: &str) -> Option<(&str, Self, &str)> {
+        let at = text.find(['<', '>', '=', '!'])?;
+        let (before, rest) = text.split_at(at);
+        let found = Self::ALL.iter().find_map(|(sign, comparison)| {
+            rest.strip_prefix(sign).map(|after| (*comparison, after))
+        });
+        found.map(|(comparison, after)| (before, comparison, after))
+    }
+}
+
+impl FromStr for Threshold {
+    type Err = NoThreshold;
+
+    fn from_str(text: &str) -> Result<Self, NoThreshold> {
+        let text = text.trim();
+        let (phase, rest) = match text.strip_prefix("phase(") {
+            None => (None, text),
+            Some(rest) => {
+                let split = rest.split_once(").").filter(|(name, _)| !name.is_empty());
+                let (name, rest) = split.ok_or_else(|| no("a phase is written phase(NAME)."))?;
+                (Some(name.to_owned()), rest)
+            }
+        };
+        let shape = || {
+            no("write a metric, one of < <= > >= == != and a number, such as \
+                delivery.p99<250ms or lost==0")
+        };
+        let (metric, comparison, bound) = Comparison::split(rest).ok_or_else(shape)?;
+        let metric: Metric = metric.trim().parse().map_err(NoThreshold)?;
+        if phase.is_some() && !metric.is_of_phases() {
+            return Err(no(format!("{metric} is known of the whole run only: leave the phase out")));
+        }
+        let bound = bound.trim();
+        let digits = bound.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(bound.len());
+        let (number, unit) = bound.split_at(digits);
+        let number = number.parse().ok().filter(|number: &f64| number.is_finite());
+        let bound = number.ok_or_else(shape)?;
+        let unit = metric.quantity().unit(unit.trim()).map_err(NoThreshold)?;
+        Ok(Self { phase, metric, comparison, bound, unit })
+    }
+}
+
+impl fmt::Display for Threshold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(phase) = &self.phase {
+            write!(f, "phase({phase}).")?;
+        }
+        write!(f, "{}{}{}{}", self.metric, self.comparison, self.bound, self.unit)
+    }
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = Self::ALL.iter().find(|(_, comparison)| comparison == self);
+        f.write_str(sign.map_or("", |(sign, _)| sign))
+    }
+}
+
+fn no(why: impl Into<String>) -> NoThreshold {
+    NoThreshold(why.into())
+}
+
+#[cfg(test)]
+mod tests;

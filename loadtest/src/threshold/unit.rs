@@ -1,0 +1,97 @@
+//! Units of a threshold's number, by what is measured. Reports hold milliseconds, bytes and plain
+//! numbers; those are the scale of 1.
+
+use std::fmt;
+
+/// What a threshold's number counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Pieces.
+    None,
+    Micros,
+    Millis,
+    Seconds,
+    Minutes,
+    PerSecond,
+    Bytes,
+    Kib,
+    Mib,
+    Gib,
+    /// CPU seconds a second.
+    Cores,
+}
+
+/// What a metric is a measure of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Quantity {
+    Number,
+    Time,
+    Rate,
+    Memory,
+    Cpu,
+}
+
+impl Unit {
+    /// How much one is of what reports hold.
+    pub(super) const fn scale(self) -> f64 {
+        match self {
+            Self::None | Self::Millis | Self::PerSecond | Self::Bytes | Self::Cores => 1.0,
+            Self::Micros => 0.001,
+            Self::Seconds => 1_000.0,
+            Self::Minutes => 60_000.0,
+            Self::Kib => 1_024.0,
+            Self::Mib => 1_048_576.0,
+            Self::Gib => 1_073_741_824.0,
+        }
+    }
+
+    const fn text(self) -> &'static str {
+        match self {
+            Self::None | Self::Cores => "",
+            Self::Micros => "us",
+            Self::Millis => "ms",
+            Self::Seconds => "s",
+            Self::Minutes => "m",
+            Self::PerSecond => "/s",
+            Self::Bytes => "B",
+            Self::Kib => "KiB",
+            Self::Mib => "MiB",
+            Self::Gib => "GiB",
+        }
+    }
+}
+
+impl Quantity {
+    /// The units that a number of it may have, the one that is meant when there is none first.
+    pub(super) const fn units(self) -> &'static [Unit] {
+        match self {
+            Self::Number => &[Unit::None],
+            Self::Time => &[Unit::Millis, Unit::Micros, Unit::Seconds, Unit::Minutes],
+            Self::Rate => &[Unit::PerSecond],
+            Self::Memory => &[Unit::Bytes, Unit::Kib, Unit::Mib, Unit::Gib],
+            Self::Cpu => &[Unit::Cores],
+        }
+    }
+
+    pub(super) fn unit(self, text: &str) -> Result<Unit, String> {
+        let units = self.units();
+        let found = if text.is_empty() {
+            units.first()
+        } else {
+            units.iter().find(|unit| unit.text() == text)
+        };
+        found.copied().ok_or_else(|| {
+            let known: Vec<&str> = units.iter().map(|unit| unit.text()).collect();
+            match known.as_slice() {
+                [""] => format!("{text:?} is too much: the number has no unit"),
+                known => format!("{text:?} is no unit here; write one of {}", known.join(", ")),
+            }
+        })
+    }
+}
+
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
+    }
+}
