@@ -20,4 +20,4 @@ pub use coordinator::{AgentsError, Crew, coordinate};
 pub use remote::AgentFault;
 pub use routes::routes;
 pub use serve::{METRICS, agent_health, run_agent};
-pub use settings::{AgentConfig, AgentSettings, read_secret};
+pub use settings::{AgentSettings, SecretArgs};

@@ -24,15 +24,13 @@ pub const METRICS: &[&[Metric]] = &[serve::METRICS, telemetry::METRICS];
 
 /// Serves coordinators until a signal. Exit code 0, 64 for settings that cannot work, 70 otherwise.
 pub async fn run_agent(settings: &AgentSettings) -> ExitCode {
-    let checked = settings.check().and_then(|config| {
-        // Nobody looks at an agent's own log level while it runs: a coordinator comes for minutes.
-        start_logs(&settings.log).map(|_| config)
-    });
-    let config = match checked {
-        Ok(config) => config,
+    let checked =
+        settings.check().and_then(|secret| start_logs(&settings.log).map(|logs| (secret, logs)));
+    let (secret, _logs) = match checked {
+        Ok(checked) => checked,
         Err(why) => return refuse(why),
     };
-    match until_stopped(config.listen, config.secret).await {
+    match until_stopped(settings.listen, secret).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "cannot run");

@@ -1,32 +1,36 @@
 //! What an agent is told on its command line, and whether it can work with that.
 
 use shared::{settings::Secret, telemetry::LogArgs};
-use std::{
-    fs::File,
-    io::Read as _,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
+use std::{fs::File, io::Read as _, net::SocketAddr, path::Path, path::PathBuf};
 
 /// The settings of `loadtest agent`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct AgentSettings {
-    /// Where the agent waits for its coordinator. Other than on loopback it needs a secret: who may
-    /// order may send load to anywhere.
-    #[arg(long = "listen", env = "AGENT_LISTEN", default_value = "127.0.0.1:7400")]
-    pub agent_listen: SocketAddr,
-    /// A file with the secret that coordinators must know, at least 16 characters.
-    #[arg(long = "secret-file", env = "AGENT_SECRET_FILE", value_name = "FILE")]
-    pub agent_secret_file: Option<PathBuf>,
+    /// Where the agent waits for its coordinator, and answers /readyz and /metrics. Other than on loopback
+    /// it needs a secret: who may order may send load to anywhere
+    #[arg(long, env = "LISTEN", default_value = "127.0.0.1:7400")]
+    pub listen: SocketAddr,
+    #[command(flatten)]
+    pub secret: SecretArgs,
     #[command(flatten)]
     pub log: LogArgs,
 }
 
-/// Checked settings.
-#[derive(Clone, Debug)]
-pub struct AgentConfig {
-    pub listen: SocketAddr,
-    pub secret: Option<Secret>,
+/// What agents and their coordinator must both know. One of the two.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct SecretArgs {
+    /// The secret that agents and their coordinator share: 16 characters or more
+    #[arg(long, env = "AGENT_SECRET", hide_env_values = true)]
+    pub agent_secret: Option<Secret>,
+    /// A file that holds it
+    #[arg(
+        long,
+        alias = "secret-file",
+        env = "AGENT_SECRET_FILE",
+        value_name = "FILE",
+        conflicts_with = "agent_secret"
+    )]
+    pub agent_secret_file: Option<PathBuf>,
 }
 
 /// Nobody guesses 16 characters over the network.
@@ -36,67 +40,91 @@ const MIN_SECRET: usize = 16;
 const MAX_SECRET_BYTES: u64 = 4 << 10;
 
 impl AgentSettings {
-    /// Reads the secret. An error is one sentence for the terminal.
-    pub fn check(&self) -> Result<AgentConfig, String> {
-        let secret = self.agent_secret_file.as_deref().map(read_secret).transpose()?;
-        if secret.is_none() && !self.agent_listen.ip().is_loopback() {
+    /// The secret. An error is one sentence for the terminal.
+    pub fn check(&self) -> Result<Option<Secret>, String> {
+        let secret = self.secret.read()?;
+        if secret.is_none() && !self.listen.ip().is_loopback() {
             return Err(format!(
-                "an agent on {} takes orders from the network: give it --secret-file, and its coordinator the same one",
-                self.agent_listen
+                "an agent on {} takes orders from the network: give it and its coordinator the \
+                 same --agent-secret-file",
+                self.listen
             ));
         }
-        Ok(AgentConfig { listen: self.agent_listen, secret })
+        Ok(secret)
     }
 }
 
-/// The secret in a file; a line break at its end is not part of it. For agents and coordinators.
-pub fn read_secret(path: &Path) -> Result<Secret, String> {
-    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+impl SecretArgs {
+    /// Reads the file, if it is one. An error is one sentence, without the secret.
+    pub fn read(&self) -> Result<Option<Secret>, String> {
+        let secret = match (&self.agent_secret, &self.agent_secret_file) {
+            (Some(secret), _) => secret.clone(),
+            (None, Some(path)) => Secret::new(first_line(path)?),
+            (None, None) => return Ok(None),
+        };
+        // What a header can hold.
+        let text = secret.reveal();
+        if text.len() < MIN_SECRET || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(format!(
+                "AGENT_SECRET must have {MIN_SECRET} characters or more, without spaces and accents"
+            ));
+        }
+        Ok(Some(secret))
+    }
+}
+
+/// A file's text without the line break that editors put at its end.
+fn first_line(path: &Path) -> Result<String, String> {
+    let failed = |error: std::io::Error| format!("AGENT_SECRET_FILE: {}: {error}", path.display());
     let mut text = String::new();
     let file = File::open(path).map_err(failed)?;
     file.take(MAX_SECRET_BYTES).read_to_string(&mut text).map_err(failed)?;
-    let secret = text.trim_end_matches(['\r', '\n']);
-    if secret.len() < MIN_SECRET || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(format!(
-            "{}: the agents' secret has at least {MIN_SECRET} characters, letters, digits and signs only",
-            path.display()
-        ));
-    }
-    Ok(Secret::new(secret))
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared::telemetry::LogFormat;
+    use clap::Parser;
     use std::fs;
 
-    fn settings(listen: &str, file: Option<PathBuf>) -> AgentSettings {
-        let log = LogArgs { log: "info".to_owned(), log_format: LogFormat::Human };
-        AgentSettings { agent_listen: listen.parse().unwrap(), agent_secret_file: file, log }
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        agent: AgentSettings,
+    }
+
+    fn check(flags: &[&str]) -> Result<Option<Secret>, String> {
+        let line = ["agent"].iter().chain(flags);
+        Line::try_parse_from(line).map_err(|error| error.to_string())?.agent.check()
     }
 
     #[test]
     fn only_loopback_may_do_without_a_secret() {
-        assert!(settings("127.0.0.1:7400", None).check().is_ok());
-        assert!(settings("[::1]:7400", None).check().is_ok());
+        assert_eq!(check(&[]), Ok(None));
+        assert_eq!(check(&["--listen=[::1]:7400"]), Ok(None));
         for open in ["0.0.0.0:7400", "10.0.0.7:7400", "[::]:7400"] {
-            assert!(settings(open, None).check().unwrap_err().contains("--secret-file"), "{open}");
+            let why = check(&["--listen", open]).unwrap_err();
+            assert!(why.contains("--agent-secret-file"), "{why}");
         }
     }
 
     #[test]
-    fn a_secret_is_read_and_a_weak_one_refused() {
+    fn a_secret_is_read_and_a_weak_one_refused_without_telling_it() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("secret");
+        let flag = format!("--agent-secret-file={}", file.display());
         fs::write(&file, "0123456789abcdef\n").unwrap();
-        let config = settings("0.0.0.0:7400", Some(file.clone())).check().unwrap();
-        assert_eq!(config.secret.unwrap().reveal(), "0123456789abcdef");
+        let secret = Some(Secret::new("0123456789abcdef"));
+        assert_eq!(check(&["--listen=0.0.0.0:7400", &flag]), Ok(secret.clone()));
+        assert_eq!(check(&["--agent-secret=0123456789abcdef"]), Ok(secret));
+        assert!(check(&["--agent-secret=0123456789abcdef", &flag]).is_err(), "which one?");
         for weak in ["", "short\n", "0123456789 abcdef"] {
             fs::write(&file, weak).unwrap();
-            let why = settings("0.0.0.0:7400", Some(file.clone())).check().unwrap_err();
-            assert!(why.contains("at least 16") && !why.contains("abcdef"), "{why}");
+            let why = check(&[&flag]).unwrap_err();
+            assert!(why.contains("16 characters") && !why.contains("abcdef"), "{why}");
         }
-        assert!(settings("0.0.0.0:7400", Some(folder.path().join("none"))).check().is_err());
+        let nowhere = format!("{flag}.none");
+        assert!(check(&[&nowhere]).unwrap_err().contains("secret.none"));
     }
 }
