@@ -41,8 +41,8 @@ cluster: ## A private cluster: make cluster GATEWAYS=2 APIS=2 BALANCER=nginx|hap
 	scripts/install-test-tools
 	$(CARGO) run --release -p cluster -- --gateways $(GATEWAYS) --apis $(APIS) --balancer $(BALANCER) --port $(PORT)
 
-bench: ## What an idle connection and a handshake cost a gateway, in a real cluster
-	$(CARGO) bench -p standalone --bench idle
+bench: ## What everything costs, beside this machine's limit: target/bench/table.md (half an hour; ROWS="paced idle" for some, ARGS=--quick for a look)
+	$(CARGO) bench -p loadtest --bench table -- $(ROWS) $(ARGS)
 
 check-deploy: ## The files that deploy it, by the programs that know their formats, and planted faults that these must notice
 	scripts/check-deploy

@@ -1,0 +1,152 @@
+//! The rows of deliveries: one big chat and many small ones, saturated and paced; on two gateways
+//! against one; at more connections; and this machine's limit for each.
+
+use crate::{
+    book::{Book, MAIN, Side},
+    crowd::Crowd,
+    flow::{Flow, Load, Room, measure},
+    limit::{self, Pattern},
+    row::Row,
+    run::Run,
+    stand::Stand,
+};
+use anyhow::Result;
+
+/// Messages on their way in the closed loop, of one big chat: 64 × 300 bytes wait for a client then,
+/// far from what makes it a slow one.
+const WINDOW: u64 = 64;
+/// And in all rooms of ten together, most of which have one or none.
+const ROOMS_WINDOW: u64 = 256;
+/// Members of the big chat who write.
+const SENDERS: usize = 16;
+const SMALL: usize = 10;
+
+/// One chat of `members`: saturated, then at 20 messages a second.
+pub async fn one_chat(run: &Run, side: Side, members: usize, book: &mut Book) -> Result<()> {
+    let mut stand = run.stand(side, 1).await?;
+    let (crowd, rooms) = big(&mut stand, members).await?;
+    for (row, load) in [
+        (Row::Saturated, Load::Saturated { window: WINDOW }),
+        (Row::Paced, Load::Paced { per_second: 20 }),
+    ] {
+        if run.wants(row) || run.wants(Row::Growth) || (row == Row::Paced && run.wants(Row::Second))
+        {
+            let flow = measure(&mut stand, &crowd, &rooms, load, run.duration).await?;
+            run.tell(row, side, members, &flow, book);
+        }
+    }
+    drop(crowd);
+    stand.stop().await
+}
+
+/// The same chat at 20 messages a second, its members spread over two gateways.
+pub async fn two_gateways(run: &Run, side: Side, book: &mut Book) -> Result<()> {
+    let mut stand = run.stand(side, 2).await?;
+    let (crowd, rooms) = big(&mut stand, 1000).await?;
+    let load = Load::Paced { per_second: 20 };
+    let flow = measure(&mut stand, &crowd, &rooms, load, run.duration).await?;
+    let two = flow.per_million(flow.used.gateways);
+    book.note(Row::Second, side, "both gateways, CPU-s per million", two);
+    if let Some(one) = book.last(Row::Paced, side, MAIN) {
+        book.note(Row::Second, side, MAIN, two / one);
+    }
+    drop(crowd);
+    stand.stop().await
+}
+
+/// `connections` in chats of ten, one chat each: at 500 messages a second, then saturated.
+pub async fn small_chats(run: &Run, side: Side, connections: usize, book: &mut Book) -> Result<()> {
+    let mut stand = run.stand(side, 1).await?;
+    stand.people(connections).await?;
+    let groups: Vec<Vec<usize>> =
+        (0..connections / SMALL).map(|chat| (chat * SMALL..(chat + 1) * SMALL).collect()).collect();
+    let ids = stand.groups(&groups).await?;
+    let mut crowd = Crowd::new()?;
+    crowd.connect(&stand, 0..connections).await?;
+    crowd.quiet().await?;
+    let room = |(id, senders)| Room { id, senders, members: SMALL as u64 };
+    let rooms: Vec<Room> = ids.into_iter().zip(groups).map(room).collect();
+    for (row, load) in [
+        (Row::Rooms, Load::Paced { per_second: 500 }),
+        (Row::RoomsSaturated, Load::Saturated { window: ROOMS_WINDOW }),
+    ] {
+        if run.wants(row) || run.wants(Row::Growth) {
+            let flow = measure(&mut stand, &crowd, &rooms, load, run.duration).await?;
+            run.tell(row, side, connections, &flow, book);
+        }
+    }
+    drop(crowd);
+    stand.stop().await
+}
+
+/// What this machine takes at best for a row, writing deliveries of the size that were measured.
+pub async fn limits(run: &Run, book: &mut Book) -> Result<()> {
+    let big =
+        |joined, per_second| Pattern { sockets: 1000, members: 1000, bytes: 0, joined, per_second };
+    let small =
+        |per_second| Pattern { sockets: 10_000, members: SMALL, bytes: 0, joined: 1, per_second };
+    for (row, name, pattern) in [
+        (Row::Saturated, MAIN, big(WINDOW as usize, None)),
+        (Row::Saturated, "one write a delivery", big(1, None)),
+        (Row::Paced, MAIN, big(1, Some(20))),
+        (Row::Rooms, MAIN, small(Some(500))),
+        (Row::RoomsSaturated, MAIN, small(None)),
+    ] {
+        if let Some(bytes) = book.last(row, Side::Now, "bytes a delivery") {
+            let pattern = Pattern { bytes: bytes.round() as usize, ..pattern };
+            let cost = limit::measure(pattern, run.cpus.gateways, run.duration).await?;
+            book.note(row, Side::Limit, name, cost);
+        }
+    }
+    Ok(())
+}
+
+/// One chat with so many connections in it: 1,000 people, then further devices of theirs.
+async fn big(stand: &mut Stand, connections: usize) -> Result<(Crowd, Vec<Room>)> {
+    let people = connections.min(1000);
+    stand.people(people).await?;
+    let ids = stand.groups(&[(0..people).collect()]).await?;
+    let mut crowd = Crowd::new()?;
+    crowd.connect(stand, (0..connections).map(|number| number % people)).await?;
+    crowd.quiet().await?;
+    // Spread over the members, and so over the gateways.
+    let senders =
+        (0..SENDERS).map(|sender| sender * (connections / SENDERS) + sender % 2).collect();
+    let room = |id| Room { id, senders, members: connections as u64 };
+    Ok((crowd, ids.into_iter().take(1).zip([room]).map(|(id, room)| room(id)).collect()))
+}
+
+impl Run {
+    /// Notes what a flow came to; other sizes than the table's are figures of their own.
+    fn tell(&self, row: Row, side: Side, connections: usize, flow: &Flow, book: &mut Book) {
+        let used = flow.used;
+        let table = match row {
+            Row::Saturated | Row::Paced => 1000,
+            _ => 10_000,
+        };
+        if connections != table || self.wants(Row::Growth) {
+            let name = format!("{} with {connections} connections", row.about().measure);
+            book.note(Row::Growth, side, name, flow.per_million(used.gateways));
+        }
+        if connections != table {
+            return;
+        }
+        let server = flow.per_million(used.gateways);
+        let generator = flow.per_million(used.generator);
+        for (name, value) in [
+            (MAIN, server),
+            ("bytes a delivery", flow.bytes),
+            ("deliveries per second", flow.deliveries as f64 / flow.seconds),
+            ("gateway's CPU, share of one", used.gateways / flow.seconds),
+            ("generator CPU-s per million deliveries", generator),
+            ("server / generator", server / generator),
+            ("api CPU µs per message", flow.per_message(used.apis)),
+            ("Redis CPU µs per message", flow.per_message(used.redis)),
+            ("PostgreSQL CPU µs per message", flow.per_message(used.postgres)),
+            ("delivery p50 ms", flow.p50),
+            ("delivery p99 ms", flow.p99),
+        ] {
+            book.note(row, side, name, value);
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! What everything costs, beside this machine's limit: the table of `make bench`. Each row is measured
+//! on a fresh cluster (gateway, api, Redis, PostgreSQL that flushes its commits), some times; medians count.
+//!
+//! `cargo bench -p loadtest --bench table [-- ROW…] [--against DIR] [--binaries DIR] [--runs 3] [--quick]`
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a benchmark shows what it measures"
+)]
+
+mod book;
+mod crowd;
+mod fanout;
+mod flow;
+mod frame;
+mod limit;
+mod row;
+mod run;
+mod stand;
+mod usage;
+
+use anyhow::{Context, Result};
+use book::Book;
+use clap::Parser;
+use cluster::Cpus;
+use row::Row;
+use run::Run;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use tokio::task::LocalSet;
+
+/// Measures what Switchboard costs, row by row, and writes target/bench/table.md and table.json.
+#[derive(Parser)]
+struct Args {
+    /// The rows; the whole table when none is named
+    #[arg(value_enum)]
+    rows: Vec<Row>,
+    /// A folder with the programs to measure; built from the sources when not given
+    #[arg(long)]
+    binaries: Option<PathBuf>,
+    /// A folder with other programs, measured in turn with the first: before and after
+    #[arg(long)]
+    against: Option<PathBuf>,
+    /// How often everything is measured
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=50))]
+    runs: u8,
+    /// A look of some minutes instead of a measurement
+    #[arg(long)]
+    quick: bool,
+    /// Given by cargo
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    // The clients' CPU time is measured, too: one thread, whose cost is plain.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    LocalSet::new().block_on(&runtime, bench(args))
+}
+
+async fn bench(args: Args) -> Result<()> {
+    let cpus = Cpus::apart().unwrap_or_else(|| {
+        eprintln!(
+            "one CPU, or no taskset: servers and clients share their caches, figures are worse"
+        );
+        Cpus::default()
+    });
+    let run = Run {
+        rows: if args.rows.is_empty() { Row::TABLE.to_vec() } else { args.rows },
+        cpus,
+        now: args.binaries,
+        before: args.against,
+        duration: Duration::from_secs(if args.quick { 4 } else { 10 }),
+    };
+    let mut book = Book::default();
+    let runs = if args.quick { 1 } else { args.runs };
+    for number in 1..=runs {
+        eprintln!("run {number} of {runs}");
+        run.once(&mut book).await?;
+        // After each run: a long measurement that is stopped leaves what it has.
+        write(&book)?;
+    }
+    println!("{}", book.markdown());
+    Ok(())
+}
+
+fn write(book: &Book) -> Result<()> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bench");
+    fs::create_dir_all(&folder).context("cannot make target/bench")?;
+    fs::write(folder.join("table.md"), book.markdown())?;
+    fs::write(folder.join("table.json"), serde_json::to_string_pretty(&book.json())?)?;
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! One run through the wanted rows, and what all rows need to know of it.
+
+use crate::{
+    book::{Book, Side},
+    fanout,
+    row::Row,
+    stand::{Plan, Stand},
+    usage,
+};
+use anyhow::Result;
+use cluster::Cpus;
+use std::{path::PathBuf, time::Duration};
+
+/// What to measure, and on what.
+pub struct Run {
+    pub rows: Vec<Row>,
+    /// Where the deliveries are measured; the api and PostgreSQL get the whole machine for theirs.
+    pub cpus: Cpus,
+    /// `None`: built from the sources.
+    pub now: Option<PathBuf>,
+    pub before: Option<PathBuf>,
+    /// Of each stretch of load.
+    pub duration: Duration,
+}
+
+impl Run {
+    pub fn wants(&self, row: Row) -> bool {
+        self.rows.contains(&row)
+    }
+
+    /// A fresh cluster of one side's binaries, the gateways on a CPU of their own.
+    pub async fn stand(&self, side: Side, gateways: usize) -> Result<Stand> {
+        let binaries = if side == Side::Before { &self.before } else { &self.now };
+        let plan = Plan { gateways, cpus: self.cpus, binaries: binaries.clone() };
+        let stand = Stand::start(&plan).await?;
+        // Not before: what has to be built is built on all CPUs.
+        self.cpus.others.map_or(Ok(()), usage::pin_thread)?;
+        Ok(stand)
+    }
+
+    /// Measures every wanted row once on each side.
+    pub async fn once(&self, book: &mut Book) -> Result<()> {
+        let wants = |rows: &[Row]| rows.iter().any(|row| self.wants(*row));
+        for side in self.sides() {
+            if wants(&[Row::Saturated, Row::Paced, Row::Second, Row::Growth]) {
+                fanout::one_chat(self, side, 1000, book).await?;
+            }
+            if wants(&[Row::Second]) {
+                fanout::two_gateways(self, side, book).await?;
+            }
+            if wants(&[Row::Rooms, Row::RoomsSaturated, Row::Growth]) {
+                fanout::small_chats(self, side, 10_000, book).await?;
+            }
+            if wants(&[Row::Growth]) {
+                for connections in [3_000, 10_000] {
+                    fanout::one_chat(self, side, connections, book).await?;
+                }
+                for connections in [1_000, 3_000] {
+                    fanout::small_chats(self, side, connections, book).await?;
+                }
+            }
+        }
+        fanout::limits(self, book).await
+    }
+
+    fn sides(&self) -> impl Iterator<Item = Side> {
+        self.before.iter().map(|_| Side::Before).chain([Side::Now])
+    }
+}
