@@ -183,21 +183,6 @@ impl Latency {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_as_serialised() {
-        for op in Op::ALL {
-            assert_eq!(serde_json::to_value(op).unwrap(), op.name());
-        }
-        for count in Count::ALL {
-            assert_eq!(serde_json::to_value(count).unwrap(), count.name());
-        }
-    }
-}
-
 impl Serialize for Latency {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let mut bytes = Vec::new();
@@ -252,5 +237,15 @@ mod tests {
         let text = serde_json::to_string(&STANDARD.encode(bytes)).unwrap();
         let refused = serde_json::from_str::<Latency>(&text).unwrap_err();
         assert!(refused.to_string().contains("another range"), "{refused}");
+    }
+
+    #[test]
+    fn names_are_as_serialised() {
+        for op in Op::ALL {
+            assert_eq!(serde_json::to_value(op).unwrap(), op.name());
+        }
+        for count in Count::ALL {
+            assert_eq!(serde_json::to_value(count).unwrap(), count.name());
+        }
     }
 }
