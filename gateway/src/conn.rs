@@ -2,8 +2,9 @@
 
 use crate::{
     dialect::{Speaker, Window},
+    frame::Frame,
     outbox::{Outbox, Worth},
-    relayed::{Frame, Relayed},
+    relayed::Relayed,
 };
 use shared::{
     chat::UserRef,

@@ -5,11 +5,11 @@ use crate::{
     Gateway,
     conn::{Conn, Owner},
     dialect::{Window, native, refusal, try_later},
+    frame::Frame,
     joining::{Join, join_all},
     opening::{MAX_CATCH_UP, Opened, Registered, open},
     outbox::{Taken, Worth},
     people::Names,
-    relayed::Frame,
     session::{Session, Wanted},
     socket::{Incoming, Socket},
 };
@@ -336,19 +336,13 @@ fn left(session: &Session) -> Duration {
     Duration::from_millis(u64::try_from(left).unwrap_or_default())
 }
 
-/// Writes everything and flushes once. A client that does not take it in time is too slow.
+/// Writes everything. A client that does not take it in time is too slow.
 async fn write(
     socket: &mut Socket,
     frames: &mut VecDeque<Frame>,
     patience: Duration,
 ) -> Result<(), Close> {
-    let write = async {
-        for frame in frames.drain(..) {
-            socket.feed(frame).await?;
-        }
-        socket.flush().await
-    };
-    tokio::time::timeout(patience, write).await.unwrap_or(Err(Close::SlowConsumer))
+    tokio::time::timeout(patience, socket.write(frames)).await.unwrap_or(Err(Close::SlowConsumer))
 }
 
 /// Like [`write`], and an order to close ends it at once.

@@ -4,9 +4,10 @@
 
 use crate::{
     conn::{Conn, Departures},
+    frame::Frame,
     hub::Hub,
     outbox::Worth,
-    relayed::{Frame, Relayed},
+    relayed::Relayed,
     room::Attached,
 };
 use futures_util::{StreamExt, stream};

@@ -14,6 +14,7 @@ pub mod dialect;
 mod drain;
 mod family;
 pub mod feed;
+pub mod frame;
 pub mod greeting;
 pub mod http_backend;
 pub mod hub;

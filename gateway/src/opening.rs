@@ -24,7 +24,11 @@ use shared::{
     time::Timestamp,
     token::Claims,
 };
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::time::Instant;
 
 /// How long to wait for the bus to confirm a user's channel before opening without it: repair
@@ -147,8 +151,7 @@ async fn greet(
             Incoming::Binary => return Err(Close::Abuse),
             Incoming::Sign => continue,
         };
-        socket.feed(native::encode(&answer)).await?;
-        socket.flush().await?;
+        socket.write(&mut VecDeque::from([native::encode(&answer)])).await?;
     }
 }
 

@@ -2,7 +2,7 @@
 //! connection's task takes everything at once. Also carries the two other things that reach a
 //! connection from outside: chats to join and the order to close.
 
-use crate::{joining::Join, relayed::Frame};
+use crate::{frame::Frame, joining::Join};
 use shared::{
     close::Close,
     id::{ChatId, Seq},
@@ -196,8 +196,8 @@ impl Inner {
             Worth::Durable => of.max_bytes,
             Worth::Ephemeral => of.max_bytes / 2,
         };
-        if self.bytes + frame.len() <= limit {
-            self.bytes += frame.len();
+        if self.bytes + frame.size() <= limit {
+            self.bytes += frame.size();
             if of.timed && self.frames.is_empty() {
                 self.since = Some(Instant::now());
             }
@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn ephemeral_frames_go_first_and_a_durable_one_too_many_closes() {
-        let outbox = Outbox::new(10, false);
+        let outbox = Outbox::new(14, false);
         outbox.push("12345".into(), Worth::Durable);
         outbox.push("x".into(), Worth::Ephemeral);
         outbox.push("67890".into(), Worth::Durable);

@@ -1,7 +1,10 @@
 //! What is on its way to many connections: encoded once for each wire format in use, handed out as
 //! the same bytes. It knows no connection.
 
-use crate::dialect::Dialect;
+use crate::{
+    dialect::{Dialect, native},
+    frame::Frame,
+};
 use shared::{
     chat::Change,
     id::UserId,
@@ -9,10 +12,6 @@ use shared::{
     time::Timestamp,
 };
 use std::{cell::OnceCell, sync::OnceLock};
-use tokio_tungstenite::tungstenite::Utf8Bytes;
-
-/// The text of one WebSocket frame. Cloning it counts a reference.
-pub type Frame = Utf8Bytes;
 
 /// A chat's event with its encodings.
 #[derive(Debug)]
@@ -34,8 +33,7 @@ impl Relayed {
     /// connection is not shown it.
     pub fn frame(&self, dialect: Dialect, reader: Option<UserId>) -> Option<Frame> {
         if dialect == Dialect::Native {
-            let native = || dialect.encode_event(&self.event, reader).unwrap_or_default();
-            return Some(self.native.get_or_init(native).clone());
+            return Some(self.native.get_or_init(|| native::encode(&self.event)).clone());
         }
         if dialect.leaves_out_own() && reader.is_some() && self.sender() == reader {
             return None;
@@ -98,12 +96,12 @@ mod tests {
         let relayed = Relayed::new(message_event());
         for dialect in Dialect::ALL {
             let [one, another] = [(); 2].map(|()| relayed.frame(dialect, OTHER).unwrap());
-            assert_eq!(one.as_str().as_ptr(), another.as_str().as_ptr(), "{dialect:?}");
+            assert_eq!(one.wire().as_ptr(), another.wire().as_ptr(), "{dialect:?}");
         }
         let told = ServerFrame::ChatRemoved { chat_id: shared::id::ChatId(1) };
         let told = Told::new(&told);
         let [one, another] = [(); 2].map(|()| told.frame(Dialect::Native).unwrap());
-        assert_eq!(one.as_str().as_ptr(), another.as_str().as_ptr());
+        assert_eq!(one.wire().as_ptr(), another.wire().as_ptr());
         assert_eq!(told.frame(Dialect::Chat), None);
     }
 
@@ -116,7 +114,7 @@ mod tests {
             // Whoever asks first, the others are shown it, and the receiver is never the sender.
             let frame = relayed.frame(dialect, OTHER).unwrap();
             if dialect == Dialect::Numbers {
-                assert!(frame.contains(r#""senderId":3,"receiverId":4"#), "{frame}");
+                assert!(frame.text().contains(r#""senderId":3,"receiverId":4"#), "{frame:?}");
             }
         }
     }

@@ -5,8 +5,9 @@ use crate::{
     conn::{Conn, ConnId, Departures},
     dialect::Dialect,
     feed::{Feed, Update},
+    frame::Frame,
     outbox::Worth,
-    relayed::{Frame, Told},
+    relayed::Told,
 };
 use shared::{
     chat::{Change, ChatType, MemberChange},

@@ -4,9 +4,9 @@
 use crate::{
     conn::{Conn, ConnId},
     dialect::{Dialect, lobby},
+    frame::Frame,
     hub::{Hub, lock},
     outbox::Worth,
-    relayed::Frame,
 };
 use shared::{
     chat::{ChatType, PresenceStatus},

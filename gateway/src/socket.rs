@@ -1,10 +1,13 @@
 //! One client's WebSocket: frames in, frames out, the closing handshake. Over the bare TCP stream
 //! taken out of the HTTP server, with small buffers. It knows nothing of chats.
+//!
+//! The library reads, answers pings and closes. Frames of text go past it: they are on the wire what
+//! they are in memory ([`Frame`]), so that many of them are one copy and one system call.
 
-use crate::{config::Config, relayed::Frame};
+use crate::{config::Config, frame::Frame};
 use futures_util::{SinkExt, StreamExt};
 use shared::close::Close;
-use std::time::Duration;
+use std::{cell::RefCell, collections::VecDeque, io, mem, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -22,9 +25,13 @@ use tokio_tungstenite::{
 /// lives. The library's default of 128 KiB costs 23 times the memory and 4 times the CPU.
 const READ_BUFFER_BYTES: usize = 1024;
 
-/// Writing: frames are joined up to here before they go to the kernel. About 20 short messages;
-/// the buffer grows only on connections that ever had so much to write.
-const WRITE_BUFFER_BYTES: usize = 4096;
+/// Writing: frames are joined up to here before they go to the kernel, which rarely takes more at once.
+const JOINED_BYTES: usize = 64 * 1024;
+
+thread_local! {
+    /// Where frames are joined: used between two system calls only, so one a thread is enough.
+    static JOINED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// How long a closing client may take to answer.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -45,6 +52,10 @@ pub enum Incoming {
 #[derive(Debug)]
 pub struct Socket {
     stream: WebSocketStream<TcpStream>,
+    /// The library may hold an answer to a ping that must not come between two halves of a frame.
+    answering: bool,
+    /// What the kernel did not take of frames begun.
+    unsent: VecDeque<u8>,
 }
 
 impl Socket {
@@ -52,15 +63,16 @@ impl Socket {
     pub async fn new(stream: TcpStream, read_ahead: Bytes, config: &Config) -> Self {
         let mut settings = WebSocketConfig::default();
         settings.read_buffer_size = READ_BUFFER_BYTES;
-        settings.write_buffer_size = WRITE_BUFFER_BYTES;
-        settings.max_write_buffer_size = WRITE_BUFFER_BYTES + 2 * config.max_frame_bytes;
+        // Pings, pongs and a close: nothing to gather.
+        settings.write_buffer_size = 0;
+        settings.max_write_buffer_size = 4096;
         settings.max_message_size = Some(config.max_frame_bytes);
         settings.max_frame_size = Some(config.max_frame_bytes);
         let read_ahead = read_ahead.to_vec();
         let stream =
             WebSocketStream::from_partially_read(stream, read_ahead, Role::Server, Some(settings))
                 .await;
-        Self { stream }
+        Self { stream, answering: false, unsent: VecDeque::new() }
     }
 
     /// The next frame, or why there will be none. Safe to drop while it waits.
@@ -68,20 +80,69 @@ impl Socket {
         match self.stream.next().await {
             Some(Ok(Message::Text(text))) => Ok(Incoming::Text(text)),
             Some(Ok(Message::Binary(_) | Message::Frame(_))) => Ok(Incoming::Binary),
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(Incoming::Sign),
+            Some(Ok(Message::Ping(_))) => {
+                self.answering = true;
+                Ok(Incoming::Sign)
+            }
+            Some(Ok(Message::Pong(_))) => Ok(Incoming::Sign),
             Some(Ok(Message::Close(_))) | None => Err(Close::ByPeer),
             Some(Err(error)) => Err(reason(&error)),
         }
     }
 
-    /// Puts a frame behind those not written yet; waits while too many are.
-    pub async fn feed(&mut self, frame: Frame) -> Result<(), Close> {
-        self.stream.feed(Message::Text(frame)).await.map_err(|error| reason(&error))
+    /// Writes these frames, all of them in as few pieces as the kernel takes. When it is dropped
+    /// before its end, nothing else may be done than [`Socket::close`], which ends the frame begun.
+    pub async fn write(&mut self, frames: &mut VecDeque<Frame>) -> Result<(), Close> {
+        if mem::take(&mut self.answering) {
+            self.stream.flush().await.map_err(|error| reason(&error))?;
+        }
+        while !frames.is_empty() {
+            if !self.write_some(frames)? {
+                self.write_unsent().await?;
+            }
+        }
+        Ok(())
     }
 
-    /// Writes what was fed.
-    pub async fn flush(&mut self) -> Result<(), Close> {
-        self.stream.flush().await.map_err(|error| reason(&error))
+    /// Hands the kernel as many of the frames as are joined at once. Whether it took all of that; the
+    /// rest is in `unsent`.
+    fn write_some(&mut self, frames: &mut VecDeque<Frame>) -> Result<bool, Close> {
+        if let [frame] = frames.make_contiguous() {
+            let done = self.hand_over(frame.wire());
+            frames.clear();
+            return done;
+        }
+        JOINED.with_borrow_mut(|joined| {
+            joined.clear();
+            while let Some(frame) = frames.front()
+                && (joined.is_empty() || joined.len() + frame.size() <= JOINED_BYTES)
+            {
+                joined.extend_from_slice(frame.wire());
+                frames.pop_front();
+            }
+            self.hand_over(joined)
+        })
+    }
+
+    fn hand_over(&mut self, bytes: &[u8]) -> Result<bool, Close> {
+        let taken = match self.stream.get_ref().try_write(bytes) {
+            Ok(taken) => taken,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(_) => return Err(Close::ByPeer),
+        };
+        self.unsent.extend(&bytes[taken..]);
+        Ok(taken == bytes.len())
+    }
+
+    async fn write_unsent(&mut self) -> Result<(), Close> {
+        while !self.unsent.is_empty() {
+            let stream = self.stream.get_mut();
+            let taken = stream.write_buf(&mut self.unsent).await;
+            taken.map_err(|_| Close::ByPeer)?;
+        }
+        // A burst does not stay in memory.
+        self.unsent = VecDeque::new();
+        Ok(())
     }
 
     /// Asks the client whether it lives.
@@ -93,6 +154,9 @@ impl Socket {
     /// Says why and waits a moment for the client's answer, so that it reads the reason and not a reset.
     pub async fn close(mut self, close: Close) {
         let handshake = async {
+            if self.write_unsent().await.is_err() {
+                return;
+            }
             let (code, text, _) = close.row();
             let frame = CloseFrame { code: code.into(), reason: text.into() };
             if self.stream.close(Some(frame)).await.is_err() {

@@ -8,7 +8,7 @@ use super::{
     native, new_message, refusal,
     text::{Number, invalid, parse, unknown_type},
 };
-use crate::relayed::Frame;
+use crate::frame::Frame;
 use serde::{Deserialize, Serialize};
 use shared::{
     chat::UserRef,
@@ -188,18 +188,18 @@ mod tests {
         let mut event = message_event();
         let frame = Dialect::Chat.encode_event(&event, None).unwrap();
         assert_eq!(
-            frame.as_str(),
+            frame.text(),
             r#"{"type":"message","id":7,"chat_id":12,"room_id":12,"sender_id":3,"user_id":3,"username":"ann","text":"hi","content":"hi","timestamp":"2023-11-14T22:13:20.007Z","guest":false,"client_message_id":"c1"}"#
         );
         message_of(&mut event).client_message_id = None;
         let frame = encode(&ServerFrame::Event(event), NOW).unwrap();
-        assert!(frame.ends_with(r#""guest":false}"#), "{frame}");
+        assert!(frame.text().ends_with(r#""guest":false}"#), "{frame:?}");
         let (chat_id, user_id, message_id) = (ChatId(12), UserId(3), Seq(7));
         let frame = encode(&ServerFrame::Read { chat_id, user_id, message_id }, NOW).unwrap();
-        assert_eq!(frame.as_str(), r#"{"type":"read","message_id":7,"reader_id":3,"chat_id":12}"#);
+        assert_eq!(frame.text(), r#"{"type":"read","message_id":7,"reader_id":3,"chat_id":12}"#);
         let error = refusal(Some("c1".into()), "invalid_text", "No.");
         assert_eq!(
-            encode(&error, NOW).unwrap().as_str(),
+            encode(&error, NOW).unwrap().text(),
             r#"{"type":"error","code":"invalid_text","message":"No.","timestamp":"2023-11-14T22:13:20.007Z","client_message_id":"c1"}"#
         );
         only_messages_and_errors(Dialect::Chat);

@@ -5,7 +5,7 @@ use super::{
     Asked, Misread, encode_error, identity_mismatch, native, new_message,
     text::{invalid, parse, unknown_type},
 };
-use crate::relayed::Frame;
+use crate::frame::Frame;
 use serde::{Deserialize, Serialize};
 use shared::{
     chat::UserRef,
@@ -160,16 +160,16 @@ mod tests {
         let event = message_event();
         let frame = Dialect::Lobby.encode_event(&event, None).unwrap();
         assert_eq!(
-            frame.as_str(),
+            frame.text(),
             r#"{"type":"chat_message","id":7,"username":"ann","message":"hi","timestamp":"2023-11-14T22:13:20.007Z","guest":false}"#
         );
         assert_eq!(
-            user_joined("Zoe", NOW).as_str(),
+            user_joined("Zoe", NOW).text(),
             r#"{"type":"user_joined","username":"Zoe","timestamp":"2023-11-14T22:13:20.007Z"}"#
         );
         let error = encode(&refusal(None, "blocked", "No."), NOW).unwrap();
         assert_eq!(
-            error.as_str(),
+            error.text(),
             r#"{"type":"error","code":"blocked","message":"No.","timestamp":"2023-11-14T22:13:20.007Z"}"#
         );
         only_messages_and_errors(Dialect::Lobby);

@@ -9,7 +9,7 @@ pub mod native;
 pub mod numbers;
 mod text;
 
-use crate::relayed::Frame;
+use crate::frame::Frame;
 use serde::Serialize;
 use shared::{
     chat::{Change, ChatType, ChatView, Message, UserRef},

@@ -2,7 +2,7 @@
 //! with a status; what others send it comes without one, and counts as read once written.
 
 use super::{Asked, Misread, native, new_message, text::parse};
-use crate::relayed::Frame;
+use crate::frame::Frame;
 use serde::{Deserialize, Serialize};
 use shared::{
     id::{ChatId, Seq},
@@ -113,15 +113,15 @@ mod tests {
     #[test]
     fn what_it_says() {
         assert_eq!(
-            Dialect::Names.encode_event(&message_event(), None).unwrap().as_str(),
+            Dialect::Names.encode_event(&message_event(), None).unwrap().text(),
             r#"{"username_from":"ann","message":"hi","id":7,"chat_id":12,"timestamp":"2023-11-14T22:13:20.007Z"}"#
         );
         assert_eq!(
-            encode(&ack()).unwrap().as_str(),
+            encode(&ack()).unwrap().text(),
             r#"{"status":"success","error":null,"id":7,"chat_id":12,"timestamp":"2023-11-14T22:13:20.007Z"}"#
         );
         assert_eq!(
-            encode(&too_fast(None, Duration::from_secs(1))).unwrap().as_str(),
+            encode(&too_fast(None, Duration::from_secs(1))).unwrap().text(),
             r#"{"status":"error","error":"Too many frames. Wait and send it again.","code":"rate_limited","retry_after_ms":1000}"#
         );
         only_messages_and_errors(Dialect::Names);

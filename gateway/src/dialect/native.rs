@@ -2,17 +2,19 @@
 //! [`shared::protocol`]. What a frame leads to is decided in [`crate::session`].
 
 use super::{Misread, refusal};
-use crate::relayed::Frame;
+use crate::frame::Frame;
 use serde::Serialize;
 use shared::{
     internal::MAX_CLIENT_ID_BYTES,
     protocol::{ClientFrame, ServerFrame},
 };
 
-/// A server's frame as text.
+/// A server's frame.
 pub fn encode(frame: &impl Serialize) -> Frame {
-    // Our own types always serialise: no maps with odd keys, no fallible impls.
-    serde_json::to_string(frame).unwrap_or_default().into()
+    Frame::written(|bytes| {
+        // Our own types always serialise: no maps with odd keys, no fallible impls.
+        let _ = serde_json::to_writer(bytes, frame);
+    })
 }
 
 /// A client's frame, or the `error` that explains what is wrong with it.

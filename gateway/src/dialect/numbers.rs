@@ -5,7 +5,7 @@ use super::{
     Asked, Misread, encode_error, identity_mismatch, native, new_message,
     text::{Number, parse},
 };
-use crate::relayed::Frame;
+use crate::frame::Frame;
 use serde::{Deserialize, Serialize};
 use shared::{
     id::{ChatId, Seq, UserId},
@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn what_it_says() {
         assert_eq!(
-            Dialect::Numbers.encode_event(&message_event(), Some(UserId(4))).unwrap().as_str(),
+            Dialect::Numbers.encode_event(&message_event(), Some(UserId(4))).unwrap().text(),
             r#"{"senderId":3,"receiverId":4,"content":"hi","timestamp":1700000000,"id":7,"chat_id":12}"#
         );
         assert_eq!(encode(&ack(), NOW), None);

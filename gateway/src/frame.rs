@@ -1,0 +1,95 @@
+//! A frame on its way to clients, as the bytes that go over the wire: a server's frames are not
+//! masked (RFC 6455, 5.1), so all receivers get the same bytes, header included, made once.
+
+use std::{fmt, str, sync::Arc};
+
+/// One unfragmented WebSocket text frame. Cloning it counts a reference.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Frame(Arc<[u8]>);
+
+/// The first byte: final, text.
+const FINAL_TEXT: u8 = 0x81;
+
+/// The longest header.
+const HEADER: usize = 10;
+
+impl Frame {
+    /// A frame whose text `write` appends to what it is given.
+    pub fn written(write: impl FnOnce(&mut Vec<u8>)) -> Self {
+        // The text comes first, behind room for its header, whose length depends on it.
+        let mut bytes = Vec::with_capacity(HEADER + 256);
+        bytes.resize(HEADER, 0);
+        write(&mut bytes);
+        let length = bytes.len() - HEADER;
+        let mut header = [FINAL_TEXT, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let used = match (u8::try_from(length), u16::try_from(length)) {
+            (Ok(short @ ..126), _) => {
+                header[1] = short;
+                2
+            }
+            (_, Ok(middle)) => {
+                header[1] = 126;
+                header[2..4].copy_from_slice(&middle.to_be_bytes());
+                4
+            }
+            _ => {
+                header[1] = 127;
+                header[2..].copy_from_slice(&(length as u64).to_be_bytes());
+                HEADER
+            }
+        };
+        bytes[HEADER - used..HEADER].copy_from_slice(&header[..used]);
+        Self(bytes[HEADER - used..].into())
+    }
+
+    /// What is written to the socket.
+    pub fn wire(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The bytes that it takes on the wire and in memory.
+    pub fn size(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Its text.
+    pub fn text(&self) -> &str {
+        let header = match self.0.get(1) {
+            Some(126) => 4,
+            Some(127) => HEADER,
+            _ => 2,
+        };
+        self.0.get(header..).and_then(|text| str::from_utf8(text).ok()).unwrap_or_default()
+    }
+}
+
+impl From<&str> for Frame {
+    fn from(text: &str) -> Self {
+        Self::written(|bytes| bytes.extend_from_slice(text.as_bytes()))
+    }
+}
+
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.text(), f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocket};
+
+    #[test]
+    fn clients_read_what_was_written_whatever_its_length() {
+        for length in [0, 1, 125, 126, 127, 65_535, 65_536, 70_000] {
+            let text = "é".repeat(length / 2) + &"x".repeat(length % 2);
+            let frame = Frame::from(text.as_str());
+            assert_eq!(frame.text(), text);
+            assert_eq!(frame.size(), frame.wire().len());
+            let wire = std::io::Cursor::new(frame.wire().to_vec());
+            let mut client = WebSocket::from_raw_socket(wire, Role::Client, None);
+            assert_eq!(client.read().unwrap(), Message::text(text));
+        }
+    }
+}
