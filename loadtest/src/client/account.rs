@@ -1,8 +1,10 @@
 //! A person as its devices know it, and the one token that they share. Refresh tokens are good once:
 //! whoever finds the token old renews it, the others wait and take the new one.
 
-use super::{Rest, RestError};
-use crate::cast::Person;
+use crate::{
+    cast::Person,
+    rest::{Rest, RestError},
+};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::Deserialize;
 use serde_json::json;
@@ -46,14 +48,14 @@ pub struct RenewError(#[from] RestError);
 impl RenewError {
     /// Whether asking again cannot help: the session is over.
     pub fn is_final(&self) -> bool {
-        // 409: exchanged a moment ago, by somebody who has the newer one.
-        matches!(self.0, RestError::Refused { status, .. } if status != 409)
+        // Exchanged a moment ago, by somebody who has the newer one: not the end of the session.
+        matches!(self.0, RestError::Refused { .. }) && !self.0.is("already_refreshed")
     }
 
     /// When to ask again, where the api says so.
     pub fn retry_after(&self) -> Option<Duration> {
         match self.0 {
-            RestError::Later { after, .. } => after,
+            RestError::Later { wait, .. } => Some(wait),
             _ => None,
         }
     }
@@ -62,8 +64,8 @@ impl RenewError {
     pub fn kind(&self) -> String {
         match &self.0 {
             RestError::Refused { code, .. } => format!("refresh: {code}"),
-            RestError::Later { status, .. } => format!("refresh: {status}"),
-            RestError::NoAnswer { .. } => "refresh: no answer".to_owned(),
+            RestError::Later { code, .. } => format!("refresh: {code}"),
+            RestError::Failed { .. } | RestError::Url(_) => "refresh: no answer".to_owned(),
         }
     }
 }
@@ -91,8 +93,7 @@ impl Account {
     /// are void then.
     pub async fn changed(&self) -> Option<(String, String)> {
         let Tokens { pass, refresh } = &*self.tokens.lock().await;
-        (pass.number > 0)
-            .then(|| (pass.token.reveal().to_owned(), refresh.reveal().to_owned()))
+        (pass.number > 0).then(|| (pass.token.reveal().to_owned(), refresh.reveal().to_owned()))
     }
 
     /// A newer token than that one: fetched, unless another device did meanwhile.

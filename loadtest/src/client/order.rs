@@ -5,11 +5,12 @@ use futures_util::task::AtomicWaker;
 use shared::id::ChatId;
 use std::{
     collections::VecDeque,
+    future::poll_fn,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
     },
-    task::Waker,
+    task::{Poll, Waker},
 };
 use tokio::time::Instant;
 
@@ -20,24 +21,64 @@ const MAX_WAITING: usize = 256;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// A message of so many bytes; at least as many as its stamp has.
-    Send { chat: ChatId, due: Instant, bytes: usize },
+    Send {
+        chat: ChatId,
+        due: Instant,
+        bytes: usize,
+    },
     /// Another text for the newest own message in that chat. Skipped when there is none.
-    Edit { chat: ChatId, due: Instant, bytes: usize },
+    Edit {
+        chat: ChatId,
+        due: Instant,
+        bytes: usize,
+    },
     /// Deletes the newest own message in that chat. Skipped when there is none.
-    Delete { chat: ChatId, due: Instant },
-    Typing { chat: ChatId, due: Instant },
+    Delete {
+        chat: ChatId,
+        due: Instant,
+    },
+    Typing {
+        chat: ChatId,
+        due: Instant,
+    },
     /// The newest message that was heard in that chat has been read. Skipped when none was.
-    Read { chat: ChatId, due: Instant },
+    Read {
+        chat: ChatId,
+        due: Instant,
+    },
     /// Keeps so many messages on their way until told otherwise; `window` 0 ends it. One is on its
     /// way until this device has heard it, or until its ack where senders do not hear themselves.
-    Loop { chat: ChatId, window: usize, bytes: usize },
+    Loop {
+        chat: ChatId,
+        window: usize,
+        bytes: usize,
+    },
     /// Drops the connection without a word and comes back, resuming, at `back`.
-    Cut { due: Instant, back: Instant },
+    Cut {
+        due: Instant,
+        back: Instant,
+    },
     /// Looks whether it has everything that this process knows to exist, for [`DeviceHandle::is_even`].
     /// Asked in the end and not told all along, because looking costs something for each delivery.
     Look,
-    /// Closes for good. What waits behind it is not done.
+    /// Closes for good, in its turn while connected and at once while not. What waits behind it is
+    /// not done.
     Leave,
+}
+
+impl Order {
+    /// The moment that it is meant for, when it is for one.
+    pub(super) fn due(&self) -> Option<Instant> {
+        match self {
+            Self::Send { due, .. }
+            | Self::Edit { due, .. }
+            | Self::Delete { due, .. }
+            | Self::Typing { due, .. }
+            | Self::Read { due, .. }
+            | Self::Cut { due, .. } => Some(*due),
+            Self::Loop { .. } | Self::Look | Self::Leave => None,
+        }
+    }
 }
 
 /// The device has more to do than it gets done; the order was not taken.
@@ -68,10 +109,14 @@ impl DeviceHandle {
     pub fn order(&self, order: Order) -> Result<(), Full> {
         {
             let mut waiting = self.inbox.lock();
-            // Leaving and cutting need no room: they always get through.
-            let bounded = !matches!(order, Order::Leave | Order::Cut { .. });
-            if bounded && waiting.len() >= MAX_WAITING || self.standing() == Standing::Gone {
-                return Err(Full);
+            match order {
+                // Needs no room: once is enough.
+                Order::Leave if self.inbox.leaving.swap(true, Ordering::AcqRel) => return Ok(()),
+                Order::Leave => {}
+                _ if waiting.len() >= MAX_WAITING || self.standing() == Standing::Gone => {
+                    return Err(Full);
+                }
+                _ => {}
             }
             waiting.push_back(order);
             self.inbox.waiting.store(waiting.len(), Ordering::Release);
@@ -108,6 +153,7 @@ pub(super) struct Inbox {
     in_flight: AtomicUsize,
     standing: AtomicU8,
     even: AtomicBool,
+    leaving: AtomicBool,
     waker: AtomicWaker,
 }
 
@@ -119,6 +165,7 @@ impl Inbox {
             in_flight: AtomicUsize::new(0),
             standing: AtomicU8::new(Standing::Away as u8),
             even: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
             waker: AtomicWaker::new(),
         })
     }
@@ -136,6 +183,20 @@ impl Inbox {
             *orders = VecDeque::new();
         }
         order
+    }
+
+    /// Whether it was told to leave, which may still wait behind other orders.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Acquire)
+    }
+
+    /// Returns when it is told to leave.
+    pub(super) async fn leaving(&self) {
+        poll_fn(|cx| {
+            self.register(cx.waker());
+            if self.is_leaving() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 
     /// Whether there is something to take.

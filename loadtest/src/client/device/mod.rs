@@ -1,8 +1,39 @@
-//! One device: a task that owns one connection at a time, for as long as nobody tells it to leave.
+//! One device: a task that owns one connection at a time, opens the next one as a good client does, and
+//! goes on until it is told to leave or refused for good. What happens on a connection is in `live`.
 
-use super::{Account, dialect::Window};
-use std::sync::Arc;
-use tokio::time::Instant;
+mod doing;
+mod hearing;
+mod live;
+mod memory;
+mod open;
+
+use super::{
+    Account,
+    account::Pass,
+    backoff::Backoff,
+    dialect::{self, Acks, Me, Window},
+    order::{Inbox, Standing},
+    wire::WireError,
+    worker::Worker,
+};
+use crate::{history::Log, measure::Count, scenario::Dialect};
+use live::Live;
+use memory::{Chats, Commands, Doing};
+use open::NotOpen;
+use rand::{RngExt, SeedableRng, rngs::SmallRng};
+use shared::{
+    close::{Close, Retry},
+    id::ChatId,
+};
+use std::{rc::Rc, sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep_until};
+
+/// A connection that held for so long has not failed: it comes back at once, and the next pause is the
+/// shortest again.
+const HELD: Duration = Duration::from_secs(10);
+
+/// "At once", and not all in the same moment.
+const AT_ONCE: Duration = Duration::from_millis(100);
 
 /// What a device is.
 #[derive(Clone, Debug)]
@@ -15,4 +46,196 @@ pub struct DeviceSpec {
     pub slow: Option<u64>,
     /// The moment that it was meant to connect at: the first connection's latency counts from there.
     pub due: Instant,
+}
+
+/// A device, over all its connections.
+pub(super) struct Device {
+    spec: DeviceSpec,
+    inbox: Arc<Inbox>,
+    worker: Rc<Worker>,
+    log: Log,
+    chance: SmallRng,
+    chats: Chats,
+    commands: Commands,
+    looping: Option<Looping>,
+    /// The database that the cursors are of.
+    epoch: Option<Box<str>>,
+    /// Messages due before are not timed: this device was away then because it was told to be.
+    timed_from: i64,
+}
+
+/// A closed loop.
+#[derive(Debug)]
+struct Looping {
+    chat: ChatId,
+    window: usize,
+    bytes: usize,
+    /// The numbers of those on their way.
+    on_way: Vec<u32>,
+}
+
+/// Why a connection ended.
+#[derive(Debug)]
+enum End {
+    /// Told to leave.
+    Left,
+    /// Told to drop it and to be back then.
+    Cut {
+        back: Instant,
+    },
+    /// The server announced it, and said when to come back.
+    Told {
+        back: Instant,
+    },
+    /// The server's close.
+    Closed {
+        code: u16,
+        reason: String,
+    },
+    Lost(WireError),
+}
+
+impl From<WireError> for End {
+    fn from(error: WireError) -> Self {
+        Self::Lost(error)
+    }
+}
+
+impl Device {
+    pub(super) fn new(spec: DeviceSpec, inbox: Arc<Inbox>, worker: Rc<Worker>) -> Box<Self> {
+        let log = worker.ledger.log(format!("{} #{}", spec.account.username, spec.number));
+        let chance = SmallRng::seed_from_u64(worker.seed ^ (u64::from(spec.number) << 32));
+        Box::new(Self {
+            spec,
+            inbox,
+            worker,
+            log,
+            chance,
+            chats: Chats::default(),
+            commands: Commands::default(),
+            looping: None,
+            epoch: None,
+            timed_from: i64::MIN,
+        })
+    }
+
+    /// Keeps connected until it leaves or is refused for good.
+    pub(super) async fn run(mut self: Box<Self>) {
+        let (mut backoff, mut due) = (Backoff::default(), self.spec.due);
+        let mut refused_pass = None;
+        loop {
+            // Boxed, because a device is on its way up for a moment and connected for hours.
+            let opened = Box::pin(self.open(refused_pass.take(), due)).await;
+            let again = match opened {
+                Ok(live) => {
+                    let pass = live.pass_number();
+                    let (end, ready) = live.run().await;
+                    let held = ready.is_some_and(|since| since.elapsed() > HELD);
+                    if held {
+                        backoff = Backoff::default();
+                    }
+                    if is_token_expired(&end) {
+                        refused_pass = Some(pass);
+                    }
+                    self.ended(&end, ready.is_some());
+                    self.back(end, held, &mut backoff)
+                }
+                Err(NotOpen::Left) => None,
+                Err(NotOpen::NoToken(error)) => {
+                    self.worker.shard.lock().error(&error.kind());
+                    let pause = backoff.pause(&mut self.chance);
+                    let pause = error.retry_after().unwrap_or_default() + pause;
+                    (!error.is_final()).then(|| Instant::now() + pause)
+                }
+                Err(NotOpen::Failed(error)) => {
+                    self.worker.shard.lock().error(&error.to_string());
+                    Some(Instant::now() + backoff.pause(&mut self.chance))
+                }
+            };
+            let Some(again) = again else { break };
+            due = again;
+            tokio::select! {
+                () = sleep_until(again) => {}
+                () = self.inbox.leaving() => break,
+            }
+        }
+        self.inbox.stands(Standing::Gone);
+        self.worker.end(self.spec.number);
+    }
+
+    /// Records the end of a connection.
+    fn ended(&mut self, end: &End, was_ready: bool) {
+        self.inbox.stands(Standing::Away);
+        self.log.away();
+        if !dialect::greets(self.dialect()) {
+            // Nothing is resumed there, and what was sent cannot be sent again.
+            for chat in self.spec.window.chats() {
+                self.log.unwatch(chat);
+            }
+            self.commands.forget_all();
+            self.looping = None;
+            self.inbox.in_flight(0);
+        }
+        let mut tally = self.worker.shard.lock();
+        if was_ready {
+            tally.disconnected();
+        }
+        match end {
+            End::Left | End::Cut { .. } => return,
+            End::Told { .. } => {}
+            End::Closed { code, reason } => tally.close(format!("{code} {reason}").trim_end()),
+            End::Lost(error) => tally.error(&error.to_string()),
+        }
+        if was_ready {
+            tally.count(Count::Dropped, 1);
+        }
+    }
+
+    /// When to come back; never, when it left or is not wanted.
+    fn back(&mut self, end: End, held: bool, backoff: &mut Backoff) -> Option<Instant> {
+        let retry = match end {
+            End::Left => return None,
+            End::Cut { back } => {
+                self.timed_from = i64::MAX;
+                return Some(back);
+            }
+            End::Told { back } => return Some(back),
+            End::Closed { code, ref reason } => retry(code, reason),
+            End::Lost(_) => Retry::Now,
+        };
+        let pause = match retry {
+            Retry::Never => return None,
+            Retry::Now if held => AT_ONCE.mul_f64(self.chance.random()),
+            Retry::Now | Retry::Backoff => backoff.pause(&mut self.chance),
+        };
+        Some(Instant::now() + pause)
+    }
+
+    fn dialect(&self) -> Dialect {
+        self.spec.window.dialect()
+    }
+
+    fn acks(&self) -> Acks {
+        dialect::acks(self.dialect())
+    }
+
+    fn me(&self) -> Me<'_> {
+        Me { id: self.spec.account.id, username: &self.spec.account.username }
+    }
+}
+
+/// Whether to come back after this close.
+fn retry(code: u16, reason: &str) -> Retry {
+    let known = Close::ALL.iter().find(|close| close.code() == code && close.reason() == reason);
+    match known {
+        // Nobody said bye: that is the server's answer to a close, or somebody in between.
+        Some(Close::ByPeer) | None => Retry::Backoff,
+        Some(close) => close.row().2,
+    }
+}
+
+fn is_token_expired(end: &End) -> bool {
+    let End::Closed { code, reason } = end else { return false };
+    let expired = Close::TokenExpired;
+    *code == expired.code() && reason == expired.reason()
 }

@@ -1,0 +1,171 @@
+//! What a thread remembers of the frames that its devices were sent. All members of a room are sent
+//! the same bytes, so only the first copy is parsed: the others are recognised by comparing bytes. It
+//! never takes one frame for another, because all bytes are compared; the hash only says where to look.
+
+use super::{
+    Stamp,
+    dialect::{Content, Heard},
+};
+use shared::id::{ChatId, Seq};
+
+/// Frames remembered, each at the place that its hash says. Devices of a room are some hundred frames
+/// apart at the most, when the server joins what it writes; a busier mix needs more.
+const SLOTS: usize = 4096;
+
+/// Larger frames are parsed each time, so that the memory stays below 16 MiB a thread and dialect.
+const MAX_FRAME_BYTES: usize = 4096;
+
+/// The bytes that are hashed: the beginning, where numbered events have their chat and place and the
+/// others their text's stamp, and the end.
+const HEAD_BYTES: usize = 96;
+const TAIL_BYTES: usize = 32;
+
+/// Recognises frames.
+#[derive(Debug)]
+pub(super) struct Frames {
+    slots: Vec<Option<Slot>>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    bytes: Box<[u8]>,
+    known: Known,
+}
+
+/// What a frame that was seen before is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    Event {
+        chat: ChatId,
+        place: Place,
+        /// It is a new message with this id.
+        message: Option<Seq>,
+        stamp: Option<Stamp>,
+    },
+    Ephemeral,
+}
+
+/// By what the history checker knows an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Seq(Seq),
+    Text(Box<str>),
+}
+
+impl From<Heard> for Known {
+    fn from(heard: Heard) -> Self {
+        let Heard { chat, what, message, stamp } = heard;
+        let place = match what {
+            Content::Numbered(event) => Place::Seq(event.event.seq),
+            Content::Text(text) => Place::Text(text),
+        };
+        Self::Event { chat, place, message, stamp }
+    }
+}
+
+impl Frames {
+    /// Remembers nothing yet and takes no memory until it does.
+    pub(super) fn new() -> Self {
+        Self { slots: Vec::new() }
+    }
+
+    /// What these bytes are, when they were seen before.
+    #[inline]
+    pub(super) fn find(&self, bytes: &[u8]) -> Option<&Known> {
+        let slot = self.slots.get(place(bytes))?.as_ref()?;
+        (*slot.bytes == *bytes).then_some(&slot.known)
+    }
+
+    /// Remembers them, in place of another frame when it must.
+    pub(super) fn remember(&mut self, bytes: &[u8], known: Known) {
+        if bytes.len() > MAX_FRAME_BYTES {
+            return;
+        }
+        if self.slots.is_empty() {
+            self.slots.resize_with(SLOTS, || None);
+        }
+        self.slots[place(bytes)] = Some(Slot { bytes: bytes.into(), known });
+    }
+}
+
+/// Where a frame is remembered: a multiplying hash over some of its bytes, eight at a time.
+#[inline]
+fn place(bytes: &[u8]) -> usize {
+    /// Odd and without a pattern: 2^64 divided by the golden ratio.
+    const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
+    let mix = |hash: u64, word: u64| (hash ^ word).wrapping_mul(FACTOR).rotate_left(29);
+    let (head, _) = bytes.split_at(bytes.len().min(HEAD_BYTES));
+    let (_, tail) = bytes.split_at(bytes.len().saturating_sub(TAIL_BYTES));
+    let (head_words, head_rest) = head.as_chunks::<8>();
+    let (tail_words, _) = tail.as_chunks::<8>();
+    let mut hash = bytes.len() as u64;
+    for word in head_words.iter().chain(tail_words) {
+        hash = mix(hash, u64::from_le_bytes(*word));
+    }
+    for byte in head_rest {
+        hash = mix(hash, u64::from(*byte));
+    }
+    // The high bits have seen all bytes.
+    (hash.wrapping_mul(FACTOR) >> 40) as usize % SLOTS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn event(seq: i64) -> Known {
+        let place = Place::Seq(Seq(seq));
+        Known::Event { chat: ChatId(1), place, message: Some(Seq(seq)), stamp: None }
+    }
+
+    fn frame(seq: i64) -> Vec<u8> {
+        let text = "x".repeat(100);
+        format!(r#"{{"type":"message","chat_id":12,"seq":{seq},"text":"{text}"}}"#).into_bytes()
+    }
+
+    #[test]
+    fn neighbours_are_remembered_beside_each_other() {
+        let mut frames = Frames::new();
+        for seq in 0..1000 {
+            frames.remember(&frame(seq), event(seq));
+        }
+        let found = (0..1000).filter(|seq| frames.find(&frame(*seq)) == Some(&event(*seq))).count();
+        // A thousand balls in 4,096 boxes: some 110 were put onto by a later one.
+        assert!(found > 820, "{found}");
+    }
+
+    #[test]
+    fn frames_alike_where_they_are_hashed_are_told_apart() {
+        let mut frames = Frames::new();
+        let mut one = vec![b'a'; 300];
+        frames.remember(&one, event(1));
+        one[200] = b'b';
+        assert_eq!((place(&one), frames.find(&one)), (place(&[b'a'; 300]), None));
+        frames.remember(&vec![0; MAX_FRAME_BYTES + 1], event(2));
+        assert_eq!(frames.find(&vec![0; MAX_FRAME_BYTES + 1]), None);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Whatever was remembered, what is found is what was last remembered of these very bytes.
+        #[test]
+        fn no_frame_is_taken_for_another(
+            frames in proptest::collection::vec(proptest::collection::vec(0u8..3, 0..12), 1..200),
+        ) {
+            let mut memory = Frames::new();
+            for (at, bytes) in frames.iter().enumerate() {
+                let told = event(at as i64);
+                memory.remember(bytes, told.clone());
+                prop_assert_eq!(memory.find(bytes), Some(&told));
+                for (before, other) in frames[..at].iter().enumerate() {
+                    if let Some(found) = memory.find(other) {
+                        let last = frames[..=at].iter().rposition(|frame| frame == other);
+                        prop_assert_eq!(found, &event(last.unwrap_or(before) as i64));
+                    }
+                }
+            }
+        }
+    }
+}
