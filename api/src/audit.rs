@@ -38,6 +38,11 @@ pub enum Action {
     RemoveMember,
     DeleteMessage,
     CreateAdmin,
+    /// Accounts in bulk, which the reason names.
+    CreateUsers,
+    RemoveUsers,
+    /// Chats in bulk, which the reason counts.
+    CreateChats,
 }
 
 impl Action {
@@ -54,6 +59,9 @@ impl Action {
             Self::RemoveMember => "remove_member",
             Self::DeleteMessage => "delete_message",
             Self::CreateAdmin => "create_admin",
+            Self::CreateUsers => "create_users",
+            Self::RemoveUsers => "remove_users",
+            Self::CreateChats => "create_chats",
         }
     }
 }
@@ -88,7 +96,7 @@ impl<'a> Entry<'a> {
         Self { message: Some(message), ..self }
     }
 
-    /// A reason that [`check_reason`] let pass.
+    /// A reason that [`check_reason`] let pass, or what a bulk act was about.
     pub fn because(self, reason: &'a str) -> Self {
         Self { reason, ..self }
     }
@@ -169,7 +177,7 @@ pub struct Recorded {
     pub target_user: Option<UserRef>,
     pub chat_id: Option<ChatId>,
     pub message_id: Option<Seq>,
-    /// As the administrator gave it; empty for none.
+    /// As the administrator gave it, or what a bulk act was about; empty for none.
     #[schema(max_length = 200, examples("spam"))]
     pub reason: String,
 }

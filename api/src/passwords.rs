@@ -12,6 +12,10 @@ use shared::{problem::Problem, settings::Secret};
 use std::{num::NonZero, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
+/// Stands in the place of the hash in accounts that were made without a password. Only
+/// [`crate::accounts::bulk`] writes it, and knows its accounts by it.
+pub(crate) const NO_PASSWORD: &str = "!bulk";
+
 /// Hashes and checks passwords. Clones share the permits. Dropping a call's future does not stop
 /// its hash, and the permit stays taken until the hash is done: memory is bounded by
 /// permits × 19 MiB however many clients give up.
@@ -42,9 +46,10 @@ impl Passwords {
         self.run(move || hash(&password)).await?
     }
 
-    /// Whether the password is the one of `stored`. Without `stored` the answer is `false` after
+    /// Whether the password is the one of `stored`. Without one to compare with the answer is `false` after
     /// the same work, so that the time taken does not tell whether an account exists.
     pub async fn verify(&self, stored: Option<String>, password: Secret) -> Result<bool> {
+        let stored = stored.filter(|stored| stored != NO_PASSWORD);
         let known = stored.is_some();
         let stored = stored.unwrap_or_else(|| self.nobody.to_string());
         let matches = self
@@ -113,6 +118,9 @@ mod tests {
         assert!(verify(Some(stored.clone()), "password123").await);
         assert!(!verify(Some(stored), "password124").await);
         assert!(!verify(None, "password123").await);
+        for password in ["", NO_PASSWORD, "password123"] {
+            assert!(!verify(Some(NO_PASSWORD.to_owned()), password).await, "{password}");
+        }
     }
 
     #[tokio::test]

@@ -13,8 +13,8 @@ use std::{
 
 /// The settings that are made here. The administrator's password is not: `api admin create` makes
 /// one and shows it to a person.
-pub const NAMES: [&str; 4] =
-    ["INTERNAL_TOKEN", "JWT_PRIVATE_KEY", "DATABASE_PASSWORD", "CANARY_PASSWORD"];
+pub const NAMES: [&str; 5] =
+    ["INTERNAL_TOKEN", "JWT_PRIVATE_KEY", "DATABASE_PASSWORD", "CANARY_PASSWORD", "AGENT_SECRET"];
 
 /// Makes what is missing in `folder`, readable by the owner only, and prints names, never values. Where
 /// `folder/NAME` is a folder itself, the file goes into that: as a volume of its own it can be given to

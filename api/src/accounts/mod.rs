@@ -4,6 +4,8 @@
 pub mod active;
 pub mod admin;
 pub mod block;
+pub mod bulk;
+pub mod bulk_removal;
 pub mod ended;
 pub mod input;
 pub mod limits;

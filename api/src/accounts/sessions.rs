@@ -69,7 +69,7 @@ pub(crate) enum Which {
 const MAX_USER_AGENT: usize = 200;
 
 /// How long an ended session's row stays, for `changed` and the list of ended ones.
-const KEEP_ENDED_MS: i64 = 24 * 60 * 60 * 1000;
+pub(super) const KEEP_ENDED_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// A fresh refresh token: the session's id, so that any earlier one of the session is recognised
 /// when it comes back, and 32 random bytes.

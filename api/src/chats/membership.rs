@@ -143,8 +143,8 @@ pub(super) async fn check_users(
         List(users.to_vec())
     )?;
     let ids = |ids: Vec<i64>| ids.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
-    let unknown: Vec<i64> =
-        users.iter().copied().filter(|user| known.iter().all(|(known, _)| known != user)).collect();
+    let there: BTreeSet<i64> = known.iter().map(|row| row.0).collect();
+    let unknown: Vec<i64> = users.iter().copied().filter(|user| !there.contains(user)).collect();
     if !unknown.is_empty() {
         return Err(Problem::field(
             field,

@@ -8,6 +8,7 @@
 
 pub mod access;
 pub(crate) mod announce;
+pub mod bulk;
 pub mod conversations;
 pub mod create;
 pub mod direct;

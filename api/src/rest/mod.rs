@@ -3,6 +3,7 @@
 
 mod accounts;
 mod admin;
+mod bulk;
 mod chats;
 mod direct;
 mod greenatom;
@@ -33,6 +34,7 @@ pub fn routes() -> OpenApiRouter<Api> {
         .merge(me::routes())
         .merge(users::routes())
         .merge(admin::routes())
+        .merge(bulk::routes())
         .merge(chats::routes())
         .merge(members::routes())
         .merge(messages::routes())

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod audit;
+mod bulk;
 mod changed;
 mod concurrency;
 mod conversations;

@@ -1,0 +1,242 @@
+//! Accounts by the thousand, for administrators who try or load a deployment: made, taken again and
+//! removed by the beginning of their names. Nobody knows a password of theirs; whoever made them gets
+//! a session of each.
+//!
+//! It hands out sessions of no other accounts: a name that somebody registered is refused, and so is
+//! a blocked account. What tells them apart is what stands where the password's hash would be, which
+//! only this file writes and nothing changes afterwards, since a new password takes the present one.
+
+use super::{
+    ended::reason_text,
+    input::{self, Check},
+    sessions::{self, KEEP_ENDED_MS, lifetime_ms, refresh_hash, refresh_token},
+};
+use crate::{
+    Api,
+    audit::{self, Action, Entry},
+    auth::Admin,
+    db::{DbError, List, Tx, column, execute, fetch_all, json_rows},
+    fault::{Result, fault},
+    passwords::NO_PASSWORD,
+    tokens::{Subject, Tokens},
+};
+use axum::http::StatusCode;
+use serde::Serialize;
+use shared::{
+    id::{SessionId, UserId},
+    internal::Role,
+    problem::Problem,
+    relay::EndReason,
+    settings::Secret,
+    time::Timestamp,
+    token::ACCESS_TOKEN_LIFETIME,
+};
+use std::collections::HashMap;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// Accounts in one call. Their rows take PostgreSQL some 30 ms, their tokens one core about as long,
+/// and the answer has 600 KiB.
+pub const MAX_ACCOUNTS: usize = 1_000;
+
+/// The largest number in a name: eight digits, and a prefix of 24 characters.
+pub const MAX_NUMBER: usize = 99_999_999;
+
+/// `{prefix}{from}` and so on, `count` of them.
+#[derive(Debug)]
+pub struct Range {
+    pub prefix: String,
+    pub from: usize,
+    pub count: usize,
+}
+
+/// An account and its only session.
+#[derive(Serialize, ToSchema)]
+#[schema(as = BulkAccount)]
+pub struct Account {
+    pub id: UserId,
+    #[schema(examples("trial-0"))]
+    pub username: String,
+    /// As signing in gives it.
+    #[schema(examples("eyJhbGciOiJFZERTQSJ9.e30.c2lnbmF0dXJl"))]
+    pub access_token: String,
+    #[schema(examples("019adf3c5f0a7c1e9a512f6f0c9f4f11.bm90IGEgcmVhbCB0b2tlbg"))]
+    pub refresh_token: String,
+}
+
+/// Makes the accounts of a range, in its order. Those that an earlier call made are taken again, also
+/// after their removal: their earlier sessions end. 400 when a name is somebody else's; then nothing
+/// is made.
+pub async fn create(api: &Api, Admin(admin): &Admin, range: &Range) -> Result<Vec<Account>> {
+    let names = names(range)?;
+    let mut tx = api.db.begin().await?;
+    let users = insert(&mut tx, &names).await?;
+    let ids: Vec<i64> = users.values().map(|(id, _)| *id).collect();
+    if let Some(taken) = names.iter().find(|name| !users.contains_key(&input::key(name))) {
+        let text = format!("The username {taken} is somebody else's.");
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "username_taken", text));
+    }
+    let reason = EndReason::SignedOut;
+    let displaced = end_sessions(&mut tx, &ids, reason).await?;
+    let opened = open_sessions(api, &mut tx, &names, users).await?;
+    let Range { prefix, from, count } = range;
+    let told = format!("{prefix}{from} to {prefix}{}", from + count - 1);
+    let entry = Entry::of(admin.user_id, Action::CreateUsers).because(&told);
+    audit::record(&mut tx, &[entry]).await?;
+    tx.commit().await?;
+    sessions::announce(api, displaced, reason);
+    tracing::info!(admin.id = admin.user_id.0, users = opened.len(), "made accounts in bulk");
+    let tokens = api.tokens.clone();
+    // A thousand signatures would hold this thread's other requests up.
+    tokio::task::spawn_blocking(move || sign(&tokens, opened)).await.map_err(fault)?
+}
+
+/// The names, each of which must be one that could be registered.
+fn names(range: &Range) -> Result<Vec<String>> {
+    let Range { prefix, from, count } = range;
+    let last = from.saturating_add(*count);
+    if !(1..=MAX_ACCOUNTS).contains(count) {
+        return Err(Problem::field("count", format!("must be from 1 to {MAX_ACCOUNTS}")));
+    }
+    if last > MAX_NUMBER {
+        return Err(Problem::field("from", format!("and count must stay below {MAX_NUMBER}")));
+    }
+    check_prefix(prefix)?;
+    Check::default().field("prefix", input::username(&format!("{prefix}{last}"))).finish()?;
+    Ok((*from..last).map(|number| format!("{prefix}{number}")).collect())
+}
+
+/// Not empty: an empty one would mean everybody.
+pub(super) fn check_prefix(prefix: &str) -> Result<()> {
+    let begins = match prefix.chars().last() {
+        Some(last) if last.is_ascii_digit() => Err("must not end with a digit"),
+        _ => input::username(prefix),
+    };
+    Check::default().field("prefix", begins).finish()
+}
+
+/// Makes the rows that are not there and takes those again that this file made; by `username_key`.
+/// What is missing is somebody else's. In the order of the keys, in which all calls make them: two
+/// that make the same ones wait for each other once, not in a circle.
+async fn insert(tx: &mut Tx, names: &[String]) -> Result<HashMap<String, (i64, String)>, DbError> {
+    let rows: Vec<(String, &str)> =
+        names.iter().map(|name| (input::key(name), name.as_str())).collect();
+    macro_rules! insert {
+        ($key:literal, $name:literal, $from:literal) => {
+            concat!(
+                "INSERT INTO users (username, username_key, name, password_hash, created_at)
+                 SELECT ",
+                $name,
+                ", ",
+                $key,
+                ", ",
+                $name,
+                ", $1, c.now FROM ",
+                $from,
+                " CROSS JOIN clock c WHERE TRUE ORDER BY ",
+                $key,
+                " ON CONFLICT (username_key) DO UPDATE SET deactivated_at = NULL
+                  WHERE users.password_hash = $1 AND users.role = 'user' AND users.blocked_at IS NULL
+                  RETURNING username_key, id, username"
+            )
+        };
+    }
+    let made: Vec<(String, i64, String)> = fetch_all!(
+        tx,
+        postgres: insert!("r.key", "r.name", "UNNEST($2::TEXT[], $3::TEXT[]) AS r (key, name)"),
+        (
+            NO_PASSWORD,
+            rows.iter().map(|row| row.0.clone()).collect::<Vec<_>>(),
+            column!(rows, 1),
+        ),
+        sqlite: insert!("value ->> 0", "value ->> 1", "json_each($2)"),
+        (NO_PASSWORD, json_rows(&rows)),
+    )?;
+    Ok(made.into_iter().map(|(key, id, username)| (key, (id, username))).collect())
+}
+
+/// Ends all sessions of these users, whose rows this transaction has written, and clears away what
+/// ended long ago. [`sessions::announce`] what it returns.
+pub(super) async fn end_sessions(
+    tx: &mut Tx,
+    users: &[i64],
+    reason: EndReason,
+) -> Result<Vec<SessionId>, DbError> {
+    execute!(
+        tx,
+        "DELETE FROM sessions WHERE user_id IN (SELECT value FROM json_each($1))
+         AND (ended_at < (SELECT now FROM clock) - $2
+              OR expires_at < (SELECT now FROM clock) - $2)",
+        List(users.to_vec()),
+        KEEP_ENDED_MS
+    )?;
+    let ended: Vec<(String,)> = fetch_all!(
+        tx,
+        "UPDATE sessions SET ended_at = (SELECT now FROM clock), end_reason = $2
+         WHERE user_id IN (SELECT value FROM json_each($1)) AND ended_at IS NULL RETURNING id",
+        List(users.to_vec()),
+        reason_text(reason)
+    )?;
+    Ok(ended.into_iter().filter_map(|(id,)| id.parse().ok()).collect())
+}
+
+/// A session that was opened, before its access token is signed.
+struct Opened {
+    subject: Subject,
+    refresh: Secret,
+}
+
+async fn open_sessions(
+    api: &Api,
+    tx: &mut Tx,
+    names: &[String],
+    mut users: HashMap<String, (i64, String)>,
+) -> Result<Vec<Opened>, DbError> {
+    let open = |(id, username)| {
+        let session_id = SessionId(Uuid::now_v7());
+        let (user_id, role) = (UserId(id), Role::User);
+        let subject = Subject { user_id, session_id, username, role };
+        Opened { subject, refresh: refresh_token(session_id) }
+    };
+    let opened: Vec<Opened> =
+        names.iter().filter_map(|name| users.remove(&input::key(name))).map(open).collect();
+    let rows: Vec<(String, i64, String)> = opened
+        .iter()
+        .map(|Opened { subject, refresh }| {
+            (subject.session_id.to_string(), subject.user_id.0, refresh_hash(refresh))
+        })
+        .collect();
+    execute!(
+        tx,
+        postgres: "INSERT INTO sessions
+                (id, user_id, refresh_hash, user_agent, created_at, last_used_at, expires_at)
+            SELECT r.id, r.user_id, r.hash, 'bulk', c.now, c.now, c.now + $1
+            FROM clock c CROSS JOIN UNNEST($2::TEXT[], $3::BIGINT[], $4::TEXT[])
+                AS r (id, user_id, hash)",
+        (
+            lifetime_ms(api),
+            rows.iter().map(|row| row.0.clone()).collect::<Vec<_>>(),
+            column!(rows, 1),
+            rows.iter().map(|row| row.2.clone()).collect::<Vec<_>>(),
+        ),
+        sqlite: "INSERT INTO sessions
+                (id, user_id, refresh_hash, user_agent, created_at, last_used_at, expires_at)
+            SELECT value ->> 0, value ->> 1, value ->> 2, 'bulk', c.now, c.now, c.now + $1
+            FROM clock c CROSS JOIN json_each($2)",
+        (lifetime_ms(api), json_rows(&rows)),
+    )?;
+    Ok(opened)
+}
+
+fn sign(tokens: &Tokens, opened: Vec<Opened>) -> Result<Vec<Account>> {
+    let now = Timestamp::now();
+    let account = |Opened { subject, refresh }: Opened| {
+        Ok(Account {
+            id: subject.user_id,
+            access_token: tokens.issue(&subject, now, ACCESS_TOKEN_LIFETIME).map_err(fault)?,
+            refresh_token: refresh.reveal().to_owned(),
+            username: subject.username,
+        })
+    };
+    opened.into_iter().map(account).collect()
+}

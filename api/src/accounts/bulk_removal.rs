@@ -1,0 +1,124 @@
+//! Removing accounts that [`super::bulk`] made, and the chats that they made, a bounded piece a call.
+//! Nobody else's account is touched; what these wrote in others' chats stays, as everybody's does.
+
+use super::{
+    bulk::{MAX_ACCOUNTS, check_prefix, end_sessions},
+    input, sessions,
+};
+use crate::{
+    Api,
+    audit::{self, Action, Entry},
+    auth::Admin,
+    chats::LOBBY,
+    chats::announce,
+    db::{DbError, List, execute, fetch_all},
+    fault::Result,
+    passwords::NO_PASSWORD,
+};
+use serde::Serialize;
+use shared::{
+    id::{ChatId, UserId},
+    relay::{ChatPayload, EndReason},
+};
+use utoipa::ToSchema;
+
+/// Chats deleted in one call: each is announced to the gateways.
+const MAX_CHATS: i64 = 1_000;
+
+/// What one call removed.
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Removed {
+    #[schema(examples(1000))]
+    pub users: usize,
+    #[schema(examples(200))]
+    pub chats: usize,
+    /// There is more to remove: call again.
+    pub more: bool,
+}
+
+/// Removes up to 1,000 accounts whose names begin with `prefix`, after all chats that they made. Their
+/// sessions end, their names stay theirs: making them again gives the same accounts.
+pub async fn remove(api: &Api, Admin(admin): &Admin, prefix: &str) -> Result<Removed> {
+    check_prefix(prefix)?;
+    let users = find(api, prefix).await?;
+    if users.is_empty() {
+        return Ok(Removed { users: 0, chats: 0, more: false });
+    }
+    let chats = delete_chats(api, admin.user_id, prefix, &users).await?;
+    if chats as i64 == MAX_CHATS {
+        return Ok(Removed { users: 0, chats, more: true });
+    }
+    // A transaction of its own: posting locks a chat and then reads users, so what locks users must
+    // not go on to chats.
+    let mut tx = api.db.begin().await?;
+    execute!(
+        tx,
+        "UPDATE users SET deactivated_at = (SELECT now FROM clock)
+         WHERE id IN (SELECT value FROM json_each($1))",
+        List(users.clone())
+    )?;
+    let reason = EndReason::SignedOut;
+    let ended = end_sessions(&mut tx, &users, reason).await?;
+    let told = format!("{prefix}: {} accounts", users.len());
+    let entry = Entry::of(admin.user_id, Action::RemoveUsers).because(&told);
+    audit::record(&mut tx, &[entry]).await?;
+    tx.commit().await?;
+    sessions::announce(api, ended, reason);
+    Ok(Removed { users: users.len(), chats, more: users.len() == MAX_ACCOUNTS })
+}
+
+async fn find(api: &Api, prefix: &str) -> Result<Vec<i64>, DbError> {
+    let prefix = input::key(prefix);
+    // Code points up to the last one that a text may hold: everything that begins alike.
+    let end = format!("{prefix}{}", char::MAX);
+    let mut conn = api.db.read().await?;
+    let rows: Vec<(i64,)> = fetch_all!(
+        conn,
+        "SELECT id FROM users WHERE username_key >= $1 AND username_key < $2
+         AND password_hash = $3 AND deactivated_at IS NULL ORDER BY username_key LIMIT $4",
+        &prefix,
+        &end,
+        NO_PASSWORD,
+        MAX_ACCOUNTS as i64
+    )?;
+    Ok(rows.into_iter().map(|(id,)| id).collect())
+}
+
+/// Deletes chats that these users made; how many.
+async fn delete_chats(api: &Api, admin: UserId, prefix: &str, users: &[i64]) -> Result<usize> {
+    let mut tx = api.db.begin().await?;
+    // By their places in chats, which have an index. In the order of the ids, in which all lock.
+    let chats: Vec<(i64,)> = fetch_all!(
+        tx,
+        postgres: "SELECT c.id FROM chats c WHERE c.id IN (
+                SELECT m.chat_id FROM members m JOIN chats made ON made.id = m.chat_id
+                WHERE m.user_id IN (SELECT value FROM json_each($1))
+                AND made.created_by = m.user_id AND made.deleted_at IS NULL AND made.id <> $2
+                ORDER BY m.chat_id LIMIT $3)
+            ORDER BY c.id FOR NO KEY UPDATE",
+        (List(users.to_vec()), LOBBY.0, MAX_CHATS),
+        sqlite: "SELECT m.chat_id FROM members m JOIN chats made ON made.id = m.chat_id
+            WHERE m.user_id IN (SELECT value FROM json_each($1))
+            AND made.created_by = m.user_id AND made.deleted_at IS NULL AND made.id <> $2
+            ORDER BY m.chat_id LIMIT $3",
+        (List(users.to_vec()), LOBBY.0, MAX_CHATS),
+    )?;
+    if chats.is_empty() {
+        return Ok(0);
+    }
+    let ids: List<i64> = chats.iter().map(|(id,)| *id).collect();
+    execute!(
+        tx,
+        "UPDATE chats SET deleted_at = (SELECT now FROM clock), changed_at = (SELECT now FROM clock),
+             pair_key = NULL WHERE id IN (SELECT value FROM json_each($1)) AND deleted_at IS NULL",
+        ids
+    )?;
+    let told = format!("{prefix}: {} chats", chats.len());
+    let entry = Entry::of(admin, Action::RemoveUsers).because(&told);
+    audit::record(&mut tx, &[entry]).await?;
+    tx.commit().await?;
+    for (chat,) in &chats {
+        announce::to_chat(&api.bus, ChatId(*chat), &ChatPayload::ChatDeleted);
+    }
+    Ok(chats.len())
+}

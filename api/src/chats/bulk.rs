@@ -1,0 +1,200 @@
+//! Chats by the thousand, for administrators: like [`super::create`], with anybody as the members and
+//! the first of them in the place of whoever makes one. The administrator is in none of them.
+
+use super::{ChatLimits, announce, create::pair_key, membership, rules};
+use crate::{
+    Api,
+    audit::{self, Action, Entry},
+    auth::Admin,
+    db::{DbError, Tx, column, execute, fetch_all, json_rows},
+};
+use axum::http::StatusCode;
+use shared::{
+    chat::ChatType,
+    id::{ChatId, UserId},
+    problem::Problem,
+    relay::UserPayload,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Chats in one call.
+pub const MAX_CHATS: usize = 1_000;
+
+/// Members of all chats of one call. A row each, and a word to each member's gateways.
+pub const MAX_MEMBERS: usize = 10_000;
+
+/// A chat to be. The first member owns a group or room.
+#[derive(Debug)]
+pub struct NewChat {
+    pub chat_type: ChatType,
+    /// As for [`super::create::NewChat`].
+    pub name: Option<String>,
+    /// All of them, nobody twice.
+    pub member_ids: Vec<UserId>,
+}
+
+/// Makes the chats, all or none; their ids in the same order. A pair that has its private chat keeps
+/// that one. A member may come to have a call's chats more than a user may have otherwise.
+pub async fn create(
+    api: &Api,
+    Admin(admin): &Admin,
+    chats: &[NewChat],
+) -> Result<Vec<ChatId>, Problem> {
+    let limits = &api.config.chats;
+    let rows = check(chats, limits)?;
+    let users: BTreeSet<i64> =
+        chats.iter().flat_map(|chat| &chat.member_ids).map(|user| user.0).collect();
+    let users: Vec<i64> = users.into_iter().collect();
+    let mut tx = api.db.begin().await?;
+    membership::check_users(&mut tx, "chats", &users, limits).await?;
+    let ids = insert(&mut tx, &rows).await?;
+    enter(&mut tx, chats, &ids).await?;
+    let told = format!("{} chats", ids.len());
+    let entry = Entry::of(admin.user_id, Action::CreateChats).because(&told);
+    audit::record(&mut tx, &[entry]).await?;
+    tx.commit().await?;
+    for (chat, id) in chats.iter().zip(&ids) {
+        for member in &chat.member_ids {
+            announce::to_user(&api.bus, *member, &UserPayload::Added { chat_id: *id });
+        }
+    }
+    Ok(ids)
+}
+
+/// Of a chat: its kind, its name, its pair, who made it, how many are in it.
+type Row<'a> = (&'static str, &'a str, Option<String>, i64, i64);
+
+fn check<'a>(chats: &'a [NewChat], limits: &ChatLimits) -> Result<Vec<Row<'a>>, Problem> {
+    if chats.is_empty() || chats.len() > MAX_CHATS {
+        return Err(Problem::field("chats", format!("must have 1 to {MAX_CHATS} chats")));
+    }
+    let members: usize = chats.iter().map(|chat| chat.member_ids.len()).sum();
+    if members > MAX_MEMBERS {
+        let text = format!("must have at most {MAX_MEMBERS} members altogether");
+        return Err(Problem::field("chats", text));
+    }
+    chats.iter().map(|chat| row(chat, limits)).collect()
+}
+
+fn row<'a>(chat: &'a NewChat, limits: &ChatLimits) -> Result<Row<'a>, Problem> {
+    let members = &chat.member_ids;
+    let distinct: BTreeSet<UserId> = members.iter().copied().collect();
+    let Some(first) = members.first().filter(|_| distinct.len() == members.len()) else {
+        return Err(Problem::field("member_ids", "must name at least one user, and nobody twice"));
+    };
+    let count = i64::try_from(members.len()).unwrap_or(i64::MAX);
+    let (kind, name, pair) = match (chat.chat_type, chat.name.as_deref(), &members[..]) {
+        (ChatType::Private, _, [one, other]) => ("private", "", Some(pair_key(*one, *other))),
+        (ChatType::Private, ..) => {
+            return Err(Problem::field("member_ids", "must name two users for a private chat"));
+        }
+        (ChatType::Group, ..) if count > limits.group_members => {
+            return Err(Problem::new(
+                StatusCode::BAD_REQUEST,
+                "group_full",
+                format!(
+                    "A group has at most {} members. A room has no limit.",
+                    limits.group_members
+                ),
+            ));
+        }
+        (ChatType::Group, name, _) => ("group", rules::check_name(name.unwrap_or("Group"))?, None),
+        (ChatType::Room, Some(name), _) => ("room", rules::check_name(name)?, None),
+        (ChatType::Room, None, _) => {
+            return Err(Problem::field("name", "is required for a room"));
+        }
+    };
+    Ok((kind, name, pair, first.0, count))
+}
+
+/// Adds the chats' rows, or finds those of pairs that have one.
+async fn insert(tx: &mut Tx, rows: &[Row<'_>]) -> Result<Vec<ChatId>, DbError> {
+    // In the order of their keys, in which all calls make them, and each pair once.
+    let pairs: BTreeMap<&str, &Row<'_>> =
+        rows.iter().filter_map(|row| Some((row.2.as_deref()?, row))).collect();
+    let pairs: Vec<&Row<'_>> = pairs.into_values().collect();
+    let pairs: BTreeMap<String, i64> = insert_rows(tx, &pairs)
+        .await?
+        .into_iter()
+        .filter_map(|(id, pair)| Some((pair?, id)))
+        .collect();
+    let others: Vec<&Row<'_>> = rows.iter().filter(|row| row.2.is_none()).collect();
+    let mut others: Vec<i64> =
+        insert_rows(tx, &others).await?.into_iter().map(|(id, _)| id).collect();
+    // The rows were inserted in their order, so their ids grow in that order.
+    others.sort_unstable();
+    let mut others = others.into_iter();
+    let id = |row: &Row<'_>| match &row.2 {
+        Some(pair) => pairs.get(pair).copied(),
+        None => others.next(),
+    };
+    Ok(rows.iter().filter_map(id).map(ChatId).collect())
+}
+
+async fn insert_rows(
+    tx: &mut Tx,
+    rows: &[&Row<'_>],
+) -> Result<Vec<(i64, Option<String>)>, DbError> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    fetch_all!(
+        tx,
+        postgres: "INSERT INTO chats
+                (chat_type, name, pair_key, created_by, created_at, changed_at, member_count)
+            SELECT r.kind, r.name, r.pair, r.maker, c.now, c.now, r.members
+            FROM (SELECT now FROM clock OFFSET 0) c CROSS JOIN UNNEST(
+                $1::TEXT[], $2::TEXT[], $3::TEXT[], $4::BIGINT[], $5::BIGINT[])
+                WITH ORDINALITY AS r (kind, name, pair, maker, members, place)
+            ORDER BY r.place
+            ON CONFLICT (pair_key) DO UPDATE SET pair_key = EXCLUDED.pair_key
+            RETURNING id, pair_key",
+        (
+            column!(rows, 0),
+            column!(rows, 1),
+            rows.iter().map(|row| row.2.clone()).collect::<Vec<_>>(),
+            column!(rows, 3),
+            column!(rows, 4),
+        ),
+        sqlite: "INSERT INTO chats
+                (chat_type, name, pair_key, created_by, created_at, changed_at, member_count)
+            SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, c.now, c.now, value ->> 4
+            FROM (SELECT now FROM clock) c CROSS JOIN json_each($1) WHERE TRUE ORDER BY key
+            ON CONFLICT (pair_key) DO UPDATE SET pair_key = excluded.pair_key
+            RETURNING id, pair_key",
+        (json_rows(rows)),
+    )
+}
+
+/// Writes the members; those of a private chat that was there already are in it.
+async fn enter(tx: &mut Tx, chats: &[NewChat], ids: &[ChatId]) -> Result<(), DbError> {
+    let rows: Vec<(i64, i64, &str)> = chats
+        .iter()
+        .zip(ids)
+        .flat_map(|(chat, id)| {
+            chat.member_ids.iter().enumerate().map(|(place, member)| {
+                let owns = place == 0 && chat.chat_type != ChatType::Private;
+                (id.0, member.0, if owns { "owner" } else { "member" })
+            })
+        })
+        .collect();
+    execute!(
+        tx,
+        postgres: "INSERT INTO members (chat_id, user_id, role, joined_at)
+            SELECT r.chat_id, r.user_id, r.role, c.now
+            FROM (SELECT now FROM clock OFFSET 0) c CROSS JOIN UNNEST(
+                $1::BIGINT[], $2::BIGINT[], $3::TEXT[]) AS r (chat_id, user_id, role)
+            ON CONFLICT DO NOTHING",
+        (
+            column!(rows, 0),
+            column!(rows, 1),
+            column!(rows, 2),
+        ),
+        sqlite: "INSERT INTO members (chat_id, user_id, role, joined_at)
+            SELECT value ->> 0, value ->> 1, value ->> 2, c.now
+            FROM (SELECT now FROM clock) c CROSS JOIN json_each($1) WHERE TRUE
+            ON CONFLICT DO NOTHING",
+        (json_rows(&rows)),
+    )?;
+    Ok(())
+}
