@@ -2,10 +2,14 @@
 //! in the files beside.
 
 pub mod build;
+mod compare;
+mod html;
 mod json;
+mod junit;
 #[cfg(test)]
 pub(crate) mod sample;
 
+pub use compare::{Change, Comparison, Row, compare};
 pub use json::ReadError;
 
 use crate::{measure::Op, scenario::Scenario};

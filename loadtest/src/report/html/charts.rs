@@ -1,0 +1,230 @@
+//! Which charts a report has, and what is in them.
+
+use super::{
+    chart::{Across, Chart, Line, Style},
+    text::Unit,
+};
+use crate::{
+    measure::{Count, Op},
+    report::{LatencySums, Point, Report, TargetPoint},
+};
+
+/// The charts under one heading.
+pub struct Group {
+    pub title: &'static str,
+    pub charts: Vec<Chart>,
+}
+
+/// What operations are called on charts, the most interesting one first.
+const OPS: [(Op, &str); 5] = [
+    (Op::Delivery, "Delivery"),
+    (Op::Ack, "Acknowledgement"),
+    (Op::Connect, "Connect"),
+    (Op::Resume, "Resume"),
+    (Op::History, "History page"),
+];
+
+/// All charts that have something to show.
+pub fn groups(report: &Report) -> Vec<Group> {
+    let series = &report.series;
+    let latency = OPS.iter().map(|(op, name)| latency(series, *op, &format!("{name} latency")));
+    let groups = [
+        ("Latency", latency.chain([curves(report)]).collect::<Vec<_>>()),
+        ("Throughput", vec![messages(series), deliveries(series)]),
+        ("Connections and errors", vec![connections(series), changes(series), errors(series)]),
+        ("Servers and load tester", vec![cpu(series), memory(series), lag(series)]),
+    ];
+    let filled = groups.map(|(title, mut charts)| {
+        charts.retain(|chart| !chart.is_empty());
+        Group { title, charts }
+    });
+    filled.into_iter().filter(|group| !group.charts.is_empty()).collect()
+}
+
+pub fn op_name(op: Op) -> &'static str {
+    OPS.iter().find(|(known, _)| *known == op).map_or("Lag", |(_, name)| *name)
+}
+
+fn latency(series: &[Point], op: Op, title: &str) -> Chart {
+    let line = |name: &str, color, style, of: fn(&LatencySums) -> f64| {
+        let values = series.iter().map(|point| point.latencies.get(&op).map(of)).collect();
+        Line { name: name.to_owned(), color, style, values }
+    };
+    Chart {
+        title: title.to_owned(),
+        note: "From the intended moment; each power of ten takes the same room.",
+        x: seconds(series),
+        unit: Unit::Millis,
+        log: true,
+        lines: vec![
+            line("p50", 0, Style::Plain, |sums| sums.p50),
+            line("p95", 1, Style::Plain, |sums| sums.p95),
+            line("p99", 2, Style::Plain, |sums| sums.p99),
+            line("max", 3, Style::Dashed, |sums| sums.max),
+        ],
+    }
+}
+
+fn curves(report: &Report) -> Chart {
+    let longest = report.curves.values().max_by_key(|curve| curve.len());
+    let places: Vec<f64> = longest.into_iter().flatten().map(|point| point.percentile).collect();
+    let line = |(color, (op, name)): (usize, &(Op, &str))| {
+        let curve = report.curves.get(op)?;
+        // All curves have the same places, as far as they go.
+        let values = (0..places.len()).map(|place| curve.get(place).map(|point| point.millis));
+        Some(Line {
+            name: (*name).to_owned(),
+            color,
+            style: Style::Plain,
+            values: values.collect(),
+        })
+    };
+    Chart {
+        title: "Percentile curve".to_owned(),
+        note: "Warm-ups left out. So many percent took at most so long; each nine takes the same room.",
+        lines: OPS.iter().enumerate().filter_map(line).collect(),
+        x: Across::Percentiles(places),
+        unit: Unit::Millis,
+        log: true,
+    }
+}
+
+fn messages(series: &[Point]) -> Chart {
+    let lines = [
+        ("sent", Count::Sent, 1, Style::Filled),
+        ("acknowledged", Count::Acked, 0, Style::Plain),
+        ("skipped", Count::Skipped, 3, Style::Dashed),
+    ];
+    Chart {
+        title: "Messages".to_owned(),
+        note: "Sent and acknowledged each second; skipped is what was due with nobody to send it.",
+        x: seconds(series),
+        unit: Unit::PerSecond,
+        log: false,
+        lines: lines.into_iter().filter_map(|line| rate(series, line)).collect(),
+    }
+}
+
+fn deliveries(series: &[Point]) -> Chart {
+    let lines = [
+        ("delivered", Count::Delivered, 0, Style::Filled),
+        ("typing, presence, read marks", Count::Ephemeral, 4, Style::Plain),
+        ("history pages", Count::Pages, 2, Style::Plain),
+    ];
+    Chart {
+        title: "Deliveries".to_owned(),
+        note: "Events that arrived at devices each second.",
+        x: seconds(series),
+        unit: Unit::PerSecond,
+        log: false,
+        lines: lines.into_iter().filter_map(|line| rate(series, line)).collect(),
+    }
+}
+
+fn connections(series: &[Point]) -> Chart {
+    let values = series.iter().map(|point| Some(point.connections as f64)).collect();
+    Chart {
+        title: "Connections".to_owned(),
+        note: "Ready at the end of each second.",
+        x: seconds(series),
+        unit: Unit::Plain,
+        log: false,
+        lines: vec![Line {
+            name: "connections".to_owned(),
+            color: 1,
+            style: Style::Filled,
+            values,
+        }],
+    }
+}
+
+fn changes(series: &[Point]) -> Chart {
+    let lines = [
+        ("became ready", Count::Connected, 0, Style::Plain),
+        ("lost without being meant to", Count::Dropped, 3, Style::Plain),
+    ];
+    Chart {
+        title: "Coming and going".to_owned(),
+        note: "Connections that became ready, and that ended without being meant to, each second.",
+        x: seconds(series),
+        unit: Unit::PerSecond,
+        log: false,
+        lines: lines.into_iter().filter_map(|line| rate(series, line)).collect(),
+    }
+}
+
+fn errors(series: &[Point]) -> Chart {
+    let values = series.iter().map(|point| Some(point.errors as f64 / point.seconds)).collect();
+    Chart {
+        title: "Errors".to_owned(),
+        note: "What the servers or the network refused, each second.",
+        x: seconds(series),
+        unit: Unit::PerSecond,
+        log: false,
+        lines: vec![Line { name: "errors".to_owned(), color: 3, style: Style::Filled, values }],
+    }
+}
+
+fn cpu(series: &[Point]) -> Chart {
+    let own = series.iter().map(|point| Some(point.generator_cpu)).collect();
+    let own = Line { name: "load tester".to_owned(), color: 5, style: Style::Dashed, values: own };
+    let mut lines = targets(series, |point| point.cpu);
+    lines.push(own);
+    Chart {
+        title: "CPU".to_owned(),
+        note: "Cores in use by each server and by the load tester, all agents together.",
+        x: seconds(series),
+        unit: Unit::Cores,
+        log: false,
+        lines,
+    }
+}
+
+fn memory(series: &[Point]) -> Chart {
+    Chart {
+        title: "Memory".to_owned(),
+        note: "Resident bytes of each server.",
+        x: seconds(series),
+        unit: Unit::Bytes,
+        log: false,
+        lines: targets(series, |point| point.memory),
+    }
+}
+
+fn lag(series: &[Point]) -> Chart {
+    Chart {
+        note: "How late the load tester itself began its work. High lag makes all latencies doubtful.",
+        ..latency(series, Op::Lag, "Generator lag")
+    }
+}
+
+fn seconds(series: &[Point]) -> Across {
+    Across::Seconds(series.iter().map(|point| point.at).collect())
+}
+
+/// A count's rate; none when nothing was ever counted.
+fn rate(series: &[Point], line: (&str, Count, usize, Style)) -> Option<Line> {
+    let (name, count, color, style) = line;
+    let counts: Vec<u64> = series
+        .iter()
+        .map(|point| point.counts.get(count.name()).copied().unwrap_or_default())
+        .collect();
+    let values = series.iter().zip(&counts).map(|(point, n)| Some(*n as f64 / point.seconds));
+    let values = values.collect();
+    let some = counts.iter().any(|n| *n > 0);
+    some.then(|| Line { name: name.to_owned(), color, style, values })
+}
+
+/// A line for each scraped server.
+fn targets(series: &[Point], of: fn(&TargetPoint) -> f64) -> Vec<Line> {
+    let names: std::collections::BTreeSet<&String> =
+        series.iter().flat_map(|point| point.targets.keys()).collect();
+    let line = |(color, name): (usize, &String)| Line {
+        name: name.clone(),
+        color,
+        // The colours begin again; then dashes tell lines apart.
+        style: if color < 5 { Style::Plain } else { Style::Dashed },
+        values: series.iter().map(|point| point.targets.get(name).map(of)).collect(),
+    };
+    names.into_iter().enumerate().map(line).collect()
+}

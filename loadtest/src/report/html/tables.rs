@@ -1,0 +1,166 @@
+//! What a report tells in tables: phases, errors and closes, faults, servers, the scenario.
+
+use super::{
+    charts::op_name,
+    text::{Escaped, Unit, count, decimals, millis, moment, number},
+    verdict::{counted, per_second},
+};
+use crate::{
+    measure::{Count, Op},
+    report::{LatencySums, Mark, Report, Sums},
+};
+use std::collections::BTreeMap;
+
+/// A table with a heading. Cells are HTML; all but the first of a row are numbers.
+fn table(title: &str, heads: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+    let class = |place: usize| if place == 0 { "" } else { " class=\"number\"" };
+    let head = heads
+        .iter()
+        .enumerate()
+        .map(|(place, head)| format!("<th scope=\"col\"{}>{head}</th>", class(place)));
+    let body = rows.map(|cells| {
+        let cells = cells.iter().enumerate().map(|(place, cell)| match place {
+            0 => format!("<th scope=\"row\">{cell}</th>"),
+            _ => format!("<td class=\"number\">{cell}</td>"),
+        });
+        format!("<tr>{}</tr>", cells.collect::<String>())
+    });
+    format!(
+        "<section><h2>{title}</h2><div class=\"scroll\"><table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>\
+         </div></section>\n",
+        head.collect::<String>(),
+        body.collect::<String>(),
+    )
+}
+
+/// How much was done in each phase, and in all that count.
+pub fn phases(report: &Report) -> String {
+    let heads = [
+        "phase",
+        "from",
+        "lasted",
+        "sent/s",
+        "acked/s",
+        "delivered/s",
+        "skipped",
+        "connected",
+        "dropped",
+        "errors",
+    ];
+    let row = |name: String, from: String, sums: &Sums| {
+        vec![
+            name,
+            from,
+            format!("{} s", number(sums.seconds)),
+            number(per_second(sums, Count::Sent)),
+            number(per_second(sums, Count::Acked)),
+            number(per_second(sums, Count::Delivered)),
+            count(counted(sums, Count::Skipped)),
+            count(counted(sums, Count::Connected)),
+            count(counted(sums, Count::Dropped)),
+            count(sums.errors.values().sum()),
+        ]
+    };
+    let each = report.phases.iter().map(|phase| {
+        let warmup = if phase.warmup { " <small>warm-up</small>" } else { "" };
+        row(format!("{}{warmup}", Escaped(&phase.name)), moment(phase.from), &phase.sums)
+    });
+    let total = row("<b>total, without warm-ups</b>".to_owned(), String::new(), &report.total);
+    table("Phases", &heads, each.chain([total]))
+}
+
+/// Each operation's latencies in each phase, and in all that count.
+pub fn latencies(report: &Report) -> String {
+    let heads = ["operation", "count", "mean", "p50", "p90", "p95", "p99", "p99.9", "max"];
+    let row = |name: String, sums: &LatencySums| {
+        let LatencySums { count: records, mean, p50, p90, p95, p99, p999, max } = *sums;
+        let millis = [mean, p50, p90, p95, p99, p999, max].map(millis);
+        [name, count(records)].into_iter().chain(millis).collect()
+    };
+    let of = |op: Op| {
+        let each = report.phases.iter().filter_map(move |phase| {
+            let name = format!("{}, {}", op_name(op), Escaped(&phase.name));
+            Some(row(name, phase.sums.latencies.get(&op)?))
+        });
+        let total = report.total.latencies.get(&op);
+        let total = total.map(|total| row(format!("<b>{}, total</b>", op_name(op)), total));
+        each.chain(total)
+    };
+    table("Latencies", &heads, report.total.latencies.keys().flat_map(|op| of(*op)))
+}
+
+/// Errors and closes by kind, the frequent ones first.
+pub fn kinds(title: &str, kinds: &BTreeMap<String, u64>) -> String {
+    if kinds.is_empty() {
+        return String::new();
+    }
+    let mut rows: Vec<_> = kinds.iter().collect();
+    rows.sort_by_key(|(_, n)| std::cmp::Reverse(**n));
+    let rows = rows.into_iter().map(|(kind, n)| vec![Escaped(kind).to_string(), count(*n)]);
+    table(title, &["what was said", "times"], rows)
+}
+
+/// What was done to the servers.
+pub fn marks(marks: &[Mark]) -> String {
+    if marks.is_empty() {
+        return String::new();
+    }
+    let rows = marks.iter().map(|mark| {
+        let recovery = mark.recovery.map(|seconds| format!("{} s", decimals(seconds, 1)));
+        vec![
+            Escaped(&mark.name).to_string(),
+            moment(mark.at),
+            Escaped(&mark.outcome).to_string(),
+            recovery.unwrap_or_else(|| "not seen".to_owned()),
+        ]
+    });
+    table("Faults", &["what was done", "at", "how it ended", "well again after"], rows)
+}
+
+/// What servers and load tester used in the phases that count.
+pub fn usage(report: &Report) -> String {
+    let Report { generator, total, targets, .. } = report;
+    let delivered = counted(total, Count::Delivered);
+    let row = |name: String, cpu_seconds: f64, memory: f64| {
+        let each = cpu_seconds * 1e6 / delivered as f64;
+        vec![
+            name,
+            number(cpu_seconds),
+            if delivered > 0 { number(each) } else { "–".to_owned() },
+            Unit::Bytes.text(memory),
+        ]
+    };
+    let servers = targets.iter().map(|(name, used)| {
+        row(Escaped(name).to_string(), used.cpu_seconds, used.max_memory_bytes)
+    });
+    let agents = if report.agents == 1 { "" } else { ", all agents" };
+    let own = row(
+        format!("<b>load tester{agents}</b>"),
+        generator.cpu_seconds,
+        generator.max_memory_bytes as f64,
+    );
+    let heads = ["process", "CPU seconds", "per million deliveries", "memory, at most"];
+    let lag = format!(
+        "<p class=\"note\">The load tester began its work {} late at the median, {} at p99, {} at most.{}</p>",
+        millis(generator.lag.p50),
+        millis(generator.lag.p99),
+        millis(generator.lag.max),
+        match generator.clock_uncertainty_ms {
+            0.0 => String::new(),
+            off => format!(" The agents' clocks may differ by {}.", millis(off)),
+        },
+    );
+    table("What was used", &heads, servers.chain([own]))
+        .replace("</section>", &format!("{lag}</section>"))
+}
+
+/// The scenario, to run it again. What is at rest is left out.
+pub fn scenario(report: &Report) -> String {
+    let text = toml::to_string(&report.scenario).unwrap_or_default();
+    let at_rest = |line: &&str| !line.ends_with(" = 0.0") && !line.ends_with("warmup = false");
+    let text = text.lines().filter(at_rest).collect::<Vec<_>>().join("\n");
+    format!(
+        "<section><h2>Scenario</h2><details open><summary>TOML</summary><pre><code>{}</code></pre></details></section>\n",
+        Escaped(&text)
+    )
+}
