@@ -6,34 +6,49 @@
 //! everything; a coordinator instead lets its agents do [`run_part`], does [`watch`] itself meanwhile, and
 //! calls [`conclude`] in the end.
 
+mod collect;
+mod conclude;
 mod faults;
+mod load;
 mod options;
+mod pages;
 mod part;
 mod plan;
+mod population;
 mod progress;
 mod schedule;
 mod scrape;
+mod truth;
 mod usage;
 
+pub use conclude::conclude;
+pub use load::run_part;
 pub use options::{Act, Fault, RunOptions, Share, Source, Tuning};
-pub use part::{GeneratorUse, Part, PartSlice, Reading, Watched};
+pub use part::{GeneratorUse, Part, PartSlice, Reading, Renewed, Watched};
 pub use progress::{Observer, Progress};
 
-use crate::report::Report;
+use crate::{client::TargetError, report::Report};
+use futures_util::future::join_all;
+use std::{io, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+/// Servers are read as often as measurements are taken.
+const SCRAPE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Why a run could not be done. What went wrong with the servers while it went on is in the report.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    #[error("{0} is no base URL of a deployment; it looks like http://127.0.0.1:8000")]
-    Url(String),
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    #[error("{0}")]
+    Rest(String),
     #[error("the scenario needs {needed} people, and {there} were prepared")]
     People { needed: usize, there: usize },
-    #[error("what the database holds could not be read: {0}")]
-    Unread(String),
-    #[error("the run's parts do not fit together: {0}")]
-    Parts(String),
+    #[error("the threads of the clients could not be started: {0}")]
+    Threads(#[from] io::Error),
+    #[error("no part of the run has brought a result")]
+    NoPart,
 }
 
 /// Does a whole run in this process: its only part, the watching and the conclusion.
@@ -50,30 +65,30 @@ pub async fn run(options: &RunOptions, observer: Observer) -> Result<Report, Run
     conclude(options, vec![part?], watched, observer).await
 }
 
-/// Does this process's share: connects, goes through the phases, waits until everything has settled.
-/// Commands and scrapes are not part of it.
-pub async fn run_part(options: &RunOptions, _observer: Observer) -> Result<Part, RunError> {
-    Err(RunError::Url(options.url.clone()))
-}
-
 /// Does to the servers what the scenario and the options say, at its time since `start`, and reads
 /// what the servers use, until `done`.
 pub async fn watch(
-    _options: &RunOptions,
-    _start: Instant,
-    _done: CancellationToken,
-    _observer: Observer,
-) -> Watched {
-    Watched::default()
-}
-
-/// Reads what the database holds, checks what all parts recorded, and adds everything up. The
-/// thresholds are evaluated, too.
-pub async fn conclude(
     options: &RunOptions,
-    _parts: Vec<Part>,
-    _watched: Watched,
-    _observer: Observer,
-) -> Result<Report, RunError> {
-    Err(RunError::Url(options.url.clone()))
+    start: Instant,
+    done: CancellationToken,
+    observer: Observer,
+) -> Watched {
+    let commands = options.scenario.faults.iter().map(|hook| Fault {
+        name: hook.name.clone(),
+        at: hook.at,
+        act: Act::Command(hook.run.clone()),
+    });
+    let all: Vec<Fault> = commands.chain(options.faults.iter().cloned()).collect();
+    let faults = all.iter().map(|fault| faults::happen(fault, start, &done, &observer));
+    let scrapes = options.scrape.iter().map(async |(name, source)| {
+        (name.clone(), scrape::readings(source, start, SCRAPE_INTERVAL, &done).await)
+    });
+    let (marks, readings) = tokio::join!(join_all(faults), join_all(scrapes));
+    let mut watched =
+        Watched { marks: marks.into_iter().flatten().collect(), ..Watched::default() };
+    for (name, readings) in readings {
+        watched.unread.extend(readings.failed.map(|failed| (name.clone(), failed)));
+        watched.targets.insert(name, readings.taken);
+    }
+    watched
 }

@@ -138,24 +138,25 @@ pub struct Tuning {
     /// How long to wait after the last phase until everything is acknowledged and received. A gateway
     /// repairs a lost event within 4 s, a client that was cut comes back within about 20 s.
     pub settle: Duration,
-    /// Nothing may have arrived for so long before the run counts as settled: longer than the 4 s in
-    /// which gateways compare themselves with the database.
+    /// For how long everybody must have had everything before the run counts as settled: what comes
+    /// twice would come in this time.
     pub quiet: Duration,
+    /// The same for one part of several, which does not know what the others' people were acknowledged:
+    /// longer than the 4 s in which gateways compare themselves with the database.
+    pub quiet_apart: Duration,
     /// Requests for the database's messages on their way at once: below the connections that an api
     /// keeps to its database.
     pub readers: usize,
     /// Pages of history (the phases' `history`) on their way at once; what is due beyond is skipped.
     pub pages: usize,
-    /// The generator was the limit when 1 % of its work began later than this: a tenth of the strictest
-    /// deadline that people usually set would be 25 ms; a busy shared machine has pauses of that size.
-    pub lag: Duration,
-    /// … or when it used this share of the cores it may use …
-    pub cpu: f64,
-    /// … in this share of the measured seconds.
-    pub cpu_seconds: f64,
-    /// Slices kept. When there are more, neighbours are added up; 1,200 are 20 minutes by the second,
-    /// and as many points as a chart can show. A slice has up to 150 KiB: 180 MiB.
-    pub slices: usize,
+    /// The generator was the limit when one in a hundred of its actions began later than this: a fifth
+    /// of what people notice, and beyond the pauses of a busy shared machine …
+    pub max_lag: Duration,
+    /// … or when it used more than this share of the cores that it may use: above that the operating
+    /// system, and not the schedule, decides when something is sent …
+    pub busy: f64,
+    /// … in more than this share of the seconds that count.
+    pub busy_seconds: f64,
 }
 
 impl Default for Tuning {
@@ -164,13 +165,13 @@ impl Default for Tuning {
             tick: Duration::from_millis(1),
             handshakes: 256,
             settle: Duration::from_secs(30),
-            quiet: Duration::from_secs(5),
+            quiet: Duration::from_secs(1),
+            quiet_apart: Duration::from_secs(5),
             readers: 8,
             pages: 64,
-            lag: Duration::from_millis(50),
-            cpu: 0.9,
-            cpu_seconds: 0.5,
-            slices: 1_200,
+            max_lag: Duration::from_millis(50),
+            busy: 0.9,
+            busy_seconds: 0.5,
         }
     }
 }

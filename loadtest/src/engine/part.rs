@@ -7,7 +7,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use shared::time::Timestamp;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 /// One process's share of a run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -19,6 +19,24 @@ pub struct Part {
     pub generator: GeneratorUse,
     /// Whether it was stopped before its end.
     pub interrupted: bool,
+    /// People whose tokens are not those of the cast any more.
+    pub renewed: Vec<Renewed>,
+}
+
+/// A person's newest tokens. The cast's are void.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Renewed {
+    /// The place in the cast.
+    pub person: usize,
+    pub token: String,
+    pub refresh: String,
+}
+
+impl fmt::Debug for Renewed {
+    /// Without the tokens.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Renewed").field("person", &self.person).finish_non_exhaustive()
+    }
 }
 
 /// A stretch of a second, or of some in a long run. All parts cut at the same places, counted from the

@@ -16,8 +16,8 @@ pub enum Progress {
     Second(Arc<PartSlice>),
     /// A fault happened. Its recovery is not known yet.
     Mark(Mark),
-    /// The last phase is over. Said each second while devices wait for acknowledgements, are on
-    /// their way back, or still receive.
+    /// The last phase is over. Said each second while commands wait for their acknowledgements, and
+    /// devices are on their way back or have not received everything.
     Settling { unacked: u64, away: u64, left: Duration },
     /// So many chats of all have been read from the database.
     Reading { chats: usize, of: usize },

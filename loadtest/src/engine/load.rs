@@ -1,0 +1,174 @@
+//! One process's share of the load: through the phases on schedule, then until everything has settled.
+
+use super::{
+    Observer, Part, Progress, Renewed, RunError, RunOptions,
+    collect::Collector,
+    pages::Pages,
+    plan::Plan,
+    population::{Population, Standings},
+    schedule::Schedule,
+};
+use crate::{
+    client::{Clock, Fleet, Options, Target},
+    history::{Ledger, Limits},
+    measure::Op,
+    recorder::{Recorder, Shard},
+    rest::Rest,
+};
+use shared::time::Timestamp;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Actions done before the clock is read again: some hundred microseconds' work.
+const BATCH: usize = 256;
+
+/// Between two looks at whether everything has settled.
+const LOOK: Duration = Duration::from_millis(100);
+
+struct Load<'a> {
+    options: &'a RunOptions,
+    plan: &'a Plan,
+    start: Instant,
+    population: Population<'a>,
+    collector: Collector,
+    pages: Pages,
+    shard: Shard,
+    observer: &'a Observer,
+}
+
+/// Does this process's share: connects, goes through the phases, waits until everything has settled.
+/// Commands and scrapes are not part of it.
+pub async fn run_part(options: &RunOptions, observer: Observer) -> Result<Part, RunError> {
+    let scenario = &*options.scenario;
+    let plan = Plan::new(scenario, options.share);
+    let (needed, there) = (scenario.people.accounts, options.cast.people.len());
+    if needed > there {
+        return Err(RunError::People { needed, there });
+    }
+    let target = Target::resolve(&options.url).await?;
+    let rest = Rest::new(&options.url).map_err(|error| RunError::Rest(error.to_string()))?;
+    let (recorder, ledger) = (Recorder::default(), Ledger::new(Limits::default()));
+    let fleet = Fleet::start(Options {
+        target,
+        run: options.run.clone(),
+        seed: scenario.seed.wrapping_add(options.share.index as u64),
+        clock: Clock::read().shifted(options.clock_offset_micros),
+        threads: 0,
+        sources: options.local_addresses.clone(),
+        ledger: ledger.clone(),
+        recorder: recorder.clone(),
+    })?;
+    let shard = recorder.shard();
+    let population = Population::new(options, &plan, &fleet, shard.clone());
+    let start = options.start.unwrap_or_else(Instant::now);
+    tokio::time::sleep_until(start).await;
+    let started = Timestamp::now();
+    let mut load = Load {
+        options,
+        plan: &plan,
+        start,
+        population,
+        collector: Collector::new(options, &plan, recorder, start),
+        pages: Pages::new(rest, shard.clone(), options.tuning.pages),
+        shard,
+        observer: &observer,
+    };
+    let mut interrupted = false;
+    for phase in 0..scenario.phases.len() {
+        interrupted = !load.phase(phase).await;
+        if interrupted {
+            break;
+        }
+    }
+    load.settle().await;
+    let Load { population, collector, pages, .. } = load;
+    pages.finish().await;
+    let mut renewed = Vec::new();
+    for (person, account) in population.accounts().iter().enumerate() {
+        let changed = account.changed().await;
+        renewed.extend(changed.map(|(token, refresh)| Renewed { person, token, refresh }));
+    }
+    drop(population);
+    let (slices, generator) = collector.finish(Instant::now(), &observer);
+    fleet.stop().await;
+    Ok(Part { started, slices, record: ledger.record(), generator, interrupted, renewed })
+}
+
+impl Load<'_> {
+    /// Whether the phase came to its end.
+    async fn phase(&mut self, phase: usize) -> bool {
+        (self.observer)(&Progress::Phase(phase));
+        let scenario = &*self.options.scenario;
+        let bytes = scenario.phases[phase].bytes;
+        let end = self.start + Duration::from_secs_f64(self.plan.stretches()[phase].to);
+        let mut schedule = Schedule::new(scenario, self.plan, phase).peekable();
+        let went_on = loop {
+            let now = Instant::now();
+            for _ in 0..BATCH {
+                let Some(action) = schedule.next_if(|next| self.start + next.at <= now) else {
+                    break;
+                };
+                let due = self.start + action.at;
+                let late = now.saturating_duration_since(due).as_micros();
+                self.shard.lock().time(Op::Lag, u64::try_from(late).unwrap_or(u64::MAX));
+                if let Some((account, chat)) = self.population.carry_out(&action, due, bytes) {
+                    self.pages.read(account, chat, due);
+                }
+            }
+            self.population.connect();
+            self.collector.cut(now, self.observer);
+            let next = schedule.peek().map_or(end, |next| self.start + next.at);
+            if now >= end && schedule.peek().is_none() {
+                break true;
+            }
+            let mut wake = next.min(self.collector.next_cut());
+            if self.population.is_crowded() {
+                wake = now;
+            }
+            let wake = wake.max(now + self.options.tuning.tick);
+            tokio::select! {
+                biased;
+                () = self.options.stop.cancelled() => break false,
+                () = tokio::time::sleep_until(wake) => {}
+            }
+        };
+        self.population.end_loops();
+        went_on
+    }
+
+    /// Waits until every command is answered, everybody is connected and has everything, and nothing
+    /// more arrives; or until it has taken too long.
+    async fn settle(&mut self) {
+        let tuning = &self.options.tuning;
+        let quiet = if self.options.share.of > 1 { tuning.quiet_apart } else { tuning.quiet };
+        let until = Instant::now() + tuning.settle;
+        let (mut since, mut said) = (None, None);
+        loop {
+            tokio::time::sleep(LOOK).await;
+            self.population.connect();
+            let now = Instant::now();
+            self.collector.cut(now, self.observer);
+            let standings = self.population.standings();
+            if standings == Standings::default() {
+                if now >= *since.get_or_insert(now) + quiet {
+                    return;
+                }
+            } else {
+                since = None;
+            }
+            // What is acknowledged is known to exist: only then it can be said who has everything.
+            if standings.unacked == 0 {
+                self.population.look();
+            }
+            let left = until.saturating_duration_since(now);
+            if left.is_zero() {
+                return;
+            }
+            if said.is_none_or(|said| now >= said + Duration::from_secs(1)) {
+                said = Some(now);
+                let Standings { unacked, away, behind } = standings;
+                (self.observer)(&Progress::Settling { unacked, away: away + behind, left });
+            }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Reads what the database holds of the run's chats, so that it can be held against what was acknowledged
+//! and received. It judges nothing.
+
+use super::{Observer, Part, Progress, Renewed, RunError, RunOptions};
+use crate::{
+    cast::{Chat, Person},
+    client::{Account, RenewError},
+    history::{Kept, Record, Stored},
+    rest::{Rest, RestError},
+};
+use futures_util::{StreamExt, stream};
+use serde::Deserialize;
+use shared::{
+    id::{ChatId, Seq, UserId},
+    time::Timestamp,
+};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// The most messages that a page has.
+const PAGE: usize = 100;
+
+/// How long to go on asking for one page, when the servers are just back from a fault.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Between two tries where the answer names no time.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// What the database holds, and why some of it could not be read: in words, a chat each.
+pub(super) struct Read {
+    pub(super) stored: Stored,
+    pub(super) unread: Vec<String>,
+}
+
+/// A message, as far as it is of interest.
+#[derive(Deserialize)]
+struct Row {
+    id: Seq,
+    sender_id: UserId,
+    text: String,
+    client_message_id: Option<String>,
+}
+
+/// Why a page cannot be had.
+#[derive(Debug, thiserror::Error)]
+enum Unread {
+    #[error(transparent)]
+    Rest(#[from] RestError),
+    #[error(transparent)]
+    Renew(#[from] RenewError),
+    #[error("none of the chat's members is in the cast")]
+    Nobody,
+}
+
+/// Reads all chats of the cast from the first event on that the record tells of, some at once.
+pub(super) async fn read(
+    options: &RunOptions,
+    parts: &[Part],
+    record: &Record,
+    observer: &Observer,
+) -> Result<Read, RunError> {
+    let rest = Rest::new(&options.url).map_err(|error| RunError::Rest(error.to_string()))?;
+    let (now, unix_seconds) = (Instant::now(), Timestamp::now().unix_seconds());
+    let mut people = options.cast.people.clone();
+    for Renewed { person, token, refresh } in parts.iter().flat_map(|part| &part.renewed) {
+        if let Some(Person { token: old, refresh: old_refresh, .. }) = people.get_mut(*person) {
+            (old.clone_from(token), old_refresh.clone_from(refresh));
+        }
+    }
+    let accounts: Vec<Account> =
+        people.iter().map(|person| Account::new(person, now, unix_seconds)).collect();
+    let (stored, starts) = (Mutex::new(Stored::default()), record.starts());
+    let chats = &options.cast.chats;
+    let mut reading = stream::iter(chats)
+        .map(|chat| {
+            let (rest, accounts, stored) = (&rest, &accounts, &stored);
+            let from = starts.get(&chat.id).copied().unwrap_or(Seq::ZERO);
+            async move { (chat.id, read_chat(rest, accounts, chat, from, stored).await) }
+        })
+        .buffer_unordered(options.tuning.readers);
+    let mut unread = Vec::new();
+    let (mut done, mut said) = (0, now);
+    while let Some((chat, answer)) = reading.next().await {
+        done += 1;
+        if let Err(why) = answer {
+            unread.push(format!("not read: what the database holds of chat {chat}: {why}"));
+        }
+        if said.elapsed() >= Duration::from_secs(1) || done == chats.len() {
+            said = Instant::now();
+            observer(&Progress::Reading { chats: done, of: chats.len() });
+        }
+    }
+    drop(reading);
+    Ok(Read { stored: stored.into_inner().unwrap_or_else(PoisonError::into_inner), unread })
+}
+
+/// A chat that is not read to its end is not told of: half of it would look like a loss.
+async fn read_chat(
+    rest: &Rest,
+    accounts: &[Account],
+    chat: &Chat,
+    from: Seq,
+    stored: &Mutex<Stored>,
+) -> Result<(), Unread> {
+    let member = chat.members.iter().find_map(|member| accounts.get(*member));
+    let member = member.or(accounts.first().filter(|_| chat.id == ChatId::LOBBY));
+    let member = member.ok_or(Unread::Nobody)?;
+    let mut rows: Vec<Row> = Vec::new();
+    loop {
+        let after = rows.last().map_or(from, |row| row.id);
+        let page = page(rest, member, chat.id, after).await?;
+        let full = page.len() == PAGE;
+        rows.extend(page);
+        if !full {
+            break;
+        }
+    }
+    let mut stored = stored.lock().unwrap_or_else(PoisonError::into_inner);
+    stored.chat(chat.id, from);
+    for Row { id, sender_id, text, client_message_id } in &rows {
+        let key = client_message_id.as_deref().unwrap_or_default();
+        stored.add(chat.id, &Kept { id: *id, sender: *sender_id, key, text });
+    }
+    Ok(())
+}
+
+async fn page(rest: &Rest, member: &Account, chat: ChatId, after: Seq) -> Result<Vec<Row>, Unread> {
+    let until = Instant::now() + PATIENCE;
+    let path = format!("/chats/{chat}/messages?after={after}&limit={PAGE}");
+    loop {
+        let pass = member.pass().await;
+        let wait = match rest.get(&path, Some(pass.token.reveal())).await {
+            Ok(rows) => return Ok(rows),
+            Err(RestError::Refused { status, .. }) if status.as_u16() == 401 => {
+                member.renewed(pass.number, rest).await?;
+                PAUSE
+            }
+            Err(RestError::Later { wait, .. }) => wait,
+            Err(RestError::Failed { .. }) if Instant::now() < until => PAUSE,
+            Err(why) => return Err(why.into()),
+        };
+        if Instant::now() + wait > until {
+            return Err(RestError::Failed { path, why: "no answer for a minute".to_owned() }.into());
+        }
+        tokio::time::sleep(wait).await;
+    }
+}
