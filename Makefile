@@ -42,7 +42,7 @@ cluster: ## A private cluster: make cluster GATEWAYS=2 APIS=2 BALANCER=nginx|hap
 	$(CARGO) run --release -p cluster -- --gateways $(GATEWAYS) --apis $(APIS) --balancer $(BALANCER) --port $(PORT)
 
 bench: ## What everything costs, beside this machine's limit: target/bench/table.md (half an hour; ROWS="paced idle" for some, ARGS=--quick for a look)
-	$(CARGO) bench -p loadtest --bench table -- $(ROWS) $(ARGS)
+	ulimit -S -n $$(ulimit -H -n) && $(CARGO) bench -p loadtest --bench table -- $(ROWS) $(ARGS)
 
 check-deploy: ## The files that deploy it, by the programs that know their formats, and planted faults that these must notice
 	scripts/check-deploy

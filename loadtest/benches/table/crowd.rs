@@ -48,8 +48,6 @@ struct Sum {
     delivered: Cell<u64>,
     acked: Cell<u64>,
     bytes: Cell<u64>,
-    /// Frames that are no deliveries.
-    other: Cell<u64>,
     /// Microseconds from due to arrival.
     latencies: RefCell<Histogram<u64>>,
     /// The first thing that went wrong.
@@ -65,6 +63,7 @@ struct Client {
     number: usize,
     stream: TcpStream,
     lines: RefCell<Vec<Line>>,
+    acked: Cell<u64>,
     /// The beginning of a frame whose end has not arrived.
     rest: RefCell<Vec<u8>>,
 }
@@ -82,7 +81,6 @@ pub struct Seen {
     pub delivered: u64,
     pub acked: u64,
     pub bytes: u64,
-    pub other: u64,
 }
 
 impl Crowd {
@@ -93,7 +91,6 @@ impl Crowd {
             delivered: Cell::new(0),
             acked: Cell::new(0),
             bytes: Cell::new(0),
-            other: Cell::new(0),
             latencies: RefCell::new(Histogram::new_with_bounds(1, 60_000_000, 3)?),
             fault: RefCell::new(None),
             buffer: RefCell::new(vec![0; BUFFER]),
@@ -158,12 +155,12 @@ impl Crowd {
 
     pub fn seen(&self) -> Seen {
         let sum = &self.sum;
-        Seen {
-            delivered: sum.delivered.get(),
-            acked: sum.acked.get(),
-            bytes: sum.bytes.get(),
-            other: sum.other.get(),
-        }
+        Seen { delivered: sum.delivered.get(), acked: sum.acked.get(), bytes: sum.bytes.get() }
+    }
+
+    /// Acknowledgements of one client's messages so far.
+    pub fn acked(&self, client: usize) -> u64 {
+        self.clients[client].acked.get()
     }
 
     /// The first fault that any client met.
@@ -265,7 +262,8 @@ async fn open(number: usize, gateway: SocketAddr, token: &str, sum: Rc<Sum>) -> 
     stream.write_all(&frame::masked(frame::TEXT, hello.as_bytes(), sum.mask.get())).await?;
     // One that is not answered would hold its place among those that may open at once.
     stream.readable().await?;
-    Ok(Client { number, stream, lines: RefCell::default(), rest: RefCell::default() })
+    let (lines, rest) = (RefCell::default(), RefCell::default());
+    Ok(Client { number, stream, lines, acked: Cell::new(0), rest })
 }
 
 impl Client {
@@ -328,7 +326,10 @@ impl Client {
                     sum.latencies.borrow_mut().saturating_record(micros.max(1));
                 }
             }
-            Said::Ack => sum.acked.set(sum.acked.get() + 1),
+            Said::Ack => {
+                self.acked.set(self.acked.get() + 1);
+                sum.acked.set(sum.acked.get() + 1);
+            }
             Said::Ready => {
                 let ready: Value = serde_json::from_slice(json)?;
                 let chats = ready["chats"].as_array().context("no chats")?;
@@ -342,7 +343,7 @@ impl Client {
                 sum.reached.notify_one();
             }
             Said::Error => bail!("{}", String::from_utf8_lossy(json)),
-            Said::Other => sum.other.set(sum.other.get() + 1),
+            Said::Other => {}
         }
         Ok(())
     }

@@ -20,6 +20,8 @@ const ROOMS_WINDOW: u64 = 256;
 /// Members of the big chat who write.
 const SENDERS: usize = 16;
 const SMALL: usize = 10;
+/// Both ends of each are files of this process, which may have 20,000 of them.
+const LIMIT_SOCKETS: usize = 9_900;
 
 /// One chat of `members`: saturated, then at 20 messages a second.
 pub async fn one_chat(run: &Run, side: Side, members: usize, book: &mut Book) -> Result<()> {
@@ -83,8 +85,13 @@ pub async fn small_chats(run: &Run, side: Side, connections: usize, book: &mut B
 pub async fn limits(run: &Run, book: &mut Book) -> Result<()> {
     let big =
         |joined, per_second| Pattern { sockets: 1000, members: 1000, bytes: 0, joined, per_second };
-    let small =
-        |per_second| Pattern { sockets: 10_000, members: SMALL, bytes: 0, joined: 1, per_second };
+    let small = |per_second| Pattern {
+        sockets: LIMIT_SOCKETS,
+        members: SMALL,
+        bytes: 0,
+        joined: 1,
+        per_second,
+    };
     for (row, name, pattern) in [
         (Row::Saturated, MAIN, big(WINDOW as usize, None)),
         (Row::Saturated, "one write a delivery", big(1, None)),

@@ -43,7 +43,7 @@ pub async fn measure(pattern: Pattern, cpu: Option<usize>, duration: Duration) -
     }
     let (done, result) = oneshot::channel();
     let writer = thread::spawn(move || {
-        let result = cpu.map_or(Ok(()), usage::pin_thread);
+        let result = cpu.map_or(Ok(()), |cpu| usage::pin_thread(&[cpu]));
         // Nobody waits any more when the run was given up.
         let _ = done.send(result.and_then(|()| write(&mut sockets, pattern, duration)));
     });

@@ -11,16 +11,19 @@
 
 mod book;
 mod crowd;
+mod durable;
 mod fanout;
 mod flow;
 mod frame;
+mod history;
+mod idle;
 mod limit;
 mod row;
 mod run;
 mod stand;
 mod usage;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use book::Book;
 use clap::Parser;
 use cluster::Cpus;
@@ -32,6 +35,9 @@ use std::{
     time::Duration,
 };
 use tokio::task::LocalSet;
+
+/// 10,000 connections, and both ends of 9,900 where the limit is measured.
+const FILES: u64 = 20_000;
 
 /// Measures what Switchboard costs, row by row, and writes target/bench/table.md and table.json.
 #[derive(Parser)]
@@ -70,6 +76,10 @@ async fn bench(args: Args) -> Result<()> {
         );
         Cpus::default()
     });
+    ensure!(
+        usage::open_files()? >= FILES,
+        "this takes {FILES} open files: ulimit -S -n {FILES} (make bench does it)"
+    );
     let run = Run {
         rows: if args.rows.is_empty() { Row::TABLE.to_vec() } else { args.rows },
         cpus,

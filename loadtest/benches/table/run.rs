@@ -2,7 +2,7 @@
 
 use crate::{
     book::{Book, Side},
-    fanout,
+    durable, fanout, history, idle,
     row::Row,
     stand::{Plan, Stand},
     usage,
@@ -34,7 +34,20 @@ impl Run {
         let plan = Plan { gateways, cpus: self.cpus, binaries: binaries.clone() };
         let stand = Stand::start(&plan).await?;
         // Not before: what has to be built is built on all CPUs.
-        self.cpus.others.map_or(Ok(()), usage::pin_thread)?;
+        self.cpus.others.map_or(Ok(()), |cpu| usage::pin_thread(&[cpu]))?;
+        Ok(stand)
+    }
+
+    /// The same with everything, ourselves included, on all CPUs: where the database is measured.
+    pub async fn stand_on_all_cpus(&self, side: Side) -> Result<Stand> {
+        let binaries = if side == Side::Before { &self.before } else { &self.now };
+        let plan = Plan { gateways: 1, cpus: Cpus::default(), binaries: binaries.clone() };
+        let stand = Stand::start(&plan).await?;
+        let all: Vec<usize> =
+            [self.cpus.gateways, self.cpus.others].into_iter().flatten().collect();
+        if !all.is_empty() {
+            usage::pin_thread(&all)?;
+        }
         Ok(stand)
     }
 
@@ -50,6 +63,15 @@ impl Run {
             }
             if wants(&[Row::Rooms, Row::RoomsSaturated, Row::Growth]) {
                 fanout::small_chats(self, side, 10_000, book).await?;
+            }
+            if wants(&[Row::Idle, Row::Handshake]) {
+                idle::connections(self, side, book).await?;
+            }
+            if wants(&[Row::Durable]) {
+                durable::sends(self, side, book).await?;
+            }
+            if wants(&[Row::History]) {
+                history::pages(self, side, book).await?;
             }
             if wants(&[Row::Growth]) {
                 for connections in [3_000, 10_000] {

@@ -41,13 +41,22 @@ pub fn pss_kib(pid: u32) -> Result<f64> {
     Ok(line.split_whitespace().nth(1).context("no number")?.parse()?)
 }
 
-/// Lets only this CPU run the thread that asks, and the threads that it starts from now on.
-pub fn pin_thread(cpu: usize) -> Result<()> {
+/// Lets only these CPUs run the thread that asks, and the threads that it starts from now on.
+pub fn pin_thread(cpus: &[usize]) -> Result<()> {
     let link = fs::read_link("/proc/thread-self")?;
+    let list: Vec<String> = cpus.iter().map(usize::to_string).collect();
     let id = link.file_name().context("no thread")?;
-    let output = Command::new("taskset").arg("-cp").arg(cpu.to_string()).arg(id).output()?;
+    let output = Command::new("taskset").arg("-cp").arg(list.join(",")).arg(id).output()?;
     anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(())
+}
+
+/// How many files this process may have open.
+pub fn open_files() -> Result<u64> {
+    let limits = fs::read_to_string("/proc/self/limits")?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    let soft = line.and_then(|line| line.split_whitespace().next()).context("no limit of files")?;
+    Ok(soft.parse().unwrap_or(u64::MAX))
 }
 
 /// Whether it still runs; for errors that say more than "closed".
