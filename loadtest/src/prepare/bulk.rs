@@ -10,7 +10,7 @@ use crate::{
     rest::{Rest, RestError, patiently},
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use shared::{
     chat::ChatType,
@@ -22,6 +22,7 @@ use std::time::Duration;
 const ACCOUNTS: usize = 1_000;
 const CHATS: usize = 1_000;
 const MEMBERS: usize = 10_000;
+const BODY_BYTES: usize = 64 << 10;
 
 /// Members added to a chat in one call.
 const ADDED: usize = 200;
@@ -90,33 +91,29 @@ pub(super) async fn chats(
         chat_ids: Vec<ChatId>,
     }
     let going = &steps.begin(Step::Chats, dealt.len());
-    let calls = batches(dealt).into_iter().map(|batch| async move {
-        let from = batch.start;
-        let chats: Vec<Value> = dealt[batch]
-            .iter()
-            .zip(from..)
-            .map(|(chat, number)| chat_body(chat, people, format!("{prefix}{number}")))
-            .collect();
+    let bodies = dealt.iter().zip(0..).map(|(chat, number)| {
+        let ids: Vec<UserId> = chat.members.iter().map(|member| people[*member].id).collect();
+        body(chat.chat_type, format!("{prefix}{number}"), ids)
+    });
+    let calls = batches(bodies).into_iter().map(|chats| async move {
         let body = json!({ "chats": chats });
         let made: Made = post(rest, token, "/admin/chats/bulk", &body, going)
             .await
             .map_err(|why| PrepareError::Refused { what: "chats cannot be made", why })?;
         going.more(made.chat_ids.len());
-        Ok::<_, PrepareError>(made.chat_ids)
+        Ok::<_, PrepareError>(chats.into_iter().zip(made.chat_ids))
     });
-    let made: Vec<Vec<ChatId>> = stream::iter(calls).buffered(AT_ONCE).try_collect().await?;
-    let made: Vec<ChatId> = made.into_iter().flatten().collect();
-    for (chat, id) in dealt.iter().zip(&made) {
-        // More than one call takes.
-        for more in chat.members.get(MEMBERS..).unwrap_or_default().chunks(ADDED) {
-            let users: Vec<UserId> = more.iter().map(|member| people[*member].id).collect();
-            let (path, body) = (format!("/chats/{id}/members"), json!({ "user_ids": users }));
+    let made: Vec<_> = stream::iter(calls).buffered(AT_ONCE).try_collect().await?;
+    let made: Vec<(Body, ChatId)> = made.into_iter().flatten().collect();
+    for (chat, id) in &made {
+        for more in chat.rest.chunks(ADDED) {
+            let (path, body) = (format!("/chats/{id}/members"), json!({ "user_ids": more }));
             post::<Value>(rest, token, &path, &body, going)
                 .await
                 .map_err(|why| PrepareError::Refused { what: "members cannot be added", why })?;
         }
     }
-    Ok(made)
+    Ok(made.into_iter().map(|(_, id)| id).collect())
 }
 
 /// Removes the accounts that the bulk route made under this prefix, and the chats that they made.
@@ -157,30 +154,58 @@ async fn post<A: DeserializeOwned>(
     patiently(PATIENCE, wait, || rest.post(path, Some(token), body)).await
 }
 
-fn chat_body(chat: &Dealt, people: &[Person], name: String) -> Value {
-    let members: Vec<UserId> =
-        chat.members.iter().take(MEMBERS).map(|member| people[*member].id).collect();
-    match chat.chat_type {
-        ChatType::Private => json!({ "chat_type": chat.chat_type, "member_ids": members }),
-        ChatType::Group | ChatType::Room => {
-            json!({ "chat_type": chat.chat_type, "name": name, "member_ids": members })
-        }
+/// A chat as a call names it.
+#[derive(Serialize)]
+struct Body {
+    chat_type: ChatType,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    member_ids: Vec<UserId>,
+    /// Those for whom a call has no room; they are added afterwards.
+    #[serde(skip)]
+    rest: Vec<UserId>,
+}
+
+fn body(chat_type: ChatType, name: String, mut member_ids: Vec<UserId>) -> Body {
+    let name = (chat_type != ChatType::Private).then_some(name);
+    let rest = member_ids.split_off(member_ids.len().min(MEMBERS));
+    let mut body = Body { chat_type, name, member_ids, rest };
+    while AROUND + size(&body) > BODY_BYTES {
+        let kept = body.member_ids.len() * 9 / 10;
+        let mut more = body.member_ids.split_off(kept);
+        more.append(&mut body.rest);
+        body.rest = more;
     }
+    body
+}
+
+/// `{"chats":[]}`.
+const AROUND: usize = 12;
+
+/// As JSON, with the comma after it.
+fn size(body: &Body) -> usize {
+    serde_json::to_vec(body).map_or(0, |json| json.len() + 1)
 }
 
 /// The chats in stretches that one call takes.
-fn batches(dealt: &[Dealt]) -> Vec<std::ops::Range<usize>> {
-    let (mut batches, mut from, mut members) = (Vec::new(), 0, 0);
-    for (place, chat) in dealt.iter().enumerate() {
-        let more = chat.members.len().min(MEMBERS);
-        if place - from == CHATS || (place > from && members + more > MEMBERS) {
-            batches.push(from..place);
-            (from, members) = (place, 0);
+fn batches(chats: impl Iterator<Item = Body>) -> Vec<Vec<Body>> {
+    let mut batches: Vec<Vec<Body>> = Vec::new();
+    let (mut members, mut bytes) = (0, 0);
+    for chat in chats {
+        let (more, long) = (chat.member_ids.len(), size(&chat));
+        let fits = |last: &&mut Vec<Body>| {
+            last.len() < CHATS && members + more <= MEMBERS && bytes + long <= BODY_BYTES
+        };
+        match batches.last_mut().filter(fits) {
+            Some(last) => {
+                last.push(chat);
+                (members, bytes) = (members + more, bytes + long);
+            }
+            None => {
+                batches.push(vec![chat]);
+                (members, bytes) = (more, AROUND + long);
+            }
         }
-        members += more;
-    }
-    if from < dealt.len() {
-        batches.push(from..dealt.len());
     }
     batches
 }
@@ -191,14 +216,29 @@ mod tests {
 
     #[test]
     fn no_call_has_more_than_a_deployment_takes() {
-        let of = |members: usize, count: usize| {
-            let chat = Dealt { chat_type: ChatType::Room, members: (0..members).collect() };
-            vec![chat; count]
-        };
-        assert_eq!(batches(&[]), []);
-        assert_eq!(batches(&of(10, 1_000)), [0..1_000]);
-        assert_eq!(batches(&of(2, 1_001)), [0..1_000, 1_000..1_001]);
-        assert_eq!(batches(&of(100, 150)), [0..100, 100..150]);
-        assert_eq!(batches(&of(25_000, 2)), [0..1, 1..2]);
+        for (members, count) in [(2, 2_500), (10, 1_000), (100, 150), (7_000, 3), (25_000, 2)] {
+            let ids: Vec<UserId> = (1_000_000..).take(members).map(UserId).collect();
+            let all = (0..count)
+                .map(|number| body(ChatType::Room, format!("lt-run-{number}"), ids.clone()));
+            let batches = batches(all);
+            let mut chats = 0;
+            for batch in &batches {
+                let json = serde_json::to_vec(&json!({ "chats": batch })).unwrap();
+                assert!(json.len() <= BODY_BYTES, "{}", json.len());
+                assert!(batch.len() <= CHATS);
+                let named: usize = batch.iter().map(|chat| chat.member_ids.len()).sum();
+                assert!(named <= MEMBERS);
+                for chat in batch {
+                    let all = [chat.member_ids.clone(), chat.rest.clone()].concat();
+                    assert_eq!(all, ids, "everybody, in order");
+                }
+                chats += batch.len();
+            }
+            assert_eq!(chats, count);
+            let bytes: usize = batches.iter().flatten().map(size).sum();
+            let least = bytes.div_ceil(BODY_BYTES).max(count.div_ceil(CHATS));
+            assert!(batches.len() <= 2 * least, "{} for {count} of {members}", batches.len());
+        }
+        assert!(batches(std::iter::empty()).is_empty());
     }
 }

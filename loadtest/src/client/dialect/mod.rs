@@ -1,7 +1,14 @@
 //! What a connection speaks. Each dialect is one pure file: what a device wants to say as text, a
 //! server's text as what it means. What a frame leads to is decided by the device.
 
+pub mod chat;
+pub mod lobby;
+pub mod names;
 pub mod native;
+pub mod numbers;
+mod refusal;
+#[cfg(test)]
+mod samples;
 
 use super::Stamp;
 use crate::{
@@ -48,12 +55,34 @@ pub struct Me<'a> {
 /// What a device says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Saying<'a> {
-    Hello { token: &'a str, epoch: Option<&'a str>, cursors: &'a [(ChatId, Seq)] },
-    Send { key: &'a str, chat: ChatId, text: &'a str },
-    Edit { key: &'a str, chat: ChatId, message: Seq, text: &'a str },
-    Delete { key: &'a str, chat: ChatId, message: Seq },
-    Read { chat: ChatId, message: Seq },
-    Typing { chat: ChatId },
+    Hello {
+        token: &'a str,
+        epoch: Option<&'a str>,
+        cursors: &'a [(ChatId, Seq)],
+    },
+    Send {
+        key: &'a str,
+        chat: ChatId,
+        text: &'a str,
+    },
+    Edit {
+        key: &'a str,
+        chat: ChatId,
+        message: Seq,
+        text: &'a str,
+    },
+    Delete {
+        key: &'a str,
+        chat: ChatId,
+        message: Seq,
+    },
+    Read {
+        chat: ChatId,
+        message: Seq,
+    },
+    Typing {
+        chat: ChatId,
+    },
     /// A fresh token.
     Token(&'a str),
 }
@@ -63,14 +92,36 @@ pub enum Saying<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said {
     /// The connection is ready; each chat is live after its place.
-    Ready { epoch: String, heartbeat: Duration, chats: Vec<(ChatId, Seq)> },
+    Ready {
+        epoch: String,
+        heartbeat: Duration,
+        chats: Vec<(ChatId, Seq)>,
+    },
     Event(Heard),
-    CaughtUp { chat: ChatId, seq: Seq },
-    Resync { chat: ChatId, seq: Seq },
-    Ack { of: Of, chat: ChatId, message: Seq, seq: Seq },
-    Refused { of: Of, code: String, retry_after: Option<Duration> },
+    CaughtUp {
+        chat: ChatId,
+        seq: Seq,
+    },
+    Resync {
+        chat: ChatId,
+        seq: Seq,
+    },
+    Ack {
+        of: Of,
+        chat: ChatId,
+        message: Seq,
+        seq: Seq,
+    },
+    Refused {
+        of: Of,
+        code: String,
+        retry_after: Option<Duration>,
+    },
     /// A chat is live after its place.
-    Live { chat: ChatId, seq: Seq },
+    Live {
+        chat: ChatId,
+        seq: Seq,
+    },
     ChatRemoved(ChatId),
     Reconnect(Duration),
     /// A read mark, somebody typing, presence.
@@ -179,10 +230,10 @@ impl Window {
     pub fn encode(&self, me: Me<'_>, saying: Saying<'_>) -> Option<String> {
         match self {
             Self::Native => native::encode(saying),
-            Self::Lobby | Self::Chat(_) | Self::Names(_) | Self::Numbers(_) => {
-                let _ = me;
-                None
-            }
+            Self::Lobby => lobby::encode(me, saying),
+            Self::Chat(chat) => chat::encode(*chat, saying),
+            Self::Names(peers) => names::encode(peers, saying),
+            Self::Numbers(peers) => numbers::encode(me, peers, saying),
         }
     }
 }
@@ -202,6 +253,11 @@ pub fn acks(dialect: Dialect) -> Acks {
     }
 }
 
+/// Whether a sender's idempotency key reaches the server, which then knows a repeat.
+pub fn shows_key(dialect: Dialect) -> bool {
+    matches!(dialect, Dialect::Native | Dialect::Chat)
+}
+
 /// Whether a sender's own connections are shown its messages.
 pub fn shows_own(dialect: Dialect) -> bool {
     !matches!(dialect, Dialect::Names | Dialect::Numbers)
@@ -211,6 +267,9 @@ pub fn shows_own(dialect: Dialect) -> bool {
 pub fn decode(dialect: Dialect, run: &str, text: &str) -> Said {
     match dialect {
         Dialect::Native => native::decode(run, text),
-        Dialect::Lobby | Dialect::Chat | Dialect::Names | Dialect::Numbers => Said::Unknown,
+        Dialect::Lobby => lobby::decode(run, text),
+        Dialect::Chat => chat::decode(run, text),
+        Dialect::Names => names::decode(run, text),
+        Dialect::Numbers => numbers::decode(run, text),
     }
 }

@@ -1,0 +1,95 @@
+//! `WS /ws`: the lobby. Everybody in it is shown every message, its sender too, which is the only
+//! acknowledgement; nothing is sent twice, since there is no key to know a repeat by. It has neither
+//! edits nor read marks.
+
+use super::{Heard, Me, Of, Said, Saying, refusal::Refusal};
+use serde::{Deserialize, Serialize};
+use shared::id::{ChatId, Seq};
+use std::borrow::Cow;
+
+#[derive(Serialize)]
+struct Outgoing<'a> {
+    r#type: &'static str,
+    username: &'a str,
+    message: &'a str,
+}
+
+/// A frame as text.
+pub fn encode(me: Me<'_>, saying: Saying<'_>) -> Option<String> {
+    match saying {
+        Saying::Send { chat: ChatId::LOBBY, text, .. } => {
+            let (r#type, username) = ("chat_message", me.username);
+            serde_json::to_string(&Outgoing { r#type, username, message: text }).ok()
+        }
+        Saying::Send { .. }
+        | Saying::Hello { .. }
+        | Saying::Edit { .. }
+        | Saying::Delete { .. }
+        | Saying::Read { .. }
+        | Saying::Typing { .. }
+        | Saying::Token(_) => None,
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Incoming<'a> {
+    ChatMessage {
+        id: Seq,
+        #[serde(borrow)]
+        message: Cow<'a, str>,
+    },
+    UserJoined {},
+    Error(Refusal),
+}
+
+/// What a server's text means.
+pub fn decode(run: &str, text: &str) -> Said {
+    match serde_json::from_str(text) {
+        Ok(Incoming::ChatMessage { id, message }) => {
+            Said::Event(Heard::text(run, ChatId::LOBBY, id, &message))
+        }
+        Ok(Incoming::UserJoined {}) => Said::Ephemeral,
+        Ok(Incoming::Error(refusal)) => refusal.said(Of::Oldest),
+        Err(_) => Said::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::dialect::samples::*;
+    use std::time::Duration;
+
+    #[test]
+    fn only_messages_to_the_lobby_have_words() {
+        assert_eq!(
+            encode(ME, Saying::Send { key: "k", chat: ChatId::LOBBY, text: "hi" }).as_deref(),
+            Some(r#"{"type":"chat_message","username":"ann","message":"hi"}"#)
+        );
+        assert_eq!(encode(ME, Saying::Send { key: "k", chat: ChatId(12), text: "hi" }), None);
+        assert_eq!(encode(ME, Saying::Typing { chat: ChatId::LOBBY }), None);
+    }
+
+    #[test]
+    fn what_the_server_says_is_understood() {
+        let text = stamped();
+        let frame = format!(
+            r#"{{"type":"chat_message","id":7,"username":"ann","message":"{text}","timestamp":"2023-11-14T22:13:20.007Z","guest":false}}"#
+        );
+        assert_is_message(decode(RUN, &frame), ChatId::LOBBY, &text);
+        let escaped = r#"{"type":"chat_message","id":7,"username":"a","message":"\"hi\"","timestamp":"2023-11-14T22:13:20.007Z","guest":true}"#;
+        let Said::Event(heard) = decode(RUN, escaped) else { panic!() };
+        assert_eq!((heard.stamp, heard.message), (None, Some(Seq(7))));
+        let joined =
+            r#"{"type":"user_joined","username":"Zoe","timestamp":"2023-11-14T22:13:20.007Z"}"#;
+        assert_eq!(decode(RUN, joined), Said::Ephemeral);
+        let error = r#"{"type":"error","code":"rate_limited","message":"Too many frames.","timestamp":"2023-11-14T22:13:20.007Z","retry_after_ms":1000}"#;
+        let (of, code) = (Of::Oldest, "rate_limited".to_owned());
+        let retry_after = Some(Duration::from_secs(1));
+        assert_eq!(decode(RUN, error), Said::Refused { of, code, retry_after });
+        for other in ["", "{}", r#"{"type":"message","text":"x"}"#, r#"{"type":"chat_message"}"#] {
+            assert_eq!(decode(RUN, other), Said::Unknown, "{other}");
+        }
+    }
+}

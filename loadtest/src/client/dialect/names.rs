@@ -1,0 +1,113 @@
+//! `WS /ws/chat`: private messages between usernames. A sender is told that its message is stored,
+//! by a status that says in which chat but not which message; its messages are shown to the other
+//! one only. There is no key: nothing is sent twice.
+
+use super::{Heard, Of, Peer, Said, Saying};
+use serde::{Deserialize, Serialize};
+use shared::id::{ChatId, Seq};
+use std::{borrow::Cow, time::Duration};
+
+#[derive(Serialize)]
+struct Outgoing<'a> {
+    username_to: &'a str,
+    message: &'a str,
+}
+
+/// A frame to one of these, as text.
+pub fn encode(peers: &[Peer], saying: Saying<'_>) -> Option<String> {
+    let Saying::Send { chat, text, .. } = saying else { return None };
+    let peer = peers.iter().find(|peer| peer.chat == chat)?;
+    serde_json::to_string(&Outgoing { username_to: &peer.username, message: text }).ok()
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Incoming<'a> {
+    Status(#[serde(borrow)] Status<'a>),
+    Message {
+        #[serde(borrow, rename = "username_from")]
+        _from: Cow<'a, str>,
+        #[serde(borrow)]
+        message: Cow<'a, str>,
+        id: Seq,
+        chat_id: ChatId,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+enum Status<'a> {
+    Success {
+        id: Seq,
+        chat_id: ChatId,
+    },
+    Error {
+        #[serde(borrow)]
+        code: Cow<'a, str>,
+        retry_after_ms: Option<u64>,
+    },
+}
+
+/// What a server's text means.
+pub fn decode(run: &str, text: &str) -> Said {
+    match serde_json::from_str(text) {
+        Ok(Incoming::Message { message, id, chat_id, .. }) => {
+            Said::Event(Heard::text(run, chat_id, id, &message))
+        }
+        Ok(Incoming::Status(Status::Success { id, chat_id })) => {
+            Said::Ack { of: Of::Oldest, chat: chat_id, message: id, seq: id }
+        }
+        Ok(Incoming::Status(Status::Error { code, retry_after_ms })) => Said::Refused {
+            of: Of::Oldest,
+            code: code.into_owned(),
+            retry_after: retry_after_ms.map(Duration::from_millis),
+        },
+        Err(_) => Said::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::dialect::samples::*;
+
+    #[test]
+    fn a_message_is_addressed_by_name() {
+        let send = |chat| Saying::Send { key: "k", chat, text: "hi" };
+        assert_eq!(
+            encode(&peers(), send(ChatId(12))).as_deref(),
+            Some(r#"{"username_to":"bob","message":"hi"}"#)
+        );
+        assert_eq!(encode(&peers(), send(ChatId(99))), None);
+        assert_eq!(encode(&peers(), Saying::Read { chat: ChatId(12), message: Seq(7) }), None);
+    }
+
+    #[test]
+    fn what_the_server_says_is_understood() {
+        let text = stamped();
+        let frame = format!(
+            r#"{{"username_from":"ann","message":"{text}","id":7,"chat_id":12,"timestamp":"2023-11-14T22:13:20.007Z"}}"#
+        );
+        assert_is_message(decode(RUN, &frame), ChatId(12), &text);
+        let (chat, place) = (ChatId(12), Seq(7));
+        assert_eq!(
+            decode(
+                RUN,
+                r#"{"status":"success","error":null,"id":7,"chat_id":12,"timestamp":"2023-11-14T22:13:20.007Z"}"#
+            ),
+            Said::Ack { of: Of::Oldest, chat, message: place, seq: place }
+        );
+        let (of, code) = (Of::Oldest, "rate_limited".to_owned());
+        let retry_after = Some(Duration::from_secs(1));
+        assert_eq!(
+            decode(
+                RUN,
+                r#"{"status":"error","error":"Too many frames.","code":"rate_limited","retry_after_ms":1000}"#
+            ),
+            Said::Refused { of, code, retry_after }
+        );
+        for other in ["", "{}", r#"{"type":"error","code":"x"}"#, r#"{"status":"maybe"}"#] {
+            assert_eq!(decode(RUN, other), Said::Unknown, "{other}");
+        }
+    }
+}

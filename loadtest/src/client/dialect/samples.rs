@@ -1,0 +1,31 @@
+//! What the families' tests share: a run, who speaks, a message of the run.
+
+use super::{Content, Me, Peer, Said};
+use crate::client::{Stamp, text};
+use shared::id::{ChatId, Seq, UserId};
+
+pub const RUN: &str = "r";
+pub const ME: Me<'static> = Me { id: UserId(3), username: "ann" };
+const STAMP: Stamp = Stamp { device: 3, n: 9, due_micros: 17 };
+
+pub fn peers() -> [Peer; 2] {
+    let peer = |chat, id, username: &str| Peer {
+        chat: ChatId(chat),
+        id: UserId(id),
+        username: username.to_owned(),
+    };
+    [peer(11, 5, "eve"), peer(12, 4, "bob")]
+}
+
+/// A text of the run.
+pub fn stamped() -> String {
+    text(RUN, STAMP, 100)
+}
+
+/// It is the message 7 of that chat, with this text of [`stamped`].
+#[track_caller]
+pub fn assert_is_message(said: Said, chat: ChatId, text: &str) {
+    let Said::Event(heard) = said else { panic!("{said:?}") };
+    assert_eq!((heard.chat, heard.message, heard.stamp), (chat, Some(Seq(7)), Some(STAMP)));
+    assert_eq!(heard.what, Content::Text(text.into()));
+}
