@@ -1,56 +1,207 @@
-//! What one device heard, over all its connections.
+//! What one device heard, over all its connections: for each chat where it is, not a list of events.
+//! It finds by itself what came twice or late; what never came is found in the end.
 
-use super::{Ledger, Told};
+use super::{
+    Ledger, Told,
+    fact::{Fact, digest},
+    ledger::Line,
+    record::{DeviceRecord, Mishap, MishapKind, Watched, Window},
+    stretch::{Arrival, Stretch},
+    timeline::Claim,
+};
 use shared::id::{ChatId, Seq, UserId};
 use std::sync::Arc;
 
 /// One device's record. Owned by its task; gives itself back to the ledger when dropped.
 #[derive(Debug)]
 pub struct Log {
-    _ledger: Arc<Ledger>,
+    ledger: Arc<Ledger>,
+    /// What it watches, by chat: found by halving, in a few comparisons for the few chats of a device.
+    watched: Vec<Watching>,
+    /// Those it watches through windows without numbers.
+    windows: Vec<(Arc<Line>, Window)>,
+    record: DeviceRecord,
+    away: bool,
+}
+
+/// A chat being watched.
+#[derive(Debug)]
+struct Watching {
+    line: Arc<Line>,
+    stretch: Stretch,
 }
 
 impl Log {
-    pub(super) fn new(ledger: Arc<Ledger>, _device: String) -> Self {
-        Self { _ledger: ledger }
+    pub(super) fn new(ledger: Arc<Ledger>, number: u32, device: String) -> Self {
+        let record = DeviceRecord::new(number, device);
+        Self { ledger, watched: Vec::new(), windows: Vec::new(), record, away: false }
     }
 
     /// The chat is live after this place: `ready`, `chat` or `subscribed` said so. Nothing happens
     /// when it is watched already, so that every `ready` can be told whole: one that resumes goes on.
-    pub fn watch(&mut self, _chat: ChatId, _after: Seq) {}
+    pub fn watch(&mut self, chat: ChatId, after: Seq) {
+        self.away = false;
+        if let Err(at) = self.find(chat) {
+            let line = self.ledger.line(chat);
+            self.watched.insert(at, Watching { line, stretch: Stretch::new(after.0) });
+        }
+    }
 
     /// The same for a window that tells no numbers ([`Log::heard_text`]): live from its first message
     /// on; only messages are shown, and none of `not_from`, where a window does not show its own
     /// user's. What is acknowledged 20 s after now or later is expected even when it hears nothing.
-    pub fn watch_texts(&mut self, _chat: ChatId, _not_from: Option<UserId>) {}
+    pub fn watch_texts(&mut self, chat: ChatId, not_from: Option<UserId>) {
+        self.away = false;
+        if !self.windows.iter().any(|(line, _)| line.chat == chat) {
+            let window = Window {
+                since: self.ledger.now(),
+                not_from: not_from.map(|user| user.0),
+                heard: Vec::new(),
+                ended: false,
+            };
+            self.windows.push((self.ledger.line(chat), window));
+        }
+    }
 
     /// The device watches it no more: `chat_removed`, `unsubscribed`, or a connection ended that cannot
     /// be resumed. A later `watch` begins a new stretch; nothing in between is expected.
-    pub fn unwatch(&mut self, _chat: ChatId) {}
+    pub fn unwatch(&mut self, chat: ChatId) {
+        if let Ok(at) = self.find(chat) {
+            let watching = self.watched.remove(at);
+            self.end(watching);
+        }
+        if let Some(at) = self.windows.iter().position(|(line, _)| line.chat == chat) {
+            let (_, mut window) = self.windows.swap_remove(at);
+            window.ended = true;
+            self.record.windows.push((chat, window));
+        }
+    }
 
     /// The connection ended, in whatever way. Until `watch` or `catching_up`, nothing more is expected.
-    pub fn away(&mut self) {}
+    pub fn away(&mut self) {
+        self.away = true;
+    }
 
     /// A connection resumed: the chats watched are caught up, each until its `caught_up` or `resync`.
-    pub fn catching_up(&mut self) {}
+    pub fn catching_up(&mut self) {
+        self.away = false;
+        self.watched.iter_mut().for_each(|watching| watching.stretch.catching = true);
+    }
 
-    pub fn caught_up(&mut self, _chat: ChatId, _seq: Seq) {}
+    /// Everything of the chat up to here has been sent.
+    pub fn caught_up(&mut self, chat: ChatId, seq: Seq) {
+        let Ok(at) = self.find(chat) else { return };
+        let stretch = &mut self.watched[at].stretch;
+        if seq.0 <= stretch.last || self.ledger.note() {
+            stretch.caught_up(seq.0);
+        }
+    }
 
     /// What came before this place cannot be sent: excused, and counted.
-    pub fn resync(&mut self, _chat: ChatId, _seq: Seq) {}
+    pub fn resync(&mut self, chat: ChatId, seq: Seq) {
+        self.record.resyncs += 1;
+        let Ok(at) = self.find(chat) else { return };
+        let next =
+            Watching { line: Arc::clone(&self.watched[at].line), stretch: Stretch::new(seq.0) };
+        let before = std::mem::replace(&mut self.watched[at], next);
+        self.end(before);
+    }
 
-    /// An event arrived. Its content is compared with what others heard.
-    pub fn heard(&mut self, _told: &Told<'_>) {}
+    /// An event arrived. Its content is compared with what others heard. Whether the same bytes may be
+    /// told by [`Log::heard_again`] from now on: not where the same event came with another content
+    /// before, as a message does that a catch-up shows in its latest state.
+    pub fn heard(&mut self, told: &Told<'_>) -> bool {
+        let Ok(at) = self.find(told.chat) else {
+            self.mishap(MishapKind::Foreign, told.chat, told.seq.0, 0);
+            return false;
+        };
+        let claim = Claim { fact: Fact::from(told), by: Some(self.record.number), acked: None };
+        let Some(variant) = self.ledger.enter(&self.watched[at].line, told, claim) else {
+            return false;
+        };
+        let is_new = self.step(at, told.chat, told.seq.0);
+        if is_new && variant > 0 && self.ledger.note() {
+            self.watched[at].stretch.odd.push((told.seq.0, variant));
+        }
+        variant == 0
+    }
 
-    /// The same, when the frame's bytes equal those of an event that this process has entered by
-    /// [`Log::heard`] before: no lock and no allocation while events come in order.
-    pub fn heard_again(&mut self, _chat: ChatId, _seq: Seq) {}
+    /// The same, when the frame's bytes equal those of an event for which [`Log::heard`] gave true in
+    /// this process: no lock and no allocation while events come in order.
+    #[inline]
+    pub fn heard_again(&mut self, chat: ChatId, seq: Seq) {
+        match self.find(chat) {
+            Ok(at) => _ = self.step(at, chat, seq.0),
+            Err(_) => self.mishap(MishapKind::Foreign, chat, seq.0, 0),
+        }
+    }
 
     /// A message arrived at a window that tells no numbers. It is identified by its text.
-    pub fn heard_text(&mut self, _chat: ChatId, _text: &str) {}
+    pub fn heard_text(&mut self, chat: ChatId, text: &str) {
+        match self.windows.iter_mut().find(|(line, _)| line.chat == chat) {
+            Some((_, window)) if self.ledger.note() => window.heard.push(digest(text)),
+            Some(_) => {}
+            None => self.mishap(MishapKind::Foreign, chat, 0, 0),
+        }
+    }
 
-    /// Whether it has everything of its chats that this process knows to exist. False while away.
+    /// Whether it has everything of its chats that this process knows to exist, or is away. Of windows
+    /// without numbers nothing is known before the end.
     pub fn is_even(&self) -> bool {
-        true
+        let even = |one: &Watching| !one.stretch.catching && one.stretch.last >= one.line.head();
+        self.away || self.watched.iter().all(even)
+    }
+
+    #[inline]
+    fn find(&self, chat: ChatId) -> Result<usize, usize> {
+        self.watched.binary_search_by_key(&chat, |watching| watching.line.chat)
+    }
+
+    /// The event at this place arrived. Whether it had not before.
+    #[inline]
+    fn step(&mut self, at: usize, chat: ChatId, seq: i64) -> bool {
+        match self.watched[at].stretch.step(seq) {
+            Arrival::Next => true,
+            // The hole is kept even beyond the bounds, which then says that something is missing.
+            Arrival::Skipping => {
+                self.ledger.note();
+                true
+            }
+            Arrival::Late { after } => {
+                self.mishap(MishapKind::Reordered, chat, seq, after);
+                true
+            }
+            Arrival::Repeated => {
+                self.mishap(MishapKind::Repeated, chat, seq, self.watched[at].stretch.last);
+                false
+            }
+        }
+    }
+
+    fn mishap(&mut self, kind: MishapKind, chat: ChatId, seq: i64, after: i64) {
+        if self.ledger.note() {
+            self.record.mishaps.push(Mishap { kind, chat, seq, after });
+        }
+    }
+
+    fn end(&mut self, watching: Watching) {
+        let stretch = Stretch { ended: true, ..watching.stretch };
+        self.record.stretches.push(Watched { chat: watching.line.chat, stretch });
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        let mut record = std::mem::take(&mut self.record);
+        record.away = self.away;
+        for Watching { line, mut stretch } in std::mem::take(&mut self.watched) {
+            stretch.ended = self.away;
+            record.stretches.push(Watched { chat: line.chat, stretch });
+        }
+        for (line, mut window) in std::mem::take(&mut self.windows) {
+            window.ended = self.away;
+            record.windows.push((line.chat, window));
+        }
+        self.ledger.finish(record);
     }
 }

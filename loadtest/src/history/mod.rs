@@ -5,10 +5,14 @@
 //! Clients write into a [`Ledger`], each device through its own [`Log`]; in the end the ledger becomes
 //! a [`Record`], which can be sent and merged, and is checked against what is [`Stored`].
 
+mod check;
+mod fact;
 mod ledger;
 mod log;
 mod record;
 mod stored;
+mod stretch;
+mod timeline;
 mod told;
 mod verdict;
 
@@ -18,3 +22,6 @@ pub use record::Record;
 pub use stored::{Kept, Stored};
 pub use told::{Told, What};
 pub use verdict::Verdict;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,167 @@
+//! Whether a device heard everything of what it watched, once and in order.
+
+use super::{
+    course::{Course, Role},
+    findings::{Findings, Kind, describe_ack},
+};
+use crate::history::{
+    fact::Fact,
+    record::{DeviceRecord, Mishap, MishapKind, Record, Watched},
+    stretch::{Hole, Stretch},
+};
+use shared::id::ChatId;
+
+/// What one stretch comes to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sum {
+    pub delivered: u64,
+    pub expected: u64,
+    pub skipped: u64,
+}
+
+/// Why a place that did not arrive may be missing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    Lost,
+    /// Something newer of the same message arrived, or was due.
+    Superseded,
+}
+
+/// What the device found wrong by itself.
+pub(super) fn tell_mishap(device: &DeviceRecord, mishap: &Mishap, findings: &mut Findings<'_>) {
+    let Mishap { kind, chat, seq, after } = *mishap;
+    let who = findings.device(device.number);
+    match kind {
+        MishapKind::Repeated => findings.add(Kind::Repeated, || {
+            format!("{who} got event {seq} of chat {chat} again, having everything up to {after}")
+        }),
+        MishapKind::Reordered => findings.add(Kind::Reordered, || {
+            format!("{who} got event {seq} of chat {chat} after event {after}")
+        }),
+        MishapKind::Foreign => findings.add(Kind::Altered, || {
+            format!("{who} got event {seq} of chat {chat}, which it does not watch")
+        }),
+    }
+}
+
+/// Judges one stretch.
+pub(super) fn check(
+    record: &Record,
+    device: &DeviceRecord,
+    watched: &Watched,
+    course: &Course<'_>,
+    findings: &mut Findings<'_>,
+) -> Sum {
+    let Watched { chat, stretch } = watched;
+    let end = if stretch.ended { stretch.last } else { course.head().max(stretch.last) };
+    let mut sum = Sum {
+        delivered: stretch.heard,
+        expected: course.between(stretch.start, end).len() as u64,
+        skipped: 0,
+    };
+    let tail = Hole { from: stretch.last + 1, to: end, live: !stretch.catching };
+    let judge = Judge { record, device, chat: *chat, stretch, course };
+    for hole in stretch.holes.iter().chain((tail.from <= tail.to).then_some(&tail)) {
+        let known = course.between(hole.from - 1, hole.to);
+        for &seq in known {
+            match judge.missing(seq, hole) {
+                Missing::Lost => judge.tell_lost(seq, hole, end, findings),
+                Missing::Superseded => {
+                    sum.expected -= 1;
+                    sum.skipped += u64::from(hole.live);
+                }
+            }
+        }
+        // Nobody knows these. A change that was superseded before anybody got it looks so; where
+        // nothing was ever changed, something is missing.
+        if !course.has_changes() {
+            let unknown = (hole.from..=hole.to).filter(|seq| known.binary_search(seq).is_err());
+            for seq in unknown {
+                sum.expected += 1;
+                judge.tell_lost(seq, hole, end, findings);
+            }
+        }
+    }
+    sum
+}
+
+struct Judge<'a> {
+    record: &'a Record,
+    device: &'a DeviceRecord,
+    chat: ChatId,
+    stretch: &'a Stretch,
+    course: &'a Course<'a>,
+}
+
+impl Judge<'_> {
+    fn missing(&self, seq: i64, hole: &Hole) -> Missing {
+        let superseded = match self.course.role(seq) {
+            // A message that is gone need not be shown to whoever was not there.
+            Role::Creation => self.course.fate(seq).gone && !hole.live,
+            Role::Change(id) => self.knows_better(id, seq),
+            Role::Other => false,
+        };
+        if superseded { Missing::Superseded } else { Missing::Lost }
+    }
+
+    /// Whether the device had, or was due, a newer state of the message than the change at this place.
+    fn knows_better(&self, id: i64, seq: i64) -> bool {
+        let fate = self.course.fate(id);
+        if fate.last > seq {
+            // The later change is judged at its own place.
+            return true;
+        }
+        if id <= self.stretch.start {
+            return false;
+        }
+        match self.stretch.hole(id) {
+            Some(hole) => fate.gone && !hole.live,
+            None if id > self.stretch.last => false,
+            // It was created before the device's eyes: perhaps in its latest state already.
+            None => match self.shown(id) {
+                Some(Fact::Deleted { .. }) => true,
+                Some(Fact::Message { text, .. }) => {
+                    !fate.gone && fate.edited.is_some_and(|(_, last)| last == text)
+                }
+                _ => false,
+            },
+        }
+    }
+
+    /// What the device was shown at this place.
+    fn shown(&self, seq: i64) -> Option<Fact> {
+        let own = self.stretch.odd.iter().find(|(place, _)| *place == seq).map(|(_, odd)| *odd);
+        let of_process = || {
+            let odd = self.record.processes.get(self.device.process)?;
+            odd.0.get(&self.chat)?.get(&seq).copied()
+        };
+        let variant = own.or_else(of_process).unwrap_or(0);
+        self.course.timeline.claims(seq).nth(usize::from(variant)).map(|claim| claim.fact)
+    }
+
+    fn tell_lost(&self, seq: i64, hole: &Hole, end: i64, findings: &mut Findings<'_>) {
+        let who = findings.device(self.device.number);
+        findings.add(Kind::Lost, || {
+            let what = match self.course.role(seq) {
+                Role::Creation => format!("message {seq}"),
+                Role::Change(id) => format!("the change of message {id}, event {seq},"),
+                Role::Other => format!("event {seq}"),
+            };
+            let acked = self.course.acked(seq).map(|claim| format!(", {}", describe_ack(claim)));
+            let around = match (hole.from - 1, hole.to) {
+                (before, to) if to == end && hole.from > self.stretch.last => {
+                    format!("it got nothing after {before}")
+                }
+                (before, to) if before == self.stretch.start => {
+                    format!("it began after {before} and then got {}", to + 1)
+                }
+                (before, to) => format!("it got {before} and then {}", to + 1),
+            };
+            format!(
+                "{who} never got {what} of chat {}{}; {around}",
+                self.chat,
+                acked.unwrap_or_default()
+            )
+        });
+    }
+}
