@@ -3,7 +3,7 @@
 
 use super::{
     Report, Sums,
-    html::text::{Unit, number},
+    text::{Unit, number},
 };
 use crate::measure::{Count, Op};
 use std::fmt::Write as _;

@@ -2,7 +2,7 @@
 
 use super::{
     Outcome, Report,
-    html::text::{Escaped, count},
+    text::{Escaped, count},
 };
 
 impl Report {

@@ -8,6 +8,7 @@ mod json;
 mod junit;
 #[cfg(test)]
 pub(crate) mod sample;
+pub(crate) mod text;
 
 pub use compare::{Change, Comparison, Row, compare};
 pub use json::ReadError;

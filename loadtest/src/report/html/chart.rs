@@ -1,11 +1,11 @@
 //! One chart: a figure with a drawing, a legend, what the page's script shows on hovering, and the
 //! figures in a table for those who cannot see or point.
 
-use super::{
-    scale::Scale,
+use super::scale::Scale;
+use crate::report::{
+    Mark, PhaseReport,
     text::{Escaped, Unit, decimals, moment, script_json},
 };
-use crate::report::{Mark, PhaseReport};
 use serde_json::json;
 
 /// The drawing's own units: about the pixels of one on a screen of 1280.

@@ -1,12 +1,9 @@
 //! Which charts a report has, and what is in them.
 
-use super::{
-    chart::{Across, Chart, Line, Style},
-    text::Unit,
-};
+use super::chart::{Across, Chart, Line, Style};
 use crate::{
     measure::{Count, Op},
-    report::{LatencySums, Point, Report, TargetPoint},
+    report::{LatencySums, Point, Report, TargetPoint, text::Unit},
 };
 
 /// The charts under one heading.

@@ -5,15 +5,13 @@ mod chart;
 mod charts;
 mod scale;
 mod tables;
-pub(crate) mod text;
 mod verdict;
 
-use self::{
-    chart::Scene,
-    charts::Group,
+use self::{chart::Scene, charts::Group};
+use super::{
+    Report,
     text::{Escaped, count},
 };
-use super::Report;
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");

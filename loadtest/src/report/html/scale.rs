@@ -1,6 +1,6 @@
 //! The axes of charts: where a value is, and which values are labelled.
 
-use super::text::{Unit, moment};
+use crate::report::text::{Unit, moment};
 
 /// An axis.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -2,12 +2,14 @@
 
 use super::{
     charts::op_name,
-    text::{Escaped, Unit, count, decimals, millis, moment, number},
     verdict::{counted, per_second},
 };
 use crate::{
     measure::{Count, Op},
-    report::{LatencySums, Mark, Report, Sums},
+    report::{
+        LatencySums, Mark, Report, Sums,
+        text::{Escaped, Unit, count, decimals, millis, moment, number},
+    },
 };
 use std::collections::BTreeMap;
 

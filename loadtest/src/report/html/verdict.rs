@@ -1,9 +1,11 @@
 //! The top of a report: how it ended, the figures that matter, thresholds, and the truth.
 
-use super::text::{Escaped, count, millis, number};
 use crate::{
     measure::{Count, Op},
-    report::{Outcome, Report, Sums, ThresholdResult, Truth},
+    report::{
+        Outcome, Report, Sums, ThresholdResult, Truth,
+        text::{Escaped, count, millis, number},
+    },
 };
 
 /// The outcome in words, and the class that colours it.

@@ -1,0 +1,158 @@
+//! What a run looks like while it goes on, on stderr: at a terminal a few lines redrawn each second,
+//! elsewhere a plain line every five, as CI's logs like it. It decides nothing and keeps no figures.
+
+mod screen;
+
+use self::screen::Screen;
+use crate::{engine, prepare, scenario::Scenario};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::{
+    io::{self, IsTerminal as _, Write},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+/// News that wait for the terminal. A terminal that takes none for so many seconds loses some: the run
+/// is never held up by it.
+const WAITING: usize = 64;
+
+/// How often something is written where nobody watches.
+const PLAIN_EVERY: Duration = Duration::from_secs(5);
+
+/// Shows a run. Clones of the [`Arc`] share the screen; nothing here blocks.
+pub struct Live {
+    news: Mutex<Option<SyncSender<News>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What can be shown.
+#[derive(Clone, Debug)]
+pub(crate) enum News {
+    Preparing(prepare::Progress),
+    Run(engine::Progress),
+}
+
+/// Where and how.
+enum Paper {
+    /// Redrawn in place.
+    Terminal(ProgressBar),
+    /// Line by line.
+    Plain { out: Box<dyn Write + Send>, next: Option<Instant> },
+}
+
+impl Live {
+    /// On stderr, as a terminal or as a file likes it.
+    pub fn new(scenario: &Scenario) -> Arc<Self> {
+        let paper = if io::stderr().is_terminal() {
+            Paper::terminal(ProgressDrawTarget::stderr())
+        } else {
+            Paper::Plain { out: Box::new(io::stderr()), next: None }
+        };
+        Self::on(paper, Screen::new(scenario))
+    }
+
+    fn on(paper: Paper, screen: Screen) -> Arc<Self> {
+        let (news, heard) = sync_channel(WAITING);
+        // A thread of its own: writing to a terminal or a full pipe blocks.
+        let thread = std::thread::spawn(move || show(&heard, paper, screen));
+        Arc::new(Self { news: Mutex::new(Some(news)), thread: Mutex::new(Some(thread)) })
+    }
+
+    /// For [`prepare::prepare`].
+    pub fn preparing(&self, progress: prepare::Progress) {
+        self.tell(News::Preparing(progress));
+    }
+
+    /// For the engine.
+    pub fn observer(self: &Arc<Self>) -> engine::Observer {
+        let live = Arc::clone(self);
+        Arc::new(move |progress| live.tell(News::Run(progress.clone())))
+    }
+
+    /// Shows what is still waiting, and leaves the terminal to others. Blocks until that is done.
+    pub fn finish(&self) {
+        drop(lock(&self.news).take());
+        if let Some(thread) = lock(&self.thread).take() {
+            // It ends by itself; a panic in it has been printed.
+            let _ = thread.join();
+        }
+    }
+
+    fn tell(&self, news: News) {
+        if let Some(sender) = &*lock(&self.news) {
+            // When it is full the terminal is stuck, and later news will say the same.
+            let _ = sender.try_send(news);
+        }
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The thread: until the last sender is gone.
+fn show(heard: &Receiver<News>, mut paper: Paper, mut screen: Screen) {
+    while let Ok(news) = heard.recv() {
+        let event = screen.on(&news);
+        paper.write(&mut screen, event, Instant::now());
+    }
+    paper.end();
+}
+
+impl Paper {
+    fn terminal(target: ProgressDrawTarget) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(1000), target);
+        // The template is ours and is right.
+        if let Ok(style) = ProgressStyle::with_template("{prefix}\n{bar:40} {percent:>3} %{msg}") {
+            bar.set_style(style.progress_chars("█▉▊▋▌▍▎▏ "));
+        }
+        Self::Terminal(bar)
+    }
+
+    /// An event is written at once and stays; figures when it is time.
+    fn write(&mut self, screen: &mut Screen, event: Option<String>, now: Instant) {
+        match self {
+            Self::Terminal(bar) => {
+                if let Some(event) = event {
+                    bar.println(event);
+                }
+                bar.set_prefix(screen.title());
+                bar.set_message(screen.figures());
+                bar.set_position((screen.done() * 1000.0) as u64);
+                bar.tick();
+            }
+            Self::Plain { out, next } => {
+                // A closed stderr is nothing to end a run for.
+                if let Some(event) = event {
+                    let _ = writeln!(out, "{event}");
+                }
+                if next.is_none_or(|next| now >= next) && screen.has_figures() {
+                    *next = Some(now + PLAIN_EVERY);
+                    let _ = writeln!(out, "{}", screen.line());
+                }
+            }
+        }
+    }
+
+    fn end(self) {
+        match self {
+            Self::Terminal(bar) => bar.finish_and_clear(),
+            Self::Plain { mut out, .. } => {
+                let _ = out.flush();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
