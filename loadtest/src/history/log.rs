@@ -64,8 +64,12 @@ impl Log {
     }
 
     /// The device watches it no more: `chat_removed`, `unsubscribed`, or a connection ended that cannot
-    /// be resumed. A later `watch` begins a new stretch; nothing in between is expected.
+    /// be resumed. A later `watch` begins a new stretch; nothing in between is expected. Once the run is
+    /// over ([`Ledger::over`]) it means nothing any more.
     pub fn unwatch(&mut self, chat: ChatId) {
+        if self.ledger.is_over() {
+            return;
+        }
         if let Ok(at) = self.find(chat) {
             let watching = self.watched.remove(at);
             self.end(watching);
@@ -78,8 +82,9 @@ impl Log {
     }
 
     /// The connection ended, in whatever way. Until `watch` or `catching_up`, nothing more is expected.
+    /// Once the run is over it means nothing any more.
     pub fn away(&mut self) {
-        self.away = true;
+        self.away |= !self.ledger.is_over();
     }
 
     /// A connection resumed: the chats watched are caught up, each until its `caught_up` or `resync`.
