@@ -88,8 +88,6 @@ pub async fn run_part(options: &RunOptions, observer: Observer) -> Result<Part, 
         let changed = account.changed().await;
         renewed.extend(changed.map(|(token, refresh)| Renewed { person, token, refresh }));
     }
-    // What is closed from here on was there to the end, and is judged to the end.
-    ledger.over();
     drop(population);
     let (slices, generator) = collector.finish(Instant::now(), &observer);
     fleet.stop().await;

@@ -12,7 +12,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
-        atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Instant,
 };
@@ -47,7 +47,6 @@ pub struct Ledger {
     notes: AtomicUsize,
     unrecorded: AtomicU64,
     numbers: AtomicU32,
-    over: AtomicBool,
     done: Mutex<Vec<DeviceRecord>>,
 }
 
@@ -70,7 +69,6 @@ impl Ledger {
             notes: AtomicUsize::new(0),
             unrecorded: AtomicU64::new(0),
             numbers: AtomicU32::new(0),
-            over: AtomicBool::new(false),
             done: Mutex::default(),
         })
     }
@@ -88,16 +86,6 @@ impl Ledger {
     /// A device's log, for all its connections. `device` names it in evidence, such as `u17 #2`.
     pub fn log(self: &Arc<Self>, device: String) -> Log {
         Log::new(Arc::clone(self), self.numbers.fetch_add(1, Relaxed), device)
-    }
-
-    /// The run has ended: connections that end from now on are ended by it, and count as being there
-    /// in the end. To be called before they are closed.
-    pub fn over(&self) {
-        self.over.store(true, Relaxed);
-    }
-
-    pub(super) fn is_over(&self) -> bool {
-        self.over.load(Relaxed)
     }
 
     /// Takes everything recorded. To be called once, when all logs are dropped: a log that is dropped

@@ -64,12 +64,8 @@ impl Log {
     }
 
     /// The device watches it no more: `chat_removed`, `unsubscribed`, or a connection ended that cannot
-    /// be resumed. A later `watch` begins a new stretch; nothing in between is expected. Once the run is
-    /// over ([`Ledger::over`]) it means nothing any more.
+    /// be resumed. A later `watch` begins a new stretch; nothing in between is expected.
     pub fn unwatch(&mut self, chat: ChatId) {
-        if self.ledger.is_over() {
-            return;
-        }
         if let Ok(at) = self.find(chat) {
             let watching = self.watched.remove(at);
             self.end(watching);
@@ -81,10 +77,11 @@ impl Log {
         }
     }
 
-    /// The connection ended, in whatever way. Until `watch` or `catching_up`, nothing more is expected.
-    /// Once the run is over it means nothing any more.
+    /// The connection ended before the run did. Until `watch` or `catching_up`, nothing more is expected.
+    /// Not to be told of connections that end because the run is over: who was there to the end is
+    /// judged to the end.
     pub fn away(&mut self) {
-        self.away |= !self.ledger.is_over();
+        self.away = true;
     }
 
     /// A connection resumed: the chats watched are caught up, each until its `caught_up` or `resync`.

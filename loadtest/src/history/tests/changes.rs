@@ -84,25 +84,6 @@ fn who_is_away_is_expected_nothing_of() {
 }
 
 #[test]
-fn who_was_there_when_the_run_was_over_is_judged_to_the_end() {
-    let ledger = Ledger::new(Limits::default());
-    ledger.acked(&message(1, "one"));
-    let (mut log, mut window) = (ledger.log("log".to_owned()), ledger.log("window".to_owned()));
-    log.watch(CHAT, Seq::ZERO);
-    window.watch_texts(CHAT, None);
-    window.heard_text(CHAT, "one");
-    ledger.acked(&message(2, "two"));
-    ledger.over();
-    for mut log in [log, window] {
-        log.away();
-        log.unwatch(CHAT);
-    }
-    let verdict = ledger.record().check(&stored(&[(1, "one", "one"), (2, "two", "two")]));
-    assert_eq!(faults(&verdict), [3, 0, 0, 0, 0, 0]);
-    assert_eq!(verdict.away, 0);
-}
-
-#[test]
 fn who_came_back_and_was_never_caught_up_has_lost_the_rest() {
     let verdict = verdict(&stored(&OPENED), |log| {
         log.watch(CHAT, Seq::ZERO);
