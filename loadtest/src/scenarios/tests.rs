@@ -107,8 +107,8 @@ fn what_set_breaks_is_told_of_the_command_line() {
     let told = |set: &str| mistakes(LEAST, &[set]);
     assert_eq!(told("people.acounts=5"), "--set people.acounts: there is no such key; did you mean accounts?");
     assert_eq!(told("people.accounts=many"), "--set people.accounts: \"many\" does not fit; write a whole number, such as 100");
-    assert_eq!(told("phases.only.messages=-1"), "--set phases.0.messages: write 0 to 1000000 a second\n\
-        --set phases.0.messages: there is no chat to do it in: add [[chats]]");
+    assert_eq!(told("phases.only.messages=-1"), "--set phases.0.messages: write 0 to 1000000 a second");
+    assert_eq!(told("phases.0.typing=1"), "--set phases.0.typing: there is no chat to do it in: add [[chats]]");
     assert_eq!(told("phases.olny.messages=1"), "--set phases.olny.messages: phases has no item olny");
     assert_eq!(told("phases.messages=1"), "--set phases.messages: phases has no item messages");
     assert_eq!("x".parse::<Set>().unwrap_err(), "write KEY=VALUE");

@@ -37,14 +37,26 @@ pub enum Comparison {
 #[error("{0}")]
 pub struct NoThreshold(String);
 
-/// What a report says to each of these expressions. One that is none fails; [`crate::scenarios`]
-/// refuses such a scenario before it runs.
+/// What is demanded of every run, unless its scenario says something else of the same.
+const ALWAYS: [&str; 6] =
+    ["lost==0", "repeated==0", "reordered==0", "altered==0", "not_stored==0", "stored_twice==0"];
+
+/// What a report says to each of these expressions, and to the truth whether or not they speak of it.
+/// An expression that is no threshold fails; [`crate::scenarios`] refuses such a scenario before it
+/// runs.
 pub fn judge(expressions: &[String], report: &Report) -> Vec<ThresholdResult> {
-    let judge = |expression: &String| match expression.parse::<Threshold>() {
-        Ok(threshold) => threshold.judge(report),
-        Err(_) => ThresholdResult { expression: expression.clone(), value: None, ok: false },
+    let read: Vec<_> = expressions.iter().map(|text| text.parse::<Threshold>()).collect();
+    let is_said = |always: &Threshold| {
+        read.iter().flatten().any(|threshold| threshold.metric == always.metric)
     };
-    expressions.iter().map(judge).collect()
+    let always = ALWAYS.iter().filter_map(|text| text.parse::<Threshold>().ok());
+    let always = always.filter(|always| !is_said(always)).map(|always| always.judge(report));
+    let judged = expressions.iter().zip(&read).map(|(text, threshold)| {
+        let judged = threshold.as_ref().ok().map(|threshold| threshold.judge(report));
+        let (value, ok) = judged.map_or((None, false), |judged| (judged.value, judged.ok));
+        ThresholdResult { expression: text.clone(), value, ok }
+    });
+    judged.chain(always).collect()
 }
 
 impl Threshold {
