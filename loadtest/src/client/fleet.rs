@@ -137,6 +137,7 @@ fn run(
             // The runtime is the tasks' owner: they end with it.
             runtime.spawn_local(device.run());
         }
+        worker.stop();
         let until = Instant::now() + STOP_TIMEOUT;
         for inbox in worker.inboxes() {
             let handle = DeviceHandle { inbox };

@@ -33,6 +33,7 @@ pub(super) struct Worker {
     addresses: Vec<SocketAddr>,
     sources: Vec<IpAddr>,
     connects: Cell<usize>,
+    stopping: Cell<bool>,
     /// The devices that have not ended, by number, to be told when the fleet stops.
     inboxes: RefCell<HashMap<u32, Arc<Inbox>>>,
 }
@@ -67,6 +68,7 @@ impl Worker {
             addresses: options.target.addresses.clone(),
             sources: options.sources.clone(),
             connects: Cell::new(start),
+            stopping: Cell::new(false),
             inboxes: RefCell::default(),
         })
     }
@@ -77,6 +79,15 @@ impl Worker {
         let to = self.addresses[turn % self.addresses.len()];
         let from = (!self.sources.is_empty()).then(|| self.sources[turn % self.sources.len()]);
         (to, from)
+    }
+
+    /// Everybody leaves now, because the run is over.
+    pub(super) fn stop(&self) {
+        self.stopping.set(true);
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.get()
     }
 
     pub(super) fn enter(&self, number: u32, inbox: &Arc<Inbox>) {

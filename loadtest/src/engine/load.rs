@@ -109,9 +109,10 @@ impl Load<'_> {
                     break;
                 };
                 let due = self.start + action.at;
-                let late = now.saturating_duration_since(due).as_micros();
-                self.shard.lock().time(Op::Lag, u64::try_from(late).unwrap_or(u64::MAX));
                 if let Some((account, chat)) = self.population.carry_out(&action, due, bytes) {
+                    // What devices do late they say themselves.
+                    let late = now.saturating_duration_since(due).as_micros();
+                    self.shard.lock().time(Op::Lag, u64::try_from(late).unwrap_or(u64::MAX));
                     self.pages.read(account, chat, due);
                 }
             }

@@ -166,6 +166,13 @@ impl Device {
     /// Records the end of a connection.
     fn ended(&mut self, end: &End, was_ready: bool) {
         self.inbox.stands(Standing::Away);
+        // Who is there when the run ends has had its time: what it has not received is missing. Only
+        // one that reads slowly may have it all before it.
+        let to_the_end = matches!(end, End::Left) && self.worker.is_stopping();
+        if to_the_end && was_ready && self.spec.slow.is_none() {
+            self.worker.shard.lock().disconnected();
+            return;
+        }
         self.log.away();
         if !dialect::greets(self.dialect()) {
             // Nothing is resumed there, and what was sent cannot be sent again.

@@ -1,0 +1,210 @@
+//! The engine against a real cluster: what it prepares, sends, breaks and reads back adds up.
+
+use cluster::{Cluster, Options};
+use loadtest::{
+    engine::{self, Fault, Observer, Progress, RunOptions, Source},
+    measure::Op,
+    prepare::{self, Admin, Plan, Prepared, Target},
+    report::{Outcome, Report},
+    scenario::Scenario,
+};
+use shared::settings::Secret;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+/// Everything that a scenario can ask for, small. Thresholds on speed would test this machine.
+const MIX: &str = r#"
+name = "mix"
+seed = 7
+thresholds = ["lost==0", "sent>=200", "phase(busy).acked>0", "history.count>0"]
+
+[people]
+accounts = 30
+
+[[chats]]
+kind = "group"
+count = 6
+members = 5
+
+[[chats]]
+kind = "room"
+count = 1
+members = 30
+
+[[phases]]
+name = "connect"
+duration = "1s"
+connections = 50
+warmup = true
+
+[[phases]]
+name = "busy"
+duration = "4s"
+messages = 60
+edits = 5
+deletes = 2
+typing = 5
+reads = 5
+history = 5
+reconnects = 3
+churn = 1
+
+[[phases]]
+name = "closed"
+duration = "1s"
+closed = { senders = 4, window = 2 }
+
+[[phases]]
+name = "shrink"
+duration = "1s"
+connections = 20
+messages = 20
+"#;
+
+/// Half of everybody is thrown out while the gateway is gone.
+const FAULT: &str = r#"
+name = "fault"
+seed = 8
+thresholds = ["lost==0"]
+
+[people]
+accounts = 20
+
+[[chats]]
+kind = "group"
+count = 4
+members = 5
+
+[[phases]]
+name = "connect"
+duration = "1s"
+connections = 20
+
+[[phases]]
+name = "busy"
+duration = "6s"
+messages = 40
+storm = 0.5
+
+[[faults]]
+name = "a word"
+at = "2s"
+run = "echo said; exit 3"
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_against_a_cluster_add_up() {
+    let options = Options { gateways: 1, apis: 1, ..Options::default() };
+    let cluster = Arc::new(Cluster::start(options).await.unwrap());
+    let url = format!("http://{}", cluster.balancer().address());
+    let target = Target {
+        url: url.clone(),
+        admin: Some(Admin {
+            username: "admin".to_owned(),
+            password: Secret::new(cluster.admin_password()),
+        }),
+    };
+
+    a_mix_adds_up(&cluster, &target).await;
+    a_run_goes_on_when_the_gateway_dies(&cluster, &target).await;
+    a_run_that_is_stopped_still_says_what_it_found(&target).await;
+}
+
+async fn a_mix_adds_up(cluster: &Cluster, target: &Target) {
+    let mut options = prepared(MIX, "mix", target).await;
+    let metrics = format!("http://{}/metrics", cluster.gateways()[0].admin());
+    let api = cluster.apis()[0].process().pid();
+    options.scrape = vec![
+        ("gateway".to_owned(), Source::Metrics(metrics)),
+        ("api".to_owned(), Source::Processes(vec![api])),
+        ("nobody".to_owned(), Source::Metrics("http://127.0.0.1:1/metrics".to_owned())),
+    ];
+    let (report, seen) = run(&options).await;
+
+    adds_up(&report);
+    assert_eq!(report.phases.len(), 4);
+    assert_eq!(report.phases[0].sums.counts["connected"], 50);
+    let busy = &report.phases[1].sums;
+    // Due were 240 messages, 20 edits and 8 deletes; a device that has written nothing edits nothing.
+    assert!((240..=268).contains(&busy.counts["sent"]), "{:?}", busy.counts);
+    assert!(busy.counts["pages"] >= 15 && busy.latencies[&Op::Resume].count >= 5, "{busy:?}");
+    assert!(report.phases[2].sums.counts["sent"] > 8, "{:?}", report.phases[2].sums.counts);
+    let last = report.series.last().unwrap();
+    assert_eq!(last.connections, 20);
+    for name in ["gateway", "api"] {
+        let used = report.targets[name];
+        assert!(used.cpu_seconds > 0.0 && used.max_memory_bytes > 1e6, "{name}: {used:?}");
+    }
+    assert!(report.generator.cpu_seconds > 0.0 && report.generator.lag.count > 200);
+
+    let phases = seen.iter().filter(|seen| matches!(seen, Progress::Phase(_))).count();
+    let seconds = seen.iter().filter(|seen| matches!(seen, Progress::Second(_))).count();
+    assert!(phases == 4 && seconds >= 7, "{phases} {seconds}");
+    assert!(seen.iter().any(|seen| matches!(seen, Progress::Reading { chats: 7, of: 7 })));
+}
+
+async fn a_run_goes_on_when_the_gateway_dies(cluster: &Arc<Cluster>, target: &Target) {
+    let mut options = prepared(FAULT, "fault", target).await;
+    let killed = Arc::clone(cluster);
+    let kill = Fault::call("kill -9", Duration::from_secs(3), move || {
+        let cluster = Arc::clone(&killed);
+        async move {
+            let restarted = cluster.gateways()[0].restart().await;
+            restarted.map_or_else(|why| why.to_string(), |()| "restarted".to_owned())
+        }
+    });
+    options.faults.push(kill);
+    let (report, _) = run(&options).await;
+
+    adds_up(&report);
+    let marks: Vec<_> =
+        report.marks.iter().map(|m| (m.name.as_str(), m.outcome.as_str())).collect();
+    assert_eq!(marks, [("a word", "exit 3: said"), ("kill -9", "restarted")]);
+    assert!(report.total.counts["dropped"] > 0, "{:?}", report.total.counts);
+}
+
+async fn a_run_that_is_stopped_still_says_what_it_found(target: &Target) {
+    let options = prepared(FAULT, "stopped", target).await;
+    let stop = options.stop.clone();
+    let observer: Observer = Arc::new(move |progress| {
+        if matches!(progress, Progress::Phase(1)) {
+            stop.cancel();
+        }
+    });
+    let report = engine::run(&options, observer).await.unwrap();
+    assert_eq!(report.outcome, Outcome::Interrupted);
+    assert_eq!(report.phases.len(), 1, "{:?}", report.phases);
+    assert!(report.marks.is_empty(), "{:?}", report.marks);
+}
+
+async fn prepared(scenario: &str, run: &str, target: &Target) -> RunOptions {
+    let scenario: Scenario = toml::from_str(scenario).unwrap();
+    let plan = Plan { scenario: &scenario, target, run, accounts: None };
+    let Prepared { cast, .. } = prepare::prepare(plan, &|_| {}).await.unwrap();
+    RunOptions::new(scenario, cast, &target.url, run)
+}
+
+async fn run(options: &RunOptions) -> (Report, Vec<Progress>) {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let observer: Observer = {
+        let seen = Arc::clone(&seen);
+        Arc::new(move |progress| seen.lock().unwrap().push(progress.clone()))
+    };
+    let report = engine::run(options, observer).await.unwrap();
+    let seen = seen.lock().unwrap().clone();
+    (report, seen)
+}
+
+/// Acknowledged, delivered and stored agree. A machine that is busy with other tests may make the
+/// generator late, which says nothing of what it found.
+fn adds_up(report: &Report) {
+    let truth = &report.truth;
+    assert!(truth.is_sound(), "{truth:#?}");
+    assert!(truth.delivered > 0 && truth.delivered == truth.expected, "{truth:#?}");
+    assert_eq!(report.total.counts["sent"], report.total.counts["acked"], "{:?}", report.total);
+    assert_eq!(truth.acked, report.total.counts["acked"], "{truth:#?}");
+    assert!(report.thresholds.iter().all(|threshold| threshold.ok), "{:?}", report.thresholds);
+    assert!(matches!(report.outcome, Outcome::Passed | Outcome::GeneratorLimited));
+}
