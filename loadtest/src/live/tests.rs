@@ -81,7 +81,7 @@ fn without_a_terminal_a_line_each_five_seconds_adds_up_what_came_between() {
         hear(second(at as f64), at);
     }
     let mark =
-        Mark { at: 6.5, name: "kill".to_owned(), outcome: "exit 0".to_owned(), recovery: None };
+        Mark { at: 7.0, name: "kill".to_owned(), outcome: "exit 0".to_owned(), recovery: None };
     hear(News::Run(Progress::Mark(mark)), 7);
     let text = sink.text();
     let lines: Vec<&str> = text.lines().collect();
@@ -93,7 +93,7 @@ fn without_a_terminal_a_line_each_five_seconds_adds_up_what_came_between() {
          delivery p50 50 ms, p99 99 ms, max 100 ms; 10 errors, 0 closes, 0 skipped in all; own lag p99 0 ms, \
          0.12 cores"
     );
-    assert_eq!(lines[3], "6 s kill: exit 0");
+    assert_eq!(lines[3], "7 s kill: exit 0");
 }
 
 #[test]

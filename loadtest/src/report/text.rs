@@ -74,12 +74,18 @@ pub fn count(value: u64) -> String {
 }
 
 fn bytes(value: f64) -> String {
-    let (each, unit) = match value {
-        value if value >= 1024.0 * 1024.0 * 1024.0 => (1024.0 * 1024.0 * 1024.0, "GiB"),
-        value if value >= 1024.0 * 1024.0 => (1024.0 * 1024.0, "MiB"),
-        _ => (1024.0, "KiB"),
-    };
+    let (each, unit) = byte_unit(value);
     format!("{} {unit}", number(value / each))
+}
+
+/// What so many bytes are counted in, and its name.
+pub fn byte_unit(value: f64) -> (f64, &'static str) {
+    const KIB: f64 = 1024.0;
+    match value {
+        value if value >= KIB * KIB * KIB => (KIB * KIB * KIB, "GiB"),
+        value if value >= KIB * KIB => (KIB * KIB, "MiB"),
+        _ => (KIB, "KiB"),
+    }
 }
 
 /// With at most so many decimals, and none that is nothing.

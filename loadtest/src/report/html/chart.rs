@@ -149,9 +149,10 @@ impl Chart {
         let columns = self.x.ticks().into_iter().map(|(value, label)| {
             let at = along(across, value);
             let y = BOTTOM + 17.0;
+            let anchor = if at > RIGHT - 20.0 { "end" } else { "middle" };
             format!(
                 "<path class=\"tick\" d=\"M{at:.1} {BOTTOM}v4\"/><text x=\"{at:.1}\" y=\"{y}\" \
-                 text-anchor=\"middle\">{label}</text>"
+                 text-anchor=\"{anchor}\">{label}</text>"
             )
         });
         // The first line is drawn last: the others are its background.
@@ -171,7 +172,7 @@ impl Chart {
 
     fn scale(&self) -> Scale {
         let values = self.lines.iter().flat_map(|line| line.values.iter().copied().flatten());
-        if self.log { Scale::log(values) } else { Scale::even(values) }
+        if self.log { Scale::log(values) } else { Scale::even(values, self.unit) }
     }
 
     /// The drawing in words: what each line reaches.

@@ -13,7 +13,7 @@ pub struct Group {
 }
 
 /// What operations are called on charts, the most interesting one first.
-const OPS: [(Op, &str); 5] = [
+pub const OPS: [(Op, &str); 5] = [
     (Op::Delivery, "Delivery"),
     (Op::Ack, "Acknowledgement"),
     (Op::Connect, "Connect"),

@@ -3,6 +3,7 @@
 
 mod chart;
 mod charts;
+mod compare;
 mod scale;
 mod tables;
 mod verdict;
@@ -29,7 +30,6 @@ impl Report {
             tables::phases(self),
             tables::latencies(self),
             tables::marks(&self.marks),
-            tables::usage(self),
             tables::kinds("Errors", &self.total.errors),
             tables::kinds("Closes", &self.total.closes),
             tables::scenario(self),

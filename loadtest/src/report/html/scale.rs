@@ -1,6 +1,6 @@
 //! The axes of charts: where a value is, and which values are labelled.
 
-use crate::report::text::{Unit, moment};
+use crate::report::text::{Unit, byte_unit, moment};
 
 /// An axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -16,11 +16,14 @@ pub enum Scale {
 /// The lowest place of a log axis: 10 µs, below which nothing on a network is.
 const LOWEST: f64 = 0.01;
 
+/// How much higher than its highest value an even axis goes at least.
+const AIR: f64 = 1.08;
+
 impl Scale {
-    /// An even axis that ends at a round value just above all of these.
-    pub fn even(values: impl Iterator<Item = f64>) -> Self {
-        let most = values.fold(0.0, f64::max);
-        let step = step(most / 5.0);
+    /// An even axis that ends at a round value above all of these, with some air for labels.
+    pub fn even(values: impl Iterator<Item = f64>, unit: Unit) -> Self {
+        let most = values.fold(0.0, f64::max) * AIR;
+        let step = step(most, unit);
         Self::Even { to: if most > 0.0 { (most / step - 1e-9).ceil() * step } else { 1.0 } }
     }
 
@@ -49,7 +52,7 @@ impl Scale {
     pub fn ticks(self, unit: Unit) -> Vec<(f64, String)> {
         match self {
             Self::Even { to } => {
-                let step = step(to / 5.0);
+                let step = step(to, unit);
                 let count = (to / step).round() as u32;
                 let values = (0..=count).map(|n| f64::from(n) * step);
                 values.map(|value| (value, unit.text(value))).collect()
@@ -87,10 +90,13 @@ fn nines(percentile: f64) -> f64 {
     -(1.0 - percentile.min(99.999_999) / 100.0).log10()
 }
 
-/// The least of 1, 2, 5 times a power of ten that is not below.
-fn step(least: f64) -> f64 {
-    let down = round_down(least.max(1e-9));
-    if down < least * 0.999_999 { next(down) } else { down }
+/// From label to label on an even axis up to `most`: 1, 2 or 5 times a power of ten of what the unit is
+/// counted in, so that there are about five.
+fn step(most: f64, unit: Unit) -> f64 {
+    let each = if unit == Unit::Bytes { byte_unit(most).0 } else { 1.0 };
+    let least = (most / each / 5.0).max(1e-9);
+    let down = round_down(least);
+    each * if down < least * 0.999_999 { next(down) } else { down }
 }
 
 /// The greatest of 1, 2, 5 times a power of ten that is not above.
@@ -135,11 +141,13 @@ mod tests {
 
     #[test]
     fn axes_are_round_and_hold_everything() {
-        let even = Scale::even([3.0, 4870.0].into_iter());
+        let even = Scale::even([3.0, 4570.0].into_iter(), Unit::Plain);
         assert_eq!(even, Scale::Even { to: 5000.0 });
         let ticks = labels(even.ticks(Unit::Plain));
         assert_eq!(ticks, ["0", "1,000", "2,000", "3,000", "4,000", "5,000"]);
-        assert_eq!(Scale::even(std::iter::empty()), Scale::Even { to: 1.0 });
+        assert_eq!(Scale::even(std::iter::empty(), Unit::Plain), Scale::Even { to: 1.0 });
+        let bytes = Scale::even([61e6].into_iter(), Unit::Bytes).ticks(Unit::Bytes);
+        assert_eq!(labels(bytes), ["0 KiB", "20 MiB", "40 MiB", "60 MiB", "80 MiB"]);
 
         let log = Scale::log([0.7, 61.0, 940.0].into_iter());
         let Scale::Log { from, to } = log else { panic!("{log:?}") };

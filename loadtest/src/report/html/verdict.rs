@@ -1,5 +1,6 @@
 //! The top of a report: how it ended, the figures that matter, thresholds, and the truth.
 
+use super::tables;
 use crate::{
     measure::{Count, Op},
     report::{
@@ -111,7 +112,7 @@ fn tiles(report: &Report) -> String {
     tiles.concat()
 }
 
-/// Thresholds and truth, side by side where there is room.
+/// Beside the truth, where there is room: the thresholds, and what it cost.
 pub fn judged(report: &Report) -> String {
     format!("<div class=\"sides\">{}{}</div>", truth(&report.truth), thresholds(&report.thresholds))
 }
