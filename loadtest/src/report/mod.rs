@@ -2,7 +2,7 @@
 //! in the files beside.
 
 pub mod build;
-mod compare;
+pub mod compare;
 mod html;
 mod json;
 mod junit;
