@@ -91,10 +91,10 @@ fn nines(percentile: f64) -> f64 {
 }
 
 /// From label to label on an even axis up to `most`: 1, 2 or 5 times a power of ten of what the unit is
-/// counted in, so that there are about five.
+/// counted in, so that there are at most six.
 fn step(most: f64, unit: Unit) -> f64 {
     let each = if unit == Unit::Bytes { byte_unit(most).0 } else { 1.0 };
-    let least = (most / each / 5.0).max(1e-9);
+    let least = (most / each / 6.0).max(1e-9);
     let down = round_down(least);
     each * if down < least * 0.999_999 { next(down) } else { down }
 }

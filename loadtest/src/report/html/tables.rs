@@ -1,7 +1,7 @@
 //! What a report tells in tables: phases, errors and closes, faults, servers, the scenario.
 
 use super::{
-    charts::op_name,
+    charts::{OPS, op_name},
     verdict::{counted, per_second},
 };
 use crate::{
@@ -88,7 +88,7 @@ pub fn latencies(report: &Report) -> String {
         let total = total.map(|total| row(format!("<b>{}, total</b>", op_name(op)), total));
         each.chain(total)
     };
-    table("Latencies", &heads, report.total.latencies.keys().flat_map(|op| of(*op)))
+    table("Latencies", &heads, OPS.iter().map(|(op, _)| *op).chain([Op::Lag]).flat_map(of))
 }
 
 /// Errors and closes by kind, the frequent ones first.
@@ -141,7 +141,7 @@ pub fn usage(report: &Report) -> String {
         generator.cpu_seconds,
         generator.max_memory_bytes as f64,
     );
-    let heads = ["process", "CPU seconds", "per million deliveries", "memory, at most"];
+    let heads = ["process", "CPU seconds", "per million deliveries", "peak memory"];
     let lag = format!(
         "<p class=\"note\">The load tester began its work {} late at the median, {} at p99, {} at most.{}</p>",
         millis(generator.lag.p50),

@@ -95,7 +95,7 @@ fn tiles(report: &Report) -> String {
     tile("Connections", count(most), format!("at most; {} made", count(made)));
     for (op, name) in [(Op::Delivery, "Delivery p99"), (Op::Ack, "Acknowledgement p99")] {
         if let Some(latency) = total.latencies.get(&op) {
-            let more = format!("median {}, max {}", millis(latency.p50), millis(latency.max));
+            let more = format!("median {}<br>max {}", millis(latency.p50), millis(latency.max));
             tile(name, millis(latency.p99), more);
         }
     }
@@ -114,7 +114,12 @@ fn tiles(report: &Report) -> String {
 
 /// Beside the truth, where there is room: the thresholds, and what it cost.
 pub fn judged(report: &Report) -> String {
-    format!("<div class=\"sides\">{}{}</div>", truth(&report.truth), thresholds(&report.thresholds))
+    format!(
+        "<div class=\"sides\">{}<div>{}{}</div></div>\n",
+        truth(&report.truth),
+        thresholds(&report.thresholds),
+        tables::usage(report),
+    )
 }
 
 /// Each threshold with what was found.
