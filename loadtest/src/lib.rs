@@ -5,6 +5,7 @@
 
 pub mod agent;
 pub mod cast;
+pub mod cli;
 pub mod client;
 mod duration;
 pub mod engine;

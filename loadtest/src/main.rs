@@ -1,3 +1,8 @@
-//! The program `loadtest`.
+//! The program `loadtest`. What it does is in [`loadtest::cli`].
 
-fn main() {}
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    loadtest::cli::main().await
+}

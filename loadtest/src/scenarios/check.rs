@@ -40,7 +40,14 @@ pub fn check(scenario: &Scenario) -> Vec<Mistake> {
 /// What is wrong with its thresholds.
 pub fn thresholds(scenario: &Scenario) -> Vec<Mistake> {
     let mut found = Vec::new();
-    between(&mut found, &["thresholds"], "thresholds", scenario.thresholds.len(), 0, MAX_THRESHOLDS);
+    between(
+        &mut found,
+        &["thresholds"],
+        "thresholds",
+        scenario.thresholds.len(),
+        0,
+        MAX_THRESHOLDS,
+    );
     for (index, text) in scenario.thresholds.iter().enumerate() {
         let index = index.to_string();
         let mut note = |why: String| found.push(Mistake::new(["thresholds", &index], why));
@@ -103,7 +110,8 @@ fn chats(found: &mut Vec<Mistake>, scenario: &Scenario) {
             }
             let pairs = accounts.saturating_mul(accounts.saturating_sub(1)) / 2;
             if kind.count > pairs {
-                let why = format!("{accounts} accounts make {pairs} pairs, each with one direct chat");
+                let why =
+                    format!("{accounts} accounts make {pairs} pairs, each with one direct chat");
                 note("count", format!("{why}; raise people.accounts"));
             }
         }
@@ -125,8 +133,10 @@ fn chats(found: &mut Vec<Mistake>, scenario: &Scenario) {
 
 fn faults(found: &mut Vec<Mistake>, scenario: &Scenario) {
     between(found, &["faults"], "faults", scenario.faults.len(), 0, MAX_FAULTS);
-    let length: Duration =
-        scenario.phases.iter().fold(Duration::ZERO, |sum, phase| sum.saturating_add(phase.duration));
+    let length: Duration = scenario
+        .phases
+        .iter()
+        .fold(Duration::ZERO, |sum, phase| sum.saturating_add(phase.duration));
     if length > MAX_LENGTH {
         found.push(Mistake::new(["phases"], "all phases together last at most 168h"));
     }

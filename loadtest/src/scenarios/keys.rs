@@ -36,7 +36,9 @@ impl Kind {
             Self::Whole => "a whole number, such as 100".to_owned(),
             Self::Number => "a number, such as 0.5".to_owned(),
             Self::Flag => "true or false".to_owned(),
-            Self::Duration => "a time in quotes, such as \"250ms\", \"30s\", \"5m\" or \"1h\"".to_owned(),
+            Self::Duration => {
+                "a time in quotes, such as \"250ms\", \"30s\", \"5m\" or \"1h\"".to_owned()
+            }
             Self::Rate => "so many a second, such as 20 or { from = 0, to = 20 }".to_owned(),
             Self::Bytes => "so many bytes, such as 128 or { min = 100, max = 400 }".to_owned(),
             Self::Table(keys) => format!("a table of {}", names(keys)),

@@ -36,7 +36,10 @@ pub struct Mistakes {
 }
 
 impl Mistake {
-    pub(crate) fn new<'a>(path: impl IntoIterator<Item = &'a str>, text: impl Into<String>) -> Self {
+    pub(crate) fn new<'a>(
+        path: impl IntoIterator<Item = &'a str>,
+        text: impl Into<String>,
+    ) -> Self {
         let path = path.into_iter().map(str::to_owned).collect();
         Self { path, text: text.into(), place: Place::Unknown }
     }

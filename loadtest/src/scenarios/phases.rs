@@ -110,7 +110,10 @@ impl At<'_> {
                 self.note(key, "there are no messages yet: give this or an earlier phase messages");
             }
             if matches!(key, "edits" | "deletes" | "typing") && !speaks(&Dialect::Native) {
-                self.note(key, "only native clients do this: give people.dialects a share of native");
+                self.note(
+                    key,
+                    "only native clients do this: give people.dialects a share of native",
+                );
             }
         }
     }

@@ -23,7 +23,8 @@ impl FromStr for Set {
         }
         let value = value.trim();
         let read = format!("value = {value}").parse::<Table>().ok();
-        let read = read.filter(|table| table.len() == 1).and_then(|mut table| table.remove("value"));
+        let read =
+            read.filter(|table| table.len() == 1).and_then(|mut table| table.remove("value"));
         Ok(Self { path, value: read.unwrap_or_else(|| Value::String(value.to_owned())) })
     }
 }
@@ -33,9 +34,11 @@ impl Set {
     pub(super) fn covers(&self, path: &[String]) -> bool {
         let is_number = |text: &str| text.parse::<usize>().is_ok();
         self.path.len() <= path.len()
-            && self.path.iter().zip(path).all(|(own, other)| {
-                own == other || (is_number(other) && !is_number(own))
-            })
+            && self
+                .path
+                .iter()
+                .zip(path)
+                .all(|(own, other)| own == other || (is_number(other) && !is_number(own)))
     }
 }
 

@@ -23,7 +23,8 @@ macro_rules! shipped {
 
 /// In the order in which one gets to know a deployment.
 pub const SHIPPED: [Shipped; 11] = shipped![
-    "smoke", "idle", "fanout", "rooms", "direct", "mix", "churn", "storm", "slow", "soak", "families",
+    "smoke", "idle", "fanout", "rooms", "direct", "mix", "churn", "storm", "slow", "soak",
+    "families",
 ];
 
 /// A shipped scenario as it is.

@@ -1,6 +1,9 @@
 //! What is shipped is right, and what is wrong is told so that it can be put right.
 
-use super::{keys::{Key, Kind, SCENARIO}, *};
+use super::{
+    keys::{Key, Kind, SCENARIO},
+    *,
+};
 use crate::scenario::{Rate, TextBytes};
 use std::{collections::BTreeSet, time::Duration};
 
@@ -61,11 +64,14 @@ fn all_that_is_wrong_is_told_at_once() {
     ] {
         assert_eq!(mistakes(text, &[]), told.trim_end());
     }
-    assert_eq!(mistakes("", &[]), "\
+    assert_eq!(
+        mistakes("", &[]),
+        "\
 bad.toml: name is missing: text in quotes
 bad.toml: people is missing: a table of accounts, dialects, slow
 bad.toml: phases is missing: one or more [[…]] tables of name, duration, connections, warmup, \
-bytes, messages, edits, deletes, typing, reads, history, reconnects, churn, storm, closed");
+bytes, messages, edits, deletes, typing, reads, history, reconnects, churn, storm, closed"
+    );
     assert_eq!(mistakes(LEAST, &[]), "");
 }
 
@@ -73,7 +79,10 @@ bytes, messages, edits, deletes, typing, reads, history, reconnects, churn, stor
 fn a_name_that_is_no_scenario() {
     let wrong = |name: &str| Source::open(name).unwrap_err().to_string();
     let told = wrong("fanuot");
-    assert_eq!(told, "fanuot: no scenario of this name is shipped; did you mean fanout? (a file ends in .toml)");
+    assert_eq!(
+        told,
+        "fanuot: no scenario of this name is shipped; did you mean fanout? (a file ends in .toml)"
+    );
     assert!(wrong("./nowhere.toml").starts_with("./nowhere.toml: No such file"));
 }
 
@@ -105,11 +114,26 @@ fn set_changes_values() {
 #[test]
 fn what_set_breaks_is_told_of_the_command_line() {
     let told = |set: &str| mistakes(LEAST, &[set]);
-    assert_eq!(told("people.acounts=5"), "--set people.acounts: there is no such key; did you mean accounts?");
-    assert_eq!(told("people.accounts=many"), "--set people.accounts: \"many\" does not fit; write a whole number, such as 100");
-    assert_eq!(told("phases.only.messages=-1"), "--set phases.0.messages: write 0 to 1000000 a second");
-    assert_eq!(told("phases.0.typing=1"), "--set phases.0.typing: there is no chat to do it in: add [[chats]]");
-    assert_eq!(told("phases.olny.messages=1"), "--set phases.olny.messages: phases has no item olny");
+    assert_eq!(
+        told("people.acounts=5"),
+        "--set people.acounts: there is no such key; did you mean accounts?"
+    );
+    assert_eq!(
+        told("people.accounts=many"),
+        "--set people.accounts: \"many\" does not fit; write a whole number, such as 100"
+    );
+    assert_eq!(
+        told("phases.only.messages=-1"),
+        "--set phases.0.messages: write 0 to 1000000 a second"
+    );
+    assert_eq!(
+        told("phases.0.typing=1"),
+        "--set phases.0.typing: there is no chat to do it in: add [[chats]]"
+    );
+    assert_eq!(
+        told("phases.olny.messages=1"),
+        "--set phases.olny.messages: phases has no item olny"
+    );
     assert_eq!(told("phases.messages=1"), "--set phases.messages: phases has no item messages");
     assert_eq!("x".parse::<Set>().unwrap_err(), "write KEY=VALUE");
     assert!("=1".parse::<Set>().is_err() && "a..b=1".parse::<Set>().is_err());
@@ -138,7 +162,10 @@ fn the_tables_of_keys_are_the_types() {
     let names = |text: &str| -> BTreeSet<String> {
         let error = toml::from_str::<Scenario>(text).unwrap_err();
         let message = error.message().to_owned();
-        assert!(message.contains("unknown field") || message.contains("unknown variant"), "{message}");
+        assert!(
+            message.contains("unknown field") || message.contains("unknown variant"),
+            "{message}"
+        );
         message.split('`').skip(3).step_by(2).map(str::to_owned).collect()
     };
     let tables = |keys: &[Key]| keys.iter().map(|key| key.name.to_owned()).collect();
@@ -152,13 +179,23 @@ fn the_tables_of_keys_are_the_types() {
     assert_eq!(names(&format!("wrong = 1\n{full}")), tables(SCENARIO));
     for name in ["people", "chats", "phases", "faults"] {
         let header = if name == "people" { "[people]" } else { &format!("[[{name}]]") };
-        assert_eq!(names(&full.replace(header, &format!("{header}\nwrong = 1"))), inner(SCENARIO, name), "{name}");
+        assert_eq!(
+            names(&full.replace(header, &format!("{header}\nwrong = 1"))),
+            inner(SCENARIO, name),
+            "{name}"
+        );
     }
-    for (table, known) in [("dialects", "native = 1"), ("slow", "share = 0.1"), ("closed", "senders = 1")] {
+    for (table, known) in
+        [("dialects", "native = 1"), ("slow", "share = 0.1"), ("closed", "senders = 1")]
+    {
         let owner = if table == "closed" { "phases" } else { "people" };
         let owner = SCENARIO.iter().find(|key| key.name == owner).unwrap();
         let (Kind::Table(keys) | Kind::Tables(keys)) = &owner.kind else { panic!("{table}") };
-        assert_eq!(names(&full.replace(known, &format!("wrong = 1, {known}"))), inner(keys, table), "{table}");
+        assert_eq!(
+            names(&full.replace(known, &format!("wrong = 1, {known}"))),
+            inner(keys, table),
+            "{table}"
+        );
     }
 }
 

@@ -126,15 +126,7 @@ impl Metric {
             None => None,
             Some(name) => Some(report.phases.iter().find(|phase| phase.name == name)?),
         };
-        let sums = phase.map_or(&report.total, |phase| &phase.sums);
         match self {
-            Self::Latency(op, stat) => stat.of(sums.latencies.get(op)),
-            Self::Count(count) => Some(count_of(sums, *count)),
-            Self::Rate(count) => {
-                (sums.seconds > 0.0).then(|| count_of(sums, *count) / sums.seconds)
-            }
-            Self::Errors(kind) => Some(sum(&sums.errors, kind.as_deref())),
-            Self::Closes(kind) => Some(sum(&sums.closes, kind.as_deref())),
             // Nobody listened: nothing can have been lost, and nothing was shown.
             Self::Truth(_) if report.truth.devices == 0 => None,
             Self::Truth(count) => Some(count.of(&report.truth) as f64),
@@ -155,6 +147,28 @@ impl Metric {
                 }
                 Some(phase) => what.in_points(report, of, phase.from, phase.to),
             },
+            _ => self.in_sums(phase.map_or(&report.total, |phase| &phase.sums)),
+        }
+    }
+
+    /// Its value in what clients counted and timed, if it is about that.
+    pub(super) fn in_sums(&self, sums: &Sums) -> Option<f64> {
+        match self {
+            Self::Latency(op, stat) => stat.of(sums.latencies.get(op)),
+            Self::Count(count) => Some(count_of(sums, *count)),
+            Self::Rate(count) => Some(count_of(sums, *count) / positive(sums.seconds)?),
+            Self::Errors(kind) => Some(sum(&sums.errors, kind.as_deref())),
+            Self::Closes(kind) => Some(sum(&sums.closes, kind.as_deref())),
+            Self::Truth(_) | Self::Use(..) => None,
+        }
+    }
+
+    /// Whether it never sinks while a run goes on.
+    pub(super) fn only_grows(&self) -> bool {
+        match self {
+            Self::Latency(_, stat) => matches!(stat, Stat::Count | Stat::Max),
+            Self::Count(_) | Self::Errors(_) | Self::Closes(_) => true,
+            Self::Rate(_) | Self::Truth(_) | Self::Use(..) => false,
         }
     }
 }
@@ -218,8 +232,10 @@ impl FromStr for Metric {
                 "rate" => Ok(Self::Rate(count(argument)?)),
                 "errors" if !argument.is_empty() => Ok(Self::Errors(Some(argument.to_owned()))),
                 "closes" if !argument.is_empty() => Ok(Self::Closes(Some(argument.to_owned()))),
-                _ => Err(format!("{text} is no metric; with brackets there are rate(sent), \
-                                  errors(rate_limited), closes(slow_consumer)")),
+                _ => Err(format!(
+                    "{text} is no metric; with brackets there are rate(sent), \
+                                  errors(rate_limited), closes(slow_consumer)"
+                )),
             };
         }
         // A target's name may have dots; the statistic has none.
@@ -262,8 +278,10 @@ fn split(of: &str, stat: &str) -> Result<Metric, String> {
         let known = Op::ALL.iter().map(|op| op.name());
         return Err(format!("nothing called {of:?} is timed; {}", instead(of, known)));
     }
-    Err(format!("there is no metric {of}.{stat}; of what is timed there is delivery.p99 and its \
-                 like, of servers NAME.cpu and NAME.memory"))
+    Err(format!(
+        "there is no metric {of}.{stat}; of what is timed there is delivery.p99 and its \
+                 like, of servers NAME.cpu and NAME.memory"
+    ))
 }
 
 /// `name(argument)`
@@ -294,9 +312,7 @@ fn count_of(sums: &Sums, count: Count) -> f64 {
 /// Of all kinds, or of those that are called so or have the word.
 fn sum(kinds: &BTreeMap<String, u64>, kind: Option<&str>) -> f64 {
     let is_meant = |name: &str| {
-        kind.is_none_or(|kind| {
-            name == kind || name.split([' ', ':']).any(|word| word == kind)
-        })
+        kind.is_none_or(|kind| name == kind || name.split([' ', ':']).any(|word| word == kind))
     };
     kinds.iter().filter(|(name, _)| is_meant(name)).map(|(_, count)| *count as f64).sum()
 }

@@ -7,7 +7,7 @@ mod unit;
 pub use metric::{Metric, Stat, TruthCount, Use};
 pub use unit::Unit;
 
-use crate::report::{Report, ThresholdResult};
+use crate::report::{Report, Sums, ThresholdResult};
 use std::{fmt, str::FromStr};
 
 /// What must be true of a run, or of one of its phases.
@@ -68,6 +68,25 @@ impl Threshold {
         let ok = value.is_some_and(|value| self.comparison.holds(value, self.bound));
         ThresholdResult { expression: self.to_string(), value, ok }
     }
+
+    /// Whether it is an upper bound of something that only grows while a run goes on, so that
+    /// [`Threshold::is_broken`] is final. A percentile may still sink.
+    pub fn only_gets_worse(&self) -> bool {
+        let is_upper = matches!(
+            self.comparison,
+            Comparison::Less | Comparison::LessOrEqual | Comparison::Equal
+        );
+        is_upper && self.metric.only_grows()
+    }
+
+    /// Whether what was measured so far, of its phase or of all that counts, is above the bound.
+    pub fn is_broken(&self, so_far: &Sums) -> bool {
+        let value = self.metric.in_sums(so_far).map(|value| value / self.unit.scale());
+        value.is_some_and(|value| match self.comparison {
+            Comparison::Less => value >= self.bound,
+            _ => value > self.bound,
+        })
+    }
 }
 
 impl Comparison {
@@ -124,7 +143,9 @@ impl FromStr for Threshold {
         let (metric, comparison, bound) = Comparison::split(rest).ok_or_else(shape)?;
         let metric: Metric = metric.trim().parse().map_err(NoThreshold)?;
         if phase.is_some() && !metric.is_of_phases() {
-            return Err(no(format!("{metric} is known of the whole run only: leave the phase out")));
+            return Err(no(format!(
+                "{metric} is known of the whole run only: leave the phase out"
+            )));
         }
         let bound = bound.trim();
         let digits = bound.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(bound.len());

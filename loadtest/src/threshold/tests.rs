@@ -16,8 +16,14 @@ fn report() -> Report {
     let sums = |sent: u64, p99: f64| Sums {
         seconds: 5.0,
         counts: BTreeMap::from([("sent".to_owned(), sent)]),
-        latencies: BTreeMap::from([(Op::Delivery, LatencySums { count: 9, p99, ..<_>::default() })]),
-        errors: BTreeMap::from([("rate_limited".to_owned(), 2), ("connect: refused".to_owned(), 1)]),
+        latencies: BTreeMap::from([(
+            Op::Delivery,
+            LatencySums { count: 9, p99, ..<_>::default() },
+        )]),
+        errors: BTreeMap::from([
+            ("rate_limited".to_owned(), 2),
+            ("connect: refused".to_owned(), 1),
+        ]),
         closes: BTreeMap::from([("1013 slow_consumer".to_owned(), 4)]),
     };
     let phase = |name: &str, warmup, from, sums| {
@@ -69,7 +75,9 @@ fn judged_by_what_the_report_says() {
     assert_eq!(found("generator.memory<=1MiB"), (Some(1.0), true));
     assert_eq!(found("gateway-1.cpu<1"), (Some(0.8), true));
     assert_eq!(found("phase(warm).gateway-1.memory==5MiB"), (Some(5.0), true));
-    assert!(found("phase(steady).gateway-1.cpu<0.81").1 && !found("phase(steady).gateway-1.cpu<0.79").1);
+    assert!(
+        found("phase(steady).gateway-1.cpu<0.81").1 && !found("phase(steady).gateway-1.cpu<0.79").1
+    );
 }
 
 #[test]
@@ -101,6 +109,27 @@ fn the_truth_is_always_demanded() {
                   stored_twice==0 true";
     assert_eq!(said(&[]), format!("lost==0 false, {others}"));
     assert_eq!(said(&["lost <= 1"]), format!("lost <= 1 true, {others}"));
+}
+
+#[test]
+fn what_is_broken_for_good_is_known_early() {
+    let so_far = &report().total;
+    for (expression, final_, broken) in [
+        ("sent<100", true, true),
+        ("sent<=100", true, false),
+        ("errors==2", true, true),
+        ("errors==3", true, false),
+        ("closes(slow_consumer)<4", true, true),
+        ("delivery.max<1s", true, false),
+        ("delivery.p99<1ms", false, true),
+        ("sent>=100", false, false),
+        ("rate(sent)<1", false, true),
+        ("lost==0", false, false),
+    ] {
+        let threshold: Threshold = expression.parse().unwrap();
+        assert_eq!(threshold.only_gets_worse(), final_, "{expression}");
+        assert_eq!(threshold.is_broken(so_far), broken, "{expression}");
+    }
 }
 
 #[test]

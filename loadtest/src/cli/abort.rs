@@ -1,0 +1,97 @@
+//! `--abort-on-fail`: watches a run's figures and stops it when a threshold cannot be kept any more.
+
+use crate::{
+    engine::{Observer, PartSlice, Progress},
+    measure::Slice,
+    report::build::sums,
+    scenario::Scenario,
+    threshold::Threshold,
+};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use tokio_util::sync::CancellationToken;
+
+/// Stops a run that has failed already.
+pub(super) struct Abort {
+    stretches: Vec<Stretch>,
+    thresholds: Vec<Threshold>,
+    seen: Mutex<Vec<Seen>>,
+    stop: CancellationToken,
+    /// The first threshold that failed.
+    because: OnceLock<String>,
+}
+
+/// A phase.
+struct Stretch {
+    name: String,
+    warmup: bool,
+    to: f64,
+}
+
+/// What was measured in one.
+#[derive(Clone, Default)]
+struct Seen {
+    slice: Slice,
+    seconds: f64,
+}
+
+impl Abort {
+    /// `stop` ends the run.
+    pub fn new(scenario: &Scenario, stop: CancellationToken) -> Arc<Self> {
+        let mut to = 0.0;
+        let stretches: Vec<Stretch> = scenario
+            .phases
+            .iter()
+            .map(|phase| {
+                to += phase.duration.as_secs_f64();
+                Stretch { name: phase.name.clone(), warmup: phase.warmup, to }
+            })
+            .collect();
+        let thresholds = scenario.thresholds.iter().filter_map(|text| text.parse().ok());
+        let thresholds = thresholds.filter(Threshold::only_gets_worse).collect();
+        let seen = Mutex::new(vec![Seen::default(); stretches.len()]);
+        Arc::new(Self { stretches, thresholds, seen, stop, because: OnceLock::new() })
+    }
+
+    /// For the engine.
+    pub fn observer(self: &Arc<Self>) -> Observer {
+        let this = Arc::clone(self);
+        Arc::new(move |progress| {
+            if let Progress::Second(slice) = progress {
+                this.second(slice);
+            }
+        })
+    }
+
+    /// The threshold that ended the run.
+    pub fn because(&self) -> Option<&str> {
+        self.because.get().map(String::as_str)
+    }
+
+    fn second(&self, slice: &PartSlice) {
+        let middle = slice.at - slice.seconds / 2.0;
+        let Some(place) = self.stretches.iter().position(|stretch| middle < stretch.to) else {
+            return;
+        };
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = &mut seen[place];
+        now.slice.then(&slice.slice);
+        now.seconds += slice.seconds;
+        for threshold in &self.thresholds {
+            let mut whole = Seen::default();
+            for (stretch, seen) in self.stretches.iter().zip(&*seen) {
+                let counts = match &threshold.phase {
+                    Some(phase) => *phase == stretch.name,
+                    None => !stretch.warmup,
+                };
+                if counts {
+                    whole.slice.then(&seen.slice);
+                    whole.seconds += seen.seconds;
+                }
+            }
+            if threshold.is_broken(&sums(&whole.slice, whole.seconds)) {
+                let _ = self.because.set(threshold.to_string());
+                self.stop.cancel();
+            }
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! How a command ended.
+
+use super::say;
+use crate::{
+    agent::AgentsError, engine::RunError, prepare::PrepareError, report::Outcome,
+    scenarios::Mistakes,
+};
+use std::process::ExitCode;
+
+/// The exit codes of the program. 64 and 70 are BSD's `EX_USAGE` and `EX_SOFTWARE`, 99 is what load
+/// testers use for thresholds, 130 what shells say of Ctrl-C.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    Ok = 0,
+    Usage = 64,
+    Failed = 70,
+    GeneratorLimited = 98,
+    Threshold = 99,
+    Interrupted = 130,
+}
+
+/// Why a command came to no result: what is said on stderr, and the exit code.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub exit: Exit,
+    pub error: anyhow::Error,
+}
+
+impl Failure {
+    pub fn usage(error: impl Into<anyhow::Error>) -> Self {
+        Self { exit: Exit::Usage, error: error.into() }
+    }
+
+    pub fn failed(error: impl Into<anyhow::Error>) -> Self {
+        Self { exit: Exit::Failed, error: error.into() }
+    }
+
+    /// Says it.
+    pub fn tell(self) -> Exit {
+        match self.exit {
+            Exit::Interrupted => say(self.error),
+            _ => say(format_args!("error: {:#}", self.error)),
+        }
+        self.exit
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+impl From<Outcome> for Exit {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Passed => Self::Ok,
+            Outcome::Failed => Self::Threshold,
+            Outcome::GeneratorLimited => Self::GeneratorLimited,
+            Outcome::Interrupted => Self::Interrupted,
+        }
+    }
+}
+
+impl From<Mistakes> for Failure {
+    /// Many lines, so they begin on one of their own.
+    fn from(mistakes: Mistakes) -> Self {
+        Self::usage(anyhow::anyhow!("the scenario cannot be run\n{mistakes}"))
+    }
+}
+
+impl From<PrepareError> for Failure {
+    fn from(error: PrepareError) -> Self {
+        match error {
+            PrepareError::Run(_) | PrepareError::Chats(_) => Self::usage(error),
+            _ => Self::failed(error),
+        }
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        Self::failed(error)
+    }
+}
+
+impl From<AgentsError> for Failure {
+    fn from(error: AgentsError) -> Self {
+        match error {
+            AgentsError::Url(_) | AgentsError::Twice(_) | AgentsError::Number(_) => {
+                Self::usage(error)
+            }
+            _ => Self::failed(error),
+        }
+    }
+}

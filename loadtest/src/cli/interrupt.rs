@@ -1,0 +1,27 @@
+//! Ctrl-C and SIGTERM. What the first one ends, and what the second one, is the caller's.
+
+use std::io;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Both signals, from now on: without them the process would die where it stands.
+pub(super) struct Interrupt {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Interrupt {
+    pub fn new() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    /// Waits for the next one.
+    pub async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Arguments that several subcommands have: the scenario and its changes, the deployment and who prepares
+//! it.
+
+use super::exit::Failure;
+use crate::{
+    client::Target as Resolved,
+    prepare::{Admin, Target},
+    scenario::Scenario,
+    scenarios::{Set, Source, read},
+};
+use anyhow::Context as _;
+use clap::Args;
+use shared::settings::Secret;
+use std::{fs::File, io::Read as _, path::PathBuf};
+
+/// Which scenario, and what is different this time.
+#[derive(Args, Debug)]
+pub(super) struct ScenarioArgs {
+    /// A file (with / or .toml in its name), or the name of a shipped scenario
+    pub scenario: String,
+    /// Changes a value, such as people.accounts=200 or phases.steady.messages=50
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<Set>,
+    /// Instead of the scenario's seed
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// One more threshold, such as 'delivery.p99<250ms'
+    #[arg(long, value_name = "EXPRESSION")]
+    pub threshold: Vec<String>,
+}
+
+impl ScenarioArgs {
+    /// The scenario as it shall be run.
+    pub fn read(&self) -> Result<Scenario, Failure> {
+        let source = Source::open(&self.scenario)?;
+        let mut scenario = read(&source, &self.set)?;
+        if let Some(seed) = self.seed {
+            scenario.seed = seed;
+        }
+        for expression in &self.threshold {
+            let threshold: crate::threshold::Threshold = expression
+                .parse()
+                .with_context(|| format!("--threshold {expression:?}"))
+                .map_err(Failure::usage)?;
+            let phases = &scenario.phases;
+            if let Some(phase) = threshold.phase
+                && !phases.iter().any(|known| known.name == phase)
+            {
+                let why = anyhow::anyhow!("--threshold {expression:?}: there is no phase {phase}");
+                return Err(Failure::usage(why));
+            }
+            scenario.thresholds.push(expression.clone());
+        }
+        Ok(scenario)
+    }
+}
+
+/// Where to.
+#[derive(Args, Debug)]
+pub(super) struct TargetArgs {
+    /// The deployment: REST and sockets behind one URL
+    #[arg(long, env = "LOADTEST_URL", value_name = "URL")]
+    pub url: String,
+    /// The administrator who makes the accounts
+    #[arg(long, default_value = "admin", value_name = "NAME")]
+    pub admin_username: String,
+    /// With the administrator's password accounts are made in bulk; without, they are registered one by
+    /// one, which a deployment limits to some hundred
+    #[arg(long, env = "LOADTEST_ADMIN_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
+    pub admin_password: Option<Secret>,
+    /// A file that holds it; an empty one is none
+    #[arg(
+        long,
+        env = "LOADTEST_ADMIN_PASSWORD_FILE",
+        value_name = "FILE",
+        conflicts_with = "admin_password"
+    )]
+    pub admin_password_file: Option<PathBuf>,
+}
+
+/// The largest file taken for a password.
+const MAX_PASSWORD_BYTES: u64 = 4 << 10;
+
+impl TargetArgs {
+    /// The deployment, with a URL that can be one.
+    pub async fn read(&self) -> Result<Target, Failure> {
+        Resolved::resolve(&self.url).await.context("--url").map_err(Failure::usage)?;
+        let mut password = self.admin_password.clone();
+        if let Some(path) = &self.admin_password_file {
+            let mut text = String::new();
+            File::open(path)
+                .and_then(|file| file.take(MAX_PASSWORD_BYTES).read_to_string(&mut text))
+                .with_context(|| format!("--admin-password-file {}", path.display()))
+                .map_err(Failure::usage)?;
+            password = Some(Secret::new(text.trim_end_matches(['\r', '\n'])));
+        }
+        let password = password.filter(|password| !password.reveal().is_empty());
+        let username = self.admin_username.clone();
+        let admin = password.map(|password| Admin { username, password });
+        Ok(Target { url: self.url.trim_end_matches('/').to_owned(), admin })
+    }
+}

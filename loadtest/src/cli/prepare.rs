@@ -1,0 +1,69 @@
+//! `loadtest prepare`: accounts and chats that serve many runs.
+
+use super::{
+    Exit,
+    exit::Failure,
+    interrupt::Interrupt,
+    options::{ScenarioArgs, TargetArgs},
+    run::name_of_run,
+    say,
+};
+use crate::{
+    live::Live,
+    prepare::{self, Plan},
+};
+use clap::Args;
+use std::path::PathBuf;
+
+#[derive(Args)]
+pub(super) struct PrepareArgs {
+    #[command(flatten)]
+    scenario: ScenarioArgs,
+    #[command(flatten)]
+    target: TargetArgs,
+    /// Where the accounts are kept, with their tokens: only you may read it. Give it to each run
+    #[arg(long, value_name = "FILE")]
+    accounts: PathBuf,
+    /// Takes away what the file holds, and the file
+    #[arg(long)]
+    remove: bool,
+}
+
+pub(super) async fn prepare(args: &PrepareArgs) -> Exit {
+    match prepared(args).await {
+        Ok(said) => {
+            say(said);
+            Exit::Ok
+        }
+        Err(failure) => failure.tell(),
+    }
+}
+
+async fn prepared(args: &PrepareArgs) -> Result<String, Failure> {
+    let scenario = args.scenario.read()?;
+    let target = args.target.read().await?;
+    let mut interrupt = Interrupt::new().map_err(Failure::failed)?;
+    let live = Live::new(&scenario);
+    let tell = |progress| live.preparing(progress);
+    let file = args.accounts.display();
+    let work = async {
+        if args.remove {
+            prepare::remove_saved(&target, &args.accounts, &tell).await?;
+            return Ok(format!("{file}: removed, with the accounts in it"));
+        }
+        let run = name_of_run();
+        let accounts = Some(args.accounts.as_path());
+        let plan = Plan { scenario: &scenario, target: &target, run: &run, accounts };
+        let cast = prepare::prepare(plan, &tell).await?.cast;
+        Ok(format!("{file}: {} accounts, {} chats", cast.people.len(), cast.chats.len()))
+    };
+    let said = tokio::select! {
+        said = work => said,
+        () = interrupt.next() => Err(Failure {
+            exit: Exit::Interrupted,
+            error: anyhow::anyhow!("interrupted; what was made so far stays"),
+        }),
+    };
+    live.finish();
+    said
+}

@@ -1,0 +1,329 @@
+//! `loadtest run`: prepares the cast, does the run here or on agents, writes the reports, takes the
+//! cast away.
+
+use super::{
+    Exit,
+    abort::Abort,
+    exit::Failure,
+    interrupt::Interrupt,
+    judge::write,
+    options::{ScenarioArgs, TargetArgs},
+    say,
+    summary::summary,
+};
+use crate::{
+    agent::{Crew, SecretArgs, coordinate},
+    engine::{self, Observer, RunOptions, Source},
+    live::Live,
+    metric,
+    prepare::{self, MAX_RUN, Plan, Prepared, Target},
+    report::{Outcome, Report},
+    scenario::Scenario,
+    threshold::Threshold,
+};
+use anyhow::{Context as _, anyhow};
+use clap::Args;
+use shared::{lifecycle::Lifecycle, time::Timestamp};
+use std::{
+    fs,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+};
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  loadtest run smoke --url http://127.0.0.1:8000
+  loadtest run fanout --url http://127.0.0.1:8000 --out results \\
+      --scrape gateway=http://127.0.0.1:9000/metrics --set phases.steady.messages=50
+  loadtest run mine.toml --url http://lb:8000 --agents http://a:7400,http://b:7400 \\
+      --agent-secret-file secret --threshold 'delivery.p99<250ms'")]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    scenario: ScenarioArgs,
+    #[command(flatten)]
+    target: TargetArgs,
+    /// Names the run, its accounts and its texts: letters, digits, hyphens. By default made of the time
+    #[arg(long, value_name = "NAME", value_parser = run_name)]
+    run: Option<String>,
+    /// Writes report.json, report.html and junit.xml into this folder
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    /// Writes the report as JSON; /dev/stdout is fine
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Writes the report as one HTML page
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Writes thresholds and truth as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Reads a server's CPU time and memory each second: from its metrics, or of processes of this machine
+    /// (gateway=pid:12,13)
+    #[arg(long, value_name = "NAME=URL", value_parser = scrape)]
+    scrape: Vec<(String, Source)>,
+    /// Agents that do the work, each its share; this process leads
+    #[arg(long, value_name = "URL,URL", value_delimiter = ',')]
+    agents: Vec<String>,
+    #[command(flatten)]
+    secret: SecretArgs,
+    /// Addresses of this machine that connections come from, in turn; each has some 28,000 ports
+    #[arg(long, value_name = "IP", value_delimiter = ',')]
+    local_address: Vec<IpAddr>,
+    /// Serves metrics of its own (loadtest_*) while it runs
+    #[arg(long, value_name = "ADDRESS")]
+    metrics_listen: Option<SocketAddr>,
+    /// Accounts kept between runs: used when the file is there, written when not
+    #[arg(long, value_name = "FILE")]
+    accounts: Option<PathBuf>,
+    /// Leaves accounts and chats on the deployment
+    #[arg(long)]
+    keep: bool,
+    /// Ends the run as soon as a threshold cannot be kept any more (counts and maxima)
+    #[arg(long)]
+    abort_on_fail: bool,
+    /// Says nothing but errors
+    #[arg(long)]
+    quiet: bool,
+    /// No progress, only the result
+    #[arg(long)]
+    no_live: bool,
+}
+
+pub(super) async fn run(args: &RunArgs) -> Exit {
+    match reported(args).await {
+        Ok(report) => {
+            if !args.quiet {
+                say(summary(&report).trim_end());
+            }
+            report.outcome.into()
+        }
+        Err(failure) => failure.tell(),
+    }
+}
+
+async fn reported(args: &RunArgs) -> Result<Report, Failure> {
+    let scenario = args.scenario.read()?;
+    is_scraped(&scenario, &args.scrape)?;
+    let target = args.target.read().await?;
+    let secret = args.secret.read().map_err(|why| Failure::usage(anyhow!(why)))?;
+    let crew = (!args.agents.is_empty()).then(|| Crew::new(&args.agents, secret.as_ref()));
+    let crew = crew.transpose()?;
+    if crew.is_none() {
+        has_files(&scenario)?;
+    }
+    let files = Files::new(args)?;
+    let run = args.run.clone().unwrap_or_else(name_of_run);
+    let mut interrupt = Interrupt::new().map_err(Failure::failed)?;
+
+    let lifecycle = Lifecycle::new();
+    let mut observers: Vec<Observer> = Vec::new();
+    if let Some(listen) = args.metrics_listen {
+        let listening = metric::listen(listen, &lifecycle).await;
+        listening.map_err(|why| Failure::failed(anyhow!(why)))?;
+        observers.push(metric::observer(&scenario));
+    }
+    let live = (!args.quiet && !args.no_live).then(|| Live::new(&scenario));
+    observers.extend(live.as_ref().map(Live::observer));
+    let tell = |progress| {
+        if let Some(live) = &live {
+            live.preparing(progress);
+        }
+    };
+
+    let accounts = args.accounts.as_deref();
+    let plan = Plan { scenario: &scenario, target: &target, run: &run, accounts };
+    let prepared = tokio::select! {
+        prepared = prepare::prepare(plan, &tell) => prepared.map_err(Failure::from),
+        () = interrupt.next() => Err(Failure {
+            exit: Exit::Interrupted,
+            error: anyhow!("interrupted while accounts were made; they begin with lt-{run}-"),
+        }),
+    };
+    let prepared = prepared.inspect_err(|_| finish(&live))?;
+
+    let mut options = RunOptions::new(scenario, prepared.cast.clone(), &target.url, &run);
+    options.scrape.clone_from(&args.scrape);
+    options.local_addresses.clone_from(&args.local_address);
+    let abort = args.abort_on_fail.then(|| Abort::new(&options.scenario, options.stop.clone()));
+    observers.extend(abort.as_ref().map(Abort::observer));
+    let done = perform(&options, crew.as_ref(), all(observers), &mut interrupt).await;
+    let removed = match args.accounts.is_some() || args.keep {
+        true => Ok(()),
+        false => clean_up(&target, &prepared, &tell, &mut interrupt).await,
+    };
+    finish(&live);
+    if let Err(why) = removed {
+        say(format_args!("warning: accounts lt-{run}-… are left on the deployment: {why:#}"));
+    }
+    let mut report = done?;
+    if let Some(because) = abort.as_ref().and_then(|abort| abort.because()) {
+        say(format_args!("stopped early: {because} cannot be kept any more"));
+        report.outcome = Outcome::Failed;
+    }
+    files.write(&report)?;
+    Ok(report)
+}
+
+/// The run itself. The first signal ends it early, and what was done is checked and reported; the
+/// second one ends everything.
+async fn perform(
+    options: &RunOptions,
+    crew: Option<&Crew>,
+    observer: Observer,
+    interrupt: &mut Interrupt,
+) -> Result<Report, Failure> {
+    let run = async {
+        match crew {
+            Some(crew) => Ok(coordinate(options, crew, observer).await?),
+            None => Ok(engine::run(options, observer).await?),
+        }
+    };
+    let mut run = std::pin::pin!(run);
+    let mut interrupted = false;
+    loop {
+        tokio::select! {
+            report = &mut run => return report,
+            () = interrupt.next() => {
+                if interrupted {
+                    let error = anyhow!("interrupted twice: there is no report");
+                    return Err(Failure { exit: Exit::Interrupted, error });
+                }
+                interrupted = true;
+                options.stop.cancel();
+                say("stopping; what was done is still checked (again: at once)");
+            }
+        }
+    }
+}
+
+async fn clean_up(
+    target: &Target,
+    prepared: &Prepared,
+    tell: prepare::Tell<'_>,
+    interrupt: &mut Interrupt,
+) -> anyhow::Result<()> {
+    tokio::select! {
+        removed = prepare::clean_up(target, prepared, tell) => Ok(removed?),
+        () = interrupt.next() => Err(anyhow!("interrupted")),
+    }
+}
+
+/// Where the report goes.
+struct Files {
+    json: Vec<PathBuf>,
+    html: Vec<PathBuf>,
+    junit: Vec<PathBuf>,
+}
+
+impl Files {
+    /// Makes the folder and tries every file: an hour of load is not for a report that cannot be
+    /// written.
+    fn new(args: &RunArgs) -> Result<Self, Failure> {
+        if let Some(out) = &args.out {
+            let made = fs::create_dir_all(out);
+            made.with_context(|| format!("cannot make {}", out.display()))
+                .map_err(Failure::failed)?;
+        }
+        let files = |file: &Option<PathBuf>, name: &str| -> Vec<PathBuf> {
+            file.iter().cloned().chain(args.out.iter().map(|out| out.join(name))).collect()
+        };
+        let json = files(&args.json, "report.json");
+        let html = files(&args.html, "report.html");
+        let junit = files(&args.junit, "junit.xml");
+        for file in json.iter().chain(&html).chain(&junit) {
+            let opened = fs::OpenOptions::new().append(true).create(true).open(file);
+            let opened = opened.with_context(|| format!("cannot write {}", file.display()));
+            opened.map_err(Failure::failed)?;
+        }
+        Ok(Self { json, html, junit })
+    }
+
+    fn write(&self, report: &Report) -> Result<(), Failure> {
+        let all = |files: &[PathBuf], text: &dyn Fn() -> String| -> Result<(), Failure> {
+            files.iter().try_for_each(|file: &PathBuf| write(file, &text()))
+        };
+        all(&self.json, &|| report.to_json())?;
+        all(&self.html, &|| report.to_html())?;
+        all(&self.junit, &|| report.to_junit())
+    }
+}
+
+/// A threshold on a server that is not scraped would fail after the run; better before.
+fn is_scraped(scenario: &Scenario, scrape: &[(String, Source)]) -> Result<(), Failure> {
+    for text in &scenario.thresholds {
+        let Ok(threshold) = text.parse::<Threshold>() else { continue };
+        let Some(name) = threshold.metric.target() else { continue };
+        if !scrape.iter().any(|(known, _)| known == name) {
+            let why = anyhow!("the threshold {text} needs --scrape {name}=URL");
+            return Err(Failure::usage(why));
+        }
+    }
+    Ok(())
+}
+
+/// Files besides connections: listeners, pipes, the connections to REST.
+const OTHER_FILES: usize = 200;
+
+/// Each connection is an open file.
+fn has_files(scenario: &Scenario) -> Result<(), Failure> {
+    let most = scenario.phases.iter().filter_map(|phase| phase.connections).max().unwrap_or(0);
+    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    let soft = line.and_then(|line| line.split_whitespace().next()?.parse::<usize>().ok());
+    match soft.filter(|soft| most + OTHER_FILES > *soft) {
+        Some(soft) => Err(Failure::usage(anyhow!(
+            "{most} connections, and a process may open {soft} files here: ulimit -n {}, or --agents",
+            most + OTHER_FILES
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Of the time, so that two runs have different ones: 8 letters and digits.
+pub(super) fn name_of_run() -> String {
+    let mut left = Timestamp::now().0.unsigned_abs();
+    let mut name = Vec::new();
+    while left > 0 {
+        name.push(b"0123456789abcdefghijklmnopqrstuvwxyz"[(left % 36) as usize] as char);
+        left /= 36;
+    }
+    name.iter().rev().collect()
+}
+
+fn all(observers: Vec<Observer>) -> Observer {
+    Arc::new(move |progress| observers.iter().for_each(|observer| observer(progress)))
+}
+
+fn finish(live: &Option<Arc<Live>>) {
+    if let Some(live) = live {
+        live.finish();
+    }
+}
+
+fn run_name(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    if (1..=MAX_RUN).contains(&text.len()) && text.chars().all(fits) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("a run's name has 1 to {MAX_RUN} letters, digits or hyphens"))
+}
+
+fn scrape(text: &str) -> Result<(String, Source), String> {
+    let example = "write such as gateway-1=http://127.0.0.1:9100/metrics or gateway-1=pid:1234";
+    let (name, from) = text.split_once('=').ok_or(example)?;
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if name.is_empty() || name.len() > 64 || !name.chars().all(fits) || name == "generator" {
+        return Err(format!("{name:?} is no name for a server; {example}"));
+    }
+    let source = match from.strip_prefix("pid:") {
+        Some(pids) => {
+            let pids: Result<_, _> = pids.split(',').map(str::parse).collect();
+            Source::Processes(pids.map_err(|_| example)?)
+        }
+        None if from.starts_with("http://") => Source::Metrics(from.to_owned()),
+        None => return Err(example.to_owned()),
+    };
+    Ok((name.to_owned(), source))
+}

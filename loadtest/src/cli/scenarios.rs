@@ -1,0 +1,84 @@
+//! `loadtest scenarios` and `loadtest validate`.
+
+use super::{Exit, print, say};
+use crate::{
+    duration,
+    scenario::Scenario,
+    scenarios::{SHIPPED, Set, Source, read, shipped},
+};
+use clap::Args;
+use std::time::Duration;
+
+#[derive(Args)]
+pub(super) struct ScenariosArgs {
+    /// Prints this one, comments and all, to be changed
+    name: Option<String>,
+}
+
+#[derive(Args)]
+pub(super) struct ValidateArgs {
+    /// Files, or names of shipped scenarios
+    #[arg(required = true, value_name = "SCENARIO")]
+    scenarios: Vec<String>,
+    /// Changes a value of each, such as people.accounts=200
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<Set>,
+}
+
+pub(super) fn show(args: &ScenariosArgs) -> Exit {
+    let Some(name) = &args.name else {
+        for known in SHIPPED {
+            if let Ok(scenario) = shipped(known.name) {
+                let length = duration::format(length(&scenario));
+                print(&format!("{:<10} {length:>5}  {}", known.name, scenario.description));
+            }
+        }
+        return Exit::Ok;
+    };
+    match Source::open(name) {
+        Ok(source) => {
+            print(&source.text);
+            Exit::Ok
+        }
+        Err(mistakes) => {
+            say(mistakes);
+            Exit::Usage
+        }
+    }
+}
+
+pub(super) fn validate(args: &ValidateArgs) -> Exit {
+    let mut exit = Exit::Ok;
+    for name in &args.scenarios {
+        match Source::open(name).and_then(|source| read(&source, &args.set)) {
+            Ok(scenario) => print(&format!("{name}: ok: {}", in_short(&scenario))),
+            Err(mistakes) => {
+                say(mistakes);
+                exit = Exit::Usage;
+            }
+        }
+    }
+    exit
+}
+
+/// What it would do.
+fn in_short(scenario: &Scenario) -> String {
+    let most = scenario.phases.iter().filter_map(|phase| phase.connections).max().unwrap_or(0);
+    let messages = scenario.phases.iter().map(|phase| {
+        let rate = phase.messages;
+        f64::midpoint(rate.from, rate.to) * phase.duration.as_secs_f64()
+    });
+    let closed = scenario.phases.iter().any(|phase| phase.closed.is_some());
+    format!(
+        "{} accounts, {} chats, up to {most} connections, {:.0} messages{} in {}",
+        scenario.people.accounts,
+        scenario.chats.iter().map(|chats| chats.count).sum::<usize>(),
+        messages.sum::<f64>(),
+        if closed { " and as many as a closed loop takes" } else { "" },
+        duration::format(length(scenario)),
+    )
+}
+
+fn length(scenario: &Scenario) -> Duration {
+    scenario.phases.iter().map(|phase| phase.duration).sum()
+}
