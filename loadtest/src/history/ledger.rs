@@ -29,7 +29,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 400 MB and 512 MB when they are reached: an hour of 1,000 messages a second; twelve minutes of
+    /// 400 MB and 512 MB when they are reached: an hour of 1,000 messages a second; 26 minutes of
     /// them in rooms of ten whose members all are windows without numbers.
     fn default() -> Self {
         Self { events: 4_000_000, notes: 16_000_000 }

@@ -92,21 +92,6 @@ impl Record {
         Self { timelines, devices, numbers, processes: vec![Odd::default()], unrecorded }
     }
 
-    /// For each chat the place after which something is known of it, or was to be heard: what the
-    /// database holds before that need not be read.
-    pub fn starts(&self) -> BTreeMap<ChatId, Seq> {
-        let first =
-            |(chat, timeline): (&ChatId, &Timeline)| Some((*chat, timeline.places().next()? - 1));
-        let watched = self.devices.iter().flat_map(|device| &device.stretches);
-        let watched = watched.map(|Watched { chat, stretch }| (*chat, stretch.start));
-        let mut starts = BTreeMap::new();
-        for (chat, start) in self.timelines.iter().filter_map(first).chain(watched) {
-            let known = starts.entry(chat).or_insert(Seq(start));
-            *known = Seq(known.0.min(start));
-        }
-        starts
-    }
-
     /// For each chat the place that nothing before is of interest: what is stored has to be read from
     /// there on.
     pub fn starts(&self) -> BTreeMap<ChatId, Seq> {
