@@ -159,10 +159,10 @@ impl Truth {
             ("lost", self.lost, "an event that a device should have and never received"),
             ("repeated", self.repeated, "an event that a device received twice"),
             ("reordered", self.reordered, "an event that came before an earlier one of its chat"),
-            ("altered", self.altered, "an event whose content differs between devices or the database"),
+            ("altered", self.altered, "content that differs between devices or the database"),
             ("not_stored", self.not_stored, "acknowledged, and the database does not hold it"),
             ("stored_twice", self.stored_twice, "a message that the database holds twice"),
-            ("unrecorded", self.unrecorded, "what the checker had no room to record and cannot judge"),
+            ("unrecorded", self.unrecorded, "what the checker had no room for and cannot judge"),
         ]
     }
 

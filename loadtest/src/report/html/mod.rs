@@ -92,7 +92,6 @@ fn figures(groups: &[Group], scene: Scene<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::report::sample::{TRAP, sample};
 
     #[test]
