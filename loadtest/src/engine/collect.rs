@@ -120,8 +120,10 @@ impl Collector {
             Some(open) => open.then(&taken),
             None => self.open = Some(taken),
         }
+        // Multiples of the width, wherever the last one was kept: the same places in all parts.
+        let width = |at: f64| (at / self.width).floor();
         let is_end = self.phases.iter().any(|(end, _)| *end == at);
-        if is_end || at >= self.kept.last().map_or(0.0, |kept| kept.at) + self.width {
+        if is_end || width(at) > width(self.kept.last().map_or(0.0, |kept| kept.at)) {
             self.kept.extend(self.open.take());
         }
     }
@@ -188,3 +190,6 @@ impl PartSlice {
 fn cores() -> f64 {
     std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64)
 }
+
+#[cfg(test)]
+mod tests;
