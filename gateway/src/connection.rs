@@ -11,7 +11,7 @@ use crate::{
     outbox::{Taken, Worth},
     people::Names,
     session::{Session, Wanted},
-    socket::{Incoming, Socket},
+    socket::{Incoming, Socket, Written},
 };
 use futures_util::future::BoxFuture;
 use shared::{
@@ -109,16 +109,25 @@ impl Connection {
         let mut scratch = VecDeque::new();
         self.start_joining();
         loop {
+            // In this order: looking whether a frame came costs little, and tokio ends a flood of them
+            // in time for the others.
             let result = tokio::select! {
+                biased;
+                incoming = socket.next() => match incoming {
+                    Ok(incoming) => self.on_incoming(incoming).await,
+                    Err(close) => Err(close),
+                },
                 taken = conn.outbox.take(mem::take(&mut scratch)) => {
                     let Taken { mut frames, since, reads, joins, closing } = taken;
                     self.invited(joins);
-                    let patience = self.gateway().hub.config.write_timeout;
-                    let written = match closing {
-                        None => write_unless_closed(socket, &mut frames, &conn, patience).await,
-                        Some(_) => write(socket, &mut frames, patience.min(LAST_WRITE)).await,
+                    let written = match socket.write_now(&mut frames) {
+                        Ok(Written::All) => Ok(()),
+                        Ok(Written::Some) => {
+                            let patience = self.gateway().hub.config.write_timeout;
+                            write_rest(socket, &mut frames, closing, &conn, patience).await
+                        },
+                        Err(close) => Err(close),
                     };
-                    conn.outbox.written();
                     if written.is_ok() {
                         if let Some(since) = since {
                             metrics::histogram!("gateway_write_wait_seconds").record(since.elapsed());
@@ -130,10 +139,6 @@ impl Connection {
                     }
                     closing.map_or(written, Err)
                 }
-                incoming = socket.next() => match incoming {
-                    Ok(incoming) => self.on_incoming(incoming).await,
-                    Err(close) => Err(close),
-                },
                 () = done(&mut self.joining) => {
                     self.on_joined();
                     Ok(())
@@ -336,26 +341,22 @@ fn left(session: &Session) -> Duration {
     Duration::from_millis(u64::try_from(left).unwrap_or_default())
 }
 
-/// Writes everything. A client that does not take it in time is too slow.
-async fn write(
+/// Writes what the kernel did not take at once. A client that does not take it in time is too slow;
+/// an order to close ends it, unless this is what goes before the close.
+async fn write_rest(
     socket: &mut Socket,
     frames: &mut VecDeque<Frame>,
-    patience: Duration,
-) -> Result<(), Close> {
-    tokio::time::timeout(patience, socket.write(frames)).await.unwrap_or(Err(Close::SlowConsumer))
-}
-
-/// Like [`write`], and an order to close ends it at once.
-async fn write_unless_closed(
-    socket: &mut Socket,
-    frames: &mut VecDeque<Frame>,
+    closing: Option<Close>,
     conn: &Conn,
     patience: Duration,
 ) -> Result<(), Close> {
+    let patience = if closing.is_some() { patience.min(LAST_WRITE) } else { patience };
     tokio::select! {
         biased;
-        written = write(socket, frames, patience) => written,
-        close = conn.outbox.closing() => Err(close),
+        written = tokio::time::timeout(patience, socket.write(frames)) => {
+            written.unwrap_or(Err(Close::SlowConsumer))
+        }
+        close = conn.outbox.closing(), if closing.is_none() => Err(close),
     }
 }
 

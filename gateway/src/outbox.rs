@@ -14,7 +14,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
     task::{Poll, Waker},
 };
-use tokio::{sync::Notify, time::Instant};
+use tokio::time::Instant;
 
 /// The most chats that wait to be joined: more than a connection may watch.
 const MAX_JOINS: usize = 500;
@@ -35,8 +35,6 @@ pub struct Outbox {
     /// Whether it is watched how long frames wait here.
     timed: bool,
     inner: Mutex<Inner>,
-    /// Told when the connection has taken what was queued.
-    drained: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -49,6 +47,8 @@ struct Inner {
     joins: Vec<Join>,
     closing: Option<Close>,
     waker: Option<Waker>,
+    /// Catch-ups that wait for room: a few at most, on the connection's own task.
+    wants_room: Vec<Waker>,
 }
 
 /// What a connection took from its outbox.
@@ -69,7 +69,7 @@ impl Outbox {
     /// An empty outbox that holds up to `max_bytes` of text; `timed` watches how long frames wait,
     /// which costs two looks at the clock each time the queue fills and empties.
     pub fn new(max_bytes: usize, timed: bool) -> Self {
-        Self { max_bytes, timed, inner: Mutex::default(), drained: Notify::new() }
+        Self { max_bytes, timed, inner: Mutex::default() }
     }
 
     /// Queues a frame, or drops it by its worth when there is no room: then an ephemeral one is
@@ -118,15 +118,18 @@ impl Outbox {
         self.lock().bytes < self.max_bytes / 4
     }
 
-    /// Waits until [`Outbox::has_room`].
+    /// Waits until [`Outbox::has_room`]. On the connection's task only: while that writes, nobody
+    /// else goes on here, so the client's reading sets the pace.
     pub async fn room(&self) {
-        loop {
-            let drained = self.drained.notified();
-            if self.has_room() {
-                return;
+        poll_fn(|context| {
+            let mut inner = self.lock();
+            if inner.bytes < self.max_bytes / 4 {
+                return Poll::Ready(());
             }
-            drained.await;
-        }
+            inner.wants_room.push(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
     }
 
     /// Takes everything, waiting until there is something. `scratch` is an emptied queue whose
@@ -141,6 +144,7 @@ impl Outbox {
             }
             let empty = scratch.take().unwrap_or_default();
             inner.bytes = 0;
+            mem::take(&mut inner.wants_room).into_iter().for_each(Waker::wake);
             Poll::Ready(Taken {
                 frames: mem::replace(&mut inner.frames, empty),
                 since: inner.since.take(),
@@ -150,11 +154,6 @@ impl Outbox {
             })
         })
         .await
-    }
-
-    /// Tells waiting catch-ups that what was taken has been written.
-    pub fn written(&self) {
-        self.drained.notify_waiters();
     }
 
     /// Waits for the order to close, whatever is queued. For the connection's task, while a write
@@ -295,7 +294,6 @@ mod tests {
         tokio::pin!(room);
         assert!(futures_util::poll!(&mut room).is_pending());
         let _ = outbox.take(VecDeque::new()).await;
-        outbox.written();
         room.await;
     }
 }

@@ -7,7 +7,9 @@
 use crate::{config::Config, frame::Frame};
 use futures_util::{SinkExt, StreamExt};
 use shared::close::Close;
-use std::{cell::RefCell, collections::VecDeque, io, mem, time::Duration};
+use std::{
+    cell::RefCell, collections::VecDeque, future::poll_fn, io, mem, task::ready, time::Duration,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -56,6 +58,16 @@ pub struct Socket {
     answering: bool,
     /// What the kernel did not take of frames begun.
     unsent: VecDeque<u8>,
+    /// Nothing is left to read of what the kernel has told of.
+    dry: bool,
+}
+
+/// How far a write got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    All,
+    /// The kernel has no room now: go on with [`Socket::write`].
+    Some,
 }
 
 impl Socket {
@@ -72,12 +84,12 @@ impl Socket {
         let stream =
             WebSocketStream::from_partially_read(stream, read_ahead, Role::Server, Some(settings))
                 .await;
-        Self { stream, answering: false, unsent: VecDeque::new() }
+        Self { stream, answering: false, unsent: VecDeque::new(), dry: false }
     }
 
     /// The next frame, or why there will be none. Safe to drop while it waits.
     pub async fn next(&mut self) -> Result<Incoming, Close> {
-        match self.stream.next().await {
+        match self.message().await {
             Some(Ok(Message::Text(text))) => Ok(Incoming::Text(text)),
             Some(Ok(Message::Binary(_) | Message::Frame(_))) => Ok(Incoming::Binary),
             Some(Ok(Message::Ping(_))) => {
@@ -90,27 +102,57 @@ impl Socket {
         }
     }
 
+    /// What the library reads next. It clears its buffer before each try, so it is asked only when
+    /// there is something to read.
+    async fn message(&mut self) -> Option<Result<Message, Error>> {
+        poll_fn(|context| {
+            loop {
+                if self.dry {
+                    ready!(self.stream.get_ref().poll_read_ready(context))?;
+                }
+                let next = self.stream.poll_next_unpin(context);
+                self.dry = next.is_pending();
+                if next.is_ready() {
+                    return next;
+                }
+            }
+        })
+        .await
+    }
+
     /// Writes these frames, all of them in as few pieces as the kernel takes. When it is dropped
     /// before its end, nothing else may be done than [`Socket::close`], which ends the frame begun.
     pub async fn write(&mut self, frames: &mut VecDeque<Frame>) -> Result<(), Close> {
         if mem::take(&mut self.answering) {
             self.stream.flush().await.map_err(|error| reason(&error))?;
         }
-        while !frames.is_empty() {
-            if !self.write_some(frames)? {
-                self.write_unsent().await?;
-            }
+        self.write_unsent().await?;
+        while self.write_now(frames)? == Written::Some {
+            self.write_unsent().await?;
         }
         Ok(())
     }
 
-    /// Hands the kernel as many of the frames as are joined at once. Whether it took all of that; the
-    /// rest is in `unsent`.
-    fn write_some(&mut self, frames: &mut VecDeque<Frame>) -> Result<bool, Close> {
-        if let [frame] = frames.make_contiguous() {
-            let done = self.hand_over(frame.wire());
+    /// Writes as many of these frames as go without waiting.
+    pub fn write_now(&mut self, frames: &mut VecDeque<Frame>) -> Result<Written, Close> {
+        if self.answering {
+            return Ok(Written::Some);
+        }
+        while !frames.is_empty() {
+            if self.write_some(frames)? == Written::Some {
+                return Ok(Written::Some);
+            }
+        }
+        Ok(Written::All)
+    }
+
+    /// Hands the kernel as many of the frames as are joined at once. What it does not take of them
+    /// is in `unsent`.
+    fn write_some(&mut self, frames: &mut VecDeque<Frame>) -> Result<Written, Close> {
+        if let ([frame], []) = frames.as_slices() {
+            let written = self.hand_over(frame.wire());
             frames.clear();
-            return done;
+            return written;
         }
         JOINED.with_borrow_mut(|joined| {
             joined.clear();
@@ -124,14 +166,17 @@ impl Socket {
         })
     }
 
-    fn hand_over(&mut self, bytes: &[u8]) -> Result<bool, Close> {
+    fn hand_over(&mut self, bytes: &[u8]) -> Result<Written, Close> {
         let taken = match self.stream.get_ref().try_write(bytes) {
             Ok(taken) => taken,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(_) => return Err(Close::ByPeer),
         };
+        if taken == bytes.len() {
+            return Ok(Written::All);
+        }
         self.unsent.extend(&bytes[taken..]);
-        Ok(taken == bytes.len())
+        Ok(Written::Some)
     }
 
     async fn write_unsent(&mut self) -> Result<(), Close> {
@@ -181,5 +226,87 @@ fn reason(error: &Error) -> Close {
         Error::Capacity(CapacityError::MessageTooLong { .. }) => Close::FrameTooBig,
         Error::Protocol(_) | Error::Utf8(_) => Close::Abuse,
         _ => Close::ByPeer,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+    use tokio::net::TcpListener;
+
+    type Client = WebSocketStream<TcpStream>;
+
+    /// A server's end, and a client that is connected to it.
+    async fn pair() -> (Socket, Client) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (server, _) = listener.accept().await.unwrap();
+        let server = Socket::new(server, Bytes::new(), &Config::default()).await;
+        (server, WebSocketStream::from_raw_socket(client, Role::Client, None).await)
+    }
+
+    /// More than the kernel holds between the two, in frames that are joined and in large ones.
+    fn many() -> VecDeque<Frame> {
+        let text = |n: usize| {
+            format!("{n}{}", "x".repeat(if n.is_multiple_of(50) { 90_000 } else { 200 }))
+        };
+        (0..10_000).map(|n| Frame::from(text(n).as_str())).collect()
+    }
+
+    async fn next(client: &mut Client) -> Message {
+        client.next().await.unwrap().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_client_gets_every_frame_whole_however_slowly_it_reads() {
+        let (mut server, mut client) = pair().await;
+        let mut frames = many();
+        assert_eq!(server.write_now(&mut frames), Ok(Written::Some), "too much for the kernel");
+        let reading = async {
+            for frame in many() {
+                assert_eq!(next(&mut client).await, Message::text(frame.text()));
+            }
+        };
+        let (written, ()) = tokio::join!(server.write(&mut frames), reading);
+        assert_eq!(written, Ok(()));
+        assert_eq!(server.write_now(&mut VecDeque::from(["end".into()])), Ok(Written::All));
+        assert_eq!(next(&mut client).await, Message::text("end"));
+    }
+
+    #[tokio::test]
+    async fn a_write_given_up_ends_its_frame_before_the_close() {
+        let (mut server, mut client) = pair().await;
+        let mut frames = many();
+        assert!(server.write(&mut frames).now_or_never().is_none(), "too much for the kernel");
+        let reading = async {
+            for frame in many() {
+                match next(&mut client).await {
+                    Message::Close(close) => return close.unwrap().reason.to_string(),
+                    message => assert_eq!(message, Message::text(frame.text())),
+                }
+            }
+            panic!("not closed");
+        };
+        let ((), reason) = tokio::join!(server.close(Close::SlowConsumer), reading);
+        assert_eq!(reason, Close::SlowConsumer.reason());
+    }
+
+    #[tokio::test]
+    async fn a_ping_is_answered_between_frames_and_frames_read_together_all_arrive() {
+        let (mut server, mut client) = pair().await;
+        for n in 0..3 {
+            client.feed(Message::text(n.to_string())).await.unwrap();
+            client.feed(Message::Ping(Bytes::new())).await.unwrap();
+        }
+        client.flush().await.unwrap();
+        for n in 0..3 {
+            let Ok(Incoming::Text(text)) = server.next().await else { panic!("no text") };
+            assert_eq!(text.as_str(), n.to_string());
+            assert!(matches!(server.next().await, Ok(Incoming::Sign)));
+            server.write(&mut VecDeque::from(["answer".into()])).await.unwrap();
+            assert_eq!(next(&mut client).await, Message::Pong(Bytes::new()));
+            assert_eq!(next(&mut client).await, Message::text("answer"));
+        }
     }
 }
