@@ -53,7 +53,7 @@ pub(super) struct Order {
     #[serde(with = "crate::duration")]
     pub settle: Duration,
     #[serde(with = "crate::duration")]
-    pub quiet: Duration,
+    pub quiet_apart: Duration,
 }
 
 impl Order {
@@ -76,13 +76,14 @@ impl Order {
             of,
             cast,
             settle: options.tuning.settle,
-            quiet: options.tuning.quiet,
+            quiet_apart: options.tuning.quiet_apart,
         }
     }
 
     /// What the engine is told; when to start and the clock's offset are not known yet.
     pub(super) fn options(self) -> RunOptions {
-        let tuning = Tuning { settle: self.settle, quiet: self.quiet, ..Tuning::default() };
+        let tuning =
+            Tuning { settle: self.settle, quiet_apart: self.quiet_apart, ..Tuning::default() };
         let share = Share { index: self.index, of: self.of };
         RunOptions {
             share,

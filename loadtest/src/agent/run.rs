@@ -8,6 +8,7 @@ use super::message::{
 use crate::{
     client::Clock,
     engine::{self, Observer, Part, Progress, RunOptions},
+    metric,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use flate2::{Compression, write::GzEncoder};
@@ -119,8 +120,11 @@ impl Run {
     pub(super) async fn carry_out(self: Arc<Self>, options: RunOptions) {
         // Also when the engine panics: somebody waits for the end.
         let _over = self.over.clone().drop_guard();
-        let listener = Arc::clone(&self);
-        let observer: Observer = Arc::new(move |progress| listener.note(progress));
+        let (listener, own) = (Arc::clone(&self), metric::observer(&options.scenario));
+        let observer: Observer = Arc::new(move |progress| {
+            own(progress);
+            listener.note(progress);
+        });
         let result = match engine::run_part(&options, observer).await {
             Ok(part) => {
                 let packing = tokio::task::spawn_blocking(move || pack(&part));

@@ -1,14 +1,14 @@
 //! `loadtest agent` as a process: settings, listener, logs, metrics, signals.
 
 use super::{AgentSettings, routes::routes};
+use crate::metric;
 use anyhow::Context as _;
 use shared::{
     admin,
     lifecycle::Lifecycle,
-    metric::Metric,
-    serve::{self, ServeConfig, serve},
+    serve::{ServeConfig, serve},
     settings::{Secret, refuse},
-    telemetry::{self, Ready, admin_router, start_logs, start_metrics},
+    telemetry::{Ready, admin_router, start_logs, start_metrics},
 };
 use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
@@ -18,9 +18,6 @@ const FINISH: Duration = Duration::from_secs(10);
 
 /// The exit code when the agent cannot listen.
 const EXIT_SETUP: u8 = 70;
-
-/// The metrics of an agent; what its clients measure is its coordinator's.
-pub const METRICS: &[&[Metric]] = &[serve::METRICS, telemetry::METRICS];
 
 /// Serves coordinators until a signal. Exit code 0, 64 for settings that cannot work, 70 otherwise.
 pub async fn run_agent(settings: &AgentSettings) -> ExitCode {
@@ -46,7 +43,7 @@ pub async fn agent_health(listen: SocketAddr) -> ExitCode {
 
 async fn until_stopped(listen: SocketAddr, secret: Option<Secret>) -> anyhow::Result<()> {
     let lifecycle = Lifecycle::new();
-    let metrics = start_metrics(METRICS, &lifecycle).map_err(anyhow::Error::msg)?;
+    let metrics = start_metrics(metric::METRICS, &lifecycle).map_err(anyhow::Error::msg)?;
     let listener = TcpListener::bind(listen).await;
     let listener = listener.with_context(|| format!("cannot listen on {listen}"))?;
     // Also one that is busy: who waits for it waits for its answer to an order.

@@ -22,7 +22,7 @@ use std::{net::SocketAddr, process::ExitCode};
 /// whether every device got every message once, in order, as it is stored.
 #[derive(Parser)]
 #[command(name = "loadtest", version, after_help = AFTER_HELP)]
-struct Cli {
+pub struct Cli {
     #[command(subcommand)]
     command: Command,
 }
