@@ -91,11 +91,12 @@ pub fn byte_unit(value: f64) -> (f64, &'static str) {
 /// With at most so many decimals, and none that is nothing.
 pub fn decimals(value: f64, most: usize) -> String {
     let text = format!("{value:.most$}");
-    if text.contains('.') {
-        text.trim_end_matches('0').trim_end_matches('.').to_owned()
-    } else {
-        text
-    }
+    let text = match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.'),
+        false => &text,
+    };
+    // A sum of nothing is -0.
+    if text == "-0" { "0".to_owned() } else { text.to_owned() }
 }
 
 /// A moment of the run: `20 s`, `1:20`, `2:05:00`.
@@ -154,6 +155,8 @@ mod tests {
             (Unit::Plain, 1_234_567.0, "1,234,567"),
             (Unit::Plain, 100.0, "100"),
             (Unit::Plain, 0.0, "0"),
+            (Unit::Plain, -0.0, "0"),
+            (Unit::Plain, -0.001, "0"),
             (Unit::Cores, 0.163, "0.16"),
             (Unit::Bytes, 61e6, "58.2 MiB"),
         ];
