@@ -74,7 +74,7 @@ async fn the_same_id_on_two_gateways_is_one_message(t: System) {
     let texts: Vec<_> = (0..10).map(|round| format!("text {round}")).collect();
     assert_eq!(ann.texts(chat).await, texts);
     other.expect(message("text 9")).await;
-    let heard = other.track.heard("").messages;
+    let heard = other.track.messages();
     assert_eq!(heard.into_iter().map(|said| said.text).collect::<Vec<_>>(), texts);
 }
 
@@ -130,6 +130,6 @@ async fn an_unacknowledged_send_is_repeated_safely(t: System) {
     let texts: Vec<_> = (0..10).map(|round| format!("text {round}")).collect();
     assert_eq!(ann.texts(chat).await, texts);
     other.expect(message("text 9")).await;
-    let heard = other.track.heard("").messages;
+    let heard = other.track.messages();
     assert_eq!(heard.into_iter().map(|said| said.text).collect::<Vec<_>>(), texts);
 }

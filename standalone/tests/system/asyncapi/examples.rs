@@ -112,7 +112,7 @@ fn written(dialect: Dialect, name: &str, example: &Value) -> Option<String> {
     let meant = match name {
         _ if dialect == Dialect::Native => native(example),
         "lobby.server.user_joined" => {
-            return Some(lobby::user_joined(&text(example, "username"), now).to_string());
+            return Some(lobby::user_joined(&text(example, "username"), now).text().to_owned());
         }
         "lobby.server.chat_message" => event(1, "username", "message", example),
         "chat.server.message" => event(number(example, "chat_id"), "username", "text", example),
@@ -146,7 +146,7 @@ fn written(dialect: Dialect, name: &str, example: &Value) -> Option<String> {
         ServerFrame::Event(event) => dialect.encode_event(event, Some(UserId(9))),
         other => dialect.encode(other, now),
     };
-    frame.map(|frame| frame.to_string())
+    frame.map(|frame| frame.text().to_owned())
 }
 
 fn native(frame: &Value) -> ServerFrame {

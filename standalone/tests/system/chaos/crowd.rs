@@ -1,14 +1,11 @@
 //! A crowd that chats while something breaks: users with a device on each gateway, a few chats,
 //! everyone sending at once, and in the end the history checker's verdict on all of it.
 
-use crate::harness::{
-    Device, System, User,
-    history::{History, Summary},
-    want, within,
-};
+use crate::harness::{Device, System, User, want, within};
 use futures_util::future::join_all;
+use loadtest::history::{Kept, Ledger, Limits, Stored, Verdict};
 use shared::id::{ChatId, Seq};
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
     task::{JoinError, JoinSet},
@@ -60,6 +57,7 @@ pub struct Crowd {
     users: Vec<User>,
     chats: Vec<ChatId>,
     devices: JoinSet<Device>,
+    ledger: Arc<Ledger>,
     progress: watch::Receiver<Progress>,
     call: watch::Sender<Call>,
     messages: usize,
@@ -78,10 +76,12 @@ impl Crowd {
         }))
         .await;
         // Everyone is there before the first message is sent.
+        let ledger = Ledger::new(Limits::default());
         let mut everyone = Vec::new();
         for (number, user) in users.iter().enumerate() {
             for (node, shares) in [(number % 2, true), ((number + 1) % 2, false)] {
-                let device = user.connect_to(node).await.returning();
+                let mut device = user.connect_to(node).await.returning();
+                device.track.record(&ledger, &format!("{} on {node}", user.username));
                 let chats = chats_of(number).map(|chat| chats[chat]).collect();
                 everyone
                     .push((device, shares.then_some(Part { chats, share: messages / SENDERS })));
@@ -93,7 +93,7 @@ impl Crowd {
         for (device, part) in everyone {
             devices.spawn(take_part(device, part, telling.clone(), told.clone()));
         }
-        Self { users, chats, devices, progress, call, messages }
+        Self { users, chats, devices, ledger, progress, call, messages }
     }
 
     /// Waits until so many more messages are acknowledged.
@@ -130,29 +130,29 @@ impl Crowd {
         while let Some(ended) = self.devices.join_next().await {
             devices.push(device(ended));
         }
-        let summary = self.verdict(&devices).await;
-        assert!(summary.acked >= self.messages, "{summary:?}");
-        assert_eq!(summary.stored, summary.acked);
-        assert_eq!(summary.deliveries, summary.stored * DEVICES_OF_A_CHAT);
+        devices.iter_mut().for_each(|device| device.track.end_record());
+        let verdict = self.verdict().await;
+        assert!(verdict.is_sound(), "{verdict:#?}");
+        assert_eq!(verdict.devices, 2 * SENDERS as u64);
+        assert_eq!((verdict.away, verdict.skipped), (0, 0), "{verdict:?}");
+        assert!(verdict.acked >= self.messages as u64, "{verdict:?}");
+        assert_eq!(verdict.stored, verdict.acked);
+        assert_eq!(verdict.delivered, verdict.stored * DEVICES_OF_A_CHAT as u64);
         Party { devices }
     }
 
-    async fn verdict(&self, devices: &[Device]) -> Summary {
-        let stored = join_all(
-            self.chats.iter().enumerate().map(|(number, chat)| self.member(number).messages(*chat)),
-        )
-        .await;
-        let own = |device: &Device| {
-            let mut heard = device.track.heard(&device.user.username);
-            heard.chats.retain(|chat| self.chats.contains(chat));
-            heard
-        };
-        let history = History {
-            acked: devices.iter().flat_map(|device| device.track.acked.clone()).collect(),
-            stored: stored.concat(),
-            devices: devices.iter().map(own).collect(),
-        };
-        history.check().unwrap_or_else(|faults| panic!("{faults:?}"))
+    async fn verdict(&self) -> Verdict {
+        let read = self.chats.iter().enumerate();
+        let read = join_all(read.map(|(number, chat)| self.member(number).messages(*chat))).await;
+        let mut stored = Stored::default();
+        for (chat, messages) in self.chats.iter().zip(&read) {
+            stored.chat(*chat, Seq::ZERO);
+            for said in messages {
+                let (id, sender, key, text) = (said.id, said.sender, &said.key, &said.text);
+                stored.add(*chat, &Kept { id, sender, key, text });
+            }
+        }
+        self.ledger.record().check(&stored)
     }
 
     /// A member of this chat.

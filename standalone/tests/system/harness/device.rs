@@ -85,6 +85,7 @@ impl Device {
     /// The line is cut without a word.
     pub fn go_offline(&mut self) {
         self.socket = None;
+        self.track.on_disconnected();
         self.inbox.clear();
     }
 
@@ -324,6 +325,7 @@ impl Device {
 
     fn move_on(&mut self) {
         self.socket = None;
+        self.track.on_disconnected();
         self.leave_at = None;
         self.at = self.user.system().front();
     }

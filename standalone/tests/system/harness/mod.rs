@@ -4,7 +4,6 @@
 
 mod contract;
 mod device;
-pub mod history;
 mod rest;
 mod single;
 mod socket;

@@ -1,7 +1,8 @@
 //! What a good client remembers across connections: its epoch and cursors, what it sent and was
 //! not acknowledged, and here also a record of all it received. Pure: it knows no socket.
 
-use super::history::{Heard, Said};
+use super::user::Said;
+use loadtest::history::{Ledger, Log, Told, What};
 use shared::{
     chat::Change,
     id::{ChatId, Seq, UserId},
@@ -9,6 +10,7 @@ use shared::{
 };
 use std::{
     collections::{HashMap, VecDeque},
+    sync::Arc,
     time::Duration,
 };
 use tokio::time::Instant;
@@ -24,6 +26,8 @@ pub struct Track {
     pub events: Vec<ChatEvent>,
     /// What it was promised.
     pub acked: Vec<Said>,
+    /// For the history checker, from [`Track::record`] on.
+    recorded: Option<(Arc<Ledger>, Log)>,
     /// How often it was told that something could not be caught up.
     pub resyncs: usize,
     /// Once the server found it too fast: when the next message may go out on this connection.
@@ -53,6 +57,7 @@ impl Track {
             unacked: VecDeque::new(),
             events: Vec::new(),
             acked: Vec::new(),
+            recorded: None,
             resyncs: 0,
             paced: None,
         }
@@ -62,6 +67,25 @@ impl Track {
     pub fn resume(&self) -> Option<Resume> {
         let known = !self.epoch.is_empty();
         known.then(|| Resume { epoch: self.epoch.clone(), cursors: self.cursors.clone() })
+    }
+
+    /// Records from here on what it receives and what it is promised, for the history checker.
+    pub fn record(&mut self, ledger: &Arc<Ledger>, device: &str) {
+        let mut log = ledger.log(device.to_owned());
+        self.cursors.iter().for_each(|(chat, seq)| log.watch(*chat, *seq));
+        self.recorded = Some((Arc::clone(ledger), log));
+    }
+
+    /// Gives the record back to the ledger, as that of a device that is there to the end.
+    pub fn end_record(&mut self) {
+        self.recorded = None;
+    }
+
+    /// The connection ended.
+    pub fn on_disconnected(&mut self) {
+        if let Some((_, log)) = &mut self.recorded {
+            log.away();
+        }
     }
 
     /// Pretends to know another history than it does.
@@ -114,6 +138,9 @@ impl Track {
 
     /// Takes a frame of the server into account.
     pub fn on_frame(&mut self, frame: &ServerFrame) {
+        if let Some((_, log)) = &mut self.recorded {
+            log_frame(log, frame, &self.epoch, &self.cursors);
+        }
         match frame {
             ServerFrame::Ready { epoch, chats, .. } => {
                 if *epoch != self.epoch {
@@ -139,9 +166,14 @@ impl Track {
             ServerFrame::ChatRemoved { chat_id } | ServerFrame::Unsubscribed { chat_id, .. } => {
                 self.cursors.remove(chat_id);
             }
-            ServerFrame::Ack { id: Some(id), chat_id, message_id, .. } => {
+            ServerFrame::Ack { id: Some(id), chat_id, message_id, seq, .. } => {
                 let (chat, at) = (*chat_id, *message_id);
                 if let Some(Unacked { id: key, text, .. }) = self.take_unacked(id) {
+                    if let Some((ledger, _)) = &self.recorded {
+                        let (sender, key, text) = (self.user, &key, &text);
+                        let what = What::Message { id: at, sender, key, text };
+                        ledger.acked(&Told { chat, seq: *seq, what });
+                    }
                     self.acked.push(Said { chat, id: at, sender: self.user, key, text });
                 }
             }
@@ -168,8 +200,8 @@ impl Track {
         self.unacked.remove(at)
     }
 
-    /// The messages it received, for the history checker.
-    pub fn heard(&self, device: &str) -> Heard {
+    /// The messages it has received, in the order of arrival.
+    pub fn messages(&self) -> Vec<Said> {
         let messages = self.events.iter().filter_map(|event| match &event.event.change {
             Change::Message(message) => Some(Said {
                 chat: event.chat_id,
@@ -180,11 +212,7 @@ impl Track {
             }),
             _ => None,
         });
-        Heard {
-            device: device.to_owned(),
-            chats: self.cursors.keys().copied().collect(),
-            messages: messages.collect(),
-        }
+        messages.collect()
     }
 
     /// The `seq` of every event it has received of this chat, in the order of arrival.
@@ -202,5 +230,31 @@ impl Unacked {
             text: self.text.clone(),
             reply_to: None,
         }
+    }
+}
+
+/// Enters into a device's log what a frame means to it.
+fn log_frame(log: &mut Log, frame: &ServerFrame, known: &str, cursors: &HashMap<ChatId, Seq>) {
+    match frame {
+        ServerFrame::Ready { epoch, chats, .. } => {
+            if epoch == known {
+                log.catching_up();
+            } else {
+                cursors.keys().for_each(|chat| log.unwatch(*chat));
+            }
+            chats.iter().for_each(|chat| log.watch(chat.id, chat.seq));
+        }
+        ServerFrame::Event(event) => {
+            log.heard(&Told::from(event));
+        }
+        ServerFrame::CaughtUp { chat_id, seq } => log.caught_up(*chat_id, *seq),
+        ServerFrame::Resync { chat_id, seq } => log.resync(*chat_id, *seq),
+        ServerFrame::Chat { chat } | ServerFrame::Subscribed { chat, .. } => {
+            log.watch(chat.id, chat.seq);
+        }
+        ServerFrame::ChatRemoved { chat_id } | ServerFrame::Unsubscribed { chat_id, .. } => {
+            log.unwatch(*chat_id);
+        }
+        _ => {}
     }
 }

@@ -3,7 +3,6 @@
 
 use super::{
     device::Device,
-    history::Said,
     rest::{Answer, Rest},
     socket::{Dial, Socket},
     system::System,
@@ -16,6 +15,17 @@ use std::net::SocketAddr;
 
 /// Every test user's password.
 pub const PASSWORD: &str = "correct horse battery";
+
+/// A message as somebody reported it: the server in an `ack`, the stored history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    pub chat: ChatId,
+    pub id: Seq,
+    pub sender: UserId,
+    /// The sender's idempotency key.
+    pub key: String,
+    pub text: String,
+}
 
 /// A signed-in user. Clones are the same session.
 #[derive(Clone)]
