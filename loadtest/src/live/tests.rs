@@ -33,10 +33,10 @@ fn screen() -> Screen {
     Screen::new(&sample().scenario)
 }
 
-fn second(at: f64) -> News {
+fn second(at: f64, sent: u64) -> News {
     let mut delivery = Latency::default();
     (1..=100).for_each(|millis| delivery.record(millis * 1000));
-    let counts = [(Count::Sent, 500), (Count::Acked, 480), (Count::Delivered, 5000)];
+    let counts = [(Count::Sent, sent), (Count::Acked, 480), (Count::Delivered, 5000)];
     let slice = Slice {
         connections: 1000,
         counts: BTreeMap::from(counts),
@@ -51,9 +51,9 @@ fn second(at: f64) -> News {
 fn a_terminal_shows_the_last_second_until_the_next() {
     let mut screen = screen();
     screen.on(&News::Run(Progress::Phase(1)));
-    screen.on(&second(29.0));
+    screen.on(&second(29.0, 100));
     screen.figures();
-    screen.on(&second(30.0));
+    screen.on(&second(30.0, 500));
     let figures = screen.figures();
     assert_eq!(
         figures,
@@ -78,7 +78,7 @@ fn without_a_terminal_a_line_each_five_seconds_adds_up_what_came_between() {
     };
     hear(News::Run(Progress::Phase(0)), 0);
     for at in 1..=6 {
-        hear(second(at as f64), at);
+        hear(second(at as f64, 500), at);
     }
     let mark =
         Mark { at: 7.0, name: "kill".to_owned(), outcome: "exit 0".to_owned(), recovery: None };
