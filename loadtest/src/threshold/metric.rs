@@ -314,7 +314,7 @@ fn sum(kinds: &BTreeMap<String, u64>, kind: Option<&str>) -> f64 {
     let is_meant = |name: &str| {
         kind.is_none_or(|kind| name == kind || name.split([' ', ':']).any(|word| word == kind))
     };
-    kinds.iter().filter(|(name, _)| is_meant(name)).map(|(_, count)| *count as f64).sum()
+    kinds.iter().filter(|(name, _)| is_meant(name)).map(|(_, count)| count).sum::<u64>() as f64
 }
 
 fn positive(number: f64) -> Option<f64> {

@@ -70,6 +70,7 @@ fn judged_by_what_the_report_says() {
     assert_eq!(found("errors(refused)==1"), (Some(1.0), true));
     assert_eq!(found("closes(1013)<5"), (Some(4.0), true));
     assert_eq!(found("closes(restart)==0"), (Some(0.0), true));
+    assert!(found("closes(restart)==0").0.unwrap().is_sign_positive(), "shown as 0, not as -0");
     assert_eq!(found("lost==0"), (Some(1.0), false));
     assert_eq!(found("generator.cpu<0.5"), (Some(0.4), true));
     assert_eq!(found("generator.memory<=1MiB"), (Some(1.0), true));
