@@ -17,6 +17,9 @@ use tokio::{
 /// What an access token is good for when it does not say so.
 const DEFAULT_LIFE: Duration = Duration::from_secs(900);
 
+/// How long before its end a token is renewed at the latest.
+const MAX_RESERVE: Duration = Duration::from_secs(30);
+
 /// One person. Shared by its devices.
 #[derive(Debug)]
 pub struct Account {
@@ -30,8 +33,18 @@ pub struct Account {
 pub struct Pass {
     pub token: Secret,
     pub expires: Instant,
+    /// How long it was good for when it came.
+    life: Duration,
     /// Counts the renewals, so that two passes can be told apart.
     pub number: u32,
+}
+
+impl Pass {
+    /// From when on it is better renewed than shown: a part of its life, for connecting takes some
+    /// seconds; not much of the quarter of an hour that tokens usually have.
+    pub fn renew_from(&self) -> Instant {
+        self.expires.checked_sub(MAX_RESERVE.min(self.life / 4)).unwrap_or(self.expires)
+    }
 }
 
 #[derive(Debug)]
@@ -76,7 +89,7 @@ impl Account {
         let life = expiry(&person.token).map_or(DEFAULT_LIFE, |at| {
             Duration::from_secs(u64::try_from(at - unix_seconds).unwrap_or(0))
         });
-        let pass = Pass { token: Secret::new(&person.token), expires: now + life, number: 0 };
+        let pass = Pass { token: Secret::new(&person.token), expires: now + life, life, number: 0 };
         Self {
             id: person.id,
             username: person.username.clone(),
@@ -110,9 +123,11 @@ impl Account {
             let body = json!({ "refresh_token": tokens.refresh.reveal() });
             let grant: Grant = rest.post("/token/refresh", None, &body).await?;
             tokens.refresh = Secret::new(grant.refresh_token);
+            let life = Duration::from_secs(grant.expires_in);
             tokens.pass = Pass {
                 token: Secret::new(grant.access_token),
-                expires: Instant::now() + Duration::from_secs(grant.expires_in),
+                expires: Instant::now() + life,
+                life,
                 number: old.wrapping_add(1),
             };
         }

@@ -1,7 +1,6 @@
 //! What a device is told to do, and the handle by which it is told. The queue is bounded and nobody
 //! waits for it: an engine on a fixed schedule would rather count what could not be begun.
 
-use futures_util::task::AtomicWaker;
 use shared::id::ChatId;
 use std::{
     collections::VecDeque,
@@ -107,8 +106,9 @@ pub struct DeviceHandle {
 impl DeviceHandle {
     /// Orders are carried out in their turn, as soon as the device can.
     pub fn order(&self, order: Order) -> Result<(), Full> {
-        {
-            let mut waiting = self.inbox.lock();
+        let waker = {
+            let mut inbox = self.inbox.lock();
+            let waiting = &mut inbox.orders;
             match order {
                 // Needs no room: once is enough.
                 Order::Leave if self.inbox.leaving.swap(true, Ordering::AcqRel) => return Ok(()),
@@ -120,8 +120,11 @@ impl DeviceHandle {
             }
             waiting.push_back(order);
             self.inbox.waiting.store(waiting.len(), Ordering::Release);
+            inbox.waker.clone()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
         }
-        self.inbox.waker.wake();
         Ok(())
     }
 
@@ -147,26 +150,31 @@ impl DeviceHandle {
 /// What handle and device share.
 #[derive(Debug)]
 pub(super) struct Inbox {
-    orders: Mutex<VecDeque<Order>>,
+    waiting_orders: Mutex<Waiting>,
     /// How many orders wait, so that a device that is woken by something else need not lock.
     waiting: AtomicUsize,
     in_flight: AtomicUsize,
     standing: AtomicU8,
     even: AtomicBool,
     leaving: AtomicBool,
-    waker: AtomicWaker,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    orders: VecDeque<Order>,
+    /// The device's task. Kept, and not taken by who wakes it: a task's waker stays the same.
+    waker: Option<Waker>,
 }
 
 impl Inbox {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
-            orders: Mutex::default(),
+            waiting_orders: Mutex::default(),
             waiting: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
             standing: AtomicU8::new(Standing::Away as u8),
             even: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
-            waker: AtomicWaker::new(),
         })
     }
 
@@ -175,7 +183,7 @@ impl Inbox {
         if self.waiting.load(Ordering::Acquire) == 0 {
             return None;
         }
-        let mut orders = self.lock();
+        let orders = &mut self.lock().orders;
         let order = orders.pop_front();
         self.waiting.store(orders.len(), Ordering::Release);
         if orders.is_empty() && orders.capacity() > 8 {
@@ -204,9 +212,9 @@ impl Inbox {
         self.waiting.load(Ordering::Acquire) > 0
     }
 
-    /// Who is woken by the next order. To be called before looking for orders, once for each task.
+    /// Who is woken by orders from now on. To be called before looking for the first.
     pub(super) fn register(&self, waker: &Waker) {
-        self.waker.register(waker);
+        self.lock().waker = Some(waker.clone());
     }
 
     pub(super) fn stands(&self, standing: Standing) {
@@ -222,7 +230,7 @@ impl Inbox {
         self.in_flight.store(number, Ordering::Release);
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Order>> {
-        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting_orders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

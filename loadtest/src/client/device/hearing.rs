@@ -263,7 +263,12 @@ impl Live<'_> {
     /// A command or a frame without an answer was refused. What is refused for now is written again,
     /// with the same key, when the server wants it.
     fn on_refusal(&mut self, of: &Of, code: &str, after: Option<Duration>, now: Instant) {
-        let for_now = matches!(code, "rate_limited" | "overloaded" | "unavailable");
+        let for_now = match code {
+            "rate_limited" | "overloaded" => true,
+            // Perhaps it was stored: a repeat must be known as one.
+            "unavailable" => dialect::shows_key(self.device.dialect()),
+            _ => false,
+        };
         let n = self.number_of(of);
         if for_now {
             let jitter = self.device.chance.random_range(0.5..1.5);
@@ -286,6 +291,7 @@ impl Live<'_> {
         match of {
             Of::Key(key) => number_in(&self.device.worker.run, self.device.spec.number, key),
             Of::Oldest => self.device.commands.oldest(),
+            Of::OldestIn(chat) => self.device.commands.oldest_in(*chat),
             Of::Nothing => None,
         }
     }

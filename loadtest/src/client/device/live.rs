@@ -100,7 +100,7 @@ impl<'a> Live<'a> {
             heartbeat: HEARTBEAT,
             heard: now,
             ready_by,
-            pass: (pass.number, pass.expires),
+            pass: (pass.number, pass.renew_from()),
             renew_at: None,
             renewal: None,
             slow,
@@ -112,19 +112,15 @@ impl<'a> Live<'a> {
         live
     }
 
-    pub(super) fn pass_number(&self) -> u32 {
-        self.pass.0
-    }
-
-    /// Until it ends: why, and since when it was ready.
-    pub(super) async fn run(mut self) -> (End, Option<Instant>) {
+    /// Until it ends: why, since when it was ready, and the number of the pass last shown.
+    pub(super) async fn run(mut self) -> (End, Option<Instant>, u32) {
         let end = poll_fn(|cx| self.poll(cx)).await;
         let end = match (end, self.back) {
             // Closed, as announced: back when it was said.
             (End::Closed { .. } | End::Lost(_), Some(back)) => End::Told { back },
             (end, _) => end,
         };
-        (end, self.ready)
+        (end, self.ready, self.pass.0)
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
@@ -139,16 +135,16 @@ impl<'a> Live<'a> {
         if !self.begun {
             self.begin(cx, now)?;
         }
+        let timer_ended = now >= self.alarm;
+        if timer_ended {
+            self.on_time(now)?;
+        }
         self.read(cx, now)?;
         self.work(cx, now)?;
         if self.renewal.is_some() {
             self.poll_renewal(cx, now);
         }
-        if now >= self.alarm {
-            self.on_time(now)?;
-            // What became due is done now: a hold may have ended, a slow reader may read on.
-            self.read(cx, now)?;
-            self.work(cx, now)?;
+        if timer_ended || now >= self.alarm {
             self.set_alarm(cx, now);
         }
         Ok(())
@@ -169,7 +165,6 @@ impl<'a> Live<'a> {
                 self.digest(&mut worker.desk.borrow_mut(), Some(&ahead), ahead.len(), now)?;
             self.line.keep(&ahead[used..]);
         }
-        self.set_alarm(cx, now);
         Ok(())
     }
 
@@ -285,7 +280,7 @@ impl<'a> Live<'a> {
         let mut tally = worker.shard.lock();
         match renewed {
             Ok(pass) => {
-                self.pass = (pass.number, pass.expires);
+                self.pass = (pass.number, pass.renew_from());
                 self.say(&mut tally, Saying::Token(pass.token.reveal()));
                 self.plan_renewal(now);
             }
@@ -298,7 +293,8 @@ impl<'a> Live<'a> {
             }
         }
         drop(tally);
-        self.alarm = now;
+        self.replan(now);
+        // The frame is written by the next look.
         cx.waker().wake_by_ref();
     }
 
@@ -307,7 +303,7 @@ impl<'a> Live<'a> {
     pub(super) fn plan_renewal(&mut self, now: Instant) {
         let left = self.pass.1.saturating_duration_since(now);
         self.renew_at = Some(now + left.mul_f64(self.device.chance.random_range(0.4..0.8)));
-        self.alarm = now;
+        self.replan(now);
     }
 
     /// The timer is set to the earliest thing planned; what comes to be planned earlier than that sets

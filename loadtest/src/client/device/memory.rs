@@ -167,6 +167,10 @@ impl Commands {
         self.open.front().map(|command| command.n)
     }
 
+    pub(super) fn oldest_in(&self, chat: ChatId) -> Option<u32> {
+        self.open.iter().find(|command| command.chat == chat).map(|command| command.n)
+    }
+
     /// This one is to be written again.
     pub(super) fn repeat(&mut self, n: u32) {
         if let Ok(at) = self.open.binary_search_by_key(&n, |command| command.n) {
@@ -263,6 +267,8 @@ mod tests {
         let repeated = std::iter::from_fn(|| commands.to_write().map(|command| command.n));
         assert_eq!(repeated.collect::<Vec<_>>(), [1, 3, 4]);
         assert_eq!((commands.oldest(), commands.len()), (Some(1), 3));
+        assert_eq!(commands.oldest_in(ChatId(1)), Some(1));
+        assert_eq!(commands.oldest_in(ChatId(2)), None);
         for message in 0..20 {
             commands.own(ChatId(message % 2), Seq(message));
         }

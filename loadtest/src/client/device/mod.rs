@@ -128,8 +128,7 @@ impl Device {
             let opened = Box::pin(self.open(refused_pass.take(), due)).await;
             let again = match opened {
                 Ok(live) => {
-                    let pass = live.pass_number();
-                    let (end, ready) = live.run().await;
+                    let (end, ready, pass) = live.run().await;
                     let held = ready.is_some_and(|since| since.elapsed() > HELD);
                     if held {
                         backoff = Backoff::default();
@@ -246,3 +245,6 @@ fn is_token_expired(end: &End) -> bool {
     let expired = Close::TokenExpired;
     *code == expired.code() && reason == expired.reason()
 }
+
+#[cfg(test)]
+mod tests;

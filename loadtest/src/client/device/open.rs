@@ -12,9 +12,6 @@ use tokio::time::{Instant, timeout_at};
 /// that gives up sooner only adds to it.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A token that ends sooner is renewed first.
-const TOKEN_RESERVE: Duration = Duration::from_secs(30);
-
 /// The kernel's receive buffer of a client that reads slowly: small, so that the server notices.
 const SLOW_RECEIVE_BYTES: u32 = 16 << 10;
 
@@ -49,7 +46,7 @@ impl Device {
 
     async fn try_open(&mut self, refused: Option<u32>, due: Instant) -> Result<Live<'_>, NotOpen> {
         let mut pass = self.spec.account.pass().await;
-        if refused == Some(pass.number) || pass.expires < Instant::now() + TOKEN_RESERVE {
+        if refused == Some(pass.number) || pass.renew_from() <= Instant::now() {
             let renewed = self.spec.account.renewed(pass.number, &self.worker.rest).await;
             pass = renewed.map_err(NotOpen::NoToken)?;
         }

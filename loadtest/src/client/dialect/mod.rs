@@ -139,6 +139,8 @@ pub enum Of {
     Key(String),
     /// The oldest one without an answer: the dialect answers in order and names none.
     Oldest,
+    /// The oldest one in this chat without an answer: it answers in order within a chat only.
+    OldestIn(ChatId),
     /// None that is known.
     Nothing,
 }

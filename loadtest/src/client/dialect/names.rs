@@ -55,7 +55,7 @@ pub fn decode(run: &str, text: &str) -> Said {
             Said::Event(Heard::text(run, chat_id, id, &message))
         }
         Ok(Incoming::Status(Status::Success { id, chat_id })) => {
-            Said::Ack { of: Of::Oldest, chat: chat_id, message: id, seq: id }
+            Said::Ack { of: Of::OldestIn(chat_id), chat: chat_id, message: id, seq: id }
         }
         Ok(Incoming::Status(Status::Error { code, retry_after_ms })) => Said::Refused {
             of: Of::Oldest,
@@ -95,7 +95,7 @@ mod tests {
                 RUN,
                 r#"{"status":"success","error":null,"id":7,"chat_id":12,"timestamp":"2023-11-14T22:13:20.007Z"}"#
             ),
-            Said::Ack { of: Of::Oldest, chat, message: place, seq: place }
+            Said::Ack { of: Of::OldestIn(chat), chat, message: place, seq: place }
         );
         let (of, code) = (Of::Oldest, "rate_limited".to_owned());
         let retry_after = Some(Duration::from_secs(1));
