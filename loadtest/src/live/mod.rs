@@ -111,10 +111,10 @@ fn show(heard: &Receiver<News>, mut paper: Paper, mut screen: Screen) {
 
 impl Paper {
     fn terminal(target: ProgressDrawTarget) -> Self {
-        let bar = ProgressBar::with_draw_target(Some(1000), target);
-        // The template is ours and is right.
-        if let Ok(style) = ProgressStyle::with_template("{prefix}\n{bar:40} {percent:>3} %{msg}") {
-            bar.set_style(style.progress_chars("█▉▊▋▌▍▎▏ "));
+        let bar = ProgressBar::with_draw_target(None, target);
+        // The template is ours and is right. All text is one message, so that news are one redraw.
+        if let Ok(style) = ProgressStyle::with_template("{msg}") {
+            bar.set_style(style);
         }
         Self::Terminal(bar)
     }
@@ -126,10 +126,7 @@ impl Paper {
                 if let Some(event) = event {
                     bar.println(event);
                 }
-                bar.set_prefix(screen.title());
-                bar.set_message(screen.figures());
-                bar.set_position((screen.done() * 1000.0) as u64);
-                bar.tick();
+                bar.set_message(screen.lines());
             }
             Self::Plain { out, next } => {
                 // A closed stderr is nothing to end a run for.

@@ -11,6 +11,9 @@ use crate::{
     scenario::Scenario,
 };
 
+/// Letters of the bar: it fits beside its percentage in the narrowest terminals.
+const BAR: usize = 40;
+
 /// What is known of the run.
 pub struct Screen {
     scenario: String,
@@ -109,19 +112,23 @@ impl Screen {
         None
     }
 
+    /// All there is to show at a terminal. The next second begins anew.
+    pub fn lines(&mut self) -> String {
+        let done = self.done();
+        let full = (done * BAR as f64) as usize;
+        let bar = "█".repeat(full) + &"░".repeat(BAR - full);
+        let figures = self.figures();
+        format!("{}: {}\n{bar} {:.0} %{figures}", self.scenario, self.doing(), done * 100.0)
+    }
+
     /// How far it is, from 0 to 1.
-    pub fn done(&self) -> f64 {
+    fn done(&self) -> f64 {
         match &self.stage {
             Stage::Counting { of: 0, .. } => 0.0,
-            Stage::Counting { done, of, .. } => *done as f64 / *of as f64,
+            Stage::Counting { done, of, .. } => (*done as f64 / *of as f64).min(1.0),
             Stage::Phase(_) => (self.at / self.length.max(1.0)).min(1.0),
             Stage::Settling(_) | Stage::Checking => 1.0,
         }
-    }
-
-    /// The first line at a terminal.
-    pub fn title(&self) -> String {
-        format!("{}: {}", self.scenario, self.doing())
     }
 
     /// Whether a plain line would say anything.
@@ -129,8 +136,8 @@ impl Screen {
         !matches!(self.stage, Stage::Counting { of: 0, .. })
     }
 
-    /// The lines below the bar, each after a line feed. The next second begins anew.
-    pub fn figures(&mut self) -> String {
+    /// The lines below the bar, each after a line feed.
+    fn figures(&mut self) -> String {
         if matches!(self.stage, Stage::Counting { .. } | Stage::Checking) {
             return String::new();
         }
