@@ -1,9 +1,10 @@
 //! A comparison as one HTML file: the verdict, the table, and both runs on the same charts.
 
 use super::{
-    chart::{Across, Chart, Line, Scene, Style},
+    chart::{Across, Chart, Line, Style},
     charts::{Group, OPS},
     figures, page,
+    scene::Scene,
 };
 use crate::{
     measure::{Count, Op},

@@ -5,10 +5,11 @@ mod chart;
 mod charts;
 mod compare;
 mod scale;
+mod scene;
 mod tables;
 mod verdict;
 
-use self::{chart::Scene, charts::Group};
+use self::{charts::Group, scene::Scene};
 use super::{
     Report,
     text::{Escaped, count},

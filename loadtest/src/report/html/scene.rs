@@ -1,0 +1,82 @@
+//! What stands behind the lines of every chart over time: the run's phases, and what was done to the
+//! servers.
+
+use super::{
+    chart::{BOTTOM, LEFT, RIGHT, TOP, along},
+    scale::Scale,
+};
+use crate::report::{
+    Mark, PhaseReport,
+    text::{Escaped, decimals},
+};
+
+/// The width of a letter in the labels, roughly: for what must fit.
+const LETTER: f64 = 6.2;
+
+/// What all charts over time show behind their lines.
+#[derive(Clone, Copy, Debug)]
+pub struct Scene<'a> {
+    pub phases: &'a [PhaseReport],
+    pub marks: &'a [Mark],
+}
+
+/// Phases as bands, and marks as lines with their names and the time until all was well.
+pub fn backdrop(scene: Scene<'_>, across: Scale) -> String {
+    let phase = |(place, phase): (usize, &PhaseReport)| {
+        let (from, to) = (along(across, phase.from), along(across, phase.to));
+        let parity = if place % 2 == 0 { "even" } else { "odd" };
+        let kind = if phase.warmup { "warmup" } else { "" };
+        let name = fitting(&phase.name, to - from);
+        format!(
+            "<rect class=\"phase {parity} {kind}\" x=\"{from:.1}\" y=\"{TOP}\" width=\"{width:.1}\" \
+             height=\"{height}\"/><text class=\"phase-name {kind}\" x=\"{x:.1}\" y=\"{y}\">{name}</text>",
+            width = to - from,
+            height = BOTTOM - TOP,
+            x = from + 3.0,
+            y = TOP - 7.0,
+            name = Escaped(&name),
+        )
+    };
+    let mark = |(place, mark): (usize, &Mark)| {
+        let at = along(across, mark.at);
+        let recovered = mark.recovery.map_or(at, |seconds| along(across, mark.at + seconds));
+        // Three rows, so that marks near each other do not hide their names.
+        let y = TOP + 13.0 + 13.0 * (place % 3) as f64;
+        let name = match mark.recovery {
+            Some(seconds) => format!("{}, well after {} s", mark.name, decimals(seconds, 1)),
+            None => mark.name.clone(),
+        };
+        let (x, anchor, room) = if at < (LEFT + RIGHT) / 2.0 {
+            (recovered + 5.0, "start", RIGHT - recovered)
+        } else {
+            (at - 5.0, "end", at - LEFT)
+        };
+        format!(
+            "<rect class=\"recovery\" x=\"{at:.1}\" y=\"{TOP}\" width=\"{width:.1}\" height=\"{height}\"/>\
+             <path class=\"mark\" d=\"M{at:.1} {TOP}V{BOTTOM}\"/>\
+             <text class=\"mark-name\" x=\"{x:.1}\" y=\"{y}\" text-anchor=\"{anchor}\">{name}</text>",
+            width = recovered - at,
+            height = BOTTOM - TOP,
+            name = Escaped(&fitting(&name, room)),
+        )
+    };
+    let phases: String = scene.phases.iter().enumerate().map(phase).collect();
+    let end = scene.phases.last().map_or(RIGHT, |last| along(across, last.to));
+    let settling = format!(
+        "<text class=\"phase-name warmup\" x=\"{:.1}\" y=\"{}\">{}</text>",
+        end + 3.0,
+        TOP - 7.0,
+        fitting("settling", RIGHT - end)
+    );
+    phases + &settling + &scene.marks.iter().enumerate().map(mark).collect::<String>()
+}
+
+/// As much of a label as there is room for; nothing when that is nearly nothing.
+fn fitting(name: &str, room: f64) -> String {
+    let letters = (room / LETTER).max(0.0) as usize;
+    match letters {
+        letters if name.chars().count() <= letters => name.to_owned(),
+        0..=2 => String::new(),
+        letters => name.chars().take(letters - 1).chain(['…']).collect(),
+    }
+}
