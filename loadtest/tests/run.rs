@@ -126,6 +126,12 @@ async fn a_mix_adds_up(cluster: &Cluster, target: &Target) {
     adds_up(&report);
     assert_eq!(report.phases.len(), 4);
     assert_eq!(report.phases[0].sums.counts["connected"], 50);
+    let counts = &report.total.counts;
+    // Who is replaced or closed does not wait for its last answers.
+    assert!(
+        counts["acked"] <= counts["sent"] && counts["acked"] + 20 >= counts["sent"],
+        "{counts:?}"
+    );
     let busy = &report.phases[1].sums;
     // Due were 240 messages, 20 edits and 8 deletes; a device that has written nothing edits nothing.
     assert!((240..=268).contains(&busy.counts["sent"]), "{:?}", busy.counts);
@@ -162,7 +168,10 @@ async fn a_run_goes_on_when_the_gateway_dies(cluster: &Arc<Cluster>, target: &Ta
     let marks: Vec<_> =
         report.marks.iter().map(|m| (m.name.as_str(), m.outcome.as_str())).collect();
     assert_eq!(marks, [("a word", "exit 3: said"), ("kill -9", "restarted")]);
-    assert!(report.total.counts["dropped"] > 0, "{:?}", report.total.counts);
+    let counts = &report.total.counts;
+    assert!(counts["dropped"] > 0, "{counts:?}");
+    // Nobody left before the end, as those do whom churn replaces: everything was answered.
+    assert_eq!(counts["sent"], counts["acked"], "{counts:?}");
 }
 
 async fn a_run_that_is_stopped_still_says_what_it_found(target: &Target) {
@@ -203,7 +212,6 @@ fn adds_up(report: &Report) {
     let truth = &report.truth;
     assert!(truth.is_sound(), "{truth:#?}");
     assert!(truth.delivered > 0 && truth.delivered == truth.expected, "{truth:#?}");
-    assert_eq!(report.total.counts["sent"], report.total.counts["acked"], "{:?}", report.total);
     assert_eq!(truth.acked, report.total.counts["acked"], "{truth:#?}");
     assert!(report.thresholds.iter().all(|threshold| threshold.ok), "{:?}", report.thresholds);
     assert!(matches!(report.outcome, Outcome::Passed | Outcome::GeneratorLimited));
