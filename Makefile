@@ -4,10 +4,12 @@ GATEWAYS ?= 2
 APIS ?= 2
 BALANCER ?= nginx
 PORT ?= 8000
+SCENARIO ?= smoke
+URL ?= http://127.0.0.1:$(PORT)
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt doc cluster bench check-deploy check-containers clean
+.PHONY: help run test lint fmt doc cluster loadtest bench check-deploy check-containers clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +42,9 @@ doc: ## The code's documentation, in target/doc
 cluster: ## A private cluster: make cluster GATEWAYS=2 APIS=2 BALANCER=nginx|haproxy PORT=8000 (settings: GUESTS=true make …)
 	scripts/install-test-tools
 	$(CARGO) run --release -p cluster -- --gateways $(GATEWAYS) --apis $(APIS) --balancer $(BALANCER) --port $(PORT)
+
+loadtest: ## Load and the truth about it: make loadtest SCENARIO=smoke URL=http://127.0.0.1:8000 (ARGS='--out reports')
+	$(CARGO) run --release -p loadtest -- run $(SCENARIO) --url $(URL) $(ARGS)
 
 bench: ## What everything costs, beside this machine's limit: target/bench/table.md (half an hour; ROWS="paced idle" for some, ARGS=--quick for a look)
 	ulimit -S -n $$(ulimit -H -n) && $(CARGO) bench -p loadtest --bench table -- $(ROWS) $(ARGS)

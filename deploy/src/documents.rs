@@ -57,7 +57,7 @@ fn settings(text: &mut String, binary: &str, command: &Command) {
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     let _ = write!(text, "\n## {binary}\n\n{about}.\n\n");
     text.push_str("| setting | default | meaning |\n|---|---|---|\n");
-    for setting in command.get_arguments().filter(|setting| setting.get_env().is_some()) {
+    for setting in known::settings(command) {
         let _ = writeln!(text, "| {} | {} | {} |", name(setting), default(setting), help(setting));
     }
     let commands: Vec<&Command> =

@@ -1,11 +1,11 @@
 //! What the code knows: every setting of every binary, every metric of every process.
 
-use clap::{Command, CommandFactory};
+use clap::{Arg, Command, CommandFactory};
 use shared::metric::Metric;
 use std::path::PathBuf;
 
 /// The binaries that are deployed, by the names of their images and containers.
-pub const BINARIES: [&str; 4] = ["gateway", "api", "canary", "switchboard"];
+pub const BINARIES: [&str; 5] = ["gateway", "api", "canary", "loadtest", "switchboard"];
 
 /// A binary's command line, which knows its settings.
 pub fn command(binary: &str) -> Option<Command> {
@@ -13,9 +13,22 @@ pub fn command(binary: &str) -> Option<Command> {
         "gateway" => gateway::settings::Settings::command(),
         "api" => api::settings::Settings::command(),
         "canary" => canary::settings::Settings::command(),
+        "loadtest" => loadtest::cli::Cli::command(),
         "switchboard" => standalone::settings::Settings::command(),
         _ => return None,
     })
+}
+
+/// What the environment may set of a binary, its subcommands included; each once.
+pub fn settings(command: &Command) -> Vec<&Arg> {
+    let mut found: Vec<&Arg> = Vec::new();
+    let below = command.get_subcommands().flat_map(settings);
+    for setting in command.get_arguments().filter(|one| one.get_env().is_some()).chain(below) {
+        if !found.iter().any(|one| one.get_env() == setting.get_env()) {
+            found.push(setting);
+        }
+    }
+    found
 }
 
 /// A binary's metrics.
@@ -24,6 +37,7 @@ pub fn metrics(binary: &str) -> Vec<Metric> {
         "gateway" => gateway::METRICS,
         "api" => api::METRICS,
         "canary" => canary::METRICS,
+        "loadtest" => loadtest::metric::METRICS,
         "switchboard" => standalone::server::METRICS,
         _ => &[],
     };
@@ -36,6 +50,11 @@ pub fn metric_tables() -> Vec<(&'static str, &'static str, &'static [Metric])> {
         ("Gateway", "Of the sockets and what goes through them.", gateway::metric::METRICS),
         ("Api", "Of requests, accounts and the database.", api::metric::METRICS),
         ("Canary", "What clients see who pass messages between all gateways.", canary::OWN),
+        (
+            "Load tester",
+            "Of agents, and of runs with `--metrics-listen`: the last second's.",
+            loadtest::metric::OWN,
+        ),
         (
             "Bus",
             "Of every process that relays; `bus_up` and `bus_reconnects_total` only with Redis.",

@@ -72,15 +72,7 @@ impl Manifests {
     }
 
     pub fn workloads(&self) -> Vec<Workload> {
-        let objects = self.of("Deployment").chain(self.of("StatefulSet"));
-        let workload = |object: &Value| Workload {
-            kind: text(&object["kind"]),
-            name: text(&object["metadata"]["name"]),
-            labels: map(&object["spec"]["template"]["metadata"]["labels"]),
-            pod: object["spec"]["template"]["spec"].clone(),
-            object: object.clone(),
-        };
-        objects.map(workload).collect()
+        self.of("Deployment").chain(self.of("StatefulSet")).map(Workload::of).collect()
     }
 
     pub fn workload(&self, name: &str) -> Option<Workload> {
@@ -130,6 +122,19 @@ impl Manifests {
         };
         let ports = list(&spec["ports"]).map(port).collect();
         Ok(Container { name, image: text(&spec["image"]), env, ports, spec: spec.clone() })
+    }
+}
+
+impl Workload {
+    /// As an object says; a Job, which makes pods in the same way, may be read so, too.
+    pub fn of(object: &Value) -> Self {
+        Self {
+            kind: text(&object["kind"]),
+            name: text(&object["metadata"]["name"]),
+            labels: map(&object["spec"]["template"]["metadata"]["labels"]),
+            pod: object["spec"]["template"]["spec"].clone(),
+            object: object.clone(),
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
 };
 
 /// Services that end when they are done.
-const ONCE: [&str; 2] = ["secrets", "migrate"];
+const ONCE: [&str; 3] = ["secrets", "migrate", "loadtest"];
 /// Services of which there may be any number.
 const SCALED: [&str; 2] = ["gateway", "api"];
 
@@ -31,7 +31,7 @@ fn ours(project: &Project) -> Vec<(&str, String, &Service)> {
 }
 
 fn setting<'c>(command: &'c clap::Command, key: &str) -> Option<&'c Arg> {
-    command.get_arguments().find(|setting| setting.get_env() == Some(key.as_ref()))
+    known::settings(command).into_iter().find(|setting| setting.get_env() == Some(key.as_ref()))
 }
 
 #[test]
@@ -55,8 +55,9 @@ fn every_image_of_ours_is_a_target_and_the_others_are_pinned() {
             }
         }
     }
-    // The fourth is one process for all of it, and needs no compose.
-    assert_eq!(built, BTreeSet::from(["api", "canary", "gateway"].map(str::to_owned)));
+    // The fifth is one process for all of it, and needs no compose.
+    let expected = ["api", "canary", "gateway", "loadtest"].map(str::to_owned);
+    assert_eq!(built, BTreeSet::from(expected));
 }
 
 #[test]
@@ -76,6 +77,8 @@ fn the_environment_is_of_known_settings() {
 fn flags(service: &Service, target: &str, secrets: &BTreeMap<&str, String>) -> Vec<String> {
     let command = known::command(target).unwrap();
     let mut flags = vec![target.to_owned()];
+    // Some settings are a subcommand's.
+    flags.extend(service.list(&["command"]));
     for (key, value) in service.environment() {
         let Some(value) = value else { continue };
         let (key, value) = match value.strip_prefix("/secrets/") {
@@ -89,7 +92,6 @@ fn flags(service: &Service, target: &str, secrets: &BTreeMap<&str, String>) -> V
         let flag = setting(&command, &key).unwrap().get_long().unwrap();
         flags.push(format!("--{flag}={value}"));
     }
-    flags.extend(service.list(&["command"]));
     flags
 }
 
@@ -99,7 +101,9 @@ fn each_of_our_services_would_start_with_what_it_is_given() {
     api::secrets::make(folder.path()).unwrap();
     let secrets = api::secrets::NAMES
         .map(|name| (name, fs::read_to_string(folder.path().join(name)).unwrap()));
-    let secrets = BTreeMap::from(secrets);
+    let mut secrets = BTreeMap::from(secrets);
+    // A file of the operator's.
+    secrets.insert("LOADTEST_ADMIN_PASSWORD", "password123".to_owned());
     let project = project();
     for (name, target, service) in ours(&project) {
         let flags = flags(service, &target, &secrets);
@@ -114,6 +118,9 @@ fn each_of_our_services_would_start_with_what_it_is_given() {
                 assert_eq!(settings.database_url.is_some(), name != "secrets");
                 assert_eq!(settings.database_password.is_some(), name != "secrets");
                 (name == "api").then(|| settings.check().err()).flatten()
+            }
+            "loadtest" => {
+                loadtest::cli::Cli::try_parse_from(flags).err().map(|error| error.to_string())
             }
             _ => {
                 let settings = canary::settings::Settings::try_parse_from(flags)
@@ -193,19 +200,26 @@ fn no_secret_is_written_down() {
     }
 }
 
+/// The first part of a path.
+fn folder(path: &str) -> Option<&str> {
+    path.split('/').next()
+}
+
 #[test]
 fn each_service_is_given_the_secrets_that_it_reads_and_no_other() {
     for (name, service) in &project().services {
         let mounts = service.mounts();
-        let mounted: BTreeSet<&str> =
-            mounts.iter().filter_map(|mount| mount.target.strip_prefix("/secrets/")).collect();
+        let mounted: BTreeSet<&str> = mounts
+            .iter()
+            .filter_map(|mount| folder(mount.target.strip_prefix("/secrets/")?))
+            .collect();
         if name == "secrets" {
             assert_eq!(mounted, api::secrets::NAMES.into(), "all are made");
             continue;
         }
         let values: Vec<String> = service.environment().into_values().flatten().collect();
         let read = values.iter().filter_map(|value| value.strip_prefix("/secrets/"));
-        let read: BTreeSet<&str> = read.map(|file| file.split_once('/').unwrap().0).collect();
+        let read: BTreeSet<&str> = read.filter_map(folder).collect();
         assert_eq!(mounted, read, "{name}");
         for mount in mounts.iter().filter(|mount| mount.target.starts_with("/secrets")) {
             assert!(mount.read_only, "{name} could change {}", mount.target);
@@ -219,7 +233,10 @@ fn what_is_mounted_or_joined_exists() {
     let (mut volumes, mut networks) = (BTreeSet::new(), BTreeSet::new());
     for (name, service) in &project.services {
         for mount in service.mounts() {
-            if mount.source.starts_with('.') {
+            if mount.source.starts_with('/') {
+                // Of this machine, and the operator's to name.
+                assert!(mount.read_only, "{name} could change {}", mount.source);
+            } else if mount.source.starts_with('.') {
                 assert!(root().join(&mount.source).exists(), "{name}: {}", mount.source);
                 assert!(mount.read_only, "{name} could change {}", mount.source);
             } else {
@@ -278,13 +295,13 @@ fn every_container_is_confined_watched_and_started_again() {
 #[test]
 fn services_wait_for_what_they_need() {
     let project = project();
-    let watching = |name: &str| !project.services[name].list(&["profiles"]).is_empty();
+    let beside = |name: &str| !project.services[name].list(&["profiles"]).is_empty();
     for (name, service) in &project.services {
         for (other, condition) in service.waits_for() {
             let once = ONCE.contains(&other.as_str());
             let expected = if once { "service_completed_successfully" } else { "service_healthy" };
             assert_eq!(condition, expected, "{name} waits for {other}");
-            assert!(watching(name) || !watching(&other), "{name} needs {other} of a profile");
+            assert!(beside(name) || !beside(&other), "{name} needs {other} of a profile");
         }
     }
     for (name, before) in [("balancer", "gateway"), ("api", "migrate"), ("migrate", "postgres")] {

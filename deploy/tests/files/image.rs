@@ -106,7 +106,8 @@ fn the_environment_is_of_known_settings_and_the_ports_are_those_listened_on() {
         let command = known::command(binary).unwrap();
         let mut listened = BTreeSet::new();
         for (key, value) in &image.env {
-            let setting = command.get_arguments().find(|arg| arg.get_env() == Some(key.as_ref()));
+            let mut settings = known::settings(&command).into_iter();
+            let setting = settings.find(|arg| arg.get_env() == Some(key.as_ref()));
             let setting = setting.unwrap_or_else(|| panic!("{binary} does not know {key}"));
             if !key.ends_with("LISTEN") {
                 continue;
@@ -118,7 +119,8 @@ fn the_environment_is_of_known_settings_and_the_ports_are_those_listened_on() {
             listened.insert(port.parse::<u16>().unwrap());
         }
         assert_eq!(BTreeSet::from_iter(image.ports.clone()), listened, "{binary}");
-        let listeners = command.get_arguments().filter_map(|arg| arg.get_env()?.to_str());
+        let listeners = known::settings(&command).into_iter();
+        let listeners = listeners.filter_map(|arg| arg.get_env()?.to_str());
         let listeners = listeners.filter(|name| name.ends_with("LISTEN"));
         assert_eq!(listeners.count(), listened.len(), "{binary} listens only inside");
         assert_eq!(image.env["LOG_FORMAT"], "json");
@@ -136,6 +138,28 @@ fn what_is_built_is_copied_first() {
     for member in members() {
         let manifest = format!("{member}/Cargo.toml");
         assert!(sources.contains(&manifest.as_str()), "Cargo wants {manifest}");
+    }
+}
+
+/// Cargo wants the files that a manifest names, also those of benchmarks that no image has.
+#[test]
+fn the_files_that_manifests_name_are_made_up() {
+    let build = build();
+    for member in members() {
+        let manifest = fs::read_to_string(root().join(&member).join("Cargo.toml")).unwrap();
+        let (_, benches) = manifest.split_once("[[bench]]").unwrap_or_default();
+        let named =
+            |line: &str| Some(line.strip_prefix("path = \"")?.trim_end_matches('"').to_owned());
+        let name = |line: &str| {
+            let name = line.strip_prefix("name = \"")?.trim_end_matches('"');
+            Some(format!("benches/{name}.rs"))
+        };
+        let path = benches.lines().find_map(named).or_else(|| benches.lines().find_map(name));
+        let Some(path) = path else { continue };
+        let file = format!("{member}/{path}");
+        assert!(root().join(&file).exists(), "{file}");
+        let made = build.instructions.iter().any(|(_, rest)| rest.contains(&file));
+        assert!(made, "Cargo wants {file} in the layer of dependencies");
     }
 }
 
@@ -173,7 +197,12 @@ fn the_builder_gets_what_it_needs_and_nothing_else() {
         }
     }
     // What the sources include at compile time from outside of their own folders.
-    for needed in ["api/web/index.html", "api/spec/asyncapi.json", "api/docs-ui/docs.html"] {
+    for needed in [
+        "api/web/index.html",
+        "api/spec/asyncapi.json",
+        "api/docs-ui/docs.html",
+        "loadtest/scenarios/smoke.toml",
+    ] {
         assert!(root().join(needed).exists() && !ignore.ignores(needed), "{needed} is left out");
     }
     for kept_back in [

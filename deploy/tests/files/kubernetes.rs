@@ -2,6 +2,7 @@
 //! fit the code, and do what a careful operator expects. Against Kubernetes' own schemas they are held
 //! by deploy/checks/kubernetes; what a cluster makes of them nobody tries here.
 
+mod load;
 mod monitoring;
 mod network;
 mod pods;
@@ -16,7 +17,7 @@ use std::{collections::BTreeSet, fs, path::Path, sync::LazyLock};
 
 static ALL: LazyLock<Vec<Manifests>> = LazyLock::new(|| {
     let names = overlays(&root()).unwrap();
-    assert_eq!(names, ["dev", "prod", "staging"]);
+    assert_eq!(names, ["dev", "load", "prod", "staging"]);
     names.iter().map(|name| Manifests::render(&root(), name).unwrap()).collect()
 });
 

@@ -1,5 +1,5 @@
-//! The direction of the arrows between the crates: `shared` ← `api`, `gateway`; neither of these
-//! two sees the other, and `shared` sees nobody. Held by what cargo itself says.
+//! The direction of the arrows between the crates: `shared` ← `api`, `gateway`, `loadtest`; none of these
+//! three sees another, and `shared` sees nobody. Held by what cargo itself says.
 
 use serde_json::Value;
 use std::{collections::BTreeSet, process::Command};
@@ -34,6 +34,7 @@ fn arrows_point_one_way() {
     assert_eq!(depends_on("shared"), set(&[]));
     assert_eq!(depends_on("api"), set(&["shared"]));
     assert_eq!(depends_on("gateway"), set(&["shared"]));
+    assert_eq!(depends_on("loadtest"), set(&["shared"]), "it meets the product by its protocols only");
     assert_eq!(depends_on("standalone"), set(&["api", "gateway", "shared"]));
     assert_eq!(depends_on("cluster"), set(&[]), "it starts the product, it is no part of it");
 }

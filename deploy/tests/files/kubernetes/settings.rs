@@ -18,13 +18,13 @@ fn stand_in(key: &str) -> String {
 }
 
 /// The command line that means the same as the container's arguments and environment.
-fn command_line(binary: &str, container: &Container) -> Vec<String> {
+pub(super) fn command_line(binary: &str, container: &Container) -> Vec<String> {
     let command = known::command(binary).unwrap();
     let mut line = vec![binary.to_owned()];
     line.extend(list(&container.spec["args"]).map(text));
     for (name, given) in &container.env {
-        let setting = command
-            .get_arguments()
+        let setting = known::settings(&command)
+            .into_iter()
             .find(|setting| setting.get_env().is_some_and(|env| env == name.as_str()))
             .unwrap_or_else(|| panic!("{binary} has no setting {name}"));
         let value = match given {
@@ -82,6 +82,10 @@ fn every_variable_is_a_setting_and_none_is_missing() {
                     }
                     ("canary", _) => {
                         canary::settings::Settings::try_parse_from(&line).unwrap().check().err()
+                    }
+                    ("loadtest", _) => {
+                        let cli = loadtest::cli::Cli::try_parse_from(&line);
+                        cli.err().map(|error| error.to_string())
                     }
                     (other, _) => panic!("{other} is not deployed"),
                 };
