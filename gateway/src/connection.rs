@@ -40,15 +40,16 @@ pub(crate) enum Begin {
     Opened(Box<Opened>),
 }
 
-/// Runs a connection from the upgrade to its end; `place` is its place in the listener.
+/// Runs a connection from the upgrade to its end; `place` is its place in the listener. What lives as
+/// long as the connection is boxed, because a future holds its arguments twice.
 pub(crate) async fn run(
     gateway: Arc<Gateway>,
-    mut socket: Socket,
+    mut socket: Box<Socket>,
     begin: Result<Begin, Close>,
     place: Place,
 ) {
     let opened = match begin {
-        // Boxed: what opening needs is gone from memory while the connection idles.
+        // Boxed, like all that is rare here: it is no part of an idle connection's memory.
         Ok(Begin::Hello(token)) => Box::pin(open(&gateway, &mut socket, token)).await,
         Ok(Begin::Opened(opened)) => Ok(*opened),
         Err(close) => Err(close),
@@ -61,11 +62,11 @@ pub(crate) async fn run(
     })
     .increment(1);
     let close = match opened {
-        Ok(opened) => Connection::new(opened).run(&mut socket).await,
+        Ok(opened) => Box::new(Connection::new(opened)).run(&mut socket).await,
         Err(close) => close,
     };
     metrics::counter!("gateway_closes_total", "reason" => close.reason()).increment(1);
-    socket.close(close).await;
+    Box::pin(socket.close(close)).await;
     drop(place);
 }
 
@@ -104,7 +105,7 @@ impl Connection {
         }
     }
 
-    async fn run(mut self, socket: &mut Socket) -> Close {
+    async fn run(mut self: Box<Self>, socket: &mut Socket) -> Close {
         let conn = Arc::clone(&self.registered.conn);
         let mut scratch = VecDeque::new();
         self.start_joining();
@@ -124,7 +125,7 @@ impl Connection {
                         Ok(Written::All) => Ok(()),
                         Ok(Written::Some) => {
                             let patience = self.gateway().hub.config.write_timeout;
-                            write_rest(socket, &mut frames, closing, &conn, patience).await
+                            Box::pin(write_rest(socket, &mut frames, closing, &conn, patience)).await
                         },
                         Err(close) => Err(close),
                     };
@@ -143,7 +144,7 @@ impl Connection {
                     self.on_joined();
                     Ok(())
                 }
-                () = &mut self.timer => self.on_timer(socket).await,
+                () = &mut self.timer => Box::pin(self.on_timer(socket)).await,
             };
             if let Err(close) = result {
                 return close;
@@ -223,7 +224,6 @@ impl Connection {
         match wanted {
             Wanted::Reply(frame) => self.reply(&frame),
             Wanted::Post { id, command } => self.post(id, command),
-            // Boxed: what these need is no part of every connection's memory.
             Wanted::Direct { to, action } => return Box::pin(self.on_direct(to, action)).await,
             Wanted::Guest { name, action } => return Box::pin(self.on_guest(name, action)).await,
             Wanted::Read(mark) => self.submit_mark(mark),
@@ -232,21 +232,11 @@ impl Connection {
                     self.gateway().hub.typing(&self.registered.conn, chat);
                 }
             }
-            Wanted::Subscribe { id, chat_id, after } => self.subscribe(id, chat_id, after).await,
+            Wanted::Subscribe { id, chat_id, after } => {
+                Box::pin(self.subscribe(id, chat_id, after)).await;
+            }
             Wanted::Unsubscribe { id, chat_id } => self.unsubscribe(id, chat_id),
-            Wanted::Renew { id, token } => match self.gateway().desk.verify(&token).await {
-                Ok(claims) => {
-                    let Owner::User { session: own, .. } = self.registered.conn.owner else {
-                        return Ok(());
-                    };
-                    let expires_at = Timestamp(claims.exp.saturating_mul(1000));
-                    let frame = self.session.renewed(id, (claims.sid, own), expires_at);
-                    self.reply(&frame);
-                }
-                Err(close) => {
-                    self.reply(&refusal(id, close.reason(), "This token is not accepted."));
-                }
-            },
+            Wanted::Renew { id, token } => Box::pin(self.renew(id, &token)).await,
             Wanted::Nothing => {}
         }
         Ok(())
@@ -263,6 +253,20 @@ impl Connection {
             self.reply(&error);
         }
         Ok(())
+    }
+
+    async fn renew(&mut self, id: Option<String>, token: &str) {
+        match self.gateway().desk.verify(token).await {
+            Ok(claims) => {
+                let Owner::User { session: own, .. } = self.registered.conn.owner else { return };
+                let expires_at = Timestamp(claims.exp.saturating_mul(1000));
+                let frame = self.session.renewed(id, (claims.sid, own), expires_at);
+                self.reply(&frame);
+            }
+            Err(close) => {
+                self.reply(&refusal(id, close.reason(), "This token is not accepted."));
+            }
+        }
     }
 
     async fn subscribe(&mut self, id: Option<String>, chat_id: ChatId, after: Option<Seq>) {

@@ -76,7 +76,7 @@ async fn upgrade(
     let running = Arc::clone(&gateway);
     gateway.lifecycle.spawn(async move {
         let Some((stream, read_ahead)) = take_over(on_upgrade).await else { return };
-        let socket = Socket::new(stream, read_ahead, &running.hub.config).await;
+        let socket = Box::new(Socket::new(stream, read_ahead, &running.hub.config).await);
         // A task of its own: this one's memory is as large as all its steps together need.
         let lifecycle = running.lifecycle.clone();
         lifecycle.spawn(connection::run(running, socket, begin, place));
