@@ -44,15 +44,16 @@ impl FromRequestParts<Api> for Caller {
             refused("unauthenticated", "Sign in first: no access token came with this request.")
         })?;
         let now = Timestamp::now();
-        let claims =
-            api.tokens.verifier().verify(credential.token(), now).map_err(|error| match error {
+        let claims = api.verified.verify(api.tokens.verifier(), credential.token(), now).map_err(
+            |error| match error {
                 TokenError::Expired => {
                     refused("token_expired", "The access token has expired. Renew it.")
                 }
                 TokenError::Malformed | TokenError::UnknownKey | TokenError::BadSignature => {
                     refused("invalid_token", "The access token is not valid.")
                 }
-            })?;
+            },
+        )?;
         let by_cookie = matches!(credential, Credential::Cookie(_));
         if by_cookie
             && !parts.method.is_safe()

@@ -27,9 +27,11 @@ mod rest;
 pub mod secrets;
 pub mod settings;
 pub mod tokens;
+pub mod verified;
 
 use crate::{
     accounts::Ended, config::Config, db::Db, fault::Result, passwords::Passwords, tokens::Tokens,
+    verified::Verified,
 };
 use axum::Router;
 use http::Surroundings;
@@ -57,6 +59,8 @@ pub struct Api {
     pub presence: Presence,
     pub limiter: Limiter,
     pub tokens: Tokens,
+    /// Tokens whose signature is known.
+    pub verified: Verified,
     pub passwords: Passwords,
     /// Sessions that ended lately.
     pub ended: Ended,
@@ -94,6 +98,7 @@ impl Api {
             presence,
             limiter,
             tokens,
+            verified: Verified::default(),
             passwords,
             ended,
             config,

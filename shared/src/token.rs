@@ -49,6 +49,14 @@ pub struct Claims {
     pub iss: String,
 }
 
+impl Claims {
+    /// Whether the token is not good any more, with [`LEEWAY`].
+    pub fn expired(&self, now: Timestamp) -> bool {
+        let leeway = i64::try_from(LEEWAY.as_secs()).unwrap_or(i64::MAX);
+        now.unix_seconds() >= self.exp.saturating_add(leeway)
+    }
+}
+
 /// A set of public keys (RFC 7517), as `/.well-known/jwks.json` serves it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -198,8 +206,7 @@ impl Verifier {
                 _ => TokenError::Malformed,
             })?
             .claims;
-        let leeway = i64::try_from(LEEWAY.as_secs()).unwrap_or(i64::MAX);
-        if now.unix_seconds() >= claims.exp.saturating_add(leeway) {
+        if claims.expired(now) {
             return Err(TokenError::Expired);
         }
         Ok(claims)

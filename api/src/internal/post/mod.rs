@@ -1,5 +1,5 @@
-//! `post`: many users' commands in one transaction. Six round trips for a batch of plain
-//! messages: begin, lock the chats, read the facts, insert, number the chats, commit; one more when
+//! `post`: many users' commands in one transaction. Five round trips for a batch of plain
+//! messages: begin, lock the chats, read the facts, insert and number the chats, commit; one more when
 //! commands name older messages (edits, deletions, replies), when messages change, and when dormant
 //! members must be woken; three more when statistics are kept of one of the chats. What each command means is decided in [`plan`], without the database.
 

@@ -180,22 +180,44 @@ pub async fn named_messages(tx: &mut Tx, commands: &[&Command]) -> Result<Vec<St
     Ok(rows.into_iter().map(Stored::from).collect())
 }
 
+/// A chat's id, its newest number, and how many messages it has more.
+type Numbered = (i64, i64, i64);
+
 /// Writes what the batch did.
 pub async fn write(tx: &mut Tx, now: Timestamp, done: &Done) -> Result<(), Problem> {
+    let numbered: Vec<Numbered> =
+        done.chats.iter().map(|(id, chat)| (id.0, chat.last_seq.0, chat.messages)).collect();
     if !done.sent.is_empty() {
-        insert_messages(tx, now, done).await?;
+        insert_messages(tx, now, done, &numbered).await?;
     }
     if !done.changed.is_empty() {
         update_messages(tx, done).await?;
     }
-    let rows: Vec<(i64, i64, i64)> =
-        done.chats.iter().map(|(id, chat)| (id.0, chat.last_seq.0, chat.messages)).collect();
+    // PostgreSQL has numbered them with the insert: a round trip less for every batch, which is
+    // what a batch mostly costs. In SQLite a statement is only a call, and changes one table.
+    if done.sent.is_empty() || matches!(tx, Tx::Sqlite(_)) {
+        number_chats(tx, now, &numbered).await?;
+    }
+    Ok(())
+}
+
+/// PostgreSQL's statement that numbers chats, with its rows from the parameters `$rows`; `$1` is the time.
+macro_rules! number {
+    ($rows:literal) => {
+        concat!(
+            "UPDATE chats SET last_seq = n.last_seq,
+                 message_count = message_count + n.messages, changed_at = $1
+             FROM UNNEST(",
+            $rows,
+            ") AS n (id, last_seq, messages) WHERE chats.id = n.id"
+        )
+    };
+}
+
+async fn number_chats(tx: &mut Tx, now: Timestamp, rows: &[Numbered]) -> Result<(), Problem> {
     execute!(
         tx,
-        postgres: "UPDATE chats SET last_seq = r.last_seq,
-                message_count = message_count + r.messages, changed_at = $1
-            FROM UNNEST($2::BIGINT[], $3::BIGINT[], $4::BIGINT[]) AS r (id, last_seq, messages)
-            WHERE chats.id = r.id",
+        postgres: number!("$2::BIGINT[], $3::BIGINT[], $4::BIGINT[]"),
         (
             now.0,
             column!(rows, 0),
@@ -205,12 +227,18 @@ pub async fn write(tx: &mut Tx, now: Timestamp, done: &Done) -> Result<(), Probl
         sqlite: "UPDATE chats SET last_seq = r.value ->> 1,
                 message_count = message_count + (r.value ->> 2), changed_at = $1
             FROM json_each($2) r WHERE chats.id = r.value ->> 0",
-        (now.0, json_rows(&rows)),
+        (now.0, json_rows(rows)),
     )?;
     Ok(())
 }
 
-async fn insert_messages(tx: &mut Tx, now: Timestamp, done: &Done) -> Result<(), Problem> {
+/// Inserts the new messages; with PostgreSQL it numbers the chats, too.
+async fn insert_messages(
+    tx: &mut Tx,
+    now: Timestamp,
+    done: &Done,
+    numbered: &[Numbered],
+) -> Result<(), Problem> {
     type Row<'a> = (i64, i64, i64, &'a str, &'a str, Option<i64>);
     let rows: Vec<Row<'_>> = done
         .sent
@@ -223,11 +251,13 @@ async fn insert_messages(tx: &mut Tx, now: Timestamp, done: &Done) -> Result<(),
         .collect();
     execute!(
         tx,
-        postgres: "INSERT INTO messages
-                (chat_id, id, seq, sender_id, client_message_id, text, reply_to, created_at)
-            SELECT chat_id, id, id, sender_id, client_id, text, reply_to, $1
-            FROM UNNEST($2::BIGINT[], $3::BIGINT[], $4::BIGINT[], $5::TEXT[], $6::TEXT[], $7::BIGINT[])
-                AS r (chat_id, id, sender_id, client_id, text, reply_to)",
+        postgres: concat!(
+            "WITH numbered AS (", number!("$8::BIGINT[], $9::BIGINT[], $10::BIGINT[]"), ")
+             INSERT INTO messages
+                 (chat_id, id, seq, sender_id, client_message_id, text, reply_to, created_at)
+             SELECT chat_id, id, id, sender_id, client_id, text, reply_to, $1
+             FROM UNNEST($2::BIGINT[], $3::BIGINT[], $4::BIGINT[], $5::TEXT[], $6::TEXT[],
+                 $7::BIGINT[]) AS r (chat_id, id, sender_id, client_id, text, reply_to)"),
         (
             now.0,
             column!(rows, 0),
@@ -236,6 +266,9 @@ async fn insert_messages(tx: &mut Tx, now: Timestamp, done: &Done) -> Result<(),
             column!(rows, 3),
             column!(rows, 4),
             column!(rows, 5),
+            column!(numbered, 0),
+            column!(numbered, 1),
+            column!(numbered, 2),
         ),
         sqlite: "INSERT INTO messages
                 (chat_id, id, seq, sender_id, client_message_id, text, reply_to, created_at)
