@@ -8,12 +8,14 @@ use super::{
 };
 use shared::id::{ChatId, Seq};
 
-/// Frames remembered, each at the place that its hash says. Devices of a room are some hundred frames
-/// apart at the most, when the server joins what it writes; a busier mix needs more.
-const SLOTS: usize = 4096;
+/// Frames are remembered in sets of a few, the set being the one that the hash says. One place for each
+/// hash would not do: of a thousand frames that devices are at just now, two hundred would push out one
+/// another again and again, and each time be parsed.
+const SETS: usize = 2048;
+const WAYS: usize = 4;
 
 /// Larger frames are parsed each time, so that the memory stays below 16 MiB a thread and dialect.
-const MAX_FRAME_BYTES: usize = 4096;
+const MAX_FRAME_BYTES: usize = 2048;
 
 /// The bytes that are hashed: the beginning, where numbered events have their chat and place and the
 /// others their text's stamp, and the end.
@@ -23,11 +25,20 @@ const TAIL_BYTES: usize = 32;
 /// Recognises frames.
 #[derive(Debug)]
 pub(super) struct Frames {
-    slots: Vec<Option<Slot>>,
+    sets: Vec<Set>,
+}
+
+#[derive(Debug, Default)]
+struct Set {
+    slots: [Option<Slot>; WAYS],
+    /// The one that is given to the next frame.
+    oldest: u8,
 }
 
 #[derive(Debug)]
 struct Slot {
+    /// The rest of the hash: looked at before the bytes are.
+    tag: u32,
     bytes: Box<[u8]>,
     known: Known,
 }
@@ -66,31 +77,37 @@ impl From<Heard> for Known {
 impl Frames {
     /// Remembers nothing yet and takes no memory until it does.
     pub(super) fn new() -> Self {
-        Self { slots: Vec::new() }
+        Self { sets: Vec::new() }
     }
 
     /// What these bytes are, when they were seen before.
     #[inline]
     pub(super) fn find(&self, bytes: &[u8]) -> Option<&Known> {
-        let slot = self.slots.get(place(bytes))?.as_ref()?;
-        (*slot.bytes == *bytes).then_some(&slot.known)
+        let (set, tag) = place(bytes);
+        let slots = self.sets.get(set)?.slots.iter().flatten();
+        let mut alike = slots.filter(|slot| slot.tag == tag && *slot.bytes == *bytes);
+        alike.next().map(|slot| &slot.known)
     }
 
-    /// Remembers them, in place of another frame when it must.
+    /// Remembers them, which were not found, in place of another frame when it must.
     pub(super) fn remember(&mut self, bytes: &[u8], known: Known) {
         if bytes.len() > MAX_FRAME_BYTES {
             return;
         }
-        if self.slots.is_empty() {
-            self.slots.resize_with(SLOTS, || None);
+        if self.sets.is_empty() {
+            self.sets.resize_with(SETS, Set::default);
         }
-        self.slots[place(bytes)] = Some(Slot { bytes: bytes.into(), known });
+        let (set, tag) = place(bytes);
+        let Set { slots, oldest } = &mut self.sets[set];
+        slots[usize::from(*oldest)] = Some(Slot { tag, bytes: bytes.into(), known });
+        *oldest = (*oldest + 1) % WAYS as u8;
     }
 }
 
-/// Where a frame is remembered: a multiplying hash over some of its bytes, eight at a time.
+/// Where a frame is remembered, and what else of its hash tells it from others there: a multiplying
+/// hash over some of its bytes, eight at a time.
 #[inline]
-fn place(bytes: &[u8]) -> usize {
+fn place(bytes: &[u8]) -> (usize, u32) {
     /// Odd and without a pattern: 2^64 divided by the golden ratio.
     const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
     let mix = |hash: u64, word: u64| (hash ^ word).wrapping_mul(FACTOR).rotate_left(29);
@@ -106,7 +123,8 @@ fn place(bytes: &[u8]) -> usize {
         hash = mix(hash, u64::from(*byte));
     }
     // The high bits have seen all bytes.
-    (hash.wrapping_mul(FACTOR) >> 40) as usize % SLOTS
+    let hash = hash.wrapping_mul(FACTOR);
+    ((hash >> 48) as usize % SETS, hash as u32 ^ (hash >> 16) as u32)
 }
 
 #[cfg(test)]
@@ -131,8 +149,7 @@ mod tests {
             frames.remember(&frame(seq), event(seq));
         }
         let found = (0..1000).filter(|seq| frames.find(&frame(*seq)) == Some(&event(*seq))).count();
-        // A thousand balls in 4,096 boxes: some 110 were put onto by a later one.
-        assert!(found > 820, "{found}");
+        assert_eq!(found, 1000);
     }
 
     #[test]
@@ -147,22 +164,22 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
 
-        /// Whatever was remembered, what is found is what was last remembered of these very bytes.
+        /// Whatever was remembered, what is found is what was remembered of these very bytes.
         #[test]
         fn no_frame_is_taken_for_another(
-            frames in proptest::collection::vec(proptest::collection::vec(0u8..3, 0..12), 1..200),
+            frames in proptest::collection::vec(proptest::collection::vec(0u8..3, 0..12), 1..80),
         ) {
             let mut memory = Frames::new();
             for (at, bytes) in frames.iter().enumerate() {
-                let told = event(at as i64);
-                memory.remember(bytes, told.clone());
-                prop_assert_eq!(memory.find(bytes), Some(&told));
-                for (before, other) in frames[..at].iter().enumerate() {
+                if memory.find(bytes).is_none() {
+                    memory.remember(bytes, event(at as i64));
+                }
+                for other in &frames[..=at] {
+                    let first = frames.iter().position(|frame| frame == other).unwrap();
                     if let Some(found) = memory.find(other) {
-                        let last = frames[..=at].iter().rposition(|frame| frame == other);
-                        prop_assert_eq!(found, &event(last.unwrap_or(before) as i64));
+                        prop_assert_eq!(found, &event(first as i64));
                     }
                 }
             }
