@@ -18,7 +18,7 @@ use std::{
 const MIX: &str = r#"
 name = "mix"
 seed = 7
-thresholds = ["lost==0", "sent>=200", "phase(busy).acked>0", "history.count>0"]
+thresholds = ["lost==0", "sent>=150", "phase(busy).acked>0", "history.count>0"]
 
 [people]
 accounts = 30
@@ -41,7 +41,7 @@ warmup = true
 
 [[phases]]
 name = "busy"
-duration = "4s"
+duration = "3s"
 messages = 60
 edits = 5
 deletes = 2
@@ -53,12 +53,12 @@ churn = 1
 
 [[phases]]
 name = "closed"
-duration = "1s"
+duration = "500ms"
 closed = { senders = 4, window = 2 }
 
 [[phases]]
 name = "shrink"
-duration = "1s"
+duration = "500ms"
 connections = 20
 messages = 20
 "#;
@@ -79,18 +79,18 @@ members = 5
 
 [[phases]]
 name = "connect"
-duration = "1s"
+duration = "500ms"
 connections = 20
 
 [[phases]]
 name = "busy"
-duration = "6s"
+duration = "4s"
 messages = 40
 storm = 0.5
 
 [[faults]]
 name = "a word"
-at = "2s"
+at = "1s"
 run = "echo said; exit 3"
 "#;
 
@@ -127,15 +127,19 @@ async fn a_mix_adds_up(cluster: &Cluster, target: &Target) {
     assert_eq!(report.phases.len(), 4);
     assert_eq!(report.phases[0].sums.counts["connected"], 50);
     let counts = &report.total.counts;
+    // Messages, of which 6 at most were deleted; the rest of what was acknowledged are changes.
+    let truth = &report.truth;
+    assert!(truth.acked < counts["acked"] && truth.acked + 21 >= counts["acked"], "{counts:?}");
+    assert!(truth.stored + 6 >= truth.acked, "{truth:#?}");
     // Who is replaced or closed does not wait for its last answers.
     assert!(
         counts["acked"] <= counts["sent"] && counts["acked"] + 20 >= counts["sent"],
         "{counts:?}"
     );
     let busy = &report.phases[1].sums;
-    // Due were 240 messages, 20 edits and 8 deletes; a device that has written nothing edits nothing.
-    assert!((240..=268).contains(&busy.counts["sent"]), "{:?}", busy.counts);
-    assert!(busy.counts["pages"] >= 15 && busy.latencies[&Op::Resume].count >= 5, "{busy:?}");
+    // Due were 180 messages, 15 edits and 6 deletes; a device that has written nothing edits nothing.
+    assert!((180..=201).contains(&busy.counts["sent"]), "{:?}", busy.counts);
+    assert!(busy.counts["pages"] >= 10 && busy.latencies[&Op::Resume].count >= 5, "{busy:?}");
     assert!(report.phases[2].sums.counts["sent"] > 8, "{:?}", report.phases[2].sums.counts);
     let last = report.series.last().unwrap();
     assert_eq!(last.connections, 20);
@@ -143,18 +147,18 @@ async fn a_mix_adds_up(cluster: &Cluster, target: &Target) {
         let used = report.targets[name];
         assert!(used.cpu_seconds > 0.0 && used.max_memory_bytes > 1e6, "{name}: {used:?}");
     }
-    assert!(report.generator.cpu_seconds > 0.0 && report.generator.lag.count > 200);
+    assert!(report.generator.cpu_seconds > 0.0 && report.generator.lag.count > 150);
 
     let phases = seen.iter().filter(|seen| matches!(seen, Progress::Phase(_))).count();
     let seconds = seen.iter().filter(|seen| matches!(seen, Progress::Second(_))).count();
-    assert!(phases == 4 && seconds >= 7, "{phases} {seconds}");
+    assert!(phases == 4 && seconds >= 5, "{phases} {seconds}");
     assert!(seen.iter().any(|seen| matches!(seen, Progress::Reading { chats: 7, of: 7 })));
 }
 
 async fn a_run_goes_on_when_the_gateway_dies(cluster: &Arc<Cluster>, target: &Target) {
     let mut options = prepared(FAULT, "fault", target).await;
     let killed = Arc::clone(cluster);
-    let kill = Fault::call("kill -9", Duration::from_secs(3), move || {
+    let kill = Fault::call("kill -9", Duration::from_millis(1_500), move || {
         let cluster = Arc::clone(&killed);
         async move {
             let restarted = cluster.gateways()[0].restart().await;
@@ -172,13 +176,15 @@ async fn a_run_goes_on_when_the_gateway_dies(cluster: &Arc<Cluster>, target: &Ta
     assert!(counts["dropped"] > 0, "{counts:?}");
     // Nobody left before the end, as those do whom churn replaces: everything was answered.
     assert_eq!(counts["sent"], counts["acked"], "{counts:?}");
+    let truth = &report.truth;
+    assert_eq!((truth.acked, truth.stored), (counts["acked"], counts["acked"]), "{truth:#?}");
 }
 
 async fn a_run_that_is_stopped_still_says_what_it_found(target: &Target) {
     let options = prepared(FAULT, "stopped", target).await;
     let stop = options.stop.clone();
     let observer: Observer = Arc::new(move |progress| {
-        if matches!(progress, Progress::Phase(1)) {
+        if matches!(progress, Progress::Phase(0)) {
             stop.cancel();
         }
     });
@@ -212,7 +218,6 @@ fn adds_up(report: &Report) {
     let truth = &report.truth;
     assert!(truth.is_sound(), "{truth:#?}");
     assert!(truth.delivered > 0 && truth.delivered == truth.expected, "{truth:#?}");
-    assert_eq!(truth.acked, report.total.counts["acked"], "{truth:#?}");
     assert!(report.thresholds.iter().all(|threshold| threshold.ok), "{:?}", report.thresholds);
     assert!(matches!(report.outcome, Outcome::Passed | Outcome::GeneratorLimited));
 }

@@ -25,6 +25,9 @@ pub async fn conclude(
     let started = parts.iter().map(|part| part.started).min().ok_or(RunError::NoPart)?;
     let interrupted = parts.iter().any(|part| part.interrupted);
     let agents = parts.len();
+    // What comes after the last one that began is late and belongs to it.
+    let begun = parts.iter().map(|part| part.begun).max().unwrap_or_default();
+    let phases = &options.scenario.phases[..begun.min(options.scenario.phases.len())];
     let mut record = Record::default();
     for part in &mut parts {
         record.merge(std::mem::take(&mut part.record));
@@ -36,7 +39,7 @@ pub async fn conclude(
     truth.evidence.extend(read.unread.into_iter().take(MAX_UNREAD));
 
     let slices = beside(parts.iter_mut().flat_map(|part| std::mem::take(&mut part.slices)));
-    let measured = measured(&options.scenario.phases, &slices, &watched.targets);
+    let measured = measured(phases, &slices, &watched.targets);
     let mut marks = watched.marks;
     marks.sort_by(|one, other| one.at.total_cmp(&other.at));
     for place in 0..marks.len() {

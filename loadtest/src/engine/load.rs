@@ -73,12 +73,10 @@ pub async fn run_part(options: &RunOptions, observer: Observer) -> Result<Part, 
         shard,
         observer: &observer,
     };
-    let mut interrupted = false;
-    for phase in 0..scenario.phases.len() {
-        interrupted = !load.phase(phase).await;
-        if interrupted {
-            break;
-        }
+    let (mut interrupted, mut begun) = (false, 0);
+    while begun < scenario.phases.len() && !interrupted {
+        interrupted = !load.phase(begun).await;
+        begun += 1;
     }
     load.settle().await;
     let Load { population, collector, pages, .. } = load;
@@ -91,7 +89,7 @@ pub async fn run_part(options: &RunOptions, observer: Observer) -> Result<Part, 
     drop(population);
     let (slices, generator) = collector.finish(Instant::now(), &observer);
     fleet.stop().await;
-    Ok(Part { started, slices, record: ledger.record(), generator, interrupted, renewed })
+    Ok(Part { started, slices, record: ledger.record(), generator, interrupted, begun, renewed })
 }
 
 impl Load<'_> {

@@ -19,6 +19,8 @@ pub struct Part {
     pub generator: GeneratorUse,
     /// Whether it was stopped before its end.
     pub interrupted: bool,
+    /// How many of the phases began.
+    pub begun: usize,
     /// People whose tokens are not those of the cast any more.
     pub renewed: Vec<Renewed>,
 }

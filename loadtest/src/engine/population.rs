@@ -224,7 +224,7 @@ impl<'a> Population<'a> {
     ) {
         let Some(chat) = self.chat(slot, chance) else { return self.skip() };
         let spread = bytes.max.saturating_sub(bytes.min) as u64 + 1;
-        let bytes = bytes.min + (chance as u32 as u64 * spread >> 32) as usize;
+        let bytes = bytes.min + ((u64::from(chance as u32) * spread) >> 32) as usize;
         let order = match what {
             Deed::Message => Order::Send { chat, due, bytes },
             Deed::Edit => Order::Edit { chat, due, bytes },
@@ -251,7 +251,7 @@ impl<'a> Population<'a> {
     /// One of the chats that the slot's device can write in.
     fn chat(&self, slot: usize, chance: u64) -> Option<ChatId> {
         let chats = &self.places[slot].as_ref()?.chats;
-        let at = (chance >> 32) * chats.len() as u64 >> 32;
+        let at = ((chance >> 32) * chats.len() as u64) >> 32;
         chats.get(at as usize).copied()
     }
 

@@ -67,7 +67,8 @@ pub(super) async fn read(
     let mut people = options.cast.people.clone();
     for Renewed { person, token, refresh } in parts.iter().flat_map(|part| &part.renewed) {
         if let Some(Person { token: old, refresh: old_refresh, .. }) = people.get_mut(*person) {
-            (old.clone_from(token), old_refresh.clone_from(refresh));
+            old.clone_from(token);
+            old_refresh.clone_from(refresh);
         }
     }
     let accounts: Vec<Account> =
