@@ -20,6 +20,7 @@ mod idempotency;
 mod log_level;
 mod membership;
 mod operation;
+mod preparing;
 mod resume;
 mod revocation;
 mod tracing;

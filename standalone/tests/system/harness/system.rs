@@ -200,6 +200,11 @@ impl System {
         &self.0.admin_ports
     }
 
+    /// For a program that signs in by itself.
+    pub fn admin_password(&self) -> &str {
+        &self.0.admin_password
+    }
+
     /// A caller whom nobody knows.
     pub fn rest(&self) -> &Rest {
         &self.0.rest
