@@ -52,7 +52,7 @@ impl Live<'_> {
     fn repeat(&mut self, tally: &mut Tally) {
         let device = &mut *self.device;
         while self.line.unsent().len() < MAX_UNSENT_BYTES
-            && let Some(command) = device.commands.to_write()
+            && let Some(command) = device.commands.next_repeat()
         {
             let key = key(&device.worker.run, device.spec.number, command.n);
             let me =

@@ -113,7 +113,7 @@ impl<'a> Live<'a> {
     }
 
     /// Until it ends: why, since when it was ready, and the number of the pass last shown.
-    pub(super) async fn run(mut self) -> (End, Option<Instant>, u32) {
+    pub(super) async fn run(mut self: Box<Self>) -> (End, Option<Instant>, u32) {
         let end = poll_fn(|cx| self.poll(cx)).await;
         let end = match (end, self.back) {
             // Closed, as announced: back when it was said.

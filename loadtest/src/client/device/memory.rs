@@ -191,7 +191,7 @@ impl Commands {
     }
 
     /// The first one that is to be written again, which counts as written now.
-    pub(super) fn to_write(&mut self) -> Option<&Command> {
+    pub(super) fn next_repeat(&mut self) -> Option<&Command> {
         if !self.repeats {
             return None;
         }
@@ -258,13 +258,13 @@ mod tests {
             let (chat, what) = (ChatId(1), Doing::Send);
             commands.begin(Command { n, due, chat, what, text, to_write: false });
         }
-        assert!(commands.to_write().is_none());
+        assert!(commands.next_repeat().is_none());
         assert_eq!(commands.answered(2).map(|command| command.n), Some(2));
         assert!(commands.answered(2).is_none());
         commands.repeat(3);
-        assert_eq!(commands.to_write().map(|command| command.n), Some(3));
+        assert_eq!(commands.next_repeat().map(|command| command.n), Some(3));
         commands.repeat_all();
-        let repeated = std::iter::from_fn(|| commands.to_write().map(|command| command.n));
+        let repeated = std::iter::from_fn(|| commands.next_repeat().map(|command| command.n));
         assert_eq!(repeated.collect::<Vec<_>>(), [1, 3, 4]);
         assert_eq!((commands.oldest(), commands.len()), (Some(1), 3));
         assert_eq!(commands.oldest_in(ChatId(1)), Some(1));

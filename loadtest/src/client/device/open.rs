@@ -36,7 +36,7 @@ impl Device {
         &mut self,
         refused: Option<u32>,
         due: Instant,
-    ) -> Result<Live<'_>, NotOpen> {
+    ) -> Result<Box<Live<'_>>, NotOpen> {
         let inbox = Arc::clone(&self.inbox);
         tokio::select! {
             opened = self.try_open(refused, due) => opened,
@@ -44,7 +44,11 @@ impl Device {
         }
     }
 
-    async fn try_open(&mut self, refused: Option<u32>, due: Instant) -> Result<Live<'_>, NotOpen> {
+    async fn try_open(
+        &mut self,
+        refused: Option<u32>,
+        due: Instant,
+    ) -> Result<Box<Live<'_>>, NotOpen> {
         let mut pass = self.spec.account.pass().await;
         if refused == Some(pass.number) || pass.renew_from() <= Instant::now() {
             let renewed = self.spec.account.renewed(pass.number, &self.worker.rest).await;
@@ -62,6 +66,7 @@ impl Device {
             shake_hands(stream, &self.worker.authority, &path, token).await
         };
         let line = timeout_at(until, opening).await.unwrap_or(Err(WireError::Timeout))?;
-        Ok(Live::new(self, line, &pass, due, until))
+        // Boxed, because the task would otherwise hold it twice: before it runs and while it does.
+        Ok(Box::new(Live::new(self, line, &pass, due, until)))
     }
 }
