@@ -29,7 +29,7 @@ fn it_shows_every_message_once() {
 
 #[test]
 fn it_need_not_show_what_came_before_its_first() {
-    assert!(super::windows::verdict(None, &["two", "four"]).is_sound());
+    assert!(verdict(None, &["two", "four"]).is_sound());
 }
 
 #[test]
