@@ -125,28 +125,29 @@ async fn a_mix_adds_up(cluster: &Cluster, target: &Target) {
 
     adds_up(&report);
     assert_eq!(report.phases.len(), 4);
-    assert_eq!(report.phases[0].sums.counts["connected"], 50);
-    let counts = &report.total.counts;
-    // Messages, of which 6 at most were deleted; the rest of what was acknowledged are changes.
-    let truth = &report.truth;
-    assert!(truth.acked < counts["acked"] && truth.acked + 21 >= counts["acked"], "{counts:?}");
-    assert!(truth.stored + 6 >= truth.acked, "{truth:#?}");
+    // On a busy machine things happen in a later phase than they were due in.
+    let connected: u64 =
+        report.phases.iter().filter_map(|phase| phase.sums.counts.get("connected")).sum();
+    let (counts, latencies) = (&report.total.counts, &report.total.latencies);
+    let resumed = latencies[&Op::Resume].count;
+    assert!(connected >= 53 + resumed && (5..=9).contains(&resumed), "{connected} {resumed}");
+    // Due were 190 messages, 15 edits, 6 deletes and the loop's; who has written nothing edits nothing.
+    assert!(counts["sent"] >= 190 + 8 && counts["pages"] >= 10, "{counts:?}");
     // Who is replaced or closed does not wait for its last answers.
-    assert!(
-        counts["acked"] <= counts["sent"] && counts["acked"] + 20 >= counts["sent"],
-        "{counts:?}"
-    );
-    let busy = &report.phases[1].sums;
-    // Due were 180 messages, 15 edits and 6 deletes; a device that has written nothing edits nothing.
-    assert!((180..=201).contains(&busy.counts["sent"]), "{:?}", busy.counts);
-    assert!(busy.counts["pages"] >= 10 && busy.latencies[&Op::Resume].count >= 5, "{busy:?}");
-    assert!(report.phases[2].sums.counts["sent"] > 8, "{:?}", report.phases[2].sums.counts);
+    let missed = counts["sent"].checked_sub(counts["acked"]);
+    assert!(missed.is_some_and(|missed| missed <= 30), "{counts:?}");
+    // What was acknowledged is messages, of which 6 at most were deleted, and at most 21 changes.
+    let truth = &report.truth;
+    assert!(truth.acked < counts["acked"] && truth.acked + 21 >= counts["acked"], "{truth:#?}");
+    assert!(truth.stored + 6 >= truth.acked, "{truth:#?}");
     let last = report.series.last().unwrap();
     assert_eq!(last.connections, 20);
     for name in ["gateway", "api"] {
         let used = report.targets[name];
-        assert!(used.cpu_seconds > 0.0 && used.max_memory_bytes > 1e6, "{name}: {used:?}");
+        assert!(used.max_memory_bytes > 1e6, "{name}: {used:?}");
     }
+    // Metrics tell whole CPU seconds, of which the gateway may not have used one.
+    assert!(report.targets["api"].cpu_seconds > 0.0, "{:?}", report.targets);
     assert!(report.generator.cpu_seconds > 0.0 && report.generator.lag.count > 150);
 
     let phases = seen.iter().filter(|seen| matches!(seen, Progress::Phase(_))).count();

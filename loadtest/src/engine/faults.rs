@@ -28,14 +28,17 @@ const BEFORE_SECONDS: f64 = 5.0;
 /// … and differences below this are noise on any machine.
 const NOISE_MILLIS: f64 = 5.0;
 
-/// Waits for the fault's time, does it and says how it ended. `None` when `done` came first.
+/// Waits for the fault's time, does it and says how it ended. `None` when the run was over first, or
+/// was told to `stop`: nobody shall break anything after that.
 pub(super) async fn happen(
     fault: &Fault,
     start: Instant,
-    done: &CancellationToken,
+    (stop, done): (&CancellationToken, &CancellationToken),
     observer: &Observer,
 ) -> Option<Mark> {
     tokio::select! {
+        biased;
+        () = stop.cancelled() => return None,
         () = tokio::time::sleep_until(start + fault.at) => {}
         () = done.cancelled() => return None,
     }

@@ -79,7 +79,8 @@ pub async fn watch(
         act: Act::Command(hook.run.clone()),
     });
     let all: Vec<Fault> = commands.chain(options.faults.iter().cloned()).collect();
-    let faults = all.iter().map(|fault| faults::happen(fault, start, &done, &observer));
+    let faults =
+        all.iter().map(|fault| faults::happen(fault, start, (&options.stop, &done), &observer));
     let scrapes = options.scrape.iter().map(async |(name, source)| {
         (name.clone(), scrape::readings(source, start, SCRAPE_INTERVAL, &done).await)
     });

@@ -63,10 +63,11 @@ async fn faults_happen_at_their_time_and_not_after_the_end() {
             seen.lock().unwrap().push(mark.name.clone());
         })
     };
-    let done = CancellationToken::new();
+    let (stop, done) = (CancellationToken::new(), CancellationToken::new());
+    let run = (&stop, &done);
     let start = Instant::now();
     let soon = Fault::call("soon", Duration::from_millis(20), || async { "done".to_owned() });
-    let mark = happen(&soon, start, &done, &observer).await.unwrap();
+    let mark = happen(&soon, start, run, &observer).await.unwrap();
     assert!(mark.at >= 0.02 && mark.outcome == "done", "{mark:?}");
     let late = Fault::call("late", Duration::from_secs(3600), || async { "done".to_owned() });
     let endless = Fault::call("endless", Duration::ZERO, || async { std::future::pending().await });
@@ -75,11 +76,13 @@ async fn faults_happen_at_their_time_and_not_after_the_end() {
         done.cancel();
     };
     let (late, endless, ()) = tokio::join!(
-        happen(&late, start, &done, &observer),
-        happen(&endless, start, &done, &observer),
+        happen(&late, start, run, &observer),
+        happen(&endless, start, run, &observer),
         ending
     );
     assert!(late.is_none());
     assert_eq!(endless.unwrap().outcome, "still running when the run ended");
+    stop.cancel();
+    assert!(happen(&soon, start, run, &observer).await.is_none(), "the run was stopped");
     assert_eq!(*seen.lock().unwrap(), ["soon", "endless"]);
 }
