@@ -40,7 +40,9 @@ impl Source {
             let found = SHIPPED.iter().find(|shipped| shipped.name == name);
             let shipped = found.ok_or_else(|| {
                 let known = instead(name, SHIPPED.iter().map(|shipped| shipped.name));
-                wrong(format!("no scenario of this name is shipped; {known} (a file ends in .toml)"))
+                wrong(format!(
+                    "no scenario of this name is shipped; {known} (a file ends in .toml)"
+                ))
             })?;
             return Ok(Self { name: name.to_owned(), text: shipped.text.to_owned() });
         }
