@@ -20,7 +20,7 @@ pub fn parse(text: &str) -> Option<Duration> {
 /// Writes it in the largest unit that needs no fraction.
 pub fn format(duration: Duration) -> String {
     let micros = duration.as_micros();
-    let exact = UNITS.iter().rev().find(|(_, unit)| micros % u128::from(*unit) == 0);
+    let exact = UNITS.iter().rev().find(|(_, unit)| micros.is_multiple_of(u128::from(*unit)));
     let (unit, each) = exact.unwrap_or(&UNITS[0]);
     format!("{}{unit}", micros / u128::from(*each))
 }

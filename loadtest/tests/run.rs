@@ -1,5 +1,7 @@
 //! The engine against a real cluster: what it prepares, sends, breaks and reads back adds up.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use cluster::{Cluster, Options};
 use loadtest::{
     engine::{self, Fault, Observer, Progress, RunOptions, Source},

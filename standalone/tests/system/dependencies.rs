@@ -34,7 +34,11 @@ fn arrows_point_one_way() {
     assert_eq!(depends_on("shared"), set(&[]));
     assert_eq!(depends_on("api"), set(&["shared"]));
     assert_eq!(depends_on("gateway"), set(&["shared"]));
-    assert_eq!(depends_on("loadtest"), set(&["shared"]), "it meets the product by its protocols only");
+    assert_eq!(
+        depends_on("loadtest"),
+        set(&["shared"]),
+        "it meets the product by its protocols only"
+    );
     assert_eq!(depends_on("standalone"), set(&["api", "gateway", "shared"]));
     assert_eq!(depends_on("cluster"), set(&[]), "it starts the product, it is no part of it");
 }
