@@ -57,7 +57,7 @@ impl From<Outcome> for Exit {
             Outcome::Passed => Self::Ok,
             Outcome::Failed => Self::Threshold,
             Outcome::GeneratorLimited => Self::GeneratorLimited,
-            Outcome::Interrupted => Self::Threshold,
+            Outcome::Interrupted => Self::Interrupted,
         }
     }
 }

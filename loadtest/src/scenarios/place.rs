@@ -60,7 +60,7 @@ impl<'a> Places<'a> {
     fn at(&self, span: &Range<usize>) -> Place {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        let column = before.get(line_start..).unwrap_or_default().chars().count();
+        let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
         Place::Line { line: before.matches('\n').count() + 1, column }
     }
 }

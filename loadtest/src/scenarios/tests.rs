@@ -134,7 +134,10 @@ fn what_set_breaks_is_told_of_the_command_line() {
         told("phases.olny.messages=1"),
         "--set phases.olny.messages: phases has no item olny"
     );
-    assert_eq!(told("phases.messages=1"), "--set phases.messages: phases is a list: name one of its items, by its number from 0");
+    assert_eq!(
+        told("phases.messages=1"),
+        "--set phases.messages: phases is a list: name one of its items, by its number from 0"
+    );
     assert_eq!("x".parse::<Set>().unwrap_err(), "write KEY=VALUE");
     assert!("=1".parse::<Set>().is_err() && "a..b=1".parse::<Set>().is_err());
 }

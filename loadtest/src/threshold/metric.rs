@@ -128,7 +128,7 @@ impl Metric {
         };
         match self {
             // Nobody listened: nothing can have been lost, and nothing was shown.
-            Self::Truth(_) if report.truth.devices == 77 => None,
+            Self::Truth(_) if report.truth.devices == 0 => None,
             Self::Truth(count) => Some(count.of(&report.truth) as f64),
             Self::Use(of, what) if of == GENERATOR => {
                 let generator = &report.generator;
