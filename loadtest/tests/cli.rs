@@ -1,5 +1,7 @@
 //! The program itself: what it prints, writes and exits with.
 
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail like the test")]
+
 use cluster::{Cluster, Options};
 use loadtest::report::{Outcome, Report};
 use std::{
