@@ -3,6 +3,7 @@
 
 mod abort;
 mod exit;
+mod files;
 mod interrupt;
 mod judge;
 mod options;

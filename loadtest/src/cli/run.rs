@@ -5,8 +5,8 @@ use super::{
     Exit,
     abort::Abort,
     exit::Failure,
+    files::{FileArgs, Files},
     interrupt::Interrupt,
-    judge::write,
     options::{ScenarioArgs, TargetArgs},
     say,
     summary::summary,
@@ -21,7 +21,7 @@ use crate::{
     scenario::Scenario,
     threshold::Threshold,
 };
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use clap::Args;
 use shared::{lifecycle::Lifecycle, time::Timestamp};
 use std::{
@@ -47,18 +47,8 @@ pub(super) struct RunArgs {
     /// Names the run, its accounts and its texts: letters, digits, hyphens. By default made of the time
     #[arg(long, value_name = "NAME", value_parser = run_name)]
     run: Option<String>,
-    /// Writes report.json, report.html and junit.xml into this folder
-    #[arg(long, value_name = "FOLDER")]
-    out: Option<PathBuf>,
-    /// Writes the report as JSON; /dev/stdout is fine
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Writes the report as one HTML page
-    #[arg(long, value_name = "FILE")]
-    html: Option<PathBuf>,
-    /// Writes thresholds and truth as JUnit XML
-    #[arg(long, value_name = "FILE")]
-    junit: Option<PathBuf>,
+    #[command(flatten)]
+    files: FileArgs,
     /// Reads a server's CPU time and memory each second: from its metrics, or of processes of this machine
     /// (gateway=pid:12,13)
     #[arg(long, value_name = "NAME=URL", value_parser = scrape)]
@@ -113,7 +103,7 @@ async fn reported(args: &RunArgs) -> Result<Report, Failure> {
     if crew.is_none() {
         has_files(&scenario)?;
     }
-    let files = Files::new(args)?;
+    let files = Files::new(&args.files)?;
     let run = args.run.clone().unwrap_or_else(name_of_run);
     let mut interrupt = Interrupt::new().map_err(Failure::failed)?;
 
@@ -207,46 +197,6 @@ async fn clean_up(
     tokio::select! {
         removed = prepare::clean_up(target, prepared, tell) => Ok(removed?),
         () = interrupt.next() => Err(anyhow!("interrupted")),
-    }
-}
-
-/// Where the report goes.
-struct Files {
-    json: Vec<PathBuf>,
-    html: Vec<PathBuf>,
-    junit: Vec<PathBuf>,
-}
-
-impl Files {
-    /// Makes the folder and tries every file: an hour of load is not for a report that cannot be
-    /// written.
-    fn new(args: &RunArgs) -> Result<Self, Failure> {
-        if let Some(out) = &args.out {
-            let made = fs::create_dir_all(out);
-            made.with_context(|| format!("cannot make {}", out.display()))
-                .map_err(Failure::failed)?;
-        }
-        let files = |file: &Option<PathBuf>, name: &str| -> Vec<PathBuf> {
-            file.iter().cloned().chain(args.out.iter().map(|out| out.join(name))).collect()
-        };
-        let json = files(&args.json, "report.json");
-        let html = files(&args.html, "report.html");
-        let junit = files(&args.junit, "junit.xml");
-        for file in json.iter().chain(&html).chain(&junit) {
-            let opened = fs::OpenOptions::new().append(true).create(true).open(file);
-            let opened = opened.with_context(|| format!("cannot write {}", file.display()));
-            opened.map_err(Failure::failed)?;
-        }
-        Ok(Self { json, html, junit })
-    }
-
-    fn write(&self, report: &Report) -> Result<(), Failure> {
-        let all = |files: &[PathBuf], text: &dyn Fn() -> String| -> Result<(), Failure> {
-            files.iter().try_for_each(|file: &PathBuf| write(file, &text()))
-        };
-        all(&self.json, &|| report.to_json())?;
-        all(&self.html, &|| report.to_html())?;
-        all(&self.junit, &|| report.to_junit())
     }
 }
 
