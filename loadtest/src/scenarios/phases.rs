@@ -30,6 +30,7 @@ pub(super) fn check(found: &mut Vec<Mistake>, scenario: &Scenario) {
         messages |= is_some(phase.messages) || phase.closed.is_some();
         let mut at = At { found, index: &index };
         at.numbers(phase);
+        at.beginning(phase, connected);
         at.together(phase, most, messages, scenario);
         connected = phase.connections.unwrap_or(connected);
     }
@@ -80,15 +81,31 @@ impl At<'_> {
         }
     }
 
+    /// What is done by those who are there when the phase begins, `connected` in number.
+    fn beginning(&mut self, phase: &Phase, connected: usize) {
+        const EARLIER: &str = "it is done by those who are there when the phase begins: give an earlier \
+                               phase connections";
+        if phase.storm > 0.0 && connected == 0 {
+            self.note("storm", EARLIER);
+        }
+        match phase.closed {
+            Some(_) if connected == 0 => self.note("closed", EARLIER),
+            Some(closed) if closed.senders > connected => {
+                let senders = closed.senders;
+                self.note(
+                    "closed",
+                    format!("{senders} senders are more than {connected} connections"),
+                );
+            }
+            _ => {}
+        }
+    }
+
     /// What does not go together. `connected` is the most connections at any time in the phase,
     /// `messages` whether there are any to edit, delete and read.
     fn together(&mut self, phase: &Phase, connected: usize, messages: bool, scenario: &Scenario) {
         if phase.closed.is_some() && is_some(phase.messages) {
             let why = "this phase has messages on schedule, too: write one of the two";
-            self.note("closed", why);
-        }
-        if let Some(closed) = phase.closed.filter(|closed| closed.senders > connected) {
-            let why = format!("{} senders are more than {connected} connections", closed.senders);
             self.note("closed", why);
         }
         let speaks = |dialect: &Dialect| {
@@ -99,7 +116,12 @@ impl At<'_> {
         let closed = phase.closed.map(|_| "closed");
         for key in done.map(|(key, _)| key).chain(closed) {
             if connected == 0 {
-                self.note(key, "nobody is connected: give this or an earlier phase connections");
+                if key != "closed" {
+                    self.note(
+                        key,
+                        "nobody is connected: give this or an earlier phase connections",
+                    );
+                }
                 continue;
             }
             let needs_chats = !matches!(key, "reconnects" | "churn");

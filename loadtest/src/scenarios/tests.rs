@@ -73,6 +73,10 @@ bad.toml: phases is missing: one or more [[…]] tables of name, duration, conne
 bytes, messages, edits, deletes, typing, reads, history, reconnects, churn, storm, closed"
     );
     assert_eq!(mistakes(LEAST, &[]), "");
+    for early in ["storm = 0.5", "closed = { senders = 1, window = 1 }"] {
+        let told = mistakes(&format!("{LEAST}{early}\n"), &[]);
+        assert!(told.contains("give an earlier phase connections"), "{told}");
+    }
 }
 
 #[test]
