@@ -32,9 +32,10 @@ pub(super) fn summary(report: &Report) -> String {
         &mut text,
         "truth",
         &format!(
-            "{} acknowledged, {} messages stored; {} of {} deliveries to {} devices",
+            "{} acknowledged, {} messages stored, {} deleted; {} of {} deliveries to {} devices",
             count(truth.acked),
             count(truth.stored),
+            count(truth.deleted),
             count(truth.delivered),
             count(truth.expected),
             count(truth.devices)

@@ -53,6 +53,7 @@ impl From<Verdict> for Truth {
     fn from(verdict: Verdict) -> Self {
         Self {
             acked: verdict.acked,
+            deleted: verdict.deleted,
             stored: verdict.stored,
             delivered: verdict.delivered,
             expected: verdict.expected,

@@ -126,7 +126,9 @@ pub struct CurvePoint {
 /// The history checker's verdict.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Truth {
+    /// Messages that were acknowledged, and how many of them were deleted later.
     pub acked: u64,
+    pub deleted: u64,
     /// Messages that the database holds of the run.
     pub stored: u64,
     /// Events that devices received, and that they should have.

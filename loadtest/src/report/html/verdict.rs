@@ -169,8 +169,12 @@ fn truth(truth: &Truth) -> String {
         )
     };
     let stored = truth.not_stored == 0 && truth.stored_twice == 0;
+    let held = match truth.deleted {
+        0 => "messages in the database".to_owned(),
+        deleted => format!("messages in the database, {} deleted", count(deleted)),
+    };
     let pairs = [
-        pair(("acknowledged", truth.acked), ("messages in the database", truth.stored), stored),
+        pair(("acknowledged", truth.acked), (&held, truth.stored), stored),
         pair(
             ("deliveries expected", truth.expected),
             ("delivered", truth.delivered),
