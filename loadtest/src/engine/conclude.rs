@@ -7,7 +7,7 @@ use crate::{
     history::Record,
     measure::Latency,
     report::{
-        Generator, Outcome, Report, Truth, VERSION,
+        Generator, Outcome, Report, VERSION,
         build::{latency_sums, measured},
     },
     threshold,
@@ -34,7 +34,7 @@ pub async fn conclude(
     }
     let read = truth::read(options, &parts, &record, &observer).await?;
     observer(&Progress::Checking);
-    let mut truth = Truth::from(record.check(&read.stored));
+    let mut truth = record.check(&read.stored);
     truth.unrecorded += read.unread.len() as u64;
     truth.evidence.extend(read.unread.into_iter().take(MAX_UNREAD));
 

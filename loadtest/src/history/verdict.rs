@@ -1,9 +1,9 @@
-//! What the checker found.
+//! What the checker found, as reports carry it.
 
-use crate::report::Truth;
+use serde::{Deserialize, Serialize};
 
 /// The verdict on a run.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
     /// Messages that were acknowledged, how many of them were deleted later, and the edits and deletes
     /// that were acknowledged.
@@ -37,38 +37,22 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Nothing is wrong, and everything was recorded.
-    pub fn is_sound(&self) -> bool {
-        let faults = self.lost
-            + self.repeated
-            + self.reordered
-            + self.altered
-            + self.not_stored
-            + self.stored_twice;
-        faults == 0 && self.unrecorded == 0 && self.delivered == self.expected
+    /// Each kind of fault: its name as thresholds spell it, how often it was found, and what must not
+    /// be.
+    pub fn faults(&self) -> [(&'static str, u64, &'static str); 7] {
+        [
+            ("lost", self.lost, "an event that a device should have and never received"),
+            ("repeated", self.repeated, "an event that a device received twice"),
+            ("reordered", self.reordered, "an event that came before an earlier one of its chat"),
+            ("altered", self.altered, "content that differs between devices or the database"),
+            ("not_stored", self.not_stored, "acknowledged, and the database does not hold it"),
+            ("stored_twice", self.stored_twice, "a message that the database holds twice"),
+            ("unrecorded", self.unrecorded, "what the checker had no room for and cannot judge"),
+        ]
     }
-}
 
-impl From<Verdict> for Truth {
-    fn from(verdict: Verdict) -> Self {
-        Self {
-            acked: verdict.acked,
-            deleted: verdict.deleted,
-            stored: verdict.stored,
-            delivered: verdict.delivered,
-            expected: verdict.expected,
-            devices: verdict.devices,
-            lost: verdict.lost,
-            repeated: verdict.repeated,
-            reordered: verdict.reordered,
-            altered: verdict.altered,
-            not_stored: verdict.not_stored,
-            stored_twice: verdict.stored_twice,
-            resyncs: verdict.resyncs,
-            away: verdict.away,
-            skipped: verdict.skipped,
-            unrecorded: verdict.unrecorded,
-            evidence: verdict.evidence,
-        }
+    /// No fault of any kind, and everything expected was delivered.
+    pub fn is_sound(&self) -> bool {
+        self.delivered == self.expected && self.faults().iter().all(|(_, found, _)| *found == 0)
     }
 }

@@ -13,7 +13,7 @@ pub(crate) mod text;
 pub use compare::{Change, Comparison, Row, compare};
 pub use json::ReadError;
 
-use crate::{measure::Op, scenario::Scenario};
+use crate::{history::Verdict, measure::Op, scenario::Scenario};
 use serde::{Deserialize, Serialize};
 use shared::time::Timestamp;
 use std::collections::BTreeMap;
@@ -39,7 +39,7 @@ pub struct Report {
     pub series: Vec<Point>,
     /// Each operation's percentile curve over [`Report::total`].
     pub curves: BTreeMap<Op, Vec<CurvePoint>>,
-    pub truth: Truth,
+    pub truth: Verdict,
     pub marks: Vec<Mark>,
     pub generator: Generator,
     /// What was scraped from the servers, by the name of each.
@@ -121,57 +121,6 @@ pub struct TargetPoint {
 pub struct CurvePoint {
     pub percentile: f64,
     pub millis: f64,
-}
-
-/// The history checker's verdict.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Truth {
-    /// Messages that were acknowledged, and how many of them were deleted later.
-    pub acked: u64,
-    pub deleted: u64,
-    /// Messages that the database holds of the run.
-    pub stored: u64,
-    /// Events that devices received, and that they should have.
-    pub delivered: u64,
-    pub expected: u64,
-    pub devices: u64,
-    /// Devices that were not connected in the end; expected of them is what came until they went.
-    pub away: u64,
-    pub lost: u64,
-    pub repeated: u64,
-    pub reordered: u64,
-    pub altered: u64,
-    pub not_stored: u64,
-    pub stored_twice: u64,
-    /// How often a device was told that it cannot be caught up, and started anew.
-    pub resyncs: u64,
-    /// Changes that a device was not sent because later ones superseded them. No fault.
-    pub skipped: u64,
-    /// What was not recorded because a bound was reached: nothing can be said then.
-    pub unrecorded: u64,
-    /// The shortest evidence of each kind of fault, in words.
-    pub evidence: Vec<String>,
-}
-
-impl Truth {
-    /// Each kind of fault: its name as thresholds spell it, how often it was found, and what must not
-    /// be.
-    pub fn faults(&self) -> [(&'static str, u64, &'static str); 7] {
-        [
-            ("lost", self.lost, "an event that a device should have and never received"),
-            ("repeated", self.repeated, "an event that a device received twice"),
-            ("reordered", self.reordered, "an event that came before an earlier one of its chat"),
-            ("altered", self.altered, "content that differs between devices or the database"),
-            ("not_stored", self.not_stored, "acknowledged, and the database does not hold it"),
-            ("stored_twice", self.stored_twice, "a message that the database holds twice"),
-            ("unrecorded", self.unrecorded, "what the checker had no room for and cannot judge"),
-        ]
-    }
-
-    /// No fault of any kind, and everything expected was delivered.
-    pub fn is_sound(&self) -> bool {
-        self.delivered == self.expected && self.faults().iter().all(|(_, found, _)| *found == 0)
-    }
 }
 
 /// What happened from outside at a moment.

@@ -3,9 +3,9 @@
 
 use super::{
     CurvePoint, Generator, LatencySums, Mark, Outcome, PhaseReport, Point, Report, Sums,
-    TargetPoint, TargetUse, ThresholdResult, Truth, VERSION,
+    TargetPoint, TargetUse, ThresholdResult, VERSION,
 };
-use crate::measure::Op;
+use crate::{history::Verdict, measure::Op};
 use shared::time::Timestamp;
 use std::collections::BTreeMap;
 
@@ -74,7 +74,7 @@ pub fn sample() -> Report {
             phase(TRAP, false, 80.0, 120.0),
         ],
         curves: total.latencies.iter().map(|(op, latency)| (*op, curve(latency))).collect(),
-        truth: Truth {
+        truth: Verdict {
             acked: total.counts["acked"],
             stored: total.counts["acked"],
             delivered: delivered - 1,
@@ -86,7 +86,7 @@ pub fn sample() -> Report {
                 "lost: device lt-k4x9-17/1 never received seq 812 of chat 3, which 9 others did"
                     .to_owned(),
             ],
-            ..Truth::default()
+            ..Verdict::default()
         },
         marks: vec![Mark {
             at: 45.0,

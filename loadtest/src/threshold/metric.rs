@@ -2,8 +2,9 @@
 
 use super::unit::Quantity;
 use crate::{
+    history::Verdict,
     measure::{Count, Op},
-    report::{LatencySums, Report, Sums, Truth},
+    report::{LatencySums, Report, Sums},
     suggest::instead,
 };
 use std::{collections::BTreeMap, fmt, str::FromStr};
@@ -191,7 +192,7 @@ impl Stat {
 }
 
 impl TruthCount {
-    fn of(self, truth: &Truth) -> u64 {
+    fn of(self, truth: &Verdict) -> u64 {
         match self {
             Self::Lost => truth.lost,
             Self::Repeated => truth.repeated,

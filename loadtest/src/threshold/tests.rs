@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::{
+    history::Verdict,
     measure::{Count, Op},
     report::{
-        Generator, LatencySums, PhaseReport, Point, Sums, TargetPoint, TargetUse, Truth,
-        sample::sample,
+        Generator, LatencySums, PhaseReport, Point, Sums, TargetPoint, TargetUse, sample::sample,
     },
 };
 use proptest::{prelude::*, sample::select};
@@ -44,7 +44,7 @@ fn report() -> Report {
         ],
         total: sums(100, 250.0),
         series: (1..=10).map(point).collect(),
-        truth: Truth { devices: 2, lost: 1, ..<_>::default() },
+        truth: Verdict { devices: 2, lost: 1, ..<_>::default() },
         generator: Generator { cpu_seconds: 2.0, max_memory_bytes: 1 << 20, ..<_>::default() },
         targets: BTreeMap::from([("gateway-1".to_owned(), used)]),
         ..sample
@@ -94,7 +94,7 @@ fn what_was_not_measured_fails() {
     }
     assert_eq!(found("ack.count==0"), (Some(0.0), true), "a count is known when it is zero");
     let mut nobody = report();
-    nobody.truth = Truth::default();
+    nobody.truth = Verdict::default();
     assert!(!judge(&["lost==0".to_owned()], &nobody)[0].ok, "nobody listened");
 }
 

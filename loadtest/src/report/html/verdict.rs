@@ -2,9 +2,10 @@
 
 use super::tables;
 use crate::{
+    history::Verdict,
     measure::{Count, Op},
     report::{
-        Outcome, Report, Sums, ThresholdResult, Truth,
+        Outcome, Report, Sums, ThresholdResult,
         text::{Escaped, count, millis, number},
     },
 };
@@ -156,7 +157,7 @@ pub fn found(threshold: &ThresholdResult) -> String {
 }
 
 /// What was acknowledged, stored, expected and delivered, and each kind of fault.
-fn truth(truth: &Truth) -> String {
+fn truth(truth: &Verdict) -> String {
     let pair = |left: (&str, u64), right: (&str, u64), sound: bool| {
         let (class, sign) = if sound { ("good", "✓") } else { ("bad", "✗") };
         format!(
