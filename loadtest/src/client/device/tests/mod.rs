@@ -179,8 +179,10 @@ async fn a_refusal_for_now_is_heeded() {
     let sent = line.hear().await;
     let refused = json!({ "type": "error", "id": sent["id"], "code": "rate_limited",
                           "message": "", "retry_after_ms": 120 });
-    line.say(refused).await;
     let at = Instant::now();
+    line.say(refused).await;
+    // Only what is ordered after the refusal was heard has to wait for it.
+    stage.until(|slice| slice.errors.contains_key("rate_limited")).await;
     handle.order(a_message()).unwrap();
     assert_eq!(line.hear().await, sent);
     assert!(at.elapsed() >= Duration::from_millis(115), "{:?}", at.elapsed());
@@ -200,8 +202,8 @@ async fn a_refusal_for_now_is_heeded() {
 async fn closes_are_heeded_each_in_its_way() {
     let mut stage = Stage::set().await;
     let (handle, mut line) = stage.ready().await;
-    line.say(json!({ "type": "reconnect", "after_ms": 150 })).await;
     let at = Instant::now();
+    line.say(json!({ "type": "reconnect", "after_ms": 150 })).await;
     line.end(1012, "restart").await;
     let mut line = stage.server.next().await;
     assert!(at.elapsed() >= Duration::from_millis(145), "{:?}", at.elapsed());
@@ -272,8 +274,8 @@ async fn pings_are_answered_and_silence_ends_a_connection() {
     stage.spawn(3, &stage.account(900), None);
     let mut line = stage.server.next().await;
     line.hear().await;
-    line.say(ready(400, 40)).await;
     let at = Instant::now();
+    line.say(ready(400, 40)).await;
     for _ in 0..4 {
         line.ping().await;
         // Not to wait for something: it is silence that is tried, far below what ends a connection.
@@ -298,7 +300,7 @@ async fn the_devices_of_a_person_renew_its_token_once_for_all() {
         line.say(ready(25_000, 40)).await;
     }
     assert_eq!(stage.server.refreshed(), ["refresh 0"]);
-    // What the test's server gives out is good for a second, and is renewed in its middle.
+    // What the test's server gives out is good for three seconds, and is renewed in their middle.
     for line in &mut lines {
         assert_eq!(line.hear().await, json!({ "type": "token", "token": "token 2" }));
     }

@@ -113,8 +113,8 @@ impl Line {
     }
 }
 
-/// Answers `POST /token/refresh`: the n-th answer is the n-th token, good for a second at first and
-/// for long from the second on.
+/// Answers `POST /token/refresh`: the n-th answer is the n-th token, good for three seconds at
+/// first and for long from the second on.
 async fn exchange(mut stream: TcpStream, exchanged: Arc<Mutex<Vec<String>>>) {
     let mut request = Vec::new();
     let body = loop {
@@ -131,7 +131,7 @@ async fn exchange(mut stream: TcpStream, exchanged: Arc<Mutex<Vec<String>>>) {
         exchanged.push(body["refresh_token"].as_str().unwrap().to_owned());
         exchanged.len()
     };
-    let life = if number == 1 { 1 } else { 900 };
+    let life = if number == 1 { 3 } else { 900 };
     let grant = json!({ "access_token": format!("token {number}"), "expires_in": life,
                         "refresh_token": format!("refresh {number}") })
     .to_string();
