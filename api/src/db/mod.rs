@@ -126,9 +126,17 @@ impl Db {
                     ("lock_timeout", config.lock_timeout.as_millis()),
                     ("idle_in_transaction_session_timeout", config.statement_timeout.as_millis()),
                 ])
-                // Every query here has its index. A plan that was made and kept while the tables
-                // were empty would read them whole, until the first statistics a minute later.
-                .options([("enable_seqscan", "off"), ("random_page_cost", "1.1")]);
+                // Every query here goes by its indexes, whatever the tables hold. So each is planned
+                // once, because planning costs more than most of them; and not in a way that reads
+                // tables whole, which is right while they are empty and kept for a minute after.
+                .options([
+                    ("plan_cache_mode", "force_generic_plan"),
+                    ("enable_seqscan", "off"),
+                    ("enable_hashjoin", "off"),
+                    ("enable_mergejoin", "off"),
+                    ("enable_material", "off"),
+                    ("random_page_cost", "1.1"),
+                ]);
             let pool = PgPoolOptions::new()
                 .max_connections(config.max_connections)
                 .acquire_timeout(config.acquire_timeout)

@@ -17,6 +17,7 @@ mod migrations;
 mod opening;
 mod outage;
 mod peers;
+mod plans;
 mod posting;
 mod ranges;
 mod reading;

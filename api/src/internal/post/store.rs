@@ -30,8 +30,9 @@ pub async fn lock_chats(
     macro_rules! select {
         () => {
             "SELECT c.id, c.chat_type, c.last_seq,
-                 EXISTS (SELECT 1 FROM members d WHERE d.chat_id = c.id AND d.dormant),
-                 EXISTS (SELECT 1 FROM statistics k WHERE k.chat_id = c.id)
+                 COALESCE((SELECT TRUE FROM members d
+                     WHERE d.chat_id = c.id AND d.dormant LIMIT 1), FALSE),
+                 COALESCE((SELECT TRUE FROM statistics k WHERE k.chat_id = c.id), FALSE)
              FROM chats c
              WHERE c.id IN (SELECT value FROM json_each($1)) AND c.deleted_at IS NULL
              ORDER BY c.id"
@@ -70,17 +71,17 @@ type FactRow = (
 /// times grow with the numbers.
 pub async fn facts(tx: &mut Tx, commands: &[&Command]) -> Result<(Timestamp, Vec<Fact>), Problem> {
     macro_rules! select {
-        ($from:literal) => {
+        ($from:literal, $messages:literal) => {
             concat!(
                 "SELECT u.username, u.role, u.blocked_at IS NOT NULL OR u.deactivated_at IS NOT NULL,
                      m.role, d.id, d.text, d.reply_to, d.created_at,
                      d.edited_at IS NOT NULL OR d.deleted_at IS NOT NULL, COALESCE(u.guest, FALSE),
-                     CASE WHEN u.guest THEN EXISTS (SELECT 1 FROM users t
-                         WHERE t.username_key = substr(u.username_key, 2)) ELSE FALSE END, clock.now
+                     t.id IS NOT NULL, clock.now
                  FROM clock CROSS JOIN ", $from, "
                  LEFT JOIN users u ON u.id = r.user_id
+                 LEFT JOIN users t ON u.guest AND t.username_key = substr(u.username_key, 2)
                  LEFT JOIN members m ON m.chat_id = r.chat_id AND m.user_id = r.user_id
-                 LEFT JOIN messages d ON d.chat_id = r.chat_id AND d.sender_id = r.user_id
+                 LEFT JOIN ", $messages, " d ON d.chat_id = r.chat_id AND d.sender_id = r.user_id
                      AND d.client_message_id = r.client_id
                  ORDER BY r.place"
             )
@@ -99,14 +100,19 @@ pub async fn facts(tx: &mut Tx, commands: &[&Command]) -> Result<(Timestamp, Vec
     let rows: Vec<FactRow> = fetch_all!(
         tx,
         postgres: select!("UNNEST($1::BIGINT[], $2::BIGINT[], $3::TEXT[])
-            WITH ORDINALITY AS r (chat_id, user_id, client_id, place)"),
+            WITH ORDINALITY AS r (chat_id, user_id, client_id, place)",
+            // In the order of the index that is meant: while chats are small, the primary key looks
+            // as good to PostgreSQL, and would have it read all of a big chat for each message.
+            "LATERAL (SELECT * FROM messages
+                WHERE (chat_id, sender_id, client_message_id) >= (r.chat_id, r.user_id, r.client_id)
+                ORDER BY chat_id, sender_id, client_message_id LIMIT 1)"),
         (
             column!(rows, 0),
             column!(rows, 1),
             column!(rows, 2),
         ),
         sqlite: select!("(SELECT key AS place, value ->> 0 AS chat_id, value ->> 1 AS user_id,
-            value ->> 2 AS client_id FROM json_each($1)) r"),
+            value ->> 2 AS client_id FROM json_each($1)) r", "messages"),
         (json_rows(&rows)),
     )?;
     let now = rows.first().map_or(0, |row| row.11);

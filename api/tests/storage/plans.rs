@@ -1,0 +1,71 @@
+//! How PostgreSQL carries the statements out, planned while the tables are small, as they are when a new
+//! deployment opens: by indexes, and planned once.
+
+use crate::harness::{T, actor, edit, reply, send};
+use api::{chats::membership, db::Db, internal::open};
+use shared::{
+    id::Seq,
+    internal::{Open, OpenSession},
+};
+use sqlx::{AssertSqlSafe, PgConnection, query_as, query_scalar};
+
+/// The statements of the api that this connection has prepared, and their plans.
+async fn plans(conn: &mut PgConnection) -> Vec<(String, String)> {
+    // The tests' own have no parameters.
+    let prepared = "SELECT name, statement, cardinality(parameter_types), custom_plans
+        FROM pg_prepared_statements WHERE cardinality(parameter_types) > 0";
+    let prepared: Vec<(String, String, i32, i64)> =
+        query_as(prepared).fetch_all(&mut *conn).await.unwrap();
+    let mut plans = Vec::new();
+    for (name, statement, parameters, custom) in prepared {
+        assert_eq!(custom, 0, "planned for what was asked: {statement}");
+        let nulls = vec!["NULL"; parameters as usize].join(", ");
+        let explain = AssertSqlSafe(format!("EXPLAIN (COSTS OFF) EXECUTE {name}({nulls})"));
+        let plan: Vec<String> = query_scalar(explain).fetch_all(&mut *conn).await.unwrap();
+        plans.push((statement, plan.join("\n")));
+    }
+    plans
+}
+
+#[tokio::test]
+async fn what_a_statement_reads_does_not_grow_with_the_tables() {
+    let t = T::postgres().await;
+    let [ann, bob] = t.users(["ann", "bob"]).await;
+    let chat = t.group(ann, &[bob]).await;
+    let sessions = vec![OpenSession { user_id: bob, session_id: t.session(bob).await }];
+    open(&t.api, Open { sessions, live_chats: 5 }).await.unwrap();
+    t.post(vec![send(ann, chat, "k1", "hello"), send(bob, chat, "k2", "hello")]).await;
+    // Few, by which PostgreSQL believes that chats have one message and an index little to choose.
+    for number in 0..15 {
+        let user = t.user(&format!("u{number}")).await;
+        let room = t.room(user).await;
+        t.post(vec![send(user, room, "k", "the only one here")]).await;
+    }
+    t.sql("ANALYZE users, chats, members, messages".to_owned()).await;
+    t.post(vec![edit(ann, chat, Seq(1), "hello!"), reply(bob, chat, "k3", "hi", Some(Seq(1)))])
+        .await;
+    t.events_after(chat, Seq(0), 200).await;
+    membership::leave(&t.api, actor(bob), chat).await.unwrap();
+
+    let Db::Postgres(pool) = &t.api.db else { panic!("not PostgreSQL") };
+    let mut checked = 0;
+    // Held until the end: each is another one.
+    let mut held = Vec::new();
+    while let Some(mut conn) = pool.try_acquire() {
+        for (statement, plan) in plans(&mut conn).await {
+            checked += 1;
+            assert!(!plan.contains("Seq Scan"), "{statement}\n{plan}");
+            // Of an index, too, only a part is read.
+            let mut lines = plan.lines().peekable();
+            while let Some(line) = lines.next() {
+                let by_index = line.contains("Index") && line.contains("Scan");
+                let part = lines.peek().is_some_and(|next| next.contains("Index Cond"));
+                assert!(!by_index || part, "{statement}\n{plan}");
+            }
+            // A repeat is found by its key, not by looking through the chat.
+            assert!(!plan.contains("Filter: ((sender_id"), "{statement}\n{plan}");
+        }
+        held.push(conn);
+    }
+    assert!(checked > 10, "{checked} statements");
+}
