@@ -6,10 +6,15 @@ use crate::{
     fault::{Result, fault},
 };
 use argon2::{
-    Argon2, PasswordHasher as _, PasswordVerifier as _, password_hash::phc::PasswordHash,
+    Algorithm, Argon2, Block, Params, Version,
+    password_hash::phc::{Output, ParamsString, PasswordHash, Salt},
 };
 use shared::{problem::Problem, settings::Secret};
-use std::{num::NonZero, sync::Arc, time::Duration};
+use std::{
+    num::NonZero,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use tokio::sync::Semaphore;
 
 /// Stands in the place of the hash in accounts that were made without a password. Only
@@ -18,10 +23,13 @@ pub(crate) const NO_PASSWORD: &str = "!bulk";
 
 /// Hashes and checks passwords. Clones share the permits. Dropping a call's future does not stop
 /// its hash, and the permit stays taken until the hash is done: memory is bounded by
-/// permits × 19 MiB however many clients give up.
-#[derive(Clone, Debug)]
+/// permits × 19 MiB however many clients give up. It is kept for the next hash: given back and taken
+/// anew, such pieces lie between others and make glibc's heap grow with every hash, to 400 MiB after 80.
+#[derive(Clone)]
 pub struct Passwords {
     permits: Arc<Semaphore>,
+    /// What no hash uses at the moment. As many as there were hashes at once.
+    memory: Arc<Mutex<Vec<Vec<Block>>>>,
     wait: Duration,
     /// The hash of a password nobody knows, for accounts that do not exist.
     nobody: Arc<str>,
@@ -33,9 +41,11 @@ impl Passwords {
         let permits = config.permits.unwrap_or_else(|| {
             std::thread::available_parallelism().map_or(1, NonZero::get).saturating_sub(1)
         });
-        let nobody = hash(&random_secret())?;
+        let mut memory = Vec::new();
+        let nobody = hash(&random_secret(), &mut memory)?;
         Ok(Self {
             permits: Arc::new(Semaphore::new(permits.max(1))),
+            memory: Arc::new(Mutex::new(vec![memory])),
             wait: config.wait,
             nobody: nobody.into(),
         })
@@ -43,7 +53,7 @@ impl Passwords {
 
     /// The text to store. 503 when no permit comes free in time.
     pub async fn hash(&self, password: Secret) -> Result<String> {
-        self.run(move || hash(&password)).await?
+        self.run(move |memory| hash(&password, memory)).await?
     }
 
     /// Whether the password is the one of `stored`. Without one to compare with the answer is `false` after
@@ -52,24 +62,26 @@ impl Passwords {
         let stored = stored.filter(|stored| stored != NO_PASSWORD);
         let known = stored.is_some();
         let stored = stored.unwrap_or_else(|| self.nobody.to_string());
-        let matches = self
-            .run(move || {
-                let stored = PasswordHash::new(&stored).map_err(fault)?;
-                let password = password.reveal().as_bytes();
-                Ok::<_, Problem>(Argon2::default().verify_password(password, &stored).is_ok())
-            })
-            .await??;
+        let matches = self.run(move |memory| matches(&stored, &password, memory)).await??;
         Ok(matches && known)
     }
 
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Vec<Block>) -> T + Send + 'static,
+    ) -> Result<T> {
         let permit = tokio::time::timeout(self.wait, Arc::clone(&self.permits).acquire_owned())
             .await
             .map_err(|_| busy())?
             .map_err(fault)?;
+        let spare = Arc::clone(&self.memory);
         tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            work()
+            let lock = || spare.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut memory = lock().pop().unwrap_or_default();
+            let done = work(&mut memory);
+            lock().push(memory);
+            done
         })
         .await
         .map_err(fault)
@@ -82,11 +94,42 @@ pub fn random_secret() -> Secret {
     Secret::new(URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()))
 }
 
-fn hash(password: &Secret) -> Result<String> {
-    Argon2::default()
-        .hash_password(password.reveal().as_bytes())
-        .map(|hash| hash.to_string())
-        .map_err(fault)
+fn hash(password: &Secret, memory: &mut Vec<Block>) -> Result<String> {
+    let (algorithm, version, params) = <(Algorithm, Version, Params)>::default();
+    let salt = Salt::new(&rand::random::<[u8; Salt::RECOMMENDED_LENGTH]>()).map_err(fault)?;
+    let hash = PasswordHash {
+        algorithm: algorithm.ident(),
+        version: Some(version.into()),
+        params: ParamsString::try_from(&params).map_err(fault)?,
+        salt: Some(salt),
+        hash: Some(output(Argon2::new(algorithm, version, params), password, &salt, memory)?),
+    };
+    Ok(hash.to_string())
+}
+
+/// Whether `stored`, with the parameters it was made with, is this password's.
+fn matches(stored: &str, password: &Secret, memory: &mut Vec<Block>) -> Result<bool> {
+    let stored = PasswordHash::new(stored).map_err(fault)?;
+    let (Some(salt), Some(expected)) = (stored.salt, stored.hash) else { return Ok(false) };
+    let algorithm = Algorithm::try_from(stored.algorithm.as_str()).map_err(fault)?;
+    let version = stored.version.map(Version::try_from).transpose().map_err(fault)?;
+    let params = Params::try_from(&stored).map_err(fault)?;
+    let argon2 = Argon2::new(algorithm, version.unwrap_or_default(), params);
+    // An `Output` is compared in constant time.
+    Ok(output(argon2, password, &salt, memory)? == expected)
+}
+
+fn output(
+    argon2: Argon2<'_>,
+    password: &Secret,
+    salt: &Salt,
+    memory: &mut Vec<Block>,
+) -> Result<Output> {
+    memory.resize(argon2.params().block_count(), Block::default());
+    let mut out = [0; Params::DEFAULT_OUTPUT_LEN];
+    let password = password.reveal().as_bytes();
+    argon2.hash_password_into_with_memory(password, salt, &mut out, memory).map_err(fault)?;
+    Output::new(&out).map_err(fault)
 }
 
 fn busy() -> Problem {
@@ -100,6 +143,7 @@ fn busy() -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use argon2::{PasswordHasher as _, PasswordVerifier as _};
     use axum::http::StatusCode;
 
     fn passwords(wait: Duration) -> Passwords {
@@ -124,6 +168,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn hashes_are_those_of_everybody() {
+        let passwords = passwords(Duration::from_secs(30));
+        let theirs = Argon2::default().hash_password(b"password123").unwrap().to_string();
+        assert!(passwords.verify(Some(theirs), Secret::new("password123")).await.unwrap());
+        let ours = passwords.hash(Secret::new("password123")).await.unwrap();
+        assert!(Argon2::default().verify_password(b"password123", &*ours).is_ok());
+        assert!(Argon2::default().verify_password(b"password124", &*ours).is_err());
+    }
+
+    #[tokio::test]
+    async fn one_hash_after_the_other_takes_the_memory_of_one() {
+        let passwords = passwords(Duration::from_secs(30));
+        let place = || {
+            let memory = passwords.memory.lock().unwrap();
+            memory.iter().map(|one| (one.as_ptr() as usize, one.len())).collect::<Vec<_>>()
+        };
+        let first = place();
+        let stored = passwords.hash(Secret::new("password123")).await.unwrap();
+        passwords.verify(Some(stored), Secret::new("password124")).await.unwrap();
+        assert_eq!(place(), first);
+        assert_eq!(first[0].1, 19 << 10, "blocks of 1 KiB");
+    }
+
+    #[tokio::test]
     async fn a_full_house_answers_503_with_a_time_to_come_back() {
         let passwords = passwords(Duration::from_millis(1));
         let held = Arc::clone(&passwords.permits).acquire_owned().await.unwrap();
@@ -137,7 +205,7 @@ mod tests {
     async fn a_dropped_request_keeps_its_permit_until_the_hash_is_done() {
         let passwords = passwords(Duration::from_secs(30));
         let (release, wait) = std::sync::mpsc::channel::<()>();
-        let mut work = Box::pin(passwords.run(move || wait.recv()));
+        let mut work = Box::pin(passwords.run(move |_| wait.recv()));
         assert!(futures_util::poll!(&mut work).is_pending());
         drop(work);
         assert_eq!(passwords.permits.available_permits(), 0);
