@@ -102,9 +102,10 @@ pub async fn facts(tx: &mut Tx, commands: &[&Command]) -> Result<(Timestamp, Vec
         postgres: select!("UNNEST($1::BIGINT[], $2::BIGINT[], $3::TEXT[])
             WITH ORDINALITY AS r (chat_id, user_id, client_id, place)",
             // In the order of the index that is meant: while chats are small, the primary key looks
-            // as good to PostgreSQL, and would have it read all of a big chat for each message.
-            "LATERAL (SELECT * FROM messages
-                WHERE (chat_id, sender_id, client_message_id) >= (r.chat_id, r.user_id, r.client_id)
+            // as good to PostgreSQL, and would have it read all of a big chat for each message. What has
+            // no key finds another message, which is not joined.
+            "LATERAL (SELECT * FROM messages WHERE (chat_id, sender_id, client_message_id)
+                    >= (r.chat_id, r.user_id, COALESCE(r.client_id, ''))
                 ORDER BY chat_id, sender_id, client_message_id LIMIT 1)"),
         (
             column!(rows, 0),
