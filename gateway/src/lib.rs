@@ -5,6 +5,7 @@
 //! ack. An event: bus → [`hub`] → [`feed`] → [`room`] → [`outbox`] → connection. What the bus loses,
 //! [`repair`] finds.
 
+mod arriving;
 pub mod backend;
 pub mod config;
 pub mod conn;
@@ -23,6 +24,7 @@ pub mod lane;
 pub mod metric;
 mod opening;
 pub mod outbox;
+mod pages;
 mod people;
 mod posting;
 mod presence;
