@@ -5,6 +5,8 @@
 //! ack. An event: bus → [`hub`] → [`feed`] → [`room`] → [`outbox`] → connection. What the bus loses,
 //! [`repair`] finds.
 
+pub mod answer;
+mod asking;
 pub mod backend;
 pub mod config;
 pub mod conn;
@@ -33,6 +35,7 @@ pub mod session;
 pub mod settings;
 mod signals;
 pub mod socket;
+pub mod turns;
 pub mod upgrade;
 pub mod users;
 
