@@ -5,6 +5,7 @@
 use crate::{
     answer::{Answer, Progress},
     connection::Connection,
+    dialect::refusal,
 };
 use futures_util::future::BoxFuture;
 use shared::{
@@ -12,11 +13,11 @@ use shared::{
     id::{ChatId, Seq},
     internal::{Action, Peer},
 };
-use std::{collections::VecDeque, future::pending, mem};
+use std::{collections::VecDeque, future::pending, mem, sync::Arc};
 
 /// The most frames of a connection that wait for the look-up of one before; more are left unread until
-/// there are fewer. A look-up takes a millisecond or two, so this is met when the api is away, and
-/// each frame may hold the longest text, so it is a bound of memory too.
+/// there are fewer. Each may hold the longest text, so it is a bound of memory; and one at a time goes
+/// to the api, so that no connection's flood is others' wait. A look-up takes a millisecond or two.
 const MAX_WAITING: usize = 8;
 
 /// A frame that needs a look-up, or that must not overtake one.
@@ -120,6 +121,42 @@ impl Connection {
             // It is rare, and no part of an idle connection's memory.
             self.asking.waiting = VecDeque::new();
         }
+    }
+
+    /// Looks up whose token this is, to go on with it.
+    fn verify(&self, id: Option<String>, token: String, answer: Answer) -> LookUp {
+        let gateway = Arc::clone(self.gateway());
+        Box::pin(async move {
+            let verdict = gateway.desk.verify(&token).await;
+            then(move |connection| {
+                connection.renew(id, verdict, answer);
+                Ok(())
+            })
+        })
+    }
+
+    /// Looks a chat up as the user may watch it, to join it; refused at once when there are too many.
+    fn view(
+        &self,
+        id: Option<String>,
+        chat_id: ChatId,
+        after: Option<Seq>,
+        answer: Answer,
+    ) -> Option<LookUp> {
+        if self.is_full() {
+            let text = "This connection watches as many chats as it may.";
+            answer.send(&refusal(id, "too_many_chats", text));
+            return None;
+        }
+        let (gateway, conn) = (Arc::clone(self.gateway()), Arc::clone(self.conn()));
+        Some(Box::pin(async move {
+            let allowed = conn.departures();
+            let view = gateway.hub.view_for(&conn, chat_id).await;
+            then(move |connection| {
+                connection.subscribe((id, chat_id, after), allowed, view, answer);
+                Ok(())
+            })
+        }))
     }
 }
 

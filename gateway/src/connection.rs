@@ -4,7 +4,7 @@
 use crate::{
     Gateway,
     answer::{Answer, Progress},
-    asking::{Asking, LookUp, Question, then},
+    asking::{Asking, Question},
     backend::Unavailable,
     conn::{Conn, Departures, Owner},
     dialect::{Window, native, refusal, try_later},
@@ -25,6 +25,7 @@ use shared::{
     protocol::ServerFrame,
     serve::Place,
     time::Timestamp,
+    token::Claims,
 };
 use std::{collections::VecDeque, mem, pin::Pin, sync::Arc, time::Duration};
 use tokio::time::{Instant, Sleep};
@@ -270,53 +271,30 @@ impl Connection {
         Ok(())
     }
 
-    /// Looks up whose token this is, to go on with it.
-    pub(crate) fn verify(&self, id: Option<String>, token: String, answer: Answer) -> LookUp {
-        let gateway = Arc::clone(self.gateway());
-        Box::pin(async move {
-            let verdict = gateway.desk.verify(&token).await;
-            then(move |connection| {
-                let Owner::User { session: own, .. } = connection.registered.conn.owner else {
-                    return Ok(());
-                };
-                answer.send(&match verdict {
-                    Ok(claims) => {
-                        let expires_at = Timestamp(claims.exp.saturating_mul(1000));
-                        connection.session.renewed(id, (claims.sid, own), expires_at)
-                    }
-                    Err(close) => refusal(id, close.reason(), "This token is not accepted."),
-                });
-                Ok(())
-            })
-        })
+    /// A fresh token was looked at, for the frame with this id.
+    pub(crate) fn renew(
+        &mut self,
+        id: Option<String>,
+        verdict: Result<Claims, Close>,
+        answer: Answer,
+    ) {
+        let Owner::User { session: own, .. } = self.registered.conn.owner else { return };
+        answer.send(&match verdict {
+            Ok(claims) => {
+                let expires_at = Timestamp(claims.exp.saturating_mul(1000));
+                self.session.renewed(id, (claims.sid, own), expires_at)
+            }
+            Err(close) => refusal(id, close.reason(), "This token is not accepted."),
+        });
     }
 
-    /// Looks a chat up as the user may watch it, to join it; refused at once when there are too many.
-    pub(crate) fn view(
-        &self,
-        id: Option<String>,
-        chat_id: ChatId,
-        after: Option<Seq>,
-        answer: Answer,
-    ) -> Option<LookUp> {
-        if self.gateway().hub.config.max_chats <= self.conn().watched() + self.joins.len() {
-            let text = "This connection watches as many chats as it may.";
-            answer.send(&refusal(id, "too_many_chats", text));
-            return None;
-        }
-        let (gateway, conn) = (Arc::clone(self.gateway()), Arc::clone(self.conn()));
-        Some(Box::pin(async move {
-            let allowed = conn.departures();
-            let view = gateway.hub.view_for(&conn, chat_id).await;
-            then(move |connection| {
-                connection.subscribe((id, chat_id, after), allowed, view, answer);
-                Ok(())
-            })
-        }))
+    /// Whether the connection watches as many chats as it may, and is about to.
+    pub(crate) fn is_full(&self) -> bool {
+        self.gateway().hub.config.max_chats <= self.conn().watched() + self.joins.len()
     }
 
     /// The api's answer about a chat to subscribe to.
-    fn subscribe(
+    pub(crate) fn subscribe(
         &mut self,
         (id, chat_id, after): (Option<String>, ChatId, Option<Seq>),
         allowed: Departures,

@@ -204,9 +204,13 @@ impl Pair {
         }
     }
 
-    async fn expect_end(&mut self, close: Close) {
+    async fn expect_end(mut self, close: Close) {
         assert_eq!(self.hear().await, Err(close.reason().to_owned()));
-        assert_eq!(timeout(SOON, &mut self.ended).await.unwrap().unwrap(), close);
+        let Self { mut client, ended, .. } = self;
+        // The client's answer, and its end.
+        while client.next().await.is_some() {}
+        drop(client);
+        assert_eq!(timeout(SOON, ended).await.unwrap().unwrap(), close);
     }
 }
 
@@ -230,11 +234,11 @@ async fn what_waits_for_look_ups_is_bounded_answered_in_order_and_holds_up_nothi
         pair.say(if number % 3 == 0 { "nobody" } else { "bob" }).await;
     }
     // The one under way, and those behind it: the rest is not read.
-    until(|| pair.conn.unanswered.count() == MAX_WAITING + 1).await;
+    until(|| pair.conn.unanswered.count() as usize == MAX_WAITING + 1).await;
     pair.conn.outbox.push("served".into(), crate::outbox::Worth::Durable);
     let raw = timeout(SOON, pair.client.next()).await.unwrap().unwrap().unwrap();
     assert_eq!(raw, Message::text("served"), "though nothing is looked up");
-    assert_eq!(pair.conn.unanswered.count(), MAX_WAITING + 1);
+    assert_eq!(pair.conn.unanswered.count() as usize, MAX_WAITING + 1);
 
     pair.look_ups.add_permits(many);
     pair.posts.add_permits(many);
@@ -248,8 +252,8 @@ async fn what_waits_for_look_ups_is_bounded_answered_in_order_and_holds_up_nothi
 #[tokio::test]
 async fn frames_behind_too_many_unanswered_ones_are_left_unread_until_some_are_answered() {
     let mut pair = connect(Window::Names, LONG).await;
-    pair.look_ups.add_permits(2 * MAX_UNANSWERED);
-    let sent = MAX_UNANSWERED + 3 * MAX_WAITING;
+    pair.look_ups.add_permits(2 * MAX_UNANSWERED as usize);
+    let sent = MAX_UNANSWERED as usize + 3 * MAX_WAITING;
     for _ in 0..sent {
         pair.say("bob").await;
     }
@@ -260,7 +264,7 @@ async fn frames_behind_too_many_unanswered_ones_are_left_unread_until_some_are_a
     assert_eq!(pair.hear().await, Ok(json!({})));
     assert_eq!(pair.conn.unanswered.count(), MAX_UNANSWERED);
 
-    pair.posts.add_permits(2 * MAX_UNANSWERED);
+    pair.posts.add_permits(2 * MAX_UNANSWERED as usize);
     for _ in 0..sent {
         assert_eq!(pair.hear().await.unwrap()["status"], "success");
     }
@@ -273,7 +277,7 @@ async fn an_order_to_close_is_heard_behind_a_look_up_that_does_not_end() {
     for _ in 0..5 * MAX_WAITING {
         pair.say("bob").await;
     }
-    until(|| pair.conn.unanswered.count() > MAX_WAITING).await;
+    until(|| pair.conn.unanswered.count() as usize > MAX_WAITING).await;
     pair.conn.outbox.close(Close::SessionEnded);
     pair.expect_end(Close::SessionEnded).await;
 }
@@ -298,8 +302,9 @@ async fn who_is_let_go_hears_first_what_became_of_what_was_read() {
     for status in ["success", "error", "success"] {
         assert_eq!(pair.hear().await.unwrap()["status"], status);
     }
+    let stored = Arc::clone(&pair.stored);
     pair.expect_end(Close::Restart).await;
-    assert_eq!(pair.stored.load(Ordering::Relaxed), 2);
+    assert_eq!(stored.load(Ordering::Relaxed), 2);
 }
 
 #[tokio::test]
@@ -321,7 +326,7 @@ async fn a_connection_that_has_lived_its_time_is_told_to_come_back() {
         (Window::Lobby, Close::Renew),
         (Window::Native, Close::TokenExpired),
     ] {
-        let mut pair = connect(window, Duration::from_millis(50)).await;
+        let pair = connect(window, Duration::from_millis(50)).await;
         pair.expect_end(close).await;
     }
 }

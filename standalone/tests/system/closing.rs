@@ -2,7 +2,6 @@
 //! that are frozen: connected, and silent.
 
 use crate::harness::{Dial, Rest, Socket, System, User, until, within};
-use futures_util::future::join_all;
 use reqwest::{Method, header::AUTHORIZATION};
 use serde_json::json;
 use shared::{
@@ -12,7 +11,7 @@ use shared::{
     relay::{Channel, ControlPayload, EndReason, EndedSessions},
 };
 use std::time::Duration;
-use tokio::{io::AsyncWriteExt, net::TcpStream};
+use tokio::{io::AsyncWriteExt, net::TcpStream, task::JoinSet};
 
 /// What the design promises to whoever is out.
 const SECOND: Duration = Duration::from_secs(1);
@@ -96,12 +95,13 @@ async fn a_session_that_ends_closes_what_waits_for_an_api() {
         names.say_text(to_bob.to_string()).await;
     }
     let mut hello = opening(&t, &ann).await;
-    let upgrades = ["/ws", "/ws/chat"].map(|path| {
+    let mut upgrades = JoinSet::new();
+    for path in ["/ws", "/ws/chat"] {
         let dial = dial(path);
-        tokio::spawn(
-            async move { dial.open().await.unwrap().expect_close(Close::SessionEnded).await },
-        )
-    });
+        upgrades.spawn(async move {
+            dial.open().await.unwrap().expect_close(Close::SessionEnded).await;
+        });
+    }
     until("eight to be known", async || (connections(&t).await == Some(8.0)).then_some(())).await;
 
     end_session(&t, &session).await;
@@ -109,7 +109,7 @@ async fn a_session_that_ends_closes_what_waits_for_an_api() {
         for socket in [&mut idle, &mut asking, &mut flooding, &mut names, &mut hello] {
             socket.expect_close(Close::SessionEnded).await;
         }
-        join_all(upgrades).await.into_iter().for_each(Result::unwrap);
+        upgrades.join_all().await;
     })
     .await;
     is_served(&mut bobs).await;
@@ -133,7 +133,8 @@ async fn a_gateway_that_stops_does_not_wait_for_an_api_that_is_silent() {
     within(Duration::from_secs(5), "both to be sent on", async {
         hello.expect_close(Close::Restart).await;
         asking.expect_close(Close::Restart).await;
-        assert_eq!(t.gateway(0).process().wait(Duration::from_secs(5)).await.unwrap(), 0);
     })
     .await;
+    drop((hello, asking));
+    assert_eq!(t.gateway(0).process().wait(Duration::from_secs(5)).await.unwrap(), 0);
 }
