@@ -4,6 +4,7 @@
 
 use crate::{
     answer::{Answer, Progress},
+    conn::Owner,
     connection::Connection,
     dialect::refusal,
 };
@@ -12,6 +13,7 @@ use shared::{
     close::Close,
     id::{ChatId, Seq},
     internal::{Action, Peer},
+    time::Timestamp,
 };
 use std::{collections::VecDeque, future::pending, mem, sync::Arc};
 
@@ -129,7 +131,16 @@ impl Connection {
         Box::pin(async move {
             let verdict = gateway.desk.verify(&token).await;
             then(move |connection| {
-                connection.renew(id, verdict, answer);
+                let Owner::User { session: own, .. } = connection.conn().owner else {
+                    return Ok(());
+                };
+                answer.send(&match verdict {
+                    Ok(claims) => {
+                        let expires_at = Timestamp(claims.exp.saturating_mul(1000));
+                        connection.session.renewed(id, (claims.sid, own), expires_at)
+                    }
+                    Err(close) => refusal(id, close.reason(), "This token is not accepted."),
+                });
                 Ok(())
             })
         })

@@ -6,7 +6,7 @@ use crate::{
     answer::{Answer, Progress},
     asking::{Asking, Question},
     backend::Unavailable,
-    conn::{Conn, Departures, Owner},
+    conn::{Conn, Departures},
     dialect::{Window, native, refusal, try_later},
     frame::Frame,
     joining::{Join, join_all},
@@ -25,7 +25,6 @@ use shared::{
     protocol::ServerFrame,
     serve::Place,
     time::Timestamp,
-    token::Claims,
 };
 use std::{collections::VecDeque, mem, pin::Pin, sync::Arc, time::Duration};
 use tokio::time::{Instant, Sleep};
@@ -77,7 +76,7 @@ pub(crate) async fn run(
 /// A connection that is ready.
 pub(crate) struct Connection {
     registered: Registered,
-    session: Session,
+    pub(crate) session: Session,
     pub(crate) names: Names,
     pub(crate) asking: Asking,
     /// To be joined when those under way have been.
@@ -269,23 +268,6 @@ impl Connection {
             answer.send(&error);
         }
         Ok(())
-    }
-
-    /// A fresh token was looked at, for the frame with this id.
-    pub(crate) fn renew(
-        &mut self,
-        id: Option<String>,
-        verdict: Result<Claims, Close>,
-        answer: Answer,
-    ) {
-        let Owner::User { session: own, .. } = self.registered.conn.owner else { return };
-        answer.send(&match verdict {
-            Ok(claims) => {
-                let expires_at = Timestamp(claims.exp.saturating_mul(1000));
-                self.session.renewed(id, (claims.sid, own), expires_at)
-            }
-            Err(close) => refusal(id, close.reason(), "This token is not accepted."),
-        });
     }
 
     /// Whether the connection watches as many chats as it may, and is about to.

@@ -10,14 +10,13 @@ use crate::{
     config::Config,
     conn::Owner,
     connection::Connection,
-    dialect::{refusal, try_later},
+    dialect::{Misread, refusal, try_later},
 };
 use shared::{
     chat::UserRef,
     id::ChatId,
     internal::{Action, Command, Pair, Peer, Refusal},
     limit::Rate,
-    protocol::ServerFrame,
 };
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -52,7 +51,7 @@ impl Connection {
         Some(Box::pin(async move {
             let found = gateway.desk.peer(Pair { user_id, peer: to }).await;
             then(move |connection| {
-                match found.map_err(unknown).and_then(|found| found.map_err(refused)) {
+                match result(found) {
                     Ok(chat_id) => {
                         connection.post(None, Command { user_id, chat_id, action }, answer);
                     }
@@ -110,7 +109,7 @@ struct Found {
 }
 
 enum NoGuest {
-    Unknown(ServerFrame),
+    Unknown(Misread),
     TooMuch(Duration),
 }
 
@@ -132,8 +131,7 @@ async fn guest(
     }
     permit(gateway, "guest-names", network, guest_names).await?;
     let found = gateway.desk.guest(name).await;
-    let found = found.map_err(unknown).and_then(|found| found.map_err(refused));
-    let guest = found.map_err(NoGuest::Unknown)?;
+    let guest = result(found).map_err(NoGuest::Unknown)?;
     Ok(Found { guest, newcomer: true })
 }
 
@@ -143,13 +141,17 @@ async fn permit(gateway: &Gateway, what: &str, network: IpAddr, rate: Rate) -> R
     gateway.limiter.try_take(&key, &rate).await.map_err(NoGuest::TooMuch)
 }
 
-fn refused(Refusal { code, message }: Refusal) -> ServerFrame {
-    refusal(None, code.as_str(), &message)
-}
-
-fn unknown(_: Unavailable) -> ServerFrame {
-    let text = "Names cannot be looked up right now. Send it again.";
-    try_later(None, "unavailable", text, Duration::from_secs(2))
+/// What the api found, or what the client is told instead.
+fn result<T>(answer: Result<Result<T, Refusal>, Unavailable>) -> Result<T, Misread> {
+    let error = match answer {
+        Ok(Ok(found)) => return Ok(found),
+        Ok(Err(Refusal { code, message })) => refusal(None, code.as_str(), &message),
+        Err(_) => {
+            let text = "Names cannot be looked up right now. Send it again.";
+            try_later(None, "unavailable", text, Duration::from_secs(2))
+        }
+    };
+    Err(Box::new(error))
 }
 
 #[cfg(test)]
