@@ -76,16 +76,12 @@ enum Stage {
     LetGo(ChatId),
 }
 
-/// The client asks for a chat more often than it can be joined.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct TooOften;
-
 impl Arriving {
     /// Adds a chat behind those that wait. A chat that is on its way already is not joined twice:
     /// whoever is invited to it learns nothing new, whoever asks for it is answered afterwards.
-    pub fn add(&mut self, join: Join) -> Result<(), TooOften> {
+    pub fn add(&mut self, join: Join) {
         match join.cause {
-            Cause::Found | Cause::Lagged if self.has_declined(join.chat_id) => return Ok(()),
+            Cause::Found | Cause::Lagged if self.has_declined(join.chat_id) => return,
             Cause::Subscribed => self.declined.retain(|(chat, _)| *chat != join.chat_id),
             Cause::Opened | Cause::Found | Cause::Invited | Cause::Lagged => {}
         }
@@ -93,22 +89,21 @@ impl Arriving {
         let entry = work.chats.entry(join.chat_id).or_default();
         if matches!(join.cause, Cause::Opened | Cause::Found | Cause::Invited) {
             if entry.state == State::Joining {
-                return Ok(());
+                return;
             }
             if let Some(waiting) = entry.queue.front_mut() {
                 waiting.from = waiting.from.min(join.from);
                 waiting.after = waiting.after.min(join.after);
-                return Ok(());
+                return;
             }
         }
         if join.cause == Cause::Subscribed && entry.queue.len() >= MAX_BEHIND {
-            return Err(TooOften);
+            return join.turn_away();
         }
         if entry.state == State::Waiting && entry.queue.is_empty() {
             work.turns.push_back(join.chat_id);
         }
         entry.queue.push_back(join);
-        Ok(())
     }
 
     /// Starts as many joins as may go on at once. A connection that watches as many chats as it may

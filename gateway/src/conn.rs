@@ -1,6 +1,7 @@
 //! The handle to one connection: what everybody but its own task holds of it.
 
 use crate::{
+    answer::Unanswered,
     dialect::{Speaker, Window},
     frame::Frame,
     outbox::{Outbox, Pushed, Worth},
@@ -37,6 +38,7 @@ pub struct Conn {
     pub owner: Owner,
     pub window: Window,
     pub outbox: Outbox,
+    pub unanswered: Unanswered,
     /// The chats whose rooms hold this connection. Changed under the room's lock only.
     chats: Mutex<HashSet<ChatId>>,
     /// How often the user lost the right to watch some chat since the connection was made.
@@ -67,6 +69,7 @@ impl Conn {
             owner,
             window,
             outbox: Outbox::new(max_outbox_bytes, id.0.is_multiple_of(TIMED)),
+            unanswered: Unanswered::new(window.dialect().answers_in_order()),
             chats: Mutex::default(),
             departures: AtomicU32::new(0),
         }
@@ -131,6 +134,23 @@ impl Conn {
             Window::Native => self.send(&ServerFrame::ChatRemoved { chat_id }, Worth::Durable),
             Window::Lobby | Window::Chat(_) => self.outbox.close(why),
             Window::Names | Window::Numbers(_) => {}
+        }
+    }
+
+    /// The node lets the connection go, after what is queued: tells its client when to come back.
+    pub fn send_away(&self) {
+        // The closes are spread already; a small delay keeps the balancer's answer in time.
+        let after_ms = rand::random_range(100..1_000);
+        self.send(&ServerFrame::Reconnect { after_ms }, Worth::Durable);
+        self.outbox.close(Close::Restart);
+    }
+
+    /// Waits for what the connection needs to open, unless it is to close meanwhile. For the
+    /// connection's task.
+    pub async fn unless_closing<T>(&self, needed: impl Future<Output = T>) -> Result<T, Close> {
+        tokio::select! {
+            needed = self.outbox.unless_closing(needed) => needed,
+            () = self.unanswered.leaving() => Err(Close::Restart),
         }
     }
 

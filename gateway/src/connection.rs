@@ -3,13 +3,16 @@
 
 use crate::{
     Gateway,
+    answer::{Answer, Progress},
     arriving::Arriving,
-    conn::{Conn, Departures, Owner},
+    asking::{Asking, Question},
+    backend::Unavailable,
+    conn::{Conn, Departures},
     dialect::{Window, refusal, try_later},
     frame::Frame,
     joining::{Announce, Cause, Join, Subscription},
     opening::{MAX_CATCH_UP, Opened, Registered, open},
-    outbox::{Taken, Worth},
+    outbox::Taken,
     people::Names,
     session::{Session, Wanted},
     socket::{Incoming, Socket, Written},
@@ -73,8 +76,9 @@ pub(crate) async fn run(
 /// A connection that is ready.
 pub(crate) struct Connection {
     registered: Registered,
-    session: Session,
+    pub(crate) session: Session,
     pub(crate) names: Names,
+    pub(crate) asking: Asking,
     arriving: Arriving,
     /// Whether the first chats have come in and others know that the user is here.
     settled: bool,
@@ -83,19 +87,20 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    fn new(Opened { registered, session, joins }: Opened) -> Self {
+    pub(crate) fn new(Opened { registered, session, joins }: Opened) -> Self {
         let heartbeat = registered.gateway.hub.config.heartbeat;
         // The first ping comes at a random moment, so that reconnects together do not ping together.
         let first = heartbeat.mul_f64(rand::random_range(0.1..1.0)).min(left(&session));
         let now = Instant::now();
         let mut arriving = Arriving::default();
         for join in joins {
-            let _ = arriving.add(join);
+            arriving.add(join);
         }
         Self {
             registered,
             session,
             names: Names::default(),
+            asking: Asking::default(),
             arriving,
             settled: false,
             heard_at: now,
@@ -103,19 +108,24 @@ impl Connection {
         }
     }
 
-    async fn run(mut self: Box<Self>, socket: &mut Socket) -> Close {
+    pub(crate) async fn run(mut self: Box<Self>, socket: &mut Socket) -> Close {
         let conn = Arc::clone(&self.registered.conn);
         let mut scratch = VecDeque::new();
         self.get_on();
         loop {
+            let progress = conn.unanswered.progress();
+            if progress == Progress::Left {
+                conn.send_away();
+            }
+            let reads = self.asking.may_read(progress);
             // In this order: looking whether a frame came costs little, and tokio ends a flood of them
-            // in time for the others.
+            // in time for the others. Nothing but a write is awaited outside of here, so that nothing
+            // holds up what is to be written, or the order to close.
             let result = tokio::select! {
                 biased;
-                incoming = socket.next() => match incoming {
-                    Ok(incoming) => self.on_incoming(incoming).await,
-                    Err(close) => Err(close),
-                },
+                incoming = socket.next(), if reads => {
+                    incoming.and_then(|incoming| self.on_incoming(incoming))
+                }
                 taken = conn.outbox.take(mem::take(&mut scratch)) => {
                     let Taken { mut frames, since, reads, joins, closing } = taken;
                     self.invited(joins);
@@ -138,6 +148,8 @@ impl Connection {
                     }
                     closing.map_or(written, Err)
                 }
+                found = self.asking.found() => self.on_found(found),
+                () = conn.unanswered.moves_on_from(progress) => Ok(()),
                 () = self.arriving.next(&self.registered.gateway.hub, &conn) => {
                     self.get_on();
                     Ok(())
@@ -164,7 +176,7 @@ impl Connection {
             return;
         }
         for join in joins {
-            let _ = self.arriving.add(join);
+            self.arriving.add(join);
         }
         self.get_on();
     }
@@ -198,22 +210,27 @@ impl Connection {
         }
     }
 
-    async fn on_incoming(&mut self, incoming: Incoming) -> Result<(), Close> {
+    fn on_incoming(&mut self, incoming: Incoming) -> Result<(), Close> {
         self.heard_at = Instant::now();
         let now = self.gateway().uptime();
-        let wanted = match incoming {
-            Incoming::Text(text) => {
+        let text = match incoming {
+            Incoming::Text(text) => Some(text),
+            Incoming::Binary => None,
+            Incoming::Sign => return Ok(()),
+        };
+        let answer = Answer::of(self.conn());
+        let wanted = match text {
+            Some(text) => {
                 let speaker = self.registered.conn.speaker();
                 self.session.on_text(&text, speaker, now, || uuid::Uuid::new_v4().to_string())?
             }
-            Incoming::Binary => self.session.on_binary(now)?,
-            Incoming::Sign => return Ok(()),
+            None => self.session.on_binary(now)?,
         };
         match wanted {
-            Wanted::Reply(frame) => self.reply(&frame),
-            Wanted::Post { id, command } => self.post(id, command),
-            Wanted::Direct { to, action } => return Box::pin(self.on_direct(to, action)).await,
-            Wanted::Guest { name, action } => return Box::pin(self.on_guest(name, action)).await,
+            Wanted::Reply(frame) => answer.send(&frame),
+            Wanted::Post { id, command } => self.post(id, command, answer),
+            Wanted::Direct { to, action } => self.ask(Question::Direct { to, action }, answer),
+            Wanted::Guest { name, action } => self.ask(Question::Guest { name, action }, answer),
             Wanted::Read(mark) => self.submit_mark(mark),
             Wanted::Typing(chat) => {
                 if self.registered.conn.watches(chat) {
@@ -221,73 +238,50 @@ impl Connection {
                 }
             }
             Wanted::Subscribe { id, chat_id, after } => {
-                Box::pin(self.subscribe(id, chat_id, after)).await;
+                self.ask(Question::Subscribe { id, chat_id, after }, answer);
             }
-            Wanted::Unsubscribe { id, chat_id } => self.unsubscribe(id, chat_id),
-            Wanted::Renew { id, token } => Box::pin(self.renew(id, &token)).await,
+            Wanted::Unsubscribe { id, chat_id } => {
+                self.ask(Question::Unsubscribe { id, chat_id }, answer);
+            }
+            Wanted::Renew { id, token } => self.ask(Question::Renew { id, token }, answer),
             Wanted::Nothing => {}
         }
         Ok(())
     }
 
-    pub(crate) fn reply(&self, frame: &ServerFrame) {
-        self.registered.conn.send(frame, Worth::Durable);
-    }
-
     /// Answers a frame that is refused, unless that happens too often.
-    pub(crate) fn refuse(&mut self, error: ServerFrame) -> Result<(), Close> {
+    pub(crate) fn refuse(&mut self, error: ServerFrame, answer: Answer) -> Result<(), Close> {
         let now = self.gateway().uptime();
         if let Wanted::Reply(error) = self.session.refuse(error, now)? {
-            self.reply(&error);
+            answer.send(&error);
         }
         Ok(())
     }
 
-    async fn renew(&mut self, id: Option<String>, token: &str) {
-        match self.gateway().desk.verify(token).await {
-            Ok(claims) => {
-                let Owner::User { session: own, .. } = self.registered.conn.owner else { return };
-                let expires_at = Timestamp(claims.exp.saturating_mul(1000));
-                let frame = self.session.renewed(id, (claims.sid, own), expires_at);
-                self.reply(&frame);
-            }
-            Err(close) => {
-                self.reply(&refusal(id, close.reason(), "This token is not accepted."));
-            }
-        }
+    /// Whether the connection watches as many chats as it may, and is about to.
+    pub(crate) fn is_full(&self) -> bool {
+        self.gateway().hub.config.max_chats <= self.conn().watched() + self.arriving.len()
     }
 
-    async fn subscribe(&mut self, id: Option<String>, chat_id: ChatId, after: Option<Seq>) {
-        let hub = &self.gateway().hub;
-        if hub.config.max_chats <= self.conn().watched() + self.arriving.len()
-            && !self.conn().watches(chat_id)
-        {
-            let text = "This connection watches as many chats as it may.";
-            return self.reply(&refusal(id, "too_many_chats", text));
-        }
-        let allowed = self.registered.conn.departures();
-        let chat = match hub.view_for(self.conn(), chat_id).await {
+    /// The api's answer about a chat to subscribe to.
+    pub(crate) fn subscribe(
+        &mut self,
+        (id, after): (Option<String>, Option<Seq>),
+        allowed: Departures,
+        view: Result<Result<ChatView, Refusal>, Unavailable>,
+        answer: Answer,
+    ) {
+        let chat = match view {
             Ok(Ok(chat)) => chat,
             Ok(Err(Refusal { code, message })) => {
-                return self.reply(&refusal(id, code.as_str(), &message));
+                return answer.send(&refusal(id, code.as_str(), &message));
             }
             Err(_) => {
                 let text = "The chat cannot be looked up right now.";
                 let wait = Duration::from_secs(2);
-                return self.reply(&try_later(id, "unavailable", text, wait));
+                return answer.send(&try_later(id, "unavailable", text, wait));
             }
         };
-        self.subscribed(id, chat, allowed, after);
-    }
-
-    /// The api lets the client watch a chat, from `after` on if it said so.
-    fn subscribed(
-        &mut self,
-        id: Option<String>,
-        chat: ChatView,
-        allowed: Departures,
-        after: Option<Seq>,
-    ) {
         let join = Join::at_end(&chat, allowed, Cause::Subscribed);
         let after = after.filter(|after| *after >= Seq::ZERO);
         let reachable = |after: Seq| (0..=MAX_CATCH_UP).contains(&(chat.seq.0 - after.0));
@@ -296,20 +290,15 @@ impl Connection {
             _ => join,
         };
         let resync = after.is_some() && join.target.is_none();
-        let granted = Subscription { id: id.clone(), chat, resync };
-        let join = Join { announce: Some(Announce::Subscribed(Box::new(granted))), ..join };
-        if self.arriving.add(join).is_err() {
-            let text = "This chat is on its way already.";
-            let wait = Duration::from_secs(1);
-            return self.reply(&try_later(id, "rate_limited", text, wait));
-        }
+        let granted = Subscription { id, chat, resync, answer };
+        self.arriving.add(Join { announce: Some(Announce::Subscribed(Box::new(granted))), ..join });
         self.get_on();
     }
 
-    fn unsubscribe(&mut self, id: Option<String>, chat_id: ChatId) {
+    pub(crate) fn unsubscribe(&mut self, id: Option<String>, chat_id: ChatId, answer: Answer) {
         self.gateway().hub.detach(self.conn(), chat_id);
         self.arriving.decline(chat_id, &self.registered.conn);
-        self.reply(&ServerFrame::Unsubscribed { id, chat_id });
+        answer.send(&ServerFrame::Unsubscribed { id, chat_id });
     }
 
     /// Heartbeat and the token's end.
@@ -317,14 +306,24 @@ impl Connection {
         let heartbeat = self.gateway().hub.config.heartbeat;
         let left = left(&self.session);
         if left.is_zero() {
-            return Err(Close::TokenExpired);
+            return Err(match self.conn().window {
+                Window::Native => Close::TokenExpired,
+                // Its token is no matter: it has lived as long as a connection may.
+                _ => Close::Renew,
+            });
+        }
+        if self.asking.is_paused() {
+            // It may have spoken and not been heard.
+            self.heard_at = Instant::now();
         }
         if self.heard_at.elapsed() > 2 * heartbeat {
             return Err(Close::Silent);
         }
         self.timer.as_mut().reset(Instant::now() + heartbeat.min(left));
         let write_timeout = self.gateway().hub.config.write_timeout;
-        tokio::time::timeout(write_timeout, socket.ping()).await.unwrap_or(Err(Close::SlowConsumer))
+        let ping = tokio::time::timeout(write_timeout, socket.ping());
+        let pinged = self.conn().outbox.unless_closing(ping).await?;
+        pinged.unwrap_or(Err(Close::SlowConsumer))
     }
 }
 

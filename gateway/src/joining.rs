@@ -3,9 +3,10 @@
 //! in between. Runs on the connection's own task; which chats go on when is [`crate::arriving`]'s.
 
 use crate::{
+    answer::Answer,
     arriving::Arriving,
     conn::{Conn, Departures},
-    dialect::refusal,
+    dialect::{refusal, try_later},
     frame::Frame,
     hub::Hub,
     outbox::Worth,
@@ -72,6 +73,7 @@ pub struct Subscription {
     pub chat: ChatView,
     /// What the client missed of it is too much to be sent.
     pub resync: bool,
+    pub answer: Answer,
 }
 
 /// How far a join got.
@@ -110,6 +112,15 @@ impl Join {
         Self { from, after: from, target: Some(self.head), ..self }
     }
 
+    /// The client asks for this chat again and again: it is told to wait.
+    pub fn turn_away(self) {
+        if let Some(Announce::Subscribed(granted)) = self.announce {
+            let Subscription { id, answer, .. } = *granted;
+            let text = "This chat is on its way already.";
+            answer.send(&try_later(id, "rate_limited", text, A_WHILE));
+        }
+    }
+
     /// Says what is to be said first, once; `after` is where the chat goes on for the client, where
     /// that is not as the api said.
     pub fn say(&mut self, conn: &Conn, after: Option<Seq>) {
@@ -117,10 +128,10 @@ impl Join {
             None => {}
             Some(Announce::Frame(frame)) => conn.outbox.push(frame, Worth::Durable),
             Some(Announce::Subscribed(granted)) => {
-                let Subscription { id, mut chat, resync } = *granted;
+                let Subscription { id, mut chat, resync, answer } = *granted;
                 let (chat_id, seq) = (chat.id, after.unwrap_or(chat.seq));
                 chat.seq = seq;
-                conn.send(&ServerFrame::Subscribed { id, chat }, Worth::Durable);
+                answer.send(&ServerFrame::Subscribed { id, chat });
                 if resync {
                     metrics::counter!("gateway_resyncs_total").increment(1);
                     conn.send(&ServerFrame::Resync { chat_id, seq }, Worth::Durable);
@@ -134,7 +145,7 @@ impl Join {
 pub async fn join_all(hub: &Arc<Hub>, conn: &Arc<Conn>, joins: Vec<Join>) {
     let mut arriving = Arriving::default();
     for join in joins {
-        let _ = arriving.add(join);
+        arriving.add(join);
     }
     arriving.start(hub, conn);
     while arriving.len() > 0 {
@@ -206,8 +217,9 @@ async fn send(conn: &Conn, join: &mut Join, mut events: &[Arc<Relayed>]) {
 /// what is said of a chat that one loses.
 fn refused(conn: &Conn, join: &mut Join, why: &Refusal) {
     match join.announce.take() {
-        Some(Announce::Subscribed(asked)) => {
-            conn.send(&refusal(asked.id, why.code.as_str(), &why.message), Worth::Durable);
+        Some(Announce::Subscribed(granted)) => {
+            let Subscription { id, answer, .. } = *granted;
+            answer.send(&refusal(id, why.code.as_str(), &why.message));
         }
         _ => conn.lose(join.chat_id, closed_by(why)),
     }

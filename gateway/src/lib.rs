@@ -5,7 +5,9 @@
 //! ack. An event: bus → [`hub`] → [`feed`] → [`room`] → [`outbox`] → connection. What the bus loses,
 //! [`repair`] finds.
 
+pub mod answer;
 mod arriving;
+mod asking;
 pub mod backend;
 pub mod config;
 pub mod conn;
@@ -35,6 +37,7 @@ pub mod session;
 pub mod settings;
 mod signals;
 pub mod socket;
+pub mod turns;
 pub mod upgrade;
 pub mod users;
 

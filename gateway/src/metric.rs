@@ -82,6 +82,11 @@ pub const METRICS: &[Metric] = &[
         &[("reason", Values::These(&["outbox_half_full", "many_arrivals"]))],
         "Ephemeral frames left out, by reason",
     ),
+    counter(
+        "gateway_reading_pauses_total",
+        &[("reason", Values::These(&["look_ups", "answers"]))],
+        "Connections whose frames were left unread for a while, because so many waited for look-ups or for answers",
+    ),
     counter("gateway_rate_limited_total", &[], "Frames refused because they came too fast"),
     histogram(
         "gateway_lane_batch_size",

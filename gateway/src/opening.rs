@@ -91,7 +91,8 @@ async fn answer(gateway: &Arc<Gateway>, Hello { token, resume }: Hello) -> Resul
         chats: view.chats.clone(),
     };
     conn.send(&ready, Worth::Durable);
-    let joins = joins(gateway, &conn, allowed, view.chats, resume, &epoch).await?;
+    let joins = joins(gateway, &conn, allowed, view.chats, resume, &epoch);
+    let joins = conn.unless_closing(joins).await??;
     Ok(Opened { registered, session: Session::new(expires_at, config), joins })
 }
 
@@ -120,15 +121,19 @@ pub(crate) async fn admit(
     let user = UserRef::registered(claims.sub, claims.name);
     let owner = Owner::User { user, session: claims.sid };
     let (registered, arrival) = Registered::new(gateway, window, owner)?;
-    if arrival == Arrival::First
-        && let Some(subscriber) = gateway.hub.subscriber.get()
-    {
-        let confirmed = subscriber.add(&[Channel::User(claims.sub)]);
-        let _ = tokio::time::timeout(SUBSCRIBE_PATIENCE, confirmed).await;
-    }
-    let allowed = registered.conn.departures();
-    let session = OpenSession { user_id: claims.sub, session_id: claims.sid };
-    let (epoch, view) = gateway.desk.open(session).await.map_err(|_| Close::Overloaded)?;
+    let answered = async {
+        if arrival == Arrival::First
+            && let Some(subscriber) = gateway.hub.subscriber.get()
+        {
+            let confirmed = subscriber.add(&[Channel::User(claims.sub)]);
+            let _ = tokio::time::timeout(SUBSCRIBE_PATIENCE, confirmed).await;
+        }
+        let allowed = registered.conn.departures();
+        let session = OpenSession { user_id: claims.sub, session_id: claims.sid };
+        (allowed, gateway.desk.open(session).await)
+    };
+    let (allowed, answer) = registered.conn.unless_closing(answered).await?;
+    let (epoch, view) = answer.map_err(|_| Close::Overloaded)?;
     let view = view.map_err(|refused| match refused {
         SessionRefusal::Blocked => Close::Blocked,
         SessionRefusal::Ended => Close::SessionEnded,

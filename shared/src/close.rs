@@ -38,6 +38,8 @@ pub enum Close {
     Restart,
     /// The connection's chats changed so much that it should start again.
     Resync,
+    /// The connection has lived as long as one may.
+    Renew,
 }
 
 /// Whether a client should come back by itself.
@@ -53,7 +55,7 @@ pub enum Retry {
 
 impl Close {
     /// All of them, for documents and for metrics that start at zero.
-    pub const ALL: [Close; 17] = [
+    pub const ALL: [Close; 18] = [
         Self::ByPeer,
         Self::Unauthenticated,
         Self::TokenExpired,
@@ -71,6 +73,7 @@ impl Close {
         Self::Overloaded,
         Self::Restart,
         Self::Resync,
+        Self::Renew,
     ];
 
     /// The WebSocket close code, the machine-readable reason, and whether to come back.
@@ -93,6 +96,7 @@ impl Close {
             Self::Overloaded => (1013, "overloaded", Retry::Backoff),
             Self::Restart => (1012, "restart", Retry::Now),
             Self::Resync => (1012, "resync", Retry::Now),
+            Self::Renew => (1012, "renew", Retry::Now),
         }
     }
 

@@ -97,6 +97,12 @@ impl Dialect {
         matches!(self, Self::Names | Self::Numbers)
     }
 
+    /// Whether a client can tell by the order alone which of its frames an answer is about: then
+    /// answers keep it. Only the native protocol asks for an id on every frame that matters.
+    pub fn answers_in_order(self) -> bool {
+        self != Self::Native
+    }
+
     /// Whether what was written to the client counts as read, since it cannot say so.
     pub fn reads_what_it_is_shown(self) -> bool {
         self == Self::Names

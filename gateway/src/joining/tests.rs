@@ -185,7 +185,7 @@ fn connect(hub: &Arc<Hub>, id: u64, joins: Vec<Join>, per_frame: Duration) -> Cl
     lifecycle.spawn_background(async move {
         let mut arriving = Arriving::default();
         for join in joins {
-            arriving.add(join).unwrap();
+            arriving.add(join);
         }
         loop {
             arriving.start(&hub, &handle);
@@ -194,7 +194,7 @@ fn connect(hub: &Arc<Hub>, id: u64, joins: Vec<Join>, per_frame: Duration) -> Cl
                 taken = handle.outbox.take(VecDeque::new()) => {
                     let Taken { frames, joins, closing, .. } = taken;
                     for join in joins {
-                        arriving.add(join).unwrap();
+                        arriving.add(join);
                     }
                     for frame in frames {
                         tokio::time::sleep(per_frame).await;

@@ -14,6 +14,7 @@ mod bad_input;
 mod balancers;
 mod chaos;
 mod chat;
+mod closing;
 mod dependencies;
 mod families;
 mod idempotency;
