@@ -16,6 +16,7 @@ mod family;
 pub mod feed;
 pub mod frame;
 pub mod greeting;
+mod heartbeat;
 pub mod http_backend;
 pub mod hub;
 pub mod joining;
@@ -26,6 +27,8 @@ pub mod outbox;
 mod people;
 mod posting;
 mod presence;
+pub mod presented;
+pub mod reader;
 pub mod relayed;
 pub mod repair;
 pub mod room;
@@ -33,8 +36,10 @@ pub mod session;
 pub mod settings;
 mod signals;
 pub mod socket;
+pub mod strangers;
 pub mod upgrade;
 pub mod users;
+mod utf8;
 
 use crate::{
     backend::Backend,
@@ -43,6 +48,7 @@ use crate::{
     hub::{ConnIds, Hub},
     repair::Questions,
     settings::ClientArgs,
+    strangers::Strangers,
 };
 use shared::{
     bus::{self, Bus},
@@ -68,6 +74,7 @@ pub struct Gateway {
     pub(crate) desk: Arc<Desk>,
     pub(crate) ids: ConnIds,
     pub(crate) limiter: Limiter,
+    pub(crate) strangers: Arc<Strangers>,
     pub(crate) allowed_origins: Vec<String>,
     pub(crate) lifecycle: Lifecycle,
     started: Instant,
@@ -106,6 +113,7 @@ impl Gateway {
         // Who waits for the confirmation is nobody: the first poll covers what comes before it.
         drop(subscriber.add(&[Channel::Control]));
         let _ = hub.subscriber.set(subscriber);
+        let strangers = Strangers::new(config.strangers_bytes, config.strangers_bytes_of_network);
         let desk = Arc::new(Desk::start(&backend, &hub, &config, &lifecycle));
         lifecycle.spawn_background(Arc::clone(&desk).keep_keys());
         lifecycle.spawn_background(repair::run(Arc::clone(&hub), backend));
@@ -116,6 +124,7 @@ impl Gateway {
             desk,
             ids: ConnIds::default(),
             limiter,
+            strangers,
             allowed_origins: args.allowed_origins.iter().map(|o| o.to_ascii_lowercase()).collect(),
             lifecycle: lifecycle.clone(),
             started: Instant::now(),

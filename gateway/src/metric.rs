@@ -70,6 +70,11 @@ pub const METRICS: &[Metric] = &[
         &[("reason", Values::These(&["outbox_half_full", "many_arrivals"]))],
         "Ephemeral frames left out, by reason",
     ),
+    counter(
+        "gateway_strangers_refused_total",
+        &[],
+        "Connections closed before their clients were known, because incomplete frames of such held too much memory",
+    ),
     counter("gateway_rate_limited_total", &[], "Frames refused because they came too fast"),
     histogram(
         "gateway_lane_batch_size",
