@@ -13,8 +13,9 @@ use std::time::Duration;
 pub struct Config {
     /// A socket must have said `hello` with a good token within this time.
     pub hello_timeout: Duration,
-    /// The server pings this often. Below half of the shortest idle timeout of common load
-    /// balancers (60 s), so that an idle socket is never taken for a dead one.
+    /// A client of which nothing was heard for this long, and up to a fifth more, is pinged. Half of
+    /// the shortest idle timeout of common load balancers (60 s) at most, so that an idle socket is
+    /// never taken for a dead one.
     pub heartbeat: Duration,
     /// The largest frame a client may send: a text of [`MAX_TEXT_CHARS`] characters in the longest
     /// JSON escapes (12 bytes each), and room for the rest.
@@ -24,6 +25,14 @@ pub struct Config {
     /// (connections × this) in the worst case, which only happens when all clients stop reading at
     /// once; most of it is shared by the watchers of a chat.
     pub max_outbox_bytes: usize,
+    /// What incomplete frames of clients that nobody knows yet hold together, beyond what each may
+    /// hold anyway: a few hundred of the longest hellos at once, each for the moment that it takes …
+    pub strangers_bytes: usize,
+    /// … and those of one network, so that one cannot use up all of it.
+    pub strangers_bytes_of_network: usize,
+    /// Pings, pongs and fragments without payload of one connection; more are abuse. Clients ping every
+    /// few seconds at most, and our own pings bring a pong each heartbeat.
+    pub signs: Rate,
     /// A client is slow when the kernel took nothing for it for this long.
     pub write_timeout: Duration,
     /// The chats of a user that each of its connections holds live, the most recently active first.
@@ -91,6 +100,9 @@ impl Default for Config {
             heartbeat: Duration::from_secs(25),
             max_frame_bytes: MAX_TEXT_CHARS * 12 + 4096,
             max_outbox_bytes: 512 * 1024,
+            strangers_bytes: 16 << 20,
+            strangers_bytes_of_network: 4 << 20,
+            signs: Rate { per: Duration::from_secs(1), burst: 20 },
             write_timeout: Duration::from_secs(20),
             live_chats: 200,
             max_chats: 400,

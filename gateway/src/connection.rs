@@ -10,10 +10,12 @@ use crate::{
     conn::{Conn, Departures},
     dialect::{Window, refusal, try_later},
     frame::Frame,
+    heartbeat::{Beat, look},
     joining::{Announce, Cause, Join, Subscription},
     opening::{MAX_CATCH_UP, Opened, Registered, open},
     outbox::Taken,
     people::Names,
+    presented::Presented,
     session::{Session, Wanted},
     socket::{Incoming, Socket, Written},
 };
@@ -37,8 +39,8 @@ const KEEP_QUEUE: usize = 32;
 
 /// How a connection begins.
 pub(crate) enum Begin {
-    /// The client says hello first; with the token that came with the upgrade, if any.
-    Hello(Option<String>),
+    /// The client says hello first; with what came with the upgrade.
+    Hello(Presented),
     /// It was opened before the upgrade was answered.
     Opened(Box<Opened>),
 }
@@ -53,7 +55,7 @@ pub(crate) async fn run(
 ) {
     let opened = match begin {
         // Boxed, like all that is rare here: it is no part of an idle connection's memory.
-        Ok(Begin::Hello(token)) => Box::pin(open(&gateway, &mut socket, token)).await,
+        Ok(Begin::Hello(presented)) => Box::pin(open(&gateway, &mut socket, presented)).await,
         Ok(Begin::Opened(opened)) => Ok(*opened),
         Err(close) => Err(close),
     };
@@ -65,7 +67,12 @@ pub(crate) async fn run(
     })
     .increment(1);
     let close = match opened {
-        Ok(opened) => Box::new(Connection::new(opened)).run(&mut socket).await,
+        Ok(opened) => {
+            if opened.registered.conn.user().is_some() {
+                socket.client_is_known();
+            }
+            Box::new(Connection::new(opened)).run(&mut socket).await
+        }
         Err(close) => close,
     };
     metrics::counter!("gateway_closes_total", "reason" => close.reason()).increment(1);
@@ -89,7 +96,7 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) fn new(Opened { registered, session, joins }: Opened) -> Self {
         let heartbeat = registered.gateway.hub.config.heartbeat;
-        // The first ping comes at a random moment, so that reconnects together do not ping together.
+        // The first look comes at a random moment, so that who came together is not looked at together.
         let first = heartbeat.mul_f64(rand::random_range(0.1..1.0)).min(left(&session));
         let now = Instant::now();
         let mut arriving = Arriving::default();
@@ -129,14 +136,7 @@ impl Connection {
                 taken = conn.outbox.take(mem::take(&mut scratch)) => {
                     let Taken { mut frames, since, reads, joins, closing } = taken;
                     self.invited(joins);
-                    let written = match socket.write_now(&mut frames) {
-                        Ok(Written::All) => Ok(()),
-                        Ok(Written::Some) => {
-                            let patience = self.gateway().hub.config.write_timeout;
-                            Box::pin(write_rest(socket, &mut frames, closing, &conn, patience)).await
-                        },
-                        Err(close) => Err(close),
-                    };
+                    let written = self.write(socket, &mut frames, closing).await;
                     if written.is_ok() {
                         if let Some(since) = since {
                             metrics::histogram!("gateway_write_wait_seconds").record(since.elapsed());
@@ -155,11 +155,29 @@ impl Connection {
                     Ok(())
                 }
                 () = &mut self.timer => Box::pin(self.on_timer(socket)).await,
+                // Nothing else is written that it could go with.
+                () = std::future::ready(()), if socket.owes_pong() => {
+                    self.write(socket, &mut VecDeque::new(), None).await
+                }
             };
             if let Err(close) = result {
                 return close;
             }
         }
+    }
+
+    /// Writes these frames and the answer to a ping.
+    async fn write(
+        &mut self,
+        socket: &mut Socket,
+        frames: &mut VecDeque<Frame>,
+        closing: Option<Close>,
+    ) -> Result<(), Close> {
+        if socket.write_now(frames)? == Written::All {
+            return Ok(());
+        }
+        let patience = self.gateway().hub.config.write_timeout;
+        Box::pin(write_rest(socket, frames, closing, self.conn(), patience)).await
     }
 
     pub(crate) fn gateway(&self) -> &Arc<Gateway> {
@@ -316,14 +334,13 @@ impl Connection {
             // It may have spoken and not been heard.
             self.heard_at = Instant::now();
         }
-        if self.heard_at.elapsed() > 2 * heartbeat {
-            return Err(Close::Silent);
-        }
-        self.timer.as_mut().reset(Instant::now() + heartbeat.min(left));
-        let write_timeout = self.gateway().hub.config.write_timeout;
-        let ping = tokio::time::timeout(write_timeout, socket.ping());
-        let pinged = self.conn().outbox.unless_closing(ping).await?;
-        pinged.unwrap_or(Err(Close::SlowConsumer))
+        let (wait, mut frames) = match look(self.heard_at.elapsed(), heartbeat, rand::random()) {
+            Beat::Silent => return Err(Close::Silent),
+            Beat::Wait(wait) => (wait, VecDeque::new()),
+            Beat::Ping(wait) => (wait, VecDeque::from([Frame::ping()])),
+        };
+        self.timer.as_mut().reset(Instant::now() + wait.min(left));
+        self.write(socket, &mut frames, None).await
     }
 }
 
@@ -333,8 +350,8 @@ fn left(session: &Session) -> Duration {
     Duration::from_millis(u64::try_from(left).unwrap_or_default())
 }
 
-/// Writes what the kernel did not take at once. A client that does not take it in time is too slow;
-/// an order to close ends it, unless this is what goes before the close.
+/// Writes what the kernel did not take at once. A client of which it takes nothing for `patience` is
+/// too slow; an order to close ends it, unless this is what goes before the close.
 async fn write_rest(
     socket: &mut Socket,
     frames: &mut VecDeque<Frame>,
@@ -342,12 +359,16 @@ async fn write_rest(
     conn: &Conn,
     patience: Duration,
 ) -> Result<(), Close> {
-    let patience = if closing.is_some() { patience.min(LAST_WRITE) } else { patience };
+    let last = async {
+        match closing {
+            Some(_) => tokio::time::sleep(LAST_WRITE).await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
         biased;
-        written = tokio::time::timeout(patience, socket.write(frames)) => {
-            written.unwrap_or(Err(Close::SlowConsumer))
-        }
+        written = socket.write(frames, patience) => written,
         close = conn.outbox.closing(), if closing.is_none() => Err(close),
+        () = last => Err(Close::SlowConsumer),
     }
 }

@@ -8,6 +8,7 @@ use crate::{
     dialect::Window,
     joining::{Cause, Join, closed_by, join_all},
     opening::{Admitted, Opened, Registered, admit, handshake, opened},
+    presented::Presented,
     session::Session,
 };
 use shared::{chat::ChatView, close::Close, id::ChatId, limit::network, time::Timestamp};
@@ -22,18 +23,17 @@ const SHORTEST: f64 = 5.0 / 6.0;
 pub(crate) async fn open(
     gateway: &Arc<Gateway>,
     window: Window,
-    presented: Option<String>,
+    presented: Presented,
     address: IpAddr,
 ) -> Result<Opened, Close> {
     let started = Instant::now();
     let opening = async {
-        match presented {
-            Some(token) => open_user(gateway, window, &token).await,
-            None if window == Window::Lobby && gateway.hub.config.guests => {
-                open_guest(gateway, address).await
-            }
-            None => Err(Close::Unauthenticated),
+        // A page of another origin opens nothing for whom it finds behind the browser: no account
+        // by its cookie, and no guest by the network that the browser is in.
+        if presented == Presented::Nothing && window == Window::Lobby && gateway.hub.config.guests {
+            return open_guest(gateway, address).await;
         }
+        open_user(gateway, window, &presented.token()?).await
     };
     let patience = gateway.hub.config.hello_timeout;
     let opening =

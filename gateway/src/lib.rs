@@ -19,6 +19,7 @@ mod family;
 pub mod feed;
 pub mod frame;
 pub mod greeting;
+mod heartbeat;
 pub mod http_backend;
 pub mod hub;
 pub mod joining;
@@ -30,6 +31,8 @@ mod pages;
 mod people;
 mod posting;
 mod presence;
+pub mod presented;
+pub mod reader;
 pub mod relayed;
 pub mod repair;
 pub mod room;
@@ -37,9 +40,11 @@ pub mod session;
 pub mod settings;
 mod signals;
 pub mod socket;
+pub mod strangers;
 pub mod turns;
 pub mod upgrade;
 pub mod users;
+mod utf8;
 
 use crate::{
     backend::Backend,
@@ -48,6 +53,7 @@ use crate::{
     hub::{ConnIds, Hub},
     repair::Questions,
     settings::ClientArgs,
+    strangers::Strangers,
 };
 use shared::{
     bus::{self, Bus},
@@ -73,6 +79,7 @@ pub struct Gateway {
     pub(crate) desk: Arc<Desk>,
     pub(crate) ids: ConnIds,
     pub(crate) limiter: Limiter,
+    pub(crate) strangers: Arc<Strangers>,
     pub(crate) allowed_origins: Vec<String>,
     pub(crate) lifecycle: Lifecycle,
     started: Instant,
@@ -111,6 +118,7 @@ impl Gateway {
         // Who waits for the confirmation is nobody: the first poll covers what comes before it.
         drop(subscriber.add(&[Channel::Control]));
         let _ = hub.subscriber.set(subscriber);
+        let strangers = Strangers::new(config.strangers_bytes, config.strangers_bytes_of_network);
         let desk = Arc::new(Desk::start(&backend, &hub, &config, &lifecycle));
         lifecycle.spawn_background(Arc::clone(&desk).keep_keys());
         lifecycle.spawn_background(repair::run(Arc::clone(&hub), backend));
@@ -121,6 +129,7 @@ impl Gateway {
             desk,
             ids: ConnIds::default(),
             limiter,
+            strangers,
             allowed_origins: args.allowed_origins.iter().map(|o| o.to_ascii_lowercase()).collect(),
             lifecycle: lifecycle.clone(),
             started: Instant::now(),

@@ -87,6 +87,11 @@ pub const METRICS: &[Metric] = &[
         &[("reason", Values::These(&["look_ups", "answers"]))],
         "Connections whose frames were left unread for a while, because so many waited for look-ups or for answers",
     ),
+    counter(
+        "gateway_strangers_refused_total",
+        &[],
+        "Connections closed before their clients were known, because incomplete frames of such held too much memory",
+    ),
     counter("gateway_rate_limited_total", &[], "Frames refused because they came too fast"),
     histogram(
         "gateway_lane_batch_size",

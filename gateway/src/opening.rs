@@ -6,9 +6,11 @@ use crate::{
     Gateway,
     conn::{Conn, Departures, Owner},
     dialect::{Window, native},
+    frame::Frame,
     greeting::{Greeted, Greeting, Hello},
     joining::{Announce, Cause, Join},
     outbox::Worth,
+    presented::Presented,
     session::Session,
     socket::{Incoming, Socket},
     users::Arrival,
@@ -49,7 +51,7 @@ pub(crate) struct Opened {
 pub(crate) async fn open(
     gateway: &Arc<Gateway>,
     socket: &mut Socket,
-    presented: Option<String>,
+    presented: Presented,
 ) -> Result<Opened, Close> {
     let started = Instant::now();
     let config = &gateway.hub.config;
@@ -144,19 +146,20 @@ pub(crate) async fn admit(
 async fn greet(
     gateway: &Gateway,
     socket: &mut Socket,
-    presented: Option<String>,
+    presented: Presented,
 ) -> Result<Hello, Close> {
     let mut greeting = Greeting::new(presented, &gateway.hub.config);
     loop {
         let answer = match socket.next().await? {
             Incoming::Text(text) => match greeting.on_text(&text, gateway.uptime())? {
                 Greeted::Hello(hello) => return Ok(hello),
-                Greeted::NotYet(answer) => answer,
+                Greeted::NotYet(answer) => Some(answer),
             },
-            Incoming::Binary => return Err(Close::Abuse),
-            Incoming::Sign => continue,
+            Incoming::Binary => return Err(Close::TextOnly),
+            Incoming::Sign => None,
         };
-        socket.write(&mut VecDeque::from([native::encode(&answer)])).await?;
+        let mut frames: VecDeque<Frame> = answer.iter().map(native::encode).collect();
+        socket.write(&mut frames, gateway.hub.config.write_timeout).await?;
     }
 }
 
