@@ -4,8 +4,8 @@
 use futures_util::future::BoxFuture;
 use shared::{
     internal::{
-        Changed, ChangedFound, Events, EventsFound, Guests, GuestsFound, MarkRead, Open, Opened,
-        Peers, PeersFound, Post, Posted, View, Viewed,
+        Changed, ChangedFound, Dormant, DormantMarked, Events, EventsFound, Guests, GuestsFound,
+        MarkRead, Open, Opened, Peers, PeersFound, Post, Posted, View, Viewed,
     },
     token::Jwks,
 };
@@ -18,6 +18,7 @@ pub trait Backend: Send + Sync + 'static {
     fn mark_read(&self, call: MarkRead) -> Answer<()>;
     fn events(&self, call: Events) -> Answer<EventsFound>;
     fn view(&self, call: View) -> Answer<Viewed>;
+    fn dormant(&self, call: Dormant) -> Answer<DormantMarked>;
     fn changed(&self, call: Changed) -> Answer<ChangedFound>;
     fn peers(&self, call: Peers) -> Answer<PeersFound>;
     fn guests(&self, call: Guests) -> Answer<GuestsFound>;

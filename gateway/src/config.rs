@@ -19,16 +19,17 @@ pub struct Config {
     /// The largest frame a client may send: a text of [`MAX_TEXT_CHARS`] characters in the longest
     /// JSON escapes (12 bytes each), and room for the rest.
     pub max_frame_bytes: usize,
-    /// What waits to be written to one client before it counts as a slow consumer: some seconds of
-    /// a very busy chat. Bounds the node at (connections × this) in the worst case, which only
-    /// happens when all clients stop reading at once.
+    /// What waits to be written to one client, what is being written included. A chat whose events find
+    /// no room goes on when the client has read, by a join from where it stopped. Bounds the node at
+    /// (connections × this) in the worst case, which only happens when all clients stop reading at
+    /// once; most of it is shared by the watchers of a chat.
     pub max_outbox_bytes: usize,
-    /// How long a write may take before the client counts as a slow consumer.
+    /// A client is slow when the kernel took nothing for it for this long.
     pub write_timeout: Duration,
     /// The chats of a user that each of its connections holds live, the most recently active first.
     pub live_chats: u32,
-    /// The most chats one connection may watch in all, woken and subscribed ones included. One more
-    /// woken chat makes the connection start again; one more subscription is refused.
+    /// The most chats one connection may watch in all, woken and subscribed ones included. For one
+    /// more that wakes the one that has been quiet longest is let go; one more subscription is refused.
     pub max_chats: usize,
     /// Frames of one connection: people type far slower, programs that send faster are told to wait.
     pub frames: Rate,
@@ -49,7 +50,8 @@ pub struct Config {
     /// Newcomers that this node announces to the lobby; more come in unannounced. Each one is a frame
     /// to everybody there: 10,000 people who come back together would be a hundred million.
     pub arrivals: Rate,
-    /// The feeds' memory: about 64 KiB a chat while it is active.
+    /// The feeds' memory: about 64 KiB a chat while it is active, and as much again for a thousand
+    /// watchers: they come back together.
     pub feed: FeedConfig,
     /// A feed without watchers is kept for this long: a client that reconnects finds it warm, and a
     /// reload does not cost an unsubscribe and a subscribe.
@@ -100,7 +102,13 @@ impl Default for Config {
             guest_messages: Rate { per: Duration::from_millis(500), burst: 120 },
             guest_names: Rate { per: Duration::from_secs(2), burst: 60 },
             arrivals: Rate { per: Duration::from_millis(200), burst: 50 },
-            feed: FeedConfig { window_events: 256, window_bytes: 64 * 1024, max_ahead: 1_000 },
+            feed: FeedConfig {
+                window_events: 1_000,
+                window_bytes: 64 * 1024,
+                window_bytes_each: 64,
+                max_ahead: 1_000,
+                max_ahead_bytes: 256 * 1024,
+            },
             room_linger: Duration::from_secs(10),
             window_age: Duration::from_secs(60),
             gap_patience: Duration::from_millis(30),

@@ -4,7 +4,7 @@ use crate::{
     answer::Unanswered,
     dialect::{Speaker, Window},
     frame::Frame,
-    outbox::{Outbox, Worth},
+    outbox::{Outbox, Pushed, Worth},
     relayed::Relayed,
 };
 use shared::{
@@ -116,18 +116,15 @@ impl Conn {
         }
     }
 
-    /// Queues those of these events that this connection is shown; returns how many.
-    pub fn deliver<'a>(&self, events: impl Iterator<Item = &'a Relayed>) -> usize {
+    /// Queues those of these events of a chat that this connection is shown, as far as there is room.
+    pub fn deliver<'a>(&self, chat: ChatId, events: impl Iterator<Item = &'a Relayed>) -> Pushed {
         let (dialect, reader) = (self.window.dialect(), self.user_id());
-        if !dialect.reads_what_it_is_shown() {
-            return self.outbox.push_all(events.filter_map(|event| event.frame(dialect, reader)));
-        }
-        let shown = events.filter_map(|event| Some((event.frame(dialect, reader)?, event)));
-        shown
-            .map(|(frame, event)| {
-                self.outbox.push_to_read(frame, event.event.chat_id, event.event.event.seq);
-            })
-            .count()
+        let reads = dialect.reads_what_it_is_shown();
+        self.outbox.push_events(events.map(|event| {
+            let frame = event.frame(dialect, reader);
+            let read = (reads && frame.is_some()).then_some((chat, event.seq));
+            (frame, read)
+        }))
     }
 
     /// The user may not watch this chat any more, or it is gone: tells the client in its window's
@@ -207,10 +204,10 @@ mod tests {
 
     #[test]
     fn every_window_is_shown_others_messages_and_one_reads_them_so() {
-        let event = Relayed::new(message_event());
+        let event = Relayed::new(&message_event());
         for window in WINDOWS {
             let conn = conn(window);
-            assert_eq!(conn.deliver([&event].into_iter()), 1);
+            assert_eq!(conn.deliver(ChatId(12), [&event].into_iter()).shown, 1);
             let Taken { frames, reads, .. } = taken(&conn);
             assert_eq!(frames.len(), 1, "{window:?}");
             let read = if window == Window::Names { vec![(ChatId(12), Seq(7))] } else { vec![] };
@@ -218,7 +215,7 @@ mod tests {
         }
         let own = Owner::User { user: ann(), session: SessionId(uuid::Uuid::nil()) };
         let own = Conn::new(ConnId(2), own, Window::Names, 10_000);
-        assert_eq!(own.deliver([&event].into_iter()), 0);
+        assert_eq!(own.deliver(ChatId(12), [&event].into_iter()).shown, 0);
         assert!(taken(&own).reads.is_empty(), "what was not shown was not read");
     }
 

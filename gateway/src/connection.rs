@@ -4,19 +4,19 @@
 use crate::{
     Gateway,
     answer::{Answer, Progress},
+    arriving::Arriving,
     asking::{Asking, Question},
     backend::Unavailable,
     conn::{Conn, Departures},
-    dialect::{Window, native, refusal, try_later},
+    dialect::{Window, refusal, try_later},
     frame::Frame,
-    joining::{Join, join_all},
+    joining::{Announce, Cause, Join, Subscription},
     opening::{MAX_CATCH_UP, Opened, Registered, open},
-    outbox::{Taken, Worth},
+    outbox::Taken,
     people::Names,
     session::{Session, Wanted},
     socket::{Incoming, Socket, Written},
 };
-use futures_util::future::BoxFuture;
 use shared::{
     chat::{ChatView, UserRef},
     close::Close,
@@ -79,12 +79,8 @@ pub(crate) struct Connection {
     pub(crate) session: Session,
     pub(crate) names: Names,
     pub(crate) asking: Asking,
-    /// To be joined when those under way have been.
-    joins: Vec<Join>,
-    joining: Option<BoxFuture<'static, ()>>,
-    /// Not to be watched any more when those under way have been joined.
-    unwanted: Vec<ChatId>,
-    /// Whether the first joins are done and others know that the user is here.
+    arriving: Arriving,
+    /// Whether the first chats have come in and others know that the user is here.
     settled: bool,
     heard_at: Instant,
     timer: Pin<Box<Sleep>>,
@@ -96,14 +92,16 @@ impl Connection {
         // The first ping comes at a random moment, so that reconnects together do not ping together.
         let first = heartbeat.mul_f64(rand::random_range(0.1..1.0)).min(left(&session));
         let now = Instant::now();
+        let mut arriving = Arriving::default();
+        for join in joins {
+            let _ = arriving.add(join);
+        }
         Self {
             registered,
             session,
             names: Names::default(),
             asking: Asking::default(),
-            joins,
-            joining: None,
-            unwanted: Vec::new(),
+            arriving,
             settled: false,
             heard_at: now,
             timer: Box::pin(tokio::time::sleep_until(now + first)),
@@ -113,7 +111,7 @@ impl Connection {
     pub(crate) async fn run(mut self: Box<Self>, socket: &mut Socket) -> Close {
         let conn = Arc::clone(&self.registered.conn);
         let mut scratch = VecDeque::new();
-        self.start_joining();
+        self.get_on();
         loop {
             let progress = conn.unanswered.progress();
             if progress == Progress::Left {
@@ -152,8 +150,8 @@ impl Connection {
                 }
                 found = self.asking.found() => self.on_found(found),
                 () = conn.unanswered.moves_on_from(progress) => Ok(()),
-                () = done(&mut self.joining) => {
-                    self.on_joined();
+                () = self.arriving.next(&self.registered.gateway.hub, &conn) => {
+                    self.get_on();
                     Ok(())
                 }
                 () = &mut self.timer => Box::pin(self.on_timer(socket)).await,
@@ -172,31 +170,30 @@ impl Connection {
         &self.registered.conn
     }
 
-    /// Chats that came while the connection was open. The bus and a poll may both tell of one.
+    /// Chats that came while the connection was open, or that it was detached from.
     fn invited(&mut self, joins: Vec<Join>) {
-        for join in joins {
-            match self.joins.iter_mut().find(|waiting| waiting.chat.id == join.chat.id) {
-                Some(waiting) => waiting.after = waiting.after.min(join.after),
-                None => self.joins.push(join),
-            }
+        if joins.is_empty() {
+            return;
         }
-        self.start_joining();
+        for join in joins {
+            let _ = self.arriving.add(join);
+        }
+        self.get_on();
     }
 
-    fn on_joined(&mut self) {
-        self.joining = None;
-        for chat in mem::take(&mut self.unwanted) {
-            self.gateway().hub.detach(self.conn(), chat);
+    /// Joins what may be joined now.
+    fn get_on(&mut self) {
+        self.arriving.start(&self.registered.gateway.hub, &self.registered.conn);
+        if self.settled || !self.arriving.is_settled() {
+            return;
         }
-        if !mem::replace(&mut self.settled, true)
-            && let Some(UserRef { id, username, .. }) = self.conn().user()
-        {
+        self.settled = true;
+        if let Some(UserRef { id, username, .. }) = self.conn().user() {
             self.gateway().hub.users.arrived(*id);
             if self.conn().window == Window::Lobby {
                 self.gateway().hub.arrived(self.conn(), username);
             }
         }
-        self.start_joining();
     }
 
     /// What was shown to a client that cannot say what it has read.
@@ -210,15 +207,6 @@ impl Connection {
     fn submit_mark(&self, mark: ReadMark) {
         if self.gateway().desk.mark_read(mark).is_err() {
             metrics::counter!("gateway_lane_full_total", "lane" => "read").increment(1);
-        }
-    }
-
-    fn start_joining(&mut self) {
-        if self.joining.is_none() && (!self.joins.is_empty() || !self.settled) {
-            let joins = mem::take(&mut self.joins);
-            let hub = Arc::clone(&self.gateway().hub);
-            let conn = Arc::clone(&self.registered.conn);
-            self.joining = Some(Box::pin(join_all(hub, conn, joins)));
         }
     }
 
@@ -270,15 +258,17 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether the connection watches as many chats as it may, and is about to.
-    pub(crate) fn is_full(&self) -> bool {
-        self.gateway().hub.config.max_chats <= self.conn().watched() + self.joins.len()
+    /// Whether the connection, which watches as many chats as it may or is about to, would have to watch
+    /// one more for this.
+    pub(crate) fn is_too_much(&self, chat_id: ChatId) -> bool {
+        let many = self.conn().watched() + self.arriving.len();
+        self.gateway().hub.config.max_chats <= many && !self.conn().watches(chat_id)
     }
 
     /// The api's answer about a chat to subscribe to.
     pub(crate) fn subscribe(
         &mut self,
-        (id, chat_id, after): (Option<String>, ChatId, Option<Seq>),
+        (id, after): (Option<String>, Option<Seq>),
         allowed: Departures,
         view: Result<Result<ChatView, Refusal>, Unavailable>,
         answer: Answer,
@@ -294,39 +284,39 @@ impl Connection {
                 return answer.send(&try_later(id, "unavailable", text, wait));
             }
         };
-        let subscribed = native::encode(&ServerFrame::Subscribed { id, chat: chat.clone() });
-        let join = match after.filter(|after| *after >= Seq::ZERO) {
-            Some(after) if (0..=MAX_CATCH_UP).contains(&(chat.seq.0 - after.0)) => {
-                Join { allowed, after, chat, announce: Some(subscribed), resumed: true }
-            }
-            Some(_) => {
-                self.registered.conn.outbox.push(subscribed, Worth::Durable);
-                let resync = native::encode(&ServerFrame::Resync { chat_id, seq: chat.seq });
-                Join { allowed, after: chat.seq, chat, announce: Some(resync), resumed: false }
-            }
-            None => {
-                Join { allowed, after: chat.seq, chat, announce: Some(subscribed), resumed: false }
-            }
+        self.subscribed(id, chat, allowed, after, answer);
+    }
+
+    /// The api lets the client watch a chat, from `after` on if it said so.
+    fn subscribed(
+        &mut self,
+        id: Option<String>,
+        chat: ChatView,
+        allowed: Departures,
+        after: Option<Seq>,
+        answer: Answer,
+    ) {
+        let join = Join::at_end(&chat, allowed, Cause::Subscribed);
+        let after = after.filter(|after| *after >= Seq::ZERO);
+        let reachable = |after: Seq| (0..=MAX_CATCH_UP).contains(&(chat.seq.0 - after.0));
+        let join = match after {
+            Some(after) if reachable(after) => join.resumed(after),
+            _ => join,
         };
-        self.joins.push(join);
-        self.start_joining();
+        let resync = after.is_some() && join.target.is_none();
+        let granted = Subscription { id: id.clone(), chat, resync };
+        let join = Join { announce: Some(Announce::Subscribed(Box::new(granted))), ..join };
+        if self.arriving.add(join).is_err() {
+            let text = "This chat is on its way already.";
+            let wait = Duration::from_secs(1);
+            return answer.send(&try_later(id, "rate_limited", text, wait));
+        }
+        self.get_on();
     }
 
     pub(crate) fn unsubscribe(&mut self, id: Option<String>, chat_id: ChatId, answer: Answer) {
         self.gateway().hub.detach(self.conn(), chat_id);
-        // A join that waits is told and dropped; one under way is undone when it is done.
-        while let Some(place) = self.joins.iter().position(|join| join.chat.id == chat_id) {
-            if let Some(announce) = self.joins.remove(place).announce {
-                self.conn().outbox.push(announce, Worth::Durable);
-            }
-        }
-        let limit = self.gateway().hub.config.max_chats;
-        if self.joining.is_some()
-            && self.unwanted.len() < limit
-            && !self.unwanted.contains(&chat_id)
-        {
-            self.unwanted.push(chat_id);
-        }
+        self.arriving.decline(chat_id, &self.registered.conn);
         answer.send(&ServerFrame::Unsubscribed { id, chat_id });
     }
 
@@ -378,13 +368,5 @@ async fn write_rest(
             written.unwrap_or(Err(Close::SlowConsumer))
         }
         close = conn.outbox.closing(), if closing.is_none() => Err(close),
-    }
-}
-
-/// Ready when the future is; never, when there is none.
-async fn done(future: &mut Option<BoxFuture<'static, ()>>) {
-    match future {
-        Some(future) => future.await,
-        None => std::future::pending().await,
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     Gateway,
     conn::{Conn, Departures, Owner},
     dialect::Window,
-    joining::{Join, closed_by, join_all},
+    joining::{Cause, Join, closed_by, join_all},
     opening::{Admitted, Opened, Registered, admit, handshake, opened},
     session::Session,
 };
@@ -109,11 +109,8 @@ async fn look_up(gateway: &Gateway, conn: &Conn, chat: ChatId) -> Result<ChatVie
 
 /// Watches these chats from their present ends on.
 async fn join(gateway: &Gateway, conn: &Arc<Conn>, allowed: Departures, chats: Vec<ChatView>) {
-    let joins = chats
-        .into_iter()
-        .map(|chat| Join { allowed, after: chat.seq, chat, announce: None, resumed: false })
-        .collect();
-    join_all(Arc::clone(&gateway.hub), Arc::clone(conn), joins).await;
+    let at_end = |chat: &ChatView| Join::at_end(chat, allowed, Cause::Opened);
+    join_all(&gateway.hub, conn, chats.iter().map(at_end).collect()).await;
 }
 
 #[cfg(test)]

@@ -16,8 +16,8 @@ use hyper_util::{
 use serde::{Serialize, de::DeserializeOwned};
 use shared::{
     internal::{
-        Changed, ChangedFound, Events, EventsFound, Guests, GuestsFound, MarkRead, Open, Opened,
-        Peers, PeersFound, Post, Posted, View, Viewed,
+        Changed, ChangedFound, Dormant, DormantMarked, Events, EventsFound, Guests, GuestsFound,
+        MarkRead, Open, Opened, Peers, PeersFound, Post, Posted, View, Viewed,
     },
     settings::Secret,
     telemetry::trace,
@@ -178,6 +178,10 @@ impl Backend for HttpBackend {
 
     fn view(&self, call: View) -> Answer<Viewed> {
         self.post("/internal/view", &call)
+    }
+
+    fn dormant(&self, call: Dormant) -> Answer<DormantMarked> {
+        self.post("/internal/dormant", &call)
     }
 
     fn changed(&self, call: Changed) -> Answer<ChangedFound> {

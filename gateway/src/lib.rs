@@ -6,6 +6,7 @@
 //! [`repair`] finds.
 
 pub mod answer;
+mod arriving;
 mod asking;
 pub mod backend;
 pub mod config;
@@ -25,6 +26,7 @@ pub mod lane;
 pub mod metric;
 mod opening;
 pub mod outbox;
+mod pages;
 mod people;
 mod posting;
 mod presence;

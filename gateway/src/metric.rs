@@ -8,7 +8,9 @@ use shared::{
 
 const CALL: Name = (
     "call",
-    Values::These(&["open", "post", "read", "events", "view", "changed", "peers", "guests"]),
+    Values::These(&[
+        "open", "post", "read", "events", "view", "dormant", "changed", "peers", "guests",
+    ]),
 );
 
 /// Of a gateway, and of the one process.
@@ -49,6 +51,16 @@ pub const METRICS: &[Metric] = &[
         "gateway_command_duration_seconds",
         &[],
         "From a command's frame to its answer, whatever it is",
+    ),
+    counter(
+        "gateway_lagging_total",
+        &[],
+        "Watchers detached from a chat because their outbox was full, and caught up as they read",
+    ),
+    counter(
+        "gateway_let_go_total",
+        &[],
+        "Quiet chats let go by connections that watched as many as they may when another one woke",
     ),
     counter("gateway_deliveries_total", &[], "Events put into connections' outboxes"),
     histogram("gateway_fanout_size", &[], "Watchers of a chat at each delivery"),

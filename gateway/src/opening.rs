@@ -7,14 +7,14 @@ use crate::{
     conn::{Conn, Departures, Owner},
     dialect::{Window, native},
     greeting::{Greeted, Greeting, Hello},
-    joining::Join,
+    joining::{Announce, Cause, Join},
     outbox::Worth,
     session::Session,
     socket::{Incoming, Socket},
     users::Arrival,
 };
 use shared::{
-    chat::{ChatView, UserRef},
+    chat::{ChatType, ChatView, UserRef},
     close::Close,
     id::{ChatId, Seq},
     internal::{OpenSession, SessionRefusal, SessionView},
@@ -25,7 +25,7 @@ use shared::{
     token::Claims,
 };
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -92,7 +92,7 @@ async fn answer(gateway: &Arc<Gateway>, Hello { token, resume }: Hello) -> Resul
     };
     conn.send(&ready, Worth::Durable);
     let joins = joins(gateway, &conn, allowed, view.chats, resume, &epoch);
-    let joins = conn.unless_closing(joins).await?;
+    let joins = conn.unless_closing(joins).await??;
     Ok(Opened { registered, session: Session::new(expires_at, config), joins })
 }
 
@@ -160,7 +160,8 @@ async fn greet(
     }
 }
 
-/// The chats to join: each from where the client stopped, or from where `ready` says it is.
+/// The chats to join: each from where the client stopped, or from where `ready` says it is. Every
+/// cursor is answered: by what was missed, by `resync`, or by `chat_removed`.
 async fn joins(
     gateway: &Gateway,
     conn: &Conn,
@@ -168,7 +169,7 @@ async fn joins(
     mut chats: Vec<ChatView>,
     resume: Option<Resume>,
     epoch: &str,
-) -> Vec<Join> {
+) -> Result<Vec<Join>, Close> {
     let known = resume.is_some();
     let same_epoch = resume.as_ref().is_none_or(|resume| resume.epoch == epoch);
     metrics::counter!("gateway_resumes_total", "result" => match (known, same_epoch) {
@@ -178,36 +179,68 @@ async fn joins(
     })
     .increment(1);
     let mut cursors = resume.map(|resume| resume.cursors).unwrap_or_default();
-    let mine: HashSet<ChatId> = chats.iter().map(|chat| chat.id).collect();
-    // Chats the client knows and `ready` does not list: rooms it watched, dormant chats, lost ones.
-    let limit = gateway.hub.config.max_chats.saturating_sub(chats.len());
-    let others: Vec<ChatId> =
-        cursors.keys().filter(|id| !mine.contains(id)).take(limit).copied().collect();
-    let asked = others
-        .into_iter()
-        .map(|chat_id| async move { (chat_id, gateway.hub.view_for(conn, chat_id).await) });
+    let ours = chats.len();
+    chats.extend(unlisted(gateway, conn, &chats, &cursors).await?);
+    let max_chats = gateway.hub.config.max_chats.max(ours);
+    let mut joins = Vec::with_capacity(chats.len().min(max_chats));
+    for (place, chat) in chats.into_iter().enumerate() {
+        let join = Join::at_end(&chat, allowed, Cause::Opened);
+        let Some(cursor) = cursors.remove(&chat.id) else {
+            joins.push(join);
+            continue;
+        };
+        let missed = chat.seq.0 - cursor.0;
+        let reachable = same_epoch && cursor >= Seq::ZERO && (0..=MAX_CATCH_UP).contains(&missed);
+        if place < max_chats && reachable {
+            joins.push(join.resumed(cursor));
+            continue;
+        }
+        let (chat_id, seq) = (chat.id, chat.seq);
+        let answer = if reachable && missed == 0 {
+            ServerFrame::CaughtUp { chat_id, seq }
+        } else {
+            metrics::counter!("gateway_resyncs_total").increment(1);
+            ServerFrame::Resync { chat_id, seq }
+        };
+        if place < max_chats {
+            let announce = Some(Announce::Frame(native::encode(&answer)));
+            joins.push(Join { announce, ..join });
+        } else if chat.chat_type == ChatType::Room {
+            // Whoever only watches a room is not woken when it stirs.
+            conn.send(&ServerFrame::ChatRemoved { chat_id }, Worth::Durable);
+        } else {
+            // Dormant: it wakes with its next event.
+            conn.send(&answer, Worth::Durable);
+        }
+    }
+    Ok(joins)
+}
+
+/// The chats that the client knows and `ready` does not list: rooms that it watched, dormant chats.
+/// It is told of those that are lost to it. First those that nothing but watching tells of, then
+/// those where it missed something.
+async fn unlisted(
+    gateway: &Gateway,
+    conn: &Conn,
+    listed: &[ChatView],
+    cursors: &HashMap<ChatId, Seq>,
+) -> Result<Vec<ChatView>, Close> {
+    let listed: HashSet<ChatId> = listed.iter().map(|chat| chat.id).collect();
+    let others = cursors.keys().copied().filter(|id| !listed.contains(id));
+    let asked =
+        others.map(|chat_id| async move { (chat_id, gateway.hub.view_for(conn, chat_id).await) });
+    let mut chats = Vec::new();
     for (chat_id, answer) in futures_util::future::join_all(asked).await {
         match answer {
             Ok(Ok(chat)) => chats.push(chat),
             Ok(Err(_)) => conn.send(&ServerFrame::ChatRemoved { chat_id }, Worth::Durable),
-            Err(_) => {}
+            // Half an answer would leave holes that nobody tells of.
+            Err(_) => return Err(Close::Overloaded),
         }
     }
-    chats
-        .into_iter()
-        .map(|chat| {
-            let Some(cursor) = cursors.remove(&chat.id) else {
-                return Join { allowed, after: chat.seq, chat, announce: None, resumed: false };
-            };
-            let missed = chat.seq.0 - cursor.0;
-            if same_epoch && (0..=MAX_CATCH_UP).contains(&missed) && cursor >= Seq::ZERO {
-                return Join { allowed, after: cursor, chat, announce: None, resumed: true };
-            }
-            metrics::counter!("gateway_resyncs_total").increment(1);
-            let resync = native::encode(&ServerFrame::Resync { chat_id: chat.id, seq: chat.seq });
-            Join { allowed, after: chat.seq, chat, announce: Some(resync), resumed: false }
-        })
-        .collect()
+    let missed = |chat: &ChatView| cursors.get(&chat.id).is_some_and(|cursor| *cursor < chat.seq);
+    chats.sort_by_key(|chat| (chat.chat_type != ChatType::Room, !missed(chat), chat.id));
+    Ok(chats)
 }
 
 /// A registered connection; dropping it removes it everywhere.

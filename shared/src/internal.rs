@@ -263,6 +263,19 @@ pub struct Viewed {
     pub chats: Vec<Result<ChatView, Refusal>>,
 }
 
+/// `dormant`: chats that a connection lets go of although its user is in them, because it watches as
+/// many as it may. From the answer on a message in one wakes it through `user:{id}`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Dormant {
+    pub chats: Vec<UserChat>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DormantMarked {
+    /// Whether the user is a member, for each: nobody else is woken.
+    pub members: Vec<bool>,
+}
+
 /// `changed`: what happened lately, so that whatever the bus lost is repaired.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Changed {

@@ -4,8 +4,8 @@ use api::{Api, internal};
 use gateway::backend::{Answer, Backend, Unavailable};
 use shared::{
     internal::{
-        Changed, ChangedFound, Events, EventsFound, Guests, GuestsFound, MarkRead, Open, Opened,
-        Peers, PeersFound, Post, Posted, View, Viewed,
+        Changed, ChangedFound, Dormant, DormantMarked, Events, EventsFound, Guests, GuestsFound,
+        MarkRead, Open, Opened, Peers, PeersFound, Post, Posted, View, Viewed,
     },
     problem::Problem,
     token::Jwks,
@@ -44,6 +44,10 @@ impl Backend for Direct {
 
     fn view(&self, call: View) -> Answer<Viewed> {
         call!(self, call, internal::view)
+    }
+
+    fn dormant(&self, call: Dormant) -> Answer<DormantMarked> {
+        call!(self, call, internal::dormant)
     }
 
     fn changed(&self, call: Changed) -> Answer<ChangedFound> {

@@ -1,11 +1,14 @@
 //! `open`: what new connections start from. Each holds its user's most recently active chats live;
 //! the others are marked dormant, so that a message in one of them is told to the user instead.
 
-use super::check_batch;
+use super::{
+    check_batch,
+    dormant::{Mark, mark},
+};
 use crate::{
     Api,
     chats::overview,
-    db::{Conn, Db, List, column, execute, fetch_all, fetch_one, json_rows},
+    db::{Conn, Db, List, fetch_all, fetch_one},
 };
 use shared::{
     chat::ChatView,
@@ -131,36 +134,10 @@ async fn places(conn: &mut Conn, users: List<i64>, live: i64) -> Result<Vec<Plac
 
 /// Turns the wrong marks around. Writes nothing when there are none, which is almost always.
 async fn mark_dormant(db: &Db, places: &[Placed]) -> Result<(), Problem> {
-    let wrong: Vec<(i64, i64, bool)> = places
+    let wrong: Vec<Mark> = places
         .iter()
         .filter(|place| place.is_marked_wrong())
         .map(|place| (place.pair.chat_id.0, place.pair.user_id.0, !place.dormant))
         .collect();
-    if wrong.is_empty() {
-        return Ok(());
-    }
-    let mut tx = db.begin().await?;
-    // PostgreSQL: locked in the same order as read marks are.
-    execute!(
-        tx,
-        postgres: "WITH marks AS (
-                SELECT m.chat_id, m.user_id, r.dormant
-                FROM UNNEST($1::BIGINT[], $2::BIGINT[], $3::BOOLEAN[]) AS r (chat_id, user_id, dormant)
-                JOIN members m ON m.chat_id = r.chat_id AND m.user_id = r.user_id
-                ORDER BY m.chat_id, m.user_id FOR NO KEY UPDATE OF m)
-            UPDATE members m SET dormant = marks.dormant FROM marks
-            WHERE m.chat_id = marks.chat_id AND m.user_id = marks.user_id",
-        (
-            column!(wrong, 0),
-            column!(wrong, 1),
-            column!(wrong, 2),
-        ),
-        sqlite: "UPDATE members SET dormant = marks.dormant
-            FROM (SELECT value ->> 0 AS chat, value ->> 1 AS user, value ->> 2 AS dormant
-                  FROM json_each($1)) marks
-            WHERE chat_id = marks.chat AND user_id = marks.user",
-        (json_rows(&wrong)),
-    )?;
-    tx.commit().await?;
-    Ok(())
+    mark(db, &wrong).await.map(|_| ())
 }

@@ -23,8 +23,9 @@ use shared::{
     close::Close,
     id::{ChatId, NodeId, Seq, SessionId, UserId},
     internal::{
-        Action, Changed, ChangedFound, Command, Events, EventsFound, Guests, GuestsFound, MarkRead,
-        Open, Peer, Peers, PeersFound, Post, Posted, Receipt, Refusal, RefusalCode, View, Viewed,
+        Action, Changed, ChangedFound, Command, Dormant, DormantMarked, Events, EventsFound,
+        Guests, GuestsFound, MarkRead, Open, Peer, Peers, PeersFound, Post, Posted, Receipt,
+        Refusal, RefusalCode, View, Viewed,
     },
     lifecycle::Lifecycle,
     limit::{Limiter, Rate},
@@ -129,6 +130,10 @@ impl Backend for Gated {
     }
 
     fn guests(&self, _: Guests) -> Answer<GuestsFound> {
+        silent()
+    }
+
+    fn dormant(&self, _: Dormant) -> Answer<DormantMarked> {
         silent()
     }
 
