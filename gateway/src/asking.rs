@@ -154,7 +154,7 @@ impl Connection {
         after: Option<Seq>,
         answer: Answer,
     ) -> Option<LookUp> {
-        if self.is_full() {
+        if self.is_too_much(chat_id) {
             let text = "This connection watches as many chats as it may.";
             answer.send(&refusal(id, "too_many_chats", text));
             return None;

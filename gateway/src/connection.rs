@@ -276,9 +276,11 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether the connection watches as many chats as it may, and is about to.
-    pub(crate) fn is_full(&self) -> bool {
-        self.gateway().hub.config.max_chats <= self.conn().watched() + self.arriving.len()
+    /// Whether the connection, which watches as many chats as it may or is about to, would have to watch
+    /// one more for this.
+    pub(crate) fn is_too_much(&self, chat_id: ChatId) -> bool {
+        let many = self.conn().watched() + self.arriving.len();
+        self.gateway().hub.config.max_chats <= many && !self.conn().watches(chat_id)
     }
 
     /// The api's answer about a chat to subscribe to.

@@ -23,9 +23,9 @@ use shared::{
     close::Close,
     id::{ChatId, NodeId, Seq, SessionId, UserId},
     internal::{
-        Changed, ChangedFound, Dormant, DormantMarked, Events, EventsFound, Guests, GuestsFound,
-        MarkRead, Open, Peer, Peers, PeersFound, Post, Posted, Receipt, Refusal, RefusalCode, View,
-        Viewed,
+        Action, Changed, ChangedFound, Command, Dormant, DormantMarked, Events, EventsFound,
+        Guests, GuestsFound, MarkRead, Open, Peer, Peers, PeersFound, Post, Posted, Receipt,
+        Refusal, RefusalCode, View, Viewed,
     },
     lifecycle::Lifecycle,
     limit::{Limiter, Rate},
@@ -34,10 +34,7 @@ use shared::{
     token::Jwks,
 };
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::Duration,
 };
 use tokio::{
@@ -57,12 +54,14 @@ const SOON: Duration = Duration::from_secs(10);
 /// Nobody is told to wait.
 const FAST: Rate = Rate { per: Duration::from_nanos(1), burst: 10_000 };
 
+/// The texts of the messages stored, in order.
+type Stored = Arc<Mutex<Vec<String>>>;
+
 /// An api that is asked for permission to answer. It knows everybody whose name is not "nobody".
 struct Gated {
     look_ups: Arc<Semaphore>,
     posts: Arc<Semaphore>,
-    /// Of the last message stored.
-    stored: Arc<AtomicI64>,
+    stored: Stored,
 }
 
 /// What nobody asks for here.
@@ -85,11 +84,15 @@ impl Backend for Gated {
         let (gate, stored) = (Arc::clone(&self.posts), Arc::clone(&self.stored));
         Box::pin(async move {
             pass(&gate, call.commands.len()).await?;
-            let store = |_| {
-                let seq = Seq(stored.fetch_add(1, Ordering::Relaxed) + 1);
+            let store = |command: Command| {
+                let Action::Send { text, .. } = command.action else { panic!("no message") };
+                let mut stored = stored.lock().unwrap();
+                stored.push(text);
+                let seq = Seq(stored.len() as i64);
                 Ok(Receipt { message_id: seq, seq, timestamp: Timestamp(0), repeated: false })
             };
-            Ok(Posted { results: call.commands.iter().map(store).collect(), events: Vec::new() })
+            let results = call.commands.into_iter().map(store).collect();
+            Ok(Posted { results, events: Vec::new() })
         })
     }
 
@@ -143,7 +146,7 @@ impl Backend for Gated {
 struct Pair {
     look_ups: Arc<Semaphore>,
     posts: Arc<Semaphore>,
-    stored: Arc<AtomicI64>,
+    stored: Stored,
     conn: Arc<Conn>,
     client: WebSocketStream<TcpStream>,
     ended: JoinHandle<Close>,
@@ -152,7 +155,7 @@ struct Pair {
 /// The session of its user lasts for so long.
 async fn connect(window: Window, lasts: Duration) -> Pair {
     let [look_ups, posts] = [(); 2].map(|()| Arc::new(Semaphore::new(0)));
-    let stored = Arc::new(AtomicI64::new(0));
+    let stored = Stored::default();
     let backend = Gated {
         look_ups: Arc::clone(&look_ups),
         posts: Arc::clone(&posts),
@@ -194,8 +197,8 @@ async fn connect(window: Window, lasts: Duration) -> Pair {
 }
 
 impl Pair {
-    async fn say(&mut self, to: &str) {
-        let frame = json!({ "username_to": to, "message": "hi" });
+    async fn say(&mut self, to: &str, text: &str) {
+        let frame = json!({ "username_to": to, "message": text });
         self.client.send(Message::text(frame.to_string())).await.unwrap();
     }
 
@@ -237,7 +240,7 @@ async fn what_waits_for_look_ups_is_bounded_answered_in_order_and_holds_up_nothi
     let mut pair = connect(Window::Names, LONG).await;
     let many = 5 * MAX_WAITING;
     for number in 0..many {
-        pair.say(if number % 3 == 0 { "nobody" } else { "bob" }).await;
+        pair.say(if number % 3 == 0 { "nobody" } else { "bob" }, &number.to_string()).await;
     }
     // The one under way, and those behind it: the rest is not read.
     until(|| pair.conn.unanswered.count() as usize == MAX_WAITING + 1).await;
@@ -253,6 +256,8 @@ async fn what_waits_for_look_ups_is_bounded_answered_in_order_and_holds_up_nothi
         assert_eq!(pair.hear().await.unwrap()["status"], expected, "{number}");
     }
     assert_eq!(pair.conn.unanswered.count(), 0);
+    let expected = (0..many).filter(|number| number % 3 != 0).map(|number| number.to_string());
+    assert_eq!(*pair.stored.lock().unwrap(), expected.collect::<Vec<_>>());
 }
 
 #[tokio::test]
@@ -261,9 +266,9 @@ async fn frames_behind_too_many_unanswered_ones_are_left_unread_until_some_are_a
     pair.look_ups.add_permits(2 * MAX_UNANSWERED as usize);
     let sent = MAX_UNANSWERED as usize + 3 * MAX_WAITING;
     for _ in 0..sent {
-        pair.say("bob").await;
+        pair.say("bob", "hi").await;
     }
-    pair.say("nobody").await;
+    pair.say("nobody", "hi").await;
     until(|| pair.conn.unanswered.count() == MAX_UNANSWERED).await;
     // What is to be written goes out, and nothing more is read.
     pair.conn.outbox.push("{}".into(), crate::outbox::Worth::Durable);
@@ -281,7 +286,7 @@ async fn frames_behind_too_many_unanswered_ones_are_left_unread_until_some_are_a
 async fn an_order_to_close_is_heard_behind_a_look_up_that_does_not_end() {
     let mut pair = connect(Window::Names, LONG).await;
     for _ in 0..5 * MAX_WAITING {
-        pair.say("bob").await;
+        pair.say("bob", "hi").await;
     }
     until(|| pair.conn.unanswered.count() as usize > MAX_WAITING).await;
     pair.conn.outbox.close(Close::SessionEnded);
@@ -293,14 +298,14 @@ async fn who_is_let_go_hears_first_what_became_of_what_was_read() {
     let mut pair = connect(Window::Names, LONG).await;
     pair.look_ups.add_permits(100);
     for to in ["bob", "nobody", "anna"] {
-        pair.say(to).await;
+        pair.say(to, to).await;
     }
     // All three are looked up, and two are on their way to be stored.
     until(|| pair.look_ups.available_permits() == 97).await;
     until(|| pair.conn.unanswered.count() == 2).await;
     pair.conn.unanswered.leave();
     // Read too late: it is not stored, and may be sent to another node.
-    pair.say("bob").await;
+    pair.say("bob", "hi").await;
     pair.conn.outbox.push("{}".into(), crate::outbox::Worth::Durable);
     assert_eq!(pair.hear().await, Ok(json!({})), "others are heard meanwhile");
 
@@ -310,7 +315,9 @@ async fn who_is_let_go_hears_first_what_became_of_what_was_read() {
     }
     let stored = Arc::clone(&pair.stored);
     pair.expect_end(Close::Restart).await;
-    assert_eq!(stored.load(Ordering::Relaxed), 2);
+    let mut stored = stored.lock().unwrap().clone();
+    stored.sort_unstable();
+    assert_eq!(stored, ["anna", "bob"], "and nothing that came later");
 }
 
 #[tokio::test]
