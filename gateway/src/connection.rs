@@ -196,9 +196,8 @@ impl Connection {
     }
 
     fn submit_mark(&self, mark: ReadMark) {
-        if self.gateway().desk.mark_read(mark).is_err() {
-            metrics::counter!("gateway_lane_full_total", "lane" => "read").increment(1);
-        }
+        // When the lane is full, a later mark includes this one.
+        let _ = self.gateway().desk.mark_read(mark);
     }
 
     fn start_joining(&mut self) {
@@ -256,12 +255,16 @@ impl Connection {
     }
 
     async fn renew(&mut self, id: Option<String>, token: &str) {
-        match self.gateway().desk.verify(token).await {
+        match self.gateway().keys.verify(token).await {
             Ok(claims) => {
                 let Owner::User { session: own, .. } = self.registered.conn.owner else { return };
                 let expires_at = Timestamp(claims.exp.saturating_mul(1000));
                 let frame = self.session.renewed(id, (claims.sid, own), expires_at);
                 self.reply(&frame);
+            }
+            Err(Close::Overloaded) => {
+                let text = "This token cannot be checked right now. Send it again.";
+                self.reply(&try_later(id, "unavailable", text, Duration::from_secs(2)));
             }
             Err(close) => {
                 self.reply(&refusal(id, close.reason(), "This token is not accepted."));

@@ -32,6 +32,10 @@ use tokio::time::Instant;
 /// Rooms are spread over this many locks, so that deliveries in different chats rarely meet.
 const SHARDS: usize = 64;
 
+/// The most suspected rooms that are asked about in a second: five calls, so that whoever resumes
+/// meanwhile is not late. 10,000 rooms take ten seconds.
+const SUSPECTS_A_SWEEP: usize = 1_000;
+
 /// The gateway's registry and fan-out.
 pub struct Hub {
     pub node: NodeId,
@@ -140,6 +144,7 @@ impl Hub {
                 if let Some(room) = rooms.get_mut(&asked.chat_id) {
                     // The sweeper asks again: the lane has just tried for long.
                     let _ = room.feed.on_no_range();
+                    room.suspect = true;
                 }
             }
         }
@@ -177,12 +182,16 @@ impl Hub {
     /// go of rooms nobody has watched for a while, and of windows nobody resumes from.
     pub(crate) fn sweep(self: &Arc<Self>) {
         let now = Instant::now();
-        let mut rooms_open = 0;
+        let (mut rooms_open, mut suspects) = (0, 0);
         for shard in &self.shards {
             let mut rooms = lock(shard);
             rooms.retain(|chat_id, room| {
                 if room.behind_since.is_some_and(|since| now - since >= self.config.gap_patience) {
                     self.ask(room);
+                }
+                if room.suspect && suspects < SUSPECTS_A_SWEEP {
+                    suspects += 1;
+                    self.ask_anyway(room);
                 }
                 if now - room.active_at > self.config.window_age {
                     room.feed.forget_window();
@@ -200,13 +209,28 @@ impl Hub {
         metrics::gauge!("gateway_rooms").set(rooms_open as f64);
     }
 
-    /// Suspects all feeds: asks the api for whatever is after each.
-    pub(crate) fn suspect_all(self: &Arc<Self>) {
+    /// Suspects all feeds: the sweeper asks the api for whatever is after each, at its pace.
+    pub(crate) fn suspect_all(&self) {
         for shard in &self.shards {
-            for room in lock(shard).values_mut() {
-                self.ask_anyway(room);
-            }
+            lock(shard).values_mut().for_each(|room| room.suspect = true);
         }
+    }
+
+    /// Who watches which chat of members here, a part of all chats at a time.
+    pub(crate) fn memberships(&self) -> impl Iterator<Item = Vec<UserChat>> {
+        self.shards.iter().map(|shard| {
+            let rooms = lock(shard);
+            // Rooms are everybody's to watch.
+            let of_members = rooms.values().filter(|room| room.chat_type != ChatType::Room);
+            let mut pairs: Vec<UserChat> = of_members
+                .flat_map(|room| room.watchers().iter().map(|conn| (room.chat_id, conn)))
+                .filter_map(|(chat_id, conn)| Some(UserChat { user_id: conn.user_id()?, chat_id }))
+                .collect();
+            drop(rooms);
+            pairs.sort_unstable_by_key(|pair| (pair.chat_id, pair.user_id));
+            pairs.dedup();
+            pairs
+        })
     }
 
     /// What a chat missed after a place; waits in the same lane as the feeds' questions.
@@ -288,16 +312,20 @@ impl Hub {
     }
 
     fn ask_anyway(self: &Arc<Self>, room: &mut Room) {
-        if let Some(after) = room.feed.ask_anyway() {
-            self.put(room, after);
+        match room.feed.ask_anyway() {
+            Some(after) => self.put(room, after),
+            // The answer on its way may be older than the suspicion.
+            None => room.suspect = true,
         }
     }
 
     fn put(self: &Arc<Self>, room: &mut Room, after: Seq) {
         let (hub, range) = (Arc::clone(self), Range { chat_id: room.chat_id, after });
         let done = Box::new(move |answer: Result<_, _>| hub.on_range(range, answer.ok()));
-        if self.questions.events.submit(range, 0, done).is_err() {
+        room.suspect = false;
+        if self.questions.events.submit(range, done).is_err() {
             let _ = room.feed.on_no_range();
+            room.suspect = true;
         }
     }
 

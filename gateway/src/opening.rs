@@ -77,7 +77,7 @@ pub(crate) async fn handshake(
 
 async fn answer(gateway: &Arc<Gateway>, Hello { token, resume }: Hello) -> Result<Opened, Close> {
     let config = &gateway.hub.config;
-    let claims = gateway.desk.verify(&token).await?;
+    let claims = gateway.keys.verify(&token).await?;
     let expires_at = Timestamp(claims.exp.saturating_mul(1000));
     let Admitted { registered, allowed, epoch, view } =
         admit(gateway, Window::Native, claims).await?;
@@ -127,7 +127,8 @@ pub(crate) async fn admit(
         let _ = tokio::time::timeout(SUBSCRIBE_PATIENCE, confirmed).await;
     }
     let allowed = registered.conn.departures();
-    let session = OpenSession { user_id: claims.sub, session_id: claims.sid };
+    let shows = window.shows();
+    let session = OpenSession { user_id: claims.sub, session_id: claims.sid, shows };
     let (epoch, view) = gateway.desk.open(session).await.map_err(|_| Close::Overloaded)?;
     let view = view.map_err(|refused| match refused {
         SessionRefusal::Blocked => Close::Blocked,

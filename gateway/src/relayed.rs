@@ -47,7 +47,7 @@ impl Relayed {
     pub fn bytes(&self) -> usize {
         let text = match &self.event.event.change {
             Change::Message(message) | Change::Edited(message) => message.text.len(),
-            Change::Deleted { .. } | Change::Member { .. } => 0,
+            Change::Deleted { .. } | Change::Member { .. } | Change::Unknown => 0,
         };
         2 * (text + FIELDS) + size_of::<Self>()
     }
@@ -55,7 +55,10 @@ impl Relayed {
     fn sender(&self) -> Option<UserId> {
         match &self.event.event.change {
             Change::Message(message) => Some(message.sender.id),
-            Change::Edited(_) | Change::Deleted { .. } | Change::Member { .. } => None,
+            Change::Edited(_)
+            | Change::Deleted { .. }
+            | Change::Member { .. }
+            | Change::Unknown => None,
         }
     }
 }

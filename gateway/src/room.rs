@@ -29,6 +29,8 @@ pub struct Room {
     catching_up: Vec<(ConnId, Seq)>,
     /// A question to the api is about to be put.
     pub ask_scheduled: bool,
+    /// Something may have passed unheard: the sweeper asks, until there is an answer.
+    pub suspect: bool,
     /// Since when the feed knows of events that it does not have.
     pub behind_since: Option<Instant>,
     /// Since when nobody watches.
@@ -66,6 +68,7 @@ impl Room {
             watchers: Vec::new(),
             catching_up: Vec::new(),
             ask_scheduled: false,
+            suspect: false,
             behind_since: None,
             empty_since: Some(now),
             active_at: now,

@@ -20,5 +20,6 @@ pub mod relay;
 pub mod serve;
 pub mod settings;
 pub mod telemetry;
+pub mod text;
 pub mod time;
 pub mod token;
