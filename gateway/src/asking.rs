@@ -6,7 +6,7 @@ use crate::{
     answer::{Answer, Progress},
     conn::Owner,
     connection::Connection,
-    dialect::refusal,
+    dialect::{refusal, try_later},
 };
 use futures_util::future::BoxFuture;
 use shared::{
@@ -15,7 +15,7 @@ use shared::{
     internal::{Action, Peer},
     time::Timestamp,
 };
-use std::{collections::VecDeque, future::pending, mem, sync::Arc};
+use std::{collections::VecDeque, future::pending, mem, sync::Arc, time::Duration};
 
 /// The most frames of a connection that wait for the look-up of one before; more are left unread until
 /// there are fewer. Each may hold the longest text, so it is a bound of memory; and one at a time goes
@@ -129,7 +129,7 @@ impl Connection {
     fn verify(&self, id: Option<String>, token: String, answer: Answer) -> LookUp {
         let gateway = Arc::clone(self.gateway());
         Box::pin(async move {
-            let verdict = gateway.desk.verify(&token).await;
+            let verdict = gateway.keys.verify(&token).await;
             then(move |connection| {
                 let Owner::User { session: own, .. } = connection.conn().owner else {
                     return Ok(());
@@ -138,6 +138,10 @@ impl Connection {
                     Ok(claims) => {
                         let expires_at = Timestamp(claims.exp.saturating_mul(1000));
                         connection.session.renewed(id, (claims.sid, own), expires_at)
+                    }
+                    Err(Close::Overloaded) => {
+                        let text = "This token cannot be checked right now. Send it again.";
+                        try_later(id, "unavailable", text, Duration::from_secs(2))
                     }
                     Err(close) => refusal(id, close.reason(), "This token is not accepted."),
                 });

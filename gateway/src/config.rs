@@ -3,7 +3,7 @@
 
 use crate::{feed::FeedConfig, lane::LaneConfig};
 use shared::{
-    internal::{MAX_BATCH, MAX_TEXT_CHARS},
+    internal::{MAX_BATCH, MAX_BATCH_BYTES, MAX_LIVE_CHATS, MAX_TEXT_CHARS},
     limit::Rate,
 };
 use std::time::Duration;
@@ -82,7 +82,9 @@ pub struct Config {
     pub presence_chats: usize,
     /// Lanes for commands, by hash of the chat.
     pub post_lanes: usize,
+    /// Of each of them.
     pub post: LaneConfig,
+    /// Of each of the lanes for questions.
     pub query: LaneConfig,
 }
 
@@ -90,9 +92,13 @@ impl Default for Config {
     fn default() -> Self {
         let query = LaneConfig {
             max_batch: MAX_BATCH,
-            max_batch_bytes: 1 << 20,
-            // Every connection may be asking at once after a restart of the api.
-            max_waiting: 20_000,
+            max_batch_bytes: MAX_BATCH_BYTES,
+            // Every connection may be asking at once after a restart of the api …
+            max_items: 20_000,
+            // … with the longest name that anybody can have.
+            max_bytes: 8 << 20,
+            // One that is slow or large leaves three for the others.
+            at_once: 4,
             give_up_after: Duration::from_secs(10),
         };
         Self {
@@ -104,7 +110,7 @@ impl Default for Config {
             strangers_bytes_of_network: 4 << 20,
             signs: Rate { per: Duration::from_secs(1), burst: 20 },
             write_timeout: Duration::from_secs(20),
-            live_chats: 200,
+            live_chats: MAX_LIVE_CHATS,
             max_chats: 400,
             frames: Rate { per: Duration::from_millis(20), burst: 200 },
             refused_frames: Rate { per: Duration::from_millis(500), burst: 50 },
@@ -134,9 +140,13 @@ impl Default for Config {
             post_lanes: 2,
             post: LaneConfig {
                 max_batch: MAX_BATCH,
-                max_batch_bytes: 1 << 20,
-                // About 16 MiB of the longest texts a lane.
-                max_waiting: 4_000,
+                max_batch_bytes: MAX_BATCH_BYTES,
+                // A second of all that one lane can do.
+                max_items: 4_000,
+                // As many texts of 4 KiB, or 1,000 of the longest.
+                max_bytes: 16 << 20,
+                // A sender's commands keep their order.
+                at_once: 1,
                 give_up_after: Duration::from_secs(15),
             },
             query,

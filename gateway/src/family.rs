@@ -11,7 +11,9 @@ use crate::{
     presented::Presented,
     session::Session,
 };
-use shared::{chat::ChatView, close::Close, id::ChatId, limit::network, time::Timestamp};
+use shared::{
+    chat::ChatView, close::Close, id::ChatId, internal::Shows, limit::network, time::Timestamp,
+};
 use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -46,24 +48,21 @@ pub(crate) async fn open(
 }
 
 async fn open_user(gateway: &Arc<Gateway>, window: Window, token: &str) -> Result<Opened, Close> {
-    let claims = gateway.desk.verify(token).await?;
+    let claims = gateway.keys.verify(token).await?;
     if let Window::Numbers(user) = window
         && user != claims.sub
     {
         return Err(Close::OtherUser);
     }
     let Admitted { registered, allowed, mut view, .. } = admit(gateway, window, claims).await?;
+    // An older api tells of more than was asked for.
     view.chats.retain(|chat| window.takes(chat));
-    let shown = match window {
-        Window::Lobby => Some(ChatId::LOBBY),
-        Window::Chat(chat) => Some(chat),
-        Window::Native | Window::Names | Window::Numbers(_) => None,
-    };
     let conn = &registered.conn;
     let joined = async {
-        if let Some(chat_id) = shown
+        if let Shows::One(chat_id) = window.shows()
             && view.chats.is_empty()
         {
+            // Why it is not there is told by the chat's own question.
             view.chats.push(look_up(gateway, conn, chat_id).await?);
         }
         join(gateway, conn, allowed, view.chats).await;

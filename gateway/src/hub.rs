@@ -39,6 +39,9 @@ use tokio::time::Instant;
 const SHARDS: usize = 64;
 
 type Rooms = HashMap<ChatId, Arc<Mutex<Room>>>;
+/// The most suspected rooms that are asked about in a second: five calls, so that whoever resumes
+/// meanwhile is not late. 10,000 rooms take ten seconds.
+const SUSPECTS_A_SWEEP: usize = 1_000;
 
 /// The gateway's registry and fan-out.
 pub struct Hub {
@@ -171,7 +174,10 @@ impl Hub {
             Some(None) => self.close_room(asked.chat_id),
             None => {
                 // The sweeper asks again: the lane has just tried for long.
-                self.with_room(asked.chat_id, |room| room.feed.on_no_range());
+                self.with_room(asked.chat_id, |room| {
+                    room.feed.on_no_range();
+                    room.suspect = true;
+                });
             }
         }
     }
@@ -209,13 +215,17 @@ impl Hub {
     /// go of rooms nobody has watched for a while, and of windows nobody resumes from.
     pub(crate) fn sweep(self: &Arc<Self>) {
         let now = Instant::now();
-        let mut rooms_open = 0;
+        let (mut rooms_open, mut suspects) = (0, 0);
         for shard in &self.shards {
             let mut rooms = lock(shard);
             rooms.retain(|chat_id, room| {
                 let mut room = lock(room);
                 if room.behind_since.is_some_and(|since| now - since >= self.config.gap_patience) {
                     self.ask(&mut room);
+                }
+                if room.suspect && suspects < SUSPECTS_A_SWEEP {
+                    suspects += 1;
+                    self.ask_anyway(&mut room);
                 }
                 if now - room.active_at > self.config.window_age {
                     room.feed.forget_window();
@@ -246,13 +256,32 @@ impl Hub {
         }
     }
 
-    /// Suspects all feeds: asks the api for whatever is after each.
-    pub(crate) fn suspect_all(self: &Arc<Self>) {
+    /// Suspects all feeds: the sweeper asks the api for whatever is after each, at its pace.
+    pub(crate) fn suspect_all(&self) {
         for shard in &self.shards {
-            for room in lock(shard).values() {
-                self.ask_anyway(&mut lock(room));
-            }
+            lock(shard).values().for_each(|room| lock(room).suspect = true);
         }
+    }
+
+    /// Who watches which chat of members here, a part of all chats at a time.
+    pub(crate) fn memberships(&self) -> impl Iterator<Item = Vec<UserChat>> {
+        self.shards.iter().map(|shard| {
+            let rooms: Vec<_> = lock(shard).values().cloned().collect();
+            let mut pairs = Vec::new();
+            for room in rooms {
+                let room = lock(&room);
+                // Rooms are everybody's to watch.
+                if room.chat_type != ChatType::Room {
+                    let pair = |conn: &Arc<Conn>| {
+                        Some(UserChat { user_id: conn.user_id()?, chat_id: room.chat_id })
+                    };
+                    pairs.extend(room.watchers().filter_map(pair));
+                }
+            }
+            pairs.sort_unstable_by_key(|pair| (pair.chat_id, pair.user_id));
+            pairs.dedup();
+            pairs
+        })
     }
 
     /// A page of what a chat's reader at `after` missed, fetched once for all who wait for it; `None`
@@ -411,16 +440,20 @@ impl Hub {
     }
 
     fn ask_anyway(self: &Arc<Self>, room: &mut Room) {
-        if let Some(after) = room.feed.ask_anyway() {
-            self.put(room, after);
+        match room.feed.ask_anyway() {
+            Some(after) => self.put(room, after),
+            // The answer on its way may be older than the suspicion.
+            None => room.suspect = true,
         }
     }
 
     fn put(self: &Arc<Self>, room: &mut Room, after: Seq) {
         let (hub, range) = (Arc::clone(self), Range { chat_id: room.chat_id, after });
         let done = Box::new(move |answer: Result<_, _>| hub.on_range(range, answer.ok()));
-        if self.questions.events.submit(range, 0, done).is_err() {
+        room.suspect = false;
+        if self.questions.events.submit(range, done).is_err() {
             room.feed.on_no_range();
+            room.suspect = true;
         }
     }
 

@@ -5,6 +5,7 @@
 use crate::{
     answer::Answer,
     arriving::Arriving,
+    backend::Unavailable,
     conn::{Conn, Departures},
     dialect::{refusal, try_later},
     frame::Frame,
@@ -40,6 +41,8 @@ pub struct Join {
     /// Tell the client when it has everything up to here.
     pub target: Option<Seq>,
     pub cause: Cause,
+    /// How often the feed was not as far as the client.
+    pub waits: u32,
 }
 
 /// Why a chat is joined.
@@ -85,7 +88,7 @@ pub enum Step {
     Later(Join, Duration),
 }
 
-/// How long to wait for a feed that is a moment behind.
+/// How long to wait for a feed that is a moment behind; longer each time.
 const A_MOMENT: Duration = Duration::from_millis(20);
 
 /// How long to wait when the api does not answer although its lane tried for long.
@@ -104,6 +107,7 @@ impl Join {
             announce: None,
             target: None,
             cause,
+            waits: 0,
         }
     }
 
@@ -159,7 +163,11 @@ pub(crate) async fn join(hub: Arc<Hub>, conn: Arc<Conn>, mut join: Join) -> Step
     loop {
         match hub.attach(&conn, &mut join) {
             Attached::Live => return Step::Done(join.chat_id),
-            Attached::NotYet => return Step::Later(join, A_MOMENT),
+            Attached::NotYet => {
+                let pause = A_MOMENT.saturating_mul(1 << join.waits.min(6)).min(A_WHILE);
+                join.waits += 1;
+                return Step::Later(join, pause);
+            }
             Attached::NoRoom => conn.outbox.room().await,
             Attached::Doubtful => {
                 join.allowed = conn.departures();
@@ -192,7 +200,9 @@ pub(crate) async fn join(hub: Arc<Hub>, conn: Arc<Conn>, mut join: Join) -> Step
                     conn.lose(join.chat_id, Close::ChatNotFound);
                     return Step::Done(join.chat_id);
                 }
-                Err(_) => return Step::Later(join, A_WHILE),
+                // What nobody can be asked is not asked again and again.
+                Err(Unavailable::Refused(_)) => resync(&conn, &mut join),
+                Err(Unavailable::NotAnswered(_)) => return Step::Later(join, A_WHILE),
             },
         }
     }
@@ -211,6 +221,14 @@ async fn send(conn: &Conn, join: &mut Join, mut events: &[Arc<Relayed>]) {
         }
         events = &events[pushed.taken..];
     }
+}
+
+/// What the client missed cannot be had: it goes on at the chat's end.
+fn resync(conn: &Conn, join: &mut Join) {
+    metrics::counter!("gateway_resyncs_total").increment(1);
+    let (chat_id, seq) = (join.chat_id, join.head.max(join.after));
+    conn.send(&ServerFrame::Resync { chat_id, seq }, Worth::Durable);
+    (join.after, join.target) = (seq, None);
 }
 
 /// The api does not allow it any more: the answer to the client's frame, if that asked for it, or

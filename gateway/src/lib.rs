@@ -14,6 +14,7 @@ pub mod conn;
 mod connection;
 mod desk;
 pub mod dialect;
+mod doubts;
 mod drain;
 mod family;
 pub mod feed;
@@ -23,6 +24,7 @@ mod heartbeat;
 pub mod http_backend;
 pub mod hub;
 pub mod joining;
+mod keys;
 pub mod lane;
 pub mod metric;
 mod opening;
@@ -36,6 +38,8 @@ pub mod reader;
 pub mod relayed;
 pub mod repair;
 pub mod room;
+#[cfg(test)]
+mod scripted;
 pub mod session;
 pub mod settings;
 mod signals;
@@ -51,6 +55,7 @@ use crate::{
     config::Config,
     desk::Desk,
     hub::{ConnIds, Hub},
+    keys::Keys,
     repair::Questions,
     settings::ClientArgs,
     strangers::Strangers,
@@ -77,6 +82,7 @@ pub const METRICS: &[&[Metric]] =
 pub struct Gateway {
     pub(crate) hub: Arc<Hub>,
     pub(crate) desk: Arc<Desk>,
+    pub(crate) keys: Arc<Keys>,
     pub(crate) ids: ConnIds,
     pub(crate) limiter: Limiter,
     pub(crate) strangers: Arc<Strangers>,
@@ -120,13 +126,16 @@ impl Gateway {
         let _ = hub.subscriber.set(subscriber);
         let strangers = Strangers::new(config.strangers_bytes, config.strangers_bytes_of_network);
         let desk = Arc::new(Desk::start(&backend, &hub, &config, &lifecycle));
-        lifecycle.spawn_background(Arc::clone(&desk).keep_keys());
+        let keys = Arc::new(Keys::new(Arc::clone(&backend)));
+        lifecycle.spawn_background(Arc::clone(&keys).keep());
+        lifecycle.spawn_background(doubts::run(Arc::clone(&hub), Arc::clone(&backend)));
         lifecycle.spawn_background(repair::run(Arc::clone(&hub), backend));
         lifecycle.spawn_background(repair::sweep(Arc::clone(&hub)));
         lifecycle.spawn_background(presence::run(Arc::clone(&hub), presence.clone()));
         let gateway = Arc::new(Self {
             hub,
             desk,
+            keys,
             ids: ConnIds::default(),
             limiter,
             strangers,
@@ -154,7 +163,7 @@ impl Gateway {
                 if gateway.lifecycle.is_stopping() {
                     return Err("stopping".to_owned());
                 }
-                if !gateway.desk.has_keys().await {
+                if !gateway.keys.any() {
                     return Err("the api's public keys are not here yet".to_owned());
                 }
                 // The last twentieth is for clients that a balancer sends all the same.

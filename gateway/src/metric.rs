@@ -13,6 +13,10 @@ const CALL: Name = (
     ]),
 );
 
+/// A call that is a lane.
+const CALL_LANE: Name =
+    ("lane", Values::These(&["open", "post", "read", "events", "view", "peers", "guests"]));
+
 /// Of a gateway, and of the one process.
 pub const METRICS: &[Metric] = &[
     gauge("gateway_connections", &[], "Connections whose clients are known, guests too"),
@@ -93,15 +97,17 @@ pub const METRICS: &[Metric] = &[
         "Connections closed before their clients were known, because incomplete frames of such held too much memory",
     ),
     counter("gateway_rate_limited_total", &[], "Frames refused because they came too fast"),
-    histogram(
-        "gateway_lane_batch_size",
-        &[("lane", Values::Bounded("the calls that are lanes"))],
-        "Items in one call to the api, by lane",
+    histogram("gateway_lane_batch_size", &[CALL_LANE], "Items in one call to the api, by lane"),
+    counter("gateway_lane_full_total", &[CALL_LANE], "Items refused because a lane was full"),
+    counter(
+        "gateway_lane_refused_total",
+        &[CALL_LANE],
+        "Items whose call the api refused: they fail, the others of their batch do not",
     ),
     counter(
-        "gateway_lane_full_total",
-        &[("lane", Values::These(&["view", "read", "post"]))],
-        "Items refused because a lane was full",
+        "gateway_set_aside_total",
+        &[CALL_LANE],
+        "Items put beside their lane because somebody else held their chat",
     ),
     histogram("gateway_backend_duration_seconds", &[CALL], "Calls to the api, by call"),
     counter("gateway_backend_errors_total", &[CALL], "Calls the api did not answer, by call"),

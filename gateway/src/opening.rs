@@ -79,7 +79,7 @@ pub(crate) async fn handshake(
 
 async fn answer(gateway: &Arc<Gateway>, Hello { token, resume }: Hello) -> Result<Opened, Close> {
     let config = &gateway.hub.config;
-    let claims = gateway.desk.verify(&token).await?;
+    let claims = gateway.keys.verify(&token).await?;
     let expires_at = Timestamp(claims.exp.saturating_mul(1000));
     let Admitted { registered, allowed, epoch, view } =
         admit(gateway, Window::Native, claims).await?;
@@ -123,6 +123,7 @@ pub(crate) async fn admit(
     let user = UserRef::registered(claims.sub, claims.name);
     let owner = Owner::User { user, session: claims.sid };
     let (registered, arrival) = Registered::new(gateway, window, owner)?;
+    let shows = window.shows();
     let answered = async {
         if arrival == Arrival::First
             && let Some(subscriber) = gateway.hub.subscriber.get()
@@ -131,7 +132,7 @@ pub(crate) async fn admit(
             let _ = tokio::time::timeout(SUBSCRIBE_PATIENCE, confirmed).await;
         }
         let allowed = registered.conn.departures();
-        let session = OpenSession { user_id: claims.sub, session_id: claims.sid };
+        let session = OpenSession { user_id: claims.sub, session_id: claims.sid, shows };
         (allowed, gateway.desk.open(session).await)
     };
     let (allowed, answer) = registered.conn.unless_closing(answered).await?;

@@ -58,7 +58,6 @@ impl Connection {
         });
         let desk = &self.gateway().desk;
         if trace::within(here, || desk.post(command, done)).is_err() {
-            metrics::counter!("gateway_lane_full_total", "lane" => "post").increment(1);
             count("overloaded");
             let wait = Duration::from_secs(1);
             let text = "Too much is waiting. Send it again.";

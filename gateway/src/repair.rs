@@ -5,6 +5,7 @@
 use crate::{
     backend::{Backend, Unavailable},
     dialect::{Dialect, Window},
+    doubts::Doubts,
     hub::Hub,
     joining::{Announce, Cause, Join},
     lane::{Lane, LaneConfig, call},
@@ -16,7 +17,8 @@ use shared::{
     chat::ChatView,
     id::{ChatId, Seq, UserId},
     internal::{
-        Changed, ChangedFound, Dormant, Events, Range, RangeFound, Refusal, UserChat, View,
+        Changed, ChangedFound, Cut, Dormant, Events, Range, RangeFound, Refusal, UserChat, View,
+        Woken,
     },
     lifecycle::Lifecycle,
     protocol::ServerFrame,
@@ -32,6 +34,8 @@ pub(crate) struct Questions {
     pub dormant: Lane<UserChat, bool>,
     /// Ask what changed now, not when the interval is over.
     pub poll_now: Notify,
+    /// What an answer was too long to say.
+    pub doubts: Doubts,
 }
 
 impl Questions {
@@ -62,6 +66,7 @@ impl Questions {
             events: Lane::start("events", config, events, lifecycle),
             views: Lane::start("view", config, views, lifecycle),
             poll_now: Notify::new(),
+            doubts: Doubts::default(),
         }
     }
 }
@@ -83,10 +88,10 @@ pub(crate) async fn run(hub: Arc<Hub>, backend: Arc<dyn Backend>) {
                 failing_since = None;
                 apply(&hub, found);
             }
-            Err(Unavailable(error)) => {
+            Err(error) => {
                 metrics::counter!("gateway_backend_errors_total", "call" => "changed").increment(1);
                 if failing_since.replace(Instant::now()).is_none() {
-                    tracing::warn!(error, "cannot ask the api what changed");
+                    tracing::warn!(%error, "cannot ask the api what changed");
                 }
             }
         }
@@ -102,7 +107,8 @@ pub(crate) async fn sweep(hub: Arc<Hub>) {
     }
 }
 
-fn apply(hub: &Arc<Hub>, found: ChangedFound) {
+pub(crate) fn apply(hub: &Arc<Hub>, found: ChangedFound) {
+    let cut = found.cut();
     for ended in &found.ended {
         hub.users.end_sessions(ended);
     }
@@ -118,21 +124,24 @@ fn apply(hub: &Arc<Hub>, found: ChangedFound) {
     for UserChat { user_id, chat_id } in found.joined {
         hub.invite(user_id, chat_id, News::Joined, Cause::Found);
     }
-    for UserChat { user_id, chat_id } in found.woken {
-        hub.invite(user_id, chat_id, News::Woke(None), Cause::Found);
+    for Woken { user_id, chat_id, after } in found.woken {
+        hub.invite(user_id, chat_id, News::Woke(after), Cause::Found);
     }
-    if found.truncated {
+    if cut.chats {
         hub.suspect_all();
+    }
+    if cut != Cut::default() {
+        hub.questions.doubts.raise(cut);
     }
 }
 
 /// Why a user's connections are to watch another chat.
 #[derive(Clone, Copy, Debug)]
-enum News {
+pub(crate) enum News {
     /// The user became a member of it.
     Joined,
-    /// It was dormant and has events, after this place if that is known.
-    Woke(Option<Seq>),
+    /// It was dormant and has events after this place.
+    Woke(Seq),
 }
 
 impl Hub {
@@ -158,7 +167,7 @@ impl Hub {
                 UserPayload::Added { chat_id } => self.welcome(user, chat_id),
                 UserPayload::Removed { chat_id } => self.part(user, chat_id),
                 UserPayload::Wake { chat_id, after } => {
-                    self.invite(user, chat_id, News::Woke(Some(after)), Cause::Invited);
+                    self.invite(user, chat_id, News::Woke(after), Cause::Invited);
                 }
                 UserPayload::Read { chat_id, message_id } => {
                     let frame = ServerFrame::Read { chat_id, user_id: user, message_id };
@@ -187,7 +196,7 @@ impl Hub {
     }
 
     /// A user's connections here watch a chat from now on, if their windows take it.
-    fn invite(self: &Arc<Self>, user: UserId, chat: ChatId, news: News, cause: Cause) {
+    pub(crate) fn invite(self: &Arc<Self>, user: UserId, chat: ChatId, news: News, cause: Cause) {
         let mut waiting = self.users.of_user(user);
         waiting.retain(|conn| conn.window.takes_invitations() && !conn.watches(chat));
         if waiting.is_empty() {
@@ -199,7 +208,7 @@ impl Hub {
             // Refused: no longer a member. No answer: the next poll finds it again.
             let Ok(Ok(mut chat)) = answer else { return };
             let head = chat.seq;
-            if let News::Woke(Some(after)) = news {
+            if let News::Woke(after) = news {
                 chat.seq = after.min(head);
             }
             for (allowed, conn) in waiting {
@@ -221,8 +230,7 @@ impl Hub {
             }
         });
         let asked = UserChat { user_id: user, chat_id: chat };
-        if self.questions.views.submit(asked, 0, done).is_err() {
-            metrics::counter!("gateway_lane_full_total", "lane" => "view").increment(1);
-        }
+        // When the lane is full, the next poll finds it again.
+        let _ = self.questions.views.submit(asked, done);
     }
 }

@@ -39,6 +39,8 @@ pub struct Room {
     pub ask_scheduled: bool,
     /// It is no room of the hub's any more: whoever still holds it looks for the new one.
     pub closed: bool,
+    /// Something may have passed unheard: the sweeper asks, until there is an answer.
+    pub suspect: bool,
     /// Since when the feed knows of events that it does not have.
     pub behind_since: Option<Instant>,
     /// Since when nobody watches.
@@ -90,6 +92,7 @@ impl Room {
             pages: None,
             ask_scheduled: false,
             closed: false,
+            suspect: false,
             behind_since: None,
             empty_since: Some(now),
             active_at: now,
@@ -230,6 +233,7 @@ impl Room {
                 announce: None,
                 target,
                 cause: Cause::Lagged,
+                waits: 0,
             });
         }
         self.note_empty(now);

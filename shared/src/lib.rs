@@ -21,5 +21,6 @@ pub mod relay;
 pub mod serve;
 pub mod settings;
 pub mod telemetry;
+pub mod text;
 pub mod time;
 pub mod token;

@@ -14,7 +14,7 @@ use shared::{
 /// Calls the api's services.
 pub struct Direct(pub Api);
 
-/// Implements one call: the service of the same name, its refusal told as "does not answer".
+/// Implements one call: the service of the same name, a refusal of the whole call told as over HTTP.
 macro_rules! call {
     ($self:ident, $call:ident, $service:path) => {{
         let api = $self.0.clone();
@@ -69,5 +69,5 @@ impl Backend for Direct {
 }
 
 fn unavailable(problem: &Problem) -> Unavailable {
-    Unavailable(problem.detail.to_string())
+    Unavailable::status(problem.status.as_u16(), problem.detail.to_string())
 }

@@ -14,7 +14,7 @@ use serde::Serialize;
 use shared::{
     chat::{Change, ChatType, ChatView, Message, UserRef},
     id::{ChatId, UserId},
-    internal::Peer,
+    internal::{Peer, Shows},
     protocol::{ChatEvent, ClientFrame, ServerFrame},
     time::Timestamp,
 };
@@ -161,6 +161,16 @@ impl Window {
         }
     }
 
+    /// Which of its user's chats it starts with.
+    pub fn shows(self) -> Shows {
+        match self {
+            Self::Native => Shows::All,
+            Self::Lobby => Shows::One(ChatId::LOBBY),
+            Self::Chat(id) => Shows::One(id),
+            Self::Names | Self::Numbers(_) => Shows::Private,
+        }
+    }
+
     /// Whether chats may come into this window while it is open.
     pub fn takes_invitations(self) -> bool {
         match self {
@@ -229,7 +239,9 @@ fn identity_mismatch(field: &str) -> Misread {
 fn new_message(event: &ChatEvent) -> Option<&Message> {
     match &event.event.change {
         Change::Message(message) => Some(message),
-        Change::Edited(_) | Change::Deleted { .. } | Change::Member { .. } => None,
+        Change::Edited(_) | Change::Deleted { .. } | Change::Member { .. } | Change::Unknown => {
+            None
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 
 use crate::{
     arriving::Arriving,
-    backend::{Answer, Backend, Unavailable},
+    backend::{Answer, Backend},
     config::Config,
     conn::{Conn, ConnId, Owner},
     dialect::Window,
@@ -12,6 +12,7 @@ use crate::{
     joining::{Cause, Join},
     outbox::Taken,
     repair::{Questions, sweep},
+    scripted::nobody,
 };
 use futures_util::FutureExt;
 use proptest::prelude::*;
@@ -90,10 +91,6 @@ fn later<T: Send + 'static>(answer: T) -> Answer<T> {
     .boxed()
 }
 
-fn never<T: Send + 'static>() -> Answer<T> {
-    async { Err(Unavailable("not in this test".to_owned())) }.boxed()
-}
-
 impl Backend for Api {
     fn events(&self, call: Events) -> Answer<EventsFound> {
         later(EventsFound { ranges: call.ranges.iter().map(|r| self.0.range(*r)).collect() })
@@ -106,25 +103,25 @@ impl Backend for Api {
         later(DormantMarked { members: vec![true; call.chats.len()] })
     }
     fn open(&self, _: Open) -> Answer<Opened> {
-        never()
+        nobody()
     }
     fn post(&self, _: Post) -> Answer<Posted> {
-        never()
+        nobody()
     }
     fn mark_read(&self, _: MarkRead) -> Answer<()> {
-        never()
+        nobody()
     }
     fn changed(&self, _: Changed) -> Answer<ChangedFound> {
-        never()
+        nobody()
     }
     fn peers(&self, _: Peers) -> Answer<PeersFound> {
-        never()
+        nobody()
     }
     fn guests(&self, _: Guests) -> Answer<GuestsFound> {
-        never()
+        nobody()
     }
     fn jwks(&self) -> Answer<Jwks> {
-        never()
+        nobody()
     }
 }
 

@@ -25,3 +25,4 @@ mod preparing;
 mod resume;
 mod revocation;
 mod tracing;
+mod waiting;
