@@ -24,3 +24,4 @@ mod preparing;
 mod resume;
 mod revocation;
 mod tracing;
+mod weather;
