@@ -4,20 +4,19 @@
 //! connection fails the measurement.
 
 use crate::{
+    dial::{Past, native},
     frame::{self, Said},
     stand::Stand,
 };
 use anyhow::{Context, Result, bail, ensure};
 use hdrhistogram::Histogram;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::{
     cell::{Cell, RefCell},
-    net::SocketAddr,
     rc::Rc,
     time::{Duration, Instant},
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     sync::{Notify, Semaphore},
     task::JoinSet,
@@ -25,7 +24,9 @@ use tokio::{
 
 /// Handshakes at once.
 const AT_ONCE: usize = 64;
-/// Nothing that is waited for takes longer on a machine that keeps up.
+/// In a storm; no more than a listener's backlog, beyond which the kernel makes clients wait seconds.
+const STORM_AT_ONCE: usize = 1_000;
+/// So long nothing at all arrives that is waited for: the machine does not keep up.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// One client in so many looks at how long a message took: a look costs about what reading does.
 const SAMPLE: usize = 16;
@@ -45,6 +46,8 @@ pub struct Crowd {
 struct Sum {
     start: Instant,
     ready: Cell<usize>,
+    /// Chats that were caught up, of all connections.
+    caught_up: Cell<usize>,
     delivered: Cell<u64>,
     acked: Cell<u64>,
     bytes: Cell<u64>,
@@ -64,6 +67,7 @@ struct Client {
     stream: TcpStream,
     lines: RefCell<Vec<Line>>,
     acked: Cell<u64>,
+    past: Option<Rc<Past>>,
     /// The beginning of a frame whose end has not arrived.
     rest: RefCell<Vec<u8>>,
 }
@@ -88,6 +92,7 @@ impl Crowd {
         let sum = Sum {
             start: Instant::now(),
             ready: Cell::new(0),
+            caught_up: Cell::new(0),
             delivered: Cell::new(0),
             acked: Cell::new(0),
             bytes: Cell::new(0),
@@ -108,16 +113,52 @@ impl Crowd {
         stand: &Stand,
         people: impl Iterator<Item = usize>,
     ) -> Result<()> {
+        self.open(stand, people, None, AT_ONCE).await?;
+        let all = self.clients.len();
+        self.wait(|sum| sum.ready.get() == all, "everybody is ready").await
+    }
+
+    /// Connects these people, all at once, from where they stopped in one chat, and waits until all
+    /// are caught up.
+    pub async fn come_back(
+        &mut self,
+        stand: &Stand,
+        people: impl Iterator<Item = usize>,
+        past: Past,
+    ) -> Result<()> {
+        let before = self.sum.caught_up.get() + people.size_hint().0;
+        self.open(stand, people, Some(Rc::new(past)), STORM_AT_ONCE).await?;
+        self.wait(|sum| sum.caught_up.get() >= before, "everybody is caught up").await
+    }
+
+    async fn open(
+        &mut self,
+        stand: &Stand,
+        people: impl Iterator<Item = usize>,
+        past: Option<Rc<Past>>,
+        at_once: usize,
+    ) -> Result<()> {
         let gateways = stand.gateways();
-        let limit = Rc::new(Semaphore::new(AT_ONCE));
+        let limit = Rc::new(Semaphore::new(at_once));
         let mut opening = JoinSet::new();
         for person in people {
             let permit = Rc::clone(&limit);
             let (number, sum) = (self.clients.len() + opening.len(), Rc::clone(&self.sum));
             let (gateway, token) = (gateways[number % gateways.len()], stand.token(person)?);
+            let past = past.clone();
             opening.spawn_local(async move {
                 let _permit = permit.acquire().await?;
-                open(number, gateway, &token, sum).await
+                let stream = native(gateway, &token, past.as_deref(), sum.mask.get()).await?;
+                // One that is not answered would hold its place among those that may open at once.
+                stream.readable().await?;
+                anyhow::Ok(Client {
+                    number,
+                    stream,
+                    lines: RefCell::default(),
+                    acked: Cell::new(0),
+                    past,
+                    rest: RefCell::default(),
+                })
             });
         }
         let mut clients = Vec::new();
@@ -134,8 +175,7 @@ impl Crowd {
                 }
             });
         }
-        let all = self.clients.len();
-        self.wait(|sum| sum.ready.get() == all, "everybody is ready").await
+        Ok(())
     }
 
     /// Sends a text of 128 bytes that says that it was due now.
@@ -225,11 +265,14 @@ impl Crowd {
     }
 
     async fn wait(&self, done: impl Fn(&Sum) -> bool, what: &str) -> Result<()> {
-        let deadline = Instant::now() + PATIENCE;
+        let (mut bytes, mut since) = (self.sum.bytes.get(), Instant::now());
         while !done(&self.sum) {
             self.check()?;
             let seen = self.seen();
-            ensure!(Instant::now() < deadline, "{what}: not after {PATIENCE:?}: {seen:?}");
+            if seen.bytes != bytes {
+                (bytes, since) = (seen.bytes, Instant::now());
+            }
+            ensure!(since.elapsed() < PATIENCE, "{what}: nothing for {PATIENCE:?}: {seen:?}");
             let _ = tokio::time::timeout(Duration::from_secs(1), self.sum.reached.notified()).await;
         }
         self.check()
@@ -241,29 +284,6 @@ impl Sum {
         self.fault.borrow_mut().get_or_insert(fault);
         self.reached.notify_one();
     }
-}
-
-/// The upgrade and the hello; what comes back is read by [`Client::read`].
-async fn open(number: usize, gateway: SocketAddr, token: &str, sum: Rc<Sum>) -> Result<Client> {
-    let mut stream = TcpStream::connect(gateway).await?;
-    stream.set_nodelay(true)?;
-    let request = format!(
-        "GET /gateway HTTP/1.1\r\nHost: {gateway}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    );
-    stream.write_all(request.as_bytes()).await?;
-    let mut head = Vec::new();
-    // The server says nothing after the head until it has a hello.
-    while !head.ends_with(b"\r\n\r\n") {
-        ensure!(stream.read_buf(&mut head).await? > 0, "closed in the handshake");
-    }
-    ensure!(head.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&head));
-    let hello = json!({ "type": "hello", "token": token }).to_string();
-    stream.write_all(&frame::masked(frame::TEXT, hello.as_bytes(), sum.mask.get())).await?;
-    // One that is not answered would hold its place among those that may open at once.
-    stream.readable().await?;
-    let (lines, rest) = (RefCell::default(), RefCell::default());
-    Ok(Client { number, stream, lines, acked: Cell::new(0), rest })
 }
 
 impl Client {
@@ -334,12 +354,18 @@ impl Client {
                 let ready: Value = serde_json::from_slice(json)?;
                 let chats = ready["chats"].as_array().context("no chats")?;
                 let line = |chat: &Value| {
-                    let last = chat["seq"].as_u64()?;
-                    Some(Line { chat: chat["id"].as_i64()?, first: last, last })
+                    let id = chat["id"].as_i64()?;
+                    let past = self.past.as_ref().filter(|past| past.chat == id);
+                    let last = past.map_or_else(|| chat["seq"].as_u64(), |past| Some(past.seq))?;
+                    Some(Line { chat: id, first: last, last })
                 };
                 let lines: Option<Vec<Line>> = chats.iter().map(line).collect();
                 *self.lines.borrow_mut() = lines.context("a chat without id or seq")?;
                 sum.ready.set(sum.ready.get() + 1);
+                sum.reached.notify_one();
+            }
+            Said::CaughtUp => {
+                sum.caught_up.set(sum.caught_up.get() + 1);
                 sum.reached.notify_one();
             }
             Said::Error => bail!("{}", String::from_utf8_lossy(json)),

@@ -58,6 +58,7 @@ pub enum Said<'a> {
     },
     Ack,
     Ready,
+    CaughtUp,
     Error,
     /// Presence and the like.
     Other,
@@ -78,6 +79,7 @@ pub fn said(json: &[u8]) -> Said<'_> {
     match () {
         () if is(b"ack") => Said::Ack,
         () if is(b"ready") => Said::Ready,
+        () if is(b"caught_up") => Said::CaughtUp,
         () if is(b"error") => Said::Error,
         () => Said::Other,
     }

@@ -31,7 +31,7 @@ pub async fn pages(run: &Run, side: Side, book: &mut Book) -> Result<()> {
     let mut stand = run.stand_on_all_cpus(side).await?;
     stand.people(10).await?;
     let chat = stand.groups(&[(0..10).collect()]).await?[0];
-    stand.history(chat, MESSAGES, 128).await?;
+    stand.history(chat, MESSAGES, &"x".repeat(128)).await?;
     let (token, api) = (stand.token(0)?, stand.cluster.apis()[0].address());
 
     let rest = |duration| {

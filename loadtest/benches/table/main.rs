@@ -9,8 +9,11 @@
     reason = "a benchmark shows what it measures"
 )]
 
+mod attack;
 mod book;
+mod bystander;
 mod crowd;
+mod dial;
 mod durable;
 mod fanout;
 mod flow;
@@ -18,9 +21,12 @@ mod frame;
 mod history;
 mod idle;
 mod limit;
+mod memory;
 mod row;
 mod run;
 mod stand;
+mod storm;
+mod stranger;
 mod usage;
 
 use anyhow::{Context, Result, ensure};
@@ -86,6 +92,7 @@ async fn bench(args: Args) -> Result<()> {
         now: args.binaries,
         before: args.against,
         duration: Duration::from_secs(if args.quick { 4 } else { 10 }),
+        quick: args.quick,
     };
     let mut book = Book::default();
     let runs = if args.quick { 1 } else { args.runs };

@@ -27,6 +27,12 @@ pub enum Row {
     Second,
     /// A page of history over REST, against the raw SQL
     History,
+    /// Members of one room who come back together, 300 events behind: CPU of all servers for each
+    Storm,
+    /// What two people feel while one account does its worst over 1,000 sockets
+    Stranger,
+    /// Memory of a connection that holds 20 chats, and of a watched chat
+    Memory,
     /// The fan-out and rooms rows at 1,000, 3,000 and 10,000 connections
     Growth,
 }
@@ -43,7 +49,7 @@ pub struct About {
 
 impl Row {
     /// All rows of the table.
-    pub const TABLE: [Self; 9] = [
+    pub const TABLE: [Self; 12] = [
         Self::Saturated,
         Self::Paced,
         Self::Rooms,
@@ -53,6 +59,9 @@ impl Row {
         Self::Durable,
         Self::Second,
         Self::History,
+        Self::Storm,
+        Self::Stranger,
+        Self::Memory,
     ];
 
     pub fn about(self) -> About {
@@ -121,6 +130,27 @@ impl Row {
                 "≥ 0.5",
                 "–",
                 "1.0",
+            ),
+            Self::Storm => about(
+                "a room comes back, each member 300 events behind",
+                "CPU ms of gateway, api and PostgreSQL for each",
+                "≤ 0.6",
+                "–",
+                "–",
+            ),
+            Self::Stranger => about(
+                "two people beside one account's 1000 hostile sockets: the worst attack's median",
+                "ms from send to delivery",
+                "≤ 3 × quiet",
+                "–",
+                "–",
+            ),
+            Self::Memory => about(
+                "an authenticated connection with 20 chats, of 10,000",
+                "KiB PSS",
+                "≤ 16, then 10",
+                "–",
+                "–",
             ),
             Self::Growth => about("growth", CPU, "–", "–", "–"),
         }

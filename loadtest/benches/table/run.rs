@@ -2,10 +2,10 @@
 
 use crate::{
     book::{Book, Side},
-    durable, fanout, history, idle,
+    durable, fanout, history, idle, memory,
     row::Row,
-    stand::{Plan, Stand},
-    usage,
+    stand::{Frames, Plan, Stand},
+    storm, stranger, usage,
 };
 use anyhow::Result;
 use cluster::Cpus;
@@ -21,6 +21,8 @@ pub struct Run {
     pub before: Option<PathBuf>,
     /// Of each stretch of load.
     pub duration: Duration,
+    /// A look instead of a measurement.
+    pub quick: bool,
 }
 
 impl Run {
@@ -30,8 +32,13 @@ impl Run {
 
     /// A fresh cluster of one side's binaries, the gateways on a CPU of their own.
     pub async fn stand(&self, side: Side, gateways: usize) -> Result<Stand> {
+        self.stand_with(side, gateways, Frames::Unlimited).await
+    }
+
+    /// The same, each connection with as many frames as it may send.
+    pub async fn stand_with(&self, side: Side, gateways: usize, frames: Frames) -> Result<Stand> {
         let binaries = if side == Side::Before { &self.before } else { &self.now };
-        let plan = Plan { gateways, cpus: self.cpus, binaries: binaries.clone() };
+        let plan = Plan { gateways, cpus: self.cpus, frames, binaries: binaries.clone() };
         let stand = Stand::start(&plan).await?;
         // Not before: what has to be built is built on all CPUs.
         self.cpus.others.map_or(Ok(()), |cpu| usage::pin_thread(&[cpu]))?;
@@ -41,7 +48,7 @@ impl Run {
     /// The same with everything, ourselves included, on all CPUs: where the database is measured.
     pub async fn stand_on_all_cpus(&self, side: Side) -> Result<Stand> {
         let binaries = if side == Side::Before { &self.before } else { &self.now };
-        let plan = Plan { gateways: 1, cpus: Cpus::default(), binaries: binaries.clone() };
+        let plan = Plan { gateways: 1, binaries: binaries.clone(), ..Plan::default() };
         let stand = Stand::start(&plan).await?;
         let all: Vec<usize> =
             [self.cpus.gateways, self.cpus.others].into_iter().flatten().collect();
@@ -72,6 +79,15 @@ impl Run {
             }
             if wants(&[Row::History]) {
                 history::pages(self, side, book).await?;
+            }
+            if wants(&[Row::Storm]) {
+                storm::comes(self, side, book).await?;
+            }
+            if wants(&[Row::Stranger]) {
+                stranger::tries(self, side, book).await?;
+            }
+            if wants(&[Row::Memory]) {
+                memory::of_chats(self, side, book).await?;
             }
             if wants(&[Row::Growth]) {
                 for connections in [3_000, 10_000] {

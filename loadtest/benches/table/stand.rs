@@ -20,7 +20,7 @@ use crate::usage;
 
 /// A token is good for longer than any row takes.
 const TOKEN_SECONDS: i64 = 3_600;
-/// Frames of one connection: a saturated fan-out has few senders.
+/// More than any sender here comes to.
 const FRAMES_PER_SECOND: &str = "1000000";
 
 /// What to start.
@@ -28,8 +28,20 @@ const FRAMES_PER_SECOND: &str = "1000000";
 pub struct Plan {
     pub gateways: usize,
     pub cpus: Cpus,
+    /// Whether one connection may send no more than a deployment allows.
+    pub frames: Frames,
     /// Built from the sources when `None`.
     pub binaries: Option<PathBuf>,
+}
+
+/// How many frames a connection may send.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Frames {
+    /// Any number: a saturated fan-out has few senders.
+    #[default]
+    Unlimited,
+    /// What is shipped.
+    AsShipped,
 }
 
 /// A running cluster and who is in it.
@@ -66,18 +78,19 @@ impl Used {
 impl Stand {
     /// One api, Redis, and PostgreSQL that flushes every commit.
     pub async fn start(plan: &Plan) -> Result<Self> {
-        let settings = [
-            ("MAX_CONNECTIONS", "20000"),
-            ("MAX_CONNECTIONS_PER_ADDRESS", "20000"),
-            ("FRAMES_PER_SECOND", FRAMES_PER_SECOND),
-        ];
+        let mut settings =
+            vec![("MAX_CONNECTIONS", "20000"), ("MAX_CONNECTIONS_PER_ADDRESS", "20000")];
+        if plan.frames == Frames::Unlimited {
+            settings.push(("FRAMES_PER_SECOND", FRAMES_PER_SECOND));
+        }
+        let settings = settings.into_iter();
         let cluster = Cluster::start(Options {
             gateways: plan.gateways,
             apis: 1,
             durability: Durability::Durable,
             cpus: plan.cpus,
             binaries: plan.binaries.clone(),
-            settings: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            settings: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             ..Options::default()
         })
         .await?;
@@ -117,12 +130,22 @@ impl Stand {
 
     /// Makes groups of these people, given by their numbers; the groups' ids.
     pub async fn groups(&mut self, groups: &[Vec<usize>]) -> Result<Vec<i64>> {
+        self.chats("group", groups).await
+    }
+
+    /// Makes a room of these people: nobody there hears who comes and goes.
+    pub async fn room(&mut self, people: Vec<usize>) -> Result<i64> {
+        self.chats("room", &[people]).await?.pop().context("no room")
+    }
+
+    async fn chats(&mut self, kind: &str, groups: &[Vec<usize>]) -> Result<Vec<i64>> {
         let rows: Vec<(i64,)> = sqlx::query_as(
             "INSERT INTO chats (chat_type, name, created_at, changed_at, member_count)
-             SELECT 'group', 'bench', now, now, members
+             SELECT $2::TEXT, 'bench', now, now, members
              FROM clock, UNNEST($1::BIGINT[]) AS r (members) RETURNING id",
         )
         .bind(groups.iter().map(|group| group.len() as i64).collect::<Vec<_>>())
+        .bind(kind)
         .fetch_all(&mut self.database)
         .await?;
         let ids: Vec<i64> = rows.into_iter().map(|row| row.0).collect();
@@ -183,15 +206,15 @@ impl Stand {
     }
 
     /// Puts messages of the first ten people into a chat that has none.
-    pub async fn history(&mut self, chat: i64, messages: i64, bytes: i32) -> Result<()> {
+    pub async fn history(&mut self, chat: i64, messages: i64, text: &str) -> Result<()> {
         sqlx::query(
             "INSERT INTO messages (chat_id, id, seq, sender_id, client_message_id, text, created_at)
-             SELECT $1, n, n, $2 + n % 10, n::TEXT, repeat('x', $3), now
+             SELECT $1, n, n, $2 + n % 10, n::TEXT, $3::TEXT, now
              FROM clock, generate_series(1, $4) AS n",
         )
         .bind(chat)
         .bind(user_id(0))
-        .bind(bytes)
+        .bind(text)
         .bind(messages)
         .execute(&mut self.database)
         .await?;

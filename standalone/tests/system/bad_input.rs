@@ -1,7 +1,7 @@
 //! Bad input: it is refused with a stable code, nothing of it is stored, the connection stays up,
 //! and nobody else notices.
 
-use crate::harness::{Answer, Dial, Rest, Socket, System, User, until, want::*};
+use crate::harness::{Answer, Dial, Rest, Socket, System, want::*};
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::{
@@ -24,7 +24,6 @@ in_both_modes!(
     malformed_requests_are_refused,
     names_are_checked,
     oversized_bodies_are_refused,
-    a_client_that_does_not_read_harms_nobody,
 );
 behind_haproxy!(
     malformed_frames_are_answered,
@@ -241,63 +240,6 @@ async fn oversized_bodies_are_refused(t: System) {
     let answer = ann.rest.post(&format!("/chats/{chat}/messages"), body).await;
     assert_eq!(answer.status, 413, "{answer:?}");
     assert!(ann.texts(chat).await.is_empty());
-}
-
-/// What is sent past the client that does not read, in bytes: more than the server's queue for one
-/// connection and the kernel's buffers take.
-const MORE_THAN_ANY_QUEUE: usize = 6 * 1024 * 1024;
-
-async fn a_client_that_does_not_read_harms_nobody(t: System) {
-    let senders = [t.user("ann").await, t.user("bob").await, t.user("cat").await];
-    let eve = t.user("eve").await;
-    let chat = senders[0].group("busy", &[&senders[1], &senders[2], &eve]).await;
-    let mut stuck = Dial::new(t.node(0)).receive_buffer(4096).open().await.unwrap();
-    stuck.hello(Some(&eve.token), None).await;
-    let mut watcher = eve.connect_to(0).await;
-
-    let text = "ж".repeat(MAX_TEXT_CHARS);
-    let each = MORE_THAN_ANY_QUEUE / text.len() / senders.len();
-    let mut sending = tokio::task::JoinSet::new();
-    for user in senders {
-        sending.spawn(flood(user, chat, text.clone(), each));
-    }
-    let start = watcher.track.cursors[&chat].0;
-    let last = start + i64::try_from(each * 3).unwrap();
-    while watcher.track.cursors[&chat].0 < last {
-        watcher.pump().await;
-    }
-    sending.join_all().await;
-    assert_eq!(watcher.track.seqs(chat), (start + 1..=last).collect::<Vec<_>>());
-    stuck.expect_close(Close::SlowConsumer).await;
-    until("the stuck client to be counted", async || {
-        let metrics = metrics(&t).await;
-        metrics.contains("slow_consumer").then_some(())
-    })
-    .await;
-}
-
-/// Sends as fast as it may.
-async fn flood(user: User, chat: ChatId, text: String, count: usize) {
-    let mut device = user.connect_to(0).await;
-    for _ in 0..count {
-        device.submit(chat, &text).await;
-        while device.track.in_flight() > 8 {
-            device.pump().await;
-        }
-    }
-    while device.track.in_flight() > 0 {
-        device.pump().await;
-    }
-}
-
-/// All processes' metrics.
-async fn metrics(t: &System) -> String {
-    let mut all = String::new();
-    for admin in t.admin_ports() {
-        let request = Rest::new(format!("http://{admin}")).request(Method::GET, "/metrics");
-        all += &request.send().await.unwrap().text().await.unwrap();
-    }
-    all
 }
 
 #[tokio::test]

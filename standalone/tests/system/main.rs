@@ -26,3 +26,4 @@ mod resume;
 mod revocation;
 mod tracing;
 mod waiting;
+mod weather;

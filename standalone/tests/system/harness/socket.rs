@@ -5,12 +5,18 @@
 
 use super::wait::{DEADLINE, within};
 use crate::asyncapi::{Channel, document};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{Sink as _, SinkExt, StreamExt};
 use shared::{
     close::Close,
     protocol::{ClientFrame, Resume, ServerFrame},
 };
-use std::net::SocketAddr;
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    net::SocketAddr,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::{
     WebSocketStream, client_async,
@@ -71,7 +77,8 @@ impl Dial {
             request.headers_mut().insert(name, HeaderValue::from_str(value)?);
         }
         let (stream, _) = client_async(request, tcp).await?;
-        Ok(Socket { stream, channel: document().at(&self.path) })
+        let (channel, early) = (document().at(&self.path), VecDeque::new());
+        Ok(Socket { stream, channel, early })
     }
 }
 
@@ -90,7 +97,7 @@ pub enum Heard {
 pub enum Got {
     Frame(Box<ServerFrame>),
     /// The server's close frame: code and reason.
-    Closed(u16, #[expect(dead_code, reason = "a failure's text shows it")] String),
+    Closed(u16, String),
     /// The connection ended without a word.
     Gone,
 }
@@ -101,6 +108,8 @@ pub struct Socket {
     stream: WebSocketStream<TcpStream>,
     /// What the document says of this path; nothing for a path without a WebSocket.
     channel: Option<&'static Channel>,
+    /// What came while it wrote; to be heard first.
+    early: VecDeque<tungstenite::Result<Message>>,
 }
 
 impl Socket {
@@ -119,10 +128,38 @@ impl Socket {
         let _ = self.stream.send(message).await;
     }
 
+    /// Sends all these texts at once, and reads meanwhile: each side may wait for the other to take
+    /// something in.
+    pub async fn say_all(&mut self, texts: impl IntoIterator<Item = String>) {
+        let mut texts = texts.into_iter();
+        // That the server is gone is seen by the next read, as ever.
+        let _ = poll_fn(|cx| self.poll_say_all(cx, &mut texts)).await;
+    }
+
+    fn poll_say_all(
+        &mut self,
+        cx: &mut Context<'_>,
+        texts: &mut impl Iterator<Item = String>,
+    ) -> Poll<tungstenite::Result<()>> {
+        while let Poll::Ready(Some(heard)) = self.stream.poll_next_unpin(cx) {
+            self.early.push_back(heard);
+        }
+        loop {
+            ready!(Pin::new(&mut self.stream).poll_ready(cx))?;
+            let Some(text) = texts.next() else { break };
+            Pin::new(&mut self.stream).start_send(Message::text(text))?;
+        }
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
     /// What comes next, in whatever dialect; a text is as documented. Cancel-safe.
     pub async fn hear(&mut self) -> Heard {
         loop {
-            match self.stream.next().await {
+            let heard = match self.early.pop_front() {
+                Some(heard) => Some(heard),
+                None => self.stream.next().await,
+            };
+            match heard {
                 Some(Ok(Message::Text(text))) => {
                     match self.channel {
                         Some(channel) => channel.check(&text),

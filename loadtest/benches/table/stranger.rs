@@ -1,0 +1,112 @@
+//! The row of the hostile stranger: one account with a thousand sockets does its worst, one kind of
+//! attack after the other, and two people who have nothing to do with it write to each other.
+
+use crate::{
+    attack::{Attack, Done, Stranger},
+    book::{Book, MAIN, Side},
+    bystander::Bystander,
+    crowd::Crowd,
+    row::Row,
+    run::Run,
+    stand::Frames,
+    usage,
+};
+use anyhow::Result;
+use std::{
+    rc::Rc,
+    time::{Duration, Instant},
+};
+use tokio::{task::JoinSet, time::sleep};
+
+const SOCKETS: usize = 1_000;
+/// Who watch the room that the stranger is in, some devices each.
+const WATCHERS: usize = 500;
+const PEOPLE: usize = 50;
+/// Chats with long messages, and how many each: more than the gateway takes in one answer.
+const BIG: usize = 12;
+const LONG: i64 = 200;
+/// After an attack, before the next: what is still under way is none of that one's.
+const SETTLED: Duration = Duration::from_secs(3);
+
+pub async fn tries(run: &Run, side: Side, book: &mut Book) -> Result<()> {
+    let mut stand = run.stand_with(side, 1, Frames::AsShipped).await?;
+    // Number 0 is the stranger, 1 and 2 are the two.
+    stand.people(3 + PEOPLE).await?;
+    let big = stand.groups(&vec![vec![0]; BIG]).await?;
+    for chat in &big {
+        stand.history(*chat, LONG, &"😀".repeat(4_000)).await?;
+    }
+    let own = stand.groups(&[vec![0], vec![1, 2]]).await?;
+    let room = (3..3 + PEOPLE).chain([0]).collect();
+    let square = stand.room(room).await?;
+    let pid = stand.cluster.gateways()[0].process().pid();
+    let mib = || usage::pss_kib(pid).map(|kib| kib / 1024.0);
+
+    let mut crowd = Crowd::new()?;
+    crowd.connect(&stand, (0..WATCHERS).map(|number| 3 + number % PEOPLE)).await?;
+    crowd.quiet().await?;
+    let bystander = Bystander::start(&stand, [1, 2], own[1]).await?;
+    sleep(SETTLED).await;
+    bystander.felt()?;
+    sleep(run.duration).await;
+    let quiet = bystander.felt()?;
+    book.note(Row::Stranger, side, "quiet: median ms", quiet.median);
+    book.note(Row::Stranger, side, "quiet: worst ms", quiet.worst);
+    book.note(Row::Stranger, side, "PSS MiB before", mib()?);
+
+    let mut worst = quiet.median;
+    for attack in Attack::ALL {
+        let stranger = Rc::new(Stranger {
+            gateway: stand.gateways()[0],
+            token: stand.token(0)?,
+            epoch: bystander.epoch.clone(),
+            notes: own[0],
+            square,
+            big: big.clone(),
+            done: Done::default(),
+        });
+        bystander.felt()?;
+        let (before, started) = (stand.used()?, Instant::now());
+        let mut sockets = JoinSet::new();
+        for _ in 0..SOCKETS {
+            let stranger = Rc::clone(&stranger);
+            sockets.spawn_local(async move { stranger.attack(attack).await });
+        }
+        sleep(run.duration).await;
+        let (used, seconds) = (stand.used()?.since(before), started.elapsed().as_secs_f64());
+        let pss = mib()?;
+        sockets.shutdown().await;
+        // A message that waits until the attack is over is felt, too.
+        sleep(SETTLED).await;
+        let felt = bystander.felt()?;
+        worst = worst.max(felt.median);
+        let done = &stranger.done;
+        for (name, value) in [
+            ("median ms", felt.median),
+            ("worst ms", felt.worst),
+            ("messages of the two", felt.messages as f64),
+            ("gateway CPU, share of one", used.gateways / seconds),
+            ("api CPU, share of one", used.apis / seconds),
+            ("PostgreSQL CPU, share of one", used.postgres / seconds),
+            ("PSS MiB", pss),
+            ("frames a second", done.frames.get() as f64 / seconds),
+            ("sockets opened", done.opened.get() as f64),
+            ("sockets ended", done.ended.get() as f64),
+        ] {
+            book.note(Row::Stranger, side, format!("{}: {name}", attack.name()), value);
+        }
+        let closed = f64::from(u8::from(crowd.check().is_err()));
+        book.note(
+            Row::Stranger,
+            side,
+            format!("{}: 1 when a watcher was closed", attack.name()),
+            closed,
+        );
+    }
+    book.note(Row::Stranger, side, MAIN, worst);
+    sleep(SETTLED).await;
+    book.note(Row::Stranger, side, "PSS MiB after", mib()?);
+    bystander.stop()?;
+    drop(crowd);
+    stand.stop().await
+}
