@@ -15,7 +15,7 @@ use shared::{
     lifecycle::Lifecycle,
     limit::Limiter,
     presence::Presence,
-    serve::ServeConfig,
+    serve::{ServeConfig, bind},
     settings::{parse, refuse},
     telemetry::{Logs, admin_router, log_routes, start_logs, start_metrics, trace},
 };
