@@ -8,7 +8,7 @@ use crate::{
     joining::{Cause, Join, Step, join},
 };
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use shared::id::ChatId;
+use shared::id::{ChatId, Seq};
 use std::{
     collections::{HashMap, VecDeque},
     future::pending,
@@ -25,18 +25,26 @@ const AT_ONCE: usize = 8;
 /// is answered, but not without end.
 const MAX_BEHIND: usize = 8;
 
-/// A chat that the client left stays declined for longer than polls tell of whoever joined.
-const DECLINED: Duration = Duration::from_secs(20);
+/// What the client knows of a chat that it does not watch is remembered for longer than polls tell of
+/// the same event.
+const REMEMBERED: Duration = Duration::from_secs(20);
 
-/// The most declined chats that are remembered; the oldest is forgotten.
-const MAX_DECLINED: usize = 100;
+/// The most chats of which that is remembered: as many cursors as a hello has room for.
+const MAX_REMEMBERED: usize = 4_096;
 
 /// Chats on their way in.
 #[derive(Default)]
 pub(crate) struct Arriving {
     /// Nothing while nothing is on its way, as it is for nearly all of a connection's life.
     work: Option<Box<Work>>,
-    declined: Vec<(ChatId, Instant)>,
+    known: Option<Box<HashMap<ChatId, Known>>>,
+}
+
+/// What the client knows of a chat that it does not watch.
+struct Known {
+    /// The last of the events that it was told of in some way. `None`: it wants to hear of none.
+    upto: Option<Seq>,
+    at: Instant,
 }
 
 #[derive(Default)]
@@ -79,11 +87,9 @@ enum Stage {
 impl Arriving {
     /// Adds a chat behind those that wait. A chat that is on its way already is not joined twice:
     /// whoever is invited to it learns nothing new, whoever asks for it is answered afterwards.
-    pub fn add(&mut self, join: Join) {
-        match join.cause {
-            Cause::Found | Cause::Lagged if self.has_declined(join.chat_id) => return,
-            Cause::Subscribed => self.declined.retain(|(chat, _)| *chat != join.chat_id),
-            Cause::Opened | Cause::Found | Cause::Invited | Cause::Lagged => {}
+    pub fn add(&mut self, mut join: Join) {
+        if self.is_old_news(&mut join) {
+            return;
         }
         let work = self.work.get_or_insert_default();
         let entry = work.chats.entry(join.chat_id).or_default();
@@ -158,12 +164,7 @@ impl Arriving {
     /// The client does not want this chat, whether it waits or is being joined. What was to be said
     /// of it is said.
     pub fn decline(&mut self, chat: ChatId, conn: &Conn) {
-        let now = Instant::now();
-        self.declined.retain(|(id, at)| *id != chat && now - *at < DECLINED);
-        if self.declined.len() >= MAX_DECLINED {
-            self.declined.remove(0);
-        }
-        self.declined.push((chat, now));
+        self.remember(chat, None);
         let Some(work) = &mut self.work else { return };
         let Some(entry) = work.chats.get_mut(&chat) else { return };
         for mut join in entry.queue.drain(..) {
@@ -189,8 +190,42 @@ impl Arriving {
         self.work.as_ref().is_none_or(|work| work.active == 0 && work.turns.is_empty())
     }
 
-    fn has_declined(&self, chat: ChatId) -> bool {
-        self.declined.iter().any(|(id, at)| *id == chat && at.elapsed() < DECLINED)
+    /// The client knows what there is of a chat up to here, or wants to hear nothing of it.
+    pub fn remember(&mut self, chat: ChatId, upto: Option<Seq>) {
+        let known = self.known.get_or_insert_default();
+        if known.len() < MAX_REMEMBERED {
+            known.insert(chat, Known { upto, at: Instant::now() });
+        }
+    }
+
+    /// Forgets what has been remembered for long enough. To be called now and then.
+    pub fn forget(&mut self) {
+        if let Some(known) = &mut self.known {
+            known.retain(|_, known| known.at.elapsed() < REMEMBERED);
+            if known.is_empty() {
+                self.known = None;
+            }
+        }
+    }
+
+    /// Whether a join tells the client what it knows; if in part, that part is left out.
+    fn is_old_news(&mut self, join: &mut Join) -> bool {
+        let Some(all) = &mut self.known else { return false };
+        let Some(known) = all.get(&join.chat_id) else { return false };
+        match (join.cause, known.upto) {
+            (Cause::Subscribed | Cause::Opened, _) => {
+                all.remove(&join.chat_id);
+                false
+            }
+            _ if known.at.elapsed() >= REMEMBERED => false,
+            (Cause::Found | Cause::Lagged, None) => true,
+            (Cause::Found | Cause::Invited, Some(upto)) => {
+                join.from = join.from.max(upto);
+                join.after = join.after.max(upto);
+                join.head <= upto
+            }
+            (Cause::Invited, None) | (Cause::Lagged, Some(_)) => false,
+        }
     }
 }
 

@@ -94,15 +94,11 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(Opened { registered, session, joins }: Opened) -> Self {
+    pub(crate) fn new(Opened { registered, session, arriving }: Opened) -> Self {
         let heartbeat = registered.gateway.hub.config.heartbeat;
         // The first look comes at a random moment, so that who came together is not looked at together.
         let first = heartbeat.mul_f64(rand::random_range(0.1..1.0)).min(left(&session));
         let now = Instant::now();
-        let mut arriving = Arriving::default();
-        for join in joins {
-            arriving.add(join);
-        }
         Self {
             registered,
             session,
@@ -331,6 +327,7 @@ impl Connection {
                 _ => Close::Renew,
             });
         }
+        self.arriving.forget();
         if self.asking.is_paused() {
             // It may have spoken and not been heard.
             self.heard_at = Instant::now();

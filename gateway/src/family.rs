@@ -4,6 +4,7 @@
 
 use crate::{
     Gateway,
+    arriving::Arriving,
     conn::{Conn, Departures, Owner},
     dialect::Window,
     joining::{Cause, Join, closed_by, join_all},
@@ -73,7 +74,7 @@ async fn open_user(gateway: &Arc<Gateway>, window: Window, token: &str) -> Resul
     let lives = i64::try_from(lives).unwrap_or(i64::MAX);
     let expires_at = Timestamp(Timestamp::now().0.saturating_add(lives));
     let session = Session::new(expires_at, &gateway.hub.config);
-    Ok(Opened { registered, session, joins: Vec::new() })
+    Ok(Opened { registered, session, arriving: Arriving::default() })
 }
 
 async fn open_guest(gateway: &Arc<Gateway>, address: IpAddr) -> Result<Opened, Close> {
@@ -89,7 +90,7 @@ async fn open_guest(gateway: &Arc<Gateway>, address: IpAddr) -> Result<Opened, C
     conn.unless_closing(joined).await??;
     // There is no session that could end.
     let session = Session::new(Timestamp(i64::MAX), &gateway.hub.config);
-    Ok(Opened { registered, session, joins: Vec::new() })
+    Ok(Opened { registered, session, arriving: Arriving::default() })
 }
 
 /// How long a connection lives at the most: a random part of this time is left out, so that those that a

@@ -4,6 +4,7 @@
 
 use crate::{
     Gateway,
+    arriving::Arriving,
     conn::{Conn, Departures, Owner},
     dialect::{Window, native},
     frame::Frame,
@@ -19,7 +20,7 @@ use shared::{
     chat::{ChatType, ChatView, UserRef},
     close::Close,
     id::{ChatId, Seq},
-    internal::{OpenSession, SessionRefusal, SessionView},
+    internal::{OpenSession, SessionRefusal, SessionView, UserChat},
     protocol::{Resume, ServerFrame},
     relay::Channel,
     telemetry::trace::{Kind, Span},
@@ -44,7 +45,7 @@ pub(crate) const MAX_CATCH_UP: i64 = 10_000;
 pub(crate) struct Opened {
     pub registered: Registered,
     pub session: Session,
-    pub joins: Vec<Join>,
+    pub arriving: Arriving,
 }
 
 /// From the first frame to `ready`.
@@ -93,9 +94,9 @@ async fn answer(gateway: &Arc<Gateway>, Hello { token, resume }: Hello) -> Resul
         chats: view.chats.clone(),
     };
     conn.send(&ready, Worth::Durable);
-    let joins = joins(gateway, &conn, allowed, view.chats, resume, &epoch);
-    let joins = conn.unless_closing(joins).await??;
-    Ok(Opened { registered, session: Session::new(expires_at, config), joins })
+    let arriving = arriving(gateway, &conn, allowed, view.chats, resume, &epoch);
+    let arriving = conn.unless_closing(arriving).await??;
+    Ok(Opened { registered, session: Session::new(expires_at, config), arriving })
 }
 
 /// Counts a connection that opened.
@@ -164,16 +165,16 @@ async fn greet(
     }
 }
 
-/// The chats to join: each from where the client stopped, or from where `ready` says it is. Every
+/// The chats to join, each from where the client stopped, or from where `ready` says it is. Every
 /// cursor is answered: by what was missed, by `resync`, or by `chat_removed`.
-async fn joins(
+async fn arriving(
     gateway: &Gateway,
     conn: &Conn,
     allowed: Departures,
     mut chats: Vec<ChatView>,
     resume: Option<Resume>,
     epoch: &str,
-) -> Result<Vec<Join>, Close> {
+) -> Result<Arriving, Close> {
     let known = resume.is_some();
     let same_epoch = resume.as_ref().is_none_or(|resume| resume.epoch == epoch);
     metrics::counter!("gateway_resumes_total", "result" => match (known, same_epoch) {
@@ -186,17 +187,18 @@ async fn joins(
     let ours = chats.len();
     chats.extend(unlisted(gateway, conn, &chats, &cursors).await?);
     let max_chats = gateway.hub.config.max_chats.max(ours);
-    let mut joins = Vec::with_capacity(chats.len().min(max_chats));
+    let mut arriving = Arriving::default();
+    let mut beyond = Vec::new();
     for (place, chat) in chats.into_iter().enumerate() {
         let join = Join::at_end(&chat, allowed, Cause::Opened);
         let Some(cursor) = cursors.remove(&chat.id) else {
-            joins.push(join);
+            arriving.add(join);
             continue;
         };
         let missed = chat.seq.0 - cursor.0;
         let reachable = same_epoch && cursor >= Seq::ZERO && (0..=MAX_CATCH_UP).contains(&missed);
         if place < max_chats && reachable {
-            joins.push(join.resumed(cursor));
+            arriving.add(join.resumed(cursor));
             continue;
         }
         let (chat_id, seq) = (chat.id, chat.seq);
@@ -208,16 +210,36 @@ async fn joins(
         };
         if place < max_chats {
             let announce = Some(Announce::Frame(native::encode(&answer)));
-            joins.push(Join { announce, ..join });
-        } else if chat.chat_type == ChatType::Room {
-            // Whoever only watches a room is not woken when it stirs.
-            conn.send(&ServerFrame::ChatRemoved { chat_id }, Worth::Durable);
+            arriving.add(Join { announce, ..join });
         } else {
-            // Dormant: it wakes with its next event.
-            conn.send(&answer, Worth::Durable);
+            arriving.remember(chat_id, Some(seq));
+            beyond.push((chat_id, answer));
         }
     }
-    Ok(joins)
+    turn_away(gateway, conn, beyond).await?;
+    Ok(arriving)
+}
+
+/// Answers the cursors of chats for which there is no place. Members are woken when such a chat stirs;
+/// whoever only watched a public room is told that it is gone.
+async fn turn_away(
+    gateway: &Gateway,
+    conn: &Conn,
+    beyond: Vec<(ChatId, ServerFrame)>,
+) -> Result<(), Close> {
+    let user_id = conn.user_id().unwrap_or_default();
+    let dormant = &gateway.hub.questions.dormant;
+    let asked = beyond.into_iter().map(|(chat_id, answer)| async move {
+        (chat_id, answer, dormant.ask(UserChat { user_id, chat_id }).await)
+    });
+    for (chat_id, answer, is_member) in futures_util::future::join_all(asked).await {
+        match is_member {
+            Ok(true) => conn.send(&answer, Worth::Durable),
+            Ok(false) => conn.send(&ServerFrame::ChatRemoved { chat_id }, Worth::Durable),
+            Err(_) => return Err(Close::Overloaded),
+        }
+    }
+    Ok(())
 }
 
 /// The chats that the client knows and `ready` does not list: rooms that it watched, dormant chats.

@@ -4,6 +4,7 @@ use super::MAX_WAITING;
 use crate::{
     Deps, Gateway,
     answer::MAX_UNANSWERED,
+    arriving::Arriving,
     backend::{Answer, Backend, Unavailable},
     config::Config,
     conn::{Conn, Owner},
@@ -183,8 +184,11 @@ async fn connect(window: Window, lasts: Duration) -> Pair {
     let loan = gateway.strangers.loan(address.ip());
     let mut socket = Socket::new(server, &Bytes::new(), &config, loan);
     let expires_at = Timestamp(Timestamp::now().0 + lasts.as_millis() as i64);
-    let opened =
-        Opened { registered, session: Session::new(expires_at, &config), joins: Vec::new() };
+    let opened = Opened {
+        registered,
+        session: Session::new(expires_at, &config),
+        arriving: Arriving::default(),
+    };
     let running = async move {
         let close = Box::new(Connection::new(opened)).run(&mut socket).await;
         socket.close(close).await;
