@@ -61,8 +61,8 @@ pub enum Command {
 /// What concerns clients; also part of the one-process binary.
 #[derive(Args, Clone, Debug)]
 pub struct ClientArgs {
-    /// Origins of other pages that may use the session cookie, separated by commas, such as
-    /// `https://chat.example.com`; the own origin always may
+    /// Origins of other pages that may use the session cookie and come as guests, separated by
+    /// commas, such as `https://chat.example.com`; the own origin always may
     #[arg(long, env = "ALLOWED_ORIGINS", value_delimiter = ',')]
     pub allowed_origins: Vec<String>,
     /// Networks whose X-Forwarded-For is believed, separated by commas: the load balancers'
@@ -76,8 +76,8 @@ pub struct ClientArgs {
     /// The most sockets at once; one more is answered 503. Below the limit of open files
     #[arg(long, env = "MAX_CONNECTIONS", default_value_t = 15_000)]
     pub max_connections: usize,
-    /// The most sockets at once of one client address (of IPv6, one /64); trusted proxies do not count. Lower it where
-    /// clients connect directly or TRUSTED_PROXIES is right
+    /// The most sockets at once of one client address (of IPv6, one /64); trusted proxies do not
+    /// count. Lower it where clients connect directly or TRUSTED_PROXIES is right
     #[arg(long, env = "MAX_CONNECTIONS_PER_ADDRESS", default_value_t = 15_000)]
     pub max_connections_per_address: usize,
     /// Frames a connection may send per second (four times as many after a quiet time). People type

@@ -17,6 +17,7 @@ mod chat;
 mod closing;
 mod dependencies;
 mod families;
+mod handshakes;
 mod idempotency;
 mod log_level;
 mod membership;

@@ -222,7 +222,9 @@ async fn tokens_are_taken_from_header_query_and_cookie(t: System) {
     let foreign = dial()
         .header("cookie".parse().unwrap(), &cookie)
         .header("origin".parse().unwrap(), "https://evil.example");
-    foreign.open().await.unwrap().expect_close(Close::WrongOrigin).await;
+    let mut foreign = foreign.open().await.unwrap();
+    foreign.say(&ClientFrame::Hello { token: None, resume: None }).await;
+    foreign.expect_close(Close::WrongOrigin).await;
 
     let page = t.rest().request(reqwest::Method::POST, "/logout");
     let page = page.header("cookie", &cookie).header("origin", "https://evil.example");

@@ -233,6 +233,18 @@ impl Socket {
         }
     }
 
+    /// A WebSocket ping is answered with its payload; texts are passed over.
+    pub async fn expect_pong(&mut self, payload: &'static str) {
+        self.say_message(Message::Ping(payload.into())).await;
+        loop {
+            match within(DEADLINE, "a pong", self.stream.next()).await {
+                Some(Ok(Message::Pong(got))) => return assert_eq!(got, payload),
+                Some(Ok(Message::Text(_))) => {}
+                other => panic!("waited for a pong and got {other:?}"),
+            }
+        }
+    }
+
     /// The socket still works: a ping is answered. Returns what came before the answer.
     pub async fn expect_alive(&mut self) -> Vec<ServerFrame> {
         let id = Some(format!("alive-{}", uuid::Uuid::new_v4().simple()));
