@@ -11,7 +11,7 @@ use crate::{
     scripted::{Scripted, chat, connect, gateway, say, taken, watch},
 };
 use shared::{
-    chat::{ChatType, ChatView, Event, UserRef},
+    chat::{ChatType, ChatView, Event},
     close::Close,
     id::{ChatId, Seq, UserId},
     internal::{

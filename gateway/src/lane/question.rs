@@ -11,7 +11,7 @@ use shared::{
 pub const ITEM_BYTES: usize = 256;
 
 /// A question to the api that may stand in a lane.
-pub trait Question: Clone + Send + 'static {
+pub trait Question: Clone + Send + Sync + 'static {
     /// What it weighs: [`ITEM_BYTES`] and all its texts and names, which clients wrote.
     fn bytes(&self) -> usize;
 

@@ -134,7 +134,7 @@ async fn a_full_lane_refuses_by_number_and_by_bytes() {
     for (config, fit) in [(CONFIG, 10), (LaneConfig { max_bytes: 7, ..CONFIG }, 7)] {
         let (lane, gate, _) = lane_of(config, |batch, _| ten_times(batch));
         let (sender, mut answers) = mpsc::channel(30);
-        let mut submit = || {
+        let submit = || {
             let sender = sender.clone();
             lane.submit(Ask(1, 1), Box::new(move |_| sender.try_send(()).unwrap())).is_ok()
         };
