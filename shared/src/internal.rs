@@ -12,37 +12,13 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-/// The most items in one call. About 100 rows a transaction is where PostgreSQL's cost per row
-/// flattens (shared measurements: 8.7 µs a row at 100, 7.5 at 500); beyond it only latency grows.
-pub const MAX_BATCH: usize = 200;
+mod limits;
+mod refusal;
+#[cfg(test)]
+mod tests;
 
-/// Longest text of a message, in characters.
-pub const MAX_TEXT_CHARS: usize = 4_000;
-
-/// Longest client message id, in bytes: a uuid with room for a prefix.
-pub const MAX_CLIENT_ID_BYTES: usize = 64;
-
-/// The most bytes of questions in one call, by the measure of the gateway's lanes: all texts and
-/// names, and 256 for the rest of each. JSON makes at most six of a byte (`\u0007`), so a body has at
-/// most 6 MiB, which is less than [`MAX_CALL_BYTES`]. A test of the gateway does the sums.
-pub const MAX_BATCH_BYTES: usize = 1 << 20;
-
-/// The largest body that the api takes from a gateway.
-pub const MAX_CALL_BYTES: usize = 8 << 20;
-
-/// The largest answer that a gateway takes from an api. The longest are those of `open`, 24 MiB when
-/// a full batch of users has as many chats with as long names as there may be, and of `events`.
-pub const MAX_ANSWER_BYTES: usize = 32 << 20;
-
-/// The most bytes of events, as JSON, in the answer to one range: what a connection takes at once. One
-/// event is always there, whatever it has. When many ranges missed much, each is cut earlier.
-pub const MAX_RANGE_BYTES: usize = 64 << 10;
-
-/// The same for all ranges of one call together.
-pub const MAX_EVENTS_BYTES: usize = 8 << 20;
-
-/// The most chats that a connection holds live, and that `open` tells of each user.
-pub const MAX_LIVE_CHATS: u32 = 200;
+pub use limits::*;
+pub use refusal::{Refusal, RefusalCode};
 
 /// `open`: sessions whose sockets are being opened.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -186,81 +162,6 @@ pub struct Receipt {
     pub repeated: bool,
 }
 
-/// A command was not carried out and will not be. The code is stable, the text is for people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refusal {
-    pub code: RefusalCode,
-    pub message: String,
-}
-
-/// Stable reasons for a refusal. Their snake_case spelling is the `code` clients see.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RefusalCode {
-    /// No such chat.
-    ChatNotFound,
-    /// The chat exists and the user may not use it.
-    NotAMember,
-    Blocked,
-    MessageNotFound,
-    /// Somebody else's message.
-    NotYours,
-    /// Empty, too long, or with characters a text may not have.
-    InvalidText,
-    /// Empty, too long, or with control characters.
-    InvalidClientMessageId,
-    /// The same client message id came before with another text.
-    ClientMessageIdReused,
-    /// `reply_to` names no message of this chat.
-    InvalidReplyTo,
-    /// No active account has this id or username.
-    RecipientNotFound,
-    /// The recipient is blocked and could not read it.
-    RecipientBlocked,
-    /// A private chat has two members.
-    RecipientIsYourself,
-    /// There are as many chats, or new ones so fast, as there may be.
-    TooManyChats,
-    /// Guests have no access here.
-    GuestsOff,
-    /// Not a name a guest may have.
-    InvalidUsername,
-    /// A registered user's name.
-    UsernameTaken,
-    /// Somebody else holds the chat: ask again. Only to a caller that says it is impatient, and never
-    /// shown to a client.
-    Busy,
-    /// A reason that a newer api knows. Its `message` tells people what it is.
-    #[serde(other)]
-    Unknown,
-}
-
-impl RefusalCode {
-    /// The spelling clients see.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ChatNotFound => "chat_not_found",
-            Self::NotAMember => "not_a_member",
-            Self::Blocked => "blocked",
-            Self::MessageNotFound => "message_not_found",
-            Self::NotYours => "not_yours",
-            Self::InvalidText => "invalid_text",
-            Self::InvalidClientMessageId => "invalid_client_message_id",
-            Self::ClientMessageIdReused => "client_message_id_reused",
-            Self::InvalidReplyTo => "invalid_reply_to",
-            Self::RecipientNotFound => "recipient_not_found",
-            Self::RecipientBlocked => "recipient_blocked",
-            Self::RecipientIsYourself => "recipient_is_yourself",
-            Self::TooManyChats => "too_many_chats",
-            Self::GuestsOff => "guests_off",
-            Self::InvalidUsername => "invalid_username",
-            Self::UsernameTaken => "username_taken",
-            Self::Busy => "busy",
-            Self::Unknown => "refused",
-        }
-    }
-}
-
 /// `read`: read marks. A mark never moves back; one beyond the chat's end stands at its end.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MarkRead {
@@ -286,10 +187,6 @@ pub struct Range {
     pub chat_id: ChatId,
     pub after: Seq,
 }
-
-/// The most events in the answer to one range; the rest is asked for from `upto`. See also
-/// [`MAX_RANGE_BYTES`].
-pub const MAX_RANGE_EVENTS: usize = 200;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct EventsFound {
@@ -413,9 +310,6 @@ fn beyond_the_end() -> Seq {
     Seq(i64::MAX)
 }
 
-/// Longest list in a [`ChangedFound`].
-pub const MAX_CHANGED: usize = 10_000;
-
 /// How much further back than asked `changed` looks: longer than any write transaction may take
 /// (the statement timeout is below it).
 pub const CHANGED_OVERLAP_MS: i64 = 10_000;
@@ -458,53 +352,4 @@ pub struct Guests {
 pub struct GuestsFound {
     /// With [`UserRef::guest`]. Refused: [`RefusalCode::GuestsOff`], `InvalidUsername`, `UsernameTaken`.
     pub guests: Vec<Result<UserRef, Refusal>>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::chat::Change;
-
-    #[test]
-    fn what_a_newer_api_says_beside_the_rest_is_no_harm_to_the_rest() {
-        let posted: Posted = serde_json::from_str(
-            r#"{"results":[{"Err":{"code":"moon_is_full","message":"Not tonight."}},
-                    {"Ok":{"message_id":2,"seq":2,"timestamp":"2023-11-14T22:13:20.007Z"}}],
-                "events":[{"chat_id":1,"published_ms":5,"events":[
-                    {"seq":1,"type":"reaction","id":1,"emoji":"x","by":{"id":3}},
-                    {"seq":2,"type":"deleted","id":2,"by":3,"timestamp":"2023-11-14T22:13:20.007Z"}]}]}"#,
-        )
-        .unwrap();
-        let refusal = posted.results[0].as_ref().unwrap_err();
-        assert_eq!(
-            (refusal.code, refusal.message.as_str()),
-            (RefusalCode::Unknown, "Not tonight.")
-        );
-        assert!(posted.results[1].is_ok());
-        let [unknown, deleted] = &posted.events[0].events[..] else { panic!("{posted:?}") };
-        assert_eq!((unknown.seq, &unknown.change), (Seq(1), &Change::Unknown));
-        assert!(matches!(deleted.change, Change::Deleted { id: Seq(2), .. }));
-        assert_eq!(serde_json::to_string(unknown).unwrap(), r#"{"seq":1,"type":"unknown"}"#);
-        let refused: SessionRefusal = serde_json::from_str(r#""asleep""#).unwrap();
-        assert_eq!(refused, SessionRefusal::Ended);
-    }
-
-    #[test]
-    fn nodes_of_two_versions_read_each_other() {
-        let old: ChangedFound = serde_json::from_str(
-            r#"{"now":"2023-11-14T22:13:20.007Z","chats":[],"deleted":[],"joined":[],"parted":[],
-                "woken":[{"user_id":3,"chat_id":4}],"ended":[],"truncated":true}"#,
-        )
-        .unwrap();
-        assert_eq!(old.woken[0].after.min(Seq(7)), Seq(7), "from the chat's end");
-        assert_eq!(old.cut(), Cut::ALL);
-        let new = Woken { user_id: UserId(3), chat_id: ChatId(4), after: Seq(5) };
-        let new = serde_json::to_string(&new).unwrap();
-        assert!(serde_json::from_str::<UserChat>(&new).is_ok(), "as an older gateway reads it");
-        let session = r#"{"user_id":1,"session_id":"019adf3c-5f0a-7c1e-9a51-2f6f0c9f4f11"}"#;
-        let session: OpenSession = serde_json::from_str(session).unwrap();
-        assert_eq!(session.shows, Shows::All);
-        let post: Post = serde_json::from_str(r#"{"commands":[]}"#).unwrap();
-        assert!(!post.impatient, "an older gateway does not know `busy`");
-    }
 }

@@ -127,14 +127,15 @@ pub struct EndedSessions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EndReason {
-    /// The user signed out, here or from another device.
-    SignedOut,
     /// An administrator blocked the user.
     Blocked,
     /// A used refresh token came back: somebody copied it.
     TokenReuse,
     /// The password changed.
     PasswordChanged,
+    /// The user signed out, here or from another device; or what a newer api knows beside these.
+    #[serde(other)]
+    SignedOut,
 }
 
 #[cfg(test)]

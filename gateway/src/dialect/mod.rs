@@ -7,6 +7,7 @@ pub mod lobby;
 pub mod names;
 pub mod native;
 pub mod numbers;
+mod sound;
 mod text;
 
 use crate::frame::Frame;

@@ -42,7 +42,7 @@ impl<Q: Question, A> Aside<Q, A> {
     /// Takes in items that found their chats busy. They are earlier than what is here of their chats.
     /// Those that have been tried for long enough fail.
     pub fn take_in(&mut self, busy: Vec<Item<Q, A>>, give_up_after: Duration) {
-        let late = |item: &Item<Q, A>| item.since.elapsed() > give_up_after;
+        let late = |item: &Item<Q, A>| item.asker.since.elapsed() > give_up_after;
         let (late, busy): (Vec<_>, Vec<_>) = busy.into_iter().partition(late);
         for item in late {
             let why = "somebody else holds the chat".to_owned();
@@ -70,7 +70,7 @@ impl<Q: Question, A> Aside<Q, A> {
             let Some(queue) = self.chats.get_mut(&chat) else { continue };
             for _ in 0..share {
                 let Some(item) = queue.front() else { break };
-                bytes += item.held.bytes;
+                bytes += item.asker.held.bytes;
                 if !batch.is_empty() && bytes > config.max_batch_bytes {
                     return batch;
                 }

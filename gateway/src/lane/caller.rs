@@ -1,7 +1,7 @@
 //! Has a batch answered: repeats a call that nobody answered, and takes apart one that was refused,
 //! until the item that it hangs on fails alone.
 
-use super::{Item, Question};
+use super::{Asker, Item, Question};
 use crate::backend::Unavailable;
 use futures_util::future::BoxFuture;
 use shared::{
@@ -62,7 +62,7 @@ impl<Q: Question, A: Send> Caller<Q, A> {
             .record(batch.len() as f64);
         // Items of different traces share a call, which is in that of the first and linked to all.
         let mut span =
-            Span::caused(self.name, Kind::Client, batch.iter().filter_map(|item| item.cause));
+            Span::caused(self.name, Kind::Client, batch.iter().filter_map(|item| item.asker.cause));
         span.number("batch", batch.len() as i64);
         let (busy, answered) = span.around(self.answer_all(batch)).await;
         if !answered {
@@ -80,14 +80,19 @@ impl<Q: Question, A: Send> Caller<Q, A> {
         // The next part is the last.
         let mut parts = vec![batch];
         while let Some(part) = parts.pop() {
-            let mut part = busy.without(part);
+            let part = busy.without(part);
             if part.is_empty() {
                 continue;
             }
-            let questions = part.iter().map(|item| item.question.clone()).collect();
-            let error = match self.answer(questions, attempt, started).await {
+            // Apart, so that a question is copied once a call and what waits for it never moves.
+            let (questions, askers): (Vec<Q>, Vec<Asker<A>>) =
+                part.into_iter().map(|Item { question, asker }| (question, asker)).unzip();
+            let answer = self.answer(&questions, attempt, started).await;
+            let items = questions.into_iter().zip(askers);
+            let items = items.map(|(question, asker)| Item { question, asker });
+            let error = match answer {
                 Ok(replies) => {
-                    for (item, reply) in part.into_iter().zip(replies) {
+                    for (item, reply) in items.zip(replies) {
                         match reply {
                             Reply::Answer(answer) => item.finish(Ok(answer)),
                             Reply::Busy => busy.add(item),
@@ -97,6 +102,7 @@ impl<Q: Question, A: Send> Caller<Q, A> {
                 }
                 Err(error) => error,
             };
+            let mut part: Vec<Item<Q, A>> = items.collect();
             // An answer that could not be read was an answer.
             attempt = Attempt::Again;
             if let Unavailable::Refused(_) = error {
@@ -121,14 +127,14 @@ impl<Q: Question, A: Send> Caller<Q, A> {
     /// Calls until there is an answer, a refusal, or it is too late for one.
     async fn answer(
         &self,
-        questions: Vec<Q>,
+        questions: &[Q],
         mut attempt: Attempt,
         started: Instant,
     ) -> Result<Vec<Reply<A>>, Unavailable> {
         let mut wait = Duration::from_millis(50);
         loop {
             let asked_at = Instant::now();
-            let answer = (self.call)(questions.clone(), attempt).await;
+            let answer = (self.call)(questions.to_vec(), attempt).await;
             let error = match answer {
                 Ok(replies) if replies.len() == questions.len() => {
                     metrics::histogram!("gateway_backend_duration_seconds", "call" => self.name)

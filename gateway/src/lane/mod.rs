@@ -92,7 +92,8 @@ impl<Q: Question, A: Send + 'static> Lane<Q, A> {
         };
         let held = Held::take(&self.load, question.bytes(), &self.config).map_err(full)?;
         let (since, cause) = (Instant::now(), trace::current());
-        self.queue.try_send(Item { question, held, done, since, cause }).map_err(|_| full(Full))
+        let asker = Asker { held, done, since, cause };
+        self.queue.try_send(Item { question, asker }).map_err(|_| full(Full))
     }
 
     /// Puts an item at the end of the lane and waits for its answer.
@@ -110,6 +111,11 @@ impl<Q: Question, A: Send + 'static> Lane<Q, A> {
 
 struct Item<Q, A> {
     question: Q,
+    asker: Asker<A>,
+}
+
+/// Who waits for an item's answer, and since when.
+struct Asker<A> {
     held: Held,
     done: Done<A>,
     since: Instant,
@@ -119,7 +125,7 @@ struct Item<Q, A> {
 
 impl<Q, A> Item<Q, A> {
     fn finish(self, answer: Result<A, Unavailable>) {
-        (self.done)(answer);
+        (self.asker.done)(answer);
     }
 }
 

@@ -123,12 +123,12 @@ async fn collect<Q: Question, A>(
             break item;
         }
     };
-    let mut bytes = first.held.bytes;
+    let mut bytes = first.asker.held.bytes;
     let mut batch = vec![first];
     while batch.len() < config.max_batch {
         let Ok(item) = waiting.try_recv() else { break };
         let Some(item) = aside.pass(item) else { continue };
-        bytes += item.held.bytes;
+        bytes += item.asker.held.bytes;
         if bytes > config.max_batch_bytes {
             *next = Some(item);
             break;
