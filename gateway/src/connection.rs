@@ -10,8 +10,10 @@ use crate::{
     opening::{MAX_CATCH_UP, Opened, Registered, open},
     outbox::{Taken, Worth},
     people::Names,
+    presence::sharing,
     session::{Session, Wanted},
     socket::{Incoming, Socket, Written},
+    strangers::Stranger,
 };
 use futures_util::future::BoxFuture;
 use shared::{
@@ -35,7 +37,7 @@ const KEEP_QUEUE: usize = 32;
 /// How a connection begins.
 pub(crate) enum Begin {
     /// The client says hello first; with the token that came with the upgrade, if any.
-    Hello(Option<String>),
+    Hello(Option<String>, Stranger),
     /// It was opened before the upgrade was answered.
     Opened(Box<Opened>),
 }
@@ -50,7 +52,9 @@ pub(crate) async fn run(
 ) {
     let opened = match begin {
         // Boxed, like all that is rare here: it is no part of an idle connection's memory.
-        Ok(Begin::Hello(token)) => Box::pin(open(&gateway, &mut socket, token)).await,
+        Ok(Begin::Hello(token, stranger)) => {
+            Box::pin(open(&gateway, &mut socket, token, stranger)).await
+        }
         Ok(Begin::Opened(opened)) => Ok(*opened),
         Err(close) => Err(close),
     };
@@ -82,12 +86,19 @@ pub(crate) struct Connection {
     unwanted: Vec<ChatId>,
     /// Whether the first joins are done and others know that the user is here.
     settled: bool,
+    /// The chats that are to hear so then.
+    shares: Vec<ChatId>,
+    #[expect(
+        dead_code,
+        reason = "held for its drop: a guest is a stranger for as long as it stays"
+    )]
+    stranger: Option<Stranger>,
     heard_at: Instant,
     timer: Pin<Box<Sleep>>,
 }
 
 impl Connection {
-    fn new(Opened { registered, session, joins }: Opened) -> Self {
+    fn new(Opened { registered, session, joins, shares, stranger }: Opened) -> Self {
         let heartbeat = registered.gateway.hub.config.heartbeat;
         // The first ping comes at a random moment, so that reconnects together do not ping together.
         let first = heartbeat.mul_f64(rand::random_range(0.1..1.0)).min(left(&session));
@@ -100,6 +111,8 @@ impl Connection {
             joining: None,
             unwanted: Vec::new(),
             settled: false,
+            shares,
+            stranger,
             heard_at: now,
             timer: Box::pin(tokio::time::sleep_until(now + first)),
         }
@@ -162,6 +175,15 @@ impl Connection {
 
     /// Chats that came while the connection was open. The bus and a poll may both tell of one.
     fn invited(&mut self, joins: Vec<Join>) {
+        if joins.is_empty() {
+            return;
+        }
+        let chats = joins.iter().map(|join| &join.chat);
+        let shares = sharing(chats, self.gateway().hub.config.presence_chats);
+        match self.conn().user_id() {
+            Some(user) if self.settled => self.gateway().hub.users.arrived(user, &shares),
+            _ => self.shares.extend(shares),
+        }
         for join in joins {
             match self.joins.iter_mut().find(|waiting| waiting.chat.id == join.chat.id) {
                 Some(waiting) => waiting.after = waiting.after.min(join.after),
@@ -179,7 +201,7 @@ impl Connection {
         if !mem::replace(&mut self.settled, true)
             && let Some(UserRef { id, username, .. }) = self.conn().user()
         {
-            self.gateway().hub.users.arrived(*id);
+            self.gateway().hub.users.arrived(*id, &self.shares);
             if self.conn().window == Window::Lobby {
                 self.gateway().hub.arrived(self.conn(), username);
             }
@@ -215,10 +237,14 @@ impl Connection {
         let now = self.gateway().uptime();
         let wanted = match incoming {
             Incoming::Text(text) => {
-                let speaker = self.registered.conn.speaker();
-                self.session.on_text(&text, speaker, now, || uuid::Uuid::new_v4().to_string())?
+                let conn = &self.registered.conn;
+                let fresh_id = || uuid::Uuid::new_v4().to_string();
+                let allowance = &mut conn.account.allowance();
+                self.session.on_text(&text, conn.speaker(), allowance, now, fresh_id)?
             }
-            Incoming::Binary => self.session.on_binary(now)?,
+            Incoming::Binary => {
+                self.session.on_binary(&mut self.registered.conn.account.allowance(), now)?
+            }
             Incoming::Sign => return Ok(()),
         };
         match wanted {
@@ -249,7 +275,8 @@ impl Connection {
     /// Answers a frame that is refused, unless that happens too often.
     pub(crate) fn refuse(&mut self, error: ServerFrame) -> Result<(), Close> {
         let now = self.gateway().uptime();
-        if let Wanted::Reply(error) = self.session.refuse(error, now)? {
+        let allowance = &mut self.registered.conn.account.allowance();
+        if let Wanted::Reply(error) = self.session.refuse(error, allowance, now)? {
             self.reply(&error);
         }
         Ok(())

@@ -8,7 +8,9 @@ use crate::{
     dialect::Window,
     joining::{Join, closed_by, join_all},
     opening::{Admitted, Opened, Registered, admit, handshake, opened},
+    presence::sharing,
     session::Session,
+    strangers::Stranger,
 };
 use shared::{chat::ChatView, close::Close, id::ChatId, limit::network, time::Timestamp};
 use std::{net::IpAddr, sync::Arc};
@@ -21,13 +23,14 @@ pub(crate) async fn open(
     window: Window,
     presented: Option<String>,
     address: IpAddr,
+    stranger: Stranger,
 ) -> Result<Opened, Close> {
     let started = Instant::now();
     let opening = async {
         match presented {
-            Some(token) => open_user(gateway, window, &token).await,
+            Some(token) => open_user(gateway, window, &token, stranger).await,
             None if window == Window::Lobby && gateway.hub.config.guests => {
-                open_guest(gateway, address).await
+                open_guest(gateway, address, stranger).await
             }
             None => Err(Close::Unauthenticated),
         }
@@ -42,8 +45,14 @@ pub(crate) async fn open(
     result
 }
 
-async fn open_user(gateway: &Arc<Gateway>, window: Window, token: &str) -> Result<Opened, Close> {
+async fn open_user(
+    gateway: &Arc<Gateway>,
+    window: Window,
+    token: &str,
+    stranger: Stranger,
+) -> Result<Opened, Close> {
     let claims = gateway.desk.verify(token).await?;
+    drop(stranger);
     if let Window::Numbers(user) = window
         && user != claims.sub
     {
@@ -61,15 +70,20 @@ async fn open_user(gateway: &Arc<Gateway>, window: Window, token: &str) -> Resul
     {
         view.chats.push(look_up(gateway, &registered.conn, chat_id).await?);
     }
+    let shares = sharing(&view.chats, gateway.hub.config.presence_chats);
     join(gateway, &registered.conn, allowed, view.chats).await;
     let max_session = gateway.hub.config.max_session.as_millis();
     let lives = i64::try_from(max_session).unwrap_or(i64::MAX);
     let expires_at = Timestamp(Timestamp::now().0.saturating_add(lives));
     let session = Session::new(expires_at, &gateway.hub.config);
-    Ok(Opened { registered, session, joins: Vec::new() })
+    Ok(Opened { registered, session, joins: Vec::new(), shares, stranger: None })
 }
 
-async fn open_guest(gateway: &Arc<Gateway>, address: IpAddr) -> Result<Opened, Close> {
+async fn open_guest(
+    gateway: &Arc<Gateway>,
+    address: IpAddr,
+    stranger: Stranger,
+) -> Result<Opened, Close> {
     let owner = Owner::Guest { network: network(address) };
     let (registered, _) = Registered::new(gateway, Window::Lobby, owner)?;
     let allowed = registered.conn.departures();
@@ -77,7 +91,8 @@ async fn open_guest(gateway: &Arc<Gateway>, address: IpAddr) -> Result<Opened, C
     join(gateway, &registered.conn, allowed, vec![lobby]).await;
     // There is no session that could end.
     let session = Session::new(Timestamp(i64::MAX), &gateway.hub.config);
-    Ok(Opened { registered, session, joins: Vec::new() })
+    let (joins, shares, stranger) = (Vec::new(), Vec::new(), Some(stranger));
+    Ok(Opened { registered, session, joins, shares, stranger })
 }
 
 async fn look_up(gateway: &Gateway, conn: &Conn, chat: ChatId) -> Result<ChatView, Close> {

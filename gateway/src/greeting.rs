@@ -7,10 +7,11 @@ use crate::{
         native::{decode, frame_id},
         refusal,
     },
-    session::Refused,
+    session::count_refused,
 };
 use shared::{
     close::Close,
+    limit::{Bucket, Rate},
     protocol::{ClientFrame, Resume, ServerFrame},
 };
 use std::time::Duration;
@@ -20,7 +21,8 @@ use std::time::Duration;
 pub struct Greeting {
     /// The token that came with the upgrade.
     presented: Option<String>,
-    refused: Refused,
+    refused: Bucket,
+    refused_rate: Rate,
 }
 
 /// A hello that makes sense; its token is not checked yet.
@@ -40,7 +42,7 @@ pub enum Greeted {
 
 impl Greeting {
     pub fn new(presented: Option<String>, config: &Config) -> Self {
-        Self { presented, refused: Refused::new(config) }
+        Self { presented, refused: Bucket::default(), refused_rate: config.refused_frames }
     }
 
     /// A text frame. `now` counts from any fixed start.
@@ -53,10 +55,15 @@ impl Greeting {
             }
             Ok(frame) => {
                 let error = refusal(frame_id(&frame), "hello_required", "Say hello first.");
-                self.refused.count(now).map(|()| Greeted::NotYet(error))
+                self.refuse(error, now)
             }
-            Err(error) => self.refused.count(now).map(|()| Greeted::NotYet(*error)),
+            Err(error) => self.refuse(*error, now),
         }
+    }
+
+    fn refuse(&mut self, error: ServerFrame, now: Duration) -> Result<Greeted, Close> {
+        count_refused(&mut self.refused, &self.refused_rate, now)?;
+        Ok(Greeted::NotYet(error))
     }
 }
 

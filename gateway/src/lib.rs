@@ -5,6 +5,7 @@
 //! ack. An event: bus → [`hub`] → [`feed`] → [`room`] → [`outbox`] → connection. What the bus loses,
 //! [`repair`] finds.
 
+pub mod account;
 pub mod backend;
 pub mod config;
 pub mod conn;
@@ -33,6 +34,7 @@ pub mod session;
 pub mod settings;
 mod signals;
 pub mod socket;
+mod strangers;
 pub mod upgrade;
 pub mod users;
 
@@ -43,6 +45,7 @@ use crate::{
     hub::{ConnIds, Hub},
     repair::Questions,
     settings::ClientArgs,
+    strangers::Strangers,
 };
 use shared::{
     bus::{self, Bus},
@@ -57,6 +60,7 @@ use shared::{
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// The metrics of the `gateway` binary.
 pub const METRICS: &[&[Metric]] =
@@ -68,6 +72,7 @@ pub struct Gateway {
     pub(crate) desk: Arc<Desk>,
     pub(crate) ids: ConnIds,
     pub(crate) limiter: Limiter,
+    pub(crate) strangers: Arc<Strangers>,
     pub(crate) allowed_origins: Vec<String>,
     pub(crate) lifecycle: Lifecycle,
     started: Instant,
@@ -110,23 +115,26 @@ impl Gateway {
         lifecycle.spawn_background(Arc::clone(&desk).keep_keys());
         lifecycle.spawn_background(repair::run(Arc::clone(&hub), backend));
         lifecycle.spawn_background(repair::sweep(Arc::clone(&hub)));
-        lifecycle.spawn_background(presence::run(Arc::clone(&hub), presence.clone()));
         let gateway = Arc::new(Self {
             hub,
             desk,
             ids: ConnIds::default(),
             limiter,
+            strangers: Strangers::new(args.max_strangers_per_network, args.trusted_proxies.clone()),
             allowed_origins: args.allowed_origins.iter().map(|o| o.to_ascii_lowercase()).collect(),
             lifecycle: lifecycle.clone(),
             started: Instant::now(),
             max_connections: args.max_connections,
         });
         let (draining, window) = (Arc::clone(&gateway), Duration::from_secs(args.drain_seconds));
+        let drained = CancellationToken::new();
+        let keeping = presence::run(Arc::clone(&gateway.hub), presence, drained.clone());
+        lifecycle.spawn(keeping);
         lifecycle.spawn(async move {
             draining.lifecycle.soft_stop().cancelled().await;
             metrics::gauge!("gateway_draining").set(1.0);
             drain::drain(&draining.hub, window).await;
-            presence::retire(&draining.hub, &presence).await;
+            drained.cancel();
         });
         gateway
     }

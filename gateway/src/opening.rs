@@ -9,8 +9,10 @@ use crate::{
     greeting::{Greeted, Greeting, Hello},
     joining::Join,
     outbox::Worth,
+    presence::sharing,
     session::Session,
     socket::{Incoming, Socket},
+    strangers::Stranger,
     users::Arrival,
 };
 use shared::{
@@ -43,6 +45,10 @@ pub(crate) struct Opened {
     pub registered: Registered,
     pub session: Session,
     pub joins: Vec<Join>,
+    /// The chats that may hear that the user is here.
+    pub shares: Vec<ChatId>,
+    /// A guest's place among the strangers.
+    pub stranger: Option<Stranger>,
 }
 
 /// From the first frame to `ready`.
@@ -50,13 +56,14 @@ pub(crate) async fn open(
     gateway: &Arc<Gateway>,
     socket: &mut Socket,
     presented: Option<String>,
+    stranger: Stranger,
 ) -> Result<Opened, Close> {
     let started = Instant::now();
     let config = &gateway.hub.config;
     let hello = tokio::time::timeout(config.hello_timeout, greet(gateway, socket, presented));
     let hello = hello.await.map_err(|_| Close::HelloTimeout)??;
     // From here on it is our time that passes, not the client's.
-    let answered = handshake(Window::Native, answer(gateway, hello)).await?;
+    let answered = handshake(Window::Native, answer(gateway, hello, stranger)).await?;
     opened(Window::Native, started);
     Ok(answered)
 }
@@ -75,9 +82,14 @@ pub(crate) async fn handshake(
     opened
 }
 
-async fn answer(gateway: &Arc<Gateway>, Hello { token, resume }: Hello) -> Result<Opened, Close> {
+async fn answer(
+    gateway: &Arc<Gateway>,
+    Hello { token, resume }: Hello,
+    stranger: Stranger,
+) -> Result<Opened, Close> {
     let config = &gateway.hub.config;
     let claims = gateway.desk.verify(&token).await?;
+    drop(stranger);
     let expires_at = Timestamp(claims.exp.saturating_mul(1000));
     let Admitted { registered, allowed, epoch, view } =
         admit(gateway, Window::Native, claims).await?;
@@ -91,8 +103,10 @@ async fn answer(gateway: &Arc<Gateway>, Hello { token, resume }: Hello) -> Resul
         chats: view.chats.clone(),
     };
     conn.send(&ready, Worth::Durable);
+    let shares = sharing(&view.chats, config.presence_chats);
     let joins = joins(gateway, &conn, allowed, view.chats, resume, &epoch).await;
-    Ok(Opened { registered, session: Session::new(expires_at, config), joins })
+    let session = Session::new(expires_at, config);
+    Ok(Opened { registered, session, joins, shares, stranger: None })
 }
 
 /// Counts a connection that opened.
@@ -212,23 +226,23 @@ pub(crate) struct Registered {
 }
 
 impl Registered {
-    /// Lets a connection in, unless the node drains.
+    /// Lets a connection in, unless the node drains or its account opens them too fast.
     pub fn new(
         gateway: &Arc<Gateway>,
         window: Window,
         owner: Owner,
     ) -> Result<(Self, Arrival), Close> {
         let max_outbox_bytes = gateway.hub.config.max_outbox_bytes;
-        let conn = Arc::new(Conn::new(gateway.ids.next(), owner, window, max_outbox_bytes));
-        let arrival = gateway.hub.users.register(&conn)?;
+        let (conn, arrival) = gateway.hub.users.register(owner, |owner, account| {
+            Conn::new(gateway.ids.next(), owner, window, max_outbox_bytes).of(account)
+        })?;
         Ok((Self { gateway: Arc::clone(gateway), conn }, arrival))
     }
 }
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        let watched = self.conn.chat_ids();
         self.gateway.hub.forget(&self.conn);
-        self.gateway.hub.users.unregister(&self.conn, watched);
+        self.gateway.hub.users.unregister(&self.conn);
     }
 }

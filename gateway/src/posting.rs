@@ -20,6 +20,12 @@ use tokio::time::Instant;
 impl Connection {
     /// Has a command carried out; `id` is its frame's.
     pub(crate) fn post(&self, id: Option<String>, command: Command) {
+        let most = self.gateway().hub.config.account_in_flight;
+        let Some(in_flight) = self.conn().account.try_command(most) else {
+            metrics::counter!("gateway_rate_limited_total").increment(1);
+            let text = "Too many of your commands have no answer yet. Wait for some.";
+            return self.reply(&try_later(id, "rate_limited", text, Duration::from_millis(500)));
+        };
         metrics::counter!("gateway_commands_total").increment(1);
         let (conn, chat_id, frame_id) = (Arc::clone(self.conn()), command.chat_id, id.clone());
         let said = self.said(id.as_deref(), &command.action);
@@ -37,6 +43,7 @@ impl Connection {
         span.number("chat.id", chat_id.0);
         let here = span.here();
         let done = Box::new(move |answer: Result<Result<Receipt, Refusal>, Unavailable>| {
+            drop(in_flight);
             let result = match &answer {
                 Ok(Ok(_)) => "acknowledged",
                 Ok(Err(_)) => "refused",

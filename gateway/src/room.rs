@@ -8,6 +8,7 @@ use crate::{
     frame::Frame,
     outbox::Worth,
     relayed::Told,
+    signals::Typists,
 };
 use shared::{
     chat::{Change, ChatType, MemberChange},
@@ -35,6 +36,8 @@ pub struct Room {
     pub empty_since: Option<Instant>,
     /// When the last event came.
     pub active_at: Instant,
+    /// Who types, where that is only counted.
+    pub typists: Option<Box<Typists>>,
 }
 
 /// How an attempt to watch a chat ended.
@@ -69,6 +72,7 @@ impl Room {
             behind_since: None,
             empty_since: Some(now),
             active_at: now,
+            typists: None,
         }
     }
 

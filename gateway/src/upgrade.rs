@@ -64,11 +64,12 @@ async fn upgrade(
     let query = query.ok().and_then(|Query(presented)| presented.token);
     let presented = presented(request.headers(), query, &gateway.allowed_origins);
     let ClientAddr(address) = address;
+    let Some(stranger) = gateway.strangers.admit(address) else { return crowded() };
     let begin = match (presented, window) {
-        (Ok(token), Window::Native) => Ok(Begin::Hello(token)),
+        (Ok(token), Window::Native) => Ok(Begin::Hello(token, stranger)),
         (Ok(token), _) => {
             // Boxed, because most upgrades are native and need none of its memory.
-            let opened = Box::pin(family::open(&gateway, window, token, address)).await;
+            let opened = Box::pin(family::open(&gateway, window, token, address, stranger)).await;
             opened.map(|opened| Begin::Opened(Box::new(opened)))
         }
         (Err(close), _) => Err(close),
@@ -126,6 +127,20 @@ fn not_an_upgrade() -> Response {
     );
     let mut response = problem.into_response();
     response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    response
+}
+
+/// Too many sockets of the client's network wait to be known. Told before the upgrade, as the listener
+/// does when it is full: what this guards against is what an upgrade costs.
+fn crowded() -> Response {
+    metrics::counter!("gateway_openings_total", "result" => "refused").increment(1);
+    let problem = Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "overloaded",
+        "Too many sockets of your network have not said who they are. Come back a little later.",
+    );
+    let mut response = problem.into_response();
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
     response
 }
 

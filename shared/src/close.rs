@@ -24,7 +24,8 @@ pub enum Close {
     NotAMember,
     /// The socket's path names another user than the token.
     OtherUser,
-    /// Malformed frames, binary frames or over-fast frames, again and again.
+    /// Malformed frames, binary frames or over-fast frames, again and again; or the account opens
+    /// connections too fast.
     Abuse,
     /// A frame larger than the limit.
     FrameTooBig,
@@ -38,6 +39,8 @@ pub enum Close {
     Restart,
     /// The connection's chats changed so much that it should start again.
     Resync,
+    /// The account opened more connections than it may have; this was its oldest.
+    TooManyConnections,
 }
 
 /// Whether a client should come back by itself.
@@ -53,7 +56,7 @@ pub enum Retry {
 
 impl Close {
     /// All of them, for documents and for metrics that start at zero.
-    pub const ALL: [Close; 17] = [
+    pub const ALL: [Close; 18] = [
         Self::ByPeer,
         Self::Unauthenticated,
         Self::TokenExpired,
@@ -71,6 +74,7 @@ impl Close {
         Self::Overloaded,
         Self::Restart,
         Self::Resync,
+        Self::TooManyConnections,
     ];
 
     /// The WebSocket close code, the machine-readable reason, and whether to come back.
@@ -93,6 +97,8 @@ impl Close {
             Self::Overloaded => (1013, "overloaded", Retry::Backoff),
             Self::Restart => (1012, "restart", Retry::Now),
             Self::Resync => (1012, "resync", Retry::Now),
+            // Coming back would close the next oldest, which would come back in its turn.
+            Self::TooManyConnections => (1008, "too_many_connections", Retry::Never),
         }
     }
 

@@ -20,8 +20,10 @@ use crate::usage;
 
 /// A token is good for longer than any row takes.
 const TOKEN_SECONDS: i64 = 3_600;
-/// Frames of one connection: a saturated fan-out has few senders.
+/// Frames of one account: a saturated fan-out has few senders.
 const FRAMES_PER_SECOND: &str = "1000000";
+/// Connections of one account: thousands are few people's.
+const MAX_CONNECTIONS_PER_ACCOUNT: &str = "1000";
 
 /// What to start.
 #[derive(Clone, Debug, Default)]
@@ -68,6 +70,7 @@ impl Stand {
     pub async fn start(plan: &Plan) -> Result<Self> {
         let settings = [
             ("MAX_CONNECTIONS", "20000"),
+            ("MAX_CONNECTIONS_PER_ACCOUNT", MAX_CONNECTIONS_PER_ACCOUNT),
             ("MAX_CONNECTIONS_PER_ADDRESS", "20000"),
             ("FRAMES_PER_SECOND", FRAMES_PER_SECOND),
         ];

@@ -16,7 +16,7 @@ mod window;
 
 pub use device::Device;
 pub use rest::{Answer, Rest};
-pub use socket::{Dial, Socket};
+pub use socket::{Dial, Got, Heard, Socket};
 pub use system::{Mode, System, unique};
 pub use user::{PASSWORD, User};
 pub use wait::{until, until_eq, within};
