@@ -74,6 +74,8 @@ export class Actions {
     if (frame.type === 'ready' && epoch && frame.epoch !== epoch) this.#connection.forget();
     this.#store.dispatch({ type: 'frame', frame, now: Date.now() });
     if (frame.type === 'ready' || frame.type === 'chat_removed') this.#refreshRooms();
+    const open = this.#openChat();
+    if (frame.type === 'ready' && open?.members) this.#loadMembers(open.id);
     this.#fill();
   }
 

@@ -31,7 +31,7 @@ export function newChat(view) {
     deleted: new Set(),
     /** Own messages without an ack, oldest first. */
     pending: [],
-    /** `{id, username, until}` of those typing. */
+    /** `{id, username, until}` of those typing, or `{id: 0, count, until}`. */
     typing: [],
     /** Message up to which each other user has read. */
     reads: {},

@@ -83,6 +83,8 @@ function onFrame(state, frame, now) {
     case 'read':
       return inChat(state, id, (chat) => chats.markRead(chat, frame.user_id, frame.message_id, state.me.id));
     case 'typing':
+      // Where many watch, how many type is told instead of who.
+      if (!frame.user) return inChat(state, id, (chat) => chats.startTyping(chat, { id: 0, count: frame.count }, now + TYPING_MS));
       if (frame.user.id === state.me.id) return state;
       return inChat(state, id, (chat) => chats.startTyping(chat, frame.user, now + TYPING_MS));
     case 'presence':
@@ -105,7 +107,8 @@ function onReady(state, { user, epoch, chats: views }) {
   for (const view of views) {
     const known = state.chats.get(view.id);
     let chat = chats.newChat(view);
-    if (known && sameBase) chat = chats.refresh(known, view);
+    // Who came and went meanwhile nobody told: asked for again, of the open chat at once.
+    if (known && sameBase) chat = { ...chats.refresh(known, view), members: view.id === state.open ? known.members : null };
     else if (known) chat = { ...chat, generation: known.generation + 1 };
     next.set(view.id, chat);
   }

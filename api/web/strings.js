@@ -53,6 +53,7 @@ export const t = {
     if (names.length === 2) return `${names[0]} and ${names[1]} are typing…`;
     return 'Several people are typing…';
   },
+  typingCount: (count) => `${count} ${plural(count, 'person is', 'people are')} typing…`,
 
   messages: 'Messages',
   message: 'Message',
@@ -123,6 +124,7 @@ export const t = {
 
   stopped: {
     session_ended: 'You were signed out. Please sign in again.',
+    too_many_connections: 'You have too many windows open. Close some, then reload this one.',
     blocked: 'This account is blocked. Ask an administrator.',
     wrong_origin: 'This page may not connect to the server: its address is not allowed.',
     unauthenticated: 'Please sign in again.',

@@ -67,7 +67,8 @@ function drawHead(chat, state) {
   typing.hidden = chat.typing.length === 0;
   if (chat.typing.length === 0) return;
   const dots = el('i', { 'aria-hidden': 'true' }, el('b'), el('b'), el('b'));
-  const text = t.typing(chat.typing.map((user) => user.username));
+  const many = chat.typing.find((user) => user.count);
+  const text = many ? t.typingCount(many.count) : t.typing(chat.typing.map((user) => user.username));
   if (typing.textContent !== text) typing.replaceChildren(dots, text);
 }
 

@@ -6,7 +6,7 @@ use shared::{
     chat::{Change, ChatType, ChatView},
     close::{Close, Retry},
     id::{ChatId, Seq, UserId},
-    protocol::{ChatEvent, ClientFrame, Resume, ServerFrame},
+    protocol::{ChatEvent, ClientFrame, Resume, ServerFrame, Typist},
 };
 use std::{
     collections::{BTreeMap, HashMap},
@@ -102,7 +102,9 @@ impl Line {
                 let id = message.client_message_id?;
                 Heard::Message { chat: chat_id, sender: message.sender.id, id }
             }
-            ServerFrame::Typing { chat_id, user } => Heard::Typing { chat: chat_id, user: user.id },
+            ServerFrame::Typing { chat_id, who: Typist::One { user } } => {
+                Heard::Typing { chat: chat_id, user: user.id }
+            }
             ServerFrame::Ack { id, .. } => Heard::Ack(id?),
             ServerFrame::Error { id, code, retry_after_ms, .. } => {
                 let again = retry_after_ms.is_some() || code == "unavailable";

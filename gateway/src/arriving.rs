@@ -37,7 +37,7 @@ const MAX_REMEMBERED: usize = 4_096;
 pub(crate) struct Arriving {
     /// Nothing while nothing is on its way, as it is for nearly all of a connection's life.
     work: Option<Box<Work>>,
-    known: Option<Box<HashMap<ChatId, Known>>>,
+    known: HashMap<ChatId, Known>,
 }
 
 /// What the client knows of a chat that it does not watch.
@@ -192,29 +192,25 @@ impl Arriving {
 
     /// The client knows what there is of a chat up to here, or wants to hear nothing of it.
     pub fn remember(&mut self, chat: ChatId, upto: Option<Seq>) {
-        let known = self.known.get_or_insert_default();
-        if known.len() < MAX_REMEMBERED {
-            known.insert(chat, Known { upto, at: Instant::now() });
+        if self.known.len() < MAX_REMEMBERED {
+            self.known.insert(chat, Known { upto, at: Instant::now() });
         }
     }
 
     /// Forgets what has been remembered for long enough. To be called now and then.
     pub fn forget(&mut self) {
-        if let Some(known) = &mut self.known {
-            known.retain(|_, known| known.at.elapsed() < REMEMBERED);
-            if known.is_empty() {
-                self.known = None;
-            }
+        self.known.retain(|_, known| known.at.elapsed() < REMEMBERED);
+        if self.known.is_empty() {
+            self.known = HashMap::new();
         }
     }
 
     /// Whether a join tells the client what it knows; if in part, that part is left out.
     fn is_old_news(&mut self, join: &mut Join) -> bool {
-        let Some(all) = &mut self.known else { return false };
-        let Some(known) = all.get(&join.chat_id) else { return false };
+        let Some(known) = self.known.get(&join.chat_id) else { return false };
         match (join.cause, known.upto) {
             (Cause::Subscribed | Cause::Opened, _) => {
-                all.remove(&join.chat_id);
+                self.known.remove(&join.chat_id);
                 false
             }
             _ if known.at.elapsed() >= REMEMBERED => false,

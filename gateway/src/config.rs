@@ -40,11 +40,22 @@ pub struct Config {
     /// The most chats one connection may watch in all, woken and subscribed ones included. For one
     /// more that wakes the one that has been quiet longest is let go; one more subscription is refused.
     pub max_chats: usize,
-    /// Frames of one connection: people type far slower, programs that send faster are told to wait.
+    /// Connections of one account on this node: a phone, a laptop, a window for each of a handful of
+    /// chats, twice that while a line that broke is not known to be dead. One more ends the oldest.
+    pub account_connections: usize,
+    /// Connections that one account opens: all of them twice, because a node and then its balancer may
+    /// restart, and then one a second, which is faster than a phone without a steady line tries.
+    pub openings: Rate,
+    /// Commands of one account without an answer: what a program needs to fill a batch now and then,
+    /// and a 60th of a lane, so that no account's commands are the queue that others wait in.
+    pub account_in_flight: usize,
+    /// Frames of one account's connections together: people type far slower, programs that send faster
+    /// are told to wait.
     pub frames: Rate,
-    /// Refused or undecodable frames of one connection before it is closed for abuse.
+    /// Refused or undecodable frames of one account before the connection of the next one is closed for
+    /// abuse.
     pub refused_frames: Rate,
-    /// Typing signals relayed for one connection; more are dropped unseen.
+    /// Typing signals relayed for one account; more are dropped unseen.
     pub typing: Rate,
     /// A connection of a family lives for at most this long: its frames cannot bring a fresh token, so
     /// it lives as long as its session, and a session that nobody ends runs out unheard.
@@ -112,6 +123,9 @@ impl Default for Config {
             write_timeout: Duration::from_secs(20),
             live_chats: MAX_LIVE_CHATS,
             max_chats: 400,
+            account_connections: 20,
+            openings: Rate { per: Duration::from_secs(1), burst: 40 },
+            account_in_flight: 64,
             frames: Rate { per: Duration::from_millis(20), burst: 200 },
             refused_frames: Rate { per: Duration::from_millis(500), burst: 50 },
             typing: Rate { per: Duration::from_secs(1), burst: 5 },

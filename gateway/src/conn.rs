@@ -1,6 +1,7 @@
 //! The handle to one connection: what everybody but its own task holds of it.
 
 use crate::{
+    account::Account,
     answer::Unanswered,
     dialect::{Speaker, Window},
     frame::Frame,
@@ -18,7 +19,7 @@ use std::{
     collections::HashSet,
     net::IpAddr,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
 };
@@ -37,6 +38,8 @@ pub struct Conn {
     pub id: ConnId,
     pub owner: Owner,
     pub window: Window,
+    /// What it may do, shared with the user's other connections.
+    pub account: Arc<Account>,
     pub outbox: Outbox,
     pub unanswered: Unanswered,
     /// The chats whose rooms hold this connection. Changed under the room's lock only.
@@ -63,16 +66,23 @@ pub enum Owner {
 pub struct Departures(u32);
 
 impl Conn {
+    /// A connection that shares its account with no other.
     pub fn new(id: ConnId, owner: Owner, window: Window, max_outbox_bytes: usize) -> Self {
         Self {
             id,
             owner,
             window,
+            account: Arc::default(),
             outbox: Outbox::new(max_outbox_bytes, id.0.is_multiple_of(TIMED)),
             unanswered: Unanswered::new(window.dialect().answers_in_order()),
             chats: Mutex::default(),
             departures: AtomicU32::new(0),
         }
+    }
+
+    /// The same as one of this account.
+    pub fn of(self, account: Arc<Account>) -> Self {
+        Self { account, ..self }
     }
 
     /// The user; `None` for guests.

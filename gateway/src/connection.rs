@@ -15,9 +15,11 @@ use crate::{
     opening::{MAX_CATCH_UP, Opened, Registered, open},
     outbox::Taken,
     people::Names,
+    presence::sharing,
     presented::Presented,
     session::{Session, Wanted},
     socket::{Incoming, Socket, Written},
+    strangers::Stranger,
 };
 use shared::{
     chat::{ChatView, UserRef},
@@ -40,7 +42,7 @@ const KEEP_QUEUE: usize = 32;
 /// How a connection begins.
 pub(crate) enum Begin {
     /// The client says hello first; with what came with the upgrade.
-    Hello(Presented),
+    Hello(Presented, Stranger),
     /// It was opened before the upgrade was answered.
     Opened(Box<Opened>),
 }
@@ -55,7 +57,9 @@ pub(crate) async fn run(
 ) {
     let opened = match begin {
         // Boxed, like all that is rare here: it is no part of an idle connection's memory.
-        Ok(Begin::Hello(presented)) => Box::pin(open(&gateway, &mut socket, presented)).await,
+        Ok(Begin::Hello(presented, stranger)) => {
+            Box::pin(open(&gateway, &mut socket, presented, stranger)).await
+        }
         Ok(Begin::Opened(opened)) => Ok(*opened),
         Err(close) => Err(close),
     };
@@ -89,12 +93,20 @@ pub(crate) struct Connection {
     arriving: Arriving,
     /// Whether the first chats have come in and others know that the user is here.
     settled: bool,
+    /// The chats that are to hear so then.
+    shares: Vec<ChatId>,
+    #[expect(
+        dead_code,
+        reason = "held for its drop: a guest is a stranger for as long as it stays"
+    )]
+    stranger: Option<Stranger>,
     heard_at: Instant,
     timer: Pin<Box<Sleep>>,
 }
 
 impl Connection {
-    pub(crate) fn new(Opened { registered, session, arriving }: Opened) -> Self {
+    pub(crate) fn new(opened: Opened) -> Self {
+        let Opened { registered, session, arriving, shares, stranger } = opened;
         let heartbeat = registered.gateway.hub.config.heartbeat;
         // The first look comes at a random moment, so that who came together is not looked at together.
         let first = heartbeat.mul_f64(rand::random_range(0.1..1.0)).min(left(&session));
@@ -106,6 +118,8 @@ impl Connection {
             asking: Asking::default(),
             arriving,
             settled: false,
+            shares,
+            stranger,
             heard_at: now,
             timer: Box::pin(tokio::time::sleep_until(now + first)),
         }
@@ -189,6 +203,12 @@ impl Connection {
         if joins.is_empty() {
             return;
         }
+        let chats = joins.iter().map(|join| (join.chat_id, join.chat_type));
+        let shares = sharing(chats, self.gateway().hub.config.presence_chats);
+        match self.conn().user_id() {
+            Some(user) if self.settled => self.gateway().hub.users.arrived(user, &shares),
+            _ => self.shares.extend(shares),
+        }
         for join in joins {
             self.arriving.add(join);
         }
@@ -203,7 +223,7 @@ impl Connection {
         }
         self.settled = true;
         if let Some(UserRef { id, username, .. }) = self.conn().user() {
-            self.gateway().hub.users.arrived(*id);
+            self.gateway().hub.users.arrived(*id, &self.shares);
             if self.conn().window == Window::Lobby {
                 self.gateway().hub.arrived(self.conn(), username);
             }
@@ -232,12 +252,16 @@ impl Connection {
             Incoming::Sign => return Ok(()),
         };
         let answer = Answer::of(self.conn());
-        let wanted = match text {
-            Some(text) => {
-                let speaker = self.registered.conn.speaker();
-                self.session.on_text(&text, speaker, now, || uuid::Uuid::new_v4().to_string())?
+        let conn = &self.registered.conn;
+        let wanted = {
+            let allowance = &mut conn.account.allowance();
+            match text {
+                Some(text) => {
+                    let fresh_id = || uuid::Uuid::new_v4().to_string();
+                    self.session.on_text(&text, conn.speaker(), allowance, now, fresh_id)?
+                }
+                None => self.session.on_binary(allowance, now)?,
             }
-            None => self.session.on_binary(now)?,
         };
         match wanted {
             Wanted::Reply(frame) => answer.send(&frame),
@@ -265,7 +289,11 @@ impl Connection {
     /// Answers a frame that is refused, unless that happens too often.
     pub(crate) fn refuse(&mut self, error: ServerFrame, answer: Answer) -> Result<(), Close> {
         let now = self.gateway().uptime();
-        if let Wanted::Reply(error) = self.session.refuse(error, now)? {
+        let wanted = {
+            let allowance = &mut self.registered.conn.account.allowance();
+            self.session.refuse(error, allowance, now)?
+        };
+        if let Wanted::Reply(error) = wanted {
             answer.send(&error);
         }
         Ok(())

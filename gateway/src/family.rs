@@ -9,8 +9,10 @@ use crate::{
     dialect::Window,
     joining::{Cause, Join, closed_by, join_all},
     opening::{Admitted, Opened, Registered, admit, handshake, opened},
+    presence::sharing,
     presented::Presented,
     session::Session,
+    strangers::Stranger,
 };
 use shared::{
     chat::ChatView, close::Close, id::ChatId, internal::Shows, limit::network, time::Timestamp,
@@ -28,15 +30,16 @@ pub(crate) async fn open(
     window: Window,
     presented: Presented,
     address: IpAddr,
+    stranger: Stranger,
 ) -> Result<Opened, Close> {
     let started = Instant::now();
     let opening = async {
         // A page of another origin opens nothing for whom it finds behind the browser: no account
         // by its cookie, and no guest by the network that the browser is in.
         if presented == Presented::Nothing && window == Window::Lobby && gateway.hub.config.guests {
-            return open_guest(gateway, address).await;
+            return open_guest(gateway, address, stranger).await;
         }
-        open_user(gateway, window, &presented.token()?).await
+        open_user(gateway, window, &presented.token()?, stranger).await
     };
     let patience = gateway.hub.config.hello_timeout;
     let opening =
@@ -48,8 +51,14 @@ pub(crate) async fn open(
     result
 }
 
-async fn open_user(gateway: &Arc<Gateway>, window: Window, token: &str) -> Result<Opened, Close> {
+async fn open_user(
+    gateway: &Arc<Gateway>,
+    window: Window,
+    token: &str,
+    stranger: Stranger,
+) -> Result<Opened, Close> {
     let claims = gateway.keys.verify(token).await?;
+    drop(stranger);
     if let Window::Numbers(user) = window
         && user != claims.sub
     {
@@ -58,6 +67,8 @@ async fn open_user(gateway: &Arc<Gateway>, window: Window, token: &str) -> Resul
     let Admitted { registered, allowed, mut view, .. } = admit(gateway, window, claims).await?;
     // An older api tells of more than was asked for.
     view.chats.retain(|chat| window.takes(chat));
+    let kinds = view.chats.iter().map(|chat| (chat.id, chat.chat_type));
+    let shares = sharing(kinds, gateway.hub.config.presence_chats);
     let conn = &registered.conn;
     let joined = async {
         if let Shows::One(chat_id) = window.shows()
@@ -74,10 +85,15 @@ async fn open_user(gateway: &Arc<Gateway>, window: Window, token: &str) -> Resul
     let lives = i64::try_from(lives).unwrap_or(i64::MAX);
     let expires_at = Timestamp(Timestamp::now().0.saturating_add(lives));
     let session = Session::new(expires_at, &gateway.hub.config);
-    Ok(Opened { registered, session, arriving: Arriving::default() })
+    let arriving = Arriving::default();
+    Ok(Opened { registered, session, arriving, shares, stranger: None })
 }
 
-async fn open_guest(gateway: &Arc<Gateway>, address: IpAddr) -> Result<Opened, Close> {
+async fn open_guest(
+    gateway: &Arc<Gateway>,
+    address: IpAddr,
+    stranger: Stranger,
+) -> Result<Opened, Close> {
     let owner = Owner::Guest { network: network(address) };
     let (registered, _) = Registered::new(gateway, Window::Lobby, owner)?;
     let conn = &registered.conn;
@@ -90,7 +106,8 @@ async fn open_guest(gateway: &Arc<Gateway>, address: IpAddr) -> Result<Opened, C
     conn.unless_closing(joined).await??;
     // There is no session that could end.
     let session = Session::new(Timestamp(i64::MAX), &gateway.hub.config);
-    Ok(Opened { registered, session, arriving: Arriving::default() })
+    let (arriving, shares) = (Arriving::default(), Vec::new());
+    Ok(Opened { registered, session, arriving, shares, stranger: Some(stranger) })
 }
 
 /// How long a connection lives at the most: a random part of this time is left out, so that those that a

@@ -8,10 +8,11 @@ use crate::{
         refusal,
     },
     presented::Presented,
-    session::Refused,
+    session::count_refused,
 };
 use shared::{
     close::Close,
+    limit::{Bucket, Rate},
     protocol::{ClientFrame, Resume, ServerFrame},
 };
 use std::{mem, time::Duration};
@@ -21,7 +22,8 @@ use std::{mem, time::Duration};
 pub struct Greeting {
     /// What came with the upgrade.
     presented: Presented,
-    refused: Refused,
+    refused: Bucket,
+    refused_rate: Rate,
 }
 
 /// A hello that makes sense; its token is not checked yet.
@@ -41,7 +43,7 @@ pub enum Greeted {
 
 impl Greeting {
     pub fn new(presented: Presented, config: &Config) -> Self {
-        Self { presented, refused: Refused::new(config) }
+        Self { presented, refused: Bucket::default(), refused_rate: config.refused_frames }
     }
 
     /// A text frame. `now` counts from any fixed start.
@@ -54,10 +56,15 @@ impl Greeting {
             }
             Ok(frame) => {
                 let error = refusal(frame_id(&frame), "hello_required", "Say hello first.");
-                self.refused.count(now).map(|()| Greeted::NotYet(error))
+                self.refuse(error, now)
             }
-            Err(error) => self.refused.count(now).map(|()| Greeted::NotYet(*error)),
+            Err(error) => self.refuse(*error, now),
         }
+    }
+
+    fn refuse(&mut self, error: ServerFrame, now: Duration) -> Result<Greeted, Close> {
+        count_refused(&mut self.refused, &self.refused_rate, now)?;
+        Ok(Greeted::NotYet(error))
     }
 }
 

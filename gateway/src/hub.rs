@@ -71,7 +71,7 @@ impl Hub {
     ) -> Self {
         Self {
             node,
-            users: Users::default(),
+            users: Users::new(&config),
             questions,
             bus,
             subscriber: OnceLock::new(),
@@ -186,6 +186,7 @@ impl Hub {
     pub fn part(&self, user: UserId, chat_id: ChatId) {
         // First those that are about to join, under this room's lock or later.
         self.users.of_user(user).iter().for_each(|conn| conn.depart());
+        self.users.parted(user, chat_id);
         let now = Instant::now();
         self.with_room(chat_id, |room| {
             for conn in room.of_user(user) {

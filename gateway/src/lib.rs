@@ -5,6 +5,7 @@
 //! ack. An event: bus → [`hub`] → [`feed`] → [`room`] → [`outbox`] → connection. What the bus loses,
 //! [`repair`] finds.
 
+pub mod account;
 pub mod answer;
 mod arriving;
 mod asking;
@@ -12,6 +13,7 @@ pub mod backend;
 pub mod config;
 pub mod conn;
 mod connection;
+pub mod credit;
 mod desk;
 pub mod dialect;
 mod doubts;
@@ -44,7 +46,7 @@ pub mod session;
 pub mod settings;
 mod signals;
 pub mod socket;
-pub mod strangers;
+mod strangers;
 pub mod turns;
 pub mod upgrade;
 pub mod users;
@@ -53,6 +55,7 @@ mod utf8;
 use crate::{
     backend::Backend,
     config::Config,
+    credit::Credit,
     desk::Desk,
     hub::{ConnIds, Hub},
     keys::Keys,
@@ -73,6 +76,7 @@ use shared::{
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// The metrics of the `gateway` binary.
 pub const METRICS: &[&[Metric]] =
@@ -85,6 +89,7 @@ pub struct Gateway {
     pub(crate) keys: Arc<Keys>,
     pub(crate) ids: ConnIds,
     pub(crate) limiter: Limiter,
+    pub(crate) credit: Arc<Credit>,
     pub(crate) strangers: Arc<Strangers>,
     pub(crate) allowed_origins: Vec<String>,
     pub(crate) lifecycle: Lifecycle,
@@ -124,32 +129,35 @@ impl Gateway {
         // Who waits for the confirmation is nobody: the first poll covers what comes before it.
         drop(subscriber.add(&[Channel::Control]));
         let _ = hub.subscriber.set(subscriber);
-        let strangers = Strangers::new(config.strangers_bytes, config.strangers_bytes_of_network);
+        let credit = Credit::new(config.strangers_bytes, config.strangers_bytes_of_network);
         let desk = Arc::new(Desk::start(&backend, &hub, &config, &lifecycle));
         let keys = Arc::new(Keys::new(Arc::clone(&backend)));
         lifecycle.spawn_background(Arc::clone(&keys).keep());
         lifecycle.spawn_background(doubts::run(Arc::clone(&hub), Arc::clone(&backend)));
         lifecycle.spawn_background(repair::run(Arc::clone(&hub), backend));
         lifecycle.spawn_background(repair::sweep(Arc::clone(&hub)));
-        lifecycle.spawn_background(presence::run(Arc::clone(&hub), presence.clone()));
         let gateway = Arc::new(Self {
             hub,
             desk,
             keys,
             ids: ConnIds::default(),
             limiter,
-            strangers,
+            credit,
+            strangers: Strangers::new(args.max_strangers_per_network, args.trusted_proxies.clone()),
             allowed_origins: args.allowed_origins.iter().map(|o| o.to_ascii_lowercase()).collect(),
             lifecycle: lifecycle.clone(),
             started: Instant::now(),
             max_connections: args.max_connections,
         });
         let (draining, window) = (Arc::clone(&gateway), Duration::from_secs(args.drain_seconds));
+        let drained = CancellationToken::new();
+        let keeping = presence::run(Arc::clone(&gateway.hub), presence, drained.clone());
+        lifecycle.spawn(keeping);
         lifecycle.spawn(async move {
             draining.lifecycle.soft_stop().cancelled().await;
             metrics::gauge!("gateway_draining").set(1.0);
             drain::drain(&draining.hub, window).await;
-            presence::retire(&draining.hub, &presence).await;
+            drained.cancel();
         });
         gateway
     }

@@ -26,7 +26,7 @@ pub const METRICS: &[Metric] = &[
     counter(
         "gateway_openings_total",
         &[("result", Values::These(&["opened", "refused", "failed", "sent_on"]))],
-        "Sockets that tried to open: refused for the client's reasons (token, origin, silence), failed for ours, sent on by a node that stops",
+        "Sockets that tried to open: refused for the client's reasons (token, origin, silence, too many of its network), failed for ours, sent on by a node that stops",
     ),
     counter(
         "gateway_opened_total",
@@ -83,7 +83,7 @@ pub const METRICS: &[Metric] = &[
     counter("gateway_gap_events_total", &[], "Events that came from the api"),
     counter(
         "gateway_dropped_frames_total",
-        &[("reason", Values::These(&["outbox_half_full", "many_arrivals"]))],
+        &[("reason", Values::These(&["outbox_half_full", "many_arrivals", "many_watchers"]))],
         "Ephemeral frames left out, by reason",
     ),
     counter(

@@ -11,9 +11,11 @@ use crate::{
     greeting::{Greeted, Greeting, Hello},
     joining::{Announce, Cause, Join},
     outbox::Worth,
+    presence::sharing,
     presented::Presented,
     session::Session,
     socket::{Incoming, Socket},
+    strangers::Stranger,
     users::Arrival,
 };
 use shared::{
@@ -46,6 +48,10 @@ pub(crate) struct Opened {
     pub registered: Registered,
     pub session: Session,
     pub arriving: Arriving,
+    /// The chats that may hear that the user is here.
+    pub shares: Vec<ChatId>,
+    /// A guest's place among the strangers.
+    pub stranger: Option<Stranger>,
 }
 
 /// From the first frame to `ready`.
@@ -53,13 +59,14 @@ pub(crate) async fn open(
     gateway: &Arc<Gateway>,
     socket: &mut Socket,
     presented: Presented,
+    stranger: Stranger,
 ) -> Result<Opened, Close> {
     let started = Instant::now();
     let config = &gateway.hub.config;
     let hello = tokio::time::timeout(config.hello_timeout, greet(gateway, socket, presented));
     let hello = hello.await.map_err(|_| Close::HelloTimeout)??;
     // From here on it is our time that passes, not the client's.
-    let answered = handshake(Window::Native, answer(gateway, hello)).await?;
+    let answered = handshake(Window::Native, answer(gateway, hello, stranger)).await?;
     opened(Window::Native, started);
     Ok(answered)
 }
@@ -78,9 +85,14 @@ pub(crate) async fn handshake(
     opened
 }
 
-async fn answer(gateway: &Arc<Gateway>, Hello { token, resume }: Hello) -> Result<Opened, Close> {
+async fn answer(
+    gateway: &Arc<Gateway>,
+    Hello { token, resume }: Hello,
+    stranger: Stranger,
+) -> Result<Opened, Close> {
     let config = &gateway.hub.config;
     let claims = gateway.keys.verify(&token).await?;
+    drop(stranger);
     let expires_at = Timestamp(claims.exp.saturating_mul(1000));
     let Admitted { registered, allowed, epoch, view } =
         admit(gateway, Window::Native, claims).await?;
@@ -94,9 +106,12 @@ async fn answer(gateway: &Arc<Gateway>, Hello { token, resume }: Hello) -> Resul
         chats: view.chats.clone(),
     };
     conn.send(&ready, Worth::Durable);
+    let kinds = view.chats.iter().map(|chat| (chat.id, chat.chat_type));
+    let shares = sharing(kinds, config.presence_chats);
     let arriving = arriving(gateway, &conn, allowed, view.chats, resume, &epoch);
     let arriving = conn.unless_closing(arriving).await??;
-    Ok(Opened { registered, session: Session::new(expires_at, config), arriving })
+    let session = Session::new(expires_at, config);
+    Ok(Opened { registered, session, arriving, shares, stranger: None })
 }
 
 /// Counts a connection that opened.
@@ -276,23 +291,23 @@ pub(crate) struct Registered {
 }
 
 impl Registered {
-    /// Lets a connection in, unless the node drains.
+    /// Lets a connection in, unless the node drains or its account opens them too fast.
     pub fn new(
         gateway: &Arc<Gateway>,
         window: Window,
         owner: Owner,
     ) -> Result<(Self, Arrival), Close> {
         let max_outbox_bytes = gateway.hub.config.max_outbox_bytes;
-        let conn = Arc::new(Conn::new(gateway.ids.next(), owner, window, max_outbox_bytes));
-        let arrival = gateway.hub.users.register(&conn)?;
+        let (conn, arrival) = gateway.hub.users.register(owner, |owner, account| {
+            Conn::new(gateway.ids.next(), owner, window, max_outbox_bytes).of(account)
+        })?;
         Ok((Self { gateway: Arc::clone(gateway), conn }, arrival))
     }
 }
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        let watched = self.conn.chat_ids();
         self.gateway.hub.forget(&self.conn);
-        self.gateway.hub.users.unregister(&self.conn, watched);
+        self.gateway.hub.users.unregister(&self.conn);
     }
 }

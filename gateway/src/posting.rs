@@ -20,6 +20,12 @@ use tokio::time::Instant;
 impl Connection {
     /// Has a command carried out; `id` is its frame's.
     pub(crate) fn post(&self, id: Option<String>, command: Command, answer: Answer) {
+        let most = self.gateway().hub.config.account_in_flight;
+        let Some(in_flight) = self.conn().account.try_command(most) else {
+            metrics::counter!("gateway_rate_limited_total").increment(1);
+            let text = "Too many of your commands have no answer yet. Wait for some.";
+            return answer.send(&try_later(id, "rate_limited", text, Duration::from_millis(500)));
+        };
         metrics::counter!("gateway_commands_total").increment(1);
         let (chat_id, frame_id) = (command.chat_id, id.clone());
         let said = self.said(id.as_deref(), &command.action);
@@ -40,6 +46,7 @@ impl Connection {
         let answer = answer.shared();
         let or_else = answer.clone();
         let done = Box::new(move |outcome: Result<Result<Receipt, Refusal>, Unavailable>| {
+            drop(in_flight);
             let result = match &outcome {
                 Ok(Ok(_)) => "acknowledged",
                 Ok(Err(_)) => "refused",

@@ -1,15 +1,21 @@
-//! Takes and gives back the users' presence leases, and tells those who share a chat. One task; it
-//! never stands between a user and its messages.
+//! States the users of this node in the presence register, and tells the chats that they share of who
+//! comes and goes: this node's users, and those of nodes that are dead. One task; it never stands
+//! between a user and its messages. It ends with the node's lease and writes nothing afterwards.
 
-use crate::hub::Hub;
+use crate::{hub::Hub, users::Departed};
 use shared::{
-    chat::PresenceStatus,
-    id::{ChatId, UserId},
-    presence::{Presence, PresenceError},
+    chat::{ChatType, PresenceStatus},
+    id::{ChatId, NodeId, UserId},
+    presence::{Gone, Lease, Presence, PresenceError},
     relay::Channel,
 };
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// How often arrivals and departures are gathered: soon enough to look live, and a storm of
 /// reconnects becomes a few calls.
@@ -19,33 +25,49 @@ const GATHER: Duration = Duration::from_millis(250);
 /// `/status` shows is seldom older, and a storm of connects costs a call a second.
 const RESTATE: Duration = Duration::from_secs(1);
 
-/// Users who are to give their lease back, with the chats they watched last.
-type Leaving = HashMap<UserId, Vec<ChatId>>;
+/// How often to look for dead nodes. Each look is one command a node in Redis: of 50 nodes together
+/// about 1,000 a second, a thousandth of what it does.
+const LOOK: Duration = Duration::from_secs(2);
 
-/// Keeps the leases for as long as the process lives.
-pub(crate) async fn run(hub: Arc<Hub>, presence: Presence) {
+/// Users in one call, whose answer is acted on before the next: a failure costs no other call's.
+const CHUNK: usize = 500;
+
+/// The chats of a user's connection that others in them may hear of it, given in `ready`'s order:
+/// private ones first, then the most recently active. A public room's people do not all want to know
+/// about each other.
+pub(crate) fn sharing(
+    chats: impl Iterator<Item = (ChatId, ChatType)> + Clone,
+    most: usize,
+) -> Vec<ChatId> {
+    let of = |kind| chats.clone().filter(move |(_, of)| *of == kind).map(|(chat, _)| chat);
+    of(ChatType::Private).chain(of(ChatType::Group)).take(most).collect()
+}
+
+/// Keeps the node's lease until it is to leave, then gives it back: the others tell of those of its
+/// users who do not come back.
+pub(crate) async fn run(hub: Arc<Hub>, presence: Presence, leave: CancellationToken) {
     let mut every = tokio::time::interval(GATHER);
-    let mut renewed = Instant::now();
     // The first renewal makes the node known; there is no lease yet that it could find lost.
     let mut failing = presence.renew(hub.node, 0).await.is_err();
-    let mut stated = 0;
-    // Gone, and not given back yet because Redis was away. At most as many as were connected.
-    let mut leaving = Leaving::new();
+    let now = Instant::now();
+    let mut keeper = Keeper {
+        hub,
+        presence,
+        leaving: HashMap::new(),
+        dead: HashMap::new(),
+        looked: now,
+        renewed: now,
+        overdue: failing,
+        stated: 0,
+        swept: false,
+    };
     loop {
-        every.tick().await;
-        let mut result = arrivals(&hub, &presence).await;
-        forget_gone(&hub, &mut leaving).await;
-        result = result.and(departures(&hub, &presence, &mut leaving).await);
-        let connections = hub.users.connections() as u64;
-        let changed = connections != stated && renewed.elapsed() >= RESTATE;
-        if changed || renewed.elapsed() >= hub.config.presence_renewal {
-            renewed = Instant::now();
-            let told = renew(&hub, &presence, connections).await;
-            if told.is_ok() {
-                stated = connections;
-            }
-            result = result.and(told);
+        tokio::select! {
+            biased;
+            () = leave.cancelled() => break,
+            _ = every.tick() => {}
         }
+        let result = keeper.round().await;
         if let Err(error) = &result {
             metrics::counter!("gateway_presence_errors_total").increment(1);
             if !failing {
@@ -54,70 +76,177 @@ pub(crate) async fn run(hub: Arc<Hub>, presence: Presence) {
         }
         failing = result.is_err();
     }
-}
-
-/// Gives all leases back: the node is leaving.
-pub(crate) async fn retire(hub: &Hub, presence: &Presence) {
-    if let Err(error) = presence.retire(hub.node).await {
-        tracing::warn!(%error, "the presence leases run out by themselves");
+    if let Err(error) = keeper.presence.retire(keeper.hub.node).await {
+        tracing::warn!(%error, "the presence lease runs out by itself");
     }
 }
 
-async fn arrivals(hub: &Hub, presence: &Presence) -> Result<(), PresenceError> {
-    let arrived = hub.users.take_arrived();
-    if arrived.is_empty() {
-        return Ok(());
-    }
-    for user in presence.enter(hub.node, &arrived).await? {
-        hub.announce(user, PresenceStatus::Online, &hub.users.chats_of(user));
-    }
-    Ok(())
+struct Keeper {
+    hub: Arc<Hub>,
+    presence: Presence,
+    /// Gone, and not out of the register yet, with the chats that this node told. At most as many as
+    /// were connected.
+    leaving: HashMap<UserId, Vec<ChatId>>,
+    /// Nodes without a lease, and since when that is known here.
+    dead: HashMap<NodeId, Instant>,
+    looked: Instant,
+    renewed: Instant,
+    /// The last try failed. The next one comes soon: once Redis is back, the lease must stand before
+    /// others, who give it the grace, take this node for dead.
+    overdue: bool,
+    /// The number of connections that the register has.
+    stated: u64,
+    /// Others have told of this node's users that they went, and not all are back in the register.
+    swept: bool,
 }
 
-/// Forgets users whose grace is over. Those whom others know of are to leave.
-async fn forget_gone(hub: &Hub, leaving: &mut Leaving) {
-    let gone = hub.users.take_gone(hub.config.presence_grace);
-    if let Some(subscriber) = hub.subscriber.get().filter(|_| !gone.is_empty()) {
-        let channels: Vec<Channel> = gone.iter().map(|(id, ..)| Channel::User(*id)).collect();
-        subscriber.remove(&channels);
-        // One who came back in this very moment has asked for the channel again, or does so now.
-        let back: Vec<Channel> = gone
-            .iter()
-            .filter(|(id, ..)| !hub.users.of_user(*id).is_empty())
-            .map(|(id, ..)| Channel::User(*id))
-            .collect();
-        if !back.is_empty() {
-            subscriber.add(&back).await;
+impl Keeper {
+    async fn round(&mut self) -> Result<(), PresenceError> {
+        let news = self.news().await;
+        self.forget_gone().await;
+        let departures = self.departures().await;
+        let lease = self.lease().await;
+        news.and(departures).and(lease).and(self.sweep().await)
+    }
+
+    /// Tells the register what is new of the users here, and the chats that hear of one for the first
+    /// time.
+    async fn news(&self) -> Result<(), PresenceError> {
+        let news = self.hub.users.take_news();
+        for (number, chunk) in news.chunks(CHUNK).enumerate() {
+            match self.presence.enter(self.hub.node, chunk).await {
+                Ok(entered) => {
+                    for one in entered {
+                        self.hub.announce(one.user, PresenceStatus::Online, &one.untold);
+                        self.hub.users.elsewhere(one.user, one.elsewhere);
+                    }
+                }
+                Err(error) => {
+                    self.hub.users.put_back(&news[number * CHUNK..]);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets go of users whose grace is over. Those whom others know of are to leave.
+    async fn forget_gone(&mut self) {
+        let gone = self.hub.users.take_departed();
+        if let Some(subscriber) = self.hub.subscriber.get().filter(|_| !gone.is_empty()) {
+            let channels: Vec<Channel> = gone.iter().map(|one| Channel::User(one.user)).collect();
+            subscriber.remove(&channels);
+            // One who came back in this very moment has asked for the channel again, or does so now.
+            let back: Vec<Channel> = gone
+                .iter()
+                .filter(|one| !self.hub.users.of_user(one.user).is_empty())
+                .map(|one| Channel::User(one.user))
+                .collect();
+            if !back.is_empty() {
+                subscriber.add(&back).await;
+            }
+        }
+        let known = gone.into_iter().filter(|one| one.present);
+        self.leaving.extend(known.map(|Departed { user, chats, .. }| (user, chats)));
+    }
+
+    async fn departures(&mut self) -> Result<(), PresenceError> {
+        // Whoever others know to be here again does not leave; who is only about to be may still go.
+        self.leaving.retain(|user, _| !self.hub.users.is_present(*user));
+        let ids = self.leaving.keys().copied();
+        let ids: Vec<UserId> =
+            ids.filter(|user| self.hub.users.of_user(*user).is_empty()).collect();
+        for chunk in ids.chunks(CHUNK) {
+            let mut gone = self.presence.leave(self.hub.node, chunk).await?;
+            let mut left = HashMap::new();
+            for user in chunk {
+                left.extend(self.leaving.remove(user).map(|chats| (*user, chats)));
+            }
+            for Gone { user, chats } in &mut gone {
+                // A register that was emptied meanwhile does not know what this node told.
+                chats.extend(left.remove(user).unwrap_or_default());
+            }
+            self.tell_gone(gone);
+        }
+        Ok(())
+    }
+
+    /// Renews the lease when it is time, and states everybody anew when it was lost.
+    async fn lease(&mut self) -> Result<(), PresenceError> {
+        let connections = self.hub.users.connections() as u64;
+        let soon = connections != self.stated || self.overdue;
+        let wait = if soon { RESTATE } else { self.hub.config.presence_renewal };
+        if self.renewed.elapsed() < wait {
+            return Ok(());
+        }
+        self.renewed = Instant::now();
+        let lease = self.presence.renew(self.hub.node, connections).await;
+        self.overdue = lease.is_err();
+        let lease = lease?;
+        self.stated = connections;
+        self.swept = connections > 0 && (self.swept || lease == Lease::Swept);
+        if lease == Lease::Held || connections == 0 {
+            return Ok(());
+        }
+        tracing::info!("the presence lease was lost, stating all users again");
+        for chunk in self.hub.users.present().chunks(CHUNK) {
+            for entered in self.presence.enter(self.hub.node, chunk).await? {
+                // Nobody is told again when nobody was told that they went: nothing changed.
+                if self.swept {
+                    self.hub.announce(entered.user, PresenceStatus::Online, &entered.untold);
+                }
+            }
+        }
+        self.swept = false;
+        Ok(())
+    }
+
+    /// Tells of the users of dead nodes who did not come back to another one within the grace. All
+    /// nodes do this side by side; each user goes to one of them.
+    async fn sweep(&mut self) -> Result<(), PresenceError> {
+        if self.looked.elapsed() >= LOOK {
+            self.looked = Instant::now();
+            let dead = self.presence.dead().await?;
+            self.dead.retain(|node, _| dead.contains(node));
+            for node in dead.into_iter().filter(|node| *node != self.hub.node) {
+                self.dead.entry(node).or_insert_with(Instant::now);
+            }
+        }
+        let over = |since: &Instant| since.elapsed() >= self.hub.config.presence_grace;
+        let due: Vec<NodeId> =
+            self.dead.iter().filter(|(_, since)| over(since)).map(|(node, _)| *node).collect();
+        for node in due {
+            // One call a round: thousands who go at once are told of over some seconds.
+            match self.presence.sweep(node).await? {
+                Some(gone) => self.tell_gone(gone),
+                None => drop(self.dead.remove(&node)),
+            }
+        }
+        Ok(())
+    }
+
+    fn tell_gone(&self, gone: Vec<Gone>) {
+        for Gone { user, chats } in gone {
+            let chats: BTreeSet<ChatId> = chats.into_iter().collect();
+            let chats: Vec<ChatId> = chats.into_iter().collect();
+            self.hub.announce(user, PresenceStatus::Offline, &chats);
         }
     }
-    leaving.extend(gone.into_iter().filter(|(_, known, _)| *known).map(|(id, _, at)| (id, at)));
 }
 
-async fn departures(
-    hub: &Hub,
-    presence: &Presence,
-    leaving: &mut Leaving,
-) -> Result<(), PresenceError> {
-    // Whoever is here again does not leave.
-    leaving.retain(|user, _| hub.users.of_user(*user).is_empty());
-    if leaving.is_empty() {
-        return Ok(());
-    }
-    let ids: Vec<UserId> = leaving.keys().copied().collect();
-    let offline = presence.leave(hub.node, &ids).await?;
-    let left = std::mem::take(leaving);
-    for (user, chats) in left.iter().filter(|(id, _)| offline.contains(id)) {
-        hub.announce(*user, PresenceStatus::Offline, chats);
-    }
-    Ok(())
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-async fn renew(hub: &Hub, presence: &Presence, connections: u64) -> Result<(), PresenceError> {
-    if !presence.renew(hub.node, connections).await? && connections > 0 {
-        tracing::info!("the presence leases were lost, taking them again");
-        // Nobody is told again: for the users nothing changed.
-        presence.enter(hub.node, &hub.users.present()).await?;
-        presence.renew(hub.node, connections).await?;
+    #[test]
+    fn private_chats_come_first_then_the_most_recently_active_and_rooms_take_no_place() {
+        use ChatType::{Group, Private, Room};
+        let chats = [(9, Room), (8, Group), (2, Private), (7, Group), (5, Private)];
+        let chats = chats.map(|(id, kind)| (ChatId(id), kind));
+        let ids = |most| {
+            sharing(chats.into_iter(), most).into_iter().map(|chat| chat.0).collect::<Vec<_>>()
+        };
+        assert_eq!(ids(50), [2, 5, 8, 7]);
+        assert_eq!(ids(3), [2, 5, 8]);
     }
-    Ok(())
 }

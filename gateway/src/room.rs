@@ -10,6 +10,7 @@ use crate::{
     outbox::{Pushed, Worth},
     pages::Pages,
     relayed::{About, Relayed, Told},
+    signals::Typists,
 };
 use shared::{
     chat::ChatType,
@@ -47,6 +48,8 @@ pub struct Room {
     pub empty_since: Option<Instant>,
     /// When the last event came.
     pub active_at: Instant,
+    /// Who types, where that is only counted.
+    pub typists: Option<Box<Typists>>,
 }
 
 /// A connection that watches a chat.
@@ -96,6 +99,7 @@ impl Room {
             behind_since: None,
             empty_since: Some(now),
             active_at: now,
+            typists: None,
         }
     }
 

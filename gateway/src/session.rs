@@ -3,6 +3,7 @@
 //! hello yet is a [`crate::greeting::Greeting`].
 
 use crate::{
+    account::Allowance,
     config::Config,
     dialect::{Asked, Speaker, native::frame_id, refusal, too_fast},
 };
@@ -22,11 +23,9 @@ pub struct Session {
     /// When the token expires, or what stands for it in dialects that cannot renew it: the connection
     /// does not live longer.
     pub expires_at: Timestamp,
-    frames: Bucket,
     frame_rate: Rate,
-    typing: Bucket,
     typing_rate: Rate,
-    refused: Refused,
+    refused_rate: Rate,
 }
 
 /// What a frame asks for. Whoever runs the session carries it out.
@@ -72,38 +71,38 @@ impl Session {
     pub fn new(expires_at: Timestamp, config: &Config) -> Self {
         Self {
             expires_at,
-            frames: Bucket::default(),
             frame_rate: config.frames,
-            typing: Bucket::default(),
             typing_rate: config.typing,
-            refused: Refused::new(config),
+            refused_rate: config.refused_frames,
         }
     }
 
-    /// A text frame by this speaker. `now` counts from any fixed start; `fallback_id` makes a client
-    /// message id for a message without one.
+    /// A text frame by this speaker, out of what is left to its account. `now` counts from any fixed
+    /// start, the same for all of the account's connections; `fallback_id` makes a client message id for
+    /// a message without one.
     pub fn on_text(
-        &mut self,
+        &self,
         text: &str,
         from: Speaker<'_>,
+        allowance: &mut Allowance,
         now: Duration,
         fallback_id: impl FnOnce() -> String,
     ) -> Result<Wanted, Close> {
         let asked = match from.decode(text) {
             Ok(asked) => asked,
-            Err(error) => return self.refuse(*error, now),
+            Err(error) => return self.refuse(*error, allowance, now),
         };
         let id = match &asked {
             Asked::Frame(frame) => frame_id(frame),
             Asked::Direct { .. } | Asked::Guest { .. } | Asked::Nothing => None,
         };
-        if let Err(wait) = self.frames.try_take(&self.frame_rate, now, 1) {
+        if let Err(wait) = allowance.frames.try_take(&self.frame_rate, now, 1) {
             metrics::counter!("gateway_rate_limited_total").increment(1);
-            return self.refuse(too_fast(id, wait), now);
+            return self.refuse(too_fast(id, wait), allowance, now);
         }
         if id.as_ref().is_some_and(|id| id.is_empty() || id.len() > MAX_CLIENT_ID_BYTES) {
             let error = refusal(None, "invalid_id", "A frame's id has 1 to 64 bytes.");
-            return self.refuse(error, now);
+            return self.refuse(error, allowance, now);
         }
         if let Err(Refusal { code, message }) = asked.check() {
             // In the api's words, which would say the same.
@@ -126,12 +125,12 @@ impl Session {
         };
         let Some(user_id) = from.user.map(|user| user.id) else {
             // No guest's dialect asks for more.
-            return self.refuse(refusal(None, "unauthenticated", "Sign in first."), now);
+            return self.refuse(refusal(None, "unauthenticated", "Sign in first."), allowance, now);
         };
         Ok(match frame {
             ClientFrame::Hello { .. } => {
                 let error = refusal(None, "already_greeted", "This connection has said hello.");
-                return self.refuse(error, now);
+                return self.refuse(error, allowance, now);
             }
             ClientFrame::Send { id, chat_id, text, reply_to } => {
                 let action = say(id.clone(), text, reply_to);
@@ -149,7 +148,7 @@ impl Session {
                 Wanted::Read(ReadMark { user_id, chat_id, message_id })
             }
             ClientFrame::Typing { chat_id } => {
-                match self.typing.try_take(&self.typing_rate, now, 1) {
+                match allowance.typing.try_take(&self.typing_rate, now, 1) {
                     Ok(()) => Wanted::Typing(chat_id),
                     Err(_) => Wanted::Nothing,
                 }
@@ -164,13 +163,19 @@ impl Session {
     }
 
     /// A binary frame: the protocol has none.
-    pub fn on_binary(&mut self, now: Duration) -> Result<Wanted, Close> {
-        self.refuse(refusal(None, "text_only", "Frames are JSON text."), now)
+    pub fn on_binary(&self, allowance: &mut Allowance, now: Duration) -> Result<Wanted, Close> {
+        self.refuse(refusal(None, "text_only", "Frames are JSON text."), allowance, now)
     }
 
     /// Something else was wrong with a frame: the answer to it, unless that happens too often.
-    pub fn refuse(&mut self, error: ServerFrame, now: Duration) -> Result<Wanted, Close> {
-        self.refused.count(now).map(|()| Wanted::Reply(error))
+    pub fn refuse(
+        &self,
+        error: ServerFrame,
+        allowance: &mut Allowance,
+        now: Duration,
+    ) -> Result<Wanted, Close> {
+        count_refused(&mut allowance.refused, &self.refused_rate, now)
+            .map(|()| Wanted::Reply(error))
     }
 
     /// A fresh token of session `new` verified, on a connection of session `own`: the answer to the
@@ -194,20 +199,8 @@ impl Session {
 }
 
 /// Counts refused frames: now and then one is a mistake, many are abuse.
-#[derive(Debug)]
-pub(crate) struct Refused {
-    bucket: Bucket,
-    rate: Rate,
-}
-
-impl Refused {
-    pub fn new(config: &Config) -> Self {
-        Self { bucket: Bucket::default(), rate: config.refused_frames }
-    }
-
-    pub fn count(&mut self, now: Duration) -> Result<(), Close> {
-        self.bucket.try_take(&self.rate, now, 1).map_err(|_| Close::Abuse)
-    }
+pub(crate) fn count_refused(bucket: &mut Bucket, rate: &Rate, now: Duration) -> Result<(), Close> {
+    bucket.try_take(rate, now, 1).map_err(|_| Close::Abuse)
 }
 
 #[cfg(test)]
@@ -219,16 +212,24 @@ mod tests {
 
     const NOW: Duration = Duration::from_secs(100);
 
-    fn session() -> Session {
-        Session::new(Timestamp(1_000), &Config::default())
+    /// A session and what is left to its account.
+    struct Alone(Session, Allowance);
+
+    fn session() -> Alone {
+        Alone(Session::new(Timestamp(1_000), &Config::default()), Allowance::default())
     }
 
-    fn on_text(session: &mut Session, window: Window, text: &str) -> Result<Wanted, Close> {
+    fn speak(session: &mut Alone, from: Speaker<'_>, text: &str) -> Result<Wanted, Close> {
+        let Alone(session, allowance) = session;
+        session.on_text(text, from, allowance, NOW, || "made".to_owned())
+    }
+
+    fn on_text(session: &mut Alone, window: Window, text: &str) -> Result<Wanted, Close> {
         let ann = UserRef::registered(UserId(1), "ann");
-        session.on_text(text, Speaker { window, user: Some(&ann) }, NOW, || "made".to_owned())
+        speak(session, Speaker { window, user: Some(&ann) }, text)
     }
 
-    fn wanted(session: &mut Session, text: &str) -> Wanted {
+    fn wanted(session: &mut Alone, text: &str) -> Wanted {
         on_text(session, Window::Native, text).unwrap()
     }
 
@@ -295,8 +296,21 @@ mod tests {
     }
 
     #[test]
+    fn typing_is_one_accounts_over_all_its_connections() {
+        let text = r#"{"type":"typing","chat_id":5}"#;
+        let mut one = session();
+        let mut relayed = 0;
+        for _ in 0..10 {
+            // Another connection: its session is new, its account is not.
+            one.0 = session().0;
+            relayed += usize::from(wanted(&mut one, text) == Wanted::Typing(ChatId(5)));
+        }
+        assert_eq!(relayed, 5);
+    }
+
+    #[test]
     fn a_token_renews_its_own_session_only() {
-        let mut session = session();
+        let Alone(mut session, _) = session();
         let (own, other) = (SessionId(Uuid::nil()), SessionId(Uuid::max()));
         let frame = session.renewed(Some("t".into()), (other, own), Timestamp(9_000));
         assert!(matches!(frame, ServerFrame::Error { code, .. } if code == "other_session"));
@@ -338,7 +352,7 @@ mod tests {
         }
         let guest = Speaker { window: Window::Lobby, user: None };
         let text = r#"{"type":"chat_message","username":"Zoe","message":"hi"}"#;
-        let wanted = session.on_text(text, guest, NOW, || "made".to_owned());
+        let wanted = speak(&mut session, guest, text);
         assert_eq!(wanted, Ok(Wanted::Guest { name: "Zoe".into(), action: Some(said("hi")) }));
     }
 
@@ -371,7 +385,8 @@ mod tests {
                 (0..1_000).take_while(|_| refused(on_text(&mut session, window, "x"))).count();
             assert_eq!(bad, 49, "{window:?}: with the one that came too fast 50");
             assert_eq!(on_text(&mut session, window, "x"), Err(Close::Abuse));
-            assert_eq!(session.on_binary(NOW), Err(Close::Abuse));
+            let Alone(session, allowance) = &mut session;
+            assert_eq!(session.on_binary(allowance, NOW), Err(Close::Abuse));
         }
     }
 }

@@ -80,8 +80,18 @@ pub struct ClientArgs {
     /// count. Lower it where clients connect directly or TRUSTED_PROXIES is right
     #[arg(long, env = "MAX_CONNECTIONS_PER_ADDRESS", default_value_t = 15_000)]
     pub max_connections_per_address: usize,
-    /// Frames a connection may send per second (four times as many after a quiet time). People type
-    /// far slower; a program that sends faster is told to wait
+    /// The most sockets at once of one account on one gateway; one more closes its oldest. Over all
+    /// gateways as many, and one more on each
+    #[arg(long, env = "MAX_CONNECTIONS_PER_ACCOUNT", default_value_t = 20)]
+    pub max_connections_per_account: u32,
+    /// The most sockets at once of one client network whose account is not known: before hello, and
+    /// guests; one more is answered 503. An office that comes back together, and no more than a
+    /// fifteenth of a gateway. Trusted proxies' own addresses do not count
+    #[arg(long, env = "MAX_STRANGERS_PER_NETWORK", default_value_t = 1_000)]
+    pub max_strangers_per_network: usize,
+    /// Frames an account may send per second (four times as many after a quiet time), all its
+    /// connections to a gateway together. People type far slower; a program that sends faster is told
+    /// to wait
     #[arg(long, env = "FRAMES_PER_SECOND", default_value_t = 50)]
     pub frames_per_second: u32,
     /// Messages that the guests of one address may send per minute (as many at once after a quiet
@@ -146,6 +156,12 @@ impl ClientArgs {
         if self.max_connections_per_address == 0 {
             return Err("MAX_CONNECTIONS_PER_ADDRESS must be at least 1".to_owned());
         }
+        if self.max_connections_per_account == 0 {
+            return Err("MAX_CONNECTIONS_PER_ACCOUNT must be at least 1".to_owned());
+        }
+        if self.max_strangers_per_network == 0 {
+            return Err("MAX_STRANGERS_PER_NETWORK must be at least 1".to_owned());
+        }
         if self.guest_messages_per_minute == 0 {
             return Err("GUEST_MESSAGES_PER_MINUTE must be at least 1".to_owned());
         }
@@ -165,7 +181,16 @@ impl ClientArgs {
             per: Duration::from_secs(60) / self.guest_messages_per_minute,
             burst: self.guest_messages_per_minute,
         };
-        Ok(Config { frames, guest_messages, ..Config::default() })
+        let config = Config::default();
+        let account_connections = self.max_connections_per_account;
+        let burst = account_connections.saturating_mul(2);
+        Ok(Config {
+            frames,
+            guest_messages,
+            account_connections: usize::try_from(account_connections).unwrap_or(usize::MAX),
+            openings: Rate { burst, ..config.openings },
+            ..config
+        })
     }
 
     /// How the clients' listener behaves.

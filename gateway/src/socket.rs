@@ -7,9 +7,9 @@
 
 use crate::{
     config::Config,
+    credit::Loan,
     frame::Frame,
     reader::{Read, Reader},
-    strangers::Loan,
 };
 use shared::{
     close::Close,

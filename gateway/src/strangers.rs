@@ -1,6 +1,7 @@
-//! Memory for frames of clients that nobody knows yet. A `hello` that resumes thousands of chats is
-//! long and must get through; many that begin one and never end it must not cost the node its memory.
+//! How many sockets each network holds whose account is not known: those that have not said hello yet,
+//! those whose token is still checked, and guests. Nothing else limits these by who they are.
 
+use ipnet::IpNet;
 use shared::limit::network;
 use std::{
     collections::HashMap,
@@ -8,79 +9,56 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// What each may hold of an incomplete frame beside the common budget: a token and the cursors of some
-/// 300 chats. 15,000 sockets of strangers hold at most 120 MB so, and only for the time to say hello.
-const FREE_BYTES: usize = 8 * 1024;
-
-/// The budget of a node's strangers.
+/// The strangers of a node. Bounded by its connections.
 #[derive(Debug)]
 pub struct Strangers {
-    max_bytes: usize,
-    max_bytes_of_network: usize,
-    lent: Mutex<Lent>,
+    most: usize,
+    trusted: Vec<IpNet>,
+    counts: Mutex<HashMap<IpAddr, usize>>,
 }
 
-#[derive(Debug, Default)]
-struct Lent {
-    bytes: usize,
-    by_network: HashMap<IpAddr, usize>,
-}
-
-/// What one stranger holds of it; given back when dropped.
+/// A stranger's place; it is free again when this is dropped.
 #[derive(Debug)]
-pub struct Loan {
-    from: Arc<Strangers>,
-    network: IpAddr,
-    bytes: usize,
+pub struct Stranger {
+    strangers: Arc<Strangers>,
+    /// `None`: not counted.
+    network: Option<IpAddr>,
 }
 
 impl Strangers {
-    /// A budget of so many bytes in all, and so many for the strangers of one network.
-    pub fn new(max_bytes: usize, max_bytes_of_network: usize) -> Arc<Self> {
-        Arc::new(Self { max_bytes, max_bytes_of_network, lent: Mutex::default() })
+    /// At most so many of a network at once. Of trusted proxies' own addresses, whose clients nobody can
+    /// tell apart, any number: as with the listener's limit by address.
+    pub fn new(most: usize, trusted: Vec<IpNet>) -> Arc<Self> {
+        Arc::new(Self { most, trusted, counts: Mutex::default() })
     }
 
-    /// An account for a stranger at this address. Nothing is lent yet.
-    pub fn loan(self: &Arc<Self>, address: IpAddr) -> Loan {
-        Loan { from: Arc::clone(self), network: network(address), bytes: 0 }
-    }
-
-    #[cfg(test)]
-    fn lent(&self) -> (usize, usize) {
-        let lent = self.lent.lock().unwrap();
-        (lent.bytes, lent.by_network.len())
+    /// A place for a client of this address; `None` when its network has as many as it may.
+    pub fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Stranger> {
+        let address = address.to_canonical();
+        if self.trusted.iter().any(|net| net.contains(&address)) {
+            return Some(Stranger { strangers: Arc::clone(self), network: None });
+        }
+        let network = network(address);
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(network).or_default();
+        if *count >= self.most {
+            return None;
+        }
+        *count += 1;
+        Some(Stranger { strangers: Arc::clone(self), network: Some(network) })
     }
 }
 
-impl Loan {
-    /// Borrows or gives back until `held` bytes are paid for. `false`: there is not enough left, and
-    /// nothing changed.
-    pub fn try_cover(&mut self, held: usize) -> bool {
-        let wanted = if held <= FREE_BYTES { 0 } else { held };
-        if wanted == self.bytes {
-            return true;
-        }
-        let Strangers { max_bytes, max_bytes_of_network, ref lent } = *self.from;
-        let mut lent = lent.lock().unwrap_or_else(PoisonError::into_inner);
-        let all = lent.bytes - self.bytes + wanted;
-        let here = lent.by_network.get(&self.network).map_or(0, |here| here - self.bytes) + wanted;
-        if wanted > self.bytes && (all > max_bytes || here > max_bytes_of_network) {
-            return false;
-        }
-        lent.bytes = all;
-        if here == 0 {
-            lent.by_network.remove(&self.network);
-        } else {
-            lent.by_network.insert(self.network, here);
-        }
-        self.bytes = wanted;
-        true
-    }
-}
-
-impl Drop for Loan {
+impl Drop for Stranger {
     fn drop(&mut self) {
-        self.try_cover(0);
+        let Some(network) = self.network else { return };
+        let mut counts = self.strangers.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&network) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&network);
+            }
+        }
     }
 }
 
@@ -89,24 +67,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strangers_share_what_there_is_and_give_it_back() {
-        let strangers = Strangers::new(50_000, 30_000);
-        let [near, next, far] = ["2001:db8::1", "2001:db8::2", "192.0.2.1"]
-            .map(|address| address.parse::<IpAddr>().unwrap());
-        let [mut ann, mut bob, mut eve] = [near, next, far].map(|at| strangers.loan(at));
-        for loan in [&mut ann, &mut bob, &mut eve] {
-            assert!(loan.try_cover(FREE_BYTES), "free");
-        }
-        assert_eq!(strangers.lent(), (0, 0));
-        assert!(ann.try_cover(20_000));
-        assert!(!bob.try_cover(10_001), "one network's");
-        assert!(bob.try_cover(10_000));
-        assert!(eve.try_cover(20_000));
-        assert!(!eve.try_cover(20_001), "all of it");
-        assert_eq!(strangers.lent(), (50_000, 2));
-        assert!(ann.try_cover(0));
-        assert!(eve.try_cover(30_000));
-        drop((bob, eve));
-        assert_eq!(strangers.lent(), (0, 0));
+    fn a_network_has_so_many_places_and_gets_them_back() {
+        let strangers = Strangers::new(2, vec!["10.0.0.0/8".parse().unwrap()]);
+        let admit = |address: &str| strangers.admit(address.parse().unwrap());
+        let held: Vec<_> = ["2001:db8:1:2::a", "2001:db8:1:2::b"]
+            .into_iter()
+            .map(|at| admit(at).unwrap())
+            .collect();
+        assert!(admit("2001:db8:1:2::c").is_none(), "one customer's network");
+        assert!(admit("2001:db8:1:3::c").is_some(), "another one's");
+        let proxies: Vec<_> = (0..9).map(|_| admit("10.1.2.3").unwrap()).collect();
+        assert!(admit("::ffff:10.1.2.3").is_some());
+        drop((held, proxies));
+        assert!(admit("2001:db8:1:2::c").is_some());
+        assert!(strangers.counts.lock().unwrap().is_empty());
     }
 }

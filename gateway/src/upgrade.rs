@@ -79,18 +79,20 @@ async fn upgrade(
     let subprotocol =
         offers(request.headers()).any(|offer| offer == SUBPROTOCOL).then_some(SUBPROTOCOL);
     let ClientAddr(address) = address;
+    let Some(stranger) = gateway.strangers.admit(address) else { return crowded() };
     let begin = match window {
-        Window::Native => Ok(Begin::Hello(presented)),
+        Window::Native => Ok(Begin::Hello(presented, stranger)),
         _ => {
             // Boxed, because most upgrades are native and need none of its memory.
-            let opened = Box::pin(family::open(&gateway, window, presented, address)).await;
+            let opened = family::open(&gateway, window, presented, address, stranger);
+            let opened = Box::pin(opened).await;
             opened.map(|opened| Begin::Opened(Box::new(opened)))
         }
     };
     let running = Arc::clone(&gateway);
     gateway.lifecycle.spawn(async move {
         let Some((stream, read_ahead)) = take_over(on_upgrade).await else { return };
-        let loan = running.strangers.loan(address);
+        let loan = running.credit.loan(address);
         let socket = Box::new(Socket::new(stream, &read_ahead, &running.hub.config, loan));
         // A task of its own: this one's memory is as large as all its steps together need.
         let lifecycle = running.lifecycle.clone();
@@ -158,6 +160,20 @@ fn bad_key() -> Problem {
         "bad_websocket_key",
         "Sec-WebSocket-Key must be 16 bytes in base64.",
     )
+}
+
+/// Too many sockets of the client's network wait to be known. Told before the upgrade, as the listener
+/// does when it is full: what this guards against is what an upgrade costs.
+fn crowded() -> Response {
+    metrics::counter!("gateway_openings_total", "result" => "refused").increment(1);
+    let problem = Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "overloaded",
+        "Too many sockets of your network have not said who they are. Come back a little later.",
+    );
+    let mut response = problem.into_response();
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+    response
 }
 
 /// The bare stream below the HTTP connection, and what was read beyond the request.

@@ -1,23 +1,43 @@
 //! The connections of this gateway, by themselves, by user and by session. A user whose last
-//! connection closed stays for a grace, so that a reconnect is no news to anybody.
+//! connection closed stays for a grace, so that a reconnect is no news to anybody; what its account
+//! used up stays until it has come back, so that a reconnect is no fresh share either.
 
-use crate::conn::{Conn, ConnId, Owner};
+use crate::{
+    account::{Account, full_after},
+    config::Config,
+    conn::{Conn, ConnId, Owner},
+};
 use shared::{
     close::Close,
     id::{ChatId, SessionId, UserId},
+    limit::Rate,
+    presence::Here,
     relay::{EndReason, EndedSessions},
 };
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::time::Instant;
 
 /// All connections whose clients are known. Guests' are in no user's and no session's.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Users {
+    limits: Limits,
+    started: Instant,
     inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Limits {
+    connections: usize,
+    openings: Rate,
+    /// The most chats that are told of one user.
+    chats: usize,
+    grace: Duration,
+    /// How long an account is remembered without a connection.
+    memory: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -25,54 +45,103 @@ struct Inner {
     conns: HashMap<ConnId, Arc<Conn>>,
     users: HashMap<UserId, LocalUser>,
     sessions: HashMap<SessionId, Vec<Arc<Conn>>>,
-    /// Users who have arrived and whose presence lease is not taken yet.
-    arrived: Vec<UserId>,
+    /// Users of whom the register is to be told something new.
+    news: Vec<UserId>,
+    /// Whose last connection closed, and when; in this order. Those who came back are still in it.
+    leaving: VecDeque<(Instant, UserId)>,
+    /// Whose grace is over, and since when they have no connection; likewise.
+    left: VecDeque<(Instant, UserId)>,
     /// The node drains: nobody comes in any more.
     closed: bool,
 }
 
 #[derive(Debug, Default)]
 struct LocalUser {
+    account: Arc<Account>,
+    /// The oldest first.
     conns: Vec<Arc<Conn>>,
     /// Whether others know that the user is here.
     present: bool,
+    /// The user is among the news.
+    news: bool,
+    /// The chats that hear from this node when the user comes or goes: the same ones both times.
+    chats: Vec<ChatId>,
     /// Since when there is no connection.
     gone_since: Option<Instant>,
-    /// What the last connection watched.
-    chats: Vec<ChatId>,
+    /// Its grace is over as well: only the account is kept.
+    left: bool,
 }
 
-/// Whether a connection is its user's first on this node; a guest's never is.
+/// Whether a connection makes its user one of this node's; a guest's never does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
     First,
     Another,
 }
 
+/// A user whose grace is over.
+#[derive(Debug)]
+pub struct Departed {
+    pub user: UserId,
+    /// Others knew that it was here.
+    pub present: bool,
+    /// The chats that heard so from this node.
+    pub chats: Vec<ChatId>,
+}
+
 impl Users {
-    /// Adds a connection, or refuses it when the node drains.
-    pub fn register(&self, conn: &Arc<Conn>) -> Result<Arrival, Close> {
+    pub fn new(config: &Config) -> Self {
+        let limits = Limits {
+            connections: config.account_connections.max(1),
+            openings: config.openings,
+            chats: config.presence_chats,
+            grace: config.presence_grace,
+            memory: full_after(config),
+        };
+        Self { limits, started: Instant::now(), inner: Mutex::default() }
+    }
+
+    /// Makes a connection for this owner and adds it. Refused when the node drains, and when the
+    /// account opens connections too fast. Its oldest one goes when it has as many as it may.
+    pub fn register(
+        &self,
+        owner: Owner,
+        make: impl FnOnce(Owner, Arc<Account>) -> Conn,
+    ) -> Result<(Arc<Conn>, Arrival), Close> {
         let mut inner = self.lock();
         if inner.closed {
             return Err(Close::Restart);
         }
-        inner.conns.insert(conn.id, Arc::clone(conn));
+        let Owner::User { user: id, session } = &owner else {
+            let conn = Arc::new(make(owner, Arc::default()));
+            inner.add(&conn);
+            return Ok((conn, Arrival::Another));
+        };
+        let (id, session) = (id.id, *session);
         let mut arrival = Arrival::Another;
-        if let Owner::User { user, session } = &conn.owner {
-            inner.sessions.entry(*session).or_default().push(Arc::clone(conn));
-            let user = inner.users.entry(user.id).or_insert_with(|| {
-                arrival = Arrival::First;
-                LocalUser::default()
-            });
-            user.conns.push(Arc::clone(conn));
-            user.gone_since = None;
+        let user = inner.users.entry(id).or_insert_with(|| {
+            arrival = Arrival::First;
+            LocalUser::default()
+        });
+        let now = self.started.elapsed();
+        if user.account.allowance().openings.try_take(&self.limits.openings, now, 1).is_err() {
+            return Err(Close::Abuse);
         }
-        metrics::gauge!("gateway_connections").set(inner.conns.len() as f64);
-        Ok(arrival)
+        if std::mem::replace(&mut user.left, false) {
+            arrival = Arrival::First;
+        }
+        let conn = Arc::new(make(owner, Arc::clone(&user.account)));
+        user.conns.push(Arc::clone(&conn));
+        user.gone_since = None;
+        user.shed(self.limits.connections);
+        inner.sessions.entry(session).or_default().push(Arc::clone(&conn));
+        inner.tell(id);
+        inner.add(&conn);
+        Ok((conn, arrival))
     }
 
     /// Removes a connection; its user stays for the grace.
-    pub fn unregister(&self, conn: &Conn, watched: Vec<ChatId>) {
+    pub fn unregister(&self, conn: &Conn) {
         let mut inner = self.lock();
         inner.conns.remove(&conn.id);
         if let Owner::User { user, session } = &conn.owner {
@@ -82,39 +151,99 @@ impl Users {
                     inner.sessions.remove(session);
                 }
             }
-            if let Some(user) = inner.users.get_mut(&user.id) {
-                user.conns.retain(|other| other.id != conn.id);
-                if user.conns.is_empty() {
-                    user.gone_since = Some(Instant::now());
-                    user.chats = watched;
+            if let Some(local) = inner.users.get_mut(&user.id) {
+                local.conns.retain(|other| other.id != conn.id);
+                if local.conns.is_empty() && local.gone_since.is_none() {
+                    let now = Instant::now();
+                    local.gone_since = Some(now);
+                    inner.leaving.push_back((now, user.id));
                 }
             }
+            inner.tell(user.id);
         }
         metrics::gauge!("gateway_connections").set(inner.conns.len() as f64);
     }
 
-    /// A user's connection is ready and watches its chats: others may know.
-    pub fn arrived(&self, user: UserId) {
+    /// A connection of the user watches these chats: others in them may know that it is here. They are
+    /// taken in this order, as many as there is room for.
+    pub fn arrived(&self, user: UserId, chats: &[ChatId]) {
         let mut inner = self.lock();
-        if let Some(local) = inner.users.get_mut(&user)
-            && !std::mem::replace(&mut local.present, true)
-        {
-            inner.arrived.push(user);
+        let local = inner.users.get_mut(&user).filter(|local| !local.conns.is_empty());
+        let Some(local) = local else { return };
+        local.present = true;
+        for chat in chats {
+            if local.chats.len() < self.limits.chats && !local.chats.contains(chat) {
+                local.chats.push(*chat);
+            }
+        }
+        inner.tell(user);
+    }
+
+    /// The user is out of this chat, which hears no more of it.
+    pub fn parted(&self, user: UserId, chat: ChatId) {
+        let mut inner = self.lock();
+        if let Some(local) = inner.users.get_mut(&user) {
+            local.chats.retain(|told| *told != chat);
+            inner.tell(user);
         }
     }
 
-    /// The users who arrived since the last call.
-    pub fn take_arrived(&self) -> Vec<UserId> {
-        std::mem::take(&mut self.lock().arrived)
+    /// What the register is to be told of the users here, since the last call.
+    pub fn take_news(&self) -> Vec<Here> {
+        let mut inner = self.lock();
+        let news = std::mem::take(&mut inner.news);
+        let here = |id: UserId| {
+            let local = inner.users.get_mut(&id)?;
+            local.news = false;
+            local.present.then(|| local.here(id))
+        };
+        news.into_iter().filter_map(here).collect()
     }
 
-    /// Forgets the users who have been gone for longer than the grace; with each, whether others
-    /// knew that it was here, and the chats it watched last.
-    pub fn take_gone(&self, grace: Duration) -> Vec<(UserId, bool, Vec<ChatId>)> {
+    /// The register did not hear of these users: they are news again.
+    pub fn put_back(&self, news: &[Here]) {
+        let mut inner = self.lock();
+        for here in news {
+            inner.tell(here.user);
+        }
+    }
+
+    /// The account has this many connections on other nodes: of those here the oldest go that are more
+    /// than it may have in all, but for the newest one.
+    pub fn elsewhere(&self, user: UserId, connections: u32) {
+        let mut inner = self.lock();
+        if let Some(local) = inner.users.get_mut(&user) {
+            let elsewhere = usize::try_from(connections).unwrap_or(usize::MAX);
+            local.shed(self.limits.connections.saturating_sub(elsewhere).max(1));
+        }
+    }
+
+    /// Lets go of the users who have been gone for longer than the grace, and forgets those whose
+    /// account has all its share back.
+    pub fn take_departed(&self) -> Vec<Departed> {
         let now = Instant::now();
-        let over = |user: &LocalUser| user.gone_since.is_some_and(|since| now - since >= grace);
-        let gone = self.lock().users.extract_if(|_, user| over(user)).collect::<Vec<_>>();
-        gone.into_iter().map(|(id, user)| (id, user.present, user.chats)).collect()
+        let mut inner = self.lock();
+        let inner = &mut *inner;
+        let mut departed = Vec::new();
+        while let Some((since, id)) = next(&mut inner.leaving, now, self.limits.grace) {
+            let gone = |local: &&mut LocalUser| local.gone_since == Some(since);
+            if let Some(local) = inner.users.get_mut(&id).filter(gone) {
+                local.left = true;
+                inner.left.push_back((since, id));
+                let present = std::mem::take(&mut local.present);
+                departed.push(Departed {
+                    user: id,
+                    present,
+                    chats: std::mem::take(&mut local.chats),
+                });
+            }
+        }
+        while let Some((since, id)) = next(&mut inner.left, now, self.limits.memory) {
+            if inner.users.get(&id).is_some_and(|local| local.gone_since == Some(since)) {
+                inner.users.remove(&id);
+            }
+        }
+        departed
     }
 
     /// The connections of a user.
@@ -122,19 +251,16 @@ impl Users {
         self.lock().users.get(&user).map(|user| user.conns.clone()).unwrap_or_default()
     }
 
-    /// The chats that a user's connections watch.
-    pub fn chats_of(&self, user: UserId) -> Vec<ChatId> {
-        let mut chats: Vec<ChatId> =
-            self.of_user(user).iter().flat_map(|conn| conn.chat_ids()).collect();
-        chats.sort_unstable();
-        chats.dedup();
-        chats
+    /// Whether others know the user to be here.
+    pub fn is_present(&self, user: UserId) -> bool {
+        self.lock().users.get(&user).is_some_and(|local| local.present)
     }
 
     /// All users whom others know to be here.
-    pub fn present(&self) -> Vec<UserId> {
+    pub fn present(&self) -> Vec<Here> {
         let inner = self.lock();
-        inner.users.iter().filter(|(_, user)| user.present).map(|(id, _)| *id).collect()
+        let present = inner.users.iter().filter(|(_, local)| local.present);
+        present.map(|(id, local)| local.here(*id)).collect()
     }
 
     /// Closes the connections of these sessions.
@@ -174,3 +300,47 @@ impl Users {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+impl Inner {
+    fn add(&mut self, conn: &Arc<Conn>) {
+        self.conns.insert(conn.id, Arc::clone(conn));
+        metrics::gauge!("gateway_connections").set(self.conns.len() as f64);
+    }
+
+    /// The register should hear of a user who is present, once.
+    fn tell(&mut self, id: UserId) {
+        if let Some(local) = self.users.get_mut(&id)
+            && local.present
+            && !std::mem::replace(&mut local.news, true)
+        {
+            self.news.push(id);
+        }
+    }
+}
+
+impl LocalUser {
+    fn here(&self, user: UserId) -> Here {
+        let sockets = u32::try_from(self.conns.len()).unwrap_or(u32::MAX);
+        Here { user, sockets, chats: self.chats.clone() }
+    }
+
+    /// Closes the oldest connections beyond so many. They count no more: they are on their way out.
+    fn shed(&mut self, most: usize) {
+        let over = self.conns.len().saturating_sub(most);
+        for conn in self.conns.drain(..over) {
+            conn.outbox.close(Close::TooManyConnections);
+        }
+    }
+}
+
+/// The queue's first, when it has been in there for so long.
+fn next(
+    queue: &mut VecDeque<(Instant, UserId)>,
+    now: Instant,
+    wait: Duration,
+) -> Option<(Instant, UserId)> {
+    queue.pop_front_if(|(since, _)| now.duration_since(*since) >= wait)
+}
+
+#[cfg(test)]
+mod tests;

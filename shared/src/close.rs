@@ -24,7 +24,8 @@ pub enum Close {
     NotAMember,
     /// The socket's path names another user than the token.
     OtherUser,
-    /// Malformed, binary or over-fast frames, again and again; or pings without end.
+    /// Malformed, binary or over-fast frames, again and again; pings without end; or the account opens
+    /// connections too fast.
     Abuse,
     /// Bytes that are no WebSocket frame, or one where it may not be: the client's program is wrong.
     ProtocolError,
@@ -46,6 +47,8 @@ pub enum Close {
     Resync,
     /// The connection has lived as long as one may.
     Renew,
+    /// The account opened more connections than it may have; this was its oldest.
+    TooManyConnections,
 }
 
 /// Whether a client should come back by itself.
@@ -61,7 +64,7 @@ pub enum Retry {
 
 impl Close {
     /// All of them, for documents and for metrics that start at zero.
-    pub const ALL: [Close; 21] = [
+    pub const ALL: [Close; 22] = [
         Self::ByPeer,
         Self::Unauthenticated,
         Self::TokenExpired,
@@ -83,6 +86,7 @@ impl Close {
         Self::Restart,
         Self::Resync,
         Self::Renew,
+        Self::TooManyConnections,
     ];
 
     /// The WebSocket close code, the machine-readable reason, and whether to come back.
@@ -109,6 +113,8 @@ impl Close {
             Self::Restart => (1012, "restart", Retry::Now),
             Self::Resync => (1012, "resync", Retry::Now),
             Self::Renew => (1012, "renew", Retry::Now),
+            // Coming back would close the next oldest, which would come back in its turn.
+            Self::TooManyConnections => (1008, "too_many_connections", Retry::Never),
         }
     }
 

@@ -131,7 +131,8 @@ pub enum ServerFrame {
     },
     Typing {
         chat_id: ChatId,
-        user: UserRef,
+        #[serde(flatten)]
+        who: Typist,
     },
     Presence {
         user_id: UserId,
@@ -183,6 +184,19 @@ pub enum ServerFrame {
     /// An event of a chat: `message`, `edited`, `deleted`, `member`.
     #[serde(untagged)]
     Event(ChatEvent),
+}
+
+/// Who is typing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Typist {
+    One {
+        user: UserRef,
+    },
+    /// In a chat that many watch: how many have been within the last second, about.
+    Many {
+        count: u32,
+    },
 }
 
 /// An event with the chat it belongs to.

@@ -10,6 +10,11 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
+/// Up to so many watchers of a chat on a node are told by name who types, comes, goes and has read; and
+/// up to so many members make read marks travel at all. With more each of these signals would cost a
+/// frame a watcher, and each watcher makes them: the square of a crowd.
+pub const MAX_WATCHERS: usize = 100;
+
 /// A channel of the bus. Its text is the Redis channel's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Channel {

@@ -10,7 +10,7 @@ use shared::{
     id::{ChatId, Seq, UserId},
     internal::MarkRead,
     problem::Problem,
-    relay::{ChatPayload, UserPayload},
+    relay::{ChatPayload, MAX_WATCHERS, UserPayload},
 };
 use std::collections::BTreeMap;
 
@@ -30,17 +30,18 @@ pub async fn mark_read(api: &Api, request: MarkRead) -> Result<serde_json::Value
     }
     let mut tx = api.db.begin().await?;
     // PostgreSQL: rows are locked in one order everywhere, or two batches could wait for each other.
-    let moved: Vec<(i64, i64, i64, String)> = fetch_all!(
+    let moved: Vec<(i64, i64, i64, String, i64)> = fetch_all!(
         tx,
         postgres: "WITH marks AS (
-                SELECT m.chat_id, m.user_id, c.chat_type, LEAST(r.mark, c.last_seq) AS mark
+                SELECT m.chat_id, m.user_id, c.chat_type, c.member_count,
+                    LEAST(r.mark, c.last_seq) AS mark
                 FROM UNNEST($1::BIGINT[], $2::BIGINT[], $3::BIGINT[]) AS r (chat_id, user_id, mark)
                 JOIN chats c ON c.id = r.chat_id AND c.deleted_at IS NULL
                 JOIN members m ON m.chat_id = r.chat_id AND m.user_id = r.user_id
                 ORDER BY m.chat_id, m.user_id FOR NO KEY UPDATE OF m)
             UPDATE members m SET last_read = marks.mark FROM marks
             WHERE m.chat_id = marks.chat_id AND m.user_id = marks.user_id AND m.last_read < marks.mark
-            RETURNING m.chat_id, m.user_id, m.last_read, marks.chat_type",
+            RETURNING m.chat_id, m.user_id, m.last_read, marks.chat_type, marks.member_count",
         (
             column!(marks, 0),
             column!(marks, 1),
@@ -52,15 +53,16 @@ pub async fn mark_read(api: &Api, request: MarkRead) -> Result<serde_json::Value
                   JOIN chats c ON c.id = r.value ->> 0 AND c.deleted_at IS NULL) marks
             WHERE chat_id = marks.chat AND user_id = marks.user AND last_read < marks.mark
             RETURNING chat_id, user_id, last_read,
-                (SELECT chat_type FROM chats WHERE chats.id = chat_id)",
+                (SELECT chat_type FROM chats WHERE chats.id = chat_id),
+                (SELECT member_count FROM chats WHERE chats.id = chat_id)",
         (json_rows(&marks)),
     )?;
     tx.commit().await?;
-    for (chat, user, mark, kind) in moved {
+    for (chat, user, mark, kind, members) in moved {
         let (chat_id, user_id, message_id) = (ChatId(chat), UserId(user), Seq(mark));
         announce::to_user(&api.bus, user_id, &UserPayload::Read { chat_id, message_id });
-        // In a room, a frame for each reader and message would be members squared.
-        if kind != "room" {
+        // In a room or a large group, a frame for each reader and message would be members squared.
+        if kind != "room" && members <= MAX_WATCHERS as i64 {
             announce::to_chat(&api.bus, chat_id, &ChatPayload::Read { user_id, message_id });
         }
     }

@@ -1,6 +1,6 @@
 //! The administrator, blocking, who is connected, reading another's chats, and the log of it all.
 
-use crate::support::{Answer, Ask, Server, text};
+use crate::support::{Answer, Ask, Server, here, text};
 use api::accounts::admin;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -212,8 +212,8 @@ async fn who_is_connected_anywhere_in_pages() {
     }
     assert_eq!(t.get("/getallactiveusers", &admin).await.ok(200), json!([]));
     let [one, other] = [NodeId::random(), NodeId::random()];
-    t.api.presence.enter(one, &ids[..2]).await.unwrap();
-    t.api.presence.enter(other, &ids[1..]).await.unwrap();
+    t.api.presence.enter(one, &here(&ids[..2])).await.unwrap();
+    t.api.presence.enter(other, &here(&ids[1..])).await.unwrap();
     let all = t.get("/getallactiveusers", &admin).await;
     assert!(!all.headers.contains_key("link"));
     assert_eq!(all.ok(200), json!(["ann", "Bob", "cid"]));
@@ -259,6 +259,6 @@ async fn a_guests_name_is_blocked_though_it_has_no_account() {
     let mark = "/readnotreadedfromuser?user_from=@ghost";
     act(Method::POST, mark).await.refused(404, "user_not_found");
     // Connected or not, guests are not among the users.
-    t.api.presence.enter(NodeId::random(), &[UserId(2)]).await.unwrap();
+    t.api.presence.enter(NodeId::random(), &here(&[UserId(2)])).await.unwrap();
     assert_eq!(t.get("/getallactiveusers", &admin).await.ok(200), json!([]));
 }

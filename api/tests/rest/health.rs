@@ -1,6 +1,6 @@
 //! `/health` and `/status`: their shapes, and what they say when the database is away.
 
-use crate::support::{Ask, Server, text};
+use crate::support::{Ask, Server, here, text};
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::id::{NodeId, UserId};
@@ -26,7 +26,7 @@ async fn anybody_may_ask() {
     let token = text(&ann, "access_token");
     t.post_as("/chats/1/messages", token, json!({"text": "hi"})).await.ok(201);
     let node = NodeId::random();
-    t.api.presence.enter(node, &[UserId(1)]).await.unwrap();
+    t.api.presence.enter(node, &here(&[UserId(1)])).await.unwrap();
     t.api.presence.renew(node, 3).await.unwrap();
     t.api.presence.renew(NodeId::random(), 4).await.unwrap();
     let status = t.request(Method::GET, "/status").answer().await.ok(200);

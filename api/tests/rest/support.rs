@@ -13,9 +13,10 @@ use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 use shared::{
     bus::Bus,
+    id::UserId,
     lifecycle::Lifecycle,
     limit::Limiter,
-    presence::Presence,
+    presence::{Here, Presence},
     serve::{ServeConfig, bind, serve},
 };
 use std::{path::Path, time::Duration};
@@ -242,4 +243,9 @@ pub async fn within<F: Future<Output = Answer>>(
         }
         assert!(tokio::time::Instant::now() < deadline, "still {answer:?}");
     }
+}
+
+/// These users with a socket each, whose coming and going no chat hears of.
+pub fn here(users: &[UserId]) -> Vec<Here> {
+    users.iter().map(|user| Here { user: *user, sockets: 1, chats: Vec::new() }).collect()
 }

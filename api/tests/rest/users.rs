@@ -1,6 +1,6 @@
 //! Looking at users, and one's own profile.
 
-use crate::support::{Ask, Server, text};
+use crate::support::{Ask, Server, here, text};
 use reqwest::Method;
 use serde_json::json;
 
@@ -27,7 +27,7 @@ async fn whoever_is_connected_is_online() {
     let t = Server::start().await;
     let ann = t.user("ann").await;
     let id = shared::id::UserId(ann["id"].as_i64().unwrap());
-    t.api.presence.enter(shared::id::NodeId::random(), &[id]).await.unwrap();
+    t.api.presence.enter(shared::id::NodeId::random(), &here(&[id])).await.unwrap();
     let me = t.get("/me", text(&ann, "access_token")).await.ok(200);
     assert_eq!(me["status"], "online");
     let list = t.get("/users", text(&ann, "access_token")).await.ok(200);

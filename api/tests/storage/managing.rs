@@ -11,6 +11,7 @@ use api::chats::{
 use shared::{
     chat::{ChatType, PresenceStatus},
     id::{ChatId, NodeId, UserId},
+    presence::Here,
     relay::Channel,
 };
 
@@ -121,7 +122,8 @@ async fn lists_come_in_pages(t: T) {
 async fn members_with_their_presence(t: T) {
     let [ann, bob, cid, eve] = t.users(["ann", "bob", "cid", "eve"]).await;
     let chat = t.group(ann, &[bob, cid]).await;
-    t.api.presence.enter(NodeId::random(), &[bob]).await.unwrap();
+    let here = Here { user: bob, sockets: 1, chats: vec![chat] };
+    t.api.presence.enter(NodeId::random(), &[here]).await.unwrap();
     let page = members::list(&t.api, ann, chat, UserId(0), 2).await.unwrap();
     assert_eq!(page.iter().map(|m| m.id).collect::<Vec<_>>(), [ann, bob]);
     assert_eq!((page[0].status, page[1].status), (PresenceStatus::Offline, PresenceStatus::Online));

@@ -126,7 +126,7 @@ async fn marks_move_forward_only(t: T) {
     let [ann, bob, eve] = t.users(["ann", "bob", "eve"]).await;
     let chat = t.group(ann, &[bob]).await;
     let room = t.room(ann).await;
-    for _ in 0..3 {
+    for _ in 0..5 {
         t.say(bob, chat, "x").await;
         t.say(bob, room, "x").await;
     }
@@ -153,9 +153,20 @@ async fn marks_move_forward_only(t: T) {
     read(vec![mark(ann, chat, 2)]).await;
     read(vec![mark(ann, room, 1)]).await;
     heard.expect(Channel::User(ann), user_mark(room, 1)).await;
-    read(vec![mark(ann, chat, 999)]).await;
+    // In a crowd likewise: it would be members squared.
+    let members = async |count| {
+        t.sql(format!("UPDATE chats SET member_count = {count} WHERE id = {chat}")).await;
+    };
+    members(101).await;
+    read(vec![mark(ann, chat, 3)]).await;
     heard.expect(Channel::User(ann), user_mark(chat, 3)).await;
-    heard.expect(Channel::Chat(chat), chat_mark(3)).await;
+    members(100).await;
+    read(vec![mark(ann, chat, 4)]).await;
+    heard.expect(Channel::User(ann), user_mark(chat, 4)).await;
+    heard.expect(Channel::Chat(chat), chat_mark(4)).await;
+    read(vec![mark(ann, chat, 999)]).await;
+    heard.expect(Channel::User(ann), user_mark(chat, 5)).await;
+    heard.expect(Channel::Chat(chat), chat_mark(5)).await;
     read(Vec::new()).await;
 }
 

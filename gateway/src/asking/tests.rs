@@ -181,13 +181,15 @@ async fn connect(window: Window, lasts: Duration) -> Pair {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (server, address) = listener.accept().await.unwrap();
-    let loan = gateway.strangers.loan(address.ip());
+    let loan = gateway.credit.loan(address.ip());
     let mut socket = Socket::new(server, &Bytes::new(), &config, loan);
     let expires_at = Timestamp(Timestamp::now().0 + lasts.as_millis() as i64);
     let opened = Opened {
         registered,
         session: Session::new(expires_at, &config),
         arriving: Arriving::default(),
+        shares: Vec::new(),
+        stranger: None,
     };
     let running = async move {
         let close = Box::new(Connection::new(opened)).run(&mut socket).await;

@@ -4,7 +4,7 @@ use super::{Dialect, Misread, refusal};
 use shared::{
     chat::{Change, Event, MemberChange, Message, PresenceStatus, UserRef},
     id::{ChatId, Seq, UserId},
-    protocol::{ChatEvent, ServerFrame},
+    protocol::{ChatEvent, ServerFrame, Typist},
     time::Timestamp,
 };
 
@@ -68,7 +68,8 @@ pub fn only_messages_and_errors(dialect: Dialect) {
     }
     let chat_id = ChatId(12);
     for frame in [
-        ServerFrame::Typing { chat_id, user: ann() },
+        ServerFrame::Typing { chat_id, who: Typist::One { user: ann() } },
+        ServerFrame::Typing { chat_id, who: Typist::Many { count: 3 } },
         ServerFrame::Presence { user_id: by, status: PresenceStatus::Online },
         ServerFrame::Renamed { chat_id, name: "x".into() },
         ServerFrame::ChatRemoved { chat_id },

@@ -2,7 +2,7 @@
 //! it should is tried in `tests/conformance`.
 
 use super::*;
-use crate::strangers::Strangers;
+use crate::credit::Credit;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::{io::AsyncReadExt, net::TcpListener};
 use tokio_tungstenite::{
@@ -19,7 +19,7 @@ async fn streams() -> (Socket, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (server, address) = listener.accept().await.unwrap();
-    let loan = Strangers::new(50_000, 50_000).loan(address.ip());
+    let loan = Credit::new(50_000, 50_000).loan(address.ip());
     (Socket::new(server, &Bytes::new(), &Config::default(), loan), client)
 }
 
@@ -139,8 +139,8 @@ async fn who_only_ever_pings_is_closed() {
 #[tokio::test]
 async fn a_stranger_holds_what_it_has_paid_for() {
     let (mut server, mut client) = streams().await;
-    let strangers = Strangers::new(20_000, 20_000);
-    server.loan = Some(Box::new(strangers.loan([192, 0, 2, 1].into())));
+    let credit = Credit::new(20_000, 20_000);
+    server.loan = Some(Box::new(credit.loan([192, 0, 2, 1].into())));
     let mut frame = vec![0x81, 0xfe, 0xc3, 0x50, 0, 0, 0, 0];
     frame.resize(50_008, b'x');
     client.write_all(&frame[..8_000]).await.unwrap();

@@ -3,9 +3,9 @@
 use crate::BINARY;
 use gateway::{
     config::Config,
+    credit::Credit,
     frame::Frame,
     socket::{Incoming, Socket},
-    strangers::Strangers,
 };
 use std::{collections::VecDeque, time::Duration};
 use tokio::{
@@ -78,7 +78,7 @@ impl Peer {
         stream.set_nodelay(true).unwrap();
         let (server, address) = listener.accept().await.unwrap();
         let config = Config { max_frame_bytes: 16 << 20, ..Config::default() };
-        let loan = Strangers::new(64 << 20, 64 << 20).loan(address.ip());
+        let loan = Credit::new(64 << 20, 64 << 20).loan(address.ip());
         let mut tasks = JoinSet::new();
         tasks.spawn(echo(Socket::new(server, &Bytes::new(), &config, loan)));
         Self { stream, _echo: tasks }

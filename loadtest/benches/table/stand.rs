@@ -22,6 +22,8 @@ use crate::usage;
 const TOKEN_SECONDS: i64 = 3_600;
 /// More than any sender here comes to.
 const FRAMES_PER_SECOND: &str = "1000000";
+/// Connections of one account: thousands are few people's.
+const MAX_CONNECTIONS_PER_ACCOUNT: &str = "1000";
 
 /// What to start.
 #[derive(Clone, Debug, Default)]
@@ -78,8 +80,11 @@ impl Used {
 impl Stand {
     /// One api, Redis, and PostgreSQL that flushes every commit.
     pub async fn start(plan: &Plan) -> Result<Self> {
-        let mut settings =
-            vec![("MAX_CONNECTIONS", "20000"), ("MAX_CONNECTIONS_PER_ADDRESS", "20000")];
+        let mut settings = vec![
+            ("MAX_CONNECTIONS", "20000"),
+            ("MAX_CONNECTIONS_PER_ACCOUNT", MAX_CONNECTIONS_PER_ACCOUNT),
+            ("MAX_CONNECTIONS_PER_ADDRESS", "20000"),
+        ];
         if plan.frames == Frames::Unlimited {
             settings.push(("FRAMES_PER_SECOND", FRAMES_PER_SECOND));
         }

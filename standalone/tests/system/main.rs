@@ -9,6 +9,7 @@ mod harness;
 
 mod access;
 mod accounts;
+mod accounts_share;
 mod asyncapi;
 mod bad_input;
 mod balancers;
@@ -23,6 +24,7 @@ mod log_level;
 mod membership;
 mod operation;
 mod preparing;
+mod presence;
 mod resume;
 mod revocation;
 mod tracing;

@@ -4,7 +4,7 @@
 use shared::{
     chat::{Change, ChatView, MemberChange, Message, PresenceStatus, UserRef},
     id::{ChatId, Seq, UserId},
-    protocol::{ChatEvent, ServerFrame},
+    protocol::{ChatEvent, ServerFrame, Typist},
 };
 use std::fmt;
 
@@ -93,7 +93,9 @@ pub fn read(chat: ChatId, user: UserId, message: Seq) -> Want<()> {
 /// Somebody types in this chat.
 pub fn typing(chat: ChatId) -> Want<UserRef> {
     Want::new(format!("typing in chat {chat}"), move |frame| match frame {
-        ServerFrame::Typing { chat_id, user } if *chat_id == chat => Some(user.clone()),
+        ServerFrame::Typing { chat_id, who: Typist::One { user } } if *chat_id == chat => {
+            Some(user.clone())
+        }
         _ => None,
     })
 }
