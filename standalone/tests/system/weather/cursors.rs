@@ -13,6 +13,9 @@ use tokio::time::timeout;
 
 in_both_modes!(six_hundred_groups_are_answered, three_thousand_rooms_are_answered);
 
+/// Chats that a connection watches at most.
+const PLACES: usize = 400;
+
 /// How a cursor is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -48,6 +51,8 @@ impl Told {
 
 /// Where a client stopped in many chats, and what is true of them now.
 pub struct Past {
+    /// Whether they are rooms that the client only watched: what has no place there is removed.
+    watched: bool,
     pub epoch: String,
     pub cursors: HashMap<ChatId, Seq>,
     /// Where each chat is; not there: gone, or never was.
@@ -70,7 +75,8 @@ impl Past {
         let ready = socket.hello(Some(&ann.token), None).await;
         let ServerFrame::Ready { epoch, .. } = ready else { unreachable!() };
         let cursors = ids.iter().map(|id| (*id, Seq::ZERO)).collect();
-        (Self { epoch, cursors, heads: ids.iter().map(head).collect() }, [ann, bob])
+        let (watched, heads) = (kind == "room", ids.iter().map(head).collect());
+        (Self { watched, epoch, cursors, heads }, [ann, bob])
     }
 
     /// Says hello with all of it.
@@ -109,9 +115,13 @@ impl Past {
                 ([Answer::CaughtUp(at)], Some(head)) if at == head => assert_eq!(events, missed),
                 ([Answer::Resync(at)], Some(head)) if at == head => assert_eq!(events, []),
                 ([Answer::Removed], None) => assert_eq!(events, []),
+                ([Answer::Removed], Some(_)) if self.watched => assert_eq!(events, []),
                 (answers, head) => panic!("{answers:?} for chat {id}, which is at {head:?}"),
             }
         }
+        let kept = |answers: &&Vec<Answer>| matches!(answers[..], [Answer::CaughtUp(_)]);
+        let kept = told.answers.values().filter(kept).count();
+        assert!(kept >= PLACES, "{kept} are caught up, and there are {PLACES} places");
         let asked: HashSet<&ChatId> = self.cursors.keys().collect();
         let strange = told.answers.keys().find(|id| !asked.contains(id));
         assert_eq!(strange, None, "an answer to no question");
