@@ -1,7 +1,7 @@
 //! The api's numbers, each with its reason. Addresses, secrets and the like are in [`crate::settings`].
 
 use crate::{chats::ChatLimits, passwords::random_secret};
-use shared::{limit::Rate, settings::Secret};
+use shared::{internal::MAX_CALL_BYTES, limit::Rate, settings::Secret};
 use std::time::Duration;
 
 /// How the api behaves. Made from the defaults and the settings, checked before anything listens.
@@ -16,7 +16,7 @@ pub struct Config {
     /// Largest body of a public request. The largest legitimate one is a message of 4,000 characters:
     /// 16 KiB of UTF-8, 48 KiB when every character comes as a `\u` escape pair.
     pub body_limit: usize,
-    /// Largest body of an internal call: 200 messages of 16 KiB, and room for the JSON around them.
+    /// Largest body of an internal call: what a gateway puts into one, by [`MAX_CALL_BYTES`].
     pub internal_body_limit: usize,
     /// A request is answered 503 after this long. Longer than the wait for a database connection
     /// and a password permit together, shorter than what load balancers commonly wait (60 s).
@@ -77,7 +77,7 @@ impl Default for Config {
             allowed_origins: Vec::new(),
             internal_tokens: vec![random_secret()],
             body_limit: 64 * 1024,
-            internal_body_limit: 8 * 1024 * 1024,
+            internal_body_limit: MAX_CALL_BYTES,
             request_timeout: Duration::from_secs(20),
             session_lifetime: Duration::from_secs(30 * 24 * 60 * 60),
             refresh_grace: Duration::from_secs(10),

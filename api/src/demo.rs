@@ -194,7 +194,7 @@ async fn post(api: &Api, chat_id: ChatId, people: &[Person], talk: &[Line]) -> R
         };
         Some(Command { user_id: people.get(*sender)?.id, chat_id, action })
     });
-    let posted = internal::post(api, Post { commands: commands.collect() }).await?;
+    let posted = internal::post(api, Post::patient(commands.collect())).await?;
     posted.results.into_iter().try_for_each(|result| result.map(drop).map_err(refused))
 }
 

@@ -1,6 +1,5 @@
 //! The `api` binary: settings, listeners, signals.
 
-use anyhow::Context as _;
 use api::{
     Api, Listeners, Parts,
     accounts::admin,
@@ -16,12 +15,11 @@ use shared::{
     lifecycle::Lifecycle,
     limit::Limiter,
     presence::Presence,
-    serve::ServeConfig,
+    serve::{ServeConfig, bind},
     settings::{parse, refuse},
     telemetry::{Logs, admin_router, log_routes, start_logs, start_metrics, trace},
 };
 use std::{process::ExitCode, time::Duration};
-use tokio::net::TcpListener;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -84,13 +82,10 @@ async fn serve(settings: Settings, checked: Checked, logs: Logs) -> anyhow::Resu
         }
         None => {}
     }
-    let bind = |address| async move {
-        TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
-    };
     let listeners = Listeners {
-        public: bind(settings.listen).await?,
-        internal: bind(settings.internal_listen).await?,
-        admin: bind(settings.admin_listen).await?,
+        public: bind(settings.listen)?,
+        internal: bind(settings.internal_listen)?,
+        admin: bind(settings.admin_listen)?,
     };
     let public =
         ServeConfig { trusted_proxies: settings.trusted_proxies.into(), ..ServeConfig::default() };

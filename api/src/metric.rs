@@ -24,8 +24,8 @@ pub const METRICS: &[Metric] = &[
     histogram("post_batch_size", &[], "Commands in one call of post"),
     counter(
         "commands_total",
-        &[("result", Values::These(&["committed", "repeated", "refused"]))],
-        "Sends, edits and deletes carried out: committed now, found committed before, or refused",
+        &[("result", Values::These(&["committed", "repeated", "refused", "busy"]))],
+        "Sends, edits and deletes carried out: committed now, found committed before, refused, or left for later because somebody else holds the chat",
     ),
     counter("registrations_total", &[], "Accounts made by registering"),
     counter(

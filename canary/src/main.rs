@@ -1,6 +1,5 @@
 //! The `canary` binary: settings, the admin listener, signals.
 
-use anyhow::Context as _;
 use canary::{
     config::Config,
     keeper::Keeper,
@@ -9,7 +8,7 @@ use canary::{
 use shared::{
     admin,
     lifecycle::Lifecycle,
-    serve::{ServeConfig, Until, serve},
+    serve::{ServeConfig, Until, bind, serve},
     settings::{parse, refuse},
     telemetry::{Logs, Ready, admin_router, log_routes, start_logs, start_metrics},
 };
@@ -22,7 +21,6 @@ use std::{
     },
     time::Duration,
 };
-use tokio::net::TcpListener;
 
 /// On stopping: closing sockets, deleting the chat and signing out take a moment.
 const FINISH: Duration = Duration::from_secs(10);
@@ -60,8 +58,7 @@ async fn run(settings: Settings, config: Config, logs: Logs) -> anyhow::Result<E
     let metrics = start_metrics(canary::METRICS, &lifecycle).map_err(anyhow::Error::msg)?;
     canary::start_gauges();
     let listen = settings.admin_listen;
-    let admin = TcpListener::bind(listen).await;
-    let admin = admin.with_context(|| format!("cannot listen on {listen}"))?;
+    let admin = bind(listen)?;
     let begun = Arc::new(AtomicBool::new(false));
     let routes = admin_router(metrics, ready(&begun, &lifecycle));
     let routes = routes.merge(log_routes(logs, &lifecycle));

@@ -3,7 +3,7 @@
 
 use crate::{feed::FeedConfig, lane::LaneConfig};
 use shared::{
-    internal::{MAX_BATCH, MAX_TEXT_CHARS},
+    internal::{MAX_BATCH, MAX_BATCH_BYTES, MAX_LIVE_CHATS, MAX_TEXT_CHARS},
     limit::Rate,
 };
 use std::time::Duration;
@@ -13,22 +13,32 @@ use std::time::Duration;
 pub struct Config {
     /// A socket must have said `hello` with a good token within this time.
     pub hello_timeout: Duration,
-    /// The server pings this often. Below half of the shortest idle timeout of common load
-    /// balancers (60 s), so that an idle socket is never taken for a dead one.
+    /// A client of which nothing was heard for this long, and up to a fifth more, is pinged. Half of
+    /// the shortest idle timeout of common load balancers (60 s) at most, so that an idle socket is
+    /// never taken for a dead one.
     pub heartbeat: Duration,
     /// The largest frame a client may send: a text of [`MAX_TEXT_CHARS`] characters in the longest
     /// JSON escapes (12 bytes each), and room for the rest.
     pub max_frame_bytes: usize,
-    /// What waits to be written to one client before it counts as a slow consumer: some seconds of
-    /// a very busy chat. Bounds the node at (connections × this) in the worst case, which only
-    /// happens when all clients stop reading at once.
+    /// What waits to be written to one client, what is being written included. A chat whose events find
+    /// no room goes on when the client has read, by a join from where it stopped. Bounds the node at
+    /// (connections × this) in the worst case, which only happens when all clients stop reading at
+    /// once; most of it is shared by the watchers of a chat.
     pub max_outbox_bytes: usize,
-    /// How long a write may take before the client counts as a slow consumer.
+    /// What incomplete frames of clients that nobody knows yet hold together, beyond what each may
+    /// hold anyway: a few hundred of the longest hellos at once, each for the moment that it takes …
+    pub strangers_bytes: usize,
+    /// … and those of one network, so that one cannot use up all of it.
+    pub strangers_bytes_of_network: usize,
+    /// Pings, pongs and fragments without payload of one connection; more are abuse. Clients ping every
+    /// few seconds at most, and our own pings bring a pong each heartbeat.
+    pub signs: Rate,
+    /// A client is slow when the kernel took nothing for it for this long.
     pub write_timeout: Duration,
     /// The chats of a user that each of its connections holds live, the most recently active first.
     pub live_chats: u32,
-    /// The most chats one connection may watch in all, woken and subscribed ones included. One more
-    /// woken chat makes the connection start again; one more subscription is refused.
+    /// The most chats one connection may watch in all, woken and subscribed ones included. For one
+    /// more that wakes the one that has been quiet longest is let go; one more subscription is refused.
     pub max_chats: usize,
     /// Frames of one connection: people type far slower, programs that send faster are told to wait.
     pub frames: Rate,
@@ -49,7 +59,8 @@ pub struct Config {
     /// Newcomers that this node announces to the lobby; more come in unannounced. Each one is a frame
     /// to everybody there: 10,000 people who come back together would be a hundred million.
     pub arrivals: Rate,
-    /// The feeds' memory: about 64 KiB a chat while it is active.
+    /// The feeds' memory: about 64 KiB a chat while it is active, and as much again for a thousand
+    /// watchers: they come back together.
     pub feed: FeedConfig,
     /// A feed without watchers is kept for this long: a client that reconnects finds it warm, and a
     /// reload does not cost an unsubscribe and a subscribe.
@@ -71,7 +82,9 @@ pub struct Config {
     pub presence_chats: usize,
     /// Lanes for commands, by hash of the chat.
     pub post_lanes: usize,
+    /// Of each of them.
     pub post: LaneConfig,
+    /// Of each of the lanes for questions.
     pub query: LaneConfig,
 }
 
@@ -79,9 +92,13 @@ impl Default for Config {
     fn default() -> Self {
         let query = LaneConfig {
             max_batch: MAX_BATCH,
-            max_batch_bytes: 1 << 20,
-            // Every connection may be asking at once after a restart of the api.
-            max_waiting: 20_000,
+            max_batch_bytes: MAX_BATCH_BYTES,
+            // Every connection may be asking at once after a restart of the api …
+            max_items: 20_000,
+            // … with the longest name that anybody can have.
+            max_bytes: 8 << 20,
+            // One that is slow or large leaves three for the others.
+            at_once: 4,
             give_up_after: Duration::from_secs(10),
         };
         Self {
@@ -89,8 +106,11 @@ impl Default for Config {
             heartbeat: Duration::from_secs(25),
             max_frame_bytes: MAX_TEXT_CHARS * 12 + 4096,
             max_outbox_bytes: 512 * 1024,
+            strangers_bytes: 16 << 20,
+            strangers_bytes_of_network: 4 << 20,
+            signs: Rate { per: Duration::from_secs(1), burst: 20 },
             write_timeout: Duration::from_secs(20),
-            live_chats: 200,
+            live_chats: MAX_LIVE_CHATS,
             max_chats: 400,
             frames: Rate { per: Duration::from_millis(20), burst: 200 },
             refused_frames: Rate { per: Duration::from_millis(500), burst: 50 },
@@ -100,7 +120,13 @@ impl Default for Config {
             guest_messages: Rate { per: Duration::from_millis(500), burst: 120 },
             guest_names: Rate { per: Duration::from_secs(2), burst: 60 },
             arrivals: Rate { per: Duration::from_millis(200), burst: 50 },
-            feed: FeedConfig { window_events: 256, window_bytes: 64 * 1024, max_ahead: 1_000 },
+            feed: FeedConfig {
+                window_events: 1_000,
+                window_bytes: 64 * 1024,
+                window_bytes_each: 64,
+                max_ahead: 1_000,
+                max_ahead_bytes: 256 * 1024,
+            },
             room_linger: Duration::from_secs(10),
             window_age: Duration::from_secs(60),
             gap_patience: Duration::from_millis(30),
@@ -114,9 +140,13 @@ impl Default for Config {
             post_lanes: 2,
             post: LaneConfig {
                 max_batch: MAX_BATCH,
-                max_batch_bytes: 1 << 20,
-                // About 16 MiB of the longest texts a lane.
-                max_waiting: 4_000,
+                max_batch_bytes: MAX_BATCH_BYTES,
+                // A second of all that one lane can do.
+                max_items: 4_000,
+                // As many texts of 4 KiB, or 1,000 of the longest.
+                max_bytes: 16 << 20,
+                // A sender's commands keep their order.
+                at_once: 1,
                 give_up_after: Duration::from_secs(15),
             },
             query,

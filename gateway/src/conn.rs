@@ -1,9 +1,10 @@
 //! The handle to one connection: what everybody but its own task holds of it.
 
 use crate::{
+    answer::Unanswered,
     dialect::{Speaker, Window},
     frame::Frame,
-    outbox::{Outbox, Worth},
+    outbox::{Outbox, Pushed, Worth},
     relayed::Relayed,
 };
 use shared::{
@@ -37,6 +38,7 @@ pub struct Conn {
     pub owner: Owner,
     pub window: Window,
     pub outbox: Outbox,
+    pub unanswered: Unanswered,
     /// The chats whose rooms hold this connection. Changed under the room's lock only.
     chats: Mutex<HashSet<ChatId>>,
     /// How often the user lost the right to watch some chat since the connection was made.
@@ -67,6 +69,7 @@ impl Conn {
             owner,
             window,
             outbox: Outbox::new(max_outbox_bytes, id.0.is_multiple_of(TIMED)),
+            unanswered: Unanswered::new(window.dialect().answers_in_order()),
             chats: Mutex::default(),
             departures: AtomicU32::new(0),
         }
@@ -113,18 +116,15 @@ impl Conn {
         }
     }
 
-    /// Queues those of these events that this connection is shown; returns how many.
-    pub fn deliver<'a>(&self, events: impl Iterator<Item = &'a Relayed>) -> usize {
+    /// Queues those of these events of a chat that this connection is shown, as far as there is room.
+    pub fn deliver<'a>(&self, chat: ChatId, events: impl Iterator<Item = &'a Relayed>) -> Pushed {
         let (dialect, reader) = (self.window.dialect(), self.user_id());
-        if !dialect.reads_what_it_is_shown() {
-            return self.outbox.push_all(events.filter_map(|event| event.frame(dialect, reader)));
-        }
-        let shown = events.filter_map(|event| Some((event.frame(dialect, reader)?, event)));
-        shown
-            .map(|(frame, event)| {
-                self.outbox.push_to_read(frame, event.event.chat_id, event.event.event.seq);
-            })
-            .count()
+        let reads = dialect.reads_what_it_is_shown();
+        self.outbox.push_events(events.map(|event| {
+            let frame = event.frame(dialect, reader);
+            let read = (reads && frame.is_some()).then_some((chat, event.seq));
+            (frame, read)
+        }))
     }
 
     /// The user may not watch this chat any more, or it is gone: tells the client in its window's
@@ -134,6 +134,23 @@ impl Conn {
             Window::Native => self.send(&ServerFrame::ChatRemoved { chat_id }, Worth::Durable),
             Window::Lobby | Window::Chat(_) => self.outbox.close(why),
             Window::Names | Window::Numbers(_) => {}
+        }
+    }
+
+    /// The node lets the connection go, after what is queued: tells its client when to come back.
+    pub fn send_away(&self) {
+        // The closes are spread already; a small delay keeps the balancer's answer in time.
+        let after_ms = rand::random_range(100..1_000);
+        self.send(&ServerFrame::Reconnect { after_ms }, Worth::Durable);
+        self.outbox.close(Close::Restart);
+    }
+
+    /// Waits for what the connection needs to open, unless it is to close meanwhile. For the
+    /// connection's task.
+    pub async fn unless_closing<T>(&self, needed: impl Future<Output = T>) -> Result<T, Close> {
+        tokio::select! {
+            needed = self.outbox.unless_closing(needed) => needed,
+            () = self.unanswered.leaving() => Err(Close::Restart),
         }
     }
 
@@ -187,10 +204,10 @@ mod tests {
 
     #[test]
     fn every_window_is_shown_others_messages_and_one_reads_them_so() {
-        let event = Relayed::new(message_event());
+        let event = Relayed::new(&message_event());
         for window in WINDOWS {
             let conn = conn(window);
-            assert_eq!(conn.deliver([&event].into_iter()), 1);
+            assert_eq!(conn.deliver(ChatId(12), [&event].into_iter()).shown, 1);
             let Taken { frames, reads, .. } = taken(&conn);
             assert_eq!(frames.len(), 1, "{window:?}");
             let read = if window == Window::Names { vec![(ChatId(12), Seq(7))] } else { vec![] };
@@ -198,7 +215,7 @@ mod tests {
         }
         let own = Owner::User { user: ann(), session: SessionId(uuid::Uuid::nil()) };
         let own = Conn::new(ConnId(2), own, Window::Names, 10_000);
-        assert_eq!(own.deliver([&event].into_iter()), 0);
+        assert_eq!(own.deliver(ChatId(12), [&event].into_iter()).shown, 0);
         assert!(taken(&own).reads.is_empty(), "what was not shown was not read");
     }
 

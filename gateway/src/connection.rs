@@ -3,19 +3,24 @@
 
 use crate::{
     Gateway,
-    conn::{Conn, Owner},
-    dialect::{Window, native, refusal, try_later},
+    answer::{Answer, Progress},
+    arriving::Arriving,
+    asking::{Asking, Question},
+    backend::Unavailable,
+    conn::{Conn, Departures},
+    dialect::{Window, refusal, try_later},
     frame::Frame,
-    joining::{Join, join_all},
+    heartbeat::{Beat, look},
+    joining::{Announce, Cause, Join, Subscription},
     opening::{MAX_CATCH_UP, Opened, Registered, open},
-    outbox::{Taken, Worth},
+    outbox::Taken,
     people::Names,
+    presented::Presented,
     session::{Session, Wanted},
     socket::{Incoming, Socket, Written},
 };
-use futures_util::future::BoxFuture;
 use shared::{
-    chat::UserRef,
+    chat::{ChatView, UserRef},
     close::Close,
     id::{ChatId, Seq},
     internal::{ReadMark, Refusal},
@@ -34,8 +39,8 @@ const KEEP_QUEUE: usize = 32;
 
 /// How a connection begins.
 pub(crate) enum Begin {
-    /// The client says hello first; with the token that came with the upgrade, if any.
-    Hello(Option<String>),
+    /// The client says hello first; with what came with the upgrade.
+    Hello(Presented),
     /// It was opened before the upgrade was answered.
     Opened(Box<Opened>),
 }
@@ -50,7 +55,7 @@ pub(crate) async fn run(
 ) {
     let opened = match begin {
         // Boxed, like all that is rare here: it is no part of an idle connection's memory.
-        Ok(Begin::Hello(token)) => Box::pin(open(&gateway, &mut socket, token)).await,
+        Ok(Begin::Hello(presented)) => Box::pin(open(&gateway, &mut socket, presented)).await,
         Ok(Begin::Opened(opened)) => Ok(*opened),
         Err(close) => Err(close),
     };
@@ -62,7 +67,12 @@ pub(crate) async fn run(
     })
     .increment(1);
     let close = match opened {
-        Ok(opened) => Box::new(Connection::new(opened)).run(&mut socket).await,
+        Ok(opened) => {
+            if opened.registered.conn.user().is_some() {
+                socket.client_is_known();
+            }
+            Box::new(Connection::new(opened)).run(&mut socket).await
+        }
         Err(close) => close,
     };
     metrics::counter!("gateway_closes_total", "reason" => close.reason()).increment(1);
@@ -73,62 +83,60 @@ pub(crate) async fn run(
 /// A connection that is ready.
 pub(crate) struct Connection {
     registered: Registered,
-    session: Session,
+    pub(crate) session: Session,
     pub(crate) names: Names,
-    /// To be joined when those under way have been.
-    joins: Vec<Join>,
-    joining: Option<BoxFuture<'static, ()>>,
-    /// Not to be watched any more when those under way have been joined.
-    unwanted: Vec<ChatId>,
-    /// Whether the first joins are done and others know that the user is here.
+    pub(crate) asking: Asking,
+    arriving: Arriving,
+    /// Whether the first chats have come in and others know that the user is here.
     settled: bool,
     heard_at: Instant,
     timer: Pin<Box<Sleep>>,
 }
 
 impl Connection {
-    fn new(Opened { registered, session, joins }: Opened) -> Self {
+    pub(crate) fn new(Opened { registered, session, joins }: Opened) -> Self {
         let heartbeat = registered.gateway.hub.config.heartbeat;
-        // The first ping comes at a random moment, so that reconnects together do not ping together.
+        // The first look comes at a random moment, so that who came together is not looked at together.
         let first = heartbeat.mul_f64(rand::random_range(0.1..1.0)).min(left(&session));
         let now = Instant::now();
+        let mut arriving = Arriving::default();
+        for join in joins {
+            arriving.add(join);
+        }
         Self {
             registered,
             session,
             names: Names::default(),
-            joins,
-            joining: None,
-            unwanted: Vec::new(),
+            asking: Asking::default(),
+            arriving,
             settled: false,
             heard_at: now,
             timer: Box::pin(tokio::time::sleep_until(now + first)),
         }
     }
 
-    async fn run(mut self: Box<Self>, socket: &mut Socket) -> Close {
+    pub(crate) async fn run(mut self: Box<Self>, socket: &mut Socket) -> Close {
         let conn = Arc::clone(&self.registered.conn);
         let mut scratch = VecDeque::new();
-        self.start_joining();
+        self.get_on();
         loop {
+            let progress = conn.unanswered.progress();
+            if progress == Progress::Left {
+                conn.send_away();
+            }
+            let reads = self.asking.may_read(progress);
             // In this order: looking whether a frame came costs little, and tokio ends a flood of them
-            // in time for the others.
+            // in time for the others. Nothing but a write is awaited outside of here, so that nothing
+            // holds up what is to be written, or the order to close.
             let result = tokio::select! {
                 biased;
-                incoming = socket.next() => match incoming {
-                    Ok(incoming) => self.on_incoming(incoming).await,
-                    Err(close) => Err(close),
-                },
+                incoming = socket.next(), if reads => {
+                    incoming.and_then(|incoming| self.on_incoming(incoming))
+                }
                 taken = conn.outbox.take(mem::take(&mut scratch)) => {
                     let Taken { mut frames, since, reads, joins, closing } = taken;
                     self.invited(joins);
-                    let written = match socket.write_now(&mut frames) {
-                        Ok(Written::All) => Ok(()),
-                        Ok(Written::Some) => {
-                            let patience = self.gateway().hub.config.write_timeout;
-                            Box::pin(write_rest(socket, &mut frames, closing, &conn, patience)).await
-                        },
-                        Err(close) => Err(close),
-                    };
+                    let written = self.write(socket, &mut frames, closing).await;
                     if written.is_ok() {
                         if let Some(since) = since {
                             metrics::histogram!("gateway_write_wait_seconds").record(since.elapsed());
@@ -140,16 +148,36 @@ impl Connection {
                     }
                     closing.map_or(written, Err)
                 }
-                () = done(&mut self.joining) => {
-                    self.on_joined();
+                found = self.asking.found() => self.on_found(found),
+                () = conn.unanswered.moves_on_from(progress) => Ok(()),
+                () = self.arriving.next(&self.registered.gateway.hub, &conn) => {
+                    self.get_on();
                     Ok(())
                 }
                 () = &mut self.timer => Box::pin(self.on_timer(socket)).await,
+                // Nothing else is written that it could go with.
+                () = std::future::ready(()), if socket.owes_pong() => {
+                    self.write(socket, &mut VecDeque::new(), None).await
+                }
             };
             if let Err(close) = result {
                 return close;
             }
         }
+    }
+
+    /// Writes these frames and the answer to a ping.
+    async fn write(
+        &mut self,
+        socket: &mut Socket,
+        frames: &mut VecDeque<Frame>,
+        closing: Option<Close>,
+    ) -> Result<(), Close> {
+        if socket.write_now(frames)? == Written::All {
+            return Ok(());
+        }
+        let patience = self.gateway().hub.config.write_timeout;
+        Box::pin(write_rest(socket, frames, closing, self.conn(), patience)).await
     }
 
     pub(crate) fn gateway(&self) -> &Arc<Gateway> {
@@ -160,31 +188,30 @@ impl Connection {
         &self.registered.conn
     }
 
-    /// Chats that came while the connection was open. The bus and a poll may both tell of one.
+    /// Chats that came while the connection was open, or that it was detached from.
     fn invited(&mut self, joins: Vec<Join>) {
-        for join in joins {
-            match self.joins.iter_mut().find(|waiting| waiting.chat.id == join.chat.id) {
-                Some(waiting) => waiting.after = waiting.after.min(join.after),
-                None => self.joins.push(join),
-            }
+        if joins.is_empty() {
+            return;
         }
-        self.start_joining();
+        for join in joins {
+            self.arriving.add(join);
+        }
+        self.get_on();
     }
 
-    fn on_joined(&mut self) {
-        self.joining = None;
-        for chat in mem::take(&mut self.unwanted) {
-            self.gateway().hub.detach(self.conn(), chat);
+    /// Joins what may be joined now.
+    fn get_on(&mut self) {
+        self.arriving.start(&self.registered.gateway.hub, &self.registered.conn);
+        if self.settled || !self.arriving.is_settled() {
+            return;
         }
-        if !mem::replace(&mut self.settled, true)
-            && let Some(UserRef { id, username, .. }) = self.conn().user()
-        {
+        self.settled = true;
+        if let Some(UserRef { id, username, .. }) = self.conn().user() {
             self.gateway().hub.users.arrived(*id);
             if self.conn().window == Window::Lobby {
                 self.gateway().hub.arrived(self.conn(), username);
             }
         }
-        self.start_joining();
     }
 
     /// What was shown to a client that cannot say what it has read.
@@ -196,36 +223,31 @@ impl Connection {
     }
 
     fn submit_mark(&self, mark: ReadMark) {
-        if self.gateway().desk.mark_read(mark).is_err() {
-            metrics::counter!("gateway_lane_full_total", "lane" => "read").increment(1);
-        }
+        // When the lane is full, a later mark includes this one.
+        let _ = self.gateway().desk.mark_read(mark);
     }
 
-    fn start_joining(&mut self) {
-        if self.joining.is_none() && (!self.joins.is_empty() || !self.settled) {
-            let joins = mem::take(&mut self.joins);
-            let hub = Arc::clone(&self.gateway().hub);
-            let conn = Arc::clone(&self.registered.conn);
-            self.joining = Some(Box::pin(join_all(hub, conn, joins)));
-        }
-    }
-
-    async fn on_incoming(&mut self, incoming: Incoming) -> Result<(), Close> {
+    fn on_incoming(&mut self, incoming: Incoming) -> Result<(), Close> {
         self.heard_at = Instant::now();
         let now = self.gateway().uptime();
-        let wanted = match incoming {
-            Incoming::Text(text) => {
+        let text = match incoming {
+            Incoming::Text(text) => Some(text),
+            Incoming::Binary => None,
+            Incoming::Sign => return Ok(()),
+        };
+        let answer = Answer::of(self.conn());
+        let wanted = match text {
+            Some(text) => {
                 let speaker = self.registered.conn.speaker();
                 self.session.on_text(&text, speaker, now, || uuid::Uuid::new_v4().to_string())?
             }
-            Incoming::Binary => self.session.on_binary(now)?,
-            Incoming::Sign => return Ok(()),
+            None => self.session.on_binary(now)?,
         };
         match wanted {
-            Wanted::Reply(frame) => self.reply(&frame),
-            Wanted::Post { id, command } => self.post(id, command),
-            Wanted::Direct { to, action } => return Box::pin(self.on_direct(to, action)).await,
-            Wanted::Guest { name, action } => return Box::pin(self.on_guest(name, action)).await,
+            Wanted::Reply(frame) => answer.send(&frame),
+            Wanted::Post { id, command } => self.post(id, command, answer),
+            Wanted::Direct { to, action } => self.ask(Question::Direct { to, action }, answer),
+            Wanted::Guest { name, action } => self.ask(Question::Guest { name, action }, answer),
             Wanted::Read(mark) => self.submit_mark(mark),
             Wanted::Typing(chat) => {
                 if self.registered.conn.watches(chat) {
@@ -233,94 +255,69 @@ impl Connection {
                 }
             }
             Wanted::Subscribe { id, chat_id, after } => {
-                Box::pin(self.subscribe(id, chat_id, after)).await;
+                self.ask(Question::Subscribe { id, chat_id, after }, answer);
             }
-            Wanted::Unsubscribe { id, chat_id } => self.unsubscribe(id, chat_id),
-            Wanted::Renew { id, token } => Box::pin(self.renew(id, &token)).await,
+            Wanted::Unsubscribe { id, chat_id } => {
+                self.ask(Question::Unsubscribe { id, chat_id }, answer);
+            }
+            Wanted::Renew { id, token } => self.ask(Question::Renew { id, token }, answer),
             Wanted::Nothing => {}
         }
         Ok(())
     }
 
-    pub(crate) fn reply(&self, frame: &ServerFrame) {
-        self.registered.conn.send(frame, Worth::Durable);
-    }
-
     /// Answers a frame that is refused, unless that happens too often.
-    pub(crate) fn refuse(&mut self, error: ServerFrame) -> Result<(), Close> {
+    pub(crate) fn refuse(&mut self, error: ServerFrame, answer: Answer) -> Result<(), Close> {
         let now = self.gateway().uptime();
         if let Wanted::Reply(error) = self.session.refuse(error, now)? {
-            self.reply(&error);
+            answer.send(&error);
         }
         Ok(())
     }
 
-    async fn renew(&mut self, id: Option<String>, token: &str) {
-        match self.gateway().desk.verify(token).await {
-            Ok(claims) => {
-                let Owner::User { session: own, .. } = self.registered.conn.owner else { return };
-                let expires_at = Timestamp(claims.exp.saturating_mul(1000));
-                let frame = self.session.renewed(id, (claims.sid, own), expires_at);
-                self.reply(&frame);
-            }
-            Err(close) => {
-                self.reply(&refusal(id, close.reason(), "This token is not accepted."));
-            }
-        }
+    /// Whether the connection, which watches as many chats as it may or is about to, would have to watch
+    /// one more for this.
+    pub(crate) fn is_too_much(&self, chat_id: ChatId) -> bool {
+        let many = self.conn().watched() + self.arriving.len();
+        self.gateway().hub.config.max_chats <= many && !self.conn().watches(chat_id)
     }
 
-    async fn subscribe(&mut self, id: Option<String>, chat_id: ChatId, after: Option<Seq>) {
-        let hub = &self.gateway().hub;
-        if hub.config.max_chats <= self.registered.conn.watched() + self.joins.len() {
-            let text = "This connection watches as many chats as it may.";
-            return self.reply(&refusal(id, "too_many_chats", text));
-        }
-        let allowed = self.registered.conn.departures();
-        let chat = match hub.view_for(self.conn(), chat_id).await {
+    /// The api's answer about a chat to subscribe to.
+    pub(crate) fn subscribe(
+        &mut self,
+        (id, after): (Option<String>, Option<Seq>),
+        allowed: Departures,
+        view: Result<Result<ChatView, Refusal>, Unavailable>,
+        answer: Answer,
+    ) {
+        let chat = match view {
             Ok(Ok(chat)) => chat,
             Ok(Err(Refusal { code, message })) => {
-                return self.reply(&refusal(id, code.as_str(), &message));
+                return answer.send(&refusal(id, code.as_str(), &message));
             }
             Err(_) => {
                 let text = "The chat cannot be looked up right now.";
                 let wait = Duration::from_secs(2);
-                return self.reply(&try_later(id, "unavailable", text, wait));
+                return answer.send(&try_later(id, "unavailable", text, wait));
             }
         };
-        let subscribed = native::encode(&ServerFrame::Subscribed { id, chat: chat.clone() });
-        let join = match after.filter(|after| *after >= Seq::ZERO) {
-            Some(after) if (0..=MAX_CATCH_UP).contains(&(chat.seq.0 - after.0)) => {
-                Join { allowed, after, chat, announce: Some(subscribed), resumed: true }
-            }
-            Some(_) => {
-                self.registered.conn.outbox.push(subscribed, Worth::Durable);
-                let resync = native::encode(&ServerFrame::Resync { chat_id, seq: chat.seq });
-                Join { allowed, after: chat.seq, chat, announce: Some(resync), resumed: false }
-            }
-            None => {
-                Join { allowed, after: chat.seq, chat, announce: Some(subscribed), resumed: false }
-            }
+        let join = Join::at_end(&chat, allowed, Cause::Subscribed);
+        let after = after.filter(|after| *after >= Seq::ZERO);
+        let reachable = |after: Seq| (0..=MAX_CATCH_UP).contains(&(chat.seq.0 - after.0));
+        let join = match after {
+            Some(after) if reachable(after) => join.resumed(after),
+            _ => join,
         };
-        self.joins.push(join);
-        self.start_joining();
+        let resync = after.is_some() && join.target.is_none();
+        let granted = Subscription { id, chat, resync, answer };
+        self.arriving.add(Join { announce: Some(Announce::Subscribed(Box::new(granted))), ..join });
+        self.get_on();
     }
 
-    fn unsubscribe(&mut self, id: Option<String>, chat_id: ChatId) {
+    pub(crate) fn unsubscribe(&mut self, id: Option<String>, chat_id: ChatId, answer: Answer) {
         self.gateway().hub.detach(self.conn(), chat_id);
-        // A join that waits is told and dropped; one under way is undone when it is done.
-        while let Some(place) = self.joins.iter().position(|join| join.chat.id == chat_id) {
-            if let Some(announce) = self.joins.remove(place).announce {
-                self.conn().outbox.push(announce, Worth::Durable);
-            }
-        }
-        let limit = self.gateway().hub.config.max_chats;
-        if self.joining.is_some()
-            && self.unwanted.len() < limit
-            && !self.unwanted.contains(&chat_id)
-        {
-            self.unwanted.push(chat_id);
-        }
-        self.reply(&ServerFrame::Unsubscribed { id, chat_id });
+        self.arriving.decline(chat_id, &self.registered.conn);
+        answer.send(&ServerFrame::Unsubscribed { id, chat_id });
     }
 
     /// Heartbeat and the token's end.
@@ -328,14 +325,23 @@ impl Connection {
         let heartbeat = self.gateway().hub.config.heartbeat;
         let left = left(&self.session);
         if left.is_zero() {
-            return Err(Close::TokenExpired);
+            return Err(match self.conn().window {
+                Window::Native => Close::TokenExpired,
+                // Its token is no matter: it has lived as long as a connection may.
+                _ => Close::Renew,
+            });
         }
-        if self.heard_at.elapsed() > 2 * heartbeat {
-            return Err(Close::Silent);
+        if self.asking.is_paused() {
+            // It may have spoken and not been heard.
+            self.heard_at = Instant::now();
         }
-        self.timer.as_mut().reset(Instant::now() + heartbeat.min(left));
-        let write_timeout = self.gateway().hub.config.write_timeout;
-        tokio::time::timeout(write_timeout, socket.ping()).await.unwrap_or(Err(Close::SlowConsumer))
+        let (wait, mut frames) = match look(self.heard_at.elapsed(), heartbeat, rand::random()) {
+            Beat::Silent => return Err(Close::Silent),
+            Beat::Wait(wait) => (wait, VecDeque::new()),
+            Beat::Ping(wait) => (wait, VecDeque::from([Frame::ping()])),
+        };
+        self.timer.as_mut().reset(Instant::now() + wait.min(left));
+        self.write(socket, &mut frames, None).await
     }
 }
 
@@ -345,8 +351,8 @@ fn left(session: &Session) -> Duration {
     Duration::from_millis(u64::try_from(left).unwrap_or_default())
 }
 
-/// Writes what the kernel did not take at once. A client that does not take it in time is too slow;
-/// an order to close ends it, unless this is what goes before the close.
+/// Writes what the kernel did not take at once. A client of which it takes nothing for `patience` is
+/// too slow; an order to close ends it, unless this is what goes before the close.
 async fn write_rest(
     socket: &mut Socket,
     frames: &mut VecDeque<Frame>,
@@ -354,20 +360,16 @@ async fn write_rest(
     conn: &Conn,
     patience: Duration,
 ) -> Result<(), Close> {
-    let patience = if closing.is_some() { patience.min(LAST_WRITE) } else { patience };
+    let last = async {
+        match closing {
+            Some(_) => tokio::time::sleep(LAST_WRITE).await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
         biased;
-        written = tokio::time::timeout(patience, socket.write(frames)) => {
-            written.unwrap_or(Err(Close::SlowConsumer))
-        }
+        written = socket.write(frames, patience) => written,
         close = conn.outbox.closing(), if closing.is_none() => Err(close),
-    }
-}
-
-/// Ready when the future is; never, when there is none.
-async fn done(future: &mut Option<BoxFuture<'static, ()>>) {
-    match future {
-        Some(future) => future.await,
-        None => std::future::pending().await,
+        () = last => Err(Close::SlowConsumer),
     }
 }

@@ -1,21 +1,26 @@
 //! Letting all connections go in order: one after the other, evenly over the drain time, so that the
-//! nodes that take over see a stream and not a wave. When to begin is the lifecycle's to say.
+//! nodes that take over see a stream and not a wave. When to begin is the lifecycle's to say; that a
+//! connection answers first what it has read is its own doing.
 
-use crate::{hub::Hub, outbox::Worth};
-use shared::{close::Close, protocol::ServerFrame};
-use std::time::Duration;
+use crate::hub::Hub;
+use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-/// Lets nobody in any more and closes all connections over `window`, each told when to come back.
-/// Returns when the last one was told.
-pub(crate) async fn drain(hub: &Hub, window: Duration) {
-    spread(hub.users.close_door(), window, |conn| {
-        // The closes are spread already; a small delay keeps the balancer's answer in time.
-        let after_ms = rand::random_range(100..1_000);
-        conn.send(&ServerFrame::Reconnect { after_ms }, Worth::Durable);
-        conn.outbox.close(Close::Restart);
-    })
-    .await;
+/// A connection that is let go may take this long to answer what it has read: many times what a commit
+/// takes, and short beside the time after which a process is killed.
+pub(crate) const LAST_ANSWERS: Duration = Duration::from_secs(2);
+
+/// Lets nobody in any more and all connections go over `window`, each told when to come back. Returns
+/// when the last one was told to leave; it is gone [`LAST_ANSWERS`] later, whatever it waits for.
+pub(crate) async fn drain(hub: &Arc<Hub>, window: Duration) {
+    let all = hub.users.close_door();
+    let late = all.clone();
+    // Ends with the last connection, if that is sooner.
+    hub.lifecycle.spawn_background(async move {
+        tokio::time::sleep(LAST_ANSWERS).await;
+        spread(late, window, |conn| conn.send_away()).await;
+    });
+    spread(all, window, |conn| conn.unanswered.leave()).await;
 }
 
 /// Does something to each item, evenly over `window`. By the clock and not by a pause after each:

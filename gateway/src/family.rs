@@ -6,31 +6,36 @@ use crate::{
     Gateway,
     conn::{Conn, Departures, Owner},
     dialect::Window,
-    joining::{Join, closed_by, join_all},
+    joining::{Cause, Join, closed_by, join_all},
     opening::{Admitted, Opened, Registered, admit, handshake, opened},
+    presented::Presented,
     session::Session,
 };
-use shared::{chat::ChatView, close::Close, id::ChatId, limit::network, time::Timestamp};
-use std::{net::IpAddr, sync::Arc};
+use shared::{
+    chat::ChatView, close::Close, id::ChatId, internal::Shows, limit::network, time::Timestamp,
+};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio::time::Instant;
+
+/// The shortest life of a connection as a part of the longest: 20 of 24 hours.
+const SHORTEST: f64 = 5.0 / 6.0;
 
 /// Opens a window, for whose token this is, or for a guest. Whoever drops this future, because the
 /// client went away, leaves nothing behind.
 pub(crate) async fn open(
     gateway: &Arc<Gateway>,
     window: Window,
-    presented: Option<String>,
+    presented: Presented,
     address: IpAddr,
 ) -> Result<Opened, Close> {
     let started = Instant::now();
     let opening = async {
-        match presented {
-            Some(token) => open_user(gateway, window, &token).await,
-            None if window == Window::Lobby && gateway.hub.config.guests => {
-                open_guest(gateway, address).await
-            }
-            None => Err(Close::Unauthenticated),
+        // A page of another origin opens nothing for whom it finds behind the browser: no account
+        // by its cookie, and no guest by the network that the browser is in.
+        if presented == Presented::Nothing && window == Window::Lobby && gateway.hub.config.guests {
+            return open_guest(gateway, address).await;
         }
+        open_user(gateway, window, &presented.token()?).await
     };
     let patience = gateway.hub.config.hello_timeout;
     let opening =
@@ -43,27 +48,29 @@ pub(crate) async fn open(
 }
 
 async fn open_user(gateway: &Arc<Gateway>, window: Window, token: &str) -> Result<Opened, Close> {
-    let claims = gateway.desk.verify(token).await?;
+    let claims = gateway.keys.verify(token).await?;
     if let Window::Numbers(user) = window
         && user != claims.sub
     {
         return Err(Close::OtherUser);
     }
     let Admitted { registered, allowed, mut view, .. } = admit(gateway, window, claims).await?;
+    // An older api tells of more than was asked for.
     view.chats.retain(|chat| window.takes(chat));
-    let shown = match window {
-        Window::Lobby => Some(ChatId::LOBBY),
-        Window::Chat(chat) => Some(chat),
-        Window::Native | Window::Names | Window::Numbers(_) => None,
+    let conn = &registered.conn;
+    let joined = async {
+        if let Shows::One(chat_id) = window.shows()
+            && view.chats.is_empty()
+        {
+            // Why it is not there is told by the chat's own question.
+            view.chats.push(look_up(gateway, conn, chat_id).await?);
+        }
+        join(gateway, conn, allowed, view.chats).await;
+        Ok(())
     };
-    if let Some(chat_id) = shown
-        && view.chats.is_empty()
-    {
-        view.chats.push(look_up(gateway, &registered.conn, chat_id).await?);
-    }
-    join(gateway, &registered.conn, allowed, view.chats).await;
-    let max_session = gateway.hub.config.max_session.as_millis();
-    let lives = i64::try_from(max_session).unwrap_or(i64::MAX);
+    conn.unless_closing(joined).await??;
+    let lives = lifetime(gateway.hub.config.max_session).as_millis();
+    let lives = i64::try_from(lives).unwrap_or(i64::MAX);
     let expires_at = Timestamp(Timestamp::now().0.saturating_add(lives));
     let session = Session::new(expires_at, &gateway.hub.config);
     Ok(Opened { registered, session, joins: Vec::new() })
@@ -72,12 +79,23 @@ async fn open_user(gateway: &Arc<Gateway>, window: Window, token: &str) -> Resul
 async fn open_guest(gateway: &Arc<Gateway>, address: IpAddr) -> Result<Opened, Close> {
     let owner = Owner::Guest { network: network(address) };
     let (registered, _) = Registered::new(gateway, Window::Lobby, owner)?;
-    let allowed = registered.conn.departures();
-    let lobby = look_up(gateway, &registered.conn, ChatId::LOBBY).await?;
-    join(gateway, &registered.conn, allowed, vec![lobby]).await;
+    let conn = &registered.conn;
+    let joined = async {
+        let allowed = conn.departures();
+        let lobby = look_up(gateway, conn, ChatId::LOBBY).await?;
+        join(gateway, conn, allowed, vec![lobby]).await;
+        Ok(())
+    };
+    conn.unless_closing(joined).await??;
     // There is no session that could end.
     let session = Session::new(Timestamp(i64::MAX), &gateway.hub.config);
     Ok(Opened { registered, session, joins: Vec::new() })
+}
+
+/// How long a connection lives at the most: a random part of this time is left out, so that those that a
+/// restart of their node brought together do not all come back together a day later.
+fn lifetime(max_session: Duration) -> Duration {
+    max_session.mul_f64(rand::random_range(SHORTEST..1.0))
 }
 
 async fn look_up(gateway: &Gateway, conn: &Conn, chat: ChatId) -> Result<ChatView, Close> {
@@ -90,9 +108,24 @@ async fn look_up(gateway: &Gateway, conn: &Conn, chat: ChatId) -> Result<ChatVie
 
 /// Watches these chats from their present ends on.
 async fn join(gateway: &Gateway, conn: &Arc<Conn>, allowed: Departures, chats: Vec<ChatView>) {
-    let joins = chats
-        .into_iter()
-        .map(|chat| Join { allowed, after: chat.seq, chat, announce: None, resumed: false })
-        .collect();
-    join_all(Arc::clone(&gateway.hub), Arc::clone(conn), joins).await;
+    let at_end = |chat: &ChatView| Join::at_end(chat, allowed, Cause::Opened);
+    join_all(&gateway.hub, conn, chats.iter().map(at_end).collect()).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_that_open_together_end_at_different_times() {
+        let longest = Duration::from_secs(24 * 60 * 60);
+        let lives: Vec<Duration> = (0..1_000).map(|_| lifetime(longest)).collect();
+        let hour = Duration::from_secs(60 * 60);
+        assert!(lives.iter().all(|life| (20 * hour..=longest).contains(life)));
+        for from in [20, 21, 22, 23] {
+            let hours = from * hour..(from + 1) * hour;
+            let share = lives.iter().filter(|life| hours.contains(*life)).count();
+            assert!((150..350).contains(&share), "{share} of 1,000 in hour {from}");
+        }
+    }
 }

@@ -18,36 +18,49 @@ use std::{
 pub struct FeedConfig {
     /// The most recent events kept for clients that resume.
     pub window_events: usize,
-    /// The most bytes of them.
+    /// The most bytes of them in a chat that nobody watches …
     pub window_bytes: usize,
+    /// … and for each watcher so many more: as many come back together after a restart.
+    pub window_bytes_each: usize,
     /// The most events kept that came before their turn; more are fetched again.
     pub max_ahead: usize,
+    /// The most bytes of them.
+    pub max_ahead_bytes: usize,
 }
 
 /// One chat's feed. `last` is delivered; `last + 1` is expected.
 #[derive(Debug)]
 pub struct Feed {
     chat_id: ChatId,
-    config: FeedConfig,
     last: Seq,
     /// The newest event known to exist.
     head: Seq,
     /// Everything after here is in the window.
     base: Seq,
+    /// A range after `last` has been asked for and not been answered.
+    asked: bool,
+    /// Nothing in a chat that is quiet, which most are.
+    held: Option<Box<Held>>,
+}
+
+/// The events that a feed holds.
+#[derive(Debug, Default)]
+struct Held {
     window: VecDeque<Arc<Relayed>>,
     window_bytes: usize,
     /// Runs `(after, upto)` that came as a range with superseded events left out: complete for
     /// whoever was at `after`, but not for a cursor inside the run.
     folded: VecDeque<(Seq, Seq)>,
-    ahead: BTreeMap<Seq, Event>,
-    /// A range after `last` has been asked for and not been answered.
-    asked: Option<Seq>,
+    ahead: BTreeMap<Seq, Arc<Relayed>>,
+    ahead_bytes: usize,
 }
 
 /// What became deliverable, in order.
 #[derive(Debug, Default)]
 #[must_use]
 pub struct Update {
+    /// Where the feed was before.
+    pub after: Seq,
     pub deliver: Vec<Arc<Relayed>>,
     /// Events that had been seen before.
     pub repeats: usize,
@@ -57,19 +70,8 @@ pub struct Update {
 
 impl Feed {
     /// A feed whose clients have everything up to `last`.
-    pub fn new(chat_id: ChatId, last: Seq, config: FeedConfig) -> Self {
-        Self {
-            chat_id,
-            config,
-            last,
-            head: last,
-            base: last,
-            window: VecDeque::new(),
-            window_bytes: 0,
-            folded: VecDeque::new(),
-            ahead: BTreeMap::new(),
-            asked: None,
-        }
+    pub fn new(chat_id: ChatId, last: Seq) -> Self {
+        Self { chat_id, last, head: last, base: last, asked: false, held: None }
     }
 
     /// The newest event delivered.
@@ -87,22 +89,23 @@ impl Feed {
         self.last < self.head
     }
 
-    /// A run of committed events, from the bus or from the reply to an own batch.
-    pub fn on_live(&mut self, events: Vec<Event>) -> Update {
-        let mut update = Update::default();
+    /// A run of committed events, from the bus or from the reply to an own batch. `config` bounds what
+    /// is kept of them for `watchers`.
+    pub fn on_live(&mut self, events: Vec<Event>, config: &FeedConfig, watchers: usize) -> Update {
+        let mut update = Update { after: self.last, ..Update::default() };
         for event in events {
             self.head = self.head.max(event.seq);
             if event.seq <= self.last {
                 update.repeats += 1;
             } else if event.seq == self.last.next() {
-                self.deliver(event, &mut update);
-            } else if self.ahead.len() < self.config.max_ahead {
-                update.repeats += usize::from(self.ahead.insert(event.seq, event).is_some());
+                self.deliver(self.relay(event), &mut update);
+            } else {
+                let relayed = self.relay(event);
+                update.repeats += self.held().keep_ahead(relayed, config);
             }
         }
         self.deliver_ahead(&mut update);
-        update.behind = self.is_behind();
-        update
+        self.finish(update, config, watchers)
     }
 
     /// The chat has got at least this far, as the api says.
@@ -119,23 +122,24 @@ impl Feed {
     /// Like [`Feed::ask`], though nothing is known to be missing: after subscribing, when events may
     /// have passed unheard.
     pub fn ask_anyway(&mut self) -> Option<Seq> {
-        if self.asked.is_some() {
-            return None;
-        }
-        self.asked = Some(self.last);
-        self.asked
+        (!std::mem::replace(&mut self.asked, true)).then_some(self.last)
     }
 
     /// The question got no answer: ask again later.
-    pub fn on_no_range(&mut self) -> Update {
-        self.asked = None;
-        Update { behind: self.is_behind(), ..Update::default() }
+    pub fn on_no_range(&mut self) {
+        self.asked = false;
     }
 
     /// The api's answer to the question after `after`.
-    pub fn on_range(&mut self, after: Seq, found: RangeFound) -> Update {
-        let mut update = Update::default();
-        self.asked = None;
+    pub fn on_range(
+        &mut self,
+        after: Seq,
+        found: RangeFound,
+        config: &FeedConfig,
+        watchers: usize,
+    ) -> Update {
+        let mut update = Update { after: self.last, ..Update::default() };
+        self.asked = false;
         self.head = self.head.max(found.head);
         // When live events came in meanwhile, the answer no longer fits: it left out changes that
         // are superseded for a reader at `after`, not for one further on.
@@ -143,63 +147,121 @@ impl Feed {
             let whole = found.upto.0 - after.0 == found.events.len() as i64;
             for event in found.events {
                 if event.seq > self.last {
-                    self.deliver(event, &mut update);
+                    self.deliver(self.relay(event), &mut update);
                 }
             }
             self.last = self.last.max(found.upto);
             if !whole && found.upto > after {
-                self.folded.push_back((after, found.upto));
-                if self.folded.len() > self.config.window_events {
+                let held = self.held();
+                held.folded.push_back((after, found.upto));
+                if held.folded.len() > config.window_events {
                     self.forget_window();
                 }
             }
-            self.ahead = self.ahead.split_off(&self.last.next());
+            let next = self.last.next();
+            if let Some(held) = &mut self.held {
+                held.forget_ahead(next);
+            }
             self.deliver_ahead(&mut update);
         }
-        update.behind = self.is_behind();
-        update
+        self.finish(update, config, watchers)
     }
 
     /// The events after `cursor`, or `None` when the window does not reach back so far.
     pub fn since(&self, cursor: Seq) -> Option<impl Iterator<Item = &Arc<Relayed>>> {
         let inside = |(after, upto): &(Seq, Seq)| *after < cursor && cursor < *upto;
-        if cursor < self.base || cursor > self.last || self.folded.iter().any(inside) {
+        let held = self.held.as_deref();
+        if cursor < self.base
+            || cursor > self.last
+            || held.is_some_and(|held| held.folded.iter().any(inside))
+        {
             return None;
         }
-        let start = self.window.partition_point(|relayed| relayed.event.event.seq <= cursor);
-        Some(self.window.range(start..))
+        Some(held.into_iter().flat_map(move |held| {
+            let start = held.window.partition_point(|relayed| relayed.seq <= cursor);
+            held.window.range(start..)
+        }))
     }
 
     /// Lets the window go: nobody has resumed from it for long.
     pub fn forget_window(&mut self) {
-        self.window = VecDeque::new();
-        self.window_bytes = 0;
-        self.folded = VecDeque::new();
         self.base = self.last;
+        if let Some(held) = &mut self.held {
+            held.window = VecDeque::new();
+            held.window_bytes = 0;
+            held.folded = VecDeque::new();
+            if held.ahead.is_empty() {
+                self.held = None;
+            }
+        }
+    }
+
+    fn held(&mut self) -> &mut Held {
+        self.held.get_or_insert_default()
+    }
+
+    fn relay(&self, event: Event) -> Arc<Relayed> {
+        Arc::new(Relayed::new(&ChatEvent { chat_id: self.chat_id, event }))
     }
 
     fn deliver_ahead(&mut self, update: &mut Update) {
-        while let Some(event) = self.ahead.remove(&self.last.next()) {
-            self.deliver(event, update);
+        let mut next = self.last.next();
+        while let Some(relayed) = self.held.as_mut().and_then(|held| held.take_ahead(next)) {
+            self.deliver(relayed, update);
+            next = self.last.next();
         }
     }
 
-    fn deliver(&mut self, event: Event, update: &mut Update) {
-        self.last = event.seq;
-        let relayed = Arc::new(Relayed::new(ChatEvent { chat_id: self.chat_id, event }));
-        self.window_bytes += relayed.bytes();
-        self.window.push_back(Arc::clone(&relayed));
-        while self.window.len() > self.config.window_events
-            || self.window_bytes > self.config.window_bytes
-        {
-            let Some(oldest) = self.window.pop_front() else { break };
-            self.window_bytes -= oldest.bytes();
-            self.base = oldest.event.event.seq;
-        }
-        while self.folded.front().is_some_and(|(_, upto)| *upto <= self.base) {
-            self.folded.pop_front();
-        }
+    fn deliver(&mut self, relayed: Arc<Relayed>, update: &mut Update) {
+        self.last = relayed.seq;
+        let held = self.held();
+        held.window_bytes += relayed.bytes();
+        held.window.push_back(Arc::clone(&relayed));
         update.deliver.push(relayed);
+    }
+
+    /// Cuts the window to its bounds, once after each run.
+    fn finish(&mut self, mut update: Update, config: &FeedConfig, watchers: usize) -> Update {
+        update.behind = self.is_behind();
+        if let Some(held) = &mut self.held {
+            let max_bytes = config.window_bytes + watchers * config.window_bytes_each;
+            while held.window.len() > config.window_events || held.window_bytes > max_bytes {
+                let Some(oldest) = held.window.pop_front() else { break };
+                held.window_bytes -= oldest.bytes();
+                self.base = oldest.seq;
+            }
+            while held.folded.front().is_some_and(|(_, upto)| *upto <= self.base) {
+                held.folded.pop_front();
+            }
+        }
+        update
+    }
+}
+
+impl Held {
+    /// Keeps an event that came before its turn, if there is room; how many repeats it was.
+    fn keep_ahead(&mut self, relayed: Arc<Relayed>, config: &FeedConfig) -> usize {
+        if self.ahead.contains_key(&relayed.seq) {
+            return 1;
+        }
+        let bytes = self.ahead_bytes + relayed.bytes();
+        if self.ahead.len() < config.max_ahead && bytes <= config.max_ahead_bytes {
+            self.ahead_bytes = bytes;
+            self.ahead.insert(relayed.seq, relayed);
+        }
+        0
+    }
+
+    fn take_ahead(&mut self, seq: Seq) -> Option<Arc<Relayed>> {
+        let relayed = self.ahead.remove(&seq)?;
+        self.ahead_bytes -= relayed.bytes();
+        Some(relayed)
+    }
+
+    /// Forgets what came ahead of its turn before `next`.
+    fn forget_ahead(&mut self, next: Seq) {
+        self.ahead = self.ahead.split_off(&next);
+        self.ahead_bytes = self.ahead.values().map(|relayed| relayed.bytes()).sum();
     }
 }
 
@@ -213,7 +275,13 @@ mod tests {
         time::Timestamp,
     };
 
-    const CONFIG: FeedConfig = FeedConfig { window_events: 8, window_bytes: 1 << 20, max_ahead: 4 };
+    const CONFIG: FeedConfig = FeedConfig {
+        window_events: 8,
+        window_bytes: 1 << 20,
+        window_bytes_each: 0,
+        max_ahead: 4,
+        max_ahead_bytes: 1 << 20,
+    };
 
     fn event(seq: i64) -> Event {
         let message = Message {
@@ -229,16 +297,20 @@ mod tests {
     }
 
     fn feed(last: i64) -> Feed {
-        Feed::new(ChatId(1), Seq(last), CONFIG)
+        Feed::new(ChatId(1), Seq(last))
     }
 
     fn seqs<'a>(events: impl IntoIterator<Item = &'a Arc<Relayed>>) -> Vec<i64> {
-        events.into_iter().map(|relayed| relayed.event.event.seq.0).collect()
+        events.into_iter().map(|relayed| relayed.seq.0).collect()
     }
 
     fn live(feed: &mut Feed, numbers: &[i64]) -> (Vec<i64>, bool) {
-        let update = feed.on_live(numbers.iter().map(|n| event(*n)).collect());
+        let update = feed.on_live(numbers.iter().map(|n| event(*n)).collect(), &CONFIG, 0);
         (seqs(&update.deliver), update.behind)
+    }
+
+    fn range(feed: &mut Feed, after: Seq, found: RangeFound) -> Update {
+        feed.on_range(after, found, &CONFIG, 0)
     }
 
     fn found(numbers: impl IntoIterator<Item = i64>, upto: i64, head: i64) -> RangeFound {
@@ -260,7 +332,7 @@ mod tests {
         assert_eq!(live(&mut feed, &[7, 8]), (vec![], true));
         assert_eq!(feed.ask(), Some(Seq(4)));
         assert_eq!(feed.ask(), None, "the question is out");
-        let update = feed.on_range(Seq(4), found([5, 6], 6, 8));
+        let update = range(&mut feed, Seq(4), found([5, 6], 6, 8));
         assert_eq!(seqs(&update.deliver), [5, 6, 7, 8]);
         assert!(!update.behind);
     }
@@ -271,7 +343,7 @@ mod tests {
         assert_eq!(live(&mut feed, &[2]), (vec![], true));
         assert_eq!(feed.ask(), Some(Seq(0)));
         assert_eq!(live(&mut feed, &[1]), (vec![1, 2], false));
-        let update = feed.on_range(Seq(0), found([1, 2], 2, 2));
+        let update = range(&mut feed, Seq(0), found([1, 2], 2, 2));
         assert!(update.deliver.is_empty());
     }
 
@@ -283,10 +355,10 @@ mod tests {
         let _ = live(&mut feed, &[4]);
         assert_eq!(feed.ask(), Some(Seq(0)));
         assert_eq!(live(&mut feed, &[1]).0, [1]);
-        let update = feed.on_range(Seq(0), found([1, 2], 3, 4));
+        let update = range(&mut feed, Seq(0), found([1, 2], 3, 4));
         assert!(update.deliver.is_empty() && update.behind);
         assert_eq!(feed.ask(), Some(Seq(1)));
-        let update = feed.on_range(Seq(1), found([2, 3], 3, 4));
+        let update = range(&mut feed, Seq(1), found([2, 3], 3, 4));
         assert_eq!(seqs(&update.deliver), [2, 3, 4]);
     }
 
@@ -295,10 +367,10 @@ mod tests {
         let mut feed = feed(0);
         feed.on_head(Seq(5));
         assert_eq!(feed.ask(), Some(Seq(0)));
-        let update = feed.on_range(Seq(0), found([1, 2], 2, 5));
+        let update = range(&mut feed, Seq(0), found([1, 2], 2, 5));
         assert!(update.behind);
         assert_eq!(feed.ask(), Some(Seq(2)));
-        assert_eq!(seqs(&feed.on_range(Seq(2), found([3, 4, 5], 5, 5)).deliver), [3, 4, 5]);
+        assert_eq!(seqs(&range(&mut feed, Seq(2), found([3, 4, 5], 5, 5)).deliver), [3, 4, 5]);
     }
 
     #[test]
@@ -306,10 +378,30 @@ mod tests {
         let mut feed = feed(0);
         let _ = live(&mut feed, &[2, 3, 4, 5, 6, 7, 8]);
         let _ = feed.ask();
-        let update = feed.on_range(Seq(0), found([1], 1, 8));
+        let update = range(&mut feed, Seq(0), found([1], 1, 8));
         assert_eq!(seqs(&update.deliver), [1, 2, 3, 4, 5]);
         assert!(update.behind);
         assert_eq!(feed.ask(), Some(Seq(5)));
+    }
+
+    #[test]
+    fn what_is_held_is_bounded_in_bytes_and_the_window_grows_with_the_watchers() {
+        let size = Relayed::new(&ChatEvent { chat_id: ChatId(1), event: event(1) }).bytes();
+        let config = FeedConfig {
+            window_events: 100,
+            window_bytes: 2 * size + 10,
+            window_bytes_each: size,
+            max_ahead: 100,
+            max_ahead_bytes: 3 * size + 10,
+        };
+        let mut feed = feed(0);
+        let events = |numbers: std::ops::Range<i64>| numbers.map(event).collect::<Vec<_>>();
+        let _ = feed.on_live(events(2..9), &config, 0);
+        let update = feed.on_live(events(1..2), &config, 0);
+        assert_eq!(seqs(&update.deliver), [1, 2, 3, 4], "no more were kept ahead");
+        assert!(feed.since(Seq(2)).is_some() && feed.since(Seq(1)).is_none());
+        let _ = feed.on_live(events(5..9), &config, 2);
+        assert!(feed.since(Seq(4)).is_some() && feed.since(Seq(3)).is_none());
     }
 
     #[test]
@@ -317,7 +409,7 @@ mod tests {
         let mut feed = feed(0);
         feed.on_head(Seq(1));
         assert!(feed.ask().is_some());
-        assert!(feed.on_no_range().behind);
+        feed.on_no_range();
         assert!(feed.ask().is_some());
     }
 
@@ -340,7 +432,7 @@ mod tests {
         let mut feed = feed(0);
         feed.on_head(Seq(5));
         let _ = feed.ask();
-        let _ = feed.on_range(Seq(0), found([1, 2, 4], 5, 5));
+        let _ = range(&mut feed, Seq(0), found([1, 2, 4], 5, 5));
         assert_eq!(feed.since(Seq(0)).map(seqs), Some(vec![1, 2, 4]));
         assert!(feed.since(Seq(2)).is_none());
         assert_eq!(feed.since(Seq(5)).map(seqs), Some(vec![]));
@@ -360,18 +452,19 @@ mod tests {
             for number in arrivals {
                 delivered.extend(live(&mut feed, &[number]).0);
                 if let Some(after) = feed.ask() {
-                    let update = if answers.next().unwrap_or(true) {
+                    if answers.next().unwrap_or(true) {
                         let upto = (after.0 + 3).min(feed.head().0);
-                        feed.on_range(after, found(after.0 + 1..=upto, upto, feed.head().0))
+                        let found = found(after.0 + 1..=upto, upto, feed.head().0);
+                        delivered.extend(seqs(&range(&mut feed, after, found).deliver));
                     } else {
-                        feed.on_no_range()
-                    };
-                    delivered.extend(seqs(&update.deliver));
+                        feed.on_no_range();
+                    }
                 }
             }
             while let Some(after) = feed.ask() {
                 let head = feed.head().0;
-                delivered.extend(seqs(&feed.on_range(after, found(after.0 + 1..=head, head, head)).deliver));
+                let found = found(after.0 + 1..=head, head, head);
+                delivered.extend(seqs(&range(&mut feed, after, found).deliver));
             }
             prop_assert_eq!(delivered, (1..=feed.head().0).collect::<Vec<_>>());
         }

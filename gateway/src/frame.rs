@@ -3,12 +3,15 @@
 
 use std::{fmt, str, sync::Arc};
 
-/// One unfragmented WebSocket text frame. Cloning it counts a reference.
+/// One unfragmented WebSocket frame, nearly always of text. Cloning it counts a reference.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Frame(Arc<[u8]>);
 
-/// The first byte: final, text.
-const FINAL_TEXT: u8 = 0x81;
+/// The first byte: final, and what it is.
+const TEXT: u8 = 0x81;
+const CLOSE: u8 = 0x88;
+const PING: u8 = 0x89;
+const PONG: u8 = 0x8a;
 
 /// The longest header.
 const HEADER: usize = 10;
@@ -16,12 +19,34 @@ const HEADER: usize = 10;
 impl Frame {
     /// A frame whose text `write` appends to what it is given.
     pub fn written(write: impl FnOnce(&mut Vec<u8>)) -> Self {
+        Self::of(TEXT, write)
+    }
+
+    /// Asks the client whether it lives.
+    pub fn ping() -> Self {
+        Self::of(PING, |_| {})
+    }
+
+    /// The answer to a ping, with the ping's payload.
+    pub fn pong(payload: &[u8]) -> Self {
+        Self::of(PONG, |bytes| bytes.extend_from_slice(payload))
+    }
+
+    /// Says that the connection closes, or answers that it does.
+    pub fn close(code: u16, reason: &str) -> Self {
+        Self::of(CLOSE, |bytes| {
+            bytes.extend_from_slice(&code.to_be_bytes());
+            bytes.extend_from_slice(reason.as_bytes());
+        })
+    }
+
+    fn of(kind: u8, write: impl FnOnce(&mut Vec<u8>)) -> Self {
         // The text comes first, behind room for its header, whose length depends on it.
         let mut bytes = Vec::with_capacity(HEADER + 256);
         bytes.resize(HEADER, 0);
         write(&mut bytes);
         let length = bytes.len() - HEADER;
-        let mut header = [FINAL_TEXT, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let mut header = [kind, 0, 0, 0, 0, 0, 0, 0, 0, 0];
         let used = match (u8::try_from(length), u16::try_from(length)) {
             (Ok(short @ ..126), _) => {
                 header[1] = short;

@@ -7,19 +7,20 @@ use crate::{
         native::{decode, frame_id},
         refusal,
     },
+    presented::Presented,
     session::Refused,
 };
 use shared::{
     close::Close,
     protocol::{ClientFrame, Resume, ServerFrame},
 };
-use std::time::Duration;
+use std::{mem, time::Duration};
 
 /// A connection that has not said hello yet.
 #[derive(Debug)]
 pub struct Greeting {
-    /// The token that came with the upgrade.
-    presented: Option<String>,
+    /// What came with the upgrade.
+    presented: Presented,
     refused: Refused,
 }
 
@@ -39,7 +40,7 @@ pub enum Greeted {
 }
 
 impl Greeting {
-    pub fn new(presented: Option<String>, config: &Config) -> Self {
+    pub fn new(presented: Presented, config: &Config) -> Self {
         Self { presented, refused: Refused::new(config) }
     }
 
@@ -47,8 +48,8 @@ impl Greeting {
     pub fn on_text(&mut self, text: &str, now: Duration) -> Result<Greeted, Close> {
         match decode(text) {
             Ok(ClientFrame::Hello { token, resume }) => {
-                let token = token.or_else(|| self.presented.take());
-                let token = token.ok_or(Close::Unauthenticated)?;
+                let presented = mem::take(&mut self.presented);
+                let token = token.map_or_else(|| presented.token(), Ok)?;
                 Ok(Greeted::Hello(Hello { token, resume }))
             }
             Ok(frame) => {
@@ -69,26 +70,28 @@ mod tests {
     #[test]
     fn hello_takes_its_own_token_or_the_upgrades() {
         let config = Config::default();
-        let hello = |presented: Option<&str>, text: &str| match Greeting::new(
-            presented.map(str::to_owned),
-            &config,
-        )
-        .on_text(text, NOW)
-        {
-            Ok(Greeted::Hello(hello)) => Ok(hello.token),
-            Ok(Greeted::NotYet(frame)) => panic!("{frame:?}"),
-            Err(close) => Err(close),
-        };
-        assert_eq!(hello(None, r#"{"type":"hello","token":"a"}"#), Ok("a".into()));
-        assert_eq!(hello(Some("b"), r#"{"type":"hello"}"#), Ok("b".into()));
-        assert_eq!(hello(Some("b"), r#"{"type":"hello","token":"a"}"#), Ok("a".into()));
-        assert_eq!(hello(None, r#"{"type":"hello"}"#), Err(Close::Unauthenticated));
+        let hello =
+            |presented: &Presented, text: &str| match Greeting::new(presented.clone(), &config)
+                .on_text(text, NOW)
+            {
+                Ok(Greeted::Hello(hello)) => Ok(hello.token),
+                Ok(Greeted::NotYet(frame)) => panic!("{frame:?}"),
+                Err(close) => Err(close),
+            };
+        let (with, without) = (r#"{"type":"hello","token":"a"}"#, r#"{"type":"hello"}"#);
+        let token = Presented::Token("b".into());
+        for presented in [&token, &Presented::Nothing, &Presented::ForeignPage] {
+            assert_eq!(hello(presented, with), Ok("a".into()));
+        }
+        assert_eq!(hello(&token, without), Ok("b".into()));
+        assert_eq!(hello(&Presented::Nothing, without), Err(Close::Unauthenticated));
+        assert_eq!(hello(&Presented::ForeignPage, without), Err(Close::WrongOrigin));
     }
 
     #[test]
     fn before_hello_everything_else_is_refused_and_too_much_of_it_closes() {
         let config = Config::default();
-        let mut greeting = Greeting::new(None, &config);
+        let mut greeting = Greeting::new(Presented::Nothing, &config);
         let frame = r#"{"type":"ping","id":"1"}"#;
         let Greeted::NotYet(ServerFrame::Error { code, id, .. }) =
             greeting.on_text(frame, NOW).unwrap()

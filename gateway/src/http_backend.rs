@@ -2,7 +2,7 @@
 //! lanes' business; this only turns to another api when one is away.
 
 use crate::backend::{Answer, Backend, Unavailable};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{
     Request, StatusCode, Uri,
     body::Bytes,
@@ -16,14 +16,15 @@ use hyper_util::{
 use serde::{Serialize, de::DeserializeOwned};
 use shared::{
     internal::{
-        Changed, ChangedFound, Events, EventsFound, Guests, GuestsFound, MarkRead, Open, Opened,
-        Peers, PeersFound, Post, Posted, View, Viewed,
+        Changed, ChangedFound, Dormant, DormantMarked, Events, EventsFound, Guests, GuestsFound,
+        MAX_ANSWER_BYTES, MarkRead, Open, Opened, Peers, PeersFound, Post, Posted, View, Viewed,
     },
     settings::Secret,
     telemetry::trace,
     token::Jwks,
 };
 use std::{
+    fmt::Display,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -34,9 +35,6 @@ use std::{
 /// A call that takes longer has failed: longer than the api's own statement timeout would be
 /// pointless, shorter would repeat work that is about to finish.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The largest answer taken: `open` of a full batch, each with all its live chats.
-const MAX_ANSWER_BYTES: usize = 32 << 20;
 
 /// The apis, asked in turn.
 #[derive(Clone)]
@@ -95,7 +93,7 @@ impl HttpBackend {
         let body = serde_json::to_vec(call).map(Bytes::from);
         let inner = Arc::clone(&self.inner);
         Box::pin(async move {
-            let body = body.map_err(|error| Unavailable(format!("{path}: {error}")))?;
+            let body = body.map_err(|error| Unavailable::Refused(format!("{path}: {error}")))?;
             inner.send("POST", path, body).await
         })
     }
@@ -111,19 +109,17 @@ impl Inner {
         let current = self.current.load(Ordering::Relaxed);
         let base = &self.bases[current % self.bases.len()];
         let answer = tokio::time::timeout(CALL_TIMEOUT, self.call(method, base, path, body)).await;
+        let answer = answer.unwrap_or_else(|_| {
+            let why = format!("{path}: no answer within {} s", CALL_TIMEOUT.as_secs());
+            Err(Unavailable::NotAnswered(why))
+        });
+        if let Err(Unavailable::NotAnswered(_)) = &answer {
+            // Whoever fails first moves everybody on; the others' failures do not skip one.
+            let next = current.wrapping_add(1);
+            let _ =
+                self.current.compare_exchange(current, next, Ordering::Relaxed, Ordering::Relaxed);
+        }
         answer
-            .unwrap_or_else(|_| Err(format!("no answer within {} s", CALL_TIMEOUT.as_secs())))
-            .map_err(|why| {
-                // Whoever fails first moves everybody on; the others' failures do not skip one.
-                let next = current.wrapping_add(1);
-                let _ = self.current.compare_exchange(
-                    current,
-                    next,
-                    Ordering::Relaxed,
-                    Ordering::Relaxed,
-                );
-                Unavailable(format!("{path}: {why}"))
-            })
     }
 
     async fn call<A: DeserializeOwned>(
@@ -132,7 +128,9 @@ impl Inner {
         base: &str,
         path: &str,
         body: Bytes,
-    ) -> Result<A, String> {
+    ) -> Result<A, Unavailable> {
+        let refused = |why: &dyn Display| Unavailable::Refused(format!("{path}: {why}"));
+        let not_answered = |why: &dyn Display| Unavailable::NotAnswered(format!("{path}: {why}"));
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{base}{path}"))
@@ -141,18 +139,18 @@ impl Inner {
         if let Some(here) = trace::current() {
             request = request.header(trace::HEADER, here.to_string());
         }
-        let request = request.body(Full::new(body)).map_err(|error| error.to_string())?;
-        let response = self.client.request(request).await.map_err(|error| error.to_string())?;
+        let request = request.body(Full::new(body)).map_err(|error| not_answered(&error))?;
+        let response = self.client.request(request).await.map_err(|error| not_answered(&error))?;
         let status = response.status();
-        let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES)
-            .collect()
-            .await
-            .map_err(|error| error.to_string())?
-            .to_bytes();
+        let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await;
+        let body = body.map_err(|error| match error.is::<LengthLimitError>() {
+            true => refused(&error),
+            false => not_answered(&error),
+        })?;
         if status != StatusCode::OK {
-            return Err(format!("status {status}"));
+            return Err(Unavailable::status(status.as_u16(), format!("{path}: status {status}")));
         }
-        serde_json::from_slice(&body).map_err(|error| error.to_string())
+        serde_json::from_slice(&body.to_bytes()).map_err(|error| refused(&error))
     }
 }
 
@@ -178,6 +176,10 @@ impl Backend for HttpBackend {
 
     fn view(&self, call: View) -> Answer<Viewed> {
         self.post("/internal/view", &call)
+    }
+
+    fn dormant(&self, call: Dormant) -> Answer<DormantMarked> {
+        self.post("/internal/dormant", &call)
     }
 
     fn changed(&self, call: Changed) -> Answer<ChangedFound> {

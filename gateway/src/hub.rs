@@ -5,13 +5,16 @@
 use crate::{
     backend::Unavailable,
     config::Config,
-    conn::{Conn, ConnId, Departures},
+    conn::{Conn, ConnId},
     dialect::Window,
-    feed::{Feed, Update},
+    feed::{Feed, FeedConfig, Update},
+    joining::Join,
+    pages::{self, Found, MAX_KEPT_BYTES, Page},
     repair::Questions,
     room::{Attached, Delivered, Room},
     users::Users,
 };
+use futures_util::FutureExt;
 use shared::{
     bus::{Bus, Subscriber},
     chat::{ChatType, ChatView},
@@ -25,12 +28,20 @@ use shared::{
 };
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 use tokio::time::Instant;
 
-/// Rooms are spread over this many locks, so that deliveries in different chats rarely meet.
+/// The map of rooms is spread over this many locks, each held for a look-up. A room has its own.
 const SHARDS: usize = 64;
+
+type Rooms = HashMap<ChatId, Arc<Mutex<Room>>>;
+/// The most suspected rooms that are asked about in a second: five calls, so that whoever resumes
+/// meanwhile is not late. 10,000 rooms take ten seconds.
+const SUSPECTS_A_SWEEP: usize = 1_000;
 
 /// The gateway's registry and fan-out.
 pub struct Hub {
@@ -45,7 +56,9 @@ pub struct Hub {
     /// What is left of the arrivals that this node may announce, and since when it counts.
     pub(crate) arrivals: Mutex<Bucket>,
     pub(crate) started: Instant,
-    shards: [Mutex<HashMap<ChatId, Room>>; SHARDS],
+    shards: [Mutex<Rooms>; SHARDS],
+    /// Of pages kept for those who come back together.
+    page_bytes: AtomicUsize,
 }
 
 impl Hub {
@@ -66,64 +79,81 @@ impl Hub {
             arrivals: Mutex::default(),
             started: Instant::now(),
             shards: std::array::from_fn(|_| Mutex::default()),
+            page_bytes: AtomicUsize::new(0),
             config,
         }
     }
 
-    /// Lets a connection that has a chat's events up to `after` watch it, if it can be served from
-    /// there. `resumed`: tell it when it has caught up, at least with this event. `allowed`: see
-    /// [`Conn::departures`].
-    pub fn attach(
-        self: &Arc<Self>,
-        conn: &Arc<Conn>,
-        chat: &ChatView,
-        allowed: Departures,
-        after: Seq,
-        resumed: Option<Seq>,
-    ) -> Attached {
+    /// Lets a connection watch a chat whose events it has up to `join.after`, if it can be served from
+    /// there.
+    pub fn attach(self: &Arc<Self>, conn: &Arc<Conn>, join: &mut Join) -> Attached {
         let now = Instant::now();
-        let mut rooms = self.shard(chat.id);
-        let room = rooms.entry(chat.id).or_insert_with(|| {
+        loop {
+            let room = self.room_for(join, now);
+            let mut room = lock(&room);
+            if room.closed {
+                continue;
+            }
+            room.feed.on_head(join.head);
+            let attached = room.attach(conn, join, now);
+            if room.feed.is_behind() {
+                self.schedule_ask(&mut room);
+            }
+            return attached;
+        }
+    }
+
+    /// The chat's room, made when there is none.
+    fn room_for(self: &Arc<Self>, join: &Join, now: Instant) -> Arc<Mutex<Room>> {
+        let mut rooms = self.shard(join.chat_id);
+        let room = rooms.entry(join.chat_id).or_insert_with(|| {
             // A client not too far back becomes where the feed starts, so that one question to the
             // api serves all who come back together.
-            let reachable = (chat.seq.0 - after.0) <= self.config.feed.window_events as i64;
-            let start = if reachable { after.min(chat.seq) } else { chat.seq };
-            let feed = Feed::new(chat.id, start, self.config.feed);
-            self.subscribe_room(chat.id);
-            Room::new(chat.id, chat.chat_type, feed, now)
+            let reachable = (join.head.0 - join.after.0) <= self.config.feed.window_events as i64;
+            let start = if reachable { join.after.min(join.head) } else { join.head };
+            let feed = Feed::new(join.chat_id, start);
+            self.subscribe_room(join.chat_id);
+            Arc::new(Mutex::new(Room::new(join.chat_id, join.chat_type, feed, now)))
         });
-        room.feed.on_head(chat.seq);
-        let attached = room.attach(conn, allowed, after, resumed);
-        if room.feed.is_behind() {
-            self.schedule_ask(room);
-        }
-        attached
+        Arc::clone(room)
+    }
+
+    /// Does something to a chat's room, under its lock; `None` when there is no such room.
+    pub(crate) fn with_room<T>(
+        &self,
+        chat: ChatId,
+        change: impl FnOnce(&mut Room) -> T,
+    ) -> Option<T> {
+        let room = self.shard(chat).get(&chat).cloned()?;
+        let mut room = lock(&room);
+        (!room.closed).then(|| change(&mut room))
     }
 
     /// Stops a connection from watching a chat. Whether it did.
     pub fn detach(&self, conn: &Conn, chat: ChatId) -> bool {
-        let mut rooms = self.shard(chat);
-        rooms.get_mut(&chat).is_some_and(|room| room.detach(conn, Instant::now()))
+        self.with_room(chat, |room| room.detach(conn, Instant::now())).unwrap_or_default()
     }
 
     /// Events from the bus or from the reply to an own batch.
     pub fn on_events(self: &Arc<Self>, run: ChatEvents) {
-        self.update(run.chat_id, run.traceparent, |feed| feed.on_live(run.events));
+        self.update(run.chat_id, run.traceparent, |feed, config, watchers| {
+            feed.on_live(run.events, config, watchers)
+        });
     }
 
     /// A chat has got at least this far: after a moment the api is asked for what has not come.
     pub fn on_head(self: &Arc<Self>, chat: ChatId, head: Seq) {
-        let mut rooms = self.shard(chat);
-        let Some(room) = rooms.get_mut(&chat) else { return };
-        room.feed.on_head(head);
-        if !room.feed.is_behind() {
-            return;
-        }
-        room.behind_since.get_or_insert(Instant::now());
-        if !self.hears() {
-            // Nothing is on its way: the sweeper's second would be lost.
-            self.schedule_ask(room);
-        }
+        self.with_room(chat, |room| {
+            room.feed.on_head(head);
+            if !room.feed.is_behind() {
+                return;
+            }
+            room.behind_since.get_or_insert(Instant::now());
+            if !self.hears() {
+                // Nothing is on its way: the sweeper's second would be lost.
+                self.schedule_ask(room);
+            }
+        });
     }
 
     /// The api's answer about what a feed missed; `None` when it gave none.
@@ -132,15 +162,22 @@ impl Hub {
             Some(Some(found)) => {
                 let filled = found.events.len() as u64;
                 metrics::counter!("gateway_gap_events_total").increment(filled);
-                self.update(asked.chat_id, None, |feed| feed.on_range(asked.after, found));
+                let got_on = found.upto > asked.after;
+                self.update(asked.chat_id, None, |feed, config, watchers| {
+                    feed.on_range(asked.after, found, config, watchers)
+                });
+                if got_on {
+                    // What is left of a long gap needs no patience.
+                    self.with_room(asked.chat_id, |room| self.ask(room));
+                }
             }
             Some(None) => self.close_room(asked.chat_id),
             None => {
-                let mut rooms = self.shard(asked.chat_id);
-                if let Some(room) = rooms.get_mut(&asked.chat_id) {
-                    // The sweeper asks again: the lane has just tried for long.
-                    let _ = room.feed.on_no_range();
-                }
+                // The sweeper asks again: the lane has just tried for long.
+                self.with_room(asked.chat_id, |room| {
+                    room.feed.on_no_range();
+                    room.suspect = true;
+                });
             }
         }
     }
@@ -150,48 +187,58 @@ impl Hub {
         // First those that are about to join, under this room's lock or later.
         self.users.of_user(user).iter().for_each(|conn| conn.depart());
         let now = Instant::now();
-        let mut rooms = self.shard(chat_id);
-        let Some(room) = rooms.get_mut(&chat_id) else { return };
-        for conn in room.of_user(user) {
-            // A public room is left by those only who hold it among their chats.
-            if room.chat_type == ChatType::Room && conn.window != Window::Native {
-                continue;
+        self.with_room(chat_id, |room| {
+            for conn in room.of_user(user) {
+                // A public room is left by those only who hold it among their chats.
+                if room.chat_type == ChatType::Room && conn.window != Window::Native {
+                    continue;
+                }
+                room.detach(&conn, now);
+                conn.lose(chat_id, Close::NotAMember);
             }
-            room.detach(&conn, now);
-            conn.lose(chat_id, Close::NotAMember);
-        }
+        });
     }
 
     /// A chat is gone: its watchers are told, and the room closes.
     pub fn close_room(&self, chat_id: ChatId) {
-        let mut rooms = self.shard(chat_id);
-        let Some(room) = rooms.get_mut(&chat_id) else { return };
         let now = Instant::now();
-        for conn in room.watchers().to_vec() {
-            room.detach(&conn, now);
-            conn.lose(chat_id, Close::ChatNotFound);
-        }
+        self.with_room(chat_id, |room| {
+            let watchers: Vec<Arc<Conn>> = room.watchers().cloned().collect();
+            for conn in watchers {
+                room.detach(&conn, now);
+                conn.lose(chat_id, Close::ChatNotFound);
+            }
+        });
     }
 
     /// Puts all feeds' questions that are due: what a gap, a poll or a lost answer left open. Lets
     /// go of rooms nobody has watched for a while, and of windows nobody resumes from.
     pub(crate) fn sweep(self: &Arc<Self>) {
         let now = Instant::now();
-        let mut rooms_open = 0;
+        let (mut rooms_open, mut suspects) = (0, 0);
         for shard in &self.shards {
             let mut rooms = lock(shard);
             rooms.retain(|chat_id, room| {
+                let mut room = lock(room);
                 if room.behind_since.is_some_and(|since| now - since >= self.config.gap_patience) {
-                    self.ask(room);
+                    self.ask(&mut room);
+                }
+                if room.suspect && suspects < SUSPECTS_A_SWEEP {
+                    suspects += 1;
+                    self.ask_anyway(&mut room);
                 }
                 if now - room.active_at > self.config.window_age {
                     room.feed.forget_window();
-                    room.active_at = now;
                 }
+                self.forget_pages(&mut room, now);
                 let idle = room.empty_since.map(|since| now - since);
-                let keep = idle.is_none_or(|idle| idle < self.config.room_linger);
-                if !keep && let Some(subscriber) = self.subscriber.get() {
-                    subscriber.remove(&[Channel::Chat(*chat_id)]);
+                let keep =
+                    idle.is_none_or(|idle| idle < self.config.room_linger) || room.pages.is_some();
+                if !keep {
+                    room.closed = true;
+                    if let Some(subscriber) = self.subscriber.get() {
+                        subscriber.remove(&[Channel::Chat(*chat_id)]);
+                    }
                 }
                 keep
             });
@@ -200,18 +247,125 @@ impl Hub {
         metrics::gauge!("gateway_rooms").set(rooms_open as f64);
     }
 
-    /// Suspects all feeds: asks the api for whatever is after each.
-    pub(crate) fn suspect_all(self: &Arc<Self>) {
-        for shard in &self.shards {
-            for room in lock(shard).values_mut() {
-                self.ask_anyway(room);
+    fn forget_pages(&self, room: &mut Room, now: Instant) {
+        if let Some(pages) = &mut room.pages {
+            self.page_bytes.fetch_sub(pages.forget(now), Ordering::Relaxed);
+            if pages.is_empty() {
+                room.pages = None;
             }
         }
     }
 
-    /// What a chat missed after a place; waits in the same lane as the feeds' questions.
-    pub(crate) async fn events(&self, range: Range) -> Result<Option<RangeFound>, Unavailable> {
-        self.questions.events.ask(range).await
+    /// Suspects all feeds: the sweeper asks the api for whatever is after each, at its pace.
+    pub(crate) fn suspect_all(&self) {
+        for shard in &self.shards {
+            lock(shard).values().for_each(|room| lock(room).suspect = true);
+        }
+    }
+
+    /// Who watches which chat of members here, a part of all chats at a time.
+    pub(crate) fn memberships(&self) -> impl Iterator<Item = Vec<UserChat>> {
+        self.shards.iter().map(|shard| {
+            let rooms: Vec<_> = lock(shard).values().cloned().collect();
+            let mut pairs = Vec::new();
+            for room in rooms {
+                let room = lock(&room);
+                // Rooms are everybody's to watch.
+                if room.chat_type != ChatType::Room {
+                    let pair = |conn: &Arc<Conn>| {
+                        Some(UserChat { user_id: conn.user_id()?, chat_id: room.chat_id })
+                    };
+                    pairs.extend(room.watchers().filter_map(pair));
+                }
+            }
+            pairs.sort_unstable_by_key(|pair| (pair.chat_id, pair.user_id));
+            pairs.dedup();
+            pairs
+        })
+    }
+
+    /// A page of what a chat's reader at `after` missed, fetched once for all who wait for it; `None`
+    /// when the chat is gone. Waits in the same lane as the feeds' questions.
+    pub(crate) async fn page(self: &Arc<Self>, chat: ChatId, after: Seq) -> pages::Answer {
+        // A page that somebody else asked for may leave out what this reader needs.
+        for alone in [false, true] {
+            let asked = match self.find_page(chat, after, alone) {
+                Found::Page(page) => return Ok(Some(page)),
+                Found::Wait(asked) => asked,
+                Found::Nowhere => return self.fetch_page(chat, after).await,
+            };
+            match asked.await {
+                Ok(Some(page)) if !page.serves(after) => {}
+                answer => return answer,
+            }
+        }
+        self.fetch_page(chat, after).await
+    }
+
+    fn find_page(self: &Arc<Self>, chat: ChatId, after: Seq, alone: bool) -> Found {
+        let find = |room: &mut Room| {
+            let pages = room.pages.get_or_insert_default();
+            let found = pages.find(after, alone);
+            if !matches!(found, Found::Nowhere) {
+                return found;
+            }
+            let asked = self.fetch_page(chat, after).boxed().shared();
+            pages.asked(after, &asked);
+            Found::Wait(asked)
+        };
+        self.with_room(chat, find).unwrap_or(Found::Nowhere)
+    }
+
+    fn fetch_page(
+        self: &Arc<Self>,
+        chat: ChatId,
+        after: Seq,
+    ) -> impl Future<Output = pages::Answer> + Send + use<> {
+        let hub = Arc::clone(self);
+        async move {
+            let range = Range { chat_id: chat, after };
+            let Some(found) = hub.questions.events.ask(range).await? else { return Ok(None) };
+            let page = Arc::new(Page::new(chat, after, found));
+            hub.with_room(chat, |room| hub.keep_page(room, Arc::clone(&page)));
+            Ok(Some(page))
+        }
+    }
+
+    fn keep_page(&self, room: &mut Room, page: Arc<Page>) {
+        let bytes = page.bytes;
+        if self.page_bytes.load(Ordering::Relaxed) + bytes > MAX_KEPT_BYTES {
+            return;
+        }
+        let gone = room.pages.get_or_insert_default().keep(page, Instant::now());
+        self.page_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.page_bytes.fetch_sub(gone, Ordering::Relaxed);
+    }
+
+    /// The chat that this connection watches and that has been quiet longest, among those whose
+    /// members are woken when it stirs, and not one that is `taken`.
+    pub(crate) fn quietest(&self, conn: &Conn, taken: impl Fn(ChatId) -> bool) -> Option<ChatId> {
+        let chats = conn.chat_ids().into_iter().filter(|chat| !taken(*chat));
+        chats
+            .filter_map(|chat| Some((self.with_room(chat, |room| room.active_at)?, chat)))
+            .min()
+            .map(|(_, chat)| chat)
+    }
+
+    /// Stops watching a chat whose user is woken from now on when it stirs; a public room that the
+    /// user is no member of is told to be gone.
+    pub(crate) async fn let_go(self: Arc<Self>, conn: Arc<Conn>, chat_id: ChatId) {
+        let Some(user_id) = conn.user_id() else { return };
+        metrics::counter!("gateway_let_go_total").increment(1);
+        match self.questions.dormant.ask(UserChat { user_id, chat_id }).await {
+            Ok(is_member) => {
+                self.detach(&conn, chat_id);
+                if !is_member {
+                    conn.lose(chat_id, Close::NotAMember);
+                }
+            }
+            // It goes on being watched: another try in a while.
+            Err(_) => tokio::time::sleep(std::time::Duration::from_secs(1)).await,
+        }
     }
 
     /// A chat as this connection may watch it. A guest, who is no user, may enter rooms.
@@ -235,12 +389,11 @@ impl Hub {
         self: &Arc<Self>,
         chat: ChatId,
         cause: Option<Traceparent>,
-        change: impl FnOnce(&mut Feed) -> Update,
+        change: impl FnOnce(&mut Feed, &FeedConfig, usize) -> Update,
     ) {
-        let (delivered, span) = {
-            let mut rooms = self.shard(chat);
-            let Some(room) = rooms.get_mut(&chat) else { return };
-            let update = change(&mut room.feed);
+        let delivered = self.with_room(chat, |room| {
+            let watchers = room.watchers().len();
+            let update = change(&mut room.feed, &self.config.feed, watchers);
             // What came before by another way was delivered then.
             let cause = cause.filter(|_| !update.deliver.is_empty());
             let mut span = Span::caused("deliver", Kind::Consumer, cause);
@@ -252,9 +405,9 @@ impl Hub {
                 self.schedule_ask(room);
             }
             (delivered, span)
-        };
+        });
+        let Some((Delivered { joined, parted }, span)) = delivered else { return };
         span.end();
-        let Delivered { joined, parted } = delivered;
         for user in parted {
             self.part(user, chat);
         }
@@ -272,11 +425,10 @@ impl Hub {
         let (hub, chat) = (Arc::clone(self), room.chat_id);
         self.lifecycle.spawn_background(async move {
             tokio::time::sleep(hub.config.gap_patience).await;
-            let mut rooms = hub.shard(chat);
-            if let Some(room) = rooms.get_mut(&chat) {
+            hub.with_room(chat, |room| {
                 room.ask_scheduled = false;
                 hub.ask(room);
-            }
+            });
         });
     }
 
@@ -288,16 +440,20 @@ impl Hub {
     }
 
     fn ask_anyway(self: &Arc<Self>, room: &mut Room) {
-        if let Some(after) = room.feed.ask_anyway() {
-            self.put(room, after);
+        match room.feed.ask_anyway() {
+            Some(after) => self.put(room, after),
+            // The answer on its way may be older than the suspicion.
+            None => room.suspect = true,
         }
     }
 
     fn put(self: &Arc<Self>, room: &mut Room, after: Seq) {
         let (hub, range) = (Arc::clone(self), Range { chat_id: room.chat_id, after });
         let done = Box::new(move |answer: Result<_, _>| hub.on_range(range, answer.ok()));
-        if self.questions.events.submit(range, 0, done).is_err() {
-            let _ = room.feed.on_no_range();
+        room.suspect = false;
+        if self.questions.events.submit(range, done).is_err() {
+            room.feed.on_no_range();
+            room.suspect = true;
         }
     }
 
@@ -308,10 +464,7 @@ impl Hub {
         let hub = Arc::clone(self);
         self.lifecycle.spawn_background(async move {
             confirmed.await;
-            let mut rooms = hub.shard(chat);
-            if let Some(room) = rooms.get_mut(&chat) {
-                hub.ask_anyway(room);
-            }
+            hub.with_room(chat, |room| hub.ask_anyway(room));
         });
     }
 
@@ -320,7 +473,7 @@ impl Hub {
         self.subscriber.get().is_some_and(Subscriber::is_up)
     }
 
-    pub(crate) fn shard(&self, chat: ChatId) -> MutexGuard<'_, HashMap<ChatId, Room>> {
+    fn shard(&self, chat: ChatId) -> MutexGuard<'_, Rooms> {
         lock(&self.shards[chat.0.unsigned_abs() as usize % SHARDS])
     }
 }
@@ -335,6 +488,6 @@ pub struct ConnIds(std::sync::atomic::AtomicU64);
 
 impl ConnIds {
     pub fn next(&self) -> ConnId {
-        ConnId(self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
+        ConnId(self.0.fetch_add(1, Ordering::Relaxed))
     }
 }

@@ -5,44 +5,60 @@
 //! ack. An event: bus → [`hub`] → [`feed`] → [`room`] → [`outbox`] → connection. What the bus loses,
 //! [`repair`] finds.
 
+pub mod answer;
+mod arriving;
+mod asking;
 pub mod backend;
 pub mod config;
 pub mod conn;
 mod connection;
 mod desk;
 pub mod dialect;
+mod doubts;
 mod drain;
 mod family;
 pub mod feed;
 pub mod frame;
 pub mod greeting;
+mod heartbeat;
 pub mod http_backend;
 pub mod hub;
 pub mod joining;
+mod keys;
 pub mod lane;
 pub mod metric;
 mod opening;
 pub mod outbox;
+mod pages;
 mod people;
 mod posting;
 mod presence;
+pub mod presented;
+pub mod reader;
 pub mod relayed;
 pub mod repair;
 pub mod room;
+#[cfg(test)]
+mod scripted;
 pub mod session;
 pub mod settings;
 mod signals;
 pub mod socket;
+pub mod strangers;
+pub mod turns;
 pub mod upgrade;
 pub mod users;
+mod utf8;
 
 use crate::{
     backend::Backend,
     config::Config,
     desk::Desk,
     hub::{ConnIds, Hub},
+    keys::Keys,
     repair::Questions,
     settings::ClientArgs,
+    strangers::Strangers,
 };
 use shared::{
     bus::{self, Bus},
@@ -66,8 +82,10 @@ pub const METRICS: &[&[Metric]] =
 pub struct Gateway {
     pub(crate) hub: Arc<Hub>,
     pub(crate) desk: Arc<Desk>,
+    pub(crate) keys: Arc<Keys>,
     pub(crate) ids: ConnIds,
     pub(crate) limiter: Limiter,
+    pub(crate) strangers: Arc<Strangers>,
     pub(crate) allowed_origins: Vec<String>,
     pub(crate) lifecycle: Lifecycle,
     started: Instant,
@@ -106,16 +124,21 @@ impl Gateway {
         // Who waits for the confirmation is nobody: the first poll covers what comes before it.
         drop(subscriber.add(&[Channel::Control]));
         let _ = hub.subscriber.set(subscriber);
+        let strangers = Strangers::new(config.strangers_bytes, config.strangers_bytes_of_network);
         let desk = Arc::new(Desk::start(&backend, &hub, &config, &lifecycle));
-        lifecycle.spawn_background(Arc::clone(&desk).keep_keys());
+        let keys = Arc::new(Keys::new(Arc::clone(&backend)));
+        lifecycle.spawn_background(Arc::clone(&keys).keep());
+        lifecycle.spawn_background(doubts::run(Arc::clone(&hub), Arc::clone(&backend)));
         lifecycle.spawn_background(repair::run(Arc::clone(&hub), backend));
         lifecycle.spawn_background(repair::sweep(Arc::clone(&hub)));
         lifecycle.spawn_background(presence::run(Arc::clone(&hub), presence.clone()));
         let gateway = Arc::new(Self {
             hub,
             desk,
+            keys,
             ids: ConnIds::default(),
             limiter,
+            strangers,
             allowed_origins: args.allowed_origins.iter().map(|o| o.to_ascii_lowercase()).collect(),
             lifecycle: lifecycle.clone(),
             started: Instant::now(),
@@ -140,7 +163,7 @@ impl Gateway {
                 if gateway.lifecycle.is_stopping() {
                     return Err("stopping".to_owned());
                 }
-                if !gateway.desk.has_keys().await {
+                if !gateway.keys.any() {
                     return Err("the api's public keys are not here yet".to_owned());
                 }
                 // The last twentieth is for clients that a balancer sends all the same.

@@ -13,12 +13,11 @@ use shared::{
     lifecycle::Lifecycle,
     limit::Limiter,
     presence::Presence,
-    serve::{ServeConfig, Until, serve},
+    serve::{ServeConfig, Until, bind, serve},
     settings::{parse, refuse},
     telemetry::{Logs, admin_router, log_routes, start_logs, start_metrics, trace},
 };
 use std::{process::ExitCode, sync::Arc, time::Duration};
-use tokio::net::TcpListener;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -63,8 +62,8 @@ async fn run(settings: Settings, checked: Checked, logs: Logs) -> anyhow::Result
         bus: Bus::redis(redis, node, &lifecycle),
         lifecycle: lifecycle.clone(),
     };
-    let public = TcpListener::bind(settings.listen).await?;
-    let admin = TcpListener::bind(settings.admin_listen).await?;
+    let public = bind(settings.listen)?;
+    let admin = bind(settings.admin_listen)?;
     let gateway = Gateway::start(deps, config, &settings.client);
     let listener = settings.client.listener();
     let admin_listener = ServeConfig { name: "admin", until: Until::End, ..ServeConfig::default() };

@@ -8,8 +8,14 @@ use shared::{
 
 const CALL: Name = (
     "call",
-    Values::These(&["open", "post", "read", "events", "view", "changed", "peers", "guests"]),
+    Values::These(&[
+        "open", "post", "read", "events", "view", "dormant", "changed", "peers", "guests",
+    ]),
 );
+
+/// A call that is a lane.
+const CALL_LANE: Name =
+    ("lane", Values::These(&["open", "post", "read", "events", "view", "peers", "guests"]));
 
 /// Of a gateway, and of the one process.
 pub const METRICS: &[Metric] = &[
@@ -50,6 +56,16 @@ pub const METRICS: &[Metric] = &[
         &[],
         "From a command's frame to its answer, whatever it is",
     ),
+    counter(
+        "gateway_lagging_total",
+        &[],
+        "Watchers detached from a chat because their outbox was full, and caught up as they read",
+    ),
+    counter(
+        "gateway_let_go_total",
+        &[],
+        "Quiet chats let go by connections that watched as many as they may when another one woke",
+    ),
     counter("gateway_deliveries_total", &[], "Events put into connections' outboxes"),
     histogram("gateway_fanout_size", &[], "Watchers of a chat at each delivery"),
     histogram(
@@ -70,16 +86,28 @@ pub const METRICS: &[Metric] = &[
         &[("reason", Values::These(&["outbox_half_full", "many_arrivals"]))],
         "Ephemeral frames left out, by reason",
     ),
-    counter("gateway_rate_limited_total", &[], "Frames refused because they came too fast"),
-    histogram(
-        "gateway_lane_batch_size",
-        &[("lane", Values::Bounded("the calls that are lanes"))],
-        "Items in one call to the api, by lane",
+    counter(
+        "gateway_reading_pauses_total",
+        &[("reason", Values::These(&["look_ups", "answers"]))],
+        "Connections whose frames were left unread for a while, because so many waited for look-ups or for answers",
     ),
     counter(
-        "gateway_lane_full_total",
-        &[("lane", Values::These(&["view", "read", "post"]))],
-        "Items refused because a lane was full",
+        "gateway_strangers_refused_total",
+        &[],
+        "Connections closed before their clients were known, because incomplete frames of such held too much memory",
+    ),
+    counter("gateway_rate_limited_total", &[], "Frames refused because they came too fast"),
+    histogram("gateway_lane_batch_size", &[CALL_LANE], "Items in one call to the api, by lane"),
+    counter("gateway_lane_full_total", &[CALL_LANE], "Items refused because a lane was full"),
+    counter(
+        "gateway_lane_refused_total",
+        &[CALL_LANE],
+        "Items whose call the api refused: they fail, the others of their batch do not",
+    ),
+    counter(
+        "gateway_set_aside_total",
+        &[CALL_LANE],
+        "Items put beside their lane because somebody else held their chat",
     ),
     histogram("gateway_backend_duration_seconds", &[CALL], "Calls to the api, by call"),
     counter("gateway_backend_errors_total", &[CALL], "Calls the api did not answer, by call"),

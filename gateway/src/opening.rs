@@ -6,15 +6,17 @@ use crate::{
     Gateway,
     conn::{Conn, Departures, Owner},
     dialect::{Window, native},
+    frame::Frame,
     greeting::{Greeted, Greeting, Hello},
-    joining::Join,
+    joining::{Announce, Cause, Join},
     outbox::Worth,
+    presented::Presented,
     session::Session,
     socket::{Incoming, Socket},
     users::Arrival,
 };
 use shared::{
-    chat::{ChatView, UserRef},
+    chat::{ChatType, ChatView, UserRef},
     close::Close,
     id::{ChatId, Seq},
     internal::{OpenSession, SessionRefusal, SessionView},
@@ -25,7 +27,7 @@ use shared::{
     token::Claims,
 };
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -49,7 +51,7 @@ pub(crate) struct Opened {
 pub(crate) async fn open(
     gateway: &Arc<Gateway>,
     socket: &mut Socket,
-    presented: Option<String>,
+    presented: Presented,
 ) -> Result<Opened, Close> {
     let started = Instant::now();
     let config = &gateway.hub.config;
@@ -77,7 +79,7 @@ pub(crate) async fn handshake(
 
 async fn answer(gateway: &Arc<Gateway>, Hello { token, resume }: Hello) -> Result<Opened, Close> {
     let config = &gateway.hub.config;
-    let claims = gateway.desk.verify(&token).await?;
+    let claims = gateway.keys.verify(&token).await?;
     let expires_at = Timestamp(claims.exp.saturating_mul(1000));
     let Admitted { registered, allowed, epoch, view } =
         admit(gateway, Window::Native, claims).await?;
@@ -91,7 +93,8 @@ async fn answer(gateway: &Arc<Gateway>, Hello { token, resume }: Hello) -> Resul
         chats: view.chats.clone(),
     };
     conn.send(&ready, Worth::Durable);
-    let joins = joins(gateway, &conn, allowed, view.chats, resume, &epoch).await;
+    let joins = joins(gateway, &conn, allowed, view.chats, resume, &epoch);
+    let joins = conn.unless_closing(joins).await??;
     Ok(Opened { registered, session: Session::new(expires_at, config), joins })
 }
 
@@ -120,15 +123,20 @@ pub(crate) async fn admit(
     let user = UserRef::registered(claims.sub, claims.name);
     let owner = Owner::User { user, session: claims.sid };
     let (registered, arrival) = Registered::new(gateway, window, owner)?;
-    if arrival == Arrival::First
-        && let Some(subscriber) = gateway.hub.subscriber.get()
-    {
-        let confirmed = subscriber.add(&[Channel::User(claims.sub)]);
-        let _ = tokio::time::timeout(SUBSCRIBE_PATIENCE, confirmed).await;
-    }
-    let allowed = registered.conn.departures();
-    let session = OpenSession { user_id: claims.sub, session_id: claims.sid };
-    let (epoch, view) = gateway.desk.open(session).await.map_err(|_| Close::Overloaded)?;
+    let shows = window.shows();
+    let answered = async {
+        if arrival == Arrival::First
+            && let Some(subscriber) = gateway.hub.subscriber.get()
+        {
+            let confirmed = subscriber.add(&[Channel::User(claims.sub)]);
+            let _ = tokio::time::timeout(SUBSCRIBE_PATIENCE, confirmed).await;
+        }
+        let allowed = registered.conn.departures();
+        let session = OpenSession { user_id: claims.sub, session_id: claims.sid, shows };
+        (allowed, gateway.desk.open(session).await)
+    };
+    let (allowed, answer) = registered.conn.unless_closing(answered).await?;
+    let (epoch, view) = answer.map_err(|_| Close::Overloaded)?;
     let view = view.map_err(|refused| match refused {
         SessionRefusal::Blocked => Close::Blocked,
         SessionRefusal::Ended => Close::SessionEnded,
@@ -139,23 +147,25 @@ pub(crate) async fn admit(
 async fn greet(
     gateway: &Gateway,
     socket: &mut Socket,
-    presented: Option<String>,
+    presented: Presented,
 ) -> Result<Hello, Close> {
     let mut greeting = Greeting::new(presented, &gateway.hub.config);
     loop {
         let answer = match socket.next().await? {
             Incoming::Text(text) => match greeting.on_text(&text, gateway.uptime())? {
                 Greeted::Hello(hello) => return Ok(hello),
-                Greeted::NotYet(answer) => answer,
+                Greeted::NotYet(answer) => Some(answer),
             },
-            Incoming::Binary => return Err(Close::Abuse),
-            Incoming::Sign => continue,
+            Incoming::Binary => return Err(Close::TextOnly),
+            Incoming::Sign => None,
         };
-        socket.write(&mut VecDeque::from([native::encode(&answer)])).await?;
+        let mut frames: VecDeque<Frame> = answer.iter().map(native::encode).collect();
+        socket.write(&mut frames, gateway.hub.config.write_timeout).await?;
     }
 }
 
-/// The chats to join: each from where the client stopped, or from where `ready` says it is.
+/// The chats to join: each from where the client stopped, or from where `ready` says it is. Every
+/// cursor is answered: by what was missed, by `resync`, or by `chat_removed`.
 async fn joins(
     gateway: &Gateway,
     conn: &Conn,
@@ -163,7 +173,7 @@ async fn joins(
     mut chats: Vec<ChatView>,
     resume: Option<Resume>,
     epoch: &str,
-) -> Vec<Join> {
+) -> Result<Vec<Join>, Close> {
     let known = resume.is_some();
     let same_epoch = resume.as_ref().is_none_or(|resume| resume.epoch == epoch);
     metrics::counter!("gateway_resumes_total", "result" => match (known, same_epoch) {
@@ -173,36 +183,68 @@ async fn joins(
     })
     .increment(1);
     let mut cursors = resume.map(|resume| resume.cursors).unwrap_or_default();
-    let mine: HashSet<ChatId> = chats.iter().map(|chat| chat.id).collect();
-    // Chats the client knows and `ready` does not list: rooms it watched, dormant chats, lost ones.
-    let limit = gateway.hub.config.max_chats.saturating_sub(chats.len());
-    let others: Vec<ChatId> =
-        cursors.keys().filter(|id| !mine.contains(id)).take(limit).copied().collect();
-    let asked = others
-        .into_iter()
-        .map(|chat_id| async move { (chat_id, gateway.hub.view_for(conn, chat_id).await) });
+    let ours = chats.len();
+    chats.extend(unlisted(gateway, conn, &chats, &cursors).await?);
+    let max_chats = gateway.hub.config.max_chats.max(ours);
+    let mut joins = Vec::with_capacity(chats.len().min(max_chats));
+    for (place, chat) in chats.into_iter().enumerate() {
+        let join = Join::at_end(&chat, allowed, Cause::Opened);
+        let Some(cursor) = cursors.remove(&chat.id) else {
+            joins.push(join);
+            continue;
+        };
+        let missed = chat.seq.0 - cursor.0;
+        let reachable = same_epoch && cursor >= Seq::ZERO && (0..=MAX_CATCH_UP).contains(&missed);
+        if place < max_chats && reachable {
+            joins.push(join.resumed(cursor));
+            continue;
+        }
+        let (chat_id, seq) = (chat.id, chat.seq);
+        let answer = if reachable && missed == 0 {
+            ServerFrame::CaughtUp { chat_id, seq }
+        } else {
+            metrics::counter!("gateway_resyncs_total").increment(1);
+            ServerFrame::Resync { chat_id, seq }
+        };
+        if place < max_chats {
+            let announce = Some(Announce::Frame(native::encode(&answer)));
+            joins.push(Join { announce, ..join });
+        } else if chat.chat_type == ChatType::Room {
+            // Whoever only watches a room is not woken when it stirs.
+            conn.send(&ServerFrame::ChatRemoved { chat_id }, Worth::Durable);
+        } else {
+            // Dormant: it wakes with its next event.
+            conn.send(&answer, Worth::Durable);
+        }
+    }
+    Ok(joins)
+}
+
+/// The chats that the client knows and `ready` does not list: rooms that it watched, dormant chats.
+/// It is told of those that are lost to it. First those that nothing but watching tells of, then
+/// those where it missed something.
+async fn unlisted(
+    gateway: &Gateway,
+    conn: &Conn,
+    listed: &[ChatView],
+    cursors: &HashMap<ChatId, Seq>,
+) -> Result<Vec<ChatView>, Close> {
+    let listed: HashSet<ChatId> = listed.iter().map(|chat| chat.id).collect();
+    let others = cursors.keys().copied().filter(|id| !listed.contains(id));
+    let asked =
+        others.map(|chat_id| async move { (chat_id, gateway.hub.view_for(conn, chat_id).await) });
+    let mut chats = Vec::new();
     for (chat_id, answer) in futures_util::future::join_all(asked).await {
         match answer {
             Ok(Ok(chat)) => chats.push(chat),
             Ok(Err(_)) => conn.send(&ServerFrame::ChatRemoved { chat_id }, Worth::Durable),
-            Err(_) => {}
+            // Half an answer would leave holes that nobody tells of.
+            Err(_) => return Err(Close::Overloaded),
         }
     }
-    chats
-        .into_iter()
-        .map(|chat| {
-            let Some(cursor) = cursors.remove(&chat.id) else {
-                return Join { allowed, after: chat.seq, chat, announce: None, resumed: false };
-            };
-            let missed = chat.seq.0 - cursor.0;
-            if same_epoch && (0..=MAX_CATCH_UP).contains(&missed) && cursor >= Seq::ZERO {
-                return Join { allowed, after: cursor, chat, announce: None, resumed: true };
-            }
-            metrics::counter!("gateway_resyncs_total").increment(1);
-            let resync = native::encode(&ServerFrame::Resync { chat_id: chat.id, seq: chat.seq });
-            Join { allowed, after: chat.seq, chat, announce: Some(resync), resumed: false }
-        })
-        .collect()
+    let missed = |chat: &ChatView| cursors.get(&chat.id).is_some_and(|cursor| *cursor < chat.seq);
+    chats.sort_by_key(|chat| (chat.chat_type != ChatType::Room, !missed(chat), chat.id));
+    Ok(chats)
 }
 
 /// A registered connection; dropping it removes it everywhere.

@@ -1,6 +1,9 @@
 //! What waits to be written to one client: bounded in bytes, never blocking whoever delivers. The
 //! connection's task takes everything at once. Also carries the two other things that reach a
 //! connection from outside: chats to join and the order to close.
+//!
+//! A full outbox closes nothing. An event that finds no room is the business of its chat: the
+//! watcher is detached from that chat and caught up at the pace at which its client reads.
 
 use crate::{frame::Frame, joining::Join};
 use shared::{
@@ -19,10 +22,14 @@ use tokio::time::Instant;
 /// The most chats that wait to be joined: more than a connection may watch.
 const MAX_JOINS: usize = 500;
 
+/// Answers may fill the outbox to this many times its bound: they answer frames of the client, which
+/// are not read while it does not read, so only a fault of ours can queue as many.
+const ANSWERS: usize = 2;
+
 /// What a frame is worth when the client reads too slowly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Worth {
-    /// Events, answers: if it cannot be queued, the connection is closed and resumes later.
+    /// Answers, and what is told once: queued beyond the bound of events, too.
     Durable,
     /// Typing, presence: left out once the outbox is half full.
     Ephemeral,
@@ -40,7 +47,10 @@ pub struct Outbox {
 #[derive(Debug, Default)]
 struct Inner {
     frames: VecDeque<Frame>,
+    /// Of the frames that wait.
     bytes: usize,
+    /// Of the frames that were taken last and are being written.
+    writing: usize,
     /// When the first of the frames came, where that is watched.
     since: Option<Instant>,
     reads: Vec<(ChatId, Seq)>,
@@ -66,36 +76,44 @@ pub struct Taken {
 }
 
 impl Outbox {
-    /// An empty outbox that holds up to `max_bytes` of text; `timed` watches how long frames wait,
-    /// which costs two looks at the clock each time the queue fills and empties.
+    /// An empty outbox that holds up to `max_bytes` of events, those being written included; `timed`
+    /// watches how long frames wait, which costs two looks at the clock each time the queue fills and
+    /// empties.
     pub fn new(max_bytes: usize, timed: bool) -> Self {
         Self { max_bytes, timed, inner: Mutex::default() }
     }
 
-    /// Queues a frame, or drops it by its worth when there is no room: then an ephemeral one is
-    /// counted, a durable one closes the connection as a slow consumer.
+    /// Queues a frame. Without room an ephemeral one is dropped and counted.
     pub fn push(&self, frame: Frame, worth: Worth) {
         self.lock().push(frame, worth, self);
     }
 
-    /// Queues durable frames under one lock; returns how many.
-    pub fn push_all(&self, frames: impl Iterator<Item = Frame>) -> usize {
+    /// Queues events in order under one lock, as far as there is room. `shown` is the frame of each,
+    /// or `None` where this client is not shown it; `read` those that count as read when written.
+    pub fn push_events(
+        &self,
+        events: impl Iterator<Item = (Option<Frame>, Option<(ChatId, Seq)>)>,
+    ) -> Pushed {
         let mut inner = self.lock();
-        frames.map(|frame| inner.push(frame, Worth::Durable, self)).count()
-    }
-
-    /// Queues a durable frame that is read as soon as it is written.
-    pub fn push_to_read(&self, frame: Frame, chat: ChatId, message: Seq) {
-        let mut inner = self.lock();
-        inner.push(frame, Worth::Durable, self);
+        let mut pushed = Pushed::default();
         if inner.closing.is_some() {
-            return;
+            return pushed;
         }
-        // At most one a chat, and there are only as many as the connection watches.
-        match inner.reads.iter_mut().find(|(of, _)| *of == chat) {
-            Some((_, furthest)) => *furthest = message.max(*furthest),
-            None => inner.reads.push((chat, message)),
+        for (frame, read) in events {
+            if let Some(frame) = frame {
+                if !inner.has_room_for(&frame, self) {
+                    pushed.full = true;
+                    return pushed;
+                }
+                inner.add(frame, self);
+                pushed.shown += 1;
+            }
+            if let Some((chat, message)) = read {
+                inner.read(chat, message);
+            }
+            pushed.taken += 1;
         }
+        pushed
     }
 
     /// Asks the connection to join a chat; with too many to join it starts again instead.
@@ -115,7 +133,7 @@ impl Outbox {
 
     /// Whether catching up may queue more: less than a quarter is in use, so that live events find room.
     pub fn has_room(&self) -> bool {
-        self.lock().bytes < self.max_bytes / 4
+        self.lock().has_room(self)
     }
 
     /// Waits until [`Outbox::has_room`]. On the connection's task only: while that writes, nobody
@@ -123,7 +141,7 @@ impl Outbox {
     pub async fn room(&self) {
         poll_fn(|context| {
             let mut inner = self.lock();
-            if inner.bytes < self.max_bytes / 4 {
+            if inner.has_room(self) {
                 return Poll::Ready(());
             }
             inner.wants_room.push(context.waker().clone());
@@ -132,19 +150,21 @@ impl Outbox {
         .await;
     }
 
-    /// Takes everything, waiting until there is something. `scratch` is an emptied queue whose
-    /// memory is used again. For the connection's task only.
+    /// Takes everything, waiting until there is something; what was taken before has been written.
+    /// `scratch` is an emptied queue whose memory is used again. For the connection's task only.
     pub async fn take(&self, scratch: VecDeque<Frame>) -> Taken {
         let mut scratch = Some(scratch);
         poll_fn(|context| {
             let mut inner = self.lock();
+            if mem::take(&mut inner.writing) > 0 {
+                mem::take(&mut inner.wants_room).into_iter().for_each(Waker::wake);
+            }
             if inner.frames.is_empty() && inner.joins.is_empty() && inner.closing.is_none() {
                 inner.waker = Some(context.waker().clone());
                 return Poll::Pending;
             }
             let empty = scratch.take().unwrap_or_default();
-            inner.bytes = 0;
-            mem::take(&mut inner.wants_room).into_iter().for_each(Waker::wake);
+            inner.writing = mem::take(&mut inner.bytes);
             Poll::Ready(Taken {
                 frames: mem::replace(&mut inner.frames, empty),
                 since: inner.since.take(),
@@ -154,6 +174,11 @@ impl Outbox {
             })
         })
         .await
+    }
+
+    /// Whether it is to close: nothing is queued any more.
+    pub fn is_closing(&self) -> bool {
+        self.lock().closing.is_some()
     }
 
     /// Waits for the order to close, whatever is queued. For the connection's task, while a write
@@ -186,36 +211,63 @@ impl Outbox {
     }
 }
 
+/// How far [`Outbox::push_events`] got.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pushed {
+    /// Events that were queued, or that this client is not shown.
+    pub taken: usize,
+    /// Of those, the ones that were queued.
+    pub shown: usize,
+    /// The event after those found no room.
+    pub full: bool,
+}
+
 impl Inner {
+    fn has_room(&self, of: &Outbox) -> bool {
+        self.bytes + self.writing < of.max_bytes / 4
+    }
+
+    /// Whether an event finds room. One always does in an empty outbox.
+    fn has_room_for(&self, frame: &Frame, of: &Outbox) -> bool {
+        let used = self.bytes + self.writing;
+        used == 0 || used + frame.size() <= of.max_bytes
+    }
+
     fn push(&mut self, frame: Frame, worth: Worth, of: &Outbox) {
-        if self.closing.is_some() {
-            return;
-        }
-        let limit = match worth {
-            Worth::Durable => of.max_bytes,
-            Worth::Ephemeral => of.max_bytes / 2,
-        };
-        if self.bytes + frame.size() <= limit {
-            self.bytes += frame.size();
-            if of.timed && self.frames.is_empty() {
-                self.since = Some(Instant::now());
-            }
-            self.frames.push_back(frame);
-            self.wake();
-            return;
-        }
+        let after = self.bytes + self.writing + frame.size();
         match worth {
-            Worth::Ephemeral => {
+            Worth::Ephemeral if after > of.max_bytes / 2 => {
                 metrics::counter!("gateway_dropped_frames_total", "reason" => "outbox_half_full")
                     .increment(1);
             }
-            Worth::Durable => {
-                // What is queued would arrive with a hole behind it; the client resumes instead.
+            // What is queued would arrive with a hole behind it; the client resumes instead.
+            Worth::Durable if after > of.max_bytes * ANSWERS => {
                 self.frames = VecDeque::new();
                 self.reads = Vec::new();
                 self.bytes = 0;
                 self.close(Close::SlowConsumer);
             }
+            Worth::Durable | Worth::Ephemeral => self.add(frame, of),
+        }
+    }
+
+    fn add(&mut self, frame: Frame, of: &Outbox) {
+        if self.closing.is_some() {
+            return;
+        }
+        self.bytes += frame.size();
+        if of.timed && self.frames.is_empty() {
+            self.since = Some(Instant::now());
+        }
+        self.frames.push_back(frame);
+        self.wake();
+    }
+
+    fn read(&mut self, chat: ChatId, message: Seq) {
+        // At most one a chat, and there are only as many as the connection watches.
+        match self.reads.iter_mut().find(|(of, _)| *of == chat) {
+            Some((_, furthest)) => *furthest = message.max(*furthest),
+            None => self.reads.push((chat, message)),
         }
     }
 
@@ -241,6 +293,10 @@ mod tests {
         futures_util::FutureExt::now_or_never(outbox.take(VecDeque::new()))
     }
 
+    fn events(outbox: &Outbox, texts: &[&str]) -> Pushed {
+        outbox.push_events(texts.iter().map(|text| (Some((*text).into()), None)))
+    }
+
     #[test]
     fn everything_queued_is_taken_at_once_and_in_order() {
         let outbox = Outbox::new(100, false);
@@ -255,15 +311,32 @@ mod tests {
     }
 
     #[test]
-    fn ephemeral_frames_go_first_and_a_durable_one_too_many_closes() {
+    fn events_stop_at_the_bound_and_what_is_being_written_counts() {
+        let outbox = Outbox::new(14, false);
+        let pushed = events(&outbox, &["12345", "67890", "late"]);
+        assert_eq!(pushed, Pushed { taken: 2, shown: 2, full: true });
+        assert_eq!(take(&outbox).unwrap().frames, ["12345", "67890"].map(Frame::from));
+        assert!(events(&outbox, &["x"]).full, "those two are not written yet");
+        assert!(take(&outbox).is_none(), "now they are");
+        let long = "longer than the bound";
+        assert_eq!(events(&outbox, &[long]), Pushed { taken: 1, shown: 1, full: false });
+        assert!(events(&outbox, &["x"]).full);
+        assert_eq!(take(&outbox).unwrap().closing, None, "nobody is closed for a burst");
+    }
+
+    #[test]
+    fn ephemeral_frames_go_first_and_answers_last() {
         let outbox = Outbox::new(14, false);
         outbox.push("12345".into(), Worth::Durable);
         outbox.push("x".into(), Worth::Ephemeral);
         outbox.push("67890".into(), Worth::Durable);
-        assert_eq!(take(&outbox).unwrap().frames, ["12345", "67890"].map(Frame::from));
+        outbox.push("answer".into(), Worth::Durable);
+        let sent = ["12345", "67890", "answer"].map(Frame::from);
+        assert_eq!(take(&outbox).unwrap().frames, sent);
+        assert!(take(&outbox).is_none());
 
-        outbox.push("1234567890".into(), Worth::Durable);
-        outbox.push("!".into(), Worth::Durable);
+        outbox.push("an answer".into(), Worth::Durable);
+        outbox.push("far more than anybody asked".into(), Worth::Durable);
         outbox.push("late".into(), Worth::Durable);
         let taken = take(&outbox).unwrap();
         assert!(taken.frames.is_empty(), "nothing with a hole behind it");
@@ -273,27 +346,33 @@ mod tests {
     #[test]
     fn what_is_read_when_written_goes_with_its_frames() {
         let outbox = Outbox::new(10, false);
+        let read = |text: &str, chat, message| {
+            outbox
+                .push_events([(Some(text.into()), Some((ChatId(chat), Seq(message))))].into_iter())
+        };
         for (text, chat, message) in [("a", 1, 4), ("b", 2, 9), ("c", 1, 5)] {
-            outbox.push_to_read(text.into(), ChatId(chat), Seq(message));
+            assert!(!read(text, chat, message).full);
         }
+        assert!(read("full", 1, 6).full);
         let taken = take(&outbox).unwrap();
         assert_eq!(taken.frames.len(), 3);
-        assert_eq!(taken.reads, [(ChatId(1), Seq(5)), (ChatId(2), Seq(9))]);
-        outbox.push_to_read("1234567890".into(), ChatId(1), Seq(6));
-        outbox.push_to_read("!".into(), ChatId(1), Seq(7));
-        let taken = take(&outbox).unwrap();
-        assert_eq!(taken.closing, Some(Close::SlowConsumer));
-        assert!(taken.reads.is_empty(), "what is not written is not read");
+        assert_eq!(
+            taken.reads,
+            [(ChatId(1), Seq(5)), (ChatId(2), Seq(9))],
+            "not what found no room"
+        );
     }
 
     #[tokio::test]
-    async fn catching_up_waits_for_room() {
+    async fn catching_up_waits_until_what_was_taken_is_written() {
         let outbox = Outbox::new(8, false);
         outbox.push("1234".into(), Worth::Durable);
         let room = outbox.room();
         tokio::pin!(room);
         assert!(futures_util::poll!(&mut room).is_pending());
         let _ = outbox.take(VecDeque::new()).await;
+        assert!(futures_util::poll!(&mut room).is_pending(), "it is being written");
+        assert!(take(&outbox).is_none());
         room.await;
     }
 }

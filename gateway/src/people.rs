@@ -1,21 +1,24 @@
 //! What frames that name a person need before they can be posted: the private chat with that person,
-//! or the guest of that name. Awaited on the connection's own task, so that one client's messages
-//! keep their order; who may be written to and who may take a name is the api's to say.
+//! or the guest of that name. Who may be written to and who may take a name is the api's to say; that
+//! one client's messages keep their order is [`crate::asking`]'s.
 
 use crate::{
+    Gateway,
+    answer::Answer,
+    asking::{LookUp, then},
     backend::Unavailable,
+    config::Config,
     conn::Owner,
     connection::Connection,
-    dialect::{refusal, try_later},
+    dialect::{Misread, refusal, try_later},
 };
 use shared::{
     chat::UserRef,
-    close::Close,
     id::ChatId,
     internal::{Action, Command, Pair, Peer, Refusal},
     limit::Rate,
 };
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 /// The most names of one connection that are remembered. A person has one; a page for several
 /// people, a few. Who uses more is announced again, which its network's limit bounds.
@@ -41,76 +44,114 @@ impl Names {
 }
 
 impl Connection {
-    /// Posts to the private chat with a person.
-    pub(crate) async fn on_direct(&mut self, to: Peer, action: Action) -> Result<(), Close> {
-        let Some(user_id) = self.conn().user_id() else { return Ok(()) };
-        let found = self.gateway().desk.peer(Pair { user_id, peer: to });
-        let found = self.conn().outbox.unless_closing(found).await?;
-        if let Some(chat_id) = self.found(found) {
-            self.post(None, Command { user_id, chat_id, action });
-        }
-        Ok(())
+    /// Looks for the private chat with a person, to post to it.
+    pub(crate) fn find_peer(&self, to: Peer, action: Action, answer: Answer) -> Option<LookUp> {
+        let user_id = self.conn().user_id()?;
+        let gateway = Arc::clone(self.gateway());
+        Some(Box::pin(async move {
+            let found = gateway.desk.peer(Pair { user_id, peer: to }).await;
+            then(move |connection| {
+                match result(found) {
+                    Ok(chat_id) => {
+                        connection.post(None, Command { user_id, chat_id, action }, answer);
+                    }
+                    Err(error) => answer.send(&error),
+                }
+                Ok(())
+            })
+        }))
     }
 
-    /// Lets a guest take a name, and say something under it.
-    pub(crate) async fn on_guest(
-        &mut self,
+    /// Looks for a guest, to let it take its name and say something under it.
+    pub(crate) fn find_guest(
+        &self,
         name: String,
         action: Option<Action>,
-    ) -> Result<(), Close> {
-        let Owner::Guest { network } = self.conn().owner else { return Ok(()) };
-        let (messages, names) = {
-            let config = &self.gateway().hub.config;
-            (config.guest_messages, config.guest_names)
-        };
-        if action.is_some() && !self.permits("guest-messages", network, messages).await? {
-            return Ok(());
-        }
-        let mut guest = self.names.get(&name).cloned();
-        if guest.is_none() {
-            if !self.permits("guest-names", network, names).await? {
-                return Ok(());
-            }
-            let found = self.gateway().desk.guest(name);
-            let found = self.conn().outbox.unless_closing(found).await?;
-            guest = self.found(found);
-            if let Some(guest) = &guest {
-                self.names.add(guest.clone());
-                self.gateway().hub.arrived(self.conn(), &guest.username);
-            }
-        }
-        if let (Some(guest), Some(action)) = (guest, action) {
-            let (user_id, chat_id) = (guest.id, ChatId::LOBBY);
-            self.post(None, Command { user_id, chat_id, action });
-        }
-        Ok(())
+        answer: Answer,
+    ) -> Option<LookUp> {
+        let Owner::Guest { network } = self.conn().owner else { return None };
+        let (gateway, known) = (Arc::clone(self.gateway()), self.names.get(&name).cloned());
+        let says = action.is_some();
+        Some(Box::pin(async move {
+            let found = guest(&gateway, network, name, known, says).await;
+            then(move |connection| match found {
+                Ok(Found { guest, newcomer }) => {
+                    if newcomer {
+                        connection.names.add(guest.clone());
+                        connection.gateway().hub.arrived(connection.conn(), &guest.username);
+                    }
+                    if let Some(action) = action {
+                        let (user_id, chat_id) = (guest.id, ChatId::LOBBY);
+                        connection.post(None, Command { user_id, chat_id, action }, answer);
+                    }
+                    Ok(())
+                }
+                Err(NoGuest::Unknown(error)) => {
+                    answer.send(&error);
+                    Ok(())
+                }
+                Err(NoGuest::TooMuch(wait)) => {
+                    metrics::counter!("gateway_rate_limited_total").increment(1);
+                    let text =
+                        "Too much comes from guests of your network. Wait and send it again.";
+                    connection.refuse(try_later(None, "rate_limited", text, wait), answer)
+                }
+            })
+        }))
     }
+}
 
-    /// What the api found; if nothing, the client is told.
-    fn found<T>(&self, answer: Result<Result<T, Refusal>, Unavailable>) -> Option<T> {
-        match answer {
-            Ok(Ok(found)) => return Some(found),
-            Ok(Err(Refusal { code, message })) => {
-                self.reply(&refusal(None, code.as_str(), &message));
-            }
-            Err(_) => {
-                let text = "Names cannot be looked up right now. Send it again.";
-                self.reply(&try_later(None, "unavailable", text, Duration::from_secs(2)));
-            }
-        }
-        None
-    }
+/// A guest that may do what it wants to.
+struct Found {
+    guest: UserRef,
+    /// This connection has not used the name before.
+    newcomer: bool,
+}
 
-    /// Whether the guests of a network may do one more of these; if not, the client is told.
-    async fn permits(&mut self, what: &str, network: IpAddr, rate: Rate) -> Result<bool, Close> {
-        let key = format!("{what}:{network}");
-        let taken = self.gateway().limiter.try_take(&key, &rate);
-        let Err(wait) = self.conn().outbox.unless_closing(taken).await? else { return Ok(true) };
-        metrics::counter!("gateway_rate_limited_total").increment(1);
-        let text = "Too much comes from guests of your network. Wait and send it again.";
-        self.refuse(try_later(None, "rate_limited", text, wait))?;
-        Ok(false)
+enum NoGuest {
+    Unknown(Misread),
+    TooMuch(Duration),
+}
+
+/// The guest of this name, who is `known` when the connection used it before. `says`: it says
+/// something, which its network may do so often only, as it may take names.
+async fn guest(
+    gateway: &Gateway,
+    network: IpAddr,
+    name: String,
+    known: Option<UserRef>,
+    says: bool,
+) -> Result<Found, NoGuest> {
+    let Config { guest_messages, guest_names, .. } = gateway.hub.config;
+    if says {
+        permit(gateway, "guest-messages", network, guest_messages).await?;
     }
+    if let Some(guest) = known {
+        return Ok(Found { guest, newcomer: false });
+    }
+    permit(gateway, "guest-names", network, guest_names).await?;
+    let found = gateway.desk.guest(name).await;
+    let guest = result(found).map_err(NoGuest::Unknown)?;
+    Ok(Found { guest, newcomer: true })
+}
+
+/// Whether the guests of a network may do one more of these.
+async fn permit(gateway: &Gateway, what: &str, network: IpAddr, rate: Rate) -> Result<(), NoGuest> {
+    let key = format!("{what}:{network}");
+    gateway.limiter.try_take(&key, &rate).await.map_err(NoGuest::TooMuch)
+}
+
+/// What the api found, or what the client is told instead.
+fn result<T>(answer: Result<Result<T, Refusal>, Unavailable>) -> Result<T, Misread> {
+    let error = match answer {
+        Ok(Ok(found)) => return Ok(found),
+        Ok(Err(Refusal { code, message })) => refusal(None, code.as_str(), &message),
+        Err(_) => {
+            let text = "Names cannot be looked up right now. Send it again.";
+            try_later(None, "unavailable", text, Duration::from_secs(2))
+        }
+    };
+    Err(Box::new(error))
 }
 
 #[cfg(test)]

@@ -2,10 +2,10 @@
 //! keeps the order; nothing here waits.
 
 use crate::{
+    answer::Answer,
     backend::Unavailable,
     connection::Connection,
     dialect::{Window, refusal, try_later},
-    outbox::Worth,
 };
 use shared::{
     chat::{Change, Event, Message, UserRef},
@@ -14,14 +14,14 @@ use shared::{
     protocol::{ChatEvent, ServerFrame},
     telemetry::trace::{self, Kind, Span},
 };
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 use tokio::time::Instant;
 
 impl Connection {
     /// Has a command carried out; `id` is its frame's.
-    pub(crate) fn post(&self, id: Option<String>, command: Command) {
+    pub(crate) fn post(&self, id: Option<String>, command: Command, answer: Answer) {
         metrics::counter!("gateway_commands_total").increment(1);
-        let (conn, chat_id, frame_id) = (Arc::clone(self.conn()), command.chat_id, id.clone());
+        let (chat_id, frame_id) = (command.chat_id, id.clone());
         let said = self.said(id.as_deref(), &command.action);
         let taken = Instant::now();
         let mut span = Span::root("command", Kind::Server);
@@ -33,33 +33,35 @@ impl Connection {
                 Action::Delete { .. } => "delete",
             },
         );
-        span.text("dialect", conn.window.dialect().name());
+        span.text("dialect", self.conn().window.dialect().name());
         span.number("chat.id", chat_id.0);
         let here = span.here();
-        let done = Box::new(move |answer: Result<Result<Receipt, Refusal>, Unavailable>| {
-            let result = match &answer {
+        // The lane has it, unless that is full.
+        let answer = answer.shared();
+        let or_else = answer.clone();
+        let done = Box::new(move |outcome: Result<Result<Receipt, Refusal>, Unavailable>| {
+            let result = match &outcome {
                 Ok(Ok(_)) => "acknowledged",
                 Ok(Err(_)) => "refused",
                 Err(_) => "unavailable",
             };
             count(result);
             span.text("result", result);
-            if let Ok(Err(refusal)) = &answer {
+            if let Ok(Err(refusal)) = &outcome {
                 span.text("refusal", refusal.code.as_str());
             }
             metrics::histogram!("gateway_command_duration_seconds").record(taken.elapsed());
-            let frame = match (answer, said) {
+            answer.send(&match (outcome, said) {
                 (Ok(Ok(receipt)), Some(said)) if receipt.repeated => said.again(chat_id, receipt),
-                (answer, _) => outcome(frame_id, chat_id, answer),
-            };
-            conn.send(&frame, Worth::Durable);
+                (outcome, _) => told(frame_id, chat_id, outcome),
+            });
         });
         let desk = &self.gateway().desk;
         if trace::within(here, || desk.post(command, done)).is_err() {
-            metrics::counter!("gateway_lane_full_total", "lane" => "post").increment(1);
             count("overloaded");
             let wait = Duration::from_secs(1);
-            self.reply(&try_later(id, "overloaded", "Too much is waiting. Send it again.", wait));
+            let text = "Too much is waiting. Send it again.";
+            or_else.send(&try_later(id, "overloaded", text, wait));
         }
     }
 
@@ -108,12 +110,12 @@ impl Said {
 }
 
 /// The answer to a command's frame.
-fn outcome(
+fn told(
     id: Option<String>,
     chat_id: ChatId,
-    answer: Result<Result<Receipt, Refusal>, Unavailable>,
+    outcome: Result<Result<Receipt, Refusal>, Unavailable>,
 ) -> ServerFrame {
-    match answer {
+    match outcome {
         Ok(Ok(Receipt { message_id, seq, timestamp, .. })) => {
             ServerFrame::Ack { id, chat_id, message_id, seq, timestamp }
         }

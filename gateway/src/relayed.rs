@@ -6,62 +6,74 @@ use crate::{
     frame::Frame,
 };
 use shared::{
-    chat::Change,
-    id::UserId,
+    chat::{Change, MemberChange},
+    id::{Seq, UserId},
     protocol::{ChatEvent, ServerFrame},
     time::Timestamp,
 };
 use std::{cell::OnceCell, sync::OnceLock};
 
-/// A chat's event with its encodings.
+/// A chat's event as it is handed out. What is kept of it is its native frame; the older dialects,
+/// which few chats are watched in, read that again.
 #[derive(Debug)]
 pub struct Relayed {
-    pub event: ChatEvent,
-    native: OnceLock<Frame>,
+    pub seq: Seq,
+    pub about: About,
+    native: Frame,
     /// Apart, because most chats are watched by native clients only: one place a dialect.
     families: OnceLock<Box<Encodings>>,
+}
+
+/// What has to be known of an event to hand it out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// A new message of this sender.
+    Message(UserId),
+    Joined(UserId),
+    Parted(UserId),
+    Other,
 }
 
 type Encodings = [OnceLock<Option<Frame>>; Dialect::ALL.len()];
 
 impl Relayed {
-    pub fn new(event: ChatEvent) -> Self {
-        Self { event, native: OnceLock::new(), families: OnceLock::new() }
+    pub fn new(event: &ChatEvent) -> Self {
+        let about = match &event.event.change {
+            Change::Message(message) => About::Message(message.sender.id),
+            Change::Member { user, change: MemberChange::Joined, .. } => About::Joined(user.id),
+            Change::Member { user, .. } => About::Parted(user.id),
+            Change::Edited(_) | Change::Deleted { .. } | Change::Unknown => About::Other,
+        };
+        let native = native::encode(event);
+        Self { seq: event.event.seq, about, native, families: OnceLock::new() }
     }
 
     /// The event in a dialect, for a connection of this user (`None`: a guest's). `None` when that
     /// connection is not shown it.
     pub fn frame(&self, dialect: Dialect, reader: Option<UserId>) -> Option<Frame> {
         if dialect == Dialect::Native {
-            return Some(self.native.get_or_init(|| native::encode(&self.event)).clone());
+            return Some(self.native.clone());
         }
-        if dialect.leaves_out_own() && reader.is_some() && self.sender() == reader {
+        // The older dialects show new messages only.
+        let About::Message(sender) = self.about else { return None };
+        if dialect.leaves_out_own() && reader == Some(sender) {
             return None;
         }
         let families = self.families.get_or_init(Box::default);
-        families[dialect as usize].get_or_init(|| dialect.encode_event(&self.event, reader)).clone()
+        let encode = || dialect.encode_event(&self.event()?, reader);
+        families[dialect as usize].get_or_init(encode).clone()
     }
 
-    /// About what it takes in memory, for the windows' bound: the event and its native encoding. A
-    /// family in the chat adds as much again, which is less than the bound leaves open.
+    /// About what it takes in memory: its native frame, which is what outboxes count, too, and
+    /// itself. A family in the chat adds as much again, which is less than the bounds leave open.
     pub fn bytes(&self) -> usize {
-        let text = match &self.event.event.change {
-            Change::Message(message) | Change::Edited(message) => message.text.len(),
-            Change::Deleted { .. } | Change::Member { .. } => 0,
-        };
-        2 * (text + FIELDS) + size_of::<Self>()
+        self.native.size() + size_of::<Self>()
     }
 
-    fn sender(&self) -> Option<UserId> {
-        match &self.event.event.change {
-            Change::Message(message) => Some(message.sender.id),
-            Change::Edited(_) | Change::Deleted { .. } | Change::Member { .. } => None,
-        }
+    fn event(&self) -> Option<ChatEvent> {
+        serde_json::from_str(self.native.text()).ok()
     }
 }
-
-/// About what the fields beside the text take.
-const FIELDS: usize = 200;
 
 /// A frame without a number with its encodings.
 #[derive(Debug)]
@@ -87,18 +99,19 @@ impl<'a> Told<'a> {
 mod tests {
     use super::*;
     use crate::dialect::samples::message_event;
+    use shared::id::ChatId;
 
     const SENDER: Option<UserId> = Some(UserId(3));
     const OTHER: Option<UserId> = Some(UserId(4));
 
     #[test]
     fn an_event_is_encoded_once_for_each_dialect() {
-        let relayed = Relayed::new(message_event());
+        let relayed = Relayed::new(&message_event());
         for dialect in Dialect::ALL {
             let [one, another] = [(); 2].map(|()| relayed.frame(dialect, OTHER).unwrap());
             assert_eq!(one.wire().as_ptr(), another.wire().as_ptr(), "{dialect:?}");
         }
-        let told = ServerFrame::ChatRemoved { chat_id: shared::id::ChatId(1) };
+        let told = ServerFrame::ChatRemoved { chat_id: ChatId(1) };
         let told = Told::new(&told);
         let [one, another] = [(); 2].map(|()| told.frame(Dialect::Native).unwrap());
         assert_eq!(one.wire().as_ptr(), another.wire().as_ptr());
@@ -108,7 +121,7 @@ mod tests {
     #[test]
     fn two_dialects_do_not_show_a_sender_its_own_messages() {
         for dialect in Dialect::ALL {
-            let relayed = Relayed::new(message_event());
+            let relayed = Relayed::new(&message_event());
             let own = matches!(dialect, Dialect::Native | Dialect::Lobby | Dialect::Chat);
             assert_eq!(relayed.frame(dialect, SENDER).is_some(), own, "{dialect:?}");
             // Whoever asks first, the others are shown it, and the receiver is never the sender.

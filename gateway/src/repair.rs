@@ -5,8 +5,9 @@
 use crate::{
     backend::{Backend, Unavailable},
     dialect::{Dialect, Window},
+    doubts::Doubts,
     hub::Hub,
-    joining::Join,
+    joining::{Announce, Cause, Join},
     lane::{Lane, LaneConfig, call},
     outbox::Worth,
     relayed::Told,
@@ -14,9 +15,11 @@ use crate::{
 use shared::{
     bus::BusEvent,
     chat::ChatView,
-    close::Close,
     id::{ChatId, Seq, UserId},
-    internal::{Changed, ChangedFound, Events, Range, RangeFound, Refusal, UserChat, View},
+    internal::{
+        Changed, ChangedFound, Cut, Dormant, Events, Range, RangeFound, Refusal, UserChat, View,
+        Woken,
+    },
     lifecycle::Lifecycle,
     protocol::ServerFrame,
     relay::{Channel, ControlPayload, UserPayload},
@@ -28,8 +31,11 @@ use tokio::{sync::Notify, time::Instant};
 pub(crate) struct Questions {
     pub events: Lane<Range, Option<RangeFound>>,
     pub views: Lane<UserChat, Result<ChatView, Refusal>>,
+    pub dormant: Lane<UserChat, bool>,
     /// Ask what changed now, not when the interval is over.
     pub poll_now: Notify,
+    /// What an answer was too long to say.
+    pub doubts: Doubts,
 }
 
 impl Questions {
@@ -48,10 +54,19 @@ impl Questions {
                 async move { Ok(asked.await?.chats) }
             })
         };
+        let dormant = {
+            let backend = Arc::clone(backend);
+            call(move |chats: Vec<UserChat>| {
+                let asked = backend.dormant(Dormant { chats });
+                async move { Ok(asked.await?.members) }
+            })
+        };
         Self {
+            dormant: Lane::start("dormant", config, dormant, lifecycle),
             events: Lane::start("events", config, events, lifecycle),
             views: Lane::start("view", config, views, lifecycle),
             poll_now: Notify::new(),
+            doubts: Doubts::default(),
         }
     }
 }
@@ -73,10 +88,10 @@ pub(crate) async fn run(hub: Arc<Hub>, backend: Arc<dyn Backend>) {
                 failing_since = None;
                 apply(&hub, found);
             }
-            Err(Unavailable(error)) => {
+            Err(error) => {
                 metrics::counter!("gateway_backend_errors_total", "call" => "changed").increment(1);
                 if failing_since.replace(Instant::now()).is_none() {
-                    tracing::warn!(error, "cannot ask the api what changed");
+                    tracing::warn!(%error, "cannot ask the api what changed");
                 }
             }
         }
@@ -92,7 +107,8 @@ pub(crate) async fn sweep(hub: Arc<Hub>) {
     }
 }
 
-fn apply(hub: &Arc<Hub>, found: ChangedFound) {
+pub(crate) fn apply(hub: &Arc<Hub>, found: ChangedFound) {
+    let cut = found.cut();
     for ended in &found.ended {
         hub.users.end_sessions(ended);
     }
@@ -106,23 +122,26 @@ fn apply(hub: &Arc<Hub>, found: ChangedFound) {
         hub.part(user_id, chat_id);
     }
     for UserChat { user_id, chat_id } in found.joined {
-        hub.welcome(user_id, chat_id);
+        hub.invite(user_id, chat_id, News::Joined, Cause::Found);
     }
-    for UserChat { user_id, chat_id } in found.woken {
-        hub.invite(user_id, chat_id, News::Woke(None));
+    for Woken { user_id, chat_id, after } in found.woken {
+        hub.invite(user_id, chat_id, News::Woke(after), Cause::Found);
     }
-    if found.truncated {
+    if cut.chats {
         hub.suspect_all();
+    }
+    if cut != Cut::default() {
+        hub.questions.doubts.raise(cut);
     }
 }
 
 /// Why a user's connections are to watch another chat.
 #[derive(Clone, Copy, Debug)]
-enum News {
+pub(crate) enum News {
     /// The user became a member of it.
     Joined,
-    /// It was dormant and has events, after this place if that is known.
-    Woke(Option<Seq>),
+    /// It was dormant and has events after this place.
+    Woke(Seq),
 }
 
 impl Hub {
@@ -148,7 +167,7 @@ impl Hub {
                 UserPayload::Added { chat_id } => self.welcome(user, chat_id),
                 UserPayload::Removed { chat_id } => self.part(user, chat_id),
                 UserPayload::Wake { chat_id, after } => {
-                    self.invite(user, chat_id, News::Woke(Some(after)));
+                    self.invite(user, chat_id, News::Woke(after), Cause::Invited);
                 }
                 UserPayload::Read { chat_id, message_id } => {
                     let frame = ServerFrame::Read { chat_id, user_id: user, message_id };
@@ -173,11 +192,11 @@ impl Hub {
 
     /// A user became a member of a chat: its connections here watch it from now on.
     pub(crate) fn welcome(self: &Arc<Self>, user: UserId, chat: ChatId) {
-        self.invite(user, chat, News::Joined);
+        self.invite(user, chat, News::Joined, Cause::Invited);
     }
 
     /// A user's connections here watch a chat from now on, if their windows take it.
-    fn invite(self: &Arc<Self>, user: UserId, chat: ChatId, news: News) {
+    pub(crate) fn invite(self: &Arc<Self>, user: UserId, chat: ChatId, news: News, cause: Cause) {
         let mut waiting = self.users.of_user(user);
         waiting.retain(|conn| conn.window.takes_invitations() && !conn.watches(chat));
         if waiting.is_empty() {
@@ -185,40 +204,33 @@ impl Hub {
         }
         // A connection that comes later starts from an answer that is newer than this question.
         let waiting: Vec<_> = waiting.into_iter().map(|conn| (conn.departures(), conn)).collect();
-        let max_chats = self.config.max_chats;
         let done = Box::new(move |answer: Result<Result<ChatView, Refusal>, Unavailable>| {
             // Refused: no longer a member. No answer: the next poll finds it again.
             let Ok(Ok(mut chat)) = answer else { return };
             let head = chat.seq;
-            if let News::Woke(Some(after)) = news {
+            if let News::Woke(after) = news {
                 chat.seq = after.min(head);
             }
             for (allowed, conn) in waiting {
                 if conn.watches(chat.id) || !conn.window.takes(&chat) {
                     continue;
                 }
-                if conn.watched() >= max_chats {
-                    conn.send(&ServerFrame::Reconnect { after_ms: 0 }, Worth::Durable);
-                    conn.outbox.close(Close::Resync);
-                    continue;
-                }
                 // Who is told of the chat loads what it missed of it. A window that only shows
                 // messages is shown a new chat's from the first on.
-                let (announce, after) = match (conn.window, news) {
+                let (announce, from) = match (conn.window, news) {
                     (Window::Native, _) => {
-                        (conn.encode(&ServerFrame::Chat { chat: chat.clone() }), chat.seq)
+                        let frame = conn.encode(&ServerFrame::Chat { chat: chat.clone() });
+                        (frame.map(Announce::Frame), chat.seq)
                     }
                     (_, News::Joined) => (None, Seq::ZERO),
                     (_, News::Woke(_)) => (None, chat.seq),
                 };
-                let mut chat = chat.clone();
-                chat.seq = head;
-                conn.outbox.join(Join { allowed, after, chat, announce, resumed: false });
+                let join = Join::at_end(&chat, allowed, cause);
+                conn.outbox.join(Join { head, from, after: from, announce, ..join });
             }
         });
         let asked = UserChat { user_id: user, chat_id: chat };
-        if self.questions.views.submit(asked, 0, done).is_err() {
-            metrics::counter!("gateway_lane_full_total", "lane" => "view").increment(1);
-        }
+        // When the lane is full, the next poll finds it again.
+        let _ = self.questions.views.submit(asked, done);
     }
 }

@@ -9,9 +9,10 @@ use crate::{
 use shared::{
     close::Close,
     id::{ChatId, Seq, SessionId},
-    internal::{Action, Command, MAX_CLIENT_ID_BYTES, Peer, ReadMark},
+    internal::{Action, Command, MAX_CLIENT_ID_BYTES, Peer, ReadMark, Refusal},
     limit::{Bucket, Rate},
     protocol::{ClientFrame, ServerFrame},
+    text::{check_client_message_id, check_guest_name, check_peer, check_text},
     time::Timestamp,
 };
 use std::time::Duration;
@@ -101,9 +102,13 @@ impl Session {
             metrics::counter!("gateway_rate_limited_total").increment(1);
             return self.refuse(too_fast(id, wait), now);
         }
-        if id.is_some_and(|id| id.is_empty() || id.len() > MAX_CLIENT_ID_BYTES) {
+        if id.as_ref().is_some_and(|id| id.is_empty() || id.len() > MAX_CLIENT_ID_BYTES) {
             let error = refusal(None, "invalid_id", "A frame's id has 1 to 64 bytes.");
             return self.refuse(error, now);
+        }
+        if let Err(Refusal { code, message }) = check(&asked) {
+            // In the api's words, which would say the same.
+            return Ok(Wanted::Reply(refusal(id, code.as_str(), &message)));
         }
         let say = |id: Option<String>, text, reply_to| {
             let client_message_id = id.unwrap_or_else(fallback_id);
@@ -186,6 +191,27 @@ impl Session {
         }
         self.expires_at = self.expires_at.max(expires_at);
         ServerFrame::TokenAccepted { id, expires_at: self.expires_at }
+    }
+}
+
+/// What can be said of texts and names without the api, so that nothing longer than it takes is on
+/// its way to it.
+fn check(asked: &Asked) -> Result<(), Refusal> {
+    match asked {
+        Asked::Frame(ClientFrame::Send { id, text, .. }) => {
+            id.as_deref().map_or(Ok(()), check_client_message_id)?;
+            check_text(text)
+        }
+        Asked::Frame(ClientFrame::Edit { text, .. }) => check_text(text),
+        Asked::Direct { to, text } => {
+            check_peer(to)?;
+            check_text(text)
+        }
+        Asked::Guest { name, text } => {
+            check_guest_name(name)?;
+            text.as_deref().map_or(Ok(()), check_text)
+        }
+        Asked::Frame(_) | Asked::Nothing => Ok(()),
     }
 }
 
@@ -336,6 +362,45 @@ mod tests {
         let text = r#"{"type":"chat_message","username":"Zoe","message":"hi"}"#;
         let wanted = session.on_text(text, guest, NOW, || "made".to_owned());
         assert_eq!(wanted, Ok(Wanted::Guest { name: "Zoe".into(), action: Some(said("hi")) }));
+    }
+
+    #[test]
+    fn what_the_api_would_refuse_does_not_reach_it() {
+        let mut session = session();
+        let huge = "x".repeat(50_000);
+        let named =
+            |text: &str| format!(r#"{{"type":"send","id":"a","chat_id":5,"text":"{text}"}}"#);
+        for (text, expected) in [
+            (named(&huge), "invalid_text"),
+            (named(" "), "invalid_text"),
+            (named("a\\u0007"), "invalid_text"),
+            (named("hi").replace(r#""a""#, r#""a\u0007""#), "invalid_client_message_id"),
+            (
+                r#"{"type":"edit","id":"a","chat_id":5,"message_id":1,"text":""}"#.into(),
+                "invalid_text",
+            ),
+        ] {
+            let (code, id) = code(wanted(&mut session, &text));
+            assert_eq!(code, expected);
+            assert!(id.is_some_and(|id| id.starts_with('a')), "named, so that the client knows");
+        }
+        let direct =
+            |to: &str, text: &str| format!(r#"{{"username_to":"{to}","message":"{text}"}}"#);
+        let said = |name: &str, text: &str| {
+            format!(r#"{{"type":"chat_message","username":"{name}","message":"{text}"}}"#)
+        };
+        let guest = Speaker { window: Window::Lobby, user: None };
+        for (text, expected) in
+            [(direct(&huge, "hi"), "recipient_not_found"), (direct("bob", &huge), "invalid_text")]
+        {
+            assert_eq!(code(on_text(&mut session, Window::Names, &text).unwrap()).0, expected);
+        }
+        for (text, expected) in
+            [(said(&huge, "hi"), "invalid_username"), (said("Zoe", ""), "invalid_text")]
+        {
+            let wanted = session.on_text(&text, guest, NOW, || "made".to_owned()).unwrap();
+            assert_eq!(code(wanted).0, expected);
+        }
     }
 
     #[test]

@@ -76,7 +76,7 @@ pub struct ClientArgs {
     /// The most sockets at once; one more is answered 503. Below the limit of open files
     #[arg(long, env = "MAX_CONNECTIONS", default_value_t = 15_000)]
     pub max_connections: usize,
-    /// The most sockets at once of one client address; trusted proxies do not count. Lower it where
+    /// The most sockets at once of one client address (of IPv6, one /64); trusted proxies do not count. Lower it where
     /// clients connect directly or TRUSTED_PROXIES is right
     #[arg(long, env = "MAX_CONNECTIONS_PER_ADDRESS", default_value_t = 15_000)]
     pub max_connections_per_address: usize,

@@ -86,19 +86,15 @@ impl Hub {
     }
 
     fn tell_lobby(&self, frame: &Frame, except: Option<ConnId>) {
-        if let Some(room) = self.shard(ChatId::LOBBY).get(&ChatId::LOBBY) {
-            room.tell_dialect(Dialect::Lobby, frame, except);
-        }
+        self.with_room(ChatId::LOBBY, |room| room.tell_dialect(Dialect::Lobby, frame, except));
     }
 
     fn chat_type(&self, chat: ChatId) -> Option<ChatType> {
-        self.shard(chat).get(&chat).map(|room| room.chat_type)
+        self.with_room(chat, |room| room.chat_type)
     }
 
     fn tell(&self, chat: ChatId, frame: &ServerFrame, except: Option<UserId>) {
-        if let Some(room) = self.shard(chat).get(&chat) {
-            room.tell(frame, Worth::Ephemeral, except);
-        }
+        self.with_room(chat, |room| room.tell(frame, Worth::Ephemeral, except));
     }
 
     fn publish(&self, chat: ChatId, payload: &ChatPayload) {

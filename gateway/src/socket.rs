@@ -1,66 +1,92 @@
 //! One client's WebSocket: frames in, frames out, the closing handshake. Over the bare TCP stream
-//! taken out of the HTTP server, with small buffers. It knows nothing of chats.
+//! taken out of the HTTP server. It knows nothing of chats; what bytes mean is [`Reader`]'s.
 //!
-//! The library reads, answers pings and closes. Frames of text go past it: they are on the wire what
-//! they are in memory ([`Frame`]), so that many of them are one copy and one system call.
+//! Frames are on the wire what they are in memory ([`Frame`]), so that many of them are one copy and
+//! one system call. An idle connection owns no buffer: frames are read into and joined in memory of
+//! the thread, and only what is incomplete is kept.
 
-use crate::{config::Config, frame::Frame};
-use futures_util::{SinkExt, StreamExt};
-use shared::close::Close;
+use crate::{
+    config::Config,
+    frame::Frame,
+    reader::{Read, Reader},
+    strangers::Loan,
+};
+use shared::{
+    close::Close,
+    limit::{Bucket, Rate},
+};
 use std::{
-    cell::RefCell, collections::VecDeque, future::poll_fn, io, mem, task::ready, time::Duration,
+    cell::RefCell,
+    collections::VecDeque,
+    future::poll_fn,
+    io, mem,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncWriteExt, ReadBuf},
     net::TcpStream,
+    time::{Instant, timeout},
 };
-use tokio_tungstenite::{
-    WebSocketStream,
-    tungstenite::{
-        Bytes, Error, Message, Utf8Bytes,
-        error::CapacityError,
-        protocol::{CloseFrame, Role, WebSocketConfig},
-    },
-};
+use tokio_tungstenite::tungstenite::Bytes;
 
-/// Reading: a chat's frames are small, and every connection owns such a buffer for as long as it
-/// lives. It grows for a larger frame. The library's default of 128 KiB costs 23 times the memory and
-/// 4 times the CPU.
-const READ_BUFFER_BYTES: usize = 512;
+/// Reading: what one system call takes in at most. The largest frame that clients may send takes
+/// seven, nearly all others one.
+const READ_BYTES: usize = 8 * 1024;
 
 /// Writing: frames are joined up to here before they go to the kernel, which rarely takes more at once.
 const JOINED_BYTES: usize = 64 * 1024;
 
 thread_local! {
-    /// Where frames are joined: used between two system calls only, so one a thread is enough.
+    /// Where bytes are read to: used within one poll only, so one a thread is enough.
+    static INPUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    /// Where frames are joined: used between two system calls only.
     static JOINED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// How long a closing client may take to answer.
+/// How long closing may take, until the client has closed, too.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a client may still send after it was told that the socket closes.
-const MAX_FORGOTTEN_BYTES: u64 = 1 << 20;
+/// What a client may still send after it was told that the socket closes: a large frame that was
+/// refused by its header is on its way, and a client that is reset does not read why.
+const MAX_FORGOTTEN_BYTES: usize = 2 << 20;
 
 /// What a client sent.
 #[derive(Debug)]
 pub enum Incoming {
-    Text(Utf8Bytes),
+    Text(String),
     Binary,
-    /// A ping (answered already) or a pong: the client lives.
+    /// A ping or a pong: the client lives. See [`Socket::owes_pong`].
     Sign,
 }
 
 /// A server's end of a WebSocket.
 #[derive(Debug)]
 pub struct Socket {
-    stream: WebSocketStream<TcpStream>,
-    /// The library may hold an answer to a ping that must not come between two halves of a frame.
-    answering: bool,
+    stream: TcpStream,
+    reader: Reader,
+    /// What was read behind the frame that was handed out last, as long as there is something.
+    rest: Vec<u8>,
+    /// How much of it is decoded.
+    decoded: usize,
+    /// What frames take that ask for nothing: pings, pongs, empty fragments.
+    signs: Bucket,
+    sign_rate: Rate,
+    since: Instant,
+    /// The answer to the client's newest ping, which is the only one that matters (RFC 6455, 5.5.3).
+    pong: Option<Frame>,
     /// What the kernel did not take of frames begun.
     unsent: VecDeque<u8>,
-    /// Nothing is left to read of what the kernel has told of.
-    dry: bool,
+    /// The client's close frame, once it has come.
+    closed_by_client: Option<ClosedByClient>,
+    /// Pays for incomplete frames while nobody knows who this is.
+    loan: Option<Box<Loan>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct ClosedByClient {
+    code: Option<u16>,
 }
 
 /// How far a write got.
@@ -72,72 +98,128 @@ pub enum Written {
 }
 
 impl Socket {
-    /// Takes over a stream after the upgrade; `read_ahead` is what was read beyond it.
-    pub async fn new(stream: TcpStream, read_ahead: Bytes, config: &Config) -> Self {
-        let mut settings = WebSocketConfig::default();
-        settings.read_buffer_size = READ_BUFFER_BYTES;
-        // Pings, pongs and a close: nothing to gather.
-        settings.write_buffer_size = 0;
-        settings.max_write_buffer_size = 4096;
-        settings.max_message_size = Some(config.max_frame_bytes);
-        settings.max_frame_size = Some(config.max_frame_bytes);
-        let read_ahead = read_ahead.to_vec();
-        let stream =
-            WebSocketStream::from_partially_read(stream, read_ahead, Role::Server, Some(settings))
-                .await;
-        Self { stream, answering: false, unsent: VecDeque::new(), dry: false }
+    /// Takes over a stream after the upgrade; `read_ahead` is what was read beyond it, `loan` pays for
+    /// incomplete frames until [`Socket::client_is_known`].
+    pub fn new(stream: TcpStream, read_ahead: &Bytes, config: &Config, loan: Loan) -> Self {
+        Self {
+            stream,
+            reader: Reader::new(config.max_frame_bytes),
+            rest: read_ahead.to_vec(),
+            decoded: 0,
+            signs: Bucket::default(),
+            sign_rate: config.signs,
+            since: Instant::now(),
+            pong: None,
+            unsent: VecDeque::new(),
+            closed_by_client: None,
+            loan: Some(Box::new(loan)),
+        }
     }
 
-    /// The next frame, or why there will be none. Safe to drop while it waits.
+    /// From here on the client's own limits are enough.
+    pub fn client_is_known(&mut self) {
+        self.loan = None;
+    }
+
+    /// The next frame, or why there will be none. Safe to drop while it waits. Of many pings the last
+    /// one is reported, when nothing else is at hand.
     pub async fn next(&mut self) -> Result<Incoming, Close> {
-        match self.message().await {
-            Some(Ok(Message::Text(text))) => Ok(Incoming::Text(text)),
-            Some(Ok(Message::Binary(_) | Message::Frame(_))) => Ok(Incoming::Binary),
-            Some(Ok(Message::Ping(_))) => {
-                self.answering = true;
-                Ok(Incoming::Sign)
+        poll_fn(|context| self.poll_next(context)).await
+    }
+
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Incoming, Close>> {
+        let mut has_sign = false;
+        loop {
+            let read = match self.read_rest()? {
+                Some(read) => read,
+                None if has_sign => return Poll::Ready(Ok(Incoming::Sign)),
+                None => match ready!(self.poll_read(context))? {
+                    Some(read) => read,
+                    None => continue,
+                },
+            };
+            match read {
+                Read::Text(text) => return Poll::Ready(Ok(Incoming::Text(text))),
+                Read::Binary => return Poll::Ready(Ok(Incoming::Binary)),
+                Read::Close(code) => {
+                    self.closed_by_client = Some(ClosedByClient { code });
+                    return Poll::Ready(Err(Close::ByPeer));
+                }
+                Read::Ping(payload) => self.pong = Some(Frame::pong(&payload)),
+                Read::Pong | Read::Empty => {}
             }
-            Some(Ok(Message::Pong(_))) => Ok(Incoming::Sign),
-            Some(Ok(Message::Close(_))) | None => Err(Close::ByPeer),
-            Some(Err(error)) => Err(reason(&error)),
+            let now = self.since.elapsed();
+            self.signs.try_take(&self.sign_rate, now, 1).map_err(|_| Close::Abuse)?;
+            has_sign = true;
         }
     }
 
-    /// What the library reads next. It clears its buffer before each try, so it is asked only when
-    /// there is something to read.
-    async fn message(&mut self) -> Option<Result<Message, Error>> {
-        poll_fn(|context| {
-            loop {
-                if self.dry {
-                    ready!(self.stream.get_ref().poll_read_ready(context))?;
-                }
-                let next = self.stream.poll_next_unpin(context);
-                self.dry = next.is_pending();
-                if next.is_ready() {
-                    return next;
-                }
-            }
-        })
-        .await
+    /// Decodes what was read before.
+    fn read_rest(&mut self) -> Result<Option<Read>, Close> {
+        if self.rest.is_empty() {
+            return Ok(None);
+        }
+        let mut input = &self.rest[self.decoded..];
+        let read = self.reader.read(&mut input);
+        if input.is_empty() {
+            (self.rest, self.decoded) = (Vec::new(), 0);
+        } else {
+            self.decoded = self.rest.len() - input.len();
+        }
+        self.paid_for(read)
     }
 
-    /// Writes these frames, all of them in as few pieces as the kernel takes. When it is dropped
-    /// before its end, nothing else may be done than [`Socket::close`], which ends the frame begun.
-    pub async fn write(&mut self, frames: &mut VecDeque<Frame>) -> Result<(), Close> {
-        if mem::take(&mut self.answering) {
-            self.stream.flush().await.map_err(|error| reason(&error))?;
+    /// Reads once from the kernel; the first frame in it, if one is complete.
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Read>, Close>> {
+        let Self { stream, reader, rest, .. } = self;
+        let read = poll_input(stream, context, |mut input| {
+            if input.is_empty() {
+                return Err(Close::ByPeer);
+            }
+            let read = reader.read(&mut input);
+            *rest = input.to_vec();
+            read
+        });
+        // A connection that broke is gone like one that ended.
+        let read = ready!(read).unwrap_or(Err(Close::ByPeer));
+        Poll::Ready(self.paid_for(read))
+    }
+
+    /// Whether what is incomplete may stay in memory.
+    fn paid_for(&mut self, read: Result<Option<Read>, Close>) -> Result<Option<Read>, Close> {
+        if let Some(loan) = &mut self.loan
+            && !loan.try_cover(self.reader.held())
+        {
+            metrics::counter!("gateway_strangers_refused_total").increment(1);
+            return Err(Close::Overloaded);
         }
-        self.write_unsent().await?;
+        read
+    }
+
+    /// Whether a ping waits for its answer, which goes with whatever is written next.
+    pub fn owes_pong(&self) -> bool {
+        self.pong.is_some()
+    }
+
+    /// Writes these frames, all of them in as few pieces as the kernel takes. A client of which the
+    /// kernel takes nothing for `patience` is a slow consumer. When it is dropped before its end,
+    /// nothing else may be done than [`Socket::close`], which ends the frame begun.
+    pub async fn write(
+        &mut self,
+        frames: &mut VecDeque<Frame>,
+        patience: Duration,
+    ) -> Result<(), Close> {
+        self.write_unsent(patience).await?;
         while self.write_now(frames)? == Written::Some {
-            self.write_unsent().await?;
+            self.write_unsent(patience).await?;
         }
         Ok(())
     }
 
-    /// Writes as many of these frames as go without waiting.
+    /// Writes as many of these frames as go without waiting, and the answer to a ping before them.
     pub fn write_now(&mut self, frames: &mut VecDeque<Frame>) -> Result<Written, Close> {
-        if self.answering {
-            return Ok(Written::Some);
+        if let Some(pong) = self.pong.take() {
+            frames.push_front(pong);
         }
         while !frames.is_empty() {
             if self.write_some(frames)? == Written::Some {
@@ -168,7 +250,7 @@ impl Socket {
     }
 
     fn hand_over(&mut self, bytes: &[u8]) -> Result<Written, Close> {
-        let taken = match self.stream.get_ref().try_write(bytes) {
+        let taken = match self.stream.try_write(bytes) {
             Ok(taken) => taken,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(_) => return Err(Close::ByPeer),
@@ -180,70 +262,109 @@ impl Socket {
         Ok(Written::Some)
     }
 
-    async fn write_unsent(&mut self) -> Result<(), Close> {
+    async fn write_unsent(&mut self, patience: Duration) -> Result<(), Close> {
         while !self.unsent.is_empty() {
-            let stream = self.stream.get_mut();
-            let taken = stream.write_buf(&mut self.unsent).await;
-            taken.map_err(|_| Close::ByPeer)?;
+            let taken = timeout(patience, self.stream.write_buf(&mut self.unsent)).await;
+            taken.map_err(|_| Close::SlowConsumer)?.map_err(|_| Close::ByPeer)?;
         }
         // A burst does not stay in memory.
         self.unsent = VecDeque::new();
         Ok(())
     }
 
-    /// Asks the client whether it lives.
-    pub async fn ping(&mut self) -> Result<(), Close> {
-        let ping = Message::Ping(Bytes::new());
-        self.stream.send(ping).await.map_err(|error| reason(&error))
+    /// Says why, or answers the client's own close frame; then waits a moment for the client, so that
+    /// it reads that and not a reset. Frames that still come are ignored.
+    pub async fn close(mut self, close: Close) {
+        let closing = timeout(CLOSE_TIMEOUT, self.shake_hands(close)).await;
+        if !matches!(closing, Ok(Ok(()))) {
+            // Nobody is there to read what the kernel still holds for it: let go of that, too.
+            let _ = self.stream.set_zero_linger();
+        }
     }
 
-    /// Says why and waits a moment for the client's answer, so that it reads the reason and not a reset.
-    pub async fn close(mut self, close: Close) {
-        let handshake = async {
-            if self.write_unsent().await.is_err() {
-                return;
+    /// An error: the client is gone, or does not keep to the handshake.
+    async fn shake_hands(&mut self, close: Close) -> io::Result<()> {
+        let frame = match (close, self.closed_by_client) {
+            (Close::ByPeer, Some(ClosedByClient { code })) => {
+                Frame::close(code.unwrap_or(close.code()), "")
             }
-            let (code, text, _) = close.row();
-            let frame = CloseFrame { code: code.into(), reason: text.into() };
-            if self.stream.close(Some(frame)).await.is_err() {
-                return;
-            }
-            while let Some(Ok(_)) = self.stream.next().await {}
-            // After a frame that was refused the rest of it is still on its way, and a stream that
-            // is dropped with something unread is reset: read and forget it.
-            let stream = self.stream.get_mut();
-            if stream.shutdown().await.is_ok() {
-                let mut rest = stream.take(MAX_FORGOTTEN_BYTES);
-                let _ = tokio::io::copy(&mut rest, &mut tokio::io::sink()).await;
-            }
+            (Close::ByPeer, None) => return Err(io::ErrorKind::ConnectionReset.into()),
+            _ => Frame::close(close.code(), close.reason()),
         };
-        // A client that does not answer in time is not waited for.
-        let _ = tokio::time::timeout(CLOSE_TIMEOUT, handshake).await;
+        let rest = mem::take(&mut self.rest);
+        self.reader.forget(rest.get(self.decoded..).unwrap_or_default());
+        self.stream.write_all_buf(&mut self.unsent).await?;
+        self.stream.write_all(frame.wire()).await?;
+        let (mut forgotten, mut is_shut) = (0, false);
+        loop {
+            // The client's answer first, where one can come; then the end of our side, to which it
+            // answers with the end of its own. A stream dropped with something unread is reset.
+            if self.reader.has_ended() && !mem::replace(&mut is_shut, true) {
+                self.stream.shutdown().await?;
+            }
+            let Self { stream, reader, .. } = self;
+            let bytes = poll_fn(|context| {
+                poll_input(stream, context, |input| {
+                    reader.forget(input);
+                    input.len()
+                })
+            })
+            .await?;
+            forgotten += bytes;
+            match bytes {
+                0 => return Ok(()),
+                _ if forgotten > MAX_FORGOTTEN_BYTES => {
+                    return Err(io::ErrorKind::QuotaExceeded.into());
+                }
+                _ => {}
+            }
+        }
     }
 }
 
-fn reason(error: &Error) -> Close {
-    match error {
-        Error::Capacity(CapacityError::MessageTooLong { .. }) => Close::FrameTooBig,
-        Error::Protocol(_) | Error::Utf8(_) => Close::Abuse,
-        _ => Close::ByPeer,
-    }
+/// Reads once and gives `take` what came: nothing, when the client's side has ended.
+fn poll_input<T>(
+    stream: &mut TcpStream,
+    context: &mut Context<'_>,
+    take: impl FnOnce(&[u8]) -> T,
+) -> Poll<io::Result<T>> {
+    INPUT.with_borrow_mut(|input| {
+        input.resize(READ_BYTES, 0);
+        let mut buffer = ReadBuf::new(input);
+        // Not `try_read`: this one knows that a buffer which is not filled was the last of it, so that
+        // nothing is asked twice.
+        ready!(Pin::new(stream).poll_read(context, &mut buffer))?;
+        Poll::Ready(Ok(take(buffer.filled())))
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures_util::FutureExt;
-    use tokio::net::TcpListener;
+    use crate::strangers::Strangers;
+    use futures_util::{FutureExt, SinkExt, StreamExt};
+    use tokio::{io::AsyncReadExt, net::TcpListener};
+    use tokio_tungstenite::{
+        WebSocketStream,
+        tungstenite::{Message, protocol::Role},
+    };
 
     type Client = WebSocketStream<TcpStream>;
 
-    /// A server's end, and a client that is connected to it.
-    async fn pair() -> (Socket, Client) {
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// A server's end, and the stream that is connected to it.
+    async fn streams() -> (Socket, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (server, _) = listener.accept().await.unwrap();
-        let server = Socket::new(server, Bytes::new(), &Config::default()).await;
+        let (server, address) = listener.accept().await.unwrap();
+        let loan = Strangers::new(50_000, 50_000).loan(address.ip());
+        (Socket::new(server, &Bytes::new(), &Config::default(), loan), client)
+    }
+
+    /// A server's end, and a client that is connected to it.
+    async fn pair() -> (Socket, Client) {
+        let (server, client) = streams().await;
         (server, WebSocketStream::from_raw_socket(client, Role::Client, None).await)
     }
 
@@ -269,7 +390,7 @@ mod tests {
                 assert_eq!(next(&mut client).await, Message::text(frame.text()));
             }
         };
-        let (written, ()) = tokio::join!(server.write(&mut frames), reading);
+        let (written, ()) = tokio::join!(server.write(&mut frames, PATIENCE), reading);
         assert_eq!(written, Ok(()));
         assert_eq!(server.write_now(&mut VecDeque::from(["end".into()])), Ok(Written::All));
         assert_eq!(next(&mut client).await, Message::text("end"));
@@ -279,11 +400,17 @@ mod tests {
     async fn a_write_given_up_ends_its_frame_before_the_close() {
         let (mut server, mut client) = pair().await;
         let mut frames = many();
-        assert!(server.write(&mut frames).now_or_never().is_none(), "too much for the kernel");
+        let written = server.write(&mut frames, PATIENCE).now_or_never();
+        assert!(written.is_none(), "too much for the kernel");
         let reading = async {
             for frame in many() {
                 match next(&mut client).await {
-                    Message::Close(close) => return close.unwrap().reason.to_string(),
+                    Message::Close(close) => {
+                        let reason = close.unwrap().reason.to_string();
+                        // Reads on to the end, as a client does.
+                        while let Some(Ok(_)) = client.next().await {}
+                        return reason;
+                    }
                     message => assert_eq!(message, Message::text(frame.text())),
                 }
             }
@@ -293,21 +420,78 @@ mod tests {
         assert_eq!(reason, Close::SlowConsumer.reason());
     }
 
+    /// Slow is whoever takes nothing, not whoever takes long.
     #[tokio::test]
-    async fn a_ping_is_answered_between_frames_and_frames_read_together_all_arrive() {
+    async fn a_client_that_reads_slowly_is_not_a_slow_consumer_and_one_that_stops_is() {
+        const SHORT: Duration = Duration::from_millis(1500);
+        let (mut server, mut client) = streams().await;
+        let mut frames = many();
+        let bytes: usize = frames.iter().map(Frame::size).sum();
+        let started = Instant::now();
+        let reading = async {
+            let mut buffer = vec![0; bytes / 16];
+            for _ in 0..6 {
+                // This is how slowly it reads.
+                tokio::time::sleep(SHORT / 5).await;
+                client.read_exact(&mut buffer).await.unwrap();
+            }
+        };
+        let (written, ()) = tokio::join!(server.write(&mut frames, SHORT), reading);
+        assert_eq!(written, Err(Close::SlowConsumer), "nothing more was read");
+        assert!(started.elapsed() > SHORT * 2, "while it read it was waited for");
+    }
+
+    #[tokio::test]
+    async fn the_newest_ping_is_answered_with_whatever_is_written_next() {
         let (mut server, mut client) = pair().await;
-        for n in 0..3 {
-            client.feed(Message::text(n.to_string())).await.unwrap();
-            client.feed(Message::Ping(Bytes::new())).await.unwrap();
+        for n in ["a", "b"] {
+            client.feed(Message::Ping(n.into())).await.unwrap();
+            client.feed(Message::text(n)).await.unwrap();
+        }
+        for n in ["c", "d"] {
+            client.feed(Message::Ping(n.into())).await.unwrap();
         }
         client.flush().await.unwrap();
-        for n in 0..3 {
+        for n in ["a", "b"] {
             let Ok(Incoming::Text(text)) = server.next().await else { panic!("no text") };
-            assert_eq!(text.as_str(), n.to_string());
-            assert!(matches!(server.next().await, Ok(Incoming::Sign)));
-            server.write(&mut VecDeque::from(["answer".into()])).await.unwrap();
-            assert_eq!(next(&mut client).await, Message::Pong(Bytes::new()));
-            assert_eq!(next(&mut client).await, Message::text("answer"));
+            assert_eq!(text, n);
+            assert!(server.owes_pong());
         }
+        assert!(matches!(server.next().await, Ok(Incoming::Sign)), "once for both");
+        assert!(server.next().now_or_never().is_none());
+        server.write(&mut VecDeque::from(["answer".into()]), PATIENCE).await.unwrap();
+        assert!(!server.owes_pong());
+        assert_eq!(next(&mut client).await, Message::Pong("d".into()));
+        assert_eq!(next(&mut client).await, Message::text("answer"));
+    }
+
+    #[tokio::test]
+    async fn who_only_ever_pings_is_closed() {
+        let (mut server, mut client) = pair().await;
+        for _ in 0..20 {
+            client.send(Message::Ping(Bytes::new())).await.unwrap();
+            assert!(matches!(server.next().await, Ok(Incoming::Sign)));
+        }
+        client.send(Message::Ping(Bytes::new())).await.unwrap();
+        assert!(matches!(server.next().await, Err(Close::Abuse)));
+    }
+
+    #[tokio::test]
+    async fn a_stranger_holds_what_it_has_paid_for() {
+        let (mut server, mut client) = streams().await;
+        let strangers = Strangers::new(20_000, 20_000);
+        server.loan = Some(Box::new(strangers.loan([192, 0, 2, 1].into())));
+        let mut frame = vec![0x81, 0xfe, 0xc3, 0x50, 0, 0, 0, 0];
+        frame.resize(50_008, b'x');
+        client.write_all(&frame[..8_000]).await.unwrap();
+        assert!(server.next().now_or_never().is_none(), "these are free");
+        client.write_all(&frame[8_000..]).await.unwrap();
+        assert!(matches!(server.next().await, Err(Close::Overloaded)));
+
+        let (mut server, mut client) = streams().await;
+        server.client_is_known();
+        client.write_all(&frame).await.unwrap();
+        assert!(matches!(server.next().await, Ok(Incoming::Text(text)) if text.len() == 50_000));
+        assert_eq!((server.reader.held(), server.rest.capacity()), (0, 0), "nothing stays");
     }
 }

@@ -7,26 +7,38 @@ use crate::{
     connection::{self, Begin},
     dialect::Window,
     family,
+    presented::{Presented, listed, offers},
     socket::Socket,
 };
 use axum::{
     Router,
     body::Body,
     extract::{Query, Request, State},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header},
+    http::{HeaderValue, Method, StatusCode, Version, header},
     response::{IntoResponse, Response},
+};
+use base64::{
+    Engine, alphabet,
+    engine::{GeneralPurpose, GeneralPurposeConfig},
 };
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use shared::{
-    close::Close,
-    credentials::{Credential, origin_allowed},
     problem::Problem,
     serve::{ClientAddr, Place},
 };
 use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::{Bytes, handshake::derive_accept_key};
+
+/// What a client may offer as its subprotocol. Browsers refuse an answer that names none of several.
+const SUBPROTOCOL: &str = "switchboard";
+
+/// How keys are read: bits that stand for nothing may be anything, as in RFC 6455's own example (1.2).
+const KEY: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+);
 
 /// The routes of the public listener.
 pub fn router(gateway: Arc<Gateway>) -> Router {
@@ -38,20 +50,21 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
 
 /// The query of an upgrade. It must not reach a log.
 #[derive(serde::Deserialize)]
-struct Presented {
+struct TokenQuery {
     token: Option<String>,
 }
 
 async fn upgrade(
     State(gateway): State<Arc<Gateway>>,
-    query: Result<Query<Presented>, axum::extract::rejection::QueryRejection>,
+    query: Result<Query<TokenQuery>, axum::extract::rejection::QueryRejection>,
     mut request: Request,
 ) -> Response {
     let Some(window) = Window::from_path(request.uri().path()) else {
         return no_window().into_response();
     };
-    let Some(key) = accept_key(&request) else {
-        return not_an_upgrade();
+    let key = match accept_key(&request) {
+        Ok(key) => key,
+        Err(refused) => return *refused,
     };
     let parts = (
         request.extensions_mut().remove::<OnUpgrade>(),
@@ -61,22 +74,24 @@ async fn upgrade(
     let (Some(on_upgrade), Some(place), Some(address)) = parts else {
         return not_an_upgrade();
     };
-    let query = query.ok().and_then(|Query(presented)| presented.token);
-    let presented = presented(request.headers(), query, &gateway.allowed_origins);
+    let query = query.ok().and_then(|Query(TokenQuery { token })| token);
+    let presented = Presented::of(request.headers(), query, &gateway.allowed_origins);
+    let subprotocol =
+        offers(request.headers()).any(|offer| offer == SUBPROTOCOL).then_some(SUBPROTOCOL);
     let ClientAddr(address) = address;
-    let begin = match (presented, window) {
-        (Ok(token), Window::Native) => Ok(Begin::Hello(token)),
-        (Ok(token), _) => {
+    let begin = match window {
+        Window::Native => Ok(Begin::Hello(presented)),
+        _ => {
             // Boxed, because most upgrades are native and need none of its memory.
-            let opened = Box::pin(family::open(&gateway, window, token, address)).await;
+            let opened = Box::pin(family::open(&gateway, window, presented, address)).await;
             opened.map(|opened| Begin::Opened(Box::new(opened)))
         }
-        (Err(close), _) => Err(close),
     };
     let running = Arc::clone(&gateway);
     gateway.lifecycle.spawn(async move {
         let Some((stream, read_ahead)) = take_over(on_upgrade).await else { return };
-        let socket = Box::new(Socket::new(stream, read_ahead, &running.hub.config).await);
+        let loan = running.strangers.loan(address);
+        let socket = Box::new(Socket::new(stream, &read_ahead, &running.hub.config, loan));
         // A task of its own: this one's memory is as large as all its steps together need.
         let lifecycle = running.lifecycle.clone();
         lifecycle.spawn(connection::run(running, socket, begin, place));
@@ -87,26 +102,32 @@ async fn upgrade(
     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(header::SEC_WEBSOCKET_ACCEPT, key);
+    if let Some(subprotocol) = subprotocol {
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(subprotocol));
+    }
     response
 }
 
-/// The answer to the client's key, when the request is an upgrade to a WebSocket (RFC 6455, 4.2.1).
-fn accept_key(request: &Request) -> Option<HeaderValue> {
+/// The answer to the client's key, when the request is an upgrade to a WebSocket (RFC 6455, 4.2.1);
+/// else the answer to the request.
+fn accept_key(request: &Request) -> Result<HeaderValue, Box<Response>> {
     let headers = request.headers();
     let has = |name: header::HeaderName, word: &str| {
-        headers
-            .get_all(name)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .any(|value| value.split(',').any(|part| part.trim().eq_ignore_ascii_case(word)))
+        listed(headers, &name).any(|part| part.eq_ignore_ascii_case(word))
     };
     let is_upgrade = request.method() == Method::GET
         && request.version() == Version::HTTP_11
         && has(header::CONNECTION, "upgrade")
         && has(header::UPGRADE, "websocket")
         && has(header::SEC_WEBSOCKET_VERSION, "13");
-    let key = headers.get(header::SEC_WEBSOCKET_KEY).filter(|_| is_upgrade)?;
-    HeaderValue::from_str(&derive_accept_key(key.as_bytes())).ok()
+    if !is_upgrade {
+        return Err(Box::new(not_an_upgrade()));
+    }
+    headers
+        .get(header::SEC_WEBSOCKET_KEY)
+        .filter(|key| KEY.decode(key).is_ok_and(|key| key.len() == 16))
+        .and_then(|key| HeaderValue::from_str(&derive_accept_key(key.as_bytes())).ok())
+        .ok_or_else(|| Box::new(bad_key().into_response()))
 }
 
 fn no_window() -> Problem {
@@ -125,28 +146,18 @@ fn not_an_upgrade() -> Response {
         "This is a WebSocket: connect with a WebSocket client, version 13.",
     );
     let mut response = problem.into_response();
-    response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    let headers = response.headers_mut();
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     response
 }
 
-/// The token that came with the upgrade: header, else query, else cookie from an allowed page.
-fn presented(
-    headers: &HeaderMap,
-    query: Option<String>,
-    allowed_origins: &[String],
-) -> Result<Option<String>, Close> {
-    match (Credential::of(headers), query) {
-        (Some(Credential::Bearer(token)), _) => Ok(Some(token.to_owned())),
-        (_, Some(token)) => Ok(Some(token)),
-        (Some(Credential::Cookie(token)), None) => {
-            if origin_allowed(headers, allowed_origins) {
-                Ok(Some(token.to_owned()))
-            } else {
-                Err(Close::WrongOrigin)
-            }
-        }
-        (None, None) => Ok(None),
-    }
+fn bad_key() -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "bad_websocket_key",
+        "Sec-WebSocket-Key must be 16 bytes in base64.",
+    )
 }
 
 /// The bare stream below the HTTP connection, and what was read beyond the request.

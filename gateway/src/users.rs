@@ -151,6 +151,13 @@ impl Users {
         }
     }
 
+    /// The sessions that have connections here, and whose they are.
+    pub fn sessions(&self) -> Vec<(UserId, SessionId)> {
+        let inner = self.lock();
+        let whose = |conns: &Vec<Arc<Conn>>| conns.first().and_then(|conn| conn.user_id());
+        inner.sessions.iter().filter_map(|(id, conns)| Some((whose(conns)?, *id))).collect()
+    }
+
     /// How many connections there are.
     pub fn connections(&self) -> usize {
         self.lock().conns.len()

@@ -15,10 +15,10 @@ use shared::{
 };
 use std::{
     collections::BTreeMap,
+    io,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
 };
-use tokio::net::TcpListener;
 
 /// The metrics of a load tester's process.
 pub const METRICS: &[&[Metric]] = &[telemetry::METRICS, serve::METRICS, OWN];
@@ -81,8 +81,8 @@ fn total(count: Count) -> &'static str {
 /// Serves `/metrics`, `/livez` and `/readyz` until the lifecycle ends. Once a process, before the run;
 /// an error is one sentence. Returns where it listens.
 pub async fn listen(listen: SocketAddr, lifecycle: &Lifecycle) -> Result<SocketAddr, String> {
-    let cannot = |error| format!("cannot listen on {listen} for metrics: {error}");
-    let listener = TcpListener::bind(listen).await.map_err(cannot)?;
+    let cannot = |error: io::Error| format!("no metrics: {error}");
+    let listener = serve::bind(listen).map_err(cannot)?;
     let at = listener.local_addr().map_err(cannot)?;
     let handle = telemetry::start_metrics(METRICS, lifecycle)?;
     let ready: telemetry::Ready = Arc::new(|| Box::pin(std::future::ready(Ok(()))));

@@ -14,14 +14,13 @@ use loadtest::{
 };
 use shared::{
     lifecycle::Lifecycle,
-    serve::{ServeConfig, serve},
+    serve::{ServeConfig, bind, serve},
     settings::Secret,
 };
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
-use tokio::net::TcpListener;
 
 /// Rooms whose members are on both agents, since people are dealt to them in turn.
 const SCENARIO: &str = r#"
@@ -50,7 +49,7 @@ messages = 20
 "#;
 
 async fn agent(secret: &Secret, lifecycle: &Lifecycle) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let config = ServeConfig { name: "internal", ..ServeConfig::default() };
     let app = routes(Some(secret.clone()), lifecycle);

@@ -105,6 +105,9 @@ pub enum Change {
         by: UserId,
         timestamp: Timestamp,
     },
+    /// Of a kind that a newer node knows. It keeps its place, so that what follows it is not late.
+    #[serde(other)]
+    Unknown,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -24,8 +24,14 @@ pub enum Close {
     NotAMember,
     /// The socket's path names another user than the token.
     OtherUser,
-    /// Malformed frames, binary frames or over-fast frames, again and again.
+    /// Malformed, binary or over-fast frames, again and again; or pings without end.
     Abuse,
+    /// Bytes that are no WebSocket frame, or one where it may not be: the client's program is wrong.
+    ProtocolError,
+    /// A text that is not UTF-8.
+    InvalidUtf8,
+    /// A binary frame before anybody knew the client.
+    TextOnly,
     /// A frame larger than the limit.
     FrameTooBig,
     /// Nothing was heard of the client for two heartbeats.
@@ -38,6 +44,8 @@ pub enum Close {
     Restart,
     /// The connection's chats changed so much that it should start again.
     Resync,
+    /// The connection has lived as long as one may.
+    Renew,
 }
 
 /// Whether a client should come back by itself.
@@ -53,7 +61,7 @@ pub enum Retry {
 
 impl Close {
     /// All of them, for documents and for metrics that start at zero.
-    pub const ALL: [Close; 17] = [
+    pub const ALL: [Close; 21] = [
         Self::ByPeer,
         Self::Unauthenticated,
         Self::TokenExpired,
@@ -65,12 +73,16 @@ impl Close {
         Self::NotAMember,
         Self::OtherUser,
         Self::Abuse,
+        Self::ProtocolError,
+        Self::InvalidUtf8,
+        Self::TextOnly,
         Self::FrameTooBig,
         Self::Silent,
         Self::SlowConsumer,
         Self::Overloaded,
         Self::Restart,
         Self::Resync,
+        Self::Renew,
     ];
 
     /// The WebSocket close code, the machine-readable reason, and whether to come back.
@@ -87,12 +99,16 @@ impl Close {
             Self::NotAMember => (1008, "not_a_member", Retry::Never),
             Self::OtherUser => (1008, "other_user", Retry::Never),
             Self::Abuse => (1008, "abuse", Retry::Backoff),
+            Self::ProtocolError => (1002, "protocol_error", Retry::Backoff),
+            Self::InvalidUtf8 => (1007, "invalid_utf8", Retry::Backoff),
+            Self::TextOnly => (1003, "text_only", Retry::Backoff),
             Self::FrameTooBig => (1009, "frame_too_big", Retry::Backoff),
             Self::Silent => (1001, "silent", Retry::Now),
             Self::SlowConsumer => (1013, "slow_consumer", Retry::Backoff),
             Self::Overloaded => (1013, "overloaded", Retry::Backoff),
             Self::Restart => (1012, "restart", Retry::Now),
             Self::Resync => (1012, "resync", Retry::Now),
+            Self::Renew => (1012, "renew", Retry::Now),
         }
     }
 

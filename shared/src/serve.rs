@@ -2,48 +2,83 @@
 //! the client's real address. `axum::serve` has none of these. It knows nothing of routes.
 
 use crate::{
+    forwarded::{is_trusted, origin},
     lifecycle::Lifecycle,
+    limit::network,
     metric::{self, Metric, Values},
 };
-use axum::{
-    Router,
-    extract::Request,
-    http::{HeaderMap, StatusCode},
-};
+use axum::{Router, extract::Request, http::StatusCode};
 use futures_util::future::BoxFuture;
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use ipnet::IpNet;
 use std::{
     collections::HashMap,
+    io,
     net::{IpAddr, SocketAddr},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 use tokio::{
     io::AsyncWriteExt,
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
 };
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
+
+/// What may wait to be accepted while a fleet of clients comes back at once: of what does not fit the
+/// kernel drops the first packets, and a balancer that waits a second for a node takes it for dead.
+/// The kernel's own limit (`net.core.somaxconn`) is the same.
+const BACKLOG: u32 = 4096;
+
+/// The largest request head, and what a connection holds before its first request: browsers send 1 or
+/// 2 KiB, cookies and tokens included, and other servers take 8 to 16.
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+
+/// The most headers of a request; browsers and two proxies send about 30.
+const MAX_HEADERS: usize = 64;
+
+/// What the kernel may hold of what is written and not yet sent. Without this it is 4 MB for a client
+/// that does not read, none of which the outbox or a time limit sees. Twice of what a client on a fast
+/// line is behind by before it is written to again.
+#[cfg(target_os = "linux")]
+const MAX_UNSENT_BYTES: u32 = 64 * 1024;
+
+/// Listens at this address. Errors name it.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let listen = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // As every server: a restart does not wait for the sockets of the process before it.
+        #[cfg(not(windows))]
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listen().map_err(|error| {
+        io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+    })
+}
 
 /// The numbers of a listener.
 #[derive(Clone, Debug)]
 pub struct ServeConfig {
     /// Names the listener in logs and metrics.
     pub name: &'static str,
-    /// A client must have sent a whole request head within this time, also on a kept-alive
-    /// connection. Longer than a slow phone needs, short enough that holding connections open
-    /// without asking anything is not free.
+    /// A new connection must have sent a whole request head within this time. Longer than a slow
+    /// phone needs, short enough that holding connections open without asking anything is not free.
+    pub first_header_timeout: Duration,
+    /// A kept-alive connection must have sent the next one within this time, which is also how long
+    /// it may be idle. Longer than balancers keep theirs, so that they do not meet a closing one.
     pub header_timeout: Duration,
     /// The most connections at once, upgraded ones included; one more is answered 503. 15,000 is
     /// below the 20,000 files a process may commonly open, and about 150 MiB of sockets.
     pub max_connections: usize,
-    /// The most connections at once of one address that is not a trusted proxy. By default as many
-    /// as in all: behind a load balancer that nobody named as trusted, everybody has one address.
+    /// The most connections at once of one address (of IPv6: one /64, see [`network`]) that is not a
+    /// trusted proxy. By default as many as in all: behind a load balancer that nobody named as
+    /// trusted, everybody has one address.
     pub max_per_address: usize,
     /// When to stop accepting.
     pub until: Until,
@@ -55,6 +90,7 @@ impl Default for ServeConfig {
     fn default() -> Self {
         Self {
             name: "public",
+            first_header_timeout: Duration::from_secs(5),
             header_timeout: Duration::from_secs(15),
             max_connections: 15_000,
             max_per_address: 15_000,
@@ -89,26 +125,27 @@ pub struct Place(#[expect(dead_code, reason = "held for its drop")] Arc<Taken>);
 #[derive(Debug)]
 struct Taken {
     places: Arc<Places>,
-    address: Option<IpAddr>,
+    network: Option<IpAddr>,
 }
 
 #[derive(Debug, Default)]
 struct Places {
     taken: AtomicUsize,
-    by_address: Mutex<HashMap<IpAddr, usize>>,
+    by_network: Mutex<HashMap<IpAddr, usize>>,
 }
 
 impl Places {
     fn try_take(self: &Arc<Self>, config: &ServeConfig, peer: IpAddr) -> Option<Place> {
         // Counted before it is checked: two at once can both be refused, never both admitted.
-        let mut taken = Taken { places: Arc::clone(self), address: None };
+        let mut taken = Taken { places: Arc::clone(self), network: None };
         if self.taken.fetch_add(1, Ordering::Relaxed) >= config.max_connections {
             return None;
         }
         if !is_trusted(&config.trusted_proxies, peer) {
-            taken.address = Some(peer);
-            let mut counts = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
-            let count = counts.entry(peer).or_default();
+            let network = network(peer);
+            taken.network = Some(network);
+            let mut counts = self.by_network.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = counts.entry(network).or_default();
             *count += 1;
             if *count > config.max_per_address {
                 drop(counts);
@@ -122,12 +159,12 @@ impl Places {
 impl Drop for Taken {
     fn drop(&mut self) {
         self.places.taken.fetch_sub(1, Ordering::Relaxed);
-        if let Some(address) = self.address {
-            let mut counts = self.places.by_address.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(count) = counts.get_mut(&address) {
+        if let Some(network) = self.network {
+            let mut counts = self.places.by_network.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(count) = counts.get_mut(&network) {
                 *count -= 1;
                 if *count == 0 {
-                    counts.remove(&address);
+                    counts.remove(&network);
                 }
             }
         }
@@ -174,7 +211,9 @@ pub async fn serve(listener: TcpListener, app: Router, config: ServeConfig, life
             },
             () = stop.cancelled() => return,
         };
-        match places.try_take(&config, peer.ip()) {
+        // On a listener of both families an IPv4 peer looks like one of IPv6; trust and limits mean it.
+        let peer = peer.ip().to_canonical();
+        match places.try_take(&config, peer) {
             Some(place) => {
                 count("accepted");
                 let connection =
@@ -192,7 +231,7 @@ pub async fn serve(listener: TcpListener, app: Router, config: ServeConfig, life
 struct Connection {
     app: Router,
     config: Arc<ServeConfig>,
-    peer: SocketAddr,
+    peer: IpAddr,
     place: Place,
 }
 
@@ -200,11 +239,16 @@ impl Connection {
     async fn run(self, stream: TcpStream, stop: CancellationToken) {
         // Small frames must not wait for each other's acknowledgements.
         let _ = stream.set_nodelay(true);
+        #[cfg(target_os = "linux")]
+        let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(MAX_UNSENT_BYTES);
         let Self { app, config, peer, place } = self;
-        let header_timeout = config.header_timeout;
+        let (first, later) = (config.first_header_timeout, config.header_timeout);
+        let has_asked = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&has_asked);
         let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+            asked.store(true, Ordering::Relaxed);
             let mut request: Request = request.map(axum::body::Body::new);
-            let (address, secure) = origin(&config.trusted_proxies, peer.ip(), request.headers());
+            let (address, secure) = origin(&config.trusted_proxies, peer, request.headers());
             request.extensions_mut().insert(ClientAddr(address));
             request.extensions_mut().insert(Secure(secure));
             request.extensions_mut().insert(place.clone());
@@ -212,14 +256,23 @@ impl Connection {
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(header_timeout)
+            .header_read_timeout(later)
+            .max_buf_size(MAX_HEAD_BYTES)
+            .max_headers(MAX_HEADERS)
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
         tokio::pin!(connection);
+        let is_mute = async {
+            tokio::time::sleep(first).await;
+            if has_asked.load(Ordering::Relaxed) {
+                std::future::pending().await
+            }
+        };
         // An error here is the client's (reset, time-out, malformed head) and has been answered
         // where an answer was possible.
         tokio::select! {
             _ = &mut connection => return,
+            () = is_mute => return,
             () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
         }
         let _ = connection.await;
@@ -239,64 +292,5 @@ async fn refuse(mut stream: TcpStream) {
     let _ = tokio::time::timeout(Duration::from_secs(1), write).await;
 }
 
-fn is_trusted(trusted: &[IpNet], address: IpAddr) -> bool {
-    trusted.iter().any(|net| net.contains(&address))
-}
-
-/// The client behind the trusted proxies: the last address of `X-Forwarded-For` that is not
-/// itself a trusted proxy; everything before it the client may have made up.
-fn origin(trusted: &[IpNet], peer: IpAddr, headers: &HeaderMap) -> (IpAddr, bool) {
-    if !is_trusted(trusted, peer) {
-        return (peer, false);
-    }
-    let secure = headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https");
-    let address = headers
-        .get_all("x-forwarded-for")
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|part| part.trim().parse::<IpAddr>().ok())
-        .rfind(|address| !is_trusted(trusted, *address))
-        .unwrap_or(peer);
-    (address, secure)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn headers(forwarded: &str) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        headers.insert("x-forwarded-for", forwarded.parse().unwrap());
-        headers.insert("x-forwarded-proto", "https".parse().unwrap());
-        headers
-    }
-
-    #[test]
-    fn only_a_trusted_peer_names_the_client() {
-        let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
-        let proxy: IpAddr = "10.1.2.3".parse().unwrap();
-        let stranger: IpAddr = "9.9.9.9".parse().unwrap();
-        let made_up = headers("1.1.1.1, 8.8.8.8, 10.9.9.9");
-        assert_eq!(origin(&trusted, proxy, &made_up), ("8.8.8.8".parse().unwrap(), true));
-        assert_eq!(origin(&trusted, stranger, &made_up), (stranger, false));
-        assert_eq!(origin(&trusted, proxy, &HeaderMap::new()), (proxy, false));
-    }
-
-    #[test]
-    fn a_place_is_free_again_when_its_last_clone_is_dropped() {
-        let config = ServeConfig { max_connections: 2, max_per_address: 1, ..Default::default() };
-        let places = Arc::new(Places::default());
-        let [ann, bob]: [IpAddr; 2] = ["1.0.0.1".parse().unwrap(), "1.0.0.2".parse().unwrap()];
-        let held = places.try_take(&config, ann).unwrap();
-        let clone = held.clone();
-        assert!(places.try_take(&config, ann).is_none(), "one of an address");
-        let other = places.try_take(&config, bob).unwrap();
-        assert!(places.try_take(&config, bob).is_none(), "two in all");
-        drop(held);
-        assert!(places.try_take(&config, ann).is_none(), "a clone still holds it");
-        drop((clone, other));
-        assert_eq!(places.taken.load(Ordering::Relaxed), 0);
-        assert!(places.by_address.lock().unwrap().is_empty());
-    }
-}
+mod tests;

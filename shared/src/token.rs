@@ -188,6 +188,11 @@ impl Verifier {
         Ok(())
     }
 
+    /// Whether any token can be verified.
+    pub fn has_keys(&self) -> bool {
+        !self.keys.load().is_empty()
+    }
+
     /// What the token says, when a held key signed it and it has not expired at `now`.
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<Claims, TokenError> {
         if token.len() > MAX_TOKEN_BYTES {

@@ -4,8 +4,8 @@ use api::{Api, internal};
 use gateway::backend::{Answer, Backend, Unavailable};
 use shared::{
     internal::{
-        Changed, ChangedFound, Events, EventsFound, Guests, GuestsFound, MarkRead, Open, Opened,
-        Peers, PeersFound, Post, Posted, View, Viewed,
+        Changed, ChangedFound, Dormant, DormantMarked, Events, EventsFound, Guests, GuestsFound,
+        MarkRead, Open, Opened, Peers, PeersFound, Post, Posted, View, Viewed,
     },
     problem::Problem,
     token::Jwks,
@@ -14,7 +14,7 @@ use shared::{
 /// Calls the api's services.
 pub struct Direct(pub Api);
 
-/// Implements one call: the service of the same name, its refusal told as "does not answer".
+/// Implements one call: the service of the same name, a refusal of the whole call told as over HTTP.
 macro_rules! call {
     ($self:ident, $call:ident, $service:path) => {{
         let api = $self.0.clone();
@@ -46,6 +46,10 @@ impl Backend for Direct {
         call!(self, call, internal::view)
     }
 
+    fn dormant(&self, call: Dormant) -> Answer<DormantMarked> {
+        call!(self, call, internal::dormant)
+    }
+
     fn changed(&self, call: Changed) -> Answer<ChangedFound> {
         call!(self, call, internal::changed)
     }
@@ -65,5 +69,5 @@ impl Backend for Direct {
 }
 
 fn unavailable(problem: &Problem) -> Unavailable {
-    Unavailable(problem.detail.to_string())
+    Unavailable::status(problem.status.as_u16(), problem.detail.to_string())
 }

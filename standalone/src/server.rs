@@ -26,7 +26,7 @@ use shared::{
     metric::Metric,
     presence::Presence,
     problem::Problem,
-    serve::{self, ServeConfig, Until, serve},
+    serve::{self, ServeConfig, Until, bind, serve},
     telemetry::{self, Logs, admin_router, log_routes, start_metrics, trace},
 };
 use std::{
@@ -35,7 +35,6 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::net::TcpListener;
 use tower::ServiceExt;
 
 /// The metrics of the one process.
@@ -71,8 +70,8 @@ pub async fn run(settings: Settings, checked: Checked, logs: Logs) -> anyhow::Re
     let limiter = Limiter::local(Default::default());
     let parts = (bus.clone(), presence.clone(), limiter.clone());
     let api = start_api(&settings, checked.api, parts, &lifecycle).await?;
-    let public = bind(settings.listen).await?;
-    let admin = bind(settings.admin_listen).await?;
+    let public = bind(settings.listen)?;
+    let admin = bind(settings.admin_listen)?;
     let deps = Deps {
         node,
         backend: Arc::new(Direct(api.clone())),
@@ -143,12 +142,6 @@ async fn make_admin(settings: &Settings, api: &Api) -> anyhow::Result<()> {
         println!("It is not shown again.");
     }
     Ok(())
-}
-
-async fn bind(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("cannot listen on {address}; choose another port"))
 }
 
 fn one_port(gateway: Router, api: Router) -> Router {

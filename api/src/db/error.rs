@@ -14,6 +14,9 @@ pub enum DbError {
     /// The database does not answer, or not in time. Nothing is known to be wrong with the query.
     #[error("the database does not answer: {0}")]
     Unavailable(sqlx::Error),
+    /// Somebody else holds a row for longer than the transaction waits.
+    #[error("a row is held: {0}")]
+    Held(sqlx::Error),
     /// A fault of ours.
     #[error("the database refused: {0}")]
     Fault(sqlx::Error),
@@ -47,6 +50,9 @@ impl From<sqlx::Error> for DbError {
                     return Self::Constraint(name);
                 }
                 let code = cause.code().unwrap_or_default();
+                if code == "55P03" {
+                    return Self::Held(error);
+                }
                 if is_passing(&code) { Self::unavailable(error) } else { Self::fault(error) }
             }
             sqlx::Error::Io(_)
@@ -81,11 +87,11 @@ fn constraint(error: &dyn sqlx::error::DatabaseError) -> Option<String> {
 }
 
 /// Conditions of the server that pass by themselves. PostgreSQL: connection exceptions (08),
-/// insufficient resources (53), operator intervention and statement time-out (57), lock time-out
-/// (55P03), deadlock (40P01), read-only after a failover (25006). SQLite: busy (5), disk full (13).
+/// insufficient resources (53), operator intervention and statement time-out (57), deadlock (40P01),
+/// read-only after a failover (25006). SQLite: busy (5), disk full (13).
 fn is_passing(code: &str) -> bool {
     ["08", "53", "57"].iter().any(|class| code.len() == 5 && code.starts_with(class))
-        || ["55P03", "40P01", "25006", "5", "13"].contains(&code)
+        || ["40P01", "25006", "5", "13"].contains(&code)
 }
 
 impl From<DbError> for Problem {
@@ -93,6 +99,11 @@ impl From<DbError> for Problem {
         match error {
             DbError::Unavailable(cause) => {
                 tracing::warn!(error = %cause, "the database does not answer");
+                Problem::unavailable()
+            }
+            DbError::Held(cause) => {
+                metrics::counter!("db_errors_total", "kind" => "unavailable").increment(1);
+                tracing::warn!(error = %cause, "a row is held for too long");
                 Problem::unavailable()
             }
             DbError::Constraint(name) => {

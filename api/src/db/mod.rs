@@ -77,6 +77,10 @@ const STATEMENTS: usize = 256;
 /// that would be one more round trip for every request of a busy api.
 const TRUSTED: Duration = Duration::from_secs(1);
 
+/// How long an impatient transaction waits for rows: longer than others hold them as a rule, and not
+/// so long that people notice. In one text, because a second would be one more round trip.
+const BEGIN_IMPATIENT: &str = "BEGIN; SET LOCAL lock_timeout = '200ms'";
+
 /// Often enough for a scrape every 15 s or so to see a recent number.
 const MEASURE_EVERY: Duration = Duration::from_secs(5);
 
@@ -201,6 +205,16 @@ impl Db {
             // half-way because another process wrote in between.
             Self::Sqlite { write, .. } => Tx::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
         };
+        waiting.over();
+        Ok(tx)
+    }
+
+    /// The same, but it waits for rows that others hold for a moment only, which is
+    /// [`DbError::Held`] then. In SQLite nobody holds rows.
+    pub async fn begin_impatient(&self) -> Result<Tx, DbError> {
+        let Self::Postgres(pool) = self else { return self.begin().await };
+        let waiting = Waiting::start();
+        let tx = Tx::Postgres(pool.begin_with(BEGIN_IMPATIENT).await?);
         waiting.over();
         Ok(tx)
     }

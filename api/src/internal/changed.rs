@@ -7,7 +7,7 @@ use crate::{
 };
 use shared::{
     id::{ChatId, Seq, SessionId, UserId},
-    internal::{CHANGED_OVERLAP_MS, Changed, ChangedFound, MAX_CHANGED, UserChat},
+    internal::{CHANGED_OVERLAP_MS, Changed, ChangedFound, Cut, MAX_CHANGED, UserChat, Woken},
     problem::Problem,
     relay::{EndReason, EndedSessions},
     time::Timestamp,
@@ -15,6 +15,9 @@ use shared::{
 
 /// How far back a caller looks that never asked before. A process that starts holds nothing older.
 const FIRST_LOOK_MS: i64 = 30_000;
+
+/// How many of a chat's newest events are looked through for the message that woke it.
+const MAX_LOOK: i64 = 1_000;
 
 /// Everything since a little before `since`, as of one moment.
 pub async fn changed(api: &Api, request: Changed) -> Result<ChangedFound, Problem> {
@@ -32,7 +35,7 @@ pub async fn changed(api: &Api, request: Changed) -> Result<ChangedFound, Proble
         since,
         limit
     )?;
-    cut(&mut chats, &mut found.truncated);
+    found.cut.chats = cut(&mut chats);
     for (id, seq, deleted) in chats {
         match deleted {
             true => found.deleted.push(ChatId(id)),
@@ -46,7 +49,7 @@ pub async fn changed(api: &Api, request: Changed) -> Result<ChangedFound, Proble
         since,
         limit
     )?;
-    found.joined = user_chats(joined, &mut found.truncated);
+    (found.joined, found.cut.joined) = user_chats(joined);
 
     // Whoever came back since is in `joined` only.
     let parted: Vec<(i64, i64)> = fetch_all!(
@@ -58,20 +61,61 @@ pub async fn changed(api: &Api, request: Changed) -> Result<ChangedFound, Proble
         since,
         limit
     )?;
-    found.parted = user_chats(parted, &mut found.truncated);
+    (found.parted, found.cut.parted) = user_chats(parted);
 
-    let woken: Vec<(i64, i64)> = fetch_all!(
-        tx,
-        "SELECT m.user_id, m.chat_id FROM chats c JOIN members m ON m.chat_id = c.id AND m.dormant
-         WHERE c.changed_at >= $1 AND c.deleted_at IS NULL ORDER BY c.changed_at DESC LIMIT $2",
-        since,
-        limit
-    )?;
-    found.woken = user_chats(woken, &mut found.truncated);
+    found.woken = woken(&mut tx, since, limit, &mut found.cut.woken).await?;
 
     ended(&mut tx, since, limit, &mut found).await?;
     tx.commit().await?;
+    let Cut { chats, joined, parted, woken, ended } = found.cut;
+    found.truncated = chats || joined || parted || woken || ended;
     Ok(found)
+}
+
+/// Members for whom a dormant chat changed, and what woke it: messages are looked for from each
+/// chat's end on, and not for ever; what is further back than that is not told of.
+async fn woken(
+    tx: &mut Tx,
+    since: i64,
+    limit: i64,
+    more: &mut bool,
+) -> Result<Vec<Woken>, Problem> {
+    // Written so that PostgreSQL begins with the chats that changed, however few are dormant.
+    macro_rules! woke {
+        ($members:literal) => {
+            concat!(
+                "WITH woke AS (
+                     SELECT c.id, c.changed_at, COALESCE((
+                         SELECT x.id FROM messages x
+                         WHERE x.chat_id = c.id AND x.id > c.last_seq - $3 AND x.created_at < $1
+                         ORDER BY x.id DESC LIMIT 1),
+                         CASE WHEN c.last_seq > $3 THEN c.last_seq - $3 ELSE 0 END) AS after
+                     FROM chats c
+                     WHERE c.changed_at >= $1 AND c.deleted_at IS NULL
+                         AND COALESCE((SELECT TRUE FROM members d
+                             WHERE d.chat_id = c.id AND d.dormant LIMIT 1), FALSE)
+                     ORDER BY c.changed_at DESC LIMIT $2)
+                 SELECT m.user_id, woke.id, woke.after FROM woke ",
+                $members,
+                " ORDER BY woke.changed_at DESC LIMIT $2"
+            )
+        };
+    }
+    let mut rows: Vec<(i64, i64, i64)> = fetch_all!(
+        tx,
+        postgres: woke!("CROSS JOIN LATERAL (SELECT d.user_id FROM members d
+            WHERE d.chat_id = woke.id AND d.dormant LIMIT $2) m"),
+        (since, limit, MAX_LOOK),
+        sqlite: woke!("JOIN members m ON m.chat_id = woke.id AND m.dormant"),
+        (since, limit, MAX_LOOK),
+    )?;
+    *more = cut(&mut rows);
+    let woken = |(user, chat, after)| Woken {
+        user_id: UserId(user),
+        chat_id: ChatId(chat),
+        after: Seq(after),
+    };
+    Ok(rows.into_iter().map(woken).collect())
 }
 
 async fn ended(
@@ -86,7 +130,7 @@ async fn ended(
         since,
         limit
     )?;
-    cut(&mut rows, &mut found.truncated);
+    found.cut.ended = cut(&mut rows);
     for (session, reason) in rows {
         let Ok(session) = session.parse::<SessionId>() else { continue };
         let reason = end_reason(reason.as_deref());
@@ -108,15 +152,15 @@ fn end_reason(text: Option<&str>) -> EndReason {
     }
 }
 
-fn user_chats(mut rows: Vec<(i64, i64)>, truncated: &mut bool) -> Vec<UserChat> {
-    cut(&mut rows, truncated);
+fn user_chats(mut rows: Vec<(i64, i64)>) -> (Vec<UserChat>, bool) {
+    let more = cut(&mut rows);
     let pair = |(user, chat)| UserChat { user_id: UserId(user), chat_id: ChatId(chat) };
-    rows.into_iter().map(pair).collect()
+    (rows.into_iter().map(pair).collect(), more)
 }
 
-fn cut<T>(rows: &mut Vec<T>, truncated: &mut bool) {
-    if rows.len() > MAX_CHANGED {
-        rows.truncate(MAX_CHANGED);
-        *truncated = true;
-    }
+/// Whether there was more than is answered.
+fn cut<T>(rows: &mut Vec<T>) -> bool {
+    let more = rows.len() > MAX_CHANGED;
+    rows.truncate(MAX_CHANGED);
+    more
 }

@@ -11,6 +11,7 @@ use shared::{
     id::UserId,
     internal::{Guests, GuestsFound, Refusal, RefusalCode},
     problem::Problem,
+    text::check_guest_name,
 };
 use std::collections::{BTreeMap, HashMap};
 
@@ -53,9 +54,7 @@ fn check(api: &Api, name: &str) -> Result<(), Refusal> {
     if !api.config.guests {
         return refuse(RefusalCode::GuestsOff, "Sign in first: there is no guest access here.");
     }
-    if let Err(why) = input::username(name) {
-        return refuse(RefusalCode::InvalidUsername, &format!("The username {why}."));
-    }
+    check_guest_name(name)?;
     if input::is_reserved(name) { taken() } else { Ok(()) }
 }
 

@@ -3,6 +3,7 @@
 //! users' tokens, and nothing more.
 
 mod changed;
+mod dormant;
 mod events;
 mod guests;
 mod open;
@@ -12,6 +13,7 @@ mod read;
 mod view;
 
 pub use changed::changed;
+pub use dormant::dormant;
 pub use events::{events, events_with_limit};
 pub(crate) use guests::guest_key;
 pub use guests::guests;
@@ -54,6 +56,7 @@ pub fn router(secrets: &[Secret]) -> Router<Api> {
         .route("/internal/read", call!(mark_read))
         .route("/internal/events", call!(events))
         .route("/internal/changed", call!(changed))
+        .route("/internal/dormant", call!(dormant))
         .route("/internal/view", call!(view))
         .route("/internal/peers", call!(peers))
         .route("/internal/guests", call!(guests))

@@ -1,16 +1,22 @@
-//! `open`: what new connections start from. Each holds its user's most recently active chats live;
-//! the others are marked dormant, so that a message in one of them is told to the user instead.
+//! `open`: what new connections start from. Each holds those of its user's most recently active chats
+//! live that it shows; the others are marked dormant, so that a message in one of them is told to the
+//! user instead. A connection that shows one chat alone, or none, leaves the marks as they are.
 
-use super::check_batch;
+use super::{
+    check_batch,
+    dormant::{Mark, mark},
+};
 use crate::{
     Api,
     chats::overview,
-    db::{Conn, Db, List, column, execute, fetch_all, fetch_one, json_rows},
+    db::{Conn, Db, List, fetch_all, fetch_one},
 };
 use shared::{
-    chat::ChatView,
+    chat::{ChatType, ChatView},
     id::{ChatId, UserId},
-    internal::{Account, Open, Opened, Role, SessionRefusal, SessionView, UserChat},
+    internal::{
+        Account, MAX_LIVE_CHATS, Open, Opened, Role, SessionRefusal, SessionView, Shows, UserChat,
+    },
     problem::Problem,
 };
 use std::collections::HashMap;
@@ -25,23 +31,69 @@ pub async fn open(api: &Api, request: Open) -> Result<Opened, Problem> {
     let mut conn = api.db.read().await?;
     let (epoch,): (String,) = fetch_one!(conn, "SELECT value FROM meta WHERE key = 'epoch'")?;
     let standings = standings(&mut conn, &request).await?;
-    let users: List<i64> = standings.iter().flatten().map(|account| account.id.0).collect();
-    let places = places(&mut conn, users, i64::from(request.live_chats)).await?;
-    let live: Vec<UserChat> = places.iter().filter(|p| p.live).map(|p| p.pair).collect();
-    let mut chats: HashMap<UserId, Vec<ChatView>> = HashMap::new();
-    let views = overview::find(&mut conn.link(), &live).await?;
-    for (pair, found) in live.iter().zip(views) {
+    let mut shown: Vec<(UserId, Shows)> = (request.sessions.iter().zip(&standings))
+        .filter_map(|(session, standing)| Some((standing.as_ref().ok()?.id, session.shows)))
+        .collect();
+    // The same user may open several windows at once.
+    shown.sort_unstable();
+    shown.dedup();
+    let live = i64::from(request.live_chats.min(MAX_LIVE_CHATS));
+    let mut places = Vec::new();
+    for which in [Which::All, Which::Private] {
+        let users = shown.iter().filter(|(_, shows)| *shows == which.shows());
+        let users: List<i64> = users.map(|(user, _)| user.0).collect();
+        if !users.0.is_empty() {
+            places.extend(self::places(&mut conn, users, live, which).await?);
+        }
+    }
+    let mut wanted: Vec<(Shows, UserChat)> = places
+        .iter()
+        .filter(|place| place.live)
+        .map(|place| (place.which.shows(), place.pair))
+        .collect();
+    wanted.extend(shown.iter().filter_map(|(user_id, shows)| match *shows {
+        Shows::One(chat_id) => Some((*shows, UserChat { user_id: *user_id, chat_id })),
+        Shows::All | Shows::Private | Shows::Nothing => None,
+    }));
+    let pairs: Vec<UserChat> = wanted.iter().map(|(_, pair)| *pair).collect();
+    let views = match pairs.is_empty() {
+        true => Vec::new(),
+        false => overview::find(&mut conn.link(), &pairs).await?,
+    };
+    let mut chats: HashMap<(UserId, Shows), Vec<ChatView>> = HashMap::new();
+    for ((shows, pair), found) in wanted.iter().zip(views) {
         // One that was deleted in between is gone.
-        chats.entry(pair.user_id).or_default().extend(found.map(|chat| chat.view));
+        let Some(found) = found else { continue };
+        if found.role.is_some() || found.view.chat_type == ChatType::Room {
+            chats.entry((pair.user_id, *shows)).or_default().push(found.view);
+        }
     }
     drop(conn);
     mark_dormant(&api.db, &places).await?;
-    let view = |user: Account| SessionView {
-        chats: chats.get(&user.id).cloned().unwrap_or_default(),
+    let view = |(user, shows): (Account, Shows)| SessionView {
+        chats: chats.get(&(user.id, shows)).cloned().unwrap_or_default(),
         user,
     };
-    let sessions = standings.into_iter().map(|standing| standing.map(view)).collect();
+    let sessions = (standings.into_iter().zip(&request.sessions))
+        .map(|(standing, session)| standing.map(|user| view((user, session.shows))))
+        .collect();
     Ok(Opened { epoch, sessions })
+}
+
+/// Those of a user's chats that are placed by their activity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Which {
+    All,
+    Private,
+}
+
+impl Which {
+    fn shows(self) -> Shows {
+        match self {
+            Self::All => Shows::All,
+            Self::Private => Shows::Private,
+        }
+    }
 }
 
 type SessionRow = (String, i64, String, String, String, bool, bool);
@@ -89,6 +141,7 @@ async fn standings(
 
 /// One of a user's chats that is live, or whose dormant mark is wrong.
 struct Placed {
+    which: Which,
     pair: UserChat,
     live: bool,
     dormant: bool,
@@ -98,29 +151,53 @@ struct Placed {
 
 impl Placed {
     fn is_marked_wrong(&self) -> bool {
-        match self.live {
-            true => self.dormant && self.settled,
-            false => !self.dormant,
+        match (self.live, self.which) {
+            (true, Which::All) => self.dormant && self.settled,
+            // Those that show all chats may not hold it.
+            (true, Which::Private) => false,
+            (false, _) => !self.dormant,
         }
     }
 }
 
 /// The users' live chats, the most recently active first, and those others that are not dormant yet.
-async fn places(conn: &mut Conn, users: List<i64>, live: i64) -> Result<Vec<Placed>, Problem> {
-    let rows: Vec<(i64, i64, bool, bool, bool)> = fetch_all!(
-        conn,
-        "SELECT user_id, chat_id, place <= $2, dormant, changed_at < (SELECT now FROM clock) - $3
-         FROM (SELECT m.user_id, m.chat_id, m.dormant, c.changed_at, ROW_NUMBER() OVER (
-                   PARTITION BY m.user_id ORDER BY c.changed_at DESC, c.id DESC) AS place
-               FROM members m JOIN chats c ON c.id = m.chat_id AND c.deleted_at IS NULL
-               WHERE m.user_id IN (SELECT value FROM json_each($1))) ranked
-         WHERE place <= $2 OR NOT dormant
-         ORDER BY user_id, place",
-        users,
-        live,
-        SETTLED_MS
-    )?;
+async fn places(
+    conn: &mut Conn,
+    users: List<i64>,
+    live: i64,
+    which: Which,
+) -> Result<Vec<Placed>, Problem> {
+    // The kind is looked at last: a condition that PostgreSQL believes to be rare would have it look
+    // for the chats first, and for their members then.
+    macro_rules! select {
+        ($first:literal, $which:literal) => {
+            concat!(
+                "SELECT user_id, chat_id, place <= $2, dormant,
+                     changed_at < (SELECT now FROM clock) - $3
+                 FROM (SELECT m.user_id, m.chat_id, m.dormant, c.changed_at, c.chat_type,
+                           ROW_NUMBER() OVER (PARTITION BY m.user_id ORDER BY ",
+                $first,
+                "c.changed_at DESC, c.id DESC) AS place
+                       FROM members m JOIN chats c ON c.id = m.chat_id AND c.deleted_at IS NULL
+                       WHERE m.user_id IN (SELECT value FROM json_each($1))) ranked
+                 WHERE (place <= $2 OR NOT dormant)",
+                $which,
+                " ORDER BY user_id, place"
+            )
+        };
+    }
+    let rows: Vec<(i64, i64, bool, bool, bool)> = match which {
+        Which::All => fetch_all!(conn, select!("", ""), users, live, SETTLED_MS)?,
+        Which::Private => fetch_all!(
+            conn,
+            select!("(c.chat_type = 'private') DESC, ", " AND chat_type = 'private'"),
+            users,
+            live,
+            SETTLED_MS
+        )?,
+    };
     let placed = |(user, chat, live, dormant, settled)| Placed {
+        which,
         pair: UserChat { user_id: UserId(user), chat_id: ChatId(chat) },
         live,
         dormant,
@@ -131,36 +208,10 @@ async fn places(conn: &mut Conn, users: List<i64>, live: i64) -> Result<Vec<Plac
 
 /// Turns the wrong marks around. Writes nothing when there are none, which is almost always.
 async fn mark_dormant(db: &Db, places: &[Placed]) -> Result<(), Problem> {
-    let wrong: Vec<(i64, i64, bool)> = places
+    let wrong: Vec<Mark> = places
         .iter()
         .filter(|place| place.is_marked_wrong())
         .map(|place| (place.pair.chat_id.0, place.pair.user_id.0, !place.dormant))
         .collect();
-    if wrong.is_empty() {
-        return Ok(());
-    }
-    let mut tx = db.begin().await?;
-    // PostgreSQL: locked in the same order as read marks are.
-    execute!(
-        tx,
-        postgres: "WITH marks AS (
-                SELECT m.chat_id, m.user_id, r.dormant
-                FROM UNNEST($1::BIGINT[], $2::BIGINT[], $3::BOOLEAN[]) AS r (chat_id, user_id, dormant)
-                JOIN members m ON m.chat_id = r.chat_id AND m.user_id = r.user_id
-                ORDER BY m.chat_id, m.user_id FOR NO KEY UPDATE OF m)
-            UPDATE members m SET dormant = marks.dormant FROM marks
-            WHERE m.chat_id = marks.chat_id AND m.user_id = marks.user_id",
-        (
-            column!(wrong, 0),
-            column!(wrong, 1),
-            column!(wrong, 2),
-        ),
-        sqlite: "UPDATE members SET dormant = marks.dormant
-            FROM (SELECT value ->> 0 AS chat, value ->> 1 AS user, value ->> 2 AS dormant
-                  FROM json_each($1)) marks
-            WHERE chat_id = marks.chat AND user_id = marks.user",
-        (json_rows(&wrong)),
-    )?;
-    tx.commit().await?;
-    Ok(())
+    mark(db, &wrong).await.map(|_| ())
 }

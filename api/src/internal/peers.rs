@@ -17,6 +17,7 @@ use shared::{
     id::{ChatId, UserId},
     internal::{Pair, Peer, Peers, PeersFound, Refusal, RefusalCode, Role},
     problem::Problem,
+    text::{check_peer, no_such_user},
 };
 
 /// Each pair's chat, in the order asked.
@@ -30,9 +31,13 @@ pub async fn peers(api: &Api, request: Peers) -> Result<PeersFound, Problem> {
 }
 
 async fn chat(api: &Api, pair: &Pair) -> Result<Result<ChatId, Refusal>, Problem> {
+    // Also what the database would not take as a text.
+    if let Err(refusal) = check_peer(&pair.peer) {
+        return Ok(Err(refusal));
+    }
     let mut conn = api.db.read().await?;
     let (peer, blocked) = match find(&mut conn, &pair.peer).await? {
-        None => return Ok(nobody()),
+        None => return Ok(Err(no_such_user())),
         Some((peer, _)) if peer == pair.user_id => {
             let text = "You cannot send messages to yourself.";
             return Ok(refuse(RefusalCode::RecipientIsYourself, text));
@@ -53,7 +58,9 @@ async fn chat(api: &Api, pair: &Pair) -> Result<Result<ChatId, Refusal>, Problem
         // Somebody else has just made it.
         Err(Problem { chat_id: Some(chat), .. }) => Ok(Ok(chat)),
         // Deactivated since it was found.
-        Err(problem) if problem.status == StatusCode::UNPROCESSABLE_ENTITY => Ok(nobody()),
+        Err(problem) if problem.status == StatusCode::UNPROCESSABLE_ENTITY => {
+            Ok(Err(no_such_user()))
+        }
         Err(problem) if problem.status.is_client_error() => {
             Ok(refuse(RefusalCode::TooManyChats, &problem.detail))
         }
@@ -70,8 +77,6 @@ async fn find(conn: &mut Conn, peer: &Peer) -> Result<Option<(UserId, bool)>, Pr
              WHERE id = $1 AND deactivated_at IS NULL AND NOT guest",
             id.0
         )?,
-        // Also what the database would not take as a text.
-        Peer::Username(name) if input::username(name).is_err() => None,
         Peer::Username(name) => fetch_optional!(
             conn,
             "SELECT id, blocked_at IS NOT NULL FROM users
@@ -80,10 +85,6 @@ async fn find(conn: &mut Conn, peer: &Peer) -> Result<Option<(UserId, bool)>, Pr
         )?,
     };
     Ok(row.map(|(id, blocked)| (UserId(id), blocked)))
-}
-
-fn nobody<T>() -> Result<T, Refusal> {
-    refuse(RefusalCode::RecipientNotFound, "There is no such user.")
 }
 
 fn refuse<T>(code: RefusalCode, message: &str) -> Result<T, Refusal> {

@@ -335,7 +335,7 @@ async fn carry_out(
     action: Action,
 ) -> Result<Option<Message>, Problem> {
     let command = Command { user_id: caller.user_id, chat_id, action };
-    let mut posted = internal::post(api, Post { commands: vec![command] }).await?;
+    let mut posted = internal::post(api, Post::patient(vec![command])).await?;
     let receipt = match posted.results.pop() {
         Some(Ok(receipt)) => receipt,
         Some(Err(refusal)) => return Err(refused(refusal)),
@@ -343,7 +343,7 @@ async fn carry_out(
     };
     match posted.events.pop().and_then(|mut run| run.events.pop()).map(|event| event.change) {
         Some(Change::Message(message) | Change::Edited(message)) => Ok(Some(message)),
-        Some(Change::Deleted { .. } | Change::Member { .. }) => Ok(None),
+        Some(Change::Deleted { .. } | Change::Member { .. } | Change::Unknown) => Ok(None),
         // It was so already.
         None => {
             let mut conn = api.db.read().await?;
@@ -376,6 +376,8 @@ fn refused(refusal: Refusal) -> Problem {
         | RefusalCode::TooManyChats
         | RefusalCode::InvalidUsername
         | RefusalCode::UsernameTaken => StatusCode::BAD_REQUEST,
+        // Only told to the impatient, and only by a newer api.
+        RefusalCode::Busy | RefusalCode::Unknown => StatusCode::SERVICE_UNAVAILABLE,
     };
     Problem::new(status, refusal.code.as_str(), refusal.message)
 }

@@ -16,11 +16,10 @@ use shared::{
     lifecycle::Lifecycle,
     limit::Limiter,
     presence::Presence,
-    serve::{ServeConfig, serve},
+    serve::{ServeConfig, bind, serve},
 };
 use std::{path::Path, time::Duration};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 
 /// A running api. Stops when dropped.
 pub struct Server {
@@ -142,7 +141,7 @@ impl Server {
     }
 
     async fn serving(api: Api, lifecycle: Lifecycle) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let config = ServeConfig {
             trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()].into(),

@@ -16,7 +16,7 @@ use serde_json::json;
 use shared::{
     chat::ChatType,
     id::{ChatId, SessionId, UserId},
-    internal::{Open, OpenSession, Role, SessionRefusal},
+    internal::{Open, OpenSession, Role, SessionRefusal, Shows},
     relay::Channel,
 };
 use std::collections::BTreeSet;
@@ -49,7 +49,7 @@ fn session_of(t: &T, account: &Account) -> SessionId {
 
 async fn opens(t: &T, account: &Account) -> Result<UserId, SessionRefusal> {
     let session_id = session_of(t, account);
-    let sessions = vec![OpenSession { user_id: account.id, session_id }];
+    let sessions = vec![OpenSession { user_id: account.id, session_id, shows: Shows::All }];
     let opened = api::internal::open(&t.api, Open { sessions, live_chats: 10 }).await.unwrap();
     opened.sessions.into_iter().next().unwrap().map(|view| view.user.id)
 }

@@ -1,18 +1,23 @@
 //! `changed`: whatever the bus lost is found.
 
-use crate::harness::{T, actor, both};
+use crate::harness::{T, actor, both, edit};
 use api::{
     chats::{manage, membership},
     internal::changed,
 };
 use shared::{
     id::{ChatId, Seq, SessionId, UserId},
-    internal::{Changed, ChangedFound, MAX_CHANGED, UserChat},
+    internal::{Changed, ChangedFound, Cut, MAX_CHANGED, UserChat, Woken},
     relay::{EndReason, EndedSessions},
     time::Timestamp,
 };
 
-both!(everything_recent_is_found, what_is_old_is_not, long_lists_are_cut);
+both!(
+    everything_recent_is_found,
+    what_is_old_is_not,
+    long_lists_are_cut,
+    a_chat_woke_after_its_last_old_message,
+);
 
 async fn ask(t: &T, since: Option<Timestamp>) -> ChangedFound {
     changed(&t.api, Changed { since }).await.unwrap()
@@ -51,7 +56,8 @@ async fn everything_recent_is_found(t: T) {
     assert_eq!(found.deleted, [gone]);
     assert!(found.joined.contains(&pair(cid, room)) && !found.joined.contains(&pair(cid, chat)));
     assert_eq!(found.parted, [pair(cid, chat)]);
-    assert_eq!(found.woken, [pair(bob, chat)]);
+    let woken = Woken { user_id: bob, chat_id: chat, after: Seq(0) };
+    assert_eq!(found.woken, [woken]);
     let ended = |session, reason| EndedSessions { sessions: vec![session], reason };
     assert!(found.ended.contains(&ended(a, EndReason::SignedOut)));
     assert!(found.ended.contains(&ended(b, EndReason::Blocked)));
@@ -95,9 +101,35 @@ async fn long_lists_are_cut(t: T) {
     .await;
     let found = ask(&t, None).await;
     assert!(found.truncated);
+    assert_eq!(found.cut, Cut { chats: true, ..Cut::default() });
     assert_eq!(found.chats.len(), MAX_CHANGED);
     assert!(
         !found.chats.iter().any(|(chat, _)| *chat == ChatId(1)),
         "the least recent are left out"
     );
+}
+
+/// What woke a chat is after the place that is told, whatever else happened to the chat meanwhile.
+async fn a_chat_woke_after_its_last_old_message(t: T) {
+    let [ann, bob] = t.users(["ann", "bob"]).await;
+    let chat = t.group(ann, &[bob]).await;
+    let after = async || {
+        let found = ask(&t, None).await;
+        assert_eq!(found.woken.len(), 1, "bob's, once: {:?}", found.woken);
+        assert_eq!((found.woken[0].user_id, found.woken[0].chat_id), (bob, chat));
+        found.woken[0].after
+    };
+    t.sql(format!("UPDATE members SET dormant = TRUE WHERE user_id = {bob}")).await;
+    for n in 0..4 {
+        t.say(ann, chat, &format!("old {n}")).await;
+    }
+    t.one(edit(ann, chat, Seq(4), "changed once more")).await.unwrap();
+    assert_eq!(after().await, Seq(0), "all of it is new");
+    t.sql("UPDATE messages SET created_at = 1000".to_owned()).await;
+    t.say(ann, chat, "new").await;
+    t.one(edit(ann, chat, Seq(1), "old, changed")).await.unwrap();
+    assert_eq!(after().await, Seq(4), "the new message is 6");
+    // In a chat that is as busy as none is, no more than the newest are looked through.
+    t.sql(format!("UPDATE chats SET last_seq = 5000 WHERE id = {chat}")).await;
+    assert_eq!(after().await, Seq(4000));
 }

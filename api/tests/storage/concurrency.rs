@@ -8,7 +8,7 @@ use api::{
 use futures_util::future::join_all;
 use shared::{
     id::{ChatId, Seq, UserId},
-    internal::{Command, MarkRead, Open, OpenSession, ReadMark},
+    internal::{Command, MarkRead, Open, OpenSession, ReadMark, Shows},
 };
 use std::collections::{BTreeSet, HashMap};
 
@@ -80,7 +80,11 @@ async fn everything_at_once(t: T) {
         chats.push(t.group(owner, &others).await);
     }
     for user_id in users {
-        sessions.push(OpenSession { user_id, session_id: t.session(user_id).await });
+        sessions.push(OpenSession {
+            user_id,
+            session_id: t.session(user_id).await,
+            shows: Shows::All,
+        });
     }
     let (t, chats, sessions) = (&t, &chats, &sessions);
     let writers = users.iter().enumerate().map(|(task, user)| async move {

@@ -160,14 +160,14 @@ impl T {
     /// Posts. A repeat's receipt is the first one's: what says which it was is left out here, see
     /// [`T::repeats`].
     pub async fn post(&self, commands: Vec<Command>) -> Posted {
-        let mut posted = internal::post(&self.api, Post { commands }).await.unwrap();
+        let mut posted = internal::post(&self.api, Post::patient(commands)).await.unwrap();
         posted.results.iter_mut().flatten().for_each(|receipt| receipt.repeated = false);
         posted
     }
 
     /// Posts one command; whether it had been posted before.
     pub async fn repeats(&self, command: Command) -> bool {
-        let posted = internal::post(&self.api, Post { commands: vec![command] }).await.unwrap();
+        let posted = internal::post(&self.api, Post::patient(vec![command])).await.unwrap();
         posted.results[0].as_ref().unwrap().repeated
     }
 

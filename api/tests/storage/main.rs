@@ -11,6 +11,7 @@ mod conversations;
 mod demo;
 mod guests;
 mod harness;
+mod locked;
 mod managing;
 mod membership;
 mod migrations;

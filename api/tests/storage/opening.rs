@@ -6,7 +6,7 @@ use shared::{
     chat::{ChatType, ChatView},
     id::{ChatId, Seq, SessionId, UserId},
     internal::{
-        MarkRead, Open, OpenSession, ReadMark, RefusalCode, SessionRefusal, UserChat, View,
+        MarkRead, Open, OpenSession, ReadMark, RefusalCode, SessionRefusal, Shows, UserChat, View,
     },
     relay::Channel,
 };
@@ -18,11 +18,16 @@ both!(
     unread_is_what_others_wrote,
     marks_move_forward_only,
     what_may_be_watched,
+    a_window_is_told_of_what_it_shows,
 );
 
 async fn open(t: &T, user_id: UserId, live_chats: u32) -> Vec<ChatView> {
+    open_showing(t, user_id, live_chats, Shows::All).await
+}
+
+async fn open_showing(t: &T, user_id: UserId, live_chats: u32, shows: Shows) -> Vec<ChatView> {
     let session_id = t.session(user_id).await;
-    let sessions = vec![OpenSession { user_id, session_id }];
+    let sessions = vec![OpenSession { user_id, session_id, shows }];
     let mut opened = internal::open(&t.api, Open { sessions, live_chats }).await.unwrap();
     assert_eq!(opened.epoch.len(), 32);
     opened.sessions.pop().unwrap().unwrap().chats
@@ -36,10 +41,22 @@ async fn sessions_that_may_not_open(t: T) {
     let [ann, bob, cid, dan] = t.users(["ann", "bob", "cid", "dan"]).await;
     let mut sessions = Vec::new();
     for user_id in [ann, bob, cid, dan] {
-        sessions.push(OpenSession { user_id, session_id: t.session(user_id).await });
+        sessions.push(OpenSession {
+            user_id,
+            session_id: t.session(user_id).await,
+            shows: Shows::All,
+        });
     }
-    sessions.push(OpenSession { user_id: ann, session_id: SessionId(Uuid::new_v4()) });
-    sessions.push(OpenSession { user_id: bob, session_id: sessions[0].session_id });
+    sessions.push(OpenSession {
+        user_id: ann,
+        session_id: SessionId(Uuid::new_v4()),
+        shows: Shows::All,
+    });
+    sessions.push(OpenSession {
+        user_id: bob,
+        session_id: sessions[0].session_id,
+        shows: Shows::All,
+    });
     t.sql(format!("UPDATE users SET blocked_at = 1 WHERE id = {bob}")).await;
     t.sql(format!("UPDATE sessions SET ended_at = 1 WHERE user_id = {cid}")).await;
     t.sql(format!("UPDATE sessions SET expires_at = 1 WHERE user_id = {dan}")).await;
@@ -166,4 +183,46 @@ async fn what_may_be_watched(t: T) {
     let chats = vec![pair(eve, room)];
     let joined = internal::view(&t.api, View { chats }).await.unwrap().chats.remove(0).unwrap();
     assert_eq!((joined.last_read, joined.unread), (Seq(1), 0), "what was before is read");
+}
+
+async fn a_window_is_told_of_what_it_shows(t: T) {
+    let [ann, bob, cid, dan] = t.users(["ann", "bob", "cid", "dan"]).await;
+    let group = t.group(ann, &[bob]).await;
+    let room = t.room(bob).await;
+    let others = t.group(bob, &[]).await;
+    let mut private = Vec::new();
+    for (at, other) in [(1, bob), (2, cid), (3, dan)] {
+        let chat = t.try_create(ann, ChatType::Private, &[other]).await.unwrap();
+        t.sql(format!("UPDATE chats SET changed_at = {at} WHERE id = {chat}")).await;
+        private.push(chat);
+    }
+    let marks = async || {
+        t.number(format!("SELECT count(*) FROM members WHERE user_id = {ann} AND dormant")).await
+    };
+    let shown = async |shows| ids(&open_showing(&t, ann, 2, shows).await);
+    assert_eq!(shown(Shows::One(group)).await, [group]);
+    assert_eq!(shown(Shows::One(room)).await, [room], "anybody's");
+    assert_eq!(shown(Shows::One(others)).await, []);
+    assert_eq!(shown(Shows::One(ChatId(999))).await, []);
+    assert_eq!(shown(Shows::Nothing).await, []);
+    assert_eq!(marks().await, 0, "they leave the marks alone");
+    // A window on private chats must be woken for those that it does not hold.
+    assert_eq!(shown(Shows::Private).await, [private[2], private[1]]);
+    assert_eq!(marks().await, 1);
+    // And takes none of the marks away from the windows that show all.
+    assert_eq!(shown(Shows::All).await, [group, private[2]]);
+    assert_eq!(marks().await, 2);
+    t.sql("UPDATE chats SET changed_at = 10 WHERE chat_type = 'private'".to_owned()).await;
+    shown(Shows::Private).await;
+    assert_eq!(marks().await, 2);
+    // Several windows of one user at once, each with its own.
+    let mut sessions = Vec::new();
+    let all = [Shows::Private, Shows::One(group), Shows::All, Shows::Nothing, Shows::One(room)];
+    for shows in all {
+        sessions.push(OpenSession { user_id: ann, session_id: t.session(ann).await, shows });
+    }
+    let opened = internal::open(&t.api, Open { sessions, live_chats: 1 }).await.unwrap();
+    let shown = opened.sessions.into_iter().map(|view| ids(&view.unwrap().chats));
+    let newest = vec![private[2]];
+    assert_eq!(shown.collect::<Vec<_>>(), [newest, vec![group], vec![group], vec![], vec![room]]);
 }

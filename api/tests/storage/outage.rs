@@ -17,13 +17,13 @@ async fn an_outage_is_503_and_passes() {
     let commands = vec![send(ann, ChatId(1), "k", "hello")];
     let first = t.post(commands.clone()).await;
     server.kill().await.unwrap();
-    let away = internal::post(&t.api, Post { commands: commands.clone() }).await.unwrap_err();
+    let away = internal::post(&t.api, Post::patient(commands.clone())).await.unwrap_err();
     assert_eq!((away.status.as_u16(), away.retry_after), (503, Some(1)));
     assert!(t.api.db.ping().await.is_err());
     server.restart().await.unwrap();
     // Each connection that died may fail one call before it is replaced.
     let again = loop {
-        match internal::post(&t.api, Post { commands: commands.clone() }).await {
+        match internal::post(&t.api, Post::patient(commands.clone())).await {
             Ok(posted) => break posted,
             Err(problem) => assert_eq!(problem.status.as_u16(), 503),
         }

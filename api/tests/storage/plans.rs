@@ -2,10 +2,14 @@
 //! deployment opens: by indexes, and planned once.
 
 use crate::harness::{T, actor, edit, reply, send};
-use api::{chats::membership, db::Db, internal::open};
+use api::{
+    chats::membership,
+    db::Db,
+    internal::{changed, open},
+};
 use shared::{
     id::Seq,
-    internal::{Open, OpenSession},
+    internal::{Changed, Open, OpenSession, Shows},
 };
 use sqlx::{AssertSqlSafe, PgConnection, query_as, query_scalar};
 
@@ -32,7 +36,13 @@ async fn what_a_statement_reads_does_not_grow_with_the_tables() {
     let t = T::postgres().await;
     let [ann, bob] = t.users(["ann", "bob"]).await;
     let chat = t.group(ann, &[bob]).await;
-    let sessions = vec![OpenSession { user_id: bob, session_id: t.session(bob).await }];
+    let sessions =
+        vec![OpenSession { user_id: bob, session_id: t.session(bob).await, shows: Shows::All }];
+    open(&t.api, Open { sessions, live_chats: 5 }).await.unwrap();
+    let (user_id, session_id) = (bob, t.session(bob).await);
+    let windows = [Shows::Private, Shows::One(chat)];
+    let window = |shows| OpenSession { user_id, session_id, shows };
+    let sessions = windows.map(window).to_vec();
     open(&t.api, Open { sessions, live_chats: 5 }).await.unwrap();
     t.post(vec![send(ann, chat, "k1", "hello"), send(bob, chat, "k2", "hello")]).await;
     // Few, by which PostgreSQL believes that chats have one message and an index little to choose.
@@ -45,6 +55,7 @@ async fn what_a_statement_reads_does_not_grow_with_the_tables() {
     t.post(vec![edit(ann, chat, Seq(1), "hello!"), reply(bob, chat, "k3", "hi", Some(Seq(1)))])
         .await;
     t.events_after(chat, Seq(0), 200).await;
+    changed(&t.api, Changed { since: None }).await.unwrap();
     membership::leave(&t.api, actor(bob), chat).await.unwrap();
 
     let Db::Postgres(pool) = &t.api.db else { panic!("not PostgreSQL") };

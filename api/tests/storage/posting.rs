@@ -154,7 +154,7 @@ async fn a_batch_may_edit_what_it_sends(t: T) {
             Change::Message(message) => message.text.as_str(),
             Change::Edited(message) => message.text.as_str(),
             Change::Deleted { .. } => "gone",
-            Change::Member { .. } => "member",
+            Change::Member { .. } | Change::Unknown => "member",
         })
         .collect();
     assert_eq!(kinds, ["first", "second", "answer", "gone", "third"]);

@@ -1,6 +1,6 @@
 //! `events`: whoever was away and applies a range stands where those stand who heard everything.
 
-use crate::harness::{T, actor, both, delete, edit, reply};
+use crate::harness::{T, actor, both, delete, edit, reply, send};
 use api::{chats::membership, internal};
 use proptest::{
     prelude::*,
@@ -9,12 +9,19 @@ use proptest::{
 use shared::{
     chat::{Change, Event, MemberChange},
     id::{ChatId, Seq, UserId},
-    internal::{Command, Events, MAX_RANGE_EVENTS, Range},
+    internal::{
+        Command, Events, MAX_EVENTS_BYTES, MAX_RANGE_BYTES, MAX_RANGE_EVENTS, MAX_TEXT_CHARS, Range,
+    },
     relay::{Channel, ChatPayload},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-both!(many_ranges_in_one_call, ranges_of_what_is_not_there, long_absences_come_in_pages);
+both!(
+    many_ranges_in_one_call,
+    ranges_of_what_is_not_there,
+    long_absences_come_in_pages,
+    answers_are_bounded_in_bytes,
+);
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -65,6 +72,7 @@ impl Device {
                     MemberChange::Left | MemberChange::Removed => self.present.remove(&user.id),
                 };
             }
+            Change::Unknown => panic!("of this version"),
         }
     }
 }
@@ -201,4 +209,51 @@ async fn long_absences_come_in_pages(t: T) {
     let events = t.events_after(chat, Seq(1), MAX_RANGE_EVENTS).await;
     let seqs: Vec<i64> = events.iter().map(|event| event.seq.0).collect();
     assert_eq!(seqs, [451, 452]);
+}
+
+/// Whatever is in the texts, and however many ranges are asked for; and everything comes, page by page.
+async fn answers_are_bounded_in_bytes(t: T) {
+    let ann = t.user("ann").await;
+    let chat = t.group(ann, &[]).await;
+    for (text, times) in [("\"", 40), ("😀", 40), ("x", 20)] {
+        let text = text.repeat(MAX_TEXT_CHARS);
+        let posts = (0..times).map(|n| send(ann, chat, &format!("{text:.1}{n}"), &text)).collect();
+        t.post(posts).await;
+    }
+    t.post((1..=20).map(|n| edit(ann, chat, Seq(n), &"\\".repeat(MAX_TEXT_CHARS))).collect()).await;
+    t.post((21..=30).map(|n| delete(ann, chat, Seq(n))).collect()).await;
+    // Of many, the first pages are enough.
+    for (asked, pages) in [(1, 130), (3, 130), (200, 3)] {
+        // All start elsewhere, so that some ranges begin with changes of what lies before them.
+        let mut afters: Vec<i64> = (0..asked).map(|n| n % 130).collect();
+        let mut seen: Vec<Vec<i64>> = vec![Vec::new(); afters.len()];
+        for _ in 0..pages {
+            let range = |after: &i64| Range { chat_id: chat, after: Seq(*after) };
+            let ranges = afters.iter().map(range).collect();
+            let found = internal::events(&t.api, Events { ranges }).await.unwrap();
+            assert!(serde_json::to_string(&found).unwrap().len() < MAX_EVENTS_BYTES + 100_000);
+            for ((after, seen), found) in afters.iter_mut().zip(&mut seen).zip(found.ranges) {
+                let found = found.unwrap();
+                let bytes = serde_json::to_string(&found.events).unwrap().len();
+                assert!(bytes <= MAX_RANGE_BYTES || found.events.len() == 1, "{bytes}");
+                assert!(found.upto > Seq(*after) || found.upto == found.head, "it gets on");
+                let inside = |event: &Event| event.seq.0 > *after && event.seq <= found.upto;
+                assert!(found.events.iter().all(inside));
+                seen.extend(found.events.iter().map(|event| event.seq.0));
+                *after = found.upto.0;
+            }
+            if afters.iter().all(|after| *after == 130) {
+                break;
+            }
+        }
+        let starts = (0..asked).map(|n| n % 130);
+        assert!(asked == 200 || afters.iter().all(|after| *after == 130), "{afters:?}");
+        for ((start, seen), upto) in starts.zip(seen).zip(afters) {
+            // Whoever was after a message sees its change; who goes through the pages, too.
+            let expected: Vec<i64> = (start + 1..=upto).collect();
+            let missing: Vec<&i64> = expected.iter().filter(|seq| !seen.contains(seq)).collect();
+            let superseded = |seq: &i64| (101..=130).contains(seq);
+            assert!(seen.is_sorted() && missing.into_iter().all(superseded), "{start}: {seen:?}");
+        }
+    }
 }

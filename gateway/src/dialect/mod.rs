@@ -14,7 +14,7 @@ use serde::Serialize;
 use shared::{
     chat::{Change, ChatType, ChatView, Message, UserRef},
     id::{ChatId, UserId},
-    internal::Peer,
+    internal::{Peer, Shows},
     protocol::{ChatEvent, ClientFrame, ServerFrame},
     time::Timestamp,
 };
@@ -97,6 +97,12 @@ impl Dialect {
         matches!(self, Self::Names | Self::Numbers)
     }
 
+    /// Whether a client can tell by the order alone which of its frames an answer is about: then
+    /// answers keep it. Only the native protocol asks for an id on every frame that matters.
+    pub fn answers_in_order(self) -> bool {
+        self != Self::Native
+    }
+
     /// Whether what was written to the client counts as read, since it cannot say so.
     pub fn reads_what_it_is_shown(self) -> bool {
         self == Self::Names
@@ -152,6 +158,16 @@ impl Window {
             Self::Chat(_) => Dialect::Chat,
             Self::Names => Dialect::Names,
             Self::Numbers(_) => Dialect::Numbers,
+        }
+    }
+
+    /// Which of its user's chats it starts with.
+    pub fn shows(self) -> Shows {
+        match self {
+            Self::Native => Shows::All,
+            Self::Lobby => Shows::One(ChatId::LOBBY),
+            Self::Chat(id) => Shows::One(id),
+            Self::Names | Self::Numbers(_) => Shows::Private,
         }
     }
 
@@ -223,7 +239,9 @@ fn identity_mismatch(field: &str) -> Misread {
 fn new_message(event: &ChatEvent) -> Option<&Message> {
     match &event.event.change {
         Change::Message(message) => Some(message),
-        Change::Edited(_) | Change::Deleted { .. } | Change::Member { .. } => None,
+        Change::Edited(_) | Change::Deleted { .. } | Change::Member { .. } | Change::Unknown => {
+            None
+        }
     }
 }
 

@@ -2,16 +2,14 @@
 
 use super::{AgentSettings, routes::routes};
 use crate::metric;
-use anyhow::Context as _;
 use shared::{
     admin,
     lifecycle::Lifecycle,
-    serve::{ServeConfig, serve},
+    serve::{ServeConfig, bind, serve},
     settings::{Secret, refuse},
     telemetry::{Ready, admin_router, start_logs, start_metrics},
 };
 use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
-use tokio::net::TcpListener;
 
 /// On stopping: clients leave and what they recorded is packed, though nobody may come for it.
 const FINISH: Duration = Duration::from_secs(10);
@@ -44,8 +42,7 @@ pub async fn agent_health(listen: SocketAddr) -> ExitCode {
 async fn until_stopped(listen: SocketAddr, secret: Option<Secret>) -> anyhow::Result<()> {
     let lifecycle = Lifecycle::new();
     let metrics = start_metrics(metric::METRICS, &lifecycle).map_err(anyhow::Error::msg)?;
-    let listener = TcpListener::bind(listen).await;
-    let listener = listener.with_context(|| format!("cannot listen on {listen}"))?;
+    let listener = bind(listen)?;
     // Also one that is busy: who waits for it waits for its answer to an order.
     let ready: Ready = Arc::new(|| Box::pin(std::future::ready(Ok(()))));
     let app = routes(secret, &lifecycle).merge(admin_router(metrics, ready));

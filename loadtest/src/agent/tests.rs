@@ -11,7 +11,7 @@ use serde_json::Value;
 use shared::{
     id::UserId,
     lifecycle::Lifecycle,
-    serve::{ServeConfig, serve},
+    serve::{ServeConfig, bind, serve},
     settings::Secret,
 };
 use std::{sync::Arc, time::Duration};
@@ -40,7 +40,7 @@ pub(super) fn small(run: &str) -> RunOptions {
 
 /// An agent on a port of its own; it ends with the lifecycle.
 async fn agent(secret: Option<&str>, lifecycle: &Lifecycle) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let app = routes(secret.map(Secret::new), lifecycle);
     let config = ServeConfig { name: "internal", ..ServeConfig::default() };

@@ -30,7 +30,7 @@ pub enum What<'a> {
     Deleted {
         id: Seq,
     },
-    /// Somebody joined, left or was removed.
+    /// Somebody joined, left or was removed; or what a newer server knows.
     Other,
 }
 
@@ -45,7 +45,7 @@ impl<'a> From<&'a ChatEvent> for Told<'a> {
             },
             Change::Edited(message) => What::Edited { id: message.id, text: &message.text },
             Change::Deleted { id, .. } => What::Deleted { id: *id },
-            Change::Member { .. } => What::Other,
+            Change::Member { .. } | Change::Unknown => What::Other,
         };
         Self { chat: event.chat_id, seq: event.event.seq, what }
     }

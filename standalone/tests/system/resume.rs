@@ -135,7 +135,7 @@ fn replay(mut shown: BTreeMap<Seq, String>, device: &Device) -> BTreeMap<Seq, St
                 shown.insert(message.id, message.text.clone());
             }
             Change::Deleted { id, .. } => drop(shown.remove(id)),
-            Change::Member { .. } => {}
+            Change::Member { .. } | Change::Unknown => {}
         }
     }
     shown

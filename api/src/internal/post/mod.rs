@@ -13,30 +13,37 @@ pub(crate) use tally::STRETCH;
 use super::check_batch;
 use crate::{
     Api, audit,
-    chats::{announce, rules},
+    chats::announce,
+    db::{DbError, Tx},
 };
-use plan::{Done, Plan};
+use plan::{Chat, Done, Plan};
 use shared::{
     id::{ChatId, Seq, UserId},
-    internal::{Action, Command, Post, Posted, Receipt, Refusal},
+    internal::{Action, Command, Post, Posted, Receipt, Refusal, RefusalCode},
     problem::Problem,
     relay::{ChatEvents, ChatPayload, UserPayload},
     telemetry::trace::{Kind, Span},
+    text::{check_client_message_id, check_text},
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use store::Lock;
 
-/// Carries the commands out in order. A refused command does not hinder the others; an error means
-/// that nothing is known of any, and the same call may be made again.
+/// Carries the commands out in order. A refused command does not hinder the others, nor does a chat
+/// that somebody holds when the caller is impatient; an error means that nothing is known of any, and
+/// the same call may be made again.
 pub async fn post(api: &Api, request: Post) -> Result<Posted, Problem> {
     check_batch("commands", request.commands.len())?;
     metrics::histogram!("post_batch_size").record(request.commands.len() as f64);
-    let commands = request.commands;
+    let Post { commands, impatient } = request;
     let checked: Vec<Result<(), Refusal>> = commands.iter().map(check).collect();
     // Those worth asking the database about.
     let sound: Vec<&Command> =
         commands.iter().zip(&checked).filter(|(_, ok)| ok.is_ok()).map(|(c, _)| c).collect();
-    let (decided, events) =
-        if sound.is_empty() { Default::default() } else { carry_out(api, &sound).await? };
+    let (decided, events) = if sound.is_empty() {
+        Default::default()
+    } else {
+        carry_out(api, &sound, impatient).await?
+    };
     let mut decided = decided.into_iter();
     let results: Vec<Result<Receipt, Refusal>> = checked
         .into_iter()
@@ -50,15 +57,17 @@ pub async fn post(api: &Api, request: Post) -> Result<Posted, Problem> {
 }
 
 fn count(results: &[Result<Receipt, Refusal>]) {
-    let (mut committed, mut repeated, mut refused) = (0, 0, 0);
+    let (mut committed, mut repeated, mut refused, mut busy) = (0, 0, 0, 0);
     for result in results {
         match result {
             Ok(receipt) if receipt.repeated => repeated += 1,
             Ok(_) => committed += 1,
+            Err(Refusal { code: RefusalCode::Busy, .. }) => busy += 1,
             Err(_) => refused += 1,
         }
     }
-    for (result, count) in [("committed", committed), ("repeated", repeated), ("refused", refused)]
+    for (result, count) in
+        [("committed", committed), ("repeated", repeated), ("refused", refused), ("busy", busy)]
     {
         if count > 0 {
             metrics::counter!("commands_total", "result" => result).increment(count);
@@ -68,10 +77,10 @@ fn count(results: &[Result<Receipt, Refusal>]) {
 
 type Outcome = (Vec<Result<Receipt, Refusal>>, Vec<ChatEvents>);
 
-async fn carry_out(api: &Api, commands: &[&Command]) -> Result<Outcome, Problem> {
+async fn carry_out(api: &Api, commands: &[&Command], impatient: bool) -> Result<Outcome, Problem> {
     let mut span = Span::child("transaction", Kind::Internal);
     span.number("commands", commands.len() as i64);
-    let stored = span.around(store(api, commands)).await;
+    let stored = span.around(store(api, commands, impatient)).await;
     if let Err(problem) = &stored {
         span.fail(problem.code);
     }
@@ -92,23 +101,73 @@ struct Stored {
     sleepers: Vec<(i64, i64)>,
 }
 
-async fn store(api: &Api, commands: &[&Command]) -> Result<Stored, Problem> {
-    let mut tx = api.db.begin().await?;
-    let chats = store::lock_chats(&mut tx, commands).await?;
-    let (now, facts) = store::facts(&mut tx, commands).await?;
-    let named = store::named_messages(&mut tx, commands).await?;
-    let mut plan = Plan::new(now, chats, named);
-    let results = commands.iter().zip(facts).map(|(c, fact)| plan.decide(c, fact)).collect();
-    let done = plan.finish();
+async fn store(api: &Api, commands: &[&Command], impatient: bool) -> Result<Stored, Problem> {
+    let Locked { mut tx, chats, busy } = lock(api, commands, impatient).await?;
+    let free: Vec<&Command> =
+        commands.iter().filter(|command| !busy.contains(&command.chat_id)).copied().collect();
+    let (decided, done) = match free.is_empty() {
+        true => Default::default(),
+        false => decide(&mut tx, chats, &free).await?,
+    };
+    let mut decided = decided.into_iter();
+    let result = |command: &&Command| match busy.contains(&command.chat_id) {
+        true => Err(held()),
+        false => decided.next().unwrap_or_else(|| unreachable!("one for each free command")),
+    };
+    let results = commands.iter().map(result).collect();
     if done.chats.is_empty() {
         return Ok(Stored { results, done, sleepers: Vec::new() });
     }
-    store::write(&mut tx, now, &done).await?;
-    audit::record(&mut tx, &done.by_admin).await?;
-    statistics::write(&mut tx, &done).await?;
     let sleepers = store::dormant_members(&mut tx, &done).await?;
     tx.commit().await?;
     Ok(Stored { results, done, sleepers })
+}
+
+/// A transaction that has locked chats.
+struct Locked {
+    tx: Tx,
+    /// Those that exist.
+    chats: HashMap<ChatId, Chat>,
+    /// Those that exist and that somebody else has locked.
+    busy: HashSet<ChatId>,
+}
+
+async fn lock(api: &Api, commands: &[&Command], impatient: bool) -> Result<Locked, DbError> {
+    let mut tx = if impatient { api.db.begin_impatient().await? } else { api.db.begin().await? };
+    match store::lock_chats(&mut tx, commands, Lock::Wait).await {
+        Err(DbError::Held(_)) if impatient => {}
+        chats => return Ok(Locked { tx, chats: chats?, busy: HashSet::new() }),
+    }
+    // That transaction is over. Which chats it waited for, nobody says.
+    drop(tx);
+    let mut tx = api.db.begin().await?;
+    let chats = store::lock_chats(&mut tx, commands, Lock::Skip).await?;
+    let mut busy = store::existing(&mut tx, commands).await?;
+    busy.retain(|chat| !chats.contains_key(chat));
+    Ok(Locked { tx, chats, busy })
+}
+
+/// Decides and writes.
+async fn decide(
+    tx: &mut Tx,
+    chats: HashMap<ChatId, Chat>,
+    commands: &[&Command],
+) -> Result<(Vec<Result<Receipt, Refusal>>, Done), Problem> {
+    let (now, facts) = store::facts(tx, commands).await?;
+    let named = store::named_messages(tx, commands).await?;
+    let mut plan = Plan::new(now, chats, named);
+    let results = commands.iter().zip(facts).map(|(c, fact)| plan.decide(c, fact)).collect();
+    let done = plan.finish();
+    if !done.chats.is_empty() {
+        store::write(tx, now, &done).await?;
+        audit::record(tx, &done.by_admin).await?;
+        statistics::write(tx, &done).await?;
+    }
+    Ok((results, done))
+}
+
+fn held() -> Refusal {
+    Refusal { code: RefusalCode::Busy, message: "Somebody else holds the chat.".to_owned() }
 }
 
 /// Tells the gateways, and gives the events to whoever asked.
@@ -130,10 +189,10 @@ fn publish(api: &Api, done: Done, sleepers: Vec<(i64, i64)>) -> Vec<ChatEvents> 
 fn check(command: &Command) -> Result<(), Refusal> {
     match &command.action {
         Action::Send { client_message_id, text, .. } => {
-            rules::check_client_message_id(client_message_id)?;
-            rules::check_text(text)
+            check_client_message_id(client_message_id)?;
+            check_text(text)
         }
-        Action::Edit { text, .. } => rules::check_text(text),
+        Action::Edit { text, .. } => check_text(text),
         Action::Delete { .. } => Ok(()),
     }
 }

@@ -6,7 +6,7 @@ use crate::{
         access::{MemberRole, chat_type},
         stored::{MessageRow, Stored, message_columns},
     },
-    db::{List, Tx, column, execute, fetch_all, json_rows},
+    db::{DbError, List, Tx, column, execute, fetch_all, json_rows},
 };
 use shared::{
     id::{ChatId, Seq},
@@ -14,19 +14,28 @@ use shared::{
     problem::Problem,
     time::Timestamp,
 };
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// The most members woken by one batch; the others find the chat by `changed`.
 const MAX_WAKES: i64 = 10_000;
+
+/// How to lock chats that somebody else holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lock {
+    /// Wait for them, as long as the transaction waits for rows.
+    Wait,
+    /// Leave them out.
+    Skip,
+}
 
 /// Locks the chats that exist, in the order of their ids, so that overlapping batches queue up
 /// instead of waiting for each other in a circle.
 pub async fn lock_chats(
     tx: &mut Tx,
     commands: &[&Command],
-) -> Result<HashMap<ChatId, Chat>, Problem> {
-    let ids: BTreeSet<i64> = commands.iter().map(|command| command.chat_id.0).collect();
-    let ids: List<i64> = ids.into_iter().collect();
+    how: Lock,
+) -> Result<HashMap<ChatId, Chat>, DbError> {
+    let ids = chat_ids(commands);
     macro_rules! select {
         () => {
             "SELECT c.id, c.chat_type, c.last_seq,
@@ -38,16 +47,39 @@ pub async fn lock_chats(
              ORDER BY c.id"
         };
     }
-    let rows: Vec<ChatRow> = fetch_all!(
-        tx,
-        postgres: concat!(select!(), " FOR NO KEY UPDATE OF c"), (ids),
-        sqlite: select!(), (ids),
-    )?;
+    let rows: Vec<ChatRow> = match how {
+        Lock::Wait => fetch_all!(
+            tx,
+            postgres: concat!(select!(), " FOR NO KEY UPDATE OF c"), (ids),
+            sqlite: select!(), (ids),
+        )?,
+        Lock::Skip => fetch_all!(
+            tx,
+            postgres: concat!(select!(), " FOR NO KEY UPDATE OF c SKIP LOCKED"), (ids),
+            sqlite: select!(), (ids),
+        )?,
+    };
     let chat = |(id, kind, last_seq, has_dormant, counted): ChatRow| {
         let (chat_type, last_seq) = (chat_type(&kind), Seq(last_seq));
         (ChatId(id), Chat { chat_type, last_seq, has_dormant, counted })
     };
     Ok(rows.into_iter().map(chat).collect())
+}
+
+/// The chats of these commands that exist, locked by whomever.
+pub async fn existing(tx: &mut Tx, commands: &[&Command]) -> Result<HashSet<ChatId>, DbError> {
+    let rows: Vec<(i64,)> = fetch_all!(
+        tx,
+        "SELECT id FROM chats
+         WHERE id IN (SELECT value FROM json_each($1)) AND deleted_at IS NULL",
+        chat_ids(commands)
+    )?;
+    Ok(rows.into_iter().map(|(id,)| ChatId(id)).collect())
+}
+
+fn chat_ids(commands: &[&Command]) -> List<i64> {
+    let ids: BTreeSet<i64> = commands.iter().map(|command| command.chat_id.0).collect();
+    ids.into_iter().collect()
 }
 
 type ChatRow = (i64, String, i64, bool, bool);

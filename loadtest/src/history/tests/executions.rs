@@ -137,7 +137,7 @@ fn resyncs_first(rest: &[Step]) -> bool {
 fn matters(server: &Server, steps: &[Step], event: &Event) -> bool {
     let id = match &event.change {
         Change::Message(message) => return !server.messages[&message.id.0].gone,
-        Change::Member { .. } => return true,
+        Change::Member { .. } | Change::Unknown => return true,
         Change::Edited(message) => message.id,
         Change::Deleted { id, .. } => *id,
     };

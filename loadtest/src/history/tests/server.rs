@@ -170,7 +170,7 @@ impl Server {
             let id = match &event.change {
                 Change::Message(message) | Change::Edited(message) => message.id.0,
                 Change::Deleted { id, .. } => id.0,
-                Change::Member { .. } => return Some(event.clone()),
+                Change::Member { .. } | Change::Unknown => return Some(event.clone()),
             };
             let row = &self.messages[&id];
             let shown = id == seq || (id <= after && row.seq == seq);

@@ -11,6 +11,7 @@ mod greenatom;
 mod guests;
 mod lobby;
 mod messenger;
+mod order;
 mod rooms;
 mod rules;
 mod scripnet;

@@ -121,6 +121,10 @@ impl System {
         &self.cluster().apis()[number]
     }
 
+    pub fn database_url(&self) -> &str {
+        self.cluster().database_url()
+    }
+
     pub fn redis(&self) -> &Redis {
         self.cluster().redis()
     }

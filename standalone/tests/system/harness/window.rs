@@ -50,6 +50,15 @@ impl Window {
         }
     }
 
+    /// What comes next, or with which code and reason the server closes.
+    pub async fn next_or_close(&mut self) -> Result<Value, (u16, String)> {
+        match self.hear("the next frame or a close").await {
+            Ok(frame) => Ok(frame),
+            Err(Heard::Closed(code, reason)) => Err((code, reason)),
+            Err(end) => panic!("{} waited for a frame and got {end:?}", self.name),
+        }
+    }
+
     /// A frame that is not a stranger's, or the end.
     async fn hear(&mut self, what: &str) -> Result<Value, Heard> {
         let name = &self.name;

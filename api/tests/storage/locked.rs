@@ -1,0 +1,84 @@
+//! Chats whose rows somebody else holds: a batch of an impatient caller is carried out but for them.
+
+use crate::harness::{T, delete, send};
+use api::{db::Db, internal::post};
+use shared::{
+    id::{ChatId, Seq},
+    internal::{Post, Posted, RefusalCode},
+};
+use std::time::{Duration, Instant};
+
+/// Holds a chat's row in a transaction of its own.
+async fn hold(t: &T, chat: ChatId) -> sqlx::Transaction<'static, sqlx::Postgres> {
+    let Db::Postgres(pool) = &t.api.db else { panic!("not PostgreSQL") };
+    let mut tx = pool.begin().await.unwrap();
+    let lock = format!("SELECT id FROM chats WHERE id = {chat} FOR UPDATE");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut *tx).await.unwrap();
+    tx
+}
+
+fn codes(posted: &Posted) -> Vec<Option<RefusalCode>> {
+    posted.results.iter().map(|result| result.as_ref().err().map(|refusal| refusal.code)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_others_are_carried_out_at_once() {
+    let t = T::postgres().await;
+    let ann = t.user("ann").await;
+    let [held, free] = [t.group(ann, &[]).await, t.group(ann, &[]).await];
+    t.say(ann, held, "before").await;
+    let commands = vec![
+        send(ann, held, "k1", "one"),
+        send(ann, free, "k2", "two"),
+        send(ann, ChatId(999), "k3", "nowhere"),
+        delete(ann, held, Seq(1)),
+        send(ann, free, "k4", ""),
+        send(ann, free, "k5", "three"),
+    ];
+    let impatient = Post { commands, impatient: true };
+    let tx = hold(&t, held).await;
+    let started = Instant::now();
+    let posted = post(&t.api, impatient.clone()).await.unwrap();
+    assert!(started.elapsed() < Duration::from_millis(450), "{:?}", started.elapsed());
+    use RefusalCode::{Busy, ChatNotFound, InvalidText};
+    let expected = [Some(Busy), None, Some(ChatNotFound), Some(Busy), Some(InvalidText), None];
+    assert_eq!(codes(&posted), expected);
+    assert_eq!((posted.events.len(), posted.events[0].events.len()), (1, 2), "those of one chat");
+    // Nothing but what is held: nothing is done.
+    let alone = Post { commands: vec![impatient.commands[0].clone()], impatient: true };
+    assert_eq!(codes(&post(&t.api, alone).await.unwrap()), [Some(Busy)]);
+    tx.commit().await.unwrap();
+    let posted = post(&t.api, impatient).await.unwrap();
+    assert_eq!(codes(&posted), [None, None, Some(ChatNotFound), None, Some(InvalidText), None]);
+    let repeated = posted.results.iter().flatten().map(|receipt| receipt.repeated);
+    assert_eq!(repeated.collect::<Vec<_>>(), [false, true, false, true]);
+    assert_eq!((t.head(held).await, t.head(free).await), (Seq(3), Seq(2)));
+}
+
+/// A batch that finds a chat held by another batch, as all do, waits its turn.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_held_for_a_moment_is_waited_for() {
+    let t = T::postgres().await;
+    let ann = t.user("ann").await;
+    let chat = t.group(ann, &[]).await;
+    let tx = hold(&t, chat).await;
+    let commands = vec![send(ann, chat, "k", "hello")];
+    let (posted, ()) = tokio::join!(post(&t.api, Post { commands, impatient: true }), async {
+        tokio::time::sleep(Duration::from_millis(80)).await;
+        tx.commit().await.unwrap();
+    });
+    assert_eq!(codes(&posted.unwrap()), [None]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_patient_wait_or_are_told_to_come_back() {
+    let t = T::postgres().await;
+    let ann = t.user("ann").await;
+    let chat = t.group(ann, &[]).await;
+    let tx = hold(&t, chat).await;
+    let command = send(ann, chat, "k", "hello");
+    let refused = post(&t.api, Post::patient(vec![command.clone()])).await.unwrap_err();
+    assert_eq!(refused.status.as_u16(), 503);
+    tx.commit().await.unwrap();
+    assert!(t.one(command).await.is_ok());
+}

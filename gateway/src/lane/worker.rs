@@ -1,0 +1,139 @@
+//! A lane's task: makes batches of what waits, and puts beside the lane what would hold it up.
+
+use super::{Item, LaneConfig, Question, aside::Aside, caller::Caller};
+use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use std::{sync::Arc, time::Duration};
+use tokio::sync::mpsc;
+
+/// How long busy chats are left alone between two tries. The api has waited for them by itself.
+const BUSY_PAUSE: Duration = Duration::from_millis(50);
+
+pub(super) struct Worker<Q, A> {
+    config: LaneConfig,
+    caller: Arc<Caller<Q, A>>,
+    waiting: mpsc::Receiver<Item<Q, A>>,
+    /// Taken from the queue and too large for the batch before.
+    next: Option<Item<Q, A>>,
+    aside: Aside<Q, A>,
+    calls: FuturesUnordered<BoxFuture<'static, Over<Q, A>>>,
+    /// Calls in flight: in the lane, and whether there is one beside it.
+    in_lane: usize,
+    beside: bool,
+}
+
+/// Where a call was made, and the items whose chats it found busy.
+type Over<Q, A> = (Way, Vec<Item<Q, A>>);
+
+/// Where a call was made.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    InLane,
+    Beside,
+}
+
+impl<Q: Question, A: Send + 'static> Worker<Q, A> {
+    pub fn new(
+        config: LaneConfig,
+        caller: Caller<Q, A>,
+        waiting: mpsc::Receiver<Item<Q, A>>,
+    ) -> Self {
+        Self {
+            config,
+            caller: Arc::new(caller),
+            waiting,
+            next: None,
+            aside: Aside::new(),
+            calls: FuturesUnordered::new(),
+            in_lane: 0,
+            beside: false,
+        }
+    }
+
+    /// Until nobody can submit any more and all is answered.
+    pub async fn run(mut self) {
+        let mut open = true;
+        while open || !self.calls.is_empty() {
+            tokio::select! {
+                // What a call found busy is put aside before anything later is taken.
+                biased;
+                Some((way, busy)) = self.calls.next(), if !self.calls.is_empty() => {
+                    self.over(way, busy);
+                }
+                batch = collect(&mut self.waiting, &mut self.next, &mut self.aside, &self.config),
+                    if open && self.in_lane < self.config.at_once =>
+                {
+                    match batch {
+                        Some(batch) => self.ask(batch),
+                        None => open = false,
+                    }
+                }
+            }
+        }
+    }
+
+    fn ask(&mut self, batch: Vec<Item<Q, A>>) {
+        self.in_lane += 1;
+        let caller = Arc::clone(&self.caller);
+        self.calls.push(Box::pin(async move { (Way::InLane, caller.carry_out(batch).await) }));
+    }
+
+    /// A call is over, but for these items.
+    fn over(&mut self, way: Way, busy: Vec<Item<Q, A>>) {
+        match way {
+            Way::InLane => {
+                self.in_lane -= 1;
+                if !busy.is_empty() {
+                    metrics::counter!("gateway_set_aside_total", "lane" => self.caller.name)
+                        .increment(busy.len() as u64);
+                }
+            }
+            Way::Beside => self.beside = false,
+        }
+        self.aside.take_in(busy, self.config.give_up_after);
+        if self.beside {
+            return;
+        }
+        self.aside.tidy();
+        if self.aside.is_empty() {
+            return;
+        }
+        self.beside = true;
+        let (caller, batch) = (Arc::clone(&self.caller), self.aside.batch(&self.config));
+        self.calls.push(Box::pin(async move {
+            tokio::time::sleep(BUSY_PAUSE).await;
+            (Way::Beside, caller.carry_out(batch).await)
+        }));
+    }
+}
+
+/// The next batch: the first item, and whatever else waits, within the bounds. `None` when there will
+/// be none any more. Nothing is lost when this is dropped half-way.
+async fn collect<Q: Question, A>(
+    waiting: &mut mpsc::Receiver<Item<Q, A>>,
+    next: &mut Option<Item<Q, A>>,
+    aside: &mut Aside<Q, A>,
+    config: &LaneConfig,
+) -> Option<Vec<Item<Q, A>>> {
+    let first = loop {
+        let item = match next.take() {
+            Some(item) => item,
+            None => waiting.recv().await?,
+        };
+        if let Some(item) = aside.pass(item) {
+            break item;
+        }
+    };
+    let mut bytes = first.held.bytes;
+    let mut batch = vec![first];
+    while batch.len() < config.max_batch {
+        let Ok(item) = waiting.try_recv() else { break };
+        let Some(item) = aside.pass(item) else { continue };
+        bytes += item.held.bytes;
+        if bytes > config.max_batch_bytes {
+            *next = Some(item);
+            break;
+        }
+        batch.push(item);
+    }
+    Some(batch)
+}

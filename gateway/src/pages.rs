@@ -1,0 +1,129 @@
+//! Pages of one chat for those who come back from further than the feed's window reaches: each is
+//! fetched and encoded once for all who come back together. No I/O; the hub puts the questions.
+
+use crate::{backend::Unavailable, relayed::Relayed};
+use futures_util::future::{BoxFuture, Shared, WeakShared};
+use shared::{
+    id::{ChatId, Seq},
+    internal::{MAX_RANGE_EVENTS, RangeFound},
+    protocol::ChatEvent,
+};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+/// A page is kept for this long for others: those who come back together come within seconds.
+const KEPT: Duration = Duration::from_secs(3);
+
+/// The most pages of a chat that are kept: some for those ahead, some for those behind. A page is at
+/// most an answer's range, 64 KiB of text.
+const MAX_KEPT: usize = 8;
+
+/// The most bytes of pages that all chats together keep; beyond, each asks for itself.
+pub(crate) const MAX_KEPT_BYTES: usize = 32 << 20;
+
+/// Events of a chat from some place on: complete for a reader at `after`.
+#[derive(Debug)]
+pub(crate) struct Page {
+    pub after: Seq,
+    pub upto: Seq,
+    events: Vec<Arc<Relayed>>,
+    pub bytes: usize,
+}
+
+/// A page, or `None` when the chat is gone.
+pub(crate) type Answer = Result<Option<Arc<Page>>, Unavailable>;
+
+/// A page that was asked for, for all who wait for it.
+pub(crate) type Asked = Shared<BoxFuture<'static, Answer>>;
+
+/// The pages of one chat.
+#[derive(Debug, Default)]
+pub(crate) struct Pages {
+    kept: VecDeque<(Instant, Arc<Page>)>,
+    asked: Vec<(Seq, WeakShared<BoxFuture<'static, Answer>>)>,
+}
+
+/// Where a page comes from.
+#[derive(Debug)]
+pub(crate) enum Found {
+    Page(Arc<Page>),
+    /// Somebody asked for a page that may do.
+    Wait(Asked),
+    /// Nobody did.
+    Nowhere,
+}
+
+impl Page {
+    pub fn new(chat_id: ChatId, after: Seq, found: RangeFound) -> Self {
+        let relay = |event| Arc::new(Relayed::new(&ChatEvent { chat_id, event }));
+        let events: Vec<_> = found.events.into_iter().map(relay).collect();
+        let bytes = events.iter().map(|event| event.bytes()).sum();
+        Self { after, upto: found.upto, events, bytes }
+    }
+
+    /// Whether this is what a reader at `cursor` missed next. A range leaves superseded changes out for
+    /// a reader at its start; one inside is served only if none was left out behind it.
+    pub fn serves(&self, cursor: Seq) -> bool {
+        cursor == self.after
+            || (self.after < cursor
+                && cursor < self.upto
+                && self.since(cursor).len() as i64 == self.upto.0 - cursor.0)
+    }
+
+    /// The events after a cursor that it serves.
+    pub fn since(&self, cursor: Seq) -> &[Arc<Relayed>] {
+        let start = self.events.partition_point(|event| event.seq <= cursor);
+        &self.events[start..]
+    }
+}
+
+impl Pages {
+    /// What there is for a reader at `cursor`. Whoever waited in vain once asks `alone`.
+    pub fn find(&mut self, cursor: Seq, alone: bool) -> Found {
+        if let Some((_, page)) = self.kept.iter().find(|(_, page)| page.serves(cursor)) {
+            return Found::Page(Arc::clone(page));
+        }
+        self.asked.retain(|(_, asked)| asked.upgrade().is_some());
+        let reach = MAX_RANGE_EVENTS as i64;
+        let may_do = |after: Seq| {
+            after == cursor || (!alone && after < cursor && cursor.0 < after.0 + reach)
+        };
+        let waiting = self.asked.iter().filter(|(after, _)| may_do(*after));
+        match waiting.max_by_key(|(after, _)| *after).and_then(|(_, asked)| asked.upgrade()) {
+            Some(asked) => Found::Wait(asked),
+            None => Found::Nowhere,
+        }
+    }
+
+    /// Remembers a question, as long as anybody waits for its answer.
+    pub fn asked(&mut self, after: Seq, asked: &Asked) {
+        if let Some(asked) = asked.downgrade() {
+            self.asked.push((after, asked));
+        }
+    }
+
+    /// Keeps a page for others; returns the bytes of the one that had to go.
+    pub fn keep(&mut self, page: Arc<Page>, now: Instant) -> usize {
+        self.asked.retain(|(after, _)| *after != page.after);
+        let gone = if self.kept.len() >= MAX_KEPT { self.kept.pop_front() } else { None };
+        self.kept.push_back((now, page));
+        gone.map_or(0, |(_, page)| page.bytes)
+    }
+
+    /// Lets old pages go; returns their bytes.
+    pub fn forget(&mut self, now: Instant) -> usize {
+        let mut bytes = 0;
+        while let Some((at, page)) = self.kept.front()
+            && now - *at >= KEPT
+        {
+            bytes += page.bytes;
+            self.kept.pop_front();
+        }
+        bytes
+    }
+
+    /// Whether nothing is kept and nobody waits.
+    pub fn is_empty(&self) -> bool {
+        self.kept.is_empty() && self.asked.iter().all(|(_, asked)| asked.upgrade().is_none())
+    }
+}
