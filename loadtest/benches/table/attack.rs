@@ -84,6 +84,13 @@ pub struct Done {
     pub frames: Cell<u64>,
 }
 
+impl Done {
+    /// How many sockets have been opened, or have ended instead.
+    pub fn tried(&self) -> u64 {
+        self.opened.get().max(self.ended.get())
+    }
+}
+
 impl Stranger {
     /// One socket, as long as it is polled.
     pub async fn attack(&self, attack: Attack) {

@@ -27,9 +27,10 @@ pub async fn comes(run: &Run, side: Side, book: &mut Book) -> Result<()> {
 
     let bystander = Bystander::start(&stand, pair, elsewhere).await?;
     // What the pair alone costs is not the storm's.
-    let (before, started) = (stand.used()?, Instant::now());
+    bystander.felt()?;
+    let before = stand.used()?;
     tokio::time::sleep(run.duration).await;
-    let (calm, calm_seconds) = (stand.used()?.since(before), started.elapsed().as_secs_f64());
+    let calm = stand.used()?.since(before);
     let quiet = bystander.felt()?;
 
     let (before, started) = (stand.used()?, Instant::now());
@@ -41,7 +42,8 @@ pub async fn comes(run: &Run, side: Side, book: &mut Book) -> Result<()> {
     crowd.complete(|_| MISSED.unsigned_abs())?;
     bystander.stop()?;
 
-    let share = seconds / calm_seconds;
+    // They write less while each message takes longer.
+    let share = felt.messages as f64 / quiet.messages.max(1) as f64;
     let each = |cpu: f64, calm: f64| (cpu - calm * share) * 1e3 / members as f64;
     let gateway = each(used.gateways, calm.gateways);
     let api = each(used.apis, calm.apis);

@@ -25,6 +25,9 @@ const PEOPLE: usize = 50;
 /// Chats with long messages, and how many each: more than the gateway takes in one answer.
 const BIG: usize = 12;
 const LONG: i64 = 200;
+/// For opening all sockets, before the attack is measured for as long as everything is.
+const OPENING: Duration = Duration::from_secs(20);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// After an attack, before the next: what is still under way is none of that one's.
 const SETTLED: Duration = Duration::from_secs(3);
 
@@ -72,6 +75,13 @@ pub async fn tries(run: &Run, side: Side, book: &mut Book) -> Result<()> {
             let stranger = Rc::clone(&stranger);
             sockets.spawn_local(async move { stranger.attack(attack).await });
         }
+        let open = async {
+            while stranger.done.tried() < SOCKETS as u64 {
+                sleep(LOOK_EVERY).await;
+            }
+        };
+        // Those that never get so far are the attack, too.
+        let _ = tokio::time::timeout(OPENING, open).await;
         sleep(run.duration).await;
         let (used, seconds) = (stand.used()?.since(before), started.elapsed().as_secs_f64());
         let pss = mib()?;

@@ -18,7 +18,7 @@ pub use device::Device;
 pub use rest::{Answer, Rest};
 pub use socket::{Dial, Got, Heard, Socket};
 pub use system::{Mode, System, unique};
-pub use user::{PASSWORD, User};
+pub use user::{PASSWORD, Said, User};
 pub use wait::{until, until_eq, within};
 pub use window::{Window, contains};
 

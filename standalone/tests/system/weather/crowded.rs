@@ -24,7 +24,7 @@ async fn who_has_more_chats_than_fit_hears_of_each(t: System) {
     let (past, [ann, bob]) = Past::of(&t, "group", GROUPS).await;
     let mut socket = past.resume(&t, 0, &bob).await;
     let told = past.answered(&mut socket).await;
-    past.assert_true(&told, "group");
+    past.assert_true(&told);
     let live = |id: &ChatId| matches!(told.answers[id][..], [Answer::CaughtUp(_)]);
     // Those that found no place come first.
     let mut quiet: Vec<ChatId> = past.heads.keys().copied().collect();
