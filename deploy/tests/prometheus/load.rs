@@ -26,7 +26,10 @@ const PAGES: usize = 5;
 const TOO_MANY_FRAMES: usize = 600;
 /// What is sent past the client that does not read, in bytes: more than the gateway's queue for one
 /// connection and the kernel's buffers take.
-const MORE_THAN_ANY_QUEUE: usize = 7 * 1024 * 1024;
+const MORE_THAN_ANY_QUEUE: usize = 3 * 1024 * 1024;
+/// It reads nothing for longer than the kernel may take nothing for it: `Config::write_timeout` of the
+/// gateway.
+const STALLED: Duration = Duration::from_secs(25);
 
 pub struct Load {
     http: reqwest::Client,
@@ -181,6 +184,7 @@ impl Load {
                 left -= 1;
             }
         }
+        tokio::time::sleep(STALLED).await;
         // Now it reads, up to the close.
         while stuck.hear().await.is_ok() {}
     }
