@@ -8,7 +8,11 @@ use crate::{
     joining::{Cause, Join, Step, join},
 };
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use shared::id::{ChatId, Seq};
+use shared::{
+    close::Close,
+    id::{ChatId, Seq},
+    internal::UserChat,
+};
 use std::{
     collections::{HashMap, VecDeque},
     future::pending,
@@ -31,6 +35,9 @@ const REMEMBERED: Duration = Duration::from_secs(20);
 
 /// The most chats of which that is remembered: as many cursors as a hello has room for.
 const MAX_REMEMBERED: usize = 4_096;
+
+/// How long a chat that could not be let go is watched on before another try.
+const ANOTHER_TRY: Duration = Duration::from_secs(1);
 
 /// Chats on their way in.
 #[derive(Default)]
@@ -265,5 +272,34 @@ impl Work {
             _ => join.say(conn, None),
         }
         self.done(chat, hub, conn);
+    }
+}
+
+impl Hub {
+    /// The chat that this connection watches and that has been quiet longest, among those whose
+    /// members are woken when it stirs, and not one that is `taken`.
+    fn quietest(&self, conn: &Conn, taken: impl Fn(ChatId) -> bool) -> Option<ChatId> {
+        let chats = conn.chat_ids().into_iter().filter(|chat| !taken(*chat));
+        chats
+            .filter_map(|chat| Some((self.with_room(chat, |room| room.active_at)?, chat)))
+            .min()
+            .map(|(_, chat)| chat)
+    }
+
+    /// Stops watching a chat whose user is woken from now on when it stirs; a public room that the
+    /// user is no member of is told to be gone.
+    async fn let_go(self: Arc<Self>, conn: Arc<Conn>, chat_id: ChatId) {
+        let Some(user_id) = conn.user_id() else { return };
+        metrics::counter!("gateway_let_go_total").increment(1);
+        match self.questions.dormant.ask(UserChat { user_id, chat_id }).await {
+            Ok(is_member) => {
+                self.detach(&conn, chat_id);
+                if !is_member {
+                    conn.lose(chat_id, Close::NotAMember);
+                }
+            }
+            // It goes on being watched: another try in a while.
+            Err(_) => tokio::time::sleep(ANOTHER_TRY).await,
+        }
     }
 }

@@ -46,8 +46,9 @@ pub struct Config {
     /// Connections that one account opens: all of them twice, because a node and then its balancer may
     /// restart, and then one a second, which is faster than a phone without a steady line tries.
     pub openings: Rate,
-    /// Commands of one account without an answer: what a program needs to fill a batch now and then,
-    /// and a 60th of a lane, so that no account's commands are the queue that others wait in.
+    /// Commands of one account without an answer: more than it may send at once (`frames`), so that
+    /// nothing that came in time is refused, and a small part of a lane, so that no account's commands
+    /// are the queue that others wait in.
     pub account_in_flight: usize,
     /// Frames of one account's connections together: people type far slower, programs that send faster
     /// are told to wait.
@@ -125,7 +126,7 @@ impl Default for Config {
             max_chats: 400,
             account_connections: 20,
             openings: Rate { per: Duration::from_secs(1), burst: 40 },
-            account_in_flight: 64,
+            account_in_flight: 256,
             frames: Rate { per: Duration::from_millis(20), burst: 200 },
             refused_frames: Rate { per: Duration::from_millis(500), burst: 50 },
             typing: Rate { per: Duration::from_secs(1), burst: 5 },

@@ -222,8 +222,9 @@ impl Connection {
             return;
         }
         self.settled = true;
+        let shares = mem::take(&mut self.shares);
         if let Some(UserRef { id, username, .. }) = self.conn().user() {
-            self.gateway().hub.users.arrived(*id, &self.shares);
+            self.gateway().hub.users.arrived(*id, &shares);
             if self.conn().window == Window::Lobby {
                 self.gateway().hub.arrived(self.conn(), username);
             }

@@ -9,12 +9,10 @@ use crate::{
     dialect::Window,
     feed::{Feed, FeedConfig, Update},
     joining::Join,
-    pages::{self, Found, MAX_KEPT_BYTES, Page},
     repair::Questions,
     room::{Attached, Delivered, Room},
     users::Users,
 };
-use futures_util::FutureExt;
 use shared::{
     bus::{Bus, Subscriber},
     chat::{ChatType, ChatView},
@@ -39,6 +37,7 @@ use tokio::time::Instant;
 const SHARDS: usize = 64;
 
 type Rooms = HashMap<ChatId, Arc<Mutex<Room>>>;
+
 /// The most suspected rooms that are asked about in a second: five calls, so that whoever resumes
 /// meanwhile is not late. 10,000 rooms take ten seconds.
 const SUSPECTS_A_SWEEP: usize = 1_000;
@@ -58,7 +57,7 @@ pub struct Hub {
     pub(crate) started: Instant,
     shards: [Mutex<Rooms>; SHARDS],
     /// Of pages kept for those who come back together.
-    page_bytes: AtomicUsize,
+    pub(crate) page_bytes: AtomicUsize,
 }
 
 impl Hub {
@@ -248,15 +247,6 @@ impl Hub {
         metrics::gauge!("gateway_rooms").set(rooms_open as f64);
     }
 
-    fn forget_pages(&self, room: &mut Room, now: Instant) {
-        if let Some(pages) = &mut room.pages {
-            self.page_bytes.fetch_sub(pages.forget(now), Ordering::Relaxed);
-            if pages.is_empty() {
-                room.pages = None;
-            }
-        }
-    }
-
     /// Suspects all feeds: the sweeper asks the api for whatever is after each, at its pace.
     pub(crate) fn suspect_all(&self) {
         for shard in &self.shards {
@@ -283,90 +273,6 @@ impl Hub {
             pairs.dedup();
             pairs
         })
-    }
-
-    /// A page of what a chat's reader at `after` missed, fetched once for all who wait for it; `None`
-    /// when the chat is gone. Waits in the same lane as the feeds' questions.
-    pub(crate) async fn page(self: &Arc<Self>, chat: ChatId, after: Seq) -> pages::Answer {
-        // A page that somebody else asked for may leave out what this reader needs.
-        for alone in [false, true] {
-            let asked = match self.find_page(chat, after, alone) {
-                Found::Page(page) => return Ok(Some(page)),
-                Found::Wait(asked) => asked,
-                Found::Nowhere => return self.fetch_page(chat, after).await,
-            };
-            match asked.await {
-                Ok(Some(page)) if !page.serves(after) => {}
-                answer => return answer,
-            }
-        }
-        self.fetch_page(chat, after).await
-    }
-
-    fn find_page(self: &Arc<Self>, chat: ChatId, after: Seq, alone: bool) -> Found {
-        let find = |room: &mut Room| {
-            let pages = room.pages.get_or_insert_default();
-            let found = pages.find(after, alone);
-            if !matches!(found, Found::Nowhere) {
-                return found;
-            }
-            let asked = self.fetch_page(chat, after).boxed().shared();
-            pages.asked(after, &asked);
-            Found::Wait(asked)
-        };
-        self.with_room(chat, find).unwrap_or(Found::Nowhere)
-    }
-
-    fn fetch_page(
-        self: &Arc<Self>,
-        chat: ChatId,
-        after: Seq,
-    ) -> impl Future<Output = pages::Answer> + Send + use<> {
-        let hub = Arc::clone(self);
-        async move {
-            let range = Range { chat_id: chat, after };
-            let Some(found) = hub.questions.events.ask(range).await? else { return Ok(None) };
-            let page = Arc::new(Page::new(chat, after, found));
-            hub.with_room(chat, |room| hub.keep_page(room, Arc::clone(&page)));
-            Ok(Some(page))
-        }
-    }
-
-    fn keep_page(&self, room: &mut Room, page: Arc<Page>) {
-        let bytes = page.bytes;
-        if self.page_bytes.load(Ordering::Relaxed) + bytes > MAX_KEPT_BYTES {
-            return;
-        }
-        let gone = room.pages.get_or_insert_default().keep(page, Instant::now());
-        self.page_bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.page_bytes.fetch_sub(gone, Ordering::Relaxed);
-    }
-
-    /// The chat that this connection watches and that has been quiet longest, among those whose
-    /// members are woken when it stirs, and not one that is `taken`.
-    pub(crate) fn quietest(&self, conn: &Conn, taken: impl Fn(ChatId) -> bool) -> Option<ChatId> {
-        let chats = conn.chat_ids().into_iter().filter(|chat| !taken(*chat));
-        chats
-            .filter_map(|chat| Some((self.with_room(chat, |room| room.active_at)?, chat)))
-            .min()
-            .map(|(_, chat)| chat)
-    }
-
-    /// Stops watching a chat whose user is woken from now on when it stirs; a public room that the
-    /// user is no member of is told to be gone.
-    pub(crate) async fn let_go(self: Arc<Self>, conn: Arc<Conn>, chat_id: ChatId) {
-        let Some(user_id) = conn.user_id() else { return };
-        metrics::counter!("gateway_let_go_total").increment(1);
-        match self.questions.dormant.ask(UserChat { user_id, chat_id }).await {
-            Ok(is_member) => {
-                self.detach(&conn, chat_id);
-                if !is_member {
-                    conn.lose(chat_id, Close::NotAMember);
-                }
-            }
-            // It goes on being watched: another try in a while.
-            Err(_) => tokio::time::sleep(std::time::Duration::from_secs(1)).await,
-        }
     }
 
     /// A chat as this connection may watch it. A guest, who is no user, may enter rooms.

@@ -171,7 +171,8 @@ async fn connect(window: Window, lasts: Duration) -> Pair {
         lifecycle: Lifecycle::new(),
     };
     let args = Settings::parse_from(["gateway"]).client;
-    let config = Config { frames: FAST, ..Config::default() };
+    // The account's own bound is below this one.
+    let config = Config { frames: FAST, account_in_flight: 1_000, ..Config::default() };
     let gateway = Gateway::start(deps, config.clone(), &args);
     let session = SessionId(uuid::Uuid::nil());
     let owner = Owner::User { user: UserRef::registered(UserId(4), "ann"), session };

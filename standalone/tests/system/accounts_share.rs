@@ -124,9 +124,12 @@ async fn connections_share_the_accounts_frames(t: System) {
     assert!(acked > 0 && acked as f64 <= share, "{acked} of 600, the share was {share}");
 }
 
+/// See `Config::account_in_flight` of the gateway.
+const IN_FLIGHT: usize = 256;
+
 #[tokio::test]
 async fn commands_without_an_answer_are_bounded_by_account() {
-    let t = System::own_cluster().await;
+    let t = System::cluster_with(&[("FRAMES_PER_SECOND", "1000")]).await;
     let (ann, bob) = (t.user("ann").await, t.user("bob").await);
     let (chat, other) = (ann.group("notes", &[]).await, bob.group("notes", &[]).await);
     let mut sockets = sockets_at(&ann, 0, 2).await;
@@ -136,7 +139,7 @@ async fn commands_without_an_answer_are_bounded_by_account() {
     }
     let mut refused = 0;
     for (number, socket) in sockets.iter_mut().enumerate() {
-        for frame in 0..40 {
+        for frame in 0..140 {
             socket.say(&send(format!("{number}-{frame}"), chat)).await;
         }
         // All before this were answered or wait for the api.
@@ -153,9 +156,9 @@ async fn commands_without_an_answer_are_bounded_by_account() {
     for api in [0, 1] {
         t.api(api).process().resume();
     }
-    assert_eq!(refused, 80 - 64);
+    assert_eq!(refused, 280 - IN_FLIGHT);
     let mut acked = 0;
-    while acked < 64 {
+    while acked < IN_FLIGHT {
         let acks = sockets.iter_mut().map(|socket| socket.frame()).collect::<FuturesUnordered<_>>();
         let frame = { acks }.next().await.unwrap();
         acked += usize::from(matches!(frame, ServerFrame::Ack { .. }));
