@@ -21,6 +21,8 @@ use tokio::{
 pub(crate) const POLL: Duration = Duration::from_millis(5);
 /// How long a child that was asked to end may take; longer than any drain window in tests.
 const STOP: Duration = Duration::from_secs(60);
+/// How long a child that was told to stand still may take, on a machine that is busy.
+const STANDSTILL: Duration = Duration::from_secs(5);
 /// Lines of the log that an error shows.
 const TAIL: usize = 30;
 
@@ -161,9 +163,15 @@ impl Process {
         self.wait(STOP).await
     }
 
-    /// Freezes the child (SIGSTOP): its sockets stay open and nobody answers.
+    /// Freezes the child (SIGSTOP): its sockets stay open and nobody answers. It stands still when this
+    /// returns, where the system tells so: on Linux.
     pub fn pause(&self) {
-        self.running().signal("STOP");
+        let mut running = self.running();
+        running.signal("STOP");
+        let deadline = Instant::now() + STANDSTILL;
+        while Instant::now() < deadline && is_running(running.pid()) {
+            std::thread::yield_now();
+        }
     }
 
     /// Lets a frozen child go on.
@@ -246,6 +254,13 @@ impl Process {
     fn running(&self) -> MutexGuard<'_, Supervised> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a process is there and not stopped; `false` where the system does not tell.
+fn is_running(pid: u32) -> bool {
+    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
+    // The name before it may have anything in it, but for the last bracket.
+    stat.rsplit_once(')').is_some_and(|(_, state)| !state.trim_start().starts_with('T'))
 }
 
 /// The head of an HTTP answer to `GET path`.
