@@ -105,8 +105,12 @@ impl Arriving {
                 return;
             }
             if let Some(waiting) = entry.queue.front_mut() {
-                waiting.from = waiting.from.min(join.from);
-                waiting.after = waiting.after.min(join.after);
+                // Two invitations become the earlier one. Whoever was sent a part of the chat goes on
+                // from there, whatever an invitation says.
+                if matches!(waiting.cause, Cause::Found | Cause::Invited) {
+                    waiting.from = waiting.from.min(join.from);
+                    waiting.after = waiting.after.min(join.after);
+                }
                 return;
             }
         }
@@ -301,5 +305,70 @@ impl Hub {
             // It goes on being watched: another try in a while.
             Err(_) => tokio::time::sleep(ANOTHER_TRY).await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{conn::ConnId, conn::Owner, dialect::Window};
+    use shared::chat::ChatType;
+
+    const CHAT: ChatId = ChatId(1);
+
+    fn join(cause: Cause, from: i64, head: i64) -> Join {
+        let owner = Owner::Guest { network: [192, 0, 2, 1].into() };
+        Join {
+            chat_id: CHAT,
+            chat_type: ChatType::Private,
+            head: Seq(head),
+            allowed: Conn::new(ConnId(1), owner, Window::Lobby, 1).departures(),
+            from: Seq(from),
+            after: Seq(from),
+            announce: None,
+            target: None,
+            cause,
+            waits: 0,
+        }
+    }
+
+    /// From where the joins that wait go on.
+    fn waiting(arriving: &Arriving) -> Vec<i64> {
+        let queue = arriving.work.iter().flat_map(|work| work.chats.values());
+        queue.flat_map(|entry| &entry.queue).map(|join| join.after.0).collect()
+    }
+
+    #[test]
+    fn an_invitation_takes_nobody_back_to_what_was_sent() {
+        for cause in [Cause::Opened, Cause::Lagged, Cause::Subscribed] {
+            let mut arriving = Arriving::default();
+            arriving.add(join(cause, 50, 60));
+            arriving.add(join(Cause::Found, 0, 60));
+            assert_eq!(waiting(&arriving), [50], "{cause:?}");
+        }
+        let mut arriving = Arriving::default();
+        arriving.add(join(Cause::Invited, 50, 60));
+        arriving.add(join(Cause::Found, 40, 60));
+        assert_eq!(waiting(&arriving), [40], "the earlier of two invitations");
+    }
+
+    #[test]
+    fn what_a_client_knows_or_declined_does_not_come_again_by_a_poll() {
+        let mut arriving = Arriving::default();
+        arriving.remember(CHAT, Some(Seq(60)));
+        arriving.add(join(Cause::Found, 0, 60));
+        assert!(waiting(&arriving).is_empty(), "nothing new");
+        arriving.add(join(Cause::Invited, 0, 61));
+        assert_eq!(waiting(&arriving), [60], "what is new");
+
+        let mut arriving = Arriving::default();
+        arriving.remember(CHAT, None);
+        arriving.add(join(Cause::Found, 0, 60));
+        arriving.add(join(Cause::Lagged, 50, 60));
+        assert!(waiting(&arriving).is_empty(), "declined");
+        arriving.add(join(Cause::Invited, 60, 60));
+        assert_eq!(waiting(&arriving), [60], "an invitation is news");
+        arriving.add(join(Cause::Subscribed, 10, 60));
+        assert_eq!(waiting(&arriving), [60, 10], "it asks itself");
     }
 }

@@ -223,7 +223,6 @@ impl Room {
         }
         metrics::counter!("gateway_lagging_total").increment(lagging.len() as u64);
         for (conn, from, after) in lagging {
-            conn.chats().remove(&chat_id);
             let waits = |(id, _): &&(ConnId, Seq)| *id == conn.id;
             let target = self.catching_up.iter().find(waits).map(|(_, target)| *target);
             self.catching_up.retain(|(id, _)| *id != conn.id);
@@ -239,6 +238,8 @@ impl Room {
                 cause: Cause::Lagged,
                 waits: 0,
             });
+            // Last: whoever finds that the chat is not watched comes behind this join.
+            conn.chats().remove(&chat_id);
         }
         self.note_empty(now);
     }
