@@ -1,7 +1,7 @@
 //! A lane to the backend: few calls in flight, and whatever arrives meanwhile is the next batch. So
 //! batches grow with the load, an idle lane adds no delay, and there is no timer. With one call in
 //! flight order is kept. What cannot be answered is no harm to what stands beside or behind it: see
-//! [`caller`] and [`aside`].
+//! `caller.rs` and `aside.rs`.
 
 mod aside;
 mod caller;
