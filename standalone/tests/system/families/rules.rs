@@ -240,8 +240,11 @@ async fn frames_that_come_too_fast_are_refused_with_a_time() {
     let t = System::single(&[]).await;
     let (ann, _, paths) = ann_and_chat(&t).await;
     let lobby = json!({ "type": "chat_message", "message": "x" });
-    for (path, frame) in [(&paths.lobby, lobby), (&paths.chat, json!({ "content": "x" }))] {
-        let mut window = ann.window(0, path).await;
+    // An account each: all that one sends counts together.
+    let eve = t.user("eve").await;
+    let chat = json!({ "content": "x" });
+    for (user, path, frame) in [(&eve, &paths.lobby, lobby), (&ann, &paths.chat, chat)] {
+        let mut window = user.window(0, path).await;
         // 200 at once are allowed, 50 refusals are forgiven.
         for _ in 0..240 {
             window.say(frame.clone()).await;
