@@ -269,6 +269,11 @@ impl Device {
         within(DEADLINE, &what, waiting).await
     }
 
+    /// What has come of this kind is old: only what comes from now on is expected.
+    pub fn forget<T>(&mut self, want: Want<T>) {
+        self.inbox.retain(|frame| want.of(frame).is_none());
+    }
+
     /// Nothing of this kind has come, and nothing of it is on its way here.
     pub async fn expect_none<T>(&mut self, want: Want<T>) {
         let id = uuid::Uuid::new_v4().to_string();
