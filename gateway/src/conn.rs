@@ -16,10 +16,9 @@ use shared::{
     time::Timestamp,
 };
 use std::{
-    collections::HashSet,
     net::IpAddr,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
 };
@@ -42,8 +41,8 @@ pub struct Conn {
     pub account: Arc<Account>,
     pub outbox: Outbox,
     pub unanswered: Unanswered,
-    /// The chats whose rooms hold this connection. Changed under the room's lock only.
-    chats: Mutex<HashSet<ChatId>>,
+    /// The chats whose rooms hold this connection, in order of their ids. Changed under the room's lock only.
+    chats: Mutex<Vec<ChatId>>,
     /// How often the user lost the right to watch some chat since the connection was made.
     departures: AtomicU32,
 }
@@ -166,7 +165,7 @@ impl Conn {
 
     /// Whether this connection watches the chat.
     pub fn watches(&self, chat: ChatId) -> bool {
-        self.chats().contains(&chat)
+        self.chats().binary_search(&chat).is_ok()
     }
 
     /// How many chats this connection watches.
@@ -176,10 +175,26 @@ impl Conn {
 
     /// The chats this connection watches.
     pub fn chat_ids(&self) -> Vec<ChatId> {
-        self.chats().iter().copied().collect()
+        self.chats().clone()
     }
 
-    pub(crate) fn chats(&self) -> std::sync::MutexGuard<'_, HashSet<ChatId>> {
+    /// A room holds this connection. Under the room's lock.
+    pub(crate) fn now_watches(&self, chat: ChatId) {
+        let mut chats = self.chats();
+        if let Err(place) = chats.binary_search(&chat) {
+            chats.insert(place, chat);
+        }
+    }
+
+    /// A room lets go of this connection. Under the room's lock.
+    pub(crate) fn watches_no_more(&self, chat: ChatId) {
+        let mut chats = self.chats();
+        if let Ok(place) = chats.binary_search(&chat) {
+            chats.remove(place);
+        }
+    }
+
+    fn chats(&self) -> MutexGuard<'_, Vec<ChatId>> {
         self.chats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -35,8 +35,6 @@ pub struct Feed {
     last: Seq,
     /// The newest event known to exist.
     head: Seq,
-    /// Everything after here is in the window.
-    base: Seq,
     /// A range after `last` has been asked for and not been answered.
     asked: bool,
     /// Nothing in a chat that is quiet, which most are.
@@ -44,8 +42,10 @@ pub struct Feed {
 }
 
 /// The events that a feed holds.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Held {
+    /// Everything after here is in the window.
+    base: Seq,
     window: VecDeque<Arc<Relayed>>,
     window_bytes: usize,
     /// Runs `(after, upto)` that came as a range with superseded events left out: complete for
@@ -71,7 +71,11 @@ pub struct Update {
 impl Feed {
     /// A feed whose clients have everything up to `last`.
     pub fn new(chat_id: ChatId, last: Seq) -> Self {
-        Self { chat_id, last, head: last, base: last, asked: false, held: None }
+        Self { chat_id, last, head: last, asked: false, held: None }
+    }
+
+    pub fn chat_id(&self) -> ChatId {
+        self.chat_id
     }
 
     /// The newest event delivered.
@@ -150,13 +154,13 @@ impl Feed {
                     self.deliver(self.relay(event), &mut update);
                 }
             }
+            let folded = !whole && found.upto > after;
+            if folded {
+                self.held().folded.push_back((after, found.upto));
+            }
             self.last = self.last.max(found.upto);
-            if !whole && found.upto > after {
-                let held = self.held();
-                held.folded.push_back((after, found.upto));
-                if held.folded.len() > config.window_events {
-                    self.forget_window();
-                }
+            if folded && self.held().folded.len() > config.window_events {
+                self.forget_window();
             }
             let next = self.last.next();
             if let Some(held) = &mut self.held {
@@ -171,7 +175,7 @@ impl Feed {
     pub fn since(&self, cursor: Seq) -> Option<impl Iterator<Item = &Arc<Relayed>>> {
         let inside = |(after, upto): &(Seq, Seq)| *after < cursor && cursor < *upto;
         let held = self.held.as_deref();
-        if cursor < self.base
+        if cursor < held.map_or(self.last, |held| held.base)
             || cursor > self.last
             || held.is_some_and(|held| held.folded.iter().any(inside))
         {
@@ -185,8 +189,8 @@ impl Feed {
 
     /// Lets the window go: nobody has resumed from it for long.
     pub fn forget_window(&mut self) {
-        self.base = self.last;
         if let Some(held) = &mut self.held {
+            held.base = self.last;
             held.window = VecDeque::new();
             held.window_bytes = 0;
             held.folded = VecDeque::new();
@@ -197,7 +201,7 @@ impl Feed {
     }
 
     fn held(&mut self) -> &mut Held {
-        self.held.get_or_insert_default()
+        self.held.get_or_insert_with(|| Box::new(Held::after(self.last)))
     }
 
     fn relay(&self, event: Event) -> Arc<Relayed> {
@@ -213,10 +217,10 @@ impl Feed {
     }
 
     fn deliver(&mut self, relayed: Arc<Relayed>, update: &mut Update) {
-        self.last = relayed.seq;
         let held = self.held();
         held.window_bytes += relayed.bytes();
         held.window.push_back(Arc::clone(&relayed));
+        self.last = relayed.seq;
         update.deliver.push(relayed);
     }
 
@@ -228,9 +232,9 @@ impl Feed {
             while held.window.len() > config.window_events || held.window_bytes > max_bytes {
                 let Some(oldest) = held.window.pop_front() else { break };
                 held.window_bytes -= oldest.bytes();
-                self.base = oldest.seq;
+                held.base = oldest.seq;
             }
-            while held.folded.front().is_some_and(|(_, upto)| *upto <= self.base) {
+            while held.folded.front().is_some_and(|(_, upto)| *upto <= held.base) {
                 held.folded.pop_front();
             }
         }
@@ -239,6 +243,18 @@ impl Feed {
 }
 
 impl Held {
+    /// Nothing yet, of a feed that got as far as this.
+    fn after(base: Seq) -> Self {
+        Self {
+            base,
+            window: VecDeque::new(),
+            window_bytes: 0,
+            folded: VecDeque::new(),
+            ahead: BTreeMap::new(),
+            ahead_bytes: 0,
+        }
+    }
+
     /// Keeps an event that came before its turn, if there is room; how many repeats it was.
     fn keep_ahead(&mut self, relayed: Arc<Relayed>, config: &FeedConfig) -> usize {
         if self.ahead.contains_key(&relayed.seq) {

@@ -112,7 +112,7 @@ impl Hub {
             let start = if reachable { join.after.min(join.head) } else { join.head };
             let feed = Feed::new(join.chat_id, start);
             self.subscribe_room(join.chat_id);
-            Arc::new(Mutex::new(Room::new(join.chat_id, join.chat_type, feed, now)))
+            Arc::new(Mutex::new(Room::new(join.chat_type, feed, now)))
         });
         Arc::clone(room)
     }
@@ -147,7 +147,7 @@ impl Hub {
             if !room.feed.is_behind() {
                 return;
             }
-            room.behind_since.get_or_insert(Instant::now());
+            room.busy().behind_since.get_or_insert(Instant::now());
             if !self.hears() {
                 // Nothing is on its way: the sweeper's second would be lost.
                 self.schedule_ask(room);
@@ -220,7 +220,8 @@ impl Hub {
             let mut rooms = lock(shard);
             rooms.retain(|chat_id, room| {
                 let mut room = lock(room);
-                if room.behind_since.is_some_and(|since| now - since >= self.config.gap_patience) {
+                let behind_since = room.if_busy().and_then(|busy| busy.behind_since);
+                if behind_since.is_some_and(|since| now - since >= self.config.gap_patience) {
                     self.ask(&mut room);
                 }
                 if room.suspect && suspects < SUSPECTS_A_SWEEP {
@@ -231,9 +232,10 @@ impl Hub {
                     room.feed.forget_window();
                 }
                 self.forget_pages(&mut room, now);
+                room.calm_down(now);
                 let idle = room.empty_since.map(|since| now - since);
-                let keep =
-                    idle.is_none_or(|idle| idle < self.config.room_linger) || room.pages.is_some();
+                let lingers = idle.is_none_or(|idle| idle < self.config.room_linger);
+                let keep = lingers || room.if_busy().is_some_and(|busy| !busy.pages.is_empty());
                 if !keep {
                     room.closed = true;
                     if let Some(subscriber) = self.subscriber.get() {
@@ -264,7 +266,7 @@ impl Hub {
                 // Rooms are everybody's to watch.
                 if room.chat_type != ChatType::Room {
                     let pair = |conn: &Arc<Conn>| {
-                        Some(UserChat { user_id: conn.user_id()?, chat_id: room.chat_id })
+                        Some(UserChat { user_id: conn.user_id()?, chat_id: room.chat_id() })
                     };
                     pairs.extend(room.watchers().filter_map(pair));
                 }
@@ -325,11 +327,11 @@ impl Hub {
 
     /// Asks for what a gap lacks, unless it fills by itself in a moment.
     fn schedule_ask(self: &Arc<Self>, room: &mut Room) {
-        room.behind_since.get_or_insert(Instant::now());
+        room.busy().behind_since.get_or_insert(Instant::now());
         if std::mem::replace(&mut room.ask_scheduled, true) {
             return;
         }
-        let (hub, chat) = (Arc::clone(self), room.chat_id);
+        let (hub, chat) = (Arc::clone(self), room.chat_id());
         self.lifecycle.spawn_background(async move {
             tokio::time::sleep(hub.config.gap_patience).await;
             hub.with_room(chat, |room| {
@@ -355,7 +357,7 @@ impl Hub {
     }
 
     fn put(self: &Arc<Self>, room: &mut Room, after: Seq) {
-        let (hub, range) = (Arc::clone(self), Range { chat_id: room.chat_id, after });
+        let (hub, range) = (Arc::clone(self), Range { chat_id: room.chat_id(), after });
         let done = Box::new(move |answer: Result<_, _>| hub.on_range(range, answer.ok()));
         room.suspect = false;
         if self.questions.events.submit(range, done).is_err() {

@@ -51,6 +51,7 @@ pub mod turns;
 pub mod upgrade;
 pub mod users;
 mod utf8;
+mod watchers;
 
 use crate::{
     backend::Backend,

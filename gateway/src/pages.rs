@@ -157,7 +157,7 @@ impl Hub {
 
     fn find_page(self: &Arc<Self>, chat: ChatId, after: Seq, alone: bool) -> Found {
         let find = |room: &mut Room| {
-            let pages = room.pages.get_or_insert_default();
+            let pages = &mut room.busy().pages;
             let found = pages.find(after, alone);
             if !matches!(found, Found::Nowhere) {
                 return found;
@@ -189,18 +189,15 @@ impl Hub {
         if self.page_bytes.load(Ordering::Relaxed) + bytes > MAX_KEPT_BYTES {
             return;
         }
-        let gone = room.pages.get_or_insert_default().keep(page, Instant::now());
+        let gone = room.busy().pages.keep(page, Instant::now());
         self.page_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.page_bytes.fetch_sub(gone, Ordering::Relaxed);
     }
 
     /// Lets a room's old pages go.
     pub(crate) fn forget_pages(&self, room: &mut Room, now: Instant) {
-        if let Some(pages) = &mut room.pages {
-            self.page_bytes.fetch_sub(pages.forget(now), Ordering::Relaxed);
-            if pages.is_empty() {
-                room.pages = None;
-            }
+        if let Some(busy) = room.if_busy() {
+            self.page_bytes.fetch_sub(busy.pages.forget(now), Ordering::Relaxed);
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     pages::Pages,
     relayed::{About, Relayed, Told},
     signals::Typists,
+    watchers::Watchers,
 };
 use shared::{
     chat::ChatType,
@@ -27,37 +28,34 @@ const PIECE_BYTES: usize = 64 * 1024;
 /// A chat with local watchers, or one that had some a moment ago.
 #[derive(Debug)]
 pub struct Room {
-    pub chat_id: ChatId,
     pub chat_type: ChatType,
     pub feed: Feed,
-    /// In the order of their ids, so that one is found without searching all.
-    watchers: Vec<Watcher>,
-    /// Watchers that resumed and are told once the feed has got there.
-    catching_up: Vec<(ConnId, Seq)>,
-    /// What those who come back from far are sent.
-    pub(crate) pages: Option<Box<Pages>>,
+    watchers: Watchers,
+    /// Nothing in a chat that is quiet, which most are.
+    busy: Option<Box<Busy>>,
     /// A question to the api is about to be put.
     pub ask_scheduled: bool,
     /// It is no room of the hub's any more: whoever still holds it looks for the new one.
     pub closed: bool,
     /// Something may have passed unheard: the sweeper asks, until there is an answer.
     pub suspect: bool,
-    /// Since when the feed knows of events that it does not have.
-    pub behind_since: Option<Instant>,
     /// Since when nobody watches.
     pub empty_since: Option<Instant>,
     /// When the last event came.
     pub active_at: Instant,
-    /// Who types, where that is only counted.
-    pub typists: Option<Box<Typists>>,
 }
 
-/// A connection that watches a chat.
-#[derive(Debug)]
-struct Watcher {
-    conn: Arc<Conn>,
-    /// It has been sent all events after here.
-    from: Seq,
+/// What a room holds only while something goes on in it.
+#[derive(Debug, Default)]
+pub(crate) struct Busy {
+    /// Since when the feed knows of events that it does not have.
+    pub behind_since: Option<Instant>,
+    /// Watchers that resumed and are told once the feed has got there.
+    catching_up: Vec<(ConnId, Seq)>,
+    /// What those who come back from far are sent.
+    pub pages: Pages,
+    /// Who types, where that is only counted.
+    pub typists: Typists,
 }
 
 /// How an attempt to watch a chat ended.
@@ -85,21 +83,38 @@ pub struct Delivered {
 }
 
 impl Room {
-    pub fn new(chat_id: ChatId, chat_type: ChatType, feed: Feed, now: Instant) -> Self {
+    pub fn new(chat_type: ChatType, feed: Feed, now: Instant) -> Self {
         Self {
-            chat_id,
             chat_type,
             feed,
-            watchers: Vec::new(),
-            catching_up: Vec::new(),
-            pages: None,
+            watchers: Watchers::default(),
+            busy: None,
             ask_scheduled: false,
             closed: false,
             suspect: false,
-            behind_since: None,
             empty_since: Some(now),
             active_at: now,
-            typists: None,
+        }
+    }
+
+    pub fn chat_id(&self) -> ChatId {
+        self.feed.chat_id()
+    }
+
+    /// What goes on in it.
+    pub(crate) fn busy(&mut self) -> &mut Busy {
+        self.busy.get_or_insert_default()
+    }
+
+    /// The same, if anything does.
+    pub(crate) fn if_busy(&mut self) -> Option<&mut Busy> {
+        self.busy.as_deref_mut()
+    }
+
+    /// Lets go of what a moment ago went on in it. To be called now and then.
+    pub(crate) fn calm_down(&mut self, now: Instant) {
+        if self.busy.as_ref().is_some_and(|busy| busy.is_over(now)) {
+            self.busy = None;
         }
     }
 
@@ -109,11 +124,11 @@ impl Room {
         if conn.departures() != join.allowed {
             return Attached::Doubtful;
         }
-        if let Ok(place) = self.position(conn.id) {
-            if join.cause != Cause::Subscribed || join.from >= self.watchers[place].from {
+        if let Some(watcher) = self.watchers.get(conn.id) {
+            if join.cause != Cause::Subscribed || join.from >= watcher.from {
                 // What came since is in its outbox already; it waits once, however often it asks.
                 join.say(conn, join.target.is_none().then_some(self.feed.last()));
-                self.catching_up.retain(|(id, _)| *id != conn.id);
+                self.waits_no_more(conn.id);
                 return self.settle(conn, join.target);
             }
             // It wants more than it was sent.
@@ -132,15 +147,14 @@ impl Room {
         if let Some(first) = piece(&missed) {
             return Attached::Page(missed[..first].to_vec());
         }
-        let Pushed { taken, full, .. } = conn.deliver(self.chat_id, missed.iter().map(Arc::as_ref));
+        let events = missed.iter().map(Arc::as_ref);
+        let Pushed { taken, full, .. } = conn.deliver(self.chat_id(), events);
         if full {
             join.after = missed[..taken].last().map_or(join.after, |last| last.seq);
             return Attached::NoRoom;
         }
-        if let Err(place) = self.position(conn.id) {
-            self.watchers.insert(place, Watcher { conn: Arc::clone(conn), from: join.from });
-        }
-        conn.chats().insert(self.chat_id);
+        self.watchers.add(conn, join.from);
+        conn.now_watches(self.chat_id());
         self.empty_since = None;
         self.settle(conn, join.target)
     }
@@ -152,25 +166,32 @@ impl Room {
             if self.feed.last() >= target {
                 conn.send(&self.caught_up(), Worth::Durable);
             } else {
-                self.catching_up.push((conn.id, target));
+                self.busy().catching_up.push((conn.id, target));
             }
         }
         Attached::Live
     }
 
+    /// Nobody tells this connection that it has caught up: where that was to be.
+    fn waits_no_more(&mut self, id: ConnId) -> Option<Seq> {
+        let waiting = &mut self.if_busy()?.catching_up;
+        let place = waiting.iter().position(|(waits, _)| *waits == id)?;
+        Some(waiting.swap_remove(place).1)
+    }
+
     /// Stops a connection from watching. Whether it did.
     pub fn detach(&mut self, conn: &Conn, now: Instant) -> bool {
-        let Ok(place) = self.position(conn.id) else { return false };
-        self.watchers.remove(place);
-        self.catching_up.retain(|(id, _)| *id != conn.id);
-        conn.chats().remove(&self.chat_id);
+        if !self.watchers.remove(conn.id) {
+            return false;
+        }
+        self.waits_no_more(conn.id);
+        conn.watches_no_more(self.chat_id());
         self.note_empty(now);
         true
     }
 
     fn note_empty(&mut self, now: Instant) {
         if self.watchers.is_empty() {
-            self.watchers = Vec::new();
             self.empty_since.get_or_insert(now);
         }
     }
@@ -184,7 +205,7 @@ impl Room {
         }
         if !update.deliver.is_empty() {
             self.active_at = now;
-            self.behind_since = None;
+            self.got_on();
             metrics::histogram!("gateway_fanout_size").record(self.watchers.len() as f64);
             self.hand_out(update, now);
             for relayed in &update.deliver {
@@ -196,17 +217,23 @@ impl Room {
             }
         }
         if update.behind {
-            self.behind_since.get_or_insert(now);
+            self.busy().behind_since.get_or_insert(now);
         } else {
-            self.behind_since = None;
+            self.got_on();
         }
         self.tell_caught_up();
         delivered
     }
 
+    fn got_on(&mut self) {
+        if let Some(busy) = self.if_busy() {
+            busy.behind_since = None;
+        }
+    }
+
     fn hand_out(&mut self, update: &Update, now: Instant) {
         let mut shown = 0;
-        let (chat_id, events) = (self.chat_id, &update.deliver);
+        let (chat_id, events) = (self.chat_id(), &update.deliver);
         let mut lagging = Vec::new();
         self.watchers.retain(|watcher| {
             let pushed = watcher.conn.deliver(chat_id, events.iter().map(Arc::as_ref));
@@ -223,9 +250,7 @@ impl Room {
         }
         metrics::counter!("gateway_lagging_total").increment(lagging.len() as u64);
         for (conn, from, after) in lagging {
-            let waits = |(id, _): &&(ConnId, Seq)| *id == conn.id;
-            let target = self.catching_up.iter().find(waits).map(|(_, target)| *target);
-            self.catching_up.retain(|(id, _)| *id != conn.id);
+            let target = self.waits_no_more(conn.id);
             conn.outbox.join(Join {
                 chat_id,
                 chat_type: self.chat_type,
@@ -239,7 +264,7 @@ impl Room {
                 waits: 0,
             });
             // Last: whoever finds that the chat is not watched comes behind this join.
-            conn.chats().remove(&chat_id);
+            conn.watches_no_more(chat_id);
         }
         self.note_empty(now);
     }
@@ -247,7 +272,7 @@ impl Room {
     /// Sends a frame without a number to all watchers but those of one user.
     pub fn tell(&self, frame: &ServerFrame, worth: Worth, except: Option<UserId>) {
         let told = Told::new(frame);
-        for Watcher { conn, .. } in &self.watchers {
+        for conn in self.watchers() {
             if except.is_some() && conn.user_id() == except {
                 continue;
             }
@@ -277,29 +302,25 @@ impl Room {
     }
 
     fn tell_caught_up(&mut self) {
-        if self.catching_up.is_empty() {
-            return;
-        }
         let (last, caught_up) = (self.feed.last(), self.caught_up());
-        let mut waiting = std::mem::take(&mut self.catching_up);
-        waiting.retain(|(id, target)| {
-            if *target > last {
-                return true;
-            }
-            if let Ok(place) = self.position(*id) {
-                self.watchers[place].conn.send(&caught_up, Worth::Durable);
-            }
-            false
-        });
-        self.catching_up = waiting;
+        let Some(busy) = &mut self.busy else { return };
+        let told = busy.catching_up.extract_if(.., |(_, target)| *target <= last);
+        for watcher in told.filter_map(|(id, _)| self.watchers.get(id)) {
+            watcher.conn.send(&caught_up, Worth::Durable);
+        }
     }
 
     fn caught_up(&self) -> ServerFrame {
-        ServerFrame::CaughtUp { chat_id: self.chat_id, seq: self.feed.last() }
+        ServerFrame::CaughtUp { chat_id: self.chat_id(), seq: self.feed.last() }
     }
+}
 
-    fn position(&self, id: ConnId) -> Result<usize, usize> {
-        self.watchers.binary_search_by_key(&id, |watcher| watcher.conn.id)
+impl Busy {
+    fn is_over(&self, now: Instant) -> bool {
+        self.behind_since.is_none()
+            && self.catching_up.is_empty()
+            && self.pages.is_empty()
+            && self.typists.is_over(now)
     }
 }
 
@@ -312,4 +333,19 @@ fn piece(events: &[Arc<Relayed>]) -> Option<usize> {
     });
     let count = fits.count().max(1);
     (count < events.len()).then_some(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    #[test]
+    fn a_quiet_chat_takes_what_is_planned() {
+        // With the counts of an `Arc`, a place in the map of rooms, one in the subscription's set, and
+        // of one watcher its place here and the chat's in its connection: at most 300 bytes, each of
+        // the last four reckoned with what its collection keeps free.
+        let room = size_of::<Mutex<Room>>() + 2 * size_of::<usize>();
+        assert!(room <= 160, "{room}");
+    }
 }

@@ -25,6 +25,10 @@ use tokio::time::Instant;
 /// How often the watchers of a crowded chat hear how many type.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
 
+/// A crowd in which nobody typed for so long is remembered no more: all that may be relayed of it has
+/// come back, and a count has no past.
+const FORGOTTEN: Duration = Duration::from_secs(10);
+
 /// The most who are counted between two counts: what that takes in memory is 16 KiB a chat.
 const MAX_TYPISTS: usize = 1_000;
 
@@ -41,6 +45,11 @@ pub struct Typists {
 }
 
 impl Typists {
+    /// Whether nobody has typed for long, so that all may be forgotten.
+    pub(crate) fn is_over(&self, now: Instant) -> bool {
+        self.told_at.is_none_or(|told_at| now.duration_since(told_at) >= FORGOTTEN)
+    }
+
     /// Somebody types: how many have since the last count, when it is time for the next one. People
     /// who type say so again and again, so the last ones of a second are counted in the next.
     fn on_typing(&mut self, user: UserId, now: Instant) -> Option<u32> {
@@ -138,13 +147,13 @@ impl Hub {
     }
 
     fn show_typing_in(&self, room: &mut Room, user: UserRef) -> Relay {
-        let (chat_id, user_id) = (room.chat_id, user.id);
+        let (chat_id, user_id) = (room.chat_id(), user.id);
         if room.watchers().len() <= MAX_WATCHERS {
             let frame = ServerFrame::Typing { chat_id, who: Typist::One { user } };
             room.tell(&frame, Worth::Ephemeral, Some(user_id));
             return Relay::Yes;
         }
-        let typists = room.typists.get_or_insert_default();
+        let typists = &mut room.busy().typists;
         let relayed = typists.relayed.try_take(&TYPISTS_RELAYED, self.started.elapsed(), 1);
         if let Some(count) = typists.on_typing(user_id, Instant::now()) {
             let frame = ServerFrame::Typing { chat_id, who: Typist::Many { count } };
