@@ -6,6 +6,7 @@ use crate::{
     backend::Unavailable,
     config::Config,
     conn::{Conn, ConnId},
+    crowds::Crowds,
     dialect::Window,
     feed::{Feed, FeedConfig, Update},
     joining::Join,
@@ -56,6 +57,7 @@ pub struct Hub {
     pub(crate) arrivals: Mutex<Bucket>,
     pub(crate) started: Instant,
     shards: [Mutex<Rooms>; SHARDS],
+    pub(crate) crowds: Crowds,
     /// Of pages kept for those who come back together.
     pub(crate) page_bytes: AtomicUsize,
 }
@@ -78,6 +80,7 @@ impl Hub {
             arrivals: Mutex::default(),
             started: Instant::now(),
             shards: std::array::from_fn(|_| Mutex::default()),
+            crowds: Crowds::default(),
             page_bytes: AtomicUsize::new(0),
             config,
         }
@@ -95,6 +98,7 @@ impl Hub {
             }
             room.feed.on_head(join.head);
             let attached = room.attach(conn, join, now);
+            self.look_at_crowd(&mut room);
             if room.feed.is_behind() {
                 self.schedule_ask(&mut room);
             }
@@ -233,6 +237,7 @@ impl Hub {
                 }
                 self.forget_pages(&mut room, now);
                 room.calm_down(now);
+                self.look_at_crowd(&mut room);
                 let idle = room.empty_since.map(|since| now - since);
                 let lingers = idle.is_none_or(|idle| idle < self.config.room_linger);
                 let keep = lingers || room.if_busy().is_some_and(|busy| !busy.pages.is_empty());

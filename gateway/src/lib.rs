@@ -14,6 +14,7 @@ pub mod config;
 pub mod conn;
 mod connection;
 pub mod credit;
+mod crowds;
 mod desk;
 pub mod dialect;
 mod doubts;

@@ -62,6 +62,11 @@ pub const METRICS: &[Metric] = &[
         "Watchers detached from a chat because their outbox was full, and caught up as they read",
     ),
     counter(
+        "gateway_crowd_overflows_total",
+        &[],
+        "What the bus said of a crowded chat faster than its task handled it, asked for from the api instead",
+    ),
+    counter(
         "gateway_let_go_total",
         &[],
         "Quiet chats let go by connections that watched as many as they may when another one woke",

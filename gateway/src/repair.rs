@@ -12,6 +12,7 @@ use crate::{
     outbox::Worth,
     relayed::Told,
 };
+use bytes::Bytes;
 use shared::{
     bus::BusEvent,
     chat::ChatView,
@@ -150,7 +151,7 @@ impl Hub {
         match event {
             BusEvent::Message { channel, payload } => {
                 if self.on_message(channel, &payload).is_err() {
-                    metrics::counter!("gateway_bad_payloads_total").increment(1);
+                    bad_payload();
                 }
             }
             // What was published in between is lost; polling finds it.
@@ -158,10 +159,20 @@ impl Hub {
         }
     }
 
-    fn on_message(self: &Arc<Self>, channel: Channel, payload: &[u8]) -> serde_json::Result<()> {
+    /// What the bus says of a chat.
+    pub(crate) fn on_chat_bytes(self: &Arc<Self>, chat: ChatId, payload: &[u8]) {
+        match serde_json::from_slice(payload) {
+            Ok(payload) => self.on_chat_payload(chat, payload),
+            Err(_) => bad_payload(),
+        }
+    }
+
+    fn on_message(self: &Arc<Self>, channel: Channel, payload: &Bytes) -> serde_json::Result<()> {
         match channel {
             Channel::Chat(chat) => {
-                self.on_chat_payload(chat, serde_json::from_slice(payload)?);
+                if !self.crowds.hand_over(chat, payload) {
+                    self.on_chat_bytes(chat, payload);
+                }
             }
             Channel::User(user) => match serde_json::from_slice(payload)? {
                 UserPayload::Added { chat_id } => self.welcome(user, chat_id),
@@ -233,4 +244,8 @@ impl Hub {
         // When the lane is full, the next poll finds it again.
         let _ = self.questions.views.submit(asked, done);
     }
+}
+/// Counts a payload of the bus that says nothing.
+fn bad_payload() {
+    metrics::counter!("gateway_bad_payloads_total").increment(1);
 }

@@ -37,6 +37,8 @@ pub struct Room {
     pub ask_scheduled: bool,
     /// It is no room of the hub's any more: whoever still holds it looks for the new one.
     pub closed: bool,
+    /// What the bus says of it is handled by its own task.
+    pub crowded: bool,
     /// Something may have passed unheard: the sweeper asks, until there is an answer.
     pub suspect: bool,
     /// Since when nobody watches.
@@ -91,6 +93,7 @@ impl Room {
             busy: None,
             ask_scheduled: false,
             closed: false,
+            crowded: false,
             suspect: false,
             empty_since: Some(now),
             active_at: now,
