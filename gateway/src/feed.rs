@@ -134,6 +134,13 @@ impl Feed {
         self.asked = false;
     }
 
+    /// The question cannot be answered: goes on at the newest event, without what is missing.
+    pub fn on_refused(&mut self) {
+        self.asked = false;
+        self.last = self.head;
+        self.held = None;
+    }
+
     /// The api's answer to the question after `after`.
     pub fn on_range(
         &mut self,
@@ -427,6 +434,17 @@ mod tests {
         assert!(feed.ask().is_some());
         feed.on_no_range();
         assert!(feed.ask().is_some());
+    }
+
+    #[test]
+    fn what_cannot_be_had_is_passed_over() {
+        let mut feed = feed(0);
+        let _ = live(&mut feed, &[2, 4]);
+        assert_eq!(feed.ask(), Some(Seq(0)));
+        feed.on_refused();
+        assert_eq!(feed.ask(), None);
+        assert!(feed.since(Seq(3)).is_none());
+        assert_eq!(live(&mut feed, &[4, 5]), (vec![5], false));
     }
 
     #[test]

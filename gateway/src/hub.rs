@@ -159,10 +159,14 @@ impl Hub {
         });
     }
 
-    /// The api's answer about what a feed missed; `None` when it gave none.
-    pub(crate) fn on_range(self: &Arc<Self>, asked: Range, answer: Option<Option<RangeFound>>) {
+    /// The api's answer about what a feed missed; `None` when the chat is gone.
+    pub(crate) fn on_range(
+        self: &Arc<Self>,
+        asked: Range,
+        answer: Result<Option<RangeFound>, Unavailable>,
+    ) {
         match answer {
-            Some(Some(found)) => {
+            Ok(Some(found)) => {
                 let filled = found.events.len() as u64;
                 metrics::counter!("gateway_gap_events_total").increment(filled);
                 let got_on = found.upto > asked.after;
@@ -174,8 +178,11 @@ impl Hub {
                     self.with_room(asked.chat_id, |room| self.ask(room));
                 }
             }
-            Some(None) => self.close_room(asked.chat_id),
-            None => {
+            Ok(None) => self.close_room(asked.chat_id),
+            Err(Unavailable::Refused(_)) => {
+                self.with_room(asked.chat_id, Room::pass_over);
+            }
+            Err(Unavailable::NotAnswered(_)) => {
                 // The sweeper asks again: the lane has just tried for long.
                 self.with_room(asked.chat_id, |room| {
                     room.feed.on_no_range();
@@ -363,7 +370,7 @@ impl Hub {
 
     fn put(self: &Arc<Self>, room: &mut Room, after: Seq) {
         let (hub, range) = (Arc::clone(self), Range { chat_id: room.chat_id(), after });
-        let done = Box::new(move |answer: Result<_, _>| hub.on_range(range, answer.ok()));
+        let done = Box::new(move |answer: Result<_, _>| hub.on_range(range, answer));
         room.suspect = false;
         if self.questions.events.submit(range, done).is_err() {
             room.feed.on_no_range();

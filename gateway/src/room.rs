@@ -228,6 +228,20 @@ impl Room {
         delivered
     }
 
+    /// Nobody can be asked for what the feed missed, as when an api of a newer version says it in words
+    /// that this one does not know: the watchers load the chat anew and go on at its end.
+    pub fn pass_over(&mut self) {
+        if !self.feed.is_behind() {
+            return self.feed.on_no_range();
+        }
+        metrics::counter!("gateway_resyncs_total").increment(self.watchers.len() as u64);
+        let (chat_id, seq) = (self.chat_id(), self.feed.head());
+        self.tell(&ServerFrame::Resync { chat_id, seq }, Worth::Durable, None);
+        self.feed.on_refused();
+        self.got_on();
+        self.tell_caught_up();
+    }
+
     fn got_on(&mut self) {
         if let Some(busy) = self.if_busy() {
             busy.behind_since = None;

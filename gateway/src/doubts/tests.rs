@@ -18,6 +18,7 @@ use shared::{
         Account, ChangedFound, EventsFound, Opened, RangeFound, Refusal, RefusalCode, Role,
         SessionView, Viewed, Woken,
     },
+    relay::ChatEvents,
 };
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::time::Instant;
@@ -97,6 +98,34 @@ async fn a_suspected_chat_is_asked_about_until_there_is_an_answer() {
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert_eq!(calls.load(Ordering::Relaxed), asked, "they are not suspected any more");
     assert!(taken(&ann.conn).frames.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_chat_that_nobody_can_tell_of_goes_on_at_its_end() {
+    let (backend, calls) = (Scripted::new(), Arc::new(AtomicUsize::new(0)));
+    let gateway = gateway(&backend, Config::default());
+    let ann = connect(&gateway, UserId(1), Window::Native);
+    let count = Arc::clone(&calls);
+    say(&backend.events, move |_| {
+        count.fetch_add(1, Ordering::Relaxed);
+        Err(Unavailable::Refused("words of a newer version".to_owned()))
+    });
+    watch(&gateway, &ann.conn, &group(1));
+    let hear = |seq: i64| {
+        let events = vec![Event { seq: Seq(seq), ..first() }];
+        let chat_id = ChatId(1);
+        gateway.hub.on_events(ChatEvents { chat_id, events, published_ms: 0, traceparent: None });
+    };
+    hear(3);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let told = taken(&ann.conn).frames;
+    let texts: Vec<&str> = told.iter().map(|frame| frame.text()).collect();
+    assert_eq!(texts, [r#"{"type":"resync","chat_id":1,"seq":3}"#]);
+    let asked = calls.load(Ordering::Relaxed);
+    hear(4);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(taken(&ann.conn).frames.len(), 1, "what comes from now on is heard");
+    assert_eq!(calls.load(Ordering::Relaxed), asked, "nobody asks again and again");
 }
 
 fn view(user: UserId, chats: Vec<ChatView>) -> SessionView {
