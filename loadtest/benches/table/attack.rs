@@ -3,17 +3,27 @@
 
 use crate::{
     dial::{native, upgrade},
-    frame,
+    frame, usage,
 };
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use serde_json::json;
-use std::{cell::Cell, net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
         TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
+    sync::oneshot,
+    task::{JoinSet, LocalSet},
     time::sleep,
 };
 
@@ -73,27 +83,79 @@ pub struct Stranger {
     pub square: i64,
     /// Chats with long messages.
     pub big: Vec<i64>,
-    pub done: Done,
+    pub done: Arc<Done>,
 }
 
 /// What all sockets did together.
 #[derive(Debug, Default)]
 pub struct Done {
-    pub opened: Cell<u64>,
-    pub ended: Cell<u64>,
-    pub frames: Cell<u64>,
+    opened: AtomicU64,
+    ended: AtomicU64,
+    frames: AtomicU64,
 }
 
 impl Done {
     /// How many sockets have been opened, or have ended instead.
     pub fn tried(&self) -> u64 {
-        self.opened.get().max(self.ended.get())
+        self.opened().max(self.ended())
+    }
+
+    pub fn opened(&self) -> u64 {
+        self.opened.load(Ordering::Relaxed)
+    }
+
+    pub fn ended(&self) -> u64 {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    pub fn frames(&self) -> u64 {
+        self.frames.load(Ordering::Relaxed)
+    }
+}
+
+/// A stranger's sockets at work. On a thread that gets the CPU that nobody else wants, because a stranger
+/// comes with a machine of its own, and what its machine does delays nobody.
+pub struct Siege {
+    pub done: Arc<Done>,
+    lift: oneshot::Sender<()>,
+    thread: JoinHandle<Result<()>>,
+}
+
+impl Siege {
+    pub fn lay(stranger: Stranger, attack: Attack, sockets: usize) -> Self {
+        let (lift, lifted) = oneshot::channel();
+        let done = Arc::clone(&stranger.done);
+        let thread = std::thread::spawn(move || {
+            usage::last_of_all()?;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            LocalSet::new().block_on(&runtime, async {
+                let stranger = std::rc::Rc::new(stranger);
+                let mut tasks = JoinSet::new();
+                for _ in 0..sockets {
+                    let stranger = std::rc::Rc::clone(&stranger);
+                    tasks.spawn_local(async move { stranger.attack(attack).await });
+                }
+                let _ = lifted.await;
+                tasks.shutdown().await;
+            });
+            Ok(())
+        });
+        Self { done, lift, thread }
+    }
+
+    /// Ends it and waits for its end.
+    pub fn lift(self) -> Result<()> {
+        let _ = self.lift.send(());
+        match self.thread.join() {
+            Ok(result) => result,
+            Err(_) => bail!("the stranger's thread panicked"),
+        }
     }
 }
 
 impl Stranger {
     /// One socket, as long as it is polled.
-    pub async fn attack(&self, attack: Attack) {
+    async fn attack(&self, attack: Attack) {
         loop {
             // Refused, closed, or done with: no difference to a stranger.
             let _ = self.once(attack).await;
@@ -197,6 +259,6 @@ fn random_kid() -> String {
     uuid::Uuid::new_v4().simple().to_string()
 }
 
-fn count(counter: &Cell<u64>, more: u64) {
-    counter.set(counter.get() + more);
+fn count(counter: &AtomicU64, more: u64) {
+    counter.fetch_add(more, Ordering::Relaxed);
 }

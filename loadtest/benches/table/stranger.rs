@@ -2,7 +2,7 @@
 //! attack after the other, and two people who have nothing to do with it write to each other.
 
 use crate::{
-    attack::{Attack, Done, Stranger},
+    attack::{Attack, Done, Siege, Stranger},
     book::{Book, MAIN, Side},
     bystander::Bystander,
     crowd::Crowd,
@@ -13,10 +13,10 @@ use crate::{
 };
 use anyhow::Result;
 use std::{
-    rc::Rc,
+    sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::{task::JoinSet, time::sleep};
+use tokio::time::sleep;
 
 const SOCKETS: usize = 1_000;
 /// Who watch the room that the stranger is in, some devices each.
@@ -59,24 +59,21 @@ pub async fn tries(run: &Run, side: Side, book: &mut Book) -> Result<()> {
 
     let mut worst = quiet.median;
     for attack in Attack::ALL {
-        let stranger = Rc::new(Stranger {
+        let stranger = Stranger {
             gateway: stand.gateways()[0],
             token: stand.token(0)?,
             epoch: bystander.epoch.clone(),
             notes: own[0],
             square,
             big: big.clone(),
-            done: Done::default(),
-        });
+            done: Arc::new(Done::default()),
+        };
         bystander.felt()?;
         let (before, started) = (stand.used()?, Instant::now());
-        let mut sockets = JoinSet::new();
-        for _ in 0..SOCKETS {
-            let stranger = Rc::clone(&stranger);
-            sockets.spawn_local(async move { stranger.attack(attack).await });
-        }
+        let siege = Siege::lay(stranger, attack, SOCKETS);
+        let done = Arc::clone(&siege.done);
         let open = async {
-            while stranger.done.tried() < SOCKETS as u64 {
+            while done.tried() < SOCKETS as u64 {
                 sleep(LOOK_EVERY).await;
             }
         };
@@ -85,12 +82,11 @@ pub async fn tries(run: &Run, side: Side, book: &mut Book) -> Result<()> {
         sleep(run.duration).await;
         let (used, seconds) = (stand.used()?.since(before), started.elapsed().as_secs_f64());
         let pss = mib()?;
-        sockets.shutdown().await;
+        siege.lift()?;
         // A message that waits until the attack is over is felt, too.
         sleep(SETTLED).await;
         let felt = bystander.felt()?;
         worst = worst.max(felt.median);
-        let done = &stranger.done;
         for (name, value) in [
             ("median ms", felt.median),
             ("worst ms", felt.worst),
@@ -99,9 +95,9 @@ pub async fn tries(run: &Run, side: Side, book: &mut Book) -> Result<()> {
             ("api CPU, share of one", used.apis / seconds),
             ("PostgreSQL CPU, share of one", used.postgres / seconds),
             ("PSS MiB", pss),
-            ("frames a second", done.frames.get() as f64 / seconds),
-            ("sockets opened", done.opened.get() as f64),
-            ("sockets ended", done.ended.get() as f64),
+            ("frames a second", done.frames() as f64 / seconds),
+            ("sockets opened", done.opened() as f64),
+            ("sockets ended", done.ended() as f64),
         ] {
             book.note(Row::Stranger, side, format!("{}: {name}", attack.name()), value);
         }
