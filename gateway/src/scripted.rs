@@ -28,89 +28,103 @@ use shared::{
 };
 use std::sync::{Arc, Mutex};
 
-type Script<Q, A> = Mutex<Box<dyn Fn(Q) -> Answer<A> + Send>>;
-
-/// An api that answers nothing until it is told what to say.
-pub(crate) struct Scripted {
-    pub open: Script<Open, Opened>,
-    pub events: Script<Events, EventsFound>,
-    pub view: Script<View, Viewed>,
-    pub jwks: Script<(), Jwks>,
-}
-
-fn silent<Q: 'static, A: Send + 'static>() -> Script<Q, A> {
-    Mutex::new(Box::new(|_| nobody()))
-}
+/// What an api says to one kind of call.
+pub(crate) struct Script<Q, A>(Mutex<Box<dyn Fn(Q) -> Answer<A> + Send>>);
 
 /// Nobody answers.
-pub(crate) fn nobody<A: Send + 'static>() -> Answer<A> {
-    Box::pin(async { Err(Unavailable::NotAnswered("nobody is there".to_owned())) })
-}
-
-/// What a call is answered.
-pub(crate) fn say<Q, A: Send + 'static>(
-    script: &Script<Q, A>,
-    answer: impl Fn(Q) -> Result<A, Unavailable> + Send + 'static,
-) {
-    *script.lock().unwrap() = Box::new(move |call| {
-        let answer = answer(call);
-        Box::pin(async move { answer })
-    });
-}
-
-impl Scripted {
-    pub fn new() -> Arc<Self> {
-        Arc::new(Self { open: silent(), events: silent(), view: silent(), jwks: silent() })
+impl<Q: 'static, A: Send + 'static> Default for Script<Q, A> {
+    fn default() -> Self {
+        Self(Mutex::new(Box::new(|_| {
+            Box::pin(async { Err(Unavailable::NotAnswered("nobody is there".to_owned())) })
+        })))
     }
+}
+
+impl<Q, A: Send + 'static> Script<Q, A> {
+    fn answer(&self, call: Q) -> Answer<A> {
+        self.0.lock().unwrap()(call)
+    }
+
+    /// What each call is answered from now on, at once.
+    pub fn says(&self, answer: impl Fn(Q) -> Result<A, Unavailable> + Send + 'static) {
+        self.does(move |call| {
+            let answer = answer(call);
+            async move { answer }
+        });
+    }
+
+    /// The same, in its own time.
+    pub fn does<F>(&self, answer: impl Fn(Q) -> F + Send + 'static)
+    where
+        F: Future<Output = Result<A, Unavailable>> + Send + 'static,
+    {
+        *self.0.lock().unwrap() = Box::new(move |call| Box::pin(answer(call)));
+    }
+}
+
+/// An api that answers nothing until it is told what to say.
+#[derive(Default)]
+pub(crate) struct Scripted {
+    pub open: Script<Open, Opened>,
+    pub post: Script<Post, Posted>,
+    pub mark_read: Script<MarkRead, ()>,
+    pub events: Script<Events, EventsFound>,
+    pub view: Script<View, Viewed>,
+    pub dormant: Script<Dormant, DormantMarked>,
+    pub changed: Script<Changed, ChangedFound>,
+    pub peers: Script<Peers, PeersFound>,
+    pub guests: Script<Guests, GuestsFound>,
+    pub jwks: Script<(), Jwks>,
 }
 
 impl Backend for Scripted {
     fn open(&self, call: Open) -> Answer<Opened> {
-        self.open.lock().unwrap()(call)
+        self.open.answer(call)
     }
 
-    fn post(&self, _: Post) -> Answer<Posted> {
-        nobody()
+    fn post(&self, call: Post) -> Answer<Posted> {
+        self.post.answer(call)
     }
 
-    fn mark_read(&self, _: MarkRead) -> Answer<()> {
-        nobody()
+    fn mark_read(&self, call: MarkRead) -> Answer<()> {
+        self.mark_read.answer(call)
     }
 
     fn events(&self, call: Events) -> Answer<EventsFound> {
-        self.events.lock().unwrap()(call)
+        self.events.answer(call)
     }
 
     fn view(&self, call: View) -> Answer<Viewed> {
-        self.view.lock().unwrap()(call)
+        self.view.answer(call)
     }
 
-    fn dormant(&self, _: Dormant) -> Answer<DormantMarked> {
-        nobody()
+    fn dormant(&self, call: Dormant) -> Answer<DormantMarked> {
+        self.dormant.answer(call)
     }
 
-    fn changed(&self, _: Changed) -> Answer<ChangedFound> {
-        nobody()
+    fn changed(&self, call: Changed) -> Answer<ChangedFound> {
+        self.changed.answer(call)
     }
 
-    fn peers(&self, _: Peers) -> Answer<PeersFound> {
-        nobody()
+    fn peers(&self, call: Peers) -> Answer<PeersFound> {
+        self.peers.answer(call)
     }
 
-    fn guests(&self, _: Guests) -> Answer<GuestsFound> {
-        nobody()
+    fn guests(&self, call: Guests) -> Answer<GuestsFound> {
+        self.guests.answer(call)
     }
 
     fn jwks(&self) -> Answer<Jwks> {
-        self.jwks.lock().unwrap()(())
+        self.jwks.answer(())
     }
 }
 
 /// A gateway on this api.
 pub(crate) fn gateway(backend: &Arc<Scripted>, config: Config) -> Arc<Gateway> {
+    let backend: Arc<dyn Backend> = Arc::<Scripted>::clone(backend);
     let deps = Deps {
         node: NodeId::random(),
-        backend: Arc::clone(backend) as Arc<dyn Backend>,
+        backend,
         bus: Bus::local(),
         presence: Presence::local(),
         limiter: Limiter::local(LimiterConfig::default()),

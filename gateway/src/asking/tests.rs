@@ -2,37 +2,25 @@
 
 use super::MAX_WAITING;
 use crate::{
-    Deps, Gateway,
     answer::MAX_UNANSWERED,
     arriving::Arriving,
-    backend::{Answer, Backend, Unavailable},
     config::Config,
-    conn::{Conn, Owner},
+    conn::Conn,
     connection::Connection,
     dialect::Window,
-    opening::{Opened, Registered},
+    opening::Opened,
+    scripted::{self, Scripted, gateway},
     session::Session,
-    settings::Settings,
     socket::Socket,
 };
-use clap::Parser;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use shared::{
-    bus::Bus,
-    chat::UserRef,
     close::Close,
-    id::{ChatId, NodeId, Seq, SessionId, UserId},
-    internal::{
-        Action, Changed, ChangedFound, Command, Dormant, DormantMarked, Events, EventsFound,
-        Guests, GuestsFound, MarkRead, Open, Peer, Peers, PeersFound, Post, Posted, Receipt,
-        Refusal, RefusalCode, View, Viewed,
-    },
-    lifecycle::Lifecycle,
-    limit::{Limiter, Rate},
-    presence::Presence,
+    id::{ChatId, Seq, UserId},
+    internal::{Action, Command, Peer, PeersFound, Posted, Receipt, Refusal, RefusalCode},
+    limit::Rate,
     time::Timestamp,
-    token::Jwks,
 };
 use std::{
     sync::{Arc, Mutex},
@@ -58,33 +46,19 @@ const FAST: Rate = Rate { per: Duration::from_nanos(1), burst: 10_000 };
 /// The texts of the messages stored, in order.
 type Stored = Arc<Mutex<Vec<String>>>;
 
-/// An api that is asked for permission to answer. It knows everybody whose name is not "nobody".
-struct Gated {
-    look_ups: Arc<Semaphore>,
-    posts: Arc<Semaphore>,
-    stored: Stored,
-}
-
-/// What nobody asks for here.
-fn silent<T: 'static>() -> Answer<T> {
-    Box::pin(std::future::pending())
-}
-
-async fn pass(gate: &Semaphore, count: usize) -> Result<(), Unavailable> {
+async fn pass(gate: Arc<Semaphore>, count: usize) {
     let permits = u32::try_from(count).unwrap();
     gate.acquire_many(permits).await.unwrap().forget();
-    Ok(())
 }
 
-impl Backend for Gated {
-    fn open(&self, _: Open) -> Answer<shared::internal::Opened> {
-        silent()
-    }
-
-    fn post(&self, call: Post) -> Answer<Posted> {
-        let (gate, stored) = (Arc::clone(&self.posts), Arc::clone(&self.stored));
-        Box::pin(async move {
-            pass(&gate, call.commands.len()).await?;
+/// An api that is asked for permission to answer. It knows everybody whose name is not "nobody".
+fn gated(look_ups: &Arc<Semaphore>, posts: &Arc<Semaphore>, stored: &Stored) -> Arc<Scripted> {
+    let api = Scripted::default();
+    let (gate, stored) = (Arc::clone(posts), Arc::clone(stored));
+    api.post.does(move |call| {
+        let (passed, stored) = (pass(Arc::clone(&gate), call.commands.len()), Arc::clone(&stored));
+        async move {
+            passed.await;
             let store = |command: Command| {
                 let Action::Send { text, .. } = command.action else { panic!("no message") };
                 let mut stored = stored.lock().unwrap();
@@ -94,33 +68,13 @@ impl Backend for Gated {
             };
             let results = call.commands.into_iter().map(store).collect();
             Ok(Posted { results, events: Vec::new() })
-        })
-    }
-
-    fn mark_read(&self, _: MarkRead) -> Answer<()> {
-        silent()
-    }
-
-    fn events(&self, _: Events) -> Answer<EventsFound> {
-        silent()
-    }
-
-    fn view(&self, _: View) -> Answer<Viewed> {
-        silent()
-    }
-
-    fn dormant(&self, _: Dormant) -> Answer<DormantMarked> {
-        silent()
-    }
-
-    fn changed(&self, _: Changed) -> Answer<ChangedFound> {
-        silent()
-    }
-
-    fn peers(&self, call: Peers) -> Answer<PeersFound> {
-        let gate = Arc::clone(&self.look_ups);
-        Box::pin(async move {
-            pass(&gate, call.pairs.len()).await?;
+        }
+    });
+    let gate = Arc::clone(look_ups);
+    api.peers.does(move |call| {
+        let passed = pass(Arc::clone(&gate), call.pairs.len());
+        async move {
+            passed.await;
             let found = |peer: &Peer| match peer {
                 Peer::Username(name) if name == "nobody" => {
                     let (code, message) = (RefusalCode::RecipientNotFound, "Nobody.".to_owned());
@@ -131,16 +85,9 @@ impl Backend for Gated {
                 Peer::Id(id) => Ok(ChatId(id.0)),
             };
             Ok(PeersFound { chats: call.pairs.iter().map(|pair| found(&pair.peer)).collect() })
-        })
-    }
-
-    fn guests(&self, _: Guests) -> Answer<GuestsFound> {
-        silent()
-    }
-
-    fn jwks(&self) -> Answer<Jwks> {
-        silent()
-    }
+        }
+    });
+    Arc::new(api)
 }
 
 /// A connection that is open, from both of its ends.
@@ -157,26 +104,10 @@ struct Pair {
 async fn connect(window: Window, lasts: Duration) -> Pair {
     let [look_ups, posts] = [(); 2].map(|()| Arc::new(Semaphore::new(0)));
     let stored = Stored::default();
-    let backend = Gated {
-        look_ups: Arc::clone(&look_ups),
-        posts: Arc::clone(&posts),
-        stored: Arc::clone(&stored),
-    };
-    let deps = Deps {
-        node: NodeId::random(),
-        backend: Arc::new(backend),
-        bus: Bus::local(),
-        presence: Presence::local(),
-        limiter: Limiter::local(Default::default()),
-        lifecycle: Lifecycle::new(),
-    };
-    let args = Settings::parse_from(["gateway"]).client;
     // The account's own bound is below this one.
     let config = Config { frames: FAST, account_in_flight: 1_000, ..Config::default() };
-    let gateway = Gateway::start(deps, config.clone(), &args);
-    let session = SessionId(uuid::Uuid::nil());
-    let owner = Owner::User { user: UserRef::registered(UserId(4), "ann"), session };
-    let (registered, _) = Registered::new(&gateway, window, owner).unwrap();
+    let gateway = gateway(&gated(&look_ups, &posts, &stored), config.clone());
+    let registered = scripted::connect(&gateway, UserId(4), window);
     let conn = Arc::clone(&registered.conn);
 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -5,7 +5,7 @@ use crate::{
     conn::Conn,
     dialect::Window,
     opening::Registered,
-    scripted::{Scripted, chat, connect, gateway, say, taken, watch},
+    scripted::{Scripted, chat, connect, gateway, taken, watch},
 };
 use shared::{
     bus::BusEvent,
@@ -101,7 +101,7 @@ async fn until_heard(conn: &Conn, count: usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_hears_other_chats_while_a_crowded_one_is_handed_out() {
-    let gateway = gateway(&Scripted::new(), Config::default());
+    let gateway = gateway(&Arc::default(), Config::default());
     let (many, few) = (crowd(&gateway), watcher(&gateway, -1, QUIET));
     let (hub, other) = (Arc::clone(&gateway.hub), Arc::clone(&few.conn));
     while_busy(&gateway, CROWDED, move || {
@@ -125,9 +125,9 @@ async fn a_node_hears_other_chats_while_a_crowded_one_is_handed_out() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_finds_no_room_is_asked_for() {
-    let backend = Scripted::new();
+    let backend = Arc::new(Scripted::default());
     let (is_asked, mut asked) = tokio::sync::mpsc::channel(1_000);
-    say(&backend.events, move |Events { ranges }| {
+    backend.events.says(move |Events { ranges }| {
         let _ = is_asked.try_send(());
         Ok(EventsFound { ranges: ranges.iter().map(|range| Some(found(range.after, 0))).collect() })
     });
@@ -142,7 +142,7 @@ async fn what_finds_no_room_is_asked_for() {
             hub.on_bus(message(CROWDED, seq, MAX_BYTES / 8));
         }
     });
-    say(&backend.events, |Events { ranges }| {
+    backend.events.says(|Events { ranges }| {
         Ok(EventsFound { ranges: ranges.iter().map(|range| Some(found(range.after, 9))).collect() })
     });
     until_heard(&many[0].conn, 9).await;

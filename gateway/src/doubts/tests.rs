@@ -8,7 +8,7 @@ use crate::{
     lane::LaneConfig,
     opening::Registered,
     repair,
-    scripted::{Scripted, chat, connect, gateway, say, taken, watch},
+    scripted::{Scripted, chat, connect, gateway, taken, watch},
 };
 use shared::{
     chat::{ChatType, ChatView, Event},
@@ -50,13 +50,13 @@ const ROOMS: i64 = 30;
 /// A gateway whose lane of events takes ten questions, and one of whose clients watches more chats.
 /// No chat's event has come by the bus, and chat 7 is deleted; for ten seconds the api does not say so.
 async fn busy_gateway() -> (Arc<Gateway>, Registered, Arc<AtomicUsize>) {
-    let backend = Scripted::new();
+    let backend = Arc::new(Scripted::default());
     let mut config = Config::default();
     config.query =
         LaneConfig { max_items: 10, give_up_after: Duration::from_secs(1), ..config.query };
     let gateway = gateway(&backend, config);
     let ann = connect(&gateway, UserId(1), Window::Native);
-    say(&backend.events, |call| {
+    backend.events.says(|call| {
         let quiet = RangeFound { events: vec![], upto: Seq(0), head: Seq(0) };
         Ok(EventsFound { ranges: vec![Some(quiet); call.ranges.len()] })
     });
@@ -69,7 +69,7 @@ async fn busy_gateway() -> (Arc<Gateway>, Registered, Arc<AtomicUsize>) {
     let started = Instant::now();
     let calls = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&calls);
-    say(&backend.events, move |call| {
+    backend.events.says(move |call| {
         count.fetch_add(1, Ordering::Relaxed);
         if started.elapsed() < Duration::from_secs(10) {
             return unavailable();
@@ -102,11 +102,11 @@ async fn a_suspected_chat_is_asked_about_until_there_is_an_answer() {
 
 #[tokio::test(start_paused = true)]
 async fn a_chat_that_nobody_can_tell_of_goes_on_at_its_end() {
-    let (backend, calls) = (Scripted::new(), Arc::new(AtomicUsize::new(0)));
+    let (backend, calls) = (Arc::new(Scripted::default()), Arc::new(AtomicUsize::new(0)));
     let gateway = gateway(&backend, Config::default());
     let ann = connect(&gateway, UserId(1), Window::Native);
     let count = Arc::clone(&calls);
-    say(&backend.events, move |_| {
+    backend.events.says(move |_| {
         count.fetch_add(1, Ordering::Relaxed);
         Err(Unavailable::Refused("words of a newer version".to_owned()))
     });
@@ -135,13 +135,13 @@ fn view(user: UserId, chats: Vec<ChatView>) -> SessionView {
 
 #[tokio::test(start_paused = true)]
 async fn sessions_that_ended_unheard_are_found_in_pages() {
-    let backend = Scripted::new();
+    let backend = Arc::new(Scripted::default());
     let gateway = gateway(&backend, Config::default());
     let conns: Vec<Registered> =
         (1..=450).map(|id| connect(&gateway, UserId(id), Window::Native)).collect();
     let calls = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&calls);
-    say(&backend.open, move |call| {
+    backend.open.says(move |call| {
         let mut log = log.lock().unwrap();
         log.push(call.sessions.len());
         if log.len() == 2 {
@@ -173,7 +173,7 @@ async fn sessions_that_ended_unheard_are_found_in_pages() {
 
 #[tokio::test(start_paused = true)]
 async fn members_who_left_unheard_are_found() {
-    let backend = Scripted::new();
+    let backend = Arc::new(Scripted::default());
     let gateway = gateway(&backend, Config::default());
     let [ann, bob] = [1, 2].map(|id| connect(&gateway, UserId(id), Window::Native));
     let room = chat(ChatId(300), ChatType::Room, Seq::ZERO);
@@ -181,7 +181,7 @@ async fn members_who_left_unheard_are_found() {
         (1..=250).for_each(|id| watch(&gateway, &registered.conn, &group(id)));
         watch(&gateway, &registered.conn, &room);
     }
-    say(&backend.view, |call| {
+    backend.view.says(|call| {
         let answer = |pair: &shared::internal::UserChat| {
             assert!(pair.chat_id != ChatId(300), "a room is everybody's");
             if (pair.user_id, pair.chat_id) == (UserId(2), ChatId(7)) {
@@ -202,16 +202,16 @@ async fn members_who_left_unheard_are_found() {
 
 #[tokio::test(start_paused = true)]
 async fn chats_that_came_or_woke_unheard_are_found() {
-    let backend = Scripted::new();
+    let backend = Arc::new(Scripted::default());
     let gateway = gateway(&backend, Config::default());
     let ann = connect(&gateway, UserId(1), Window::Native);
     watch(&gateway, &ann.conn, &group(1));
-    say(&backend.open, |call| {
+    backend.open.says(|call| {
         assert!(call.sessions.iter().all(|session| session.shows == Shows::All));
         let sessions = vec![Ok(view(UserId(1), vec![group(2), group(1)]))];
         Ok(Opened { epoch: "e".to_owned(), sessions })
     });
-    say(&backend.view, |call| {
+    backend.view.says(|call| {
         let chats = call.chats.iter().map(|pair| Ok(group(pair.chat_id.0))).collect();
         Ok(Viewed { chats })
     });
@@ -224,11 +224,11 @@ async fn chats_that_came_or_woke_unheard_are_found() {
 /// While the bus is down, too, a window is shown the message that woke a chat.
 #[tokio::test(start_paused = true)]
 async fn a_woken_chat_is_watched_from_before_what_woke_it() {
-    let backend = Scripted::new();
+    let backend = Arc::new(Scripted::default());
     let gateway = gateway(&backend, Config::default());
     let [native, names] =
         [Window::Native, Window::Names].map(|window| connect(&gateway, UserId(1), window));
-    say(&backend.view, |call| {
+    backend.view.says(|call| {
         let private = |_| Ok(chat(ChatId(5), ChatType::Private, Seq(9)));
         Ok(Viewed { chats: call.chats.iter().map(private).collect() })
     });

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::{
+    backend::Unavailable,
     config::Config,
-    scripted::{Scripted, gateway, nobody, say},
+    scripted::{Scripted, gateway},
 };
 use futures_util::{FutureExt, future::join_all};
 use shared::{
@@ -32,17 +33,17 @@ fn jwks() -> Jwks {
 fn freeze(backend: &Scripted) -> Arc<AtomicUsize> {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
-    *backend.jwks.lock().unwrap() = Box::new(move |()| {
+    backend.jwks.does(move |()| {
         count.fetch_add(1, Ordering::Relaxed);
-        Box::pin(std::future::pending())
+        std::future::pending()
     });
     asked
 }
 
 #[tokio::test(start_paused = true)]
 async fn strangers_at_a_frozen_api_are_nobody_elses_harm() {
-    let backend = Scripted::new();
-    say(&backend.jwks, |()| Ok(jwks()));
+    let backend = Arc::new(Scripted::default());
+    backend.jwks.says(|()| Ok(jwks()));
     let gateway = gateway(&backend, Config::default());
     tokio::time::sleep(Duration::from_secs(1)).await;
     let asked = freeze(&backend);
@@ -63,18 +64,18 @@ async fn strangers_at_a_frozen_api_are_nobody_elses_harm() {
 
 #[tokio::test(start_paused = true)]
 async fn a_key_that_the_api_knows_is_fetched_at_once_and_others_are_nobodys() {
-    let backend = Scripted::new();
+    let backend = Arc::new(Scripted::default());
     let keys = Keys::new(Arc::clone(&backend) as Arc<dyn Backend>);
     assert!(!keys.any());
     assert_eq!(keys.verify(GOOD).await, Err(Close::Overloaded), "nobody answers");
-    say(&backend.jwks, |()| Ok(jwks()));
+    backend.jwks.says(|()| Ok(jwks()));
     assert_eq!(keys.verify(GOOD).await, Err(Close::Overloaded), "that was a moment ago");
     tokio::time::sleep(KEYS_PAUSE).await;
     assert_eq!(keys.verify(GOOD).await.map(|claims| claims.sub), Ok(UserId(7)));
     assert!(keys.any());
     assert_eq!(keys.verify(MADE_UP).await, Err(Close::Unauthenticated), "the keys are fresh");
     assert_eq!(keys.verify("x").await, Err(Close::Unauthenticated));
-    *backend.jwks.lock().unwrap() = Box::new(|()| nobody());
+    backend.jwks.says(|()| Err(Unavailable::NotAnswered("down".to_owned())));
     tokio::time::sleep(KEYS_PAUSE).await;
     assert_eq!(keys.verify(MADE_UP).await, Err(Close::Overloaded), "it may be new");
 }
