@@ -3,7 +3,8 @@
 
 use std::{fmt, str, sync::Arc};
 
-/// One unfragmented WebSocket frame, nearly always of text. Cloning it counts a reference.
+/// One unfragmented WebSocket frame, nearly always of text, or some that go together
+/// ([`Frame::joined`]). Cloning it counts a reference.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Frame(Arc<[u8]>);
 
@@ -67,6 +68,13 @@ impl Frame {
         Self(bytes[HEADER - used..].into())
     }
 
+    /// Frames one behind the other: written together, and read as each of them.
+    pub fn joined<'a>(frames: impl Iterator<Item = &'a Self>) -> Self {
+        let mut bytes = Vec::new();
+        frames.for_each(|frame| bytes.extend_from_slice(frame.wire()));
+        Self(bytes.into())
+    }
+
     /// What is written to the socket.
     pub fn wire(&self) -> &[u8] {
         &self.0
@@ -77,14 +85,18 @@ impl Frame {
         self.0.len()
     }
 
-    /// Its text.
+    /// Its text. Not of frames that go together.
     pub fn text(&self) -> &str {
-        let header = match self.0.get(1) {
-            Some(126) => 4,
-            Some(127) => HEADER,
-            _ => 2,
-        };
-        self.0.get(header..).and_then(|text| str::from_utf8(text).ok()).unwrap_or_default()
+        let text = self.0.get(header_length(&self.0)..);
+        text.and_then(|text| str::from_utf8(text).ok()).unwrap_or_default()
+    }
+}
+
+fn header_length(frame: &[u8]) -> usize {
+    match frame.get(1) {
+        Some(126) => 4,
+        Some(127) => HEADER,
+        _ => 2,
     }
 }
 
@@ -104,6 +116,24 @@ impl fmt::Debug for Frame {
 mod tests {
     use super::*;
     use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocket};
+
+    impl Frame {
+        /// The texts of frames that go together, as their client reads them.
+        pub fn texts(&self) -> Vec<String> {
+            let wire = std::io::Cursor::new(self.wire().to_vec());
+            let mut client = WebSocket::from_raw_socket(wire, Role::Client, None);
+            std::iter::from_fn(|| client.read().ok()?.into_text().ok())
+                .map(|text| text.to_string())
+                .collect()
+        }
+    }
+
+    #[test]
+    fn frames_that_go_together_are_read_one_by_one() {
+        let texts = ["one", "", &"x".repeat(70_000), "é"];
+        let frames = texts.map(Frame::from);
+        assert_eq!(Frame::joined(frames.iter()).texts(), texts);
+    }
 
     #[test]
     fn clients_read_what_was_written_whatever_its_length() {

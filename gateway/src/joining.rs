@@ -7,10 +7,11 @@ use crate::{
     arriving::Arriving,
     backend::Unavailable,
     conn::{Conn, Departures},
-    dialect::{refusal, try_later},
+    dialect::{Window, refusal, try_later},
     frame::Frame,
     hub::Hub,
     outbox::Worth,
+    pages::Page,
     relayed::Relayed,
     room::Attached,
 };
@@ -189,7 +190,10 @@ pub(crate) async fn join(hub: Arc<Hub>, conn: Arc<Conn>, mut join: Join) -> Step
             Attached::Behind => match hub.page(join.chat_id, join.after).await {
                 Ok(Some(page)) => {
                     let after = join.after;
-                    send(&conn, &mut join, page.since(after)).await;
+                    match page.whole(after).filter(|_| conn.window == Window::Native) {
+                        Some(whole) => send_whole(&conn, &mut join, whole, &page).await,
+                        None => send(&conn, &mut join, page.since(after)).await,
+                    }
                     if page.upto <= after {
                         // A database that has less than it had: nothing to do but to wait.
                         return Step::Later(join, A_WHILE);
@@ -220,6 +224,15 @@ async fn send(conn: &Conn, join: &mut Join, mut events: &[Arc<Relayed>]) {
             join.after = last.seq;
         }
         events = &events[pushed.taken..];
+    }
+}
+
+/// The same, a page at once.
+async fn send_whole(conn: &Conn, join: &mut Join, whole: &Frame, page: &Page) {
+    conn.outbox.room().await;
+    let pushed = conn.outbox.push_events([(Some(whole.clone()), None)].into_iter());
+    if pushed.full {
+        send(conn, join, page.since(page.after)).await;
     }
 }
 

@@ -2,7 +2,7 @@
 //! fetched and encoded once for all who come back together. Waits in the
 //! same lane as the feeds' questions.
 
-use crate::{backend::Unavailable, hub::Hub, relayed::Relayed, room::Room};
+use crate::{backend::Unavailable, frame::Frame, hub::Hub, relayed::Relayed, room::Room};
 use futures_util::{
     FutureExt,
     future::{BoxFuture, Shared, WeakShared},
@@ -35,6 +35,8 @@ pub(crate) struct Page {
     pub after: Seq,
     pub upto: Seq,
     events: Vec<Arc<Relayed>>,
+    /// All of them as a native client reads them: thousands of such clients are sent the same.
+    whole: Frame,
     pub bytes: usize,
 }
 
@@ -65,8 +67,14 @@ impl Page {
     pub fn new(chat_id: ChatId, after: Seq, found: RangeFound) -> Self {
         let relay = |event| Arc::new(Relayed::new(&ChatEvent { chat_id, event }));
         let events: Vec<_> = found.events.into_iter().map(relay).collect();
-        let bytes = events.iter().map(|event| event.bytes()).sum();
-        Self { after, upto: found.upto, events, bytes }
+        let whole = Frame::joined(events.iter().map(|event| event.native()));
+        let bytes = whole.size() + events.iter().map(|event| event.bytes()).sum::<usize>();
+        Self { after, upto: found.upto, events, whole, bytes }
+    }
+
+    /// All of its events in one, for a native client whose cursor is where it begins.
+    pub fn whole(&self, cursor: Seq) -> Option<&Frame> {
+        (cursor == self.after && !self.events.is_empty()).then_some(&self.whole)
     }
 
     /// Whether this is what a reader at `cursor` missed next. A range leaves superseded changes out for

@@ -64,6 +64,11 @@ impl Relayed {
         families[dialect as usize].get_or_init(encode).clone()
     }
 
+    /// The event as a native client reads it.
+    pub fn native(&self) -> &Frame {
+        &self.native
+    }
+
     /// About what it takes in memory: its native frame, which is what outboxes count, too, and
     /// itself. A family in the chat adds as much again, which is less than the bounds leave open.
     pub fn bytes(&self) -> usize {

@@ -135,15 +135,15 @@ async fn what_finds_no_room_is_asked_for() {
     let many = crowd(&gateway);
     // A new room asks once what came before it heard the bus; nothing is in doubt then.
     tokio::time::timeout(SOON, asked.recv()).await.expect("a first question");
+    backend.events.says(|Events { ranges }| {
+        Ok(EventsFound { ranges: ranges.iter().map(|range| Some(found(range.after, 9))).collect() })
+    });
 
     let hub = Arc::clone(&gateway.hub);
     while_busy(&gateway, CROWDED, move || {
         for seq in 1..=9 {
             hub.on_bus(message(CROWDED, seq, MAX_BYTES / 8));
         }
-    });
-    backend.events.says(|Events { ranges }| {
-        Ok(EventsFound { ranges: ranges.iter().map(|range| Some(found(range.after, 9))).collect() })
     });
     until_heard(&many[0].conn, 9).await;
 }

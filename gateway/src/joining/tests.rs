@@ -8,6 +8,7 @@ use crate::{
     config::Config,
     conn::{Conn, ConnId, Owner},
     dialect::Window,
+    frame::Frame,
     hub::Hub,
     joining::{Cause, Join},
     outbox::Taken,
@@ -169,9 +170,9 @@ fn connect(hub: &Arc<Hub>, id: u64, joins: Vec<Join>, per_frame: Duration) -> Cl
                     for join in joins {
                         arriving.add(join);
                     }
-                    for frame in frames {
+                    for text in frames.iter().flat_map(Frame::texts) {
                         sleep(per_frame).await;
-                        let frame = serde_json::from_str(frame.text()).unwrap();
+                        let frame = serde_json::from_str(&text).unwrap();
                         log.lock().unwrap().frames.push(frame);
                     }
                     if closing.is_some() {
