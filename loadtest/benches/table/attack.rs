@@ -126,7 +126,7 @@ impl Siege {
         let (lift, lifted) = oneshot::channel();
         let done = Arc::clone(&stranger.done);
         let thread = std::thread::spawn(move || {
-            usage::last_of_all()?;
+            usage::stand_aside()?;
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             LocalSet::new().block_on(&runtime, async {
                 let stranger = std::rc::Rc::new(stranger);

@@ -8,6 +8,7 @@ use crate::{
     dial::Past,
     row::Row,
     run::Run,
+    usage,
 };
 use anyhow::Result;
 use std::time::Instant;
@@ -36,7 +37,9 @@ pub async fn comes(run: &Run, side: Side, book: &mut Book) -> Result<()> {
     let (before, started) = (stand.used()?, Instant::now());
     let past = Past { epoch: bystander.epoch.clone(), chat: room, seq: 0 };
     let mut crowd = Crowd::new()?;
+    usage::stand_aside()?;
     crowd.come_back(&stand, 0..members, past).await?;
+    usage::come_back()?;
     let (used, seconds) = (stand.used()?.since(before), started.elapsed().as_secs_f64());
     let felt = bystander.felt()?;
     crowd.complete(|_| MISSED.unsigned_abs())?;

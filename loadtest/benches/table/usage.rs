@@ -51,11 +51,21 @@ pub fn pin_thread(cpus: &[usize]) -> Result<()> {
     Ok(())
 }
 
-/// Whoever else wants the CPU gets it before the thread that asks, from now on.
-pub fn last_of_all() -> Result<()> {
+/// Whoever else wants the CPU gets it before the thread that asks: it stands for machines of its own,
+/// whose work delays nobody. What it starts meanwhile inherits that.
+pub fn stand_aside() -> Result<()> {
+    renice("19")
+}
+
+/// No longer so, which takes root.
+pub fn come_back() -> Result<()> {
+    renice("0")
+}
+
+fn renice(niceness: &str) -> Result<()> {
     let link = fs::read_link("/proc/thread-self")?;
     let id = link.file_name().context("no thread")?;
-    let output = Command::new("renice").args(["-n", "19", "-p"]).arg(id).output()?;
+    let output = Command::new("renice").args(["-n", niceness, "-p"]).arg(id).output()?;
     anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(())
 }
