@@ -10,6 +10,7 @@ use crate::{
     dialect::Window,
     feed::{Feed, FeedConfig, Update},
     joining::Join,
+    pace::Pace,
     repair::Questions,
     room::{Attached, Delivered, Room},
     users::Users,
@@ -58,6 +59,7 @@ pub struct Hub {
     pub(crate) started: Instant,
     shards: [Mutex<Rooms>; SHARDS],
     pub(crate) crowds: Crowds,
+    pub(crate) pace: Pace,
     /// Of pages kept for those who come back together.
     pub(crate) page_bytes: AtomicUsize,
 }
@@ -81,6 +83,7 @@ impl Hub {
             started: Instant::now(),
             shards: std::array::from_fn(|_| Mutex::default()),
             crowds: Crowds::default(),
+            pace: Pace::default(),
             page_bytes: AtomicUsize::new(0),
             config,
         }

@@ -162,6 +162,7 @@ pub async fn join_all(hub: &Arc<Hub>, conn: &Arc<Conn>, joins: Vec<Join>) {
 /// Takes one chat as far as it gets without waiting for what may take long.
 pub(crate) async fn join(hub: Arc<Hub>, conn: Arc<Conn>, mut join: Join) -> Step {
     loop {
+        hub.pace.turn().await;
         match hub.attach(&conn, &mut join) {
             Attached::Live => return Step::Done(join.chat_id),
             Attached::NotYet => {
@@ -189,6 +190,7 @@ pub(crate) async fn join(hub: Arc<Hub>, conn: Arc<Conn>, mut join: Join) -> Step
             // The client's reading sets the pace: a page only when the last one is on its way.
             Attached::Behind => match hub.page(join.chat_id, join.after).await {
                 Ok(Some(page)) => {
+                    hub.pace.turn().await;
                     let after = join.after;
                     match page.whole(after).filter(|_| conn.window == Window::Native) {
                         Some(whole) => send_whole(&conn, &mut join, whole, &page).await,

@@ -32,6 +32,7 @@ pub mod lane;
 pub mod metric;
 mod opening;
 pub mod outbox;
+mod pace;
 mod pages;
 mod people;
 mod posting;
@@ -138,6 +139,8 @@ impl Gateway {
         lifecycle.spawn_background(doubts::run(Arc::clone(&hub), Arc::clone(&backend)));
         lifecycle.spawn_background(repair::run(Arc::clone(&hub), backend));
         lifecycle.spawn_background(repair::sweep(Arc::clone(&hub)));
+        let pacing = Arc::clone(&hub);
+        lifecycle.spawn_background(async move { pacing.pace.keep().await });
         let gateway = Arc::new(Self {
             hub,
             desk,

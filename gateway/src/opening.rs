@@ -91,6 +91,7 @@ async fn answer(
     stranger: Stranger,
 ) -> Result<Opened, Close> {
     let config = &gateway.hub.config;
+    gateway.hub.pace.turn().await;
     let claims = gateway.keys.verify(&token).await?;
     drop(stranger);
     let expires_at = Timestamp(claims.exp.saturating_mul(1000));
@@ -152,6 +153,8 @@ pub(crate) async fn admit(
         (allowed, gateway.desk.open(session).await)
     };
     let (allowed, answer) = registered.conn.unless_closing(answered).await?;
+    // One answer is for many.
+    gateway.hub.pace.turn().await;
     let (epoch, view) = answer.map_err(|_| Close::Overloaded)?;
     let view = view.map_err(|refused| match refused {
         SessionRefusal::Blocked => Close::Blocked,

@@ -114,6 +114,8 @@ fn hub(store: &Arc<Store>, config: Config) -> Arc<Hub> {
     let questions = Questions::start(&backend, config.query, &lifecycle);
     let hub = Arc::new(Hub::new(NodeId::random(), config, Bus::local(), questions, lifecycle));
     hub.lifecycle.spawn_background(sweep(Arc::clone(&hub)));
+    let pacing = Arc::clone(&hub);
+    hub.lifecycle.spawn_background(async move { pacing.pace.keep().await });
     hub
 }
 
