@@ -124,13 +124,18 @@ impl Reader {
         read
     }
 
-    /// From here on only a close frame matters: looks for it in these bytes. See [`Reader::has_ended`].
-    pub fn forget(&mut self, mut bytes: &[u8]) {
+    /// From here on only a close frame matters: looks for it in these bytes. Returns how many other
+    /// frames were in them. See [`Reader::has_ended`].
+    pub fn forget(&mut self, mut bytes: &[u8]) -> usize {
         if self.state == State::Reading {
             self.state = State::Forgetting;
             self.text = Utf8::default();
         }
-        while let Ok(Some(_)) = self.read(&mut bytes) {}
+        let mut frames = 0;
+        while let Ok(Some(_)) = self.read(&mut bytes) {
+            frames += 1;
+        }
+        frames
     }
 
     /// Whether nothing that still comes could be a frame.

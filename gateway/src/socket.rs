@@ -52,6 +52,10 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// refused by its header is on its way, and a client that is reset does not read why.
 const MAX_FORGOTTEN_BYTES: usize = 2 << 20;
 
+/// The same in frames, more than any burst that is allowed: two megabytes of pings are 350,000, and
+/// cost a thousand times what one large frame does.
+const MAX_FORGOTTEN_FRAMES: usize = 1_000;
+
 /// What a client sent.
 #[derive(Debug)]
 pub enum Incoming {
@@ -292,7 +296,7 @@ impl Socket {
             _ => Frame::close(close.code(), close.reason()),
         };
         let rest = mem::take(&mut self.rest);
-        self.reader.forget(rest.get(self.decoded..).unwrap_or_default());
+        let mut frames = self.reader.forget(rest.get(self.decoded..).unwrap_or_default());
         self.stream.write_all_buf(&mut self.unsent).await?;
         self.stream.write_all(frame.wire()).await?;
         let (mut forgotten, mut is_shut) = (0, false);
@@ -305,7 +309,7 @@ impl Socket {
             let Self { stream, reader, .. } = self;
             let bytes = poll_fn(|context| {
                 poll_input(stream, context, |input| {
-                    reader.forget(input);
+                    frames += reader.forget(input);
                     input.len()
                 })
             })
@@ -313,7 +317,7 @@ impl Socket {
             forgotten += bytes;
             match bytes {
                 0 => return Ok(()),
-                _ if forgotten > MAX_FORGOTTEN_BYTES => {
+                _ if forgotten > MAX_FORGOTTEN_BYTES || frames > MAX_FORGOTTEN_FRAMES => {
                     return Err(io::ErrorKind::QuotaExceeded.into());
                 }
                 _ => {}

@@ -45,7 +45,7 @@ async fn a_client_gets_every_frame_whole_however_slowly_it_reads() {
     let (mut server, mut client) = pair().await;
     let mut frames = many();
     assert_eq!(server.write_now(&mut frames), Ok(Written::Some), "too much for the kernel");
-    let reading = async {
+    let reading = async move {
         for frame in many() {
             assert_eq!(next(&mut client).await, Message::text(frame.text()));
         }
@@ -62,7 +62,7 @@ async fn a_write_given_up_ends_its_frame_before_the_close() {
     let mut frames = many();
     let written = server.write(&mut frames, PATIENCE).now_or_never();
     assert!(written.is_none(), "too much for the kernel");
-    let reading = async {
+    let reading = async move {
         for frame in many() {
             match next(&mut client).await {
                 Message::Close(close) => {
@@ -88,7 +88,7 @@ async fn a_client_that_reads_slowly_is_not_a_slow_consumer_and_one_that_stops_is
     let mut frames = many();
     let bytes: usize = frames.iter().map(Frame::size).sum();
     let started = Instant::now();
-    let reading = async {
+    let reading = async move {
         let mut buffer = vec![0; bytes / 16];
         for _ in 0..6 {
             // This is how slowly it reads.
@@ -134,6 +134,29 @@ async fn who_only_ever_pings_is_closed() {
     }
     client.send(Message::Ping(Bytes::new())).await.unwrap();
     assert!(matches!(server.next().await, Err(Close::Abuse)));
+}
+
+#[tokio::test]
+async fn who_floods_instead_of_closing_is_not_waited_for() {
+    let (server, mut client) = streams().await;
+    let ping = [0x89, 0x80, 1, 2, 3, 4];
+    client.write_all(&ping.repeat(3 * MAX_FORGOTTEN_FRAMES)).await.unwrap();
+    let closed = timeout(CLOSE_TIMEOUT / 2, server.close(Close::Abuse)).await;
+    assert!(closed.is_ok(), "it is read no further");
+
+    // A burst that was under way is read to its end, and the client is told why.
+    let (server, mut client) = streams().await;
+    client.write_all(&ping.repeat(MAX_FORGOTTEN_FRAMES / 2)).await.unwrap();
+    let closing = server.close(Close::Restart);
+    let reading = async move {
+        let mut told = [0; 4];
+        client.read_exact(&mut told).await.unwrap();
+        client.write_all(&[0x88, 0x80, 1, 2, 3, 4]).await.unwrap();
+        told
+    };
+    let (closed, told) = tokio::join!(timeout(CLOSE_TIMEOUT / 2, closing), reading);
+    assert!(closed.is_ok());
+    assert_eq!(u16::from_be_bytes([told[2], told[3]]), Close::Restart.code());
 }
 
 #[tokio::test]
