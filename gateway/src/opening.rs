@@ -40,6 +40,10 @@ use tokio::time::Instant;
 /// covers what is missed.
 const SUBSCRIBE_PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long an account that opens connections too fast waits to be told so. Nothing else slows down a
+/// thousand sockets that open again at once, and each try costs a signature.
+const TOO_FAST: Duration = Duration::from_secs(2);
+
 /// A client further behind than this reloads its chats instead of being sent everything.
 pub(crate) const MAX_CATCH_UP: i64 = 10_000;
 
@@ -139,7 +143,13 @@ pub(crate) async fn admit(
     // Registered before the api is asked: a session that ends meanwhile closes this connection too.
     let user = UserRef::registered(claims.sub, claims.name);
     let owner = Owner::User { user, session: claims.sid };
-    let (registered, arrival) = Registered::new(gateway, window, owner)?;
+    let (registered, arrival) = match Registered::new(gateway, window, owner) {
+        Err(Close::Abuse) => {
+            tokio::time::sleep(TOO_FAST).await;
+            return Err(Close::Abuse);
+        }
+        registered => registered?,
+    };
     let shows = window.shows();
     let answered = async {
         if arrival == Arrival::First

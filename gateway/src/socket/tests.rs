@@ -45,7 +45,7 @@ async fn a_client_gets_every_frame_whole_however_slowly_it_reads() {
     let (mut server, mut client) = pair().await;
     let mut frames = many();
     assert_eq!(server.write_now(&mut frames), Ok(Written::Some), "too much for the kernel");
-    let reading = async move {
+    let reading = async {
         for frame in many() {
             assert_eq!(next(&mut client).await, Message::text(frame.text()));
         }
@@ -62,7 +62,7 @@ async fn a_write_given_up_ends_its_frame_before_the_close() {
     let mut frames = many();
     let written = server.write(&mut frames, PATIENCE).now_or_never();
     assert!(written.is_none(), "too much for the kernel");
-    let reading = async move {
+    let reading = async {
         for frame in many() {
             match next(&mut client).await {
                 Message::Close(close) => {
@@ -88,7 +88,7 @@ async fn a_client_that_reads_slowly_is_not_a_slow_consumer_and_one_that_stops_is
     let mut frames = many();
     let bytes: usize = frames.iter().map(Frame::size).sum();
     let started = Instant::now();
-    let reading = async move {
+    let reading = async {
         let mut buffer = vec![0; bytes / 16];
         for _ in 0..6 {
             // This is how slowly it reads.
