@@ -9,6 +9,18 @@ use std::{
 };
 use tokio::sync::OnceCell;
 
+/// What `cargo test` tells a test of its own package. A build script that depends on them, as ring's
+/// does, would be run again for each package's tests, and everything on that crate compiled again.
+const OF_OUR_PACKAGE: [&str; 7] = [
+    "CARGO_MANIFEST_DIR",
+    "CARGO_MANIFEST_LINKS",
+    "CARGO_PKG_NAME",
+    "CARGO_PKG_VERSION_MAJOR",
+    "CARGO_PKG_VERSION_MINOR",
+    "CARGO_PKG_VERSION_PATCH",
+    "CARGO_PKG_VERSION_PRE",
+];
+
 /// The folder of the binaries `api`, `gateway` and `canary`, beside our own: same target folder, same
 /// profile. Builds them, once in the life of this process.
 pub(crate) async fn folder() -> Result<&'static Path> {
@@ -31,6 +43,9 @@ fn build() -> Result<PathBuf> {
     };
     // The one in the search path: it chooses the toolchain, as it did for us.
     let mut cargo = Command::new("cargo");
+    for name in OF_OUR_PACKAGE {
+        cargo.env_remove(name);
+    }
     cargo
         .args(["build", "--quiet", "--bin", "api", "--bin", "gateway", "--bin", "canary"])
         // As the images are built.
