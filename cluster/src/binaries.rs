@@ -9,6 +9,18 @@ use std::{
 };
 use tokio::sync::OnceCell;
 
+/// What `cargo test` tells a test of its own package. A build script that depends on them, as ring's
+/// does, would be run again for each package's tests, and everything on that crate compiled again.
+const OF_OUR_PACKAGE: [&str; 7] = [
+    "CARGO_MANIFEST_DIR",
+    "CARGO_MANIFEST_LINKS",
+    "CARGO_PKG_NAME",
+    "CARGO_PKG_VERSION_MAJOR",
+    "CARGO_PKG_VERSION_MINOR",
+    "CARGO_PKG_VERSION_PATCH",
+    "CARGO_PKG_VERSION_PRE",
+];
+
 /// The folder of the binaries `api`, `gateway` and `canary`, beside our own: same target folder, same
 /// profile. Builds them, once in the life of this process.
 pub(crate) async fn folder() -> Result<&'static Path> {
@@ -29,17 +41,28 @@ fn build() -> Result<PathBuf> {
     let (Some(target), Some(profile)) = (folder.parent(), folder.file_name()) else {
         bail!("{} is not in a target folder", own.display());
     };
-    let profile = if profile == "debug" { "dev".as_ref() } else { profile };
     // The one in the search path: it chooses the toolchain, as it did for us.
     let mut cargo = Command::new("cargo");
+    for name in OF_OUR_PACKAGE {
+        cargo.env_remove(name);
+    }
     cargo
         .args(["build", "--quiet", "--bin", "api", "--bin", "gateway", "--bin", "canary"])
-        // With the all-in-one binary the features, and so most compiled dependencies, are the ones
-        // of `cargo run`; it is not built itself.
-        .args(["-p", "api", "-p", "gateway", "-p", "canary", "-p", "standalone"])
         // As the images are built.
-        .args(["--features", "otlp"])
-        .args(["--target-dir".as_ref(), target.as_os_str(), "--profile".as_ref(), profile])
+        .args(["--features", "otlp"]);
+    if profile == "debug" {
+        // In tests. Together with a test of the whole workspace, the features of the dependencies are
+        // the ones of `cargo test --workspace`, which has compiled them all. This test, which is built
+        // there too, is small and without a crate that has the feature above.
+        cargo.args(["--workspace", "--test", "servers", "--profile", "test"]);
+    } else {
+        // With the all-in-one binary the features of the dependencies are the ones of `cargo run`;
+        // it is not built itself.
+        cargo.args(["-p", "api", "-p", "gateway", "-p", "canary", "-p", "standalone"]);
+        cargo.arg("--profile").arg(profile);
+    }
+    cargo
+        .args(["--target-dir".as_ref(), target.as_os_str()])
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
     let output = cargo.output().context("cannot run cargo")?;
     if !output.status.success() {
