@@ -61,7 +61,7 @@ pub enum Owner {
 }
 
 /// A state of a connection's departures: see [`Conn::departures`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Departures(u32);
 
 impl Conn {

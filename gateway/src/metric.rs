@@ -67,6 +67,11 @@ pub const METRICS: &[Metric] = &[
         "What the bus said of a crowded chat faster than its task handled it, asked for from the api instead",
     ),
     counter(
+        "gateway_invitations_put_off_total",
+        &[],
+        "Chats that a connection was invited to faster than it took them, left to the next poll",
+    ),
+    counter(
         "gateway_let_go_total",
         &[],
         "Quiet chats let go by connections that watched as many as they may when another one woke",

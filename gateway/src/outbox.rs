@@ -5,7 +5,10 @@
 //! A full outbox closes nothing. An event that finds no room is the business of its chat: the
 //! watcher is detached from that chat and caught up at the pace at which its client reads.
 
-use crate::{frame::Frame, joining::Join};
+use crate::{
+    frame::Frame,
+    joining::{Cause, Join},
+};
 use shared::{
     close::Close,
     id::{ChatId, Seq},
@@ -19,7 +22,7 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// The most chats that wait to be joined: more than a connection may watch.
+/// The most chats that wait to be joined, but for those that it was watching: more than it may watch.
 const MAX_JOINS: usize = 500;
 
 /// Answers may fill the outbox to this many times its bound: they answer frames of the client, which
@@ -116,11 +119,14 @@ impl Outbox {
         pushed
     }
 
-    /// Asks the connection to join a chat; with too many to join it starts again instead.
+    /// Asks the connection to join a chat. Of too many invitations the rest is left to the polls, which
+    /// find them again within seconds.
     pub fn join(&self, join: Join) {
         let mut inner = self.lock();
-        if inner.joins.len() >= MAX_JOINS {
-            return inner.close(Close::Resync);
+        // Chats that it was watching are as many as it may watch, and nobody else tells of them.
+        if inner.joins.len() >= MAX_JOINS && join.cause != Cause::Lagged {
+            metrics::counter!("gateway_invitations_put_off_total").increment(1);
+            return;
         }
         inner.joins.push(join);
         inner.wake();
@@ -288,6 +294,8 @@ impl Inner {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{conn::Departures, scripted::chat};
+    use shared::chat::ChatType;
 
     fn take(outbox: &Outbox) -> Option<Taken> {
         futures_util::FutureExt::now_or_never(outbox.take(VecDeque::new()))
@@ -308,6 +316,19 @@ mod tests {
         assert_eq!(taken.frames, ["a", "b", "c"].map(Frame::from));
         assert_eq!(taken.closing, None);
         assert!(take(&outbox).is_none());
+    }
+
+    #[test]
+    fn of_too_many_invitations_the_rest_is_put_off_and_who_lags_never_is() {
+        let outbox = Outbox::new(100, false);
+        let view = |id| chat(ChatId(id), ChatType::Group, Seq::ZERO);
+        let join = |id, cause| Join::at_end(&view(id), Departures::default(), cause);
+        (0..3_000).for_each(|id| outbox.join(join(id, Cause::Found)));
+        (0..400).for_each(|id| outbox.join(join(id, Cause::Lagged)));
+        let taken = take(&outbox).unwrap();
+        assert_eq!((taken.joins.len(), taken.closing), (MAX_JOINS + 400, None));
+        outbox.join(join(3_000, Cause::Found));
+        assert_eq!(take(&outbox).unwrap().joins.len(), 1, "the next poll finds room");
     }
 
     #[test]

@@ -43,8 +43,6 @@ pub enum Close {
     Overloaded,
     /// The node is going away in order; another one takes over.
     Restart,
-    /// The connection's chats changed so much that it should start again.
-    Resync,
     /// The connection has lived as long as one may.
     Renew,
     /// The account opened more connections than it may have; this was its oldest.
@@ -64,7 +62,7 @@ pub enum Retry {
 
 impl Close {
     /// All of them, for documents and for metrics that start at zero.
-    pub const ALL: [Close; 22] = [
+    pub const ALL: [Close; 21] = [
         Self::ByPeer,
         Self::Unauthenticated,
         Self::TokenExpired,
@@ -84,7 +82,6 @@ impl Close {
         Self::SlowConsumer,
         Self::Overloaded,
         Self::Restart,
-        Self::Resync,
         Self::Renew,
         Self::TooManyConnections,
     ];
@@ -111,7 +108,6 @@ impl Close {
             Self::SlowConsumer => (1013, "slow_consumer", Retry::Backoff),
             Self::Overloaded => (1013, "overloaded", Retry::Backoff),
             Self::Restart => (1012, "restart", Retry::Now),
-            Self::Resync => (1012, "resync", Retry::Now),
             Self::Renew => (1012, "renew", Retry::Now),
             // Coming back would close the next oldest, which would come back in its turn.
             Self::TooManyConnections => (1008, "too_many_connections", Retry::Never),

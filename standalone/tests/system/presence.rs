@@ -94,9 +94,10 @@ async fn a_gateway_that_ends_leaves_nobody_online() {
     let moves = cat.connect_to(0).await;
     online(&mut watching, cat.id).await;
     t.gateway(0).process().terminate();
+    // Before the gateway has ended: the grace passes meanwhile.
+    let stays = cat.connect_to(1).await;
     t.gateway(0).process().wait(Duration::from_secs(30)).await.unwrap();
     drop((leaves, moves));
-    let stays = cat.connect_to(1).await;
     offline(&mut watching, ann.id).await;
     watching.expect_none(presence(cat.id, PresenceStatus::Offline)).await;
 
