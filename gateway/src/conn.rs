@@ -136,6 +136,25 @@ impl Conn {
         }))
     }
 
+    /// The same, where many are sent the same run, which is `joined` for those who are shown all of it:
+    /// one frame to queue and to write, however many events.
+    pub fn deliver_run(
+        &self,
+        chat: ChatId,
+        run: &[Arc<Relayed>],
+        joined: Option<&Frame>,
+    ) -> Pushed {
+        if let Some(joined) = joined.filter(|_| self.window == Window::Native) {
+            let pushed = self.outbox.push_events([(Some(joined.clone()), None)].into_iter());
+            if !pushed.full {
+                // All of it, or nothing of a connection that closes.
+                let (taken, shown) = (pushed.taken * run.len(), pushed.shown * run.len());
+                return Pushed { taken, shown, full: false };
+            }
+        }
+        self.deliver(chat, run.iter().map(Arc::as_ref))
+    }
+
     /// The user may not watch this chat any more, or it is gone: tells the client in its window's
     /// way, which is to close when it was a window on that chat alone.
     pub fn lose(&self, chat_id: ChatId, why: Close) {

@@ -7,11 +7,10 @@ use crate::{
     arriving::Arriving,
     backend::Unavailable,
     conn::{Conn, Departures},
-    dialect::{Window, refusal, try_later},
+    dialect::{refusal, try_later},
     frame::Frame,
     hub::Hub,
     outbox::Worth,
-    pages::Page,
     relayed::Relayed,
     room::Attached,
 };
@@ -186,16 +185,13 @@ pub(crate) async fn join(hub: Arc<Hub>, conn: Arc<Conn>, mut join: Join) -> Step
                     }
                 }
             }
-            Attached::Page(events) => send(&conn, &mut join, &events).await,
+            Attached::Page(events) => send(&conn, &mut join, &events, None).await,
             // The client's reading sets the pace: a page only when the last one is on its way.
             Attached::Behind => match hub.page(join.chat_id, join.after).await {
                 Ok(Some(page)) => {
                     hub.pace.turn().await;
                     let after = join.after;
-                    match page.whole(after).filter(|_| conn.window == Window::Native) {
-                        Some(whole) => send_whole(&conn, &mut join, whole, &page).await,
-                        None => send(&conn, &mut join, page.since(after)).await,
-                    }
+                    send(&conn, &mut join, page.since(after), page.whole(after)).await;
                     if page.upto <= after {
                         // A database that has less than it had: nothing to do but to wait.
                         return Step::Later(join, A_WHILE);
@@ -214,11 +210,16 @@ pub(crate) async fn join(hub: Arc<Hub>, conn: Arc<Conn>, mut join: Join) -> Step
     }
 }
 
-/// Sends events that the client missed, at the pace at which it reads.
-async fn send(conn: &Conn, join: &mut Join, mut events: &[Arc<Relayed>]) {
+/// Sends events that the client missed, which may be at hand as a `whole`, at the pace at which it reads.
+async fn send(
+    conn: &Conn,
+    join: &mut Join,
+    mut events: &[Arc<Relayed>],
+    mut whole: Option<&Frame>,
+) {
     while !events.is_empty() {
         conn.outbox.room().await;
-        let pushed = conn.deliver(join.chat_id, events.iter().map(Arc::as_ref));
+        let pushed = conn.deliver_run(join.chat_id, events, whole.take());
         if conn.outbox.is_closing() {
             return;
         }
@@ -226,15 +227,6 @@ async fn send(conn: &Conn, join: &mut Join, mut events: &[Arc<Relayed>]) {
             join.after = last.seq;
         }
         events = &events[pushed.taken..];
-    }
-}
-
-/// The same, a page at once.
-async fn send_whole(conn: &Conn, join: &mut Join, whole: &Frame, page: &Page) {
-    conn.outbox.room().await;
-    let pushed = conn.outbox.push_events([(Some(whole.clone()), None)].into_iter());
-    if pushed.full {
-        send(conn, join, page.since(page.after)).await;
     }
 }
 

@@ -251,9 +251,10 @@ impl Room {
     fn hand_out(&mut self, update: &Update, now: Instant) {
         let mut shown = 0;
         let (chat_id, events) = (self.chat_id(), &update.deliver);
+        let joined = joined(events);
         let mut lagging = Vec::new();
         self.watchers.retain(|watcher| {
-            let pushed = watcher.conn.deliver(chat_id, events.iter().map(Arc::as_ref));
+            let pushed = watcher.conn.deliver_run(chat_id, events, joined.as_ref());
             shown += pushed.shown;
             if pushed.full {
                 let after = events[..pushed.taken].last().map_or(update.after, |last| last.seq);
@@ -339,6 +340,12 @@ impl Busy {
             && self.pages.is_empty()
             && self.typists.is_over(now)
     }
+}
+
+/// A run in one, as native clients read it: unless it is one event, or longer than a piece.
+fn joined(run: &[Arc<Relayed>]) -> Option<Frame> {
+    let several = run.len() > 1 && piece(run).is_none();
+    several.then(|| Frame::joined(run.iter().map(|event| event.native())))
 }
 
 /// How many of these events are one piece; `None` when all of them are.

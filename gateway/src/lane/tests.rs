@@ -198,6 +198,31 @@ async fn a_slow_question_leaves_room_for_others() {
     assert_eq!(seen, [1, 2, 3, 4, 5]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_comes_during_a_call_that_is_not_slow_is_one_call() {
+    let config = LaneConfig { at_once: 4, max_batch: 10, ..CONFIG };
+    let batches = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&batches);
+    let call = call(move |batch: Vec<Ask>| {
+        let numbers: Vec<u32> = batch.iter().map(|ask| ask.0).collect();
+        log.lock().unwrap().push(numbers.clone());
+        async move {
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            Ok(numbers.into_iter().map(|number| number * 10).collect())
+        }
+    });
+    let lane = Lane::start("test", config, call, &Lifecycle::new());
+    let mut told = Vec::new();
+    for number in 0..4 {
+        told.push(submit(&lane, [Ask(number, 1)]));
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    for mut told in told {
+        told.recv().await.unwrap().1.unwrap();
+    }
+    assert_eq!(*batches.lock().unwrap(), [vec![0], vec![1, 2, 3]]);
+}
+
 /// An api where some chats are held until a certain time.
 fn held(until: BTreeMap<i64, Duration>) -> impl Fn(&[Ask], usize) -> Answered {
     let started = Instant::now();

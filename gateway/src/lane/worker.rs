@@ -3,7 +3,11 @@
 use super::{Item, LaneConfig, Question, aside::Aside, caller::Caller};
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use std::{sync::Arc, time::Duration};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
+
+/// A call that takes longer is slow: the next one goes beside it. Until then what comes waits for it, and
+/// is one call then: one for many costs the api and its database far less than many for a few each.
+const SLOW: Duration = Duration::from_millis(50);
 
 /// How long busy chats are left alone between two tries. The api has waited for them by itself.
 const BUSY_PAUSE: Duration = Duration::from_millis(50);
@@ -19,6 +23,8 @@ pub(super) struct Worker<Q, A> {
     /// Calls in flight: in the lane, and whether there is one beside it.
     in_lane: usize,
     beside: bool,
+    /// From when on there may be another one in the lane.
+    slow_at: Instant,
 }
 
 /// Where a call was made, and the items whose chats it found busy.
@@ -46,6 +52,7 @@ impl<Q: Question, A: Send + 'static> Worker<Q, A> {
             calls: FuturesUnordered::new(),
             in_lane: 0,
             beside: false,
+            slow_at: Instant::now(),
         }
     }
 
@@ -59,8 +66,10 @@ impl<Q: Question, A: Send + 'static> Worker<Q, A> {
                 Some((way, busy)) = self.calls.next(), if !self.calls.is_empty() => {
                     self.over(way, busy);
                 }
+                () = tokio::time::sleep_until(self.slow_at),
+                    if open && self.in_lane < self.config.at_once && !self.may_ask() => {}
                 batch = collect(&mut self.waiting, &mut self.next, &mut self.aside, &self.config),
-                    if open && self.in_lane < self.config.at_once =>
+                    if open && self.may_ask() =>
                 {
                     match batch {
                         Some(batch) => self.ask(batch),
@@ -71,8 +80,14 @@ impl<Q: Question, A: Send + 'static> Worker<Q, A> {
         }
     }
 
+    /// Whether there may be one more call in the lane.
+    fn may_ask(&self) -> bool {
+        self.in_lane == 0 || (self.in_lane < self.config.at_once && Instant::now() >= self.slow_at)
+    }
+
     fn ask(&mut self, batch: Vec<Item<Q, A>>) {
         self.in_lane += 1;
+        self.slow_at = Instant::now() + SLOW;
         let caller = Arc::clone(&self.caller);
         self.calls.push(Box::pin(async move { (Way::InLane, caller.carry_out(batch).await) }));
     }
