@@ -41,7 +41,8 @@ pub struct Conn {
     pub account: Arc<Account>,
     pub outbox: Outbox,
     pub unanswered: Unanswered,
-    /// The chats whose rooms hold this connection, in order of their ids. Changed under the room's lock only.
+    /// The chats whose rooms hold this connection, in order of their ids. Changed under the room's
+    /// lock only.
     chats: Mutex<Vec<ChatId>>,
     /// How often the user lost the right to watch some chat since the connection was made.
     departures: AtomicU32,

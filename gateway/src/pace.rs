@@ -9,8 +9,7 @@ use tokio::{
     task::yield_now,
 };
 
-/// So many pass without waiting after a quiet moment: others wait for 10 ms then, and the api is asked
-/// for all of these in one call, not for a few in each of many.
+/// So many pass without waiting after a quiet moment: others wait for 10 ms then.
 const AT_ONCE: usize = 64;
 
 /// So many pass in each round. A piece of work takes 0.1 to 0.3 ms, so others wait for about one.

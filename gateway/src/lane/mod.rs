@@ -1,6 +1,6 @@
 //! A lane to the backend: few calls in flight, and whatever arrives meanwhile is the next batch. So
-//! batches grow with the load, an idle lane adds no delay, and there is no timer. With one call in
-//! flight order is kept. What cannot be answered is no harm to what stands beside or behind it: see
+//! batches grow with the load, and an idle lane adds no delay. Where there may be more calls than one,
+//! the next goes beside one that is slow; with one call in flight order is kept. What cannot be answered is no harm to what stands beside or behind it: see
 //! `caller.rs` and `aside.rs`.
 
 mod aside;
