@@ -6,6 +6,7 @@ use crate::{
     accounts::{
         ended::{Standing, look_up},
         login::blocked,
+        user,
     },
 };
 use axum::{
@@ -29,6 +30,7 @@ pub struct Caller {
     pub user_id: UserId,
     pub session_id: SessionId,
     pub username: String,
+    /// As the database has it now: a token lives longer than a right may.
     pub role: Role,
 }
 
@@ -40,21 +42,22 @@ impl FromRequestParts<Api> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        let credential = Credential::of(&parts.headers).ok_or_else(|| {
-            refused("unauthenticated", "Sign in first: no access token came with this request.")
-        })?;
+        let credential = Credential::of(&parts.headers).ok_or_else(nobody)?;
+        let by_cookie = matches!(credential, Credential::Cookie(_));
         let now = Timestamp::now();
         let claims = api.verified.verify(api.tokens.verifier(), credential.token(), now).map_err(
             |error| match error {
                 TokenError::Expired => {
                     refused("token_expired", "The access token has expired. Renew it.")
                 }
-                TokenError::Malformed | TokenError::UnknownKey | TokenError::BadSignature => {
-                    refused("invalid_token", "The access token is not valid.")
-                }
+                // Cookies know no ports: it is of another deployment on the same host.
+                TokenError::UnknownKey if by_cookie => nobody(),
+                TokenError::Malformed
+                | TokenError::UnknownKey
+                | TokenError::BadSignature
+                | TokenError::Early => refused("invalid_token", "The access token is not valid."),
             },
         )?;
-        let by_cookie = matches!(credential, Credential::Cookie(_));
         if by_cookie
             && !parts.method.is_safe()
             && !origin_allowed(&parts.headers, &api.config.allowed_origins)
@@ -80,7 +83,10 @@ impl FromRequestParts<Api> for Caller {
             user_id: claims.sub,
             session_id: claims.sid,
             username: claims.name,
-            role: claims.role,
+            role: match claims.role {
+                Role::User => Role::User,
+                Role::Admin => user::role(&api.db, claims.sub).await?,
+            },
         })
     }
 }
@@ -103,7 +109,7 @@ impl FromRequestParts<Api> for Admin {
 }
 
 /// Somebody who reads the lobby: a [`Caller`], or with guest access on also somebody without any
-/// credentials. Bad credentials are refused all the same: who sends some believes to be signed in.
+/// credentials of ours. Bad ones are refused all the same: who sends some believes to be signed in.
 #[derive(Debug, Clone)]
 pub struct Visitor(pub Option<Caller>);
 
@@ -111,10 +117,10 @@ impl FromRequestParts<Api> for Visitor {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        if api.config.guests && Credential::of(&parts.headers).is_none() {
-            return Ok(Self(None));
+        match Caller::from_request_parts(parts, api).await {
+            Err(problem) if api.config.guests && problem.code == NOBODY => Ok(Self(None)),
+            caller => caller.map(|caller| Self(Some(caller))),
         }
-        Caller::from_request_parts(parts, api).await.map(|caller| Self(Some(caller)))
     }
 }
 
@@ -143,6 +149,12 @@ impl<S: Sync> FromRequestParts<S> for NoCookie {
             _ => Ok(Self),
         }
     }
+}
+
+const NOBODY: &str = "unauthenticated";
+
+fn nobody() -> Problem {
+    refused(NOBODY, "Sign in first: no access token came with this request.")
 }
 
 fn refused(code: &'static str, detail: &'static str) -> Problem {

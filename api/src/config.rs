@@ -23,9 +23,10 @@ pub struct Config {
     pub request_timeout: Duration,
     /// A session ends when it was not renewed for this long: a month away means signing in again.
     pub session_lifetime: Duration,
-    /// A refresh token that was rotated away within this time is refused but does not end the
-    /// session: two tabs renewing at once, or a client repeating a request whose answer was lost,
-    /// are not theft. A thief gains nothing by it, because no token is handed out.
+    /// A refresh token that was exchanged within this time brings the same successor again, as long as
+    /// that was not used: two tabs renewing at once, or a client repeating a request whose answer was
+    /// lost, are not theft. Long enough for a phone that finds a network again, short enough that a
+    /// token copied from somewhere is too old.
     pub refresh_grace: Duration,
     /// The most live sessions of one user; the one unused for longest ends when another is added.
     /// Nobody has 100 devices, and a script that signs in every minute must not fill the table.
@@ -39,8 +40,13 @@ pub struct Config {
     /// Attempts to sign in from one address: an office or school behind one router signs in at
     /// nine in the morning; 120 more each minute is far below what the password hash costs us.
     pub login_per_address: Rate,
-    /// Attempts to sign in to one account, from anywhere. 100 in a row is the most NIST SP 800-63B
-    /// allows; then one every 5 s, 17,000 a day, is hopeless against even a poor password.
+    /// Attempts to sign in to one account from one address, or by one device that has signed in to it
+    /// before: more than anybody mistypes, and less than what all strangers have together, so that one
+    /// stranger cannot use that up.
+    pub login_per_account_and_address: Rate,
+    /// Attempts to sign in to one account, from anywhere, by devices that never have. 100 in a row is the
+    /// most NIST SP 800-63B allows; then one every 5 s, 17,000 a day, is hopeless against even a poor
+    /// password. Whoever uses that up with many addresses keeps new devices out, and no others.
     pub login_per_account: Rate,
     /// New accounts from one address: a class room at once, then one a second.
     pub register_per_address: Rate,
@@ -80,11 +86,12 @@ impl Default for Config {
             internal_body_limit: MAX_CALL_BYTES,
             request_timeout: Duration::from_secs(20),
             session_lifetime: Duration::from_secs(30 * 24 * 60 * 60),
-            refresh_grace: Duration::from_secs(10),
+            refresh_grace: Duration::from_secs(60),
             sessions_per_user: 100,
             ended_poll: Duration::from_millis(500),
             ended_capacity: 200_000,
             login_per_address: Rate { per: Duration::from_millis(500), burst: 600 },
+            login_per_account_and_address: Rate { per: Duration::from_secs(15), burst: 20 },
             login_per_account: Rate { per: Duration::from_secs(5), burst: 100 },
             register_per_address: Rate { per: Duration::from_secs(1), burst: 300 },
             refresh_per_address: Rate { per: Duration::from_millis(100), burst: 1_000 },

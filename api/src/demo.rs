@@ -10,12 +10,12 @@ use crate::{
     },
     chats::{
         access::Actor,
-        announce,
         create::{self, NewChat},
     },
     db::{DbError, execute, fetch_one, fetch_optional},
     fault::Result,
     internal,
+    news::{self, News},
 };
 use axum::http::StatusCode;
 use shared::{
@@ -176,10 +176,11 @@ async fn group(api: &Api, people: &[Person]) -> Result<ChatId> {
     let actor = Actor { user_id: owner, role: Role::User };
     let chat = create::insert(&mut tx, actor, &new, GROUP, None, &members).await?;
     execute!(tx, "UPDATE meta SET value = $2 WHERE key = $1", GROUP_KEY, chat.to_string())?;
-    tx.commit().await?;
+    let mut news = News::default();
     for person in people {
-        announce::to_user(&api.bus, person.id, &UserPayload::Added { chat_id: chat });
+        news.to_user(person.id, UserPayload::Added { chat_id: chat });
     }
+    news::commit(api, tx, news).await?;
     Ok(chat)
 }
 

@@ -20,6 +20,7 @@ mod http;
 pub mod internal;
 pub mod lobby;
 pub mod metric;
+mod news;
 pub mod openapi;
 mod page;
 pub mod passwords;
@@ -65,6 +66,8 @@ pub struct Api {
     /// Sessions that ended lately.
     pub ended: Ended,
     pub config: Arc<Config>,
+    /// Owner of what must go on when its request has gone.
+    pub lifecycle: Lifecycle,
     /// When this process began to serve.
     pub started: Instant,
 }
@@ -102,6 +105,7 @@ impl Api {
             passwords,
             ended,
             config,
+            lifecycle: lifecycle.clone(),
             started: Instant::now(),
         })
     }

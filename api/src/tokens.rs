@@ -6,7 +6,9 @@ use ed25519_dalek::{
     SigningKey,
     pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, spki::der::pem::LineEnding},
 };
+use hmac::{Hmac, Mac as _};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use sha2::Sha256;
 use shared::{
     id::{SessionId, UserId},
     internal::Role,
@@ -29,7 +31,12 @@ struct Signing {
     header: Header,
     key: EncodingKey,
     jwks: Jwks,
+    /// Of each held key, for [`Tokens::derive`].
+    secrets: Vec<Hmac<Sha256>>,
 }
+
+/// Sets what is derived from a key apart from what the key signs.
+const DERIVED: &[u8] = b"switchboard: a successor of ";
 
 /// Whom a token speaks for.
 #[derive(Debug, Clone)]
@@ -85,8 +92,14 @@ impl Tokens {
         let mut header = Header::new(Algorithm::EdDSA);
         header.kid = jwks.keys.first().map(|key| key.kid.clone());
         let der = first.to_pkcs8_der().context("cannot encode the key")?;
-        let key = EncodingKey::from_ed_der(der.as_bytes());
-        Ok(Self { signing: Arc::new(Signing { header, key, jwks }), verifier })
+        let encoding = EncodingKey::from_ed_der(der.as_bytes());
+        let secret = |key: &SigningKey| {
+            let mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).context("no key for HMAC")?;
+            Ok(mac.chain_update(DERIVED))
+        };
+        let secrets = keys.iter().map(secret).collect::<anyhow::Result<_>>()?;
+        let signing = Signing { header, key: encoding, jwks, secrets };
+        Ok(Self { signing: Arc::new(signing), verifier })
     }
 
     /// A token that is good from `now` for `lifetime`.
@@ -108,6 +121,15 @@ impl Tokens {
         };
         jsonwebtoken::encode(&self.signing.header, &claims, &self.signing.key)
             .context("cannot sign a token")
+    }
+
+    /// A secret that only holders of the keys can make, the same for the same question: with the key
+    /// that signs first, then with the others.
+    pub fn derive(&self, from: &str) -> impl Iterator<Item = [u8; 32]> + use<> {
+        let mac =
+            |mac: &Hmac<Sha256>| mac.clone().chain_update(from).finalize().into_bytes().into();
+        // At most a few, and a microsecond each.
+        self.signing.secrets.iter().map(mac).collect::<Vec<_>>().into_iter()
     }
 
     /// The public keys, for `/.well-known/jwks.json`.
@@ -171,6 +193,17 @@ mod tests {
         assert!(after.verifier().verify(&token(&after), NOW).is_ok());
         assert!(before.verifier().verify(&token(&after), NOW).is_err(), "the first key signs");
         assert_eq!(after.jwks().keys[1], before.jwks().keys[0]);
+    }
+
+    #[test]
+    fn what_is_derived_is_the_same_for_all_who_hold_the_key() {
+        let [old, new] = [generate_pem().unwrap(), generate_pem().unwrap()];
+        let before = Tokens::from_pem(old.reveal()).unwrap();
+        let after = Tokens::from_pem(&format!("{}\n{}", new.reveal(), old.reveal())).unwrap();
+        let of_old: Vec<_> = before.derive("a").collect();
+        assert_eq!(after.derive("a").skip(1).collect::<Vec<_>>(), of_old);
+        assert_ne!(after.derive("a").next(), of_old.first().copied());
+        assert_ne!(before.derive("b").next(), of_old.first().copied());
     }
 
     #[test]

@@ -108,7 +108,11 @@ function change(chat, event, me) {
     case 'deleted':
       return onDeleted(chat, event, me);
     case 'member':
-      return onMember(chat, event);
+      return { ...withNote(chat, event, event.change), members: null };
+    case 'renamed':
+      return { ...withNote(chat, event, 'renamed'), name: event.name };
+    case 'owner':
+      return { ...withNote(chat, event, 'owner'), members: null };
     default:
       return chat;
   }
@@ -139,16 +143,10 @@ function onDeleted(chat, event, me) {
   };
 }
 
-function onMember(chat, event) {
-  const note = {
-    kind: 'note',
-    id: event.seq,
-    user: event.user,
-    change: event.change,
-    by: event.by,
-    timestamp: event.timestamp,
-  };
-  return { ...chat, items: insert(chat.items, note), members: null };
+/** What happened to the chat, told between its messages. */
+function withNote(chat, event, change) {
+  const { seq: id, user, name, by, timestamp } = event;
+  return { ...chat, items: insert(chat.items, { kind: 'note', id, user, name, change, by, timestamp }) };
 }
 
 /** A page of history, oldest first. `full` tells that there may be more before it. */

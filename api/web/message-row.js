@@ -12,7 +12,7 @@ export function draw(row, on) {
     case 'new':
       return el('li', { class: 'new-line' }, el('span', {}, t.newMessages));
     case 'note':
-      return el('li', { class: 'note' }, t.note[row.change](row.user.username, row.by));
+      return el('li', { class: 'note' }, t.note[row.change](row.what, row.by));
     default:
       return message(row, on);
   }

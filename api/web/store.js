@@ -73,6 +73,7 @@ function onFrame(state, frame, now) {
     case 'edited':
     case 'deleted':
     case 'member':
+    case 'owner':
       return inChat(state, id, (chat) => chats.applyEvent(chat, frame, state.me.id));
     case 'caught_up':
       return inChat(state, id, (chat) => chats.caughtUp(chat, frame.seq));
@@ -92,7 +93,7 @@ function onFrame(state, frame, now) {
     case 'chat':
       return onChat(state, frame.chat);
     case 'renamed':
-      return inChat(state, id, (chat) => ({ ...chat, name: frame.name }));
+      return inChat(state, id, (chat) => chats.applyEvent(chat, frame, state.me.id));
     case 'chat_removed':
       return removeChat(state, id);
     default:

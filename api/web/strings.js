@@ -87,6 +87,8 @@ export const t = {
     joined: (who, by) => (by ? `${by} added ${who}` : `${who} joined`),
     left: (who) => `${who} left`,
     removed: (who, by) => (by ? `${by} removed ${who}` : `${who} was removed`),
+    renamed: (name, by) => (by ? `${by} renamed the chat to ${name}` : `The chat is now called ${name}`),
+    owner: (who) => `${who} is the owner now`,
   },
 
   close: 'Close',

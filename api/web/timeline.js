@@ -23,7 +23,8 @@ export function rows(state) {
       previous = null;
     }
     if (item.kind === 'note') {
-      result.push({ ...item, key: `n${item.id}`, by: byName(item, chat) });
+      const what = item.user?.username ?? item.name;
+      result.push({ ...item, key: `n${item.id}`, what, by: byName(item, chat) });
       previous = null;
       continue;
     }
@@ -77,7 +78,7 @@ function quoteOf({ replyTo }, chat) {
 }
 
 function byName({ user, by }, chat) {
-  if (by === user.id) return null;
+  if (by === user?.id) return null;
   return chat.members?.find((member) => member.id === by)?.username ?? null;
 }
 

@@ -51,9 +51,10 @@ impl Keys {
         }
         verdict.map_err(|error| match error {
             TokenError::Expired => Close::TokenExpired,
-            TokenError::Malformed | TokenError::UnknownKey | TokenError::BadSignature => {
-                Close::Unauthenticated
-            }
+            TokenError::Malformed
+            | TokenError::UnknownKey
+            | TokenError::BadSignature
+            | TokenError::Early => Close::Unauthenticated,
         })
     }
 

@@ -65,29 +65,38 @@ mod tests {
     use super::*;
     use axum::http::HeaderName;
 
+    /// With the head of our tokens.
+    macro_rules! ours {
+        () => {
+            "eyJhbGciOiJFZERTQSIsImtpZCI6ImsifQ.e30.c2lnbmF0dXJl"
+        };
+    }
+
     #[test]
     fn only_what_a_page_sends_on_purpose_counts_from_everywhere() {
         let token = |token: &str| Presented::Token(token.to_owned());
         let host = ("host", "chat.example.com");
         let (own, foreign) =
             (("origin", "https://chat.example.com"), ("origin", "https://evil.example"));
-        let cookie = ("cookie", "session=c");
+        let cookie = ("cookie", concat!("session=", ours!()));
         let protocols = ("sec-websocket-protocol", "switchboard, bearer.p");
         type Case<'a> = (&'a [(&'static str, &'a str)], Option<&'a str>, Presented);
-        let cases: [Case<'_>; 13] = [
+        let cases: [Case<'_>; 15] = [
             (&[host], None, Presented::Nothing),
             (&[host, own], None, Presented::Nothing),
             (&[host, foreign], None, Presented::ForeignPage),
             (&[host, ("origin", "null")], None, Presented::ForeignPage),
             (&[host, ("sec-fetch-site", "cross-site")], None, Presented::ForeignPage),
-            (&[host, cookie], None, token("c")),
-            (&[host, own, cookie], None, token("c")),
+            (&[host, cookie], None, token(ours!())),
+            (&[host, own, cookie], None, token(ours!())),
             (&[host, foreign, cookie], None, Presented::ForeignPage),
             (&[host, foreign, cookie, protocols], None, token("p")),
             (&[host, foreign, cookie], Some("q"), token("q")),
             (&[host, foreign, cookie, protocols], Some("q"), token("q")),
             (&[host, cookie, protocols, ("authorization", "Bearer h")], Some("q"), token("h")),
-            (&[host, foreign, ("authorization", "Basic x")], None, token("")),
+            (&[host, foreign, ("authorization", "Basic x")], None, Presented::ForeignPage),
+            (&[host, own, cookie, ("authorization", "Basic x")], None, token(ours!())),
+            (&[host, own, ("cookie", "session=another.application.s")], None, Presented::Nothing),
         ];
         for (pairs, query, expected) in cases {
             let headers = pairs

@@ -42,7 +42,11 @@ impl Relayed {
             Change::Message(message) => About::Message(message.sender.id),
             Change::Member { user, change: MemberChange::Joined, .. } => About::Joined(user.id),
             Change::Member { user, .. } => About::Parted(user.id),
-            Change::Edited(_) | Change::Deleted { .. } | Change::Unknown => About::Other,
+            Change::Edited(_)
+            | Change::Deleted { .. }
+            | Change::Renamed { .. }
+            | Change::Owner { .. }
+            | Change::Unknown => About::Other,
         };
         let native = native::encode(event);
         Self { seq: event.event.seq, about, native, families: OnceLock::new() }

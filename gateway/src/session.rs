@@ -137,7 +137,8 @@ impl Session {
                 Wanted::Post { id, command: Command { user_id, chat_id, action } }
             }
             ClientFrame::Edit { id, chat_id, message_id, text } => {
-                let action = Action::Edit { message_id, text };
+                let client_edit_id = id.clone();
+                let action = Action::Edit { message_id, text, client_edit_id };
                 Wanted::Post { id, command: Command { user_id, chat_id, action } }
             }
             ClientFrame::Delete { id, chat_id, message_id } => {

@@ -98,10 +98,6 @@ impl Hub {
                 let frame = ServerFrame::Read { chat_id, user_id, message_id };
                 self.tell_few(chat_id, &frame, user_id);
             }
-            ChatPayload::Renamed { name } => {
-                let frame = ServerFrame::Renamed { chat_id, name };
-                self.with_room(chat_id, |room| room.tell(&frame, Worth::Ephemeral, None));
-            }
             ChatPayload::ChatDeleted => self.close_room(chat_id),
         }
     }

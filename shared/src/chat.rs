@@ -105,6 +105,10 @@ pub enum Change {
         by: UserId,
         timestamp: Timestamp,
     },
+    /// The chat has another name.
+    Renamed { name: String, by: UserId, timestamp: Timestamp },
+    /// The chat belongs to this member: its owner left, or was removed by `by`.
+    Owner { user: UserRef, by: UserId, timestamp: Timestamp },
     /// Of a kind that a newer node knows. It keeps its place, so that what follows it is not late.
     #[serde(other)]
     Unknown,

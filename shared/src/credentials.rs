@@ -1,12 +1,15 @@
 //! Where a request carries its access token, and whether the page it came from may use the cookie.
 //! Both the api and the gateway ask; neither the token nor the session is checked here.
 
-use axum::http::{HeaderMap, Uri, header};
+use crate::token::has_our_form;
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
 
 /// The cookie that signing in sets. It holds an access token that lives as long as the session, so
 /// that a page keeps working without renewing; whoever accepts one older than
 /// [`crate::token::ACCESS_TOKEN_LIFETIME`] asks the database whether the session still stands.
 pub const SESSION_COOKIE: &str = "session";
+
+const BEARER: &str = "bearer ";
 
 /// A token as presented, not yet checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,24 +21,18 @@ pub enum Credential<'a> {
 }
 
 impl<'a> Credential<'a> {
-    /// The request's credential; the header wins over the cookie, even when it is unusable.
+    /// The request's credential; a bearer token wins over the cookie, even when it is unusable. What is
+    /// not ours is passed over: another scheme, which a proxy may have asked for, and cookies of other
+    /// applications that have the same name.
     pub fn of(headers: &'a HeaderMap) -> Option<Self> {
-        if let Some(value) = headers.get(header::AUTHORIZATION) {
-            let text = value.to_str().unwrap_or_default();
-            let token = match text.split_at_checked(7) {
-                Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer ") => token.trim(),
-                _ => "",
-            };
+        let bearer = |value: &'a HeaderValue| {
+            let (scheme, token) = value.to_str().ok()?.split_at_checked(BEARER.len())?;
+            scheme.eq_ignore_ascii_case(BEARER).then(|| token.trim())
+        };
+        if let Some(token) = headers.get_all(header::AUTHORIZATION).iter().find_map(bearer) {
             return Some(Self::Bearer(token));
         }
-        headers
-            .get_all(header::COOKIE)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(';'))
-            .filter_map(|pair| pair.trim().split_once('='))
-            .find(|(name, _)| *name == SESSION_COOKIE)
-            .map(|(_, token)| Self::Cookie(token))
+        cookies(headers, SESSION_COOKIE).find(|token| has_our_form(token)).map(Self::Cookie)
     }
 
     /// The token itself.
@@ -44,6 +41,14 @@ impl<'a> Credential<'a> {
             Self::Bearer(token) | Self::Cookie(token) => token,
         }
     }
+}
+
+/// The values of the cookies of this name.
+pub fn cookies<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a str> {
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let pairs =
+        lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.filter(move |(known, _)| *known == name).map(|(_, value)| value)
 }
 
 /// Whether a cookie may count in this request, which changes something or opens a socket: it comes
@@ -77,30 +82,52 @@ pub fn origin_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
 mod tests {
     use super::*;
 
+    /// With `{"alg":"EdDSA","kid":"k"}` as its head.
+    const OURS: &str = "eyJhbGciOiJFZERTQSIsImtpZCI6ImsifQ.e30.c2lnbmF0dXJl";
+
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         pairs
             .iter()
             .map(|(name, value)| {
-                (
-                    header::HeaderName::from_static(name),
-                    value.parse::<header::HeaderValue>().unwrap(),
-                )
+                (header::HeaderName::from_static(name), value.parse::<HeaderValue>().unwrap())
             })
             .collect()
     }
 
     #[test]
     fn the_header_wins_over_the_cookie() {
-        let cookie = ("cookie", "theme=dark; session=abc; other=1");
-        assert_eq!(Credential::of(&headers(&[cookie])), Some(Credential::Cookie("abc")));
-        for (value, token) in
-            [("Bearer xyz", "xyz"), ("bearer  xyz ", "xyz"), ("Basic xyz", ""), ("xyz", "")]
-        {
+        let text = format!("theme=dark; session={OURS}; other=1");
+        let (cookie, found) = (("cookie", text.as_str()), Some(Credential::Cookie(OURS)));
+        assert_eq!(Credential::of(&headers(&[cookie])), found);
+        for (value, token) in [("Bearer xyz", "xyz"), ("bearer  xyz ", "xyz"), ("Bearer ", "")] {
             let both = headers(&[cookie, ("authorization", value)]);
             assert_eq!(Credential::of(&both), Some(Credential::Bearer(token)), "{value}");
         }
-        assert_eq!(Credential::of(&headers(&[("cookie", "sessions=abc; x")])), None);
+        for value in ["Basic dXNlcjpwYXNz", "Negotiate x", "xyz", ""] {
+            let both = headers(&[cookie, ("authorization", value)]);
+            assert_eq!(Credential::of(&both), found, "{value}: not ours");
+        }
         assert_eq!(Credential::of(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn cookies_of_other_applications_are_passed_over() {
+        // A signed cookie of a web framework, a token of another issuer, nothing at all.
+        let others = [
+            "eyJfZnJlc2giOmZhbHNlfQ.ZxY.abc",
+            "eyJhbGciOiJIUzI1NiIsImtpZCI6ImEifQ.e30.x",
+            "abc",
+            "",
+        ];
+        for other in others {
+            let alone = format!("session={other}");
+            assert_eq!(Credential::of(&headers(&[("cookie", &alone)])), None, "{other}");
+            for both in [format!("{alone}; session={OURS}"), format!("session={OURS}; {alone}")] {
+                let found = headers(&[("cookie", &both)]);
+                assert_eq!(Credential::of(&found), Some(Credential::Cookie(OURS)), "{both}");
+            }
+        }
+        assert_eq!(Credential::of(&headers(&[("cookie", &format!("sessions={OURS}; x"))])), None);
     }
 
     #[test]

@@ -135,9 +135,15 @@ pub enum Action {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reply_to: Option<Seq>,
     },
-    /// Replace an own message's text. The text it has already: done, no event.
-    Edit { message_id: Seq, text: String },
-    /// Remove an own message (admins and chat owners: any). Removed already: done, no event.
+    /// Replace an own message's text. The text it has already, or an edit of this id to this text was
+    /// made before, whatever came after it: done, nothing changes.
+    Edit {
+        message_id: Seq,
+        text: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client_edit_id: Option<String>,
+    },
+    /// Remove an own message (admins and chat owners: any). Removed already: done, nothing changes.
     Delete { message_id: Seq },
 }
 
@@ -145,8 +151,9 @@ pub enum Action {
 pub struct Posted {
     /// One for each command.
     pub results: Vec<Result<Receipt, Refusal>>,
-    /// The events these commands made, a run a chat: the caller delivers them itself and need not
-    /// wait for the bus.
+    /// The events these commands made, and those of commands that were repeated, by their messages'
+    /// present state: the caller delivers them itself and need not wait for the bus. Runs are in order
+    /// each; who has an event already passes over it.
     pub events: Vec<ChatEvents>,
 }
 
@@ -157,7 +164,7 @@ pub struct Receipt {
     /// The event it made: `message_id` for a message.
     pub seq: Seq,
     pub timestamp: Timestamp,
-    /// It had been committed before: this try made no event.
+    /// It had been committed before: this try changed nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub repeated: bool,
 }
@@ -247,10 +254,11 @@ pub struct Changed {
 }
 
 /// Everything since a little before `since`: the api reaches back [`CHANGED_OVERLAP_MS`] more than
-/// asked, because a transaction's time is older than its commit. Repeats are therefore normal.
+/// asked. Repeats are therefore normal.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ChangedFound {
-    /// The database's clock, for the next `since`.
+    /// For the next `since`: the database's clock, or the beginning of the oldest transaction that is
+    /// still writing, because what it wrote appears later with its time.
     pub now: Timestamp,
     /// Chats with new events and their newest `seq`; the least recently changed are left out beyond
     /// [`MAX_CHANGED`], and `truncated` says so.
@@ -310,8 +318,7 @@ fn beyond_the_end() -> Seq {
     Seq(i64::MAX)
 }
 
-/// How much further back than asked `changed` looks: longer than any write transaction may take
-/// (the statement timeout is below it).
+/// How much further back than asked `changed` looks: more than clocks are corrected by at once.
 pub const CHANGED_OVERLAP_MS: i64 = 10_000;
 
 /// `peers`: the private chats of pairs of users, for dialects that name a person and not a chat. A

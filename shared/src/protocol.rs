@@ -142,11 +142,6 @@ pub enum ServerFrame {
     Chat {
         chat: ChatView,
     },
-    /// A chat has another name.
-    Renamed {
-        chat_id: ChatId,
-        name: String,
-    },
     /// The user is no longer in this chat, or it is gone.
     ChatRemoved {
         chat_id: ChatId,
@@ -181,7 +176,7 @@ pub enum ServerFrame {
         #[serde(skip_serializing_if = "Option::is_none")]
         retry_after_ms: Option<u64>,
     },
-    /// An event of a chat: `message`, `edited`, `deleted`, `member`.
+    /// An event of a chat: `message`, `edited`, `deleted`, `member`, `renamed`, `owner`.
     #[serde(untagged)]
     Event(ChatEvent),
 }

@@ -76,8 +76,6 @@ pub enum ChatPayload {
     /// Somebody came into the lobby by a dialect that announces it. Published by that gateway, which
     /// has delivered it locally itself.
     Arrived { origin: NodeId, username: String, at: Timestamp },
-    /// The chat has another name. Published by the api.
-    Renamed { name: String },
     /// The chat is gone. Published by the api.
     ChatDeleted,
 }

@@ -24,6 +24,10 @@ pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(15 * 60);
 /// How long after its expiry a token still passes: what clocks under NTP may differ, generously.
 pub const LEEWAY: Duration = Duration::from_secs(5);
 
+/// How far the clock of who issued a token may be ahead of the clock of who checks it. Ended sessions are
+/// remembered for as much longer than a token lives.
+pub const MAX_AHEAD: Duration = Duration::from_secs(60);
+
 /// Longest token that is looked at. Ours are about 400 bytes; the longest username makes 600.
 pub const MAX_TOKEN_BYTES: usize = 2_048;
 
@@ -147,6 +151,9 @@ pub enum TokenError {
     /// It was good once: the client renews it.
     #[error("the token has expired")]
     Expired,
+    /// It was issued later than now, by more than clocks may differ.
+    #[error("the token was issued in the future: a clock is wrong")]
+    Early,
 }
 
 /// Checks access tokens. Clones share the keys; checking takes no lock and about 40 µs.
@@ -214,8 +221,20 @@ impl Verifier {
         if claims.expired(now) {
             return Err(TokenError::Expired);
         }
+        // Its issuer's clock runs ahead, and it would live longer than ended sessions are remembered.
+        if claims.iat > now.unix_seconds().saturating_add_unsigned(MAX_AHEAD.as_secs()) {
+            return Err(TokenError::Early);
+        }
         Ok(claims)
     }
+}
+
+/// Whether a text has the form of our tokens, so that it is worth checking: a cookie of the same name
+/// may be another application's.
+pub fn has_our_form(token: &str) -> bool {
+    token.len() <= MAX_TOKEN_BYTES
+        && jsonwebtoken::decode_header(token)
+            .is_ok_and(|header| header.alg == Algorithm::EdDSA && header.kid.is_some())
 }
 
 impl fmt::Debug for Verifier {

@@ -12,6 +12,7 @@ use crate::{
     auth::Admin,
     db::{Tx, execute},
     fault::Result,
+    news::{self, News},
 };
 use axum::http::StatusCode;
 use shared::{id::UserId, problem::Problem, relay::EndReason};
@@ -47,8 +48,9 @@ pub async fn block(
     }
     let end_reason = EndReason::Blocked;
     let ended = sessions::end_in(tx.link(), user.id, Which::All, end_reason).await?;
-    tx.commit().await?;
-    sessions::announce(api, ended, end_reason);
+    let mut news = News::default();
+    news.ended(ended, end_reason);
+    news::commit(api, tx, news).await?;
     show(api, username).await
 }
 

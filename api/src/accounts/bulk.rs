@@ -9,7 +9,7 @@
 use super::{
     ended::reason_text,
     input::{self, Check},
-    sessions::{self, KEEP_ENDED_MS, lifetime_ms, refresh_hash, refresh_token},
+    sessions::{KEEP_ENDED_MS, lifetime_ms, refresh_hash, refresh_token},
 };
 use crate::{
     Api,
@@ -17,6 +17,7 @@ use crate::{
     auth::Admin,
     db::{DbError, List, Tx, column, execute, fetch_all, json_rows},
     fault::{Result, fault},
+    news::{self, News},
     passwords::NO_PASSWORD,
     tokens::{Subject, Tokens},
 };
@@ -83,8 +84,9 @@ pub async fn create(api: &Api, Admin(admin): &Admin, range: &Range) -> Result<Ve
     let told = format!("{prefix}{from} to {prefix}{}", from + count - 1);
     let entry = Entry::of(admin.user_id, Action::CreateUsers).because(&told);
     audit::record(&mut tx, &[entry]).await?;
-    tx.commit().await?;
-    sessions::announce(api, displaced, reason);
+    let mut news = News::default();
+    news.ended(displaced, reason);
+    news::commit(api, tx, news).await?;
     tracing::info!(admin.id = admin.user_id.0, users = opened.len(), "made accounts in bulk");
     let tokens = api.tokens.clone();
     // A thousand signatures would hold this thread's other requests up.
@@ -156,7 +158,7 @@ async fn insert(tx: &mut Tx, names: &[String]) -> Result<HashMap<String, (i64, S
 }
 
 /// Ends all sessions of these users, whose rows this transaction has written, and clears away what
-/// ended long ago. [`sessions::announce`] what it returns.
+/// ended long ago. Returns those that end, for the news.
 pub(super) async fn end_sessions(
     tx: &mut Tx,
     users: &[i64],

@@ -3,16 +3,16 @@
 
 use super::{
     bulk::{MAX_ACCOUNTS, check_prefix, end_sessions},
-    input, sessions,
+    input,
 };
 use crate::{
     Api,
     audit::{self, Action, Entry},
     auth::Admin,
     chats::LOBBY,
-    chats::announce,
     db::{DbError, List, execute, fetch_all},
     fault::Result,
+    news::{self, News},
     passwords::NO_PASSWORD,
 };
 use serde::Serialize;
@@ -62,8 +62,9 @@ pub async fn remove(api: &Api, Admin(admin): &Admin, prefix: &str) -> Result<Rem
     let told = format!("{prefix}: {} accounts", users.len());
     let entry = Entry::of(admin.user_id, Action::RemoveUsers).because(&told);
     audit::record(&mut tx, &[entry]).await?;
-    tx.commit().await?;
-    sessions::announce(api, ended, reason);
+    let mut news = News::default();
+    news.ended(ended, reason);
+    news::commit(api, tx, news).await?;
     Ok(Removed { users: users.len(), chats, more: users.len() == MAX_ACCOUNTS })
 }
 
@@ -116,9 +117,10 @@ async fn delete_chats(api: &Api, admin: UserId, prefix: &str, users: &[i64]) -> 
     let told = format!("{prefix}: {} chats", chats.len());
     let entry = Entry::of(admin, Action::RemoveUsers).because(&told);
     audit::record(&mut tx, &[entry]).await?;
-    tx.commit().await?;
+    let mut news = News::default();
     for (chat,) in &chats {
-        announce::to_chat(&api.bus, ChatId(*chat), &ChatPayload::ChatDeleted);
+        news.to_chat(ChatId(*chat), ChatPayload::ChatDeleted);
     }
+    news::commit(api, tx, news).await?;
     Ok(chats.len())
 }

@@ -5,14 +5,14 @@
 use crate::{
     Api,
     config::Config,
-    db::{Db, DbError, fetch_all, fetch_one, fetch_optional},
+    db::{Db, DbError, fetch_all, fetch_optional},
 };
 use shared::{
     id::SessionId,
     internal::CHANGED_OVERLAP_MS,
     relay::EndReason,
     time::Timestamp,
-    token::{ACCESS_TOKEN_LIFETIME, LEEWAY},
+    token::{ACCESS_TOKEN_LIFETIME, LEEWAY, MAX_AHEAD},
 };
 use std::{
     collections::HashMap,
@@ -39,7 +39,7 @@ struct State {
     sessions: HashMap<SessionId, (EndReason, Timestamp)>,
     /// Until when the list may be believed; `None` before the first reading and when it overflows.
     good_until: Option<Instant>,
-    /// The database's clock at the newest reading.
+    /// Up to when the newest reading is complete, by the database's clock.
     read_at: Option<Timestamp>,
 }
 
@@ -52,7 +52,7 @@ const OVERFLOW_PAUSE: Duration = Duration::from_secs(30);
 
 /// Sessions that ended longer ago have no access token left that lives.
 fn window_ms() -> i64 {
-    let kept = ACCESS_TOKEN_LIFETIME + LEEWAY + Duration::from_secs(60);
+    let kept = ACCESS_TOKEN_LIFETIME + LEEWAY + MAX_AHEAD;
     i64::try_from(kept.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -86,8 +86,8 @@ impl Ended {
             let state = self.0.read().unwrap_or_else(PoisonError::into_inner);
             state.good_until.and(state.read_at)
         };
+        let now = db.settled().await?;
         let mut conn = db.read().await?;
-        let (now,): (i64,) = fetch_one!(conn, "SELECT now FROM clock")?;
         let oldest = now - window_ms();
         let since = previous.map_or(oldest, |at| (at.0 - CHANGED_OVERLAP_MS).max(oldest));
         let most = i64::try_from(capacity).unwrap_or(i64::MAX).saturating_add(1);

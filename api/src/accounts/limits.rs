@@ -13,10 +13,14 @@ use std::net::IpAddr;
 #[derive(Debug, Clone, Copy)]
 pub enum Attempt<'a> {
     LoginFrom(IpAddr),
-    /// To an existing account: one limit, by whichever of its names it is tried.
-    LoginTo(UserId),
-    /// To a name that no account has; limited alike, so that a limit does not tell which exist.
-    LoginToNobody(&'a str),
+    /// To this name, whether an account has it or not, from this address.
+    LoginTo(&'a str, IpAddr),
+    /// To this name from anywhere, by a device that has never signed in to it.
+    LoginToByStranger(&'a str),
+    /// By a device that has.
+    LoginByDevice(&'a str),
+    /// With the present password, by somebody who is signed in.
+    PasswordOf(UserId),
     RegisterFrom(IpAddr),
     RefreshFrom(IpAddr),
 }
@@ -36,8 +40,18 @@ fn key_and_rate(api: &Api, attempt: Attempt<'_>) -> (String, Rate) {
         Attempt::LoginFrom(address) => {
             (format!("login:from:{}", network(address)), config.login_per_address)
         }
-        Attempt::LoginTo(user) => (format!("login:to:{user}"), config.login_per_account),
-        Attempt::LoginToNobody(name) => (format!("login:name:{name}"), config.login_per_account),
+        Attempt::LoginTo(name, address) => {
+            (format!("login:to:{}:{name}", network(address)), config.login_per_account_and_address)
+        }
+        Attempt::LoginToByStranger(name) => {
+            (format!("login:anywhere:{name}"), config.login_per_account)
+        }
+        Attempt::LoginByDevice(id) => {
+            (format!("login:device:{id}"), config.login_per_account_and_address)
+        }
+        Attempt::PasswordOf(user) => {
+            (format!("password:{user}"), config.login_per_account_and_address)
+        }
         Attempt::RegisterFrom(address) => {
             (format!("register:from:{}", network(address)), config.register_per_address)
         }

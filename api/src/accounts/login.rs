@@ -2,7 +2,7 @@
 //! same answer.
 
 use super::{
-    input,
+    device, input,
     limits::{Attempt, admit},
     sessions::{self, Opening, SignedIn},
     user::{User, columns},
@@ -14,6 +14,7 @@ use crate::{
 };
 use axum::http::StatusCode;
 use shared::{problem::Problem, settings::Secret};
+use std::net::IpAddr;
 
 /// What somebody who signs in says.
 #[derive(Debug)]
@@ -22,20 +23,26 @@ pub struct Login {
     pub identity: String,
     pub password: Secret,
     pub user_agent: String,
+    pub from: IpAddr,
+    /// What the device shows of an earlier sign-in.
+    pub device: Option<String>,
 }
 
 /// Opens a session. 401 when the two do not belong together, 403 for a blocked user who knows the
-/// password, 429 after too many attempts on one account.
+/// password, 429 after too many attempts on one account, by whichever of its names. The limits are the
+/// same for names that nobody has, so that they do not tell which exist.
 pub async fn login(api: &Api, login: Login) -> Result<SignedIn> {
-    let Login { identity, password, user_agent } = login;
+    let Login { identity, password, user_agent, from, device } = login;
     // Beyond these no account has it, and no key of a limit may be that long.
     let possible =
         identity.len() <= input::MAX_EMAIL && password.reveal().len() <= 4 * input::MAX_PASSWORD;
     let key = if possible { input::key(&identity) } else { String::new() };
+    admit(api, Attempt::LoginTo(&key, from)).await?;
     let found = find(api, &key).await?;
-    match &found {
-        Some((user, _)) => admit(api, Attempt::LoginTo(user.id)).await?,
-        None => admit(api, Attempt::LoginToNobody(&key)).await?,
+    let known = found.as_ref().zip(device.as_deref());
+    match known.and_then(|((user, _), shown)| device::recognize(api, user.id, shown)) {
+        Some(device) => admit(api, Attempt::LoginByDevice(device)).await?,
+        None => admit(api, Attempt::LoginToByStranger(&key)).await?,
     }
     let password = if possible { password } else { Secret::new("") };
     let stored = found.as_ref().map(|(_, hash)| hash.clone());
@@ -58,9 +65,9 @@ pub async fn login(api: &Api, login: Login) -> Result<SignedIn> {
         return Err(wrong());
     }
     let opening = Opening::begin(api, &mut tx, user.id, &user_agent).await?;
-    tx.commit().await?;
+    let signed_in = opening.finish(api, tx, user).await?;
     count("ok");
-    opening.finish(api, user)
+    Ok(signed_in)
 }
 
 /// The active account of a username or email, with its password hash. One query whether there is

@@ -6,6 +6,7 @@ pub mod admin;
 pub mod block;
 pub mod bulk;
 pub mod bulk_removal;
+pub(crate) mod device;
 pub mod ended;
 pub mod input;
 pub mod limits;

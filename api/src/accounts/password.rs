@@ -9,6 +9,7 @@ use crate::{
     Api,
     db::{execute, fetch_optional},
     fault::Result,
+    news::{self, News},
 };
 use axum::http::StatusCode;
 use shared::{
@@ -28,7 +29,7 @@ pub async fn change(
     new: Secret,
 ) -> Result<()> {
     Check::default().field("new_password", input::password(new.reveal())).finish()?;
-    admit(api, Attempt::LoginTo(user)).await?;
+    admit(api, Attempt::PasswordOf(user)).await?;
     let mut conn = api.db.read().await?;
     let row: Option<(String,)> =
         fetch_optional!(conn, "SELECT password_hash FROM users WHERE id = $1", user.0)?;
@@ -53,8 +54,9 @@ pub async fn change(
     }
     let reason = EndReason::PasswordChanged;
     let ended = sessions::end_in(tx.link(), user, Which::AllBut(keep), reason).await?;
-    tx.commit().await?;
-    sessions::announce(api, ended, reason);
+    let mut news = News::default();
+    news.ended(ended, reason);
+    news::commit(api, tx, news).await?;
     Ok(())
 }
 

@@ -1,17 +1,19 @@
 //! Renewing a session: each refresh token is good once and replaced by its successor. One that comes
 //! back after its time was copied, by whoever came first or by whoever comes now: the session ends
-//! (RFC 9700, 4.14.2). Only the direct predecessor has a short grace, in which it is refused and
-//! nothing else: two tabs renewing at once, or a try repeated after a lost answer, are no theft.
+//! (RFC 9700, 4.14.2). Only the direct predecessor has a short grace, in which the same question has
+//! the same answer: two tabs renewing at once, or a try repeated after a lost answer, are no theft.
+//! The successor is derived from it, so nothing but hashes is stored all the same.
 
 use super::{
     ended::reason_text,
-    sessions::{self, SignedIn, TokenSet, Which, lifetime_ms, refresh_hash, refresh_token},
+    sessions::{self, SignedIn, TokenSet, Which, lifetime_ms, refresh_hash},
     user,
 };
 use crate::{
     Api,
     db::{DbError, Tx, fetch_optional},
     fault::Result,
+    news::{self, News},
     tokens::Subject,
 };
 use axum::http::StatusCode;
@@ -21,13 +23,16 @@ use shared::{
     relay::EndReason,
     settings::Secret,
 };
+use std::iter;
 
-/// New tokens for a refresh token. 401 when it is not good; 409 when it was exchanged a moment ago
-/// by another tab or an earlier try, whose tokens the client then goes on with.
+/// New tokens for a refresh token. A token is good once, and for a while afterwards for the same
+/// successor: an answer may be lost, two tabs may ask at once. One that comes back later, or after its
+/// successor was used, was copied: its session ends. 401 for what is not good.
 pub async fn refresh(api: &Api, token: Secret) -> Result<SignedIn> {
     let session = sessions::named_session(&token).ok_or_else(invalid)?;
     let hash = refresh_hash(&token);
-    let successor = refresh_token(session);
+    let mut successors = sessions::successors(api, session, &hash);
+    let successor = successors.next().ok_or_else(Problem::internal)?;
     let mut tx = api.db.begin().await?;
     let row: Option<(i64,)> = fetch_optional!(
         tx,
@@ -41,8 +46,17 @@ pub async fn refresh(api: &Api, token: Secret) -> Result<SignedIn> {
         refresh_hash(&successor),
         lifetime_ms(api)
     )?;
-    let Some((id,)) = row else {
-        return Err(refuse(api, tx, session, &hash).await?);
+    let (id, successor) = match row {
+        Some((id,)) => (id, successor),
+        None => match find(api, &mut tx, session, &hash).await? {
+            Found::Successor { user, hash } => {
+                let mut all = iter::once(successor).chain(successors);
+                // Of a key that is not held any more there is none: sign in again.
+                (user, all.find(|one| refresh_hash(one) == hash).ok_or_else(invalid)?)
+            }
+            Found::Copied { user } => return Err(end(api, tx, UserId(user), session).await?),
+            Found::Nothing => return Err(invalid()),
+        },
     };
     let user = user::by_id(tx.link(), UserId(id)).await?;
     let user = user.filter(|user| !user.deactivated && !user.blocked).ok_or_else(invalid)?;
@@ -56,30 +70,44 @@ pub async fn refresh(api: &Api, token: Secret) -> Result<SignedIn> {
     Ok(SignedIn { tokens: TokenSet::new(api, &subject, successor)?, user })
 }
 
-/// What a token that renews nothing gets; ends the session it names. Whoever knows a session's id
-/// has held one of its tokens, and could have signed it out with that.
-async fn refuse(api: &Api, mut tx: Tx, session: SessionId, hash: &str) -> Result<Problem, DbError> {
-    let row: Option<(i64, Option<String>, i64, i64)> = fetch_optional!(
+/// What a refresh token is that renews nothing.
+enum Found {
+    /// It was exchanged a moment ago, for the token of this hash, which was not used yet.
+    Successor {
+        user: i64,
+        hash: String,
+    },
+    /// It belongs to a session all the same. Whoever knows a session's id has held one of its tokens,
+    /// and could have signed it out with that.
+    Copied {
+        user: i64,
+    },
+    Nothing,
+}
+
+async fn find(api: &Api, tx: &mut Tx, session: SessionId, hash: &str) -> Result<Found, DbError> {
+    let row: Option<(i64, String, Option<String>, i64, i64)> = fetch_optional!(
         tx,
-        "SELECT s.user_id, s.previous_refresh_hash, s.last_used_at, c.now
+        "SELECT s.user_id, s.refresh_hash, s.previous_refresh_hash, s.last_used_at, c.now
          FROM sessions s CROSS JOIN clock c
          WHERE s.id = $1 AND s.ended_at IS NULL AND s.expires_at > c.now",
         session.to_string()
     )?;
-    let Some((user, previous, rotated_at, now)) = row else { return Ok(invalid()) };
+    let Some((user, current, previous, rotated_at, now)) = row else { return Ok(Found::Nothing) };
     let grace = i64::try_from(api.config.refresh_grace.as_millis()).unwrap_or(i64::MAX);
-    if previous.as_deref() == Some(hash) && now - rotated_at < grace {
-        return Ok(Problem::new(
-            StatusCode::CONFLICT,
-            "already_refreshed",
-            "This refresh token was exchanged a moment ago. Use the newer one.",
-        ));
-    }
+    Ok(match previous.as_deref() == Some(hash) && now - rotated_at < grace {
+        true => Found::Successor { user, hash: current },
+        false => Found::Copied { user },
+    })
+}
+
+async fn end(api: &Api, mut tx: Tx, user: UserId, session: SessionId) -> Result<Problem> {
     let reason = EndReason::TokenReuse;
-    let ended = sessions::end_in(tx.link(), UserId(user), Which::One(session), reason).await?;
-    tx.commit().await?;
-    tracing::warn!(user.id = user, reason = reason_text(reason), "a session ended");
-    sessions::announce(api, ended, reason);
+    let ended = sessions::end_in(tx.link(), user, Which::One(session), reason).await?;
+    let mut news = News::default();
+    news.ended(ended, reason);
+    news::commit(api, tx, news).await?;
+    tracing::warn!(user.id = user.0, reason = reason_text(reason), "a session ended");
     Ok(invalid())
 }
 

@@ -51,9 +51,10 @@ pub async fn register(api: &Api, registration: Registration) -> Result<SignedIn>
         if let Some(id) = insert(&mut tx, &account).await? {
             let opening = Opening::begin(api, &mut tx, id, &user_agent).await?;
             let user = user::by_id(tx.link(), id).await?;
-            tx.commit().await?;
+            let user = user.ok_or_else(Problem::internal)?;
+            let signed_in = opening.finish(api, tx, user).await?;
             metrics::counter!("registrations_total").increment(1);
-            return opening.finish(api, user.ok_or_else(Problem::internal)?);
+            return Ok(signed_in);
         }
         if email_taken(&mut tx, email.as_deref()).await? {
             return Err(taken_email());

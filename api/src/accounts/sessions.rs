@@ -1,5 +1,5 @@
-//! Sessions: opened by signing in, listed, ended. Whoever ends some tells everybody after the commit
-//! with `announce`; the nodes that miss it read it from the database.
+//! Sessions: opened by signing in, listed, ended. Whoever ends some tells everybody with the commit
+//! (`news`); the nodes that miss it read it from the database.
 
 use super::{
     ended::reason_text,
@@ -9,6 +9,7 @@ use crate::{
     Api,
     db::{DbError, Link, Tx, execute, fetch_all, fetch_optional},
     fault::{Result, fault},
+    news::{self, News},
     passwords::random_secret,
     tokens::Subject,
 };
@@ -18,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 use shared::{
     id::{SessionId, UserId},
     internal::Role,
-    relay::{Channel, ControlPayload, EndReason, EndedSessions},
+    relay::EndReason,
     settings::Secret,
     time::Timestamp,
     token::ACCESS_TOKEN_LIFETIME,
@@ -71,10 +72,25 @@ const MAX_USER_AGENT: usize = 200;
 /// How long an ended session's row stays, for `changed` and the list of ended ones.
 pub(super) const KEEP_ENDED_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// A fresh refresh token: the session's id, so that any earlier one of the session is recognised
+/// A session's first refresh token: the session's id, so that any earlier one of the session is recognised
 /// when it comes back, and 32 random bytes.
 pub(crate) fn refresh_token(session: SessionId) -> Secret {
-    Secret::new(format!("{}.{}", session.0.simple(), random_secret().reveal()))
+    with_secret(session, random_secret().reveal())
+}
+
+/// The refresh tokens that may follow the one of this hash: the first one does, if this process makes it;
+/// the others would, if one that signs with another held key made it.
+pub(crate) fn successors(
+    api: &Api,
+    session: SessionId,
+    hash: &str,
+) -> impl Iterator<Item = Secret> {
+    let secrets = api.tokens.derive(hash);
+    secrets.map(move |secret| with_secret(session, &URL_SAFE_NO_PAD.encode(secret)))
+}
+
+fn with_secret(session: SessionId, secret: &str) -> Secret {
+    Secret::new(format!("{}.{secret}", session.0.simple()))
 }
 
 /// The session that a refresh token names; nothing is proven by that.
@@ -101,7 +117,7 @@ impl TokenSet {
     }
 }
 
-/// A session being opened in a transaction; [`Opening::finish`] after its commit.
+/// A session being opened in a transaction, which [`Opening::finish`] commits.
 pub(crate) struct Opening {
     session: SessionId,
     refresh: Secret,
@@ -153,9 +169,11 @@ impl Opening {
         Ok(Self { session, refresh, displaced: ids(displaced) })
     }
 
-    /// The tokens, once the transaction is committed.
-    pub(crate) fn finish(self, api: &Api, user: User) -> Result<SignedIn> {
-        announce(api, self.displaced, EndReason::SignedOut);
+    /// Commits, and makes the tokens.
+    pub(crate) async fn finish(self, api: &Api, tx: Tx, user: User) -> Result<SignedIn> {
+        let mut news = News::default();
+        news.ended(self.displaced, EndReason::SignedOut);
+        news::commit(api, tx, news).await?;
         let subject = Subject {
             user_id: user.id,
             session_id: self.session,
@@ -200,13 +218,14 @@ pub async fn list(api: &Api, user: UserId, current: SessionId) -> Result<Vec<Ses
 pub async fn end(api: &Api, user: UserId, session: SessionId) -> Result<bool> {
     let mut tx = api.db.begin().await?;
     let ended = end_in(tx.link(), user, Which::One(session), EndReason::SignedOut).await?;
-    tx.commit().await?;
     let any = !ended.is_empty();
-    announce(api, ended, EndReason::SignedOut);
+    let mut news = News::default();
+    news.ended(ended, EndReason::SignedOut);
+    news::commit(api, tx, news).await?;
     Ok(any)
 }
 
-/// Ends live sessions of the user in the caller's transaction; [`announce`] what it returns.
+/// Ends live sessions of the user in the caller's transaction. Returns them, for the news.
 pub(crate) async fn end_in(
     mut link: Link<'_>,
     user: UserId,
@@ -230,21 +249,6 @@ pub(crate) async fn end_in(
         except
     )?;
     Ok(ids(rows))
-}
-
-/// Tells every node that these sessions are over, so that their sockets close. After the commit.
-pub(crate) fn announce(api: &Api, sessions: Vec<SessionId>, reason: EndReason) {
-    if sessions.is_empty() {
-        return;
-    }
-    api.ended.add(&sessions, reason);
-    metrics::counter!("sessions_ended_total", "reason" => reason_text(reason))
-        .increment(sessions.len() as u64);
-    let payload = ControlPayload::Ended(EndedSessions { sessions, reason });
-    match serde_json::to_vec(&payload) {
-        Ok(payload) => api.bus.publish(Channel::Control, payload.into()),
-        Err(error) => tracing::error!(%error, "cannot announce ended sessions"),
-    }
 }
 
 /// Locks the user's row against a block or a new password until the transaction ends, and says

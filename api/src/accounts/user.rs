@@ -2,7 +2,7 @@
 
 use crate::{
     Api,
-    db::{DbError, Link, fetch_optional},
+    db::{Db, DbError, Link, fetch_optional},
     fault::Result,
 };
 use serde::Serialize;
@@ -108,6 +108,17 @@ impl From<Row> for User {
 /// The column `role`, whose check constraint knows these two.
 pub(crate) fn role_of(text: &str) -> Role {
     if text == "admin" { Role::Admin } else { Role::User }
+}
+
+/// What a user may do now. A blocked one may nothing that needs more than being signed in.
+pub(crate) async fn role(db: &Db, id: UserId) -> Result<Role, DbError> {
+    let mut conn = db.read().await?;
+    let row: Option<(String,)> = fetch_optional!(
+        conn,
+        "SELECT role FROM users WHERE id = $1 AND blocked_at IS NULL AND deactivated_at IS NULL",
+        id.0
+    )?;
+    Ok(row.map_or(Role::User, |(role,)| role_of(&role)))
 }
 
 /// The account of an id, deactivated ones too.

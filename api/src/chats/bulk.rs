@@ -1,12 +1,13 @@
 //! Chats by the thousand, for administrators: like [`super::create`], with anybody as the members and
 //! the first of them in the place of whoever makes one. The administrator is in none of them.
 
-use super::{ChatLimits, announce, create::pair_key, membership, rules};
+use super::{ChatLimits, create::pair_key, membership, rules};
 use crate::{
     Api,
     audit::{self, Action, Entry},
     auth::Admin,
     db::{DbError, Tx, column, execute, fetch_all, json_rows},
+    news::{self, News},
 };
 use axum::http::StatusCode;
 use shared::{
@@ -52,12 +53,13 @@ pub async fn create(
     let told = format!("{} chats", ids.len());
     let entry = Entry::of(admin.user_id, Action::CreateChats).because(&told);
     audit::record(&mut tx, &[entry]).await?;
-    tx.commit().await?;
+    let mut news = News::default();
     for (chat, id) in chats.iter().zip(&ids) {
         for member in &chat.member_ids {
-            announce::to_user(&api.bus, *member, &UserPayload::Added { chat_id: *id });
+            news.to_user(*member, UserPayload::Added { chat_id: *id });
         }
     }
+    news::commit(api, tx, news).await?;
     Ok(ids)
 }
 

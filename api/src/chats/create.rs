@@ -2,13 +2,14 @@
 
 use super::{
     access::Actor,
-    announce, membership,
+    membership,
     overview::{self, Overview},
     rules,
 };
 use crate::{
     Api,
     db::{DbError, List, Tx, execute, fetch_one, fetch_optional},
+    news::{self, News},
 };
 use axum::http::StatusCode;
 use shared::{
@@ -72,10 +73,11 @@ pub async fn create(api: &Api, actor: Actor, new: NewChat) -> Result<Overview, P
         inserted => inserted?,
     };
     let overview = overview::get(&mut tx.link(), actor.user_id, chat).await?;
-    tx.commit().await?;
+    let mut news = News::default();
     for member in members {
-        announce::to_user(&api.bus, UserId(member), &UserPayload::Added { chat_id: chat });
+        news.to_user(UserId(member), UserPayload::Added { chat_id: chat });
     }
+    news::commit(api, tx, news).await?;
     Ok(overview)
 }
 

@@ -2,30 +2,37 @@
 
 use super::{
     access::{self, Actor, Right},
-    announce, rules,
+    changes, rules,
 };
 use crate::{
     Api,
     audit::{self, Action, Entry},
     db::{DbError, Tx, execute},
+    news::{self, News},
 };
 use shared::{id::ChatId, problem::Problem, relay::ChatPayload};
 
-/// Gives a group or room another name. Owner and administrators.
+/// Gives a group or room another name, an event like any other. The name it has: nothing changes.
+/// Owner and administrators.
 pub async fn rename(api: &Api, actor: Actor, chat: ChatId, name: &str) -> Result<(), Problem> {
     let name = rules::check_name(name)?;
     let mut tx = api.db.begin().await?;
-    let access = access::lock(&mut tx, chat, actor.user_id).await?;
+    let mut access = access::lock(&mut tx, chat, actor.user_id).await?;
     let right = access.to_manage(actor)?;
     access.not_lobby()?;
     access.not_private()?;
-    execute!(tx, "UPDATE chats SET name = $2 WHERE id = $1", chat.0, name)?;
+    const RENAME: &str = "UPDATE chats SET name = $2 WHERE id = $1 AND name <> $2";
+    if execute!(tx, RENAME, chat.0, name)? == 0 {
+        return Ok(());
+    }
+    let event = changes::renamed(&mut tx, &mut access, actor.user_id, name).await?;
     if right == Right::Admin {
         let entry = Entry::of(actor.user_id, Action::RenameChat).in_chat(chat);
         audit::record(&mut tx, &[entry]).await?;
     }
-    tx.commit().await?;
-    announce::to_chat(&api.bus, chat, &ChatPayload::Renamed { name: name.to_owned() });
+    let mut news = News::default();
+    news.events(chat, vec![event]);
+    news::commit(api, tx, news).await?;
     Ok(())
 }
 
@@ -41,8 +48,9 @@ pub async fn delete(api: &Api, actor: Actor, chat: ChatId) -> Result<(), Problem
         let entry = Entry::of(actor.user_id, Action::DeleteChat).in_chat(chat);
         audit::record(&mut tx, &[entry]).await?;
     }
-    tx.commit().await?;
-    announce::to_chat(&api.bus, chat, &ChatPayload::ChatDeleted);
+    let mut news = News::default();
+    news.to_chat(chat, ChatPayload::ChatDeleted);
+    news::commit(api, tx, news).await?;
     Ok(())
 }
 

@@ -4,20 +4,20 @@
 use super::{
     ChatLimits,
     access::{self, Access, Actor, MemberRole, Right},
-    announce,
+    changes,
 };
 use crate::{
     Api,
     audit::{self, Action, Entry},
-    db::{List, Tx, execute, fetch_all, fetch_one, fetch_optional},
+    db::{List, Tx, execute, fetch_all, fetch_optional},
+    news::{self, News},
 };
 use axum::http::StatusCode;
 use shared::{
-    chat::{Change, ChatType, Event, MemberChange, UserRef},
-    id::{ChatId, Seq, UserId},
+    chat::{ChatType, Event, MemberChange, UserRef},
+    id::{ChatId, UserId},
     problem::Problem,
     relay::{ChatPayload, UserPayload},
-    time::Timestamp,
 };
 use std::collections::BTreeSet;
 
@@ -35,7 +35,7 @@ pub async fn add(
         return Err(Problem::field("user_ids", format!("must have 1 to {most} users")));
     }
     let mut tx = api.db.begin().await?;
-    let access = access::lock(&mut tx, chat, actor.user_id).await?;
+    let mut access = access::lock(&mut tx, chat, actor.user_id).await?;
     let right = access.to_manage(actor)?;
     access.not_private()?;
     let wanted: BTreeSet<i64> = users.iter().map(|user| user.0).collect();
@@ -52,37 +52,40 @@ pub async fn add(
     check_users(&mut tx, "user_ids", &new, limits).await?;
     check_room_for(&access, new.len(), limits)?;
     let change = if access.chat_type == ChatType::Room { None } else { Some(MemberChange::Joined) };
-    let events = enter(&mut tx, &access, actor.user_id, &new, change).await?;
+    let events = enter(&mut tx, &mut access, actor.user_id, &new, change).await?;
     let new: Vec<UserId> = new.into_iter().map(UserId).collect();
     if right == Right::Admin {
         let entry = Entry::of(actor.user_id, Action::AddMember).in_chat(chat);
         let entries: Vec<Entry<'_>> = new.iter().map(|user| entry.on_user(*user)).collect();
         audit::record(&mut tx, &entries).await?;
     }
-    tx.commit().await?;
-    announce_change(api, chat, events);
+    let mut news = News::default();
+    news.events(chat, events);
     for user in &new {
-        announce::to_user(&api.bus, *user, &UserPayload::Added { chat_id: chat });
+        news.to_user(*user, UserPayload::Added { chat_id: chat });
     }
+    news::commit(api, tx, news).await?;
     Ok(new)
 }
 
 /// Enters a room. Whoever is in it already stays.
 pub async fn join(api: &Api, actor: Actor, chat: ChatId) -> Result<(), Problem> {
     let mut tx = api.db.begin().await?;
-    let access = access::lock(&mut tx, chat, actor.user_id).await?;
+    let mut access = access::lock(&mut tx, chat, actor.user_id).await?;
     if access.role.is_some() {
         return Ok(());
     }
     access.to_enter()?;
     check_users(&mut tx, "user_id", &[actor.user_id.0], &api.config.chats).await?;
-    enter(&mut tx, &access, actor.user_id, &[actor.user_id.0], None).await?;
-    tx.commit().await?;
-    announce::to_user(&api.bus, actor.user_id, &UserPayload::Added { chat_id: chat });
+    enter(&mut tx, &mut access, actor.user_id, &[actor.user_id.0], None).await?;
+    let mut news = News::default();
+    news.to_user(actor.user_id, UserPayload::Added { chat_id: chat });
+    news::commit(api, tx, news).await?;
     Ok(())
 }
 
-/// Leaves a group or room. An owner's chat passes to its oldest member; an empty group is deleted.
+/// Leaves a group or room. An owner's chat passes to its oldest member who can sign in; an empty group is
+/// deleted.
 pub async fn leave(api: &Api, actor: Actor, chat: ChatId) -> Result<(), Problem> {
     let mut tx = api.db.begin().await?;
     let access = access::lock(&mut tx, chat, actor.user_id).await?;
@@ -92,7 +95,7 @@ pub async fn leave(api: &Api, actor: Actor, chat: ChatId) -> Result<(), Problem>
         return Ok(());
     };
     let change = if access.chat_type == ChatType::Room { None } else { Some(MemberChange::Left) };
-    part(api, tx, &access, actor.user_id, Parting { user: actor.user_id, role, change }).await
+    part(api, tx, access, actor.user_id, Parting { user: actor.user_id, role, change }).await
 }
 
 /// Removes a member of a group or room: owner and administrators. Only an administrator can remove
@@ -124,7 +127,7 @@ pub async fn remove(api: &Api, actor: Actor, chat: ChatId, user: UserId) -> Resu
         audit::record(&mut tx, &[entry]).await?;
     }
     let change = Some(MemberChange::Removed);
-    part(api, tx, &access, actor.user_id, Parting { user, role, change }).await
+    part(api, tx, access, actor.user_id, Parting { user, role, change }).await
 }
 
 /// All of these users exist and may have one more chat.
@@ -181,7 +184,7 @@ fn check_room_for(access: &Access, new: usize, limits: &ChatLimits) -> Result<()
 /// Writes new members, and their events where there are any.
 async fn enter(
     tx: &mut Tx,
-    access: &Access,
+    access: &mut Access,
     by: UserId,
     users: &[i64],
     change: Option<MemberChange>,
@@ -204,7 +207,7 @@ async fn enter(
         users.len() as i64
     )?;
     let Some(change) = change else { return Ok(Vec::new()) };
-    record(tx, access, by, users, change).await
+    Ok(changes::members(tx, access, by, users, change).await?)
 }
 
 struct Parting {
@@ -217,92 +220,93 @@ struct Parting {
 async fn part(
     api: &Api,
     mut tx: Tx,
-    access: &Access,
+    mut access: Access,
     by: UserId,
     parting: Parting,
 ) -> Result<(), Problem> {
     let Parting { user, role, change } = parting;
     let chat = access.chat_id;
+    let heir = match role {
+        MemberRole::Owner => find_heir(&mut tx, chat, user).await?,
+        MemberRole::Member => None,
+    };
     execute!(tx, "DELETE FROM members WHERE chat_id = $1 AND user_id = $2", chat.0, user.0)?;
     execute!(tx, "UPDATE chats SET member_count = member_count - 1 WHERE id = $1", chat.0)?;
-    if role == MemberRole::Owner {
+    let mut events = match change {
+        Some(change) => changes::members(&mut tx, &mut access, by, &[user.0], change).await?,
+        None => {
+            remember(&mut tx, chat, user).await?;
+            Vec::new()
+        }
+    };
+    if let Some(heir) = heir {
         execute!(
             tx,
-            "UPDATE members SET role = 'owner' WHERE chat_id = $1 AND user_id = (
-                 SELECT user_id FROM members WHERE chat_id = $1 ORDER BY joined_at, user_id LIMIT 1)",
-            chat.0
+            "UPDATE members SET role = 'owner' WHERE chat_id = $1 AND user_id = $2",
+            chat.0,
+            heir.id.0
         )?;
+        events.push(changes::handed_over(&mut tx, &mut access, by, heir).await?);
     }
-    let events = match change {
-        Some(change) => record(&mut tx, access, by, &[user.0], change).await?,
-        None => Vec::new(),
-    };
     let emptied = access.chat_type == ChatType::Group && access.member_count == 1;
     if emptied {
         super::manage::mark_deleted(&mut tx, chat).await?;
     }
-    tx.commit().await?;
-    announce_change(api, chat, events);
-    announce::to_user(&api.bus, user, &UserPayload::Removed { chat_id: chat });
+    let mut news = News::default();
+    news.events(chat, events);
+    news.to_user(user, UserPayload::Removed { chat_id: chat });
     if emptied {
-        announce::to_chat(&api.bus, chat, &ChatPayload::ChatDeleted);
+        news.to_chat(chat, ChatPayload::ChatDeleted);
     }
+    news::commit(api, tx, news).await?;
     Ok(())
 }
 
-/// Gives each user's change the chat's next number.
-async fn record(
-    tx: &mut Tx,
-    access: &Access,
-    by: UserId,
-    users: &[i64],
-    change: MemberChange,
-) -> Result<Vec<Event>, Problem> {
-    let (now,): (i64,) = fetch_one!(tx, "SELECT now FROM clock")?;
-    let names: Vec<(i64, String)> = fetch_all!(
+/// Who gets the chat of an owner who goes: the oldest of the members who can sign in, else the oldest.
+/// Locks both members' rows, in the order in which everybody does.
+async fn find_heir(tx: &mut Tx, chat: ChatId, owner: UserId) -> Result<Option<UserRef>, Problem> {
+    let heir: Option<(i64, String)> = fetch_optional!(
         tx,
-        "SELECT id, username FROM users WHERE id IN (SELECT value FROM json_each($1)) ORDER BY id",
-        List(users.to_vec())
+        "SELECT m.user_id, u.username FROM members m JOIN users u ON u.id = m.user_id
+         WHERE m.chat_id = $1 AND m.user_id <> $2
+         ORDER BY u.blocked_at IS NOT NULL OR u.deactivated_at IS NOT NULL, m.joined_at, m.user_id
+         LIMIT 1",
+        chat.0,
+        owner.0
     )?;
-    let word = match change {
-        MemberChange::Joined => "joined",
-        MemberChange::Left => "left",
-        MemberChange::Removed => "removed",
-    };
-    execute!(
-        tx,
-        "INSERT INTO member_events (chat_id, seq, user_id, change, by_user, created_at)
-         SELECT $1, $2 + ROW_NUMBER() OVER (ORDER BY value), value, $3, $4, $5 FROM json_each($6)",
-        access.chat_id.0,
-        access.last_seq.0,
-        word,
-        by.0,
-        now,
-        List(users.to_vec())
-    )?;
-    let last = access.last_seq.0 + users.len() as i64;
-    execute!(
-        tx,
-        "UPDATE chats SET last_seq = $2, changed_at = $3 WHERE id = $1",
-        access.chat_id.0,
-        last,
-        now
-    )?;
-    let event = |(place, (id, username)): (i64, (i64, String))| Event {
-        seq: Seq(place),
-        change: Change::Member {
-            user: UserRef::registered(UserId(id), username),
-            change,
-            by,
-            timestamp: Timestamp(now),
-        },
-    };
-    Ok((access.last_seq.0 + 1..).zip(names).map(event).collect())
+    let Some((heir, username)) = heir else { return Ok(None) };
+    // SQLite's transaction is the only writer anyway.
+    const BOTH: &str = "SELECT user_id FROM members WHERE chat_id = $1 AND user_id IN ($2, $3)";
+    const LOCKED: &str = "SELECT user_id FROM members WHERE chat_id = $1 AND user_id IN ($2, $3)
+        ORDER BY user_id FOR UPDATE";
+    let _: Vec<(i64,)> = fetch_all!(tx, postgres: LOCKED, (chat.0, owner.0, heir),
+        sqlite: BOTH, (chat.0, owner.0, heir))?;
+    Ok(Some(UserRef::registered(UserId(heir), username)))
 }
 
-fn announce_change(api: &Api, chat: ChatId, events: Vec<Event>) {
-    if !events.is_empty() {
-        let run = announce::run(chat, events);
-        announce::to_chat(&api.bus, chat, &ChatPayload::Events(run));
+/// Departures from rooms make no event: they are remembered for `changed` by themselves, for a day.
+/// Each clears away some that are older.
+async fn remember(tx: &mut Tx, chat: ChatId, user: UserId) -> Result<(), Problem> {
+    const KEEP_MS: i64 = 24 * 60 * 60 * 1000;
+    macro_rules! clear {
+        ($skip:literal) => {
+            concat!(
+                "DELETE FROM departures WHERE (chat_id, user_id) IN (
+                     SELECT chat_id, user_id FROM departures
+                     WHERE parted_at < (SELECT now FROM clock) - $1 ORDER BY parted_at LIMIT 4",
+                $skip,
+                ")"
+            )
+        };
     }
+    execute!(tx, postgres: clear!(" FOR UPDATE SKIP LOCKED"), (KEEP_MS), sqlite: clear!(""), (KEEP_MS))?;
+    execute!(
+        tx,
+        "INSERT INTO departures (chat_id, user_id, parted_at)
+         SELECT $1, $2, now FROM clock WHERE TRUE
+         ON CONFLICT (chat_id, user_id) DO UPDATE SET parted_at = excluded.parted_at",
+        chat.0,
+        user.0
+    )?;
+    Ok(())
 }

@@ -3,12 +3,13 @@
 //! Nothing here knows HTTP beyond the [`Problem`] a caller is refused with.
 //!
 //! Whoever changes a chat locks its row first ([`access::lock`]) and every batch locks several in
-//! the order of their ids, so nothing here can deadlock. What others must hear is published after
-//! the commit (`announce`); a process that dies in between is made good by `changed`.
+//! the order of their ids; members' rows are locked in the order of their keys. So nothing here can
+//! deadlock. What others must hear goes along with the commit (`news`); a process that dies in between
+//! is made good by `changed`.
 
 pub mod access;
-pub(crate) mod announce;
 pub mod bulk;
+mod changes;
 pub mod conversations;
 pub mod create;
 pub mod direct;

@@ -21,7 +21,8 @@ macro_rules! migration {
 }
 
 /// In order; the version of the schema is how many of them it has.
-const MIGRATIONS: &[Migration] = &[migration!("0001_start"), migration!("0002_families")];
+const MIGRATIONS: &[Migration] =
+    &[migration!("0001_start"), migration!("0002_families"), migration!("0004_no_hole")];
 
 /// The advisory lock's key on PostgreSQL: any number that no other program uses.
 const LOCK_KEY: i64 = 0x5357_4954_4348;

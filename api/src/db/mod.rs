@@ -44,8 +44,7 @@ pub struct DbConfig {
     pub max_connections: u32,
     /// How long a request waits for a free connection before it is answered 503.
     pub acquire_timeout: Duration,
-    /// PostgreSQL ends a statement after this. With the lock time-out it keeps a transaction's
-    /// commit within [`shared::internal::CHANGED_OVERLAP_MS`] of its timestamps.
+    /// PostgreSQL ends a statement after this; a commit takes as long as it takes.
     pub statement_timeout: Duration,
     /// PostgreSQL gives up waiting for a row after this: a stuck transaction must not collect
     /// everybody's connections behind it.
@@ -230,6 +229,24 @@ impl Db {
         };
         waiting.over();
         Ok(tx)
+    }
+
+    /// A time before which everything is settled: whatever a transaction wrote then is there for every
+    /// statement that begins after this call, or will never be. PostgreSQL's clock, or the beginning of
+    /// the oldest transaction that is writing: one whose commit waits for a disk or a standby stays
+    /// invisible for as long as that takes. It sees those of this connection's user. In SQLite it is the
+    /// clock: whoever asks is the process that writes, and tells by itself.
+    pub async fn settled(&self) -> Result<i64, DbError> {
+        let mut conn = self.read().await?;
+        let (now,): (i64,) = fetch_one!(
+            conn,
+            postgres: "SELECT LEAST(now, (
+                    SELECT (extract(epoch FROM min(a.xact_start)) * 1000)::BIGINT
+                    FROM pg_stat_activity a
+                    WHERE a.datname = current_database() AND a.backend_xid IS NOT NULL)) FROM clock", (),
+            sqlite: "SELECT now FROM clock", (),
+        )?;
+        Ok(now)
     }
 
     /// Measures the connections for ever.

@@ -3,7 +3,7 @@
 
 use crate::{
     Api,
-    db::{Tx, fetch_all, fetch_one},
+    db::{Tx, fetch_all},
 };
 use shared::{
     id::{ChatId, Seq, SessionId, UserId},
@@ -19,10 +19,11 @@ const FIRST_LOOK_MS: i64 = 30_000;
 /// How many of a chat's newest events are looked through for the message that woke it.
 const MAX_LOOK: i64 = 1_000;
 
-/// Everything since a little before `since`, as of one moment.
+/// Everything since a little before `since`, as of one moment. Where something is being written, the
+/// next caller begins before that, however long its commit takes.
 pub async fn changed(api: &Api, request: Changed) -> Result<ChangedFound, Problem> {
+    let now = api.db.settled().await?;
     let mut tx = api.db.snapshot().await?;
-    let (now,): (i64,) = fetch_one!(tx, "SELECT now FROM clock")?;
     let since = request.since.map_or(now - FIRST_LOOK_MS, |since| since.0) - CHANGED_OVERLAP_MS;
     let mut found = ChangedFound { now: Timestamp(now), ..ChangedFound::default() };
     // One more than is answered, to know whether something was cut.
@@ -52,7 +53,7 @@ pub async fn changed(api: &Api, request: Changed) -> Result<ChangedFound, Proble
     (found.joined, found.cut.joined) = user_chats(joined);
 
     // Whoever came back since is in `joined` only.
-    let parted: Vec<(i64, i64)> = fetch_all!(
+    let mut parted: Vec<(i64, i64)> = fetch_all!(
         tx,
         "SELECT e.user_id, e.chat_id FROM member_events e
          WHERE e.created_at >= $1 AND e.change <> 'joined' AND NOT EXISTS (
@@ -61,6 +62,16 @@ pub async fn changed(api: &Api, request: Changed) -> Result<ChangedFound, Proble
         since,
         limit
     )?;
+    let of_rooms: Vec<(i64, i64)> = fetch_all!(
+        tx,
+        "SELECT d.user_id, d.chat_id FROM departures d
+         WHERE d.parted_at >= $1 AND NOT EXISTS (
+             SELECT 1 FROM members m WHERE m.chat_id = d.chat_id AND m.user_id = d.user_id)
+         ORDER BY d.parted_at DESC LIMIT $2",
+        since,
+        limit
+    )?;
+    parted.extend(of_rooms);
     (found.parted, found.cut.parted) = user_chats(parted);
 
     found.woken = woken(&mut tx, since, limit, &mut found.cut.woken).await?;

@@ -92,7 +92,8 @@ pub async fn events_with_limit(
         }
         let messages = messages(&mut conn, &wanted, &request.ranges).await?;
         let members = member_changes(&mut conn, &wanted).await?;
-        for (place, event) in messages.into_iter().chain(members) {
+        let chats = chat_changes(&mut conn, &wanted).await?;
+        for (place, event) in messages.into_iter().chain(members).chain(chats) {
             if let Some(Some(range)) = found.get_mut(place) {
                 range.events.push(event);
             }
@@ -165,7 +166,8 @@ fn json_bytes(event: &Event) -> usize {
                 let key = message.client_message_id.as_deref().unwrap_or_default();
                 spelled(&message.text) + spelled(&message.sender.username) + spelled(key)
             }
-            Change::Member { user, .. } => spelled(&user.username),
+            Change::Member { user, .. } | Change::Owner { user, .. } => spelled(&user.username),
+            Change::Renamed { name, .. } => spelled(name),
             Change::Deleted { .. } | Change::Unknown => 0,
         }
 }
@@ -294,6 +296,36 @@ async fn member_changes(
             },
             by: UserId(by),
             timestamp: Timestamp(at),
+        };
+        Some((usize::try_from(place).ok()?, Event { seq: Seq(seq), change }))
+    };
+    Ok(rows.into_iter().filter_map(event).collect())
+}
+
+/// New names and new owners.
+async fn chat_changes(conn: &mut Conn, wanted: &[Wanted]) -> Result<Vec<(usize, Event)>, Problem> {
+    macro_rules! select {
+        () => {
+            "SELECT r.place, e.seq, e.name, e.user_id, u.username, e.by_user, e.created_at FROM r
+             JOIN chat_events e ON e.chat_id = r.chat_id AND e.seq > r.after AND e.seq <= r.upto
+             LEFT JOIN users u ON u.id = e.user_id"
+        };
+    }
+    type Row = (i64, i64, Option<String>, Option<i64>, Option<String>, i64, i64);
+    let rows: Vec<Row> = fetch_all!(
+        conn,
+        postgres: concat!(ranges!(postgres), select!()), (column!(wanted, 0), column!(wanted, 1), column!(wanted, 2), column!(wanted, 3)),
+        sqlite: concat!(ranges!(sqlite), select!()), (json_rows(wanted)),
+    )?;
+    let event = |(place, seq, name, user, username, by, at): Row| {
+        let (by, timestamp) = (UserId(by), Timestamp(at));
+        let change = match (name, user.zip(username)) {
+            (Some(name), _) => Change::Renamed { name, by, timestamp },
+            (None, Some((id, username))) => {
+                let user = UserRef::registered(UserId(id), username);
+                Change::Owner { user, by, timestamp }
+            }
+            (None, None) => return None,
         };
         Some((usize::try_from(place).ok()?, Event { seq: Seq(seq), change }))
     };

@@ -3,8 +3,8 @@
 use super::check_batch;
 use crate::{
     Api,
-    chats::announce,
     db::{column, fetch_all, json_rows},
+    news::{self, News},
 };
 use shared::{
     id::{ChatId, Seq, UserId},
@@ -57,14 +57,15 @@ pub async fn mark_read(api: &Api, request: MarkRead) -> Result<serde_json::Value
                 (SELECT member_count FROM chats WHERE chats.id = chat_id)",
         (json_rows(&marks)),
     )?;
-    tx.commit().await?;
+    let mut news = News::default();
     for (chat, user, mark, kind, members) in moved {
         let (chat_id, user_id, message_id) = (ChatId(chat), UserId(user), Seq(mark));
-        announce::to_user(&api.bus, user_id, &UserPayload::Read { chat_id, message_id });
+        news.to_user(user_id, UserPayload::Read { chat_id, message_id });
         // In a room or a large group, a frame for each reader and message would be members squared.
         if kind != "room" && members <= MAX_WATCHERS as i64 {
-            announce::to_chat(&api.bus, chat_id, &ChatPayload::Read { user_id, message_id });
+            news.to_chat(chat_id, ChatPayload::Read { user_id, message_id });
         }
     }
+    news::commit(api, tx, news).await?;
     Ok(nothing)
 }

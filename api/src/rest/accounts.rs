@@ -4,7 +4,7 @@ use super::reply::{Origin, SessionCookie, SignedInReply};
 use crate::{
     Api,
     accounts::{
-        SignedIn,
+        SignedIn, device,
         limits::{Attempt, admit},
         login::{Login, login},
         refresh::refresh,
@@ -172,7 +172,8 @@ async fn try_register(api: &Api, origin: Origin, body: RegisterBody) -> Result<S
 
 /// Sign in
 ///
-/// As JSON or as the OAuth2 password form, whose other fields are ignored.
+/// As JSON or as the OAuth2 password form, whose other fields are ignored. A page of an origin that is
+/// not allowed gets tokens and no cookie.
 #[utoipa::path(
     post,
     path = "/login",
@@ -228,16 +229,46 @@ async fn try_login(api: &Api, origin: Origin, body: LoginBody) -> Result<Respons
     let identity = identity.ok_or_else(|| Problem::field("username", "is required, or email"))?;
     admit(api, Attempt::LoginFrom(origin.address)).await?;
     let password = Secret::new(body.password);
-    let signed_in = login(api, Login { identity, password, user_agent: origin.user_agent }).await?;
-    let cookie = SessionCookie::set(api, &signed_in, origin.secure)?;
+    let attempt = Login {
+        identity,
+        password,
+        user_agent: origin.user_agent.clone(),
+        from: origin.address,
+        device: origin.device().map(str::to_owned),
+    };
+    let signed_in = login(api, attempt).await?;
     // Whoever has just signed in is here, even before its socket is.
-    Ok(cookie.with(Json(SignedInReply::new(&signed_in, PresenceStatus::Online))))
+    let reply = Json(SignedInReply::new(&signed_in, PresenceStatus::Online));
+    with_cookie(api, &origin, &signed_in, reply)
+}
+
+/// The answer with the session's cookie, unless it is for a page that may not act with one: another
+/// site's form could sign its visitor in to somebody else's account.
+fn with_cookie(
+    api: &Api,
+    origin: &Origin,
+    signed_in: &SignedIn,
+    reply: Json<SignedInReply>,
+) -> Result<Response> {
+    Ok(match origin.takes_cookies(api) {
+        true => {
+            let answer = SessionCookie::set(api, signed_in, origin.secure)?.with(reply);
+            let user = signed_in.user.id;
+            let shown = origin.device();
+            match shown.and_then(|shown| device::recognize(api, user, shown)) {
+                Some(_) => answer,
+                None => SessionCookie::introduce(api, user, origin.secure)?.with(answer),
+            }
+        }
+        false => reply.into_response(),
+    })
 }
 
 /// Renew a session's tokens
 ///
-/// A refresh token is good once; the answer brings its successor. One that comes back after its time
-/// ends the session. Who shows a session cookie gets a new one.
+/// A refresh token is good once; the answer brings its successor, the same one if it is asked for again
+/// within a minute because the answer was lost. One that comes back later, or when its successor was
+/// used already, ends the session. Who shows a session cookie gets a new one.
 #[utoipa::path(
     post,
     path = "/token/refresh",
@@ -250,8 +281,6 @@ async fn try_login(api: &Api, origin: Origin, body: LoginBody) -> Result<Respons
             body = SignedInReply,
             headers(("Set-Cookie" = Option<String>, description = "A new session cookie for who has one."))),
         (status = 401, description = "`invalid_refresh_token` The refresh token is not valid. Sign in again."),
-        (status = 409, description = "`already_refreshed` This refresh token was exchanged a moment ago. \
-            Use the newer one."),
         (status = 429, description = "`rate_limited` Too many requests. Wait and try again."),
     )
 )]
@@ -265,9 +294,7 @@ async fn renew(
     let signed_in = refresh(&api, Secret::new(body.refresh_token)).await?;
     let reply = Json(SignedInReply::new(&signed_in, PresenceStatus::Online));
     Ok(match Credential::of(&headers) {
-        Some(Credential::Cookie(_)) => {
-            SessionCookie::set(&api, &signed_in, origin.secure)?.with(reply)
-        }
+        Some(Credential::Cookie(_)) => with_cookie(&api, &origin, &signed_in, reply)?,
         _ => reply.into_response(),
     })
 }

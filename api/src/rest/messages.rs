@@ -234,6 +234,9 @@ struct EditBody {
     #[serde(alias = "content")]
     #[schema(min_length = 1, max_length = 4000, examples("hello"))]
     text: String,
+    /// Names this edit: sent again after a later one, it changes nothing.
+    #[schema(min_length = 1, max_length = 64)]
+    client_edit_id: Option<String>,
 }
 
 /// Edit a message
@@ -260,7 +263,8 @@ async fn edit(
     Path((chat, message_id)): Path<(ChatId, Seq)>,
     Json(body): Json<EditBody>,
 ) -> Result<Json<MessageView>, Problem> {
-    let action = Action::Edit { message_id, text: body.text };
+    let EditBody { text, client_edit_id } = body;
+    let action = Action::Edit { message_id, text, client_edit_id };
     let message = carry_out(&api, &caller, chat, action).await?.ok_or_else(message_not_found)?;
     Ok(Json(MessageView::new(chat, message)))
 }
@@ -343,7 +347,7 @@ async fn carry_out(
     };
     match posted.events.pop().and_then(|mut run| run.events.pop()).map(|event| event.change) {
         Some(Change::Message(message) | Change::Edited(message)) => Ok(Some(message)),
-        Some(Change::Deleted { .. } | Change::Member { .. } | Change::Unknown) => Ok(None),
+        Some(_) => Ok(None),
         // It was so already.
         None => {
             let mut conn = api.db.read().await?;

@@ -4,19 +4,20 @@
 use crate::{
     Api,
     accounts::{
-        SignedIn,
+        SignedIn, device,
         user::{UserView, Viewer},
     },
 };
 use axum::{
     extract::FromRequestParts,
-    http::{HeaderValue, header, request::Parts},
+    http::{HeaderMap, HeaderValue, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
 use shared::{
     chat::PresenceStatus,
-    credentials::SESSION_COOKIE,
+    credentials::{SESSION_COOKIE, cookies, origin_allowed},
+    id::UserId,
     problem::Problem,
     serve::{ClientAddr, Secure},
     token::ACCESS_TOKEN_LIFETIME,
@@ -35,6 +36,19 @@ pub struct Origin {
     /// Whether it came over TLS.
     pub secure: bool,
     pub user_agent: String,
+    headers: HeaderMap,
+}
+
+impl Origin {
+    /// Whether a cookie may be set: not for another site's page.
+    pub fn takes_cookies(&self, api: &Api) -> bool {
+        origin_allowed(&self.headers, &api.config.allowed_origins)
+    }
+
+    /// What the device shows of having signed in before, where its page may act with cookies.
+    pub fn device(&self) -> Option<&str> {
+        cookies(&self.headers, DEVICE_COOKIE).next()
+    }
 }
 
 impl<S: Sync> FromRequestParts<S> for Origin {
@@ -48,6 +62,7 @@ impl<S: Sync> FromRequestParts<S> for Origin {
             address: address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             secure: parts.extensions.get::<Secure>().is_some_and(|secure| secure.0),
             user_agent: agent.unwrap_or_default().to_owned(),
+            headers: parts.headers.clone(),
         })
     }
 }
@@ -83,7 +98,13 @@ impl SignedInReply {
     }
 }
 
-/// `Set-Cookie` for a session.
+/// Shows that a device has signed in before, see [`device`].
+const DEVICE_COOKIE: &str = "device";
+
+/// As long as browsers keep a cookie.
+const DEVICE_LIFETIME: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+
+/// `Set-Cookie` for a session, or for the device that it is on.
 #[derive(Debug)]
 pub struct SessionCookie(HeaderValue);
 
@@ -91,20 +112,24 @@ impl SessionCookie {
     /// Holds the session's cookie token, as long as the session lives.
     pub fn set(api: &Api, signed_in: &SignedIn, secure: bool) -> Result<Self, Problem> {
         let token = signed_in.tokens.cookie.reveal();
-        Self::new(token, api.config.session_lifetime, secure)
+        Self::new(SESSION_COOKIE, token, api.config.session_lifetime, secure)
+    }
+
+    /// Makes the device known as one that has signed in as this user.
+    pub fn introduce(api: &Api, user: UserId, secure: bool) -> Result<Self, Problem> {
+        let device = device::introduce(api, user).ok_or_else(Problem::internal)?;
+        Self::new(DEVICE_COOKIE, device.reveal(), DEVICE_LIFETIME, secure)
     }
 
     /// Takes it away.
     pub fn clear(secure: bool) -> Result<Self, Problem> {
-        Self::new("", Duration::ZERO, secure)
+        Self::new(SESSION_COOKIE, "", Duration::ZERO, secure)
     }
 
-    fn new(value: &str, age: Duration, secure: bool) -> Result<Self, Problem> {
+    fn new(name: &str, value: &str, age: Duration, secure: bool) -> Result<Self, Problem> {
         let age = age.as_secs();
         let secure = if secure { "; Secure" } else { "" };
-        let text = format!(
-            "{SESSION_COOKIE}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}"
-        );
+        let text = format!("{name}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}");
         let mut value = HeaderValue::try_from(text).map_err(crate::fault::fault)?;
         value.set_sensitive(true);
         Ok(Self(value))

@@ -30,6 +30,39 @@ async fn the_administrator_is_made_once() {
     assert!(admin::create(&t.api.db, &t.api.passwords, Secret::new("short")).await.is_err());
 }
 
+/// Whatever its tokens say, which live for minutes, and in a cookie for a month.
+#[tokio::test]
+async fn a_demoted_administrator_is_none_at_once() {
+    let (t, admin) = with_admin().await;
+    let cookie = t.login("admin", "correct horse").await.cookie();
+    let (ann, bob) = (t.user("ann").await, t.user("bob").await);
+    let body = json!({"chat_type": "group", "name": "theirs", "member_ids": [bob["id"]]});
+    let chat =
+        t.request(Method::POST, "/chats").bearer_auth(text(&ann, "access_token")).json(&body);
+    let chat = chat.answer().await.ok(201)["id"].clone();
+    let rename = || {
+        let body = json!({"name": "mine"});
+        t.request(Method::PATCH, &format!("/chats/{chat}")).bearer_auth(&admin).json(&body).answer()
+    };
+    let audit = || t.request(Method::GET, "/admin/audit").header("cookie", &cookie).answer();
+    assert_eq!(rename().await.status, 204);
+    assert_eq!(audit().await.status, 200);
+    let mut tx = t.api.db.begin().await.unwrap();
+    match tx.link() {
+        api::db::Link::Sqlite(conn) => {
+            let sql = "UPDATE users SET role = 'user' WHERE username = 'admin'";
+            sqlx::query(sql).execute(conn).await.unwrap();
+        }
+        api::db::Link::Postgres(_) => unreachable!("these tests run on SQLite"),
+    }
+    tx.commit().await.unwrap();
+    rename().await.refused(403, "not_a_member");
+    audit().await.refused(403, "admin_only");
+    t.get("/admin/audit", &admin).await.refused(403, "admin_only");
+    let strangers = t.get(&format!("/users/{}", ann["id"]), &admin).await.ok(200);
+    assert_eq!(strangers["email"], "");
+}
+
 #[tokio::test]
 async fn a_blocked_user_is_out_and_stays_out_until_unblocked() {
     let (t, admin) = with_admin().await;

@@ -128,7 +128,8 @@ async fn tokens_that_prove_nothing() {
         assert_eq!(answer.headers["www-authenticate"], "Bearer");
     }
     let basic = t.request(Method::GET, "/me").basic_auth("ann", Some("password123"));
-    basic.answer().await.refused(401, "invalid_token");
+    // Of another scheme: perhaps a proxy asked for it.
+    basic.answer().await.refused(401, "unauthenticated");
 }
 
 #[tokio::test]

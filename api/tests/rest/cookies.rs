@@ -59,6 +59,59 @@ async fn another_sites_page_may_not_act_with_the_cookie() {
     assert!(read.headers.get("access-control-allow-origin").is_none());
 }
 
+/// Its form could sign the visitor in to an account of its author, who then reads what is written.
+#[tokio::test]
+async fn another_sites_page_sets_no_cookie() {
+    let t = Server::start_with(|config| {
+        config.allowed_origins = vec!["https://app.example.com".to_owned()];
+    })
+    .await;
+    let ann = t.user("ann").await;
+    let form = [("username", "ann"), ("password", "password123")];
+    let login = |name: &'static str, value: &str| {
+        t.request(Method::POST, "/login").form(&form).header(name, value.to_owned()).answer()
+    };
+    for (name, value) in [
+        ("origin", "https://evil.example.com"),
+        ("origin", "null"),
+        ("sec-fetch-site", "cross-site"),
+    ] {
+        let answer = login(name, value).await;
+        assert!(answer.set_cookie().is_none(), "{value}");
+        assert!(answer.ok(200)["access_token"].is_string(), "{value}");
+    }
+    for (name, value) in [
+        ("origin", t.url.as_str()),
+        ("origin", "https://app.example.com"),
+        ("sec-fetch-site", "same-origin"),
+    ] {
+        assert!(login(name, value).await.set_cookie().is_some(), "{value}");
+    }
+    let cookie = login("sec-fetch-site", "none").await.cookie();
+    let body = serde_json::json!({"refresh_token": ann["refresh_token"]});
+    let renew = t.request(Method::POST, "/token/refresh").header("cookie", cookie).json(&body);
+    let renewed = renew.header("origin", "https://evil.example.com").answer().await;
+    assert!(renewed.set_cookie().is_none());
+}
+
+#[tokio::test]
+async fn another_applications_cookie_and_another_scheme_are_passed_over() {
+    let t = Server::start().await;
+    t.user("ann").await;
+    let cookie = t.login("ann", "password123").await.cookie();
+    let me = |cookie: String| {
+        t.request(Method::GET, "/me")
+            .header("cookie", cookie)
+            .header("authorization", "Basic cHJveHk6c2VjcmV0")
+            .answer()
+    };
+    let other = "session=eyJfZnJlc2giOmZhbHNlfQ.ZxY.abc";
+    for both in [cookie.clone(), format!("{other}; {cookie}"), format!("{cookie}; {other}")] {
+        assert_eq!(me(both).await.ok(200)["username"], "ann");
+    }
+    me(other.to_owned()).await.refused(401, "unauthenticated");
+}
+
 #[tokio::test]
 async fn preflights_are_answered_for_allowed_origins_only() {
     let t = Server::start_with(|config| {

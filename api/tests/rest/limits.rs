@@ -36,18 +36,69 @@ async fn signing_in_is_limited_by_address() {
 }
 
 #[tokio::test]
-async fn one_account_is_limited_by_all_its_names_together() {
-    let t = Server::start_with(|config| config.login_per_account = TWO).await;
+async fn one_account_is_limited_for_each_address_and_for_all_together() {
+    let t = Server::start_with(|config| {
+        config.login_per_account_and_address = TWO;
+        config.login_per_account = Rate { burst: 4, ..TWO };
+    })
+    .await;
     t.user("ann").await;
     t.user("bob").await;
-    t.login("ann", "wrong password").await.refused(401, "invalid_credentials");
-    t.login("ANN@example.com", "wrong password").await.refused(401, "invalid_credentials");
-    t.login("Ann", "password123").await.refused(429, "rate_limited");
-    assert_eq!(t.login("bob", "password123").await.status, 200);
+    let login = |name: &str, password: &str, address: &str| {
+        t.request(Method::POST, "/login")
+            .header("x-forwarded-for", address.to_owned())
+            .json(&json!({"username": name, "password": password}))
+            .answer()
+    };
     // A name that nobody has is limited alike.
-    for status in [401, 401, 429] {
-        assert_eq!(t.login("nobody", "password123").await.status, status);
+    for name in ["ann", "nobody"] {
+        for address in ["192.0.2.1", "192.0.2.2"] {
+            for status in [401, 401, 429] {
+                assert_eq!(login(name, "wrong password", address).await.status, status);
+            }
+        }
+        login(name, "wrong password", "192.0.2.3").await.refused(429, "rate_limited");
     }
+    assert_eq!(login("bob", "password123", "192.0.2.1").await.status, 200);
+}
+
+/// However many strangers guess a password, and from wherever.
+#[tokio::test]
+async fn strangers_keep_nobody_from_signing_in() {
+    let t = Server::start_with(|config| {
+        config.login_per_account_and_address = TWO;
+        config.login_per_account = Rate { burst: 4, ..TWO };
+    })
+    .await;
+    t.user("ann").await;
+    let login = |password: &str, address: &str, cookie: &str| {
+        t.request(Method::POST, "/login")
+            .header("x-forwarded-for", address.to_owned())
+            .header("cookie", cookie.to_owned())
+            .json(&json!({"username": "ann", "password": password}))
+            .answer()
+    };
+    let before = login("password123", "192.0.2.9", "").await;
+    let device = before.cookie_named("device");
+    for _ in 0..3 {
+        login("wrong password", "192.0.2.1", "").await;
+    }
+    // One stranger's guesses are another address's affair.
+    assert_eq!(login("password123", "192.0.2.8", "").await.status, 200);
+    for address in ["192.0.2.2", "192.0.2.3", "192.0.2.4"] {
+        for _ in 0..3 {
+            login("wrong password", address, "").await;
+        }
+    }
+    // All of them together keep new devices out, and none that has been here.
+    login("password123", "192.0.2.7", "").await.refused(429, "rate_limited");
+    let forged = "device=0123456789abcdef0123456789abcdef.AAAA";
+    login("password123", "192.0.2.6", forged).await.refused(429, "rate_limited");
+    let known = login("password123", "192.0.2.5", &device).await;
+    assert_eq!(known.status, 200);
+    // It is limited by itself.
+    assert_eq!(login("wrong password", "192.0.2.10", &device).await.status, 401);
+    login("password123", "192.0.2.11", &device).await.refused(429, "rate_limited");
 }
 
 #[tokio::test]

@@ -1,10 +1,19 @@
 //! The lobby by the names of family B: who may read it, in which order, within which limits.
 
 use crate::support::{Ask, Server, text};
-use api::internal;
+use api::{
+    internal,
+    tokens::{Subject, Tokens, generate_pem},
+};
 use reqwest::{Method, header};
 use serde_json::{Value, json};
-use shared::internal::{Action, Command, Guests, Post};
+use shared::{
+    id::{SessionId, UserId},
+    internal::{Action, Command, Guests, Post, Role},
+    time::Timestamp,
+};
+use std::time::Duration;
+use uuid::Uuid;
 
 const PATHS: [&str; 4] =
     ["/api/messages", "/api/messages/recent", "/api/messages/user/ann", "/api/messages/stats"];
@@ -44,8 +53,20 @@ async fn with_guest_access_anybody_reads() {
         ask(&t, path).await;
         t.get(path, text(&ann, "access_token")).await.ok(200);
         t.get(path, "nonsense").await.refused(401, "invalid_token");
-        let cookie = t.request(Method::GET, path).header(header::COOKIE, "session=nonsense");
-        cookie.answer().await.refused(401, "invalid_token");
+        // A cookie of another application on this host, and one of another deployment of ours.
+        let deployment = Tokens::from_pem(generate_pem().unwrap().reveal()).unwrap();
+        let subject = Subject {
+            user_id: UserId(1),
+            session_id: SessionId(Uuid::nil()),
+            username: "ann".to_owned(),
+            role: Role::User,
+        };
+        let token = deployment.issue(&subject, Timestamp::now(), Duration::from_secs(60)).unwrap();
+        for other in ["nonsense", &token] {
+            let cookie =
+                t.request(Method::GET, path).header(header::COOKIE, format!("session={other}"));
+            cookie.answer().await.ok(200);
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::settings::Secret;
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 #[tokio::test]
 async fn every_query_works_on_postgresql() {
@@ -89,15 +89,16 @@ async fn no_session_outlives_a_block_that_ran_beside_its_sign_in() {
 }
 
 #[tokio::test]
-async fn of_many_renewals_at_once_one_wins_and_nobody_is_signed_out() {
+async fn many_renewals_at_once_have_one_answer() {
     let t = Server::on_postgres(|_| {}).await;
     let ann = t.user("ann").await;
     let refresh = || t.post("/token/refresh", json!({"refresh_token": ann["refresh_token"]}));
     let answers = join_all((0..6).map(|_| refresh())).await;
-    assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
-    for answer in answers.iter().filter(|answer| answer.status != 200) {
-        answer.refused(409, "already_refreshed");
-    }
+    let tokens: HashSet<String> = answers
+        .into_iter()
+        .map(|answer| text(&answer.ok(200), "refresh_token").to_owned())
+        .collect();
+    assert_eq!(tokens.len(), 1, "{tokens:?}");
     assert_eq!(t.get("/me", text(&ann, "access_token")).await.status, 200);
 }
 

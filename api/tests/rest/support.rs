@@ -82,6 +82,13 @@ impl Answer {
         self.headers.get("set-cookie").map(|value| value.to_str().unwrap())
     }
 
+    /// What a browser would send back of this cookie.
+    pub fn cookie_named(&self, name: &str) -> String {
+        let set = self.headers.get_all("set-cookie").iter().map(|value| value.to_str().unwrap());
+        let pairs = set.filter_map(|cookie| cookie.split(';').next());
+        pairs.into_iter().find(|pair| pair.split('=').next() == Some(name)).unwrap().to_owned()
+    }
+
     /// What a browser would send back: `name=value`.
     pub fn cookie(&self) -> String {
         self.set_cookie().unwrap().split(';').next().unwrap().to_owned()

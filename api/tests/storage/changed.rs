@@ -3,6 +3,7 @@
 use crate::harness::{T, actor, both, edit};
 use api::{
     chats::{manage, membership},
+    db::Tx,
     internal::changed,
 };
 use shared::{
@@ -17,6 +18,7 @@ both!(
     what_is_old_is_not,
     long_lists_are_cut,
     a_chat_woke_after_its_last_old_message,
+    whoever_leaves_a_room_is_found_for_a_day,
 );
 
 async fn ask(t: &T, since: Option<Timestamp>) -> ChangedFound {
@@ -65,6 +67,49 @@ async fn everything_recent_is_found(t: T) {
     membership::add(&t.api, actor(ann), chat, &[cid]).await.unwrap();
     let found = ask(&t, Some(before)).await;
     assert!(found.parted.is_empty() && found.joined.contains(&pair(cid, chat)));
+}
+
+async fn whoever_leaves_a_room_is_found_for_a_day(t: T) {
+    let [ann, bob, cid] = t.users(["ann", "bob", "cid"]).await;
+    let room = t.room(ann).await;
+    let before = ask(&t, None).await.now;
+    for user in [bob, cid] {
+        membership::join(&t.api, actor(user), room).await.unwrap();
+        membership::leave(&t.api, actor(user), room).await.unwrap();
+    }
+    let found = ask(&t, Some(before)).await;
+    assert_eq!(found.parted.len(), 2);
+    assert!(found.parted.contains(&pair(bob, room)) && found.parted.contains(&pair(cid, room)));
+    membership::join(&t.api, actor(bob), room).await.unwrap();
+    assert_eq!(ask(&t, Some(before)).await.parted, [pair(cid, room)]);
+    // What is older than a day is cleared away with the next one.
+    t.sql("UPDATE departures SET parted_at = parted_at - 86400001".to_owned()).await;
+    membership::leave(&t.api, actor(bob), room).await.unwrap();
+    assert_eq!(t.number("SELECT count(*) FROM departures".to_owned()).await, 1);
+}
+
+/// However long a commit takes, the window of the next poll begins before its transaction.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_being_written_is_found_when_it_is_there() {
+    let t = T::postgres().await;
+    let ann = t.user("ann").await;
+    let chat = t.group(ann, &[]).await;
+    let mut tx = t.api.db.begin().await.unwrap();
+    let began = t.number("SELECT now FROM clock".to_owned()).await;
+    let Tx::Postgres(conn) = &mut tx else { panic!("not PostgreSQL") };
+    let change =
+        "UPDATE chats SET last_seq = 1, changed_at = (SELECT now FROM clock) WHERE id = $1";
+    sqlx::query(change).bind(chat.0).execute(&mut **conn).await.unwrap();
+    // Until the clock has gone on by more than the window reaches back.
+    let clock = async || t.number("SELECT now FROM clock".to_owned()).await;
+    while clock().await <= began {
+        tokio::task::yield_now().await;
+    }
+    let found = ask(&t, None).await;
+    assert!(found.now.0 <= began, "{} is after {began}", found.now.0);
+    tx.commit().await.unwrap();
+    let found = ask(&t, Some(found.now)).await;
+    assert!(found.now.0 > began && found.chats.contains(&(chat, Seq(1))), "{found:?}");
 }
 
 async fn what_is_old_is_not(t: T) {

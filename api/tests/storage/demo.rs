@@ -47,7 +47,18 @@ async fn everything(t: &T) -> Vec<i64> {
 
 async fn sign_in(t: &T, identity: &str) -> bool {
     let (identity, password) = (identity.to_owned(), Secret::new("password123"));
-    login(&t.api, Login { identity, password, user_agent: String::new() }).await.is_ok()
+    login(
+        &t.api,
+        Login {
+            identity,
+            password,
+            user_agent: String::new(),
+            from: std::net::Ipv4Addr::LOCALHOST.into(),
+            device: None,
+        },
+    )
+    .await
+    .is_ok()
 }
 
 async fn what_is_made(t: T) {

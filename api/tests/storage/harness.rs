@@ -259,7 +259,8 @@ pub fn reply(
 }
 
 pub fn edit(user_id: UserId, chat_id: ChatId, message_id: Seq, text: &str) -> Command {
-    Command { user_id, chat_id, action: Action::Edit { message_id, text: text.to_owned() } }
+    let (text, client_edit_id) = (text.to_owned(), None);
+    Command { user_id, chat_id, action: Action::Edit { message_id, text, client_edit_id } }
 }
 
 pub fn delete(user_id: UserId, chat_id: ChatId, message_id: Seq) -> Command {

@@ -1,16 +1,20 @@
 //! Making, renaming, deleting and listing chats.
 
 use crate::harness::{T, actor, admin, both, refused};
-use api::chats::{
-    LOBBY,
-    create::{self, NewChat},
-    manage::{delete, rename},
-    members,
-    overview::{get, list, rooms},
+use api::{
+    chats::{
+        LOBBY,
+        create::{self, NewChat},
+        manage::{delete, rename},
+        members,
+        overview::{get, list, rooms},
+    },
+    internal::changed,
 };
 use shared::{
-    chat::{ChatType, PresenceStatus},
-    id::{ChatId, NodeId, UserId},
+    chat::{Change, ChatType, PresenceStatus},
+    id::{ChatId, NodeId, Seq, UserId},
+    internal::Changed,
     presence::Here,
     relay::Channel,
 };
@@ -75,8 +79,18 @@ async fn renaming_and_deleting(t: T) {
     let chat = t.group(ann, &[bob]).await;
     let private = t.try_create(ann, ChatType::Private, &[bob]).await.unwrap();
     let mut heard = t.listen(&[Channel::Chat(chat)]).await;
+    let before = changed(&t.api, Changed { since: None }).await.unwrap().now;
     rename(&t.api, actor(ann), chat, " Team ").await.unwrap();
-    heard.expect(Channel::Chat(chat), serde_json::json!({"kind": "renamed", "name": "Team"})).await;
+    let (_, told) = heard.next().await;
+    let event = &t.events_after(chat, Seq(0), 200).await[0];
+    assert_eq!(told["events"], serde_json::json!([event]), "whoever comes later is told the same");
+    let Change::Renamed { name, by, .. } = &event.change else { panic!("{event:?}") };
+    assert_eq!((event.seq, name.as_str(), *by), (Seq(1), "Team", ann));
+    let found = changed(&t.api, Changed { since: Some(before) }).await.unwrap();
+    assert!(found.chats.contains(&(chat, Seq(1))), "{found:?}");
+    // The name that it has is no event.
+    rename(&t.api, actor(ann), chat, "Team").await.unwrap();
+    assert_eq!(t.head(chat).await, Seq(1));
     assert_eq!(refused(rename(&t.api, actor(bob), chat, "x").await), (403, "not_the_owner"));
     assert_eq!(refused(rename(&t.api, actor(root), chat, "x").await), (403, "not_a_member"));
     assert_eq!(refused(rename(&t.api, admin(root), private, "x").await), (400, "private_chat"));

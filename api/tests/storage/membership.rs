@@ -1,10 +1,13 @@
 //! Who may be where, and who hears of it.
 
 use crate::harness::{T, actor, admin, both, refused};
-use api::chats::membership::{add, join, leave, remove};
+use api::{
+    chats::membership::{add, join, leave, remove},
+    db::Db,
+};
 use serde_json::json;
 use shared::{
-    chat::{Change, ChatType, MemberChange},
+    chat::{Change, ChatType, Event, MemberChange},
     id::{ChatId, Seq, UserId},
     relay::Channel,
 };
@@ -14,6 +17,8 @@ both!(
     rooms_number_only_removals,
     private_chats_keep_their_members,
     an_owner_hands_over,
+    who_cannot_sign_in_is_the_last_to_be_handed_a_chat,
+    a_room_changes_hands_by_an_event,
     who_may_add_and_remove,
     bounds,
 );
@@ -102,11 +107,69 @@ async fn an_owner_hands_over(t: T) {
     assert_eq!([role(&t, chat, cid).await, role(&t, chat, bob).await], [1, 0], "the oldest");
     remove(&t.api, admin(ann), chat, cid).await.unwrap();
     assert_eq!(role(&t, chat, bob).await, 1);
+    let owner = |event: &Event| match &event.change {
+        Change::Owner { user, by, .. } => Some((event.seq, user.username.clone(), *by)),
+        _ => None,
+    };
+    let events = t.events_after(chat, Seq(0), 200).await;
+    let owners: Vec<_> = events.iter().filter_map(owner).collect();
+    assert_eq!(owners, [(Seq(4), "cid".to_owned(), ann), (Seq(6), "bob".to_owned(), ann)]);
     let mut heard = t.listen(&[Channel::Chat(chat)]).await;
     leave(&t.api, actor(bob), chat).await.unwrap();
     assert_eq!(heard.next().await.1["kind"], "events");
     heard.expect(Channel::Chat(chat), json!({"kind": "chat_deleted"})).await;
     assert_eq!(refused(leave(&t.api, actor(bob), chat).await), (404, "chat_not_found"));
+}
+
+async fn who_cannot_sign_in_is_the_last_to_be_handed_a_chat(t: T) {
+    let [ann, bob, cid, dan] = t.users(["ann", "bob", "cid", "dan"]).await;
+    let chat = t.group(ann, &[bob, cid, dan]).await;
+    t.sql(format!("UPDATE users SET blocked_at = 1 WHERE id = {bob}")).await;
+    t.sql(format!("UPDATE users SET deactivated_at = 1 WHERE id = {cid}")).await;
+    leave(&t.api, actor(ann), chat).await.unwrap();
+    assert_eq!(role(&t, chat, dan).await, 1);
+    leave(&t.api, actor(dan), chat).await.unwrap();
+    assert_eq!(role(&t, chat, bob).await, 1, "nobody else is left");
+}
+
+async fn a_room_changes_hands_by_an_event(t: T) {
+    let [ann, bob] = t.users(["ann", "bob"]).await;
+    let room = t.room(ann).await;
+    join(&t.api, actor(bob), room).await.unwrap();
+    leave(&t.api, actor(ann), room).await.unwrap();
+    let events = t.events_after(room, Seq(0), 200).await;
+    let [Event { change: Change::Owner { user, .. }, .. }] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!((user.id, role(&t, room, bob).await), (bob, 1));
+}
+
+/// Read marks lock members in the order of their ids; so does an owner who goes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn handing_over_waits_in_no_circle() {
+    let t = T::postgres().await;
+    let [heir, owner] = t.users(["ann", "bob"]).await;
+    let chat = t.group(owner, &[heir]).await;
+    let Db::Postgres(pool) = &t.api.db else { panic!("not PostgreSQL") };
+    let mark = |user: UserId| {
+        sqlx::query("UPDATE members SET last_read = 0 WHERE chat_id = $1 AND user_id = $2")
+            .bind(chat.0)
+            .bind(user.0)
+    };
+    let mut marks = pool.begin().await.unwrap();
+    mark(heir).execute(&mut *marks).await.unwrap();
+    let marking = async {
+        let waits = "SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while t.number(waits.to_owned()).await == 0 {
+            tokio::task::yield_now().await;
+        }
+        mark(owner).execute(&mut *marks).await.unwrap();
+        marks.commit().await.unwrap();
+    };
+    let (left, ()) = tokio::join!(leave(&t.api, actor(owner), chat), marking);
+    left.unwrap();
+    assert_eq!(role(&t, chat, heir).await, 1);
 }
 
 async fn who_may_add_and_remove(t: T) {

@@ -1,15 +1,18 @@
 //! `post`: what is stored once, refused, numbered and published.
 
 use crate::harness::{T, both, delete, edit, reply, send};
+use serde_json::json;
 use shared::{
-    chat::{Change, ChatType},
+    chat::{Change, ChatType, Event},
     id::{ChatId, Seq},
-    internal::{Refusal, RefusalCode as Code},
+    internal::{Action, Command, Refusal, RefusalCode as Code},
     relay::Channel,
 };
 
 both!(
     a_repeat_is_stored_once,
+    a_repeat_tells_once_more,
+    an_edit_that_is_sent_again_undoes_no_later_one,
     a_key_belongs_to_one_text,
     refusals_leave_the_others_alone,
     edits_and_deletions,
@@ -32,7 +35,8 @@ async fn a_repeat_is_stored_once(t: T) {
     let again = t.post(vec![send(ann, chat, "k1", "hello"), send(ann, chat, "k2", "more")]).await;
     assert_eq!(again.results[0], Ok(first));
     assert_eq!(again.results[1].as_ref().unwrap().seq, Seq(2));
-    assert_eq!(again.events[0].events.len(), 1, "only what is new");
+    let seqs: Vec<_> = again.events.iter().map(|run| run.events[0].seq).collect();
+    assert_eq!(seqs, [Seq(1), Seq(2)], "what is repeated, by itself, and what is new");
     // Within one batch, too.
     let twice = t.post(vec![send(bob, chat, "k1", "mine"), send(bob, chat, "k1", "mine")]).await;
     assert_eq!(twice.results[0], twice.results[1]);
@@ -44,6 +48,73 @@ async fn a_repeat_is_stored_once(t: T) {
     let new = send(ann, chat, "k10", "new");
     assert!(!t.repeats(new.clone()).await);
     assert!(t.repeats(new).await);
+}
+
+/// Perhaps nobody was told the first time: the process may have died between its commit and that.
+async fn a_repeat_tells_once_more(t: T) {
+    let ann = t.user("ann").await;
+    let chat = t.group(ann, &[]).await;
+    let (message, edit) = (send(ann, chat, "k", "one"), edit(ann, chat, Seq(1), "two"));
+    let delete = delete(ann, chat, Seq(1));
+    let mut heard = t.listen(&[Channel::Chat(chat)]).await;
+    // What is told of the message each time that this is asked for: its place, and what.
+    let mut told = async |command: &Command| {
+        let posted = t.post(vec![command.clone()]).await;
+        let [run] = &posted.events[..] else { panic!("{posted:?}") };
+        let (_, payload) = heard.next().await;
+        assert_eq!(payload["events"], json!(run.events), "the bus and the caller hear the same");
+        let [event] = &run.events[..] else { panic!("{run:?}") };
+        let text = payload["events"][0]["text"].as_str().map(str::to_owned);
+        (event.seq.0, payload["events"][0]["type"].as_str().unwrap().to_owned(), text)
+    };
+    let event =
+        |seq, kind: &str, text: Option<&str>| (seq, kind.to_owned(), text.map(str::to_owned));
+    for _ in 0..2 {
+        assert_eq!(told(&message).await, event(1, "message", Some("one")));
+    }
+    for _ in 0..2 {
+        assert_eq!(told(&edit).await, event(2, "edited", Some("two")));
+    }
+    assert_eq!(told(&message).await, event(1, "message", Some("two")), "as a catch-up shows it");
+    for _ in 0..2 {
+        assert_eq!(told(&delete).await, event(3, "deleted", None));
+    }
+    assert_eq!(told(&message).await, event(1, "deleted", None));
+    assert_eq!(t.head(chat).await, Seq(3), "nothing of it was done twice");
+    // Twice in one batch it is one event.
+    let twice = t.post(vec![send(ann, chat, "l", "x"), send(ann, chat, "l", "x")]).await;
+    assert_eq!(twice.events.iter().map(|run| run.events.len()).collect::<Vec<_>>(), [1]);
+}
+
+async fn an_edit_that_is_sent_again_undoes_no_later_one(t: T) {
+    let ann = t.user("ann").await;
+    let chat = t.group(ann, &[]).await;
+    let id = t.say(ann, chat, "a").await;
+    let edit = |client_edit_id: &str, text: &str| {
+        let (text, client_edit_id) = (text.to_owned(), Some(client_edit_id.to_owned()));
+        let action = Action::Edit { message_id: id, text, client_edit_id };
+        Command { user_id: ann, chat_id: chat, action }
+    };
+    let first = t.one(edit("1", "b")).await.unwrap();
+    t.one(edit("2", "c")).await.unwrap();
+    assert_eq!(t.one(edit("1", "b")).await, Ok(first), "the answer that was lost");
+    assert!(t.repeats(edit("1", "b")).await);
+    let texts = async || {
+        let events = t.events_after(chat, Seq(0), 200).await;
+        let text = |event: &Event| match &event.change {
+            Change::Message(message) => message.text.clone(),
+            other => panic!("{other:?}"),
+        };
+        events.iter().map(text).collect::<Vec<_>>()
+    };
+    assert_eq!((texts().await, t.head(chat).await), (vec!["c".to_owned()], Seq(3)));
+    // A client that counts its edits anew in each connection means another one.
+    assert!(!t.repeats(edit("1", "d")).await);
+    // One that is not named is made again.
+    assert!(!t.repeats(crate::harness::edit(ann, chat, id, "b")).await);
+    // In one batch, too.
+    t.post(vec![edit("5", "x"), edit("6", "y"), edit("5", "x")]).await;
+    assert_eq!((texts().await, t.head(chat).await), (vec!["y".to_owned()], Seq(7)));
 }
 
 async fn a_key_belongs_to_one_text(t: T) {
@@ -154,7 +225,7 @@ async fn a_batch_may_edit_what_it_sends(t: T) {
             Change::Message(message) => message.text.as_str(),
             Change::Edited(message) => message.text.as_str(),
             Change::Deleted { .. } => "gone",
-            Change::Member { .. } | Change::Unknown => "member",
+            other => panic!("{other:?}"),
         })
         .collect();
     assert_eq!(kinds, ["first", "second", "answer", "gone", "third"]);
@@ -209,12 +280,14 @@ async fn what_is_committed_is_published(t: T) {
     }
     let wake = serde_json::json!({"kind": "wake", "chat_id": two, "after": 0});
     heard.expect(Channel::User(bob), wake).await;
-    // A repeat publishes nothing; what comes next is the next message.
-    t.post(vec![send(ann, one, "b", "y")]).await;
-    t.post(vec![send(ann, one, "d", "next")]).await;
-    let (_, payload) = heard.next().await;
-    assert_eq!(payload["events"][0]["text"], "next");
-    assert_eq!(payload["events"][0]["sender"]["username"], "ann");
+    // In one batch, too, a repeat is told by itself, before what is new.
+    t.post(vec![send(ann, one, "d", "next"), send(ann, one, "b", "y")]).await;
+    for text in ["y", "next"] {
+        let (_, payload) = heard.next().await;
+        assert_eq!(payload["events"].as_array().unwrap().len(), 1);
+        assert_eq!(payload["events"][0]["text"], text);
+        assert_eq!(payload["events"][0]["sender"]["username"], "ann");
+    }
 }
 
 async fn counters_follow(t: T) {

@@ -81,9 +81,11 @@ test('another epoch forgets everything', () => {
 
 test('a woken chat is fetched again, a renamed one is not', () => {
   const state = frames(start(view(5, 3)), said(4));
-  const renamed = frames(state, { type: 'renamed', chat_id: 5, name: 'new' });
-  assert.deepEqual(texts(renamed), ['m4']);
+  const renamed = frames(state, { type: 'renamed', chat_id: 5, seq: 5, name: 'new', by: 2, timestamp: '2026-01-01T10:00:00.000Z' });
   assert.equal(renamed.chats.get(5).name, 'new');
+  const note = rows({ ...renamed, open: 5 }).find((row) => row.kind === 'note');
+  assert.deepEqual([note.change, note.what], ['renamed', 'new']);
+  assert.deepEqual(texts(frames(renamed, said(5))), texts(renamed), 'it has a place like any other event');
   assert.deepEqual(texts(frames(state, { type: 'chat', chat: view(5, 9) })), []);
 });
 

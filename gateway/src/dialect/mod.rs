@@ -240,9 +240,7 @@ fn identity_mismatch(field: &str) -> Misread {
 fn new_message(event: &ChatEvent) -> Option<&Message> {
     match &event.event.change {
         Change::Message(message) => Some(message),
-        Change::Edited(_) | Change::Deleted { .. } | Change::Member { .. } | Change::Unknown => {
-            None
-        }
+        _ => None,
     }
 }
 

@@ -62,7 +62,9 @@ pub fn only_messages_and_errors(dialect: Dialect) {
     for change in [
         Change::Edited(message()),
         Change::Deleted { id: Seq(7), by, timestamp },
-        Change::Member { user, change: MemberChange::Joined, by, timestamp },
+        Change::Member { user: user.clone(), change: MemberChange::Joined, by, timestamp },
+        Change::Renamed { name: "x".into(), by, timestamp },
+        Change::Owner { user, by, timestamp },
     ] {
         assert_eq!(dialect.encode_event(&event(change), Some(UserId(4))), None);
     }
@@ -71,7 +73,6 @@ pub fn only_messages_and_errors(dialect: Dialect) {
         ServerFrame::Typing { chat_id, who: Typist::One { user: ann() } },
         ServerFrame::Typing { chat_id, who: Typist::Many { count: 3 } },
         ServerFrame::Presence { user_id: by, status: PresenceStatus::Online },
-        ServerFrame::Renamed { chat_id, name: "x".into() },
         ServerFrame::ChatRemoved { chat_id },
         ServerFrame::CaughtUp { chat_id, seq: Seq(7) },
         ServerFrame::Reconnect { after_ms: 1 },

@@ -28,7 +28,9 @@ impl Question for Command {
                 Action::Send { client_message_id, text, .. } => {
                     client_message_id.len() + text.len()
                 }
-                Action::Edit { text, .. } => text.len(),
+                Action::Edit { text, client_edit_id, .. } => {
+                    client_edit_id.as_ref().map_or(0, String::len) + text.len()
+                }
                 Action::Delete { .. } => 0,
             }
     }

@@ -61,8 +61,7 @@ pub struct RenewError(#[from] RestError);
 impl RenewError {
     /// Whether asking again cannot help: the session is over.
     pub fn is_final(&self) -> bool {
-        // Exchanged a moment ago, by somebody who has the newer one: not the end of the session.
-        matches!(self.0, RestError::Refused { .. }) && !self.0.is("already_refreshed")
+        matches!(self.0, RestError::Refused { .. })
     }
 
     /// When to ask again, where the api says so.

@@ -45,7 +45,10 @@ impl<'a> From<&'a ChatEvent> for Told<'a> {
             },
             Change::Edited(message) => What::Edited { id: message.id, text: &message.text },
             Change::Deleted { id, .. } => What::Deleted { id: *id },
-            Change::Member { .. } | Change::Unknown => What::Other,
+            Change::Member { .. }
+            | Change::Renamed { .. }
+            | Change::Owner { .. }
+            | Change::Unknown => What::Other,
         };
         Self { chat: event.chat_id, seq: event.event.seq, what }
     }

@@ -53,6 +53,19 @@ fn part(value: &serde_json::Value) -> String {
 }
 
 #[test]
+fn who_issues_from_the_future_is_not_believed() {
+    let signer = Signer::new(1);
+    let verify = |ahead: i64| {
+        let mut claims = claims();
+        (claims.iat, claims.exp) = (claims.iat + ahead, claims.exp + ahead);
+        verifier(&[&signer]).verify(&signer.sign(&claims), NOW).map(|claims| claims.sub)
+    };
+    assert_eq!(verify(60), Ok(UserId(7)));
+    assert_eq!(verify(61), Err(TokenError::Early));
+    assert_eq!(verify(300), Err(TokenError::Early));
+}
+
+#[test]
 fn thumbprint_is_that_of_rfc_8037() {
     // RFC 8037, appendix A.2 and A.3.
     let x = URL_SAFE_NO_PAD.decode("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo").unwrap();

@@ -135,7 +135,7 @@ fn replay(mut shown: BTreeMap<Seq, String>, device: &Device) -> BTreeMap<Seq, St
                 shown.insert(message.id, message.text.clone());
             }
             Change::Deleted { id, .. } => drop(shown.remove(id)),
-            Change::Member { .. } | Change::Unknown => {}
+            _ => {}
         }
     }
     shown
@@ -146,11 +146,13 @@ async fn membership_changes_made_while_away(t: System) {
     let eve = t.user("eve").await;
     ann.add_member(chat, &eve).await;
     ann.remove_member(chat, &eve).await;
+    ann.rename(chat, "us").await;
     let last = phone.send(chat, "just us again").await.seq;
 
     other.come_back_at(1).await;
     other.expect(member(eve.id, MemberChange::Joined)).await;
     other.expect(member(eve.id, MemberChange::Removed)).await;
+    other.expect(renamed(chat, "us")).await;
     other.expect(message("just us again")).await;
     assert_eq!(other.expect(caught_up(chat)).await, last);
     assert_eq!(bob.texts(chat).await.last().unwrap(), "just us again");

@@ -1,7 +1,7 @@
 //! `post`: many users' commands in one transaction. Five round trips for a batch of plain
 //! messages: begin, lock the chats, read the facts, insert and number the chats, commit; one more when
-//! commands name older messages (edits, deletions, replies), when messages change, and when dormant
-//! members must be woken; three more when statistics are kept of one of the chats. What each command means is decided in [`plan`], without the database.
+//! commands name older messages (edits, deletions, replies, what was sent before), when edits have an
+//! id, when messages change, and when dormant members must be woken; three more when statistics are kept of one of the chats. What each command means is decided in [`plan`], without the database.
 
 mod plan;
 mod statistics;
@@ -13,15 +13,15 @@ pub(crate) use tally::STRETCH;
 use super::check_batch;
 use crate::{
     Api, audit,
-    chats::announce,
     db::{DbError, Tx},
+    news::{self, News},
 };
 use plan::{Chat, Done, Plan};
 use shared::{
-    id::{ChatId, Seq, UserId},
+    id::{ChatId, UserId},
     internal::{Action, Command, Post, Posted, Receipt, Refusal, RefusalCode},
     problem::Problem,
-    relay::{ChatEvents, ChatPayload, UserPayload},
+    relay::{ChatEvents, UserPayload},
     telemetry::trace::{Kind, Span},
     text::{check_client_message_id, check_text},
 };
@@ -85,23 +85,16 @@ async fn carry_out(api: &Api, commands: &[&Command], impatient: bool) -> Result<
         span.fail(problem.code);
     }
     span.end();
-    let Stored { results, done, sleepers } = stored?;
-    if done.chats.is_empty() {
-        return Ok((results, Vec::new()));
-    }
-    let span = Span::child("publish", Kind::Producer);
-    Ok((results, span.enter(|| publish(api, done, sleepers))))
+    let (results, news) = stored?;
+    Ok((results, news.into_runs()))
 }
 
-/// What a transaction that was committed did.
-struct Stored {
-    results: Vec<Result<Receipt, Refusal>>,
-    done: Done,
-    /// Members for whom a dormant chat changed: the chat's id and theirs.
-    sleepers: Vec<(i64, i64)>,
-}
-
-async fn store(api: &Api, commands: &[&Command], impatient: bool) -> Result<Stored, Problem> {
+/// Stores what the commands do and tells the gateways.
+async fn store(
+    api: &Api,
+    commands: &[&Command],
+    impatient: bool,
+) -> Result<(Vec<Result<Receipt, Refusal>>, News), Problem> {
     let Locked { mut tx, chats, busy } = lock(api, commands, impatient).await?;
     let free: Vec<&Command> =
         commands.iter().filter(|command| !busy.contains(&command.chat_id)).copied().collect();
@@ -115,12 +108,37 @@ async fn store(api: &Api, commands: &[&Command], impatient: bool) -> Result<Stor
         false => decided.next().unwrap_or_else(|| unreachable!("one for each free command")),
     };
     let results = commands.iter().map(result).collect();
-    if done.chats.is_empty() {
-        return Ok(Stored { results, done, sleepers: Vec::new() });
+    let news = if done.chats.is_empty() {
+        // Nothing to commit, but perhaps something to say once more.
+        drop(tx);
+        news::publish(api, tell(done, Vec::new()))
+    } else {
+        let sleepers = store::dormant_members(&mut tx, &done).await?;
+        news::commit(api, tx, tell(done, sleepers)).await?
+    };
+    Ok((results, news))
+}
+
+/// What gateways are told: what was done before and is asked for again, what was done, and who of the
+/// dormant members is to wake for it (chat, user).
+fn tell(done: Done, sleepers: Vec<(i64, i64)>) -> News {
+    let mut news = News::default();
+    let wake = |(chat, user)| {
+        let chat_id = ChatId(chat);
+        let after = done.chats.get(&chat_id).map(|chat| chat.before).unwrap_or_default();
+        (UserId(user), UserPayload::Wake { chat_id, after })
+    };
+    let wakes: Vec<_> = sleepers.into_iter().map(wake).collect();
+    for (chat, event) in done.again {
+        news.events(chat, vec![event]);
     }
-    let sleepers = store::dormant_members(&mut tx, &done).await?;
-    tx.commit().await?;
-    Ok(Stored { results, done, sleepers })
+    for (chat, done) in done.chats {
+        news.events(chat, done.events);
+    }
+    for (user, wake) in wakes {
+        news.to_user(user, wake);
+    }
+    news
 }
 
 /// A transaction that has locked chats.
@@ -154,8 +172,9 @@ async fn decide(
     commands: &[&Command],
 ) -> Result<(Vec<Result<Receipt, Refusal>>, Done), Problem> {
     let (now, facts) = store::facts(tx, commands).await?;
-    let named = store::named_messages(tx, commands).await?;
-    let mut plan = Plan::new(now, chats, named);
+    let named = store::named_messages(tx, commands, &facts).await?;
+    let edits = store::earlier_edits(tx, commands).await?;
+    let mut plan = Plan::new(now, chats, named, edits);
     let results = commands.iter().zip(facts).map(|(c, fact)| plan.decide(c, fact)).collect();
     let done = plan.finish();
     if !done.chats.is_empty() {
@@ -168,21 +187,6 @@ async fn decide(
 
 fn held() -> Refusal {
     Refusal { code: RefusalCode::Busy, message: "Somebody else holds the chat.".to_owned() }
-}
-
-/// Tells the gateways, and gives the events to whoever asked.
-fn publish(api: &Api, done: Done, sleepers: Vec<(i64, i64)>) -> Vec<ChatEvents> {
-    let ends: HashMap<i64, Seq> = done.chats.iter().map(|(id, c)| (id.0, c.before)).collect();
-    let events = done.into_events();
-    for run in &events {
-        announce::to_chat(&api.bus, run.chat_id, &ChatPayload::Events(run.clone()));
-    }
-    for (chat, user) in sleepers {
-        let after = ends.get(&chat).copied().unwrap_or_default();
-        let wake = UserPayload::Wake { chat_id: ChatId(chat), after };
-        announce::to_user(&api.bus, UserId(user), &wake);
-    }
-    events
 }
 
 /// What can be said of a command without the database.

@@ -7,15 +7,15 @@ use crate::{
     chats::{
         LOBBY,
         access::MemberRole,
-        announce,
         stored::{Deletion, Stored},
     },
 };
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use sha2::{Digest as _, Sha256};
 use shared::{
     chat::{Change, ChatType, Event, Message, UserRef},
     id::{ChatId, Seq, UserId},
     internal::{Action, Command, Receipt, Refusal, RefusalCode, Role},
-    relay::ChatEvents,
     time::Timestamp,
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -70,7 +70,19 @@ pub struct Plan {
     messages: HashMap<(ChatId, Seq), Stored>,
     /// Idempotency keys used in this batch.
     keys: HashMap<(ChatId, UserId, String), Repeated>,
+    /// Edits that had an id, made before or in this batch.
+    edits: HashMap<EditKey, Edited>,
     done: Done,
+}
+
+/// What an edit with an id is known by: chat, message, and the [`fingerprint`] of id and text.
+pub type EditKey = (ChatId, Seq, String);
+
+/// When an edit was made, and the event it made.
+#[derive(Clone, Copy, Debug)]
+pub struct Edited {
+    pub seq: Seq,
+    pub timestamp: Timestamp,
 }
 
 /// What the batch did.
@@ -81,6 +93,11 @@ pub struct Done {
     pub sent: Vec<(ChatId, Message)>,
     /// Messages edited or deleted, new ones included, in their latest state.
     pub changed: Vec<Stored>,
+    /// Edits that had an id.
+    pub edits: Vec<(EditKey, Seq)>,
+    /// Events of commands that were repeated, by their messages' present state: perhaps nobody was told
+    /// when they were carried out first.
+    pub again: Vec<(ChatId, Event)>,
     /// What only an administrator could do.
     pub by_admin: Vec<Entry<'static>>,
 }
@@ -95,27 +112,27 @@ pub struct ChatDone {
     pub has_dormant: bool,
     /// For its statistics, where they are kept.
     pub tally: Option<Tally>,
-    events: Vec<Event>,
-}
-
-impl Done {
-    /// A run of events for each chat.
-    pub fn into_events(self) -> Vec<ChatEvents> {
-        self.chats.into_iter().map(|(chat, done)| announce::run(chat, done.events)).collect()
-    }
+    pub events: Vec<Event>,
 }
 
 type Decision = Result<Receipt, Refusal>;
 
 impl Plan {
-    /// `chats` are those of the batch that exist; `named` the messages that its commands name.
-    pub fn new(now: Timestamp, chats: HashMap<ChatId, Chat>, named: Vec<Stored>) -> Self {
+    /// `chats` are those of the batch that exist; `named` the messages that its commands name or
+    /// repeat; `edits` those that it may repeat.
+    pub fn new(
+        now: Timestamp,
+        chats: HashMap<ChatId, Chat>,
+        named: Vec<Stored>,
+        edits: HashMap<EditKey, Edited>,
+    ) -> Self {
         let key = |stored: Stored| ((stored.chat_id, stored.message.id), stored);
         Self {
             now,
             chats,
             messages: named.into_iter().map(key).collect(),
             keys: HashMap::new(),
+            edits,
             done: Done::default(),
         }
     }
@@ -126,7 +143,10 @@ impl Plan {
             Action::Send { client_message_id, text, reply_to } => {
                 self.send(command, client_message_id, text, *reply_to, fact)
             }
-            Action::Edit { message_id, text } => self.edit(command, *message_id, text, fact),
+            Action::Edit { message_id, text, client_edit_id } => {
+                let id = client_edit_id.as_deref();
+                self.edit(command, *message_id, text, id, fact)
+            }
             Action::Delete { message_id } => self.delete(command, *message_id, fact),
         }
     }
@@ -164,12 +184,11 @@ impl Plan {
                     "This client message id was used for another message.",
                 );
             }
-            return Ok(Receipt {
-                message_id: first.id,
-                seq: first.id,
-                timestamp: first.timestamp,
-                repeated: true,
-            });
+            let (id, timestamp) = (first.id, first.timestamp);
+            if fact.repeated.is_some() {
+                self.again(chat_id, id, Seq(id.0 - 1));
+            }
+            return Ok(Receipt { message_id: id, seq: id, timestamp, repeated: true });
         }
         let sender = may_write(chat_id, chat, &fact)?;
         if let Some(id) = reply_to
@@ -207,7 +226,14 @@ impl Plan {
         Ok(Receipt { message_id: id, seq: id, timestamp: self.now, repeated: false })
     }
 
-    fn edit(&mut self, command: &Command, id: Seq, text: &str, fact: Fact) -> Decision {
+    fn edit(
+        &mut self,
+        command: &Command,
+        id: Seq,
+        text: &str,
+        client_edit_id: Option<&str>,
+        fact: Fact,
+    ) -> Decision {
         let chat_id = command.chat_id;
         let chat = self.chat(chat_id)?;
         may_write(chat_id, chat, &fact)?;
@@ -218,9 +244,16 @@ impl Plan {
         if stored.message.sender.id != command.user_id {
             return refuse(RefusalCode::NotYours, "Only its sender may edit a message.");
         }
-        if stored.message.text == text {
-            let timestamp = stored.message.edited_at.unwrap_or(stored.message.timestamp);
-            return Ok(Receipt { message_id: id, seq: stored.seq, timestamp, repeated: true });
+        let key = client_edit_id.map(|edit| (chat_id, id, fingerprint(edit, text)));
+        // Whatever the text has become since: this edit was made, and is not made again.
+        let before = key.as_ref().and_then(|key| self.edits.get(key)).copied();
+        let so_already = (stored.message.text == text).then(|| Edited {
+            seq: stored.seq,
+            timestamp: stored.message.edited_at.unwrap_or(stored.message.timestamp),
+        });
+        if let Some(Edited { seq, timestamp }) = before.or(so_already) {
+            self.again(chat_id, id, id);
+            return Ok(Receipt { message_id: id, seq, timestamp, repeated: true });
         }
         let mut stored = stored.clone();
         let before = std::mem::replace(&mut stored.message.text, text.to_owned());
@@ -228,6 +261,10 @@ impl Plan {
         stored.seq = self.record(chat_id, 0, Change::Edited(stored.message.clone()));
         if let Some(tally) = self.tally(chat_id) {
             tally.edited(&before, text);
+        }
+        if let Some(key) = key {
+            self.edits.insert(key.clone(), Edited { seq: stored.seq, timestamp: self.now });
+            self.done.edits.push((key, stored.seq));
         }
         Ok(self.keep(stored))
     }
@@ -251,7 +288,9 @@ impl Plan {
             );
         }
         if let Some(Deletion { at, .. }) = stored.deleted {
-            return Ok(Receipt { message_id: id, seq: stored.seq, timestamp: at, repeated: true });
+            let seq = stored.seq;
+            self.again(chat_id, id, id);
+            return Ok(Receipt { message_id: id, seq, timestamp: at, repeated: true });
         }
         let mut stored = stored.clone();
         if !may_delete {
@@ -267,6 +306,17 @@ impl Plan {
         stored.message.text.clear();
         stored.deleted = Some(Deletion { by: command.user_id, at: self.now });
         Ok(self.keep(stored))
+    }
+
+    /// Tells of a message once more, as to somebody who has seen everything up to `after`. What this
+    /// batch did to it is told anyway.
+    fn again(&mut self, chat_id: ChatId, id: Seq, after: Seq) {
+        let Some(stored) = self.messages.get(&(chat_id, id)) else { return };
+        let told = self.done.chats.get(&chat_id).is_some_and(|chat| stored.seq > chat.before);
+        let event = stored.clone().into_event(after);
+        if !told && event.seq > after {
+            self.done.again.push((chat_id, event));
+        }
     }
 
     fn chat(&self, id: ChatId) -> Result<Chat, Refusal> {
@@ -322,6 +372,13 @@ impl Plan {
         self.messages.insert((stored.chat_id, stored.message.id), stored);
         receipt
     }
+}
+
+/// What tells an edit from others of the same message: clients may count their ids anew in each
+/// connection, so the text belongs to it.
+pub fn fingerprint(client_edit_id: &str, text: &str) -> String {
+    let hash = Sha256::new().chain_update(client_edit_id).chain_update([0]).chain_update(text);
+    URL_SAFE_NO_PAD.encode(&hash.finalize()[..16])
 }
 
 /// Members, and everybody in a room; guests in the lobby only; nobody who is blocked.

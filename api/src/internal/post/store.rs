@@ -1,6 +1,6 @@
 //! The statements of `post`. Each handles the whole batch.
 
-use super::plan::{Chat, Done, Fact, Repeated, Sender};
+use super::plan::{Chat, Done, EditKey, Edited, Fact, Repeated, Sender, fingerprint};
 use crate::{
     chats::{
         access::{MemberRole, chat_type},
@@ -186,16 +186,25 @@ fn fact(row: FactRow) -> Fact {
     }
 }
 
-/// The messages that edits, deletions and replies name, as far as they exist.
-pub async fn named_messages(tx: &mut Tx, commands: &[&Command]) -> Result<Vec<Stored>, Problem> {
+/// The messages that edits, deletions and replies name, as far as they exist, and those that were sent
+/// before.
+pub async fn named_messages(
+    tx: &mut Tx,
+    commands: &[&Command],
+    facts: &[Fact],
+) -> Result<Vec<Stored>, Problem> {
     let named: BTreeSet<(i64, i64)> = commands
         .iter()
-        .filter_map(|command| {
-            let id = match &command.action {
-                Action::Send { reply_to, .. } => (*reply_to)?,
-                Action::Edit { message_id, .. } | Action::Delete { message_id } => *message_id,
+        .zip(facts)
+        .flat_map(|(command, fact)| {
+            let named = match &command.action {
+                Action::Send { reply_to, .. } => *reply_to,
+                Action::Edit { message_id, .. } | Action::Delete { message_id } => {
+                    Some(*message_id)
+                }
             };
-            Some((command.chat_id.0, id.0))
+            let repeated = fact.repeated.as_ref().map(|repeated| repeated.id);
+            [named, repeated].into_iter().flatten().map(|id| (command.chat_id.0, id.0))
         })
         .collect();
     if named.is_empty() {
@@ -219,6 +228,49 @@ pub async fn named_messages(tx: &mut Tx, commands: &[&Command]) -> Result<Vec<St
     Ok(rows.into_iter().map(Stored::from).collect())
 }
 
+/// Which of the edits that have an id were made before.
+pub async fn earlier_edits(
+    tx: &mut Tx,
+    commands: &[&Command],
+) -> Result<HashMap<EditKey, Edited>, Problem> {
+    let keys: Vec<EditKey> = commands
+        .iter()
+        .filter_map(|command| match &command.action {
+            Action::Edit { message_id, text, client_edit_id: Some(id) } => {
+                Some((command.chat_id, *message_id, fingerprint(id, text)))
+            }
+            _ => None,
+        })
+        .collect();
+    if keys.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows: Vec<(i64, i64, &str)> =
+        keys.iter().map(|(chat, message, key)| (chat.0, message.0, key.as_str())).collect();
+    let found: Vec<(i64, i64, String, i64, i64)> = fetch_all!(
+        tx,
+        postgres: "SELECT e.chat_id, e.message_id, e.fingerprint, e.seq, e.created_at
+            FROM UNNEST($1::BIGINT[], $2::BIGINT[], $3::TEXT[]) AS r (chat_id, message_id, fingerprint)
+            JOIN edits e ON e.chat_id = r.chat_id AND e.message_id = r.message_id
+                AND e.fingerprint = r.fingerprint",
+        (
+            column!(rows, 0),
+            column!(rows, 1),
+            column!(rows, 2),
+        ),
+        sqlite: "SELECT e.chat_id, e.message_id, e.fingerprint, e.seq, e.created_at
+            FROM json_each($1) r
+            JOIN edits e ON e.chat_id = r.value ->> 0 AND e.message_id = r.value ->> 1
+                AND e.fingerprint = r.value ->> 2",
+        (json_rows(&rows)),
+    )?;
+    let edit = |(chat, message, fingerprint, seq, at)| {
+        let edited = Edited { seq: Seq(seq), timestamp: Timestamp(at) };
+        ((ChatId(chat), Seq(message), fingerprint), edited)
+    };
+    Ok(found.into_iter().map(edit).collect())
+}
+
 /// A chat's id, its newest number, and how many messages it has more.
 type Numbered = (i64, i64, i64);
 
@@ -231,6 +283,9 @@ pub async fn write(tx: &mut Tx, now: Timestamp, done: &Done) -> Result<(), Probl
     }
     if !done.changed.is_empty() {
         update_messages(tx, done).await?;
+    }
+    if !done.edits.is_empty() {
+        insert_edits(tx, now, done).await?;
     }
     // PostgreSQL has numbered them with the insert: a round trip less for every batch, which is
     // what a batch mostly costs. In SQLite a statement is only a call, and changes one table.
@@ -313,6 +368,32 @@ async fn insert_messages(
                 (chat_id, id, seq, sender_id, client_message_id, text, reply_to, created_at)
             SELECT value ->> 0, value ->> 1, value ->> 1, value ->> 2, value ->> 3, value ->> 4,
                 value ->> 5, $1 FROM json_each($2)",
+        (now.0, json_rows(&rows)),
+    )?;
+    Ok(())
+}
+
+async fn insert_edits(tx: &mut Tx, now: Timestamp, done: &Done) -> Result<(), Problem> {
+    let rows: Vec<(i64, i64, &str, i64)> = done
+        .edits
+        .iter()
+        .map(|((chat, message, fingerprint), seq)| (chat.0, message.0, fingerprint.as_str(), seq.0))
+        .collect();
+    execute!(
+        tx,
+        postgres: "INSERT INTO edits (chat_id, message_id, fingerprint, seq, created_at)
+            SELECT chat_id, message_id, fingerprint, seq, $1
+            FROM UNNEST($2::BIGINT[], $3::BIGINT[], $4::TEXT[], $5::BIGINT[])
+                AS r (chat_id, message_id, fingerprint, seq)",
+        (
+            now.0,
+            column!(rows, 0),
+            column!(rows, 1),
+            column!(rows, 2),
+            column!(rows, 3),
+        ),
+        sqlite: "INSERT INTO edits (chat_id, message_id, fingerprint, seq, created_at)
+            SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, $1 FROM json_each($2)",
         (now.0, json_rows(&rows)),
     )?;
     Ok(())

@@ -66,9 +66,7 @@ pub fn decode(run: &str, text: &str) -> Said {
         ServerFrame::Read { .. } | ServerFrame::Typing { .. } | ServerFrame::Presence { .. } => {
             Said::Ephemeral
         }
-        ServerFrame::Renamed { .. }
-        | ServerFrame::TokenAccepted { .. }
-        | ServerFrame::Pong { .. } => Said::Other,
+        ServerFrame::TokenAccepted { .. } | ServerFrame::Pong { .. } => Said::Other,
     }
 }
 

@@ -46,7 +46,6 @@ wire_names!(SERVER: ServerFrame {
     Typing => "typing",
     Presence => "presence",
     Chat => "chat",
-    Renamed => "renamed",
     ChatRemoved => "chat_removed",
     Subscribed => "subscribed",
     Unsubscribed => "unsubscribed",
@@ -61,6 +60,8 @@ wire_names!(EVENTS: Change {
     Edited => "edited",
     Deleted => "deleted",
     Member => "member",
+    Renamed => "renamed",
+    Owner => "owner",
     // What a newer node knows is in the newer document.
     Unknown => "",
 });

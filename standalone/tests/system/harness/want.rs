@@ -119,7 +119,9 @@ pub fn chat(id: ChatId) -> Want<ChatView> {
 pub fn renamed(id: ChatId, name: &str) -> Want<()> {
     let name = name.to_owned();
     Want::new(format!("chat {id} named {name:?}"), move |frame| {
-        (*frame == ServerFrame::Renamed { chat_id: id, name: name.clone() }).then_some(())
+        let ServerFrame::Event(ChatEvent { chat_id, event }) = frame else { return None };
+        matches!(&event.change, Change::Renamed { name: new, .. } if *chat_id == id && *new == name)
+            .then_some(())
     })
 }
 

@@ -153,8 +153,9 @@ fn by_rest(spans: &[Span]) {
 
 /// What follows from a message, whichever way it came.
 fn stored_and_delivered(spans: &[Span], server: &Span) {
-    assert_eq!(child(spans, server, "transaction").number("commands"), Some(1));
-    let published = child(spans, server, "publish");
+    let transaction = child(spans, server, "transaction");
+    assert_eq!(transaction.number("commands"), Some(1));
+    let published = child(spans, transaction, "publish");
     assert_eq!(published.span.kind(), SpanKind::Producer);
     let delivered: Vec<&Span> = children(spans, published, "deliver").collect();
     let nodes: HashSet<&str> = delivered.iter().map(|span| span.instance.as_str()).collect();

@@ -7,6 +7,7 @@ mod burst;
 mod crowded;
 mod cursors;
 mod pace;
+mod stalled;
 mod subscribing;
 mod unread;
 
