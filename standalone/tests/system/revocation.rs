@@ -242,8 +242,9 @@ async fn signed(keys: &Tokens, ann: &User, seconds: i64) -> String {
     let session = sessions[0]["id"].as_str().unwrap().parse().unwrap();
     let username = ann.username.clone();
     let subject = Subject { user_id: ann.id, session_id: session, username, role: Role::User };
-    let lifetime = Duration::from_secs(60);
-    let issued = Timestamp(Timestamp::now().0 + (seconds - 60) * 1000);
+    const LIFETIME: i64 = 900;
+    let lifetime = Duration::from_secs(LIFETIME.unsigned_abs());
+    let issued = Timestamp(Timestamp::now().0 + (seconds - LIFETIME) * 1000);
     keys.issue(&subject, issued, lifetime).unwrap()
 }
 
