@@ -18,7 +18,7 @@ use shared::{problem::Problem, settings::Secret};
 /// What somebody who signs in says.
 #[derive(Debug)]
 pub struct Login {
-    /// A username or an email, in whatever case.
+    /// A username or an email, in whatever case and spelling.
     pub identity: String,
     pub password: Secret,
     pub user_agent: String,
@@ -31,11 +31,11 @@ pub async fn login(api: &Api, login: Login) -> Result<SignedIn> {
     // Beyond these no account has it, and no key of a limit may be that long.
     let possible =
         identity.len() <= input::MAX_EMAIL && password.reveal().len() <= 4 * input::MAX_PASSWORD;
-    let key = if possible { input::key(&identity) } else { String::new() };
-    let found = find(api, &key).await?;
+    let identity = if possible { identity } else { String::new() };
+    let found = find(api, &identity).await?;
     match &found {
         Some((user, _)) => admit(api, Attempt::LoginTo(user.id)).await?,
-        None => admit(api, Attempt::LoginToNobody(&key)).await?,
+        None => admit(api, Attempt::LoginToNobody(&input::key(&identity))).await?,
     }
     let password = if possible { password } else { Secret::new("") };
     let stored = found.as_ref().map(|(_, hash)| hash.clone());
@@ -65,10 +65,10 @@ pub async fn login(api: &Api, login: Login) -> Result<SignedIn> {
 
 /// The active account of a username or email, with its password hash. One query whether there is
 /// one or not, so that the time does not tell.
-async fn find(api: &Api, key: &str) -> Result<Option<(User, String)>, DbError> {
+async fn find(api: &Api, identity: &str) -> Result<Option<(User, String)>, DbError> {
     let mut conn = api.db.read().await?;
     // A username never contains `@` and an email always does.
-    let row: Option<WithHash> = if key.contains('@') {
+    let row: Option<WithHash> = if identity.contains('@') {
         fetch_optional!(
             conn,
             concat!(
@@ -77,18 +77,21 @@ async fn find(api: &Api, key: &str) -> Result<Option<(User, String)>, DbError> {
                 ", u.password_hash FROM users u
                      WHERE u.email_key = $1 AND u.deactivated_at IS NULL"
             ),
-            key
+            input::key(identity)
         )?
     } else {
+        let [written, prepared] = input::username_keys(identity);
         fetch_optional!(
             conn,
             concat!(
                 "SELECT ",
                 columns!(),
                 ", u.password_hash FROM users u
-                     WHERE u.username_key = $1 AND u.deactivated_at IS NULL"
+                     WHERE u.username_key IN ($1, $2) AND u.deactivated_at IS NULL
+                     ORDER BY u.username_key = $1 DESC LIMIT 1"
             ),
-            key
+            &written,
+            &prepared
         )?
     };
     Ok(row.map(|(a, b, c, d, e, f, g, h, i, hash)| ((a, b, c, d, e, f, g, h, i).into(), hash)))

@@ -14,6 +14,7 @@ mod greenatom;
 mod health;
 mod limits;
 mod lobby;
+mod names;
 mod postgres;
 mod sessions;
 mod support;
