@@ -4,7 +4,7 @@
 pub use shared::text::{MAX_USERNAME, is_unseen, username};
 use shared::{
     problem::{FieldError, Problem},
-    text::{check_shown, is_longer},
+    text::{check_shown, is_fit, is_longer},
 };
 
 /// Longest display name, in characters.
@@ -80,12 +80,14 @@ pub fn email(text: &str) -> Result<(), &'static str> {
     if good { Ok(()) } else { Err(BAD) }
 }
 
-/// 8 to 128 characters of any kind.
+/// 8 to 128 characters, all of them fit.
 pub fn password(text: &str) -> Result<(), &'static str> {
-    if (MIN_PASSWORD..=MAX_PASSWORD).contains(&text.chars().count()) {
-        Ok(())
-    } else {
+    if !(MIN_PASSWORD..=MAX_PASSWORD).contains(&text.chars().count()) {
         Err("must have 8 to 128 characters")
+    } else if !text.chars().all(is_fit) {
+        Err("must not contain control, invisible, unassigned or private characters")
+    } else {
+        Ok(())
     }
 }
 
@@ -167,6 +169,12 @@ mod tests {
         assert_eq!(password("password123"), Ok(()));
         assert_eq!(password(&"é".repeat(128)), Ok(()));
         assert!(password("1234567").is_err() && password(&"x".repeat(129)).is_err());
+        assert_eq!(password("correct\u{a0}horse 🐒"), Ok(()));
+        for bad in
+            ["password\n", "\u{200b}".repeat(8).as_str(), "pass\u{fe0f}word", "\u{3164}password"]
+        {
+            assert!(password(bad).is_err(), "{bad:?}");
+        }
         assert_eq!(avatar(""), Ok(()));
         assert_eq!(avatar("https://example.com/a.png?x=1"), Ok(()));
         for bad in ["javascript:alert(1)", "https://", "http:///x", "https://a\"b", "//a.b"] {

@@ -88,13 +88,21 @@ async fn nothing_is_named_by_what_nobody_sees() {
 }
 
 #[tokio::test]
-async fn a_name_is_the_same_however_it_is_written() {
+async fn a_name_and_a_password_are_the_same_however_they_are_written() {
     let t = Server::start().await;
     let (composed, decomposed) = ("Caf\u{e9} Noir", "cafe\u{301}\u{a0}noir");
-    let made = t.post("/register", named(decomposed)).await.ok(201);
+    let body = json!({"username": decomposed, "password": "cr\u{e8}me br\u{fb}l\u{e9}e"});
+    let made = t.post("/register", body).await.ok(201);
     assert_eq!(made["username"], "caf\u{e9} noir");
     for name in [composed, decomposed] {
-        assert_eq!(t.login(name, "password123").await.ok(200)["id"], made["id"]);
+        for password in ["cr\u{e8}me br\u{fb}l\u{e9}e", "cre\u{300}me\u{a0}bru\u{302}le\u{301}e"] {
+            assert_eq!(t.login(name, password).await.ok(200)["id"], made["id"]);
+        }
+        t.login(name, "creme brulee").await.refused(401, "invalid_credentials");
+    }
+    for password in ["\u{200b}".repeat(8), "password\u{fe0f}".to_owned(), "pass\tword".to_owned()] {
+        let answer = t.post("/register", json!({"username": "eve", "password": password})).await;
+        assert_eq!(answer.refused(422, "validation_failed").fields(), ["password"]);
     }
 }
 
