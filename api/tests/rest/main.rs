@@ -10,6 +10,7 @@ mod bad_input;
 mod contract;
 mod cookies;
 mod direct;
+mod documented;
 mod greenatom;
 mod health;
 mod limits;
