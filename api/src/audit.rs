@@ -4,7 +4,6 @@
 
 use crate::{
     Api,
-    accounts::input::is_unseen,
     db::{DbError, Tx, column, execute, fetch_all, json_rows},
     fault::Result,
 };
@@ -13,6 +12,7 @@ use shared::{
     chat::UserRef,
     id::{ChatId, Seq, UserId},
     problem::Problem,
+    text::hides_something,
     time::Timestamp,
 };
 use utoipa::ToSchema;
@@ -109,7 +109,7 @@ pub fn check_reason(reason: &str) -> Result<()> {
         let most = format!("must have at most {MAX_REASON_CHARS} characters");
         return Err(Problem::field("reason", most));
     }
-    if reason.chars().any(is_unseen) {
+    if hides_something(reason) {
         return Err(Problem::field("reason", "must not have control or invisible characters"));
     }
     Ok(())

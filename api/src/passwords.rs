@@ -9,6 +9,7 @@ use argon2::{
     Algorithm, Argon2, Block, Params, Version,
     password_hash::phc::{Output, ParamsString, PasswordHash, Salt},
 };
+use icu_normalizer::ComposingNormalizer;
 use shared::{problem::Problem, settings::Secret};
 use std::{
     num::NonZero,
@@ -53,17 +54,30 @@ impl Passwords {
 
     /// The text to store. 503 when no permit comes free in time.
     pub async fn hash(&self, password: Secret) -> Result<String> {
+        let password = prepare(&password);
         self.run(move |memory| hash(&password, memory)).await?
     }
 
-    /// Whether the password is the one of `stored`. Without one to compare with the answer is `false` after
-    /// the same work, so that the time taken does not tell whether an account exists.
+    /// Whether the password is the one of `stored`, prepared or, as accounts from before passwords were
+    /// prepared have it, as it is written. Without one to compare with the answer is `false` after the
+    /// same work, so that the time taken does not tell whether an account exists.
     pub async fn verify(&self, stored: Option<String>, password: Secret) -> Result<bool> {
         let stored = stored.filter(|stored| stored != NO_PASSWORD);
         let known = stored.is_some();
         let stored = stored.unwrap_or_else(|| self.nobody.to_string());
-        let matches = self.run(move |memory| matches(&stored, &password, memory)).await??;
-        Ok(matches && known)
+        let mut spellings = vec![prepare(&password)];
+        if spellings[0].reveal() != password.reveal() {
+            spellings.push(password);
+        }
+        let found = self.run(move |memory| -> Result<bool> {
+            for password in spellings {
+                if matches(&stored, &password, memory)? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        });
+        Ok(found.await?? && known)
     }
 
     async fn run<T: Send + 'static>(
@@ -86,6 +100,12 @@ impl Passwords {
         .await
         .map_err(fault)
     }
+}
+
+/// A password as it is hashed, the same whichever keyboard writes it (RFC 8265, 4.2.2: ASCII spaces, NFC).
+fn prepare(password: &Secret) -> Secret {
+    let spaced = password.reveal().replace(|c: char| c.is_whitespace() && !c.is_control(), " ");
+    Secret::new(ComposingNormalizer::new_nfc().normalize(&spaced))
 }
 
 /// 32 random bytes as text, for secrets that are stored hashed or not at all.
@@ -164,6 +184,26 @@ mod tests {
         assert!(!verify(None, "password123").await);
         for password in ["", NO_PASSWORD, "password123"] {
             assert!(!verify(Some(NO_PASSWORD.to_owned()), password).await, "{password}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_password_is_the_same_in_each_spelling_and_one_from_before_as_it_was_written() {
+        let passwords = passwords(Duration::from_secs(30));
+        let verify = |stored: &str, password| {
+            let (passwords, stored) = (passwords.clone(), stored.to_owned());
+            async move { passwords.verify(Some(stored), Secret::new(password)).await.unwrap() }
+        };
+        let (composed, decomposed) = ("caf\u{e9} cr\u{e8}me", "cafe\u{301}\u{a0}cre\u{300}me");
+        for written in [composed, decomposed] {
+            let stored = passwords.hash(Secret::new(written)).await.unwrap();
+            assert!(verify(&stored, composed).await && verify(&stored, decomposed).await);
+            assert!(!verify(&stored, "cafe creme").await);
+        }
+        for before in [decomposed, "tab\tand ❤\u{fe0f}"] {
+            let stored = Argon2::default().hash_password(before.as_bytes()).unwrap().to_string();
+            assert!(verify(&stored, before).await, "{before:?}");
+            assert!(!verify(&stored, "tab and ❤").await);
         }
     }
 

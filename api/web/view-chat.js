@@ -73,7 +73,8 @@ function drawHead(chat, state) {
 }
 
 function stateOf(chat, state, peer, online) {
-  if (peer) return online ? t.online : t.offline;
+  // The name above is what the other chose to be called: anybody may be called so.
+  if (peer) return `@${peer.username} · ${online ? t.online : t.offline}`;
   if (!chat.members || chat.members.length === 0) return t.kind[chat.type];
   const here = chat.members.filter((member) => state.online.has(member.id)).length;
   return `${t.members(chat.members.length, chat.nextMembers)} · ${t.onlineCount(here)}`;

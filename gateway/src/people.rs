@@ -17,6 +17,7 @@ use shared::{
     id::ChatId,
     internal::{Action, Command, Pair, Peer, Refusal},
     limit::Rate,
+    text::is_name_of,
 };
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -31,8 +32,7 @@ pub(crate) struct Names(Vec<UserRef>);
 impl Names {
     /// The guest of this name, if it was used before.
     fn get(&self, name: &str) -> Option<&UserRef> {
-        let key = name.to_lowercase();
-        self.0.iter().find(|guest| guest.username.to_lowercase() == key)
+        self.0.iter().find(|guest| is_name_of(name, &guest.username))
     }
 
     fn add(&mut self, guest: UserRef) {
@@ -160,13 +160,15 @@ mod tests {
     use shared::id::UserId;
 
     #[test]
-    fn a_name_is_known_in_whatever_case_and_the_oldest_is_forgotten() {
+    fn a_name_is_known_in_whatever_spelling_and_the_oldest_is_forgotten() {
         let mut names = Names::default();
         for id in 0..=MAX_NAMES as i64 {
             assert_eq!(names.get(&format!("Zoe{id}")), None);
             names.add(UserRef { id: UserId(id), username: format!("Zoe{id}"), guest: true });
         }
-        assert_eq!(names.get("ZOE3").map(|guest| guest.id), Some(UserId(3)));
+        for name in ["ZOE3", "Ｚｏｅ3"] {
+            assert_eq!(names.get(name).map(|guest| guest.id), Some(UserId(3)), "{name}");
+        }
         assert_eq!(names.get("zoe0"), None);
         assert_eq!(names.0.len(), MAX_NAMES);
     }

@@ -1,16 +1,28 @@
-//! What texts and names from clients may contain. Pure rules, for the api, which decides, and for the
-//! gateway, which spares it what would be refused anyway.
+//! What texts and names from clients may contain, and how names are prepared. Pure rules, for the api, which
+//! decides, and for the gateway, which spares it what would be refused anyway. Whether a name is free is
+//! for the api's database.
 
 use crate::internal::{MAX_CLIENT_ID_BYTES, MAX_TEXT_CHARS, Peer, Refusal, RefusalCode};
+use icu_normalizer::ComposingNormalizer;
+use icu_properties::{
+    CodePointMapData, CodePointSetData, CodePointSetDataBorrowed,
+    props::{DefaultIgnorableCodePoint, Emoji, GeneralCategory},
+};
 
-/// Longest username, in characters.
+/// Longest username, in characters, as it is written and as it is kept.
 pub const MAX_USERNAME: usize = 32;
+
+/// What has no ink of its own by Unicode's own word: fillers, joiners, variation selectors, zero-width
+/// spaces, bidirectional controls, tags.
+const IGNORABLE: CodePointSetDataBorrowed<'static> =
+    CodePointSetData::new::<DefaultIgnorableCodePoint>();
+const EMOJI: CodePointSetDataBorrowed<'static> = CodePointSetData::new::<Emoji>();
 
 /// A message's text: stored as given, or refused.
 pub fn check_text(text: &str) -> Result<(), Refusal> {
     let refused = |message: String| Err(Refusal { code: RefusalCode::InvalidText, message });
-    if text.trim().is_empty() {
-        return refused("The text is empty.".to_owned());
+    if is_blank(text) {
+        return refused("The text shows nothing.".to_owned());
     }
     if is_longer(text, MAX_TEXT_CHARS) {
         return refused(format!("The text is longer than {MAX_TEXT_CHARS} characters."));
@@ -36,20 +48,26 @@ pub fn check_client_message_id(id: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// A name that somebody without an account chooses.
-pub fn check_guest_name(name: &str) -> Result<(), Refusal> {
+/// A name that somebody without an account chooses, as it is kept.
+pub fn guest_name(name: &str) -> Result<String, Refusal> {
     username(name).map_err(|why| Refusal {
         code: RefusalCode::InvalidUsername,
         message: format!("The username {why}."),
     })
 }
 
-/// A person as a client names it: nobody has a name that no account can have.
+/// A person as a client names it.
 pub fn check_peer(peer: &Peer) -> Result<(), Refusal> {
     match peer {
-        Peer::Username(name) if username(name).is_err() => Err(no_such_user()),
+        Peer::Username(name) if is_nobodys(name) => Err(no_such_user()),
         Peer::Username(_) | Peer::Id(_) => Ok(()),
     }
+}
+
+/// Whether no user can have this name. Other names than may be chosen now are there from before.
+pub fn is_nobodys(name: &str) -> bool {
+    let unfit = |c: char| c.is_control() || c == '@';
+    name.is_empty() || is_longer(name, MAX_USERNAME) || name.contains(unfit)
 }
 
 /// The refusal of a message to nobody.
@@ -58,33 +76,89 @@ pub fn no_such_user() -> Refusal {
     Refusal { code: RefusalCode::RecipientNotFound, message }
 }
 
-/// 1 to 32 characters, none of them invisible or a control character, spaces only inside and no
-/// other white space, no `@` (so that a name is never mistaken for an email).
-pub fn username(text: &str) -> Result<(), &'static str> {
-    visible(text, MAX_USERNAME, "must have 1 to 32 characters")?;
-    if text.contains('@') { Err("must not contain @") } else { Ok(()) }
+/// The username that a text means, as it is kept and shown: prepared by the profile for names that people
+/// read (RFC 8266, 2.3: NFKC, single spaces), so that one name has one spelling. 1 to 32 characters, all of
+/// them fit, and no `@` (so that a name is never mistaken for an email).
+pub fn username(text: &str) -> Result<String, &'static str> {
+    const LENGTH: &str = "must have 1 to 32 characters";
+    check_shown(text, MAX_USERNAME, LENGTH)?;
+    // Here none, not even those that join emoji: without them two names look the same.
+    if text.chars().any(is_unseen) {
+        return Err(UNSEEN);
+    }
+    let composed = ComposingNormalizer::new_nfkc().normalize(text);
+    let name = composed.split_whitespace().collect::<Vec<_>>().join(" ");
+    if name.is_empty() || is_longer(&name, MAX_USERNAME) {
+        Err(LENGTH)
+    } else if !name.chars().all(is_fit) {
+        Err("must not contain unassigned or private characters")
+    } else if name.contains('@') {
+        Err("must not contain @")
+    } else {
+        Ok(name)
+    }
 }
 
-/// 1 to `most` characters, as for usernames; `length` is what is wrong when it has another number.
-pub fn visible(text: &str, most: usize, length: &'static str) -> Result<(), &'static str> {
+/// Whether a text is this user's name, in whatever case and spelling: names are unique without them.
+pub fn is_name_of(text: &str, username: &str) -> bool {
+    if text == username {
+        return true;
+    }
+    let key = username.to_lowercase();
+    let is_key = |name: &str| name.to_lowercase() == key;
+    is_key(text) || self::username(text).is_ok_and(|name| is_key(&name))
+}
+
+const UNSEEN: &str = "must not contain control or invisible characters";
+
+/// A name for people to read, which need not be unique and is kept as it is written: 1 to `most`
+/// characters, no white space at its ends, and none that a reader does not see but those within emoji.
+/// `length` is what is wrong when it has another number of characters.
+pub fn check_shown(text: &str, most: usize, length: &'static str) -> Result<(), &'static str> {
     if text.is_empty() || is_longer(text, most) {
         Err(length)
     } else if text.trim() != text {
         Err("must not begin or end with white space")
-    } else if text.chars().any(|c| is_unseen(c) || (c.is_whitespace() && c != ' ')) {
-        Err("must not contain control or invisible characters")
+    } else if hides_something(text) {
+        Err(UNSEEN)
     } else {
         Ok(())
     }
 }
 
-/// Control characters and those that make two names look alike or reorder the text around them:
-/// zero-width, bidirectional controls, tags.
+/// Whether a text has characters that a reader does not see, other than those that say how the emoji
+/// before them is drawn or join it to the next one.
+pub fn hides_something(text: &str) -> bool {
+    let mut behind_emoji = false;
+    text.chars().any(|c| match c {
+        '\u{fe0e}' | '\u{fe0f}' | '\u{200d}' if behind_emoji => false,
+        c if is_unseen(c) => true,
+        c => {
+            behind_emoji = EMOJI.contains(c);
+            false
+        }
+    })
+}
+
+/// Whether nobody sees anything of a text.
+pub fn is_blank(text: &str) -> bool {
+    text.chars().all(|c| is_unseen(c) || c.is_whitespace())
+}
+
+/// Whether nobody sees a character, other than a space: controls, default-ignorable code points, line
+/// and paragraph separators, and the few more without ink, of which no property tells: the annotation
+/// marks, the blank Braille pattern and the null notehead.
 pub fn is_unseen(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+        || IGNORABLE.contains(c)
+        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{fff9}'..='\u{fffb}' | '\u{2800}' | '\u{1d159}')
+}
+
+/// Whether a character may be in what tells people apart, a username or a password (RFC 8264, 4.3): somebody sees
+/// it, and every machine knows it.
+pub fn is_fit(c: char) -> bool {
+    let category = CodePointMapData::<GeneralCategory>::new().get(c);
+    !is_unseen(c) && !matches!(category, GeneralCategory::Unassigned | GeneralCategory::PrivateUse)
 }
 
 /// Whether a text has more than `most` characters.
@@ -120,34 +194,144 @@ mod tests {
         }
     }
 
+    /// Of each kind of character that shows nothing, and of the ways in which it enters a name.
+    const INVISIBLE: [char; 16] = [
+        '\0',
+        '\u{7f}',
+        '\u{ad}',
+        '\u{34f}',
+        '\u{115f}',
+        '\u{1160}',
+        '\u{17b4}',
+        '\u{180b}',
+        '\u{200b}',
+        '\u{202e}',
+        '\u{2028}',
+        '\u{2060}',
+        '\u{2800}',
+        '\u{3164}',
+        '\u{ffa0}',
+        '\u{e0041}',
+    ];
+
     #[test]
-    fn usernames() {
-        for good in ["a", "Алиса", "ann smith", "x.y-z_1", "名前", &"é".repeat(32)] {
-            assert_eq!(username(good), Ok(()), "{good:?}");
+    fn nothing_is_said_by_what_nobody_sees() {
+        for c in INVISIBLE {
+            for text in [format!("{c}"), format!(" {c}\n{c} ")] {
+                assert_eq!(check_text(&text).unwrap_err().code, RefusalCode::InvalidText, "{c:?}");
+            }
+            for name in [format!("{c}"), format!("anna{c}"), format!("{c}anna"), format!("an{c}na")]
+            {
+                assert!(username(&name).is_err(), "{name:?}");
+                assert!(check_shown(&name, 64, "").is_err(), "{name:?}");
+            }
         }
-        let long = "é".repeat(33);
-        let bad = [
+        // Braille has its blank as a space, and emoji are joined.
+        for text in ["⠓⠑⠇⠇⠕⠀⠺⠕⠗⠇⠙", "❤\u{fe0f}", "👨\u{200d}👩\u{200d}👧"]
+        {
+            assert_eq!(check_text(text), Ok(()), "{text}");
+        }
+    }
+
+    #[test]
+    fn usernames_are_kept_in_one_spelling() {
+        for good in [
+            "a",
+            "Алиса",
+            "ann smith",
+            "x.y-z_1",
+            "名前",
+            "O’Neil",
+            "★",
+            "😀",
+            "يوسف",
+            &"é".repeat(32),
+        ] {
+            assert_eq!(username(good).as_deref(), Ok(good));
+        }
+        for (written, kept) in [
+            ("ann  smith", "ann smith"),
+            ("ann\u{a0}smith", "ann smith"),
+            ("ann\u{3000}smith", "ann smith"),
+            ("cafe\u{301}", "caf\u{e9}"),
+            ("Ａｎｎ", "Ann"),
+            ("ﬁona", "fiona"),
+        ] {
+            assert_eq!(username(written).as_deref(), Ok(kept));
+            assert!(is_name_of(&written.to_uppercase(), kept), "{written}");
+        }
+        assert!(is_name_of("ann\u{2800}", "Ann\u{2800}"), "a name from before");
+        assert!(!is_name_of("anna", "ann") && !is_name_of("ann\u{200b}", "ann"));
+        let (long, grows) = ("é".repeat(33), "\u{fdfa}".repeat(2));
+        for bad in [
             "",
             " ",
             " a",
             "a ",
+            "a\u{3000}",
             "a\tb",
             "a\nb",
-            "a\0",
-            "a\u{7f}",
-            "a\u{200b}b",
-            "a\u{202e}b",
-            "a\u{3000}b",
             "a@b",
-            "\u{feff}a",
+            "a＠b",
+            "❤\u{fe0f}",
+            "a\u{200d}b",
+            "\u{e000}",
+            "\u{ffff}",
             &long,
-        ];
-        for bad in bad {
+            &grows,
+        ] {
             assert!(username(bad).is_err(), "{bad:?}");
-            assert_eq!(check_guest_name(bad).unwrap_err().code, RefusalCode::InvalidUsername);
-            let peer = Peer::Username(bad.to_owned());
-            assert_eq!(check_peer(&peer), Err(no_such_user()), "{bad:?}");
+            assert_eq!(guest_name(bad).unwrap_err().code, RefusalCode::InvalidUsername);
         }
-        assert_eq!(check_peer(&Peer::Id(UserId(-1))), Ok(()), "for the api to say");
+    }
+
+    #[test]
+    fn names_for_people_keep_their_emoji() {
+        for good in [
+            "x",
+            "Команда проекта",
+            "family 👨\u{200d}👩\u{200d}👧",
+            "❤\u{fe0f}\u{200d}🔥",
+            "Rust · Help",
+            "½ …",
+            "1\u{fe0f}\u{20e3}",
+        ] {
+            assert_eq!(check_shown(good, 64, ""), Ok(()), "{good}");
+        }
+        for bad in [
+            "\u{fe0f}",
+            "\u{200d}👩",
+            "a\u{200d}b",
+            "a\u{fe0f}",
+            " a",
+            "a ",
+            "a\nb",
+            "a\u{202e}b",
+            "",
+            "xxxxx",
+        ] {
+            assert!(check_shown(bad, 4, "").is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn names_that_nobody_has() {
+        for name in ["", "a@b", "a\nb", &"x".repeat(MAX_USERNAME + 1)] {
+            assert_eq!(check_peer(&Peer::Username(name.to_owned())), Err(no_such_user()));
+        }
+        for peer in [Peer::Id(UserId(-1)), Peer::Username("anna\u{2800}".to_owned())] {
+            assert_eq!(check_peer(&peer), Ok(()), "for the api to say");
+        }
+    }
+
+    proptest::proptest! {
+        /// Whatever is written, preparing ends; and what it makes stays as it is.
+        #[test]
+        fn prepared_names_stay(text in "\\PC{0,40}|.{0,40}") {
+            if let Ok(name) = username(&text) {
+                proptest::prop_assert_eq!(username(&name), Ok(name.clone()), "{:?}", name);
+                proptest::prop_assert!(is_name_of(&text, &name));
+            }
+        }
     }
 }

@@ -117,7 +117,7 @@ async fn story(server: &Server, ann: &Browser, bob: &Browser) {
     ann.press("#new-people", "bob").await;
     ann.click("#new-dialog .person[aria-label='Chat with bob']").await;
     ann.see("#chat-name", "bob").await;
-    ann.see("#chat-state", "Online").await;
+    ann.see("#chat-state", "@bob · Online").await;
     ann.say("only for bob").await;
     bob.see("#chat-list .badge", "1").await;
     bob.click("#chat-list a:has(.badge)").await;
@@ -155,7 +155,7 @@ async fn story(server: &Server, ann: &Browser, bob: &Browser) {
     bob.click("#account button").await;
     bob.find("#sign-in:not([hidden])").await;
     ann.click("#chat-list li:not(:has([aria-current])) a").await;
-    ann.see("#chat-state", "Offline").await;
+    ann.see("#chat-state", "@bob · Offline").await;
 }
 
 /// The binary under test, on one port and one data folder for all its starts.

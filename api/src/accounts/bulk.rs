@@ -9,6 +9,7 @@
 use super::{
     ended::reason_text,
     input::{self, Check},
+    lookalikes::{self, skeletons},
     sessions::{KEEP_ENDED_MS, lifetime_ms, refresh_hash, refresh_token},
 };
 use crate::{
@@ -32,12 +33,12 @@ use shared::{
     time::Timestamp,
     token::ACCESS_TOKEN_LIFETIME,
 };
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// Accounts in one call. Their rows take PostgreSQL some 30 ms, their tokens one core about as long,
-/// and the answer has 600 KiB.
+/// Accounts in one call. Their rows take PostgreSQL some 30 ms, without the two or three for each that tell what
+/// its name looks like; their tokens take one core about as long, and the answer has 600 KiB.
 pub const MAX_ACCOUNTS: usize = 1_000;
 
 /// The largest number in a name: eight digits, and a prefix of 24 characters.
@@ -69,18 +70,19 @@ pub struct Account {
 /// after their removal: their earlier sessions end. 400 when a name is somebody else's; then nothing
 /// is made.
 pub async fn create(api: &Api, Admin(admin): &Admin, range: &Range) -> Result<Vec<Account>> {
-    let names = names(range)?;
+    let Range { from, count, .. } = *range;
+    let prefix = &prefix(&range.prefix)?;
+    let names = names(prefix, from, count)?;
     let mut tx = api.db.begin().await?;
     let users = insert(&mut tx, &names).await?;
     let ids: Vec<i64> = users.values().map(|(id, _)| *id).collect();
-    if let Some(taken) = names.iter().find(|name| !users.contains_key(&input::key(name))) {
-        let text = format!("The username {taken} is somebody else's.");
-        return Err(Problem::new(StatusCode::BAD_REQUEST, "username_taken", text));
+    if let Some(name) = names.iter().find(|name| !users.contains_key(&input::key(name))) {
+        return Err(taken(&format!("The username {name}")));
     }
+    keep_skeletons(&mut tx, &names, &users).await?;
     let reason = EndReason::SignedOut;
     let displaced = end_sessions(&mut tx, &ids, reason).await?;
     let opened = open_sessions(api, &mut tx, &names, users).await?;
-    let Range { prefix, from, count } = range;
     let told = format!("{prefix}{from} to {prefix}{}", from + count - 1);
     let entry = Entry::of(admin.user_id, Action::CreateUsers).because(&told);
     audit::record(&mut tx, &[entry]).await?;
@@ -94,27 +96,57 @@ pub async fn create(api: &Api, Admin(admin): &Admin, range: &Range) -> Result<Ve
 }
 
 /// The names, each of which must be one that could be registered.
-fn names(range: &Range) -> Result<Vec<String>> {
-    let Range { prefix, from, count } = range;
-    let last = from.saturating_add(*count);
-    if !(1..=MAX_ACCOUNTS).contains(count) {
+fn names(prefix: &str, from: usize, count: usize) -> Result<Vec<String>> {
+    let last = from.saturating_add(count);
+    if !(1..=MAX_ACCOUNTS).contains(&count) {
         return Err(Problem::field("count", format!("must be from 1 to {MAX_ACCOUNTS}")));
     }
     if last > MAX_NUMBER {
         return Err(Problem::field("from", format!("and count must stay below {MAX_NUMBER}")));
     }
-    check_prefix(prefix)?;
-    Check::default().field("prefix", input::username(&format!("{prefix}{last}"))).finish()?;
-    Ok((*from..last).map(|number| format!("{prefix}{number}")).collect())
+    let longest = input::username(&format!("{prefix}{last}")).map(drop);
+    Check::default().field("prefix", longest).finish()?;
+    Ok((from..last).map(|number| format!("{prefix}{number}")).collect())
 }
 
-/// Not empty: an empty one would mean everybody.
-pub(super) fn check_prefix(prefix: &str) -> Result<()> {
-    let begins = match prefix.chars().last() {
+/// As the names that begin so are kept. Not empty: an empty one would mean everybody.
+pub(super) fn prefix(text: &str) -> Result<String> {
+    let prefix = input::username(text).and_then(|prefix| match prefix.chars().last() {
         Some(last) if last.is_ascii_digit() => Err("must not end with a digit"),
-        _ => input::username(prefix),
-    };
-    Check::default().field("prefix", begins).finish()
+        _ => Ok(prefix),
+    });
+    prefix.map_err(|why| Problem::field("prefix", why))
+}
+
+fn taken(which: &str) -> Problem {
+    let text = format!("{which} is somebody else's, or looks like somebody else's.");
+    Problem::new(StatusCode::BAD_REQUEST, "username_taken", text)
+}
+
+/// Keeps what the names look like for their owners, `users`, as registering does. 400 when one looks like
+/// somebody else's.
+async fn keep_skeletons(
+    tx: &mut Tx,
+    names: &[String],
+    users: &HashMap<String, (i64, String)>,
+) -> Result<()> {
+    let mut missing: BTreeMap<String, i64> = BTreeMap::new();
+    for name in names {
+        let Some((id, _)) = users.get(&input::key(name)) else { continue };
+        missing.extend(skeletons(name).into_iter().map(|one| (one, *id)));
+    }
+    let kept = lookalikes::owners(tx.link(), missing.keys().cloned().collect()).await?;
+    for (skeleton, owner) in kept {
+        if missing.remove(&skeleton).is_some_and(|user| user != owner) {
+            let name = names.iter().find(|name| skeletons(name).contains(&skeleton));
+            let name = name.unwrap_or(&skeleton);
+            return Err(taken(&format!("The username {name}")));
+        }
+    }
+    match lookalikes::keep(tx, missing).await {
+        Err(error) if error.violates(lookalikes::TAKEN) => Err(taken("One of the usernames")),
+        kept => Ok(kept?),
+    }
 }
 
 /// Makes the rows that are not there and takes those again that this file made; by `username_key`.

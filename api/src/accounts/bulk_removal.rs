@@ -2,7 +2,7 @@
 //! Nobody else's account is touched; what these wrote in others' chats stays, as everybody's does.
 
 use super::{
-    bulk::{MAX_ACCOUNTS, check_prefix, end_sessions},
+    bulk::{self, MAX_ACCOUNTS, end_sessions},
     input,
 };
 use crate::{
@@ -39,7 +39,7 @@ pub struct Removed {
 /// Removes up to 1,000 accounts whose names begin with `prefix`, after all chats that they made. Their
 /// sessions end, their names stay theirs: making them again gives the same accounts.
 pub async fn remove(api: &Api, Admin(admin): &Admin, prefix: &str) -> Result<Removed> {
-    check_prefix(prefix)?;
+    let prefix = &bulk::prefix(prefix)?;
     let users = find(api, prefix).await?;
     if users.is_empty() {
         return Ok(Removed { users: 0, chats: 0, more: false });

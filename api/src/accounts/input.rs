@@ -4,7 +4,7 @@
 pub use shared::text::{MAX_USERNAME, is_unseen, username};
 use shared::{
     problem::{FieldError, Problem},
-    text::visible,
+    text::{check_shown, is_fit, is_longer},
 };
 
 /// Longest display name, in characters.
@@ -17,9 +17,6 @@ pub const MIN_PASSWORD: usize = 8;
 pub const MAX_PASSWORD: usize = 128;
 /// Longest avatar URL, in bytes.
 pub const MAX_AVATAR: usize = 512;
-
-/// Usernames that nobody registers: the first start makes them.
-const RESERVED: [&str; 1] = ["admin"];
 
 /// Collects what is wrong with a request, so that the client hears of all of it at once.
 #[derive(Debug, Default)]
@@ -34,6 +31,16 @@ impl Check {
         self
     }
 
+    /// What was found to be good; the reason is noted when it was not.
+    pub fn take<T>(&mut self, field: &str, verdict: Result<T, &'static str>) -> Option<T> {
+        let (good, verdict) = match verdict {
+            Ok(good) => (Some(good), Ok(())),
+            Err(why) => (None, Err(why)),
+        };
+        self.field(field, verdict);
+        good
+    }
+
     /// 422 with everything noted, or nothing.
     pub fn finish(&mut self) -> Result<(), Problem> {
         let mut fields = std::mem::take(&mut self.0);
@@ -44,14 +51,9 @@ impl Check {
     }
 }
 
-/// Whether the username is kept for the product itself.
-pub fn is_reserved(username: &str) -> bool {
-    RESERVED.contains(&key(username).as_str())
-}
-
-/// 1 to 64 characters, as for usernames.
+/// 1 to 64 characters that a reader sees.
 pub fn name(text: &str) -> Result<(), &'static str> {
-    visible(text, MAX_NAME, "must have 1 to 64 characters")
+    check_shown(text, MAX_NAME, "must have 1 to 64 characters")
 }
 
 /// `local@domain` where the domain has a dot. Light on purpose: only mail that arrives proves an
@@ -68,7 +70,7 @@ pub fn email(text: &str) -> Result<(), &'static str> {
         !label.is_empty()
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label.chars().all(|c| c.is_alphanumeric() || c == '-')
+            && label.chars().all(|c| (c.is_alphanumeric() && !is_unseen(c)) || c == '-')
     };
     let good = !local.is_empty()
         && local.len() <= 64
@@ -78,12 +80,14 @@ pub fn email(text: &str) -> Result<(), &'static str> {
     if good { Ok(()) } else { Err(BAD) }
 }
 
-/// 8 to 128 characters of any kind.
+/// 8 to 128 characters, all of them fit.
 pub fn password(text: &str) -> Result<(), &'static str> {
-    if (MIN_PASSWORD..=MAX_PASSWORD).contains(&text.chars().count()) {
-        Ok(())
-    } else {
+    if !(MIN_PASSWORD..=MAX_PASSWORD).contains(&text.chars().count()) {
         Err("must have 8 to 128 characters")
+    } else if !text.chars().all(is_fit) {
+        Err("must not contain control, invisible, unassigned or private characters")
+    } else {
+        Ok(())
     }
 }
 
@@ -99,6 +103,12 @@ pub fn avatar(text: &str) -> Result<(), &'static str> {
     }
 }
 
+/// The keys under which the account that a text names may stand. A name from before names were prepared
+/// stands under what was written, and that one comes first.
+pub fn username_keys(text: &str) -> [String; 2] {
+    [key(text), username(text).map_or_else(|_| key(text), |name| key(&name))]
+}
+
 /// The form in which usernames and emails are unique, and looked for. Of a text with a NUL, which
 /// PostgreSQL takes in no question, it is another one that nobody has either.
 pub fn key(text: &str) -> String {
@@ -111,17 +121,15 @@ pub fn username_from(email: &str) -> String {
     let local = email.rsplit_once('@').map_or(email, |(local, _)| local);
     let fit = |c: &char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '+');
     let made: String = local.chars().filter(fit).take(MAX_USERNAME - 6).collect();
-    if made.is_empty() { "user".to_owned() } else { made }
+    username(&made)
+        .ok()
+        .filter(|made| !is_longer(made, MAX_USERNAME - 6))
+        .unwrap_or_else(|| "user".to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn reserved_usernames() {
-        assert!(is_reserved("Admin") && !is_reserved("administrator"));
-    }
 
     #[test]
     fn emails() {
@@ -130,8 +138,26 @@ mod tests {
         }
         let long = format!("a@{}.com", "b".repeat(250));
         let bad = [
-            "", "a", "@", "a@", "@b.c", "a@b", "a@b.", "a@.b", "a@b..c", "a@-b.c", "a b@c.d",
-            "a@b.c\n", "a@b@c.d", "<a@b.c>", "a\0@b.c", &long,
+            "",
+            "a",
+            "@",
+            "a@",
+            "@b.c",
+            "a@b",
+            "a@b.",
+            "a@.b",
+            "a@b..c",
+            "a@-b.c",
+            "a b@c.d",
+            "a@b.c\n",
+            "a@b@c.d",
+            "<a@b.c>",
+            "a\0@b.c",
+            &long,
+            "a\u{3164}@b.c",
+            "a@b\u{3164}.c",
+            "a@b\u{115f}.c",
+            "\u{2800}@b.c",
         ];
         for bad in bad {
             assert!(email(bad).is_err(), "{bad:?}");
@@ -143,6 +169,12 @@ mod tests {
         assert_eq!(password("password123"), Ok(()));
         assert_eq!(password(&"é".repeat(128)), Ok(()));
         assert!(password("1234567").is_err() && password(&"x".repeat(129)).is_err());
+        assert_eq!(password("correct\u{a0}horse 🐒"), Ok(()));
+        for bad in
+            ["password\n", "\u{200b}".repeat(8).as_str(), "pass\u{fe0f}word", "\u{3164}password"]
+        {
+            assert!(password(bad).is_err(), "{bad:?}");
+        }
         assert_eq!(avatar(""), Ok(()));
         assert_eq!(avatar("https://example.com/a.png?x=1"), Ok(()));
         for bad in ["javascript:alert(1)", "https://", "http:///x", "https://a\"b", "//a.b"] {
@@ -152,18 +184,24 @@ mod tests {
 
     #[test]
     fn made_usernames_are_good_usernames() {
-        for (email, made) in [("bob@example.com", "bob"), ("\"!\"@x.y", "user"), ("d o@x.y", "do")]
-        {
+        for (email, made) in [
+            ("bob@example.com", "bob"),
+            ("\"!\"@x.y", "user"),
+            ("d o@x.y", "do"),
+            ("cafe\u{301}@x.y", "cafe"),
+            ("\u{3164}@x.y", "user"),
+            ("Ｂｏｂ@x.y", "Bob"),
+        ] {
             assert_eq!(username_from(email), made);
         }
         let made = username_from(&format!("{}@x.y", "a".repeat(64)));
-        assert_eq!(username(&format!("{made}999999")), Ok(()));
+        assert!(username(&format!("{made}999999")).is_ok());
     }
 
     #[test]
     fn all_faults_are_told_at_once() {
         let problem = Check::default()
-            .field("username", username(""))
+            .field("username", username("").map(drop))
             .field("email", email("a@b.c"))
             .field("password", password("x"))
             .finish()

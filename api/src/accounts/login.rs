@@ -19,7 +19,7 @@ use std::net::IpAddr;
 /// What somebody who signs in says.
 #[derive(Debug)]
 pub struct Login {
-    /// A username or an email, in whatever case.
+    /// A username or an email, in whatever case and spelling.
     pub identity: String,
     pub password: Secret,
     pub user_agent: String,
@@ -36,9 +36,10 @@ pub async fn login(api: &Api, login: Login) -> Result<SignedIn> {
     // Beyond these no account has it, and no key of a limit may be that long.
     let possible =
         identity.len() <= input::MAX_EMAIL && password.reveal().len() <= 4 * input::MAX_PASSWORD;
-    let key = if possible { input::key(&identity) } else { String::new() };
+    let identity = if possible { identity } else { String::new() };
+    let key = input::key(&identity);
     admit(api, Attempt::LoginTo(&key, from)).await?;
-    let found = find(api, &key).await?;
+    let found = find(api, &identity).await?;
     let known = found.as_ref().zip(device.as_deref());
     match known.and_then(|((user, _), shown)| device::recognize(api, user.id, shown)) {
         Some(device) => admit(api, Attempt::LoginByDevice(device)).await?,
@@ -72,10 +73,10 @@ pub async fn login(api: &Api, login: Login) -> Result<SignedIn> {
 
 /// The active account of a username or email, with its password hash. One query whether there is
 /// one or not, so that the time does not tell.
-async fn find(api: &Api, key: &str) -> Result<Option<(User, String)>, DbError> {
+async fn find(api: &Api, identity: &str) -> Result<Option<(User, String)>, DbError> {
     let mut conn = api.db.read().await?;
     // A username never contains `@` and an email always does.
-    let row: Option<WithHash> = if key.contains('@') {
+    let row: Option<WithHash> = if identity.contains('@') {
         fetch_optional!(
             conn,
             concat!(
@@ -84,18 +85,21 @@ async fn find(api: &Api, key: &str) -> Result<Option<(User, String)>, DbError> {
                 ", u.password_hash FROM users u
                      WHERE u.email_key = $1 AND u.deactivated_at IS NULL"
             ),
-            key
+            input::key(identity)
         )?
     } else {
+        let [written, prepared] = input::username_keys(identity);
         fetch_optional!(
             conn,
             concat!(
                 "SELECT ",
                 columns!(),
                 ", u.password_hash FROM users u
-                     WHERE u.username_key = $1 AND u.deactivated_at IS NULL"
+                     WHERE u.username_key IN ($1, $2) AND u.deactivated_at IS NULL
+                     ORDER BY u.username_key = $1 DESC LIMIT 1"
             ),
-            key
+            &written,
+            &prepared
         )?
     };
     Ok(row.map(|(a, b, c, d, e, f, g, h, i, hash)| ((a, b, c, d, e, f, g, h, i).into(), hash)))

@@ -11,6 +11,7 @@ pub mod ended;
 pub mod input;
 pub mod limits;
 pub mod login;
+pub mod lookalikes;
 pub mod password;
 pub mod profile;
 pub mod refresh;

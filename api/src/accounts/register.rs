@@ -2,12 +2,13 @@
 
 use super::{
     input::{self, Check},
+    lookalikes::{self, is_reserved, skeletons},
     sessions::{Opening, SignedIn},
     user,
 };
 use crate::{
     Api,
-    db::{DbError, Tx, fetch_one, fetch_optional},
+    db::{DbError, List, Tx, fetch_one, fetch_optional},
     fault::Result,
 };
 use axum::http::StatusCode;
@@ -28,10 +29,10 @@ pub struct Registration {
 /// How many made-up usernames are tried before the client has to choose one.
 const TRIES: usize = 8;
 
-/// Makes the account. 422 for what may not be, 400 for what is taken.
+/// Makes the account. 422 for what may not be, 400 for what is taken or looks like what is taken.
 pub async fn register(api: &Api, registration: Registration) -> Result<SignedIn> {
     let Registration { username, email, name, password, user_agent } = registration;
-    check(username.as_deref(), email.as_deref(), name.as_deref(), &password)?;
+    let username = check(username.as_deref(), email.as_deref(), name.as_deref(), &password)?;
     refuse_taken(api, username.as_deref(), email.as_deref()).await?;
     let hash = api.passwords.hash(password).await?;
 
@@ -48,7 +49,11 @@ pub async fn register(api: &Api, registration: Registration) -> Result<SignedIn>
             role: Role::User,
             password_hash: &hash,
         };
-        if let Some(id) = insert(&mut tx, &account).await? {
+        let made = insert(&mut tx, &account).await;
+        if matches!(&made, Err(error) if error.violates(lookalikes::TAKEN)) {
+            return Err(taken_username());
+        }
+        if let Some(id) = made? {
             let opening = Opening::begin(api, &mut tx, id, &user_agent).await?;
             let user = user::by_id(tx.link(), id).await?;
             let user = user.ok_or_else(Problem::internal)?;
@@ -72,17 +77,21 @@ pub(crate) struct Account<'a> {
     pub password_hash: &'a str,
 }
 
-/// Adds the account; `None` when its username or email is taken.
+/// Adds the account; `None` when its email or username is taken, or another username looks like it.
+/// Violates [`lookalikes::TAKEN`] when that other one is being registered at the same time.
 pub(crate) async fn insert(tx: &mut Tx, account: &Account<'_>) -> Result<Option<UserId>, DbError> {
     let role = match account.role {
         Role::Admin => "admin",
         Role::User => "user",
     };
+    let skeletons = skeletons(account.username);
     let row: Option<(i64,)> = fetch_optional!(
         tx,
         "INSERT INTO users
              (username, username_key, email, email_key, name, role, password_hash, created_at)
-         SELECT $1, $2, $3, $4, $5, $6, $7, c.now FROM clock c WHERE TRUE
+         SELECT $1, $2, $3, $4, $5, $6, $7, c.now FROM clock c WHERE NOT EXISTS (
+             SELECT 1 FROM username_skeletons
+             WHERE skeleton IN (SELECT value FROM json_each($8)))
          ON CONFLICT DO NOTHING RETURNING id",
         account.username,
         input::key(account.username),
@@ -90,30 +99,31 @@ pub(crate) async fn insert(tx: &mut Tx, account: &Account<'_>) -> Result<Option<
         account.email.map(input::key),
         account.name,
         role,
-        account.password_hash
+        account.password_hash,
+        List(skeletons.clone())
     )?;
-    Ok(row.map(|(id,)| UserId(id)))
+    let Some((id,)) = row else { return Ok(None) };
+    lookalikes::keep(tx, skeletons.into_iter().map(|one| (one, id)).collect()).await?;
+    Ok(Some(UserId(id)))
 }
 
+/// The username as it is kept, when one was given.
 fn check(
     username: Option<&str>,
     email: Option<&str>,
     name: Option<&str>,
     password: &Secret,
-) -> Result<()> {
+) -> Result<Option<String>> {
     let mut check = Check::default();
-    match (username, email) {
-        (None, None) => {
-            check.field("username", Err("is required, or an email"));
-        }
-        (username, email) => {
-            check.field("username", username.map_or(Ok(()), input::username));
-            check.field("email", email.map_or(Ok(()), input::email));
-        }
+    if username.or(email).is_none() {
+        check.field("username", Err("is required, or an email"));
     }
+    let username = username.map(|text| check.take("username", input::username(text)));
+    check.field("email", email.map_or(Ok(()), input::email));
     check.field("name", name.map_or(Ok(()), input::name));
     check.field("password", input::password(password.reveal()));
-    check.finish()
+    check.finish()?;
+    Ok(username.flatten())
 }
 
 /// Before the costly hash; the insert decides.
@@ -129,10 +139,12 @@ async fn refuse_taken(api: &Api, username: Option<&str>, email: Option<&str>) ->
     if emails > 0 {
         return Err(taken_email());
     }
-    if names > 0 || username.is_some_and(input::is_reserved) {
+    let Some(username) = username else { return Ok(()) };
+    if names > 0 || is_reserved(username) {
         return Err(taken_username());
     }
-    Ok(())
+    let alike = lookalikes::owners(conn.link(), skeletons(username)).await?;
+    if alike.is_empty() { Ok(()) } else { Err(taken_look()) }
 }
 
 async fn email_taken(tx: &mut Tx, email: Option<&str>) -> Result<bool, DbError> {
@@ -146,12 +158,17 @@ pub(crate) fn candidates(email: &str) -> Vec<String> {
     let base = input::username_from(email);
     let numbered = (1..TRIES).map(|_| format!("{base}{}", rand::random_range(10..1_000_000)));
     // A reserved name gets a number at once.
-    let plain = (!input::is_reserved(&base)).then(|| base.clone());
+    let plain = (!is_reserved(&base)).then(|| base.clone());
     plain.into_iter().chain(numbered).collect()
 }
 
 fn taken_email() -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "email_taken", "Email already registered")
+}
+
+fn taken_look() -> Problem {
+    let text = "A username that looks like this one is already registered.";
+    Problem::new(StatusCode::BAD_REQUEST, "username_taken", text)
 }
 
 fn taken_username() -> Problem {

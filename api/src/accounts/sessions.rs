@@ -3,6 +3,7 @@
 
 use super::{
     ended::reason_text,
+    input::is_unseen,
     user::{User, role_of},
 };
 use crate::{
@@ -136,7 +137,7 @@ impl Opening {
         let session = SessionId(Uuid::now_v7());
         let refresh = refresh_token(session);
         let agent: String =
-            user_agent.chars().filter(|c| !c.is_control()).take(MAX_USER_AGENT).collect();
+            user_agent.chars().filter(|c| !is_unseen(*c)).take(MAX_USER_AGENT).collect();
         execute!(
             tx,
             "DELETE FROM sessions WHERE user_id = $1

@@ -1,5 +1,6 @@
 //! A user's row, and finding it. Deactivated users are found only where a caller says so.
 
+use super::input;
 use crate::{
     Api,
     db::{Db, DbError, Link, fetch_optional},
@@ -131,20 +132,28 @@ pub(crate) async fn by_id(mut link: Link<'_>, id: UserId) -> Result<Option<User>
     Ok(row.map(User::from))
 }
 
-/// The user of a username, in whatever case, deactivated ones too; of `@name` the guest of that name.
+/// The user of a username, in whatever case and spelling, deactivated ones too; of `@name` the guest of
+/// that name.
 pub(crate) async fn by_username(
     mut link: Link<'_>,
     username: &str,
 ) -> Result<Option<User>, DbError> {
+    let [written, prepared] = input::username_keys(username);
     let row: Option<Row> = fetch_optional!(
         link,
-        concat!("SELECT ", columns!(), " FROM users u WHERE u.username_key = $1"),
-        super::input::key(username)
+        concat!(
+            "SELECT ",
+            columns!(),
+            " FROM users u WHERE u.username_key IN ($1, $2)
+              ORDER BY u.username_key = $1 DESC LIMIT 1"
+        ),
+        &written,
+        &prepared
     )?;
     Ok(row.map(User::from))
 }
 
-/// The account of a username, in whatever case; guests have none.
+/// The account of a username, in whatever case and spelling; guests have none.
 pub(crate) async fn account(link: Link<'_>, username: &str) -> Result<Option<User>, DbError> {
     if username.starts_with('@') { Ok(None) } else { by_username(link, username).await }
 }

@@ -2,7 +2,7 @@
 
 use shared::{
     problem::Problem,
-    text::{is_longer, is_unseen},
+    text::{hides_something, is_blank, is_longer},
 };
 
 /// Longest name of a chat, in characters: what a list shows in two lines.
@@ -11,8 +11,8 @@ pub const MAX_NAME_CHARS: usize = 100;
 /// The name of a group or room, without the spaces around it.
 pub fn check_name(name: &str) -> Result<&str, Problem> {
     let name = name.trim();
-    if name.is_empty() {
-        return Err(Problem::field("name", "must not be empty"));
+    if is_blank(name) {
+        return Err(Problem::field("name", "must show something"));
     }
     if is_longer(name, MAX_NAME_CHARS) {
         return Err(Problem::field(
@@ -20,8 +20,7 @@ pub fn check_name(name: &str) -> Result<&str, Problem> {
             format!("must have at most {MAX_NAME_CHARS} characters"),
         ));
     }
-    // A zero-width joiner only joins emoji into one; in a username it would make two look alike.
-    if name.chars().any(|c| is_unseen(c) && c != '\u{200d}') {
+    if hides_something(name) {
         return Err(Problem::field("name", "must not have control or invisible characters"));
     }
     Ok(name)
@@ -34,9 +33,23 @@ mod tests {
     #[test]
     fn names() {
         assert_eq!(check_name("  Команда проекта ").unwrap(), "Команда проекта");
-        assert!(check_name("family 👨\u{200d}👩\u{200d}👧").is_ok());
-        for name in ["", "  ", "a\nb", "\u{1b}[31m", "a\u{202e}b", &"x".repeat(MAX_NAME_CHARS + 1)]
-        {
+        for name in ["family 👨\u{200d}👩\u{200d}👧", "❤\u{fe0f}", "Rust · Help"] {
+            assert!(check_name(name).is_ok(), "{name}");
+        }
+        let long = "x".repeat(MAX_NAME_CHARS + 1);
+        for name in [
+            "",
+            "  ",
+            "a\nb",
+            "\u{1b}[31m",
+            "a\u{202e}b",
+            "\u{3164}",
+            "\u{2800} \u{2800}",
+            "\u{200d}",
+            "Team\u{fe0f}",
+            "Team\u{2800}",
+            &long,
+        ] {
             assert_eq!(check_name(name).unwrap_err().status.as_u16(), 422, "{name:?}");
         }
     }

@@ -1,8 +1,9 @@
 //! Embedded migrations: numbered scripts, one text a database, run in one transaction behind a lock,
-//! so that any number of starting processes may try at once. There is no way back: a newer schema
-//! stops an older program from starting.
+//! so that any number of starting processes may try at once. What SQL cannot compute of the rows that are there
+//! is filled in behind the scripts. There is no way back: a newer schema stops an older program from starting.
 
 use super::{Db, DbError, Link, Tx, execute, fetch_one};
+use crate::accounts::lookalikes;
 
 struct Migration {
     name: &'static str,
@@ -21,8 +22,15 @@ macro_rules! migration {
 }
 
 /// In order; the version of the schema is how many of them it has.
-const MIGRATIONS: &[Migration] =
-    &[migration!("0001_start"), migration!("0002_families"), migration!("0004_no_hole")];
+const MIGRATIONS: &[Migration] = &[
+    migration!("0001_start"),
+    migration!("0002_families"),
+    migration!("0003_names"),
+    migration!("0004_no_hole"),
+];
+
+/// Makes a table that SQL cannot fill with what is to be said of the accounts that are there.
+const NAMES: &str = "0003_names";
 
 /// The advisory lock's key on PostgreSQL: any number that no other program uses.
 const LOCK_KEY: i64 = 0x5357_4954_4348;
@@ -68,7 +76,11 @@ pub(super) async fn migrate(db: &Db) -> Result<(), MigrateError> {
             Link::Sqlite(_) => migration.sqlite,
         };
         let name = migration.name;
-        run_script(&mut tx, script).await.map_err(|error| MigrateError::Failed { name, error })?;
+        let failed = |error| MigrateError::Failed { name, error };
+        run_script(&mut tx, script).await.map_err(failed)?;
+        if name == NAMES {
+            lookalikes::back_fill(&mut tx).await.map_err(failed)?;
+        }
         execute!(tx, "INSERT INTO migrations (version, name) VALUES ($1, $2)", version, name)?;
         tracing::info!(db.version = version, "migrated the database to {name}");
     }

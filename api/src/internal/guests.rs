@@ -3,7 +3,10 @@
 use super::check_batch;
 use crate::{
     Api,
-    accounts::input,
+    accounts::{
+        input,
+        lookalikes::{self, is_reserved, skeletons},
+    },
     db::{Conn, DbError, List, column, execute, fetch_all, json_rows},
 };
 use shared::{
@@ -11,15 +14,15 @@ use shared::{
     id::UserId,
     internal::{Guests, GuestsFound, Refusal, RefusalCode},
     problem::Problem,
-    text::check_guest_name,
+    text::guest_name,
 };
 use std::collections::{BTreeMap, HashMap};
 
 /// What stands before a guest's name in `username_key`. No account's begins so.
 const MARK: char = '@';
 
-/// The `username_key` of the guest of a name. Two texts of one name differ in case only and are one
-/// guest, shown as first written.
+/// The `username_key` of the guest of a name as it is kept. Two that differ in case only are one guest,
+/// shown as first written.
 pub(crate) fn guest_key(name: &str) -> String {
     format!("{MARK}{}", input::key(name))
 }
@@ -27,8 +30,8 @@ pub(crate) fn guest_key(name: &str) -> String {
 /// Each name's guest, made when it is new.
 pub async fn guests(api: &Api, request: Guests) -> Result<GuestsFound, Problem> {
     check_batch("names", request.names.len())?;
-    let checked: Vec<Result<&String, Refusal>> =
-        request.names.iter().map(|name| check(api, name).map(|()| name)).collect();
+    let checked: Vec<Result<String, Refusal>> =
+        request.names.iter().map(|name| check(api, name)).collect();
     // In the order of their keys, in which all calls make guests: two that make the same ones wait
     // for each other once, not in a circle.
     let names: BTreeMap<String, &str> =
@@ -43,32 +46,39 @@ pub async fn guests(api: &Api, request: Guests) -> Result<GuestsFound, Problem> 
             known = find(&mut api.db.read().await?, &names).await?;
         }
     }
-    let guest = |name: &String| match known.get(&guest_key(name), name) {
+    let guest = |name: String| match known.get(&guest_key(&name), &name) {
         Some(found) => found,
         None => taken(),
     };
     Ok(GuestsFound { guests: checked.into_iter().map(|name| name.and_then(guest)).collect() })
 }
 
-fn check(api: &Api, name: &str) -> Result<(), Refusal> {
+/// The name as it is kept.
+fn check(api: &Api, name: &str) -> Result<String, Refusal> {
     if !api.config.guests {
         return refuse(RefusalCode::GuestsOff, "Sign in first: there is no guest access here.");
     }
-    check_guest_name(name)?;
-    if input::is_reserved(name) { taken() } else { Ok(()) }
+    let name = guest_name(name)?;
+    if is_reserved(&name) { taken() } else { Ok(name) }
 }
 
-/// Accounts and guests by `username_key`.
 #[derive(Default)]
-struct Known(HashMap<String, (i64, String)>);
+struct Known {
+    /// Accounts and guests by `username_key`.
+    users: HashMap<String, (i64, String)>,
+    /// The skeletons that are an account's.
+    looks: HashMap<String, i64>,
+}
 
 impl Known {
-    /// The guest, or the refusal because somebody registered the name; `None` when it is nobody's.
+    /// The guest, or the refusal because somebody registered the name or one that looks like it; `None`
+    /// when it is nobody's.
     fn get(&self, key: &str, name: &str) -> Option<Result<UserRef, Refusal>> {
-        if self.0.contains_key(&input::key(name)) {
+        let alike = || skeletons(name).iter().any(|one| self.looks.contains_key(one));
+        if self.users.contains_key(&input::key(name)) || alike() {
             return Some(taken());
         }
-        let (id, username) = self.0.get(key)?;
+        let (id, username) = self.users.get(key)?;
         Some(Ok(UserRef { id: UserId(*id), username: username.clone(), guest: true }))
     }
 }
@@ -82,7 +92,9 @@ async fn find(conn: &mut Conn, names: &BTreeMap<String, &str>) -> Result<Known, 
          WHERE username_key IN (SELECT value FROM json_each($1))",
         keys
     )?;
-    Ok(Known(rows.into_iter().map(|(key, id, username)| (key, (id, username))).collect()))
+    let users = rows.into_iter().map(|(key, id, username)| (key, (id, username))).collect();
+    let looks = names.values().flat_map(|name| skeletons(name)).collect();
+    Ok(Known { users, looks: lookalikes::owners(conn.link(), looks).await? })
 }
 
 async fn make(api: &Api, names: &BTreeMap<String, &str>, known: &Known) -> Result<(), DbError> {
@@ -127,7 +139,10 @@ async fn make(api: &Api, names: &BTreeMap<String, &str>, known: &Known) -> Resul
 }
 
 fn taken<T>() -> Result<T, Refusal> {
-    refuse(RefusalCode::UsernameTaken, "This name belongs to somebody with an account.")
+    refuse(
+        RefusalCode::UsernameTaken,
+        "This name is, or looks like, the name of somebody with an account.",
+    )
 }
 
 fn refuse<T>(code: RefusalCode, message: &str) -> Result<T, Refusal> {

@@ -77,12 +77,17 @@ async fn find(conn: &mut Conn, peer: &Peer) -> Result<Option<(UserId, bool)>, Pr
              WHERE id = $1 AND deactivated_at IS NULL AND NOT guest",
             id.0
         )?,
-        Peer::Username(name) => fetch_optional!(
-            conn,
-            "SELECT id, blocked_at IS NOT NULL FROM users
-             WHERE username_key = $1 AND deactivated_at IS NULL AND NOT guest",
-            input::key(name)
-        )?,
+        Peer::Username(name) => {
+            let [written, prepared] = input::username_keys(name);
+            fetch_optional!(
+                conn,
+                "SELECT id, blocked_at IS NOT NULL FROM users
+                 WHERE username_key IN ($1, $2) AND deactivated_at IS NULL AND NOT guest
+                 ORDER BY username_key = $1 DESC LIMIT 1",
+                &written,
+                &prepared
+            )?
+        }
     };
     Ok(row.map(|(id, blocked)| (UserId(id), blocked)))
 }

@@ -9,7 +9,7 @@ use crate::{
     fault::Result,
     internal::{STRETCH, guest_key},
 };
-use shared::{id::Seq, time::Timestamp};
+use shared::{id::Seq, text::is_nobodys, time::Timestamp};
 
 /// Most messages in one page.
 pub const MAX_MESSAGES: i64 = 100;
@@ -105,16 +105,22 @@ pub struct SenderPage {
 /// The newest `limit` messages of the registered user of this name, or else of the guest. 404 when
 /// nobody ever had it.
 pub async fn by_sender(api: &Api, username: &str, limit: i64) -> Result<SenderPage> {
-    // Also what the database would not take as a text.
-    input::username(username).map_err(|_| not_found())?;
+    if is_nobodys(username) {
+        return Err(not_found());
+    }
+    let [written, prepared] = input::username_keys(username);
+    let (guest_written, guest_prepared) = (guest_key(&written), guest_key(&prepared));
     let mut tx = api.db.snapshot().await?;
     let found: Option<(i64, String, i64)> = fetch_optional!(
         tx,
         "SELECT u.id, u.username, COALESCE(n.message_count, 0)
-         FROM users u LEFT JOIN senders n ON n.chat_id = $3 AND n.user_id = u.id
-         WHERE u.username_key IN ($1, $2) ORDER BY u.guest LIMIT 1",
-        input::key(username),
-        guest_key(username),
+         FROM users u LEFT JOIN senders n ON n.chat_id = $5 AND n.user_id = u.id
+         WHERE u.username_key IN ($1, $2, $3, $4)
+         ORDER BY u.guest, u.username_key IN ($1, $3) DESC LIMIT 1",
+        &written,
+        &prepared,
+        &guest_written,
+        &guest_prepared,
         LOBBY.0
     )?;
     let (user, username, total) = found.ok_or_else(not_found)?;

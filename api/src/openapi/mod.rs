@@ -3,6 +3,7 @@
 //! sockets are described by the AsyncAPI document.
 
 mod base;
+mod bodies;
 mod examples;
 mod pages;
 mod parameters;
@@ -28,6 +29,8 @@ fn complete(said: utoipa::openapi::OpenApi) -> Value {
     parameters::describe(&mut document);
     refusals::add(&mut document);
     examples::add(&mut document);
+    // Last, because examples are made of the fields alone.
+    bodies::complete(&mut document);
     document
 }
 

@@ -44,7 +44,8 @@ pub fn keys() -> OpenApiRouter<Api> {
 
 #[derive(Deserialize, ToSchema)]
 struct RegisterBody {
-    /// Without it one is made from the email. Unique, in whatever case; no `@`.
+    /// Without it one is made from the email. Kept as RFC 8266 prepares it. Unique, in whatever case, and no
+    /// name that looks the same is taken; no `@`.
     #[serde(default, deserialize_with = "given")]
     #[schema(max_length = 32, examples("ann"))]
     username: Option<String>,
@@ -62,7 +63,8 @@ struct RegisterBody {
 
 #[derive(Deserialize, ToSchema)]
 struct RegisterUserBody {
-    /// Unique, in whatever case; no `@`.
+    /// Kept as RFC 8266 prepares it. Unique, in whatever case, and no name that looks the same is taken;
+    /// no `@`.
     #[schema(min_length = 1, max_length = 32, examples("ann"))]
     username: String,
     /// Also spelled `mail`. Unique, in whatever case.

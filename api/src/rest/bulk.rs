@@ -60,7 +60,8 @@ struct MadeUsers {
     request_body = MakeUsersBody,
     responses(
         (status = 201, description = "The accounts, each with a session's tokens.", body = MadeUsers),
-        (status = 400, description = "`username_taken` The username trial-7 is somebody else's."),
+        (status = 400, description = "`username_taken` The username trial-7 is somebody else's, or \
+            looks like somebody else's."),
         (status = 403, description = "`admin_only` Only administrators may do this."),
     )
 )]

@@ -95,6 +95,10 @@ async fn nobody_elses_account_is_given(t: T) {
     assert_eq!(refused(create("trial-", 0, 3).await.map(drop)), (400, "username_taken"));
     let count = t.number("SELECT count(*) FROM users WHERE username LIKE 'trial-%'".to_owned());
     assert_eq!(count.await, 1, "all or none");
+    // One that looks like what others were named.
+    create("y1-", 0, 1).await.unwrap();
+    assert_eq!(refused(create("yl-", 0, 1).await.map(drop)), (400, "username_taken"));
+    create("y1-", 0, 2).await.unwrap();
     // A blocked one, and one that became an administrator.
     create("x-", 0, 2).await.unwrap();
     t.sql("UPDATE users SET blocked_at = 1 WHERE username = 'x-0'".to_owned()).await;

@@ -1,18 +1,26 @@
 //! `guests`: names without accounts, and what those may do.
 
 use crate::harness::{T, actor, both, delete, edit, refused, send};
-use api::{chats::membership, db::Db, internal};
+use api::{
+    accounts::register::{Registration, register},
+    chats::membership,
+    db::Db,
+    internal,
+};
 use futures_util::future::join_all;
 use shared::{
     chat::UserRef,
     id::ChatId,
     internal::{Guests, Refusal, RefusalCode as Code},
+    settings::Secret,
 };
 use std::sync::Arc;
 
 both!(
     a_name_is_one_guest,
     names_that_are_refused,
+    names_that_look_like_an_accounts,
+    a_name_is_one_guest_in_each_spelling,
     a_registered_name_is_its_owners,
     guests_write_in_the_lobby_only,
     a_blocked_guest_is_silent,
@@ -66,6 +74,41 @@ async fn names_that_are_refused(mut t: T) {
     expected.extend([invalid; 7]);
     expected.push(None);
     assert_eq!(found, expected);
+}
+
+async fn names_that_look_like_an_accounts(mut t: T) {
+    open(&mut t);
+    let alice = Registration {
+        username: Some("alice".to_owned()),
+        email: None,
+        name: None,
+        password: Secret::new("password123"),
+        user_agent: String::new(),
+    };
+    register(&t.api, alice).await.unwrap();
+    let (taken, invalid) = (Some(Code::UsernameTaken), Some(Code::InvalidUsername));
+    for (name, expected) in [
+        ("\u{430}lice", taken),
+        ("a1ice", taken),
+        ("ALlCE", taken),
+        ("\u{430}dmin", taken),
+        ("ADMlN", taken),
+        ("Admin\u{2800}", invalid),
+        ("alice\u{3164}", invalid),
+        ("alice\u{fe0f}", invalid),
+        ("alicia", None),
+    ] {
+        assert_eq!(codes(guests(&t, &[name]).await), [expected], "{name:?}");
+    }
+    assert_eq!(t.number("SELECT count(*) FROM users WHERE guest".to_owned()).await, 1);
+}
+
+async fn a_name_is_one_guest_in_each_spelling(mut t: T) {
+    open(&mut t);
+    let found = guests(&t, &["zoe\u{308}  x", "Zo\u{eb}\u{a0}x", "ｚｏ\u{eb} x"]).await;
+    let found: Vec<UserRef> = found.into_iter().map(Result::unwrap).collect();
+    assert_eq!(found[0].username, "zo\u{eb} x");
+    assert_eq!((&found[1], &found[2]), (&found[0], &found[0]));
 }
 
 async fn a_registered_name_is_its_owners(mut t: T) {

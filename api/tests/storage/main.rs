@@ -15,6 +15,7 @@ mod locked;
 mod managing;
 mod membership;
 mod migrations;
+mod names;
 mod opening;
 mod outage;
 mod peers;

@@ -64,6 +64,7 @@ async fn constraints_have_one_name(t: T) {
     for (table, columns) in [
         ("users", vec!["username_key"]),
         ("users", vec!["email_key"]),
+        ("username_skeletons", vec!["skeleton"]),
         ("sessions", vec!["refresh_hash"]),
         ("chats", vec!["pair_key"]),
         ("messages", vec!["chat_id", "sender_id", "client_message_id"]),

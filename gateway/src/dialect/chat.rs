@@ -3,9 +3,7 @@
 //! sender must be so.
 
 use super::{
-    Asked, Misread, encode_error, identity_mismatch,
-    lobby::is_name_of,
-    native, new_message, refusal,
+    Asked, Misread, encode_error, identity_mismatch, native, new_message, refusal,
     text::{Number, invalid, parse, unknown_type},
 };
 use crate::frame::Frame;
@@ -14,6 +12,7 @@ use shared::{
     chat::UserRef,
     id::{ChatId, Seq, UserId},
     protocol::{ChatEvent, ClientFrame, ServerFrame},
+    text::is_name_of,
     time::Timestamp,
 };
 
@@ -48,7 +47,7 @@ pub fn decode(text: &str, chat_id: ChatId, user: Option<&UserRef>) -> Result<Ask
         if frame.user_id.is_some_and(|user_id| user_id.0 != user.id.0) {
             return Err(explained(identity_mismatch("user_id")));
         }
-        if frame.username.is_some_and(|name| !is_name_of(&name, user)) {
+        if frame.username.is_some_and(|name| !is_name_of(&name, &user.username)) {
             return Err(explained(identity_mismatch("username")));
         }
     }

@@ -11,6 +11,7 @@ use shared::{
     chat::UserRef,
     id::{ChatId, Seq},
     protocol::{ChatEvent, ClientFrame, ServerFrame},
+    text::is_name_of,
     time::Timestamp,
 };
 
@@ -33,7 +34,7 @@ pub fn decode(text: &str, user: Option<&UserRef>) -> Result<Asked, Misread> {
         let name = username.ok_or_else(|| invalid("missing field `username`"))?;
         return Ok(Asked::Guest { name, text });
     };
-    if username.is_some_and(|name| !is_name_of(&name, user)) {
+    if username.is_some_and(|name| !is_name_of(&name, &user.username)) {
         return Err(identity_mismatch("username"));
     }
     Ok(match text {
@@ -46,11 +47,6 @@ pub fn decode(text: &str, user: Option<&UserRef>) -> Result<Asked, Misread> {
         // Everybody heard when it connected.
         None => Asked::Nothing,
     })
-}
-
-/// Whether this is the user's name, in whatever case: names are unique without it.
-pub(super) fn is_name_of(name: &str, user: &UserRef) -> bool {
-    name == user.username || name.to_lowercase() == user.username.to_lowercase()
 }
 
 #[derive(Serialize)]

@@ -5,7 +5,7 @@ use super::Asked;
 use shared::{
     internal::Refusal,
     protocol::ClientFrame,
-    text::{check_client_message_id, check_guest_name, check_peer, check_text},
+    text::{check_client_message_id, check_peer, check_text, guest_name},
 };
 
 impl Asked {
@@ -22,7 +22,7 @@ impl Asked {
                 check_text(text)
             }
             Self::Guest { name, text } => {
-                check_guest_name(name)?;
+                guest_name(name)?;
                 text.as_deref().map_or(Ok(()), check_text)
             }
             Self::Frame(_) | Self::Nothing => Ok(()),
@@ -56,6 +56,8 @@ mod tests {
             (send("a", "x\\u0007"), Some("invalid_text")),
             (send("a\\u0007", " "), Some("invalid_client_message_id")),
             (edit("hi"), None),
+            (send("a", " \u{3164}\u{2800}"), Some("invalid_text")),
+            (edit("\u{200b}"), Some("invalid_text")),
             (edit(""), Some("invalid_text")),
             (r#"{"type":"ping"}"#.to_owned(), None),
         ] {
@@ -67,6 +69,7 @@ mod tests {
             (direct("bob", "hi"), None),
             (direct(&huge, &huge), Some("recipient_not_found")),
             (direct("bob", &huge), Some("invalid_text")),
+            (direct("bob", "\u{2060}"), Some("invalid_text")),
         ] {
             assert_eq!(code(Window::Names, false, &text), expected);
         }
@@ -77,6 +80,8 @@ mod tests {
             (said("Zoe", "hi"), None),
             (said(&huge, "hi"), Some("invalid_username")),
             (said("Zoe", &huge), Some("invalid_text")),
+            (said("Zoe", "\u{feff}"), Some("invalid_text")),
+            (said("Zoe\u{2800}", "hi"), Some("invalid_username")),
         ] {
             assert_eq!(code(Window::Lobby, true, &text), expected);
         }

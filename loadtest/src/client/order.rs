@@ -78,6 +78,18 @@ impl Order {
             Self::Loop { .. } | Self::Look | Self::Leave => None,
         }
     }
+
+    /// Whether something goes out by it that others or the database are to have.
+    fn is_to_send(&self) -> bool {
+        match self {
+            Self::Send { .. }
+            | Self::Edit { .. }
+            | Self::Delete { .. }
+            | Self::Typing { .. }
+            | Self::Read { .. } => true,
+            Self::Loop { .. } | Self::Cut { .. } | Self::Look | Self::Leave => false,
+        }
+    }
 }
 
 /// The device has more to do than it gets done; the order was not taken.
@@ -141,6 +153,16 @@ impl DeviceHandle {
         self.inbox.even.load(Ordering::Acquire)
     }
 
+    /// Whether it was ready once.
+    pub fn was_ready(&self) -> bool {
+        self.inbox.was_ready.load(Ordering::Acquire)
+    }
+
+    /// What it was to send and has not begun, and commands that have no answer.
+    pub fn unsent(&self) -> usize {
+        self.inbox.unsent() + self.inbox.in_flight.load(Ordering::Acquire)
+    }
+
     /// Orders not begun and commands not answered yet. A closed loop always has some.
     pub fn unsettled(&self) -> usize {
         self.inbox.waiting.load(Ordering::Acquire) + self.inbox.in_flight.load(Ordering::Acquire)
@@ -155,6 +177,7 @@ pub(super) struct Inbox {
     waiting: AtomicUsize,
     in_flight: AtomicUsize,
     standing: AtomicU8,
+    was_ready: AtomicBool,
     even: AtomicBool,
     leaving: AtomicBool,
 }
@@ -173,6 +196,7 @@ impl Inbox {
             waiting: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
             standing: AtomicU8::new(Standing::Away as u8),
+            was_ready: AtomicBool::new(false),
             even: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
         })
@@ -212,12 +236,20 @@ impl Inbox {
         self.waiting.load(Ordering::Acquire) > 0
     }
 
+    /// What waits and is to be sent.
+    pub(super) fn unsent(&self) -> usize {
+        self.lock().orders.iter().filter(|order| order.is_to_send()).count()
+    }
+
     /// Who is woken by orders from now on. To be called before looking for the first.
     pub(super) fn register(&self, waker: &Waker) {
         self.lock().waker = Some(waker.clone());
     }
 
     pub(super) fn stands(&self, standing: Standing) {
+        if standing == Standing::Ready {
+            self.was_ready.store(true, Ordering::Release);
+        }
         self.standing.store(standing as u8, Ordering::Release);
     }
 

@@ -1,10 +1,11 @@
 //! What all parts found together, and what it amounts to: the report.
 
 use super::{
-    GeneratorUse, Observer, Part, PartSlice, Progress, RunError, RunOptions, Watched, faults, truth,
+    GeneratorUse, Observer, Part, PartSlice, Progress, RunError, RunOptions, Shortfall, Watched,
+    faults, truth,
 };
 use crate::{
-    history::Record,
+    history::{Record, Verdict},
     measure::Latency,
     report::{
         Generator, Outcome, Report, VERSION,
@@ -37,6 +38,7 @@ pub async fn conclude(
     let mut truth = record.check(&read.stored);
     truth.unrecorded += read.unread.len() as u64;
     truth.evidence.extend(read.unread.into_iter().take(MAX_UNREAD));
+    fall_short(&mut truth, parts.iter().map(|part| part.shortfall));
 
     let slices = beside(parts.iter_mut().flat_map(|part| std::mem::take(&mut part.slices)));
     let measured = measured(phases, &slices, &watched.targets);
@@ -72,6 +74,23 @@ pub async fn conclude(
 
 /// Chats that are named when they could not be read; the others are counted.
 const MAX_UNREAD: usize = 5;
+
+/// Says what the schedule asked for and did not come about: figures of the rest would look like a run's.
+fn fall_short(truth: &mut Verdict, parts: impl Iterator<Item = Shortfall>) {
+    for Shortfall { unconnected, unsent } in parts {
+        truth.unconnected += unconnected;
+        truth.unsent += unsent;
+    }
+    let (unconnected, unsent) = (truth.unconnected, truth.unsent);
+    if unconnected > 0 {
+        let words = "of the connections asked for were not there; errors and closes say why";
+        truth.evidence.push(format!("unconnected: {unconnected} {words}"));
+    }
+    if unsent > 0 {
+        let words = "of what was due were not sent or not answered in the end";
+        truth.evidence.push(format!("unsent: {unsent} {words}"));
+    }
+}
 
 /// What is wrong with the servers' word outranks who was the limit, which outranks figures.
 fn outcome(report: &Report, interrupted: bool) -> Outcome {

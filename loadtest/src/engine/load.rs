@@ -79,6 +79,7 @@ pub async fn run_part(options: &RunOptions, observer: Observer) -> Result<Part, 
         begun += 1;
     }
     load.settle().await;
+    let shortfall = load.population.shortfall();
     let Load { population, collector, pages, .. } = load;
     pages.finish().await;
     let mut renewed = Vec::new();
@@ -89,7 +90,8 @@ pub async fn run_part(options: &RunOptions, observer: Observer) -> Result<Part, 
     drop(population);
     let (slices, generator) = collector.finish(Instant::now(), &observer);
     fleet.stop().await;
-    Ok(Part { started, slices, record: ledger.record(), generator, interrupted, begun, renewed })
+    let record = ledger.record();
+    Ok(Part { started, slices, record, shortfall, generator, interrupted, begun, renewed })
 }
 
 impl Load<'_> {

@@ -16,6 +16,7 @@ pub struct Part {
     pub started: Timestamp,
     pub slices: Vec<PartSlice>,
     pub record: Record,
+    pub shortfall: Shortfall,
     pub generator: GeneratorUse,
     /// Whether it was stopped before its end.
     pub interrupted: bool,
@@ -23,6 +24,15 @@ pub struct Part {
     pub begun: usize,
     /// People whose tokens are not those of the cast any more.
     pub renewed: Vec<Renewed>,
+}
+
+/// What the schedule asked for and did not come about, though it was waited for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shortfall {
+    /// See [`crate::history::Verdict::unconnected`].
+    pub unconnected: u64,
+    /// See [`crate::history::Verdict::unsent`].
+    pub unsent: u64,
 }
 
 /// A person's newest tokens. The cast's are void.

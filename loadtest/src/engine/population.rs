@@ -2,7 +2,7 @@
 //! what is due. What a device makes of it is its own business.
 
 use super::{
-    RunOptions,
+    RunOptions, Shortfall,
     plan::Plan,
     schedule::{Action, Deed},
 };
@@ -17,8 +17,12 @@ use crate::{
     scenario::{Dialect, TextBytes},
 };
 use shared::{chat::ChatType, id::ChatId, time::Timestamp};
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::time::Instant;
+
+/// A connection that is not there for so long after it was due does not come: servers answer a handshake
+/// within some seconds, or refuse it.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// All devices of this process.
 pub(super) struct Population<'a> {
@@ -36,10 +40,14 @@ pub(super) struct Population<'a> {
     devices: usize,
     /// Slots of the closed loop that goes on.
     looping: Vec<usize>,
+    /// Connections that were to go before they had ever come.
+    missed: u64,
 }
 
 struct Place {
     device: DeviceHandle,
+    /// When it was to connect.
+    due: Instant,
     /// Where it can write.
     chats: Arc<[ChatId]>,
 }
@@ -75,6 +83,7 @@ impl<'a> Population<'a> {
             waiting: VecDeque::new(),
             devices: 0,
             looping: Vec::new(),
+            missed: 0,
         }
     }
 
@@ -172,6 +181,17 @@ impl<'a> Population<'a> {
         sum
     }
 
+    /// What is missing when it has been waited for.
+    pub(super) fn shortfall(&self) -> Shortfall {
+        let there = self.places.iter().flatten().map(|place| &place.device);
+        let (mut unconnected, mut unsent) = (self.missed + self.waiting.len() as u64, 0);
+        for device in there {
+            unconnected += u64::from(device.standing() != Standing::Ready);
+            unsent += device.unsent() as u64;
+        }
+        Shortfall { unconnected, unsent }
+    }
+
     /// Has every device that had not look whether it has everything.
     pub(super) fn look(&self) {
         for place in self.places.iter().flatten().filter(|place| !place.device.is_even()) {
@@ -201,14 +221,22 @@ impl<'a> Population<'a> {
         };
         self.devices += 1;
         match self.fleet.spawn(spec) {
-            Ok(device) => self.places[slot] = Some(Place { device, chats }),
-            Err(_) => self.skip(),
+            Ok(device) => self.places[slot] = Some(Place { device, due, chats }),
+            Err(_) => {
+                self.missed += 1;
+                self.skip();
+            }
         }
     }
 
     fn close(&mut self, slot: usize) {
-        self.waiting.retain(|(waiting, _)| *waiting != slot);
+        let waited = self.waiting.iter().position(|(waiting, _)| *waiting == slot);
+        if let Some((_, due)) = waited.and_then(|at| self.waiting.remove(at)) {
+            self.missed += u64::from(due.elapsed() > PATIENCE);
+        }
         if let Some(place) = self.places[slot].take() {
+            let never_came = !place.device.was_ready() && place.due.elapsed() > PATIENCE;
+            self.missed += u64::from(never_came);
             // Refused only by one that is gone.
             let _ = place.device.order(Order::Leave);
         }

@@ -37,10 +37,16 @@ impl Log {
         Self { ledger, watched: Vec::new(), windows: Vec::new(), record, away: false }
     }
 
+    /// It is connected. One that never is heard nothing, and is none of the verdict's devices.
+    pub fn here(&mut self) {
+        self.away = false;
+        self.record.connected = true;
+    }
+
     /// The chat is live after this place: `ready`, `chat` or `subscribed` said so. Nothing happens
     /// when it is watched already, so that every `ready` can be told whole: one that resumes goes on.
     pub fn watch(&mut self, chat: ChatId, after: Seq) {
-        self.away = false;
+        self.here();
         if let Err(at) = self.find(chat) {
             let line = self.ledger.line(chat);
             self.watched.insert(at, Watching { line, stretch: Stretch::new(after.0) });
@@ -51,7 +57,7 @@ impl Log {
     /// on; only messages are shown, and none of `not_from`, where a window does not show its own
     /// user's. What is acknowledged 20 s after now or later is expected even when it hears nothing.
     pub fn watch_texts(&mut self, chat: ChatId, not_from: Option<UserId>) {
-        self.away = false;
+        self.here();
         if !self.windows.iter().any(|(line, _)| line.chat == chat) {
             let window = Window {
                 since: self.ledger.now(),
@@ -86,7 +92,7 @@ impl Log {
 
     /// A connection resumed: the chats watched are caught up, each until its `caught_up` or `resync`.
     pub fn catching_up(&mut self) {
-        self.away = false;
+        self.here();
         self.watched.iter_mut().for_each(|watching| watching.stretch.catching = true);
     }
 

@@ -34,6 +34,8 @@ pub(super) struct DeviceRecord {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mishaps: Vec<Mishap>,
     pub resyncs: u64,
+    /// It was connected once.
+    pub connected: bool,
     /// It was not connected in the end.
     pub away: bool,
 }

@@ -15,8 +15,9 @@ pub struct Verdict {
     /// Events that devices received, each once, and that they should have. Equal when nothing is wrong.
     pub delivered: u64,
     pub expected: u64,
+    /// Devices that were connected once.
     pub devices: u64,
-    /// Devices that were not connected in the end. Of them is expected what came until they went.
+    /// Devices of those that were not connected in the end. Of them is expected what came until they went.
     pub away: u64,
     pub lost: u64,
     pub repeated: u64,
@@ -25,6 +26,14 @@ pub struct Verdict {
     pub altered: u64,
     pub not_stored: u64,
     pub stored_twice: u64,
+    /// Connections that the scenario asked for and that were not there: in the end, or for some seconds
+    /// before they were to go. Not the checker's to say, nor the next one: the engine adds them, and a
+    /// threshold of every run demands that there are none.
+    #[serde(default)]
+    pub unconnected: u64,
+    /// What devices were to send and did not, or had no answer to, when the run had waited long enough.
+    #[serde(default)]
+    pub unsent: u64,
     /// How often a device was told that it cannot be caught up.
     pub resyncs: u64,
     /// Changes that a device was not sent outside of a catch-up because later ones superseded them, as

@@ -50,6 +50,8 @@ pub enum TruthCount {
     Altered,
     NotStored,
     StoredTwice,
+    Unconnected,
+    Unsent,
     Resyncs,
     Stored,
     Expected,
@@ -78,13 +80,15 @@ const STATS: [(&str, Stat); 8] = [
     ("max", Stat::Max),
 ];
 
-const TRUTH: [(&str, TruthCount); 9] = [
+const TRUTH: [(&str, TruthCount); 11] = [
     ("lost", TruthCount::Lost),
     ("repeated", TruthCount::Repeated),
     ("reordered", TruthCount::Reordered),
     ("altered", TruthCount::Altered),
     ("not_stored", TruthCount::NotStored),
     ("stored_twice", TruthCount::StoredTwice),
+    ("unconnected", TruthCount::Unconnected),
+    ("unsent", TruthCount::Unsent),
     ("resyncs", TruthCount::Resyncs),
     ("stored", TruthCount::Stored),
     ("expected", TruthCount::Expected),
@@ -128,6 +132,9 @@ impl Metric {
             Some(name) => Some(report.phases.iter().find(|phase| phase.name == name)?),
         };
         match self {
+            Self::Truth(count @ (TruthCount::Unconnected | TruthCount::Unsent)) => {
+                Some(count.of(&report.truth) as f64)
+            }
             // Nobody listened: nothing can have been lost, and nothing was shown.
             Self::Truth(_) if report.truth.devices == 0 => None,
             Self::Truth(count) => Some(count.of(&report.truth) as f64),
@@ -200,6 +207,8 @@ impl TruthCount {
             Self::Altered => truth.altered,
             Self::NotStored => truth.not_stored,
             Self::StoredTwice => truth.stored_twice,
+            Self::Unconnected => truth.unconnected,
+            Self::Unsent => truth.unsent,
             Self::Resyncs => truth.resyncs,
             Self::Stored => truth.stored,
             Self::Expected => truth.expected,

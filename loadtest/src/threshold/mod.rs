@@ -38,8 +38,16 @@ pub enum Comparison {
 pub struct NoThreshold(String);
 
 /// What is demanded of every run, unless its scenario says something else of the same.
-const ALWAYS: [&str; 6] =
-    ["lost==0", "repeated==0", "reordered==0", "altered==0", "not_stored==0", "stored_twice==0"];
+const ALWAYS: [&str; 8] = [
+    "lost==0",
+    "repeated==0",
+    "reordered==0",
+    "altered==0",
+    "not_stored==0",
+    "stored_twice==0",
+    "unconnected==0",
+    "unsent==0",
+];
 
 /// What a report says to each of these expressions, and to the truth whether or not they speak of it.
 /// An expression that is no threshold fails; [`crate::scenarios`] refuses such a scenario before it

@@ -107,7 +107,7 @@ fn the_truth_is_always_demanded() {
         shown.collect::<Vec<_>>().join(", ")
     };
     let others = "repeated==0 true, reordered==0 true, altered==0 true, not_stored==0 true, \
-                  stored_twice==0 true";
+                  stored_twice==0 true, unconnected==0 true, unsent==0 true";
     assert_eq!(said(&[]), format!("lost==0 false, {others}"));
     assert_eq!(said(&["lost <= 1"]), format!("lost <= 1 true, {others}"));
 }

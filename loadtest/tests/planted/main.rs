@@ -1,6 +1,6 @@
 //! Faults planted between a sound cluster and the load tester: each is found, and nothing else is. One
-//! frame swallowed, one sent twice, and everything stalled for two seconds, which the open model shows
-//! as it is and the closed loop hides.
+//! frame swallowed, one sent twice, everything stalled for two seconds, which the open model shows
+//! as it is and the closed loop hides, and some connections never let in.
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail like the test")]
 
@@ -54,15 +54,17 @@ const CLOSED: &str = "closed = { senders = 2, window = 1 }";
 
 /// Two hundred deliveries a second: a second after the beginning.
 const STALL: Plan =
-    Plan { swallow: None, repeat: None, stall: Some((200, Duration::from_secs(2))) };
+    Plan { swallow: None, repeat: None, stall: Some((200, Duration::from_secs(2))), most: None };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn planted_faults_are_found() {
     let options = Options { gateways: 1, apis: 1, ..Options::default() };
     let cluster = Cluster::start(options).await.unwrap();
-    let faults = Plan { swallow: Some(100), repeat: Some(300), stall: None };
-    let (faulty, (open, code), closed) = tokio::join!(
+    let faults = Plan { swallow: Some(100), repeat: Some(300), ..Plan::default() };
+    let few = Plan { most: Some(6), ..Plan::default() };
+    let (faulty, crowded, (open, code), closed) = tokio::join!(
         run(&cluster, "faulty", OPEN, faults),
+        run(&cluster, "crowded", OPEN, few),
         run_program(&cluster, "open", OPEN, STALL),
         run(&cluster, "closed", CLOSED, STALL),
     );
@@ -75,6 +77,20 @@ async fn planted_faults_are_found() {
     assert_eq!(faulty.outcome, Outcome::Failed);
     let told = |words: &str| truth.evidence.iter().any(|line| line.starts_with(words));
     assert!(told("lost: device") && told("repeated: device"), "{truth:#?}");
+
+    // Six of ten came in: what those did is right, and it is not the run that was asked for.
+    let truth = &crowded.truth;
+    assert!(truth.is_sound(), "{truth:#?}");
+    assert_eq!((truth.devices, truth.unconnected), (6, 4), "{truth:#?}");
+    let sent = crowded.phases[1].sums.counts["sent"];
+    assert_eq!(sent + truth.unsent, 160, "{truth:#?}");
+    assert!(truth.unsent > 0, "{truth:#?}");
+    let failed = crowded.thresholds.iter().filter(|threshold| !threshold.ok);
+    let failed: Vec<&str> = failed.map(|threshold| threshold.expression.as_str()).collect();
+    assert!(failed.ends_with(&["unconnected==0", "unsent==0"]), "{failed:?}");
+    let limited = crowded.generator.limited.is_some();
+    let expected = if limited { Outcome::GeneratorLimited } else { Outcome::Failed };
+    assert_eq!(crowded.outcome, expected);
 
     for report in [&open, &closed] {
         assert!(report.truth.is_sound(), "late is not lost: {:#?}", report.truth);
@@ -104,7 +120,9 @@ async fn run(cluster: &Cluster, name: &str, load: &str, plan: Plan) -> Report {
     let preparing = Preparing { scenario: &scenario, target: &target, run: name, accounts: None };
     let Prepared { cast, .. } = prepare(preparing, &|_| {}).await.unwrap();
     let proxy = Proxy::before(server, plan).await;
-    let options = RunOptions::new(scenario, cast, proxy.url(), name);
+    let mut options = RunOptions::new(scenario, cast, proxy.url(), name);
+    // Who is never let in shall not be waited for long.
+    options.tuning.settle = Duration::from_secs(10);
     proxy.during(engine::run(&options, Arc::new(|_| {}))).await.unwrap()
 }
 

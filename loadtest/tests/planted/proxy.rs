@@ -1,5 +1,6 @@
 //! A proxy that knows WebSocket frames and does to them what servers must not do: swallows one, sends one
-//! twice, holds all of them back for a while. What is not a WebSocket passes as it is.
+//! twice, holds all of them back for a while, lets only so many connections in. What is not a WebSocket passes
+//! as it is.
 
 use std::{
     io,
@@ -24,6 +25,8 @@ pub struct Plan {
     pub repeat: Option<u64>,
     /// From this one on nothing passes to anybody for so long.
     pub stall: Option<(u64, Duration)>,
+    /// So many WebSockets are opened, and no further one.
+    pub most: Option<u64>,
 }
 
 /// The proxy, listening.
@@ -36,14 +39,16 @@ pub struct Proxy {
 struct Fate {
     plan: Plan,
     seen: AtomicU64,
+    opened: AtomicU64,
     stalled_until: Mutex<Instant>,
 }
 
 impl Proxy {
     pub async fn before(server: SocketAddr, plan: Plan) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (seen, stalled_until) = (AtomicU64::new(0), Mutex::new(Instant::now()));
-        Self { listener, server, fate: Arc::new(Fate { plan, seen, stalled_until }) }
+        let [seen, opened] = [0, 0].map(AtomicU64::new);
+        let stalled_until = Mutex::new(Instant::now());
+        Self { listener, server, fate: Arc::new(Fate { plan, seen, opened, stalled_until }) }
     }
 
     pub fn url(&self) -> String {
@@ -80,8 +85,12 @@ async fn pass(client: TcpStream, server: TcpStream, fate: Arc<Fate>) -> io::Resu
     let down = async {
         let mut from_server = BufReader::new(from_server);
         let head = read_head(&mut from_server).await?;
+        let is_socket = head.starts_with(b"HTTP/1.1 101 ");
+        if is_socket && !fate.lets_in() {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
         to_client.write_all(&head).await?;
-        if !head.starts_with(b"HTTP/1.1 101 ") {
+        if !is_socket {
             copy(&mut from_server, &mut to_client).await?;
             return to_client.shutdown().await;
         }
@@ -96,11 +105,16 @@ async fn pass(client: TcpStream, server: TcpStream, fate: Arc<Fate>) -> io::Resu
 }
 
 impl Fate {
+    fn lets_in(&self) -> bool {
+        let before = self.opened.fetch_add(1, Ordering::Relaxed);
+        self.plan.most.is_none_or(|most| before < most)
+    }
+
     /// How often this frame is to be sent on; comes back when it may be.
     async fn times(&self, frame: &[u8]) -> usize {
         let brings_a_message = frame.windows(16).any(|part| part == br#""type":"message""#);
         let number = brings_a_message.then(|| self.seen.fetch_add(1, Ordering::Relaxed) + 1);
-        let Plan { swallow, repeat, stall } = self.plan;
+        let Plan { swallow, repeat, stall, .. } = self.plan;
         if let Some((from, how_long)) = stall
             && number == Some(from)
         {

@@ -82,12 +82,16 @@ async fn texts_are_checked(t: System) {
     let longest = "ж".repeat(MAX_TEXT_CHARS);
     let path = format!("/chats/{chat}/messages");
 
-    for bad in ["", "   ", "\u{0}", "a\u{0}b", &format!("{longest}x")] {
+    for bad in
+        ["", "   ", "\u{3164}", "\u{200b}\n\u{2800}", "\u{0}", "a\u{0}b", &format!("{longest}x")]
+    {
         assert_eq!(phone.try_send(chat, bad).await.unwrap_err().code, "invalid_text", "{bad:?}");
         ann.rest.post(&path, json!({ "text": bad })).await.invalid("text");
     }
     let id = phone.send(chat, &longest).await.message_id;
-    assert_eq!(phone.edit(chat, id, "").await.unwrap_err().code, "invalid_text");
+    for bad in ["", "\u{2060}"] {
+        assert_eq!(phone.edit(chat, id, bad).await.unwrap_err().code, "invalid_text", "{bad:?}");
+    }
     other.expect(message(&longest)).await;
     phone.send(chat, "line\nbreaks\tand 👩‍👩‍👧‍👦 are fine").await;
     assert_eq!(bob.texts(chat).await.len(), 2);

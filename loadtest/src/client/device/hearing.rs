@@ -54,6 +54,7 @@ impl Live<'_> {
         self.heartbeat = heartbeat;
         self.ready = Some(now);
         self.free_since = now;
+        self.device.log.here();
         tally.connected();
         if !self.resuming {
             tally.time(Op::Connect, micros(now, self.due));

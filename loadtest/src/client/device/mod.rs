@@ -159,6 +159,11 @@ impl Device {
             }
         }
         self.inbox.stands(Standing::Gone);
+        // Nobody does it any more.
+        let unsent = self.inbox.unsent() as u64;
+        if unsent > 0 {
+            self.worker.shard.lock().count(Count::Skipped, unsent);
+        }
         self.worker.end(self.spec.number);
     }
 

@@ -28,7 +28,7 @@ impl Record {
             .collect();
         let mut findings = Findings::new(&self.devices);
         let mut verdict = Verdict {
-            devices: self.devices.len() as u64,
+            devices: self.devices.iter().filter(|device| device.connected).count() as u64,
             stored: stored.0.values().map(|chat| chat.messages.len() as u64).sum(),
             unrecorded: self.unrecorded,
             ..Verdict::default()

@@ -137,9 +137,9 @@ fn resyncs_first(rest: &[Step]) -> bool {
 fn matters(server: &Server, steps: &[Step], event: &Event) -> bool {
     let id = match &event.change {
         Change::Message(message) => return !server.messages[&message.id.0].gone,
-        Change::Member { .. } | Change::Unknown => return true,
         Change::Edited(message) => message.id,
         Change::Deleted { id, .. } => *id,
+        _ => return true,
     };
     let row = &server.messages[&id.0];
     let first = steps.iter().find_map(|step| match step {

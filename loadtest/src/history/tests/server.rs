@@ -170,7 +170,7 @@ impl Server {
             let id = match &event.change {
                 Change::Message(message) | Change::Edited(message) => message.id.0,
                 Change::Deleted { id, .. } => id.0,
-                Change::Member { .. } | Change::Unknown => return Some(event.clone()),
+                _ => return Some(event.clone()),
             };
             let row = &self.messages[&id];
             let shown = id == seq || (id <= after && row.seq == seq);

@@ -328,3 +328,20 @@ async fn a_slow_reader_reads_slowly() {
     // 60 KB and more, of which the first tenth of a second's are free.
     assert!(at.elapsed() > Duration::from_millis(400), "{:?}", at.elapsed());
 }
+
+#[tokio::test]
+async fn what_a_device_did_not_come_to_is_skipped() {
+    let mut stage = Stage::set().await;
+    let handle = stage.spawn(3, &stage.account(900), None);
+    // The server takes the connection and never says that it is ready.
+    let _line = stage.server.next().await;
+    let due = Instant::now();
+    for order in
+        [Order::Send { chat: CHAT, due, bytes: 100 }, Order::Read { chat: CHAT, due }, Order::Look]
+    {
+        handle.order(order).unwrap();
+    }
+    assert_eq!((handle.unsent(), handle.was_ready()), (2, false));
+    handle.order(Order::Leave).unwrap();
+    stage.until(|slice| slice.counts.get(&Count::Skipped) == Some(&2)).await;
+}
