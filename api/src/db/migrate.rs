@@ -1,9 +1,14 @@
-//! Embedded migrations: numbered scripts, one text a database, run in one transaction behind a lock,
-//! so that any number of starting processes may try at once. What SQL cannot compute of the rows that are there
-//! is filled in behind the scripts. There is no way back: a newer schema stops an older program from starting.
+//! Embedded migrations: numbered scripts, one text a database, each in a transaction of its own behind a
+//! lock, so that any number of starting processes may try at once, and one that fails leaves those before
+//! it. What SQL cannot compute of the rows that are there is filled in behind its script. A script that
+//! waits for a table makes nobody wait behind it for longer than a second: it tries again. There is no
+//! way back. A newer schema stops an older program from starting, unless all that is new only adds: the
+//! script of such a version, 7 say, puts `oldest_program_7` into `meta`, the oldest version of a program
+//! that goes on beside it.
 
-use super::{Db, DbError, Link, Tx, execute, fetch_one};
+use super::{Db, DbError, Link, Tx, execute, fetch_one, fetch_optional};
 use crate::accounts::lookalikes;
+use std::time::{Duration, Instant};
 
 struct Migration {
     name: &'static str,
@@ -32,6 +37,13 @@ const MIGRATIONS: &[Migration] = &[
 /// Makes a table that SQL cannot fill with what is to be said of the accounts that are there.
 const NAMES: &str = "0003_names";
 
+/// A statement that waits for a table makes everybody wait who comes later: not for long.
+const BRIEF: &str = "SET LOCAL lock_timeout = '1s'";
+
+/// How often that is tried, with pauses in which the others get on: for three minutes.
+const TRIES: u32 = 60;
+const PAUSE: Duration = Duration::from_secs(2);
+
 /// The advisory lock's key on PostgreSQL: any number that no other program uses.
 const LOCK_KEY: i64 = 0x5357_4954_4348;
 
@@ -55,9 +67,41 @@ fn known() -> i64 {
 }
 
 pub(super) async fn migrate(db: &Db) -> Result<(), MigrateError> {
+    let mut tries = 0;
+    loop {
+        match step(db).await {
+            Ok(Step::Made) => tries = 0,
+            Ok(Step::Done { found }) => {
+                tell(found);
+                return Ok(());
+            }
+            Err(MigrateError::Failed { name, error: DbError::Held(_) }) if tries < TRIES => {
+                if tries == 0 {
+                    tracing::info!(
+                        "migration {name} waits for a moment in which its tables are free"
+                    );
+                }
+                tries += 1;
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+enum Step {
+    /// There may be another one to make.
+    Made,
+    Done {
+        found: i64,
+    },
+}
+
+/// Makes the next migration, in a transaction of its own: one that is there stays, if the next one fails.
+async fn step(db: &Db) -> Result<Step, MigrateError> {
     let mut tx = db.begin().await?;
     if let Link::Postgres(_) = tx.link() {
-        // A migration may take longer than a request, and so may waiting for another's.
+        // A migration may take longer than a request, and so may waiting for another process's.
         run_script(&mut tx, "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0").await?;
         execute!(tx, "SELECT pg_advisory_xact_lock($1)", LOCK_KEY)?;
     }
@@ -67,25 +111,47 @@ pub(super) async fn migrate(db: &Db) -> Result<(), MigrateError> {
     )
     .await?;
     let found = version(&mut tx).await?;
-    if found > known() {
-        return Err(MigrateError::TooNew { found, known: known() });
+    let Some((version, migration)) = (1_i64..).zip(MIGRATIONS).find(|(v, _)| *v > found) else {
+        fits(&mut tx, found).await?;
+        tx.commit().await?;
+        return Ok(Step::Done { found });
+    };
+    let (name, script) = match tx.link() {
+        Link::Postgres(_) => (migration.name, migration.postgres),
+        Link::Sqlite(_) => (migration.name, migration.sqlite),
+    };
+    let failed = |error| MigrateError::Failed { name, error };
+    if let Link::Postgres(_) = tx.link() {
+        run_script(&mut tx, BRIEF).await?;
     }
-    for (version, migration) in (1_i64..).zip(MIGRATIONS).skip_while(|(v, _)| *v <= found) {
-        let script = match tx.link() {
-            Link::Postgres(_) => migration.postgres,
-            Link::Sqlite(_) => migration.sqlite,
-        };
-        let name = migration.name;
-        let failed = |error| MigrateError::Failed { name, error };
-        run_script(&mut tx, script).await.map_err(failed)?;
-        if name == NAMES {
-            lookalikes::back_fill(&mut tx).await.map_err(failed)?;
-        }
-        execute!(tx, "INSERT INTO migrations (version, name) VALUES ($1, $2)", version, name)?;
-        tracing::info!(db.version = version, "migrated the database to {name}");
+    let started = Instant::now();
+    run_script(&mut tx, script).await.map_err(failed)?;
+    if name == NAMES {
+        lookalikes::back_fill(&mut tx).await.map_err(failed)?;
     }
+    const MADE: &str = "INSERT INTO migrations (version, name) VALUES ($1, $2)";
+    execute!(tx, MADE, version, name).map_err(failed)?;
     tx.commit().await?;
-    tell(known());
+    let took = started.elapsed();
+    tracing::info!(db.version = version, ?took, "migrated the database to {name}");
+    Ok(Step::Made)
+}
+
+/// Whether this program may work on a schema of this version, of which it knows the beginning: if each
+/// migration that came later says so of itself, in `meta`.
+async fn fits(tx: &mut Tx, found: i64) -> Result<(), MigrateError> {
+    let known = known();
+    for later in known + 1..=found {
+        let oldest: Option<(String,)> = fetch_optional!(
+            tx,
+            "SELECT value FROM meta WHERE key = $1",
+            format!("oldest_program_{later}")
+        )?;
+        match oldest.and_then(|(version,)| version.parse::<i64>().ok()) {
+            Some(oldest) if oldest <= known => {}
+            _ => return Err(MigrateError::TooNew { found, known }),
+        }
+    }
     Ok(())
 }
 
@@ -103,14 +169,12 @@ pub(super) async fn check(db: &Db) -> Result<(), MigrateError> {
     )?;
     let found = if tables.0 == 0 { 0 } else { version(&mut tx).await? };
     let known = known();
-    match found {
-        _ if found > known => Err(MigrateError::TooNew { found, known }),
-        _ if found < known => Err(MigrateError::TooOld { found, known }),
-        _ => {
-            tell(known);
-            Ok(())
-        }
+    if found < known {
+        return Err(MigrateError::TooOld { found, known });
     }
+    fits(&mut tx, found).await?;
+    tell(found);
+    Ok(())
 }
 
 async fn version(tx: &mut Tx) -> Result<i64, DbError> {

@@ -3,7 +3,12 @@
 use crate::harness::{T, both, fresh_url};
 use api::db::{Db, DbConfig, MigrateError};
 
-both!(a_newer_schema_is_refused, the_lobby_and_the_epoch_are_made_once, constraints_have_one_name);
+both!(
+    a_newer_schema_is_refused,
+    beside_a_newer_schema_that_only_adds_one_goes_on,
+    the_lobby_and_the_epoch_are_made_once,
+    constraints_have_one_name,
+);
 
 async fn many_at_once(sqlite: bool) {
     let (url, _dir) = fresh_url(sqlite).await;
@@ -45,6 +50,59 @@ async fn a_newer_schema_is_refused(t: T) {
     for result in [t.api.db.migrate().await, t.api.db.check_schema().await] {
         assert!(matches!(result, Err(MigrateError::TooNew { found: 999, .. })));
     }
+}
+
+/// As in a rolling upgrade whose migrations only add.
+async fn beside_a_newer_schema_that_only_adds_one_goes_on(t: T) {
+    let known = t.number("SELECT max(version) FROM migrations".to_owned()).await;
+    let add = |version: i64, oldest: i64| {
+        t.sql(format!(
+            "INSERT INTO migrations (version, name) VALUES ({version}, 'of the future');
+             INSERT INTO meta (key, value) VALUES ('oldest_program_{version}', '{oldest}')"
+        ))
+    };
+    for version in [known + 1, known + 2] {
+        add(version, known).await;
+        t.api.db.migrate().await.unwrap();
+        t.api.db.check_schema().await.unwrap();
+    }
+    add(known + 3, known + 1).await;
+    assert!(matches!(t.api.db.check_schema().await, Err(MigrateError::TooNew { .. })));
+}
+
+/// Whoever came later would wait behind a statement that waits for a table.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_migration_that_waits_for_a_table_lets_go_and_tries_again() {
+    let (url, _dir) = fresh_url(false).await;
+    let db = Db::connect(&url, &DbConfig::default()).await.unwrap();
+    db.migrate().await.unwrap();
+    let Db::Postgres(pool) = &db else { panic!("not PostgreSQL") };
+    let run = |sql: &'static str| sqlx::raw_sql(sql).execute(pool);
+    // As if the newest one were not made yet, and somebody held a table that it needs.
+    let undone = "DELETE FROM migrations WHERE version = (SELECT max(version) FROM migrations);
+        DROP TABLE chat_events; DROP TABLE edits; DROP TABLE departures";
+    run(undone).await.unwrap();
+    let mut holder = pool.begin().await.unwrap();
+    sqlx::raw_sql("LOCK TABLE migrations IN SHARE MODE").execute(&mut *holder).await.unwrap();
+    let migrating = tokio::spawn({
+        let db = db.clone();
+        async move { db.migrate().await }
+    });
+    // It waits, gives up, and tries again.
+    let waits = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    for wanted in [1, 0, 1] {
+        loop {
+            let (waiting,): (i64,) = sqlx::query_as(waits).fetch_one(pool).await.unwrap();
+            if waiting == wanted {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    }
+    holder.commit().await.unwrap();
+    migrating.await.unwrap().unwrap();
+    db.check_schema().await.unwrap();
 }
 
 async fn the_lobby_and_the_epoch_are_made_once(t: T) {
