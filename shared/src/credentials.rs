@@ -9,8 +9,6 @@ use axum::http::{HeaderMap, HeaderValue, Uri, header};
 /// [`crate::token::ACCESS_TOKEN_LIFETIME`] asks the database whether the session still stands.
 pub const SESSION_COOKIE: &str = "session";
 
-const BEARER: &str = "bearer ";
-
 /// A token as presented, not yet checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credential<'a> {
@@ -26,8 +24,9 @@ impl<'a> Credential<'a> {
     /// applications that have the same name.
     pub fn of(headers: &'a HeaderMap) -> Option<Self> {
         let bearer = |value: &'a HeaderValue| {
-            let (scheme, token) = value.to_str().ok()?.split_at_checked(BEARER.len())?;
-            scheme.eq_ignore_ascii_case(BEARER).then(|| token.trim())
+            let text = value.to_str().ok()?;
+            let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
+            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
         };
         if let Some(token) = headers.get_all(header::AUTHORIZATION).iter().find_map(bearer) {
             return Some(Self::Bearer(token));
@@ -99,7 +98,7 @@ mod tests {
         let text = format!("theme=dark; session={OURS}; other=1");
         let (cookie, found) = (("cookie", text.as_str()), Some(Credential::Cookie(OURS)));
         assert_eq!(Credential::of(&headers(&[cookie])), found);
-        for (value, token) in [("Bearer xyz", "xyz"), ("bearer  xyz ", "xyz"), ("Bearer ", "")] {
+        for (value, token) in [("Bearer xyz", "xyz"), ("bearer  xyz ", "xyz"), ("Bearer", "")] {
             let both = headers(&[cookie, ("authorization", value)]);
             assert_eq!(Credential::of(&both), Some(Credential::Bearer(token)), "{value}");
         }
