@@ -1,10 +1,24 @@
-//! What texts and names from clients may contain. Pure rules, for the api, which decides, and for the
-//! gateway, which spares it what would be refused anyway.
+//! What texts, names and passwords from clients may be. Pure rules, for the api, which decides, and for the
+//! gateway and the canary, which spare it what would be refused anyway.
 
 use crate::internal::{MAX_CLIENT_ID_BYTES, MAX_TEXT_CHARS, Peer, Refusal, RefusalCode};
 
 /// Longest username, in characters.
 pub const MAX_USERNAME: usize = 32;
+
+/// Shortest password, in characters (NIST SP 800-63B, 5.1.1.1).
+const MIN_PASSWORD: usize = 8;
+/// Longest password, in characters: every passphrase, and no megabytes to hash.
+pub const MAX_PASSWORD: usize = 128;
+
+/// 8 to 128 characters of any kind.
+pub fn password(text: &str) -> Result<(), &'static str> {
+    if (MIN_PASSWORD..=MAX_PASSWORD).contains(&text.chars().count()) {
+        Ok(())
+    } else {
+        Err("must have 8 to 128 characters")
+    }
+}
 
 /// A message's text: stored as given, or refused.
 pub fn check_text(text: &str) -> Result<(), Refusal> {
