@@ -19,8 +19,8 @@ async fn main() -> ExitCode {
     };
     match settings.command.clone().unwrap_or(Command::Serve) {
         Command::Serve => {}
-        Command::Health => return admin::health(settings.admin_listen).await,
-        Command::Log(command) => return command.run(settings.admin_listen).await,
+        Command::Health => return admin::health(settings.admin_listen.0).await,
+        Command::Log(command) => return command.run(settings.admin_listen.0).await,
     }
     let checked = settings.check().and_then(|checked| {
         let lock = server::take_data_folder(&settings.data)?;

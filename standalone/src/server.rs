@@ -70,8 +70,8 @@ pub async fn run(settings: Settings, checked: Checked, logs: Logs) -> anyhow::Re
     let limiter = Limiter::local(Default::default());
     let parts = (bus.clone(), presence.clone(), limiter.clone());
     let api = start_api(&settings, checked.api, parts, &lifecycle).await?;
-    let public = bind(settings.listen)?;
-    let admin = bind(settings.admin_listen)?;
+    let public = bind(settings.listen.0)?;
+    let admin = bind(settings.admin_listen.0)?;
     let deps = Deps {
         node,
         backend: Arc::new(Direct(api.clone())),
@@ -93,7 +93,8 @@ pub async fn run(settings: Settings, checked: Checked, logs: Logs) -> anyhow::Re
     let delay = Duration::from_secs(settings.client.shutdown_delay_seconds);
     lifecycle.stop_on_signal(delay).await?;
     tracing::info!("stopping, letting clients go");
-    let left = lifecycle.finish(Duration::from_secs(settings.client.drain_seconds + 10)).await;
+    let longest = Duration::from_secs(settings.client.drain_seconds.saturating_add(10));
+    let left = lifecycle.finish(longest).await;
     api.db.close().await;
     traces.finish().await;
     tracing::info!(left, "stopped");

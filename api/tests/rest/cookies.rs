@@ -28,7 +28,7 @@ async fn signing_in_sets_a_cookie_that_scripts_cannot_read() {
 #[tokio::test]
 async fn another_sites_page_may_not_act_with_the_cookie() {
     let t = Server::start_with(|config| {
-        config.allowed_origins = vec!["https://app.example.com".to_owned()];
+        config.allowed_origins = vec!["https://app.example.com".parse().unwrap()];
     })
     .await;
     t.user("ann").await;
@@ -62,7 +62,7 @@ async fn another_sites_page_may_not_act_with_the_cookie() {
 #[tokio::test]
 async fn preflights_are_answered_for_allowed_origins_only() {
     let t = Server::start_with(|config| {
-        config.allowed_origins = vec!["https://app.example.com".to_owned()];
+        config.allowed_origins = vec!["https://app.example.com".parse().unwrap()];
     })
     .await;
     for (origin, allowed) in
