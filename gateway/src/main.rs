@@ -71,9 +71,8 @@ async fn run(settings: Settings, checked: Checked, logs: Logs) -> anyhow::Result
     let delay = Duration::from_secs(settings.client.shutdown_delay_seconds);
     lifecycle.stop_on_signal(delay).await?;
     tracing::info!("gateway is stopping");
-    let left = lifecycle
-        .finish(Duration::from_secs(settings.client.drain_seconds.saturating_add(10)))
-        .await;
+    let longest = Duration::from_secs(settings.client.drain_seconds.saturating_add(10));
+    let left = lifecycle.finish(longest).await;
     traces.finish().await;
     tracing::info!(left, "gateway has stopped");
     Ok(())
