@@ -169,10 +169,6 @@ impl Settings {
         })?;
         let tokens = Tokens::from_pem(key.reveal())
             .map_err(|error| format!("JWT_PRIVATE_KEY: {error:#}"))?;
-        if let Some(password) = &self.admin_password {
-            crate::accounts::input::password(password.reveal())
-                .map_err(|why| format!("ADMIN_PASSWORD {why}"))?;
-        }
         if self.database_connections == 0 {
             return Err("DATABASE_CONNECTIONS must be at least 1".to_owned());
         }
@@ -247,7 +243,6 @@ mod tests {
             ("--allowed-origins=https://a.b, https://a.b/c", "\"https://a.b/c\""),
             ("--trusted-proxies=10.0.0.5,proxy", "TRUSTED_PROXIES"),
             ("--registrations-per-minute=0", "REGISTRATIONS_PER_MINUTE"),
-            ("--admin-password=short", "ADMIN_PASSWORD"),
         ] {
             let settings = try_settings(&[argument]);
             let why = settings.and_then(|settings| settings.check().map(drop)).unwrap_err();
