@@ -51,7 +51,8 @@ pub async fn open(settings: &Settings) -> anyhow::Result<Db> {
 }
 
 /// Waits until the database answers, however long: an api that starts before its database is not
-/// wrong, only early. Then brings the schema up to date, or checks that somebody did.
+/// wrong, only early. Then checks ADMIN_PASSWORD, and brings the schema up to date or checks that somebody
+/// did.
 pub async fn await_schema(db: &Db, settings: &Settings) -> anyhow::Result<()> {
     let mut told = false;
     while let Err(error) = db.ping().await {
@@ -61,6 +62,7 @@ pub async fn await_schema(db: &Db, settings: &Settings) -> anyhow::Result<()> {
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
+    admin::check(Some(db), settings.admin_password.as_ref()).await?;
     bring_schema(db, settings).await
 }
 
@@ -78,6 +80,7 @@ pub fn told(problem: Problem) -> anyhow::Error {
 #[expect(clippy::print_stdout, reason = "the password is for the operator, not for the log")]
 pub async fn create_admin(settings: &Settings) -> anyhow::Result<()> {
     let db = open(settings).await?;
+    admin::check(Some(&db), settings.admin_password.as_ref()).await?;
     let passwords = Passwords::new(&PasswordConfig::default()).map_err(told)?;
     let given = settings.admin_password.is_some();
     let password = settings.admin_password.clone().unwrap_or_else(random_secret);

@@ -1,15 +1,18 @@
 //! The api's numbers, each with its reason. Addresses, secrets and the like are in [`crate::settings`].
 
 use crate::{chats::ChatLimits, passwords::random_secret};
-use shared::{internal::MAX_CALL_BYTES, limit::Rate, settings::Secret};
+use shared::{
+    internal::MAX_CALL_BYTES,
+    limit::Rate,
+    settings::{Origin, Secret},
+};
 use std::time::Duration;
 
 /// How the api behaves. Made from the defaults and the settings, checked before anything listens.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Origins beside the own one whose pages may use the cookie and read answers, as
-    /// `scheme://host[:port]` in lower case.
-    pub allowed_origins: Vec<String>,
+    /// Origins beside the own one whose pages may use the cookie and read answers.
+    pub allowed_origins: Vec<Origin>,
     /// What gateways show to the internal listener; any of these. By default a random one that nobody
     /// knows: in one process nobody calls it.
     pub internal_tokens: Vec<Secret>,

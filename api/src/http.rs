@@ -55,7 +55,7 @@ pub(crate) fn allow_origins<S: Clone + Send + Sync + 'static>(
     config: &Config,
 ) -> Router<S> {
     let origins: Vec<HeaderValue> =
-        config.allowed_origins.iter().filter_map(|origin| origin.parse().ok()).collect();
+        config.allowed_origins.iter().filter_map(|origin| origin.as_str().parse().ok()).collect();
     if origins.is_empty() {
         return router;
     }

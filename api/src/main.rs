@@ -16,7 +16,7 @@ use shared::{
     limit::Limiter,
     presence::Presence,
     serve::{ServeConfig, bind},
-    settings::{parse, refuse},
+    settings::{EXIT_FAILURE, WrongSetting, fail, parse, refuse},
     telemetry::{Logs, admin_router, log_routes, start_logs, start_metrics, trace},
 };
 use std::{process::ExitCode, time::Duration};
@@ -32,8 +32,8 @@ async fn main() -> ExitCode {
         Err(why) => return refuse(why),
     };
     let result = match settings.command.clone().unwrap_or(Command::Serve) {
-        Command::Health => return admin_listener::health(settings.admin_listen).await,
-        Command::Log(command) => return command.run(settings.admin_listen).await,
+        Command::Health => return admin_listener::health(settings.admin_listen.0).await,
+        Command::Log(command) => return command.run(settings.admin_listen.0).await,
         Command::Secrets { folder } => secrets::make(&folder),
         Command::Serve => match settings.check() {
             Ok(checked) => serve(settings, checked, logs).await,
@@ -46,11 +46,8 @@ async fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.is::<ConnectError>() => refuse(error),
-        Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "cannot run");
-            ExitCode::FAILURE
-        }
+        Err(error) if error.is::<ConnectError>() || error.is::<WrongSetting>() => refuse(error),
+        Err(error) => fail(format_args!("{error:#}"), EXIT_FAILURE),
     }
 }
 
@@ -60,6 +57,12 @@ async fn serve(settings: Settings, checked: Checked, logs: Logs) -> anyhow::Resu
     let metrics = start_metrics(api::METRICS, &lifecycle).map_err(anyhow::Error::msg)?;
     let db = commands::open(&settings).await?;
     commands::await_schema(&db, &settings).await?;
+    // Not before the schema is there: who connects to a port that is open expects an answer.
+    let listeners = Listeners {
+        public: bind(settings.listen.0)?,
+        internal: bind(settings.internal_listen.0)?,
+        admin: bind(settings.admin_listen.0)?,
+    };
     let pool = bus::pool(&redis)?;
     let node = NodeId::random();
     let traces = trace::start(&settings.trace, "api", node).map_err(anyhow::Error::msg)?;
@@ -82,13 +85,8 @@ async fn serve(settings: Settings, checked: Checked, logs: Logs) -> anyhow::Resu
         }
         None => {}
     }
-    let listeners = Listeners {
-        public: bind(settings.listen)?,
-        internal: bind(settings.internal_listen)?,
-        admin: bind(settings.admin_listen)?,
-    };
-    let public =
-        ServeConfig { trusted_proxies: settings.trusted_proxies.into(), ..ServeConfig::default() };
+    let trusted_proxies = settings.trusted_proxies.iter().flatten().copied().collect();
+    let public = ServeConfig { trusted_proxies, ..ServeConfig::default() };
     let routes = admin_router(metrics, ready(&api, &lifecycle)).merge(log_routes(logs, &lifecycle));
     api::run(&api, listeners, routes, public, &lifecycle);
     tracing::info!(%node, listen = %settings.listen, internal = %settings.internal_listen,

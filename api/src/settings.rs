@@ -3,14 +3,13 @@
 
 use crate::{config::Config, db::ConnectError, tokens::Tokens};
 use clap::{Args, Parser, Subcommand};
-use ipnet::IpNet;
 use shared::{
     bus::RedisConfig,
     limit::Rate,
-    settings::Secret,
+    settings::{List, ListenAddr, Origin, Secret, TrustedNetwork, shared_secrets},
     telemetry::{LogArgs, LogCommand, trace::TraceArgs},
 };
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 /// Switchboard's REST service: accounts, chats and messages; the only one that talks to the database.
 ///
@@ -23,13 +22,13 @@ pub struct Settings {
     pub command: Option<Command>,
     /// Where clients' requests arrive (a load balancer sends everything but upgrades here)
     #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8200", global = true)]
-    pub listen: SocketAddr,
+    pub listen: ListenAddr,
     /// Where gateways call. Never expose it to clients
     #[arg(long, env = "INTERNAL_LISTEN", default_value = "127.0.0.1:8300", global = true)]
-    pub internal_listen: SocketAddr,
+    pub internal_listen: ListenAddr,
     /// Where operators look: /livez, /readyz, /metrics. Never expose it to clients
     #[arg(long, env = "ADMIN_LISTEN", default_value = "127.0.0.1:9200", global = true)]
-    pub admin_listen: SocketAddr,
+    pub admin_listen: ListenAddr,
     /// The database: postgres://user@host/name (the password in DATABASE_PASSWORD, or behind the user
     /// as user:password), or sqlite:FILE for a single api
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, global = true)]
@@ -63,18 +62,12 @@ pub struct Settings {
     pub admin_password: Option<Secret>,
     /// Origins of other pages that may use the session cookie and read answers, separated by commas,
     /// such as `https://chat.example.com`; the own origin always may
-    #[arg(long, env = "ALLOWED_ORIGINS", value_delimiter = ',', global = true)]
-    pub allowed_origins: Vec<String>,
-    /// Networks whose X-Forwarded-For and X-Forwarded-Proto are believed, separated by commas: the
-    /// load balancers'
-    #[arg(
-        long,
-        env = "TRUSTED_PROXIES",
-        value_delimiter = ',',
-        default_value = "127.0.0.0/8,::1/128",
-        global = true
-    )]
-    pub trusted_proxies: Vec<IpNet>,
+    #[arg(long, env = "ALLOWED_ORIGINS", global = true)]
+    pub allowed_origins: Vec<List<Origin>>,
+    /// Networks and addresses whose X-Forwarded-For and X-Forwarded-Proto are believed, separated by
+    /// commas: the load balancers'
+    #[arg(long, env = "TRUSTED_PROXIES", default_value = "127.0.0.0/8,::1/128", global = true)]
+    pub trusted_proxies: Vec<List<TrustedNetwork>>,
     /// Whether people without an account may read and write in the lobby. Set the gateways' alike
     #[arg(long, env = "GUESTS", default_value_t = false, action = clap::ArgAction::Set, global = true)]
     pub guests: bool,
@@ -170,44 +163,22 @@ impl Settings {
         let internal_token = self.internal_token.as_ref().ok_or_else(|| {
             missing("INTERNAL_TOKEN", "the secret that gateways show, at least 16 characters")
         })?;
-        let internal_tokens: Vec<Secret> =
-            internal_token.reveal().split(',').map(|token| Secret::new(token.trim())).collect();
-        if internal_tokens.iter().any(|token| token.reveal().len() < 16) {
-            return Err("INTERNAL_TOKEN must have at least 16 characters".to_owned());
-        }
+        let internal_tokens = shared_secrets("INTERNAL_TOKEN", internal_token)?;
         let key = self.jwt_private_key.as_ref().ok_or_else(|| {
             missing("JWT_PRIVATE_KEY", "the output of `openssl genpkey -algorithm ed25519`")
         })?;
         let tokens = Tokens::from_pem(key.reveal())
             .map_err(|error| format!("JWT_PRIVATE_KEY: {error:#}"))?;
-        if let Some(password) = &self.admin_password {
-            crate::accounts::input::password(password.reveal())
-                .map_err(|why| format!("ADMIN_PASSWORD {why}"))?;
-        }
         if self.database_connections == 0 {
             return Err("DATABASE_CONNECTIONS must be at least 1".to_owned());
         }
-        let allowed_origins = origins(&self.allowed_origins)?;
+        let allowed_origins = self.allowed_origins.iter().flatten().cloned().collect();
         let mut config =
             Config { allowed_origins, internal_tokens, guests: self.guests, ..Config::default() };
         self.limits.apply(&mut config)?;
         self.trace.check()?;
         Ok(Checked { config, redis, tokens })
     }
-}
-
-/// `scheme://host[:port]` in lower case, as browsers send it.
-pub fn origins(given: &[String]) -> Result<Vec<String>, String> {
-    let check = |origin: &String| {
-        let lower = origin.trim().to_ascii_lowercase();
-        let (scheme, host) = lower.split_once("://").unwrap_or_default();
-        let plain = host.chars().all(|c| c.is_ascii_alphanumeric() || "-.:[]".contains(c));
-        if !matches!(scheme, "http" | "https") || host.is_empty() || !plain {
-            return Err(format!("ALLOWED_ORIGINS: {origin:?} must look like https://host[:port]"));
-        }
-        Ok(lower)
-    };
-    given.iter().map(check).collect()
 }
 
 fn rate(name: &str, per_minute: u32) -> Result<Rate, String> {
@@ -227,19 +198,23 @@ mod tests {
     use crate::tokens::generate_pem;
     use clap::CommandFactory as _;
 
-    fn settings(arguments: &[&str]) -> Settings {
+    fn try_settings(arguments: &[&str]) -> Result<Settings, String> {
         let key = format!("--jwt-private-key={}", generate_pem().unwrap().reveal());
         let mut all = vec!["api", "--database-url=sqlite:x", "--redis-url=redis://127.0.0.1:1"];
         all.extend(["--internal-token=0123456789abcdef", &key]);
         all.extend(arguments);
-        Settings::try_parse_from(all).unwrap()
+        Settings::try_parse_from(all).map_err(|error| error.to_string())
+    }
+
+    fn settings(arguments: &[&str]) -> Settings {
+        try_settings(arguments).unwrap()
     }
 
     #[test]
     fn the_command_line_is_consistent() {
         Settings::command().debug_assert();
         assert_eq!(settings(&[]).command, None);
-        assert_eq!(settings(&["serve", "--listen", "127.0.0.1:1"]).listen.port(), 1);
+        assert_eq!(settings(&["serve", "--listen", "127.0.0.1:1"]).listen.0.port(), 1);
         assert_eq!(
             settings(&["admin", "create"]).command,
             Some(Command::Admin(AdminCommand::Create))
@@ -249,13 +224,14 @@ mod tests {
     #[test]
     fn good_settings_become_a_configuration() {
         let checked = settings(&[
-            "--allowed-origins=https://A.example.com,http://localhost:3000",
+            "--allowed-origins=https://A.example.com:443/, http://localhost:3000",
             "--logins-per-minute=60",
         ])
         .check()
         .map_err(|why| panic!("{why}"));
         let config = checked.map(|checked| checked.config).unwrap();
-        assert_eq!(config.allowed_origins, ["https://a.example.com", "http://localhost:3000"]);
+        let origins = config.allowed_origins.iter().map(Origin::as_str);
+        assert_eq!(origins.collect::<Vec<_>>(), ["https://a.example.com", "http://localhost:3000"]);
         assert_eq!(config.login_per_address.per, Duration::from_secs(1));
     }
 
@@ -264,12 +240,13 @@ mod tests {
         for (argument, name) in [
             ("--database-connections=0", "DATABASE_CONNECTIONS"),
             ("--allowed-origins=example.com", "ALLOWED_ORIGINS"),
-            ("--allowed-origins=https://a.b/c", "ALLOWED_ORIGINS"),
+            ("--allowed-origins=https://a.b, https://a.b/c", "\"https://a.b/c\""),
+            ("--trusted-proxies=10.0.0.5,proxy", "TRUSTED_PROXIES"),
             ("--registrations-per-minute=0", "REGISTRATIONS_PER_MINUTE"),
-            ("--admin-password=short", "ADMIN_PASSWORD"),
         ] {
-            let why = settings(&[argument]).check().err().unwrap();
-            assert!(why.contains(name) && !why.contains("short"), "{why}");
+            let settings = try_settings(&[argument]);
+            let why = settings.and_then(|settings| settings.check().map(drop)).unwrap_err();
+            assert!(why.contains(name) && !why.contains("cdef"), "{why}");
         }
         let nothing = Settings::try_parse_from(["api"]).unwrap();
         assert!(nothing.check().err().unwrap().contains("is missing"));

@@ -1,16 +1,16 @@
 //! The canary's numbers, each with its reason. What an operator sets is in [`crate::settings`].
 
-use crate::{ledger::Rules, lookup::Target};
-use hyper::Uri;
-use shared::settings::Secret;
+use crate::ledger::Rules;
+use shared::settings::{Secret, ServerUrl};
 use std::time::Duration;
 
 /// What watching needs.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where to sign in.
-    pub api: Uri,
-    pub gateways: Vec<Target>,
+    pub api: ServerUrl,
+    /// Each name stands for all of its addresses.
+    pub gateways: Vec<ServerUrl>,
     pub password: Secret,
     /// A round begins this often. Not below a second: gateways relay one typing signal a second of a
     /// connection, and with one gateway all come from the same.
@@ -39,7 +39,7 @@ pub struct Config {
 
 impl Config {
     /// The defaults, for these servers.
-    pub fn new(api: Uri, gateways: Vec<Target>, password: Secret) -> Self {
+    pub fn new(api: ServerUrl, gateways: Vec<ServerUrl>, password: Secret) -> Self {
         Self {
             api,
             gateways,

@@ -2,6 +2,7 @@
 //! come and go. It connects to none of them.
 
 use crate::config::Config;
+use shared::settings::ServerUrl;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
@@ -11,15 +12,6 @@ use tokio::{net::lookup_host, sync::watch, time::timeout};
 
 /// A resolver that does not answer for so long counts as failed.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// A gateway, or all gateways that share a name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
-    pub host: String,
-    pub port: u16,
-    /// Host and port as the `Host` header of a request has them.
-    pub authority: String,
-}
 
 /// Gateways by address, with the authority to ask each by.
 pub type Gateways = BTreeMap<SocketAddr, String>;
@@ -51,8 +43,8 @@ pub async fn run(config: Config, found: watch::Sender<Gateways>) {
 
 /// What was known stays when the resolver fails: that a name is not found says nothing of gateways
 /// that work.
-async fn refresh(target: &Target, known: &mut BTreeSet<SocketAddr>) {
-    let (host, port) = (target.host.as_str(), target.port);
+async fn refresh(target: &ServerUrl, known: &mut BTreeSet<SocketAddr>) {
+    let (host, port) = (target.host(), target.port());
     let answer = timeout(LOOKUP_TIMEOUT, lookup_host((host, port))).await;
     let failed = match answer {
         Ok(Ok(addresses)) => match one_family(addresses) {
@@ -77,11 +69,11 @@ fn one_family(addresses: impl Iterator<Item = SocketAddr>) -> BTreeSet<SocketAdd
 }
 
 /// Each address once, with the first name that led to it.
-fn together(targets: &[Target], known: &[BTreeSet<SocketAddr>]) -> Gateways {
+fn together(targets: &[ServerUrl], known: &[BTreeSet<SocketAddr>]) -> Gateways {
     let mut all = Gateways::new();
     for (target, addresses) in targets.iter().zip(known) {
         for address in addresses {
-            all.entry(*address).or_insert_with(|| target.authority.clone());
+            all.entry(*address).or_insert_with(|| target.authority().to_owned());
         }
     }
     all
@@ -111,8 +103,8 @@ mod tests {
         range.map(|port| (SocketAddr::from(([10, 0, 0, 1], port)), "g".to_owned())).collect()
     }
 
-    fn target(host: &str, port: u16) -> Target {
-        Target { host: host.to_owned(), port, authority: format!("{host}:{port}") }
+    fn target(host: &str, port: u16) -> ServerUrl {
+        format!("http://{host}:{port}").parse().unwrap()
     }
 
     #[test]

@@ -9,7 +9,7 @@ use shared::{
     admin,
     lifecycle::Lifecycle,
     serve::{ServeConfig, Until, bind, serve},
-    settings::{parse, refuse},
+    settings::{EXIT_FAILURE, fail, parse, refuse},
     telemetry::{Logs, Ready, admin_router, log_routes, start_logs, start_metrics},
 };
 use std::{
@@ -33,8 +33,8 @@ async fn main() -> ExitCode {
     };
     match settings.command.clone().unwrap_or(Command::Watch) {
         Command::Watch => {}
-        Command::Health => return admin::health(settings.admin_listen).await,
-        Command::Log(command) => return command.run(settings.admin_listen).await,
+        Command::Health => return admin::health(settings.admin_listen.0).await,
+        Command::Log(command) => return command.run(settings.admin_listen.0).await,
     }
     let checked = settings.check().and_then(|config| {
         let logs = start_logs(&settings.log)?;
@@ -46,10 +46,7 @@ async fn main() -> ExitCode {
     };
     match run(settings, config, logs).await {
         Ok(code) => code,
-        Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "cannot run");
-            ExitCode::FAILURE
-        }
+        Err(error) => fail(format_args!("{error:#}"), EXIT_FAILURE),
     }
 }
 
@@ -58,7 +55,7 @@ async fn run(settings: Settings, config: Config, logs: Logs) -> anyhow::Result<E
     let metrics = start_metrics(canary::METRICS, &lifecycle).map_err(anyhow::Error::msg)?;
     canary::start_gauges();
     let listen = settings.admin_listen;
-    let admin = bind(listen)?;
+    let admin = bind(listen.0)?;
     let begun = Arc::new(AtomicBool::new(false));
     let routes = admin_router(metrics, ready(&begun, &lifecycle));
     let routes = routes.merge(log_routes(logs, &lifecycle));

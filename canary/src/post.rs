@@ -78,13 +78,12 @@ impl Seat {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hyper::Uri;
     use shared::settings::Secret;
     use std::time::Duration;
 
     #[test]
     fn a_connection_settles_before_it_takes_part() {
-        let config = Config::new(Uri::from_static("http://a"), Vec::new(), Secret::new("p"));
+        let config = Config::new("http://a".parse().unwrap(), Vec::new(), Secret::new("p"));
         let (old, chat, start) = (ChatId(4), ChatId(5), Instant::now());
         let after = |seconds| start + Duration::from_secs(seconds);
         let mut seat = Seat::new(mpsc::channel(1).0);

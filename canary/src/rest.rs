@@ -3,7 +3,7 @@
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
-    Method, Request, StatusCode, Uri,
+    Method, Request, StatusCode,
     body::Bytes,
     header::{AUTHORIZATION, CONTENT_TYPE},
     http::HeaderValue,
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use shared::{
     chat::{ChatType, ChatView},
     id::{ChatId, UserId},
-    settings::Secret,
+    settings::{Secret, ServerUrl},
     time::Timestamp,
 };
 use std::{fmt, time::Duration};
@@ -67,15 +67,15 @@ pub struct Listed {
 }
 
 impl Rest {
-    /// For this base URL, which has neither path nor query.
-    pub fn new(base: &Uri) -> Self {
+    /// Of this server.
+    pub fn new(server: &ServerUrl) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(Duration::from_secs(3)));
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(10))
             .build(connector);
-        Self { client, base: base.to_string().trim_end_matches('/').to_owned() }
+        Self { client, base: server.to_string() }
     }
 
     pub async fn sign_in(&self, username: &str, password: &Secret) -> Result<Grant, Fault> {

@@ -1,13 +1,13 @@
 //! What an operator sets of the canary.
 
-use crate::{config::Config, lookup::Target};
+use crate::config::Config;
 use clap::{Parser, Subcommand};
-use hyper::Uri;
 use shared::{
-    settings::Secret,
+    settings::{List, ListenAddr, Secret, ServerUrl},
     telemetry::{LogArgs, LogCommand},
+    text,
 };
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 /// Passes messages between all of Switchboard's gateways all the time, as clients do, and says how
 /// it went on /metrics.
@@ -20,19 +20,14 @@ pub struct Settings {
     pub command: Option<Command>,
     /// Where operators look: /livez, /readyz, /metrics
     #[arg(long, env = "ADMIN_LISTEN", default_value = "127.0.0.1:9300", global = true)]
-    pub admin_listen: SocketAddr,
+    pub admin_listen: ListenAddr,
     /// The apis' public listener, for signing in: http://host:port
     #[arg(long, env = "API_URL", default_value = "http://127.0.0.1:8200")]
-    pub api_url: String,
+    pub api_url: ServerUrl,
     /// The gateways, separated by commas: http://host:port. A name stands for all of its addresses
     /// and is looked up again each round, so gateways may come and go
-    #[arg(
-        long,
-        env = "GATEWAY_URL",
-        value_delimiter = ',',
-        default_value = "http://127.0.0.1:8100"
-    )]
-    pub gateway_url: Vec<String>,
+    #[arg(long, env = "GATEWAY_URL", default_value = "http://127.0.0.1:8100")]
+    pub gateway_url: Vec<List<ServerUrl>>,
     /// The password of the accounts `canary_a` and `canary_b`, which are made when they are missing.
     /// 8 to 128 characters
     #[arg(long, env = "CANARY_PASSWORD", hide_env_values = true)]
@@ -65,17 +60,8 @@ impl Settings {
                         accounts, 8 to 128 characters, the same at each start"
                 .to_owned());
         };
-        if !(8..=128).contains(&password.reveal().chars().count()) {
-            return Err("CANARY_PASSWORD must have 8 to 128 characters".to_owned());
-        }
-        let api = base("API_URL", &self.api_url)?;
-        let gateways = self.gateway_url.iter().map(|url| {
-            let base = base("GATEWAY_URL", url)?;
-            let authority = base.authority().map(ToString::to_string).unwrap_or_default();
-            let host = base.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-            Ok(Target { host, port: base.port_u16().unwrap_or(80), authority })
-        });
-        let gateways = gateways.collect::<Result<Vec<_>, String>>()?;
+        text::password(password.reveal()).map_err(|why| format!("CANARY_PASSWORD {why}"))?;
+        let gateways: Vec<ServerUrl> = self.gateway_url.iter().flatten().cloned().collect();
         if gateways.is_empty() {
             return Err("GATEWAY_URL names no gateway".to_owned());
         }
@@ -85,23 +71,11 @@ impl Settings {
         if !(1..=10_000).contains(&self.late_milliseconds) {
             return Err("LATE_MILLISECONDS must be 1 to 10000".to_owned());
         }
-        let mut config = Config::new(api, gateways, password);
+        let mut config = Config::new(self.api_url.clone(), gateways, password);
         config.interval = Duration::from_secs(self.interval_seconds);
         config.rules.late = Duration::from_millis(self.late_milliseconds);
         Ok(config)
     }
-}
-
-/// A server's address and nothing else. The canary stays inside the deployment, where there is no TLS.
-fn base(name: &str, url: &str) -> Result<Uri, String> {
-    let wrong = || format!("{name}: {url:?} must look like http://host:port");
-    let uri: Uri = url.trim().parse().map_err(|_| wrong())?;
-    let bare = matches!(uri.path(), "" | "/") && uri.query().is_none();
-    let user = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
-    if uri.scheme_str() != Some("http") || uri.host().is_none_or(str::is_empty) || !bare || user {
-        return Err(wrong());
-    }
-    Ok(uri)
 }
 
 #[cfg(test)]
@@ -109,31 +83,32 @@ mod tests {
     use super::*;
     use clap::CommandFactory as _;
 
-    fn settings(arguments: &[&str]) -> Settings {
-        Settings::try_parse_from(["canary"].iter().chain(arguments)).unwrap()
+    fn settings(arguments: &[&str]) -> Result<Settings, String> {
+        let line = ["canary"].iter().chain(arguments);
+        Settings::try_parse_from(line).map_err(|error| error.to_string())
     }
 
     #[test]
     fn the_command_line_is_consistent() {
         Settings::command().debug_assert();
-        assert_eq!(settings(&["health"]).command, Some(Command::Health));
-        assert_eq!(settings(&[]).command, None);
+        assert_eq!(settings(&["health"]).unwrap().command, Some(Command::Health));
+        assert_eq!(settings(&[]).unwrap().command, None);
     }
 
     #[test]
     fn good_settings_become_a_configuration() {
         let config = settings(&[
             "--canary-password=correct horse",
-            "--gateway-url=http://gateway-nodes:8100/,http://[::1]:81,http://g",
+            "--gateway-url=http://gateway-nodes:8100/, http://[::1]:81,http://g",
             "--interval-seconds=2",
             "--late-milliseconds=50",
         ])
-        .check()
+        .and_then(|settings| settings.check())
         .unwrap();
-        let gateways = config.gateways.iter().map(|one| (one.host.as_str(), one.port));
+        let gateways = config.gateways.iter().map(|one| (one.host(), one.port()));
         let expected = [("gateway-nodes", 8100), ("::1", 81), ("g", 80)];
         assert_eq!(gateways.collect::<Vec<_>>(), expected);
-        assert_eq!(config.gateways[1].authority, "[::1]:81");
+        assert_eq!(config.gateways[1].authority(), "[::1]:81");
         assert_eq!(config.interval, Duration::from_secs(2));
         assert_eq!(config.rules.late, Duration::from_millis(50));
     }
@@ -144,16 +119,16 @@ mod tests {
         for (arguments, name) in [
             (vec![], "CANARY_PASSWORD is missing"),
             (vec!["--canary-password=short"], "CANARY_PASSWORD must"),
-            (vec![password, "--api-url=localhost:8200"], "API_URL"),
-            (vec![password, "--api-url=https://a"], "API_URL"),
-            (vec![password, "--gateway-url=http://a:1,ws://b:2"], "GATEWAY_URL"),
-            (vec![password, "--gateway-url=http://a:1/path"], "GATEWAY_URL"),
-            (vec![password, "--gateway-url=http://u:p@a:1"], "GATEWAY_URL"),
+            (vec![password, "--api-url=localhost:8200"], "--api-url"),
+            (vec![password, "--api-url=https://a"], "--api-url"),
+            (vec![password, "--gateway-url=http://a:1,ws://b:2"], "\"ws://b:2\""),
+            (vec![password, "--gateway-url=http://a:1/path"], "--gateway-url"),
+            (vec![password, "--gateway-url=http://u:p@a:1"], "--gateway-url"),
             (vec![password, "--gateway-url="], "GATEWAY_URL"),
             (vec![password, "--interval-seconds=0"], "INTERVAL_SECONDS"),
             (vec![password, "--late-milliseconds=10001"], "LATE_MILLISECONDS"),
         ] {
-            let why = settings(&arguments).check().err().unwrap();
+            let why = settings(&arguments).and_then(|settings| settings.check()).unwrap_err();
             assert!(why.contains(name), "{why}");
             assert!(!why.contains("short") && !why.contains("horse"), "{why}");
         }

@@ -67,7 +67,8 @@ async fn run(args: Args) -> Result<()> {
         balancer: args.balancer,
         port: Some(args.port),
         durability: Durability::Durable,
-        admin_password: args.admin_password,
+        // An empty variable is one that nobody set.
+        admin_password: args.admin_password.filter(|password| !password.is_empty()),
         logs: Some(logs),
         ..Options::default()
     };

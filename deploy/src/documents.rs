@@ -39,9 +39,20 @@ const CONFIGURATION_HEAD: &str = "\
 # Configuration
 
 Every setting is an environment variable and a flag of the same name: `MAX_CONNECTIONS=20000` is
-`--max-connections 20000`. A flag wins over the variable. A process with a wrong setting says in one line
-which and why, and exits with 64. There are no configuration files and nothing to reload: a change is a
-restart, and a rolling restart loses nothing.
+`--max-connections 20000`. A flag wins over the variable, and an empty variable counts as not set. A process
+with a wrong setting says in one line which and why, and exits with 64 before it makes anything. One that
+cannot begin for another reason, such as a port that is taken, says so in one line, too, and exits with 1 (the
+load tester with 70). There are no configuration files and nothing to reload: a change is a restart, and a
+rolling restart loses nothing.
+
+- Lists are separated by commas; spaces beside them mean nothing.
+- An address to listen on is `127.0.0.1:8000`, `[::1]:8000`, or a name such as `localhost:8000`. `:8000` is that
+  port at all IPv4 addresses of the machine, `8000` alone at 127.0.0.1.
+- Trusted proxies are networks, `10.0.0.0/8`, or single addresses.
+- An origin is scheme, host and port, as in `https://chat.example.com`. Upper case, the scheme's own port and a
+  slash at the end make no difference.
+- A server is `http://host:port`, without a path.
+- `LOG` says what holds for all modules, then for some: `info,gateway=debug`.
 
 **Secrets** are not shown in `--help`, logs or errors. Each secret `NAME` may be given as `NAME_FILE`, the
 path of a file that holds it, as container platforms mount secrets; a line break at its end is ignored.

@@ -4,10 +4,10 @@
 use crate::backend::{Answer, Backend, Unavailable};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{
-    Request, StatusCode, Uri,
+    Request, StatusCode,
     body::Bytes,
     header::{AUTHORIZATION, CONTENT_TYPE},
-    http::{HeaderValue, uri::InvalidUri},
+    http::HeaderValue,
 };
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -19,7 +19,7 @@ use shared::{
         Changed, ChangedFound, Dormant, DormantMarked, Events, EventsFound, Guests, GuestsFound,
         MAX_ANSWER_BYTES, MarkRead, Open, Opened, Peers, PeersFound, Post, Posted, View, Viewed,
     },
-    settings::Secret,
+    settings::{Secret, ServerUrl},
     telemetry::trace,
     token::Jwks,
 };
@@ -50,20 +50,12 @@ struct Inner {
     authorization: HeaderValue,
 }
 
-/// The settings of the api's address cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum BadAddress {
-    #[error("API_URL names no api")]
-    None,
-    #[error("API_URL: {0}")]
-    Uri(#[from] InvalidUri),
-    #[error("INTERNAL_TOKEN has characters that a header cannot carry")]
-    Token,
-}
-
 impl HttpBackend {
-    /// For these internal base URLs and this shared secret.
-    pub fn new(urls: &[String], token: &Secret) -> Result<Self, BadAddress> {
+    /// For these internal listeners and this shared secret; one sentence when it cannot be.
+    pub fn new<'a>(
+        apis: impl Iterator<Item = &'a ServerUrl>,
+        token: &Secret,
+    ) -> Result<Self, String> {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(Duration::from_secs(1)));
@@ -72,17 +64,12 @@ impl HttpBackend {
             // Below the api's own idle timeout, so that a call never meets a closing connection.
             .pool_idle_timeout(Duration::from_secs(10))
             .build(connector);
-        let mut bases = Vec::new();
-        for url in urls {
-            let base = url.trim_end_matches('/').to_owned();
-            base.parse::<Uri>()?;
-            bases.push(base);
-        }
+        let bases: Vec<String> = apis.map(ToString::to_string).collect();
         if bases.is_empty() {
-            return Err(BadAddress::None);
+            return Err("API_URL is missing: the apis' internal listeners, http://host:port".into());
         }
         let mut authorization = HeaderValue::from_str(&format!("Bearer {}", token.reveal()))
-            .map_err(|_| BadAddress::Token)?;
+            .map_err(|_| "INTERNAL_TOKEN has characters that a header cannot carry")?;
         authorization.set_sensitive(true);
         // Gateways start with different apis.
         let current = AtomicUsize::new(rand::random_range(0..bases.len()));

@@ -75,6 +75,7 @@ use shared::{
     presence::Presence,
     relay::Channel,
     serve,
+    settings::Origin,
     telemetry::{self, Ready},
 };
 use std::{sync::Arc, time::Duration};
@@ -94,7 +95,7 @@ pub struct Gateway {
     pub(crate) limiter: Limiter,
     pub(crate) credit: Arc<Credit>,
     pub(crate) strangers: Arc<Strangers>,
-    pub(crate) allowed_origins: Vec<String>,
+    pub(crate) allowed_origins: Vec<Origin>,
     pub(crate) lifecycle: Lifecycle,
     started: Instant,
     max_connections: usize,
@@ -148,8 +149,11 @@ impl Gateway {
             ids: ConnIds::default(),
             limiter,
             credit,
-            strangers: Strangers::new(args.max_strangers_per_network, args.trusted_proxies.clone()),
-            allowed_origins: args.allowed_origins.iter().map(|o| o.to_ascii_lowercase()).collect(),
+            strangers: Strangers::new(
+                args.max_strangers_per_network,
+                args.trusted_proxies.iter().flatten().copied().collect(),
+            ),
+            allowed_origins: args.allowed_origins.iter().flatten().cloned().collect(),
             lifecycle: lifecycle.clone(),
             started: Instant::now(),
             max_connections: args.max_connections,

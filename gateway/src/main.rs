@@ -2,7 +2,6 @@
 
 use gateway::{
     Deps, Gateway,
-    http_backend::HttpBackend,
     settings::{Checked, Command, Settings},
     upgrade,
 };
@@ -14,7 +13,7 @@ use shared::{
     limit::Limiter,
     presence::Presence,
     serve::{ServeConfig, Until, bind, serve},
-    settings::{parse, refuse},
+    settings::{EXIT_FAILURE, fail, parse, refuse},
     telemetry::{Logs, admin_router, log_routes, start_logs, start_metrics, trace},
 };
 use std::{process::ExitCode, sync::Arc, time::Duration};
@@ -27,8 +26,8 @@ async fn main() -> ExitCode {
     };
     match settings.command.clone().unwrap_or(Command::Serve) {
         Command::Serve => {}
-        Command::Health => return admin::health(settings.admin_listen).await,
-        Command::Log(command) => return command.run(settings.admin_listen).await,
+        Command::Health => return admin::health(settings.admin_listen.0).await,
+        Command::Log(command) => return command.run(settings.admin_listen.0).await,
     }
     let checked = settings.check().and_then(|checked| {
         let logs = start_logs(&settings.log)?;
@@ -40,15 +39,12 @@ async fn main() -> ExitCode {
     };
     match run(settings, checked, logs).await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "cannot run");
-            ExitCode::FAILURE
-        }
+        Err(error) => fail(format_args!("{error:#}"), EXIT_FAILURE),
     }
 }
 
 async fn run(settings: Settings, checked: Checked, logs: Logs) -> anyhow::Result<()> {
-    let Checked { config, internal_token, redis } = checked;
+    let Checked { config, backend, redis } = checked;
     let lifecycle = Lifecycle::new();
     let metrics = start_metrics(gateway::METRICS, &lifecycle).map_err(anyhow::Error::msg)?;
     let node = NodeId::random();
@@ -56,14 +52,14 @@ async fn run(settings: Settings, checked: Checked, logs: Logs) -> anyhow::Result
     let pool = bus::pool(&redis)?;
     let deps = Deps {
         node,
-        backend: Arc::new(HttpBackend::new(&settings.api_url, &internal_token)?),
+        backend: Arc::new(backend),
         presence: Presence::redis(pool.clone(), Default::default()),
         limiter: Limiter::redis(pool, Default::default()),
         bus: Bus::redis(redis, node, &lifecycle),
         lifecycle: lifecycle.clone(),
     };
-    let public = bind(settings.listen)?;
-    let admin = bind(settings.admin_listen)?;
+    let public = bind(settings.listen.0)?;
+    let admin = bind(settings.admin_listen.0)?;
     let gateway = Gateway::start(deps, config, &settings.client);
     let listener = settings.client.listener();
     let admin_listener = ServeConfig { name: "admin", until: Until::End, ..ServeConfig::default() };
@@ -75,7 +71,8 @@ async fn run(settings: Settings, checked: Checked, logs: Logs) -> anyhow::Result
     let delay = Duration::from_secs(settings.client.shutdown_delay_seconds);
     lifecycle.stop_on_signal(delay).await?;
     tracing::info!("gateway is stopping");
-    let left = lifecycle.finish(Duration::from_secs(settings.client.drain_seconds + 10)).await;
+    let longest = Duration::from_secs(settings.client.drain_seconds.saturating_add(10));
+    let left = lifecycle.finish(longest).await;
     traces.finish().await;
     tracing::info!(left, "gateway has stopped");
     Ok(())

@@ -5,6 +5,7 @@ use axum::http::{HeaderMap, header};
 use shared::{
     close::Close,
     credentials::{Credential, origin_allowed},
+    settings::Origin,
 };
 
 /// What came with an upgrade to say who the client is.
@@ -20,7 +21,7 @@ pub enum Presented {
 
 impl Presented {
     /// Header, else query, else subprotocol, else cookie from an allowed page.
-    pub fn of(headers: &HeaderMap, query: Option<String>, allowed_origins: &[String]) -> Self {
+    pub fn of(headers: &HeaderMap, query: Option<String>, allowed_origins: &[Origin]) -> Self {
         let credential = Credential::of(headers);
         if let Some(Credential::Bearer(token)) = credential {
             return Self::Token(token.to_owned());

@@ -1,16 +1,15 @@
 //! What an operator sets of a gateway, by flag or environment.
 
-use crate::config::Config;
+use crate::{config::Config, http_backend::HttpBackend};
 use clap::{Args, Parser, Subcommand};
-use ipnet::IpNet;
 use shared::{
     bus::RedisConfig,
     limit::Rate,
     serve::ServeConfig,
-    settings::Secret,
+    settings::{List, ListenAddr, Origin, Secret, ServerUrl, TrustedNetwork, shared_secrets},
     telemetry::{LogArgs, LogCommand, trace::TraceArgs},
 };
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 /// A WebSocket node of Switchboard: holds clients' sockets, relays through Redis, stores nothing.
 ///
@@ -23,14 +22,15 @@ pub struct Settings {
     pub command: Option<Command>,
     /// Where clients connect (WebSockets; a load balancer sends all upgrades here)
     #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8100")]
-    pub listen: SocketAddr,
+    pub listen: ListenAddr,
     /// Where operators look: /livez, /readyz, /metrics. Never expose it to clients
     #[arg(long, env = "ADMIN_LISTEN", default_value = "127.0.0.1:9100", global = true)]
-    pub admin_listen: SocketAddr,
+    pub admin_listen: ListenAddr,
     /// The apis' internal listeners, separated by commas; the next one is asked when one is away
-    #[arg(long, env = "API_URL", value_delimiter = ',')]
-    pub api_url: Vec<String>,
-    /// The secret shared with the apis, at least 16 characters
+    #[arg(long, env = "API_URL")]
+    pub api_url: Vec<List<ServerUrl>>,
+    /// The secret shared with the apis, at least 16 characters. Of several, separated by commas, the
+    /// first is shown
     #[arg(long, env = "INTERNAL_TOKEN", hide_env_values = true)]
     pub internal_token: Option<Secret>,
     /// The Redis that relays between nodes: such as
@@ -63,16 +63,12 @@ pub enum Command {
 pub struct ClientArgs {
     /// Origins of other pages that may use the session cookie and come as guests, separated by
     /// commas, such as `https://chat.example.com`; the own origin always may
-    #[arg(long, env = "ALLOWED_ORIGINS", value_delimiter = ',')]
-    pub allowed_origins: Vec<String>,
-    /// Networks whose X-Forwarded-For is believed, separated by commas: the load balancers'
-    #[arg(
-        long,
-        env = "TRUSTED_PROXIES",
-        value_delimiter = ',',
-        default_value = "127.0.0.0/8,::1/128"
-    )]
-    pub trusted_proxies: Vec<IpNet>,
+    #[arg(long, env = "ALLOWED_ORIGINS")]
+    pub allowed_origins: Vec<List<Origin>>,
+    /// Networks and addresses whose X-Forwarded-For is believed, separated by commas: the load
+    /// balancers'
+    #[arg(long, env = "TRUSTED_PROXIES", default_value = "127.0.0.0/8,::1/128")]
+    pub trusted_proxies: Vec<List<TrustedNetwork>>,
     /// The most sockets at once; one more is answered 503. Below the limit of open files
     #[arg(long, env = "MAX_CONNECTIONS", default_value_t = 15_000)]
     pub max_connections: usize,
@@ -110,7 +106,7 @@ pub struct ClientArgs {
 /// What serving needs beside the settings, checked.
 pub struct Checked {
     pub config: Config,
-    pub internal_token: Secret,
+    pub backend: HttpBackend,
     pub redis: RedisConfig,
 }
 
@@ -118,29 +114,18 @@ impl Settings {
     /// All that serving needs; one sentence about the first thing that is missing, or parses and
     /// still cannot work.
     pub fn check(&self) -> Result<Checked, String> {
-        if self.api_url.is_empty() {
-            return Err("API_URL is missing: the apis' internal listeners, http://host:port".into());
-        }
-        for url in &self.api_url {
-            let uri: hyper::Uri =
-                url.parse().map_err(|error| format!("API_URL: {url:?} is not a URL: {error}"))?;
-            if uri.scheme_str() != Some("http") || uri.host().is_none() {
-                return Err(format!("API_URL: {url:?} must look like http://host:port"));
-            }
-        }
-        let internal_token = self.internal_token.clone();
+        let internal_token = self.internal_token.as_ref();
         let internal_token =
             internal_token.ok_or("INTERNAL_TOKEN is missing: the secret shared with the apis")?;
-        if internal_token.reveal().len() < 16 {
-            return Err("INTERNAL_TOKEN must have at least 16 characters".to_owned());
-        }
+        let shown = &shared_secrets("INTERNAL_TOKEN", internal_token)?[0];
+        let backend = HttpBackend::new(self.api_url.iter().flatten(), shown)?;
         let redis_url = self.redis_url.as_ref().ok_or(
             "REDIS_URL is missing: the Redis that relays between nodes, redis://host:port",
         )?;
         let redis = RedisConfig::new(redis_url).map_err(|error| format!("REDIS_URL: {error}"))?;
         let config = Config { guests: self.guests, ..self.client.check()? };
         self.trace.check()?;
-        Ok(Checked { config, internal_token, redis })
+        Ok(Checked { config, backend, redis })
     }
 }
 
@@ -164,14 +149,6 @@ impl ClientArgs {
         }
         if self.guest_messages_per_minute == 0 {
             return Err("GUEST_MESSAGES_PER_MINUTE must be at least 1".to_owned());
-        }
-        for origin in &self.allowed_origins {
-            let (scheme, host) = origin.split_once("://").unwrap_or_default();
-            if !matches!(scheme, "http" | "https") || host.is_empty() || host.contains('/') {
-                return Err(format!(
-                    "ALLOWED_ORIGINS: {origin:?} must look like https://host[:port]"
-                ));
-            }
         }
         let frames = Rate {
             per: Duration::from_secs(1) / self.frames_per_second,
@@ -198,8 +175,56 @@ impl ClientArgs {
         ServeConfig {
             max_connections: self.max_connections,
             max_per_address: self.max_connections_per_address,
-            trusted_proxies: self.trusted_proxies.clone().into(),
+            trusted_proxies: self.trusted_proxies.iter().flatten().copied().collect(),
             ..ServeConfig::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    fn check(arguments: &[&str]) -> Result<ServeConfig, String> {
+        let needed =
+            ["gateway", "--internal-token=0123456789abcdef", "--redis-url=redis://127.0.0.1:1"];
+        let line = needed.iter().chain(arguments);
+        let settings = Settings::try_parse_from(line).map_err(|error| error.to_string())?;
+        settings.check().map(|_| settings.client.listener())
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Settings::command().debug_assert();
+    }
+
+    #[test]
+    fn lists_are_taken_as_people_write_them() {
+        let listener = check(&[
+            "--api-url=http://a:8300, http://b:8300/,",
+            "--allowed-origins=https://a.example.com, https://b.example.com",
+            "--trusted-proxies=10.0.0.5, 127.0.0.0/8",
+            "--trusted-proxies=::1",
+        ]);
+        let trusted = listener.unwrap().trusted_proxies;
+        let expected = ["10.0.0.5", "127.0.0.0/8", "::1"].map(|one| one.parse().unwrap());
+        assert_eq!(*trusted, expected);
+    }
+
+    #[test]
+    fn bad_settings_are_named_and_secrets_not_repeated() {
+        let api = "--api-url=http://a:8300";
+        for (arguments, words) in [
+            (&[][..], "API_URL is missing"),
+            (&["--api-url="], "API_URL is missing"),
+            (&["--api-url=a:8300"], "http://host:port"),
+            (&[api, "--allowed-origins=example.com"], "https://chat.example.com"),
+            (&[api, "--trusted-proxies=proxy"], "10.0.0.0/8"),
+            (&[api, "--max-connections=0"], "MAX_CONNECTIONS"),
+        ] {
+            let why = check(arguments).unwrap_err();
+            assert!(why.contains(words) && !why.contains("cdef"), "{why}");
         }
     }
 }

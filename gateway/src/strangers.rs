@@ -1,8 +1,7 @@
 //! How many sockets each network holds whose account is not known: those that have not said hello yet,
 //! those whose token is still checked, and guests. Nothing else limits these by who they are.
 
-use ipnet::IpNet;
-use shared::limit::network;
+use shared::{forwarded::is_trusted, limit::network, settings::TrustedNetwork};
 use std::{
     collections::HashMap,
     net::IpAddr,
@@ -13,7 +12,7 @@ use std::{
 #[derive(Debug)]
 pub struct Strangers {
     most: usize,
-    trusted: Vec<IpNet>,
+    trusted: Vec<TrustedNetwork>,
     counts: Mutex<HashMap<IpAddr, usize>>,
 }
 
@@ -28,14 +27,14 @@ pub struct Stranger {
 impl Strangers {
     /// At most so many of a network at once. Of trusted proxies' own addresses, whose clients nobody can
     /// tell apart, any number: as with the listener's limit by address.
-    pub fn new(most: usize, trusted: Vec<IpNet>) -> Arc<Self> {
+    pub fn new(most: usize, trusted: Vec<TrustedNetwork>) -> Arc<Self> {
         Arc::new(Self { most, trusted, counts: Mutex::default() })
     }
 
     /// A place for a client of this address; `None` when its network has as many as it may.
     pub fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Stranger> {
         let address = address.to_canonical();
-        if self.trusted.iter().any(|net| net.contains(&address)) {
+        if is_trusted(&self.trusted, address) {
             return Some(Stranger { strangers: Arc::clone(self), network: None });
         }
         let network = network(address);

@@ -61,7 +61,7 @@ fn what_is_wrong_is_64_and_said() {
         (vec!["scenarios", "smoek"], "did you mean smoke?"),
         (vec!["run", bad, "--url", "http://127.0.0.1:9"], "did you mean accounts?"),
         (vec!["run", "smoke"], "--url"),
-        (vec!["run", "smoke", "--url", "nowhere"], "is no URL"),
+        (vec!["run", "smoke", "--url", "nowhere"], "http://host:port"),
         (run(&["--threshold", "delivry.p99<1s"]), "did you mean delivery?"),
         (run(&["--threshold", "phase(x).sent>1"]), "there is no phase x"),
         (run(&["--threshold", "gateway.cpu<1"]), "needs --scrape gateway=URL"),

@@ -1,15 +1,12 @@
 //! Asking a running process of ours through its admin listener, from inside its container or machine:
 //! what the subcommand `health` does. For images that have no shell and no curl.
 
+use crate::settings::reachable;
 use axum::http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    process::ExitCode,
-    time::Duration,
-};
+use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 /// A process that turns answers in milliseconds; an api asks its database for up to a second.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -66,30 +63,9 @@ pub fn tell(answer: Result<(StatusCode, String), String>) -> ExitCode {
     }
 }
 
-/// `0.0.0.0` is where one listens, not where one connects.
-fn reachable(listen: SocketAddr) -> SocketAddr {
-    let ip = match listen.ip() {
-        ip if !ip.is_unspecified() => ip,
-        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-    };
-    SocketAddr::new(ip, listen.port())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn everywhere_is_reached_on_loopback() {
-        for (listen, address) in [
-            ("0.0.0.0:9100", "127.0.0.1:9100"),
-            ("[::]:9100", "[::1]:9100"),
-            ("10.0.0.7:9100", "10.0.0.7:9100"),
-        ] {
-            assert_eq!(reachable(listen.parse().unwrap()), address.parse().unwrap());
-        }
-    }
 
     #[tokio::test]
     async fn nobody_there_is_said_with_what_to_check() {

@@ -1,8 +1,8 @@
 //! Where a request carries its access token, and whether the page it came from may use the cookie.
 //! Both the api and the gateway ask; neither the token nor the session is checked here.
 
-use crate::token::has_our_form;
-use axum::http::{HeaderMap, HeaderValue, Uri, header};
+use crate::{settings::Origin, token::has_our_form};
+use axum::http::{HeaderMap, HeaderValue, header};
 
 /// The cookie that signing in sets. It holds an access token that lives as long as the session, so
 /// that a page keeps working without renewing; whoever accepts one older than
@@ -51,25 +51,20 @@ pub fn cookies<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &
 }
 
 /// Whether a cookie may count in this request, which changes something or opens a socket: it comes
-/// from our own origin, an allowed one (`scheme://host[:port]`, lower case), or no browser at all.
+/// from our own origin, an allowed one, or no browser at all.
 ///
 /// Browsers send `Origin` with every such request across sites; where an old one does not,
 /// `Sec-Fetch-Site` still tells. A client that sends neither is no browser, and nobody can make it
 /// send a cookie against its will.
-pub fn origin_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
+pub fn origin_allowed(headers: &HeaderMap, allowed: &[Origin]) -> bool {
     let text = |name: header::HeaderName| headers.get(name).map(|value| value.to_str().ok());
     match text(header::ORIGIN) {
-        Some(Some(origin)) => {
-            let origin = origin.to_ascii_lowercase();
-            allowed.contains(&origin)
-                || text(header::HOST).flatten().is_some_and(|host| {
-                    // The scheme is the load balancer's to know; the host is ours.
-                    origin.parse::<Uri>().is_ok_and(|uri| {
-                        uri.authority().is_some_and(|own| own.as_str().eq_ignore_ascii_case(host))
-                    })
-                })
+        Some(origin) => {
+            let origin = origin.and_then(|origin| origin.parse::<Origin>().ok());
+            let Some(origin) = origin else { return false };
+            let host = text(header::HOST).flatten();
+            allowed.contains(&origin) || host.is_some_and(|host| origin.has_host(host))
         }
-        Some(None) => false,
         None => match text(header::HeaderName::from_static("sec-fetch-site")) {
             None => true,
             Some(site) => matches!(site, Some("same-origin" | "none")),
@@ -131,9 +126,16 @@ mod tests {
 
     #[test]
     fn a_cookie_counts_from_our_pages_only() {
-        let allowed = ["https://app.example.com".to_owned()];
+        let allowed = ["https://App.example.com:443/".parse().unwrap()];
         let host = ("host", "chat.example.com:8000");
-        let cases: [(&[(&'static str, &str)], bool); 10] = [
+        let full = ("host", "Chat.Example.com:443");
+        let cases: [(&[(&'static str, &str)], bool); 16] = [
+            (&[full, ("origin", "https://chat.example.com")], true),
+            (&[full, ("origin", "http://chat.example.com:443")], true),
+            (&[full, ("origin", "http://chat.example.com")], false),
+            (&[("host", "chat.example.com"), ("origin", "https://chat.example.com")], true),
+            (&[("host", "chat.example.com/x"), ("origin", "https://chat.example.com")], false),
+            (&[("host", "x@chat.example.com"), ("origin", "https://chat.example.com")], false),
             (&[host], true),
             (&[host, ("origin", "http://chat.example.com:8000")], true),
             (&[host, ("origin", "https://CHAT.example.com:8000")], true),

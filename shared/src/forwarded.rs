@@ -1,26 +1,31 @@
 //! Who is behind the proxies that are trusted. Pure: what a request's headers say, and what of it counts.
 
+use crate::settings::TrustedNetwork;
 use axum::http::HeaderMap;
-use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 
 /// Whether this peer is a proxy whose word counts. The address is canonical.
-pub(crate) fn is_trusted(trusted: &[IpNet], address: IpAddr) -> bool {
-    trusted.iter().any(|net| net.contains(&address))
+pub fn is_trusted(trusted: &[TrustedNetwork], address: IpAddr) -> bool {
+    trusted.iter().any(|net| net.contains(address))
 }
 
 /// The client behind the trusted proxies. Each of them wrote the address that it saw at the end of
 /// `X-Forwarded-For`, so this goes from the end towards the front for as long as a trusted one wrote
 /// what stands there. What is no address hides who is behind it: everything before it the client may
-/// have made up, and the client is the proxy itself.
-pub(crate) fn origin(trusted: &[IpNet], peer: IpAddr, headers: &HeaderMap) -> (IpAddr, bool) {
+/// have made up, and the client is the proxy itself. Whether the client's request came over TLS, the
+/// proxy that is our peer says at the end of `X-Forwarded-Proto`.
+pub(crate) fn origin(
+    trusted: &[TrustedNetwork],
+    peer: IpAddr,
+    headers: &HeaderMap,
+) -> (IpAddr, bool) {
     if !is_trusted(trusted, peer) {
         return (peer, false);
     }
-    let secure = headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https");
-    let written = headers.get_all("x-forwarded-for").iter().rev();
+    let proto = written(headers, "x-forwarded-proto").next();
+    let secure = proto.is_some_and(|proto| proto.trim_ascii().eq_ignore_ascii_case(b"https"));
     let mut client = peer;
-    for part in written.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b',')) {
+    for part in written(headers, "x-forwarded-for") {
         let Some(address) = str::from_utf8(part).ok().and_then(|part| address(part.trim())) else {
             break;
         };
@@ -30,6 +35,12 @@ pub(crate) fn origin(trusted: &[IpNet], peer: IpAddr, headers: &HeaderMap) -> (I
         }
     }
     (client, secure)
+}
+
+/// What proxies wrote, the last one first.
+fn written<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    let lines = headers.get_all(name).iter().rev();
+    lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','))
 }
 
 /// An address as proxies write it: some with the port, some with brackets.
@@ -58,7 +69,7 @@ mod tests {
 
     #[test]
     fn only_a_trusted_peer_names_the_client() {
-        let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
+        let trusted: Vec<TrustedNetwork> = vec!["10.0.0.0/8".parse().unwrap()];
         let proxy: IpAddr = "10.1.2.3".parse().unwrap();
         let stranger: IpAddr = "9.9.9.9".parse().unwrap();
         let made_up = headers("1.1.1.1, 8.8.8.8, 10.9.9.9");
@@ -69,7 +80,7 @@ mod tests {
 
     #[test]
     fn addresses_are_read_as_proxies_write_them_and_nothing_is_skipped() {
-        let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
+        let trusted: Vec<TrustedNetwork> = vec!["10.0.0.0/8".parse().unwrap()];
         let proxy = "10.1.2.3";
         for (forwarded, expected) in [
             ("1.2.3.4, 203.0.113.9:51324", "203.0.113.9"),
@@ -89,6 +100,30 @@ mod tests {
         ] {
             let (found, _) = origin(&trusted, proxy.parse().unwrap(), &headers(forwarded));
             assert_eq!(found, expected.parse::<IpAddr>().unwrap(), "{forwarded:?}");
+        }
+    }
+
+    /// As with addresses: what stands before it the client may have made up.
+    #[test]
+    fn whether_it_was_tls_says_the_nearest_proxy() {
+        let trusted = ["10.0.0.0/8".parse().unwrap()];
+        for (lines, expected) in [
+            (&["https"][..], true),
+            (&["HTTPS"], true),
+            (&["http"], false),
+            (&[], false),
+            (&["http, https"], true),
+            (&["https, http"], false),
+            (&["https", "http"], false),
+            (&["http", " https "], true),
+            (&["https,"], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append("x-forwarded-proto", line.parse().unwrap());
+            }
+            let (_, secure) = origin(&trusted, "10.1.2.3".parse().unwrap(), &headers);
+            assert_eq!(secure, expected, "{lines:?}");
         }
     }
 
@@ -112,7 +147,7 @@ mod tests {
             port in any::<Option<u16>>(),
             own_line in any::<bool>(),
         ) {
-            let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
+            let trusted: Vec<TrustedNetwork> = vec!["10.0.0.0/8".parse().unwrap()];
             prop_assume!(!is_trusted(&trusted, client.to_canonical()));
             let mut lines = lines;
             let seen = match port {

@@ -8,7 +8,7 @@ pub mod bus;
 pub mod chat;
 pub mod close;
 pub mod credentials;
-mod forwarded;
+pub mod forwarded;
 pub mod id;
 pub mod internal;
 pub mod lifecycle;

@@ -6,12 +6,12 @@ use crate::{
     lifecycle::Lifecycle,
     limit::network,
     metric::{self, Metric, Values},
+    settings::TrustedNetwork,
 };
 use axum::{Router, extract::Request, http::StatusCode};
 use futures_util::future::BoxFuture;
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use ipnet::IpNet;
 use std::{
     collections::HashMap,
     io,
@@ -83,7 +83,7 @@ pub struct ServeConfig {
     /// When to stop accepting.
     pub until: Until,
     /// Peers whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
-    pub trusted_proxies: Arc<[IpNet]>,
+    pub trusted_proxies: Arc<[TrustedNetwork]>,
 }
 
 impl Default for ServeConfig {

@@ -1,6 +1,6 @@
-//! What texts and names from clients may contain, and how names are prepared. Pure rules, for the api, which
-//! decides, and for the gateway, which spares it what would be refused anyway. Whether a name is free is
-//! for the api's database.
+//! What texts, names and passwords from clients may be, and how names are prepared. Pure rules, for the api,
+//! which decides, and for the gateway and the canary, which spare it what would be refused anyway. Whether
+//! a name is free is for the api's database.
 
 use crate::internal::{MAX_CLIENT_ID_BYTES, MAX_TEXT_CHARS, Peer, Refusal, RefusalCode};
 use icu_normalizer::ComposingNormalizer;
@@ -12,11 +12,27 @@ use icu_properties::{
 /// Longest username, in characters, as it is written and as it is kept.
 pub const MAX_USERNAME: usize = 32;
 
+/// Shortest password, in characters (NIST SP 800-63B, 5.1.1.1).
+const MIN_PASSWORD: usize = 8;
+/// Longest password, in characters: every passphrase, and no megabytes to hash.
+pub const MAX_PASSWORD: usize = 128;
+
 /// What has no ink of its own by Unicode's own word: fillers, joiners, variation selectors, zero-width
 /// spaces, bidirectional controls, tags.
 const IGNORABLE: CodePointSetDataBorrowed<'static> =
     CodePointSetData::new::<DefaultIgnorableCodePoint>();
 const EMOJI: CodePointSetDataBorrowed<'static> = CodePointSetData::new::<Emoji>();
+
+/// 8 to 128 characters, all of them fit.
+pub fn password(text: &str) -> Result<(), &'static str> {
+    if !(MIN_PASSWORD..=MAX_PASSWORD).contains(&text.chars().count()) {
+        Err("must have 8 to 128 characters")
+    } else if !text.chars().all(is_fit) {
+        Err("must not contain control, invisible, unassigned or private characters")
+    } else {
+        Ok(())
+    }
+}
 
 /// A message's text: stored as given, or refused.
 pub fn check_text(text: &str) -> Result<(), Refusal> {

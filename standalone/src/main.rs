@@ -2,7 +2,7 @@
 
 use shared::{
     admin,
-    settings::{parse, refuse},
+    settings::{EXIT_FAILURE, WrongSetting, fail, parse, refuse},
     telemetry::start_logs,
 };
 use standalone::{
@@ -19,23 +19,20 @@ async fn main() -> ExitCode {
     };
     match settings.command.clone().unwrap_or(Command::Serve) {
         Command::Serve => {}
-        Command::Health => return admin::health(settings.admin_listen).await,
-        Command::Log(command) => return command.run(settings.admin_listen).await,
+        Command::Health => return admin::health(settings.admin_listen.0).await,
+        Command::Log(command) => return command.run(settings.admin_listen.0).await,
     }
     let checked = settings.check().and_then(|checked| {
-        let lock = server::take_data_folder(&settings.data)?;
         let logs = start_logs(&settings.log)?;
-        Ok((checked, lock, logs))
+        Ok((checked, logs))
     });
-    let (checked, _lock, logs) = match checked {
+    let (checked, logs) = match checked {
         Ok(checked) => checked,
         Err(why) => return refuse(why),
     };
     match server::run(settings, checked, logs).await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "cannot run");
-            ExitCode::FAILURE
-        }
+        Err(error) if error.is::<WrongSetting>() => refuse(error),
+        Err(error) => fail(format_args!("{error:#}"), EXIT_FAILURE),
     }
 }

@@ -27,6 +27,7 @@ use shared::{
     presence::Presence,
     problem::Problem,
     serve::{self, ServeConfig, Until, bind, serve},
+    settings::{WrongSetting, reachable},
     telemetry::{self, Logs, admin_router, log_routes, start_metrics, trace},
 };
 use std::{
@@ -49,17 +50,19 @@ pub const METRICS: &[&[Metric]] = &[
 
 /// Makes the data folder and takes it for this process: two on one database would not hear each
 /// other's messages. It is free again when the file is dropped.
-pub fn take_data_folder(data: &Path) -> Result<File, String> {
-    fs::create_dir_all(data).map_err(|error| format!("DATA: cannot make {data:?}: {error}"))?;
+fn take_data_folder(data: &Path) -> Result<File, WrongSetting> {
+    let wrong = |why: String| WrongSetting(format!("DATA: {why}"));
+    fs::create_dir_all(data).map_err(|error| wrong(format!("cannot make {data:?}: {error}")))?;
     let file = File::create(data.join("lock"))
-        .map_err(|error| format!("DATA: cannot write to {data:?}: {error}"))?;
+        .map_err(|error| wrong(format!("cannot write to {data:?}: {error}")))?;
     file.try_lock().map_err(|_| {
-        format!("DATA: another switchboard runs on {data:?}; stop it or choose another --data")
+        wrong(format!("another switchboard runs on {data:?}; stop it or choose another --data"))
     })?;
     Ok(file)
 }
 
-/// Runs until a signal, on a data folder that is taken.
+/// Runs until a signal. What can be wrong is tried before anything is made: the ports first, then the data
+/// folder, then the administrator, whose password is told once.
 pub async fn run(settings: Settings, checked: Checked, logs: Logs) -> anyhow::Result<()> {
     let lifecycle = Lifecycle::new();
     let node = NodeId::random();
@@ -69,9 +72,15 @@ pub async fn run(settings: Settings, checked: Checked, logs: Logs) -> anyhow::Re
     let presence = Presence::local();
     let limiter = Limiter::local(Default::default());
     let parts = (bus.clone(), presence.clone(), limiter.clone());
-    let api = start_api(&settings, checked.api, parts, &lifecycle).await?;
-    let public = bind(settings.listen)?;
-    let admin = bind(settings.admin_listen)?;
+    let public = bind(settings.listen.0)?;
+    let admin = bind(settings.admin_listen.0)?;
+    let open = reachable(public.local_addr()?);
+    let file = settings.data.join("switchboard.db");
+    if !file.exists() {
+        admin::check(None, settings.admin_password.as_ref()).await?;
+    }
+    let _lock = take_data_folder(&settings.data)?;
+    let api = start_api(&settings, &file, checked.api, parts, &lifecycle).await?;
     let deps = Deps {
         node,
         backend: Arc::new(Direct(api.clone())),
@@ -88,12 +97,13 @@ pub async fn run(settings: Settings, checked: Checked, logs: Logs) -> anyhow::Re
     let routes = admin_router(metrics, ready).merge(log_routes(logs, &lifecycle));
     lifecycle.spawn_background(serve(admin, routes, admin_listener, lifecycle.clone()));
     lifecycle.spawn(serve(public, app, listener, lifecycle.clone()));
-    tracing::info!("Switchboard is up: open http://{}", settings.listen);
+    tracing::info!("Switchboard is up: open http://{open}");
 
     let delay = Duration::from_secs(settings.client.shutdown_delay_seconds);
     lifecycle.stop_on_signal(delay).await?;
     tracing::info!("stopping, letting clients go");
-    let left = lifecycle.finish(Duration::from_secs(settings.client.drain_seconds + 10)).await;
+    let longest = Duration::from_secs(settings.client.drain_seconds.saturating_add(10));
+    let left = lifecycle.finish(longest).await;
     api.db.close().await;
     traces.finish().await;
     tracing::info!(left, "stopped");
@@ -102,15 +112,16 @@ pub async fn run(settings: Settings, checked: Checked, logs: Logs) -> anyhow::Re
 
 async fn start_api(
     settings: &Settings,
+    file: &Path,
     config: Config,
     (bus, presence, limiter): (Bus, Presence, Limiter),
     lifecycle: &Lifecycle,
 ) -> anyhow::Result<Api> {
-    let file = settings.data.join("switchboard.db");
     let url = format!("sqlite:{}", file.display());
     let db = Db::connect(&url, &DbConfig::default())
         .await
         .with_context(|| format!("cannot open {file:?}"))?;
+    admin::check(Some(&db), settings.admin_password.as_ref()).await?;
     db.migrate().await.context("cannot bring the database up to date")?;
     let parts = Parts {
         db,

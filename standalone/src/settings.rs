@@ -4,10 +4,10 @@ use api::{config::Config as ApiConfig, settings::LimitArgs};
 use clap::{Parser, Subcommand};
 use gateway::{config::Config as GatewayConfig, settings::ClientArgs};
 use shared::{
-    settings::Secret,
+    settings::{ListenAddr, Secret},
     telemetry::{LogArgs, LogCommand, trace::TraceArgs},
 };
-use std::{net::SocketAddr, path::PathBuf};
+use std::path::PathBuf;
 
 /// Switchboard in one process: chat for your team or your test, nothing to install.
 ///
@@ -21,13 +21,13 @@ use std::{net::SocketAddr, path::PathBuf};
 pub struct Settings {
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// Where people and programs connect: the page, REST and WebSockets. 0.0.0.0:8000 lets others
-    /// in; put a TLS proxy in front of it then
+    /// Where people and programs connect: the page, REST and WebSockets. 0.0.0.0:8000, or :8000 for
+    /// short, lets others in; put a TLS proxy in front of it then
     #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8000")]
-    pub listen: SocketAddr,
+    pub listen: ListenAddr,
     /// Where operators look: /livez, /readyz, /metrics. Never expose it to clients
     #[arg(long, env = "ADMIN_LISTEN", default_value = "127.0.0.1:9000", global = true)]
-    pub admin_listen: SocketAddr,
+    pub admin_listen: ListenAddr,
     /// The folder for the database and the signing key; made when missing
     #[arg(long, env = "DATA", default_value = "./data")]
     pub data: PathBuf,
@@ -74,7 +74,7 @@ impl Settings {
         let gateway = GatewayConfig { guests: self.guests, ..self.client.check()? };
         let mut api = ApiConfig {
             guests: self.guests,
-            allowed_origins: api::settings::origins(&self.client.allowed_origins)?,
+            allowed_origins: self.client.allowed_origins.iter().flatten().cloned().collect(),
             ..ApiConfig::default()
         };
         self.limits.apply(&mut api)?;

@@ -2,24 +2,38 @@
 //! later start too.
 
 use super::{
-    input::{self, Check},
+    input,
     register::{Account, insert},
 };
 use crate::{
     audit::{self, Action, Entry},
-    db::{Db, fetch_one},
+    db::{Db, DbError, fetch_one},
     fault::Result,
     passwords::Passwords,
 };
-use shared::{internal::Role, settings::Secret};
+use shared::{
+    internal::Role,
+    settings::{Secret, WrongSetting},
+};
 
 /// The username of the first administrator.
 pub const USERNAME: &str = "admin";
 
-/// Makes `admin` with this password; `false` when there is one already, whose password then stays.
-/// Safe to call from several processes at once: one of them makes it, and the audit log says so.
+/// Whether [`create`] can go well with the ADMIN_PASSWORD that was set, if one was: it fits, or `admin` is
+/// there and needs none. A database that is not made yet (`None`), or has no tables, has no `admin`.
+pub async fn check(db: Option<&Db>, password: Option<&Secret>) -> Result<(), WrongSetting> {
+    let verdict = password.map_or(Ok(()), |password| input::password(password.reveal()));
+    let Err(why) = verdict else { return Ok(()) };
+    match db {
+        Some(db) if is_there(db).await.unwrap_or(false) => Ok(()),
+        _ => Err(WrongSetting(format!("ADMIN_PASSWORD {why}"))),
+    }
+}
+
+/// Makes `admin` with this password, which went through [`check`]; `false` when there is one already,
+/// whose password then stays. Safe to call from several processes at once: one of them makes it, and the
+/// audit log says so.
 pub async fn create(db: &Db, passwords: &Passwords, password: Secret) -> Result<bool> {
-    Check::default().field("ADMIN_PASSWORD", input::password(password.reveal())).finish()?;
     if exists(db).await? {
         return Ok(false);
     }
@@ -43,6 +57,10 @@ pub async fn create(db: &Db, passwords: &Passwords, password: Secret) -> Result<
 
 /// Whether `admin` was made.
 pub async fn exists(db: &Db) -> Result<bool> {
+    Ok(is_there(db).await?)
+}
+
+async fn is_there(db: &Db) -> Result<bool, DbError> {
     let mut conn = db.read().await?;
     let (count,): (i64,) =
         fetch_one!(conn, "SELECT COUNT(*) FROM users WHERE username_key = $1", USERNAME)?;

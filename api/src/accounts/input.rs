@@ -1,20 +1,16 @@
 //! What usernames, emails, display names, avatars and passwords may be. Pure rules; whether a name
 //! is free is for the database.
 
-pub use shared::text::{MAX_USERNAME, is_unseen, username};
+pub use shared::text::{MAX_PASSWORD, MAX_USERNAME, is_unseen, password, username};
 use shared::{
     problem::{FieldError, Problem},
-    text::{check_shown, is_fit, is_longer},
+    text::{check_shown, is_longer},
 };
 
 /// Longest display name, in characters.
 pub const MAX_NAME: usize = 64;
 /// Longest email address, in bytes (RFC 5321, 4.5.3.1.3).
 pub const MAX_EMAIL: usize = 254;
-/// Shortest password, in characters (NIST SP 800-63B, 5.1.1.1).
-pub const MIN_PASSWORD: usize = 8;
-/// Longest password, in characters: every passphrase, and no megabytes to hash.
-pub const MAX_PASSWORD: usize = 128;
 /// Longest avatar URL, in bytes.
 pub const MAX_AVATAR: usize = 512;
 
@@ -78,17 +74,6 @@ pub fn email(text: &str) -> Result<(), &'static str> {
         && domain.contains('.')
         && domain.split('.').all(label);
     if good { Ok(()) } else { Err(BAD) }
-}
-
-/// 8 to 128 characters, all of them fit.
-pub fn password(text: &str) -> Result<(), &'static str> {
-    if !(MIN_PASSWORD..=MAX_PASSWORD).contains(&text.chars().count()) {
-        Err("must have 8 to 128 characters")
-    } else if !text.chars().all(is_fit) {
-        Err("must not contain control, invisible, unassigned or private characters")
-    } else {
-        Ok(())
-    }
 }
 
 /// Empty, or an `http` or `https` URL.

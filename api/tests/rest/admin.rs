@@ -27,7 +27,19 @@ async fn the_administrator_is_made_once() {
     let again = Secret::new("another password");
     assert!(!admin::create(&t.api.db, &t.api.passwords, again).await.unwrap());
     t.login("admin", "another password").await.refused(401, "invalid_credentials");
-    assert!(admin::create(&t.api.db, &t.api.passwords, Secret::new("short")).await.is_err());
+}
+
+#[tokio::test]
+async fn a_password_that_does_nothing_is_not_checked() {
+    let short = Secret::new("short");
+    let (t, _) = with_admin().await;
+    assert!(admin::check(Some(&t.api.db), Some(&short)).await.is_ok(), "there is an administrator");
+    let t = Server::start().await;
+    for db in [Some(&t.api.db), None] {
+        let why = admin::check(db, Some(&short)).await.unwrap_err().to_string();
+        assert_eq!(why, "ADMIN_PASSWORD must have 8 to 128 characters");
+        assert!(admin::check(db, None).await.is_ok(), "a random one");
+    }
 }
 
 /// Whatever its tokens say, which live for minutes, and in a cookie for a month.

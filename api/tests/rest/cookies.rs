@@ -28,7 +28,7 @@ async fn signing_in_sets_a_cookie_that_scripts_cannot_read() {
 #[tokio::test]
 async fn another_sites_page_may_not_act_with_the_cookie() {
     let t = Server::start_with(|config| {
-        config.allowed_origins = vec!["https://app.example.com".to_owned()];
+        config.allowed_origins = vec!["https://app.example.com".parse().unwrap()];
     })
     .await;
     t.user("ann").await;
@@ -63,7 +63,7 @@ async fn another_sites_page_may_not_act_with_the_cookie() {
 #[tokio::test]
 async fn another_sites_page_sets_no_cookie() {
     let t = Server::start_with(|config| {
-        config.allowed_origins = vec!["https://app.example.com".to_owned()];
+        config.allowed_origins = vec!["https://app.example.com".parse().unwrap()];
     })
     .await;
     let ann = t.user("ann").await;
@@ -115,7 +115,7 @@ async fn another_applications_cookie_and_another_scheme_are_passed_over() {
 #[tokio::test]
 async fn preflights_are_answered_for_allowed_origins_only() {
     let t = Server::start_with(|config| {
-        config.allowed_origins = vec!["https://app.example.com".to_owned()];
+        config.allowed_origins = vec!["https://app.example.com".parse().unwrap()];
     })
     .await;
     for (origin, allowed) in

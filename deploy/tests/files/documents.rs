@@ -1,7 +1,11 @@
 //! Checks the documents generated from the code.
 
 use deploy::{documents, known};
-use std::{collections::HashSet, fs};
+use shared::{
+    settings::{List, ListenAddr, Origin, TrustedNetwork},
+    telemetry::LogFilter,
+};
+use std::{any::TypeId, collections::HashSet, fs};
 
 /// Compares a document with what the code says; `UPDATE_SNAPSHOTS=1` writes it instead.
 fn holds(name: &str, expected: &str) {
@@ -22,6 +26,26 @@ fn holds(name: &str, expected: &str) {
 #[test]
 fn the_configuration_is_what_the_binaries_take() {
     holds("configuration.md", &documents::configuration());
+}
+
+/// So that it means the same to all binaries.
+#[test]
+fn what_people_write_is_read_in_one_place() {
+    for binary in known::BINARIES {
+        let command = known::command(binary).unwrap();
+        for setting in known::settings(&command) {
+            let name = setting.get_env().unwrap().to_str().unwrap();
+            assert!(setting.get_value_delimiter().is_none(), "{binary}: {name} is not a List");
+            let expected = match name {
+                "ALLOWED_ORIGINS" => TypeId::of::<List<Origin>>(),
+                "TRUSTED_PROXIES" => TypeId::of::<List<TrustedNetwork>>(),
+                "LOG" => TypeId::of::<LogFilter>(),
+                name if name.ends_with("LISTEN") => TypeId::of::<ListenAddr>(),
+                _ => continue,
+            };
+            assert!(setting.get_value_parser().type_id() == expected, "{binary}: {name}");
+        }
+    }
 }
 
 #[test]

@@ -6,10 +6,10 @@ use shared::{
     admin,
     lifecycle::Lifecycle,
     serve::{ServeConfig, bind, serve},
-    settings::{Secret, refuse},
+    settings::{ListenAddr, Secret, fail, refuse},
     telemetry::{Ready, admin_router, start_logs, start_metrics},
 };
-use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 /// On stopping: clients leave and what they recorded is packed, though nobody may come for it.
 const FINISH: Duration = Duration::from_secs(10);
@@ -27,22 +27,19 @@ pub async fn run_agent(settings: &AgentSettings) -> ExitCode {
     };
     match until_stopped(settings.listen, secret).await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "cannot run");
-            ExitCode::from(EXIT_SETUP)
-        }
+        Err(error) => fail(format_args!("{error:#}"), EXIT_SETUP),
     }
 }
 
 /// Asks an agent on this machine whether it can be reached: exit code 0 or 1.
-pub async fn agent_health(listen: SocketAddr) -> ExitCode {
-    admin::health(listen).await
+pub async fn agent_health(listen: ListenAddr) -> ExitCode {
+    admin::health(listen.0).await
 }
 
-async fn until_stopped(listen: SocketAddr, secret: Option<Secret>) -> anyhow::Result<()> {
+async fn until_stopped(listen: ListenAddr, secret: Option<Secret>) -> anyhow::Result<()> {
     let lifecycle = Lifecycle::new();
     let metrics = start_metrics(metric::METRICS, &lifecycle).map_err(anyhow::Error::msg)?;
-    let listener = bind(listen)?;
+    let listener = bind(listen.0)?;
     // Also one that is busy: who waits for it waits for its answer to an order.
     let ready: Ready = Arc::new(|| Box::pin(std::future::ready(Ok(()))));
     let app = routes(secret, &lifecycle).merge(admin_router(metrics, ready));

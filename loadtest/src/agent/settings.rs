@@ -1,7 +1,10 @@
 //! What an agent is told on its command line, and whether it can work with that.
 
-use shared::{settings::Secret, telemetry::LogArgs};
-use std::{fs::File, io::Read as _, net::SocketAddr, path::Path, path::PathBuf};
+use shared::{
+    settings::{ListenAddr, Secret},
+    telemetry::LogArgs,
+};
+use std::{fs::File, io::Read as _, path::Path, path::PathBuf};
 
 /// The settings of `loadtest agent`.
 #[derive(Clone, Debug, clap::Args)]
@@ -9,7 +12,7 @@ pub struct AgentSettings {
     /// Where the agent waits for its coordinator, and answers /readyz and /metrics. Other than on loopback
     /// it needs a secret: who may order may send load to anywhere
     #[arg(long, env = "LISTEN", default_value = "127.0.0.1:7400")]
-    pub listen: SocketAddr,
+    pub listen: ListenAddr,
     #[command(flatten)]
     pub secret: SecretArgs,
     #[command(flatten)]
@@ -43,7 +46,7 @@ impl AgentSettings {
     /// The secret. An error is one sentence for the terminal.
     pub fn check(&self) -> Result<Option<Secret>, String> {
         let secret = self.secret.read()?;
-        if secret.is_none() && !self.listen.ip().is_loopback() {
+        if secret.is_none() && !self.listen.0.ip().is_loopback() {
             return Err(format!(
                 "an agent on {} takes orders from the network: give it and its coordinator the \
                  same --agent-secret-file",
@@ -103,7 +106,8 @@ mod tests {
     fn only_loopback_may_do_without_a_secret() {
         assert_eq!(check(&[]), Ok(None));
         assert_eq!(check(&["--listen=[::1]:7400"]), Ok(None));
-        for open in ["0.0.0.0:7400", "10.0.0.7:7400", "[::]:7400"] {
+        assert_eq!(check(&["--listen=7400"]), Ok(None));
+        for open in ["0.0.0.0:7400", ":7400", "10.0.0.7:7400", "[::]:7400"] {
             let why = check(&["--listen", open]).unwrap_err();
             assert!(why.contains("--agent-secret-file"), "{why}");
         }

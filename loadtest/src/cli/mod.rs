@@ -16,8 +16,8 @@ pub use exit::Exit;
 
 use crate::agent::{AgentSettings, agent_health, run_agent};
 use clap::{Parser, Subcommand};
-use shared::settings::parse;
-use std::{net::SocketAddr, process::ExitCode};
+use shared::settings::{ListenAddr, parse};
+use std::process::ExitCode;
 
 /// Loads a Switchboard with clients by the thousand and checks what they got: not only how fast, but
 /// whether every device got every message once, in order, as it is stored.
@@ -52,14 +52,14 @@ enum Command {
     /// Lists the shipped scenarios, or prints one
     Scenarios(scenarios::ScenariosArgs),
     /// Makes a scenario's accounts and chats, to be used by many runs; or removes them
-    Prepare(prepare::PrepareArgs),
+    Prepare(Box<prepare::PrepareArgs>),
     /// Waits for a coordinator and does its part of runs (run --agents)
     Agent(Box<AgentSettings>),
     /// Asks an agent on this machine whether it is up
     Health {
         /// Where it listens
         #[arg(long, env = "LISTEN", default_value = "127.0.0.1:7400")]
-        listen: SocketAddr,
+        listen: ListenAddr,
     },
     /// Compares two reports; a regression is exit code 99
     Compare(judge::CompareArgs),

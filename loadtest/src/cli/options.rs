@@ -10,7 +10,7 @@ use crate::{
 };
 use anyhow::Context as _;
 use clap::Args;
-use shared::settings::Secret;
+use shared::settings::{Secret, ServerUrl};
 use std::{fs::File, io::Read as _, path::PathBuf};
 
 /// Which scenario, and what is different this time.
@@ -60,7 +60,7 @@ impl ScenarioArgs {
 pub(super) struct TargetArgs {
     /// The deployment: REST and sockets behind one URL
     #[arg(long, env = "LOADTEST_URL", value_name = "URL")]
-    pub url: String,
+    pub url: ServerUrl,
     /// The administrator who makes the accounts
     #[arg(long, default_value = "admin", value_name = "NAME")]
     pub admin_username: String,
@@ -84,7 +84,8 @@ const MAX_PASSWORD_BYTES: u64 = 4 << 10;
 impl TargetArgs {
     /// The deployment, with a URL that can be one.
     pub async fn read(&self) -> Result<Target, Failure> {
-        Resolved::resolve(&self.url).await.context("--url").map_err(Failure::usage)?;
+        let url = self.url.to_string();
+        Resolved::resolve(&url).await.context("--url").map_err(Failure::usage)?;
         let mut password = self.admin_password.clone();
         if let Some(path) = &self.admin_password_file {
             let mut text = String::new();
@@ -97,6 +98,6 @@ impl TargetArgs {
         let password = password.filter(|password| !password.reveal().is_empty());
         let username = self.admin_username.clone();
         let admin = password.map(|password| Admin { username, password });
-        Ok(Target { url: self.url.trim_end_matches('/').to_owned(), admin })
+        Ok(Target { url, admin })
     }
 }

@@ -23,13 +23,12 @@ use crate::{
 };
 use anyhow::anyhow;
 use clap::Args;
-use shared::{lifecycle::Lifecycle, time::Timestamp};
-use std::{
-    fs,
-    net::{IpAddr, SocketAddr},
-    path::PathBuf,
-    sync::Arc,
+use shared::{
+    lifecycle::Lifecycle,
+    settings::{List, ListenAddr, ServerUrl},
+    time::Timestamp,
 };
+use std::{fs, net::IpAddr, path::PathBuf, sync::Arc};
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -54,16 +53,16 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "NAME=URL", value_parser = scrape)]
     scrape: Vec<(String, Source)>,
     /// Agents that do the work, each its share; this process leads
-    #[arg(long, value_name = "URL,URL", value_delimiter = ',')]
-    agents: Vec<String>,
+    #[arg(long, value_name = "URL,URL")]
+    agents: Vec<List<ServerUrl>>,
     #[command(flatten)]
     secret: SecretArgs,
     /// Addresses of this machine that connections come from, in turn; each has some 28,000 ports
-    #[arg(long, value_name = "IP", value_delimiter = ',')]
-    local_address: Vec<IpAddr>,
+    #[arg(long, value_name = "IP,IP")]
+    local_address: Vec<List<IpAddr>>,
     /// Serves metrics of its own (loadtest_*) while it runs
     #[arg(long, value_name = "ADDRESS")]
-    metrics_listen: Option<SocketAddr>,
+    metrics_listen: Option<ListenAddr>,
     /// Accounts kept between runs: used when the file is there, written when not
     #[arg(long, value_name = "FILE")]
     accounts: Option<PathBuf>,
@@ -98,7 +97,8 @@ async fn reported(args: &RunArgs) -> Result<Report, Failure> {
     is_scraped(&scenario, &args.scrape)?;
     let target = args.target.read().await?;
     let secret = args.secret.read().map_err(|why| Failure::usage(anyhow!(why)))?;
-    let crew = (!args.agents.is_empty()).then(|| Crew::new(&args.agents, secret.as_ref()));
+    let agents: Vec<String> = args.agents.iter().flatten().map(ToString::to_string).collect();
+    let crew = (!agents.is_empty()).then(|| Crew::new(&agents, secret.as_ref()));
     let crew = crew.transpose()?;
     if crew.is_none() {
         has_files(&scenario)?;
@@ -110,7 +110,7 @@ async fn reported(args: &RunArgs) -> Result<Report, Failure> {
     let lifecycle = Lifecycle::new();
     let mut observers: Vec<Observer> = Vec::new();
     if let Some(listen) = args.metrics_listen {
-        let listening = metric::listen(listen, &lifecycle).await;
+        let listening = metric::listen(listen.0, &lifecycle).await;
         listening.map_err(|why| Failure::failed(anyhow!(why)))?;
         observers.push(metric::observer(&scenario));
     }
@@ -135,7 +135,7 @@ async fn reported(args: &RunArgs) -> Result<Report, Failure> {
 
     let mut options = RunOptions::new(scenario, prepared.cast.clone(), &target.url, &run);
     options.scrape.clone_from(&args.scrape);
-    options.local_addresses.clone_from(&args.local_address);
+    options.local_addresses = args.local_address.iter().flatten().copied().collect();
     let abort = args.abort_on_fail.then(|| Abort::new(&options.scenario, options.stop.clone()));
     observers.extend(abort.as_ref().map(Abort::observer));
     let done = perform(&options, crew.as_ref(), all(observers), &mut interrupt).await;
@@ -269,7 +269,7 @@ fn scrape(text: &str) -> Result<(String, Source), String> {
     }
     let source = match from.strip_prefix("pid:") {
         Some(pids) => {
-            let pids: Result<_, _> = pids.split(',').map(str::parse).collect();
+            let pids: Result<_, _> = pids.split(',').map(|pid| pid.trim().parse()).collect();
             Source::Processes(pids.map_err(|_| example)?)
         }
         None if from.starts_with("http://") => Source::Metrics(from.to_owned()),

@@ -1,7 +1,7 @@
 //! Logs on stdout: for collectors one JSON object a line, for people at a terminal text. What is
 //! logged may change while the process runs: see [`super::level`].
 
-use super::{Logs, trace};
+use super::{LogFilter, Logs, trace};
 use clap::{Args, ValueEnum};
 use std::{fmt, io::IsTerminal};
 use tracing::{Event, Subscriber};
@@ -18,7 +18,7 @@ use tracing_subscriber::{
 pub struct LogArgs {
     /// What to log: error, warn, info, debug, trace, or per module such as info,gateway=debug
     #[arg(long, env = "LOG", default_value = "info", global = true)]
-    pub log: String,
+    pub log: LogFilter,
     /// json: one object a line, for collectors; human: for people at a terminal
     #[arg(long, env = "LOG_FORMAT", default_value = "human", global = true)]
     pub log_format: LogFormat,
@@ -32,7 +32,7 @@ pub enum LogFormat {
 
 /// Starts logging to stdout. Once per process, before anything logs.
 pub fn start_logs(args: &LogArgs) -> Result<Logs, String> {
-    let (logs, filter) = Logs::new(&args.log).map_err(|error| format!("LOG: {error}"))?;
+    let (logs, filter) = Logs::new(&args.log);
     let lines = tracing_subscriber::fmt::layer().with_ansi(std::io::stdout().is_terminal());
     let lines: Box<dyn Layer<_> + Send + Sync> = match args.log_format {
         LogFormat::Json => {

@@ -2,11 +2,13 @@
 //! the Prometheus format, and the admin listener's `/livez`, `/readyz`, `/metrics` and `/log`
 //! ([`log_routes`]). What there is to measure stands in tables ([`crate::metric`]).
 
+mod filter;
 mod level;
 mod logs;
 pub mod trace;
 
 pub use self::{
+    filter::LogFilter,
     level::{LogCommand, Logs, log_routes},
     logs::{LogArgs, LogFormat, start_logs},
 };

@@ -36,7 +36,7 @@ async fn changes(binary: &Path, process: &Process, admin: SocketAddr) {
     until("a line of debugging", async || has(&log, "DEBUG").then_some(())).await;
 
     let (code, told) = run(binary, admin, &["debgu"]).await;
-    assert_eq!(code, 1);
+    assert_eq!(code, 64, "{told}");
     assert!(told.contains("\"debgu\" is no level"), "{told}");
     let (code, told) = run(binary, admin, &["debug", "--minutes", "1441"]).await;
     assert_eq!(code, 64, "{told}");

@@ -27,6 +27,7 @@ mod preparing;
 mod presence;
 mod resume;
 mod revocation;
+mod settings;
 mod tracing;
 mod waiting;
 mod weather;

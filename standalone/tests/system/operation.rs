@@ -1,5 +1,4 @@
-//! Running it: the admin port, stopping in order, coming back with everything, and a configuration
-//! that is wrong.
+//! Running it: the admin port, stopping in order, coming back with everything.
 
 use crate::harness::{Rest, System, want::*};
 use reqwest::Method;
@@ -121,28 +120,6 @@ async fn health_says_whether_a_process_wants_work() {
     assert_eq!(output.status.code(), Some(1));
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(error.contains(&admin) && error.contains("ADMIN_LISTEN"), "{error}");
-}
-
-#[test]
-fn a_bad_configuration_is_one_line_and_exit_code_64() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("data");
-    let wrong: [&[&str]; 5] = [
-        &["--allowed-origins", "not an origin"],
-        &["--listen", "nonsense"],
-        &["--no-such-flag"],
-        &["--listen", "127.0.0.1:99999"],
-        &["surprise"],
-    ];
-    for arguments in wrong {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_switchboard"));
-        let output = command.arg("--data").arg(&data).args(arguments).output().unwrap();
-        let error = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(64), "{arguments:?}: {error}");
-        assert_eq!(error.trim_end().lines().count(), 1, "{arguments:?}: {error}");
-        assert!(output.stdout.is_empty(), "{arguments:?}");
-    }
-    assert!(!data.exists(), "nothing was made");
 }
 
 #[test]

@@ -1,0 +1,88 @@
+//! What a process logs, as people write it: a level, and levels of modules. When it changes is for
+//! `level.rs`.
+
+use std::{fmt, str::FromStr};
+use tracing_subscriber::EnvFilter;
+
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+const HINT: &str = "Try info, debug or info,gateway=debug";
+
+/// A filter such as `info,gateway=debug`. It always says what holds for modules that it does not name:
+/// they would be silent, and a filter with a slip in it would silence everything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFilter(String);
+
+impl LogFilter {
+    pub(super) fn to_env_filter(&self) -> EnvFilter {
+        EnvFilter::new(&self.0)
+    }
+}
+
+impl FromStr for LogFilter {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        let parts: Vec<&str> = parts.collect();
+        let (levels, modules): (Vec<&str>, Vec<&str>) =
+            parts.iter().copied().partition(|part| !part.contains('='));
+        // A bare word that is no level would name a module and silence all others.
+        let is_level = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
+        if let Some(word) = levels.iter().find(|word| !is_level(word)) {
+            return Err(format!("{word:?} is no level ({}). {HINT}", LEVELS.join(", ")));
+        }
+        if let Some(module) = modules.iter().find(|module| module.ends_with('=')) {
+            return Err(format!("{module:?} names no level ({}). {HINT}", LEVELS.join(", ")));
+        }
+        let filter = parts.join(",");
+        EnvFilter::try_new(&filter).map_err(|error| format!("{error}. {HINT}"))?;
+        if levels.is_empty() {
+            return Err(format!(
+                "no level is named for all the rest, which would be silent. {HINT}"
+            ));
+        }
+        Ok(Self(filter))
+    }
+}
+
+impl fmt::Display for LogFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_is_read_as_people_write_it() {
+        for (text, expected) in [
+            ("info", "info"),
+            ("OFF", "OFF"),
+            (" info , gateway=debug, ", "info,gateway=debug"),
+            ("gateway=trace,warn", "gateway=trace,warn"),
+            ("off,api::db=debug", "off,api::db=debug"),
+        ] {
+            let read = text.parse::<LogFilter>().map(|filter| filter.to_string());
+            assert_eq!(read, Ok(expected.to_owned()), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_would_silence_everything_by_a_slip_is_refused() {
+        for (text, words) in [
+            ("", "no level is named"),
+            (",", "no level is named"),
+            ("debgu", "\"debgu\" is no level"),
+            ("info,gateway", "\"gateway\" is no level"),
+            ("blah=", "\"blah=\" names no level"),
+            ("info,gateway=", "\"gateway=\" names no level"),
+            ("gatway=debug", "which would be silent"),
+            ("info,gateway=loud", "expected one of"),
+            ("info,=debug", "invalid"),
+        ] {
+            let why = text.parse::<LogFilter>().unwrap_err();
+            assert!(why.contains(words) && why.contains("info,gateway=debug"), "{text:?}: {why}");
+        }
+    }
+}
