@@ -6,6 +6,7 @@ use api::db::Db;
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 fn named(username: &str) -> Value {
     json!({"username": username, "password": "password123"})
@@ -135,7 +136,8 @@ async fn whoever_takes_a_look_first_keeps_it() {
         while sqlx::query_scalar::<_, i64>(waiting).fetch_one(pool).await.unwrap() == 0 {}
         other.commit().await.unwrap();
     };
-    let (answer, ()) = tokio::join!(t.post("/register", named("\u{430}lice")), commit);
+    let both = async { tokio::join!(t.post("/register", named("\u{430}lice")), commit) };
+    let (answer, ()) = tokio::time::timeout(Duration::from_secs(60), both).await.unwrap();
     answer.refused(400, "username_taken");
     let users = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM users");
     assert_eq!(users.fetch_one(pool).await.unwrap(), 0);
