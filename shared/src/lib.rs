@@ -4,6 +4,7 @@
 //! (what a gateway asks of the api).
 
 pub mod admin;
+mod breaker;
 pub mod bus;
 pub mod chat;
 pub mod close;
