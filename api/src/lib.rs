@@ -159,8 +159,8 @@ pub fn run(
     lifecycle.spawn_background(serve(admin_listener, admin, admin_config));
 }
 
-/// Whether this process wants requests: the database answers within a second and nothing asked it
-/// to stop.
+/// Whether this process wants requests: the database answers and takes writes within a second, and
+/// nothing asked it to stop.
 pub fn ready(api: &Api, lifecycle: &Lifecycle) -> Ready {
     let (db, lifecycle) = (api.db.clone(), lifecycle.clone());
     Arc::new(move || {

@@ -27,7 +27,7 @@ use shared::{
     presence::Presence,
     problem::Problem,
     serve::{self, ServeConfig, Until, bind, serve},
-    telemetry::{self, Logs, admin_router, log_routes, start_metrics, trace},
+    telemetry::{self, Logs, Ready, admin_router, log_routes, start_metrics, trace},
 };
 use std::{
     fs::{self, File},
@@ -81,7 +81,7 @@ pub async fn run(settings: Settings, checked: Checked, logs: Logs) -> anyhow::Re
         lifecycle: lifecycle.clone(),
     };
     let gateway = Gateway::start(deps, checked.gateway, &settings.client);
-    let ready = gateway.ready();
+    let ready = both(gateway.ready(), api::ready(&api, &lifecycle));
     let listener = settings.client.listener();
     let admin_listener = ServeConfig { name: "admin", until: Until::End, ..ServeConfig::default() };
     let app = one_port(upgrade::router(gateway), api::router(api.clone()));
@@ -142,6 +142,17 @@ async fn make_admin(settings: &Settings, api: &Api) -> anyhow::Result<()> {
         println!("It is not shown again.");
     }
     Ok(())
+}
+
+/// What a balancer sends here needs both halves.
+fn both(gateway: Ready, api: Ready) -> Ready {
+    Arc::new(move || {
+        let (gateway, api) = (gateway(), api());
+        Box::pin(async move {
+            gateway.await?;
+            api.await
+        })
+    })
 }
 
 fn one_port(gateway: Router, api: Router) -> Router {

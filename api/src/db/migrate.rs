@@ -2,7 +2,7 @@
 //! so that any number of starting processes may try at once. There is no way back: a newer schema
 //! stops an older program from starting.
 
-use super::{Db, DbError, Link, Tx, execute, fetch_one};
+use super::{Db, DbError, Link, Tx, execute, fetch_one, sqlite::take_all_time};
 
 struct Migration {
     name: &'static str,
@@ -47,10 +47,14 @@ fn known() -> i64 {
 
 pub(super) async fn migrate(db: &Db) -> Result<(), MigrateError> {
     let mut tx = db.begin().await?;
-    if let Link::Postgres(_) = tx.link() {
-        // A migration may take longer than a request, and so may waiting for another's.
-        run_script(&mut tx, "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0").await?;
-        execute!(tx, "SELECT pg_advisory_xact_lock($1)", LOCK_KEY)?;
+    // A migration may take longer than a request, and so may waiting for another's.
+    match tx.link() {
+        Link::Postgres(_) => {
+            run_script(&mut tx, "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")
+                .await?;
+            execute!(tx, "SELECT pg_advisory_xact_lock($1)", LOCK_KEY)?;
+        }
+        Link::Sqlite(conn) => take_all_time(conn).await.map_err(DbError::from)?,
     }
     run_script(
         &mut tx,

@@ -23,4 +23,5 @@ mod posting;
 mod ranges;
 mod reading;
 mod rest;
+mod sqlite;
 mod statistics;
