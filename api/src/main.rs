@@ -11,6 +11,7 @@ use api::{
 use shared::{
     admin as admin_listener,
     bus::{self, Bus},
+    files,
     id::NodeId,
     lifecycle::Lifecycle,
     limit::Limiter,
@@ -35,10 +36,17 @@ async fn main() -> ExitCode {
         Command::Health => return admin_listener::health(settings.admin_listen).await,
         Command::Log(command) => return command.run(settings.admin_listen).await,
         Command::Secrets { folder } => secrets::make(&folder),
-        Command::Serve => match settings.check() {
-            Ok(checked) => serve(settings, checked, logs).await,
-            Err(why) => return refuse(why),
-        },
+        Command::Serve => {
+            let checked = settings.check().and_then(|checked| {
+                let most = ServeConfig::default().max_connections;
+                // The internal listener has a quarter of the public one's.
+                Ok((checked, (files::room_for(most + most / 4)? * 4 / 5).max(1)))
+            });
+            match checked {
+                Ok((checked, most)) => serve(settings, checked, most, logs).await,
+                Err(why) => return refuse(why),
+            }
+        }
         Command::Migrate => commands::migrate(&settings).await,
         Command::Restored => commands::restored(&settings).await,
         Command::Demo => commands::make_demo(&settings).await,
@@ -54,7 +62,12 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn serve(settings: Settings, checked: Checked, logs: Logs) -> anyhow::Result<()> {
+async fn serve(
+    settings: Settings,
+    checked: Checked,
+    max_connections: usize,
+    logs: Logs,
+) -> anyhow::Result<()> {
     let Checked { config, redis, tokens } = checked;
     let lifecycle = Lifecycle::new();
     let metrics = start_metrics(api::METRICS, &lifecycle).map_err(anyhow::Error::msg)?;
@@ -87,8 +100,8 @@ async fn serve(settings: Settings, checked: Checked, logs: Logs) -> anyhow::Resu
         internal: bind(settings.internal_listen)?,
         admin: bind(settings.admin_listen)?,
     };
-    let public =
-        ServeConfig { trusted_proxies: settings.trusted_proxies.into(), ..ServeConfig::default() };
+    let trusted_proxies = settings.trusted_proxies.into();
+    let public = ServeConfig { max_connections, trusted_proxies, ..ServeConfig::default() };
     let routes = admin_router(metrics, ready(&api, &lifecycle)).merge(log_routes(logs, &lifecycle));
     api::run(&api, listeners, routes, public, &lifecycle);
     tracing::info!(%node, listen = %settings.listen, internal = %settings.internal_listen,

@@ -8,7 +8,7 @@ use canary::{
 use shared::{
     admin,
     lifecycle::Lifecycle,
-    serve::{ServeConfig, Until, bind, serve},
+    serve::{ServeConfig, bind, serve},
     settings::{parse, refuse},
     telemetry::{Logs, Ready, admin_router, log_routes, start_logs, start_metrics},
 };
@@ -62,8 +62,7 @@ async fn run(settings: Settings, config: Config, logs: Logs) -> anyhow::Result<E
     let begun = Arc::new(AtomicBool::new(false));
     let routes = admin_router(metrics, ready(&begun, &lifecycle));
     let routes = routes.merge(log_routes(logs, &lifecycle));
-    let admin_listener = ServeConfig { name: "admin", until: Until::End, ..ServeConfig::default() };
-    lifecycle.spawn_background(serve(admin, routes, admin_listener, lifecycle.clone()));
+    lifecycle.spawn_background(serve(admin, routes, ServeConfig::admin(), lifecycle.clone()));
     tracing::info!(admin = %listen, "canary is up");
 
     let mut stopped = pin!(lifecycle.stop_on_signal(Duration::ZERO));

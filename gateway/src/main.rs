@@ -9,11 +9,12 @@ use gateway::{
 use shared::{
     admin,
     bus::{self, Bus},
+    files,
     id::NodeId,
     lifecycle::Lifecycle,
     limit::Limiter,
     presence::Presence,
-    serve::{ServeConfig, Until, bind, serve},
+    serve::{ServeConfig, bind, serve},
     settings::{parse, refuse},
     telemetry::{Logs, admin_router, log_routes, start_logs, start_metrics, trace},
 };
@@ -21,7 +22,7 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let settings = match parse::<Settings>() {
+    let mut settings = match parse::<Settings>() {
         Ok(settings) => settings,
         Err(code) => return code,
     };
@@ -32,6 +33,7 @@ async fn main() -> ExitCode {
     }
     let checked = settings.check().and_then(|checked| {
         let logs = start_logs(&settings.log)?;
+        settings.client.max_connections = files::room_for(settings.client.max_connections)?;
         Ok((checked, logs))
     });
     let (checked, logs) = match checked {
@@ -66,9 +68,8 @@ async fn run(settings: Settings, checked: Checked, logs: Logs) -> anyhow::Result
     let admin = bind(settings.admin_listen)?;
     let gateway = Gateway::start(deps, config, &settings.client);
     let listener = settings.client.listener();
-    let admin_listener = ServeConfig { name: "admin", until: Until::End, ..ServeConfig::default() };
     let routes = admin_router(metrics, gateway.ready()).merge(log_routes(logs, &lifecycle));
-    lifecycle.spawn_background(serve(admin, routes, admin_listener, lifecycle.clone()));
+    lifecycle.spawn_background(serve(admin, routes, ServeConfig::admin(), lifecycle.clone()));
     lifecycle.spawn(serve(public, upgrade::router(gateway), listener, lifecycle.clone()));
     tracing::info!(%node, listen = %settings.listen, admin = %settings.admin_listen, "gateway is up");
 

@@ -9,6 +9,7 @@ pub mod bus;
 pub mod chat;
 pub mod close;
 pub mod credentials;
+pub mod files;
 mod forwarded;
 pub mod id;
 pub mod internal;

@@ -1,7 +1,7 @@
 //! The `switchboard` binary: api and gateway in one process, on SQLite and an in-process bus.
 
 use shared::{
-    admin,
+    admin, files,
     settings::{parse, refuse},
     telemetry::start_logs,
 };
@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let settings = match parse::<Settings>() {
+    let mut settings = match parse::<Settings>() {
         Ok(settings) => settings,
         Err(code) => return code,
     };
@@ -25,6 +25,7 @@ async fn main() -> ExitCode {
     let checked = settings.check().and_then(|checked| {
         let lock = server::take_data_folder(&settings.data)?;
         let logs = start_logs(&settings.log)?;
+        settings.client.max_connections = files::room_for(settings.client.max_connections)?;
         Ok((checked, lock, logs))
     });
     let (checked, _lock, logs) = match checked {

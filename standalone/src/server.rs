@@ -26,7 +26,7 @@ use shared::{
     metric::Metric,
     presence::Presence,
     problem::Problem,
-    serve::{self, ServeConfig, Until, bind, serve},
+    serve::{self, ServeConfig, bind, serve},
     telemetry::{self, Logs, Ready, admin_router, log_routes, start_metrics, trace},
 };
 use std::{
@@ -83,10 +83,9 @@ pub async fn run(settings: Settings, checked: Checked, logs: Logs) -> anyhow::Re
     let gateway = Gateway::start(deps, checked.gateway, &settings.client);
     let ready = both(gateway.ready(), api::ready(&api, &lifecycle));
     let listener = settings.client.listener();
-    let admin_listener = ServeConfig { name: "admin", until: Until::End, ..ServeConfig::default() };
     let app = one_port(upgrade::router(gateway), api::router(api.clone()));
     let routes = admin_router(metrics, ready).merge(log_routes(logs, &lifecycle));
-    lifecycle.spawn_background(serve(admin, routes, admin_listener, lifecycle.clone()));
+    lifecycle.spawn_background(serve(admin, routes, ServeConfig::admin(), lifecycle.clone()));
     lifecycle.spawn(serve(public, app, listener, lifecycle.clone()));
     tracing::info!("Switchboard is up: open http://{}", settings.listen);
 

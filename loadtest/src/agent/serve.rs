@@ -3,7 +3,7 @@
 use super::{AgentSettings, routes::routes};
 use crate::metric;
 use shared::{
-    admin,
+    admin, files,
     lifecycle::Lifecycle,
     serve::{ServeConfig, bind, serve},
     settings::{Secret, refuse},
@@ -41,6 +41,8 @@ pub async fn agent_health(listen: SocketAddr) -> ExitCode {
 
 async fn until_stopped(listen: SocketAddr, secret: Option<Secret>) -> anyhow::Result<()> {
     let lifecycle = Lifecycle::new();
+    // Its clients' sockets; whether they are enough depends on the order.
+    files::raise_limit();
     let metrics = start_metrics(metric::METRICS, &lifecycle).map_err(anyhow::Error::msg)?;
     let listener = bind(listen)?;
     // Also one that is busy: who waits for it waits for its answer to an order.
