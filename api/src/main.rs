@@ -28,8 +28,8 @@ async fn main() -> ExitCode {
         Ok(settings) => settings,
         Err(code) => return code,
     };
-    let logs = match start_logs(&settings.log) {
-        Ok(logs) => logs,
+    let (logs, _last_lines) = match start_logs(&settings.log) {
+        Ok(started) => started,
         Err(why) => return refuse(why),
     };
     let result = match settings.command.clone().unwrap_or(Command::Serve) {

@@ -37,10 +37,10 @@ async fn main() -> ExitCode {
         Command::Log(command) => return command.run(settings.admin_listen).await,
     }
     let checked = settings.check().and_then(|config| {
-        let logs = start_logs(&settings.log)?;
-        Ok((config, logs))
+        let (logs, last_lines) = start_logs(&settings.log)?;
+        Ok((config, logs, last_lines))
     });
-    let (config, logs) = match checked {
+    let (config, logs, _last_lines) = match checked {
         Ok(checked) => checked,
         Err(why) => return refuse(why),
     };

@@ -32,11 +32,11 @@ async fn main() -> ExitCode {
         Command::Log(command) => return command.run(settings.admin_listen).await,
     }
     let checked = settings.check().and_then(|checked| {
-        let logs = start_logs(&settings.log)?;
+        let (logs, last_lines) = start_logs(&settings.log)?;
         settings.client.max_connections = files::room_for(settings.client.max_connections)?;
-        Ok((checked, logs))
+        Ok((checked, logs, last_lines))
     });
-    let (checked, logs) = match checked {
+    let (checked, logs, _last_lines) = match checked {
         Ok(checked) => checked,
         Err(why) => return refuse(why),
     };

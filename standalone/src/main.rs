@@ -24,11 +24,11 @@ async fn main() -> ExitCode {
     }
     let checked = settings.check().and_then(|checked| {
         let lock = server::take_data_folder(&settings.data)?;
-        let logs = start_logs(&settings.log)?;
+        let (logs, last_lines) = start_logs(&settings.log)?;
         settings.client.max_connections = files::room_for(settings.client.max_connections)?;
-        Ok((checked, lock, logs))
+        Ok((checked, lock, logs, last_lines))
     });
-    let (checked, _lock, logs) = match checked {
+    let (checked, _lock, logs, _last_lines) = match checked {
         Ok(checked) => checked,
         Err(why) => return refuse(why),
     };

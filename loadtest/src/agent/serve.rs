@@ -21,7 +21,7 @@ const EXIT_SETUP: u8 = 70;
 pub async fn run_agent(settings: &AgentSettings) -> ExitCode {
     let checked =
         settings.check().and_then(|secret| start_logs(&settings.log).map(|logs| (secret, logs)));
-    let (secret, _logs) = match checked {
+    let (secret, (_logs, _last_lines)) = match checked {
         Ok(checked) => checked,
         Err(why) => return refuse(why),
     };

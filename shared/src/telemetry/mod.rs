@@ -3,11 +3,13 @@
 //! ([`log_routes`]). What there is to measure stands in tables ([`crate::metric`]).
 
 mod level;
+mod lines;
 mod logs;
 pub mod trace;
 
 pub use self::{
     level::{LogCommand, Logs, log_routes},
+    lines::LastLines,
     logs::{LogArgs, LogFormat, start_logs},
 };
 
@@ -47,6 +49,11 @@ pub const METRICS: &[Metric] = &[
     metric::seconds(
         "tokio_busy_seconds_total",
         "Time that all workers together spent running tasks",
+    ),
+    metric::counter(
+        "log_lines_dropped_total",
+        &[],
+        "Log lines that were lost because stdout did not take them",
     ),
     metric::seconds("process_cpu_seconds_total", "CPU time, in user and system mode"),
     metric::gauge("process_open_fds", &[], "Open files and sockets"),
