@@ -70,46 +70,52 @@ async fn serve(
 ) -> anyhow::Result<()> {
     let Checked { config, redis, tokens } = checked;
     let lifecycle = Lifecycle::new();
+    let delay = Duration::from_secs(settings.shutdown_delay_seconds);
+    let finish = Duration::from_secs(settings.drain_seconds);
+    lifecycle.stop_on_signals(delay, finish)?;
     let metrics = start_metrics(api::METRICS, &lifecycle).map_err(anyhow::Error::msg)?;
     let db = commands::open(&settings).await?;
-    commands::await_schema(&db, &settings).await?;
     let pool = bus::pool(&redis)?;
     let node = NodeId::random();
     let traces = trace::start(&settings.trace, "api", node).map_err(anyhow::Error::msg)?;
-    let parts = Parts {
-        db: db.clone(),
-        presence: Presence::redis(pool.clone(), Default::default()),
-        limiter: Limiter::redis(pool, Default::default()),
-        bus: Bus::redis(redis, node, &lifecycle),
-        tokens,
-    };
-    let api = Api::start(parts, config, &lifecycle).await.map_err(commands::told)?;
-    match settings.admin_password {
-        Some(password) => {
-            let made =
-                admin::create(&db, &api.passwords, password).await.map_err(commands::told)?;
-            tracing::info!(made, "the administrator exists");
+    let starting = async {
+        commands::await_schema(&db, &settings).await?;
+        let parts = Parts {
+            db: db.clone(),
+            presence: Presence::redis(pool.clone(), Default::default()),
+            limiter: Limiter::redis(pool, Default::default()),
+            bus: Bus::redis(redis, node, &lifecycle),
+            tokens,
+        };
+        let api = Api::start(parts, config, &lifecycle).await.map_err(commands::told)?;
+        match settings.admin_password {
+            Some(password) => {
+                let made =
+                    admin::create(&db, &api.passwords, password).await.map_err(commands::told)?;
+                tracing::info!(made, "the administrator exists");
+            }
+            None if !admin::exists(&db).await.map_err(commands::told)? => {
+                tracing::warn!("there is no administrator: run `api admin create`");
+            }
+            None => {}
         }
-        None if !admin::exists(&db).await.map_err(commands::told)? => {
-            tracing::warn!("there is no administrator: run `api admin create`");
-        }
-        None => {}
-    }
-    let listeners = Listeners {
-        public: bind(settings.listen)?,
-        internal: bind(settings.internal_listen)?,
-        admin: bind(settings.admin_listen)?,
+        let listeners = Listeners {
+            public: bind(settings.listen)?,
+            internal: bind(settings.internal_listen)?,
+            admin: bind(settings.admin_listen)?,
+        };
+        let trusted_proxies = settings.trusted_proxies.into();
+        let public = ServeConfig { max_connections, trusted_proxies, ..ServeConfig::default() };
+        let ready = ready(&api, &lifecycle);
+        let routes = admin_router(metrics, ready).merge(log_routes(logs, &lifecycle));
+        api::run(&api, listeners, routes, public, &lifecycle);
+        tracing::info!(%node, listen = %settings.listen, internal = %settings.internal_listen,
+            admin = %settings.admin_listen, "api is up");
+        anyhow::Ok(())
     };
-    let trusted_proxies = settings.trusted_proxies.into();
-    let public = ServeConfig { max_connections, trusted_proxies, ..ServeConfig::default() };
-    let routes = admin_router(metrics, ready(&api, &lifecycle)).merge(log_routes(logs, &lifecycle));
-    api::run(&api, listeners, routes, public, &lifecycle);
-    tracing::info!(%node, listen = %settings.listen, internal = %settings.internal_listen,
-        admin = %settings.admin_listen, "api is up");
+    lifecycle.unless_stopped(starting).await.transpose()?;
 
-    lifecycle.stop_on_signal(Duration::from_secs(settings.shutdown_delay_seconds)).await?;
-    tracing::info!("api is stopping");
-    let left = lifecycle.finish(Duration::from_secs(settings.drain_seconds)).await;
+    let left = lifecycle.finish(finish).await;
     db.close().await;
     traces.finish().await;
     tracing::info!(left, "api has stopped");

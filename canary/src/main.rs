@@ -13,7 +13,6 @@ use shared::{
     telemetry::{Logs, Ready, admin_router, log_routes, start_logs, start_metrics},
 };
 use std::{
-    pin::pin,
     process::ExitCode,
     sync::{
         Arc,
@@ -55,6 +54,7 @@ async fn main() -> ExitCode {
 
 async fn run(settings: Settings, config: Config, logs: Logs) -> anyhow::Result<ExitCode> {
     let lifecycle = Lifecycle::new();
+    lifecycle.stop_on_signals(Duration::ZERO, FINISH)?;
     let metrics = start_metrics(canary::METRICS, &lifecycle).map_err(anyhow::Error::msg)?;
     canary::start_gauges();
     let listen = settings.admin_listen;
@@ -65,19 +65,12 @@ async fn run(settings: Settings, config: Config, logs: Logs) -> anyhow::Result<E
     lifecycle.spawn_background(serve(admin, routes, ServeConfig::admin(), lifecycle.clone()));
     tracing::info!(admin = %listen, "canary is up");
 
-    let mut stopped = pin!(lifecycle.stop_on_signal(Duration::ZERO));
-    tokio::select! {
-        keeper = Keeper::start(config.clone()) => match keeper {
-            Ok(keeper) => {
-                canary::start(config, keeper, &lifecycle, begun);
-                stopped.await?;
-            }
-            // Found out late, and still a wrong setting.
-            Err(wrong) => return Ok(refuse(wrong)),
-        },
-        result = &mut stopped => result?,
+    match lifecycle.unless_stopped(Keeper::start(config.clone())).await {
+        Some(Ok(keeper)) => canary::start(config, keeper, &lifecycle, begun),
+        // Found out late, and still a wrong setting.
+        Some(Err(wrong)) => return Ok(refuse(wrong)),
+        None => {}
     }
-    tracing::info!("canary is stopping");
     let left = lifecycle.finish(FINISH).await;
     tracing::info!(left, "canary has stopped");
     Ok(ExitCode::SUCCESS)

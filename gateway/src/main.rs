@@ -52,6 +52,9 @@ async fn main() -> ExitCode {
 async fn run(settings: Settings, checked: Checked, logs: Logs) -> anyhow::Result<()> {
     let Checked { config, internal_token, redis } = checked;
     let lifecycle = Lifecycle::new();
+    let delay = Duration::from_secs(settings.client.shutdown_delay_seconds);
+    let finish = Duration::from_secs(settings.client.drain_seconds + 10);
+    lifecycle.stop_on_signals(delay, finish)?;
     let metrics = start_metrics(gateway::METRICS, &lifecycle).map_err(anyhow::Error::msg)?;
     let node = NodeId::random();
     let traces = trace::start(&settings.trace, "gateway", node).map_err(anyhow::Error::msg)?;
@@ -73,10 +76,7 @@ async fn run(settings: Settings, checked: Checked, logs: Logs) -> anyhow::Result
     lifecycle.spawn(serve(public, upgrade::router(gateway), listener, lifecycle.clone()));
     tracing::info!(%node, listen = %settings.listen, admin = %settings.admin_listen, "gateway is up");
 
-    let delay = Duration::from_secs(settings.client.shutdown_delay_seconds);
-    lifecycle.stop_on_signal(delay).await?;
-    tracing::info!("gateway is stopping");
-    let left = lifecycle.finish(Duration::from_secs(settings.client.drain_seconds + 10)).await;
+    let left = lifecycle.finish(finish).await;
     traces.finish().await;
     tracing::info!(left, "gateway has stopped");
     Ok(())

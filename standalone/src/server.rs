@@ -62,6 +62,9 @@ pub fn take_data_folder(data: &Path) -> Result<File, String> {
 /// Runs until a signal, on a data folder that is taken.
 pub async fn run(settings: Settings, checked: Checked, logs: Logs) -> anyhow::Result<()> {
     let lifecycle = Lifecycle::new();
+    let delay = Duration::from_secs(settings.client.shutdown_delay_seconds);
+    let finish = Duration::from_secs(settings.client.drain_seconds + 10);
+    lifecycle.stop_on_signals(delay, finish)?;
     let node = NodeId::random();
     let traces = trace::start(&settings.trace, "switchboard", node).map_err(anyhow::Error::msg)?;
     let metrics = start_metrics(METRICS, &lifecycle).map_err(anyhow::Error::msg)?;
@@ -89,10 +92,7 @@ pub async fn run(settings: Settings, checked: Checked, logs: Logs) -> anyhow::Re
     lifecycle.spawn(serve(public, app, listener, lifecycle.clone()));
     tracing::info!("Switchboard is up: open http://{}", settings.listen);
 
-    let delay = Duration::from_secs(settings.client.shutdown_delay_seconds);
-    lifecycle.stop_on_signal(delay).await?;
-    tracing::info!("stopping, letting clients go");
-    let left = lifecycle.finish(Duration::from_secs(settings.client.drain_seconds + 10)).await;
+    let left = lifecycle.finish(finish).await;
     api.db.close().await;
     traces.finish().await;
     tracing::info!(left, "stopped");

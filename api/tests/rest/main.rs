@@ -16,5 +16,6 @@ mod limits;
 mod lobby;
 mod postgres;
 mod sessions;
+mod stopping;
 mod support;
 mod users;

@@ -41,6 +41,7 @@ pub async fn agent_health(listen: SocketAddr) -> ExitCode {
 
 async fn until_stopped(listen: SocketAddr, secret: Option<Secret>) -> anyhow::Result<()> {
     let lifecycle = Lifecycle::new();
+    lifecycle.stop_on_signals(Duration::ZERO, FINISH)?;
     // Its clients' sockets; whether they are enough depends on the order.
     files::raise_limit();
     let metrics = start_metrics(metric::METRICS, &lifecycle).map_err(anyhow::Error::msg)?;
@@ -51,8 +52,6 @@ async fn until_stopped(listen: SocketAddr, secret: Option<Secret>) -> anyhow::Re
     let config = ServeConfig { name: "internal", max_connections: 256, ..ServeConfig::default() };
     lifecycle.spawn(serve(listener, app, config, lifecycle.clone()));
     tracing::info!(%listen, "agent is up");
-    lifecycle.stop_on_signal(Duration::ZERO).await?;
-    tracing::info!("agent is stopping");
     let left = lifecycle.finish(FINISH).await;
     tracing::info!(left, "agent has stopped");
     Ok(())
