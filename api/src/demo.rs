@@ -178,7 +178,7 @@ async fn group(api: &Api, people: &[Person]) -> Result<ChatId> {
     execute!(tx, "UPDATE meta SET value = $2 WHERE key = $1", GROUP_KEY, chat.to_string())?;
     let mut news = News::default();
     for person in people {
-        news.to_user(person.id, UserPayload::Added { chat_id: chat });
+        news.for_user(person.id, UserPayload::Added { chat_id: chat });
     }
     news::commit(api, tx, news).await?;
     Ok(chat)

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// That this process answers.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Health {
-    /// `healthy`, or `degraded` while the database does not answer.
+    /// `healthy`, or `degraded` while the database does not answer or takes no writes.
     #[schema(examples("healthy"))]
     pub status: &'static str,
     #[schema(examples("Switchboard"))]
@@ -38,7 +38,7 @@ pub struct Status {
 
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Database {
-    /// Messages in the lobby; `null` while the database does not answer.
+    /// Messages in the lobby; `null` while the database does not answer or takes no writes.
     #[schema(minimum = 0, examples(42))]
     pub message_count: Option<i64>,
     /// `connected` or `disconnected`.
@@ -81,6 +81,7 @@ pub fn health() -> Health {
 /// can make it `degraded`.
 pub async fn status(api: &Api) -> Status {
     let message_count = timeout(PATIENCE, async {
+        api.db.ping().await?;
         let mut conn = api.db.read().await?;
         lobby::total(&mut conn.link()).await
     });

@@ -42,7 +42,7 @@ use shared::{
     limit::{self, Limiter},
     metric::Metric,
     presence::Presence,
-    serve::{self, ServeConfig, Until},
+    serve::{self, ServeConfig},
     telemetry::{self, Ready},
 };
 use std::{sync::Arc, time::Duration};
@@ -146,7 +146,8 @@ pub struct Listeners {
 }
 
 /// Serves everything until the soft stop; the tasks are `lifecycle`'s. `admin` is the process's
-/// admin router with [`ready`]; `public` says who the trusted proxies are.
+/// admin router with [`ready`]; `public` says who the trusted proxies are, and how many connections it
+/// may have; the internal listener may have a quarter of them beside.
 pub fn run(
     api: &Api,
     listeners: Listeners,
@@ -155,16 +156,17 @@ pub fn run(
     lifecycle: &Lifecycle,
 ) {
     let Listeners { public: public_listener, internal, admin: admin_listener } = listeners;
-    let internal_config = ServeConfig { name: "internal", ..ServeConfig::default() };
-    let admin_config = ServeConfig { name: "admin", until: Until::End, ..ServeConfig::default() };
+    // Gateways are few, and each has some calls in flight.
+    let max_connections = (public.max_connections / 4).max(1);
+    let internal_config = ServeConfig { name: "internal", max_connections, ..Default::default() };
     let serve = |listener, app, config| serve::serve(listener, app, config, lifecycle.clone());
     lifecycle.spawn(serve(public_listener, router(api.clone()), public));
     lifecycle.spawn(serve(internal, internal_router(api.clone()), internal_config));
-    lifecycle.spawn_background(serve(admin_listener, admin, admin_config));
+    lifecycle.spawn_background(serve(admin_listener, admin, ServeConfig::admin()));
 }
 
-/// Whether this process wants requests: the database answers within a second and nothing asked it
-/// to stop.
+/// Whether this process wants requests: the database answers and takes writes within a second, and
+/// nothing asked it to stop.
 pub fn ready(api: &Api, lifecycle: &Lifecycle) -> Ready {
     let (db, lifecycle) = (api.db.clone(), lifecycle.clone());
     Arc::new(move || {

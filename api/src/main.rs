@@ -11,6 +11,7 @@ use api::{
 use shared::{
     admin as admin_listener,
     bus::{self, Bus},
+    files,
     id::NodeId,
     lifecycle::Lifecycle,
     limit::Limiter,
@@ -27,18 +28,25 @@ async fn main() -> ExitCode {
         Ok(settings) => settings,
         Err(code) => return code,
     };
-    let logs = match start_logs(&settings.log) {
-        Ok(logs) => logs,
+    let (logs, _last_lines) = match start_logs(&settings.log) {
+        Ok(started) => started,
         Err(why) => return refuse(why),
     };
     let result = match settings.command.clone().unwrap_or(Command::Serve) {
         Command::Health => return admin_listener::health(settings.admin_listen.0).await,
         Command::Log(command) => return command.run(settings.admin_listen.0).await,
         Command::Secrets { folder } => secrets::make(&folder),
-        Command::Serve => match settings.check() {
-            Ok(checked) => serve(settings, checked, logs).await,
-            Err(why) => return refuse(why),
-        },
+        Command::Serve => {
+            let checked = settings.check().and_then(|checked| {
+                let most = ServeConfig::default().max_connections;
+                // The internal listener has a quarter of the public one's.
+                Ok((checked, (files::room_for(most + most / 4)? * 4 / 5).max(1)))
+            });
+            match checked {
+                Ok((checked, most)) => serve(settings, checked, most, logs).await,
+                Err(why) => return refuse(why),
+            }
+        }
         Command::Migrate => commands::migrate(&settings).await,
         Command::Restored => commands::restored(&settings).await,
         Command::Demo => commands::make_demo(&settings).await,
@@ -51,50 +59,61 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn serve(settings: Settings, checked: Checked, logs: Logs) -> anyhow::Result<()> {
+async fn serve(
+    settings: Settings,
+    checked: Checked,
+    max_connections: usize,
+    logs: Logs,
+) -> anyhow::Result<()> {
     let Checked { config, redis, tokens } = checked;
     let lifecycle = Lifecycle::new();
+    let delay = Duration::from_secs(settings.shutdown_delay_seconds);
+    let finish = Duration::from_secs(settings.drain_seconds);
+    lifecycle.stop_on_signals(delay, finish)?;
     let metrics = start_metrics(api::METRICS, &lifecycle).map_err(anyhow::Error::msg)?;
     let db = commands::open(&settings).await?;
-    commands::await_schema(&db, &settings).await?;
-    // Not before the schema is there: who connects to a port that is open expects an answer.
-    let listeners = Listeners {
-        public: bind(settings.listen.0)?,
-        internal: bind(settings.internal_listen.0)?,
-        admin: bind(settings.admin_listen.0)?,
-    };
     let pool = bus::pool(&redis)?;
     let node = NodeId::random();
     let traces = trace::start(&settings.trace, "api", node).map_err(anyhow::Error::msg)?;
-    let parts = Parts {
-        db: db.clone(),
-        presence: Presence::redis(pool.clone(), Default::default()),
-        limiter: Limiter::redis(pool, Default::default()),
-        bus: Bus::redis(redis, node, &lifecycle),
-        tokens,
+    let starting = async {
+        commands::await_schema(&db, &settings).await?;
+        // Not before the schema is there: who connects to a port that is open expects an answer.
+        let listeners = Listeners {
+            public: bind(settings.listen.0)?,
+            internal: bind(settings.internal_listen.0)?,
+            admin: bind(settings.admin_listen.0)?,
+        };
+        let parts = Parts {
+            db: db.clone(),
+            presence: Presence::redis(pool.clone(), Default::default()),
+            limiter: Limiter::redis(pool, Default::default()),
+            bus: Bus::redis(redis, node, &lifecycle),
+            tokens,
+        };
+        let api = Api::start(parts, config, &lifecycle).await.map_err(commands::told)?;
+        match settings.admin_password {
+            Some(password) => {
+                let made =
+                    admin::create(&db, &api.passwords, password).await.map_err(commands::told)?;
+                tracing::info!(made, "the administrator exists");
+            }
+            None if !admin::exists(&db).await.map_err(commands::told)? => {
+                tracing::warn!("there is no administrator: run `api admin create`");
+            }
+            None => {}
+        }
+        let trusted_proxies = settings.trusted_proxies.iter().flatten().copied().collect();
+        let public = ServeConfig { max_connections, trusted_proxies, ..ServeConfig::default() };
+        let ready = ready(&api, &lifecycle);
+        let routes = admin_router(metrics, ready).merge(log_routes(logs, &lifecycle));
+        api::run(&api, listeners, routes, public, &lifecycle);
+        tracing::info!(%node, listen = %settings.listen, internal = %settings.internal_listen,
+            admin = %settings.admin_listen, "api is up");
+        anyhow::Ok(())
     };
-    let api = Api::start(parts, config, &lifecycle).await.map_err(commands::told)?;
-    match settings.admin_password {
-        Some(password) => {
-            let made =
-                admin::create(&db, &api.passwords, password).await.map_err(commands::told)?;
-            tracing::info!(made, "the administrator exists");
-        }
-        None if !admin::exists(&db).await.map_err(commands::told)? => {
-            tracing::warn!("there is no administrator: run `api admin create`");
-        }
-        None => {}
-    }
-    let trusted_proxies = settings.trusted_proxies.iter().flatten().copied().collect();
-    let public = ServeConfig { trusted_proxies, ..ServeConfig::default() };
-    let routes = admin_router(metrics, ready(&api, &lifecycle)).merge(log_routes(logs, &lifecycle));
-    api::run(&api, listeners, routes, public, &lifecycle);
-    tracing::info!(%node, listen = %settings.listen, internal = %settings.internal_listen,
-        admin = %settings.admin_listen, "api is up");
+    lifecycle.unless_stopped(starting).await.transpose()?;
 
-    lifecycle.stop_on_signal(Duration::from_secs(settings.shutdown_delay_seconds)).await?;
-    tracing::info!("api is stopping");
-    let left = lifecycle.finish(Duration::from_secs(settings.drain_seconds)).await;
+    let left = lifecycle.finish(finish).await;
     db.close().await;
     traces.finish().await;
     tracing::info!(left, "api has stopped");

@@ -29,12 +29,12 @@ enum Item {
 
 impl News {
     /// For every gateway with somebody in the chat.
-    pub fn to_chat(&mut self, chat: ChatId, payload: ChatPayload) {
+    pub fn for_chat(&mut self, chat: ChatId, payload: ChatPayload) {
         self.0.push(Item::Chat(chat, payload));
     }
 
     /// For every gateway with a connection of the user.
-    pub fn to_user(&mut self, user: UserId, payload: UserPayload) {
+    pub fn for_user(&mut self, user: UserId, payload: UserPayload) {
         self.0.push(Item::User(user, payload));
     }
 
@@ -42,7 +42,7 @@ impl News {
     pub fn events(&mut self, chat_id: ChatId, events: Vec<Event>) {
         if !events.is_empty() {
             let run = ChatEvents { chat_id, events, published_ms: 0, traceparent: None };
-            self.to_chat(chat_id, ChatPayload::Events(run));
+            self.for_chat(chat_id, ChatPayload::Events(run));
         }
     }
 

@@ -8,12 +8,11 @@ use canary::{
 use shared::{
     admin,
     lifecycle::Lifecycle,
-    serve::{ServeConfig, Until, bind, serve},
+    serve::{ServeConfig, bind, serve},
     settings::{EXIT_FAILURE, fail, parse, refuse},
     telemetry::{Logs, Ready, admin_router, log_routes, start_logs, start_metrics},
 };
 use std::{
-    pin::pin,
     process::ExitCode,
     sync::{
         Arc,
@@ -37,10 +36,10 @@ async fn main() -> ExitCode {
         Command::Log(command) => return command.run(settings.admin_listen.0).await,
     }
     let checked = settings.check().and_then(|config| {
-        let logs = start_logs(&settings.log)?;
-        Ok((config, logs))
+        let (logs, last_lines) = start_logs(&settings.log)?;
+        Ok((config, logs, last_lines))
     });
-    let (config, logs) = match checked {
+    let (config, logs, _last_lines) = match checked {
         Ok(checked) => checked,
         Err(why) => return refuse(why),
     };
@@ -52,6 +51,7 @@ async fn main() -> ExitCode {
 
 async fn run(settings: Settings, config: Config, logs: Logs) -> anyhow::Result<ExitCode> {
     let lifecycle = Lifecycle::new();
+    lifecycle.stop_on_signals(Duration::ZERO, FINISH)?;
     let metrics = start_metrics(canary::METRICS, &lifecycle).map_err(anyhow::Error::msg)?;
     canary::start_gauges();
     let listen = settings.admin_listen;
@@ -59,23 +59,15 @@ async fn run(settings: Settings, config: Config, logs: Logs) -> anyhow::Result<E
     let begun = Arc::new(AtomicBool::new(false));
     let routes = admin_router(metrics, ready(&begun, &lifecycle));
     let routes = routes.merge(log_routes(logs, &lifecycle));
-    let admin_listener = ServeConfig { name: "admin", until: Until::End, ..ServeConfig::default() };
-    lifecycle.spawn_background(serve(admin, routes, admin_listener, lifecycle.clone()));
+    lifecycle.spawn_background(serve(admin, routes, ServeConfig::admin(), lifecycle.clone()));
     tracing::info!(admin = %listen, "canary is up");
 
-    let mut stopped = pin!(lifecycle.stop_on_signal(Duration::ZERO));
-    tokio::select! {
-        keeper = Keeper::start(config.clone()) => match keeper {
-            Ok(keeper) => {
-                canary::start(config, keeper, &lifecycle, begun);
-                stopped.await?;
-            }
-            // Found out late, and still a wrong setting.
-            Err(wrong) => return Ok(refuse(wrong)),
-        },
-        result = &mut stopped => result?,
+    match lifecycle.unless_stopped(Keeper::start(config.clone())).await {
+        Some(Ok(keeper)) => canary::start(config, keeper, &lifecycle, begun),
+        // Found out late, and still a wrong setting.
+        Some(Err(wrong)) => return Ok(refuse(wrong)),
+        None => {}
     }
-    tracing::info!("canary is stopping");
     let left = lifecycle.finish(FINISH).await;
     tracing::info!(left, "canary has stopped");
     Ok(ExitCode::SUCCESS)

@@ -8,11 +8,12 @@ use gateway::{
 use shared::{
     admin,
     bus::{self, Bus},
+    files,
     id::NodeId,
     lifecycle::Lifecycle,
     limit::Limiter,
     presence::Presence,
-    serve::{ServeConfig, Until, bind, serve},
+    serve::{ServeConfig, bind, serve},
     settings::{EXIT_FAILURE, fail, parse, refuse},
     telemetry::{Logs, admin_router, log_routes, start_logs, start_metrics, trace},
 };
@@ -20,7 +21,7 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let settings = match parse::<Settings>() {
+    let mut settings = match parse::<Settings>() {
         Ok(settings) => settings,
         Err(code) => return code,
     };
@@ -30,10 +31,11 @@ async fn main() -> ExitCode {
         Command::Log(command) => return command.run(settings.admin_listen.0).await,
     }
     let checked = settings.check().and_then(|checked| {
-        let logs = start_logs(&settings.log)?;
-        Ok((checked, logs))
+        let (logs, last_lines) = start_logs(&settings.log)?;
+        settings.client.max_connections = files::room_for(settings.client.max_connections)?;
+        Ok((checked, logs, last_lines))
     });
-    let (checked, logs) = match checked {
+    let (checked, logs, _last_lines) = match checked {
         Ok(checked) => checked,
         Err(why) => return refuse(why),
     };
@@ -46,6 +48,9 @@ async fn main() -> ExitCode {
 async fn run(settings: Settings, checked: Checked, logs: Logs) -> anyhow::Result<()> {
     let Checked { config, backend, redis } = checked;
     let lifecycle = Lifecycle::new();
+    let delay = Duration::from_secs(settings.client.shutdown_delay_seconds);
+    let finish = Duration::from_secs(settings.client.drain_seconds.saturating_add(10));
+    lifecycle.stop_on_signals(delay, finish)?;
     let metrics = start_metrics(gateway::METRICS, &lifecycle).map_err(anyhow::Error::msg)?;
     let node = NodeId::random();
     let traces = trace::start(&settings.trace, "gateway", node).map_err(anyhow::Error::msg)?;
@@ -62,17 +67,12 @@ async fn run(settings: Settings, checked: Checked, logs: Logs) -> anyhow::Result
     let admin = bind(settings.admin_listen.0)?;
     let gateway = Gateway::start(deps, config, &settings.client);
     let listener = settings.client.listener();
-    let admin_listener = ServeConfig { name: "admin", until: Until::End, ..ServeConfig::default() };
     let routes = admin_router(metrics, gateway.ready()).merge(log_routes(logs, &lifecycle));
-    lifecycle.spawn_background(serve(admin, routes, admin_listener, lifecycle.clone()));
+    lifecycle.spawn_background(serve(admin, routes, ServeConfig::admin(), lifecycle.clone()));
     lifecycle.spawn(serve(public, upgrade::router(gateway), listener, lifecycle.clone()));
     tracing::info!(%node, listen = %settings.listen, admin = %settings.admin_listen, "gateway is up");
 
-    let delay = Duration::from_secs(settings.client.shutdown_delay_seconds);
-    lifecycle.stop_on_signal(delay).await?;
-    tracing::info!("gateway is stopping");
-    let longest = Duration::from_secs(settings.client.drain_seconds.saturating_add(10));
-    let left = lifecycle.finish(longest).await;
+    let left = lifecycle.finish(finish).await;
     traces.finish().await;
     tracing::info!(left, "gateway has stopped");
     Ok(())

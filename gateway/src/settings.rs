@@ -69,7 +69,8 @@ pub struct ClientArgs {
     /// balancers'
     #[arg(long, env = "TRUSTED_PROXIES", default_value = "127.0.0.0/8,::1/128")]
     pub trusted_proxies: Vec<List<TrustedNetwork>>,
-    /// The most sockets at once; one more is answered 503. Below the limit of open files
+    /// The most sockets at once; one more is answered 503. Fewer where the hard limit of open files is
+    /// not 200 above it; the log says so at the start
     #[arg(long, env = "MAX_CONNECTIONS", default_value_t = 15_000)]
     pub max_connections: usize,
     /// The most sockets at once of one client address (of IPv6, one /64); trusted proxies do not

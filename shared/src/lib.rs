@@ -4,10 +4,12 @@
 //! (what a gateway asks of the api).
 
 pub mod admin;
+mod breaker;
 pub mod bus;
 pub mod chat;
 pub mod close;
 pub mod credentials;
+pub mod files;
 pub mod forwarded;
 pub mod id;
 pub mod internal;

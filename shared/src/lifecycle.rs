@@ -60,10 +60,13 @@ impl Lifecycle {
         self.soft.cancel();
     }
 
-    /// Returns with the soft stop begun: `delay` after SIGTERM or Ctrl-C, so that load balancers
-    /// notice that the process is not ready any more. Another signal during the delay ends it; one
-    /// after that stops hard.
-    pub async fn stop_on_signal(&self, delay: Duration) -> std::io::Result<()> {
+    /// From now on SIGTERM and Ctrl-C stop the process: it is not ready any more at once, and `delay`
+    /// later, when load balancers have noticed, the soft stop begins. `finish` is how long
+    /// [`Lifecycle::finish`] will wait after that, for the log. A second signal stops hard, at once.
+    ///
+    /// To be called before anything that may take long: the first process of a container hears of no
+    /// signal that it has not asked for. Needs a Tokio runtime.
+    pub fn stop_on_signals(&self, delay: Duration, finish: Duration) -> std::io::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut any = async move || {
@@ -72,19 +75,34 @@ impl Lifecycle {
                 _ = interrupt.recv() => {}
             }
         };
-        tokio::select! {
-            () = any() => {}
-            () = self.soft.cancelled() => return Ok(()),
-        }
-        self.stopping.cancel();
-        let _ = tokio::time::timeout(delay, any()).await;
-        self.soft.cancel();
-        let hard = self.hard.clone();
+        let Self { stopping, soft, hard, .. } = self.clone();
         self.spawn_background(async move {
             any().await;
+            stopping.cancel();
+            tracing::info!(
+                "stopping: what is under way is finished and clients are let go, {} s at most; \
+                 Ctrl-C or SIGTERM once more ends it at once",
+                (delay + finish).as_secs()
+            );
+            if tokio::time::timeout(delay, any()).await.is_err() {
+                soft.cancel();
+                any().await;
+            }
+            tracing::warn!("ending at once");
+            soft.cancel();
             hard.cancel();
         });
         Ok(())
+    }
+
+    /// Starting, where that may take long. `None`: the process was told to stop before it was done, and
+    /// the soft stop has begun.
+    pub async fn unless_stopped<T>(&self, starting: impl Future<Output = T>) -> Option<T> {
+        let started = self.stopping.run_until_cancelled(starting).await;
+        if started.is_none() {
+            self.stop();
+        }
+        started
     }
 
     /// Waits for all work, at most `deadline` long after the soft stop; then drops what is left and

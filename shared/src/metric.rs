@@ -23,6 +23,9 @@ pub type Name = (&'static str, Values);
 pub enum Kind {
     /// Only grows; its name ends in `_total`.
     Counter,
+    /// A counter of time, exact: the recorder counts in whole numbers, so this is read for each scrape
+    /// and never recorded ([`crate::telemetry`]). Its name ends in `_seconds_total`.
+    Seconds,
     Gauge,
     /// In buckets; its name ends in `_seconds` or `_size` (see [`crate::telemetry`]).
     Histogram,
@@ -53,7 +56,7 @@ impl Kind {
     /// As `# TYPE` spells it.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Counter => "counter",
+            Self::Counter | Self::Seconds => "counter",
             Self::Gauge => "gauge",
             Self::Histogram => "histogram",
         }
@@ -63,6 +66,11 @@ impl Kind {
 /// A counter's row in a table.
 pub const fn counter(name: &'static str, labels: &'static [Name], help: &'static str) -> Metric {
     Metric { name, kind: Kind::Counter, help, labels }
+}
+
+/// The row of a counter of time in a table.
+pub const fn seconds(name: &'static str, help: &'static str) -> Metric {
+    Metric { name, kind: Kind::Seconds, help, labels: &[] }
 }
 
 /// A gauge's row in a table.
@@ -87,6 +95,7 @@ pub fn register(table: &[Metric]) {
                     metrics::counter!(metric.name, labels).absolute(0);
                 }
             }
+            Kind::Seconds => {}
             Kind::Gauge => metrics::describe_gauge!(metric.name, metric.help),
             Kind::Histogram => metrics::describe_histogram!(metric.name, metric.help),
         }

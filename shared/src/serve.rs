@@ -47,6 +47,13 @@ const MAX_HEADERS: usize = 64;
 #[cfg(target_os = "linux")]
 const MAX_UNSENT_BYTES: u32 = 64 * 1024;
 
+/// The most connections to an admin listener at once: probes and scrapes. Open files are kept for all of
+/// them ([`crate::files`]).
+pub const ADMIN_CONNECTIONS: usize = 64;
+
+/// How long a listener that cannot accept waits before it tries again.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
 /// Listens at this address. Errors name it.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let listen = || {
@@ -73,8 +80,8 @@ pub struct ServeConfig {
     /// A kept-alive connection must have sent the next one within this time, which is also how long
     /// it may be idle. Longer than balancers keep theirs, so that they do not meet a closing one.
     pub header_timeout: Duration,
-    /// The most connections at once, upgraded ones included; one more is answered 503. 15,000 is
-    /// below the 20,000 files a process may commonly open, and about 150 MiB of sockets.
+    /// The most connections at once, upgraded ones included; one more is answered 503. 15,000 are
+    /// about 150 MiB of sockets. Each is an open file: see [`crate::files::room_for`].
     pub max_connections: usize,
     /// The most connections at once of one address (of IPv6: one /64, see [`network`]) that is not a
     /// trusted proxy. By default as many as in all: behind a load balancer that nobody named as
@@ -96,6 +103,18 @@ impl Default for ServeConfig {
             max_per_address: 15_000,
             until: Until::SoftStop,
             trusted_proxies: Arc::new([]),
+        }
+    }
+}
+
+impl ServeConfig {
+    /// An admin listener's: there until the process has ended.
+    pub fn admin() -> Self {
+        Self {
+            name: "admin",
+            max_connections: ADMIN_CONNECTIONS,
+            until: Until::End,
+            ..Self::default()
         }
     }
 }
@@ -172,14 +191,20 @@ impl Drop for Taken {
 }
 
 /// The metrics of the listeners.
-pub const METRICS: &[Metric] = &[metric::counter(
-    "listener_connections_total",
-    &[
-        ("listener", Values::These(&["public", "internal", "admin"])),
-        ("result", Values::These(&["accepted", "refused"])),
-    ],
-    "TCP connections by listener and result; refused ones found no place free",
-)];
+pub const METRICS: &[Metric] = &[
+    metric::counter(
+        "listener_connections_total",
+        &[LISTENER, ("result", Values::These(&["accepted", "refused"]))],
+        "TCP connections by listener and result; refused ones found no place free",
+    ),
+    metric::counter(
+        "listener_accept_errors_total",
+        &[LISTENER],
+        "Tries to accept a connection that failed, ten a second while the process is out of files or memory",
+    ),
+];
+
+const LISTENER: metric::Name = ("listener", Values::These(&["public", "internal", "admin"]));
 
 /// Serves `app` until [`ServeConfig::until`]; at the soft stop it stops accepting, requests that run
 /// may finish, and it returns. Upgraded connections are not waited for: who took them over has an own task.
@@ -198,19 +223,30 @@ pub async fn serve(listener: TcpListener, app: Router, config: ServeConfig, life
         metrics::counter!("listener_connections_total", "listener" => config.name, "result" => result)
             .increment(1);
     };
+    let mut failing = false;
     loop {
-        let (stream, peer) = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    // Out of files or memory: existing sockets go on, new ones wait their turn.
-                    tracing::warn!(listener = config.name, %error, "cannot accept connections");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                    continue;
-                }
-            },
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
             () = stop.cancelled() => return,
         };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of files or memory: existing sockets go on, new ones wait their turn.
+                metrics::counter!("listener_accept_errors_total", "listener" => config.name)
+                    .increment(1);
+                if !failing {
+                    tracing::warn!(listener = config.name, %error, "cannot accept connections");
+                }
+                failing = true;
+                tokio::time::sleep(ACCEPT_AGAIN).await;
+                continue;
+            }
+        };
+        if failing {
+            failing = false;
+            tracing::info!(listener = config.name, "connections are accepted again");
+        }
         // On a listener of both families an IPv4 peer looks like one of IPv6; trust and limits mean it.
         let peer = peer.ip().to_canonical();
         match places.try_take(&config, peer) {

@@ -1,7 +1,7 @@
 //! The `switchboard` binary: api and gateway in one process, on SQLite and an in-process bus.
 
 use shared::{
-    admin,
+    admin, files,
     settings::{EXIT_FAILURE, WrongSetting, fail, parse, refuse},
     telemetry::start_logs,
 };
@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let settings = match parse::<Settings>() {
+    let mut settings = match parse::<Settings>() {
         Ok(settings) => settings,
         Err(code) => return code,
     };
@@ -23,10 +23,11 @@ async fn main() -> ExitCode {
         Command::Log(command) => return command.run(settings.admin_listen.0).await,
     }
     let checked = settings.check().and_then(|checked| {
-        let logs = start_logs(&settings.log)?;
-        Ok((checked, logs))
+        let (logs, last_lines) = start_logs(&settings.log)?;
+        settings.client.max_connections = files::room_for(settings.client.max_connections)?;
+        Ok((checked, logs, last_lines))
     });
-    let (checked, logs) = match checked {
+    let (checked, logs, _last_lines) = match checked {
         Ok(checked) => checked,
         Err(why) => return refuse(why),
     };

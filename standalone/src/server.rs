@@ -26,9 +26,9 @@ use shared::{
     metric::Metric,
     presence::Presence,
     problem::Problem,
-    serve::{self, ServeConfig, Until, bind, serve},
+    serve::{self, ServeConfig, bind, serve},
     settings::{WrongSetting, reachable},
-    telemetry::{self, Logs, admin_router, log_routes, start_metrics, trace},
+    telemetry::{self, Logs, Ready, admin_router, log_routes, start_metrics, trace},
 };
 use std::{
     fs::{self, File},
@@ -65,6 +65,9 @@ fn take_data_folder(data: &Path) -> Result<File, WrongSetting> {
 /// folder, then the administrator, whose password is told once.
 pub async fn run(settings: Settings, checked: Checked, logs: Logs) -> anyhow::Result<()> {
     let lifecycle = Lifecycle::new();
+    let delay = Duration::from_secs(settings.client.shutdown_delay_seconds);
+    let finish = Duration::from_secs(settings.client.drain_seconds.saturating_add(10));
+    lifecycle.stop_on_signals(delay, finish)?;
     let node = NodeId::random();
     let traces = trace::start(&settings.trace, "switchboard", node).map_err(anyhow::Error::msg)?;
     let metrics = start_metrics(METRICS, &lifecycle).map_err(anyhow::Error::msg)?;
@@ -90,20 +93,15 @@ pub async fn run(settings: Settings, checked: Checked, logs: Logs) -> anyhow::Re
         lifecycle: lifecycle.clone(),
     };
     let gateway = Gateway::start(deps, checked.gateway, &settings.client);
-    let ready = gateway.ready();
+    let ready = both(gateway.ready(), api::ready(&api, &lifecycle));
     let listener = settings.client.listener();
-    let admin_listener = ServeConfig { name: "admin", until: Until::End, ..ServeConfig::default() };
     let app = one_port(upgrade::router(gateway), api::router(api.clone()));
     let routes = admin_router(metrics, ready).merge(log_routes(logs, &lifecycle));
-    lifecycle.spawn_background(serve(admin, routes, admin_listener, lifecycle.clone()));
+    lifecycle.spawn_background(serve(admin, routes, ServeConfig::admin(), lifecycle.clone()));
     lifecycle.spawn(serve(public, app, listener, lifecycle.clone()));
     tracing::info!("Switchboard is up: open http://{open}");
 
-    let delay = Duration::from_secs(settings.client.shutdown_delay_seconds);
-    lifecycle.stop_on_signal(delay).await?;
-    tracing::info!("stopping, letting clients go");
-    let longest = Duration::from_secs(settings.client.drain_seconds.saturating_add(10));
-    let left = lifecycle.finish(longest).await;
+    let left = lifecycle.finish(finish).await;
     api.db.close().await;
     traces.finish().await;
     tracing::info!(left, "stopped");
@@ -153,6 +151,17 @@ async fn make_admin(settings: &Settings, api: &Api) -> anyhow::Result<()> {
         println!("It is not shown again.");
     }
     Ok(())
+}
+
+/// What a balancer sends here needs both halves.
+fn both(gateway: Ready, api: Ready) -> Ready {
+    Arc::new(move || {
+        let (gateway, api) = (gateway(), api());
+        Box::pin(async move {
+            gateway.await?;
+            api.await
+        })
+    })
 }
 
 fn one_port(gateway: Router, api: Router) -> Router {

@@ -23,7 +23,7 @@ pub struct ActivePage {
 pub async fn list(api: &Api, after: UserId, limit: i64) -> Result<ActivePage> {
     let limit = usize::try_from(limit.clamp(1, MAX_PAGE)).unwrap_or(MAX_ONLINE_PAGE);
     let online = api.presence.online_page(after, limit).await.map_err(|error| {
-        tracing::warn!(%error, "presence does not answer");
+        tracing::debug!(%error, "presence does not answer");
         Problem {
             detail: "Who is connected is not known right now: the presence service does not \
                      answer. Try again in a moment."

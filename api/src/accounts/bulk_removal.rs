@@ -119,7 +119,7 @@ async fn delete_chats(api: &Api, admin: UserId, prefix: &str, users: &[i64]) -> 
     audit::record(&mut tx, &[entry]).await?;
     let mut news = News::default();
     for (chat,) in &chats {
-        news.to_chat(ChatId(*chat), ChatPayload::ChatDeleted);
+        news.for_chat(ChatId(*chat), ChatPayload::ChatDeleted);
     }
     news::commit(api, tx, news).await?;
     Ok(chats.len())

@@ -56,7 +56,7 @@ pub async fn create(
     let mut news = News::default();
     for (chat, id) in chats.iter().zip(&ids) {
         for member in &chat.member_ids {
-            news.to_user(*member, UserPayload::Added { chat_id: *id });
+            news.for_user(*member, UserPayload::Added { chat_id: *id });
         }
     }
     news::commit(api, tx, news).await?;

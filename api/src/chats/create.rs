@@ -75,7 +75,7 @@ pub async fn create(api: &Api, actor: Actor, new: NewChat) -> Result<Overview, P
     let overview = overview::get(&mut tx.link(), actor.user_id, chat).await?;
     let mut news = News::default();
     for member in members {
-        news.to_user(UserId(member), UserPayload::Added { chat_id: chat });
+        news.for_user(UserId(member), UserPayload::Added { chat_id: chat });
     }
     news::commit(api, tx, news).await?;
     Ok(overview)

@@ -49,7 +49,7 @@ pub async fn delete(api: &Api, actor: Actor, chat: ChatId) -> Result<(), Problem
         audit::record(&mut tx, &[entry]).await?;
     }
     let mut news = News::default();
-    news.to_chat(chat, ChatPayload::ChatDeleted);
+    news.for_chat(chat, ChatPayload::ChatDeleted);
     news::commit(api, tx, news).await?;
     Ok(())
 }

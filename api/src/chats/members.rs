@@ -81,7 +81,7 @@ async fn views(api: &Api, rows: Vec<Row>) -> Result<Vec<MemberView>, Problem> {
     let users: Vec<UserId> = rows.iter().map(|row| UserId(row.0)).collect();
     // Without the presence service everybody is shown as offline, which is what can be known.
     let online = api.presence.online(&users).await.unwrap_or_else(|error| {
-        tracing::warn!(%error, "cannot read who is online");
+        tracing::debug!(%error, "cannot read who is online");
         Default::default()
     });
     let view = |(id, username, name, avatar, role, joined_at, last_read): Row| {

@@ -62,7 +62,7 @@ pub async fn add(
     let mut news = News::default();
     news.events(chat, events);
     for user in &new {
-        news.to_user(*user, UserPayload::Added { chat_id: chat });
+        news.for_user(*user, UserPayload::Added { chat_id: chat });
     }
     news::commit(api, tx, news).await?;
     Ok(new)
@@ -79,7 +79,7 @@ pub async fn join(api: &Api, actor: Actor, chat: ChatId) -> Result<(), Problem> 
     check_users(&mut tx, "user_id", &[actor.user_id.0], &api.config.chats).await?;
     enter(&mut tx, &mut access, actor.user_id, &[actor.user_id.0], None).await?;
     let mut news = News::default();
-    news.to_user(actor.user_id, UserPayload::Added { chat_id: chat });
+    news.for_user(actor.user_id, UserPayload::Added { chat_id: chat });
     news::commit(api, tx, news).await?;
     Ok(())
 }
@@ -254,9 +254,9 @@ async fn part(
     }
     let mut news = News::default();
     news.events(chat, events);
-    news.to_user(user, UserPayload::Removed { chat_id: chat });
+    news.for_user(user, UserPayload::Removed { chat_id: chat });
     if emptied {
-        news.to_chat(chat, ChatPayload::ChatDeleted);
+        news.for_chat(chat, ChatPayload::ChatDeleted);
     }
     news::commit(api, tx, news).await?;
     Ok(())

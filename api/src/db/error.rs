@@ -86,12 +86,17 @@ fn constraint(error: &dyn sqlx::error::DatabaseError) -> Option<String> {
     Some(name)
 }
 
-/// Conditions of the server that pass by themselves. PostgreSQL: connection exceptions (08),
-/// insufficient resources (53), operator intervention and statement time-out (57), deadlock (40P01),
-/// read-only after a failover (25006). SQLite: busy (5), disk full (13).
+/// Conditions that pass by themselves. Of PostgreSQL, whose codes have five characters: connection
+/// exceptions (08), insufficient resources (53), operator intervention and statement time-out (57),
+/// deadlock (40P01), read-only after a failover (25006). Of SQLite, whose codes are numbers with the kind
+/// in the lowest byte: busy (5), out of memory (7), ran for too long (9), the disk fails (10) or is full
+/// (13), the file cannot be opened (14).
 fn is_passing(code: &str) -> bool {
-    ["08", "53", "57"].iter().any(|class| code.len() == 5 && code.starts_with(class))
-        || ["40P01", "25006", "5", "13"].contains(&code)
+    if code.len() == 5 {
+        return ["08", "53", "57"].iter().any(|class| code.starts_with(class))
+            || ["40P01", "25006"].contains(&code);
+    }
+    code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 7 | 9 | 10 | 13 | 14))
 }
 
 impl From<DbError> for Problem {
@@ -129,4 +134,21 @@ pub enum ConnectError {
     Url(sqlx::Error),
     #[error("cannot open the database file: {0}")]
     Open(sqlx::Error),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_by_itself_is_no_fault() {
+        // SQLite's extended codes: snapshot too old, no space for the shared index, failed sync.
+        for code in ["08006", "53100", "57014", "40P01", "5", "517", "9", "13", "4874", "1034"] {
+            assert!(is_passing(code), "{code}");
+        }
+        // Syntax; a corrupt file, a write by a reader, a check.
+        for code in ["42601", "22P02", "", "1", "11", "8", "275"] {
+            assert!(!is_passing(code), "{code}");
+        }
+    }
 }

@@ -6,7 +6,7 @@
 //! `fetch_all!(tx, postgres: "… UNNEST($1, $2) …", (a, b), sqlite: "… json_each($1) …", (c))`.
 //! Numbers are `i64` (cast what PostgreSQL would make smaller), times are milliseconds.
 
-use super::DbError;
+use super::{DbError, Written};
 use sqlx::{PgConnection, Postgres, Sqlite, SqliteConnection, Transaction, pool::PoolConnection};
 
 /// A connection for reading.
@@ -15,10 +15,10 @@ pub enum Conn {
     Sqlite(PoolConnection<Sqlite>),
 }
 
-/// A transaction. Rolled back when dropped.
+/// A transaction. Rolled back when dropped. One that may write in SQLite notes when it has.
 pub enum Tx {
     Postgres(Transaction<'static, Postgres>),
-    Sqlite(Transaction<'static, Sqlite>),
+    Sqlite(Transaction<'static, Sqlite>, Option<Written>),
 }
 
 /// Either of them, borrowed: for functions that serve both.
@@ -40,7 +40,7 @@ impl Tx {
     pub fn link(&mut self) -> Link<'_> {
         match self {
             Self::Postgres(tx) => Link::Postgres(tx),
-            Self::Sqlite(tx) => Link::Sqlite(tx),
+            Self::Sqlite(tx, _) => Link::Sqlite(tx),
         }
     }
 
@@ -48,7 +48,10 @@ impl Tx {
     pub async fn commit(self) -> Result<(), DbError> {
         match self {
             Self::Postgres(tx) => tx.commit().await?,
-            Self::Sqlite(tx) => tx.commit().await?,
+            Self::Sqlite(tx, written) => {
+                tx.commit().await?;
+                written.iter().for_each(Written::now);
+            }
         }
         Ok(())
     }

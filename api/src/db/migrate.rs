@@ -6,7 +6,7 @@
 //! script of such a version, 7 say, puts `oldest_program_7` into `meta`, the oldest version of a program
 //! that goes on beside it.
 
-use super::{Db, DbError, Link, Tx, execute, fetch_one, fetch_optional};
+use super::{Db, DbError, Link, Tx, execute, fetch_one, fetch_optional, sqlite::take_all_time};
 use crate::accounts::lookalikes;
 use std::time::{Duration, Instant};
 
@@ -100,10 +100,14 @@ enum Step {
 /// Makes the next migration, in a transaction of its own: one that is there stays, if the next one fails.
 async fn step(db: &Db) -> Result<Step, MigrateError> {
     let mut tx = db.begin().await?;
-    if let Link::Postgres(_) = tx.link() {
-        // A migration may take longer than a request, and so may waiting for another process's.
-        run_script(&mut tx, "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0").await?;
-        execute!(tx, "SELECT pg_advisory_xact_lock($1)", LOCK_KEY)?;
+    // A migration may take longer than a request, and so may waiting for another process's.
+    match tx.link() {
+        Link::Postgres(_) => {
+            run_script(&mut tx, "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")
+                .await?;
+            execute!(tx, "SELECT pg_advisory_xact_lock($1)", LOCK_KEY)?;
+        }
+        Link::Sqlite(conn) => take_all_time(conn).await.map_err(DbError::from)?,
     }
     run_script(
         &mut tx,

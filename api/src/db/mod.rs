@@ -18,6 +18,7 @@ mod error;
 mod link;
 mod list;
 mod migrate;
+mod sqlite;
 
 pub use error::{ConnectError, DbError};
 pub use link::{Conn, Link, Tx};
@@ -25,12 +26,12 @@ pub(crate) use link::{execute, fetch_all, fetch_one, fetch_optional, run};
 pub(crate) use list::column;
 pub use list::{List, json_rows};
 pub use migrate::MigrateError;
+pub use sqlite::Written;
 
 use shared::settings::Secret;
 use sqlx::{
     Connection, PgPool, SqlitePool,
     postgres::{PgConnectOptions, PgPoolOptions},
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use std::time::{Duration, Instant};
 
@@ -51,6 +52,10 @@ pub struct DbConfig {
     pub lock_timeout: Duration,
     /// SQLite connections for reading, one thread each. Writers do not disturb them (WAL).
     pub sqlite_readers: u32,
+    /// How long whoever has a SQLite connection may have it run, all statements together: a runaway
+    /// one would keep all writers from writing, or one of a few readers from reading. Longer than the
+    /// largest order takes (1,000 accounts at once), shorter than a request may take at all.
+    pub sqlite_timeout: Duration,
     /// How long SQLite waits for another process that is writing.
     pub busy_timeout: Duration,
 }
@@ -64,6 +69,7 @@ impl Default for DbConfig {
             statement_timeout: Duration::from_secs(5),
             lock_timeout: Duration::from_secs(3),
             sqlite_readers: 4,
+            sqlite_timeout: Duration::from_secs(10),
             busy_timeout: Duration::from_secs(5),
         }
     }
@@ -106,6 +112,7 @@ pub enum Db {
         /// One connection: SQLite has one writer at a time, and a queue here is fair where its
         /// own busy handler is not.
         write: SqlitePool,
+        written: Written,
     },
 }
 
@@ -158,30 +165,7 @@ impl Db {
         let Some(path) = url.strip_prefix("sqlite:") else {
             return Err(ConnectError::Scheme);
         };
-        let path = path.strip_prefix("//").unwrap_or(path);
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            // An acknowledged message survives a power cut: the log is synced at every commit.
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(config.busy_timeout)
-            .statement_cache_capacity(STATEMENTS);
-        let pool = |connections: u32| {
-            SqlitePoolOptions::new()
-                .max_connections(connections)
-                .acquire_timeout(config.acquire_timeout)
-                .test_before_acquire(false)
-                .idle_timeout(None)
-                .max_lifetime(None)
-        };
-        let write = pool(1).connect_with(options.clone()).await.map_err(ConnectError::Open)?;
-        let read = pool(config.sqlite_readers)
-            .connect_with(options.pragma("query_only", "ON"))
-            .await
-            .map_err(ConnectError::Open)?;
-        Ok(Self::Sqlite { read, write })
+        sqlite::connect(path.strip_prefix("//").unwrap_or(path), config).await
     }
 
     /// A connection for statements that read, each of them for itself.
@@ -202,7 +186,9 @@ impl Db {
             Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
             // Immediate: a transaction that reads first and writes later could otherwise fail
             // half-way because another process wrote in between.
-            Self::Sqlite { write, .. } => Tx::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Sqlite { write, written, .. } => {
+                Tx::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?, Some(written.clone()))
+            }
         };
         waiting.over();
         Ok(tx)
@@ -225,7 +211,7 @@ impl Db {
             Self::Postgres(pool) => Tx::Postgres(
                 pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?,
             ),
-            Self::Sqlite { read, .. } => Tx::Sqlite(read.begin().await?),
+            Self::Sqlite { read, .. } => Tx::Sqlite(read.begin().await?, None),
         };
         waiting.over();
         Ok(tx)
@@ -258,7 +244,7 @@ impl Db {
                 Self::Postgres(pool) => {
                     (pool.size(), pool.num_idle(), pool.options().get_max_connections())
                 }
-                Self::Sqlite { read, write } => (
+                Self::Sqlite { read, write, .. } => (
                     read.size() + write.size(),
                     read.num_idle() + write.num_idle(),
                     read.options().get_max_connections() + write.options().get_max_connections(),
@@ -272,11 +258,24 @@ impl Db {
         }
     }
 
-    /// Whether the database answers: for readiness.
+    /// Whether the database answers, and on SQLite whether it takes writes: a full disk is read all the
+    /// same. For readiness; at most one write in some seconds.
     pub async fn ping(&self) -> Result<(), DbError> {
-        let mut conn = self.read().await?;
-        let _: (i32,) = fetch_one!(conn, "SELECT 1")?;
-        Ok(())
+        match self {
+            Self::Postgres(_) => {
+                let mut conn = self.read().await?;
+                let _: (i32,) = fetch_one!(conn, "SELECT 1")?;
+                Ok(())
+            }
+            Self::Sqlite { written, .. } if written.is_recent() => Ok(()),
+            Self::Sqlite { .. } => {
+                let mut tx = self.begin().await?;
+                // A number of ours in the file's first page that nobody reads. It stays what it is, and
+                // the page is written.
+                execute!(tx, "PRAGMA user_version = 0")?;
+                tx.commit().await
+            }
+        }
     }
 
     /// Brings the schema up to date. Any number of processes may do so at once; a schema newer than
@@ -294,7 +293,7 @@ impl Db {
     pub async fn close(&self) {
         match self {
             Self::Postgres(pool) => pool.close().await,
-            Self::Sqlite { read, write } => {
+            Self::Sqlite { read, write, .. } => {
                 read.close().await;
                 write.close().await;
             }

@@ -60,10 +60,10 @@ pub async fn mark_read(api: &Api, request: MarkRead) -> Result<serde_json::Value
     let mut news = News::default();
     for (chat, user, mark, kind, members) in moved {
         let (chat_id, user_id, message_id) = (ChatId(chat), UserId(user), Seq(mark));
-        news.to_user(user_id, UserPayload::Read { chat_id, message_id });
+        news.for_user(user_id, UserPayload::Read { chat_id, message_id });
         // In a room or a large group, a frame for each reader and message would be members squared.
         if kind != "room" && members <= MAX_WATCHERS as i64 {
-            news.to_chat(chat_id, ChatPayload::Read { user_id, message_id });
+            news.for_chat(chat_id, ChatPayload::Read { user_id, message_id });
         }
     }
     news::commit(api, tx, news).await?;

@@ -18,5 +18,6 @@ mod lobby;
 mod names;
 mod postgres;
 mod sessions;
+mod stopping;
 mod support;
 mod users;

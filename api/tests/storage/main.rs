@@ -24,4 +24,5 @@ mod posting;
 mod ranges;
 mod reading;
 mod rest;
+mod sqlite;
 mod statistics;

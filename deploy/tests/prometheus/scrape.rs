@@ -92,7 +92,7 @@ fn is_of(series: &str, metric: &Metric) -> bool {
         Kind::Histogram => ["_bucket", "_sum", "_count"]
             .iter()
             .any(|end| series.strip_suffix(end) == Some(metric.name)),
-        Kind::Counter | Kind::Gauge => series == metric.name,
+        Kind::Counter | Kind::Seconds | Kind::Gauge => series == metric.name,
     }
 }
 

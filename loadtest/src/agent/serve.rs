@@ -3,7 +3,7 @@
 use super::{AgentSettings, routes::routes};
 use crate::metric;
 use shared::{
-    admin,
+    admin, files,
     lifecycle::Lifecycle,
     serve::{ServeConfig, bind, serve},
     settings::{ListenAddr, Secret, fail, refuse},
@@ -21,7 +21,7 @@ const EXIT_SETUP: u8 = 70;
 pub async fn run_agent(settings: &AgentSettings) -> ExitCode {
     let checked =
         settings.check().and_then(|secret| start_logs(&settings.log).map(|logs| (secret, logs)));
-    let (secret, _logs) = match checked {
+    let (secret, (_logs, _last_lines)) = match checked {
         Ok(checked) => checked,
         Err(why) => return refuse(why),
     };
@@ -38,6 +38,9 @@ pub async fn agent_health(listen: ListenAddr) -> ExitCode {
 
 async fn until_stopped(listen: ListenAddr, secret: Option<Secret>) -> anyhow::Result<()> {
     let lifecycle = Lifecycle::new();
+    lifecycle.stop_on_signals(Duration::ZERO, FINISH)?;
+    // Its clients' sockets; whether they are enough depends on the order.
+    files::raise_limit();
     let metrics = start_metrics(metric::METRICS, &lifecycle).map_err(anyhow::Error::msg)?;
     let listener = bind(listen.0)?;
     // Also one that is busy: who waits for it waits for its answer to an order.
@@ -46,8 +49,6 @@ async fn until_stopped(listen: ListenAddr, secret: Option<Secret>) -> anyhow::Re
     let config = ServeConfig { name: "internal", max_connections: 256, ..ServeConfig::default() };
     lifecycle.spawn(serve(listener, app, config, lifecycle.clone()));
     tracing::info!(%listen, "agent is up");
-    lifecycle.stop_on_signal(Duration::ZERO).await?;
-    tracing::info!("agent is stopping");
     let left = lifecycle.finish(FINISH).await;
     tracing::info!(left, "agent has stopped");
     Ok(())

@@ -28,7 +28,7 @@ use shared::{
     settings::{List, ListenAddr, ServerUrl},
     time::Timestamp,
 };
-use std::{fs, net::IpAddr, path::PathBuf, sync::Arc};
+use std::{net::IpAddr, path::PathBuf, sync::Arc};
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -219,16 +219,15 @@ const OTHER_FILES: usize = 200;
 /// Each connection is an open file.
 fn has_files(scenario: &Scenario) -> Result<(), Failure> {
     let most = scenario.phases.iter().filter_map(|phase| phase.connections).max().unwrap_or(0);
-    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
-    let soft = line.and_then(|line| line.split_whitespace().next()?.parse::<usize>().ok());
-    match soft.filter(|soft| most + OTHER_FILES > *soft) {
-        Some(soft) => Err(Failure::usage(anyhow!(
-            "{most} connections, and a process may open {soft} files here: ulimit -n {}, or --agents",
-            most + OTHER_FILES
-        ))),
-        None => Ok(()),
+    let limit = shared::files::raise_limit();
+    if most + OTHER_FILES <= limit {
+        return Ok(());
     }
+    Err(Failure::usage(anyhow!(
+        "{most} connections, and a process may open {limit} files here, its hard limit: ulimit -H -n {}, \
+         or --agents",
+        most + OTHER_FILES
+    )))
 }
 
 /// Of the time, so that two runs have different ones: 8 letters and digits.

@@ -84,7 +84,7 @@ impl Default for LimiterConfig {
             // A healthy answer takes a millisecond; nobody should wait longer for a limit than for
             // the work that it guards.
             redis_timeout: Duration::from_millis(250),
-            // During an outage one request a second pays the timeout.
+            // During an outage one request a second pays the timeout, and no other one does.
             redis_pause: Duration::from_secs(1),
         }
     }

@@ -3,16 +3,10 @@
 //! each process then allows the whole rate, which beats refusing everybody or nobody.
 
 use super::{LimiterConfig, Rate, local::LocalLimiter};
+use crate::breaker::Breaker;
 use deadpool_redis::Pool;
 use redis::Script;
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
-use tokio::time::{self, Instant};
+use std::{sync::Arc, time::Duration};
 
 /// [`super::Bucket::try_take`] in microseconds: returns 0 or the wait.
 const TAKE: &str = "
@@ -32,38 +26,35 @@ pub struct RedisLimiter(Arc<Inner>);
 
 struct Inner {
     pool: Pool,
-    config: LimiterConfig,
+    breaker: Breaker,
     take: Script,
     local: LocalLimiter,
-    start: Instant,
-    /// Redis is not asked before, in milliseconds since `start`.
-    ask_after: AtomicU64,
 }
 
 impl RedisLimiter {
     pub(super) fn new(pool: Pool, config: LimiterConfig) -> Self {
         Self(Arc::new(Inner {
             pool,
-            config,
+            breaker: Breaker::new(
+                "limits count in this process alone",
+                config.redis_timeout,
+                config.redis_pause,
+            ),
             take: Script::new(TAKE),
             local: LocalLimiter::new(config),
-            start: Instant::now(),
-            ask_after: AtomicU64::new(0),
         }))
     }
 
     pub(super) async fn try_take(&self, key: &str, rate: &Rate) -> Result<(), Duration> {
         let inner = &*self.0;
-        if millis(inner.start.elapsed()) >= inner.ask_after.load(Ordering::Relaxed) {
-            match time::timeout(inner.config.redis_timeout, inner.take(key, rate)).await {
-                Ok(Ok(0)) => return Ok(()),
-                Ok(Ok(wait)) => return Err(Duration::from_micros(wait)),
-                Ok(Err(error)) => inner.pause(&error),
-                Err(elapsed) => inner.pause(&elapsed),
+        match inner.breaker.ask(inner.take(key, rate)).await {
+            Some(0) => Ok(()),
+            Some(wait) => Err(Duration::from_micros(wait)),
+            None => {
+                metrics::counter!("limit_fallback_total").increment(1);
+                inner.local.try_take(key, rate)
             }
         }
-        metrics::counter!("limit_fallback_total").increment(1);
-        inner.local.try_take(key, rate)
     }
 }
 
@@ -83,14 +74,4 @@ impl Inner {
         let mut call = self.take.key(format!("limit:{key}"));
         Ok(call.arg(per).arg(rate.burst.max(1)).invoke_async(&mut connection).await?)
     }
-
-    fn pause(&self, cause: &dyn std::fmt::Display) {
-        tracing::warn!(error = %cause, "Redis does not answer; limits count in this process alone");
-        let until = self.start.elapsed() + self.config.redis_pause;
-        self.ask_after.store(millis(until), Ordering::Relaxed);
-    }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -6,6 +6,7 @@
 
 mod local;
 mod redis;
+mod scripts;
 
 use self::{local::LocalPresence, redis::RedisPresence};
 use crate::id::{ChatId, NodeId, UserId};
@@ -30,6 +31,12 @@ pub struct PresenceConfig {
     pub chunk: usize,
     /// How long what a node's users owe outlives its lease: until then a survivor has swept it.
     pub owed: Duration,
+    /// How long one call to Redis may take, waiting for a connection included.
+    pub timeout: Duration,
+    /// How long a look-up may take. People wait for it.
+    pub look_up_timeout: Duration,
+    /// How long nobody is looked up after that: who is online is not known at once.
+    pub look_up_pause: Duration,
 }
 
 impl Default for PresenceConfig {
@@ -42,6 +49,13 @@ impl Default for PresenceConfig {
             chunk: 100,
             // Survivors sweep within seconds. This is for a cluster that was away as a whole.
             owed: Duration::from_secs(600),
+            // What one answer may take. Without it each idle connection of the pool would be waited for
+            // in turn, longer than the lease.
+            timeout: Duration::from_secs(2),
+            // A healthy answer takes a millisecond, and requests are answered without it.
+            look_up_timeout: Duration::from_millis(500),
+            // During an outage one request in three seconds pays the timeout.
+            look_up_pause: Duration::from_secs(3),
         }
     }
 }
@@ -50,6 +64,9 @@ impl Default for PresenceConfig {
 /// repeated.
 #[derive(Debug, thiserror::Error)]
 pub enum PresenceError {
+    /// Also what a look-up is told without asking, for some seconds after one that was not answered.
+    #[error("Redis does not answer on presence")]
+    Silent,
     #[error("no connection to Redis for presence: {0}")]
     Pool(#[from] deadpool_redis::PoolError),
     #[error("Redis on presence: {0}")]

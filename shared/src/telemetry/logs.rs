@@ -1,9 +1,13 @@
 //! Logs on stdout: for collectors one JSON object a line, for people at a terminal text. What is
-//! logged may change while the process runs: see [`super::level`].
+//! logged may change while the process runs: see [`super::level`]. How it gets out: [`super::lines`].
 
-use super::{LogFilter, Logs, trace};
+use super::{LastLines, LogFilter, Logs, lines, trace};
 use clap::{Args, ValueEnum};
-use std::{fmt, io::IsTerminal};
+use std::{
+    fmt,
+    io::{self, IsTerminal},
+    panic,
+};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::{
     Registry,
@@ -30,10 +34,14 @@ pub enum LogFormat {
     Human,
 }
 
-/// Starts logging to stdout. Once per process, before anything logs.
-pub fn start_logs(args: &LogArgs) -> Result<Logs, String> {
+/// Starts logging to stdout, panics included. Once per process, before anything logs. Logging never
+/// waits: what stdout does not take is dropped and counted.
+pub fn start_logs(args: &LogArgs) -> Result<(Logs, LastLines), String> {
     let (logs, filter) = Logs::new(&args.log);
-    let lines = tracing_subscriber::fmt::layer().with_ansi(std::io::stdout().is_terminal());
+    let (writer, last_lines) =
+        lines::start(io::stdout()).map_err(|error| format!("cannot start logging: {error}"))?;
+    let lines =
+        tracing_subscriber::fmt::layer().with_ansi(io::stdout().is_terminal()).with_writer(writer);
     let lines: Box<dyn Layer<_> + Send + Sync> = match args.log_format {
         LogFormat::Json => {
             let lines = lines.json().flatten_event(true).with_current_span(false);
@@ -46,7 +54,9 @@ pub fn start_logs(args: &LogArgs) -> Result<Logs, String> {
         .with(lines)
         .try_init()
         .map_err(|error| format!("cannot start logging: {error}"))?;
-    Ok(logs)
+    // By default they are written to stderr by the thread itself, which may wait for ever there.
+    panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a thread panicked")));
+    Ok((logs, last_lines))
 }
 
 /// JSON lines that tell of which trace they are, where that is sampled.

@@ -4,12 +4,14 @@
 
 mod filter;
 mod level;
+mod lines;
 mod logs;
 pub mod trace;
 
 pub use self::{
     filter::LogFilter,
     level::{LogCommand, Logs, log_routes},
+    lines::LastLines,
     logs::{LogArgs, LogFormat, start_logs},
 };
 
@@ -35,8 +37,8 @@ pub const SECONDS: &[f64] =
 pub const COUNTS: &[f64] =
     &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1e3, 2e3, 5e3, 1e4];
 
-/// What every process says of itself. The `process_*` metrics are named and read by the crate
-/// metrics-process, by the conventions of Prometheus.
+/// What every process says of itself. The `process_*` metrics are named by the conventions of Prometheus
+/// and read by the crate metrics-process.
 pub const METRICS: &[Metric] = &[
     metric::gauge(
         "switchboard_build_info",
@@ -46,12 +48,16 @@ pub const METRICS: &[Metric] = &[
     metric::gauge("tokio_workers", &[], "Threads that run the process's tasks"),
     metric::gauge("tokio_tasks", &[], "Tasks that have not ended"),
     metric::gauge("tokio_waiting_tasks", &[], "Tasks that wait in the queue of all workers"),
-    metric::counter(
+    metric::seconds(
         "tokio_busy_seconds_total",
-        &[],
         "Time that all workers together spent running tasks",
     ),
-    metric::counter("process_cpu_seconds_total", &[], "CPU time, in user and system mode"),
+    metric::counter(
+        "log_lines_dropped_total",
+        &[],
+        "Log lines that were lost because stdout did not take them",
+    ),
+    metric::seconds("process_cpu_seconds_total", "CPU time, in user and system mode"),
     metric::gauge("process_open_fds", &[], "Open files and sockets"),
     metric::gauge("process_max_fds", &[], "The most that may be open"),
     metric::gauge("process_virtual_memory_bytes", &[], "Virtual memory"),
@@ -87,9 +93,23 @@ pub fn start_metrics(
     Ok(handle)
 }
 
-/// Measures the process and its runtime, for a scrape.
-fn measure_process() {
-    metrics_process::Collector::default().collect();
+/// Measures the process and its runtime, for a scrape. Returns what is to follow the recorder's page: the
+/// metrics of [`metric::Kind::Seconds`].
+fn measure_process() -> String {
+    let process = metrics_process::collector::collect();
+    for (name, value) in [
+        ("process_open_fds", process.open_fds),
+        ("process_max_fds", process.max_fds),
+        ("process_virtual_memory_bytes", process.virtual_memory_bytes),
+        ("process_virtual_memory_max_bytes", process.virtual_memory_max_bytes),
+        ("process_resident_memory_bytes", process.resident_memory_bytes),
+        ("process_start_time_seconds", process.start_time_seconds),
+        ("process_threads", process.threads),
+    ] {
+        if let Some(value) = value {
+            metrics::gauge!(name).set(value as f64);
+        }
+    }
     let runtime = Handle::current().metrics();
     let workers = runtime.num_workers();
     metrics::gauge!("tokio_workers").set(workers as f64);
@@ -97,7 +117,16 @@ fn measure_process() {
     metrics::gauge!("tokio_waiting_tasks").set(runtime.global_queue_depth() as f64);
     let busy: Duration =
         (0..workers).map(|worker| runtime.worker_total_busy_duration(worker)).sum();
-    metrics::counter!("tokio_busy_seconds_total").absolute(busy.as_secs());
+    let seconds = |metric: &Metric| match metric.name {
+        "process_cpu_seconds_total" => process.cpu_seconds_total,
+        "tokio_busy_seconds_total" => Some(busy.as_secs_f64()),
+        _ => None,
+    };
+    let line = |metric: &Metric| {
+        let (name, kind, seconds) = (metric.name, metric.kind.as_str(), seconds(metric)?);
+        Some(format!("# HELP {name} {}\n# TYPE {name} {kind}\n{name} {seconds}\n\n", metric.help))
+    };
+    METRICS.iter().filter_map(line).collect()
 }
 
 /// Answers whether the process wants new work; the text says why not.
@@ -120,9 +149,9 @@ pub fn admin_router(metrics: PrometheusHandle, ready: Ready) -> Router {
         .route(
             "/metrics",
             get(move || async move {
-                measure_process();
-                ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.render())
-                    .into_response()
+                let exact = measure_process();
+                let page = metrics.render() + &exact;
+                ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], page).into_response()
             }),
         )
 }

@@ -10,6 +10,7 @@ use shared::{
     },
 };
 use std::{collections::HashSet, time::Duration};
+use tokio::time::Instant;
 
 const ANN: UserId = UserId(1);
 const BOB: UserId = UserId(2);
@@ -318,6 +319,33 @@ async fn after_a_failed_call_the_next_renewal_asks_for_everyone() {
     })
     .await;
     assert_eq!(lease, Lease::Lost, "the lease stands and the user may be missing");
+}
+
+#[tokio::test]
+async fn a_register_that_hangs_costs_one_timeout_and_is_asked_again() {
+    let (server, config) = start_redis().await;
+    let presence = in_redis(&config, Duration::from_secs(60));
+    let answered = async |times: usize| {
+        let all = (0..times).map(|_| presence.online(&[ANN]));
+        futures_util::future::join_all(all).await.iter().all(Result::is_ok)
+    };
+    // A full pool, whose idle connections are tried one after the other.
+    soon("answers", async { while !answered(48).await {} }).await;
+    pause(&server).await;
+    let start = Instant::now();
+    for _ in 0..20 {
+        let error = presence.online(&[ANN]).await.unwrap_err();
+        assert!(matches!(error, PresenceError::Silent), "{error}");
+        assert!(presence.online_page(ANN, 10).await.is_err());
+        assert!(presence.connections().await.is_err());
+    }
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    let change = Instant::now();
+    enter(&presence, NodeId::random(), &[ANN]).await.unwrap_err();
+    assert!(change.elapsed() < Duration::from_secs(4), "{:?}", change.elapsed());
+    server.process().resume();
+    soon("answers again", async { while !answered(1).await {} }).await;
+    assert!(answered(20).await, "of all");
 }
 
 #[tokio::test]

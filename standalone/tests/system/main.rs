@@ -19,6 +19,7 @@ mod closing;
 mod dependencies;
 mod families;
 mod handshakes;
+mod hosting;
 mod idempotency;
 mod log_level;
 mod membership;

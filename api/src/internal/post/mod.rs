@@ -136,7 +136,7 @@ fn tell(done: Done, sleepers: Vec<(i64, i64)>) -> News {
         news.events(chat, done.events);
     }
     for (user, wake) in wakes {
-        news.to_user(user, wake);
+        news.for_user(user, wake);
     }
     news
 }

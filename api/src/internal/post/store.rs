@@ -289,7 +289,7 @@ pub async fn write(tx: &mut Tx, now: Timestamp, done: &Done) -> Result<(), Probl
     }
     // PostgreSQL has numbered them with the insert: a round trip less for every batch, which is
     // what a batch mostly costs. In SQLite a statement is only a call, and changes one table.
-    if done.sent.is_empty() || matches!(tx, Tx::Sqlite(_)) {
+    if done.sent.is_empty() || matches!(tx, Tx::Sqlite(..)) {
         number_chats(tx, now, &numbered).await?;
     }
     Ok(())

@@ -5,7 +5,7 @@ use api::tokens::Tokens;
 use cluster::{Process, Program, free_port};
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -27,12 +27,20 @@ impl Single {
     /// Starts it on an empty data folder, with these settings in its environment beside the usual
     /// ones. Returns when it is ready.
     pub async fn start(settings: &[(&str, &str)]) -> Self {
+        Self::hosted("", settings).await
+    }
+
+    /// The same by a shell that runs these lines first: limits, pipes and disks as a host has them. `$DATA`
+    /// is the data folder, and `"$@"` the command.
+    pub async fn hosted(lines: &str, settings: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let (public, admin) = (local(free_port()), local(free_port()));
-        let program = Program::new("switchboard", env!("CARGO_BIN_EXE_switchboard"), folder.path())
+        let script = format!("{lines}\nexec \"$@\"");
+        let program = Program::new("switchboard", "sh", folder.path())
+            .args(["-c", &script, "host", env!("CARGO_BIN_EXE_switchboard")])
             .args(["--listen", &public.to_string(), "--admin-listen", &admin.to_string()])
-            .args(["--data".as_ref(), folder.path().join("data").as_os_str()])
+            .env("DATA", folder.path().join("data").display())
             .env("ADMIN_PASSWORD", ADMIN_PASSWORD);
         let program = settings.iter().fold(program, |all, (name, value)| all.env(*name, value));
         let process = Process::start(program).expect("it starts");
@@ -53,7 +61,12 @@ impl Single {
 
     /// What only it holds: the keys that sign its users' tokens.
     pub fn keys(&self) -> Tokens {
-        Tokens::load_or_create(&self.folder.path().join("data/jwt.pem")).expect("its keys")
+        Tokens::load_or_create(&self.data().join("jwt.pem")).expect("its keys")
+    }
+
+    /// Its data folder, as it sees it.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
     }
 
     /// The folder of its logs: everything it printed.

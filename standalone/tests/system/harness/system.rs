@@ -64,7 +64,15 @@ impl System {
 
     /// A single process with these settings in its environment.
     pub async fn single(settings: &[(&str, &str)]) -> Self {
-        let single = Single::start(settings).await;
+        Self::of(Single::start(settings).await)
+    }
+
+    /// One that a host runs as these lines of shell say: see [`Single::hosted`].
+    pub async fn hosted(lines: &str, settings: &[(&str, &str)]) -> Self {
+        Self::of(Single::hosted(lines, settings).await)
+    }
+
+    fn of(single: Single) -> Self {
         Self(Arc::new(Inner {
             front: single.public,
             nodes: vec![single.public],
