@@ -83,25 +83,26 @@ async fn a_migration_that_waits_for_a_table_lets_go_and_tries_again() {
         DROP TABLE chat_events; DROP TABLE edits; DROP TABLE departures";
     run(undone).await.unwrap();
     let mut holder = pool.begin().await.unwrap();
-    sqlx::raw_sql("LOCK TABLE migrations IN SHARE MODE").execute(&mut *holder).await.unwrap();
-    let migrating = tokio::spawn({
-        let db = db.clone();
-        async move { db.migrate().await }
-    });
-    // It waits, gives up, and tries again.
+    let hold = "SET LOCAL idle_in_transaction_session_timeout = 0;
+        LOCK TABLE migrations IN SHARE MODE";
+    sqlx::raw_sql(hold).execute(&mut *holder).await.unwrap();
     let waits = "SELECT count(*) FROM pg_stat_activity
         WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    for wanted in [1, 0, 1] {
-        loop {
-            let (waiting,): (i64,) = sqlx::query_as(waits).fetch_one(pool).await.unwrap();
-            if waiting == wanted {
-                break;
+    let holding = async {
+        // It waits, gives up, and tries again.
+        for wanted in [1, 0, 1] {
+            loop {
+                let (waiting,): (i64,) = sqlx::query_as(waits).fetch_one(pool).await.unwrap();
+                if waiting == wanted {
+                    break;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
-    }
-    holder.commit().await.unwrap();
-    migrating.await.unwrap().unwrap();
+        holder.commit().await.unwrap();
+    };
+    let (migrated, ()) = tokio::join!(db.migrate(), holding);
+    migrated.unwrap();
     db.check_schema().await.unwrap();
 }
 
