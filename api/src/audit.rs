@@ -38,6 +38,10 @@ pub enum Action {
     RemoveMember,
     DeleteMessage,
     CreateAdmin,
+    /// By the operator, as the two that follow.
+    ResetPassword,
+    PromoteUser,
+    DemoteUser,
     /// Accounts in bulk, which the reason names.
     CreateUsers,
     RemoveUsers,
@@ -59,6 +63,9 @@ impl Action {
             Self::RemoveMember => "remove_member",
             Self::DeleteMessage => "delete_message",
             Self::CreateAdmin => "create_admin",
+            Self::ResetPassword => "reset_password",
+            Self::PromoteUser => "promote_user",
+            Self::DemoteUser => "demote_user",
             Self::CreateUsers => "create_users",
             Self::RemoveUsers => "remove_users",
             Self::CreateChats => "create_chats",

@@ -1,21 +1,26 @@
-//! What the `api` binary does beside serving: migrating, making the administrator or demo data, and
-//! waiting for the database at start.
+//! What the `api` binary does beside serving: migrating, administrators, demo data, and waiting for the
+//! database at start. The one-process binary has some of it, too.
 
 use crate::{
     Api, Parts,
     accounts::admin,
     config::{Config, PasswordConfig},
-    db::{ConnectError, Db, DbConfig, execute},
+    db::{ConnectError, Db, execute},
     demo,
     passwords::{Passwords, random_secret},
     settings::Settings,
     tokens::{Tokens, generate_pem},
 };
 use anyhow::{Context as _, bail};
+use clap::Subcommand;
 use shared::{
-    bus::Bus, lifecycle::Lifecycle, limit::Limiter, presence::Presence, problem::Problem,
+    bus::Bus, internal::Role, lifecycle::Lifecycle, limit::Limiter, presence::Presence,
+    problem::Problem, settings::Secret,
 };
-use std::time::Duration;
+use std::{
+    io::{self, Write as _},
+    time::Duration,
+};
 
 /// `api migrate`: brings the schema up to date.
 pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
@@ -26,28 +31,29 @@ pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `api restored`: gives the database another epoch. Message numbers that clients have seen may name
-/// other messages now; a client that comes with the old epoch is told to load its chats anew.
+/// `api restored`.
 pub async fn restored(settings: &Settings) -> anyhow::Result<()> {
     let db = open(settings).await?;
     bring_schema(&db, settings).await?;
+    renew_epoch(&db).await?;
+    db.close().await;
+    Ok(())
+}
+
+/// Gives the database another epoch. Message numbers that clients have seen may name other messages now; a
+/// client that comes with the old epoch is told to load its chats anew.
+pub async fn renew_epoch(db: &Db) -> anyhow::Result<()> {
     let mut tx = db.begin().await?;
     execute!(tx, "UPDATE meta SET value = $1 WHERE key = 'epoch'", random_secret().reveal())?;
     tx.commit().await?;
     tracing::info!("clients will load everything anew");
-    db.close().await;
     Ok(())
 }
 
 /// The database of the settings.
 pub async fn open(settings: &Settings) -> anyhow::Result<Db> {
-    let config = DbConfig {
-        max_connections: settings.database_connections,
-        password: settings.database_password.clone(),
-        ..DbConfig::default()
-    };
     let url = settings.database_url.as_ref().ok_or(ConnectError::Missing)?;
-    Ok(Db::connect(url.reveal(), &config).await?)
+    Ok(Db::connect(url.reveal(), &settings.database()).await?)
 }
 
 /// Waits until the database answers, however long: an api that starts before its database is not
@@ -76,22 +82,84 @@ pub fn told(problem: Problem) -> anyhow::Error {
     anyhow::anyhow!("{}", problem.detail)
 }
 
-/// `api admin create`: makes the administrator; a password nobody chose is printed, once.
-#[expect(clippy::print_stdout, reason = "the password is for the operator, not for the log")]
-pub async fn create_admin(settings: &Settings) -> anyhow::Result<()> {
+/// What is done with administrators on the command line, of `api` and of `switchboard`.
+#[derive(Subcommand, Clone, Debug, PartialEq, Eq)]
+pub enum AdminCommand {
+    /// Make `admin` with ADMIN_PASSWORD, or with a random password printed once
+    Create,
+    /// Show who is an administrator
+    List,
+    /// Give an account a new random password, printed once; its sessions end within seconds
+    Password {
+        /// Whose
+        #[arg(default_value = admin::USERNAME)]
+        username: String,
+    },
+    /// Make an account an administrator, from its next sign-in on
+    Promote { username: String },
+    /// Make an administrator an ordinary user, at once. The last one stays
+    Demote { username: String },
+}
+
+impl AdminCommand {
+    /// Does it on this database, whose processes may be running: each act is in the audit log, and they
+    /// find it there. Prints what the operator wants to know.
+    #[expect(clippy::print_stdout, reason = "what is asked for on the command line")]
+    pub async fn run(&self, db: &Db, chosen: Option<&Secret>) -> anyhow::Result<()> {
+        let passwords = Passwords::new(&PasswordConfig::default()).map_err(told)?;
+        match self {
+            Self::Create => {
+                admin::check(Some(db), chosen).await?;
+                let password = chosen.cloned().unwrap_or_else(random_secret);
+                let given = chosen.is_some();
+                let tell = |password: &Secret| match given {
+                    true => say("admin was made with ADMIN_PASSWORD"),
+                    false => tell_password(admin::USERNAME, password),
+                };
+                if !admin::create(db, &passwords, password, tell).await.map_err(told)? {
+                    bail!("{} exists already; its password was not changed", admin::USERNAME);
+                }
+            }
+            Self::List => {
+                for (username, blocked) in admin::list(db).await.map_err(told)? {
+                    println!("{username}{}", if blocked { " (blocked)" } else { "" });
+                }
+            }
+            Self::Password { username } => {
+                let tell = |password: &Secret| tell_password(username, password);
+                admin::reset_password(db, &passwords, username, random_secret(), tell)
+                    .await
+                    .map_err(told)?;
+            }
+            Self::Promote { username } | Self::Demote { username } => {
+                let (role, is) = match self {
+                    Self::Promote { .. } => (Role::Admin, "an administrator"),
+                    _ => (Role::User, "no administrator"),
+                };
+                let changed = admin::set_role(db, username, role).await.map_err(told)?;
+                println!("{username} {} {is}", if changed { "is now" } else { "was already" });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Shows a password to the operator, or says that this cannot be.
+pub fn tell_password(username: &str, password: &Secret) -> io::Result<()> {
+    say(&format!("username: {username}\npassword: {}\nIt is not shown again.", password.reveal()))
+}
+
+fn say(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{text}")?;
+    stdout.flush()
+}
+
+/// `api admin`.
+pub async fn administer(settings: &Settings, command: &AdminCommand) -> anyhow::Result<()> {
     let db = open(settings).await?;
-    admin::check(Some(&db), settings.admin_password.as_ref()).await?;
-    let passwords = Passwords::new(&PasswordConfig::default()).map_err(told)?;
-    let given = settings.admin_password.is_some();
-    let password = settings.admin_password.clone().unwrap_or_else(random_secret);
-    if !admin::create(&db, &passwords, password.clone()).await.map_err(told)? {
-        bail!("{} exists already; its password was not changed", admin::USERNAME);
-    }
-    if given {
-        println!("{} was made with ADMIN_PASSWORD", admin::USERNAME);
-    } else {
-        println!("username: {}\npassword: {}", admin::USERNAME, password.reveal());
-    }
+    command.run(&db, settings.admin_password.as_ref()).await?;
+    db.close().await;
     Ok(())
 }
 
@@ -102,6 +170,7 @@ pub async fn make_demo(settings: &Settings) -> anyhow::Result<()> {
     bring_schema(&db, settings).await?;
     let lifecycle = Lifecycle::new();
     let parts = Parts {
+        people: db.apart(&settings.database()),
         db,
         bus: Bus::local(),
         presence: Presence::local(),

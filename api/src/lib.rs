@@ -56,6 +56,8 @@ pub const METRICS: &[&[Metric]] =
 #[derive(Clone)]
 pub struct Api {
     pub db: Db,
+    /// The same database by people's own connections: `db` of the public routes.
+    pub people: Db,
     pub bus: Bus,
     pub presence: Presence,
     pub limiter: Limiter,
@@ -76,6 +78,8 @@ pub struct Api {
 pub struct Parts {
     /// With its schema in place.
     pub db: Db,
+    /// [`Db::apart`] from it.
+    pub people: Db,
     pub bus: Bus,
     pub presence: Presence,
     pub limiter: Limiter,
@@ -86,17 +90,18 @@ impl Api {
     /// Starts what runs beside the requests. Works while the database is away:
     /// requests then fail with 503.
     pub async fn start(parts: Parts, config: Config, lifecycle: &Lifecycle) -> Result<Self> {
-        let Parts { db, bus, presence, limiter, tokens } = parts;
+        let Parts { db, people, bus, presence, limiter, tokens } = parts;
         let config = Arc::new(config);
         let ended = Ended::default();
         if let Err(error) = ended.poll(&db, config.ended_capacity).await {
             tracing::warn!(%error, "cannot read ended sessions yet");
         }
-        lifecycle.spawn_background(db.clone().keep_measuring());
+        lifecycle.spawn_background(db.clone().keep_measuring(people.clone()));
         lifecycle.spawn_background(ended.clone().keep_current(db.clone(), Arc::clone(&config)));
         let passwords = Passwords::new(&config.passwords)?;
         Ok(Self {
             db,
+            people,
             bus,
             presence,
             limiter,
@@ -108,6 +113,12 @@ impl Api {
             lifecycle: lifecycle.clone(),
             started: Instant::now(),
         })
+    }
+
+    /// Closes the database's connections, waiting for those in use.
+    pub async fn close(&self) {
+        self.people.close().await;
+        self.db.close().await;
     }
 }
 
@@ -122,7 +133,7 @@ pub fn router(api: Api) -> Router {
     };
     let routes = openapi::with_documents(rest::routes()).merge(page::routes());
     let routes = http::allow_origins(surroundings.around(routes), &api.config);
-    routes.with_state(api)
+    routes.with_state(Api { db: api.people.clone(), ..api })
 }
 
 /// What gateways see, with the bearer secret of [`Config::internal_tokens`].

@@ -6,7 +6,7 @@ use api::{
     commands,
     db::ConnectError,
     ready, secrets,
-    settings::{AdminCommand, Checked, Command, Settings},
+    settings::{Checked, Command, Settings},
 };
 use shared::{
     admin as admin_listener,
@@ -50,7 +50,7 @@ async fn main() -> ExitCode {
         Command::Migrate => commands::migrate(&settings).await,
         Command::Restored => commands::restored(&settings).await,
         Command::Demo => commands::make_demo(&settings).await,
-        Command::Admin(AdminCommand::Create) => commands::create_admin(&settings).await,
+        Command::Admin(command) => commands::administer(&settings, &command).await,
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -84,6 +84,7 @@ async fn serve(
             admin: bind(settings.admin_listen.0)?,
         };
         let parts = Parts {
+            people: db.apart(&settings.database()),
             db: db.clone(),
             presence: Presence::redis(pool.clone(), Default::default()),
             limiter: Limiter::redis(pool, Default::default()),
@@ -93,8 +94,9 @@ async fn serve(
         let api = Api::start(parts, config, &lifecycle).await.map_err(commands::told)?;
         match settings.admin_password {
             Some(password) => {
-                let made =
-                    admin::create(&db, &api.passwords, password).await.map_err(commands::told)?;
+                let made = admin::create(&db, &api.passwords, password, |_| Ok(()))
+                    .await
+                    .map_err(commands::told)?;
                 tracing::info!(made, "the administrator exists");
             }
             None if !admin::exists(&db).await.map_err(commands::told)? => {
@@ -109,12 +111,15 @@ async fn serve(
         api::run(&api, listeners, routes, public, &lifecycle);
         tracing::info!(%node, listen = %settings.listen, internal = %settings.internal_listen,
             admin = %settings.admin_listen, "api is up");
-        anyhow::Ok(())
+        anyhow::Ok(api)
     };
-    lifecycle.unless_stopped(starting).await.transpose()?;
+    let api = lifecycle.unless_stopped(starting).await.transpose()?;
 
     let left = lifecycle.finish(finish).await;
-    db.close().await;
+    match api {
+        Some(api) => api.close().await,
+        None => db.close().await,
+    }
     traces.finish().await;
     tracing::info!(left, "api has stopped");
     Ok(())

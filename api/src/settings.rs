@@ -1,7 +1,12 @@
 //! What an operator sets of an api, by flag or environment. The other numbers are in
 //! [`crate::config`].
 
-use crate::{config::Config, db::ConnectError, tokens::Tokens};
+use crate::{
+    commands::AdminCommand,
+    config::Config,
+    db::{ConnectError, DbConfig},
+    tokens::Tokens,
+};
 use clap::{Args, Parser, Subcommand};
 use shared::{
     bus::RedisConfig,
@@ -36,8 +41,8 @@ pub struct Settings {
     /// The database user's password, so that DATABASE_URL need not be a secret
     #[arg(long, env = "DATABASE_PASSWORD", hide_env_values = true, global = true)]
     pub database_password: Option<Secret>,
-    /// Connections to PostgreSQL. All apis' together must fit the server's max_connections
-    /// (100 by default), with room for operators
+    /// Connections to PostgreSQL, three of eight for people's requests, the others for gateways' calls.
+    /// All apis' together must fit the server's max_connections (100 by default), with room for operators
     #[arg(long, env = "DATABASE_CONNECTIONS", default_value_t = 16, global = true)]
     pub database_connections: u32,
     /// Whether serving brings the schema up to date first. Any number may try at once; turn it off
@@ -113,12 +118,6 @@ pub enum Command {
     Admin(AdminCommand),
 }
 
-#[derive(Subcommand, Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AdminCommand {
-    /// Make `admin` with ADMIN_PASSWORD, or with a random password printed once
-    Create,
-}
-
 /// How much one address may do; also part of the one-process binary.
 #[derive(Args, Clone, Debug)]
 pub struct LimitArgs {
@@ -169,8 +168,8 @@ impl Settings {
         })?;
         let tokens = Tokens::from_pem(key.reveal())
             .map_err(|error| format!("JWT_PRIVATE_KEY: {error:#}"))?;
-        if self.database_connections == 0 {
-            return Err("DATABASE_CONNECTIONS must be at least 1".to_owned());
+        if self.database_connections < 2 {
+            return Err("DATABASE_CONNECTIONS must be at least 2".to_owned());
         }
         let allowed_origins = self.allowed_origins.iter().flatten().cloned().collect();
         let mut config =
@@ -178,6 +177,18 @@ impl Settings {
         self.limits.apply(&mut config)?;
         self.trace.check()?;
         Ok(Checked { config, redis, tokens })
+    }
+
+    /// The numbers of the database's connections.
+    pub fn database(&self) -> DbConfig {
+        let all = self.database_connections;
+        let max_connections_apart = (all * 3 / 8).max(1);
+        DbConfig {
+            password: self.database_password.clone(),
+            max_connections: all.saturating_sub(max_connections_apart).max(1),
+            max_connections_apart,
+            ..DbConfig::default()
+        }
     }
 }
 
@@ -238,7 +249,7 @@ mod tests {
     #[test]
     fn bad_settings_are_named_and_secrets_not_repeated() {
         for (argument, name) in [
-            ("--database-connections=0", "DATABASE_CONNECTIONS"),
+            ("--database-connections=1", "DATABASE_CONNECTIONS"),
             ("--allowed-origins=example.com", "ALLOWED_ORIGINS"),
             ("--allowed-origins=https://a.b, https://a.b/c", "\"https://a.b/c\""),
             ("--trusted-proxies=10.0.0.5,proxy", "TRUSTED_PROXIES"),

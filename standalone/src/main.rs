@@ -6,7 +6,7 @@ use shared::{
     telemetry::start_logs,
 };
 use standalone::{
-    server,
+    commands, server,
     settings::{Command, Settings},
 };
 use std::process::ExitCode;
@@ -21,6 +21,9 @@ async fn main() -> ExitCode {
         Command::Serve => {}
         Command::Health => return admin::health(settings.admin_listen.0).await,
         Command::Log(command) => return command.run(settings.admin_listen.0).await,
+        Command::Admin(command) => return ended(commands::administer(&settings, &command).await),
+        Command::Backup { file } => return ended(commands::backup(&settings, &file).await),
+        Command::Restored => return ended(commands::restored(&settings).await),
     }
     let checked = settings.check().and_then(|checked| {
         let (logs, last_lines) = start_logs(&settings.log)?;
@@ -31,7 +34,11 @@ async fn main() -> ExitCode {
         Ok(checked) => checked,
         Err(why) => return refuse(why),
     };
-    match server::run(settings, checked, logs).await {
+    ended(server::run(settings, checked, logs).await)
+}
+
+fn ended(result: anyhow::Result<()>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is::<WrongSetting>() => refuse(error),
         Err(error) => fail(format_args!("{error:#}"), EXIT_FAILURE),

@@ -27,11 +27,13 @@ use shared::{
     presence::Presence,
     problem::Problem,
     serve::{self, ServeConfig, bind, serve},
-    settings::{WrongSetting, reachable},
+    settings::{Secret, WrongSetting, reachable},
     telemetry::{self, Logs, Ready, admin_router, log_routes, start_metrics, trace},
 };
 use std::{
-    fs::{self, File},
+    fs::{DirBuilder, File, OpenOptions, Permissions},
+    io,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::Path,
     sync::Arc,
     time::Duration,
@@ -48,17 +50,30 @@ pub const METRICS: &[&[Metric]] = &[
     gateway::metric::METRICS,
 ];
 
-/// Makes the data folder and takes it for this process: two on one database would not hear each
-/// other's messages. It is free again when the file is dropped.
+/// The database's name in the data folder.
+pub const DATABASE: &str = "switchboard.db";
+
+/// Makes the data folder, for its owner only, and takes it for this process: two on one database would not
+/// hear each other's messages. It is free again when the file is dropped.
 fn take_data_folder(data: &Path) -> Result<File, WrongSetting> {
     let wrong = |why: String| WrongSetting(format!("DATA: {why}"));
-    fs::create_dir_all(data).map_err(|error| wrong(format!("cannot make {data:?}: {error}")))?;
+    let mut folder = DirBuilder::new();
+    let made = folder.recursive(true).mode(0o700).create(data);
+    made.map_err(|error| wrong(format!("cannot make {data:?}: {error}")))?;
     let file = File::create(data.join("lock"))
         .map_err(|error| wrong(format!("cannot write to {data:?}: {error}")))?;
     file.try_lock().map_err(|_| {
         wrong(format!("another switchboard runs on {data:?}; stop it or choose another --data"))
     })?;
     Ok(file)
+}
+
+/// All messages, emails and hashes of passwords are in the database: its owner's only, in whatever folder.
+/// SQLite makes what stands beside it alike.
+fn keep_private(database: &Path) -> io::Result<()> {
+    let mut private = OpenOptions::new();
+    let file = private.append(true).create(true).mode(0o600).open(database)?;
+    file.set_permissions(Permissions::from_mode(0o600))
 }
 
 /// Runs until a signal. What can be wrong is tried before anything is made: the ports first, then the data
@@ -78,11 +93,12 @@ pub async fn run(settings: Settings, checked: Checked, logs: Logs) -> anyhow::Re
     let public = bind(settings.listen.0)?;
     let admin = bind(settings.admin_listen.0)?;
     let open = reachable(public.local_addr()?);
-    let file = settings.data.join("switchboard.db");
+    let file = settings.data.join(DATABASE);
     if !file.exists() {
         admin::check(None, settings.admin_password.as_ref()).await?;
     }
     let _lock = take_data_folder(&settings.data)?;
+    keep_private(&file).with_context(|| format!("cannot keep {file:?} private"))?;
     let api = start_api(&settings, &file, checked.api, parts, &lifecycle).await?;
     let deps = Deps {
         node,
@@ -102,7 +118,7 @@ pub async fn run(settings: Settings, checked: Checked, logs: Logs) -> anyhow::Re
     tracing::info!("Switchboard is up: open http://{open}");
 
     let left = lifecycle.finish(finish).await;
-    api.db.close().await;
+    api.close().await;
     traces.finish().await;
     tracing::info!(left, "stopped");
     Ok(())
@@ -121,8 +137,10 @@ async fn start_api(
         .with_context(|| format!("cannot open {file:?}"))?;
     admin::check(Some(&db), settings.admin_password.as_ref()).await?;
     db.migrate().await.context("cannot bring the database up to date")?;
+    let people = db.apart(&DbConfig::default());
     let parts = Parts {
         db,
+        people,
         bus,
         presence,
         limiter,
@@ -136,20 +154,16 @@ async fn start_api(
     Ok(api)
 }
 
-/// On the first start makes the administrator; a password nobody chose is printed, once.
-#[expect(clippy::print_stdout, reason = "a password belongs on the terminal, never in a log")]
+/// On the first start makes the administrator; a password nobody chose is printed, once, and before it
+/// counts: if nobody can be told, nobody is made.
 async fn make_admin(settings: &Settings, api: &Api) -> anyhow::Result<()> {
-    let chosen = settings.admin_password.clone();
-    let password = chosen.clone().unwrap_or_else(random_secret);
-    let made = admin::create(&api.db, &api.passwords, password.clone()).await.map_err(problem)?;
-    if made && chosen.is_none() {
-        println!(
-            "First start: the administrator is {:?} with the password {}",
-            admin::USERNAME,
-            password.reveal()
-        );
-        println!("It is not shown again.");
-    }
+    let chosen = settings.admin_password.is_some();
+    let password = settings.admin_password.clone().unwrap_or_else(random_secret);
+    let tell = |password: &Secret| match chosen {
+        true => Ok(()),
+        false => commands::tell_password(admin::USERNAME, password),
+    };
+    admin::create(&api.db, &api.passwords, password, tell).await.map_err(problem)?;
     Ok(())
 }
 

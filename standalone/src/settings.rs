@@ -1,6 +1,6 @@
 //! What an operator sets of the one-process Switchboard.
 
-use api::{config::Config as ApiConfig, settings::LimitArgs};
+use api::{commands::AdminCommand, config::Config as ApiConfig, settings::LimitArgs};
 use clap::{Parser, Subcommand};
 use gateway::{config::Config as GatewayConfig, settings::ClientArgs};
 use shared::{
@@ -12,7 +12,7 @@ use std::path::PathBuf;
 /// Switchboard in one process: chat for your team or your test, nothing to install.
 ///
 /// Everything it keeps is in the data folder: the SQLite database and the key that signs tokens.
-/// Copy that folder while it is stopped, and you have a backup. For more than one machine run the
+/// `switchboard backup FILE` copies the database while it runs. For more than one machine run the
 /// `api` and `gateway` binaries with PostgreSQL and Redis instead.
 ///
 /// Every flag can also be set by the environment variable named beside it.
@@ -29,11 +29,11 @@ pub struct Settings {
     #[arg(long, env = "ADMIN_LISTEN", default_value = "127.0.0.1:9000", global = true)]
     pub admin_listen: ListenAddr,
     /// The folder for the database and the signing key; made when missing
-    #[arg(long, env = "DATA", default_value = "./data")]
+    #[arg(long, env = "DATA", default_value = "./data", global = true)]
     pub data: PathBuf,
     /// The first administrator's password, used on the first start only [default: a random one,
     /// printed once]
-    #[arg(long, env = "ADMIN_PASSWORD", hide_env_values = true)]
+    #[arg(long, env = "ADMIN_PASSWORD", hide_env_values = true, global = true)]
     pub admin_password: Option<Secret>,
     /// Make four users, a private chat and a group to try things out with. Their password,
     /// password123, is public: never do this where others can connect. Again: changes nothing
@@ -60,6 +60,18 @@ pub enum Command {
     Health,
     /// Show what a switchboard that runs on this machine logs, or change it for a while
     Log(LogCommand),
+    /// Administrators, also while a switchboard runs on the data folder
+    #[command(subcommand)]
+    Admin(AdminCommand),
+    /// Copy the database, also while a switchboard runs on it, and check the copy. Keep jwt.pem beside it:
+    /// without it everybody signs in again
+    Backup {
+        /// The copy, which must not be there yet; put it in the place of switchboard.db to restore it
+        file: PathBuf,
+    },
+    /// After a backup was put back: have all clients load everything anew, instead of going on from places
+    /// in a history that is gone
+    Restored,
 }
 
 /// The settings' consequences, checked.

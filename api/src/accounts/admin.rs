@@ -1,20 +1,27 @@
-//! The first administrator. Its name is kept from everybody else, so that it can be made at any
-//! later start too.
+//! Administrators, as operators make and unmake them on the command line. The first one's name is kept from
+//! everybody else, so that it can be made at any later start too.
 
 use super::{
     input,
+    profile::not_found,
     register::{Account, insert},
+    sessions::{self, Which},
+    user,
 };
 use crate::{
     audit::{self, Action, Entry},
-    db::{Db, DbError, fetch_one},
-    fault::Result,
+    db::{Db, DbError, execute, fetch_all, fetch_one},
+    fault::{Result, fault},
     passwords::Passwords,
 };
+use axum::http::StatusCode;
 use shared::{
     internal::Role,
+    problem::Problem,
+    relay::EndReason,
     settings::{Secret, WrongSetting},
 };
+use std::io;
 
 /// The username of the first administrator.
 pub const USERNAME: &str = "admin";
@@ -32,12 +39,18 @@ pub async fn check(db: Option<&Db>, password: Option<&Secret>) -> Result<(), Wro
 
 /// Makes `admin` with this password, which went through [`check`]; `false` when there is one already,
 /// whose password then stays. Safe to call from several processes at once: one of them makes it, and the
-/// audit log says so.
-pub async fn create(db: &Db, passwords: &Passwords, password: Secret) -> Result<bool> {
+/// audit log says so. `tell` shows the password to who needs it, before there is no way back: nothing is
+/// made when it cannot.
+pub async fn create(
+    db: &Db,
+    passwords: &Passwords,
+    password: Secret,
+    tell: impl FnOnce(&Secret) -> io::Result<()> + Send,
+) -> Result<bool> {
     if exists(db).await? {
         return Ok(false);
     }
-    let password_hash = passwords.hash(password).await?;
+    let password_hash = passwords.hash(password.clone()).await?;
     let mut tx = db.begin().await?;
     let account = Account {
         username: USERNAME,
@@ -50,9 +63,72 @@ pub async fn create(db: &Db, passwords: &Passwords, password: Secret) -> Result<
     if let Some(user) = made {
         let entry = Entry::of(None, Action::CreateAdmin).on_user(user);
         audit::record(&mut tx, &[entry]).await?;
+        tell(&password).map_err(fault)?;
     }
     tx.commit().await?;
     Ok(made.is_some())
+}
+
+/// Gives an account another password and signs it out everywhere, within seconds. `tell` as for [`create`].
+pub async fn reset_password(
+    db: &Db,
+    passwords: &Passwords,
+    username: &str,
+    password: Secret,
+    tell: impl FnOnce(&Secret) -> io::Result<()> + Send,
+) -> Result<()> {
+    let hash = passwords.hash(password.clone()).await?;
+    let mut tx = db.begin().await?;
+    let user = user::account(tx.link(), username).await?.ok_or_else(not_found)?;
+    execute!(tx, "UPDATE users SET password_hash = $2 WHERE id = $1", user.id.0, &hash)?;
+    sessions::end_in(tx.link(), user.id, Which::All, EndReason::PasswordChanged).await?;
+    let entry = Entry::of(None, Action::ResetPassword).on_user(user.id);
+    audit::record(&mut tx, &[entry]).await?;
+    tell(&password).map_err(fault)?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Makes an account an administrator, which it is from its next sign-in or renewal on, or makes it none,
+/// which it is at once. The last one stays. `false` when it was so already.
+pub async fn set_role(db: &Db, username: &str, role: Role) -> Result<bool> {
+    let mut tx = db.begin().await?;
+    // Of two that are demoted at once, one finds itself the last. SQLite has one writer anyway.
+    const ADMINS: &str = "SELECT id FROM users WHERE role = 'admin' AND blocked_at IS NULL
+        AND deactivated_at IS NULL ORDER BY id";
+    const LOCKED: &str = "SELECT id FROM users WHERE role = 'admin' AND blocked_at IS NULL
+        AND deactivated_at IS NULL ORDER BY id FOR UPDATE";
+    let admins: Vec<(i64,)> = fetch_all!(tx, postgres: LOCKED, (), sqlite: ADMINS, ())?;
+    let user = user::account(tx.link(), username).await?.ok_or_else(not_found)?;
+    if user.role == role {
+        return Ok(false);
+    }
+    let (word, action) = match role {
+        Role::Admin => ("admin", Action::PromoteUser),
+        Role::User => ("user", Action::DemoteUser),
+    };
+    if role == Role::User && admins.iter().all(|(id,)| *id == user.id.0) {
+        return Err(Problem::new(
+            StatusCode::CONFLICT,
+            "last_admin",
+            "This is the last administrator: make another one first.",
+        ));
+    }
+    execute!(tx, "UPDATE users SET role = $2 WHERE id = $1", user.id.0, word)?;
+    let entry = Entry::of(None, action).on_user(user.id);
+    audit::record(&mut tx, &[entry]).await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// The administrators' usernames, and whether they are blocked.
+pub async fn list(db: &Db) -> Result<Vec<(String, bool)>> {
+    let mut conn = db.read().await?;
+    Ok(fetch_all!(
+        conn,
+        "SELECT username, blocked_at IS NOT NULL FROM users
+         WHERE role = 'admin' AND deactivated_at IS NULL ORDER BY username_key"
+    )?)
 }
 
 /// Whether `admin` was made.

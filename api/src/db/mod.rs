@@ -33,16 +33,22 @@ use sqlx::{
     Connection, PgPool, SqlitePool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 /// The numbers of a database's connections.
 #[derive(Clone, Debug)]
 pub struct DbConfig {
     /// The PostgreSQL user's, when it is not in the URL.
     pub password: Option<Secret>,
-    /// PostgreSQL connections of one process. Posts come in a few lanes per gateway and requests
-    /// hold a connection for milliseconds; six apis fit into a server's default of 100.
+    /// PostgreSQL connections of one process for gateways' calls. Posts come in a few lanes per gateway
+    /// and hold a connection for milliseconds; with those of people, six apis fit into a server's
+    /// default of 100.
     pub max_connections: u32,
+    /// And those of [`Db::apart`], for people's requests: they take what there is while reads are slow.
+    pub max_connections_apart: u32,
     /// How long a request waits for a free connection before it is answered 503.
     pub acquire_timeout: Duration,
     /// PostgreSQL ends a statement after this; a commit takes as long as it takes.
@@ -64,7 +70,8 @@ impl Default for DbConfig {
     fn default() -> Self {
         Self {
             password: None,
-            max_connections: 16,
+            max_connections: 10,
+            max_connections_apart: 6,
             acquire_timeout: Duration::from_secs(3),
             statement_timeout: Duration::from_secs(5),
             lock_timeout: Duration::from_secs(3),
@@ -235,22 +242,43 @@ impl Db {
         Ok(now)
     }
 
-    /// Measures the connections for ever.
-    pub(crate) async fn keep_measuring(self) {
+    /// The same database by other connections: for people's requests, so that gateways' calls find one
+    /// of theirs free, however long these take. SQLite's one writer is shared all the same.
+    pub fn apart(&self, config: &DbConfig) -> Self {
+        match self {
+            Self::Postgres(pool) => {
+                let options = pool.options().clone().max_connections(config.max_connections_apart);
+                Self::Postgres(options.connect_lazy_with((*pool.connect_options()).clone()))
+            }
+            Self::Sqlite { read, write, written } => {
+                let options = read.options().clone();
+                let read = options.connect_lazy_with((*read.connect_options()).clone());
+                Self::Sqlite { read, write: write.clone(), written: written.clone() }
+            }
+        }
+    }
+
+    /// Open connections, idle ones, and how many there may be.
+    fn measure(&self) -> (u32, usize, u32) {
+        match self {
+            Self::Postgres(pool) => {
+                (pool.size(), pool.num_idle(), pool.options().get_max_connections())
+            }
+            Self::Sqlite { read, write, .. } => (
+                read.size() + write.size(),
+                read.num_idle() + write.num_idle(),
+                read.options().get_max_connections() + write.options().get_max_connections(),
+            ),
+        }
+    }
+
+    /// Measures the connections for ever, with those apart.
+    pub(crate) async fn keep_measuring(self, apart: Self) {
         let mut every = tokio::time::interval(MEASURE_EVERY);
         loop {
             every.tick().await;
-            let pools = match &self {
-                Self::Postgres(pool) => {
-                    (pool.size(), pool.num_idle(), pool.options().get_max_connections())
-                }
-                Self::Sqlite { read, write, .. } => (
-                    read.size() + write.size(),
-                    read.num_idle() + write.num_idle(),
-                    read.options().get_max_connections() + write.options().get_max_connections(),
-                ),
-            };
-            let (open, idle, most) = pools;
+            let (one, other) = (self.measure(), apart.measure());
+            let (open, idle, most) = (one.0 + other.0, one.1 + other.1, one.2 + other.2);
             let idle = u32::try_from(idle).unwrap_or(open);
             metrics::gauge!("db_connections", "state" => "idle").set(idle);
             metrics::gauge!("db_connections", "state" => "used").set(open.saturating_sub(idle));
@@ -287,6 +315,23 @@ impl Db {
     /// Whether the schema is the one this program was written for.
     pub async fn check_schema(&self) -> Result<(), MigrateError> {
         migrate::check(self).await
+    }
+
+    /// Copies a SQLite database to this file, which is empty, while others go on with theirs.
+    pub async fn copy_to(&self, file: &Path) -> Result<(), DbError> {
+        sqlite::copy(self, file).await
+    }
+
+    /// Whether a SQLite database is in order, to the last page.
+    pub async fn check_content(&self) -> Result<(), DbError> {
+        sqlite::check(self).await
+    }
+
+    /// How many messages there are, in all chats.
+    pub async fn count_messages(&self) -> Result<i64, DbError> {
+        let mut conn = self.read().await?;
+        let (count,): (i64,) = fetch_one!(conn, "SELECT count(*) FROM messages")?;
+        Ok(count)
     }
 
     /// Closes all connections, waiting for those in use.

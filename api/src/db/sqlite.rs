@@ -1,12 +1,14 @@
 //! SQLite's connections: one that writes and a few that read, how long they may run, and how a broken one
 //! is replaced. What is asked of them is not known here.
 
-use super::{ConnectError, Db, DbConfig, STATEMENTS};
+use super::{ConnectError, Db, DbConfig, DbError, STATEMENTS};
 use sqlx::{
-    Connection, SqliteConnection,
+    Connection, Sqlite, SqliteConnection,
+    pool::PoolConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use std::{
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -72,6 +74,34 @@ async fn limit(conn: &mut SqliteConnection, most: Duration) -> Result<(), sqlx::
 pub(super) async fn take_all_time(conn: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     conn.lock_handle().await?.remove_progress_handler();
     Ok(())
+}
+
+/// Copies the database, as of one moment, to a file that is empty.
+pub(super) async fn copy(db: &Db, file: &Path) -> Result<(), DbError> {
+    let mut conn = all_day(db).await?;
+    let file = file.to_string_lossy();
+    sqlx::query("VACUUM INTO $1").bind(&*file).execute(&mut *conn).await?;
+    Ok(())
+}
+
+/// Reads every page.
+pub(super) async fn check(db: &Db) -> Result<(), DbError> {
+    let mut conn = all_day(db).await?;
+    let found: String = sqlx::query_scalar("PRAGMA integrity_check").fetch_one(&mut *conn).await?;
+    if found != "ok" {
+        return Err(sqlx::Error::Protocol(found).into());
+    }
+    Ok(())
+}
+
+/// The writing connection, for as long as it takes.
+async fn all_day(db: &Db) -> Result<PoolConnection<Sqlite>, DbError> {
+    let Db::Sqlite { write, .. } = db else {
+        return Err(sqlx::Error::Protocol("not a SQLite database".to_owned()).into());
+    };
+    let mut conn = write.acquire().await?;
+    take_all_time(&mut conn).await?;
+    Ok(conn)
 }
 
 /// When the database has last taken a write. Clones share it.

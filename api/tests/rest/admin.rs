@@ -15,7 +15,7 @@ use shared::{
 pub async fn with_admin() -> (Server, String) {
     let t = Server::start().await;
     let password = Secret::new("correct horse");
-    assert!(admin::create(&t.api.db, &t.api.passwords, password).await.unwrap());
+    assert!(admin::create(&t.api.db, &t.api.passwords, password, |_| Ok(())).await.unwrap());
     let admin = t.login("admin", "correct horse").await.ok(200);
     assert_eq!(admin["role"], "admin");
     (t, text(&admin, "access_token").to_owned())
@@ -25,7 +25,7 @@ pub async fn with_admin() -> (Server, String) {
 async fn the_administrator_is_made_once() {
     let (t, _) = with_admin().await;
     let again = Secret::new("another password");
-    assert!(!admin::create(&t.api.db, &t.api.passwords, again).await.unwrap());
+    assert!(!admin::create(&t.api.db, &t.api.passwords, again, |_| Ok(())).await.unwrap());
     t.login("admin", "another password").await.refused(401, "invalid_credentials");
 }
 

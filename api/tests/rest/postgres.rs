@@ -1,11 +1,15 @@
 //! The accounts' queries and their locks on PostgreSQL. The rules are tested on SQLite.
 
 use crate::support::{Server, text};
-use api::accounts::admin;
+use api::{accounts::admin, internal};
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::settings::Secret;
+use shared::{
+    id::{ChatId, UserId},
+    internal::{Action, Command, Post},
+    settings::Secret,
+};
 use std::{collections::HashSet, time::Duration};
 
 #[tokio::test]
@@ -16,8 +20,10 @@ async fn every_query_works_on_postgresql() {
     })
     .await;
     let password = Secret::new("correct horse");
-    assert!(admin::create(&t.api.db, &t.api.passwords, password.clone()).await.unwrap());
-    assert!(!admin::create(&t.api.db, &t.api.passwords, password).await.unwrap());
+    assert!(
+        admin::create(&t.api.db, &t.api.passwords, password.clone(), |_| Ok(())).await.unwrap()
+    );
+    assert!(!admin::create(&t.api.db, &t.api.passwords, password, |_| Ok(())).await.unwrap());
     let boss = text(&t.login("admin", "correct horse").await.ok(200), "access_token").to_owned();
 
     let ann = t.user("Ann").await;
@@ -73,7 +79,7 @@ async fn every_query_works_on_postgresql() {
 async fn no_session_outlives_a_block_that_ran_beside_its_sign_in() {
     let t = Server::on_postgres(|_| {}).await;
     let password = Secret::new("correct horse");
-    admin::create(&t.api.db, &t.api.passwords, password).await.unwrap();
+    admin::create(&t.api.db, &t.api.passwords, password, |_| Ok(())).await.unwrap();
     let boss = text(&t.login("admin", "correct horse").await.ok(200), "access_token").to_owned();
     t.user("ann").await;
     let logins = join_all((0..8).map(|_| t.login("ann", "password123")));
@@ -102,11 +108,38 @@ async fn many_renewals_at_once_have_one_answer() {
     assert_eq!(t.get("/me", text(&ann, "access_token")).await.status, 200);
 }
 
+/// However slow their reads are: sockets open and messages are posted all the same.
+#[tokio::test]
+async fn people_who_use_up_their_connections_take_none_of_the_gateways() {
+    let t = Server::on_postgres(|_| {}).await;
+    let ann = t.user("ann").await;
+    let token = text(&ann, "access_token");
+    let mut held = Vec::new();
+    while let Ok(conn) = tokio::time::timeout(Duration::from_millis(200), t.api.people.read()).await
+    {
+        held.push(conn.unwrap());
+    }
+    let command = Command {
+        user_id: UserId(ann["id"].as_i64().unwrap()),
+        chat_id: ChatId::LOBBY,
+        action: Action::Send {
+            client_message_id: "k".to_owned(),
+            text: "hello".to_owned(),
+            reply_to: None,
+        },
+    };
+    let posted = internal::post(&t.api, Post::patient(vec![command])).await.unwrap();
+    assert!(posted.results[0].is_ok(), "{posted:?}");
+    t.get("/me", token).await.refused(503, "unavailable");
+    drop(held);
+    t.get("/me", token).await.ok(200);
+}
+
 #[tokio::test]
 async fn nobody_has_a_name_with_a_character_that_postgresql_does_not_take() {
     let t = Server::on_postgres(|_| {}).await;
     let password = Secret::new("correct horse");
-    admin::create(&t.api.db, &t.api.passwords, password).await.unwrap();
+    admin::create(&t.api.db, &t.api.passwords, password, |_| Ok(())).await.unwrap();
     let boss = text(&t.login("admin", "correct horse").await.ok(200), "access_token").to_owned();
     t.login("adm\0in", "correct horse").await.refused(401, "invalid_credentials");
     t.login("a\0@example.com", "correct horse").await.refused(401, "invalid_credentials");

@@ -133,6 +133,7 @@ impl Server {
         db.migrate().await.unwrap();
         let lifecycle = Lifecycle::new();
         let parts = Parts {
+            people: db.apart(&Default::default()),
             db,
             bus: Bus::local(),
             presence: Presence::local(),

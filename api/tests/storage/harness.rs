@@ -80,6 +80,7 @@ impl T {
         db.migrate().await.unwrap();
         let lifecycle = Lifecycle::new();
         let parts = Parts {
+            people: db.apart(&DbConfig::default()),
             db,
             bus: Bus::local(),
             presence: Presence::local(),

@@ -16,6 +16,7 @@ mod balancers;
 mod chaos;
 mod chat;
 mod closing;
+mod commands;
 mod dependencies;
 mod families;
 mod handshakes;

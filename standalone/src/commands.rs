@@ -1,0 +1,70 @@
+//! What the `switchboard` binary does beside serving, on its data folder; one may be serving from it.
+
+use crate::{server::DATABASE, settings::Settings};
+use anyhow::{Context, ensure};
+use api::{
+    commands::{self, AdminCommand},
+    db::{Db, DbConfig},
+};
+use std::{
+    fs::{self, OpenOptions},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+};
+
+/// `switchboard admin`.
+pub async fn administer(settings: &Settings, command: &AdminCommand) -> anyhow::Result<()> {
+    let db = open(settings).await?;
+    command.run(&db, settings.admin_password.as_ref()).await?;
+    db.close().await;
+    Ok(())
+}
+
+/// `switchboard restored`.
+pub async fn restored(settings: &Settings) -> anyhow::Result<()> {
+    let db = open(settings).await?;
+    commands::renew_epoch(&db).await?;
+    db.close().await;
+    Ok(())
+}
+
+/// `switchboard backup`: a copy for its owner only, which is opened and checked before it is called one.
+/// None is left when something goes wrong.
+#[expect(clippy::print_stdout, reason = "what is asked for on the command line")]
+pub async fn backup(settings: &Settings, file: &Path) -> anyhow::Result<()> {
+    let db = open(settings).await?;
+    let mut private = OpenOptions::new();
+    private.write(true).create_new(true).mode(0o600);
+    private.open(file).with_context(|| format!("cannot make {file:?}"))?;
+    let copied = async {
+        db.copy_to(file).await.context("cannot copy the database")?;
+        let copy = connect(file).await?;
+        copy.check_content().await.context("the copy is damaged")?;
+        let messages = copy.count_messages().await?;
+        copy.close().await;
+        anyhow::Ok(messages)
+    };
+    let messages = copied.await.inspect_err(|_| drop(fs::remove_file(file)))?;
+    db.close().await;
+    println!("{} holds {messages} messages and was checked.", file.display());
+    println!("Keep {} with it: it signs the tokens.", settings.data.join("jwt.pem").display());
+    Ok(())
+}
+
+/// The database of the data folder, which must be there.
+async fn open(settings: &Settings) -> anyhow::Result<Db> {
+    let file = settings.data.join(DATABASE);
+    ensure!(
+        file.exists(),
+        "there is no database in {:?}: start switchboard there once, or name another --data",
+        settings.data
+    );
+    let db = connect(&file).await?;
+    db.migrate().await.context("cannot bring the database up to date")?;
+    Ok(db)
+}
+
+async fn connect(file: &Path) -> anyhow::Result<Db> {
+    let url = format!("sqlite:{}", file.display());
+    Db::connect(&url, &DbConfig::default()).await.with_context(|| format!("cannot open {file:?}"))
+}
