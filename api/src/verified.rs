@@ -9,18 +9,45 @@ use shared::{
 };
 use std::{
     collections::HashMap,
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
+    fmt, mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 /// About 250 bytes each: 4 MB. Everybody who asks within some seconds, of an api that serves its 2,000
-/// requests a second and core. When it is full all are forgotten, and verified again when they come.
+/// requests a second and core. When it is full, those are forgotten that nobody showed for the longest,
+/// and verified again when they come.
 const CAPACITY: usize = 16_384;
 
 /// The tokens, by their SHA-256: the tokens themselves are not kept. Clones share them.
 #[derive(Clone, Default)]
 pub struct Verified {
-    known: Arc<Mutex<HashMap<[u8; 32], Claims>>>,
+    known: Arc<Mutex<Known>>,
+}
+
+/// Two generations: the older one goes when the younger has half of the capacity, and who is in use moves to
+/// the younger.
+#[derive(Default)]
+struct Known {
+    young: HashMap<[u8; 32], Claims>,
+    old: HashMap<[u8; 32], Claims>,
+}
+
+impl Known {
+    fn find(&mut self, digest: &[u8; 32]) -> Option<Claims> {
+        if let Some(claims) = self.young.get(digest) {
+            return Some(claims.clone());
+        }
+        let claims = self.old.remove(digest)?;
+        self.keep(*digest, claims.clone());
+        Some(claims)
+    }
+
+    fn keep(&mut self, digest: [u8; 32], claims: Claims) {
+        if self.young.len() >= CAPACITY / 2 {
+            self.old = mem::take(&mut self.young);
+        }
+        self.young.insert(digest, claims);
+    }
 }
 
 impl Verified {
@@ -32,27 +59,23 @@ impl Verified {
         now: Timestamp,
     ) -> Result<Claims, TokenError> {
         let digest: [u8; 32] = Sha256::digest(token).into();
-        if let Some(claims) = self.find(&digest) {
+        if let Some(claims) = self.lock().find(&digest) {
             return if claims.expired(now) { Err(TokenError::Expired) } else { Ok(claims) };
         }
         let claims = verifier.verify(token, now)?;
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= CAPACITY {
-            known.clear();
-        }
-        known.insert(digest, claims.clone());
+        self.lock().keep(digest, claims.clone());
         Ok(claims)
     }
 
-    fn find(&self, digest: &[u8; 32]) -> Option<Claims> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned()
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl fmt::Debug for Verified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).len();
-        f.debug_struct("Verified").field("known", &known).finish()
+        let known = self.lock();
+        f.debug_struct("Verified").field("known", &(known.young.len() + known.old.len())).finish()
     }
 }
 
@@ -106,14 +129,20 @@ mod tests {
             let refused = verified.verify(tokens.verifier(), &forged, now);
             assert_eq!(refused.unwrap_err(), TokenError::BadSignature);
         }
-        let known = || verified.known.lock().unwrap().len();
+        let known = || {
+            let known = verified.lock();
+            known.young.len() + known.old.len()
+        };
         assert_eq!(known(), 1);
-        let claims = verified.find(&Sha256::digest(&good).into()).unwrap();
-        let fill =
-            (0..CAPACITY as u64).map(|n| (Sha256::digest(n.to_be_bytes()).into(), claims.clone()));
-        verified.known.lock().unwrap().extend(fill);
-        let another = token(&tokens, now);
-        verified.verify(tokens.verifier(), &another, now).unwrap();
-        assert_eq!(known(), 1);
+        let claims = verified.lock().find(&Sha256::digest(&good).into()).unwrap();
+        let (used, unused): ([u8; 32], [u8; 32]) = ([1; 32], [2; 32]);
+        verified.lock().keep(used, claims.clone());
+        verified.lock().keep(unused, claims.clone());
+        for number in 0..2 * CAPACITY as u64 {
+            verified.lock().keep(Sha256::digest(number.to_be_bytes()).into(), claims.clone());
+            assert!(verified.lock().find(&used).is_some(), "{number}: it is in use");
+            assert!(known() <= CAPACITY);
+        }
+        assert!(verified.lock().find(&unused).is_none());
     }
 }

@@ -40,7 +40,7 @@ async fn anybody_may_ask() {
 #[tokio::test]
 async fn without_the_database_it_is_degraded() {
     let t = Server::start().await;
-    t.api.db.close().await;
+    t.api.close().await;
     let answer = t.request(Method::GET, "/status").answer().await;
     assert_eq!(answer.headers["retry-after"], "1");
     let status = answer.ok(503);
@@ -57,7 +57,7 @@ async fn a_database_that_hangs_is_waited_for_a_second() {
     let mut held = Vec::new();
     // All of its connections; whoever asks for one more waits three seconds.
     while let Ok(Ok(conn)) =
-        tokio::time::timeout(std::time::Duration::from_millis(500), t.api.db.read()).await
+        tokio::time::timeout(std::time::Duration::from_millis(500), t.api.people.read()).await
     {
         held.push(conn);
     }
