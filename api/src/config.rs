@@ -44,12 +44,12 @@ pub struct Config {
     /// nine in the morning; 120 more each minute is far below what the password hash costs us.
     pub login_per_address: Rate,
     /// Attempts to sign in to one account from one address, or by one device that has signed in to it
-    /// before: more than anybody mistypes, and less than what all strangers have together, so that one
-    /// stranger cannot use that up.
+    /// before. 100 in a row is the most NIST SP 800-63B allows; then one every 5 s, 17,000 a day, is
+    /// hopeless against even a poor password. A script that signs in anew for each run fits into it.
     pub login_per_account_and_address: Rate,
-    /// Attempts to sign in to one account, from anywhere, by devices that never have. 100 in a row is the
-    /// most NIST SP 800-63B allows; then one every 5 s, 17,000 a day, is hopeless against even a poor
-    /// password. Whoever uses that up with many addresses keeps new devices out, and no others.
+    /// Attempts to sign in to one account, from anywhere, by devices that never have: more than one
+    /// address has, so that one stranger cannot use that up. Whoever does, with many addresses, keeps new
+    /// devices out, and no others.
     pub login_per_account: Rate,
     /// New accounts from one address: a class room at once, then one a second.
     pub register_per_address: Rate,
@@ -94,8 +94,8 @@ impl Default for Config {
             ended_poll: Duration::from_millis(500),
             ended_capacity: 200_000,
             login_per_address: Rate { per: Duration::from_millis(500), burst: 600 },
-            login_per_account_and_address: Rate { per: Duration::from_secs(15), burst: 20 },
-            login_per_account: Rate { per: Duration::from_secs(5), burst: 100 },
+            login_per_account_and_address: Rate { per: Duration::from_secs(5), burst: 100 },
+            login_per_account: Rate { per: Duration::from_secs(1), burst: 500 },
             register_per_address: Rate { per: Duration::from_secs(1), burst: 300 },
             refresh_per_address: Rate { per: Duration::from_millis(100), burst: 1_000 },
             passwords: PasswordConfig::default(),

@@ -172,7 +172,7 @@ async fn settings_are_taken_as_people_write_them() {
     );
     let process = Process::start(program).unwrap();
     process.wait_ready((Ipv4Addr::LOCALHOST, admin).into(), PATIENCE).await.unwrap();
-    for words in ["with the password".to_owned(), format!("open http://127.0.0.1:{public}")] {
+    for words in ["password: ".to_owned(), format!("open http://127.0.0.1:{public}")] {
         until(&words, async || {
             fs::read_to_string(process.log()).unwrap().contains(&words).then_some(())
         })
