@@ -113,6 +113,8 @@ fn names(prefix: &str, from: usize, count: usize) -> Result<Vec<String>> {
 pub(super) fn prefix(text: &str) -> Result<String> {
     let prefix = input::username(text).and_then(|prefix| match prefix.chars().last() {
         Some(last) if last.is_ascii_digit() => Err("must not end with a digit"),
+        // A number stands behind it.
+        _ if prefix.chars().count() >= input::MAX_USERNAME => Err("must have 1 to 31 characters"),
         _ => Ok(prefix),
     });
     prefix.map_err(|why| Problem::field("prefix", why))
