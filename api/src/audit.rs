@@ -36,6 +36,8 @@ pub enum Action {
     DeleteChat,
     AddMember,
     RemoveMember,
+    BanUser,
+    LiftBan,
     DeleteMessage,
     CreateAdmin,
     /// By the operator, as the two that follow.
@@ -61,6 +63,8 @@ impl Action {
             Self::DeleteChat => "delete_chat",
             Self::AddMember => "add_member",
             Self::RemoveMember => "remove_member",
+            Self::BanUser => "ban_user",
+            Self::LiftBan => "lift_ban",
             Self::DeleteMessage => "delete_message",
             Self::CreateAdmin => "create_admin",
             Self::ResetPassword => "reset_password",

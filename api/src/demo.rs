@@ -8,10 +8,7 @@ use crate::{
         input,
         register::{Account, candidates, insert},
     },
-    chats::{
-        access::Actor,
-        create::{self, NewChat},
-    },
+    chats::{access::Actor, create},
     db::{DbError, execute, fetch_one, fetch_optional},
     fault::Result,
     internal,
@@ -26,7 +23,7 @@ use shared::{
     relay::UserPayload,
     settings::Secret,
 };
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 const PASSWORD: &str = "password123";
 
@@ -172,9 +169,15 @@ async fn group(api: &Api, people: &[Person]) -> Result<ChatId> {
             return Ok(ChatId(id));
         }
     }
-    let new = NewChat { chat_type: ChatType::Group, name: None, member_ids: Vec::new() };
+    let row = create::Row {
+        kind: ChatType::Group,
+        name: GROUP,
+        pair_key: None,
+        members: &members,
+        invited: &BTreeSet::new(),
+    };
     let actor = Actor { user_id: owner, role: Role::User };
-    let chat = create::insert(&mut tx, actor, &new, GROUP, None, &members).await?;
+    let chat = create::insert(&mut tx, actor, row).await?;
     execute!(tx, "UPDATE meta SET value = $2 WHERE key = $1", GROUP_KEY, chat.to_string())?;
     let mut news = News::default();
     for person in people {

@@ -4,6 +4,7 @@
 
 use crate::{
     backend::{Backend, Unavailable},
+    hub::Parting,
     hub::{Hub, lock},
     joining::Cause,
     repair::News,
@@ -103,7 +104,7 @@ async fn check_members(hub: &Arc<Hub>, backend: &dyn Backend) {
             let Some(viewed) = until_answered("view", asked).await else { continue };
             for (pair, answer) in page.iter().zip(viewed.chats) {
                 if answer.is_err() {
-                    hub.part(pair.user_id, pair.chat_id);
+                    hub.part(pair.user_id, pair.chat_id, Parting::Barred);
                 }
             }
             tokio::time::sleep(PAUSE).await;

@@ -64,6 +64,15 @@ pub struct Hub {
     pub(crate) page_bytes: AtomicUsize,
 }
 
+/// How far a user is out of a chat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parting {
+    /// No longer a member, who may watch a room all the same.
+    Member,
+    /// May not watch it.
+    Barred,
+}
+
 impl Hub {
     pub(crate) fn new(
         node: NodeId,
@@ -196,15 +205,17 @@ impl Hub {
     }
 
     /// A user may no longer watch a chat: its connections here stop and are told.
-    pub fn part(&self, user: UserId, chat_id: ChatId) {
+    pub fn part(&self, user: UserId, chat_id: ChatId, parting: Parting) {
         // First those that are about to join, under this room's lock or later.
         self.users.of_user(user).iter().for_each(|conn| conn.depart());
         self.users.parted(user, chat_id);
         let now = Instant::now();
         self.with_room(chat_id, |room| {
             for conn in room.of_user(user) {
-                // A public room is left by those only who hold it among their chats.
-                if room.chat_type == ChatType::Room && conn.window != Window::Native {
+                // A public room is left by those only who hold it among their chats, unless they may not
+                // even watch it.
+                let may_stay = room.chat_type == ChatType::Room && parting == Parting::Member;
+                if may_stay && conn.window != Window::Native {
                     continue;
                 }
                 room.detach(&conn, now);
@@ -333,7 +344,7 @@ impl Hub {
         let Some((Delivered { joined, parted }, span)) = delivered else { return };
         span.end();
         for user in parted {
-            self.part(user, chat);
+            self.part(user, chat, Parting::Member);
         }
         for user in joined {
             self.welcome(user, chat);

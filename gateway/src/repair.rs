@@ -6,7 +6,7 @@ use crate::{
     backend::{Backend, Unavailable},
     dialect::{Dialect, Window},
     doubts::Doubts,
-    hub::Hub,
+    hub::{Hub, Parting},
     joining::{Announce, Cause, Join},
     lane::{Lane, LaneConfig, call},
     outbox::Worth,
@@ -120,7 +120,10 @@ pub(crate) fn apply(hub: &Arc<Hub>, found: ChangedFound) {
         hub.close_room(chat);
     }
     for UserChat { user_id, chat_id } in found.parted {
-        hub.part(user_id, chat_id);
+        hub.part(user_id, chat_id, Parting::Member);
+    }
+    for UserChat { user_id, chat_id } in found.banned {
+        hub.part(user_id, chat_id, Parting::Barred);
     }
     for UserChat { user_id, chat_id } in found.joined {
         hub.invite(user_id, chat_id, News::Joined, Cause::Found);
@@ -176,7 +179,10 @@ impl Hub {
             }
             Channel::User(user) => match serde_json::from_slice(payload)? {
                 UserPayload::Added { chat_id } => self.welcome(user, chat_id),
-                UserPayload::Removed { chat_id } => self.part(user, chat_id),
+                UserPayload::Removed { chat_id, banned } => {
+                    let how = if banned { Parting::Barred } else { Parting::Member };
+                    self.part(user, chat_id, how);
+                }
                 UserPayload::Wake { chat_id, after } => {
                     self.invite(user, chat_id, News::Woke(after), Cause::Invited);
                 }

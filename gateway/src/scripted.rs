@@ -149,7 +149,7 @@ pub(crate) fn connect(gateway: &Arc<Gateway>, user: UserId, window: Window) -> R
 /// A chat that has got as far as this.
 pub(crate) fn chat(id: ChatId, chat_type: ChatType, seq: Seq) -> ChatView {
     let name = "a chat".to_owned();
-    ChatView { id, name, chat_type, seq, last_read: Seq::ZERO, unread: 0 }
+    ChatView { id, name, chat_type, seq, last_read: Seq::ZERO, unread: 0, invited_by: None }
 }
 
 /// Has a connection watch a chat from its end on.

@@ -55,6 +55,10 @@ pub struct ChatView {
     /// Others' messages after `last_read`, counted up to 100.
     #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 100, examples(2)))]
     pub unread: i64,
+    /// An invitation of this user, who is a stranger: it comes after all other chats, until the member joins
+    /// the chat or writes in it. Left out when it is not so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invited_by: Option<UserRef>,
 }
 
 /// Unread messages are counted up to here, so that counting costs the same in every chat; shown as "99+".

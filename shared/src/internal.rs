@@ -215,7 +215,7 @@ pub struct RangeFound {
     pub head: Seq,
 }
 
-/// `view`: chats as a user may watch them: one's own chats and any room. For `subscribe` and for
+/// `view`: chats as a user may watch them: one's own chats and any room one is not banned from. For `subscribe` and for
 /// chats that woke or were joined.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct View {
@@ -269,6 +269,9 @@ pub struct ChangedFound {
     pub joined: Vec<UserChat>,
     /// Members who left or were removed.
     pub parted: Vec<UserChat>,
+    /// Users who were banned from a room, members or not.
+    #[serde(default)]
+    pub banned: Vec<UserChat>,
     /// Members for whom a dormant chat changed.
     pub woken: Vec<Woken>,
     pub ended: Vec<EndedSessions>,
@@ -293,6 +296,7 @@ pub struct Cut {
     /// `chats` and `deleted`, which are one list cut in two.
     pub chats: bool,
     pub joined: bool,
+    /// `parted` or `banned`.
     pub parted: bool,
     pub woken: bool,
     pub ended: bool,

@@ -103,8 +103,12 @@ pub struct ChatEvents {
 pub enum UserPayload {
     /// The user became a member of this chat.
     Added { chat_id: ChatId },
-    /// The user is no longer a member of this chat.
-    Removed { chat_id: ChatId },
+    /// The user is no longer a member of this chat; if banned from the room, it may not watch it either.
+    Removed {
+        chat_id: ChatId,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        banned: bool,
+    },
     /// The user has read up to here, on whatever device.
     Read { chat_id: ChatId, message_id: Seq },
     /// A chat that the user's connections may not hold live has new events after `after`.

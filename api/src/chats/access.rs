@@ -1,7 +1,7 @@
 //! Who may do what with a chat: the chat's row and the caller's place in it, read once at the start
 //! of a service, under the chat's lock where the service changes it.
 
-use super::{LOBBY, chat_not_found, not_a_member};
+use super::{LOBBY, banned, bans, chat_not_found, not_a_member};
 use crate::{
     auth::Caller,
     db::{Link, Tx, fetch_optional},
@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use shared::{
     chat::ChatType,
     id::{ChatId, Seq, UserId},
-    internal::Role,
+    internal::{Role, UserChat},
     problem::Problem,
 };
 
@@ -69,6 +69,8 @@ pub struct Access {
     pub message_count: i64,
     /// The user's own part; `None`: not a member.
     pub role: Option<MemberRole>,
+    /// Kept out of the room.
+    pub banned: bool,
 }
 
 impl Access {
@@ -76,6 +78,7 @@ impl Access {
     pub fn to_enter(&self) -> Result<(), Problem> {
         match self.role {
             None if self.chat_type != ChatType::Room => Err(not_a_member()),
+            None if self.banned => Err(banned()),
             _ => Ok(()),
         }
     }
@@ -132,6 +135,7 @@ fn access(chat_id: ChatId, row: Option<Row>) -> Result<Access, Problem> {
         member_count,
         message_count,
         role: role.as_deref().map(MemberRole::from_text),
+        banned: false,
     })
 }
 
@@ -147,7 +151,13 @@ macro_rules! access_query {
 /// How a user stands to a chat; 404 when there is no such chat.
 pub async fn find(link: &mut Link<'_>, chat: ChatId, user: UserId) -> Result<Access, Problem> {
     let row = fetch_optional!(link, access_query!(), chat.0, user.0)?;
-    access(chat, row)
+    let access = access(chat, row)?;
+    // Members are not banned: only who comes from outside costs one more look.
+    let banned = access.chat_type == ChatType::Room && access.role.is_none() && {
+        let pair = UserChat { user_id: user, chat_id: chat };
+        bans::among(link, &[pair]).await?.contains(&pair)
+    };
+    Ok(Access { banned, ..access })
 }
 
 /// The same, and nobody else changes the chat, its members or messages until the transaction ends.

@@ -47,7 +47,7 @@ pub async fn create(
         chats.iter().flat_map(|chat| &chat.member_ids).map(|user| user.0).collect();
     let users: Vec<i64> = users.into_iter().collect();
     let mut tx = api.db.begin().await?;
-    membership::check_users(&mut tx, "chats", &users, limits).await?;
+    membership::check_users(&mut tx, "chats", &users, &BTreeSet::new(), limits).await?;
     let ids = insert(&mut tx, &rows).await?;
     enter(&mut tx, chats, &ids).await?;
     let told = format!("{} chats", ids.len());

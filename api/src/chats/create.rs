@@ -4,7 +4,7 @@ use super::{
     access::Actor,
     membership,
     overview::{self, Overview},
-    rules,
+    rules, strangers,
 };
 use crate::{
     Api,
@@ -31,7 +31,7 @@ pub struct NewChat {
 }
 
 /// Makes a chat with the caller in it: as the owner of a group or room, as one of the two of a
-/// private chat.
+/// private chat. Strangers among the others are invited.
 pub async fn create(api: &Api, actor: Actor, new: NewChat) -> Result<Overview, Problem> {
     let limits = &api.config.chats;
     let key = format!("chats:{}", actor.user_id);
@@ -63,15 +63,25 @@ pub async fn create(api: &Api, actor: Actor, new: NewChat) -> Result<Overview, P
 
     let mut tx = api.db.begin().await?;
     let members: Vec<i64> = members.into_iter().collect();
-    membership::check_users(&mut tx, "member_ids", &members, limits).await?;
-    let chat = match insert(&mut tx, actor, &new, name, pair_key.as_deref(), &members).await {
+    let invited = strangers::among(&mut tx, actor, &members).await?;
+    membership::check_users(&mut tx, "member_ids", &members, &invited, limits).await?;
+    strangers::check_invitations(&mut tx, actor, new.chat_type, &invited, limits).await?;
+    let row = Row {
+        kind: new.chat_type,
+        name,
+        pair_key: pair_key.as_deref(),
+        members: &members,
+        invited: &invited,
+    };
+    let chat = match insert(&mut tx, actor, row).await {
         Err(error) if error.violates("chats_pair_key") => {
             // The failed statement has ended PostgreSQL's transaction.
             drop(tx);
-            return Err(pair_taken(api, pair_key.as_deref().unwrap_or_default()).await?);
+            return Err(pair_taken(api, actor, pair_key.as_deref().unwrap_or_default()).await?);
         }
         inserted => inserted?,
     };
+    strangers::check_wanted(&mut tx, actor, &members).await?;
     let overview = overview::get(&mut tx.link(), actor.user_id, chat).await?;
     let mut news = News::default();
     for member in members {
@@ -86,16 +96,20 @@ pub(crate) fn pair_key(one: UserId, other: UserId) -> String {
     format!("{}:{}", one.min(other), one.max(other))
 }
 
-/// Adds the chat with these members, all checked before. Who is in it hears nothing yet.
-pub(crate) async fn insert(
-    tx: &mut Tx,
-    actor: Actor,
-    new: &NewChat,
-    name: &str,
-    pair_key: Option<&str>,
-    members: &[i64],
-) -> Result<ChatId, DbError> {
-    let kind = match new.chat_type {
+/// A chat to be, all of it checked.
+pub(crate) struct Row<'a> {
+    pub kind: ChatType,
+    pub name: &'a str,
+    pub pair_key: Option<&'a str>,
+    pub members: &'a [i64],
+    /// Those of the members who have to accept first.
+    pub invited: &'a BTreeSet<i64>,
+}
+
+/// Adds the chat with its members. Who is in it hears nothing yet.
+pub(crate) async fn insert(tx: &mut Tx, actor: Actor, row: Row<'_>) -> Result<ChatId, DbError> {
+    let Row { kind, name, pair_key, members, invited } = row;
+    let kind = match kind {
         ChatType::Private => "private",
         ChatType::Group => "group",
         ChatType::Room => "room",
@@ -112,24 +126,30 @@ pub(crate) async fn insert(
     )?;
     execute!(
         tx,
-        "INSERT INTO members (chat_id, user_id, role, joined_at)
-         SELECT $1, value, CASE WHEN value = $2 AND $3 <> 'private' THEN 'owner' ELSE 'member' END, now
-         FROM clock CROSS JOIN json_each($4)",
+        "INSERT INTO members (chat_id, user_id, role, joined_at, invited_by)
+         SELECT $1, u.value,
+             CASE WHEN u.value = $2 AND $3 <> 'private' THEN 'owner' ELSE 'member' END, now,
+             CASE WHEN u.value IN (SELECT i.value FROM json_each($5) i) THEN $2 END
+         FROM clock CROSS JOIN json_each($4) u",
         chat,
         actor.user_id.0,
         kind,
-        List(members.to_vec())
+        List(members.to_vec()),
+        invited.iter().copied().collect::<List<i64>>()
     )?;
     Ok(ChatId(chat))
 }
 
-/// The refusal of a second private chat. Names the first one, which is the caller's own.
-async fn pair_taken(api: &Api, pair_key: &str) -> Result<Problem, Problem> {
-    let mut conn = api.db.read().await?;
+/// The refusal of a second private chat. Names the first one, which is the caller's own, and which the
+/// caller wants now if it was only invited to it.
+async fn pair_taken(api: &Api, actor: Actor, pair_key: &str) -> Result<Problem, Problem> {
+    let mut tx = api.db.begin().await?;
     let chat: Option<(i64,)> =
-        fetch_optional!(conn, "SELECT id FROM chats WHERE pair_key = $1", pair_key)?;
+        fetch_optional!(tx, "SELECT id FROM chats WHERE pair_key = $1", pair_key)?;
     // Deleted in between: then it is worth trying again.
     let Some((chat,)) = chat else { return Ok(Problem::unavailable()) };
+    strangers::accept(&mut tx.link(), ChatId(chat), actor.user_id).await?;
+    tx.commit().await?;
     let mut problem = Problem::new(
         StatusCode::BAD_REQUEST,
         "private_chat_exists",

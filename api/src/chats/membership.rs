@@ -4,12 +4,13 @@
 use super::{
     ChatLimits,
     access::{self, Access, Actor, MemberRole, Right},
-    changes,
+    bans::{self, Banning},
+    changes, strangers,
 };
 use crate::{
     Api,
     audit::{self, Action, Entry},
-    db::{List, Tx, execute, fetch_all, fetch_optional},
+    db::{DbError, List, Tx, execute, fetch_all, fetch_optional},
     news::{self, News},
 };
 use axum::http::StatusCode;
@@ -21,8 +22,8 @@ use shared::{
 };
 use std::collections::BTreeSet;
 
-/// Adds users to a group or room; those who are in it already stay. Owner and administrators.
-/// Returns who is new.
+/// Adds users to a group or room; those who are in it already stay. Owner and administrators. Strangers are
+/// invited; who is added to a room is not banned from it any more. Returns who is new.
 pub async fn add(
     api: &Api,
     actor: Actor,
@@ -49,10 +50,25 @@ pub async fn add(
     )?;
     let present: BTreeSet<i64> = present.into_iter().map(|row| row.0).collect();
     let new: Vec<i64> = wanted.into_iter().filter(|user| !present.contains(user)).collect();
-    check_users(&mut tx, "user_ids", &new, limits).await?;
+    let invited = strangers::among(&mut tx, actor, &new).await?;
+    check_users(&mut tx, "user_ids", &new, &invited, limits).await?;
+    strangers::check_invitations(&mut tx, actor, access.chat_type, &invited, limits).await?;
     check_room_for(&access, new.len(), limits)?;
-    let change = if access.chat_type == ChatType::Room { None } else { Some(MemberChange::Joined) };
-    let events = enter(&mut tx, &mut access, actor.user_id, &new, change).await?;
+    let change = match access.chat_type {
+        ChatType::Room => {
+            bans::remove(&mut tx, chat, &new).await?;
+            None
+        }
+        ChatType::Group | ChatType::Private => Some(MemberChange::Joined),
+    };
+    let events = enter(
+        &mut tx,
+        &mut access,
+        actor.user_id,
+        Entering { users: &new, invited: &invited, change },
+    )
+    .await?;
+    strangers::check_wanted(&mut tx, actor, &new).await?;
     let new: Vec<UserId> = new.into_iter().map(UserId).collect();
     if right == Right::Admin {
         let entry = Entry::of(actor.user_id, Action::AddMember).in_chat(chat);
@@ -68,16 +84,21 @@ pub async fn add(
     Ok(new)
 }
 
-/// Enters a room. Whoever is in it already stays.
+/// Enters a room, or accepts the invitation to a chat. Whoever is in it by its own will stays so.
 pub async fn join(api: &Api, actor: Actor, chat: ChatId) -> Result<(), Problem> {
     let mut tx = api.db.begin().await?;
     let mut access = access::lock(&mut tx, chat, actor.user_id).await?;
     if access.role.is_some() {
+        strangers::accept(&mut tx.link(), chat, actor.user_id).await?;
+        tx.commit().await?;
         return Ok(());
     }
     access.to_enter()?;
-    check_users(&mut tx, "user_id", &[actor.user_id.0], &api.config.chats).await?;
-    enter(&mut tx, &mut access, actor.user_id, &[actor.user_id.0], None).await?;
+    let nobody = BTreeSet::new();
+    let users = [actor.user_id.0];
+    check_users(&mut tx, "user_id", &users, &nobody, &api.config.chats).await?;
+    let entering = Entering { users: &users, invited: &nobody, change: None };
+    enter(&mut tx, &mut access, actor.user_id, entering).await?;
     let mut news = News::default();
     news.for_user(actor.user_id, UserPayload::Added { chat_id: chat });
     news::commit(api, tx, news).await?;
@@ -99,7 +120,7 @@ pub async fn leave(api: &Api, actor: Actor, chat: ChatId) -> Result<(), Problem>
 }
 
 /// Removes a member of a group or room: owner and administrators. Only an administrator can remove
-/// the owner. Removing oneself is leaving.
+/// the owner. Removing oneself is leaving. From a room the user is banned, too, or it might come back at once.
 pub async fn remove(api: &Api, actor: Actor, chat: ChatId, user: UserId) -> Result<(), Problem> {
     if user == actor.user_id {
         return leave(api, actor, chat).await;
@@ -108,42 +129,73 @@ pub async fn remove(api: &Api, actor: Actor, chat: ChatId, user: UserId) -> Resu
     let access = access::lock(&mut tx, chat, actor.user_id).await?;
     let right = access.to_manage(actor)?;
     access.not_private()?;
-    let member: Option<(String,)> = fetch_optional!(
-        tx,
-        "SELECT role FROM members WHERE chat_id = $1 AND user_id = $2",
-        chat.0,
-        user.0
-    )?;
-    let Some((role,)) = member else {
+    let Some(role) = role(&mut tx, chat, user).await? else {
         return Err(Problem::new(
             StatusCode::NOT_FOUND,
             "member_not_found",
             "This user is not a member of the chat.",
         ));
     };
-    let role = MemberRole::from_text(&role);
     if right == Right::Admin {
         let entry = Entry::of(actor.user_id, Action::RemoveMember).in_chat(chat).on_user(user);
         audit::record(&mut tx, &[entry]).await?;
     }
-    let change = Some(MemberChange::Removed);
-    part(api, tx, access, actor.user_id, Parting { user, role, change }).await
+    if access.chat_type == ChatType::Room {
+        let ban = Banning { user, by: actor.user_id, length: None, reason: "" };
+        bans::insert(&mut tx, &access, ban, api.config.chats.bans).await?;
+    }
+    expel(api, tx, access, actor.user_id, user, role).await
 }
 
-/// All of these users exist and may have one more chat.
+/// Takes out a member against its will, commits and tells everybody.
+pub(super) async fn expel(
+    api: &Api,
+    tx: Tx,
+    access: Access,
+    by: UserId,
+    user: UserId,
+    role: MemberRole,
+) -> Result<(), Problem> {
+    let change = Some(MemberChange::Removed);
+    part(api, tx, access, by, Parting { user, role, change }).await
+}
+
+/// A user's part in a chat; `None`: not a member.
+pub(super) async fn role(
+    tx: &mut Tx,
+    chat: ChatId,
+    user: UserId,
+) -> Result<Option<MemberRole>, DbError> {
+    let row: Option<(String,)> = fetch_optional!(
+        tx,
+        "SELECT role FROM members WHERE chat_id = $1 AND user_id = $2",
+        chat.0,
+        user.0
+    )?;
+    Ok(row.map(|(role,)| MemberRole::from_text(&role)))
+}
+
+/// All of these users exist, and may have one more chat of their own if they are not `invited` to it only.
 pub(super) async fn check_users(
     tx: &mut Tx,
     field: &str,
     users: &[i64],
+    invited: &BTreeSet<i64>,
     limits: &ChatLimits,
 ) -> Result<(), Problem> {
+    // An invitation takes no place, and nobody's chats are counted for it.
     let known: Vec<(i64, i64)> = fetch_all!(
         tx,
-        "SELECT u.id, (SELECT count(*) FROM members m JOIN chats c ON c.id = m.chat_id
-                       WHERE m.user_id = u.id AND c.deleted_at IS NULL)
+        "SELECT u.id, CASE WHEN u.id IN (SELECT value FROM json_each($2)) THEN 0 ELSE
+             (SELECT count(*) FROM (
+                 SELECT 1 FROM members m JOIN chats c ON c.id = m.chat_id
+                 WHERE m.user_id = u.id AND m.invited_by IS NULL AND c.deleted_at IS NULL LIMIT $3) own)
+             END
          FROM users u
          WHERE u.id IN (SELECT value FROM json_each($1)) AND u.deactivated_at IS NULL AND NOT u.guest",
-        List(users.to_vec())
+        List(users.to_vec()),
+        invited.iter().copied().collect::<List<i64>>(),
+        limits.chats_per_user
     )?;
     let ids = |ids: Vec<i64>| ids.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
     let there: BTreeSet<i64> = known.iter().map(|row| row.0).collect();
@@ -181,24 +233,35 @@ fn check_room_for(access: &Access, new: usize, limits: &ChatLimits) -> Result<()
     Ok(())
 }
 
+struct Entering<'a> {
+    users: &'a [i64],
+    /// Those of them who have to accept first.
+    invited: &'a BTreeSet<i64>,
+    change: Option<MemberChange>,
+}
+
 /// Writes new members, and their events where there are any.
 async fn enter(
     tx: &mut Tx,
     access: &mut Access,
     by: UserId,
-    users: &[i64],
-    change: Option<MemberChange>,
+    entering: Entering<'_>,
 ) -> Result<Vec<Event>, Problem> {
+    let Entering { users, invited, change } = entering;
     if users.is_empty() {
         return Ok(Vec::new());
     }
     execute!(
         tx,
-        "INSERT INTO members (chat_id, user_id, joined_at, last_read)
-         SELECT $1, value, now, $2 FROM clock CROSS JOIN json_each($3)",
+        "INSERT INTO members (chat_id, user_id, joined_at, last_read, invited_by)
+         SELECT $1, u.value, now, $2,
+             CASE WHEN u.value IN (SELECT i.value FROM json_each($4) i) THEN $5 END
+         FROM clock CROSS JOIN json_each($3) u",
         access.chat_id.0,
         access.last_seq.0,
-        List(users.to_vec())
+        List(users.to_vec()),
+        invited.iter().copied().collect::<List<i64>>(),
+        by.0
     )?;
     execute!(
         tx,
@@ -254,7 +317,8 @@ async fn part(
     }
     let mut news = News::default();
     news.events(chat, events);
-    news.for_user(user, UserPayload::Removed { chat_id: chat });
+    let banned = access.chat_type == ChatType::Room && change == Some(MemberChange::Removed);
+    news.for_user(user, UserPayload::Removed { chat_id: chat, banned });
     if emptied {
         news.for_chat(chat, ChatPayload::ChatDeleted);
     }
@@ -262,14 +326,16 @@ async fn part(
     Ok(())
 }
 
-/// Who gets the chat of an owner who goes: the oldest of the members who can sign in, else the oldest.
+/// Who gets the chat of an owner who goes: the oldest of the members who can sign in and want to be members,
+/// else the oldest.
 /// Locks both members' rows, in the order in which everybody does.
 async fn find_heir(tx: &mut Tx, chat: ChatId, owner: UserId) -> Result<Option<UserRef>, Problem> {
     let heir: Option<(i64, String)> = fetch_optional!(
         tx,
         "SELECT m.user_id, u.username FROM members m JOIN users u ON u.id = m.user_id
          WHERE m.chat_id = $1 AND m.user_id <> $2
-         ORDER BY u.blocked_at IS NOT NULL OR u.deactivated_at IS NOT NULL, m.joined_at, m.user_id
+         ORDER BY u.blocked_at IS NOT NULL OR u.deactivated_at IS NOT NULL OR m.invited_by IS NOT NULL,
+             m.joined_at, m.user_id
          LIMIT 1",
         chat.0,
         owner.0

@@ -8,6 +8,8 @@
 //! is made good by `changed`.
 
 pub mod access;
+pub mod bans;
+pub mod blocklist;
 pub mod bulk;
 mod changes;
 pub mod conversations;
@@ -21,6 +23,7 @@ pub mod messages;
 pub mod overview;
 pub mod rules;
 pub(crate) mod stored;
+mod strangers;
 
 use axum::http::StatusCode;
 use shared::{id::ChatId, limit::Rate, problem::Problem};
@@ -40,6 +43,16 @@ pub struct ChatLimits {
     pub chats_per_user: i64,
     /// New chats of one user: a script that sets up a team at once, not one that fills the table.
     pub creation: Rate,
+    /// Invitations of one user to another that wait for an answer: who has not answered 20 does not want
+    /// the next one.
+    pub invitations_by_one: i64,
+    /// Invitations of one user that wait for an answer, whoever they are from: as many as a connection
+    /// holds live, so that nobody has to look for one.
+    pub invitations: i64,
+    /// People whom one user has blocked.
+    pub blocklist: i64,
+    /// Users banned from one room.
+    pub bans: i64,
 }
 
 impl Default for ChatLimits {
@@ -49,6 +62,10 @@ impl Default for ChatLimits {
             members_per_request: 200,
             chats_per_user: 10_000,
             creation: Rate { per: Duration::from_secs(1), burst: 300 },
+            invitations_by_one: 20,
+            invitations: 200,
+            blocklist: 1_000,
+            bans: 10_000,
         }
     }
 }
@@ -56,6 +73,11 @@ impl Default for ChatLimits {
 /// The chat does not exist, or is deleted.
 pub(crate) fn chat_not_found() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "chat_not_found", "There is no such chat.")
+}
+
+/// The room's owner or an administrator keeps the caller out.
+pub(crate) fn banned() -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, "banned", "You are banned from this room.")
 }
 
 /// The chat exists and is not the caller's.

@@ -3,12 +3,12 @@
 
 use super::{
     access::{MemberRole, chat_type},
-    chat_not_found, not_a_member,
+    banned, bans, chat_not_found, not_a_member,
 };
-use crate::db::{Link, fetch_all, json_rows};
+use crate::db::{Link, fetch_all, fetch_optional, json_rows};
 use serde::Serialize;
 use shared::{
-    chat::{ChatType, ChatView},
+    chat::{ChatType, ChatView, UserRef},
     id::{ChatId, Seq, UserId},
     internal::UserChat,
     problem::Problem,
@@ -33,6 +33,21 @@ pub struct Overview {
     pub message_count: i64,
     pub created_by: Option<UserId>,
     pub created_at: Timestamp,
+    /// Kept out of the room. Looked up by [`find`] alone.
+    #[serde(skip)]
+    pub banned: bool,
+}
+
+impl Overview {
+    /// Whether the user may watch and read: one's own chats, and rooms that one is not banned from.
+    pub fn to_enter(&self) -> Result<(), Problem> {
+        match (self.role, self.view.chat_type) {
+            (Some(_), _) => Ok(()),
+            (None, ChatType::Room) if self.banned => Err(banned()),
+            (None, ChatType::Room) => Ok(()),
+            (None, _) => Err(not_a_member()),
+        }
+    }
 }
 
 /// The columns of a [`Row`], of `chats c` and the user's `members m`, which may be missing.
@@ -50,20 +65,65 @@ macro_rules! overview_columns {
              SELECT 1 FROM messages x WHERE x.chat_id = c.id \
              AND x.id > CASE WHEN m.last_read > c.last_seq - 1000 THEN m.last_read ELSE c.last_seq - 1000 END \
              AND x.sender_id <> m.user_id AND x.deleted_at IS NULL ORDER BY x.id LIMIT 100) newest) END, \
-         m.role, c.member_count, c.message_count, c.created_by, c.created_at"
+         m.role, m.invited_by, (SELECT iu.username FROM users iu WHERE iu.id = m.invited_by), \
+         c.member_count, c.message_count, c.created_by, c.created_at"
     };
 }
 
 /// What [`overview_columns`] selects.
-type Row = (i64, String, String, i64, Option<i64>, i64, Option<String>, i64, i64, Option<i64>, i64);
+type Row = (
+    i64,
+    String,
+    String,
+    i64,
+    Option<i64>,
+    i64,
+    Option<String>,
+    Option<i64>,
+    Option<String>,
+    i64,
+    i64,
+    Option<i64>,
+    i64,
+);
 
 /// The same, and the row's place in the question.
-type PlacedRow =
-    (i64, String, String, i64, Option<i64>, i64, Option<String>, i64, i64, Option<i64>, i64, i64);
+type PlacedRow = (
+    i64,
+    String,
+    String,
+    i64,
+    Option<i64>,
+    i64,
+    Option<String>,
+    Option<i64>,
+    Option<String>,
+    i64,
+    i64,
+    Option<i64>,
+    i64,
+    i64,
+);
 
 impl From<Row> for Overview {
     fn from(row: Row) -> Self {
-        let (id, name, kind, seq, last_read, unread, role, members, messages, by, at) = row;
+        let (
+            id,
+            name,
+            kind,
+            seq,
+            last_read,
+            unread,
+            role,
+            inviter,
+            inviter_name,
+            members,
+            messages,
+            by,
+            at,
+        ) = row;
+        let invited_by = (inviter.map(UserId).zip(inviter_name))
+            .map(|(id, username)| UserRef::registered(id, username));
         Self {
             view: ChatView {
                 id: ChatId(id),
@@ -72,18 +132,20 @@ impl From<Row> for Overview {
                 seq: Seq(seq),
                 last_read: Seq(last_read.unwrap_or(0)),
                 unread,
+                invited_by,
             },
             role: role.as_deref().map(MemberRole::from_text),
             member_count: members,
             message_count: messages,
             created_by: by.map(UserId),
             created_at: Timestamp(at),
+            banned: false,
         }
     }
 }
 
 /// Each of these chats as its user sees it, in the order asked; `None` where there is no such chat.
-/// Does not say whether the user may: see [`Overview::role`].
+/// Does not say whether the user may: see [`Overview::to_enter`].
 pub async fn find(
     link: &mut Link<'_>,
     pairs: &[UserChat],
@@ -105,10 +167,39 @@ pub async fn find(
         (json_rows(&rows)),
     )?;
     let mut found = vec![None; pairs.len()];
-    for (id, name, kind, seq, read, unread, role, members, messages, by, at, place) in rows {
-        let row = (id, name, kind, seq, read, unread, role, members, messages, by, at);
+    for (
+        id,
+        name,
+        kind,
+        seq,
+        read,
+        unread,
+        role,
+        inviter,
+        from,
+        members,
+        messages,
+        by,
+        at,
+        place,
+    ) in rows
+    {
+        let row =
+            (id, name, kind, seq, read, unread, role, inviter, from, members, messages, by, at);
         if let Some(slot) = usize::try_from(place).ok().and_then(|place| found.get_mut(place)) {
             *slot = Some(Overview::from(row));
+        }
+    }
+    // Members are not banned.
+    let from_outside = |overview: &Overview| overview.role.is_none();
+    let outside: Vec<UserChat> = (pairs.iter().zip(&found))
+        .filter(|(_, found)| found.as_ref().is_some_and(from_outside))
+        .map(|(pair, _)| *pair)
+        .collect();
+    let banned = bans::among(link, &outside).await?;
+    for (pair, found) in pairs.iter().zip(&mut found) {
+        if let Some(found) = found {
+            found.banned = banned.contains(pair);
         }
     }
     Ok(found)
@@ -122,32 +213,52 @@ pub async fn get(
 ) -> Result<Overview, Problem> {
     let found = find(link, &[UserChat { user_id, chat_id }]).await?.pop().flatten();
     let overview = found.ok_or_else(chat_not_found)?;
-    if overview.role.is_none() && overview.view.chat_type != ChatType::Room {
-        return Err(not_a_member());
-    }
+    overview.to_enter()?;
     Ok(overview)
 }
 
-/// A user's chats, the newest made first, those before the chat `before`; at most [`MAX_CHATS`].
+/// A user's chats, the newest made first, and after them those that strangers have invited the user to, in the
+/// same order; those that come after the chat `before`; at most [`MAX_CHATS`].
 pub async fn list(
     link: &mut Link<'_>,
     user: UserId,
     before: Option<ChatId>,
     limit: i64,
 ) -> Result<Vec<Overview>, Problem> {
+    macro_rules! page {
+        ($whose:literal) => {
+            concat!(
+                "SELECT ",
+                overview_columns!(),
+                " FROM members m JOIN chats c ON c.id = m.chat_id AND c.deleted_at IS NULL
+                  WHERE m.user_id = $1 AND m.chat_id < $2 AND m.invited_by ",
+                $whose,
+                " ORDER BY m.chat_id DESC LIMIT $3"
+            )
+        };
+    }
+    let limit = limit.clamp(1, MAX_CHATS);
+    let invitation: Option<(bool,)> = match before {
+        None => None,
+        Some(before) => fetch_optional!(
+            link,
+            "SELECT invited_by IS NOT NULL FROM members WHERE chat_id = $1 AND user_id = $2",
+            before.0,
+            user.0
+        )?,
+    };
     let before = before.map_or(i64::MAX, |chat| chat.0);
-    let rows: Vec<Row> = fetch_all!(
-        link,
-        concat!(
-            "SELECT ",
-            overview_columns!(),
-            " FROM members m JOIN chats c ON c.id = m.chat_id AND c.deleted_at IS NULL
-              WHERE m.user_id = $1 AND m.chat_id < $2 ORDER BY m.chat_id DESC LIMIT $3"
-        ),
-        user.0,
-        before,
-        limit.clamp(1, MAX_CHATS)
-    )?;
+    let among_invitations = invitation == Some((true,));
+    let mut rows: Vec<Row> = match among_invitations {
+        true => Vec::new(),
+        false => fetch_all!(link, page!("IS NULL"), user.0, before, limit)?,
+    };
+    let left = limit - i64::try_from(rows.len()).unwrap_or(limit);
+    if left > 0 {
+        let before = if among_invitations { before } else { i64::MAX };
+        let invitations: Vec<Row> = fetch_all!(link, page!("IS NOT NULL"), user.0, before, left)?;
+        rows.extend(invitations);
+    }
     Ok(rows.into_iter().map(Overview::from).collect())
 }
 

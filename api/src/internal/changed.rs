@@ -74,6 +74,16 @@ pub async fn changed(api: &Api, request: Changed) -> Result<ChangedFound, Proble
     parted.extend(of_rooms);
     (found.parted, found.cut.parted) = user_chats(parted);
 
+    let banned: Vec<(i64, i64)> = fetch_all!(
+        tx,
+        "SELECT user_id, chat_id FROM bans WHERE banned_at >= $1 ORDER BY banned_at DESC LIMIT $2",
+        since,
+        limit
+    )?;
+    let more;
+    (found.banned, more) = user_chats(banned);
+    found.cut.parted |= more;
+
     found.woken = woken(&mut tx, since, limit, &mut found.cut.woken).await?;
 
     ended(&mut tx, since, limit, &mut found).await?;

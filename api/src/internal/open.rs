@@ -12,7 +12,7 @@ use crate::{
     db::{Conn, Db, List, fetch_all, fetch_one},
 };
 use shared::{
-    chat::{ChatType, ChatView},
+    chat::ChatView,
     id::{ChatId, UserId},
     internal::{
         Account, MAX_LIVE_CHATS, Open, Opened, Role, SessionRefusal, SessionView, Shows, UserChat,
@@ -64,7 +64,7 @@ pub async fn open(api: &Api, request: Open) -> Result<Opened, Problem> {
     for ((shows, pair), found) in wanted.iter().zip(views) {
         // One that was deleted in between is gone.
         let Some(found) = found else { continue };
-        if found.role.is_some() || found.view.chat_type == ChatType::Room {
+        if found.to_enter().is_ok() {
             chats.entry((pair.user_id, *shows)).or_default().push(found.view);
         }
     }
@@ -160,7 +160,8 @@ impl Placed {
     }
 }
 
-/// The users' live chats, the most recently active first, and those others that are not dormant yet.
+/// The users' live chats, the most recently active first and what strangers invited them to after all others,
+/// and those others that are not dormant yet.
 async fn places(
     conn: &mut Conn,
     users: List<i64>,
@@ -177,7 +178,7 @@ async fn places(
                  FROM (SELECT m.user_id, m.chat_id, m.dormant, c.changed_at, c.chat_type,
                            ROW_NUMBER() OVER (PARTITION BY m.user_id ORDER BY ",
                 $first,
-                "c.changed_at DESC, c.id DESC) AS place
+                "m.invited_by IS NOT NULL, c.changed_at DESC, c.id DESC) AS place
                        FROM members m JOIN chats c ON c.id = m.chat_id AND c.deleted_at IS NULL
                        WHERE m.user_id IN (SELECT value FROM json_each($1))) ranked
                  WHERE (place <= $2 OR NOT dormant)",

@@ -61,6 +61,9 @@ async fn chat(api: &Api, pair: &Pair) -> Result<Result<ChatId, Refusal>, Problem
         Err(problem) if problem.status == StatusCode::UNPROCESSABLE_ENTITY => {
             Ok(Err(no_such_user()))
         }
+        Err(problem) if problem.status == StatusCode::FORBIDDEN => {
+            Ok(refuse(RefusalCode::BlockedByRecipient, &problem.detail))
+        }
         Err(problem) if problem.status.is_client_error() => {
             Ok(refuse(RefusalCode::TooManyChats, &problem.detail))
         }

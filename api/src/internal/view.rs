@@ -3,12 +3,11 @@
 use super::check_batch;
 use crate::{Api, chats::overview};
 use shared::{
-    chat::ChatType,
     internal::{Refusal, RefusalCode, View, Viewed},
     problem::Problem,
 };
 
-/// One's own chats and any room; the others are refused one by one.
+/// One's own chats and any room that one is not banned from; the others are refused one by one.
 pub async fn view(api: &Api, request: View) -> Result<Viewed, Problem> {
     check_batch("chats", request.chats.len())?;
     let mut conn = api.db.read().await?;
@@ -17,7 +16,10 @@ pub async fn view(api: &Api, request: View) -> Result<Viewed, Problem> {
         .into_iter()
         .map(|found| match found {
             None => Err(refusal(RefusalCode::ChatNotFound, "There is no such chat.")),
-            Some(chat) if chat.role.is_none() && chat.view.chat_type != ChatType::Room => {
+            Some(chat) if chat.banned => {
+                Err(refusal(RefusalCode::Banned, "You are banned from this room."))
+            }
+            Some(chat) if chat.to_enter().is_err() => {
                 Err(refusal(RefusalCode::NotAMember, "You are not a member of this chat."))
             }
             Some(chat) => Ok(chat.view),

@@ -42,7 +42,7 @@ struct ListQuery {
 
 /// List the caller's chats
 ///
-/// The newest made first.
+/// The newest made first; after all of them those with `invited_by`, in the same order.
 #[utoipa::path(
     get,
     path = "/chats",
@@ -75,7 +75,8 @@ struct MakeBody {
 
 /// Make a chat
 ///
-/// The caller owns a group or room, and is one of the two of a private chat.
+/// The caller owns a group or room, and is one of the two of a private chat. Strangers, with whom the caller shares
+/// no private chat or group, are invited: the chat comes after all their others until they join it or write in it.
 #[utoipa::path(
     post,
     path = "/chats",
@@ -85,7 +86,9 @@ struct MakeBody {
     responses(
         (status = 201, description = "The chat.", body = Overview),
         (status = 400, description = "`private_chat_exists` You already have a private chat with \
-            this user: 12. `too_many_chats` Users with 10000 chats cannot have more: 7."),
+            this user: 12. `too_many_chats` Users with 10000 chats cannot have more: 7. \
+            `too_many_invitations` Users who have invitations to answer first: 7."),
+        (status = 403, description = "`blocked_by_recipient` Users who do not want to hear from you: 7."),
         (status = 429, description = "`rate_limited` Too many requests. Wait and try again."),
     )
 )]
@@ -109,7 +112,8 @@ async fn make(
     params(("chat_id" = ChatId, Path)),
     responses(
         (status = 200, description = "The chat as the caller sees it.", body = Overview),
-        (status = 403, description = "`not_a_member` You are not a member of this chat."),
+        (status = 403, description = "`not_a_member` You are not a member of this chat. \
+            `banned` You are banned from this room."),
         (status = 404, description = "`chat_not_found` There is no such chat."),
     )
 )]
@@ -184,9 +188,9 @@ async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Enter a room
+/// Enter a room, or accept an invitation
 ///
-/// Whoever is in it already stays.
+/// Whoever is in the chat already stays.
 #[utoipa::path(
     post,
     path = "/chats/{chat_id}/join",
@@ -194,9 +198,10 @@ async fn delete(
     tag = "Chats",
     params(("chat_id" = ChatId, Path)),
     responses(
-        (status = 200, description = "The room.", body = Overview),
+        (status = 200, description = "The chat.", body = Overview),
         (status = 400, description = "`too_many_chats` Users with 10000 chats cannot have more: 7."),
-        (status = 403, description = "`not_a_member` You are not a member of this chat."),
+        (status = 403, description = "`not_a_member` You are not a member of this chat. \
+            `banned` You are banned from this room."),
         (status = 404, description = "`chat_not_found` There is no such chat."),
     )
 )]
@@ -223,7 +228,8 @@ async fn join(
         (status = 204, description = "The caller is not in it any more."),
         (status = 400, description = "`private_chat` A private chat keeps its two members and takes \
             its name from them."),
-        (status = 403, description = "`not_a_member` You are not a member of this chat."),
+        (status = 403, description = "`not_a_member` You are not a member of this chat. \
+            `banned` You are banned from this room."),
         (status = 404, description = "`chat_not_found` There is no such chat."),
     )
 )]

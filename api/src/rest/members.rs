@@ -45,7 +45,8 @@ struct ListQuery {
     params(("chat_id" = ChatId, Path), ListQuery),
     responses(
         (status = 200, description = "A page of members.", body = Items<MemberView, UserId>),
-        (status = 403, description = "`not_a_member` You are not a member of this chat."),
+        (status = 403, description = "`not_a_member` You are not a member of this chat. \
+            `banned` You are banned from this room."),
         (status = 404, description = "`chat_not_found` There is no such chat."),
     )
 )]
@@ -72,7 +73,9 @@ struct AddBody {
 
 /// Add members to a group or room
 ///
-/// For its owner and administrators. Who is in it already stays.
+/// For its owner and administrators. Who is in it already stays. Strangers, with whom the caller shares no private
+/// chat or group, are invited: the chat comes after all their others until they join it or write in it. Who was
+/// banned from the room is not any more.
 #[utoipa::path(
     post,
     path = "/chats/{chat_id}/members",
@@ -84,9 +87,11 @@ struct AddBody {
         (status = 200, description = "Those who are new.", body = [MemberView]),
         (status = 400, description = "`private_chat` A private chat keeps its two members and takes \
             its name from them. `group_full` A group has at most 10000 members. A room has no limit. \
-            `too_many_chats` Users with 10000 chats cannot have more: 7."),
+            `too_many_chats` Users with 10000 chats cannot have more: 7. \
+            `too_many_invitations` Users who have invitations to answer first: 7."),
         (status = 403, description = "`not_a_member` You are not a member of this chat. \
-            `not_the_owner` Only the chat's owner may do that."),
+            `not_the_owner` Only the chat's owner may do that. \
+            `blocked_by_recipient` Users who do not want to hear from you: 7."),
         (status = 404, description = "`chat_not_found` There is no such chat."),
     )
 )]
@@ -105,7 +110,7 @@ async fn add(
 /// Remove a member from a group or room
 ///
 /// For its owner and administrators; only an administrator can remove the owner. Removing oneself is
-/// leaving.
+/// leaving. From a room the user is banned, too, since anybody enters a room.
 #[utoipa::path(
     delete,
     path = "/chats/{chat_id}/members/{user_id}",

@@ -114,7 +114,8 @@ struct ListQuery {
     params(("chat_id" = ChatId, Path), ListQuery),
     responses(
         (status = 200, description = "A page of messages.", body = [MessageView]),
-        (status = 403, description = "`not_a_member` You are not a member of this chat."),
+        (status = 403, description = "`not_a_member` You are not a member of this chat. \
+            `banned` You are banned from this room."),
         (status = 404, description = "`chat_not_found` There is no such chat."),
     )
 )]
@@ -165,7 +166,8 @@ struct History {
     params(("chat_id" = ChatId, Path), HistoryQuery),
     responses(
         (status = 200, description = "A page of messages.", body = History),
-        (status = 403, description = "`not_a_member` You are not a member of this chat."),
+        (status = 403, description = "`not_a_member` You are not a member of this chat. \
+            `banned` You are banned from this room."),
         (status = 404, description = "`chat_not_found` There is no such chat."),
     )
 )]
@@ -210,7 +212,9 @@ struct SendBody {
         (status = 201, description = "The message; also when it was posted before.", body = MessageView),
         (status = 400, description = "`client_message_id_reused` This client message id was used for \
             another text."),
-        (status = 403, description = "`not_a_member` You are not a member of this chat."),
+        (status = 403, description = "`not_a_member` You are not a member of this chat. \
+            `banned` You are banned from this room. \
+            `blocked_by_recipient` This user does not want to hear from you."),
         (status = 404, description = "`chat_not_found` There is no such chat. \
             `message_not_found` There is no such message."),
     )
@@ -252,6 +256,8 @@ struct EditBody {
     responses(
         (status = 200, description = "The message with its new text.", body = MessageView),
         (status = 403, description = "`not_a_member` You are not a member of this chat. \
+            `banned` You are banned from this room. \
+            `blocked_by_recipient` This user does not want to hear from you. \
             `not_yours` This message is not yours."),
         (status = 404, description = "`chat_not_found` There is no such chat. \
             `message_not_found` There is no such message."),
@@ -281,6 +287,8 @@ async fn edit(
     responses(
         (status = 204, description = "The message is gone, now or before."),
         (status = 403, description = "`not_a_member` You are not a member of this chat. \
+            `banned` You are banned from this room. \
+            `blocked_by_recipient` This user does not want to hear from you. \
             `not_yours` This message is not yours."),
         (status = 404, description = "`chat_not_found` There is no such chat. \
             `message_not_found` There is no such message."),
@@ -313,7 +321,8 @@ struct ReadBody {
     request_body = ReadBody,
     responses(
         (status = 204, description = "The mark is at least there."),
-        (status = 403, description = "`not_a_member` You are not a member of this chat."),
+        (status = 403, description = "`not_a_member` You are not a member of this chat. \
+            `banned` You are banned from this room."),
         (status = 404, description = "`chat_not_found` There is no such chat."),
     )
 )]
@@ -365,12 +374,14 @@ fn refused(refusal: Refusal) -> Problem {
     let status = match refusal.code {
         RefusalCode::ChatNotFound => return chats::chat_not_found(),
         RefusalCode::NotAMember => return chats::not_a_member(),
+        RefusalCode::Banned => return chats::banned(),
         RefusalCode::InvalidText => return Problem::field("text", refusal.message),
         RefusalCode::InvalidClientMessageId => {
             return Problem::field("client_message_id", refusal.message);
         }
         RefusalCode::InvalidReplyTo => return Problem::field("reply_to", refusal.message),
         RefusalCode::Blocked
+        | RefusalCode::BlockedByRecipient
         | RefusalCode::NotYours
         | RefusalCode::RecipientBlocked
         | RefusalCode::GuestsOff => StatusCode::FORBIDDEN,

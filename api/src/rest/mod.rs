@@ -3,6 +3,8 @@
 
 mod accounts;
 mod admin;
+mod bans;
+mod blocklist;
 mod bulk;
 mod chats;
 mod direct;
@@ -32,11 +34,13 @@ pub fn routes() -> OpenApiRouter<Api> {
         .merge(accounts::routes())
         .merge(accounts::keys())
         .merge(me::routes())
+        .merge(blocklist::routes())
         .merge(users::routes())
         .merge(admin::routes())
         .merge(bulk::routes())
         .merge(chats::routes())
         .merge(members::routes())
+        .merge(bans::routes())
         .merge(messages::routes())
         .merge(direct::routes())
         .merge(greenatom::routes())

@@ -87,7 +87,7 @@ mod tests {
     use crate::config::Config;
     use serde::Serialize;
     use shared::{
-        chat::{ChatType, ChatView, UNREAD_CAP},
+        chat::{ChatType, ChatView, UNREAD_CAP, UserRef},
         id::{Seq, SessionId, UserId},
         internal::{
             Account, Guests, MAX_ANSWER_BYTES, MAX_BATCH, MAX_BATCH_BYTES, MAX_CALL_BYTES,
@@ -162,6 +162,7 @@ mod tests {
             seq: Seq(LAST),
             last_read: Seq(LAST),
             unread: UNREAD_CAP,
+            invited_by: Some(UserRef::registered(UserId(LAST), "😀".repeat(MAX_USERNAME))),
         };
         let (username, role) = ("😀".repeat(MAX_USERNAME), Role::Admin);
         let user = Account { id: UserId(LAST), username, name, role };

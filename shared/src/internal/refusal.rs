@@ -18,6 +18,10 @@ pub enum RefusalCode {
     /// The chat exists and the user may not use it.
     NotAMember,
     Blocked,
+    /// Kept out of this room.
+    Banned,
+    /// The other one of a private chat does not want to hear from the user.
+    BlockedByRecipient,
     MessageNotFound,
     /// Somebody else's message.
     NotYours,
@@ -58,6 +62,8 @@ impl RefusalCode {
             Self::ChatNotFound => "chat_not_found",
             Self::NotAMember => "not_a_member",
             Self::Blocked => "blocked",
+            Self::Banned => "banned",
+            Self::BlockedByRecipient => "blocked_by_recipient",
             Self::MessageNotFound => "message_not_found",
             Self::NotYours => "not_yours",
             Self::InvalidText => "invalid_text",

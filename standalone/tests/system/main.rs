@@ -30,6 +30,7 @@ mod presence;
 mod resume;
 mod revocation;
 mod settings;
+mod strangers;
 mod tracing;
 mod waiting;
 mod weather;

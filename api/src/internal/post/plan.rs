@@ -37,7 +37,17 @@ pub struct Fact {
     /// `None`: no such user.
     pub user: Option<Sender>,
     pub member: Option<MemberRole>,
+    pub barred: Option<Barred>,
     pub repeated: Option<Repeated>,
+}
+
+/// Why somebody may not write in a chat that others like it may write in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Barred {
+    /// From a room.
+    Banned,
+    /// By the other one of a private chat.
+    Silenced,
 }
 
 #[derive(Clone, Debug)]
@@ -381,7 +391,8 @@ pub fn fingerprint(client_edit_id: &str, text: &str) -> String {
     URL_SAFE_NO_PAD.encode(&hash.finalize()[..16])
 }
 
-/// Members, and everybody in a room; guests in the lobby only; nobody who is blocked.
+/// Members, and everybody in a room; guests in the lobby only; nobody who is blocked, by an administrator or by
+/// the other one of a private chat, or banned from the room.
 fn may_write(chat_id: ChatId, chat: Chat, fact: &Fact) -> Result<&Sender, Refusal> {
     let sender = fact.user.as_ref().filter(|user| !user.blocked).ok_or_else(|| Refusal {
         code: RefusalCode::Blocked,
@@ -398,6 +409,18 @@ fn may_write(chat_id: ChatId, chat: Chat, fact: &Fact) -> Result<&Sender, Refusa
     }
     if fact.member.is_none() && chat.chat_type != ChatType::Room {
         return refuse(RefusalCode::NotAMember, "You are not a member of this chat.");
+    }
+    match fact.barred {
+        Some(Barred::Banned) => {
+            return refuse(RefusalCode::Banned, "You are banned from this room.");
+        }
+        Some(Barred::Silenced) => {
+            return refuse(
+                RefusalCode::BlockedByRecipient,
+                "This user does not want to hear from you.",
+            );
+        }
+        None => {}
     }
     Ok(sender)
 }

@@ -1,6 +1,6 @@
 //! The statements of `post`. Each handles the whole batch.
 
-use super::plan::{Chat, Done, EditKey, Edited, Fact, Repeated, Sender, fingerprint};
+use super::plan::{Barred, Chat, Done, EditKey, Edited, Fact, Repeated, Sender, fingerprint};
 use crate::{
     chats::{
         access::{MemberRole, chat_type},
@@ -96,6 +96,7 @@ type FactRow = (
     bool,
     bool,
     bool,
+    Option<String>,
     i64,
 );
 
@@ -108,7 +109,11 @@ pub async fn facts(tx: &mut Tx, commands: &[&Command]) -> Result<(Timestamp, Vec
                 "SELECT u.username, u.role, u.blocked_at IS NOT NULL OR u.deactivated_at IS NOT NULL,
                      m.role, d.id, d.text, d.reply_to, d.created_at,
                      d.edited_at IS NOT NULL OR d.deleted_at IS NOT NULL, COALESCE(u.guest, FALSE),
-                     t.id IS NOT NULL, clock.now
+                     t.id IS NOT NULL,
+                     CASE WHEN m.silenced THEN 'silenced' WHEN m.user_id IS NULL THEN (
+                         SELECT 'banned' FROM bans b WHERE b.chat_id = r.chat_id AND b.user_id = r.user_id
+                             AND (b.ends_at IS NULL OR b.ends_at > clock.now)) END,
+                     clock.now
                  FROM clock CROSS JOIN ", $from, "
                  LEFT JOIN users u ON u.id = r.user_id
                  LEFT JOIN users t ON u.guest AND t.username_key = substr(u.username_key, 2)
@@ -148,7 +153,7 @@ pub async fn facts(tx: &mut Tx, commands: &[&Command]) -> Result<(Timestamp, Vec
             value ->> 2 AS client_id FROM json_each($1)) r", "messages"),
         (json_rows(&rows)),
     )?;
-    let now = rows.first().map_or(0, |row| row.11);
+    let now = rows.first().map_or(0, |row| row.12);
     Ok((Timestamp(now), rows.into_iter().map(fact).collect()))
 }
 
@@ -165,6 +170,7 @@ fn fact(row: FactRow) -> Fact {
         changed,
         guest,
         name_taken,
+        barred,
         _,
     ) = row;
     Fact {
@@ -176,6 +182,11 @@ fn fact(row: FactRow) -> Fact {
             name_taken,
         }),
         member: member.as_deref().map(MemberRole::from_text),
+        barred: match barred.as_deref() {
+            Some("banned") => Some(Barred::Banned),
+            Some(_) => Some(Barred::Silenced),
+            None => None,
+        },
         repeated: id.map(|id| Repeated {
             id: Seq(id),
             text: text.unwrap_or_default(),

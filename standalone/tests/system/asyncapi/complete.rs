@@ -69,6 +69,8 @@ wire_names!(REFUSALS: RefusalCode {
     ChatNotFound => "chat_not_found",
     NotAMember => "not_a_member",
     Blocked => "blocked",
+    Banned => "banned",
+    BlockedByRecipient => "blocked_by_recipient",
     MessageNotFound => "message_not_found",
     NotYours => "not_yours",
     InvalidText => "invalid_text",

@@ -84,6 +84,10 @@ impl Rest {
         Self::send(self.request(Method::POST, path).json(&body)).await
     }
 
+    pub async fn put(&self, path: &str, body: Value) -> Answer {
+        Self::send(self.request(Method::PUT, path).json(&body)).await
+    }
+
     pub async fn patch(&self, path: &str, body: Value) -> Answer {
         Self::send(self.request(Method::PATCH, path).json(&body)).await
     }

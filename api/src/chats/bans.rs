@@ -1,0 +1,246 @@
+//! Who is kept out of a room, for a time or for good: not a member, and neither reads, writes nor enters
+//! it. A room's owner and administrators decide. Whoever is removed from a room is banned from it, since
+//! anybody might come back at once; adding the user again lifts the ban.
+
+use super::{
+    access::{self, Access, Actor, Right},
+    membership,
+};
+use crate::{
+    Api,
+    audit::{self, Action, Entry},
+    db::{DbError, Link, List, Tx, execute, fetch_all, fetch_one, fetch_optional},
+    news::{self, News},
+};
+use axum::http::StatusCode;
+use serde::Serialize;
+use shared::{
+    chat::{ChatType, UserRef},
+    id::{ChatId, UserId},
+    internal::UserChat,
+    problem::Problem,
+    relay::UserPayload,
+    time::Timestamp,
+};
+use std::{collections::HashSet, time::Duration};
+use utoipa::ToSchema;
+
+/// Most bans in one page.
+pub const MAX_BANS: i64 = 500;
+
+/// A ban that has not ended.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Ban {
+    pub user: UserRef,
+    /// Who banned the user.
+    pub by: UserId,
+    pub banned_at: Timestamp,
+    /// `null`: it does not end by itself.
+    pub ends_at: Option<Timestamp>,
+    #[schema(examples("spam"))]
+    pub reason: String,
+}
+
+/// Bans a user from a room, in place of an earlier ban. Owner and administrators; only an administrator
+/// bans the owner, whose room passes on as if it were left.
+pub async fn ban(
+    api: &Api,
+    actor: Actor,
+    chat: ChatId,
+    user: UserId,
+    length: Option<Duration>,
+    reason: &str,
+) -> Result<Ban, Problem> {
+    audit::check_reason(reason)?;
+    let mut tx = api.db.begin().await?;
+    let access = access::lock(&mut tx, chat, actor.user_id).await?;
+    let right = to_ban(&access, actor)?;
+    if user == actor.user_id {
+        return Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "cannot_ban_yourself",
+            "You cannot ban yourself. Leave the room instead.",
+        ));
+    }
+    let known: Option<(i64,)> = fetch_optional!(tx, "SELECT id FROM users WHERE id = $1", user.0)?;
+    if known.is_none() {
+        return Err(crate::accounts::profile::not_found());
+    }
+    let role = membership::role(&mut tx, chat, user).await?;
+    insert(
+        &mut tx,
+        &access,
+        Banning { user, by: actor.user_id, length, reason },
+        api.config.chats.bans,
+    )
+    .await?;
+    if right == Right::Admin {
+        let entry = Entry::of(actor.user_id, Action::BanUser).in_chat(chat).on_user(user);
+        audit::record(&mut tx, &[entry.because(reason)]).await?;
+    }
+    let ban =
+        read(&mut tx.link(), chat, user.0 - 1, 1).await?.pop().ok_or_else(Problem::internal)?;
+    match role {
+        Some(role) => membership::expel(api, tx, access, actor.user_id, user, role).await?,
+        None => {
+            let mut news = News::default();
+            news.for_user(user, UserPayload::Removed { chat_id: chat, banned: true });
+            news::commit(api, tx, news).await?;
+        }
+    }
+    Ok(ban)
+}
+
+/// Lifts a ban; the user may enter again. None there: nothing changes. Owner and administrators.
+pub async fn lift(api: &Api, actor: Actor, chat: ChatId, user: UserId) -> Result<(), Problem> {
+    let mut tx = api.db.begin().await?;
+    let access = access::lock(&mut tx, chat, actor.user_id).await?;
+    let right = to_ban(&access, actor)?;
+    if remove(&mut tx, chat, &[user.0]).await? > 0 && right == Right::Admin {
+        let entry = Entry::of(actor.user_id, Action::LiftBan).in_chat(chat).on_user(user);
+        audit::record(&mut tx, &[entry]).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// A room's bans, those of the users after `after`, by id; at most [`MAX_BANS`]. Owner and administrators.
+pub async fn list(
+    api: &Api,
+    actor: Actor,
+    chat: ChatId,
+    after: UserId,
+    limit: i64,
+) -> Result<Vec<Ban>, Problem> {
+    let mut conn = api.db.read().await?;
+    to_ban(&access::find(&mut conn.link(), chat, actor.user_id).await?, actor)?;
+    read(&mut conn.link(), chat, after.0, limit.clamp(1, MAX_BANS)).await
+}
+
+fn to_ban(access: &Access, actor: Actor) -> Result<Right, Problem> {
+    let right = access.to_manage(actor)?;
+    if access.chat_type != ChatType::Room {
+        return Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "not_a_room",
+            "Only rooms have bans: nobody enters a group or private chat uninvited.",
+        ));
+    }
+    Ok(right)
+}
+
+async fn read(
+    link: &mut Link<'_>,
+    chat: ChatId,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<Ban>, Problem> {
+    let rows: Vec<(i64, String, bool, i64, i64, Option<i64>, String)> = fetch_all!(
+        link,
+        "SELECT u.id, u.username, u.guest, b.banned_by, b.banned_at, b.ends_at, b.reason
+         FROM bans b JOIN users u ON u.id = b.user_id
+         WHERE b.chat_id = $1 AND b.user_id > $2
+             AND (b.ends_at IS NULL OR b.ends_at > (SELECT now FROM clock))
+         ORDER BY b.user_id LIMIT $3",
+        chat.0,
+        after,
+        limit
+    )?;
+    let ban = |(id, username, guest, by, at, ends, reason): (_, _, _, _, _, Option<i64>, _)| Ban {
+        user: UserRef { id: UserId(id), username, guest },
+        by: UserId(by),
+        banned_at: Timestamp(at),
+        ends_at: ends.map(Timestamp),
+        reason,
+    };
+    Ok(rows.into_iter().map(ban).collect())
+}
+
+/// A ban to be.
+pub(super) struct Banning<'a> {
+    pub user: UserId,
+    pub by: UserId,
+    /// `None`: it does not end by itself.
+    pub length: Option<Duration>,
+    pub reason: &'a str,
+}
+
+/// Writes a ban, under the room's lock, and clears away some of the room's that have ended.
+pub(super) async fn insert(
+    tx: &mut Tx,
+    access: &Access,
+    banning: Banning<'_>,
+    most: i64,
+) -> Result<(), Problem> {
+    let Banning { user, by, length, reason } = banning;
+    let chat = access.chat_id.0;
+    execute!(
+        tx,
+        "DELETE FROM bans WHERE chat_id = $1 AND user_id IN (
+             SELECT user_id FROM bans WHERE chat_id = $1 AND ends_at <= (SELECT now FROM clock) LIMIT 4)",
+        chat
+    )?;
+    let (bans,): (i64,) = fetch_one!(
+        tx,
+        "SELECT count(*) FROM (SELECT 1 FROM bans WHERE chat_id = $1 AND user_id <> $2 LIMIT $3) b",
+        chat,
+        user.0,
+        most
+    )?;
+    if bans >= most {
+        return Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "too_many_bans",
+            format!("A room has at most {most} bans. Lift some first."),
+        ));
+    }
+    let length = length.map(|length| i64::try_from(length.as_millis()).unwrap_or(i64::MAX));
+    execute!(
+        tx,
+        "INSERT INTO bans (chat_id, user_id, banned_by, banned_at, ends_at, reason)
+         SELECT $1, $2, $3, now, now + $4, $5 FROM clock WHERE TRUE
+         ON CONFLICT (chat_id, user_id) DO UPDATE SET banned_by = excluded.banned_by,
+             banned_at = excluded.banned_at, ends_at = excluded.ends_at, reason = excluded.reason",
+        chat,
+        user.0,
+        by.0,
+        length,
+        reason
+    )?;
+    Ok(())
+}
+
+/// Lifts these users' bans. How many there were.
+pub(super) async fn remove(tx: &mut Tx, chat: ChatId, users: &[i64]) -> Result<u64, DbError> {
+    execute!(
+        tx,
+        "DELETE FROM bans WHERE chat_id = $1 AND user_id IN (SELECT value FROM json_each($2))",
+        chat.0,
+        List(users.to_vec())
+    )
+}
+
+/// Those of the pairs in which the user is banned from the chat.
+pub(crate) async fn among(
+    link: &mut Link<'_>,
+    pairs: &[UserChat],
+) -> Result<HashSet<UserChat>, DbError> {
+    if pairs.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let rows: Vec<(i64, i64)> = pairs.iter().map(|pair| (pair.chat_id.0, pair.user_id.0)).collect();
+    let (chats, users): (Vec<i64>, Vec<i64>) = rows.iter().copied().unzip();
+    let banned: Vec<(i64, i64)> = fetch_all!(
+        link,
+        postgres: "SELECT b.chat_id, b.user_id FROM UNNEST($1::BIGINT[], $2::BIGINT[]) AS r (chat_id, user_id)
+            JOIN bans b ON b.chat_id = r.chat_id AND b.user_id = r.user_id
+            WHERE b.ends_at IS NULL OR b.ends_at > (SELECT now FROM clock)",
+        (chats, users),
+        sqlite: "SELECT b.chat_id, b.user_id FROM json_each($1) r
+            JOIN bans b ON b.chat_id = r.value ->> 0 AND b.user_id = r.value ->> 1
+            WHERE b.ends_at IS NULL OR b.ends_at > (SELECT now FROM clock)",
+        (crate::db::json_rows(&rows)),
+    )?;
+    let pair = |(chat, user)| UserChat { user_id: UserId(user), chat_id: ChatId(chat) };
+    Ok(banned.into_iter().map(pair).collect())
+}

@@ -1,0 +1,158 @@
+//! Whom a person does not want to hear from: who is on somebody's list starts no chat with them, writes
+//! nothing in the private chat of the two, and puts them into no group or room. Of groups and rooms that
+//! both are in, nothing changes. An administrator's block of an account is another thing
+//! (`accounts::block`).
+
+use super::{access::Actor, create::pair_key, membership};
+use crate::{
+    Api,
+    db::{DbError, List, Tx, execute, fetch_all, fetch_one, fetch_optional},
+};
+use axum::http::StatusCode;
+use serde::Serialize;
+use shared::{
+    chat::UserRef,
+    id::{ChatId, UserId},
+    problem::Problem,
+    time::Timestamp,
+};
+use utoipa::ToSchema;
+
+/// Most entries in one page.
+pub const MAX_ENTRIES: i64 = 500;
+
+/// Somebody on the list.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct BlockedPerson {
+    pub user: UserRef,
+    pub blocked_at: Timestamp,
+}
+
+/// Puts a user on the actor's list and leaves the groups and rooms that the user has invited the actor to.
+/// On it already: nothing changes.
+pub async fn block(api: &Api, actor: Actor, user: UserId) -> Result<(), Problem> {
+    let owner = actor.user_id;
+    if user == owner {
+        return Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "cannot_block_yourself",
+            "You cannot block yourself.",
+        ));
+    }
+    let mut tx = api.db.begin().await?;
+    // Who makes the owner a member of anything holds this row until it is done, and looks at the list
+    // after that: either that one sees this entry, or its chat is seen here.
+    fetch_one!(
+        tx,
+        postgres: "SELECT id FROM users WHERE id = $1 FOR UPDATE", (owner.0),
+        sqlite: "SELECT id FROM users WHERE id = $1", (owner.0),
+    )
+    .map(|_: (i64,)| ())?;
+    let there: Option<(i64,)> = fetch_optional!(
+        tx,
+        "SELECT id FROM users WHERE id = $1 AND deactivated_at IS NULL AND NOT guest",
+        user.0
+    )?;
+    if there.is_none() {
+        return Err(crate::accounts::profile::not_found());
+    }
+    let (entries,): (i64,) =
+        fetch_one!(tx, "SELECT count(*) FROM blocklist WHERE user_id = $1", owner.0)?;
+    let most = api.config.chats.blocklist;
+    if entries >= most {
+        return Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "blocklist_full",
+            format!("You block {most} people already. Take one off the list first."),
+        ));
+    }
+    execute!(
+        tx,
+        "INSERT INTO blocklist (user_id, blocked_id, blocked_at)
+         SELECT $1, $2, now FROM clock WHERE TRUE ON CONFLICT DO NOTHING",
+        owner.0,
+        user.0
+    )?;
+    silence(&mut tx, owner, user, true).await?;
+    let invitations: Vec<(i64,)> = fetch_all!(
+        tx,
+        "SELECT m.chat_id FROM members m
+         JOIN chats c ON c.id = m.chat_id AND c.deleted_at IS NULL AND c.chat_type <> 'private'
+         WHERE m.user_id = $1 AND m.invited_by = $2 ORDER BY m.chat_id LIMIT $3",
+        owner.0,
+        user.0,
+        api.config.chats.invitations_by_one
+    )?;
+    tx.commit().await?;
+    for (chat,) in invitations {
+        membership::leave(api, actor, ChatId(chat)).await?;
+    }
+    Ok(())
+}
+
+/// Takes a user off the list. Not on it: nothing changes.
+pub async fn unblock(api: &Api, actor: Actor, user: UserId) -> Result<(), Problem> {
+    let mut tx = api.db.begin().await?;
+    let removed = execute!(
+        tx,
+        "DELETE FROM blocklist WHERE user_id = $1 AND blocked_id = $2",
+        actor.user_id.0,
+        user.0
+    )?;
+    if removed > 0 {
+        silence(&mut tx, actor.user_id, user, false).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// The people on the list after the user `after`, by id; at most [`MAX_ENTRIES`].
+pub async fn list(
+    api: &Api,
+    actor: Actor,
+    after: UserId,
+    limit: i64,
+) -> Result<Vec<BlockedPerson>, Problem> {
+    let mut conn = api.db.read().await?;
+    let rows: Vec<(i64, String, i64)> = fetch_all!(
+        conn,
+        "SELECT u.id, u.username, b.blocked_at FROM blocklist b JOIN users u ON u.id = b.blocked_id
+         WHERE b.user_id = $1 AND b.blocked_id > $2 ORDER BY b.blocked_id LIMIT $3",
+        actor.user_id.0,
+        after.0,
+        limit.clamp(1, MAX_ENTRIES)
+    )?;
+    let person = |(id, username, at)| BlockedPerson {
+        user: UserRef::registered(UserId(id), username),
+        blocked_at: Timestamp(at),
+    };
+    Ok(rows.into_iter().map(person).collect())
+}
+
+/// Those of `users` who have blocked this one.
+pub(super) async fn against(
+    tx: &mut Tx,
+    blocked: UserId,
+    users: &[i64],
+) -> Result<Vec<(i64,)>, DbError> {
+    fetch_all!(
+        tx,
+        "SELECT user_id FROM blocklist
+         WHERE blocked_id = $1 AND user_id IN (SELECT value FROM json_each($2)) ORDER BY user_id",
+        blocked.0,
+        List(users.to_vec())
+    )
+}
+
+/// Whether the user writes in the private chat of the two, if they have one.
+async fn silence(tx: &mut Tx, owner: UserId, user: UserId, silenced: bool) -> Result<(), DbError> {
+    execute!(
+        tx,
+        "UPDATE members SET silenced = $3 WHERE user_id = $2
+             AND chat_id = (SELECT id FROM chats WHERE pair_key = $1)",
+        pair_key(owner, user),
+        user.0,
+        silenced
+    )?;
+    Ok(())
+}

@@ -1,0 +1,141 @@
+//! A room's bans.
+
+use super::page::{Items, limit_within};
+use crate::{
+    Api,
+    auth::Caller,
+    chats::bans::{self, Ban, MAX_BANS},
+    extract::{Json, Path, Query},
+};
+use axum::{extract::State, http::StatusCode};
+use serde::Deserialize;
+use shared::{
+    id::{ChatId, UserId},
+    problem::Problem,
+};
+use std::time::Duration;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// Longest ban that ends by itself: ten years.
+const MAX_SECONDS: u32 = 10 * 365 * 24 * 60 * 60;
+
+pub fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(ban, lift))
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+struct ListQuery {
+    /// `next` of the page before.
+    #[serde(default)]
+    after: UserId,
+    /// At most this many.
+    #[param(minimum = 1, maximum = 500, default = 100)]
+    limit: Option<i64>,
+}
+
+/// List a room's bans
+///
+/// Those that have not ended, in the order of the users' ids. For the room's owner and administrators.
+#[utoipa::path(
+    get,
+    path = "/chats/{chat_id}/bans",
+    operation_id = "list_bans",
+    tag = "Members",
+    params(("chat_id" = ChatId, Path), ListQuery),
+    responses(
+        (status = 200, description = "A page of bans.", body = Items<Ban, UserId>),
+        (status = 400, description = "`not_a_room` Only rooms have bans: nobody enters a group or \
+            private chat uninvited."),
+        (status = 403, description = "`not_a_member` You are not a member of this chat. \
+            `not_the_owner` Only the chat's owner may do that. `banned` You are banned from this room."),
+        (status = 404, description = "`chat_not_found` There is no such chat."),
+    )
+)]
+async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    Path(chat): Path<ChatId>,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Items<Ban, UserId>>, Problem> {
+    let limit = limit_within(query.limit, 100, MAX_BANS)?;
+    let bans = bans::list(&api, (&caller).into(), chat, query.after, limit).await?;
+    Ok(Json(Items::new(bans, limit, |ban| ban.user.id)))
+}
+
+#[derive(Deserialize, ToSchema)]
+struct BanBody {
+    /// How long the ban lasts; without it, it does not end by itself.
+    #[schema(minimum = 1, maximum = 315_360_000, examples(3_600))]
+    seconds: Option<u32>,
+    /// Shown to those who manage the room.
+    #[serde(default)]
+    #[schema(max_length = 200, examples("spam"))]
+    reason: String,
+}
+
+/// Ban a user from a room
+///
+/// The user is taken out of the room, and neither reads, writes nor enters it until the ban ends or is lifted.
+/// An earlier ban is replaced. For the room's owner and administrators; only an administrator can ban the
+/// owner.
+#[utoipa::path(
+    put,
+    path = "/chats/{chat_id}/bans/{user_id}",
+    operation_id = "ban_user",
+    tag = "Members",
+    params(("chat_id" = ChatId, Path), ("user_id" = UserId, Path)),
+    request_body = BanBody,
+    responses(
+        (status = 200, description = "The ban.", body = Ban),
+        (status = 400, description = "`not_a_room` Only rooms have bans: nobody enters a group or \
+            private chat uninvited. `cannot_ban_yourself` You cannot ban yourself. Leave the room instead. \
+            `too_many_bans` A room has at most 10000 bans. Lift some first."),
+        (status = 403, description = "`not_a_member` You are not a member of this chat. \
+            `not_the_owner` Only the chat's owner may do that. `banned` You are banned from this room."),
+        (status = 404, description = "`chat_not_found` There is no such chat. `user_not_found` User not found"),
+    )
+)]
+async fn ban(
+    State(api): State<Api>,
+    caller: Caller,
+    Path((chat, user)): Path<(ChatId, UserId)>,
+    Json(body): Json<BanBody>,
+) -> Result<Json<Ban>, Problem> {
+    let seconds = match body.seconds {
+        Some(seconds) if !(1..=MAX_SECONDS).contains(&seconds) => {
+            return Err(Problem::field("seconds", format!("must be from 1 to {MAX_SECONDS}")));
+        }
+        seconds => seconds,
+    };
+    let length = seconds.map(|seconds| Duration::from_secs(seconds.into()));
+    bans::ban(&api, (&caller).into(), chat, user, length, &body.reason).await.map(Json)
+}
+
+/// Lift a ban
+///
+/// The user may enter the room again. For the room's owner and administrators.
+#[utoipa::path(
+    delete,
+    path = "/chats/{chat_id}/bans/{user_id}",
+    operation_id = "lift_ban",
+    tag = "Members",
+    params(("chat_id" = ChatId, Path), ("user_id" = UserId, Path)),
+    responses(
+        (status = 204, description = "The user is not banned."),
+        (status = 400, description = "`not_a_room` Only rooms have bans: nobody enters a group or \
+            private chat uninvited."),
+        (status = 403, description = "`not_a_member` You are not a member of this chat. \
+            `not_the_owner` Only the chat's owner may do that. `banned` You are banned from this room."),
+        (status = 404, description = "`chat_not_found` There is no such chat."),
+    )
+)]
+async fn lift(
+    State(api): State<Api>,
+    caller: Caller,
+    Path((chat, user)): Path<(ChatId, UserId)>,
+) -> Result<StatusCode, Problem> {
+    bans::lift(&api, (&caller).into(), chat, user).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

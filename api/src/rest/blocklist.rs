@@ -1,0 +1,94 @@
+//! The people whom the caller has blocked.
+
+use super::page::{Items, limit_within};
+use crate::{
+    Api,
+    auth::Caller,
+    chats::blocklist::{self, BlockedPerson, MAX_ENTRIES},
+    extract::{Json, Path, Query},
+};
+use axum::{extract::State, http::StatusCode};
+use serde::Deserialize;
+use shared::{id::UserId, problem::Problem};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(block, unblock))
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+struct ListQuery {
+    /// `next` of the page before.
+    #[serde(default)]
+    after: UserId,
+    /// At most this many.
+    #[param(minimum = 1, maximum = 500, default = 100)]
+    limit: Option<i64>,
+}
+
+/// List the people whom the caller has blocked
+///
+/// In the order of their ids.
+#[utoipa::path(
+    get,
+    path = "/me/blocklist",
+    operation_id = "list_blocked_people",
+    tag = "Me",
+    params(ListQuery),
+    responses((status = 200, description = "A page of people.", body = Items<BlockedPerson, UserId>))
+)]
+async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Items<BlockedPerson, UserId>>, Problem> {
+    let limit = limit_within(query.limit, 100, MAX_ENTRIES)?;
+    let people = blocklist::list(&api, (&caller).into(), query.after, limit).await?;
+    Ok(Json(Items::new(people, limit, |person| person.user.id)))
+}
+
+/// Block a person
+///
+/// The person starts no chat with the caller, writes nothing in the private chat of the two, and puts the caller
+/// into no group or room; invitations of the person are declined. Groups and rooms that both are in stay as
+/// they are.
+#[utoipa::path(
+    put,
+    path = "/me/blocklist/{user_id}",
+    operation_id = "block_person",
+    tag = "Me",
+    params(("user_id" = UserId, Path)),
+    responses(
+        (status = 204, description = "The person is on the list."),
+        (status = 400, description = "`cannot_block_yourself` You cannot block yourself. \
+            `blocklist_full` You block 1000 people already. Take one off the list first."),
+        (status = 404, description = "`user_not_found` User not found"),
+    )
+)]
+async fn block(
+    State(api): State<Api>,
+    caller: Caller,
+    Path(user): Path<UserId>,
+) -> Result<StatusCode, Problem> {
+    blocklist::block(&api, (&caller).into(), user).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Unblock a person
+#[utoipa::path(
+    delete,
+    path = "/me/blocklist/{user_id}",
+    operation_id = "unblock_person",
+    tag = "Me",
+    params(("user_id" = UserId, Path)),
+    responses((status = 204, description = "The person is not on the list."))
+)]
+async fn unblock(
+    State(api): State<Api>,
+    caller: Caller,
+    Path(user): Path<UserId>,
+) -> Result<StatusCode, Problem> {
+    blocklist::unblock(&api, (&caller).into(), user).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
