@@ -112,8 +112,8 @@ pub(crate) async fn insert(
     )?;
     execute!(
         tx,
-        "INSERT INTO members (chat_id, user_id, role, joined_at)
-         SELECT $1, value, CASE WHEN value = $2 AND $3 <> 'private' THEN 'owner' ELSE 'member' END, now
+        "INSERT INTO members (chat_id, user_id, role, joined_at, seen)
+         SELECT $1, value, CASE WHEN value = $2 AND $3 <> 'private' THEN 'owner' ELSE 'member' END, now, 0
          FROM clock CROSS JOIN json_each($4)",
         chat,
         actor.user_id.0,

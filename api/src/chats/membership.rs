@@ -194,8 +194,9 @@ async fn enter(
     }
     execute!(
         tx,
-        "INSERT INTO members (chat_id, user_id, joined_at, last_read)
-         SELECT $1, value, now, $2 FROM clock CROSS JOIN json_each($3)",
+        "INSERT INTO members (chat_id, user_id, joined_at, last_read, seen)
+         SELECT $1, value, now, $2, (SELECT sent_count FROM chats WHERE id = $1 AND sent_seq = last_seq)
+         FROM clock CROSS JOIN json_each($3)",
         access.chat_id.0,
         access.last_seq.0,
         List(users.to_vec())
