@@ -98,6 +98,7 @@ impl Api {
         }
         lifecycle.spawn_background(db.clone().keep_measuring(people.clone()));
         lifecycle.spawn_background(ended.clone().keep_current(db.clone(), Arc::clone(&config)));
+        lifecycle.spawn_background(chats::ordinals::keep_numbering(db.clone()));
         let passwords = Passwords::new(&config.passwords)?;
         Ok(Self {
             db,

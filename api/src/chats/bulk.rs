@@ -182,8 +182,8 @@ async fn enter(tx: &mut Tx, chats: &[NewChat], ids: &[ChatId]) -> Result<(), DbE
         .collect();
     execute!(
         tx,
-        postgres: "INSERT INTO members (chat_id, user_id, role, joined_at)
-            SELECT r.chat_id, r.user_id, r.role, c.now
+        postgres: "INSERT INTO members (chat_id, user_id, role, joined_at, seen)
+            SELECT r.chat_id, r.user_id, r.role, c.now, 0
             FROM (SELECT now FROM clock OFFSET 0) c CROSS JOIN UNNEST(
                 $1::BIGINT[], $2::BIGINT[], $3::TEXT[]) AS r (chat_id, user_id, role)
             ON CONFLICT DO NOTHING",
@@ -192,8 +192,8 @@ async fn enter(tx: &mut Tx, chats: &[NewChat], ids: &[ChatId]) -> Result<(), DbE
             column!(rows, 1),
             column!(rows, 2),
         ),
-        sqlite: "INSERT INTO members (chat_id, user_id, role, joined_at)
-            SELECT value ->> 0, value ->> 1, value ->> 2, c.now
+        sqlite: "INSERT INTO members (chat_id, user_id, role, joined_at, seen)
+            SELECT value ->> 0, value ->> 1, value ->> 2, c.now, 0
             FROM (SELECT now FROM clock) c CROSS JOIN json_each($1) WHERE TRUE
             ON CONFLICT DO NOTHING",
         (json_rows(&rows)),

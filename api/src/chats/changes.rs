@@ -104,7 +104,8 @@ async fn insert(
 async fn advance(tx: &mut Tx, access: &mut Access, numbers: usize) -> Result<Timestamp, DbError> {
     let (last_seq, now): (i64, i64) = fetch_one!(
         tx,
-        "UPDATE chats SET last_seq = last_seq + $2, changed_at = (SELECT now FROM clock)
+        "UPDATE chats SET last_seq = last_seq + $2, changed_at = (SELECT now FROM clock),
+             sent_seq = CASE WHEN sent_seq = last_seq THEN sent_seq + $2 ELSE sent_seq END
          WHERE id = $1 RETURNING last_seq, changed_at",
         access.chat_id.0,
         numbers as i64

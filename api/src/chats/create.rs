@@ -126,9 +126,9 @@ pub(crate) async fn insert(tx: &mut Tx, actor: Actor, row: Row<'_>) -> Result<Ch
     )?;
     execute!(
         tx,
-        "INSERT INTO members (chat_id, user_id, role, joined_at, invited_by)
+        "INSERT INTO members (chat_id, user_id, role, joined_at, seen, invited_by)
          SELECT $1, u.value,
-             CASE WHEN u.value = $2 AND $3 <> 'private' THEN 'owner' ELSE 'member' END, now,
+             CASE WHEN u.value = $2 AND $3 <> 'private' THEN 'owner' ELSE 'member' END, now, 0,
              CASE WHEN u.value IN (SELECT i.value FROM json_each($5) i) THEN $2 END
          FROM clock CROSS JOIN json_each($4) u",
         chat,

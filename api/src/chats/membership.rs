@@ -253,8 +253,9 @@ async fn enter(
     }
     execute!(
         tx,
-        "INSERT INTO members (chat_id, user_id, joined_at, last_read, invited_by)
+        "INSERT INTO members (chat_id, user_id, joined_at, last_read, seen, invited_by)
          SELECT $1, u.value, now, $2,
+             (SELECT sent_count FROM chats WHERE id = $1 AND sent_seq = last_seq),
              CASE WHEN u.value IN (SELECT i.value FROM json_each($4) i) THEN $5 END
          FROM clock CROSS JOIN json_each($3) u",
         access.chat_id.0,
@@ -326,15 +327,15 @@ async fn part(
     Ok(())
 }
 
-/// Who gets the chat of an owner who goes: the oldest of the members who can sign in and want to be members,
-/// else the oldest.
+/// Who gets the chat of an owner who goes: the oldest of the members who can sign in, first of those who
+/// want to be members; else the oldest.
 /// Locks both members' rows, in the order in which everybody does.
 async fn find_heir(tx: &mut Tx, chat: ChatId, owner: UserId) -> Result<Option<UserRef>, Problem> {
     let heir: Option<(i64, String)> = fetch_optional!(
         tx,
         "SELECT m.user_id, u.username FROM members m JOIN users u ON u.id = m.user_id
          WHERE m.chat_id = $1 AND m.user_id <> $2
-         ORDER BY u.blocked_at IS NOT NULL OR u.deactivated_at IS NOT NULL OR m.invited_by IS NOT NULL,
+         ORDER BY u.blocked_at IS NOT NULL OR u.deactivated_at IS NOT NULL, m.invited_by IS NOT NULL,
              m.joined_at, m.user_id
          LIMIT 1",
         chat.0,

@@ -20,6 +20,7 @@ pub mod marks;
 pub mod members;
 pub mod membership;
 pub mod messages;
+pub mod ordinals;
 pub mod overview;
 pub mod rules;
 pub(crate) mod stored;

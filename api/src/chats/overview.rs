@@ -52,19 +52,22 @@ impl Overview {
 
 /// The columns of a [`Row`], of `chats c` and the user's `members m`, which may be missing.
 ///
-/// Unread messages are looked for among the chat's newest 1,000 events and counted to 100, so that
-/// opening a connection costs the same whatever was missed, or written by oneself; in their order,
-/// so that PostgreSQL goes by the index of it, and not by another one through all of the chat.
+/// Unread is a subtraction ([`super::ordinals`]), counted to 100. What is not numbered yet is counted:
+/// others' messages among the first 100 behind the mark, in their order, so that PostgreSQL goes by the
+/// index of it.
 macro_rules! overview_columns {
     () => {
         "c.id, CASE WHEN c.chat_type <> 'private' THEN c.name ELSE COALESCE((\
              SELECT ou.name FROM members o JOIN users ou ON ou.id = o.user_id \
              WHERE o.chat_id = c.id AND o.user_id <> m.user_id), '') END, \
          c.chat_type, c.last_seq, m.last_read, \
-         CASE WHEN m.user_id IS NULL THEN 0 ELSE (SELECT count(*) FROM (\
-             SELECT 1 FROM messages x WHERE x.chat_id = c.id \
-             AND x.id > CASE WHEN m.last_read > c.last_seq - 1000 THEN m.last_read ELSE c.last_seq - 1000 END \
-             AND x.sender_id <> m.user_id AND x.deleted_at IS NULL ORDER BY x.id LIMIT 100) newest) END, \
+         CASE WHEN m.user_id IS NULL OR m.last_read >= c.last_seq THEN 0 \
+              WHEN m.seen IS NULL OR c.sent_seq <> c.last_seq THEN (SELECT count(*) FROM (\
+                  SELECT x.sender_id FROM messages x \
+                  WHERE x.chat_id = c.id AND x.id > m.last_read AND x.deleted_at IS NULL \
+                  ORDER BY x.id LIMIT 100) next WHERE sender_id <> m.user_id) \
+              WHEN c.newest - m.seen > 100 THEN 100 \
+              WHEN c.newest > m.seen THEN c.newest - m.seen ELSE 0 END, \
          m.role, m.invited_by, (SELECT iu.username FROM users iu WHERE iu.id = m.invited_by), \
          c.member_count, c.message_count, c.created_by, c.created_at"
     };

@@ -36,9 +36,9 @@ pub(super) async fn among(
     )?;
     let shared: Vec<(i64,)> = fetch_all!(
         tx,
-        "SELECT m.chat_id FROM members m JOIN chats c ON c.id = m.chat_id
-         WHERE m.user_id = $1 AND m.invited_by IS NULL AND c.chat_type = 'group'
-             AND c.deleted_at IS NULL
+        "SELECT m.chat_id FROM members m
+         WHERE m.user_id = $1 AND m.invited_by IS NULL AND (
+             SELECT c.chat_type = 'group' AND c.deleted_at IS NULL FROM chats c WHERE c.id = m.chat_id)
          ORDER BY m.chat_id DESC LIMIT $2",
         actor.user_id.0,
         ACQUAINTED_CHATS

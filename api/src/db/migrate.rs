@@ -1,12 +1,14 @@
 //! Embedded migrations: numbered scripts, one text a database, each in a transaction of its own behind a
 //! lock, so that any number of starting processes may try at once, and one that fails leaves those before
 //! it. What SQL cannot compute of the rows that are there is filled in behind its script. A script that
-//! waits for a table makes nobody wait behind it for longer than a second: it tries again. There is no
-//! way back. A newer schema stops an older program from starting, unless all that is new only adds: the
+//! waits for a table makes nobody wait behind it for longer than a second: it tries again. What would keep
+//! writers waiting for longer, the making of an index, comes after them ([`indexes`]). There is no way back. A newer schema stops an older program from starting, unless all that is new only adds: the
 //! script of such a version, 7 say, puts `oldest_program_7` into `meta`, the oldest version of a program
 //! that goes on beside it.
 
-use super::{Db, DbError, Link, Tx, execute, fetch_one, fetch_optional, sqlite::take_all_time};
+use super::{
+    Db, DbError, Link, Tx, execute, fetch_one, fetch_optional, indexes, sqlite::take_all_time,
+};
 use crate::accounts::lookalikes;
 use std::time::{Duration, Instant};
 
@@ -32,6 +34,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0002_families"),
     migration!("0003_names"),
     migration!("0004_no_hole"),
+    migration!("0005_ordinals"),
     migration!("0006_strangers"),
 ];
 
@@ -73,6 +76,10 @@ pub(super) async fn migrate(db: &Db) -> Result<(), MigrateError> {
         match step(db).await {
             Ok(Step::Made) => tries = 0,
             Ok(Step::Done { found }) => {
+                // Those of a newer schema are its own program's to make.
+                if found == known() {
+                    indexes::make(db).await?;
+                }
                 tell(found);
                 return Ok(());
             }

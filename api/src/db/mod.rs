@@ -15,6 +15,7 @@
 //! rows of `value`. Where only two texts will do, the macros in `link` take both.
 
 mod error;
+mod indexes;
 mod link;
 mod list;
 mod migrate;
@@ -153,6 +154,9 @@ impl Db {
                     ("enable_mergejoin", "off"),
                     ("enable_material", "off"),
                     ("random_page_cost", "1.1"),
+                    // For queries that read much: started for one of ours, they cost all the others.
+                    ("max_parallel_workers_per_gather", "0"),
+                    ("jit", "off"),
                 ]);
             let pool = PgPoolOptions::new()
                 .max_connections(config.max_connections)

@@ -3,7 +3,8 @@
 use super::check_batch;
 use crate::{
     Api,
-    db::{column, fetch_all, json_rows},
+    chats::ordinals::seen_at,
+    db::{Tx, column, execute, fetch_all, json_rows},
     news::{self, News},
 };
 use shared::{
@@ -30,18 +31,22 @@ pub async fn mark_read(api: &Api, request: MarkRead) -> Result<serde_json::Value
     }
     let mut tx = api.db.begin().await?;
     // PostgreSQL: rows are locked in one order everywhere, or two batches could wait for each other.
-    let moved: Vec<(i64, i64, i64, String, i64)> = fetch_all!(
+    // What is seen may move without the mark: by a mark set while the chat was not numbered.
+    let moved: Vec<(i64, i64, i64, bool, String, i64)> = fetch_all!(
         tx,
-        postgres: "WITH marks AS (
-                SELECT m.chat_id, m.user_id, c.chat_type, c.member_count,
-                    LEAST(r.mark, c.last_seq) AS mark
+        postgres: concat!("WITH marks AS (
+                SELECT m.chat_id, m.user_id, m.last_read AS before, c.chat_type, c.member_count,
+                    GREATEST(m.last_read, LEAST(r.mark, c.last_seq)) AS mark,
+                    CASE WHEN c.sent_seq = c.last_seq THEN ", seen_at!("r.mark"), " END AS seen
                 FROM UNNEST($1::BIGINT[], $2::BIGINT[], $3::BIGINT[]) AS r (chat_id, user_id, mark)
                 JOIN chats c ON c.id = r.chat_id AND c.deleted_at IS NULL
                 JOIN members m ON m.chat_id = r.chat_id AND m.user_id = r.user_id
                 ORDER BY m.chat_id, m.user_id FOR NO KEY UPDATE OF m)
-            UPDATE members m SET last_read = marks.mark FROM marks
-            WHERE m.chat_id = marks.chat_id AND m.user_id = marks.user_id AND m.last_read < marks.mark
-            RETURNING m.chat_id, m.user_id, m.last_read, marks.chat_type, marks.member_count",
+            UPDATE members m SET last_read = marks.mark, seen = GREATEST(m.seen, marks.seen) FROM marks
+            WHERE m.chat_id = marks.chat_id AND m.user_id = marks.user_id
+                AND (marks.before < marks.mark OR m.seen < marks.seen)
+            RETURNING m.chat_id, m.user_id, m.last_read, marks.before < m.last_read, marks.chat_type,
+                marks.member_count"),
         (
             column!(marks, 0),
             column!(marks, 1),
@@ -52,13 +57,31 @@ pub async fn mark_read(api: &Api, request: MarkRead) -> Result<serde_json::Value
                   FROM json_each($1) r
                   JOIN chats c ON c.id = r.value ->> 0 AND c.deleted_at IS NULL) marks
             WHERE chat_id = marks.chat AND user_id = marks.user AND last_read < marks.mark
-            RETURNING chat_id, user_id, last_read,
+            RETURNING chat_id, user_id, last_read, TRUE,
                 (SELECT chat_type FROM chats WHERE chats.id = chat_id),
                 (SELECT member_count FROM chats WHERE chats.id = chat_id)",
         (json_rows(&marks)),
     )?;
+    // PostgreSQL has done so in the same round trip.
+    if let Tx::Sqlite(..) = tx {
+        execute!(
+            tx,
+            concat!(
+                "UPDATE members SET seen = marks.seen
+                 FROM (SELECT c.id AS chat, r.value ->> 1 AS user, ",
+                seen_at!("(r.value ->> 2)"),
+                " AS seen
+                       FROM json_each($1) r
+                       JOIN chats c ON c.id = r.value ->> 0 AND c.deleted_at IS NULL
+                           AND c.sent_seq = c.last_seq) marks
+                 WHERE chat_id = marks.chat AND user_id = marks.user
+                     AND COALESCE(members.seen, -1) < marks.seen"
+            ),
+            json_rows(&marks)
+        )?;
+    }
     let mut news = News::default();
-    for (chat, user, mark, kind, members) in moved {
+    for (chat, user, mark, _, kind, members) in moved.into_iter().filter(|row| row.3) {
         let (chat_id, user_id, message_id) = (ChatId(chat), UserId(user), Seq(mark));
         news.for_user(user_id, UserPayload::Read { chat_id, message_id });
         // In a room or a large group, a frame for each reader and message would be members squared.

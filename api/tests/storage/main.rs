@@ -17,6 +17,7 @@ mod membership;
 mod migrations;
 mod names;
 mod opening;
+mod ordinals;
 mod outage;
 mod peers;
 mod plans;

@@ -82,7 +82,7 @@ async fn rooms_number_only_removals(t: T) {
     assert_eq!((members(&t, room).await, t.head(room).await), (1, Seq(1)));
     leave(&t.api, actor(ann), room).await.unwrap();
     assert_eq!(members(&t, room).await, 0);
-    join(&t.api, actor(bob), room).await.unwrap();
+    assert_eq!(refused(join(&t.api, actor(bob), room).await), (403, "banned"));
     assert_eq!(refused(join(&t.api, actor(bob), ChatId(999)).await), (404, "chat_not_found"));
 }
 

@@ -1,6 +1,6 @@
 //! `open` and `view`: what connections start from.
 
-use crate::harness::{T, actor, admin, both, delete};
+use crate::harness::{T, actor, admin, both, delete, edit, send};
 use api::{chats, internal};
 use shared::{
     chat::{ChatType, ChatView},
@@ -15,7 +15,8 @@ use uuid::Uuid;
 both!(
     sessions_that_may_not_open,
     the_most_recently_active_chats_are_live,
-    unread_is_what_others_wrote,
+    unread_is_what_came_since_one_read_or_wrote,
+    deleted_messages_are_not_unread_for_ever,
     marks_move_forward_only,
     what_may_be_watched,
     a_window_is_told_of_what_it_shows,
@@ -102,24 +103,68 @@ async fn the_most_recently_active_chats_are_live(t: T) {
     assert_eq!(ids(&open(&t, ann, 10).await), [a, d, c, b]);
 }
 
-async fn unread_is_what_others_wrote(t: T) {
+async fn unread_is_what_came_since_one_read_or_wrote(t: T) {
     let [ann, bob] = t.users(["ann", "bob"]).await;
     let chat = t.try_create(ann, ChatType::Private, &[bob]).await.unwrap();
     let first = t.say(bob, chat, "one").await;
-    t.say(ann, chat, "mine").await;
-    t.say(bob, chat, "two").await;
-    let third = t.say(bob, chat, "three").await;
-    t.one(delete(bob, chat, third)).await.unwrap();
+    let second = t.say(bob, chat, "two").await;
     let view = open(&t, ann, 5).await.remove(0);
-    assert_eq!((view.unread, view.last_read, view.seq), (2, Seq(0), Seq(5)));
+    assert_eq!((view.unread, view.last_read, view.seq), (2, Seq(0), Seq(2)));
     assert_eq!(view.name, "The bob", "a private chat is named after the other");
-    let mark = ReadMark { user_id: ann, chat_id: chat, message_id: first };
-    internal::mark_read(&t.api, MarkRead { marks: vec![mark] }).await.unwrap();
+    read(&t, ann, chat, first).await;
     let view = open(&t, ann, 5).await.remove(0);
     assert_eq!((view.unread, view.last_read), (1, first));
+    assert_eq!(open(&t, bob, 5).await[0].unread, 0, "one's own");
+    t.say(ann, chat, "mine").await;
+    let view = open(&t, ann, 5).await.remove(0);
+    assert_eq!((view.unread, view.last_read), (0, first), "whoever writes has seen what was there");
+    assert_eq!(open(&t, bob, 5).await[0].unread, 1);
+    // Events that are no messages move nothing, however many.
+    for n in 0..3 {
+        t.one(edit(bob, chat, second, &n.to_string())).await.unwrap();
+    }
+    assert_eq!(open(&t, ann, 5).await[0].unread, 0);
     let texts: Vec<String> = (0..150).map(|n| n.to_string()).collect();
-    t.post(texts.iter().map(|n| crate::harness::send(bob, chat, n, n)).collect()).await;
+    t.post(texts.iter().map(|n| send(bob, chat, n, n)).collect()).await;
     assert_eq!(open(&t, ann, 5).await[0].unread, 100, "counted up to 100");
+    read(&t, ann, chat, t.head(chat).await).await;
+    assert_eq!(open(&t, ann, 5).await[0].unread, 0);
+}
+
+/// What is deleted leaves no badge that reading cannot clear.
+async fn deleted_messages_are_not_unread_for_ever(t: T) {
+    let [ann, bob] = t.users(["ann", "bob"]).await;
+    let chat = t.group(ann, &[bob]).await;
+    let unread = async || open(&t, ann, 5).await[0].unread;
+    let first = t.say(bob, chat, "one").await;
+    let second = t.say(bob, chat, "two").await;
+    read(&t, ann, chat, first).await;
+    assert_eq!(unread().await, 1);
+    t.one(delete(bob, chat, second)).await.unwrap();
+    assert_eq!(unread().await, 0, "the newest one");
+    let third = t.say(bob, chat, "three").await;
+    assert_eq!(unread().await, 2, "those between are in the count");
+    t.one(delete(bob, chat, third)).await.unwrap();
+    t.one(delete(bob, chat, first)).await.unwrap();
+    assert_eq!(unread().await, 0, "nothing is there");
+    let numbers: Vec<String> = (0..30).map(|n| n.to_string()).collect();
+    t.post(numbers.iter().map(|n| send(bob, chat, n, n)).collect()).await;
+    let last = t.head(chat).await;
+    t.post((0..29).map(|back| delete(bob, chat, Seq(last.0 - 29 + back))).collect()).await;
+    // Behind a mark, too: what follows it is deleted up to the last one.
+    read(&t, ann, chat, Seq(last.0 - 20)).await;
+    assert_eq!(unread().await, 1);
+    // Sent and deleted at once.
+    let gone = Seq(t.head(chat).await.0 + 1);
+    t.post(vec![send(bob, chat, "k", "k"), delete(bob, chat, gone)]).await;
+    assert_eq!(unread().await, 1);
+    read(&t, ann, chat, last).await;
+    assert_eq!(unread().await, 0);
+}
+
+async fn read(t: &T, user_id: UserId, chat_id: ChatId, message_id: Seq) {
+    let marks = vec![ReadMark { user_id, chat_id, message_id }];
+    internal::mark_read(&t.api, MarkRead { marks }).await.unwrap();
 }
 
 async fn marks_move_forward_only(t: T) {

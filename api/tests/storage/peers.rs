@@ -95,7 +95,9 @@ async fn limits_hold(t: T) {
     for _ in 0..t.api.config.chats.chats_per_user {
         t.group(bob, &[]).await;
     }
-    assert_eq!(code(&t, ann, Peer::Id(bob)).await, Code::TooManyChats);
+    assert_eq!(code(&t, bob, Peer::Id(ann)).await, Code::TooManyChats);
+    let reached = peers(&t, &[(ann, Peer::Id(bob))]).await;
+    assert!(reached[0].is_ok(), "nobody is out of reach of strangers: {reached:?}");
     // A chat that is there needs no room for another one.
     let cid = t.user("cid").await;
     let chat = t.try_create(ann, ChatType::Private, &[cid]).await.unwrap();

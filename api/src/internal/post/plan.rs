@@ -7,6 +7,7 @@ use crate::{
     chats::{
         LOBBY,
         access::MemberRole,
+        ordinals::Ordinals,
         stored::{Deletion, Stored},
     },
 };
@@ -25,6 +26,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 pub struct Chat {
     pub chat_type: ChatType,
     pub last_seq: Seq,
+    pub ordinals: Ordinals,
     /// Somebody is marked dormant in it.
     pub has_dormant: bool,
     /// Has a row in `statistics`.
@@ -99,8 +101,8 @@ pub struct Edited {
 #[derive(Default)]
 pub struct Done {
     pub chats: BTreeMap<ChatId, ChatDone>,
-    /// New messages as first sent.
-    pub sent: Vec<(ChatId, Message)>,
+    /// New messages as first sent, with their ordinals where these are known.
+    pub sent: Vec<(ChatId, Message, Option<i64>)>,
     /// Messages edited or deleted, new ones included, in their latest state.
     pub changed: Vec<Stored>,
     /// Edits that had an id.
@@ -117,6 +119,8 @@ pub struct ChatDone {
     /// The chat's newest event before and after the batch.
     pub before: Seq,
     pub last_seq: Seq,
+    /// After the batch.
+    pub ordinals: Ordinals,
     /// Messages more or fewer.
     pub messages: i64,
     pub has_dormant: bool,
@@ -223,7 +227,7 @@ impl Plan {
             edited_at: None,
         };
         let message = message(chat.last_seq.next());
-        let id = self.record(chat_id, 1, Change::Message(message.clone()));
+        let (id, ordinal) = self.record(chat_id, 1, Change::Message(message.clone()));
         if let Some(tally) = self.tally(chat_id) {
             tally.posted(&message);
         }
@@ -231,7 +235,7 @@ impl Plan {
             key,
             Repeated { id, text: text.to_owned(), reply_to, timestamp: self.now, changed: false },
         );
-        self.done.sent.push((chat_id, message.clone()));
+        self.done.sent.push((chat_id, message.clone(), ordinal));
         self.messages.insert((chat_id, id), Stored { chat_id, seq: id, message, deleted: None });
         Ok(Receipt { message_id: id, seq: id, timestamp: self.now, repeated: false })
     }
@@ -268,7 +272,7 @@ impl Plan {
         let mut stored = stored.clone();
         let before = std::mem::replace(&mut stored.message.text, text.to_owned());
         stored.message.edited_at = Some(self.now);
-        stored.seq = self.record(chat_id, 0, Change::Edited(stored.message.clone()));
+        (stored.seq, _) = self.record(chat_id, 0, Change::Edited(stored.message.clone()));
         if let Some(tally) = self.tally(chat_id) {
             tally.edited(&before, text);
         }
@@ -309,7 +313,7 @@ impl Plan {
             self.done.by_admin.push(entry);
         }
         let change = Change::Deleted { id, by: command.user_id, timestamp: self.now };
-        stored.seq = self.record(chat_id, -1, change);
+        (stored.seq, _) = self.record(chat_id, -1, change);
         if let Some(tally) = self.tally(chat_id) {
             tally.deleted(&stored.message);
         }
@@ -336,25 +340,29 @@ impl Plan {
         })
     }
 
-    /// Gives the event the chat's next place.
-    fn record(&mut self, chat_id: ChatId, messages: i64, change: Change) -> Seq {
-        let Some(chat) = self.chats.get_mut(&chat_id) else { return Seq::ZERO };
+    /// Gives the event the chat's next place, and the message that it makes its ordinal.
+    fn record(&mut self, chat_id: ChatId, messages: i64, change: Change) -> (Seq, Option<i64>) {
+        let Some(chat) = self.chats.get_mut(&chat_id) else { return (Seq::ZERO, None) };
         let before = chat.last_seq;
         let seq = before.next();
+        let ordinal = chat.ordinals.advance(before, matches!(change, Change::Message(_)));
         chat.last_seq = seq;
+        let ordinals = chat.ordinals;
         let (has_dormant, counted, now) = (chat.has_dormant, chat.counted, self.now);
         let done = self.done.chats.entry(chat_id).or_insert_with(|| ChatDone {
             before,
             last_seq: seq,
+            ordinals,
             messages: 0,
             has_dormant,
             tally: counted.then(|| Tally::new(now)),
             events: Vec::new(),
         });
         done.last_seq = seq;
+        done.ordinals = ordinals;
         done.messages += messages;
         done.events.push(Event { seq, change });
-        seq
+        (seq, ordinal)
     }
 
     /// The statistics of a chat that something was recorded in, where they are kept.

@@ -4,6 +4,7 @@ use super::plan::{Barred, Chat, Done, EditKey, Edited, Fact, Repeated, Sender, f
 use crate::{
     chats::{
         access::{MemberRole, chat_type},
+        ordinals::{self, Ordinals},
         stored::{MessageRow, Stored, message_columns},
     },
     db::{DbError, List, Tx, column, execute, fetch_all, json_rows},
@@ -14,7 +15,7 @@ use shared::{
     problem::Problem,
     time::Timestamp,
 };
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// The most members woken by one batch; the others find the chat by `changed`.
 const MAX_WAKES: i64 = 10_000;
@@ -38,7 +39,7 @@ pub async fn lock_chats(
     let ids = chat_ids(commands);
     macro_rules! select {
         () => {
-            "SELECT c.id, c.chat_type, c.last_seq,
+            "SELECT c.id, c.chat_type, c.last_seq, c.sent_count, c.sent_seq, c.newest,
                  COALESCE((SELECT TRUE FROM members d
                      WHERE d.chat_id = c.id AND d.dormant LIMIT 1), FALSE),
                  COALESCE((SELECT TRUE FROM statistics k WHERE k.chat_id = c.id), FALSE)
@@ -59,10 +60,12 @@ pub async fn lock_chats(
             sqlite: select!(), (ids),
         )?,
     };
-    let chat = |(id, kind, last_seq, has_dormant, counted): ChatRow| {
-        let (chat_type, last_seq) = (chat_type(&kind), Seq(last_seq));
-        (ChatId(id), Chat { chat_type, last_seq, has_dormant, counted })
-    };
+    let chat =
+        |(id, kind, last_seq, sent_count, sent_seq, newest, has_dormant, counted): ChatRow| {
+            let (chat_type, last_seq) = (chat_type(&kind), Seq(last_seq));
+            let ordinals = Ordinals { sent_count, sent_seq: Seq(sent_seq), newest };
+            (ChatId(id), Chat { chat_type, last_seq, ordinals, has_dormant, counted })
+        };
     Ok(rows.into_iter().map(chat).collect())
 }
 
@@ -82,7 +85,7 @@ fn chat_ids(commands: &[&Command]) -> List<i64> {
     ids.into_iter().collect()
 }
 
-type ChatRow = (i64, String, i64, bool, bool);
+type ChatRow = (i64, String, i64, i64, i64, i64, bool, bool);
 
 type FactRow = (
     Option<String>,
@@ -282,13 +285,16 @@ pub async fn earlier_edits(
     Ok(found.into_iter().map(edit).collect())
 }
 
-/// A chat's id, its newest number, and how many messages it has more.
-type Numbered = (i64, i64, i64);
+/// A chat's id, its newest number, how many messages it has more, and its [`Ordinals`].
+type Numbered = (i64, i64, i64, i64, i64, i64);
 
 /// Writes what the batch did.
 pub async fn write(tx: &mut Tx, now: Timestamp, done: &Done) -> Result<(), Problem> {
-    let numbered: Vec<Numbered> =
-        done.chats.iter().map(|(id, chat)| (id.0, chat.last_seq.0, chat.messages)).collect();
+    let numbered = done.chats.iter().map(|(id, chat)| {
+        let Ordinals { sent_count, sent_seq, newest } = chat.ordinals;
+        (id.0, chat.last_seq.0, chat.messages, sent_count, sent_seq.0, newest)
+    });
+    let numbered: Vec<Numbered> = numbered.collect();
     if !done.sent.is_empty() {
         insert_messages(tx, now, done, &numbered).await?;
     }
@@ -303,6 +309,11 @@ pub async fn write(tx: &mut Tx, now: Timestamp, done: &Done) -> Result<(), Probl
     if done.sent.is_empty() || matches!(tx, Tx::Sqlite(..)) {
         number_chats(tx, now, &numbered).await?;
     }
+    let deleted = done.changed.iter().filter(|stored| stored.deleted.is_some());
+    let deleted: BTreeSet<i64> = deleted.map(|stored| stored.chat_id.0).collect();
+    if !deleted.is_empty() {
+        ordinals::settle_newest(tx, deleted.into_iter().collect()).await?;
+    }
     Ok(())
 }
 
@@ -310,11 +321,11 @@ pub async fn write(tx: &mut Tx, now: Timestamp, done: &Done) -> Result<(), Probl
 macro_rules! number {
     ($rows:literal) => {
         concat!(
-            "UPDATE chats SET last_seq = n.last_seq,
-                 message_count = message_count + n.messages, changed_at = $1
+            "UPDATE chats SET last_seq = n.last_seq, message_count = message_count + n.messages,
+                 sent_count = n.sent_count, sent_seq = n.sent_seq, newest = n.newest, changed_at = $1
              FROM UNNEST(",
             $rows,
-            ") AS n (id, last_seq, messages) WHERE chats.id = n.id"
+            ") AS n (id, last_seq, messages, sent_count, sent_seq, newest) WHERE chats.id = n.id"
         )
     };
 }
@@ -322,47 +333,7 @@ macro_rules! number {
 async fn number_chats(tx: &mut Tx, now: Timestamp, rows: &[Numbered]) -> Result<(), Problem> {
     execute!(
         tx,
-        postgres: number!("$2::BIGINT[], $3::BIGINT[], $4::BIGINT[]"),
-        (
-            now.0,
-            column!(rows, 0),
-            column!(rows, 1),
-            column!(rows, 2),
-        ),
-        sqlite: "UPDATE chats SET last_seq = r.value ->> 1,
-                message_count = message_count + (r.value ->> 2), changed_at = $1
-            FROM json_each($2) r WHERE chats.id = r.value ->> 0",
-        (now.0, json_rows(rows)),
-    )?;
-    Ok(())
-}
-
-/// Inserts the new messages; with PostgreSQL it numbers the chats, too.
-async fn insert_messages(
-    tx: &mut Tx,
-    now: Timestamp,
-    done: &Done,
-    numbered: &[Numbered],
-) -> Result<(), Problem> {
-    type Row<'a> = (i64, i64, i64, &'a str, &'a str, Option<i64>);
-    let rows: Vec<Row<'_>> = done
-        .sent
-        .iter()
-        .map(|(chat, message)| {
-            let key = message.client_message_id.as_deref().unwrap_or_default();
-            let reply_to = message.reply_to.map(|id| id.0);
-            (chat.0, message.id.0, message.sender.id.0, key, message.text.as_str(), reply_to)
-        })
-        .collect();
-    execute!(
-        tx,
-        postgres: concat!(
-            "WITH numbered AS (", number!("$8::BIGINT[], $9::BIGINT[], $10::BIGINT[]"), ")
-             INSERT INTO messages
-                 (chat_id, id, seq, sender_id, client_message_id, text, reply_to, created_at)
-             SELECT chat_id, id, id, sender_id, client_id, text, reply_to, $1
-             FROM UNNEST($2::BIGINT[], $3::BIGINT[], $4::BIGINT[], $5::TEXT[], $6::TEXT[],
-                 $7::BIGINT[]) AS r (chat_id, id, sender_id, client_id, text, reply_to)"),
+        postgres: number!("$2::BIGINT[], $3::BIGINT[], $4::BIGINT[], $5::BIGINT[], $6::BIGINT[], $7::BIGINT[]"),
         (
             now.0,
             column!(rows, 0),
@@ -371,16 +342,90 @@ async fn insert_messages(
             column!(rows, 3),
             column!(rows, 4),
             column!(rows, 5),
+        ),
+        sqlite: "UPDATE chats SET last_seq = r.value ->> 1,
+                message_count = message_count + (r.value ->> 2), sent_count = r.value ->> 3,
+                sent_seq = r.value ->> 4, newest = r.value ->> 5, changed_at = $1
+            FROM json_each($2) r WHERE chats.id = r.value ->> 0",
+        (now.0, json_rows(rows)),
+    )?;
+    Ok(())
+}
+
+/// Inserts the new messages, and notes that their senders have seen them and want to be members. With PostgreSQL it numbers the
+/// chats, too.
+async fn insert_messages(
+    tx: &mut Tx,
+    now: Timestamp,
+    done: &Done,
+    numbered: &[Numbered],
+) -> Result<(), Problem> {
+    type Row<'a> = (i64, i64, i64, &'a str, &'a str, Option<i64>, Option<i64>);
+    let rows: Vec<Row<'_>> = done
+        .sent
+        .iter()
+        .map(|(chat, message, ordinal)| {
+            let key = message.client_message_id.as_deref().unwrap_or_default();
+            let reply_to = message.reply_to.map(|id| id.0);
+            let (id, sender, text) = (message.id.0, message.sender.id.0, message.text.as_str());
+            (chat.0, id, sender, key, text, reply_to, *ordinal)
+        })
+        .collect();
+    // In the order in which everybody locks members' rows: the lists are, and each row of them is looked
+    // for in its turn.
+    let seen: BTreeMap<(i64, i64), Option<i64>> =
+        rows.iter().map(|row| ((row.0, row.2), row.6)).collect();
+    let seen: Vec<(i64, i64, Option<i64>)> =
+        seen.into_iter().map(|((chat, user), ordinal)| (chat, user, ordinal)).collect();
+    execute!(
+        tx,
+        postgres: concat!(
+            "WITH numbered AS (",
+            number!("$9::BIGINT[], $10::BIGINT[], $11::BIGINT[], $12::BIGINT[], $13::BIGINT[], $14::BIGINT[]"),
+            "), seen AS (
+                UPDATE members SET seen = COALESCE(r.ordinal, members.seen), invited_by = NULL
+                FROM UNNEST($15::BIGINT[], $16::BIGINT[], $17::BIGINT[]) AS r (chat_id, user_id, ordinal)
+                WHERE members.chat_id = r.chat_id AND members.user_id = r.user_id)
+             INSERT INTO messages
+                 (chat_id, id, seq, sender_id, client_message_id, text, reply_to, ordinal, created_at)
+             SELECT chat_id, id, id, sender_id, client_id, text, reply_to, ordinal, $1
+             FROM UNNEST($2::BIGINT[], $3::BIGINT[], $4::BIGINT[], $5::TEXT[], $6::TEXT[],
+                 $7::BIGINT[], $8::BIGINT[])
+                 AS r (chat_id, id, sender_id, client_id, text, reply_to, ordinal)"),
+        (
+            now.0,
+            column!(rows, 0),
+            column!(rows, 1),
+            column!(rows, 2),
+            column!(rows, 3),
+            column!(rows, 4),
+            column!(rows, 5),
+            column!(rows, 6),
             column!(numbered, 0),
             column!(numbered, 1),
             column!(numbered, 2),
+            column!(numbered, 3),
+            column!(numbered, 4),
+            column!(numbered, 5),
+            column!(seen, 0),
+            column!(seen, 1),
+            column!(seen, 2),
         ),
         sqlite: "INSERT INTO messages
-                (chat_id, id, seq, sender_id, client_message_id, text, reply_to, created_at)
+                (chat_id, id, seq, sender_id, client_message_id, text, reply_to, ordinal, created_at)
             SELECT value ->> 0, value ->> 1, value ->> 1, value ->> 2, value ->> 3, value ->> 4,
-                value ->> 5, $1 FROM json_each($2)",
+                value ->> 5, value ->> 6, $1 FROM json_each($2)",
         (now.0, json_rows(&rows)),
     )?;
+    if let Tx::Sqlite(..) = tx {
+        execute!(
+            tx,
+            "UPDATE members SET seen = COALESCE(r.value ->> 2, seen), invited_by = NULL
+             FROM json_each($1) r
+             WHERE members.chat_id = r.value ->> 0 AND members.user_id = r.value ->> 1",
+            json_rows(&seen)
+        )?;
+    }
     Ok(())
 }
 

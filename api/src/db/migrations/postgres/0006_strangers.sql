@@ -2,7 +2,6 @@
 
 -- Who has put this member into the chat, as long as the member has not accepted: an invitation.
 ALTER TABLE members ADD COLUMN invited_by BIGINT;
-CREATE INDEX members_invited ON members (user_id, invited_by) WHERE invited_by IS NOT NULL;
 -- This member of a private chat writes nothing there: the other one has blocked it.
 ALTER TABLE members ADD COLUMN silenced BOOLEAN NOT NULL DEFAULT FALSE;
 
