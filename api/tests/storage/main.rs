@@ -26,3 +26,4 @@ mod reading;
 mod rest;
 mod sqlite;
 mod statistics;
+mod waking;

@@ -80,7 +80,7 @@ async fn a_migration_that_waits_for_a_table_lets_go_and_tries_again() {
     let run = |sql: &'static str| sqlx::raw_sql(sql).execute(pool);
     // As if the newest one were not made yet, and somebody held a table that it needs.
     let undone = "DELETE FROM migrations WHERE version = (SELECT max(version) FROM migrations);
-        DROP TABLE chat_events; DROP TABLE edits; DROP TABLE departures";
+        DROP TABLE wakes";
     run(undone).await.unwrap();
     let mut holder = pool.begin().await.unwrap();
     let hold = "SET LOCAL idle_in_transaction_session_timeout = 0;
