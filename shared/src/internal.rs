@@ -25,8 +25,8 @@ pub use refusal::{Refusal, RefusalCode};
 pub struct Open {
     pub sessions: Vec<OpenSession>,
     /// How many of its most recently active chats each connection holds live, at most
-    /// [`MAX_LIVE_CHATS`]. The api remembers the user's others as dormant and wakes them through
-    /// `user:{id}`.
+    /// [`MAX_LIVE_CHATS`]. The api remembers the user's others as dormant: the next message in one
+    /// wakes it through `user:{id}`.
     pub live_chats: u32,
 }
 
@@ -234,7 +234,8 @@ pub struct Viewed {
 }
 
 /// `dormant`: chats that a connection lets go of although its user is in them, because it watches as
-/// many as it may. From the answer on a message in one wakes it through `user:{id}`.
+/// many as it may. The next message in one wakes it, once, through `user:{id}`; who misses that is told by
+/// `changed`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Dormant {
     pub chats: Vec<UserChat>,
@@ -272,7 +273,7 @@ pub struct ChangedFound {
     /// Users who were banned from a room, members or not.
     #[serde(default)]
     pub banned: Vec<UserChat>,
-    /// Members for whom a dormant chat changed.
+    /// Members whom a message woke, and members for whom a dormant chat changed.
     pub woken: Vec<Woken>,
     pub ended: Vec<EndedSessions>,
     /// Some list was cut: the caller must suspect what it holds of that kind.
@@ -307,7 +308,7 @@ impl Cut {
         Self { chats: true, joined: true, parted: true, woken: true, ended: true };
 }
 
-/// A member for whom a dormant chat changed.
+/// A member for whom a chat was or is dormant that changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Woken {
     pub user_id: UserId,

@@ -36,6 +36,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0004_no_hole"),
     migration!("0005_ordinals"),
     migration!("0006_strangers"),
+    migration!("0007_retention"),
 ];
 
 /// Makes a table that SQL cannot fill with what is to be said of the accounts that are there.

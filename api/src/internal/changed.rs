@@ -93,8 +93,9 @@ pub async fn changed(api: &Api, request: Changed) -> Result<ChangedFound, Proble
     Ok(found)
 }
 
-/// Members for whom a dormant chat changed, and what woke it: messages are looked for from each
-/// chat's end on, and not for ever; what is further back than that is not told of.
+/// Members whom a message woke, and members for whom a chat is dormant although it changed (marked while
+/// something was written, say), and after what: messages are looked for from each such chat's end on, and
+/// not for ever; what is further back than that is not told of.
 async fn woken(
     tx: &mut Tx,
     since: i64,
@@ -130,6 +131,14 @@ async fn woken(
         sqlite: woke!("JOIN members m ON m.chat_id = woke.id AND m.dormant"),
         (since, limit, MAX_LOOK),
     )?;
+    let awake: Vec<(i64, i64, i64)> = fetch_all!(
+        tx,
+        "SELECT user_id, chat_id, after FROM wakes WHERE woken_at >= $1
+         ORDER BY woken_at DESC LIMIT $2",
+        since,
+        limit
+    )?;
+    rows.extend(awake);
     *more = cut(&mut rows);
     let woken = |(user, chat, after)| Woken {
         user_id: UserId(user),

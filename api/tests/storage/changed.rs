@@ -164,15 +164,18 @@ async fn a_chat_woke_after_its_last_old_message(t: T) {
         assert_eq!((found.woken[0].user_id, found.woken[0].chat_id), (bob, chat));
         found.woken[0].after
     };
-    t.sql(format!("UPDATE members SET dormant = TRUE WHERE user_id = {bob}")).await;
     for n in 0..4 {
         t.say(ann, chat, &format!("old {n}")).await;
     }
     t.one(edit(ann, chat, Seq(4), "changed once more")).await.unwrap();
+    // Marked only now: whoever is marked before is woken.
+    t.sql(format!("UPDATE members SET dormant = TRUE WHERE user_id = {bob}")).await;
     assert_eq!(after().await, Seq(0), "all of it is new");
     t.sql("UPDATE messages SET created_at = 1000".to_owned()).await;
     t.say(ann, chat, "new").await;
     t.one(edit(ann, chat, Seq(1), "old, changed")).await.unwrap();
+    t.sql(format!("UPDATE members SET dormant = TRUE WHERE user_id = {bob}; DELETE FROM wakes"))
+        .await;
     assert_eq!(after().await, Seq(4), "the new message is 6");
     // In a chat that is as busy as none is, no more than the newest are looked through.
     t.sql(format!("UPDATE chats SET last_seq = 5000 WHERE id = {chat}")).await;

@@ -28,3 +28,4 @@ mod rest;
 mod sqlite;
 mod statistics;
 mod strangers;
+mod waking;

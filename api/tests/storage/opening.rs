@@ -87,15 +87,21 @@ async fn the_most_recently_active_chats_are_live(t: T) {
     assert_eq!(ids(&open(&t, ann, 2).await), [d, c]);
     assert_eq!([dormant(ann, a).await, dormant(ann, b).await, dormant(ann, c).await], [1, 1, 0]);
     assert_eq!(dormant(bob, a).await, 0, "bob has not connected yet");
-    // A message in a dormant chat makes it live for the next connection, but it stays marked: a
-    // connection that was open before must still be woken if the bus lost the first call.
+    // A message in a dormant chat wakes the connections that were open before, and makes it live for
+    // the next one.
     let mut heard = t.listen(&[Channel::User(ann)]).await;
     t.say(bob, a, "wake up").await;
     heard
         .expect(Channel::User(ann), serde_json::json!({"kind": "wake", "chat_id": a, "after": 0}))
         .await;
     assert_eq!(ids(&open(&t, ann, 2).await), [a, d]);
-    assert_eq!([dormant(ann, a).await, dormant(ann, c).await], [1, 1]);
+    assert_eq!([dormant(ann, a).await, dormant(ann, c).await], [0, 1]);
+    // One that was marked while something was written stays marked: a connection that was open before
+    // must still find it by `changed`.
+    t.sql(format!("UPDATE members SET dormant = TRUE WHERE user_id = {ann} AND chat_id = {a}"))
+        .await;
+    assert_eq!(ids(&open(&t, ann, 2).await), [a, d]);
+    assert_eq!(dormant(ann, a).await, 1);
     // Once that is long ago, it is not.
     t.sql(format!("UPDATE chats SET changed_at = 10 WHERE id = {a}")).await;
     open(&t, ann, 2).await;

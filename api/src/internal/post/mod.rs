@@ -1,12 +1,15 @@
 //! `post`: many users' commands in one transaction. Five round trips for a batch of plain
 //! messages: begin, lock the chats, read the facts, insert and number the chats, commit; one more when
 //! commands name older messages (edits, deletions, replies, what was sent before), when edits have an
-//! id, when messages change, and when dormant members must be woken; three more when statistics are kept of one of the chats. What each command means is decided in [`plan`], without the database.
+//! id, when messages change, and when there are dormant members; two more when those are woken, and three when
+//! statistics are kept of one of the chats. What each command means is decided in [`plan`], without the
+//! database.
 
 mod plan;
 mod statistics;
 mod store;
 mod tally;
+mod wakes;
 
 pub(crate) use tally::STRETCH;
 
@@ -113,7 +116,7 @@ async fn store(
         drop(tx);
         news::publish(api, tell(done, Vec::new()))
     } else {
-        let sleepers = store::dormant_members(&mut tx, &done).await?;
+        let sleepers = wakes::wake(&mut tx, &done).await?;
         news::commit(api, tx, tell(done, sleepers)).await?
     };
     Ok((results, news))

@@ -17,9 +17,6 @@ use shared::{
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-/// The most members woken by one batch; the others find the chat by `changed`.
-const MAX_WAKES: i64 = 10_000;
-
 /// How to lock chats that somebody else holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lock {
@@ -490,21 +487,4 @@ async fn update_messages(tx: &mut Tx, done: &Done) -> Result<(), Problem> {
         (json_rows(&rows)),
     )?;
     Ok(())
-}
-
-/// Members who do not hold these chats live, when there are any: chat and user.
-pub async fn dormant_members(tx: &mut Tx, done: &Done) -> Result<Vec<(i64, i64)>, Problem> {
-    let chats: List<i64> =
-        done.chats.iter().filter(|(_, chat)| chat.has_dormant).map(|(id, _)| id.0).collect();
-    if chats.0.is_empty() {
-        return Ok(Vec::new());
-    }
-    let rows = fetch_all!(
-        tx,
-        "SELECT chat_id, user_id FROM members
-         WHERE dormant AND chat_id IN (SELECT value FROM json_each($1)) LIMIT $2",
-        chats,
-        MAX_WAKES
-    )?;
-    Ok(rows)
 }

@@ -1,0 +1,68 @@
+//! Waking the members whose connections do not hold a chat live: each once, by the first message since it
+//! was marked dormant for them.
+
+use super::plan::Done;
+use crate::{
+    db::{List, Tx, column, execute, fetch_all, json_rows},
+    fault::Result,
+};
+
+/// The most members woken by one batch. The others keep their marks, by which `changed` finds them.
+const MAX_WAKES: i64 = 10_000;
+
+/// The dormant members of these chats, chat and user. Their marks are taken away, so that nobody who never
+/// comes back is woken for each message, and that they were woken is remembered, for gateways that the
+/// bus does not reach. Whatever marks a chat once more is for the messages after this batch.
+pub async fn wake(tx: &mut Tx, done: &Done) -> Result<Vec<(i64, i64)>> {
+    let chats: List<i64> =
+        done.chats.iter().filter(|(_, chat)| chat.has_dormant).map(|(id, _)| id.0).collect();
+    if chats.0.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sleepers: Vec<(i64, i64)> = fetch_all!(
+        tx,
+        "SELECT chat_id, user_id FROM members
+         WHERE dormant AND chat_id IN (SELECT value FROM json_each($1)) LIMIT $2",
+        chats,
+        MAX_WAKES
+    )?;
+    let before =
+        |chat: i64| done.chats.iter().find(|(id, _)| id.0 == chat).map(|(_, c)| c.before.0);
+    let rows: Vec<(i64, i64, i64)> = sleepers
+        .iter()
+        .map(|(chat, user)| (*chat, *user, before(*chat).unwrap_or_default()))
+        .collect();
+    // A batch waits for no member's row: one that is being marked at this moment keeps its mark.
+    execute!(
+        tx,
+        postgres: "UPDATE members m SET dormant = FALSE
+            FROM (SELECT m.chat_id, m.user_id FROM UNNEST($1::BIGINT[], $2::BIGINT[]) AS r (chat_id, user_id)
+                  JOIN members m ON m.chat_id = r.chat_id AND m.user_id = r.user_id
+                  FOR NO KEY UPDATE OF m SKIP LOCKED) free
+            WHERE m.chat_id = free.chat_id AND m.user_id = free.user_id",
+        (
+            column!(rows, 0),
+            column!(rows, 1),
+        ),
+        sqlite: "UPDATE members SET dormant = FALSE FROM json_each($1) r
+            WHERE chat_id = r.value ->> 0 AND user_id = r.value ->> 1",
+        (json_rows(&rows)),
+    )?;
+    execute!(
+        tx,
+        postgres: "INSERT INTO wakes (woken_at, chat_id, user_id, after)
+            SELECT now, chat_id, user_id, after FROM clock
+            CROSS JOIN UNNEST($1::BIGINT[], $2::BIGINT[], $3::BIGINT[]) AS r (chat_id, user_id, after)
+            ON CONFLICT DO NOTHING",
+        (
+            column!(rows, 0),
+            column!(rows, 1),
+            column!(rows, 2),
+        ),
+        sqlite: "INSERT INTO wakes (woken_at, chat_id, user_id, after)
+            SELECT now, r.value ->> 0, r.value ->> 1, r.value ->> 2 FROM clock CROSS JOIN json_each($1) r
+            WHERE TRUE ON CONFLICT DO NOTHING",
+        (json_rows(&rows)),
+    )?;
+    Ok(sleepers)
+}
