@@ -40,6 +40,13 @@ pub struct Config {
     /// The most ended sessions remembered (about 60 bytes each: 12 MB). Beyond it every request asks
     /// the database, which is slow and right.
     pub ended_capacity: usize,
+    /// What one account may ask of all apis together, counted in cheap reads
+    /// (the table is `rest/costs.rs`): 50 changes a second and 200 at once, as over its sockets, or 250 cheap
+    /// reads, a tenth of a core. A page that opens takes about 20, and a family's list of all messages 100.
+    pub requests: Rate,
+    /// The same for all people of one network who show no account: twice as much, so that a school that
+    /// comes back at once may renew and sign in. Those are limited by themselves, below.
+    pub requests_without_account: Rate,
     /// Attempts to sign in from one address: an office or school behind one router signs in at
     /// nine in the morning; 120 more each minute is far below what the password hash costs us.
     pub login_per_address: Rate,
@@ -93,6 +100,8 @@ impl Default for Config {
             sessions_per_user: 100,
             ended_poll: Duration::from_millis(500),
             ended_capacity: 200_000,
+            requests: Rate { per: Duration::from_millis(4), burst: 1_000 },
+            requests_without_account: Rate { per: Duration::from_millis(2), burst: 2_000 },
             login_per_address: Rate { per: Duration::from_millis(500), burst: 600 },
             login_per_account_and_address: Rate { per: Duration::from_secs(5), burst: 100 },
             login_per_account: Rate { per: Duration::from_secs(1), burst: 500 },

@@ -1,7 +1,7 @@
 //! What surrounds every request, public or internal: metrics, a time limit, a body limit, security
 //! headers, answers for panics and for paths and methods that do not exist.
 
-use crate::config::Config;
+use crate::{config::Config, rest};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, MatchedPath, Request},
@@ -64,7 +64,7 @@ pub(crate) fn allow_origins<S: Clone + Send + Sync + 'static>(
         .allow_credentials(true)
         .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::PUT, Method::DELETE])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
-        .expose_headers([header::RETRY_AFTER, header::LINK])
+        .expose_headers([header::RETRY_AFTER, header::LINK, rest::POLICY, rest::LEFT])
         // Long enough that a page asks once a visit, short enough that a change is felt.
         .max_age(Duration::from_secs(600));
     router.layer(cors)

@@ -132,7 +132,7 @@ pub fn router(api: Api) -> Router {
         timeout: api.config.request_timeout,
         begins_traces: true,
     };
-    let routes = openapi::with_documents(rest::routes()).merge(page::routes());
+    let routes = openapi::with_documents(rest::limited(&api)).merge(page::routes());
     let routes = http::allow_origins(surroundings.around(routes), &api.config);
     routes.with_state(Api { db: api.people.clone(), ..api })
 }

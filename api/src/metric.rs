@@ -38,6 +38,14 @@ pub const METRICS: &[Metric] = &[
         &[("reason", Values::From(|| END_REASONS.to_vec()))],
         "Sessions ended before their time, by reason",
     ),
+    counter(
+        "limit_refused_total",
+        &[(
+            "kind",
+            Values::These(&["account", "network", "login", "password", "register", "refresh"]),
+        )],
+        "Requests answered 429: of an account beyond its share, of a network's people without an account, and too many tries of one kind",
+    ),
     gauge("ended_sessions", &[], "Sessions that ended lately, held in memory"),
     gauge(
         "db_connections",

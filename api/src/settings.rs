@@ -118,9 +118,18 @@ pub enum Command {
     Admin(AdminCommand),
 }
 
-/// How much one address may do; also part of the one-process binary.
+/// How much one account and one address may do; also part of the one-process binary.
 #[derive(Args, Clone, Debug)]
 pub struct LimitArgs {
+    /// What an account may ask over REST per second, of all apis together (four times as much after a
+    /// quiet time), counted in cheap reads. A change counts 5, so that REST takes as many messages as
+    /// FRAMES_PER_SECOND allows sockets; a page counts what it may read. Raise it for a load test
+    #[arg(long, env = "REQUESTS_PER_SECOND", default_value_t = 250, global = true)]
+    pub requests_per_second: u32,
+    /// The same for everybody of one address together who shows no account: signing in, the lobby of
+    /// guests, /status. Twice an account's, so that a school behind one router may come back at once
+    #[arg(long, env = "REQUESTS_WITHOUT_ACCOUNT_PER_SECOND", default_value_t = 500, global = true)]
+    pub requests_without_account_per_second: u32,
     /// Attempts to sign in from one address, per minute (five times as many after a quiet time).
     /// Enough for an office behind one router; each attempt costs 15 ms of a core
     #[arg(long, env = "LOGINS_PER_MINUTE", default_value_t = 120, global = true)]
@@ -134,9 +143,18 @@ pub struct LimitArgs {
 impl LimitArgs {
     /// Into the configuration; one sentence when it cannot be.
     pub fn apply(&self, config: &mut Config) -> Result<(), String> {
-        config.login_per_address = rate("LOGINS_PER_MINUTE", self.logins_per_minute)?;
+        let second = Duration::from_secs(1);
+        let minute = Duration::from_secs(60);
+        config.requests = rate("REQUESTS_PER_SECOND", self.requests_per_second, second, 4)?;
+        config.requests_without_account = rate(
+            "REQUESTS_WITHOUT_ACCOUNT_PER_SECOND",
+            self.requests_without_account_per_second,
+            second,
+            4,
+        )?;
+        config.login_per_address = rate("LOGINS_PER_MINUTE", self.logins_per_minute, minute, 5)?;
         config.register_per_address =
-            rate("REGISTRATIONS_PER_MINUTE", self.registrations_per_minute)?;
+            rate("REGISTRATIONS_PER_MINUTE", self.registrations_per_minute, minute, 5)?;
         Ok(())
     }
 }
@@ -192,11 +210,12 @@ impl Settings {
     }
 }
 
-fn rate(name: &str, per_minute: u32) -> Result<Rate, String> {
-    if per_minute == 0 {
+/// So many in each `time`, and `times` as many after a quiet time.
+fn rate(name: &str, count: u32, time: Duration, times: u32) -> Result<Rate, String> {
+    if count == 0 {
         return Err(format!("{name} must be at least 1"));
     }
-    Ok(Rate { per: Duration::from_secs(60) / per_minute, burst: per_minute.saturating_mul(5) })
+    Ok(Rate { per: time / count, burst: count.saturating_mul(times) })
 }
 
 fn missing(name: &str, what: &str) -> String {
@@ -254,6 +273,7 @@ mod tests {
             ("--allowed-origins=https://a.b, https://a.b/c", "\"https://a.b/c\""),
             ("--trusted-proxies=10.0.0.5,proxy", "TRUSTED_PROXIES"),
             ("--registrations-per-minute=0", "REGISTRATIONS_PER_MINUTE"),
+            ("--requests-per-second=0", "REQUESTS_PER_SECOND"),
         ] {
             let settings = try_settings(&[argument]);
             let why = settings.and_then(|settings| settings.check().map(drop)).unwrap_err();
@@ -266,8 +286,16 @@ mod tests {
     #[test]
     fn the_defaults_of_both_places_agree() {
         let mut config = Config::default();
-        let before = (config.login_per_address, config.register_per_address);
+        let limits = |config: &Config| {
+            [
+                config.requests,
+                config.requests_without_account,
+                config.login_per_address,
+                config.register_per_address,
+            ]
+        };
+        let before = limits(&config);
         settings(&[]).limits.apply(&mut config).unwrap();
-        assert_eq!((config.login_per_address, config.register_per_address), before);
+        assert_eq!(limits(&config), before);
     }
 }

@@ -4,7 +4,7 @@
 use crate::{Api, fault::Result};
 use shared::{
     id::UserId,
-    limit::{Rate, network},
+    limit::{Rate, network, seconds},
     problem::Problem,
 };
 use std::net::IpAddr;
@@ -25,12 +25,27 @@ pub enum Attempt<'a> {
     RefreshFrom(IpAddr),
 }
 
+impl Attempt<'_> {
+    /// For the metric.
+    fn kind(self) -> &'static str {
+        match self {
+            Self::LoginFrom(_)
+            | Self::LoginTo(..)
+            | Self::LoginToByStranger(_)
+            | Self::LoginByDevice(_) => "login",
+            Self::PasswordOf(_) => "password",
+            Self::RegisterFrom(_) => "register",
+            Self::RefreshFrom(_) => "refresh",
+        }
+    }
+}
+
 /// 429 with the time to come back when it is one too many.
 pub async fn admit(api: &Api, attempt: Attempt<'_>) -> Result<()> {
     let (key, rate) = key_and_rate(api, attempt);
     api.limiter.try_take(&key, &rate).await.map_err(|wait| {
-        // Rounded up: coming back exactly then must work.
-        Problem::too_many(wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
+        metrics::counter!("limit_refused_total", "kind" => attempt.kind()).increment(1);
+        Problem::too_many(seconds(wait))
     })
 }
 

@@ -65,7 +65,7 @@ pub async fn create(api: &Api, actor: Actor, new: NewChat) -> Result<Overview, P
     let members: Vec<i64> = members.into_iter().collect();
     let invited = strangers::among(&mut tx, actor, &members).await?;
     membership::check_users(&mut tx, "member_ids", &members, &invited, limits).await?;
-    strangers::check_invitations(&mut tx, actor, new.chat_type, &invited, limits).await?;
+    strangers::check_invitations(api, &mut tx, actor, new.chat_type, &invited).await?;
     let row = Row {
         kind: new.chat_type,
         name,

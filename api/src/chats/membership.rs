@@ -52,7 +52,7 @@ pub async fn add(
     let new: Vec<i64> = wanted.into_iter().filter(|user| !present.contains(user)).collect();
     let invited = strangers::among(&mut tx, actor, &new).await?;
     check_users(&mut tx, "user_ids", &new, &invited, limits).await?;
-    strangers::check_invitations(&mut tx, actor, access.chat_type, &invited, limits).await?;
+    strangers::check_invitations(api, &mut tx, actor, access.chat_type, &invited).await?;
     check_room_for(&access, new.len(), limits)?;
     let change = match access.chat_type {
         ChatType::Room => {

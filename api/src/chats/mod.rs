@@ -44,6 +44,8 @@ pub struct ChatLimits {
     pub chats_per_user: i64,
     /// New chats of one user: a script that sets up a team at once, not one that fills the table.
     pub creation: Rate,
+    /// Strangers whom one user invites to groups and rooms: a class or a club at once, not everybody there is.
+    pub invitation: Rate,
     /// Invitations of one user to another that wait for an answer: who has not answered 20 does not want
     /// the next one.
     pub invitations_by_one: i64,
@@ -63,6 +65,7 @@ impl Default for ChatLimits {
             members_per_request: 200,
             chats_per_user: 10_000,
             creation: Rate { per: Duration::from_secs(1), burst: 300 },
+            invitation: Rate { per: Duration::from_secs(5), burst: 400 },
             invitations_by_one: 20,
             invitations: 200,
             blocklist: 1_000,

@@ -2,13 +2,17 @@
 //! are members by their own will. Everybody else is invited: such a member's chat comes after all others
 //! and counts for nothing until the member accepts, by joining it or by writing in it.
 
-use super::{ChatLimits, access::Actor, blocklist, create::pair_key};
-use crate::db::{DbError, Link, List, Tx, execute, fetch_all};
+use super::{access::Actor, blocklist, create::pair_key};
+use crate::{
+    Api,
+    db::{DbError, Link, List, Tx, execute, fetch_all},
+};
 use axum::http::StatusCode;
 use shared::{
     chat::ChatType,
     id::{ChatId, UserId},
     internal::Role,
+    limit,
     problem::Problem,
 };
 use std::collections::BTreeSet;
@@ -60,15 +64,20 @@ pub(super) async fn among(
 /// Whether these people may be invited to one more group or room. A private chat is one for each who
 /// writes, whom the list of those whom one does not want to hear from keeps out.
 pub(super) async fn check_invitations(
+    api: &Api,
     tx: &mut Tx,
     actor: Actor,
     kind: ChatType,
     strangers: &BTreeSet<i64>,
-    limits: &ChatLimits,
 ) -> Result<(), Problem> {
     if strangers.is_empty() || kind == ChatType::Private {
         return Ok(());
     }
+    let limits = &api.config.chats;
+    let (key, many) = (format!("invitations:{}", actor.user_id), strangers.len());
+    let cost = u32::try_from(many).unwrap_or(u32::MAX);
+    let taken = api.limiter.try_take_many(&key, &limits.invitation, cost).await;
+    taken.result.map_err(|wait| Problem::too_many(limit::seconds(wait)))?;
     let full: Vec<(i64,)> = fetch_all!(
         tx,
         "SELECT u.value FROM json_each($1) u

@@ -5,6 +5,7 @@
 mod base;
 mod bodies;
 mod examples;
+mod limits;
 mod pages;
 mod parameters;
 mod refusals;
@@ -28,6 +29,7 @@ fn complete(said: utoipa::openapi::OpenApi) -> Value {
     let mut document = serde_json::to_value(said).unwrap_or_default();
     parameters::describe(&mut document);
     refusals::add(&mut document);
+    limits::add(&mut document);
     examples::add(&mut document);
     // Last, because examples are made of the fields alone.
     bodies::complete(&mut document);

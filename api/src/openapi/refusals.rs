@@ -3,13 +3,14 @@
 //! a route's shape (it takes a body, parameters, credentials) is added here, so that it is the same
 //! everywhere and no handler can forget it. A status that says nothing of its own is a reference.
 
-use super::operations;
+use super::{limits, operations};
+use crate::rest::costs;
 use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
 use shared::problem::PROBLEM_JSON;
 
 /// What extractors and surroundings refuse with: status, code, sentence.
-const COMMON: [(&str, &str, &str); 14] = [
+const COMMON: [(&str, &str, &str); 15] = [
     ("400", "malformed_json", "The body is not JSON: expected value."),
     ("400", "bad_request", "The request could not be read."),
     ("401", "unauthenticated", "Sign in first: no access token came with this request."),
@@ -21,6 +22,7 @@ const COMMON: [(&str, &str, &str); 14] = [
     ("413", "body_too_large", "The body is too large."),
     ("415", "unsupported_media_type", "Send the body as application/json."),
     ("422", "validation_failed", "limit: must be from 1 to 100"),
+    ("429", "rate_limited", "Too many requests. Wait and try again."),
     ("500", "internal", "Something went wrong on our side."),
     ("503", "unavailable", "The service cannot answer right now. Try again in a moment."),
     ("503", "timeout", "The service cannot answer right now. Try again in a moment."),
@@ -33,13 +35,14 @@ pub fn add(document: &mut Value) {
     for (status, code, sentence) in COMMON {
         shared_examples.insert(code.to_owned(), example(status, code, sentence));
     }
-    for (_, method, operation) in operations(document) {
+    for (path, method, operation) in operations(document) {
         let guarded = match operation["security"].as_array() {
             Some(own) => own.iter().any(|one| one.as_object().is_some_and(|one| !one.is_empty())),
             None => guarded_by_default,
         };
         let shape = Shape {
             guarded,
+            limited: costs::is_limited(path),
             changes: method != "get",
             body: operation.get("requestBody").is_some(),
             parameters: operation["parameters"].as_array().is_some_and(|all| !all.is_empty()),
@@ -83,6 +86,7 @@ pub fn add(document: &mut Value) {
 /// What of an operation decides on its common refusals.
 struct Shape {
     guarded: bool,
+    limited: bool,
     changes: bool,
     body: bool,
     parameters: bool,
@@ -96,6 +100,7 @@ impl Shape {
             "403" if *code == "wrong_origin" => self.guarded && self.changes,
             "403" => self.guarded,
             "422" => self.body || self.parameters,
+            "429" => self.limited,
             _ => true,
         }
     }
@@ -137,21 +142,19 @@ impl Refusal {
                 "examples": {},
             } },
         });
-        let header = match status {
-            "429" | "503" => Some((
-                "Retry-After",
-                json!({ "description": "Seconds after which to come back.", "required": true,
-                    "schema": { "type": "integer", "minimum": 1 } }),
-            )),
-            "401" => Some((
-                "WWW-Authenticate",
-                json!({ "description": "`Bearer`", "required": true,
-                    "schema": { "type": "string" } }),
-            )),
-            _ => None,
-        };
-        if let Some((name, header)) = header {
-            response["headers"] = json!({ name: header });
+        if matches!(status, "429" | "503") {
+            response["headers"]["Retry-After"] = json!({
+                "description": "Seconds after which to come back.", "required": true,
+                "schema": { "type": "integer", "minimum": 1 },
+            });
+        }
+        if status == "401" {
+            response["headers"]["WWW-Authenticate"] = json!({
+                "description": "`Bearer`", "required": true, "schema": { "type": "string" },
+            });
+        }
+        if status == "429" {
+            limits::tell(&mut response);
         }
         Self { codes: Vec::new(), response }
     }

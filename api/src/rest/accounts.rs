@@ -124,7 +124,6 @@ fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Str
         (status = 201, description = "The new user, and its tokens.", body = SignedInReply),
         (status = 400, description = "`email_taken` Email already registered \
             `username_taken` Username already registered"),
-        (status = 429, description = "`rate_limited` Too many requests. Wait and try again."),
     )
 )]
 async fn register_any(
@@ -149,7 +148,6 @@ async fn register_any(
         (status = 200, description = "The new user, and its tokens.", body = SignedInReply),
         (status = 400, description = "`email_taken` Email already registered \
             `username_taken` Username already registered"),
-        (status = 429, description = "`rate_limited` Too many requests. Wait and try again."),
     )
 )]
 async fn register_scripnet(
@@ -191,7 +189,6 @@ async fn try_register(api: &Api, origin: Origin, body: RegisterBody) -> Result<S
             body = SignedInReply, headers(("Set-Cookie" = String, description = "The session cookie."))),
         (status = 401, description = "`invalid_credentials` Invalid credentials"),
         (status = 403, description = "`blocked` This account is blocked."),
-        (status = 429, description = "`rate_limited` Too many requests. Wait and try again."),
     )
 )]
 async fn login_any(
@@ -215,7 +212,6 @@ async fn login_any(
             body = SignedInReply, headers(("Set-Cookie" = String, description = "The session cookie."))),
         (status = 401, description = "`invalid_credentials` Invalid credentials"),
         (status = 403, description = "`blocked` This account is blocked."),
-        (status = 429, description = "`rate_limited` Too many requests. Wait and try again."),
     )
 )]
 async fn login_scripnet(
@@ -283,7 +279,6 @@ fn with_cookie(
             body = SignedInReply,
             headers(("Set-Cookie" = Option<String>, description = "A new session cookie for who has one."))),
         (status = 401, description = "`invalid_refresh_token` The refresh token is not valid. Sign in again."),
-        (status = 429, description = "`rate_limited` Too many requests. Wait and try again."),
     )
 )]
 async fn renew(

@@ -88,7 +88,6 @@ async fn change(
     responses(
         (status = 204, description = "The password is changed."),
         (status = 400, description = "`wrong_password` The present password is wrong."),
-        (status = 429, description = "`rate_limited` Too many requests. Wait and try again."),
     )
 )]
 async fn change_password(

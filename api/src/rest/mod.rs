@@ -7,9 +7,11 @@ mod bans;
 mod blocklist;
 mod bulk;
 mod chats;
+pub(crate) mod costs;
 mod direct;
 mod greenatom;
 mod health;
+mod limit;
 mod lobby;
 mod me;
 mod members;
@@ -19,8 +21,10 @@ mod reply;
 mod users;
 
 use crate::{Api, openapi};
-use axum::Router;
+use axum::{Router, middleware::from_fn_with_state};
 use utoipa_axum::router::OpenApiRouter;
+
+pub(crate) use limit::{LEFT, POLICY};
 
 /// The public keys that check access tokens, on whichever listener.
 pub(crate) fn keys() -> Router<Api> {
@@ -47,4 +51,9 @@ pub fn routes() -> OpenApiRouter<Api> {
         .merge(lobby::routes())
         .merge(health::routes())
         .merge(openapi::documents())
+}
+
+/// All public routes, each of which takes what it costs from its caller's share.
+pub fn limited(api: &Api) -> OpenApiRouter<Api> {
+    routes().route_layer(from_fn_with_state(api.clone(), limit::limit))
 }

@@ -128,6 +128,11 @@ impl Server {
         Self::serving(Api { presence, ..self.api.clone() }, Lifecycle::new()).await
     }
 
+    /// The same api, except that it counts with this limiter. For as long as the first server lives.
+    pub async fn with_limiter(&self, limiter: Limiter) -> Self {
+        Self::serving(Api { limiter, ..self.api.clone() }, Lifecycle::new()).await
+    }
+
     async fn on(url: &str, tokens: Tokens, change: impl FnOnce(&mut Config)) -> Self {
         let db = Db::connect(url, &Default::default()).await.unwrap();
         db.migrate().await.unwrap();

@@ -20,8 +20,8 @@ use crate::usage;
 
 /// A token is good for longer than any row takes.
 const TOKEN_SECONDS: i64 = 3_600;
-/// More than any sender here comes to.
-const FRAMES_PER_SECOND: &str = "1000000";
+/// More than anybody here sends, or asks for.
+const PER_SECOND: &str = "1000000";
 /// Connections of one account: thousands are few people's.
 const MAX_CONNECTIONS_PER_ACCOUNT: &str = "1000";
 
@@ -30,16 +30,16 @@ const MAX_CONNECTIONS_PER_ACCOUNT: &str = "1000";
 pub struct Plan {
     pub gateways: usize,
     pub cpus: Cpus,
-    /// Whether one connection may send no more than a deployment allows.
+    /// Whether one account may do no more than a deployment allows.
     pub frames: Frames,
     /// Built from the sources when `None`.
     pub binaries: Option<PathBuf>,
 }
 
-/// How many frames a connection may send.
+/// How many frames an account may send, and what it may ask over REST.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Frames {
-    /// Any number: a saturated fan-out has few senders.
+    /// Any number: a saturated fan-out has few senders, and few read all pages.
     #[default]
     Unlimited,
     /// What is shipped.
@@ -86,7 +86,8 @@ impl Stand {
             ("MAX_CONNECTIONS_PER_ADDRESS", "20000"),
         ];
         if plan.frames == Frames::Unlimited {
-            settings.push(("FRAMES_PER_SECOND", FRAMES_PER_SECOND));
+            settings.push(("FRAMES_PER_SECOND", PER_SECOND));
+            settings.push(("REQUESTS_PER_SECOND", PER_SECOND));
         }
         let settings = settings.into_iter();
         let cluster = Cluster::start(Options {

@@ -2,11 +2,10 @@
 //! the younger has filled half of the bound. Keys in use move to the younger, so what is forgotten
 //! has been unused the longest.
 
-use super::{Bucket, LimiterConfig, Rate};
+use super::{Bucket, LimiterConfig, Rate, Taken};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 use tokio::time::Instant;
 
@@ -32,11 +31,15 @@ impl LocalLimiter {
         Self(Arc::new(Inner { start: Instant::now(), half, buckets: Mutex::default() }))
     }
 
-    pub(super) fn try_take(&self, key: &str, rate: &Rate) -> Result<(), Duration> {
+    pub(super) fn try_take(&self, key: &str, rate: &Rate, cost: u32) -> Taken {
         let now = self.0.start.elapsed();
+        let take = |bucket: &mut Bucket| {
+            let result = bucket.try_take(rate, now, cost);
+            Taken::new(rate, result, bucket.full_in(now))
+        };
         let mut buckets = self.0.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bucket) = buckets.young.get_mut(key) {
-            return bucket.try_take(rate, now, 1);
+            return take(bucket);
         }
         if buckets.young.len() >= self.0.half {
             let young = std::mem::take(&mut buckets.young);
@@ -45,28 +48,30 @@ impl LocalLimiter {
             metrics::counter!("limit_forgotten_total").increment(forgotten as u64);
         }
         let mut bucket = buckets.old.remove(key).unwrap_or_default();
-        let result = bucket.try_take(rate, now, 1);
+        let taken = take(&mut bucket);
         buckets.young.insert(key.into(), bucket);
-        result
+        taken
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn keys_are_bounded_and_those_in_use_stay() {
         let config = LimiterConfig { max_keys: 10, ..LimiterConfig::default() };
         let limiter = LocalLimiter::new(config);
         let rate = Rate { per: Duration::from_secs(60), burst: 1 };
-        assert_eq!(limiter.try_take("used", &rate), Ok(()));
+        let take = |key: &str| limiter.try_take(key, &rate, 1).result;
+        assert_eq!(take("used"), Ok(()));
         for key in 0..1000 {
-            assert_eq!(limiter.try_take(&key.to_string(), &rate), Ok(()), "{key}");
-            assert!(limiter.try_take("used", &rate).is_err(), "{key}");
+            assert_eq!(take(&key.to_string()), Ok(()), "{key}");
+            assert!(take("used").is_err(), "{key}");
             let buckets = limiter.0.buckets.lock().unwrap();
             assert!(buckets.young.len() + buckets.old.len() <= 10);
         }
-        assert_eq!(limiter.try_take("0", &rate), Ok(()), "long forgotten");
+        assert_eq!(take("0"), Ok(()), "long forgotten");
     }
 }

@@ -2,23 +2,24 @@
 //! clock, and gone as soon as it is full again. While Redis is away this process's memory answers:
 //! each process then allows the whole rate, which beats refusing everybody or nobody.
 
-use super::{LimiterConfig, Rate, local::LocalLimiter};
+use super::{LimiterConfig, Rate, Taken, local::LocalLimiter};
 use crate::breaker::Breaker;
 use deadpool_redis::Pool;
 use redis::Script;
 use std::{sync::Arc, time::Duration};
 
-/// [`super::Bucket::try_take`] in microseconds: returns 0 or the wait.
+/// [`super::Bucket::try_take`] in microseconds: returns 0 or the wait, and when it is full again.
 const TAKE: &str = "
     local time = redis.call('TIME')
     local now = time[1] * 1000000 + time[2]
-    local per, burst = tonumber(ARGV[1]), tonumber(ARGV[2])
-    local full_at = math.max(tonumber(redis.call('GET', KEYS[1]) or now), now) + per
-    local wait = full_at - now - per * burst
-    if wait > 0 then return wait end
+    local per, burst, cost = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+    local begin = math.max(tonumber(redis.call('GET', KEYS[1]) or now), now)
+    local wait = begin + per * math.min(cost, burst) - now - per * burst
+    if wait > 0 then return {wait, begin - now} end
+    local full_at = begin + per * cost
     local lives = math.ceil((full_at - now) / 1000)
     redis.call('SET', KEYS[1], string.format('%.0f', full_at), 'PX', string.format('%.0f', lives))
-    return 0";
+    return {0, full_at - now}";
 
 /// Limits in Redis; clones share them.
 #[derive(Clone)]
@@ -45,16 +46,14 @@ impl RedisLimiter {
         }))
     }
 
-    pub(super) async fn try_take(&self, key: &str, rate: &Rate) -> Result<(), Duration> {
+    pub(super) async fn try_take(&self, key: &str, rate: &Rate, cost: u32) -> Taken {
         let inner = &*self.0;
-        match inner.breaker.ask(inner.take(key, rate)).await {
-            Some(0) => Ok(()),
-            Some(wait) => Err(Duration::from_micros(wait)),
-            None => {
-                metrics::counter!("limit_fallback_total").increment(1);
-                inner.local.try_take(key, rate)
-            }
-        }
+        let Some((wait, full_in)) = inner.breaker.ask(inner.take(key, rate, cost)).await else {
+            metrics::counter!("limit_fallback_total").increment(1);
+            return inner.local.try_take(key, rate, cost);
+        };
+        let result = if wait == 0 { Ok(()) } else { Err(Duration::from_micros(wait)) };
+        Taken::new(rate, result, Duration::from_micros(full_in))
     }
 }
 
@@ -67,11 +66,12 @@ enum RedisAway {
 }
 
 impl Inner {
-    async fn take(&self, key: &str, rate: &Rate) -> Result<u64, RedisAway> {
+    async fn take(&self, key: &str, rate: &Rate, cost: u32) -> Result<(u64, u64), RedisAway> {
         let mut connection = self.pool.get().await?;
         // Up to 35 years, so that sums stay exact in the script's doubles.
         let per = u64::try_from(rate.per.as_micros()).unwrap_or(u64::MAX).clamp(1, 1 << 50);
         let mut call = self.take.key(format!("limit:{key}"));
-        Ok(call.arg(per).arg(rate.burst.max(1)).invoke_async(&mut connection).await?)
+        call.arg(per).arg(rate.burst.max(1)).arg(cost);
+        Ok(call.invoke_async(&mut connection).await?)
     }
 }

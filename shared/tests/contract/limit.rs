@@ -57,6 +57,28 @@ async fn never_more_than_the_burst_and_what_came_back() {
 }
 
 #[tokio::test]
+async fn what_costs_more_takes_more_and_what_is_left_is_told() {
+    on_both(async |limiter| {
+        let rate = Rate { per: Duration::from_secs(600), burst: 10 };
+        let full_in = |taken: u32| taken * rate.per - Duration::from_secs(60)..=taken * rate.per;
+        let taken = limiter.try_take_many("ann", &rate, 4).await;
+        assert_eq!((taken.result, taken.left), (Ok(()), 6));
+        assert!(full_in(4).contains(&taken.full_in), "{taken:?}");
+        let refused = limiter.try_take_many("ann", &rate, 7).await;
+        assert!(full_in(1).contains(&refused.result.unwrap_err()), "{refused:?}");
+        assert_eq!(refused.left, 6, "nothing was taken");
+        assert_eq!(limiter.try_take_many("ann", &rate, 6).await.left, 0);
+        // More than there can ever be: from a full bucket, and owed.
+        assert!(limiter.try_take_many("ann", &rate, 30).await.result.is_err());
+        assert_eq!(limiter.try_take_many("bob", &rate, 30).await.result, Ok(()));
+        let refused = limiter.try_take_many("bob", &rate, 1).await;
+        assert!(full_in(21).contains(&refused.result.unwrap_err()), "{refused:?}");
+        assert!(full_in(30).contains(&refused.full_in), "{refused:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn two_processes_share_one_count_in_redis() {
     let (_server, config) = start_redis().await;
     let limiter = || Limiter::redis(pool(&config).unwrap(), patient());

@@ -274,6 +274,7 @@ const SHARED: &[(&str, &str)] = &[
     ("GUESTS", "true"),
     ("GUEST_MESSAGES_PER_MINUTE", "6000"),
     ("REGISTRATIONS_PER_MINUTE", "6000"),
+    ("REQUESTS_WITHOUT_ACCOUNT_PER_SECOND", "5000"),
 ];
 
 /// The one that all harmless tests of this binary share: it takes seconds to start.

@@ -1,0 +1,86 @@
+//! Takes what a request costs from its caller's share, before it is read any further, and says in the
+//! answer what is left: the `RateLimit` fields of draft-ietf-httpapi-ratelimit-headers-11. An account
+//! has a share of its own wherever it asks from; whoever shows no account has a part in its network's.
+//! What requests cost is in [`super::costs`].
+
+use super::costs::{Asker, cost};
+use crate::Api;
+use axum::{
+    extract::{MatchedPath, Request, State},
+    http::{HeaderName, HeaderValue, Method},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use shared::{
+    credentials::Credential,
+    limit::{Rate, Taken, network, seconds},
+    problem::Problem,
+    serve::ClientAddr,
+    time::Timestamp,
+    token::Claims,
+};
+use std::net::{IpAddr, Ipv4Addr};
+
+/// What a caller may do at all.
+pub const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+/// What of that is left.
+pub const LEFT: HeaderName = HeaderName::from_static("ratelimit");
+
+/// Around each route, which is known by then. One question to the limiter.
+pub async fn limit(State(api): State<Api>, request: Request, next: Next) -> Response {
+    // A browser's question before a request of another origin; it cannot show an account.
+    if request.method() == Method::OPTIONS {
+        return next.run(request).await;
+    }
+    let claims = account(&api, &request);
+    let asker = if claims.is_some() { Asker::Account } else { Asker::Nobody };
+    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let Some(cost) = cost(request.method(), route, request.uri(), asker) else {
+        return next.run(request).await;
+    };
+    let (name, key, rate) = match claims {
+        Some(claims) => ("account", format!("rest:{}", claims.sub), api.config.requests),
+        None => {
+            let key = format!("rest:from:{}", network(address(&request)));
+            ("network", key, api.config.requests_without_account)
+        }
+    };
+    let taken = api.limiter.try_take_many(&key, &rate, cost).await;
+    let mut response = match taken.result {
+        Ok(()) => next.run(request).await,
+        Err(wait) => {
+            metrics::counter!("limit_refused_total", "kind" => name).increment(1);
+            Problem::too_many(seconds(wait)).into_response()
+        }
+    };
+    for (header, text) in [(POLICY, policy(name, &rate)), (LEFT, left(name, &taken))] {
+        if let Ok(value) = HeaderValue::try_from(text) {
+            response.headers_mut().insert(header, value);
+        }
+    }
+    response
+}
+
+/// Whose token this is. Whether its session has ended is found out later; until then it costs the
+/// account what it costs.
+fn account(api: &Api, request: &Request) -> Option<Claims> {
+    let token = Credential::of(request.headers())?.token();
+    api.verified.verify(api.tokens.verifier(), token, Timestamp::now()).ok()
+}
+
+/// Our listeners always tell; without one of them there is no client to tell apart.
+fn address(request: &Request) -> IpAddr {
+    let client = request.extensions().get::<ClientAddr>();
+    client.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |client| client.0)
+}
+
+/// Who takes no more than `q` in any `w` seconds is never refused.
+fn policy(name: &str, rate: &Rate) -> String {
+    let window = seconds(rate.per.saturating_mul(rate.burst)).max(1);
+    format!("\"{name}\";q={};w={window}", rate.burst)
+}
+
+/// After `t` seconds everything is there again.
+fn left(name: &str, taken: &Taken) -> String {
+    format!("\"{name}\";r={};t={}", taken.left, seconds(taken.full_in))
+}
