@@ -36,9 +36,9 @@ const SURE_PER_CHAT: i64 = MAX_MESSAGES / MAX_CHATS as i64;
 /// what one user asks for must not fill the memory of everybody's api.
 const ENOUGH_BYTES: usize = 8 * 1024 * 1024;
 
-/// Rows of one chat that are looked at: among them are deleted messages and, where only received
-/// ones are wanted, any number of one's own.
-const MAX_ROWS: i64 = 2 * MAX_PER_CHAT;
+/// Messages of one chat that are looked at for each that is wanted: where only received ones are, any
+/// number of one's own are among them.
+const LOOKED_AT: i64 = 2;
 
 /// Which messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,13 +192,14 @@ impl Chat {
         let rows: Vec<(i64, i64, String, i64)> = fetch_all!(
             conn,
             "SELECT id, sender_id, text, created_at
-             FROM (SELECT id, sender_id, text, created_at, deleted_at FROM messages
-                   WHERE chat_id = $1 AND id > $2 AND id <= $3 ORDER BY id DESC LIMIT $4) newest
-             WHERE deleted_at IS NULL AND sender_id <> $5 ORDER BY id DESC LIMIT $6",
+             FROM (SELECT id, sender_id, text, created_at FROM messages
+                   WHERE chat_id = $1 AND id > $2 AND id <= $3 AND deleted_at IS NULL
+                   ORDER BY id DESC LIMIT $4) newest
+             WHERE sender_id <> $5 ORDER BY id DESC LIMIT $6",
             self.id.0,
             after,
             upto,
-            MAX_ROWS,
+            LOOKED_AT * limit,
             not_of,
             limit
         )?;

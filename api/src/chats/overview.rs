@@ -5,7 +5,7 @@ use super::{
     access::{MemberRole, chat_type},
     chat_not_found, not_a_member,
 };
-use crate::db::{Link, fetch_all, json_rows};
+use crate::db::{Link, fetch_all, from_row, json_rows};
 use serde::Serialize;
 use shared::{
     chat::{ChatType, ChatView},
@@ -35,7 +35,7 @@ pub struct Overview {
     pub created_at: Timestamp,
 }
 
-/// The columns of a [`Row`], of `chats c` and the user's `members m`, which may be missing.
+/// The columns of an [`Overview`], of `chats c` and the user's `members m`, which may be missing.
 ///
 /// Unread is a subtraction ([`super::ordinals`]), counted to 100. What is not numbered yet is counted:
 /// others' messages among the first 100 behind the mark, in their order, so that PostgreSQL goes by the
@@ -57,33 +57,34 @@ macro_rules! overview_columns {
     };
 }
 
-/// What [`overview_columns`] selects.
-type Row = (i64, String, String, i64, Option<i64>, i64, Option<String>, i64, i64, Option<i64>, i64);
+pub(crate) use overview_columns;
 
-/// The same, and the row's place in the question.
-type PlacedRow =
-    (i64, String, String, i64, Option<i64>, i64, Option<String>, i64, i64, Option<i64>, i64, i64);
+/// How many those are.
+pub(crate) const COLUMNS: usize = 11;
 
-impl From<Row> for Overview {
-    fn from(row: Row) -> Self {
-        let (id, name, kind, seq, last_read, unread, role, members, messages, by, at) = row;
-        Self {
-            view: ChatView {
-                id: ChatId(id),
-                name,
-                chat_type: chat_type(&kind),
-                seq: Seq(seq),
-                last_read: Seq(last_read.unwrap_or(0)),
-                unread,
-            },
-            role: role.as_deref().map(MemberRole::from_text),
-            member_count: members,
-            message_count: messages,
-            created_by: by.map(UserId),
-            created_at: Timestamp(at),
-        }
-    }
+from_row!(Overview, |row| Self {
+    view: ChatView {
+        id: ChatId(row.try_get(0)?),
+        name: row.try_get(1)?,
+        chat_type: chat_type(row.try_get(2)?),
+        seq: Seq(row.try_get(3)?),
+        last_read: Seq(row.try_get::<Option<i64>, _>(4)?.unwrap_or(0)),
+        unread: row.try_get(5)?,
+    },
+    role: row.try_get::<Option<&str>, _>(6)?.map(MemberRole::from_text),
+    member_count: row.try_get(7)?,
+    message_count: row.try_get(8)?,
+    created_by: row.try_get::<Option<i64>, _>(9)?.map(UserId),
+    created_at: Timestamp(row.try_get(10)?),
+});
+
+/// One that was asked for, and its place in the question.
+struct Found {
+    chat: Overview,
+    place: i64,
 }
+
+from_row!(Found, |row| Self { chat: Overview::from_row(row)?, place: row.try_get(COLUMNS)? });
 
 /// Each of these chats as its user sees it, in the order asked; `None` where there is no such chat.
 /// Does not say whether the user may: see [`Overview::role`].
@@ -93,7 +94,7 @@ pub async fn find(
 ) -> Result<Vec<Option<Overview>>, Problem> {
     let rows: Vec<(i64, i64)> = pairs.iter().map(|pair| (pair.chat_id.0, pair.user_id.0)).collect();
     let (chats, users): (Vec<i64>, Vec<i64>) = rows.iter().copied().unzip();
-    let rows: Vec<PlacedRow> = fetch_all!(
+    let found: Vec<Found> = fetch_all!(
         link,
         postgres: concat!("SELECT ", overview_columns!(), ", r.place - 1
             FROM UNNEST($1::BIGINT[], $2::BIGINT[]) WITH ORDINALITY AS r (chat_id, user_id, place)
@@ -107,14 +108,13 @@ pub async fn find(
             LEFT JOIN members m ON m.chat_id = r.chat_id AND m.user_id = r.user_id"),
         (json_rows(&rows)),
     )?;
-    let mut found = vec![None; pairs.len()];
-    for (id, name, kind, seq, read, unread, role, members, messages, by, at, place) in rows {
-        let row = (id, name, kind, seq, read, unread, role, members, messages, by, at);
-        if let Some(slot) = usize::try_from(place).ok().and_then(|place| found.get_mut(place)) {
-            *slot = Some(Overview::from(row));
+    let mut chats = vec![None; pairs.len()];
+    for Found { chat, place } in found {
+        if let Some(slot) = usize::try_from(place).ok().and_then(|place| chats.get_mut(place)) {
+            *slot = Some(chat);
         }
     }
-    Ok(found)
+    Ok(chats)
 }
 
 /// One chat as a user sees it: 404 when there is none, 403 when it is not the user's to enter.
@@ -139,7 +139,7 @@ pub async fn list(
     limit: i64,
 ) -> Result<Vec<Overview>, Problem> {
     let before = before.map_or(i64::MAX, |chat| chat.0);
-    let rows: Vec<Row> = fetch_all!(
+    Ok(fetch_all!(
         link,
         concat!(
             "SELECT ",
@@ -150,8 +150,7 @@ pub async fn list(
         user.0,
         before,
         limit.clamp(1, MAX_CHATS)
-    )?;
-    Ok(rows.into_iter().map(Overview::from).collect())
+    )?)
 }
 
 /// All rooms as a user sees them, the oldest first, those after the room `after`; at most [`MAX_CHATS`].
@@ -161,7 +160,7 @@ pub async fn rooms(
     after: ChatId,
     limit: i64,
 ) -> Result<Vec<Overview>, Problem> {
-    let rows: Vec<Row> = fetch_all!(
+    Ok(fetch_all!(
         link,
         concat!(
             "SELECT ",
@@ -173,6 +172,5 @@ pub async fn rooms(
         user.0,
         after.0,
         limit.clamp(1, MAX_CHATS)
-    )?;
-    Ok(rows.into_iter().map(Overview::from).collect())
+    )?)
 }

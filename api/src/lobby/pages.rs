@@ -5,7 +5,7 @@ use crate::{
     Api,
     accounts::{input, profile::not_found},
     chats::LOBBY,
-    db::{fetch_all, fetch_optional},
+    db::{DbError, Tx, fetch_all, fetch_optional},
     fault::Result,
     internal::{STRETCH, guest_key},
 };
@@ -51,8 +51,31 @@ pub async fn page(api: &Api, offset: i64, limit: i64) -> Result<(Vec<LobbyMessag
     // One moment for all three statements, or the place found in the second were another's.
     let mut tx = api.db.snapshot().await?;
     let total = total(&mut tx.link()).await?;
-    // The stretch of ids in which the page begins, and how many messages are before it.
-    let place: Option<(i64, i64)> = fetch_optional!(
+    let Some(place) = place(&mut tx, offset).await? else { return Ok((Vec::new(), total)) };
+    let rows: Vec<Row> = fetch_all!(
+        tx,
+        messages!(
+            "SELECT id FROM messages WHERE chat_id = 1 AND id >= $1 AND deleted_at IS NULL
+            ORDER BY id LIMIT $2 OFFSET $3"
+        ),
+        place.first,
+        limit.clamp(1, MAX_MESSAGES),
+        place.skip
+    )?;
+    Ok((messages(rows), total))
+}
+
+/// Where the message behind so many of the oldest ones is found: so many behind a message's id.
+pub(crate) struct Place {
+    pub first: i64,
+    /// Less than [`STRETCH`].
+    pub skip: i64,
+}
+
+/// The place of an offset in the lobby, by adding up the stretches before it; `None`: behind the end.
+pub(crate) async fn place(tx: &mut Tx, offset: i64) -> Result<Option<Place>, DbError> {
+    let offset = offset.max(0);
+    let found: Option<(i64, i64)> = fetch_optional!(
         tx,
         "SELECT stretch, before FROM (
              SELECT stretch, message_count,
@@ -60,20 +83,9 @@ pub async fn page(api: &Api, offset: i64, limit: i64) -> Result<(Vec<LobbyMessag
              FROM stretches WHERE chat_id = $1) s
          WHERE before <= $2 AND $2 - before < message_count",
         LOBBY.0,
-        offset.max(0)
+        offset
     )?;
-    let Some((stretch, before)) = place else { return Ok((Vec::new(), total)) };
-    let rows: Vec<Row> = fetch_all!(
-        tx,
-        messages!(
-            "SELECT id FROM messages WHERE chat_id = 1 AND id >= $1 AND deleted_at IS NULL
-            ORDER BY id LIMIT $2 OFFSET $3"
-        ),
-        stretch * STRETCH,
-        limit.clamp(1, MAX_MESSAGES),
-        offset.max(0) - before
-    )?;
-    Ok((messages(rows), total))
+    Ok(found.map(|(stretch, before)| Place { first: stretch * STRETCH, skip: offset - before }))
 }
 
 /// The newest `limit` messages, and how many there are in all.
