@@ -146,19 +146,30 @@ struct Row {
 /// groups, which may be large, no members are looked at.
 async fn recent(conn: &mut Conn, user: UserId) -> Result<Vec<Chat>, Problem> {
     type Found = (i64, String, String, i64, i64, Option<String>, Option<i64>);
+    macro_rules! select {
+        ($chats:literal) => {
+            concat!(
+                "SELECT r.id, r.chat_type, r.name, r.last_seq, r.last_read, u.username, o.last_read
+                 FROM (SELECT c.id, c.chat_type, c.name, c.last_seq, c.changed_at, m.user_id, m.last_read
+                       FROM members m ",
+                $chats,
+                " WHERE m.user_id = $1 ORDER BY c.changed_at DESC, c.id DESC LIMIT $2) r
+                 LEFT JOIN members o ON o.chat_id = CASE WHEN r.chat_type = 'private' THEN r.id END
+                     AND o.user_id <> r.user_id
+                 LEFT JOIN users u ON u.id = o.user_id
+                 ORDER BY r.changed_at DESC, r.id DESC"
+            )
+        };
+    }
+    // From the user's memberships to their chats, whatever PostgreSQL believes of the tables.
     let found: Vec<Found> = fetch_all!(
         conn,
-        "SELECT r.id, r.chat_type, r.name, r.last_seq, r.last_read, u.username, o.last_read
-         FROM (SELECT c.id, c.chat_type, c.name, c.last_seq, c.changed_at, m.user_id, m.last_read
-               FROM members m JOIN chats c ON c.id = m.chat_id
-               WHERE m.user_id = $1 AND c.chat_type <> 'room' AND c.deleted_at IS NULL
-               ORDER BY c.changed_at DESC, c.id DESC LIMIT $2) r
-         LEFT JOIN members o ON o.chat_id = CASE WHEN r.chat_type = 'private' THEN r.id END
-             AND o.user_id <> r.user_id
-         LEFT JOIN users u ON u.id = o.user_id
-         ORDER BY r.changed_at DESC, r.id DESC",
-        user.0,
-        MAX_CHATS as i64
+        postgres: select!("CROSS JOIN LATERAL (SELECT * FROM chats
+            WHERE id = m.chat_id AND chat_type <> 'room' AND deleted_at IS NULL OFFSET 0) c"),
+        (user.0, MAX_CHATS as i64),
+        sqlite: select!("JOIN chats c ON c.id = m.chat_id
+            AND c.chat_type <> 'room' AND c.deleted_at IS NULL"),
+        (user.0, MAX_CHATS as i64),
     )?;
     let chat = |(id, kind, name, last_seq, last_read, other, others_mark): Found| Chat {
         id: ChatId(id),

@@ -90,11 +90,11 @@ pub async fn history(
             concat!(
                 "SELECT ",
                 message_columns!(),
-                " FROM (SELECT id FROM messages WHERE chat_id = $1 AND id >= $2 AND deleted_at IS NULL
+                " FROM (SELECT chat_id, id FROM messages WHERE chat_id = $1 AND id >= $2 AND deleted_at IS NULL
                         ORDER BY id ",
                 $order,
                 " LIMIT $3 OFFSET $4) p
-                  JOIN messages m ON m.chat_id = $1 AND m.id = p.id JOIN users s ON s.id = m.sender_id
+                  JOIN messages m ON m.chat_id = p.chat_id AND m.id = p.id JOIN users s ON s.id = m.sender_id
                   ORDER BY m.id"
             )
         };
