@@ -36,9 +36,9 @@ const SURE_PER_CHAT: i64 = MAX_MESSAGES / MAX_CHATS as i64;
 /// what one user asks for must not fill the memory of everybody's api.
 const ENOUGH_BYTES: usize = 8 * 1024 * 1024;
 
-/// Rows of one chat that are looked at: among them are deleted messages and, where only received
-/// ones are wanted, any number of one's own.
-const MAX_ROWS: i64 = 2 * MAX_PER_CHAT;
+/// Messages of one chat that are looked at for each that is wanted: where only received ones are, any
+/// number of one's own are among them.
+const LOOKED_AT: i64 = 2;
 
 /// Which messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,19 +146,30 @@ struct Row {
 /// groups, which may be large, no members are looked at.
 async fn recent(conn: &mut Conn, user: UserId) -> Result<Vec<Chat>, Problem> {
     type Found = (i64, String, String, i64, i64, Option<String>, Option<i64>);
+    macro_rules! select {
+        ($chats:literal) => {
+            concat!(
+                "SELECT r.id, r.chat_type, r.name, r.last_seq, r.last_read, u.username, o.last_read
+                 FROM (SELECT c.id, c.chat_type, c.name, c.last_seq, c.changed_at, m.user_id, m.last_read
+                       FROM members m ",
+                $chats,
+                " WHERE m.user_id = $1 ORDER BY c.changed_at DESC, c.id DESC LIMIT $2) r
+                 LEFT JOIN members o ON o.chat_id = CASE WHEN r.chat_type = 'private' THEN r.id END
+                     AND o.user_id <> r.user_id
+                 LEFT JOIN users u ON u.id = o.user_id
+                 ORDER BY r.changed_at DESC, r.id DESC"
+            )
+        };
+    }
+    // From the user's memberships to their chats, whatever PostgreSQL believes of the tables.
     let found: Vec<Found> = fetch_all!(
         conn,
-        "SELECT r.id, r.chat_type, r.name, r.last_seq, r.last_read, u.username, o.last_read
-         FROM (SELECT c.id, c.chat_type, c.name, c.last_seq, c.changed_at, m.user_id, m.last_read
-               FROM members m JOIN chats c ON c.id = m.chat_id
-               WHERE m.user_id = $1 AND c.chat_type <> 'room' AND c.deleted_at IS NULL
-               ORDER BY c.changed_at DESC, c.id DESC LIMIT $2) r
-         LEFT JOIN members o ON o.chat_id = CASE WHEN r.chat_type = 'private' THEN r.id END
-             AND o.user_id <> r.user_id
-         LEFT JOIN users u ON u.id = o.user_id
-         ORDER BY r.changed_at DESC, r.id DESC",
-        user.0,
-        MAX_CHATS as i64
+        postgres: select!("CROSS JOIN LATERAL (SELECT * FROM chats
+            WHERE id = m.chat_id AND chat_type <> 'room' AND deleted_at IS NULL OFFSET 0) c"),
+        (user.0, MAX_CHATS as i64),
+        sqlite: select!("JOIN chats c ON c.id = m.chat_id
+            AND c.chat_type <> 'room' AND c.deleted_at IS NULL"),
+        (user.0, MAX_CHATS as i64),
     )?;
     let chat = |(id, kind, name, last_seq, last_read, other, others_mark): Found| Chat {
         id: ChatId(id),
@@ -192,13 +203,14 @@ impl Chat {
         let rows: Vec<(i64, i64, String, i64)> = fetch_all!(
             conn,
             "SELECT id, sender_id, text, created_at
-             FROM (SELECT id, sender_id, text, created_at, deleted_at FROM messages
-                   WHERE chat_id = $1 AND id > $2 AND id <= $3 ORDER BY id DESC LIMIT $4) newest
-             WHERE deleted_at IS NULL AND sender_id <> $5 ORDER BY id DESC LIMIT $6",
+             FROM (SELECT id, sender_id, text, created_at FROM messages
+                   WHERE chat_id = $1 AND id > $2 AND id <= $3 AND deleted_at IS NULL
+                   ORDER BY id DESC LIMIT $4) newest
+             WHERE sender_id <> $5 ORDER BY id DESC LIMIT $6",
             self.id.0,
             after,
             upto,
-            MAX_ROWS,
+            LOOKED_AT * limit,
             not_of,
             limit
         )?;

@@ -1,12 +1,13 @@
 //! Reading messages in pages. Deleted ones are not in them.
 
 use super::{
-    access,
+    LOBBY, access,
     stored::{MessageRow, Stored, message_columns},
 };
 use crate::{
     Api,
     db::{Link, fetch_all, fetch_optional},
+    lobby,
 };
 use shared::{
     chat::Message,
@@ -16,6 +17,9 @@ use shared::{
 
 /// Most messages in one page.
 pub const MAX_MESSAGES: i64 = 100;
+
+/// Most messages that a page by offset walks over: some milliseconds.
+pub const MAX_OFFSET: i64 = 10_000;
 
 /// Which part of a chat's messages.
 #[derive(Clone, Copy, Debug, Default)]
@@ -63,7 +67,9 @@ pub async fn list(
     Ok(rows.into_iter().map(|row| Stored::from(row).message).collect())
 }
 
-/// A page by offset from the oldest, and how many there are in all.
+/// A page by offset from the oldest, and how many there are in all. What lies between the page and the
+/// chat's nearer end is walked over: 422 when that is more than [`MAX_OFFSET`], but not in the lobby,
+/// where stretches of messages are counted.
 pub async fn history(
     api: &Api,
     user: UserId,
@@ -71,23 +77,48 @@ pub async fn history(
     offset: i64,
     limit: i64,
 ) -> Result<(Vec<Message>, i64), Problem> {
-    let mut conn = api.db.read().await?;
-    let access = access::find(&mut conn.link(), chat, user).await?;
+    let (offset, limit) = (offset.max(0), limit.clamp(1, MAX_MESSAGES));
+    // One moment for all statements, or what is counted and what is read would be another's.
+    let mut tx = api.db.snapshot().await?;
+    let access = access::find(&mut tx.link(), chat, user).await?;
     access.to_enter()?;
-    let rows: Vec<MessageRow> = fetch_all!(
-        conn,
-        concat!(
-            "SELECT ",
-            message_columns!(),
-            " FROM messages m JOIN users s ON s.id = m.sender_id
-              WHERE m.chat_id = $1 AND m.deleted_at IS NULL ORDER BY m.id LIMIT $2 OFFSET $3"
-        ),
-        chat.0,
-        limit.clamp(1, MAX_MESSAGES),
-        offset.max(0)
-    )?;
+    let total = access.message_count;
+    let count = (total - offset).clamp(0, limit);
+    let newer = total - offset - count;
+    macro_rules! select {
+        ($order:literal) => {
+            concat!(
+                "SELECT ",
+                message_columns!(),
+                " FROM (SELECT chat_id, id FROM messages WHERE chat_id = $1 AND id >= $2 AND deleted_at IS NULL
+                        ORDER BY id ",
+                $order,
+                " LIMIT $3 OFFSET $4) p
+                  JOIN messages m ON m.chat_id = p.chat_id AND m.id = p.id JOIN users s ON s.id = m.sender_id
+                  ORDER BY m.id"
+            )
+        };
+    }
+    let rows: Vec<MessageRow> = if offset <= MAX_OFFSET {
+        fetch_all!(tx, select!("ASC"), chat.0, 0, limit, offset)?
+    } else if count == 0 {
+        Vec::new()
+    } else if newer <= MAX_OFFSET {
+        fetch_all!(tx, select!("DESC"), chat.0, 0, count, newer)?
+    } else if chat == LOBBY {
+        match lobby::place(&mut tx, offset).await? {
+            Some(place) => fetch_all!(tx, select!("ASC"), chat.0, place.first, limit, place.skip)?,
+            None => Vec::new(),
+        }
+    } else {
+        let most = format!(
+            "is more than {MAX_OFFSET} messages away from both ends of the chat; pages of any place are at \
+             GET /chats/{{chat_id}}/messages?before="
+        );
+        return Err(Problem::field("offset", most));
+    };
     let messages = rows.into_iter().map(|row| Stored::from(row).message).collect();
-    Ok((messages, access.message_count))
+    Ok((messages, total))
 }
 
 /// One message; `None` when there is none or it is deleted. Checks no rights.

@@ -119,13 +119,15 @@ pub async fn number_one(db: &Db) -> Result<bool, DbError> {
     )?;
     let Some((chat, last_seq, after)) = found else { return Ok(false) };
     let upto = last_seq.min(after + STEP);
+    // Each row is looked for by what the subquery found of it, the chat too: what PostgreSQL knew before,
+    // it could take as a reason to run the subquery for each row.
     let count = execute!(
         tx,
         "UPDATE messages SET ordinal = r.ordinal
-         FROM (SELECT m.id, c.sent_count + ROW_NUMBER() OVER (ORDER BY m.id) AS ordinal
+         FROM (SELECT m.chat_id, m.id, c.sent_count + ROW_NUMBER() OVER (ORDER BY m.id) AS ordinal
                FROM chats c JOIN messages m ON m.chat_id = c.id
                WHERE c.id = $1 AND m.id > $2 AND m.id <= $3) r
-         WHERE messages.chat_id = $1 AND messages.id = r.id",
+         WHERE messages.chat_id = r.chat_id AND messages.id = r.id",
         chat,
         after,
         upto
@@ -133,10 +135,10 @@ pub async fn number_one(db: &Db) -> Result<bool, DbError> {
     execute!(
         tx,
         "UPDATE members SET seen = r.ordinal
-         FROM (SELECT sender_id, MAX(ordinal) AS ordinal FROM messages
+         FROM (SELECT chat_id, sender_id, MAX(ordinal) AS ordinal FROM messages
                WHERE chat_id = $1 AND id > $2 AND id <= $3
-               GROUP BY sender_id ORDER BY sender_id) r
-         WHERE members.chat_id = $1 AND members.user_id = r.sender_id
+               GROUP BY chat_id, sender_id ORDER BY sender_id) r
+         WHERE members.chat_id = r.chat_id AND members.user_id = r.sender_id
              AND COALESCE(members.seen, 0) < r.ordinal",
         chat,
         after,
@@ -176,13 +178,13 @@ async fn find_seen(db: &Db, chat: i64) -> Result<(), DbError> {
             tx,
             concat!(
                 "UPDATE members SET seen = r.seen
-                 FROM (SELECT m.user_id, ",
+                 FROM (SELECT m.chat_id, m.user_id, ",
                 seen_at!("m.last_read"),
                 " AS seen
                        FROM chats c JOIN members m ON m.chat_id = c.id
                        WHERE c.id = $1 AND c.sent_seq = c.last_seq AND m.user_id > $2 AND m.user_id <= $3
                        ORDER BY m.user_id) r
-                 WHERE members.chat_id = $1 AND members.user_id = r.user_id
+                 WHERE members.chat_id = r.chat_id AND members.user_id = r.user_id
                      AND COALESCE(members.seen, -1) < r.seen"
             ),
             chat,

@@ -5,7 +5,7 @@ use super::{
     access::{MemberRole, chat_type},
     banned, bans, chat_not_found, not_a_member,
 };
-use crate::db::{Link, fetch_all, fetch_optional, json_rows};
+use crate::db::{Link, fetch_all, fetch_optional, from_row, json_rows};
 use serde::Serialize;
 use shared::{
     chat::{ChatType, ChatView, UserRef},
@@ -50,7 +50,7 @@ impl Overview {
     }
 }
 
-/// The columns of a [`Row`], of `chats c` and the user's `members m`, which may be missing.
+/// The columns of an [`Overview`], of `chats c` and the user's `members m`, which may be missing.
 ///
 /// Unread is a subtraction ([`super::ordinals`]), counted to 100. What is not numbered yet is counted:
 /// others' messages among the first 100 behind the mark, in their order, so that PostgreSQL goes by the
@@ -73,79 +73,37 @@ macro_rules! overview_columns {
     };
 }
 
-/// What [`overview_columns`] selects.
-type Row = (
-    i64,
-    String,
-    String,
-    i64,
-    Option<i64>,
-    i64,
-    Option<String>,
-    Option<i64>,
-    Option<String>,
-    i64,
-    i64,
-    Option<i64>,
-    i64,
-);
+pub(crate) use overview_columns;
 
-/// The same, and the row's place in the question.
-type PlacedRow = (
-    i64,
-    String,
-    String,
-    i64,
-    Option<i64>,
-    i64,
-    Option<String>,
-    Option<i64>,
-    Option<String>,
-    i64,
-    i64,
-    Option<i64>,
-    i64,
-    i64,
-);
+/// How many those are.
+pub(crate) const COLUMNS: usize = 13;
 
-impl From<Row> for Overview {
-    fn from(row: Row) -> Self {
-        let (
-            id,
-            name,
-            kind,
-            seq,
-            last_read,
-            unread,
-            role,
-            inviter,
-            inviter_name,
-            members,
-            messages,
-            by,
-            at,
-        ) = row;
-        let invited_by = (inviter.map(UserId).zip(inviter_name))
-            .map(|(id, username)| UserRef::registered(id, username));
-        Self {
-            view: ChatView {
-                id: ChatId(id),
-                name,
-                chat_type: chat_type(&kind),
-                seq: Seq(seq),
-                last_read: Seq(last_read.unwrap_or(0)),
-                unread,
-                invited_by,
-            },
-            role: role.as_deref().map(MemberRole::from_text),
-            member_count: members,
-            message_count: messages,
-            created_by: by.map(UserId),
-            created_at: Timestamp(at),
-            banned: false,
-        }
-    }
+from_row!(Overview, |row| Self {
+    view: ChatView {
+        id: ChatId(row.try_get(0)?),
+        name: row.try_get(1)?,
+        chat_type: chat_type(row.try_get(2)?),
+        seq: Seq(row.try_get(3)?),
+        last_read: Seq(row.try_get::<Option<i64>, _>(4)?.unwrap_or(0)),
+        unread: row.try_get(5)?,
+        invited_by: (row.try_get::<Option<i64>, _>(7)?.zip(row.try_get::<Option<String>, _>(8)?))
+            .map(|(id, username)| UserRef::registered(UserId(id), username)),
+    },
+    role: row.try_get::<Option<&str>, _>(6)?.map(MemberRole::from_text),
+    member_count: row.try_get(9)?,
+    message_count: row.try_get(10)?,
+    created_by: row.try_get::<Option<i64>, _>(11)?.map(UserId),
+    created_at: Timestamp(row.try_get(12)?),
+    banned: false,
+});
+
+/// One that was asked for, and its place in the question.
+struct Found {
+    chat: Overview,
+    place: i64,
 }
+
+from_row!(Found, |row| Self { chat: Overview::from_row(row)?, place: row.try_get(COLUMNS)? });
 
 /// Each of these chats as its user sees it, in the order asked; `None` where there is no such chat.
 /// Does not say whether the user may: see [`Overview::to_enter`].
@@ -155,7 +113,7 @@ pub async fn find(
 ) -> Result<Vec<Option<Overview>>, Problem> {
     let rows: Vec<(i64, i64)> = pairs.iter().map(|pair| (pair.chat_id.0, pair.user_id.0)).collect();
     let (chats, users): (Vec<i64>, Vec<i64>) = rows.iter().copied().unzip();
-    let rows: Vec<PlacedRow> = fetch_all!(
+    let found: Vec<Found> = fetch_all!(
         link,
         postgres: concat!("SELECT ", overview_columns!(), ", r.place - 1
             FROM UNNEST($1::BIGINT[], $2::BIGINT[]) WITH ORDINALITY AS r (chat_id, user_id, place)
@@ -169,43 +127,25 @@ pub async fn find(
             LEFT JOIN members m ON m.chat_id = r.chat_id AND m.user_id = r.user_id"),
         (json_rows(&rows)),
     )?;
-    let mut found = vec![None; pairs.len()];
-    for (
-        id,
-        name,
-        kind,
-        seq,
-        read,
-        unread,
-        role,
-        inviter,
-        from,
-        members,
-        messages,
-        by,
-        at,
-        place,
-    ) in rows
-    {
-        let row =
-            (id, name, kind, seq, read, unread, role, inviter, from, members, messages, by, at);
-        if let Some(slot) = usize::try_from(place).ok().and_then(|place| found.get_mut(place)) {
-            *slot = Some(Overview::from(row));
+    let mut chats = vec![None; pairs.len()];
+    for Found { chat, place } in found {
+        if let Some(slot) = usize::try_from(place).ok().and_then(|place| chats.get_mut(place)) {
+            *slot = Some(chat);
         }
     }
     // Members are not banned.
     let from_outside = |overview: &Overview| overview.role.is_none();
-    let outside: Vec<UserChat> = (pairs.iter().zip(&found))
+    let outside: Vec<UserChat> = (pairs.iter().zip(&chats))
         .filter(|(_, found)| found.as_ref().is_some_and(from_outside))
         .map(|(pair, _)| *pair)
         .collect();
     let banned = bans::among(link, &outside).await?;
-    for (pair, found) in pairs.iter().zip(&mut found) {
+    for (pair, found) in pairs.iter().zip(&mut chats) {
         if let Some(found) = found {
             found.banned = banned.contains(pair);
         }
     }
-    Ok(found)
+    Ok(chats)
 }
 
 /// One chat as a user sees it: 404 when there is none, 403 when it is not the user's to enter.
@@ -252,17 +192,18 @@ pub async fn list(
     };
     let before = before.map_or(i64::MAX, |chat| chat.0);
     let among_invitations = invitation == Some((true,));
-    let mut rows: Vec<Row> = match among_invitations {
+    let mut chats: Vec<Overview> = match among_invitations {
         true => Vec::new(),
         false => fetch_all!(link, page!("IS NULL"), user.0, before, limit)?,
     };
-    let left = limit - i64::try_from(rows.len()).unwrap_or(limit);
+    let left = limit - i64::try_from(chats.len()).unwrap_or(limit);
     if left > 0 {
         let before = if among_invitations { before } else { i64::MAX };
-        let invitations: Vec<Row> = fetch_all!(link, page!("IS NOT NULL"), user.0, before, left)?;
-        rows.extend(invitations);
+        let invitations: Vec<Overview> =
+            fetch_all!(link, page!("IS NOT NULL"), user.0, before, left)?;
+        chats.extend(invitations);
     }
-    Ok(rows.into_iter().map(Overview::from).collect())
+    Ok(chats)
 }
 
 /// All rooms as a user sees them, the oldest first, those after the room `after`; at most [`MAX_CHATS`].
@@ -272,7 +213,7 @@ pub async fn rooms(
     after: ChatId,
     limit: i64,
 ) -> Result<Vec<Overview>, Problem> {
-    let rows: Vec<Row> = fetch_all!(
+    Ok(fetch_all!(
         link,
         concat!(
             "SELECT ",
@@ -284,6 +225,5 @@ pub async fn rooms(
         user.0,
         after.0,
         limit.clamp(1, MAX_CHATS)
-    )?;
-    Ok(rows.into_iter().map(Overview::from).collect())
+    )?)
 }

@@ -115,4 +115,21 @@ macro_rules! fetch_one {
     };
 }
 
-pub(crate) use {execute, fetch_all, fetch_one, fetch_optional, run};
+/// What a row of either database becomes: for rows that are wider than a tuple may be, or of which only a
+/// part is shared. The columns are counted from 0.
+macro_rules! from_row {
+    ($name:ty, |$row:ident| $value:expr) => {
+        $crate::db::from_row!(@ $name, sqlx::postgres::PgRow, |$row| $value);
+        $crate::db::from_row!(@ $name, sqlx::sqlite::SqliteRow, |$row| $value);
+    };
+    (@ $name:ty, $kind:ty, |$row:ident| $value:expr) => {
+        impl sqlx::FromRow<'_, $kind> for $name {
+            fn from_row($row: &$kind) -> Result<Self, sqlx::Error> {
+                use sqlx::Row as _;
+                Ok($value)
+            }
+        }
+    };
+}
+
+pub(crate) use {execute, fetch_all, fetch_one, fetch_optional, from_row, run};

@@ -8,14 +8,15 @@ use super::{
 };
 use crate::{
     Api,
-    chats::overview,
-    db::{Conn, Db, List, fetch_all, fetch_one},
+    chats::overview::{self, COLUMNS, Overview, overview_columns},
+    db::{Conn, List, fetch_all, from_row},
 };
 use shared::{
     chat::ChatView,
-    id::{ChatId, UserId},
+    id::UserId,
     internal::{
-        Account, MAX_LIVE_CHATS, Open, Opened, Role, SessionRefusal, SessionView, Shows, UserChat,
+        Account, MAX_LIVE_CHATS, Open, OpenSession, Opened, Role, SessionRefusal, SessionView,
+        Shows, UserChat,
     },
     problem::Problem,
 };
@@ -25,12 +26,12 @@ use std::collections::HashMap;
 /// the wake-up must still find it by `changed`, which looks back this far at most.
 const SETTLED_MS: i64 = 60_000;
 
-/// Which sessions may open, and their users' chats.
+/// Which sessions may open, and their users' chats. Two statements, whatever the number of sessions, where
+/// all chats are shown; a third for windows on one chat.
 pub async fn open(api: &Api, request: Open) -> Result<Opened, Problem> {
     check_batch("sessions", request.sessions.len())?;
     let mut conn = api.db.read().await?;
-    let (epoch,): (String,) = fetch_one!(conn, "SELECT value FROM meta WHERE key = 'epoch'")?;
-    let standings = standings(&mut conn, &request).await?;
+    let (epoch, standings) = standings(&mut conn, &request).await?;
     let mut shown: Vec<(UserId, Shows)> = (request.sessions.iter().zip(&standings))
         .filter_map(|(session, standing)| Some((standing.as_ref().ok()?.id, session.shows)))
         .collect();
@@ -38,38 +39,38 @@ pub async fn open(api: &Api, request: Open) -> Result<Opened, Problem> {
     shown.sort_unstable();
     shown.dedup();
     let live = i64::from(request.live_chats.min(MAX_LIVE_CHATS));
-    let mut places = Vec::new();
+    let mut chats: HashMap<(UserId, Shows), Vec<ChatView>> = HashMap::new();
+    let mut wrong: Vec<Mark> = Vec::new();
     for which in [Which::All, Which::Private] {
         let users = shown.iter().filter(|(_, shows)| *shows == which.shows());
         let users: List<i64> = users.map(|(user, _)| user.0).collect();
-        if !users.0.is_empty() {
-            places.extend(self::places(&mut conn, users, live, which).await?);
+        if users.0.is_empty() {
+            continue;
+        }
+        for place in places(&mut conn, users, live, which).await? {
+            wrong.extend(place.wrong_mark(which));
+            if place.live {
+                chats.entry((place.user, which.shows())).or_default().push(place.chat.view);
+            }
         }
     }
-    let mut wanted: Vec<(Shows, UserChat)> = places
-        .iter()
-        .filter(|place| place.live)
-        .map(|place| (place.which.shows(), place.pair))
-        .collect();
-    wanted.extend(shown.iter().filter_map(|(user_id, shows)| match *shows {
-        Shows::One(chat_id) => Some((*shows, UserChat { user_id: *user_id, chat_id })),
+    let one = shown.iter().filter_map(|(user_id, shows)| match *shows {
+        Shows::One(chat_id) => Some(UserChat { user_id: *user_id, chat_id }),
         Shows::All | Shows::Private | Shows::Nothing => None,
-    }));
-    let pairs: Vec<UserChat> = wanted.iter().map(|(_, pair)| *pair).collect();
-    let views = match pairs.is_empty() {
-        true => Vec::new(),
-        false => overview::find(&mut conn.link(), &pairs).await?,
-    };
-    let mut chats: HashMap<(UserId, Shows), Vec<ChatView>> = HashMap::new();
-    for ((shows, pair), found) in wanted.iter().zip(views) {
-        // One that was deleted in between is gone.
-        let Some(found) = found else { continue };
-        if found.to_enter().is_ok() {
-            chats.entry((pair.user_id, *shows)).or_default().push(found.view);
+    });
+    let one: Vec<UserChat> = one.collect();
+    if !one.is_empty() {
+        let found = overview::find(&mut conn.link(), &one).await?;
+        for (UserChat { user_id, chat_id }, found) in one.into_iter().zip(found) {
+            let may_enter = |chat: &Overview| chat.to_enter().is_ok();
+            if let Some(chat) = found.filter(may_enter) {
+                chats.entry((user_id, Shows::One(chat_id))).or_default().push(chat.view);
+            }
         }
     }
     drop(conn);
-    mark_dormant(&api.db, &places).await?;
+    // Writes nothing when there are none, which is almost always.
+    mark(&api.db, &wrong).await?;
     let view = |(user, shows): (Account, Shows)| SessionView {
         chats: chats.get(&(user.id, shows)).cloned().unwrap_or_default(),
         user,
@@ -96,123 +97,142 @@ impl Which {
     }
 }
 
-type SessionRow = (String, i64, String, String, String, bool, bool);
+/// The epoch, and each found session with its user.
+type SessionRow = (
+    String,
+    Option<String>,
+    Option<i64>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    bool,
+    Option<bool>,
+);
 
-/// Each session's user, or why it may not open.
+/// The database's epoch, and each session's user, or why it may not open.
 async fn standings(
     conn: &mut Conn,
     request: &Open,
-) -> Result<Vec<Result<Account, SessionRefusal>>, Problem> {
+) -> Result<(String, Vec<Result<Account, SessionRefusal>>), Problem> {
     let ids: List<String> = request.sessions.iter().map(|s| s.session_id.to_string()).collect();
     let rows: Vec<SessionRow> = fetch_all!(
         conn,
-        "SELECT s.id, u.id, u.username, u.name, u.role,
+        "SELECT e.value, s.id, u.id, u.username, u.name, u.role,
              u.blocked_at IS NOT NULL OR u.deactivated_at IS NOT NULL,
              s.ended_at IS NOT NULL OR s.expires_at <= (SELECT now FROM clock)
-         FROM sessions s JOIN users u ON u.id = s.user_id
-         WHERE s.id IN (SELECT value FROM json_each($1))",
+         FROM meta e LEFT JOIN json_each($1) r ON TRUE
+         LEFT JOIN sessions s ON s.id = r.value LEFT JOIN users u ON u.id = s.user_id
+         WHERE e.key = 'epoch'",
         ids
     )?;
-    let rows: HashMap<String, SessionRow> =
-        rows.into_iter().map(|row| (row.0.clone(), row)).collect();
-    let standing = |user: UserId, session: String| match rows.get(&session) {
-        Some((_, id, username, name, role, blocked, ended)) if *id == user.0 => {
-            if *blocked {
-                return Err(SessionRefusal::Blocked);
-            }
-            if *ended {
-                return Err(SessionRefusal::Ended);
-            }
-            Ok(Account {
-                id: user,
-                username: username.clone(),
-                name: name.clone(),
-                role: if role == "admin" { Role::Admin } else { Role::User },
-            })
+    let epoch = rows.first().map(|row| row.0.clone()).ok_or_else(Problem::internal)?;
+    let mut found: HashMap<String, Account> = HashMap::new();
+    let mut refused: HashMap<String, SessionRefusal> = HashMap::new();
+    for (_, session, id, username, name, role, blocked, ended) in rows {
+        let (Some(session), Some(id), Some(username), Some(name)) = (session, id, username, name)
+        else {
+            continue;
+        };
+        if blocked {
+            refused.insert(session.clone(), SessionRefusal::Blocked);
+        } else if ended != Some(false) {
+            refused.insert(session.clone(), SessionRefusal::Ended);
         }
-        _ => Err(SessionRefusal::Ended),
+        let role = if role.as_deref() == Some("admin") { Role::Admin } else { Role::User };
+        found.insert(session, Account { id: UserId(id), username, name, role });
+    }
+    let standing = |session: &OpenSession| {
+        let id = session.session_id.to_string();
+        match (found.get(&id).filter(|user| user.id == session.user_id), refused.get(&id)) {
+            (None, _) => Err(SessionRefusal::Ended),
+            (Some(_), Some(refusal)) => Err(*refusal),
+            (Some(user), None) => Ok(user.clone()),
+        }
     };
-    Ok(request
-        .sessions
-        .iter()
-        .map(|session| standing(session.user_id, session.session_id.to_string()))
-        .collect())
+    Ok((epoch, request.sessions.iter().map(standing).collect()))
 }
 
 /// One of a user's chats that is live, or whose dormant mark is wrong.
 struct Placed {
-    which: Which,
-    pair: UserChat,
+    chat: Overview,
+    user: UserId,
     live: bool,
     dormant: bool,
     /// Whether the mark of a live chat may be taken away.
     settled: bool,
 }
 
+from_row!(Placed, |row| Self {
+    chat: Overview::from_row(row)?,
+    user: UserId(row.try_get(COLUMNS)?),
+    live: row.try_get(COLUMNS + 1)?,
+    dormant: row.try_get(COLUMNS + 2)?,
+    settled: row.try_get(COLUMNS + 3)?,
+});
+
 impl Placed {
-    fn is_marked_wrong(&self) -> bool {
-        match (self.live, self.which) {
+    fn wrong_mark(&self, which: Which) -> Option<Mark> {
+        let is_wrong = match (self.live, which) {
             (true, Which::All) => self.dormant && self.settled,
             // Those that show all chats may not hold it.
             (true, Which::Private) => false,
             (false, _) => !self.dormant,
-        }
+        };
+        is_wrong.then_some((self.chat.view.id.0, self.user.0, !self.dormant))
     }
 }
 
 /// The users' live chats, the most recently active first and what strangers invited them to after all others,
 /// and those others that are not dormant yet.
+/// PostgreSQL goes from the users to their memberships and from there to the chats, whatever it believes
+/// of the tables: each step is a subquery that it cannot turn around.
 async fn places(
     conn: &mut Conn,
     users: List<i64>,
     live: i64,
     which: Which,
 ) -> Result<Vec<Placed>, Problem> {
-    // The kind is looked at last: a condition that PostgreSQL believes to be rare would have it look
-    // for the chats first, and for their members then.
     macro_rules! select {
-        ($first:literal, $which:literal) => {
+        ([$($placed:tt)+], $which:literal) => {
             concat!(
-                "SELECT user_id, chat_id, place <= $2, dormant,
-                     changed_at < (SELECT now FROM clock) - $3
-                 FROM (SELECT m.user_id, m.chat_id, m.dormant, c.changed_at, c.chat_type,
-                           ROW_NUMBER() OVER (PARTITION BY m.user_id ORDER BY ",
-                $first,
-                "m.invited_by IS NOT NULL, c.changed_at DESC, c.id DESC) AS place
-                       FROM members m JOIN chats c ON c.id = m.chat_id AND c.deleted_at IS NULL
-                       WHERE m.user_id IN (SELECT value FROM json_each($1))) ranked
-                 WHERE (place <= $2 OR NOT dormant)",
+                "SELECT ",
+                overview_columns!(),
+                ", p.user_id, p.place <= $2, p.dormant, p.changed_at < (SELECT now FROM clock) - $3
+                 FROM ",
+                $($placed)+,
+                " JOIN chats c ON c.id = p.chat_id
+                  JOIN members m ON m.chat_id = p.chat_id AND m.user_id = p.user_id
+                  WHERE (p.place <= $2 OR NOT p.dormant)",
                 $which,
-                " ORDER BY user_id, place"
+                " ORDER BY p.user_id, p.place"
             )
         };
     }
-    let rows: Vec<(i64, i64, bool, bool, bool)> = match which {
-        Which::All => fetch_all!(conn, select!("", ""), users, live, SETTLED_MS)?,
-        Which::Private => fetch_all!(
-            conn,
-            select!("(c.chat_type = 'private') DESC, ", " AND chat_type = 'private'"),
-            users,
-            live,
-            SETTLED_MS
-        )?,
-    };
-    let placed = |(user, chat, live, dormant, settled)| Placed {
-        which,
-        pair: UserChat { user_id: UserId(user), chat_id: ChatId(chat) },
-        live,
-        dormant,
-        settled,
-    };
-    Ok(rows.into_iter().map(placed).collect())
-}
-
-/// Turns the wrong marks around. Writes nothing when there are none, which is almost always.
-async fn mark_dormant(db: &Db, places: &[Placed]) -> Result<(), Problem> {
-    let wrong: Vec<Mark> = places
-        .iter()
-        .filter(|place| place.is_marked_wrong())
-        .map(|place| (place.pair.chat_id.0, place.pair.user_id.0, !place.dormant))
-        .collect();
-    mark(db, &wrong).await.map(|_| ())
+    macro_rules! ask {
+        ($first:literal, $which:literal) => {
+            fetch_all!(
+                conn,
+                postgres: select!([
+                    "UNNEST($1::BIGINT[]) AS r (user_id) CROSS JOIN LATERAL (
+                         SELECT m.user_id, m.chat_id, m.dormant, c.changed_at, c.chat_type,
+                             ROW_NUMBER() OVER (ORDER BY ", $first, "m.invited_by IS NOT NULL, c.changed_at DESC, c.id DESC) AS place
+                         FROM members m CROSS JOIN LATERAL (
+                             SELECT id, changed_at, chat_type FROM chats
+                             WHERE id = m.chat_id AND deleted_at IS NULL OFFSET 0) c
+                         WHERE m.user_id = r.user_id) p"], $which),
+                (users, live, SETTLED_MS),
+                sqlite: select!([
+                    "(SELECT m.user_id, m.chat_id, m.dormant, c.changed_at, c.chat_type,
+                          ROW_NUMBER() OVER (PARTITION BY m.user_id
+                              ORDER BY ", $first, "m.invited_by IS NOT NULL, c.changed_at DESC, c.id DESC) AS place
+                      FROM members m JOIN chats c ON c.id = m.chat_id AND c.deleted_at IS NULL
+                      WHERE m.user_id IN (SELECT value FROM json_each($1))) p"], $which),
+                (users, live, SETTLED_MS),
+            )
+        };
+    }
+    Ok(match which {
+        Which::All => ask!("", "")?,
+        Which::Private => ask!("(c.chat_type = 'private') DESC, ", " AND p.chat_type = 'private'")?,
+    })
 }

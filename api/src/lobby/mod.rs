@@ -5,6 +5,7 @@
 mod pages;
 mod statistics;
 
+pub(crate) use pages::place;
 pub use pages::{MAX_MESSAGES, SenderPage, by_sender, page, recent};
 pub use statistics::{Sender, Statistics, statistics};
 

@@ -5,7 +5,7 @@ use crate::{
     Api,
     accounts::{input, profile::not_found},
     chats::LOBBY,
-    db::{fetch_all, fetch_optional},
+    db::{DbError, Tx, fetch_all, fetch_optional},
     fault::Result,
     internal::{STRETCH, guest_key},
 };
@@ -14,20 +14,21 @@ use shared::{id::Seq, text::is_nobodys, time::Timestamp};
 /// Most messages in one page.
 pub const MAX_MESSAGES: i64 = 100;
 
-/// The lobby stands as a number in the texts below, because the index of one sender's messages has
-/// `WHERE chat_id = 1`: a database that plans for any value of a parameter cannot use it.
+/// The lobby stands as a number where one sender's messages are looked for, because their index has
+/// `WHERE chat_id = 1`: a database that plans for any value of a parameter cannot use it. And as a
+/// parameter everywhere else, so that it does not: while it is small, it looks as good as the right one.
 const _: () = assert!(LOBBY.0 == 1);
 
 type Row = (i64, String, bool, String, i64);
 
-/// The messages of the ids that a statement finds; users are joined to these only.
+/// The messages whose `chat_id` and `id` a statement finds; users are joined to these only.
 macro_rules! messages {
     ($($ids:literal),+) => {
         concat!(
             "SELECT m.id, u.username, u.guest, m.text, m.created_at
              FROM (",
             $($ids,)+
-            ") p JOIN messages m ON m.chat_id = 1 AND m.id = p.id JOIN users u ON u.id = m.sender_id
+            ") p JOIN messages m ON m.chat_id = p.chat_id AND m.id = p.id JOIN users u ON u.id = m.sender_id
              ORDER BY m.id"
         )
     };
@@ -51,8 +52,32 @@ pub async fn page(api: &Api, offset: i64, limit: i64) -> Result<(Vec<LobbyMessag
     // One moment for all three statements, or the place found in the second were another's.
     let mut tx = api.db.snapshot().await?;
     let total = total(&mut tx.link()).await?;
-    // The stretch of ids in which the page begins, and how many messages are before it.
-    let place: Option<(i64, i64)> = fetch_optional!(
+    let Some(place) = place(&mut tx, offset).await? else { return Ok((Vec::new(), total)) };
+    let rows: Vec<Row> = fetch_all!(
+        tx,
+        messages!(
+            "SELECT chat_id, id FROM messages WHERE chat_id = $1 AND id >= $2 AND deleted_at IS NULL
+            ORDER BY id LIMIT $3 OFFSET $4"
+        ),
+        LOBBY.0,
+        place.first,
+        limit.clamp(1, MAX_MESSAGES),
+        place.skip
+    )?;
+    Ok((messages(rows), total))
+}
+
+/// Where the message behind so many of the oldest ones is found: so many behind a message's id.
+pub(crate) struct Place {
+    pub first: i64,
+    /// Less than [`STRETCH`].
+    pub skip: i64,
+}
+
+/// The place of an offset in the lobby, by adding up the stretches before it; `None`: behind the end.
+pub(crate) async fn place(tx: &mut Tx, offset: i64) -> Result<Option<Place>, DbError> {
+    let offset = offset.max(0);
+    let found: Option<(i64, i64)> = fetch_optional!(
         tx,
         "SELECT stretch, before FROM (
              SELECT stretch, message_count,
@@ -60,20 +85,9 @@ pub async fn page(api: &Api, offset: i64, limit: i64) -> Result<(Vec<LobbyMessag
              FROM stretches WHERE chat_id = $1) s
          WHERE before <= $2 AND $2 - before < message_count",
         LOBBY.0,
-        offset.max(0)
+        offset
     )?;
-    let Some((stretch, before)) = place else { return Ok((Vec::new(), total)) };
-    let rows: Vec<Row> = fetch_all!(
-        tx,
-        messages!(
-            "SELECT id FROM messages WHERE chat_id = 1 AND id >= $1 AND deleted_at IS NULL
-            ORDER BY id LIMIT $2 OFFSET $3"
-        ),
-        stretch * STRETCH,
-        limit.clamp(1, MAX_MESSAGES),
-        offset.max(0) - before
-    )?;
-    Ok((messages(rows), total))
+    Ok(found.map(|(stretch, before)| Place { first: stretch * STRETCH, skip: offset - before }))
 }
 
 /// The newest `limit` messages, and how many there are in all.
@@ -83,9 +97,10 @@ pub async fn recent(api: &Api, limit: i64) -> Result<(Vec<LobbyMessage>, i64)> {
     let rows: Vec<Row> = fetch_all!(
         tx,
         messages!(
-            "SELECT id FROM messages WHERE chat_id = 1 AND deleted_at IS NULL
-            ORDER BY id DESC LIMIT $1"
+            "SELECT chat_id, id FROM messages WHERE chat_id = $1 AND deleted_at IS NULL
+            ORDER BY id DESC LIMIT $2"
         ),
+        LOBBY.0,
         limit.clamp(1, MAX_MESSAGES)
     )?;
     Ok((messages(rows), total))
@@ -128,7 +143,7 @@ pub async fn by_sender(api: &Api, username: &str, limit: i64) -> Result<SenderPa
     macro_rules! of_sender {
         ($hint:literal) => {
             messages!(
-                "SELECT id FROM messages ",
+                "SELECT chat_id, id FROM messages ",
                 $hint,
                 "
                 WHERE chat_id = 1 AND sender_id = $1 AND deleted_at IS NULL

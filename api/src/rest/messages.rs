@@ -134,7 +134,7 @@ async fn list(
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct HistoryQuery {
-    /// How many of the oldest to skip.
+    /// How many of the oldest to skip. At most 10,000, or so that at most 10,000 newer ones are left.
     #[serde(default)]
     #[param(minimum = 0, default = 0)]
     offset: i64,
@@ -157,7 +157,8 @@ struct History {
 
 /// List a chat's messages by offset
 ///
-/// The oldest first, counted from the oldest.
+/// The oldest first, counted from the oldest. The middle of a long chat cannot be reached so: 422. Go by
+/// `before` of `GET /chats/{chat_id}/messages`, which takes the same time everywhere.
 #[utoipa::path(
     get,
     path = "/history/{chat_id}",

@@ -198,8 +198,8 @@ async fn looking_for_received_messages_ends(t: T) {
     let [ann, bob] = t.users(["ann", "bob"]).await;
     let chat = private(&t, ann, bob).await;
     fill(&t, chat, bob, 3_000).await;
-    // Of the newest 2,000 rows one is from bob and not deleted.
-    t.sql(format!("UPDATE messages SET sender_id = {ann} WHERE id > 1000 AND id < 2500")).await;
+    // Of the newest 2,000 messages that are not deleted one is from bob.
+    t.sql(format!("UPDATE messages SET sender_id = {ann} WHERE id > 400 AND id < 2500")).await;
     t.sql("UPDATE messages SET deleted_at = 1, text = '' WHERE id > 2500".to_owned()).await;
     let unread = by_name(&t, ann, Part::Unread).await;
     assert_eq!(texts(&unread["bob"]), ["m2500"]);
