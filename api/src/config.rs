@@ -77,7 +77,8 @@ pub struct PasswordConfig {
     /// cores, at least one, so that signing in never takes the whole machine.
     pub permits: Option<usize>,
     /// How long a request waits for its turn before it is told to come back: about 200 hashes a
-    /// core, and still a tolerable wait in front of a sign-in form.
+    /// core, and still a tolerable wait in front of a sign-in form. Of one network two at most are
+    /// hashed or next, so one that has 200 waiting delays nobody else by more than these two.
     pub wait: Duration,
 }
 

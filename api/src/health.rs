@@ -4,13 +4,24 @@
 use crate::{Api, lobby};
 use serde::Serialize;
 use shared::time::Timestamp;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
-use tokio::time::{error::Elapsed, timeout};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, error::Elapsed, timeout},
+};
 use utoipa::ToSchema;
 
 /// How long the database, or Redis, may take to answer before it counts as away.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long an answer is given to everybody who asks: nobody looks more often, and it asks the database,
+/// Redis and the machine.
+const KEPT: Duration = Duration::from_secs(1);
+
+/// What was found last, and when. Clones share it.
+#[derive(Clone, Default)]
+pub struct LastStatus(Arc<Mutex<Option<(Instant, Status)>>>);
 
 /// That this process answers.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -77,9 +88,22 @@ pub fn health() -> Health {
     }
 }
 
+/// As it was within the last second. Who comes while it is found out waits for that.
+pub async fn status(api: &Api) -> Status {
+    let mut last = api.status.0.lock().await;
+    match &*last {
+        Some((at, status)) if at.elapsed() < KEPT => status.clone(),
+        _ => {
+            let status = look(api).await;
+            *last = Some((Instant::now(), status.clone()));
+            status
+        }
+    }
+}
+
 /// Asks all, at most a second long. Sockets and sending work without Redis, so only the database
 /// can make it `degraded`.
-pub async fn status(api: &Api) -> Status {
+async fn look(api: &Api) -> Status {
     let message_count = timeout(PATIENCE, async {
         api.db.ping().await?;
         let mut conn = api.db.read().await?;

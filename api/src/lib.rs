@@ -31,8 +31,8 @@ pub mod tokens;
 pub mod verified;
 
 use crate::{
-    accounts::Ended, config::Config, db::Db, fault::Result, passwords::Passwords, tokens::Tokens,
-    verified::Verified,
+    accounts::Ended, config::Config, db::Db, fault::Result, health::LastStatus,
+    passwords::Passwords, tokens::Tokens, verified::Verified,
 };
 use axum::Router;
 use http::Surroundings;
@@ -68,6 +68,8 @@ pub struct Api {
     /// Sessions that ended lately.
     pub ended: Ended,
     pub config: Arc<Config>,
+    /// What `/status` said last.
+    pub status: LastStatus,
     /// Owner of what must go on when its request has gone.
     pub lifecycle: Lifecycle,
     /// When this process began to serve.
@@ -111,6 +113,7 @@ impl Api {
             passwords,
             ended,
             config,
+            status: LastStatus::default(),
             lifecycle: lifecycle.clone(),
             started: Instant::now(),
         })

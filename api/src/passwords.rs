@@ -10,17 +10,23 @@ use argon2::{
     password_hash::phc::{Output, ParamsString, PasswordHash, Salt},
 };
 use icu_normalizer::ComposingNormalizer;
-use shared::{problem::Problem, settings::Secret};
+use shared::{limit::network, problem::Problem, settings::Secret};
 use std::{
+    collections::HashMap,
+    net::IpAddr,
     num::NonZero,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{AcquireError, Semaphore};
 
 /// Stands in the place of the hash in accounts that were made without a password. Only
 /// [`crate::accounts::bulk`] writes it, and knows its accounts by it.
 pub(crate) const NO_PASSWORD: &str = "!bulk";
+
+/// Passwords of one network that are hashed or wait in the queue of all. Its others wait behind these two, so
+/// that a crowd, or an attack, from one address is at no time more than two hashes before everybody else.
+const OF_A_NETWORK: usize = 2;
 
 /// Hashes and checks passwords. Clones share the permits. Dropping a call's future does not stop
 /// its hash, and the permit stays taken until the hash is done: memory is bounded by
@@ -29,6 +35,10 @@ pub(crate) const NO_PASSWORD: &str = "!bulk";
 #[derive(Clone)]
 pub struct Passwords {
     permits: Arc<Semaphore>,
+    /// The turns of those networks that want some.
+    networks: Arc<Mutex<HashMap<IpAddr, Weak<Semaphore>>>>,
+    /// Of the network that this is for; `None` for operators.
+    turns: Option<Arc<Semaphore>>,
     /// What no hash uses at the moment. As many as there were hashes at once.
     memory: Arc<Mutex<Vec<Vec<Block>>>>,
     wait: Duration,
@@ -46,10 +56,26 @@ impl Passwords {
         let nobody = hash(&random_secret(), &mut memory)?;
         Ok(Self {
             permits: Arc::new(Semaphore::new(permits.max(1))),
+            networks: Arc::default(),
+            turns: None,
             memory: Arc::new(Mutex::new(vec![memory])),
             wait: config.wait,
             nobody: nobody.into(),
         })
+    }
+
+    /// The same for somebody at this address, behind whoever else of that network was first.
+    pub fn of(&self, address: IpAddr) -> Self {
+        let mut networks = self.networks.lock().unwrap_or_else(PoisonError::into_inner);
+        let network = network(address);
+        let turns = networks.get(&network).and_then(Weak::upgrade).unwrap_or_else(|| {
+            // Those are left that have passwords in hand: fewer than there are requests.
+            networks.retain(|_, turns| turns.strong_count() > 0);
+            let turns = Arc::new(Semaphore::new(OF_A_NETWORK));
+            networks.insert(network, Arc::downgrade(&turns));
+            turns
+        });
+        Self { turns: Some(turns), ..self.clone() }
     }
 
     /// The text to store. 503 when no permit comes free in time.
@@ -84,13 +110,17 @@ impl Passwords {
         &self,
         work: impl FnOnce(&mut Vec<Block>) -> T + Send + 'static,
     ) -> Result<T> {
-        let permit = tokio::time::timeout(self.wait, Arc::clone(&self.permits).acquire_owned())
-            .await
-            .map_err(|_| busy())?
-            .map_err(fault)?;
+        let permits = tokio::time::timeout(self.wait, async {
+            let turn = match &self.turns {
+                Some(turns) => Some(Arc::clone(turns).acquire_owned().await?),
+                None => None,
+            };
+            Ok::<_, AcquireError>((turn, Arc::clone(&self.permits).acquire_owned().await?))
+        });
+        let permits = permits.await.map_err(|_| busy())?.map_err(fault)?;
         let spare = Arc::clone(&self.memory);
         tokio::task::spawn_blocking(move || {
-            let _permit = permit;
+            let _permits = permits;
             let lock = || spare.lock().unwrap_or_else(PoisonError::into_inner);
             let mut memory = lock().pop().unwrap_or_default();
             let done = work(&mut memory);
@@ -239,6 +269,30 @@ mod tests {
         assert_eq!((error.status, error.code), (StatusCode::SERVICE_UNAVAILABLE, "busy"));
         assert!(error.retry_after.is_some());
         drop(held);
+    }
+
+    /// One address fills the queue; somebody elsewhere has the third turn.
+    #[tokio::test]
+    async fn a_network_is_no_more_than_two_hashes_before_everybody_else() {
+        let passwords = passwords(Duration::from_secs(30));
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let held = Arc::clone(&passwords.permits).acquire_owned().await.unwrap();
+        let mut waiting = Vec::new();
+        for (number, address) in ["192.0.2.1"; 5].iter().chain(&["192.0.2.2"]).enumerate() {
+            let (passwords, order) = (passwords.of(address.parse().unwrap()), Arc::clone(&order));
+            let hash =
+                async move { passwords.run(move |_| order.lock().unwrap().push(number)).await };
+            let mut hash = Box::pin(hash);
+            // In this order they come.
+            assert!(futures_util::poll!(&mut hash).is_pending());
+            waiting.push(hash);
+        }
+        assert_eq!(passwords.networks.lock().unwrap().len(), 2);
+        drop(held);
+        futures_util::future::try_join_all(waiting).await.unwrap();
+        assert_eq!(*order.lock().unwrap(), [0, 1, 5, 2, 3, 4]);
+        drop(passwords.of("192.0.2.3".parse().unwrap()));
+        assert_eq!(passwords.networks.lock().unwrap().len(), 1, "the others are forgotten");
     }
 
     #[tokio::test]

@@ -66,7 +66,8 @@ pub struct Settings {
     #[arg(long, env = "ADMIN_PASSWORD", hide_env_values = true, global = true)]
     pub admin_password: Option<Secret>,
     /// Origins of other pages that may use the session cookie and read answers, separated by commas,
-    /// such as `https://chat.example.com`; the own origin always may
+    /// such as `https://chat.example.com`; the own origin always may. Browsers give the cookie to pages
+    /// of the same site only (SameSite=Lax): one of another site signs in for a Bearer token
     #[arg(long, env = "ALLOWED_ORIGINS", global = true)]
     pub allowed_origins: Vec<List<Origin>>,
     /// Networks and addresses whose X-Forwarded-For and X-Forwarded-Proto are believed, separated by

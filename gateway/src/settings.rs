@@ -62,7 +62,8 @@ pub enum Command {
 #[derive(Args, Clone, Debug)]
 pub struct ClientArgs {
     /// Origins of other pages that may use the session cookie and come as guests, separated by
-    /// commas, such as `https://chat.example.com`; the own origin always may
+    /// commas, such as `https://chat.example.com`; the own origin always may. Browsers give the cookie
+    /// to pages of the same site only (SameSite=Lax): one of another site signs in for a Bearer token
     #[arg(long, env = "ALLOWED_ORIGINS")]
     pub allowed_origins: Vec<List<Origin>>,
     /// Networks and addresses whose X-Forwarded-For is believed, separated by commas: the load

@@ -47,7 +47,7 @@ pub async fn login(api: &Api, login: Login) -> Result<SignedIn> {
     }
     let password = if possible { password } else { Secret::new("") };
     let stored = found.as_ref().map(|(_, hash)| hash.clone());
-    let right = api.passwords.verify(stored, password).await?;
+    let right = api.passwords.of(from).verify(stored, password).await?;
     let count = |result: &'static str| {
         metrics::counter!("logins_total", "result" => result).increment(1);
     };

@@ -7,28 +7,27 @@ use super::{
 };
 use crate::{
     Api,
+    auth::Caller,
     db::{execute, fetch_optional},
     fault::Result,
     news::{self, News},
 };
 use axum::http::StatusCode;
-use shared::{
-    id::{SessionId, UserId},
-    problem::Problem,
-    relay::EndReason,
-    settings::Secret,
-};
+use shared::{problem::Problem, relay::EndReason, settings::Secret};
+use std::net::IpAddr;
 
 /// Replaces the password, given the present one. 400 when that is wrong (the caller is signed in,
-/// so it is not 401); 429 as for signing in.
+/// so it is not 401); 429 as for signing in. `from` is where the caller is.
 pub async fn change(
     api: &Api,
-    user: UserId,
-    keep: SessionId,
+    caller: &Caller,
+    from: IpAddr,
     current: Secret,
     new: Secret,
 ) -> Result<()> {
     Check::default().field("new_password", input::password(new.reveal())).finish()?;
+    let user = caller.user_id;
+    let passwords = api.passwords.of(from);
     admit(api, Attempt::PasswordOf(user)).await?;
     let mut conn = api.db.read().await?;
     let row: Option<(String,)> =
@@ -36,11 +35,11 @@ pub async fn change(
     drop(conn);
     let (stored,) = row.ok_or_else(wrong)?;
     if current.reveal().len() > 4 * input::MAX_PASSWORD
-        || !api.passwords.verify(Some(stored.clone()), current).await?
+        || !passwords.verify(Some(stored.clone()), current).await?
     {
         return Err(wrong());
     }
-    let hash = api.passwords.hash(new).await?;
+    let hash = passwords.hash(new).await?;
     let mut tx = api.db.begin().await?;
     let changed = execute!(
         tx,
@@ -53,7 +52,7 @@ pub async fn change(
         return Err(wrong());
     }
     let reason = EndReason::PasswordChanged;
-    let ended = sessions::end_in(tx.link(), user, Which::AllBut(keep), reason).await?;
+    let ended = sessions::end_in(tx.link(), user, Which::AllBut(caller.session_id), reason).await?;
     let mut news = News::default();
     news.ended(ended, reason);
     news::commit(api, tx, news).await?;

@@ -13,6 +13,7 @@ use crate::{
 };
 use axum::http::StatusCode;
 use shared::{id::UserId, internal::Role, problem::Problem, settings::Secret};
+use std::net::IpAddr;
 
 /// What somebody who registers says. Without `username` one is made from `email`; one of the two
 /// must be there.
@@ -24,6 +25,7 @@ pub struct Registration {
     pub name: Option<String>,
     pub password: Secret,
     pub user_agent: String,
+    pub from: IpAddr,
 }
 
 /// How many made-up usernames are tried before the client has to choose one.
@@ -31,10 +33,10 @@ const TRIES: usize = 8;
 
 /// Makes the account. 422 for what may not be, 400 for what is taken or looks like what is taken.
 pub async fn register(api: &Api, registration: Registration) -> Result<SignedIn> {
-    let Registration { username, email, name, password, user_agent } = registration;
+    let Registration { username, email, name, password, user_agent, from } = registration;
     let username = check(username.as_deref(), email.as_deref(), name.as_deref(), &password)?;
     refuse_taken(api, username.as_deref(), email.as_deref()).await?;
-    let hash = api.passwords.hash(password).await?;
+    let hash = api.passwords.of(from).hash(password).await?;
 
     let mut tx = api.db.begin().await?;
     let candidates = match (username, &email) {

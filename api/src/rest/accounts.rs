@@ -166,8 +166,8 @@ async fn try_register(api: &Api, origin: Origin, body: RegisterBody) -> Result<S
     admit(api, Attempt::RegisterFrom(origin.address)).await?;
     let RegisterBody { username, email, name, password } = body;
     let password = Secret::new(password);
-    register(api, Registration { username, email, name, password, user_agent: origin.user_agent })
-        .await
+    let Origin { address: from, user_agent, .. } = origin;
+    register(api, Registration { username, email, name, password, user_agent, from }).await
 }
 
 /// Sign in

@@ -92,11 +92,12 @@ async fn change(
 )]
 async fn change_password(
     State(api): State<Api>,
+    origin: Origin,
     caller: Caller,
     Json(body): Json<PasswordBody>,
 ) -> Result<StatusCode> {
     let (current, new) = (Secret::new(body.current_password), Secret::new(body.new_password));
-    password::change(&api, caller.user_id, caller.session_id, current, new).await?;
+    password::change(&api, &caller, origin.address, current, new).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

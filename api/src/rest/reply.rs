@@ -104,7 +104,9 @@ const DEVICE_COOKIE: &str = "device";
 /// As long as browsers keep a cookie.
 const DEVICE_LIFETIME: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
-/// `Set-Cookie` for a session, or for the device that it is on.
+/// `Set-Cookie` for a session, or for the device that it is on. No name begins with `__Host-`: browsers take
+/// such a cookie over TLS only, so it would need a second name for machines without TLS. What the prefix
+/// keeps out, a cookie set by a neighbor under the same domain, signs nobody in but the neighbor.
 #[derive(Debug)]
 pub struct SessionCookie(HeaderValue);
 

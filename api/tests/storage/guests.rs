@@ -14,7 +14,7 @@ use shared::{
     internal::{Guests, Refusal, RefusalCode as Code},
     settings::Secret,
 };
-use std::sync::Arc;
+use std::{net::Ipv4Addr, sync::Arc};
 
 both!(
     a_name_is_one_guest,
@@ -84,6 +84,7 @@ async fn names_that_look_like_an_accounts(mut t: T) {
         name: None,
         password: Secret::new("password123"),
         user_agent: String::new(),
+        from: Ipv4Addr::LOCALHOST.into(),
     };
     register(&t.api, alice).await.unwrap();
     let (taken, invalid) = (Some(Code::UsernameTaken), Some(Code::InvalidUsername));

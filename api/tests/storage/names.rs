@@ -67,6 +67,7 @@ async fn try_register(t: &T, username: &str) -> Result<(), (u16, &'static str)> 
         name: None,
         password: Secret::new("password123"),
         user_agent: String::new(),
+        from: Ipv4Addr::LOCALHOST.into(),
     };
     match register(&t.api, registration).await.map(drop) {
         Ok(()) => Ok(()),
