@@ -34,7 +34,7 @@ const ASSETS: &[Asset] = assets! {
     SVG: "icon.svg";
     SCRIPT: "actions.js" "api.js" "backoff.js" "chat.js" "connection.js" "dom.js" "main.js"
         "message-row.js" "outbox.js" "people-search.js" "store.js" "strings.js" "text.js"
-        "timeline.js" "view-banner.js" "view-chat.js" "view-composer.js" "view-confirm.js"
+        "timeline.js" "view-banner.js" "view-chat.js" "view-composer.js" "view-confirm.js" "view-invitation.js"
         "view-details.js" "view-list.js" "view-messages.js" "view-new.js" "view-sign-in.js";
 };
 

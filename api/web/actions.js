@@ -215,10 +215,21 @@ export class Actions {
     this.#connection.tell({ type: 'typing', chat_id: chatId });
   }
 
-  /** Becomes a member of a public room. */
-  async join(roomId) {
-    await api.join(roomId);
-    return roomId;
+  /** Becomes a member of a public room, or of a chat by one's own will. */
+  async join(chatId) {
+    await api.join(chatId);
+    this.#store.dispatch({ type: 'accepted', chatId });
+    return chatId;
+  }
+
+  /** Declines an invitation. */
+  decline(chatId) {
+    return api.leave(chatId);
+  }
+
+  /** Hears nothing of a person any more. */
+  block(userId) {
+    return api.block(userId);
   }
 
   /** Starts a chat of any kind and answers its id; of a private one that exists already, that one's. */

@@ -54,6 +54,7 @@ export const api = {
   deleteChat: (id) => call('DELETE', `/chats/${id}`),
   join: (id) => call('POST', `/chats/${id}/join`),
   leave: (id) => call('POST', `/chats/${id}/leave`),
+  block: (userId) => call('PUT', `/me/blocklist/${userId}`),
 
   addMember: (id, userId) => call('POST', `/chats/${id}/members`, { user_id: userId }),
   removeMember: (id, userId) => call('DELETE', `/chats/${id}/members/${userId}`),

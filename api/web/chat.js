@@ -20,6 +20,8 @@ export function newChat(view) {
     counted: view.seq,
     lastRead: view.last_read,
     unread: view.unread,
+    /** The stranger `{id, username}` who put one into the chat, as long as one has not accepted, or null. */
+    invitedBy: view.invited_by ?? null,
     /** Messages and notes without holes, oldest first, in the order of `id`. */
     items: [],
     /** Whether `items` reaches from the newest message backwards. */
@@ -53,6 +55,7 @@ export function refresh(chat, view) {
     counted: Math.max(chat.counted, view.seq),
     lastRead: view.last_read,
     unread: view.unread,
+    invitedBy: view.invited_by ?? null,
     typing: [],
     members: null,
     historyError: null,
@@ -79,6 +82,16 @@ export function reset(chat, seq) {
     members: null,
     historyError: null,
   };
+}
+
+/** Whether a stranger put one into it with others: it calls for no attention. A person who writes does. */
+export function isInvitation(chat) {
+  return chat.invitedBy !== null && chat.type !== 'private';
+}
+
+/** One is in the chat by one's own will now. */
+export function accept(chat) {
+  return chat.invitedBy ? { ...chat, invitedBy: null } : chat;
 }
 
 /** Everything up to `seq` has been sent. */

@@ -56,6 +56,8 @@ export function reduce(state, action) {
       return inChat(state, action.chatId, (chat) => chats.discard(chat, action.clientId));
     case 'read':
       return inChat(state, action.chatId, (chat) => chats.markRead(chat, state.me.id, action.messageId, state.me.id));
+    case 'accepted':
+      return toTop(inChat(state, action.chatId, chats.accept), action.chatId);
     case 'tick':
       return state.order.reduce((next, id) => inChat(next, id, (chat) => chats.stopTyping(chat, action.now)), state);
     default:
@@ -68,8 +70,11 @@ function onFrame(state, frame, now) {
   switch (frame.type) {
     case 'ready':
       return onReady(state, frame);
-    case 'message':
-      return toTop(inChat(state, id, (chat) => chats.applyEvent(chat, frame, state.me.id)), id);
+    case 'message': {
+      const told = inChat(state, id, (chat) => chats.applyEvent(chat, frame, state.me.id));
+      // Who writes in a chat accepts the invitation to it.
+      return toTop(frame.sender.id === state.me.id ? inChat(told, id, chats.accept) : told, id);
+    }
     case 'edited':
     case 'deleted':
     case 'member':
@@ -183,9 +188,9 @@ export function resumePoint(state) {
   return { epoch: state.epoch, cursors };
 }
 
-/** Unread messages in all chats. */
+/** Unread messages in all chats that one is in by one's own will. */
 export function totalUnread(state) {
-  return [...state.chats.values()].reduce((sum, chat) => sum + chat.unread, 0);
+  return [...state.chats.values()].reduce((sum, chat) => sum + (chats.isInvitation(chat) ? 0 : chat.unread), 0);
 }
 
 /** The current state, and those who want to know of the next one. */

@@ -5,6 +5,7 @@ import { confirm } from './view-confirm.js';
 import { avatar, byId, el, icon, reconcile, toast } from './dom.js';
 import { t } from './strings.js';
 import { setUpComposer } from './view-composer.js';
+import { setUpInvitation } from './view-invitation.js';
 import { setUpMessages } from './view-messages.js';
 
 export function setUpChat(store, actions, { onBack, onDetails }) {
@@ -40,11 +41,14 @@ export function setUpChat(store, actions, { onBack, onDetails }) {
   byId('chat-details').append(icon('info'));
   byId('chat-details').addEventListener('click', onDetails);
 
+  const renderInvitation = setUpInvitation(actions);
+
   function render(state) {
     const chat = state.chats.get(state.open);
     byId('welcome').hidden = Boolean(chat);
     byId('chat').hidden = !chat;
     if (chat) drawHead(chat, state);
+    renderInvitation(chat);
     renderMessages(state);
     composer.show(chat);
   }

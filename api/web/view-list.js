@@ -1,7 +1,7 @@
 // The list of one's chats and of the public rooms, and who one is.
 
 import { explain } from './actions.js';
-import { lastMessage } from './chat.js';
+import { isInvitation, lastMessage } from './chat.js';
 import { avatar, byId, el, icon, iconButton, reconcile, toast } from './dom.js';
 import { t } from './strings.js';
 import { fullTime, shortTime } from './text.js';
@@ -15,13 +15,13 @@ export function setUpList(actions, enter, onNewChat, onSignOut) {
 }
 
 function render(state, enter, onSignOut) {
-  const chats = state.order.map((id) => state.chats.get(id));
-  reconcile(byId('chat-list'), chats.map((chat) => entryOf(chat, state)), {
-    key: (entry) => entry.id,
-    version: (entry) => JSON.stringify(entry),
-    make: chatEntry,
-  });
+  const all = state.order.map((id) => state.chats.get(id));
+  const chats = all.filter((chat) => !isInvitation(chat));
+  const invitations = all.filter(isInvitation);
+  drawChats('chat-list', chats, state);
+  drawChats('invitation-list', invitations, state);
   byId('no-chats').hidden = !state.known || chats.length > 0;
+  byId('invitations').hidden = invitations.length === 0;
 
   const others = state.rooms.filter((room) => !state.chats.has(room.id));
   reconcile(byId('room-list'), others, {
@@ -40,6 +40,14 @@ function render(state, enter, onSignOut) {
   });
 }
 
+function drawChats(list, chats, state) {
+  reconcile(byId(list), chats.map((chat) => entryOf(chat, state)), {
+    key: (entry) => entry.id,
+    version: (entry) => JSON.stringify(entry),
+    make: chatEntry,
+  });
+}
+
 function entryOf(chat, state) {
   const last = lastMessage(chat);
   const failed = chat.pending.find((bubble) => bubble.error);
@@ -50,7 +58,7 @@ function entryOf(chat, state) {
     face: peer ? peer.id : chat.id,
     name: chat.name,
     type: chat.type,
-    unread: chat.unread,
+    unread: isInvitation(chat) ? 0 : chat.unread,
     current: state.open === chat.id,
     online: peer ? state.online.has(peer.id) : null,
     live: typing.length > 0,

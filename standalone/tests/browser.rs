@@ -124,6 +124,22 @@ async fn story(server: &Server, ann: &Browser, bob: &Browser) {
     bob.read("only for bob", 1).await;
     ann.find(".message.own [aria-label='Seen']").await;
 
+    // Bob has not answered yet: what she puts him into besides is an invitation.
+    bob.see("#invitation strong", "@ann wants to write to you.").await;
+    ann.click("#new-chat").await;
+    ann.click("#new-dialog label:has([value=group])").await;
+    ann.press("#new-name", "chess").await;
+    ann.press("#new-people", "bob").await;
+    ann.click("#new-dialog .person[aria-label='Add bob']").await;
+    ann.click("#new-dialog [type=submit]").await;
+    ann.see("#chat-name", "chess").await;
+    bob.click("#invitation-list a").await;
+    bob.see("#invitation strong", "@ann invites you to this chat.").await;
+    bob.click("#invitation .primary").await;
+    bob.gone("#invitation:not([hidden])").await;
+    bob.click("#chat-list a[href='#/chat/2']").await;
+    ann.click("#chat-list a[href='#/chat/2']").await;
+
     for person in [ann, bob] {
         person.run("window.sameAsBefore = true").await;
     }

@@ -128,3 +128,17 @@ test('addresses become links, a sentence around them does not', () => {
   assert.equal(isEmoji('🎉'), true);
   assert.equal(isEmoji('ok 🎉'), false);
 });
+
+test('an invitation calls for no attention until it is accepted, and writing accepts it', () => {
+  const invited = view(5, 3, { unread: 2, last_read: 1, invited_by: bob });
+  let state = start(view(6, 1, { unread: 1 }), invited);
+  assert.deepEqual(state.chats.get(5).invitedBy, bob);
+  assert.equal(totalUnread(state), 1);
+  state = frames(state, said(4));
+  assert.equal(totalUnread(state), 1);
+  assert.equal(totalUnread(reduce(state, { type: 'accepted', chatId: 5 })), 4);
+  assert.equal(frames(state, said(5, me)).chats.get(5).invitedBy, null);
+  const writes = { type: 'chat', chat: view(8, 1, { chat_type: 'private', unread: 1, invited_by: bob }) };
+  assert.equal(totalUnread(frames(state, writes)), 2, 'a person who writes is heard');
+  assert.deepEqual(frames(state, { type: 'chat', chat: view(7, 0, { invited_by: bob }) }).chats.get(7).invitedBy, bob);
+});
