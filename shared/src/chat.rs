@@ -52,7 +52,8 @@ pub struct ChatView {
     pub seq: Seq,
     /// Everything up to this message has been read by this user.
     pub last_read: Seq,
-    /// Others' messages after `last_read`, counted up to 100.
+    /// Messages since the user last read or wrote here, counted up to 100. Those deleted meanwhile are in
+    /// the count as long as a later one is there.
     #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 100, examples(2)))]
     pub unread: i64,
     /// An invitation of this user, who is a stranger: it comes after all other chats, until the member joins

@@ -57,22 +57,88 @@ impl Overview {
 /// index of it.
 macro_rules! overview_columns {
     () => {
-        "c.id, CASE WHEN c.chat_type <> 'private' THEN c.name ELSE COALESCE((\
-             SELECT ou.name FROM members o JOIN users ou ON ou.id = o.user_id \
-             WHERE o.chat_id = c.id AND o.user_id <> m.user_id), '') END, \
-         c.chat_type, c.last_seq, m.last_read, \
-         CASE WHEN m.user_id IS NULL OR m.last_read >= c.last_seq THEN 0 \
-              WHEN m.seen IS NULL OR c.sent_seq <> c.last_seq THEN (SELECT count(*) FROM (\
-                  SELECT x.sender_id FROM messages x \
-                  WHERE x.chat_id = c.id AND x.id > m.last_read AND x.deleted_at IS NULL \
-                  ORDER BY x.id LIMIT 100) next WHERE sender_id <> m.user_id) \
-              WHEN c.newest - m.seen > 100 THEN 100 \
-              WHEN c.newest > m.seen THEN c.newest - m.seen ELSE 0 END, \
-         m.role, m.invited_by, (SELECT iu.username FROM users iu WHERE iu.id = m.invited_by), \
-         c.member_count, c.message_count, c.created_by, c.created_at"
+        $crate::chats::overview::overview_columns!("c", "m")
+    };
+    // By the names of the two: which may be one that has the columns of both.
+    ($c:literal, $m:literal) => {
+        concat!(
+            $c,
+            ".id, CASE WHEN ",
+            $c,
+            ".chat_type <> 'private' THEN ",
+            $c,
+            ".name ELSE COALESCE((
+                 SELECT ou.name FROM members o JOIN users ou ON ou.id = o.user_id
+                 WHERE o.chat_id = ",
+            $c,
+            ".id AND o.user_id <> ",
+            $m,
+            ".user_id), '') END,
+             ",
+            $c,
+            ".chat_type, ",
+            $c,
+            ".last_seq, ",
+            $m,
+            ".last_read,
+             CASE WHEN ",
+            $m,
+            ".user_id IS NULL OR ",
+            $m,
+            ".last_read >= ",
+            $c,
+            ".last_seq THEN 0
+                  WHEN ",
+            $m,
+            ".seen IS NULL OR ",
+            $c,
+            ".sent_seq <> ",
+            $c,
+            ".last_seq THEN (
+                      SELECT count(*) FROM (
+                          SELECT x.sender_id FROM messages x WHERE x.chat_id = ",
+            $c,
+            ".id
+                              AND x.id > ",
+            $m,
+            ".last_read AND x.deleted_at IS NULL
+                          ORDER BY x.id LIMIT 100) next
+                      WHERE sender_id <> ",
+            $m,
+            ".user_id)
+                  WHEN ",
+            $c,
+            ".newest - ",
+            $m,
+            ".seen > 100 THEN 100
+                  WHEN ",
+            $c,
+            ".newest > ",
+            $m,
+            ".seen THEN ",
+            $c,
+            ".newest - ",
+            $m,
+            ".seen ELSE 0 END,
+             ",
+            $m,
+            ".role, ",
+            $m,
+            ".invited_by, (SELECT iu.username FROM users iu WHERE iu.id = ",
+            $m,
+            ".invited_by), ",
+            $c,
+            ".member_count, ",
+            $c,
+            ".message_count, ",
+            $c,
+            ".created_by,
+             ",
+            $c,
+            ".created_at"
+        )
     };
 }
-
 pub(crate) use overview_columns;
 
 /// How many those are.

@@ -41,19 +41,23 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(super) async fn make(db: &Db) -> Result<(), DbError> {
     let Db::Postgres(pool) = db else { return Ok(()) };
     while !are_there(&mut *pool.acquire().await?).await? {
-        let mut conn = pool.acquire().await?;
-        let lock = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(LOCK_KEY);
-        if !lock.fetch_one(&mut *conn).await? {
-            drop(conn);
+        // Between its statements, such a transaction is one that nobody waits for.
+        let mut lock = pool.begin().await?;
+        sqlx::raw_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+            .execute(&mut *lock)
+            .await?;
+        let locked = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)").bind(LOCK_KEY);
+        if locked.fetch_one(&mut *lock).await? {
+            make_here(pool.acquire().await?).await?;
+        } else {
+            drop(lock);
             tokio::time::sleep(PAUSE).await;
-            continue;
         }
-        make_here(conn).await?;
     }
     Ok(())
 }
 
-/// On a connection that ends with it, and so do its lock and its patience.
+/// On a connection that ends with it, and so does its patience.
 async fn make_here(mut conn: PoolConnection<Postgres>) -> Result<(), DbError> {
     conn.close_on_drop();
     let patient = "SET statement_timeout = 0; SET lock_timeout = 0";
@@ -63,6 +67,7 @@ async fn make_here(mut conn: PoolConnection<Postgres>) -> Result<(), DbError> {
             continue;
         }
         let started = Instant::now();
+        tracing::info!(db.index = index.name, "making an index");
         sqlx::raw_sql(index.drop).execute(&mut *conn).await?;
         sqlx::raw_sql(index.create).execute(&mut *conn).await?;
         tracing::info!(db.index = index.name, took = ?started.elapsed(), "made an index");

@@ -196,13 +196,11 @@ async fn places(
         ([$($placed:tt)+], $which:literal) => {
             concat!(
                 "SELECT ",
-                overview_columns!(),
+                overview_columns!("p", "p"),
                 ", p.user_id, p.place <= $2, p.dormant, p.changed_at < (SELECT now FROM clock) - $3
                  FROM ",
                 $($placed)+,
-                " JOIN chats c ON c.id = p.chat_id
-                  JOIN members m ON m.chat_id = p.chat_id AND m.user_id = p.user_id
-                  WHERE (p.place <= $2 OR NOT p.dormant)",
+                " WHERE (p.place <= $2 OR NOT p.dormant)",
                 $which,
                 " ORDER BY p.user_id, p.place"
             )
@@ -214,15 +212,15 @@ async fn places(
                 conn,
                 postgres: select!([
                     "UNNEST($1::BIGINT[]) AS r (user_id) CROSS JOIN LATERAL (
-                         SELECT m.user_id, m.chat_id, m.dormant, c.changed_at, c.chat_type,
+                         SELECT c.*, m.user_id, m.role, m.last_read, m.seen, m.dormant, m.invited_by,
                              ROW_NUMBER() OVER (ORDER BY ", $first, "m.invited_by IS NOT NULL, c.changed_at DESC, c.id DESC) AS place
                          FROM members m CROSS JOIN LATERAL (
-                             SELECT id, changed_at, chat_type FROM chats
+                             SELECT * FROM chats
                              WHERE id = m.chat_id AND deleted_at IS NULL OFFSET 0) c
                          WHERE m.user_id = r.user_id) p"], $which),
                 (users, live, SETTLED_MS),
                 sqlite: select!([
-                    "(SELECT m.user_id, m.chat_id, m.dormant, c.changed_at, c.chat_type,
+                    "(SELECT c.*, m.user_id, m.role, m.last_read, m.seen, m.dormant, m.invited_by,
                           ROW_NUMBER() OVER (PARTITION BY m.user_id
                               ORDER BY ", $first, "m.invited_by IS NOT NULL, c.changed_at DESC, c.id DESC) AS place
                       FROM members m JOIN chats c ON c.id = m.chat_id AND c.deleted_at IS NULL

@@ -103,6 +103,50 @@ async fn a_migration_that_waits_for_a_table_lets_go_and_tries_again() {
     db.check_schema().await.unwrap();
 }
 
+const IS_THERE: &str = "SELECT count(*) FROM pg_index WHERE indexrelid = to_regclass('messages_living') AND indisvalid";
+
+#[tokio::test]
+async fn an_index_whose_making_was_cut_off_is_made_anew() {
+    let t = T::postgres().await;
+    let cut_off = "UPDATE pg_index SET indisvalid = FALSE
+        WHERE indexrelid IN ('messages_living'::REGCLASS, 'chats_unnumbered'::REGCLASS)";
+    t.sql(cut_off.to_owned()).await;
+    assert_eq!(t.number(IS_THERE.to_owned()).await, 0);
+    // By several processes at once.
+    let db = &t.api.db;
+    futures_util::future::join_all((0..3).map(|_| async { db.migrate().await.unwrap() })).await;
+    assert_eq!(t.number(IS_THERE.to_owned()).await, 1);
+    let invalid = "SELECT count(*) FROM pg_index WHERE NOT indisvalid";
+    assert_eq!(t.number(invalid.to_owned()).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_waits_for_an_index_that_is_being_made() {
+    let t = T::postgres().await;
+    let ann = t.user("ann").await;
+    let chat = t.room(ann).await;
+    t.sql("DROP INDEX messages_living".to_owned()).await;
+    let Db::Postgres(pool) = &t.api.db else { panic!("not PostgreSQL") };
+    // The making of it waits for whoever is writing now.
+    let mut writer = pool.begin().await.unwrap();
+    let write = "SET LOCAL idle_in_transaction_session_timeout = 0;
+        UPDATE messages SET text = text";
+    sqlx::raw_sql(write).execute(&mut *writer).await.unwrap();
+    let writing = async {
+        let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+            AND wait_event_type = 'Lock' AND query LIKE 'CREATE INDEX%'";
+        while t.number(waits.to_owned()).await == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        t.say(ann, chat, "beside it").await;
+        assert_eq!(t.number(IS_THERE.to_owned()).await, 0);
+        writer.commit().await.unwrap();
+    };
+    let (migrated, ()) = tokio::join!(t.api.db.migrate(), writing);
+    migrated.unwrap();
+    assert_eq!(t.number(IS_THERE.to_owned()).await, 1);
+}
+
 async fn the_lobby_and_the_epoch_are_made_once(t: T) {
     t.api.db.migrate().await.unwrap();
     t.api.db.ping().await.unwrap();

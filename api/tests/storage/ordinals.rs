@@ -16,6 +16,7 @@ both!(
     beside_an_older_program,
     a_long_chat_is_numbered_in_steps,
     many_number_at_once,
+    nobody_waits_in_a_circle,
 );
 
 async fn unread(t: &T, user: UserId, chat: ChatId) -> i64 {
@@ -158,4 +159,33 @@ async fn many_number_at_once(t: T) {
     for chat in chats {
         assert_eq!(unread(&t, ann, chat).await, 0);
     }
+}
+
+/// Members' rows are locked in one order, whoever locks several: PostgreSQL would end one of two who do
+/// not, after a second.
+async fn nobody_waits_in_a_circle(t: T) {
+    let users = t.users(["ann", "bob", "cid", "dan"]).await;
+    let mut chats = Vec::new();
+    for _ in 0..4 {
+        chats.push(t.group(users[0], &users[1..]).await);
+    }
+    let pairs = || chats.iter().flat_map(|chat| users.iter().map(move |user| (*chat, *user)));
+    let writing = async {
+        for n in 0..60 {
+            let key = n.to_string();
+            t.post(pairs().map(|(chat, user)| send(user, chat, &key, "more")).collect()).await;
+        }
+    };
+    let marking = async |backwards: bool| {
+        for n in 0..200 {
+            let mark = |(chat_id, user_id)| ReadMark { user_id, chat_id, message_id: Seq(n) };
+            let mut marks: Vec<ReadMark> = pairs().map(mark).collect();
+            if backwards {
+                marks.reverse();
+            }
+            internal::mark_read(&t.api, MarkRead { marks }).await.unwrap();
+        }
+    };
+    tokio::join!(writing, marking(false), marking(true));
+    holds(&t).await;
 }

@@ -160,8 +160,8 @@ impl Stand {
             .flat_map(|(group, id)| group.iter().map(|member| (*id, user_id(*member))))
             .unzip();
         sqlx::query(
-            "INSERT INTO members (chat_id, user_id, joined_at)
-             SELECT chat, member, now FROM clock, UNNEST($1::BIGINT[], $2::BIGINT[]) AS r (chat, member)",
+            "INSERT INTO members (chat_id, user_id, joined_at, seen)
+             SELECT chat, member, now, 0 FROM clock, UNNEST($1::BIGINT[], $2::BIGINT[]) AS r (chat, member)",
         )
         .bind(chats)
         .bind(users)
@@ -214,8 +214,9 @@ impl Stand {
     /// Puts messages of the first ten people into a chat that has none.
     pub async fn history(&mut self, chat: i64, messages: i64, text: &str) -> Result<()> {
         sqlx::query(
-            "INSERT INTO messages (chat_id, id, seq, sender_id, client_message_id, text, created_at)
-             SELECT $1, n, n, $2 + n % 10, n::TEXT, $3::TEXT, now
+            "INSERT INTO messages
+                 (chat_id, id, seq, sender_id, client_message_id, text, ordinal, created_at)
+             SELECT $1, n, n, $2 + n % 10, n::TEXT, $3::TEXT, n, now
              FROM clock, generate_series(1, $4) AS n",
         )
         .bind(chat)
@@ -224,11 +225,14 @@ impl Stand {
         .bind(messages)
         .execute(&mut self.database)
         .await?;
-        sqlx::query("UPDATE chats SET last_seq = $2, message_count = $2 WHERE id = $1")
-            .bind(chat)
-            .bind(messages)
-            .execute(&mut self.database)
-            .await?;
+        sqlx::query(
+            "UPDATE chats SET last_seq = $2, message_count = $2, sent_count = $2, sent_seq = $2, newest = $2
+             WHERE id = $1",
+        )
+        .bind(chat)
+        .bind(messages)
+        .execute(&mut self.database)
+        .await?;
         sqlx::query("VACUUM ANALYZE").execute(&mut self.database).await?;
         Ok(())
     }
