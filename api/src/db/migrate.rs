@@ -33,6 +33,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0003_names"),
     migration!("0004_no_hole"),
     migration!("0007_retention"),
+    migration!("0008_loose_ends"),
 ];
 
 /// Makes a table that SQL cannot fill with what is to be said of the accounts that are there.

@@ -24,6 +24,8 @@ mod posting;
 mod ranges;
 mod reading;
 mod rest;
+mod retention;
 mod sqlite;
 mod statistics;
+mod upgrade;
 mod waking;

@@ -4,12 +4,14 @@
 use crate::harness::{T, actor, edit, reply, send};
 use api::{
     chats::membership,
+    config::RetentionConfig,
     db::Db,
-    internal::{changed, open},
+    internal::{changed, open, peers},
+    retention::{Step, step},
 };
 use shared::{
     id::Seq,
-    internal::{Changed, Open, OpenSession, Shows},
+    internal::{Changed, Open, OpenSession, Pair, Peer, Peers, Shows},
 };
 use sqlx::{AssertSqlSafe, PgConnection, query_as, query_scalar};
 
@@ -56,7 +58,18 @@ async fn what_a_statement_reads_does_not_grow_with_the_tables() {
         .await;
     t.events_after(chat, Seq(0), 200).await;
     changed(&t.api, Changed { since: None }).await.unwrap();
+    let peer = |peer| Pair { user_id: ann, peer };
+    let pairs = vec![peer(Peer::Id(bob)), peer(Peer::Username("u1".to_owned()))];
+    peers(&t.api, Peers { pairs }).await.unwrap();
     membership::leave(&t.api, actor(bob), chat).await.unwrap();
+    // What is over, and goes.
+    t.sql(format!(
+        "UPDATE chats SET deleted_at = 0 WHERE id = {chat};
+         INSERT INTO guest_visits (user_id, seen_at) VALUES ({bob}, 0)"
+    ))
+    .await;
+    let retention = RetentionConfig { rest: 0, ..RetentionConfig::default() };
+    while step(&t.api.db, &retention).await.unwrap() != Step::Nothing {}
 
     let Db::Postgres(pool) = &t.api.db else { panic!("not PostgreSQL") };
     let mut checked = 0;
@@ -64,6 +77,10 @@ async fn what_a_statement_reads_does_not_grow_with_the_tables() {
     let mut held = Vec::new();
     while let Some(mut conn) = pool.try_acquire() {
         for (statement, plan) in plans(&mut conn).await {
+            // Its rows are the kinds of what the retention removes.
+            if statement.contains("FROM chores") {
+                continue;
+            }
             checked += 1;
             assert!(!plan.contains("Seq Scan"), "{statement}\n{plan}");
             // Of an index, too, only a part is read.
