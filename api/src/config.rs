@@ -68,6 +68,39 @@ pub struct Config {
     pub chats: ChatLimits,
     /// Whether people without an account may read and write in the lobby.
     pub guests: bool,
+    /// When what is over goes.
+    pub retention: RetentionConfig,
+}
+
+/// How long stays what is over, and how gently it goes.
+#[derive(Debug, Clone)]
+pub struct RetentionConfig {
+    /// A deleted chat's messages, for whoever has to look into abuse. `None`: for ever. A day at least:
+    /// gateways that were away are told of the deletion by the chat's row.
+    pub deleted_chats: Option<Duration>,
+    /// Guests who never wrote, from when they last came. `None`: for ever. Two days at least: a guest's
+    /// window may be open for one.
+    pub guests: Option<Duration>,
+    /// How often an api looks whether something is to be done, and tells how far behind that is.
+    pub look_every: Duration,
+    /// Rows in one step: some milliseconds of a database, some tens where they lie on disk.
+    pub step_rows: i64,
+    /// How many times as long as a step takes the database rests after it, over all apis: at 19 the
+    /// steps are a twentieth of one connection's time, and still some 20,000 rows a minute.
+    pub rest: u32,
+}
+
+impl Default for RetentionConfig {
+    fn default() -> Self {
+        let days = |days: u64| Some(Duration::from_secs(days * 24 * 60 * 60));
+        Self {
+            deleted_chats: days(30),
+            guests: days(30),
+            look_every: Duration::from_secs(30),
+            step_rows: 500,
+            rest: 19,
+        }
+    }
 }
 
 /// How many passwords are hashed at once, and for how long others wait.
@@ -111,6 +144,7 @@ impl Default for Config {
             passwords: PasswordConfig::default(),
             chats: ChatLimits::default(),
             guests: false,
+            retention: RetentionConfig::default(),
         }
     }
 }

@@ -25,6 +25,7 @@ pub mod openapi;
 mod page;
 pub mod passwords;
 mod rest;
+pub mod retention;
 pub mod secrets;
 pub mod settings;
 pub mod tokens;
@@ -101,6 +102,7 @@ impl Api {
         lifecycle.spawn_background(db.clone().keep_measuring(people.clone()));
         lifecycle.spawn_background(ended.clone().keep_current(db.clone(), Arc::clone(&config)));
         lifecycle.spawn_background(chats::ordinals::keep_numbering(db.clone()));
+        lifecycle.spawn_background(retention::keep_tidy(people.clone(), Arc::clone(&config)));
         let passwords = Passwords::new(&config.passwords)?;
         Ok(Self {
             db,

@@ -1,6 +1,6 @@
 //! The api's own metrics: every name once, with what it means.
 
-use crate::accounts::END_REASONS;
+use crate::{accounts::END_REASONS, retention::Chore};
 use shared::metric::{Metric, Name, Values, counter, gauge, histogram};
 
 const LISTENER: Name = ("listener", Values::These(&["public", "internal"]));
@@ -59,9 +59,28 @@ pub const METRICS: &[Metric] = &[
         &[("kind", Values::From(|| crate::db::DbError::KINDS.to_vec()))],
         "Statements and connections that failed, by kind",
     ),
+    counter(
+        "retention_removed_total",
+        &[("kind", Values::From(chores))],
+        "Rows removed because their time was over, by what they were",
+    ),
+    counter(
+        "retention_failures_total",
+        &[("kind", Values::From(chores))],
+        "Steps of the retention that failed",
+    ),
+    gauge(
+        "retention_behind_seconds",
+        &[("kind", Values::From(chores))],
+        "How long ago nothing was left to be removed; the same from every api. Sessions are gone through once a day, the others every ten minutes",
+    ),
     gauge(
         "db_schema_version",
         &[],
         "The newest migration that this process knows and found applied",
     ),
 ];
+
+fn chores() -> Vec<&'static str> {
+    Chore::ALL.map(Chore::name).to_vec()
+}

@@ -79,6 +79,8 @@ pub struct Settings {
     pub guests: bool,
     #[command(flatten)]
     pub limits: LimitArgs,
+    #[command(flatten)]
+    pub retention: RetentionArgs,
     /// On stopping, how long running requests may take to finish. Longer than a request may take
     /// at all (20 s), shorter than the time after which the process is killed
     #[arg(long, env = "DRAIN_SECONDS", default_value_t = 25, global = true)]
@@ -160,6 +162,35 @@ impl LimitArgs {
     }
 }
 
+/// How long stays what is over; also part of the one-process binary.
+#[derive(Args, Clone, Debug)]
+pub struct RetentionArgs {
+    /// Days after which a deleted chat's messages go for good, from 1; its members go after an hour. Until
+    /// then nobody is shown them, but who may read the database can look into abuse. 0: never
+    #[arg(long, env = "DELETED_CHAT_RETENTION_DAYS", default_value_t = 30, global = true)]
+    pub deleted_chat_retention_days: u32,
+    /// Days after which guests who never wrote anything go, from 2, counted from when they last came.
+    /// Only their number is gone: whoever comes by that name is a new guest. 0: never
+    #[arg(long, env = "GUEST_RETENTION_DAYS", default_value_t = 30, global = true)]
+    pub guest_retention_days: u32,
+}
+
+impl RetentionArgs {
+    /// Into the configuration; one sentence when it cannot be.
+    pub fn apply(&self, config: &mut Config) -> Result<(), String> {
+        let days = |days: u32| match days {
+            0 => None,
+            days => Some(Duration::from_secs(u64::from(days) * 24 * 60 * 60)),
+        };
+        if self.guest_retention_days == 1 {
+            return Err("GUEST_RETENTION_DAYS must be at least 2, or 0 to keep them".to_owned());
+        }
+        config.retention.deleted_chats = days(self.deleted_chat_retention_days);
+        config.retention.guests = days(self.guest_retention_days);
+        Ok(())
+    }
+}
+
 /// What serving needs beside the settings, checked.
 pub struct Checked {
     pub config: Config,
@@ -194,6 +225,7 @@ impl Settings {
         let mut config =
             Config { allowed_origins, internal_tokens, guests: self.guests, ..Config::default() };
         self.limits.apply(&mut config)?;
+        self.retention.apply(&mut config)?;
         self.trace.check()?;
         Ok(Checked { config, redis, tokens })
     }
@@ -257,6 +289,8 @@ mod tests {
         let checked = settings(&[
             "--allowed-origins=https://A.example.com:443/, http://localhost:3000",
             "--logins-per-minute=60",
+            "--deleted-chat-retention-days=1",
+            "--guest-retention-days=0",
         ])
         .check()
         .map_err(|why| panic!("{why}"));
@@ -264,6 +298,8 @@ mod tests {
         let origins = config.allowed_origins.iter().map(Origin::as_str);
         assert_eq!(origins.collect::<Vec<_>>(), ["https://a.example.com", "http://localhost:3000"]);
         assert_eq!(config.login_per_address.per, Duration::from_secs(1));
+        let day = Duration::from_secs(86_400);
+        assert_eq!((config.retention.deleted_chats, config.retention.guests), (Some(day), None));
     }
 
     #[test]
@@ -275,6 +311,7 @@ mod tests {
             ("--trusted-proxies=10.0.0.5,proxy", "TRUSTED_PROXIES"),
             ("--registrations-per-minute=0", "REGISTRATIONS_PER_MINUTE"),
             ("--requests-per-second=0", "REQUESTS_PER_SECOND"),
+            ("--guest-retention-days=1", "GUEST_RETENTION_DAYS"),
         ] {
             let settings = try_settings(&[argument]);
             let why = settings.and_then(|settings| settings.check().map(drop)).unwrap_err();
@@ -298,5 +335,8 @@ mod tests {
         let before = limits(&config);
         settings(&[]).limits.apply(&mut config).unwrap();
         assert_eq!(limits(&config), before);
+        let before = (config.retention.deleted_chats, config.retention.guests);
+        settings(&[]).retention.apply(&mut config).unwrap();
+        assert_eq!((config.retention.deleted_chats, config.retention.guests), before);
     }
 }

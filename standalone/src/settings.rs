@@ -1,6 +1,10 @@
 //! What an operator sets of the one-process Switchboard.
 
-use api::{commands::AdminCommand, config::Config as ApiConfig, settings::LimitArgs};
+use api::{
+    commands::AdminCommand,
+    config::Config as ApiConfig,
+    settings::{LimitArgs, RetentionArgs},
+};
 use clap::{Parser, Subcommand};
 use gateway::{config::Config as GatewayConfig, settings::ClientArgs};
 use shared::{
@@ -47,6 +51,8 @@ pub struct Settings {
     #[command(flatten)]
     pub limits: LimitArgs,
     #[command(flatten)]
+    pub retention: RetentionArgs,
+    #[command(flatten)]
     pub log: LogArgs,
     #[command(flatten)]
     pub trace: TraceArgs,
@@ -90,6 +96,7 @@ impl Settings {
             ..ApiConfig::default()
         };
         self.limits.apply(&mut api)?;
+        self.retention.apply(&mut api)?;
         self.trace.check()?;
         Ok(Checked { api, gateway })
     }

@@ -10,7 +10,7 @@ use super::{
     ended::reason_text,
     input::{self, Check},
     lookalikes::{self, skeletons},
-    sessions::{KEEP_ENDED_MS, lifetime_ms, refresh_hash, refresh_token},
+    sessions::{lifetime_ms, refresh_hash, refresh_token},
 };
 use crate::{
     Api,
@@ -20,6 +20,7 @@ use crate::{
     fault::{Result, fault},
     news::{self, News},
     passwords::NO_PASSWORD,
+    retention::SESSIONS_STAY_MS,
     tokens::{Subject, Tokens},
 };
 use axum::http::StatusCode;
@@ -204,7 +205,7 @@ pub(super) async fn end_sessions(
          AND (ended_at < (SELECT now FROM clock) - $2
               OR expires_at < (SELECT now FROM clock) - $2)",
         List(users.to_vec()),
-        KEEP_ENDED_MS
+        SESSIONS_STAY_MS
     )?;
     let ended: Vec<(String,)> = fetch_all!(
         tx,

@@ -12,6 +12,7 @@ use crate::{
     fault::{Result, fault},
     news::{self, News},
     passwords::random_secret,
+    retention::SESSIONS_STAY_MS,
     tokens::Subject,
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -70,9 +71,6 @@ pub(crate) enum Which {
 /// Longest device name kept, in characters.
 const MAX_USER_AGENT: usize = 200;
 
-/// How long an ended session's row stays, for `changed` and the list of ended ones.
-pub(super) const KEEP_ENDED_MS: i64 = 24 * 60 * 60 * 1000;
-
 /// A session's first refresh token: the session's id, so that any earlier one of the session is recognised
 /// when it comes back, and 32 random bytes.
 pub(crate) fn refresh_token(session: SessionId) -> Secret {
@@ -127,7 +125,8 @@ pub(crate) struct Opening {
 
 impl Opening {
     /// Adds a session for the user, whose row this transaction has written or locked. Ends the
-    /// sessions unused for longest beyond the limit and clears away what ended long ago.
+    /// sessions unused for longest beyond the limit and clears away what ended long ago, so that a script
+    /// that signs in for each call has few to be looked through.
     pub(crate) async fn begin(
         api: &Api,
         tx: &mut Tx,
@@ -144,7 +143,7 @@ impl Opening {
              AND (ended_at < (SELECT now FROM clock) - $2
                   OR expires_at < (SELECT now FROM clock) - $2)",
             user.0,
-            KEEP_ENDED_MS
+            SESSIONS_STAY_MS
         )?;
         let displaced: Vec<(String,)> = fetch_all!(
             tx,

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     Api,
     audit::{self, Action, Entry},
-    db::{Conn, fetch_all, fetch_optional},
+    db::{Conn, DbError, List, fetch_all},
 };
 use axum::http::StatusCode;
 use shared::{
@@ -18,6 +18,7 @@ use shared::{
     internal::Role,
     problem::Problem,
 };
+use std::collections::HashMap;
 
 /// Most messages in one page of [`conversation`]: what its clients, who do not page, get at most.
 pub const MAX_MESSAGES: i64 = 1_000;
@@ -27,13 +28,27 @@ pub(crate) async fn find(
     conn: &mut Conn,
     one: UserId,
     other: UserId,
-) -> Result<Option<ChatId>, Problem> {
-    let row: Option<(i64,)> = fetch_optional!(
+) -> Result<Option<ChatId>, DbError> {
+    Ok(find_all(conn, &[(one, other)]).await?.pop().flatten())
+}
+
+/// Each pair's private chat, if they have one, in the order asked.
+pub(crate) async fn find_all(
+    conn: &mut Conn,
+    pairs: &[(UserId, UserId)],
+) -> Result<Vec<Option<ChatId>>, DbError> {
+    if pairs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let keys: Vec<String> = pairs.iter().map(|(one, other)| pair_key(*one, *other)).collect();
+    let rows: Vec<(String, i64)> = fetch_all!(
         conn,
-        "SELECT id FROM chats WHERE pair_key = $1 AND deleted_at IS NULL",
-        pair_key(one, other)
+        "SELECT pair_key, id FROM chats
+         WHERE pair_key IN (SELECT value FROM json_each($1)) AND deleted_at IS NULL",
+        List(keys.clone())
     )?;
-    Ok(row.map(|(id,)| ChatId(id)))
+    let chats: HashMap<String, i64> = rows.into_iter().collect();
+    Ok(keys.iter().map(|key| chats.get(key).copied().map(ChatId)).collect())
 }
 
 /// The newest messages of two users before the message `before`, the oldest first; at most

@@ -37,7 +37,7 @@ pub async fn rename(api: &Api, actor: Actor, chat: ChatId, name: &str) -> Result
 }
 
 /// Removes a chat for everybody: owner of a group or room, administrators any but the lobby. Its
-/// rows stay, out of reach.
+/// rows stay, out of reach, until the retention removes them.
 pub async fn delete(api: &Api, actor: Actor, chat: ChatId) -> Result<(), Problem> {
     let mut tx = api.db.begin().await?;
     let access = access::lock(&mut tx, chat, actor.user_id).await?;

@@ -363,21 +363,7 @@ async fn find_heir(tx: &mut Tx, chat: ChatId, owner: UserId) -> Result<Option<Us
 }
 
 /// Departures from rooms make no event: they are remembered for `changed` by themselves, for a day.
-/// Each clears away some that are older.
 async fn remember(tx: &mut Tx, chat: ChatId, user: UserId) -> Result<(), Problem> {
-    const KEEP_MS: i64 = 24 * 60 * 60 * 1000;
-    macro_rules! clear {
-        ($skip:literal) => {
-            concat!(
-                "DELETE FROM departures WHERE (chat_id, user_id) IN (
-                     SELECT chat_id, user_id FROM departures
-                     WHERE parted_at < (SELECT now FROM clock) - $1 ORDER BY parted_at LIMIT 4",
-                $skip,
-                ")"
-            )
-        };
-    }
-    execute!(tx, postgres: clear!(" FOR UPDATE SKIP LOCKED"), (KEEP_MS), sqlite: clear!(""), (KEEP_MS))?;
     execute!(
         tx,
         "INSERT INTO departures (chat_id, user_id, parted_at)

@@ -37,6 +37,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0005_ordinals"),
     migration!("0006_strangers"),
     migration!("0007_retention"),
+    migration!("0008_loose_ends"),
 ];
 
 /// Makes a table that SQL cannot fill with what is to be said of the accounts that are there.

@@ -16,7 +16,13 @@ use shared::{
     problem::Problem,
     text::guest_name,
 };
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// That a guest is there is noted at most once in this time: it is removed by the day.
+const NOTED_MS: i64 = 60 * 60 * 1000;
+
+/// A guest that comes while it is being removed is found, noted in vain, made, and found.
+const TRIES: usize = 3;
 
 /// What stands before a guest's name in `username_key`. No account's begins so.
 const MARK: char = '@';
@@ -37,14 +43,17 @@ pub async fn guests(api: &Api, request: Guests) -> Result<GuestsFound, Problem> 
     let names: BTreeMap<String, &str> =
         checked.iter().flatten().rev().map(|name| (guest_key(name), name.as_str())).collect();
     let mut known = Known::default();
-    if !names.is_empty() {
-        let mut conn = api.db.read().await?;
-        known = find(&mut conn, &names).await?;
-        if names.iter().any(|(key, name)| known.get(key, name).is_none()) {
-            drop(conn);
-            make(api, &names, &known).await?;
-            known = find(&mut api.db.read().await?, &names).await?;
+    for _ in 0..TRIES {
+        known = find(&mut api.db.read().await?, &names).await?;
+        let coming: Vec<(&str, &str)> = names
+            .iter()
+            .filter(|(key, name)| known.is_coming(key, name))
+            .map(|(key, name)| (key.as_str(), *name))
+            .collect();
+        if coming.is_empty() {
+            break;
         }
+        make(api, &coming).await?;
     }
     let guest = |name: String| match known.get(&guest_key(&name), &name) {
         Some(found) => found,
@@ -66,6 +75,8 @@ fn check(api: &Api, name: &str) -> Result<String, Refusal> {
 struct Known {
     /// Accounts and guests by `username_key`.
     users: HashMap<String, (i64, String)>,
+    /// Those of them who are guests and were not here lately.
+    back: HashSet<i64>,
     /// The skeletons that are an account's.
     looks: HashMap<String, i64>,
 }
@@ -81,28 +92,41 @@ impl Known {
         let (id, username) = self.users.get(key)?;
         Some(Ok(UserRef { id: UserId(*id), username: username.clone(), guest: true }))
     }
+
+    /// Whether it is a guest who is to be made, or noted to be here.
+    fn is_coming(&self, key: &str, name: &str) -> bool {
+        match self.get(key, name) {
+            None => true,
+            Some(Ok(guest)) => self.back.contains(&guest.id.0),
+            Some(Err(_)) => false,
+        }
+    }
 }
 
 async fn find(conn: &mut Conn, names: &BTreeMap<String, &str>) -> Result<Known, DbError> {
     let keys: List<String> =
         names.iter().flat_map(|(key, name)| [key.clone(), input::key(name)]).collect();
-    let rows: Vec<(String, i64, String)> = fetch_all!(
+    if keys.0.is_empty() {
+        return Ok(Known::default());
+    }
+    let rows: Vec<(String, i64, String, bool)> = fetch_all!(
         conn,
-        "SELECT username_key, id, username FROM users
-         WHERE username_key IN (SELECT value FROM json_each($1))",
-        keys
+        "SELECT u.username_key, u.id, u.username, u.guest AND NOT EXISTS (
+             SELECT 1 FROM guest_visits v WHERE v.user_id = u.id AND v.seen_at > c.now - $2)
+         FROM users u CROSS JOIN clock c
+         WHERE u.username_key IN (SELECT value FROM json_each($1))",
+        keys,
+        NOTED_MS
     )?;
-    let users = rows.into_iter().map(|(key, id, username)| (key, (id, username))).collect();
+    let back = rows.iter().filter(|(.., back)| *back).map(|(_, id, ..)| *id).collect();
+    let users = rows.into_iter().map(|(key, id, username, _)| (key, (id, username))).collect();
     let looks = names.values().flat_map(|name| skeletons(name)).collect();
-    Ok(Known { users, looks: lookalikes::owners(conn.link(), looks).await? })
+    Ok(Known { users, back, looks: lookalikes::owners(conn.link(), looks).await? })
 }
 
-async fn make(api: &Api, names: &BTreeMap<String, &str>, known: &Known) -> Result<(), DbError> {
-    let rows: Vec<(&str, &str)> = names
-        .iter()
-        .filter(|(key, name)| known.get(key, name).is_none())
-        .map(|(key, name)| (key.as_str(), *name))
-        .collect();
+/// Makes these guests, key and name, in the order of their keys, where they are missing, and notes that
+/// they are here.
+async fn make(api: &Api, rows: &[(&str, &str)]) -> Result<(), DbError> {
     // The empty hash verifies no password, and no name or email leads to it anyway.
     macro_rules! insert {
         ($key:literal, $name:literal, $from:literal) => {
@@ -133,7 +157,16 @@ async fn make(api: &Api, names: &BTreeMap<String, &str>, known: &Known) -> Resul
             column!(rows, 1),
         ),
         sqlite: insert!("r.value ->> 0", "r.value ->> 1", "json_each($1) r"),
-        (json_rows(&rows)),
+        (json_rows(rows)),
+    )?;
+    let keys: List<String> = rows.iter().map(|(key, _)| (*key).to_owned()).collect();
+    execute!(
+        tx,
+        "INSERT INTO guest_visits (user_id, seen_at)
+         SELECT u.id, c.now FROM users u CROSS JOIN clock c
+         WHERE u.username_key IN (SELECT value FROM json_each($1)) AND u.guest ORDER BY u.id
+         ON CONFLICT (user_id) DO UPDATE SET seen_at = excluded.seen_at",
+        keys
     )?;
     tx.commit().await
 }

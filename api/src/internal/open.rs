@@ -22,8 +22,8 @@ use shared::{
 };
 use std::collections::HashMap;
 
-/// A chat that changed within this time keeps its dormant members dormant: a gateway that missed
-/// the wake-up must still find it by `changed`, which looks back this far at most.
+/// A chat that changed within this time keeps its dormant members dormant: a gateway whose mark came
+/// too late for the message must still find it by `changed`, which looks back this far at most.
 const SETTLED_MS: i64 = 60_000;
 
 /// Which sessions may open, and their users' chats. Two statements, whatever the number of sessions, where

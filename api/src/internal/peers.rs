@@ -9,7 +9,7 @@ use crate::{
         create::{self, NewChat},
         direct,
     },
-    db::{Conn, fetch_optional},
+    db::{Conn, List, fetch_all},
 };
 use axum::http::StatusCode;
 use shared::{
@@ -19,40 +19,42 @@ use shared::{
     problem::Problem,
     text::{check_peer, no_such_user},
 };
+use std::collections::HashMap;
 
-/// Each pair's chat, in the order asked.
+/// Each pair's chat, in the order asked. However many are asked for, two statements find those that are
+/// there; most calls make none.
 pub async fn peers(api: &Api, request: Peers) -> Result<PeersFound, Problem> {
     check_batch("pairs", request.pairs.len())?;
-    let mut chats = Vec::with_capacity(request.pairs.len());
-    for pair in &request.pairs {
-        chats.push(chat(api, pair).await?);
+    let mut conn = api.db.read().await?;
+    let people = People::find(&mut conn, &request.pairs).await?;
+    let others: Vec<Result<UserId, Refusal>> =
+        request.pairs.iter().map(|pair| people.other(pair)).collect();
+    let wanted = |(pair, other): (&Pair, &Result<UserId, Refusal>)| {
+        Some((pair.user_id, *other.as_ref().ok()?))
+    };
+    let there = direct::find_all(
+        &mut conn,
+        &request.pairs.iter().zip(&others).filter_map(wanted).collect::<Vec<_>>(),
+    )
+    .await?;
+    drop(conn);
+    let mut there = there.into_iter();
+    let mut chats = Vec::with_capacity(others.len());
+    for (pair, other) in request.pairs.iter().zip(others) {
+        chats.push(match other {
+            Err(refusal) => Err(refusal),
+            Ok(other) => match there.next().flatten() {
+                Some(chat) => Ok(chat),
+                None => make(api, pair.user_id, other).await?,
+            },
+        });
     }
     Ok(PeersFound { chats })
 }
 
-async fn chat(api: &Api, pair: &Pair) -> Result<Result<ChatId, Refusal>, Problem> {
-    // Also what the database would not take as a text.
-    if let Err(refusal) = check_peer(&pair.peer) {
-        return Ok(Err(refusal));
-    }
-    let mut conn = api.db.read().await?;
-    let (peer, blocked) = match find(&mut conn, &pair.peer).await? {
-        None => return Ok(Err(no_such_user())),
-        Some((peer, _)) if peer == pair.user_id => {
-            let text = "You cannot send messages to yourself.";
-            return Ok(refuse(RefusalCode::RecipientIsYourself, text));
-        }
-        Some(found) => found,
-    };
-    if blocked {
-        return Ok(refuse(RefusalCode::RecipientBlocked, "This user is blocked."));
-    }
-    if let Some(chat) = direct::find(&mut conn, pair.user_id, peer).await? {
-        return Ok(Ok(chat));
-    }
-    drop(conn);
-    let new = NewChat { chat_type: ChatType::Private, name: None, member_ids: vec![peer] };
-    let actor = Actor { user_id: pair.user_id, role: Role::User };
+async fn make(api: &Api, user: UserId, other: UserId) -> Result<Result<ChatId, Refusal>, Problem> {
+    let new = NewChat { chat_type: ChatType::Private, name: None, member_ids: vec![other] };
+    let actor = Actor { user_id: user, role: Role::User };
     match create::create(api, actor, new).await {
         Ok(made) => Ok(Ok(made.view.id)),
         // Somebody else has just made it.
@@ -71,28 +73,58 @@ async fn chat(api: &Api, pair: &Pair) -> Result<Result<ChatId, Refusal>, Problem
     }
 }
 
-/// An account that is not deactivated, and whether it is blocked.
-async fn find(conn: &mut Conn, peer: &Peer) -> Result<Option<(UserId, bool)>, Problem> {
-    let row: Option<(i64, bool)> = match peer {
-        Peer::Id(id) => fetch_optional!(
-            conn,
-            "SELECT id, blocked_at IS NOT NULL FROM users
-             WHERE id = $1 AND deactivated_at IS NULL AND NOT guest",
-            id.0
-        )?,
-        Peer::Username(name) => {
-            let [written, prepared] = input::username_keys(name);
-            fetch_optional!(
-                conn,
-                "SELECT id, blocked_at IS NOT NULL FROM users
-                 WHERE username_key IN ($1, $2) AND deactivated_at IS NULL AND NOT guest
-                 ORDER BY username_key = $1 DESC LIMIT 1",
-                &written,
-                &prepared
-            )?
+/// Accounts that are not deactivated, and whether they are blocked.
+struct People {
+    by_id: HashMap<i64, bool>,
+    by_key: HashMap<String, i64>,
+}
+
+impl People {
+    /// Those that these pairs name.
+    async fn find(conn: &mut Conn, pairs: &[Pair]) -> Result<Self, Problem> {
+        let (mut ids, mut keys) = (List(Vec::new()), List(Vec::new()));
+        // Not what the database would not take as a text.
+        for pair in pairs.iter().filter(|pair| check_peer(&pair.peer).is_ok()) {
+            match &pair.peer {
+                Peer::Id(id) => ids.0.push(id.0),
+                Peer::Username(name) => keys.0.extend(input::username_keys(name)),
+            }
         }
-    };
-    Ok(row.map(|(id, blocked)| (UserId(id), blocked)))
+        let rows: Vec<(i64, String, bool)> = fetch_all!(
+            conn,
+            "SELECT id, username_key, blocked_at IS NOT NULL FROM users
+             WHERE id IN (SELECT value FROM json_each($1)) AND deactivated_at IS NULL AND NOT guest
+             UNION ALL
+             SELECT id, username_key, blocked_at IS NOT NULL FROM users
+             WHERE username_key IN (SELECT value FROM json_each($2)) AND deactivated_at IS NULL AND NOT guest",
+            ids,
+            keys
+        )?;
+        let by_id = rows.iter().map(|(id, _, blocked)| (*id, *blocked)).collect();
+        let by_key = rows.into_iter().map(|(id, key, _)| (key, id)).collect();
+        Ok(Self { by_id, by_key })
+    }
+
+    /// Whom the pair's user may write to.
+    fn other(&self, pair: &Pair) -> Result<UserId, Refusal> {
+        check_peer(&pair.peer)?;
+        let id = match &pair.peer {
+            Peer::Id(id) => Some(id.0),
+            Peer::Username(name) => {
+                input::username_keys(name).iter().find_map(|key| self.by_key.get(key)).copied()
+            }
+        };
+        let found = id.and_then(|id| Some((UserId(id), *self.by_id.get(&id)?)));
+        let (other, blocked) = found.ok_or_else(no_such_user)?;
+        if other == pair.user_id {
+            let text = "You cannot send messages to yourself.";
+            return refuse(RefusalCode::RecipientIsYourself, text);
+        }
+        if blocked {
+            return refuse(RefusalCode::RecipientBlocked, "This user is blocked.");
+        }
+        Ok(other)
+    }
 }
 
 fn refuse<T>(code: RefusalCode, message: &str) -> Result<T, Refusal> {

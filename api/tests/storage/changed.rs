@@ -18,7 +18,7 @@ both!(
     what_is_old_is_not,
     long_lists_are_cut,
     a_chat_woke_after_its_last_old_message,
-    whoever_leaves_a_room_is_found_for_a_day,
+    whoever_leaves_a_room_is_found,
 );
 
 async fn ask(t: &T, since: Option<Timestamp>) -> ChangedFound {
@@ -69,7 +69,7 @@ async fn everything_recent_is_found(t: T) {
     assert!(found.parted.is_empty() && found.joined.contains(&pair(cid, chat)));
 }
 
-async fn whoever_leaves_a_room_is_found_for_a_day(t: T) {
+async fn whoever_leaves_a_room_is_found(t: T) {
     let [ann, bob, cid] = t.users(["ann", "bob", "cid"]).await;
     let room = t.room(ann).await;
     let before = ask(&t, None).await.now;
@@ -82,10 +82,6 @@ async fn whoever_leaves_a_room_is_found_for_a_day(t: T) {
     assert!(found.parted.contains(&pair(bob, room)) && found.parted.contains(&pair(cid, room)));
     membership::join(&t.api, actor(bob), room).await.unwrap();
     assert_eq!(ask(&t, Some(before)).await.parted, [pair(cid, room)]);
-    // What is older than a day is cleared away with the next one.
-    t.sql("UPDATE departures SET parted_at = parted_at - 86400001".to_owned()).await;
-    membership::leave(&t.api, actor(bob), room).await.unwrap();
-    assert_eq!(t.number("SELECT count(*) FROM departures".to_owned()).await, 1);
 }
 
 /// However long a commit takes, the window of the next poll begins before its transaction.

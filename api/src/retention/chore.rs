@@ -1,0 +1,284 @@
+//! The chores: what goes, how long it stays before, and one step of each.
+
+use crate::{
+    config::RetentionConfig,
+    db::{DbError, Tx, execute, fetch_all, fetch_one},
+};
+use std::time::Duration;
+
+/// Something that goes when its time is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chore {
+    /// Members of deleted chats: whoever opens a connection walks over them.
+    Members,
+    /// Deleted chats, with everything in them.
+    Chats,
+    /// Sessions that ended or were not renewed.
+    Sessions,
+    /// Guests who have written nothing.
+    Guests,
+    /// Which edits were made, for clients that repeat one.
+    Edits,
+    /// Who left a room, for `changed`.
+    Departures,
+    /// Who was woken, for `changed`.
+    Wakes,
+}
+
+const HOUR_MS: i64 = 60 * 60 * 1000;
+const DAY_MS: i64 = 24 * HOUR_MS;
+
+/// How long the members of a deleted chat stay. Gateways close it within seconds, and one that was away
+/// goes by the chat, not by them.
+const MEMBERS_STAY_MS: i64 = HOUR_MS;
+
+/// How long an ended session stays: its last access token lives for a quarter of an hour, and a gateway that
+/// was cut off for a night is still told why the session ended.
+pub(crate) const SESSIONS_STAY_MS: i64 = DAY_MS;
+
+/// How long edits are remembered. A client that was offline over the weekend repeats what got no answer.
+const EDITS_STAY_MS: i64 = 7 * DAY_MS;
+
+/// How long `changed` is told of departures and wake-ups: by far longer than a gateway is cut off and goes
+/// on.
+const NEWS_STAY_MS: i64 = DAY_MS;
+
+/// Chats begun in one step: a dozen statements each.
+const MOST_CHATS: i64 = 20;
+
+/// Guests in one step: two statements each.
+const MOST_GUESTS: i64 = 100;
+
+/// Chats whose members are looked for in one step.
+const MOST_MEMBERS_CHATS: i64 = 100;
+
+/// Removes the first `$2` rows, in the order of a column, among those that a condition on `$1` names; and
+/// those that are equal to the last of them in that order.
+macro_rules! remove_first {
+    ($table:literal, $column:literal, $condition:literal) => {
+        concat!(
+            "DELETE FROM ",
+            $table,
+            " WHERE ",
+            $condition,
+            " AND ",
+            $column,
+            " <= (SELECT MAX(",
+            $column,
+            ") FROM (SELECT ",
+            $column,
+            " FROM ",
+            $table,
+            " WHERE ",
+            $condition,
+            " ORDER BY ",
+            $column,
+            " LIMIT $2) AS part)"
+        )
+    };
+}
+
+const MEMBERS_OF_A_CHAT: &str = remove_first!("members", "user_id", "chat_id = $1");
+
+/// What a chat consists of beside its own row.
+const OF_A_CHAT: [&str; 10] = [
+    remove_first!("messages", "id", "chat_id = $1"),
+    remove_first!("member_events", "seq", "chat_id = $1"),
+    remove_first!("chat_events", "seq", "chat_id = $1"),
+    remove_first!("edits", "message_id", "chat_id = $1"),
+    remove_first!("departures", "user_id", "chat_id = $1"),
+    remove_first!("bans", "user_id", "chat_id = $1"),
+    remove_first!("senders", "user_id", "chat_id = $1"),
+    remove_first!("stretches", "stretch", "chat_id = $1"),
+    remove_first!("statistics", "chat_id", "chat_id = $1"),
+    MEMBERS_OF_A_CHAT,
+];
+
+impl Chore {
+    pub const ALL: [Self; 7] = [
+        Self::Members,
+        Self::Chats,
+        Self::Sessions,
+        Self::Guests,
+        Self::Edits,
+        Self::Departures,
+        Self::Wakes,
+    ];
+
+    /// As the table `chores` and the metrics spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Members => "members",
+            Self::Chats => "chats",
+            Self::Sessions => "sessions",
+            Self::Guests => "guests",
+            Self::Edits => "edits",
+            Self::Departures => "departures",
+            Self::Wakes => "wakes",
+        }
+    }
+
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|chore| chore.name() == name)
+    }
+
+    /// How long after nothing was left to be done it begins anew.
+    pub(super) fn round_ms(self) -> i64 {
+        match self {
+            // Walks over all of them.
+            Self::Sessions => DAY_MS,
+            // Indexes say whether there is something to be done.
+            _ => HOUR_MS / 6,
+        }
+    }
+}
+
+/// What a step did.
+#[derive(Debug, Default)]
+pub(super) struct Made {
+    pub removed: u64,
+    /// Whether there may be more to be done at once.
+    pub more: bool,
+    /// Where the next step goes on, for chores that walk.
+    pub place: String,
+}
+
+/// One step of a chore, from this place on.
+pub(super) async fn work(
+    tx: &mut Tx,
+    config: &RetentionConfig,
+    chore: Chore,
+    now: i64,
+    place: &str,
+) -> Result<Made, DbError> {
+    let rows = config.step_rows;
+    let before = |stay: Option<Duration>| {
+        stay.map(|stay| now - i64::try_from(stay.as_millis()).unwrap_or(i64::MAX))
+    };
+    match chore {
+        Chore::Members => members(tx, now - MEMBERS_STAY_MS, rows).await,
+        Chore::Chats => match before(config.deleted_chats) {
+            Some(before) => chats(tx, before, rows).await,
+            None => Ok(Made::default()),
+        },
+        Chore::Sessions => sessions(tx, now - SESSIONS_STAY_MS, rows, place).await,
+        Chore::Guests => match before(config.guests) {
+            Some(before) => guests(tx, before, rows).await,
+            None => Ok(Made::default()),
+        },
+        Chore::Edits => {
+            const OLD: &str = remove_first!("edits", "created_at", "created_at < $1");
+            old(tx, OLD, now - EDITS_STAY_MS, rows).await
+        }
+        Chore::Departures => {
+            const OLD: &str = remove_first!("departures", "parted_at", "parted_at < $1");
+            old(tx, OLD, now - NEWS_STAY_MS, rows).await
+        }
+        Chore::Wakes => {
+            const OLD: &str = remove_first!("wakes", "woken_at", "woken_at < $1");
+            old(tx, OLD, now - NEWS_STAY_MS, rows).await
+        }
+    }
+}
+
+async fn old(tx: &mut Tx, sql: &'static str, before: i64, rows: i64) -> Result<Made, DbError> {
+    let removed = execute!(tx, sql, before, rows)?;
+    Ok(Made { removed, more: removed >= rows as u64, ..Made::default() })
+}
+
+/// A chat whose members are gone has none by its own count either, which is how it is known. Until then
+/// the count stays, so that a step that stops half-way goes on.
+async fn members(tx: &mut Tx, before: i64, rows: i64) -> Result<Made, DbError> {
+    let chats: Vec<(i64,)> = fetch_all!(
+        tx,
+        "SELECT id FROM chats WHERE deleted_at < $1 AND member_count > 0 ORDER BY deleted_at LIMIT $2",
+        before,
+        MOST_MEMBERS_CHATS
+    )?;
+    let (mut made, mut left) = (Made::default(), rows);
+    for (chat,) in &chats {
+        if left == 0 {
+            made.more = true;
+            return Ok(made);
+        }
+        let removed = execute!(tx, MEMBERS_OF_A_CHAT, chat, left)?;
+        made.removed += removed;
+        left -= removed as i64;
+        if left > 0 {
+            execute!(tx, "UPDATE chats SET member_count = 0 WHERE id = $1", chat)?;
+        }
+    }
+    made.more = left == 0 || chats.len() as i64 == MOST_MEMBERS_CHATS;
+    Ok(made)
+}
+
+/// The chat's own row goes last: as long as it is there, the chat is one that is to be removed.
+async fn chats(tx: &mut Tx, before: i64, rows: i64) -> Result<Made, DbError> {
+    let chats: Vec<(i64,)> = fetch_all!(
+        tx,
+        "SELECT id FROM chats WHERE deleted_at < $1 ORDER BY deleted_at LIMIT $2",
+        before,
+        MOST_CHATS
+    )?;
+    let (mut made, mut left) = (Made::default(), rows);
+    for (chat,) in &chats {
+        for remove in OF_A_CHAT {
+            let removed = execute!(tx, remove, chat, left)?;
+            made.removed += removed;
+            left -= removed as i64;
+            if left <= 0 {
+                made.more = true;
+                return Ok(made);
+            }
+        }
+        made.removed += execute!(tx, "DELETE FROM chats WHERE id = $1", chat)?;
+    }
+    made.more = chats.len() as i64 == MOST_CHATS;
+    Ok(made)
+}
+
+/// Walks over all sessions once: an index by when they expire would be written at each renewal.
+async fn sessions(tx: &mut Tx, before: i64, rows: i64, after: &str) -> Result<Made, DbError> {
+    let (upto,): (Option<String>,) = fetch_one!(
+        tx,
+        "SELECT MAX(id) FROM (SELECT id FROM sessions WHERE id > $1 ORDER BY id LIMIT $2) AS part",
+        after,
+        rows
+    )?;
+    let Some(place) = upto else { return Ok(Made::default()) };
+    let removed = execute!(
+        tx,
+        "DELETE FROM sessions WHERE id > $1 AND id <= $2 AND (ended_at < $3 OR expires_at < $3)",
+        after,
+        &place,
+        before
+    )?;
+    Ok(Made { removed, more: true, place })
+}
+
+/// A guest who has written is the name shown beside its messages, one who is blocked or banned must not come
+/// back as somebody new: these stay, and are not looked at again before they come again.
+async fn guests(tx: &mut Tx, before: i64, rows: i64) -> Result<Made, DbError> {
+    const OLD: &str =
+        "SELECT user_id FROM guest_visits WHERE seen_at < $1 ORDER BY seen_at LIMIT $2";
+    // Who comes at this moment waits, and is made anew.
+    const LOCKED: &str =
+        "SELECT user_id FROM guest_visits WHERE seen_at < $1 ORDER BY seen_at LIMIT $2
+        FOR UPDATE SKIP LOCKED";
+    // One by one, and written so that PostgreSQL looks for one message by the index, whatever it believes
+    // of the tables' sizes.
+    const REMOVE: &str = "DELETE FROM users WHERE id = $1 AND guest AND blocked_at IS NULL
+        AND COALESCE((SELECT FALSE FROM messages m
+            WHERE m.chat_id = 1 AND m.sender_id = users.id LIMIT 1), TRUE)
+        AND COALESCE((SELECT FALSE FROM bans b
+            WHERE b.chat_id = 1 AND b.user_id = users.id LIMIT 1), TRUE)";
+    let most = rows.min(MOST_GUESTS);
+    let old: Vec<(i64,)> =
+        fetch_all!(tx, postgres: LOCKED, (before, most), sqlite: OLD, (before, most))?;
+    let mut made = Made { more: old.len() as i64 == most, ..Made::default() };
+    for (guest,) in old {
+        made.removed += execute!(tx, REMOVE, guest)?;
+        execute!(tx, "DELETE FROM guest_visits WHERE user_id = $1", guest)?;
+    }
+    Ok(made)
+}

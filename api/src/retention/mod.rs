@@ -1,0 +1,169 @@
+//! What is over goes, in the background: deleted chats, ended sessions, guests who never wrote, and what is
+//! remembered for gateways and repeats. One step at a time over all apis, each of some hundred rows in a
+//! transaction of its own, with rests between them, so that people do not notice. What goes, and when, is
+//! in [`chore`]; where each chore stands is in the table `chores`, so a step that fails or a process that
+//! dies costs that step only.
+
+mod chore;
+
+pub use chore::Chore;
+pub(crate) use chore::SESSIONS_STAY_MS;
+
+use crate::{
+    config::{Config, RetentionConfig},
+    db::{Db, DbError, Tx, execute, fetch_all, fetch_optional},
+};
+use chore::{Made, work};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// A chore that failed is left alone for so long, while the others go on.
+const AFTER_FAILURE_MS: i64 = 60_000;
+
+/// The longest rest between two steps, whatever they took.
+const LONGEST_REST_MS: i64 = 60_000;
+
+/// No chore waits for longer than its round is long. A time further away was set by a clock that was
+/// wrong.
+const LONGEST_WAIT_MS: i64 = 2 * 24 * 60 * 60 * 1000;
+
+/// Until when whoever made the newest step has the database rest. Who holds this row makes the next one.
+const RESTS_UNTIL: &str = "retention_rests_until";
+
+/// What came of a look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A step is made. The next one may come after this time.
+    Made { chore: Chore, removed: u64, rest: Duration },
+    /// Nothing is to be done now.
+    Nothing,
+    /// Another process is making a step, or the rest after one is not over.
+    NotNow,
+}
+
+/// Makes steps for ever. Whoever starts has something else to do first.
+pub(crate) async fn keep_tidy(db: Db, config: Arc<Config>) {
+    let config = &config.retention;
+    let (mut pause, mut failing) = (config.look_every, false);
+    let mut measure_at = Instant::now();
+    loop {
+        if Instant::now() >= measure_at {
+            measure_at = Instant::now() + config.look_every;
+            if let Err(error) = measure(&db).await {
+                tracing::debug!(%error, "cannot tell how far behind the retention is");
+            }
+        }
+        tokio::time::sleep(pause).await;
+        let made = step(&db, config).await;
+        let failed = made.as_ref().err().map(ToString::to_string);
+        if let Some(error) = &failed
+            && !failing
+        {
+            tracing::warn!(error, "cannot remove what is over");
+        }
+        failing = failed.is_some();
+        pause = match made {
+            Ok(Step::Made { rest, .. }) => rest,
+            Ok(Step::Nothing | Step::NotNow) | Err(_) => config.look_every,
+        };
+    }
+}
+
+/// Makes the step that has waited for longest, if one is due and nobody else makes one. A chore that fails
+/// is counted and waits for a while.
+pub async fn step(db: &Db, config: &RetentionConfig) -> Result<Step, DbError> {
+    let mut tx = db.begin().await?;
+    let Some(now) = take(&mut tx).await? else { return Ok(Step::NotNow) };
+    let Some((chore, place)) = due(&mut tx, now).await? else { return Ok(Step::Nothing) };
+    let done = carry_out(tx, config, chore, now, &place).await;
+    if done.is_err() {
+        metrics::counter!("retention_failures_total", "kind" => chore.name()).increment(1);
+        postpone(db, chore).await?;
+    }
+    done
+}
+
+async fn carry_out(
+    mut tx: Tx,
+    config: &RetentionConfig,
+    chore: Chore,
+    now: i64,
+    place: &str,
+) -> Result<Step, DbError> {
+    let started = Instant::now();
+    let Made { removed, more, place } = work(&mut tx, config, chore, now, place).await?;
+    let rest = (started.elapsed() * config.rest).min(Duration::from_millis(LONGEST_REST_MS as u64));
+    let rest_ms = i64::try_from(rest.as_millis()).unwrap_or(LONGEST_REST_MS);
+    let (next_at, finished_at) = match more {
+        true => (now, None),
+        false => (now + chore.round_ms(), Some(now)),
+    };
+    execute!(
+        tx,
+        "UPDATE chores SET worked_at = $2, next_at = $3, finished_at = COALESCE($4, finished_at), place = $5
+         WHERE name = $1",
+        chore.name(),
+        now,
+        next_at,
+        finished_at,
+        &place
+    )?;
+    const REST: &str = "UPDATE meta SET value = $2 WHERE key = $1";
+    execute!(tx, REST, RESTS_UNTIL, (now + rest_ms).to_string())?;
+    tx.commit().await?;
+    metrics::counter!("retention_removed_total", "kind" => chore.name()).increment(removed);
+    Ok(Step::Made { chore, removed, rest })
+}
+
+/// Becomes the one that makes the next step, until the transaction ends, if nobody else is and no rest is
+/// to be kept. The time.
+async fn take(tx: &mut Tx) -> Result<Option<i64>, DbError> {
+    const READ: &str = "SELECT value, (SELECT now FROM clock) FROM meta WHERE key = $1";
+    const LOCKED: &str =
+        "SELECT value, (SELECT now FROM clock) FROM meta WHERE key = $1 FOR UPDATE SKIP LOCKED";
+    let row: Option<(String, i64)> = fetch_optional!(tx, postgres: LOCKED, (RESTS_UNTIL),
+        sqlite: READ, (RESTS_UNTIL))?;
+    Ok(row.and_then(|(until, now)| {
+        let left = until.parse::<i64>().map_or(0, |until| until - now);
+        (!(1..=LONGEST_REST_MS).contains(&left)).then_some(now)
+    }))
+}
+
+/// The chore whose turn it is, and where it stands.
+async fn due(tx: &mut Tx, now: i64) -> Result<Option<(Chore, String)>, DbError> {
+    let rows: Vec<(String, String)> = fetch_all!(
+        tx,
+        "SELECT name, place FROM chores WHERE next_at <= $1 OR next_at > $1 + $2 ORDER BY worked_at, name",
+        now,
+        LONGEST_WAIT_MS
+    )?;
+    // Newer programs know more of them.
+    Ok(rows.into_iter().find_map(|(name, place)| Some((Chore::named(&name)?, place))))
+}
+
+async fn postpone(db: &Db, chore: Chore) -> Result<(), DbError> {
+    let mut tx = db.begin().await?;
+    execute!(
+        tx,
+        "UPDATE chores SET worked_at = (SELECT now FROM clock), next_at = (SELECT now FROM clock) + $2
+         WHERE name = $1",
+        chore.name(),
+        AFTER_FAILURE_MS
+    )?;
+    tx.commit().await
+}
+
+/// Tells how long ago nothing was left to be done, for each chore. Every api tells the same.
+async fn measure(db: &Db) -> Result<(), DbError> {
+    let mut conn = db.read().await?;
+    let rows: Vec<(String, i64)> =
+        fetch_all!(conn, "SELECT name, now - finished_at FROM chores CROSS JOIN clock")?;
+    for (name, behind) in rows {
+        let Some(chore) = Chore::named(&name) else { continue };
+        let seconds = behind.max(0) as f64 / 1000.0;
+        metrics::gauge!("retention_behind_seconds", "kind" => chore.name()).set(seconds);
+    }
+    Ok(())
+}
