@@ -1,10 +1,18 @@
 //! Messages in pages.
 
 use crate::harness::{T, both, delete, refused};
-use api::chats::messages::{Page, get, history, list};
+use api::chats::{
+    LOBBY,
+    messages::{MAX_OFFSET, Page, get, history, list},
+};
 use shared::id::{ChatId, Seq};
 
-both!(cursors_both_ways, history_by_offset, only_for_whoever_may_enter);
+both!(
+    cursors_both_ways,
+    history_by_offset,
+    offsets_reach_so_far_from_either_end,
+    only_for_whoever_may_enter,
+);
 
 fn texts(messages: &[shared::chat::Message]) -> Vec<&str> {
     messages.iter().map(|message| message.text.as_str()).collect()
@@ -43,6 +51,47 @@ async fn history_by_offset(t: T) {
     assert_eq!((texts(&page), total), (vec!["3", "4"], 4));
     let (page, total) = history(&t.api, ann, chat, 99, 2).await.unwrap();
     assert_eq!((page.len(), total), (0, 4));
+}
+
+/// What lies between is walked over: not more of it than this, but in the lobby it is counted.
+async fn offsets_reach_so_far_from_either_end(t: T) {
+    let ann = t.user("ann").await;
+    let chat = t.group(ann, &[]).await;
+    let count = 2 * MAX_OFFSET + 110;
+    // Every tenth is deleted.
+    let all = count * 10 / 9;
+    for chat in [chat, LOBBY] {
+        t.sql(format!(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {all})
+             INSERT INTO messages
+                 (chat_id, id, seq, sender_id, client_message_id, text, created_at, deleted_at)
+             SELECT {chat}, i, i, {ann}, i, i, 0, CASE WHEN i % 10 = 0 THEN 1 END FROM n;
+             UPDATE chats SET last_seq = {all}, message_count = {count} WHERE id = {chat}"
+        ))
+        .await;
+    }
+    t.sql(
+        "INSERT INTO stretches (chat_id, stretch, message_count)
+         SELECT chat_id, id / 4096, count(*) FROM messages WHERE chat_id = 1 AND deleted_at IS NULL
+         GROUP BY chat_id, id / 4096"
+            .to_owned(),
+    )
+    .await;
+    // The number of a message by how many are before it.
+    let text = |before: i64| (before + before / 9 + 1).to_string();
+    let page = |chat, offset| history(&t.api, ann, chat, offset, 100);
+    for offset in [0, MAX_OFFSET, MAX_OFFSET + 10, count - 100, count - 3] {
+        let (found, total) = page(chat, offset).await.unwrap();
+        let expected: Vec<String> = (offset..count.min(offset + 100)).map(text).collect();
+        assert_eq!((texts(&found), total), (expected.iter().map(String::as_str).collect(), count));
+    }
+    for offset in [count, count + 1, i64::MAX] {
+        assert!(page(chat, offset).await.unwrap().0.is_empty());
+    }
+    assert_eq!(refused(page(chat, MAX_OFFSET + 1).await), (422, "validation_failed"));
+    assert_eq!(refused(page(chat, MAX_OFFSET + 9).await), (422, "validation_failed"));
+    let (found, _) = page(LOBBY, MAX_OFFSET + 5).await.unwrap();
+    assert_eq!((found.len(), found[0].text.as_str()), (100, text(MAX_OFFSET + 5).as_str()));
 }
 
 async fn only_for_whoever_may_enter(t: T) {
