@@ -25,8 +25,11 @@ const CHANGING: [&str; 3] = ["/blockuser", "/unblockuser", "/readnotreadedfromus
 /// For those without an account, too, where guests are let in.
 const LOBBY: &str = "/api/messages";
 
+/// The rows of a read.
+type Rows = fn(&Asked) -> u64;
+
 /// How many rows a read may take. What is not here reads one.
-const READS: [(&str, fn(&Asked) -> u64); 18] = [
+const READS: [(&str, Rows); 18] = [
     ("/admin/audit", |asked| asked.limit(50)),
     ("/api/messages", |asked| asked.limit(50)),
     ("/api/messages/recent", |asked| asked.limit(50)),
