@@ -1,4 +1,4 @@
-//! The binaries of the api, the gateway and the canary: built from the sources as they are now, so that no test
+//! The binaries of the api, the gateway, the canary and all in one: built from the sources as they are now, so that no test
 //! ever runs a stale one.
 
 use anyhow::{Context, Result, bail};
@@ -25,13 +25,20 @@ const OF_OUR_PACKAGE: [&str; 7] = [
 /// profile. Builds them, once in the life of this process.
 pub(crate) async fn folder() -> Result<&'static Path> {
     static FOLDER: OnceCell<PathBuf> = OnceCell::const_new();
-    let folder = FOLDER.get_or_try_init(|| async {
-        tokio::task::spawn_blocking(build).await?.context("cannot build the binaries")
-    });
+    let folder = FOLDER.get_or_try_init(|| built(&["api", "gateway", "canary"]));
     folder.await.map(PathBuf::as_path)
 }
 
-fn build() -> Result<PathBuf> {
+/// The folder of the all-in-one binary `switchboard`, likewise.
+pub async fn switchboard_folder() -> Result<PathBuf> {
+    built(&["switchboard"]).await
+}
+
+async fn built(programs: &'static [&str]) -> Result<PathBuf> {
+    tokio::task::spawn_blocking(|| build(programs)).await?.context("cannot build the binaries")
+}
+
+fn build(programs: &[&str]) -> Result<PathBuf> {
     let own = env::current_exe()?;
     let mut folder = own.parent().context("no folder")?;
     // Test binaries are one deeper than programs.
@@ -47,7 +54,8 @@ fn build() -> Result<PathBuf> {
         cargo.env_remove(name);
     }
     cargo
-        .args(["build", "--quiet", "--bin", "api", "--bin", "gateway", "--bin", "canary"])
+        .args(["build", "--quiet"])
+        .args(programs.iter().flat_map(|program| ["--bin", program]))
         // As the images are built.
         .args(["--features", "otlp"]);
     if profile == "debug" {
@@ -56,8 +64,8 @@ fn build() -> Result<PathBuf> {
         // there too, is small and without a crate that has the feature above.
         cargo.args(["--workspace", "--test", "servers", "--profile", "test"]);
     } else {
-        // With the all-in-one binary the features of the dependencies are the ones of `cargo run`;
-        // it is not built itself.
+        // With the all-in-one binary's package the features of the dependencies are the ones of
+        // `cargo run`.
         cargo.args(["-p", "api", "-p", "gateway", "-p", "canary", "-p", "standalone"]);
         cargo.arg("--profile").arg(profile);
     }

@@ -3,17 +3,18 @@
 
 use crate::{
     dial::{native, upgrade},
-    frame, usage,
+    frame,
+    siege::Siege,
 };
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use serde_json::json;
 use std::{
     net::SocketAddr,
+    rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    thread::JoinHandle,
     time::Duration,
 };
 use tokio::{
@@ -22,8 +23,6 @@ use tokio::{
         TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
-    sync::oneshot,
-    task::{JoinSet, LocalSet},
     time::sleep,
 };
 
@@ -113,47 +112,18 @@ impl Done {
     }
 }
 
-/// A stranger's sockets at work. On a thread that gets the CPU that nobody else wants, because a stranger
-/// comes with a machine of its own, and what its machine does delays nobody.
-pub struct Siege {
-    pub done: Arc<Done>,
-    lift: oneshot::Sender<()>,
-    thread: JoinHandle<Result<()>>,
-}
-
-impl Siege {
-    pub fn lay(stranger: Stranger, attack: Attack, sockets: usize) -> Self {
-        let (lift, lifted) = oneshot::channel();
-        let done = Arc::clone(&stranger.done);
-        let thread = std::thread::spawn(move || {
-            usage::stand_aside()?;
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            LocalSet::new().block_on(&runtime, async {
-                let stranger = std::rc::Rc::new(stranger);
-                let mut tasks = JoinSet::new();
-                for _ in 0..sockets {
-                    let stranger = std::rc::Rc::clone(&stranger);
-                    tasks.spawn_local(async move { stranger.attack(attack).await });
-                }
-                let _ = lifted.await;
-                tasks.shutdown().await;
-            });
-            Ok(())
-        });
-        Self { done, lift, thread }
-    }
-
-    /// Ends it and waits for its end.
-    pub fn lift(self) -> Result<()> {
-        let _ = self.lift.send(());
-        match self.thread.join() {
-            Ok(result) => result,
-            Err(_) => bail!("the stranger's thread panicked"),
-        }
-    }
-}
-
 impl Stranger {
+    /// All its sockets at work.
+    pub fn lay_siege(self, attack: Attack, sockets: usize) -> Siege {
+        Siege::lay(move |tasks| {
+            let stranger = Rc::new(self);
+            for _ in 0..sockets {
+                let stranger = Rc::clone(&stranger);
+                tasks.spawn_local(async move { stranger.attack(attack).await });
+            }
+        })
+    }
+
     /// One socket, as long as it is polled.
     async fn attack(&self, attack: Attack) {
         loop {

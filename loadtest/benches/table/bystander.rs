@@ -1,11 +1,10 @@
 //! Two people who write to each other while something else goes on: how long a message takes from send
-//! to delivery. On a thread of its own, so that the clients that load the gateway do not delay it by
+//! to its ack and to its delivery. On a thread of its own, so that the clients that load the gateway do not delay it by
 //! more than the CPU that they have together.
 
 use crate::{
     dial::{Line, native},
     frame::{Said, said},
-    stand::Stand,
 };
 use anyhow::{Context, Result, bail};
 use hdrhistogram::Histogram;
@@ -38,30 +37,56 @@ pub struct Bystander {
 
 struct Shared {
     stop: AtomicBool,
-    /// Microseconds from send to delivery.
-    times: Mutex<Histogram<u64>>,
-    /// When the message went out that has not arrived.
-    open: Mutex<Option<Instant>>,
+    acked: Mutex<Times>,
+    arrived: Mutex<Times>,
 }
 
-/// What a stretch was like, in ms.
+/// From send to something.
+struct Times {
+    micros: Histogram<u64>,
+    /// When the message went out that has not come so far.
+    open: Option<Instant>,
+}
+
+impl Times {
+    fn new() -> Result<Mutex<Self>> {
+        let micros = Histogram::new_with_bounds(1, 120_000_000, 3)?;
+        Ok(Mutex::new(Self { micros, open: None }))
+    }
+
+    fn done(&mut self) {
+        if let Some(since) = self.open.take() {
+            self.micros.saturating_record(micros(since));
+        }
+    }
+
+    /// Median and worst in ms; a message that has not come counts with its age.
+    fn take(&mut self) -> (f64, f64) {
+        if let Some(since) = self.open {
+            self.micros.saturating_record(micros(since));
+        }
+        let median = self.micros.value_at_quantile(0.5) as f64 / 1e3;
+        let worst = self.micros.max() as f64 / 1e3;
+        self.micros.reset();
+        (median, worst)
+    }
+}
+
+/// What a stretch was like, in ms: from send to delivery, and to the ack.
 #[derive(Clone, Copy, Debug)]
 pub struct Felt {
     pub messages: u64,
     pub median: f64,
     pub worst: f64,
+    pub ack_median: f64,
+    pub ack_worst: f64,
 }
 
 impl Bystander {
     /// Two people who have this chat connect and begin to write.
-    pub async fn start(stand: &Stand, people: [usize; 2], chat: i64) -> Result<Self> {
-        let gateway = stand.gateways()[0];
-        let tokens = [stand.token(people[0])?, stand.token(people[1])?];
-        let shared = Arc::new(Shared {
-            stop: AtomicBool::new(false),
-            times: Mutex::new(Histogram::new_with_bounds(1, 120_000_000, 3)?),
-            open: Mutex::default(),
-        });
+    pub async fn start(gateway: SocketAddr, tokens: [String; 2], chat: i64) -> Result<Self> {
+        let stop = AtomicBool::new(false);
+        let shared = Arc::new(Shared { stop, acked: Times::new()?, arrived: Times::new()? });
         let (told, (ready, opened)) = (Arc::clone(&shared), oneshot::channel());
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -81,19 +106,14 @@ impl Bystander {
         }
     }
 
-    /// What it was like since the last call; a message that has not arrived counts with its age.
+    /// What it was like since the last call.
     pub fn felt(&self) -> Result<Felt> {
-        let mut times = lock(&self.shared.times);
-        let messages = times.len();
-        if let Some(since) = *lock(&self.shared.open) {
-            times.saturating_record(micros(since));
-        }
-        let felt = Felt {
-            messages,
-            median: times.value_at_quantile(0.5) as f64 / 1e3,
-            worst: times.max() as f64 / 1e3,
-        };
-        times.reset();
+        let mut arrived = lock(&self.shared.arrived);
+        let messages = arrived.micros.len();
+        let (median, worst) = arrived.take();
+        drop(arrived);
+        let (ack_median, ack_worst) = lock(&self.shared.acked).take();
+        let felt = Felt { messages, median, worst, ack_median, ack_worst };
         if self.thread.is_finished() {
             bail!("the bystanders' conversation ended");
         }
@@ -125,13 +145,15 @@ async fn write_on(mut sender: Line, mut hearer: Line, chat: i64, told: &Shared) 
         let (id, started) = (format!("bystander-{key}"), Instant::now());
         let text = format!("{:x<128}", id);
         let frame = json!({ "type": "send", "id": id, "chat_id": chat, "text": text });
-        *lock(&told.open) = Some(started);
-        let took = tokio::time::timeout(PATIENCE, async {
-            let (frame, mut took) = (frame.to_string(), None);
+        for times in [&told.acked, &told.arrived] {
+            lock(times).open = Some(started);
+        }
+        let said = tokio::time::timeout(PATIENCE, async {
+            let frame = frame.to_string();
             sender.say(&frame).await?;
             let hearing = async {
                 until(&mut hearer, |said| matches!(said, Said::Message { .. })).await?;
-                took = Some(micros(started));
+                lock(&told.arrived).done();
                 anyhow::Ok(())
             };
             // One that is refused for now is sent again under its id, as a client would.
@@ -140,14 +162,12 @@ async fn write_on(mut sender: Line, mut hearer: Line, chat: i64, told: &Shared) 
                     tokio::time::sleep(AGAIN).await;
                     sender.say(&frame).await?;
                 }
+                lock(&told.acked).done();
                 anyhow::Ok(())
             };
-            tokio::try_join!(hearing, sending)?;
-            took.context("no message")
+            tokio::try_join!(hearing, sending).map(drop)
         });
-        let took = took.await.context("a message did not arrive")??;
-        *lock(&told.open) = None;
-        lock(&told.times).saturating_record(took);
+        said.await.context("a message did not arrive")??;
         tokio::time::sleep(PAUSE).await;
     }
     Ok(())

@@ -9,10 +9,13 @@
     reason = "a benchmark shows what it measures"
 )]
 
+mod abuse;
 mod attack;
+mod attacked;
 mod book;
 mod bystander;
 mod crowd;
+mod deployment;
 mod dial;
 mod durable;
 mod fanout;
@@ -24,6 +27,7 @@ mod limit;
 mod memory;
 mod row;
 mod run;
+mod siege;
 mod stand;
 mod storm;
 mod stranger;

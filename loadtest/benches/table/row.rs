@@ -31,6 +31,8 @@ pub enum Row {
     Storm,
     /// What two people feel while one account does its worst over 1,000 sockets
     Stranger,
+    /// What two people feel while five accounts do their worst over REST
+    Attack,
     /// Memory of a connection that holds 20 chats, and of a watched chat
     Memory,
     /// The fan-out and rooms rows at 1,000, 3,000 and 10,000 connections
@@ -49,7 +51,7 @@ pub struct About {
 
 impl Row {
     /// All rows of the table.
-    pub const TABLE: [Self; 12] = [
+    pub const TABLE: [Self; 13] = [
         Self::Saturated,
         Self::Paced,
         Self::Rooms,
@@ -61,6 +63,7 @@ impl Row {
         Self::History,
         Self::Storm,
         Self::Stranger,
+        Self::Attack,
         Self::Memory,
     ];
 
@@ -141,6 +144,13 @@ impl Row {
             Self::Stranger => about(
                 "two people beside one account's 1000 hostile sockets: the worst attack's median",
                 "ms from send to delivery",
+                "≤ 3 × quiet",
+                "–",
+                "–",
+            ),
+            Self::Attack => about(
+                "two people beside five accounts hostile over REST: the worst attack's median",
+                "ms from send to ack",
                 "≤ 3 × quiet",
                 "–",
                 "–",

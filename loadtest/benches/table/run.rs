@@ -1,6 +1,7 @@
 //! One run through the wanted rows, and what all rows need to know of it.
 
 use crate::{
+    attacked,
     book::{Book, Side},
     durable, fanout, history, idle, memory,
     row::Row,
@@ -37,8 +38,7 @@ impl Run {
 
     /// The same, each connection with as many frames as it may send.
     pub async fn stand_with(&self, side: Side, gateways: usize, frames: Frames) -> Result<Stand> {
-        let binaries = if side == Side::Before { &self.before } else { &self.now };
-        let plan = Plan { gateways, cpus: self.cpus, frames, binaries: binaries.clone() };
+        let plan = Plan { gateways, cpus: self.cpus, frames, binaries: self.binaries(side) };
         let stand = Stand::start(&plan).await?;
         // Not before: what has to be built is built on all CPUs.
         self.cpus.others.map_or(Ok(()), |cpu| usage::pin_thread(&[cpu]))?;
@@ -47,15 +47,22 @@ impl Run {
 
     /// The same with everything, ourselves included, on all CPUs: where the database is measured.
     pub async fn stand_on_all_cpus(&self, side: Side) -> Result<Stand> {
-        let binaries = if side == Side::Before { &self.before } else { &self.now };
-        let plan = Plan { gateways: 1, binaries: binaries.clone(), ..Plan::default() };
+        let plan = Plan { gateways: 1, binaries: self.binaries(side), ..Plan::default() };
         let stand = Stand::start(&plan).await?;
+        self.on_all_cpus()?;
+        Ok(stand)
+    }
+
+    /// Lets ourselves run on all CPUs.
+    pub fn on_all_cpus(&self) -> Result<()> {
         let all: Vec<usize> =
             [self.cpus.gateways, self.cpus.others].into_iter().flatten().collect();
-        if !all.is_empty() {
-            usage::pin_thread(&all)?;
-        }
-        Ok(stand)
+        if all.is_empty() { Ok(()) } else { usage::pin_thread(&all) }
+    }
+
+    /// The folder with the programs of one side; built from the sources when `None`.
+    pub fn binaries(&self, side: Side) -> Option<PathBuf> {
+        if side == Side::Before { self.before.clone() } else { self.now.clone() }
     }
 
     /// Measures every wanted row once on each side.
@@ -85,6 +92,9 @@ impl Run {
             }
             if wants(&[Row::Stranger]) {
                 stranger::tries(self, side, book).await?;
+            }
+            if wants(&[Row::Attack]) {
+                attacked::by_five(self, side, book).await?;
             }
             if wants(&[Row::Memory]) {
                 memory::of_chats(self, side, book).await?;

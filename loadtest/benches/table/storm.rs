@@ -26,7 +26,8 @@ pub async fn comes(run: &Run, side: Side, book: &mut Book) -> Result<()> {
     let pair = [members, members + 1];
     let elsewhere = stand.groups(&[pair.to_vec()]).await?[0];
 
-    let bystander = Bystander::start(&stand, pair, elsewhere).await?;
+    let tokens = [stand.token(pair[0])?, stand.token(pair[1])?];
+    let bystander = Bystander::start(stand.gateways()[0], tokens, elsewhere).await?;
     // What the pair alone costs is not the storm's.
     bystander.felt()?;
     let before = stand.used()?;
