@@ -219,16 +219,19 @@ async fn two_apis_on_one_redis_share_the_count() {
     }
 }
 
-/// At the defaults: forty deep pages at once, and posting as fast as it goes.
+/// At the defaults: two hundred deep pages at once, and posting as fast as it goes.
 #[tokio::test]
 async fn one_account_can_neither_read_nor_write_without_end() {
     let t = Server::start().await;
     let (ann, bob) = (t.user("ann").await, t.user("bob").await);
     let (reader, writer) = (text(&ann, "access_token"), text(&bob, "access_token"));
     let deep = "/history/1?limit=1&offset=1499990";
-    let pages = join_all((0..40).map(|_| t.get(deep, reader))).await;
-    let read = pages.iter().filter(|page| page.status == 200).count();
-    assert_eq!(read, 1, "then it owes the others");
+    let start = Instant::now();
+    let pages = join_all((0..200).map(|_| t.get(deep, reader))).await;
+    let read = pages.iter().filter(|page| page.status == 200).count() as u64;
+    // Each costs 11 of 1,000, and 250 come back in a second.
+    let most = 90 + start.elapsed().as_millis() as u64 / 44 + 1;
+    assert!((90..=most).contains(&read), "{read} of at most {most}");
     assert!(pages.iter().all(|page| page.status == 200 || page.status == 429));
 
     let start = Instant::now();
@@ -244,7 +247,4 @@ async fn one_account_can_neither_read_nor_write_without_end() {
     let said: u64 = join_all(posts).await.iter().sum();
     let most = 200 + start.elapsed().as_millis() as u64 / 20 + 1;
     assert!((200..=most).contains(&said), "{said} of at most {most}");
-    // The others' messages take as long as ever.
-    let ann = t.get("/chats/1/messages?limit=1", reader).await;
-    assert_eq!(ann.status, 429, "still owing");
 }
