@@ -100,11 +100,11 @@ pub async fn history(
         };
     }
     let rows: Vec<MessageRow> = if offset <= MAX_OFFSET {
-        fetch_all!(tx, select!("ASC"), chat.0, 0, limit, offset)?
+        fetch_all!(tx, select!("ASC"), chat.0, 0_i64, limit, offset)?
     } else if count == 0 {
         Vec::new()
     } else if newer <= MAX_OFFSET {
-        fetch_all!(tx, select!("DESC"), chat.0, 0, count, newer)?
+        fetch_all!(tx, select!("DESC"), chat.0, 0_i64, count, newer)?
     } else if chat == LOBBY {
         match lobby::place(&mut tx, offset).await? {
             Some(place) => fetch_all!(tx, select!("ASC"), chat.0, place.first, limit, place.skip)?,

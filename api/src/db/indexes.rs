@@ -1,6 +1,6 @@
 //! Indexes of PostgreSQL that are made beside the writers: making one inside a migration would keep
 //! everybody from writing to its table for as long as it is read. They are made after the migrations; one
-//! that was cut off is begun anew. SQLite's are in its scripts: there is no second process to wait.
+//! that was cut off is begun anew. SQLite's are in its scripts: nobody else is there to wait.
 
 use super::{Db, DbError};
 use sqlx::{PgConnection, Postgres, pool::PoolConnection};

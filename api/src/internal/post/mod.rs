@@ -10,6 +10,7 @@ mod statistics;
 mod store;
 mod tally;
 mod wakes;
+mod write;
 
 pub(crate) use tally::STRETCH;
 
@@ -181,7 +182,7 @@ async fn decide(
     let results = commands.iter().zip(facts).map(|(c, fact)| plan.decide(c, fact)).collect();
     let done = plan.finish();
     if !done.chats.is_empty() {
-        store::write(tx, now, &done).await?;
+        write::write(tx, now, &done).await?;
         audit::record(tx, &done.by_admin).await?;
         statistics::write(tx, &done).await?;
     }
