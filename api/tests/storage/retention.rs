@@ -13,6 +13,7 @@ use shared::{
     id::{ChatId, UserId},
     internal::{Action, Changed, Command, Guests, Refusal},
 };
+use sqlx::AssertSqlSafe;
 use std::{sync::Arc, time::Duration};
 
 both!(
@@ -375,35 +376,35 @@ async fn guests_who_never_wrote_go(mut t: T) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_guest_who_comes_while_being_removed_is_made_anew() {
-    let mut t = T::postgres().await;
-    set(&mut t, 2);
-    let old = guest(&t, "Zoë").await;
-    t.sql("UPDATE guest_visits SET seen_at = 0".to_owned()).await;
-    let Db::Postgres(pool) = &t.api.db else { panic!("not PostgreSQL") };
-    // As the retention does it.
-    let mut removing = pool.begin().await.unwrap();
-    for sql in [
-        "SELECT user_id FROM guest_visits FOR UPDATE",
-        "DELETE FROM users WHERE guest",
-        "DELETE FROM guest_visits",
-    ] {
-        sqlx::query(sql).execute(&mut *removing).await.unwrap();
-    }
-    let waits = "SELECT count(*) FROM pg_stat_activity
-        WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    let removed = async {
-        loop {
-            let (waiting,): (i64,) = sqlx::query_as(waits).fetch_one(pool).await.unwrap();
-            if waiting > 0 {
-                return removing.commit().await.unwrap();
+    // As the retention does it. The guest comes before the row is removed, or after.
+    const LOCK: &str = "SELECT user_id FROM guest_visits FOR UPDATE";
+    const REMOVE: &str = "DELETE FROM users WHERE guest; DELETE FROM guest_visits";
+    for (before, after) in [(LOCK.to_owned(), REMOVE), (format!("{LOCK}; {REMOVE}"), "SELECT 1")] {
+        let mut t = T::postgres().await;
+        set(&mut t, 2);
+        let old = guest(&t, "Zoë").await;
+        t.sql("UPDATE guest_visits SET seen_at = 0".to_owned()).await;
+        let Db::Postgres(pool) = &t.api.db else { panic!("not PostgreSQL") };
+        let mut removing = pool.begin().await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(before)).execute(&mut *removing).await.unwrap();
+        let waits = "SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let removed = async {
+            loop {
+                let (waiting,): (i64,) = sqlx::query_as(waits).fetch_one(pool).await.unwrap();
+                if waiting > 0 {
+                    break;
+                }
+                tokio::task::yield_now().await;
             }
-            tokio::task::yield_now().await;
-        }
-    };
-    let (found, ()) = tokio::join!(find_guest(&t, "Zoë"), removed);
-    let found = found.unwrap();
-    assert_ne!(found.id, old);
-    assert_eq!(count(&t, &format!("users WHERE id = {}", found.id)).await, 1);
+            sqlx::raw_sql(after).execute(&mut *removing).await.unwrap();
+            removing.commit().await.unwrap();
+        };
+        let (found, ()) = tokio::join!(find_guest(&t, "Zoë"), removed);
+        let found = found.unwrap();
+        assert_ne!(found.id, old);
+        assert_eq!(count(&t, &format!("users WHERE id = {}", found.id)).await, 1);
+    }
 }
 
 async fn what_is_remembered_of_clients_and_for_gateways_goes(mut t: T) {
