@@ -94,7 +94,10 @@ async fn carry_out(
 ) -> Result<Step, DbError> {
     let started = Instant::now();
     let Made { removed, more, place } = work(&mut tx, config, chore, now, place).await?;
-    let rest = (started.elapsed() * config.rest).min(Duration::from_millis(LONGEST_REST_MS as u64));
+    let rest = started
+        .elapsed()
+        .saturating_mul(config.rest)
+        .min(Duration::from_millis(LONGEST_REST_MS as u64));
     let rest_ms = i64::try_from(rest.as_millis()).unwrap_or(LONGEST_REST_MS);
     let (next_at, finished_at) = match more {
         true => (now, None),
