@@ -22,11 +22,11 @@ use std::{
 /// A chore that failed is left alone for so long, while the others go on.
 const AFTER_FAILURE_MS: i64 = 60_000;
 
-/// The longest rest between two steps, whatever they took.
+/// The longest rest between two steps, whatever they took. One that seems longer was set by a clock that
+/// was wrong, and is not kept.
 const LONGEST_REST_MS: i64 = 60_000;
 
-/// No chore waits for longer than its round is long. A time further away was set by a clock that was
-/// wrong.
+/// No chore waits for longer than its round is long. The same of a time that is further away.
 const LONGEST_WAIT_MS: i64 = 2 * 24 * 60 * 60 * 1000;
 
 /// Until when whoever made the newest step has the database rest. Who holds this row makes the next one.
@@ -94,7 +94,10 @@ async fn carry_out(
 ) -> Result<Step, DbError> {
     let started = Instant::now();
     let Made { removed, more, place } = work(&mut tx, config, chore, now, place).await?;
-    let rest = (started.elapsed() * config.rest).min(Duration::from_millis(LONGEST_REST_MS as u64));
+    let rest = started
+        .elapsed()
+        .saturating_mul(config.rest)
+        .min(Duration::from_millis(LONGEST_REST_MS as u64));
     let rest_ms = i64::try_from(rest.as_millis()).unwrap_or(LONGEST_REST_MS);
     let (next_at, finished_at) = match more {
         true => (now, None),

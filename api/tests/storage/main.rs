@@ -26,6 +26,7 @@ mod ranges;
 mod reading;
 mod rest;
 mod retention;
+mod retention_kinds;
 mod sqlite;
 mod statistics;
 mod strangers;

@@ -39,6 +39,12 @@ async fn a_chat_is_found_or_made(t: T) {
         .expect(Channel::User(cid), serde_json::json!({"kind": "added", "chat_id": found[2]}))
         .await;
     t.say(cid, found[2], "hello").await;
+    // Each has its own answer, whatever the others' are.
+    let pairs =
+        [(ann, named("nobody")), (ann, named("cid")), (ann, Peer::Id(ann)), (bob, Peer::Id(ann))];
+    let answers = peers(&t, &pairs).await.into_iter().map(|answer| answer.map_err(|it| it.code));
+    let (nobody, yourself) = (Err(Code::RecipientNotFound), Err(Code::RecipientIsYourself));
+    assert_eq!(answers.collect::<Vec<_>>(), [nobody, Ok(found[2]), yourself, Ok(old)]);
     // A pair whose chat was deleted gets another one.
     api::chats::manage::delete(&t.api, crate::harness::admin(cid), found[2]).await.unwrap();
     let again = peers(&t, &[(ann, Peer::Id(cid))]).await.pop().unwrap().unwrap();
@@ -66,6 +72,7 @@ async fn who_cannot_be_written_to(t: T) {
     assert_eq!(code(&t, ann, Peer::Id(ann)).await, Code::RecipientIsYourself);
     assert_eq!(code(&t, ann, named("ANN")).await, Code::RecipientIsYourself);
     assert_eq!(code(&t, ann, named("bob")).await, Code::RecipientBlocked, "they have a chat");
+    assert_eq!(code(&t, ann, Peer::Id(bob)).await, Code::RecipientBlocked);
     assert_eq!(t.number("SELECT count(*) FROM chats".to_owned()).await, 2, "none was made");
 }
 

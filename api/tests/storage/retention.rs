@@ -1,17 +1,19 @@
 //! What is over goes, in small steps, and what is not stays.
 
-use crate::harness::{T, actor, admin, both, delete, edit, fresh_url};
+use crate::{
+    harness::{T, actor, admin, both, fresh_url},
+    retention_kinds::find_guest,
+};
 use api::{
     audit,
-    chats::{LOBBY, manage, membership},
+    chats::{manage, membership},
     db::{Db, DbConfig},
     internal,
     retention::{Chore, Step, step},
 };
 use shared::{
-    chat::UserRef,
     id::{ChatId, UserId},
-    internal::{Action, Changed, Command, Guests, Refusal},
+    internal::{Action, Changed, Command},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -21,17 +23,14 @@ both!(
     steps_are_small_and_go_on_where_they_stopped,
     a_step_that_fails_is_undone_and_the_others_go_on,
     between_steps_there_are_rests,
-    sessions_go_a_day_after_their_end,
-    guests_who_never_wrote_go,
-    what_is_remembered_of_clients_and_for_gateways_goes,
     the_task_makes_the_steps,
 );
 
-const HOUR: i64 = 3_600_000;
-const DAY: i64 = 24 * HOUR;
+pub const HOUR: i64 = 3_600_000;
+pub const DAY: i64 = 24 * HOUR;
 
 /// Without rests, and with guests.
-fn set(t: &mut T, step_rows: i64) {
+pub fn set(t: &mut T, step_rows: i64) {
     let config = Arc::make_mut(&mut t.api.config);
     config.guests = true;
     config.retention.rest = 0;
@@ -39,7 +38,7 @@ fn set(t: &mut T, step_rows: i64) {
 }
 
 /// Makes steps until nothing is due, as if the newest round were over. How many rows went in each.
-async fn tidy(t: &T) -> Vec<(Chore, u64)> {
+pub async fn tidy(t: &T) -> Vec<(Chore, u64)> {
     t.sql("UPDATE chores SET next_at = 0".to_owned()).await;
     let mut made = Vec::new();
     loop {
@@ -51,11 +50,11 @@ async fn tidy(t: &T) -> Vec<(Chore, u64)> {
     }
 }
 
-fn of(made: &[(Chore, u64)], chore: Chore) -> u64 {
+pub fn of(made: &[(Chore, u64)], chore: Chore) -> u64 {
     made.iter().filter(|(one, _)| *one == chore).map(|(_, removed)| removed).sum()
 }
 
-async fn count(t: &T, what: &str) -> i64 {
+pub async fn count(t: &T, what: &str) -> i64 {
     t.number(format!("SELECT count(*) FROM {what}")).await
 }
 
@@ -82,7 +81,7 @@ async fn tables_of_chats(t: &T) -> Vec<String> {
 }
 
 /// A chat with something in each of those tables.
-async fn full_chat(t: &T, ann: UserId, bob: UserId) -> ChatId {
+pub async fn full_chat(t: &T, ann: UserId, bob: UserId) -> ChatId {
     let chat = t.group(ann, &[]).await;
     membership::add(&t.api, actor(ann), chat, &[bob]).await.unwrap();
     manage::rename(&t.api, actor(ann), chat, "another").await.unwrap();
@@ -165,7 +164,7 @@ async fn what_is_off_stays(mut t: T) {
     let chat = full_chat(&t, ann, bob).await;
     manage::delete(&t.api, actor(ann), chat).await.unwrap();
     deleted_ago(&t, chat, 9_000 * DAY).await;
-    guest(&t, "Zoë").await;
+    find_guest(&t, "Zoë").await.unwrap();
     t.sql("UPDATE guest_visits SET seen_at = 0".to_owned()).await;
     let made = tidy(&t).await;
     assert_eq!((of(&made, Chore::Chats), of(&made, Chore::Guests)), (0, 0));
@@ -298,140 +297,6 @@ async fn while_one_makes_a_step_nobody_waits_for_it() {
     other.rollback().await.unwrap();
     let made = step(&t.api.db, &t.api.config.retention).await.unwrap();
     assert!(matches!(made, Step::Made { .. }));
-}
-
-async fn sessions_go_a_day_after_their_end(mut t: T) {
-    set(&mut t, 2);
-    let ann = t.user("ann").await;
-    let mut kept = Vec::new();
-    for (column, ago, stays) in [
-        ("ended_at", DAY + HOUR, false),
-        ("ended_at", DAY - HOUR, true),
-        ("expires_at", DAY + HOUR, false),
-        ("expires_at", DAY - HOUR, true),
-        ("created_at", 90 * DAY, true),
-        ("ended_at", 9 * DAY, false),
-        ("expires_at", 9 * DAY, false),
-    ] {
-        let session = t.session(ann).await;
-        t.sql(format!(
-            "UPDATE sessions SET {column} = (SELECT now FROM clock) - {ago} WHERE id = '{session}'"
-        ))
-        .await;
-        if stays {
-            kept.push(session);
-        }
-    }
-    assert_eq!(of(&tidy(&t).await, Chore::Sessions), 4);
-    for session in kept {
-        assert_eq!(count(&t, &format!("sessions WHERE id = '{session}'")).await, 1);
-    }
-    // The walk begins anew the next time.
-    t.sql("UPDATE sessions SET expires_at = 1000".to_owned()).await;
-    assert_eq!(of(&tidy(&t).await, Chore::Sessions), 3);
-}
-
-async fn find_guest(t: &T, name: &str) -> Result<UserRef, Refusal> {
-    let names = vec![name.to_owned()];
-    internal::guests(&t.api, Guests { names }).await.unwrap().guests.remove(0)
-}
-
-async fn guest(t: &T, name: &str) -> UserId {
-    find_guest(t, name).await.unwrap().id
-}
-
-async fn guests_who_never_wrote_go(mut t: T) {
-    set(&mut t, 2);
-    let mut ids = Vec::new();
-    for name in ["silent", "wrote", "took back", "blocked", "came back", "new"] {
-        ids.push(guest(&t, name).await);
-    }
-    let [silent, wrote, took_back, blocked, came_back, new] = ids[..] else { panic!() };
-    t.say(wrote, LOBBY, "hello").await;
-    let id = t.say(took_back, LOBBY, "oops").await;
-    t.one(delete(took_back, LOBBY, id)).await.unwrap();
-    t.sql(format!("UPDATE users SET blocked_at = 1 WHERE id = {blocked}")).await;
-    t.sql(format!("UPDATE guest_visits SET seen_at = seen_at - {}", 31 * DAY)).await;
-    t.sql(format!("UPDATE guest_visits SET seen_at = seen_at + {} WHERE user_id = {new}", 2 * DAY))
-        .await;
-    assert_eq!(guest(&t, "came back").await, came_back);
-    let made = tidy(&t).await;
-    assert_eq!(of(&made, Chore::Guests), 1);
-    let is_there = async |user: UserId| count(&t, &format!("users WHERE id = {user}")).await;
-    assert_eq!(is_there(silent).await, 0);
-    for user in [wrote, took_back, blocked, came_back, new] {
-        assert_eq!(is_there(user).await, 1, "{user}");
-    }
-    // Those who stay for good are not looked at again.
-    assert_eq!(count(&t, "guest_visits").await, 2);
-    // An account is never touched.
-    let ann = t.user("ann").await;
-    t.sql(format!("INSERT INTO guest_visits (user_id, seen_at) VALUES ({ann}, 0)")).await;
-    tidy(&t).await;
-    assert_eq!(is_there(ann).await, 1);
-    // By the same name comes somebody new, who may write.
-    let again = guest(&t, "silent").await;
-    assert_ne!(again, silent);
-    t.say(again, LOBBY, "hello").await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_guest_who_comes_while_being_removed_is_made_anew() {
-    let mut t = T::postgres().await;
-    set(&mut t, 2);
-    let old = guest(&t, "Zoë").await;
-    t.sql("UPDATE guest_visits SET seen_at = 0".to_owned()).await;
-    let Db::Postgres(pool) = &t.api.db else { panic!("not PostgreSQL") };
-    // As the retention does it.
-    let mut removing = pool.begin().await.unwrap();
-    for sql in [
-        "SELECT user_id FROM guest_visits FOR UPDATE",
-        "DELETE FROM users WHERE guest",
-        "DELETE FROM guest_visits",
-    ] {
-        sqlx::query(sql).execute(&mut *removing).await.unwrap();
-    }
-    let waits = "SELECT count(*) FROM pg_stat_activity
-        WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    let removed = async {
-        loop {
-            let (waiting,): (i64,) = sqlx::query_as(waits).fetch_one(pool).await.unwrap();
-            if waiting > 0 {
-                return removing.commit().await.unwrap();
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    let (found, ()) = tokio::join!(find_guest(&t, "Zoë"), removed);
-    let found = found.unwrap();
-    assert_ne!(found.id, old);
-    assert_eq!(count(&t, &format!("users WHERE id = {}", found.id)).await, 1);
-}
-
-async fn what_is_remembered_of_clients_and_for_gateways_goes(mut t: T) {
-    set(&mut t, 2);
-    let [ann, bob] = t.users(["ann", "bob"]).await;
-    let chat = full_chat(&t, ann, bob).await;
-    let room = t.room(ann).await;
-    membership::join(&t.api, actor(bob), room).await.unwrap();
-    membership::leave(&t.api, actor(bob), room).await.unwrap();
-    for (table, column, stays) in [
-        ("edits", "created_at", 7 * DAY),
-        ("departures", "parted_at", DAY),
-        ("wakes", "woken_at", DAY),
-    ] {
-        let before = count(&t, table).await;
-        assert!(before > 0);
-        t.sql(format!("UPDATE {table} SET {column} = {column} - {}", stays - HOUR)).await;
-        tidy(&t).await;
-        assert_eq!(count(&t, table).await, before, "{table} are needed");
-        t.sql(format!("UPDATE {table} SET {column} = {column} - {}", 2 * HOUR)).await;
-        tidy(&t).await;
-        assert_eq!(count(&t, table).await, 0, "{table}");
-    }
-    // The message itself is as it was.
-    t.one(edit(ann, chat, t.head(chat).await, "x")).await.unwrap_err();
-    assert_eq!(count(&t, &format!("messages WHERE chat_id = {chat} AND text = 'still'")).await, 1);
 }
 
 /// Whoever starts an api need not do anything.
