@@ -179,7 +179,7 @@ async fn without_an_account_the_network_has_a_share() {
         t.request(Method::GET, path).header("x-forwarded-for", address.to_owned())
     };
     for (number, path) in
-        ["/status", "/me", "/api/messages?limit=1"].iter().cycle().take(10).enumerate()
+        ["/status", "/me", "/api/messages/recent?limit=1"].iter().cycle().take(10).enumerate()
     {
         let answer = ask(path, "192.0.2.1").answer().await;
         assert_ne!(answer.status, 429, "{path}");

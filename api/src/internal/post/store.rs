@@ -282,5 +282,3 @@ pub async fn earlier_edits(
     };
     Ok(found.into_iter().map(edit).collect())
 }
-
-}
