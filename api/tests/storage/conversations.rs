@@ -124,6 +124,14 @@ async fn a_sent_message_is_read_when_everybody_has(t: T) {
     assert_eq!(read(&all["alone"]), [false, false], "nobody has");
     read_up_to(&t, cid, team, Seq(1)).await;
     assert_eq!(read(&by_name(&t, ann, Part::All).await["a chat"]), [true, false]);
+    // Of a large group nobody is told; asking each of its members would be work without end.
+    let members = async |count: i64| {
+        t.sql(format!("UPDATE chats SET member_count = {count} WHERE id = {team}")).await;
+    };
+    members(101).await;
+    assert_eq!(read(&by_name(&t, ann, Part::All).await["a chat"]), [false, false]);
+    members(100).await;
+    assert_eq!(read(&by_name(&t, ann, Part::All).await["a chat"]), [true, false]);
     // As the recipients see it.
     assert_eq!(read(&by_name(&t, bob, Part::All).await["ann"]), [true, false]);
     assert_eq!(read(&by_name(&t, bob, Part::All).await["a chat"]), [true, true]);
