@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     Api,
+    audit::{self, Action, Entry},
     auth::Caller,
     db::{execute, fetch_all},
     fault::Result,
@@ -40,14 +41,20 @@ pub struct UserPage {
     pub next: Option<String>,
 }
 
-/// One user as the caller may see it. 404 also when it is deactivated.
+/// One user as the caller may see it. 404 also when it is deactivated. That an administrator has read
+/// somebody's email address is recorded.
 pub async fn view(api: &Api, caller: &Caller, id: UserId) -> Result<UserView> {
     let mut conn = api.db.read().await?;
     let user = user::by_id(conn.link(), id).await?;
     drop(conn);
     let user = user.filter(|user| !user.deactivated).ok_or_else(not_found)?;
     let status = user::status(api, user.id).await;
-    Ok(user.view(status, viewer(caller, id)))
+    let view = user.view(status, viewer(caller, id));
+    if caller.user_id != id && !view.email.is_empty() {
+        let entry = Entry::of(caller.user_id, Action::ReadEmail).on_user(id);
+        audit::record_reading(api, entry).await?;
+    }
+    Ok(view)
 }
 
 /// Changes the caller's own profile.
@@ -70,7 +77,7 @@ pub async fn change(api: &Api, caller: &Caller, change: ProfileChange) -> Result
 }
 
 /// Active users whose username begins with `prefix`, in the order of their usernames, after the
-/// username `after`.
+/// username `after`; of others nobody reads the email address here.
 pub async fn search(
     api: &Api,
     caller: &Caller,
@@ -110,8 +117,12 @@ pub async fn search(
             true => PresenceStatus::Online,
             false => PresenceStatus::Offline,
         };
-        let viewer = viewer(caller, user.id);
-        user.view(status, viewer)
+        let (viewer, is_own) = (viewer(caller, user.id), user.id == caller.user_id);
+        let view = user.view(status, viewer);
+        match is_own {
+            true => view,
+            false => UserView { email: String::new(), ..view },
+        }
     });
     Ok(UserPage { items: items.collect(), next })
 }

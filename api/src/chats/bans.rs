@@ -9,7 +9,7 @@ use super::{
 use crate::{
     Api,
     audit::{self, Action, Entry},
-    db::{DbError, Link, List, Tx, execute, fetch_all, fetch_one, fetch_optional},
+    db::{DbError, Link, List, Tx, execute, fetch_all, fetch_one, fetch_optional, from_row},
     news::{self, News},
 };
 use axum::http::StatusCode;
@@ -135,7 +135,7 @@ async fn read(
     after: i64,
     limit: i64,
 ) -> Result<Vec<Ban>, Problem> {
-    let rows: Vec<(i64, String, bool, i64, i64, Option<i64>, String)> = fetch_all!(
+    Ok(fetch_all!(
         link,
         "SELECT u.id, u.username, u.guest, b.banned_by, b.banned_at, b.ends_at, b.reason
          FROM bans b JOIN users u ON u.id = b.user_id
@@ -145,16 +145,20 @@ async fn read(
         chat.0,
         after,
         limit
-    )?;
-    let ban = |(id, username, guest, by, at, ends, reason): (_, _, _, _, _, Option<i64>, _)| Ban {
-        user: UserRef { id: UserId(id), username, guest },
-        by: UserId(by),
-        banned_at: Timestamp(at),
-        ends_at: ends.map(Timestamp),
-        reason,
-    };
-    Ok(rows.into_iter().map(ban).collect())
+    )?)
 }
+
+from_row!(Ban, |row| Self {
+    user: UserRef {
+        id: UserId(row.try_get(0)?),
+        username: row.try_get(1)?,
+        guest: row.try_get(2)?
+    },
+    by: UserId(row.try_get(3)?),
+    banned_at: Timestamp(row.try_get(4)?),
+    ends_at: row.try_get::<Option<i64>, _>(5)?.map(Timestamp),
+    reason: row.try_get(6)?,
+});
 
 /// A ban to be.
 pub(super) struct Banning<'a> {

@@ -42,7 +42,7 @@ pub fn base() -> Document {
         (name = "Direct messages", description = "Conversations of two, by the numbers of the two users."),
         (name = "Read state", description = "Chats by name with what is read and what is not."),
         (name = "Administration", description = "What only administrators may do. All of it is in the \
-            audit log."),
+            audit log, but for who is connected."),
         (name = "Operation", description = "Whether the service is well."),
         (name = "Documents", description = "The descriptions of this service, and the keys that check \
             its tokens."),

@@ -131,6 +131,21 @@ async fn log(t: &Server, admin: &str) -> (Vec<(String, Value, String)>, Value) {
 }
 
 #[tokio::test]
+async fn whose_email_address_administrators_read_is_in_the_log() {
+    let (t, admin) = with_admin().await;
+    let ann = t.user("ann").await;
+    let seen = t.get(&format!("/users/{}", ann["id"]), &admin).await.ok(200);
+    assert_eq!(seen["email"], "ann@example.com");
+    t.get("/me", &admin).await.ok(200);
+    // A list shows none, so reading it is nothing to tell.
+    let listed = t.get("/users?query=ann", &admin).await.ok(200);
+    assert_eq!((&listed["items"][0]["id"], &listed["items"][0]["email"]), (&ann["id"], &json!("")));
+    let (told, _) = log(&t, &admin).await;
+    assert_eq!(told[0], ("read_email".to_owned(), json!("ann"), String::new()));
+    assert!(told[1..].iter().all(|(action, ..)| action != "read_email"));
+}
+
+#[tokio::test]
 async fn what_administrators_do_is_in_the_log() {
     let (t, admin) = with_admin().await;
     let ann = t.user("ann").await;
