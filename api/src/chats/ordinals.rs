@@ -4,7 +4,7 @@
 //! marks anything.
 //!
 //! A chat is *numbered* when `sent_seq` is `last_seq`. Whoever makes an event in such a chat, under its
-//! lock, keeps it numbered; in another one messages get no ordinal. [`keep_numbering`] numbers those:
+//! lock, keeps it numbered; in another one messages get no ordinal. `keep_numbering` numbers those:
 //! chats from before there were ordinals, and those that an older program wrote to during an upgrade.
 
 use crate::db::{Db, DbError, List, Tx, execute, fetch_optional};

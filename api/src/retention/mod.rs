@@ -1,7 +1,7 @@
 //! What is over goes, in the background: deleted chats, ended sessions, guests who never wrote, and what is
 //! remembered for gateways and repeats. One step at a time over all apis, each of some hundred rows in a
 //! transaction of its own, with rests between them, so that people do not notice. What goes, and when, is
-//! in [`chore`]; where each chore stands is in the table `chores`, so a step that fails or a process that
+//! in `chore`; where each chore stands is in the table `chores`, so a step that fails or a process that
 //! dies costs that step only.
 
 mod chore;
