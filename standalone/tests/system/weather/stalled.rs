@@ -11,7 +11,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use shared::chat::MemberChange;
 use std::time::Duration;
-use tokio::{process::Command, time::sleep};
+use tokio::process::Command;
 
 async fn sql(t: &System, statement: &str) -> String {
     let asked = Command::new("psql")
@@ -90,7 +90,7 @@ async fn stalled_for(time: Duration) {
         // A connection begins while nothing can be committed.
         away.go_offline();
         away.come_back_at(1).await;
-        sleep(time).await;
+        read_for(&mut away, time).await;
         release(&t).await;
     };
     // Those who ask over REST do not wait for the answer, nor ask again.
