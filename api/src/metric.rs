@@ -42,9 +42,18 @@ pub const METRICS: &[Metric] = &[
         "limit_refused_total",
         &[(
             "kind",
-            Values::These(&["account", "network", "login", "password", "register", "refresh"]),
+            Values::These(&[
+                "account",
+                "network",
+                "login",
+                "password",
+                "register",
+                "refresh",
+                "chats",
+                "invitations",
+            ]),
         )],
-        "Requests answered 429: of an account beyond its share, of a network's people without an account, and too many tries of one kind",
+        "Requests answered 429: of an account beyond its share, of a network's people without an account, and too many tries of one kind; invitations refused because too many wait for an answer",
     ),
     gauge("ended_sessions", &[], "Sessions that ended lately, held in memory"),
     gauge(

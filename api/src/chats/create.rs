@@ -15,6 +15,7 @@ use axum::http::StatusCode;
 use shared::{
     chat::ChatType,
     id::{ChatId, UserId},
+    limit,
     problem::Problem,
     relay::UserPayload,
 };
@@ -36,7 +37,8 @@ pub async fn create(api: &Api, actor: Actor, new: NewChat) -> Result<Overview, P
     let limits = &api.config.chats;
     let key = format!("chats:{}", actor.user_id);
     if let Err(wait) = api.limiter.try_take(&key, &limits.creation).await {
-        return Err(Problem::too_many(wait.as_secs() + 1));
+        metrics::counter!("limit_refused_total", "kind" => "chats").increment(1);
+        return Err(Problem::too_many(limit::seconds(wait)));
     }
     let name = match (new.chat_type, new.name.as_deref()) {
         (ChatType::Private, _) => "",

@@ -77,7 +77,10 @@ pub(super) async fn check_invitations(
     let (key, many) = (format!("invitations:{}", actor.user_id), strangers.len());
     let cost = u32::try_from(many).unwrap_or(u32::MAX);
     let taken = api.limiter.try_take_many(&key, &limits.invitation, cost).await;
-    taken.result.map_err(|wait| Problem::too_many(limit::seconds(wait)))?;
+    taken.result.map_err(|wait| {
+        count_refused();
+        Problem::too_many(limit::seconds(wait))
+    })?;
     let full: Vec<(i64,)> = fetch_all!(
         tx,
         "SELECT u.value FROM json_each($1) u
@@ -95,12 +98,19 @@ pub(super) async fn check_invitations(
     )?;
     match &full[..] {
         [] => Ok(()),
-        full => Err(Problem::new(
-            StatusCode::BAD_REQUEST,
-            "too_many_invitations",
-            format!("Users who have invitations to answer first: {}.", ids(full)),
-        )),
+        full => {
+            count_refused();
+            Err(Problem::new(
+                StatusCode::BAD_REQUEST,
+                "too_many_invitations",
+                format!("Users who have invitations to answer first: {}.", ids(full)),
+            ))
+        }
     }
+}
+
+fn count_refused() {
+    metrics::counter!("limit_refused_total", "kind" => "invitations").increment(1);
 }
 
 /// Nobody of `users` has blocked the actor. To be asked once they are members, in the same transaction: who
