@@ -26,7 +26,6 @@ use clap::Args;
 use shared::{
     lifecycle::Lifecycle,
     settings::{List, ListenAddr, ServerUrl},
-    time::Timestamp,
 };
 use std::{net::IpAddr, path::PathBuf, sync::Arc};
 
@@ -230,15 +229,11 @@ fn has_files(scenario: &Scenario) -> Result<(), Failure> {
     )))
 }
 
-/// Of the time, so that two runs have different ones: 8 letters and digits.
+/// By chance, so that two runs have different ones although they begin in the same millisecond: 8 letters and
+/// digits.
 pub(super) fn name_of_run() -> String {
-    let mut left = Timestamp::now().0.unsigned_abs();
-    let mut name = Vec::new();
-    while left > 0 {
-        name.push(b"0123456789abcdefghijklmnopqrstuvwxyz"[(left % 36) as usize] as char);
-        left /= 36;
-    }
-    name.iter().rev().collect()
+    const SIGNS: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+    (0..8).map(|_| char::from(SIGNS[rand::random_range(0..SIGNS.len())])).collect()
 }
 
 fn all(observers: Vec<Observer>) -> Observer {
