@@ -159,14 +159,17 @@ impl Stand {
         let (chats, users): (Vec<i64>, Vec<i64>) = members
             .flat_map(|(group, id)| group.iter().map(|member| (*id, user_id(*member))))
             .unzip();
-        sqlx::query(
-            "INSERT INTO members (chat_id, user_id, joined_at, seen)
-             SELECT chat, member, now, 0 FROM clock, UNNEST($1::BIGINT[], $2::BIGINT[]) AS r (chat, member)",
-        )
-        .bind(chats)
-        .bind(users)
-        .execute(&mut self.database)
-        .await?;
+        let insert = match self.has_ordinals().await? {
+            true => {
+                "INSERT INTO members (chat_id, user_id, joined_at, seen) SELECT chat, member, now, 0
+                 FROM clock, UNNEST($1::BIGINT[], $2::BIGINT[]) AS r (chat, member)"
+            }
+            false => {
+                "INSERT INTO members (chat_id, user_id, joined_at) SELECT chat, member, now
+                 FROM clock, UNNEST($1::BIGINT[], $2::BIGINT[]) AS r (chat, member)"
+            }
+        };
+        sqlx::query(insert).bind(chats).bind(users).execute(&mut self.database).await?;
         // A vacuum at another moment of every run would be noise.
         sqlx::query("ANALYZE").execute(&mut self.database).await?;
         Ok(ids)
@@ -211,28 +214,40 @@ impl Stand {
         })
     }
 
+    /// Whether messages have ordinals: programs from before, which are measured as well, know none.
+    async fn has_ordinals(&mut self) -> Result<bool> {
+        let known = "SELECT EXISTS (SELECT FROM information_schema.columns
+             WHERE table_name = 'members' AND column_name = 'seen')";
+        Ok(sqlx::query_scalar(known).fetch_one(&mut self.database).await?)
+    }
+
     /// Puts messages of the first ten people into a chat that has none.
     pub async fn history(&mut self, chat: i64, messages: i64, text: &str) -> Result<()> {
-        sqlx::query(
-            "INSERT INTO messages
-                 (chat_id, id, seq, sender_id, client_message_id, text, ordinal, created_at)
-             SELECT $1, n, n, $2 + n % 10, n::TEXT, $3::TEXT, n, now
-             FROM clock, generate_series(1, $4) AS n",
-        )
-        .bind(chat)
-        .bind(user_id(0))
-        .bind(text)
-        .bind(messages)
-        .execute(&mut self.database)
-        .await?;
-        sqlx::query(
-            "UPDATE chats SET last_seq = $2, message_count = $2, sent_count = $2, sent_seq = $2, newest = $2
-             WHERE id = $1",
-        )
-        .bind(chat)
-        .bind(messages)
-        .execute(&mut self.database)
-        .await?;
+        let (insert, update) = match self.has_ordinals().await? {
+            true => (
+                "INSERT INTO messages
+                     (chat_id, id, seq, sender_id, client_message_id, text, ordinal, created_at)
+                 SELECT $1, n, n, $2 + n % 10, n::TEXT, $3::TEXT, n, now
+                 FROM clock, generate_series(1, $4) AS n",
+                "UPDATE chats SET last_seq = $2, message_count = $2, sent_count = $2, sent_seq = $2,
+                     newest = $2
+                 WHERE id = $1",
+            ),
+            false => (
+                "INSERT INTO messages (chat_id, id, seq, sender_id, client_message_id, text, created_at)
+                 SELECT $1, n, n, $2 + n % 10, n::TEXT, $3::TEXT, now
+                 FROM clock, generate_series(1, $4) AS n",
+                "UPDATE chats SET last_seq = $2, message_count = $2 WHERE id = $1",
+            ),
+        };
+        sqlx::query(insert)
+            .bind(chat)
+            .bind(user_id(0))
+            .bind(text)
+            .bind(messages)
+            .execute(&mut self.database)
+            .await?;
+        sqlx::query(update).bind(chat).bind(messages).execute(&mut self.database).await?;
         sqlx::query("VACUUM ANALYZE").execute(&mut self.database).await?;
         Ok(())
     }
