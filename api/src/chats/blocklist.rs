@@ -56,8 +56,8 @@ pub async fn block(api: &Api, actor: Actor, user: UserId) -> Result<(), Problem>
     if there.is_none() {
         return Err(crate::accounts::profile::not_found());
     }
-    let (entries,): (i64,) =
-        fetch_one!(tx, "SELECT count(*) FROM blocklist WHERE user_id = $1", owner.0)?;
+    const OTHERS: &str = "SELECT count(*) FROM blocklist WHERE user_id = $1 AND blocked_id <> $2";
+    let (entries,): (i64,) = fetch_one!(tx, OTHERS, owner.0, user.0)?;
     let most = api.config.chats.blocklist;
     if entries >= most {
         return Err(Problem::new(
@@ -85,7 +85,11 @@ pub async fn block(api: &Api, actor: Actor, user: UserId) -> Result<(), Problem>
     )?;
     tx.commit().await?;
     for (chat,) in invitations {
-        membership::leave(api, actor, ChatId(chat)).await?;
+        match membership::leave(api, actor, ChatId(chat)).await {
+            // Deleted, or left, in between.
+            Err(problem) if problem.status.is_client_error() => {}
+            left => left?,
+        }
     }
     Ok(())
 }

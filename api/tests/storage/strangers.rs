@@ -20,7 +20,7 @@ use shared::{
     },
     relay::Channel,
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 both!(
     strangers_invite_and_acquaintances_add,
@@ -29,6 +29,7 @@ both!(
     there_is_an_end_to_invitations,
     who_is_blocked_is_not_heard,
     a_chat_begun_while_its_maker_is_blocked_does_not_stand,
+    there_is_an_end_to_the_blocklist,
     the_banned_are_out,
     a_ban_ends,
     owners_and_administrators_ban,
@@ -235,6 +236,17 @@ async fn a_chat_begun_while_its_maker_is_blocked_does_not_stand(t: T) {
             assert_eq!(refusal.code, Code::BlockedByRecipient);
         }
     }
+}
+
+async fn there_is_an_end_to_the_blocklist(mut t: T) {
+    Arc::make_mut(&mut t.api.config).chats.blocklist = 2;
+    let [ann, bob, cid, dan] = t.users(["ann", "bob", "cid", "dan"]).await;
+    for user in [bob, cid, bob] {
+        block(&t.api, actor(ann), user).await.unwrap();
+    }
+    assert_eq!(refused(block(&t.api, actor(ann), dan).await), (400, "blocklist_full"));
+    unblock(&t.api, actor(ann), bob).await.unwrap();
+    block(&t.api, actor(ann), dan).await.unwrap();
 }
 
 async fn the_banned_are_out(t: T) {
