@@ -1,6 +1,6 @@
 //! A room's bans.
 
-use super::page::{Items, limit_within};
+use super::page::{Items, UsersQuery, limit_within};
 use crate::{
     Api,
     auth::Caller,
@@ -24,17 +24,6 @@ pub fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(ban, lift))
 }
 
-#[derive(Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-struct ListQuery {
-    /// `next` of the page before.
-    #[serde(default)]
-    after: UserId,
-    /// At most this many.
-    #[param(minimum = 1, maximum = 500, default = 100)]
-    limit: Option<i64>,
-}
-
 /// List a room's bans
 ///
 /// Those that have not ended, in the order of the users' ids. For the room's owner and administrators.
@@ -43,7 +32,7 @@ struct ListQuery {
     path = "/chats/{chat_id}/bans",
     operation_id = "list_bans",
     tag = "Members",
-    params(("chat_id" = ChatId, Path), ListQuery),
+    params(("chat_id" = ChatId, Path), UsersQuery),
     responses(
         (status = 200, description = "A page of bans.", body = Items<Ban, UserId>),
         (status = 400, description = "`not_a_room` Only rooms have bans: nobody enters a group or \
@@ -57,7 +46,7 @@ async fn list(
     State(api): State<Api>,
     caller: Caller,
     Path(chat): Path<ChatId>,
-    Query(query): Query<ListQuery>,
+    Query(query): Query<UsersQuery>,
 ) -> Result<Json<Items<Ban, UserId>>, Problem> {
     let limit = limit_within(query.limit, 100, MAX_BANS)?;
     let bans = bans::list(&api, (&caller).into(), chat, query.after, limit).await?;

@@ -1,6 +1,6 @@
 //! The people whom the caller has blocked.
 
-use super::page::{Items, limit_within};
+use super::page::{Items, UsersQuery, limit_within};
 use crate::{
     Api,
     auth::Caller,
@@ -8,23 +8,11 @@ use crate::{
     extract::{Json, Path, Query},
 };
 use axum::{extract::State, http::StatusCode};
-use serde::Deserialize;
 use shared::{id::UserId, problem::Problem};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(block, unblock))
-}
-
-#[derive(Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-struct ListQuery {
-    /// `next` of the page before.
-    #[serde(default)]
-    after: UserId,
-    /// At most this many.
-    #[param(minimum = 1, maximum = 500, default = 100)]
-    limit: Option<i64>,
 }
 
 /// List the people whom the caller has blocked
@@ -35,13 +23,13 @@ struct ListQuery {
     path = "/me/blocklist",
     operation_id = "list_blocked_people",
     tag = "Me",
-    params(ListQuery),
+    params(UsersQuery),
     responses((status = 200, description = "A page of people.", body = Items<BlockedPerson, UserId>))
 )]
 async fn list(
     State(api): State<Api>,
     caller: Caller,
-    Query(query): Query<ListQuery>,
+    Query(query): Query<UsersQuery>,
 ) -> Result<Json<Items<BlockedPerson, UserId>>, Problem> {
     let limit = limit_within(query.limit, 100, MAX_ENTRIES)?;
     let people = blocklist::list(&api, (&caller).into(), query.after, limit).await?;

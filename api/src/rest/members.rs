@@ -1,6 +1,6 @@
 //! A chat's members: listing, adding, removing.
 
-use super::page::{Items, limit_within};
+use super::page::{Items, UsersQuery, limit_within};
 use crate::{
     Api,
     auth::Caller,
@@ -23,17 +23,6 @@ pub fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(list, add)).routes(routes!(remove))
 }
 
-#[derive(Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-struct ListQuery {
-    /// `next` of the page before.
-    #[serde(default)]
-    after: UserId,
-    /// At most this many.
-    #[param(minimum = 1, maximum = 500, default = 100)]
-    limit: Option<i64>,
-}
-
 /// List a chat's members
 ///
 /// In the order of their ids.
@@ -42,7 +31,7 @@ struct ListQuery {
     path = "/chats/{chat_id}/members",
     operation_id = "list_members",
     tag = "Members",
-    params(("chat_id" = ChatId, Path), ListQuery),
+    params(("chat_id" = ChatId, Path), UsersQuery),
     responses(
         (status = 200, description = "A page of members.", body = Items<MemberView, UserId>),
         (status = 403, description = "`not_a_member` You are not a member of this chat. \
@@ -54,7 +43,7 @@ async fn list(
     State(api): State<Api>,
     caller: Caller,
     Path(chat): Path<ChatId>,
-    Query(query): Query<ListQuery>,
+    Query(query): Query<UsersQuery>,
 ) -> Result<Json<Items<MemberView, UserId>>, Problem> {
     let limit = limit_within(query.limit, 100, MAX_MEMBERS)?;
     let members = members::list(&api, caller.user_id, chat, query.after, limit).await?;

@@ -1,11 +1,23 @@
 //! What paged routes share: limits and the shape of a page with a cursor.
 
-use serde::Serialize;
-use shared::problem::Problem;
+use serde::{Deserialize, Serialize};
+use shared::{id::UserId, problem::Problem};
 use utoipa::{
     ToSchema,
     openapi::{KnownFormat, Object, ObjectBuilder, SchemaFormat, Type, schema::SchemaType},
 };
+
+/// Which page of a list in the order of its users' ids.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct UsersQuery {
+    /// `next` of the page before.
+    #[serde(default)]
+    pub after: UserId,
+    /// At most this many.
+    #[param(minimum = 1, maximum = 500, default = 100)]
+    pub limit: Option<i64>,
+}
 
 /// A page of a list whose length nobody expects to be small.
 #[derive(Debug, Serialize, ToSchema)]
