@@ -5,6 +5,7 @@ use crate::{
     upgrade::older,
 };
 use api::db::{Db, DbConfig, MigrateError};
+use std::time::{Duration, Instant};
 
 both!(
     a_newer_schema_is_refused,
@@ -55,6 +56,12 @@ async fn a_newer_schema_is_refused(t: T) {
     }
 }
 
+/// Between two looks at something that does not come by itself; fails when it takes a minute.
+async fn look_again(begun: Instant) {
+    assert!(begun.elapsed() < Duration::from_secs(60), "what is waited for does not come");
+    tokio::time::sleep(Duration::from_millis(20)).await;
+}
+
 /// As in a rolling upgrade whose migrations only add.
 async fn beside_a_newer_schema_that_only_adds_one_goes_on(t: T) {
     let known = t.number("SELECT max(version) FROM migrations".to_owned()).await;
@@ -85,6 +92,7 @@ async fn a_migration_that_waits_for_a_table_lets_go_and_tries_again() {
     sqlx::raw_sql(hold).execute(&mut *holder).await.unwrap();
     let waits = "SELECT count(*) FROM pg_stat_activity
         WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let begun = Instant::now();
     let holding = async {
         // It waits, gives up, and tries again.
         for wanted in [1, 0, 1] {
@@ -93,7 +101,7 @@ async fn a_migration_that_waits_for_a_table_lets_go_and_tries_again() {
                 if waiting == wanted {
                     break;
                 }
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                look_again(begun).await;
             }
         }
         holder.commit().await.unwrap();
@@ -132,11 +140,12 @@ async fn nobody_waits_for_an_index_that_is_being_made() {
     let write = "SET LOCAL idle_in_transaction_session_timeout = 0;
         UPDATE messages SET text = text";
     sqlx::raw_sql(write).execute(&mut *writer).await.unwrap();
+    let begun = Instant::now();
     let writing = async {
         let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
             AND wait_event_type = 'Lock' AND query LIKE 'CREATE INDEX%'";
         while t.number(waits.to_owned()).await == 0 {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            look_again(begun).await;
         }
         t.say(ann, chat, "beside it").await;
         assert_eq!(t.number(IS_THERE.to_owned()).await, 0);
