@@ -1,6 +1,7 @@
 //! The `switchboard` binary as a private server on free ports with its own data folder. Dropping it
 //! kills the process and removes the folder; nothing outlives the test binary.
 
+use super::system::USUAL;
 use api::tokens::Tokens;
 use cluster::{Process, Program, free_port};
 use std::{
@@ -42,6 +43,7 @@ impl Single {
             .args(["--listen", &public.to_string(), "--admin-listen", &admin.to_string()])
             .env("DATA", folder.path().join("data").display())
             .env("ADMIN_PASSWORD", ADMIN_PASSWORD);
+        let settings = [USUAL, settings].concat();
         let program = settings.iter().fold(program, |all, (name, value)| all.env(*name, value));
         let process = Process::start(program).expect("it starts");
         let single = Self { process, public, admin, folder };
