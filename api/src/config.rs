@@ -1,6 +1,6 @@
 //! The api's numbers, each with its reason. Addresses, secrets and the like are in [`crate::settings`].
 
-use crate::{chats::ChatLimits, passwords::random_secret};
+use crate::{auth::passwords::random_secret, chats::ChatLimits};
 use shared::{
     internal::MAX_CALL_BYTES,
     limit::Rate,

@@ -8,10 +8,9 @@ use crate::{
         input,
         register::{Account, candidates, insert},
     },
-    chats::{access::Actor, create},
+    chats::{access::Actor, create, peers, post},
     db::{DbError, execute, fetch_one, fetch_optional},
     fault::Result,
-    internal,
     news::{self, News},
 };
 use axum::http::StatusCode;
@@ -147,7 +146,7 @@ async fn find(api: &Api, email: &'static str) -> Result<Option<Person>, DbError>
 async fn private_chat(api: &Api, people: &[Person]) -> Result<ChatId> {
     let [alice, bob, ..] = people else { return Err(Problem::internal()) };
     let pair = Pair { user_id: alice.id, peer: Peer::Id(bob.id) };
-    let found = internal::peers(api, Peers { pairs: vec![pair] }).await?.chats.pop();
+    let found = peers::peers(api, Peers { pairs: vec![pair] }).await?.chats.pop();
     found.ok_or_else(Problem::internal)?.map_err(refused)
 }
 
@@ -198,7 +197,7 @@ async fn post(api: &Api, chat_id: ChatId, people: &[Person], talk: &[Line]) -> R
         };
         Some(Command { user_id: people.get(*sender)?.id, chat_id, action })
     });
-    let posted = internal::post(api, Post::patient(commands.collect())).await?;
+    let posted = post::post(api, Post::patient(commands.collect())).await?;
     posted.results.into_iter().try_for_each(|result| result.map(drop).map_err(refused))
 }
 

@@ -12,28 +12,22 @@ pub mod commands;
 pub mod config;
 pub mod db;
 pub mod demo;
-pub mod extract;
 mod fault;
-mod file;
-pub mod health;
 mod http;
 pub mod internal;
 pub mod lobby;
 pub mod metric;
 mod news;
-pub mod openapi;
-mod page;
-pub mod passwords;
-mod rest;
+pub mod rest;
 pub mod retention;
-pub mod secrets;
 pub mod settings;
-pub mod tokens;
-pub mod verified;
 
 use crate::{
-    accounts::Ended, config::Config, db::Db, fault::Result, health::LastStatus,
-    passwords::Passwords, tokens::Tokens, verified::Verified,
+    auth::{ended::Ended, passwords::Passwords, tokens::Tokens, verified::Verified},
+    config::Config,
+    db::Db,
+    fault::Result,
+    rest::status::LastStatus,
 };
 use axum::Router;
 use http::Surroundings;
@@ -137,7 +131,7 @@ pub fn router(api: Api) -> Router {
         timeout: api.config.request_timeout,
         begins_traces: true,
     };
-    let routes = openapi::with_documents(rest::limited(&api)).merge(page::routes());
+    let routes = rest::openapi::with_documents(rest::limited(&api)).merge(rest::site::routes());
     let routes = http::allow_origins(surroundings.around(routes), &api.config);
     routes.with_state(Api { db: api.people.clone(), ..api })
 }

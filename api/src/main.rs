@@ -5,7 +5,7 @@ use api::{
     accounts::admin,
     commands,
     db::ConnectError,
-    ready, secrets,
+    ready,
     settings::{Checked, Command, Settings},
 };
 use shared::{
@@ -35,7 +35,7 @@ async fn main() -> ExitCode {
     let result = match settings.command.clone().unwrap_or(Command::Serve) {
         Command::Health => return admin_listener::health(settings.admin_listen.0).await,
         Command::Log(command) => return command.run(settings.admin_listen.0).await,
-        Command::Secrets { folder } => secrets::make(&folder),
+        Command::Secrets { folder } => commands::secrets::make(&folder),
         Command::Serve => {
             let checked = settings.check().and_then(|checked| {
                 let most = ServeConfig::default().max_connections;

@@ -1,6 +1,6 @@
 //! The api's own metrics: every name once, with what it means.
 
-use crate::{accounts::END_REASONS, retention::Chore};
+use crate::{auth::ended::END_REASONS, retention::Chore};
 use shared::metric::{Metric, Name, Values, counter, gauge, histogram};
 
 const LISTENER: Name = ("listener", Values::These(&["public", "internal"]));

@@ -2,7 +2,7 @@
 //! told all the same. Nothing else publishes what the database holds. What the bus loses, gateways
 //! find by `changed`.
 
-use crate::{Api, accounts::ended::reason_text, db::Tx, fault::Result};
+use crate::{Api, auth::ended::reason_text, db::Tx, fault::Result};
 use bytes::Bytes;
 use shared::{
     chat::Event,

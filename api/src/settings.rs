@@ -2,10 +2,10 @@
 //! [`crate::config`].
 
 use crate::{
+    auth::tokens::Tokens,
     commands::AdminCommand,
     config::Config,
     db::{ConnectError, DbConfig},
-    tokens::Tokens,
 };
 use clap::{Args, Parser, Subcommand};
 use shared::{
@@ -258,7 +258,7 @@ fn missing(name: &str, what: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tokens::generate_pem;
+    use crate::auth::tokens::generate_pem;
     use clap::CommandFactory as _;
 
     fn try_settings(arguments: &[&str]) -> Result<Settings, String> {

@@ -9,12 +9,12 @@ use anyhow::Context;
 use api::{
     Api, Parts,
     accounts::admin,
+    auth::passwords::random_secret,
+    auth::tokens::Tokens,
     commands,
     config::Config,
     db::{Db, DbConfig},
     demo,
-    passwords::random_secret,
-    tokens::Tokens,
 };
 use axum::{Router, extract::Request, http::header};
 use gateway::{Deps, Gateway, upgrade};

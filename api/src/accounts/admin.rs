@@ -10,9 +10,9 @@ use super::{
 };
 use crate::{
     audit::{self, Action, Entry},
+    auth::passwords::Passwords,
     db::{Db, DbError, execute, fetch_all, fetch_one},
     fault::{Result, fault},
-    passwords::Passwords,
 };
 use axum::http::StatusCode;
 use shared::{

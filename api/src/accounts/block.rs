@@ -9,10 +9,10 @@ use super::{
 use crate::{
     Api,
     audit::{self, Action, Entry},
-    auth::Admin,
     db::{Tx, execute},
     fault::Result,
     news::{self, News},
+    rest::caller::Admin,
 };
 use axum::http::StatusCode;
 use shared::{id::UserId, problem::Problem, relay::EndReason};

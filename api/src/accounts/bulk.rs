@@ -7,7 +7,6 @@
 //! only this file writes and nothing changes afterwards, since a new password takes the present one.
 
 use super::{
-    ended::reason_text,
     input::{self, Check},
     lookalikes::{self, skeletons},
     sessions::{lifetime_ms, refresh_hash, refresh_token},
@@ -15,13 +14,14 @@ use super::{
 use crate::{
     Api,
     audit::{self, Action, Entry},
-    auth::Admin,
+    auth::ended::reason_text,
+    auth::passwords::NO_PASSWORD,
+    auth::tokens::{Subject, Tokens},
     db::{DbError, List, Tx, column, execute, fetch_all, json_rows},
     fault::{Result, fault},
     news::{self, News},
-    passwords::NO_PASSWORD,
+    rest::caller::Admin,
     retention::SESSIONS_STAY_MS,
-    tokens::{Subject, Tokens},
 };
 use axum::http::StatusCode;
 use serde::Serialize;

@@ -8,12 +8,12 @@ use super::{
 use crate::{
     Api,
     audit::{self, Action, Entry},
-    auth::Admin,
+    auth::passwords::NO_PASSWORD,
     chats::LOBBY,
     db::{DbError, List, execute, fetch_all},
     fault::Result,
     news::{self, News},
-    passwords::NO_PASSWORD,
+    rest::caller::Admin,
 };
 use serde::Serialize;
 use shared::{

@@ -7,7 +7,7 @@ pub mod block;
 pub mod bulk;
 pub mod bulk_removal;
 pub(crate) mod device;
-pub mod ended;
+pub mod guests;
 pub mod input;
 pub mod limits;
 pub mod login;
@@ -19,5 +19,4 @@ pub mod register;
 pub mod sessions;
 pub mod user;
 
-pub(crate) use self::ended::END_REASONS;
-pub use self::{ended::Ended, sessions::SignedIn, user::User};
+pub use self::{sessions::SignedIn, user::User};

@@ -7,10 +7,10 @@ use super::{
 };
 use crate::{
     Api,
-    auth::Caller,
     db::{execute, fetch_optional},
     fault::Result,
     news::{self, News},
+    rest::caller::Caller,
 };
 use axum::http::StatusCode;
 use shared::{problem::Problem, relay::EndReason, settings::Secret};

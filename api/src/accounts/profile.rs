@@ -7,9 +7,9 @@ use super::{
 use crate::{
     Api,
     audit::{self, Action, Entry},
-    auth::Caller,
     db::{execute, fetch_all},
     fault::Result,
+    rest::caller::Caller,
 };
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};

@@ -5,16 +5,16 @@
 //! The successor is derived from it, so nothing but hashes is stored all the same.
 
 use super::{
-    ended::reason_text,
     sessions::{self, SignedIn, TokenSet, Which, lifetime_ms, refresh_hash},
     user,
 };
 use crate::{
     Api,
+    auth::ended::reason_text,
+    auth::tokens::Subject,
     db::{DbError, Tx, fetch_optional},
     fault::Result,
     news::{self, News},
-    tokens::Subject,
 };
 use axum::http::StatusCode;
 use shared::{

@@ -2,18 +2,18 @@
 //! (`news`); the nodes that miss it read it from the database.
 
 use super::{
-    ended::reason_text,
     input::is_unseen,
     user::{User, role_of},
 };
 use crate::{
     Api,
+    auth::ended::reason_text,
+    auth::passwords::random_secret,
+    auth::tokens::Subject,
     db::{DbError, Link, Tx, execute, fetch_all, fetch_optional},
     fault::{Result, fault},
     news::{self, News},
-    passwords::random_secret,
     retention::SESSIONS_STAY_MS,
-    tokens::Subject,
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Serialize;

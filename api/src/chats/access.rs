@@ -3,8 +3,8 @@
 
 use super::{LOBBY, banned, bans, chat_not_found, not_a_member};
 use crate::{
-    auth::Caller,
     db::{Link, Tx, fetch_optional},
+    rest::caller::Caller,
 };
 use axum::http::StatusCode;
 use shared::{

@@ -5,9 +5,9 @@ use super::{ChatLimits, create::pair_key, membership, rules};
 use crate::{
     Api,
     audit::{self, Action, Entry},
-    auth::Admin,
     db::{DbError, Tx, column, execute, fetch_all, json_rows},
     news::{self, News},
+    rest::caller::Admin,
 };
 use axum::http::StatusCode;
 use shared::{

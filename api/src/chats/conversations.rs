@@ -7,8 +7,8 @@ use crate::{
     Api,
     accounts::{profile::not_found, user},
     audit::{self, Action, Entry},
-    auth::Admin,
     db::{Conn, List, fetch_all},
+    rest::caller::Admin,
 };
 use serde::Serialize;
 use shared::{

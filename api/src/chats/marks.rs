@@ -1,8 +1,8 @@
-//! Read marks of whole chats at once. The marks move by [`internal::mark_read`], so the user's other
+//! Read marks of whole chats at once. The marks move by [`super::read::mark_read`], so the user's other
 //! devices and the senders hear of it as of any other.
 
 use super::direct;
-use crate::{Api, db::fetch_all, internal};
+use crate::{Api, db::fetch_all};
 use shared::{
     id::{ChatId, Seq, UserId},
     internal::{MAX_BATCH, MarkRead, ReadMark},
@@ -56,6 +56,6 @@ async fn mark(
     drop(conn);
     let mark = |&(chat, end)| ReadMark { user_id, chat_id: ChatId(chat), message_id: Seq(end) };
     let marks = behind.iter().map(mark).collect();
-    internal::mark_read(api, MarkRead { marks }).await?;
+    super::read::mark_read(api, MarkRead { marks }).await?;
     Ok(behind.into_iter().map(|(chat, _)| ChatId(chat)).collect())
 }

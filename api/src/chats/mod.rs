@@ -1,5 +1,5 @@
 //! Chats as people manage them: making, listing, renaming, joining, leaving, reading. Posting,
-//! editing and deleting messages is one batched path for sockets and REST, [`crate::internal::post`].
+//! editing and deleting messages is one batched path for sockets and REST, [`crate::chats::post`].
 //! Nothing here knows HTTP beyond the [`Problem`] a caller is refused with.
 //!
 //! Whoever changes a chat locks its row first ([`access::lock`]) and every batch locks several in
@@ -11,20 +11,28 @@ pub mod access;
 pub mod bans;
 pub mod blocklist;
 pub mod bulk;
+pub mod changed;
 mod changes;
 pub mod conversations;
 pub mod create;
 pub mod direct;
+pub mod dormant;
+pub mod events;
 pub mod manage;
 pub mod marks;
 pub mod members;
 pub mod membership;
 pub mod messages;
+pub mod opening;
 pub mod ordinals;
 pub mod overview;
+pub mod peers;
+pub mod post;
+pub mod read;
 pub mod rules;
 pub(crate) mod stored;
 mod strangers;
+pub mod view;
 
 use axum::http::StatusCode;
 use shared::{id::ChatId, limit::Rate, problem::Problem};

@@ -2,29 +2,21 @@
 //! promises is written at its types in [`shared::internal`]. Who calls is trusted to have checked the
 //! users' tokens, and nothing more.
 
-mod changed;
-mod dormant;
-mod events;
-mod guests;
-mod open;
-mod peers;
-mod post;
-mod read;
-mod view;
+pub use crate::{
+    accounts::guests::guests,
+    chats::{
+        changed::changed,
+        dormant::dormant,
+        events::{events, events_with_limit},
+        opening::open,
+        peers::peers,
+        post::post,
+        read::mark_read,
+        view::view,
+    },
+};
 
-pub use changed::changed;
-pub use dormant::dormant;
-pub use events::{events, events_with_limit};
-pub(crate) use guests::guest_key;
-pub use guests::guests;
-pub use open::open;
-pub use peers::peers;
-pub(crate) use post::STRETCH;
-pub use post::post;
-pub use read::mark_read;
-pub use view::view;
-
-use crate::{Api, extract::Json};
+use crate::{Api, http::extract::Json};
 use axum::{
     Router,
     extract::{Request, State},
@@ -84,7 +76,7 @@ async fn check_secret(
 }
 
 /// Every list of a call is bounded.
-fn check_batch(name: &str, items: usize) -> Result<(), Problem> {
+pub(crate) fn check_batch(name: &str, items: usize) -> Result<(), Problem> {
     if items > MAX_BATCH {
         return Err(Problem::field(name, format!("has more than {MAX_BATCH} items")));
     }

@@ -1,6 +1,6 @@
 //! The lobby as clients read it who know no other chat: pages of messages, one sender's messages, and
-//! its numbers. All counts come from counters that posting keeps ([`crate::internal::post`]), so
-//! nothing here gets slower as the lobby grows. Who may read is [`crate::auth::Visitor`]'s to say.
+//! its numbers. All counts come from counters that posting keeps ([`crate::chats::post`]), so
+//! nothing here gets slower as the lobby grows. Who may read is [`crate::rest::caller::Visitor`]'s to say.
 
 mod pages;
 mod statistics;

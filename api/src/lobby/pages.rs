@@ -3,11 +3,10 @@
 use super::{LobbyMessage, total};
 use crate::{
     Api,
-    accounts::{input, profile::not_found},
-    chats::LOBBY,
+    accounts::{guests::guest_key, input, profile::not_found},
+    chats::{LOBBY, post::STRETCH},
     db::{DbError, Tx, fetch_all, fetch_optional},
     fault::Result,
-    internal::{STRETCH, guest_key},
 };
 use shared::{id::Seq, text::is_nobodys, time::Timestamp};
 

@@ -11,9 +11,9 @@ use crate::{
         register::{Registration, register},
         sessions,
     },
-    auth::Caller,
-    extract::{Json, JsonOrForm},
     fault::Result,
+    http::extract::{Json, JsonOrForm},
+    rest::caller::Caller,
 };
 use axum::{
     extract::State,

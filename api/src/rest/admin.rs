@@ -13,10 +13,10 @@ use crate::{
         user::UserView,
     },
     audit::{self, MAX_ENTRIES, Recorded},
-    auth::{Admin, NoCookie},
     chats::conversations::{self, Line, MAX_PER_CHAT},
-    extract::{Json, Query},
     fault::Result,
+    http::extract::{Json, Query},
+    rest::caller::{Admin, NoCookie},
 };
 use axum::{
     extract::State,

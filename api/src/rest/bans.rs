@@ -3,9 +3,9 @@
 use super::page::{Items, UsersQuery, limit_within};
 use crate::{
     Api,
-    auth::Caller,
     chats::bans::{self, Ban, MAX_BANS},
-    extract::{Json, Path, Query},
+    http::extract::{Json, Path, Query},
+    rest::caller::Caller,
 };
 use axum::{extract::State, http::StatusCode};
 use serde::Deserialize;

@@ -3,9 +3,9 @@
 use super::page::{Items, UsersQuery, limit_within};
 use crate::{
     Api,
-    auth::Caller,
     chats::blocklist::{self, BlockedPerson, MAX_ENTRIES},
-    extract::{Json, Path, Query},
+    http::extract::{Json, Path, Query},
+    rest::caller::Caller,
 };
 use axum::{extract::State, http::StatusCode};
 use shared::{id::UserId, problem::Problem};

@@ -7,10 +7,10 @@ use crate::{
         bulk::{self, Account, Range},
         bulk_removal::{self, Removed},
     },
-    auth::Admin,
     chats::bulk::{self as chats, NewChat},
-    extract::Json,
     fault::Result,
+    http::extract::Json,
+    rest::caller::Admin,
 };
 use axum::{extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};

@@ -3,13 +3,13 @@
 use super::page::{Items, limit_within};
 use crate::{
     Api,
-    auth::Caller,
     chats::{
         create::{self, NewChat},
         manage, membership,
         overview::{self, MAX_CHATS, Overview},
     },
-    extract::{Json, Path, Query},
+    http::extract::{Json, Path, Query},
+    rest::caller::Caller,
 };
 use axum::{extract::State, http::StatusCode};
 use serde::Deserialize;

@@ -4,10 +4,10 @@
 use super::page::limit_within;
 use crate::{
     Api,
-    auth::Caller,
     chats::direct::{self, MAX_MESSAGES},
-    extract::{Json, Path, Query},
     fault::Result,
+    http::extract::{Json, Path, Query},
+    rest::caller::Caller,
 };
 use axum::extract::State;
 use serde::{Deserialize, Serialize};

@@ -5,13 +5,13 @@ use super::page::limit_within;
 use crate::{
     Api,
     accounts::{profile::not_found, user},
-    auth::{Caller, NoCookie},
     chats::{
         conversations::{self, Line, MAX_PER_CHAT, Part},
         marks,
     },
-    extract::{Json, Query},
     fault::Result,
+    http::extract::{Json, Query},
+    rest::caller::{Caller, NoCookie},
 };
 use axum::extract::State;
 use serde::{Deserialize, Serialize};

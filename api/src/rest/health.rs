@@ -2,8 +2,8 @@
 
 use crate::{
     Api,
-    extract::Json,
-    health::{self, Health, Status},
+    http::extract::Json,
+    rest::status::{self, Health, Status},
 };
 use axum::{
     extract::State,
@@ -31,7 +31,7 @@ pub fn routes() -> OpenApiRouter<Api> {
     responses((status = 200, description = "It runs.", body = Health))
 )]
 async fn health() -> Json<Health> {
-    Json(health::health())
+    Json(status::health())
 }
 
 /// Ask how the service is
@@ -60,7 +60,7 @@ async fn health() -> Json<Health> {
     )
 )]
 async fn status(State(api): State<Api>) -> Response {
-    let status = health::status(&api).await;
+    let status = status::status(&api).await;
     if status.database.message_count.is_some() {
         return Json(status).into_response();
     }

@@ -3,10 +3,10 @@
 use super::page::limit_within;
 use crate::{
     Api,
-    auth::Visitor,
-    extract::{Json, Path, Query},
     fault::Result,
+    http::extract::{Json, Path, Query},
     lobby::{self, LobbyMessage, MAX_MESSAGES, SenderPage, Statistics},
+    rest::caller::Visitor,
 };
 use axum::extract::State;
 use serde::{Deserialize, Serialize};

@@ -9,9 +9,9 @@ use crate::{
         sessions::{self, SessionInfo},
         user::UserView,
     },
-    auth::Caller,
-    extract::{Json, Path},
     fault::Result,
+    http::extract::{Json, Path},
+    rest::caller::Caller,
 };
 use axum::{
     extract::State,

@@ -3,12 +3,12 @@
 use super::page::{Items, UsersQuery, limit_within};
 use crate::{
     Api,
-    auth::Caller,
     chats::{
         members::{self, MAX_MEMBERS, MemberView},
         membership,
     },
-    extract::{Json, Path, Query},
+    http::extract::{Json, Path, Query},
+    rest::caller::Caller,
 };
 use axum::{extract::State, http::StatusCode};
 use serde::Deserialize;

@@ -6,9 +6,11 @@ mod admin;
 mod bans;
 mod blocklist;
 mod bulk;
+pub mod caller;
 mod chats;
 pub(crate) mod costs;
 mod direct;
+pub(crate) mod file;
 mod greenatom;
 mod health;
 mod limit;
@@ -16,11 +18,14 @@ mod lobby;
 mod me;
 mod members;
 mod messages;
+pub mod openapi;
 mod page;
 mod reply;
+pub(crate) mod site;
+pub(crate) mod status;
 mod users;
 
-use crate::{Api, openapi};
+use crate::Api;
 use axum::{Router, middleware::from_fn_with_state};
 use utoipa_axum::router::OpenApiRouter;
 
@@ -32,7 +37,7 @@ pub(crate) fn keys() -> Router<Api> {
 }
 
 /// All public routes, bare: what surrounds every request is in [`crate::http`]. Each describes itself;
-/// the document made of that is [`crate::openapi`]'s.
+/// the document made of that is [`openapi`]'s.
 pub fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(openapi::base())
         .merge(accounts::routes())

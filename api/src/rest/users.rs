@@ -6,9 +6,9 @@ use crate::{
         profile::{self, DEFAULT_PAGE, MAX_PAGE, UserPage},
         user::UserView,
     },
-    auth::Caller,
-    extract::{Json, Path, Query},
     fault::Result,
+    http::extract::{Json, Path, Query},
+    rest::caller::Caller,
 };
 use axum::extract::State;
 use serde::Deserialize;

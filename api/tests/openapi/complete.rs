@@ -17,7 +17,7 @@ fn operations(document: &Value) -> Vec<(String, &Value)> {
 
 #[test]
 fn every_operation_says_what_a_reader_needs() {
-    let document = api::openapi::document();
+    let document = api::rest::openapi::document();
     let tags: BTreeSet<&str> = document["tags"]
         .as_array()
         .unwrap()
@@ -59,7 +59,7 @@ fn every_operation_says_what_a_reader_needs() {
 
 #[test]
 fn every_body_and_success_has_an_example_that_is_valid() {
-    let document = api::openapi::document();
+    let document = api::rest::openapi::document();
     for (name, operation) in operations(&document) {
         let body = operation.get("requestBody").map(|body| ("body".to_owned(), &body["content"]));
         let responses = operation["responses"].as_object().unwrap().iter();
@@ -99,7 +99,7 @@ fn every_reference_leads_somewhere() {
             _ => {}
         }
     }
-    let document = api::openapi::document();
+    let document = api::rest::openapi::document();
     let mut found = BTreeSet::new();
     references(&document, &mut found);
     for reference in &found {

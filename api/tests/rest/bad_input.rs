@@ -97,18 +97,18 @@ async fn tokens_that_prove_nothing() {
     let token = text(&ann, "access_token");
     let now = Timestamp::now();
     let claims = t.api.tokens.verifier().verify(token, now).unwrap();
-    let subject = api::tokens::Subject {
+    let subject = api::auth::tokens::Subject {
         user_id: claims.sub,
         session_id: claims.sid,
         username: claims.name,
         role: shared::internal::Role::Admin,
     };
-    let stranger = api::tokens::generate_pem().unwrap();
-    let stranger = api::tokens::Tokens::from_pem(stranger.reveal()).unwrap();
+    let stranger = api::auth::tokens::generate_pem().unwrap();
+    let stranger = api::auth::tokens::Tokens::from_pem(stranger.reveal()).unwrap();
     let hour = Duration::from_secs(3_600);
     let forged = stranger.issue(&subject, now, hour).unwrap();
     let expired = t.api.tokens.issue(&subject, Timestamp(now.0 - 3_700_000), hour).unwrap();
-    let nobody = api::tokens::Subject {
+    let nobody = api::auth::tokens::Subject {
         session_id: shared::id::SessionId("00000000-0000-4000-8000-000000000000".parse().unwrap()),
         ..subject
     };

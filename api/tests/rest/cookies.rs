@@ -146,7 +146,7 @@ async fn a_cookie_older_than_an_access_token_still_counts_until_its_session_ends
     let ann = t.user("ann").await;
     let now = shared::time::Timestamp::now();
     let claims = t.api.tokens.verifier().verify(text(&ann, "access_token"), now).unwrap();
-    let subject = api::tokens::Subject {
+    let subject = api::auth::tokens::Subject {
         user_id: claims.sub,
         session_id: claims.sid,
         username: claims.name,

@@ -2,8 +2,8 @@
 
 use crate::support::{Ask, Server, text};
 use api::{
+    auth::tokens::{Subject, Tokens, generate_pem},
     internal,
-    tokens::{Subject, Tokens, generate_pem},
 };
 use reqwest::{Method, header};
 use serde_json::{Value, json};

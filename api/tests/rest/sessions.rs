@@ -1,7 +1,7 @@
 //! One's sessions, one's password, and that their end is heard everywhere.
 
 use crate::support::{Ask, Server, text, within};
-use api::accounts::ended::Standing;
+use api::auth::ended::Standing;
 use reqwest::Method;
 use serde_json::json;
 use shared::{

@@ -1,6 +1,6 @@
 //! The `api` process, told to stop before it could serve.
 
-use api::tokens::generate_pem;
+use api::auth::tokens::generate_pem;
 use cluster::{Process, Program, free_port};
 use std::time::{Duration, Instant};
 

@@ -3,10 +3,10 @@
 use crate::contract::{self, Seen};
 use api::{
     Api, Parts,
+    auth::tokens::{Tokens, generate_pem},
     config::Config,
     db::Db,
     router,
-    tokens::{Tokens, generate_pem},
 };
 use cluster::Postgres;
 use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};

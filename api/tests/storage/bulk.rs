@@ -6,11 +6,11 @@ use api::{
         bulk::{self, Account, Range},
         bulk_removal::{self, Removed},
     },
-    auth::{Admin, Caller},
     chats::{
         bulk::{self as chats, NewChat},
         manage,
     },
+    rest::caller::{Admin, Caller},
 };
 use serde_json::json;
 use shared::{

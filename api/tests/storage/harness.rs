@@ -2,6 +2,7 @@
 
 use api::{
     Api, Parts,
+    auth::tokens::{Tokens, generate_pem},
     chats::{
         access::Actor,
         create::{self, NewChat},
@@ -9,7 +10,6 @@ use api::{
     config::Config,
     db::{Db, DbConfig},
     internal,
-    tokens::{Tokens, generate_pem},
 };
 use cluster::Postgres;
 use shared::{

@@ -2,7 +2,7 @@
 //! need their secret.
 
 use crate::harness::{T, both};
-use api::{config::Config, tokens::Subject};
+use api::{auth::tokens::Subject, config::Config};
 use axum::{
     Router,
     body::Body,

@@ -98,8 +98,8 @@ fn flags(service: &Service, target: &str, secrets: &BTreeMap<&str, String>) -> V
 #[test]
 fn each_of_our_services_would_start_with_what_it_is_given() {
     let folder = tempfile::tempdir().unwrap();
-    api::secrets::make(folder.path()).unwrap();
-    let secrets = api::secrets::NAMES
+    api::commands::secrets::make(folder.path()).unwrap();
+    let secrets = api::commands::secrets::NAMES
         .map(|name| (name, fs::read_to_string(folder.path().join(name)).unwrap()));
     let mut secrets = BTreeMap::from(secrets);
     // A file of the operator's.
@@ -214,7 +214,7 @@ fn each_service_is_given_the_secrets_that_it_reads_and_no_other() {
             .filter_map(|mount| folder(mount.target.strip_prefix("/secrets/")?))
             .collect();
         if name == "secrets" {
-            assert_eq!(mounted, api::secrets::NAMES.into(), "all are made");
+            assert_eq!(mounted, api::commands::secrets::NAMES.into(), "all are made");
             continue;
         }
         let values: Vec<String> = service.environment().into_values().flatten().collect();

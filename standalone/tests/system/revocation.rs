@@ -2,7 +2,7 @@
 //! tokens that expire or are forged; and nobody else is touched.
 
 use crate::harness::{Dial, PASSWORD, Socket, System, User, until, want::message, within};
-use api::tokens::{Subject, Tokens, generate_pem};
+use api::auth::tokens::{Subject, Tokens, generate_pem};
 use reqwest::header::AUTHORIZATION;
 use serde_json::json;
 use shared::{

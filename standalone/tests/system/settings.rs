@@ -2,7 +2,7 @@
 //! anything is made. What each value may look like is tried where it is read, in `shared`.
 
 use crate::harness::{Mode, Rest, System, until};
-use api::tokens::generate_pem;
+use api::auth::tokens::generate_pem;
 use cluster::{Process, Program, free_port};
 use reqwest::Method;
 use std::{

@@ -11,7 +11,7 @@ use std::{collections::BTreeSet, fs};
 /// Something in place of a secret, of the form that the setting wants.
 fn stand_in(key: &str) -> String {
     match key {
-        "JWT_PRIVATE_KEY" => api::tokens::generate_pem().unwrap().reveal().to_owned(),
+        "JWT_PRIVATE_KEY" => api::auth::tokens::generate_pem().unwrap().reveal().to_owned(),
         "REDIS_URL" => "redis://:password@redis.example.com:6379/0".to_owned(),
         _ => "0123456789abcdef0123456789abcdef".to_owned(),
     }
@@ -132,7 +132,8 @@ fn somebody_makes_every_secret() {
             for container in manifests.containers(&workload.pod).unwrap() {
                 for (name, given) in &container.env {
                     let Given::Secret { secret, key } = given else { continue };
-                    let made = api::secrets::NAMES.contains(&key.as_str()) || key == "REDIS_URL";
+                    let made =
+                        api::commands::secrets::NAMES.contains(&key.as_str()) || key == "REDIS_URL";
                     assert!(secret == "switchboard" && made, "{}: {name}", container.name);
                 }
             }

@@ -3,7 +3,7 @@
 
 use super::{LOBBY, Paths, bearer_dial, code, cookie, page_dial};
 use crate::harness::{Dial, PASSWORD, Rest, Socket, System, User, Window, until_eq};
-use api::tokens::Subject;
+use api::auth::tokens::Subject;
 use reqwest::{
     Method,
     header::{COOKIE, ORIGIN},

@@ -2,7 +2,7 @@
 //! kills the process and removes the folder; nothing outlives the test binary.
 
 use super::system::USUAL;
-use api::tokens::Tokens;
+use api::auth::tokens::Tokens;
 use cluster::{Process, Program, free_port};
 use std::{
     net::{Ipv4Addr, SocketAddr},

@@ -1,5 +1,5 @@
 //! A file that is served as it is: with a policy for what a page of it may do, and not again to a
-//! browser that has it. Where it is served is for [`crate::page`] and [`crate::openapi`] to say.
+//! browser that has it. Where it is served is for [`crate::page`] and [`crate::rest::openapi`] to say.
 
 use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},

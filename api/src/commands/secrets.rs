@@ -1,7 +1,7 @@
 //! `api secrets`: the secrets of a deployment, made once, each in a file named as its setting. What
 //! reads a folder of secrets (compose's volumes, `kubectl create secret --from-file`) takes it as it is.
 
-use crate::{passwords::random_secret, tokens::generate_pem};
+use crate::auth::{passwords::random_secret, tokens::generate_pem};
 use anyhow::Context as _;
 use shared::settings::Secret;
 use std::{
@@ -66,7 +66,7 @@ fn write_new(path: &Path, secret: &Secret) -> std::io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tokens::Tokens;
+    use crate::auth::tokens::Tokens;
     use std::{fs, os::unix::fs::PermissionsExt};
 
     #[test]

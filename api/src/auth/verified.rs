@@ -82,7 +82,7 @@ impl fmt::Debug for Verified {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tokens::{Subject, Tokens, generate_pem};
+    use crate::auth::tokens::{Subject, Tokens, generate_pem};
     use shared::{
         id::{SessionId, UserId},
         internal::Role,

@@ -1,6 +1,6 @@
 //! `guests`: the senders that people without an account are, by the names they chose.
 
-use super::check_batch;
+use crate::internal::check_batch;
 use crate::{
     Api,
     accounts::{

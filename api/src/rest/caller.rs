@@ -3,11 +3,8 @@
 
 use crate::{
     Api,
-    accounts::{
-        ended::{Standing, look_up},
-        login::blocked,
-        user,
-    },
+    accounts::{login::blocked, user},
+    auth::ended::{Standing, look_up},
 };
 use axum::{
     extract::FromRequestParts,

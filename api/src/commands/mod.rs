@@ -1,15 +1,17 @@
 //! What the `api` binary does beside serving: migrating, administrators, demo data, and waiting for the
 //! database at start. The one-process binary has some of it, too.
 
+pub mod secrets;
+
 use crate::{
     Api, Parts,
     accounts::admin,
+    auth::passwords::{Passwords, random_secret},
+    auth::tokens::{Tokens, generate_pem},
     config::{Config, PasswordConfig},
     db::{ConnectError, Db, execute},
     demo,
-    passwords::{Passwords, random_secret},
     settings::Settings,
-    tokens::{Tokens, generate_pem},
 };
 use anyhow::{Context as _, bail};
 use clap::Subcommand;

@@ -14,7 +14,7 @@ mod write;
 
 pub(crate) use tally::STRETCH;
 
-use super::check_batch;
+use crate::internal::check_batch;
 use crate::{
     Api, audit,
     db::{DbError, Tx},

@@ -1,7 +1,7 @@
 //! `dormant`: chats whose members hear of new events through `user:{id}`, because their connections
 //! do not hold them live.
 
-use super::check_batch;
+use crate::internal::check_batch;
 use crate::{
     Api,
     db::{Db, column, fetch_all, json_rows},

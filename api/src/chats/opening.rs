@@ -3,13 +3,13 @@
 //! user instead. A connection that shows one chat alone, or none, leaves the marks as they are.
 
 use super::{
-    check_batch,
     dormant::{Mark, mark},
+    overview::{self, COLUMNS, Overview, overview_columns},
 };
 use crate::{
     Api,
-    chats::overview::{self, COLUMNS, Overview, overview_columns},
     db::{Conn, List, fetch_all, from_row},
+    internal::check_batch,
 };
 use shared::{
     chat::ChatView,

@@ -2,7 +2,7 @@
 //! show the OpenAPI one, Swagger UI at `/docs` and ReDoc at `/redoc`. Everything a page needs is in
 //! the binary, and its policy keeps it from asking anybody else.
 
-use crate::{Api, file::File};
+use crate::{Api, rest::file::File};
 use axum::{Extension, Router, http::HeaderMap, response::Response, routing::get};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -20,11 +20,11 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
     base-uri 'none'; frame-ancestors 'none'";
 
 /// Written by hand and checked by tests: sockets have no handlers that could tell.
-const ASYNC_API: &str = include_str!("../../spec/asyncapi.json");
+const ASYNC_API: &str = include_str!("../../../spec/asyncapi.json");
 
 macro_rules! ui {
     ($name:literal) => {
-        include_bytes!(concat!("../../docs-ui/", $name)).as_slice()
+        include_bytes!(concat!("../../../docs-ui/", $name)).as_slice()
     };
 }
 
@@ -110,7 +110,7 @@ fn pages() -> Router<Api> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::file::unpack;
+    use crate::rest::file::unpack;
     use sha2::{Digest as _, Sha256};
 
     /// As published: see `docs-ui/README.md`.

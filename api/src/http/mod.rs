@@ -1,6 +1,8 @@
 //! What surrounds every request, public or internal: metrics, a time limit, a body limit, security
 //! headers, answers for panics and for paths and methods that do not exist.
 
+pub(crate) mod extract;
+
 use crate::{config::Config, rest};
 use axum::{
     Router,
@@ -231,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_page_of_another_origin_may_use_every_route() {
-        let document = crate::openapi::document();
+        let document = rest::openapi::document();
         for (path, item) in document["paths"].as_object().unwrap() {
             for method in item.as_object().unwrap().keys() {
                 let known = METHODS.iter().any(|known| known.as_str().eq_ignore_ascii_case(method));

@@ -1,6 +1,6 @@
 //! `read`: read marks. They only move forward, whoever else moves them at the same time.
 
-use super::check_batch;
+use crate::internal::check_batch;
 use crate::{
     Api,
     chats::ordinals::seen_at,

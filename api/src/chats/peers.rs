@@ -1,14 +1,14 @@
 //! `peers`: the private chats of pairs of users, made where there is none yet.
 
-use super::check_batch;
+use super::{
+    access::Actor,
+    create::{self, NewChat},
+    direct,
+};
+use crate::internal::check_batch;
 use crate::{
     Api,
     accounts::input,
-    chats::{
-        access::Actor,
-        create::{self, NewChat},
-        direct,
-    },
     db::{Conn, List, fetch_all},
 };
 use axum::http::StatusCode;

@@ -8,7 +8,7 @@
 //! fit into its share any more. Where many are asked for, their lengths are read first, so that what
 //! does not fit is not read either.
 
-use super::check_batch;
+use crate::internal::check_batch;
 use crate::{
     Api,
     chats::stored::{MessageRow, Stored, message_columns},

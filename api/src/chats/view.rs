@@ -1,6 +1,6 @@
 //! `view`: chats as users may watch them.
 
-use super::check_batch;
+use crate::internal::check_batch;
 use crate::{Api, chats::overview};
 use shared::{
     internal::{Refusal, RefusalCode, View, Viewed},
