@@ -5,13 +5,12 @@
 use crate::{
     Api,
     db::{DbError, Tx, column, execute, fetch_all, json_rows},
-    fault::Result,
+    error::{Error, Result},
 };
 use serde::Serialize;
 use shared::{
     chat::UserRef,
     id::{ChatId, Seq, UserId},
-    problem::Problem,
     text::hides_something,
     time::Timestamp,
 };
@@ -120,10 +119,10 @@ impl<'a> Entry<'a> {
 pub fn check_reason(reason: &str) -> Result<()> {
     if reason.chars().count() > MAX_REASON_CHARS {
         let most = format!("must have at most {MAX_REASON_CHARS} characters");
-        return Err(Problem::field("reason", most));
+        return Err(Error::field("reason", most));
     }
     if hides_something(reason) {
-        return Err(Problem::field("reason", "must not have control or invisible characters"));
+        return Err(Error::field("reason", "must not have control or invisible characters"));
     }
     Ok(())
 }

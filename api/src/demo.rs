@@ -9,16 +9,15 @@ use crate::{
         register::{Account, candidates, insert},
     },
     chats::{access::Actor, create, peers, post},
+    code::Code,
     db::{DbError, execute, fetch_one, fetch_optional},
-    fault::Result,
+    error::{Error, Result},
     news::{self, News},
 };
-use axum::http::StatusCode;
 use shared::{
     chat::ChatType,
     id::{ChatId, UserId},
     internal::{Action, Command, Pair, Peer, Peers, Post, Refusal, Role},
-    problem::Problem,
     relay::UserPayload,
     settings::Secret,
 };
@@ -144,16 +143,16 @@ async fn find(api: &Api, email: &'static str) -> Result<Option<Person>, DbError>
 }
 
 async fn private_chat(api: &Api, people: &[Person]) -> Result<ChatId> {
-    let [alice, bob, ..] = people else { return Err(Problem::internal()) };
+    let [alice, bob, ..] = people else { return Err(Error::internal()) };
     let pair = Pair { user_id: alice.id, peer: Peer::Id(bob.id) };
     let found = peers::peers(api, Peers { pairs: vec![pair] }).await?.chats.pop();
-    found.ok_or_else(Problem::internal)?.map_err(refused)
+    found.ok_or_else(Error::internal)?.map_err(refused)
 }
 
 /// The first of `people` owns it. Runs at the same time wait for each other at the row of `meta`.
 async fn group(api: &Api, people: &[Person]) -> Result<ChatId> {
     let members: Vec<i64> = people.iter().map(|person| person.id.0).collect();
-    let owner = people.first().ok_or_else(Problem::internal)?.id;
+    let owner = people.first().ok_or_else(Error::internal)?.id;
     let mut tx = api.db.begin().await?;
     let (known,): (String,) = fetch_one!(
         tx,
@@ -201,13 +200,13 @@ async fn post(api: &Api, chat_id: ChatId, people: &[Person], talk: &[Line]) -> R
     posted.results.into_iter().try_for_each(|result| result.map(drop).map_err(refused))
 }
 
-fn refused(refusal: Refusal) -> Problem {
+fn refused(refusal: Refusal) -> Error {
     stopped(refusal.message)
 }
 
-fn stopped(why: String) -> Problem {
+fn stopped(why: String) -> Error {
     let detail = format!("The demo data cannot be made: {why}");
-    Problem::new(StatusCode::CONFLICT, "demo_refused", detail)
+    Error::new(Code::DemoRefused, detail)
 }
 
 impl fmt::Display for Demo {

@@ -8,11 +8,12 @@ pub mod accounts;
 pub mod audit;
 pub mod auth;
 pub mod chats;
+pub mod code;
 pub mod commands;
 pub mod config;
 pub mod db;
 pub mod demo;
-mod fault;
+pub mod error;
 mod http;
 pub mod internal;
 pub mod lobby;
@@ -26,7 +27,7 @@ use crate::{
     auth::{ended::Ended, passwords::Passwords, tokens::Tokens, verified::Verified},
     config::Config,
     db::Db,
-    fault::Result,
+    error::Result,
     rest::status::LastStatus,
 };
 use axum::Router;
@@ -132,7 +133,7 @@ pub fn router(api: Api) -> Router {
         begins_traces: true,
     };
     let routes = rest::openapi::with_documents(rest::limited(&api)).merge(rest::site::routes());
-    let routes = http::allow_origins(surroundings.around(routes), &api.config);
+    let routes = rest::cors::allow(surroundings.around(routes), &api.config);
     routes.with_state(Api { db: api.people.clone(), ..api })
 }
 

@@ -2,12 +2,16 @@
 //! told all the same. Nothing else publishes what the database holds. What the bus loses, gateways
 //! find by `changed`.
 
-use crate::{Api, auth::ended::reason_text, db::Tx, fault::Result};
+use crate::{
+    Api,
+    auth::ended::reason_text,
+    db::Tx,
+    error::{Error, Result},
+};
 use bytes::Bytes;
 use shared::{
     chat::Event,
     id::{ChatId, SessionId, UserId},
-    problem::Problem,
     relay::{
         Channel, ChatEvents, ChatPayload, ControlPayload, EndReason, EndedSessions, UserPayload,
     },
@@ -99,7 +103,7 @@ pub(crate) async fn commit(api: &Api, tx: Tx, news: News) -> Result<News> {
         let _ = done.send(published);
     });
     // Nobody answers when the process is stopped hard.
-    Ok(over.await.map_err(|_| Problem::unavailable())??)
+    Ok(over.await.map_err(|_| Error::unavailable())??)
 }
 
 /// Publishes what is committed already. Returns what was published.

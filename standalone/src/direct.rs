@@ -1,6 +1,6 @@
 //! The gateway's view of the api in one process: direct calls, no HTTP between.
 
-use api::{Api, internal};
+use api::{Api, error::Error, internal};
 use gateway::backend::{Answer, Backend, Unavailable};
 use shared::{
     internal::{
@@ -18,7 +18,7 @@ pub struct Direct(pub Api);
 macro_rules! call {
     ($self:ident, $call:ident, $service:path) => {{
         let api = $self.0.clone();
-        Box::pin(async move { $service(&api, $call).await.map_err(|error| unavailable(&error)) })
+        Box::pin(async move { $service(&api, $call).await.map_err(unavailable) })
     }};
 }
 
@@ -33,9 +33,9 @@ impl Backend for Direct {
 
     fn mark_read(&self, call: MarkRead) -> Answer<()> {
         let api = self.0.clone();
-        Box::pin(async move {
-            internal::mark_read(&api, call).await.map(|_| ()).map_err(|error| unavailable(&error))
-        })
+        Box::pin(
+            async move { internal::mark_read(&api, call).await.map(|_| ()).map_err(unavailable) },
+        )
     }
 
     fn events(&self, call: Events) -> Answer<EventsFound> {
@@ -68,6 +68,7 @@ impl Backend for Direct {
     }
 }
 
-fn unavailable(problem: &Problem) -> Unavailable {
+fn unavailable(error: Error) -> Unavailable {
+    let problem = Problem::from(error);
     Unavailable::status(problem.status.as_u16(), problem.detail.to_string())
 }

@@ -25,7 +25,6 @@ use shared::{
     limit::{self, Limiter},
     metric::Metric,
     presence::Presence,
-    problem::Problem,
     serve::{self, ServeConfig, bind, serve},
     settings::{Secret, WrongSetting, reachable},
     telemetry::{self, Logs, Ready, admin_router, log_routes, start_metrics, trace},
@@ -146,10 +145,10 @@ async fn start_api(
         limiter,
         tokens: Tokens::load_or_create(&settings.data.join("jwt.pem"))?,
     };
-    let api = Api::start(parts, config, lifecycle).await.map_err(problem)?;
+    let api = Api::start(parts, config, lifecycle).await.map_err(commands::told)?;
     make_admin(settings, &api).await?;
     if settings.demo {
-        commands::tell_demo(&demo::make(&api).await.map_err(problem)?);
+        commands::tell_demo(&demo::make(&api).await.map_err(commands::told)?);
     }
     Ok(api)
 }
@@ -163,7 +162,7 @@ async fn make_admin(settings: &Settings, api: &Api) -> anyhow::Result<()> {
         true => Ok(()),
         false => commands::tell_password(admin::USERNAME, password),
     };
-    admin::create(&api.db, &api.passwords, password, tell).await.map_err(problem)?;
+    admin::create(&api.db, &api.passwords, password, tell).await.map_err(commands::told)?;
     Ok(())
 }
 
@@ -187,8 +186,4 @@ fn one_port(gateway: Router, api: Router) -> Router {
         let service = if upgrade { gateway.clone() } else { api.clone() };
         service.oneshot(request)
     })
-}
-
-fn problem(problem: Problem) -> anyhow::Error {
-    anyhow::anyhow!("{}", problem.detail)
 }

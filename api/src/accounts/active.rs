@@ -3,9 +3,9 @@
 use crate::{
     Api,
     db::{List, fetch_all},
-    fault::Result,
+    error::{Error, Result},
 };
-use shared::{id::UserId, presence::MAX_ONLINE_PAGE, problem::Problem};
+use shared::{id::UserId, presence::MAX_ONLINE_PAGE};
 
 /// Most users in one page.
 pub const MAX_PAGE: i64 = MAX_ONLINE_PAGE as i64;
@@ -24,11 +24,11 @@ pub async fn list(api: &Api, after: UserId, limit: i64) -> Result<ActivePage> {
     let limit = usize::try_from(limit.clamp(1, MAX_PAGE)).unwrap_or(MAX_ONLINE_PAGE);
     let online = api.presence.online_page(after, limit).await.map_err(|error| {
         tracing::debug!(%error, "presence does not answer");
-        Problem {
+        Error {
             detail: "Who is connected is not known right now: the presence service does not \
                      answer. Try again in a moment."
                 .into(),
-            ..Problem::unavailable()
+            ..Error::unavailable()
         }
     })?;
     let next = online.last().copied().filter(|_| online.len() == limit);

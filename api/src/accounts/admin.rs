@@ -3,7 +3,6 @@
 
 use super::{
     input,
-    profile::not_found,
     register::{Account, insert},
     sessions::{self, Which},
     user,
@@ -11,13 +10,12 @@ use super::{
 use crate::{
     audit::{self, Action, Entry},
     auth::passwords::Passwords,
+    code::Code,
     db::{Db, DbError, execute, fetch_all, fetch_one},
-    fault::{Result, fault},
+    error::{Result, fault},
 };
-use axum::http::StatusCode;
 use shared::{
     internal::Role,
-    problem::Problem,
     relay::EndReason,
     settings::{Secret, WrongSetting},
 };
@@ -79,7 +77,7 @@ pub async fn reset_password(
 ) -> Result<()> {
     let hash = passwords.hash(password.clone()).await?;
     let mut tx = db.begin().await?;
-    let user = user::account(tx.link(), username).await?.ok_or_else(not_found)?;
+    let user = user::account(tx.link(), username).await?.ok_or(Code::UserNotFound)?;
     execute!(tx, "UPDATE users SET password_hash = $2 WHERE id = $1", user.id.0, &hash)?;
     sessions::end_in(tx.link(), user.id, Which::All, EndReason::PasswordChanged).await?;
     let entry = Entry::of(None, Action::ResetPassword).on_user(user.id);
@@ -99,7 +97,7 @@ pub async fn set_role(db: &Db, username: &str, role: Role) -> Result<bool> {
     const LOCKED: &str = "SELECT id FROM users WHERE role = 'admin' AND blocked_at IS NULL
         AND deactivated_at IS NULL ORDER BY id FOR UPDATE";
     let admins: Vec<(i64,)> = fetch_all!(tx, postgres: LOCKED, (), sqlite: ADMINS, ())?;
-    let user = user::account(tx.link(), username).await?.ok_or_else(not_found)?;
+    let user = user::account(tx.link(), username).await?.ok_or(Code::UserNotFound)?;
     if user.role == role {
         return Ok(false);
     }
@@ -108,11 +106,7 @@ pub async fn set_role(db: &Db, username: &str, role: Role) -> Result<bool> {
         Role::User => ("user", Action::DemoteUser),
     };
     if role == Role::User && admins.iter().all(|(id,)| *id == user.id.0) {
-        return Err(Problem::new(
-            StatusCode::CONFLICT,
-            "last_admin",
-            "This is the last administrator: make another one first.",
-        ));
+        return Err(Code::LastAdmin.into());
     }
     execute!(tx, "UPDATE users SET role = $2 WHERE id = $1", user.id.0, word)?;
     let entry = Entry::of(None, action).on_user(user.id);

@@ -2,20 +2,19 @@
 //! die on every node within a second.
 
 use super::{
-    profile::not_found,
     sessions::{self, Which},
     user::{self, UserView, Viewer},
 };
 use crate::{
     Api,
     audit::{self, Action, Entry},
+    code::Code,
     db::{Tx, execute},
-    fault::Result,
+    error::Result,
     news::{self, News},
     rest::caller::Admin,
 };
-use axum::http::StatusCode;
-use shared::{id::UserId, problem::Problem, relay::EndReason};
+use shared::{id::UserId, relay::EndReason};
 
 /// Blocks the user of this name; `@name` is the guest of that name. Blocked already: nothing
 /// changes, and nothing is recorded. 400 for oneself, so that the last admin cannot lock everybody
@@ -28,13 +27,9 @@ pub async fn block(
 ) -> Result<UserView> {
     audit::check_reason(reason)?;
     let mut tx = api.db.begin().await?;
-    let user = user::by_username(tx.link(), username).await?.ok_or_else(not_found)?;
+    let user = user::by_username(tx.link(), username).await?.ok_or(Code::UserNotFound)?;
     if user.id == admin.user_id {
-        return Err(Problem::new(
-            StatusCode::BAD_REQUEST,
-            "cannot_block_yourself",
-            "You cannot block yourself.",
-        ));
+        return Err(Code::CannotBlockYourself.into());
     }
     // First the user, then the sessions: nobody signs in between the two (see `lock_unchanged`).
     let blocked = execute!(
@@ -64,7 +59,7 @@ pub async fn unblock(
 ) -> Result<UserView> {
     audit::check_reason(reason)?;
     let mut tx = api.db.begin().await?;
-    let user = user::by_username(tx.link(), username).await?.ok_or_else(not_found)?;
+    let user = user::by_username(tx.link(), username).await?.ok_or(Code::UserNotFound)?;
     let unblocked = execute!(
         tx,
         "UPDATE users SET blocked_at = NULL WHERE id = $1 AND blocked_at IS NOT NULL",
@@ -92,7 +87,7 @@ async fn record(
 
 async fn show(api: &Api, username: &str) -> Result<UserView> {
     let mut conn = api.db.read().await?;
-    let user = user::by_username(conn.link(), username).await?.ok_or_else(not_found)?;
+    let user = user::by_username(conn.link(), username).await?.ok_or(Code::UserNotFound)?;
     drop(conn);
     let status = user::status(api, user.id).await;
     Ok(user.view(status, Viewer::Trusted))

@@ -17,18 +17,17 @@ use crate::{
     auth::ended::reason_text,
     auth::passwords::NO_PASSWORD,
     auth::tokens::{Subject, Tokens},
+    code::Code,
     db::{DbError, List, Tx, column, execute, fetch_all, json_rows},
-    fault::{Result, fault},
+    error::{Error, Result, fault},
     news::{self, News},
     rest::caller::Admin,
     retention::SESSIONS_STAY_MS,
 };
-use axum::http::StatusCode;
 use serde::Serialize;
 use shared::{
     id::{SessionId, UserId},
     internal::Role,
-    problem::Problem,
     relay::EndReason,
     settings::Secret,
     time::Timestamp,
@@ -100,10 +99,10 @@ pub async fn create(api: &Api, Admin(admin): &Admin, range: &Range) -> Result<Ve
 fn names(prefix: &str, from: usize, count: usize) -> Result<Vec<String>> {
     let last = from.saturating_add(count);
     if !(1..=MAX_ACCOUNTS).contains(&count) {
-        return Err(Problem::field("count", format!("must be from 1 to {MAX_ACCOUNTS}")));
+        return Err(Error::field("count", format!("must be from 1 to {MAX_ACCOUNTS}")));
     }
     if last > MAX_NUMBER {
-        return Err(Problem::field("from", format!("and count must stay below {MAX_NUMBER}")));
+        return Err(Error::field("from", format!("and count must stay below {MAX_NUMBER}")));
     }
     let longest = input::username(&format!("{prefix}{last}")).map(drop);
     Check::default().field("prefix", longest).finish()?;
@@ -118,12 +117,12 @@ pub(super) fn prefix(text: &str) -> Result<String> {
         _ if prefix.chars().count() >= input::MAX_USERNAME => Err("must have 1 to 31 characters"),
         _ => Ok(prefix),
     });
-    prefix.map_err(|why| Problem::field("prefix", why))
+    prefix.map_err(|why| Error::field("prefix", why))
 }
 
-fn taken(which: &str) -> Problem {
+fn taken(which: &str) -> Error {
     let text = format!("{which} is somebody else's, or looks like somebody else's.");
-    Problem::new(StatusCode::BAD_REQUEST, "username_taken", text)
+    Error::new(Code::UsernameTaken, text)
 }
 
 /// Keeps what the names look like for their owners, `users`, as registering does. 400 when one looks like

@@ -11,7 +11,7 @@ use crate::{
     auth::passwords::NO_PASSWORD,
     chats::LOBBY,
     db::{DbError, List, execute, fetch_all},
-    fault::Result,
+    error::Result,
     news::{self, News},
     rest::caller::Admin,
 };

@@ -8,12 +8,12 @@ use crate::{
         lookalikes::{self, is_reserved, skeletons},
     },
     db::{Conn, DbError, List, column, execute, fetch_all, json_rows},
+    error::Result,
 };
 use shared::{
     chat::UserRef,
     id::UserId,
     internal::{Guests, GuestsFound, Refusal, RefusalCode},
-    problem::Problem,
     text::guest_name,
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -34,7 +34,7 @@ pub(crate) fn guest_key(name: &str) -> String {
 }
 
 /// Each name's guest, made when it is new.
-pub async fn guests(api: &Api, request: Guests) -> Result<GuestsFound, Problem> {
+pub async fn guests(api: &Api, request: Guests) -> Result<GuestsFound> {
     check_batch("names", request.names.len())?;
     let checked: Vec<Result<String, Refusal>> =
         request.names.iter().map(|name| check(api, name)).collect();

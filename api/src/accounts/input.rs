@@ -1,11 +1,9 @@
 //! What usernames, emails, display names, avatars and passwords may be. Pure rules; whether a name
 //! is free is for the database.
 
+use crate::error::{Error, FieldError, Result};
 pub use shared::text::{MAX_PASSWORD, MAX_USERNAME, is_unseen, password, username};
-use shared::{
-    problem::{FieldError, Problem},
-    text::{check_shown, is_longer},
-};
+use shared::text::{check_shown, is_longer};
 
 /// Longest display name, in characters.
 pub const MAX_NAME: usize = 64;
@@ -38,12 +36,11 @@ impl Check {
     }
 
     /// 422 with everything noted, or nothing.
-    pub fn finish(&mut self) -> Result<(), Problem> {
-        let mut fields = std::mem::take(&mut self.0);
+    pub fn finish(&mut self) -> Result<()> {
+        let fields = std::mem::take(&mut self.0);
         let Some(first) = fields.first() else { return Ok(()) };
-        let mut problem = Problem::field(&first.field, first.message.clone());
-        std::mem::swap(&mut problem.fields, &mut fields);
-        Err(problem)
+        let error = Error::field(&first.field, first.message.clone());
+        Err(Error { fields, ..error })
     }
 }
 

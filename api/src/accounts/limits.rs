@@ -1,11 +1,13 @@
 //! Who may try to sign in, register and renew how often. The rates and their reasons are in
 //! [`crate::config::Config`].
 
-use crate::{Api, fault::Result};
+use crate::{
+    Api,
+    error::{Error, Result},
+};
 use shared::{
     id::UserId,
     limit::{Rate, network, seconds},
-    problem::Problem,
 };
 use std::net::IpAddr;
 
@@ -45,7 +47,7 @@ pub async fn admit(api: &Api, attempt: Attempt<'_>) -> Result<()> {
     let (key, rate) = key_and_rate(api, attempt);
     api.limiter.try_take(&key, &rate).await.map_err(|wait| {
         metrics::counter!("limit_refused_total", "kind" => attempt.kind()).increment(1);
-        Problem::too_many(seconds(wait))
+        Error::too_many(seconds(wait))
     })
 }
 

@@ -9,11 +9,11 @@ use super::{
 };
 use crate::{
     Api,
+    code::Code,
     db::{DbError, fetch_optional},
-    fault::Result,
+    error::Result,
 };
-use axum::http::StatusCode;
-use shared::{problem::Problem, settings::Secret};
+use shared::settings::Secret;
 use std::net::IpAddr;
 
 /// What somebody who signs in says.
@@ -53,17 +53,17 @@ pub async fn login(api: &Api, login: Login) -> Result<SignedIn> {
     };
     let Some((user, hash)) = found.filter(|_| right) else {
         count("wrong");
-        return Err(wrong());
+        return Err(Code::InvalidCredentials.into());
     };
     if user.blocked {
         count("blocked");
-        return Err(blocked());
+        return Err(Code::Blocked.into());
     }
 
     let mut tx = api.db.begin().await?;
     if sessions::lock_unchanged(&mut tx, user.id, &hash).await?.is_none() {
         // Blocked, or the password changed, since it was checked.
-        return Err(wrong());
+        return Err(Code::InvalidCredentials.into());
     }
     let opening = Opening::begin(api, &mut tx, user.id, &user_agent).await?;
     let signed_in = opening.finish(api, tx, user).await?;
@@ -108,12 +108,3 @@ async fn find(api: &Api, identity: &str) -> Result<Option<(User, String)>, DbErr
 /// A user's columns and its password hash.
 type WithHash =
     (i64, String, Option<String>, String, String, String, i64, Option<i64>, Option<i64>, String);
-
-fn wrong() -> Problem {
-    Problem::new(StatusCode::UNAUTHORIZED, "invalid_credentials", "Invalid credentials")
-}
-
-/// Also what a blocked user's tokens get.
-pub(crate) fn blocked() -> Problem {
-    Problem::new(StatusCode::FORBIDDEN, "blocked", "This account is blocked.")
-}

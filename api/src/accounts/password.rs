@@ -7,13 +7,13 @@ use super::{
 };
 use crate::{
     Api,
+    code::Code,
     db::{execute, fetch_optional},
-    fault::Result,
+    error::Result,
     news::{self, News},
     rest::caller::Caller,
 };
-use axum::http::StatusCode;
-use shared::{problem::Problem, relay::EndReason, settings::Secret};
+use shared::{relay::EndReason, settings::Secret};
 use std::net::IpAddr;
 
 /// Replaces the password, given the present one. 400 when that is wrong (the caller is signed in,
@@ -33,11 +33,11 @@ pub async fn change(
     let row: Option<(String,)> =
         fetch_optional!(conn, "SELECT password_hash FROM users WHERE id = $1", user.0)?;
     drop(conn);
-    let (stored,) = row.ok_or_else(wrong)?;
+    let (stored,) = row.ok_or(Code::WrongPassword)?;
     if current.reveal().len() > 4 * input::MAX_PASSWORD
         || !passwords.verify(Some(stored.clone()), current).await?
     {
-        return Err(wrong());
+        return Err(Code::WrongPassword.into());
     }
     let hash = passwords.hash(new).await?;
     let mut tx = api.db.begin().await?;
@@ -49,7 +49,7 @@ pub async fn change(
         &hash
     )?;
     if changed == 0 {
-        return Err(wrong());
+        return Err(Code::WrongPassword.into());
     }
     let reason = EndReason::PasswordChanged;
     let ended = sessions::end_in(tx.link(), user, Which::AllBut(caller.session_id), reason).await?;
@@ -57,8 +57,4 @@ pub async fn change(
     news.ended(ended, reason);
     news::commit(api, tx, news).await?;
     Ok(())
-}
-
-fn wrong() -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "wrong_password", "The present password is wrong.")
 }

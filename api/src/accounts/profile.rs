@@ -7,13 +7,13 @@ use super::{
 use crate::{
     Api,
     audit::{self, Action, Entry},
+    code::Code,
     db::{execute, fetch_all},
-    fault::Result,
+    error::Result,
     rest::caller::Caller,
 };
-use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use shared::{chat::PresenceStatus, id::UserId, internal::Role, problem::Problem};
+use shared::{chat::PresenceStatus, id::UserId, internal::Role};
 use utoipa::ToSchema;
 
 /// Most users in one answer.
@@ -47,7 +47,7 @@ pub async fn view(api: &Api, caller: &Caller, id: UserId) -> Result<UserView> {
     let mut conn = api.db.read().await?;
     let user = user::by_id(conn.link(), id).await?;
     drop(conn);
-    let user = user.filter(|user| !user.deactivated).ok_or_else(not_found)?;
+    let user = user.filter(|user| !user.deactivated).ok_or(Code::UserNotFound)?;
     let status = user::status(api, user.id).await;
     let view = user.view(status, viewer(caller, id));
     if caller.user_id != id && !view.email.is_empty() {
@@ -133,9 +133,4 @@ fn viewer(caller: &Caller, id: UserId) -> Viewer {
     } else {
         Viewer::Stranger
     }
-}
-
-/// No such user, or none any more.
-pub(crate) fn not_found() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "user_not_found", "User not found")
 }

@@ -12,14 +12,13 @@ use crate::{
     Api,
     auth::ended::reason_text,
     auth::tokens::Subject,
+    code::Code,
     db::{DbError, Tx, fetch_optional},
-    fault::Result,
+    error::{Error, Result},
     news::{self, News},
 };
-use axum::http::StatusCode;
 use shared::{
     id::{SessionId, UserId},
-    problem::Problem,
     relay::EndReason,
     settings::Secret,
 };
@@ -29,10 +28,10 @@ use std::iter;
 /// successor: an answer may be lost, two tabs may ask at once. One that comes back later, or after its
 /// successor was used, was copied: its session ends. 401 for what is not good.
 pub async fn refresh(api: &Api, token: Secret) -> Result<SignedIn> {
-    let session = sessions::named_session(&token).ok_or_else(invalid)?;
+    let session = sessions::named_session(&token).ok_or(Code::InvalidRefreshToken)?;
     let hash = refresh_hash(&token);
     let mut successors = sessions::successors(api, session, &hash);
-    let successor = successors.next().ok_or_else(Problem::internal)?;
+    let successor = successors.next().ok_or_else(Error::internal)?;
     let mut tx = api.db.begin().await?;
     let row: Option<(i64,)> = fetch_optional!(
         tx,
@@ -52,14 +51,15 @@ pub async fn refresh(api: &Api, token: Secret) -> Result<SignedIn> {
             Found::Successor { user, hash } => {
                 let mut all = iter::once(successor).chain(successors);
                 // Of a key that is not held any more there is none: sign in again.
-                (user, all.find(|one| refresh_hash(one) == hash).ok_or_else(invalid)?)
+                (user, all.find(|one| refresh_hash(one) == hash).ok_or(Code::InvalidRefreshToken)?)
             }
             Found::Copied { user } => return Err(end(api, tx, UserId(user), session).await?),
-            Found::Nothing => return Err(invalid()),
+            Found::Nothing => return Err(Code::InvalidRefreshToken.into()),
         },
     };
     let user = user::by_id(tx.link(), UserId(id)).await?;
-    let user = user.filter(|user| !user.deactivated && !user.blocked).ok_or_else(invalid)?;
+    let user =
+        user.filter(|user| !user.deactivated && !user.blocked).ok_or(Code::InvalidRefreshToken)?;
     tx.commit().await?;
     let subject = Subject {
         user_id: user.id,
@@ -101,20 +101,12 @@ async fn find(api: &Api, tx: &mut Tx, session: SessionId, hash: &str) -> Result<
     })
 }
 
-async fn end(api: &Api, mut tx: Tx, user: UserId, session: SessionId) -> Result<Problem> {
+async fn end(api: &Api, mut tx: Tx, user: UserId, session: SessionId) -> Result<Error> {
     let reason = EndReason::TokenReuse;
     let ended = sessions::end_in(tx.link(), user, Which::One(session), reason).await?;
     let mut news = News::default();
     news.ended(ended, reason);
     news::commit(api, tx, news).await?;
     tracing::warn!(user.id = user.0, reason = reason_text(reason), "a session ended");
-    Ok(invalid())
-}
-
-fn invalid() -> Problem {
-    Problem::new(
-        StatusCode::UNAUTHORIZED,
-        "invalid_refresh_token",
-        "The refresh token is not valid. Sign in again.",
-    )
+    Ok(Code::InvalidRefreshToken.into())
 }

@@ -8,11 +8,11 @@ use super::{
 };
 use crate::{
     Api,
+    code::Code,
     db::{DbError, List, Tx, fetch_one, fetch_optional},
-    fault::Result,
+    error::{Error, Result},
 };
-use axum::http::StatusCode;
-use shared::{id::UserId, internal::Role, problem::Problem, settings::Secret};
+use shared::{id::UserId, internal::Role, settings::Secret};
 use std::net::IpAddr;
 
 /// What somebody who registers says. Without `username` one is made from `email`; one of the two
@@ -53,21 +53,21 @@ pub async fn register(api: &Api, registration: Registration) -> Result<SignedIn>
         };
         let made = insert(&mut tx, &account).await;
         if matches!(&made, Err(error) if error.violates(lookalikes::TAKEN)) {
-            return Err(taken_username());
+            return Err(Code::UsernameTaken.into());
         }
         if let Some(id) = made? {
             let opening = Opening::begin(api, &mut tx, id, &user_agent).await?;
             let user = user::by_id(tx.link(), id).await?;
-            let user = user.ok_or_else(Problem::internal)?;
+            let user = user.ok_or_else(Error::internal)?;
             let signed_in = opening.finish(api, tx, user).await?;
             metrics::counter!("registrations_total").increment(1);
             return Ok(signed_in);
         }
         if email_taken(&mut tx, email.as_deref()).await? {
-            return Err(taken_email());
+            return Err(Code::EmailTaken.into());
         }
     }
-    Err(taken_username())
+    Err(Code::UsernameTaken.into())
 }
 
 /// A row to be.
@@ -139,11 +139,11 @@ async fn refuse_taken(api: &Api, username: Option<&str>, email: Option<&str>) ->
         email.map(input::key)
     )?;
     if emails > 0 {
-        return Err(taken_email());
+        return Err(Code::EmailTaken.into());
     }
     let Some(username) = username else { return Ok(()) };
     if names > 0 || is_reserved(username) {
-        return Err(taken_username());
+        return Err(Code::UsernameTaken.into());
     }
     let alike = lookalikes::owners(conn.link(), skeletons(username)).await?;
     if alike.is_empty() { Ok(()) } else { Err(taken_look()) }
@@ -164,15 +164,7 @@ pub(crate) fn candidates(email: &str) -> Vec<String> {
     plain.into_iter().chain(numbered).collect()
 }
 
-fn taken_email() -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "email_taken", "Email already registered")
-}
-
-fn taken_look() -> Problem {
+fn taken_look() -> Error {
     let text = "A username that looks like this one is already registered.";
-    Problem::new(StatusCode::BAD_REQUEST, "username_taken", text)
-}
-
-fn taken_username() -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "username_taken", "Username already registered")
+    Error::new(Code::UsernameTaken, text)
 }

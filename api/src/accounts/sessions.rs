@@ -11,7 +11,7 @@ use crate::{
     auth::passwords::random_secret,
     auth::tokens::Subject,
     db::{DbError, Link, Tx, execute, fetch_all, fetch_optional},
-    fault::{Result, fault},
+    error::{Result, fault},
     news::{self, News},
     retention::SESSIONS_STAY_MS,
 };

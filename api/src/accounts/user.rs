@@ -4,7 +4,6 @@ use super::input;
 use crate::{
     Api,
     db::{Db, DbError, Link, fetch_optional},
-    fault::Result,
 };
 use serde::Serialize;
 use shared::{chat::PresenceStatus, id::UserId, internal::Role, time::Timestamp};

@@ -2,15 +2,16 @@
 //! threads, a bounded number at once. What makes a password acceptable is decided elsewhere.
 
 use crate::{
+    code::Code,
     config::PasswordConfig,
-    fault::{Result, fault},
+    error::{Error, Result, fault},
 };
 use argon2::{
     Algorithm, Argon2, Block, Params, Version,
     password_hash::phc::{Output, ParamsString, PasswordHash, Salt},
 };
 use icu_normalizer::ComposingNormalizer;
-use shared::{limit::network, problem::Problem, settings::Secret};
+use shared::{limit::network, settings::Secret};
 use std::{
     collections::HashMap,
     net::IpAddr,
@@ -182,19 +183,15 @@ fn output(
     Output::new(&out).map_err(fault)
 }
 
-fn busy() -> Problem {
-    let mut problem = Problem::unavailable();
-    problem.code = "busy";
-    problem.detail = "Too many people are signing in right now. Try again in a moment.".into();
-    problem.retry_after = Some(2);
-    problem
+fn busy() -> Error {
+    let detail = "Too many people are signing in right now. Try again in a moment.";
+    Error { retry_after: Some(2), ..Error::new(Code::Busy, detail) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use argon2::{PasswordHasher as _, PasswordVerifier as _};
-    use axum::http::StatusCode;
 
     fn passwords(wait: Duration) -> Passwords {
         Passwords::new(&PasswordConfig { permits: Some(1), wait }).unwrap()
@@ -266,7 +263,7 @@ mod tests {
         let passwords = passwords(Duration::from_millis(1));
         let held = Arc::clone(&passwords.permits).acquire_owned().await.unwrap();
         let error = passwords.hash(Secret::new("x")).await.unwrap_err();
-        assert_eq!((error.status, error.code), (StatusCode::SERVICE_UNAVAILABLE, "busy"));
+        assert_eq!(error.code, Code::Busy);
         assert!(error.retry_after.is_some());
         drop(held);
     }

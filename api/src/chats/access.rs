@@ -1,17 +1,17 @@
 //! Who may do what with a chat: the chat's row and the caller's place in it, read once at the start
 //! of a service, under the chat's lock where the service changes it.
 
-use super::{LOBBY, banned, bans, chat_not_found, not_a_member};
+use super::{LOBBY, bans};
 use crate::{
+    code::Code,
     db::{Link, Tx, fetch_optional},
+    error::Result,
     rest::caller::Caller,
 };
-use axum::http::StatusCode;
 use shared::{
     chat::ChatType,
     id::{ChatId, Seq, UserId},
     internal::{Role, UserChat},
-    problem::Problem,
 };
 
 /// Who asks.
@@ -75,16 +75,16 @@ pub struct Access {
 
 impl Access {
     /// Reads and posts: members, and everybody in a room.
-    pub fn to_enter(&self) -> Result<(), Problem> {
+    pub fn to_enter(&self) -> Result<()> {
         match self.role {
-            None if self.chat_type != ChatType::Room => Err(not_a_member()),
-            None if self.banned => Err(banned()),
+            None if self.chat_type != ChatType::Room => Err(Code::NotAMember.into()),
+            None if self.banned => Err(Code::Banned.into()),
             _ => Ok(()),
         }
     }
 
     /// Renames, deletes, adds and removes members: the owner, and administrators.
-    pub fn to_manage(&self, actor: Actor) -> Result<Right, Problem> {
+    pub fn to_manage(&self, actor: Actor) -> Result<Right> {
         if self.role == Some(MemberRole::Owner) {
             return Ok(Right::Owner);
         }
@@ -92,33 +92,21 @@ impl Access {
             return Ok(Right::Admin);
         }
         self.to_enter()?;
-        Err(Problem::new(
-            StatusCode::FORBIDDEN,
-            "not_the_owner",
-            "Only the chat's owner may do that.",
-        ))
+        Err(Code::NotTheOwner.into())
     }
 
     /// The lobby belongs to everybody.
-    pub fn not_lobby(&self) -> Result<(), Problem> {
+    pub fn not_lobby(&self) -> Result<()> {
         if self.chat_id == LOBBY {
-            return Err(Problem::new(
-                StatusCode::FORBIDDEN,
-                "lobby",
-                "The lobby belongs to everybody: it cannot be renamed or deleted.",
-            ));
+            return Err(Code::Lobby.into());
         }
         Ok(())
     }
 
     /// A private chat has its two members for ever and no name of its own.
-    pub fn not_private(&self) -> Result<(), Problem> {
+    pub fn not_private(&self) -> Result<()> {
         if self.chat_type == ChatType::Private {
-            return Err(Problem::new(
-                StatusCode::BAD_REQUEST,
-                "private_chat",
-                "A private chat keeps its two members and takes its name from them.",
-            ));
+            return Err(Code::PrivateChat.into());
         }
         Ok(())
     }
@@ -126,8 +114,8 @@ impl Access {
 
 type Row = (String, i64, i64, i64, Option<String>);
 
-fn access(chat_id: ChatId, row: Option<Row>) -> Result<Access, Problem> {
-    let (kind, last_seq, member_count, message_count, role) = row.ok_or_else(chat_not_found)?;
+fn access(chat_id: ChatId, row: Option<Row>) -> Result<Access> {
+    let (kind, last_seq, member_count, message_count, role) = row.ok_or(Code::ChatNotFound)?;
     Ok(Access {
         chat_id,
         chat_type: chat_type(&kind),
@@ -149,7 +137,7 @@ macro_rules! access_query {
 }
 
 /// How a user stands to a chat; 404 when there is no such chat.
-pub async fn find(link: &mut Link<'_>, chat: ChatId, user: UserId) -> Result<Access, Problem> {
+pub async fn find(link: &mut Link<'_>, chat: ChatId, user: UserId) -> Result<Access> {
     let row = fetch_optional!(link, access_query!(), chat.0, user.0)?;
     let access = access(chat, row)?;
     // Members are not banned: only who comes from outside costs one more look.
@@ -161,7 +149,7 @@ pub async fn find(link: &mut Link<'_>, chat: ChatId, user: UserId) -> Result<Acc
 }
 
 /// The same, and nobody else changes the chat, its members or messages until the transaction ends.
-pub async fn lock(tx: &mut Tx, chat: ChatId, user: UserId) -> Result<Access, Problem> {
+pub async fn lock(tx: &mut Tx, chat: ChatId, user: UserId) -> Result<Access> {
     // The lock is a statement of its own, so that what is read next is what the lock protects.
     // SQLite's transaction holds its only lock already.
     let found: Option<(i64,)> = fetch_optional!(
@@ -170,7 +158,7 @@ pub async fn lock(tx: &mut Tx, chat: ChatId, user: UserId) -> Result<Access, Pro
         sqlite: "SELECT id FROM chats WHERE id = $1", (chat.0),
     )?;
     if found.is_none() {
-        return Err(chat_not_found());
+        return Err(Code::ChatNotFound.into());
     }
     find(&mut tx.link(), chat, user).await
 }

@@ -9,16 +9,16 @@ use super::{
 use crate::{
     Api,
     audit::{self, Action, Entry},
+    code::Code,
     db::{DbError, Link, List, Tx, execute, fetch_all, fetch_one, fetch_optional, from_row},
+    error::{Error, Result},
     news::{self, News},
 };
-use axum::http::StatusCode;
 use serde::Serialize;
 use shared::{
     chat::{ChatType, UserRef},
     id::{ChatId, UserId},
     internal::UserChat,
-    problem::Problem,
     relay::UserPayload,
     time::Timestamp,
 };
@@ -50,21 +50,17 @@ pub async fn ban(
     user: UserId,
     length: Option<Duration>,
     reason: &str,
-) -> Result<Ban, Problem> {
+) -> Result<Ban> {
     audit::check_reason(reason)?;
     let mut tx = api.db.begin().await?;
     let access = access::lock(&mut tx, chat, actor.user_id).await?;
     let right = to_ban(&access, actor)?;
     if user == actor.user_id {
-        return Err(Problem::new(
-            StatusCode::BAD_REQUEST,
-            "cannot_ban_yourself",
-            "You cannot ban yourself. Leave the room instead.",
-        ));
+        return Err(Code::CannotBanYourself.into());
     }
     let known: Option<(i64,)> = fetch_optional!(tx, "SELECT id FROM users WHERE id = $1", user.0)?;
     if known.is_none() {
-        return Err(crate::accounts::profile::not_found());
+        return Err(Code::UserNotFound.into());
     }
     let role = membership::role(&mut tx, chat, user).await?;
     insert(
@@ -78,8 +74,7 @@ pub async fn ban(
         let entry = Entry::of(actor.user_id, Action::BanUser).in_chat(chat).on_user(user);
         audit::record(&mut tx, &[entry.because(reason)]).await?;
     }
-    let ban =
-        read(&mut tx.link(), chat, user.0 - 1, 1).await?.pop().ok_or_else(Problem::internal)?;
+    let ban = read(&mut tx.link(), chat, user.0 - 1, 1).await?.pop().ok_or_else(Error::internal)?;
     match role {
         Some(role) => membership::expel(api, tx, access, actor.user_id, user, role).await?,
         None => {
@@ -92,7 +87,7 @@ pub async fn ban(
 }
 
 /// Lifts a ban; the user may enter again. None there: nothing changes. Owner and administrators.
-pub async fn lift(api: &Api, actor: Actor, chat: ChatId, user: UserId) -> Result<(), Problem> {
+pub async fn lift(api: &Api, actor: Actor, chat: ChatId, user: UserId) -> Result<()> {
     let mut tx = api.db.begin().await?;
     let access = access::lock(&mut tx, chat, actor.user_id).await?;
     let right = to_ban(&access, actor)?;
@@ -111,30 +106,21 @@ pub async fn list(
     chat: ChatId,
     after: UserId,
     limit: i64,
-) -> Result<Vec<Ban>, Problem> {
+) -> Result<Vec<Ban>> {
     let mut conn = api.db.read().await?;
     to_ban(&access::find(&mut conn.link(), chat, actor.user_id).await?, actor)?;
     read(&mut conn.link(), chat, after.0, limit.clamp(1, MAX_BANS)).await
 }
 
-fn to_ban(access: &Access, actor: Actor) -> Result<Right, Problem> {
+fn to_ban(access: &Access, actor: Actor) -> Result<Right> {
     let right = access.to_manage(actor)?;
     if access.chat_type != ChatType::Room {
-        return Err(Problem::new(
-            StatusCode::BAD_REQUEST,
-            "not_a_room",
-            "Only rooms have bans: nobody enters a group or private chat uninvited.",
-        ));
+        return Err(Code::NotARoom.into());
     }
     Ok(right)
 }
 
-async fn read(
-    link: &mut Link<'_>,
-    chat: ChatId,
-    after: i64,
-    limit: i64,
-) -> Result<Vec<Ban>, Problem> {
+async fn read(link: &mut Link<'_>, chat: ChatId, after: i64, limit: i64) -> Result<Vec<Ban>> {
     Ok(fetch_all!(
         link,
         "SELECT u.id, u.username, u.guest, b.banned_by, b.banned_at, b.ends_at, b.reason
@@ -175,7 +161,7 @@ pub(super) async fn insert(
     access: &Access,
     banning: Banning<'_>,
     most: i64,
-) -> Result<(), Problem> {
+) -> Result<()> {
     let Banning { user, by, length, reason } = banning;
     let chat = access.chat_id.0;
     execute!(
@@ -192,9 +178,8 @@ pub(super) async fn insert(
         most
     )?;
     if bans >= most {
-        return Err(Problem::new(
-            StatusCode::BAD_REQUEST,
-            "too_many_bans",
+        return Err(Error::new(
+            Code::TooManyBans,
             format!("A room has at most {most} bans. Lift some first."),
         ));
     }

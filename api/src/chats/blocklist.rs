@@ -6,14 +6,14 @@
 use super::{access::Actor, create::pair_key, membership};
 use crate::{
     Api,
+    code::Code,
     db::{DbError, List, Tx, execute, fetch_all, fetch_one, fetch_optional},
+    error::{Error, Result},
 };
-use axum::http::StatusCode;
 use serde::Serialize;
 use shared::{
     chat::UserRef,
     id::{ChatId, UserId},
-    problem::Problem,
     time::Timestamp,
 };
 use utoipa::ToSchema;
@@ -30,14 +30,10 @@ pub struct BlockedPerson {
 
 /// Puts a user on the actor's list and leaves the groups and rooms that the user has invited the actor to.
 /// On it already: nothing changes.
-pub async fn block(api: &Api, actor: Actor, user: UserId) -> Result<(), Problem> {
+pub async fn block(api: &Api, actor: Actor, user: UserId) -> Result<()> {
     let owner = actor.user_id;
     if user == owner {
-        return Err(Problem::new(
-            StatusCode::BAD_REQUEST,
-            "cannot_block_yourself",
-            "You cannot block yourself.",
-        ));
+        return Err(Code::CannotBlockYourself.into());
     }
     let mut tx = api.db.begin().await?;
     // Who makes the owner a member of anything holds this row until it is done, and looks at the list
@@ -54,15 +50,14 @@ pub async fn block(api: &Api, actor: Actor, user: UserId) -> Result<(), Problem>
         user.0
     )?;
     if there.is_none() {
-        return Err(crate::accounts::profile::not_found());
+        return Err(Code::UserNotFound.into());
     }
     const OTHERS: &str = "SELECT count(*) FROM blocklist WHERE user_id = $1 AND blocked_id <> $2";
     let (entries,): (i64,) = fetch_one!(tx, OTHERS, owner.0, user.0)?;
     let most = api.config.chats.blocklist;
     if entries >= most {
-        return Err(Problem::new(
-            StatusCode::BAD_REQUEST,
-            "blocklist_full",
+        return Err(Error::new(
+            Code::BlocklistFull,
             format!("You block {most} people already. Take one off the list first."),
         ));
     }
@@ -87,7 +82,7 @@ pub async fn block(api: &Api, actor: Actor, user: UserId) -> Result<(), Problem>
     for (chat,) in invitations {
         match membership::leave(api, actor, ChatId(chat)).await {
             // Deleted, or left, in between.
-            Err(problem) if problem.status.is_client_error() => {}
+            Err(error) if !error.code.is_failure() => {}
             left => left?,
         }
     }
@@ -95,7 +90,7 @@ pub async fn block(api: &Api, actor: Actor, user: UserId) -> Result<(), Problem>
 }
 
 /// Takes a user off the list. Not on it: nothing changes.
-pub async fn unblock(api: &Api, actor: Actor, user: UserId) -> Result<(), Problem> {
+pub async fn unblock(api: &Api, actor: Actor, user: UserId) -> Result<()> {
     let mut tx = api.db.begin().await?;
     let removed = execute!(
         tx,
@@ -116,7 +111,7 @@ pub async fn list(
     actor: Actor,
     after: UserId,
     limit: i64,
-) -> Result<Vec<BlockedPerson>, Problem> {
+) -> Result<Vec<BlockedPerson>> {
     let mut conn = api.db.read().await?;
     let rows: Vec<(i64, String, i64)> = fetch_all!(
         conn,

@@ -5,15 +5,15 @@ use super::{ChatLimits, create::pair_key, membership, rules};
 use crate::{
     Api,
     audit::{self, Action, Entry},
+    code::Code,
     db::{DbError, Tx, column, execute, fetch_all, json_rows},
+    error::{Error, Result},
     news::{self, News},
     rest::caller::Admin,
 };
-use axum::http::StatusCode;
 use shared::{
     chat::ChatType,
     id::{ChatId, UserId},
-    problem::Problem,
     relay::UserPayload,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,11 +36,7 @@ pub struct NewChat {
 
 /// Makes the chats, all or none; their ids in the same order. A pair that has its private chat keeps
 /// that one. A member may come to have a call's chats more than a user may have otherwise.
-pub async fn create(
-    api: &Api,
-    Admin(admin): &Admin,
-    chats: &[NewChat],
-) -> Result<Vec<ChatId>, Problem> {
+pub async fn create(api: &Api, Admin(admin): &Admin, chats: &[NewChat]) -> Result<Vec<ChatId>> {
     let limits = &api.config.chats;
     let rows = check(chats, limits)?;
     let users: BTreeSet<i64> =
@@ -66,34 +62,33 @@ pub async fn create(
 /// Of a chat: its kind, its name, its pair, who made it, how many are in it.
 type Row<'a> = (&'static str, &'a str, Option<String>, i64, i64);
 
-fn check<'a>(chats: &'a [NewChat], limits: &ChatLimits) -> Result<Vec<Row<'a>>, Problem> {
+fn check<'a>(chats: &'a [NewChat], limits: &ChatLimits) -> Result<Vec<Row<'a>>> {
     if chats.is_empty() || chats.len() > MAX_CHATS {
-        return Err(Problem::field("chats", format!("must have 1 to {MAX_CHATS} chats")));
+        return Err(Error::field("chats", format!("must have 1 to {MAX_CHATS} chats")));
     }
     let members: usize = chats.iter().map(|chat| chat.member_ids.len()).sum();
     if members > MAX_MEMBERS {
         let text = format!("must have at most {MAX_MEMBERS} members altogether");
-        return Err(Problem::field("chats", text));
+        return Err(Error::field("chats", text));
     }
     chats.iter().map(|chat| row(chat, limits)).collect()
 }
 
-fn row<'a>(chat: &'a NewChat, limits: &ChatLimits) -> Result<Row<'a>, Problem> {
+fn row<'a>(chat: &'a NewChat, limits: &ChatLimits) -> Result<Row<'a>> {
     let members = &chat.member_ids;
     let distinct: BTreeSet<UserId> = members.iter().copied().collect();
     let Some(first) = members.first().filter(|_| distinct.len() == members.len()) else {
-        return Err(Problem::field("member_ids", "must name at least one user, and nobody twice"));
+        return Err(Error::field("member_ids", "must name at least one user, and nobody twice"));
     };
     let count = i64::try_from(members.len()).unwrap_or(i64::MAX);
     let (kind, name, pair) = match (chat.chat_type, chat.name.as_deref(), &members[..]) {
         (ChatType::Private, _, [one, other]) => ("private", "", Some(pair_key(*one, *other))),
         (ChatType::Private, ..) => {
-            return Err(Problem::field("member_ids", "must name two users for a private chat"));
+            return Err(Error::field("member_ids", "must name two users for a private chat"));
         }
         (ChatType::Group, ..) if count > limits.group_members => {
-            return Err(Problem::new(
-                StatusCode::BAD_REQUEST,
-                "group_full",
+            return Err(Error::new(
+                Code::GroupFull,
                 format!(
                     "A group has at most {} members. A room has no limit.",
                     limits.group_members
@@ -103,7 +98,7 @@ fn row<'a>(chat: &'a NewChat, limits: &ChatLimits) -> Result<Row<'a>, Problem> {
         (ChatType::Group, name, _) => ("group", rules::check_name(name.unwrap_or("Group"))?, None),
         (ChatType::Room, Some(name), _) => ("room", rules::check_name(name)?, None),
         (ChatType::Room, None, _) => {
-            return Err(Problem::field("name", "is required for a room"));
+            return Err(Error::field("name", "is required for a room"));
         }
     };
     Ok((kind, name, pair, first.0, count))

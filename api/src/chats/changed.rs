@@ -4,11 +4,11 @@
 use crate::{
     Api,
     db::{Tx, fetch_all},
+    error::Result,
 };
 use shared::{
     id::{ChatId, Seq, SessionId, UserId},
     internal::{CHANGED_OVERLAP_MS, Changed, ChangedFound, Cut, MAX_CHANGED, UserChat, Woken},
-    problem::Problem,
     relay::{EndReason, EndedSessions},
     time::Timestamp,
 };
@@ -21,7 +21,7 @@ const MAX_LOOK: i64 = 1_000;
 
 /// Everything since a little before `since`, as of one moment. Where something is being written, the
 /// next caller begins before that, however long its commit takes.
-pub async fn changed(api: &Api, request: Changed) -> Result<ChangedFound, Problem> {
+pub async fn changed(api: &Api, request: Changed) -> Result<ChangedFound> {
     let now = api.db.settled().await?;
     let mut tx = api.db.snapshot().await?;
     let since = request.since.map_or(now - FIRST_LOOK_MS, |since| since.0) - CHANGED_OVERLAP_MS;
@@ -96,12 +96,7 @@ pub async fn changed(api: &Api, request: Changed) -> Result<ChangedFound, Proble
 /// Members whom a message woke, and members for whom a chat is dormant although it changed (marked while
 /// something was written, say), and after what: messages are looked for from each such chat's end on, and
 /// not for ever; what is further back than that is not told of.
-async fn woken(
-    tx: &mut Tx,
-    since: i64,
-    limit: i64,
-    more: &mut bool,
-) -> Result<Vec<Woken>, Problem> {
+async fn woken(tx: &mut Tx, since: i64, limit: i64, more: &mut bool) -> Result<Vec<Woken>> {
     // Written so that PostgreSQL begins with the chats that changed, however few are dormant.
     macro_rules! woke {
         ($members:literal) => {
@@ -148,12 +143,7 @@ async fn woken(
     Ok(rows.into_iter().map(woken).collect())
 }
 
-async fn ended(
-    tx: &mut Tx,
-    since: i64,
-    limit: i64,
-    found: &mut ChangedFound,
-) -> Result<(), Problem> {
+async fn ended(tx: &mut Tx, since: i64, limit: i64, found: &mut ChangedFound) -> Result<()> {
     let mut rows: Vec<(String, Option<String>)> = fetch_all!(
         tx,
         "SELECT id, end_reason FROM sessions WHERE ended_at >= $1 ORDER BY ended_at DESC LIMIT $2",

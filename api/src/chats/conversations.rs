@@ -5,16 +5,17 @@
 use super::access::chat_type;
 use crate::{
     Api,
-    accounts::{profile::not_found, user},
+    accounts::user,
     audit::{self, Action, Entry},
+    code::Code,
     db::{Conn, List, fetch_all},
+    error::Result,
     rest::caller::Admin,
 };
 use serde::Serialize;
 use shared::{
     chat::ChatType,
     id::{ChatId, Seq, UserId},
-    problem::Problem,
     relay::MAX_WATCHERS,
     time::Timestamp,
 };
@@ -79,7 +80,7 @@ pub async fn of_user(
     user: UserId,
     part: Part,
     limit: i64,
-) -> Result<BTreeMap<String, Vec<Line>>, Problem> {
+) -> Result<BTreeMap<String, Vec<Line>>> {
     let limit = limit.clamp(1, MAX_PER_CHAT);
     let mut conn = api.db.read().await?;
     let mut chats = recent(&mut conn, user).await?;
@@ -112,10 +113,10 @@ pub async fn of_other(
     username: &str,
     reason: &str,
     limit: i64,
-) -> Result<BTreeMap<String, Vec<Line>>, Problem> {
+) -> Result<BTreeMap<String, Vec<Line>>> {
     audit::check_reason(reason)?;
     let mut conn = api.db.read().await?;
-    let user = user::account(conn.link(), username).await?.ok_or_else(not_found)?;
+    let user = user::account(conn.link(), username).await?.ok_or(Code::UserNotFound)?;
     drop(conn);
     let entry = Entry::of(admin.user_id, Action::ReadUserChats).on_user(user.id);
     audit::record_reading(api, entry.because(reason)).await?;
@@ -145,7 +146,7 @@ struct Row {
 
 /// The private chats and groups that changed last, the newest change first, without messages. Of
 /// groups, which may be large, no members are looked at.
-async fn recent(conn: &mut Conn, user: UserId) -> Result<Vec<Chat>, Problem> {
+async fn recent(conn: &mut Conn, user: UserId) -> Result<Vec<Chat>> {
     type Found = (i64, String, String, i64, i64, Option<String>, Option<i64>);
     macro_rules! select {
         ($chats:literal) => {
@@ -186,13 +187,7 @@ async fn recent(conn: &mut Conn, user: UserId) -> Result<Vec<Chat>, Problem> {
 
 impl Chat {
     /// Reads the newest `limit` messages of the part.
-    async fn read(
-        &mut self,
-        conn: &mut Conn,
-        user: UserId,
-        part: Part,
-        limit: i64,
-    ) -> Result<(), Problem> {
+    async fn read(&mut self, conn: &mut Conn, user: UserId, part: Part, limit: i64) -> Result<()> {
         let (after, upto, not_of) = match part {
             Part::All => (0, self.last_seq, 0),
             Part::Read => (0, self.last_read, user.0),
@@ -224,7 +219,7 @@ impl Chat {
 /// How far everybody else has read in the groups where that shows: those that the user wrote in, and of
 /// those the ones with as few members as are told of each other's marks; in a larger one nothing counts
 /// as read by all.
-async fn find_marks(conn: &mut Conn, user: UserId, chats: &mut [Chat]) -> Result<(), Problem> {
+async fn find_marks(conn: &mut Conn, user: UserId, chats: &mut [Chat]) -> Result<()> {
     let shows = |chat: &&Chat| {
         chat.chat_type == ChatType::Group && chat.rows.iter().any(|row| row.sender == user.0)
     };
@@ -253,11 +248,7 @@ async fn find_marks(conn: &mut Conn, user: UserId, chats: &mut [Chat]) -> Result
 }
 
 /// The usernames of the user and of all senders.
-async fn names(
-    conn: &mut Conn,
-    user: UserId,
-    chats: &[Chat],
-) -> Result<HashMap<i64, String>, Problem> {
+async fn names(conn: &mut Conn, user: UserId, chats: &[Chat]) -> Result<HashMap<i64, String>> {
     let senders = chats.iter().flat_map(|chat| &chat.rows).map(|row| row.sender);
     let users: BTreeSet<i64> = senders.chain([user.0]).collect();
     let rows: Vec<(i64, String)> = fetch_all!(

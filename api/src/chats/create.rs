@@ -8,15 +8,15 @@ use super::{
 };
 use crate::{
     Api,
+    code::Code,
     db::{DbError, List, Tx, execute, fetch_one, fetch_optional},
+    error::{Error, Result},
     news::{self, News},
 };
-use axum::http::StatusCode;
 use shared::{
     chat::ChatType,
     id::{ChatId, UserId},
     limit,
-    problem::Problem,
     relay::UserPayload,
 };
 use std::collections::BTreeSet;
@@ -33,23 +33,23 @@ pub struct NewChat {
 
 /// Makes a chat with the caller in it: as the owner of a group or room, as one of the two of a
 /// private chat. Strangers among the others are invited.
-pub async fn create(api: &Api, actor: Actor, new: NewChat) -> Result<Overview, Problem> {
+pub async fn create(api: &Api, actor: Actor, new: NewChat) -> Result<Overview> {
     let limits = &api.config.chats;
     let key = format!("chats:{}", actor.user_id);
     if let Err(wait) = api.limiter.try_take(&key, &limits.creation).await {
         metrics::counter!("limit_refused_total", "kind" => "chats").increment(1);
-        return Err(Problem::too_many(limit::seconds(wait)));
+        return Err(Error::too_many(limit::seconds(wait)));
     }
     let name = match (new.chat_type, new.name.as_deref()) {
         (ChatType::Private, _) => "",
         (ChatType::Group, None) => "Group",
-        (ChatType::Room, None) => return Err(Problem::field("name", "is required for a room")),
+        (ChatType::Room, None) => return Err(Error::field("name", "is required for a room")),
         (_, Some(name)) => rules::check_name(name)?,
     };
     let mut members: BTreeSet<i64> = new.member_ids.iter().map(|user| user.0).collect();
     if members.len() > limits.members_per_request {
         let most = limits.members_per_request;
-        return Err(Problem::field("member_ids", format!("has more than {most} users")));
+        return Err(Error::field("member_ids", format!("has more than {most} users")));
     }
     members.remove(&actor.user_id.0);
     let pair_key = match (new.chat_type, members.first()) {
@@ -57,7 +57,7 @@ pub async fn create(api: &Api, actor: Actor, new: NewChat) -> Result<Overview, P
             Some(pair_key(actor.user_id, UserId(other)))
         }
         (ChatType::Private, _) => {
-            return Err(Problem::field("member_ids", "must name exactly one other user"));
+            return Err(Error::field("member_ids", "must name exactly one other user"));
         }
         _ => None,
     };
@@ -144,19 +144,17 @@ pub(crate) async fn insert(tx: &mut Tx, actor: Actor, row: Row<'_>) -> Result<Ch
 
 /// The refusal of a second private chat. Names the first one, which is the caller's own, and which the
 /// caller wants now if it was only invited to it.
-async fn pair_taken(api: &Api, actor: Actor, pair_key: &str) -> Result<Problem, Problem> {
+async fn pair_taken(api: &Api, actor: Actor, pair_key: &str) -> Result<Error> {
     let mut tx = api.db.begin().await?;
     let chat: Option<(i64,)> =
         fetch_optional!(tx, "SELECT id FROM chats WHERE pair_key = $1", pair_key)?;
     // Deleted in between: then it is worth trying again.
-    let Some((chat,)) = chat else { return Ok(Problem::unavailable()) };
+    let Some((chat,)) = chat else { return Ok(Error::unavailable()) };
     strangers::accept(&mut tx.link(), ChatId(chat), actor.user_id).await?;
     tx.commit().await?;
-    let mut problem = Problem::new(
-        StatusCode::BAD_REQUEST,
-        "private_chat_exists",
+    let error = Error::new(
+        Code::PrivateChatExists,
         format!("You already have a private chat with this user: {chat}."),
     );
-    problem.chat_id = Some(ChatId(chat));
-    Ok(problem)
+    Ok(Error { chat_id: Some(ChatId(chat)), ..error })
 }

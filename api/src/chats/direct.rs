@@ -9,14 +9,14 @@ use super::{
 use crate::{
     Api,
     audit::{self, Action, Entry},
+    code::Code,
     db::{Conn, DbError, List, fetch_all},
+    error::Result,
 };
-use axum::http::StatusCode;
 use shared::{
     chat::Message,
     id::{ChatId, Seq, UserId},
     internal::Role,
-    problem::Problem,
 };
 use std::collections::HashMap;
 
@@ -60,14 +60,10 @@ pub async fn conversation(
     (one, other): (UserId, UserId),
     before: Option<Seq>,
     limit: i64,
-) -> Result<Vec<Message>, Problem> {
+) -> Result<Vec<Message>> {
     let is_own = actor.user_id == one || actor.user_id == other;
     if !is_own && actor.role != Role::Admin {
-        return Err(Problem::new(
-            StatusCode::FORBIDDEN,
-            "other_user",
-            "A conversation is for its two users and for administrators.",
-        ));
+        return Err(Code::OtherUser.into());
     }
     let mut conn = api.db.read().await?;
     let Some(chat) = find(&mut conn, one, other).await? else { return Ok(Vec::new()) };

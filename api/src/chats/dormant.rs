@@ -5,18 +5,16 @@ use crate::internal::check_batch;
 use crate::{
     Api,
     db::{Db, column, fetch_all, json_rows},
+    error::Result,
 };
-use shared::{
-    internal::{Dormant, DormantMarked},
-    problem::Problem,
-};
+use shared::internal::{Dormant, DormantMarked};
 use std::collections::HashSet;
 
 /// Chat, user, and whether it is dormant.
 pub(super) type Mark = (i64, i64, bool);
 
 /// Marks these chats dormant for these users; tells who is a member.
-pub async fn dormant(api: &Api, request: Dormant) -> Result<DormantMarked, Problem> {
+pub async fn dormant(api: &Api, request: Dormant) -> Result<DormantMarked> {
     check_batch("chats", request.chats.len())?;
     let asked = request.chats.iter().map(|chat| (chat.chat_id.0, chat.user_id.0));
     let marks: Vec<Mark> =
@@ -26,7 +24,7 @@ pub async fn dormant(api: &Api, request: Dormant) -> Result<DormantMarked, Probl
 }
 
 /// Sets these marks, each once; returns those of members.
-pub(super) async fn mark(db: &Db, marks: &[Mark]) -> Result<HashSet<(i64, i64)>, Problem> {
+pub(super) async fn mark(db: &Db, marks: &[Mark]) -> Result<HashSet<(i64, i64)>> {
     if marks.is_empty() {
         return Ok(HashSet::new());
     }

@@ -13,6 +13,7 @@ use crate::{
     Api,
     chats::stored::{MessageRow, Stored, message_columns},
     db::{Conn, List, column, fetch_all, json_rows},
+    error::Result,
 };
 use shared::{
     chat::{Change, Event, MemberChange, UserRef},
@@ -21,7 +22,6 @@ use shared::{
         Events, EventsFound, MAX_EVENTS_BYTES, MAX_RANGE_BYTES, MAX_RANGE_EVENTS, MAX_TEXT_CHARS,
         Range, RangeFound,
     },
-    problem::Problem,
     time::Timestamp,
 };
 use std::collections::HashMap;
@@ -49,16 +49,12 @@ macro_rules! ranges {
 
 /// The ranges' events, each range cut after [`MAX_RANGE_EVENTS`] places and before what makes it
 /// longer than [`MAX_RANGE_BYTES`]; earlier when many ranges missed much.
-pub async fn events(api: &Api, request: Events) -> Result<EventsFound, Problem> {
+pub async fn events(api: &Api, request: Events) -> Result<EventsFound> {
     events_with_limit(api, request, MAX_RANGE_EVENTS).await
 }
 
 /// The same, with each range cut after `limit` places (at least one).
-pub async fn events_with_limit(
-    api: &Api,
-    request: Events,
-    limit: usize,
-) -> Result<EventsFound, Problem> {
+pub async fn events_with_limit(api: &Api, request: Events, limit: usize) -> Result<EventsFound> {
     check_batch("ranges", request.ranges.len())?;
     let mut conn = api.db.read().await?;
     // Heads first: whatever is read afterwards is at least as new, and cut at them.
@@ -107,7 +103,7 @@ pub async fn events_with_limit(
 }
 
 /// Ends the ranges before the texts that make them longer than their share.
-async fn weigh(conn: &mut Conn, wanted: &mut [Wanted], share: usize) -> Result<(), Problem> {
+async fn weigh(conn: &mut Conn, wanted: &mut [Wanted], share: usize) -> Result<()> {
     macro_rules! select {
         () => {
             "SELECT r.place, m.id AS at, CAST(octet_length(m.text) AS BIGINT) FROM r
@@ -183,7 +179,7 @@ fn spelled(text: &str) -> usize {
 }
 
 /// The newest event of each chat that still exists.
-async fn heads(conn: &mut Conn, ranges: &[Range]) -> Result<HashMap<i64, i64>, Problem> {
+async fn heads(conn: &mut Conn, ranges: &[Range]) -> Result<HashMap<i64, i64>> {
     let chats: List<i64> = ranges.iter().map(|range| range.chat_id.0).collect();
     let rows: Vec<(i64, i64)> = fetch_all!(
         conn,
@@ -198,7 +194,7 @@ async fn messages(
     conn: &mut Conn,
     wanted: &[Wanted],
     ranges: &[Range],
-) -> Result<Vec<(usize, Event)>, Problem> {
+) -> Result<Vec<(usize, Event)>> {
     macro_rules! select {
         () => {
             concat!(
@@ -262,10 +258,7 @@ type PlacedRow = (
     i64,
 );
 
-async fn member_changes(
-    conn: &mut Conn,
-    wanted: &[Wanted],
-) -> Result<Vec<(usize, Event)>, Problem> {
+async fn member_changes(conn: &mut Conn, wanted: &[Wanted]) -> Result<Vec<(usize, Event)>> {
     macro_rules! select {
         () => {
             "SELECT r.place, e.seq, e.user_id, u.username, e.change, e.by_user, e.created_at FROM r
@@ -303,7 +296,7 @@ async fn member_changes(
 }
 
 /// New names and new owners.
-async fn chat_changes(conn: &mut Conn, wanted: &[Wanted]) -> Result<Vec<(usize, Event)>, Problem> {
+async fn chat_changes(conn: &mut Conn, wanted: &[Wanted]) -> Result<Vec<(usize, Event)>> {
     macro_rules! select {
         () => {
             "SELECT r.place, e.seq, e.name, e.user_id, u.username, e.by_user, e.created_at FROM r

@@ -8,13 +8,14 @@ use crate::{
     Api,
     audit::{self, Action, Entry},
     db::{DbError, Tx, execute},
+    error::Result,
     news::{self, News},
 };
-use shared::{id::ChatId, problem::Problem, relay::ChatPayload};
+use shared::{id::ChatId, relay::ChatPayload};
 
 /// Gives a group or room another name, an event like any other. The name it has: nothing changes.
 /// Owner and administrators.
-pub async fn rename(api: &Api, actor: Actor, chat: ChatId, name: &str) -> Result<(), Problem> {
+pub async fn rename(api: &Api, actor: Actor, chat: ChatId, name: &str) -> Result<()> {
     let name = rules::check_name(name)?;
     let mut tx = api.db.begin().await?;
     let mut access = access::lock(&mut tx, chat, actor.user_id).await?;
@@ -38,7 +39,7 @@ pub async fn rename(api: &Api, actor: Actor, chat: ChatId, name: &str) -> Result
 
 /// Removes a chat for everybody: owner of a group or room, administrators any but the lobby. Its
 /// rows stay, out of reach, until the retention removes them.
-pub async fn delete(api: &Api, actor: Actor, chat: ChatId) -> Result<(), Problem> {
+pub async fn delete(api: &Api, actor: Actor, chat: ChatId) -> Result<()> {
     let mut tx = api.db.begin().await?;
     let access = access::lock(&mut tx, chat, actor.user_id).await?;
     let right = access.to_manage(actor)?;

@@ -2,16 +2,15 @@
 //! devices and the senders hear of it as of any other.
 
 use super::direct;
-use crate::{Api, db::fetch_all};
+use crate::{Api, db::fetch_all, error::Result};
 use shared::{
     id::{ChatId, Seq, UserId},
     internal::{MAX_BATCH, MarkRead, ReadMark},
-    problem::Problem,
 };
 use std::ops::RangeInclusive;
 
 /// Marks everything in all of a user's chats as read. Returns how many chats' marks moved.
-pub async fn mark_all(api: &Api, user: UserId) -> Result<usize, Problem> {
+pub async fn mark_all(api: &Api, user: UserId) -> Result<usize> {
     let mut marked = 0;
     let mut first = 0;
     loop {
@@ -26,7 +25,7 @@ pub async fn mark_all(api: &Api, user: UserId) -> Result<usize, Problem> {
 
 /// Marks everything in the user's private chat with another user as read: 1 when the mark moved,
 /// 0 when nothing was unread or they have no chat.
-pub async fn mark_from(api: &Api, user: UserId, sender: UserId) -> Result<usize, Problem> {
+pub async fn mark_from(api: &Api, user: UserId, sender: UserId) -> Result<usize> {
     let mut conn = api.db.read().await?;
     let chat = direct::find(&mut conn, user, sender).await?;
     drop(conn);
@@ -36,11 +35,7 @@ pub async fn mark_from(api: &Api, user: UserId, sender: UserId) -> Result<usize,
 
 /// Marks the user's chats of this range whose marks are behind, the first [`MAX_BATCH`] of them, and
 /// returns those.
-async fn mark(
-    api: &Api,
-    user_id: UserId,
-    range: RangeInclusive<i64>,
-) -> Result<Vec<ChatId>, Problem> {
+async fn mark(api: &Api, user_id: UserId, range: RangeInclusive<i64>) -> Result<Vec<ChatId>> {
     let mut conn = api.db.read().await?;
     let behind: Vec<(i64, i64)> = fetch_all!(
         conn,

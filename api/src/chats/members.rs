@@ -4,12 +4,12 @@ use super::access::{self, MemberRole};
 use crate::{
     Api,
     db::{List, fetch_all},
+    error::Result,
 };
 use serde::Serialize;
 use shared::{
     chat::PresenceStatus,
     id::{ChatId, Seq, UserId},
-    problem::Problem,
     time::Timestamp,
 };
 use utoipa::ToSchema;
@@ -46,7 +46,7 @@ pub async fn list(
     chat: ChatId,
     after: UserId,
     limit: i64,
-) -> Result<Vec<MemberView>, Problem> {
+) -> Result<Vec<MemberView>> {
     let mut conn = api.db.read().await?;
     access::find(&mut conn.link(), chat, user).await?.to_enter()?;
     let rows: Vec<Row> = fetch_all!(
@@ -63,7 +63,7 @@ pub async fn list(
 }
 
 /// These members of a chat, as far as they are members.
-pub async fn some(api: &Api, chat: ChatId, users: &[UserId]) -> Result<Vec<MemberView>, Problem> {
+pub async fn some(api: &Api, chat: ChatId, users: &[UserId]) -> Result<Vec<MemberView>> {
     let mut conn = api.db.read().await?;
     let rows: Vec<Row> = fetch_all!(
         conn,
@@ -77,7 +77,7 @@ pub async fn some(api: &Api, chat: ChatId, users: &[UserId]) -> Result<Vec<Membe
     views(api, rows).await
 }
 
-async fn views(api: &Api, rows: Vec<Row>) -> Result<Vec<MemberView>, Problem> {
+async fn views(api: &Api, rows: Vec<Row>) -> Result<Vec<MemberView>> {
     let users: Vec<UserId> = rows.iter().map(|row| UserId(row.0)).collect();
     // Without the presence service everybody is shown as offline, which is what can be known.
     let online = api.presence.online(&users).await.unwrap_or_else(|error| {

@@ -10,30 +10,25 @@ use super::{
 use crate::{
     Api,
     audit::{self, Action, Entry},
+    code::Code,
     db::{DbError, List, Tx, execute, fetch_all, fetch_optional},
+    error::{Error, Result},
     news::{self, News},
 };
-use axum::http::StatusCode;
 use shared::{
     chat::{ChatType, Event, MemberChange, UserRef},
     id::{ChatId, UserId},
-    problem::Problem,
     relay::{ChatPayload, UserPayload},
 };
 use std::collections::BTreeSet;
 
 /// Adds users to a group or room; those who are in it already stay. Owner and administrators. Strangers are
 /// invited; who is added to a room is not banned from it any more. Returns who is new.
-pub async fn add(
-    api: &Api,
-    actor: Actor,
-    chat: ChatId,
-    users: &[UserId],
-) -> Result<Vec<UserId>, Problem> {
+pub async fn add(api: &Api, actor: Actor, chat: ChatId, users: &[UserId]) -> Result<Vec<UserId>> {
     let limits = &api.config.chats;
     if users.is_empty() || users.len() > limits.members_per_request {
         let most = limits.members_per_request;
-        return Err(Problem::field("user_ids", format!("must have 1 to {most} users")));
+        return Err(Error::field("user_ids", format!("must have 1 to {most} users")));
     }
     let mut tx = api.db.begin().await?;
     let mut access = access::lock(&mut tx, chat, actor.user_id).await?;
@@ -85,7 +80,7 @@ pub async fn add(
 }
 
 /// Enters a room, or accepts the invitation to a chat. Whoever is in it by its own will stays so.
-pub async fn join(api: &Api, actor: Actor, chat: ChatId) -> Result<(), Problem> {
+pub async fn join(api: &Api, actor: Actor, chat: ChatId) -> Result<()> {
     let mut tx = api.db.begin().await?;
     let mut access = access::lock(&mut tx, chat, actor.user_id).await?;
     if access.role.is_some() {
@@ -107,7 +102,7 @@ pub async fn join(api: &Api, actor: Actor, chat: ChatId) -> Result<(), Problem> 
 
 /// Leaves a group or room. An owner's chat passes to its oldest member who can sign in; an empty group is
 /// deleted.
-pub async fn leave(api: &Api, actor: Actor, chat: ChatId) -> Result<(), Problem> {
+pub async fn leave(api: &Api, actor: Actor, chat: ChatId) -> Result<()> {
     let mut tx = api.db.begin().await?;
     let access = access::lock(&mut tx, chat, actor.user_id).await?;
     access.to_enter()?;
@@ -121,7 +116,7 @@ pub async fn leave(api: &Api, actor: Actor, chat: ChatId) -> Result<(), Problem>
 
 /// Removes a member of a group or room: owner and administrators. Only an administrator can remove
 /// the owner. Removing oneself is leaving. From a room the user is banned, too, or it might come back at once.
-pub async fn remove(api: &Api, actor: Actor, chat: ChatId, user: UserId) -> Result<(), Problem> {
+pub async fn remove(api: &Api, actor: Actor, chat: ChatId, user: UserId) -> Result<()> {
     if user == actor.user_id {
         return leave(api, actor, chat).await;
     }
@@ -130,11 +125,7 @@ pub async fn remove(api: &Api, actor: Actor, chat: ChatId, user: UserId) -> Resu
     let right = access.to_manage(actor)?;
     access.not_private()?;
     let Some(role) = role(&mut tx, chat, user).await? else {
-        return Err(Problem::new(
-            StatusCode::NOT_FOUND,
-            "member_not_found",
-            "This user is not a member of the chat.",
-        ));
+        return Err(Code::MemberNotFound.into());
     };
     if right == Right::Admin {
         let entry = Entry::of(actor.user_id, Action::RemoveMember).in_chat(chat).on_user(user);
@@ -155,7 +146,7 @@ pub(super) async fn expel(
     by: UserId,
     user: UserId,
     role: MemberRole,
-) -> Result<(), Problem> {
+) -> Result<()> {
     let change = Some(MemberChange::Removed);
     part(api, tx, access, by, Parting { user, role, change }).await
 }
@@ -182,7 +173,7 @@ pub(super) async fn check_users(
     users: &[i64],
     invited: &BTreeSet<i64>,
     limits: &ChatLimits,
-) -> Result<(), Problem> {
+) -> Result<()> {
     // An invitation takes no place, and nobody's chats are counted for it.
     let known: Vec<(i64, i64)> = fetch_all!(
         tx,
@@ -201,10 +192,7 @@ pub(super) async fn check_users(
     let there: BTreeSet<i64> = known.iter().map(|row| row.0).collect();
     let unknown: Vec<i64> = users.iter().copied().filter(|user| !there.contains(user)).collect();
     if !unknown.is_empty() {
-        return Err(Problem::field(
-            field,
-            format!("names users who do not exist: {}", ids(unknown)),
-        ));
+        return Err(Error::field(field, format!("names users who do not exist: {}", ids(unknown))));
     }
     let full: Vec<i64> = known
         .iter()
@@ -212,21 +200,19 @@ pub(super) async fn check_users(
         .map(|row| row.0)
         .collect();
     if !full.is_empty() {
-        return Err(Problem::new(
-            StatusCode::BAD_REQUEST,
-            "too_many_chats",
+        return Err(Error::new(
+            Code::TooManyChats,
             format!("Users with {} chats cannot have more: {}.", limits.chats_per_user, ids(full)),
         ));
     }
     Ok(())
 }
 
-fn check_room_for(access: &Access, new: usize, limits: &ChatLimits) -> Result<(), Problem> {
+fn check_room_for(access: &Access, new: usize, limits: &ChatLimits) -> Result<()> {
     let new = i64::try_from(new).unwrap_or(i64::MAX);
     if access.chat_type == ChatType::Group && access.member_count + new > limits.group_members {
-        return Err(Problem::new(
-            StatusCode::BAD_REQUEST,
-            "group_full",
+        return Err(Error::new(
+            Code::GroupFull,
             format!("A group has at most {} members. A room has no limit.", limits.group_members),
         ));
     }
@@ -246,7 +232,7 @@ async fn enter(
     access: &mut Access,
     by: UserId,
     entering: Entering<'_>,
-) -> Result<Vec<Event>, Problem> {
+) -> Result<Vec<Event>> {
     let Entering { users, invited, change } = entering;
     if users.is_empty() {
         return Ok(Vec::new());
@@ -287,7 +273,7 @@ async fn part(
     mut access: Access,
     by: UserId,
     parting: Parting,
-) -> Result<(), Problem> {
+) -> Result<()> {
     let Parting { user, role, change } = parting;
     let chat = access.chat_id;
     let heir = match role {
@@ -330,7 +316,7 @@ async fn part(
 /// Who gets the chat of an owner who goes: the oldest of the members who can sign in, first of those who
 /// want to be members; else the oldest.
 /// Locks both members' rows, in the order in which everybody does.
-async fn find_heir(tx: &mut Tx, chat: ChatId, owner: UserId) -> Result<Option<UserRef>, Problem> {
+async fn find_heir(tx: &mut Tx, chat: ChatId, owner: UserId) -> Result<Option<UserRef>> {
     macro_rules! select {
         ($users:literal) => {
             concat!(
@@ -363,7 +349,7 @@ async fn find_heir(tx: &mut Tx, chat: ChatId, owner: UserId) -> Result<Option<Us
 }
 
 /// Departures from rooms make no event: they are remembered for `changed` by themselves, for a day.
-async fn remember(tx: &mut Tx, chat: ChatId, user: UserId) -> Result<(), Problem> {
+async fn remember(tx: &mut Tx, chat: ChatId, user: UserId) -> Result<()> {
     execute!(
         tx,
         "INSERT INTO departures (chat_id, user_id, parted_at)

@@ -7,12 +7,12 @@ use super::{
 use crate::{
     Api,
     db::{Link, fetch_all, fetch_optional},
+    error::{Error, Result},
     lobby,
 };
 use shared::{
     chat::Message,
     id::{ChatId, Seq, UserId},
-    problem::Problem,
 };
 
 /// Most messages in one page.
@@ -33,12 +33,7 @@ pub struct Page {
 }
 
 /// A page, the oldest first: after a cursor, before one, or the newest. For whoever may enter.
-pub async fn list(
-    api: &Api,
-    user: UserId,
-    chat: ChatId,
-    page: Page,
-) -> Result<Vec<Message>, Problem> {
+pub async fn list(api: &Api, user: UserId, chat: ChatId, page: Page) -> Result<Vec<Message>> {
     let mut conn = api.db.read().await?;
     access::find(&mut conn.link(), chat, user).await?.to_enter()?;
     let after = page.after.map_or(0, |seq| seq.0);
@@ -76,7 +71,7 @@ pub async fn history(
     chat: ChatId,
     offset: i64,
     limit: i64,
-) -> Result<(Vec<Message>, i64), Problem> {
+) -> Result<(Vec<Message>, i64)> {
     let (offset, limit) = (offset.max(0), limit.clamp(1, MAX_MESSAGES));
     // One moment for all statements, or what is counted and what is read would be another's.
     let mut tx = api.db.snapshot().await?;
@@ -115,14 +110,14 @@ pub async fn history(
             "is more than {MAX_OFFSET} messages away from both ends of the chat; pages of any place are at \
              GET /chats/{{chat_id}}/messages?before="
         );
-        return Err(Problem::field("offset", most));
+        return Err(Error::field("offset", most));
     };
     let messages = rows.into_iter().map(|row| Stored::from(row).message).collect();
     Ok((messages, total))
 }
 
 /// One message; `None` when there is none or it is deleted. Checks no rights.
-pub async fn get(link: &mut Link<'_>, chat: ChatId, id: Seq) -> Result<Option<Message>, Problem> {
+pub async fn get(link: &mut Link<'_>, chat: ChatId, id: Seq) -> Result<Option<Message>> {
     let row: Option<MessageRow> = fetch_optional!(
         link,
         concat!(

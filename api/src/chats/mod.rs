@@ -1,6 +1,6 @@
 //! Chats as people manage them: making, listing, renaming, joining, leaving, reading. Posting,
 //! editing and deleting messages is one batched path for sockets and REST, [`crate::chats::post`].
-//! Nothing here knows HTTP beyond the [`Problem`] a caller is refused with.
+//! Nothing here knows HTTP beyond the [`Error`] a caller is refused with.
 //!
 //! Whoever changes a chat locks its row first ([`access::lock`]) and every batch locks several in
 //! the order of their ids; members' rows are locked in the order of their keys. So nothing here can
@@ -34,8 +34,7 @@ pub(crate) mod stored;
 mod strangers;
 pub mod view;
 
-use axum::http::StatusCode;
-use shared::{id::ChatId, limit::Rate, problem::Problem};
+use shared::{id::ChatId, limit::Rate};
 use std::time::Duration;
 
 /// The room that the first migration made. It belongs to nobody, keeps its name and stays.
@@ -80,19 +79,4 @@ impl Default for ChatLimits {
             bans: 10_000,
         }
     }
-}
-
-/// The chat does not exist, or is deleted.
-pub(crate) fn chat_not_found() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "chat_not_found", "There is no such chat.")
-}
-
-/// The room's owner or an administrator keeps the caller out.
-pub(crate) fn banned() -> Problem {
-    Problem::new(StatusCode::FORBIDDEN, "banned", "You are banned from this room.")
-}
-
-/// The chat exists and is not the caller's.
-pub(crate) fn not_a_member() -> Problem {
-    Problem::new(StatusCode::FORBIDDEN, "not_a_member", "You are not a member of this chat.")
 }

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     Api,
     db::{Conn, List, fetch_all, from_row},
+    error::{Error, Result},
     internal::check_batch,
 };
 use shared::{
@@ -18,7 +19,6 @@ use shared::{
         Account, MAX_LIVE_CHATS, Open, OpenSession, Opened, Role, SessionRefusal, SessionView,
         Shows, UserChat,
     },
-    problem::Problem,
 };
 use std::collections::HashMap;
 
@@ -28,7 +28,7 @@ const SETTLED_MS: i64 = 60_000;
 
 /// Which sessions may open, and their users' chats. Two statements, whatever the number of sessions, where
 /// all chats are shown; a third for windows on one chat.
-pub async fn open(api: &Api, request: Open) -> Result<Opened, Problem> {
+pub async fn open(api: &Api, request: Open) -> Result<Opened> {
     check_batch("sessions", request.sessions.len())?;
     let mut conn = api.db.read().await?;
     let (epoch, standings) = standings(&mut conn, &request).await?;
@@ -113,7 +113,7 @@ type SessionRow = (
 async fn standings(
     conn: &mut Conn,
     request: &Open,
-) -> Result<(String, Vec<Result<Account, SessionRefusal>>), Problem> {
+) -> Result<(String, Vec<Result<Account, SessionRefusal>>)> {
     let ids: List<String> = request.sessions.iter().map(|s| s.session_id.to_string()).collect();
     let rows: Vec<SessionRow> = fetch_all!(
         conn,
@@ -125,7 +125,7 @@ async fn standings(
          WHERE e.key = 'epoch'",
         ids
     )?;
-    let epoch = rows.first().map(|row| row.0.clone()).ok_or_else(Problem::internal)?;
+    let epoch = rows.first().map(|row| row.0.clone()).ok_or_else(Error::internal)?;
     let mut found: HashMap<String, Account> = HashMap::new();
     let mut refused: HashMap<String, SessionRefusal> = HashMap::new();
     for (_, session, id, username, name, role, blocked, ended) in rows {
@@ -186,12 +186,7 @@ impl Placed {
 /// and those others that are not dormant yet.
 /// PostgreSQL goes from the users to their memberships and from there to the chats, whatever it believes
 /// of the tables: each step is a subquery that it cannot turn around.
-async fn places(
-    conn: &mut Conn,
-    users: List<i64>,
-    live: i64,
-    which: Which,
-) -> Result<Vec<Placed>, Problem> {
+async fn places(conn: &mut Conn, users: List<i64>, live: i64, which: Which) -> Result<Vec<Placed>> {
     macro_rules! select {
         ([$($placed:tt)+], $which:literal) => {
             concat!(

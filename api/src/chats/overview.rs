@@ -3,15 +3,18 @@
 
 use super::{
     access::{MemberRole, chat_type},
-    banned, bans, chat_not_found, not_a_member,
+    bans,
 };
-use crate::db::{Link, fetch_all, fetch_optional, from_row, json_rows};
+use crate::{
+    code::Code,
+    db::{Link, fetch_all, fetch_optional, from_row, json_rows},
+    error::Result,
+};
 use serde::Serialize;
 use shared::{
     chat::{ChatType, ChatView, UserRef},
     id::{ChatId, Seq, UserId},
     internal::UserChat,
-    problem::Problem,
     time::Timestamp,
 };
 use utoipa::ToSchema;
@@ -40,12 +43,12 @@ pub struct Overview {
 
 impl Overview {
     /// Whether the user may watch and read: one's own chats, and rooms that one is not banned from.
-    pub fn to_enter(&self) -> Result<(), Problem> {
+    pub fn to_enter(&self) -> Result<()> {
         match (self.role, self.view.chat_type) {
             (Some(_), _) => Ok(()),
-            (None, ChatType::Room) if self.banned => Err(banned()),
+            (None, ChatType::Room) if self.banned => Err(Code::Banned.into()),
             (None, ChatType::Room) => Ok(()),
-            (None, _) => Err(not_a_member()),
+            (None, _) => Err(Code::NotAMember.into()),
         }
     }
 }
@@ -173,10 +176,7 @@ from_row!(Found, |row| Self { chat: Overview::from_row(row)?, place: row.try_get
 
 /// Each of these chats as its user sees it, in the order asked; `None` where there is no such chat.
 /// Does not say whether the user may: see [`Overview::to_enter`].
-pub async fn find(
-    link: &mut Link<'_>,
-    pairs: &[UserChat],
-) -> Result<Vec<Option<Overview>>, Problem> {
+pub async fn find(link: &mut Link<'_>, pairs: &[UserChat]) -> Result<Vec<Option<Overview>>> {
     let rows: Vec<(i64, i64)> = pairs.iter().map(|pair| (pair.chat_id.0, pair.user_id.0)).collect();
     let (chats, users): (Vec<i64>, Vec<i64>) = rows.iter().copied().unzip();
     let found: Vec<Found> = fetch_all!(
@@ -215,13 +215,9 @@ pub async fn find(
 }
 
 /// One chat as a user sees it: 404 when there is none, 403 when it is not the user's to enter.
-pub async fn get(
-    link: &mut Link<'_>,
-    user_id: UserId,
-    chat_id: ChatId,
-) -> Result<Overview, Problem> {
+pub async fn get(link: &mut Link<'_>, user_id: UserId, chat_id: ChatId) -> Result<Overview> {
     let found = find(link, &[UserChat { user_id, chat_id }]).await?.pop().flatten();
-    let overview = found.ok_or_else(chat_not_found)?;
+    let overview = found.ok_or(Code::ChatNotFound)?;
     overview.to_enter()?;
     Ok(overview)
 }
@@ -233,7 +229,7 @@ pub async fn list(
     user: UserId,
     before: Option<ChatId>,
     limit: i64,
-) -> Result<Vec<Overview>, Problem> {
+) -> Result<Vec<Overview>> {
     macro_rules! page {
         ($whose:literal) => {
             concat!(
@@ -278,7 +274,7 @@ pub async fn rooms(
     user: UserId,
     after: ChatId,
     limit: i64,
-) -> Result<Vec<Overview>, Problem> {
+) -> Result<Vec<Overview>> {
     Ok(fetch_all!(
         link,
         concat!(

@@ -9,21 +9,21 @@ use crate::internal::check_batch;
 use crate::{
     Api,
     accounts::input,
+    code::Code,
     db::{Conn, List, fetch_all},
+    error::{Error, Result},
 };
-use axum::http::StatusCode;
 use shared::{
     chat::ChatType,
     id::{ChatId, UserId},
     internal::{Pair, Peer, Peers, PeersFound, Refusal, RefusalCode, Role},
-    problem::Problem,
     text::{check_peer, no_such_user},
 };
 use std::collections::HashMap;
 
 /// Each pair's chat, in the order asked. However many are asked for, two statements find those that are
 /// there; most calls make none.
-pub async fn peers(api: &Api, request: Peers) -> Result<PeersFound, Problem> {
+pub async fn peers(api: &Api, request: Peers) -> Result<PeersFound> {
     check_batch("pairs", request.pairs.len())?;
     let mut conn = api.db.read().await?;
     let people = People::find(&mut conn, &request.pairs).await?;
@@ -52,24 +52,22 @@ pub async fn peers(api: &Api, request: Peers) -> Result<PeersFound, Problem> {
     Ok(PeersFound { chats })
 }
 
-async fn make(api: &Api, user: UserId, other: UserId) -> Result<Result<ChatId, Refusal>, Problem> {
+async fn make(api: &Api, user: UserId, other: UserId) -> Result<Result<ChatId, Refusal>> {
     let new = NewChat { chat_type: ChatType::Private, name: None, member_ids: vec![other] };
     let actor = Actor { user_id: user, role: Role::User };
     match create::create(api, actor, new).await {
         Ok(made) => Ok(Ok(made.view.id)),
         // Somebody else has just made it.
-        Err(Problem { chat_id: Some(chat), .. }) => Ok(Ok(chat)),
+        Err(Error { chat_id: Some(chat), .. }) => Ok(Ok(chat)),
         // Deactivated since it was found.
-        Err(problem) if problem.status == StatusCode::UNPROCESSABLE_ENTITY => {
-            Ok(Err(no_such_user()))
+        Err(error) if error.code == Code::ValidationFailed => Ok(Err(no_such_user())),
+        Err(error) if error.code == Code::BlockedByRecipient => {
+            Ok(refuse(RefusalCode::BlockedByRecipient, &error.detail))
         }
-        Err(problem) if problem.status == StatusCode::FORBIDDEN => {
-            Ok(refuse(RefusalCode::BlockedByRecipient, &problem.detail))
+        Err(error) if !error.code.is_failure() => {
+            Ok(refuse(RefusalCode::TooManyChats, &error.detail))
         }
-        Err(problem) if problem.status.is_client_error() => {
-            Ok(refuse(RefusalCode::TooManyChats, &problem.detail))
-        }
-        Err(problem) => Err(problem),
+        Err(error) => Err(error),
     }
 }
 
@@ -81,7 +79,7 @@ struct People {
 
 impl People {
     /// Those that these pairs name.
-    async fn find(conn: &mut Conn, pairs: &[Pair]) -> Result<Self, Problem> {
+    async fn find(conn: &mut Conn, pairs: &[Pair]) -> Result<Self> {
         let (mut ids, mut keys) = (List(Vec::new()), List(Vec::new()));
         // Not what the database would not take as a text.
         for pair in pairs.iter().filter(|pair| check_peer(&pair.peer).is_ok()) {

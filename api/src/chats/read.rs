@@ -5,18 +5,18 @@ use crate::{
     Api,
     chats::ordinals::seen_at,
     db::{Tx, column, execute, fetch_all, json_rows},
+    error::Result,
     news::{self, News},
 };
 use shared::{
     id::{ChatId, Seq, UserId},
     internal::MarkRead,
-    problem::Problem,
     relay::{ChatPayload, MAX_WATCHERS, UserPayload},
 };
 use std::collections::BTreeMap;
 
 /// Moves the marks of members and publishes those that moved. Marks of others are ignored.
-pub async fn mark_read(api: &Api, request: MarkRead) -> Result<serde_json::Value, Problem> {
+pub async fn mark_read(api: &Api, request: MarkRead) -> Result<serde_json::Value> {
     check_batch("marks", request.marks.len())?;
     let mut furthest: BTreeMap<(i64, i64), i64> = BTreeMap::new();
     for mark in &request.marks {

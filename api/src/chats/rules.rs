@@ -1,27 +1,22 @@
 //! What the names of chats may contain. Pure. The rules of messages are in [`shared::text`].
 
-use shared::{
-    problem::Problem,
-    text::{hides_something, is_blank, is_longer},
-};
+use crate::error::{Error, Result};
+use shared::text::{hides_something, is_blank, is_longer};
 
 /// Longest name of a chat, in characters: what a list shows in two lines.
 pub const MAX_NAME_CHARS: usize = 100;
 
 /// The name of a group or room, without the spaces around it.
-pub fn check_name(name: &str) -> Result<&str, Problem> {
+pub fn check_name(name: &str) -> Result<&str> {
     let name = name.trim();
     if is_blank(name) {
-        return Err(Problem::field("name", "must show something"));
+        return Err(Error::field("name", "must show something"));
     }
     if is_longer(name, MAX_NAME_CHARS) {
-        return Err(Problem::field(
-            "name",
-            format!("must have at most {MAX_NAME_CHARS} characters"),
-        ));
+        return Err(Error::field("name", format!("must have at most {MAX_NAME_CHARS} characters")));
     }
     if hides_something(name) {
-        return Err(Problem::field("name", "must not have control or invisible characters"));
+        return Err(Error::field("name", "must not have control or invisible characters"));
     }
     Ok(name)
 }
@@ -29,6 +24,7 @@ pub fn check_name(name: &str) -> Result<&str, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::code::Code;
 
     #[test]
     fn names() {
@@ -50,7 +46,7 @@ mod tests {
             "Team\u{2800}",
             &long,
         ] {
-            assert_eq!(check_name(name).unwrap_err().status.as_u16(), 422, "{name:?}");
+            assert_eq!(check_name(name).unwrap_err().code, Code::ValidationFailed, "{name:?}");
         }
     }
 }

@@ -5,15 +5,15 @@
 use super::{access::Actor, blocklist, create::pair_key};
 use crate::{
     Api,
+    code::Code,
     db::{DbError, Link, List, Tx, execute, fetch_all},
+    error::{Error, Result},
 };
-use axum::http::StatusCode;
 use shared::{
     chat::ChatType,
     id::{ChatId, UserId},
     internal::Role,
     limit,
-    problem::Problem,
 };
 use std::collections::BTreeSet;
 
@@ -21,11 +21,7 @@ use std::collections::BTreeSet;
 const ACQUAINTED_CHATS: i64 = 100;
 
 /// Those of `users` whom the actor may only invite. Administrators put in whom they like.
-pub(super) async fn among(
-    tx: &mut Tx,
-    actor: Actor,
-    users: &[i64],
-) -> Result<BTreeSet<i64>, Problem> {
+pub(super) async fn among(tx: &mut Tx, actor: Actor, users: &[i64]) -> Result<BTreeSet<i64>> {
     let others: BTreeSet<i64> =
         users.iter().copied().filter(|user| *user != actor.user_id.0).collect();
     if others.is_empty() || actor.role == Role::Admin {
@@ -69,7 +65,7 @@ pub(super) async fn check_invitations(
     actor: Actor,
     kind: ChatType,
     strangers: &BTreeSet<i64>,
-) -> Result<(), Problem> {
+) -> Result<()> {
     if strangers.is_empty() || kind == ChatType::Private {
         return Ok(());
     }
@@ -79,7 +75,7 @@ pub(super) async fn check_invitations(
     let taken = api.limiter.try_take_many(&key, &limits.invitation, cost).await;
     taken.result.map_err(|wait| {
         count_refused();
-        Problem::too_many(limit::seconds(wait))
+        Error::too_many(limit::seconds(wait))
     })?;
     let full: Vec<(i64,)> = fetch_all!(
         tx,
@@ -100,9 +96,8 @@ pub(super) async fn check_invitations(
         [] => Ok(()),
         full => {
             count_refused();
-            Err(Problem::new(
-                StatusCode::BAD_REQUEST,
-                "too_many_invitations",
+            Err(Error::new(
+                Code::TooManyInvitations,
                 format!("Users who have invitations to answer first: {}.", ids(full)),
             ))
         }
@@ -115,12 +110,11 @@ fn count_refused() {
 
 /// Nobody of `users` has blocked the actor. To be asked once they are members, in the same transaction: who
 /// blocks somebody waits for that (see [`blocklist::block`]).
-pub(super) async fn check_wanted(tx: &mut Tx, actor: Actor, users: &[i64]) -> Result<(), Problem> {
+pub(super) async fn check_wanted(tx: &mut Tx, actor: Actor, users: &[i64]) -> Result<()> {
     match &blocklist::against(tx, actor.user_id, users).await?[..] {
         [] => Ok(()),
-        unwilling => Err(Problem::new(
-            StatusCode::FORBIDDEN,
-            "blocked_by_recipient",
+        unwilling => Err(Error::new(
+            Code::BlockedByRecipient,
             format!("Users who do not want to hear from you: {}.", ids(unwilling)),
         )),
     }

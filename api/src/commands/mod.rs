@@ -11,13 +11,14 @@ use crate::{
     config::{Config, PasswordConfig},
     db::{ConnectError, Db, execute},
     demo,
+    error::Error,
     settings::Settings,
 };
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
 use shared::{
     bus::Bus, internal::Role, lifecycle::Lifecycle, limit::Limiter, presence::Presence,
-    problem::Problem, settings::Secret,
+    settings::Secret,
 };
 use std::{
     io::{self, Write as _},
@@ -80,8 +81,8 @@ async fn bring_schema(db: &Db, settings: &Settings) -> anyhow::Result<()> {
 }
 
 /// A refusal or fault as text, for the log of a process that cannot start.
-pub fn told(problem: Problem) -> anyhow::Error {
-    anyhow::anyhow!("{}", problem.detail)
+pub fn told(error: Error) -> anyhow::Error {
+    anyhow::anyhow!("{}", error.detail)
 }
 
 /// What is done with administrators on the command line, of `api` and of `switchboard`.

@@ -1,8 +1,8 @@
 //! What can go wrong with the database, sorted by what a caller can do about it. A service turns a
 //! violated constraint into its own refusal right after the query; everything else becomes a
-//! [`Problem`], and its cause goes to the log there.
+//! [`Error`], and its cause goes to the log there.
 
-use shared::problem::Problem;
+use crate::error::Error;
 
 /// A statement failed.
 #[derive(Debug, thiserror::Error)]
@@ -99,25 +99,25 @@ fn is_passing(code: &str) -> bool {
     code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 7 | 9 | 10 | 13 | 14))
 }
 
-impl From<DbError> for Problem {
+impl From<DbError> for Error {
     fn from(error: DbError) -> Self {
         match error {
             DbError::Unavailable(cause) => {
                 tracing::warn!(error = %cause, "the database does not answer");
-                Problem::unavailable()
+                Error::unavailable()
             }
             DbError::Held(cause) => {
                 metrics::counter!("db_errors_total", "kind" => "unavailable").increment(1);
                 tracing::warn!(error = %cause, "a row is held for too long");
-                Problem::unavailable()
+                Error::unavailable()
             }
             DbError::Constraint(name) => {
                 tracing::error!(db.constraint = name, "a constraint was violated unexpectedly");
-                Problem::internal()
+                Error::internal()
             }
             DbError::Fault(cause) => {
                 tracing::error!(error = %cause, "the database refused a statement");
-                Problem::internal()
+                Error::internal()
             }
         }
     }

@@ -1,6 +1,10 @@
-//! Extractors whose refusals are [`Problem`]s: 400 for what is not JSON at all, 413, 415, and 422
+//! Extractors whose refusals are [`Error`]s: 400 for what is not JSON at all, 413, 415, and 422
 //! with the field's name for what has the wrong shape. They check shapes, not rules.
 
+use crate::{
+    code::Code,
+    error::{Error, FieldError, Result},
+};
 use axum::{
     extract::{
         FromRequest, FromRequestParts, MatchedPath, Request,
@@ -14,7 +18,6 @@ use serde::{
     Deserialize, Deserializer, Serialize,
     de::{DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
 };
-use shared::problem::{FieldError, Problem};
 use std::{error::Error as StdError, fmt, marker::PhantomData};
 
 /// A JSON body, both ways.
@@ -34,14 +37,13 @@ pub struct Path<T>(pub T);
 pub struct JsonOrForm<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
-    type Rejection = Problem;
+    type Rejection = Error;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, state: &S) -> Result<Self> {
         match axum::Json::from_request(request, state).await {
             Ok(axum::Json(Object(value))) => Ok(Self(value)),
-            Err(JsonRejection::JsonSyntaxError(error)) => Err(Problem::new(
-                StatusCode::BAD_REQUEST,
-                "malformed_json",
+            Err(JsonRejection::JsonSyntaxError(error)) => Err(Error::new(
+                Code::MalformedJson,
                 format!("The body is not JSON: {}.", cause(&error)),
             )),
             Err(JsonRejection::JsonDataError(error)) => {
@@ -63,9 +65,9 @@ impl<T: Serialize> IntoResponse for Json<T> {
 }
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonOrForm<T> {
-    type Rejection = Problem;
+    type Rejection = Error;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, state: &S) -> Result<Self> {
         let form = request.headers().get(header::CONTENT_TYPE).is_some_and(|kind| {
             let kind = kind.as_bytes();
             let name = kind.split(|byte| *byte == b';').next().unwrap_or_default();
@@ -75,11 +77,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonOrForm<T> {
             return Json::from_request(request, state)
                 .await
                 .map(|Json(value)| Self(value))
-                .map_err(|problem| match problem.status {
-                    StatusCode::UNSUPPORTED_MEDIA_TYPE => unsupported(
+                .map_err(|error| match error.code {
+                    Code::UnsupportedMediaType => unsupported(
                         "Send the body as application/json or application/x-www-form-urlencoded.",
                     ),
-                    _ => problem,
+                    _ => error,
                 });
         }
         match axum::Form::from_request(request, state).await {
@@ -91,9 +93,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonOrForm<T> {
 }
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
-    type Rejection = Problem;
+    type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         match axum::extract::Query::from_request_parts(parts, state).await {
             Ok(axum::extract::Query(value)) => Ok(Self(value)),
             Err(QueryRejection::FailedToDeserializeQueryString(error)) => {
@@ -105,9 +107,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
 }
 
 impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
-    type Rejection = Problem;
+    type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         match axum::extract::Path::from_request_parts(parts, state).await {
             Ok(axum::extract::Path(value)) => Ok(Self(value)),
             Err(PathRejection::FailedToDeserializePathParams(error)) => {
@@ -115,7 +117,7 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
                     ErrorKind::ParseErrorAtKey { key, .. }
                     | ErrorKind::InvalidUtf8InPathParam { key }
                     | ErrorKind::DeserializeError { key, .. } => {
-                        Problem::field(&key, "is not of the expected type")
+                        Error::field(&key, "is not of the expected type")
                     }
                     // A lone parameter's name is only in the route.
                     _ => {
@@ -123,7 +125,7 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
                         let name = route.and_then(|route| {
                             route.as_str().split_once('{')?.1.split_once('}').map(|(name, _)| name)
                         });
-                        Problem::field(name.unwrap_or("path"), "is not of the expected type")
+                        Error::field(name.unwrap_or("path"), "is not of the expected type")
                     }
                 })
             }
@@ -157,7 +159,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
 }
 
 /// 422 naming the field that serde stumbled over.
-fn wrong_field<E: StdError + 'static>(error: &(dyn StdError + 'static)) -> Problem {
+fn wrong_field<E: StdError + 'static>(error: &(dyn StdError + 'static)) -> Error {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref::<serde_path_to_error::Error<E>>() {
@@ -168,15 +170,14 @@ fn wrong_field<E: StdError + 'static>(error: &(dyn StdError + 'static)) -> Probl
             let path = found.path().to_string();
             // For a missing field serde names the object around it; the field is in the text.
             if let Some(missing) = reason.strip_prefix("missing field `") {
-                return Problem::field(missing.trim_end_matches('`'), "is required");
+                return Error::field(missing.trim_end_matches('`'), "is required");
             }
-            return Problem::field(if path == "." { "body" } else { &path }, reason);
+            return Error::field(if path == "." { "body" } else { &path }, reason);
         }
         next = error.source();
     }
-    let mut problem = Problem::field("body", "has the wrong shape");
-    problem.fields = vec![FieldError { field: "body".to_owned(), message: cause(error) }];
-    problem
+    let fields = vec![FieldError { field: "body".to_owned(), message: cause(error) }];
+    Error { fields, ..Error::field("body", "has the wrong shape") }
 }
 
 /// The innermost cause's text.
@@ -188,17 +189,17 @@ fn cause(error: &(dyn StdError + 'static)) -> String {
     last.to_string()
 }
 
-fn unsupported(detail: &'static str) -> Problem {
-    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+fn unsupported(detail: &'static str) -> Error {
+    Error::new(Code::UnsupportedMediaType, detail)
 }
 
 /// The request could not be read: too large, or broken off.
-fn unreadable(status: StatusCode) -> Problem {
+fn unreadable(status: StatusCode) -> Error {
     if status == StatusCode::PAYLOAD_TOO_LARGE {
-        Problem::new(status, "body_too_large", "The body is too large.")
+        Code::BodyTooLarge.into()
     } else if status.is_client_error() {
-        Problem::new(StatusCode::BAD_REQUEST, "bad_request", "The request could not be read.")
+        Code::BadRequest.into()
     } else {
-        Problem::internal()
+        Error::internal()
     }
 }

@@ -2,22 +2,23 @@
 //! headers, answers for panics and for paths and methods that do not exist.
 
 pub(crate) mod extract;
+mod problem;
 
-use crate::{config::Config, rest};
+use crate::{
+    code::Code,
+    error::{Error, fault},
+};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, MatchedPath, Request},
-    http::{HeaderName, HeaderValue, Method, StatusCode, header},
+    http::{HeaderName, HeaderValue, Method, header},
     middleware::{Next, from_fn},
     response::{IntoResponse, Response},
 };
-use shared::{
-    problem::Problem,
-    telemetry::trace::{Kind, Span, Traceparent},
-};
+use shared::telemetry::trace::{Kind, Span, Traceparent};
 use std::{any::Any, time::Duration};
 use tokio::time::Instant;
-use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer};
+use tower_http::catch_panic::CatchPanicLayer;
 
 /// The surroundings of one listener's routes.
 #[derive(Debug, Clone, Copy)]
@@ -48,32 +49,6 @@ impl Surroundings {
             .layer(from_fn(add_headers))
             .layer(from_fn(move |request, next| measure(listener, begins_traces, request, next)))
     }
-}
-
-/// What routes take, for pages of other origins.
-const METHODS: [Method; 5] =
-    [Method::GET, Method::POST, Method::PATCH, Method::PUT, Method::DELETE];
-
-/// Lets pages of the allowed origins read answers and send the cookie; nobody else's. Without
-/// allowed origins there is nothing to add.
-pub(crate) fn allow_origins<S: Clone + Send + Sync + 'static>(
-    router: Router<S>,
-    config: &Config,
-) -> Router<S> {
-    let origins: Vec<HeaderValue> =
-        config.allowed_origins.iter().filter_map(|origin| origin.as_str().parse().ok()).collect();
-    if origins.is_empty() {
-        return router;
-    }
-    let cors = CorsLayer::new()
-        .allow_origin(origins)
-        .allow_credentials(true)
-        .allow_methods(METHODS)
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
-        .expose_headers([header::RETRY_AFTER, header::LINK, rest::POLICY, rest::LEFT])
-        // Long enough that a page asks once a visit, short enough that a change is felt.
-        .max_age(Duration::from_secs(600));
-    router.layer(cors)
 }
 
 async fn measure(
@@ -163,22 +138,16 @@ async fn add_headers(request: Request, next: Next) -> Response {
     response
 }
 
-async fn no_route() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "not_found", "There is nothing at this path.")
+async fn no_route() -> Error {
+    Code::NotFound.into()
 }
 
-async fn no_method() -> Problem {
-    Problem::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "method_not_allowed",
-        "This path does not take this method.",
-    )
+async fn no_method() -> Error {
+    Code::MethodNotAllowed.into()
 }
 
-fn too_slow() -> Problem {
-    let mut problem = Problem::unavailable();
-    problem.code = "timeout";
-    problem
+fn too_slow() -> Error {
+    Error { code: Code::Timeout, ..Error::unavailable() }
 }
 
 /// The connection and the process go on. The panic's place is in the panic hook's line.
@@ -186,13 +155,13 @@ fn answer_panic(panic: Box<dyn Any + Send>) -> Response {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
     metrics::counter!("http_panics_total").increment(1);
-    crate::fault::fault(format!("panic: {text}")).into_response()
+    fault(format!("panic: {text}")).into_response()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::{body::Body, routing::get};
+    use axum::{body::Body, http::StatusCode, routing::get};
     use http_body_util::BodyExt as _;
     use tower::ServiceExt as _;
 
@@ -228,17 +197,6 @@ mod tests {
             assert_eq!(headers[header::CONTENT_TYPE], "application/problem+json", "{path}");
             assert_eq!(headers[header::CACHE_CONTROL], "no-store", "{path}");
             assert_eq!(headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff", "{path}");
-        }
-    }
-
-    #[test]
-    fn a_page_of_another_origin_may_use_every_route() {
-        let document = rest::openapi::document();
-        for (path, item) in document["paths"].as_object().unwrap() {
-            for method in item.as_object().unwrap().keys() {
-                let known = METHODS.iter().any(|known| known.as_str().eq_ignore_ascii_case(method));
-                assert!(known, "{method} {path}");
-            }
         }
     }
 

@@ -16,17 +16,22 @@ pub use crate::{
     },
 };
 
-use crate::{Api, http::extract::Json};
+use crate::{
+    Api,
+    code::Code,
+    error::{Error, Result},
+    http::extract::Json,
+};
 use axum::{
     Router,
     extract::{Request, State},
-    http::{StatusCode, header},
+    http::header,
     middleware::{self, Next},
     response::Response,
     routing,
 };
 use sha2::{Digest, Sha256};
-use shared::{internal::MAX_BATCH, problem::Problem, settings::Secret};
+use shared::{internal::MAX_BATCH, settings::Secret};
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
@@ -57,28 +62,23 @@ pub fn router(secrets: &[Secret]) -> Router<Api> {
         }))
 }
 
-async fn check_secret(
-    expected: Arc<[[u8; 32]]>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Problem> {
+async fn check_secret(expected: Arc<[[u8; 32]]>, request: Request, next: Next) -> Result<Response> {
     let given = request.headers().get(header::AUTHORIZATION);
     let given = given.and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
     let given: [u8; 32] = Sha256::digest(given.unwrap_or_default()).into();
     if expected.iter().any(|expected| bool::from(given.ct_eq(expected))) {
         return Ok(next.run(request).await);
     }
-    Err(Problem::new(
-        StatusCode::UNAUTHORIZED,
-        "unauthenticated",
+    Err(Error::new(
+        Code::Unauthenticated,
         "Internal calls need the INTERNAL_TOKEN that the api was started with.",
     ))
 }
 
 /// Every list of a call is bounded.
-pub(crate) fn check_batch(name: &str, items: usize) -> Result<(), Problem> {
+pub(crate) fn check_batch(name: &str, items: usize) -> Result<()> {
     if items > MAX_BATCH {
-        return Err(Problem::field(name, format!("has more than {MAX_BATCH} items")));
+        return Err(Error::field(name, format!("has more than {MAX_BATCH} items")));
     }
     Ok(())
 }

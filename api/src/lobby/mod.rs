@@ -12,7 +12,7 @@ pub use statistics::{Sender, Statistics, statistics};
 use crate::{
     chats::LOBBY,
     db::{Link, fetch_one},
-    fault::Result,
+    error::Result,
 };
 use serde::Serialize;
 use shared::{id::Seq, time::Timestamp};

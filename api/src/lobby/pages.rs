@@ -3,10 +3,11 @@
 use super::{LobbyMessage, total};
 use crate::{
     Api,
-    accounts::{guests::guest_key, input, profile::not_found},
+    accounts::{guests::guest_key, input},
     chats::{LOBBY, post::STRETCH},
+    code::Code,
     db::{DbError, Tx, fetch_all, fetch_optional},
-    fault::Result,
+    error::Result,
 };
 use shared::{id::Seq, text::is_nobodys, time::Timestamp};
 
@@ -120,7 +121,7 @@ pub struct SenderPage {
 /// nobody ever had it.
 pub async fn by_sender(api: &Api, username: &str, limit: i64) -> Result<SenderPage> {
     if is_nobodys(username) {
-        return Err(not_found());
+        return Err(Code::UserNotFound.into());
     }
     let [written, prepared] = input::username_keys(username);
     let (guest_written, guest_prepared) = (guest_key(&written), guest_key(&prepared));
@@ -137,7 +138,7 @@ pub async fn by_sender(api: &Api, username: &str, limit: i64) -> Result<SenderPa
         &guest_prepared,
         LOBBY.0
     )?;
-    let (user, username, total) = found.ok_or_else(not_found)?;
+    let (user, username, total) = found.ok_or(Code::UserNotFound)?;
     // SQLite, which has no statistics of our tables, would walk over everybody's messages instead.
     macro_rules! of_sender {
         ($hint:literal) => {

@@ -4,7 +4,7 @@ use crate::{
     Api,
     chats::LOBBY,
     db::{fetch_one, fetch_optional},
-    fault::Result,
+    error::Result,
 };
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -11,7 +11,7 @@ use crate::{
         register::{Registration, register},
         sessions,
     },
-    fault::Result,
+    error::{Error, Result},
     http::extract::{Json, JsonOrForm},
     rest::caller::Caller,
 };
@@ -21,9 +21,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
-use shared::{
-    chat::PresenceStatus, credentials::Credential, problem::Problem, settings::Secret, token::Jwks,
-};
+use shared::{chat::PresenceStatus, credentials::Credential, settings::Secret, token::Jwks};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -224,7 +222,7 @@ async fn login_scripnet(
 
 async fn try_login(api: &Api, origin: Origin, body: LoginBody) -> Result<Response> {
     let identity = body.username.or(body.email);
-    let identity = identity.ok_or_else(|| Problem::field("username", "is required, or email"))?;
+    let identity = identity.ok_or_else(|| Error::field("username", "is required, or email"))?;
     admit(api, Attempt::LoginFrom(origin.address)).await?;
     let password = Secret::new(body.password);
     let attempt = Login {

@@ -14,7 +14,7 @@ use crate::{
     },
     audit::{self, MAX_ENTRIES, Recorded},
     chats::conversations::{self, Line, MAX_PER_CHAT},
-    fault::Result,
+    error::Result,
     http::extract::{Json, Query},
     rest::caller::{Admin, NoCookie},
 };

@@ -4,15 +4,13 @@ use super::page::{Items, UsersQuery, limit_within};
 use crate::{
     Api,
     chats::bans::{self, Ban, MAX_BANS},
+    error::{Error, Result},
     http::extract::{Json, Path, Query},
     rest::caller::Caller,
 };
 use axum::{extract::State, http::StatusCode};
 use serde::Deserialize;
-use shared::{
-    id::{ChatId, UserId},
-    problem::Problem,
-};
+use shared::id::{ChatId, UserId};
 use std::time::Duration;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -47,7 +45,7 @@ async fn list(
     caller: Caller,
     Path(chat): Path<ChatId>,
     Query(query): Query<UsersQuery>,
-) -> Result<Json<Items<Ban, UserId>>, Problem> {
+) -> Result<Json<Items<Ban, UserId>>> {
     let limit = limit_within(query.limit, 100, MAX_BANS)?;
     let bans = bans::list(&api, (&caller).into(), chat, query.after, limit).await?;
     Ok(Json(Items::new(bans, limit, |ban| ban.user.id)))
@@ -91,10 +89,10 @@ async fn ban(
     caller: Caller,
     Path((chat, user)): Path<(ChatId, UserId)>,
     Json(body): Json<BanBody>,
-) -> Result<Json<Ban>, Problem> {
+) -> Result<Json<Ban>> {
     let seconds = match body.seconds {
         Some(seconds) if !(1..=MAX_SECONDS).contains(&seconds) => {
-            return Err(Problem::field("seconds", format!("must be from 1 to {MAX_SECONDS}")));
+            return Err(Error::field("seconds", format!("must be from 1 to {MAX_SECONDS}")));
         }
         seconds => seconds,
     };
@@ -124,7 +122,7 @@ async fn lift(
     State(api): State<Api>,
     caller: Caller,
     Path((chat, user)): Path<(ChatId, UserId)>,
-) -> Result<StatusCode, Problem> {
+) -> Result<StatusCode> {
     bans::lift(&api, (&caller).into(), chat, user).await?;
     Ok(StatusCode::NO_CONTENT)
 }

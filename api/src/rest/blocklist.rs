@@ -4,11 +4,12 @@ use super::page::{Items, UsersQuery, limit_within};
 use crate::{
     Api,
     chats::blocklist::{self, BlockedPerson, MAX_ENTRIES},
+    error::Result,
     http::extract::{Json, Path, Query},
     rest::caller::Caller,
 };
 use axum::{extract::State, http::StatusCode};
-use shared::{id::UserId, problem::Problem};
+use shared::id::UserId;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub fn routes() -> OpenApiRouter<Api> {
@@ -30,7 +31,7 @@ async fn list(
     State(api): State<Api>,
     caller: Caller,
     Query(query): Query<UsersQuery>,
-) -> Result<Json<Items<BlockedPerson, UserId>>, Problem> {
+) -> Result<Json<Items<BlockedPerson, UserId>>> {
     let limit = limit_within(query.limit, 100, MAX_ENTRIES)?;
     let people = blocklist::list(&api, (&caller).into(), query.after, limit).await?;
     Ok(Json(Items::new(people, limit, |person| person.user.id)))
@@ -58,7 +59,7 @@ async fn block(
     State(api): State<Api>,
     caller: Caller,
     Path(user): Path<UserId>,
-) -> Result<StatusCode, Problem> {
+) -> Result<StatusCode> {
     blocklist::block(&api, (&caller).into(), user).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -76,7 +77,7 @@ async fn unblock(
     State(api): State<Api>,
     caller: Caller,
     Path(user): Path<UserId>,
-) -> Result<StatusCode, Problem> {
+) -> Result<StatusCode> {
     blocklist::unblock(&api, (&caller).into(), user).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -8,7 +8,7 @@ use crate::{
         bulk_removal::{self, Removed},
     },
     chats::bulk::{self as chats, NewChat},
-    fault::Result,
+    error::Result,
     http::extract::Json,
     rest::caller::Admin,
 };

@@ -3,18 +3,19 @@
 
 use crate::{
     Api,
-    accounts::{login::blocked, user},
+    accounts::user,
     auth::ended::{Standing, look_up},
+    code::Code,
+    error::{Error, Result},
 };
 use axum::{
     extract::FromRequestParts,
-    http::{Method, StatusCode, request::Parts},
+    http::{Method, request::Parts},
 };
 use shared::{
     credentials::{Credential, origin_allowed},
     id::{SessionId, UserId},
     internal::Role,
-    problem::Problem,
     relay::EndReason,
     time::Timestamp,
     token::TokenError,
@@ -36,34 +37,28 @@ pub struct Caller {
 pub struct Admin(pub Caller);
 
 impl FromRequestParts<Api> for Caller {
-    type Rejection = Problem;
+    type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        let credential = Credential::of(&parts.headers).ok_or_else(nobody)?;
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self> {
+        let credential = Credential::of(&parts.headers).ok_or(Code::Unauthenticated)?;
         let by_cookie = matches!(credential, Credential::Cookie(_));
         let now = Timestamp::now();
         let claims = api.verified.verify(api.tokens.verifier(), credential.token(), now).map_err(
             |error| match error {
-                TokenError::Expired => {
-                    refused("token_expired", "The access token has expired. Renew it.")
-                }
+                TokenError::Expired => Code::TokenExpired,
                 // Cookies know no ports: it is of another deployment on the same host.
-                TokenError::UnknownKey if by_cookie => nobody(),
+                TokenError::UnknownKey if by_cookie => Code::Unauthenticated,
                 TokenError::Malformed
                 | TokenError::UnknownKey
                 | TokenError::BadSignature
-                | TokenError::Early => refused("invalid_token", "The access token is not valid."),
+                | TokenError::Early => Code::InvalidToken,
             },
         )?;
         if by_cookie
             && !parts.method.is_safe()
             && !origin_allowed(&parts.headers, &api.config.allowed_origins)
         {
-            return Err(Problem::new(
-                StatusCode::FORBIDDEN,
-                "wrong_origin",
-                "This page may not act with your session cookie.",
-            ));
+            return Err(Code::WrongOrigin.into());
         }
         let standing = match api.ended.standing(claims.sid, claims.iat, now) {
             Standing::Unknown => look_up(api, claims.sid).await?,
@@ -71,10 +66,8 @@ impl FromRequestParts<Api> for Caller {
         };
         match standing {
             Standing::Live => {}
-            Standing::Ended(EndReason::Blocked) => return Err(blocked()),
-            Standing::Ended(_) | Standing::Unknown => {
-                return Err(refused("session_ended", "This session has ended. Sign in again."));
-            }
+            Standing::Ended(EndReason::Blocked) => return Err(Code::Blocked.into()),
+            Standing::Ended(_) | Standing::Unknown => return Err(Code::SessionEnded.into()),
         }
         Ok(Self {
             user_id: claims.sub,
@@ -89,19 +82,11 @@ impl FromRequestParts<Api> for Caller {
 }
 
 impl FromRequestParts<Api> for Admin {
-    type Rejection = Problem;
+    type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self> {
         let caller = Caller::from_request_parts(parts, api).await?;
-        if caller.role == Role::Admin {
-            Ok(Self(caller))
-        } else {
-            Err(Problem::new(
-                StatusCode::FORBIDDEN,
-                "admin_only",
-                "Only administrators may do this.",
-            ))
-        }
+        if caller.role == Role::Admin { Ok(Self(caller)) } else { Err(Code::AdminOnly.into()) }
     }
 }
 
@@ -111,11 +96,13 @@ impl FromRequestParts<Api> for Admin {
 pub struct Visitor(pub Option<Caller>);
 
 impl FromRequestParts<Api> for Visitor {
-    type Rejection = Problem;
+    type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self> {
         match Caller::from_request_parts(parts, api).await {
-            Err(problem) if api.config.guests && problem.code == NOBODY => Ok(Self(None)),
+            Err(error) if api.config.guests && error.code == Code::Unauthenticated => {
+                Ok(Self(None))
+            }
             caller => caller.map(|caller| Self(Some(caller))),
         }
     }
@@ -128,32 +115,18 @@ impl FromRequestParts<Api> for Visitor {
 pub struct NoCookie;
 
 impl<S: Sync> FromRequestParts<S> for NoCookie {
-    type Rejection = Problem;
+    type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
         if parts.method == Method::HEAD {
-            return Err(Problem::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method_not_allowed",
+            return Err(Error::new(
+                Code::MethodNotAllowed,
                 "This changes something: send a GET or POST.",
             ));
         }
         match Credential::of(&parts.headers) {
-            Some(Credential::Cookie(_)) => Err(refused(
-                "bearer_only",
-                "As a GET this takes no session cookie: send a Bearer token, or POST.",
-            )),
+            Some(Credential::Cookie(_)) => Err(Code::BearerOnly.into()),
             _ => Ok(Self),
         }
     }
-}
-
-const NOBODY: &str = "unauthenticated";
-
-fn nobody() -> Problem {
-    refused(NOBODY, "Sign in first: no access token came with this request.")
-}
-
-fn refused(code: &'static str, detail: &'static str) -> Problem {
-    Problem::new(StatusCode::UNAUTHORIZED, code, detail)
 }

@@ -8,6 +8,7 @@ use crate::{
         manage, membership,
         overview::{self, MAX_CHATS, Overview},
     },
+    error::Result,
     http::extract::{Json, Path, Query},
     rest::caller::Caller,
 };
@@ -16,7 +17,6 @@ use serde::Deserialize;
 use shared::{
     chat::ChatType,
     id::{ChatId, UserId},
-    problem::Problem,
 };
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -55,7 +55,7 @@ async fn list(
     State(api): State<Api>,
     caller: Caller,
     Query(query): Query<ListQuery>,
-) -> Result<Json<Vec<Overview>>, Problem> {
+) -> Result<Json<Vec<Overview>>> {
     let limit = limit_within(query.limit, MAX_CHATS, MAX_CHATS)?;
     let mut conn = api.db.read().await?;
     overview::list(&mut conn.link(), caller.user_id, query.before, limit).await.map(Json)
@@ -96,7 +96,7 @@ async fn make(
     State(api): State<Api>,
     caller: Caller,
     Json(body): Json<MakeBody>,
-) -> Result<(StatusCode, Json<Overview>), Problem> {
+) -> Result<(StatusCode, Json<Overview>)> {
     let MakeBody { chat_type, name, member_ids } = body;
     let chat =
         create::create(&api, (&caller).into(), NewChat { chat_type, name, member_ids }).await?;
@@ -121,7 +121,7 @@ async fn one(
     State(api): State<Api>,
     caller: Caller,
     Path(chat): Path<ChatId>,
-) -> Result<Json<Overview>, Problem> {
+) -> Result<Json<Overview>> {
     let mut conn = api.db.read().await?;
     overview::get(&mut conn.link(), caller.user_id, chat).await.map(Json)
 }
@@ -157,7 +157,7 @@ async fn rename(
     caller: Caller,
     Path(chat): Path<ChatId>,
     Json(body): Json<RenameBody>,
-) -> Result<StatusCode, Problem> {
+) -> Result<StatusCode> {
     manage::rename(&api, (&caller).into(), chat, &body.name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -183,7 +183,7 @@ async fn delete(
     State(api): State<Api>,
     caller: Caller,
     Path(chat): Path<ChatId>,
-) -> Result<StatusCode, Problem> {
+) -> Result<StatusCode> {
     manage::delete(&api, (&caller).into(), chat).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -209,7 +209,7 @@ async fn join(
     State(api): State<Api>,
     caller: Caller,
     Path(chat): Path<ChatId>,
-) -> Result<Json<Overview>, Problem> {
+) -> Result<Json<Overview>> {
     membership::join(&api, (&caller).into(), chat).await?;
     let mut conn = api.db.read().await?;
     overview::get(&mut conn.link(), caller.user_id, chat).await.map(Json)
@@ -237,7 +237,7 @@ async fn leave(
     State(api): State<Api>,
     caller: Caller,
     Path(chat): Path<ChatId>,
-) -> Result<StatusCode, Problem> {
+) -> Result<StatusCode> {
     membership::leave(&api, (&caller).into(), chat).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -268,7 +268,7 @@ async fn rooms(
     State(api): State<Api>,
     caller: Caller,
     Query(query): Query<RoomsQuery>,
-) -> Result<Json<Items<Overview, ChatId>>, Problem> {
+) -> Result<Json<Items<Overview, ChatId>>> {
     let limit = limit_within(query.limit, 100, MAX_CHATS)?;
     let mut conn = api.db.read().await?;
     let rooms = overview::rooms(&mut conn.link(), caller.user_id, query.after, limit).await?;

@@ -5,7 +5,7 @@ use super::page::limit_within;
 use crate::{
     Api,
     chats::direct::{self, MAX_MESSAGES},
-    fault::Result,
+    error::Result,
     http::extract::{Json, Path, Query},
     rest::caller::Caller,
 };

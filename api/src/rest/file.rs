@@ -1,6 +1,7 @@
 //! A file that is served as it is: with a policy for what a page of it may do, and not again to a
-//! browser that has it. Where it is served is for [`crate::page`] and [`crate::rest::openapi`] to say.
+//! browser that has it. Where it is served is for [`super::site`] and [`super::openapi`] to say.
 
+use crate::error::fault;
 use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
@@ -58,7 +59,7 @@ impl File {
         } else if self.packed && takes_gzip(request) {
             ([(header::CONTENT_ENCODING, "gzip")], self.content.clone()).into_response()
         } else if self.packed {
-            unpack(&self.content).map_err(crate::fault::fault).into_response()
+            unpack(&self.content).map_err(fault).into_response()
         } else {
             self.content.clone().into_response()
         };

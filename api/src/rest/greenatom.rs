@@ -4,12 +4,13 @@
 use super::page::limit_within;
 use crate::{
     Api,
-    accounts::{profile::not_found, user},
+    accounts::user,
     chats::{
         conversations::{self, Line, MAX_PER_CHAT, Part},
         marks,
     },
-    fault::Result,
+    code::Code,
+    error::Result,
     http::extract::{Json, Query},
     rest::caller::{Caller, NoCookie},
 };
@@ -221,7 +222,7 @@ async fn mark_from(
     Query(query): Query<FromQuery>,
 ) -> Result<Json<Marked>> {
     let mut conn = api.db.read().await?;
-    let sender = user::account(conn.link(), &query.user_from).await?.ok_or_else(not_found)?;
+    let sender = user::account(conn.link(), &query.user_from).await?.ok_or(Code::UserNotFound)?;
     drop(conn);
     marks::mark_from(&api, caller.user_id, sender.id).await.map(Marked::reply)
 }

@@ -4,7 +4,7 @@
 //! What requests cost is in [`super::costs`].
 
 use super::costs::{Asker, cost};
-use crate::Api;
+use crate::{Api, error::Error};
 use axum::{
     extract::{MatchedPath, Request, State},
     http::{HeaderName, HeaderValue, Method},
@@ -14,7 +14,6 @@ use axum::{
 use shared::{
     credentials::Credential,
     limit::{Rate, Taken, network, seconds},
-    problem::Problem,
     serve::ClientAddr,
     time::Timestamp,
     token::Claims,
@@ -50,7 +49,7 @@ pub async fn limit(State(api): State<Api>, request: Request, next: Next) -> Resp
         Ok(()) => next.run(request).await,
         Err(wait) => {
             metrics::counter!("limit_refused_total", "kind" => name).increment(1);
-            Problem::too_many(seconds(wait)).into_response()
+            Error::too_many(seconds(wait)).into_response()
         }
     };
     for (header, text) in [(POLICY, policy(name, &rate)), (LEFT, left(name, &taken))] {

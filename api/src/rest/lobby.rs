@@ -3,14 +3,13 @@
 use super::page::limit_within;
 use crate::{
     Api,
-    fault::Result,
+    error::{Error, Result},
     http::extract::{Json, Path, Query},
     lobby::{self, LobbyMessage, MAX_MESSAGES, SenderPage, Statistics},
     rest::caller::Visitor,
 };
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use shared::problem::Problem;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -69,7 +68,7 @@ async fn page(
     let limit = limit_within(query.limit, DEFAULT_PAGE, MAX_MESSAGES)?;
     let offset = query.offset;
     if offset < 0 {
-        return Err(Problem::field("offset", "must not be negative"));
+        return Err(Error::field("offset", "must not be negative"));
     }
     let (messages, total) = lobby::page(&api, offset, limit).await?;
     Ok(Json(LobbyPage { messages, total, limit, offset }))

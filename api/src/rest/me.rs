@@ -9,7 +9,8 @@ use crate::{
         sessions::{self, SessionInfo},
         user::UserView,
     },
-    fault::Result,
+    code::Code,
+    error::Result,
     http::extract::{Json, Path},
     rest::caller::Caller,
 };
@@ -19,7 +20,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
-use shared::{id::SessionId, problem::Problem, settings::Secret};
+use shared::{id::SessionId, settings::Secret};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -137,11 +138,7 @@ async fn end_session(
     Path(session): Path<SessionId>,
 ) -> Result<Response> {
     if !sessions::end(&api, caller.user_id, session).await? {
-        return Err(Problem::new(
-            StatusCode::NOT_FOUND,
-            "session_not_found",
-            "You have no such session.",
-        ));
+        return Err(Code::SessionNotFound.into());
     }
     if session == caller.session_id {
         return Ok(SessionCookie::clear(origin.secure)?.with(StatusCode::NO_CONTENT));

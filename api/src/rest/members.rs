@@ -7,15 +7,13 @@ use crate::{
         members::{self, MAX_MEMBERS, MemberView},
         membership,
     },
+    error::Result,
     http::extract::{Json, Path, Query},
     rest::caller::Caller,
 };
 use axum::{extract::State, http::StatusCode};
 use serde::Deserialize;
-use shared::{
-    id::{ChatId, UserId},
-    problem::Problem,
-};
+use shared::id::{ChatId, UserId};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -44,7 +42,7 @@ async fn list(
     caller: Caller,
     Path(chat): Path<ChatId>,
     Query(query): Query<UsersQuery>,
-) -> Result<Json<Items<MemberView, UserId>>, Problem> {
+) -> Result<Json<Items<MemberView, UserId>>> {
     let limit = limit_within(query.limit, 100, MAX_MEMBERS)?;
     let members = members::list(&api, caller.user_id, chat, query.after, limit).await?;
     Ok(Json(Items::new(members, limit, |member| member.user_id)))
@@ -89,7 +87,7 @@ async fn add(
     caller: Caller,
     Path(chat): Path<ChatId>,
     Json(body): Json<AddBody>,
-) -> Result<Json<Vec<MemberView>>, Problem> {
+) -> Result<Json<Vec<MemberView>>> {
     let mut users = body.user_ids;
     users.extend(body.user_id);
     let new = membership::add(&api, (&caller).into(), chat, &users).await?;
@@ -120,7 +118,7 @@ async fn remove(
     State(api): State<Api>,
     caller: Caller,
     Path((chat, user)): Path<(ChatId, UserId)>,
-) -> Result<StatusCode, Problem> {
+) -> Result<StatusCode> {
     membership::remove(&api, (&caller).into(), chat, user).await?;
     Ok(StatusCode::NO_CONTENT)
 }

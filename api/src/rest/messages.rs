@@ -8,6 +8,8 @@ use crate::{
         self, access,
         messages::{self, MAX_MESSAGES, Page},
     },
+    code::Code,
+    error::{Error, Result},
     http::extract::{Json, Path, Query},
     rest::caller::Caller,
 };
@@ -17,7 +19,6 @@ use shared::{
     chat::{Change, Message},
     id::{ChatId, Seq, UserId},
     internal::{Action, Command, MarkRead, Post, ReadMark, Refusal, RefusalCode},
-    problem::Problem,
     time::Timestamp,
 };
 use utoipa::ToSchema;
@@ -123,7 +124,7 @@ async fn list(
     caller: Caller,
     Path(chat): Path<ChatId>,
     Query(query): Query<ListQuery>,
-) -> Result<Json<Vec<MessageView>>, Problem> {
+) -> Result<Json<Vec<MessageView>>> {
     let limit = limit_within(query.limit, DEFAULT_PAGE, MAX_MESSAGES)?;
     let page = Page { after: query.after, before: query.before, limit };
     let messages = messages::list(&api, caller.user_id, chat, page).await?;
@@ -176,11 +177,11 @@ async fn history(
     caller: Caller,
     Path(chat): Path<ChatId>,
     Query(query): Query<HistoryQuery>,
-) -> Result<Json<History>, Problem> {
+) -> Result<Json<History>> {
     let HistoryQuery { offset, limit } = query;
     let limit = limit_within(limit, DEFAULT_PAGE, MAX_MESSAGES)?;
     if offset < 0 {
-        return Err(Problem::field("offset", "must not be negative"));
+        return Err(Error::field("offset", "must not be negative"));
     }
     let (messages, total) = messages::history(&api, caller.user_id, chat, offset, limit).await?;
     let items = messages.into_iter().map(|message| MessageView::new(chat, message)).collect();
@@ -224,11 +225,11 @@ async fn send(
     caller: Caller,
     Path(chat): Path<ChatId>,
     Json(body): Json<SendBody>,
-) -> Result<(StatusCode, Json<MessageView>), Problem> {
+) -> Result<(StatusCode, Json<MessageView>)> {
     let SendBody { text, client_message_id, reply_to } = body;
     let client_message_id = client_message_id.unwrap_or_else(|| Uuid::new_v4().to_string());
     let action = Action::Send { client_message_id, text, reply_to };
-    let message = carry_out(&api, &caller, chat, action).await?.ok_or_else(message_not_found)?;
+    let message = carry_out(&api, &caller, chat, action).await?.ok_or(Code::MessageNotFound)?;
     Ok((StatusCode::CREATED, Json(MessageView::new(chat, message))))
 }
 
@@ -268,10 +269,10 @@ async fn edit(
     caller: Caller,
     Path((chat, message_id)): Path<(ChatId, Seq)>,
     Json(body): Json<EditBody>,
-) -> Result<Json<MessageView>, Problem> {
+) -> Result<Json<MessageView>> {
     let EditBody { text, client_edit_id } = body;
     let action = Action::Edit { message_id, text, client_edit_id };
-    let message = carry_out(&api, &caller, chat, action).await?.ok_or_else(message_not_found)?;
+    let message = carry_out(&api, &caller, chat, action).await?.ok_or(Code::MessageNotFound)?;
     Ok(Json(MessageView::new(chat, message)))
 }
 
@@ -298,7 +299,7 @@ async fn delete(
     State(api): State<Api>,
     caller: Caller,
     Path((chat, message_id)): Path<(ChatId, Seq)>,
-) -> Result<StatusCode, Problem> {
+) -> Result<StatusCode> {
     carry_out(&api, &caller, chat, Action::Delete { message_id }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -331,7 +332,7 @@ async fn read(
     caller: Caller,
     Path(chat_id): Path<ChatId>,
     Json(body): Json<ReadBody>,
-) -> Result<StatusCode, Problem> {
+) -> Result<StatusCode> {
     let mut conn = api.db.read().await?;
     access::find(&mut conn.link(), chat_id, caller.user_id).await?.to_enter()?;
     drop(conn);
@@ -346,13 +347,13 @@ async fn carry_out(
     caller: &Caller,
     chat_id: ChatId,
     action: Action,
-) -> Result<Option<Message>, Problem> {
+) -> Result<Option<Message>> {
     let command = Command { user_id: caller.user_id, chat_id, action };
     let mut posted = chats::post::post(api, Post::patient(vec![command])).await?;
     let receipt = match posted.results.pop() {
         Some(Ok(receipt)) => receipt,
         Some(Err(refusal)) => return Err(refused(refusal)),
-        None => return Err(Problem::internal()),
+        None => return Err(Error::internal()),
     };
     match posted.events.pop().and_then(|mut run| run.events.pop()).map(|event| event.change) {
         Some(Change::Message(message) | Change::Edited(message)) => Ok(Some(message)),
@@ -365,34 +366,31 @@ async fn carry_out(
     }
 }
 
-fn message_not_found() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "message_not_found", "There is no such message.")
-}
-
 /// A refused command as HTTP says it.
-fn refused(refusal: Refusal) -> Problem {
-    let status = match refusal.code {
-        RefusalCode::ChatNotFound => return chats::chat_not_found(),
-        RefusalCode::NotAMember => return chats::not_a_member(),
-        RefusalCode::Banned => return chats::banned(),
-        RefusalCode::InvalidText => return Problem::field("text", refusal.message),
+fn refused(refusal: Refusal) -> Error {
+    let code = match refusal.code {
+        RefusalCode::ChatNotFound => return Code::ChatNotFound.into(),
+        RefusalCode::NotAMember => return Code::NotAMember.into(),
+        RefusalCode::Banned => return Code::Banned.into(),
+        RefusalCode::InvalidText => return Error::field("text", refusal.message),
         RefusalCode::InvalidClientMessageId => {
-            return Problem::field("client_message_id", refusal.message);
+            return Error::field("client_message_id", refusal.message);
         }
-        RefusalCode::InvalidReplyTo => return Problem::field("reply_to", refusal.message),
-        RefusalCode::Blocked
-        | RefusalCode::BlockedByRecipient
-        | RefusalCode::NotYours
-        | RefusalCode::RecipientBlocked
-        | RefusalCode::GuestsOff => StatusCode::FORBIDDEN,
-        RefusalCode::MessageNotFound | RefusalCode::RecipientNotFound => StatusCode::NOT_FOUND,
-        RefusalCode::ClientMessageIdReused
-        | RefusalCode::RecipientIsYourself
-        | RefusalCode::TooManyChats
-        | RefusalCode::InvalidUsername
-        | RefusalCode::UsernameTaken => StatusCode::BAD_REQUEST,
+        RefusalCode::InvalidReplyTo => return Error::field("reply_to", refusal.message),
+        RefusalCode::Blocked => Code::Blocked,
+        RefusalCode::BlockedByRecipient => Code::BlockedByRecipient,
+        RefusalCode::NotYours => Code::NotYours,
+        RefusalCode::RecipientBlocked => Code::RecipientBlocked,
+        RefusalCode::GuestsOff => Code::GuestsOff,
+        RefusalCode::MessageNotFound => Code::MessageNotFound,
+        RefusalCode::RecipientNotFound => Code::RecipientNotFound,
+        RefusalCode::ClientMessageIdReused => Code::ClientMessageIdReused,
+        RefusalCode::RecipientIsYourself => Code::RecipientIsYourself,
+        RefusalCode::TooManyChats => Code::TooManyChats,
+        RefusalCode::InvalidUsername => Code::InvalidUsername,
+        RefusalCode::UsernameTaken => Code::UsernameTaken,
         // Only told to the impatient, and only by a newer api.
-        RefusalCode::Busy | RefusalCode::Unknown => StatusCode::SERVICE_UNAVAILABLE,
+        RefusalCode::Busy | RefusalCode::Unknown => Code::Busy,
     };
-    Problem::new(status, refusal.code.as_str(), refusal.message)
+    Error::new(code, refusal.message)
 }

@@ -8,6 +8,7 @@ mod blocklist;
 mod bulk;
 pub mod caller;
 mod chats;
+pub(crate) mod cors;
 pub(crate) mod costs;
 mod direct;
 pub(crate) mod file;
@@ -28,8 +29,6 @@ mod users;
 use crate::Api;
 use axum::{Router, middleware::from_fn_with_state};
 use utoipa_axum::router::OpenApiRouter;
-
-pub(crate) use limit::{LEFT, POLICY};
 
 /// The public keys that check access tokens, on whichever listener.
 pub(crate) fn keys() -> Router<Api> {

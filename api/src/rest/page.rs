@@ -1,7 +1,8 @@
 //! What paged routes share: limits and the shape of a page with a cursor.
 
+use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
-use shared::{id::UserId, problem::Problem};
+use shared::id::UserId;
 use utoipa::{
     ToSchema,
     openapi::{KnownFormat, Object, ObjectBuilder, SchemaFormat, Type, schema::SchemaType},
@@ -48,10 +49,10 @@ fn cursor() -> Object {
 }
 
 /// The `limit` of a query, or 422.
-pub fn limit_within(limit: Option<i64>, default: i64, most: i64) -> Result<i64, Problem> {
+pub fn limit_within(limit: Option<i64>, default: i64, most: i64) -> Result<i64> {
     let limit = limit.unwrap_or(default);
     if !(1..=most).contains(&limit) {
-        return Err(Problem::field("limit", format!("must be from 1 to {most}")));
+        return Err(Error::field("limit", format!("must be from 1 to {most}")));
     }
     Ok(limit)
 }

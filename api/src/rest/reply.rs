@@ -7,6 +7,7 @@ use crate::{
         SignedIn, device,
         user::{UserView, Viewer},
     },
+    error::{Error, Result, fault},
 };
 use axum::{
     extract::FromRequestParts,
@@ -18,7 +19,6 @@ use shared::{
     chat::PresenceStatus,
     credentials::{SESSION_COOKIE, cookies, origin_allowed},
     id::UserId,
-    problem::Problem,
     serve::{ClientAddr, Secure},
     token::ACCESS_TOKEN_LIFETIME,
 };
@@ -112,27 +112,27 @@ pub struct SessionCookie(HeaderValue);
 
 impl SessionCookie {
     /// Holds the session's cookie token, as long as the session lives.
-    pub fn set(api: &Api, signed_in: &SignedIn, secure: bool) -> Result<Self, Problem> {
+    pub fn set(api: &Api, signed_in: &SignedIn, secure: bool) -> Result<Self> {
         let token = signed_in.tokens.cookie.reveal();
         Self::new(SESSION_COOKIE, token, api.config.session_lifetime, secure)
     }
 
     /// Makes the device known as one that has signed in as this user.
-    pub fn introduce(api: &Api, user: UserId, secure: bool) -> Result<Self, Problem> {
-        let device = device::introduce(api, user).ok_or_else(Problem::internal)?;
+    pub fn introduce(api: &Api, user: UserId, secure: bool) -> Result<Self> {
+        let device = device::introduce(api, user).ok_or_else(Error::internal)?;
         Self::new(DEVICE_COOKIE, device.reveal(), DEVICE_LIFETIME, secure)
     }
 
     /// Takes it away.
-    pub fn clear(secure: bool) -> Result<Self, Problem> {
+    pub fn clear(secure: bool) -> Result<Self> {
         Self::new(SESSION_COOKIE, "", Duration::ZERO, secure)
     }
 
-    fn new(name: &str, value: &str, age: Duration, secure: bool) -> Result<Self, Problem> {
+    fn new(name: &str, value: &str, age: Duration, secure: bool) -> Result<Self> {
         let age = age.as_secs();
         let secure = if secure { "; Secure" } else { "" };
         let text = format!("{name}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}");
-        let mut value = HeaderValue::try_from(text).map_err(crate::fault::fault)?;
+        let mut value = HeaderValue::try_from(text).map_err(fault)?;
         value.set_sensitive(true);
         Ok(Self(value))
     }

@@ -6,13 +6,13 @@ use crate::{
         profile::{self, DEFAULT_PAGE, MAX_PAGE, UserPage},
         user::UserView,
     },
-    fault::Result,
+    error::{Error, Result},
     http::extract::{Json, Path, Query},
     rest::caller::Caller,
 };
 use axum::extract::State;
 use serde::Deserialize;
-use shared::{id::UserId, problem::Problem};
+use shared::id::UserId;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub fn routes() -> OpenApiRouter<Api> {
@@ -50,7 +50,7 @@ async fn search(
 ) -> Result<Json<UserPage>> {
     let limit = query.limit.unwrap_or(DEFAULT_PAGE);
     if !(1..=MAX_PAGE).contains(&limit) {
-        return Err(Problem::field("limit", "must be from 1 to 100"));
+        return Err(Error::field("limit", "must be from 1 to 100"));
     }
     profile::search(&api, &caller, &query.query, query.after.as_deref(), limit).await.map(Json)
 }

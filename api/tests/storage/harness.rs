@@ -9,6 +9,7 @@ use api::{
     },
     config::Config,
     db::{Db, DbConfig},
+    error::Result,
     internal,
 };
 use cluster::Postgres;
@@ -148,7 +149,7 @@ impl T {
         owner: UserId,
         chat_type: ChatType,
         others: &[UserId],
-    ) -> Result<ChatId, Problem> {
+    ) -> Result<ChatId> {
         let name = Some("a chat".to_owned());
         let new = NewChat { chat_type, name, member_ids: others.to_vec() };
         create::create(&self.api, actor(owner), new).await.map(|chat| chat.view.id)
@@ -273,7 +274,7 @@ pub fn delete(user_id: UserId, chat_id: ChatId, message_id: Seq) -> Command {
 }
 
 /// The status and code of a refusal.
-pub fn refused<V: std::fmt::Debug>(result: Result<V, Problem>) -> (u16, &'static str) {
-    let problem = result.unwrap_err();
+pub fn refused<V: std::fmt::Debug>(result: Result<V>) -> (u16, &'static str) {
+    let problem = Problem::from(result.unwrap_err());
     (problem.status.as_u16(), problem.code)
 }

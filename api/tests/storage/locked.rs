@@ -1,6 +1,6 @@
 //! Chats whose rows somebody else holds: a batch of an impatient caller is carried out but for them.
 
-use crate::harness::{T, delete, send};
+use crate::harness::{T, delete, refused, send};
 use api::{db::Db, internal::post};
 use shared::{
     id::{ChatId, Seq},
@@ -77,8 +77,8 @@ async fn the_patient_wait_or_are_told_to_come_back() {
     let chat = t.group(ann, &[]).await;
     let tx = hold(&t, chat).await;
     let command = send(ann, chat, "k", "hello");
-    let refused = post(&t.api, Post::patient(vec![command.clone()])).await.unwrap_err();
-    assert_eq!(refused.status.as_u16(), 503);
+    let waited = post(&t.api, Post::patient(vec![command.clone()])).await;
+    assert_eq!(refused(waited).0, 503);
     tx.commit().await.unwrap();
     assert!(t.one(command).await.is_ok());
 }

@@ -16,6 +16,7 @@ use shared::{
     id::{ChatId, NodeId, Seq, UserId},
     internal::Changed,
     presence::Here,
+    problem::Problem,
     relay::Channel,
 };
 
@@ -37,7 +38,7 @@ async fn one_private_chat_for_two(t: T) {
         heard.expect(Channel::User(user), added).await;
     }
     let second = t.try_create(ann, ChatType::Private, &[bob]).await;
-    let problem = second.unwrap_err();
+    let problem = Problem::from(second.unwrap_err());
     assert_eq!((problem.status.as_u16(), problem.code), (400, "private_chat_exists"));
     assert_eq!(problem.chat_id, Some(chat));
     for others in [vec![], vec![ann], vec![bob, cid]] {

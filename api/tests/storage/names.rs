@@ -14,6 +14,7 @@ use api::{
 use shared::{
     id::UserId,
     internal::{Pair, Peer, Peers},
+    problem::Problem,
     settings::Secret,
 };
 use std::net::Ipv4Addr;
@@ -57,7 +58,7 @@ async fn sign_in(t: &T, identity: &str, password: &str) -> Result<UserId, u16> {
     let (user_agent, from) = (String::new(), Ipv4Addr::LOCALHOST.into());
     let attempt = Login { identity, password, user_agent, from, device: None };
     let signed_in = login(&t.api, attempt).await;
-    signed_in.map(|it| it.user.id).map_err(|problem| problem.status.as_u16())
+    signed_in.map(|it| it.user.id).map_err(|error| Problem::from(error).status.as_u16())
 }
 
 async fn try_register(t: &T, username: &str) -> Result<(), (u16, &'static str)> {

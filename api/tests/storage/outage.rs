@@ -7,6 +7,7 @@ use cluster::Postgres;
 use shared::{
     id::{ChatId, Seq},
     internal::{Post, Posted},
+    problem::Problem,
 };
 
 #[tokio::test]
@@ -18,6 +19,7 @@ async fn an_outage_is_503_and_passes() {
     let first = t.post(commands.clone()).await;
     server.kill().await.unwrap();
     let away = internal::post(&t.api, Post::patient(commands.clone())).await.unwrap_err();
+    let away = Problem::from(away);
     assert_eq!((away.status.as_u16(), away.retry_after), (503, Some(1)));
     assert!(t.api.db.ping().await.is_err());
     server.restart().await.unwrap();
@@ -25,7 +27,7 @@ async fn an_outage_is_503_and_passes() {
     let again = loop {
         match internal::post(&t.api, Post::patient(commands.clone())).await {
             Ok(posted) => break posted,
-            Err(problem) => assert_eq!(problem.status.as_u16(), 503),
+            Err(error) => assert_eq!(Problem::from(error).status.as_u16(), 503),
         }
     };
     let ids = |posted: &Posted| posted.results[0].as_ref().unwrap().message_id;

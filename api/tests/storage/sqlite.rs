@@ -2,7 +2,10 @@
 //! A disk that is really full is tried on the whole process.
 
 use crate::harness::{T, fresh_url};
-use api::db::{Db, DbConfig, DbError, Link};
+use api::{
+    db::{Db, DbConfig, DbError, Link},
+    error::Error,
+};
 use shared::{id::ChatId, problem::Problem};
 use std::time::Duration;
 
@@ -21,7 +24,7 @@ async fn writing_works_again_after_a_full_disk() {
     let large = "INSERT INTO meta VALUES ('large', hex(randomblob(100000)))";
     let full = run(tx.link(), large).await.unwrap_err();
     assert!(full.to_string().contains("full"), "{full}");
-    let problem = Problem::from(full);
+    let problem = Problem::from(Error::from(full));
     assert_eq!((problem.status.as_u16(), problem.retry_after), (503, Some(1)));
     drop(tx);
 
@@ -52,7 +55,7 @@ async fn run(link: Link<'_>, sql: &'static str) -> Result<(), DbError> {
 fn assert_busy(result: Result<(), DbError>) {
     let error = result.unwrap_err();
     assert!(error.to_string().contains("interrupted"), "{error}");
-    assert_eq!(Problem::from(error).status.as_u16(), 503);
+    assert_eq!(Problem::from(Error::from(error)).status.as_u16(), 503);
 }
 
 #[tokio::test]

@@ -18,13 +18,13 @@ use crate::internal::check_batch;
 use crate::{
     Api, audit,
     db::{DbError, Tx},
+    error::Result,
     news::{self, News},
 };
 use plan::{Chat, Done, Plan};
 use shared::{
     id::{ChatId, UserId},
     internal::{Action, Command, Post, Posted, Receipt, Refusal, RefusalCode},
-    problem::Problem,
     relay::{ChatEvents, UserPayload},
     telemetry::trace::{Kind, Span},
     text::{check_client_message_id, check_text},
@@ -35,7 +35,7 @@ use store::Lock;
 /// Carries the commands out in order. A refused command does not hinder the others, nor does a chat
 /// that somebody holds when the caller is impatient; an error means that nothing is known of any, and
 /// the same call may be made again.
-pub async fn post(api: &Api, request: Post) -> Result<Posted, Problem> {
+pub async fn post(api: &Api, request: Post) -> Result<Posted> {
     check_batch("commands", request.commands.len())?;
     metrics::histogram!("post_batch_size").record(request.commands.len() as f64);
     let Post { commands, impatient } = request;
@@ -81,12 +81,12 @@ fn count(results: &[Result<Receipt, Refusal>]) {
 
 type Outcome = (Vec<Result<Receipt, Refusal>>, Vec<ChatEvents>);
 
-async fn carry_out(api: &Api, commands: &[&Command], impatient: bool) -> Result<Outcome, Problem> {
+async fn carry_out(api: &Api, commands: &[&Command], impatient: bool) -> Result<Outcome> {
     let mut span = Span::child("transaction", Kind::Internal);
     span.number("commands", commands.len() as i64);
     let stored = span.around(store(api, commands, impatient)).await;
-    if let Err(problem) = &stored {
-        span.fail(problem.code);
+    if let Err(error) = &stored {
+        span.fail(error.code.as_str());
     }
     span.end();
     let (results, news) = stored?;
@@ -98,7 +98,7 @@ async fn store(
     api: &Api,
     commands: &[&Command],
     impatient: bool,
-) -> Result<(Vec<Result<Receipt, Refusal>>, News), Problem> {
+) -> Result<(Vec<Result<Receipt, Refusal>>, News)> {
     let Locked { mut tx, chats, busy } = lock(api, commands, impatient).await?;
     let free: Vec<&Command> =
         commands.iter().filter(|command| !busy.contains(&command.chat_id)).copied().collect();
@@ -174,7 +174,7 @@ async fn decide(
     tx: &mut Tx,
     chats: HashMap<ChatId, Chat>,
     commands: &[&Command],
-) -> Result<(Vec<Result<Receipt, Refusal>>, Done), Problem> {
+) -> Result<(Vec<Result<Receipt, Refusal>>, Done)> {
     let (now, facts) = store::facts(tx, commands).await?;
     let named = store::named_messages(tx, commands, &facts).await?;
     let edits = store::earlier_edits(tx, commands).await?;

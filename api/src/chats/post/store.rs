@@ -9,11 +9,11 @@ use crate::{
         stored::{MessageRow, Stored, message_columns},
     },
     db::{DbError, List, Tx, column, fetch_all, json_rows},
+    error::Result,
 };
 use shared::{
     id::{ChatId, Seq},
     internal::{Action, Command, Role},
-    problem::Problem,
     time::Timestamp,
 };
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -103,7 +103,7 @@ type FactRow = (
 
 /// The time, and for each command what must be known of its sender. Read after the locks, so that
 /// times grow with the numbers.
-pub async fn facts(tx: &mut Tx, commands: &[&Command]) -> Result<(Timestamp, Vec<Fact>), Problem> {
+pub async fn facts(tx: &mut Tx, commands: &[&Command]) -> Result<(Timestamp, Vec<Fact>)> {
     macro_rules! select {
         ($from:literal, $messages:literal) => {
             concat!(
@@ -204,7 +204,7 @@ pub async fn named_messages(
     tx: &mut Tx,
     commands: &[&Command],
     facts: &[Fact],
-) -> Result<Vec<Stored>, Problem> {
+) -> Result<Vec<Stored>> {
     let named: BTreeSet<(i64, i64)> = commands
         .iter()
         .zip(facts)
@@ -241,10 +241,7 @@ pub async fn named_messages(
 }
 
 /// Which of the edits that have an id were made before.
-pub async fn earlier_edits(
-    tx: &mut Tx,
-    commands: &[&Command],
-) -> Result<HashMap<EditKey, Edited>, Problem> {
+pub async fn earlier_edits(tx: &mut Tx, commands: &[&Command]) -> Result<HashMap<EditKey, Edited>> {
     let keys: Vec<EditKey> = commands
         .iter()
         .filter_map(|command| match &command.action {

@@ -4,7 +4,7 @@
 use super::plan::Done;
 use crate::{
     db::{List, Tx, column, execute, fetch_all, json_rows},
-    fault::Result,
+    error::Result,
 };
 
 /// The most members woken by one batch. The others keep their marks, by which `changed` finds them.

@@ -7,15 +7,16 @@ use crate::{
         stored::Stored,
     },
     db::{Tx, column, execute, json_rows},
+    error::Result,
 };
-use shared::{problem::Problem, time::Timestamp};
+use shared::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A chat's id, its newest number, how many messages it has more, and its [`Ordinals`].
 type Numbered = (i64, i64, i64, i64, i64, i64);
 
 /// Writes what the batch did.
-pub async fn write(tx: &mut Tx, now: Timestamp, done: &Done) -> Result<(), Problem> {
+pub async fn write(tx: &mut Tx, now: Timestamp, done: &Done) -> Result<()> {
     let numbered = done.chats.iter().map(|(id, chat)| {
         let Ordinals { sent_count, sent_seq, newest } = chat.ordinals;
         (id.0, chat.last_seq.0, chat.messages, sent_count, sent_seq.0, newest)
@@ -56,7 +57,7 @@ macro_rules! number {
     };
 }
 
-async fn number_chats(tx: &mut Tx, now: Timestamp, rows: &[Numbered]) -> Result<(), Problem> {
+async fn number_chats(tx: &mut Tx, now: Timestamp, rows: &[Numbered]) -> Result<()> {
     execute!(
         tx,
         postgres: number!("$2::BIGINT[], $3::BIGINT[], $4::BIGINT[], $5::BIGINT[], $6::BIGINT[], $7::BIGINT[]"),
@@ -85,7 +86,7 @@ async fn insert_messages(
     now: Timestamp,
     done: &Done,
     numbered: &[Numbered],
-) -> Result<(), Problem> {
+) -> Result<()> {
     type Row<'a> = (i64, i64, i64, &'a str, &'a str, Option<i64>, Option<i64>);
     let rows: Vec<Row<'_>> = done
         .sent
@@ -155,7 +156,7 @@ async fn insert_messages(
     Ok(())
 }
 
-async fn insert_edits(tx: &mut Tx, now: Timestamp, done: &Done) -> Result<(), Problem> {
+async fn insert_edits(tx: &mut Tx, now: Timestamp, done: &Done) -> Result<()> {
     let rows: Vec<(i64, i64, &str, i64)> = done
         .edits
         .iter()
@@ -181,7 +182,7 @@ async fn insert_edits(tx: &mut Tx, now: Timestamp, done: &Done) -> Result<(), Pr
     Ok(())
 }
 
-async fn update_messages(tx: &mut Tx, done: &Done) -> Result<(), Problem> {
+async fn update_messages(tx: &mut Tx, done: &Done) -> Result<()> {
     type Row<'a> = (i64, i64, i64, &'a str, Option<i64>, Option<i64>, Option<i64>);
     let rows: Vec<Row<'_>> = done
         .changed

@@ -1,0 +1,72 @@
+//! What a service returns instead of a result: a refusal that the caller is shown, or a failure of ours,
+//! whose cause goes to the log where it is handled and never in here. It knows no HTTP.
+
+use crate::code::Code;
+use shared::id::ChatId;
+use std::{borrow::Cow, fmt::Display};
+
+/// What services return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Safe to show to the caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    pub code: Code,
+    /// One sentence for a person: the code's own, or one that says more.
+    pub detail: Cow<'static, str>,
+    /// The fields that did not validate, each with its reason.
+    pub fields: Vec<FieldError>,
+    /// Seconds after which the caller may come back, where that is known.
+    pub retry_after: Option<u64>,
+    /// The chat that the caller meant, where there is one already.
+    pub chat_id: Option<ChatId>,
+}
+
+/// One field that did not validate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldError {
+    pub field: String,
+    pub message: String,
+}
+
+impl Error {
+    /// A refusal with a sentence of its own.
+    pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, detail: detail.into(), fields: Vec::new(), retry_after: None, chat_id: None }
+    }
+
+    /// One field did not validate.
+    pub fn field(field: &str, message: impl Into<String>) -> Self {
+        let message = message.into();
+        let detail = format!("{field}: {message}");
+        let fields = vec![FieldError { field: field.to_owned(), message }];
+        Self { fields, ..Self::new(Code::ValidationFailed, detail) }
+    }
+
+    /// The database or another part does not answer: come back in a second.
+    pub fn unavailable() -> Self {
+        Self { retry_after: Some(1), ..Code::Unavailable.into() }
+    }
+
+    /// Come back in this many seconds, at least one.
+    pub fn too_many(retry_after: u64) -> Self {
+        Self { retry_after: Some(retry_after.max(1)), ..Code::RateLimited.into() }
+    }
+
+    /// A fault of ours. The cause is in the log.
+    pub fn internal() -> Self {
+        Code::Internal.into()
+    }
+}
+
+impl From<Code> for Error {
+    fn from(code: Code) -> Self {
+        Self::new(code, code.sentence())
+    }
+}
+
+/// Logs the cause of a fault that is not the database's, and makes the error: `.map_err(fault)?`.
+pub fn fault(cause: impl Display) -> Error {
+    tracing::error!(error = format!("{cause:#}"), "a request failed");
+    Error::internal()
+}
