@@ -3,9 +3,9 @@
 //! one; the database refuses to change or remove it. What administrators may do is decided elsewhere.
 
 use crate::{
-    Api,
     db::{DbError, Tx, column, execute, fetch_all, json_rows},
     error::{Error, Result},
+    state::Api,
 };
 use serde::Serialize;
 use shared::{

@@ -1,6 +1,5 @@
 //! The api's numbers, each with its reason. Addresses, secrets and the like are in [`crate::settings`].
 
-use crate::{auth::passwords::random_secret, chats::ChatLimits};
 use shared::{
     internal::MAX_CALL_BYTES,
     limit::Rate,
@@ -13,8 +12,8 @@ use std::time::Duration;
 pub struct Config {
     /// Origins beside the own one whose pages may use the cookie and read answers.
     pub allowed_origins: Vec<Origin>,
-    /// What gateways show to the internal listener; any of these. By default a random one that nobody
-    /// knows: in one process nobody calls it.
+    /// What gateways show to the internal listener; any of these. By default there is none: in one process
+    /// nobody calls it.
     pub internal_tokens: Vec<Secret>,
     /// Largest body of a public request. The largest legitimate one is a message of 4,000 characters:
     /// 16 KiB of UTF-8, 48 KiB when every character comes as a `\u` escape pair.
@@ -72,6 +71,47 @@ pub struct Config {
     pub retention: RetentionConfig,
 }
 
+/// How large chats may grow.
+#[derive(Clone, Debug)]
+pub struct ChatLimits {
+    /// Members of a group: each gets every event, and a join is told to all the others.
+    pub group_members: i64,
+    /// Members named in one request.
+    pub members_per_request: usize,
+    /// Chats of one user. Opening a connection sorts them all: 10,000 take PostgreSQL about 10 ms.
+    pub chats_per_user: i64,
+    /// New chats of one user: a script that sets up a team at once, not one that fills the table.
+    pub creation: Rate,
+    /// Strangers whom one user invites to groups and rooms: a class or a club at once, not everybody there is.
+    pub invitation: Rate,
+    /// Invitations of one user to another that wait for an answer: who has not answered 20 does not want
+    /// the next one.
+    pub invitations_by_one: i64,
+    /// Invitations of one user that wait for an answer, whoever they are from: as many as a connection
+    /// holds live, so that nobody has to look for one.
+    pub invitations: i64,
+    /// People whom one user has blocked.
+    pub blocklist: i64,
+    /// Users banned from one room.
+    pub bans: i64,
+}
+
+impl Default for ChatLimits {
+    fn default() -> Self {
+        Self {
+            group_members: 10_000,
+            members_per_request: 200,
+            chats_per_user: 10_000,
+            creation: Rate { per: Duration::from_secs(1), burst: 300 },
+            invitation: Rate { per: Duration::from_secs(5), burst: 400 },
+            invitations_by_one: 20,
+            invitations: 200,
+            blocklist: 1_000,
+            bans: 10_000,
+        }
+    }
+}
+
 /// How long stays what is over, and how gently it goes.
 #[derive(Debug, Clone)]
 pub struct RetentionConfig {
@@ -125,7 +165,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             allowed_origins: Vec::new(),
-            internal_tokens: vec![random_secret()],
+            internal_tokens: Vec::new(),
             body_limit: 64 * 1024,
             internal_body_limit: MAX_CALL_BYTES,
             request_timeout: Duration::from_secs(20),

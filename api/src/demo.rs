@@ -3,16 +3,17 @@
 //! running it again changes nothing; what somebody removed is made again.
 
 use crate::{
-    Api,
+    accounts::Actor,
     accounts::{
         input,
         register::{Account, candidates, insert},
     },
-    chats::{access::Actor, create, peers, post},
+    chats::{create, peers, post},
     code::Code,
     db::{DbError, execute, fetch_one, fetch_optional},
     error::{Error, Result},
     news::{self, News},
+    state::Api,
 };
 use shared::{
     chat::ChatType,

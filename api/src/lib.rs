@@ -17,18 +17,21 @@ pub mod error;
 mod http;
 pub mod internal;
 pub mod lobby;
+pub mod lookalikes;
 pub mod metric;
 mod news;
 pub mod rest;
 pub mod retention;
 pub mod settings;
+mod state;
+
+pub use state::Api;
 
 use crate::{
     auth::{ended::Ended, passwords::Passwords, tokens::Tokens, verified::Verified},
     config::Config,
     db::Db,
     error::Result,
-    rest::status::LastStatus,
 };
 use axum::Router;
 use http::Surroundings;
@@ -42,35 +45,11 @@ use shared::{
     telemetry::{self, Ready},
 };
 use std::{sync::Arc, time::Duration};
-use tokio::{net::TcpListener, time::Instant};
+use tokio::net::TcpListener;
 
 /// The metrics of the `api` binary.
 pub const METRICS: &[&[Metric]] =
     &[telemetry::METRICS, serve::METRICS, bus::METRICS, limit::METRICS, metric::METRICS];
-
-/// What the api works with. Clones share it.
-#[derive(Clone)]
-pub struct Api {
-    pub db: Db,
-    /// The same database by people's own connections: `db` of the public routes.
-    pub people: Db,
-    pub bus: Bus,
-    pub presence: Presence,
-    pub limiter: Limiter,
-    pub tokens: Tokens,
-    /// Tokens whose signature is known.
-    pub verified: Verified,
-    pub passwords: Passwords,
-    /// Sessions that ended lately.
-    pub ended: Ended,
-    pub config: Arc<Config>,
-    /// What `/status` said last.
-    pub status: LastStatus,
-    /// Owner of what must go on when its request has gone.
-    pub lifecycle: Lifecycle,
-    /// When this process began to serve.
-    pub started: Instant,
-}
 
 /// What an [`Api`] is made of and shares with the rest of its process.
 pub struct Parts {
@@ -84,43 +63,33 @@ pub struct Parts {
     pub tokens: Tokens,
 }
 
-impl Api {
-    /// Starts what runs beside the requests. Works while the database is away:
-    /// requests then fail with 503.
-    pub async fn start(parts: Parts, config: Config, lifecycle: &Lifecycle) -> Result<Self> {
-        let Parts { db, people, bus, presence, limiter, tokens } = parts;
-        let config = Arc::new(config);
-        let ended = Ended::default();
-        if let Err(error) = ended.poll(&db, config.ended_capacity).await {
-            tracing::warn!(%error, "cannot read ended sessions yet");
-        }
-        lifecycle.spawn_background(db.clone().keep_measuring(people.clone()));
-        lifecycle.spawn_background(ended.clone().keep_current(db.clone(), Arc::clone(&config)));
-        lifecycle.spawn_background(chats::ordinals::keep_numbering(db.clone()));
-        lifecycle.spawn_background(retention::keep_tidy(people.clone(), Arc::clone(&config)));
-        let passwords = Passwords::new(&config.passwords)?;
-        Ok(Self {
-            db,
-            people,
-            bus,
-            presence,
-            limiter,
-            tokens,
-            verified: Verified::default(),
-            passwords,
-            ended,
-            config,
-            status: LastStatus::default(),
-            lifecycle: lifecycle.clone(),
-            started: Instant::now(),
-        })
+/// Starts what runs beside the requests. Works while the database is away:
+/// requests then fail with 503.
+pub async fn start(parts: Parts, config: Config, lifecycle: &Lifecycle) -> Result<Api> {
+    let Parts { db, people, bus, presence, limiter, tokens } = parts;
+    let config = Arc::new(config);
+    let ended = Ended::default();
+    if let Err(error) = ended.poll(&db, config.ended_capacity).await {
+        tracing::warn!(%error, "cannot read ended sessions yet");
     }
-
-    /// Closes the database's connections, waiting for those in use.
-    pub async fn close(&self) {
-        self.people.close().await;
-        self.db.close().await;
-    }
+    lifecycle.spawn_background(db.clone().keep_measuring(people.clone()));
+    lifecycle.spawn_background(ended.clone().keep_current(db.clone(), Arc::clone(&config)));
+    lifecycle.spawn_background(chats::ordinals::keep_numbering(db.clone()));
+    lifecycle.spawn_background(retention::keep_tidy(people.clone(), Arc::clone(&config)));
+    let passwords = Passwords::new(&config.passwords)?;
+    Ok(Api {
+        db,
+        people,
+        bus,
+        presence,
+        limiter,
+        tokens,
+        verified: Verified::default(),
+        passwords,
+        ended,
+        config,
+        lifecycle: lifecycle.clone(),
+    })
 }
 
 /// What clients see: REST, and the page at `/`. For [`serve::serve`], which tells it the client's

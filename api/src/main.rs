@@ -1,7 +1,7 @@
 //! The `api` binary: settings, listeners, signals.
 
 use api::{
-    Api, Listeners, Parts,
+    Listeners, Parts,
     accounts::admin,
     commands,
     db::ConnectError,
@@ -91,7 +91,7 @@ async fn serve(
             bus: Bus::redis(redis, node, &lifecycle),
             tokens,
         };
-        let api = Api::start(parts, config, &lifecycle).await.map_err(commands::told)?;
+        let api = api::start(parts, config, &lifecycle).await.map_err(commands::told)?;
         match settings.admin_password {
             Some(password) => {
                 let made = admin::create(&db, &api.passwords, password, |_| Ok(()))

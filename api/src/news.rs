@@ -3,10 +3,10 @@
 //! find by `changed`.
 
 use crate::{
-    Api,
     auth::ended::reason_text,
     db::Tx,
     error::{Error, Result},
+    state::Api,
 };
 use bytes::Bytes;
 use shared::{

@@ -3,9 +3,9 @@
 
 use crate::{
     auth::tokens::Tokens,
-    commands::AdminCommand,
     config::Config,
     db::{ConnectError, DbConfig},
+    lookalikes::ADMIN,
 };
 use clap::{Args, Parser, Subcommand};
 use shared::{
@@ -119,6 +119,25 @@ pub enum Command {
     /// Administrators
     #[command(subcommand)]
     Admin(AdminCommand),
+}
+
+/// What is done with administrators on the command line, of `api` and of `switchboard`.
+#[derive(Subcommand, Clone, Debug, PartialEq, Eq)]
+pub enum AdminCommand {
+    /// Make `admin` with ADMIN_PASSWORD, or with a random password printed once
+    Create,
+    /// Show who is an administrator
+    List,
+    /// Give an account a new random password, printed once; its sessions end within seconds
+    Password {
+        /// Whose
+        #[arg(default_value = ADMIN)]
+        username: String,
+    },
+    /// Make an account an administrator, from its next sign-in on
+    Promote { username: String },
+    /// Make an administrator an ordinary user, at once. The last one stays
+    Demote { username: String },
 }
 
 /// How much one account and one address may do; also part of the one-process binary.

@@ -3,8 +3,9 @@
 use crate::{server::DATABASE, settings::Settings};
 use anyhow::{Context, ensure};
 use api::{
-    commands::{self, AdminCommand},
+    commands,
     db::{Db, DbConfig},
+    settings::AdminCommand,
 };
 use std::{
     fs::{self, OpenOptions},
@@ -15,7 +16,7 @@ use std::{
 /// `switchboard admin`.
 pub async fn administer(settings: &Settings, command: &AdminCommand) -> anyhow::Result<()> {
     let db = open(settings).await?;
-    command.run(&db, settings.admin_password.as_ref()).await?;
+    commands::run_admin(command, &db, settings.admin_password.as_ref()).await?;
     db.close().await;
     Ok(())
 }

@@ -32,10 +32,7 @@ impl Backend for Direct {
     }
 
     fn mark_read(&self, call: MarkRead) -> Answer<()> {
-        let api = self.0.clone();
-        Box::pin(
-            async move { internal::mark_read(&api, call).await.map(|_| ()).map_err(unavailable) },
-        )
+        call!(self, call, internal::mark_read)
     }
 
     fn events(&self, call: Events) -> Answer<EventsFound> {

@@ -15,6 +15,7 @@ use api::{
     config::Config,
     db::{Db, DbConfig},
     demo,
+    lookalikes::ADMIN,
 };
 use axum::{Router, extract::Request, http::header};
 use gateway::{Deps, Gateway, upgrade};
@@ -145,7 +146,7 @@ async fn start_api(
         limiter,
         tokens: Tokens::load_or_create(&settings.data.join("jwt.pem"))?,
     };
-    let api = Api::start(parts, config, lifecycle).await.map_err(commands::told)?;
+    let api = api::start(parts, config, lifecycle).await.map_err(commands::told)?;
     make_admin(settings, &api).await?;
     if settings.demo {
         commands::tell_demo(&demo::make(&api).await.map_err(commands::told)?);
@@ -160,7 +161,7 @@ async fn make_admin(settings: &Settings, api: &Api) -> anyhow::Result<()> {
     let password = settings.admin_password.clone().unwrap_or_else(random_secret);
     let tell = |password: &Secret| match chosen {
         true => Ok(()),
-        false => commands::tell_password(admin::USERNAME, password),
+        false => commands::tell_password(ADMIN, password),
     };
     admin::create(&api.db, &api.passwords, password, tell).await.map_err(commands::told)?;
     Ok(())

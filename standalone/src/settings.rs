@@ -1,9 +1,8 @@
 //! What an operator sets of the one-process Switchboard.
 
 use api::{
-    commands::AdminCommand,
     config::Config as ApiConfig,
-    settings::{LimitArgs, RetentionArgs},
+    settings::{AdminCommand, LimitArgs, RetentionArgs},
 };
 use clap::{Parser, Subcommand};
 use gateway::{config::Config as GatewayConfig, settings::ClientArgs};

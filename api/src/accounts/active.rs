@@ -1,9 +1,9 @@
 //! Who is connected right now, to any gateway. Guests are not in the list: they have no account.
 
 use crate::{
-    Api,
     db::{List, fetch_all},
     error::{Error, Result},
+    state::Api,
 };
 use shared::{id::UserId, presence::MAX_ONLINE_PAGE};
 

@@ -13,6 +13,7 @@ use crate::{
     code::Code,
     db::{Db, DbError, execute, fetch_all, fetch_one},
     error::{Result, fault},
+    lookalikes::ADMIN,
 };
 use shared::{
     internal::Role,
@@ -20,9 +21,6 @@ use shared::{
     settings::{Secret, WrongSetting},
 };
 use std::io;
-
-/// The username of the first administrator.
-pub const USERNAME: &str = "admin";
 
 /// Whether [`create`] can go well with the ADMIN_PASSWORD that was set, if one was: it fits, or `admin` is
 /// there and needs none. A database that is not made yet (`None`), or has no tables, has no `admin`.
@@ -51,7 +49,7 @@ pub async fn create(
     let password_hash = passwords.hash(password.clone()).await?;
     let mut tx = db.begin().await?;
     let account = Account {
-        username: USERNAME,
+        username: ADMIN,
         email: None,
         name: "Administrator",
         role: Role::Admin,
@@ -133,6 +131,6 @@ pub async fn exists(db: &Db) -> Result<bool> {
 async fn is_there(db: &Db) -> Result<bool, DbError> {
     let mut conn = db.read().await?;
     let (count,): (i64,) =
-        fetch_one!(conn, "SELECT COUNT(*) FROM users WHERE username_key = $1", USERNAME)?;
+        fetch_one!(conn, "SELECT COUNT(*) FROM users WHERE username_key = $1", ADMIN)?;
     Ok(count > 0)
 }

@@ -1,34 +1,28 @@
 //! Blocking and unblocking a user. A block ends all of the user's sessions; its tokens and sockets
-//! die on every node within a second.
+//! die on every node within a second. Who may is for the route to know.
 
 use super::{
     sessions::{self, Which},
     user::{self, UserView, Viewer},
 };
 use crate::{
-    Api,
     audit::{self, Action, Entry},
     code::Code,
     db::{Tx, execute},
     error::Result,
     news::{self, News},
-    rest::caller::Admin,
+    state::Api,
 };
 use shared::{id::UserId, relay::EndReason};
 
 /// Blocks the user of this name; `@name` is the guest of that name. Blocked already: nothing
 /// changes, and nothing is recorded. 400 for oneself, so that the last admin cannot lock everybody
 /// out.
-pub async fn block(
-    api: &Api,
-    Admin(admin): &Admin,
-    username: &str,
-    reason: &str,
-) -> Result<UserView> {
+pub async fn block(api: &Api, admin: UserId, username: &str, reason: &str) -> Result<UserView> {
     audit::check_reason(reason)?;
     let mut tx = api.db.begin().await?;
     let user = user::by_username(tx.link(), username).await?.ok_or(Code::UserNotFound)?;
-    if user.id == admin.user_id {
+    if user.id == admin {
         return Err(Code::CannotBlockYourself.into());
     }
     // First the user, then the sessions: nobody signs in between the two (see `lock_unchanged`).
@@ -38,8 +32,8 @@ pub async fn block(
         user.id.0
     )?;
     if blocked > 0 {
-        record(&mut tx, admin.user_id, Action::BlockUser, user.id, reason).await?;
-        tracing::info!(user.id = user.id.0, admin.id = admin.user_id.0, "blocking a user");
+        record(&mut tx, admin, Action::BlockUser, user.id, reason).await?;
+        tracing::info!(user.id = user.id.0, admin.id = admin.0, "blocking a user");
     }
     let end_reason = EndReason::Blocked;
     let ended = sessions::end_in(tx.link(), user.id, Which::All, end_reason).await?;
@@ -51,12 +45,7 @@ pub async fn block(
 
 /// Lets the user of this name sign in again. Its old sessions stay ended. Not blocked: nothing
 /// changes, and nothing is recorded.
-pub async fn unblock(
-    api: &Api,
-    Admin(admin): &Admin,
-    username: &str,
-    reason: &str,
-) -> Result<UserView> {
+pub async fn unblock(api: &Api, admin: UserId, username: &str, reason: &str) -> Result<UserView> {
     audit::check_reason(reason)?;
     let mut tx = api.db.begin().await?;
     let user = user::by_username(tx.link(), username).await?.ok_or(Code::UserNotFound)?;
@@ -66,8 +55,8 @@ pub async fn unblock(
         user.id.0
     )?;
     if unblocked > 0 {
-        record(&mut tx, admin.user_id, Action::UnblockUser, user.id, reason).await?;
-        tracing::info!(user.id = user.id.0, admin.id = admin.user_id.0, "unblocking a user");
+        record(&mut tx, admin, Action::UnblockUser, user.id, reason).await?;
+        tracing::info!(user.id = user.id.0, admin.id = admin.0, "unblocking a user");
     }
     tx.commit().await?;
     show(api, username).await

@@ -8,21 +8,20 @@
 
 use super::{
     input::{self, Check},
-    lookalikes::{self, skeletons},
     sessions::{lifetime_ms, refresh_hash, refresh_token},
 };
 use crate::{
-    Api,
     audit::{self, Action, Entry},
     auth::ended::reason_text,
     auth::passwords::NO_PASSWORD,
     auth::tokens::{Subject, Tokens},
     code::Code,
-    db::{DbError, List, Tx, column, execute, fetch_all, json_rows},
+    db::{DbError, List, Tx, column, execute, fetch_all, json_rows, skeletons},
     error::{Error, Result, fault},
+    lookalikes::skeletons,
     news::{self, News},
-    rest::caller::Admin,
     retention::SESSIONS_STAY_MS,
+    state::Api,
 };
 use serde::Serialize;
 use shared::{
@@ -69,7 +68,7 @@ pub struct Account {
 /// Makes the accounts of a range, in its order. Those that an earlier call made are taken again, also
 /// after their removal: their earlier sessions end. 400 when a name is somebody else's; then nothing
 /// is made.
-pub async fn create(api: &Api, Admin(admin): &Admin, range: &Range) -> Result<Vec<Account>> {
+pub async fn create(api: &Api, admin: UserId, range: &Range) -> Result<Vec<Account>> {
     let Range { from, count, .. } = *range;
     let prefix = &prefix(&range.prefix)?;
     let names = names(prefix, from, count)?;
@@ -84,12 +83,12 @@ pub async fn create(api: &Api, Admin(admin): &Admin, range: &Range) -> Result<Ve
     let displaced = end_sessions(&mut tx, &ids, reason).await?;
     let opened = open_sessions(api, &mut tx, &names, users).await?;
     let told = format!("{prefix}{from} to {prefix}{}", from + count - 1);
-    let entry = Entry::of(admin.user_id, Action::CreateUsers).because(&told);
+    let entry = Entry::of(admin, Action::CreateUsers).because(&told);
     audit::record(&mut tx, &[entry]).await?;
     let mut news = News::default();
     news.ended(displaced, reason);
     news::commit(api, tx, news).await?;
-    tracing::info!(admin.id = admin.user_id.0, users = opened.len(), "made accounts in bulk");
+    tracing::info!(admin.id = admin.0, users = opened.len(), "made accounts in bulk");
     let tokens = api.tokens.clone();
     // A thousand signatures would hold this thread's other requests up.
     tokio::task::spawn_blocking(move || sign(&tokens, opened)).await.map_err(fault)?
@@ -137,7 +136,7 @@ async fn keep_skeletons(
         let Some((id, _)) = users.get(&input::key(name)) else { continue };
         missing.extend(skeletons(name).into_iter().map(|one| (one, *id)));
     }
-    let kept = lookalikes::owners(tx.link(), missing.keys().cloned().collect()).await?;
+    let kept = skeletons::owners(tx.link(), missing.keys().cloned().collect()).await?;
     for (skeleton, owner) in kept {
         if missing.remove(&skeleton).is_some_and(|user| user != owner) {
             let name = names.iter().find(|name| skeletons(name).contains(&skeleton));
@@ -145,8 +144,8 @@ async fn keep_skeletons(
             return Err(taken(&format!("The username {name}")));
         }
     }
-    match lookalikes::keep(tx, missing).await {
-        Err(error) if error.violates(lookalikes::TAKEN) => Err(taken("One of the usernames")),
+    match skeletons::keep(tx, missing).await {
+        Err(error) if error.violates(skeletons::TAKEN) => Err(taken("One of the usernames")),
         kept => Ok(kept?),
     }
 }

@@ -6,14 +6,12 @@ use super::{
     input,
 };
 use crate::{
-    Api,
     audit::{self, Action, Entry},
     auth::passwords::NO_PASSWORD,
-    chats::LOBBY,
     db::{DbError, List, execute, fetch_all},
     error::Result,
     news::{self, News},
-    rest::caller::Admin,
+    state::Api,
 };
 use serde::Serialize;
 use shared::{
@@ -38,13 +36,13 @@ pub struct Removed {
 
 /// Removes up to 1,000 accounts whose names begin with `prefix`, after all chats that they made. Their
 /// sessions end, their names stay theirs: making them again gives the same accounts.
-pub async fn remove(api: &Api, Admin(admin): &Admin, prefix: &str) -> Result<Removed> {
+pub async fn remove(api: &Api, admin: UserId, prefix: &str) -> Result<Removed> {
     let prefix = &bulk::prefix(prefix)?;
     let users = find(api, prefix).await?;
     if users.is_empty() {
         return Ok(Removed { users: 0, chats: 0, more: false });
     }
-    let chats = delete_chats(api, admin.user_id, prefix, &users).await?;
+    let chats = delete_chats(api, admin, prefix, &users).await?;
     if chats as i64 == MAX_CHATS {
         return Ok(Removed { users: 0, chats, more: true });
     }
@@ -60,7 +58,7 @@ pub async fn remove(api: &Api, Admin(admin): &Admin, prefix: &str) -> Result<Rem
     let reason = EndReason::SignedOut;
     let ended = end_sessions(&mut tx, &users, reason).await?;
     let told = format!("{prefix}: {} accounts", users.len());
-    let entry = Entry::of(admin.user_id, Action::RemoveUsers).because(&told);
+    let entry = Entry::of(admin, Action::RemoveUsers).because(&told);
     audit::record(&mut tx, &[entry]).await?;
     let mut news = News::default();
     news.ended(ended, reason);
@@ -97,12 +95,12 @@ async fn delete_chats(api: &Api, admin: UserId, prefix: &str, users: &[i64]) -> 
                 AND made.created_by = m.user_id AND made.deleted_at IS NULL AND made.id <> $2
                 ORDER BY m.chat_id LIMIT $3)
             ORDER BY c.id FOR NO KEY UPDATE",
-        (List(users.to_vec()), LOBBY.0, MAX_CHATS),
+        (List(users.to_vec()), ChatId::LOBBY.0, MAX_CHATS),
         sqlite: "SELECT m.chat_id FROM members m JOIN chats made ON made.id = m.chat_id
             WHERE m.user_id IN (SELECT value FROM json_each($1))
             AND made.created_by = m.user_id AND made.deleted_at IS NULL AND made.id <> $2
             ORDER BY m.chat_id LIMIT $3",
-        (List(users.to_vec()), LOBBY.0, MAX_CHATS),
+        (List(users.to_vec()), ChatId::LOBBY.0, MAX_CHATS),
     )?;
     if chats.is_empty() {
         return Ok(0);

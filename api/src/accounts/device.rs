@@ -1,7 +1,7 @@
 //! Devices that have signed in before: a cookie proves it, so that wrong passwords from all over the world
 //! keep nobody from signing in at home (the device cookies of OWASP). Nothing is stored of them.
 
-use crate::Api;
+use crate::state::Api;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use shared::{id::UserId, settings::Secret};
 use subtle::ConstantTimeEq as _;

@@ -1,14 +1,11 @@
 //! `guests`: the senders that people without an account are, by the names they chose.
 
-use crate::internal::check_batch;
 use crate::{
-    Api,
-    accounts::{
-        input,
-        lookalikes::{self, is_reserved, skeletons},
-    },
-    db::{Conn, DbError, List, column, execute, fetch_all, json_rows},
+    accounts::input,
+    db::{Conn, DbError, List, column, execute, fetch_all, json_rows, skeletons},
     error::Result,
+    lookalikes::{is_reserved, skeletons},
+    state::Api,
 };
 use shared::{
     chat::UserRef,
@@ -35,7 +32,6 @@ pub(crate) fn guest_key(name: &str) -> String {
 
 /// Each name's guest, made when it is new.
 pub async fn guests(api: &Api, request: Guests) -> Result<GuestsFound> {
-    check_batch("names", request.names.len())?;
     let checked: Vec<Result<String, Refusal>> =
         request.names.iter().map(|name| check(api, name)).collect();
     // In the order of their keys, in which all calls make guests: two that make the same ones wait
@@ -121,7 +117,7 @@ async fn find(conn: &mut Conn, names: &BTreeMap<String, &str>) -> Result<Known, 
     let back = rows.iter().filter(|(.., back)| *back).map(|(_, id, ..)| *id).collect();
     let users = rows.into_iter().map(|(key, id, username, _)| (key, (id, username))).collect();
     let looks = names.values().flat_map(|name| skeletons(name)).collect();
-    Ok(Known { users, back, looks: lookalikes::owners(conn.link(), looks).await? })
+    Ok(Known { users, back, looks: skeletons::owners(conn.link(), looks).await? })
 }
 
 /// Makes these guests, key and name, in the order of their keys, where they are missing, and notes that

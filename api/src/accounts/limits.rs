@@ -2,8 +2,8 @@
 //! [`crate::config::Config`].
 
 use crate::{
-    Api,
     error::{Error, Result},
+    state::Api,
 };
 use shared::{
     id::UserId,

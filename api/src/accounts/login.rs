@@ -8,10 +8,10 @@ use super::{
     user::{User, columns},
 };
 use crate::{
-    Api,
     code::Code,
     db::{DbError, fetch_optional},
     error::Result,
+    state::Api,
 };
 use shared::settings::Secret;
 use std::net::IpAddr;

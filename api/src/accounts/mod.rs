@@ -2,6 +2,7 @@
 //! only as keys of limits.
 
 pub mod active;
+mod actor;
 pub mod admin;
 pub mod block;
 pub mod bulk;
@@ -11,7 +12,6 @@ pub mod guests;
 pub mod input;
 pub mod limits;
 pub mod login;
-pub mod lookalikes;
 pub mod password;
 pub mod profile;
 pub mod refresh;
@@ -19,4 +19,4 @@ pub mod register;
 pub mod sessions;
 pub mod user;
 
-pub use self::{sessions::SignedIn, user::User};
+pub use self::{actor::Actor, sessions::SignedIn, user::User};

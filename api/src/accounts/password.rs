@@ -6,27 +6,35 @@ use super::{
     sessions::{self, Which},
 };
 use crate::{
-    Api,
     code::Code,
     db::{execute, fetch_optional},
     error::Result,
     news::{self, News},
-    rest::caller::Caller,
+    state::Api,
 };
-use shared::{relay::EndReason, settings::Secret};
+use shared::{
+    id::{SessionId, UserId},
+    relay::EndReason,
+    settings::Secret,
+};
 use std::net::IpAddr;
 
-/// Replaces the password, given the present one. 400 when that is wrong (the caller is signed in,
-/// so it is not 401); 429 as for signing in. `from` is where the caller is.
-pub async fn change(
-    api: &Api,
-    caller: &Caller,
-    from: IpAddr,
-    current: Secret,
-    new: Secret,
-) -> Result<()> {
+/// What a user who changes the password says.
+#[derive(Debug)]
+pub struct PasswordChange {
+    pub user: UserId,
+    /// The session that stays.
+    pub session: SessionId,
+    pub from: IpAddr,
+    pub current: Secret,
+    pub new: Secret,
+}
+
+/// Replaces the password, given the present one. [`Code::WrongPassword`] when that is wrong (the user is
+/// signed in, so it is no failed sign-in); limited as signing in is.
+pub async fn change(api: &Api, change: PasswordChange) -> Result<()> {
+    let PasswordChange { user, session, from, current, new } = change;
     Check::default().field("new_password", input::password(new.reveal())).finish()?;
-    let user = caller.user_id;
     let passwords = api.passwords.of(from);
     admit(api, Attempt::PasswordOf(user)).await?;
     let mut conn = api.db.read().await?;
@@ -52,7 +60,7 @@ pub async fn change(
         return Err(Code::WrongPassword.into());
     }
     let reason = EndReason::PasswordChanged;
-    let ended = sessions::end_in(tx.link(), user, Which::AllBut(caller.session_id), reason).await?;
+    let ended = sessions::end_in(tx.link(), user, Which::AllBut(session), reason).await?;
     let mut news = News::default();
     news.ended(ended, reason);
     news::commit(api, tx, news).await?;

@@ -1,16 +1,16 @@
 //! Looking at users and changing one's own profile.
 
 use super::{
+    Actor,
     input::{self, Check},
     user::{self, Row, User, UserView, Viewer, columns},
 };
 use crate::{
-    Api,
     audit::{self, Action, Entry},
     code::Code,
     db::{execute, fetch_all},
     error::Result,
-    rest::caller::Caller,
+    state::Api,
 };
 use serde::{Deserialize, Serialize};
 use shared::{chat::PresenceStatus, id::UserId, internal::Role};
@@ -41,24 +41,24 @@ pub struct UserPage {
     pub next: Option<String>,
 }
 
-/// One user as the caller may see it. 404 also when it is deactivated. That an administrator has read
+/// One user as the actor may see it. 404 also when it is deactivated. That an administrator has read
 /// somebody's email address is recorded.
-pub async fn view(api: &Api, caller: &Caller, id: UserId) -> Result<UserView> {
+pub async fn view(api: &Api, actor: Actor, id: UserId) -> Result<UserView> {
     let mut conn = api.db.read().await?;
     let user = user::by_id(conn.link(), id).await?;
     drop(conn);
     let user = user.filter(|user| !user.deactivated).ok_or(Code::UserNotFound)?;
     let status = user::status(api, user.id).await;
-    let view = user.view(status, viewer(caller, id));
-    if caller.user_id != id && !view.email.is_empty() {
-        let entry = Entry::of(caller.user_id, Action::ReadEmail).on_user(id);
+    let view = user.view(status, viewer(actor, id));
+    if actor.user_id != id && !view.email.is_empty() {
+        let entry = Entry::of(actor.user_id, Action::ReadEmail).on_user(id);
         audit::record_reading(api, entry).await?;
     }
     Ok(view)
 }
 
-/// Changes the caller's own profile.
-pub async fn change(api: &Api, caller: &Caller, change: ProfileChange) -> Result<UserView> {
+/// Changes the actor's own profile.
+pub async fn change(api: &Api, actor: Actor, change: ProfileChange) -> Result<UserView> {
     let ProfileChange { name, avatar } = change;
     Check::default()
         .field("name", name.as_deref().map_or(Ok(()), input::name))
@@ -68,19 +68,19 @@ pub async fn change(api: &Api, caller: &Caller, change: ProfileChange) -> Result
     execute!(
         tx,
         "UPDATE users SET name = COALESCE($2, name), avatar = COALESCE($3, avatar) WHERE id = $1",
-        caller.user_id.0,
+        actor.user_id.0,
         name,
         avatar
     )?;
     tx.commit().await?;
-    view(api, caller, caller.user_id).await
+    view(api, actor, actor.user_id).await
 }
 
 /// Active users whose username begins with `prefix`, in the order of their usernames, after the
 /// username `after`; of others nobody reads the email address here.
 pub async fn search(
     api: &Api,
-    caller: &Caller,
+    actor: Actor,
     prefix: &str,
     after: Option<&str>,
     limit: i64,
@@ -117,7 +117,7 @@ pub async fn search(
             true => PresenceStatus::Online,
             false => PresenceStatus::Offline,
         };
-        let (viewer, is_own) = (viewer(caller, user.id), user.id == caller.user_id);
+        let (viewer, is_own) = (viewer(actor, user.id), user.id == actor.user_id);
         let view = user.view(status, viewer);
         match is_own {
             true => view,
@@ -127,8 +127,8 @@ pub async fn search(
     Ok(UserPage { items: items.collect(), next })
 }
 
-fn viewer(caller: &Caller, id: UserId) -> Viewer {
-    if caller.user_id == id || caller.role == Role::Admin {
+fn viewer(actor: Actor, id: UserId) -> Viewer {
+    if actor.user_id == id || actor.role == Role::Admin {
         Viewer::Trusted
     } else {
         Viewer::Stranger

@@ -9,13 +9,13 @@ use super::{
     user,
 };
 use crate::{
-    Api,
     auth::ended::reason_text,
     auth::tokens::Subject,
     code::Code,
     db::{DbError, Tx, fetch_optional},
     error::{Error, Result},
     news::{self, News},
+    state::Api,
 };
 use shared::{
     id::{SessionId, UserId},

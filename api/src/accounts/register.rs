@@ -2,15 +2,15 @@
 
 use super::{
     input::{self, Check},
-    lookalikes::{self, is_reserved, skeletons},
     sessions::{Opening, SignedIn},
     user,
 };
 use crate::{
-    Api,
     code::Code,
-    db::{DbError, List, Tx, fetch_one, fetch_optional},
+    db::{DbError, List, Tx, fetch_one, fetch_optional, skeletons},
     error::{Error, Result},
+    lookalikes::{is_reserved, skeletons},
+    state::Api,
 };
 use shared::{id::UserId, internal::Role, settings::Secret};
 use std::net::IpAddr;
@@ -52,7 +52,7 @@ pub async fn register(api: &Api, registration: Registration) -> Result<SignedIn>
             password_hash: &hash,
         };
         let made = insert(&mut tx, &account).await;
-        if matches!(&made, Err(error) if error.violates(lookalikes::TAKEN)) {
+        if matches!(&made, Err(error) if error.violates(skeletons::TAKEN)) {
             return Err(Code::UsernameTaken.into());
         }
         if let Some(id) = made? {
@@ -80,7 +80,7 @@ pub(crate) struct Account<'a> {
 }
 
 /// Adds the account; `None` when its email or username is taken, or another username looks like it.
-/// Violates [`lookalikes::TAKEN`] when that other one is being registered at the same time.
+/// Violates [`skeletons::TAKEN`] when that other one is being registered at the same time.
 pub(crate) async fn insert(tx: &mut Tx, account: &Account<'_>) -> Result<Option<UserId>, DbError> {
     let role = match account.role {
         Role::Admin => "admin",
@@ -105,7 +105,7 @@ pub(crate) async fn insert(tx: &mut Tx, account: &Account<'_>) -> Result<Option<
         List(skeletons.clone())
     )?;
     let Some((id,)) = row else { return Ok(None) };
-    lookalikes::keep(tx, skeletons.into_iter().map(|one| (one, id)).collect()).await?;
+    skeletons::keep(tx, skeletons.into_iter().map(|one| (one, id)).collect()).await?;
     Ok(Some(UserId(id)))
 }
 
@@ -145,7 +145,7 @@ async fn refuse_taken(api: &Api, username: Option<&str>, email: Option<&str>) ->
     if names > 0 || is_reserved(username) {
         return Err(Code::UsernameTaken.into());
     }
-    let alike = lookalikes::owners(conn.link(), skeletons(username)).await?;
+    let alike = skeletons::owners(conn.link(), skeletons(username)).await?;
     if alike.is_empty() { Ok(()) } else { Err(taken_look()) }
 }
 

@@ -6,7 +6,6 @@ use super::{
     user::{User, role_of},
 };
 use crate::{
-    Api,
     auth::ended::reason_text,
     auth::passwords::random_secret,
     auth::tokens::Subject,
@@ -14,6 +13,7 @@ use crate::{
     error::{Result, fault},
     news::{self, News},
     retention::SESSIONS_STAY_MS,
+    state::Api,
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Serialize;

@@ -2,8 +2,8 @@
 
 use super::input;
 use crate::{
-    Api,
     db::{Db, DbError, Link, fetch_optional},
+    state::Api,
 };
 use serde::Serialize;
 use shared::{chat::PresenceStatus, id::UserId, internal::Role, time::Timestamp};

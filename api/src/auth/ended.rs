@@ -3,7 +3,6 @@
 //! cannot tell (stale, overflowing, an old token), the caller asks the database about that session.
 
 use crate::{
-    Api,
     config::Config,
     db::{Db, DbError, fetch_all, fetch_optional},
 };
@@ -141,8 +140,8 @@ impl Ended {
 }
 
 /// What the database says about one session: for [`Standing::Unknown`].
-pub(crate) async fn look_up(api: &Api, session: SessionId) -> Result<Standing, DbError> {
-    let mut conn = api.db.read().await?;
+pub(crate) async fn look_up(db: &Db, session: SessionId) -> Result<Standing, DbError> {
+    let mut conn = db.read().await?;
     let row: Option<(Option<String>, Option<i64>, i64, i64)> = fetch_optional!(
         conn,
         "SELECT s.end_reason, s.ended_at, s.expires_at, c.now

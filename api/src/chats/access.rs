@@ -1,31 +1,18 @@
 //! Who may do what with a chat: the chat's row and the caller's place in it, read once at the start
 //! of a service, under the chat's lock where the service changes it.
 
-use super::{LOBBY, bans};
+use super::ban_rows;
 use crate::{
+    accounts::Actor,
     code::Code,
     db::{Link, Tx, fetch_optional},
     error::Result,
-    rest::caller::Caller,
 };
 use shared::{
     chat::ChatType,
     id::{ChatId, Seq, UserId},
     internal::{Role, UserChat},
 };
-
-/// Who asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Actor {
-    pub user_id: UserId,
-    pub role: Role,
-}
-
-impl From<&Caller> for Actor {
-    fn from(caller: &Caller) -> Self {
-        Self { user_id: caller.user_id, role: caller.role }
-    }
-}
 
 /// By which right somebody manages a chat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +84,7 @@ impl Access {
 
     /// The lobby belongs to everybody.
     pub fn not_lobby(&self) -> Result<()> {
-        if self.chat_id == LOBBY {
+        if self.chat_id == ChatId::LOBBY {
             return Err(Code::Lobby.into());
         }
         Ok(())
@@ -143,7 +130,7 @@ pub async fn find(link: &mut Link<'_>, chat: ChatId, user: UserId) -> Result<Acc
     // Members are not banned: only who comes from outside costs one more look.
     let banned = access.chat_type == ChatType::Room && access.role.is_none() && {
         let pair = UserChat { user_id: user, chat_id: chat };
-        bans::among(link, &[pair]).await?.contains(&pair)
+        ban_rows::among(link, &[pair]).await?.contains(&pair)
     };
     Ok(Access { banned, ..access })
 }

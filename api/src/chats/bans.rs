@@ -3,26 +3,27 @@
 //! anybody might come back at once; adding the user again lifts the ban.
 
 use super::{
-    access::{self, Access, Actor, Right},
+    access::{self, Access, Right},
+    ban_rows::{self, Banning},
     membership,
 };
 use crate::{
-    Api,
+    accounts::Actor,
     audit::{self, Action, Entry},
     code::Code,
-    db::{DbError, Link, List, Tx, execute, fetch_all, fetch_one, fetch_optional, from_row},
+    db::{Link, fetch_all, fetch_optional, from_row},
     error::{Error, Result},
     news::{self, News},
+    state::Api,
 };
 use serde::Serialize;
 use shared::{
     chat::{ChatType, UserRef},
     id::{ChatId, UserId},
-    internal::UserChat,
     relay::UserPayload,
     time::Timestamp,
 };
-use std::{collections::HashSet, time::Duration};
+use std::time::Duration;
 use utoipa::ToSchema;
 
 /// Most bans in one page.
@@ -63,9 +64,9 @@ pub async fn ban(
         return Err(Code::UserNotFound.into());
     }
     let role = membership::role(&mut tx, chat, user).await?;
-    insert(
+    ban_rows::insert(
         &mut tx,
-        &access,
+        chat,
         Banning { user, by: actor.user_id, length, reason },
         api.config.chats.bans,
     )
@@ -91,7 +92,7 @@ pub async fn lift(api: &Api, actor: Actor, chat: ChatId, user: UserId) -> Result
     let mut tx = api.db.begin().await?;
     let access = access::lock(&mut tx, chat, actor.user_id).await?;
     let right = to_ban(&access, actor)?;
-    if remove(&mut tx, chat, &[user.0]).await? > 0 && right == Right::Admin {
+    if ban_rows::remove(&mut tx, chat, &[user.0]).await? > 0 && right == Right::Admin {
         let entry = Entry::of(actor.user_id, Action::LiftBan).in_chat(chat).on_user(user);
         audit::record(&mut tx, &[entry]).await?;
     }
@@ -145,91 +146,3 @@ from_row!(Ban, |row| Self {
     ends_at: row.try_get::<Option<i64>, _>(5)?.map(Timestamp),
     reason: row.try_get(6)?,
 });
-
-/// A ban to be.
-pub(super) struct Banning<'a> {
-    pub user: UserId,
-    pub by: UserId,
-    /// `None`: it does not end by itself.
-    pub length: Option<Duration>,
-    pub reason: &'a str,
-}
-
-/// Writes a ban, under the room's lock, and clears away some of the room's that have ended.
-pub(super) async fn insert(
-    tx: &mut Tx,
-    access: &Access,
-    banning: Banning<'_>,
-    most: i64,
-) -> Result<()> {
-    let Banning { user, by, length, reason } = banning;
-    let chat = access.chat_id.0;
-    execute!(
-        tx,
-        "DELETE FROM bans WHERE chat_id = $1 AND user_id IN (
-             SELECT user_id FROM bans WHERE chat_id = $1 AND ends_at <= (SELECT now FROM clock) LIMIT 4)",
-        chat
-    )?;
-    let (bans,): (i64,) = fetch_one!(
-        tx,
-        "SELECT count(*) FROM (SELECT 1 FROM bans WHERE chat_id = $1 AND user_id <> $2 LIMIT $3) b",
-        chat,
-        user.0,
-        most
-    )?;
-    if bans >= most {
-        return Err(Error::new(
-            Code::TooManyBans,
-            format!("A room has at most {most} bans. Lift some first."),
-        ));
-    }
-    let length = length.map(|length| i64::try_from(length.as_millis()).unwrap_or(i64::MAX));
-    execute!(
-        tx,
-        "INSERT INTO bans (chat_id, user_id, banned_by, banned_at, ends_at, reason)
-         SELECT $1, $2, $3, now, now + $4, $5 FROM clock WHERE TRUE
-         ON CONFLICT (chat_id, user_id) DO UPDATE SET banned_by = excluded.banned_by,
-             banned_at = excluded.banned_at, ends_at = excluded.ends_at, reason = excluded.reason",
-        chat,
-        user.0,
-        by.0,
-        length,
-        reason
-    )?;
-    Ok(())
-}
-
-/// Lifts these users' bans. How many there were.
-pub(super) async fn remove(tx: &mut Tx, chat: ChatId, users: &[i64]) -> Result<u64, DbError> {
-    execute!(
-        tx,
-        "DELETE FROM bans WHERE chat_id = $1 AND user_id IN (SELECT value FROM json_each($2))",
-        chat.0,
-        List(users.to_vec())
-    )
-}
-
-/// Those of the pairs in which the user is banned from the chat.
-pub(crate) async fn among(
-    link: &mut Link<'_>,
-    pairs: &[UserChat],
-) -> Result<HashSet<UserChat>, DbError> {
-    if pairs.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let rows: Vec<(i64, i64)> = pairs.iter().map(|pair| (pair.chat_id.0, pair.user_id.0)).collect();
-    let (chats, users): (Vec<i64>, Vec<i64>) = rows.iter().copied().unzip();
-    let banned: Vec<(i64, i64)> = fetch_all!(
-        link,
-        postgres: "SELECT b.chat_id, b.user_id FROM UNNEST($1::BIGINT[], $2::BIGINT[]) AS r (chat_id, user_id)
-            JOIN bans b ON b.chat_id = r.chat_id AND b.user_id = r.user_id
-            WHERE b.ends_at IS NULL OR b.ends_at > (SELECT now FROM clock)",
-        (chats, users),
-        sqlite: "SELECT b.chat_id, b.user_id FROM json_each($1) r
-            JOIN bans b ON b.chat_id = r.value ->> 0 AND b.user_id = r.value ->> 1
-            WHERE b.ends_at IS NULL OR b.ends_at > (SELECT now FROM clock)",
-        (crate::db::json_rows(&rows)),
-    )?;
-    let pair = |(chat, user)| UserChat { user_id: UserId(user), chat_id: ChatId(chat) };
-    Ok(banned.into_iter().map(pair).collect())
-}

@@ -3,12 +3,13 @@
 //! both are in, nothing changes. An administrator's block of an account is another thing
 //! (`accounts::block`).
 
-use super::{access::Actor, create::pair_key, membership};
+use super::{direct::pair_key, membership};
 use crate::{
-    Api,
+    accounts::Actor,
     code::Code,
-    db::{DbError, List, Tx, execute, fetch_all, fetch_one, fetch_optional},
+    db::{DbError, Tx, execute, fetch_all, fetch_one, fetch_optional},
     error::{Error, Result},
+    state::Api,
 };
 use serde::Serialize;
 use shared::{
@@ -126,21 +127,6 @@ pub async fn list(
         blocked_at: Timestamp(at),
     };
     Ok(rows.into_iter().map(person).collect())
-}
-
-/// Those of `users` who have blocked this one.
-pub(super) async fn against(
-    tx: &mut Tx,
-    blocked: UserId,
-    users: &[i64],
-) -> Result<Vec<(i64,)>, DbError> {
-    fetch_all!(
-        tx,
-        "SELECT user_id FROM blocklist
-         WHERE blocked_id = $1 AND user_id IN (SELECT value FROM json_each($2)) ORDER BY user_id",
-        blocked.0,
-        List(users.to_vec())
-    )
 }
 
 /// Whether the user writes in the private chat of the two, if they have one.

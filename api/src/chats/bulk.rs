@@ -1,15 +1,15 @@
 //! Chats by the thousand, for administrators: like [`super::create`], with anybody as the members and
 //! the first of them in the place of whoever makes one. The administrator is in none of them.
 
-use super::{ChatLimits, create::pair_key, membership, rules};
+use super::{direct::pair_key, membership, rules};
 use crate::{
-    Api,
     audit::{self, Action, Entry},
     code::Code,
+    config::ChatLimits,
     db::{DbError, Tx, column, execute, fetch_all, json_rows},
     error::{Error, Result},
     news::{self, News},
-    rest::caller::Admin,
+    state::Api,
 };
 use shared::{
     chat::ChatType,
@@ -36,7 +36,7 @@ pub struct NewChat {
 
 /// Makes the chats, all or none; their ids in the same order. A pair that has its private chat keeps
 /// that one. A member may come to have a call's chats more than a user may have otherwise.
-pub async fn create(api: &Api, Admin(admin): &Admin, chats: &[NewChat]) -> Result<Vec<ChatId>> {
+pub async fn create(api: &Api, admin: UserId, chats: &[NewChat]) -> Result<Vec<ChatId>> {
     let limits = &api.config.chats;
     let rows = check(chats, limits)?;
     let users: BTreeSet<i64> =
@@ -47,7 +47,7 @@ pub async fn create(api: &Api, Admin(admin): &Admin, chats: &[NewChat]) -> Resul
     let ids = insert(&mut tx, &rows).await?;
     enter(&mut tx, chats, &ids).await?;
     let told = format!("{} chats", ids.len());
-    let entry = Entry::of(admin.user_id, Action::CreateChats).because(&told);
+    let entry = Entry::of(admin, Action::CreateChats).because(&told);
     audit::record(&mut tx, &[entry]).await?;
     let mut news = News::default();
     for (chat, id) in chats.iter().zip(&ids) {

@@ -2,9 +2,9 @@
 //! few seconds, so each list reads one index from its recent end.
 
 use crate::{
-    Api,
     db::{Tx, fetch_all},
     error::Result,
+    state::Api,
 };
 use shared::{
     id::{ChatId, Seq, SessionId, UserId},

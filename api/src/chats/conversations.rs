@@ -4,13 +4,12 @@
 
 use super::access::chat_type;
 use crate::{
-    Api,
     accounts::user,
     audit::{self, Action, Entry},
     code::Code,
     db::{Conn, List, fetch_all},
     error::Result,
-    rest::caller::Admin,
+    state::Api,
 };
 use serde::Serialize;
 use shared::{
@@ -109,7 +108,7 @@ pub async fn of_user(
 /// nobody has the name.
 pub async fn of_other(
     api: &Api,
-    Admin(admin): &Admin,
+    admin: UserId,
     username: &str,
     reason: &str,
     limit: i64,
@@ -118,7 +117,7 @@ pub async fn of_other(
     let mut conn = api.db.read().await?;
     let user = user::account(conn.link(), username).await?.ok_or(Code::UserNotFound)?;
     drop(conn);
-    let entry = Entry::of(admin.user_id, Action::ReadUserChats).on_user(user.id);
+    let entry = Entry::of(admin, Action::ReadUserChats).on_user(user.id);
     audit::record_reading(api, entry.because(reason)).await?;
     of_user(api, user.id, Part::All, limit).await
 }

@@ -1,17 +1,18 @@
 //! Making chats.
 
 use super::{
-    access::Actor,
+    direct::pair_key,
     membership,
     overview::{self, Overview},
     rules, strangers,
 };
 use crate::{
-    Api,
+    accounts::Actor,
     code::Code,
     db::{DbError, List, Tx, execute, fetch_one, fetch_optional},
     error::{Error, Result},
     news::{self, News},
+    state::Api,
 };
 use shared::{
     chat::ChatType,
@@ -91,11 +92,6 @@ pub async fn create(api: &Api, actor: Actor, new: NewChat) -> Result<Overview> {
     }
     news::commit(api, tx, news).await?;
     Ok(overview)
-}
-
-/// What names the private chat of two users, whoever of them asks.
-pub(crate) fn pair_key(one: UserId, other: UserId) -> String {
-    format!("{}:{}", one.min(other), one.max(other))
 }
 
 /// A chat to be, all of it checked.

@@ -1,17 +1,14 @@
 //! The private chat of two users, found by who they are: for clients that name people and know no
 //! chats. Making one is [`super::create`].
 
-use super::{
-    access::Actor,
-    create::pair_key,
-    stored::{MessageRow, Stored, message_columns},
-};
+use super::stored::{MessageRow, Stored, message_columns};
 use crate::{
-    Api,
+    accounts::Actor,
     audit::{self, Action, Entry},
     code::Code,
     db::{Conn, DbError, List, fetch_all},
     error::Result,
+    state::Api,
 };
 use shared::{
     chat::Message,
@@ -22,6 +19,11 @@ use std::collections::HashMap;
 
 /// Most messages in one page of [`conversation`]: what its clients, who do not page, get at most.
 pub const MAX_MESSAGES: i64 = 1_000;
+
+/// What names the private chat of two users, whoever of them asks.
+pub(crate) fn pair_key(one: UserId, other: UserId) -> String {
+    format!("{}:{}", one.min(other), one.max(other))
+}
 
 /// The private chat of two users, if they have one.
 pub(crate) async fn find(

@@ -1,11 +1,10 @@
 //! `dormant`: chats whose members hear of new events through `user:{id}`, because their connections
 //! do not hold them live.
 
-use crate::internal::check_batch;
 use crate::{
-    Api,
     db::{Db, column, fetch_all, json_rows},
     error::Result,
+    state::Api,
 };
 use shared::internal::{Dormant, DormantMarked};
 use std::collections::HashSet;
@@ -15,7 +14,6 @@ pub(super) type Mark = (i64, i64, bool);
 
 /// Marks these chats dormant for these users; tells who is a member.
 pub async fn dormant(api: &Api, request: Dormant) -> Result<DormantMarked> {
-    check_batch("chats", request.chats.len())?;
     let asked = request.chats.iter().map(|chat| (chat.chat_id.0, chat.user_id.0));
     let marks: Vec<Mark> =
         asked.clone().collect::<HashSet<_>>().into_iter().map(|(c, u)| (c, u, true)).collect();

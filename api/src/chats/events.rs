@@ -8,12 +8,11 @@
 //! fit into its share any more. Where many are asked for, their lengths are read first, so that what
 //! does not fit is not read either.
 
-use crate::internal::check_batch;
 use crate::{
-    Api,
     chats::stored::{MessageRow, Stored, message_columns},
     db::{Conn, List, column, fetch_all, json_rows},
     error::Result,
+    state::Api,
 };
 use shared::{
     chat::{Change, Event, MemberChange, UserRef},
@@ -55,7 +54,6 @@ pub async fn events(api: &Api, request: Events) -> Result<EventsFound> {
 
 /// The same, with each range cut after `limit` places (at least one).
 pub async fn events_with_limit(api: &Api, request: Events, limit: usize) -> Result<EventsFound> {
-    check_batch("ranges", request.ranges.len())?;
     let mut conn = api.db.read().await?;
     // Heads first: whatever is read afterwards is at least as new, and cut at them.
     let heads = heads(&mut conn, &request.ranges).await?;

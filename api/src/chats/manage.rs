@@ -1,15 +1,16 @@
 //! Renaming and deleting chats.
 
 use super::{
-    access::{self, Actor, Right},
+    access::{self, Right},
     changes, rules,
 };
 use crate::{
-    Api,
+    accounts::Actor,
     audit::{self, Action, Entry},
     db::{DbError, Tx, execute},
     error::Result,
     news::{self, News},
+    state::Api,
 };
 use shared::{id::ChatId, relay::ChatPayload};
 

@@ -1,13 +1,95 @@
-//! Read marks of whole chats at once. The marks move by [`super::read::mark_read`], so the user's other
-//! devices and the senders hear of it as of any other.
+//! Read marks, one by one or of whole chats at once. They only move forward, whoever else moves them at the
+//! same time, and the user's other devices and the senders hear of it.
 
-use super::direct;
-use crate::{Api, db::fetch_all, error::Result};
+use super::{direct, ordinals::seen_at};
+use crate::{
+    db::{Tx, column, execute, fetch_all, json_rows},
+    error::Result,
+    news::{self, News},
+    state::Api,
+};
 use shared::{
     id::{ChatId, Seq, UserId},
     internal::{MAX_BATCH, MarkRead, ReadMark},
+    relay::{ChatPayload, MAX_WATCHERS, UserPayload},
 };
-use std::ops::RangeInclusive;
+use std::{collections::BTreeMap, ops::RangeInclusive};
+
+/// Moves the marks of members and publishes those that moved. Marks of others are ignored.
+pub async fn mark_read(api: &Api, request: MarkRead) -> Result<()> {
+    let mut furthest: BTreeMap<(i64, i64), i64> = BTreeMap::new();
+    for mark in &request.marks {
+        let place = furthest.entry((mark.chat_id.0, mark.user_id.0)).or_default();
+        *place = mark.message_id.0.max(*place);
+    }
+    let marks: Vec<(i64, i64, i64)> =
+        furthest.into_iter().map(|((chat, user), mark)| (chat, user, mark)).collect();
+    if marks.is_empty() {
+        return Ok(());
+    }
+    let mut tx = api.db.begin().await?;
+    // PostgreSQL: rows are locked in one order everywhere, or two batches could wait for each other.
+    // What is seen may move without the mark: by a mark set while the chat was not numbered.
+    let moved: Vec<(i64, i64, i64, bool, String, i64)> = fetch_all!(
+        tx,
+        postgres: concat!("WITH marks AS (
+                SELECT m.chat_id, m.user_id, m.last_read AS before, c.chat_type, c.member_count,
+                    GREATEST(m.last_read, LEAST(r.mark, c.last_seq)) AS mark,
+                    CASE WHEN c.sent_seq = c.last_seq THEN ", seen_at!("r.mark"), " END AS seen
+                FROM UNNEST($1::BIGINT[], $2::BIGINT[], $3::BIGINT[]) AS r (chat_id, user_id, mark)
+                JOIN chats c ON c.id = r.chat_id AND c.deleted_at IS NULL
+                JOIN members m ON m.chat_id = r.chat_id AND m.user_id = r.user_id
+                ORDER BY m.chat_id, m.user_id FOR NO KEY UPDATE OF m)
+            UPDATE members m SET last_read = marks.mark, seen = GREATEST(m.seen, marks.seen) FROM marks
+            WHERE m.chat_id = marks.chat_id AND m.user_id = marks.user_id
+                AND (marks.before < marks.mark OR m.seen < marks.seen)
+            RETURNING m.chat_id, m.user_id, m.last_read, marks.before < m.last_read, marks.chat_type,
+                marks.member_count"),
+        (
+            column!(marks, 0),
+            column!(marks, 1),
+            column!(marks, 2),
+        ),
+        sqlite: "UPDATE members SET last_read = marks.mark
+            FROM (SELECT r.value ->> 0 AS chat, r.value ->> 1 AS user, MIN(r.value ->> 2, c.last_seq) AS mark
+                  FROM json_each($1) r
+                  JOIN chats c ON c.id = r.value ->> 0 AND c.deleted_at IS NULL) marks
+            WHERE chat_id = marks.chat AND user_id = marks.user AND last_read < marks.mark
+            RETURNING chat_id, user_id, last_read, TRUE,
+                (SELECT chat_type FROM chats WHERE chats.id = chat_id),
+                (SELECT member_count FROM chats WHERE chats.id = chat_id)",
+        (json_rows(&marks)),
+    )?;
+    // PostgreSQL has done so in the same round trip.
+    if let Tx::Sqlite(..) = tx {
+        execute!(
+            tx,
+            concat!(
+                "UPDATE members SET seen = marks.seen
+                 FROM (SELECT c.id AS chat, r.value ->> 1 AS user, ",
+                seen_at!("(r.value ->> 2)"),
+                " AS seen
+                       FROM json_each($1) r
+                       JOIN chats c ON c.id = r.value ->> 0 AND c.deleted_at IS NULL
+                           AND c.sent_seq = c.last_seq) marks
+                 WHERE chat_id = marks.chat AND user_id = marks.user
+                     AND COALESCE(members.seen, -1) < marks.seen"
+            ),
+            json_rows(&marks)
+        )?;
+    }
+    let mut news = News::default();
+    for (chat, user, mark, _, kind, members) in moved.into_iter().filter(|row| row.3) {
+        let (chat_id, user_id, message_id) = (ChatId(chat), UserId(user), Seq(mark));
+        news.for_user(user_id, UserPayload::Read { chat_id, message_id });
+        // In a room or a large group, a frame for each reader and message would be members squared.
+        if kind != "room" && members <= MAX_WATCHERS as i64 {
+            news.for_chat(chat_id, ChatPayload::Read { user_id, message_id });
+        }
+    }
+    news::commit(api, tx, news).await?;
+    Ok(())
+}
 
 /// Marks everything in all of a user's chats as read. Returns how many chats' marks moved.
 pub async fn mark_all(api: &Api, user: UserId) -> Result<usize> {
@@ -51,6 +133,6 @@ async fn mark(api: &Api, user_id: UserId, range: RangeInclusive<i64>) -> Result<
     drop(conn);
     let mark = |&(chat, end)| ReadMark { user_id, chat_id: ChatId(chat), message_id: Seq(end) };
     let marks = behind.iter().map(mark).collect();
-    super::read::mark_read(api, MarkRead { marks }).await?;
+    mark_read(api, MarkRead { marks }).await?;
     Ok(behind.into_iter().map(|(chat, _)| ChatId(chat)).collect())
 }

@@ -2,9 +2,9 @@
 
 use super::access::{self, MemberRole};
 use crate::{
-    Api,
     db::{List, fetch_all},
     error::Result,
+    state::Api,
 };
 use serde::Serialize;
 use shared::{

@@ -2,18 +2,19 @@
 //! an event with a number; in rooms, which may be huge, only a removal is.
 
 use super::{
-    ChatLimits,
-    access::{self, Access, Actor, MemberRole, Right},
-    bans::{self, Banning},
+    access::{self, Access, MemberRole, Right},
+    ban_rows::{self, Banning},
     changes, strangers,
 };
 use crate::{
-    Api,
+    accounts::Actor,
     audit::{self, Action, Entry},
     code::Code,
+    config::ChatLimits,
     db::{DbError, List, Tx, execute, fetch_all, fetch_optional},
     error::{Error, Result},
     news::{self, News},
+    state::Api,
 };
 use shared::{
     chat::{ChatType, Event, MemberChange, UserRef},
@@ -51,7 +52,7 @@ pub async fn add(api: &Api, actor: Actor, chat: ChatId, users: &[UserId]) -> Res
     check_room_for(&access, new.len(), limits)?;
     let change = match access.chat_type {
         ChatType::Room => {
-            bans::remove(&mut tx, chat, &new).await?;
+            ban_rows::remove(&mut tx, chat, &new).await?;
             None
         }
         ChatType::Group | ChatType::Private => Some(MemberChange::Joined),
@@ -133,7 +134,7 @@ pub async fn remove(api: &Api, actor: Actor, chat: ChatId, user: UserId) -> Resu
     }
     if access.chat_type == ChatType::Room {
         let ban = Banning { user, by: actor.user_id, length: None, reason: "" };
-        bans::insert(&mut tx, &access, ban, api.config.chats.bans).await?;
+        ban_rows::insert(&mut tx, chat, ban, api.config.chats.bans).await?;
     }
     expel(api, tx, access, actor.user_id, user, role).await
 }

@@ -1,14 +1,14 @@
 //! Reading messages in pages. Deleted ones are not in them.
 
 use super::{
-    LOBBY, access,
+    access,
     stored::{MessageRow, Stored, message_columns},
 };
 use crate::{
-    Api,
     db::{Link, fetch_all, fetch_optional},
     error::{Error, Result},
     lobby,
+    state::Api,
 };
 use shared::{
     chat::Message,
@@ -100,7 +100,7 @@ pub async fn history(
         Vec::new()
     } else if newer <= MAX_OFFSET {
         fetch_all!(tx, select!("DESC"), chat.0, 0_i64, count, newer)?
-    } else if chat == LOBBY {
+    } else if chat == ChatId::LOBBY {
         match lobby::place(&mut tx, offset).await? {
             Some(place) => fetch_all!(tx, select!("ASC"), chat.0, place.first, limit, place.skip)?,
             None => Vec::new(),

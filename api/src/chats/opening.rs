@@ -7,10 +7,9 @@ use super::{
     overview::{self, COLUMNS, Overview, overview_columns},
 };
 use crate::{
-    Api,
     db::{Conn, List, fetch_all, from_row},
     error::{Error, Result},
-    internal::check_batch,
+    state::Api,
 };
 use shared::{
     chat::ChatView,
@@ -29,7 +28,6 @@ const SETTLED_MS: i64 = 60_000;
 /// Which sessions may open, and their users' chats. Two statements, whatever the number of sessions, where
 /// all chats are shown; a third for windows on one chat.
 pub async fn open(api: &Api, request: Open) -> Result<Opened> {
-    check_batch("sessions", request.sessions.len())?;
     let mut conn = api.db.read().await?;
     let (epoch, standings) = standings(&mut conn, &request).await?;
     let mut shown: Vec<(UserId, Shows)> = (request.sessions.iter().zip(&standings))

@@ -3,7 +3,7 @@
 
 use super::{
     access::{MemberRole, chat_type},
-    bans,
+    ban_rows,
 };
 use crate::{
     code::Code,
@@ -205,7 +205,7 @@ pub async fn find(link: &mut Link<'_>, pairs: &[UserChat]) -> Result<Vec<Option<
         .filter(|(_, found)| found.as_ref().is_some_and(from_outside))
         .map(|(pair, _)| *pair)
         .collect();
-    let banned = bans::among(link, &outside).await?;
+    let banned = ban_rows::among(link, &outside).await?;
     for (pair, found) in pairs.iter().zip(&mut chats) {
         if let Some(found) = found {
             found.banned = banned.contains(pair);

@@ -1,17 +1,16 @@
 //! `peers`: the private chats of pairs of users, made where there is none yet.
 
 use super::{
-    access::Actor,
     create::{self, NewChat},
     direct,
 };
-use crate::internal::check_batch;
 use crate::{
-    Api,
+    accounts::Actor,
     accounts::input,
     code::Code,
     db::{Conn, List, fetch_all},
     error::{Error, Result},
+    state::Api,
 };
 use shared::{
     chat::ChatType,
@@ -24,7 +23,6 @@ use std::collections::HashMap;
 /// Each pair's chat, in the order asked. However many are asked for, two statements find those that are
 /// there; most calls make none.
 pub async fn peers(api: &Api, request: Peers) -> Result<PeersFound> {
-    check_batch("pairs", request.pairs.len())?;
     let mut conn = api.db.read().await?;
     let people = People::find(&mut conn, &request.pairs).await?;
     let others: Vec<Result<UserId, Refusal>> =

@@ -2,12 +2,13 @@
 //! are members by their own will. Everybody else is invited: such a member's chat comes after all others
 //! and counts for nothing until the member accepts, by joining it or by writing in it.
 
-use super::{access::Actor, blocklist, create::pair_key};
+use super::direct::pair_key;
 use crate::{
-    Api,
+    accounts::Actor,
     code::Code,
     db::{DbError, Link, List, Tx, execute, fetch_all},
     error::{Error, Result},
+    state::Api,
 };
 use shared::{
     chat::ChatType,
@@ -109,15 +110,26 @@ fn count_refused() {
 }
 
 /// Nobody of `users` has blocked the actor. To be asked once they are members, in the same transaction: who
-/// blocks somebody waits for that (see [`blocklist::block`]).
+/// blocks somebody waits for that (see [`super::blocklist::block`]).
 pub(super) async fn check_wanted(tx: &mut Tx, actor: Actor, users: &[i64]) -> Result<()> {
-    match &blocklist::against(tx, actor.user_id, users).await?[..] {
+    match &against(tx, actor.user_id, users).await?[..] {
         [] => Ok(()),
         unwilling => Err(Error::new(
             Code::BlockedByRecipient,
             format!("Users who do not want to hear from you: {}.", ids(unwilling)),
         )),
     }
+}
+
+/// Those of `users` who have blocked this one.
+async fn against(tx: &mut Tx, blocked: UserId, users: &[i64]) -> Result<Vec<(i64,)>, DbError> {
+    fetch_all!(
+        tx,
+        "SELECT user_id FROM blocklist
+         WHERE blocked_id = $1 AND user_id IN (SELECT value FROM json_each($2)) ORDER BY user_id",
+        blocked.0,
+        List(users.to_vec())
+    )
 }
 
 /// This member is one by its own will from now on.

@@ -4,7 +4,7 @@
 pub mod secrets;
 
 use crate::{
-    Api, Parts,
+    Parts,
     accounts::admin,
     auth::passwords::{Passwords, random_secret},
     auth::tokens::{Tokens, generate_pem},
@@ -12,10 +12,10 @@ use crate::{
     db::{ConnectError, Db, execute},
     demo,
     error::Error,
-    settings::Settings,
+    lookalikes::ADMIN,
+    settings::{AdminCommand, Settings},
 };
 use anyhow::{Context as _, bail};
-use clap::Subcommand;
 use shared::{
     bus::Bus, internal::Role, lifecycle::Lifecycle, limit::Limiter, presence::Presence,
     settings::Secret,
@@ -85,66 +85,49 @@ pub fn told(error: Error) -> anyhow::Error {
     anyhow::anyhow!("{}", error.detail)
 }
 
-/// What is done with administrators on the command line, of `api` and of `switchboard`.
-#[derive(Subcommand, Clone, Debug, PartialEq, Eq)]
-pub enum AdminCommand {
-    /// Make `admin` with ADMIN_PASSWORD, or with a random password printed once
-    Create,
-    /// Show who is an administrator
-    List,
-    /// Give an account a new random password, printed once; its sessions end within seconds
-    Password {
-        /// Whose
-        #[arg(default_value = admin::USERNAME)]
-        username: String,
-    },
-    /// Make an account an administrator, from its next sign-in on
-    Promote { username: String },
-    /// Make an administrator an ordinary user, at once. The last one stays
-    Demote { username: String },
-}
-
-impl AdminCommand {
-    /// Does it on this database, whose processes may be running: each act is in the audit log, and they
-    /// find it there. Prints what the operator wants to know.
-    #[expect(clippy::print_stdout, reason = "what is asked for on the command line")]
-    pub async fn run(&self, db: &Db, chosen: Option<&Secret>) -> anyhow::Result<()> {
-        let passwords = Passwords::new(&PasswordConfig::default()).map_err(told)?;
-        match self {
-            Self::Create => {
-                admin::check(Some(db), chosen).await?;
-                let password = chosen.cloned().unwrap_or_else(random_secret);
-                let given = chosen.is_some();
-                let tell = |password: &Secret| match given {
-                    true => say("admin was made with ADMIN_PASSWORD"),
-                    false => tell_password(admin::USERNAME, password),
-                };
-                if !admin::create(db, &passwords, password, tell).await.map_err(told)? {
-                    bail!("{} exists already; its password was not changed", admin::USERNAME);
-                }
-            }
-            Self::List => {
-                for (username, blocked) in admin::list(db).await.map_err(told)? {
-                    println!("{username}{}", if blocked { " (blocked)" } else { "" });
-                }
-            }
-            Self::Password { username } => {
-                let tell = |password: &Secret| tell_password(username, password);
-                admin::reset_password(db, &passwords, username, random_secret(), tell)
-                    .await
-                    .map_err(told)?;
-            }
-            Self::Promote { username } | Self::Demote { username } => {
-                let (role, is) = match self {
-                    Self::Promote { .. } => (Role::Admin, "an administrator"),
-                    _ => (Role::User, "no administrator"),
-                };
-                let changed = admin::set_role(db, username, role).await.map_err(told)?;
-                println!("{username} {} {is}", if changed { "is now" } else { "was already" });
+/// Does it on this database, whose processes may be running: each act is in the audit log, and they
+/// find it there. Prints what the operator wants to know.
+#[expect(clippy::print_stdout, reason = "what is asked for on the command line")]
+pub async fn run_admin(
+    command: &AdminCommand,
+    db: &Db,
+    chosen: Option<&Secret>,
+) -> anyhow::Result<()> {
+    let passwords = Passwords::new(&PasswordConfig::default()).map_err(told)?;
+    match command {
+        AdminCommand::Create => {
+            admin::check(Some(db), chosen).await?;
+            let password = chosen.cloned().unwrap_or_else(random_secret);
+            let given = chosen.is_some();
+            let tell = |password: &Secret| match given {
+                true => say("admin was made with ADMIN_PASSWORD"),
+                false => tell_password(ADMIN, password),
+            };
+            if !admin::create(db, &passwords, password, tell).await.map_err(told)? {
+                bail!("{ADMIN} exists already; its password was not changed");
             }
         }
-        Ok(())
+        AdminCommand::List => {
+            for (username, blocked) in admin::list(db).await.map_err(told)? {
+                println!("{username}{}", if blocked { " (blocked)" } else { "" });
+            }
+        }
+        AdminCommand::Password { username } => {
+            let tell = |password: &Secret| tell_password(username, password);
+            admin::reset_password(db, &passwords, username, random_secret(), tell)
+                .await
+                .map_err(told)?;
+        }
+        AdminCommand::Promote { username } | AdminCommand::Demote { username } => {
+            let (role, is) = match command {
+                AdminCommand::Promote { .. } => (Role::Admin, "an administrator"),
+                _ => (Role::User, "no administrator"),
+            };
+            let changed = admin::set_role(db, username, role).await.map_err(told)?;
+            println!("{username} {} {is}", if changed { "is now" } else { "was already" });
+        }
     }
+    Ok(())
 }
 
 /// Shows a password to the operator, or says that this cannot be.
@@ -161,7 +144,7 @@ fn say(text: &str) -> io::Result<()> {
 /// `api admin`.
 pub async fn administer(settings: &Settings, command: &AdminCommand) -> anyhow::Result<()> {
     let db = open(settings).await?;
-    command.run(&db, settings.admin_password.as_ref()).await?;
+    run_admin(command, &db, settings.admin_password.as_ref()).await?;
     db.close().await;
     Ok(())
 }
@@ -181,7 +164,7 @@ pub async fn make_demo(settings: &Settings) -> anyhow::Result<()> {
         // Nobody signs in here.
         tokens: Tokens::from_pem(generate_pem()?.reveal())?,
     };
-    let api = Api::start(parts, Config::default(), &lifecycle).await.map_err(told)?;
+    let api = crate::start(parts, Config::default(), &lifecycle).await.map_err(told)?;
     let made = demo::make(&api).await.map_err(told);
     lifecycle.stop();
     lifecycle.finish(Duration::ZERO).await;

@@ -7,9 +7,9 @@
 //! that goes on beside it.
 
 use super::{
-    Db, DbError, Link, Tx, execute, fetch_one, fetch_optional, indexes, sqlite::take_all_time,
+    Db, DbError, Link, Tx, execute, fetch_one, fetch_optional, indexes, skeletons,
+    sqlite::take_all_time,
 };
-use crate::accounts::lookalikes;
 use std::time::{Duration, Instant};
 
 struct Migration {
@@ -141,7 +141,7 @@ async fn step(db: &Db) -> Result<Step, MigrateError> {
     let started = Instant::now();
     run_script(&mut tx, script).await.map_err(failed)?;
     if name == NAMES {
-        lookalikes::back_fill(&mut tx).await.map_err(failed)?;
+        skeletons::back_fill(&mut tx).await.map_err(failed)?;
     }
     const MADE: &str = "INSERT INTO migrations (version, name) VALUES ($1, $2)";
     execute!(tx, MADE, version, name).map_err(failed)?;

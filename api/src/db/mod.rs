@@ -19,6 +19,7 @@ mod indexes;
 mod link;
 mod list;
 mod migrate;
+pub(crate) mod skeletons;
 mod sqlite;
 
 pub use error::{ConnectError, DbError};

@@ -1,26 +1,14 @@
 //! The calls gateways make: over HTTP with a shared secret, or directly in one process. What each
 //! promises is written at its types in [`shared::internal`]. Who calls is trusted to have checked the
-//! users' tokens, and nothing more.
-
-pub use crate::{
-    accounts::guests::guests,
-    chats::{
-        changed::changed,
-        dormant::dormant,
-        events::{events, events_with_limit},
-        opening::open,
-        peers::peers,
-        post::post,
-        read::mark_read,
-        view::view,
-    },
-};
+//! users' tokens, and nothing more. Each call checks how long its list is and hands over to the service.
 
 use crate::{
-    Api,
+    accounts::guests,
+    chats::{changed, dormant, events, marks, opening, peers, post, view},
     code::Code,
     error::{Error, Result},
     http::extract::Json,
+    state::Api,
 };
 use axum::{
     Router,
@@ -31,7 +19,13 @@ use axum::{
     routing,
 };
 use sha2::{Digest, Sha256};
-use shared::{internal::MAX_BATCH, settings::Secret};
+use shared::{
+    internal::{
+        Changed, ChangedFound, Dormant, DormantMarked, Events, EventsFound, Guests, GuestsFound,
+        MAX_BATCH, MarkRead, Open, Opened, Peers, PeersFound, Post, Posted, View, Viewed,
+    },
+    settings::Secret,
+};
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
@@ -50,7 +44,7 @@ pub fn router(secrets: &[Secret]) -> Router<Api> {
     Router::new()
         .route("/internal/open", call!(open))
         .route("/internal/post", call!(post))
-        .route("/internal/read", call!(mark_read))
+        .route("/internal/read", routing::post(read_marks))
         .route("/internal/events", call!(events))
         .route("/internal/changed", call!(changed))
         .route("/internal/dormant", call!(dormant))
@@ -60,6 +54,76 @@ pub fn router(secrets: &[Secret]) -> Router<Api> {
         .layer(middleware::from_fn(move |request: Request, next: Next| {
             check_secret(Arc::clone(&expected), request, next)
         }))
+}
+
+/// Which sessions may open, and their users' chats.
+pub async fn open(api: &Api, request: Open) -> Result<Opened> {
+    check_batch("sessions", request.sessions.len())?;
+    opening::open(api, request).await
+}
+
+/// Carries commands out in order.
+pub async fn post(api: &Api, request: Post) -> Result<Posted> {
+    check_batch("commands", request.commands.len())?;
+    post::post(api, request).await
+}
+
+/// What was missed in ranges of chats.
+pub async fn events(api: &Api, request: Events) -> Result<EventsFound> {
+    check_batch("ranges", request.ranges.len())?;
+    events::events(api, request).await
+}
+
+/// Chats as users may watch them.
+pub async fn view(api: &Api, request: View) -> Result<Viewed> {
+    check_batch("chats", request.chats.len())?;
+    view::view(api, request).await
+}
+
+/// Marks chats dormant for users.
+pub async fn dormant(api: &Api, request: Dormant) -> Result<DormantMarked> {
+    check_batch("chats", request.chats.len())?;
+    dormant::dormant(api, request).await
+}
+
+/// The private chats of pairs of users.
+pub async fn peers(api: &Api, request: Peers) -> Result<PeersFound> {
+    check_batch("pairs", request.pairs.len())?;
+    peers::peers(api, request).await
+}
+
+/// The guests of these names.
+pub async fn guests(api: &Api, request: Guests) -> Result<GuestsFound> {
+    check_batch("names", request.names.len())?;
+    guests::guests(api, request).await
+}
+
+async fn read_marks(
+    State(api): State<Api>,
+    Json(request): Json<MarkRead>,
+) -> Result<Json<serde_json::Value>> {
+    mark_read(&api, request).await?;
+    // Every answer is an object, so that something may be added to it.
+    Ok(Json(serde_json::json!({})))
+}
+
+/// Moves read marks.
+pub async fn mark_read(api: &Api, request: MarkRead) -> Result<()> {
+    check_batch("marks", request.marks.len())?;
+    marks::mark_read(api, request).await
+}
+
+/// What happened lately.
+pub async fn changed(api: &Api, request: Changed) -> Result<ChangedFound> {
+    changed::changed(api, request).await
+}
+
+/// Every list of a call is bounded.
+fn check_batch(name: &str, items: usize) -> Result<()> {
+    if items > MAX_BATCH {
+        return Err(Error::field(name, format!("has more than {MAX_BATCH} items")));
+    }
+    Ok(())
 }
 
 async fn check_secret(expected: Arc<[[u8; 32]]>, request: Request, next: Next) -> Result<Response> {
@@ -73,12 +137,4 @@ async fn check_secret(expected: Arc<[[u8; 32]]>, request: Request, next: Next) -
         Code::Unauthenticated,
         "Internal calls need the INTERNAL_TOKEN that the api was started with.",
     ))
-}
-
-/// Every list of a call is bounded.
-pub(crate) fn check_batch(name: &str, items: usize) -> Result<()> {
-    if items > MAX_BATCH {
-        return Err(Error::field(name, format!("has more than {MAX_BATCH} items")));
-    }
-    Ok(())
 }

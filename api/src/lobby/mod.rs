@@ -1,6 +1,6 @@
 //! The lobby as clients read it who know no other chat: pages of messages, one sender's messages, and
 //! its numbers. All counts come from counters that posting keeps ([`crate::chats::post`]), so
-//! nothing here gets slower as the lobby grows. Who may read is [`crate::rest::caller::Visitor`]'s to say.
+//! nothing here gets slower as the lobby grows. Who may read is for the routes to know.
 
 mod pages;
 mod statistics;
@@ -10,12 +10,14 @@ pub use pages::{MAX_MESSAGES, SenderPage, by_sender, page, recent};
 pub use statistics::{Sender, Statistics, statistics};
 
 use crate::{
-    chats::LOBBY,
     db::{Link, fetch_one},
     error::Result,
 };
 use serde::Serialize;
-use shared::{id::Seq, time::Timestamp};
+use shared::{
+    id::{ChatId, Seq},
+    time::Timestamp,
+};
 use utoipa::ToSchema;
 
 /// A message with the names that the lobby's clients know it by.
@@ -34,6 +36,6 @@ pub struct LobbyMessage {
 /// How many messages the lobby holds.
 pub async fn total(link: &mut Link<'_>) -> Result<i64> {
     let (count,): (i64,) =
-        fetch_one!(link, "SELECT message_count FROM chats WHERE id = $1", LOBBY.0)?;
+        fetch_one!(link, "SELECT message_count FROM chats WHERE id = $1", ChatId::LOBBY.0)?;
     Ok(count)
 }

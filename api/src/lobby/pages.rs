@@ -2,14 +2,18 @@
 
 use super::{LobbyMessage, total};
 use crate::{
-    Api,
     accounts::{guests::guest_key, input},
-    chats::{LOBBY, post::STRETCH},
+    chats::post::STRETCH,
     code::Code,
     db::{DbError, Tx, fetch_all, fetch_optional},
     error::Result,
+    state::Api,
 };
-use shared::{id::Seq, text::is_nobodys, time::Timestamp};
+use shared::{
+    id::{ChatId, Seq},
+    text::is_nobodys,
+    time::Timestamp,
+};
 
 /// Most messages in one page.
 pub const MAX_MESSAGES: i64 = 100;
@@ -17,7 +21,7 @@ pub const MAX_MESSAGES: i64 = 100;
 /// The lobby stands as a number where one sender's messages are looked for, because their index has
 /// `WHERE chat_id = 1`: a database that plans for any value of a parameter cannot use it. And as a
 /// parameter everywhere else, so that it does not: while it is small, it looks as good as the right one.
-const _: () = assert!(LOBBY.0 == 1);
+const _: () = assert!(ChatId::LOBBY.0 == 1);
 
 type Row = (i64, String, bool, String, i64);
 
@@ -59,7 +63,7 @@ pub async fn page(api: &Api, offset: i64, limit: i64) -> Result<(Vec<LobbyMessag
             "SELECT chat_id, id FROM messages WHERE chat_id = $1 AND id >= $2 AND deleted_at IS NULL
             ORDER BY id LIMIT $3 OFFSET $4"
         ),
-        LOBBY.0,
+        ChatId::LOBBY.0,
         place.first,
         limit.clamp(1, MAX_MESSAGES),
         place.skip
@@ -84,7 +88,7 @@ pub(crate) async fn place(tx: &mut Tx, offset: i64) -> Result<Option<Place>, DbE
                  CAST(SUM(message_count) OVER (ORDER BY stretch) AS BIGINT) - message_count AS before
              FROM stretches WHERE chat_id = $1) s
          WHERE before <= $2 AND $2 - before < message_count",
-        LOBBY.0,
+        ChatId::LOBBY.0,
         offset
     )?;
     Ok(found.map(|(stretch, before)| Place { first: stretch * STRETCH, skip: offset - before }))
@@ -100,7 +104,7 @@ pub async fn recent(api: &Api, limit: i64) -> Result<(Vec<LobbyMessage>, i64)> {
             "SELECT chat_id, id FROM messages WHERE chat_id = $1 AND deleted_at IS NULL
             ORDER BY id DESC LIMIT $2"
         ),
-        LOBBY.0,
+        ChatId::LOBBY.0,
         limit.clamp(1, MAX_MESSAGES)
     )?;
     Ok((messages(rows), total))
@@ -136,7 +140,7 @@ pub async fn by_sender(api: &Api, username: &str, limit: i64) -> Result<SenderPa
         &prepared,
         &guest_written,
         &guest_prepared,
-        LOBBY.0
+        ChatId::LOBBY.0
     )?;
     let (user, username, total) = found.ok_or(Code::UserNotFound)?;
     // SQLite, which has no statistics of our tables, would walk over everybody's messages instead.

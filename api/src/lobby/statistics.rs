@@ -1,12 +1,12 @@
 //! The lobby's numbers, read from their counters: two rows, however many messages there are.
 
 use crate::{
-    Api,
-    chats::LOBBY,
     db::{fetch_one, fetch_optional},
     error::Result,
+    state::Api,
 };
 use serde::Serialize;
+use shared::id::ChatId;
 use utoipa::ToSchema;
 
 /// Of the messages that are there now; deleted ones count no more.
@@ -46,7 +46,7 @@ pub async fn statistics(api: &Api) -> Result<Statistics> {
         "SELECT c.message_count, n.sender_count, n.text_chars,
              CASE WHEN n.day = k.now / 86400000 THEN n.day_count ELSE 0 END
          FROM clock k CROSS JOIN chats c JOIN statistics n ON n.chat_id = c.id WHERE c.id = $1",
-        LOBBY.0
+        ChatId::LOBBY.0
     )?;
     let most_active: Option<(String, i64, bool)> = fetch_optional!(
         tx,
@@ -54,7 +54,7 @@ pub async fn statistics(api: &Api) -> Result<Statistics> {
          FROM senders n JOIN users u ON u.id = n.user_id
          WHERE n.chat_id = $1 AND n.message_count > 0
          ORDER BY n.message_count DESC, n.user_id LIMIT 1",
-        LOBBY.0
+        ChatId::LOBBY.0
     )?;
     Ok(Statistics {
         total_messages,

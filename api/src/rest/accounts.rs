@@ -2,7 +2,6 @@
 
 use super::reply::{Origin, SessionCookie, SignedInReply};
 use crate::{
-    Api,
     accounts::{
         SignedIn, device,
         limits::{Attempt, admit},
@@ -14,6 +13,7 @@ use crate::{
     error::{Error, Result},
     http::extract::{Json, JsonOrForm},
     rest::caller::Caller,
+    state::Api,
 };
 use axum::{
     extract::State,

@@ -6,7 +6,6 @@ use super::{
     page::{Items, limit_within},
 };
 use crate::{
-    Api,
     accounts::{
         active::{self, ActivePage},
         block,
@@ -17,6 +16,7 @@ use crate::{
     error::Result,
     http::extract::{Json, Query},
     rest::caller::{Admin, NoCookie},
+    state::Api,
 };
 use axum::{
     extract::State,
@@ -69,7 +69,7 @@ async fn block_user(
     admin: Admin,
     Query(named): Query<Named>,
 ) -> Result<Json<UserView>> {
-    block::block(&api, &admin, &named.username, &named.reason).await.map(Json)
+    block::block(&api, admin.0.user_id, &named.username, &named.reason).await.map(Json)
 }
 
 /// Block a user, by GET
@@ -118,7 +118,7 @@ async fn unblock_user(
     admin: Admin,
     Query(named): Query<Named>,
 ) -> Result<Json<UserView>> {
-    block::unblock(&api, &admin, &named.username, &named.reason).await.map(Json)
+    block::unblock(&api, admin.0.user_id, &named.username, &named.reason).await.map(Json)
 }
 
 /// Unblock a user, by GET
@@ -229,7 +229,7 @@ async fn chats_of_user(
 ) -> Result<Json<ByName>> {
     let ChatsQuery { username, reason, limit } = query;
     let limit = limit_within(limit, MAX_PER_CHAT, MAX_PER_CHAT)?;
-    conversations::of_other(&api, &admin, &username, &reason, limit).await.map(Json)
+    conversations::of_other(&api, admin.0.user_id, &username, &reason, limit).await.map(Json)
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]

@@ -2,11 +2,11 @@
 
 use super::page::{Items, UsersQuery, limit_within};
 use crate::{
-    Api,
     chats::blocklist::{self, BlockedPerson, MAX_ENTRIES},
     error::Result,
     http::extract::{Json, Path, Query},
     rest::caller::Caller,
+    state::Api,
 };
 use axum::{extract::State, http::StatusCode};
 use shared::id::UserId;

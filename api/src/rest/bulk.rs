@@ -2,7 +2,6 @@
 //! it away again.
 
 use crate::{
-    Api,
     accounts::{
         bulk::{self, Account, Range},
         bulk_removal::{self, Removed},
@@ -11,6 +10,7 @@ use crate::{
     error::Result,
     http::extract::Json,
     rest::caller::Admin,
+    state::Api,
 };
 use axum::{extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
@@ -71,7 +71,7 @@ async fn make_users(
     Json(body): Json<MakeUsersBody>,
 ) -> Result<(StatusCode, Json<MadeUsers>)> {
     let MakeUsersBody { prefix, from, count } = body;
-    let users = bulk::create(&api, &admin, &Range { prefix, from, count }).await?;
+    let users = bulk::create(&api, admin.0.user_id, &Range { prefix, from, count }).await?;
     Ok((StatusCode::CREATED, Json(MadeUsers { users })))
 }
 
@@ -102,7 +102,7 @@ async fn remove_users(
     admin: Admin,
     Json(body): Json<RemoveUsersBody>,
 ) -> Result<Json<Removed>> {
-    bulk_removal::remove(&api, &admin, &body.prefix).await.map(Json)
+    bulk_removal::remove(&api, admin.0.user_id, &body.prefix).await.map(Json)
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -153,6 +153,6 @@ async fn make_chats(
 ) -> Result<(StatusCode, Json<MadeChats>)> {
     let chat = |BulkChat { chat_type, name, member_ids }| NewChat { chat_type, name, member_ids };
     let new: Vec<NewChat> = body.chats.into_iter().map(chat).collect();
-    let chat_ids = chats::create(&api, &admin, &new).await?;
+    let chat_ids = chats::create(&api, admin.0.user_id, &new).await?;
     Ok((StatusCode::CREATED, Json(MadeChats { chat_ids })))
 }

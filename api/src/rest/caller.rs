@@ -2,11 +2,11 @@
 //! the page it comes from. What a caller may do is for the services.
 
 use crate::{
-    Api,
-    accounts::user,
+    accounts::{Actor, user},
     auth::ended::{Standing, look_up},
     code::Code,
     error::{Error, Result},
+    state::Api,
 };
 use axum::{
     extract::FromRequestParts,
@@ -30,6 +30,12 @@ pub struct Caller {
     pub username: String,
     /// As the database has it now: a token lives longer than a right may.
     pub role: Role,
+}
+
+impl From<&Caller> for Actor {
+    fn from(caller: &Caller) -> Self {
+        Self { user_id: caller.user_id, role: caller.role }
+    }
 }
 
 /// A [`Caller`] who is an administrator; 403 for others.
@@ -61,7 +67,7 @@ impl FromRequestParts<Api> for Caller {
             return Err(Code::WrongOrigin.into());
         }
         let standing = match api.ended.standing(claims.sid, claims.iat, now) {
-            Standing::Unknown => look_up(api, claims.sid).await?,
+            Standing::Unknown => look_up(&api.db, claims.sid).await?,
             known => known,
         };
         match standing {
@@ -92,18 +98,16 @@ impl FromRequestParts<Api> for Admin {
 
 /// Somebody who reads the lobby: a [`Caller`], or with guest access on also somebody without any
 /// credentials of ours. Bad ones are refused all the same: who sends some believes to be signed in.
-#[derive(Debug, Clone)]
-pub struct Visitor(pub Option<Caller>);
+#[derive(Debug, Clone, Copy)]
+pub struct Visitor;
 
 impl FromRequestParts<Api> for Visitor {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self> {
         match Caller::from_request_parts(parts, api).await {
-            Err(error) if api.config.guests && error.code == Code::Unauthenticated => {
-                Ok(Self(None))
-            }
-            caller => caller.map(|caller| Self(Some(caller))),
+            Err(error) if api.config.guests && error.code == Code::Unauthenticated => Ok(Self),
+            caller => caller.map(|_| Self),
         }
     }
 }

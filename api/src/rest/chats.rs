@@ -2,7 +2,6 @@
 
 use super::page::{Items, limit_within};
 use crate::{
-    Api,
     chats::{
         create::{self, NewChat},
         manage, membership,
@@ -11,6 +10,7 @@ use crate::{
     error::Result,
     http::extract::{Json, Path, Query},
     rest::caller::Caller,
+    state::Api,
 };
 use axum::{extract::State, http::StatusCode};
 use serde::Deserialize;

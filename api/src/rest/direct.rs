@@ -3,11 +3,11 @@
 
 use super::page::limit_within;
 use crate::{
-    Api,
     chats::direct::{self, MAX_MESSAGES},
     error::Result,
     http::extract::{Json, Path, Query},
     rest::caller::Caller,
+    state::Api,
 };
 use axum::extract::State;
 use serde::{Deserialize, Serialize};

@@ -3,7 +3,6 @@
 
 use super::page::limit_within;
 use crate::{
-    Api,
     accounts::user,
     chats::{
         conversations::{self, Line, MAX_PER_CHAT, Part},
@@ -13,6 +12,7 @@ use crate::{
     error::Result,
     http::extract::{Json, Query},
     rest::caller::{Caller, NoCookie},
+    state::Api,
 };
 use axum::extract::State;
 use serde::{Deserialize, Serialize};

@@ -1,11 +1,9 @@
 //! Whether the service is well, for anybody who asks. Load balancers ask the admin listener.
 
-use crate::{
-    Api,
-    http::extract::Json,
-    rest::status::{self, Health, Status},
-};
+use super::status::{self, Health, LastStatus, Status};
+use crate::{http::extract::Json, state::Api};
 use axum::{
+    Extension,
     extract::State,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
@@ -16,7 +14,10 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 const RETRY_AFTER: &str = "1";
 
 pub fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(health)).routes(routes!(status))
+    OpenApiRouter::new()
+        .routes(routes!(health))
+        .routes(routes!(status))
+        .layer(Extension(LastStatus::new()))
 }
 
 /// Ask whether the service runs
@@ -59,8 +60,8 @@ async fn health() -> Json<Health> {
         ),
     )
 )]
-async fn status(State(api): State<Api>) -> Response {
-    let status = status::status(&api).await;
+async fn status(State(api): State<Api>, Extension(last): Extension<LastStatus>) -> Response {
+    let status = last.status(&api).await;
     if status.database.message_count.is_some() {
         return Json(status).into_response();
     }

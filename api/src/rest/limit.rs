@@ -4,7 +4,7 @@
 //! What requests cost is in [`super::costs`].
 
 use super::costs::{Asker, cost};
-use crate::{Api, error::Error};
+use crate::{error::Error, state::Api};
 use axum::{
     extract::{MatchedPath, Request, State},
     http::{HeaderName, HeaderValue, Method},

@@ -2,11 +2,11 @@
 
 use super::page::limit_within;
 use crate::{
-    Api,
     error::{Error, Result},
     http::extract::{Json, Path, Query},
     lobby::{self, LobbyMessage, MAX_MESSAGES, SenderPage, Statistics},
     rest::caller::Visitor,
+    state::Api,
 };
 use axum::extract::State;
 use serde::{Deserialize, Serialize};

@@ -2,9 +2,8 @@
 
 use super::reply::{Origin, SessionCookie};
 use crate::{
-    Api,
     accounts::{
-        password,
+        password::{self, PasswordChange},
         profile::{self, ProfileChange},
         sessions::{self, SessionInfo},
         user::UserView,
@@ -13,6 +12,7 @@ use crate::{
     error::Result,
     http::extract::{Json, Path},
     rest::caller::Caller,
+    state::Api,
 };
 use axum::{
     extract::State,
@@ -52,7 +52,7 @@ struct PasswordBody {
     )
 )]
 async fn me(State(api): State<Api>, caller: Caller) -> Result<Json<UserView>> {
-    profile::view(&api, &caller, caller.user_id).await.map(Json)
+    profile::view(&api, (&caller).into(), caller.user_id).await.map(Json)
 }
 
 /// Change the caller's profile
@@ -74,7 +74,7 @@ async fn change(
     caller: Caller,
     Json(body): Json<ProfileChange>,
 ) -> Result<Json<UserView>> {
-    profile::change(&api, &caller, body).await.map(Json)
+    profile::change(&api, (&caller).into(), body).await.map(Json)
 }
 
 /// Change the caller's password
@@ -98,7 +98,8 @@ async fn change_password(
     Json(body): Json<PasswordBody>,
 ) -> Result<StatusCode> {
     let (current, new) = (Secret::new(body.current_password), Secret::new(body.new_password));
-    password::change(&api, &caller, origin.address, current, new).await?;
+    let (user, session, from) = (caller.user_id, caller.session_id, origin.address);
+    password::change(&api, PasswordChange { user, session, from, current, new }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

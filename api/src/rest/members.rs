@@ -2,7 +2,6 @@
 
 use super::page::{Items, UsersQuery, limit_within};
 use crate::{
-    Api,
     chats::{
         members::{self, MAX_MEMBERS, MemberView},
         membership,
@@ -10,6 +9,7 @@ use crate::{
     error::Result,
     http::extract::{Json, Path, Query},
     rest::caller::Caller,
+    state::Api,
 };
 use axum::{extract::State, http::StatusCode};
 use serde::Deserialize;

@@ -3,15 +3,16 @@
 
 use super::page::limit_within;
 use crate::{
-    Api,
     chats::{
-        self, access,
+        access, marks,
         messages::{self, MAX_MESSAGES, Page},
+        post,
     },
     code::Code,
     error::{Error, Result},
     http::extract::{Json, Path, Query},
     rest::caller::Caller,
+    state::Api,
 };
 use axum::{extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
@@ -337,7 +338,7 @@ async fn read(
     access::find(&mut conn.link(), chat_id, caller.user_id).await?.to_enter()?;
     drop(conn);
     let mark = ReadMark { user_id: caller.user_id, chat_id, message_id: body.message_id };
-    chats::read::mark_read(&api, MarkRead { marks: vec![mark] }).await?;
+    marks::mark_read(&api, MarkRead { marks: vec![mark] }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -349,7 +350,7 @@ async fn carry_out(
     action: Action,
 ) -> Result<Option<Message>> {
     let command = Command { user_id: caller.user_id, chat_id, action };
-    let mut posted = chats::post::post(api, Post::patient(vec![command])).await?;
+    let mut posted = post::post(api, Post::patient(vec![command])).await?;
     let receipt = match posted.results.pop() {
         Some(Ok(receipt)) => receipt,
         Some(Err(refusal)) => return Err(refused(refusal)),

@@ -6,7 +6,7 @@ mod admin;
 mod bans;
 mod blocklist;
 mod bulk;
-pub mod caller;
+pub(crate) mod caller;
 mod chats;
 pub(crate) mod cors;
 pub(crate) mod costs;
@@ -26,7 +26,7 @@ pub(crate) mod site;
 pub(crate) mod status;
 mod users;
 
-use crate::Api;
+use crate::state::Api;
 use axum::{Router, middleware::from_fn_with_state};
 use utoipa_axum::router::OpenApiRouter;
 

@@ -2,12 +2,12 @@
 //! looks and goes away again.
 
 use crate::{
-    Api,
     accounts::{
         SignedIn, device,
         user::{UserView, Viewer},
     },
     error::{Error, Result, fault},
+    state::Api,
 };
 use axum::{
     extract::FromRequestParts,

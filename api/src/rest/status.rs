@@ -1,7 +1,7 @@
 //! How the service is doing, as anybody may know it. What a load balancer asks is on the admin
 //! listener ([`crate::ready`]).
 
-use crate::{Api, lobby};
+use crate::{lobby, state::Api};
 use serde::Serialize;
 use shared::time::Timestamp;
 use std::{sync::Arc, time::Duration};
@@ -20,8 +20,12 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const KEPT: Duration = Duration::from_secs(1);
 
 /// What was found last, and when. Clones share it.
-#[derive(Clone, Default)]
-pub struct LastStatus(Arc<Mutex<Option<(Instant, Status)>>>);
+#[derive(Clone)]
+pub struct LastStatus {
+    /// When this process began to serve.
+    started: Instant,
+    found: Arc<Mutex<Option<(Instant, Status)>>>,
+}
 
 /// That this process answers.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -88,22 +92,29 @@ pub fn health() -> Health {
     }
 }
 
-/// As it was within the last second. Who comes while it is found out waits for that.
-pub async fn status(api: &Api) -> Status {
-    let mut last = api.status.0.lock().await;
-    match &*last {
-        Some((at, status)) if at.elapsed() < KEPT => status.clone(),
-        _ => {
-            let status = look(api).await;
-            *last = Some((Instant::now(), status.clone()));
-            status
+impl LastStatus {
+    /// Of a process that begins to serve now.
+    pub fn new() -> Self {
+        Self { started: Instant::now(), found: Arc::default() }
+    }
+
+    /// As it was within the last second. Who comes while it is found out waits for that.
+    pub async fn status(&self, api: &Api) -> Status {
+        let mut last = self.found.lock().await;
+        match &*last {
+            Some((at, status)) if at.elapsed() < KEPT => status.clone(),
+            _ => {
+                let status = look(api, self.started).await;
+                *last = Some((Instant::now(), status.clone()));
+                status
+            }
         }
     }
 }
 
 /// Asks all, at most a second long. Sockets and sending work without Redis, so only the database
 /// can make it `degraded`.
-async fn look(api: &Api) -> Status {
+async fn look(api: &Api, started: Instant) -> Status {
     let message_count = timeout(PATIENCE, async {
         api.db.ping().await?;
         let mut conn = api.db.read().await?;
@@ -128,7 +139,7 @@ async fn look(api: &Api) -> Status {
             status: if active_connections.is_some() { "active" } else { "unknown" },
         },
         system: Machine {
-            uptime: words(api.started.elapsed()),
+            uptime: words(started.elapsed()),
             memory_usage: format!("{}%", memory_percent()),
         },
     }

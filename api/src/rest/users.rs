@@ -1,7 +1,6 @@
 //! Other users: one by id, many by the beginning of their username.
 
 use crate::{
-    Api,
     accounts::{
         profile::{self, DEFAULT_PAGE, MAX_PAGE, UserPage},
         user::UserView,
@@ -9,6 +8,7 @@ use crate::{
     error::{Error, Result},
     http::extract::{Json, Path, Query},
     rest::caller::Caller,
+    state::Api,
 };
 use axum::extract::State;
 use serde::Deserialize;
@@ -52,7 +52,9 @@ async fn search(
     if !(1..=MAX_PAGE).contains(&limit) {
         return Err(Error::field("limit", "must be from 1 to 100"));
     }
-    profile::search(&api, &caller, &query.query, query.after.as_deref(), limit).await.map(Json)
+    profile::search(&api, (&caller).into(), &query.query, query.after.as_deref(), limit)
+        .await
+        .map(Json)
 }
 
 /// Get a user
@@ -74,5 +76,5 @@ async fn one(
     caller: Caller,
     Path(user): Path<UserId>,
 ) -> Result<Json<UserView>> {
-    profile::view(&api, &caller, user).await.map(Json)
+    profile::view(&api, (&caller).into(), user).await.map(Json)
 }

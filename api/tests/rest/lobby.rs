@@ -8,7 +8,7 @@ use api::{
 use reqwest::{Method, header};
 use serde_json::{Value, json};
 use shared::{
-    id::{SessionId, UserId},
+    id::{ChatId, SessionId, UserId},
     internal::{Action, Command, Guests, Post, Role},
     time::Timestamp,
 };
@@ -31,7 +31,7 @@ async fn say_as_guest(t: &Server, name: &str, message: &str) {
     let user_id = found.guests.pop().unwrap().unwrap().id;
     let client_message_id = message.to_owned();
     let action = Action::Send { client_message_id, text: message.to_owned(), reply_to: None };
-    let command = Command { user_id, chat_id: api::chats::LOBBY, action };
+    let command = Command { user_id, chat_id: ChatId::LOBBY, action };
     let posted = internal::post(&t.api, Post::patient(vec![command])).await.unwrap();
     assert!(posted.results[0].is_ok());
 }
@@ -232,7 +232,7 @@ async fn a_guests_name_can_be_blocked() {
     let user_id = found.guests.pop().unwrap().unwrap().id;
     let action =
         Action::Send { client_message_id: "k".to_owned(), text: "grr".to_owned(), reply_to: None };
-    let command = Command { user_id, chat_id: api::chats::LOBBY, action };
+    let command = Command { user_id, chat_id: ChatId::LOBBY, action };
     let posted = internal::post(&t.api, Post::patient(vec![command])).await.unwrap();
     assert_eq!(posted.results[0].as_ref().unwrap_err().code.as_str(), "blocked");
     // A guest is no account: nobody signs in as one.

@@ -6,7 +6,7 @@ use api::{
     auth::tokens::{Tokens, generate_pem},
     config::Config,
     db::Db,
-    router,
+    router, start,
 };
 use cluster::Postgres;
 use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
@@ -150,7 +150,7 @@ impl Server {
         config.passwords.wait = Duration::from_secs(60);
         config.request_timeout = Duration::from_secs(120);
         change(&mut config);
-        let api = Api::start(parts, config, &lifecycle).await.unwrap();
+        let api = start(parts, config, &lifecycle).await.unwrap();
         Self::serving(api, lifecycle).await
     }
 

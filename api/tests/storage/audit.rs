@@ -3,7 +3,7 @@
 use crate::harness::{T, actor, admin, both, delete, refused};
 use api::{
     audit::{self, Action, Entry, Recorded, check_reason},
-    chats::{LOBBY, manage, membership},
+    chats::{manage, membership},
     db::Db,
 };
 use shared::{
@@ -88,7 +88,7 @@ async fn acts_that_need_no_such_right(t: T) {
     let room = t.room(ann).await;
     membership::join(&t.api, boss, room).await.unwrap();
     membership::leave(&t.api, boss, room).await.unwrap();
-    assert_eq!(refused(manage::rename(&t.api, boss, LOBBY, "x").await), (403, "lobby"));
+    assert_eq!(refused(manage::rename(&t.api, boss, ChatId::LOBBY, "x").await), (403, "lobby"));
     let nobody = membership::remove(&t.api, boss, room, bob).await;
     assert_eq!(refused(nobody), (404, "member_not_found"));
     assert_eq!(log(&t).await.len(), 0);

@@ -10,13 +10,12 @@ use api::{
         bulk::{self as chats, NewChat},
         manage,
     },
-    rest::caller::{Admin, Caller},
 };
 use serde_json::json;
 use shared::{
     chat::ChatType,
     id::{ChatId, SessionId, UserId},
-    internal::{Open, OpenSession, Role, SessionRefusal, Shows},
+    internal::{Open, OpenSession, SessionRefusal, Shows},
     relay::Channel,
 };
 use std::collections::BTreeSet;
@@ -30,10 +29,8 @@ both!(
     a_thousand_fit_into_a_call,
 );
 
-async fn administrator(t: &T) -> Admin {
-    let user_id = t.user("root").await;
-    let session_id = t.session(user_id).await;
-    Admin(Caller { user_id, session_id, username: "root".to_owned(), role: Role::Admin })
+async fn administrator(t: &T) -> UserId {
+    t.user("root").await
 }
 
 fn range(prefix: &str, from: usize, count: usize) -> Range {
@@ -61,7 +58,7 @@ fn chat(chat_type: ChatType, members: &[&Account]) -> NewChat {
 
 async fn accounts_are_made_and_taken_again(t: T) {
     let admin = administrator(&t).await;
-    let made = bulk::create(&t.api, &admin, &range("Trial-", 8, 3)).await.unwrap();
+    let made = bulk::create(&t.api, admin, &range("Trial-", 8, 3)).await.unwrap();
     let names: Vec<&str> = made.iter().map(|account| account.username.as_str()).collect();
     assert_eq!(names, ["Trial-8", "Trial-9", "Trial-10"], "in the order of their numbers");
     assert_eq!(opens(&t, &made[0]).await, Ok(made[0].id));
@@ -69,7 +66,7 @@ async fn accounts_are_made_and_taken_again(t: T) {
     assert!(api::accounts::refresh::refresh(&t.api, renewed).await.is_ok());
 
     // In another case, beside new ones.
-    let again = bulk::create(&t.api, &admin, &range("tRIAL-", 9, 3)).await.unwrap();
+    let again = bulk::create(&t.api, admin, &range("tRIAL-", 9, 3)).await.unwrap();
     let ids: Vec<UserId> = again.iter().map(|account| account.id).collect();
     assert_eq!(ids[..2], [made[1].id, made[2].id]);
     assert_eq!((again[0].username.as_str(), again[2].username.as_str()), ("Trial-9", "tRIAL-11"));
@@ -90,7 +87,7 @@ async fn nobody_elses_account_is_given(t: T) {
     let admin = administrator(&t).await;
     t.user("trial-1").await;
     let create = async |prefix: &str, from, count| {
-        bulk::create(&t.api, &admin, &range(prefix, from, count)).await
+        bulk::create(&t.api, admin, &range(prefix, from, count)).await
     };
     assert_eq!(refused(create("trial-", 0, 3).await.map(drop)), (400, "username_taken"));
     let count = t.number("SELECT count(*) FROM users WHERE username LIKE 'trial-%'".to_owned());
@@ -122,7 +119,7 @@ async fn nobody_elses_account_is_given(t: T) {
 
 async fn chats_are_made_as_if_by_their_first_members(t: T) {
     let admin = administrator(&t).await;
-    let people = bulk::create(&t.api, &admin, &range("p-", 0, 4)).await.unwrap();
+    let people = bulk::create(&t.api, admin, &range("p-", 0, 4)).await.unwrap();
     let [a, b, c, d] = &people[..] else { panic!("four") };
     let mut heard = t.listen(&[Channel::User(b.id)]).await;
     let new = [
@@ -131,7 +128,7 @@ async fn chats_are_made_as_if_by_their_first_members(t: T) {
         chat(ChatType::Room, &[c]),
         chat(ChatType::Private, &[c, d]),
     ];
-    let made = chats::create(&t.api, &admin, &new).await.unwrap();
+    let made = chats::create(&t.api, admin, &new).await.unwrap();
     let [group, private, room, same] = made[..] else { panic!("four") };
     assert_eq!(private, same);
     assert_eq!(BTreeSet::from([group, private, room]).len(), 3);
@@ -152,14 +149,14 @@ async fn chats_are_made_as_if_by_their_first_members(t: T) {
     assert!(t.one(send(d.id, group, "k", "hi")).await.is_err(), "not a member");
 
     // The pair has its chat already.
-    let again = chats::create(&t.api, &admin, &[chat(ChatType::Private, &[c, d])]).await.unwrap();
+    let again = chats::create(&t.api, admin, &[chat(ChatType::Private, &[c, d])]).await.unwrap();
     assert_eq!(again, [private]);
     assert_eq!(of(private).await, (ChatType::Private, 2));
 }
 
 async fn a_call_is_all_or_nothing(t: T) {
     let admin = administrator(&t).await;
-    let people = bulk::create(&t.api, &admin, &range("p-", 0, 6)).await.unwrap();
+    let people = bulk::create(&t.api, admin, &range("p-", 0, 6)).await.unwrap();
     let [a, b, ..] = &people[..] else { panic!("six") };
     let all: Vec<&Account> = people.iter().collect();
     let before = t.number("SELECT count(*) FROM chats".to_owned()).await;
@@ -176,52 +173,52 @@ async fn a_call_is_all_or_nothing(t: T) {
         (nobody, "validation_failed"),
         (chat(ChatType::Group, &all), "group_full"),
     ] {
-        let answer = chats::create(&t.api, &admin, &[chat(ChatType::Room, &[a, b]), wrong]).await;
+        let answer = chats::create(&t.api, admin, &[chat(ChatType::Room, &[a, b]), wrong]).await;
         assert_eq!(refused(answer).1, code);
     }
-    assert_eq!(refused(chats::create(&t.api, &admin, &[]).await), (422, "validation_failed"));
+    assert_eq!(refused(chats::create(&t.api, admin, &[]).await), (422, "validation_failed"));
     assert_eq!(t.number("SELECT count(*) FROM chats".to_owned()).await, before);
 }
 
 async fn what_was_made_is_removed(t: T) {
     let admin = administrator(&t).await;
-    let people = bulk::create(&t.api, &admin, &range("p-", 0, 3)).await.unwrap();
+    let people = bulk::create(&t.api, admin, &range("p-", 0, 3)).await.unwrap();
     let [a, b, c] = &people[..] else { panic!("three") };
     let ann = t.user("p-ann").await;
     let anns = t.group(ann, &[a.id]).await;
     let new = [chat(ChatType::Group, &[a, b]), chat(ChatType::Private, &[b, c])];
-    let made = chats::create(&t.api, &admin, &new).await.unwrap();
+    let made = chats::create(&t.api, admin, &new).await.unwrap();
     let mut heard = t.listen(&[Channel::Chat(made[0])]).await;
 
-    let removed = bulk_removal::remove(&t.api, &admin, "P-").await.unwrap();
+    let removed = bulk_removal::remove(&t.api, admin, "P-").await.unwrap();
     assert_eq!(removed, Removed { users: 3, chats: 2, more: false });
     heard.expect(Channel::Chat(made[0]), json!({"kind": "chat_deleted"})).await;
     assert_eq!(opens(&t, a).await, Err(SessionRefusal::Blocked));
     assert!(t.one(send(b.id, made[0], "k", "hi")).await.is_err());
     t.one(send(ann, anns, "k", "still here")).await.unwrap();
-    let again = bulk_removal::remove(&t.api, &admin, "P-").await.unwrap();
+    let again = bulk_removal::remove(&t.api, admin, "P-").await.unwrap();
     assert_eq!(again, Removed { users: 0, chats: 0, more: false });
-    assert_eq!(refused(bulk_removal::remove(&t.api, &admin, "").await), (422, "validation_failed"));
+    assert_eq!(refused(bulk_removal::remove(&t.api, admin, "").await), (422, "validation_failed"));
 
     // The same accounts, with none of their chats.
-    let back = bulk::create(&t.api, &admin, &range("p-", 0, 1)).await.unwrap();
+    let back = bulk::create(&t.api, admin, &range("p-", 0, 1)).await.unwrap();
     assert_eq!(back[0].id, a.id);
     assert_eq!(opens(&t, &back[0]).await, Ok(a.id));
 }
 
 async fn a_thousand_fit_into_a_call(t: T) {
     let admin = administrator(&t).await;
-    let people = bulk::create(&t.api, &admin, &range("p-", 0, 1_000)).await.unwrap();
+    let people = bulk::create(&t.api, admin, &range("p-", 0, 1_000)).await.unwrap();
     assert!(people.iter().zip(0..).all(|(one, number)| one.username == format!("p-{number}")));
     let groups: Vec<NewChat> =
         people.chunks(2).map(|two| chat(ChatType::Group, &[&two[0], &two[1]])).collect();
-    let made = chats::create(&t.api, &admin, &groups).await.unwrap();
+    let made = chats::create(&t.api, admin, &groups).await.unwrap();
     assert!(made.is_sorted() && made.len() == 500);
     // Each of them has the members that were asked for.
     let place = 417;
     t.one(send(groups[place].member_ids[1], made[place], "k", "hi")).await.unwrap();
-    let removed = bulk_removal::remove(&t.api, &admin, "p-").await.unwrap();
+    let removed = bulk_removal::remove(&t.api, admin, "p-").await.unwrap();
     assert_eq!(removed, Removed { users: 1_000, chats: 500, more: true });
-    let rest = bulk_removal::remove(&t.api, &admin, "p-").await.unwrap();
+    let rest = bulk_removal::remove(&t.api, admin, "p-").await.unwrap();
     assert_eq!(rest, Removed { users: 0, chats: 0, more: false });
 }

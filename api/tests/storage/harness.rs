@@ -2,15 +2,16 @@
 
 use api::{
     Api, Parts,
+    accounts::Actor,
     auth::tokens::{Tokens, generate_pem},
     chats::{
-        access::Actor,
         create::{self, NewChat},
+        events,
     },
     config::Config,
     db::{Db, DbConfig},
     error::Result,
-    internal,
+    internal, start,
 };
 use cluster::Postgres;
 use shared::{
@@ -95,7 +96,7 @@ impl T {
         config.retention.look_every = Duration::from_secs(3_600);
         // Tests make its steps themselves.
         config.retention.look_every = Duration::from_secs(3600);
-        let api = Api::start(parts, config, &lifecycle).await.unwrap();
+        let api = start(parts, config, &lifecycle).await.unwrap();
         Self { api, _dir: dir }
     }
 
@@ -192,7 +193,7 @@ impl T {
         let mut events = Vec::new();
         loop {
             let ranges = vec![Range { chat_id, after }];
-            let found = internal::events_with_limit(&self.api, Events { ranges }, limit).await;
+            let found = events::events_with_limit(&self.api, Events { ranges }, limit).await;
             let RangeFound { events: page, upto, head } =
                 found.unwrap().ranges.pop().unwrap().unwrap();
             assert!(page.len() <= limit && upto <= head);

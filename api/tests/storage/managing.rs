@@ -3,7 +3,6 @@
 use crate::harness::{T, actor, admin, both, refused};
 use api::{
     chats::{
-        LOBBY,
         create::{self, NewChat},
         manage::{delete, rename},
         members,
@@ -107,9 +106,9 @@ async fn renaming_and_deleting(t: T) {
 
 async fn the_lobby_stays(t: T) {
     let root = t.user("root").await;
-    assert_eq!(refused(rename(&t.api, admin(root), LOBBY, "x").await), (403, "lobby"));
-    assert_eq!(refused(delete(&t.api, admin(root), LOBBY).await), (403, "lobby"));
-    assert_eq!(refused(delete(&t.api, actor(root), LOBBY).await), (403, "not_the_owner"));
+    assert_eq!(refused(rename(&t.api, admin(root), ChatId::LOBBY, "x").await), (403, "lobby"));
+    assert_eq!(refused(delete(&t.api, admin(root), ChatId::LOBBY).await), (403, "lobby"));
+    assert_eq!(refused(delete(&t.api, actor(root), ChatId::LOBBY).await), (403, "not_the_owner"));
 }
 
 async fn lists_come_in_pages(t: T) {
@@ -127,7 +126,7 @@ async fn lists_come_in_pages(t: T) {
     let page = list(&mut conn.link(), ann, Some(made[2]), 3).await.unwrap();
     assert_eq!(ids(&page), [made[1], made[0]]);
     let page = rooms(&mut conn.link(), bob, ChatId(0), 2).await.unwrap();
-    assert_eq!(ids(&page), [LOBBY, made[0]]);
+    assert_eq!(ids(&page), [ChatId::LOBBY, made[0]]);
     assert_eq!((page[1].member_count, page[1].role), (1, None));
     let page = rooms(&mut conn.link(), ann, made[0], 500).await.unwrap();
     assert_eq!(ids(&page), [made[2], made[4]]);

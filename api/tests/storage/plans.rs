@@ -4,7 +4,6 @@
 use crate::harness::{T, actor, delete, edit, reply, send};
 use api::{
     chats::{
-        LOBBY,
         conversations::{self, Part},
         marks, membership,
         messages::{self, Page},
@@ -177,7 +176,7 @@ async fn lopsided(analyzed: Analyzed) {
     messages::history(&t.api, member, huge, 0, 50).await.unwrap();
     t.sql("UPDATE chats SET message_count = 20000 WHERE id = 100".to_owned()).await;
     messages::history(&t.api, member, huge, 19_000, 50).await.unwrap();
-    messages::history(&t.api, ann, LOBBY, 0, 50).await.unwrap();
+    messages::history(&t.api, ann, ChatId::LOBBY, 0, 50).await.unwrap();
     lobby::page(&t.api, 0, 50).await.unwrap();
     lobby::recent(&t.api, 50).await.unwrap();
     marks::mark_all(&t.api, member).await.unwrap();

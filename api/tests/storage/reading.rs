@@ -1,10 +1,7 @@
 //! Messages in pages.
 
 use crate::harness::{T, both, delete, refused};
-use api::chats::{
-    LOBBY,
-    messages::{MAX_OFFSET, Page, get, history, list},
-};
+use api::chats::messages::{MAX_OFFSET, Page, get, history, list};
 use shared::id::{ChatId, Seq};
 
 both!(
@@ -60,7 +57,7 @@ async fn offsets_reach_so_far_from_either_end(t: T) {
     let count = 2 * MAX_OFFSET + 110;
     // Every tenth is deleted.
     let all = count * 10 / 9;
-    for chat in [chat, LOBBY] {
+    for chat in [chat, ChatId::LOBBY] {
         t.sql(format!(
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {all})
              INSERT INTO messages
@@ -90,7 +87,7 @@ async fn offsets_reach_so_far_from_either_end(t: T) {
     }
     assert_eq!(refused(page(chat, MAX_OFFSET + 1).await), (422, "validation_failed"));
     assert_eq!(refused(page(chat, MAX_OFFSET + 9).await), (422, "validation_failed"));
-    let (found, _) = page(LOBBY, MAX_OFFSET + 5).await.unwrap();
+    let (found, _) = page(ChatId::LOBBY, MAX_OFFSET + 5).await.unwrap();
     assert_eq!((found.len(), found[0].text.as_str()), (100, text(MAX_OFFSET + 5).as_str()));
 }
 

@@ -314,7 +314,7 @@ async fn the_task_makes_the_steps(t: T) {
     };
     t.sql("INSERT INTO wakes (woken_at, chat_id, user_id, after) VALUES (0, 1, 1, 0)".to_owned())
         .await;
-    api::Api::start(parts, config, &lifecycle).await.unwrap();
+    api::start(parts, config, &lifecycle).await.unwrap();
     let waited = async {
         while count(&t, "wakes").await > 0 {
             tokio::task::yield_now().await;

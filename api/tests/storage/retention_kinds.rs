@@ -5,15 +5,10 @@ use crate::{
     harness::{T, actor, both, delete, edit},
     retention::{DAY, HOUR, count, full_chat, of, set, tidy},
 };
-use api::{
-    chats::{LOBBY, membership},
-    db::Db,
-    internal,
-    retention::Chore,
-};
+use api::{chats::membership, db::Db, internal, retention::Chore};
 use shared::{
     chat::UserRef,
-    id::UserId,
+    id::{ChatId, UserId},
     internal::{Guests, Refusal},
 };
 use sqlx::AssertSqlSafe;
@@ -72,9 +67,9 @@ async fn guests_who_never_wrote_go(mut t: T) {
         ids.push(guest(&t, name).await);
     }
     let [silent, wrote, took_back, blocked, came_back, new] = ids[..] else { panic!() };
-    t.say(wrote, LOBBY, "hello").await;
-    let id = t.say(took_back, LOBBY, "oops").await;
-    t.one(delete(took_back, LOBBY, id)).await.unwrap();
+    t.say(wrote, ChatId::LOBBY, "hello").await;
+    let id = t.say(took_back, ChatId::LOBBY, "oops").await;
+    t.one(delete(took_back, ChatId::LOBBY, id)).await.unwrap();
     t.sql(format!("UPDATE users SET blocked_at = 1 WHERE id = {blocked}")).await;
     t.sql(format!("UPDATE guest_visits SET seen_at = seen_at - {}", 31 * DAY)).await;
     t.sql(format!("UPDATE guest_visits SET seen_at = seen_at + {} WHERE user_id = {new}", 2 * DAY))
@@ -97,7 +92,7 @@ async fn guests_who_never_wrote_go(mut t: T) {
     // By the same name comes somebody new, who may write.
     let again = guest(&t, "silent").await;
     assert_ne!(again, silent);
-    t.say(again, LOBBY, "hello").await;
+    t.say(again, ChatId::LOBBY, "hello").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

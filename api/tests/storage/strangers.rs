@@ -2,8 +2,8 @@
 
 use crate::harness::{T, actor, admin, both, edit, refused, send};
 use api::{
+    accounts::Actor,
     chats::{
-        access::Actor,
         bans::{self, ban, lift},
         blocklist::{self, block, unblock},
         membership::{add, join, leave, remove},

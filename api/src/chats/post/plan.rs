@@ -5,7 +5,6 @@ use super::tally::Tally;
 use crate::{
     audit::{Action as Act, Entry},
     chats::{
-        LOBBY,
         access::MemberRole,
         ordinals::Ordinals,
         stored::{Deletion, Stored},
@@ -412,7 +411,7 @@ fn may_write(chat_id: ChatId, chat: Chat, fact: &Fact) -> Result<&Sender, Refusa
             "Somebody has registered this name. Choose another one.",
         );
     }
-    if sender.guest && chat_id != LOBBY {
+    if sender.guest && chat_id != ChatId::LOBBY {
         return refuse(RefusalCode::NotAMember, "Guests write in the lobby only.");
     }
     if fact.member.is_none() && chat.chat_type != ChatType::Room {

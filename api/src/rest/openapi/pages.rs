@@ -2,7 +2,7 @@
 //! show the OpenAPI one, Swagger UI at `/docs` and ReDoc at `/redoc`. Everything a page needs is in
 //! the binary, and its policy keeps it from asking anybody else.
 
-use crate::{Api, rest::file::File};
+use crate::{rest::file::File, state::Api};
 use axum::{Extension, Router, http::HeaderMap, response::Response, routing::get};
 use utoipa_axum::{router::OpenApiRouter, routes};
 

@@ -1,0 +1,10 @@
+//! Who asks a service for something. How the caller proved it is for the faces to know.
+
+use shared::{id::UserId, internal::Role};
+
+/// A user who is signed in, with what it may do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Actor {
+    pub user_id: UserId,
+    pub role: Role,
+}
