@@ -7,14 +7,12 @@ use crate::{
     error::{Error, Result},
     state::Api,
 };
-use serde::Serialize;
 use shared::{
     chat::UserRef,
     id::{ChatId, Seq, UserId},
     text::hides_something,
     time::Timestamp,
 };
-use utoipa::ToSchema;
 
 /// Longest reason, in characters: a sentence or two.
 pub const MAX_REASON_CHARS: usize = 200;
@@ -24,8 +22,8 @@ pub const MAX_ENTRIES: i64 = 100;
 
 /// What was done. Of chats, members and messages only what an administrator did by that right and
 /// could not have done without it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
-#[schema(as = AuditedAction, rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr, strum::VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum Action {
     BlockUser,
     UnblockUser,
@@ -54,27 +52,7 @@ pub enum Action {
 impl Action {
     /// The spelling in the database and in answers.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::BlockUser => "block_user",
-            Self::UnblockUser => "unblock_user",
-            Self::ReadUserChats => "read_user_chats",
-            Self::ReadConversation => "read_conversation",
-            Self::ReadEmail => "read_email",
-            Self::RenameChat => "rename_chat",
-            Self::DeleteChat => "delete_chat",
-            Self::AddMember => "add_member",
-            Self::RemoveMember => "remove_member",
-            Self::BanUser => "ban_user",
-            Self::LiftBan => "lift_ban",
-            Self::DeleteMessage => "delete_message",
-            Self::CreateAdmin => "create_admin",
-            Self::ResetPassword => "reset_password",
-            Self::PromoteUser => "promote_user",
-            Self::DemoteUser => "demote_user",
-            Self::CreateUsers => "create_users",
-            Self::RemoveUsers => "remove_users",
-            Self::CreateChats => "create_chats",
-        }
+        self.into()
     }
 }
 
@@ -174,23 +152,19 @@ pub async fn record_reading(api: &Api, entry: Entry<'_>) -> Result<()> {
 }
 
 /// An entry as administrators read it.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-#[schema(as = AuditEntry)]
+#[derive(Clone, Debug)]
 pub struct Recorded {
-    #[schema(examples(7))]
     pub id: i64,
     pub at: Timestamp,
     /// `null`: the operator, who makes the first administrator.
     pub actor: Option<UserRef>,
     /// As [`Action::as_str`] spells it.
-    #[schema(value_type = Action)]
     pub action: String,
     /// To whom, or whose.
     pub target_user: Option<UserRef>,
     pub chat_id: Option<ChatId>,
     pub message_id: Option<Seq>,
     /// As the administrator gave it, or what a bulk act was about; empty for none.
-    #[schema(max_length = 200, examples("spam"))]
     pub reason: String,
 }
 

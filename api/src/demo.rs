@@ -3,9 +3,8 @@
 //! running it again changes nothing; what somebody removed is made again.
 
 use crate::{
-    accounts::Actor,
     accounts::{
-        input,
+        Actor, input,
         register::{Account, candidates, insert},
     },
     chats::{create, peers, post},

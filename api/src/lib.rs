@@ -101,7 +101,8 @@ pub fn router(api: Api) -> Router {
         timeout: api.config.request_timeout,
         begins_traces: true,
     };
-    let routes = rest::openapi::with_documents(rest::limited(&api)).merge(rest::site::routes());
+    let routes =
+        rest::openapi::with_documents(rest::limited(&api)).merge(rest::files::page::routes());
     let routes = rest::cors::allow(surroundings.around(routes), &api.config);
     routes.with_state(Api { db: api.people.clone(), ..api })
 }

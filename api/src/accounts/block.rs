@@ -3,7 +3,7 @@
 
 use super::{
     sessions::{self, Which},
-    user::{self, UserView, Viewer},
+    user::{self, Profile, Viewer},
 };
 use crate::{
     audit::{self, Action, Entry},
@@ -18,7 +18,7 @@ use shared::{id::UserId, relay::EndReason};
 /// Blocks the user of this name; `@name` is the guest of that name. Blocked already: nothing
 /// changes, and nothing is recorded. 400 for oneself, so that the last admin cannot lock everybody
 /// out.
-pub async fn block(api: &Api, admin: UserId, username: &str, reason: &str) -> Result<UserView> {
+pub async fn block(api: &Api, admin: UserId, username: &str, reason: &str) -> Result<Profile> {
     audit::check_reason(reason)?;
     let mut tx = api.db.begin().await?;
     let user = user::by_username(tx.link(), username).await?.ok_or(Code::UserNotFound)?;
@@ -45,7 +45,7 @@ pub async fn block(api: &Api, admin: UserId, username: &str, reason: &str) -> Re
 
 /// Lets the user of this name sign in again. Its old sessions stay ended. Not blocked: nothing
 /// changes, and nothing is recorded.
-pub async fn unblock(api: &Api, admin: UserId, username: &str, reason: &str) -> Result<UserView> {
+pub async fn unblock(api: &Api, admin: UserId, username: &str, reason: &str) -> Result<Profile> {
     audit::check_reason(reason)?;
     let mut tx = api.db.begin().await?;
     let user = user::by_username(tx.link(), username).await?.ok_or(Code::UserNotFound)?;
@@ -74,7 +74,7 @@ async fn record(
     Ok(())
 }
 
-async fn show(api: &Api, username: &str) -> Result<UserView> {
+async fn show(api: &Api, username: &str) -> Result<Profile> {
     let mut conn = api.db.read().await?;
     let user = user::by_username(conn.link(), username).await?.ok_or(Code::UserNotFound)?;
     drop(conn);

@@ -12,9 +12,11 @@ use super::{
 };
 use crate::{
     audit::{self, Action, Entry},
-    auth::ended::reason_text,
-    auth::passwords::NO_PASSWORD,
-    auth::tokens::{Subject, Tokens},
+    auth::{
+        ended::reason_text,
+        passwords::NO_PASSWORD,
+        tokens::{Subject, Tokens},
+    },
     code::Code,
     db::{DbError, List, Tx, column, execute, fetch_all, json_rows, skeletons},
     error::{Error, Result, fault},
@@ -23,7 +25,6 @@ use crate::{
     retention::SESSIONS_STAY_MS,
     state::Api,
 };
-use serde::Serialize;
 use shared::{
     id::{SessionId, UserId},
     internal::Role,
@@ -33,7 +34,6 @@ use shared::{
     token::ACCESS_TOKEN_LIFETIME,
 };
 use std::collections::{BTreeMap, HashMap};
-use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// Accounts in one call. Their rows take PostgreSQL some 30 ms, without the two or three for each that tell what
@@ -52,16 +52,11 @@ pub struct Range {
 }
 
 /// An account and its only session.
-#[derive(Serialize, ToSchema)]
-#[schema(as = BulkAccount)]
 pub struct Account {
     pub id: UserId,
-    #[schema(examples("trial-0"))]
     pub username: String,
     /// As signing in gives it.
-    #[schema(examples("eyJhbGciOiJFZERTQSJ9.e30.c2lnbmF0dXJl"))]
     pub access_token: String,
-    #[schema(examples("019adf3c5f0a7c1e9a512f6f0c9f4f11.bm90IGEgcmVhbCB0b2tlbg"))]
     pub refresh_token: String,
 }
 

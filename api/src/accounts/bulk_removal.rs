@@ -13,22 +13,18 @@ use crate::{
     news::{self, News},
     state::Api,
 };
-use serde::Serialize;
 use shared::{
     id::{ChatId, UserId},
     relay::{ChatPayload, EndReason},
 };
-use utoipa::ToSchema;
 
 /// Chats deleted in one call: each is announced to the gateways.
 const MAX_CHATS: i64 = 1_000;
 
 /// What one call removed.
-#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Removed {
-    #[schema(examples(1000))]
     pub users: usize,
-    #[schema(examples(200))]
     pub chats: usize,
     /// There is more to remove: call again.
     pub more: bool,

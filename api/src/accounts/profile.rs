@@ -3,7 +3,7 @@
 use super::{
     Actor,
     input::{self, Check},
-    user::{self, Row, User, UserView, Viewer, columns},
+    user::{self, Profile, Row, User, Viewer, columns},
 };
 use crate::{
     audit::{self, Action, Entry},
@@ -12,9 +12,7 @@ use crate::{
     error::Result,
     state::Api,
 };
-use serde::{Deserialize, Serialize};
 use shared::{chat::PresenceStatus, id::UserId, internal::Role};
-use utoipa::ToSchema;
 
 /// Most users in one answer.
 pub const MAX_PAGE: i64 = 100;
@@ -22,28 +20,25 @@ pub const MAX_PAGE: i64 = 100;
 pub const DEFAULT_PAGE: i64 = 20;
 
 /// What of a profile changes; the rest stays.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Debug, Default)]
 pub struct ProfileChange {
     /// Display name.
-    #[schema(min_length = 1, max_length = 64, examples("Ann"))]
     pub name: Option<String>,
     /// An `http` or `https` URL, or empty for none.
-    #[schema(max_length = 512, examples("https://example.com/ann.png"))]
     pub avatar: Option<String>,
 }
 
 /// Some users, and where the next page begins.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug)]
 pub struct UserPage {
-    pub items: Vec<UserView>,
+    pub items: Vec<Profile>,
     /// `after` of the next page; `null` on the last one.
-    #[schema(examples("ann"))]
     pub next: Option<String>,
 }
 
 /// One user as the actor may see it. 404 also when it is deactivated. That an administrator has read
 /// somebody's email address is recorded.
-pub async fn view(api: &Api, actor: Actor, id: UserId) -> Result<UserView> {
+pub async fn view(api: &Api, actor: Actor, id: UserId) -> Result<Profile> {
     let mut conn = api.db.read().await?;
     let user = user::by_id(conn.link(), id).await?;
     drop(conn);
@@ -58,7 +53,7 @@ pub async fn view(api: &Api, actor: Actor, id: UserId) -> Result<UserView> {
 }
 
 /// Changes the actor's own profile.
-pub async fn change(api: &Api, actor: Actor, change: ProfileChange) -> Result<UserView> {
+pub async fn change(api: &Api, actor: Actor, change: ProfileChange) -> Result<Profile> {
     let ProfileChange { name, avatar } = change;
     Check::default()
         .field("name", name.as_deref().map_or(Ok(()), input::name))
@@ -121,7 +116,7 @@ pub async fn search(
         let view = user.view(status, viewer);
         match is_own {
             true => view,
-            false => UserView { email: String::new(), ..view },
+            false => Profile { email: String::new(), ..view },
         }
     });
     Ok(UserPage { items: items.collect(), next })

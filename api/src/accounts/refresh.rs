@@ -9,8 +9,7 @@ use super::{
     user,
 };
 use crate::{
-    auth::ended::reason_text,
-    auth::tokens::Subject,
+    auth::{ended::reason_text, tokens::Subject},
     code::Code,
     db::{DbError, Tx, fetch_optional},
     error::{Error, Result},

@@ -6,9 +6,7 @@ use super::{
     user::{User, role_of},
 };
 use crate::{
-    auth::ended::reason_text,
-    auth::passwords::random_secret,
-    auth::tokens::Subject,
+    auth::{ended::reason_text, passwords::random_secret, tokens::Subject},
     db::{DbError, Link, Tx, execute, fetch_all, fetch_optional},
     error::{Result, fault},
     news::{self, News},
@@ -16,7 +14,6 @@ use crate::{
     state::Api,
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use shared::{
     id::{SessionId, UserId},
@@ -26,7 +23,6 @@ use shared::{
     time::Timestamp,
     token::ACCESS_TOKEN_LIFETIME,
 };
-use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// A user who has just proved who it is, and what it goes on with.
@@ -47,11 +43,10 @@ pub struct TokenSet {
 }
 
 /// A live session as its user sees it.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug)]
 pub struct SessionInfo {
     pub id: SessionId,
     /// What the device called itself.
-    #[schema(examples("Mozilla/5.0 (X11; Linux x86_64)"))]
     pub user_agent: String,
     pub created_at: Timestamp,
     pub last_used_at: Timestamp,

@@ -5,9 +5,7 @@ use crate::{
     db::{Db, DbError, Link, fetch_optional},
     state::Api,
 };
-use serde::Serialize;
 use shared::{chat::PresenceStatus, id::UserId, internal::Role, time::Timestamp};
-use utoipa::ToSchema;
 
 /// An account as the database has it, without its password.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,27 +23,21 @@ pub struct User {
     pub deactivated: bool,
 }
 
-/// A user as clients see it: the fields of every family.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-#[schema(as = User)]
-pub struct UserView {
+/// A user as somebody may see it.
+#[derive(Debug, Clone)]
+pub struct Profile {
     pub id: UserId,
-    #[schema(examples("ann"))]
     pub username: String,
     /// Empty when there is none and to others than the user itself and admins.
-    #[schema(examples("ann@example.com"))]
     pub email: String,
     /// Display name.
-    #[schema(examples("Ann"))]
     pub name: String,
     /// A URL, or empty.
-    #[schema(examples(""))]
     pub avatar: String,
     pub status: PresenceStatus,
     pub role: Role,
     pub created_at: Timestamp,
     /// Shown to the user itself and to admins.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub blocked: Option<bool>,
 }
 
@@ -59,9 +51,9 @@ pub enum Viewer {
 
 impl User {
     /// As this viewer sees it.
-    pub fn view(self, status: PresenceStatus, viewer: Viewer) -> UserView {
+    pub fn view(self, status: PresenceStatus, viewer: Viewer) -> Profile {
         let trusted = viewer == Viewer::Trusted;
-        UserView {
+        Profile {
             id: self.id,
             username: self.username,
             email: if trusted { self.email.unwrap_or_default() } else { String::new() },

@@ -23,8 +23,7 @@ pub enum Right {
 }
 
 /// A member's part in a group or room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MemberRole {
     /// May rename and delete the chat, add and remove members, delete anybody's messages.
     Owner,

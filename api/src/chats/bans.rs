@@ -16,7 +16,6 @@ use crate::{
     news::{self, News},
     state::Api,
 };
-use serde::Serialize;
 use shared::{
     chat::{ChatType, UserRef},
     id::{ChatId, UserId},
@@ -24,13 +23,12 @@ use shared::{
     time::Timestamp,
 };
 use std::time::Duration;
-use utoipa::ToSchema;
 
 /// Most bans in one page.
 pub const MAX_BANS: i64 = 500;
 
 /// A ban that has not ended.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug)]
 pub struct Ban {
     pub user: UserRef,
     /// Who banned the user.
@@ -38,7 +36,6 @@ pub struct Ban {
     pub banned_at: Timestamp,
     /// `null`: it does not end by itself.
     pub ends_at: Option<Timestamp>,
-    #[schema(examples("spam"))]
     pub reason: String,
 }
 

@@ -11,19 +11,17 @@ use crate::{
     error::{Error, Result},
     state::Api,
 };
-use serde::Serialize;
 use shared::{
     chat::UserRef,
     id::{ChatId, UserId},
     time::Timestamp,
 };
-use utoipa::ToSchema;
 
 /// Most entries in one page.
 pub const MAX_ENTRIES: i64 = 500;
 
 /// Somebody on the list.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug)]
 pub struct BlockedPerson {
     pub user: UserRef,
     pub blocked_at: Timestamp,

@@ -11,7 +11,6 @@ use crate::{
     error::Result,
     state::Api,
 };
-use serde::Serialize;
 use shared::{
     chat::ChatType,
     id::{ChatId, Seq, UserId},
@@ -19,7 +18,6 @@ use shared::{
     time::Timestamp,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use utoipa::ToSchema;
 
 /// Chats in one answer, the most recently active ones: each is read by a statement of its own.
 pub const MAX_CHATS: usize = 100;
@@ -52,18 +50,15 @@ pub enum Part {
 }
 
 /// A message of one of the user's chats.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
     /// Its number in the chat.
     pub id: Seq,
     pub chat_id: ChatId,
     /// The sender's username.
-    #[schema(examples("bob"))]
     pub from: String,
     /// The recipient's username, or the group's name.
-    #[schema(examples("ann"))]
     pub to: String,
-    #[schema(examples("hi"))]
     pub text: String,
     /// A received one: by the user. A sent one: by every other member, of at most 100 altogether.
     pub is_read: bool,

@@ -6,29 +6,21 @@ use crate::{
     error::Result,
     state::Api,
 };
-use serde::Serialize;
 use shared::{
     chat::PresenceStatus,
     id::{ChatId, Seq, UserId},
     time::Timestamp,
 };
-use utoipa::ToSchema;
 
 /// Most members in one page.
 pub const MAX_MEMBERS: i64 = 500;
 
 /// A member as the others see it.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-#[schema(as = Member)]
-pub struct MemberView {
-    pub id: UserId,
-    /// The same as `id`.
+#[derive(Clone, Debug)]
+pub struct Member {
     pub user_id: UserId,
-    #[schema(examples("ann"))]
     pub username: String,
-    #[schema(examples("Ann"))]
     pub name: String,
-    #[schema(examples(""))]
     pub avatar: String,
     pub role: MemberRole,
     pub status: PresenceStatus,
@@ -46,7 +38,7 @@ pub async fn list(
     chat: ChatId,
     after: UserId,
     limit: i64,
-) -> Result<Vec<MemberView>> {
+) -> Result<Vec<Member>> {
     let mut conn = api.db.read().await?;
     access::find(&mut conn.link(), chat, user).await?.to_enter()?;
     let rows: Vec<Row> = fetch_all!(
@@ -63,7 +55,7 @@ pub async fn list(
 }
 
 /// These members of a chat, as far as they are members.
-pub async fn some(api: &Api, chat: ChatId, users: &[UserId]) -> Result<Vec<MemberView>> {
+pub async fn some(api: &Api, chat: ChatId, users: &[UserId]) -> Result<Vec<Member>> {
     let mut conn = api.db.read().await?;
     let rows: Vec<Row> = fetch_all!(
         conn,
@@ -77,7 +69,7 @@ pub async fn some(api: &Api, chat: ChatId, users: &[UserId]) -> Result<Vec<Membe
     views(api, rows).await
 }
 
-async fn views(api: &Api, rows: Vec<Row>) -> Result<Vec<MemberView>> {
+async fn views(api: &Api, rows: Vec<Row>) -> Result<Vec<Member>> {
     let users: Vec<UserId> = rows.iter().map(|row| UserId(row.0)).collect();
     // Without the presence service everybody is shown as offline, which is what can be known.
     let online = api.presence.online(&users).await.unwrap_or_else(|error| {
@@ -86,8 +78,7 @@ async fn views(api: &Api, rows: Vec<Row>) -> Result<Vec<MemberView>> {
     });
     let view = |(id, username, name, avatar, role, joined_at, last_read): Row| {
         let user_id = UserId(id);
-        MemberView {
-            id: user_id,
+        Member {
             user_id,
             username,
             name,

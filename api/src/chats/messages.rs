@@ -3,11 +3,11 @@
 use super::{
     access,
     stored::{MessageRow, Stored, message_columns},
+    stretches,
 };
 use crate::{
     db::{Link, fetch_all, fetch_optional},
     error::{Error, Result},
-    lobby,
     state::Api,
 };
 use shared::{
@@ -101,7 +101,7 @@ pub async fn history(
     } else if newer <= MAX_OFFSET {
         fetch_all!(tx, select!("DESC"), chat.0, 0_i64, count, newer)?
     } else if chat == ChatId::LOBBY {
-        match lobby::place(&mut tx, offset).await? {
+        match stretches::place(&mut tx, offset).await? {
             Some(place) => fetch_all!(tx, select!("ASC"), chat.0, place.first, limit, place.skip)?,
             None => Vec::new(),
         }

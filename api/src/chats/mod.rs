@@ -31,4 +31,5 @@ pub mod post;
 pub mod rules;
 pub(crate) mod stored;
 mod strangers;
+pub(crate) mod stretches;
 pub mod view;

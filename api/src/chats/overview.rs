@@ -10,34 +10,27 @@ use crate::{
     db::{Link, fetch_all, fetch_optional, from_row, json_rows},
     error::Result,
 };
-use serde::Serialize;
 use shared::{
     chat::{ChatType, ChatView, UserRef},
     id::{ChatId, Seq, UserId},
     internal::UserChat,
     time::Timestamp,
 };
-use utoipa::ToSchema;
 
 /// Most chats in one page of [`list`].
 pub const MAX_CHATS: i64 = 500;
 
 /// A chat with what lists show beside the native protocol's fields.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-#[schema(as = Chat)]
+#[derive(Clone, Debug)]
 pub struct Overview {
-    #[serde(flatten)]
     pub view: ChatView,
     /// The user's own part; `None` for a room that the user is not a member of.
     pub role: Option<MemberRole>,
-    #[schema(examples(4))]
     pub member_count: i64,
-    #[schema(examples(25))]
     pub message_count: i64,
     pub created_by: Option<UserId>,
     pub created_at: Timestamp,
     /// Kept out of the room. Looked up by [`find`] alone.
-    #[serde(skip)]
     pub banned: bool,
 }
 

@@ -5,8 +5,7 @@ use super::{
     direct,
 };
 use crate::{
-    accounts::Actor,
-    accounts::input,
+    accounts::{Actor, input},
     code::Code,
     db::{Conn, List, fetch_all},
     error::{Error, Result},

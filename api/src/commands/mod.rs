@@ -6,8 +6,10 @@ pub mod secrets;
 use crate::{
     Parts,
     accounts::admin,
-    auth::passwords::{Passwords, random_secret},
-    auth::tokens::{Tokens, generate_pem},
+    auth::{
+        passwords::{Passwords, random_secret},
+        tokens::{Tokens, generate_pem},
+    },
     config::{Config, PasswordConfig},
     db::{ConnectError, Db, execute},
     demo,

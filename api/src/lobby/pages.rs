@@ -1,11 +1,10 @@
 //! Pages of the lobby's messages, the oldest first in each. Deleted ones are not in them.
 
-use super::{LobbyMessage, total};
 use crate::{
     accounts::{guests::guest_key, input},
-    chats::post::STRETCH,
+    chats::stretches,
     code::Code,
-    db::{DbError, Tx, fetch_all, fetch_optional},
+    db::{Link, fetch_all, fetch_one, fetch_optional},
     error::Result,
     state::Api,
 };
@@ -14,6 +13,17 @@ use shared::{
     text::is_nobodys,
     time::Timestamp,
 };
+
+/// A message with the names that the lobby's clients know it by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LobbyMessage {
+    pub id: Seq,
+    pub username: String,
+    pub message: String,
+    pub timestamp: Timestamp,
+    /// The sender has no account.
+    pub guest: bool,
+}
 
 /// Most messages in one page.
 pub const MAX_MESSAGES: i64 = 100;
@@ -50,13 +60,22 @@ fn messages(rows: Vec<Row>) -> Vec<LobbyMessage> {
         .collect()
 }
 
+/// How many messages the lobby holds.
+pub async fn total(link: &mut Link<'_>) -> Result<i64> {
+    let (count,): (i64,) =
+        fetch_one!(link, "SELECT message_count FROM chats WHERE id = $1", ChatId::LOBBY.0)?;
+    Ok(count)
+}
+
 /// At most `limit` messages after the oldest `offset` ones, and how many there are in all. Takes about
 /// as long whatever the offset.
 pub async fn page(api: &Api, offset: i64, limit: i64) -> Result<(Vec<LobbyMessage>, i64)> {
     // One moment for all three statements, or the place found in the second were another's.
     let mut tx = api.db.snapshot().await?;
     let total = total(&mut tx.link()).await?;
-    let Some(place) = place(&mut tx, offset).await? else { return Ok((Vec::new(), total)) };
+    let Some(place) = stretches::place(&mut tx, offset).await? else {
+        return Ok((Vec::new(), total));
+    };
     let rows: Vec<Row> = fetch_all!(
         tx,
         messages!(
@@ -69,29 +88,6 @@ pub async fn page(api: &Api, offset: i64, limit: i64) -> Result<(Vec<LobbyMessag
         place.skip
     )?;
     Ok((messages(rows), total))
-}
-
-/// Where the message behind so many of the oldest ones is found: so many behind a message's id.
-pub(crate) struct Place {
-    pub first: i64,
-    /// Less than [`STRETCH`].
-    pub skip: i64,
-}
-
-/// The place of an offset in the lobby, by adding up the stretches before it; `None`: behind the end.
-pub(crate) async fn place(tx: &mut Tx, offset: i64) -> Result<Option<Place>, DbError> {
-    let offset = offset.max(0);
-    let found: Option<(i64, i64)> = fetch_optional!(
-        tx,
-        "SELECT stretch, before FROM (
-             SELECT stretch, message_count,
-                 CAST(SUM(message_count) OVER (ORDER BY stretch) AS BIGINT) - message_count AS before
-             FROM stretches WHERE chat_id = $1) s
-         WHERE before <= $2 AND $2 - before < message_count",
-        ChatId::LOBBY.0,
-        offset
-    )?;
-    Ok(found.map(|(stretch, before)| Place { first: stretch * STRETCH, skip: offset - before }))
 }
 
 /// The newest `limit` messages, and how many there are in all.

@@ -5,34 +5,25 @@ use crate::{
     error::Result,
     state::Api,
 };
-use serde::Serialize;
 use shared::id::ChatId;
-use utoipa::ToSchema;
 
 /// Of the messages that are there now; deleted ones count no more.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Statistics {
-    #[schema(minimum = 0, examples(42))]
     pub total_messages: i64,
     /// Senders of at least one message.
-    #[schema(minimum = 0, examples(3))]
     pub total_users: i64,
     /// The first of them when several have as many messages; `null` when there is no message.
     pub most_active_user: Option<Sender>,
     /// Messages of this day, which begins at midnight UTC.
-    #[schema(minimum = 0, examples(7))]
     pub messages_today: i64,
     /// In characters, rounded to two decimals.
-    #[schema(minimum = 0, examples(12.5))]
     pub average_message_length: f64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-#[schema(as = MostActiveUser)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sender {
-    #[schema(examples("ann"))]
     pub username: String,
-    #[schema(minimum = 1, examples(20))]
     pub message_count: i64,
     /// Has no account.
     pub guest: bool,

@@ -4,15 +4,15 @@
 use super::{
     greenatom::{self, ByName},
     page::{Items, limit_within},
+    views::{AuditEntryView, LineView, UserView},
 };
 use crate::{
     accounts::{
         active::{self, ActivePage},
         block,
-        user::UserView,
     },
-    audit::{self, MAX_ENTRIES, Recorded},
-    chats::conversations::{self, Line, MAX_PER_CHAT},
+    audit::{self, MAX_ENTRIES},
+    chats::conversations::{self, MAX_PER_CHAT},
     error::Result,
     http::extract::{Json, Query},
     rest::caller::{Admin, NoCookie},
@@ -69,7 +69,8 @@ async fn block_user(
     admin: Admin,
     Query(named): Query<Named>,
 ) -> Result<Json<UserView>> {
-    block::block(&api, admin.0.user_id, &named.username, &named.reason).await.map(Json)
+    let user = block::block(&api, admin.0.user_id, &named.username, &named.reason).await?;
+    Ok(Json(user.into()))
 }
 
 /// Block a user, by GET
@@ -118,7 +119,8 @@ async fn unblock_user(
     admin: Admin,
     Query(named): Query<Named>,
 ) -> Result<Json<UserView>> {
-    block::unblock(&api, admin.0.user_id, &named.username, &named.reason).await.map(Json)
+    let user = block::unblock(&api, admin.0.user_id, &named.username, &named.reason).await?;
+    Ok(Json(user.into()))
 }
 
 /// Unblock a user, by GET
@@ -217,7 +219,7 @@ struct ChatsQuery {
     params(ChatsQuery),
     responses(
         (status = 200, description = "Every chat, also one without messages.",
-            body = BTreeMap<String, Vec<Line>>, example = json!(greenatom::example())),
+            body = BTreeMap<String, Vec<LineView>>, example = json!(greenatom::example())),
         (status = 403, description = "`admin_only` Only administrators may do this."),
         (status = 404, description = "`user_not_found` User not found"),
     )
@@ -229,7 +231,8 @@ async fn chats_of_user(
 ) -> Result<Json<ByName>> {
     let ChatsQuery { username, reason, limit } = query;
     let limit = limit_within(limit, MAX_PER_CHAT, MAX_PER_CHAT)?;
-    conversations::of_other(&api, admin.0.user_id, &username, &reason, limit).await.map(Json)
+    let chats = conversations::of_other(&api, admin.0.user_id, &username, &reason, limit).await?;
+    Ok(Json(greenatom::by_name(chats)))
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -252,7 +255,7 @@ struct AuditQuery {
     tag = "Administration",
     params(AuditQuery),
     responses(
-        (status = 200, description = "A page of entries.", body = Items<Recorded, i64>),
+        (status = 200, description = "A page of entries.", body = Items<AuditEntryView, i64>),
         (status = 403, description = "`admin_only` Only administrators may do this."),
     )
 )]
@@ -260,7 +263,7 @@ async fn audit_log(
     State(api): State<Api>,
     _: Admin,
     Query(query): Query<AuditQuery>,
-) -> Result<Json<Items<Recorded, i64>>> {
+) -> Result<Json<Items<AuditEntryView, i64>>> {
     let limit = limit_within(query.limit, 50, MAX_ENTRIES)?;
     let entries = audit::list(&api, query.before, limit).await?;
     Ok(Json(Items::new(entries, limit, |entry| entry.id)))

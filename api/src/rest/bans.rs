@@ -1,8 +1,11 @@
 //! A room's bans.
 
-use super::page::{Items, UsersQuery, limit_within};
+use super::{
+    page::{Items, UsersQuery, limit_within},
+    views::BanView,
+};
 use crate::{
-    chats::bans::{self, Ban, MAX_BANS},
+    chats::bans::{self, MAX_BANS},
     error::{Error, Result},
     http::extract::{Json, Path, Query},
     rest::caller::Caller,
@@ -32,7 +35,7 @@ pub fn routes() -> OpenApiRouter<Api> {
     tag = "Members",
     params(("chat_id" = ChatId, Path), UsersQuery),
     responses(
-        (status = 200, description = "A page of bans.", body = Items<Ban, UserId>),
+        (status = 200, description = "A page of bans.", body = Items<BanView, UserId>),
         (status = 400, description = "`not_a_room` Only rooms have bans: nobody enters a group or \
             private chat uninvited."),
         (status = 403, description = "`not_a_member` You are not a member of this chat. \
@@ -45,7 +48,7 @@ async fn list(
     caller: Caller,
     Path(chat): Path<ChatId>,
     Query(query): Query<UsersQuery>,
-) -> Result<Json<Items<Ban, UserId>>> {
+) -> Result<Json<Items<BanView, UserId>>> {
     let limit = limit_within(query.limit, 100, MAX_BANS)?;
     let bans = bans::list(&api, (&caller).into(), chat, query.after, limit).await?;
     Ok(Json(Items::new(bans, limit, |ban| ban.user.id)))
@@ -75,7 +78,7 @@ struct BanBody {
     params(("chat_id" = ChatId, Path), ("user_id" = UserId, Path)),
     request_body = BanBody,
     responses(
-        (status = 200, description = "The ban.", body = Ban),
+        (status = 200, description = "The ban.", body = BanView),
         (status = 400, description = "`not_a_room` Only rooms have bans: nobody enters a group or \
             private chat uninvited. `cannot_ban_yourself` You cannot ban yourself. Leave the room instead. \
             `too_many_bans` A room has at most 10000 bans. Lift some first."),
@@ -89,7 +92,7 @@ async fn ban(
     caller: Caller,
     Path((chat, user)): Path<(ChatId, UserId)>,
     Json(body): Json<BanBody>,
-) -> Result<Json<Ban>> {
+) -> Result<Json<BanView>> {
     let seconds = match body.seconds {
         Some(seconds) if !(1..=MAX_SECONDS).contains(&seconds) => {
             return Err(Error::field("seconds", format!("must be from 1 to {MAX_SECONDS}")));
@@ -97,7 +100,8 @@ async fn ban(
         seconds => seconds,
     };
     let length = seconds.map(|seconds| Duration::from_secs(seconds.into()));
-    bans::ban(&api, (&caller).into(), chat, user, length, &body.reason).await.map(Json)
+    let ban = bans::ban(&api, (&caller).into(), chat, user, length, &body.reason).await?;
+    Ok(Json(ban.into()))
 }
 
 /// Lift a ban

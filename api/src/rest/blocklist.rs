@@ -1,8 +1,11 @@
 //! The people whom the caller has blocked.
 
-use super::page::{Items, UsersQuery, limit_within};
+use super::{
+    page::{Items, UsersQuery, limit_within},
+    views::BlockedPersonView,
+};
 use crate::{
-    chats::blocklist::{self, BlockedPerson, MAX_ENTRIES},
+    chats::blocklist::{self, MAX_ENTRIES},
     error::Result,
     http::extract::{Json, Path, Query},
     rest::caller::Caller,
@@ -25,13 +28,13 @@ pub fn routes() -> OpenApiRouter<Api> {
     operation_id = "list_blocked_people",
     tag = "Me",
     params(UsersQuery),
-    responses((status = 200, description = "A page of people.", body = Items<BlockedPerson, UserId>))
+    responses((status = 200, description = "A page of people.", body = Items<BlockedPersonView, UserId>))
 )]
 async fn list(
     State(api): State<Api>,
     caller: Caller,
     Query(query): Query<UsersQuery>,
-) -> Result<Json<Items<BlockedPerson, UserId>>> {
+) -> Result<Json<Items<BlockedPersonView, UserId>>> {
     let limit = limit_within(query.limit, 100, MAX_ENTRIES)?;
     let people = blocklist::list(&api, (&caller).into(), query.after, limit).await?;
     Ok(Json(Items::new(people, limit, |person| person.user.id)))

@@ -1,10 +1,11 @@
 //! Accounts and chats by the thousand: how administrators prepare a trial or a load test, and take
 //! it away again.
 
+use super::views::{BulkAccountView, RemovedView};
 use crate::{
     accounts::{
-        bulk::{self, Account, Range},
-        bulk_removal::{self, Removed},
+        bulk::{self, Range},
+        bulk_removal,
     },
     chats::bulk::{self as chats, NewChat},
     error::Result,
@@ -43,7 +44,7 @@ struct MakeUsersBody {
 #[derive(Serialize, ToSchema)]
 struct MadeUsers {
     /// In the order of their numbers.
-    users: Vec<Account>,
+    users: Vec<BulkAccountView>,
 }
 
 /// Make accounts in bulk
@@ -72,6 +73,7 @@ async fn make_users(
 ) -> Result<(StatusCode, Json<MadeUsers>)> {
     let MakeUsersBody { prefix, from, count } = body;
     let users = bulk::create(&api, admin.0.user_id, &Range { prefix, from, count }).await?;
+    let users = users.into_iter().map(Into::into).collect();
     Ok((StatusCode::CREATED, Json(MadeUsers { users })))
 }
 
@@ -93,7 +95,7 @@ struct RemoveUsersBody {
     tag = "Administration",
     request_body = RemoveUsersBody,
     responses(
-        (status = 200, description = "What this call removed.", body = Removed),
+        (status = 200, description = "What this call removed.", body = RemovedView),
         (status = 403, description = "`admin_only` Only administrators may do this."),
     )
 )]
@@ -101,8 +103,8 @@ async fn remove_users(
     State(api): State<Api>,
     admin: Admin,
     Json(body): Json<RemoveUsersBody>,
-) -> Result<Json<Removed>> {
-    bulk_removal::remove(&api, admin.0.user_id, &body.prefix).await.map(Json)
+) -> Result<Json<RemovedView>> {
+    Ok(Json(bulk_removal::remove(&api, admin.0.user_id, &body.prefix).await?.into()))
 }
 
 #[derive(Deserialize, ToSchema)]

@@ -1,11 +1,14 @@
 //! Chats and rooms: making, listing, renaming, deleting, joining, leaving.
 
-use super::page::{Items, limit_within};
+use super::{
+    page::{Items, limit_within},
+    views::OverviewView,
+};
 use crate::{
     chats::{
         create::{self, NewChat},
         manage, membership,
-        overview::{self, MAX_CHATS, Overview},
+        overview::{self, MAX_CHATS},
     },
     error::Result,
     http::extract::{Json, Path, Query},
@@ -49,16 +52,17 @@ struct ListQuery {
     operation_id = "list_chats",
     tag = "Chats",
     params(ListQuery),
-    responses((status = 200, description = "A page of chats.", body = [Overview]))
+    responses((status = 200, description = "A page of chats.", body = [OverviewView]))
 )]
 async fn list(
     State(api): State<Api>,
     caller: Caller,
     Query(query): Query<ListQuery>,
-) -> Result<Json<Vec<Overview>>> {
+) -> Result<Json<Vec<OverviewView>>> {
     let limit = limit_within(query.limit, MAX_CHATS, MAX_CHATS)?;
     let mut conn = api.db.read().await?;
-    overview::list(&mut conn.link(), caller.user_id, query.before, limit).await.map(Json)
+    let chats = overview::list(&mut conn.link(), caller.user_id, query.before, limit).await?;
+    Ok(Json(chats.into_iter().map(Into::into).collect()))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -84,7 +88,7 @@ struct MakeBody {
     tag = "Chats",
     request_body = MakeBody,
     responses(
-        (status = 201, description = "The chat.", body = Overview),
+        (status = 201, description = "The chat.", body = OverviewView),
         (status = 400, description = "`private_chat_exists` You already have a private chat with \
             this user: 12. `too_many_chats` Users with 10000 chats cannot have more: 7. \
             `too_many_invitations` Users who have invitations to answer first: 7."),
@@ -96,11 +100,11 @@ async fn make(
     State(api): State<Api>,
     caller: Caller,
     Json(body): Json<MakeBody>,
-) -> Result<(StatusCode, Json<Overview>)> {
+) -> Result<(StatusCode, Json<OverviewView>)> {
     let MakeBody { chat_type, name, member_ids } = body;
     let chat =
         create::create(&api, (&caller).into(), NewChat { chat_type, name, member_ids }).await?;
-    Ok((StatusCode::CREATED, Json(chat)))
+    Ok((StatusCode::CREATED, Json(chat.into())))
 }
 
 /// Get a chat
@@ -111,7 +115,7 @@ async fn make(
     tag = "Chats",
     params(("chat_id" = ChatId, Path)),
     responses(
-        (status = 200, description = "The chat as the caller sees it.", body = Overview),
+        (status = 200, description = "The chat as the caller sees it.", body = OverviewView),
         (status = 403, description = "`not_a_member` You are not a member of this chat. \
             `banned` You are banned from this room."),
         (status = 404, description = "`chat_not_found` There is no such chat."),
@@ -121,9 +125,9 @@ async fn one(
     State(api): State<Api>,
     caller: Caller,
     Path(chat): Path<ChatId>,
-) -> Result<Json<Overview>> {
+) -> Result<Json<OverviewView>> {
     let mut conn = api.db.read().await?;
-    overview::get(&mut conn.link(), caller.user_id, chat).await.map(Json)
+    Ok(Json(overview::get(&mut conn.link(), caller.user_id, chat).await?.into()))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -198,7 +202,7 @@ async fn delete(
     tag = "Chats",
     params(("chat_id" = ChatId, Path)),
     responses(
-        (status = 200, description = "The chat.", body = Overview),
+        (status = 200, description = "The chat.", body = OverviewView),
         (status = 400, description = "`too_many_chats` Users with 10000 chats cannot have more: 7."),
         (status = 403, description = "`not_a_member` You are not a member of this chat. \
             `banned` You are banned from this room."),
@@ -209,10 +213,10 @@ async fn join(
     State(api): State<Api>,
     caller: Caller,
     Path(chat): Path<ChatId>,
-) -> Result<Json<Overview>> {
+) -> Result<Json<OverviewView>> {
     membership::join(&api, (&caller).into(), chat).await?;
     let mut conn = api.db.read().await?;
-    overview::get(&mut conn.link(), caller.user_id, chat).await.map(Json)
+    Ok(Json(overview::get(&mut conn.link(), caller.user_id, chat).await?.into()))
 }
 
 /// Leave a group or room
@@ -262,13 +266,13 @@ struct RoomsQuery {
     operation_id = "list_rooms",
     tag = "Chats",
     params(RoomsQuery),
-    responses((status = 200, description = "A page of rooms.", body = Items<Overview, ChatId>))
+    responses((status = 200, description = "A page of rooms.", body = Items<OverviewView, ChatId>))
 )]
 async fn rooms(
     State(api): State<Api>,
     caller: Caller,
     Query(query): Query<RoomsQuery>,
-) -> Result<Json<Items<Overview, ChatId>>> {
+) -> Result<Json<Items<OverviewView, ChatId>>> {
     let limit = limit_within(query.limit, 100, MAX_CHATS)?;
     let mut conn = api.db.read().await?;
     let rooms = overview::rooms(&mut conn.link(), caller.user_id, query.after, limit).await?;

@@ -38,11 +38,11 @@ pub(crate) fn allow<S: Clone + Send + Sync + 'static>(
 
 #[cfg(test)]
 mod tests {
-    use super::{super::openapi, *};
+    use super::*;
 
     #[test]
     fn a_page_of_another_origin_may_use_every_route() {
-        let document = openapi::document();
+        let document = crate::rest::document();
         for (path, item) in document["paths"].as_object().unwrap() {
             for method in item.as_object().unwrap().keys() {
                 let known = METHODS.iter().any(|known| known.as_str().eq_ignore_ascii_case(method));

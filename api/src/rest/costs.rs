@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn the_table_knows_routes_only() {
-        let document = crate::rest::openapi::document();
+        let document = crate::rest::document();
         let reads = READS.iter().map(|(path, _)| *path);
         let changes = CHANGES.iter().map(|(path, _)| *path);
         for path in reads.chain(changes).chain(FREE).chain(CHANGING) {
@@ -222,7 +222,7 @@ mod tests {
     /// A page of a list must not pass for a cheap read.
     #[test]
     fn whatever_has_a_limit_is_in_the_table() {
-        let document = crate::rest::openapi::document();
+        let document = crate::rest::document();
         for (path, item) in document["paths"].as_object().unwrap() {
             let parameters = item["get"]["parameters"].as_array().into_iter().flatten();
             for name in parameters.map(|parameter| parameter["name"].as_str().unwrap()) {

@@ -1,7 +1,7 @@
 //! Chats by name with what is read and what is not, as family C's clients ask for them. What marks as
 //! read is a POST, and by Bearer token also the GET that those clients send.
 
-use super::page::limit_within;
+use super::{page::limit_within, views::LineView};
 use crate::{
     accounts::user,
     chats::{
@@ -33,7 +33,7 @@ pub fn routes() -> OpenApiRouter<Api> {
 }
 
 /// By the other's username or the group's name.
-pub(super) type ByName = BTreeMap<String, Vec<Line>>;
+pub(super) type ByName = BTreeMap<String, Vec<LineView>>;
 
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -41,6 +41,12 @@ struct PartQuery {
     /// At most this many of each chat.
     #[param(minimum = 1, maximum = 1000, default = 1000)]
     limit: Option<i64>,
+}
+
+/// As clients see them.
+pub(super) fn by_name(chats: BTreeMap<String, Vec<Line>>) -> ByName {
+    let views = |lines: Vec<Line>| lines.into_iter().map(Into::into).collect();
+    chats.into_iter().map(|(name, lines)| (name, views(lines))).collect()
 }
 
 /// For the document; its maps have no fields to take examples from.
@@ -58,7 +64,7 @@ pub(super) fn example() -> Value {
 
 async fn of_user(api: &Api, user: UserId, part: Part, limit: Option<i64>) -> Result<Json<ByName>> {
     let limit = limit_within(limit, MAX_PER_CHAT, MAX_PER_CHAT)?;
-    conversations::of_user(api, user, part, limit).await.map(Json)
+    Ok(Json(by_name(conversations::of_user(api, user, part, limit).await?)))
 }
 
 /// List all messages by name
@@ -74,7 +80,7 @@ async fn of_user(api: &Api, user: UserId, part: Part, limit: Option<i64>) -> Res
     tag = "Read state",
     params(PartQuery),
     responses((status = 200, description = "Every chat, also one without messages.",
-        body = BTreeMap<String, Vec<Line>>, example = json!(example())))
+        body = BTreeMap<String, Vec<LineView>>, example = json!(example())))
 )]
 async fn all_messages(
     State(api): State<Api>,
@@ -94,7 +100,7 @@ async fn all_messages(
     tag = "Read state",
     params(PartQuery),
     responses((status = 200, description = "Every chat, also one without messages.",
-        body = BTreeMap<String, Vec<Line>>, example = json!(example())))
+        body = BTreeMap<String, Vec<LineView>>, example = json!(example())))
 )]
 async fn all_chats(
     State(api): State<Api>,
@@ -114,7 +120,7 @@ async fn all_chats(
     tag = "Read state",
     params(PartQuery),
     responses((status = 200, description = "Chats with such messages.",
-        body = BTreeMap<String, Vec<Line>>, example = json!(example())))
+        body = BTreeMap<String, Vec<LineView>>, example = json!(example())))
 )]
 async fn read_messages(
     State(api): State<Api>,
@@ -134,7 +140,7 @@ async fn read_messages(
     tag = "Read state",
     params(PartQuery),
     responses((status = 200, description = "Chats with such messages.",
-        body = BTreeMap<String, Vec<Line>>, example = json!(example())))
+        body = BTreeMap<String, Vec<LineView>>, example = json!(example())))
 )]
 async fn unread_messages(
     State(api): State<Api>,

@@ -1,10 +1,13 @@
 //! The lobby over REST, by the names that family B's clients use. Everything here only reads.
 
-use super::page::limit_within;
+use super::{
+    page::limit_within,
+    views::{LobbyMessageView, StatisticsView},
+};
 use crate::{
     error::{Error, Result},
     http::extract::{Json, Path, Query},
-    lobby::{self, LobbyMessage, MAX_MESSAGES, SenderPage, Statistics},
+    lobby::{self, MAX_MESSAGES, SenderPage},
     rest::caller::Visitor,
     state::Api,
 };
@@ -38,7 +41,7 @@ struct PageQuery {
 
 #[derive(Serialize, ToSchema)]
 struct LobbyPage {
-    messages: Vec<LobbyMessage>,
+    messages: Vec<LobbyMessageView>,
     /// How many there are in all.
     #[schema(minimum = 0, examples(1))]
     total: i64,
@@ -71,6 +74,7 @@ async fn page(
         return Err(Error::field("offset", "must not be negative"));
     }
     let (messages, total) = lobby::page(&api, offset, limit).await?;
+    let messages = messages.into_iter().map(Into::into).collect();
     Ok(Json(LobbyPage { messages, total, limit, offset }))
 }
 
@@ -84,7 +88,7 @@ struct NewestQuery {
 
 #[derive(Serialize, ToSchema)]
 struct RecentMessages {
-    messages: Vec<LobbyMessage>,
+    messages: Vec<LobbyMessageView>,
     /// How many there are in all.
     #[schema(minimum = 0, examples(1))]
     total: i64,
@@ -111,12 +115,13 @@ async fn recent(
 ) -> Result<Json<RecentMessages>> {
     let limit = limit_within(query.limit, DEFAULT_PAGE, MAX_MESSAGES)?;
     let (messages, total) = lobby::recent(&api, limit).await?;
+    let messages = messages.into_iter().map(Into::into).collect();
     Ok(Json(RecentMessages { messages, total, limit }))
 }
 
 #[derive(Serialize, ToSchema)]
 struct SenderMessages {
-    messages: Vec<LobbyMessage>,
+    messages: Vec<LobbyMessageView>,
     #[schema(examples("ann"))]
     username: String,
     /// How many of this sender's there are in all.
@@ -149,6 +154,7 @@ async fn by_sender(
 ) -> Result<Json<SenderMessages>> {
     let limit = limit_within(query.limit, DEFAULT_PAGE, MAX_MESSAGES)?;
     let SenderPage { username, messages, total } = lobby::by_sender(&api, &username, limit).await?;
+    let messages = messages.into_iter().map(Into::into).collect();
     Ok(Json(SenderMessages { messages, username, total_messages: total, limit }))
 }
 
@@ -161,8 +167,8 @@ async fn by_sender(
     operation_id = "get_lobby_statistics",
     tag = "Lobby",
     security((), ("bearer" = []), ("oauth2" = []), ("session" = [])),
-    responses((status = 200, description = "The numbers of this moment.", body = Statistics))
+    responses((status = 200, description = "The numbers of this moment.", body = StatisticsView))
 )]
-async fn statistics(State(api): State<Api>, _: Visitor) -> Result<Json<Statistics>> {
-    lobby::statistics(&api).await.map(Json)
+async fn statistics(State(api): State<Api>, _: Visitor) -> Result<Json<StatisticsView>> {
+    Ok(Json(lobby::statistics(&api).await?.into()))
 }

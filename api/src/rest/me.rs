@@ -1,12 +1,14 @@
 //! The caller's own account: profile, password, sessions.
 
-use super::reply::{Origin, SessionCookie};
+use super::{
+    reply::{Origin, SessionCookie},
+    views::{SessionInfoView, UserView},
+};
 use crate::{
     accounts::{
         password::{self, PasswordChange},
         profile::{self, ProfileChange},
-        sessions::{self, SessionInfo},
-        user::UserView,
+        sessions,
     },
     code::Code,
     error::Result,
@@ -32,6 +34,18 @@ pub fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(end_session))
 }
 
+/// What of a profile changes; the rest stays.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = ProfileChange)]
+struct ProfileBody {
+    /// Display name.
+    #[schema(min_length = 1, max_length = 64, examples("Ann"))]
+    name: Option<String>,
+    /// An `http` or `https` URL, or empty for none.
+    #[schema(max_length = 512, examples("https://example.com/ann.png"))]
+    avatar: Option<String>,
+}
+
 #[derive(Deserialize, ToSchema)]
 struct PasswordBody {
     #[schema(format = Password, examples("password123"))]
@@ -52,7 +66,7 @@ struct PasswordBody {
     )
 )]
 async fn me(State(api): State<Api>, caller: Caller) -> Result<Json<UserView>> {
-    profile::view(&api, (&caller).into(), caller.user_id).await.map(Json)
+    Ok(Json(profile::view(&api, (&caller).into(), caller.user_id).await?.into()))
 }
 
 /// Change the caller's profile
@@ -63,7 +77,7 @@ async fn me(State(api): State<Api>, caller: Caller) -> Result<Json<UserView>> {
     path = "/me",
     operation_id = "change_profile",
     tag = "Me",
-    request_body = ProfileChange,
+    request_body = ProfileBody,
     responses(
         (status = 200, description = "The changed user.", body = UserView),
         (status = 404, description = "`user_not_found` User not found"),
@@ -72,9 +86,11 @@ async fn me(State(api): State<Api>, caller: Caller) -> Result<Json<UserView>> {
 async fn change(
     State(api): State<Api>,
     caller: Caller,
-    Json(body): Json<ProfileChange>,
+    Json(body): Json<ProfileBody>,
 ) -> Result<Json<UserView>> {
-    profile::change(&api, (&caller).into(), body).await.map(Json)
+    let ProfileBody { name, avatar } = body;
+    let change = ProfileChange { name, avatar };
+    Ok(Json(profile::change(&api, (&caller).into(), change).await?.into()))
 }
 
 /// Change the caller's password
@@ -111,10 +127,14 @@ async fn change_password(
     path = "/me/sessions",
     operation_id = "list_sessions",
     tag = "Me",
-    responses((status = 200, description = "The sessions.", body = [SessionInfo]))
+    responses((status = 200, description = "The sessions.", body = [SessionInfoView]))
 )]
-async fn list_sessions(State(api): State<Api>, caller: Caller) -> Result<Json<Vec<SessionInfo>>> {
-    sessions::list(&api, caller.user_id, caller.session_id).await.map(Json)
+async fn list_sessions(
+    State(api): State<Api>,
+    caller: Caller,
+) -> Result<Json<Vec<SessionInfoView>>> {
+    let sessions = sessions::list(&api, caller.user_id, caller.session_id).await?;
+    Ok(Json(sessions.into_iter().map(Into::into).collect()))
 }
 
 /// End a session

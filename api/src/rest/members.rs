@@ -1,9 +1,12 @@
 //! A chat's members: listing, adding, removing.
 
-use super::page::{Items, UsersQuery, limit_within};
+use super::{
+    page::{Items, UsersQuery, limit_within},
+    views::MemberView,
+};
 use crate::{
     chats::{
-        members::{self, MAX_MEMBERS, MemberView},
+        members::{self, MAX_MEMBERS},
         membership,
     },
     error::Result,
@@ -91,7 +94,8 @@ async fn add(
     let mut users = body.user_ids;
     users.extend(body.user_id);
     let new = membership::add(&api, (&caller).into(), chat, &users).await?;
-    members::some(&api, chat, &new).await.map(Json)
+    let members = members::some(&api, chat, &new).await?;
+    Ok(Json(members.into_iter().map(Into::into).collect()))
 }
 
 /// Remove a member from a group or room

@@ -11,7 +11,7 @@ mod chats;
 pub(crate) mod cors;
 pub(crate) mod costs;
 mod direct;
-pub(crate) mod file;
+pub(crate) mod files;
 mod greenatom;
 mod health;
 mod limit;
@@ -19,15 +19,16 @@ mod lobby;
 mod me;
 mod members;
 mod messages;
-pub mod openapi;
+pub(crate) mod openapi;
 mod page;
 mod reply;
-pub(crate) mod site;
 pub(crate) mod status;
 mod users;
+mod views;
 
 use crate::state::Api;
 use axum::{Router, middleware::from_fn_with_state};
+use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
 
 /// The public keys that check access tokens, on whichever listener.
@@ -55,6 +56,11 @@ pub fn routes() -> OpenApiRouter<Api> {
         .merge(lobby::routes())
         .merge(health::routes())
         .merge(openapi::documents())
+}
+
+/// The complete OpenAPI document. Costs a few milliseconds; the server makes it once.
+pub fn document() -> Value {
+    openapi::complete(routes().into_openapi())
 }
 
 /// All public routes, each of which takes what it costs from its caller's share.

@@ -30,11 +30,11 @@ pub struct Items<T: ToSchema, C: ToSchema> {
 }
 
 impl<T: ToSchema, C: ToSchema> Items<T, C> {
-    /// `limit` is how many were asked for: fewer means that there are no more.
-    pub fn new(items: Vec<T>, limit: i64, cursor: impl Fn(&T) -> C) -> Self {
+    /// Of what a service returned. `limit` is how many were asked for: fewer means that there are no more.
+    pub fn new<S: Into<T>>(items: Vec<S>, limit: i64, cursor: impl Fn(&S) -> C) -> Self {
         let full = i64::try_from(items.len()).is_ok_and(|items| items >= limit);
         let next = items.last().filter(|_| full).map(cursor);
-        Self { items, next }
+        Self { items: items.into_iter().map(Into::into).collect(), next }
     }
 }
 

@@ -1,11 +1,9 @@
 //! What signing in answers with: the user, the tokens and the session cookie; and how that cookie
 //! looks and goes away again.
 
+use super::views::UserView;
 use crate::{
-    accounts::{
-        SignedIn, device,
-        user::{UserView, Viewer},
-    },
+    accounts::{SignedIn, device, user::Viewer},
     error::{Error, Result, fault},
     state::Api,
 };
@@ -89,7 +87,7 @@ pub struct SignedInReply {
 impl SignedInReply {
     pub fn new(signed_in: &SignedIn, status: PresenceStatus) -> Self {
         Self {
-            user: signed_in.user.clone().view(status, Viewer::Trusted),
+            user: signed_in.user.clone().view(status, Viewer::Trusted).into(),
             access_token: signed_in.tokens.access.reveal().to_owned(),
             token_type: "bearer",
             expires_in: ACCESS_TOKEN_LIFETIME.as_secs(),

@@ -1,10 +1,8 @@
 //! Other users: one by id, many by the beginning of their username.
 
+use super::views::{UserPageView, UserView};
 use crate::{
-    accounts::{
-        profile::{self, DEFAULT_PAGE, MAX_PAGE, UserPage},
-        user::UserView,
-    },
+    accounts::profile::{self, DEFAULT_PAGE, MAX_PAGE},
     error::{Error, Result},
     http::extract::{Json, Path, Query},
     rest::caller::Caller,
@@ -41,20 +39,20 @@ struct SearchQuery {
     operation_id = "search_users",
     tag = "Users",
     params(SearchQuery),
-    responses((status = 200, description = "A page of users.", body = UserPage))
+    responses((status = 200, description = "A page of users.", body = UserPageView))
 )]
 async fn search(
     State(api): State<Api>,
     caller: Caller,
     Query(query): Query<SearchQuery>,
-) -> Result<Json<UserPage>> {
+) -> Result<Json<UserPageView>> {
     let limit = query.limit.unwrap_or(DEFAULT_PAGE);
     if !(1..=MAX_PAGE).contains(&limit) {
         return Err(Error::field("limit", "must be from 1 to 100"));
     }
-    profile::search(&api, (&caller).into(), &query.query, query.after.as_deref(), limit)
-        .await
-        .map(Json)
+    let after = query.after.as_deref();
+    let page = profile::search(&api, (&caller).into(), &query.query, after, limit).await?;
+    Ok(Json(page.into()))
 }
 
 /// Get a user
@@ -76,5 +74,5 @@ async fn one(
     caller: Caller,
     Path(user): Path<UserId>,
 ) -> Result<Json<UserView>> {
-    profile::view(&api, (&caller).into(), user).await.map(Json)
+    Ok(Json(profile::view(&api, (&caller).into(), user).await?.into()))
 }

@@ -17,7 +17,7 @@ fn operations(document: &Value) -> Vec<(String, &Value)> {
 
 #[test]
 fn every_operation_says_what_a_reader_needs() {
-    let document = api::rest::openapi::document();
+    let document = api::rest::document();
     let tags: BTreeSet<&str> = document["tags"]
         .as_array()
         .unwrap()
@@ -59,7 +59,7 @@ fn every_operation_says_what_a_reader_needs() {
 
 #[test]
 fn every_body_and_success_has_an_example_that_is_valid() {
-    let document = api::rest::openapi::document();
+    let document = api::rest::document();
     for (name, operation) in operations(&document) {
         let body = operation.get("requestBody").map(|body| ("body".to_owned(), &body["content"]));
         let responses = operation["responses"].as_object().unwrap().iter();
@@ -99,7 +99,7 @@ fn every_reference_leads_somewhere() {
             _ => {}
         }
     }
-    let document = api::rest::openapi::document();
+    let document = api::rest::document();
     let mut found = BTreeSet::new();
     references(&document, &mut found);
     for reference in &found {
@@ -113,7 +113,9 @@ fn every_reference_leads_somewhere() {
 #[test]
 fn no_route_is_added_beside_the_document() {
     let rest = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/rest");
+    // What is served as it is, and the document itself, are in folders of their own.
     let files: Vec<_> = fs::read_dir(rest).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let files: Vec<_> = files.into_iter().filter(|path| path.is_file()).collect();
     assert!(files.len() > 5, "{files:?}");
     for file in files {
         let code = fs::read_to_string(&file).unwrap();

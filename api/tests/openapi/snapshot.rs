@@ -10,7 +10,7 @@ const SHOWN: usize = 60;
 #[expect(clippy::disallowed_methods, reason = "a switch for people who run this test, no setting")]
 fn the_document_is_the_reviewed_one() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("spec/openapi.json");
-    let now = api::rest::openapi::document();
+    let now = api::rest::document();
     let text = format!("{now:#}\n");
     let reviewed = fs::read_to_string(&path).unwrap_or_default();
     // Compared as values: the order of keys says nothing.

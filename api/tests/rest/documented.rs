@@ -27,7 +27,7 @@ async fn the_document_and_the_server_refuse_the_same_bodies() {
     let room = t.post_as("/chats", boss, room).await.ok(201)["id"].clone();
     let message = t.post_as(&format!("/chats/{room}/messages"), boss, json!({"text": "hi"})).await;
     let message = message.ok(201)["id"].clone();
-    let document = api::rest::openapi::document();
+    let document = api::rest::document();
 
     let p = "password123";
     let long = "x".repeat(4_001);
@@ -185,7 +185,7 @@ async fn the_document_and_the_server_refuse_the_same_bodies() {
 
 #[tokio::test]
 async fn reasons_are_documented() {
-    let document = api::rest::openapi::document();
+    let document = api::rest::document();
     let parameters = &document["paths"]["/blockuser"]["post"]["parameters"];
     let reason = parameters.as_array().unwrap().iter().find(|it| it["name"] == "reason").unwrap();
     let schema = jsonschema::validator_for(&reason["schema"]).unwrap();

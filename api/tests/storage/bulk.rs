@@ -30,7 +30,9 @@ both!(
 );
 
 async fn administrator(t: &T) -> UserId {
-    t.user("root").await
+    let user = t.user("root").await;
+    t.session(user).await;
+    user
 }
 
 fn range(prefix: &str, from: usize, count: usize) -> Range {

@@ -139,7 +139,7 @@ async fn members_with_their_presence(t: T) {
     let here = Here { user: bob, sockets: 1, chats: vec![chat] };
     t.api.presence.enter(NodeId::random(), &[here]).await.unwrap();
     let page = members::list(&t.api, ann, chat, UserId(0), 2).await.unwrap();
-    assert_eq!(page.iter().map(|m| m.id).collect::<Vec<_>>(), [ann, bob]);
+    assert_eq!(page.iter().map(|m| m.user_id).collect::<Vec<_>>(), [ann, bob]);
     assert_eq!((page[0].status, page[1].status), (PresenceStatus::Offline, PresenceStatus::Online));
     let page = members::list(&t.api, ann, chat, bob, 2).await.unwrap();
     assert_eq!(page[0].username, "cid");

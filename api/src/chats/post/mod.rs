@@ -12,8 +12,6 @@ mod tally;
 mod wakes;
 mod write;
 
-pub(crate) use tally::STRETCH;
-
 use crate::{
     audit,
     db::{DbError, Tx},

@@ -1,12 +1,9 @@
 //! What a batch changes in the statistics of one chat. Pure; only chats with a row in `statistics`
 //! have a tally.
 
+use crate::chats::stretches::STRETCH;
 use shared::{chat::Message, id::UserId, time::Timestamp};
 use std::collections::BTreeMap;
-
-/// Ids in a row that are counted together. The table then has 2,500 rows for ten million messages,
-/// and as many messages are walked over from a stretch's beginning: a few milliseconds each.
-pub(crate) const STRETCH: i64 = 4_096;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 

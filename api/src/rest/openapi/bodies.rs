@@ -3,7 +3,7 @@
 //! those of [`shared::text`] and [`crate::accounts::input`]. A regular expression that every generator reads
 //! cannot say all of them (unassigned characters, lengths in bytes), so the document is a little wider.
 
-use super::operations;
+use super::operations::operations;
 use serde_json::{Value, json};
 
 const CONTROLS: &str = r"\x00-\x1f\x7f-\x9f";

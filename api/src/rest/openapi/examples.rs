@@ -1,7 +1,7 @@
 //! An example for every request body and success, put together from the examples of the fields. A
 //! handler that gives one of its own keeps it.
 
-use super::operations;
+use super::operations::operations;
 use serde_json::{Map, Value};
 
 /// Deeper than any of our types, and an end for one that contains itself.

@@ -1,7 +1,7 @@
 //! The `RateLimit` fields of the answers. Those of refusals beside 429 are in the description only: what
 //! is refused before or outside of the limits has none.
 
-use super::operations;
+use super::operations::operations;
 use crate::rest::costs;
 use serde_json::{Value, json};
 

@@ -2,7 +2,7 @@
 //! show the OpenAPI one, Swagger UI at `/docs` and ReDoc at `/redoc`. Everything a page needs is in
 //! the binary, and its policy keeps it from asking anybody else.
 
-use crate::{rest::file::File, state::Api};
+use crate::{rest::files::File, state::Api};
 use axum::{Extension, Router, http::HeaderMap, response::Response, routing::get};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -110,7 +110,7 @@ fn pages() -> Router<Api> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rest::file::unpack;
+    use crate::rest::files::unpack;
     use sha2::{Digest as _, Sha256};
 
     /// As published: see `docs-ui/README.md`.

@@ -1,7 +1,7 @@
 //! What the parameters of paths mean, by their names: the same everywhere. A handler that describes
 //! one itself keeps its words.
 
-use super::operations;
+use super::operations::operations;
 use serde_json::Value;
 
 const MEANINGS: [(&str, &str); 6] = [

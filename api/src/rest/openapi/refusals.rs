@@ -3,7 +3,7 @@
 //! a route's shape (it takes a body, parameters, credentials) is added here, so that it is the same
 //! everywhere and no handler can forget it. A status that says nothing of its own is a reference.
 
-use super::{limits, operations};
+use super::{limits, operations::operations};
 use crate::rest::costs;
 use axum::http::StatusCode;
 use serde_json::{Map, Value, json};

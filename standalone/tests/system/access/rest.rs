@@ -160,7 +160,7 @@ const TABLE: &[Row] = &[
 
 #[test]
 fn every_operation_has_a_row() {
-    let document = api::rest::openapi::document();
+    let document = api::rest::document();
     let paths = document["paths"].as_object().expect("paths");
     let documented: BTreeSet<String> = paths
         .iter()

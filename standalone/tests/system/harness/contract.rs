@@ -45,7 +45,7 @@ struct Contract {
 
 impl Contract {
     fn load() -> Self {
-        Self { document: api::rest::openapi::document(), validators: Mutex::default() }
+        Self { document: api::rest::document(), validators: Mutex::default() }
     }
 
     fn check(&self, seen: &Seen<'_>) -> Result<(), String> {

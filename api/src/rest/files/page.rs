@@ -1,7 +1,7 @@
 //! The web client: the files of `web/`, embedded in the binary, at `/` and under `/assets/`. It
 //! serves them as they are; it knows no users and no chats, and needs no build step.
 
-use crate::rest::file::File;
+use super::File;
 use axum::{Router, http::HeaderMap, routing::get};
 
 /// One file: where it is served, what it is, what is in it.
@@ -21,13 +21,13 @@ macro_rules! assets {
         &[$($(Asset {
             path: concat!("/assets/", $name),
             content_type: $content_type,
-            content: include_str!(concat!("../../web/", $name)),
+            content: include_str!(concat!("../../../web/", $name)),
         }),*),*]
     };
 }
 
 const INDEX: Asset =
-    Asset { path: "/", content_type: HTML, content: include_str!("../../web/index.html") };
+    Asset { path: "/", content_type: HTML, content: include_str!("../../../web/index.html") };
 
 const ASSETS: &[Asset] = assets! {
     CSS: "base.css" "layout.css" "messages.css";

@@ -1,0 +1,103 @@
+//! What administrators are shown.
+
+use crate::{
+    accounts::{bulk::Account, bulk_removal::Removed},
+    audit::{Action, Recorded},
+};
+use serde::Serialize;
+use shared::{
+    chat::UserRef,
+    id::{ChatId, Seq, UserId},
+    time::Timestamp,
+};
+use strum::VariantNames as _;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{ObjectBuilder, RefOr, Schema, schema::Type},
+};
+
+/// An account and its only session.
+#[derive(Serialize, ToSchema)]
+#[schema(as = BulkAccount)]
+pub struct BulkAccountView {
+    id: UserId,
+    #[schema(examples("trial-0"))]
+    username: String,
+    /// As signing in gives it.
+    #[schema(examples("eyJhbGciOiJFZERTQSJ9.e30.c2lnbmF0dXJl"))]
+    access_token: String,
+    #[schema(examples("019adf3c5f0a7c1e9a512f6f0c9f4f11.bm90IGEgcmVhbCB0b2tlbg"))]
+    refresh_token: String,
+}
+
+impl From<Account> for BulkAccountView {
+    fn from(account: Account) -> Self {
+        let Account { id, username, access_token, refresh_token } = account;
+        Self { id, username, access_token, refresh_token }
+    }
+}
+
+/// What one call removed.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Removed)]
+pub struct RemovedView {
+    #[schema(examples(1000))]
+    users: usize,
+    #[schema(examples(200))]
+    chats: usize,
+    /// There is more to remove: call again.
+    more: bool,
+}
+
+impl From<Removed> for RemovedView {
+    fn from(removed: Removed) -> Self {
+        let Removed { users, chats, more } = removed;
+        Self { users, chats, more }
+    }
+}
+
+/// For the document: the words of [`Action`].
+struct AuditedAction;
+
+impl PartialSchema for AuditedAction {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(Action::VARIANTS.iter().copied()))
+            .description(Some(
+                "What was done. Of chats, members and messages only what an administrator did by that \
+                 right and\ncould not have done without it.",
+            ))
+            .into()
+    }
+}
+
+impl ToSchema for AuditedAction {}
+
+/// An entry as administrators read it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AuditEntry)]
+pub struct AuditEntryView {
+    #[schema(examples(7))]
+    id: i64,
+    at: Timestamp,
+    /// `null`: the operator, who makes the first administrator.
+    actor: Option<UserRef>,
+    /// As [`Action::as_str`] spells it.
+    #[schema(value_type = AuditedAction)]
+    action: String,
+    /// To whom, or whose.
+    target_user: Option<UserRef>,
+    chat_id: Option<ChatId>,
+    message_id: Option<Seq>,
+    /// As the administrator gave it, or what a bulk act was about; empty for none.
+    #[schema(max_length = 200, examples("spam"))]
+    reason: String,
+}
+
+impl From<Recorded> for AuditEntryView {
+    fn from(entry: Recorded) -> Self {
+        let Recorded { id, at, actor, action, target_user, chat_id, message_id, reason } = entry;
+        Self { id, at, actor, action, target_user, chat_id, message_id, reason }
+    }
+}
