@@ -18,7 +18,7 @@ mod state;
 mod supervised;
 
 pub use balancer::{Backend, Balancer, BalancerKind};
-pub use binaries::switchboard_folder;
+pub use binaries::{MissingBinary, exit_code, switchboard_folder};
 pub use cluster::{Cluster, Options};
 pub use cpus::Cpus;
 pub use node::Node;
