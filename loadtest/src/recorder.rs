@@ -2,10 +2,8 @@
 //! somebody drains all of them into one [`Slice`]. It does not know what the figures mean.
 
 use crate::measure::{Count, Latency, Op, Slice};
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use parking_lot::{Mutex, MutexGuard};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Kinds of errors, and of closes, that are told apart; what comes beyond is counted as `other`.
 const MAX_KINDS: usize = 50;
@@ -54,7 +52,7 @@ impl Recorder {
     /// A further shard. Shards are never given back: take one for each thread, not for each device.
     pub fn shard(&self) -> Shard {
         let shard = Shard::default();
-        lock(&self.shards).push(shard.clone());
+        self.shards.lock().push(shard.clone());
         shard
     }
 
@@ -63,7 +61,7 @@ impl Recorder {
     pub fn drain(&self) -> Slice {
         let mut slice = Slice::default();
         let mut connections = 0;
-        for shard in lock(&self.shards).iter() {
+        for shard in self.shards.lock().iter() {
             let mut tally = shard.lock();
             connections += tally.connections;
             tally.drain_into(&mut slice);
@@ -76,7 +74,7 @@ impl Recorder {
 impl Shard {
     /// For a batch of records; do not keep it over an await.
     pub fn lock(&self) -> MutexGuard<'_, Tally> {
-        lock(&self.tally)
+        self.tally.lock()
     }
 }
 
@@ -140,11 +138,6 @@ fn add(kinds: &mut BTreeMap<String, u64>, kind: &str, number: u64) {
         let kind = if kinds.len() < MAX_KINDS { kind } else { "other" };
         *kinds.entry(kind.to_owned()).or_default() += number;
     }
-}
-
-/// Nothing that is done under these locks can leave them half done.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

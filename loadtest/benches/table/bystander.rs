@@ -8,11 +8,12 @@ use crate::{
 };
 use anyhow::{Context, Result, bail};
 use hdrhistogram::Histogram;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::{
     net::SocketAddr,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
@@ -108,11 +109,11 @@ impl Bystander {
 
     /// What it was like since the last call.
     pub fn felt(&self) -> Result<Felt> {
-        let mut arrived = lock(&self.shared.arrived);
+        let mut arrived = self.shared.arrived.lock();
         let messages = arrived.micros.len();
         let (median, worst) = arrived.take();
         drop(arrived);
-        let (ack_median, ack_worst) = lock(&self.shared.acked).take();
+        let (ack_median, ack_worst) = self.shared.acked.lock().take();
         let felt = Felt { messages, median, worst, ack_median, ack_worst };
         if self.thread.is_finished() {
             bail!("the bystanders' conversation ended");
@@ -146,14 +147,14 @@ async fn write_on(mut sender: Line, mut hearer: Line, chat: i64, told: &Shared) 
         let text = format!("{:x<128}", id);
         let frame = json!({ "type": "send", "id": id, "chat_id": chat, "text": text });
         for times in [&told.acked, &told.arrived] {
-            lock(times).open = Some(started);
+            times.lock().open = Some(started);
         }
         let said = tokio::time::timeout(PATIENCE, async {
             let frame = frame.to_string();
             sender.say(&frame).await?;
             let hearing = async {
                 until(&mut hearer, |said| matches!(said, Said::Message { .. })).await?;
-                lock(&told.arrived).done();
+                told.arrived.lock().done();
                 anyhow::Ok(())
             };
             // One that is refused for now is sent again under its id, as a client would.
@@ -162,7 +163,7 @@ async fn write_on(mut sender: Line, mut hearer: Line, chat: i64, told: &Shared) 
                     tokio::time::sleep(AGAIN).await;
                     sender.say(&frame).await?;
                 }
-                lock(&told.acked).done();
+                told.acked.lock().done();
                 anyhow::Ok(())
             };
             tokio::try_join!(hearing, sending).map(drop)
@@ -187,8 +188,4 @@ async fn until(line: &mut Line, wanted: impl Fn(&Said<'_>) -> bool) -> Result<bo
 /// Since then; at least one.
 fn micros(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX).max(1)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

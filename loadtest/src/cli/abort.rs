@@ -7,7 +7,8 @@ use crate::{
     scenario::Scenario,
     threshold::Threshold,
 };
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use parking_lot::Mutex;
+use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
 
 /// Stops a run that has failed already.
@@ -72,7 +73,7 @@ impl Abort {
         let Some(place) = self.stretches.iter().position(|stretch| middle < stretch.to) else {
             return;
         };
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen.lock();
         let now = &mut seen[place];
         now.slice.then(&slice.slice);
         now.seconds += slice.seconds;

@@ -1,12 +1,13 @@
 //! What a device is told to do, and the handle by which it is told. The queue is bounded and nobody
 //! waits for it: an engine on a fixed schedule would rather count what could not be begun.
 
+use parking_lot::{Mutex, MutexGuard};
 use shared::id::ChatId;
 use std::{
     collections::VecDeque,
     future::poll_fn,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
     },
     task::{Poll, Waker},
@@ -263,6 +264,6 @@ impl Inbox {
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting_orders.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting_orders.lock()
     }
 }

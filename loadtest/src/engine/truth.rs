@@ -9,15 +9,13 @@ use crate::{
     rest::{Rest, RestError},
 };
 use futures_util::{StreamExt, stream};
+use parking_lot::Mutex;
 use serde::Deserialize;
 use shared::{
     id::{ChatId, Seq, UserId},
     time::Timestamp,
 };
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// The most messages that a page has.
@@ -95,7 +93,7 @@ pub(super) async fn read(
         }
     }
     drop(reading);
-    Ok(Read { stored: stored.into_inner().unwrap_or_else(PoisonError::into_inner), unread })
+    Ok(Read { stored: stored.into_inner(), unread })
 }
 
 /// A chat that is not read to its end is not told of: half of it would look like a loss.
@@ -119,7 +117,7 @@ async fn read_chat(
             break;
         }
     }
-    let mut stored = stored.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut stored = stored.lock();
     stored.chat(chat.id, from);
     for Row { id, sender_id, text, client_message_id } in &rows {
         let key = client_message_id.as_deref().unwrap_or_default();

@@ -7,11 +7,12 @@ use super::{
     record::DeviceRecord,
     timeline::{Claim, Timeline},
 };
+use parking_lot::{Mutex, RwLock};
 use shared::id::ChatId;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        Arc,
         atomic::{AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Instant,
@@ -91,12 +92,11 @@ impl Ledger {
     /// Takes everything recorded. To be called once, when all logs are dropped: a log that is dropped
     /// later is in no record.
     pub fn record(&self) -> Record {
-        let lines =
-            std::mem::take(&mut *self.lines.write().unwrap_or_else(PoisonError::into_inner));
-        let take = |line: &Line| std::mem::take(&mut *locked(&line.timeline));
+        let lines = std::mem::take(&mut *self.lines.write());
+        let take = |line: &Line| std::mem::take(&mut *line.timeline.lock());
         let timelines: BTreeMap<ChatId, Timeline> =
             lines.iter().map(|(chat, line)| (*chat, take(line))).collect();
-        let mut devices = std::mem::take(&mut *locked(&self.done));
+        let mut devices = std::mem::take(&mut *self.done.lock());
         devices.sort_by_key(|device| device.number);
         Record::of_process(
             timelines,
@@ -108,9 +108,9 @@ impl Ledger {
 
     /// The chat's line, made when it is new.
     pub(super) fn line(&self, chat: ChatId) -> Arc<Line> {
-        let known = self.lines.read().unwrap_or_else(PoisonError::into_inner).get(&chat).cloned();
+        let known = self.lines.read().get(&chat).cloned();
         known.unwrap_or_else(|| {
-            let mut lines = self.lines.write().unwrap_or_else(PoisonError::into_inner);
+            let mut lines = self.lines.write();
             Arc::clone(lines.entry(chat).or_insert_with(|| {
                 let (head, timeline) = (AtomicI64::new(0), Mutex::default());
                 Arc::new(Line { chat, head, timeline })
@@ -120,7 +120,7 @@ impl Ledger {
 
     /// Enters what was told. Gives its variant (see [`Timeline::enter`]), `None` beyond the bounds.
     pub(super) fn enter(&self, line: &Line, told: &Told<'_>, claim: Claim) -> Option<u8> {
-        let mut timeline = locked(&line.timeline);
+        let mut timeline = line.timeline.lock();
         let is_new = !timeline.knows(told.seq.0);
         let full = is_new && self.events.load(Relaxed) >= self.limits.events;
         let variant = if full { None } else { timeline.enter(told.seq.0, claim) };
@@ -156,7 +156,7 @@ impl Ledger {
     }
 
     pub(super) fn finish(&self, device: DeviceRecord) {
-        locked(&self.done).push(device);
+        self.done.lock().push(device);
     }
 }
 
@@ -164,9 +164,4 @@ impl Line {
     pub fn head(&self) -> i64 {
         self.head.load(Relaxed)
     }
-}
-
-/// A panic elsewhere leaves maps whole; what that task had to say is missing, and it fails by itself.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

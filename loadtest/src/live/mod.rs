@@ -6,10 +6,11 @@ mod screen;
 use self::screen::Screen;
 use crate::{engine, prepare, scenario::Scenario};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use parking_lot::Mutex;
 use std::{
     io::{self, IsTerminal as _, Write},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread::JoinHandle,
@@ -75,15 +76,15 @@ impl Live {
 
     /// Shows what is still waiting, and leaves the terminal to others. Blocks until that is done.
     pub fn finish(&self) {
-        drop(lock(&self.news).take());
-        if let Some(thread) = lock(&self.thread).take() {
+        drop(self.news.lock().take());
+        if let Some(thread) = self.thread.lock().take() {
             // It ends by itself; a panic in it has been printed.
             let _ = thread.join();
         }
     }
 
     fn tell(&self, news: News) {
-        if let Some(sender) = &*lock(&self.news) {
+        if let Some(sender) = &*self.news.lock() {
             // When it is full the terminal is stuck, and later news will say the same.
             let _ = sender.try_send(news);
         }
@@ -94,10 +95,6 @@ impl Drop for Live {
     fn drop(&mut self) {
         self.finish();
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The thread: until the last sender is gone.

@@ -15,7 +15,7 @@ struct Sink(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        lock(&self.0).write(bytes)
+        self.0.lock().write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -25,7 +25,7 @@ impl Write for Sink {
 
 impl Sink {
     fn text(&self) -> String {
-        String::from_utf8(lock(&self.0).clone()).unwrap()
+        String::from_utf8(self.0.lock().clone()).unwrap()
     }
 }
 
@@ -126,7 +126,7 @@ fn a_stuck_terminal_holds_nobody_up_and_finishing_writes_the_rest() {
     struct Stuck(Arc<Mutex<()>>, Sink);
     impl Write for Stuck {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            drop(lock(&self.0));
+            drop(self.0.lock());
             self.1.write(bytes)
         }
         fn flush(&mut self) -> io::Result<()> {
@@ -137,7 +137,7 @@ fn a_stuck_terminal_holds_nobody_up_and_finishing_writes_the_rest() {
     let out = Box::new(Stuck(Arc::clone(&gate), sink.clone()));
     let live = Live::on(Paper::Plain { out, next: None }, screen());
     let observer = live.observer();
-    let held = lock(&gate);
+    let held = gate.lock();
     for _ in 0..10 * WAITING {
         observer(&Progress::Phase(2));
     }

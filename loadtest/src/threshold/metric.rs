@@ -275,7 +275,7 @@ impl FromStr for Metric {
 
 /// What is before and after the last dot.
 fn split(of: &str, stat: &str) -> Result<Metric, String> {
-    if let Some(op) = Op::ALL.into_iter().find(|op| op.name() == of) {
+    if let Some(op) = Op::ALL.iter().copied().find(|op| op.name() == of) {
         return named(&STATS, stat).map(|stat| Metric::Latency(op, stat)).ok_or_else(|| {
             let known = STATS.iter().map(|(name, _)| *name);
             format!("{of} has no {stat:?}; {}", instead(stat, known))
@@ -308,7 +308,7 @@ fn name_of<T: PartialEq>(names: &[(&'static str, T)], of: &T) -> &'static str {
 }
 
 fn count(text: &str) -> Result<Count, String> {
-    let found = Count::ALL.into_iter().find(|count| count.name() == text);
+    let found = Count::ALL.iter().copied().find(|count| count.name() == text);
     found.ok_or_else(|| {
         let known = Count::ALL.iter().map(|count| count.name());
         format!("nothing called {text:?} is counted; {}", instead(text, known))
