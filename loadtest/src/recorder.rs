@@ -33,12 +33,12 @@ pub struct Recorder {
 /// a drain takes what is in it, which is some microseconds a second.
 #[derive(Clone, Debug, Default)]
 pub struct Shard {
-    tally: Arc<Mutex<Tally>>,
+    counters: Arc<Mutex<Counters>>,
 }
 
 /// The figures since the last drain.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct Counters {
     counts: [u64; COUNTS.len()],
     latencies: [Latency; OPS.len()],
     errors: BTreeMap<String, u64>,
@@ -62,9 +62,9 @@ impl Recorder {
         let mut slice = Slice::default();
         let mut connections = 0;
         for shard in self.shards.lock().iter() {
-            let mut tally = shard.lock();
-            connections += tally.connections;
-            tally.drain_into(&mut slice);
+            let mut counters = shard.lock();
+            connections += counters.connections;
+            counters.drain_into(&mut slice);
         }
         slice.connections = u64::try_from(connections).unwrap_or(0);
         slice
@@ -73,12 +73,12 @@ impl Recorder {
 
 impl Shard {
     /// For a batch of records; do not keep it over an await.
-    pub fn lock(&self) -> MutexGuard<'_, Tally> {
-        self.tally.lock()
+    pub fn lock(&self) -> MutexGuard<'_, Counters> {
+        self.counters.lock()
     }
 }
 
-impl Tally {
+impl Counters {
     pub fn count(&mut self, count: Count, by: u64) {
         self.counts[count as usize] += by;
     }
@@ -165,9 +165,9 @@ mod tests {
                 let shard = recorder.shard();
                 scope.spawn(move || {
                     for number in 0..EACH {
-                        let mut tally = shard.lock();
-                        tally.count(Count::Delivered, 1);
-                        tally.time(Op::Delivery, number * 7919 % 100_000 + thread);
+                        let mut counters = shard.lock();
+                        counters.count(Count::Delivered, 1);
+                        counters.time(Op::Delivery, number * 7919 % 100_000 + thread);
                     }
                 });
             }

@@ -72,7 +72,7 @@ impl RenewError {
         }
     }
 
-    /// For [`crate::recorder::Tally::error`].
+    /// For [`crate::recorder::Counters::error`].
     pub fn kind(&self) -> String {
         match &self.0 {
             RestError::Refused { code, .. } => format!("refresh: {code}"),

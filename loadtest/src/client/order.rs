@@ -1,4 +1,4 @@
-//! What a device is told to do, and the handle by which it is told. The queue is bounded and nobody
+//! Orders to a device, and the handle that takes them. The queue is bounded and nobody
 //! waits for it: an engine on a fixed schedule would rather count what could not be begun.
 
 use parking_lot::{Mutex, MutexGuard};
@@ -98,10 +98,10 @@ impl Order {
 #[error("the device has more to do than it gets done")]
 pub struct Full;
 
-/// How a device stands.
+/// Whether a device is connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Standing {
+pub enum DeviceState {
     /// Not connected, or not ready yet; it tries.
     Away,
     /// Ready, and caught up if it had to.
@@ -126,7 +126,7 @@ impl DeviceHandle {
                 // Needs no room: once is enough.
                 Order::Leave if self.inbox.leaving.swap(true, Ordering::AcqRel) => return Ok(()),
                 Order::Leave => {}
-                _ if waiting.len() >= MAX_WAITING || self.standing() == Standing::Gone => {
+                _ if waiting.len() >= MAX_WAITING || self.state() == DeviceState::Gone => {
                     return Err(Full);
                 }
                 _ => {}
@@ -141,11 +141,11 @@ impl DeviceHandle {
         Ok(())
     }
 
-    pub fn standing(&self) -> Standing {
-        match self.inbox.standing.load(Ordering::Acquire) {
-            0 => Standing::Away,
-            1 => Standing::Ready,
-            _ => Standing::Gone,
+    pub fn state(&self) -> DeviceState {
+        match self.inbox.state.load(Ordering::Acquire) {
+            0 => DeviceState::Away,
+            1 => DeviceState::Ready,
+            _ => DeviceState::Gone,
         }
     }
 
@@ -177,7 +177,7 @@ pub(super) struct Inbox {
     /// How many orders wait, so that a device that is woken by something else need not lock.
     waiting: AtomicUsize,
     in_flight: AtomicUsize,
-    standing: AtomicU8,
+    state: AtomicU8,
     was_ready: AtomicBool,
     even: AtomicBool,
     leaving: AtomicBool,
@@ -196,7 +196,7 @@ impl Inbox {
             waiting_orders: Mutex::default(),
             waiting: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
-            standing: AtomicU8::new(Standing::Away as u8),
+            state: AtomicU8::new(DeviceState::Away as u8),
             was_ready: AtomicBool::new(false),
             even: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
@@ -247,11 +247,11 @@ impl Inbox {
         self.lock().waker = Some(waker.clone());
     }
 
-    pub(super) fn stands(&self, standing: Standing) {
-        if standing == Standing::Ready {
+    pub(super) fn set_state(&self, state: DeviceState) {
+        if state == DeviceState::Ready {
             self.was_ready.store(true, Ordering::Release);
         }
-        self.standing.store(standing as u8, Ordering::Release);
+        self.state.store(state as u8, Ordering::Release);
     }
 
     /// The answer to [`Order::Look`].

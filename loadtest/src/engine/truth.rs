@@ -1,7 +1,7 @@
 //! Reads what the database holds of the run's chats, so that it can be held against what was acknowledged
 //! and received. It judges nothing.
 
-use super::{Observer, Part, Progress, Renewed, RunError, RunOptions};
+use super::{Observer, Progress, Renewed, RunError, RunOptions, RunPart};
 use crate::{
     cast::{Chat, Person},
     client::{Account, RenewError},
@@ -35,7 +35,7 @@ pub(super) struct Read {
 
 /// A message, as far as it is of interest.
 #[derive(Deserialize)]
-struct Row {
+struct MessageRow {
     id: Seq,
     sender_id: UserId,
     text: String,
@@ -56,7 +56,7 @@ enum Unread {
 /// Reads all chats of the cast from the first event on that the record tells of, some at once.
 pub(super) async fn read(
     options: &RunOptions,
-    parts: &[Part],
+    parts: &[RunPart],
     record: &Record,
     observer: &Observer,
 ) -> Result<Read, RunError> {
@@ -107,7 +107,7 @@ async fn read_chat(
     let member = chat.members.iter().find_map(|member| accounts.get(*member));
     let member = member.or(accounts.first().filter(|_| chat.id == ChatId::LOBBY));
     let member = member.ok_or(Unread::Nobody)?;
-    let mut rows: Vec<Row> = Vec::new();
+    let mut rows: Vec<MessageRow> = Vec::new();
     loop {
         let after = rows.last().map_or(from, |row| row.id);
         let page = page(rest, member, chat.id, after).await?;
@@ -119,14 +119,19 @@ async fn read_chat(
     }
     let mut stored = stored.lock();
     stored.chat(chat.id, from);
-    for Row { id, sender_id, text, client_message_id } in &rows {
+    for MessageRow { id, sender_id, text, client_message_id } in &rows {
         let key = client_message_id.as_deref().unwrap_or_default();
         stored.add(chat.id, &Kept { id: *id, sender: *sender_id, key, text });
     }
     Ok(())
 }
 
-async fn page(rest: &Rest, member: &Account, chat: ChatId, after: Seq) -> Result<Vec<Row>, Unread> {
+async fn page(
+    rest: &Rest,
+    member: &Account,
+    chat: ChatId,
+    after: Seq,
+) -> Result<Vec<MessageRow>, Unread> {
     let until = Instant::now() + PATIENCE;
     let path = format!("/chats/{chat}/messages?after={after}&limit={PAGE}");
     loop {

@@ -5,7 +5,7 @@ use super::*;
 const TEXTS: [(i64, &str); 4] = [(1, "one"), (2, "two"), (3, "three"), (4, "four")];
 
 /// What the second device hears, in this order; the first one hears everything.
-fn verdict(second: &[Told<'_>], acked: &[Told<'_>], stored: &Stored) -> Verdict {
+fn verdict(second: &[ReportedEvent<'_>], acked: &[ReportedEvent<'_>], stored: &Stored) -> Verdict {
     let ledger = Ledger::new(Limits::default());
     acked.iter().for_each(|told| ledger.acked(told));
     let mut first = ledger.log("phone".to_owned());
@@ -13,16 +13,16 @@ fn verdict(second: &[Told<'_>], acked: &[Told<'_>], stored: &Stored) -> Verdict 
     first.watch(CHAT, Seq::ZERO);
     other.watch(CHAT, Seq::ZERO);
     for told in all() {
-        assert!(first.heard(&told));
+        assert!(first.on_event(&told));
     }
     for told in second {
-        other.heard(told);
+        other.on_event(told);
     }
     drop((first, other));
     ledger.record().check(stored)
 }
 
-fn all() -> Vec<Told<'static>> {
+fn all() -> Vec<ReportedEvent<'static>> {
     TEXTS.iter().map(|(seq, text)| message(*seq, text)).collect()
 }
 
@@ -30,7 +30,7 @@ fn kept() -> Vec<(i64, &'static str, &'static str)> {
     TEXTS.iter().map(|(seq, text)| (*seq, *text, *text)).collect()
 }
 
-fn heard(second: &[Told<'_>]) -> Verdict {
+fn heard(second: &[ReportedEvent<'_>]) -> Verdict {
     verdict(second, &all(), &stored(&kept()))
 }
 
@@ -101,14 +101,14 @@ fn another_content_everywhere() {
 fn another_sender() {
     let mut second = all();
     let what = What::Message { id: Seq(3), sender: UserId(4), key: "three", text: "three" };
-    second[2] = Told { chat: CHAT, seq: Seq(3), what };
+    second[2] = ReportedEvent { chat: CHAT, seq: Seq(3), what };
     assert_eq!(faults(&heard(&second)), [0, 0, 0, 1, 0, 0]);
 }
 
 #[test]
 fn a_message_of_a_chat_that_is_not_watched() {
     let mut second = all();
-    second.push(Told { chat: ChatId(10), ..message(1, "one") });
+    second.push(ReportedEvent { chat: ChatId(10), ..message(1, "one") });
     assert_eq!(faults(&heard(&second)), [0, 0, 0, 1, 0, 0]);
 }
 
@@ -156,7 +156,7 @@ fn a_place_that_nobody_knows() {
     let mut log = ledger.log("desk".to_owned());
     log.watch(CHAT, Seq::ZERO);
     for told in [message(1, "one"), message(3, "three")] {
-        log.heard(&told);
+        log.on_event(&told);
     }
     drop(log);
     let verdict = ledger.record().check(&stored(&[(1, "one", "one"), (3, "three", "three")]));

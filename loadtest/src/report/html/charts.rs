@@ -1,6 +1,6 @@
 //! Which charts a report has, and what is in them.
 
-use super::chart::{Across, Chart, Line, Style};
+use super::chart::{Across, Chart, ChartLine, Style};
 use crate::{
     measure::{Count, Op},
     report::{LatencySums, Point, Report, TargetPoint, text::Unit},
@@ -45,7 +45,7 @@ pub fn op_name(op: Op) -> &'static str {
 fn latency(series: &[Point], op: Op, title: &str) -> Chart {
     let line = |name: &str, color, style, of: fn(&LatencySums) -> f64| {
         let values = series.iter().map(|point| point.latencies.get(&op).map(of)).collect();
-        Line { name: name.to_owned(), color, style, values }
+        ChartLine { name: name.to_owned(), color, style, values }
     };
     Chart {
         title: title.to_owned(),
@@ -69,7 +69,7 @@ fn curves(report: &Report) -> Chart {
         let curve = report.curves.get(op)?;
         // All curves have the same places, as far as they go.
         let values = (0..places.len()).map(|place| curve.get(place).map(|point| point.millis));
-        Some(Line {
+        Some(ChartLine {
             name: (*name).to_owned(),
             color,
             style: Style::Plain,
@@ -126,7 +126,7 @@ fn connections(series: &[Point]) -> Chart {
         x: seconds(series),
         unit: Unit::Plain,
         log: false,
-        lines: vec![Line {
+        lines: vec![ChartLine {
             name: "connections".to_owned(),
             color: 1,
             style: Style::Filled,
@@ -158,13 +158,19 @@ fn errors(series: &[Point]) -> Chart {
         x: seconds(series),
         unit: Unit::PerSecond,
         log: false,
-        lines: vec![Line { name: "errors".to_owned(), color: 3, style: Style::Filled, values }],
+        lines: vec![ChartLine {
+            name: "errors".to_owned(),
+            color: 3,
+            style: Style::Filled,
+            values,
+        }],
     }
 }
 
 fn cpu(series: &[Point]) -> Chart {
     let own = series.iter().map(|point| Some(point.generator_cpu)).collect();
-    let own = Line { name: "load tester".to_owned(), color: 5, style: Style::Dashed, values: own };
+    let own =
+        ChartLine { name: "load tester".to_owned(), color: 5, style: Style::Dashed, values: own };
     let mut lines = targets(series, |point| point.cpu);
     lines.push(own);
     Chart {
@@ -200,7 +206,7 @@ fn seconds(series: &[Point]) -> Across {
 }
 
 /// A count's rate; none when nothing was ever counted.
-fn rate(series: &[Point], line: (&str, Count, usize, Style)) -> Option<Line> {
+fn rate(series: &[Point], line: (&str, Count, usize, Style)) -> Option<ChartLine> {
     let (name, count, color, style) = line;
     let counts: Vec<u64> = series
         .iter()
@@ -209,14 +215,14 @@ fn rate(series: &[Point], line: (&str, Count, usize, Style)) -> Option<Line> {
     let values = series.iter().zip(&counts).map(|(point, n)| Some(*n as f64 / point.seconds));
     let values = values.collect();
     let some = counts.iter().any(|n| *n > 0);
-    some.then(|| Line { name: name.to_owned(), color, style, values })
+    some.then(|| ChartLine { name: name.to_owned(), color, style, values })
 }
 
 /// A line for each scraped server.
-fn targets(series: &[Point], of: fn(&TargetPoint) -> f64) -> Vec<Line> {
+fn targets(series: &[Point], of: fn(&TargetPoint) -> f64) -> Vec<ChartLine> {
     let names: std::collections::BTreeSet<&String> =
         series.iter().flat_map(|point| point.targets.keys()).collect();
-    let line = |(color, name): (usize, &String)| Line {
+    let line = |(color, name): (usize, &String)| ChartLine {
         name: name.clone(),
         color,
         // The colours begin again; then dashes tell lines apart.

@@ -2,7 +2,7 @@
 //! not acknowledged, and here also a record of all it received. Pure: it knows no socket.
 
 use super::user::Said;
-use loadtest::history::{Ledger, Log, Told, What};
+use loadtest::history::{Ledger, Log, ReportedEvent, What};
 use shared::{
     chat::Change,
     id::{ChatId, Seq, UserId},
@@ -172,7 +172,7 @@ impl Track {
                     if let Some((ledger, _)) = &self.recorded {
                         let (sender, key, text) = (self.user, &key, &text);
                         let what = What::Message { id: at, sender, key, text };
-                        ledger.acked(&Told { chat, seq: *seq, what });
+                        ledger.acked(&ReportedEvent { chat, seq: *seq, what });
                     }
                     self.acked.push(Said { chat, id: at, sender: self.user, key, text });
                 }
@@ -245,7 +245,7 @@ fn log_frame(log: &mut Log, frame: &ServerFrame, known: &str, cursors: &HashMap<
             chats.iter().for_each(|chat| log.watch(chat.id, chat.seq));
         }
         ServerFrame::Event(event) => {
-            log.heard(&Told::from(event));
+            log.on_event(&ReportedEvent::from(event));
         }
         ServerFrame::CaughtUp { chat_id, seq } => log.caught_up(*chat_id, *seq),
         ServerFrame::Resync { chat_id, seq } => log.resync(*chat_id, *seq),

@@ -11,7 +11,7 @@ use crate::{
     recorder::Recorder,
 };
 use serde_json::{Value, json};
-use server::{Line, Server};
+use server::{Server, ServerSocket};
 use shared::id::{ChatId, UserId};
 
 const CHAT: ChatId = ChatId(12);
@@ -61,7 +61,7 @@ impl Stage {
     }
 
     /// A device that is ready, at place 40 of the chat.
-    async fn ready(&mut self) -> (DeviceHandle, Line) {
+    async fn ready(&mut self) -> (DeviceHandle, ServerSocket) {
         let handle = self.spawn(3, &self.account(900), None);
         let mut line = self.server.next().await;
         assert_eq!(line.hear().await["type"], "hello");
@@ -168,7 +168,7 @@ async fn what_has_no_answer_is_sent_again_where_it_resumes() {
     handle.order(Order::Leave).unwrap();
     assert_eq!(line.close().await, Some(1000));
     stage.fleet.stop().await;
-    assert_eq!(handle.standing(), Standing::Gone);
+    assert_eq!(handle.state(), DeviceState::Gone);
 }
 
 #[tokio::test]
@@ -216,7 +216,7 @@ async fn closes_are_heeded_each_in_its_way() {
     line.hear().await;
     line.end(1008, "blocked").await;
     stage.until(|slice| slice.closes.contains_key("1008 blocked")).await;
-    while handle.standing() != Standing::Gone {
+    while handle.state() != DeviceState::Gone {
         tokio::task::yield_now().await;
     }
     assert!(handle.order(a_message()).is_err());

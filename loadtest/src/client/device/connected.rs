@@ -1,18 +1,18 @@
 //! A connection's life, from the handshake to its end: one look at the clock each time the task is
 //! woken, then everything that was read, then what there is to do, then the timer. What frames mean is in
-//! `hearing`, what orders lead to in `doing`.
+//! `incoming`, what orders lead to in `outgoing`.
 
 use super::{Device, End, Pass, dialect};
 use crate::{
     client::{
         account::RenewError,
-        dialect::Saying,
-        order::Standing,
-        wire::{Frame, Line, Opcode, WireError, close_frame, parse, put},
-        worker::{Desk, READ_BYTES},
+        dialect::ClientMessage,
+        order::DeviceState,
+        wire::{Frame, Opcode, WireError, WireStream, close_frame, parse, put},
+        worker::{READ_BYTES, ReadBuffers},
     },
     measure::Count,
-    recorder::Tally,
+    recorder::Counters,
 };
 use rand::RngExt;
 use std::{
@@ -40,9 +40,9 @@ const RENEW_AGAIN: Duration = Duration::from_secs(5);
 type Renewal = Pin<Box<dyn Future<Output = Result<Pass, RenewError>>>>;
 
 /// A device while it is connected.
-pub(super) struct Live<'a> {
+pub(super) struct ConnectedDevice<'a> {
     pub device: &'a mut Device,
-    pub line: Line,
+    pub stream: WireStream,
     /// When it was meant to be opened.
     pub due: Instant,
     /// When it became ready.
@@ -75,10 +75,10 @@ struct Allowance {
     next: Instant,
 }
 
-impl<'a> Live<'a> {
+impl<'a> ConnectedDevice<'a> {
     pub(super) fn new(
         device: &'a mut Device,
-        line: Line,
+        stream: WireStream,
         pass: &Pass,
         due: Instant,
         ready_by: Instant,
@@ -90,7 +90,7 @@ impl<'a> Live<'a> {
         });
         let mut live = Self {
             device,
-            line,
+            stream,
             due,
             ready: None,
             resuming: false,
@@ -156,14 +156,14 @@ impl<'a> Live<'a> {
         self.device.inbox.register(cx.waker());
         let worker = Rc::clone(&self.device.worker);
         if !dialect::greets(self.device.dialect()) {
-            let mut tally = worker.shard.lock();
+            let mut counters = worker.shard.lock();
             self.open_window();
-            self.on_ready(&mut tally, now, HEARTBEAT);
+            self.on_ready(&mut counters, now, HEARTBEAT);
         }
-        if let Some(ahead) = self.line.take_partial() {
+        if let Some(ahead) = self.stream.take_partial() {
             let used =
-                self.digest(&mut worker.desk.borrow_mut(), Some(&ahead), ahead.len(), now)?;
-            self.line.keep(&ahead[used..]);
+                self.digest(&mut worker.buffers.borrow_mut(), Some(&ahead), ahead.len(), now)?;
+            self.stream.keep(&ahead[used..]);
         }
         Ok(())
     }
@@ -176,8 +176,8 @@ impl<'a> Live<'a> {
             if limit == 0 {
                 return Ok(());
             }
-            let desk = &mut *worker.desk.borrow_mut();
-            let Poll::Ready(read) = self.line.poll_read(cx, &mut desk.buffer, limit) else {
+            let buffers = &mut *worker.buffers.borrow_mut();
+            let Poll::Ready(read) = self.stream.poll_read(cx, &mut buffers.buffer, limit) else {
                 return Ok(());
             };
             let read = read?;
@@ -188,9 +188,9 @@ impl<'a> Live<'a> {
             if let Some(slow) = &mut self.slow {
                 slow.bytes -= read.fresh as u64;
             }
-            let used = self.digest(desk, None, read.filled, now)?;
+            let used = self.digest(buffers, None, read.filled, now)?;
             if used < read.filled {
-                self.line.keep(&desk.buffer[used..read.filled]);
+                self.stream.keep(&buffers.buffer[used..read.filled]);
             }
             // A short read is followed by one more try, which costs no system call: it only says whom
             // to wake.
@@ -202,31 +202,31 @@ impl<'a> Live<'a> {
     /// Takes in the whole frames of the buffer's first bytes, or of these; how many bytes they were.
     fn digest(
         &mut self,
-        desk: &mut Desk,
+        buffers: &mut ReadBuffers,
         ahead: Option<&[u8]>,
         filled: usize,
         now: Instant,
     ) -> Result<usize, End> {
-        let (buffer, frames) = desk.of(self.device.dialect());
+        let (buffer, frames) = buffers.of(self.device.dialect());
         let bytes = ahead.unwrap_or(&buffer[..filled]);
         let worker = Rc::clone(&self.device.worker);
-        let mut tally = worker.shard.lock();
+        let mut counters = worker.shard.lock();
         let now_micros = worker.clock.micros(now);
         let mut used = 0;
         while let Some(Frame { opcode, payload, length }) = parse(&bytes[used..])? {
             used += length;
             match opcode {
-                Opcode::Text => self.on_text(payload, frames, &mut tally, now, now_micros),
-                Opcode::Ping => self.put(&mut tally, Opcode::Pong, payload),
+                Opcode::Text => self.on_text(payload, frames, &mut counters, now, now_micros),
+                Opcode::Ping => self.put(&mut counters, Opcode::Pong, payload),
                 Opcode::Pong => {}
                 Opcode::Close => {
                     let (code, reason) = close_frame(payload);
                     return Err(End::Closed { code, reason });
                 }
-                Opcode::Binary => tally.error("frames: binary"),
+                Opcode::Binary => counters.error("frames: binary"),
             }
         }
-        tally.count(Count::BytesIn, used as u64);
+        counters.count(Count::BytesIn, used as u64);
         Ok(used)
     }
 
@@ -237,11 +237,11 @@ impl<'a> Live<'a> {
                 Ok(did) => did,
                 Err(end) => {
                     // A goodbye, if the kernel takes it at once.
-                    let _ = self.line.poll_flush(cx)?;
+                    let _ = self.stream.poll_flush(cx)?;
                     return Err(end);
                 }
             };
-            if self.line.poll_flush(cx)?.is_pending() || !did {
+            if self.stream.poll_flush(cx)?.is_pending() || !did {
                 return Ok(());
             }
         }
@@ -277,22 +277,22 @@ impl<'a> Live<'a> {
         let Poll::Ready(renewed) = renewal.as_mut().poll(cx) else { return };
         self.renewal = None;
         let worker = Rc::clone(&self.device.worker);
-        let mut tally = worker.shard.lock();
+        let mut counters = worker.shard.lock();
         match renewed {
             Ok(pass) => {
                 self.pass = (pass.number, pass.renew_from());
-                self.say(&mut tally, Saying::Token(pass.token.reveal()));
+                self.say(&mut counters, ClientMessage::Token(pass.token.reveal()));
                 self.plan_renewal(now);
             }
             Err(error) => {
-                tally.error(&error.kind());
+                counters.error(&error.kind());
                 // When the session is over the server will say so, and why.
                 let pause = RENEW_AGAIN.mul_f64(self.device.chance.random_range(1.0..2.0));
                 let pause = error.retry_after().unwrap_or_default() + pause;
                 self.renew_at = (!error.is_final()).then(|| now + pause);
             }
         }
-        drop(tally);
+        drop(counters);
         self.replan(now);
         // The frame is written by the next look.
         cx.waker().wake_by_ref();
@@ -333,10 +333,10 @@ impl<'a> Live<'a> {
     }
 
     /// Says something; false when the dialect has no words for it.
-    pub(super) fn say(&mut self, tally: &mut Tally, saying: Saying<'_>) -> bool {
-        match self.device.spec.window.encode(self.device.me(), saying) {
+    pub(super) fn say(&mut self, counters: &mut Counters, outgoing: ClientMessage<'_>) -> bool {
+        match self.device.spec.window.encode(self.device.me(), outgoing) {
             Some(text) => {
-                self.put(tally, Opcode::Text, text.as_bytes());
+                self.put(counters, Opcode::Text, text.as_bytes());
                 true
             }
             None => false,
@@ -344,15 +344,15 @@ impl<'a> Live<'a> {
     }
 
     /// Puts a frame behind those not written yet.
-    pub(super) fn put(&mut self, tally: &mut Tally, opcode: Opcode, payload: &[u8]) {
-        let unsent = self.line.unsent();
+    pub(super) fn put(&mut self, counters: &mut Counters, opcode: Opcode, payload: &[u8]) {
+        let unsent = self.stream.unsent();
         let before = unsent.len();
         put(unsent, opcode, self.device.chance.random(), payload);
-        tally.count(Count::BytesOut, (unsent.len() - before) as u64);
+        counters.count(Count::BytesOut, (unsent.len() - before) as u64);
     }
 
-    pub(super) fn stands(&self, standing: Standing) {
-        self.device.inbox.stands(standing);
+    pub(super) fn set_state(&self, state: DeviceState) {
+        self.device.inbox.set_state(state);
     }
 }
 
