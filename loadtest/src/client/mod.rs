@@ -20,6 +20,6 @@ pub use account::{Account, RenewError};
 pub use clock::Clock;
 pub use device::DeviceSpec;
 pub use fleet::{Fleet, Options};
-pub use order::{DeviceHandle, DeviceState, Full, Order};
+pub use order::{ChatAction, DeviceHandle, DeviceState, Full, Order};
 pub use stamp::{Stamp, key, text};
 pub use target::{Target, TargetError};

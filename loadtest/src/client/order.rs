@@ -17,47 +17,30 @@ use tokio::time::Instant;
 /// Orders that wait at one device: some seconds of what a connection may send at most (50 a second).
 const MAX_WAITING: usize = 256;
 
-/// Something to do. `due` is the moment it is meant for: latencies count from there.
+/// Something that a person does in a chat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChatAction {
+    /// Sends a message.
+    Message,
+    /// Changes the text of the newest own message. Skipped when there is none.
+    Edit,
+    /// Deletes the newest own message. Skipped when there is none.
+    Delete,
+    Typing,
+    /// Marks the newest message that arrived as read. Skipped when none did.
+    Read,
+}
+
+/// An order to a device. `due` is the moment it is meant for: latencies count from there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// A message of so many bytes; at least as many as its stamp has.
-    Send {
-        chat: ChatId,
-        due: Instant,
-        bytes: usize,
-    },
-    /// Another text for the newest own message in that chat. Skipped when there is none.
-    Edit {
-        chat: ChatId,
-        due: Instant,
-        bytes: usize,
-    },
-    /// Deletes the newest own message in that chat. Skipped when there is none.
-    Delete {
-        chat: ChatId,
-        due: Instant,
-    },
-    Typing {
-        chat: ChatId,
-        due: Instant,
-    },
-    /// The newest message that was heard in that chat has been read. Skipped when none was.
-    Read {
-        chat: ChatId,
-        due: Instant,
-    },
+    /// A text, where the action has one, is of so many bytes; at least as many as its stamp has.
+    Act { action: ChatAction, chat: ChatId, due: Instant, bytes: usize },
     /// Keeps so many messages on their way until told otherwise; `window` 0 ends it. One is on its
     /// way until this device has heard it, or until its ack where senders do not hear themselves.
-    Loop {
-        chat: ChatId,
-        window: usize,
-        bytes: usize,
-    },
+    Loop { chat: ChatId, window: usize, bytes: usize },
     /// Drops the connection without a word and comes back, resuming, at `back`.
-    Cut {
-        due: Instant,
-        back: Instant,
-    },
+    Cut { due: Instant, back: Instant },
     /// Looks whether it has everything that this process knows to exist, for [`DeviceHandle::is_even`].
     /// Asked in the end and not told all along, because looking costs something for each delivery.
     Look,
@@ -70,26 +53,14 @@ impl Order {
     /// The moment that it is meant for, when it is for one.
     pub(super) fn due(&self) -> Option<Instant> {
         match self {
-            Self::Send { due, .. }
-            | Self::Edit { due, .. }
-            | Self::Delete { due, .. }
-            | Self::Typing { due, .. }
-            | Self::Read { due, .. }
-            | Self::Cut { due, .. } => Some(*due),
+            Self::Act { due, .. } | Self::Cut { due, .. } => Some(*due),
             Self::Loop { .. } | Self::Look | Self::Leave => None,
         }
     }
 
     /// Whether something goes out by it that others or the database are to have.
     fn is_to_send(&self) -> bool {
-        match self {
-            Self::Send { .. }
-            | Self::Edit { .. }
-            | Self::Delete { .. }
-            | Self::Typing { .. }
-            | Self::Read { .. } => true,
-            Self::Loop { .. } | Self::Cut { .. } | Self::Look | Self::Leave => false,
-        }
+        matches!(self, Self::Act { .. })
     }
 }
 

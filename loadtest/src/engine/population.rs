@@ -127,7 +127,17 @@ impl<'a> Population<'a> {
                 return asked.map(|(chat, account)| (account, chat));
             }
             ActionKind::Cut { away } => self.order(slot, Order::Cut { due, back: due + away }),
-            what => self.order_in_chat(slot, what, action.chance, due, bytes),
+            ActionKind::Loop { window } => {
+                if self.chat(slot, action.chance).is_some() {
+                    self.looping.push(slot);
+                }
+                let order = |chat, bytes| Order::Loop { chat, window, bytes };
+                self.order_in_chat(slot, action.chance, bytes, order);
+            }
+            ActionKind::InChat(chat_action) => {
+                let order = |chat, bytes| Order::Act { action: chat_action, chat, due, bytes };
+                self.order_in_chat(slot, action.chance, bytes, order);
+            }
         }
         None
     }
@@ -241,34 +251,18 @@ impl<'a> Population<'a> {
         }
     }
 
+    /// Gives the device an order in one of its chats, with a text of this size.
     fn order_in_chat(
         &mut self,
         slot: usize,
-        what: ActionKind,
         chance: u64,
-        due: Instant,
         bytes: TextBytes,
+        order: impl FnOnce(ChatId, usize) -> Order,
     ) {
         let Some(chat) = self.chat(slot, chance) else { return self.skip() };
         let spread = bytes.max.saturating_sub(bytes.min) as u64 + 1;
         let bytes = bytes.min + ((u64::from(chance as u32) * spread) >> 32) as usize;
-        let order = match what {
-            ActionKind::Message => Order::Send { chat, due, bytes },
-            ActionKind::Edit => Order::Edit { chat, due, bytes },
-            ActionKind::Delete => Order::Delete { chat, due },
-            ActionKind::Typing => Order::Typing { chat, due },
-            ActionKind::Read => Order::Read { chat, due },
-            ActionKind::Loop { window } => {
-                self.looping.push(slot);
-                Order::Loop { chat, window, bytes }
-            }
-            ActionKind::Open
-            | ActionKind::Close
-            | ActionKind::Cut { .. }
-            | ActionKind::Replace
-            | ActionKind::History => return,
-        };
-        self.order(slot, order);
+        self.order(slot, order(chat, bytes));
     }
 
     fn order(&mut self, slot: usize, order: Order) {

@@ -7,7 +7,10 @@
 //! in the very percentiles that runs are compared by. And their number is the integral of the rate.
 
 use super::plan::{PhaseSpan, Plan};
-use crate::scenario::{Phase, Rate, Scenario};
+use crate::{
+    client::ChatAction,
+    scenario::{Phase, Rate, Scenario},
+};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use std::time::Duration;
 
@@ -43,11 +46,7 @@ pub enum ActionKind {
     Loop {
         window: usize,
     },
-    Message,
-    Edit,
-    Delete,
-    Typing,
-    Read,
+    InChat(ChatAction),
     History,
 }
 
@@ -93,11 +92,21 @@ impl Schedule {
             stream(|_, _, _| Arrivals::Ramp(0)),
             stream(|phase, span, chance| Arrivals::Once(storm(phase, span, chance))),
             stream(|phase, span, _| Arrivals::Once(loops(phase, span))),
-            stream(|phase, _, _| Arrivals::Rate(ActionKind::Message, phase.messages, 0)),
-            stream(|phase, _, _| Arrivals::Rate(ActionKind::Edit, phase.edits, 0)),
-            stream(|phase, _, _| Arrivals::Rate(ActionKind::Delete, phase.deletes, 0)),
-            stream(|phase, _, _| Arrivals::Rate(ActionKind::Typing, phase.typing, 0)),
-            stream(|phase, _, _| Arrivals::Rate(ActionKind::Read, phase.reads, 0)),
+            stream(|phase, _, _| {
+                Arrivals::Rate(ActionKind::InChat(ChatAction::Message), phase.messages, 0)
+            }),
+            stream(|phase, _, _| {
+                Arrivals::Rate(ActionKind::InChat(ChatAction::Edit), phase.edits, 0)
+            }),
+            stream(|phase, _, _| {
+                Arrivals::Rate(ActionKind::InChat(ChatAction::Delete), phase.deletes, 0)
+            }),
+            stream(|phase, _, _| {
+                Arrivals::Rate(ActionKind::InChat(ChatAction::Typing), phase.typing, 0)
+            }),
+            stream(|phase, _, _| {
+                Arrivals::Rate(ActionKind::InChat(ChatAction::Read), phase.reads, 0)
+            }),
             stream(|phase, _, _| Arrivals::Rate(ActionKind::History, phase.history, 0)),
             stream(|phase, _, _| {
                 Arrivals::Rate(ActionKind::Cut { away: Duration::ZERO }, phase.reconnects, 0)

@@ -2,11 +2,13 @@
 //! device keeps. Most frames were parsed before for another device of the thread; these cost a
 //! comparison of bytes and some additions.
 
-use super::{CommandKind, ConnectedDevice, dialect, memory::PendingCommand};
+use super::{ConnectedDevice, dialect, memory::PendingCommand};
 use crate::{
     client::{
         Stamp,
-        dialect::{Acks, ClientMessage, Content, Observation, Of, ServerMessage, decode},
+        dialect::{
+            Acks, ClientMessage, CommandKind, Content, Observation, Of, ServerMessage, decode,
+        },
         events::{EventKey, Frames, Known},
         order::DeviceState,
         stamp::{key, number_in},
@@ -246,7 +248,7 @@ impl ConnectedDevice<'_> {
             String::new()
         };
         let text = &command.text;
-        let what = match command.what {
+        let what = match command.kind {
             CommandKind::Send => {
                 self.device.commands.own(chat, message);
                 let sender = self.device.spec.account.id;

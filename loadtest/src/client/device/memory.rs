@@ -1,6 +1,7 @@
 //! What a device keeps over its connections: where it stopped in each chat, and what it sent that has
 //! no answer yet. Pure.
 
+use crate::client::dialect::{ClientMessage, CommandKind};
 use shared::id::{ChatId, Seq};
 use std::collections::VecDeque;
 use tokio::time::Instant;
@@ -103,18 +104,19 @@ pub(super) struct PendingCommand {
     pub n: u32,
     pub due: Instant,
     pub chat: ChatId,
-    pub what: CommandKind,
+    pub kind: CommandKind,
     /// Empty for a delete.
     pub text: String,
     /// It is to be written again.
     pub to_write: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum CommandKind {
-    Send,
-    Edit(Seq),
-    Delete(Seq),
+impl PendingCommand {
+    /// The message that carries it out, under this key.
+    pub(super) fn message<'a>(&'a self, key: &'a str) -> ClientMessage<'a> {
+        let Self { chat, kind, ref text, .. } = *self;
+        ClientMessage::Command { kind, key, chat, text }
+    }
 }
 
 /// What was sent and has no answer, in the order of its numbers, and what can be edited.
@@ -255,8 +257,8 @@ mod tests {
         let mut commands = Commands::default();
         for _ in 0..4 {
             let (n, due, text) = (commands.next(), Instant::now(), String::new());
-            let (chat, what) = (ChatId(1), CommandKind::Send);
-            commands.begin(PendingCommand { n, due, chat, what, text, to_write: false });
+            let (chat, kind) = (ChatId(1), CommandKind::Send);
+            commands.begin(PendingCommand { n, due, chat, kind, text, to_write: false });
         }
         assert!(commands.next_repeat().is_none());
         assert_eq!(commands.answered(2).map(|command| command.n), Some(2));

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{history::Log, measure::Count, scenario::Dialect};
 use connected::ConnectedDevice;
-use memory::{Chats, CommandKind, Commands};
+use memory::{Chats, Commands};
 use open::NotOpen;
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use shared::{

@@ -1,15 +1,12 @@
 //! What orders lead to: frames to write. Nothing is begun while the device is not ready, is held by
 //! the server, or has as much on its way as it may.
 
-use super::{
-    ClosedLoop, CommandKind, ConnectedDevice, End, dialect, incoming::micros,
-    memory::PendingCommand,
-};
+use super::{ClosedLoop, ConnectedDevice, End, dialect, incoming::micros, memory::PendingCommand};
 use crate::{
     client::{
         Stamp,
-        dialect::{Acks, ClientMessage},
-        order::Order,
+        dialect::{Acks, ClientMessage, CommandKind},
+        order::{ChatAction, Order},
         stamp::{key, text},
         wire::{Opcode, close_frame_of},
     },
@@ -60,7 +57,7 @@ impl ConnectedDevice<'_> {
             let key = key(&device.worker.run, device.spec.number, command.n);
             let me =
                 super::Me { id: device.spec.account.id, username: &device.spec.account.username };
-            if let Some(text) = device.spec.window.encode(me, client_message(command, &key)) {
+            if let Some(text) = device.spec.window.encode(me, command.message(&key)) {
                 let unsent = self.stream.unsent();
                 let before = unsent.len();
                 let mask = rand::RngExt::random(&mut device.chance);
@@ -92,28 +89,7 @@ impl ConnectedDevice<'_> {
             counters.time(Op::Lag, micros(now, due));
         }
         let done = match order {
-            Order::Send { chat, due, bytes } => {
-                self.command(chat, due, CommandKind::Send, bytes, counters).is_some()
-            }
-            Order::Edit { chat, due, bytes } => {
-                let message = self.device.commands.newest_own(chat);
-                message.is_some_and(|message| {
-                    self.command(chat, due, CommandKind::Edit(message), bytes, counters).is_some()
-                })
-            }
-            Order::Delete { chat, due } => {
-                let message = self.device.commands.take_own(chat);
-                message.is_some_and(|message| {
-                    self.command(chat, due, CommandKind::Delete(message), 0, counters).is_some()
-                })
-            }
-            Order::Typing { chat, .. } => self.say(counters, ClientMessage::Typing { chat }),
-            Order::Read { chat, .. } => {
-                let message = self.device.chats.newest(chat);
-                message.is_some_and(|message| {
-                    self.say(counters, ClientMessage::Read { chat, message })
-                })
-            }
+            Order::Act { action, chat, due, bytes } => self.act(action, chat, due, bytes, counters),
             Order::Loop { chat, window, bytes } => {
                 let on_way =
                     self.device.closed_loop.take().map(|old| old.on_way).unwrap_or_default();
@@ -141,27 +117,51 @@ impl ConnectedDevice<'_> {
         Ok(())
     }
 
+    /// Whether it could be done.
+    fn act(
+        &mut self,
+        action: ChatAction,
+        chat: ChatId,
+        due: Instant,
+        bytes: usize,
+        counters: &mut Counters,
+    ) -> bool {
+        let kind = match action {
+            ChatAction::Message => Some(CommandKind::Send),
+            ChatAction::Edit => self.device.commands.newest_own(chat).map(CommandKind::Edit),
+            ChatAction::Delete => self.device.commands.take_own(chat).map(CommandKind::Delete),
+            ChatAction::Typing => return self.say(counters, ClientMessage::Typing { chat }),
+            ChatAction::Read => {
+                let newest = self.device.chats.newest(chat);
+                return newest.is_some_and(|message| {
+                    self.say(counters, ClientMessage::Read { chat, message })
+                });
+            }
+        };
+        kind.is_some_and(|kind| self.command(chat, due, kind, bytes, counters).is_some())
+    }
+
     /// Begins a command; its number, unless the dialect has no words for it.
     fn command(
         &mut self,
         chat: ChatId,
         due: Instant,
-        what: CommandKind,
+        kind: CommandKind,
         bytes: usize,
         counters: &mut Counters,
     ) -> Option<u32> {
         let device = &mut *self.device;
         let (n, number) = (device.commands.next(), device.spec.number);
         let due_micros = device.worker.clock.micros(due);
-        let text = match what {
+        let text = match kind {
             CommandKind::Send | CommandKind::Edit(_) => {
                 text(&device.worker.run, Stamp { device: number, n, due_micros }, bytes)
             }
             CommandKind::Delete(_) => String::new(),
         };
         let key = key(&device.worker.run, number, n);
-        let command = PendingCommand { n, due, chat, what, text, to_write: false };
-        if !self.say(counters, client_message(&command, &key)) {
+        let command = PendingCommand { n, due, chat, kind, text, to_write: false };
+        if !self.say(counters, command.message(&key)) {
             return None;
         }
         counters.count(Count::Sent, 1);
@@ -170,14 +170,5 @@ impl ConnectedDevice<'_> {
             self.device.inbox.in_flight(self.device.commands.len());
         }
         Some(n)
-    }
-}
-
-fn client_message<'a>(command: &'a PendingCommand, key: &'a str) -> ClientMessage<'a> {
-    let (chat, text) = (command.chat, command.text.as_str());
-    match command.what {
-        CommandKind::Send => ClientMessage::Send { key, chat, text },
-        CommandKind::Edit(message) => ClientMessage::Edit { key, chat, message, text },
-        CommandKind::Delete(message) => ClientMessage::Delete { key, chat, message },
     }
 }

@@ -1,8 +1,8 @@
 //! `WS /ws/{chat_id}`: one chat of any kind. Everybody in it is shown every message, its sender too,
-//! which is the acknowledgement. Of the two families that speak it this is the one with keys: a
+//! which is the acknowledgement. Of the two kinds of clients that speak it, this is the one with keys: a
 //! message that is sent again is stored once, and its sender is shown the stored one again.
 
-use super::{ClientMessage, Observation, Of, ServerMessage, refusal::Refusal};
+use super::{ClientMessage, CommandKind, Observation, Of, ServerMessage, refusal::Refusal};
 use serde::{Deserialize, Serialize};
 use shared::id::{ChatId, Seq};
 use std::borrow::Cow;
@@ -17,17 +17,15 @@ enum Outgoing<'a> {
 /// A frame in the window of this chat, as text.
 pub fn encode(window: ChatId, outgoing: ClientMessage<'_>) -> Option<String> {
     let frame = match outgoing {
-        ClientMessage::Send { key, chat, text } if chat == window => {
+        ClientMessage::Command { kind: CommandKind::Send, key, chat, text } if chat == window => {
             Outgoing::Message { text, client_message_id: key }
         }
         ClientMessage::Read { chat, message } if chat == window => {
             Outgoing::Read { message_id: message }
         }
-        ClientMessage::Send { .. }
+        ClientMessage::Command { .. }
         | ClientMessage::Read { .. }
         | ClientMessage::Hello { .. }
-        | ClientMessage::Edit { .. }
-        | ClientMessage::Delete { .. }
         | ClientMessage::Typing { .. }
         | ClientMessage::Token(_) => return None,
     };
@@ -69,7 +67,7 @@ mod tests {
         let (chat, message) = (ChatId(12), Seq(7));
         for (outgoing, json) in [
             (
-                ClientMessage::Send { key: "k", chat, text: "hi" },
+                ClientMessage::send("k", chat, "hi"),
                 r#"{"type":"message","text":"hi","client_message_id":"k"}"#,
             ),
             (ClientMessage::Read { chat, message }, r#"{"type":"read","message_id":7}"#),
@@ -77,7 +75,9 @@ mod tests {
             assert_eq!(encode(chat, outgoing).as_deref(), Some(json));
             assert_eq!(encode(ChatId(13), outgoing), None);
         }
-        assert_eq!(encode(chat, ClientMessage::Delete { key: "k", chat, message }), None);
+        let kind = CommandKind::Delete(message);
+        let delete = ClientMessage::Command { kind, key: "k", chat, text: "" };
+        assert_eq!(encode(chat, delete), None);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! acknowledgement; nothing is sent twice, since there is no key to know a repeat by. It has neither
 //! edits nor read marks.
 
-use super::{ClientMessage, Me, Observation, Of, ServerMessage, refusal::Refusal};
+use super::{ClientMessage, CommandKind, Me, Observation, Of, ServerMessage, refusal::Refusal};
 use serde::{Deserialize, Serialize};
 use shared::id::{ChatId, Seq};
 use std::borrow::Cow;
@@ -16,19 +16,13 @@ struct Outgoing<'a> {
 
 /// A frame as text.
 pub fn encode(me: Me<'_>, outgoing: ClientMessage<'_>) -> Option<String> {
-    match outgoing {
-        ClientMessage::Send { chat: ChatId::LOBBY, text, .. } => {
-            let (r#type, username) = ("chat_message", me.username);
-            serde_json::to_string(&Outgoing { r#type, username, message: text }).ok()
-        }
-        ClientMessage::Send { .. }
-        | ClientMessage::Hello { .. }
-        | ClientMessage::Edit { .. }
-        | ClientMessage::Delete { .. }
-        | ClientMessage::Read { .. }
-        | ClientMessage::Typing { .. }
-        | ClientMessage::Token(_) => None,
-    }
+    let ClientMessage::Command { kind: CommandKind::Send, chat: ChatId::LOBBY, text, .. } =
+        outgoing
+    else {
+        return None;
+    };
+    let (r#type, username) = ("chat_message", me.username);
+    serde_json::to_string(&Outgoing { r#type, username, message: text }).ok()
 }
 
 #[derive(Deserialize)]
@@ -64,14 +58,10 @@ mod tests {
     #[test]
     fn only_messages_to_the_lobby_have_words() {
         assert_eq!(
-            encode(ME, ClientMessage::Send { key: "k", chat: ChatId::LOBBY, text: "hi" })
-                .as_deref(),
+            encode(ME, ClientMessage::send("k", ChatId::LOBBY, "hi")).as_deref(),
             Some(r#"{"type":"chat_message","username":"ann","message":"hi"}"#)
         );
-        assert_eq!(
-            encode(ME, ClientMessage::Send { key: "k", chat: ChatId(12), text: "hi" }),
-            None
-        );
+        assert_eq!(encode(ME, ClientMessage::send("k", ChatId(12), "hi")), None);
         assert_eq!(encode(ME, ClientMessage::Typing { chat: ChatId::LOBBY }), None);
     }
 

@@ -60,21 +60,12 @@ pub enum ClientMessage<'a> {
         epoch: Option<&'a str>,
         cursors: &'a [(ChatId, Seq)],
     },
-    Send {
+    /// To be acknowledged; the same `key` again is a repeat. The text of a `Delete` is empty.
+    Command {
+        kind: CommandKind,
         key: &'a str,
         chat: ChatId,
         text: &'a str,
-    },
-    Edit {
-        key: &'a str,
-        chat: ChatId,
-        message: Seq,
-        text: &'a str,
-    },
-    Delete {
-        key: &'a str,
-        chat: ChatId,
-        message: Seq,
     },
     Read {
         chat: ChatId,
@@ -85,6 +76,14 @@ pub enum ClientMessage<'a> {
     },
     /// A fresh token.
     Token(&'a str),
+}
+
+/// What a command does to a message: a new one, or the one with this id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommandKind {
+    Send,
+    Edit(Seq),
+    Delete(Seq),
 }
 
 /// What a server's frame means. Owned, and the same for every device that is sent these bytes in this

@@ -2,7 +2,7 @@
 //! by a status that says in which chat but not which message; its messages are shown to the other
 //! one only. There is no key: nothing is sent twice.
 
-use super::{ClientMessage, Observation, Of, Peer, ServerMessage};
+use super::{ClientMessage, CommandKind, Observation, Of, Peer, ServerMessage};
 use serde::{Deserialize, Serialize};
 use shared::id::{ChatId, Seq};
 use std::{borrow::Cow, time::Duration};
@@ -15,7 +15,9 @@ struct Outgoing<'a> {
 
 /// A frame to one of these, as text.
 pub fn encode(peers: &[Peer], outgoing: ClientMessage<'_>) -> Option<String> {
-    let ClientMessage::Send { chat, text, .. } = outgoing else { return None };
+    let ClientMessage::Command { kind: CommandKind::Send, chat, text, .. } = outgoing else {
+        return None;
+    };
     let peer = peers.iter().find(|peer| peer.chat == chat)?;
     serde_json::to_string(&Outgoing { username_to: &peer.username, message: text }).ok()
 }
@@ -73,7 +75,7 @@ mod tests {
 
     #[test]
     fn a_message_is_addressed_by_name() {
-        let send = |chat| ClientMessage::Send { key: "k", chat, text: "hi" };
+        let send = |chat| ClientMessage::send("k", chat, "hi");
         assert_eq!(
             encode(&peers(), send(ChatId(12))).as_deref(),
             Some(r#"{"username_to":"bob","message":"hi"}"#)

@@ -1,6 +1,6 @@
 //! `WS /gateway`, the native dialect, in the types of [`shared::protocol`].
 
-use super::{ClientMessage, Observation, Of, ServerMessage};
+use super::{ClientMessage, CommandKind, Observation, Of, ServerMessage};
 use shared::protocol::{ClientFrame, Resume, ServerFrame};
 use std::time::Duration;
 
@@ -14,20 +14,15 @@ pub fn encode(outgoing: ClientMessage<'_>) -> Option<String> {
                 cursors: cursors.iter().copied().collect(),
             }),
         },
-        ClientMessage::Send { key, chat, text } => ClientFrame::Send {
-            id: Some(key.to_owned()),
-            chat_id: chat,
-            text: text.to_owned(),
-            reply_to: None,
-        },
-        ClientMessage::Edit { key, chat, message, text } => ClientFrame::Edit {
-            id: Some(key.to_owned()),
-            chat_id: chat,
-            message_id: message,
-            text: text.to_owned(),
-        },
-        ClientMessage::Delete { key, chat, message } => {
-            ClientFrame::Delete { id: Some(key.to_owned()), chat_id: chat, message_id: message }
+        ClientMessage::Command { kind, key, chat: chat_id, text } => {
+            let (id, text) = (Some(key.to_owned()), text.to_owned());
+            match kind {
+                CommandKind::Send => ClientFrame::Send { id, chat_id, text, reply_to: None },
+                CommandKind::Edit(message_id) => {
+                    ClientFrame::Edit { id, chat_id, message_id, text }
+                }
+                CommandKind::Delete(message_id) => ClientFrame::Delete { id, chat_id, message_id },
+            }
         }
         ClientMessage::Read { chat, message } => {
             ClientFrame::Read { chat_id: chat, message_id: message }
@@ -97,7 +92,7 @@ mod tests {
                 r#"{"type":"hello","token":"t"}"#,
             ),
             (
-                ClientMessage::Send { key: "k", chat: ChatId(12), text: "hi" },
+                ClientMessage::send("k", ChatId(12), "hi"),
                 r#"{"type":"send","id":"k","chat_id":12,"text":"hi"}"#,
             ),
             (ClientMessage::Typing { chat: ChatId(12) }, r#"{"type":"typing","chat_id":12}"#),

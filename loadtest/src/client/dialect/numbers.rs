@@ -1,7 +1,9 @@
 //! `WS /messages/{user_id}`: private messages between user ids. A sender is told nothing of a message
 //! that was stored; the other one is shown it. There is no key: nothing is sent twice.
 
-use super::{ClientMessage, Me, Observation, Of, Peer, ServerMessage, refusal::Refusal};
+use super::{
+    ClientMessage, CommandKind, Me, Observation, Of, Peer, ServerMessage, refusal::Refusal,
+};
 use serde::{Deserialize, Serialize};
 use shared::id::{ChatId, Seq, UserId};
 use std::borrow::Cow;
@@ -18,7 +20,9 @@ struct Outgoing<'a> {
 
 /// A frame to one of these, as text.
 pub fn encode(me: Me<'_>, peers: &[Peer], outgoing: ClientMessage<'_>) -> Option<String> {
-    let ClientMessage::Send { chat, text, .. } = outgoing else { return None };
+    let ClientMessage::Command { kind: CommandKind::Send, chat, text, .. } = outgoing else {
+        return None;
+    };
     let peer = peers.iter().find(|peer| peer.chat == chat)?;
     let (sender_id, receiver_id) = (me.id, peer.id);
     serde_json::to_string(&Outgoing { sender_id, receiver_id, content: text, timestamp: 0 }).ok()
@@ -55,7 +59,7 @@ mod tests {
 
     #[test]
     fn a_message_is_addressed_by_number() {
-        let send = |chat| ClientMessage::Send { key: "k", chat, text: "hi" };
+        let send = |chat| ClientMessage::send("k", chat, "hi");
         assert_eq!(
             encode(ME, &peers(), send(ChatId(12))).as_deref(),
             Some(r#"{"senderId":3,"receiverId":4,"content":"hi","timestamp":0}"#)

@@ -1,6 +1,6 @@
 //! Samples for the dialects' tests: a run, a speaker, a message of the run.
 
-use super::{Content, Me, Peer, ServerMessage};
+use super::{ClientMessage, CommandKind, Content, Me, Peer, ServerMessage};
 use crate::client::{Stamp, text};
 use shared::id::{ChatId, Seq, UserId};
 
@@ -31,4 +31,11 @@ pub fn assert_is_message(message: ServerMessage, chat: ChatId, text: &str) {
         (chat, Some(Seq(7)), Some(STAMP))
     );
     assert_eq!(observation.what, Content::Text(text.into()));
+}
+
+impl<'a> ClientMessage<'a> {
+    /// A new message.
+    pub fn send(key: &'a str, chat: ChatId, text: &'a str) -> Self {
+        Self::Command { kind: CommandKind::Send, key, chat, text }
+    }
 }

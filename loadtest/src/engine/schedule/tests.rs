@@ -26,7 +26,7 @@ proptest! {
         scenario.phases[0].messages = Rate { from, to };
         let actions = schedule(&scenario, 0);
         let sent: Vec<Duration> =
-            actions.iter().filter(|a| a.what == ActionKind::Message).map(|a| a.at).collect();
+            actions.iter().filter(|a| a.what == ActionKind::InChat(ChatAction::Message)).map(|a| a.at).collect();
         prop_assert!(sent.is_sorted());
         for quarter in 1..=4 {
             let t = seconds as f64 * f64::from(quarter) / 4.0;
@@ -62,7 +62,7 @@ fn a_seed_decides_everything_and_rates_do_not_disturb_each_other() {
     let messages = |scenario: &Scenario| {
         schedule(scenario, 0)
             .into_iter()
-            .filter(|a| a.what == ActionKind::Message)
+            .filter(|a| a.what == ActionKind::InChat(ChatAction::Message))
             .collect::<Vec<_>>()
     };
     assert_eq!(schedule(&one, 0), schedule(&one, 0));
@@ -122,7 +122,7 @@ fn a_storm_cuts_its_share_at_once_and_brings_it_back_within_a_second() {
 fn without_connections_there_is_nobody_to_do_it() {
     let scenario = scenario("[[phases]]\nname = 'a'\nduration = '2s'\nmessages = 10");
     let actions = schedule(&scenario, 0);
-    assert_eq!(count(&actions, ActionKind::Message), 20);
+    assert_eq!(count(&actions, ActionKind::InChat(ChatAction::Message)), 20);
     assert!(actions.iter().all(|action| action.slot.is_none()));
 }
 
