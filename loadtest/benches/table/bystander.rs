@@ -3,8 +3,8 @@
 //! more than the CPU that they have together.
 
 use crate::{
-    dial::{Line, native},
-    frame::{Said, said},
+    dial::{FrameSocket, native},
+    frame::{CountedFrame, classify},
 };
 use anyhow::{Context, Result, bail};
 use hdrhistogram::Histogram;
@@ -132,14 +132,19 @@ impl Bystander {
 }
 
 /// A connection that is ready, and the epoch that it was told.
-async fn connect(gateway: SocketAddr, token: &str) -> Result<(Line, String)> {
-    let mut line = Line::new(native(gateway, token, None, 1).await?);
-    let ready: Value = serde_json::from_slice(&line.text().await?)?;
+async fn connect(gateway: SocketAddr, token: &str) -> Result<(FrameSocket, String)> {
+    let mut socket = FrameSocket::new(native(gateway, token, None, 1).await?);
+    let ready: Value = serde_json::from_slice(&socket.text().await?)?;
     let epoch = ready["epoch"].as_str().context("no ready")?.to_owned();
-    Ok((line, epoch))
+    Ok((socket, epoch))
 }
 
-async fn write_on(mut sender: Line, mut hearer: Line, chat: i64, told: &Shared) -> Result<()> {
+async fn write_on(
+    mut sender: FrameSocket,
+    mut hearer: FrameSocket,
+    chat: i64,
+    told: &Shared,
+) -> Result<()> {
     let mut key = 0_u64;
     while !told.stop.load(Ordering::Relaxed) {
         key += 1;
@@ -153,13 +158,17 @@ async fn write_on(mut sender: Line, mut hearer: Line, chat: i64, told: &Shared) 
             let frame = frame.to_string();
             sender.say(&frame).await?;
             let hearing = async {
-                until(&mut hearer, |said| matches!(said, Said::Message { .. })).await?;
+                until(&mut hearer, |said| matches!(said, CountedFrame::Message { .. })).await?;
                 told.arrived.lock().done();
                 anyhow::Ok(())
             };
             // One that is refused for now is sent again under its id, as a client would.
             let sending = async {
-                while !until(&mut sender, |said| matches!(said, Said::Ack | Said::Error)).await? {
+                while !until(&mut sender, |said| {
+                    matches!(said, CountedFrame::Ack | CountedFrame::Error)
+                })
+                .await?
+                {
                     tokio::time::sleep(AGAIN).await;
                     sender.say(&frame).await?;
                 }
@@ -175,12 +184,15 @@ async fn write_on(mut sender: Line, mut hearer: Line, chat: i64, told: &Shared) 
 }
 
 /// Reads up to the first frame that is one of these. Whether it is good news.
-async fn until(line: &mut Line, wanted: impl Fn(&Said<'_>) -> bool) -> Result<bool> {
+async fn until(
+    socket: &mut FrameSocket,
+    wanted: impl Fn(&CountedFrame<'_>) -> bool,
+) -> Result<bool> {
     loop {
-        let text = line.text().await?;
-        let said = said(&text);
+        let text = socket.text().await?;
+        let said = classify(&text);
         if wanted(&said) {
-            return Ok(said != Said::Error);
+            return Ok(said != CountedFrame::Error);
         }
     }
 }

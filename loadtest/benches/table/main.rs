@@ -37,7 +37,7 @@ use anyhow::{Context, Result, ensure};
 use book::Book;
 use clap::Parser;
 use cluster::Cpus;
-use row::Row;
+use row::TableRow;
 use run::Run;
 use std::{
     fs,
@@ -55,7 +55,7 @@ const FILES: u64 = 20_000;
 struct Args {
     /// The rows; the whole table when none is named
     #[arg(value_enum)]
-    rows: Vec<Row>,
+    rows: Vec<TableRow>,
     /// Measures the binaries in this folder instead of building them
     ///
     /// The folder must hold `api` and `gateway`, for the row `attack` also `switchboard`, for example
@@ -105,7 +105,7 @@ async fn bench(args: Args) -> Result<()> {
         "this takes {FILES} open files: ulimit -S -n {FILES} (make bench does it)"
     );
     let run = Run {
-        rows: if args.rows.is_empty() { Row::TABLE.to_vec() } else { args.rows },
+        rows: if args.rows.is_empty() { TableRow::TABLE.to_vec() } else { args.rows },
         cpus,
         now: args.binaries,
         before: args.against,

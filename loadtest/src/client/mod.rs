@@ -16,7 +16,7 @@ mod target;
 mod wire;
 mod worker;
 
-pub use account::{Account, RenewError};
+pub use account::{RenewError, TestAccount};
 pub use clock::Clock;
 pub use device::DeviceSpec;
 pub use fleet::{Fleet, Options};

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     cast::{Cast, Chat},
     client::{
-        Account, DeviceHandle, DeviceSpec, DeviceState, Fleet, Order,
+        DeviceHandle, DeviceSpec, DeviceState, Fleet, Order, TestAccount,
         dialect::{Peer, Window},
     },
     measure::Count,
@@ -30,7 +30,7 @@ pub(super) struct Population<'a> {
     plan: &'a Plan,
     fleet: &'a Fleet,
     shard: Shard,
-    accounts: Vec<Arc<Account>>,
+    accounts: Vec<Arc<TestAccount>>,
     /// By slot number; none where nobody is connected, or another part of the run does it.
     slots: Vec<Option<OpenDevice>>,
     /// Slots whose handshake is on its way, and those that wait for one of them to end.
@@ -71,7 +71,7 @@ impl<'a> Population<'a> {
         shard: Shard,
     ) -> Self {
         let (now, unix_seconds) = (Instant::now(), Timestamp::now().unix_seconds());
-        let account = |person| Arc::new(Account::new(person, now, unix_seconds));
+        let account = |person| Arc::new(TestAccount::new(person, now, unix_seconds));
         Self {
             options,
             plan,
@@ -88,7 +88,7 @@ impl<'a> Population<'a> {
     }
 
     /// The people, as in the cast.
-    pub(super) fn accounts(&self) -> &[Arc<Account>] {
+    pub(super) fn accounts(&self) -> &[Arc<TestAccount>] {
         &self.accounts
     }
 
@@ -99,7 +99,7 @@ impl<'a> Population<'a> {
         action: &Action,
         due: Instant,
         bytes: TextBytes,
-    ) -> Option<(Arc<Account>, ChatId)> {
+    ) -> Option<(Arc<TestAccount>, ChatId)> {
         let Some(slot) = action.slot else {
             // One part speaks for nobody.
             if self.options.share.index == 0 {

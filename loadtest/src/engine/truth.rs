@@ -4,7 +4,7 @@
 use super::{Observer, Progress, Renewed, RunError, RunOptions, RunPart};
 use crate::{
     cast::{Chat, Person},
-    client::{Account, RenewError},
+    client::{RenewError, TestAccount},
     history::{Kept, Record, Stored},
     rest::{Rest, RestError},
 };
@@ -69,8 +69,8 @@ pub(super) async fn read(
             old_refresh.clone_from(refresh);
         }
     }
-    let accounts: Vec<Account> =
-        people.iter().map(|person| Account::new(person, now, unix_seconds)).collect();
+    let accounts: Vec<TestAccount> =
+        people.iter().map(|person| TestAccount::new(person, now, unix_seconds)).collect();
     let (stored, starts) = (Mutex::new(Stored::default()), record.starts());
     let chats = &options.cast.chats;
     let mut reading = stream::iter(chats)
@@ -99,7 +99,7 @@ pub(super) async fn read(
 /// A chat that is not read to its end is not told of: half of it would look like a loss.
 async fn read_chat(
     rest: &Rest,
-    accounts: &[Account],
+    accounts: &[TestAccount],
     chat: &Chat,
     from: Seq,
     stored: &Mutex<Stored>,
@@ -128,7 +128,7 @@ async fn read_chat(
 
 async fn page(
     rest: &Rest,
-    member: &Account,
+    member: &TestAccount,
     chat: ChatId,
     after: Seq,
 ) -> Result<Vec<MessageRow>, Unread> {

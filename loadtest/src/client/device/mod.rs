@@ -8,7 +8,7 @@ mod open;
 mod outgoing;
 
 use super::{
-    Account,
+    TestAccount,
     account::Pass,
     backoff::Backoff,
     dialect::{self, Acks, Me, Window},
@@ -40,7 +40,7 @@ const AT_ONCE: Duration = Duration::from_millis(100);
 pub struct DeviceSpec {
     /// Unique in the run, over all agents: part of every key.
     pub number: u32,
-    pub account: Arc<Account>,
+    pub account: Arc<TestAccount>,
     pub window: Window,
     /// Reads at most so many bytes a second.
     pub slow: Option<u64>,

@@ -43,7 +43,7 @@ impl Stage {
     }
 
     /// `life`: seconds that the first token is good for.
-    fn account(&self, life: i64) -> Arc<Account> {
+    fn account(&self, life: i64) -> Arc<TestAccount> {
         let person = Person {
             id: UserId(7),
             username: "ann".to_owned(),
@@ -51,10 +51,10 @@ impl Stage {
             refresh: "refresh 0".to_owned(),
             chats: Vec::new(),
         };
-        Arc::new(Account::new(&person, Instant::now(), 1_000_000))
+        Arc::new(TestAccount::new(&person, Instant::now(), 1_000_000))
     }
 
-    fn spawn(&self, number: u32, account: &Arc<Account>, slow: Option<u64>) -> DeviceHandle {
+    fn spawn(&self, number: u32, account: &Arc<TestAccount>, slow: Option<u64>) -> DeviceHandle {
         let (account, window) = (Arc::clone(account), Window::Native);
         let spec = DeviceSpec { number, account, window, slow, due: Instant::now() };
         self.fleet.spawn(spec).unwrap()
