@@ -1,7 +1,7 @@
-//! Family E, WS-messenger: JSON web tokens, private and group chats, read marks.
+//! The dialect `chat` with tokens: private and group chats, read marks. Its public rooms are in `rooms`.
 
 use super::{assert_time, code, nothing_came};
-use crate::harness::{Dial, PASSWORD, System, User, Window, contains, unique};
+use crate::harness::{Dial, DialectSocket, PASSWORD, System, User, contains, unique};
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::{close::Close, id::ChatId};
@@ -18,10 +18,10 @@ in_both_modes!(
     the_documents_are_served,
 );
 
-/// A socket as this family opens it: with the token in the query.
-async fn enter(t: &System, user: &User, node: usize, chat: ChatId) -> Window {
+/// A socket as these clients open it: with the token in the query.
+async fn enter(t: &System, user: &User, node: usize, chat: ChatId) -> DialectSocket {
     let dial = Dial::new(t.node(node)).at(&format!("/ws/{chat}"));
-    Window::open(&user.username, &dial.query(&format!("token={}", user.token))).await
+    DialectSocket::open(&user.username, &dial.query(&format!("token={}", user.token))).await
 }
 
 /// A message as all in the chat get it.

@@ -1,4 +1,4 @@
-//! Family B, the chat system with one public lobby. Its clients connect without credentials and
+//! The dialect `lobby`: one public lobby. Its clients connect without credentials and
 //! choose a name in the frame. In the cluster the lobby is shared with all other tests, so exact
 //! numbers are looked at in a process of its own.
 
@@ -17,7 +17,7 @@ in_both_modes!(
     pages_have_limits,
 );
 
-/// A message as this family writes it.
+/// A message in this dialect.
 fn said(username: &str, message: &str) -> Value {
     json!({ "type": "chat_message", "username": username, "message": message })
 }

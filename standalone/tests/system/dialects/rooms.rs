@@ -1,7 +1,9 @@
-//! Family D, the chat app: a page with a session cookie, public rooms.
+//! The dialect `chat` in public rooms, from a page with a session cookie.
 
 use super::{assert_time, code, cookie, page_dial};
-use crate::harness::{Answer, PASSWORD, Rest, System, User, Window, contains, unique, until_eq};
+use crate::harness::{
+    Answer, DialectSocket, PASSWORD, Rest, System, User, contains, unique, until_eq,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::{close::Close, id::ChatId};
@@ -30,9 +32,9 @@ impl Visitor {
         Self { user, cookie }
     }
 
-    async fn enter(&self, t: &System, node: usize, room: ChatId) -> Window {
+    async fn enter(&self, t: &System, node: usize, room: ChatId) -> DialectSocket {
         let dial = page_dial(t, node, &format!("/ws/{room}"), &self.cookie);
-        Window::open(&self.user.username, &dial).await
+        DialectSocket::open(&self.user.username, &dial).await
     }
 
     /// A frame as the page writes it.
@@ -41,7 +43,7 @@ impl Visitor {
         json!({ "content": content, "room_id": room, "user_id": user.id, "username": user.username })
     }
 
-    /// The same as everybody gets it, under the names of both families that use this path.
+    /// The same as everybody gets it, under the names of both kinds of clients that use this path.
     fn said(&self, room: ChatId, content: &str) -> Value {
         let Self { user, .. } = self;
         json!({
