@@ -103,8 +103,8 @@ pub fn observer(scenario: &Scenario) -> Observer {
             measured(&second.slice);
             let mut kinds = kinds.lock();
             let [errors, closes] = &mut *kinds;
-            said("loadtest_errors_total", errors, &second.slice.errors);
-            said("loadtest_closes_total", closes, &second.slice.closes);
+            add_kinds("loadtest_errors_total", errors, &second.slice.errors);
+            add_kinds("loadtest_closes_total", closes, &second.slice.closes);
         }
         Progress::Mark(_)
         | Progress::Settling { .. }
@@ -130,7 +130,11 @@ fn measured(slice: &Slice) {
 }
 
 /// Counts by kind, over the whole run no more kinds than in a second.
-fn said(metric: &'static str, so_far: &mut BTreeMap<String, u64>, more: &BTreeMap<String, u64>) {
+fn add_kinds(
+    metric: &'static str,
+    so_far: &mut BTreeMap<String, u64>,
+    more: &BTreeMap<String, u64>,
+) {
     more.iter().for_each(|(kind, n)| add_kind(so_far, kind, *n));
     for (kind, n) in so_far {
         metrics::counter!(metric, "kind" => kind.clone()).absolute(*n);

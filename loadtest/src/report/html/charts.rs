@@ -88,34 +88,25 @@ fn curves(report: &Report) -> Chart {
 
 fn messages(series: &[Point]) -> Chart {
     let lines = [
-        ("sent", Count::Sent, 1, Style::Filled),
-        ("acknowledged", Count::Acked, 0, Style::Plain),
-        ("skipped", Count::Skipped, 3, Style::Dashed),
+        RateLine("sent", Count::Sent, 1, Style::Filled),
+        RateLine("acknowledged", Count::Acked, 0, Style::Plain),
+        RateLine("skipped", Count::Skipped, 3, Style::Dashed),
     ];
-    Chart {
-        title: "Messages".to_owned(),
-        note: "Sent and acknowledged each second; skipped is what was due with nobody to send it.",
-        x: seconds(series),
-        unit: Unit::PerSecond,
-        log: false,
-        lines: lines.into_iter().filter_map(|line| rate(series, line)).collect(),
-    }
+    rates(
+        "Messages",
+        "Sent and acknowledged each second; skipped is what was due with nobody to send it.",
+        series,
+        &lines,
+    )
 }
 
 fn deliveries(series: &[Point]) -> Chart {
     let lines = [
-        ("delivered", Count::Delivered, 0, Style::Filled),
-        ("typing, presence, read marks", Count::Ephemeral, 4, Style::Plain),
-        ("history pages", Count::Pages, 2, Style::Plain),
+        RateLine("delivered", Count::Delivered, 0, Style::Filled),
+        RateLine("typing, presence, read marks", Count::Ephemeral, 4, Style::Plain),
+        RateLine("history pages", Count::Pages, 2, Style::Plain),
     ];
-    Chart {
-        title: "Deliveries".to_owned(),
-        note: "Events that arrived at devices each second.",
-        x: seconds(series),
-        unit: Unit::PerSecond,
-        log: false,
-        lines: lines.into_iter().filter_map(|line| rate(series, line)).collect(),
-    }
+    rates("Deliveries", "Events that arrived at devices each second.", series, &lines)
 }
 
 fn connections(series: &[Point]) -> Chart {
@@ -137,17 +128,15 @@ fn connections(series: &[Point]) -> Chart {
 
 fn changes(series: &[Point]) -> Chart {
     let lines = [
-        ("became ready", Count::Connected, 0, Style::Plain),
-        ("lost without being meant to", Count::Dropped, 3, Style::Plain),
+        RateLine("became ready", Count::Connected, 0, Style::Plain),
+        RateLine("lost without being meant to", Count::Dropped, 3, Style::Plain),
     ];
-    Chart {
-        title: "Coming and going".to_owned(),
-        note: "Connections that became ready, and that ended without being meant to, each second.",
-        x: seconds(series),
-        unit: Unit::PerSecond,
-        log: false,
-        lines: lines.into_iter().filter_map(|line| rate(series, line)).collect(),
-    }
+    rates(
+        "Coming and going",
+        "Connections that became ready, and that ended without being meant to, each second.",
+        series,
+        &lines,
+    )
 }
 
 fn errors(series: &[Point]) -> Chart {
@@ -205,9 +194,24 @@ fn seconds(series: &[Point]) -> Across {
     Across::Seconds(series.iter().map(|point| point.at).collect())
 }
 
+/// A line's name, what it counts, its color and its style.
+#[derive(Clone, Copy)]
+struct RateLine(&'static str, Count, usize, Style);
+
+/// A chart of what was counted each second.
+fn rates(title: &str, note: &'static str, series: &[Point], lines: &[RateLine]) -> Chart {
+    Chart {
+        title: title.to_owned(),
+        note,
+        x: seconds(series),
+        unit: Unit::PerSecond,
+        log: false,
+        lines: lines.iter().filter_map(|line| rate(series, *line)).collect(),
+    }
+}
+
 /// A count's rate; none when nothing was ever counted.
-fn rate(series: &[Point], line: (&str, Count, usize, Style)) -> Option<ChartLine> {
-    let (name, count, color, style) = line;
+fn rate(series: &[Point], RateLine(name, count, color, style): RateLine) -> Option<ChartLine> {
     let counts: Vec<u64> = series
         .iter()
         .map(|point| point.counts.get(count.name()).copied().unwrap_or_default())
