@@ -41,9 +41,9 @@ pub enum Order {
     Loop { chat: ChatId, window: usize, bytes: usize },
     /// Drops the connection without a word and comes back, resuming, at `back`.
     Cut { due: Instant, back: Instant },
-    /// Looks whether it has everything that this process knows to exist, for [`DeviceHandle::is_even`].
+    /// Checks whether it has received everything that this process knows to exist, for [`DeviceHandle::is_complete`].
     /// Asked in the end and not told all along, because looking costs something for each delivery.
-    Look,
+    Recheck,
     /// Closes for good, in its turn while connected and at once while not. What waits behind it is
     /// not done.
     Leave,
@@ -54,7 +54,7 @@ impl Order {
     pub(super) fn due(&self) -> Option<Instant> {
         match self {
             Self::Act { due, .. } | Self::Cut { due, .. } => Some(*due),
-            Self::Loop { .. } | Self::Look | Self::Leave => None,
+            Self::Loop { .. } | Self::Recheck | Self::Leave => None,
         }
     }
 
@@ -120,9 +120,9 @@ impl DeviceHandle {
         }
     }
 
-    /// What the last [`Order::Look`] found; false before.
-    pub fn is_even(&self) -> bool {
-        self.inbox.even.load(Ordering::Acquire)
+    /// What the last [`Order::Recheck`] found; false before.
+    pub fn is_complete(&self) -> bool {
+        self.inbox.complete.load(Ordering::Acquire)
     }
 
     /// Whether it was ready once.
@@ -150,7 +150,7 @@ pub(super) struct Inbox {
     in_flight: AtomicUsize,
     state: AtomicU8,
     was_ready: AtomicBool,
-    even: AtomicBool,
+    complete: AtomicBool,
     leaving: AtomicBool,
 }
 
@@ -169,7 +169,7 @@ impl Inbox {
             in_flight: AtomicUsize::new(0),
             state: AtomicU8::new(DeviceState::Away as u8),
             was_ready: AtomicBool::new(false),
-            even: AtomicBool::new(false),
+            complete: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
         })
     }
@@ -225,9 +225,9 @@ impl Inbox {
         self.state.store(state as u8, Ordering::Release);
     }
 
-    /// The answer to [`Order::Look`].
-    pub(super) fn looked(&self, even: bool) {
-        self.even.store(even, Ordering::Release);
+    /// The answer to [`Order::Recheck`].
+    pub(super) fn set_complete(&self, complete: bool) {
+        self.complete.store(complete, Ordering::Release);
     }
 
     pub(super) fn in_flight(&self, number: usize) {

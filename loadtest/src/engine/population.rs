@@ -182,7 +182,7 @@ impl<'a> Population<'a> {
             match opened.device.state() {
                 DeviceState::Away => sum.away += 1,
                 DeviceState::Gone => continue,
-                DeviceState::Ready if opened.device.is_even() => {}
+                DeviceState::Ready if opened.device.is_complete() => {}
                 DeviceState::Ready => sum.behind += 1,
             }
             sum.unacked += opened.device.unsettled() as u64;
@@ -203,9 +203,9 @@ impl<'a> Population<'a> {
 
     /// Asks every device that is not yet complete to check again whether it has received everything.
     pub(super) fn recheck_incomplete(&self) {
-        for opened in self.slots.iter().flatten().filter(|opened| !opened.device.is_even()) {
+        for opened in self.slots.iter().flatten().filter(|opened| !opened.device.is_complete()) {
             // One whose queue is full is behind anyway.
-            let _ = opened.device.order(Order::Look);
+            let _ = opened.device.order(Order::Recheck);
         }
     }
 
@@ -225,7 +225,7 @@ impl<'a> Population<'a> {
             number: u32::try_from(self.devices * share.of + share.index).unwrap_or(u32::MAX),
             account: Arc::clone(account),
             window,
-            slow: slow.map(|slow| slow.bytes_per_second),
+            read_bytes_per_second: slow.map(|slow| slow.bytes_per_second),
             due,
         };
         self.devices += 1;

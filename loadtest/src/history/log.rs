@@ -155,9 +155,10 @@ impl Log {
 
     /// Whether it has everything of its chats that this process knows to exist, or is away. Of windows
     /// without numbers nothing is known before the end.
-    pub fn is_even(&self) -> bool {
-        let even = |one: &Watching| !one.segment.catching && one.segment.last >= one.entry.head();
-        self.away || self.watched.iter().all(even)
+    pub fn is_complete(&self) -> bool {
+        let complete =
+            |one: &Watching| !one.segment.catching && one.segment.last >= one.entry.head();
+        self.away || self.watched.iter().all(complete)
     }
 
     #[inline]

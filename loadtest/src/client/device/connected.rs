@@ -57,22 +57,22 @@ pub(super) struct ConnectedDevice<'a> {
     pub back: Option<Instant>,
     pub heartbeat: Duration,
     /// When something was last heard; before `ready` the moment by which it must be ready.
-    heard: Instant,
+    last_heard: Instant,
     ready_by: Instant,
     pass: (u32, Instant),
     renew_at: Option<Instant>,
     renewal: Option<Renewal>,
-    slow: Option<Allowance>,
+    slow: Option<ReadAllowance>,
     timer: Pin<Box<Sleep>>,
     alarm: Instant,
     begun: bool,
 }
 
 /// What a slow reader may still read.
-struct Allowance {
-    bytes: u64,
-    each_tick: u64,
-    next: Instant,
+struct ReadAllowance {
+    bytes_left: u64,
+    bytes_per_tick: u64,
+    next_tick: Instant,
 }
 
 impl<'a> ConnectedDevice<'a> {
@@ -84,9 +84,9 @@ impl<'a> ConnectedDevice<'a> {
         ready_by: Instant,
     ) -> Self {
         let now = Instant::now();
-        let slow = device.spec.slow.map(|rate| {
-            let each_tick = (rate * SLOW_TICK.as_millis() as u64 / 1000).max(1);
-            Allowance { bytes: each_tick, each_tick, next: now + SLOW_TICK }
+        let slow = device.spec.read_bytes_per_second.map(|rate| {
+            let bytes_per_tick = (rate * SLOW_TICK.as_millis() as u64 / 1000).max(1);
+            ReadAllowance { bytes_left: bytes_per_tick, bytes_per_tick, next_tick: now + SLOW_TICK }
         });
         let mut live = Self {
             device,
@@ -98,7 +98,7 @@ impl<'a> ConnectedDevice<'a> {
             free_since: now,
             back: None,
             heartbeat: HEARTBEAT,
-            heard: now,
+            last_heard: now,
             ready_by,
             pass: (pass.number, pass.renew_from()),
             renew_at: None,
@@ -184,9 +184,9 @@ impl<'a> ConnectedDevice<'a> {
             if read.fresh == 0 {
                 return Err(End::Lost(WireError::Io(std::io::ErrorKind::UnexpectedEof)));
             }
-            self.heard = now;
+            self.last_heard = now;
             if let Some(slow) = &mut self.slow {
-                slow.bytes -= read.fresh as u64;
+                slow.bytes_left -= read.fresh as u64;
             }
             let used = self.digest(buffers, None, read.filled, now)?;
             if used < read.filled {
@@ -251,7 +251,7 @@ impl<'a> ConnectedDevice<'a> {
         if self.ready.is_none() && now >= self.ready_by {
             return Err(End::Lost(WireError::Timeout));
         }
-        if now >= self.heard + 2 * self.heartbeat && self.slow.is_none() {
+        if now >= self.last_heard + 2 * self.heartbeat && self.slow.is_none() {
             return Err(End::Lost(WireError::Io(std::io::ErrorKind::TimedOut)));
         }
         if let Some(back) = self.back.filter(|back| now >= *back) {
@@ -264,9 +264,9 @@ impl<'a> ConnectedDevice<'a> {
             let old = self.pass.0;
             self.renewal = Some(Box::pin(async move { account.renewed(old, &rest).await }));
         }
-        if let Some(slow) = self.slow.as_mut().filter(|slow| now >= slow.next) {
-            slow.bytes = slow.each_tick;
-            slow.next = now + SLOW_TICK;
+        if let Some(slow) = self.slow.as_mut().filter(|slow| now >= slow.next_tick) {
+            slow.bytes_left = slow.bytes_per_tick;
+            slow.next_tick = now + SLOW_TICK;
         }
         Ok(())
     }
@@ -311,8 +311,8 @@ impl<'a> ConnectedDevice<'a> {
     fn set_alarm(&mut self, cx: &mut Context<'_>, now: Instant) {
         // A slow reader may not have come to the server's pings yet.
         let always = match &self.slow {
-            Some(slow) => slow.next,
-            None => self.heard + 2 * self.heartbeat,
+            Some(slow) => slow.next_tick,
+            None => self.last_heard + 2 * self.heartbeat,
         };
         let planned = [
             self.ready.is_none().then_some(self.ready_by),
@@ -356,8 +356,8 @@ impl<'a> ConnectedDevice<'a> {
     }
 }
 
-impl Allowance {
+impl ReadAllowance {
     fn limit(&self) -> usize {
-        usize::try_from(self.bytes).unwrap_or(READ_BYTES).min(READ_BYTES)
+        usize::try_from(self.bytes_left).unwrap_or(READ_BYTES).min(READ_BYTES)
     }
 }

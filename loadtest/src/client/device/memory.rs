@@ -140,9 +140,9 @@ impl Commands {
         self.open.len() >= MAX_OPEN
     }
 
-    /// Whether none is to be written again.
-    pub(super) fn is_even(&self) -> bool {
-        !self.repeats
+    /// Whether some may have to be written again.
+    pub(super) fn has_repeats(&self) -> bool {
+        self.repeats
     }
 
     pub(super) fn len(&self) -> usize {

@@ -42,8 +42,8 @@ pub struct DeviceSpec {
     pub number: u32,
     pub account: Arc<TestAccount>,
     pub window: Window,
-    /// Reads at most so many bytes a second.
-    pub slow: Option<u64>,
+    /// The most that it reads; no limit when `None`.
+    pub read_bytes_per_second: Option<u64>,
     /// The moment that it was meant to connect at: the first connection's latency counts from there.
     pub due: Instant,
 }
@@ -173,7 +173,7 @@ impl Device {
         // Who is there when the run ends has had its time: what it has not received is missing. Only
         // one that reads slowly may have it all before it.
         let to_the_end = matches!(end, End::Left) && self.worker.is_stopping();
-        if to_the_end && was_ready && self.spec.slow.is_none() {
+        if to_the_end && was_ready && self.spec.read_bytes_per_second.is_none() {
             self.worker.shard.lock().disconnected();
             return;
         }

@@ -55,7 +55,7 @@ impl Device {
             pass = renewed.map_err(NotOpen::NoToken)?;
         }
         let (to, from) = self.worker.next_ends();
-        let receive = self.spec.slow.map(|_| SLOW_RECEIVE_BYTES);
+        let receive = self.spec.read_bytes_per_second.map(|_| SLOW_RECEIVE_BYTES);
         let until = Instant::now() + OPEN_TIMEOUT;
         let greets = dialect::greets(self.dialect());
         let opening = async {

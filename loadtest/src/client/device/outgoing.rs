@@ -29,7 +29,7 @@ impl ConnectedDevice<'_> {
             // Whoever is to leave does not wait for a server that makes it wait.
             return if inbox.is_leaving() { Err(End::Left) } else { Ok(false) };
         }
-        let busy = !self.device.commands.is_even() || self.device.closed_loop.is_some();
+        let busy = self.device.commands.has_repeats() || self.device.closed_loop.is_some();
         if !busy && !inbox.has_orders() {
             return Ok(false);
         }
@@ -41,7 +41,7 @@ impl ConnectedDevice<'_> {
             let Some(order) = self.device.inbox.take() else { return Ok(false) };
             self.obey(order, &mut counters, now)?;
         }
-        Ok(!self.device.commands.is_full() || !self.device.commands.is_even())
+        Ok(!self.device.commands.is_full() || self.device.commands.has_repeats())
     }
 
     fn is_congested(&mut self) -> bool {
@@ -102,8 +102,8 @@ impl ConnectedDevice<'_> {
             // What was to be cut was away by itself then.
             Order::Cut { due, .. } if self.ready.is_none_or(|since| due < since) => false,
             Order::Cut { back, .. } => return Err(End::Cut { back }),
-            Order::Look => {
-                self.device.inbox.looked(self.device.log.is_even());
+            Order::Recheck => {
+                self.device.inbox.set_complete(self.device.log.is_complete());
                 true
             }
             Order::Leave => {

@@ -78,7 +78,7 @@ fn who_is_away_is_expected_nothing_of() {
         log.watch(CHAT, Seq::ZERO);
         log.on_event(&message(1, "one"));
         log.away();
-        assert!(log.is_even());
+        assert!(log.is_complete());
     });
     assert!(verdict.is_sound(), "{verdict:?}");
     assert_eq!((verdict.away, verdict.delivered, verdict.expected), (1, 5, 5));
@@ -91,7 +91,7 @@ fn who_came_back_and_was_never_caught_up_has_lost_the_rest() {
         log.on_event(&message(1, "one"));
         log.away();
         log.catching_up();
-        assert!(!log.is_even());
+        assert!(!log.is_complete());
     });
     assert_eq!(faults(&verdict), [2, 0, 0, 0, 0, 0], "message 2 and the last edit");
 }

@@ -56,7 +56,13 @@ impl Stage {
 
     fn spawn(&self, number: u32, account: &Arc<TestAccount>, slow: Option<u64>) -> DeviceHandle {
         let (account, window) = (Arc::clone(account), Window::Native);
-        let spec = DeviceSpec { number, account, window, slow, due: Instant::now() };
+        let spec = DeviceSpec {
+            number,
+            account,
+            window,
+            read_bytes_per_second: slow,
+            due: Instant::now(),
+        };
         self.fleet.spawn(spec).unwrap()
     }
 
@@ -340,7 +346,7 @@ async fn what_a_device_did_not_come_to_is_skipped() {
     // The server takes the connection and never says that it is ready.
     let _line = stage.server.next().await;
     let due = Instant::now();
-    for order in [act(ChatAction::Message, due), act(ChatAction::Read, due), Order::Look] {
+    for order in [act(ChatAction::Message, due), act(ChatAction::Read, due), Order::Recheck] {
         handle.order(order).unwrap();
     }
     assert_eq!((handle.unsent(), handle.was_ready()), (2, false));
