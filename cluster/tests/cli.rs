@@ -18,7 +18,10 @@ fn a_missing_binary_is_one_line_and_exit_code_64() {
     let errors = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(64), "{errors}");
     let missing = folder.path().join("gateway").display().to_string();
-    assert!(errors.starts_with(&format!("error: {missing} is missing: cargo build ")), "{errors}");
+    assert!(
+        errors.starts_with(&format!("error: {missing} is missing; build it: cargo build ")),
+        "{errors}"
+    );
     assert_eq!(errors.lines().count(), 1, "{errors}");
 }
 
