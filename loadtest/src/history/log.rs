@@ -116,7 +116,7 @@ impl Log {
     }
 
     /// An event arrived. Its content is compared with what others heard. Whether the same bytes may be
-    /// told by [`Log::heard_again`] from now on: not where the same event came with another content
+    /// told by [`Log::on_event_again`] from now on: not where the same event came with another content
     /// before, as a message does that a catch-up shows in its latest state.
     pub fn on_event(&mut self, told: &ReportedEvent<'_>) -> bool {
         let Ok(at) = self.find(told.chat) else {
@@ -134,10 +134,10 @@ impl Log {
         variant == 0
     }
 
-    /// The same, when the frame's bytes equal those of an event for which [`Log::heard`] gave true in
+    /// The same, when the frame's bytes equal those of an event for which [`Log::on_event`] gave true in
     /// this process: no lock and no allocation while events come in order.
     #[inline]
-    pub fn heard_again(&mut self, chat: ChatId, seq: Seq) {
+    pub fn on_event_again(&mut self, chat: ChatId, seq: Seq) {
         match self.find(chat) {
             Ok(at) => _ = self.step(at, chat, seq.0),
             Err(_) => self.mishap(MishapKind::Foreign, chat, seq.0, 0),

@@ -87,7 +87,7 @@ impl ConnectedDevice<'_> {
             Some(Known::Event { chat, place, message, stamp }) => {
                 match place {
                     EventKey::Seq(seq) => {
-                        self.device.log.heard_again(*chat, *seq);
+                        self.device.log.on_event_again(*chat, *seq);
                         self.device.chats.on_event(*chat, *seq, *message);
                     }
                     EventKey::Text(text) => self.on_text_event(*chat, text, *message),

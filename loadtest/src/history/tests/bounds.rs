@@ -71,7 +71,7 @@ fn a_process_that_knew_the_latest_state_first_is_understood() {
     log.watch(CHAT, Seq::ZERO);
     log.catching_up();
     assert!(log.on_event(&late), "the first content of this process");
-    log.heard_again(CHAT, Seq(1));
+    log.on_event_again(CHAT, Seq(1));
     log.caught_up(CHAT, Seq(2));
     drop(log);
     let mut record = process("one", &[message(1, "one"), edited(2, 1, "new")], &[]);

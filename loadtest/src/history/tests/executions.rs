@@ -64,7 +64,7 @@ fn take(step: &Step, log: &mut Log, known: &mut HashSet<String>) {
         Step::Heard(event) => {
             let bytes = serde_json::to_string(event).unwrap();
             if known.contains(&bytes) {
-                log.heard_again(event.chat_id, event.event.seq);
+                log.on_event_again(event.chat_id, event.event.seq);
             } else if log.on_event(&ReportedEvent::from(event)) {
                 known.insert(bytes);
             }
