@@ -8,13 +8,13 @@ use std::{fmt, time::Duration};
 /// One sends on all gateways and the other one listens on all of them: a user is not shown its own
 /// typing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Account {
+pub enum CanaryAccount {
     Sender,
     Listener,
 }
 
-impl Account {
-    pub const BOTH: [Account; 2] = [Self::Sender, Self::Listener];
+impl CanaryAccount {
+    pub const BOTH: [CanaryAccount; 2] = [Self::Sender, Self::Listener];
 
     pub fn username(self) -> &'static str {
         match self {
@@ -41,11 +41,11 @@ pub enum SignInError {
 
 /// The account exists and has another password: nothing that waiting helps with.
 #[derive(Debug, PartialEq, Eq)]
-pub struct WrongPassword(Account);
+pub struct WrongPassword(CanaryAccount);
 
 /// One account's session.
 pub struct Session {
-    account: Account,
+    account: CanaryAccount,
     grant: Grant,
     number: u64,
     /// The server has ended it: only signing in helps.
@@ -56,7 +56,7 @@ impl Session {
     /// Signs the account in.
     pub async fn start(
         rest: &Rest,
-        account: Account,
+        account: CanaryAccount,
         password: &Secret,
     ) -> Result<Self, SignInError> {
         let grant = sign_in(rest, account, password).await?;
@@ -81,10 +81,10 @@ impl Session {
     }
 
     /// The server does not accept session `number` of the account any more. Whether that is news.
-    pub fn on_refused(&mut self, account: Account, number: u64) -> bool {
-        let news = self.account == account && self.number == number && !self.over;
-        self.over |= news;
-        news
+    pub fn on_refused(&mut self, account: CanaryAccount, number: u64) -> bool {
+        let is_new = self.account == account && self.number == number && !self.over;
+        self.over |= is_new;
+        is_new
     }
 
     /// Fresh tokens: of the same session, or of a new one where that has ended.
@@ -108,7 +108,11 @@ impl Session {
 }
 
 /// Signs in, and registers before when there is no such account yet.
-async fn sign_in(rest: &Rest, account: Account, password: &Secret) -> Result<Grant, SignInError> {
+async fn sign_in(
+    rest: &Rest,
+    account: CanaryAccount,
+    password: &Secret,
+) -> Result<Grant, SignInError> {
     let username = account.username();
     let refused = |fault: &Fault| fault.is("invalid_credentials");
     // The answer does not tell a missing account from a wrong password; registering does.

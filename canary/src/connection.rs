@@ -3,10 +3,10 @@
 //! is decided in [`crate::watch`].
 
 use crate::{
-    account::{Account, Pass},
+    account::{CanaryAccount, Pass},
     backoff::Backoff,
-    keeper::{Complaint, Standing},
-    line::{Heard, Line, retry},
+    keeper::{Complaint, Credentials},
+    resume::{CanaryEvent, ResumeState, retry},
 };
 use futures_util::{SinkExt, StreamExt};
 use shared::{
@@ -38,17 +38,17 @@ const MAX_FRAME_BYTES: usize = 1 << 20;
 /// Names one [`Connection`], so that what an old one told is not taken for a new one's.
 pub type Number = u64;
 
-/// What a connection tells, and when it came.
+/// A report of a connection, and when it happened.
 #[derive(Debug)]
-pub struct News {
+pub struct ConnectionReport {
     pub number: Number,
     pub at: Instant,
-    pub what: What,
+    pub what: ConnectionEvent,
 }
 
 #[derive(Debug)]
-pub enum What {
-    Heard(Heard),
+pub enum ConnectionEvent {
+    Received(CanaryEvent),
     /// It was ready and is not any more.
     Ended(String),
     /// It could not be opened.
@@ -61,13 +61,13 @@ pub struct Connection {
     pub address: SocketAddr,
     /// Host and port as the `Host` header has them.
     pub authority: String,
-    pub account: Account,
+    pub account: CanaryAccount,
     /// Frames to be sent; it ends when this does.
     pub orders: mpsc::Receiver<ClientFrame>,
-    pub news: mpsc::Sender<News>,
-    pub standing: watch::Receiver<Standing>,
+    pub reports: mpsc::Sender<ConnectionReport>,
+    pub credentials: watch::Receiver<Credentials>,
     pub complaints: mpsc::Sender<Complaint>,
-    pub line: Line,
+    pub resume: ResumeState,
 }
 
 type Socket = WebSocketStream<TcpStream>;
@@ -96,7 +96,7 @@ impl Connection {
                 Ok(opened) => opened,
                 Err(End::Lost { why, retry }) => {
                     count("failed");
-                    self.tell(What::Failed(why)).await;
+                    self.tell(ConnectionEvent::Failed(why)).await;
                     self.complain(retry);
                     if !self.pause(Instant::now() + backoff.pause()).await {
                         return;
@@ -114,11 +114,11 @@ impl Connection {
             let again_at = match end {
                 End::Unwanted => return,
                 End::Told { at } => {
-                    self.tell(What::Ended("the gateway restarts".to_owned())).await;
+                    self.tell(ConnectionEvent::Ended("the gateway restarts".to_owned())).await;
                     at
                 }
                 End::Lost { why, retry } => {
-                    self.tell(What::Ended(why)).await;
+                    self.tell(ConnectionEvent::Ended(why)).await;
                     self.complain(retry);
                     let at_once = retry == Retry::Now && since.elapsed() > HELD;
                     let pause =
@@ -142,19 +142,19 @@ impl Connection {
             .max_frame_size(Some(MAX_FRAME_BYTES));
         let upgraded = client_async_with_config(request.map_err(lost)?, tcp, Some(limits)).await;
         let (mut socket, _) = upgraded.map_err(lost)?;
-        let pass = self.standing.borrow_and_update().pass(self.account).clone();
-        say(&mut socket, &self.line.hello(pass.token.reveal())).await?;
+        let pass = self.credentials.borrow_and_update().pass(self.account).clone();
+        say(&mut socket, &self.resume.hello(pass.token.reveal())).await?;
         loop {
             let frame = next(&mut socket).await?;
             let at = Instant::now();
-            if let Some(heard) = frame.and_then(|frame| self.line.on_frame(frame)) {
-                let ready = match &heard {
-                    Heard::Ready { heartbeat, .. } => Some(*heartbeat),
+            if let Some(event) = frame.and_then(|frame| self.resume.on_frame(frame)) {
+                let ready = match &event {
+                    CanaryEvent::Ready { heartbeat, .. } => Some(*heartbeat),
                     _ => None,
                 };
                 // What was meant for the connection before is not sent on this one.
                 while ready.is_some() && self.orders.try_recv().is_ok() {}
-                self.tell_at(What::Heard(heard), at).await;
+                self.tell_at(ConnectionEvent::Received(event), at).await;
                 if let Some(heartbeat) = ready {
                     return Ok((socket, pass, heartbeat));
                 }
@@ -172,10 +172,10 @@ impl Connection {
                     match frame.unwrap_or_else(|_| Err(silent("sign of life"))) {
                         Ok(frame) => {
                             silence = at + 2 * heartbeat;
-                            let heard = frame.and_then(|frame| self.line.on_frame(frame));
-                            match heard {
-                                Some(Heard::Reconnect(after)) => leave_at = Some(at + after),
-                                Some(heard) => self.tell_at(What::Heard(heard), at).await,
+                            let event = frame.and_then(|frame| self.resume.on_frame(frame));
+                            match event {
+                                Some(CanaryEvent::Reconnect(after)) => leave_at = Some(at + after),
+                                Some(event) => self.tell_at(ConnectionEvent::Received(event), at).await,
                                 None => {}
                             }
                             Ok(())
@@ -190,7 +190,7 @@ impl Connection {
                         return End::Unwanted;
                     }
                 },
-                Ok(()) = self.standing.changed() => self.renew(&mut socket, &mut pass).await,
+                Ok(()) = self.credentials.changed() => self.renew(&mut socket, &mut pass).await,
                 () = sleep_until(leave_at.unwrap_or(silence)), if leave_at.is_some() => {
                     let _ = timeout(WRITE_TIMEOUT, socket.close(None)).await;
                     Err(End::Told { at: Instant::now() })
@@ -207,7 +207,7 @@ impl Connection {
 
     /// Shows a fresh token, or starts again where it belongs to another session.
     async fn renew(&mut self, socket: &mut Socket, pass: &mut Pass) -> Result<(), End> {
-        let fresh = self.standing.borrow_and_update().pass(self.account).clone();
+        let fresh = self.credentials.borrow_and_update().pass(self.account).clone();
         if fresh.session != pass.session {
             let why = "another session".to_owned();
             return Err(End::Lost { why, retry: Retry::Now });
@@ -235,19 +235,19 @@ impl Connection {
     /// A token that is not accepted is the keeper's to replace.
     fn complain(&self, retry: Retry) {
         if retry == Retry::Never {
-            let session = self.standing.borrow().pass(self.account).session;
+            let session = self.credentials.borrow().pass(self.account).session;
             // One of many that say the same: when the queue is full it is being said.
             let _ = self.complaints.try_send(Complaint::Session(self.account, session));
         }
     }
 
-    async fn tell(&self, what: What) {
+    async fn tell(&self, what: ConnectionEvent) {
         self.tell_at(what, Instant::now()).await;
     }
 
-    async fn tell_at(&self, what: What, at: Instant) {
+    async fn tell_at(&self, what: ConnectionEvent, at: Instant) {
         // Only fails when nobody listens any more, and then the orders end too.
-        let _ = self.news.send(News { number: self.number, at, what }).await;
+        let _ = self.reports.send(ConnectionReport { number: self.number, at, what }).await;
     }
 }
 

@@ -2,7 +2,7 @@
 //! not run out, and the chat that the two meet in. Who connects and sends is in [`crate::watch`].
 
 use crate::{
-    account::{Account, Pass, Session, SignInError, WrongPassword},
+    account::{CanaryAccount, Pass, Session, SignInError, WrongPassword},
     backoff::Backoff,
     config::Config,
     rest::{Fault, Listed, Rest},
@@ -25,9 +25,9 @@ pub const CHAT_NAME: &str = "canary";
 /// Saying goodbye may take this long: less than any grace period.
 const GOODBYE: Duration = Duration::from_secs(3);
 
-/// All that connections and rounds need to know.
+/// The tokens, the user and the chat that connections and rounds use.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct Credentials {
     pub sender: Pass,
     pub listener: Pass,
     /// Who sends, to know its messages by.
@@ -35,11 +35,11 @@ pub struct Standing {
     pub chat: ChatId,
 }
 
-impl Standing {
-    pub fn pass(&self, account: Account) -> &Pass {
+impl Credentials {
+    pub fn pass(&self, account: CanaryAccount) -> &Pass {
         match account {
-            Account::Sender => &self.sender,
-            Account::Listener => &self.listener,
+            CanaryAccount::Sender => &self.sender,
+            CanaryAccount::Listener => &self.listener,
         }
     }
 }
@@ -48,12 +48,12 @@ impl Standing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Complaint {
     /// The account's session is not accepted any more.
-    Session(Account, u64),
+    Session(CanaryAccount, u64),
     /// The chat is gone.
     Chat(ChatId),
 }
 
-/// Keeps the standing.
+/// Keeps the credentials.
 pub struct Keeper {
     config: Config,
     rest: Rest,
@@ -88,8 +88,8 @@ impl Keeper {
     }
 
     /// What there is now.
-    pub fn standing(&self) -> Standing {
-        Standing {
+    pub fn credentials(&self) -> Credentials {
+        Credentials {
             sender: self.sender.pass(),
             listener: self.listener.pass(),
             sender_id: self.sender.user_id(),
@@ -100,7 +100,7 @@ impl Keeper {
     /// Keeps it so for as long as somebody wants to know; then deletes the chat and signs out.
     pub async fn run(
         mut self,
-        standing: watch::Sender<Standing>,
+        credentials: watch::Sender<Credentials>,
         mut complaints: mpsc::Receiver<Complaint>,
     ) {
         let (mut renewing, mut replacing) = (Backoff::default(), Backoff::default());
@@ -109,7 +109,7 @@ impl Keeper {
         let mut tidy_at = Instant::now();
         loop {
             tokio::select! {
-                () = standing.closed() => break,
+                () = credentials.closed() => break,
                 () = sleep_until(renew_at) => {
                     let good = self.renew().await;
                     let pause = if good { self.renew_after() } else { renewing.pause() };
@@ -143,7 +143,7 @@ impl Keeper {
                     Complaint::Chat(_) => {}
                 },
             }
-            standing.send_replace(self.standing());
+            credentials.send_replace(self.credentials());
         }
         if timeout(GOODBYE, self.leave()).await.is_err() {
             tracing::debug!("the api did not take the goodbye");
@@ -224,8 +224,8 @@ async fn first_steps(
     rest: &Rest,
     password: &Secret,
 ) -> Result<(Session, Session, ChatId), SignInError> {
-    let sender = Session::start(rest, Account::Sender, password).await?;
-    let listener = Session::start(rest, Account::Listener, password).await?;
+    let sender = Session::start(rest, CanaryAccount::Sender, password).await?;
+    let listener = Session::start(rest, CanaryAccount::Listener, password).await?;
     let chat = make_chat(rest, &sender, &listener).await?;
     Ok((sender, listener, chat))
 }

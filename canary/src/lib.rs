@@ -7,12 +7,12 @@ pub mod config;
 pub mod connection;
 pub mod keeper;
 pub mod ledger;
-pub mod line;
 pub mod lookup;
 pub mod post;
 pub mod posts;
 pub mod report;
 pub mod rest;
+pub mod resume;
 pub mod round;
 pub mod settings;
 pub mod watch;
@@ -44,10 +44,10 @@ pub fn start_gauges() {
 
 /// Watches until the lifecycle's soft stop. `begun` becomes true with the first round.
 pub fn start(config: Config, keeper: Keeper, lifecycle: &Lifecycle, begun: Arc<AtomicBool>) {
-    let (tell, standing) = channel::channel(keeper.standing());
+    let (tell, credentials) = channel::channel(keeper.credentials());
     let (complaints, to_help) = mpsc::channel(MAX_COMPLAINTS);
     let (found, gateways) = channel::channel(Gateways::new());
-    let inputs = Inputs { standing, gateways, complaints, begun, lifecycle: lifecycle.clone() };
+    let inputs = Inputs { credentials, gateways, complaints, begun, lifecycle: lifecycle.clone() };
     lifecycle.spawn(keeper.run(tell, to_help));
     lifecycle.spawn_background(lookup::run(config.clone(), found));
     lifecycle.spawn(Watch::run(config, inputs));

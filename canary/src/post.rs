@@ -1,7 +1,7 @@
 //! A watched gateway: its two connections as the rounds see them. Pure but for the queues of frames to
 //! send.
 
-use crate::{account::Account, config::Config};
+use crate::{account::CanaryAccount, config::Config};
 use shared::{id::ChatId, protocol::ClientFrame};
 use std::collections::BTreeMap;
 use tokio::{sync::mpsc, time::Instant};
@@ -21,10 +21,10 @@ pub struct Seat {
 }
 
 impl Post {
-    pub fn seat(&mut self, account: Account) -> &mut Seat {
+    pub fn seat(&mut self, account: CanaryAccount) -> &mut Seat {
         match account {
-            Account::Sender => &mut self.sender,
-            Account::Listener => &mut self.listener,
+            CanaryAccount::Sender => &mut self.sender,
+            CanaryAccount::Listener => &mut self.listener,
         }
     }
 

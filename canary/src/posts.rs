@@ -2,12 +2,12 @@
 //! by number, chosen for a round. What is sent and judged is in [`crate::watch`].
 
 use crate::{
-    account::Account,
-    connection::{Connection, News, Number},
-    keeper::{Complaint, Standing},
-    line::Line,
+    account::CanaryAccount,
+    connection::{Connection, ConnectionReport, Number},
+    keeper::{Complaint, Credentials},
     lookup::Gateways,
     post::{Post, Seat},
+    resume::ResumeState,
 };
 use shared::lifecycle::Lifecycle;
 use std::{
@@ -24,15 +24,15 @@ const MAX_ORDERS: usize = 16;
 pub struct Posts {
     posts: BTreeMap<SocketAddr, Post>,
     /// Which connection has which number. Numbers are never reused.
-    numbers: HashMap<Number, (SocketAddr, Account)>,
+    numbers: HashMap<Number, (SocketAddr, CanaryAccount)>,
     next_number: Number,
     ties: Ties,
 }
 
 /// What every connection is given.
 pub struct Ties {
-    pub news: mpsc::Sender<News>,
-    pub standing: watch::Receiver<Standing>,
+    pub reports: mpsc::Sender<ConnectionReport>,
+    pub credentials: watch::Receiver<Credentials>,
     pub complaints: mpsc::Sender<Complaint>,
     pub lifecycle: Lifecycle,
 }
@@ -52,8 +52,8 @@ impl Posts {
         }
         for (at, authority) in found {
             if !self.posts.contains_key(at) {
-                let sender = self.connect(*at, authority, Account::Sender);
-                let listener = self.connect(*at, authority, Account::Listener);
+                let sender = self.connect(*at, authority, CanaryAccount::Sender);
+                let listener = self.connect(*at, authority, CanaryAccount::Listener);
                 self.posts.insert(*at, Post { sender, listener });
                 tracing::info!(gateway = %at, "a gateway came");
             }
@@ -61,7 +61,7 @@ impl Posts {
         left
     }
 
-    fn connect(&mut self, address: SocketAddr, authority: &str, account: Account) -> Seat {
+    fn connect(&mut self, address: SocketAddr, authority: &str, account: CanaryAccount) -> Seat {
         let (orders, to_send) = mpsc::channel(MAX_ORDERS);
         self.next_number += 1;
         self.numbers.insert(self.next_number, (address, account));
@@ -71,17 +71,17 @@ impl Posts {
             authority: authority.to_owned(),
             account,
             orders: to_send,
-            news: self.ties.news.clone(),
-            standing: self.ties.standing.clone(),
+            reports: self.ties.reports.clone(),
+            credentials: self.ties.credentials.clone(),
             complaints: self.ties.complaints.clone(),
-            line: Line::default(),
+            resume: ResumeState::default(),
         };
         self.ties.lifecycle.spawn(connection.run());
         Seat::new(orders)
     }
 
     /// The connection with this number; nothing where it is an old one's last word.
-    pub fn seat(&mut self, number: Number) -> Option<(SocketAddr, Account, &mut Seat)> {
+    pub fn seat(&mut self, number: Number) -> Option<(SocketAddr, CanaryAccount, &mut Seat)> {
         let (at, account) = *self.numbers.get(&number)?;
         Some((at, account, self.posts.get_mut(&at)?.seat(account)))
     }

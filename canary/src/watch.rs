@@ -3,16 +3,16 @@
 //! keeper are tasks of their own.
 
 use crate::{
-    account::Account,
+    account::CanaryAccount,
     config::Config,
-    connection::{News, What},
-    keeper::{Complaint, Standing},
+    connection::{ConnectionEvent, ConnectionReport},
+    keeper::{Complaint, Credentials},
     ledger::Ledger,
-    line::Heard,
     lookup::Gateways,
     post::Seat,
     posts::{Posts, Ties},
     report::Report,
+    resume::CanaryEvent,
     round::Verdict,
 };
 use shared::{id::ChatId, lifecycle::Lifecycle, protocol::ClientFrame};
@@ -30,13 +30,13 @@ use tokio::{
 
 /// What all connections have to tell and was not looked at yet: some rounds of the most gateways. When
 /// it is full, connections wait before they read on.
-const MAX_NEWS: usize = 1_024;
+const MAX_REPORTS: usize = 1_024;
 /// What the canary says. Whoever looks into the database should know what this is.
 const TEXT: &str = "A message of Switchboard's own canary";
 
 /// What the watch lives from.
 pub struct Inputs {
-    pub standing: watch::Receiver<Standing>,
+    pub credentials: watch::Receiver<Credentials>,
     pub gateways: watch::Receiver<Gateways>,
     pub complaints: mpsc::Sender<Complaint>,
     /// Set when the first round has begun.
@@ -50,7 +50,7 @@ pub struct Watch {
     ledger: Ledger,
     report: Report,
     posts: Posts,
-    standing: watch::Receiver<Standing>,
+    credentials: watch::Receiver<Credentials>,
     complaints: mpsc::Sender<Complaint>,
     begun: Arc<AtomicBool>,
     chat: ChatId,
@@ -71,19 +71,20 @@ struct Again {
 impl Watch {
     /// Watches until the soft stop.
     pub async fn run(config: Config, inputs: Inputs) {
-        let (news, mut to_hear) = mpsc::channel(MAX_NEWS);
-        let Inputs { standing, mut gateways, complaints, begun, lifecycle } = inputs;
+        let (reports, mut incoming) = mpsc::channel(MAX_REPORTS);
+        let Inputs { credentials, mut gateways, complaints, begun, lifecycle } = inputs;
         let stop = lifecycle.soft_stop().clone();
         let mut every = interval(config.interval);
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (complain, mut changed) = (complaints.clone(), standing.clone());
-        let ties = Ties { news, standing: standing.clone(), complaints: complain, lifecycle };
-        let chat = standing.borrow().chat;
+        let (complain, mut changed) = (complaints.clone(), credentials.clone());
+        let ties =
+            Ties { reports, credentials: credentials.clone(), complaints: complain, lifecycle };
+        let chat = credentials.borrow().chat;
         let mut watch = Self {
             ledger: Ledger::new(config.rules),
             report: Report::new(config.good_rounds),
             posts: Posts::new(ties),
-            standing,
+            credentials,
             complaints,
             begun,
             chat,
@@ -95,7 +96,7 @@ impl Watch {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                Some(news) = to_hear.recv() => watch.on_news(news),
+                Some(report) = incoming.recv() => watch.on_report(report),
                 Ok(()) = gateways.changed() => {
                     let found = gateways.borrow_and_update().clone();
                     watch.on_gateways(&found);
@@ -124,15 +125,15 @@ impl Watch {
         self.send_again(Instant::now());
     }
 
-    fn on_news(&mut self, news: News) {
+    fn on_report(&mut self, report: ConnectionReport) {
         let present = self.chat;
-        let Some((gateway, account, seat)) = self.posts.seat(news.number) else { return };
-        match news.what {
-            What::Heard(Heard::Ready { chats, resumed, .. }) => {
-                seat.on_ready(chats, news.at);
-                if account == Account::Listener {
+        let Some((gateway, account, seat)) = self.posts.seat(report.number) else { return };
+        match report.what {
+            ConnectionEvent::Received(CanaryEvent::Ready { chats, resumed, .. }) => {
+                seat.on_ready(chats, report.at);
+                if account == CanaryAccount::Listener {
                     if resumed {
-                        self.ledger.on_listener_back(gateway, news.at);
+                        self.ledger.on_listener_back(gateway, report.at);
                     } else {
                         let excused = self.ledger.excuse(gateway);
                         self.conclude(excused);
@@ -140,42 +141,46 @@ impl Watch {
                 }
                 self.count_connections();
             }
-            What::Heard(Heard::Chat(chat)) => seat.on_chat(chat, present, news.at),
-            What::Heard(Heard::Gone(chat)) => {
+            ConnectionEvent::Received(CanaryEvent::Chat(chat)) => {
+                seat.on_chat(chat, present, report.at)
+            }
+            ConnectionEvent::Received(CanaryEvent::Gone(chat)) => {
                 seat.on_chat_gone(chat);
                 if chat == present {
                     self.chat_is_gone();
                 }
             }
-            What::Ended(why) => {
+            ConnectionEvent::Ended(why) => {
                 seat.on_ended();
                 tracing::debug!(%gateway, account = account.username(), why, "a connection ended");
                 match account {
-                    Account::Sender => self.sender_ended(gateway),
-                    Account::Listener => self.ledger.on_listener_away(gateway),
+                    CanaryAccount::Sender => self.sender_ended(gateway),
+                    CanaryAccount::Listener => self.ledger.on_listener_away(gateway),
                 }
                 self.count_connections();
-                self.send_again(news.at);
+                self.send_again(report.at);
             }
-            What::Failed(why) => self.report.trouble(gateway, &format!("cannot connect: {why}")),
-            What::Heard(heard) => match account {
-                Account::Sender => self.on_answer(heard),
-                Account::Listener => self.on_delivery(gateway, heard, news.at),
+            ConnectionEvent::Failed(why) => {
+                self.report.trouble(gateway, &format!("cannot connect: {why}"))
+            }
+            ConnectionEvent::Received(event) => match account {
+                CanaryAccount::Sender => self.on_answer(event),
+                CanaryAccount::Listener => self.on_delivery(gateway, event, report.at),
             },
         }
     }
 
     /// What the account that sends is told about its messages.
-    fn on_answer(&mut self, heard: Heard) {
-        match heard {
-            Heard::Ack(id) => {
+    fn on_answer(&mut self, event: CanaryEvent) {
+        match event {
+            CanaryEvent::Ack(id) => {
                 let verdicts = self.ledger.on_ack(&id);
                 self.conclude(verdicts);
             }
-            Heard::Refused { id, again: true, .. } => {
+            CanaryEvent::Refused { id, again: true, .. } => {
                 self.again.push(Again { id, interrupted: false });
             }
-            Heard::Refused { id, code, again: false } => {
+            CanaryEvent::Refused { id, code, again: false } => {
                 let verdict = self.ledger.on_refusal(&id);
                 self.conclude(verdict.into_iter().collect());
                 if matches!(code.as_str(), "chat_not_found" | "not_a_member") {
@@ -187,16 +192,16 @@ impl Watch {
     }
 
     /// What the account that listens gets to see.
-    fn on_delivery(&mut self, gateway: SocketAddr, heard: Heard, at: Instant) {
-        let sender_id = self.standing.borrow().sender_id;
-        let verdicts = match heard {
-            Heard::Message { id, sender, .. } if sender == sender_id => {
+    fn on_delivery(&mut self, gateway: SocketAddr, event: CanaryEvent, at: Instant) {
+        let sender_id = self.credentials.borrow().sender_id;
+        let verdicts = match event {
+            CanaryEvent::Message { id, sender, .. } if sender == sender_id => {
                 self.ledger.on_message(&id, gateway, at)
             }
-            Heard::Typing { chat, user } if chat == self.chat && user == sender_id => {
+            CanaryEvent::Typing { chat, user } if chat == self.chat && user == sender_id => {
                 self.ledger.on_signal(gateway)
             }
-            Heard::Missed => self.ledger.excuse(gateway),
+            CanaryEvent::Missed => self.ledger.excuse(gateway),
             _ => return,
         };
         self.conclude(verdicts);

@@ -4,10 +4,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use canary::{
-    account::{Account, Pass},
-    connection::{Connection, News, What},
-    keeper::{Complaint, Standing},
-    line::{Heard, Line},
+    account::{CanaryAccount, Pass},
+    connection::{Connection, ConnectionEvent, ConnectionReport},
+    keeper::{Complaint, Credentials},
+    resume::{CanaryEvent, ResumeState},
 };
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -35,41 +35,41 @@ const DEADLINE: Duration = Duration::from_secs(20);
 /// A connection of the account that listens, and all that it is connected to.
 struct Played {
     listener: TcpListener,
-    news: mpsc::Receiver<News>,
+    reports: mpsc::Receiver<ConnectionReport>,
     orders: Option<mpsc::Sender<ClientFrame>>,
-    standing: watch::Sender<Standing>,
+    credentials: watch::Sender<Credentials>,
     complaints: mpsc::Receiver<Complaint>,
     lifecycle: Lifecycle,
 }
 
-fn standing(token: &str, session: u64) -> Standing {
+fn credentials(token: &str, session: u64) -> Credentials {
     let pass = Pass { token: Secret::new(token), session };
     let other = Pass { token: Secret::new("the sender's"), session: 1 };
-    Standing { sender: other, listener: pass, sender_id: UserId(6), chat: ChatId(5) }
+    Credentials { sender: other, listener: pass, sender_id: UserId(6), chat: ChatId(5) }
 }
 
 impl Played {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (news, to_hear) = mpsc::channel(64);
+        let (reports, incoming) = mpsc::channel(64);
         let (orders, to_send) = mpsc::channel(16);
-        let (tell, standing) = watch::channel(standing("one", 1));
+        let (tell, credentials) = watch::channel(credentials("one", 1));
         let (complaints, complained) = mpsc::channel(16);
         let connection = Connection {
             number: 1,
             address: listener.local_addr().unwrap(),
             authority: "gateway.example:8100".to_owned(),
-            account: Account::Listener,
+            account: CanaryAccount::Listener,
             orders: to_send,
-            news,
-            standing,
+            reports,
+            credentials,
             complaints,
-            line: Line::default(),
+            resume: ResumeState::default(),
         };
         let lifecycle = Lifecycle::new();
         lifecycle.spawn(connection.run());
-        let (news, orders) = (to_hear, Some(orders));
-        Self { listener, news, orders, standing: tell, complaints: complained, lifecycle }
+        let (reports, orders) = (incoming, Some(orders));
+        Self { listener, reports, orders, credentials: tell, complaints: complained, lifecycle }
     }
 
     /// The next connection, with its hello answered; and the hello.
@@ -85,13 +85,13 @@ impl Played {
                            "last_read": 0, "unread": 0}],
             }))
             .await;
-        let heard = self.heard().await;
-        assert!(matches!(heard, What::Heard(Heard::Ready { .. })), "{heard:?}");
+        let event = self.event().await;
+        assert!(matches!(event, ConnectionEvent::Received(CanaryEvent::Ready { .. })), "{event:?}");
         (gateway, hello)
     }
 
-    async fn heard(&mut self) -> What {
-        timeout(DEADLINE, self.news.recv()).await.unwrap().unwrap().what
+    async fn event(&mut self) -> ConnectionEvent {
+        timeout(DEADLINE, self.reports.recv()).await.unwrap().unwrap().what
     }
 }
 
@@ -133,13 +133,13 @@ async fn a_restart_is_obeyed_and_resumed_from() {
     let (mut gateway, hello) = played.accept().await;
     assert_eq!(hello, json!({"type": "hello", "token": "one"}));
     gateway.message(11).await;
-    let heard = played.heard().await;
-    assert!(matches!(heard, What::Heard(Heard::Message { .. })), "{heard:?}");
+    let event = played.event().await;
+    assert!(matches!(event, ConnectionEvent::Received(CanaryEvent::Message { .. })), "{event:?}");
 
     let told = Instant::now();
     gateway.say(json!({"type": "reconnect", "after_ms": 700})).await;
     gateway.close(Close::Restart).await;
-    assert!(matches!(played.heard().await, What::Ended(_)));
+    assert!(matches!(played.event().await, ConnectionEvent::Ended(_)));
     // Meant for a connection that is not there: it is not sent on the next one.
     played.orders.as_ref().unwrap().send(ClientFrame::Typing { chat_id: ChatId(5) }).await.unwrap();
     let (mut gateway, hello) = played.accept().await;
@@ -158,24 +158,24 @@ async fn a_restart_is_obeyed_and_resumed_from() {
 async fn tokens_are_renewed_and_sessions_replaced() {
     let mut played = Played::start().await;
     let (mut gateway, _) = played.accept().await;
-    played.standing.send_replace(standing("two", 1));
+    played.credentials.send_replace(credentials("two", 1));
     assert_eq!(gateway.next().await, Some(json!({"type": "token", "token": "two"})));
 
     // Nothing of this account's has changed.
-    played.standing.send_modify(|all| all.sender.token = Secret::new("fresh"));
-    played.standing.send_modify(|all| all.chat = ChatId(9));
+    played.credentials.send_modify(|all| all.sender.token = Secret::new("fresh"));
+    played.credentials.send_modify(|all| all.chat = ChatId(9));
     played.orders.as_ref().unwrap().send(ClientFrame::Ping { id: None }).await.unwrap();
     assert_eq!(gateway.next().await, Some(json!({"type": "ping"})));
 
     gateway.close(Close::SessionEnded).await;
-    assert!(matches!(played.heard().await, What::Ended(_)));
+    assert!(matches!(played.event().await, ConnectionEvent::Ended(_)));
     let complaint = timeout(DEADLINE, played.complaints.recv()).await.unwrap();
-    assert_eq!(complaint, Some(Complaint::Session(Account::Listener, 1)));
+    assert_eq!(complaint, Some(Complaint::Session(CanaryAccount::Listener, 1)));
     let (_gateway, hello) = played.accept().await;
     assert_eq!(hello["token"], "two");
 
-    played.standing.send_replace(standing("three", 2));
-    assert!(matches!(played.heard().await, What::Ended(_)));
+    played.credentials.send_replace(credentials("three", 2));
+    assert!(matches!(played.event().await, ConnectionEvent::Ended(_)));
     let (_gateway, hello) = played.accept().await;
     assert_eq!(hello["token"], "three");
     assert_eq!(hello["resume"]["cursors"], json!({"5": 10}));
@@ -186,13 +186,16 @@ async fn what_is_no_gateway_is_a_failure_and_tried_again() {
     let mut played = Played::start().await;
     let (tcp, _) = played.listener.accept().await.unwrap();
     drop(tcp);
-    assert!(matches!(played.heard().await, What::Failed(_)));
+    assert!(matches!(played.event().await, ConnectionEvent::Failed(_)));
     let (tcp, _) = timeout(DEADLINE, played.listener.accept()).await.unwrap().unwrap();
     let mut gateway = Gateway(accept_async(tcp).await.unwrap());
     gateway.next().await.unwrap();
     gateway.close(Close::Overloaded).await;
-    let heard = played.heard().await;
-    assert!(matches!(&heard, What::Failed(why) if why.contains("overloaded")), "{heard:?}");
+    let event = played.event().await;
+    assert!(
+        matches!(&event, ConnectionEvent::Failed(why) if why.contains("overloaded")),
+        "{event:?}"
+    );
     played.accept().await;
     assert!(played.complaints.try_recv().is_err(), "a token would not help");
 }

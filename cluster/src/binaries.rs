@@ -1,17 +1,17 @@
-//! The binaries of the api, the gateway, the canary and all in one: built from the sources as they are now, so that no test
-//! ever runs a stale one.
+//! Which binaries run: those in a folder that the user names, or our own, built from the sources as they are
+//! now so that no test ever runs a stale one. It starts none of them.
 
 use anyhow::{Context, Result, bail};
 use std::{
     env, fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, ExitCode},
 };
 use tokio::sync::OnceCell;
 
-/// What `cargo test` tells a test of its own package. A build script that depends on them, as ring's
-/// does, would be run again for each package's tests, and everything on that crate compiled again.
-const OF_OUR_PACKAGE: [&str; 7] = [
+/// Variables that `cargo test` sets for a test of our package. A build script that depends on them, as ring's
+/// does, would run again for each package's tests, and everything that uses that crate would be compiled again.
+const PACKAGE_VARIABLES: [&str; 7] = [
     "CARGO_MANIFEST_DIR",
     "CARGO_MANIFEST_LINKS",
     "CARGO_PKG_NAME",
@@ -21,17 +21,51 @@ const OF_OUR_PACKAGE: [&str; 7] = [
     "CARGO_PKG_VERSION_PRE",
 ];
 
-/// The folder of the binaries `api`, `gateway` and `canary`, beside our own: same target folder, same
-/// profile. Builds them, once in the life of this process.
-pub(crate) async fn folder() -> Result<&'static Path> {
-    static FOLDER: OnceCell<PathBuf> = OnceCell::const_new();
-    let folder = FOLDER.get_or_try_init(|| built(&["api", "gateway", "canary"]));
-    folder.await.map(PathBuf::as_path)
+/// A binary that the folder given by `--binaries` lacks. Programs that take the option end with
+/// [`exit_code`].
+#[derive(Debug, thiserror::Error)]
+#[error("{} is missing; build it: cargo build --release --workspace --bin {name} --features otlp", path.display())]
+pub struct MissingBinary {
+    name: &'static str,
+    path: PathBuf,
 }
 
-/// The folder of the all-in-one binary `switchboard`, likewise.
-pub async fn switchboard_folder() -> Result<PathBuf> {
-    built(&["switchboard"]).await
+/// The exit code of a program that fails with `error`: 64 where the user named a folder without a
+/// binary, otherwise 1.
+pub fn exit_code(error: &anyhow::Error) -> ExitCode {
+    if error.is::<MissingBinary>() { ExitCode::from(64) } else { ExitCode::FAILURE }
+}
+
+/// The folder of the binaries `api` and `gateway`: the `given` one, in which both must be. Otherwise the
+/// one beside our own binary, where they and `canary` are built, once in the life of this process.
+pub(crate) async fn cluster_folder(given: Option<&Path>) -> Result<PathBuf> {
+    static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
+    if let Some(folder) = given {
+        return check(folder, &["api", "gateway"]);
+    }
+    BUILT.get_or_try_init(|| built(&["api", "gateway", "canary"])).await.cloned()
+}
+
+/// The folder of the all-in-one binary `switchboard`: the `given` one, which must have it, or the one where it
+/// is built.
+///
+/// # Errors
+/// [`MissingBinary`], or a failed build.
+pub async fn switchboard_folder(given: Option<&Path>) -> Result<PathBuf> {
+    match given {
+        Some(folder) => check(folder, &["switchboard"]),
+        None => built(&["switchboard"]).await,
+    }
+}
+
+fn check(folder: &Path, names: &[&'static str]) -> Result<PathBuf> {
+    for &name in names {
+        let path = folder.join(name);
+        if !path.is_file() {
+            bail!(MissingBinary { name, path });
+        }
+    }
+    Ok(fs::canonicalize(folder)?)
 }
 
 async fn built(programs: &'static [&str]) -> Result<PathBuf> {
@@ -50,7 +84,7 @@ fn build(programs: &[&str]) -> Result<PathBuf> {
     };
     // The one in the search path: it chooses the toolchain, as it did for us.
     let mut cargo = Command::new("cargo");
-    for name in OF_OUR_PACKAGE {
+    for name in PACKAGE_VARIABLES {
         cargo.env_remove(name);
     }
     cargo

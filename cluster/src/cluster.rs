@@ -25,7 +25,7 @@ pub struct Options {
     pub durability: Durability,
     /// Which CPUs they run on.
     pub cpus: Cpus,
-    /// A folder with the programs `api`, `gateway` and `canary`; built from the sources when `None`.
+    /// A folder with the binaries `api` and `gateway`; built from the sources when `None`.
     pub binaries: Option<PathBuf>,
     /// The administrator's password; a random one when `None`.
     pub admin_password: Option<String>,
@@ -76,13 +76,12 @@ struct Wiring {
 }
 
 impl Cluster {
-    /// Builds the binaries if need be, starts everything and waits until all of it is ready.
+    /// Builds the binaries unless a folder is given, starts everything and waits until all of it is ready.
+    ///
+    /// # Errors
+    /// [`MissingBinary`](crate::MissingBinary) before anything is started; a failed build or start.
     pub async fn start(options: Options) -> Result<Self> {
-        let binaries = match options.binaries {
-            Some(folder) => fs::canonicalize(&folder)
-                .with_context(|| format!("cannot find {}", folder.display()))?,
-            None => binaries::folder().await?.to_path_buf(),
-        };
+        let binaries = binaries::cluster_folder(options.binaries.as_deref()).await?;
         let cpus = options.cpus;
         let scratch = Scratch::new("cluster")?;
         let logs = options.logs.unwrap_or_else(|| scratch.path().join("logs"));
@@ -154,7 +153,7 @@ impl Cluster {
         &self.wiring.token_key
     }
 
-    /// The folder of the binaries that run here, and of the canary's.
+    /// The folder of the binaries that run here. What was built has `canary` in it, too.
     pub fn binaries(&self) -> &Path {
         &self.wiring.binaries
     }

@@ -1,7 +1,7 @@
 //! Which CPU each part of a cluster runs on, for measurements: a server that shares its CPU with the
 //! clients that load it is measured with their caches. Whoever only wants a cluster leaves it out.
 
-use crate::programs;
+use crate::installed;
 use std::fs;
 
 /// A CPU for the gateways and one for everybody else. `None`: wherever the system likes.
@@ -16,7 +16,7 @@ impl Cpus {
     /// The gateways on the first CPU that this process may use, all else on the second. `None` where there
     /// is only one, or no `taskset` to say it with (util-linux; on every common distribution).
     pub fn apart() -> Option<Self> {
-        programs::find("taskset").ok()?;
+        installed::find("taskset").ok()?;
         let status = fs::read_to_string("/proc/self/status").ok()?;
         let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
         let mut cpus = listed(allowed);

@@ -29,6 +29,13 @@ struct Args {
     /// Says where everything is, from when all is ready until it stops; logs go beside it
     #[arg(long, default_value = "target/cluster/state.json")]
     state: PathBuf,
+    /// Runs the binaries in this folder instead of building them
+    ///
+    /// The folder must hold `api` and `gateway`, for example target/release after
+    /// `cargo build --release --workspace --bin api --bin gateway --features otlp`.
+    /// When one is missing, nothing starts and the exit code is 64.
+    #[arg(long, value_name = "DIR")]
+    binaries: Option<PathBuf>,
     /// The password of the user admin; random when not given
     #[arg(long, env = "ADMIN_PASSWORD", hide_env_values = true)]
     admin_password: Option<String>,
@@ -41,7 +48,7 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            cluster::exit_code(&error)
         }
     }
 }
@@ -60,13 +67,15 @@ async fn run(args: Args) -> Result<()> {
     if logs.exists() {
         fs::remove_dir_all(&logs).context("cannot remove old logs")?;
     }
-    println!("Building and starting; logs are in {}", logs.display());
+    let action = if args.binaries.is_some() { "Starting" } else { "Building and starting" };
+    println!("{action}; logs are in {}", logs.display());
     let options = Options {
         gateways: args.gateways.into(),
         apis: args.apis.into(),
         balancer: args.balancer,
         port: Some(args.port),
         durability: Durability::Durable,
+        binaries: args.binaries,
         // An empty variable is one that nobody set.
         admin_password: args.admin_password.filter(|password| !password.is_empty()),
         logs: Some(logs),

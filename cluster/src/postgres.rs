@@ -1,6 +1,6 @@
 //! A private, throw-away PostgreSQL server, and fresh databases in it.
 
-use crate::{Process, Program, port::free_port, process::User, programs, scratch::Scratch};
+use crate::{Process, Program, installed, port::free_port, program::User, scratch::Scratch};
 use anyhow::{Context, Result, bail};
 use std::{
     ffi::{OsStr, OsString},
@@ -52,8 +52,8 @@ impl Postgres {
         durability: Durability,
         cpu: Option<usize>,
     ) -> Result<Self> {
-        let programs = programs::postgres_folder()?;
-        let user = programs::unprivileged_user()?;
+        let programs = installed::postgres_folder()?;
+        let user = installed::unprivileged_user()?;
         let scratch = Scratch::new("postgres")?;
         scratch.give_to(user)?;
         let data = scratch.path().join("data");

@@ -1,14 +1,13 @@
-//! A child process: what to run, start and stop, signals, readiness, its log. It dies with this
-//! process. What the processes are to each other is in [`crate::Cluster`].
+//! A child process: start and stop, signals, readiness. It dies with this process. The command it runs is a
+//! [`Program`]; how the processes work together is in [`crate::Cluster`].
 
-use crate::supervised::Supervised;
+use crate::{program::Program, supervised::Supervised};
 use anyhow::{Context, Result, bail};
+use parking_lot::{Mutex, MutexGuard};
 use std::{
-    ffi::OsString,
-    fmt, fs,
+    fs,
     net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    path::Path,
     time::{Duration, Instant},
 };
 use tokio::{
@@ -23,90 +22,6 @@ pub(crate) const POLL: Duration = Duration::from_millis(5);
 const STOP: Duration = Duration::from_secs(60);
 /// How long a child that was told to stand still may take, on a machine that is busy.
 const STANDSTILL: Duration = Duration::from_secs(5);
-/// Lines of the log that an error shows.
-const TAIL: usize = 30;
-
-/// Whom a child runs as.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct User {
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
-}
-
-/// What to run. The child inherits this process's environment; `env` overrides it.
-#[derive(Clone, Debug)]
-pub struct Program {
-    pub(crate) name: String,
-    pub(crate) path: PathBuf,
-    pub(crate) args: Vec<OsString>,
-    pub(crate) env: Vec<(String, String)>,
-    pub(crate) log: PathBuf,
-    pub(crate) user: Option<User>,
-    pub(crate) last_signal: &'static str,
-}
-
-impl Program {
-    /// `name` is for people; output goes to `{name}.log` in the folder `logs`.
-    pub fn new(name: impl Into<String>, path: impl Into<PathBuf>, logs: &Path) -> Self {
-        let name = name.into();
-        let log = logs.join(format!("{name}.log"));
-        Self {
-            name,
-            path: path.into(),
-            args: Vec::new(),
-            env: Vec::new(),
-            log,
-            user: None,
-            last_signal: "KILL",
-        }
-    }
-
-    #[must_use]
-    pub fn args<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
-        self.args.extend(args.into_iter().map(Into::into));
-        self
-    }
-
-    /// Runs it on this CPU only, by `taskset`; `None` changes nothing.
-    #[must_use]
-    pub(crate) fn on_cpu(mut self, cpu: Option<usize>) -> Self {
-        if let Some(cpu) = cpu {
-            let program = std::mem::replace(&mut self.path, "taskset".into()).into_os_string();
-            self.args.splice(0..0, ["-c".into(), cpu.to_string().into(), program]);
-        }
-        self
-    }
-
-    #[must_use]
-    pub fn env(mut self, name: impl Into<String>, value: impl ToString) -> Self {
-        self.env.push((name.into(), value.to_string()));
-        self
-    }
-
-    /// The signal that ends the child when its owner is dropped or dies, for programs that leave
-    /// something behind when they are killed. Default `KILL`.
-    #[must_use]
-    pub(crate) fn ends_by(mut self, signal: &'static str) -> Self {
-        self.last_signal = signal;
-        self
-    }
-
-    /// The last lines of the log, for errors.
-    pub fn log_tail(&self) -> String {
-        let text = fs::read(&self.log).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
-        let lines: Vec<&str> = text.lines().collect();
-        let tail = &lines[lines.len().saturating_sub(TAIL)..];
-        format!("{}\n--- end of {} ---", tail.join("\n"), self.log.display())
-    }
-}
-
-impl fmt::Display for Program {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name)
-    }
-}
-
 /// A started [`Program`]. Dropping it ends the child and waits until it is gone.
 pub struct Process {
     program: Program,
@@ -252,7 +167,7 @@ impl Process {
     }
 
     fn running(&self) -> MutexGuard<'_, Supervised> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+        self.running.lock()
     }
 }
 

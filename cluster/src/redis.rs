@@ -1,6 +1,6 @@
 //! A private Redis server with the shipped configuration: what it held is gone after a restart.
 
-use crate::{Process, Program, port::free_port, programs, programs::shipped, scratch::Scratch};
+use crate::{Process, Program, installed, installed::shipped, port::free_port, scratch::Scratch};
 use anyhow::{Result, bail};
 use std::{path::Path, time::Duration};
 use tokio::{
@@ -28,7 +28,7 @@ impl Redis {
         let port = free_port();
         let scratch = Scratch::new("redis")?;
         let logs = logs.unwrap_or(scratch.path());
-        let program = Program::new("redis", programs::find("redis-server")?, logs)
+        let program = Program::new("redis", installed::find("redis-server")?, logs)
             .args([shipped("redis/redis.conf").as_os_str()])
             .args(["--dir".as_ref(), scratch.path().as_os_str()])
             .args(["--bind", "127.0.0.1", "--port", &port.to_string()])

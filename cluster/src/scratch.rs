@@ -1,6 +1,6 @@
 //! A temporary folder that goes away with this process, even when that is killed.
 
-use crate::process::User;
+use crate::program::User;
 use anyhow::{Context, Result};
 use std::{
     os::unix::{fs::chown, process::CommandExt},

@@ -2,7 +2,7 @@
 //! process ends, even by SIGKILL, the pipe that we hold closes and the shell ends the child.
 //! What to run and what it means to be ready is not known here.
 
-use crate::process::Program;
+use crate::program::Program;
 use anyhow::{Context, Result, bail};
 use std::{
     fs::OpenOptions,

@@ -8,5 +8,6 @@ pub mod image;
 pub mod known;
 pub mod kubernetes;
 pub mod promql;
+pub mod registry;
 pub mod rules;
 pub mod series;

@@ -1,8 +1,8 @@
 //! Reads PromQL: which series an expression asks for, and whether what is known of these lets it find
-//! anything. It knows the language only; which series there are stands in [`crate::series`]. Of an
+//! anything. It knows the language only; the series it knows are its argument. Of an
 //! expression it promises what the names say, not that there is data.
 
-use crate::series::{Registry, Series};
+use crate::series::{KnownSeries, Series};
 use promql_parser::{
     label::{MatchOp, Matcher},
     parser::{
@@ -52,7 +52,7 @@ pub fn uses(expr: &str) -> anyhow::Result<Vec<Use>> {
 
 /// What an expression's result may carry as labels, each with its values where they are known; or
 /// everything for which the expression, or a part of it, can never find anything.
-pub fn check(expr: &str, registry: &Registry) -> Result<Series, Vec<String>> {
+pub fn check(expr: &str, registry: &KnownSeries) -> Result<Series, Vec<String>> {
     let parsed = parse(expr).map_err(|error| vec![error.to_string()])?;
     let mut check = Check { registry, wrong: Vec::new() };
     let labels = check.labels(&parsed);
@@ -64,7 +64,7 @@ fn parse(expr: &str) -> anyhow::Result<Expr> {
 }
 
 struct Check<'a> {
-    registry: &'a Registry,
+    registry: &'a KnownSeries,
     wrong: Vec<String>,
 }
 
@@ -232,10 +232,10 @@ fn sensible(matcher: &Matcher, values: &[String]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::known;
+    use crate::{known, registry};
 
     fn wrong(expr: &str) -> String {
-        let registry = Registry::load(&known::root()).unwrap();
+        let registry = registry::load(&known::root()).unwrap();
         check(expr, &registry).err().unwrap_or_default().join("; ")
     }
 
@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn what_can_find_something_passes_and_says_its_labels() {
-        let registry = Registry::load(&known::root()).unwrap();
+        let registry = registry::load(&known::root()).unwrap();
         for (expr, labels) in [
             ("gateway_connections / gateway_connections_limit > 0.85", "instance job"),
             ("sum by (reason) (rate(gateway_closes_total{reason=~'silent|abuse'}[5m]))", "reason"),

@@ -8,14 +8,29 @@ use hdrhistogram::{
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use std::{borrow::Cow, collections::BTreeMap};
+use strum::VariantArray;
 
 /// Kinds of errors and of closes that are told apart in one slice. Servers have about 20 of each;
 /// whatever invents more shall not fill the memory.
 const MAX_KINDS: usize = 50;
 
 /// What is timed, always from the moment it was meant to begin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase", const_into_str)]
 pub enum Op {
     /// From the start of the TCP connection to `ready`, of a connection that knows nothing.
     Connect,
@@ -32,8 +47,22 @@ pub enum Op {
 }
 
 /// What is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Count {
     /// Messages, edits and deletes that went out; a repeat under the same id is not counted again.
     Sent,
@@ -56,50 +85,20 @@ pub enum Count {
 }
 
 impl Op {
-    pub const ALL: [Self; 6] =
-        [Self::Connect, Self::Resume, Self::Ack, Self::Delivery, Self::History, Self::Lag];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// As reports and thresholds write it; the same as serialised.
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::Connect => "connect",
-            Self::Resume => "resume",
-            Self::Ack => "ack",
-            Self::Delivery => "delivery",
-            Self::History => "history",
-            Self::Lag => "lag",
-        }
+        self.into_str()
     }
 }
 
 impl Count {
-    pub const ALL: [Self; 10] = [
-        Self::Sent,
-        Self::Acked,
-        Self::Delivered,
-        Self::Ephemeral,
-        Self::BytesIn,
-        Self::BytesOut,
-        Self::Connected,
-        Self::Dropped,
-        Self::Skipped,
-        Self::Pages,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// As reports and thresholds write it; the same as serialised.
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::Sent => "sent",
-            Self::Acked => "acked",
-            Self::Delivered => "delivered",
-            Self::Ephemeral => "ephemeral",
-            Self::BytesIn => "bytes_in",
-            Self::BytesOut => "bytes_out",
-            Self::Connected => "connected",
-            Self::Dropped => "dropped",
-            Self::Skipped => "skipped",
-            Self::Pages => "pages",
-        }
+        self.into_str()
     }
 }
 
@@ -241,10 +240,10 @@ mod tests {
 
     #[test]
     fn names_are_as_serialised() {
-        for op in Op::ALL {
+        for op in Op::ALL.iter().copied() {
             assert_eq!(serde_json::to_value(op).unwrap(), op.name());
         }
-        for count in Count::ALL {
+        for count in Count::ALL.iter().copied() {
             assert_eq!(serde_json::to_value(count).unwrap(), count.name());
         }
     }

@@ -7,18 +7,14 @@ use crate::{
     report::build::latency_sums,
     scenario::Scenario,
 };
+use parking_lot::Mutex;
 use shared::{
     lifecycle::Lifecycle,
     metric::{Metric, Name, Values, counter, gauge},
     serve::{self, ServeConfig, Until},
     telemetry,
 };
-use std::{
-    collections::BTreeMap,
-    io,
-    net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc};
 
 /// The metrics of a load tester's process.
 pub const METRICS: &[&[Metric]] = &[telemetry::METRICS, serve::METRICS, OWN];
@@ -60,7 +56,7 @@ pub const OWN: &[Metric] = &[
 ];
 
 fn op_names() -> Vec<&'static str> {
-    Op::ALL.map(Op::name).to_vec()
+    Op::ALL.iter().map(|op| op.name()).collect()
 }
 
 fn total(count: Count) -> &'static str {
@@ -105,10 +101,10 @@ pub fn observer(scenario: &Scenario) -> Observer {
         }
         Progress::Second(second) => {
             measured(&second.slice);
-            let mut kinds = kinds.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut kinds = kinds.lock();
             let [errors, closes] = &mut *kinds;
-            said("loadtest_errors_total", errors, &second.slice.errors);
-            said("loadtest_closes_total", closes, &second.slice.closes);
+            add_kinds("loadtest_errors_total", errors, &second.slice.errors);
+            add_kinds("loadtest_closes_total", closes, &second.slice.closes);
         }
         Progress::Mark(_)
         | Progress::Settling { .. }
@@ -134,7 +130,11 @@ fn measured(slice: &Slice) {
 }
 
 /// Counts by kind, over the whole run no more kinds than in a second.
-fn said(metric: &'static str, so_far: &mut BTreeMap<String, u64>, more: &BTreeMap<String, u64>) {
+fn add_kinds(
+    metric: &'static str,
+    so_far: &mut BTreeMap<String, u64>,
+    more: &BTreeMap<String, u64>,
+) {
     more.iter().for_each(|(kind, n)| add_kind(so_far, kind, *n));
     for (kind, n) in so_far {
         metrics::counter!(metric, "kind" => kind.clone()).absolute(*n);
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn every_count_has_a_metric_named_by_the_conventions() {
-        for count in Count::ALL {
+        for count in Count::ALL.iter().copied() {
             let name = total(count);
             assert!(OWN.iter().any(|metric| metric.name == name), "{name}");
         }

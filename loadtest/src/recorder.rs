@@ -2,10 +2,8 @@
 //! somebody drains all of them into one [`Slice`]. It does not know what the figures mean.
 
 use crate::measure::{Count, Latency, Op, Slice};
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use parking_lot::{Mutex, MutexGuard};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Kinds of errors, and of closes, that are told apart; what comes beyond is counted as `other`.
 const MAX_KINDS: usize = 50;
@@ -35,12 +33,12 @@ pub struct Recorder {
 /// a drain takes what is in it, which is some microseconds a second.
 #[derive(Clone, Debug, Default)]
 pub struct Shard {
-    tally: Arc<Mutex<Tally>>,
+    counters: Arc<Mutex<Counters>>,
 }
 
 /// The figures since the last drain.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct Counters {
     counts: [u64; COUNTS.len()],
     latencies: [Latency; OPS.len()],
     errors: BTreeMap<String, u64>,
@@ -54,7 +52,7 @@ impl Recorder {
     /// A further shard. Shards are never given back: take one for each thread, not for each device.
     pub fn shard(&self) -> Shard {
         let shard = Shard::default();
-        lock(&self.shards).push(shard.clone());
+        self.shards.lock().push(shard.clone());
         shard
     }
 
@@ -63,10 +61,10 @@ impl Recorder {
     pub fn drain(&self) -> Slice {
         let mut slice = Slice::default();
         let mut connections = 0;
-        for shard in lock(&self.shards).iter() {
-            let mut tally = shard.lock();
-            connections += tally.connections;
-            tally.drain_into(&mut slice);
+        for shard in self.shards.lock().iter() {
+            let mut counters = shard.lock();
+            connections += counters.connections;
+            counters.drain_into(&mut slice);
         }
         slice.connections = u64::try_from(connections).unwrap_or(0);
         slice
@@ -75,12 +73,12 @@ impl Recorder {
 
 impl Shard {
     /// For a batch of records; do not keep it over an await.
-    pub fn lock(&self) -> MutexGuard<'_, Tally> {
-        lock(&self.tally)
+    pub fn lock(&self) -> MutexGuard<'_, Counters> {
+        self.counters.lock()
     }
 }
 
-impl Tally {
+impl Counters {
     pub fn count(&mut self, count: Count, by: u64) {
         self.counts[count as usize] += by;
     }
@@ -142,11 +140,6 @@ fn add(kinds: &mut BTreeMap<String, u64>, kind: &str, number: u64) {
     }
 }
 
-/// Nothing that is done under these locks can leave them half done.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,9 +165,9 @@ mod tests {
                 let shard = recorder.shard();
                 scope.spawn(move || {
                     for number in 0..EACH {
-                        let mut tally = shard.lock();
-                        tally.count(Count::Delivered, 1);
-                        tally.time(Op::Delivery, number * 7919 % 100_000 + thread);
+                        let mut counters = shard.lock();
+                        counters.count(Count::Delivered, 1);
+                        counters.time(Op::Delivery, number * 7919 % 100_000 + thread);
                     }
                 });
             }

@@ -39,7 +39,7 @@ pub struct People {
     pub slow: Option<Slow>,
 }
 
-/// The five families' dialects and the native protocol, by the names of the gateway's windows.
+/// The native protocol and the four older dialects, by the names that scenarios use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Dialect {

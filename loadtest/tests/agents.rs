@@ -8,7 +8,7 @@ use loadtest::{
     cast::Cast,
     engine::{Observer, Progress, RunOptions},
     measure::Count,
-    prepare::{Admin, Plan, Target, prepare},
+    prepare::{Admin, Preparation, Target, prepare},
     report::{Outcome, Report},
     scenario::Scenario,
 };
@@ -61,7 +61,7 @@ async fn cast(cluster: &Cluster, url: &str, scenario: &Scenario) -> Cast {
     let password = Secret::new(cluster.admin_password());
     let admin = Some(Admin { username: "admin".to_owned(), password });
     let target = Target { url: url.to_owned(), admin };
-    let plan = Plan { scenario, target: &target, run: "two", accounts: None };
+    let plan = Preparation { scenario, target: &target, run: "two", accounts: None };
     prepare(plan, &|_| ()).await.unwrap().cast
 }
 

@@ -6,7 +6,7 @@ use cluster::{Cluster, Options};
 use loadtest::{
     engine::{self, Fault, Observer, Progress, RunOptions, Source},
     measure::Op,
-    prepare::{self, Admin, Plan, Prepared, Target},
+    prepare::{self, Admin, Preparation, Prepared, Target},
     report::{Outcome, Report},
     scenario::Scenario,
 };
@@ -199,7 +199,7 @@ async fn a_run_that_is_stopped_still_says_what_it_found(target: &Target) {
 
 async fn prepared(scenario: &str, run: &str, target: &Target) -> RunOptions {
     let scenario: Scenario = toml::from_str(scenario).unwrap();
-    let plan = Plan { scenario: &scenario, target, run, accounts: None };
+    let plan = Preparation { scenario: &scenario, target, run, accounts: None };
     let Prepared { cast, .. } = prepare::prepare(plan, &|_| {}).await.unwrap();
     RunOptions::new(scenario, cast, &target.url, run)
 }

@@ -30,12 +30,12 @@ async fn a_long_life_in_a_minute() {
     let metrics = start_metrics(canary::METRICS, &lifecycle).unwrap();
     canary::start_gauges();
     let keeper = Keeper::start(config.clone()).await.unwrap();
-    let (tell, mut standing) = watch::channel(keeper.standing());
+    let (tell, mut credentials) = watch::channel(keeper.credentials());
     let (complaints, complained) = mpsc::channel(16);
     let (found, gateways) = watch::channel(Gateways::new());
     let begun = Arc::new(AtomicBool::new(false));
-    let (known, owner) = (standing.clone(), lifecycle.clone());
-    let inputs = Inputs { standing: known, gateways, complaints, begun, lifecycle: owner };
+    let (known, owner) = (credentials.clone(), lifecycle.clone());
+    let inputs = Inputs { credentials: known, gateways, complaints, begun, lifecycle: owner };
     lifecycle.spawn(keeper.run(tell, complained));
     lifecycle.spawn(Watch::run(config, inputs));
 
@@ -65,14 +65,14 @@ async fn a_long_life_in_a_minute() {
     assert_eq!((seen.of("connects", "ok"), seen.of("connects", "failed")), (6.0, 0.0));
 
     let rest = Rest::sign_in(&cluster, "canary_a").await;
-    let first = standing.borrow_and_update().clone();
+    let first = credentials.borrow_and_update().clone();
     for _ in 0..2 {
-        let chat = standing.borrow().chat;
-        let waiting = standing.wait_for(|now| now.chat != chat);
+        let chat = credentials.borrow().chat;
+        let waiting = credentials.wait_for(|now| now.chat != chat);
         tokio::time::timeout(Duration::from_secs(60), waiting).await.unwrap().unwrap();
         rounds("rounds in the new chat", 2.0).await;
     }
-    let now = standing.borrow().clone();
+    let now = credentials.borrow().clone();
     assert_ne!(now.sender.token, first.sender.token, "tokens are renewed");
     assert_eq!(now.sender.session, first.sender.session, "in the same session");
     assert!(!rest.chats().await.contains(&first.chat.0), "the first chat is deleted");
@@ -82,7 +82,7 @@ async fn a_long_life_in_a_minute() {
     assert_eq!((seen.of("connects", "ok"), seen.of("connects", "failed")), (6.0, 0.0));
     assert_eq!(rest.get("/me/sessions").await.len(), 2, "the canary's and the test's own");
 
-    drop(standing);
+    drop(credentials);
     lifecycle.stop();
     assert_eq!(lifecycle.finish(Duration::from_secs(20)).await, 0);
     assert_eq!(rest.chats().await, Vec::<i64>::new());

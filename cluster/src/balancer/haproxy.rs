@@ -3,7 +3,7 @@
 use super::{Backend, START};
 use crate::{
     Process, Program, free_port,
-    programs::{self, shipped},
+    installed::{self, shipped},
 };
 use anyhow::{Context, Result, bail, ensure};
 use std::{fmt::Write, fs, net::SocketAddr, path::Path};
@@ -44,7 +44,7 @@ pub(super) async fn run(
     fs::write(&file, conf)?;
     // A master that starts a new worker on SIGUSR2 and hands it the listening sockets, while the old
     // one keeps the open connections; -db: in the foreground.
-    let program = Program::new("haproxy", programs::find("haproxy")?, logs)
+    let program = Program::new("haproxy", installed::find("haproxy")?, logs)
         .args(["-W".as_ref(), "-db".as_ref(), "-f".as_ref(), file.as_os_str()])
         .args(["-S".as_ref(), folder.join(SOCKET).as_os_str()])
         // Ours has this name for the nodes, which are told of HAProxy, and another form.

@@ -3,7 +3,7 @@
 use super::{Backend, START};
 use crate::{
     Process, Program,
-    programs::{self, shipped},
+    installed::{self, shipped},
 };
 use anyhow::{Context, Result};
 use std::{
@@ -47,7 +47,7 @@ pub(super) fn write(
 /// Runs it with the configuration in the folder.
 pub(super) async fn run(folder: &Path, logs: &Path) -> Result<Process> {
     let conf = folder.join("nginx.conf");
-    let program = Program::new("nginx", programs::find("nginx")?, logs)
+    let program = Program::new("nginx", installed::find("nginx")?, logs)
         .args(["-p".as_ref(), folder.as_os_str(), "-c".as_ref(), conf.as_os_str()])
         // Killed, it would leave its workers behind.
         .ends_by("TERM");

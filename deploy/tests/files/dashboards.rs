@@ -3,8 +3,7 @@
 
 use deploy::{
     dashboards::{Dashboard, Query},
-    known, promql, rules,
-    series::Registry,
+    known, promql, registry, rules,
 };
 use serde_json::Value;
 use std::{
@@ -113,7 +112,7 @@ fn every_panel_says_what_it_shows() {
 
 #[test]
 fn every_query_can_find_something() {
-    let registry = Registry::load(&known::root()).unwrap();
+    let registry = registry::load(&known::root()).unwrap();
     let mut wrong = Vec::new();
     for query in dashboards().iter().flat_map(Dashboard::queries) {
         let expr = query.substituted("1m").unwrap();
@@ -138,7 +137,7 @@ fn every_query_can_find_something() {
 /// that the result does not have is empty.
 #[test]
 fn lines_are_named_by_the_labels_that_tell_them_apart() {
-    let registry = Registry::load(&known::root()).unwrap();
+    let registry = registry::load(&known::root()).unwrap();
     let mut wrong = Vec::new();
     for dashboard in dashboards() {
         for (place, panel) in shown(&dashboard) {

@@ -1,26 +1,15 @@
 //! Checks the documents generated from the code.
 
+use crate::generated;
 use deploy::{documents, known};
 use shared::{
     settings::{List, ListenAddr, Origin, TrustedNetwork},
     telemetry::LogFilter,
 };
-use std::{any::TypeId, collections::HashSet, fs};
+use std::{any::TypeId, collections::HashSet};
 
-/// Compares a document with what the code says; `UPDATE_SNAPSHOTS=1` writes it instead.
 fn holds(name: &str, expected: &str) {
-    let path = known::root().join("docs").join(name);
-    #[expect(clippy::disallowed_methods, reason = "asked for by whoever runs this test")]
-    let update = std::env::var_os("UPDATE_SNAPSHOTS").is_some();
-    if update {
-        fs::write(&path, expected).unwrap();
-    }
-    let written = fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        written == expected,
-        "docs/{name} does not say what the code says: \
-         UPDATE_SNAPSHOTS=1 cargo test -p deploy --test files documents"
-    );
+    generated::check(&format!("docs/{name}"), "documents", expected, |written| written == expected);
 }
 
 #[test]

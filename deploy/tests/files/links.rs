@@ -10,7 +10,7 @@ use std::{
 };
 
 /// A line of a document outside of its blocks of code, with its number.
-type Line = (usize, String);
+type NumberedLine = (usize, String);
 
 /// Every file that belongs to the repository, by its path from the root.
 fn tracked() -> BTreeSet<String> {
@@ -22,7 +22,7 @@ fn tracked() -> BTreeSet<String> {
     files
 }
 
-fn prose(document: &str) -> Vec<Line> {
+fn prose(document: &str) -> Vec<NumberedLine> {
     let mut fence = None;
     let mut lines = Vec::new();
     for (number, line) in fs::read_to_string(root().join(document)).unwrap().lines().enumerate() {
@@ -60,7 +60,7 @@ fn targets(line: &str) -> Vec<&str> {
 
 /// The anchors of a document's headings, as GitHub makes them: lower case, blanks to hyphens, most
 /// other signs left out, a number behind what was there before.
-fn anchors(lines: &[Line]) -> BTreeSet<String> {
+fn anchors(lines: &[NumberedLine]) -> BTreeSet<String> {
     let mut counts = BTreeMap::new();
     let mut anchors = BTreeSet::new();
     for (_, line) in lines {
@@ -183,7 +183,7 @@ fn paths_in_backticks_exist() {
 fn anchors_are_made_as_github_makes_them() {
     let lines =
         ["# One & two", "## `code`, *stress*", "## One & two", "### [Link](x.md) here", "#no"];
-    let lines: Vec<Line> = lines.iter().map(|line| (1, (*line).to_owned())).collect();
+    let lines: Vec<NumberedLine> = lines.iter().map(|line| (1, (*line).to_owned())).collect();
     let anchors = anchors(&lines).into_iter().collect::<Vec<_>>();
     assert_eq!(anchors, ["code-stress", "link-here", "one--two", "one--two-1"]);
 }

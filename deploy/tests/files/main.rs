@@ -6,6 +6,7 @@ mod balancers;
 mod compose;
 mod dashboards;
 mod documents;
+mod generated;
 mod image;
 mod kubernetes;
 mod links;

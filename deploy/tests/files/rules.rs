@@ -2,7 +2,7 @@
 //! them. Whether an alert fires when it should is for `promtool test rules` to say; here is held that it
 //! is asked.
 
-use deploy::{known::root, promql, rules, rules::Rule, series, series::Registry};
+use deploy::{known::root, promql, registry, rules, rules::Rule};
 use serde_yaml_ng::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -34,7 +34,7 @@ fn duration(text: &str) -> Duration {
 #[test]
 fn every_rule_asks_for_what_there_is() {
     // Loading checks the recording rules.
-    let registry = Registry::load(&root()).unwrap();
+    let registry = registry::load(&root()).unwrap();
     for alert in alerts() {
         let labels = promql::check(&alert.expr, &registry)
             .unwrap_or_else(|wrong| panic!("{}: {}", alert.name, wrong.join("; ")));
@@ -82,7 +82,7 @@ fn every_alert_has_a_runbook_and_every_runbook_an_alert() {
 
 #[test]
 fn queries_in_runbooks_ask_for_what_there_is() {
-    let registry = Registry::load(&root()).unwrap();
+    let registry = registry::load(&root()).unwrap();
     let text = fs::read_to_string(root().join("docs/runbooks.md")).unwrap();
     let blocks = text.split("```promql\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     let queries: Vec<_> = blocks.flat_map(str::lines).collect();
@@ -187,7 +187,7 @@ fn every_recording_rule_is_tried_and_used() {
         assert!(tried.contains(&rule.name), "{} is not tried", rule.name);
         assert!(used.contains(&rule.name), "nothing uses {}", rule.name);
     }
-    for metric in series::foreign(&root()).unwrap() {
+    for metric in registry::foreign(&root()).unwrap() {
         assert!(used.contains(&metric.series), "nothing uses {}", metric.series);
     }
 }
@@ -213,7 +213,7 @@ fn prometheus_scrapes_the_jobs_that_rules_know() {
     let config = yaml("deploy/prometheus/prometheus.yml");
     let jobs = rules::list(&config, "scrape_configs");
     let jobs: BTreeSet<_> = jobs.iter().filter_map(|job| rules::text(job, "job_name")).collect();
-    let registry = Registry::load(&root()).unwrap();
+    let registry = registry::load(&root()).unwrap();
     let known = registry.get("up").unwrap().labels["job"].clone().unwrap();
     assert_eq!(jobs, known.into_iter().collect());
 }
@@ -222,7 +222,7 @@ fn prometheus_scrapes_the_jobs_that_rules_know() {
 fn alertmanager_knows_the_severities_and_silences_alerts_that_exist() {
     let config = yaml("deploy/alertmanager/alertmanager.yml");
     let names: BTreeSet<_> = alerts().into_iter().map(|alert| alert.name).collect();
-    let jobs = Registry::load(&root()).unwrap().get("up").unwrap().labels["job"].clone().unwrap();
+    let jobs = registry::load(&root()).unwrap().get("up").unwrap().labels["job"].clone().unwrap();
     let mut severities = BTreeSet::new();
     let mut matchers: Vec<String> = Vec::new();
     for route in rules::list(&config["route"], "routes") {

@@ -14,7 +14,7 @@ mod stack;
 
 use deploy::{
     dashboards::{Dashboard, Query},
-    known, series,
+    known, registry,
 };
 use load::Load;
 use serde_json::Value;
@@ -160,7 +160,7 @@ async fn every_rule_works(stack: &Stack) {
 /// The list that rules and dashboards are checked with is true.
 async fn exporters_say_what_is_written_down(stack: &Stack) {
     let mut missing = Vec::new();
-    for metric in series::foreign(&known::root()).unwrap() {
+    for metric in registry::foreign(&known::root()).unwrap() {
         let selector = format!("{}{{job=\"{}\"}}", metric.series, metric.job);
         let found = stack.prometheus.query(&selector).await.unwrap();
         let labelled = |label: &String| found.iter().any(|one| one.labels.contains_key(label));

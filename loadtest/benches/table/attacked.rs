@@ -7,7 +7,7 @@ use crate::{
     book::{Book, MAIN, Side},
     bystander::Bystander,
     deployment::{Deployment, Kind},
-    row::Row,
+    row::TableRow,
     run::Run,
 };
 use anyhow::Result;
@@ -29,7 +29,7 @@ pub async fn by_five(run: &Run, side: Side, book: &mut Book) -> Result<()> {
     for kind in Kind::ALL {
         worst = worst.max(against(run, side, kind, book).await?);
     }
-    book.note(Row::Attack, side, MAIN, worst);
+    book.note(TableRow::Attack, side, MAIN, worst);
     Ok(())
 }
 
@@ -54,7 +54,7 @@ async fn against(run: &Run, side: Side, kind: Kind, book: &mut Book) -> Result<f
     sleep(run.duration).await;
     let quiet = bystander.felt()?;
     let mut note = |name: &str, value: f64| {
-        book.note(Row::Attack, side, format!("{}, {name}", kind.name()), value);
+        book.note(TableRow::Attack, side, format!("{}, {name}", kind.name()), value);
     };
     note("quiet: ack median ms", quiet.ack_median);
     note("quiet: ack worst ms", quiet.ack_worst);

@@ -1,7 +1,7 @@
 //! All that was measured, and the table made of it: medians over the runs, before beside now where
 //! both were measured, and how far from this machine's limit.
 
-use crate::row::Row;
+use crate::row::TableRow;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fmt::Write};
@@ -23,15 +23,15 @@ pub const MAIN: &str = "figure";
 /// The figures of all runs.
 #[derive(Default)]
 pub struct Book {
-    figures: BTreeMap<(Row, Side, String), Vec<f64>>,
+    figures: BTreeMap<(TableRow, Side, String), Vec<f64>>,
 }
 
 impl Book {
-    pub fn note(&mut self, row: Row, side: Side, name: impl Into<String>, value: f64) {
+    pub fn note(&mut self, row: TableRow, side: Side, name: impl Into<String>, value: f64) {
         self.figures.entry((row, side, name.into())).or_default().push(value);
     }
 
-    pub fn median(&self, row: Row, side: Side, name: &str) -> Option<f64> {
+    pub fn median(&self, row: TableRow, side: Side, name: &str) -> Option<f64> {
         let mut values = self.figures.get(&(row, side, name.to_owned()))?.clone();
         values.sort_by(f64::total_cmp);
         let middle = values.len() / 2;
@@ -40,7 +40,7 @@ impl Book {
     }
 
     /// The newest figure, for what is measured in relation to it in the same run.
-    pub fn last(&self, row: Row, side: Side, name: &str) -> Option<f64> {
+    pub fn last(&self, row: TableRow, side: Side, name: &str) -> Option<f64> {
         self.figures.get(&(row, side, name.to_owned()))?.last().copied()
     }
 
@@ -50,7 +50,8 @@ impl Book {
             "| measure | unit | aim | before | now | now / before | limit here | × limit here | best peers | their limit |\n\
              |---|---|---|--:|--:|--:|--:|--:|---|--:|\n",
         );
-        for row in Row::TABLE.into_iter().filter(|row| self.median(*row, Side::Now, MAIN).is_some())
+        for row in
+            TableRow::TABLE.into_iter().filter(|row| self.median(*row, Side::Now, MAIN).is_some())
         {
             let side = |side| self.median(row, side, MAIN);
             let ratio = |to: Option<f64>| side(Side::Now).zip(to).map(|(now, to)| now / to);
@@ -82,7 +83,7 @@ impl Book {
 
     /// The same with every run's figures.
     pub fn json(&self) -> Value {
-        let figure = |((row, side, name), values): (&(Row, Side, String), &Vec<f64>)| {
+        let figure = |((row, side, name), values): (&(TableRow, Side, String), &Vec<f64>)| {
             json!({ "row": row, "side": side, "name": name, "runs": values,
                 "median": self.median(*row, *side, name) })
         };

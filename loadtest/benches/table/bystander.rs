@@ -3,16 +3,17 @@
 //! more than the CPU that they have together.
 
 use crate::{
-    dial::{Line, native},
-    frame::{Said, said},
+    dial::{FrameSocket, native},
+    frame::{CountedFrame, classify},
 };
 use anyhow::{Context, Result, bail};
 use hdrhistogram::Histogram;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::{
     net::SocketAddr,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
@@ -108,11 +109,11 @@ impl Bystander {
 
     /// What it was like since the last call.
     pub fn felt(&self) -> Result<Felt> {
-        let mut arrived = lock(&self.shared.arrived);
+        let mut arrived = self.shared.arrived.lock();
         let messages = arrived.micros.len();
         let (median, worst) = arrived.take();
         drop(arrived);
-        let (ack_median, ack_worst) = lock(&self.shared.acked).take();
+        let (ack_median, ack_worst) = self.shared.acked.lock().take();
         let felt = Felt { messages, median, worst, ack_median, ack_worst };
         if self.thread.is_finished() {
             bail!("the bystanders' conversation ended");
@@ -131,14 +132,19 @@ impl Bystander {
 }
 
 /// A connection that is ready, and the epoch that it was told.
-async fn connect(gateway: SocketAddr, token: &str) -> Result<(Line, String)> {
-    let mut line = Line::new(native(gateway, token, None, 1).await?);
-    let ready: Value = serde_json::from_slice(&line.text().await?)?;
+async fn connect(gateway: SocketAddr, token: &str) -> Result<(FrameSocket, String)> {
+    let mut socket = FrameSocket::new(native(gateway, token, None, 1).await?);
+    let ready: Value = serde_json::from_slice(&socket.text().await?)?;
     let epoch = ready["epoch"].as_str().context("no ready")?.to_owned();
-    Ok((line, epoch))
+    Ok((socket, epoch))
 }
 
-async fn write_on(mut sender: Line, mut hearer: Line, chat: i64, told: &Shared) -> Result<()> {
+async fn write_on(
+    mut sender: FrameSocket,
+    mut hearer: FrameSocket,
+    chat: i64,
+    told: &Shared,
+) -> Result<()> {
     let mut key = 0_u64;
     while !told.stop.load(Ordering::Relaxed) {
         key += 1;
@@ -146,23 +152,27 @@ async fn write_on(mut sender: Line, mut hearer: Line, chat: i64, told: &Shared) 
         let text = format!("{:x<128}", id);
         let frame = json!({ "type": "send", "id": id, "chat_id": chat, "text": text });
         for times in [&told.acked, &told.arrived] {
-            lock(times).open = Some(started);
+            times.lock().open = Some(started);
         }
         let said = tokio::time::timeout(PATIENCE, async {
             let frame = frame.to_string();
             sender.say(&frame).await?;
             let hearing = async {
-                until(&mut hearer, |said| matches!(said, Said::Message { .. })).await?;
-                lock(&told.arrived).done();
+                until(&mut hearer, |said| matches!(said, CountedFrame::Message { .. })).await?;
+                told.arrived.lock().done();
                 anyhow::Ok(())
             };
             // One that is refused for now is sent again under its id, as a client would.
             let sending = async {
-                while !until(&mut sender, |said| matches!(said, Said::Ack | Said::Error)).await? {
+                while !until(&mut sender, |said| {
+                    matches!(said, CountedFrame::Ack | CountedFrame::Error)
+                })
+                .await?
+                {
                     tokio::time::sleep(AGAIN).await;
                     sender.say(&frame).await?;
                 }
-                lock(&told.acked).done();
+                told.acked.lock().done();
                 anyhow::Ok(())
             };
             tokio::try_join!(hearing, sending).map(drop)
@@ -174,12 +184,15 @@ async fn write_on(mut sender: Line, mut hearer: Line, chat: i64, told: &Shared) 
 }
 
 /// Reads up to the first frame that is one of these. Whether it is good news.
-async fn until(line: &mut Line, wanted: impl Fn(&Said<'_>) -> bool) -> Result<bool> {
+async fn until(
+    socket: &mut FrameSocket,
+    wanted: impl Fn(&CountedFrame<'_>) -> bool,
+) -> Result<bool> {
     loop {
-        let text = line.text().await?;
-        let said = said(&text);
+        let text = socket.text().await?;
+        let said = classify(&text);
         if wanted(&said) {
-            return Ok(said != Said::Error);
+            return Ok(said != CountedFrame::Error);
         }
     }
 }
@@ -187,8 +200,4 @@ async fn until(line: &mut Line, wanted: impl Fn(&Said<'_>) -> bool) -> Result<bo
 /// Since then; at least one.
 fn micros(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX).max(1)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,7 +5,7 @@
 
 use crate::{
     dial::{Past, native},
-    frame::{self, Said},
+    frame::{self, CountedFrame},
     stand::Stand,
 };
 use anyhow::{Context, Result, bail, ensure};
@@ -65,7 +65,7 @@ struct Sum {
 struct Client {
     number: usize,
     stream: TcpStream,
-    lines: RefCell<Vec<Line>>,
+    watched_chats: RefCell<Vec<WatchedChat>>,
     acked: Cell<u64>,
     past: Option<Rc<Past>>,
     /// The beginning of a frame whose end has not arrived.
@@ -73,7 +73,7 @@ struct Client {
 }
 
 /// One chat as one connection sees it.
-struct Line {
+struct WatchedChat {
     chat: i64,
     first: u64,
     last: u64,
@@ -154,7 +154,7 @@ impl Crowd {
                 anyhow::Ok(Client {
                     number,
                     stream,
-                    lines: RefCell::default(),
+                    watched_chats: RefCell::default(),
                     acked: Cell::new(0),
                     past,
                     rest: RefCell::default(),
@@ -238,8 +238,8 @@ impl Crowd {
     pub fn complete(&self, sent: impl Fn(i64) -> u64) -> Result<()> {
         self.check()?;
         for client in &self.clients {
-            for line in client.lines.borrow().iter() {
-                let (got, expected) = (line.last - line.first, sent(line.chat));
+            for watched in client.watched_chats.borrow().iter() {
+                let (got, expected) = (watched.last - watched.first, sent(watched.chat));
                 ensure!(got == expected, "client {} got {got} of {expected}", client.number);
             }
         }
@@ -248,11 +248,14 @@ impl Crowd {
 
     /// How many messages of this chat its connections have got so far, each.
     pub fn got(&self, chat: i64) -> u64 {
-        let lines = self.clients.iter().map(|client| client.lines.borrow());
-        let got = |lines: std::cell::Ref<'_, Vec<Line>>| {
-            lines.iter().find(|line| line.chat == chat).map(|line| line.last - line.first)
+        let watched_chats = self.clients.iter().map(|client| client.watched_chats.borrow());
+        let got = |watched_chats: std::cell::Ref<'_, Vec<WatchedChat>>| {
+            watched_chats
+                .iter()
+                .find(|watched| watched.chat == chat)
+                .map(|watched| watched.last - watched.first)
         };
-        lines.filter_map(got).max().unwrap_or(0)
+        watched_chats.filter_map(got).max().unwrap_or(0)
     }
 
     /// A percentile of the deliveries since the last call of [`Crowd::forget_latencies`], in ms.
@@ -333,43 +336,46 @@ impl Client {
     }
 
     fn text(&self, json: &[u8], sum: &Sum, now: Option<u128>) -> Result<()> {
-        match frame::said(json) {
-            Said::Message { chat, seq, rest } => {
-                let mut lines = self.lines.borrow_mut();
-                let line =
-                    lines.iter_mut().find(|line| line.chat == chat).context("strange chat")?;
-                ensure!(seq == line.last + 1, "chat {chat}: {seq} came after {}", line.last);
-                line.last = seq;
+        match frame::classify(json) {
+            CountedFrame::Message { chat, seq, rest } => {
+                let mut watched_chats = self.watched_chats.borrow_mut();
+                let watched = watched_chats
+                    .iter_mut()
+                    .find(|watched| watched.chat == chat)
+                    .context("strange chat")?;
+                ensure!(seq == watched.last + 1, "chat {chat}: {seq} came after {}", watched.last);
+                watched.last = seq;
                 sum.delivered.set(sum.delivered.get() + 1);
                 if let (Some(now), Some(due)) = (now, due(rest)) {
                     let micros = u64::try_from(now).unwrap_or(u64::MAX).saturating_sub(due);
                     sum.latencies.borrow_mut().saturating_record(micros.max(1));
                 }
             }
-            Said::Ack => {
+            CountedFrame::Ack => {
                 self.acked.set(self.acked.get() + 1);
                 sum.acked.set(sum.acked.get() + 1);
             }
-            Said::Ready => {
+            CountedFrame::Ready => {
                 let ready: Value = serde_json::from_slice(json)?;
                 let chats = ready["chats"].as_array().context("no chats")?;
-                let line = |chat: &Value| {
+                let watched = |chat: &Value| {
                     let id = chat["id"].as_i64()?;
                     let past = self.past.as_ref().filter(|past| past.chat == id);
                     let last = past.map_or_else(|| chat["seq"].as_u64(), |past| Some(past.seq))?;
-                    Some(Line { chat: id, first: last, last })
+                    Some(WatchedChat { chat: id, first: last, last })
                 };
-                let lines: Option<Vec<Line>> = chats.iter().map(line).collect();
-                *self.lines.borrow_mut() = lines.context("a chat without id or seq")?;
+                let watched_chats: Option<Vec<WatchedChat>> = chats.iter().map(watched).collect();
+                *self.watched_chats.borrow_mut() =
+                    watched_chats.context("a chat without id or seq")?;
                 sum.ready.set(sum.ready.get() + 1);
                 sum.reached.notify_one();
             }
-            Said::CaughtUp => {
+            CountedFrame::CaughtUp => {
                 sum.caught_up.set(sum.caught_up.get() + 1);
                 sum.reached.notify_one();
             }
-            Said::Error => bail!("{}", String::from_utf8_lossy(json)),
-            Said::Other => {}
+            CountedFrame::Error => bail!("{}", String::from_utf8_lossy(json)),
+            CountedFrame::Other => {}
         }
         Ok(())
     }

@@ -9,7 +9,6 @@ use serde::Deserialize;
 use serde_json::json;
 use sqlx::{Connection, PgConnection, SqliteConnection};
 use std::{
-    fs,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
@@ -68,11 +67,7 @@ impl Deployment {
             let options = Options { durability, binaries, ..Options::default() };
             return Ok(Self::Cluster(Box::new(Cluster::start(options).await?)));
         }
-        let programs = match binaries {
-            Some(folder) => fs::canonicalize(&folder)
-                .with_context(|| format!("cannot find {}", folder.display()))?,
-            None => cluster::switchboard_folder().await?,
-        };
+        let programs = cluster::switchboard_folder(binaries.as_deref()).await?;
         let folder = tempfile::tempdir()?;
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let (public, admin) = (local(free_port()), local(free_port()));

@@ -52,13 +52,13 @@ pub async fn upgrade(gateway: SocketAddr, path: &str) -> Result<TcpStream> {
 }
 
 /// An open socket and what of its next frame has arrived.
-pub struct Line {
+pub struct FrameSocket {
     stream: TcpStream,
     bytes: Vec<u8>,
     used: usize,
 }
 
-impl Line {
+impl FrameSocket {
     pub fn new(stream: TcpStream) -> Self {
         Self { stream, bytes: Vec::new(), used: 0 }
     }

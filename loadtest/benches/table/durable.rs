@@ -9,7 +9,7 @@
 use crate::{
     book::{Book, MAIN, Side},
     crowd::Crowd,
-    row::Row,
+    row::TableRow,
     run::Run,
     stand::Stand,
 };
@@ -66,23 +66,23 @@ pub async fn sends(run: &Run, side: Side, book: &mut Book) -> Result<()> {
         ("Redis CPU µs per message", micros(used.redis)),
         ("generator CPU µs per message", micros(used.generator)),
     ] {
-        book.note(Row::Durable, side, name, value);
+        book.note(TableRow::Durable, side, name, value);
     }
     for (name, raw) in [("raw, 1 × 100", hundred), ("raw, batches as they came × 4", alike)] {
         book.note(
-            Row::Durable,
+            TableRow::Durable,
             Side::Limit,
             format!("{name}: rows per second"),
             raw.rows_per_second,
         );
         book.note(
-            Row::Durable,
+            TableRow::Durable,
             Side::Limit,
             format!("{name}: PostgreSQL CPU µs a row"),
             raw.postgres,
         );
     }
-    book.note(Row::Durable, Side::Limit, MAIN, 1.0);
+    book.note(TableRow::Durable, Side::Limit, MAIN, 1.0);
     drop(crowd);
     stand.stop().await
 }

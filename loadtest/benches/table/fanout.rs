@@ -6,7 +6,7 @@ use crate::{
     crowd::Crowd,
     flow::{Flow, Load, Room, measure},
     limit::{self, Pattern},
-    row::Row,
+    row::TableRow,
     run::Run,
     stand::Stand,
 };
@@ -28,10 +28,12 @@ pub async fn one_chat(run: &Run, side: Side, members: usize, book: &mut Book) ->
     let mut stand = run.stand(side, 1).await?;
     let (crowd, rooms) = big(&mut stand, members).await?;
     for (row, load) in [
-        (Row::Saturated, Load::Saturated { window: WINDOW }),
-        (Row::Paced, Load::Paced { per_second: 20 }),
+        (TableRow::Saturated, Load::Saturated { window: WINDOW }),
+        (TableRow::Paced, Load::Paced { per_second: 20 }),
     ] {
-        if run.wants(row) || run.wants(Row::Growth) || (row == Row::Paced && run.wants(Row::Second))
+        if run.wants(row)
+            || run.wants(TableRow::Growth)
+            || (row == TableRow::Paced && run.wants(TableRow::Second))
         {
             let flow = measure(&mut stand, &crowd, &rooms, load, run.duration).await?;
             run.tell(row, side, members, &flow, book);
@@ -48,9 +50,9 @@ pub async fn two_gateways(run: &Run, side: Side, book: &mut Book) -> Result<()> 
     let load = Load::Paced { per_second: 20 };
     let flow = measure(&mut stand, &crowd, &rooms, load, run.duration).await?;
     let two = flow.per_million(flow.used.gateways);
-    book.note(Row::Second, side, "both gateways, CPU-s per million", two);
-    if let Some(one) = book.last(Row::Paced, side, MAIN) {
-        book.note(Row::Second, side, MAIN, two / one);
+    book.note(TableRow::Second, side, "both gateways, CPU-s per million", two);
+    if let Some(one) = book.last(TableRow::Paced, side, MAIN) {
+        book.note(TableRow::Second, side, MAIN, two / one);
     }
     drop(crowd);
     stand.stop().await
@@ -69,10 +71,10 @@ pub async fn small_chats(run: &Run, side: Side, connections: usize, book: &mut B
     let room = |(id, senders)| Room { id, senders, members: SMALL as u64 };
     let rooms: Vec<Room> = ids.into_iter().zip(groups).map(room).collect();
     for (row, load) in [
-        (Row::Rooms, Load::Paced { per_second: 500 }),
-        (Row::RoomsSaturated, Load::Saturated { window: ROOMS_WINDOW }),
+        (TableRow::Rooms, Load::Paced { per_second: 500 }),
+        (TableRow::RoomsSaturated, Load::Saturated { window: ROOMS_WINDOW }),
     ] {
-        if run.wants(row) || run.wants(Row::Growth) {
+        if run.wants(row) || run.wants(TableRow::Growth) {
             let flow = measure(&mut stand, &crowd, &rooms, load, run.duration).await?;
             run.tell(row, side, connections, &flow, book);
         }
@@ -93,11 +95,11 @@ pub async fn limits(run: &Run, book: &mut Book) -> Result<()> {
         per_second,
     };
     for (row, name, pattern) in [
-        (Row::Saturated, MAIN, big(WINDOW as usize, None)),
-        (Row::Saturated, "one write a delivery", big(1, None)),
-        (Row::Paced, MAIN, big(1, Some(20))),
-        (Row::Rooms, MAIN, small(Some(500))),
-        (Row::RoomsSaturated, MAIN, small(None)),
+        (TableRow::Saturated, MAIN, big(WINDOW as usize, None)),
+        (TableRow::Saturated, "one write a delivery", big(1, None)),
+        (TableRow::Paced, MAIN, big(1, Some(20))),
+        (TableRow::Rooms, MAIN, small(Some(500))),
+        (TableRow::RoomsSaturated, MAIN, small(None)),
     ] {
         if let Some(bytes) = book.last(row, Side::Now, "bytes a delivery") {
             let pattern = Pattern { bytes: bytes.round() as usize, ..pattern };
@@ -125,15 +127,15 @@ async fn big(stand: &mut Stand, connections: usize) -> Result<(Crowd, Vec<Room>)
 
 impl Run {
     /// Notes what a flow came to; other sizes than the table's are figures of their own.
-    fn tell(&self, row: Row, side: Side, connections: usize, flow: &Flow, book: &mut Book) {
+    fn tell(&self, row: TableRow, side: Side, connections: usize, flow: &Flow, book: &mut Book) {
         let used = flow.used;
         let table = match row {
-            Row::Saturated | Row::Paced => 1000,
+            TableRow::Saturated | TableRow::Paced => 1000,
             _ => 10_000,
         };
-        if connections != table || self.wants(Row::Growth) {
+        if connections != table || self.wants(TableRow::Growth) {
             let name = format!("{} with {connections} connections", row.about().measure);
-            book.note(Row::Growth, side, name, flow.per_million(used.gateways));
+            book.note(TableRow::Growth, side, name, flow.per_million(used.gateways));
         }
         if connections != table {
             return;

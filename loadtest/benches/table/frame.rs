@@ -50,7 +50,7 @@ pub fn masked(opcode: u8, payload: &[u8], mask: u32) -> Vec<u8> {
 /// What the JSON frames that count say, at the places where the server writes it: these few fields are
 /// read of every delivery, and parsing all of the JSON would cost more than the server's share.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Said<'a> {
+pub enum CountedFrame<'a> {
     Message {
         chat: i64,
         seq: u64,
@@ -64,24 +64,26 @@ pub enum Said<'a> {
     Other,
 }
 
-pub fn said(json: &[u8]) -> Said<'_> {
+pub fn classify(json: &[u8]) -> CountedFrame<'_> {
     if let Some(rest) = json.strip_prefix(br#"{"chat_id":"#) {
         let (chat, rest) = number(rest);
-        let Some(rest) = rest.strip_prefix(br#","seq":"#) else { return Said::Other };
+        let Some(rest) = rest.strip_prefix(br#","seq":"#) else { return CountedFrame::Other };
         let (seq, rest) = number(rest);
-        let Some(rest) = rest.strip_prefix(br#","type":"message","#) else { return Said::Other };
-        return Said::Message { chat: chat.cast_signed(), seq, rest };
+        let Some(rest) = rest.strip_prefix(br#","type":"message","#) else {
+            return CountedFrame::Other;
+        };
+        return CountedFrame::Message { chat: chat.cast_signed(), seq, rest };
     }
     let is = |name: &[u8]| {
         json.strip_prefix(br#"{"type":""#)
             .is_some_and(|rest| rest.starts_with(name) && rest.get(name.len()) == Some(&b'"'))
     };
     match () {
-        () if is(b"ack") => Said::Ack,
-        () if is(b"ready") => Said::Ready,
-        () if is(b"caught_up") => Said::CaughtUp,
-        () if is(b"error") => Said::Error,
-        () => Said::Other,
+        () if is(b"ack") => CountedFrame::Ack,
+        () if is(b"ready") => CountedFrame::Ready,
+        () if is(b"caught_up") => CountedFrame::CaughtUp,
+        () if is(b"error") => CountedFrame::Error,
+        () => CountedFrame::Other,
     }
 }
 

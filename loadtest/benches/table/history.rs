@@ -4,7 +4,7 @@
 
 use crate::{
     book::{Book, MAIN, Side},
-    row::Row,
+    row::TableRow,
     run::Run,
 };
 use anyhow::{Context, Result, ensure};
@@ -49,7 +49,7 @@ pub async fn pages(run: &Run, side: Side, book: &mut Book) -> Result<()> {
         ("api CPU µs a page", micros(used.apis)),
         ("PostgreSQL CPU µs a page", micros(used.postgres)),
     ] {
-        book.note(Row::History, side, name, value);
+        book.note(TableRow::History, side, name, value);
     }
 
     let url = stand.cluster.database_url().to_owned();
@@ -68,9 +68,9 @@ pub async fn pages(run: &Run, side: Side, book: &mut Book) -> Result<()> {
         ("client CPU µs a page", used.generator * 1e6 / pages),
         ("PostgreSQL CPU µs a page", used.postgres * 1e6 / pages),
     ] {
-        book.note(Row::History, Side::Limit, name, value);
+        book.note(TableRow::History, Side::Limit, name, value);
     }
-    book.note(Row::History, side, MAIN, rest_per_second / raw_per_second);
+    book.note(TableRow::History, side, MAIN, rest_per_second / raw_per_second);
     stand.stop().await
 }
 

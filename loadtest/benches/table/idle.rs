@@ -3,7 +3,7 @@
 use crate::{
     book::{Book, MAIN, Side},
     crowd::Crowd,
-    row::Row,
+    row::TableRow,
     run::Run,
     usage,
 };
@@ -41,15 +41,15 @@ pub async fn connections(run: &Run, side: Side, book: &mut Book) -> Result<()> {
         let each = (usage::pss_kib(pid)? - memory) / connections as f64;
         let millis = |cpu: f64| cpu * 1e3 / new as f64;
         if connections == 10_000 {
-            book.note(Row::Idle, side, MAIN, each);
-            book.note(Row::Handshake, side, MAIN, millis(used.gateways));
-            book.note(Row::Handshake, side, "api CPU ms", millis(used.apis));
-            book.note(Row::Handshake, side, "PostgreSQL CPU ms", millis(used.postgres));
-            book.note(Row::Handshake, side, "generator CPU ms", millis(used.generator));
+            book.note(TableRow::Idle, side, MAIN, each);
+            book.note(TableRow::Handshake, side, MAIN, millis(used.gateways));
+            book.note(TableRow::Handshake, side, "api CPU ms", millis(used.apis));
+            book.note(TableRow::Handshake, side, "PostgreSQL CPU ms", millis(used.postgres));
+            book.note(TableRow::Handshake, side, "generator CPU ms", millis(used.generator));
         } else {
-            book.note(Row::Idle, side, format!("KiB with {connections}"), each);
+            book.note(TableRow::Idle, side, format!("KiB with {connections}"), each);
             let name = format!("gateway CPU ms, the first {connections}");
-            book.note(Row::Handshake, side, name, millis(used.gateways));
+            book.note(TableRow::Handshake, side, name, millis(used.gateways));
         }
     }
     let before = stand.used()?;
@@ -57,7 +57,7 @@ pub async fn connections(run: &Run, side: Side, book: &mut Book) -> Result<()> {
     let used = stand.used()?.since(before);
     crowd.check()?;
     let micros = used.gateways * 1e6 / HEARTBEAT.as_secs_f64() / open as f64;
-    book.note(Row::Idle, side, "gateway CPU µs a second, heartbeats", micros);
+    book.note(TableRow::Idle, side, "gateway CPU µs a second, heartbeats", micros);
     drop(crowd);
     stand.stop().await
 }

@@ -37,11 +37,12 @@ use anyhow::{Context, Result, ensure};
 use book::Book;
 use clap::Parser;
 use cluster::Cpus;
-use row::Row;
+use row::TableRow;
 use run::Run;
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::ExitCode,
     time::Duration,
 };
 use tokio::task::LocalSet;
@@ -54,12 +55,16 @@ const FILES: u64 = 20_000;
 struct Args {
     /// The rows; the whole table when none is named
     #[arg(value_enum)]
-    rows: Vec<Row>,
-    /// A folder with the programs to measure; built from the sources when not given
-    #[arg(long)]
+    rows: Vec<TableRow>,
+    /// Measures the binaries in this folder instead of building them
+    ///
+    /// The folder must hold `api` and `gateway`, for the row `attack` also `switchboard`, for example
+    /// target/release after `cargo build --release --workspace --bin api --bin gateway --bin switchboard
+    /// --features otlp`. When one is missing, the exit code is 64.
+    #[arg(long, value_name = "DIR")]
     binaries: Option<PathBuf>,
-    /// A folder with other programs, measured in turn with the first: before and after
-    #[arg(long)]
+    /// Measures the binaries in this folder in turn with the first, to compare before and after
+    #[arg(long, value_name = "DIR")]
     against: Option<PathBuf>,
     /// How often everything is measured
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=50))]
@@ -72,8 +77,17 @@ struct Args {
     bench: bool,
 }
 
-fn main() -> Result<()> {
-    let args = Args::parse();
+fn main() -> ExitCode {
+    match run(Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            cluster::exit_code(&error)
+        }
+    }
+}
+
+fn run(args: Args) -> Result<()> {
     // The clients' CPU time is measured, too: one thread, whose cost is plain.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, bench(args))
@@ -91,7 +105,7 @@ async fn bench(args: Args) -> Result<()> {
         "this takes {FILES} open files: ulimit -S -n {FILES} (make bench does it)"
     );
     let run = Run {
-        rows: if args.rows.is_empty() { Row::TABLE.to_vec() } else { args.rows },
+        rows: if args.rows.is_empty() { TableRow::TABLE.to_vec() } else { args.rows },
         cpus,
         now: args.binaries,
         before: args.against,

@@ -4,7 +4,7 @@
 use crate::{
     book::{Book, MAIN, Side},
     crowd::Crowd,
-    row::Row,
+    row::TableRow,
     run::Run,
     stand::Stand,
     usage,
@@ -61,7 +61,7 @@ pub async fn of_chats(run: &Run, side: Side, book: &mut Book) -> Result<()> {
         ("KiB of a connection after one message in each chat", used / connections as f64),
         ("connections", connections as f64),
     ] {
-        book.note(Row::Memory, side, name, value);
+        book.note(TableRow::Memory, side, name, value);
     }
     drop(crowd);
     stand.stop().await

@@ -5,10 +5,10 @@
 use clap::ValueEnum;
 use serde::Serialize;
 
-/// A row, or with [`Row::Growth`] some more of the first ones at other sizes.
+/// A row, or with [`TableRow::Growth`] some more of the first ones at other sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
-pub enum Row {
+pub enum TableRow {
     /// Fan-out to 1000 members of one chat, as fast as it goes
     Saturated,
     /// Fan-out to 1000 members of one chat, 20 messages a second
@@ -49,7 +49,7 @@ pub struct About {
     pub limit: &'static str,
 }
 
-impl Row {
+impl TableRow {
     /// All rows of the table.
     pub const TABLE: [Self; 13] = [
         Self::Saturated,

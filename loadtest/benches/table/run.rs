@@ -4,8 +4,8 @@ use crate::{
     attacked,
     book::{Book, Side},
     durable, fanout, history, idle, memory,
-    row::Row,
-    stand::{Frames, Plan, Stand},
+    row::TableRow,
+    stand::{Frames, Stand, StandOptions},
     storm, stranger, usage,
 };
 use anyhow::Result;
@@ -14,7 +14,7 @@ use std::{path::PathBuf, time::Duration};
 
 /// What to measure, and on what.
 pub struct Run {
-    pub rows: Vec<Row>,
+    pub rows: Vec<TableRow>,
     /// Where the deliveries are measured; the api and PostgreSQL get the whole machine for theirs.
     pub cpus: Cpus,
     /// `None`: built from the sources.
@@ -27,7 +27,7 @@ pub struct Run {
 }
 
 impl Run {
-    pub fn wants(&self, row: Row) -> bool {
+    pub fn wants(&self, row: TableRow) -> bool {
         self.rows.contains(&row)
     }
 
@@ -38,7 +38,8 @@ impl Run {
 
     /// The same, each connection with as many frames as it may send.
     pub async fn stand_with(&self, side: Side, gateways: usize, frames: Frames) -> Result<Stand> {
-        let plan = Plan { gateways, cpus: self.cpus, frames, binaries: self.binaries(side) };
+        let plan =
+            StandOptions { gateways, cpus: self.cpus, frames, binaries: self.binaries(side) };
         let stand = Stand::start(&plan).await?;
         // Not before: what has to be built is built on all CPUs.
         self.cpus.others.map_or(Ok(()), |cpu| usage::pin_thread(&[cpu]))?;
@@ -47,7 +48,8 @@ impl Run {
 
     /// The same with everything, ourselves included, on all CPUs: where the database is measured.
     pub async fn stand_on_all_cpus(&self, side: Side) -> Result<Stand> {
-        let plan = Plan { gateways: 1, binaries: self.binaries(side), ..Plan::default() };
+        let plan =
+            StandOptions { gateways: 1, binaries: self.binaries(side), ..StandOptions::default() };
         let stand = Stand::start(&plan).await?;
         self.on_all_cpus()?;
         Ok(stand)
@@ -67,39 +69,39 @@ impl Run {
 
     /// Measures every wanted row once on each side.
     pub async fn once(&self, book: &mut Book) -> Result<()> {
-        let wants = |rows: &[Row]| rows.iter().any(|row| self.wants(*row));
+        let wants = |rows: &[TableRow]| rows.iter().any(|row| self.wants(*row));
         for side in self.sides() {
-            if wants(&[Row::Saturated, Row::Paced, Row::Second, Row::Growth]) {
+            if wants(&[TableRow::Saturated, TableRow::Paced, TableRow::Second, TableRow::Growth]) {
                 fanout::one_chat(self, side, 1000, book).await?;
             }
-            if wants(&[Row::Second]) {
+            if wants(&[TableRow::Second]) {
                 fanout::two_gateways(self, side, book).await?;
             }
-            if wants(&[Row::Rooms, Row::RoomsSaturated, Row::Growth]) {
+            if wants(&[TableRow::Rooms, TableRow::RoomsSaturated, TableRow::Growth]) {
                 fanout::small_chats(self, side, 10_000, book).await?;
             }
-            if wants(&[Row::Idle, Row::Handshake]) {
+            if wants(&[TableRow::Idle, TableRow::Handshake]) {
                 idle::connections(self, side, book).await?;
             }
-            if wants(&[Row::Durable]) {
+            if wants(&[TableRow::Durable]) {
                 durable::sends(self, side, book).await?;
             }
-            if wants(&[Row::History]) {
+            if wants(&[TableRow::History]) {
                 history::pages(self, side, book).await?;
             }
-            if wants(&[Row::Storm]) {
+            if wants(&[TableRow::Storm]) {
                 storm::comes(self, side, book).await?;
             }
-            if wants(&[Row::Stranger]) {
+            if wants(&[TableRow::Stranger]) {
                 stranger::tries(self, side, book).await?;
             }
-            if wants(&[Row::Attack]) {
+            if wants(&[TableRow::Attack]) {
                 attacked::by_five(self, side, book).await?;
             }
-            if wants(&[Row::Memory]) {
+            if wants(&[TableRow::Memory]) {
                 memory::of_chats(self, side, book).await?;
             }
-            if wants(&[Row::Growth]) {
+            if wants(&[TableRow::Growth]) {
                 for connections in [3_000, 10_000] {
                     fanout::one_chat(self, side, connections, book).await?;
                 }

@@ -27,7 +27,7 @@ const MAX_CONNECTIONS_PER_ACCOUNT: &str = "1000";
 
 /// What to start.
 #[derive(Clone, Debug, Default)]
-pub struct Plan {
+pub struct StandOptions {
     pub gateways: usize,
     pub cpus: Cpus,
     /// Whether one account may do no more than a deployment allows.
@@ -79,7 +79,7 @@ impl Used {
 
 impl Stand {
     /// One api, Redis, and PostgreSQL that flushes every commit.
-    pub async fn start(plan: &Plan) -> Result<Self> {
+    pub async fn start(plan: &StandOptions) -> Result<Self> {
         let mut settings = vec![
             ("MAX_CONNECTIONS", "20000"),
             ("MAX_CONNECTIONS_PER_ACCOUNT", MAX_CONNECTIONS_PER_ACCOUNT),

@@ -6,7 +6,7 @@ use crate::{
     bystander::Bystander,
     crowd::Crowd,
     dial::Past,
-    row::Row,
+    row::TableRow,
     run::Run,
     usage,
 };
@@ -66,7 +66,7 @@ pub async fn comes(run: &Run, side: Side, book: &mut Book) -> Result<()> {
         ("bystander, meanwhile: median ms", felt.median),
         ("bystander, meanwhile: worst ms", felt.worst),
     ] {
-        book.note(Row::Storm, side, name, value);
+        book.note(TableRow::Storm, side, name, value);
     }
     drop(crowd);
     stand.stop().await

@@ -6,7 +6,7 @@ use crate::{
     book::{Book, MAIN, Side},
     bystander::Bystander,
     crowd::Crowd,
-    row::Row,
+    row::TableRow,
     run::Run,
     stand::Frames,
     usage,
@@ -54,9 +54,9 @@ pub async fn tries(run: &Run, side: Side, book: &mut Book) -> Result<()> {
     bystander.felt()?;
     sleep(run.duration).await;
     let quiet = bystander.felt()?;
-    book.note(Row::Stranger, side, "quiet: median ms", quiet.median);
-    book.note(Row::Stranger, side, "quiet: worst ms", quiet.worst);
-    book.note(Row::Stranger, side, "PSS MiB before", mib()?);
+    book.note(TableRow::Stranger, side, "quiet: median ms", quiet.median);
+    book.note(TableRow::Stranger, side, "quiet: worst ms", quiet.worst);
+    book.note(TableRow::Stranger, side, "PSS MiB before", mib()?);
 
     let mut worst = quiet.median;
     for attack in Attack::ALL {
@@ -101,19 +101,19 @@ pub async fn tries(run: &Run, side: Side, book: &mut Book) -> Result<()> {
             ("sockets opened", done.opened() as f64),
             ("sockets ended", done.ended() as f64),
         ] {
-            book.note(Row::Stranger, side, format!("{}: {name}", attack.name()), value);
+            book.note(TableRow::Stranger, side, format!("{}: {name}", attack.name()), value);
         }
         let closed = f64::from(u8::from(crowd.check().is_err()));
         book.note(
-            Row::Stranger,
+            TableRow::Stranger,
             side,
             format!("{}: 1 when a watcher was closed", attack.name()),
             closed,
         );
     }
-    book.note(Row::Stranger, side, MAIN, worst);
+    book.note(TableRow::Stranger, side, MAIN, worst);
     sleep(SETTLED).await;
-    book.note(Row::Stranger, side, "PSS MiB after", mib()?);
+    book.note(TableRow::Stranger, side, "PSS MiB after", mib()?);
     bystander.stop()?;
     drop(crowd);
     stand.stop().await

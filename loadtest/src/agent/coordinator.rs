@@ -4,8 +4,8 @@
 
 use super::{
     clocks::{Offset, worst_pair},
-    live::Live,
-    message::{LEASE, NEWS_AT_ONCE, Order, Start, State},
+    merged::MergedProgress,
+    message::{LEASE, RunRequest, Start, State, UPDATES_AT_ONCE},
     remote::{AgentFault, Remote},
 };
 use crate::{
@@ -104,8 +104,10 @@ async fn lead(
     observer: Observer,
 ) -> Result<Report, AgentsError> {
     let (run, of) = (options.run.as_str(), crew.0.len());
-    crew.each(|index, agent| async move { agent.prepare(&Order::new(options, index, of)).await })
-        .await?;
+    crew.each(
+        |index, agent| async move { agent.prepare(&RunRequest::new(options, index, of)).await },
+    )
+    .await?;
     let clock = Clock::read();
     let offsets: Vec<Offset> = crew.each(|_, agent| agent.offset(run, &clock)).await?;
     let start = Instant::now() + START_DELAY;
@@ -149,7 +151,7 @@ async fn follow(
     stop: &CancellationToken,
     observer: &Observer,
 ) -> Result<(), AgentsError> {
-    let mut live = Live::new(crew.0.len());
+    let mut live = MergedProgress::new(crew.0.len());
     let mut all = vec![Followed { since: 0, heard: Instant::now(), ended: false }; crew.0.len()];
     let mut polls = interval(POLL);
     polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -165,22 +167,22 @@ async fn follow(
             if stopping && let Err(fault) = agent.stop(run).await {
                 return (place, Err(fault));
             }
-            (place, agent.standing(run, one.since).await)
+            (place, agent.progress(run, one.since).await)
         });
         for (place, answer) in join_all(asked.collect::<Vec<_>>()).await {
             let (Some(one), Some(agent)) = (all.get_mut(place), crew.0.get(place)) else {
                 continue;
             };
-            let standing = match answer {
-                Ok(standing) => standing,
+            let progress = match answer {
+                Ok(progress) => progress,
                 Err(fault) if passing(&fault) && one.heard.elapsed() < LEASE => continue,
                 Err(fault) => return Err(blame(agent, fault)),
             };
             one.heard = Instant::now();
-            one.since = standing.next;
-            let more = standing.news.len() == NEWS_AT_ONCE;
-            live.hear(place, standing.news).iter().for_each(|said| observer(said));
-            match standing.state {
+            one.since = progress.next;
+            let more = progress.updates.len() == UPDATES_AT_ONCE;
+            live.hear(place, progress.updates).iter().for_each(|said| observer(said));
+            match progress.state {
                 State::Failed(why) => return Err(blame(agent, AgentFault::Failed(why))),
                 State::Ended if !more => {
                     one.ended = true;

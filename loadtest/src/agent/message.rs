@@ -17,7 +17,7 @@ pub(super) const LEASE: Duration = Duration::from_secs(10);
 pub(super) const LEASE_PREPARED: Duration = Duration::from_secs(60);
 
 /// The largest order taken. A person has about 700 bytes of tokens, a chat 100: 80,000 people.
-pub(super) const MAX_ORDER_BYTES: usize = 64 << 20;
+pub(super) const MAX_REQUEST_BYTES: usize = 64 << 20;
 
 /// The largest result, packed. A record has some bytes for each message and each device's chat; 256 MiB
 /// are some ten millions.
@@ -29,17 +29,17 @@ pub(super) const MAX_RESULT_UNPACKED: u64 = 4 << 30;
 /// A result is fetched in pieces of this size, so that each is one short request.
 pub(super) const PIECE_BYTES: usize = 3 << 20;
 
-/// News that an agent keeps for its coordinator: what is older than two minutes shows on no live view.
-pub(super) const NEWS_KEPT: usize = 120;
+/// Progress updates that an agent keeps for its coordinator: no live view shows what is older than two minutes.
+pub(super) const UPDATES_KEPT: usize = 120;
 
-/// News in one answer: a second has up to 60 KiB with every histogram full.
-pub(super) const NEWS_AT_ONCE: usize = 60;
+/// Progress updates in one answer: a second has up to 60 KiB with every histogram full.
+pub(super) const UPDATES_AT_ONCE: usize = 60;
 
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// `POST /runs`: take part in this.
+/// `POST /runs`: asks an agent to take part in a run.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Order {
+pub(super) struct RunRequest {
     /// The load tester's: both sides must read a scenario and a result alike.
     pub version: String,
     pub run: String,
@@ -56,8 +56,8 @@ pub(super) struct Order {
     pub quiet_apart: Duration,
 }
 
-impl Order {
-    /// The order for one agent of `of`.
+impl RunRequest {
+    /// The request to one agent of `of`.
     pub(super) fn new(options: &RunOptions, index: usize, of: usize) -> Self {
         let share = Share { index, of };
         let mut cast = Cast::clone(&options.cast);
@@ -80,7 +80,7 @@ impl Order {
         }
     }
 
-    /// What the engine is told; when to start and the clock's offset are not known yet.
+    /// The engine's options; when to start and the clock's offset are not known yet.
     pub(super) fn options(self) -> RunOptions {
         let tuning =
             Tuning { settle: self.settle, quiet_apart: self.quiet_apart, ..Tuning::default() };
@@ -107,13 +107,13 @@ pub(super) struct Start {
     pub add_micros: i64,
 }
 
-/// `GET /runs/{run}/progress?since=N`: how far it is, and what happened from the N-th piece of news on.
+/// `GET /runs/{run}/progress?since=N`: the state of the run, and its updates from number N on.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Standing {
+pub(super) struct RunProgress {
     pub state: State,
     /// What to ask for next.
     pub next: u64,
-    pub news: Vec<News>,
+    pub updates: Vec<ProgressUpdate>,
 }
 
 /// How far an agent's run is.
@@ -129,16 +129,16 @@ pub(super) enum State {
     Failed(String),
 }
 
-/// The part of the engine's progress that an agent has.
+/// What an agent reports of the engine's progress.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum News {
+pub(super) enum ProgressUpdate {
     Phase(usize),
     Second(Arc<PartSlice>),
     Settling { unacked: u64, away: u64, left_ms: u64 },
 }
 
-/// `GET /runs/{run}/result?from=N`: bytes of the [`crate::engine::Part`], as JSON, packed by gzip.
+/// `GET /runs/{run}/result?from=N`: bytes of the [`crate::engine::RunPart`], as JSON, packed by gzip.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Piece {
     /// Of all pieces together.

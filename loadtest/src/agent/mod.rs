@@ -5,7 +5,7 @@
 
 mod clocks;
 mod coordinator;
-mod live;
+mod merged;
 mod message;
 mod remote;
 mod routes;

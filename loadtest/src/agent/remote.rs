@@ -3,11 +3,13 @@
 
 use super::{
     clocks::{Offset, Sample},
-    message::{MAX_RESULT_BYTES, MAX_RESULT_UNPACKED, Order, Piece, Reading, Standing, Start},
+    message::{
+        MAX_RESULT_BYTES, MAX_RESULT_UNPACKED, Piece, Reading, RunProgress, RunRequest, Start,
+    },
 };
 use crate::{
     client::Clock,
-    engine::Part,
+    engine::RunPart,
     rest::{Rest, RestError},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -58,8 +60,8 @@ impl Remote {
         self.secret.as_ref().map(Secret::reveal)
     }
 
-    pub(super) async fn prepare(&self, order: &Order) -> Result<(), AgentFault> {
-        Ok(self.rest.post("/runs", self.secret(), order).await?)
+    pub(super) async fn prepare(&self, request: &RunRequest) -> Result<(), AgentFault> {
+        Ok(self.rest.post("/runs", self.secret(), request).await?)
     }
 
     /// How far its clock is from `ours`.
@@ -79,7 +81,7 @@ impl Remote {
         soon(self.rest.post(&format!("/runs/{run}/start"), self.secret(), start)).await
     }
 
-    pub(super) async fn standing(&self, run: &str, since: u64) -> Result<Standing, AgentFault> {
+    pub(super) async fn progress(&self, run: &str, since: u64) -> Result<RunProgress, AgentFault> {
         let path = format!("/runs/{run}/progress?since={since}");
         soon(self.rest.get(&path, self.secret())).await
     }
@@ -89,7 +91,7 @@ impl Remote {
     }
 
     /// What it found, piece by piece.
-    pub(super) async fn result(&self, run: &str) -> Result<Part, AgentFault> {
+    pub(super) async fn result(&self, run: &str) -> Result<RunPart, AgentFault> {
         let wrong = |why: &str| AgentFault::Result(why.to_owned());
         let mut packed = Vec::new();
         loop {

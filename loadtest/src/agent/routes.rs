@@ -1,7 +1,7 @@
 //! An agent's HTTP: reads requests, asks the slot and its run, words refusals.
 
 use super::{
-    message::{MAX_ORDER_BYTES, Order, Piece, Reading, Standing, VERSION},
+    message::{MAX_REQUEST_BYTES, Piece, Reading, RunProgress, RunRequest, VERSION},
     run::{NoStart, Run},
     slot::Slot,
 };
@@ -31,7 +31,7 @@ pub fn routes(secret: Option<Secret>, lifecycle: &Lifecycle) -> Router {
         .route("/runs/{run}/stop", post(stop))
         .route("/runs/{run}/result", get(result))
         .route("/runs/{run}", delete(release))
-        .layer(DefaultBodyLimit::max(MAX_ORDER_BYTES))
+        .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
         // Outermost, so that nobody's body is read without it.
         .layer(middleware::from_fn_with_state(Arc::new(secret), authorise))
         .with_state(slot)
@@ -60,15 +60,16 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 }
 
 async fn prepare(State(slot): State<Arc<Slot>>, body: Bytes) -> Result<StatusCode, Problem> {
-    let order: Order = read(&body)?;
-    if order.version != VERSION {
-        let detail = format!("This agent is version {VERSION}, its coordinator {}.", order.version);
+    let request: RunRequest = read(&body)?;
+    if request.version != VERSION {
+        let detail =
+            format!("This agent is version {VERSION}, its coordinator {}.", request.version);
         return Err(Problem::new(StatusCode::BAD_REQUEST, "version", detail));
     }
-    if order.index >= order.of {
+    if request.index >= request.of {
         return Err(invalid("there is no such share"));
     }
-    slot.take(order.options()).map_err(|_| {
+    slot.take(request.options()).map_err(|_| {
         Problem::new(
             StatusCode::CONFLICT,
             "busy",
@@ -106,8 +107,8 @@ async fn progress(
     State(slot): State<Arc<Slot>>,
     run: Path<String>,
     Query(Since { since }): Query<Since>,
-) -> Result<Json<Standing>, Problem> {
-    Ok(Json(find(&slot, &run)?.standing(since)))
+) -> Result<Json<RunProgress>, Problem> {
+    Ok(Json(find(&slot, &run)?.progress(since)))
 }
 
 async fn stop(State(slot): State<Arc<Slot>>, run: Path<String>) -> Result<StatusCode, Problem> {

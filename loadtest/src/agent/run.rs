@@ -1,21 +1,22 @@
-//! One run at an agent: how far it is, its news, its result. Who may have the agent is the slot's
+//! One run at an agent: its state, its progress updates, its result. Who may have the agent is the slot's
 //! business.
 
 use super::message::{
-    LEASE, LEASE_PREPARED, MAX_RESULT_BYTES, NEWS_AT_ONCE, NEWS_KEPT, News, PIECE_BYTES, Piece,
-    Reading, Standing, Start, State,
+    LEASE, LEASE_PREPARED, MAX_RESULT_BYTES, PIECE_BYTES, Piece, ProgressUpdate, Reading,
+    RunProgress, Start, State, UPDATES_AT_ONCE, UPDATES_KEPT,
 };
 use crate::{
     client::Clock,
-    engine::{self, Observer, Part, Progress, RunOptions},
+    engine::{self, Observer, Progress, RunOptions, RunPart},
     metric,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use flate2::{Compression, write::GzEncoder};
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::VecDeque,
     io::{self, Write},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -40,8 +41,8 @@ struct Inner {
     state: State,
     /// When the coordinator was last heard of.
     heard: Instant,
-    news: VecDeque<News>,
-    /// The number of the first piece of news that is kept.
+    updates: VecDeque<ProgressUpdate>,
+    /// The number of the first update that is kept.
     first: u64,
     result: Arc<[u8]>,
 }
@@ -67,7 +68,7 @@ impl Run {
                 options: Some(options),
                 state: State::Prepared,
                 heard: Instant::now(),
-                news: VecDeque::new(),
+                updates: VecDeque::new(),
                 first: 0,
                 result: Arc::new([]),
             }),
@@ -75,7 +76,7 @@ impl Run {
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock()
     }
 
     /// The coordinator asked something: the lease begins anew.
@@ -141,10 +142,10 @@ impl Run {
     }
 
     fn note(&self, progress: &Progress) {
-        let news = match progress {
-            Progress::Phase(phase) => News::Phase(*phase),
-            Progress::Second(second) => News::Second(Arc::clone(second)),
-            Progress::Settling { unacked, away, left } => News::Settling {
+        let update = match progress {
+            Progress::Phase(phase) => ProgressUpdate::Phase(*phase),
+            Progress::Second(second) => ProgressUpdate::Second(Arc::clone(second)),
+            Progress::Settling { unacked, away, left } => ProgressUpdate::Settling {
                 unacked: *unacked,
                 away: *away,
                 left_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
@@ -153,26 +154,27 @@ impl Run {
             Progress::Mark(_) | Progress::Reading { .. } | Progress::Checking => return,
         };
         let mut inner = self.inner();
-        if inner.news.len() == NEWS_KEPT {
-            inner.news.pop_front();
+        if inner.updates.len() == UPDATES_KEPT {
+            inner.updates.pop_front();
             inner.first += 1;
         }
-        inner.news.push_back(news);
+        inner.updates.push_back(update);
     }
 
-    /// The state and the news from number `since` on, or from the oldest that is kept.
-    pub(super) fn standing(&self, since: u64) -> Standing {
+    /// The state and the updates from number `since` on, or from the oldest that is kept.
+    pub(super) fn progress(&self, since: u64) -> RunProgress {
         let inner = self.inner();
-        let from = since.clamp(inner.first, inner.first + inner.news.len() as u64);
+        let from = since.clamp(inner.first, inner.first + inner.updates.len() as u64);
         let skip = usize::try_from(from - inner.first).unwrap_or(usize::MAX);
-        let news: Vec<News> = inner.news.iter().skip(skip).take(NEWS_AT_ONCE).cloned().collect();
+        let updates: Vec<ProgressUpdate> =
+            inner.updates.iter().skip(skip).take(UPDATES_AT_ONCE).cloned().collect();
         let state = match &inner.state {
             State::Running if self.over.is_cancelled() => {
                 State::Failed("it ended without a result".to_owned())
             }
             state => state.clone(),
         };
-        Standing { state, next: from + news.len() as u64, news }
+        RunProgress { state, next: from + updates.len() as u64, updates }
     }
 
     /// The result's bytes from this one on. None before the end.
@@ -187,7 +189,7 @@ impl Run {
     }
 }
 
-fn pack(part: &Part) -> io::Result<Vec<u8>> {
+fn pack(part: &RunPart) -> io::Result<Vec<u8>> {
     let bounded = Bounded { bytes: Vec::new(), most: MAX_RESULT_BYTES };
     let mut packer = GzEncoder::new(bounded, Compression::fast());
     serde_json::to_writer(&mut packer, part)?;
@@ -217,24 +219,27 @@ impl Write for Bounded {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::{message::NEWS_AT_ONCE, tests::small};
+    use crate::agent::{message::UPDATES_AT_ONCE, tests::small};
 
     #[test]
     fn news_are_numbered_kept_for_a_while_and_told_in_bounded_portions() {
         let run = Run::new(small("r1"));
-        for phase in 0..NEWS_KEPT + 5 {
+        for phase in 0..UPDATES_KEPT + 5 {
             run.note(&Progress::Phase(phase));
         }
         run.note(&Progress::Checking);
-        let first = run.standing(0);
-        assert!(matches!(first.news[0], News::Phase(5)), "the oldest went: {first:?}");
-        assert_eq!(first.news.len(), NEWS_AT_ONCE);
-        let rest = run.standing(first.next);
-        let last = rest.news.last().unwrap();
-        assert!(matches!(last, News::Phase(phase) if *phase == NEWS_KEPT + 4), "{last:?}");
-        let none = run.standing(rest.next);
-        assert!(none.news.is_empty() && none.next == rest.next);
-        assert_eq!(run.standing(u64::MAX).next, rest.next, "from the future");
+        let first = run.progress(0);
+        assert!(matches!(first.updates[0], ProgressUpdate::Phase(5)), "the oldest went: {first:?}");
+        assert_eq!(first.updates.len(), UPDATES_AT_ONCE);
+        let rest = run.progress(first.next);
+        let last = rest.updates.last().unwrap();
+        assert!(
+            matches!(last, ProgressUpdate::Phase(phase) if *phase == UPDATES_KEPT + 4),
+            "{last:?}"
+        );
+        let none = run.progress(rest.next);
+        assert!(none.updates.is_empty() && none.next == rest.next);
+        assert_eq!(run.progress(u64::MAX).next, rest.next, "from the future");
     }
 
     #[test]

@@ -92,14 +92,14 @@ mod tests {
     use std::fs;
 
     #[derive(Parser)]
-    struct Line {
+    struct AgentArgs {
         #[command(flatten)]
         agent: AgentSettings,
     }
 
     fn check(flags: &[&str]) -> Result<Option<Secret>, String> {
         let line = ["agent"].iter().chain(flags);
-        Line::try_parse_from(line).map_err(|error| error.to_string())?.agent.check()
+        AgentArgs::try_parse_from(line).map_err(|error| error.to_string())?.agent.check()
     }
 
     #[test]

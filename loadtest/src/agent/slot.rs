@@ -6,8 +6,9 @@ use super::{
     run::{NoStart, Run},
 };
 use crate::engine::RunOptions;
+use parking_lot::{Mutex, MutexGuard};
 use shared::lifecycle::Lifecycle;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 /// Holds the run. Its tasks belong to the lifecycle: when the process stops, the run does.
 pub(super) struct Slot {
@@ -25,7 +26,7 @@ impl Slot {
     }
 
     fn run(&self) -> MutexGuard<'_, Option<Arc<Run>>> {
-        self.run.lock().unwrap_or_else(PoisonError::into_inner)
+        self.run.lock()
     }
 
     /// Takes the agent for a run, which must be heard of again within [`super::message::LEASE`].

@@ -1,6 +1,6 @@
 //! Coordinator and agents over real sockets, without a deployment behind them.
 
-use super::{AgentFault, AgentsError, Crew, coordinate, message::Order, routes};
+use super::{AgentFault, AgentsError, Crew, coordinate, message::RunRequest, routes};
 use crate::{
     cast::{Cast, Person},
     engine::{Observer, RunOptions, Share},
@@ -83,7 +83,7 @@ async fn an_agent_serves_one_coordinator() {
     let lifecycle = Lifecycle::new();
     let [mine, other] = [agent(None, &lifecycle).await, agent(None, &lifecycle).await];
     let rest = Rest::new(&other).unwrap();
-    rest.post::<()>("/runs", None, &Order::new(&small("theirs"), 0, 1)).await.unwrap();
+    rest.post::<()>("/runs", None, &RunRequest::new(&small("theirs"), 0, 1)).await.unwrap();
     let crew = Crew::new(&[mine.clone(), other.clone()], None).unwrap();
     let (name, fault) = fault(&small("r1"), &crew).await;
     assert_eq!(name, other, "the one that is busy");
@@ -109,15 +109,15 @@ async fn an_agent_that_is_away_fails_the_run_by_its_name() {
 async fn what_is_no_order_is_refused_in_words() {
     let lifecycle = Lifecycle::new();
     let rest = Rest::new(&agent(None, &lifecycle).await).unwrap();
-    let order = serde_json::to_value(Order::new(&small("r1"), 0, 1)).unwrap();
+    let request = serde_json::to_value(RunRequest::new(&small("r1"), 0, 1)).unwrap();
     for (field, value, code) in [
         ("version", Value::from("0.0.0"), "version"),
         ("index", Value::from(1), "invalid"),
         ("scenario", Value::Null, "invalid"),
     ] {
-        let mut order = order.clone();
-        order[field] = value;
-        let refused = rest.post::<()>("/runs", None, &order).await.unwrap_err();
+        let mut request = request.clone();
+        request[field] = value;
+        let refused = rest.post::<()>("/runs", None, &request).await.unwrap_err();
         assert!(refused.is(code), "{field}: {refused}");
     }
 }
@@ -134,16 +134,16 @@ fn an_agent_learns_no_tokens_but_its_own_peoples() {
     let mut options = small("r1");
     options.cast = Arc::new(Cast { people: (0..7).map(person).collect(), chats: Vec::new() });
     for index in 0..3 {
-        let order = serde_json::to_string(&Order::new(&options, index, 3)).unwrap();
-        let order: Order = serde_json::from_str(&order).unwrap();
+        let request = serde_json::to_string(&RunRequest::new(&options, index, 3)).unwrap();
+        let request: RunRequest = serde_json::from_str(&request).unwrap();
         let share = Share { index, of: 3 };
-        for (place, one) in order.cast.people.iter().enumerate() {
+        for (place, one) in request.cast.people.iter().enumerate() {
             let expected = if share.has(place) { format!("token{place}") } else { String::new() };
             assert_eq!(one.token, expected);
             assert_eq!(one.refresh.is_empty(), !share.has(place));
             assert_eq!(one.username, format!("person{place}"), "places mean the same everywhere");
         }
-        assert_eq!(order.options().share, share);
+        assert_eq!(request.options().share, share);
     }
 }
 

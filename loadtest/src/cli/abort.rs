@@ -7,12 +7,13 @@ use crate::{
     scenario::Scenario,
     threshold::Threshold,
 };
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use parking_lot::Mutex;
+use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
 
 /// Stops a run that has failed already.
 pub(super) struct Abort {
-    stretches: Vec<Stretch>,
+    phases: Vec<PhaseEnd>,
     thresholds: Vec<Threshold>,
     seen: Mutex<Vec<Seen>>,
     stop: CancellationToken,
@@ -21,7 +22,7 @@ pub(super) struct Abort {
 }
 
 /// A phase.
-struct Stretch {
+struct PhaseEnd {
     name: String,
     warmup: bool,
     to: f64,
@@ -38,18 +39,18 @@ impl Abort {
     /// `stop` ends the run.
     pub fn new(scenario: &Scenario, stop: CancellationToken) -> Arc<Self> {
         let mut to = 0.0;
-        let stretches: Vec<Stretch> = scenario
+        let phases: Vec<PhaseEnd> = scenario
             .phases
             .iter()
             .map(|phase| {
                 to += phase.duration.as_secs_f64();
-                Stretch { name: phase.name.clone(), warmup: phase.warmup, to }
+                PhaseEnd { name: phase.name.clone(), warmup: phase.warmup, to }
             })
             .collect();
         let thresholds = scenario.thresholds.iter().filter_map(|text| text.parse().ok());
         let thresholds = thresholds.filter(Threshold::only_gets_worse).collect();
-        let seen = Mutex::new(vec![Seen::default(); stretches.len()]);
-        Arc::new(Self { stretches, thresholds, seen, stop, because: OnceLock::new() })
+        let seen = Mutex::new(vec![Seen::default(); phases.len()]);
+        Arc::new(Self { phases, thresholds, seen, stop, because: OnceLock::new() })
     }
 
     /// For the engine.
@@ -69,16 +70,16 @@ impl Abort {
 
     fn second(&self, slice: &PartSlice) {
         let middle = slice.at - slice.seconds / 2.0;
-        let Some(place) = self.stretches.iter().position(|stretch| middle < stretch.to) else {
+        let Some(place) = self.phases.iter().position(|stretch| middle < stretch.to) else {
             return;
         };
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen.lock();
         let now = &mut seen[place];
         now.slice.then(&slice.slice);
         now.seconds += slice.seconds;
         for threshold in &self.thresholds {
             let mut whole = Seen::default();
-            for (stretch, seen) in self.stretches.iter().zip(&*seen) {
+            for (stretch, seen) in self.phases.iter().zip(&*seen) {
                 let counts = match &threshold.phase {
                     Some(phase) => *phase == stretch.name,
                     None => !stretch.warmup,

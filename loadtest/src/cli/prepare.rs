@@ -9,8 +9,8 @@ use super::{
     say,
 };
 use crate::{
-    live::Live,
-    prepare::{self, Plan},
+    live::LiveView,
+    prepare::{self, Preparation},
 };
 use clap::Args;
 use std::path::PathBuf;
@@ -43,7 +43,7 @@ async fn prepared(args: &PrepareArgs) -> Result<String, Failure> {
     let scenario = args.scenario.read()?;
     let target = args.target.read().await?;
     let mut interrupt = Interrupt::new().map_err(Failure::failed)?;
-    let live = Live::new(&scenario);
+    let live = LiveView::new(&scenario);
     let tell = |progress| live.preparing(progress);
     let file = args.accounts.display();
     let work = async {
@@ -53,7 +53,7 @@ async fn prepared(args: &PrepareArgs) -> Result<String, Failure> {
         }
         let run = name_of_run();
         let accounts = Some(args.accounts.as_path());
-        let plan = Plan { scenario: &scenario, target: &target, run: &run, accounts };
+        let plan = Preparation { scenario: &scenario, target: &target, run: &run, accounts };
         let cast = prepare::prepare(plan, &tell).await?.cast;
         Ok(format!("{file}: {} accounts, {} chats", cast.people.len(), cast.chats.len()))
     };

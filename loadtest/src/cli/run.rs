@@ -14,9 +14,9 @@ use super::{
 use crate::{
     agent::{Crew, SecretArgs, coordinate},
     engine::{self, Observer, RunOptions, Source},
-    live::Live,
+    live::LiveView,
     metric,
-    prepare::{self, MAX_RUN, Plan, Prepared, Target},
+    prepare::{self, MAX_RUN, Preparation, Prepared, Target},
     report::{Outcome, Report},
     scenario::Scenario,
     threshold::Threshold,
@@ -113,8 +113,8 @@ async fn reported(args: &RunArgs) -> Result<Report, Failure> {
         listening.map_err(|why| Failure::failed(anyhow!(why)))?;
         observers.push(metric::observer(&scenario));
     }
-    let live = (!args.quiet && !args.no_live).then(|| Live::new(&scenario));
-    observers.extend(live.as_ref().map(Live::observer));
+    let live = (!args.quiet && !args.no_live).then(|| LiveView::new(&scenario));
+    observers.extend(live.as_ref().map(LiveView::observer));
     let tell = |progress| {
         if let Some(live) = &live {
             live.preparing(progress);
@@ -122,7 +122,7 @@ async fn reported(args: &RunArgs) -> Result<Report, Failure> {
     };
 
     let accounts = args.accounts.as_deref();
-    let plan = Plan { scenario: &scenario, target: &target, run: &run, accounts };
+    let plan = Preparation { scenario: &scenario, target: &target, run: &run, accounts };
     let prepared = tokio::select! {
         prepared = prepare::prepare(plan, &tell) => prepared.map_err(Failure::from),
         () = interrupt.next() => Err(Failure {
@@ -240,7 +240,7 @@ fn all(observers: Vec<Observer>) -> Observer {
     Arc::new(move |progress| observers.iter().for_each(|observer| observer(progress)))
 }
 
-fn finish(live: &Option<Arc<Live>>) {
+fn finish(live: &Option<Arc<LiveView>>) {
     if let Some(live) = live {
         live.finish();
     }

@@ -22,7 +22,7 @@ pub(super) fn summary(report: &Report) -> String {
     let rates = [Count::Sent, Count::Acked, Count::Delivered]
         .map(|count| format!("{} {}/s", count.name(), number(per_second(count))));
     line(&mut text, "throughput", &rates.join(", "));
-    for op in Op::ALL {
+    for op in Op::ALL.iter().copied() {
         let Some(sums) = total.latencies.get(&op).filter(|sums| sums.count > 0) else { continue };
         let [p50, p95, p99, max] = [sums.p50, sums.p95, sums.p99, sums.max].map(millis);
         line(&mut text, op.name(), &format!("p50 {p50}, p95 {p95}, p99 {p99}, max {max}"));

@@ -22,7 +22,7 @@ const MAX_RESERVE: Duration = Duration::from_secs(30);
 
 /// One person. Shared by its devices.
 #[derive(Debug)]
-pub struct Account {
+pub struct TestAccount {
     pub id: UserId,
     pub username: String,
     tokens: Mutex<Tokens>,
@@ -72,7 +72,7 @@ impl RenewError {
         }
     }
 
-    /// For [`crate::recorder::Tally::error`].
+    /// For [`crate::recorder::Counters::error`].
     pub fn kind(&self) -> String {
         match &self.0 {
             RestError::Refused { code, .. } => format!("refresh: {code}"),
@@ -82,7 +82,7 @@ impl RenewError {
     }
 }
 
-impl Account {
+impl TestAccount {
     /// `now` and `unix_seconds` are the same moment.
     pub fn new(person: &Person, now: Instant, unix_seconds: i64) -> Self {
         let life = expiry(&person.token).map_or(DEFAULT_LIFE, |at| {

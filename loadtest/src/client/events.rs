@@ -4,7 +4,7 @@
 
 use super::{
     Stamp,
-    dialect::{Content, Heard},
+    dialect::{Content, Observation},
 };
 use shared::id::{ChatId, Seq};
 
@@ -48,7 +48,7 @@ struct Slot {
 pub(super) enum Known {
     Event {
         chat: ChatId,
-        place: Place,
+        place: EventKey,
         /// It is a new message with this id.
         message: Option<Seq>,
         stamp: Option<Stamp>,
@@ -58,17 +58,17 @@ pub(super) enum Known {
 
 /// By what the history checker knows an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum EventKey {
     Seq(Seq),
     Text(Box<str>),
 }
 
-impl From<Heard> for Known {
-    fn from(heard: Heard) -> Self {
-        let Heard { chat, what, message, stamp } = heard;
+impl From<Observation> for Known {
+    fn from(observation: Observation) -> Self {
+        let Observation { chat, what, message, stamp } = observation;
         let place = match what {
-            Content::Numbered(event) => Place::Seq(event.event.seq),
-            Content::Text(text) => Place::Text(text),
+            Content::Numbered(event) => EventKey::Seq(event.event.seq),
+            Content::Text(text) => EventKey::Text(text),
         };
         Self::Event { chat, place, message, stamp }
     }
@@ -133,7 +133,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn event(seq: i64) -> Known {
-        let place = Place::Seq(Seq(seq));
+        let place = EventKey::Seq(Seq(seq));
         Known::Event { chat: ChatId(1), place, message: Some(Seq(seq)), stamp: None }
     }
 

@@ -3,8 +3,8 @@
 //! and no thread wakes another.
 
 use super::{
-    Clock, DeviceHandle, DeviceSpec, Full, Order, Standing, Target, device::Device, order::Inbox,
-    worker::Worker,
+    Clock, DeviceHandle, DeviceSpec, DeviceState, Full, Order, Target, device::Device,
+    order::Inbox, worker::Worker,
 };
 use crate::{history::Ledger, recorder::Recorder};
 use std::{
@@ -141,7 +141,7 @@ fn run(
         let until = Instant::now() + STOP_TIMEOUT;
         for inbox in worker.inboxes() {
             let handle = DeviceHandle { inbox };
-            if handle.standing() != Standing::Gone {
+            if handle.state() != DeviceState::Gone {
                 // Leaving is never refused.
                 let _ = handle.order(Order::Leave);
             }

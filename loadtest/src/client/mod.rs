@@ -16,10 +16,10 @@ mod target;
 mod wire;
 mod worker;
 
-pub use account::{Account, RenewError};
+pub use account::{RenewError, TestAccount};
 pub use clock::Clock;
 pub use device::DeviceSpec;
 pub use fleet::{Fleet, Options};
-pub use order::{DeviceHandle, Full, Order, Standing};
+pub use order::{ChatAction, DeviceHandle, DeviceState, Full, Order};
 pub use stamp::{Stamp, key, text};
 pub use target::{Target, TargetError};

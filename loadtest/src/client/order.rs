@@ -1,12 +1,13 @@
-//! What a device is told to do, and the handle by which it is told. The queue is bounded and nobody
+//! Orders to a device, and the handle that takes them. The queue is bounded and nobody
 //! waits for it: an engine on a fixed schedule would rather count what could not be begun.
 
+use parking_lot::{Mutex, MutexGuard};
 use shared::id::ChatId;
 use std::{
     collections::VecDeque,
     future::poll_fn,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
     },
     task::{Poll, Waker},
@@ -16,50 +17,33 @@ use tokio::time::Instant;
 /// Orders that wait at one device: some seconds of what a connection may send at most (50 a second).
 const MAX_WAITING: usize = 256;
 
-/// Something to do. `due` is the moment it is meant for: latencies count from there.
+/// Something that a person does in a chat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChatAction {
+    /// Sends a message.
+    Message,
+    /// Changes the text of the newest own message. Skipped when there is none.
+    Edit,
+    /// Deletes the newest own message. Skipped when there is none.
+    Delete,
+    Typing,
+    /// Marks the newest message that arrived as read. Skipped when none did.
+    Read,
+}
+
+/// An order to a device. `due` is the moment it is meant for: latencies count from there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// A message of so many bytes; at least as many as its stamp has.
-    Send {
-        chat: ChatId,
-        due: Instant,
-        bytes: usize,
-    },
-    /// Another text for the newest own message in that chat. Skipped when there is none.
-    Edit {
-        chat: ChatId,
-        due: Instant,
-        bytes: usize,
-    },
-    /// Deletes the newest own message in that chat. Skipped when there is none.
-    Delete {
-        chat: ChatId,
-        due: Instant,
-    },
-    Typing {
-        chat: ChatId,
-        due: Instant,
-    },
-    /// The newest message that was heard in that chat has been read. Skipped when none was.
-    Read {
-        chat: ChatId,
-        due: Instant,
-    },
+    /// A text, where the action has one, is of so many bytes; at least as many as its stamp has.
+    Act { action: ChatAction, chat: ChatId, due: Instant, bytes: usize },
     /// Keeps so many messages on their way until told otherwise; `window` 0 ends it. One is on its
     /// way until this device has heard it, or until its ack where senders do not hear themselves.
-    Loop {
-        chat: ChatId,
-        window: usize,
-        bytes: usize,
-    },
+    Loop { chat: ChatId, window: usize, bytes: usize },
     /// Drops the connection without a word and comes back, resuming, at `back`.
-    Cut {
-        due: Instant,
-        back: Instant,
-    },
-    /// Looks whether it has everything that this process knows to exist, for [`DeviceHandle::is_even`].
+    Cut { due: Instant, back: Instant },
+    /// Checks whether it has received everything that this process knows to exist, for [`DeviceHandle::is_complete`].
     /// Asked in the end and not told all along, because looking costs something for each delivery.
-    Look,
+    Recheck,
     /// Closes for good, in its turn while connected and at once while not. What waits behind it is
     /// not done.
     Leave,
@@ -69,26 +53,14 @@ impl Order {
     /// The moment that it is meant for, when it is for one.
     pub(super) fn due(&self) -> Option<Instant> {
         match self {
-            Self::Send { due, .. }
-            | Self::Edit { due, .. }
-            | Self::Delete { due, .. }
-            | Self::Typing { due, .. }
-            | Self::Read { due, .. }
-            | Self::Cut { due, .. } => Some(*due),
-            Self::Loop { .. } | Self::Look | Self::Leave => None,
+            Self::Act { due, .. } | Self::Cut { due, .. } => Some(*due),
+            Self::Loop { .. } | Self::Recheck | Self::Leave => None,
         }
     }
 
     /// Whether something goes out by it that others or the database are to have.
     fn is_to_send(&self) -> bool {
-        match self {
-            Self::Send { .. }
-            | Self::Edit { .. }
-            | Self::Delete { .. }
-            | Self::Typing { .. }
-            | Self::Read { .. } => true,
-            Self::Loop { .. } | Self::Cut { .. } | Self::Look | Self::Leave => false,
-        }
+        matches!(self, Self::Act { .. })
     }
 }
 
@@ -97,10 +69,10 @@ impl Order {
 #[error("the device has more to do than it gets done")]
 pub struct Full;
 
-/// How a device stands.
+/// Whether a device is connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Standing {
+pub enum DeviceState {
     /// Not connected, or not ready yet; it tries.
     Away,
     /// Ready, and caught up if it had to.
@@ -125,7 +97,7 @@ impl DeviceHandle {
                 // Needs no room: once is enough.
                 Order::Leave if self.inbox.leaving.swap(true, Ordering::AcqRel) => return Ok(()),
                 Order::Leave => {}
-                _ if waiting.len() >= MAX_WAITING || self.standing() == Standing::Gone => {
+                _ if waiting.len() >= MAX_WAITING || self.state() == DeviceState::Gone => {
                     return Err(Full);
                 }
                 _ => {}
@@ -140,17 +112,17 @@ impl DeviceHandle {
         Ok(())
     }
 
-    pub fn standing(&self) -> Standing {
-        match self.inbox.standing.load(Ordering::Acquire) {
-            0 => Standing::Away,
-            1 => Standing::Ready,
-            _ => Standing::Gone,
+    pub fn state(&self) -> DeviceState {
+        match self.inbox.state.load(Ordering::Acquire) {
+            0 => DeviceState::Away,
+            1 => DeviceState::Ready,
+            _ => DeviceState::Gone,
         }
     }
 
-    /// What the last [`Order::Look`] found; false before.
-    pub fn is_even(&self) -> bool {
-        self.inbox.even.load(Ordering::Acquire)
+    /// What the last [`Order::Recheck`] found; false before.
+    pub fn is_complete(&self) -> bool {
+        self.inbox.complete.load(Ordering::Acquire)
     }
 
     /// Whether it was ready once.
@@ -176,9 +148,9 @@ pub(super) struct Inbox {
     /// How many orders wait, so that a device that is woken by something else need not lock.
     waiting: AtomicUsize,
     in_flight: AtomicUsize,
-    standing: AtomicU8,
+    state: AtomicU8,
     was_ready: AtomicBool,
-    even: AtomicBool,
+    complete: AtomicBool,
     leaving: AtomicBool,
 }
 
@@ -195,9 +167,9 @@ impl Inbox {
             waiting_orders: Mutex::default(),
             waiting: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
-            standing: AtomicU8::new(Standing::Away as u8),
+            state: AtomicU8::new(DeviceState::Away as u8),
             was_ready: AtomicBool::new(false),
-            even: AtomicBool::new(false),
+            complete: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
         })
     }
@@ -246,16 +218,16 @@ impl Inbox {
         self.lock().waker = Some(waker.clone());
     }
 
-    pub(super) fn stands(&self, standing: Standing) {
-        if standing == Standing::Ready {
+    pub(super) fn set_state(&self, state: DeviceState) {
+        if state == DeviceState::Ready {
             self.was_ready.store(true, Ordering::Release);
         }
-        self.standing.store(standing as u8, Ordering::Release);
+        self.state.store(state as u8, Ordering::Release);
     }
 
-    /// The answer to [`Order::Look`].
-    pub(super) fn looked(&self, even: bool) {
-        self.even.store(even, Ordering::Release);
+    /// The answer to [`Order::Recheck`].
+    pub(super) fn set_complete(&self, complete: bool) {
+        self.complete.store(complete, Ordering::Release);
     }
 
     pub(super) fn in_flight(&self, number: usize) {
@@ -263,6 +235,6 @@ impl Inbox {
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting_orders.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting_orders.lock()
     }
 }

@@ -29,7 +29,7 @@ pub(super) struct Worker {
     pub rest: Rest,
     pub shard: Shard,
     /// Borrowed only within one poll of one device.
-    pub desk: RefCell<Desk>,
+    pub buffers: RefCell<ReadBuffers>,
     addresses: Vec<SocketAddr>,
     sources: Vec<IpAddr>,
     connects: Cell<usize>,
@@ -40,7 +40,7 @@ pub(super) struct Worker {
 
 /// Where a device's reading is done.
 #[derive(Debug)]
-pub(super) struct Desk {
+pub(super) struct ReadBuffers {
     pub buffer: Vec<u8>,
     /// By dialect: the same bytes may mean something else in another one.
     frames: [Frames; 5],
@@ -61,7 +61,7 @@ impl Worker {
             ledger: Arc::clone(&options.ledger),
             rest: Rest::new(&format!("http://{}", options.target.authority))?,
             shard: recorder.shard(),
-            desk: RefCell::new(Desk {
+            buffers: RefCell::new(ReadBuffers {
                 buffer: vec![0; 2 * READ_BYTES],
                 frames: std::array::from_fn(|_| Frames::new()),
             }),
@@ -104,7 +104,7 @@ impl Worker {
     }
 }
 
-impl Desk {
+impl ReadBuffers {
     /// The buffer, and what is remembered of a dialect's frames.
     pub(super) fn of(&mut self, dialect: Dialect) -> (&mut Vec<u8>, &mut Frames) {
         (&mut self.buffer, &mut self.frames[dialect as usize])

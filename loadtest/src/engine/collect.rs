@@ -42,7 +42,7 @@ impl Collector {
         recorder: Recorder,
         start: Instant,
     ) -> Self {
-        let ends = plan.stretches().iter().map(|stretch| stretch.to);
+        let ends = plan.spans().iter().map(|span| span.to);
         let warmups = options.scenario.phases.iter().map(|phase| phase.warmup);
         Self {
             recorder,

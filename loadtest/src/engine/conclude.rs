@@ -1,7 +1,7 @@
 //! What all parts found together, and what it amounts to: the report.
 
 use super::{
-    GeneratorUse, Observer, Part, PartSlice, Progress, RunError, RunOptions, Shortfall, Watched,
+    GeneratorUse, Observer, PartSlice, Progress, RunError, RunOptions, RunPart, Shortfall, Watched,
     faults, truth,
 };
 use crate::{
@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 /// thresholds are evaluated, too.
 pub async fn conclude(
     options: &RunOptions,
-    mut parts: Vec<Part>,
+    mut parts: Vec<RunPart>,
     watched: Watched,
     observer: Observer,
 ) -> Result<Report, RunError> {

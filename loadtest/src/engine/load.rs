@@ -1,11 +1,11 @@
 //! One process's share of the load: through the phases on schedule, then until everything has settled.
 
 use super::{
-    Observer, Part, Progress, Renewed, RunError, RunOptions,
+    Observer, Progress, Renewed, RunError, RunOptions, RunPart,
     collect::Collector,
     pages::Pages,
     plan::Plan,
-    population::{Population, Standings},
+    population::{Backlog, Population},
     schedule::Schedule,
 };
 use crate::{
@@ -38,7 +38,7 @@ struct Load<'a> {
 
 /// Does this process's share: connects, goes through the phases, waits until everything has settled.
 /// Commands and scrapes are not part of it.
-pub async fn run_part(options: &RunOptions, observer: Observer) -> Result<Part, RunError> {
+pub async fn run_part(options: &RunOptions, observer: Observer) -> Result<RunPart, RunError> {
     let scenario = &*options.scenario;
     let plan = Plan::new(scenario, options.share);
     let (needed, there) = (scenario.people.accounts, options.cast.people.len());
@@ -91,7 +91,7 @@ pub async fn run_part(options: &RunOptions, observer: Observer) -> Result<Part, 
     let (slices, generator) = collector.finish(Instant::now(), &observer);
     fleet.stop().await;
     let record = ledger.record();
-    Ok(Part { started, slices, record, shortfall, generator, interrupted, begun, renewed })
+    Ok(RunPart { started, slices, record, shortfall, generator, interrupted, begun, renewed })
 }
 
 impl Load<'_> {
@@ -100,7 +100,7 @@ impl Load<'_> {
         (self.observer)(&Progress::Phase(phase));
         let scenario = &*self.options.scenario;
         let bytes = scenario.phases[phase].bytes;
-        let end = self.start + Duration::from_secs_f64(self.plan.stretches()[phase].to);
+        let end = self.start + Duration::from_secs_f64(self.plan.spans()[phase].to);
         let mut schedule = Schedule::new(scenario, self.plan, phase).peekable();
         let went_on = loop {
             let now = Instant::now();
@@ -109,7 +109,7 @@ impl Load<'_> {
                     break;
                 };
                 let due = self.start + action.at;
-                if let Some((account, chat)) = self.population.carry_out(&action, due, bytes) {
+                if let Some((account, chat)) = self.population.execute(&action, due, bytes) {
                     // What devices do late they say themselves.
                     let late = now.saturating_duration_since(due).as_micros();
                     self.shard.lock().time(Op::Lag, u64::try_from(late).unwrap_or(u64::MAX));
@@ -149,8 +149,8 @@ impl Load<'_> {
             self.population.connect();
             let now = Instant::now();
             self.collector.cut(now, self.observer);
-            let standings = self.population.standings();
-            if standings == Standings::default() {
+            let backlog = self.population.backlog();
+            if backlog == Backlog::default() {
                 if now >= *since.get_or_insert(now) + quiet {
                     return;
                 }
@@ -158,8 +158,8 @@ impl Load<'_> {
                 since = None;
             }
             // What is acknowledged is known to exist: only then it can be said who has everything.
-            if standings.unacked == 0 {
-                self.population.look();
+            if backlog.unacked == 0 {
+                self.population.recheck_incomplete();
             }
             let left = until.saturating_duration_since(now);
             if left.is_zero() {
@@ -167,7 +167,7 @@ impl Load<'_> {
             }
             if said.is_none_or(|said| now >= said + Duration::from_secs(1)) {
                 said = Some(now);
-                let Standings { unacked, away, behind } = standings;
+                let Backlog { unacked, away, behind } = backlog;
                 (self.observer)(&Progress::Settling { unacked, away: away + behind, left });
             }
         }

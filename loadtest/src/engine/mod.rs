@@ -24,7 +24,7 @@ mod usage;
 pub use conclude::conclude;
 pub use load::run_part;
 pub use options::{Act, Fault, RunOptions, Share, Source, Tuning};
-pub use part::{GeneratorUse, Part, PartSlice, Reading, Renewed, Shortfall, Watched};
+pub use part::{GeneratorUse, PartSlice, Reading, Renewed, RunPart, Shortfall, Watched};
 pub use progress::{Observer, Progress};
 
 use crate::{client::TargetError, report::Report};

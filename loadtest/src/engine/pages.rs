@@ -2,7 +2,7 @@
 //! interest here: that the database holds the truth is checked in the end.
 
 use crate::{
-    client::Account,
+    client::TestAccount,
     measure::{Count, Op},
     recorder::Shard,
     rest::{Rest, RestError},
@@ -33,7 +33,7 @@ impl Pages {
     }
 
     /// Reads the chat's newest 50 messages. Skipped when too many requests are on their way.
-    pub(super) fn read(&self, account: Arc<Account>, chat: ChatId, due: Instant) {
+    pub(super) fn read(&self, account: Arc<TestAccount>, chat: ChatId, due: Instant) {
         let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() else {
             return self.shard.lock().count(Count::Skipped, 1);
         };
@@ -60,7 +60,7 @@ impl Pages {
     }
 }
 
-async fn page(rest: &Rest, account: &Account, chat: ChatId) -> Result<(), String> {
+async fn page(rest: &Rest, account: &TestAccount, chat: ChatId) -> Result<(), String> {
     let mut pass = account.pass().await;
     if pass.expires < Instant::now() + MARGIN {
         pass = account.renewed(pass.number, rest).await.map_err(|error| error.kind())?;

@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, fmt};
 
 /// One process's share of a run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Part {
+pub struct RunPart {
     /// When the first phase began.
     pub started: Timestamp,
     pub slices: Vec<PartSlice>,

@@ -1,5 +1,5 @@
-//! Who is who: which person a connection belongs to, what it speaks, how fast it reads, and how many
-//! connections are open when. Pure: every agent computes the same. Connections are numbered by their
+//! The plan of a run: which person a connection belongs to, which dialect it speaks, how fast it reads, and
+//! how many connections are open at each moment. Pure: every agent computes the same. Connections are numbered by their
 //! *slot*: when there are n, they are in the slots below n, and the newest close first.
 
 use super::Share;
@@ -17,12 +17,12 @@ pub struct Plan {
     /// Each dialect with the sum of all weights up to its own, of 1.
     dialects: Vec<(Dialect, f64)>,
     slow: f64,
-    stretches: Vec<Stretch>,
+    spans: Vec<PhaseSpan>,
 }
 
 /// A phase, with seconds since the first one began.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Stretch {
+pub struct PhaseSpan {
     pub from: f64,
     pub to: f64,
     /// Open connections at its beginning and at its end.
@@ -40,38 +40,38 @@ impl Plan {
             (*dialect, reached)
         };
         let (mut from, mut before) = (0.0, 0);
-        let mut stretch = |phase: &Phase| {
-            let stretch = Stretch {
+        let mut span = |phase: &Phase| {
+            let span = PhaseSpan {
                 from,
                 to: from + phase.duration.as_secs_f64(),
                 before,
                 after: phase.connections.unwrap_or(before),
             };
-            (from, before) = (stretch.to, stretch.after);
-            stretch
+            (from, before) = (span.to, span.after);
+            span
         };
         Self {
             people: scenario.people.accounts.max(1),
             share,
             dialects: weights.iter().filter(|(_, weight)| **weight > 0.0).map(&mut up_to).collect(),
             slow: scenario.people.slow.map_or(0.0, |slow| slow.share),
-            stretches: scenario.phases.iter().map(&mut stretch).collect(),
+            spans: scenario.phases.iter().map(&mut span).collect(),
         }
     }
 
     /// The phases in their order.
-    pub fn stretches(&self) -> &[Stretch] {
-        &self.stretches
+    pub fn spans(&self) -> &[PhaseSpan] {
+        &self.spans
     }
 
     /// Seconds from the beginning of the first phase to the end of the last one.
     pub fn seconds(&self) -> f64 {
-        self.stretches.last().map_or(0.0, |last| last.to)
+        self.spans.last().map_or(0.0, |last| last.to)
     }
 
     /// The most connections that are open at once.
     pub fn slots(&self) -> usize {
-        self.stretches.iter().map(|stretch| stretch.after).max().unwrap_or(0)
+        self.spans.iter().map(|span| span.after).max().unwrap_or(0)
     }
 
     /// Whose device it is, by the place in the cast.
@@ -97,7 +97,7 @@ impl Plan {
     }
 }
 
-impl Stretch {
+impl PhaseSpan {
     pub fn seconds(&self) -> f64 {
         self.to - self.from
     }

@@ -1,15 +1,15 @@
-//! Who is connected: opens, closes, cuts and replaces devices as the schedule says, and hands everybody
-//! what is due. What a device makes of it is its own business.
+//! The connected devices: opens, closes, cuts and replaces them as the schedule says, and gives each its
+//! actions. How a device performs an action is its own business.
 
 use super::{
     RunOptions, Shortfall,
     plan::Plan,
-    schedule::{Action, Deed},
+    schedule::{Action, ActionKind},
 };
 use crate::{
     cast::{Cast, Chat},
     client::{
-        Account, DeviceHandle, DeviceSpec, Fleet, Order, Standing,
+        DeviceHandle, DeviceSpec, DeviceState, Fleet, Order, TestAccount,
         dialect::{Peer, Window},
     },
     measure::Count,
@@ -30,9 +30,9 @@ pub(super) struct Population<'a> {
     plan: &'a Plan,
     fleet: &'a Fleet,
     shard: Shard,
-    accounts: Vec<Arc<Account>>,
-    /// By slot; none where nobody is connected, or another part of the run does it.
-    places: Vec<Option<Place>>,
+    accounts: Vec<Arc<TestAccount>>,
+    /// By slot number; none where nobody is connected, or another part of the run does it.
+    slots: Vec<Option<OpenDevice>>,
     /// Slots whose handshake is on its way, and those that wait for one of them to end.
     connecting: Vec<usize>,
     waiting: VecDeque<(usize, Instant)>,
@@ -44,7 +44,7 @@ pub(super) struct Population<'a> {
     missed: u64,
 }
 
-struct Place {
+struct OpenDevice {
     device: DeviceHandle,
     /// When it was to connect.
     due: Instant,
@@ -52,9 +52,9 @@ struct Place {
     chats: Arc<[ChatId]>,
 }
 
-/// How far everybody is, when nothing more is due.
+/// What is still open when nothing more is due.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Standings {
+pub(super) struct Backlog {
     /// Commands without an answer.
     pub(super) unacked: u64,
     /// Devices that are on their way back.
@@ -71,14 +71,14 @@ impl<'a> Population<'a> {
         shard: Shard,
     ) -> Self {
         let (now, unix_seconds) = (Instant::now(), Timestamp::now().unix_seconds());
-        let account = |person| Arc::new(Account::new(person, now, unix_seconds));
+        let account = |person| Arc::new(TestAccount::new(person, now, unix_seconds));
         Self {
             options,
             plan,
             fleet,
             shard,
             accounts: options.cast.people.iter().map(account).collect(),
-            places: (0..plan.slots()).map(|_| None).collect(),
+            slots: (0..plan.slots()).map(|_| None).collect(),
             connecting: Vec::new(),
             waiting: VecDeque::new(),
             devices: 0,
@@ -88,18 +88,18 @@ impl<'a> Population<'a> {
     }
 
     /// The people, as in the cast.
-    pub(super) fn accounts(&self) -> &[Arc<Account>] {
+    pub(super) fn accounts(&self) -> &[Arc<TestAccount>] {
         &self.accounts
     }
 
-    /// Does what falls to this process. What nobody is there for, or nobody gets done, is counted as
-    /// skipped. Reading history is not a device's business: that is given back, as who reads what.
-    pub(super) fn carry_out(
+    /// Executes this process's share of one scheduled action, or counts it as skipped if no device can. History
+    /// reads are returned as (account, chat), because devices do not perform them.
+    pub(super) fn execute(
         &mut self,
         action: &Action,
         due: Instant,
         bytes: TextBytes,
-    ) -> Option<(Arc<Account>, ChatId)> {
+    ) -> Option<(Arc<TestAccount>, ChatId)> {
         let Some(slot) = action.slot else {
             // One part speaks for nobody.
             if self.options.share.index == 0 {
@@ -111,13 +111,13 @@ impl<'a> Population<'a> {
             return None;
         }
         match action.what {
-            Deed::Open => self.waiting.push_back((slot, due)),
-            Deed::Close => self.close(slot),
-            Deed::Replace => {
+            ActionKind::Open => self.waiting.push_back((slot, due)),
+            ActionKind::Close => self.close(slot),
+            ActionKind::Replace => {
                 self.close(slot);
                 self.waiting.push_back((slot, due));
             }
-            Deed::History => {
+            ActionKind::History => {
                 let person = self.plan.person(slot);
                 let chat = self.chat(slot, action.chance);
                 let asked = chat.zip(self.accounts.get(person).cloned());
@@ -126,8 +126,18 @@ impl<'a> Population<'a> {
                 }
                 return asked.map(|(chat, account)| (account, chat));
             }
-            Deed::Cut { away } => self.order(slot, Order::Cut { due, back: due + away }),
-            what => self.order_in_chat(slot, what, action.chance, due, bytes),
+            ActionKind::Cut { away } => self.order(slot, Order::Cut { due, back: due + away }),
+            ActionKind::Loop { window } => {
+                if self.chat(slot, action.chance).is_some() {
+                    self.looping.push(slot);
+                }
+                let order = |chat, bytes| Order::Loop { chat, window, bytes };
+                self.order_in_chat(slot, action.chance, bytes, order);
+            }
+            ActionKind::InChat(chat_action) => {
+                let order = |chat, bytes| Order::Act { action: chat_action, chat, due, bytes };
+                self.order_in_chat(slot, action.chance, bytes, order);
+            }
         }
         None
     }
@@ -135,9 +145,9 @@ impl<'a> Population<'a> {
     /// Ends the closed loop of a phase.
     pub(super) fn end_loops(&mut self) {
         for slot in std::mem::take(&mut self.looping) {
-            if let (Some(place), Some(chat)) = (&self.places[slot], self.chat(slot, 0)) {
+            if let (Some(opened), Some(chat)) = (&self.slots[slot], self.chat(slot, 0)) {
                 // A device that is too busy to hear of it has left.
-                let _ = place.device.order(Order::Loop { chat, window: 0, bytes: 0 });
+                let _ = opened.device.order(Order::Loop { chat, window: 0, bytes: 0 });
             }
         }
     }
@@ -145,10 +155,10 @@ impl<'a> Population<'a> {
     /// Begins handshakes, as many as may be on their way at once. Whoever waits is late by that, and
     /// its latency counts from when it was due.
     pub(super) fn connect(&mut self) {
-        let places = &self.places;
+        let slots = &self.slots;
         let is_away = |slot: &usize| {
-            let place = places[*slot].as_ref();
-            place.is_some_and(|place| place.device.standing() == Standing::Away)
+            let opened = slots[*slot].as_ref();
+            opened.is_some_and(|opened| opened.device.state() == DeviceState::Away)
         };
         if !self.waiting.is_empty() {
             self.connecting.retain(is_away);
@@ -165,38 +175,37 @@ impl<'a> Population<'a> {
         !self.waiting.is_empty()
     }
 
-    /// Asks all devices how far they are. Whether one is behind is as it was when it last
-    /// looked.
-    pub(super) fn standings(&self) -> Standings {
-        let mut sum = Standings { away: self.waiting.len() as u64, ..Standings::default() };
-        for place in self.places.iter().flatten() {
-            match place.device.standing() {
-                Standing::Away => sum.away += 1,
-                Standing::Gone => continue,
-                Standing::Ready if place.device.is_even() => {}
-                Standing::Ready => sum.behind += 1,
+    /// Adds up what the devices still have open. Whether one is behind is as its last check found.
+    pub(super) fn backlog(&self) -> Backlog {
+        let mut sum = Backlog { away: self.waiting.len() as u64, ..Backlog::default() };
+        for opened in self.slots.iter().flatten() {
+            match opened.device.state() {
+                DeviceState::Away => sum.away += 1,
+                DeviceState::Gone => continue,
+                DeviceState::Ready if opened.device.is_complete() => {}
+                DeviceState::Ready => sum.behind += 1,
             }
-            sum.unacked += place.device.unsettled() as u64;
+            sum.unacked += opened.device.unsettled() as u64;
         }
         sum
     }
 
     /// What is missing when it has been waited for.
     pub(super) fn shortfall(&self) -> Shortfall {
-        let there = self.places.iter().flatten().map(|place| &place.device);
+        let there = self.slots.iter().flatten().map(|opened| &opened.device);
         let (mut unconnected, mut unsent) = (self.missed + self.waiting.len() as u64, 0);
         for device in there {
-            unconnected += u64::from(device.standing() != Standing::Ready);
+            unconnected += u64::from(device.state() != DeviceState::Ready);
             unsent += device.unsent() as u64;
         }
         Shortfall { unconnected, unsent }
     }
 
-    /// Has every device that had not look whether it has everything.
-    pub(super) fn look(&self) {
-        for place in self.places.iter().flatten().filter(|place| !place.device.is_even()) {
+    /// Asks every device that is not yet complete to check again whether it has received everything.
+    pub(super) fn recheck_incomplete(&self) {
+        for opened in self.slots.iter().flatten().filter(|opened| !opened.device.is_complete()) {
             // One whose queue is full is behind anyway.
-            let _ = place.device.order(Order::Look);
+            let _ = opened.device.order(Order::Recheck);
         }
     }
 
@@ -216,12 +225,12 @@ impl<'a> Population<'a> {
             number: u32::try_from(self.devices * share.of + share.index).unwrap_or(u32::MAX),
             account: Arc::clone(account),
             window,
-            slow: slow.map(|slow| slow.bytes_per_second),
+            read_bytes_per_second: slow.map(|slow| slow.bytes_per_second),
             due,
         };
         self.devices += 1;
         match self.fleet.spawn(spec) {
-            Ok(device) => self.places[slot] = Some(Place { device, due, chats }),
+            Ok(device) => self.slots[slot] = Some(OpenDevice { device, due, chats }),
             Err(_) => {
                 self.missed += 1;
                 self.skip();
@@ -234,43 +243,31 @@ impl<'a> Population<'a> {
         if let Some((_, due)) = waited.and_then(|at| self.waiting.remove(at)) {
             self.missed += u64::from(due.elapsed() > PATIENCE);
         }
-        if let Some(place) = self.places[slot].take() {
-            let never_came = !place.device.was_ready() && place.due.elapsed() > PATIENCE;
+        if let Some(opened) = self.slots[slot].take() {
+            let never_came = !opened.device.was_ready() && opened.due.elapsed() > PATIENCE;
             self.missed += u64::from(never_came);
             // Refused only by one that is gone.
-            let _ = place.device.order(Order::Leave);
+            let _ = opened.device.order(Order::Leave);
         }
     }
 
+    /// Gives the device an order in one of its chats, with a text of this size.
     fn order_in_chat(
         &mut self,
         slot: usize,
-        what: Deed,
         chance: u64,
-        due: Instant,
         bytes: TextBytes,
+        order: impl FnOnce(ChatId, usize) -> Order,
     ) {
         let Some(chat) = self.chat(slot, chance) else { return self.skip() };
         let spread = bytes.max.saturating_sub(bytes.min) as u64 + 1;
         let bytes = bytes.min + ((u64::from(chance as u32) * spread) >> 32) as usize;
-        let order = match what {
-            Deed::Message => Order::Send { chat, due, bytes },
-            Deed::Edit => Order::Edit { chat, due, bytes },
-            Deed::Delete => Order::Delete { chat, due },
-            Deed::Typing => Order::Typing { chat, due },
-            Deed::Read => Order::Read { chat, due },
-            Deed::Loop { window } => {
-                self.looping.push(slot);
-                Order::Loop { chat, window, bytes }
-            }
-            Deed::Open | Deed::Close | Deed::Cut { .. } | Deed::Replace | Deed::History => return,
-        };
-        self.order(slot, order);
+        self.order(slot, order(chat, bytes));
     }
 
     fn order(&mut self, slot: usize, order: Order) {
         let taken =
-            self.places[slot].as_ref().is_some_and(|place| place.device.order(order).is_ok());
+            self.slots[slot].as_ref().is_some_and(|opened| opened.device.order(order).is_ok());
         if !taken {
             self.skip();
         }
@@ -278,7 +275,7 @@ impl<'a> Population<'a> {
 
     /// One of the chats that the slot's device can write in.
     fn chat(&self, slot: usize, chance: u64) -> Option<ChatId> {
-        let chats = &self.places[slot].as_ref()?.chats;
+        let chats = &self.slots[slot].as_ref()?.chats;
         let at = ((chance >> 32) * chats.len() as u64) >> 32;
         chats.get(at as usize).copied()
     }

@@ -1,23 +1,21 @@
 //! Reads what the database holds of the run's chats, so that it can be held against what was acknowledged
 //! and received. It judges nothing.
 
-use super::{Observer, Part, Progress, Renewed, RunError, RunOptions};
+use super::{Observer, Progress, Renewed, RunError, RunOptions, RunPart};
 use crate::{
     cast::{Chat, Person},
-    client::{Account, RenewError},
+    client::{RenewError, TestAccount},
     history::{Kept, Record, Stored},
     rest::{Rest, RestError},
 };
 use futures_util::{StreamExt, stream};
+use parking_lot::Mutex;
 use serde::Deserialize;
 use shared::{
     id::{ChatId, Seq, UserId},
     time::Timestamp,
 };
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// The most messages that a page has.
@@ -37,7 +35,7 @@ pub(super) struct Read {
 
 /// A message, as far as it is of interest.
 #[derive(Deserialize)]
-struct Row {
+struct MessageRow {
     id: Seq,
     sender_id: UserId,
     text: String,
@@ -58,7 +56,7 @@ enum Unread {
 /// Reads all chats of the cast from the first event on that the record tells of, some at once.
 pub(super) async fn read(
     options: &RunOptions,
-    parts: &[Part],
+    parts: &[RunPart],
     record: &Record,
     observer: &Observer,
 ) -> Result<Read, RunError> {
@@ -71,8 +69,8 @@ pub(super) async fn read(
             old_refresh.clone_from(refresh);
         }
     }
-    let accounts: Vec<Account> =
-        people.iter().map(|person| Account::new(person, now, unix_seconds)).collect();
+    let accounts: Vec<TestAccount> =
+        people.iter().map(|person| TestAccount::new(person, now, unix_seconds)).collect();
     let (stored, starts) = (Mutex::new(Stored::default()), record.starts());
     let chats = &options.cast.chats;
     let mut reading = stream::iter(chats)
@@ -95,13 +93,13 @@ pub(super) async fn read(
         }
     }
     drop(reading);
-    Ok(Read { stored: stored.into_inner().unwrap_or_else(PoisonError::into_inner), unread })
+    Ok(Read { stored: stored.into_inner(), unread })
 }
 
 /// A chat that is not read to its end is not told of: half of it would look like a loss.
 async fn read_chat(
     rest: &Rest,
-    accounts: &[Account],
+    accounts: &[TestAccount],
     chat: &Chat,
     from: Seq,
     stored: &Mutex<Stored>,
@@ -109,7 +107,7 @@ async fn read_chat(
     let member = chat.members.iter().find_map(|member| accounts.get(*member));
     let member = member.or(accounts.first().filter(|_| chat.id == ChatId::LOBBY));
     let member = member.ok_or(Unread::Nobody)?;
-    let mut rows: Vec<Row> = Vec::new();
+    let mut rows: Vec<MessageRow> = Vec::new();
     loop {
         let after = rows.last().map_or(from, |row| row.id);
         let page = page(rest, member, chat.id, after).await?;
@@ -119,16 +117,21 @@ async fn read_chat(
             break;
         }
     }
-    let mut stored = stored.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut stored = stored.lock();
     stored.chat(chat.id, from);
-    for Row { id, sender_id, text, client_message_id } in &rows {
+    for MessageRow { id, sender_id, text, client_message_id } in &rows {
         let key = client_message_id.as_deref().unwrap_or_default();
         stored.add(chat.id, &Kept { id: *id, sender: *sender_id, key, text });
     }
     Ok(())
 }
 
-async fn page(rest: &Rest, member: &Account, chat: ChatId, after: Seq) -> Result<Vec<Row>, Unread> {
+async fn page(
+    rest: &Rest,
+    member: &TestAccount,
+    chat: ChatId,
+    after: Seq,
+) -> Result<Vec<MessageRow>, Unread> {
     let until = Instant::now() + PATIENCE;
     let path = format!("/chats/{chat}/messages?after={after}&limit={PAGE}");
     loop {

@@ -1,6 +1,6 @@
 //! What was told of an event, small enough to keep every event of a run: digests instead of texts.
 
-use super::{Told, What};
+use super::{ReportedEvent, What};
 use serde::{Deserialize, Serialize};
 use std::hash::{DefaultHasher, Hasher};
 
@@ -46,8 +46,8 @@ impl Fact {
     }
 }
 
-impl From<&Told<'_>> for Fact {
-    fn from(told: &Told<'_>) -> Self {
+impl From<&ReportedEvent<'_>> for Fact {
+    fn from(told: &ReportedEvent<'_>) -> Self {
         match told.what {
             What::Message { id, sender, key, text } => Self::Message {
                 id: id.0,

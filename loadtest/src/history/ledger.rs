@@ -2,16 +2,17 @@
 //! event and variant; what each device heard of it is in its own [`Log`].
 
 use super::{
-    Log, Record, Told,
+    Log, Record, ReportedEvent,
     fact::Fact,
     record::DeviceRecord,
     timeline::{Claim, Timeline},
 };
+use parking_lot::{Mutex, RwLock};
 use shared::id::ChatId;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        Arc,
         atomic::{AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Instant,
@@ -42,7 +43,7 @@ pub struct Ledger {
     opened: Instant,
     limits: Limits,
     /// Read by each `ack` and each `watch`, written once a chat.
-    lines: RwLock<HashMap<ChatId, Arc<Line>>>,
+    entries: RwLock<HashMap<ChatId, Arc<ChatEntry>>>,
     events: AtomicUsize,
     notes: AtomicUsize,
     unrecorded: AtomicU64,
@@ -52,7 +53,7 @@ pub struct Ledger {
 
 /// A chat. Devices that watch it hold it, so that they need no look-up.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct ChatEntry {
     pub chat: ChatId,
     /// The newest place that is known.
     head: AtomicI64,
@@ -64,7 +65,7 @@ impl Ledger {
         Arc::new(Self {
             opened: Instant::now(),
             limits,
-            lines: RwLock::default(),
+            entries: RwLock::default(),
             events: AtomicUsize::new(0),
             notes: AtomicUsize::new(0),
             unrecorded: AtomicU64::new(0),
@@ -74,10 +75,10 @@ impl Ledger {
     }
 
     /// The server acknowledged this to its sender, which knows its own key and text.
-    pub fn acked(&self, told: &Told<'_>) {
-        let line = self.line(told.chat);
+    pub fn acked(&self, told: &ReportedEvent<'_>) {
+        let entry = self.entry(told.chat);
         self.enter(
-            &line,
+            &entry,
             told,
             Claim { fact: Fact::from(told), by: None, acked: Some(self.now()) },
         );
@@ -91,12 +92,11 @@ impl Ledger {
     /// Takes everything recorded. To be called once, when all logs are dropped: a log that is dropped
     /// later is in no record.
     pub fn record(&self) -> Record {
-        let lines =
-            std::mem::take(&mut *self.lines.write().unwrap_or_else(PoisonError::into_inner));
-        let take = |line: &Line| std::mem::take(&mut *locked(&line.timeline));
+        let entries = std::mem::take(&mut *self.entries.write());
+        let take = |entry: &ChatEntry| std::mem::take(&mut *entry.timeline.lock());
         let timelines: BTreeMap<ChatId, Timeline> =
-            lines.iter().map(|(chat, line)| (*chat, take(line))).collect();
-        let mut devices = std::mem::take(&mut *locked(&self.done));
+            entries.iter().map(|(chat, entry)| (*chat, take(entry))).collect();
+        let mut devices = std::mem::take(&mut *self.done.lock());
         devices.sort_by_key(|device| device.number);
         Record::of_process(
             timelines,
@@ -107,20 +107,25 @@ impl Ledger {
     }
 
     /// The chat's line, made when it is new.
-    pub(super) fn line(&self, chat: ChatId) -> Arc<Line> {
-        let known = self.lines.read().unwrap_or_else(PoisonError::into_inner).get(&chat).cloned();
+    pub(super) fn entry(&self, chat: ChatId) -> Arc<ChatEntry> {
+        let known = self.entries.read().get(&chat).cloned();
         known.unwrap_or_else(|| {
-            let mut lines = self.lines.write().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(lines.entry(chat).or_insert_with(|| {
+            let mut entries = self.entries.write();
+            Arc::clone(entries.entry(chat).or_insert_with(|| {
                 let (head, timeline) = (AtomicI64::new(0), Mutex::default());
-                Arc::new(Line { chat, head, timeline })
+                Arc::new(ChatEntry { chat, head, timeline })
             }))
         })
     }
 
     /// Enters what was told. Gives its variant (see [`Timeline::enter`]), `None` beyond the bounds.
-    pub(super) fn enter(&self, line: &Line, told: &Told<'_>, claim: Claim) -> Option<u8> {
-        let mut timeline = locked(&line.timeline);
+    pub(super) fn enter(
+        &self,
+        entry: &ChatEntry,
+        told: &ReportedEvent<'_>,
+        claim: Claim,
+    ) -> Option<u8> {
+        let mut timeline = entry.timeline.lock();
         let is_new = !timeline.knows(told.seq.0);
         let full = is_new && self.events.load(Relaxed) >= self.limits.events;
         let variant = if full { None } else { timeline.enter(told.seq.0, claim) };
@@ -128,7 +133,7 @@ impl Ledger {
         match variant {
             Some(_) if is_new => {
                 self.events.fetch_add(1, Relaxed);
-                line.head.fetch_max(told.seq.0, Relaxed);
+                entry.head.fetch_max(told.seq.0, Relaxed);
             }
             Some(_) => {}
             None => self.miss(),
@@ -156,17 +161,12 @@ impl Ledger {
     }
 
     pub(super) fn finish(&self, device: DeviceRecord) {
-        locked(&self.done).push(device);
+        self.done.lock().push(device);
     }
 }
 
-impl Line {
+impl ChatEntry {
     pub fn head(&self) -> i64 {
         self.head.load(Relaxed)
     }
-}
-
-/// A panic elsewhere leaves maps whole; what that task had to say is missing, and it fails by itself.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

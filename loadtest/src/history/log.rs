@@ -2,11 +2,11 @@
 //! It finds by itself what came twice or late; what never came is found in the end.
 
 use super::{
-    Ledger, Told,
+    Ledger, ReportedEvent,
     fact::{Fact, digest},
-    ledger::Line,
-    record::{DeviceRecord, Mishap, MishapKind, Watched, Window},
-    stretch::{Arrival, Stretch},
+    ledger::ChatEntry,
+    record::{DeviceRecord, Mishap, MishapKind, UnnumberedView, Watched},
+    segment::{Arrival, Segment},
     timeline::Claim,
 };
 use shared::id::{ChatId, Seq, UserId};
@@ -19,7 +19,7 @@ pub struct Log {
     /// What it watches, by chat: found by halving, in a few comparisons for the few chats of a device.
     watched: Vec<Watching>,
     /// Those it watches through windows without numbers.
-    windows: Vec<(Arc<Line>, Window)>,
+    windows: Vec<(Arc<ChatEntry>, UnnumberedView)>,
     record: DeviceRecord,
     away: bool,
 }
@@ -27,8 +27,8 @@ pub struct Log {
 /// A chat being watched.
 #[derive(Debug)]
 struct Watching {
-    line: Arc<Line>,
-    stretch: Stretch,
+    entry: Arc<ChatEntry>,
+    segment: Segment,
 }
 
 impl Log {
@@ -48,35 +48,35 @@ impl Log {
     pub fn watch(&mut self, chat: ChatId, after: Seq) {
         self.here();
         if let Err(at) = self.find(chat) {
-            let line = self.ledger.line(chat);
-            self.watched.insert(at, Watching { line, stretch: Stretch::new(after.0) });
+            let entry = self.ledger.entry(chat);
+            self.watched.insert(at, Watching { entry, segment: Segment::new(after.0) });
         }
     }
 
-    /// The same for a window that tells no numbers ([`Log::heard_text`]): live from its first message
+    /// The same for a window that tells no numbers ([`Log::on_text_event`]): live from its first message
     /// on; only messages are shown, and none of `not_from`, where a window does not show its own
     /// user's. What is acknowledged 20 s after now or later is expected even when it hears nothing.
     pub fn watch_texts(&mut self, chat: ChatId, not_from: Option<UserId>) {
         self.here();
-        if !self.windows.iter().any(|(line, _)| line.chat == chat) {
-            let window = Window {
+        if !self.windows.iter().any(|(entry, _)| entry.chat == chat) {
+            let window = UnnumberedView {
                 since: self.ledger.now(),
                 not_from: not_from.map(|user| user.0),
                 heard: Vec::new(),
                 ended: false,
             };
-            self.windows.push((self.ledger.line(chat), window));
+            self.windows.push((self.ledger.entry(chat), window));
         }
     }
 
     /// The device watches it no more: `chat_removed`, `unsubscribed`, or a connection ended that cannot
-    /// be resumed. A later `watch` begins a new stretch; nothing in between is expected.
+    /// be resumed. A later `watch` begins a new segment; nothing in between is expected.
     pub fn unwatch(&mut self, chat: ChatId) {
         if let Ok(at) = self.find(chat) {
             let watching = self.watched.remove(at);
             self.end(watching);
         }
-        if let Some(at) = self.windows.iter().position(|(line, _)| line.chat == chat) {
+        if let Some(at) = self.windows.iter().position(|(entry, _)| entry.chat == chat) {
             let (_, mut window) = self.windows.swap_remove(at);
             window.ended = true;
             self.record.windows.push((chat, window));
@@ -93,15 +93,15 @@ impl Log {
     /// A connection resumed: the chats watched are caught up, each until its `caught_up` or `resync`.
     pub fn catching_up(&mut self) {
         self.here();
-        self.watched.iter_mut().for_each(|watching| watching.stretch.catching = true);
+        self.watched.iter_mut().for_each(|watching| watching.segment.catching = true);
     }
 
     /// Everything of the chat up to here has been sent.
     pub fn caught_up(&mut self, chat: ChatId, seq: Seq) {
         let Ok(at) = self.find(chat) else { return };
-        let stretch = &mut self.watched[at].stretch;
-        if seq.0 <= stretch.last || self.ledger.note() {
-            stretch.caught_up(seq.0);
+        let segment = &mut self.watched[at].segment;
+        if seq.0 <= segment.last || self.ledger.note() {
+            segment.caught_up(seq.0);
         }
     }
 
@@ -110,34 +110,34 @@ impl Log {
         self.record.resyncs += 1;
         let Ok(at) = self.find(chat) else { return };
         let next =
-            Watching { line: Arc::clone(&self.watched[at].line), stretch: Stretch::new(seq.0) };
+            Watching { entry: Arc::clone(&self.watched[at].entry), segment: Segment::new(seq.0) };
         let before = std::mem::replace(&mut self.watched[at], next);
         self.end(before);
     }
 
     /// An event arrived. Its content is compared with what others heard. Whether the same bytes may be
-    /// told by [`Log::heard_again`] from now on: not where the same event came with another content
+    /// told by [`Log::on_event_again`] from now on: not where the same event came with another content
     /// before, as a message does that a catch-up shows in its latest state.
-    pub fn heard(&mut self, told: &Told<'_>) -> bool {
+    pub fn on_event(&mut self, told: &ReportedEvent<'_>) -> bool {
         let Ok(at) = self.find(told.chat) else {
             self.mishap(MishapKind::Foreign, told.chat, told.seq.0, 0);
             return false;
         };
         let claim = Claim { fact: Fact::from(told), by: Some(self.record.number), acked: None };
-        let Some(variant) = self.ledger.enter(&self.watched[at].line, told, claim) else {
+        let Some(variant) = self.ledger.enter(&self.watched[at].entry, told, claim) else {
             return false;
         };
         let is_new = self.step(at, told.chat, told.seq.0);
         if is_new && variant > 0 && self.ledger.note() {
-            self.watched[at].stretch.odd.push((told.seq.0, variant));
+            self.watched[at].segment.odd.push((told.seq.0, variant));
         }
         variant == 0
     }
 
-    /// The same, when the frame's bytes equal those of an event for which [`Log::heard`] gave true in
+    /// The same, when the frame's bytes equal those of an event for which [`Log::on_event`] gave true in
     /// this process: no lock and no allocation while events come in order.
     #[inline]
-    pub fn heard_again(&mut self, chat: ChatId, seq: Seq) {
+    pub fn on_event_again(&mut self, chat: ChatId, seq: Seq) {
         match self.find(chat) {
             Ok(at) => _ = self.step(at, chat, seq.0),
             Err(_) => self.mishap(MishapKind::Foreign, chat, seq.0, 0),
@@ -145,8 +145,8 @@ impl Log {
     }
 
     /// A message arrived at a window that tells no numbers. It is identified by its text.
-    pub fn heard_text(&mut self, chat: ChatId, text: &str) {
-        match self.windows.iter_mut().find(|(line, _)| line.chat == chat) {
+    pub fn on_text_event(&mut self, chat: ChatId, text: &str) {
+        match self.windows.iter_mut().find(|(entry, _)| entry.chat == chat) {
             Some((_, window)) if self.ledger.note() => window.heard.push(digest(text)),
             Some(_) => {}
             None => self.mishap(MishapKind::Foreign, chat, 0, 0),
@@ -155,20 +155,21 @@ impl Log {
 
     /// Whether it has everything of its chats that this process knows to exist, or is away. Of windows
     /// without numbers nothing is known before the end.
-    pub fn is_even(&self) -> bool {
-        let even = |one: &Watching| !one.stretch.catching && one.stretch.last >= one.line.head();
-        self.away || self.watched.iter().all(even)
+    pub fn is_complete(&self) -> bool {
+        let complete =
+            |one: &Watching| !one.segment.catching && one.segment.last >= one.entry.head();
+        self.away || self.watched.iter().all(complete)
     }
 
     #[inline]
     fn find(&self, chat: ChatId) -> Result<usize, usize> {
-        self.watched.binary_search_by_key(&chat, |watching| watching.line.chat)
+        self.watched.binary_search_by_key(&chat, |watching| watching.entry.chat)
     }
 
     /// The event at this place arrived. Whether it had not before.
     #[inline]
     fn step(&mut self, at: usize, chat: ChatId, seq: i64) -> bool {
-        match self.watched[at].stretch.step(seq) {
+        match self.watched[at].segment.step(seq) {
             Arrival::Next => true,
             // The hole is kept even beyond the bounds, which then says that something is missing.
             Arrival::Skipping => {
@@ -180,7 +181,7 @@ impl Log {
                 true
             }
             Arrival::Repeated => {
-                self.mishap(MishapKind::Repeated, chat, seq, self.watched[at].stretch.last);
+                self.mishap(MishapKind::Repeated, chat, seq, self.watched[at].segment.last);
                 false
             }
         }
@@ -193,8 +194,8 @@ impl Log {
     }
 
     fn end(&mut self, watching: Watching) {
-        let stretch = Stretch { ended: true, ..watching.stretch };
-        self.record.stretches.push(Watched { chat: watching.line.chat, stretch });
+        let segment = Segment { ended: true, ..watching.segment };
+        self.record.segments.push(Watched { chat: watching.entry.chat, segment });
     }
 }
 
@@ -202,13 +203,13 @@ impl Drop for Log {
     fn drop(&mut self) {
         let mut record = std::mem::take(&mut self.record);
         record.away = self.away;
-        for Watching { line, mut stretch } in std::mem::take(&mut self.watched) {
-            stretch.ended = self.away;
-            record.stretches.push(Watched { chat: line.chat, stretch });
+        for Watching { entry, mut segment } in std::mem::take(&mut self.watched) {
+            segment.ended = self.away;
+            record.segments.push(Watched { chat: entry.chat, segment });
         }
-        for (line, mut window) in std::mem::take(&mut self.windows) {
+        for (entry, mut window) in std::mem::take(&mut self.windows) {
             window.ended = self.away;
-            record.windows.push((line.chat, window));
+            record.windows.push((entry.chat, window));
         }
         self.ledger.finish(record);
     }

@@ -10,17 +10,17 @@ mod fact;
 mod ledger;
 mod log;
 mod record;
+mod reported;
+mod segment;
 mod stored;
-mod stretch;
 mod timeline;
-mod told;
 mod verdict;
 
 pub use ledger::{Ledger, Limits};
 pub use log::Log;
 pub use record::Record;
+pub use reported::{ReportedEvent, What};
 pub use stored::{Kept, Stored};
-pub use told::{Told, What};
 pub use verdict::Verdict;
 
 #[cfg(test)]

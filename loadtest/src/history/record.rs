@@ -1,6 +1,6 @@
 //! What processes recorded, as data that can be sent and put together. Judging it is in [`super::check`].
 
-use super::{stretch::Stretch, timeline::Timeline};
+use super::{segment::Segment, timeline::Timeline};
 use serde::{Deserialize, Serialize};
 use shared::id::{ChatId, Seq};
 use std::collections::{BTreeMap, HashMap};
@@ -28,9 +28,9 @@ pub(super) struct DeviceRecord {
     pub name: String,
     /// The place of its process in [`Record::processes`].
     pub process: usize,
-    pub stretches: Vec<Watched>,
+    pub segments: Vec<Watched>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub windows: Vec<(ChatId, Window)>,
+    pub windows: Vec<(ChatId, UnnumberedView)>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mishaps: Vec<Mishap>,
     pub resyncs: u64,
@@ -40,17 +40,17 @@ pub(super) struct DeviceRecord {
     pub away: bool,
 }
 
-/// A stretch of a chat.
+/// A watched segment of a chat.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Watched {
     pub chat: ChatId,
     #[serde(flatten)]
-    pub stretch: Stretch,
+    pub segment: Segment,
 }
 
-/// What was shown by a window that tells no numbers.
+/// What a window showed whose dialect has no sequence numbers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Window {
+pub(super) struct UnnumberedView {
     /// In milliseconds since the ledger was opened.
     pub since: u32,
     pub not_from: Option<i64>,
@@ -100,8 +100,8 @@ impl Record {
         let first = |timeline: &Timeline| timeline.places().next().map(|seq| seq - 1);
         let told =
             self.timelines.iter().filter_map(|(chat, timeline)| Some((*chat, first(timeline)?)));
-        let watched = self.devices.iter().flat_map(|device| &device.stretches);
-        let watched = watched.map(|watched| (watched.chat, watched.stretch.start));
+        let watched = self.devices.iter().flat_map(|device| &device.segments);
+        let watched = watched.map(|watched| (watched.chat, watched.segment.start));
         let mut starts: BTreeMap<ChatId, Seq> = BTreeMap::new();
         for (chat, start) in told.chain(watched) {
             let known = starts.entry(chat).or_insert(Seq(start));
@@ -143,8 +143,8 @@ impl Record {
         for mut device in other.devices {
             device.number += offset;
             device.process += process;
-            for Watched { chat, stretch } in &mut device.stretches {
-                stretch
+            for Watched { chat, segment } in &mut device.segments {
+                segment
                     .odd
                     .iter_mut()
                     .for_each(|(seq, variant)| *variant = to(*chat, *seq, *variant));

@@ -6,32 +6,33 @@ mod screen;
 use self::screen::Screen;
 use crate::{engine, prepare, scenario::Scenario};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use parking_lot::Mutex;
 use std::{
     io::{self, IsTerminal as _, Write},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread::JoinHandle,
     time::{Duration, Instant},
 };
 
-/// News that wait for the terminal. A terminal that takes none for so many seconds loses some: the run
-/// is never held up by it.
+/// Updates that wait for the terminal. A terminal that takes none for so many seconds loses some: it never
+/// holds up the run.
 const WAITING: usize = 64;
 
 /// How often something is written where nobody watches.
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
 
 /// Shows a run. Clones of the [`Arc`] share the screen; nothing here blocks.
-pub struct Live {
-    news: Mutex<Option<SyncSender<News>>>,
+pub struct LiveView {
+    updates: Mutex<Option<SyncSender<ViewUpdate>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// What can be shown.
 #[derive(Clone, Debug)]
-pub(crate) enum News {
+pub(crate) enum ViewUpdate {
     Preparing(prepare::Progress),
     Run(engine::Progress),
 }
@@ -44,7 +45,7 @@ enum Paper {
     Plain { out: Box<dyn Write + Send>, next: Option<Instant> },
 }
 
-impl Live {
+impl LiveView {
     /// On stderr, as a terminal or as a file likes it.
     pub fn new(scenario: &Scenario) -> Arc<Self> {
         let paper = if io::stderr().is_terminal() {
@@ -56,54 +57,50 @@ impl Live {
     }
 
     fn on(paper: Paper, screen: Screen) -> Arc<Self> {
-        let (news, heard) = sync_channel(WAITING);
+        let (updates, heard) = sync_channel(WAITING);
         // A thread of its own: writing to a terminal or a full pipe blocks.
         let thread = std::thread::spawn(move || show(&heard, paper, screen));
-        Arc::new(Self { news: Mutex::new(Some(news)), thread: Mutex::new(Some(thread)) })
+        Arc::new(Self { updates: Mutex::new(Some(updates)), thread: Mutex::new(Some(thread)) })
     }
 
     /// For [`prepare::prepare`].
     pub fn preparing(&self, progress: prepare::Progress) {
-        self.tell(News::Preparing(progress));
+        self.tell(ViewUpdate::Preparing(progress));
     }
 
     /// For the engine.
     pub fn observer(self: &Arc<Self>) -> engine::Observer {
         let live = Arc::clone(self);
-        Arc::new(move |progress| live.tell(News::Run(progress.clone())))
+        Arc::new(move |progress| live.tell(ViewUpdate::Run(progress.clone())))
     }
 
     /// Shows what is still waiting, and leaves the terminal to others. Blocks until that is done.
     pub fn finish(&self) {
-        drop(lock(&self.news).take());
-        if let Some(thread) = lock(&self.thread).take() {
+        drop(self.updates.lock().take());
+        if let Some(thread) = self.thread.lock().take() {
             // It ends by itself; a panic in it has been printed.
             let _ = thread.join();
         }
     }
 
-    fn tell(&self, news: News) {
-        if let Some(sender) = &*lock(&self.news) {
-            // When it is full the terminal is stuck, and later news will say the same.
-            let _ = sender.try_send(news);
+    fn tell(&self, updates: ViewUpdate) {
+        if let Some(sender) = &*self.updates.lock() {
+            // When it is full the terminal is stuck, and later updates will say the same.
+            let _ = sender.try_send(updates);
         }
     }
 }
 
-impl Drop for Live {
+impl Drop for LiveView {
     fn drop(&mut self) {
         self.finish();
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// The thread: until the last sender is gone.
-fn show(heard: &Receiver<News>, mut paper: Paper, mut screen: Screen) {
-    while let Ok(news) = heard.recv() {
-        let event = screen.on(&news);
+fn show(heard: &Receiver<ViewUpdate>, mut paper: Paper, mut screen: Screen) {
+    while let Ok(updates) = heard.recv() {
+        let event = screen.on(&updates);
         paper.write(&mut screen, event, Instant::now());
     }
     paper.end();
@@ -112,7 +109,7 @@ fn show(heard: &Receiver<News>, mut paper: Paper, mut screen: Screen) {
 impl Paper {
     fn terminal(target: ProgressDrawTarget) -> Self {
         let bar = ProgressBar::with_draw_target(None, target);
-        // The template is ours and is right. All text is one message, so that news are one redraw.
+        // The template is ours and is right. All text is one message, so that an update is one redraw.
         if let Ok(style) = ProgressStyle::with_template("{msg}") {
             bar.set_style(style);
         }

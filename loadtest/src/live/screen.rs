@@ -1,6 +1,6 @@
-//! What the live view says, as text: from news to lines. It writes nowhere.
+//! The text of the live view: from updates to lines. It writes nowhere.
 
-use super::News;
+use super::ViewUpdate;
 use crate::{
     engine::Progress,
     measure::{Count, Op, Slice},
@@ -64,10 +64,10 @@ impl Screen {
         }
     }
 
-    /// Takes news in. What it returns is an event: a line that is to stay.
-    pub fn on(&mut self, news: &News) -> Option<String> {
-        match news {
-            News::Preparing(progress) => {
+    /// Takes in an update. Returns the line of an event, which stays on the screen.
+    pub fn on(&mut self, updates: &ViewUpdate) -> Option<String> {
+        match updates {
+            ViewUpdate::Preparing(progress) => {
                 let left = progress.left.map(|left| format!("{} left", moment(left.as_secs_f64())));
                 let more = match progress.waiting {
                     Some(wait) => format!("the service asks to wait {} s", wait.as_secs()),
@@ -76,11 +76,11 @@ impl Screen {
                 let what = format!("preparing: {}", progress.step.name());
                 self.stage = counting(&what, progress.done, progress.of, more);
             }
-            News::Run(Progress::Phase(place)) => {
+            ViewUpdate::Run(Progress::Phase(place)) => {
                 self.stage = Stage::Phase(*place);
                 return Some(format!("{} phase {}", moment(self.at), self.phase(*place)));
             }
-            News::Run(Progress::Second(second)) => {
+            ViewUpdate::Run(Progress::Second(second)) => {
                 if std::mem::take(&mut self.shown) {
                     self.fresh = Slice::default();
                     (self.seconds, self.cpu) = (0.0, 0.0);
@@ -93,10 +93,10 @@ impl Screen {
                 self.closes += second.slice.closes.values().sum::<u64>();
                 self.skipped += counted(&second.slice, Count::Skipped);
             }
-            News::Run(Progress::Mark(mark)) => {
+            ViewUpdate::Run(Progress::Mark(mark)) => {
                 return Some(format!("{} {}: {}", moment(mark.at), mark.name, mark.outcome));
             }
-            News::Run(Progress::Settling { unacked, away, left }) => {
+            ViewUpdate::Run(Progress::Settling { unacked, away, left }) => {
                 self.stage = Stage::Settling(format!(
                     "{} not acknowledged, {} devices away, at most {} left",
                     count(*unacked),
@@ -104,10 +104,10 @@ impl Screen {
                     moment(left.as_secs_f64())
                 ));
             }
-            News::Run(Progress::Reading { chats, of }) => {
+            ViewUpdate::Run(Progress::Reading { chats, of }) => {
                 self.stage = counting("reading the database: chats", *chats, *of, String::new());
             }
-            News::Run(Progress::Checking) => self.stage = Stage::Checking,
+            ViewUpdate::Run(Progress::Checking) => self.stage = Stage::Checking,
         }
         None
     }

@@ -15,7 +15,7 @@ struct Sink(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        lock(&self.0).write(bytes)
+        self.0.lock().write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -25,7 +25,7 @@ impl Write for Sink {
 
 impl Sink {
     fn text(&self) -> String {
-        String::from_utf8(lock(&self.0).clone()).unwrap()
+        String::from_utf8(self.0.lock().clone()).unwrap()
     }
 }
 
@@ -33,7 +33,7 @@ fn screen() -> Screen {
     Screen::new(&sample().scenario)
 }
 
-fn second(at: f64, sent: u64) -> News {
+fn second(at: f64, sent: u64) -> ViewUpdate {
     let mut delivery = Latency::default();
     (1..=100).for_each(|millis| delivery.record(millis * 1000));
     let counts = [(Count::Sent, sent), (Count::Acked, 480), (Count::Delivered, 5000)];
@@ -44,13 +44,13 @@ fn second(at: f64, sent: u64) -> News {
         errors: BTreeMap::from([("rate_limited".to_owned(), 2)]),
         closes: BTreeMap::new(),
     };
-    News::Run(Progress::Second(Arc::new(PartSlice { at, seconds: 1.0, slice, cpu: 0.12 })))
+    ViewUpdate::Run(Progress::Second(Arc::new(PartSlice { at, seconds: 1.0, slice, cpu: 0.12 })))
 }
 
 #[test]
 fn a_terminal_shows_the_last_second_until_the_next() {
     let mut screen = screen();
-    screen.on(&News::Run(Progress::Phase(1)));
+    screen.on(&ViewUpdate::Run(Progress::Phase(1)));
     screen.on(&second(29.0, 100));
     screen.lines();
     screen.on(&second(30.0, 500));
@@ -72,17 +72,17 @@ fn without_a_terminal_a_line_each_five_seconds_adds_up_what_came_between() {
     let (sink, mut screen) = (Sink::default(), screen());
     let mut paper = Paper::Plain { out: Box::new(sink.clone()), next: None };
     let begin = Instant::now();
-    let mut hear = |news: News, after: u64| {
-        let event = screen.on(&news);
+    let mut hear = |updates: ViewUpdate, after: u64| {
+        let event = screen.on(&updates);
         paper.write(&mut screen, event, begin + Duration::from_secs(after));
     };
-    hear(News::Run(Progress::Phase(0)), 0);
+    hear(ViewUpdate::Run(Progress::Phase(0)), 0);
     for at in 1..=6 {
         hear(second(at as f64, 500), at);
     }
     let mark =
         Mark { at: 7.0, name: "kill".to_owned(), outcome: "exit 0".to_owned(), recovery: None };
-    hear(News::Run(Progress::Mark(mark)), 7);
+    hear(ViewUpdate::Run(Progress::Mark(mark)), 7);
     let text = sink.text();
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 4, "{text}");
@@ -106,17 +106,17 @@ fn preparing_settling_and_checking_are_told() {
         left: Some(Duration::from_secs(9)),
         waiting: None,
     };
-    screen.on(&News::Preparing(preparing));
+    screen.on(&ViewUpdate::Preparing(preparing));
     assert_eq!(screen.line(), "preparing: accounts 250 of 1,000, 9 s left");
     assert!(screen.lines().ends_with(" 25 %"), "no figures before the run");
     let left = Duration::from_secs(28);
-    screen.on(&News::Run(Progress::Settling { unacked: 3, away: 1, left }));
+    screen.on(&ViewUpdate::Run(Progress::Settling { unacked: 3, away: 1, left }));
     assert!(
         screen.line().contains("settling: 3 not acknowledged, 1 devices away, at most 28 s left")
     );
-    screen.on(&News::Run(Progress::Reading { chats: 10, of: 40 }));
+    screen.on(&ViewUpdate::Run(Progress::Reading { chats: 10, of: 40 }));
     assert_eq!(screen.line(), "reading the database: chats 10 of 40");
-    screen.on(&News::Run(Progress::Checking));
+    screen.on(&ViewUpdate::Run(Progress::Checking));
     assert_eq!(screen.line(), "checking what everybody received");
 }
 
@@ -126,7 +126,7 @@ fn a_stuck_terminal_holds_nobody_up_and_finishing_writes_the_rest() {
     struct Stuck(Arc<Mutex<()>>, Sink);
     impl Write for Stuck {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            drop(lock(&self.0));
+            drop(self.0.lock());
             self.1.write(bytes)
         }
         fn flush(&mut self) -> io::Result<()> {
@@ -135,9 +135,9 @@ fn a_stuck_terminal_holds_nobody_up_and_finishing_writes_the_rest() {
     }
     let (gate, sink) = (Arc::new(Mutex::new(())), Sink::default());
     let out = Box::new(Stuck(Arc::clone(&gate), sink.clone()));
-    let live = Live::on(Paper::Plain { out, next: None }, screen());
+    let live = LiveView::on(Paper::Plain { out, next: None }, screen());
     let observer = live.observer();
-    let held = lock(&gate);
+    let held = gate.lock();
     for _ in 0..10 * WAITING {
         observer(&Progress::Phase(2));
     }

@@ -35,9 +35,9 @@ pub struct Admin {
     pub password: Secret,
 }
 
-/// What is to be prepared.
+/// What to prepare, where, and under which name.
 #[derive(Clone, Copy, Debug)]
-pub struct Plan<'a> {
+pub struct Preparation<'a> {
     pub scenario: &'a Scenario,
     pub target: &'a Target,
     /// Names the run: 1 to [`MAX_RUN`] characters. Accounts are called `lt-{run}-{number}`.
@@ -88,9 +88,9 @@ pub struct Prepared {
 }
 
 /// Makes sure that everybody and everything in the plan exists. `tell` hears how far it is.
-pub async fn prepare(plan: Plan<'_>, tell: Tell<'_>) -> Result<Prepared, PrepareError> {
+pub async fn prepare(plan: Preparation<'_>, tell: Tell<'_>) -> Result<Prepared, PrepareError> {
     check_run(plan.run)?;
-    let Plan { scenario, target, run, accounts } = plan;
+    let Preparation { scenario, target, run, accounts } = plan;
     let wanted = scenario.people.accounts;
     let dealt = deal::deal(&scenario.chats, wanted).map_err(PrepareError::Chats)?;
     let saved = accounts.map(|path| file::load(path, target, wanted)).transpose()?.flatten();

@@ -30,18 +30,18 @@ pub type Readings = BTreeMap<String, Vec<(f64, Reading)>>;
 /// lost. Phases that never began are left out.
 pub fn measured(phases: &[Phase], slices: &[PartSlice], readings: &Readings) -> Measured {
     let reached = slices.last().map_or(0.0, |last| last.at);
-    let mut stretches = stretches(phases);
+    let mut measured_phases = measured_phases(phases);
     for slice in slices {
-        if let Some(place) = place(&stretches, slice.at - slice.seconds / 2.0) {
-            stretches[place].slice.then(&slice.slice);
+        if let Some(place) = place(&measured_phases, slice.at - slice.seconds / 2.0) {
+            measured_phases[place].slice.then(&slice.slice);
         }
     }
-    let targets = readings.iter().map(|(name, read)| (name.clone(), used(read, &stretches)));
+    let targets = readings.iter().map(|(name, read)| (name.clone(), used(read, &measured_phases)));
     let targets = targets.collect();
     let mut total = (0.0, Slice::default());
     let mut told = Vec::new();
-    for stretch in stretches.into_iter().filter(|stretch| stretch.from < reached) {
-        let Stretch { name, warmup, from, to, slice } = stretch;
+    for phase_of in measured_phases.into_iter().filter(|phase_of| phase_of.from < reached) {
+        let MeasuredPhase { name, warmup, from, to, slice } = phase_of;
         let to = to.min(reached);
         if !warmup {
             total.0 += to - from;
@@ -59,7 +59,7 @@ pub fn measured(phases: &[Phase], slices: &[PartSlice], readings: &Readings) -> 
 }
 
 /// A phase, and what was measured in it.
-struct Stretch {
+struct MeasuredPhase {
     name: String,
     warmup: bool,
     from: f64,
@@ -68,19 +68,19 @@ struct Stretch {
 }
 
 /// The phases, one right after the other.
-fn stretches(phases: &[Phase]) -> Vec<Stretch> {
+fn measured_phases(phases: &[Phase]) -> Vec<MeasuredPhase> {
     let mut end = 0.0;
-    let mut stretch = |phase: &Phase| {
+    let mut phase_of = |phase: &Phase| {
         let from = end;
         end += phase.duration.as_secs_f64();
         let (name, warmup) = (phase.name.clone(), phase.warmup);
-        Stretch { name, warmup, from, to: end, slice: Slice::default() }
+        MeasuredPhase { name, warmup, from, to: end, slice: Slice::default() }
     };
-    phases.iter().map(&mut stretch).collect()
+    phases.iter().map(&mut phase_of).collect()
 }
 
 /// Which phase a moment is in.
-fn place(phases: &[Stretch], at: f64) -> Option<usize> {
+fn place(phases: &[MeasuredPhase], at: f64) -> Option<usize> {
     let found = phases.iter().position(|phase| at < phase.to);
     found.or_else(|| phases.len().checked_sub(1))
 }
@@ -104,7 +104,7 @@ fn point(PartSlice { at, seconds, slice, cpu }: &PartSlice, readings: &Readings)
 }
 
 /// What a server used in the phases that count, the last of which has no end, as in [`place`].
-fn used(read: &[(f64, Reading)], phases: &[Stretch]) -> TargetUse {
+fn used(read: &[(f64, Reading)], phases: &[MeasuredPhase]) -> TargetUse {
     let mut used = TargetUse::default();
     let last = phases.len().saturating_sub(1);
     for (place, phase) in phases.iter().enumerate().filter(|(_, phase)| !phase.warmup) {

@@ -19,14 +19,14 @@ pub struct Comparison {
     pub names: [String; 2],
     /// The change from which on it counts, such as 0.1 for a tenth.
     pub tolerance: f64,
-    pub rows: Vec<Row>,
+    pub rows: Vec<ComparedFigure>,
     /// Why the comparison may be unfair. Complete sentences without a full stop.
     pub warnings: Vec<String>,
 }
 
 /// One figure of both.
 #[derive(Clone, Debug)]
-pub struct Row {
+pub struct ComparedFigure {
     pub name: String,
     /// None where one run has none.
     pub values: [Option<f64>; 2],
@@ -126,9 +126,9 @@ fn row(
     good: Good,
     least: f64,
     tolerance: f64,
-) -> Row {
+) -> ComparedFigure {
     let [Some(before), Some(after)] = values else {
-        return Row { name, values, unit, change: None, verdict: Change::Unknown };
+        return ComparedFigure { name, values, unit, change: None, verdict: Change::Unknown };
     };
     let change = (before != 0.0).then(|| (after - before) / before);
     // From nothing to something is no percentage, and beyond every tolerance.
@@ -139,7 +139,7 @@ fn row(
         Good::More if after > before => Change::Better,
         Good::Less | Good::More => Change::Worse,
     };
-    Row { name, values, unit, change, verdict }
+    ComparedFigure { name, values, unit, change, verdict }
 }
 
 fn counted(sums: &Sums, count: &str) -> f64 {
@@ -187,7 +187,7 @@ fn warnings(earlier: &Report, later: &Report) -> Vec<String> {
 
 impl Comparison {
     /// What became worse beyond the tolerance. Any at all makes the exit code 99.
-    pub fn regressions(&self) -> impl Iterator<Item = &Row> {
+    pub fn regressions(&self) -> impl Iterator<Item = &ComparedFigure> {
         self.rows.iter().filter(|row| row.verdict == Change::Worse)
     }
 
@@ -222,7 +222,7 @@ impl Comparison {
     }
 }
 
-impl Row {
+impl ComparedFigure {
     /// A value as people read it.
     pub fn shown(&self, value: Option<f64>) -> String {
         value.map_or("–".to_owned(), |value| self.unit.text(value))

@@ -1,105 +1,69 @@
 //! The report as JUnit XML, which every CI shows: each threshold and each kind of fault is a test.
 
-use super::{
-    Outcome, Report,
-    text::{Escaped, count},
-};
+use super::{Outcome, Report, text::count};
+use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
+use std::time::Duration;
 
 impl Report {
-    /// The XML. What a CI calls a failure is a threshold that was not kept or a fault that was found; an
-    /// error is a run that says nothing of the servers.
+    /// The XML. A threshold that was not kept and a fault that was found are failures; a run that tells nothing
+    /// about the servers is an error.
     pub fn to_junit(&self) -> String {
-        let cases: Vec<Case> =
-            [outcome(self)].into_iter().chain(thresholds(self)).chain(faults(self)).collect();
-        let count = |of: fn(&Trouble) -> bool| {
-            cases.iter().filter(|case| case.trouble.as_ref().is_some_and(of)).count()
-        };
-        let failures = count(|trouble| matches!(trouble, Trouble::Failure { .. }));
-        let errors = count(|trouble| matches!(trouble, Trouble::Error(_)));
         let seconds: f64 = self.phases.iter().map(|phase| phase.to - phase.from).sum();
-        let numbers = format!(
-            "tests=\"{}\" failures=\"{failures}\" errors=\"{errors}\" time=\"{seconds:.3}\"",
-            cases.len()
-        );
-        let name = Escaped(&self.scenario.name);
-        let started = self.started;
-        let cases: String = cases.iter().map(|case| case.xml(name)).collect();
-        format!(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites {numbers}>\n  <testsuite name=\"loadtest: {name}\" \
-             {numbers} skipped=\"0\" timestamp=\"{started}\" hostname=\"{}\">\n{cases}  </testsuite>\n</testsuites>\n",
-            Escaped(&self.target),
-        )
+        let time = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+        let mut suite = TestSuite::new(format!("loadtest: {}", self.scenario.name));
+        suite.set_time(time);
+        suite.extra.insert("timestamp".into(), self.started.to_string().into());
+        suite.extra.insert("hostname".into(), self.target.as_str().into());
+        suite.add_test_case(outcome(self)).add_test_cases(thresholds(self));
+        suite.add_test_cases(faults(self));
+        let mut xml = quick_junit::Report::unnamed();
+        xml.set_time(time).add_test_suite(suite);
+        // Writing to memory fails only for what is not XML; the crate leaves such characters out.
+        xml.to_string().unwrap_or_default()
+    }
+
+    fn case(&self, class: &str, name: &str, status: TestCaseStatus) -> TestCase {
+        let mut case = TestCase::new(name, status);
+        case.set_classname(format!("{}.{class}", self.scenario.name)).set_time(Duration::ZERO);
+        case
     }
 }
 
-struct Case {
-    class: &'static str,
-    name: String,
-    trouble: Option<Trouble>,
-}
-
-enum Trouble {
-    Failure { message: String, text: String },
-    Error(String),
-}
-
-impl Case {
-    fn xml(&self, scenario: Escaped<'_>) -> String {
-        let Self { class, name, trouble } = self;
-        let open = format!(
-            "    <testcase classname=\"{scenario}.{class}\" name=\"{}\" time=\"0\"",
-            Escaped(name)
-        );
-        match trouble {
-            None => format!("{open}/>\n"),
-            Some(Trouble::Failure { message, text }) => format!(
-                "{open}>\n      <failure message=\"{}\">{}</failure>\n    </testcase>\n",
-                Escaped(message),
-                Escaped(text)
-            ),
-            Some(Trouble::Error(message)) => format!(
-                "{open}>\n      <error message=\"{}\"/>\n    </testcase>\n",
-                Escaped(message)
-            ),
-        }
-    }
-}
-
-/// Whether the run says anything.
-fn outcome(report: &Report) -> Case {
-    let trouble = match report.outcome {
+/// Whether the run tells anything about the servers.
+fn outcome(report: &Report) -> TestCase {
+    let error = match report.outcome {
         Outcome::Passed | Outcome::Failed => None,
         Outcome::GeneratorLimited => {
             let why = report.generator.limited.as_deref().unwrap_or("it had too little CPU");
-            Some(Trouble::Error(format!("the load tester was the limit: {why}")))
+            Some(format!("the load tester was the limit: {why}"))
         }
-        Outcome::Interrupted => {
-            Some(Trouble::Error("the run was stopped before its end".to_owned()))
-        }
+        Outcome::Interrupted => Some("the run was stopped before its end".to_owned()),
     };
-    Case { class: "run", name: "completed".to_owned(), trouble }
+    let status = error.map_or_else(TestCaseStatus::success, |error| {
+        let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+        status.set_message(error);
+        status
+    });
+    report.case("run", "completed", status)
 }
 
-fn thresholds(report: &Report) -> impl Iterator<Item = Case> {
+fn thresholds(report: &Report) -> impl Iterator<Item = TestCase> {
     report.thresholds.iter().map(|threshold| {
         let found = threshold.value.map_or_else(
             || "nothing of it was measured".to_owned(),
             |value| format!("found {value}"),
         );
-        let trouble = (!threshold.ok)
-            .then(|| Trouble::Failure { message: found, text: threshold.expression.clone() });
-        Case { class: "thresholds", name: threshold.expression.clone(), trouble }
+        let expression = &threshold.expression;
+        report.case("thresholds", expression, passed_or(threshold.ok, found, expression))
     })
 }
 
-fn faults(report: &Report) -> impl Iterator<Item = Case> {
+fn faults(report: &Report) -> impl Iterator<Item = TestCase> {
     let truth = &report.truth;
-    let undelivered = (truth.delivered != truth.expected).then(|| Trouble::Failure {
-        message: format!("{} of {} delivered", count(truth.delivered), count(truth.expected)),
-        text: truth.evidence.join("\n"),
-    });
-    let delivered =
-        Case { class: "truth", name: "delivered == expected".to_owned(), trouble: undelivered };
+    let message = format!("{} of {} delivered", count(truth.delivered), count(truth.expected));
+    let all_delivered = truth.delivered == truth.expected;
+    let status = passed_or(all_delivered, message, &truth.evidence.join("\n"));
+    let delivered = report.case("truth", "delivered == expected", status);
     let each = truth.faults().into_iter().map(|(kind, found, meaning)| {
         // The checker begins each piece of evidence with its kind; without one all are shown.
         let own: Vec<&str> = truth
@@ -109,11 +73,19 @@ fn faults(report: &Report) -> impl Iterator<Item = Case> {
             .filter(|line| line.replace(' ', "_").starts_with(kind))
             .collect();
         let text = if own.is_empty() { truth.evidence.join("\n") } else { own.join("\n") };
-        let trouble = (found > 0)
-            .then(|| Trouble::Failure { message: format!("{}: {meaning}", count(found)), text });
-        Case { class: "truth", name: format!("{kind} == 0"), trouble }
+        let status = passed_or(found == 0, format!("{}: {meaning}", count(found)), &text);
+        report.case("truth", &format!("{kind} == 0"), status)
     });
     each.chain([delivered])
+}
+
+fn passed_or(passed: bool, message: String, text: &str) -> TestCaseStatus {
+    if passed {
+        return TestCaseStatus::success();
+    }
+    let mut failure = TestCaseStatus::non_success(NonSuccessKind::Failure);
+    failure.set_message(message).set_description(text);
+    failure
 }
 
 #[cfg(test)]
@@ -128,28 +100,28 @@ mod tests {
         report.thresholds.truncate(2);
         report.truth.evidence = vec!["lost: <seq 812> \u{1b}[0m".to_owned()];
         let expected = r#"<?xml version="1.0" encoding="UTF-8"?>
-<testsuites tests="11" failures="4" errors="0" time="120.000">
-  <testsuite name="loadtest: a &amp; b" tests="11" failures="4" errors="0" time="120.000" skipped="0" timestamp="2026-11-18T11:06:40.000Z" hostname="http://127.0.0.1:8000">
-    <testcase classname="a &amp; b.run" name="completed" time="0"/>
-    <testcase classname="a &amp; b.thresholds" name="delivery.p99&lt;50ms" time="0">
-      <failure message="found 61.2">delivery.p99&lt;50ms</failure>
-    </testcase>
-    <testcase classname="a &amp; b.thresholds" name="lost==0" time="0">
-      <failure message="found 1">lost==0</failure>
-    </testcase>
-    <testcase classname="a &amp; b.truth" name="lost == 0" time="0">
-      <failure message="1: an event that a device should have and never received">lost: &lt;seq 812&gt; �[0m</failure>
-    </testcase>
-    <testcase classname="a &amp; b.truth" name="repeated == 0" time="0"/>
-    <testcase classname="a &amp; b.truth" name="reordered == 0" time="0"/>
-    <testcase classname="a &amp; b.truth" name="altered == 0" time="0"/>
-    <testcase classname="a &amp; b.truth" name="not_stored == 0" time="0"/>
-    <testcase classname="a &amp; b.truth" name="stored_twice == 0" time="0"/>
-    <testcase classname="a &amp; b.truth" name="unrecorded == 0" time="0"/>
-    <testcase classname="a &amp; b.truth" name="delivered == expected" time="0">
-      <failure message="500,159 of 500,160 delivered">lost: &lt;seq 812&gt; �[0m</failure>
-    </testcase>
-  </testsuite>
+<testsuites tests="11" skipped="0" failures="4" errors="0" time="120.000">
+    <testsuite name="loadtest: a &amp; b" tests="11" skipped="0" errors="0" failures="4" time="120.000" timestamp="2026-11-18T11:06:40.000Z" hostname="http://127.0.0.1:8000">
+        <testcase name="completed" classname="a &amp; b.run" time="0.000"/>
+        <testcase name="delivery.p99&lt;50ms" classname="a &amp; b.thresholds" time="0.000">
+            <failure message="found 61.2">delivery.p99&lt;50ms</failure>
+        </testcase>
+        <testcase name="lost==0" classname="a &amp; b.thresholds" time="0.000">
+            <failure message="found 1">lost==0</failure>
+        </testcase>
+        <testcase name="lost == 0" classname="a &amp; b.truth" time="0.000">
+            <failure message="1: an event that a device should have and never received">lost: &lt;seq 812&gt; </failure>
+        </testcase>
+        <testcase name="repeated == 0" classname="a &amp; b.truth" time="0.000"/>
+        <testcase name="reordered == 0" classname="a &amp; b.truth" time="0.000"/>
+        <testcase name="altered == 0" classname="a &amp; b.truth" time="0.000"/>
+        <testcase name="not_stored == 0" classname="a &amp; b.truth" time="0.000"/>
+        <testcase name="stored_twice == 0" classname="a &amp; b.truth" time="0.000"/>
+        <testcase name="unrecorded == 0" classname="a &amp; b.truth" time="0.000"/>
+        <testcase name="delivered == expected" classname="a &amp; b.truth" time="0.000">
+            <failure message="500,159 of 500,160 delivered">lost: &lt;seq 812&gt; </failure>
+        </testcase>
+    </testsuite>
 </testsuites>
 "#;
         assert_eq!(report.to_junit(), expected);

@@ -10,7 +10,7 @@ mod junit;
 pub(crate) mod sample;
 pub(crate) mod text;
 
-pub use compare::{Change, Comparison, Row, compare};
+pub use compare::{Change, ComparedFigure, Comparison, compare};
 pub use json::ReadError;
 
 use crate::{history::Verdict, measure::Op, scenario::Scenario};

@@ -12,12 +12,12 @@ pub struct Mistake {
     pub path: Vec<String>,
     pub text: String,
     /// Where it was written.
-    pub place: Place,
+    pub position: Position,
 }
 
 /// Where a value was written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Place {
+pub enum Position {
     #[default]
     Unknown,
     /// Both from 1; columns are characters.
@@ -41,7 +41,7 @@ impl Mistake {
         text: impl Into<String>,
     ) -> Self {
         let path = path.into_iter().map(str::to_owned).collect();
-        Self { path, text: text.into(), place: Place::Unknown }
+        Self { path, text: text.into(), position: Position::Unknown }
     }
 
     pub(crate) fn of_all(text: impl Into<String>) -> Self {
@@ -52,9 +52,9 @@ impl Mistake {
 impl Mistakes {
     /// In the order of their places.
     pub(crate) fn new(name: &str, mut found: Vec<Mistake>) -> Self {
-        found.sort_by_key(|mistake| match mistake.place {
-            Place::Line { line, column } => (line, column),
-            Place::Unknown | Place::Set => (0, 0),
+        found.sort_by_key(|mistake| match mistake.position {
+            Position::Line { line, column } => (line, column),
+            Position::Unknown | Position::Set => (0, 0),
         });
         Self { name: name.to_owned(), found }
     }
@@ -67,10 +67,10 @@ impl fmt::Display for Mistakes {
             if index > 0 {
                 f.write_str("\n")?;
             }
-            match mistake.place {
-                Place::Unknown => write!(f, "{}: ", self.name)?,
-                Place::Line { line, column } => write!(f, "{}:{line}:{column}: ", self.name)?,
-                Place::Set => f.write_str("--set ")?,
+            match mistake.position {
+                Position::Unknown => write!(f, "{}: ", self.name)?,
+                Position::Line { line, column } => write!(f, "{}:{line}:{column}: ", self.name)?,
+                Position::Set => f.write_str("--set ")?,
             }
             if !mistake.path.is_empty() {
                 write!(f, "{}: ", mistake.path.join("."))?;

@@ -6,7 +6,7 @@ mod check;
 mod keys;
 mod mistakes;
 mod phases;
-mod place;
+mod position;
 mod set;
 mod shape;
 mod shipped;
@@ -17,7 +17,7 @@ pub use set::Set;
 pub use shipped::{SHIPPED, Shipped, shipped};
 
 use crate::{scenario::Scenario, suggest::instead};
-use place::Places;
+use position::Places;
 use serde::Deserialize as _;
 use std::{fs::File, io::Read as _};
 
@@ -63,7 +63,7 @@ pub fn read(source: &Source, sets: &[Set]) -> Result<Scenario, Mistakes> {
     let places = Places::new(&source.text).map_err(wrong)?;
     let found = |mut found: Vec<Mistake>| {
         for mistake in &mut found {
-            mistake.place = places.of(&mistake.path, sets);
+            mistake.position = places.of(&mistake.path, sets);
         }
         wrong(found)
     };

@@ -1,6 +1,6 @@
 //! Changes to a scenario from the command line: `--set people.accounts=200`.
 
-use super::mistakes::{Mistake, Place};
+use super::mistakes::{Mistake, Position};
 use std::str::FromStr;
 use toml::{Table, Value};
 
@@ -52,7 +52,7 @@ pub(super) fn apply(sets: &[Set], table: &mut Table) -> Result<(), Vec<Mistake>>
                 place.insert(last.clone(), set.value.clone());
             }
             Err(why) => mistakes.push(Mistake {
-                place: Place::Set,
+                position: Position::Set,
                 ..Mistake::new(set.path.iter().map(String::as_str), why)
             }),
         }

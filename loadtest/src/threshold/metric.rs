@@ -8,6 +8,7 @@ use crate::{
     suggest::instead,
 };
 use std::{collections::BTreeMap, fmt, str::FromStr};
+use strum::VariantNames;
 
 /// A figure of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +30,10 @@ pub enum Metric {
 }
 
 /// Of the times that something took.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, strum::Display, strum::EnumString, strum::VariantNames,
+)]
+#[strum(serialize_all = "snake_case")]
 pub enum Stat {
     Count,
     Mean,
@@ -42,7 +46,10 @@ pub enum Stat {
 }
 
 /// What the history checker counts. `acked` is not here: clients count it, too, and by phase.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, strum::Display, strum::EnumString, strum::VariantNames,
+)]
+#[strum(serialize_all = "snake_case")]
 pub enum TruthCount {
     Lost,
     Repeated,
@@ -58,7 +65,10 @@ pub enum TruthCount {
 }
 
 /// What a process uses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, strum::Display, strum::EnumString, strum::VariantNames,
+)]
+#[strum(serialize_all = "snake_case")]
 pub enum Use {
     /// CPU seconds a second, on average.
     Cpu,
@@ -68,33 +78,6 @@ pub enum Use {
 
 /// The load tester itself, among those whose use is measured.
 const GENERATOR: &str = "generator";
-
-const STATS: [(&str, Stat); 8] = [
-    ("count", Stat::Count),
-    ("mean", Stat::Mean),
-    ("p50", Stat::P50),
-    ("p90", Stat::P90),
-    ("p95", Stat::P95),
-    ("p99", Stat::P99),
-    ("p999", Stat::P999),
-    ("max", Stat::Max),
-];
-
-const TRUTH: [(&str, TruthCount); 11] = [
-    ("lost", TruthCount::Lost),
-    ("repeated", TruthCount::Repeated),
-    ("reordered", TruthCount::Reordered),
-    ("altered", TruthCount::Altered),
-    ("not_stored", TruthCount::NotStored),
-    ("stored_twice", TruthCount::StoredTwice),
-    ("unconnected", TruthCount::Unconnected),
-    ("unsent", TruthCount::Unsent),
-    ("resyncs", TruthCount::Resyncs),
-    ("stored", TruthCount::Stored),
-    ("expected", TruthCount::Expected),
-];
-
-const USES: [(&str, Use); 2] = [("cpu", Use::Cpu), ("memory", Use::Memory)];
 
 impl Metric {
     /// Whether it is known of each phase. The truth is decided in the end, about everything.
@@ -257,7 +240,7 @@ impl FromStr for Metric {
             "closes" => return Ok(Self::Closes(None)),
             _ => {}
         }
-        if let Some(truth) = named(&TRUTH, text) {
+        if let Ok(truth) = text.parse() {
             return Ok(Self::Truth(truth));
         }
         if let Some(op) = Op::ALL.iter().find(|op| op.name() == text) {
@@ -266,7 +249,7 @@ impl FromStr for Metric {
         }
         count(text).map(Self::Count).map_err(|_| {
             let known = Count::ALL.iter().map(|count| count.name());
-            let known = known.chain(TRUTH.iter().map(|(name, _)| *name));
+            let known = known.chain(TruthCount::VARIANTS.iter().copied());
             let known = known.chain(["errors", "closes", "delivery.p99", "ack.p99", "rate(sent)"]);
             format!("there is no metric {text:?}; {}", instead(text, known))
         })
@@ -275,16 +258,15 @@ impl FromStr for Metric {
 
 /// What is before and after the last dot.
 fn split(of: &str, stat: &str) -> Result<Metric, String> {
-    if let Some(op) = Op::ALL.into_iter().find(|op| op.name() == of) {
-        return named(&STATS, stat).map(|stat| Metric::Latency(op, stat)).ok_or_else(|| {
-            let known = STATS.iter().map(|(name, _)| *name);
-            format!("{of} has no {stat:?}; {}", instead(stat, known))
+    if let Some(op) = Op::ALL.iter().copied().find(|op| op.name() == of) {
+        return stat.parse().map(|stat| Metric::Latency(op, stat)).map_err(|_| {
+            format!("{of} has no {stat:?}; {}", instead(stat, Stat::VARIANTS.iter().copied()))
         });
     }
-    if let Some(what) = named(&USES, stat).filter(|_| !of.is_empty()) {
+    if let Some(what) = stat.parse().ok().filter(|_| !of.is_empty()) {
         return Ok(Metric::Use(of.to_owned(), what));
     }
-    if named(&STATS, stat).is_some() {
+    if stat.parse::<Stat>().is_ok() {
         let known = Op::ALL.iter().map(|op| op.name());
         return Err(format!("nothing called {of:?} is timed; {}", instead(of, known)));
     }
@@ -299,16 +281,8 @@ fn call(text: &str) -> Option<(&str, &str)> {
     text.strip_suffix(')')?.split_once('(')
 }
 
-fn named<T: Copy>(names: &[(&str, T)], text: &str) -> Option<T> {
-    names.iter().find(|(name, _)| *name == text).map(|(_, value)| *value)
-}
-
-fn name_of<T: PartialEq>(names: &[(&'static str, T)], of: &T) -> &'static str {
-    names.iter().find(|(_, value)| value == of).map_or("", |(name, _)| name)
-}
-
 fn count(text: &str) -> Result<Count, String> {
-    let found = Count::ALL.into_iter().find(|count| count.name() == text);
+    let found = Count::ALL.iter().copied().find(|count| count.name() == text);
     found.ok_or_else(|| {
         let known = Count::ALL.iter().map(|count| count.name());
         format!("nothing called {text:?} is counted; {}", instead(text, known))
@@ -334,15 +308,15 @@ fn positive(number: f64) -> Option<f64> {
 impl fmt::Display for Metric {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Latency(op, stat) => write!(f, "{}.{}", op.name(), name_of(&STATS, stat)),
+            Self::Latency(op, stat) => write!(f, "{}.{stat}", op.name()),
             Self::Count(count) => f.write_str(count.name()),
             Self::Rate(count) => write!(f, "rate({})", count.name()),
             Self::Errors(None) => f.write_str("errors"),
             Self::Errors(Some(kind)) => write!(f, "errors({kind})"),
             Self::Closes(None) => f.write_str("closes"),
             Self::Closes(Some(kind)) => write!(f, "closes({kind})"),
-            Self::Truth(count) => f.write_str(name_of(&TRUTH, count)),
-            Self::Use(of, what) => write!(f, "{of}.{}", name_of(&USES, what)),
+            Self::Truth(count) => write!(f, "{count}"),
+            Self::Use(of, what) => write!(f, "{of}.{what}"),
         }
     }
 }

@@ -159,9 +159,9 @@ fn what_is_none_says_what_to_write() {
 }
 
 fn metric() -> impl Strategy<Value = String> {
-    let op = select(Op::ALL.map(Op::name).to_vec());
+    let op = select(Op::ALL.iter().map(|op| op.name()).collect::<Vec<_>>());
     let stat = select(vec!["count", "mean", "p50", "p90", "p95", "p99", "p999", "max"]);
-    let count = || select(Count::ALL.map(Count::name).to_vec());
+    let count = || select(Count::ALL.iter().map(|count| count.name()).collect::<Vec<_>>());
     let truth = select(vec!["lost", "repeated", "stored_twice", "resyncs", "expected"]);
     prop_oneof![
         (op, stat).prop_map(|(op, stat)| format!("{op}.{stat}")),

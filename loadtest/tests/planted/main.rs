@@ -10,11 +10,11 @@ use cluster::{Cluster, Options};
 use loadtest::{
     engine::{self, RunOptions},
     measure::Op,
-    prepare::{Admin, Plan as Preparing, Prepared, Target, prepare},
+    prepare::{Admin, Preparation, Prepared, Target, prepare},
     report::{LatencySums, Outcome, Report},
     scenario::Scenario,
 };
-use proxy::{Plan, Proxy};
+use proxy::{FaultPlan, Proxy};
 use shared::settings::Secret;
 use std::{sync::Arc, time::Duration};
 use tokio::process::Command;
@@ -53,15 +53,19 @@ const OPEN: &str = "messages = 40";
 const CLOSED: &str = "closed = { senders = 2, window = 1 }";
 
 /// Two hundred deliveries a second: a second after the beginning.
-const STALL: Plan =
-    Plan { swallow: None, repeat: None, stall: Some((200, Duration::from_secs(2))), most: None };
+const STALL: FaultPlan = FaultPlan {
+    swallow: None,
+    repeat: None,
+    stall: Some((200, Duration::from_secs(2))),
+    most: None,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn planted_faults_are_found() {
     let options = Options { gateways: 1, apis: 1, ..Options::default() };
     let cluster = Cluster::start(options).await.unwrap();
-    let faults = Plan { swallow: Some(100), repeat: Some(300), ..Plan::default() };
-    let few = Plan { most: Some(6), ..Plan::default() };
+    let faults = FaultPlan { swallow: Some(100), repeat: Some(300), ..FaultPlan::default() };
+    let few = FaultPlan { most: Some(6), ..FaultPlan::default() };
     let (faulty, crowded, (open, code), closed) = tokio::join!(
         run(&cluster, "faulty", OPEN, faults),
         run(&cluster, "crowded", OPEN, few),
@@ -111,13 +115,13 @@ fn delivery(report: &Report) -> LatencySums {
 }
 
 /// A run by the library.
-async fn run(cluster: &Cluster, name: &str, load: &str, plan: Plan) -> Report {
+async fn run(cluster: &Cluster, name: &str, load: &str, plan: FaultPlan) -> Report {
     let scenario: Scenario = toml::from_str(&scenario(name, load)).unwrap();
     let password = Secret::new(cluster.admin_password());
     let admin = Some(Admin { username: "admin".to_owned(), password });
     let server = cluster.balancer().address();
     let target = Target { url: format!("http://{server}"), admin };
-    let preparing = Preparing { scenario: &scenario, target: &target, run: name, accounts: None };
+    let preparing = Preparation { scenario: &scenario, target: &target, run: name, accounts: None };
     let Prepared { cast, .. } = prepare(preparing, &|_| {}).await.unwrap();
     let proxy = Proxy::before(server, plan).await;
     let mut options = RunOptions::new(scenario, cast, proxy.url(), name);
@@ -131,7 +135,7 @@ async fn run_program(
     cluster: &Cluster,
     name: &str,
     load: &str,
-    plan: Plan,
+    plan: FaultPlan,
 ) -> (Report, Option<i32>) {
     let folder = tempfile::tempdir().unwrap();
     let [file, json] = ["scenario.toml", "report.json"].map(|name| folder.path().join(name));

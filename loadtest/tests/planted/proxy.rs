@@ -20,7 +20,7 @@ use tokio::{
 
 /// What is done to which of the frames that bring a message, counted over all connections from 1.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Plan {
+pub struct FaultPlan {
     pub swallow: Option<u64>,
     pub repeat: Option<u64>,
     /// From this one on nothing passes to anybody for so long.
@@ -37,14 +37,14 @@ pub struct Proxy {
 }
 
 struct Fate {
-    plan: Plan,
+    plan: FaultPlan,
     seen: AtomicU64,
     opened: AtomicU64,
     stalled_until: Mutex<Instant>,
 }
 
 impl Proxy {
-    pub async fn before(server: SocketAddr, plan: Plan) -> Self {
+    pub async fn before(server: SocketAddr, plan: FaultPlan) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let [seen, opened] = [0, 0].map(AtomicU64::new);
         let stalled_until = Mutex::new(Instant::now());
@@ -114,7 +114,7 @@ impl Fate {
     async fn times(&self, frame: &[u8]) -> usize {
         let brings_a_message = frame.windows(16).any(|part| part == br#""type":"message""#);
         let number = brings_a_message.then(|| self.seen.fetch_add(1, Ordering::Relaxed) + 1);
-        let Plan { swallow, repeat, stall, .. } = self.plan;
+        let FaultPlan { swallow, repeat, stall, .. } = self.plan;
         if let Some((from, how_long)) = stall
             && number == Some(from)
         {

@@ -1,7 +1,7 @@
 //! One account, one share: however many connections it opens, and to however many gateways, it has
 //! what one has. Signals are counted instead of told by name where many watch.
 
-use crate::harness::{Dial, Got, Heard, Mode, Rest, Socket, System, User, until, within};
+use crate::harness::{Dial, Got, Mode, Rest, Socket, SocketEvent, System, User, until, within};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use reqwest::Method;
 use shared::{
@@ -47,7 +47,7 @@ async fn one_connection_more_closes_the_oldest(t: System) {
     let mut others = socket_at(&bob, 0).await;
     let mut sockets = sockets_at(&ann, 0, MOST).await;
     sockets[0].expect_alive().await;
-    // A window of a client family counts as any other.
+    // A window of an older dialect counts as any other.
     let _window = ann.window(0, &format!("/messages/{}", ann.id)).await;
     sockets[0].expect_close(Close::TooManyConnections).await;
     sockets.push(socket_at(&ann, 0).await);
@@ -84,9 +84,9 @@ async fn over_all_gateways_an_account_has_as_many() {
 async fn end(number: usize, socket: &mut Socket) -> (usize, u16, String) {
     loop {
         match socket.hear().await {
-            Heard::Text(_) => {}
-            Heard::Closed(code, reason) => return (number, code, reason),
-            Heard::Gone => panic!("socket {number} ended without a word"),
+            SocketEvent::Text(_) => {}
+            SocketEvent::Closed(code, reason) => return (number, code, reason),
+            SocketEvent::Gone => panic!("socket {number} ended without a word"),
         }
     }
 }

@@ -23,14 +23,14 @@ fn done(output: &Output) -> String {
 }
 
 #[track_caller]
-fn refused(output: &Output, why: &str) {
+fn assert_refused(output: &Output, why: &str) {
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && text.starts_with("error: "), "{output:?}");
     assert!(text.contains(why), "{text}");
 }
 
 /// What follows `password: `.
-fn told(text: &str) -> &str {
+fn password_in(text: &str) -> &str {
     let line = text.lines().find_map(|line| line.strip_prefix("password: "));
     line.unwrap_or_else(|| panic!("no password in {text:?}"))
 }
@@ -48,10 +48,10 @@ async fn a_lost_password_is_no_end() {
         (admin.rest.get("/me").await.status == 401).then_some(())
     })
     .await;
-    let admin = t.sign_in("admin", told(&password)).await;
+    let admin = t.sign_in("admin", password_in(&password)).await;
     let log = admin.rest.get("/admin/audit").await.ok().to_string();
     assert!(log.contains("reset_password"), "{log}");
-    refused(&on(&data, &["admin", "password", "nobody"]), "User not found");
+    assert_refused(&on(&data, &["admin", "password", "nobody"]), "User not found");
 }
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn administrators_are_made_and_unmade() {
     let t = System::single(&[]).await;
     let (data, ann) = (t.alone().data(), t.user("ann").await);
     let name = ann.username.as_str();
-    refused(&on(&data, &["admin", "demote", "admin"]), "the last administrator");
+    assert_refused(&on(&data, &["admin", "demote", "admin"]), "the last administrator");
     done(&on(&data, &["admin", "promote", name]));
     assert!(done(&on(&data, &["admin", "promote", name])).contains("already"));
     let names = done(&on(&data, &["admin", "list"]));
@@ -88,9 +88,9 @@ async fn a_backup_of_a_running_server_is_all_of_it() {
     assert!(said.contains("20 messages") && said.contains("jwt.pem"), "{said}");
     assert_eq!(fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
     // Nothing is overwritten, and nothing is left of what cannot be.
-    refused(&on(&data, &["backup", copy.to_str().unwrap()]), "cannot make");
+    assert_refused(&on(&data, &["backup", copy.to_str().unwrap()]), "cannot make");
     let nowhere = folder.path().join("no/such/folder");
-    refused(&on(&data, &["backup", nowhere.to_str().unwrap()]), "cannot make");
+    assert_refused(&on(&data, &["backup", nowhere.to_str().unwrap()]), "cannot make");
 
     ann.post(chat, "after the backup").await;
     t.alone().process.kill().await.unwrap();
@@ -135,15 +135,15 @@ async fn an_administrator_whose_password_nobody_read_was_not_made() {
     assert!(!ended.status.success(), "{ended:?}");
     assert_eq!(done(&on(&data, &["admin", "list"])), "", "nobody was made");
     let made = done(&on(&data, &["admin", "create"]));
-    assert!(told(&made).len() > 20);
-    refused(&on(&data, &["admin", "create"]), "exists already");
+    assert!(password_in(&made).len() > 20);
+    assert_refused(&on(&data, &["admin", "create"]), "exists already");
 }
 
 #[tokio::test]
 async fn a_folder_without_a_database_is_named() {
     let folder = tempfile::tempdir().unwrap();
     for command in [&["admin", "list"][..], &["restored"], &["backup", "x"]] {
-        refused(&on(folder.path(), command), "no database");
+        assert_refused(&on(folder.path(), command), "no database");
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "and nothing is made there");
 }

@@ -1,7 +1,9 @@
 //! How sockets open and end as WebSockets, whatever is said on them: a client's close is answered, who
 //! only vanishes is no abuse, mistakes have codes of their own, and another site's page is nobody.
 
-use crate::harness::{Dial, Heard, PASSWORD, Rest, Socket, System, User, unique, until, within};
+use crate::harness::{
+    Dial, PASSWORD, Rest, Socket, SocketEvent, System, User, unique, until, within,
+};
 use reqwest::{
     Method,
     header::{AUTHORIZATION, COOKIE, ORIGIN, SEC_WEBSOCKET_PROTOCOL},
@@ -26,13 +28,13 @@ behind_haproxy!(
 );
 
 /// Closes with this code and gives the one that comes back.
-async fn closed_with(socket: &mut Socket, code: Option<u16>) -> Heard {
+async fn closed_with(socket: &mut Socket, code: Option<u16>) -> SocketEvent {
     let frame = code.map(|code| CloseFrame { code: code.into(), reason: "enough".into() });
     socket.say_message(Message::Close(frame)).await;
     within(Duration::from_secs(4), "the answer to a close", async {
         loop {
             match socket.hear().await {
-                Heard::Text(_) => {}
+                SocketEvent::Text(_) => {}
                 end => return end,
             }
         }
@@ -76,10 +78,10 @@ async fn a_close_is_answered_on_every_path(t: System) {
                 }
                 let heard = closed_with(&mut socket, code).await;
                 assert!(
-                    matches!(&heard, Heard::Closed(code, reason) if *code == answer && reason.is_empty()),
+                    matches!(&heard, SocketEvent::Closed(code, reason) if *code == answer && reason.is_empty()),
                     "{path} closed with {code:?}: {heard:?}"
                 );
-                assert!(matches!(socket.hear().await, Heard::Gone), "{path}");
+                assert!(matches!(socket.hear().await, SocketEvent::Gone), "{path}");
             }
         }
     }
@@ -89,7 +91,7 @@ async fn mistakes_of_a_program_have_their_codes(t: System) {
     let ann = t.user("ann").await;
     for code in [999, 1005, 5000] {
         let heard = closed_with(&mut ann.socket().await, Some(code)).await;
-        let Heard::Closed(answer, reason) = heard else { panic!("{code}: {heard:?}") };
+        let SocketEvent::Closed(answer, reason) = heard else { panic!("{code}: {heard:?}") };
         assert_eq!((answer, reason.as_str()), (1002, "protocol_error"), "{code}");
     }
     let mut socket = Dial::new(t.front()).open().await.unwrap();
@@ -127,7 +129,10 @@ async fn a_page_of_another_origin_is_nobody(t: System) {
             _ => format!("token={}", ann.token),
         };
         let mut own = own.query(&token).open().await.unwrap();
-        assert!(matches!(closed_with(&mut own, None).await, Heard::Closed(1000, _)), "{path}");
+        assert!(
+            matches!(closed_with(&mut own, None).await, SocketEvent::Closed(1000, _)),
+            "{path}"
+        );
     }
 }
 
@@ -195,7 +200,8 @@ async fn a_guest_comes_from_our_own_page_or_from_none() {
         let name = unique("gus");
         let said = json!({ "type": "chat_message", "username": name, "message": "hi" });
         socket.say_text(said.to_string()).await;
-        let Heard::Text(heard) = within(Duration::from_secs(10), "a frame", socket.hear()).await
+        let SocketEvent::Text(heard) =
+            within(Duration::from_secs(10), "a frame", socket.hear()).await
         else {
             panic!("closed")
         };

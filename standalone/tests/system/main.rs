@@ -18,7 +18,7 @@ mod chat;
 mod closing;
 mod commands;
 mod dependencies;
-mod families;
+mod dialects;
 mod handshakes;
 mod hosting;
 mod idempotency;

@@ -4,7 +4,9 @@
 use crate::harness::{System, unique, until_eq};
 use loadtest::{
     cast::{Cast, Person},
-    prepare::{Admin, Plan, PrepareError, Prepared, Target, clean_up, prepare, remove_saved},
+    prepare::{
+        Admin, Preparation, PrepareError, Prepared, Target, clean_up, prepare, remove_saved,
+    },
     scenario::Scenario,
 };
 use serde_json::json;
@@ -47,7 +49,7 @@ async fn made(
     run: &str,
     accounts: Option<&Path>,
 ) -> Result<Prepared, PrepareError> {
-    prepare(Plan { scenario, target, run, accounts }, &|_| {}).await
+    prepare(Preparation { scenario, target, run, accounts }, &|_| {}).await
 }
 
 /// Every member can read each of its chats, which has these members.

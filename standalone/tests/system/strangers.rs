@@ -2,7 +2,7 @@
 //! not heard, and whoever is removed from a room is out, by whichever window.
 
 use crate::harness::{
-    Answer, Dial, System, User, Window, until,
+    Answer, Dial, DialectSocket, System, User, until,
     want::{chat, chat_removed, member, message},
 };
 use serde_json::{Value, json};
@@ -82,9 +82,9 @@ async fn a_blocked_person_is_not_heard(t: System) {
     assert_eq!(refused.code, "blocked_by_recipient");
     let posted = eve.rest.post(&format!("/chats/{private}/messages"), json!({ "text": "x" })).await;
     posted.refused(403, "blocked_by_recipient");
-    // The families that name people.
-    let greenatom = format!("/ws/chat?token={}", eve.token);
-    let mut window = Window::open(&eve.username, &Dial::new(t.node(1)).at(&greenatom)).await;
+    // The dialects that name people.
+    let names = format!("/ws/chat?token={}", eve.token);
+    let mut window = DialectSocket::open(&eve.username, &Dial::new(t.node(1)).at(&names)).await;
     let frame = json!({ "username_to": ann.username, "message": "x" });
     window.ask(frame, json!({ "status": "error", "code": "blocked_by_recipient" })).await;
 
@@ -144,8 +144,8 @@ async fn ban(by: &User, room: ChatId, user: UserId, body: Value) -> Answer {
     by.rest.put(&format!("/chats/{room}/bans/{user}"), body).await
 }
 
-/// A window on one room, as two of the families have it.
-async fn room_window(t: &System, user: &User, room: ChatId) -> Window {
+/// A window on one room, as two kinds of clients have it.
+async fn room_window(t: &System, user: &User, room: ChatId) -> DialectSocket {
     let path = format!("/ws/{room}?token={}", user.token);
-    Window::open(&user.username, &Dial::new(t.node(1)).at(&path)).await
+    DialectSocket::open(&user.username, &Dial::new(t.node(1)).at(&path)).await
 }

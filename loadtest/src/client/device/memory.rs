@@ -1,6 +1,7 @@
 //! What a device keeps over its connections: where it stopped in each chat, and what it sent that has
 //! no answer yet. Pure.
 
+use crate::client::dialect::{ClientMessage, CommandKind};
 use shared::id::{ChatId, Seq};
 use std::collections::VecDeque;
 use tokio::time::Instant;
@@ -40,7 +41,7 @@ impl Chats {
 
     /// An event was heard; `message` is a new message's id.
     #[inline]
-    pub(super) fn heard(&mut self, id: ChatId, seq: Seq, message: Option<Seq>) {
+    pub(super) fn on_event(&mut self, id: ChatId, seq: Seq, message: Option<Seq>) {
         if let Ok(at) = self.find(id) {
             let chat = &mut self.chats[at];
             chat.cursor = chat.cursor.max(seq);
@@ -99,29 +100,30 @@ impl Chats {
 
 /// Something that the server is to acknowledge.
 #[derive(Debug)]
-pub(super) struct Command {
+pub(super) struct PendingCommand {
     pub n: u32,
     pub due: Instant,
     pub chat: ChatId,
-    pub what: Doing,
+    pub kind: CommandKind,
     /// Empty for a delete.
     pub text: String,
     /// It is to be written again.
     pub to_write: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Doing {
-    Send,
-    Edit(Seq),
-    Delete(Seq),
+impl PendingCommand {
+    /// The message that carries it out, under this key.
+    pub(super) fn message<'a>(&'a self, key: &'a str) -> ClientMessage<'a> {
+        let Self { chat, kind, ref text, .. } = *self;
+        ClientMessage::Command { kind, key, chat, text }
+    }
 }
 
 /// What was sent and has no answer, in the order of its numbers, and what can be edited.
 #[derive(Debug, Default)]
 pub(super) struct Commands {
     last: u32,
-    open: VecDeque<Command>,
+    open: VecDeque<PendingCommand>,
     /// Some of them may have to be written again.
     repeats: bool,
     own: VecDeque<(ChatId, Seq)>,
@@ -138,9 +140,9 @@ impl Commands {
         self.open.len() >= MAX_OPEN
     }
 
-    /// Whether none is to be written again.
-    pub(super) fn is_even(&self) -> bool {
-        !self.repeats
+    /// Whether some may have to be written again.
+    pub(super) fn has_repeats(&self) -> bool {
+        self.repeats
     }
 
     pub(super) fn len(&self) -> usize {
@@ -148,12 +150,12 @@ impl Commands {
     }
 
     /// Numbers grow, so it is the last one.
-    pub(super) fn begin(&mut self, command: Command) {
+    pub(super) fn begin(&mut self, command: PendingCommand) {
         self.open.push_back(command);
     }
 
     /// This one has its answer; none when it had one before.
-    pub(super) fn answered(&mut self, n: u32) -> Option<Command> {
+    pub(super) fn answered(&mut self, n: u32) -> Option<PendingCommand> {
         let at = self.open.binary_search_by_key(&n, |command| command.n).ok()?;
         let command = self.open.remove(at);
         if self.open.is_empty() {
@@ -191,7 +193,7 @@ impl Commands {
     }
 
     /// The first one that is to be written again, which counts as written now.
-    pub(super) fn next_repeat(&mut self) -> Option<&Command> {
+    pub(super) fn next_repeat(&mut self) -> Option<&PendingCommand> {
         if !self.repeats {
             return None;
         }
@@ -233,9 +235,9 @@ mod tests {
         for id in [12, 3, 7] {
             chats.live(ChatId(id), Seq(10));
         }
-        chats.heard(ChatId(7), Seq(12), Some(Seq(12)));
-        chats.heard(ChatId(7), Seq(11), Some(Seq(11)));
-        chats.heard(ChatId(99), Seq(1), None);
+        chats.on_event(ChatId(7), Seq(12), Some(Seq(12)));
+        chats.on_event(ChatId(7), Seq(11), Some(Seq(11)));
+        chats.on_event(ChatId(99), Seq(1), None);
         let places = [(ChatId(3), Seq(10)), (ChatId(7), Seq(12)), (ChatId(12), Seq(10))];
         assert_eq!(chats.cursors(), places);
         assert_eq!((chats.newest(ChatId(7)), chats.newest(ChatId(3))), (Some(Seq(12)), None));
@@ -255,8 +257,8 @@ mod tests {
         let mut commands = Commands::default();
         for _ in 0..4 {
             let (n, due, text) = (commands.next(), Instant::now(), String::new());
-            let (chat, what) = (ChatId(1), Doing::Send);
-            commands.begin(Command { n, due, chat, what, text, to_write: false });
+            let (chat, kind) = (ChatId(1), CommandKind::Send);
+            commands.begin(PendingCommand { n, due, chat, kind, text, to_write: false });
         }
         assert!(commands.next_repeat().is_none());
         assert_eq!(commands.answered(2).map(|command| command.n), Some(2));

@@ -1,24 +1,24 @@
 //! One device: a task that owns one connection at a time, opens the next one as a good client does, and
-//! goes on until it is told to leave or refused for good. What happens on a connection is in `live`.
+//! goes on until it is told to leave or refused for good. What happens on a connection is in `connected`.
 
-mod doing;
-mod hearing;
-mod live;
+mod connected;
+mod incoming;
 mod memory;
 mod open;
+mod outgoing;
 
 use super::{
-    Account,
+    TestAccount,
     account::Pass,
     backoff::Backoff,
     dialect::{self, Acks, Me, Window},
-    order::{Inbox, Standing},
+    order::{DeviceState, Inbox},
     wire::WireError,
     worker::Worker,
 };
 use crate::{history::Log, measure::Count, scenario::Dialect};
-use live::Live;
-use memory::{Chats, Commands, Doing};
+use connected::ConnectedDevice;
+use memory::{Chats, Commands};
 use open::NotOpen;
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use shared::{
@@ -40,10 +40,10 @@ const AT_ONCE: Duration = Duration::from_millis(100);
 pub struct DeviceSpec {
     /// Unique in the run, over all agents: part of every key.
     pub number: u32,
-    pub account: Arc<Account>,
+    pub account: Arc<TestAccount>,
     pub window: Window,
-    /// Reads at most so many bytes a second.
-    pub slow: Option<u64>,
+    /// The most that it reads; no limit when `None`.
+    pub read_bytes_per_second: Option<u64>,
     /// The moment that it was meant to connect at: the first connection's latency counts from there.
     pub due: Instant,
 }
@@ -57,16 +57,16 @@ pub(super) struct Device {
     chance: SmallRng,
     chats: Chats,
     commands: Commands,
-    looping: Option<Looping>,
+    closed_loop: Option<ClosedLoop>,
     /// The database that the cursors are of.
     epoch: Option<Box<str>>,
-    /// Messages due before are not timed: this device was away then because it was told to be.
-    timed_from: i64,
+    /// Latency of messages that were due earlier is not recorded: the device was offline on purpose.
+    measure_from: i64,
 }
 
 /// A closed loop.
 #[derive(Debug)]
-struct Looping {
+struct ClosedLoop {
     chat: ChatId,
     window: usize,
     bytes: usize,
@@ -113,9 +113,9 @@ impl Device {
             chance,
             chats: Chats::default(),
             commands: Commands::default(),
-            looping: None,
+            closed_loop: None,
             epoch: None,
-            timed_from: i64::MIN,
+            measure_from: i64::MIN,
         })
     }
 
@@ -158,7 +158,7 @@ impl Device {
                 () = self.inbox.leaving() => break,
             }
         }
-        self.inbox.stands(Standing::Gone);
+        self.inbox.set_state(DeviceState::Gone);
         // Nobody does it any more.
         let unsent = self.inbox.unsent() as u64;
         if unsent > 0 {
@@ -169,11 +169,11 @@ impl Device {
 
     /// Records the end of a connection.
     fn ended(&mut self, end: &End, was_ready: bool) {
-        self.inbox.stands(Standing::Away);
+        self.inbox.set_state(DeviceState::Away);
         // Who is there when the run ends has had its time: what it has not received is missing. Only
         // one that reads slowly may have it all before it.
         let to_the_end = matches!(end, End::Left) && self.worker.is_stopping();
-        if to_the_end && was_ready && self.spec.slow.is_none() {
+        if to_the_end && was_ready && self.spec.read_bytes_per_second.is_none() {
             self.worker.shard.lock().disconnected();
             return;
         }
@@ -184,21 +184,21 @@ impl Device {
                 self.log.unwatch(chat);
             }
             self.commands.forget_all();
-            self.looping = None;
+            self.closed_loop = None;
             self.inbox.in_flight(0);
         }
-        let mut tally = self.worker.shard.lock();
+        let mut counters = self.worker.shard.lock();
         if was_ready {
-            tally.disconnected();
+            counters.disconnected();
         }
         match end {
             End::Left | End::Cut { .. } => return,
             End::Told { .. } => {}
-            End::Closed { code, reason } => tally.close(format!("{code} {reason}").trim_end()),
-            End::Lost(error) => tally.error(&error.to_string()),
+            End::Closed { code, reason } => counters.close(format!("{code} {reason}").trim_end()),
+            End::Lost(error) => counters.error(&error.to_string()),
         }
         if was_ready {
-            tally.count(Count::Dropped, 1);
+            counters.count(Count::Dropped, 1);
         }
     }
 
@@ -207,7 +207,7 @@ impl Device {
         let retry = match end {
             End::Left => return None,
             End::Cut { back } => {
-                self.timed_from = i64::MAX;
+                self.measure_from = i64::MAX;
                 return Some(back);
             }
             End::Told { back } => return Some(back),

@@ -1,6 +1,6 @@
 //! From nothing to a WebSocket: the token, the TCP connection, the handshake.
 
-use super::{Device, Live, dialect};
+use super::{ConnectedDevice, Device, dialect};
 use crate::client::{
     account::RenewError,
     wire::{WireError, connect, shake_hands},
@@ -36,7 +36,7 @@ impl Device {
         &mut self,
         refused: Option<u32>,
         due: Instant,
-    ) -> Result<Box<Live<'_>>, NotOpen> {
+    ) -> Result<Box<ConnectedDevice<'_>>, NotOpen> {
         let inbox = Arc::clone(&self.inbox);
         tokio::select! {
             opened = self.try_open(refused, due) => opened,
@@ -48,14 +48,14 @@ impl Device {
         &mut self,
         refused: Option<u32>,
         due: Instant,
-    ) -> Result<Box<Live<'_>>, NotOpen> {
+    ) -> Result<Box<ConnectedDevice<'_>>, NotOpen> {
         let mut pass = self.spec.account.pass().await;
         if refused == Some(pass.number) || pass.renew_from() <= Instant::now() {
             let renewed = self.spec.account.renewed(pass.number, &self.worker.rest).await;
             pass = renewed.map_err(NotOpen::NoToken)?;
         }
         let (to, from) = self.worker.next_ends();
-        let receive = self.spec.slow.map(|_| SLOW_RECEIVE_BYTES);
+        let receive = self.spec.read_bytes_per_second.map(|_| SLOW_RECEIVE_BYTES);
         let until = Instant::now() + OPEN_TIMEOUT;
         let greets = dialect::greets(self.dialect());
         let opening = async {
@@ -67,6 +67,6 @@ impl Device {
         };
         let line = timeout_at(until, opening).await.unwrap_or(Err(WireError::Timeout))?;
         // Boxed, because the task would otherwise hold it twice: before it runs and while it does.
-        Ok(Box::new(Live::new(self, line, &pass, due, until)))
+        Ok(Box::new(ConnectedDevice::new(self, line, &pass, due, until)))
     }
 }

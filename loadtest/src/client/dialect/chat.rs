@@ -1,8 +1,8 @@
 //! `WS /ws/{chat_id}`: one chat of any kind. Everybody in it is shown every message, its sender too,
-//! which is the acknowledgement. Of the two families that speak it this is the one with keys: a
+//! which is the acknowledgement. Of the two kinds of clients that speak it, this is the one with keys: a
 //! message that is sent again is stored once, and its sender is shown the stored one again.
 
-use super::{Heard, Of, Said, Saying, refusal::Refusal};
+use super::{ClientMessage, CommandKind, Observation, Of, ServerMessage, refusal::Refusal};
 use serde::{Deserialize, Serialize};
 use shared::id::{ChatId, Seq};
 use std::borrow::Cow;
@@ -15,19 +15,19 @@ enum Outgoing<'a> {
 }
 
 /// A frame in the window of this chat, as text.
-pub fn encode(window: ChatId, saying: Saying<'_>) -> Option<String> {
-    let frame = match saying {
-        Saying::Send { key, chat, text } if chat == window => {
+pub fn encode(window: ChatId, outgoing: ClientMessage<'_>) -> Option<String> {
+    let frame = match outgoing {
+        ClientMessage::Command { kind: CommandKind::Send, key, chat, text } if chat == window => {
             Outgoing::Message { text, client_message_id: key }
         }
-        Saying::Read { chat, message } if chat == window => Outgoing::Read { message_id: message },
-        Saying::Send { .. }
-        | Saying::Read { .. }
-        | Saying::Hello { .. }
-        | Saying::Edit { .. }
-        | Saying::Delete { .. }
-        | Saying::Typing { .. }
-        | Saying::Token(_) => return None,
+        ClientMessage::Read { chat, message } if chat == window => {
+            Outgoing::Read { message_id: message }
+        }
+        ClientMessage::Command { .. }
+        | ClientMessage::Read { .. }
+        | ClientMessage::Hello { .. }
+        | ClientMessage::Typing { .. }
+        | ClientMessage::Token(_) => return None,
     };
     serde_json::to_string(&frame).ok()
 }
@@ -46,14 +46,14 @@ enum Incoming<'a> {
 }
 
 /// What a server's text means.
-pub fn decode(run: &str, text: &str) -> Said {
+pub fn decode(run: &str, text: &str) -> ServerMessage {
     match serde_json::from_str(text) {
         Ok(Incoming::Message { id, chat_id, text }) => {
-            Said::Event(Heard::text(run, chat_id, id, &text))
+            ServerMessage::Event(Observation::text(run, chat_id, id, &text))
         }
-        Ok(Incoming::Read {}) => Said::Ephemeral,
-        Ok(Incoming::Error(refusal)) => refusal.said(Of::Nothing),
-        Err(_) => Said::Unknown,
+        Ok(Incoming::Read {}) => ServerMessage::Ephemeral,
+        Ok(Incoming::Error(refusal)) => refusal.into_message(Of::Nothing),
+        Err(_) => ServerMessage::Unknown,
     }
 }
 
@@ -65,17 +65,19 @@ mod tests {
     #[test]
     fn messages_and_read_marks_of_its_chat_have_words() {
         let (chat, message) = (ChatId(12), Seq(7));
-        for (saying, json) in [
+        for (outgoing, json) in [
             (
-                Saying::Send { key: "k", chat, text: "hi" },
+                ClientMessage::send("k", chat, "hi"),
                 r#"{"type":"message","text":"hi","client_message_id":"k"}"#,
             ),
-            (Saying::Read { chat, message }, r#"{"type":"read","message_id":7}"#),
+            (ClientMessage::Read { chat, message }, r#"{"type":"read","message_id":7}"#),
         ] {
-            assert_eq!(encode(chat, saying).as_deref(), Some(json));
-            assert_eq!(encode(ChatId(13), saying), None);
+            assert_eq!(encode(chat, outgoing).as_deref(), Some(json));
+            assert_eq!(encode(ChatId(13), outgoing), None);
         }
-        assert_eq!(encode(chat, Saying::Delete { key: "k", chat, message }), None);
+        let kind = CommandKind::Delete(message);
+        let delete = ClientMessage::Command { kind, key: "k", chat, text: "" };
+        assert_eq!(encode(chat, delete), None);
     }
 
     #[test]
@@ -86,7 +88,7 @@ mod tests {
         );
         assert_is_message(decode(RUN, &frame), ChatId(12), &text);
         let read = r#"{"type":"read","message_id":7,"reader_id":4,"chat_id":12}"#;
-        assert_eq!(decode(RUN, read), Said::Ephemeral);
+        assert_eq!(decode(RUN, read), ServerMessage::Ephemeral);
         for (key, of) in
             [(r#","client_message_id":"k""#, Of::Key("k".to_owned())), ("", Of::Nothing)]
         {
@@ -94,10 +96,10 @@ mod tests {
                 r#"{{"type":"error","code":"not_a_member","message":"No.","timestamp":"2023-11-14T22:13:20.007Z"{key}}}"#
             );
             let code = "not_a_member".to_owned();
-            assert_eq!(decode(RUN, &error), Said::Refused { of, code, retry_after: None });
+            assert_eq!(decode(RUN, &error), ServerMessage::Refused { of, code, retry_after: None });
         }
         for other in ["", "{}", r#"{"type":"chat_message","id":1,"message":"x"}"#] {
-            assert_eq!(decode(RUN, other), Said::Unknown, "{other}");
+            assert_eq!(decode(RUN, other), ServerMessage::Unknown, "{other}");
         }
     }
 }

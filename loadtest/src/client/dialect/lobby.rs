@@ -2,7 +2,7 @@
 //! acknowledgement; nothing is sent twice, since there is no key to know a repeat by. It has neither
 //! edits nor read marks.
 
-use super::{Heard, Me, Of, Said, Saying, refusal::Refusal};
+use super::{ClientMessage, CommandKind, Me, Observation, Of, ServerMessage, refusal::Refusal};
 use serde::{Deserialize, Serialize};
 use shared::id::{ChatId, Seq};
 use std::borrow::Cow;
@@ -15,20 +15,14 @@ struct Outgoing<'a> {
 }
 
 /// A frame as text.
-pub fn encode(me: Me<'_>, saying: Saying<'_>) -> Option<String> {
-    match saying {
-        Saying::Send { chat: ChatId::LOBBY, text, .. } => {
-            let (r#type, username) = ("chat_message", me.username);
-            serde_json::to_string(&Outgoing { r#type, username, message: text }).ok()
-        }
-        Saying::Send { .. }
-        | Saying::Hello { .. }
-        | Saying::Edit { .. }
-        | Saying::Delete { .. }
-        | Saying::Read { .. }
-        | Saying::Typing { .. }
-        | Saying::Token(_) => None,
-    }
+pub fn encode(me: Me<'_>, outgoing: ClientMessage<'_>) -> Option<String> {
+    let ClientMessage::Command { kind: CommandKind::Send, chat: ChatId::LOBBY, text, .. } =
+        outgoing
+    else {
+        return None;
+    };
+    let (r#type, username) = ("chat_message", me.username);
+    serde_json::to_string(&Outgoing { r#type, username, message: text }).ok()
 }
 
 #[derive(Deserialize)]
@@ -44,14 +38,14 @@ enum Incoming<'a> {
 }
 
 /// What a server's text means.
-pub fn decode(run: &str, text: &str) -> Said {
+pub fn decode(run: &str, text: &str) -> ServerMessage {
     match serde_json::from_str(text) {
         Ok(Incoming::ChatMessage { id, message }) => {
-            Said::Event(Heard::text(run, ChatId::LOBBY, id, &message))
+            ServerMessage::Event(Observation::text(run, ChatId::LOBBY, id, &message))
         }
-        Ok(Incoming::UserJoined {}) => Said::Ephemeral,
-        Ok(Incoming::Error(refusal)) => refusal.said(Of::Oldest),
-        Err(_) => Said::Unknown,
+        Ok(Incoming::UserJoined {}) => ServerMessage::Ephemeral,
+        Ok(Incoming::Error(refusal)) => refusal.into_message(Of::Oldest),
+        Err(_) => ServerMessage::Unknown,
     }
 }
 
@@ -64,11 +58,11 @@ mod tests {
     #[test]
     fn only_messages_to_the_lobby_have_words() {
         assert_eq!(
-            encode(ME, Saying::Send { key: "k", chat: ChatId::LOBBY, text: "hi" }).as_deref(),
+            encode(ME, ClientMessage::send("k", ChatId::LOBBY, "hi")).as_deref(),
             Some(r#"{"type":"chat_message","username":"ann","message":"hi"}"#)
         );
-        assert_eq!(encode(ME, Saying::Send { key: "k", chat: ChatId(12), text: "hi" }), None);
-        assert_eq!(encode(ME, Saying::Typing { chat: ChatId::LOBBY }), None);
+        assert_eq!(encode(ME, ClientMessage::send("k", ChatId(12), "hi")), None);
+        assert_eq!(encode(ME, ClientMessage::Typing { chat: ChatId::LOBBY }), None);
     }
 
     #[test]
@@ -79,17 +73,17 @@ mod tests {
         );
         assert_is_message(decode(RUN, &frame), ChatId::LOBBY, &text);
         let escaped = r#"{"type":"chat_message","id":7,"username":"a","message":"\"hi\"","timestamp":"2023-11-14T22:13:20.007Z","guest":true}"#;
-        let Said::Event(heard) = decode(RUN, escaped) else { panic!() };
-        assert_eq!((heard.stamp, heard.message), (None, Some(Seq(7))));
+        let ServerMessage::Event(observation) = decode(RUN, escaped) else { panic!() };
+        assert_eq!((observation.stamp, observation.message), (None, Some(Seq(7))));
         let joined =
             r#"{"type":"user_joined","username":"Zoe","timestamp":"2023-11-14T22:13:20.007Z"}"#;
-        assert_eq!(decode(RUN, joined), Said::Ephemeral);
+        assert_eq!(decode(RUN, joined), ServerMessage::Ephemeral);
         let error = r#"{"type":"error","code":"rate_limited","message":"Too many frames.","timestamp":"2023-11-14T22:13:20.007Z","retry_after_ms":1000}"#;
         let (of, code) = (Of::Oldest, "rate_limited".to_owned());
         let retry_after = Some(Duration::from_secs(1));
-        assert_eq!(decode(RUN, error), Said::Refused { of, code, retry_after });
+        assert_eq!(decode(RUN, error), ServerMessage::Refused { of, code, retry_after });
         for other in ["", "{}", r#"{"type":"message","text":"x"}"#, r#"{"type":"chat_message"}"#] {
-            assert_eq!(decode(RUN, other), Said::Unknown, "{other}");
+            assert_eq!(decode(RUN, other), ServerMessage::Unknown, "{other}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What a connection speaks. Each dialect is one pure file: what a device wants to say as text, a
-//! server's text as what it means. What a frame leads to is decided by the device.
+//! The dialects that connections speak. Each is one pure file, which encodes a client's message and decodes a
+//! server's. The device decides what a frame leads to.
 
 pub mod chat;
 pub mod lobby;
@@ -12,7 +12,7 @@ mod samples;
 
 use super::Stamp;
 use crate::{
-    history::{Told, What},
+    history::{ReportedEvent, What},
     scenario::Dialect,
 };
 use shared::{
@@ -52,29 +52,20 @@ pub struct Me<'a> {
     pub username: &'a str,
 }
 
-/// What a device says.
+/// A message from a device to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Saying<'a> {
+pub enum ClientMessage<'a> {
     Hello {
         token: &'a str,
         epoch: Option<&'a str>,
         cursors: &'a [(ChatId, Seq)],
     },
-    Send {
+    /// To be acknowledged; the same `key` again is a repeat. The text of a `Delete` is empty.
+    Command {
+        kind: CommandKind,
         key: &'a str,
         chat: ChatId,
         text: &'a str,
-    },
-    Edit {
-        key: &'a str,
-        chat: ChatId,
-        message: Seq,
-        text: &'a str,
-    },
-    Delete {
-        key: &'a str,
-        chat: ChatId,
-        message: Seq,
     },
     Read {
         chat: ChatId,
@@ -87,17 +78,25 @@ pub enum Saying<'a> {
     Token(&'a str),
 }
 
+/// What a command does to a message: a new one, or the one with this id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommandKind {
+    Send,
+    Edit(Seq),
+    Delete(Seq),
+}
+
 /// What a server's frame means. Owned, and the same for every device that is sent these bytes in this
 /// dialect: devices that are sent the same bytes share it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum ServerMessage {
     /// The connection is ready; each chat is live after its place.
     Ready {
         epoch: String,
         heartbeat: Duration,
         chats: Vec<(ChatId, Seq)>,
     },
-    Event(Heard),
+    Event(Observation),
     CaughtUp {
         chat: ChatId,
         seq: Seq,
@@ -148,7 +147,7 @@ pub enum Of {
 /// How a dialect acknowledges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acks {
-    /// By [`Said::Ack`].
+    /// By [`ServerMessage::Ack`].
     Frame,
     /// A sender is shown its own message once it is stored.
     Echo,
@@ -156,9 +155,9 @@ pub enum Acks {
     Never,
 }
 
-/// An event that a device heard.
+/// An event that a device received.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Heard {
+pub struct Observation {
     pub chat: ChatId,
     pub what: Content,
     /// Whether it is a new message, whose id is its place.
@@ -167,7 +166,7 @@ pub struct Heard {
     pub stamp: Option<Stamp>,
 }
 
-/// What the history checker is told of it.
+/// What the history checker learns of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
     Numbered(Box<ChatEvent>),
@@ -175,10 +174,10 @@ pub enum Content {
     Text(Box<str>),
 }
 
-impl Heard {
+impl Observation {
     /// Of a dialect with places.
     pub fn numbered(run: &str, event: ChatEvent) -> Self {
-        let (message, text) = match Told::from(&event).what {
+        let (message, text) = match ReportedEvent::from(&event).what {
             What::Message { id, text, .. } => (Some(id), Some(text)),
             What::Edited { text, .. } => (None, Some(text)),
             What::Deleted { .. } | What::Other => (None, None),
@@ -216,7 +215,7 @@ impl Window {
         }
     }
 
-    /// The chats it shows from its first moment on, where no frame says so: those of the families.
+    /// The chats it shows from its first moment on, where no frame says so: those of the older dialects.
     pub fn chats(&self) -> Vec<ChatId> {
         match self {
             Self::Native => Vec::new(),
@@ -229,13 +228,13 @@ impl Window {
     }
 
     /// The text of a frame; `None` when the dialect has no words for it.
-    pub fn encode(&self, me: Me<'_>, saying: Saying<'_>) -> Option<String> {
+    pub fn encode(&self, me: Me<'_>, outgoing: ClientMessage<'_>) -> Option<String> {
         match self {
-            Self::Native => native::encode(saying),
-            Self::Lobby => lobby::encode(me, saying),
-            Self::Chat(chat) => chat::encode(*chat, saying),
-            Self::Names(peers) => names::encode(peers, saying),
-            Self::Numbers(peers) => numbers::encode(me, peers, saying),
+            Self::Native => native::encode(outgoing),
+            Self::Lobby => lobby::encode(me, outgoing),
+            Self::Chat(chat) => chat::encode(*chat, outgoing),
+            Self::Names(peers) => names::encode(peers, outgoing),
+            Self::Numbers(peers) => numbers::encode(me, peers, outgoing),
         }
     }
 }
@@ -266,7 +265,7 @@ pub fn shows_own(dialect: Dialect) -> bool {
 }
 
 /// What a server's text means; `run` is the run's name, by which its own messages are known.
-pub fn decode(dialect: Dialect, run: &str, text: &str) -> Said {
+pub fn decode(dialect: Dialect, run: &str, text: &str) -> ServerMessage {
     match dialect {
         Dialect::Native => native::decode(run, text),
         Dialect::Lobby => lobby::decode(run, text),

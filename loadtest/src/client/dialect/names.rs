@@ -2,7 +2,7 @@
 //! by a status that says in which chat but not which message; its messages are shown to the other
 //! one only. There is no key: nothing is sent twice.
 
-use super::{Heard, Of, Peer, Said, Saying};
+use super::{ClientMessage, CommandKind, Observation, Of, Peer, ServerMessage};
 use serde::{Deserialize, Serialize};
 use shared::id::{ChatId, Seq};
 use std::{borrow::Cow, time::Duration};
@@ -14,8 +14,10 @@ struct Outgoing<'a> {
 }
 
 /// A frame to one of these, as text.
-pub fn encode(peers: &[Peer], saying: Saying<'_>) -> Option<String> {
-    let Saying::Send { chat, text, .. } = saying else { return None };
+pub fn encode(peers: &[Peer], outgoing: ClientMessage<'_>) -> Option<String> {
+    let ClientMessage::Command { kind: CommandKind::Send, chat, text, .. } = outgoing else {
+        return None;
+    };
     let peer = peers.iter().find(|peer| peer.chat == chat)?;
     serde_json::to_string(&Outgoing { username_to: &peer.username, message: text }).ok()
 }
@@ -49,20 +51,20 @@ enum Status<'a> {
 }
 
 /// What a server's text means.
-pub fn decode(run: &str, text: &str) -> Said {
+pub fn decode(run: &str, text: &str) -> ServerMessage {
     match serde_json::from_str(text) {
         Ok(Incoming::Message { message, id, chat_id, .. }) => {
-            Said::Event(Heard::text(run, chat_id, id, &message))
+            ServerMessage::Event(Observation::text(run, chat_id, id, &message))
         }
         Ok(Incoming::Status(Status::Success { id, chat_id })) => {
-            Said::Ack { of: Of::OldestIn(chat_id), chat: chat_id, message: id, seq: id }
+            ServerMessage::Ack { of: Of::OldestIn(chat_id), chat: chat_id, message: id, seq: id }
         }
-        Ok(Incoming::Status(Status::Error { code, retry_after_ms })) => Said::Refused {
+        Ok(Incoming::Status(Status::Error { code, retry_after_ms })) => ServerMessage::Refused {
             of: Of::Oldest,
             code: code.into_owned(),
             retry_after: retry_after_ms.map(Duration::from_millis),
         },
-        Err(_) => Said::Unknown,
+        Err(_) => ServerMessage::Unknown,
     }
 }
 
@@ -73,13 +75,16 @@ mod tests {
 
     #[test]
     fn a_message_is_addressed_by_name() {
-        let send = |chat| Saying::Send { key: "k", chat, text: "hi" };
+        let send = |chat| ClientMessage::send("k", chat, "hi");
         assert_eq!(
             encode(&peers(), send(ChatId(12))).as_deref(),
             Some(r#"{"username_to":"bob","message":"hi"}"#)
         );
         assert_eq!(encode(&peers(), send(ChatId(99))), None);
-        assert_eq!(encode(&peers(), Saying::Read { chat: ChatId(12), message: Seq(7) }), None);
+        assert_eq!(
+            encode(&peers(), ClientMessage::Read { chat: ChatId(12), message: Seq(7) }),
+            None
+        );
     }
 
     #[test]
@@ -95,7 +100,7 @@ mod tests {
                 RUN,
                 r#"{"status":"success","error":null,"id":7,"chat_id":12,"timestamp":"2023-11-14T22:13:20.007Z"}"#
             ),
-            Said::Ack { of: Of::OldestIn(chat), chat, message: place, seq: place }
+            ServerMessage::Ack { of: Of::OldestIn(chat), chat, message: place, seq: place }
         );
         let (of, code) = (Of::Oldest, "rate_limited".to_owned());
         let retry_after = Some(Duration::from_secs(1));
@@ -104,10 +109,10 @@ mod tests {
                 RUN,
                 r#"{"status":"error","error":"Too many frames.","code":"rate_limited","retry_after_ms":1000}"#
             ),
-            Said::Refused { of, code, retry_after }
+            ServerMessage::Refused { of, code, retry_after }
         );
         for other in ["", "{}", r#"{"type":"error","code":"x"}"#, r#"{"status":"maybe"}"#] {
-            assert_eq!(decode(RUN, other), Said::Unknown, "{other}");
+            assert_eq!(decode(RUN, other), ServerMessage::Unknown, "{other}");
         }
     }
 }

@@ -1,7 +1,9 @@
 //! `WS /messages/{user_id}`: private messages between user ids. A sender is told nothing of a message
 //! that was stored; the other one is shown it. There is no key: nothing is sent twice.
 
-use super::{Heard, Me, Of, Peer, Said, Saying, refusal::Refusal};
+use super::{
+    ClientMessage, CommandKind, Me, Observation, Of, Peer, ServerMessage, refusal::Refusal,
+};
 use serde::{Deserialize, Serialize};
 use shared::id::{ChatId, Seq, UserId};
 use std::borrow::Cow;
@@ -17,8 +19,10 @@ struct Outgoing<'a> {
 }
 
 /// A frame to one of these, as text.
-pub fn encode(me: Me<'_>, peers: &[Peer], saying: Saying<'_>) -> Option<String> {
-    let Saying::Send { chat, text, .. } = saying else { return None };
+pub fn encode(me: Me<'_>, peers: &[Peer], outgoing: ClientMessage<'_>) -> Option<String> {
+    let ClientMessage::Command { kind: CommandKind::Send, chat, text, .. } = outgoing else {
+        return None;
+    };
     let peer = peers.iter().find(|peer| peer.chat == chat)?;
     let (sender_id, receiver_id) = (me.id, peer.id);
     serde_json::to_string(&Outgoing { sender_id, receiver_id, content: text, timestamp: 0 }).ok()
@@ -37,14 +41,14 @@ enum Incoming<'a> {
 }
 
 /// What a server's text means.
-pub fn decode(run: &str, text: &str) -> Said {
+pub fn decode(run: &str, text: &str) -> ServerMessage {
     match serde_json::from_str(text) {
         Ok(Incoming::Message { content, id, chat_id }) => {
-            Said::Event(Heard::text(run, chat_id, id, &content))
+            ServerMessage::Event(Observation::text(run, chat_id, id, &content))
         }
         // Whatever was written counts as answered already.
-        Ok(Incoming::Error(refusal)) => refusal.said(Of::Nothing),
-        Err(_) => Said::Unknown,
+        Ok(Incoming::Error(refusal)) => refusal.into_message(Of::Nothing),
+        Err(_) => ServerMessage::Unknown,
     }
 }
 
@@ -55,13 +59,13 @@ mod tests {
 
     #[test]
     fn a_message_is_addressed_by_number() {
-        let send = |chat| Saying::Send { key: "k", chat, text: "hi" };
+        let send = |chat| ClientMessage::send("k", chat, "hi");
         assert_eq!(
             encode(ME, &peers(), send(ChatId(12))).as_deref(),
             Some(r#"{"senderId":3,"receiverId":4,"content":"hi","timestamp":0}"#)
         );
         assert_eq!(encode(ME, &peers(), send(ChatId(99))), None);
-        assert_eq!(encode(ME, &peers(), Saying::Typing { chat: ChatId(12) }), None);
+        assert_eq!(encode(ME, &peers(), ClientMessage::Typing { chat: ChatId(12) }), None);
     }
 
     #[test]
@@ -73,9 +77,9 @@ mod tests {
         assert_is_message(decode(RUN, &frame), ChatId(12), &text);
         let error = r#"{"type":"error","code":"recipient_blocked","message":"No.","timestamp":"2023-11-14T22:13:20.007Z"}"#;
         let (of, code) = (Of::Nothing, "recipient_blocked".to_owned());
-        assert_eq!(decode(RUN, error), Said::Refused { of, code, retry_after: None });
+        assert_eq!(decode(RUN, error), ServerMessage::Refused { of, code, retry_after: None });
         for other in ["", "{}", r#"{"senderId":3,"receiverId":4,"content":"x"}"#] {
-            assert_eq!(decode(RUN, other), Said::Unknown, "{other}");
+            assert_eq!(decode(RUN, other), ServerMessage::Unknown, "{other}");
         }
     }
 }

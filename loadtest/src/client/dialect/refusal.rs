@@ -1,7 +1,7 @@
-//! The `error` frames that three families share. Which command one is about they do not say, except
-//! where the family has keys.
+//! The `error` frames that three dialects share. They do not say which command they are about, except where
+//! the dialect has keys.
 
-use super::{Of, Said};
+use super::{Of, ServerMessage};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ pub(super) struct Refusal {
 
 impl Refusal {
     /// The refusal, and `otherwise` as what it is about where it says nothing.
-    pub(super) fn said(self, otherwise: Of) -> Said {
-        Said::Refused {
+    pub(super) fn into_message(self, otherwise: Of) -> ServerMessage {
+        ServerMessage::Refused {
             of: self.client_message_id.map_or(otherwise, Of::Key),
             code: self.code,
             retry_after: self.retry_after_ms.map(Duration::from_millis),

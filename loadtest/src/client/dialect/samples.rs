@@ -1,6 +1,6 @@
-//! What the families' tests share: a run, who speaks, a message of the run.
+//! Samples for the dialects' tests: a run, a speaker, a message of the run.
 
-use super::{Content, Me, Peer, Said};
+use super::{ClientMessage, CommandKind, Content, Me, Peer, ServerMessage};
 use crate::client::{Stamp, text};
 use shared::id::{ChatId, Seq, UserId};
 
@@ -24,8 +24,18 @@ pub fn stamped() -> String {
 
 /// It is the message 7 of that chat, with this text of [`stamped`].
 #[track_caller]
-pub fn assert_is_message(said: Said, chat: ChatId, text: &str) {
-    let Said::Event(heard) = said else { panic!("{said:?}") };
-    assert_eq!((heard.chat, heard.message, heard.stamp), (chat, Some(Seq(7)), Some(STAMP)));
-    assert_eq!(heard.what, Content::Text(text.into()));
+pub fn assert_is_message(message: ServerMessage, chat: ChatId, text: &str) {
+    let ServerMessage::Event(observation) = message else { panic!("{message:?}") };
+    assert_eq!(
+        (observation.chat, observation.message, observation.stamp),
+        (chat, Some(Seq(7)), Some(STAMP))
+    );
+    assert_eq!(observation.what, Content::Text(text.into()));
+}
+
+impl<'a> ClientMessage<'a> {
+    /// A new message.
+    pub fn send(key: &'a str, chat: ChatId, text: &'a str) -> Self {
+        Self::Command { kind: CommandKind::Send, key, chat, text }
+    }
 }

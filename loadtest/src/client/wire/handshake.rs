@@ -1,6 +1,6 @@
 //! From a TCP connection to a WebSocket: the client's request and the server's answer.
 
-use super::{WireError, line::Line};
+use super::{WireError, stream::WireStream};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -16,7 +16,7 @@ pub(crate) async fn shake_hands(
     authority: &str,
     path: &str,
     token: Option<&str>,
-) -> Result<Line, WireError> {
+) -> Result<WireStream, WireError> {
     let key = generate_key();
     let bearer = token.map(|token| format!("Authorization: Bearer {token}\r\n"));
     let request = format!(
@@ -38,7 +38,7 @@ pub(crate) async fn shake_hands(
         }
     };
     check(&answer[..end], &derive_accept_key(key.as_bytes()))?;
-    Ok(Line::new(stream, answer.split_off(end)))
+    Ok(WireStream::new(stream, answer.split_off(end)))
 }
 
 /// Whether the answer opens this WebSocket (RFC 6455 4.1).

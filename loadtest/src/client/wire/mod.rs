@@ -6,13 +6,13 @@
 
 mod frame;
 mod handshake;
-mod line;
+mod stream;
 
 pub(super) use frame::{Frame, Opcode, close_frame, close_frame_of, parse, put};
 pub(super) use handshake::shake_hands;
-pub(super) use line::{Line, connect};
+pub(super) use stream::{WireStream, connect};
 
-/// Why a connection ended that nobody closed, as [`crate::recorder::Tally::error`] counts it.
+/// Why a connection ended that nobody closed, as [`crate::recorder::Counters::error`] counts it.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WireError {
     #[error("connect: {0}")]

@@ -12,7 +12,7 @@ fn schedule(scenario: &Scenario, phase: usize) -> Vec<Action> {
     Schedule::new(scenario, &plan, phase).collect()
 }
 
-fn count(actions: &[Action], what: Deed) -> usize {
+fn count(actions: &[Action], what: ActionKind) -> usize {
     actions.iter().filter(|action| action.what == what).count()
 }
 
@@ -26,7 +26,7 @@ proptest! {
         scenario.phases[0].messages = Rate { from, to };
         let actions = schedule(&scenario, 0);
         let sent: Vec<Duration> =
-            actions.iter().filter(|a| a.what == Deed::Message).map(|a| a.at).collect();
+            actions.iter().filter(|a| a.what == ActionKind::InChat(ChatAction::Message)).map(|a| a.at).collect();
         prop_assert!(sent.is_sorted());
         for quarter in 1..=4 {
             let t = seconds as f64 * f64::from(quarter) / 4.0;
@@ -60,7 +60,10 @@ fn a_seed_decides_everything_and_rates_do_not_disturb_each_other() {
     let mut one = scenario(&format!("{text}\nedits = 1"));
     let mut other = scenario(&format!("{text}\nedits = 50"));
     let messages = |scenario: &Scenario| {
-        schedule(scenario, 0).into_iter().filter(|a| a.what == Deed::Message).collect::<Vec<_>>()
+        schedule(scenario, 0)
+            .into_iter()
+            .filter(|a| a.what == ActionKind::InChat(ChatAction::Message))
+            .collect::<Vec<_>>()
     };
     assert_eq!(schedule(&one, 0), schedule(&one, 0));
     assert_eq!(messages(&one), messages(&other));
@@ -83,11 +86,11 @@ fn connections_grow_and_shrink_evenly_and_only_open_ones_act() {
         for action in schedule(&scenario, phase) {
             let Some(slot) = action.slot else { continue };
             match action.what {
-                Deed::Open => {
+                ActionKind::Open => {
                     assert!(open.insert(slot));
                     *by_second.entry(action.at.as_secs()).or_insert(0) += 1;
                 }
-                Deed::Close => assert!(open.remove(&slot)),
+                ActionKind::Close => assert!(open.remove(&slot)),
                 // The ramp is rounded to whole connections: half a place before or after.
                 _ => assert!(open.contains(&slot) || slot <= open.len(), "{action:?}"),
             }
@@ -108,7 +111,7 @@ fn a_storm_cuts_its_share_at_once_and_brings_it_back_within_a_second() {
     let slots: BTreeSet<_> = cut.iter().map(|action| action.slot.unwrap()).collect();
     assert_eq!((cut.len(), slots.len()), (50, 50));
     let away = |action: &Action| match action.what {
-        Deed::Cut { away } => away,
+        ActionKind::Cut { away } => away,
         other => panic!("{other:?}"),
     };
     assert!(cut.iter().all(|a| a.at == Duration::from_secs(1) && away(a) < Duration::from_secs(1)));
@@ -119,7 +122,7 @@ fn a_storm_cuts_its_share_at_once_and_brings_it_back_within_a_second() {
 fn without_connections_there_is_nobody_to_do_it() {
     let scenario = scenario("[[phases]]\nname = 'a'\nduration = '2s'\nmessages = 10");
     let actions = schedule(&scenario, 0);
-    assert_eq!(count(&actions, Deed::Message), 20);
+    assert_eq!(count(&actions, ActionKind::InChat(ChatAction::Message)), 20);
     assert!(actions.iter().all(|action| action.slot.is_none()));
 }
 

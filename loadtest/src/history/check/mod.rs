@@ -4,15 +4,15 @@
 mod content;
 mod course;
 mod findings;
-mod stretches;
+mod segments;
 mod windows;
 
 use super::{Record, Stored, Verdict, fact::Fact};
 use course::Course;
 use findings::{Findings, Kind};
+use segments::Sum;
 use shared::id::ChatId;
 use std::collections::BTreeMap;
-use stretches::Sum;
 use windows::Texts;
 
 impl Record {
@@ -64,11 +64,11 @@ impl Record {
             verdict.resyncs += device.resyncs;
             verdict.away += u64::from(device.away);
             for mishap in &device.mishaps {
-                stretches::tell_mishap(device, mishap, findings);
+                segments::tell_mishap(device, mishap, findings);
             }
-            for watched in &device.stretches {
+            for watched in &device.segments {
                 let Some(course) = courses.get(&watched.chat) else { continue };
-                verdict.add(stretches::check(self, device, watched, course, findings));
+                verdict.add(segments::check(self, device, watched, course, findings));
             }
             for (chat, window) in &device.windows {
                 let Some(course) = courses.get(chat) else { continue };

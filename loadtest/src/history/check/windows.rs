@@ -4,11 +4,11 @@
 use super::{
     course::Course,
     findings::{Findings, Kind, describe_ack},
-    stretches::Sum,
+    segments::Sum,
 };
 use crate::history::{
     fact::Fact,
-    record::{DeviceRecord, Window},
+    record::{DeviceRecord, UnnumberedView},
 };
 use shared::id::ChatId;
 use std::collections::{BTreeSet, HashMap};
@@ -47,7 +47,7 @@ impl Texts {
 pub(super) fn check(
     device: &DeviceRecord,
     chat: ChatId,
-    window: &Window,
+    window: &UnnumberedView,
     (course, texts): (&Course<'_>, &Texts),
     findings: &mut Findings<'_>,
 ) -> Sum {
@@ -93,7 +93,7 @@ pub(super) fn check(
 }
 
 /// Whether this place is a message that the window should have shown.
-fn is_due(id: i64, window: &Window, course: &Course<'_>, first: Option<&i64>) -> bool {
+fn is_due(id: i64, window: &UnnumberedView, course: &Course<'_>, first: Option<&i64>) -> bool {
     let claim = course.reference(id);
     let stored = || course.stored.and_then(|chat| chat.messages.get(&id));
     let sender = match claim.map(|claim| claim.fact) {

@@ -10,9 +10,9 @@ fn beyond_the_bounds_the_verdict_says_so() {
         let ledger = Ledger::new(limits);
         let mut log = ledger.log("desk".to_owned());
         log.watch(CHAT, Seq::ZERO);
-        log.heard(&message(1, "one"));
-        log.heard(&message(3, "three"));
-        log.heard(&message(3, "three"));
+        log.on_event(&message(1, "one"));
+        log.on_event(&message(3, "three"));
+        log.on_event(&message(3, "three"));
         drop(log);
         let verdict = ledger.record().check(&Stored::default());
         assert!(verdict.unrecorded > 0 && !verdict.is_sound(), "{verdict:?}");
@@ -21,11 +21,11 @@ fn beyond_the_bounds_the_verdict_says_so() {
 }
 
 /// What a process records whose only device hears these.
-fn process(name: &str, heard: &[Told<'_>], acked: &[Told<'_>]) -> Record {
+fn process(name: &str, heard: &[ReportedEvent<'_>], acked: &[ReportedEvent<'_>]) -> Record {
     let ledger = Ledger::new(Limits::default());
     let mut log = ledger.log(name.to_owned());
     log.watch(CHAT, Seq::ZERO);
-    heard.iter().for_each(|told| _ = log.heard(told));
+    heard.iter().for_each(|told| _ = log.on_event(told));
     acked.iter().for_each(|told| ledger.acked(told));
     drop(log);
     let sent = serde_json::to_string(&ledger.record()).unwrap();
@@ -65,13 +65,13 @@ fn processes_that_heard_different_contents_are_told_so() {
 #[test]
 fn a_process_that_knew_the_latest_state_first_is_understood() {
     let late = What::Message { id: Seq(1), sender: UserId(3), key: "one", text: "new" };
-    let late = Told { what: late, ..message(1, "") };
+    let late = ReportedEvent { what: late, ..message(1, "") };
     let ledger = Ledger::new(Limits::default());
     let mut log = ledger.log("two".to_owned());
     log.watch(CHAT, Seq::ZERO);
     log.catching_up();
-    assert!(log.heard(&late), "the first content of this process");
-    log.heard_again(CHAT, Seq(1));
+    assert!(log.on_event(&late), "the first content of this process");
+    log.on_event_again(CHAT, Seq(1));
     log.caught_up(CHAT, Seq(2));
     drop(log);
     let mut record = process("one", &[message(1, "one"), edited(2, 1, "new")], &[]);

@@ -11,7 +11,7 @@ fn verdict(stored: &Stored, other: impl FnOnce(&mut Log)) -> Verdict {
     live.watch(CHAT, Seq::ZERO);
     for told in [message(1, "one"), message(2, "two"), edited(3, 1, "old"), edited(4, 1, "new")] {
         ledger.acked(&told);
-        live.heard(&told);
+        live.on_event(&told);
     }
     let mut log = ledger.log("other".to_owned());
     other(&mut log);
@@ -25,12 +25,13 @@ fn a_catch_up_shows_the_latest_state_only() {
         log.watch(CHAT, Seq::ZERO);
         log.away();
         log.catching_up();
-        let Told { what: What::Message { id, sender, key, .. }, .. } = message(1, "one") else {
+        let ReportedEvent { what: What::Message { id, sender, key, .. }, .. } = message(1, "one")
+        else {
             panic!("a message")
         };
         let what = What::Message { id, sender, key, text: "new" };
-        assert!(!log.heard(&Told { what, ..message(1, "") }), "not for the fast path");
-        log.heard(&message(2, "two"));
+        assert!(!log.on_event(&ReportedEvent { what, ..message(1, "") }), "not for the fast path");
+        log.on_event(&message(2, "two"));
         log.caught_up(CHAT, Seq(4));
     });
     assert!(verdict.is_sound(), "{verdict:?}");
@@ -53,7 +54,7 @@ fn a_catch_up_may_not_leave_out_the_latest_state() {
 fn a_superseded_change_that_a_live_device_was_not_sent_is_told_apart() {
     let verdict = verdict(&stored(&OPENED), |log| {
         log.watch(CHAT, Seq(2));
-        log.heard(&edited(4, 1, "new"));
+        log.on_event(&edited(4, 1, "new"));
     });
     assert!(verdict.is_sound(), "{verdict:?}");
     assert_eq!(verdict.skipped, 1);
@@ -64,8 +65,8 @@ fn an_older_state_shown_by_a_catch_up_does_not_stand_for_the_latest() {
     let verdict = verdict(&stored(&OPENED), |log| {
         log.watch(CHAT, Seq::ZERO);
         log.catching_up();
-        log.heard(&message(1, "one"));
-        log.heard(&message(2, "two"));
+        log.on_event(&message(1, "one"));
+        log.on_event(&message(2, "two"));
         log.caught_up(CHAT, Seq(4));
     });
     assert_eq!(faults(&verdict), [1, 0, 0, 0, 0, 0]);
@@ -75,9 +76,9 @@ fn an_older_state_shown_by_a_catch_up_does_not_stand_for_the_latest() {
 fn who_is_away_is_expected_nothing_of() {
     let verdict = verdict(&stored(&OPENED), |log| {
         log.watch(CHAT, Seq::ZERO);
-        log.heard(&message(1, "one"));
+        log.on_event(&message(1, "one"));
         log.away();
-        assert!(log.is_even());
+        assert!(log.is_complete());
     });
     assert!(verdict.is_sound(), "{verdict:?}");
     assert_eq!((verdict.away, verdict.delivered, verdict.expected), (1, 5, 5));
@@ -87,10 +88,10 @@ fn who_is_away_is_expected_nothing_of() {
 fn who_came_back_and_was_never_caught_up_has_lost_the_rest() {
     let verdict = verdict(&stored(&OPENED), |log| {
         log.watch(CHAT, Seq::ZERO);
-        log.heard(&message(1, "one"));
+        log.on_event(&message(1, "one"));
         log.away();
         log.catching_up();
-        assert!(!log.is_even());
+        assert!(!log.is_complete());
     });
     assert_eq!(faults(&verdict), [2, 0, 0, 0, 0, 0], "message 2 and the last edit");
 }
@@ -110,11 +111,11 @@ fn a_resync_excuses_what_was_before_it_and_nothing_after() {
 fn what_was_not_watched_is_not_expected() {
     let verdict = verdict(&stored(&OPENED), |log| {
         log.watch(CHAT, Seq::ZERO);
-        log.heard(&message(1, "one"));
+        log.on_event(&message(1, "one"));
         log.unwatch(CHAT);
         log.watch(CHAT, Seq(3));
         log.watch(CHAT, Seq(4));
-        log.heard(&edited(4, 1, "new"));
+        log.on_event(&edited(4, 1, "new"));
     });
     assert!(verdict.is_sound(), "{verdict:?}");
     assert_eq!(verdict.expected, 6);
@@ -135,7 +136,7 @@ fn deletion(stored: &Stored, other: impl FnOnce(&mut Log)) -> Verdict {
     live.watch(CHAT, Seq::ZERO);
     for told in [message(1, "one"), message(2, "two"), deleted(3, 1)] {
         ledger.acked(&told);
-        live.heard(&told);
+        live.on_event(&told);
     }
     let mut log = ledger.log("other".to_owned());
     log.watch(CHAT, Seq::ZERO);
@@ -150,9 +151,9 @@ fn a_catch_up_may_show_a_deleted_message_as_deleted_or_not_at_all() {
         let verdict = deletion(&stored(&OPENED[1..]), |log| {
             log.catching_up();
             if shows {
-                log.heard(&deleted(1, 1));
+                log.on_event(&deleted(1, 1));
             }
-            log.heard(&message(2, "two"));
+            log.on_event(&message(2, "two"));
             log.caught_up(CHAT, Seq(3));
         });
         assert!(verdict.is_sound(), "{verdict:?}");
@@ -163,9 +164,9 @@ fn a_catch_up_may_show_a_deleted_message_as_deleted_or_not_at_all() {
 #[test]
 fn who_saw_a_message_has_to_learn_that_it_is_deleted() {
     let verdict = deletion(&stored(&OPENED[1..]), |log| {
-        log.heard(&message(1, "one"));
+        log.on_event(&message(1, "one"));
         log.catching_up();
-        log.heard(&message(2, "two"));
+        log.on_event(&message(2, "two"));
         log.caught_up(CHAT, Seq(3));
     });
     assert_eq!(faults(&verdict), [1, 0, 0, 0, 0, 0]);
@@ -174,8 +175,8 @@ fn who_saw_a_message_has_to_learn_that_it_is_deleted() {
 #[test]
 fn a_live_device_has_to_see_a_message_though_it_is_deleted_later() {
     let verdict = deletion(&stored(&OPENED[1..]), |log| {
-        log.heard(&message(2, "two"));
-        log.heard(&deleted(3, 1));
+        log.on_event(&message(2, "two"));
+        log.on_event(&deleted(3, 1));
     });
     assert_eq!(faults(&verdict), [1, 0, 0, 0, 0, 0]);
 }
@@ -184,7 +185,7 @@ fn a_live_device_has_to_see_a_message_though_it_is_deleted_later() {
 fn a_deleted_message_may_not_be_stored() {
     let verdict = deletion(&stored(&OPENED), |log| {
         for told in [message(1, "one"), message(2, "two"), deleted(3, 1)] {
-            log.heard(&told);
+            log.on_event(&told);
         }
     });
     assert_eq!(faults(&verdict), [0, 0, 0, 1, 0, 0]);

@@ -34,7 +34,10 @@ fn judge(server: &Server, sent: &[Vec<Step>]) -> Verdict {
         // Each process knows of the acknowledgements that its own devices got.
         for event in server.events.iter().skip(process).step_by(2) {
             if !matches!(event.change, Change::Member { .. }) {
-                ledger.acked(&Told::from(&ChatEvent { chat_id: CHAT, event: event.clone() }));
+                ledger.acked(&ReportedEvent::from(&ChatEvent {
+                    chat_id: CHAT,
+                    event: event.clone(),
+                }));
             }
         }
         let mut known: HashSet<String> = HashSet::new();
@@ -61,8 +64,8 @@ fn take(step: &Step, log: &mut Log, known: &mut HashSet<String>) {
         Step::Heard(event) => {
             let bytes = serde_json::to_string(event).unwrap();
             if known.contains(&bytes) {
-                log.heard_again(event.chat_id, event.event.seq);
-            } else if log.heard(&Told::from(event)) {
+                log.on_event_again(event.chat_id, event.event.seq);
+            } else if log.on_event(&ReportedEvent::from(event)) {
                 known.insert(bytes);
             }
         }

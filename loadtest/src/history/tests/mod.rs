@@ -12,17 +12,17 @@ use shared::id::{ChatId, Seq, UserId};
 
 const CHAT: ChatId = ChatId(9);
 
-fn message<'a>(seq: i64, text: &'a str) -> Told<'a> {
+fn message<'a>(seq: i64, text: &'a str) -> ReportedEvent<'a> {
     let what = What::Message { id: Seq(seq), sender: UserId(3), key: text, text };
-    Told { chat: CHAT, seq: Seq(seq), what }
+    ReportedEvent { chat: CHAT, seq: Seq(seq), what }
 }
 
-fn edited(seq: i64, id: i64, text: &str) -> Told<'_> {
-    Told { chat: CHAT, seq: Seq(seq), what: What::Edited { id: Seq(id), text } }
+fn edited(seq: i64, id: i64, text: &str) -> ReportedEvent<'_> {
+    ReportedEvent { chat: CHAT, seq: Seq(seq), what: What::Edited { id: Seq(id), text } }
 }
 
-fn deleted(seq: i64, id: i64) -> Told<'static> {
-    Told { chat: CHAT, seq: Seq(seq), what: What::Deleted { id: Seq(id) } }
+fn deleted(seq: i64, id: i64) -> ReportedEvent<'static> {
+    ReportedEvent { chat: CHAT, seq: Seq(seq), what: What::Deleted { id: Seq(id) } }
 }
 
 fn stored(messages: &[(i64, &str, &str)]) -> Stored {

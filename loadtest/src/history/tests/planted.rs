@@ -5,7 +5,7 @@ use super::*;
 const TEXTS: [(i64, &str); 4] = [(1, "one"), (2, "two"), (3, "three"), (4, "four")];
 
 /// What the second device hears, in this order; the first one hears everything.
-fn verdict(second: &[Told<'_>], acked: &[Told<'_>], stored: &Stored) -> Verdict {
+fn verdict(second: &[ReportedEvent<'_>], acked: &[ReportedEvent<'_>], stored: &Stored) -> Verdict {
     let ledger = Ledger::new(Limits::default());
     acked.iter().for_each(|told| ledger.acked(told));
     let mut first = ledger.log("phone".to_owned());
@@ -13,30 +13,30 @@ fn verdict(second: &[Told<'_>], acked: &[Told<'_>], stored: &Stored) -> Verdict 
     first.watch(CHAT, Seq::ZERO);
     other.watch(CHAT, Seq::ZERO);
     for told in all() {
-        assert!(first.heard(&told));
+        assert!(first.on_event(&told));
     }
     for told in second {
-        other.heard(told);
+        other.on_event(told);
     }
     drop((first, other));
     ledger.record().check(stored)
 }
 
-fn all() -> Vec<Told<'static>> {
+fn all() -> Vec<ReportedEvent<'static>> {
     TEXTS.iter().map(|(seq, text)| message(*seq, text)).collect()
 }
 
-fn kept() -> Vec<(i64, &'static str, &'static str)> {
+fn kept_events() -> Vec<(i64, &'static str, &'static str)> {
     TEXTS.iter().map(|(seq, text)| (*seq, *text, *text)).collect()
 }
 
-fn heard(second: &[Told<'_>]) -> Verdict {
-    verdict(second, &all(), &stored(&kept()))
+fn verdict_on(second: &[ReportedEvent<'_>]) -> Verdict {
+    verdict(second, &all(), &stored(&kept_events()))
 }
 
 #[test]
 fn a_sound_history_passes() {
-    let verdict = heard(&all());
+    let verdict = verdict_on(&all());
     assert!(verdict.is_sound(), "{verdict:?}");
     assert_eq!((verdict.acked, verdict.stored), (4, 4));
     assert_eq!((verdict.delivered, verdict.expected, verdict.devices), (8, 8, 2));
@@ -47,7 +47,7 @@ fn a_sound_history_passes() {
 fn a_loss_in_the_middle() {
     let mut second = all();
     second.remove(1);
-    let verdict = heard(&second);
+    let verdict = verdict_on(&second);
     assert_eq!(faults(&verdict), [1, 0, 0, 0, 0, 0]);
     assert_eq!((verdict.delivered, verdict.expected), (7, 8));
     let evidence =
@@ -58,7 +58,7 @@ fn a_loss_in_the_middle() {
 
 #[test]
 fn a_loss_at_the_beginning_and_at_the_end() {
-    let verdict = heard(&all()[1..3]);
+    let verdict = verdict_on(&all()[1..3]);
     assert_eq!(faults(&verdict), [2, 0, 0, 0, 0, 0]);
     let ends = |words: &str| verdict.evidence.iter().any(|one| one.ends_with(words));
     assert!(ends("it began after 0 and then got 2"), "{verdict:?}");
@@ -69,7 +69,7 @@ fn a_loss_at_the_beginning_and_at_the_end() {
 fn a_repeat() {
     let mut second = all();
     second.push(second[0]);
-    let verdict = heard(&second);
+    let verdict = verdict_on(&second);
     assert_eq!(faults(&verdict), [0, 1, 0, 0, 0, 0]);
     assert_eq!((verdict.delivered, verdict.expected), (8, 8), "it is not counted again");
 }
@@ -78,20 +78,24 @@ fn a_repeat() {
 fn a_reorder() {
     let mut second = all();
     second.swap(1, 2);
-    assert_eq!(faults(&heard(&second)), [0, 0, 1, 0, 0, 0]);
+    assert_eq!(faults(&verdict_on(&second)), [0, 0, 1, 0, 0, 0]);
 }
 
 #[test]
 fn another_content_at_one_device() {
     let mut second = all();
     second[2] = message(3, "other");
-    assert_eq!(faults(&heard(&second)), [0, 0, 0, 1, 0, 0]);
-    assert_eq!(faults(&verdict(&second, &[], &stored(&kept()))), [0, 0, 0, 1, 0, 0], "unacked");
+    assert_eq!(faults(&verdict_on(&second)), [0, 0, 0, 1, 0, 0]);
+    assert_eq!(
+        faults(&verdict(&second, &[], &stored(&kept_events()))),
+        [0, 0, 0, 1, 0, 0],
+        "unacked"
+    );
 }
 
 #[test]
 fn another_content_everywhere() {
-    let mut wrong = kept();
+    let mut wrong = kept_events();
     wrong[2].2 = "other";
     assert_eq!(faults(&verdict(&all(), &all(), &stored(&wrong))), [0, 0, 0, 0, 1, 0]);
     assert_eq!(faults(&verdict(&all(), &[], &stored(&wrong))), [0, 0, 0, 1, 0, 0], "unacked");
@@ -101,32 +105,32 @@ fn another_content_everywhere() {
 fn another_sender() {
     let mut second = all();
     let what = What::Message { id: Seq(3), sender: UserId(4), key: "three", text: "three" };
-    second[2] = Told { chat: CHAT, seq: Seq(3), what };
-    assert_eq!(faults(&heard(&second)), [0, 0, 0, 1, 0, 0]);
+    second[2] = ReportedEvent { chat: CHAT, seq: Seq(3), what };
+    assert_eq!(faults(&verdict_on(&second)), [0, 0, 0, 1, 0, 0]);
 }
 
 #[test]
 fn a_message_of_a_chat_that_is_not_watched() {
     let mut second = all();
-    second.push(Told { chat: ChatId(10), ..message(1, "one") });
-    assert_eq!(faults(&heard(&second)), [0, 0, 0, 1, 0, 0]);
+    second.push(ReportedEvent { chat: ChatId(10), ..message(1, "one") });
+    assert_eq!(faults(&verdict_on(&second)), [0, 0, 0, 1, 0, 0]);
 }
 
 #[test]
 fn acknowledged_and_not_stored() {
-    let verdict = verdict(&all(), &all(), &stored(&kept()[..3]));
+    let verdict = verdict(&all(), &all(), &stored(&kept_events()[..3]));
     assert_eq!(faults(&verdict), [0, 0, 0, 0, 1, 0]);
 }
 
 #[test]
 fn heard_and_not_stored() {
-    let verdict = verdict(&all(), &[], &stored(&kept()[..3]));
+    let verdict = verdict(&all(), &[], &stored(&kept_events()[..3]));
     assert_eq!(faults(&verdict), [0, 0, 0, 1, 0, 0]);
 }
 
 #[test]
 fn stored_and_heard_by_nobody() {
-    let mut more = kept();
+    let mut more = kept_events();
     more.push((5, "five", "five"));
     let verdict = verdict(&all(), &all(), &stored(&more));
     assert_eq!(faults(&verdict), [2, 0, 0, 0, 0, 0], "each device should have got it");
@@ -136,13 +140,13 @@ fn stored_and_heard_by_nobody() {
 fn acknowledged_under_one_number_and_stored_under_another() {
     let mut acked = all();
     acked[3] = message(5, "four");
-    let verdict = verdict(&all(), &acked, &stored(&kept()));
+    let verdict = verdict(&all(), &acked, &stored(&kept_events()));
     assert_eq!(faults(&verdict), [2, 0, 0, 0, 1, 0]);
 }
 
 #[test]
 fn one_send_stored_twice() {
-    let mut twice = kept();
+    let mut twice = kept_events();
     twice.push((5, "four", "four"));
     let mut second = all();
     second.push(message(5, "four"));
@@ -156,7 +160,7 @@ fn a_place_that_nobody_knows() {
     let mut log = ledger.log("desk".to_owned());
     log.watch(CHAT, Seq::ZERO);
     for told in [message(1, "one"), message(3, "three")] {
-        log.heard(&told);
+        log.on_event(&told);
     }
     drop(log);
     let verdict = ledger.record().check(&stored(&[(1, "one", "one"), (3, "three", "three")]));

@@ -47,14 +47,14 @@ pub enum Step {
 pub struct Server {
     /// Everything that was committed, in order; each event was acknowledged.
     pub events: Vec<Event>,
-    pub messages: BTreeMap<i64, Row>,
+    pub messages: BTreeMap<i64, StoredRow>,
     pub devices: [Device; DEVICES],
     deaf: bool,
 }
 
 /// A message in the database.
 #[derive(Clone, Debug)]
-pub struct Row {
+pub struct StoredRow {
     pub text: String,
     /// Its last change.
     pub seq: i64,
@@ -84,7 +84,7 @@ impl Server {
         let seq = self.events.len() as i64 + 1;
         match happening {
             Happening::Post => {
-                let row = Row { text: format!("message {seq}"), seq, gone: false };
+                let row = StoredRow { text: format!("message {seq}"), seq, gone: false };
                 let change = Change::Message(message_of(seq, &row));
                 self.messages.insert(seq, row);
                 self.commit(change);
@@ -193,7 +193,7 @@ impl Device {
     }
 }
 
-fn message_of(id: i64, row: &Row) -> Message {
+fn message_of(id: i64, row: &StoredRow) -> Message {
     Message {
         id: Seq(id),
         sender: UserRef::registered(SENDER, "ann"),

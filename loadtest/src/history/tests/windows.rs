@@ -6,10 +6,10 @@ use super::*;
 fn verdict(not_from: Option<UserId>, shown: &[&str]) -> Verdict {
     let ledger = Ledger::new(Limits::default());
     let own = What::Message { id: Seq(2), sender: UserId(5), key: "two", text: "two" };
-    let own = Told { chat: CHAT, seq: Seq(2), what: own };
+    let own = ReportedEvent { chat: CHAT, seq: Seq(2), what: own };
     let mut window = ledger.log("window".to_owned());
     window.watch_texts(CHAT, not_from);
-    shown.iter().for_each(|text| window.heard_text(CHAT, text));
+    shown.iter().for_each(|text| window.on_text_event(CHAT, text));
     for told in [message(1, "one"), own, edited(3, 1, "new"), message(4, "four")] {
         ledger.acked(&told);
     }

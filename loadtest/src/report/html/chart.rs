@@ -30,7 +30,7 @@ pub struct Chart {
     pub unit: Unit,
     /// Each power of ten takes the same room.
     pub log: bool,
-    pub lines: Vec<Line>,
+    pub lines: Vec<ChartLine>,
 }
 
 /// What the horizontal axis is, and the places that all lines have values at, in order.
@@ -42,7 +42,7 @@ pub enum Across {
 
 /// A line. Where it has no value it is broken.
 #[derive(Clone, Debug)]
-pub struct Line {
+pub struct ChartLine {
     pub name: String,
     /// Which of the page's colours, from 0 to 5 and then again.
     pub color: usize,
@@ -109,8 +109,8 @@ impl Chart {
     }
 
     fn legend(&self) -> String {
-        let item = |line: &Line| {
-            let Line { name, color, style, .. } = line;
+        let item = |line: &ChartLine| {
+            let ChartLine { name, color, style, .. } = line;
             let (color, dash) = (color % 6, class(*style));
             let swatch = format!(
                 "<svg viewBox=\"0 0 24 8\" aria-hidden=\"true\"><path class=\"line c{color} {dash}\" \
@@ -167,14 +167,14 @@ impl Chart {
 
     /// The drawing in words: what each line reaches.
     fn spoken(&self) -> String {
-        let line = |line: &Line| {
+        let line = |line: &ChartLine| {
             let most = line.values.iter().copied().flatten().reduce(f64::max)?;
             Some(format!("{} up to {}", line.name, self.unit.text(most)))
         };
         self.lines.iter().filter_map(line).collect::<Vec<_>>().join(", ")
     }
 
-    fn draw(&self, line: &Line, across: Scale, y: Scale) -> String {
+    fn draw(&self, line: &ChartLine, across: Scale, y: Scale) -> String {
         let places = self.x.values().iter().zip(&line.values);
         let places: Vec<Option<(f64, f64)>> =
             places.map(|(x, value)| value.map(|value| (along(across, *x), up(y, value)))).collect();
@@ -212,7 +212,7 @@ impl Chart {
         let heads =
             self.lines.iter().map(|line| format!("<th scope=\"col\">{}</th>", Escaped(&line.name)));
         let row = |(place, at): (usize, &f64)| {
-            let cell = |line: &Line| {
+            let cell = |line: &ChartLine| {
                 let value = line.values.get(place).copied().flatten();
                 format!("<td>{}</td>", value.map_or("–".to_owned(), |value| self.unit.text(value)))
             };
@@ -233,7 +233,7 @@ impl Chart {
         let places: Vec<f64> =
             self.x.values().iter().map(|x| (along(across, *x) * 10.0).round() / 10.0).collect();
         let labels: Vec<String> = self.x.values().iter().map(|x| self.x.label(*x)).collect();
-        let line = |line: &Line| {
+        let line = |line: &ChartLine| {
             let values: Vec<Option<f64>> =
                 line.values.iter().map(|value| value.map(significant)).collect();
             json!({ "name": line.name, "color": line.color % 6, "values": values })

@@ -1,6 +1,6 @@
 //! Which charts a report has, and what is in them.
 
-use super::chart::{Across, Chart, Line, Style};
+use super::chart::{Across, Chart, ChartLine, Style};
 use crate::{
     measure::{Count, Op},
     report::{LatencySums, Point, Report, TargetPoint, text::Unit},
@@ -45,7 +45,7 @@ pub fn op_name(op: Op) -> &'static str {
 fn latency(series: &[Point], op: Op, title: &str) -> Chart {
     let line = |name: &str, color, style, of: fn(&LatencySums) -> f64| {
         let values = series.iter().map(|point| point.latencies.get(&op).map(of)).collect();
-        Line { name: name.to_owned(), color, style, values }
+        ChartLine { name: name.to_owned(), color, style, values }
     };
     Chart {
         title: title.to_owned(),
@@ -69,7 +69,7 @@ fn curves(report: &Report) -> Chart {
         let curve = report.curves.get(op)?;
         // All curves have the same places, as far as they go.
         let values = (0..places.len()).map(|place| curve.get(place).map(|point| point.millis));
-        Some(Line {
+        Some(ChartLine {
             name: (*name).to_owned(),
             color,
             style: Style::Plain,
@@ -88,34 +88,25 @@ fn curves(report: &Report) -> Chart {
 
 fn messages(series: &[Point]) -> Chart {
     let lines = [
-        ("sent", Count::Sent, 1, Style::Filled),
-        ("acknowledged", Count::Acked, 0, Style::Plain),
-        ("skipped", Count::Skipped, 3, Style::Dashed),
+        RateLine("sent", Count::Sent, 1, Style::Filled),
+        RateLine("acknowledged", Count::Acked, 0, Style::Plain),
+        RateLine("skipped", Count::Skipped, 3, Style::Dashed),
     ];
-    Chart {
-        title: "Messages".to_owned(),
-        note: "Sent and acknowledged each second; skipped is what was due with nobody to send it.",
-        x: seconds(series),
-        unit: Unit::PerSecond,
-        log: false,
-        lines: lines.into_iter().filter_map(|line| rate(series, line)).collect(),
-    }
+    rates(
+        "Messages",
+        "Sent and acknowledged each second; skipped is what was due with nobody to send it.",
+        series,
+        &lines,
+    )
 }
 
 fn deliveries(series: &[Point]) -> Chart {
     let lines = [
-        ("delivered", Count::Delivered, 0, Style::Filled),
-        ("typing, presence, read marks", Count::Ephemeral, 4, Style::Plain),
-        ("history pages", Count::Pages, 2, Style::Plain),
+        RateLine("delivered", Count::Delivered, 0, Style::Filled),
+        RateLine("typing, presence, read marks", Count::Ephemeral, 4, Style::Plain),
+        RateLine("history pages", Count::Pages, 2, Style::Plain),
     ];
-    Chart {
-        title: "Deliveries".to_owned(),
-        note: "Events that arrived at devices each second.",
-        x: seconds(series),
-        unit: Unit::PerSecond,
-        log: false,
-        lines: lines.into_iter().filter_map(|line| rate(series, line)).collect(),
-    }
+    rates("Deliveries", "Events that arrived at devices each second.", series, &lines)
 }
 
 fn connections(series: &[Point]) -> Chart {
@@ -126,7 +117,7 @@ fn connections(series: &[Point]) -> Chart {
         x: seconds(series),
         unit: Unit::Plain,
         log: false,
-        lines: vec![Line {
+        lines: vec![ChartLine {
             name: "connections".to_owned(),
             color: 1,
             style: Style::Filled,
@@ -137,17 +128,15 @@ fn connections(series: &[Point]) -> Chart {
 
 fn changes(series: &[Point]) -> Chart {
     let lines = [
-        ("became ready", Count::Connected, 0, Style::Plain),
-        ("lost without being meant to", Count::Dropped, 3, Style::Plain),
+        RateLine("became ready", Count::Connected, 0, Style::Plain),
+        RateLine("lost without being meant to", Count::Dropped, 3, Style::Plain),
     ];
-    Chart {
-        title: "Coming and going".to_owned(),
-        note: "Connections that became ready, and that ended without being meant to, each second.",
-        x: seconds(series),
-        unit: Unit::PerSecond,
-        log: false,
-        lines: lines.into_iter().filter_map(|line| rate(series, line)).collect(),
-    }
+    rates(
+        "Coming and going",
+        "Connections that became ready, and that ended without being meant to, each second.",
+        series,
+        &lines,
+    )
 }
 
 fn errors(series: &[Point]) -> Chart {
@@ -158,13 +147,19 @@ fn errors(series: &[Point]) -> Chart {
         x: seconds(series),
         unit: Unit::PerSecond,
         log: false,
-        lines: vec![Line { name: "errors".to_owned(), color: 3, style: Style::Filled, values }],
+        lines: vec![ChartLine {
+            name: "errors".to_owned(),
+            color: 3,
+            style: Style::Filled,
+            values,
+        }],
     }
 }
 
 fn cpu(series: &[Point]) -> Chart {
     let own = series.iter().map(|point| Some(point.generator_cpu)).collect();
-    let own = Line { name: "load tester".to_owned(), color: 5, style: Style::Dashed, values: own };
+    let own =
+        ChartLine { name: "load tester".to_owned(), color: 5, style: Style::Dashed, values: own };
     let mut lines = targets(series, |point| point.cpu);
     lines.push(own);
     Chart {
@@ -199,9 +194,24 @@ fn seconds(series: &[Point]) -> Across {
     Across::Seconds(series.iter().map(|point| point.at).collect())
 }
 
+/// A line's name, what it counts, its color and its style.
+#[derive(Clone, Copy)]
+struct RateLine(&'static str, Count, usize, Style);
+
+/// A chart of what was counted each second.
+fn rates(title: &str, note: &'static str, series: &[Point], lines: &[RateLine]) -> Chart {
+    Chart {
+        title: title.to_owned(),
+        note,
+        x: seconds(series),
+        unit: Unit::PerSecond,
+        log: false,
+        lines: lines.iter().filter_map(|line| rate(series, *line)).collect(),
+    }
+}
+
 /// A count's rate; none when nothing was ever counted.
-fn rate(series: &[Point], line: (&str, Count, usize, Style)) -> Option<Line> {
-    let (name, count, color, style) = line;
+fn rate(series: &[Point], RateLine(name, count, color, style): RateLine) -> Option<ChartLine> {
     let counts: Vec<u64> = series
         .iter()
         .map(|point| point.counts.get(count.name()).copied().unwrap_or_default())
@@ -209,14 +219,14 @@ fn rate(series: &[Point], line: (&str, Count, usize, Style)) -> Option<Line> {
     let values = series.iter().zip(&counts).map(|(point, n)| Some(*n as f64 / point.seconds));
     let values = values.collect();
     let some = counts.iter().any(|n| *n > 0);
-    some.then(|| Line { name: name.to_owned(), color, style, values })
+    some.then(|| ChartLine { name: name.to_owned(), color, style, values })
 }
 
 /// A line for each scraped server.
-fn targets(series: &[Point], of: fn(&TargetPoint) -> f64) -> Vec<Line> {
+fn targets(series: &[Point], of: fn(&TargetPoint) -> f64) -> Vec<ChartLine> {
     let names: std::collections::BTreeSet<&String> =
         series.iter().flat_map(|point| point.targets.keys()).collect();
-    let line = |(color, name): (usize, &String)| Line {
+    let line = |(color, name): (usize, &String)| ChartLine {
         name: name.clone(),
         color,
         // The colours begin again; then dashes tell lines apart.

@@ -1,7 +1,7 @@
 //! A comparison as one HTML file: the verdict, the table, and both runs on the same charts.
 
 use super::{
-    chart::{Across, Chart, Line, Style},
+    chart::{Across, Chart, ChartLine, Style},
     charts::{Group, OPS},
     figures, page,
     scene::Scene,
@@ -9,7 +9,7 @@ use super::{
 use crate::{
     measure::{Count, Op},
     report::{
-        Change, Comparison, Point, Report, Row,
+        Change, ComparedFigure, Comparison, Point, Report,
         text::{Escaped, Unit},
     },
 };
@@ -45,8 +45,8 @@ impl Comparison {
     }
 }
 
-fn table(rows: &[Row]) -> String {
-    let row = |row: &Row| {
+fn table(rows: &[ComparedFigure]) -> String {
+    let row = |row: &ComparedFigure| {
         let class = match row.verdict {
             Change::Better => "better",
             Change::Worse => "worse",
@@ -129,7 +129,7 @@ fn over(both: [&Report; 2], picks: &[Pick<'_>]) -> Chart {
     let places: Vec<f64> =
         longer.into_iter().flat_map(|report| &report.series).map(|point| point.at).collect();
     let lines = picks.iter().flat_map(|(name, color, pick)| {
-        runs(both).map(|(report, when, style)| Line {
+        runs(both).map(|(report, when, style)| ChartLine {
             name: format!("{name} {when}"),
             color: *color,
             style,
@@ -154,7 +154,7 @@ fn curve(both: [&Report; 2], op: Op, name: &str) -> Chart {
     });
     let longest = curves.iter().map(|(curve, ..)| *curve).max_by_key(|curve| curve.len());
     let places: Vec<f64> = longest.into_iter().flatten().map(|point| point.percentile).collect();
-    let line = |(curve, when, style): (&[_], &str, Style)| Line {
+    let line = |(curve, when, style): (&[_], &str, Style)| ChartLine {
         name: when.to_owned(),
         color: 4,
         style,

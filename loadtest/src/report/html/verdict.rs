@@ -13,8 +13,8 @@ use crate::{
 /// The outcome in words, and the class that colours it.
 pub fn outcome(report: &Report) -> (&'static str, String, &'static str) {
     match report.outcome {
-        Outcome::Passed => ("Passed", kept(report), "good"),
-        Outcome::Failed => ("Failed", kept(report), "bad"),
+        Outcome::Passed => ("Passed", thresholds_kept(report), "good"),
+        Outcome::Failed => ("Failed", thresholds_kept(report), "bad"),
         Outcome::GeneratorLimited => {
             let why = report.generator.limited.as_deref().unwrap_or("it had too little CPU");
             let text = format!("The load tester was the limit, not the servers: {why}");
@@ -28,7 +28,7 @@ pub fn outcome(report: &Report) -> (&'static str, String, &'static str) {
     }
 }
 
-fn kept(report: &Report) -> String {
+fn thresholds_kept(report: &Report) -> String {
     let all = report.thresholds.len();
     let kept = report.thresholds.iter().filter(|threshold| threshold.ok).count();
     match (kept, all) {
@@ -134,7 +134,7 @@ fn thresholds(thresholds: &[ThresholdResult]) -> String {
             "<tr><th scope=\"row\"><code>{}</code></th><td>{}</td><td><span class=\"mark-word {class}\">{word}\
              </span></td></tr>",
             Escaped(&threshold.expression),
-            Escaped(&found(threshold)),
+            Escaped(&value_of(threshold)),
         )
     };
     format!(
@@ -146,7 +146,7 @@ fn thresholds(thresholds: &[ThresholdResult]) -> String {
 }
 
 /// What was found, with the unit that the expression has.
-pub fn found(threshold: &ThresholdResult) -> String {
+pub fn value_of(threshold: &ThresholdResult) -> String {
     let Some(value) = threshold.value else { return "nothing was measured".to_owned() };
     let expression = threshold.expression.trim_end();
     let bare = expression.trim_end_matches(|c: char| c.is_ascii_alphabetic());

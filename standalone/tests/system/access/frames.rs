@@ -4,7 +4,7 @@ use super::{Each, Kind, World};
 use crate::{
     asyncapi,
     harness::{
-        Device, Dial, Window,
+        Device, Dial, DialectSocket,
         want::{message, read, typing},
     },
 };
@@ -50,9 +50,9 @@ const ANYBODY: Each<Answer> = signed_in(Yes("anybody may write to anybody"));
 
 /// The frame as the document names it, the path it is sent on, the frame, what each kind of caller
 /// gets. Names are filled in as in the other table.
-type Row = (&'static str, &'static str, &'static str, Each<Answer>);
+type FrameCase = (&'static str, &'static str, &'static str, Each<Answer>);
 
-const TABLE: &[Row] = &[
+const TABLE: &[FrameCase] = &[
     (
         "native.client.hello",
         "/gateway",
@@ -209,7 +209,7 @@ async fn assert_quiet(device: &mut Device, world: &World) {
     }
 }
 
-async fn perform(world: &World, row: &Row, kind: Kind, node: usize) {
+async fn perform(world: &World, row: &FrameCase, kind: Kind, node: usize) {
     let (name, path, frame, answers) = row;
     let what = format!("{name} {frame} on {path} by {kind:?}");
     let fill = async |template: &str| world.fill(template, kind, world.group).await;
@@ -218,13 +218,13 @@ async fn perform(world: &World, row: &Row, kind: Kind, node: usize) {
         dial = dial.header(AUTHORIZATION, format!("Bearer {}", user.token));
     }
     let own = world.user(kind).map_or("", |user| &user.username);
-    let mut window = Window::open(&what, &dial).await.among(&[own]);
+    let mut window = DialectSocket::open(&what, &dial).await.among(&[own]);
     let answer = answers[kind as usize];
     if *path == "/gateway" && !matches!(answer, Closed(_)) {
         let epoch = greet(&mut window).await;
         if *name == "native.client.hello" {
             // Once more, with what this kind may not know.
-            window = Window::open(&what, &dial).await;
+            window = DialectSocket::open(&what, &dial).await;
             window.socket().say_text(fill(frame).await.replace("{epoch}", &epoch)).await;
         }
     } else if *path == "/gateway" {
@@ -258,7 +258,7 @@ async fn perform(world: &World, row: &Row, kind: Kind, node: usize) {
 }
 
 /// Says hello, gives the epoch.
-async fn greet(window: &mut Window) -> String {
+async fn greet(window: &mut DialectSocket) -> String {
     let ready = window.ask(json!({ "type": "hello" }), json!({ "type": "ready" })).await;
     ready["epoch"].as_str().expect("an epoch").to_owned()
 }

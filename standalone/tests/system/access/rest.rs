@@ -38,9 +38,9 @@ const LOBBY: Each<Answer> = [
 ];
 
 /// The operation, its query and body with names to fill in, and what each kind of caller gets.
-type Row = (&'static str, &'static str, &'static str, Each<Answer>);
+type RestCase = (&'static str, &'static str, &'static str, Each<Answer>);
 
-const TABLE: &[Row] = &[
+const TABLE: &[RestCase] = &[
     // Somebody else's chat.
     ("GET /chats/{chat_id}", "", "", MEMBERS),
     ("PATCH /chats/{chat_id}", "", r#"{"name":"mine now"}"#, MEMBERS),
@@ -191,7 +191,7 @@ pub(super) async fn run(world: &World, kinds: &[Kind]) {
     }
 }
 
-async fn perform(world: &World, row: &Row, kind: Kind, chat: shared::id::ChatId) {
+async fn perform(world: &World, row: &RestCase, kind: Kind, chat: shared::id::ChatId) {
     let (operation, query, body, answers) = row;
     let (method, path) = operation.split_once(' ').expect("a method and a path");
     let method: Method = method.parse().expect("a method");

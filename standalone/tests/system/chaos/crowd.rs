@@ -83,8 +83,10 @@ impl Crowd {
                 let mut device = user.connect_to(node).await.returning();
                 device.track.record(&ledger, &format!("{} on {node}", user.username));
                 let chats = chats_of(number).map(|chat| chats[chat]).collect();
-                everyone
-                    .push((device, shares.then_some(Part { chats, share: messages / SENDERS })));
+                everyone.push((
+                    device,
+                    shares.then_some(SendQuota { chats, share: messages / SENDERS }),
+                ));
             }
         }
         let (telling, progress) = watch::channel(Progress::default());
@@ -188,7 +190,7 @@ fn device(ended: Result<Device, JoinError>) -> Device {
 }
 
 /// What a device that sends has to send, taking turns between its chats.
-struct Part {
+struct SendQuota {
     chats: Vec<ChatId>,
     /// How many at least.
     share: usize,
@@ -197,7 +199,7 @@ struct Part {
 /// One device's life: sends its part, a few at a time, and stays until it has everything.
 async fn take_part(
     mut device: Device,
-    part: Option<Part>,
+    part: Option<SendQuota>,
     progress: watch::Sender<Progress>,
     mut call: watch::Receiver<Call>,
 ) -> Device {
@@ -207,7 +209,7 @@ async fn take_part(
         if ending.as_ref().is_some_and(|ending| ending.missing(&device).is_none()) {
             break;
         }
-        if let Some(Part { chats, share }) = &part {
+        if let Some(SendQuota { chats, share }) = &part {
             while device.track.in_flight() < WINDOW && !(enough && sent >= *share) {
                 let text = format!("{} of {}", sent, device.user.username);
                 device.submit(chats[sent % chats.len()], &text).await;

@@ -3,11 +3,12 @@
 //! ours to describe; what a request looks like is the test's own business, because many send bad ones.
 
 use jsonschema::Validator;
+use parking_lot::Mutex;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 use std::{
     collections::HashMap,
-    sync::{Arc, LazyLock, Mutex, PoisonError},
+    sync::{Arc, LazyLock},
 };
 
 /// Public and not described: the page and the pages that show the document.
@@ -131,7 +132,7 @@ impl Contract {
     }
 
     fn validator(&self, place: &str, schema: &Value) -> Result<Arc<Validator>, String> {
-        let mut all = self.validators.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.validators.lock();
         if let Some(known) = all.get(place) {
             return Ok(Arc::clone(known));
         }

@@ -22,7 +22,7 @@ const TRY: Duration = Duration::from_secs(5);
 
 /// How a device takes the end of its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Line {
+enum ClosePolicy {
     /// The test expects none: it fails.
     Steady,
     /// It comes back, through the load balancer.
@@ -51,7 +51,7 @@ pub struct Device {
     pub chats: Vec<ChatView>,
     /// How many connections it has had.
     pub connections: usize,
-    line: Line,
+    line: ClosePolicy,
     at: SocketAddr,
     socket: Option<Socket>,
     leave_at: Option<Instant>,
@@ -66,7 +66,7 @@ impl Device {
             track: Track::new(user.id),
             chats: Vec::new(),
             connections: 0,
-            line: Line::Steady,
+            line: ClosePolicy::Steady,
             at,
             socket: None,
             leave_at: None,
@@ -78,7 +78,7 @@ impl Device {
 
     /// From now on it survives the end of its connection by itself.
     pub fn returning(mut self) -> Self {
-        self.line = Line::Returning;
+        self.line = ClosePolicy::Returning;
         self
     }
 
@@ -100,7 +100,7 @@ impl Device {
             };
             let name = &self.user.username;
             assert!(
-                self.line == Line::Returning && Instant::now() < patience,
+                self.line == ClosePolicy::Returning && Instant::now() < patience,
                 "{name} cannot connect to {}: {failed}",
                 self.at
             );
@@ -325,7 +325,7 @@ impl Device {
     fn on_frame(&mut self, frame: &ServerFrame) {
         self.track.on_frame(frame);
         if let ServerFrame::Reconnect { after_ms } = frame
-            && self.line == Line::Returning
+            && self.line == ClosePolicy::Returning
         {
             self.leave_at = Some(Instant::now() + Duration::from_millis(*after_ms));
         }
@@ -333,7 +333,7 @@ impl Device {
 
     fn on_end(&mut self, end: &Got) {
         let name = &self.user.username;
-        assert!(self.line == Line::Returning, "{name} lost its connection: {end:?}");
+        assert!(self.line == ClosePolicy::Returning, "{name} lost its connection: {end:?}");
         assert!(!matches!(end, Got::Closed(1008 | 1009, _)), "{name} was thrown out: {end:?}");
         self.move_on();
     }

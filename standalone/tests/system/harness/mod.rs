@@ -4,6 +4,7 @@
 
 mod contract;
 mod device;
+mod dialect_socket;
 mod rest;
 mod single;
 mod socket;
@@ -12,15 +13,14 @@ mod track;
 mod user;
 mod wait;
 pub mod want;
-mod window;
 
 pub use device::Device;
+pub use dialect_socket::{DialectSocket, contains};
 pub use rest::{Answer, Rest};
-pub use socket::{Dial, Got, Heard, Socket};
+pub use socket::{Dial, Got, Socket, SocketEvent};
 pub use system::{Mode, System, unique};
-pub use user::{PASSWORD, Said, User};
+pub use user::{PASSWORD, SentMessage, User};
 pub use wait::{until, until_eq, within};
-pub use window::{Window, contains};
 
 /// Makes each of these functions a test of the cluster behind HAProxy too: the ones that are about what
 /// a load balancer may do to requests and sockets. In both modes, behind nginx, they are tests anyway.

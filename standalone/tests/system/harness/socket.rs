@@ -1,6 +1,6 @@
 //! One WebSocket, frame by frame and with nothing done by itself: for tests of what exactly is sent,
 //! and for bad input. Frames are the native protocol's; those of other dialects are texts here and
-//! JSON in a `Window`. A well-behaved native client is a `Device`. Whatever the server sends, in any
+//! JSON in a `DialectSocket`. A well-behaved native client is a `Device`. Whatever the server sends, in any
 //! test, must be what the AsyncAPI document says.
 
 use super::wait::{DEADLINE, within};
@@ -84,7 +84,7 @@ impl Dial {
 
 /// What a socket brought, as it came.
 #[derive(Debug)]
-pub enum Heard {
+pub enum SocketEvent {
     Text(String),
     /// The server's close frame: code and reason.
     Closed(u16, String),
@@ -153,7 +153,7 @@ impl Socket {
     }
 
     /// What comes next, in whatever dialect; a text is as documented. Cancel-safe.
-    pub async fn hear(&mut self) -> Heard {
+    pub async fn hear(&mut self) -> SocketEvent {
         loop {
             let heard = match self.early.pop_front() {
                 Some(heard) => Some(heard),
@@ -165,12 +165,12 @@ impl Socket {
                         Some(channel) => channel.check(&text),
                         None => panic!("{text:?} came on a path that is not in the document"),
                     }
-                    return Heard::Text(text.to_string());
+                    return SocketEvent::Text(text.to_string());
                 }
                 Some(Ok(Message::Close(Some(frame)))) => {
-                    return Heard::Closed(frame.code.into(), frame.reason.to_string());
+                    return SocketEvent::Closed(frame.code.into(), frame.reason.to_string());
                 }
-                Some(Ok(Message::Close(None)) | Err(_)) | None => return Heard::Gone,
+                Some(Ok(Message::Close(None)) | Err(_)) | None => return SocketEvent::Gone,
                 Some(Ok(Message::Binary(bytes))) => panic!("the server sent binary {bytes:?}"),
                 Some(Ok(_)) => {}
             }
@@ -180,12 +180,12 @@ impl Socket {
     /// What comes next in the native protocol. Cancel-safe.
     pub async fn next(&mut self) -> Got {
         match self.hear().await {
-            Heard::Text(text) => match serde_json::from_str(&text) {
+            SocketEvent::Text(text) => match serde_json::from_str(&text) {
                 Ok(frame) => Got::Frame(Box::new(frame)),
                 Err(error) => panic!("the server sent {text:?}: {error}"),
             },
-            Heard::Closed(code, reason) => Got::Closed(code, reason),
-            Heard::Gone => Got::Gone,
+            SocketEvent::Closed(code, reason) => Got::Closed(code, reason),
+            SocketEvent::Gone => Got::Gone,
         }
     }
 
@@ -219,14 +219,14 @@ impl Socket {
         let heard = within(DEADLINE, close.reason(), async {
             loop {
                 match self.hear().await {
-                    Heard::Text(_) => {}
+                    SocketEvent::Text(_) => {}
                     other => return other,
                 }
             }
         })
         .await;
         match heard {
-            Heard::Closed(code, reason) => {
+            SocketEvent::Closed(code, reason) => {
                 assert_eq!((code, reason.as_str()), (close.code(), close.reason()));
             }
             other => panic!("waited for a close with {close:?} and got {other:?}"),

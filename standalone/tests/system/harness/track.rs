@@ -1,8 +1,8 @@
 //! What a good client remembers across connections: its epoch and cursors, what it sent and was
 //! not acknowledged, and here also a record of all it received. Pure: it knows no socket.
 
-use super::user::Said;
-use loadtest::history::{Ledger, Log, Told, What};
+use super::user::SentMessage;
+use loadtest::history::{Ledger, Log, ReportedEvent, What};
 use shared::{
     chat::Change,
     id::{ChatId, Seq, UserId},
@@ -25,7 +25,7 @@ pub struct Track {
     /// Every numbered event in the order of its arrival, over all connections.
     pub events: Vec<ChatEvent>,
     /// What it was promised.
-    pub acked: Vec<Said>,
+    pub acked: Vec<SentMessage>,
     /// For the history checker, from [`Track::record`] on.
     recorded: Option<(Arc<Ledger>, Log)>,
     /// How often it was told that something could not be caught up.
@@ -172,9 +172,9 @@ impl Track {
                     if let Some((ledger, _)) = &self.recorded {
                         let (sender, key, text) = (self.user, &key, &text);
                         let what = What::Message { id: at, sender, key, text };
-                        ledger.acked(&Told { chat, seq: *seq, what });
+                        ledger.acked(&ReportedEvent { chat, seq: *seq, what });
                     }
-                    self.acked.push(Said { chat, id: at, sender: self.user, key, text });
+                    self.acked.push(SentMessage { chat, id: at, sender: self.user, key, text });
                 }
             }
             ServerFrame::Error { id: Some(id), retry_after_ms: Some(wait), .. } => {
@@ -201,9 +201,9 @@ impl Track {
     }
 
     /// The messages it has received, in the order of arrival.
-    pub fn messages(&self) -> Vec<Said> {
+    pub fn messages(&self) -> Vec<SentMessage> {
         let messages = self.events.iter().filter_map(|event| match &event.event.change {
-            Change::Message(message) => Some(Said {
+            Change::Message(message) => Some(SentMessage {
                 chat: event.chat_id,
                 id: message.id,
                 sender: message.sender.id,
@@ -245,7 +245,7 @@ fn log_frame(log: &mut Log, frame: &ServerFrame, known: &str, cursors: &HashMap<
             chats.iter().for_each(|chat| log.watch(chat.id, chat.seq));
         }
         ServerFrame::Event(event) => {
-            log.heard(&Told::from(event));
+            log.on_event(&ReportedEvent::from(event));
         }
         ServerFrame::CaughtUp { chat_id, seq } => log.caught_up(*chat_id, *seq),
         ServerFrame::Resync { chat_id, seq } => log.resync(*chat_id, *seq),

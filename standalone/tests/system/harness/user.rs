@@ -3,10 +3,10 @@
 
 use super::{
     device::Device,
+    dialect_socket::DialectSocket,
     rest::{Answer, Rest},
     socket::{Dial, Socket},
     system::System,
-    window::Window,
 };
 use reqwest::header::AUTHORIZATION;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ pub const PASSWORD: &str = "correct horse battery";
 
 /// A message as somebody reported it: the server in an `ack`, the stored history.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Said {
+pub struct SentMessage {
     pub chat: ChatId,
     pub id: Seq,
     pub sender: UserId,
@@ -123,8 +123,8 @@ impl User {
     }
 
     /// All the chat's messages, oldest first, page by page.
-    pub async fn messages(&self, chat: ChatId) -> Vec<Said> {
-        let mut all: Vec<Said> = Vec::new();
+    pub async fn messages(&self, chat: ChatId) -> Vec<SentMessage> {
+        let mut all: Vec<SentMessage> = Vec::new();
         loop {
             let after = all.last().map_or(0, |said| said.id.0);
             let path = format!("/chats/{chat}/messages?after={after}&limit=100");
@@ -133,7 +133,7 @@ impl User {
             if page.is_empty() {
                 return all;
             }
-            all.extend(page.iter().map(|message| Said {
+            all.extend(page.iter().map(|message| SentMessage {
                 chat,
                 id: Seq(message["id"].as_i64().expect("an id")),
                 sender: UserId(message["sender_id"].as_i64().expect("a sender")),
@@ -165,19 +165,19 @@ impl User {
         socket
     }
 
-    /// A window of a client family on this gateway, opened with the user's token.
-    pub async fn window(&self, node: usize, path: &str) -> Window {
+    /// A window of an older dialect on this gateway, opened with the user's token.
+    pub async fn window(&self, node: usize, path: &str) -> DialectSocket {
         self.window_at(self.system.node(node), path).await
     }
 
     /// The same on whichever gateway the load balancer chooses.
-    pub async fn front_window(&self, path: &str) -> Window {
+    pub async fn front_window(&self, path: &str) -> DialectSocket {
         self.window_at(self.system.front(), path).await
     }
 
-    async fn window_at(&self, node: SocketAddr, path: &str) -> Window {
+    async fn window_at(&self, node: SocketAddr, path: &str) -> DialectSocket {
         let dial = Dial::new(node).at(path).header(AUTHORIZATION, format!("Bearer {}", self.token));
-        Window::open(&format!("{} at {path}", self.username), &dial).await
+        DialectSocket::open(&format!("{} at {path}", self.username), &dial).await
     }
 
     pub fn system(&self) -> &System {

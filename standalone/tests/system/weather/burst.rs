@@ -3,8 +3,8 @@
 
 use super::{assert_has_all, long, read_for};
 use crate::{
-    families::{LOBBY, guest_window},
-    harness::{System, Window, unique, want::message},
+    dialects::{LOBBY, guest_window},
+    harness::{DialectSocket, System, unique, want::message},
 };
 use futures_util::{StreamExt as _, stream};
 use serde_json::json;
@@ -86,7 +86,7 @@ async fn guests_burst(t: &System) {
 }
 
 /// The messages up to the last one.
-async fn lines(window: &mut Window) -> Vec<String> {
+async fn lines(window: &mut DialectSocket) -> Vec<String> {
     let mut lines = Vec::new();
     while lines.last().is_none_or(|line| line != "the end") {
         let frame = window.next().await;

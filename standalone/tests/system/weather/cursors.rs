@@ -26,12 +26,12 @@ pub enum Answer {
 
 /// What a connection was told about the chats that it resumed.
 #[derive(Debug, Default)]
-pub struct Told {
+pub struct ResumeAnswers {
     pub answers: HashMap<ChatId, Vec<Answer>>,
     pub events: HashMap<ChatId, Vec<Seq>>,
 }
 
-impl Told {
+impl ResumeAnswers {
     pub fn on_frame(&mut self, frame: &ServerFrame) {
         let (chat, answer) = match frame {
             ServerFrame::CaughtUp { chat_id, seq } => (chat_id, Answer::CaughtUp(*seq)),
@@ -88,8 +88,8 @@ impl Past {
     }
 
     /// Reads until every cursor is answered.
-    pub async fn answered(&self, socket: &mut Socket) -> Told {
-        let mut told = Told::default();
+    pub async fn answered(&self, socket: &mut Socket) -> ResumeAnswers {
+        let mut told = ResumeAnswers::default();
         let all = self.cursors.len();
         let reading = async {
             while self.cursors.keys().any(|id| !told.answers.contains_key(id)) {
@@ -105,7 +105,7 @@ impl Past {
     }
 
     /// Each answer is true, and it is the only one.
-    pub fn assert_true(&self, told: &Told) {
+    pub fn assert_true(&self, told: &ResumeAnswers) {
         for (id, cursor) in &self.cursors {
             let head = self.heads.get(id);
             let events = told.events.get(id).map(Vec::as_slice).unwrap_or_default();

@@ -11,7 +11,7 @@ mod stalled;
 mod subscribing;
 mod unread;
 
-use crate::harness::{Device, Said, User, unique};
+use crate::harness::{Device, SentMessage, User, unique};
 use serde_json::{Value, json};
 use shared::id::{ChatId, Seq};
 use std::time::Duration;
@@ -55,8 +55,8 @@ async fn assert_has_all(device: &Device, chat: ChatId, after: Seq) {
 }
 
 /// The same, with the chat's messages as they are stored.
-fn assert_has(device: &Device, chat: ChatId, after: Seq, stored: &[Said]) {
-    let stored: Vec<&Said> = stored.iter().filter(|said| said.id > after).collect();
+fn assert_has(device: &Device, chat: ChatId, after: Seq, stored: &[SentMessage]) {
+    let stored: Vec<&SentMessage> = stored.iter().filter(|said| said.id > after).collect();
     let wanted: Vec<i64> = stored.iter().map(|said| said.id.0).collect();
     let name = &device.user.username;
     assert_eq!(device.track.seqs(chat), wanted, "what {name} has after {after}");

@@ -33,7 +33,7 @@ async fn a_slow_reader_gets_everything(t: System) {
     let ServerFrame::Ready { chats, .. } = ready else { unreachable!() };
     assert!(chats.iter().filter(|chat| chat.seq == Seq::ZERO).count() >= 2, "{chats:?}");
 
-    let mut heard = Heard { busy, other, seqs: Vec::new(), other_at: None };
+    let mut heard = ArrivalOrder { busy, other, seqs: Vec::new(), other_at: None };
     let posts = (0..BUSY).map(async |number| ann.post(busy, &long(number, "😀", 4000)).await);
     let mut posts = stream::iter(posts).buffered(8);
     let mut sent = 0;
@@ -57,7 +57,7 @@ async fn a_slow_reader_gets_everything(t: System) {
 }
 
 /// What the slow one has.
-struct Heard {
+struct ArrivalOrder {
     busy: ChatId,
     other: ChatId,
     /// Of the busy chat.
@@ -66,7 +66,7 @@ struct Heard {
     other_at: Option<usize>,
 }
 
-impl Heard {
+impl ArrivalOrder {
     /// Reads up to the next message.
     async fn next(&mut self, socket: &mut Socket) {
         let reading = async {

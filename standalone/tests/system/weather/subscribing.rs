@@ -34,14 +34,14 @@ fn subscribe(chat_id: ChatId, number: usize) -> ClientFrame {
 
 /// What one connection hears of a room after questions for all of it.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Heard {
+struct SubscriptionLog {
     subscribed: usize,
     /// Every event's place, in the order of arrival.
     events: Vec<i64>,
     caught_up: Vec<Seq>,
 }
 
-impl Heard {
+impl SubscriptionLog {
     /// Reads until so many catch-ups are over; what has come when they are not is as telling.
     async fn read(socket: &mut Socket, room: ChatId, questions: usize) -> Self {
         let mut heard = Self::default();
@@ -102,7 +102,10 @@ async fn what_is_watched_is_sent_again_when_asked_for(t: System) {
         assert!(chats.iter().any(|chat| chat.id == room && chat.seq.0 == last), "{chats:?}");
         socket.expect_alive().await;
         socket.say(&subscribe(room, 0)).await;
-        assert_eq!(Heard::read(&mut socket, room, 1).await, Heard::expected(1, last));
+        assert_eq!(
+            SubscriptionLog::read(&mut socket, room, 1).await,
+            SubscriptionLog::expected(1, last)
+        );
     }
 }
 
@@ -130,8 +133,8 @@ async fn three_questions_at_once_bring_everything_once(t: System) {
         let frames = [hello].into_iter().chain((0..3).map(|number| subscribe(room, number)));
         let mut socket = Dial::new(t.node(1)).open().await.unwrap();
         socket.say_all(frames.map(|frame| serde_json::to_string(&frame).unwrap())).await;
-        let heard = Heard::read(&mut socket, room, 3).await;
-        assert_eq!(heard, Heard::expected(3, last), "{}", user.username);
+        let heard = SubscriptionLog::read(&mut socket, room, 3).await;
+        assert_eq!(heard, SubscriptionLog::expected(3, last), "{}", user.username);
     }
 }
 

@@ -5,13 +5,13 @@ mod server;
 use super::*;
 use crate::{
     cast::Person,
-    client::{Clock, DeviceHandle, Fleet, Options, Order, Stamp, Target},
+    client::{ChatAction, Clock, DeviceHandle, Fleet, Options, Order, Stamp, Target},
     history::{Ledger, Limits},
     measure::{Op, Slice},
     recorder::Recorder,
 };
 use serde_json::{Value, json};
-use server::{Line, Server};
+use server::{Server, ServerSocket};
 use shared::id::{ChatId, UserId};
 
 const CHAT: ChatId = ChatId(12);
@@ -43,7 +43,7 @@ impl Stage {
     }
 
     /// `life`: seconds that the first token is good for.
-    fn account(&self, life: i64) -> Arc<Account> {
+    fn account(&self, life: i64) -> Arc<TestAccount> {
         let person = Person {
             id: UserId(7),
             username: "ann".to_owned(),
@@ -51,17 +51,23 @@ impl Stage {
             refresh: "refresh 0".to_owned(),
             chats: Vec::new(),
         };
-        Arc::new(Account::new(&person, Instant::now(), 1_000_000))
+        Arc::new(TestAccount::new(&person, Instant::now(), 1_000_000))
     }
 
-    fn spawn(&self, number: u32, account: &Arc<Account>, slow: Option<u64>) -> DeviceHandle {
+    fn spawn(&self, number: u32, account: &Arc<TestAccount>, slow: Option<u64>) -> DeviceHandle {
         let (account, window) = (Arc::clone(account), Window::Native);
-        let spec = DeviceSpec { number, account, window, slow, due: Instant::now() };
+        let spec = DeviceSpec {
+            number,
+            account,
+            window,
+            read_bytes_per_second: slow,
+            due: Instant::now(),
+        };
         self.fleet.spawn(spec).unwrap()
     }
 
     /// A device that is ready, at place 40 of the chat.
-    async fn ready(&mut self) -> (DeviceHandle, Line) {
+    async fn ready(&mut self) -> (DeviceHandle, ServerSocket) {
         let handle = self.spawn(3, &self.account(900), None);
         let mut line = self.server.next().await;
         assert_eq!(line.hear().await["type"], "hello");
@@ -124,8 +130,12 @@ fn ack(seq: i64, sent: &Value) -> Value {
             "timestamp": "2026-11-21T10:00:00.000Z" })
 }
 
+fn act(action: ChatAction, due: Instant) -> Order {
+    Order::Act { action, chat: CHAT, due, bytes: 100 }
+}
+
 fn a_message() -> Order {
-    Order::Send { chat: CHAT, due: Instant::now(), bytes: 100 }
+    act(ChatAction::Message, Instant::now())
 }
 
 #[tokio::test]
@@ -154,21 +164,21 @@ async fn what_has_no_answer_is_sent_again_where_it_resumes() {
     assert_eq!(timed, [1; 4]);
     // An edit of it, a read mark, and a delete; then there is nothing left to edit.
     let due = Instant::now();
-    handle.order(Order::Edit { chat: CHAT, due, bytes: 50 }).unwrap();
+    handle.order(act(ChatAction::Edit, due)).unwrap();
     let edit = line.hear().await;
     assert_eq!((&edit["type"], &edit["message_id"]), (&json!("edit"), &json!(41)));
-    handle.order(Order::Read { chat: CHAT, due }).unwrap();
+    handle.order(act(ChatAction::Read, due)).unwrap();
     let read = json!({ "type": "read", "chat_id": CHAT, "message_id": 41 });
     assert_eq!(line.hear().await, read);
-    handle.order(Order::Delete { chat: CHAT, due }).unwrap();
+    handle.order(act(ChatAction::Delete, due)).unwrap();
     let delete = json!({ "type": "delete", "id": "r/3/3", "chat_id": CHAT, "message_id": 41 });
     assert_eq!(line.hear().await, delete);
-    handle.order(Order::Edit { chat: CHAT, due, bytes: 50 }).unwrap();
+    handle.order(act(ChatAction::Edit, due)).unwrap();
     stage.until(|slice| slice.counts.contains_key(&Count::Skipped)).await;
     handle.order(Order::Leave).unwrap();
     assert_eq!(line.close().await, Some(1000));
     stage.fleet.stop().await;
-    assert_eq!(handle.standing(), Standing::Gone);
+    assert_eq!(handle.state(), DeviceState::Gone);
 }
 
 #[tokio::test]
@@ -216,7 +226,7 @@ async fn closes_are_heeded_each_in_its_way() {
     line.hear().await;
     line.end(1008, "blocked").await;
     stage.until(|slice| slice.closes.contains_key("1008 blocked")).await;
-    while handle.standing() != Standing::Gone {
+    while handle.state() != DeviceState::Gone {
         tokio::task::yield_now().await;
     }
     assert!(handle.order(a_message()).is_err());
@@ -260,11 +270,11 @@ async fn the_closed_loop_goes_on_with_what_comes_round() {
     line.say(message(41, &first)).await;
     assert_eq!(line.hear().await["id"], "r/3/3");
     handle.order(Order::Loop { chat: CHAT, window: 0, bytes: 0 }).unwrap();
-    handle.order(Order::Typing { chat: CHAT, due: Instant::now() }).unwrap();
+    handle.order(act(ChatAction::Typing, Instant::now())).unwrap();
     assert_eq!(line.hear().await["type"], "typing");
     line.say(message(42, &second)).await;
     stage.until(|slice| slice.counts.get(&Count::Delivered) == Some(&2)).await;
-    handle.order(Order::Typing { chat: CHAT, due: Instant::now() }).unwrap();
+    handle.order(act(ChatAction::Typing, Instant::now())).unwrap();
     assert_eq!(line.hear().await["type"], "typing");
 }
 
@@ -336,9 +346,7 @@ async fn what_a_device_did_not_come_to_is_skipped() {
     // The server takes the connection and never says that it is ready.
     let _line = stage.server.next().await;
     let due = Instant::now();
-    for order in
-        [Order::Send { chat: CHAT, due, bytes: 100 }, Order::Read { chat: CHAT, due }, Order::Look]
-    {
+    for order in [act(ChatAction::Message, due), act(ChatAction::Read, due), Order::Recheck] {
         handle.order(order).unwrap();
     }
     assert_eq!((handle.unsent(), handle.was_ready()), (2, false));

@@ -30,13 +30,13 @@ pub(super) fn token(name: &str, exp: i64) -> String {
 
 pub(super) struct Server {
     address: SocketAddr,
-    lines: mpsc::Receiver<Line>,
+    lines: mpsc::Receiver<ServerSocket>,
     refreshed: Arc<Mutex<Vec<String>>>,
     _tasks: JoinSet<()>,
 }
 
 /// The server's end of one connection.
-pub(super) struct Line(WebSocketStream<TcpStream>);
+pub(super) struct ServerSocket(WebSocketStream<TcpStream>);
 
 impl Server {
     pub(super) async fn start() -> Self {
@@ -55,7 +55,7 @@ impl Server {
                 if first == *b"P" {
                     calls.spawn(exchange(stream, Arc::clone(&exchanged)));
                 } else if let Ok(socket) = accept_async(stream).await {
-                    sender.send(Line(socket)).await.unwrap();
+                    sender.send(ServerSocket(socket)).await.unwrap();
                 }
             }
         });
@@ -67,7 +67,7 @@ impl Server {
     }
 
     /// The next connection.
-    pub(super) async fn next(&mut self) -> Line {
+    pub(super) async fn next(&mut self) -> ServerSocket {
         timeout(PATIENCE, self.lines.recv()).await.expect("a connection").unwrap()
     }
 
@@ -77,7 +77,7 @@ impl Server {
     }
 }
 
-impl Line {
+impl ServerSocket {
     pub(super) async fn hear(&mut self) -> Value {
         loop {
             let heard = timeout(PATIENCE, self.0.next()).await.expect("a frame");

@@ -1,4 +1,4 @@
-//! Family B, the chat system with one public lobby. Its clients connect without credentials and
+//! The dialect `lobby`: one public lobby. Its clients connect without credentials and
 //! choose a name in the frame. In the cluster the lobby is shared with all other tests, so exact
 //! numbers are looked at in a process of its own.
 
@@ -17,8 +17,8 @@ in_both_modes!(
     pages_have_limits,
 );
 
-/// A message as this family writes it.
-fn said(username: &str, message: &str) -> Value {
+/// A message in this dialect.
+fn message_of(username: &str, message: &str) -> Value {
     json!({ "type": "chat_message", "username": username, "message": message })
 }
 
@@ -71,8 +71,8 @@ async fn a_guest_chats_with_everybody(t: System) {
     guest.expect_until(joined(&hal)).await;
     other.expect_until(joined(&gus)).await;
 
-    guest.say(said(&gus, "hello, lobby")).await;
-    let own = guest.expect(said(&gus, "hello, lobby")).await;
+    guest.say(message_of(&gus, "hello, lobby")).await;
+    let own = guest.expect(message_of(&gus, "hello, lobby")).await;
     assert!(own["id"].is_i64(), "{own}");
     assert_time(&own["timestamp"]);
     assert_eq!(other.next().await, own, "everybody gets the same");
@@ -81,15 +81,15 @@ async fn a_guest_chats_with_everybody(t: System) {
     assert!(seen.sender.guest, "a guest is shown as one");
     assert_eq!((seen.sender.username, json!(seen.id)), (gus.clone(), own["id"].clone()));
 
-    anns.say(said(&ann.username, "hello, guest")).await;
+    anns.say(message_of(&ann.username, "hello, guest")).await;
     for window in [&mut guest, &mut other, &mut anns] {
-        window.expect(said(&ann.username, "hello, guest")).await;
+        window.expect(message_of(&ann.username, "hello, guest")).await;
     }
     assert!(!native.expect(message("hello, guest")).await.sender.guest);
-    let mut with_time = said(&gus, "with a time of its own");
+    let mut with_time = message_of(&gus, "with a time of its own");
     with_time["timestamp"] = json!("2001-01-01T00:00:00Z");
     guest.say(with_time).await;
-    let got = other.expect(said(&gus, "with a time of its own")).await;
+    let got = other.expect(message_of(&gus, "with a time of its own")).await;
     assert!(!got["timestamp"].as_str().unwrap().starts_with("2001"), "the server's time counts");
 }
 
@@ -105,14 +105,14 @@ async fn a_newcomer_is_announced(t: System) {
 
     // Bob is not told of himself, and a guest who says something is announced by it.
     let mut guest = guest_window(&t, 0, &all).await;
-    guest.say(said(&gus, "I am new here")).await;
+    guest.say(message_of(&gus, "I am new here")).await;
     for window in [&mut anns, &mut bobs] {
-        window.expect_all([joined(&gus), said(&gus, "I am new here")]).await;
+        window.expect_all([joined(&gus), message_of(&gus, "I am new here")]).await;
     }
-    guest.expect(said(&gus, "I am new here")).await;
-    guest.say(said(&gus, "and stay")).await;
+    guest.expect(message_of(&gus, "I am new here")).await;
+    guest.say(message_of(&gus, "and stay")).await;
     for window in [&mut anns, &mut bobs, &mut guest] {
-        window.expect(said(&gus, "and stay")).await;
+        window.expect(message_of(&gus, "and stay")).await;
     }
 }
 
@@ -120,13 +120,13 @@ async fn users_come_under_their_own_name(t: System) {
     let (ann, bob) = (t.user("ann").await, t.user("bob").await);
     let mut anns = ann.window(1, "/ws").await.among(&[&ann.username, &bob.username]);
     anns.say(json!({ "type": "chat_message", "message": "no name needed" })).await;
-    anns.expect(said(&ann.username, "no name needed")).await;
-    anns.say(said(&bob.username, "I am Bob")).await;
+    anns.expect(message_of(&ann.username, "no name needed")).await;
+    anns.say(message_of(&bob.username, "I am Bob")).await;
     let refused = anns.next().await;
     assert_eq!(code(&refused), "identity_mismatch");
     assert_time(&refused["timestamp"]);
-    anns.say(said(&ann.username, "I am Ann")).await;
-    anns.expect(said(&ann.username, "I am Ann")).await;
+    anns.say(message_of(&ann.username, "I am Ann")).await;
+    anns.expect(message_of(&ann.username, "I am Ann")).await;
     let listed = lines(&ann, &ann.username).await;
     assert_eq!(listed, ["no name needed", "I am Ann"]);
 }
@@ -143,18 +143,18 @@ async fn names_are_checked(t: System) {
         ("a\u{202e}b".to_owned(), "invalid_username"),
         ("x".repeat(33), "invalid_username"),
     ] {
-        guest.say(said(&name, "let me in")).await;
+        guest.say(message_of(&name, "let me in")).await;
         assert_eq!(code(&guest.next().await), expected, "{name:?}");
         guest.say(joined(&name)).await;
         assert_eq!(code(&guest.next().await), expected, "{name:?}");
     }
-    guest.say(said(&gus, "under a free name")).await;
-    guest.expect(said(&gus, "under a free name")).await;
+    guest.say(message_of(&gus, "under a free name")).await;
+    guest.expect(message_of(&gus, "under a free name")).await;
     // A guest's name takes nothing from anybody; but then it is that account's.
     let body = json!({ "username": gus, "password": "long enough" });
     t.rest().post("/register", body).await.ok();
     let mut late = guest_window(&t, 1, &[&gus]).await;
-    late.say(said(&gus, "who am I?")).await;
+    late.say(message_of(&gus, "who am I?")).await;
     assert_eq!(code(&late.next().await), "username_taken");
 }
 
@@ -168,16 +168,16 @@ async fn bad_frames_are_answered(t: System) {
         (json!({ "type": "chat_message", "username": [gus], "message": "x" }), "invalid_frame"),
         (json!({ "type": "user_joined" }), "invalid_frame"),
         (json!({ "type": "dance", "username": gus }), "unknown_type"),
-        (said(&gus, ""), "invalid_text"),
-        (said(&gus, &"ж".repeat(4001)), "invalid_text"),
+        (message_of(&gus, ""), "invalid_text"),
+        (message_of(&gus, &"ж".repeat(4001)), "invalid_text"),
     ] {
         guest.say(bad.clone()).await;
         let refused = guest.next().await;
         assert_eq!(code(&refused), expected, "{bad}");
         assert_time(&refused["timestamp"]);
     }
-    guest.say(said(&gus, "the connection goes on")).await;
-    guest.expect(said(&gus, "the connection goes on")).await;
+    guest.say(message_of(&gus, "the connection goes on")).await;
+    guest.expect(message_of(&gus, "the connection goes on")).await;
 }
 
 /// What somebody said, as the lobby's list for one name shows it.
@@ -199,8 +199,8 @@ async fn ones_messages_are_listed(t: System) {
     for number in 0..3 {
         for (window, name) in [(&mut guest, &gus), (&mut anns, &ann.username)] {
             let text = format!("{name} {number}");
-            window.say(said(name, &text)).await;
-            window.expect_until(said(name, &text)).await;
+            window.say(message_of(name, &text)).await;
+            window.expect_until(message_of(name, &text)).await;
         }
     }
     for rest in t.rests() {
@@ -267,8 +267,8 @@ async fn the_numbers_are_exact() {
     post(&ann, "aaa").await;
     let gus = unique("gus");
     let mut guest = guest_window(&t, 0, &[&gus]).await;
-    guest.say(said(&gus, "gg")).await;
-    guest.expect(said(&gus, "gg")).await;
+    guest.say(message_of(&gus, "gg")).await;
+    guest.expect(message_of(&gus, "gg")).await;
     // In another chat: not the lobby's.
     let group = ann.group("elsewhere", &[]).await;
     ann.post(group, "not counted").await;

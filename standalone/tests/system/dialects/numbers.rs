@@ -1,6 +1,6 @@
-//! Family A, ScripNET: direct messages between numeric user ids, times in Unix seconds.
+//! The dialect `numbers` and the REST paths of its clients: direct messages between numeric user ids, times in Unix seconds.
 
-use super::{assert_seconds, bearer_dial, code, cookie, numbers};
+use super::{assert_seconds, bearer_dial, code, cookie, numbers_path};
 use crate::harness::{Answer, PASSWORD, System, User, contains, unique, until_eq};
 use serde_json::{Value, json};
 use shared::{close::Close, id::UserId};
@@ -21,7 +21,7 @@ async fn register(t: &System, username: &str, email: &str) -> Answer {
     t.rest().post("/users/register", body).await
 }
 
-/// A message as this family writes it.
+/// A message in this dialect.
 fn frame(from: &User, to: &User, content: &str) -> Value {
     json!({ "senderId": from.id, "receiverId": to.id, "content": content, "timestamp": 1_700_000_000 })
 }
@@ -88,7 +88,7 @@ async fn a_user_is_shown_without_the_email(t: System) {
         assert_eq!(user["status"], "offline");
     }
     // Connected in whatever window, on whatever gateway: online, as every api tells.
-    let _phone = ann.window(1, &numbers(&ann)).await;
+    let _phone = ann.window(1, &numbers_path(&ann)).await;
     for rest in t.rests() {
         let rest = rest.with_token(&bob.token);
         let status = async || rest.get(&path).await.ok()["status"].clone();
@@ -100,8 +100,10 @@ async fn a_user_is_shown_without_the_email(t: System) {
 
 async fn a_message_reaches_every_device_of_its_receiver(t: System) {
     let (ann, bob) = (t.user("ann").await, t.user("bob").await);
-    let mut anns = [ann.window(0, &numbers(&ann)).await, ann.window(1, &numbers(&ann)).await];
-    let mut bobs = [bob.window(1, &numbers(&bob)).await, bob.front_window(&numbers(&bob)).await];
+    let mut anns =
+        [ann.window(0, &numbers_path(&ann)).await, ann.window(1, &numbers_path(&ann)).await];
+    let mut bobs =
+        [bob.window(1, &numbers_path(&bob)).await, bob.front_window(&numbers_path(&bob)).await];
 
     // The two have never talked before: the very first message arrives.
     anns[0].say(frame(&ann, &bob, "hi")).await;
@@ -133,8 +135,8 @@ async fn a_message_reaches_every_device_of_its_receiver(t: System) {
 
 async fn frames_are_checked(t: System) {
     let (ann, bob) = (t.user("ann").await, t.user("bob").await);
-    let mut phone = ann.window(0, &numbers(&ann)).await;
-    let mut other = bob.window(1, &numbers(&bob)).await;
+    let mut phone = ann.window(0, &numbers_path(&ann)).await;
+    let mut other = bob.window(1, &numbers_path(&bob)).await;
     let nobody =
         json!({ "senderId": ann.id, "receiverId": 987_654_321, "content": "x", "timestamp": 1 });
     let missing = json!({ "senderId": ann.id, "content": "x" });
@@ -164,7 +166,7 @@ async fn frames_are_checked(t: System) {
 async fn only_the_own_socket_opens(t: System) {
     let (ann, bob) = (t.user("ann").await, t.user("bob").await);
     for node in [0, 1] {
-        let mut spy = bob.window(node, &numbers(&ann)).await;
+        let mut spy = bob.window(node, &numbers_path(&ann)).await;
         spy.expect_only_close(Close::OtherUser).await;
         let dial = bearer_dial(&t, node, "/messages/987654321", &ann.token);
         dial.open().await.unwrap().expect_close(Close::OtherUser).await;

@@ -1,17 +1,17 @@
 //! What orders lead to: frames to write. Nothing is begun while the device is not ready, is held by
 //! the server, or has as much on its way as it may.
 
-use super::{Doing, End, Live, Looping, dialect, hearing::micros, memory::Command};
+use super::{ClosedLoop, ConnectedDevice, End, dialect, incoming::micros, memory::PendingCommand};
 use crate::{
     client::{
         Stamp,
-        dialect::{Acks, Saying},
-        order::Order,
+        dialect::{Acks, ClientMessage, CommandKind},
+        order::{ChatAction, Order},
         stamp::{key, text},
         wire::{Opcode, close_frame_of},
     },
     measure::{Count, Op},
-    recorder::Tally,
+    recorder::Counters,
 };
 use shared::id::ChatId;
 use std::rc::Rc;
@@ -20,7 +20,7 @@ use tokio::time::Instant;
 /// Bytes that wait for the kernel: beyond that nothing more is begun.
 const MAX_UNSENT_BYTES: usize = 64 << 10;
 
-impl Live<'_> {
+impl ConnectedDevice<'_> {
     /// Does what there is to do and may be done now. Whether there may be more once these bytes are
     /// written.
     pub(super) fn do_orders(&mut self, now: Instant) -> Result<bool, End> {
@@ -29,110 +29,116 @@ impl Live<'_> {
             // Whoever is to leave does not wait for a server that makes it wait.
             return if inbox.is_leaving() { Err(End::Left) } else { Ok(false) };
         }
-        let busy = !self.device.commands.is_even() || self.device.looping.is_some();
+        let busy = self.device.commands.has_repeats() || self.device.closed_loop.is_some();
         if !busy && !inbox.has_orders() {
             return Ok(false);
         }
         let worker = Rc::clone(&self.device.worker);
-        let mut tally = worker.shard.lock();
-        self.repeat(&mut tally);
-        self.go_round(&mut tally, now);
+        let mut counters = worker.shard.lock();
+        self.repeat(&mut counters);
+        self.go_round(&mut counters, now);
         while !self.is_congested() {
             let Some(order) = self.device.inbox.take() else { return Ok(false) };
-            self.obey(order, &mut tally, now)?;
+            self.obey(order, &mut counters, now)?;
         }
-        Ok(!self.device.commands.is_full() || !self.device.commands.is_even())
+        Ok(!self.device.commands.is_full() || self.device.commands.has_repeats())
     }
 
     fn is_congested(&mut self) -> bool {
-        self.device.commands.is_full() || self.line.unsent().len() >= MAX_UNSENT_BYTES
+        self.device.commands.is_full() || self.stream.unsent().len() >= MAX_UNSENT_BYTES
     }
 
     /// Writes again what is to be repeated, under the same keys.
-    fn repeat(&mut self, tally: &mut Tally) {
+    fn repeat(&mut self, counters: &mut Counters) {
         let device = &mut *self.device;
-        while self.line.unsent().len() < MAX_UNSENT_BYTES
+        while self.stream.unsent().len() < MAX_UNSENT_BYTES
             && let Some(command) = device.commands.next_repeat()
         {
             let key = key(&device.worker.run, device.spec.number, command.n);
             let me =
                 super::Me { id: device.spec.account.id, username: &device.spec.account.username };
-            if let Some(text) = device.spec.window.encode(me, saying(command, &key)) {
-                let unsent = self.line.unsent();
+            if let Some(text) = device.spec.window.encode(me, command.message(&key)) {
+                let unsent = self.stream.unsent();
                 let before = unsent.len();
                 let mask = rand::RngExt::random(&mut device.chance);
                 crate::client::wire::put(unsent, Opcode::Text, mask, text.as_bytes());
-                tally.count(Count::BytesOut, (unsent.len() - before) as u64);
+                counters.count(Count::BytesOut, (unsent.len() - before) as u64);
             }
         }
     }
 
     /// Keeps the closed loop's messages on their way.
-    fn go_round(&mut self, tally: &mut Tally, now: Instant) {
-        while let Some(Looping { chat, window, bytes, ref on_way }) = self.device.looping {
+    fn go_round(&mut self, counters: &mut Counters, now: Instant) {
+        while let Some(ClosedLoop { chat, window, bytes, ref on_way }) = self.device.closed_loop {
             if on_way.len() >= window || self.is_congested() {
                 return;
             }
-            let Some(n) = self.command(chat, now, Doing::Send, bytes, tally) else {
+            let Some(n) = self.command(chat, now, CommandKind::Send, bytes, counters) else {
                 // No words for it, or no answers: the loop would never come round.
-                self.device.looping = None;
+                self.device.closed_loop = None;
                 return;
             };
-            if let Some(looping) = &mut self.device.looping {
-                looping.on_way.push(n);
+            if let Some(closed_loop) = &mut self.device.closed_loop {
+                closed_loop.on_way.push(n);
             }
         }
     }
 
-    fn obey(&mut self, order: Order, tally: &mut Tally, now: Instant) -> Result<(), End> {
+    fn obey(&mut self, order: Order, counters: &mut Counters, now: Instant) -> Result<(), End> {
         if let Some(due) = order.due().filter(|due| *due >= self.free_since) {
-            tally.time(Op::Lag, micros(now, due));
+            counters.time(Op::Lag, micros(now, due));
         }
         let done = match order {
-            Order::Send { chat, due, bytes } => {
-                self.command(chat, due, Doing::Send, bytes, tally).is_some()
-            }
-            Order::Edit { chat, due, bytes } => {
-                let message = self.device.commands.newest_own(chat);
-                message.is_some_and(|message| {
-                    self.command(chat, due, Doing::Edit(message), bytes, tally).is_some()
-                })
-            }
-            Order::Delete { chat, due } => {
-                let message = self.device.commands.take_own(chat);
-                message.is_some_and(|message| {
-                    self.command(chat, due, Doing::Delete(message), 0, tally).is_some()
-                })
-            }
-            Order::Typing { chat, .. } => self.say(tally, Saying::Typing { chat }),
-            Order::Read { chat, .. } => {
-                let message = self.device.chats.newest(chat);
-                message.is_some_and(|message| self.say(tally, Saying::Read { chat, message }))
-            }
+            Order::Act { action, chat, due, bytes } => self.act(action, chat, due, bytes, counters),
             Order::Loop { chat, window, bytes } => {
-                let on_way = self.device.looping.take().map(|old| old.on_way).unwrap_or_default();
+                let on_way =
+                    self.device.closed_loop.take().map(|old| old.on_way).unwrap_or_default();
                 let possible = dialect::acks(self.device.dialect()) != Acks::Never;
-                self.device.looping =
-                    (possible && window > 0).then_some(Looping { chat, window, bytes, on_way });
-                self.go_round(tally, now);
+                self.device.closed_loop =
+                    (possible && window > 0).then_some(ClosedLoop { chat, window, bytes, on_way });
+                self.go_round(counters, now);
                 possible
             }
             // What was to be cut was away by itself then.
             Order::Cut { due, .. } if self.ready.is_none_or(|since| due < since) => false,
             Order::Cut { back, .. } => return Err(End::Cut { back }),
-            Order::Look => {
-                self.device.inbox.looked(self.device.log.is_even());
+            Order::Recheck => {
+                self.device.inbox.set_complete(self.device.log.is_complete());
                 true
             }
             Order::Leave => {
-                self.put(tally, Opcode::Close, &close_frame_of(1000));
+                self.put(counters, Opcode::Close, &close_frame_of(1000));
                 return Err(End::Left);
             }
         };
         if !done {
-            tally.count(Count::Skipped, 1);
+            counters.count(Count::Skipped, 1);
         }
         Ok(())
+    }
+
+    /// Whether it could be done.
+    fn act(
+        &mut self,
+        action: ChatAction,
+        chat: ChatId,
+        due: Instant,
+        bytes: usize,
+        counters: &mut Counters,
+    ) -> bool {
+        let kind = match action {
+            ChatAction::Message => Some(CommandKind::Send),
+            ChatAction::Edit => self.device.commands.newest_own(chat).map(CommandKind::Edit),
+            ChatAction::Delete => self.device.commands.take_own(chat).map(CommandKind::Delete),
+            ChatAction::Typing => return self.say(counters, ClientMessage::Typing { chat }),
+            ChatAction::Read => {
+                let newest = self.device.chats.newest(chat);
+                return newest.is_some_and(|message| {
+                    self.say(counters, ClientMessage::Read { chat, message })
+                });
+            }
+        };
+        kind.is_some_and(|kind| self.command(chat, due, kind, bytes, counters).is_some())
     }
 
     /// Begins a command; its number, unless the dialect has no words for it.
@@ -140,38 +146,29 @@ impl Live<'_> {
         &mut self,
         chat: ChatId,
         due: Instant,
-        what: Doing,
+        kind: CommandKind,
         bytes: usize,
-        tally: &mut Tally,
+        counters: &mut Counters,
     ) -> Option<u32> {
         let device = &mut *self.device;
         let (n, number) = (device.commands.next(), device.spec.number);
         let due_micros = device.worker.clock.micros(due);
-        let text = match what {
-            Doing::Send | Doing::Edit(_) => {
+        let text = match kind {
+            CommandKind::Send | CommandKind::Edit(_) => {
                 text(&device.worker.run, Stamp { device: number, n, due_micros }, bytes)
             }
-            Doing::Delete(_) => String::new(),
+            CommandKind::Delete(_) => String::new(),
         };
         let key = key(&device.worker.run, number, n);
-        let command = Command { n, due, chat, what, text, to_write: false };
-        if !self.say(tally, saying(&command, &key)) {
+        let command = PendingCommand { n, due, chat, kind, text, to_write: false };
+        if !self.say(counters, command.message(&key)) {
             return None;
         }
-        tally.count(Count::Sent, 1);
+        counters.count(Count::Sent, 1);
         if self.device.acks() != Acks::Never {
             self.device.commands.begin(command);
             self.device.inbox.in_flight(self.device.commands.len());
         }
         Some(n)
-    }
-}
-
-fn saying<'a>(command: &'a Command, key: &'a str) -> Saying<'a> {
-    let (chat, text) = (command.chat, command.text.as_str());
-    match command.what {
-        Doing::Send => Saying::Send { key, chat, text },
-        Doing::Edit(message) => Saying::Edit { key, chat, message, text },
-        Doing::Delete(message) => Saying::Delete { key, chat, message },
     }
 }

@@ -2,11 +2,10 @@
 //! name none of them; and a gateway that stops tells it before it lets a client go.
 
 use super::{
-    bearer_dial,
-    greenatom::{names, success, to},
-    guest_window,
+    bearer_dial, guest_window,
+    names::{names, success, to},
 };
-use crate::harness::{System, User, Window, until, within};
+use crate::harness::{DialectSocket, System, User, until, within};
 use serde_json::{Value, json};
 use shared::{close::Close, id::ChatId};
 use std::{
@@ -73,7 +72,11 @@ const WRITERS: usize = 30;
 const ON_THEIR_WAY: usize = 4;
 
 /// Writes until it is sent away. Gives the chat and how many of its messages it was told to be stored.
-async fn write(mut window: Window, to_whom: User, heard: Arc<AtomicUsize>) -> (ChatId, usize) {
+async fn write(
+    mut window: DialectSocket,
+    to_whom: User,
+    heard: Arc<AtomicUsize>,
+) -> (ChatId, usize) {
     let mut chat = None;
     let (mut said, mut stored) = (0, 0);
     loop {
@@ -106,7 +109,7 @@ async fn a_gateway_that_stops_tells_first_what_became_of_the_messages() {
     for _ in 0..WRITERS {
         let ann = t.user("ann").await;
         let dial = bearer_dial(&t, 0, "/ws/chat", &ann.token);
-        let window = Window::open("a writer", &dial).await;
+        let window = DialectSocket::open("a writer", &dial).await;
         let written = write(window, bob.clone(), Arc::clone(&heard));
         writing.spawn(async move { (ann, written.await) });
     }

@@ -1,8 +1,8 @@
-//! Family C, Greenatom: JSON web tokens, people by username, read state. Its administration is in
+//! The dialect `names`: JSON web tokens, people by username, read state. Its administration is in
 //! `administration`.
 
 use super::{assert_time, cookie};
-use crate::harness::{PASSWORD, Rest, System, User, Window, contains, unique, until_eq};
+use crate::harness::{DialectSocket, PASSWORD, Rest, System, User, contains, unique, until_eq};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ in_both_modes!(
     changing_calls_are_also_get_but_never_by_cookie,
 );
 
-/// A message as this family writes it.
+/// A message in this dialect.
 pub(super) fn to(user: &User, message: &str) -> Value {
     json!({ "username_to": user.username, "message": message })
 }
@@ -31,7 +31,7 @@ pub(super) fn success() -> Value {
     json!({ "status": "success", "error": null })
 }
 
-pub(super) async fn names(user: &User, node: usize) -> Window {
+pub(super) async fn names(user: &User, node: usize) -> DialectSocket {
     user.window(node, "/ws/chat").await
 }
 

@@ -1,8 +1,8 @@
-//! Who is out is out of every family's window within a second, on every gateway: blocked users, ended
-//! sessions, removed members; and nobody else is touched.
+//! Blocked users, ended sessions and removed members lose their windows of every dialect within a second, on
+//! every gateway; nobody else is touched.
 
 use super::{Paths, bearer_dial, guest_window, nothing_came};
-use crate::harness::{System, User, Window, within};
+use crate::harness::{DialectSocket, System, User, within};
 use futures_util::future::join_all;
 use serde_json::json;
 use shared::{close::Close, id::ChatId};
@@ -17,8 +17,8 @@ in_both_modes!(
 /// What the design promises.
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A window of every family on every gateway, of this session.
-async fn windows(t: &System, user: &User, chat: ChatId) -> Vec<Window> {
+/// A window of every dialect on every gateway, of this session.
+async fn windows(t: &System, user: &User, chat: ChatId) -> Vec<DialectSocket> {
     let paths = Paths::of(user, chat);
     let mut windows = Vec::new();
     for node in 0..t.nodes().len() {
@@ -30,7 +30,7 @@ async fn windows(t: &System, user: &User, chat: ChatId) -> Vec<Window> {
 }
 
 /// All of these close for this reason within a second.
-async fn all_out(mut windows: Vec<Window>, close: Close) {
+async fn all_out(mut windows: Vec<DialectSocket>, close: Close) {
     let closing = windows.iter_mut().map(|window| window.expect_only_close(close));
     within(SECOND, close.reason(), join_all(closing)).await;
 }

@@ -1,12 +1,12 @@
-//! Makes one run's progress of several agents' news, for the live view: a second is told when all have
-//! told theirs. The report is not made from this but from whole parts.
+//! Merges the progress of several agents into one, for the live view: a second is passed on when all agents
+//! have reported theirs. The report is not made from this but from whole parts.
 
-use super::message::News;
+use super::message::ProgressUpdate;
 use crate::engine::{PartSlice, Progress};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-/// What the agents have told so far.
-pub(super) struct Live {
+/// What the agents have reported so far.
+pub(super) struct MergedProgress {
     agents: Vec<Agent>,
     /// By the end, in milliseconds: seconds that somebody has told, added up.
     seconds: BTreeMap<u64, PartSlice>,
@@ -21,23 +21,23 @@ struct Agent {
     ended: bool,
 }
 
-impl Live {
+impl MergedProgress {
     pub(super) fn new(agents: usize) -> Self {
         Self { agents: vec![Agent::default(); agents], seconds: BTreeMap::new(), phase: None }
     }
 
-    /// Takes in what an agent told. Returns what is to be said at once.
-    pub(super) fn hear(&mut self, agent: usize, news: Vec<News>) -> Vec<Progress> {
+    /// Takes in what an agent reported. Returns the progress of the whole run that follows from it.
+    pub(super) fn hear(&mut self, agent: usize, updates: Vec<ProgressUpdate>) -> Vec<Progress> {
         let mut said = Vec::new();
         let Some(one) = self.agents.get_mut(agent) else { return said };
-        for piece in news {
+        for piece in updates {
             match piece {
-                News::Phase(phase) if self.phase.is_none_or(|last| phase > last) => {
+                ProgressUpdate::Phase(phase) if self.phase.is_none_or(|last| phase > last) => {
                     self.phase = Some(phase);
                     said.push(Progress::Phase(phase));
                 }
-                News::Phase(_) => {}
-                News::Second(second) => {
+                ProgressUpdate::Phase(_) => {}
+                ProgressUpdate::Second(second) => {
                     let at = (second.at * 1e3).round() as u64;
                     one.told = one.told.max(at);
                     match self.seconds.get_mut(&at) {
@@ -48,7 +48,7 @@ impl Live {
                         None => drop(self.seconds.insert(at, Arc::unwrap_or_clone(second))),
                     }
                 }
-                News::Settling { unacked, away, left_ms } => {
+                ProgressUpdate::Settling { unacked, away, left_ms } => {
                     one.settling = Some((unacked, away, left_ms));
                 }
             }
@@ -89,11 +89,11 @@ mod tests {
     use super::*;
     use crate::measure::{Count, Op, Slice};
 
-    fn second(at: f64, sent: u64) -> News {
+    fn second(at: f64, sent: u64) -> ProgressUpdate {
         let mut slice = Slice { connections: 10, ..Slice::default() };
         slice.counts.insert(Count::Sent, sent);
         slice.latencies.entry(Op::Ack).or_default().record(sent);
-        News::Second(Arc::new(PartSlice { at, seconds: 1.0, slice, cpu: 0.25 }))
+        ProgressUpdate::Second(Arc::new(PartSlice { at, seconds: 1.0, slice, cpu: 0.25 }))
     }
 
     fn seconds(said: Vec<Progress>) -> Vec<(f64, u64, u64, u64, f64)> {
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_second_is_told_when_all_have_told_it() {
-        let mut live = Live::new(2);
+        let mut live = MergedProgress::new(2);
         live.hear(0, vec![second(1.0, 5), second(2.0, 7)]);
         assert!(live.complete().is_empty());
         live.hear(1, vec![second(1.0, 3)]);
@@ -125,11 +125,17 @@ mod tests {
 
     #[test]
     fn phases_are_told_once_and_settling_is_the_sum() {
-        let mut live = Live::new(2);
+        let mut live = MergedProgress::new(2);
         let phase = |said: Vec<Progress>| said.len();
-        assert_eq!(phase(live.hear(0, vec![News::Phase(0), News::Phase(1)])), 2);
-        assert_eq!(phase(live.hear(1, vec![News::Phase(0), News::Phase(1)])), 0);
-        let settling = |unacked, left_ms| News::Settling { unacked, away: 1, left_ms };
+        assert_eq!(
+            phase(live.hear(0, vec![ProgressUpdate::Phase(0), ProgressUpdate::Phase(1)])),
+            2
+        );
+        assert_eq!(
+            phase(live.hear(1, vec![ProgressUpdate::Phase(0), ProgressUpdate::Phase(1)])),
+            0
+        );
+        let settling = |unacked, left_ms| ProgressUpdate::Settling { unacked, away: 1, left_ms };
         live.hear(0, vec![settling(9, 3_000), settling(4, 2_000)]);
         live.hear(1, vec![settling(3, 1_000)]);
         let said = live.complete();

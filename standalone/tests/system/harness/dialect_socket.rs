@@ -1,16 +1,16 @@
-//! A window of a client family: one WebSocket of any dialect, JSON in and out, as strict as a test
+//! A client of an older dialect: one WebSocket of any of them, JSON in and out, as strict as a test
 //! can be: what comes next must be what is expected. So that nothing came in between needs no
 //! waiting: provoke something later and expect that. It does nothing by itself.
 
 use super::{
-    socket::{Dial, Heard, Socket},
+    socket::{Dial, Socket, SocketEvent},
     wait::{DEADLINE, within},
 };
 use serde_json::Value;
 use shared::close::Close;
 
 /// An open WebSocket of some dialect.
-pub struct Window {
+pub struct DialectSocket {
     /// For the failure's text.
     name: String,
     socket: Socket,
@@ -18,7 +18,7 @@ pub struct Window {
     known: Option<Vec<String>>,
 }
 
-impl Window {
+impl DialectSocket {
     /// Opens it; the server must accept the upgrade. The name is for a failure's text.
     pub async fn open(name: &str, dial: &Dial) -> Self {
         let socket = dial.open().await.unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -37,7 +37,7 @@ impl Window {
         self.socket.say_text(frame.to_string()).await;
     }
 
-    /// For what no client of the family sends.
+    /// For frames that no client of the dialect sends.
     pub fn socket(&mut self) -> &mut Socket {
         &mut self.socket
     }
@@ -54,18 +54,18 @@ impl Window {
     pub async fn next_or_close(&mut self) -> Result<Value, (u16, String)> {
         match self.hear("the next frame or a close").await {
             Ok(frame) => Ok(frame),
-            Err(Heard::Closed(code, reason)) => Err((code, reason)),
+            Err(SocketEvent::Closed(code, reason)) => Err((code, reason)),
             Err(end) => panic!("{} waited for a frame and got {end:?}", self.name),
         }
     }
 
     /// A frame that is not a stranger's, or the end.
-    async fn hear(&mut self, what: &str) -> Result<Value, Heard> {
+    async fn hear(&mut self, what: &str) -> Result<Value, SocketEvent> {
         let name = &self.name;
         within(DEADLINE, &format!("{what} at {name}"), async {
             loop {
                 let text = match self.socket.hear().await {
-                    Heard::Text(text) => text,
+                    SocketEvent::Text(text) => text,
                     end => return Err(end),
                 };
                 let frame: Value = serde_json::from_str(&text)
@@ -126,7 +126,7 @@ impl Window {
     /// The server closes it for this reason, and nothing comes before.
     pub async fn expect_only_close(&mut self, close: Close) {
         match self.hear(close.reason()).await {
-            Err(Heard::Closed(code, reason)) => {
+            Err(SocketEvent::Closed(code, reason)) => {
                 let expected = (close.code(), close.reason());
                 assert_eq!((code, reason.as_str()), expected, "{}", self.name);
             }

@@ -1,8 +1,8 @@
-//! Family C's administration: reading a user's chats, who is active, blocking; and the log of it.
+//! The administration that clients of the dialect `names` have: reading a user's chats, who is active, blocking; and the log of it.
 
 use super::{
     assert_time,
-    greenatom::{from, names, success, to},
+    names::{from, names, success, to},
 };
 use crate::harness::{Answer, System, User, contains, unique, until};
 use serde_json::json;

@@ -1,5 +1,5 @@
-//! One stretch of one chat that one device watched without a break it could not resume from: where it
-//! began, how far it got and what was left out. Not a list of what it heard, so that it stays small
+//! A segment: the part of a chat that one device watched without a break it could not resume from. It knows where
+//! it began, how far it got and what was left out. Not a list of what it heard, so that it stays small
 //! however much that is. Pure; it knows places, not contents.
 
 use serde::{Deserialize, Serialize};
@@ -27,9 +27,9 @@ pub(super) enum Arrival {
     Repeated,
 }
 
-/// A watched stretch.
+/// What one device watched of one chat in one go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Stretch {
+pub(super) struct Segment {
     /// It should have heard what comes after this place.
     pub start: i64,
     /// It has got everything up to here but for the holes.
@@ -47,7 +47,7 @@ pub(super) struct Stretch {
     pub ended: bool,
 }
 
-impl Stretch {
+impl Segment {
     pub fn new(start: i64) -> Self {
         Self {
             start,
@@ -120,28 +120,28 @@ mod tests {
 
     #[test]
     fn what_is_left_out_is_a_hole_until_it_comes() {
-        let mut stretch = Stretch::new(3);
-        assert_eq!(stretch.step(4), Arrival::Next);
-        assert_eq!(stretch.step(9), Arrival::Skipping);
-        assert_eq!(stretch.holes, [hole(5, 8, true)]);
-        assert_eq!(stretch.step(6), Arrival::Late { after: 9 });
-        assert_eq!(stretch.holes, [hole(5, 5, true), hole(7, 8, true)]);
-        assert_eq!(stretch.step(5), Arrival::Late { after: 9 });
-        assert_eq!(stretch.step(5), Arrival::Repeated);
-        assert_eq!(stretch.step(9), Arrival::Repeated);
-        assert_eq!(stretch.step(2), Arrival::Repeated, "it had it before the start");
-        assert_eq!((stretch.heard, stretch.last), (4, 9));
-        assert!(stretch.hole(6).is_none() && stretch.hole(7).is_some());
+        let mut segment = Segment::new(3);
+        assert_eq!(segment.step(4), Arrival::Next);
+        assert_eq!(segment.step(9), Arrival::Skipping);
+        assert_eq!(segment.holes, [hole(5, 8, true)]);
+        assert_eq!(segment.step(6), Arrival::Late { after: 9 });
+        assert_eq!(segment.holes, [hole(5, 5, true), hole(7, 8, true)]);
+        assert_eq!(segment.step(5), Arrival::Late { after: 9 });
+        assert_eq!(segment.step(5), Arrival::Repeated);
+        assert_eq!(segment.step(9), Arrival::Repeated);
+        assert_eq!(segment.step(2), Arrival::Repeated, "it had it before the start");
+        assert_eq!((segment.heard, segment.last), (4, 9));
+        assert!(segment.hole(6).is_none() && segment.hole(7).is_some());
     }
 
     #[test]
     fn holes_of_a_catch_up_are_told_apart() {
-        let mut stretch = Stretch::new(0);
-        stretch.catching = true;
-        stretch.step(2);
-        stretch.caught_up(4);
-        stretch.step(6);
-        assert_eq!(stretch.holes, [hole(1, 1, false), hole(3, 4, false), hole(5, 5, true)]);
-        assert_eq!((stretch.heard, stretch.last), (2, 6));
+        let mut segment = Segment::new(0);
+        segment.catching = true;
+        segment.step(2);
+        segment.caught_up(4);
+        segment.step(6);
+        assert_eq!(segment.holes, [hole(1, 1, false), hole(3, 4, false), hole(5, 5, true)]);
+        assert_eq!((segment.heard, segment.last), (2, 6));
     }
 }

@@ -2,7 +2,7 @@
 //! each address where it is on.
 
 use super::{LOBBY, code, guest_window};
-use crate::harness::{Dial, System, Window, contains, unique};
+use crate::harness::{Dial, DialectSocket, System, contains, unique};
 use serde_json::json;
 use shared::close::Close;
 
@@ -103,7 +103,8 @@ async fn a_guest_is_nobody_elsewhere() {
     // An admin can take the name's voice away.
     let admin = t.admin().await;
     admin.rest.post(&format!("/blockuser?username=@{gus}"), json!({})).await.ok();
-    let mut late = Window::open("the guest", &Dial::new(t.front()).at("/ws")).await.among(&[&gus]);
+    let mut late =
+        DialectSocket::open("the guest", &Dial::new(t.front()).at("/ws")).await.among(&[&gus]);
     late.say(json!({ "type": "chat_message", "username": gus, "message": "hi" })).await;
     assert_eq!(code(&late.next().await), "blocked");
 }

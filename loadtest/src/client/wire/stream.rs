@@ -34,7 +34,7 @@ pub(crate) async fn connect(
 
 /// A WebSocket's stream.
 #[derive(Debug)]
-pub(crate) struct Line {
+pub(crate) struct WireStream {
     stream: TcpStream,
     /// The beginning of a frame whose rest has not come yet.
     partial: Vec<u8>,
@@ -51,7 +51,7 @@ pub(crate) struct Read {
     pub fresh: usize,
 }
 
-impl Line {
+impl WireStream {
     pub(crate) fn new(stream: TcpStream, read_ahead: Vec<u8>) -> Self {
         Self { stream, partial: read_ahead, unsent: Vec::new() }
     }
@@ -62,7 +62,7 @@ impl Line {
     }
 
     /// Reads once, at most `limit` bytes, into a buffer that nobody else uses meanwhile. What is left
-    /// over of it is to be given back by [`Line::keep`]. Zero fresh bytes: the server is gone.
+    /// over of it is to be given back by [`WireStream::keep`]. Zero fresh bytes: the server is gone.
     pub(crate) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -91,7 +91,7 @@ impl Line {
         self.partial = rest.to_vec();
     }
 
-    /// What is to be written next; [`Line::poll_flush`] writes it.
+    /// What is to be written next; [`WireStream::poll_flush`] writes it.
     pub(crate) fn unsent(&mut self) -> &mut Vec<u8> {
         &mut self.unsent
     }

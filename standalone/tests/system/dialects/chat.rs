@@ -1,7 +1,7 @@
-//! Family E, WS-messenger: JSON web tokens, private and group chats, read marks.
+//! The dialect `chat` with tokens: private and group chats, read marks. Its public rooms are in `rooms`.
 
 use super::{assert_time, code, nothing_came};
-use crate::harness::{Dial, PASSWORD, System, User, Window, contains, unique};
+use crate::harness::{Dial, DialectSocket, PASSWORD, System, User, contains, unique};
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::{close::Close, id::ChatId};
@@ -18,14 +18,14 @@ in_both_modes!(
     the_documents_are_served,
 );
 
-/// A socket as this family opens it: with the token in the query.
-async fn enter(t: &System, user: &User, node: usize, chat: ChatId) -> Window {
+/// A socket as these clients open it: with the token in the query.
+async fn enter(t: &System, user: &User, node: usize, chat: ChatId) -> DialectSocket {
     let dial = Dial::new(t.node(node)).at(&format!("/ws/{chat}"));
-    Window::open(&user.username, &dial.query(&format!("token={}", user.token))).await
+    DialectSocket::open(&user.username, &dial.query(&format!("token={}", user.token))).await
 }
 
 /// A message as all in the chat get it.
-fn said(chat: ChatId, sender: &User, text: &str) -> Value {
+fn message_of(chat: ChatId, sender: &User, text: &str) -> Value {
     json!({
         "type": "message", "chat_id": chat, "room_id": chat, "sender_id": sender.id,
         "user_id": sender.id, "username": sender.username, "text": text, "content": text,
@@ -158,14 +158,14 @@ async fn a_message_reaches_all_in_the_chat(t: System) {
         windows[0].say(json!({ "type": "message", "text": "hi", "client_message_id": "c1" })).await;
         let mut seen = Vec::new();
         for window in &mut windows {
-            seen.push(window.expect(said(chat, &ann, "hi")).await);
+            seen.push(window.expect(message_of(chat, &ann, "hi")).await);
         }
         assert!(seen.iter().all(|frame| *frame == seen[0]), "one frame for all: {seen:?}");
         assert_eq!(seen[0]["client_message_id"], "c1");
         assert_time(&seen[0]["timestamp"]);
         windows[2].say(json!({ "type": "message", "text": "hi, Ann" })).await;
         for window in &mut windows {
-            window.expect(said(chat, &bob, "hi, Ann")).await;
+            window.expect(message_of(chat, &bob, "hi, Ann")).await;
         }
         let stored = ann.rest.get(&format!("/chats/{chat}/messages")).await.ok();
         assert_eq!((&stored[0]["id"], &stored[0]["text"]), (&seen[0]["id"], &json!("hi")));
@@ -176,7 +176,7 @@ async fn a_message_reaches_all_in_the_chat(t: System) {
         ann.rest.delete(&path).await.ok();
         ann.post(chat, "by REST").await;
         for window in &mut windows {
-            window.expect(said(chat, &ann, "by REST")).await;
+            window.expect(message_of(chat, &ann, "by REST")).await;
         }
     }
 }
@@ -188,9 +188,9 @@ async fn a_repeat_is_answered_to_its_sender_alone(t: System) {
     let mut desk = enter(&t, &ann, 1, chat).await;
     let mut bobs = enter(&t, &bob, 1, chat).await;
     let frame = json!({ "type": "message", "text": "once", "client_message_id": "c1" });
-    let first = anns.ask(frame.clone(), said(chat, &ann, "once")).await;
-    bobs.expect(said(chat, &ann, "once")).await;
-    desk.expect(said(chat, &ann, "once")).await;
+    let first = anns.ask(frame.clone(), message_of(chat, &ann, "once")).await;
+    bobs.expect(message_of(chat, &ann, "once")).await;
+    desk.expect(message_of(chat, &ann, "once")).await;
     anns.say(frame).await;
     assert_eq!(anns.next().await, first, "the stored message again");
     let other = json!({ "type": "message", "text": "twice", "client_message_id": "c1" });
@@ -200,7 +200,7 @@ async fn a_repeat_is_answered_to_its_sender_alone(t: System) {
     assert_eq!(refused["client_message_id"], "c1");
     anns.say(json!({ "type": "message", "text": "next" })).await;
     for window in [&mut bobs, &mut desk, &mut anns] {
-        window.expect(said(chat, &ann, "next")).await;
+        window.expect(message_of(chat, &ann, "next")).await;
     }
     assert_eq!(ann.texts(chat).await, ["once", "next"]);
 }
@@ -210,10 +210,10 @@ async fn read_marks_are_told(t: System) {
     let chat = ann.private(&bob).await;
     let mut anns = enter(&t, &ann, 0, chat).await;
     let mut bobs = enter(&t, &bob, 1, chat).await;
-    let sent =
-        anns.ask(json!({ "type": "message", "text": "read me" }), said(chat, &ann, "read me"));
+    let sent = anns
+        .ask(json!({ "type": "message", "text": "read me" }), message_of(chat, &ann, "read me"));
     let id = sent.await["id"].clone();
-    bobs.expect(said(chat, &ann, "read me")).await;
+    bobs.expect(message_of(chat, &ann, "read me")).await;
     bobs.say(json!({ "type": "read", "message_id": id })).await;
     let mark = json!({ "type": "read", "message_id": id, "reader_id": bob.id });
     anns.expect(mark.clone()).await;

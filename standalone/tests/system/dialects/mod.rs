@@ -1,22 +1,22 @@
-//! The client families: each row of their interfaces performed as their own clients perform it, over
-//! real sockets, on one process and through a cluster with clients on different gateways. One file
-//! a family; what all of them share is in `rules`, what they do to each other in `crossing`.
-//! Who may not do what is in the table of `access`.
+//! The dialects of older clients: each operation of their interfaces as their own clients perform it, over
+//! real sockets, on one process and through a cluster with clients on different gateways. A dialect has a
+//! file of its own, `chat` two (`chat` and `rooms`); `rules` holds what all of them share, `interop` one chat
+//! in all of them. Which client speaks which dialect stands in docs/clients.md; permissions are in `access`.
 
 mod administration;
-mod crossing;
+mod chat;
 mod demo;
 mod ending;
-mod greenatom;
 mod guests;
+mod interop;
 mod lobby;
-mod messenger;
+mod names;
+mod numbers;
 mod order;
 mod rooms;
 mod rules;
-mod scripnet;
 
-use crate::harness::{Answer, Dial, System, User, Window};
+use crate::harness::{Answer, Dial, DialectSocket, System, User};
 use reqwest::header::{AUTHORIZATION, COOKIE, ORIGIN};
 use serde_json::Value;
 use shared::id::ChatId;
@@ -24,7 +24,7 @@ use shared::id::ChatId;
 /// The lobby, made by the first migration.
 pub const LOBBY: ChatId = ChatId(1);
 
-/// The paths of the families' sockets, with what one of them names filled in.
+/// The paths of the dialects' sockets, with a user and a chat filled in.
 pub struct Paths {
     /// `/ws`
     pub lobby: String,
@@ -43,7 +43,7 @@ impl Paths {
             lobby: "/ws".to_owned(),
             names: "/ws/chat".to_owned(),
             chat: format!("/ws/{chat}"),
-            numbers: numbers(user),
+            numbers: numbers_path(user),
         }
     }
 
@@ -53,7 +53,7 @@ impl Paths {
 }
 
 /// The path of a user's numeric direct messages.
-pub fn numbers(user: &User) -> String {
+pub fn numbers_path(user: &User) -> String {
     format!("/messages/{}", user.id)
 }
 
@@ -75,8 +75,8 @@ pub fn bearer_dial(t: &System, node: usize, path: &str, token: &str) -> Dial {
 }
 
 /// Somebody without an account in the lobby, among these.
-pub async fn guest_window(t: &System, node: usize, among: &[&str]) -> Window {
-    Window::open("a guest", &Dial::new(t.node(node)).at("/ws")).await.among(among)
+pub async fn guest_window(t: &System, node: usize, among: &[&str]) -> DialectSocket {
+    DialectSocket::open("a guest", &Dial::new(t.node(node)).at("/ws")).await.among(among)
 }
 
 /// The code of an error frame, which must have a text for people too.
@@ -86,14 +86,14 @@ pub fn code(frame: &Value) -> String {
     frame["code"].as_str().unwrap_or_else(|| panic!("no code in {frame}")).to_owned()
 }
 
-/// A time as every family but A writes it: UTC, RFC 3339, milliseconds, `Z`.
+/// A time in every dialect but `numbers`: UTC, RFC 3339, milliseconds, `Z`.
 pub fn assert_time(value: &Value) {
     let text = value.as_str().unwrap_or_default();
     let shape: String = text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
     assert_eq!(shape, "0000-00-00T00:00:00.000Z", "{value}");
 }
 
-/// A time as family A writes it: whole Unix seconds, and of these days.
+/// A time in the dialect `numbers`: whole Unix seconds, and of these days.
 pub fn assert_seconds(value: &Value) {
     let now = shared::time::Timestamp::now().0 / 1000;
     let seconds = value.as_i64().unwrap_or_else(|| panic!("{value} are no whole seconds"));
@@ -102,7 +102,7 @@ pub fn assert_seconds(value: &Value) {
 
 /// Sends what is nonsense in every dialect, and reads the error that answers it. It must be what
 /// comes next, so nothing else has come.
-pub async fn nothing_came(window: &mut Window) {
+pub async fn nothing_came(window: &mut DialectSocket) {
     window.socket().say_text("nonsense").await;
     let frame = window.next().await;
     assert!(frame["type"] == "error" || frame["status"] == "error", "{frame}");

@@ -1,7 +1,7 @@
 //! Where the servers' programs are on this machine, and the configurations that are shipped for
 //! them. Installing them is `scripts/install-test-tools`.
 
-use crate::process::User;
+use crate::program::User;
 use anyhow::{Context, Result};
 use std::{
     fs,

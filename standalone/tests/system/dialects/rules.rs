@@ -1,8 +1,8 @@
-//! What holds at every family's sockets and paths: where credentials may be, how a refusal looks,
+//! The rules of every dialect's sockets and paths: where credentials may be, how a refusal looks,
 //! how large a frame may be, what nonsense gets.
 
 use super::{LOBBY, Paths, bearer_dial, code, cookie, page_dial};
-use crate::harness::{Dial, PASSWORD, Rest, Socket, System, User, Window, until_eq};
+use crate::harness::{Dial, DialectSocket, PASSWORD, Rest, Socket, System, User, until_eq};
 use api::auth::tokens::Subject;
 use reqwest::{
     Method,
@@ -25,7 +25,7 @@ in_both_modes!(
     nonsense_is_answered_in_the_dialect,
     a_frame_too_big_closes,
     abuse_closes,
-    families_share_the_shape_of_errors,
+    dialects_share_the_shape_of_errors,
     cookies_change_nothing_from_other_sites,
 );
 behind_haproxy!(
@@ -44,7 +44,7 @@ async fn ann_and_chat(t: &System) -> (User, ChatId, Paths) {
 
 /// That a socket is open, and nothing came before this was asked.
 async fn assert_open(dial: &Dial, what: &str) {
-    let mut window = Window::open(what, dial).await.among(&[]);
+    let mut window = DialectSocket::open(what, dial).await.among(&[]);
     super::nothing_came(&mut window).await;
 }
 
@@ -127,7 +127,8 @@ const NONSENSE: [(&str, &str); 6] = [
 
 async fn nonsense_is_answered_in_the_dialect(t: System) {
     let (ann, chat, paths) = ann_and_chat(&t).await;
-    let mut guest = Window::open("a guest", &Dial::new(t.node(1)).at("/ws")).await.among(&[]);
+    let mut guest =
+        DialectSocket::open("a guest", &Dial::new(t.node(1)).at("/ws")).await.among(&[]);
     for (text, expected) in NONSENSE {
         guest.socket().say_text(text).await;
         assert_eq!(code(&guest.next().await), expected, "{text:?}");
@@ -184,7 +185,7 @@ async fn abuse_closes(t: System) {
     flood(Dial::new(t.node(1)).at("/ws").open().await.unwrap()).await;
 }
 
-async fn families_share_the_shape_of_errors(t: System) {
+async fn dialects_share_the_shape_of_errors(t: System) {
     let ann = t.user("ann").await;
     let chat = ann.group("notes", &[]).await;
     let anonymous = [
@@ -276,7 +277,7 @@ async fn an_expired_token_opens_nothing_and_closes_nothing() {
     }
     // These dialects have no frame to renew a token, so a connection lives as long as its session.
     let short = signed(&t, &ann, 2).await;
-    let mut window = Window::open("ann", &bearer_dial(&t, 0, &paths.chat, &short)).await;
+    let mut window = DialectSocket::open("ann", &bearer_dial(&t, 0, &paths.chat, &short)).await;
     until_eq("the token to expire", 401, async || {
         t.rest().with_token(&short).get("/me").await.status
     })

@@ -7,11 +7,11 @@ use super::{
 use crate::history::{
     fact::Fact,
     record::{DeviceRecord, Mishap, MishapKind, Record, Watched},
-    stretch::{Hole, Stretch},
+    segment::{Hole, Segment},
 };
 use shared::id::ChatId;
 
-/// What one stretch comes to.
+/// The result of one segment.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sum {
     pub delivered: u64,
@@ -44,7 +44,7 @@ pub(super) fn tell_mishap(device: &DeviceRecord, mishap: &Mishap, findings: &mut
     }
 }
 
-/// Judges one stretch.
+/// Judges one segment.
 pub(super) fn check(
     record: &Record,
     device: &DeviceRecord,
@@ -52,16 +52,16 @@ pub(super) fn check(
     course: &Course<'_>,
     findings: &mut Findings<'_>,
 ) -> Sum {
-    let Watched { chat, stretch } = watched;
-    let end = if stretch.ended { stretch.last } else { course.head().max(stretch.last) };
+    let Watched { chat, segment } = watched;
+    let end = if segment.ended { segment.last } else { course.head().max(segment.last) };
     let mut sum = Sum {
-        delivered: stretch.heard,
-        expected: course.between(stretch.start, end).len() as u64,
+        delivered: segment.heard,
+        expected: course.between(segment.start, end).len() as u64,
         skipped: 0,
     };
-    let tail = Hole { from: stretch.last + 1, to: end, live: !stretch.catching };
-    let judge = Judge { record, device, chat: *chat, stretch, course };
-    for hole in stretch.holes.iter().chain((tail.from <= tail.to).then_some(&tail)) {
+    let tail = Hole { from: segment.last + 1, to: end, live: !segment.catching };
+    let judge = Judge { record, device, chat: *chat, segment, course };
+    for hole in segment.holes.iter().chain((tail.from <= tail.to).then_some(&tail)) {
         let known = course.between(hole.from - 1, hole.to);
         for &seq in known {
             match judge.missing(seq, hole) {
@@ -89,7 +89,7 @@ struct Judge<'a> {
     record: &'a Record,
     device: &'a DeviceRecord,
     chat: ChatId,
-    stretch: &'a Stretch,
+    segment: &'a Segment,
     course: &'a Course<'a>,
 }
 
@@ -111,12 +111,12 @@ impl Judge<'_> {
             // The later change is judged at its own place.
             return true;
         }
-        if id <= self.stretch.start {
+        if id <= self.segment.start {
             return false;
         }
-        match self.stretch.hole(id) {
+        match self.segment.hole(id) {
             Some(hole) => fate.gone && !hole.live,
-            None if id > self.stretch.last => false,
+            None if id > self.segment.last => false,
             // It was created before the device's eyes: perhaps in its latest state already.
             None => match self.shown(id) {
                 Some(Fact::Deleted { .. }) => true,
@@ -130,7 +130,7 @@ impl Judge<'_> {
 
     /// What the device was shown at this place.
     fn shown(&self, seq: i64) -> Option<Fact> {
-        let own = self.stretch.odd.iter().find(|(place, _)| *place == seq).map(|(_, odd)| *odd);
+        let own = self.segment.odd.iter().find(|(place, _)| *place == seq).map(|(_, odd)| *odd);
         let of_process = || {
             let odd = self.record.processes.get(self.device.process)?;
             odd.0.get(&self.chat)?.get(&seq).copied()
@@ -149,10 +149,10 @@ impl Judge<'_> {
             };
             let acked = self.course.acked(seq).map(|claim| format!(", {}", describe_ack(claim)));
             let around = match (hole.from - 1, hole.to) {
-                (before, to) if to == end && hole.from > self.stretch.last => {
+                (before, to) if to == end && hole.from > self.segment.last => {
                     format!("it got nothing after {before}")
                 }
-                (before, to) if before == self.stretch.start => {
+                (before, to) if before == self.segment.start => {
                     format!("it began after {before} and then got {}", to + 1)
                 }
                 (before, to) => format!("it got {before} and then {}", to + 1),

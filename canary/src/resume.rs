@@ -19,14 +19,14 @@ const MAX_CHATS: usize = 4;
 
 /// A client's memory: the epoch, and its place in each of the canary's chats.
 #[derive(Debug, Default)]
-pub struct Line {
+pub struct ResumeState {
     epoch: String,
     cursors: BTreeMap<ChatId, Seq>,
 }
 
 /// What a frame means to the canary.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum CanaryEvent {
     /// The canary's chats that are live from here on. `resumed`: what was missed in them follows.
     Ready {
         heartbeat: Duration,
@@ -60,7 +60,7 @@ pub enum Heard {
     Reconnect(Duration),
 }
 
-impl Line {
+impl ResumeState {
     /// The first frame of a connection.
     pub fn hello(&self, token: &str) -> ClientFrame {
         let resume = (!self.epoch.is_empty()).then(|| Resume {
@@ -71,7 +71,7 @@ impl Line {
     }
 
     /// Takes a frame into account; what there is to know of it.
-    pub fn on_frame(&mut self, frame: ServerFrame) -> Option<Heard> {
+    pub fn on_frame(&mut self, frame: ServerFrame) -> Option<CanaryEvent> {
         Some(match frame {
             ServerFrame::Ready { epoch, heartbeat_ms, chats, .. } => {
                 let resumed = epoch == self.epoch;
@@ -81,12 +81,12 @@ impl Line {
                 }
                 let ours = chats.iter().filter_map(|chat| self.watch(chat)).collect();
                 let heartbeat = Duration::from_millis(heartbeat_ms);
-                Heard::Ready { heartbeat, chats: ours, resumed }
+                CanaryEvent::Ready { heartbeat, chats: ours, resumed }
             }
-            ServerFrame::Chat { chat } => Heard::Chat(self.watch(&chat)?),
+            ServerFrame::Chat { chat } => CanaryEvent::Chat(self.watch(&chat)?),
             ServerFrame::ChatRemoved { chat_id } => {
                 self.cursors.remove(&chat_id)?;
-                Heard::Gone(chat_id)
+                CanaryEvent::Gone(chat_id)
             }
             ServerFrame::CaughtUp { chat_id, seq } => {
                 self.advance(chat_id, seq);
@@ -94,24 +94,24 @@ impl Line {
             }
             ServerFrame::Resync { chat_id, seq } => {
                 self.cursors.get_mut(&chat_id).map(|cursor| *cursor = seq)?;
-                Heard::Missed
+                CanaryEvent::Missed
             }
             ServerFrame::Event(ChatEvent { chat_id, event }) => {
                 self.advance(chat_id, event.seq);
                 let Change::Message(message) = event.change else { return None };
                 let id = message.client_message_id?;
-                Heard::Message { chat: chat_id, sender: message.sender.id, id }
+                CanaryEvent::Message { chat: chat_id, sender: message.sender.id, id }
             }
             ServerFrame::Typing { chat_id, who: Typist::One { user } } => {
-                Heard::Typing { chat: chat_id, user: user.id }
+                CanaryEvent::Typing { chat: chat_id, user: user.id }
             }
-            ServerFrame::Ack { id, .. } => Heard::Ack(id?),
+            ServerFrame::Ack { id, .. } => CanaryEvent::Ack(id?),
             ServerFrame::Error { id, code, retry_after_ms, .. } => {
                 let again = retry_after_ms.is_some() || code == "unavailable";
-                Heard::Refused { id: id?, code, again }
+                CanaryEvent::Refused { id: id?, code, again }
             }
             ServerFrame::Reconnect { after_ms } => {
-                Heard::Reconnect(Duration::from_millis(after_ms))
+                CanaryEvent::Reconnect(Duration::from_millis(after_ms))
             }
             _ => return None,
         })
@@ -148,8 +148,8 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn hear(line: &mut Line, frame: Value) -> Option<Heard> {
-        line.on_frame(serde_json::from_value(frame).unwrap())
+    fn hear(resume: &mut ResumeState, frame: Value) -> Option<CanaryEvent> {
+        resume.on_frame(serde_json::from_value(frame).unwrap())
     }
 
     fn chat(id: i64, name: &str, seq: i64) -> Value {
@@ -167,60 +167,60 @@ mod tests {
                "timestamp": "2026-11-21T10:00:00.000Z"})
     }
 
-    fn hello(line: &Line) -> Value {
-        serde_json::to_value(line.hello("t")).unwrap()
+    fn hello(resume: &ResumeState) -> Value {
+        serde_json::to_value(resume.hello("t")).unwrap()
     }
 
     #[test]
     fn it_resumes_from_what_it_has_seen() {
-        let mut line = Line::default();
-        assert_eq!(hello(&line), json!({"type": "hello", "token": "t"}));
+        let mut resume = ResumeState::default();
+        assert_eq!(hello(&resume), json!({"type": "hello", "token": "t"}));
         let chats = [chat(5, "canary", 10), chat(6, "team", 3)];
         let heartbeat = Duration::from_secs(25);
-        let expected = Heard::Ready { heartbeat, chats: vec![ChatId(5)], resumed: false };
-        assert_eq!(hear(&mut line, ready("e", &chats)), Some(expected));
+        let expected = CanaryEvent::Ready { heartbeat, chats: vec![ChatId(5)], resumed: false };
+        assert_eq!(hear(&mut resume, ready("e", &chats)), Some(expected));
         let id = "m11".to_owned();
-        let expected = Heard::Message { chat: ChatId(5), sender: UserId(6), id };
-        assert_eq!(hear(&mut line, message(5, 11)), Some(expected));
-        assert!(hear(&mut line, message(6, 4)).is_some());
-        assert!(hear(&mut line, message(5, 9)).is_some(), "told, so that a repeat is noticed");
-        let resume = json!({"epoch": "e", "cursors": {"5": 11}});
-        assert_eq!(hello(&line)["resume"], resume);
-        let again = hear(&mut line, ready("e", &[chat(5, "canary", 20)]));
-        assert!(matches!(again, Some(Heard::Ready { resumed: true, .. })), "{again:?}");
-        assert_eq!(hello(&line)["resume"], resume, "what was missed is still to come");
-        hear(&mut line, json!({"type": "caught_up", "chat_id": 5, "seq": 20}));
-        assert_eq!(hello(&line)["resume"]["cursors"], json!({"5": 20}));
+        let expected = CanaryEvent::Message { chat: ChatId(5), sender: UserId(6), id };
+        assert_eq!(hear(&mut resume, message(5, 11)), Some(expected));
+        assert!(hear(&mut resume, message(6, 4)).is_some());
+        assert!(hear(&mut resume, message(5, 9)).is_some(), "told, so that a repeat is noticed");
+        let expected = json!({"epoch": "e", "cursors": {"5": 11}});
+        assert_eq!(hello(&resume)["resume"], expected);
+        let again = hear(&mut resume, ready("e", &[chat(5, "canary", 20)]));
+        assert!(matches!(again, Some(CanaryEvent::Ready { resumed: true, .. })), "{again:?}");
+        assert_eq!(hello(&resume)["resume"], expected, "what was missed is still to come");
+        hear(&mut resume, json!({"type": "caught_up", "chat_id": 5, "seq": 20}));
+        assert_eq!(hello(&resume)["resume"]["cursors"], json!({"5": 20}));
     }
 
     #[test]
     fn another_epoch_forgets_all_places() {
-        let mut line = Line::default();
-        hear(&mut line, ready("e", &[chat(5, "canary", 10)]));
-        let heard = hear(&mut line, ready("f", &[chat(7, "canary", 1)]));
-        assert!(matches!(heard, Some(Heard::Ready { resumed: false, .. })), "{heard:?}");
-        assert_eq!(hello(&line)["resume"], json!({"epoch": "f", "cursors": {"7": 1}}));
+        let mut resume = ResumeState::default();
+        hear(&mut resume, ready("e", &[chat(5, "canary", 10)]));
+        let event = hear(&mut resume, ready("f", &[chat(7, "canary", 1)]));
+        assert!(matches!(event, Some(CanaryEvent::Ready { resumed: false, .. })), "{event:?}");
+        assert_eq!(hello(&resume)["resume"], json!({"epoch": "f", "cursors": {"7": 1}}));
     }
 
     #[test]
     fn chats_come_and_go_within_bounds() {
-        let mut line = Line::default();
-        hear(&mut line, ready("e", &[]));
+        let mut resume = ResumeState::default();
+        hear(&mut resume, ready("e", &[]));
         for id in 1..10 {
-            let heard = hear(&mut line, json!({"type": "chat", "chat": chat(id, "canary", 0)}));
-            assert_eq!(heard, Some(Heard::Chat(ChatId(id))));
+            let event = hear(&mut resume, json!({"type": "chat", "chat": chat(id, "canary", 0)}));
+            assert_eq!(event, Some(CanaryEvent::Chat(ChatId(id))));
         }
-        let heard = hear(&mut line, json!({"type": "chat", "chat": chat(20, "team", 0)}));
-        assert_eq!(heard, None);
-        let heard = hear(&mut line, json!({"type": "chat_removed", "chat_id": 8}));
-        assert_eq!(heard, Some(Heard::Gone(ChatId(8))));
-        assert_eq!(hear(&mut line, json!({"type": "chat_removed", "chat_id": 20})), None);
-        assert_eq!(hello(&line)["resume"]["cursors"], json!({"6": 0, "7": 0, "9": 0}));
+        let event = hear(&mut resume, json!({"type": "chat", "chat": chat(20, "team", 0)}));
+        assert_eq!(event, None);
+        let event = hear(&mut resume, json!({"type": "chat_removed", "chat_id": 8}));
+        assert_eq!(event, Some(CanaryEvent::Gone(ChatId(8))));
+        assert_eq!(hear(&mut resume, json!({"type": "chat_removed", "chat_id": 20})), None);
+        assert_eq!(hello(&resume)["resume"]["cursors"], json!({"6": 0, "7": 0, "9": 0}));
     }
 
     #[test]
     fn errors_say_whether_to_send_again() {
-        let mut line = Line::default();
+        let mut resume = ResumeState::default();
         for (code, wait, again) in [
             ("unavailable", None, true),
             ("rate_limited", Some(100), true),
@@ -231,7 +231,7 @@ mod tests {
                 frame["retry_after_ms"] = json!(wait);
             }
             let (id, code) = ("m".to_owned(), code.to_owned());
-            assert_eq!(hear(&mut line, frame), Some(Heard::Refused { id, code, again }));
+            assert_eq!(hear(&mut resume, frame), Some(CanaryEvent::Refused { id, code, again }));
         }
         assert_eq!(retry(1012, "restart"), Retry::Now);
         assert_eq!(retry(1008, "session_ended"), Retry::Never);

@@ -1,4 +1,4 @@
-//! An event of a chat as somebody told of it: the server in an `ack`, a device that heard it. Types only.
+//! An event of a chat as one witness reports it: the server in an `ack`, or a device that received it. Types only.
 
 use shared::{
     chat::Change,
@@ -8,7 +8,7 @@ use shared::{
 
 /// The event at a place of a chat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Told<'a> {
+pub struct ReportedEvent<'a> {
     pub chat: ChatId,
     pub seq: Seq,
     pub what: What<'a>,
@@ -34,7 +34,7 @@ pub enum What<'a> {
     Other,
 }
 
-impl<'a> From<&'a ChatEvent> for Told<'a> {
+impl<'a> From<&'a ChatEvent> for ReportedEvent<'a> {
     fn from(event: &'a ChatEvent) -> Self {
         let what = match &event.event.change {
             Change::Message(message) => What::Message {

@@ -1,7 +1,9 @@
-//! Family D, the chat app: a page with a session cookie, public rooms.
+//! The dialect `chat` in public rooms, from a page with a session cookie.
 
 use super::{assert_time, code, cookie, page_dial};
-use crate::harness::{Answer, PASSWORD, Rest, System, User, Window, contains, unique, until_eq};
+use crate::harness::{
+    Answer, DialectSocket, PASSWORD, Rest, System, User, contains, unique, until_eq,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::{close::Close, id::ChatId};
@@ -30,9 +32,9 @@ impl Visitor {
         Self { user, cookie }
     }
 
-    async fn enter(&self, t: &System, node: usize, room: ChatId) -> Window {
+    async fn enter(&self, t: &System, node: usize, room: ChatId) -> DialectSocket {
         let dial = page_dial(t, node, &format!("/ws/{room}"), &self.cookie);
-        Window::open(&self.user.username, &dial).await
+        DialectSocket::open(&self.user.username, &dial).await
     }
 
     /// A frame as the page writes it.
@@ -41,8 +43,8 @@ impl Visitor {
         json!({ "content": content, "room_id": room, "user_id": user.id, "username": user.username })
     }
 
-    /// The same as everybody gets it, under the names of both families that use this path.
-    fn said(&self, room: ChatId, content: &str) -> Value {
+    /// The same as everybody gets it, under the names of both kinds of clients that use this path.
+    fn message_of(&self, room: ChatId, content: &str) -> Value {
         let Self { user, .. } = self;
         json!({
             "type": "message", "chat_id": room, "room_id": room, "sender_id": user.id,
@@ -117,7 +119,7 @@ async fn everyone_in_a_room_gets_everything(t: System) {
         windows[place].say(visitor.says(room, &text)).await;
         let mut seen = Vec::new();
         for window in &mut windows {
-            seen.push(window.expect(visitor.said(room, &text)).await);
+            seen.push(window.expect(visitor.message_of(room, &text)).await);
         }
         assert!(seen.iter().all(|frame| *frame == seen[0]), "one frame for all: {seen:?}");
         assert!(seen[0]["id"].is_i64());
@@ -125,11 +127,11 @@ async fn everyone_in_a_room_gets_everything(t: System) {
     }
     let mut anns = ann.enter(&t, 0, other).await;
     anns.say(ann.says(other, "over here")).await;
-    elsewhere.expect(ann.said(other, "over here")).await;
+    elsewhere.expect(ann.message_of(other, "over here")).await;
     // Only the content is needed.
     windows[1].say(json!({ "content": "short" })).await;
     for window in &mut windows {
-        window.expect(bob.said(room, "short")).await;
+        window.expect(bob.message_of(room, "short")).await;
     }
 }
 
@@ -159,7 +161,7 @@ async fn what_a_frame_says_must_match(t: System) {
         assert_time(&refused["timestamp"]);
     }
     anns.say(ann.says(room, "genuine")).await;
-    watcher.expect(ann.said(room, "genuine")).await;
+    watcher.expect(ann.message_of(room, "genuine")).await;
     assert_eq!(ann.user.texts(room).await, ["genuine"]);
 }
 
@@ -172,7 +174,7 @@ async fn rooms_are_made_renamed_and_deleted(t: System) {
     bob.user.rest.delete(&format!("/chats/{room}")).await.refused(403, "not_the_owner");
     windows[1].say(bob.says(room, "still here")).await;
     for window in &mut windows {
-        window.expect(bob.said(room, "still here")).await;
+        window.expect(bob.message_of(room, "still here")).await;
     }
     ann.user.delete_chat(room).await;
     for window in &mut windows {

@@ -1,18 +1,18 @@
 //! A connection's life, from the handshake to its end: one look at the clock each time the task is
 //! woken, then everything that was read, then what there is to do, then the timer. What frames mean is in
-//! `hearing`, what orders lead to in `doing`.
+//! `incoming`, what orders lead to in `outgoing`.
 
 use super::{Device, End, Pass, dialect};
 use crate::{
     client::{
         account::RenewError,
-        dialect::Saying,
-        order::Standing,
-        wire::{Frame, Line, Opcode, WireError, close_frame, parse, put},
-        worker::{Desk, READ_BYTES},
+        dialect::ClientMessage,
+        order::DeviceState,
+        wire::{Frame, Opcode, WireError, WireStream, close_frame, parse, put},
+        worker::{READ_BYTES, ReadBuffers},
     },
     measure::Count,
-    recorder::Tally,
+    recorder::Counters,
 };
 use rand::RngExt;
 use std::{
@@ -40,9 +40,9 @@ const RENEW_AGAIN: Duration = Duration::from_secs(5);
 type Renewal = Pin<Box<dyn Future<Output = Result<Pass, RenewError>>>>;
 
 /// A device while it is connected.
-pub(super) struct Live<'a> {
+pub(super) struct ConnectedDevice<'a> {
     pub device: &'a mut Device,
-    pub line: Line,
+    pub stream: WireStream,
     /// When it was meant to be opened.
     pub due: Instant,
     /// When it became ready.
@@ -57,40 +57,40 @@ pub(super) struct Live<'a> {
     pub back: Option<Instant>,
     pub heartbeat: Duration,
     /// When something was last heard; before `ready` the moment by which it must be ready.
-    heard: Instant,
+    last_heard: Instant,
     ready_by: Instant,
     pass: (u32, Instant),
     renew_at: Option<Instant>,
     renewal: Option<Renewal>,
-    slow: Option<Allowance>,
+    slow: Option<ReadAllowance>,
     timer: Pin<Box<Sleep>>,
     alarm: Instant,
     begun: bool,
 }
 
 /// What a slow reader may still read.
-struct Allowance {
-    bytes: u64,
-    each_tick: u64,
-    next: Instant,
+struct ReadAllowance {
+    bytes_left: u64,
+    bytes_per_tick: u64,
+    next_tick: Instant,
 }
 
-impl<'a> Live<'a> {
+impl<'a> ConnectedDevice<'a> {
     pub(super) fn new(
         device: &'a mut Device,
-        line: Line,
+        stream: WireStream,
         pass: &Pass,
         due: Instant,
         ready_by: Instant,
     ) -> Self {
         let now = Instant::now();
-        let slow = device.spec.slow.map(|rate| {
-            let each_tick = (rate * SLOW_TICK.as_millis() as u64 / 1000).max(1);
-            Allowance { bytes: each_tick, each_tick, next: now + SLOW_TICK }
+        let slow = device.spec.read_bytes_per_second.map(|rate| {
+            let bytes_per_tick = (rate * SLOW_TICK.as_millis() as u64 / 1000).max(1);
+            ReadAllowance { bytes_left: bytes_per_tick, bytes_per_tick, next_tick: now + SLOW_TICK }
         });
         let mut live = Self {
             device,
-            line,
+            stream,
             due,
             ready: None,
             resuming: false,
@@ -98,7 +98,7 @@ impl<'a> Live<'a> {
             free_since: now,
             back: None,
             heartbeat: HEARTBEAT,
-            heard: now,
+            last_heard: now,
             ready_by,
             pass: (pass.number, pass.renew_from()),
             renew_at: None,
@@ -156,14 +156,14 @@ impl<'a> Live<'a> {
         self.device.inbox.register(cx.waker());
         let worker = Rc::clone(&self.device.worker);
         if !dialect::greets(self.device.dialect()) {
-            let mut tally = worker.shard.lock();
+            let mut counters = worker.shard.lock();
             self.open_window();
-            self.on_ready(&mut tally, now, HEARTBEAT);
+            self.on_ready(&mut counters, now, HEARTBEAT);
         }
-        if let Some(ahead) = self.line.take_partial() {
+        if let Some(ahead) = self.stream.take_partial() {
             let used =
-                self.digest(&mut worker.desk.borrow_mut(), Some(&ahead), ahead.len(), now)?;
-            self.line.keep(&ahead[used..]);
+                self.digest(&mut worker.buffers.borrow_mut(), Some(&ahead), ahead.len(), now)?;
+            self.stream.keep(&ahead[used..]);
         }
         Ok(())
     }
@@ -176,21 +176,21 @@ impl<'a> Live<'a> {
             if limit == 0 {
                 return Ok(());
             }
-            let desk = &mut *worker.desk.borrow_mut();
-            let Poll::Ready(read) = self.line.poll_read(cx, &mut desk.buffer, limit) else {
+            let buffers = &mut *worker.buffers.borrow_mut();
+            let Poll::Ready(read) = self.stream.poll_read(cx, &mut buffers.buffer, limit) else {
                 return Ok(());
             };
             let read = read?;
             if read.fresh == 0 {
                 return Err(End::Lost(WireError::Io(std::io::ErrorKind::UnexpectedEof)));
             }
-            self.heard = now;
+            self.last_heard = now;
             if let Some(slow) = &mut self.slow {
-                slow.bytes -= read.fresh as u64;
+                slow.bytes_left -= read.fresh as u64;
             }
-            let used = self.digest(desk, None, read.filled, now)?;
+            let used = self.digest(buffers, None, read.filled, now)?;
             if used < read.filled {
-                self.line.keep(&desk.buffer[used..read.filled]);
+                self.stream.keep(&buffers.buffer[used..read.filled]);
             }
             // A short read is followed by one more try, which costs no system call: it only says whom
             // to wake.
@@ -202,31 +202,31 @@ impl<'a> Live<'a> {
     /// Takes in the whole frames of the buffer's first bytes, or of these; how many bytes they were.
     fn digest(
         &mut self,
-        desk: &mut Desk,
+        buffers: &mut ReadBuffers,
         ahead: Option<&[u8]>,
         filled: usize,
         now: Instant,
     ) -> Result<usize, End> {
-        let (buffer, frames) = desk.of(self.device.dialect());
+        let (buffer, frames) = buffers.of(self.device.dialect());
         let bytes = ahead.unwrap_or(&buffer[..filled]);
         let worker = Rc::clone(&self.device.worker);
-        let mut tally = worker.shard.lock();
+        let mut counters = worker.shard.lock();
         let now_micros = worker.clock.micros(now);
         let mut used = 0;
         while let Some(Frame { opcode, payload, length }) = parse(&bytes[used..])? {
             used += length;
             match opcode {
-                Opcode::Text => self.on_text(payload, frames, &mut tally, now, now_micros),
-                Opcode::Ping => self.put(&mut tally, Opcode::Pong, payload),
+                Opcode::Text => self.on_text(payload, frames, &mut counters, now, now_micros),
+                Opcode::Ping => self.put(&mut counters, Opcode::Pong, payload),
                 Opcode::Pong => {}
                 Opcode::Close => {
                     let (code, reason) = close_frame(payload);
                     return Err(End::Closed { code, reason });
                 }
-                Opcode::Binary => tally.error("frames: binary"),
+                Opcode::Binary => counters.error("frames: binary"),
             }
         }
-        tally.count(Count::BytesIn, used as u64);
+        counters.count(Count::BytesIn, used as u64);
         Ok(used)
     }
 
@@ -237,11 +237,11 @@ impl<'a> Live<'a> {
                 Ok(did) => did,
                 Err(end) => {
                     // A goodbye, if the kernel takes it at once.
-                    let _ = self.line.poll_flush(cx)?;
+                    let _ = self.stream.poll_flush(cx)?;
                     return Err(end);
                 }
             };
-            if self.line.poll_flush(cx)?.is_pending() || !did {
+            if self.stream.poll_flush(cx)?.is_pending() || !did {
                 return Ok(());
             }
         }
@@ -251,7 +251,7 @@ impl<'a> Live<'a> {
         if self.ready.is_none() && now >= self.ready_by {
             return Err(End::Lost(WireError::Timeout));
         }
-        if now >= self.heard + 2 * self.heartbeat && self.slow.is_none() {
+        if now >= self.last_heard + 2 * self.heartbeat && self.slow.is_none() {
             return Err(End::Lost(WireError::Io(std::io::ErrorKind::TimedOut)));
         }
         if let Some(back) = self.back.filter(|back| now >= *back) {
@@ -264,9 +264,9 @@ impl<'a> Live<'a> {
             let old = self.pass.0;
             self.renewal = Some(Box::pin(async move { account.renewed(old, &rest).await }));
         }
-        if let Some(slow) = self.slow.as_mut().filter(|slow| now >= slow.next) {
-            slow.bytes = slow.each_tick;
-            slow.next = now + SLOW_TICK;
+        if let Some(slow) = self.slow.as_mut().filter(|slow| now >= slow.next_tick) {
+            slow.bytes_left = slow.bytes_per_tick;
+            slow.next_tick = now + SLOW_TICK;
         }
         Ok(())
     }
@@ -277,22 +277,22 @@ impl<'a> Live<'a> {
         let Poll::Ready(renewed) = renewal.as_mut().poll(cx) else { return };
         self.renewal = None;
         let worker = Rc::clone(&self.device.worker);
-        let mut tally = worker.shard.lock();
+        let mut counters = worker.shard.lock();
         match renewed {
             Ok(pass) => {
                 self.pass = (pass.number, pass.renew_from());
-                self.say(&mut tally, Saying::Token(pass.token.reveal()));
+                self.say(&mut counters, ClientMessage::Token(pass.token.reveal()));
                 self.plan_renewal(now);
             }
             Err(error) => {
-                tally.error(&error.kind());
+                counters.error(&error.kind());
                 // When the session is over the server will say so, and why.
                 let pause = RENEW_AGAIN.mul_f64(self.device.chance.random_range(1.0..2.0));
                 let pause = error.retry_after().unwrap_or_default() + pause;
                 self.renew_at = (!error.is_final()).then(|| now + pause);
             }
         }
-        drop(tally);
+        drop(counters);
         self.replan(now);
         // The frame is written by the next look.
         cx.waker().wake_by_ref();
@@ -311,8 +311,8 @@ impl<'a> Live<'a> {
     fn set_alarm(&mut self, cx: &mut Context<'_>, now: Instant) {
         // A slow reader may not have come to the server's pings yet.
         let always = match &self.slow {
-            Some(slow) => slow.next,
-            None => self.heard + 2 * self.heartbeat,
+            Some(slow) => slow.next_tick,
+            None => self.last_heard + 2 * self.heartbeat,
         };
         let planned = [
             self.ready.is_none().then_some(self.ready_by),
@@ -333,10 +333,10 @@ impl<'a> Live<'a> {
     }
 
     /// Says something; false when the dialect has no words for it.
-    pub(super) fn say(&mut self, tally: &mut Tally, saying: Saying<'_>) -> bool {
-        match self.device.spec.window.encode(self.device.me(), saying) {
+    pub(super) fn say(&mut self, counters: &mut Counters, outgoing: ClientMessage<'_>) -> bool {
+        match self.device.spec.window.encode(self.device.me(), outgoing) {
             Some(text) => {
-                self.put(tally, Opcode::Text, text.as_bytes());
+                self.put(counters, Opcode::Text, text.as_bytes());
                 true
             }
             None => false,
@@ -344,20 +344,20 @@ impl<'a> Live<'a> {
     }
 
     /// Puts a frame behind those not written yet.
-    pub(super) fn put(&mut self, tally: &mut Tally, opcode: Opcode, payload: &[u8]) {
-        let unsent = self.line.unsent();
+    pub(super) fn put(&mut self, counters: &mut Counters, opcode: Opcode, payload: &[u8]) {
+        let unsent = self.stream.unsent();
         let before = unsent.len();
         put(unsent, opcode, self.device.chance.random(), payload);
-        tally.count(Count::BytesOut, (unsent.len() - before) as u64);
+        counters.count(Count::BytesOut, (unsent.len() - before) as u64);
     }
 
-    pub(super) fn stands(&self, standing: Standing) {
-        self.device.inbox.stands(standing);
+    pub(super) fn set_state(&self, state: DeviceState) {
+        self.device.inbox.set_state(state);
     }
 }
 
-impl Allowance {
+impl ReadAllowance {
     fn limit(&self) -> usize {
-        usize::try_from(self.bytes).unwrap_or(READ_BYTES).min(READ_BYTES)
+        usize::try_from(self.bytes_left).unwrap_or(READ_BYTES).min(READ_BYTES)
     }
 }

@@ -1,9 +1,9 @@
-//! One chat through every window that can show it: users of all families, on different gateways, see
+//! One chat through every window that can show it: users of all dialects, on different gateways, see
 //! each message once, in the same order, with the same content; and nobody sees what their window
 //! does not show.
 
-use super::{LOBBY, guest_window, numbers};
-use crate::harness::{Device, System, User, Window, unique, want::message};
+use super::{LOBBY, guest_window, numbers_path};
+use crate::harness::{Device, DialectSocket, System, User, unique, want::message};
 use serde_json::{Value, json};
 use shared::{
     chat::Change,
@@ -20,7 +20,7 @@ in_both_modes!(
 const ROUNDS: usize = 4;
 
 /// A message as every window can tell it: its id, who, what.
-type Line = (Seq, String, String);
+type ShownMessage = (Seq, String, String);
 
 /// Under which names a window tells who and what.
 type Fields = (&'static str, &'static str);
@@ -32,7 +32,11 @@ const NUMBERS: Fields = ("senderId", "content");
 
 /// The next messages of a window. Other frames are confirmations and announcements; none may be an
 /// error.
-async fn lines(window: &mut Window, (sender, text): Fields, count: usize) -> Vec<Line> {
+async fn lines(
+    window: &mut DialectSocket,
+    (sender, text): Fields,
+    count: usize,
+) -> Vec<ShownMessage> {
     let mut lines = Vec::new();
     while lines.len() < count {
         let frame = window.next().await;
@@ -47,12 +51,12 @@ async fn lines(window: &mut Window, (sender, text): Fields, count: usize) -> Vec
 }
 
 /// The next one must be this one: nothing came twice, and nothing that does not belong here.
-async fn then(window: &mut Window, fields: Fields, line: &Line) {
+async fn then(window: &mut DialectSocket, fields: Fields, line: &ShownMessage) {
     assert_eq!(lines(window, fields, 1).await, std::slice::from_ref(line));
 }
 
 /// And nothing more: what answers nonsense is the next thing, marks aside.
-async fn and_no_more(window: &mut Window) {
+async fn and_no_more(window: &mut DialectSocket) {
     window.socket().say_text("nonsense").await;
     loop {
         let frame = window.next().await;
@@ -64,7 +68,7 @@ async fn and_no_more(window: &mut Window) {
 }
 
 /// All messages of a chat that a native device got so far, these users' only.
-fn native_lines(device: &Device, chat: ChatId, users: &[&str]) -> Vec<Line> {
+fn native_lines(device: &Device, chat: ChatId, users: &[&str]) -> Vec<ShownMessage> {
     let of_chat = device.track.events.iter().filter(|event| event.chat_id == chat);
     let messages = of_chat.filter_map(|event| match &event.event.change {
         Change::Message(one) => Some((one.id, one.sender.username.clone(), one.text.clone())),
@@ -74,7 +78,7 @@ fn native_lines(device: &Device, chat: ChatId, users: &[&str]) -> Vec<Line> {
 }
 
 /// All messages of a chat as REST lists them, these users' only.
-async fn stored(reader: &User, chat: ChatId, users: &[&str]) -> Vec<Line> {
+async fn stored(reader: &User, chat: ChatId, users: &[&str]) -> Vec<ShownMessage> {
     let (mut all, mut after) = (Vec::new(), 0);
     loop {
         let path = format!("/chats/{chat}/messages?after={after}&limit=100");
@@ -91,7 +95,11 @@ async fn stored(reader: &User, chat: ChatId, users: &[&str]) -> Vec<Line> {
 }
 
 /// Who is not this one, under the name that the window has for the others.
-fn others(lines: &[Line], user: &User, named: impl Fn(&str) -> String) -> Vec<Line> {
+fn others(
+    lines: &[ShownMessage],
+    user: &User,
+    named: impl Fn(&str) -> String,
+) -> Vec<ShownMessage> {
     let others = lines.iter().filter(|(_, sender, _)| *sender != user.username);
     others.map(|(id, sender, text)| (*id, named(sender), text.clone())).collect()
 }
@@ -113,7 +121,7 @@ async fn the_lobby_is_one_through_every_window(t: System) {
         let text = |from: &str| format!("{from} {round}");
         let lobby = |name: &str, from: &str| json!({ "type": "chat_message", "username": name, "message": text(from) });
         guest.say(lobby(&gus, "guest")).await;
-        cats.say(json!({ "type": "message", "text": text("messenger") })).await;
+        cats.say(json!({ "type": "message", "text": text("chat") })).await;
         anns.say(lobby(&ann.username, "lobby")).await;
         bobs.say(json!({ "content": text("page"), "room_id": LOBBY, "user_id": bob.id })).await;
         native.submit(LOBBY, &text("native")).await;
@@ -142,11 +150,12 @@ async fn a_private_chat_is_one_through_every_window(t: System) {
     let both = [ann.username.as_str(), &bob.username];
     let path = format!("/ws/{chat}");
     let mut names = [ann.window(0, "/ws/chat").await, bob.window(1, "/ws/chat").await];
-    let mut numbered = [ann.window(1, &numbers(&ann)).await, bob.window(0, &numbers(&bob)).await];
+    let mut numbered =
+        [ann.window(1, &numbers_path(&ann)).await, bob.window(0, &numbers_path(&bob)).await];
     let mut chats = [ann.window(0, &path).await, bob.window(1, &path).await];
     let mut native = [ann.connect_to(1).await, bob.connect_to(0).await];
     let (mut spy_names, mut spy_numbers) =
-        (eve.window(0, "/ws/chat").await, eve.window(1, &numbers(&eve)).await);
+        (eve.window(0, "/ws/chat").await, eve.window(1, &numbers_path(&eve)).await);
     let (mut spy_chat, mut spy_native) =
         (eve.window(1, &format!("/ws/{eves}")).await, eve.connect_to(0).await);
 
@@ -218,12 +227,12 @@ async fn a_group_is_one_through_every_window(t: System) {
     ];
     let mut native = [cat.connect_to(0).await, ann.connect_to(1).await];
     let (mut names, mut numbered) =
-        (bob.window(0, "/ws/chat").await, bob.window(1, &numbers(&bob)).await);
+        (bob.window(0, "/ws/chat").await, bob.window(1, &numbers_path(&bob)).await);
     let mut lobby = bob.window(0, "/ws").await.among(&all);
     for round in 0..ROUNDS {
         let text = |by: &str| format!("{by} {round}");
         windows[0].say(json!({ "content": text("page"), "room_id": group })).await;
-        windows[1].say(json!({ "type": "message", "text": text("messenger") })).await;
+        windows[1].say(json!({ "type": "message", "text": text("chat") })).await;
         native[0].submit(group, &text("native")).await;
         bob.post(group, &text("rest")).await;
     }

@@ -2,18 +2,20 @@
 //! device keeps. Most frames were parsed before for another device of the thread; these cost a
 //! comparison of bytes and some additions.
 
-use super::{Doing, Live, dialect, memory::Command};
+use super::{ConnectedDevice, dialect, memory::PendingCommand};
 use crate::{
     client::{
         Stamp,
-        dialect::{Acks, Content, Heard, Of, Said, Saying, decode},
-        events::{Frames, Known, Place},
-        order::Standing,
+        dialect::{
+            Acks, ClientMessage, CommandKind, Content, Observation, Of, ServerMessage, decode,
+        },
+        events::{EventKey, Frames, Known},
+        order::DeviceState,
         stamp::{key, number_in},
     },
-    history::{Told, What},
+    history::{ReportedEvent, What},
     measure::{Count, Op},
-    recorder::Tally,
+    recorder::Counters,
 };
 use rand::RngExt;
 use shared::id::{ChatId, Seq};
@@ -23,19 +25,19 @@ use tokio::time::Instant;
 /// How long a refused command waits where the server does not say: about that, jittered.
 const TRY_AGAIN: Duration = Duration::from_millis(500);
 
-impl Live<'_> {
+impl ConnectedDevice<'_> {
     /// Says hello, with cursors where there are any.
     pub(super) fn greet(&mut self, token: &str) {
         if !dialect::greets(self.device.dialect()) {
             return;
         }
         let worker = std::rc::Rc::clone(&self.device.worker);
-        let mut tally = worker.shard.lock();
+        let mut counters = worker.shard.lock();
         let epoch = self.device.epoch.take();
         self.resuming = epoch.is_some() && self.device.chats.resume();
         let cursors = self.device.chats.cursors();
         let resumed = epoch.as_deref().filter(|_| self.resuming);
-        self.say(&mut tally, Saying::Hello { token, epoch: resumed, cursors: &cursors });
+        self.say(&mut counters, ClientMessage::Hello { token, epoch: resumed, cursors: &cursors });
         self.device.epoch = epoch;
     }
 
@@ -50,24 +52,24 @@ impl Live<'_> {
     }
 
     /// It is ready.
-    pub(super) fn on_ready(&mut self, tally: &mut Tally, now: Instant, heartbeat: Duration) {
+    pub(super) fn on_ready(&mut self, counters: &mut Counters, now: Instant, heartbeat: Duration) {
         self.heartbeat = heartbeat;
         self.ready = Some(now);
         self.free_since = now;
         self.device.log.here();
-        tally.connected();
+        counters.connected();
         if !self.resuming {
-            tally.time(Op::Connect, micros(now, self.due));
+            counters.time(Op::Connect, micros(now, self.due));
         }
-        if self.device.timed_from == i64::MAX {
-            self.device.timed_from = self.device.worker.clock.micros(now);
+        if self.device.measure_from == i64::MAX {
+            self.device.measure_from = self.device.worker.clock.micros(now);
         }
         // Whatever was sent on another connection and has no answer.
         self.device.commands.repeat_all();
         if dialect::greets(self.device.dialect()) {
             self.plan_renewal(now);
         }
-        self.stands(Standing::Ready);
+        self.set_state(DeviceState::Ready);
     }
 
     /// A text frame.
@@ -76,129 +78,129 @@ impl Live<'_> {
         &mut self,
         payload: &[u8],
         frames: &mut Frames,
-        tally: &mut Tally,
+        counters: &mut Counters,
         now: Instant,
         now_micros: i64,
     ) {
         match frames.find(payload) {
-            Some(Known::Ephemeral) => tally.count(Count::Ephemeral, 1),
+            Some(Known::Ephemeral) => counters.count(Count::Ephemeral, 1),
             Some(Known::Event { chat, place, message, stamp }) => {
                 match place {
-                    Place::Seq(seq) => {
-                        self.device.log.heard_again(*chat, *seq);
-                        self.device.chats.heard(*chat, *seq, *message);
+                    EventKey::Seq(seq) => {
+                        self.device.log.on_event_again(*chat, *seq);
+                        self.device.chats.on_event(*chat, *seq, *message);
                     }
-                    Place::Text(text) => self.heard_text(*chat, text, *message),
+                    EventKey::Text(text) => self.on_text_event(*chat, text, *message),
                 }
                 let (chat, message, stamp) = (*chat, *message, *stamp);
-                self.on_delivery(tally, now, now_micros, chat, message, stamp);
+                self.on_delivery(counters, now, now_micros, chat, message, stamp);
             }
             None => {
                 let text = std::str::from_utf8(payload).unwrap_or_default();
                 match decode(self.device.dialect(), &self.device.worker.run, text) {
-                    Said::Ephemeral => {
-                        tally.count(Count::Ephemeral, 1);
+                    ServerMessage::Ephemeral => {
+                        counters.count(Count::Ephemeral, 1);
                         frames.remember(payload, Known::Ephemeral);
                     }
-                    Said::Event(heard) => {
+                    ServerMessage::Event(heard) => {
                         let (chat, message, stamp) = (heard.chat, heard.message, heard.stamp);
                         if self.on_event(&heard) {
                             frames.remember(payload, heard.into());
                         }
-                        self.on_delivery(tally, now, now_micros, chat, message, stamp);
+                        self.on_delivery(counters, now, now_micros, chat, message, stamp);
                     }
-                    said => self.on_said(said, tally, now),
+                    message => self.on_message(message, counters, now),
                 }
             }
         }
     }
 
     /// An event in bytes that were not seen before; whether they may be recognised from now on.
-    fn on_event(&mut self, heard: &Heard) -> bool {
+    fn on_event(&mut self, heard: &Observation) -> bool {
         match &heard.what {
             Content::Numbered(event) => {
-                let known = self.device.log.heard(&Told::from(&**event));
-                self.device.chats.heard(heard.chat, event.event.seq, heard.message);
+                let known = self.device.log.on_event(&ReportedEvent::from(&**event));
+                self.device.chats.on_event(heard.chat, event.event.seq, heard.message);
                 known
             }
             Content::Text(text) => {
-                self.heard_text(heard.chat, text, heard.message);
+                self.on_text_event(heard.chat, text, heard.message);
                 true
             }
         }
     }
 
-    fn heard_text(&mut self, chat: ChatId, text: &str, message: Option<Seq>) {
-        self.device.log.heard_text(chat, text);
-        self.device.chats.heard(chat, message.unwrap_or(Seq::ZERO), message);
+    fn on_text_event(&mut self, chat: ChatId, text: &str, message: Option<Seq>) {
+        self.device.log.on_text_event(chat, text);
+        self.device.chats.on_event(chat, message.unwrap_or(Seq::ZERO), message);
     }
 
     /// Counts and times an event, and knows the device's own.
     #[inline]
     fn on_delivery(
         &mut self,
-        tally: &mut Tally,
+        counters: &mut Counters,
         now: Instant,
         now_micros: i64,
         chat: ChatId,
         message: Option<Seq>,
         stamp: Option<Stamp>,
     ) {
-        tally.count(Count::Delivered, 1);
+        counters.count(Count::Delivered, 1);
         let Some(stamp) = stamp else { return };
-        if stamp.due_micros >= self.device.timed_from {
-            tally.time(Op::Delivery, u64::try_from(now_micros - stamp.due_micros).unwrap_or(0));
+        if stamp.due_micros >= self.device.measure_from {
+            counters.time(Op::Delivery, u64::try_from(now_micros - stamp.due_micros).unwrap_or(0));
         }
         if stamp.device == self.device.spec.number {
             self.end_of_way(stamp.n);
             if let (Acks::Echo, Some(message)) = (self.device.acks(), message)
                 && let Some(command) = self.answered(stamp.n)
             {
-                self.on_ack(tally, now, &command, chat, message, message);
+                self.on_ack(counters, now, &command, chat, message, message);
             }
         }
     }
 
-    fn on_said(&mut self, said: Said, tally: &mut Tally, now: Instant) {
-        match said {
-            Said::Ready { epoch, heartbeat, chats } => {
+    fn on_message(&mut self, message: ServerMessage, counters: &mut Counters, now: Instant) {
+        match message {
+            ServerMessage::Ready { epoch, heartbeat, chats } => {
                 self.on_hello(&epoch, &chats);
-                self.on_ready(tally, now, heartbeat);
+                self.on_ready(counters, now, heartbeat);
             }
-            Said::CaughtUp { chat, seq } => {
+            ServerMessage::CaughtUp { chat, seq } => {
                 self.device.log.caught_up(chat, seq);
                 let last = self.device.chats.caught_up(chat, seq);
-                self.on_caught_up(last, tally, now);
+                self.on_caught_up(last, counters, now);
             }
-            Said::Resync { chat, seq } => {
+            ServerMessage::Resync { chat, seq } => {
                 self.device.log.resync(chat, seq);
                 let last = self.device.chats.caught_up(chat, seq);
-                self.on_caught_up(last, tally, now);
+                self.on_caught_up(last, counters, now);
             }
-            Said::Live { chat, seq } => {
+            ServerMessage::Live { chat, seq } => {
                 self.device.log.watch(chat, seq);
                 self.device.chats.live(chat, seq);
             }
-            Said::ChatRemoved(chat) => {
+            ServerMessage::ChatRemoved(chat) => {
                 self.device.log.unwatch(chat);
                 let last = self.device.chats.remove(chat);
-                self.on_caught_up(last, tally, now);
+                self.on_caught_up(last, counters, now);
             }
-            Said::Ack { of, chat, message, seq } => {
+            ServerMessage::Ack { of, chat, message, seq } => {
                 if let Some(command) = self.number_of(&of).and_then(|n| self.answered(n)) {
-                    self.on_ack(tally, now, &command, chat, message, seq);
+                    self.on_ack(counters, now, &command, chat, message, seq);
                 }
             }
-            Said::Refused { of, code, retry_after } => {
-                tally.error(&code);
+            ServerMessage::Refused { of, code, retry_after } => {
+                counters.error(&code);
                 self.on_refusal(&of, &code, retry_after, now);
             }
-            Said::Reconnect(after) => {
+            ServerMessage::Reconnect(after) => {
                 self.back = Some(now + after);
                 self.replan(now);
             }
-            Said::Unknown => tally.error("frames: not understood"),
-            Said::Other | Said::Ephemeral | Said::Event(_) => {}
+            ServerMessage::Unknown => counters.error("frames: not understood"),
+            ServerMessage::Other | ServerMessage::Ephemeral | ServerMessage::Event(_) => {}
         }
     }
 
@@ -221,41 +223,41 @@ impl Live<'_> {
     }
 
     /// `last`: that was the last chat to be caught up.
-    fn on_caught_up(&mut self, last: bool, tally: &mut Tally, now: Instant) {
+    fn on_caught_up(&mut self, last: bool, counters: &mut Counters, now: Instant) {
         if last && self.resuming {
             self.resuming = false;
-            tally.time(Op::Resume, micros(now, self.due));
+            counters.time(Op::Resume, micros(now, self.due));
         }
     }
 
     /// A command's effect is committed: `seq` is its event.
     fn on_ack(
         &mut self,
-        tally: &mut Tally,
+        counters: &mut Counters,
         now: Instant,
-        command: &Command,
+        command: &PendingCommand,
         chat: ChatId,
         message: Seq,
         seq: Seq,
     ) {
-        tally.count(Count::Acked, 1);
-        tally.time(Op::Ack, micros(now, command.due));
+        counters.count(Count::Acked, 1);
+        counters.time(Op::Ack, micros(now, command.due));
         let key = if dialect::shows_key(self.device.dialect()) {
             key(&self.device.worker.run, self.device.spec.number, command.n)
         } else {
             String::new()
         };
         let text = &command.text;
-        let what = match command.what {
-            Doing::Send => {
+        let what = match command.kind {
+            CommandKind::Send => {
                 self.device.commands.own(chat, message);
                 let sender = self.device.spec.account.id;
                 What::Message { id: message, sender, key: &key, text }
             }
-            Doing::Edit(id) => What::Edited { id, text },
-            Doing::Delete(id) => What::Deleted { id },
+            CommandKind::Edit(id) => What::Edited { id, text },
+            CommandKind::Delete(id) => What::Deleted { id },
         };
-        self.device.worker.ledger.acked(&Told { chat, seq, what });
+        self.device.worker.ledger.acked(&ReportedEvent { chat, seq, what });
         if !dialect::shows_own(self.device.dialect()) {
             self.end_of_way(command.n);
         }
@@ -279,10 +281,10 @@ impl Live<'_> {
             n.inspect(|n| self.device.commands.repeat(*n));
             self.replan(now);
         } else if let Some(n) = n.filter(|n| self.answered(*n).is_some()) {
-            let looping = &mut self.device.looping;
-            if looping.as_ref().is_some_and(|looping| looping.on_way.contains(&n)) {
+            let closed_loop = &mut self.device.closed_loop;
+            if closed_loop.as_ref().is_some_and(|closed_loop| closed_loop.on_way.contains(&n)) {
                 // It would be refused again, as fast as answers come.
-                *looping = None;
+                *closed_loop = None;
             }
         }
     }
@@ -297,7 +299,7 @@ impl Live<'_> {
         }
     }
 
-    fn answered(&mut self, n: u32) -> Option<Command> {
+    fn answered(&mut self, n: u32) -> Option<PendingCommand> {
         let command = self.device.commands.answered(n);
         self.device.inbox.in_flight(self.device.commands.len());
         command
@@ -305,8 +307,8 @@ impl Live<'_> {
 
     /// A message of the closed loop is not on its way any more.
     fn end_of_way(&mut self, n: u32) {
-        if let Some(looping) = &mut self.device.looping {
-            looping.on_way.retain(|way| *way != n);
+        if let Some(closed_loop) = &mut self.device.closed_loop {
+            closed_loop.on_way.retain(|way| *way != n);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Where in the text a key is: from its path to line and column.
 
 use super::{
-    mistakes::{Mistake, Place},
+    mistakes::{Mistake, Position},
     set::Set,
 };
 use std::ops::Range;
@@ -30,17 +30,19 @@ impl<'a> Places<'a> {
     /// A parser's error as a mistake.
     pub(super) fn of_error(&self, error: &toml::de::Error) -> Mistake {
         let mut mistake = Mistake::of_all(error.message().replace('\n', "; "));
-        mistake.place = error.span().map(|span| self.at(&span)).unwrap_or_default();
+        mistake.position = error.span().map(|span| self.at(&span)).unwrap_or_default();
         mistake
     }
 
     /// Where the value of a path is, or as much of the path as there is.
-    pub(super) fn of(&self, path: &[String], sets: &[Set]) -> Place {
+    pub(super) fn of(&self, path: &[String], sets: &[Set]) -> Position {
         if sets.iter().any(|set| set.covers(path)) {
-            return Place::Set;
+            return Position::Set;
         }
-        let Some((first, rest)) = path.split_first() else { return Place::Unknown };
-        let Some((key, value)) = find(self.table.get_ref(), first) else { return Place::Unknown };
+        let Some((first, rest)) = path.split_first() else { return Position::Unknown };
+        let Some((key, value)) = find(self.table.get_ref(), first) else {
+            return Position::Unknown;
+        };
         let (mut span, mut value) = (key, value);
         for name in rest {
             let found = match value {
@@ -57,11 +59,11 @@ impl<'a> Places<'a> {
         self.at(&span)
     }
 
-    fn at(&self, span: &Range<usize>) -> Place {
+    fn at(&self, span: &Range<usize>) -> Position {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
-        Place::Line { line: before.matches('\n').count() + 1, column }
+        Position::Line { line: before.matches('\n').count() + 1, column }
     }
 }
 
