@@ -5,7 +5,8 @@
 use crate::{
     conn::Conn,
     hub::Hub,
-    joining::{Cause, Join, Step, join},
+    join::{Cause, Join},
+    joining::{Step, join},
 };
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use shared::{
@@ -115,7 +116,7 @@ impl Arriving {
             }
         }
         if join.cause == Cause::Subscribed && entry.queue.len() >= MAX_BEHIND {
-            return join.turn_away();
+            return join.turn_away(ANOTHER_TRY);
         }
         if entry.state == State::Waiting && entry.queue.is_empty() {
             work.turns.push_back(join.chat_id);
@@ -179,7 +180,7 @@ impl Arriving {
         let Some(work) = &mut self.work else { return };
         let Some(entry) = work.chats.get_mut(&chat) else { return };
         for mut join in entry.queue.drain(..) {
-            join.say(conn, None);
+            conn.announce(&mut join, None);
         }
         match entry.state {
             State::Waiting => {
@@ -273,7 +274,7 @@ impl Work {
         let chat = join.chat_id;
         match self.chats.get_mut(&chat) {
             Some(entry) if entry.state == State::Joining => entry.queue.push_front(join),
-            _ => join.say(conn, None),
+            _ => conn.announce(&mut join, None),
         }
         self.done(chat, hub, conn);
     }
@@ -308,6 +309,19 @@ impl Hub {
     }
 }
 
+/// Joins all these chats.
+pub async fn join_all(hub: &Arc<Hub>, conn: &Arc<Conn>, joins: Vec<Join>) {
+    let mut arriving = Arriving::default();
+    for join in joins {
+        arriving.add(join);
+    }
+    arriving.start(hub, conn);
+    while arriving.len() > 0 {
+        arriving.next(hub, conn).await;
+        arriving.start(hub, conn);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -322,7 +336,7 @@ mod tests {
             chat_id: CHAT,
             chat_type: ChatType::Private,
             head: Seq(head),
-            allowed: Conn::new(ConnId(1), owner, Window::Lobby, 1).departures(),
+            allowed: Conn::new(ConnId(1), owner, Window::Lobby, 1).access_version(),
             from: Seq(from),
             after: Seq(from),
             announce: None,

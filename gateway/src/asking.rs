@@ -3,10 +3,11 @@
 //! the answers that need them.
 
 use crate::{
-    answer::{Answer, Progress},
+    answer::Answer,
     conn::Owner,
     connection::Connection,
     dialect::{refusal, try_later},
+    unanswered::Progress,
 };
 use futures_util::future::BoxFuture;
 use shared::{
@@ -165,7 +166,7 @@ impl Connection {
         }
         let (gateway, conn) = (Arc::clone(self.gateway()), Arc::clone(self.conn()));
         Some(Box::pin(async move {
-            let allowed = conn.departures();
+            let allowed = conn.access_version();
             let view = gateway.hub.view_for(&conn, chat_id).await;
             then(move |connection| {
                 connection.subscribe((id, after), allowed, view, answer);

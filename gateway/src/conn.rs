@@ -2,16 +2,17 @@
 
 use crate::{
     account::Account,
-    answer::Unanswered,
     dialect::{Speaker, Window},
     frame::Frame,
+    join::{AccessVersion, Announce, Join, Subscription},
     outbox::{Outbox, Pushed, Worth},
     relayed::Relayed,
+    unanswered::Unanswered,
 };
 use shared::{
     chat::UserRef,
     close::Close,
-    id::{ChatId, SessionId, UserId},
+    id::{ChatId, Seq, SessionId, UserId},
     protocol::ServerFrame,
     time::Timestamp,
 };
@@ -45,7 +46,7 @@ pub struct Conn {
     /// lock only.
     chats: Mutex<Vec<ChatId>>,
     /// How often the user lost the right to watch some chat since the connection was made.
-    departures: AtomicU32,
+    access_version: AtomicU32,
 }
 
 /// Whose a connection is.
@@ -61,10 +62,6 @@ pub enum Owner {
     },
 }
 
-/// A state of a connection's departures: see [`Conn::departures`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Departures(u32);
-
 impl Conn {
     /// A connection that shares its account with no other.
     pub fn new(id: ConnId, owner: Owner, window: Window, max_outbox_bytes: usize) -> Self {
@@ -76,7 +73,7 @@ impl Conn {
             outbox: Outbox::new(max_outbox_bytes, id.0.is_multiple_of(TIMED)),
             unanswered: Unanswered::new(window.dialect().answers_in_order()),
             chats: Mutex::default(),
-            departures: AtomicU32::new(0),
+            access_version: AtomicU32::new(0),
         }
     }
 
@@ -103,15 +100,15 @@ impl Conn {
         Speaker { window: self.window, user: self.user() }
     }
 
-    /// To be read before asking the api what the user may watch: when it is another one by the time
-    /// of joining, that answer may be out of date.
-    pub fn departures(&self) -> Departures {
-        Departures(self.departures.load(Ordering::Acquire))
+    /// To be read before the api is asked what the user may watch: if it has changed by the time of
+    /// joining, the api's answer may be out of date.
+    pub fn access_version(&self) -> AccessVersion {
+        AccessVersion(self.access_version.load(Ordering::Acquire))
     }
 
     /// The user lost the right to watch some chat.
-    pub fn depart(&self) {
-        self.departures.fetch_add(1, Ordering::Release);
+    pub fn revoke(&self) {
+        self.access_version.fetch_add(1, Ordering::Release);
     }
 
     /// The frame in this connection's dialect, when that has words for it.
@@ -154,6 +151,25 @@ impl Conn {
             }
         }
         self.deliver(chat, run.iter().map(Arc::as_ref))
+    }
+
+    /// Tells the client what a join announces, once; `after` is where the chat goes on for the client,
+    /// where that is not as the api said.
+    pub fn announce(&self, join: &mut Join, after: Option<Seq>) {
+        match join.announce.take() {
+            None => {}
+            Some(Announce::Frame(frame)) => self.outbox.push(frame, Worth::Durable),
+            Some(Announce::Subscribed(granted)) => {
+                let Subscription { id, mut chat, resync, reply } = *granted;
+                let (chat_id, seq) = (chat.id, after.unwrap_or(chat.seq));
+                chat.seq = seq;
+                reply(&ServerFrame::Subscribed { id, chat });
+                if resync {
+                    metrics::counter!("gateway_resyncs_total").increment(1);
+                    self.send(&ServerFrame::Resync { chat_id, seq }, Worth::Durable);
+                }
+            }
+        }
     }
 
     /// The user may not watch this chat any more, or it is gone: tells the client in its window's
@@ -227,7 +243,6 @@ mod tests {
         outbox::Taken,
     };
     use futures_util::FutureExt;
-    use shared::id::Seq;
 
     const WINDOWS: [Window; 5] = [
         Window::Native,

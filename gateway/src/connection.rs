@@ -3,15 +3,15 @@
 
 use crate::{
     Gateway,
-    answer::{Answer, Progress},
+    answer::Answer,
     arriving::Arriving,
     asking::{Asking, Question},
     backend::Unavailable,
-    conn::{Conn, Departures},
+    conn::Conn,
     dialect::{Window, refusal, try_later},
     frame::Frame,
     heartbeat::{Beat, look},
-    joining::{Announce, Cause, Join, Subscription},
+    join::{AccessVersion, Announce, Cause, Join, Subscription},
     opening::{MAX_CATCH_UP, Opened, Registered, open},
     outbox::Taken,
     people::Names,
@@ -20,6 +20,7 @@ use crate::{
     session::{Session, Wanted},
     socket::{Incoming, Socket, Written},
     strangers::Stranger,
+    unanswered::Progress,
 };
 use shared::{
     chat::{ChatView, UserRef},
@@ -311,7 +312,7 @@ impl Connection {
     pub(crate) fn subscribe(
         &mut self,
         (id, after): (Option<String>, Option<Seq>),
-        allowed: Departures,
+        allowed: AccessVersion,
         view: Result<Result<ChatView, Refusal>, Unavailable>,
         answer: Answer,
     ) {
@@ -334,7 +335,8 @@ impl Connection {
             _ => join,
         };
         let resync = after.is_some() && join.target.is_none();
-        let granted = Subscription { id, chat, resync, answer };
+        let reply = Box::new(move |frame: &ServerFrame| answer.send(frame));
+        let granted = Subscription { id, chat, resync, reply };
         self.arriving.add(Join { announce: Some(Announce::Subscribed(Box::new(granted))), ..join });
         self.get_on();
     }

@@ -6,7 +6,7 @@ use crate::{
     backend::{Backend, Unavailable},
     hub::Parting,
     hub::{Hub, lock},
-    joining::Cause,
+    join::Cause,
     repair::News,
 };
 use shared::{

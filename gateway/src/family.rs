@@ -4,10 +4,11 @@
 
 use crate::{
     Gateway,
-    arriving::Arriving,
-    conn::{Conn, Departures, Owner},
+    arriving::{Arriving, join_all},
+    conn::{Conn, Owner},
     dialect::Window,
-    joining::{Cause, Join, closed_by, join_all},
+    join::{AccessVersion, Cause, Join},
+    joining::closed_by,
     opening::{Admitted, Opened, Registered, admit, handshake, opened},
     presence::sharing,
     presented::Presented,
@@ -98,7 +99,7 @@ async fn open_guest(
     let (registered, _) = Registered::new(gateway, Window::Lobby, owner)?;
     let conn = &registered.conn;
     let joined = async {
-        let allowed = conn.departures();
+        let allowed = conn.access_version();
         let lobby = look_up(gateway, conn, ChatId::LOBBY).await?;
         join(gateway, conn, allowed, vec![lobby]).await;
         Ok(())
@@ -125,7 +126,7 @@ async fn look_up(gateway: &Gateway, conn: &Conn, chat: ChatId) -> Result<ChatVie
 }
 
 /// Watches these chats from their present ends on.
-async fn join(gateway: &Gateway, conn: &Arc<Conn>, allowed: Departures, chats: Vec<ChatView>) {
+async fn join(gateway: &Gateway, conn: &Arc<Conn>, allowed: AccessVersion, chats: Vec<ChatView>) {
     let at_end = |chat: &ChatView| Join::at_end(chat, allowed, Cause::Opened);
     join_all(&gateway.hub, conn, chats.iter().map(at_end).collect()).await;
 }

@@ -9,7 +9,7 @@ use crate::{
     crowds::Crowds,
     dialect::Window,
     feed::{Feed, FeedConfig, Update},
-    joining::Join,
+    join::Join,
     pace::Pace,
     repair::Questions,
     room::{Attached, Delivered, Room},
@@ -207,7 +207,7 @@ impl Hub {
     /// A user may no longer watch a chat: its connections here stop and are told.
     pub fn part(&self, user: UserId, chat_id: ChatId, parting: Parting) {
         // First those that are about to join, under this room's lock or later.
-        self.users.of_user(user).iter().for_each(|conn| conn.depart());
+        self.users.of_user(user).iter().for_each(|conn| conn.revoke());
         self.users.parted(user, chat_id);
         let now = Instant::now();
         self.with_room(chat_id, |room| {

@@ -5,11 +5,11 @@
 use crate::{
     Gateway,
     arriving::Arriving,
-    conn::{Conn, Departures, Owner},
+    conn::{Conn, Owner},
     dialect::{Window, native},
     frame::Frame,
     greeting::{Greeted, Greeting, Hello},
-    joining::{Announce, Cause, Join},
+    join::{AccessVersion, Announce, Cause, Join},
     outbox::Worth,
     presence::sharing,
     presented::Presented,
@@ -127,8 +127,8 @@ pub(crate) fn opened(window: Window, started: Instant) {
 /// A connection whose session stands.
 pub(crate) struct Admitted {
     pub registered: Registered,
-    /// The state of departures before the api was asked.
-    pub allowed: Departures,
+    /// The version of the user's rights before the api was asked.
+    pub allowed: AccessVersion,
     pub epoch: Arc<str>,
     pub view: SessionView,
 }
@@ -157,7 +157,7 @@ pub(crate) async fn admit(
             let confirmed = subscriber.add(&[Channel::User(claims.sub)]);
             let _ = tokio::time::timeout(SUBSCRIBE_PATIENCE, confirmed).await;
         }
-        let allowed = registered.conn.departures();
+        let allowed = registered.conn.access_version();
         let session = OpenSession { user_id: claims.sub, session_id: claims.sid, shows };
         (allowed, gateway.desk.open(session).await)
     };
@@ -197,7 +197,7 @@ async fn greet(
 async fn arriving(
     gateway: &Gateway,
     conn: &Conn,
-    allowed: Departures,
+    allowed: AccessVersion,
     mut chats: Vec<ChatView>,
     resume: Option<Resume>,
     epoch: &str,

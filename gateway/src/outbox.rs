@@ -7,7 +7,7 @@
 
 use crate::{
     frame::Frame,
-    joining::{Cause, Join},
+    join::{Cause, Join},
 };
 use shared::{
     close::Close,
@@ -294,7 +294,7 @@ impl Inner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{conn::Departures, scripted::chat};
+    use crate::{join::AccessVersion, scripted::chat};
     use shared::chat::ChatType;
 
     fn take(outbox: &Outbox) -> Option<Taken> {
@@ -322,7 +322,7 @@ mod tests {
     fn of_too_many_invitations_the_rest_is_put_off_and_who_lags_never_is() {
         let outbox = Outbox::new(100, false);
         let view = |id| chat(ChatId(id), ChatType::Group, Seq::ZERO);
-        let join = |id, cause| Join::at_end(&view(id), Departures::default(), cause);
+        let join = |id, cause| Join::at_end(&view(id), AccessVersion::default(), cause);
         (0..3_000).for_each(|id| outbox.join(join(id, Cause::Found)));
         (0..400).for_each(|id| outbox.join(join(id, Cause::Lagged)));
         let taken = take(&outbox).unwrap();

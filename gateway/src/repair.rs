@@ -7,7 +7,7 @@ use crate::{
     dialect::{Dialect, Window},
     doubts::Doubts,
     hub::{Hub, Parting},
-    joining::{Announce, Cause, Join},
+    join::{Announce, Cause, Join},
     lane::{Lane, LaneConfig, call},
     outbox::Worth,
     relayed::Told,
@@ -220,7 +220,8 @@ impl Hub {
             return;
         }
         // A connection that comes later starts from an answer that is newer than this question.
-        let waiting: Vec<_> = waiting.into_iter().map(|conn| (conn.departures(), conn)).collect();
+        let waiting: Vec<_> =
+            waiting.into_iter().map(|conn| (conn.access_version(), conn)).collect();
         let done = Box::new(move |answer: Result<Result<ChatView, Refusal>, Unavailable>| {
             // Refused: no longer a member. No answer: the next poll finds it again.
             let Ok(Ok(mut chat)) = answer else { return };

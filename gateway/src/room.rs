@@ -6,7 +6,7 @@ use crate::{
     dialect::Dialect,
     feed::{Feed, Update},
     frame::Frame,
-    joining::{Cause, Join},
+    join::{Cause, Join},
     outbox::{Pushed, Worth},
     pages::Pages,
     relayed::{About, Relayed, Told},
@@ -70,7 +70,7 @@ pub enum Attached {
     /// The client has to read first.
     NoRoom,
     /// The user lost the right to watch some chat, perhaps this one: ask the api once more.
-    Doubtful,
+    AccessChanged,
     /// This comes first, then try again.
     Page(Vec<Arc<Relayed>>),
     /// The feed's window does not reach back to the connection's cursor: fetch what it missed.
@@ -124,20 +124,20 @@ impl Room {
     /// Lets a connection watch that has everything up to `join.after`, if the feed can serve it from
     /// there.
     pub fn attach(&mut self, conn: &Arc<Conn>, join: &mut Join, now: Instant) -> Attached {
-        if conn.departures() != join.allowed {
-            return Attached::Doubtful;
+        if conn.access_version() != join.allowed {
+            return Attached::AccessChanged;
         }
         if let Some(watcher) = self.watchers.get(conn.id) {
             if join.cause != Cause::Subscribed || join.from >= watcher.from {
                 // What came since is in its outbox already; it waits once, however often it asks.
-                join.say(conn, join.target.is_none().then_some(self.feed.last()));
+                conn.announce(join, join.target.is_none().then_some(self.feed.last()));
                 self.waits_no_more(conn.id);
                 return self.settle(conn, join.target);
             }
             // It wants more than it was sent.
             self.detach(conn, now);
         }
-        join.say(conn, None);
+        conn.announce(join, None);
         if join.after > self.feed.last() {
             self.feed.on_head(join.after);
             return Attached::NotYet;
@@ -273,7 +273,7 @@ impl Room {
                 chat_id,
                 chat_type: self.chat_type,
                 head: self.feed.head(),
-                allowed: conn.departures(),
+                allowed: conn.access_version(),
                 from,
                 after,
                 announce: None,

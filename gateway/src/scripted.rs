@@ -6,7 +6,7 @@ use crate::{
     config::Config,
     conn::{Conn, Owner},
     dialect::Window,
-    joining::{Cause, Join},
+    join::{Cause, Join},
     opening::Registered,
     outbox::Taken,
     room::Attached,
@@ -154,7 +154,7 @@ pub(crate) fn chat(id: ChatId, chat_type: ChatType, seq: Seq) -> ChatView {
 
 /// Has a connection watch a chat from its end on.
 pub(crate) fn watch(gateway: &Gateway, conn: &Arc<Conn>, chat: &ChatView) {
-    let mut join = Join::at_end(chat, conn.departures(), Cause::Opened);
+    let mut join = Join::at_end(chat, conn.access_version(), Cause::Opened);
     let attached = gateway.hub.attach(conn, &mut join);
     assert!(matches!(attached, Attached::Live), "{attached:?}");
 }

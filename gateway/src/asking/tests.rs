@@ -2,7 +2,6 @@
 
 use super::MAX_WAITING;
 use crate::{
-    answer::MAX_UNANSWERED,
     arriving::Arriving,
     config::Config,
     conn::Conn,
@@ -12,6 +11,7 @@ use crate::{
     scripted::{self, Scripted, gateway},
     session::Session,
     socket::Socket,
+    unanswered::MAX_UNANSWERED,
 };
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};

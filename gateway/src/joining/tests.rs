@@ -10,7 +10,7 @@ use crate::{
     dialect::Window,
     frame::Frame,
     hub::Hub,
-    joining::{Cause, Join},
+    join::{Cause, Join},
     outbox::Taken,
     repair::{Questions, sweep},
     scripted::{self, Scripted},
@@ -244,8 +244,8 @@ proptest! {
                 let cursors = [one, two].map(|cursor| *cursor as i64);
                 let joins = chats.iter().zip(cursors).map(|(chat, cursor)| {
                     let head = store.head(*chat);
-                    let departures = Conn::new(ConnId(99), owner(), Window::Native, 1).departures();
-                    Join::at_end(&group(*chat, head), departures, Cause::Opened)
+                    let access = Conn::new(ConnId(99), owner(), Window::Native, 1).access_version();
+                    Join::at_end(&group(*chat, head), access, Cause::Opened)
                         .resumed(Seq(cursor).min(head))
                 });
                 let (joins, starts): (Vec<_>, Vec<_>) = joins.map(|join| {
@@ -304,8 +304,8 @@ fn a_client_that_reads_nothing_lags_alone_and_is_not_closed_for_it() {
         let hub = hub(&store, Config::default());
         let chat = ChatId(1);
         let join = || {
-            let departures = Conn::new(ConnId(99), owner(), Window::Native, 1).departures();
-            vec![Join::at_end(&group(chat, Seq::ZERO), departures, Cause::Opened)]
+            let access = Conn::new(ConnId(99), owner(), Window::Native, 1).access_version();
+            vec![Join::at_end(&group(chat, Seq::ZERO), access, Cause::Opened)]
         };
         let reader = connect(&hub, 1, join(), Duration::ZERO);
         let stuck = connect(&hub, 2, join(), Duration::from_secs(3_600));
