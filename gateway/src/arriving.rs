@@ -296,7 +296,7 @@ impl Hub {
     async fn let_go(self: Arc<Self>, conn: Arc<Conn>, chat_id: ChatId) {
         let Some(user_id) = conn.user_id() else { return };
         metrics::counter!("gateway_let_go_total").increment(1);
-        match self.questions.dormant.ask(UserChat { user_id, chat_id }).await {
+        match self.lanes.mark_dormant(UserChat { user_id, chat_id }).await {
             Ok(is_member) => {
                 self.detach(&conn, chat_id);
                 if !is_member {

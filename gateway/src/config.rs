@@ -1,7 +1,6 @@
 //! The gateway's numbers, each with its reason. What an operator sets is in [`crate::settings`];
 //! the rest is here because changing it needs the code's knowledge.
 
-use crate::{feed::FeedConfig, lane::LaneConfig};
 use shared::{
     internal::{MAX_BATCH, MAX_BATCH_BYTES, MAX_LIVE_CHATS, MAX_TEXT_CHARS},
     limit::Rate,
@@ -98,6 +97,38 @@ pub struct Config {
     pub post: LaneConfig,
     /// Of each of the lanes for questions.
     pub query: LaneConfig,
+}
+
+/// The bounds of a feed's memory.
+#[derive(Clone, Copy, Debug)]
+pub struct FeedConfig {
+    /// The most recent events kept for clients that resume.
+    pub window_events: usize,
+    /// The most bytes of them in a chat that nobody watches …
+    pub window_bytes: usize,
+    /// … and for each watcher so many more: as many come back together after a restart.
+    pub window_bytes_each: usize,
+    /// The most events kept that came before their turn; more are fetched again.
+    pub max_ahead: usize,
+    /// The most bytes of them.
+    pub max_ahead_bytes: usize,
+}
+
+/// The numbers of a lane.
+#[derive(Clone, Copy, Debug)]
+pub struct LaneConfig {
+    /// The most items in one call.
+    pub max_batch: usize,
+    /// The most bytes in one call, by [`crate::lane::Question::bytes`]. An item larger than that goes alone.
+    pub max_batch_bytes: usize,
+    /// The most items that the lane holds, waiting and asked. One more is refused at once.
+    pub max_items: usize,
+    /// The most bytes of them.
+    pub max_bytes: usize,
+    /// The most calls in flight. More than one only where order means nothing.
+    pub at_once: usize,
+    /// How long a batch is tried for before its items fail.
+    pub give_up_after: Duration,
 }
 
 impl Default for Config {

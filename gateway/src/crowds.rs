@@ -2,7 +2,6 @@
 //! bus says of such a chat is handled by a task of its own, in order, so that the task that reads the
 //! bus goes on: the node hears its other chats meanwhile, and crowded chats are spread over the cores.
 
-use crate::{hub::Hub, room::Room};
 use bytes::Bytes;
 use shared::id::ChatId;
 use std::{
@@ -16,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 /// A chat with more watchers here is crowded: handing out takes up to 0.3 µs for each, so that
 /// everything else waits for a third of a millisecond at most.
-const CROWD: usize = 1_000;
+pub(crate) const CROWD: usize = 1_000;
 
 /// The most that waits for a crowded chat's task: seconds of a chat in which everybody talks. What
 /// finds no room is asked for from the api.
@@ -40,10 +39,17 @@ struct Crowd {
 /// Whether something found no room since the chat was last suspected.
 type Missed = AtomicBool;
 
-struct Payload {
+/// What the bus says of a crowded chat.
+pub(crate) struct Payload {
     bytes: Bytes,
     /// Its place, until it has been handled.
     _place: OwnedSemaphorePermit,
+}
+
+/// The payloads of a crowded chat, for its task.
+pub(crate) struct Payloads {
+    waiting: mpsc::Receiver<Payload>,
+    missed: Arc<Missed>,
 }
 
 impl Crowds {
@@ -63,41 +69,36 @@ impl Crowds {
         true
     }
 
-    fn form(&self, chat: ChatId) -> (mpsc::Receiver<Payload>, Arc<Missed>) {
-        let (waiting, payloads) = mpsc::channel(MAX_PAYLOADS);
+    /// From now on what the bus says of this chat is handed to whoever has these payloads.
+    pub fn form(&self, chat: ChatId) -> Payloads {
+        let (waiting, receiver) = mpsc::channel(MAX_PAYLOADS);
         let (room, missed) = (Arc::new(Semaphore::new(MAX_BYTES)), Arc::new(Missed::new(false)));
         let crowd = Crowd { waiting, room, missed: Arc::clone(&missed) };
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(chat, crowd);
-        (payloads, missed)
+        Payloads { waiting: receiver, missed }
     }
 
-    fn disperse(&self, chat: ChatId) {
+    /// The chat is a crowd no more: its task ends after the last payload.
+    pub fn disperse(&self, chat: ChatId) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).remove(&chat);
     }
 }
 
-impl Hub {
-    /// Makes a crowd of a chat with many watchers, or ends it when half of them have gone. Called when
-    /// their number may have changed. What the chat's task and others handle at the same time then is
-    /// put in order by the feed.
-    pub(crate) fn look_at_crowd(self: &Arc<Self>, room: &mut Room) {
-        let (chat, watchers) = (room.chat_id(), room.watchers().len());
-        if room.crowded && watchers < CROWD / 2 {
-            room.crowded = false;
-            self.crowds.disperse(chat);
-        } else if !room.crowded && watchers > CROWD {
-            room.crowded = true;
-            let (mut payloads, missed) = self.crowds.form(chat);
-            let hub = Arc::clone(self);
-            self.lifecycle.spawn_background(async move {
-                while let Some(payload) = payloads.recv().await {
-                    hub.on_chat_bytes(chat, &payload.bytes);
-                    if missed.swap(false, Ordering::AcqRel) {
-                        hub.with_room(chat, |room| room.suspect = true);
-                    }
-                }
-            });
-        }
+impl Payload {
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Payloads {
+    /// The next one; `None` when the crowd has dispersed.
+    pub async fn next(&mut self) -> Option<Payload> {
+        self.waiting.recv().await
+    }
+
+    /// Whether some were lost since the last call, because there was no space for them.
+    pub fn have_overflowed(&self) -> bool {
+        self.missed.swap(false, Ordering::AcqRel)
     }
 }
 

@@ -3,9 +3,8 @@
 
 use crate::{
     backend::{Backend, Unavailable},
-    config::Config,
-    hub::Hub,
-    lane::{Attempt, Call, Done, Full, Lane, LaneConfig, Reply, call},
+    config::{Config, LaneConfig},
+    lane::{Attempt, Call, Done, Full, Lane, Reply, call},
 };
 use shared::{
     chat::UserRef,
@@ -15,6 +14,7 @@ use shared::{
         Refusal, RefusalCode, SessionRefusal, SessionView,
     },
     lifecycle::Lifecycle,
+    relay::ChatEvents,
 };
 use std::sync::Arc;
 
@@ -31,11 +31,12 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
+    /// Starts the lanes. `on_events` is given the events of own commands as soon as they are committed.
     pub fn start(
         backend: &Arc<dyn Backend>,
-        hub: &Arc<Hub>,
         config: &Config,
         lifecycle: &Lifecycle,
+        on_events: impl Fn(ChatEvents) + Clone + Send + Sync + 'static,
     ) -> Self {
         let opens = {
             let (backend, live_chats) = (Arc::clone(backend), config.live_chats);
@@ -56,14 +57,14 @@ impl Desk {
             })
         };
         let posts = (0..config.post_lanes.max(1)).map(|_| {
-            let (backend, hub) = (Arc::clone(backend), Arc::clone(hub));
+            let (backend, on_events) = (Arc::clone(backend), on_events.clone());
             let call: Call<Command, _> = Box::new(move |commands, attempt| {
                 let asked = backend.post(Post { commands, impatient: true });
-                let hub = Arc::clone(&hub);
+                let on_events = on_events.clone();
                 Box::pin(async move {
                     let mut posted = asked.await?;
                     // Local devices need not wait for the bus, nor does anybody depend on it.
-                    posted.events.into_iter().for_each(|run| hub.on_events(run));
+                    posted.events.into_iter().for_each(&on_events);
                     if attempt == Attempt::Again {
                         // Committed by the attempt before, perhaps: then it is no client's repeat.
                         posted.results.iter_mut().flatten().for_each(|done| done.repeated = false);

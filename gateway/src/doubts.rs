@@ -4,10 +4,9 @@
 
 use crate::{
     backend::{Backend, Unavailable},
-    hub::Parting,
-    hub::{Hub, lock},
+    hub::{Hub, Parting, lock},
+    invitations::Invitation,
     join::Cause,
-    repair::News,
 };
 use shared::{
     id::SessionId,
@@ -52,9 +51,9 @@ impl Doubts {
 }
 
 /// Looks into doubts for as long as the process lives.
-pub(crate) async fn run(hub: Arc<Hub>, backend: Arc<dyn Backend>) {
+pub(crate) async fn run(hub: Arc<Hub>, backend: Arc<dyn Backend>, doubts: Arc<Doubts>) {
     loop {
-        let cut = hub.questions.doubts.next().await;
+        let cut = doubts.next().await;
         if cut.ended || cut.joined || cut.woken {
             check_sessions(&hub, &*backend, cut).await;
         }
@@ -78,7 +77,7 @@ async fn check_sessions(hub: &Arc<Hub>, backend: &dyn Backend, cut: Cut) {
                 Ok(view) => {
                     for chat in view.chats {
                         // What came before is not known to be news.
-                        hub.invite(user, chat.id, News::Woke(chat.seq), Cause::Found);
+                        hub.invite(user, chat.id, Invitation::Woke(chat.seq), Cause::Found);
                     }
                 }
                 Err(refusal) => end(hub, session, refusal),

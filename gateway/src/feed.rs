@@ -1,7 +1,7 @@
 //! The feed of one chat on this gateway: puts the chat's events in order, whatever the bus lost,
 //! repeated or swapped. A pure state machine: no I/O, no clock, no connections.
 
-use crate::relayed::Relayed;
+use crate::{config::FeedConfig, relayed::Relayed};
 use shared::{
     chat::Event,
     id::{ChatId, Seq},
@@ -12,21 +12,6 @@ use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
 };
-
-/// The bounds of a feed's memory.
-#[derive(Clone, Copy, Debug)]
-pub struct FeedConfig {
-    /// The most recent events kept for clients that resume.
-    pub window_events: usize,
-    /// The most bytes of them in a chat that nobody watches …
-    pub window_bytes: usize,
-    /// … and for each watcher so many more: as many come back together after a restart.
-    pub window_bytes_each: usize,
-    /// The most events kept that came before their turn; more are fetched again.
-    pub max_ahead: usize,
-    /// The most bytes of them.
-    pub max_ahead_bytes: usize,
-}
 
 /// One chat's feed. `last` is delivered; `last + 1` is expected.
 #[derive(Debug)]

@@ -4,14 +4,14 @@
 
 use crate::{
     backend::Unavailable,
-    config::Config,
+    config::{Config, FeedConfig},
     conn::{Conn, ConnId},
     crowds::Crowds,
     dialect::Window,
-    feed::{Feed, FeedConfig, Update},
+    feed::{Feed, Update},
+    hub_lanes::HubLanes,
     join::Join,
     pace::Pace,
-    repair::Questions,
     room::{Attached, Delivered, Room},
     users::Users,
 };
@@ -26,6 +26,7 @@ use shared::{
     relay::{Channel, ChatEvents},
     telemetry::trace::{Kind, Span, Traceparent},
 };
+use std::time::Duration;
 use std::{
     collections::HashMap,
     sync::{
@@ -33,7 +34,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
 };
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 
 /// The map of rooms is spread over this many locks, each held for a look-up. A room has its own.
 const SHARDS: usize = 64;
@@ -49,8 +50,10 @@ pub struct Hub {
     pub node: NodeId,
     pub config: Config,
     pub users: Users,
-    pub(crate) questions: Questions,
+    pub(crate) lanes: HubLanes,
     pub(crate) bus: Bus,
+    /// Compare with the api now, not when the interval is over.
+    pub(crate) poll_now: Notify,
     /// Set once, right after construction: its callback needs the hub.
     pub(crate) subscriber: OnceLock<Subscriber>,
     pub(crate) lifecycle: Lifecycle,
@@ -78,13 +81,14 @@ impl Hub {
         node: NodeId,
         config: Config,
         bus: Bus,
-        questions: Questions,
+        lanes: HubLanes,
         lifecycle: Lifecycle,
     ) -> Self {
         Self {
             node,
             users: Users::new(&config),
-            questions,
+            lanes,
+            poll_now: Notify::new(),
             bus,
             subscriber: OnceLock::new(),
             lifecycle,
@@ -310,7 +314,7 @@ impl Hub {
         chat_id: ChatId,
     ) -> Result<Result<ChatView, Refusal>, Unavailable> {
         let user_id = conn.user_id().unwrap_or_default();
-        self.questions.views.ask(UserChat { user_id, chat_id }).await
+        self.lanes.view(UserChat { user_id, chat_id }).await
     }
 
     /// The connection is gone: no room holds it any more.
@@ -386,7 +390,7 @@ impl Hub {
         let (hub, range) = (Arc::clone(self), Range { chat_id: room.chat_id(), after });
         let done = Box::new(move |answer: Result<_, _>| hub.on_range(range, answer));
         room.suspect = false;
-        if self.questions.events.submit(range, done).is_err() {
+        if self.lanes.request_range(range, done).is_err() {
             room.feed.on_no_range();
             room.suspect = true;
         }
@@ -415,6 +419,15 @@ impl Hub {
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Sweeps once a second, for as long as the process lives: see [`Hub::sweep`].
+pub(crate) async fn sweep(hub: Arc<Hub>) {
+    let mut every = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        every.tick().await;
+        hub.sweep();
+    }
 }
 
 /// Hands out connection ids.

@@ -10,6 +10,7 @@ pub mod answer;
 mod arriving;
 mod asking;
 pub mod backend;
+mod bus;
 pub mod config;
 pub mod conn;
 mod connection;
@@ -21,11 +22,14 @@ mod doubts;
 mod drain;
 mod family;
 pub mod feed;
+mod fetching;
 pub mod frame;
 pub mod greeting;
 mod heartbeat;
 pub mod http_backend;
 pub mod hub;
+mod hub_lanes;
+mod invitations;
 pub mod join;
 pub mod joining;
 mod keys;
@@ -51,6 +55,7 @@ mod signals;
 pub mod socket;
 mod strangers;
 pub mod turns;
+mod typists;
 mod unanswered;
 pub mod upgrade;
 pub mod users;
@@ -63,13 +68,13 @@ use crate::{
     credit::Credit,
     desk::Desk,
     hub::{ConnIds, Hub},
+    hub_lanes::HubLanes,
     keys::Keys,
-    repair::Questions,
     settings::ClientArgs,
     strangers::Strangers,
 };
 use shared::{
-    bus::{self, Bus},
+    bus::Bus,
     id::NodeId,
     lifecycle::Lifecycle,
     limit::{self, Limiter},
@@ -86,7 +91,7 @@ use tokio_util::sync::CancellationToken;
 
 /// The metrics of the `gateway` binary.
 pub const METRICS: &[&[Metric]] =
-    &[telemetry::METRICS, serve::METRICS, bus::METRICS, limit::METRICS, metric::METRICS];
+    &[telemetry::METRICS, serve::METRICS, shared::bus::METRICS, limit::METRICS, metric::METRICS];
 
 /// A running gateway.
 pub struct Gateway {
@@ -123,9 +128,8 @@ impl Gateway {
             metrics::gauge!(name).set(0.0);
         }
         let Deps { node, backend, bus, presence, limiter, lifecycle } = deps;
-        let questions = Questions::start(&backend, config.query, &lifecycle);
-        let hub =
-            Arc::new(Hub::new(node, config.clone(), bus.clone(), questions, lifecycle.clone()));
+        let lanes = HubLanes::start(&backend, config.query, &lifecycle);
+        let hub = Arc::new(Hub::new(node, config.clone(), bus.clone(), lanes, lifecycle.clone()));
         let listening = Arc::downgrade(&hub);
         let subscriber = bus.subscriber(move |event| {
             if let Some(hub) = listening.upgrade() {
@@ -136,12 +140,13 @@ impl Gateway {
         drop(subscriber.add(&[Channel::Control]));
         let _ = hub.subscriber.set(subscriber);
         let credit = Credit::new(config.strangers_bytes, config.strangers_bytes_of_network);
-        let desk = Arc::new(Desk::start(&backend, &hub, &config, &lifecycle));
+        let delivering = Arc::clone(&hub);
+        let on_events = move |run| delivering.on_events(run);
+        let desk = Arc::new(Desk::start(&backend, &config, &lifecycle, on_events));
         let keys = Arc::new(Keys::new(Arc::clone(&backend)));
         lifecycle.spawn_background(Arc::clone(&keys).keep());
-        lifecycle.spawn_background(doubts::run(Arc::clone(&hub), Arc::clone(&backend)));
-        lifecycle.spawn_background(repair::run(Arc::clone(&hub), backend));
-        lifecycle.spawn_background(repair::sweep(Arc::clone(&hub)));
+        repair::start(&hub, &backend);
+        lifecycle.spawn_background(hub::sweep(Arc::clone(&hub)));
         let pacing = Arc::clone(&hub);
         lifecycle.spawn_background(async move { pacing.pace.keep().await });
         let gateway = Arc::new(Self {

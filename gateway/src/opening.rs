@@ -255,9 +255,9 @@ async fn turn_away(
     beyond: Vec<(ChatId, ServerFrame)>,
 ) -> Result<(), Close> {
     let user_id = conn.user_id().unwrap_or_default();
-    let dormant = &gateway.hub.questions.dormant;
+    let lanes = &gateway.hub.lanes;
     let asked = beyond.into_iter().map(|(chat_id, answer)| async move {
-        (chat_id, answer, dormant.ask(UserChat { user_id, chat_id }).await)
+        (chat_id, answer, lanes.mark_dormant(UserChat { user_id, chat_id }).await)
     });
     for (chat_id, answer, is_member) in futures_util::future::join_all(asked).await {
         match is_member {

@@ -1,22 +1,14 @@
-//! Pages of one chat for those who come back from further than the feed's window reaches: each is
-//! fetched and encoded once for all who come back together. Waits in the
-//! same lane as the feeds' questions.
+//! Pages of one chat for those who come back from further than the feed's window reaches: which are kept,
+//! which are on their way, which reader each serves. Fetching them is `fetching.rs`'s business.
 
-use crate::{backend::Unavailable, frame::Frame, hub::Hub, relayed::Relayed, room::Room};
-use futures_util::{
-    FutureExt,
-    future::{BoxFuture, Shared, WeakShared},
-};
+use crate::{backend::Unavailable, frame::Frame, relayed::Relayed};
+use futures_util::future::{BoxFuture, Shared, WeakShared};
 use shared::{
     id::{ChatId, Seq},
-    internal::{MAX_RANGE_EVENTS, Range, RangeFound},
+    internal::{MAX_RANGE_EVENTS, RangeFound},
     protocol::ChatEvent,
 };
-use std::{
-    collections::VecDeque,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// A page is kept for this long for others: those who come back together come within seconds.
@@ -25,9 +17,6 @@ const KEPT: Duration = Duration::from_secs(3);
 /// The most pages of a chat that are kept: some for those ahead, some for those behind. A page is at
 /// most an answer's range, 64 KiB of text.
 const MAX_KEPT: usize = 8;
-
-/// The most bytes of pages that all chats together keep; beyond, each asks for itself.
-const MAX_KEPT_BYTES: usize = 32 << 20;
 
 /// Events of a chat from some place on: complete for a reader at `after`.
 #[derive(Debug)]
@@ -141,71 +130,5 @@ impl Pages {
     /// Whether nothing is kept and nobody waits.
     pub fn is_empty(&self) -> bool {
         self.kept.is_empty() && self.asked.iter().all(|(_, asked)| asked.upgrade().is_none())
-    }
-}
-
-impl Hub {
-    /// A page of what a chat's reader at `after` missed, fetched once for all who wait for it; `None`
-    /// when the chat is gone.
-    pub(crate) async fn page(self: &Arc<Self>, chat: ChatId, after: Seq) -> Answer {
-        // A page that somebody else asked for may leave out what this reader needs.
-        for alone in [false, true] {
-            let asked = match self.find_page(chat, after, alone) {
-                Found::Page(page) => return Ok(Some(page)),
-                Found::Wait(asked) => asked,
-                Found::Nowhere => return self.fetch_page(chat, after).await,
-            };
-            match asked.await {
-                Ok(Some(page)) if !page.serves(after) => {}
-                answer => return answer,
-            }
-        }
-        self.fetch_page(chat, after).await
-    }
-
-    fn find_page(self: &Arc<Self>, chat: ChatId, after: Seq, alone: bool) -> Found {
-        let find = |room: &mut Room| {
-            let pages = &mut room.busy().pages;
-            let found = pages.find(after, alone);
-            if !matches!(found, Found::Nowhere) {
-                return found;
-            }
-            let asked = self.fetch_page(chat, after).boxed().shared();
-            pages.asked(after, &asked);
-            Found::Wait(asked)
-        };
-        self.with_room(chat, find).unwrap_or(Found::Nowhere)
-    }
-
-    fn fetch_page(
-        self: &Arc<Self>,
-        chat: ChatId,
-        after: Seq,
-    ) -> impl Future<Output = Answer> + Send + use<> {
-        let hub = Arc::clone(self);
-        async move {
-            let range = Range { chat_id: chat, after };
-            let Some(found) = hub.questions.events.ask(range).await? else { return Ok(None) };
-            let page = Arc::new(Page::new(chat, after, found));
-            hub.with_room(chat, |room| hub.keep_page(room, Arc::clone(&page)));
-            Ok(Some(page))
-        }
-    }
-
-    fn keep_page(&self, room: &mut Room, page: Arc<Page>) {
-        let bytes = page.bytes;
-        if self.page_bytes.load(Ordering::Relaxed) + bytes > MAX_KEPT_BYTES {
-            return;
-        }
-        let gone = room.busy().pages.keep(page, Instant::now());
-        self.page_bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.page_bytes.fetch_sub(gone, Ordering::Relaxed);
-    }
-
-    /// Lets a room's old pages go.
-    pub(crate) fn forget_pages(&self, room: &mut Room, now: Instant) {
-        if let Some(busy) = room.if_busy() {
-            self.page_bytes.fetch_sub(busy.pages.forget(now), Ordering::Relaxed);
-        }
     }
 }

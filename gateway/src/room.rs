@@ -10,7 +10,7 @@ use crate::{
     outbox::{Pushed, Worth},
     pages::Pages,
     relayed::{About, Relayed, Told},
-    signals::Typists,
+    typists::Typists,
     watchers::Watchers,
 };
 use shared::{

@@ -3,9 +3,8 @@
 use super::*;
 use crate::{
     Gateway,
-    config::Config,
+    config::{Config, LaneConfig},
     dialect::{Window, samples::message_event},
-    lane::LaneConfig,
     opening::Registered,
     repair,
     scripted::{Scripted, chat, connect, gateway, taken, watch},
@@ -32,8 +31,15 @@ fn not_a_member() -> Refusal {
 }
 
 /// The api was asked what changed, and could not say all of it.
-fn was_cut(gateway: &Gateway, cut: Cut) {
-    repair::apply(&gateway.hub, ChangedFound { truncated: true, cut, ..ChangedFound::default() });
+fn was_cut(gateway: &Gateway, backend: &Arc<Scripted>, cut: Cut) {
+    let (doubts, backend) = (Arc::new(Doubts::default()), Arc::<Scripted>::clone(backend));
+    let checking = run(Arc::clone(&gateway.hub), backend, Arc::clone(&doubts));
+    gateway.lifecycle.spawn_background(checking);
+    repair::apply(&gateway.hub, cut_at(cut), &doubts);
+}
+
+fn cut_at(cut: Cut) -> ChangedFound {
+    ChangedFound { truncated: true, cut, ..ChangedFound::default() }
 }
 
 fn group(id: i64) -> ChatView {
@@ -85,7 +91,7 @@ async fn busy_gateway() -> (Arc<Gateway>, Registered, Arc<AtomicUsize>) {
 async fn a_suspected_chat_is_asked_about_until_there_is_an_answer() {
     let (gateway, ann, calls) = busy_gateway().await;
     assert!(taken(&ann.conn).frames.is_empty());
-    was_cut(&gateway, Cut { chats: true, ..Cut::default() });
+    repair::apply(&gateway.hub, cut_at(Cut { chats: true, ..Cut::default() }), &Doubts::default());
     tokio::time::sleep(Duration::from_secs(9)).await;
     assert!(taken(&ann.conn).frames.is_empty(), "the lane is full, and nobody answers");
     tokio::time::sleep(Duration::from_secs(15)).await;
@@ -158,7 +164,7 @@ async fn sessions_that_ended_unheard_are_found_in_pages() {
         let sessions = call.sessions.iter().map(answer).collect();
         Ok(Opened { epoch: "e".to_owned(), sessions })
     });
-    was_cut(&gateway, Cut { ended: true, ..Cut::default() });
+    was_cut(&gateway, &backend, Cut { ended: true, ..Cut::default() });
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(*calls.lock().unwrap(), [200, 200, 200, 50]);
     for registered in &conns {
@@ -191,7 +197,7 @@ async fn members_who_left_unheard_are_found() {
         };
         Ok(Viewed { chats: call.chats.iter().map(answer).collect() })
     });
-    was_cut(&gateway, Cut { parted: true, ..Cut::default() });
+    was_cut(&gateway, &backend, Cut { parted: true, ..Cut::default() });
     tokio::time::sleep(Duration::from_secs(20)).await;
     assert_eq!((ann.conn.watched(), bob.conn.watched()), (251, 250));
     assert!(!bob.conn.watches(ChatId(7)));
@@ -215,7 +221,7 @@ async fn chats_that_came_or_woke_unheard_are_found() {
         let chats = call.chats.iter().map(|pair| Ok(group(pair.chat_id.0))).collect();
         Ok(Viewed { chats })
     });
-    was_cut(&gateway, Cut { joined: true, ..Cut::default() });
+    was_cut(&gateway, &backend, Cut { joined: true, ..Cut::default() });
     tokio::time::sleep(Duration::from_secs(5)).await;
     let joins: Vec<ChatId> = taken(&ann.conn).joins.iter().map(|join| join.chat_id).collect();
     assert_eq!(joins, [ChatId(2)]);
@@ -233,7 +239,8 @@ async fn a_woken_chat_is_watched_from_before_what_woke_it() {
         Ok(Viewed { chats: call.chats.iter().map(private).collect() })
     });
     let woken = vec![Woken { user_id: UserId(1), chat_id: ChatId(5), after: Seq(7) }];
-    repair::apply(&gateway.hub, ChangedFound { woken, ..ChangedFound::default() });
+    let found = ChangedFound { woken, ..ChangedFound::default() };
+    repair::apply(&gateway.hub, found, &Doubts::default());
     tokio::time::sleep(Duration::from_secs(1)).await;
     for registered in [native, names] {
         let joins = taken(&registered.conn).joins;

@@ -9,10 +9,10 @@ use crate::{
     conn::{Conn, ConnId, Owner},
     dialect::Window,
     frame::Frame,
-    hub::Hub,
+    hub::{Hub, sweep},
+    hub_lanes::HubLanes,
     join::{Cause, Join},
     outbox::Taken,
-    repair::{Questions, sweep},
     scripted::{self, Scripted},
 };
 use futures_util::FutureExt;
@@ -111,8 +111,8 @@ fn group(id: ChatId, seq: Seq) -> ChatView {
 fn hub(store: &Arc<Store>, config: Config) -> Arc<Hub> {
     let lifecycle = Lifecycle::new();
     let backend: Arc<dyn Backend> = Arc::new(api(store));
-    let questions = Questions::start(&backend, config.query, &lifecycle);
-    let hub = Arc::new(Hub::new(NodeId::random(), config, Bus::local(), questions, lifecycle));
+    let lanes = HubLanes::start(&backend, config.query, &lifecycle);
+    let hub = Arc::new(Hub::new(NodeId::random(), config, Bus::local(), lanes, lifecycle));
     hub.lifecycle.spawn_background(sweep(Arc::clone(&hub)));
     let pacing = Arc::clone(&hub);
     hub.lifecycle.spawn_background(async move { pacing.pace.keep().await });

@@ -2,8 +2,8 @@
 //! themselves, in their order, until each chat has answered; meanwhile the lane goes on with all
 //! other chats.
 
-use super::{Item, LaneConfig, Question};
-use crate::backend::Unavailable;
+use super::{Item, Question};
+use crate::{backend::Unavailable, config::LaneConfig};
 use shared::id::ChatId;
 use std::{
     collections::{HashMap, VecDeque},

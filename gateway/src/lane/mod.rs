@@ -13,38 +13,18 @@ mod worker;
 pub use caller::{Attempt, Call, Reply, call};
 pub use question::Question;
 
-use crate::backend::Unavailable;
+use crate::{backend::Unavailable, config::LaneConfig};
 use caller::Caller;
 use shared::{
     lifecycle::Lifecycle,
     telemetry::trace::{self, Traceparent},
 };
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 use tokio::{sync::mpsc, time::Instant};
 use worker::Worker;
-
-/// The numbers of a lane.
-#[derive(Clone, Copy, Debug)]
-pub struct LaneConfig {
-    /// The most items in one call.
-    pub max_batch: usize,
-    /// The most bytes in one call, by [`Question::bytes`]. An item larger than that goes alone.
-    pub max_batch_bytes: usize,
-    /// The most items that the lane holds, waiting and asked. One more is refused at once.
-    pub max_items: usize,
-    /// The most bytes of them.
-    pub max_bytes: usize,
-    /// The most calls in flight. More than one only where order means nothing.
-    pub at_once: usize,
-    /// How long a batch is tried for before its items fail.
-    pub give_up_after: Duration,
-}
 
 /// What to do with an item's answer. Called once, on the lane's task: it must not block.
 pub type Done<A> = Box<dyn FnOnce(Result<A, Unavailable>) + Send>;

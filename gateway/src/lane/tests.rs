@@ -6,6 +6,7 @@ use shared::id::ChatId;
 use std::{
     collections::{BTreeMap, HashSet},
     sync::Mutex,
+    time::Duration,
 };
 use tokio::sync::Semaphore;
 

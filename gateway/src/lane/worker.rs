@@ -1,6 +1,7 @@
 //! A lane's task: makes batches of what waits, and puts beside the lane what would hold it up.
 
-use super::{Item, LaneConfig, Question, aside::Aside, caller::Caller};
+use super::{Item, Question, aside::Aside, caller::Caller};
+use crate::config::LaneConfig;
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::mpsc, time::Instant};

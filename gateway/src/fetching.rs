@@ -1,0 +1,84 @@
+//! How the hub fetches a chat's pages: each once for all readers who come back together. The requests
+//! wait in the same lane as those of the feeds.
+
+use crate::{
+    hub::Hub,
+    pages::{Answer, Found, Page},
+    room::Room,
+};
+use futures_util::FutureExt;
+use shared::{
+    id::{ChatId, Seq},
+    internal::Range,
+};
+use std::sync::{Arc, atomic::Ordering};
+use tokio::time::Instant;
+
+/// The most bytes of pages that all chats together keep; beyond, each asks for itself.
+const MAX_KEPT_BYTES: usize = 32 << 20;
+
+impl Hub {
+    /// A page of what a chat's reader at `after` missed, fetched once for all who wait for it; `None`
+    /// when the chat is gone.
+    pub(crate) async fn page(self: &Arc<Self>, chat: ChatId, after: Seq) -> Answer {
+        // A page that somebody else asked for may leave out what this reader needs.
+        for alone in [false, true] {
+            let asked = match self.find_page(chat, after, alone) {
+                Found::Page(page) => return Ok(Some(page)),
+                Found::Wait(asked) => asked,
+                Found::Nowhere => return self.fetch_page(chat, after).await,
+            };
+            match asked.await {
+                Ok(Some(page)) if !page.serves(after) => {}
+                answer => return answer,
+            }
+        }
+        self.fetch_page(chat, after).await
+    }
+
+    fn find_page(self: &Arc<Self>, chat: ChatId, after: Seq, alone: bool) -> Found {
+        let find = |room: &mut Room| {
+            let pages = &mut room.busy().pages;
+            let found = pages.find(after, alone);
+            if !matches!(found, Found::Nowhere) {
+                return found;
+            }
+            let asked = self.fetch_page(chat, after).boxed().shared();
+            pages.asked(after, &asked);
+            Found::Wait(asked)
+        };
+        self.with_room(chat, find).unwrap_or(Found::Nowhere)
+    }
+
+    fn fetch_page(
+        self: &Arc<Self>,
+        chat: ChatId,
+        after: Seq,
+    ) -> impl Future<Output = Answer> + Send + use<> {
+        let hub = Arc::clone(self);
+        async move {
+            let range = Range { chat_id: chat, after };
+            let Some(found) = hub.lanes.range(range).await? else { return Ok(None) };
+            let page = Arc::new(Page::new(chat, after, found));
+            hub.with_room(chat, |room| hub.keep_page(room, Arc::clone(&page)));
+            Ok(Some(page))
+        }
+    }
+
+    fn keep_page(&self, room: &mut Room, page: Arc<Page>) {
+        let bytes = page.bytes;
+        if self.page_bytes.load(Ordering::Relaxed) + bytes > MAX_KEPT_BYTES {
+            return;
+        }
+        let gone = room.busy().pages.keep(page, Instant::now());
+        self.page_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.page_bytes.fetch_sub(gone, Ordering::Relaxed);
+    }
+
+    /// Lets a room's old pages go.
+    pub(crate) fn forget_pages(&self, room: &mut Room, now: Instant) {
+        if let Some(busy) = room.if_busy() {
+            self.page_bytes.fetch_sub(busy.pages.forget(now), Ordering::Relaxed);
+        }
+    }
+}
