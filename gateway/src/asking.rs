@@ -1,27 +1,20 @@
 //! What a connection's frames need before they can be answered: look-ups, one after the other in the
 //! order of the frames, beside everything else that the connection does. Nothing waits for them but
-//! the answers that need them.
+//! the answers that need them. It does not know how anything is looked up.
 
-use crate::{
-    answer::Answer,
-    conn::Owner,
-    connection::Connection,
-    dialect::{refusal, try_later},
-    unanswered::Progress,
-};
+use crate::{answer::Answer, unanswered::Progress};
 use futures_util::future::BoxFuture;
 use shared::{
     close::Close,
     id::{ChatId, Seq},
     internal::{Action, Peer},
-    time::Timestamp,
 };
-use std::{collections::VecDeque, future::pending, mem, sync::Arc, time::Duration};
+use std::{collections::VecDeque, future::pending, mem};
 
 /// The most frames of a connection that wait for the look-up of one before; more are left unread until
 /// there are fewer. Each may hold the longest text, so it is a bound of memory; and one at a time goes
 /// to the api, so that no connection's flood is others' wait. A look-up takes a millisecond or two.
-const MAX_WAITING: usize = 8;
+pub(crate) const MAX_WAITING: usize = 8;
 
 /// A frame that needs a look-up, or that must not overtake one.
 #[derive(Debug)]
@@ -38,33 +31,63 @@ pub(crate) enum Question {
     Renew { id: Option<String>, token: String },
 }
 
-/// What is done on the connection once a look-up has ended.
-pub(crate) type Then = Box<dyn FnOnce(&mut Connection) -> Result<(), Close> + Send>;
+/// What is done on the connection `C` once a look-up has ended.
+pub(crate) type Then<C> = Box<dyn FnOnce(&mut C) -> Result<(), Close> + Send>;
 
 /// A look-up under way.
-pub(crate) type LookUp = BoxFuture<'static, Then>;
+pub(crate) type LookUp<C> = BoxFuture<'static, Then<C>>;
 
 /// Makes a closure a [`Then`].
-pub(crate) fn then(
-    then: impl FnOnce(&mut Connection) -> Result<(), Close> + Send + 'static,
-) -> Then {
+pub(crate) fn then<C>(then: impl FnOnce(&mut C) -> Result<(), Close> + Send + 'static) -> Then<C> {
     Box::new(then)
 }
 
 /// The look-ups of one connection.
-#[derive(Default)]
-pub(crate) struct Asking {
-    under_way: Option<LookUp>,
+pub(crate) struct Asking<C> {
+    under_way: Option<LookUp<C>>,
     waiting: VecDeque<(Question, Answer)>,
     /// Frames are left unread, for a reason that was counted.
     paused: bool,
 }
 
-impl Asking {
+impl<C> Default for Asking<C> {
+    fn default() -> Self {
+        Self { under_way: None, waiting: VecDeque::new(), paused: false }
+    }
+}
+
+impl<C> Asking<C> {
+    /// Adds a frame behind those that wait.
+    pub fn add(&mut self, question: Question, answer: Answer) {
+        self.waiting.push_back((question, answer));
+    }
+
+    /// The next frame, unless a look-up is under way.
+    pub fn next(&mut self) -> Option<(Question, Answer)> {
+        if self.under_way.is_some() {
+            return None;
+        }
+        let next = self.waiting.pop_front();
+        if next.is_none() && self.waiting.capacity() > 0 {
+            // It is rare, and no part of an idle connection's memory.
+            self.waiting = VecDeque::new();
+        }
+        next
+    }
+
+    /// A look-up begins: [`Asking::found`] waits for it.
+    pub fn begin(&mut self, look_up: LookUp<C>) {
+        self.under_way = Some(look_up);
+    }
+
     /// What to do now that the look-up under way has ended. Safe to drop while it waits.
-    pub async fn found(&mut self) -> Then {
+    pub async fn found(&mut self) -> Then<C> {
         match &mut self.under_way {
-            Some(look_up) => look_up.await,
+            Some(look_up) => {
+                let then = look_up.await;
+                self.under_way = None;
+                then
+            }
             None => pending().await,
         }
     }
@@ -89,92 +112,3 @@ impl Asking {
         progress == Progress::Open && full.is_none()
     }
 }
-
-impl Connection {
-    /// Looks up what a frame needs, behind what those before it need.
-    pub(crate) fn ask(&mut self, question: Question, answer: Answer) {
-        self.asking.waiting.push_back((question, answer));
-        self.ask_next();
-    }
-
-    /// The look-up under way has ended.
-    pub(crate) fn on_found(&mut self, then: Then) -> Result<(), Close> {
-        self.asking.under_way = None;
-        then(self)?;
-        self.ask_next();
-        Ok(())
-    }
-
-    fn ask_next(&mut self) {
-        while self.asking.under_way.is_none()
-            && let Some((question, answer)) = self.asking.waiting.pop_front()
-        {
-            self.asking.under_way = match question {
-                Question::Direct { to, action } => self.find_peer(to, action, answer),
-                Question::Guest { name, action } => self.find_guest(name, action, answer),
-                Question::Subscribe { id, chat_id, after } => self.view(id, chat_id, after, answer),
-                Question::Unsubscribe { id, chat_id } => {
-                    self.unsubscribe(id, chat_id, answer);
-                    None
-                }
-                Question::Renew { id, token } => Some(self.verify(id, token, answer)),
-            };
-        }
-        if self.asking.waiting.is_empty() && self.asking.waiting.capacity() > 0 {
-            // It is rare, and no part of an idle connection's memory.
-            self.asking.waiting = VecDeque::new();
-        }
-    }
-
-    /// Looks up whose token this is, to go on with it.
-    fn verify(&self, id: Option<String>, token: String, answer: Answer) -> LookUp {
-        let gateway = Arc::clone(self.gateway());
-        Box::pin(async move {
-            let verdict = gateway.keys.verify(&token).await;
-            then(move |connection| {
-                let Owner::User { session: own, .. } = connection.conn().owner else {
-                    return Ok(());
-                };
-                answer.send(&match verdict {
-                    Ok(claims) => {
-                        let expires_at = Timestamp(claims.exp.saturating_mul(1000));
-                        connection.session.renewed(id, (claims.sid, own), expires_at)
-                    }
-                    Err(Close::Overloaded) => {
-                        let text = "This token cannot be checked right now. Send it again.";
-                        try_later(id, "unavailable", text, Duration::from_secs(2))
-                    }
-                    Err(close) => refusal(id, close.reason(), "This token is not accepted."),
-                });
-                Ok(())
-            })
-        })
-    }
-
-    /// Looks a chat up as the user may watch it, to join it; refused at once when there are too many.
-    fn view(
-        &self,
-        id: Option<String>,
-        chat_id: ChatId,
-        after: Option<Seq>,
-        answer: Answer,
-    ) -> Option<LookUp> {
-        if self.is_too_much(chat_id) {
-            let text = "This connection watches as many chats as it may.";
-            answer.send(&refusal(id, "too_many_chats", text));
-            return None;
-        }
-        let (gateway, conn) = (Arc::clone(self.gateway()), Arc::clone(self.conn()));
-        Some(Box::pin(async move {
-            let allowed = conn.access_version();
-            let view = gateway.hub.view_for(&conn, chat_id).await;
-            then(move |connection| {
-                connection.subscribe((id, after), allowed, view, answer);
-                Ok(())
-            })
-        }))
-    }
-}
-
-#[cfg(test)]
-mod tests;

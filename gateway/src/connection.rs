@@ -6,15 +6,14 @@ use crate::{
     answer::Answer,
     arriving::Arriving,
     asking::{Asking, Question},
-    backend::Unavailable,
     conn::Conn,
-    dialect::{Window, refusal, try_later},
+    dialect::Window,
     frame::Frame,
+    guest_names::GuestNames,
     heartbeat::{Beat, look},
-    join::{AccessVersion, Announce, Cause, Join, Subscription},
-    opening::{MAX_CATCH_UP, Opened, Registered, open},
+    join::Join,
+    opening::{Opened, Registered, open},
     outbox::Taken,
-    people::Names,
     presence::sharing,
     presented::Presented,
     session::{Session, Wanted},
@@ -23,10 +22,10 @@ use crate::{
     unanswered::Progress,
 };
 use shared::{
-    chat::{ChatView, UserRef},
+    chat::UserRef,
     close::Close,
     id::{ChatId, Seq},
-    internal::{ReadMark, Refusal},
+    internal::ReadMark,
     protocol::ServerFrame,
     serve::Place,
     time::Timestamp,
@@ -87,11 +86,11 @@ pub(crate) async fn run(
 
 /// A connection that is ready.
 pub(crate) struct Connection {
-    registered: Registered,
+    pub(crate) registered: Registered,
     pub(crate) session: Session,
-    pub(crate) names: Names,
-    pub(crate) asking: Asking,
-    arriving: Arriving,
+    pub(crate) names: GuestNames,
+    pub(crate) asking: Asking<Self>,
+    pub(crate) arriving: Arriving,
     /// Whether the first chats have come in and others know that the user is here.
     settled: bool,
     /// The chats that are to hear so then.
@@ -115,7 +114,7 @@ impl Connection {
         Self {
             registered,
             session,
-            names: Names::default(),
+            names: GuestNames::default(),
             asking: Asking::default(),
             arriving,
             settled: false,
@@ -217,7 +216,7 @@ impl Connection {
     }
 
     /// Joins what may be joined now.
-    fn get_on(&mut self) {
+    pub(crate) fn get_on(&mut self) {
         self.arriving.start(&self.registered.gateway.hub, &self.registered.conn);
         if self.settled || !self.arriving.is_settled() {
             return;
@@ -299,52 +298,6 @@ impl Connection {
             answer.send(&error);
         }
         Ok(())
-    }
-
-    /// Whether the connection, which watches as many chats as it may or is about to, would have to watch
-    /// one more for this.
-    pub(crate) fn is_too_much(&self, chat_id: ChatId) -> bool {
-        let many = self.conn().watched() + self.arriving.len();
-        self.gateway().hub.config.max_chats <= many && !self.conn().watches(chat_id)
-    }
-
-    /// The api's answer about a chat to subscribe to.
-    pub(crate) fn subscribe(
-        &mut self,
-        (id, after): (Option<String>, Option<Seq>),
-        allowed: AccessVersion,
-        view: Result<Result<ChatView, Refusal>, Unavailable>,
-        answer: Answer,
-    ) {
-        let chat = match view {
-            Ok(Ok(chat)) => chat,
-            Ok(Err(Refusal { code, message })) => {
-                return answer.send(&refusal(id, code.as_str(), &message));
-            }
-            Err(_) => {
-                let text = "The chat cannot be looked up right now.";
-                let wait = Duration::from_secs(2);
-                return answer.send(&try_later(id, "unavailable", text, wait));
-            }
-        };
-        let join = Join::at_end(&chat, allowed, Cause::Subscribed);
-        let after = after.filter(|after| *after >= Seq::ZERO);
-        let reachable = |after: Seq| (0..=MAX_CATCH_UP).contains(&(chat.seq.0 - after.0));
-        let join = match after {
-            Some(after) if reachable(after) => join.resumed(after),
-            _ => join,
-        };
-        let resync = after.is_some() && join.target.is_none();
-        let reply = Box::new(move |frame: &ServerFrame| answer.send(frame));
-        let granted = Subscription { id, chat, resync, reply };
-        self.arriving.add(Join { announce: Some(Announce::Subscribed(Box::new(granted))), ..join });
-        self.get_on();
-    }
-
-    pub(crate) fn unsubscribe(&mut self, id: Option<String>, chat_id: ChatId, answer: Answer) {
-        self.gateway().hub.detach(self.conn(), chat_id);
-        self.arriving.decline(chat_id, &self.registered.conn);
-        answer.send(&ServerFrame::Unsubscribed { id, chat_id });
     }
 
     /// Heartbeat and the token's end.

@@ -17,40 +17,22 @@ use shared::{
     id::ChatId,
     internal::{Action, Command, Pair, Peer, Refusal},
     limit::Rate,
-    text::is_name_of,
 };
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-/// The most names of one connection that are remembered. A person has one; a page for several
-/// people, a few. Who uses more is announced again, which its network's limit bounds.
-const MAX_NAMES: usize = 8;
-
-/// The names that a guest's connection has used, the latest last.
-#[derive(Debug, Default)]
-pub(crate) struct Names(Vec<UserRef>);
-
-impl Names {
-    /// The guest of this name, if it was used before.
-    fn get(&self, name: &str) -> Option<&UserRef> {
-        self.0.iter().find(|guest| is_name_of(name, &guest.username))
-    }
-
-    fn add(&mut self, guest: UserRef) {
-        if self.0.len() >= MAX_NAMES {
-            self.0.remove(0);
-        }
-        self.0.push(guest);
-    }
-}
-
 impl Connection {
     /// Looks for the private chat with a person, to post to it.
-    pub(crate) fn find_peer(&self, to: Peer, action: Action, answer: Answer) -> Option<LookUp> {
+    pub(crate) fn find_peer(
+        &self,
+        to: Peer,
+        action: Action,
+        answer: Answer,
+    ) -> Option<LookUp<Self>> {
         let user_id = self.conn().user_id()?;
         let gateway = Arc::clone(self.gateway());
         Some(Box::pin(async move {
             let found = gateway.desk.peer(Pair { user_id, peer: to }).await;
-            then(move |connection| {
+            then(move |connection: &mut Self| {
                 match result(found) {
                     Ok(chat_id) => {
                         connection.post(None, Command { user_id, chat_id, action }, answer);
@@ -68,13 +50,13 @@ impl Connection {
         name: String,
         action: Option<Action>,
         answer: Answer,
-    ) -> Option<LookUp> {
+    ) -> Option<LookUp<Self>> {
         let Owner::Guest { network } = self.conn().owner else { return None };
         let (gateway, known) = (Arc::clone(self.gateway()), self.names.get(&name).cloned());
         let says = action.is_some();
         Some(Box::pin(async move {
             let found = guest(&gateway, network, name, known, says).await;
-            then(move |connection| match found {
+            then(move |connection: &mut Self| match found {
                 Ok(Found { guest, newcomer }) => {
                     if newcomer {
                         connection.names.add(guest.clone());
@@ -152,24 +134,4 @@ fn result<T>(answer: Result<Result<T, Refusal>, Unavailable>) -> Result<T, Misre
         }
     };
     Err(Box::new(error))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use shared::id::UserId;
-
-    #[test]
-    fn a_name_is_known_in_whatever_spelling_and_the_oldest_is_forgotten() {
-        let mut names = Names::default();
-        for id in 0..=MAX_NAMES as i64 {
-            assert_eq!(names.get(&format!("Zoe{id}")), None);
-            names.add(UserRef { id: UserId(id), username: format!("Zoe{id}"), guest: true });
-        }
-        for name in ["ZOE3", "Ｚｏｅ3"] {
-            assert_eq!(names.get(name).map(|guest| guest.id), Some(UserId(3)), "{name}");
-        }
-        assert_eq!(names.get("zoe0"), None);
-        assert_eq!(names.0.len(), MAX_NAMES);
-    }
 }

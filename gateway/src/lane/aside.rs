@@ -2,7 +2,7 @@
 //! themselves, in their order, until each chat has answered; meanwhile the lane goes on with all
 //! other chats.
 
-use super::{Item, Question};
+use super::{item::Item, question::Question};
 use crate::{backend::Unavailable, config::LaneConfig};
 use shared::id::ChatId;
 use std::{

@@ -1,7 +1,10 @@
 //! Has a batch answered: repeats a call that nobody answered, and takes apart one that was refused,
 //! until the item that it hangs on fails alone.
 
-use super::{Asker, Item, Question};
+use super::{
+    item::{Asker, Item},
+    question::Question,
+};
 use crate::backend::Unavailable;
 use futures_util::future::BoxFuture;
 use shared::{

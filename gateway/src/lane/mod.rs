@@ -5,29 +5,23 @@
 
 mod aside;
 mod caller;
+mod item;
 pub mod question;
 #[cfg(test)]
 mod tests;
 mod worker;
 
 pub use caller::{Attempt, Call, Reply, call};
+pub use item::{Done, Full};
 pub use question::Question;
 
 use crate::{backend::Unavailable, config::LaneConfig};
 use caller::Caller;
-use shared::{
-    lifecycle::Lifecycle,
-    telemetry::trace::{self, Traceparent},
-};
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+use item::{Asker, Held, Item, Load};
+use shared::{lifecycle::Lifecycle, telemetry::trace};
+use std::sync::Arc;
 use tokio::{sync::mpsc, time::Instant};
 use worker::Worker;
-
-/// What to do with an item's answer. Called once, on the lane's task: it must not block.
-pub type Done<A> = Box<dyn FnOnce(Result<A, Unavailable>) + Send>;
 
 /// The handle to a lane. Clones share it; the lane's task ends when the process does.
 pub struct Lane<Q, A> {
@@ -43,11 +37,6 @@ impl<Q, A> Clone for Lane<Q, A> {
         Self { name: self.name, config: self.config, queue, load }
     }
 }
-
-/// The lane has as many items waiting as it may: come back a little later.
-#[derive(Debug, thiserror::Error)]
-#[error("too many requests are waiting")]
-pub struct Full;
 
 impl<Q: Question, A: Send + 'static> Lane<Q, A> {
     /// Starts a lane; `name` is its label in metrics.
@@ -86,56 +75,5 @@ impl<Q: Question, A: Send + 'static> Lane<Q, A> {
         self.submit(question, done).map_err(|full| Unavailable::NotAnswered(full.to_string()))?;
         let stopping = || Err(Unavailable::NotAnswered("stopping".to_owned()));
         answered.await.unwrap_or_else(|_| stopping())
-    }
-}
-
-struct Item<Q, A> {
-    question: Q,
-    asker: Asker<A>,
-}
-
-/// Who waits for an item's answer, and since when.
-struct Asker<A> {
-    held: Held,
-    done: Done<A>,
-    since: Instant,
-    /// The span that the item belongs to, where that is recorded.
-    cause: Option<Traceparent>,
-}
-
-impl<Q, A> Item<Q, A> {
-    fn finish(self, answer: Result<A, Unavailable>) {
-        (self.asker.done)(answer);
-    }
-}
-
-/// How much a lane holds.
-#[derive(Debug, Default)]
-struct Load {
-    items: AtomicUsize,
-    bytes: AtomicUsize,
-}
-
-/// An item's part of the load, from its submission to its answer.
-#[derive(Debug)]
-struct Held {
-    load: Arc<Load>,
-    bytes: usize,
-}
-
-impl Held {
-    fn take(load: &Arc<Load>, bytes: usize, config: &LaneConfig) -> Result<Self, Full> {
-        let items = load.items.fetch_add(1, Ordering::Relaxed) + 1;
-        let all = load.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        // From here on it is given back when dropped.
-        let held = Self { load: Arc::clone(load), bytes };
-        if items > config.max_items || all > config.max_bytes { Err(Full) } else { Ok(held) }
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.load.items.fetch_sub(1, Ordering::Relaxed);
-        self.load.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }

@@ -1,6 +1,6 @@
 //! A lane's task: makes batches of what waits, and puts beside the lane what would hold it up.
 
-use super::{Item, Question, aside::Aside, caller::Caller};
+use super::{aside::Aside, caller::Caller, item::Item, question::Question};
 use crate::config::LaneConfig;
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use std::{sync::Arc, time::Duration};

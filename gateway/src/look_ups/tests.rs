@@ -1,8 +1,8 @@
 //! Connections over real sockets, in front of an api that answers when the test lets it.
 
-use super::MAX_WAITING;
 use crate::{
     arriving::Arriving,
+    asking::MAX_WAITING,
     config::Config,
     conn::Conn,
     connection::Connection,
