@@ -57,6 +57,8 @@ mod signals;
 pub mod socket;
 mod strangers;
 mod subscribing;
+#[cfg(test)]
+mod testing;
 pub mod turns;
 mod typists;
 mod unanswered;

@@ -294,7 +294,7 @@ impl Inner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{join::AccessVersion, scripted::chat};
+    use crate::{join::AccessVersion, testing::chat};
     use shared::chat::ChatType;
 
     fn take(outbox: &Outbox) -> Option<Taken> {

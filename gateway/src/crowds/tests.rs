@@ -5,7 +5,8 @@ use crate::{
     conn::Conn,
     dialect::Window,
     opening::Registered,
-    scripted::{Scripted, chat, connect, gateway, taken, watch},
+    scripted::Scripted,
+    testing::{chat, connect, gateway, taken, watch},
 };
 use shared::{
     bus::BusEvent,

@@ -7,7 +7,8 @@ use crate::{
     dialect::{Window, samples::message_event},
     opening::Registered,
     repair,
-    scripted::{Scripted, chat, connect, gateway, taken, watch},
+    scripted::Scripted,
+    testing::{chat, connect, gateway, taken, watch},
 };
 use shared::{
     chat::{ChatType, ChatView, Event},

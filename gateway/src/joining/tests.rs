@@ -13,7 +13,8 @@ use crate::{
     hub_lanes::HubLanes,
     join::{Cause, Join},
     outbox::Taken,
-    scripted::{self, Scripted},
+    scripted::Scripted,
+    testing,
 };
 use futures_util::FutureExt;
 use proptest::prelude::*;
@@ -104,7 +105,7 @@ fn api(store: &Arc<Store>) -> Scripted {
 }
 
 fn group(id: ChatId, seq: Seq) -> ChatView {
-    scripted::chat(id, ChatType::Group, seq)
+    testing::chat(id, ChatType::Group, seq)
 }
 
 /// A gateway's hub over a store.

@@ -1,11 +1,7 @@
 //! Strangers with made-up keys, and an api that does not answer.
 
 use super::*;
-use crate::{
-    backend::Unavailable,
-    config::Config,
-    scripted::{Scripted, gateway},
-};
+use crate::{backend::Unavailable, config::Config, scripted::Scripted, testing::gateway};
 use futures_util::{FutureExt, future::join_all};
 use shared::{
     id::UserId,

@@ -8,9 +8,10 @@ use crate::{
     connection::Connection,
     dialect::Window,
     opening::Opened,
-    scripted::{self, Scripted, gateway},
+    scripted::Scripted,
     session::Session,
     socket::Socket,
+    testing::{self, gateway},
     unanswered::MAX_UNANSWERED,
 };
 use futures_util::{SinkExt, StreamExt};
@@ -107,7 +108,7 @@ async fn connect(window: Window, lasts: Duration) -> Pair {
     // The account's own bound is below this one.
     let config = Config { frames: FAST, account_in_flight: 1_000, ..Config::default() };
     let gateway = gateway(&gated(&look_ups, &posts, &stored), config.clone());
-    let registered = scripted::connect(&gateway, UserId(4), window);
+    let registered = testing::connect(&gateway, UserId(4), window);
     let conn = Arc::clone(&registered.conn);
 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
