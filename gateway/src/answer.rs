@@ -1,7 +1,7 @@
 //! The answer that a frame of a client is owed. Each frame has one [`Answer`]; whoever holds it owes it.
 //! How many are owed is counted in `unanswered.rs`.
 
-use crate::{conn::Conn, frame::Frame, outbox::Worth, turns::Turn};
+use crate::{conn::Conn, outbox::Worth, turns::Turn, wire::frame::Frame};
 use shared::protocol::ServerFrame;
 use std::sync::{Arc, Mutex, PoisonError};
 

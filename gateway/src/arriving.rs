@@ -325,7 +325,10 @@ pub async fn join_all(hub: &Arc<Hub>, conn: &Arc<Conn>, joins: Vec<Join>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{conn::ConnId, conn::Owner, dialect::Window};
+    use crate::{
+        conn::{ConnId, Owner},
+        dialect::Window,
+    };
     use shared::chat::ChatType;
 
     const CHAT: ChatId = ChatId(1);

@@ -3,11 +3,11 @@
 use crate::{
     account::Account,
     dialect::{Speaker, Window},
-    frame::Frame,
     join::{AccessVersion, Announce, Join, Subscription},
     outbox::{Outbox, Pushed, Worth},
     relayed::Relayed,
     unanswered::Unanswered,
+    wire::frame::Frame,
 };
 use shared::{
     chat::UserRef,

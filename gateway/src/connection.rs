@@ -8,7 +8,6 @@ use crate::{
     asking::{Asking, Question},
     conn::Conn,
     dialect::Window,
-    frame::Frame,
     guest_names::GuestNames,
     heartbeat::{Beat, look},
     join::Join,
@@ -17,9 +16,12 @@ use crate::{
     presence::sharing,
     presented::Presented,
     session::{Session, Wanted},
-    socket::{Incoming, Socket, Written},
     strangers::Stranger,
     unanswered::Progress,
+    wire::{
+        frame::Frame,
+        socket::{Incoming, Socket, Written},
+    },
 };
 use shared::{
     chat::UserRef,

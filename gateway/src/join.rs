@@ -1,7 +1,7 @@
 //! A chat that a connection is about to watch, as a record: how far its client has been sent it, and
 //! what the client is told first. How the chat is joined is `joining.rs`'s business.
 
-use crate::{dialect::try_later, frame::Frame};
+use crate::{dialect::try_later, wire::frame::Frame};
 use shared::{
     chat::{ChatType, ChatView},
     id::{ChatId, Seq},

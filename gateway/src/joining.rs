@@ -6,12 +6,12 @@ use crate::{
     backend::Unavailable,
     conn::Conn,
     dialect::refusal,
-    frame::Frame,
     hub::Hub,
     join::{Announce, Join, Subscription},
     outbox::Worth,
     relayed::Relayed,
     room::Attached,
+    wire::frame::Frame,
 };
 use shared::{
     close::Close,

@@ -14,7 +14,6 @@ mod bus;
 pub mod config;
 pub mod conn;
 mod connection;
-pub mod credit;
 mod crowds;
 mod desk;
 pub mod dialect;
@@ -23,7 +22,6 @@ mod drain;
 mod family;
 pub mod feed;
 mod fetching;
-pub mod frame;
 pub mod greeting;
 mod guest_names;
 mod heartbeat;
@@ -45,7 +43,6 @@ mod people;
 mod posting;
 mod presence;
 pub mod presented;
-pub mod reader;
 pub mod relayed;
 pub mod repair;
 pub mod room;
@@ -54,7 +51,6 @@ mod scripted;
 pub mod session;
 pub mod settings;
 mod signals;
-pub mod socket;
 mod strangers;
 mod subscribing;
 #[cfg(test)]
@@ -64,19 +60,20 @@ mod typists;
 mod unanswered;
 pub mod upgrade;
 pub mod users;
-mod utf8;
 mod watchers;
+
+pub mod wire;
 
 use crate::{
     backend::Backend,
     config::Config,
-    credit::Credit,
     desk::Desk,
     hub::{ConnIds, Hub},
     hub_lanes::HubLanes,
     keys::Keys,
     settings::ClientArgs,
     strangers::Strangers,
+    wire::credit::Credit,
 };
 use shared::{
     bus::Bus,

@@ -7,16 +7,18 @@ use crate::{
     arriving::Arriving,
     conn::{Conn, Owner},
     dialect::{Window, native},
-    frame::Frame,
     greeting::{Greeted, Greeting, Hello},
     join::{AccessVersion, Announce, Cause, Join},
     outbox::Worth,
     presence::sharing,
     presented::Presented,
     session::Session,
-    socket::{Incoming, Socket},
     strangers::Stranger,
     users::Arrival,
+    wire::{
+        frame::Frame,
+        socket::{Incoming, Socket},
+    },
 };
 use shared::{
     chat::{ChatType, ChatView, UserRef},

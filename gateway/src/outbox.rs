@@ -6,8 +6,8 @@
 //! watcher is detached from that chat and caught up at the pace at which its client reads.
 
 use crate::{
-    frame::Frame,
     join::{Cause, Join},
+    wire::frame::Frame,
 };
 use shared::{
     close::Close,

@@ -3,7 +3,7 @@
 
 use crate::{
     dialect::{Dialect, native},
-    frame::Frame,
+    wire::frame::Frame,
 };
 use shared::{
     chat::{Change, MemberChange},

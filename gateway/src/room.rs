@@ -5,13 +5,13 @@ use crate::{
     conn::{Conn, ConnId},
     dialect::Dialect,
     feed::{Feed, Update},
-    frame::Frame,
     join::{Cause, Join},
     outbox::{Pushed, Worth},
     pages::Pages,
     relayed::{About, Relayed, Told},
     typists::Typists,
     watchers::Watchers,
+    wire::frame::Frame,
 };
 use shared::{
     chat::ChatType,

@@ -6,10 +6,10 @@
 use crate::{
     conn::{Conn, ConnId},
     dialect::{Dialect, lobby},
-    frame::Frame,
     hub::{Hub, lock},
     outbox::Worth,
     room::Room,
+    wire::frame::Frame,
 };
 use shared::{
     chat::{PresenceStatus, UserRef},

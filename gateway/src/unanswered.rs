@@ -2,8 +2,8 @@
 //! in which answers leave where the dialect's answers name no frame. It knows no connection.
 
 use crate::{
-    frame::Frame,
     turns::{Turn, Turns},
+    wire::frame::Frame,
 };
 use futures_util::task::AtomicWaker;
 use std::{

@@ -8,7 +8,7 @@ use crate::{
     dialect::Window,
     family,
     presented::{Presented, listed, offers},
-    socket::Socket,
+    wire::socket::Socket,
 };
 use axum::{
     Router,

@@ -10,7 +10,7 @@ pub mod numbers;
 mod sound;
 mod text;
 
-use crate::frame::Frame;
+use crate::wire::frame::Frame;
 use serde::Serialize;
 use shared::{
     chat::{Change, ChatType, ChatView, Message, UserRef},

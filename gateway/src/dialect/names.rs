@@ -2,7 +2,7 @@
 //! with a status; what others send it comes without one, and counts as read once written.
 
 use super::{Asked, Misread, native, new_message, text::parse};
-use crate::frame::Frame;
+use crate::wire::frame::Frame;
 use serde::{Deserialize, Serialize};
 use shared::{
     id::{ChatId, Seq},

@@ -2,7 +2,7 @@
 //! [`shared::protocol`]. What a frame leads to is decided in [`crate::session`].
 
 use super::{Misread, refusal};
-use crate::frame::Frame;
+use crate::wire::frame::Frame;
 use serde::Serialize;
 use shared::{
     internal::MAX_CLIENT_ID_BYTES,

@@ -5,7 +5,7 @@ use super::{
     Asked, Misread, encode_error, identity_mismatch, native, new_message,
     text::{Number, parse},
 };
-use crate::frame::Frame;
+use crate::wire::frame::Frame;
 use serde::{Deserialize, Serialize};
 use shared::{
     id::{ChatId, Seq, UserId},

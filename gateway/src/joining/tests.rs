@@ -8,13 +8,13 @@ use crate::{
     config::Config,
     conn::{Conn, ConnId, Owner},
     dialect::Window,
-    frame::Frame,
     hub::{Hub, sweep},
     hub_lanes::HubLanes,
     join::{Cause, Join},
     outbox::Taken,
     scripted::Scripted,
     testing,
+    wire::frame::Frame,
 };
 use futures_util::FutureExt;
 use proptest::prelude::*;

@@ -10,9 +10,9 @@ use crate::{
     opening::Opened,
     scripted::Scripted,
     session::Session,
-    socket::Socket,
     testing::{self, gateway},
     unanswered::MAX_UNANSWERED,
+    wire::socket::Socket,
 };
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};

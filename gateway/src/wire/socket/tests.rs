@@ -2,7 +2,7 @@
 //! it should is tried in `tests/conformance`.
 
 use super::*;
-use crate::credit::Credit;
+use crate::wire::credit::Credit;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::{io::AsyncReadExt, net::TcpListener};
 use tokio_tungstenite::{

@@ -7,9 +7,11 @@
 
 use crate::{
     config::Config,
-    credit::Loan,
-    frame::Frame,
-    reader::{Read, Reader},
+    wire::{
+        credit::Loan,
+        frame::Frame,
+        reader::{Read, Reader},
+    },
 };
 use shared::{
     close::Close,

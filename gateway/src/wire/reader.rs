@@ -1,7 +1,7 @@
 //! Decodes a client's WebSocket frames (RFC 6455) out of whatever pieces the kernel delivers. Pure:
-//! no socket, no clock. It never answers; what to do about a frame is [`crate::socket`]'s.
+//! no socket, no clock. It never answers; what to do about a frame is [`crate::wire::socket`]'s.
 
-use crate::utf8::Utf8;
+use crate::wire::utf8::Utf8;
 use shared::close::Close;
 use std::mem;
 
