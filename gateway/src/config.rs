@@ -119,7 +119,7 @@ pub struct FeedConfig {
 pub struct LaneConfig {
     /// The most items in one call.
     pub max_batch: usize,
-    /// The most bytes in one call, by [`crate::lane::Question::bytes`]. An item larger than that goes alone.
+    /// The most bytes in one call, by [`crate::backend::lane::Question::bytes`]. An item larger than that goes alone.
     pub max_batch_bytes: usize,
     /// The most items that the lane holds, waiting and asked. One more is refused at once.
     pub max_items: usize,

@@ -3,13 +3,12 @@
 //! put (see [`crate::repair`]).
 
 use crate::{
-    backend::Unavailable,
+    backend::{Unavailable, hub_lanes::HubLanes},
     config::{Config, FeedConfig},
     conn::{Conn, ConnId},
     crowds::Crowds,
     dialect::Window,
     feed::{Feed, Update},
-    hub_lanes::HubLanes,
     join::Join,
     pace::Pace,
     room::{Attached, Delivered, Room},

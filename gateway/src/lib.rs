@@ -9,13 +9,11 @@ pub mod account;
 pub mod answer;
 mod arriving;
 mod asking;
-pub mod backend;
 mod bus;
 pub mod config;
 pub mod conn;
 mod connection;
 mod crowds;
-mod desk;
 pub mod dialect;
 mod doubts;
 mod drain;
@@ -25,14 +23,10 @@ mod fetching;
 pub mod greeting;
 mod guest_names;
 mod heartbeat;
-pub mod http_backend;
 pub mod hub;
-mod hub_lanes;
 mod invitations;
 pub mod join;
 pub mod joining;
-mod keys;
-pub mod lane;
 mod look_ups;
 pub mod metric;
 mod opening;
@@ -46,8 +40,6 @@ pub mod presented;
 pub mod relayed;
 pub mod repair;
 pub mod room;
-#[cfg(test)]
-mod scripted;
 pub mod session;
 pub mod settings;
 mod signals;
@@ -64,13 +56,12 @@ mod watchers;
 
 pub mod wire;
 
+pub mod backend;
+
 use crate::{
-    backend::Backend,
+    backend::{Backend, hub_lanes::HubLanes, keys::Keys, lanes::Desk},
     config::Config,
-    desk::Desk,
     hub::{ConnIds, Hub},
-    hub_lanes::HubLanes,
-    keys::Keys,
     settings::ClientArgs,
     strangers::Strangers,
     wire::credit::Credit,

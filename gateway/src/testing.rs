@@ -2,7 +2,7 @@
 
 use crate::{
     Deps, Gateway,
-    backend::Backend,
+    backend::{Backend, scripted::Scripted},
     config::Config,
     conn::{Conn, Owner},
     dialect::Window,
@@ -10,7 +10,6 @@ use crate::{
     opening::Registered,
     outbox::Taken,
     room::Attached,
-    scripted::Scripted,
     settings::ClientArgs,
 };
 use futures_util::FutureExt;

@@ -1,11 +1,11 @@
 use super::*;
 use crate::{
     Gateway,
+    backend::scripted::Scripted,
     config::Config,
     conn::Conn,
     dialect::Window,
     opening::Registered,
-    scripted::Scripted,
     testing::{chat, connect, gateway, taken, watch},
 };
 use shared::{

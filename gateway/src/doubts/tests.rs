@@ -3,11 +3,11 @@
 use super::*;
 use crate::{
     Gateway,
+    backend::scripted::Scripted,
     config::{Config, LaneConfig},
     dialect::{Window, samples::message_event},
     opening::Registered,
     repair,
-    scripted::Scripted,
     testing::{chat, connect, gateway, taken, watch},
 };
 use shared::{

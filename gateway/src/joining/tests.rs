@@ -4,15 +4,13 @@
 
 use crate::{
     arriving::Arriving,
-    backend::Backend,
+    backend::{Backend, hub_lanes::HubLanes, scripted::Scripted},
     config::Config,
     conn::{Conn, ConnId, Owner},
     dialect::Window,
     hub::{Hub, sweep},
-    hub_lanes::HubLanes,
     join::{Cause, Join},
     outbox::Taken,
-    scripted::Scripted,
     testing,
     wire::frame::Frame,
 };

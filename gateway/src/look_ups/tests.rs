@@ -3,12 +3,12 @@
 use crate::{
     arriving::Arriving,
     asking::MAX_WAITING,
+    backend::scripted::Scripted,
     config::Config,
     conn::Conn,
     connection::Connection,
     dialect::Window,
     opening::Opened,
-    scripted::Scripted,
     session::Session,
     testing::{self, gateway},
     unanswered::MAX_UNANSWERED,

@@ -1,7 +1,11 @@
 //! Strangers with made-up keys, and an api that does not answer.
 
 use super::*;
-use crate::{backend::Unavailable, config::Config, scripted::Scripted, testing::gateway};
+use crate::{
+    backend::{Unavailable, scripted::Scripted},
+    config::Config,
+    testing::gateway,
+};
 use futures_util::{FutureExt, future::join_all};
 use shared::{
     id::UserId,

@@ -2,9 +2,11 @@
 //! marks, who is meant by a name.
 
 use crate::{
-    backend::{Backend, Unavailable},
+    backend::{
+        Backend, Unavailable,
+        lane::{Attempt, Call, Done, Full, Lane, Reply, call},
+    },
     config::{Config, LaneConfig},
-    lane::{Attempt, Call, Done, Full, Lane, Reply, call},
 };
 use shared::{
     chat::UserRef,

@@ -1,6 +1,14 @@
 //! What a gateway asks of the api. The gateway may not know who answers: over HTTP in a cluster,
 //! by direct calls in one process.
 
+pub mod http;
+pub(crate) mod hub_lanes;
+pub(crate) mod keys;
+pub(crate) mod lane;
+pub(crate) mod lanes;
+#[cfg(test)]
+pub(crate) mod scripted;
+
 use futures_util::future::BoxFuture;
 use shared::{
     internal::{

@@ -2,9 +2,11 @@
 //! as a user may watch them, chats that are to be dormant.
 
 use crate::{
-    backend::{Backend, Unavailable},
+    backend::{
+        Backend, Unavailable,
+        lane::{Done, Full, Lane, call},
+    },
     config::LaneConfig,
-    lane::{Done, Full, Lane, call},
 };
 use shared::{
     chat::ChatView,
