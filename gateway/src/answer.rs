@@ -1,7 +1,10 @@
 //! The answer that a frame of a client is owed. Each frame has one [`Answer`]; whoever holds it owes it.
 //! How many are owed is counted in `unanswered.rs`.
 
-use crate::{conn::Conn, outbox::Worth, turns::Turn, wire::frame::Frame};
+use crate::{
+    hub::conn::{Conn, outbox::Worth, turns::Turn},
+    wire::frame::Frame,
+};
 use shared::protocol::ServerFrame;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -65,9 +68,11 @@ impl SharedAnswer {
 mod tests {
     use super::*;
     use crate::{
-        conn::{ConnId, Owner},
         dialect::{Window, refusal},
-        unanswered::{MAX_UNANSWERED, Progress},
+        hub::conn::{
+            ConnId, Owner,
+            unanswered::{MAX_UNANSWERED, Progress},
+        },
     };
     use futures_util::FutureExt;
     use shared::{

@@ -3,9 +3,13 @@
 //! once and one that cannot be answered delays its own only. Runs on the connection's own task.
 
 use crate::{
-    conn::Conn,
-    hub::Hub,
-    join::{Cause, Join},
+    hub::{
+        Hub,
+        conn::{
+            Conn,
+            join::{Cause, Join},
+        },
+    },
     joining::{Step, join},
 };
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
@@ -326,8 +330,8 @@ pub async fn join_all(hub: &Arc<Hub>, conn: &Arc<Conn>, joins: Vec<Join>) {
 mod tests {
     use super::*;
     use crate::{
-        conn::{ConnId, Owner},
         dialect::Window,
+        hub::conn::{ConnId, Owner},
     };
     use shared::chat::ChatType;
 

@@ -1,12 +1,10 @@
 //! What `changed` was too long to say: when its lists of sessions or members were cut, all that are
 //! here are asked about, in pages and one call at a time, until there is an answer to each. Chats
-//! whose events it left out are suspected one by one, see [`crate::room::Room::suspect`].
+//! whose events it left out are suspected one by one, see [`crate::hub::local_chat::Room::suspect`].
 
 use crate::{
     backend::{Backend, Unavailable},
-    hub::{Hub, Parting, lock},
-    invitations::Invitation,
-    join::Cause,
+    hub::{Hub, Parting, conn::join::Cause, invitations::Invitation, lock},
 };
 use shared::{
     id::SessionId,

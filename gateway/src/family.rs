@@ -5,12 +5,16 @@
 use crate::{
     Gateway,
     arriving::{Arriving, join_all},
-    conn::{Conn, Owner},
     dialect::Window,
-    join::{AccessVersion, Cause, Join},
+    hub::{
+        conn::{
+            Conn, Owner,
+            join::{AccessVersion, Cause, Join},
+        },
+        presence::sharing,
+    },
     joining::closed_by,
     opening::{Admitted, Opened, Registered, admit, handshake, opened},
-    presence::sharing,
     presented::Presented,
     session::Session,
     strangers::Stranger,

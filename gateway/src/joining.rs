@@ -4,13 +4,17 @@
 
 use crate::{
     backend::Unavailable,
-    conn::Conn,
     dialect::refusal,
-    hub::Hub,
-    join::{Announce, Join, Subscription},
-    outbox::Worth,
-    relayed::Relayed,
-    room::Attached,
+    hub::{
+        Hub,
+        conn::{
+            Conn,
+            join::{Announce, Join, Subscription},
+            outbox::Worth,
+        },
+        local_chat::Attached,
+        shared_event::Relayed,
+    },
     wire::frame::Frame,
 };
 use shared::{

@@ -5,58 +5,38 @@
 //! ack. An event: bus → [`hub`] → [`feed`] → [`room`] → [`outbox`] → connection. What the bus loses,
 //! [`repair`] finds.
 
-pub mod account;
 pub mod answer;
 mod arriving;
 mod asking;
-mod bus;
 pub mod config;
-pub mod conn;
 mod connection;
-mod crowds;
 pub mod dialect;
 mod doubts;
-mod drain;
 mod family;
-pub mod feed;
-mod fetching;
 pub mod greeting;
 mod guest_names;
 mod heartbeat;
-pub mod hub;
-mod invitations;
-pub mod join;
 pub mod joining;
 mod look_ups;
 pub mod metric;
 mod opening;
-pub mod outbox;
-mod pace;
-mod pages;
 mod people;
 mod posting;
-mod presence;
 pub mod presented;
-pub mod relayed;
 pub mod repair;
-pub mod room;
 pub mod session;
 pub mod settings;
-mod signals;
 mod strangers;
 mod subscribing;
 #[cfg(test)]
 mod testing;
-pub mod turns;
-mod typists;
-mod unanswered;
 pub mod upgrade;
-pub mod users;
-mod watchers;
 
 pub mod wire;
 
 pub mod backend;
+
+mod hub;
 
 use crate::{
     backend::{Backend, hub_lanes::HubLanes, keys::Keys, lanes::Desk},
@@ -160,12 +140,12 @@ impl Gateway {
         });
         let (draining, window) = (Arc::clone(&gateway), Duration::from_secs(args.drain_seconds));
         let drained = CancellationToken::new();
-        let keeping = presence::run(Arc::clone(&gateway.hub), presence, drained.clone());
+        let keeping = hub::presence::run(Arc::clone(&gateway.hub), presence, drained.clone());
         lifecycle.spawn(keeping);
         lifecycle.spawn(async move {
             draining.lifecycle.soft_stop().cancelled().await;
             metrics::gauge!("gateway_draining").set(1.0);
-            drain::drain(&draining.hub, window).await;
+            hub::drain::drain(&draining.hub, window).await;
             drained.cancel();
         });
         gateway

@@ -4,9 +4,9 @@
 use crate::{
     answer::Answer,
     asking::{LookUp, Question, Then, then},
-    conn::Owner,
     connection::Connection,
     dialect::{refusal, try_later},
+    hub::conn::Owner,
 };
 use shared::{close::Close, time::Timestamp};
 use std::{sync::Arc, time::Duration};

@@ -5,16 +5,20 @@
 use crate::{
     Gateway,
     arriving::Arriving,
-    conn::{Conn, Owner},
     dialect::{Window, native},
     greeting::{Greeted, Greeting, Hello},
-    join::{AccessVersion, Announce, Cause, Join},
-    outbox::Worth,
-    presence::sharing,
+    hub::{
+        conn::{
+            Conn, Owner,
+            join::{AccessVersion, Announce, Cause, Join},
+            outbox::Worth,
+        },
+        presence::sharing,
+        users::Arrival,
+    },
     presented::Presented,
     session::Session,
     strangers::Stranger,
-    users::Arrival,
     wire::{
         frame::Frame,
         socket::{Incoming, Socket},

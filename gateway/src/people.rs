@@ -8,9 +8,9 @@ use crate::{
     asking::{LookUp, then},
     backend::Unavailable,
     config::Config,
-    conn::Owner,
     connection::Connection,
     dialect::{Misread, refusal, try_later},
+    hub::conn::Owner,
 };
 use shared::{
     chat::UserRef,

@@ -5,9 +5,7 @@
 use crate::{
     backend::Backend,
     doubts::{self, Doubts},
-    hub::{Hub, Parting},
-    invitations::Invitation,
-    join::Cause,
+    hub::{Hub, Parting, conn::join::Cause, invitations::Invitation},
 };
 use shared::internal::{Changed, ChangedFound, Cut, UserChat, Woken};
 use std::sync::Arc;

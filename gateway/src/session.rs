@@ -3,9 +3,9 @@
 //! hello yet is a [`crate::greeting::Greeting`].
 
 use crate::{
-    account::Allowance,
     config::Config,
     dialect::{Asked, Speaker, native::frame_id, refusal, too_fast},
+    hub::conn::account::Allowance,
 };
 use shared::{
     close::Close,

@@ -7,7 +7,7 @@ use crate::{
     backend::Unavailable,
     connection::Connection,
     dialect::{refusal, try_later},
-    join::{AccessVersion, Announce, Cause, Join, Subscription},
+    hub::conn::join::{AccessVersion, Announce, Cause, Join, Subscription},
     opening::MAX_CATCH_UP,
 };
 use shared::{

@@ -4,12 +4,16 @@ use crate::{
     Deps, Gateway,
     backend::{Backend, scripted::Scripted},
     config::Config,
-    conn::{Conn, Owner},
     dialect::Window,
-    join::{Cause, Join},
+    hub::{
+        conn::{
+            Conn, Owner,
+            join::{Cause, Join},
+            outbox::Taken,
+        },
+        local_chat::Attached,
+    },
     opening::Registered,
-    outbox::Taken,
-    room::Attached,
     settings::ClientArgs,
 };
 use futures_util::FutureExt;

@@ -6,11 +6,16 @@ use crate::{
     arriving::Arriving,
     backend::{Backend, hub_lanes::HubLanes, scripted::Scripted},
     config::Config,
-    conn::{Conn, ConnId, Owner},
     dialect::Window,
-    hub::{Hub, sweep},
-    join::{Cause, Join},
-    outbox::Taken,
+    hub::{
+        Hub,
+        conn::{
+            Conn, ConnId, Owner,
+            join::{Cause, Join},
+            outbox::Taken,
+        },
+        sweep,
+    },
     testing,
     wire::frame::Frame,
 };

@@ -1,7 +1,7 @@
 //! The feed of one chat on this gateway: puts the chat's events in order, whatever the bus lost,
 //! repeated or swapped. A pure state machine: no I/O, no clock, no connections.
 
-use crate::{config::FeedConfig, relayed::Relayed};
+use crate::{config::FeedConfig, hub::shared_event::Relayed};
 use shared::{
     chat::Event,
     id::{ChatId, Seq},

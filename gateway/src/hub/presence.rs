@@ -2,7 +2,7 @@
 //! comes and goes: this node's users, and those of nodes that are dead. One task; it never stands
 //! between a user and its messages. It ends with the node's lease and writes nothing afterwards.
 
-use crate::{hub::Hub, users::Departed};
+use crate::hub::{Hub, users::Departed};
 use shared::{
     chat::{ChatType, PresenceStatus},
     id::{ChatId, NodeId, UserId},

@@ -1,7 +1,7 @@
 //! The connections that watch one chat, in as little memory as there may be: a node holds millions of
 //! these. It knows neither events nor locks.
 
-use crate::conn::{Conn, ConnId};
+use crate::hub::conn::{Conn, ConnId};
 use shared::id::Seq;
 use std::sync::Arc;
 
@@ -72,7 +72,7 @@ impl Watchers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{conn::Owner, dialect::Window};
+    use crate::{dialect::Window, hub::conn::Owner};
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 

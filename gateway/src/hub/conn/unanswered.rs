@@ -2,7 +2,7 @@
 //! in which answers leave where the dialect's answers name no frame. It knows no connection.
 
 use crate::{
-    turns::{Turn, Turns},
+    hub::conn::turns::{Turn, Turns},
     wire::frame::Frame,
 };
 use futures_util::task::AtomicWaker;

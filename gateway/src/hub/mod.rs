@@ -2,17 +2,33 @@
 //! the fan-out. Nothing in it blocks or awaits a client; whoever needs the api gets a question to
 //! put (see [`crate::repair`]).
 
+mod bus;
+pub(crate) mod conn;
+mod crowds;
+pub(crate) mod drain;
+mod fetching;
+pub(crate) mod invitations;
+pub(crate) mod local_chat;
+mod pace;
+pub(crate) mod presence;
+pub(crate) mod shared_event;
+mod signals;
+pub(crate) mod users;
+
 use crate::{
     backend::{Unavailable, hub_lanes::HubLanes},
     config::{Config, FeedConfig},
-    conn::{Conn, ConnId},
-    crowds::Crowds,
     dialect::Window,
-    feed::{Feed, Update},
-    join::Join,
-    pace::Pace,
-    room::{Attached, Delivered, Room},
-    users::Users,
+    hub::{
+        conn::{Conn, ConnId, join::Join},
+        crowds::Crowds,
+        local_chat::{
+            Attached, Delivered, Room,
+            feed::{Feed, Update},
+        },
+        pace::Pace,
+        users::Users,
+    },
 };
 use shared::{
     bus::{Bus, Subscriber},

@@ -1,16 +1,27 @@
 //! One chat on this gateway: its feed and the local connections that watch it. Everything here
 //! happens under the room's lock, is short, and neither blocks nor awaits.
 
+pub(crate) mod feed;
+pub(crate) mod pages;
+pub(crate) mod typists;
+mod watchers;
+
 use crate::{
-    conn::{Conn, ConnId},
     dialect::Dialect,
-    feed::{Feed, Update},
-    join::{Cause, Join},
-    outbox::{Pushed, Worth},
-    pages::Pages,
-    relayed::{About, Relayed, Told},
-    typists::Typists,
-    watchers::Watchers,
+    hub::{
+        conn::{
+            Conn, ConnId,
+            join::{Cause, Join},
+            outbox::{Pushed, Worth},
+        },
+        local_chat::{
+            feed::{Feed, Update},
+            pages::Pages,
+            typists::Typists,
+            watchers::Watchers,
+        },
+        shared_event::{About, Relayed, Told},
+    },
     wire::frame::Frame,
 };
 use shared::{

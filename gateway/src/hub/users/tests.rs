@@ -1,5 +1,5 @@
 use super::*;
-use crate::{dialect::Window, outbox::Taken};
+use crate::{dialect::Window, hub::conn::outbox::Taken};
 use futures_util::FutureExt;
 use proptest::prelude::*;
 use shared::chat::UserRef;

@@ -2,14 +2,15 @@
 //! each leads to is decided elsewhere. What the bus loses, `repair.rs` finds.
 
 use crate::{
-    crowds::CROWD,
     dialect::{Dialect, lobby},
-    hub::{Hub, Parting},
-    invitations::Invitation,
-    join::Cause,
-    outbox::Worth,
-    relayed::Told,
-    room::Room,
+    hub::{
+        Hub, Parting,
+        conn::{join::Cause, outbox::Worth},
+        crowds::CROWD,
+        invitations::Invitation,
+        local_chat::Room,
+        shared_event::Told,
+    },
 };
 use bytes::Bytes;
 use shared::{

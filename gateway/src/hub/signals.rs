@@ -4,11 +4,13 @@
 //! [`MAX_WATCHERS`] frames, however many watch.
 
 use crate::{
-    conn::{Conn, ConnId},
     dialect::{Dialect, lobby},
-    hub::{Hub, lock},
-    outbox::Worth,
-    room::Room,
+    hub::{
+        Hub,
+        conn::{Conn, ConnId, outbox::Worth},
+        local_chat::Room,
+        lock,
+    },
     wire::frame::Frame,
 };
 use shared::{

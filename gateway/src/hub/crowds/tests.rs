@@ -3,8 +3,8 @@ use crate::{
     Gateway,
     backend::scripted::Scripted,
     config::Config,
-    conn::Conn,
     dialect::Window,
+    hub::conn::Conn,
     opening::Registered,
     testing::{chat, connect, gateway, taken, watch},
 };

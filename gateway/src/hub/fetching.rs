@@ -1,10 +1,12 @@
 //! How the hub fetches a chat's pages: each once for all readers who come back together. The requests
 //! wait in the same lane as those of the feeds.
 
-use crate::{
-    hub::Hub,
-    pages::{Answer, Found, Page},
-    room::Room,
+use crate::hub::{
+    Hub,
+    local_chat::{
+        Room,
+        pages::{Answer, Found, Page},
+    },
 };
 use futures_util::FutureExt;
 use shared::{

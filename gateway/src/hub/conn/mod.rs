@@ -1,12 +1,22 @@
 //! The handle to one connection: what everybody but its own task holds of it.
 
+pub(crate) mod account;
+pub(crate) mod join;
+pub(crate) mod outbox;
+pub(crate) mod turns;
+pub(crate) mod unanswered;
+
 use crate::{
-    account::Account,
     dialect::{Speaker, Window},
-    join::{AccessVersion, Announce, Join, Subscription},
-    outbox::{Outbox, Pushed, Worth},
-    relayed::Relayed,
-    unanswered::Unanswered,
+    hub::{
+        conn::{
+            account::Account,
+            join::{AccessVersion, Announce, Join, Subscription},
+            outbox::{Outbox, Pushed, Worth},
+            unanswered::Unanswered,
+        },
+        shared_event::Relayed,
+    },
     wire::frame::Frame,
 };
 use shared::{
@@ -240,7 +250,7 @@ mod tests {
     use super::*;
     use crate::{
         dialect::samples::{ann, message_event},
-        outbox::Taken,
+        hub::conn::outbox::Taken,
     };
     use futures_util::FutureExt;
 

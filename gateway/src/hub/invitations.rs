@@ -4,8 +4,10 @@
 use crate::{
     backend::Unavailable,
     dialect::Window,
-    hub::Hub,
-    join::{Announce, Cause, Join},
+    hub::{
+        Hub,
+        conn::join::{Announce, Cause, Join},
+    },
 };
 use shared::{
     chat::ChatView,

@@ -67,7 +67,7 @@ pub struct Subscription {
 pub type Reply = Box<dyn FnOnce(&ServerFrame) + Send>;
 
 /// The version of what a connection's user may watch. It changes when the user loses the right to watch
-/// some chat: see [`crate::conn::Conn::access_version`].
+/// some chat: see [`crate::hub::conn::Conn::access_version`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AccessVersion(pub(crate) u32);
 

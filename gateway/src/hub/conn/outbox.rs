@@ -6,7 +6,7 @@
 //! watcher is detached from that chat and caught up at the pace at which its client reads.
 
 use crate::{
-    join::{Cause, Join},
+    hub::conn::join::{Cause, Join},
     wire::frame::Frame,
 };
 use shared::{
@@ -294,7 +294,7 @@ impl Inner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{join::AccessVersion, testing::chat};
+    use crate::{hub::conn::join::AccessVersion, testing::chat};
     use shared::chat::ChatType;
 
     fn take(outbox: &Outbox) -> Option<Taken> {

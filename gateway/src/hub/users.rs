@@ -3,9 +3,11 @@
 //! used up stays until it has come back, so that a reconnect is no fresh share either.
 
 use crate::{
-    account::{Account, full_after},
     config::Config,
-    conn::{Conn, ConnId, Owner},
+    hub::conn::{
+        Conn, ConnId, Owner,
+        account::{Account, full_after},
+    },
 };
 use shared::{
     close::Close,
