@@ -11,7 +11,6 @@ mod asking;
 pub mod config;
 mod connection;
 pub mod dialect;
-mod doubts;
 mod family;
 pub mod greeting;
 mod guest_names;
@@ -23,7 +22,6 @@ mod opening;
 mod people;
 mod posting;
 pub mod presented;
-pub mod repair;
 pub mod session;
 pub mod settings;
 mod strangers;
@@ -37,6 +35,8 @@ pub mod wire;
 pub mod backend;
 
 mod hub;
+
+mod repair;
 
 use crate::{
     backend::{Backend, hub_lanes::HubLanes, keys::Keys, lanes::Desk},

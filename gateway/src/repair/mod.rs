@@ -2,11 +2,13 @@
 //! changed lately, and the feeds, memberships and sessions here are compared with the answer; at
 //! once when the bus is up again, and every second while it is down.
 
+mod doubts;
+
 use crate::{
     backend::Backend,
-    doubts::{self, Doubts},
     hub::{Hub, Parting, conn::join::Cause, invitations::Invitation},
 };
+use doubts::Doubts;
 use shared::internal::{Changed, ChangedFound, Cut, UserChat, Woken};
 use std::sync::Arc;
 use tokio::time::Instant;
