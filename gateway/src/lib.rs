@@ -5,27 +5,10 @@
 //! ack. An event: bus → [`hub`] → [`feed`] → [`room`] → [`outbox`] → connection. What the bus loses,
 //! [`repair`] finds.
 
-pub mod answer;
-mod arriving;
-mod asking;
 pub mod config;
-mod connection;
 pub mod dialect;
-mod family;
-pub mod greeting;
-mod guest_names;
-mod heartbeat;
-pub mod joining;
-mod look_ups;
 pub mod metric;
-mod opening;
-mod people;
-mod posting;
-pub mod presented;
-pub mod session;
 pub mod settings;
-mod strangers;
-mod subscribing;
 #[cfg(test)]
 mod testing;
 pub mod upgrade;
@@ -38,12 +21,14 @@ mod hub;
 
 mod repair;
 
+mod connection;
+
 use crate::{
     backend::{Backend, hub_lanes::HubLanes, keys::Keys, lanes::Desk},
     config::Config,
+    connection::strangers::Strangers,
     hub::{ConnIds, Hub},
     settings::ClientArgs,
-    strangers::Strangers,
     wire::credit::Credit,
 };
 use shared::{

@@ -4,6 +4,7 @@ use crate::{
     Deps, Gateway,
     backend::{Backend, scripted::Scripted},
     config::Config,
+    connection::opening::Registered,
     dialect::Window,
     hub::{
         conn::{
@@ -13,7 +14,6 @@ use crate::{
         },
         local_chat::Attached,
     },
-    opening::Registered,
     settings::ClientArgs,
 };
 use futures_util::FutureExt;

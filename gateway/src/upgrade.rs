@@ -4,10 +4,12 @@
 
 use crate::{
     Gateway,
-    connection::{self, Begin},
+    connection::{
+        self, Begin,
+        opening::older,
+        presented::{Presented, listed, offers},
+    },
     dialect::Window,
-    family,
-    presented::{Presented, listed, offers},
     wire::socket::Socket,
 };
 use axum::{
@@ -84,7 +86,7 @@ async fn upgrade(
         Window::Native => Ok(Begin::Hello(presented, stranger)),
         _ => {
             // Boxed, because most upgrades are native and need none of its memory.
-            let opened = family::open(&gateway, window, presented, address, stranger);
+            let opened = older::open(&gateway, window, presented, address, stranger);
             let opened = Box::pin(opened).await;
             opened.map(|opened| Begin::Opened(Box::new(opened)))
         }

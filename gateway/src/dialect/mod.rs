@@ -1,5 +1,5 @@
 //! The wire formats. Each dialect is one pure file: a client's text to what it asks for, what the
-//! server has to say to text. What a frame leads to is decided in [`crate::session`]; who may open
+//! server has to say to text. What a frame leads to is decided in [`crate::connection::session`]; who may open
 //! which window, in `family.rs`.
 
 pub mod chat;

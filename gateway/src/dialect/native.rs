@@ -1,5 +1,5 @@
 //! `WS /gateway`, the native dialect: a frame's text to its meaning and back, in the types of
-//! [`shared::protocol`]. What a frame leads to is decided in [`crate::session`].
+//! [`shared::protocol`]. What a frame leads to is decided in [`crate::connection::session`].
 
 use super::{Misread, refusal};
 use crate::wire::frame::Frame;

@@ -3,9 +3,9 @@ use crate::{
     Gateway,
     backend::scripted::Scripted,
     config::Config,
+    connection::opening::Registered,
     dialect::Window,
     hub::conn::Conn,
-    opening::Registered,
     testing::{chat, connect, gateway, taken, watch},
 };
 use shared::{

@@ -5,8 +5,8 @@ use crate::{
     Gateway,
     backend::scripted::Scripted,
     config::{Config, LaneConfig},
+    connection::opening::Registered,
     dialect::{Window, samples::message_event},
-    opening::Registered,
     repair,
     testing::{chat, connect, gateway, taken, watch},
 };

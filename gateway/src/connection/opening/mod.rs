@@ -1,12 +1,19 @@
 //! How a native connection opens: hello, token, registration, the api's answer, `ready`, and where
-//! each chat goes on; and the steps that it shares with the families' (see [`crate::family`]). What
+//! each chat goes on; and the steps that it shares with the families' (see [`crate::connection::opening::older`]). What
 //! happens afterwards is in [`crate::connection`].
+
+pub(crate) mod older;
 
 use crate::{
     Gateway,
-    arriving::Arriving,
+    connection::{
+        arriving::Arriving,
+        greeting::{Greeted, Greeting, Hello},
+        presented::Presented,
+        session::Session,
+        strangers::Stranger,
+    },
     dialect::{Window, native},
-    greeting::{Greeted, Greeting, Hello},
     hub::{
         conn::{
             Conn, Owner,
@@ -16,9 +23,6 @@ use crate::{
         presence::sharing,
         users::Arrival,
     },
-    presented::Presented,
-    session::Session,
-    strangers::Stranger,
     wire::{
         frame::Frame,
         socket::{Incoming, Socket},

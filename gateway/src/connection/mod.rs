@@ -1,22 +1,40 @@
 //! The life of one connection, in whatever dialect: it opens, then frames in and events out until
 //! either side ends it. This task owns the socket; everybody else holds a [`Conn`].
 
+mod answer;
+mod arriving;
+mod asking;
+mod greeting;
+mod guest_names;
+mod heartbeat;
+mod joining;
+mod look_ups;
+pub(crate) mod opening;
+mod people;
+mod posting;
+pub(crate) mod presented;
+mod session;
+pub(crate) mod strangers;
+mod subscribing;
+
 use crate::{
     Gateway,
-    answer::Answer,
-    arriving::Arriving,
-    asking::{Asking, Question},
+    connection::{
+        answer::Answer,
+        arriving::Arriving,
+        asking::{Asking, Question},
+        guest_names::GuestNames,
+        heartbeat::{Beat, look},
+        opening::{Opened, Registered, open},
+        presented::Presented,
+        session::{Session, Wanted},
+        strangers::Stranger,
+    },
     dialect::Window,
-    guest_names::GuestNames,
-    heartbeat::{Beat, look},
     hub::{
         conn::{Conn, join::Join, outbox::Taken, unanswered::Progress},
         presence::sharing,
     },
-    opening::{Opened, Registered, open},
-    presented::Presented,
-    session::{Session, Wanted},
-    strangers::Stranger,
     wire::{
         frame::Frame,
         socket::{Incoming, Socket, Written},

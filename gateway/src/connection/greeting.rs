@@ -3,12 +3,11 @@
 
 use crate::{
     config::Config,
+    connection::{presented::Presented, session::count_refused},
     dialect::{
         native::{decode, frame_id},
         refusal,
     },
-    presented::Presented,
-    session::count_refused,
 };
 use shared::{
     close::Close,

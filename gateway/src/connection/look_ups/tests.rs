@@ -1,15 +1,13 @@
 //! Connections over real sockets, in front of an api that answers when the test lets it.
 
 use crate::{
-    arriving::Arriving,
-    asking::MAX_WAITING,
     backend::scripted::Scripted,
     config::Config,
-    connection::Connection,
+    connection::{
+        Connection, arriving::Arriving, asking::MAX_WAITING, opening::Opened, session::Session,
+    },
     dialect::Window,
     hub::conn::{Conn, unanswered::MAX_UNANSWERED},
-    opening::Opened,
-    session::Session,
     testing::{self, gateway},
     wire::socket::Socket,
 };

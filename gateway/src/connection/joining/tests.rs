@@ -3,9 +3,9 @@
 //! arrives once and in order from wherever a client stopped.
 
 use crate::{
-    arriving::Arriving,
     backend::{Backend, hub_lanes::HubLanes, scripted::Scripted},
     config::Config,
+    connection::arriving::Arriving,
     dialect::Window,
     hub::{
         Hub,

@@ -3,6 +3,7 @@
 //! once and one that cannot be answered delays its own only. Runs on the connection's own task.
 
 use crate::{
+    connection::joining::{Step, join},
     hub::{
         Hub,
         conn::{
@@ -10,7 +11,6 @@ use crate::{
             join::{Cause, Join},
         },
     },
-    joining::{Step, join},
 };
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use shared::{

@@ -2,9 +2,8 @@
 //! keeps the order; nothing here waits.
 
 use crate::{
-    answer::Answer,
     backend::Unavailable,
-    connection::Connection,
+    connection::{Connection, answer::Answer},
     dialect::{Window, refusal, try_later},
 };
 use shared::{

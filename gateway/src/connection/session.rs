@@ -1,6 +1,6 @@
 //! What a client's frames lead to, whatever dialect they came in. A pure state machine: no socket, no
 //! clock, no lock. [`Session`] is a connection whose client is known; a native one that has not said
-//! hello yet is a [`crate::greeting::Greeting`].
+//! hello yet is a [`crate::connection::greeting::Greeting`].
 
 use crate::{
     config::Config,

@@ -1,14 +1,16 @@
 //! What frames that name a person need before they can be posted: the private chat with that person,
 //! or the guest of that name. Who may be written to and who may take a name is the api's to say; that
-//! one client's messages keep their order is [`crate::asking`]'s.
+//! one client's messages keep their order is [`crate::connection::asking`]'s.
 
 use crate::{
     Gateway,
-    answer::Answer,
-    asking::{LookUp, then},
     backend::Unavailable,
     config::Config,
-    connection::Connection,
+    connection::{
+        Connection,
+        answer::Answer,
+        asking::{LookUp, then},
+    },
     dialect::{Misread, refusal, try_later},
     hub::conn::Owner,
 };

@@ -2,13 +2,15 @@
 //! `joining.rs`'s business.
 
 use crate::{
-    answer::Answer,
-    asking::{LookUp, then},
     backend::Unavailable,
-    connection::Connection,
+    connection::{
+        Connection,
+        answer::Answer,
+        asking::{LookUp, then},
+        opening::MAX_CATCH_UP,
+    },
     dialect::{refusal, try_later},
     hub::conn::join::{AccessVersion, Announce, Cause, Join, Subscription},
-    opening::MAX_CATCH_UP,
 };
 use shared::{
     chat::ChatView,

@@ -2,9 +2,11 @@
 //! order is `asking.rs`'s business.
 
 use crate::{
-    answer::Answer,
-    asking::{LookUp, Question, Then, then},
-    connection::Connection,
+    connection::{
+        Connection,
+        answer::Answer,
+        asking::{LookUp, Question, Then, then},
+    },
     dialect::{refusal, try_later},
     hub::conn::Owner,
 };

@@ -2,7 +2,7 @@
 //! order of the frames, beside everything else that the connection does. Nothing waits for them but
 //! the answers that need them. It does not know how anything is looked up.
 
-use crate::{answer::Answer, hub::conn::unanswered::Progress};
+use crate::{connection::answer::Answer, hub::conn::unanswered::Progress};
 use futures_util::future::BoxFuture;
 use shared::{
     close::Close,

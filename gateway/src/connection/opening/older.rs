@@ -4,7 +4,14 @@
 
 use crate::{
     Gateway,
-    arriving::{Arriving, join_all},
+    connection::{
+        arriving::{Arriving, join_all},
+        joining::closed_by,
+        opening::{Admitted, Opened, Registered, admit, handshake, opened},
+        presented::Presented,
+        session::Session,
+        strangers::Stranger,
+    },
     dialect::Window,
     hub::{
         conn::{
@@ -13,11 +20,6 @@ use crate::{
         },
         presence::sharing,
     },
-    joining::closed_by,
-    opening::{Admitted, Opened, Registered, admit, handshake, opened},
-    presented::Presented,
-    session::Session,
-    strangers::Stranger,
 };
 use shared::{
     chat::ChatView, close::Close, id::ChatId, internal::Shows, limit::network, time::Timestamp,
