@@ -27,7 +27,7 @@ use crate::{
     backend::{Backend, hub_lanes::HubLanes, keys::Keys, lanes::Desk},
     config::Config,
     connection::strangers::Strangers,
-    hub::{ConnIds, Hub},
+    hub::{Hub, conn::ConnIds},
     settings::ClientArgs,
     wire::credit::Credit,
 };
@@ -104,7 +104,7 @@ impl Gateway {
         let keys = Arc::new(Keys::new(Arc::clone(&backend)));
         lifecycle.spawn_background(Arc::clone(&keys).keep());
         repair::start(&hub, &backend);
-        lifecycle.spawn_background(hub::sweep(Arc::clone(&hub)));
+        lifecycle.spawn_background(hub::sweep::run(Arc::clone(&hub)));
         let pacing = Arc::clone(&hub);
         lifecycle.spawn_background(async move { pacing.pace.keep().await });
         let gateway = Arc::new(Self {

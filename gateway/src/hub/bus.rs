@@ -4,12 +4,13 @@
 use crate::{
     dialect::{Dialect, lobby},
     hub::{
-        Hub, Parting,
+        Hub,
         conn::{join::Cause, outbox::Worth},
         crowds::CROWD,
         invitations::Invitation,
         local_chat::Room,
         shared_event::Told,
+        watching::Parting,
     },
 };
 use bytes::Bytes;

@@ -4,7 +4,7 @@
 
 use crate::{
     backend::{Backend, Unavailable},
-    hub::{Hub, Parting, conn::join::Cause, invitations::Invitation, lock},
+    hub::{Hub, conn::join::Cause, invitations::Invitation, lock, watching::Parting},
 };
 use shared::{
     id::SessionId,

@@ -6,7 +6,7 @@ mod doubts;
 
 use crate::{
     backend::Backend,
-    hub::{Hub, Parting, conn::join::Cause, invitations::Invitation},
+    hub::{Hub, conn::join::Cause, invitations::Invitation, watching::Parting},
 };
 use doubts::Doubts;
 use shared::internal::{Changed, ChangedFound, Cut, UserChat, Woken};

@@ -117,7 +117,7 @@ fn hub(store: &Arc<Store>, config: Config) -> Arc<Hub> {
     let backend: Arc<dyn Backend> = Arc::new(api(store));
     let lanes = HubLanes::start(&backend, config.query, &lifecycle);
     let hub = Arc::new(Hub::new(NodeId::random(), config, Bus::local(), lanes, lifecycle));
-    hub.lifecycle.spawn_background(sweep(Arc::clone(&hub)));
+    hub.lifecycle.spawn_background(sweep::run(Arc::clone(&hub)));
     let pacing = Arc::clone(&hub);
     hub.lifecycle.spawn_background(async move { pacing.pace.keep().await });
     hub

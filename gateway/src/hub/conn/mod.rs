@@ -30,7 +30,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
 };
 
@@ -41,6 +41,16 @@ const TIMED: u64 = 64;
 /// Names a connection within this process; later ones are greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId(pub u64);
+
+/// Hands out connection ids.
+#[derive(Debug, Default)]
+pub struct ConnIds(AtomicU64);
+
+impl ConnIds {
+    pub fn next(&self) -> ConnId {
+        ConnId(self.0.fetch_add(1, Ordering::Relaxed))
+    }
+}
 
 /// A connection whose client is known.
 #[derive(Debug)]

@@ -1,0 +1,89 @@
+//! What is done to all chats of the hub now and then: overdue requests are sent, and what nobody needs is
+//! let go.
+
+use crate::hub::{Hub, conn::Conn, lock};
+use shared::{chat::ChatType, internal::UserChat, relay::Channel};
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+/// The most suspected rooms that are asked about in a second: five calls, so that whoever resumes
+/// meanwhile is not late. 10,000 rooms take ten seconds.
+const SUSPECTS_A_SWEEP: usize = 1_000;
+
+/// Sweeps once a second, for as long as the process lives: see [`Hub::sweep`].
+pub(crate) async fn run(hub: Arc<Hub>) {
+    let mut every = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        every.tick().await;
+        hub.sweep();
+    }
+}
+
+impl Hub {
+    /// Puts all feeds' questions that are due: what a gap, a poll or a lost answer left open. Lets
+    /// go of rooms nobody has watched for a while, and of windows nobody resumes from.
+    pub(crate) fn sweep(self: &Arc<Self>) {
+        let now = Instant::now();
+        let (mut rooms_open, mut suspects) = (0, 0);
+        for shard in &self.shards {
+            let mut rooms = lock(shard);
+            rooms.retain(|chat_id, room| {
+                let mut room = lock(room);
+                let behind_since = room.if_busy().and_then(|busy| busy.behind_since);
+                if behind_since.is_some_and(|since| now - since >= self.config.gap_patience) {
+                    self.ask(&mut room);
+                }
+                if room.suspect && suspects < SUSPECTS_A_SWEEP {
+                    suspects += 1;
+                    self.ask_anyway(&mut room);
+                }
+                if now - room.active_at > self.config.window_age {
+                    room.feed.forget_window();
+                }
+                self.forget_pages(&mut room, now);
+                room.calm_down(now);
+                self.look_at_crowd(&mut room);
+                let idle = room.empty_since.map(|since| now - since);
+                let lingers = idle.is_none_or(|idle| idle < self.config.room_linger);
+                let keep = lingers || room.if_busy().is_some_and(|busy| !busy.pages.is_empty());
+                if !keep {
+                    room.closed = true;
+                    if let Some(subscriber) = self.subscriber.get() {
+                        subscriber.remove(&[Channel::Chat(*chat_id)]);
+                    }
+                }
+                keep
+            });
+            rooms_open += rooms.len();
+        }
+        metrics::gauge!("gateway_rooms").set(rooms_open as f64);
+    }
+
+    /// Suspects all feeds: the sweeper asks the api for whatever is after each, at its pace.
+    pub(crate) fn suspect_all(&self) {
+        for shard in &self.shards {
+            lock(shard).values().for_each(|room| lock(room).suspect = true);
+        }
+    }
+
+    /// Who watches which chat of members here, a part of all chats at a time.
+    pub(crate) fn memberships(&self) -> impl Iterator<Item = Vec<UserChat>> {
+        self.shards.iter().map(|shard| {
+            let rooms: Vec<_> = lock(shard).values().cloned().collect();
+            let mut pairs = Vec::new();
+            for room in rooms {
+                let room = lock(&room);
+                // Rooms are everybody's to watch.
+                if room.chat_type != ChatType::Room {
+                    let pair = |conn: &Arc<Conn>| {
+                        Some(UserChat { user_id: conn.user_id()?, chat_id: room.chat_id() })
+                    };
+                    pairs.extend(room.watchers().filter_map(pair));
+                }
+            }
+            pairs.sort_unstable_by_key(|pair| (pair.chat_id, pair.user_id));
+            pairs.dedup();
+            pairs
+        })
+    }
+}

@@ -1,0 +1,121 @@
+//! Who watches which chat here: connections come to a chat, leave it, lose it. Lets nobody in who may
+//! not: the api was asked before.
+
+use crate::{
+    dialect::Window,
+    hub::{
+        Hub,
+        conn::{Conn, join::Join},
+        local_chat::{Attached, Room, feed::Feed},
+        lock,
+    },
+};
+use shared::{
+    chat::ChatType,
+    close::Close,
+    id::{ChatId, UserId},
+    relay::Channel,
+};
+use std::sync::{Arc, Mutex};
+use tokio::time::Instant;
+
+/// How far a user is out of a chat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parting {
+    /// No longer a member, who may watch a room all the same.
+    Member,
+    /// May not watch it.
+    Barred,
+}
+
+impl Hub {
+    /// Lets a connection watch a chat whose events it has up to `join.after`, if it can be served from
+    /// there.
+    pub fn attach(self: &Arc<Self>, conn: &Arc<Conn>, join: &mut Join) -> Attached {
+        let now = Instant::now();
+        loop {
+            let room = self.room_for(join, now);
+            let mut room = lock(&room);
+            if room.closed {
+                continue;
+            }
+            room.feed.on_head(join.head);
+            let attached = room.attach(conn, join, now);
+            self.look_at_crowd(&mut room);
+            if room.feed.is_behind() {
+                self.schedule_ask(&mut room);
+            }
+            return attached;
+        }
+    }
+
+    /// The chat's room, made when there is none.
+    fn room_for(self: &Arc<Self>, join: &Join, now: Instant) -> Arc<Mutex<Room>> {
+        let mut rooms = self.shard(join.chat_id);
+        let room = rooms.entry(join.chat_id).or_insert_with(|| {
+            // A client not too far back becomes where the feed starts, so that one question to the
+            // api serves all who come back together.
+            let reachable = (join.head.0 - join.after.0) <= self.config.feed.window_events as i64;
+            let start = if reachable { join.after.min(join.head) } else { join.head };
+            let feed = Feed::new(join.chat_id, start);
+            self.subscribe_room(join.chat_id);
+            Arc::new(Mutex::new(Room::new(join.chat_type, feed, now)))
+        });
+        Arc::clone(room)
+    }
+
+    /// Stops a connection from watching a chat. Whether it did.
+    pub fn detach(&self, conn: &Conn, chat: ChatId) -> bool {
+        self.with_room(chat, |room| room.detach(conn, Instant::now())).unwrap_or_default()
+    }
+
+    /// A user may no longer watch a chat: its connections here stop and are told.
+    pub fn part(&self, user: UserId, chat_id: ChatId, parting: Parting) {
+        // First those that are about to join, under this room's lock or later.
+        self.users.of_user(user).iter().for_each(|conn| conn.revoke());
+        self.users.parted(user, chat_id);
+        let now = Instant::now();
+        self.with_room(chat_id, |room| {
+            for conn in room.of_user(user) {
+                // A public room is left by those only who hold it among their chats, unless they may not
+                // even watch it.
+                let may_stay = room.chat_type == ChatType::Room && parting == Parting::Member;
+                if may_stay && conn.window != Window::Native {
+                    continue;
+                }
+                room.detach(&conn, now);
+                conn.lose(chat_id, Close::NotAMember);
+            }
+        });
+    }
+
+    /// A chat is gone: its watchers are told, and the room closes.
+    pub fn close_room(&self, chat_id: ChatId) {
+        let now = Instant::now();
+        self.with_room(chat_id, |room| {
+            let watchers: Vec<Arc<Conn>> = room.watchers().cloned().collect();
+            for conn in watchers {
+                room.detach(&conn, now);
+                conn.lose(chat_id, Close::ChatNotFound);
+            }
+        });
+    }
+
+    /// The connection is gone: no room holds it any more.
+    pub(crate) fn forget(&self, conn: &Conn) {
+        for chat in conn.chat_ids() {
+            self.detach(conn, chat);
+        }
+    }
+
+    /// Subscribes to a new room's channel and then asks for what passed before the subscription stood.
+    fn subscribe_room(self: &Arc<Self>, chat: ChatId) {
+        let Some(subscriber) = self.subscriber.get() else { return };
+        let confirmed = subscriber.add(&[Channel::Chat(chat)]);
+        let hub = Arc::clone(self);
+        self.lifecycle.spawn_background(async move {
+            confirmed.await;
+            hub.with_room(chat, |room| hub.ask_anyway(room));
+        });
+    }
+}
