@@ -76,8 +76,8 @@ pub struct Config {
     /// A feed without watchers is kept for this long: a client that reconnects finds it warm, and a
     /// reload does not cost an unsubscribe and a subscribe.
     pub room_linger: Duration,
-    /// A feed's window is let go when the chat was quiet for this long.
-    pub window_age: Duration,
+    /// A feed's replay is let go when the chat was quiet for this long.
+    pub replay_age: Duration,
     /// A gap waits this long for the missing events to come by themselves before the api is asked:
     /// two apis publishing at once swap order by a few milliseconds.
     pub gap_patience: Duration,
@@ -103,11 +103,11 @@ pub struct Config {
 #[derive(Clone, Copy, Debug)]
 pub struct FeedConfig {
     /// The most recent events kept for clients that resume.
-    pub window_events: usize,
+    pub replay_events: usize,
     /// The most bytes of them in a chat that nobody watches …
-    pub window_bytes: usize,
+    pub replay_bytes: usize,
     /// … and for each watcher so many more: as many come back together after a restart.
-    pub window_bytes_each: usize,
+    pub replay_bytes_each: usize,
     /// The most events kept that came before their turn; more are fetched again.
     pub max_ahead: usize,
     /// The most bytes of them.
@@ -167,14 +167,14 @@ impl Default for Config {
             guest_names: Rate { per: Duration::from_secs(2), burst: 60 },
             arrivals: Rate { per: Duration::from_millis(200), burst: 50 },
             feed: FeedConfig {
-                window_events: 1_000,
-                window_bytes: 64 * 1024,
-                window_bytes_each: 64,
+                replay_events: 1_000,
+                replay_bytes: 64 * 1024,
+                replay_bytes_each: 64,
                 max_ahead: 1_000,
                 max_ahead_bytes: 256 * 1024,
             },
             room_linger: Duration::from_secs(10),
-            window_age: Duration::from_secs(60),
+            replay_age: Duration::from_secs(60),
             gap_patience: Duration::from_millis(30),
             repair_interval: Duration::from_secs(4),
             repair_interval_down: Duration::from_secs(1),

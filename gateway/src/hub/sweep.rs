@@ -37,8 +37,8 @@ impl Hub {
                     suspects += 1;
                     self.ask_anyway(&mut room);
                 }
-                if now - room.active_at > self.config.window_age {
-                    room.feed.forget_window();
+                if now - room.active_at > self.config.replay_age {
+                    room.feed.forget_replay();
                 }
                 self.forget_pages(&mut room, now);
                 room.calm_down(now);

@@ -55,7 +55,7 @@ impl Hub {
         let room = rooms.entry(join.chat_id).or_insert_with(|| {
             // A client not too far back becomes where the feed starts, so that one question to the
             // api serves all who come back together.
-            let reachable = (join.head.0 - join.after.0) <= self.config.feed.window_events as i64;
+            let reachable = (join.head.0 - join.after.0) <= self.config.feed.replay_events as i64;
             let start = if reachable { join.after.min(join.head) } else { join.head };
             let feed = Feed::new(join.chat_id, start);
             self.subscribe_room(join.chat_id);

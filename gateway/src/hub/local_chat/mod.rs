@@ -84,7 +84,7 @@ pub enum Attached {
     AccessChanged,
     /// This comes first, then try again.
     Page(Vec<Arc<Relayed>>),
-    /// The feed's window does not reach back to the connection's cursor: fetch what it missed.
+    /// The replay does not reach back to the connection's cursor: fetch what it missed.
     Behind,
 }
 

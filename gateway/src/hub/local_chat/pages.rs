@@ -1,4 +1,4 @@
-//! Pages of one chat for those who come back from further than the feed's window reaches: which are kept,
+//! Pages of one chat for those who come back from further than the replay reaches: which are kept,
 //! which are on their way, which reader each serves. Fetching them is `fetching.rs`'s business.
 
 use crate::{backend::Unavailable, hub::shared_event::Relayed, wire::frame::Frame};

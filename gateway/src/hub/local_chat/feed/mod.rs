@@ -1,0 +1,200 @@
+//! The feed of one chat on this gateway: puts the chat's events in order, whatever the bus lost,
+//! repeated or swapped. A pure state machine: no I/O, no clock, no connections.
+
+mod held;
+
+use crate::{config::FeedConfig, hub::shared_event::Relayed};
+use held::Held;
+use shared::{
+    chat::Event,
+    id::{ChatId, Seq},
+    internal::RangeFound,
+    protocol::ChatEvent,
+};
+use std::sync::Arc;
+
+/// One chat's feed. `last` is delivered; `last + 1` is expected.
+#[derive(Debug)]
+pub struct Feed {
+    chat_id: ChatId,
+    last: Seq,
+    /// The newest event known to exist.
+    head: Seq,
+    /// A range after `last` has been asked for and not been answered.
+    asked: bool,
+    /// Nothing in a chat that is quiet, which most are.
+    held: Option<Box<Held>>,
+}
+
+/// What became deliverable, in order.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct Update {
+    /// Where the feed was before.
+    pub after: Seq,
+    pub deliver: Vec<Arc<Relayed>>,
+    /// Events that had been seen before.
+    pub repeats: usize,
+    /// Something is missing: [`Feed::ask`] soon.
+    pub behind: bool,
+}
+
+impl Feed {
+    /// A feed whose clients have everything up to `last`.
+    pub fn new(chat_id: ChatId, last: Seq) -> Self {
+        Self { chat_id, last, head: last, asked: false, held: None }
+    }
+
+    pub fn chat_id(&self) -> ChatId {
+        self.chat_id
+    }
+
+    /// The newest event delivered.
+    pub fn last(&self) -> Seq {
+        self.last
+    }
+
+    /// The newest event known to exist, delivered or not.
+    pub fn head(&self) -> Seq {
+        self.head
+    }
+
+    /// Whether events exist that were not delivered yet.
+    pub fn is_behind(&self) -> bool {
+        self.last < self.head
+    }
+
+    /// A run of committed events, from the bus or from the reply to an own batch. `config` bounds what
+    /// is kept of them for `watchers`.
+    pub fn on_live(&mut self, events: Vec<Event>, config: &FeedConfig, watchers: usize) -> Update {
+        let mut update = Update { after: self.last, ..Update::default() };
+        for event in events {
+            self.head = self.head.max(event.seq);
+            if event.seq <= self.last {
+                update.repeats += 1;
+            } else if event.seq == self.last.next() {
+                self.deliver(self.relay(event), &mut update);
+            } else {
+                let relayed = self.relay(event);
+                update.repeats += self.held().keep_ahead(relayed, config);
+            }
+        }
+        self.deliver_ahead(&mut update);
+        self.finish(update, config, watchers)
+    }
+
+    /// The chat has got at least this far, as the api says.
+    pub fn on_head(&mut self, head: Seq) {
+        self.head = self.head.max(head);
+    }
+
+    /// What to ask the api for now: the events after this place. `None` when nothing is known to be
+    /// missing or the question is already out. Answer with [`Feed::on_range`] or [`Feed::on_no_range`].
+    pub fn ask(&mut self) -> Option<Seq> {
+        if self.is_behind() { self.ask_anyway() } else { None }
+    }
+
+    /// Like [`Feed::ask`], though nothing is known to be missing: after subscribing, when events may
+    /// have passed unheard.
+    pub fn ask_anyway(&mut self) -> Option<Seq> {
+        (!std::mem::replace(&mut self.asked, true)).then_some(self.last)
+    }
+
+    /// The question got no answer: ask again later.
+    pub fn on_no_range(&mut self) {
+        self.asked = false;
+    }
+
+    /// The question cannot be answered: goes on at the newest event, without what is missing.
+    pub fn on_refused(&mut self) {
+        self.asked = false;
+        self.last = self.head;
+        self.held = None;
+    }
+
+    /// The api's answer to the question after `after`.
+    pub fn on_range(
+        &mut self,
+        after: Seq,
+        found: RangeFound,
+        config: &FeedConfig,
+        watchers: usize,
+    ) -> Update {
+        let mut update = Update { after: self.last, ..Update::default() };
+        self.asked = false;
+        self.head = self.head.max(found.head);
+        // When live events came in meanwhile, the answer no longer fits: it left out changes that
+        // are superseded for a reader at `after`, not for one further on.
+        if after == self.last {
+            let whole = found.upto.0 - after.0 == found.events.len() as i64;
+            for event in found.events {
+                if event.seq > self.last {
+                    self.deliver(self.relay(event), &mut update);
+                }
+            }
+            let is_folded = !whole && found.upto > after;
+            let folds = if is_folded { self.held().fold(after, found.upto) } else { 0 };
+            self.last = self.last.max(found.upto);
+            if folds > config.replay_events {
+                self.forget_replay();
+            }
+            let next = self.last.next();
+            if let Some(held) = &mut self.held {
+                held.forget_ahead(next);
+            }
+            self.deliver_ahead(&mut update);
+        }
+        self.finish(update, config, watchers)
+    }
+
+    /// The events after `cursor`, or `None` when the replay does not reach back so far.
+    pub fn since(&self, cursor: Seq) -> Option<impl Iterator<Item = &Arc<Relayed>>> {
+        let held = self.held.as_deref();
+        // A feed that holds nothing has nothing to add for whoever is where it is.
+        let serves =
+            held.map_or(cursor == self.last, |held| cursor <= self.last && held.reaches(cursor));
+        serves.then(|| held.into_iter().flat_map(move |held| held.since(cursor)))
+    }
+
+    /// Lets the replay go: nobody has resumed from it for long.
+    pub fn forget_replay(&mut self) {
+        let last = self.last;
+        if self.held.as_mut().is_some_and(|held| held.forget_replay(last).is_empty()) {
+            self.held = None;
+        }
+    }
+
+    fn held(&mut self) -> &mut Held {
+        self.held.get_or_insert_with(|| Box::new(Held::after(self.last)))
+    }
+
+    fn relay(&self, event: Event) -> Arc<Relayed> {
+        Arc::new(Relayed::new(&ChatEvent { chat_id: self.chat_id, event }))
+    }
+
+    fn deliver_ahead(&mut self, update: &mut Update) {
+        let mut next = self.last.next();
+        while let Some(relayed) = self.held.as_mut().and_then(|held| held.take_ahead(next)) {
+            self.deliver(relayed, update);
+            next = self.last.next();
+        }
+    }
+
+    fn deliver(&mut self, relayed: Arc<Relayed>, update: &mut Update) {
+        self.held().keep(&relayed);
+        self.last = relayed.seq;
+        update.deliver.push(relayed);
+    }
+
+    /// Cuts the replay to its bounds, once after each run.
+    fn finish(&mut self, mut update: Update, config: &FeedConfig, watchers: usize) -> Update {
+        update.behind = self.is_behind();
+        if let Some(held) = &mut self.held {
+            held.cut(config, watchers);
+        }
+        update
+    }
+}
+
+#[cfg(test)]
+mod tests;
