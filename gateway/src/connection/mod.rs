@@ -25,7 +25,7 @@ use crate::{
         asking::{Asking, Question},
         guest_names::GuestNames,
         heartbeat::{Beat, look},
-        opening::{Opened, Registered, open},
+        opening::{Opened, Registered, native::open},
         presented::Presented,
         session::{Session, Wanted},
         strangers::Stranger,

@@ -7,7 +7,7 @@ use crate::{
         Connection,
         answer::Answer,
         asking::{LookUp, then},
-        opening::MAX_CATCH_UP,
+        opening::native::MAX_CATCH_UP,
     },
     dialect::{refusal, try_later},
     hub::conn::join::{AccessVersion, Announce, Cause, Join, Subscription},
