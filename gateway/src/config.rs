@@ -75,7 +75,7 @@ pub struct Config {
     pub feed: FeedConfig,
     /// A feed without watchers is kept for this long: a client that reconnects finds it warm, and a
     /// reload does not cost an unsubscribe and a subscribe.
-    pub room_linger: Duration,
+    pub chat_linger: Duration,
     /// A feed's replay is let go when the chat was quiet for this long.
     pub replay_age: Duration,
     /// A gap waits this long for the missing events to come by themselves before the api is asked:
@@ -119,7 +119,7 @@ pub struct FeedConfig {
 pub struct LaneConfig {
     /// The most items in one call.
     pub max_batch: usize,
-    /// The most bytes in one call, by [`crate::backend::lane::Question::bytes`]. An item larger than that goes alone.
+    /// The most bytes in one call, by [`crate::backend::lane::Request::bytes`]. An item larger than that goes alone.
     pub max_batch_bytes: usize,
     /// The most items that the lane holds, waiting and asked. One more is refused at once.
     pub max_items: usize,
@@ -173,7 +173,7 @@ impl Default for Config {
                 max_ahead: 1_000,
                 max_ahead_bytes: 256 * 1024,
             },
-            room_linger: Duration::from_secs(10),
+            chat_linger: Duration::from_secs(10),
             replay_age: Duration::from_secs(60),
             gap_patience: Duration::from_millis(30),
             repair_interval: Duration::from_secs(4),

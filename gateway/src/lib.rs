@@ -24,7 +24,7 @@ mod repair;
 mod connection;
 
 use crate::{
-    backend::{Backend, hub_lanes::HubLanes, keys::Keys, lanes::Desk},
+    backend::{Backend, hub_lanes::HubLanes, keys::Keys, lanes::ApiLanes},
     config::Config,
     connection::strangers::Strangers,
     hub::{Hub, conn::ConnIds},
@@ -54,7 +54,7 @@ pub const METRICS: &[&[Metric]] =
 /// A running gateway.
 pub struct Gateway {
     pub(crate) hub: Arc<Hub>,
-    pub(crate) desk: Arc<Desk>,
+    pub(crate) lanes: Arc<ApiLanes>,
     pub(crate) keys: Arc<Keys>,
     pub(crate) ids: ConnIds,
     pub(crate) limiter: Limiter,
@@ -86,8 +86,9 @@ impl Gateway {
             metrics::gauge!(name).set(0.0);
         }
         let Deps { node, backend, bus, presence, limiter, lifecycle } = deps;
-        let lanes = HubLanes::start(&backend, config.query, &lifecycle);
-        let hub = Arc::new(Hub::new(node, config.clone(), bus.clone(), lanes, lifecycle.clone()));
+        let hub_lanes = HubLanes::start(&backend, config.query, &lifecycle);
+        let hub =
+            Arc::new(Hub::new(node, config.clone(), bus.clone(), hub_lanes, lifecycle.clone()));
         let listening = Arc::downgrade(&hub);
         let subscriber = bus.subscriber(move |event| {
             if let Some(hub) = listening.upgrade() {
@@ -100,7 +101,7 @@ impl Gateway {
         let credit = Credit::new(config.strangers_bytes, config.strangers_bytes_of_network);
         let delivering = Arc::clone(&hub);
         let on_events = move |run| delivering.on_events(run);
-        let desk = Arc::new(Desk::start(&backend, &config, &lifecycle, on_events));
+        let lanes = Arc::new(ApiLanes::start(&backend, &config, &lifecycle, on_events));
         let keys = Arc::new(Keys::new(Arc::clone(&backend)));
         lifecycle.spawn_background(Arc::clone(&keys).keep());
         repair::start(&hub, &backend);
@@ -109,7 +110,7 @@ impl Gateway {
         lifecycle.spawn_background(async move { pacing.pace.keep().await });
         let gateway = Arc::new(Self {
             hub,
-            desk,
+            lanes,
             keys,
             ids: ConnIds::default(),
             limiter,
@@ -123,14 +124,15 @@ impl Gateway {
             started: Instant::now(),
             max_connections: args.max_connections,
         });
-        let (draining, window) = (Arc::clone(&gateway), Duration::from_secs(args.drain_seconds));
+        let (draining, drain_time) =
+            (Arc::clone(&gateway), Duration::from_secs(args.drain_seconds));
         let drained = CancellationToken::new();
         let keeping = hub::presence::run(Arc::clone(&gateway.hub), presence, drained.clone());
         lifecycle.spawn(keeping);
         lifecycle.spawn(async move {
             draining.lifecycle.soft_stop().cancelled().await;
             metrics::gauge!("gateway_draining").set(1.0);
-            hub::drain::drain(&draining.hub, window).await;
+            hub::drain::drain(&draining.hub, drain_time).await;
             drained.cancel();
         });
         gateway

@@ -59,7 +59,7 @@ impl HubLanes {
 
     /// The events of a range; `None` when the chat is gone.
     pub async fn range(&self, range: Range) -> Result<Option<RangeFound>, Unavailable> {
-        self.events.ask(range).await
+        self.events.request(range).await
     }
 
     /// Requests a chat as this user may watch it; `done` gets it, or why the user may not.
@@ -73,11 +73,11 @@ impl HubLanes {
 
     /// A chat as this user may watch it, or why the user may not.
     pub async fn view(&self, chat: UserChat) -> Result<Result<ChatView, Refusal>, Unavailable> {
-        self.views.ask(chat).await
+        self.views.request(chat).await
     }
 
     /// Has the user be woken when this chat stirs; `false` when the user is no member of it.
     pub async fn mark_dormant(&self, chat: UserChat) -> Result<bool, Unavailable> {
-        self.dormant.ask(chat).await
+        self.dormant.request(chat).await
     }
 }

@@ -24,7 +24,7 @@ use std::sync::Arc;
 pub(crate) type OpenAnswer = (Arc<str>, Result<SessionView, SessionRefusal>);
 
 /// The lanes.
-pub(crate) struct Desk {
+pub(crate) struct ApiLanes {
     opens: Lane<OpenSession, OpenAnswer>,
     posts: Vec<Lane<Command, Result<Receipt, Refusal>>>,
     reads: Lane<ReadMark, ()>,
@@ -32,7 +32,7 @@ pub(crate) struct Desk {
     guests: Lane<String, Result<UserRef, Refusal>>,
 }
 
-impl Desk {
+impl ApiLanes {
     /// Starts the lanes. `on_events` is given the events of own commands as soon as they are committed.
     pub fn start(
         backend: &Arc<dyn Backend>,
@@ -104,7 +104,7 @@ impl Desk {
 
     /// Asks whether a session may open and what it starts from.
     pub async fn open(&self, session: OpenSession) -> Result<OpenAnswer, Unavailable> {
-        self.opens.ask(session).await
+        self.opens.request(session).await
     }
 
     /// Puts a command into its chat's lane: a sender's commands to a chat keep their order.
@@ -120,12 +120,12 @@ impl Desk {
 
     /// The private chat of two users, made when there is none.
     pub async fn peer(&self, pair: Pair) -> Result<Result<ChatId, Refusal>, Unavailable> {
-        self.peers.ask(pair).await
+        self.peers.request(pair).await
     }
 
     /// The guest of this name.
     pub async fn guest(&self, name: String) -> Result<Result<UserRef, Refusal>, Unavailable> {
-        self.guests.ask(name).await
+        self.guests.request(name).await
     }
 }
 

@@ -2,7 +2,7 @@
 //! How many are owed is counted in `unanswered.rs`.
 
 use crate::{
-    hub::conn::{Conn, outbox::Worth, turns::Turn},
+    hub::conn::{Conn, outbox::DropPolicy, turns::Turn},
     wire::frame::Frame,
 };
 use shared::protocol::ServerFrame;
@@ -35,7 +35,7 @@ impl Answer {
 
     fn give(&mut self, frame: Option<Frame>) {
         let outbox = &self.conn.outbox;
-        let push = |frame| outbox.push(frame, Worth::Durable);
+        let push = |frame| outbox.push(frame, DropPolicy::Durable);
         self.conn.unanswered.give(self.turn.take(), frame, push);
     }
 }

@@ -137,7 +137,7 @@ impl Arriving {
         {
             if !conn.watches(chat)
                 && conn.watched() + work.joining >= hub.config.max_chats
-                && work.make_room(hub, conn)
+                && work.make_space(hub, conn)
             {
                 return;
             }
@@ -243,7 +243,7 @@ impl Arriving {
 
 impl Work {
     /// Sees to it that there will be room for one more chat; whether to wait for that.
-    fn make_room(&mut self, hub: &Arc<Hub>, conn: &Arc<Conn>) -> bool {
+    fn make_space(&mut self, hub: &Arc<Hub>, conn: &Arc<Conn>) -> bool {
         if !self.chats.values().any(|entry| entry.state == State::LettingGo)
             && let Some(chat) = hub.quietest(conn, |chat| self.chats.contains_key(&chat))
         {
@@ -290,7 +290,7 @@ impl Hub {
     fn quietest(&self, conn: &Conn, taken: impl Fn(ChatId) -> bool) -> Option<ChatId> {
         let chats = conn.chat_ids().into_iter().filter(|chat| !taken(*chat));
         chats
-            .filter_map(|chat| Some((self.with_room(chat, |room| room.active_at)?, chat)))
+            .filter_map(|chat| Some((self.with_chat(chat, |chat| chat.active_at)?, chat)))
             .min()
             .map(|(_, chat)| chat)
     }

@@ -10,10 +10,10 @@ use crate::{
         conn::{
             Conn,
             join::{Announce, Join, Subscription},
-            outbox::Worth,
+            outbox::DropPolicy,
         },
         local_chat::Attached,
-        shared_event::Relayed,
+        shared_event::SharedEvent,
     },
     wire::frame::Frame,
 };
@@ -51,7 +51,7 @@ pub(crate) async fn join(hub: Arc<Hub>, conn: Arc<Conn>, mut join: Join) -> Step
                 join.waits += 1;
                 return Step::Later(join, pause);
             }
-            Attached::NoRoom => conn.outbox.room().await,
+            Attached::NoSpace => conn.outbox.wait_for_space().await,
             Attached::AccessChanged => {
                 join.allowed = conn.access_version();
                 match hub.view_for(&conn, join.chat_id).await {
@@ -96,11 +96,11 @@ pub(crate) async fn join(hub: Arc<Hub>, conn: Arc<Conn>, mut join: Join) -> Step
 async fn send(
     conn: &Conn,
     join: &mut Join,
-    mut events: &[Arc<Relayed>],
+    mut events: &[Arc<SharedEvent>],
     mut whole: Option<&Frame>,
 ) {
     while !events.is_empty() {
-        conn.outbox.room().await;
+        conn.outbox.wait_for_space().await;
         let pushed = conn.deliver_run(join.chat_id, events, whole.take());
         if conn.outbox.is_closing() {
             return;
@@ -116,7 +116,7 @@ async fn send(
 fn resync(conn: &Conn, join: &mut Join) {
     metrics::counter!("gateway_resyncs_total").increment(1);
     let (chat_id, seq) = (join.chat_id, join.head.max(join.after));
-    conn.send(&ServerFrame::Resync { chat_id, seq }, Worth::Durable);
+    conn.send(&ServerFrame::Resync { chat_id, seq }, DropPolicy::Durable);
     (join.after, join.target) = (seq, None);
 }
 

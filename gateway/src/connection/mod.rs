@@ -260,7 +260,7 @@ impl Connection {
 
     fn submit_mark(&self, mark: ReadMark) {
         // When the lane is full, a later mark includes this one.
-        let _ = self.gateway().desk.mark_read(mark);
+        let _ = self.gateway().lanes.mark_read(mark);
     }
 
     fn on_incoming(&mut self, incoming: Incoming) -> Result<(), Close> {

@@ -33,7 +33,7 @@ impl Connection {
         let user_id = self.conn().user_id()?;
         let gateway = Arc::clone(self.gateway());
         Some(Box::pin(async move {
-            let found = gateway.desk.peer(Pair { user_id, peer: to }).await;
+            let found = gateway.lanes.peer(Pair { user_id, peer: to }).await;
             then(move |connection: &mut Self| {
                 match result(found) {
                     Ok(chat_id) => {
@@ -114,7 +114,7 @@ async fn guest(
         return Ok(Found { guest, newcomer: false });
     }
     permit(gateway, "guest-names", network, guest_names).await?;
-    let found = gateway.desk.guest(name).await;
+    let found = gateway.lanes.guest(name).await;
     let guest = result(found).map_err(NoGuest::Unknown)?;
     Ok(Found { guest, newcomer: true })
 }

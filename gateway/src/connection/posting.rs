@@ -27,7 +27,7 @@ impl Connection {
         };
         metrics::counter!("gateway_commands_total").increment(1);
         let (chat_id, frame_id) = (command.chat_id, id.clone());
-        let said = self.said(id.as_deref(), &command.action);
+        let echo = self.pending_echo(id.as_deref(), &command.action);
         let taken = Instant::now();
         let mut span = Span::root("command", Kind::Server);
         span.text(
@@ -57,13 +57,13 @@ impl Connection {
                 span.text("refusal", refusal.code.as_str());
             }
             metrics::histogram!("gateway_command_duration_seconds").record(taken.elapsed());
-            answer.send(&match (outcome, said) {
-                (Ok(Ok(receipt)), Some(said)) if receipt.repeated => said.again(chat_id, receipt),
+            answer.send(&match (outcome, echo) {
+                (Ok(Ok(receipt)), Some(echo)) if receipt.repeated => echo.repeat(chat_id, receipt),
                 (outcome, _) => told(frame_id, chat_id, outcome),
             });
         });
-        let desk = &self.gateway().desk;
-        if trace::within(here, || desk.post(command, done)).is_err() {
+        let lanes = &self.gateway().lanes;
+        if trace::within(here, || lanes.post(command, done)).is_err() {
             count("overloaded");
             let wait = Duration::from_secs(1);
             let text = "Too much is waiting. Send it again.";
@@ -73,9 +73,9 @@ impl Connection {
 
     /// What is kept of a message until its receipt is there: nothing but in the one dialect that
     /// has client message ids and no `ack`.
-    fn said(&self, id: Option<&str>, action: &Action) -> Option<Said> {
+    fn pending_echo(&self, id: Option<&str>, action: &Action) -> Option<PendingEcho> {
         match (self.conn().window, action) {
-            (Window::Chat(_), Action::Send { text, .. }) => Some(Said {
+            (Window::Chat(_), Action::Send { text, .. }) => Some(PendingEcho {
                 sender: self.conn().user()?.clone(),
                 text: text.clone(),
                 client_message_id: id?.to_owned(),
@@ -91,16 +91,16 @@ fn count(result: &'static str) {
 }
 
 /// A message that its sender may be shown once more.
-struct Said {
+struct PendingEcho {
     sender: UserRef,
     text: String,
     client_message_id: String,
 }
 
-impl Said {
+impl PendingEcho {
     /// The message was stored before and makes no event; its sender, who repeats it because the
     /// first answer was lost, is shown what was stored.
-    fn again(self, chat_id: ChatId, receipt: Receipt) -> ServerFrame {
+    fn repeat(self, chat_id: ChatId, receipt: Receipt) -> ServerFrame {
         let message = Message {
             id: receipt.message_id,
             sender: self.sender,

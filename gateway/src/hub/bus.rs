@@ -5,11 +5,11 @@ use crate::{
     dialect::{Dialect, lobby},
     hub::{
         Hub,
-        conn::{join::Cause, outbox::Worth},
+        conn::{join::Cause, outbox::DropPolicy},
         crowds::CROWD,
         invitations::Invitation,
-        local_chat::Room,
-        shared_event::Told,
+        local_chat::LocalChat,
+        shared_event::SharedFrame,
         watching::Parting,
     },
 };
@@ -63,13 +63,13 @@ impl Hub {
                 }
                 UserPayload::Read { chat_id, message_id } => {
                     let frame = ServerFrame::Read { chat_id, user_id: user, message_id };
-                    let told = Told::new(&frame);
+                    let told = SharedFrame::new(&frame);
                     for conn in self.users.of_user(user) {
                         let dialect = conn.window.dialect();
                         // A window on one chat shows nothing of others.
                         let shows = dialect == Dialect::Native || conn.watches(chat_id);
                         if let Some(frame) = told.frame(dialect).filter(|_| shows) {
-                            conn.outbox.push(frame, Worth::Ephemeral);
+                            conn.outbox.push(frame, DropPolicy::Ephemeral);
                         }
                     }
                 }
@@ -107,27 +107,27 @@ impl Hub {
                 let frame = ServerFrame::Read { chat_id, user_id, message_id };
                 self.tell_few(chat_id, &frame, user_id);
             }
-            ChatPayload::ChatDeleted => self.close_room(chat_id),
+            ChatPayload::ChatDeleted => self.close_chat(chat_id),
         }
     }
 
     /// Makes a crowd of a chat with many watchers, or ends it when half of them have gone. Called when
     /// their number may have changed. What the chat's task and others handle at the same time then is
     /// put in order by the feed.
-    pub(crate) fn look_at_crowd(self: &Arc<Self>, room: &mut Room) {
-        let (chat, watchers) = (room.chat_id(), room.watchers().len());
-        if room.crowded && watchers < CROWD / 2 {
-            room.crowded = false;
-            self.crowds.disperse(chat);
-        } else if !room.crowded && watchers > CROWD {
-            room.crowded = true;
-            let mut payloads = self.crowds.form(chat);
+    pub(crate) fn look_at_crowd(self: &Arc<Self>, chat: &mut LocalChat) {
+        let (chat_id, watchers) = (chat.chat_id(), chat.watchers().len());
+        if chat.crowded && watchers < CROWD / 2 {
+            chat.crowded = false;
+            self.crowds.disperse(chat_id);
+        } else if !chat.crowded && watchers > CROWD {
+            chat.crowded = true;
+            let mut payloads = self.crowds.form(chat_id);
             let hub = Arc::clone(self);
             self.lifecycle.spawn_background(async move {
                 while let Some(payload) = payloads.next().await {
-                    hub.on_chat_bytes(chat, payload.bytes());
+                    hub.on_chat_bytes(chat_id, payload.bytes());
                     if payloads.have_overflowed() {
-                        hub.with_room(chat, |room| room.suspect = true);
+                        hub.with_chat(chat_id, |chat| chat.suspect = true);
                     }
                 }
             });

@@ -18,7 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 pub(crate) const CROWD: usize = 1_000;
 
 /// The most that waits for a crowded chat's task: seconds of a chat in which everybody talks. What
-/// finds no room is asked for from the api.
+/// finds no space is asked for from the api.
 const MAX_BYTES: usize = 4 << 20;
 
 /// The most payloads of it, which may be small.
@@ -32,11 +32,11 @@ pub(crate) struct Crowds(RwLock<HashMap<ChatId, Crowd>>);
 struct Crowd {
     waiting: mpsc::Sender<Payload>,
     /// A permit is a byte.
-    room: Arc<Semaphore>,
+    space: Arc<Semaphore>,
     missed: Arc<Missed>,
 }
 
-/// Whether something found no room since the chat was last suspected.
+/// Whether something found no space since the chat was last suspected.
 type Missed = AtomicBool;
 
 /// What the bus says of a crowded chat.
@@ -53,14 +53,14 @@ pub(crate) struct Payloads {
 }
 
 impl Crowds {
-    /// Hands a payload to the chat's task, unless it has none. Never waits: what finds no room is
+    /// Hands a payload to the chat's task, unless it has none. Never waits: what finds no space is
     /// lost, as it is to a node that does not hear it, and the task asks for it later.
     pub fn hand_over(&self, chat: ChatId, bytes: &Bytes) -> bool {
         let crowds = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let Some(crowd) = crowds.get(&chat) else { return false };
-        // One that is larger than the bound finds room when nothing waits.
+        // One that is larger than the bound finds space when nothing waits.
         let size = u32::try_from(bytes.len().clamp(1, MAX_BYTES)).unwrap_or(u32::MAX);
-        let place = Arc::clone(&crowd.room).try_acquire_many_owned(size);
+        let place = Arc::clone(&crowd.space).try_acquire_many_owned(size);
         let payload = place.map(|place| Payload { bytes: bytes.clone(), _place: place });
         if !payload.is_ok_and(|payload| crowd.waiting.try_send(payload).is_ok()) {
             metrics::counter!("gateway_crowd_overflows_total").increment(1);
@@ -72,8 +72,8 @@ impl Crowds {
     /// From now on what the bus says of this chat is handed to whoever has these payloads.
     pub fn form(&self, chat: ChatId) -> Payloads {
         let (waiting, receiver) = mpsc::channel(MAX_PAYLOADS);
-        let (room, missed) = (Arc::new(Semaphore::new(MAX_BYTES)), Arc::new(Missed::new(false)));
-        let crowd = Crowd { waiting, room, missed: Arc::clone(&missed) };
+        let (space, missed) = (Arc::new(Semaphore::new(MAX_BYTES)), Arc::new(Missed::new(false)));
+        let crowd = Crowd { waiting, space, missed: Arc::clone(&missed) };
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(chat, crowd);
         Payloads { waiting: receiver, missed }
     }

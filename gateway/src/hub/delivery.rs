@@ -31,32 +31,32 @@ impl Hub {
     /// Changes a chat's feed and hands out what became deliverable.
     pub(super) fn update(
         self: &Arc<Self>,
-        chat: ChatId,
+        chat_id: ChatId,
         cause: Option<Traceparent>,
         change: impl FnOnce(&mut Feed, &FeedConfig, usize) -> Update,
     ) {
-        let delivered = self.with_room(chat, |room| {
-            let watchers = room.watchers().len();
-            let update = change(&mut room.feed, &self.config.feed, watchers);
+        let delivered = self.with_chat(chat_id, |chat| {
+            let watchers = chat.watchers().len();
+            let update = change(&mut chat.feed, &self.config.feed, watchers);
             // What came before by another way was delivered then.
             let cause = cause.filter(|_| !update.deliver.is_empty());
             let mut span = Span::caused("deliver", Kind::Consumer, cause);
-            let delivered = room.deliver(&update, Instant::now());
-            span.number("chat.id", chat.0);
+            let delivered = chat.deliver(&update, Instant::now());
+            span.number("chat.id", chat_id.0);
             span.number("events", update.deliver.len() as i64);
-            span.number("fanout", room.watchers().len() as i64);
+            span.number("fanout", chat.watchers().len() as i64);
             if update.behind {
-                self.schedule_ask(room);
+                self.schedule_request(chat);
             }
             (delivered, span)
         });
         let Some((Delivered { joined, parted }, span)) = delivered else { return };
         span.end();
         for user in parted {
-            self.part(user, chat, Parting::Member);
+            self.part(user, chat_id, Parting::Member);
         }
         for user in joined {
-            self.welcome(user, chat);
+            self.welcome(user, chat_id);
         }
     }
 }

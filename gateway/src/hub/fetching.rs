@@ -4,7 +4,7 @@
 use crate::hub::{
     Hub,
     local_chat::{
-        Room,
+        LocalChat,
         pages::{Answer, Found, Page},
     },
 };
@@ -22,64 +22,64 @@ const MAX_KEPT_BYTES: usize = 32 << 20;
 impl Hub {
     /// A page of what a chat's reader at `after` missed, fetched once for all who wait for it; `None`
     /// when the chat is gone.
-    pub(crate) async fn page(self: &Arc<Self>, chat: ChatId, after: Seq) -> Answer {
+    pub(crate) async fn page(self: &Arc<Self>, chat_id: ChatId, after: Seq) -> Answer {
         // A page that somebody else asked for may leave out what this reader needs.
         for alone in [false, true] {
-            let asked = match self.find_page(chat, after, alone) {
+            let asked = match self.find_page(chat_id, after, alone) {
                 Found::Page(page) => return Ok(Some(page)),
                 Found::Wait(asked) => asked,
-                Found::Nowhere => return self.fetch_page(chat, after).await,
+                Found::Nowhere => return self.fetch_page(chat_id, after).await,
             };
             match asked.await {
                 Ok(Some(page)) if !page.serves(after) => {}
                 answer => return answer,
             }
         }
-        self.fetch_page(chat, after).await
+        self.fetch_page(chat_id, after).await
     }
 
-    fn find_page(self: &Arc<Self>, chat: ChatId, after: Seq, alone: bool) -> Found {
-        let find = |room: &mut Room| {
-            let pages = &mut room.busy().pages;
+    fn find_page(self: &Arc<Self>, chat_id: ChatId, after: Seq, alone: bool) -> Found {
+        let find = |chat: &mut LocalChat| {
+            let pages = &mut chat.busy().pages;
             let found = pages.find(after, alone);
             if !matches!(found, Found::Nowhere) {
                 return found;
             }
-            let asked = self.fetch_page(chat, after).boxed().shared();
+            let asked = self.fetch_page(chat_id, after).boxed().shared();
             pages.asked(after, &asked);
             Found::Wait(asked)
         };
-        self.with_room(chat, find).unwrap_or(Found::Nowhere)
+        self.with_chat(chat_id, find).unwrap_or(Found::Nowhere)
     }
 
     fn fetch_page(
         self: &Arc<Self>,
-        chat: ChatId,
+        chat_id: ChatId,
         after: Seq,
     ) -> impl Future<Output = Answer> + Send + use<> {
         let hub = Arc::clone(self);
         async move {
-            let range = Range { chat_id: chat, after };
+            let range = Range { chat_id: chat_id, after };
             let Some(found) = hub.lanes.range(range).await? else { return Ok(None) };
-            let page = Arc::new(Page::new(chat, after, found));
-            hub.with_room(chat, |room| hub.keep_page(room, Arc::clone(&page)));
+            let page = Arc::new(Page::new(chat_id, after, found));
+            hub.with_chat(chat_id, |chat| hub.keep_page(chat, Arc::clone(&page)));
             Ok(Some(page))
         }
     }
 
-    fn keep_page(&self, room: &mut Room, page: Arc<Page>) {
+    fn keep_page(&self, chat: &mut LocalChat, page: Arc<Page>) {
         let bytes = page.bytes;
         if self.page_bytes.load(Ordering::Relaxed) + bytes > MAX_KEPT_BYTES {
             return;
         }
-        let gone = room.busy().pages.keep(page, Instant::now());
+        let gone = chat.busy().pages.keep(page, Instant::now());
         self.page_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.page_bytes.fetch_sub(gone, Ordering::Relaxed);
     }
 
     /// Lets a room's old pages go.
-    pub(crate) fn forget_pages(&self, room: &mut Room, now: Instant) {
-        if let Some(busy) = room.if_busy() {
+    pub(crate) fn forget_pages(&self, chat: &mut LocalChat, now: Instant) {
+        if let Some(busy) = chat.if_busy() {
             self.page_bytes.fetch_sub(busy.pages.forget(now), Ordering::Relaxed);
         }
     }

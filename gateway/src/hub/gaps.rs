@@ -3,7 +3,7 @@
 
 use crate::{
     backend::Unavailable,
-    hub::{Hub, local_chat::Room},
+    hub::{Hub, local_chat::LocalChat},
 };
 use shared::{
     id::{ChatId, Seq},
@@ -14,16 +14,16 @@ use tokio::time::Instant;
 
 impl Hub {
     /// A chat has got at least this far: after a moment the api is asked for what has not come.
-    pub fn on_head(self: &Arc<Self>, chat: ChatId, head: Seq) {
-        self.with_room(chat, |room| {
-            room.feed.on_head(head);
-            if !room.feed.is_behind() {
+    pub fn on_head(self: &Arc<Self>, chat_id: ChatId, head: Seq) {
+        self.with_chat(chat_id, |chat| {
+            chat.feed.on_head(head);
+            if !chat.feed.is_behind() {
                 return;
             }
-            room.busy().behind_since.get_or_insert(Instant::now());
+            chat.busy().behind_since.get_or_insert(Instant::now());
             if !self.hears() {
                 // Nothing is on its way: the sweeper's second would be lost.
-                self.schedule_ask(room);
+                self.schedule_request(chat);
             }
         });
     }
@@ -44,61 +44,61 @@ impl Hub {
                 });
                 if got_on {
                     // What is left of a long gap needs no patience.
-                    self.with_room(asked.chat_id, |room| self.ask(room));
+                    self.with_chat(asked.chat_id, |chat| self.request_missing(chat));
                 }
             }
-            Ok(None) => self.close_room(asked.chat_id),
+            Ok(None) => self.close_chat(asked.chat_id),
             Err(Unavailable::Refused(_)) => {
-                self.with_room(asked.chat_id, Room::pass_over);
+                self.with_chat(asked.chat_id, LocalChat::pass_over);
             }
             Err(Unavailable::NotAnswered(_)) => {
                 // The sweeper asks again: the lane has just tried for long.
-                self.with_room(asked.chat_id, |room| {
-                    room.feed.on_no_range();
-                    room.suspect = true;
+                self.with_chat(asked.chat_id, |chat| {
+                    chat.feed.on_no_range();
+                    chat.suspect = true;
                 });
             }
         }
     }
 
     /// Asks for what a gap lacks, unless it fills by itself in a moment.
-    pub(super) fn schedule_ask(self: &Arc<Self>, room: &mut Room) {
-        room.busy().behind_since.get_or_insert(Instant::now());
-        if std::mem::replace(&mut room.ask_scheduled, true) {
+    pub(super) fn schedule_request(self: &Arc<Self>, chat: &mut LocalChat) {
+        chat.busy().behind_since.get_or_insert(Instant::now());
+        if std::mem::replace(&mut chat.request_scheduled, true) {
             return;
         }
-        let (hub, chat) = (Arc::clone(self), room.chat_id());
+        let (hub, chat_id) = (Arc::clone(self), chat.chat_id());
         self.lifecycle.spawn_background(async move {
             tokio::time::sleep(hub.config.gap_patience).await;
-            hub.with_room(chat, |room| {
-                room.ask_scheduled = false;
-                hub.ask(room);
+            hub.with_chat(chat_id, |chat| {
+                chat.request_scheduled = false;
+                hub.request_missing(chat);
             });
         });
     }
 
-    pub(super) fn ask(self: &Arc<Self>, room: &mut Room) {
-        if let Some(after) = room.feed.ask() {
+    pub(super) fn request_missing(self: &Arc<Self>, chat: &mut LocalChat) {
+        if let Some(after) = chat.feed.request() {
             metrics::counter!("gateway_gaps_total").increment(1);
-            self.put(room, after);
+            self.request_after(chat, after);
         }
     }
 
-    pub(super) fn ask_anyway(self: &Arc<Self>, room: &mut Room) {
-        match room.feed.ask_anyway() {
-            Some(after) => self.put(room, after),
+    pub(super) fn request_unconditionally(self: &Arc<Self>, chat: &mut LocalChat) {
+        match chat.feed.request_anyway() {
+            Some(after) => self.request_after(chat, after),
             // The answer on its way may be older than the suspicion.
-            None => room.suspect = true,
+            None => chat.suspect = true,
         }
     }
 
-    fn put(self: &Arc<Self>, room: &mut Room, after: Seq) {
-        let (hub, range) = (Arc::clone(self), Range { chat_id: room.chat_id(), after });
+    fn request_after(self: &Arc<Self>, chat: &mut LocalChat, after: Seq) {
+        let (hub, range) = (Arc::clone(self), Range { chat_id: chat.chat_id(), after });
         let done = Box::new(move |answer: Result<_, _>| hub.on_range(range, answer));
-        room.suspect = false;
+        chat.suspect = false;
         if self.lanes.request_range(range, done).is_err() {
-            room.feed.on_no_range();
-            room.suspect = true;
+            chat.feed.on_no_range();
+            chat.suspect = true;
         }
     }
 }

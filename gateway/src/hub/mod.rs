@@ -22,7 +22,7 @@ pub(crate) mod watching;
 use crate::{
     backend::{Unavailable, hub_lanes::HubLanes},
     config::Config,
-    hub::{conn::Conn, crowds::Crowds, local_chat::Room, pace::Pace, users::Users},
+    hub::{conn::Conn, crowds::Crowds, local_chat::LocalChat, pace::Pace, users::Users},
 };
 use shared::{
     bus::{Bus, Subscriber},
@@ -41,7 +41,7 @@ use tokio::{sync::Notify, time::Instant};
 /// The map of rooms is spread over this many locks, each held for a look-up. A room has its own.
 const SHARDS: usize = 64;
 
-type Rooms = HashMap<ChatId, Arc<Mutex<Room>>>;
+type Chats = HashMap<ChatId, Arc<Mutex<LocalChat>>>;
 
 /// The gateway's registry and fan-out.
 pub struct Hub {
@@ -58,7 +58,7 @@ pub struct Hub {
     /// What is left of the arrivals that this node may announce, and since when it counts.
     pub(crate) arrivals: Mutex<Bucket>,
     pub(crate) started: Instant,
-    shards: [Mutex<Rooms>; SHARDS],
+    shards: [Mutex<Chats>; SHARDS],
     pub(crate) crowds: Crowds,
     pub(crate) pace: Pace,
     /// Of pages kept for those who come back together.
@@ -92,14 +92,14 @@ impl Hub {
     }
 
     /// Does something to a chat's room, under its lock; `None` when there is no such room.
-    pub(crate) fn with_room<T>(
+    pub(crate) fn with_chat<T>(
         &self,
-        chat: ChatId,
-        change: impl FnOnce(&mut Room) -> T,
+        chat_id: ChatId,
+        change: impl FnOnce(&mut LocalChat) -> T,
     ) -> Option<T> {
-        let room = self.shard(chat).get(&chat).cloned()?;
-        let mut room = lock(&room);
-        (!room.closed).then(|| change(&mut room))
+        let chat = self.shard(chat_id).get(&chat_id).cloned()?;
+        let mut chat = lock(&chat);
+        (!chat.closed).then(|| change(&mut chat))
     }
 
     /// A chat as this connection may watch it. A guest, who is no user, may enter rooms.
@@ -117,8 +117,8 @@ impl Hub {
         self.subscriber.get().is_some_and(Subscriber::is_up)
     }
 
-    fn shard(&self, chat: ChatId) -> MutexGuard<'_, Rooms> {
-        lock(&self.shards[chat.0.unsigned_abs() as usize % SHARDS])
+    fn shard(&self, chat_id: ChatId) -> MutexGuard<'_, Chats> {
+        lock(&self.shards[chat_id.0.unsigned_abs() as usize % SHARDS])
     }
 }
 

@@ -102,18 +102,18 @@ struct Keeper {
 
 impl Keeper {
     async fn round(&mut self) -> Result<(), PresenceError> {
-        let news = self.news().await;
+        let stated = self.state_users().await;
         self.forget_gone().await;
         let departures = self.departures().await;
         let lease = self.lease().await;
-        news.and(departures).and(lease).and(self.sweep().await)
+        stated.and(departures).and(lease).and(self.sweep().await)
     }
 
-    /// Tells the register what is new of the users here, and the chats that hear of one for the first
+    /// Tells the register of the users here whose state changed, and the chats that hear of one for the first
     /// time.
-    async fn news(&self) -> Result<(), PresenceError> {
-        let news = self.hub.users.take_news();
-        for (number, chunk) in news.chunks(CHUNK).enumerate() {
+    async fn state_users(&self) -> Result<(), PresenceError> {
+        let unstated = self.hub.users.take_unstated();
+        for (number, chunk) in unstated.chunks(CHUNK).enumerate() {
             match self.presence.enter(self.hub.node, chunk).await {
                 Ok(entered) => {
                     for one in entered {
@@ -122,7 +122,7 @@ impl Keeper {
                     }
                 }
                 Err(error) => {
-                    self.hub.users.put_back(&news[number * CHUNK..]);
+                    self.hub.users.put_back(&unstated[number * CHUNK..]);
                     return Err(error);
                 }
             }

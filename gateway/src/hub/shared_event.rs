@@ -16,7 +16,7 @@ use std::{cell::OnceCell, sync::OnceLock};
 /// A chat's event as it is handed out. What is kept of it is its native frame; the older dialects,
 /// which few chats are watched in, read that again.
 #[derive(Debug)]
-pub struct Relayed {
+pub struct SharedEvent {
     pub seq: Seq,
     pub about: About,
     native: Frame,
@@ -36,7 +36,7 @@ pub enum About {
 
 type Encodings = [OnceLock<Option<Frame>>; Dialect::ALL.len()];
 
-impl Relayed {
+impl SharedEvent {
     pub fn new(event: &ChatEvent) -> Self {
         let about = match &event.event.change {
             Change::Message(message) => About::Message(message.sender.id),
@@ -86,13 +86,13 @@ impl Relayed {
 
 /// A frame without a number with its encodings.
 #[derive(Debug)]
-pub struct Told<'a> {
+pub struct SharedFrame<'a> {
     frame: &'a ServerFrame,
     now: Timestamp,
     encodings: [OnceCell<Option<Frame>>; Dialect::ALL.len()],
 }
 
-impl<'a> Told<'a> {
+impl<'a> SharedFrame<'a> {
     pub fn new(frame: &'a ServerFrame) -> Self {
         Self { frame, now: Timestamp::now(), encodings: Default::default() }
     }
@@ -115,13 +115,13 @@ mod tests {
 
     #[test]
     fn an_event_is_encoded_once_for_each_dialect() {
-        let relayed = Relayed::new(&message_event());
+        let event = SharedEvent::new(&message_event());
         for dialect in Dialect::ALL {
-            let [one, another] = [(); 2].map(|()| relayed.frame(dialect, OTHER).unwrap());
+            let [one, another] = [(); 2].map(|()| event.frame(dialect, OTHER).unwrap());
             assert_eq!(one.wire().as_ptr(), another.wire().as_ptr(), "{dialect:?}");
         }
         let told = ServerFrame::ChatRemoved { chat_id: ChatId(1) };
-        let told = Told::new(&told);
+        let told = SharedFrame::new(&told);
         let [one, another] = [(); 2].map(|()| told.frame(Dialect::Native).unwrap());
         assert_eq!(one.wire().as_ptr(), another.wire().as_ptr());
         assert_eq!(told.frame(Dialect::Chat), None);
@@ -130,11 +130,11 @@ mod tests {
     #[test]
     fn two_dialects_do_not_show_a_sender_its_own_messages() {
         for dialect in Dialect::ALL {
-            let relayed = Relayed::new(&message_event());
+            let event = SharedEvent::new(&message_event());
             let own = matches!(dialect, Dialect::Native | Dialect::Lobby | Dialect::Chat);
-            assert_eq!(relayed.frame(dialect, SENDER).is_some(), own, "{dialect:?}");
+            assert_eq!(event.frame(dialect, SENDER).is_some(), own, "{dialect:?}");
             // Whoever asks first, the others are shown it, and the receiver is never the sender.
-            let frame = relayed.frame(dialect, OTHER).unwrap();
+            let frame = event.frame(dialect, OTHER).unwrap();
             if dialect == Dialect::Numbers {
                 assert!(frame.text().contains(r#""senderId":3,"receiverId":4"#), "{frame:?}");
             }

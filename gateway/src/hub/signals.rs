@@ -7,8 +7,8 @@ use crate::{
     dialect::{Dialect, lobby},
     hub::{
         Hub,
-        conn::{Conn, ConnId, outbox::Worth},
-        local_chat::Room,
+        conn::{Conn, ConnId, outbox::DropPolicy},
+        local_chat::LocalChat,
         lock,
     },
     wire::frame::Frame,
@@ -62,27 +62,27 @@ impl Hub {
     }
 
     pub(crate) fn tell_lobby(&self, frame: &Frame, except: Option<ConnId>) {
-        self.with_room(ChatId::LOBBY, |room| room.tell_dialect(Dialect::Lobby, frame, except));
+        self.with_chat(ChatId::LOBBY, |chat| chat.tell_dialect(Dialect::Lobby, frame, except));
     }
 
     /// Shows the watchers here who types, or how many do.
     pub(crate) fn show_typing(&self, chat_id: ChatId, user: UserRef) -> Relay {
-        self.with_room(chat_id, |room| self.show_typing_in(room, user)).unwrap_or(Relay::Yes)
+        self.with_chat(chat_id, |chat| self.show_typing_in(chat, user)).unwrap_or(Relay::Yes)
     }
 
-    fn show_typing_in(&self, room: &mut Room, user: UserRef) -> Relay {
-        let (chat_id, user_id) = (room.chat_id(), user.id);
-        if room.watchers().len() <= MAX_WATCHERS {
+    fn show_typing_in(&self, chat: &mut LocalChat, user: UserRef) -> Relay {
+        let (chat_id, user_id) = (chat.chat_id(), user.id);
+        if chat.watchers().len() <= MAX_WATCHERS {
             let frame = ServerFrame::Typing { chat_id, who: Typist::One { user } };
-            room.tell(&frame, Worth::Ephemeral, Some(user_id));
+            chat.tell(&frame, DropPolicy::Ephemeral, Some(user_id));
             return Relay::Yes;
         }
-        let typists = &mut room.busy().typists;
+        let typists = &mut chat.busy().typists;
         let relays = typists.try_relay(self.started.elapsed());
         if let Some(count) = typists.on_typing(user_id, Instant::now()) {
             let frame = ServerFrame::Typing { chat_id, who: Typist::Many { count } };
             // Nobody is told of itself alone.
-            room.tell(&frame, Worth::Ephemeral, (count == 1).then_some(user_id));
+            chat.tell(&frame, DropPolicy::Ephemeral, (count == 1).then_some(user_id));
         }
         if relays {
             return Relay::Yes;
@@ -92,19 +92,19 @@ impl Hub {
     }
 
     /// Tells a chat's watchers about one of them, unless they are many.
-    pub(crate) fn tell_few(&self, chat: ChatId, frame: &ServerFrame, about: UserId) {
-        self.with_room(chat, |room| {
-            if room.watchers().len() <= MAX_WATCHERS {
-                room.tell(frame, Worth::Ephemeral, Some(about));
+    pub(crate) fn tell_few(&self, chat_id: ChatId, frame: &ServerFrame, about: UserId) {
+        self.with_chat(chat_id, |chat| {
+            if chat.watchers().len() <= MAX_WATCHERS {
+                chat.tell(frame, DropPolicy::Ephemeral, Some(about));
             } else {
                 left_out();
             }
         });
     }
 
-    fn publish(&self, chat: ChatId, payload: &ChatPayload) {
+    fn publish(&self, chat_id: ChatId, payload: &ChatPayload) {
         if let Ok(bytes) = serde_json::to_vec(payload) {
-            self.bus.publish(Channel::Chat(chat), bytes.into());
+            self.bus.publish(Channel::Chat(chat_id), bytes.into());
         }
     }
 }

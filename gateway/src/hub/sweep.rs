@@ -24,61 +24,61 @@ impl Hub {
     /// go of rooms nobody has watched for a while, and of windows nobody resumes from.
     pub(crate) fn sweep(self: &Arc<Self>) {
         let now = Instant::now();
-        let (mut rooms_open, mut suspects) = (0, 0);
+        let (mut chats_open, mut suspects) = (0, 0);
         for shard in &self.shards {
-            let mut rooms = lock(shard);
-            rooms.retain(|chat_id, room| {
-                let mut room = lock(room);
-                let behind_since = room.if_busy().and_then(|busy| busy.behind_since);
+            let mut chats = lock(shard);
+            chats.retain(|chat_id, chat| {
+                let mut chat = lock(chat);
+                let behind_since = chat.if_busy().and_then(|busy| busy.behind_since);
                 if behind_since.is_some_and(|since| now - since >= self.config.gap_patience) {
-                    self.ask(&mut room);
+                    self.request_missing(&mut chat);
                 }
-                if room.suspect && suspects < SUSPECTS_A_SWEEP {
+                if chat.suspect && suspects < SUSPECTS_A_SWEEP {
                     suspects += 1;
-                    self.ask_anyway(&mut room);
+                    self.request_unconditionally(&mut chat);
                 }
-                if now - room.active_at > self.config.replay_age {
-                    room.feed.forget_replay();
+                if now - chat.active_at > self.config.replay_age {
+                    chat.feed.forget_replay();
                 }
-                self.forget_pages(&mut room, now);
-                room.calm_down(now);
-                self.look_at_crowd(&mut room);
-                let idle = room.empty_since.map(|since| now - since);
-                let lingers = idle.is_none_or(|idle| idle < self.config.room_linger);
-                let keep = lingers || room.if_busy().is_some_and(|busy| !busy.pages.is_empty());
+                self.forget_pages(&mut chat, now);
+                chat.calm_down(now);
+                self.look_at_crowd(&mut chat);
+                let idle = chat.empty_since.map(|since| now - since);
+                let lingers = idle.is_none_or(|idle| idle < self.config.chat_linger);
+                let keep = lingers || chat.if_busy().is_some_and(|busy| !busy.pages.is_empty());
                 if !keep {
-                    room.closed = true;
+                    chat.closed = true;
                     if let Some(subscriber) = self.subscriber.get() {
                         subscriber.remove(&[Channel::Chat(*chat_id)]);
                     }
                 }
                 keep
             });
-            rooms_open += rooms.len();
+            chats_open += chats.len();
         }
-        metrics::gauge!("gateway_rooms").set(rooms_open as f64);
+        metrics::gauge!("gateway_rooms").set(chats_open as f64);
     }
 
     /// Suspects all feeds: the sweeper asks the api for whatever is after each, at its pace.
     pub(crate) fn suspect_all(&self) {
         for shard in &self.shards {
-            lock(shard).values().for_each(|room| lock(room).suspect = true);
+            lock(shard).values().for_each(|chat| lock(chat).suspect = true);
         }
     }
 
     /// Who watches which chat of members here, a part of all chats at a time.
     pub(crate) fn memberships(&self) -> impl Iterator<Item = Vec<UserChat>> {
         self.shards.iter().map(|shard| {
-            let rooms: Vec<_> = lock(shard).values().cloned().collect();
+            let chats: Vec<_> = lock(shard).values().cloned().collect();
             let mut pairs = Vec::new();
-            for room in rooms {
-                let room = lock(&room);
+            for chat in chats {
+                let chat = lock(&chat);
                 // Rooms are everybody's to watch.
-                if room.chat_type != ChatType::Room {
+                if chat.chat_type != ChatType::Room {
                     let pair = |conn: &Arc<Conn>| {
-                        Some(UserChat { user_id: conn.user_id()?, chat_id: room.chat_id() })
+                        Some(UserChat { user_id: conn.user_id()?, chat_id: chat.chat_id() })
                     };
-                    pairs.extend(room.watchers().filter_map(pair));
+                    pairs.extend(chat.watchers().filter_map(pair));
                 }
             }
             pairs.sort_unstable_by_key(|pair| (pair.chat_id, pair.user_id));

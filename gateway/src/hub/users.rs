@@ -47,8 +47,8 @@ struct Inner {
     conns: HashMap<ConnId, Arc<Conn>>,
     users: HashMap<UserId, LocalUser>,
     sessions: HashMap<SessionId, Vec<Arc<Conn>>>,
-    /// Users of whom the register is to be told something new.
-    news: Vec<UserId>,
+    /// Users whose state here is to be told to the register.
+    unstated: Vec<UserId>,
     /// Whose last connection closed, and when; in this order. Those who came back are still in it.
     leaving: VecDeque<(Instant, UserId)>,
     /// Whose grace is over, and since when they have no connection; likewise.
@@ -64,8 +64,8 @@ struct LocalUser {
     conns: Vec<Arc<Conn>>,
     /// Whether others know that the user is here.
     present: bool,
-    /// The user is among the news.
-    news: bool,
+    /// The user is among the unstated.
+    is_unstated: bool,
     /// The chats that hear from this node when the user comes or goes: the same ones both times.
     chats: Vec<ChatId>,
     /// Since when there is no connection.
@@ -190,22 +190,22 @@ impl Users {
         }
     }
 
-    /// What the register is to be told of the users here, since the last call.
-    pub fn take_news(&self) -> Vec<Here> {
+    /// The users whose state here changed since the last call, for the register.
+    pub fn take_unstated(&self) -> Vec<Here> {
         let mut inner = self.lock();
-        let news = std::mem::take(&mut inner.news);
+        let unstated = std::mem::take(&mut inner.unstated);
         let here = |id: UserId| {
             let local = inner.users.get_mut(&id)?;
-            local.news = false;
+            local.is_unstated = false;
             local.present.then(|| local.here(id))
         };
-        news.into_iter().filter_map(here).collect()
+        unstated.into_iter().filter_map(here).collect()
     }
 
-    /// The register did not hear of these users: they are news again.
-    pub fn put_back(&self, news: &[Here]) {
+    /// The register did not hear of these users: they are unstated again.
+    pub fn put_back(&self, users: &[Here]) {
         let mut inner = self.lock();
-        for here in news {
+        for here in users {
             inner.tell(here.user);
         }
     }
@@ -313,9 +313,9 @@ impl Inner {
     fn tell(&mut self, id: UserId) {
         if let Some(local) = self.users.get_mut(&id)
             && local.present
-            && !std::mem::replace(&mut local.news, true)
+            && !std::mem::replace(&mut local.is_unstated, true)
         {
-            self.news.push(id);
+            self.unstated.push(id);
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     hub::{
         Hub,
         conn::{Conn, join::Join},
-        local_chat::{Attached, Room, feed::Feed},
+        local_chat::{Attached, LocalChat, feed::Feed},
         lock,
     },
 };
@@ -34,39 +34,39 @@ impl Hub {
     pub fn attach(self: &Arc<Self>, conn: &Arc<Conn>, join: &mut Join) -> Attached {
         let now = Instant::now();
         loop {
-            let room = self.room_for(join, now);
-            let mut room = lock(&room);
-            if room.closed {
+            let chat = self.chat_for(join, now);
+            let mut chat = lock(&chat);
+            if chat.closed {
                 continue;
             }
-            room.feed.on_head(join.head);
-            let attached = room.attach(conn, join, now);
-            self.look_at_crowd(&mut room);
-            if room.feed.is_behind() {
-                self.schedule_ask(&mut room);
+            chat.feed.on_head(join.head);
+            let attached = chat.attach(conn, join, now);
+            self.look_at_crowd(&mut chat);
+            if chat.feed.is_behind() {
+                self.schedule_request(&mut chat);
             }
             return attached;
         }
     }
 
     /// The chat's room, made when there is none.
-    fn room_for(self: &Arc<Self>, join: &Join, now: Instant) -> Arc<Mutex<Room>> {
-        let mut rooms = self.shard(join.chat_id);
-        let room = rooms.entry(join.chat_id).or_insert_with(|| {
+    fn chat_for(self: &Arc<Self>, join: &Join, now: Instant) -> Arc<Mutex<LocalChat>> {
+        let mut chats = self.shard(join.chat_id);
+        let chat = chats.entry(join.chat_id).or_insert_with(|| {
             // A client not too far back becomes where the feed starts, so that one question to the
             // api serves all who come back together.
             let reachable = (join.head.0 - join.after.0) <= self.config.feed.replay_events as i64;
             let start = if reachable { join.after.min(join.head) } else { join.head };
             let feed = Feed::new(join.chat_id, start);
-            self.subscribe_room(join.chat_id);
-            Arc::new(Mutex::new(Room::new(join.chat_type, feed, now)))
+            self.subscribe_chat(join.chat_id);
+            Arc::new(Mutex::new(LocalChat::new(join.chat_type, feed, now)))
         });
-        Arc::clone(room)
+        Arc::clone(chat)
     }
 
     /// Stops a connection from watching a chat. Whether it did.
-    pub fn detach(&self, conn: &Conn, chat: ChatId) -> bool {
-        self.with_room(chat, |room| room.detach(conn, Instant::now())).unwrap_or_default()
+    pub fn detach(&self, conn: &Conn, chat_id: ChatId) -> bool {
+        self.with_chat(chat_id, |chat| chat.detach(conn, Instant::now())).unwrap_or_default()
     }
 
     /// A user may no longer watch a chat: its connections here stop and are told.
@@ -75,27 +75,27 @@ impl Hub {
         self.users.of_user(user).iter().for_each(|conn| conn.revoke());
         self.users.parted(user, chat_id);
         let now = Instant::now();
-        self.with_room(chat_id, |room| {
-            for conn in room.of_user(user) {
+        self.with_chat(chat_id, |chat| {
+            for conn in chat.of_user(user) {
                 // A public room is left by those only who hold it among their chats, unless they may not
                 // even watch it.
-                let may_stay = room.chat_type == ChatType::Room && parting == Parting::Member;
+                let may_stay = chat.chat_type == ChatType::Room && parting == Parting::Member;
                 if may_stay && conn.window != Window::Native {
                     continue;
                 }
-                room.detach(&conn, now);
+                chat.detach(&conn, now);
                 conn.lose(chat_id, Close::NotAMember);
             }
         });
     }
 
     /// A chat is gone: its watchers are told, and the room closes.
-    pub fn close_room(&self, chat_id: ChatId) {
+    pub fn close_chat(&self, chat_id: ChatId) {
         let now = Instant::now();
-        self.with_room(chat_id, |room| {
-            let watchers: Vec<Arc<Conn>> = room.watchers().cloned().collect();
+        self.with_chat(chat_id, |chat| {
+            let watchers: Vec<Arc<Conn>> = chat.watchers().cloned().collect();
             for conn in watchers {
-                room.detach(&conn, now);
+                chat.detach(&conn, now);
                 conn.lose(chat_id, Close::ChatNotFound);
             }
         });
@@ -103,19 +103,19 @@ impl Hub {
 
     /// The connection is gone: no room holds it any more.
     pub(crate) fn forget(&self, conn: &Conn) {
-        for chat in conn.chat_ids() {
-            self.detach(conn, chat);
+        for chat_id in conn.chat_ids() {
+            self.detach(conn, chat_id);
         }
     }
 
     /// Subscribes to a new room's channel and then asks for what passed before the subscription stood.
-    fn subscribe_room(self: &Arc<Self>, chat: ChatId) {
+    fn subscribe_chat(self: &Arc<Self>, chat_id: ChatId) {
         let Some(subscriber) = self.subscriber.get() else { return };
-        let confirmed = subscriber.add(&[Channel::Chat(chat)]);
+        let confirmed = subscriber.add(&[Channel::Chat(chat_id)]);
         let hub = Arc::clone(self);
         self.lifecycle.spawn_background(async move {
             confirmed.await;
-            hub.with_room(chat, |room| hub.ask_anyway(room));
+            hub.with_chat(chat_id, |chat| hub.request_unconditionally(chat));
         });
     }
 }

@@ -57,7 +57,7 @@ pub(crate) fn apply(hub: &Arc<Hub>, found: ChangedFound, doubts: &Doubts) {
         hub.on_head(chat, head);
     }
     for chat in found.deleted {
-        hub.close_room(chat);
+        hub.close_chat(chat);
     }
     for UserChat { user_id, chat_id } in found.parted {
         hub.part(user_id, chat_id, Parting::Member);

@@ -42,7 +42,7 @@ impl Frame {
     }
 
     fn of(kind: u8, write: impl FnOnce(&mut Vec<u8>)) -> Self {
-        // The text comes first, behind room for its header, whose length depends on it.
+        // The text comes first, behind space for its header, whose length depends on it.
         let mut bytes = Vec::with_capacity(HEADER + 256);
         bytes.resize(HEADER, 0);
         write(&mut bytes);

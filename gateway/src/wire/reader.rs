@@ -249,8 +249,8 @@ impl Reader {
             return Err(Close::ProtocolError);
         }
         if !opcode.is_control() && self.state == State::Reading {
-            let room = self.max_message - self.message_bytes;
-            if left > room as u64 {
+            let space = self.max_message - self.message_bytes;
+            if left > space as u64 {
                 return Err(Close::FrameTooBig);
             }
         }

@@ -99,7 +99,7 @@ struct ClosedByClient {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
     All,
-    /// The kernel has no room now: go on with [`Socket::write`].
+    /// The kernel has no space now: go on with [`Socket::write`].
     Some,
 }
 

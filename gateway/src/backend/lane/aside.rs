@@ -2,7 +2,7 @@
 //! themselves, in their order, until each chat has answered; meanwhile the lane goes on with all
 //! other chats.
 
-use super::{item::Item, question::Question};
+use super::{item::Item, request::Request};
 use crate::{backend::Unavailable, config::LaneConfig};
 use shared::id::ChatId;
 use std::{
@@ -18,7 +18,7 @@ pub(super) struct Aside<Q, A> {
     turns: VecDeque<ChatId>,
 }
 
-impl<Q: Question, A> Aside<Q, A> {
+impl<Q: Request, A> Aside<Q, A> {
     pub fn new() -> Self {
         Self { chats: HashMap::new(), turns: VecDeque::new() }
     }
@@ -29,7 +29,7 @@ impl<Q: Question, A> Aside<Q, A> {
 
     /// Gives the item back, unless earlier ones of its chat are here: then it waits behind them.
     pub fn pass(&mut self, item: Item<Q, A>) -> Option<Item<Q, A>> {
-        let queue = item.question.chat().and_then(|chat| self.chats.get_mut(&chat));
+        let queue = item.request.chat().and_then(|chat| self.chats.get_mut(&chat));
         match queue {
             Some(queue) => {
                 queue.push_back(item);
@@ -50,7 +50,7 @@ impl<Q: Question, A> Aside<Q, A> {
         }
         for item in busy.into_iter().rev() {
             // Only commands for chats are ever busy.
-            let chat = item.question.chat().unwrap_or_default();
+            let chat = item.request.chat().unwrap_or_default();
             let turns = &mut self.turns;
             let queue = self.chats.entry(chat).or_insert_with(|| {
                 turns.push_back(chat);

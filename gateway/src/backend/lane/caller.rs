@@ -3,7 +3,7 @@
 
 use super::{
     item::{Asker, Item},
-    question::Question,
+    request::Request,
 };
 use crate::backend::Unavailable;
 use futures_util::future::BoxFuture;
@@ -45,8 +45,8 @@ where
     F: Fn(Vec<Q>) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<Vec<A>, Unavailable>> + Send + 'static,
 {
-    Box::new(move |questions, _| {
-        let asked = function(questions);
+    Box::new(move |requests, _| {
+        let asked = function(requests);
         Box::pin(async move { Ok(asked.await?.into_iter().map(Reply::Answer).collect()) })
     })
 }
@@ -58,7 +58,7 @@ pub(super) struct Caller<Q, A> {
     pub give_up_after: Duration,
 }
 
-impl<Q: Question, A: Send> Caller<Q, A> {
+impl<Q: Request, A: Send> Caller<Q, A> {
     /// Has the items answered, in order; returns those whose chats are busy, in order.
     pub async fn carry_out(&self, batch: Vec<Item<Q, A>>) -> Vec<Item<Q, A>> {
         metrics::histogram!("gateway_lane_batch_size", "lane" => self.name)
@@ -87,12 +87,12 @@ impl<Q: Question, A: Send> Caller<Q, A> {
             if part.is_empty() {
                 continue;
             }
-            // Apart, so that a question is copied once a call and what waits for it never moves.
-            let (questions, askers): (Vec<Q>, Vec<Asker<A>>) =
-                part.into_iter().map(|Item { question, asker }| (question, asker)).unzip();
-            let answer = self.answer(&questions, attempt, started).await;
-            let items = questions.into_iter().zip(askers);
-            let items = items.map(|(question, asker)| Item { question, asker });
+            // Apart, so that a request is copied once a call and what waits for it never moves.
+            let (requests, askers): (Vec<Q>, Vec<Asker<A>>) =
+                part.into_iter().map(|Item { request, asker }| (request, asker)).unzip();
+            let answer = self.answer(&requests, attempt, started).await;
+            let items = requests.into_iter().zip(askers);
+            let items = items.map(|(request, asker)| Item { request, asker });
             let error = match answer {
                 Ok(replies) => {
                     for (item, reply) in items.zip(replies) {
@@ -130,16 +130,16 @@ impl<Q: Question, A: Send> Caller<Q, A> {
     /// Calls until there is an answer, a refusal, or it is too late for one.
     async fn answer(
         &self,
-        questions: &[Q],
+        requests: &[Q],
         mut attempt: Attempt,
         started: Instant,
     ) -> Result<Vec<Reply<A>>, Unavailable> {
         let mut wait = Duration::from_millis(50);
         loop {
             let asked_at = Instant::now();
-            let answer = (self.call)(questions.to_vec(), attempt).await;
+            let answer = (self.call)(requests.to_vec(), attempt).await;
             let error = match answer {
-                Ok(replies) if replies.len() == questions.len() => {
+                Ok(replies) if replies.len() == requests.len() => {
                     metrics::histogram!("gateway_backend_duration_seconds", "call" => self.name)
                         .record(asked_at.elapsed());
                     return Ok(replies);
@@ -148,7 +148,7 @@ impl<Q: Question, A: Send> Caller<Q, A> {
                 Err(error) => error,
             };
             metrics::counter!("gateway_backend_errors_total", "call" => self.name).increment(1);
-            let (call, batch) = (self.name, questions.len());
+            let (call, batch) = (self.name, requests.len());
             match error {
                 Unavailable::Refused(_) => {
                     tracing::warn!(call, batch, %error, "the api refused a call");
@@ -176,9 +176,9 @@ struct Busy<Q, A> {
     chats: HashSet<ChatId>,
 }
 
-impl<Q: Question, A> Busy<Q, A> {
+impl<Q: Request, A> Busy<Q, A> {
     fn add(&mut self, item: Item<Q, A>) {
-        self.chats.extend(item.question.chat());
+        self.chats.extend(item.request.chat());
         self.items.push(item);
     }
 
@@ -188,7 +188,7 @@ impl<Q: Question, A> Busy<Q, A> {
             return part;
         }
         let held =
-            |item: &Item<Q, A>| item.question.chat().is_some_and(|chat| self.chats.contains(&chat));
+            |item: &Item<Q, A>| item.request.chat().is_some_and(|chat| self.chats.contains(&chat));
         let (held, free) = part.into_iter().partition(held);
         self.items.extend::<Vec<_>>(held);
         free

@@ -1,4 +1,4 @@
-//! An item of a lane: the question, who waits for its answer, and its part of what the lane may hold.
+//! An item of a lane: the request, who waits for its answer, and its part of what the lane may hold.
 
 use crate::{backend::Unavailable, config::LaneConfig};
 use shared::telemetry::trace::Traceparent;
@@ -18,7 +18,7 @@ pub struct Full;
 
 /// What a lane carries.
 pub(super) struct Item<Q, A> {
-    pub question: Q,
+    pub request: Q,
     pub asker: Asker<A>,
 }
 

@@ -6,14 +6,14 @@
 mod aside;
 mod caller;
 mod item;
-pub mod question;
+pub mod request;
 #[cfg(test)]
 mod tests;
 mod worker;
 
 pub use caller::{Attempt, Call, Reply, call};
 pub use item::{Done, Full};
-pub use question::Question;
+pub use request::Request;
 
 use crate::{backend::Unavailable, config::LaneConfig};
 use caller::Caller;
@@ -38,7 +38,7 @@ impl<Q, A> Clone for Lane<Q, A> {
     }
 }
 
-impl<Q: Question, A: Send + 'static> Lane<Q, A> {
+impl<Q: Request, A: Send + 'static> Lane<Q, A> {
     /// Starts a lane; `name` is its label in metrics.
     pub fn start(
         name: &'static str,
@@ -54,25 +54,25 @@ impl<Q: Question, A: Send + 'static> Lane<Q, A> {
 
     /// Puts an item at the end of the lane; `done` gets its answer. Never blocks. A lane that is full
     /// is counted.
-    pub fn submit(&self, question: Q, done: Done<A>) -> Result<(), Full> {
+    pub fn submit(&self, request: Q, done: Done<A>) -> Result<(), Full> {
         let full = |Full| {
             metrics::counter!("gateway_lane_full_total", "lane" => self.name).increment(1);
             Full
         };
-        let held = Held::take(&self.load, question.bytes(), &self.config).map_err(full)?;
+        let held = Held::take(&self.load, request.bytes(), &self.config).map_err(full)?;
         let (since, cause) = (Instant::now(), trace::current());
         let asker = Asker { held, done, since, cause };
-        self.queue.try_send(Item { question, asker }).map_err(|_| full(Full))
+        self.queue.try_send(Item { request, asker }).map_err(|_| full(Full))
     }
 
     /// Puts an item at the end of the lane and waits for its answer.
-    pub async fn ask(&self, question: Q) -> Result<A, Unavailable> {
+    pub async fn request(&self, request: Q) -> Result<A, Unavailable> {
         let (answer, answered) = tokio::sync::oneshot::channel();
         let done = Box::new(move |result| {
             // Whoever asked may have gone meanwhile.
             let _ = answer.send(result);
         });
-        self.submit(question, done).map_err(|full| Unavailable::NotAnswered(full.to_string()))?;
+        self.submit(request, done).map_err(|full| Unavailable::NotAnswered(full.to_string()))?;
         let stopping = || Err(Unavailable::NotAnswered("stopping".to_owned()));
         answered.await.unwrap_or_else(|_| stopping())
     }

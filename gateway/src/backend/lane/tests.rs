@@ -23,7 +23,7 @@ const CONFIG: LaneConfig = LaneConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Ask(u32, i64);
 
-impl Question for Ask {
+impl Request for Ask {
     fn bytes(&self) -> usize {
         1
     }
@@ -71,10 +71,10 @@ fn too_long() -> Unavailable {
     Unavailable::Refused("too long".to_owned())
 }
 
-type Told = mpsc::Receiver<(u32, Result<u32, Unavailable>)>;
+type Answers = mpsc::Receiver<(u32, Result<u32, Unavailable>)>;
 
 /// Submits these and returns where their answers come, in the order in which they come.
-fn submit(lane: &Lane<Ask, u32>, asks: impl IntoIterator<Item = Ask>) -> Told {
+fn submit(lane: &Lane<Ask, u32>, asks: impl IntoIterator<Item = Ask>) -> Answers {
     let (sender, answers) = mpsc::channel(1_000);
     for ask in asks {
         let sender = sender.clone();
@@ -84,7 +84,7 @@ fn submit(lane: &Lane<Ask, u32>, asks: impl IntoIterator<Item = Ask>) -> Told {
     answers
 }
 
-async fn all(mut told: Told) -> Vec<(u32, Result<u32, Unavailable>)> {
+async fn all(mut told: Answers) -> Vec<(u32, Result<u32, Unavailable>)> {
     let mut all = Vec::new();
     while let Some(one) = told.recv().await {
         all.push(one);
@@ -95,7 +95,7 @@ async fn all(mut told: Told) -> Vec<(u32, Result<u32, Unavailable>)> {
 #[tokio::test(start_paused = true)]
 async fn what_arrives_during_a_call_is_the_next_batch() {
     let (lane, gate, seen) = lane_of(CONFIG, |batch, _| ten_times(batch));
-    let first = lane.ask(Ask(1, 1));
+    let first = lane.request(Ask(1, 1));
     tokio::pin!(first);
     assert!(futures_util::poll!(&mut first).is_pending());
     tokio::task::yield_now().await;
@@ -113,7 +113,7 @@ async fn a_call_without_answer_is_repeated_as_it_was() {
     let (lane, gate, seen) =
         lane_of(CONFIG, |batch, calls| if calls <= 2 { Err(down()) } else { ten_times(batch) });
     gate.add_permits(9);
-    assert_eq!(lane.ask(Ask(7, 1)).await, Ok(70));
+    assert_eq!(lane.request(Ask(7, 1)).await, Ok(70));
     assert_eq!(*seen.lock().unwrap(), [vec![7], vec![7], vec![7]]);
 }
 
@@ -255,7 +255,7 @@ async fn a_held_chat_delays_its_own_only() {
         assert_eq!((number, answer.is_err()), (n, true), "held for too long");
     }
     // It is the lane's again.
-    assert_eq!(lane.ask(Ask(5, 2)).await, Ok(50));
+    assert_eq!(lane.request(Ask(5, 2)).await, Ok(50));
 }
 
 proptest! {

@@ -1,6 +1,6 @@
 //! A lane's task: makes batches of what waits, and puts beside the lane what would hold it up.
 
-use super::{aside::Aside, caller::Caller, item::Item, question::Question};
+use super::{aside::Aside, caller::Caller, item::Item, request::Request};
 use crate::config::LaneConfig;
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use std::{sync::Arc, time::Duration};
@@ -38,7 +38,7 @@ enum Way {
     Beside,
 }
 
-impl<Q: Question, A: Send + 'static> Worker<Q, A> {
+impl<Q: Request, A: Send + 'static> Worker<Q, A> {
     pub fn new(
         config: LaneConfig,
         caller: Caller<Q, A>,
@@ -68,12 +68,12 @@ impl<Q: Question, A: Send + 'static> Worker<Q, A> {
                     self.over(way, busy);
                 }
                 () = tokio::time::sleep_until(self.slow_at),
-                    if open && self.in_lane < self.config.at_once && !self.may_ask() => {}
+                    if open && self.in_lane < self.config.at_once && !self.may_request() => {}
                 batch = collect(&mut self.waiting, &mut self.next, &mut self.aside, &self.config),
-                    if open && self.may_ask() =>
+                    if open && self.may_request() =>
                 {
                     match batch {
-                        Some(batch) => self.ask(batch),
+                        Some(batch) => self.request(batch),
                         None => open = false,
                     }
                 }
@@ -82,11 +82,11 @@ impl<Q: Question, A: Send + 'static> Worker<Q, A> {
     }
 
     /// Whether there may be one more call in the lane.
-    fn may_ask(&self) -> bool {
+    fn may_request(&self) -> bool {
         self.in_lane == 0 || (self.in_lane < self.config.at_once && Instant::now() >= self.slow_at)
     }
 
-    fn ask(&mut self, batch: Vec<Item<Q, A>>) {
+    fn request(&mut self, batch: Vec<Item<Q, A>>) {
         self.in_lane += 1;
         self.slow_at = Instant::now() + SLOW;
         let caller = Arc::clone(&self.caller);
@@ -124,7 +124,7 @@ impl<Q: Question, A: Send + 'static> Worker<Q, A> {
 
 /// The next batch: the first item, and whatever else waits, within the bounds. `None` when there will
 /// be none any more. Nothing is lost when this is dropped half-way.
-async fn collect<Q: Question, A>(
+async fn collect<Q: Request, A>(
     waiting: &mut mpsc::Receiver<Item<Q, A>>,
     next: &mut Option<Item<Q, A>>,
     aside: &mut Aside<Q, A>,

@@ -180,7 +180,7 @@ async fn what_waits_for_look_ups_is_bounded_answered_in_order_and_holds_up_nothi
     }
     // The one under way, and those behind it: the rest is not read.
     until(|| pair.conn.unanswered.count() as usize == MAX_WAITING + 1).await;
-    pair.conn.outbox.push("served".into(), crate::hub::conn::outbox::Worth::Durable);
+    pair.conn.outbox.push("served".into(), crate::hub::conn::outbox::DropPolicy::Durable);
     let raw = timeout(SOON, pair.client.next()).await.unwrap().unwrap().unwrap();
     assert_eq!(raw, Message::text("served"), "though nothing is looked up");
     assert_eq!(pair.conn.unanswered.count() as usize, MAX_WAITING + 1);
@@ -207,7 +207,7 @@ async fn frames_behind_too_many_unanswered_ones_are_left_unread_until_some_are_a
     pair.say("nobody", "hi").await;
     until(|| pair.conn.unanswered.count() == MAX_UNANSWERED).await;
     // What is to be written goes out, and nothing more is read.
-    pair.conn.outbox.push("{}".into(), crate::hub::conn::outbox::Worth::Durable);
+    pair.conn.outbox.push("{}".into(), crate::hub::conn::outbox::DropPolicy::Durable);
     assert_eq!(pair.hear().await, Ok(json!({})));
     assert_eq!(pair.conn.unanswered.count(), MAX_UNANSWERED);
 
@@ -242,7 +242,7 @@ async fn who_is_let_go_hears_first_what_became_of_what_was_read() {
     pair.conn.unanswered.leave();
     // Read too late: it is not stored, and may be sent to another node.
     pair.say("bob", "hi").await;
-    pair.conn.outbox.push("{}".into(), crate::hub::conn::outbox::Worth::Durable);
+    pair.conn.outbox.push("{}".into(), crate::hub::conn::outbox::DropPolicy::Durable);
     assert_eq!(pair.hear().await, Ok(json!({})), "others are heard meanwhile");
 
     pair.posts.add_permits(100);

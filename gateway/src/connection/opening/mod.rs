@@ -100,7 +100,7 @@ pub(crate) async fn admit(
         }
         let allowed = registered.conn.access_version();
         let session = OpenSession { user_id: claims.sub, session_id: claims.sid, shows };
-        (allowed, gateway.desk.open(session).await)
+        (allowed, gateway.lanes.open(session).await)
     };
     let (allowed, answer) = registered.conn.unless_closing(answered).await?;
     // One answer is for many.

@@ -15,7 +15,7 @@ use crate::{
         conn::{
             Conn,
             join::{AccessVersion, Announce, Cause, Join},
-            outbox::Worth,
+            outbox::DropPolicy,
         },
         presence::sharing,
     },
@@ -78,7 +78,7 @@ async fn answer(
         heartbeat_ms: u64::try_from(config.heartbeat.as_millis()).unwrap_or(u64::MAX),
         chats: view.chats.clone(),
     };
-    conn.send(&ready, Worth::Durable);
+    conn.send(&ready, DropPolicy::Durable);
     let kinds = view.chats.iter().map(|chat| (chat.id, chat.chat_type));
     let shares = sharing(kinds, config.presence_chats);
     let arriving = arriving(gateway, &conn, allowed, view.chats, resume, &epoch);
@@ -176,8 +176,8 @@ async fn turn_away(
     });
     for (chat_id, answer, is_member) in futures_util::future::join_all(asked).await {
         match is_member {
-            Ok(true) => conn.send(&answer, Worth::Durable),
-            Ok(false) => conn.send(&ServerFrame::ChatRemoved { chat_id }, Worth::Durable),
+            Ok(true) => conn.send(&answer, DropPolicy::Durable),
+            Ok(false) => conn.send(&ServerFrame::ChatRemoved { chat_id }, DropPolicy::Durable),
             Err(_) => return Err(Close::Overloaded),
         }
     }
@@ -201,7 +201,7 @@ async fn unlisted(
     for (chat_id, answer) in futures_util::future::join_all(asked).await {
         match answer {
             Ok(Ok(chat)) => chats.push(chat),
-            Ok(Err(_)) => conn.send(&ServerFrame::ChatRemoved { chat_id }, Worth::Durable),
+            Ok(Err(_)) => conn.send(&ServerFrame::ChatRemoved { chat_id }, DropPolicy::Durable),
             // Half an answer would leave holes that nobody tells of.
             Err(_) => return Err(Close::Overloaded),
         }

@@ -12,10 +12,10 @@ use crate::{
         conn::{
             account::Account,
             join::{AccessVersion, Announce, Join, Subscription},
-            outbox::{Outbox, Pushed, Worth},
+            outbox::{DropPolicy, Outbox, Pushed},
             unanswered::Unanswered,
         },
-        shared_event::Relayed,
+        shared_event::SharedEvent,
     },
     wire::frame::Frame,
 };
@@ -62,8 +62,8 @@ pub struct Conn {
     pub account: Arc<Account>,
     pub outbox: Outbox,
     pub unanswered: Unanswered,
-    /// The chats whose rooms hold this connection, in order of their ids. Changed under the room's
-    /// lock only.
+    /// The chats that this connection watches, in order of their ids. Changed under each chat's lock
+    /// only.
     chats: Mutex<Vec<ChatId>>,
     /// How often the user lost the right to watch some chat since the connection was made.
     access_version: AtomicU32,
@@ -137,14 +137,18 @@ impl Conn {
     }
 
     /// Queues a frame, when this connection's dialect has words for it.
-    pub fn send(&self, frame: &ServerFrame, worth: Worth) {
+    pub fn send(&self, frame: &ServerFrame, policy: DropPolicy) {
         if let Some(frame) = self.encode(frame) {
-            self.outbox.push(frame, worth);
+            self.outbox.push(frame, policy);
         }
     }
 
-    /// Queues those of these events of a chat that this connection is shown, as far as there is room.
-    pub fn deliver<'a>(&self, chat: ChatId, events: impl Iterator<Item = &'a Relayed>) -> Pushed {
+    /// Queues those of these events of a chat that this connection is shown, as far as there is space.
+    pub fn deliver<'a>(
+        &self,
+        chat: ChatId,
+        events: impl Iterator<Item = &'a SharedEvent>,
+    ) -> Pushed {
         let (dialect, reader) = (self.window.dialect(), self.user_id());
         let reads = dialect.reads_what_it_is_shown();
         self.outbox.push_events(events.map(|event| {
@@ -159,7 +163,7 @@ impl Conn {
     pub fn deliver_run(
         &self,
         chat: ChatId,
-        run: &[Arc<Relayed>],
+        run: &[Arc<SharedEvent>],
         joined: Option<&Frame>,
     ) -> Pushed {
         if let Some(joined) = joined.filter(|_| self.window == Window::Native) {
@@ -178,7 +182,7 @@ impl Conn {
     pub fn announce(&self, join: &mut Join, after: Option<Seq>) {
         match join.announce.take() {
             None => {}
-            Some(Announce::Frame(frame)) => self.outbox.push(frame, Worth::Durable),
+            Some(Announce::Frame(frame)) => self.outbox.push(frame, DropPolicy::Durable),
             Some(Announce::Subscribed(granted)) => {
                 let Subscription { id, mut chat, resync, reply } = *granted;
                 let (chat_id, seq) = (chat.id, after.unwrap_or(chat.seq));
@@ -186,7 +190,7 @@ impl Conn {
                 reply(&ServerFrame::Subscribed { id, chat });
                 if resync {
                     metrics::counter!("gateway_resyncs_total").increment(1);
-                    self.send(&ServerFrame::Resync { chat_id, seq }, Worth::Durable);
+                    self.send(&ServerFrame::Resync { chat_id, seq }, DropPolicy::Durable);
                 }
             }
         }
@@ -196,7 +200,7 @@ impl Conn {
     /// way, which is to close when it was a window on that chat alone.
     pub fn lose(&self, chat_id: ChatId, why: Close) {
         match self.window {
-            Window::Native => self.send(&ServerFrame::ChatRemoved { chat_id }, Worth::Durable),
+            Window::Native => self.send(&ServerFrame::ChatRemoved { chat_id }, DropPolicy::Durable),
             Window::Lobby | Window::Chat(_) => self.outbox.close(why),
             Window::Names | Window::Numbers(_) => {}
         }
@@ -206,7 +210,7 @@ impl Conn {
     pub fn send_away(&self) {
         // The closes are spread already; a small delay keeps the balancer's answer in time.
         let after_ms = rand::random_range(100..1_000);
-        self.send(&ServerFrame::Reconnect { after_ms }, Worth::Durable);
+        self.send(&ServerFrame::Reconnect { after_ms }, DropPolicy::Durable);
         self.outbox.close(Close::Restart);
     }
 
@@ -234,7 +238,7 @@ impl Conn {
         self.chats().clone()
     }
 
-    /// A room holds this connection. Under the room's lock.
+    /// A chat holds this connection now. Under the chat's lock.
     pub(crate) fn now_watches(&self, chat: ChatId) {
         let mut chats = self.chats();
         if let Err(place) = chats.binary_search(&chat) {
@@ -242,7 +246,7 @@ impl Conn {
         }
     }
 
-    /// A room lets go of this connection. Under the room's lock.
+    /// A chat lets go of this connection. Under the chat's lock.
     pub(crate) fn watches_no_more(&self, chat: ChatId) {
         let mut chats = self.chats();
         if let Ok(place) = chats.binary_search(&chat) {
@@ -284,7 +288,7 @@ mod tests {
 
     #[test]
     fn every_window_is_shown_others_messages_and_one_reads_them_so() {
-        let event = Relayed::new(&message_event());
+        let event = SharedEvent::new(&message_event());
         for window in WINDOWS {
             let conn = conn(window);
             assert_eq!(conn.deliver(ChatId(12), [&event].into_iter()).shown, 1);

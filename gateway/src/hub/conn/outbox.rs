@@ -2,7 +2,7 @@
 //! connection's task takes everything at once. Also carries the two other things that reach a
 //! connection from outside: chats to join and the order to close.
 //!
-//! A full outbox closes nothing. An event that finds no room is the business of its chat: the
+//! A full outbox closes nothing. An event that finds no space is the business of its chat: the
 //! watcher is detached from that chat and caught up at the pace at which its client reads.
 
 use crate::{
@@ -31,7 +31,7 @@ const ANSWERS: usize = 2;
 
 /// What a frame is worth when the client reads too slowly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Worth {
+pub enum DropPolicy {
     /// Answers, and what is told once: queued beyond the bound of events, too.
     Durable,
     /// Typing, presence: left out once the outbox is half full.
@@ -60,8 +60,8 @@ struct Inner {
     joins: Vec<Join>,
     closing: Option<Close>,
     waker: Option<Waker>,
-    /// Catch-ups that wait for room: a few at most, on the connection's own task.
-    wants_room: Vec<Waker>,
+    /// Catch-ups that wait for space: a few at most, on the connection's own task.
+    wants_space: Vec<Waker>,
 }
 
 /// What a connection took from its outbox.
@@ -86,12 +86,12 @@ impl Outbox {
         Self { max_bytes, timed, inner: Mutex::default() }
     }
 
-    /// Queues a frame. Without room an ephemeral one is dropped and counted.
-    pub fn push(&self, frame: Frame, worth: Worth) {
-        self.lock().push(frame, worth, self);
+    /// Queues a frame. Without space an ephemeral one is dropped and counted.
+    pub fn push(&self, frame: Frame, policy: DropPolicy) {
+        self.lock().push(frame, policy, self);
     }
 
-    /// Queues events in order under one lock, as far as there is room. `shown` is the frame of each,
+    /// Queues events in order under one lock, as far as there is space. `shown` is the frame of each,
     /// or `None` where this client is not shown it; `read` those that count as read when written.
     pub fn push_events(
         &self,
@@ -104,7 +104,7 @@ impl Outbox {
         }
         for (frame, read) in events {
             if let Some(frame) = frame {
-                if !inner.has_room_for(&frame, self) {
+                if !inner.has_space_for(&frame, self) {
                     pushed.full = true;
                     return pushed;
                 }
@@ -137,20 +137,20 @@ impl Outbox {
         self.lock().close(close);
     }
 
-    /// Whether catching up may queue more: less than a quarter is in use, so that live events find room.
-    pub fn has_room(&self) -> bool {
-        self.lock().has_room(self)
+    /// Whether catching up may queue more: less than a quarter is in use, so that live events find space.
+    pub fn has_space(&self) -> bool {
+        self.lock().has_space(self)
     }
 
-    /// Waits until [`Outbox::has_room`]. On the connection's task only: while that writes, nobody
+    /// Waits until [`Outbox::has_space`]. On the connection's task only: while that writes, nobody
     /// else goes on here, so the client's reading sets the pace.
-    pub async fn room(&self) {
+    pub async fn wait_for_space(&self) {
         poll_fn(|context| {
             let mut inner = self.lock();
-            if inner.has_room(self) {
+            if inner.has_space(self) {
                 return Poll::Ready(());
             }
-            inner.wants_room.push(context.waker().clone());
+            inner.wants_space.push(context.waker().clone());
             Poll::Pending
         })
         .await;
@@ -163,7 +163,7 @@ impl Outbox {
         poll_fn(|context| {
             let mut inner = self.lock();
             if mem::take(&mut inner.writing) > 0 {
-                mem::take(&mut inner.wants_room).into_iter().for_each(Waker::wake);
+                mem::take(&mut inner.wants_space).into_iter().for_each(Waker::wake);
             }
             if inner.frames.is_empty() && inner.joins.is_empty() && inner.closing.is_none() {
                 inner.waker = Some(context.waker().clone());
@@ -224,36 +224,36 @@ pub struct Pushed {
     pub taken: usize,
     /// Of those, the ones that were queued.
     pub shown: usize,
-    /// The event after those found no room.
+    /// The event after those found no space.
     pub full: bool,
 }
 
 impl Inner {
-    fn has_room(&self, of: &Outbox) -> bool {
+    fn has_space(&self, of: &Outbox) -> bool {
         self.bytes + self.writing < of.max_bytes / 4
     }
 
-    /// Whether an event finds room. One always does in an empty outbox.
-    fn has_room_for(&self, frame: &Frame, of: &Outbox) -> bool {
+    /// Whether an event finds space. One always does in an empty outbox.
+    fn has_space_for(&self, frame: &Frame, of: &Outbox) -> bool {
         let used = self.bytes + self.writing;
         used == 0 || used + frame.size() <= of.max_bytes
     }
 
-    fn push(&mut self, frame: Frame, worth: Worth, of: &Outbox) {
+    fn push(&mut self, frame: Frame, policy: DropPolicy, of: &Outbox) {
         let after = self.bytes + self.writing + frame.size();
-        match worth {
-            Worth::Ephemeral if after > of.max_bytes / 2 => {
+        match policy {
+            DropPolicy::Ephemeral if after > of.max_bytes / 2 => {
                 metrics::counter!("gateway_dropped_frames_total", "reason" => "outbox_half_full")
                     .increment(1);
             }
             // What is queued would arrive with a hole behind it; the client resumes instead.
-            Worth::Durable if after > of.max_bytes * ANSWERS => {
+            DropPolicy::Durable if after > of.max_bytes * ANSWERS => {
                 self.frames = VecDeque::new();
                 self.reads = Vec::new();
                 self.bytes = 0;
                 self.close(Close::SlowConsumer);
             }
-            Worth::Durable | Worth::Ephemeral => self.add(frame, of),
+            DropPolicy::Durable | DropPolicy::Ephemeral => self.add(frame, of),
         }
     }
 
@@ -310,7 +310,7 @@ mod tests {
         let outbox = Outbox::new(100, false);
         assert!(take(&outbox).is_none());
         for text in ["a", "b", "c"] {
-            outbox.push(text.into(), Worth::Durable);
+            outbox.push(text.into(), DropPolicy::Durable);
         }
         let taken = take(&outbox).unwrap();
         assert_eq!(taken.frames, ["a", "b", "c"].map(Frame::from));
@@ -328,7 +328,7 @@ mod tests {
         let taken = take(&outbox).unwrap();
         assert_eq!((taken.joins.len(), taken.closing), (MAX_JOINS + 400, None));
         outbox.join(join(3_000, Cause::Found));
-        assert_eq!(take(&outbox).unwrap().joins.len(), 1, "the next poll finds room");
+        assert_eq!(take(&outbox).unwrap().joins.len(), 1, "the next poll finds space");
     }
 
     #[test]
@@ -348,17 +348,17 @@ mod tests {
     #[test]
     fn ephemeral_frames_go_first_and_answers_last() {
         let outbox = Outbox::new(14, false);
-        outbox.push("12345".into(), Worth::Durable);
-        outbox.push("x".into(), Worth::Ephemeral);
-        outbox.push("67890".into(), Worth::Durable);
-        outbox.push("answer".into(), Worth::Durable);
+        outbox.push("12345".into(), DropPolicy::Durable);
+        outbox.push("x".into(), DropPolicy::Ephemeral);
+        outbox.push("67890".into(), DropPolicy::Durable);
+        outbox.push("answer".into(), DropPolicy::Durable);
         let sent = ["12345", "67890", "answer"].map(Frame::from);
         assert_eq!(take(&outbox).unwrap().frames, sent);
         assert!(take(&outbox).is_none());
 
-        outbox.push("an answer".into(), Worth::Durable);
-        outbox.push("far more than anybody asked".into(), Worth::Durable);
-        outbox.push("late".into(), Worth::Durable);
+        outbox.push("an answer".into(), DropPolicy::Durable);
+        outbox.push("far more than anybody asked".into(), DropPolicy::Durable);
+        outbox.push("late".into(), DropPolicy::Durable);
         let taken = take(&outbox).unwrap();
         assert!(taken.frames.is_empty(), "nothing with a hole behind it");
         assert_eq!(taken.closing, Some(Close::SlowConsumer));
@@ -380,20 +380,20 @@ mod tests {
         assert_eq!(
             taken.reads,
             [(ChatId(1), Seq(5)), (ChatId(2), Seq(9))],
-            "not what found no room"
+            "not what found no space"
         );
     }
 
     #[tokio::test]
     async fn catching_up_waits_until_what_was_taken_is_written() {
         let outbox = Outbox::new(8, false);
-        outbox.push("1234".into(), Worth::Durable);
-        let room = outbox.room();
-        tokio::pin!(room);
-        assert!(futures_util::poll!(&mut room).is_pending());
+        outbox.push("1234".into(), DropPolicy::Durable);
+        let space = outbox.wait_for_space();
+        tokio::pin!(space);
+        assert!(futures_util::poll!(&mut space).is_pending());
         let _ = outbox.take(VecDeque::new()).await;
-        assert!(futures_util::poll!(&mut room).is_pending(), "it is being written");
+        assert!(futures_util::poll!(&mut space).is_pending(), "it is being written");
         assert!(take(&outbox).is_none());
-        room.await;
+        space.await;
     }
 }

@@ -70,8 +70,8 @@ fn while_busy(gateway: &Arc<Gateway>, chat: ChatId, work: impl FnOnce() + Send +
     let (hub, runtime) = (Arc::clone(&gateway.hub), tokio::runtime::Handle::current());
     let (go_on, waits) = mpsc::channel::<()>();
     let (is_busy, busy) = mpsc::channel();
-    let room = thread::spawn(move || {
-        hub.with_room(chat, |_| {
+    let chat = thread::spawn(move || {
+        hub.with_chat(chat, |_| {
             is_busy.send(()).unwrap();
             let _ = waits.recv();
         })
@@ -85,7 +85,7 @@ fn while_busy(gateway: &Arc<Gateway>, chat: ChatId, work: impl FnOnce() + Send +
     });
     let done = done.recv_timeout(SOON);
     drop(go_on);
-    room.join().unwrap();
+    chat.join().unwrap();
     done.expect("nobody waits for that chat");
 }
 

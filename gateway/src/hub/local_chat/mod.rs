@@ -12,7 +12,7 @@ use crate::{
         conn::{
             Conn, ConnId,
             join::{Cause, Join},
-            outbox::{Pushed, Worth},
+            outbox::{DropPolicy, Pushed},
         },
         local_chat::{
             feed::{Feed, Update},
@@ -20,7 +20,7 @@ use crate::{
             typists::Typists,
             watchers::Watchers,
         },
-        shared_event::{About, Relayed, Told},
+        shared_event::{About, SharedEvent, SharedFrame},
     },
     wire::frame::Frame,
 };
@@ -38,14 +38,14 @@ const PIECE_BYTES: usize = 64 * 1024;
 
 /// A chat with local watchers, or one that had some a moment ago.
 #[derive(Debug)]
-pub struct Room {
+pub struct LocalChat {
     pub chat_type: ChatType,
     pub feed: Feed,
     watchers: Watchers,
     /// Nothing in a chat that is quiet, which most are.
     busy: Option<Box<Busy>>,
     /// A question to the api is about to be put.
-    pub ask_scheduled: bool,
+    pub request_scheduled: bool,
     /// It is no room of the hub's any more: whoever still holds it looks for the new one.
     pub closed: bool,
     /// What the bus says of it is handled by its own task.
@@ -79,11 +79,11 @@ pub enum Attached {
     /// The feed has not got as far as the connection: try again in a moment.
     NotYet,
     /// The client has to read first.
-    NoRoom,
+    NoSpace,
     /// The user lost the right to watch some chat, perhaps this one: ask the api once more.
     AccessChanged,
     /// This comes first, then try again.
-    Page(Vec<Arc<Relayed>>),
+    Page(Vec<Arc<SharedEvent>>),
     /// The replay does not reach back to the connection's cursor: fetch what it missed.
     Behind,
 }
@@ -95,14 +95,14 @@ pub struct Delivered {
     pub parted: Vec<UserId>,
 }
 
-impl Room {
+impl LocalChat {
     pub fn new(chat_type: ChatType, feed: Feed, now: Instant) -> Self {
         Self {
             chat_type,
             feed,
             watchers: Watchers::default(),
             busy: None,
-            ask_scheduled: false,
+            request_scheduled: false,
             closed: false,
             crowded: false,
             suspect: false,
@@ -154,8 +154,8 @@ impl Room {
             return Attached::NotYet;
         }
         let Some(missed) = self.feed.since(join.after) else { return Attached::Behind };
-        if !conn.outbox.has_room() {
-            return Attached::NoRoom;
+        if !conn.outbox.has_space() {
+            return Attached::NoSpace;
         }
         let missed: Vec<_> = missed.cloned().collect();
         if let Some(first) = piece(&missed) {
@@ -165,7 +165,7 @@ impl Room {
         let Pushed { taken, full, .. } = conn.deliver(self.chat_id(), events);
         if full {
             join.after = missed[..taken].last().map_or(join.after, |last| last.seq);
-            return Attached::NoRoom;
+            return Attached::NoSpace;
         }
         self.watchers.add(conn, join.from);
         conn.now_watches(self.chat_id());
@@ -178,7 +178,7 @@ impl Room {
         if let Some(target) = target {
             let target = target.max(self.feed.head());
             if self.feed.last() >= target {
-                conn.send(&self.caught_up(), Worth::Durable);
+                conn.send(&self.caught_up(), DropPolicy::Durable);
             } else {
                 self.busy().catching_up.push((conn.id, target));
             }
@@ -222,8 +222,8 @@ impl Room {
             self.got_on();
             metrics::histogram!("gateway_fanout_size").record(self.watchers.len() as f64);
             self.hand_out(update, now);
-            for relayed in &update.deliver {
-                match relayed.about {
+            for event in &update.deliver {
+                match event.about {
                     About::Joined(user) => delivered.joined.push(user),
                     About::Parted(user) => delivered.parted.push(user),
                     About::Message(_) | About::Other => {}
@@ -247,7 +247,7 @@ impl Room {
         }
         metrics::counter!("gateway_resyncs_total").increment(self.watchers.len() as u64);
         let (chat_id, seq) = (self.chat_id(), self.feed.head());
-        self.tell(&ServerFrame::Resync { chat_id, seq }, Worth::Durable, None);
+        self.tell(&ServerFrame::Resync { chat_id, seq }, DropPolicy::Durable, None);
         self.feed.on_refused();
         self.got_on();
         self.tell_caught_up();
@@ -299,14 +299,14 @@ impl Room {
     }
 
     /// Sends a frame without a number to all watchers but those of one user.
-    pub fn tell(&self, frame: &ServerFrame, worth: Worth, except: Option<UserId>) {
-        let told = Told::new(frame);
+    pub fn tell(&self, frame: &ServerFrame, policy: DropPolicy, except: Option<UserId>) {
+        let told = SharedFrame::new(frame);
         for conn in self.watchers() {
             if except.is_some() && conn.user_id() == except {
                 continue;
             }
             if let Some(frame) = told.frame(conn.window.dialect()) {
-                conn.outbox.push(frame, worth);
+                conn.outbox.push(frame, policy);
             }
         }
     }
@@ -315,7 +315,7 @@ impl Room {
     pub fn tell_dialect(&self, dialect: Dialect, frame: &Frame, except: Option<ConnId>) {
         for conn in self.watchers().filter(|conn| conn.window.dialect() == dialect) {
             if Some(conn.id) != except {
-                conn.outbox.push(frame.clone(), Worth::Ephemeral);
+                conn.outbox.push(frame.clone(), DropPolicy::Ephemeral);
             }
         }
     }
@@ -335,7 +335,7 @@ impl Room {
         let Some(busy) = &mut self.busy else { return };
         let told = busy.catching_up.extract_if(.., |(_, target)| *target <= last);
         for watcher in told.filter_map(|(id, _)| self.watchers.get(id)) {
-            watcher.conn.send(&caught_up, Worth::Durable);
+            watcher.conn.send(&caught_up, DropPolicy::Durable);
         }
     }
 
@@ -354,13 +354,13 @@ impl Busy {
 }
 
 /// A run in one, as native clients read it: unless it is one event, or longer than a piece.
-fn joined(run: &[Arc<Relayed>]) -> Option<Frame> {
+fn joined(run: &[Arc<SharedEvent>]) -> Option<Frame> {
     let several = run.len() > 1 && piece(run).is_none();
     several.then(|| Frame::joined(run.iter().map(|event| event.native())))
 }
 
 /// How many of these events are one piece; `None` when all of them are.
-fn piece(events: &[Arc<Relayed>]) -> Option<usize> {
+fn piece(events: &[Arc<SharedEvent>]) -> Option<usize> {
     let mut bytes = 0;
     let fits = events.iter().take_while(|event| {
         bytes += event.bytes();
@@ -380,7 +380,7 @@ mod tests {
         // With the counts of an `Arc`, a place in the map of rooms, one in the subscription's set, and
         // of one watcher its place here and the chat's in its connection: at most 300 bytes, each of
         // the last four reckoned with what its collection keeps free.
-        let room = size_of::<Mutex<Room>>() + 2 * size_of::<usize>();
-        assert!(room <= 160, "{room}");
+        let chat = size_of::<Mutex<LocalChat>>() + 2 * size_of::<usize>();
+        assert!(chat <= 160, "{chat}");
     }
 }

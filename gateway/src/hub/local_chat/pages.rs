@@ -1,7 +1,7 @@
 //! Pages of one chat for those who come back from further than the replay reaches: which are kept,
 //! which are on their way, which reader each serves. Fetching them is `fetching.rs`'s business.
 
-use crate::{backend::Unavailable, hub::shared_event::Relayed, wire::frame::Frame};
+use crate::{backend::Unavailable, hub::shared_event::SharedEvent, wire::frame::Frame};
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 use shared::{
     id::{ChatId, Seq},
@@ -23,7 +23,7 @@ const MAX_KEPT: usize = 8;
 pub(crate) struct Page {
     pub after: Seq,
     pub upto: Seq,
-    events: Vec<Arc<Relayed>>,
+    events: Vec<Arc<SharedEvent>>,
     /// All of them as a native client reads them: thousands of such clients are sent the same.
     whole: Frame,
     pub bytes: usize,
@@ -54,8 +54,8 @@ pub(crate) enum Found {
 
 impl Page {
     pub fn new(chat_id: ChatId, after: Seq, found: RangeFound) -> Self {
-        let relay = |event| Arc::new(Relayed::new(&ChatEvent { chat_id, event }));
-        let events: Vec<_> = found.events.into_iter().map(relay).collect();
+        let share = |event| Arc::new(SharedEvent::new(&ChatEvent { chat_id, event }));
+        let events: Vec<_> = found.events.into_iter().map(share).collect();
         let whole = Frame::joined(events.iter().map(|event| event.native()));
         let bytes = whole.size() + events.iter().map(|event| event.bytes()).sum::<usize>();
         Self { after, upto: found.upto, events, whole, bytes }
@@ -76,7 +76,7 @@ impl Page {
     }
 
     /// The events after a cursor that it serves.
-    pub fn since(&self, cursor: Seq) -> &[Arc<Relayed>] {
+    pub fn since(&self, cursor: Seq) -> &[Arc<SharedEvent>] {
         let start = self.events.partition_point(|event| event.seq <= cursor);
         &self.events[start..]
     }

@@ -92,19 +92,19 @@ async fn the_same_chats_hear_of_coming_and_going() {
     let config = Config::default();
     let users = users(&config);
     let native = register(&users);
-    assert_eq!(users.take_news(), [], "nobody knows yet");
+    assert_eq!(users.take_unstated(), [], "nobody knows yet");
     users.arrived(ANN, &chats(0..30));
     let window = register(&users);
     users.arrived(ANN, &chats(20..90));
     let here = |sockets, chats| vec![Here { user: ANN, sockets, chats }];
-    assert_eq!(users.take_news(), here(2, chats(0..50)), "as many as there is room for");
+    assert_eq!(users.take_unstated(), here(2, chats(0..50)), "as many as there is room for");
     users.parted(ANN, ChatId(7));
     users.unregister(&native);
     let told: Vec<ChatId> = chats(0..50).into_iter().filter(|chat| *chat != ChatId(7)).collect();
-    let news = users.take_news();
+    let news = users.take_unstated();
     assert_eq!(news, here(1, told.clone()));
     users.put_back(&news);
-    assert_eq!(users.take_news(), news);
+    assert_eq!(users.take_unstated(), news);
     users.unregister(&window);
     assert!(users.take_departed().is_empty());
     tokio::time::advance(config.presence_grace).await;
@@ -113,7 +113,7 @@ async fn the_same_chats_hear_of_coming_and_going() {
         matches!(&departed[..], [Departed { user: ANN, present: true, chats }] if *chats == told)
     );
     assert!(!users.is_present(ANN));
-    assert_eq!(users.take_news(), [], "whoever is gone is no news");
+    assert_eq!(users.take_unstated(), [], "whoever is gone is no news");
 }
 
 #[tokio::test(start_paused = true)]

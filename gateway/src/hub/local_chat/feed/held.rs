@@ -1,7 +1,7 @@
 //! The events that a feed holds: the replay, from which clients resume, and those that came ahead of their
 //! turn. When they are delivered is the feed's business.
 
-use crate::{config::FeedConfig, hub::shared_event::Relayed};
+use crate::{config::FeedConfig, hub::shared_event::SharedEvent};
 use shared::id::Seq;
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -13,12 +13,12 @@ use std::{
 pub(super) struct Held {
     /// Everything after here is in the replay.
     base: Seq,
-    replay: VecDeque<Arc<Relayed>>,
+    replay: VecDeque<Arc<SharedEvent>>,
     replay_bytes: usize,
     /// Runs `(after, upto)` that came as a range with superseded events left out: complete for
     /// whoever was at `after`, but not for a cursor inside the run.
     folded: VecDeque<(Seq, Seq)>,
-    ahead: BTreeMap<Seq, Arc<Relayed>>,
+    ahead: BTreeMap<Seq, Arc<SharedEvent>>,
     ahead_bytes: usize,
 }
 
@@ -36,7 +36,7 @@ impl Held {
     }
 
     /// Keeps a delivered event for clients that resume.
-    pub fn keep(&mut self, event: &Arc<Relayed>) {
+    pub fn keep(&mut self, event: &Arc<SharedEvent>) {
         self.replay_bytes += event.bytes();
         self.replay.push_back(Arc::clone(event));
     }
@@ -55,7 +55,7 @@ impl Held {
     }
 
     /// The events after a cursor that it reaches.
-    pub fn since(&self, cursor: Seq) -> impl Iterator<Item = &Arc<Relayed>> {
+    pub fn since(&self, cursor: Seq) -> impl Iterator<Item = &Arc<SharedEvent>> {
         let start = self.replay.partition_point(|event| event.seq <= cursor);
         self.replay.range(start..)
     }
@@ -88,7 +88,7 @@ impl Held {
     }
 
     /// Keeps an event that came before its turn, if there is space; how many repeats it was.
-    pub fn keep_ahead(&mut self, event: Arc<Relayed>, config: &FeedConfig) -> usize {
+    pub fn keep_ahead(&mut self, event: Arc<SharedEvent>, config: &FeedConfig) -> usize {
         if self.ahead.contains_key(&event.seq) {
             return 1;
         }
@@ -101,7 +101,7 @@ impl Held {
     }
 
     /// Takes out the event of this number that came before its turn.
-    pub fn take_ahead(&mut self, seq: Seq) -> Option<Arc<Relayed>> {
+    pub fn take_ahead(&mut self, seq: Seq) -> Option<Arc<SharedEvent>> {
         let event = self.ahead.remove(&seq)?;
         self.ahead_bytes -= event.bytes();
         Some(event)

@@ -3,7 +3,7 @@
 
 mod held;
 
-use crate::{config::FeedConfig, hub::shared_event::Relayed};
+use crate::{config::FeedConfig, hub::shared_event::SharedEvent};
 use held::Held;
 use shared::{
     chat::Event,
@@ -21,7 +21,7 @@ pub struct Feed {
     /// The newest event known to exist.
     head: Seq,
     /// A range after `last` has been asked for and not been answered.
-    asked: bool,
+    requested: bool,
     /// Nothing in a chat that is quiet, which most are.
     held: Option<Box<Held>>,
 }
@@ -32,17 +32,17 @@ pub struct Feed {
 pub struct Update {
     /// Where the feed was before.
     pub after: Seq,
-    pub deliver: Vec<Arc<Relayed>>,
+    pub deliver: Vec<Arc<SharedEvent>>,
     /// Events that had been seen before.
     pub repeats: usize,
-    /// Something is missing: [`Feed::ask`] soon.
+    /// Something is missing: [`Feed::request`] soon.
     pub behind: bool,
 }
 
 impl Feed {
     /// A feed whose clients have everything up to `last`.
     pub fn new(chat_id: ChatId, last: Seq) -> Self {
-        Self { chat_id, last, head: last, asked: false, held: None }
+        Self { chat_id, last, head: last, requested: false, held: None }
     }
 
     pub fn chat_id(&self) -> ChatId {
@@ -73,10 +73,10 @@ impl Feed {
             if event.seq <= self.last {
                 update.repeats += 1;
             } else if event.seq == self.last.next() {
-                self.deliver(self.relay(event), &mut update);
+                self.deliver(self.share(event), &mut update);
             } else {
-                let relayed = self.relay(event);
-                update.repeats += self.held().keep_ahead(relayed, config);
+                let event = self.share(event);
+                update.repeats += self.held().keep_ahead(event, config);
             }
         }
         self.deliver_ahead(&mut update);
@@ -90,24 +90,24 @@ impl Feed {
 
     /// What to ask the api for now: the events after this place. `None` when nothing is known to be
     /// missing or the question is already out. Answer with [`Feed::on_range`] or [`Feed::on_no_range`].
-    pub fn ask(&mut self) -> Option<Seq> {
-        if self.is_behind() { self.ask_anyway() } else { None }
+    pub fn request(&mut self) -> Option<Seq> {
+        if self.is_behind() { self.request_anyway() } else { None }
     }
 
-    /// Like [`Feed::ask`], though nothing is known to be missing: after subscribing, when events may
+    /// Like [`Feed::request`], though nothing is known to be missing: after subscribing, when events may
     /// have passed unheard.
-    pub fn ask_anyway(&mut self) -> Option<Seq> {
-        (!std::mem::replace(&mut self.asked, true)).then_some(self.last)
+    pub fn request_anyway(&mut self) -> Option<Seq> {
+        (!std::mem::replace(&mut self.requested, true)).then_some(self.last)
     }
 
     /// The question got no answer: ask again later.
     pub fn on_no_range(&mut self) {
-        self.asked = false;
+        self.requested = false;
     }
 
     /// The question cannot be answered: goes on at the newest event, without what is missing.
     pub fn on_refused(&mut self) {
-        self.asked = false;
+        self.requested = false;
         self.last = self.head;
         self.held = None;
     }
@@ -121,7 +121,7 @@ impl Feed {
         watchers: usize,
     ) -> Update {
         let mut update = Update { after: self.last, ..Update::default() };
-        self.asked = false;
+        self.requested = false;
         self.head = self.head.max(found.head);
         // When live events came in meanwhile, the answer no longer fits: it left out changes that
         // are superseded for a reader at `after`, not for one further on.
@@ -129,7 +129,7 @@ impl Feed {
             let whole = found.upto.0 - after.0 == found.events.len() as i64;
             for event in found.events {
                 if event.seq > self.last {
-                    self.deliver(self.relay(event), &mut update);
+                    self.deliver(self.share(event), &mut update);
                 }
             }
             let is_folded = !whole && found.upto > after;
@@ -148,7 +148,7 @@ impl Feed {
     }
 
     /// The events after `cursor`, or `None` when the replay does not reach back so far.
-    pub fn since(&self, cursor: Seq) -> Option<impl Iterator<Item = &Arc<Relayed>>> {
+    pub fn since(&self, cursor: Seq) -> Option<impl Iterator<Item = &Arc<SharedEvent>>> {
         let held = self.held.as_deref();
         // A feed that holds nothing has nothing to add for whoever is where it is.
         let serves =
@@ -168,22 +168,22 @@ impl Feed {
         self.held.get_or_insert_with(|| Box::new(Held::after(self.last)))
     }
 
-    fn relay(&self, event: Event) -> Arc<Relayed> {
-        Arc::new(Relayed::new(&ChatEvent { chat_id: self.chat_id, event }))
+    fn share(&self, event: Event) -> Arc<SharedEvent> {
+        Arc::new(SharedEvent::new(&ChatEvent { chat_id: self.chat_id, event }))
     }
 
     fn deliver_ahead(&mut self, update: &mut Update) {
         let mut next = self.last.next();
-        while let Some(relayed) = self.held.as_mut().and_then(|held| held.take_ahead(next)) {
-            self.deliver(relayed, update);
+        while let Some(event) = self.held.as_mut().and_then(|held| held.take_ahead(next)) {
+            self.deliver(event, update);
             next = self.last.next();
         }
     }
 
-    fn deliver(&mut self, relayed: Arc<Relayed>, update: &mut Update) {
-        self.held().keep(&relayed);
-        self.last = relayed.seq;
-        update.deliver.push(relayed);
+    fn deliver(&mut self, event: Arc<SharedEvent>, update: &mut Update) {
+        self.held().keep(&event);
+        self.last = event.seq;
+        update.deliver.push(event);
     }
 
     /// Cuts the replay to its bounds, once after each run.

@@ -31,8 +31,8 @@ fn feed(last: i64) -> Feed {
     Feed::new(ChatId(1), Seq(last))
 }
 
-fn seqs<'a>(events: impl IntoIterator<Item = &'a Arc<Relayed>>) -> Vec<i64> {
-    events.into_iter().map(|relayed| relayed.seq.0).collect()
+fn seqs<'a>(events: impl IntoIterator<Item = &'a Arc<SharedEvent>>) -> Vec<i64> {
+    events.into_iter().map(|event| event.seq.0).collect()
 }
 
 fn live(feed: &mut Feed, numbers: &[i64]) -> (Vec<i64>, bool) {
@@ -54,15 +54,15 @@ fn in_order_is_delivered_and_repeats_are_dropped() {
     let mut feed = feed(4);
     assert_eq!(live(&mut feed, &[5, 6]), (vec![5, 6], false));
     assert_eq!(live(&mut feed, &[5, 6, 7]), (vec![7], false));
-    assert_eq!(feed.ask(), None);
+    assert_eq!(feed.request(), None);
 }
 
 #[test]
 fn a_gap_is_asked_for_once_and_then_everything_follows() {
     let mut feed = feed(4);
     assert_eq!(live(&mut feed, &[7, 8]), (vec![], true));
-    assert_eq!(feed.ask(), Some(Seq(4)));
-    assert_eq!(feed.ask(), None, "the question is out");
+    assert_eq!(feed.request(), Some(Seq(4)));
+    assert_eq!(feed.request(), None, "the question is out");
     let update = range(&mut feed, Seq(4), found([5, 6], 6, 8));
     assert_eq!(seqs(&update.deliver), [5, 6, 7, 8]);
     assert!(!update.behind);
@@ -72,7 +72,7 @@ fn a_gap_is_asked_for_once_and_then_everything_follows() {
 fn a_gap_that_fills_by_itself_needs_no_answer() {
     let mut feed = feed(0);
     assert_eq!(live(&mut feed, &[2]), (vec![], true));
-    assert_eq!(feed.ask(), Some(Seq(0)));
+    assert_eq!(feed.request(), Some(Seq(0)));
     assert_eq!(live(&mut feed, &[1]), (vec![1, 2], false));
     let update = range(&mut feed, Seq(0), found([1, 2], 2, 2));
     assert!(update.deliver.is_empty());
@@ -84,11 +84,11 @@ fn an_answer_that_live_events_overtook_is_asked_for_again() {
     // A reader that got 1 live still needs 3.
     let mut feed = feed(0);
     let _ = live(&mut feed, &[4]);
-    assert_eq!(feed.ask(), Some(Seq(0)));
+    assert_eq!(feed.request(), Some(Seq(0)));
     assert_eq!(live(&mut feed, &[1]).0, [1]);
     let update = range(&mut feed, Seq(0), found([1, 2], 3, 4));
     assert!(update.deliver.is_empty() && update.behind);
-    assert_eq!(feed.ask(), Some(Seq(1)));
+    assert_eq!(feed.request(), Some(Seq(1)));
     let update = range(&mut feed, Seq(1), found([2, 3], 3, 4));
     assert_eq!(seqs(&update.deliver), [2, 3, 4]);
 }
@@ -97,10 +97,10 @@ fn an_answer_that_live_events_overtook_is_asked_for_again() {
 fn a_long_gap_is_filled_page_by_page() {
     let mut feed = feed(0);
     feed.on_head(Seq(5));
-    assert_eq!(feed.ask(), Some(Seq(0)));
+    assert_eq!(feed.request(), Some(Seq(0)));
     let update = range(&mut feed, Seq(0), found([1, 2], 2, 5));
     assert!(update.behind);
-    assert_eq!(feed.ask(), Some(Seq(2)));
+    assert_eq!(feed.request(), Some(Seq(2)));
     assert_eq!(seqs(&range(&mut feed, Seq(2), found([3, 4, 5], 5, 5)).deliver), [3, 4, 5]);
 }
 
@@ -108,16 +108,16 @@ fn a_long_gap_is_filled_page_by_page() {
 fn too_many_ahead_are_fetched_instead() {
     let mut feed = feed(0);
     let _ = live(&mut feed, &[2, 3, 4, 5, 6, 7, 8]);
-    let _ = feed.ask();
+    let _ = feed.request();
     let update = range(&mut feed, Seq(0), found([1], 1, 8));
     assert_eq!(seqs(&update.deliver), [1, 2, 3, 4, 5]);
     assert!(update.behind);
-    assert_eq!(feed.ask(), Some(Seq(5)));
+    assert_eq!(feed.request(), Some(Seq(5)));
 }
 
 #[test]
 fn what_is_held_is_bounded_in_bytes_and_the_window_grows_with_the_watchers() {
-    let size = Relayed::new(&ChatEvent { chat_id: ChatId(1), event: event(1) }).bytes();
+    let size = SharedEvent::new(&ChatEvent { chat_id: ChatId(1), event: event(1) }).bytes();
     let config = FeedConfig {
         replay_events: 100,
         replay_bytes: 2 * size + 10,
@@ -139,18 +139,18 @@ fn what_is_held_is_bounded_in_bytes_and_the_window_grows_with_the_watchers() {
 fn no_answer_means_asking_again() {
     let mut feed = feed(0);
     feed.on_head(Seq(1));
-    assert!(feed.ask().is_some());
+    assert!(feed.request().is_some());
     feed.on_no_range();
-    assert!(feed.ask().is_some());
+    assert!(feed.request().is_some());
 }
 
 #[test]
 fn what_cannot_be_had_is_passed_over() {
     let mut feed = feed(0);
     let _ = live(&mut feed, &[2, 4]);
-    assert_eq!(feed.ask(), Some(Seq(0)));
+    assert_eq!(feed.request(), Some(Seq(0)));
     feed.on_refused();
-    assert_eq!(feed.ask(), None);
+    assert_eq!(feed.request(), None);
     assert!(feed.since(Seq(3)).is_none());
     assert_eq!(live(&mut feed, &[4, 5]), (vec![5], false));
 }
@@ -173,7 +173,7 @@ fn the_window_serves_cursors_it_reaches() {
 fn a_folded_range_serves_only_cursors_at_its_edges() {
     let mut feed = feed(0);
     feed.on_head(Seq(5));
-    let _ = feed.ask();
+    let _ = feed.request();
     let _ = range(&mut feed, Seq(0), found([1, 2, 4], 5, 5));
     assert_eq!(feed.since(Seq(0)).map(seqs), Some(vec![1, 2, 4]));
     assert!(feed.since(Seq(2)).is_none());
@@ -193,7 +193,7 @@ proptest! {
         let mut answers = answers.into_iter();
         for number in arrivals {
             delivered.extend(live(&mut feed, &[number]).0);
-            if let Some(after) = feed.ask() {
+            if let Some(after) = feed.request() {
                 if answers.next().unwrap_or(true) {
                     let upto = (after.0 + 3).min(feed.head().0);
                     let found = found(after.0 + 1..=upto, upto, feed.head().0);
@@ -203,7 +203,7 @@ proptest! {
                 }
             }
         }
-        while let Some(after) = feed.ask() {
+        while let Some(after) = feed.request() {
             let head = feed.head().0;
             let found = found(after.0 + 1..=head, head, head);
             delivered.extend(seqs(&range(&mut feed, after, found).deliver));

@@ -6,12 +6,12 @@ use shared::{
     internal::{Action, Command, OpenSession, Pair, Peer, Range, ReadMark, UserChat},
 };
 
-/// About what a question takes beside its texts: in a call, 200 bytes of JSON; in memory, the item
+/// About what a request takes beside its texts: in a call, 200 bytes of JSON; in memory, the item
 /// with what is to be done with its answer.
 pub const ITEM_BYTES: usize = 256;
 
-/// A question to the api that may stand in a lane.
-pub trait Question: Clone + Send + Sync + 'static {
+/// A request to the api that may stand in a lane.
+pub trait Request: Clone + Send + Sync + 'static {
     /// What it weighs: [`ITEM_BYTES`] and all its texts and names, which clients wrote.
     fn bytes(&self) -> usize;
 
@@ -21,7 +21,7 @@ pub trait Question: Clone + Send + Sync + 'static {
     }
 }
 
-impl Question for Command {
+impl Request for Command {
     fn bytes(&self) -> usize {
         ITEM_BYTES
             + match &self.action {
@@ -40,7 +40,7 @@ impl Question for Command {
     }
 }
 
-impl Question for Pair {
+impl Request for Pair {
     fn bytes(&self) -> usize {
         ITEM_BYTES
             + match &self.peer {
@@ -51,31 +51,31 @@ impl Question for Pair {
 }
 
 /// A guest's name.
-impl Question for String {
+impl Request for String {
     fn bytes(&self) -> usize {
         ITEM_BYTES + self.len()
     }
 }
 
-impl Question for OpenSession {
+impl Request for OpenSession {
     fn bytes(&self) -> usize {
         ITEM_BYTES
     }
 }
 
-impl Question for ReadMark {
+impl Request for ReadMark {
     fn bytes(&self) -> usize {
         ITEM_BYTES
     }
 }
 
-impl Question for Range {
+impl Request for Range {
     fn bytes(&self) -> usize {
         ITEM_BYTES
     }
 }
 
-impl Question for UserChat {
+impl Request for UserChat {
     fn bytes(&self) -> usize {
         ITEM_BYTES
     }
@@ -113,7 +113,7 @@ mod tests {
         Command { user_id: UserId(LAST), chat_id: ChatId(LAST), action }
     }
 
-    /// Whatever is in them, questions within a batch's bound make no larger body than the api takes.
+    /// Whatever is in them, requests within a batch's bound make no larger body than the api takes.
     #[test]
     fn a_full_batch_is_less_than_the_api_takes() {
         let (one, session) =
@@ -146,7 +146,7 @@ mod tests {
         let fit = MAX_BATCH_BYTES / longest.bytes();
         assert!(fit > 1 && json(&Post::patient(vec![longest; fit])) < MAX_CALL_BYTES);
         let names = vec![name; MAX_BATCH];
-        assert!(names.iter().map(Question::bytes).sum::<usize>() < MAX_BATCH_BYTES);
+        assert!(names.iter().map(Request::bytes).sum::<usize>() < MAX_BATCH_BYTES);
         assert!(json(&Guests { names }) < MAX_CALL_BYTES);
         assert!(json(&Peers { pairs: vec![pair; MAX_BATCH] }) < MAX_CALL_BYTES);
     }
