@@ -1,6 +1,7 @@
 //! For tests: an api that says what the test says.
 
 use crate::backend::{Answer, Backend, Unavailable};
+use parking_lot::Mutex;
 use shared::{
     internal::{
         Changed, ChangedFound, Dormant, DormantMarked, Events, EventsFound, Guests, GuestsFound,
@@ -8,7 +9,6 @@ use shared::{
     },
     token::Jwks,
 };
-use std::sync::Mutex;
 
 /// What an api says to one kind of call.
 pub(crate) struct Script<Q, A>(Mutex<Box<dyn Fn(Q) -> Answer<A> + Send>>);
@@ -24,7 +24,7 @@ impl<Q: 'static, A: Send + 'static> Default for Script<Q, A> {
 
 impl<Q, A: Send + 'static> Script<Q, A> {
     fn answer(&self, call: Q) -> Answer<A> {
-        self.0.lock().unwrap()(call)
+        self.0.lock()(call)
     }
 
     /// What each call is answered from now on, at once.
@@ -40,7 +40,7 @@ impl<Q, A: Send + 'static> Script<Q, A> {
     where
         F: Future<Output = Result<A, Unavailable>> + Send + 'static,
     {
-        *self.0.lock().unwrap() = Box::new(move |call| Box::pin(answer(call)));
+        *self.0.lock() = Box::new(move |call| Box::pin(answer(call)));
     }
 }
 

@@ -5,8 +5,9 @@ use crate::{
     hub::conn::{Conn, outbox::DropPolicy, turns::Turn},
     wire::frame::Frame,
 };
+use parking_lot::Mutex;
 use shared::protocol::ServerFrame;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// The answer to one frame, to be sent once. Dropped unsent, the frame is answered with nothing: those
 /// behind it do not wait for ever, whoever forgot it.
@@ -57,7 +58,7 @@ pub struct SharedAnswer(Arc<Mutex<Option<Answer>>>);
 impl SharedAnswer {
     /// Answers, unless the other one did.
     pub fn send(&self, frame: &ServerFrame) {
-        let answer = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let answer = self.0.lock().take();
         if let Some(answer) = answer {
             answer.send(frame);
         }

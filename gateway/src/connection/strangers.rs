@@ -1,12 +1,9 @@
 //! How many sockets each network holds whose account is not known: those that have not said hello yet,
 //! those whose token is still checked, and guests. Nothing else limits these by who they are.
 
+use parking_lot::Mutex;
 use shared::{forwarded::is_trusted, limit::network, settings::TrustedNetwork};
-use std::{
-    collections::HashMap,
-    net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 /// The strangers of a node. Bounded by its connections.
 #[derive(Debug)]
@@ -38,7 +35,7 @@ impl Strangers {
             return Some(Stranger { strangers: Arc::clone(self), network: None });
         }
         let network = network(address);
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.counts.lock();
         let count = counts.entry(network).or_default();
         if *count >= self.most {
             return None;
@@ -51,7 +48,7 @@ impl Strangers {
 impl Drop for Stranger {
     fn drop(&mut self) {
         let Some(network) = self.network else { return };
-        let mut counts = self.strangers.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.strangers.counts.lock();
         if let Some(count) = counts.get_mut(&network) {
             *count -= 1;
             if *count == 0 {
@@ -79,6 +76,6 @@ mod tests {
         assert!(admit("::ffff:10.1.2.3").is_some());
         drop((held, proxies));
         assert!(admit("2001:db8:1:2::c").is_some());
-        assert!(strangers.counts.lock().unwrap().is_empty());
+        assert!(strangers.counts.lock().is_empty());
     }
 }

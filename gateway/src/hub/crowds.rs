@@ -3,11 +3,12 @@
 //! bus goes on: the node hears its other chats meanwhile, and crowded chats are spread over the cores.
 
 use bytes::Bytes;
+use parking_lot::RwLock;
 use shared::id::ChatId;
 use std::{
     collections::HashMap,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -56,7 +57,7 @@ impl Crowds {
     /// Hands a payload to the chat's task, unless it has none. Never waits: what finds no space is
     /// lost, as it is to a node that does not hear it, and the task asks for it later.
     pub fn hand_over(&self, chat: ChatId, bytes: &Bytes) -> bool {
-        let crowds = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let crowds = self.0.read();
         let Some(crowd) = crowds.get(&chat) else { return false };
         // One that is larger than the bound finds space when nothing waits.
         let size = u32::try_from(bytes.len().clamp(1, MAX_BYTES)).unwrap_or(u32::MAX);
@@ -74,13 +75,13 @@ impl Crowds {
         let (waiting, receiver) = mpsc::channel(MAX_PAYLOADS);
         let (space, missed) = (Arc::new(Semaphore::new(MAX_BYTES)), Arc::new(Missed::new(false)));
         let crowd = Crowd { waiting, space, missed: Arc::clone(&missed) };
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(chat, crowd);
+        self.0.write().insert(chat, crowd);
         Payloads { waiting: receiver, missed }
     }
 
     /// The chat is a crowd no more: its task ends after the last payload.
     pub fn disperse(&self, chat: ChatId) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(&chat);
+        self.0.write().remove(&chat);
     }
 }
 

@@ -37,7 +37,7 @@ async fn spread<T>(items: Vec<T>, drain_time: Duration, each: impl Fn(T)) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Mutex;
+    use parking_lot::Mutex;
 
     #[tokio::test(start_paused = true)]
     async fn many_items_take_the_window_and_no_longer() {
@@ -46,10 +46,10 @@ mod tests {
             let started = Instant::now();
             let times = Mutex::new(Vec::new());
             spread((0..count).collect(), drain_time, |_| {
-                times.lock().unwrap().push(started.elapsed());
+                times.lock().push(started.elapsed());
             })
             .await;
-            let times = times.into_inner().unwrap();
+            let times = times.into_inner();
             assert_eq!(times.len(), count);
             assert!(started.elapsed() <= drain_time + Duration::from_millis(10), "{count}");
             if count >= 100 {

@@ -24,6 +24,7 @@ use crate::{
     config::Config,
     hub::{conn::Conn, crowds::Crowds, local_chat::LocalChat, pace::Pace, users::Users},
 };
+use parking_lot::{Mutex, MutexGuard};
 use shared::{
     bus::{Bus, Subscriber},
     chat::ChatView,
@@ -34,7 +35,7 @@ use shared::{
 };
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, atomic::AtomicUsize},
+    sync::{Arc, OnceLock, atomic::AtomicUsize},
 };
 use tokio::{sync::Notify, time::Instant};
 
@@ -98,7 +99,7 @@ impl Hub {
         change: impl FnOnce(&mut LocalChat) -> T,
     ) -> Option<T> {
         let chat = self.shard(chat_id).get(&chat_id).cloned()?;
-        let mut chat = lock(&chat);
+        let mut chat = chat.lock();
         (!chat.closed).then(|| change(&mut chat))
     }
 
@@ -118,10 +119,6 @@ impl Hub {
     }
 
     fn shard(&self, chat_id: ChatId) -> MutexGuard<'_, Chats> {
-        lock(&self.shards[chat_id.0.unsigned_abs() as usize % SHARDS])
+        self.shards[chat_id.0.unsigned_abs() as usize % SHARDS].lock()
     }
-}
-
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -9,7 +9,6 @@ use crate::{
         Hub,
         conn::{Conn, ConnId, outbox::DropPolicy},
         local_chat::LocalChat,
-        lock,
     },
     wire::frame::Frame,
 };
@@ -50,7 +49,7 @@ impl Hub {
     /// nodes, unless too many come at once.
     pub(crate) fn arrived(&self, conn: &Conn, username: &str) {
         let rate = &self.config.arrivals;
-        if lock(&self.arrivals).try_take(rate, self.started.elapsed(), 1).is_err() {
+        if self.arrivals.lock().try_take(rate, self.started.elapsed(), 1).is_err() {
             metrics::counter!("gateway_dropped_frames_total", "reason" => "many_arrivals")
                 .increment(1);
             return;

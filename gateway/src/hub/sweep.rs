@@ -1,7 +1,7 @@
 //! What is done to all chats of the hub now and then: overdue requests are sent, and what nobody needs is
 //! let go.
 
-use crate::hub::{Hub, conn::Conn, lock};
+use crate::hub::{Hub, conn::Conn};
 use shared::{chat::ChatType, internal::UserChat, relay::Channel};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -26,9 +26,9 @@ impl Hub {
         let now = Instant::now();
         let (mut chats_open, mut suspects) = (0, 0);
         for shard in &self.shards {
-            let mut chats = lock(shard);
+            let mut chats = shard.lock();
             chats.retain(|chat_id, chat| {
-                let mut chat = lock(chat);
+                let mut chat = chat.lock();
                 let behind_since = chat.if_busy().and_then(|busy| busy.behind_since);
                 if behind_since.is_some_and(|since| now - since >= self.config.gap_patience) {
                     self.request_missing(&mut chat);
@@ -62,17 +62,17 @@ impl Hub {
     /// Suspects all feeds: the sweeper asks the api for whatever is after each, at its pace.
     pub(crate) fn suspect_all(&self) {
         for shard in &self.shards {
-            lock(shard).values().for_each(|chat| lock(chat).suspect = true);
+            shard.lock().values().for_each(|chat| chat.lock().suspect = true);
         }
     }
 
     /// Who watches which chat of members here, a part of all chats at a time.
     pub(crate) fn memberships(&self) -> impl Iterator<Item = Vec<UserChat>> {
         self.shards.iter().map(|shard| {
-            let chats: Vec<_> = lock(shard).values().cloned().collect();
+            let chats: Vec<_> = shard.lock().values().cloned().collect();
             let mut pairs = Vec::new();
             for chat in chats {
-                let chat = lock(&chat);
+                let chat = chat.lock();
                 // Rooms are everybody's to watch.
                 if chat.chat_type != ChatType::Room {
                     let pair = |conn: &Arc<Conn>| {

@@ -9,6 +9,7 @@ use crate::{
         account::{Account, full_after},
     },
 };
+use parking_lot::Mutex;
 use shared::{
     close::Close,
     id::{ChatId, SessionId, UserId},
@@ -18,7 +19,7 @@ use shared::{
 };
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 use tokio::time::Instant;
@@ -110,7 +111,7 @@ impl Users {
         owner: Owner,
         make: impl FnOnce(Owner, Arc<Account>) -> Conn,
     ) -> Result<(Arc<Conn>, Arrival), Close> {
-        let mut inner = self.lock();
+        let mut inner = self.inner.lock();
         if inner.closed {
             return Err(Close::Restart);
         }
@@ -144,7 +145,7 @@ impl Users {
 
     /// Removes a connection; its user stays for the grace.
     pub fn unregister(&self, conn: &Conn) {
-        let mut inner = self.lock();
+        let mut inner = self.inner.lock();
         inner.conns.remove(&conn.id);
         if let Owner::User { user, session } = &conn.owner {
             if let Some(of_session) = inner.sessions.get_mut(session) {
@@ -169,7 +170,7 @@ impl Users {
     /// A connection of the user watches these chats: others in them may know that it is here. They are
     /// taken in this order, as many as there is room for.
     pub fn arrived(&self, user: UserId, chats: &[ChatId]) {
-        let mut inner = self.lock();
+        let mut inner = self.inner.lock();
         let local = inner.users.get_mut(&user).filter(|local| !local.conns.is_empty());
         let Some(local) = local else { return };
         local.present = true;
@@ -183,7 +184,7 @@ impl Users {
 
     /// The user is out of this chat, which hears no more of it.
     pub fn parted(&self, user: UserId, chat: ChatId) {
-        let mut inner = self.lock();
+        let mut inner = self.inner.lock();
         if let Some(local) = inner.users.get_mut(&user) {
             local.chats.retain(|told| *told != chat);
             inner.tell(user);
@@ -192,7 +193,7 @@ impl Users {
 
     /// The users whose state here changed since the last call, for the register.
     pub fn take_unstated(&self) -> Vec<Here> {
-        let mut inner = self.lock();
+        let mut inner = self.inner.lock();
         let unstated = std::mem::take(&mut inner.unstated);
         let here = |id: UserId| {
             let local = inner.users.get_mut(&id)?;
@@ -204,7 +205,7 @@ impl Users {
 
     /// The register did not hear of these users: they are unstated again.
     pub fn put_back(&self, users: &[Here]) {
-        let mut inner = self.lock();
+        let mut inner = self.inner.lock();
         for here in users {
             inner.tell(here.user);
         }
@@ -213,7 +214,7 @@ impl Users {
     /// The account has this many connections on other nodes: of those here the oldest go that are more
     /// than it may have in all, but for the newest one.
     pub fn elsewhere(&self, user: UserId, connections: u32) {
-        let mut inner = self.lock();
+        let mut inner = self.inner.lock();
         if let Some(local) = inner.users.get_mut(&user) {
             let elsewhere = usize::try_from(connections).unwrap_or(usize::MAX);
             local.shed(self.limits.connections.saturating_sub(elsewhere).max(1));
@@ -224,7 +225,7 @@ impl Users {
     /// account has all its share back.
     pub fn take_departed(&self) -> Vec<Departed> {
         let now = Instant::now();
-        let mut inner = self.lock();
+        let mut inner = self.inner.lock();
         let inner = &mut *inner;
         let mut departed = Vec::new();
         while let Some((since, id)) = next(&mut inner.leaving, now, self.limits.grace) {
@@ -250,17 +251,17 @@ impl Users {
 
     /// The connections of a user.
     pub fn of_user(&self, user: UserId) -> Vec<Arc<Conn>> {
-        self.lock().users.get(&user).map(|user| user.conns.clone()).unwrap_or_default()
+        self.inner.lock().users.get(&user).map(|user| user.conns.clone()).unwrap_or_default()
     }
 
     /// Whether others know the user to be here.
     pub fn is_present(&self, user: UserId) -> bool {
-        self.lock().users.get(&user).is_some_and(|local| local.present)
+        self.inner.lock().users.get(&user).is_some_and(|local| local.present)
     }
 
     /// All users whom others know to be here.
     pub fn present(&self) -> Vec<Here> {
-        let inner = self.lock();
+        let inner = self.inner.lock();
         let present = inner.users.iter().filter(|(_, local)| local.present);
         present.map(|(id, local)| local.here(*id)).collect()
     }
@@ -273,7 +274,7 @@ impl Users {
                 Close::SessionEnded
             }
         };
-        let inner = self.lock();
+        let inner = self.inner.lock();
         for conn in ended.sessions.iter().filter_map(|id| inner.sessions.get(id)).flatten() {
             conn.outbox.close(close);
         }
@@ -281,25 +282,21 @@ impl Users {
 
     /// The sessions that have connections here, and whose they are.
     pub fn sessions(&self) -> Vec<(UserId, SessionId)> {
-        let inner = self.lock();
+        let inner = self.inner.lock();
         let whose = |conns: &Vec<Arc<Conn>>| conns.first().and_then(|conn| conn.user_id());
         inner.sessions.iter().filter_map(|(id, conns)| Some((whose(conns)?, *id))).collect()
     }
 
     /// How many connections there are.
     pub fn connections(&self) -> usize {
-        self.lock().conns.len()
+        self.inner.lock().conns.len()
     }
 
     /// Lets nobody in any more, and hands out all who are in.
     pub fn close_door(&self) -> Vec<Arc<Conn>> {
-        let mut inner = self.lock();
+        let mut inner = self.inner.lock();
         inner.closed = true;
         inner.conns.values().cloned().collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

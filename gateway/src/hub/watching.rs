@@ -7,16 +7,16 @@ use crate::{
         Hub,
         conn::{Conn, join::Join},
         local_chat::{Attached, LocalChat, feed::Feed},
-        lock,
     },
 };
+use parking_lot::Mutex;
 use shared::{
     chat::ChatType,
     close::Close,
     id::{ChatId, UserId},
     relay::Channel,
 };
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use tokio::time::Instant;
 
 /// How far a user is out of a chat.
@@ -35,7 +35,7 @@ impl Hub {
         let now = Instant::now();
         loop {
             let chat = self.chat_for(join, now);
-            let mut chat = lock(&chat);
+            let mut chat = chat.lock();
             if chat.closed {
                 continue;
             }

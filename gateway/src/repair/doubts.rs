@@ -4,17 +4,15 @@
 
 use crate::{
     backend::{Backend, Unavailable},
-    hub::{Hub, conn::join::Cause, invitations::Invitation, lock, watching::Parting},
+    hub::{Hub, conn::join::Cause, invitations::Invitation, watching::Parting},
 };
+use parking_lot::Mutex;
 use shared::{
     id::SessionId,
     internal::{Cut, MAX_BATCH, Open, OpenSession, SessionRefusal, Shows, View},
     relay::{EndReason, EndedSessions},
 };
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 use tokio::sync::Notify;
 
 /// Between two pages: 15,000 sessions take eight seconds, and the api hardly feels them.
@@ -33,7 +31,7 @@ pub(crate) struct Doubts {
 impl Doubts {
     /// Some lists were cut.
     pub fn raise(&self, more: Cut) {
-        let mut cut = lock(&self.cut);
+        let mut cut = self.cut.lock();
         cut.parted |= more.parted;
         cut.ended |= more.ended;
         cut.joined |= more.joined;
@@ -44,7 +42,7 @@ impl Doubts {
 
     async fn next(&self) -> Cut {
         self.raised.notified().await;
-        std::mem::take(&mut *lock(&self.cut))
+        std::mem::take(&mut *self.cut.lock())
     }
 }
 

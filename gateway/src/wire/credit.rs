@@ -1,12 +1,9 @@
 //! Memory for frames of clients that nobody knows yet. A `hello` that resumes thousands of chats is
 //! long and must get through; many that begin one and never end it must not cost the node its memory.
 
+use parking_lot::Mutex;
 use shared::limit::network;
-use std::{
-    collections::HashMap,
-    net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 /// What each may hold of an incomplete frame beside the common budget: a token and the cursors of some
 /// 300 chats. 15,000 sockets of strangers hold at most 120 MB so, and only for the time to say hello.
@@ -47,7 +44,7 @@ impl Credit {
 
     #[cfg(test)]
     fn lent(&self) -> (usize, usize) {
-        let lent = self.lent.lock().unwrap();
+        let lent = self.lent.lock();
         (lent.bytes, lent.by_network.len())
     }
 }
@@ -61,7 +58,7 @@ impl Loan {
             return true;
         }
         let Credit { max_bytes, max_bytes_of_network, ref lent } = *self.from;
-        let mut lent = lent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lent = lent.lock();
         let all = lent.bytes - self.bytes + wanted;
         let here = lent.by_network.get(&self.network).map_or(0, |here| here - self.bytes) + wanted;
         if wanted > self.bytes && (all > max_bytes || here > max_bytes_of_network) {

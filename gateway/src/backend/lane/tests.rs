@@ -1,11 +1,11 @@
 //! Lanes against an api that does as it is told.
 
 use super::*;
+use parking_lot::Mutex;
 use proptest::prelude::*;
 use shared::id::ChatId;
 use std::{
     collections::{BTreeMap, HashSet},
-    sync::Mutex,
     time::Duration,
 };
 use tokio::sync::Semaphore;
@@ -49,7 +49,7 @@ fn lane_of(
         Box::pin(async move {
             open.acquire().await.unwrap().forget();
             let calls = {
-                let mut log = log.lock().unwrap();
+                let mut log = log.lock();
                 log.push(batch.iter().map(|ask| ask.0).collect());
                 log.len()
             };
@@ -105,7 +105,7 @@ async fn what_arrives_during_a_call_is_the_next_batch() {
     for n in 2..=6 {
         assert_eq!(told.recv().await, Some((n, Ok(n * 10))));
     }
-    assert_eq!(*seen.lock().unwrap(), [vec![1], vec![2, 3, 4], vec![5, 6]]);
+    assert_eq!(*seen.lock(), [vec![1], vec![2, 3, 4], vec![5, 6]]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -114,7 +114,7 @@ async fn a_call_without_answer_is_repeated_as_it_was() {
         lane_of(CONFIG, |batch, calls| if calls <= 2 { Err(down()) } else { ten_times(batch) });
     gate.add_permits(9);
     assert_eq!(lane.request(Ask(7, 1)).await, Ok(70));
-    assert_eq!(*seen.lock().unwrap(), [vec![7], vec![7], vec![7]]);
+    assert_eq!(*seen.lock(), [vec![7], vec![7], vec![7]]);
 }
 
 /// Also one whose secret is wrong: smaller calls would not get around that.
@@ -126,7 +126,7 @@ async fn after_a_while_the_items_fail_and_a_batch_was_never_taken_apart() {
     gate.add_permits(1_000);
     let failed = all(submit(&lane, (1..=6).map(|n| Ask(n, 1)))).await;
     assert_eq!(failed, (1..=6).map(|n| (n, Err(wrong.clone()))).collect::<Vec<_>>());
-    let seen = seen.lock().unwrap();
+    let seen = seen.lock();
     assert!(seen.iter().all(|batch| batch.len() == 3) && seen.len() < 40, "{seen:?}");
 }
 
@@ -166,7 +166,7 @@ async fn what_is_refused_fails_alone_and_the_others_keep_their_order() {
     let expected =
         (0..200).map(|n| (n, if bad.contains(&n) { Err(too_long()) } else { Ok(n * 10) }));
     assert_eq!(told, expected.collect::<Vec<_>>());
-    assert!(seen.lock().unwrap().len() <= 2 * 2 * 8, "{:?}", seen.lock().unwrap());
+    assert!(seen.lock().len() <= 2 * 2 * 8, "{:?}", seen.lock());
 }
 
 #[tokio::test(start_paused = true)]
@@ -177,7 +177,7 @@ async fn an_api_that_refuses_everything_is_not_asked_for_ever() {
         gate.add_permits(1_000);
         let told = all(submit(&lane, (0..200).map(|n| Ask(n, 1)))).await;
         assert!(told.len() == 200 && told.iter().all(|(_, answer)| answer.is_err()));
-        assert!(seen.lock().unwrap().len() <= 50, "{} calls", seen.lock().unwrap().len());
+        assert!(seen.lock().len() <= 50, "{} calls", seen.lock().len());
     }
 }
 
@@ -206,7 +206,7 @@ async fn what_comes_during_a_call_that_is_not_slow_is_one_call() {
     let log = Arc::clone(&batches);
     let call = call(move |batch: Vec<Ask>| {
         let numbers: Vec<u32> = batch.iter().map(|ask| ask.0).collect();
-        log.lock().unwrap().push(numbers.clone());
+        log.lock().push(numbers.clone());
         async move {
             tokio::time::sleep(Duration::from_millis(30)).await;
             Ok(numbers.into_iter().map(|number| number * 10).collect())
@@ -221,7 +221,7 @@ async fn what_comes_during_a_call_that_is_not_slow_is_one_call() {
     for mut told in told {
         told.recv().await.unwrap().1.unwrap();
     }
-    assert_eq!(*batches.lock().unwrap(), [vec![0], vec![1, 2, 3]]);
+    assert_eq!(*batches.lock(), [vec![0], vec![1, 2, 3]]);
 }
 
 /// An api where some chats are held until a certain time.

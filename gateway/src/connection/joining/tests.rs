@@ -20,6 +20,7 @@ use crate::{
     wire::frame::Frame,
 };
 use futures_util::FutureExt;
+use parking_lot::Mutex;
 use proptest::prelude::*;
 use shared::{
     bus::Bus,
@@ -34,7 +35,7 @@ use shared::{
 };
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::Duration,
 };
 use tokio::time::sleep;
@@ -48,7 +49,7 @@ struct Store(Mutex<HashMap<ChatId, Vec<Event>>>);
 
 impl Store {
     fn commit(&self, chat: ChatId, length: usize) -> Event {
-        let mut chats = self.0.lock().unwrap();
+        let mut chats = self.0.lock();
         let events = chats.entry(chat).or_default();
         let seq = Seq(events.len() as i64 + 1);
         let message = Message {
@@ -65,11 +66,11 @@ impl Store {
     }
 
     fn head(&self, chat: ChatId) -> Seq {
-        Seq(self.0.lock().unwrap().get(&chat).map_or(0, Vec::len) as i64)
+        Seq(self.0.lock().get(&chat).map_or(0, Vec::len) as i64)
     }
 
     fn range(&self, Range { chat_id, after }: Range) -> Option<RangeFound> {
-        let chats = self.0.lock().unwrap();
+        let chats = self.0.lock();
         let events = chats.get(&chat_id)?;
         let mut bytes = 0;
         let fits = |event: &&Event| {
@@ -179,10 +180,10 @@ fn connect(hub: &Arc<Hub>, id: u64, joins: Vec<Join>, per_frame: Duration) -> Cl
                     for text in frames.iter().flat_map(Frame::texts) {
                         sleep(per_frame).await;
                         let frame = serde_json::from_str(&text).unwrap();
-                        log.lock().unwrap().frames.push(frame);
+                        log.lock().frames.push(frame);
                     }
                     if closing.is_some() {
-                        log.lock().unwrap().closed = closing;
+                        log.lock().closed = closing;
                         return;
                     }
                 }
@@ -279,16 +280,16 @@ proptest! {
                     let done = || {
                         // What repair finds, again and again.
                         hub.on_head(*chat, store.head(*chat));
-                        client.seen.lock().unwrap().count(*chat) >= wanted.len()
+                        client.seen.lock().count(*chat) >= wanted.len()
                     };
                     until(done).await;
-                    let seen = client.seen.lock().unwrap();
+                    let seen = client.seen.lock();
                     assert_eq!(seen.closed, None);
                     assert_eq!(seen.seqs(*chat), wanted, "of {chat}");
                 }
                 // Who was sent a page hears so a moment later, when the feed has got there, too.
                 let caught_up = |frame: &&ServerFrame| matches!(frame, ServerFrame::CaughtUp { .. });
-                let told = || client.seen.lock().unwrap().frames.iter().filter(caught_up).count();
+                let told = || client.seen.lock().frames.iter().filter(caught_up).count();
                 until(|| told() >= chats.len()).await;
                 assert_eq!(told(), chats.len());
             }
@@ -319,7 +320,7 @@ fn a_client_that_reads_nothing_lags_alone_and_is_not_closed_for_it() {
             hub.on_events(ChatEvents { chat_id: chat, events, published_ms: 0, traceparent: None });
             sleep(Duration::from_millis(50)).await;
         }
-        assert!(until(|| reader.seen.lock().unwrap().seqs(chat).len() == 2_000).await);
+        assert!(until(|| reader.seen.lock().seqs(chat).len() == 2_000).await);
         assert!(!stuck.conn.watches(chat) && !stuck.conn.outbox.is_closing());
     });
 }

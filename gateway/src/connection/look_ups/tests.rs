@@ -12,6 +12,7 @@ use crate::{
     wire::socket::Socket,
 };
 use futures_util::{SinkExt, StreamExt};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use shared::{
     close::Close,
@@ -20,10 +21,7 @@ use shared::{
     limit::Rate,
     time::Timestamp,
 };
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
@@ -59,7 +57,7 @@ fn gated(look_ups: &Arc<Semaphore>, posts: &Arc<Semaphore>, stored: &Stored) -> 
             passed.await;
             let store = |command: Command| {
                 let Action::Send { text, .. } = command.action else { panic!("no message") };
-                let mut stored = stored.lock().unwrap();
+                let mut stored = stored.lock();
                 stored.push(text);
                 let seq = Seq(stored.len() as i64);
                 Ok(Receipt { message_id: seq, seq, timestamp: Timestamp(0), repeated: false })
@@ -193,7 +191,7 @@ async fn what_waits_for_look_ups_is_bounded_answered_in_order_and_holds_up_nothi
     }
     assert_eq!(pair.conn.unanswered.count(), 0);
     let expected = (0..many).filter(|number| number % 3 != 0).map(|number| number.to_string());
-    assert_eq!(*pair.stored.lock().unwrap(), expected.collect::<Vec<_>>());
+    assert_eq!(*pair.stored.lock(), expected.collect::<Vec<_>>());
 }
 
 #[tokio::test]
@@ -251,7 +249,7 @@ async fn who_is_let_go_hears_first_what_became_of_what_was_read() {
     }
     let stored = Arc::clone(&pair.stored);
     pair.expect_end(Close::Restart).await;
-    let mut stored = stored.lock().unwrap().clone();
+    let mut stored = stored.lock().clone();
     stored.sort_unstable();
     assert_eq!(stored, ["anna", "bob"], "and nothing that came later");
 }

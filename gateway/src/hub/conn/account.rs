@@ -2,10 +2,11 @@
 //! of its own. Pure but for the lock; a guest's connection, which has no account, has one to itself.
 
 use crate::config::Config;
+use parking_lot::{Mutex, MutexGuard};
 use shared::limit::{Bucket, Rate};
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -34,7 +35,7 @@ pub struct InFlight(Arc<Account>);
 impl Account {
     /// What is left. Held for a frame, never across an await.
     pub fn allowance(&self) -> MutexGuard<'_, Allowance> {
-        self.allowance.lock().unwrap_or_else(PoisonError::into_inner)
+        self.allowance.lock()
     }
 
     /// A place for one more command, if the account has fewer than `most` without an answer.

@@ -19,6 +19,7 @@ use crate::{
     },
     wire::frame::Frame,
 };
+use parking_lot::{Mutex, MutexGuard};
 use shared::{
     chat::UserRef,
     close::Close,
@@ -29,7 +30,7 @@ use shared::{
 use std::{
     net::IpAddr,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
 };
@@ -255,7 +256,7 @@ impl Conn {
     }
 
     fn chats(&self) -> MutexGuard<'_, Vec<ChatId>> {
-        self.chats.lock().unwrap_or_else(PoisonError::into_inner)
+        self.chats.lock()
     }
 }
 

@@ -9,6 +9,7 @@ use crate::{
     hub::conn::join::{Cause, Join},
     wire::frame::Frame,
 };
+use parking_lot::Mutex;
 use shared::{
     close::Close,
     id::{ChatId, Seq},
@@ -17,7 +18,6 @@ use std::{
     collections::VecDeque,
     future::poll_fn,
     mem,
-    sync::{Mutex, MutexGuard, PoisonError},
     task::{Poll, Waker},
 };
 use tokio::time::Instant;
@@ -88,7 +88,7 @@ impl Outbox {
 
     /// Queues a frame. Without space an ephemeral one is dropped and counted.
     pub fn push(&self, frame: Frame, policy: DropPolicy) {
-        self.lock().push(frame, policy, self);
+        self.inner.lock().push(frame, policy, self);
     }
 
     /// Queues events in order under one lock, as far as there is space. `shown` is the frame of each,
@@ -97,7 +97,7 @@ impl Outbox {
         &self,
         events: impl Iterator<Item = (Option<Frame>, Option<(ChatId, Seq)>)>,
     ) -> Pushed {
-        let mut inner = self.lock();
+        let mut inner = self.inner.lock();
         let mut pushed = Pushed::default();
         if inner.closing.is_some() {
             return pushed;
@@ -122,7 +122,7 @@ impl Outbox {
     /// Asks the connection to join a chat. Of too many invitations the rest is left to the polls, which
     /// find them again within seconds.
     pub fn join(&self, join: Join) {
-        let mut inner = self.lock();
+        let mut inner = self.inner.lock();
         // Chats that it was watching are as many as it may watch, and nobody else tells of them.
         if inner.joins.len() >= MAX_JOINS && join.cause != Cause::Lagged {
             metrics::counter!("gateway_invitations_put_off_total").increment(1);
@@ -134,19 +134,19 @@ impl Outbox {
 
     /// Asks the connection to close after what is queued. The first reason stands.
     pub fn close(&self, close: Close) {
-        self.lock().close(close);
+        self.inner.lock().close(close);
     }
 
     /// Whether catching up may queue more: less than a quarter is in use, so that live events find space.
     pub fn has_space(&self) -> bool {
-        self.lock().has_space(self)
+        self.inner.lock().has_space(self)
     }
 
     /// Waits until [`Outbox::has_space`]. On the connection's task only: while that writes, nobody
     /// else goes on here, so the client's reading sets the pace.
     pub async fn wait_for_space(&self) {
         poll_fn(|context| {
-            let mut inner = self.lock();
+            let mut inner = self.inner.lock();
             if inner.has_space(self) {
                 return Poll::Ready(());
             }
@@ -161,7 +161,7 @@ impl Outbox {
     pub async fn take(&self, scratch: VecDeque<Frame>) -> Taken {
         let mut scratch = Some(scratch);
         poll_fn(|context| {
-            let mut inner = self.lock();
+            let mut inner = self.inner.lock();
             if mem::take(&mut inner.writing) > 0 {
                 mem::take(&mut inner.wants_space).into_iter().for_each(Waker::wake);
             }
@@ -184,14 +184,14 @@ impl Outbox {
 
     /// Whether it is to close: nothing is queued any more.
     pub fn is_closing(&self) -> bool {
-        self.lock().closing.is_some()
+        self.inner.lock().closing.is_some()
     }
 
     /// Waits for the order to close, whatever is queued. For the connection's task, while a write
     /// does not get on.
     pub async fn closing(&self) -> Close {
         poll_fn(|context| {
-            let mut inner = self.lock();
+            let mut inner = self.inner.lock();
             match inner.closing {
                 Some(close) => Poll::Ready(close),
                 None => {
@@ -210,10 +210,6 @@ impl Outbox {
             answer = answer => Ok(answer),
             close = self.closing() => Err(close),
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

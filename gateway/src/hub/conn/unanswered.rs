@@ -6,12 +6,10 @@ use crate::{
     wire::frame::Frame,
 };
 use futures_util::task::AtomicWaker;
+use parking_lot::Mutex;
 use std::{
     future::poll_fn,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU32, Ordering::SeqCst},
-    },
+    sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst},
     task::Poll,
 };
 
@@ -99,7 +97,7 @@ impl Unanswered {
     pub fn begin(&self) -> Option<Turn> {
         self.count.fetch_add(1, SeqCst);
         let turns = self.turns.as_ref()?;
-        Some(turns.lock().unwrap_or_else(PoisonError::into_inner).take())
+        Some(turns.lock().take())
     }
 
     /// Gives an answer to `push`, and those behind it that waited for it; `None` is nothing to say.
@@ -107,7 +105,7 @@ impl Unanswered {
         match (turn, &self.turns) {
             (Some(turn), Some(turns)) => {
                 // Pushed under the lock: what is released next is pushed behind it.
-                let mut turns = turns.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut turns = turns.lock();
                 turns.fill(turn, frame, push);
             }
             _ => frame.into_iter().for_each(&mut push),

@@ -373,7 +373,7 @@ fn piece(events: &[Arc<SharedEvent>]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Mutex;
+    use parking_lot::Mutex;
 
     #[test]
     fn a_quiet_chat_takes_what_is_planned() {

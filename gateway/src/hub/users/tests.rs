@@ -70,8 +70,8 @@ async fn a_new_connection_brings_nothing_and_leaving_gives_nothing_back() {
     }
     tokio::time::advance(full_after(&config)).await;
     users.take_departed();
-    assert!(users.lock().users.is_empty());
-    assert!(users.lock().leaving.is_empty() && users.lock().left.is_empty());
+    assert!(users.inner.lock().users.is_empty());
+    assert!(users.inner.lock().leaving.is_empty() && users.inner.lock().left.is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -149,7 +149,7 @@ async fn sessions_that_ended_unheard_are_found_in_pages() {
     let calls = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&calls);
     backend.open.says(move |call| {
-        let mut log = log.lock().unwrap();
+        let mut log = log.lock();
         log.push(call.sessions.len());
         if log.len() == 2 {
             return unavailable();
@@ -167,7 +167,7 @@ async fn sessions_that_ended_unheard_are_found_in_pages() {
     });
     was_cut(&gateway, &backend, Cut { ended: true, ..Cut::default() });
     tokio::time::sleep(Duration::from_secs(5)).await;
-    assert_eq!(*calls.lock().unwrap(), [200, 200, 200, 50]);
+    assert_eq!(*calls.lock(), [200, 200, 200, 50]);
     for registered in &conns {
         let closing = match registered.conn.user_id() {
             Some(UserId(123)) => Some(Close::SessionEnded),
