@@ -95,8 +95,23 @@ pub struct Config {
     pub post_lanes: usize,
     /// Of each of them.
     pub post: LaneConfig,
-    /// Of each of the lanes for questions.
+    /// Of each of the lanes for look-ups.
     pub query: LaneConfig,
+    /// Calls in flight in the lane that opens sessions. One session alone costs several times what one of
+    /// ten does, and ten come together only while others are asked about. One call that is slow still
+    /// leaves one.
+    pub open_at_once: usize,
+    /// Calls in flight in the lane of read marks. Two would only wait for each other's rows.
+    pub read_at_once: usize,
+    /// Idle chats are let go and overdue requests sent this often.
+    pub sweep_interval: Duration,
+    /// How long a client waits before it repeats a frame that the api did not answer. The lane has just
+    /// tried for long.
+    pub unavailable_wait: Duration,
+    /// … that found a lane full. A lane that is full is emptied within about a second.
+    pub overloaded_wait: Duration,
+    /// … that found too many commands of its account in flight. Some are answered at any moment.
+    pub in_flight_wait: Duration,
 }
 
 /// The bounds of a feed's memory.
@@ -129,6 +144,17 @@ pub struct LaneConfig {
     pub at_once: usize,
     /// How long a batch is tried for before its items fail.
     pub give_up_after: Duration,
+    /// A call that takes longer is slow: the next one goes beside it. Until then what comes waits for
+    /// it, and is one call then: one for many costs the api and its database far less than many for a
+    /// few each.
+    pub slow_after: Duration,
+    /// How long busy chats are left alone between two tries. The api has waited for them by itself.
+    pub busy_pause: Duration,
+    /// A call without an answer is repeated after this long, and after twice as long each time …
+    pub first_retry: Duration,
+    /// … up to this long. A random half of it is left out, so that many gateways do not come back
+    /// together.
+    pub longest_retry: Duration,
 }
 
 impl Default for Config {
@@ -143,6 +169,10 @@ impl Default for Config {
             // One that is slow or large leaves three for the others.
             at_once: 4,
             give_up_after: Duration::from_secs(10),
+            slow_after: Duration::from_millis(50),
+            busy_pause: Duration::from_millis(50),
+            first_retry: Duration::from_millis(50),
+            longest_retry: Duration::from_secs(1),
         };
         Self {
             hello_timeout: Duration::from_secs(10),
@@ -194,8 +224,15 @@ impl Default for Config {
                 // A sender's commands keep their order.
                 at_once: 1,
                 give_up_after: Duration::from_secs(15),
+                ..query
             },
             query,
+            open_at_once: 2,
+            read_at_once: 1,
+            sweep_interval: Duration::from_secs(1),
+            unavailable_wait: Duration::from_secs(2),
+            overloaded_wait: Duration::from_secs(1),
+            in_flight_wait: Duration::from_millis(500),
         }
     }
 }

@@ -90,15 +90,15 @@ impl ApiLanes {
                 async move { Ok(asked.await?.guests) }
             })
         };
+        let query = config.query;
+        let open = LaneConfig { at_once: config.open_at_once, ..query };
+        let read = LaneConfig { at_once: config.read_at_once, ..query };
         Self {
-            peers: Lane::start("peers", config.query, peers, lifecycle),
-            guests: Lane::start("guests", config.query, guests, lifecycle),
-            // One alone costs several times what one of ten does, and ten come together only while others
-            // are asked. One that is slow still leaves one.
-            opens: Lane::start("open", LaneConfig { at_once: 2, ..config.query }, opens, lifecycle),
+            opens: Lane::start("open", open, opens, lifecycle),
             posts: posts.collect(),
-            // Two calls would only wait for each other's rows.
-            reads: Lane::start("read", LaneConfig { at_once: 1, ..config.query }, reads, lifecycle),
+            reads: Lane::start("read", read, reads, lifecycle),
+            peers: Lane::start("peers", query, peers, lifecycle),
+            guests: Lane::start("guests", query, guests, lifecycle),
         }
     }
 

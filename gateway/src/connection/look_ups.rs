@@ -11,7 +11,7 @@ use crate::{
     hub::conn::Owner,
 };
 use shared::{close::Close, time::Timestamp};
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 impl Connection {
     /// Looks up what a frame needs, behind what those before it need.
@@ -61,7 +61,7 @@ impl Connection {
                     }
                     Err(Close::Overloaded) => {
                         let text = "This token cannot be checked right now. Send it again.";
-                        try_later(id, "unavailable", text, Duration::from_secs(2))
+                        try_later(id, "unavailable", text, gateway.hub.config.unavailable_wait)
                     }
                     Err(close) => refusal(id, close.reason(), "This token is not accepted."),
                 });

@@ -35,7 +35,7 @@ impl Connection {
         Some(Box::pin(async move {
             let found = gateway.lanes.peer(Pair { user_id, peer: to }).await;
             then(move |connection: &mut Self| {
-                match result(found) {
+                match result(found, connection.gateway().hub.config.unavailable_wait) {
                     Ok(chat_id) => {
                         connection.post(None, Command { user_id, chat_id, action }, answer);
                     }
@@ -106,7 +106,7 @@ async fn guest(
     known: Option<UserRef>,
     says: bool,
 ) -> Result<Found, NoGuest> {
-    let Config { guest_messages, guest_names, .. } = gateway.hub.config;
+    let Config { guest_messages, guest_names, unavailable_wait, .. } = gateway.hub.config;
     if says {
         permit(gateway, "guest-messages", network, guest_messages).await?;
     }
@@ -115,7 +115,7 @@ async fn guest(
     }
     permit(gateway, "guest-names", network, guest_names).await?;
     let found = gateway.lanes.guest(name).await;
-    let guest = result(found).map_err(NoGuest::Unknown)?;
+    let guest = result(found, unavailable_wait).map_err(NoGuest::Unknown)?;
     Ok(Found { guest, newcomer: true })
 }
 
@@ -126,13 +126,16 @@ async fn permit(gateway: &Gateway, what: &str, network: IpAddr, rate: Rate) -> R
 }
 
 /// What the api found, or what the client is told instead.
-fn result<T>(answer: Result<Result<T, Refusal>, Unavailable>) -> Result<T, Misread> {
+fn result<T>(
+    answer: Result<Result<T, Refusal>, Unavailable>,
+    wait: Duration,
+) -> Result<T, Misread> {
     let error = match answer {
         Ok(Ok(found)) => return Ok(found),
         Ok(Err(Refusal { code, message })) => refusal(None, code.as_str(), &message),
         Err(_) => {
             let text = "Names cannot be looked up right now. Send it again.";
-            try_later(None, "unavailable", text, Duration::from_secs(2))
+            try_later(None, "unavailable", text, wait)
         }
     };
     Err(Box::new(error))

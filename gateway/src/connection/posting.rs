@@ -19,14 +19,15 @@ use tokio::time::Instant;
 impl Connection {
     /// Has a command carried out; `id` is its frame's.
     pub(crate) fn post(&self, id: Option<String>, command: Command, answer: Answer) {
-        let most = self.gateway().hub.config.account_in_flight;
-        let Some(in_flight) = self.conn().account.try_command(most) else {
+        let config = &self.gateway().hub.config;
+        let Some(in_flight) = self.conn().account.try_command(config.account_in_flight) else {
             metrics::counter!("gateway_rate_limited_total").increment(1);
             let text = "Too many of your commands have no answer yet. Wait for some.";
-            return answer.send(&try_later(id, "rate_limited", text, Duration::from_millis(500)));
+            return answer.send(&try_later(id, "rate_limited", text, config.in_flight_wait));
         };
         metrics::counter!("gateway_commands_total").increment(1);
         let (chat_id, frame_id) = (command.chat_id, id.clone());
+        let unavailable_wait = config.unavailable_wait;
         let echo = self.pending_echo(id.as_deref(), &command.action);
         let taken = Instant::now();
         let mut span = Span::root("command", Kind::Server);
@@ -59,15 +60,14 @@ impl Connection {
             metrics::histogram!("gateway_command_duration_seconds").record(taken.elapsed());
             answer.send(&match (outcome, echo) {
                 (Ok(Ok(receipt)), Some(echo)) if receipt.repeated => echo.repeat(chat_id, receipt),
-                (outcome, _) => told(frame_id, chat_id, outcome),
+                (outcome, _) => result_frame(frame_id, chat_id, outcome, unavailable_wait),
             });
         });
         let lanes = &self.gateway().lanes;
         if trace::within(here, || lanes.post(command, done)).is_err() {
             count("overloaded");
-            let wait = Duration::from_secs(1);
             let text = "Too much is waiting. Send it again.";
-            or_else.send(&try_later(id, "overloaded", text, wait));
+            or_else.send(&try_later(id, "overloaded", text, config.overloaded_wait));
         }
     }
 
@@ -116,10 +116,11 @@ impl PendingEcho {
 }
 
 /// The answer to a command's frame.
-fn told(
+fn result_frame(
     id: Option<String>,
     chat_id: ChatId,
     outcome: Result<Result<Receipt, Refusal>, Unavailable>,
+    wait: Duration,
 ) -> ServerFrame {
     match outcome {
         Ok(Ok(Receipt { message_id, seq, timestamp, .. })) => {
@@ -133,7 +134,7 @@ fn told(
                 }
                 None => "It is not known whether this was stored.",
             };
-            try_later(id, "unavailable", text, Duration::from_secs(2))
+            try_later(id, "unavailable", text, wait)
         }
     }
 }

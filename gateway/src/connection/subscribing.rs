@@ -18,7 +18,7 @@ use shared::{
     internal::Refusal,
     protocol::ServerFrame,
 };
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 impl Connection {
     /// Looks a chat up as the user may watch it, to join it; refused at once when there are too many.
@@ -67,7 +67,7 @@ impl Connection {
             }
             Err(_) => {
                 let text = "The chat cannot be looked up right now.";
-                let wait = Duration::from_secs(2);
+                let wait = self.gateway().hub.config.unavailable_wait;
                 return answer.send(&try_later(id, "unavailable", text, wait));
             }
         };

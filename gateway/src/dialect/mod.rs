@@ -20,9 +20,11 @@ use shared::{
     time::Timestamp,
 };
 use std::time::Duration;
+use strum::{IntoStaticStr, VariantArray};
 
 /// The wire formats a connection may speak.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "lowercase")]
 pub enum Dialect {
     /// `WS /gateway`: see [`shared::protocol`].
     Native,
@@ -79,18 +81,11 @@ pub type Misread = Box<ServerFrame>;
 
 impl Dialect {
     /// All of them.
-    pub const ALL: [Dialect; 5] =
-        [Self::Native, Self::Lobby, Self::Chat, Self::Names, Self::Numbers];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// Its label in metrics.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Native => "native",
-            Self::Lobby => "lobby",
-            Self::Chat => "chat",
-            Self::Names => "names",
-            Self::Numbers => "numbers",
-        }
+        self.into()
     }
 
     /// Whether a sender's own connections are not shown its messages.

@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn an_event_is_encoded_once_for_each_dialect() {
         let event = SharedEvent::new(&message_event());
-        for dialect in Dialect::ALL {
+        for &dialect in Dialect::ALL {
             let [one, another] = [(); 2].map(|()| event.frame(dialect, OTHER).unwrap());
             assert_eq!(one.wire().as_ptr(), another.wire().as_ptr(), "{dialect:?}");
         }
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn two_dialects_do_not_show_a_sender_its_own_messages() {
-        for dialect in Dialect::ALL {
+        for &dialect in Dialect::ALL {
             let event = SharedEvent::new(&message_event());
             let own = matches!(dialect, Dialect::Native | Dialect::Lobby | Dialect::Chat);
             assert_eq!(event.frame(dialect, SENDER).is_some(), own, "{dialect:?}");

@@ -3,16 +3,16 @@
 
 use crate::hub::{Hub, conn::Conn};
 use shared::{chat::ChatType, internal::UserChat, relay::Channel};
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use tokio::time::Instant;
 
 /// The most suspected rooms that are asked about in a second: five calls, so that whoever resumes
 /// meanwhile is not late. 10,000 rooms take ten seconds.
 const SUSPECTS_A_SWEEP: usize = 1_000;
 
-/// Sweeps once a second, for as long as the process lives: see [`Hub::sweep`].
+/// Sweeps now and then, for as long as the process lives: see [`Hub::sweep`].
 pub(crate) async fn run(hub: Arc<Hub>) {
-    let mut every = tokio::time::interval(Duration::from_secs(1));
+    let mut every = tokio::time::interval(hub.config.sweep_interval);
     loop {
         every.tick().await;
         hub.sweep();

@@ -5,13 +5,13 @@ use super::{
     item::{Asker, Item},
     request::Request,
 };
-use crate::backend::Unavailable;
+use crate::{backend::Unavailable, config::LaneConfig};
 use futures_util::future::BoxFuture;
 use shared::{
     id::ChatId,
     telemetry::trace::{Kind, Span},
 };
-use std::{collections::HashSet, time::Duration};
+use std::collections::HashSet;
 use tokio::time::Instant;
 
 /// One call: the items in order, to replies in the same order.
@@ -55,7 +55,7 @@ where
 pub(super) struct Caller<Q, A> {
     pub name: &'static str,
     pub call: Call<Q, A>,
-    pub give_up_after: Duration,
+    pub config: LaneConfig,
 }
 
 impl<Q: Request, A: Send> Caller<Q, A> {
@@ -134,7 +134,7 @@ impl<Q: Request, A: Send> Caller<Q, A> {
         mut attempt: Attempt,
         started: Instant,
     ) -> Result<Vec<Reply<A>>, Unavailable> {
-        let mut wait = Duration::from_millis(50);
+        let mut wait = self.config.first_retry;
         loop {
             let asked_at = Instant::now();
             let answer = (self.call)(requests.to_vec(), attempt).await;
@@ -154,7 +154,9 @@ impl<Q: Request, A: Send> Caller<Q, A> {
                     tracing::warn!(call, batch, %error, "the api refused a call");
                     return Err(error);
                 }
-                Unavailable::NotAnswered(_) if started.elapsed() + wait > self.give_up_after => {
+                Unavailable::NotAnswered(_)
+                    if started.elapsed() + wait > self.config.give_up_after =>
+                {
                     tracing::warn!(call, batch, %error, "the api did not answer for long");
                     return Err(error);
                 }
@@ -164,7 +166,7 @@ impl<Q: Request, A: Send> Caller<Q, A> {
             }
             // Full jitter, so that many gateways do not come back together.
             tokio::time::sleep(wait.mul_f64(rand::random_range(0.5..1.0))).await;
-            wait = (wait * 2).min(Duration::from_secs(1));
+            wait = (wait * 2).min(self.config.longest_retry);
             attempt = Attempt::Again;
         }
     }

@@ -47,7 +47,7 @@ impl<Q: Request, A: Send + 'static> Lane<Q, A> {
         lifecycle: &Lifecycle,
     ) -> Self {
         let (queue, waiting) = mpsc::channel(config.max_items);
-        let caller = Caller { name, call, give_up_after: config.give_up_after };
+        let caller = Caller { name, call, config };
         lifecycle.spawn_background(Worker::new(config, caller, waiting).run());
         Self { name, config, queue, load: Arc::default() }
     }

@@ -17,6 +17,10 @@ const CONFIG: LaneConfig = LaneConfig {
     max_bytes: 1_000,
     at_once: 1,
     give_up_after: Duration::from_secs(5),
+    slow_after: Duration::from_millis(50),
+    busy_pause: Duration::from_millis(50),
+    first_retry: Duration::from_millis(50),
+    longest_retry: Duration::from_secs(1),
 };
 
 /// A number in a chat.

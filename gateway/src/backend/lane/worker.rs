@@ -3,15 +3,8 @@
 use super::{aside::Aside, caller::Caller, item::Item, request::Request};
 use crate::config::LaneConfig;
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use tokio::{sync::mpsc, time::Instant};
-
-/// A call that takes longer is slow: the next one goes beside it. Until then what comes waits for it, and
-/// is one call then: one for many costs the api and its database far less than many for a few each.
-const SLOW: Duration = Duration::from_millis(50);
-
-/// How long busy chats are left alone between two tries. The api has waited for them by itself.
-const BUSY_PAUSE: Duration = Duration::from_millis(50);
 
 pub(super) struct Worker<Q, A> {
     config: LaneConfig,
@@ -88,7 +81,7 @@ impl<Q: Request, A: Send + 'static> Worker<Q, A> {
 
     fn request(&mut self, batch: Vec<Item<Q, A>>) {
         self.in_lane += 1;
-        self.slow_at = Instant::now() + SLOW;
+        self.slow_at = Instant::now() + self.config.slow_after;
         let caller = Arc::clone(&self.caller);
         self.calls.push(Box::pin(async move { (Way::InLane, caller.carry_out(batch).await) }));
     }
@@ -115,8 +108,9 @@ impl<Q: Request, A: Send + 'static> Worker<Q, A> {
         }
         self.beside = true;
         let (caller, batch) = (Arc::clone(&self.caller), self.aside.batch(&self.config));
+        let pause = self.config.busy_pause;
         self.calls.push(Box::pin(async move {
-            tokio::time::sleep(BUSY_PAUSE).await;
+            tokio::time::sleep(pause).await;
             (Way::Beside, caller.carry_out(batch).await)
         }));
     }
