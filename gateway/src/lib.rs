@@ -1,27 +1,30 @@
 //! The gateway: a stateless WebSocket node. It holds clients' sockets, puts what they send into
 //! batches for the api, and hands out the chats' events in order. It stores nothing.
 //!
-//! Two paths go through it. A command: [`upgrade`] → `connection` → [`session`] → [`lane`] → api →
-//! ack. An event: bus → [`hub`] → [`feed`] → [`room`] → [`outbox`] → connection. What the bus loses,
-//! [`repair`] finds.
+//! Two paths go through it:
+//!
+//! - A command: [`upgrade`] → `connection` (a frame is read by its [`dialect`], its session decides what
+//!   it leads to) → a lane of [`backend`] → api → the answer in the connection's outbox.
+//! - An event: bus → `hub` (the chat's feed puts it in order, the chat hands it to its watchers' outboxes)
+//!   → `connection` → [`wire`].
+//!
+//! What the bus loses, `repair` finds. Imports point down this list: `connection`, `repair`, `hub`,
+//! [`dialect`], [`backend`] and [`wire`], [`config`].
 
+#![deny(unreachable_pub)]
+
+pub mod backend;
 pub mod config;
+mod connection;
 pub mod dialect;
+mod hub;
 pub mod metric;
+mod repair;
 pub mod settings;
 #[cfg(test)]
 mod testing;
 pub mod upgrade;
-
 pub mod wire;
-
-pub mod backend;
-
-mod hub;
-
-mod repair;
-
-mod connection;
 
 use crate::{
     backend::{Backend, hub_lanes::HubLanes, keys::Keys, lanes::ApiLanes},
@@ -32,7 +35,7 @@ use crate::{
     wire::credit::Credit,
 };
 use shared::{
-    bus::Bus,
+    bus::{self, Bus},
     id::NodeId,
     lifecycle::Lifecycle,
     limit::{self, Limiter},
@@ -49,7 +52,7 @@ use tokio_util::sync::CancellationToken;
 
 /// The metrics of the `gateway` binary.
 pub const METRICS: &[&[Metric]] =
-    &[telemetry::METRICS, serve::METRICS, shared::bus::METRICS, limit::METRICS, metric::METRICS];
+    &[telemetry::METRICS, serve::METRICS, bus::METRICS, limit::METRICS, metric::METRICS];
 
 /// A running gateway.
 pub struct Gateway {
@@ -95,7 +98,7 @@ impl Gateway {
                 hub.on_bus(event);
             }
         });
-        // Who waits for the confirmation is nobody: the first poll covers what comes before it.
+        // Nobody awaits this subscription: whatever is published before it stands is found by the first poll.
         drop(subscriber.add(&[Channel::Control]));
         let _ = hub.subscriber.set(subscriber);
         let credit = Credit::new(config.strangers_bytes, config.strangers_bytes_of_network);

@@ -23,7 +23,11 @@ pub(crate) struct HubLanes {
 }
 
 impl HubLanes {
-    pub fn start(backend: &Arc<dyn Backend>, config: LaneConfig, lifecycle: &Lifecycle) -> Self {
+    pub(crate) fn start(
+        backend: &Arc<dyn Backend>,
+        config: LaneConfig,
+        lifecycle: &Lifecycle,
+    ) -> Self {
         let events = {
             let backend = Arc::clone(backend);
             call(move |ranges: Vec<Range>| {
@@ -53,17 +57,21 @@ impl HubLanes {
     }
 
     /// Requests the events of a range; `done` gets them, or `None` when the chat is gone.
-    pub fn request_range(&self, range: Range, done: Done<Option<RangeFound>>) -> Result<(), Full> {
+    pub(crate) fn request_range(
+        &self,
+        range: Range,
+        done: Done<Option<RangeFound>>,
+    ) -> Result<(), Full> {
         self.events.submit(range, done)
     }
 
     /// The events of a range; `None` when the chat is gone.
-    pub async fn range(&self, range: Range) -> Result<Option<RangeFound>, Unavailable> {
+    pub(crate) async fn range(&self, range: Range) -> Result<Option<RangeFound>, Unavailable> {
         self.events.request(range).await
     }
 
     /// Requests a chat as this user may watch it; `done` gets it, or why the user may not.
-    pub fn request_view(
+    pub(crate) fn request_view(
         &self,
         chat: UserChat,
         done: Done<Result<ChatView, Refusal>>,
@@ -72,12 +80,15 @@ impl HubLanes {
     }
 
     /// A chat as this user may watch it, or why the user may not.
-    pub async fn view(&self, chat: UserChat) -> Result<Result<ChatView, Refusal>, Unavailable> {
+    pub(crate) async fn view(
+        &self,
+        chat: UserChat,
+    ) -> Result<Result<ChatView, Refusal>, Unavailable> {
         self.views.request(chat).await
     }
 
     /// Has the user be woken when this chat stirs; `false` when the user is no member of it.
-    pub async fn mark_dormant(&self, chat: UserChat) -> Result<bool, Unavailable> {
+    pub(crate) async fn mark_dormant(&self, chat: UserChat) -> Result<bool, Unavailable> {
         self.dormant.request(chat).await
     }
 }

@@ -35,13 +35,13 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    pub fn new(backend: Arc<dyn Backend>) -> Self {
+    pub(crate) fn new(backend: Arc<dyn Backend>) -> Self {
         Self { backend, verifier: Verifier::new(), tried: Mutex::default() }
     }
 
     /// Whose token this is, or why the socket may not open. Whoever brings a token of a key that
     /// cannot be fetched comes back later: it may well be good.
-    pub async fn verify(&self, token: &str) -> Result<Claims, Close> {
+    pub(crate) async fn verify(&self, token: &str) -> Result<Claims, Close> {
         let mut verdict = self.verifier.verify(token, Timestamp::now());
         if verdict == Err(TokenError::UnknownKey) {
             if !self.are_fresh().await {
@@ -59,12 +59,12 @@ impl Keys {
     }
 
     /// Whether tokens can be verified. Waits for nobody.
-    pub fn any(&self) -> bool {
+    pub(crate) fn any(&self) -> bool {
         self.verifier.has_keys()
     }
 
     /// Fetches the keys for as long as the process lives.
-    pub async fn keep(self: Arc<Self>) {
+    pub(crate) async fn keep(self: Arc<Self>) {
         loop {
             self.fetch().await;
             let pause = if self.any() { KEYS_INTERVAL } else { FIRST_KEYS_INTERVAL };

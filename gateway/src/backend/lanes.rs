@@ -34,7 +34,7 @@ pub(crate) struct ApiLanes {
 
 impl ApiLanes {
     /// Starts the lanes. `on_events` is given the events of own commands as soon as they are committed.
-    pub fn start(
+    pub(crate) fn start(
         backend: &Arc<dyn Backend>,
         config: &Config,
         lifecycle: &Lifecycle,
@@ -103,28 +103,35 @@ impl ApiLanes {
     }
 
     /// Asks whether a session may open and what it starts from.
-    pub async fn open(&self, session: OpenSession) -> Result<OpenAnswer, Unavailable> {
+    pub(crate) async fn open(&self, session: OpenSession) -> Result<OpenAnswer, Unavailable> {
         self.opens.request(session).await
     }
 
     /// Puts a command into its chat's lane: a sender's commands to a chat keep their order.
-    pub fn post(&self, command: Command, done: Done<Result<Receipt, Refusal>>) -> Result<(), Full> {
+    pub(crate) fn post(
+        &self,
+        command: Command,
+        done: Done<Result<Receipt, Refusal>>,
+    ) -> Result<(), Full> {
         let lane = command.chat_id.0.unsigned_abs() as usize % self.posts.len();
         self.posts[lane].submit(command, done)
     }
 
     /// Passes a read mark on; a later one includes those that are lost.
-    pub fn mark_read(&self, mark: ReadMark) -> Result<(), Full> {
+    pub(crate) fn mark_read(&self, mark: ReadMark) -> Result<(), Full> {
         self.reads.submit(mark, Box::new(|_| ()))
     }
 
     /// The private chat of two users, made when there is none.
-    pub async fn peer(&self, pair: Pair) -> Result<Result<ChatId, Refusal>, Unavailable> {
+    pub(crate) async fn peer(&self, pair: Pair) -> Result<Result<ChatId, Refusal>, Unavailable> {
         self.peers.request(pair).await
     }
 
     /// The guest of this name.
-    pub async fn guest(&self, name: String) -> Result<Result<UserRef, Refusal>, Unavailable> {
+    pub(crate) async fn guest(
+        &self,
+        name: String,
+    ) -> Result<Result<UserRef, Refusal>, Unavailable> {
         self.guests.request(name).await
     }
 }

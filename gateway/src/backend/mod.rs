@@ -1,5 +1,10 @@
-//! What a gateway asks of the api. The gateway may not know who answers: over HTTP in a cluster,
-//! by direct calls in one process.
+//! What a gateway asks of the api. The gateway may not know who answers: over HTTP in a cluster, by direct
+//! calls in one process.
+//!
+//! - `http.rs`: the api over HTTP
+//! - `lane/`: batches and repeats of one kind of request; `lanes.rs`: the lanes of connections;
+//!   `hub_lanes.rs`: those of the hub
+//! - `keys.rs`: the public keys that tokens are verified with
 
 pub mod http;
 pub(crate) mod hub_lanes;

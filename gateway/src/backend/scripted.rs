@@ -28,7 +28,7 @@ impl<Q, A: Send + 'static> Script<Q, A> {
     }
 
     /// What each call is answered from now on, at once.
-    pub fn says(&self, answer: impl Fn(Q) -> Result<A, Unavailable> + Send + 'static) {
+    pub(crate) fn says(&self, answer: impl Fn(Q) -> Result<A, Unavailable> + Send + 'static) {
         self.does(move |call| {
             let answer = answer(call);
             async move { answer }
@@ -36,7 +36,7 @@ impl<Q, A: Send + 'static> Script<Q, A> {
     }
 
     /// The same, in its own time.
-    pub fn does<F>(&self, answer: impl Fn(Q) -> F + Send + 'static)
+    pub(crate) fn does<F>(&self, answer: impl Fn(Q) -> F + Send + 'static)
     where
         F: Future<Output = Result<A, Unavailable>> + Send + 'static,
     {

@@ -12,25 +12,25 @@ use std::sync::Arc;
 /// The answer to one frame, to be sent once. Dropped unsent, the frame is answered with nothing: those
 /// behind it do not wait for ever, whoever forgot it.
 #[derive(Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     conn: Arc<Conn>,
     turn: Option<Turn>,
 }
 
 impl Answer {
     /// Of the frame that this connection has just read.
-    pub fn of(conn: &Arc<Conn>) -> Self {
+    pub(crate) fn of(conn: &Arc<Conn>) -> Self {
         Self { turn: conn.unanswered.begin(), conn: Arc::clone(conn) }
     }
 
     /// Answers with this, as far as the dialect has words for it.
-    pub fn send(mut self, frame: &ServerFrame) {
+    pub(crate) fn send(mut self, frame: &ServerFrame) {
         let frame = self.conn.encode(frame);
         self.give(frame);
     }
 
     /// For two who may both answer.
-    pub fn shared(self) -> SharedAnswer {
+    pub(crate) fn shared(self) -> SharedAnswer {
         SharedAnswer(Arc::new(Mutex::new(Some(self))))
     }
 
@@ -53,11 +53,11 @@ impl Drop for Answer {
 
 /// An answer that the first of two gives.
 #[derive(Clone, Debug)]
-pub struct SharedAnswer(Arc<Mutex<Option<Answer>>>);
+pub(crate) struct SharedAnswer(Arc<Mutex<Option<Answer>>>);
 
 impl SharedAnswer {
     /// Answers, unless the other one did.
-    pub fn send(&self, frame: &ServerFrame) {
+    pub(crate) fn send(&self, frame: &ServerFrame) {
         let answer = self.0.lock().take();
         if let Some(answer) = answer {
             answer.send(frame);

@@ -99,7 +99,7 @@ enum Stage {
 impl Arriving {
     /// Adds a chat behind those that wait. A chat that is on its way already is not joined twice:
     /// whoever is invited to it learns nothing new, whoever asks for it is answered afterwards.
-    pub fn add(&mut self, mut join: Join) {
+    pub(crate) fn add(&mut self, mut join: Join) {
         if self.is_old_news(&mut join) {
             return;
         }
@@ -130,7 +130,7 @@ impl Arriving {
 
     /// Starts as many joins as may go on at once. A connection that watches as many chats as it may
     /// lets go of the one that has been quiet longest first.
-    pub fn start(&mut self, hub: &Arc<Hub>, conn: &Arc<Conn>) {
+    pub(crate) fn start(&mut self, hub: &Arc<Hub>, conn: &Arc<Conn>) {
         let Some(work) = &mut self.work else { return };
         while work.active < AT_ONCE
             && let Some(chat) = work.turns.front().copied()
@@ -154,7 +154,7 @@ impl Arriving {
 
     /// Waits until something got on; [`Arriving::start`] afterwards. For ever, when nothing is on its
     /// way. Safe to drop while it waits.
-    pub async fn next(&mut self, hub: &Hub, conn: &Conn) {
+    pub(crate) async fn next(&mut self, hub: &Hub, conn: &Conn) {
         let Some(work) = &mut self.work else { return pending().await };
         match work.under_way.next().await {
             Some(Stage::Step(Step::Done(chat))) => {
@@ -179,7 +179,7 @@ impl Arriving {
 
     /// The client does not want this chat, whether it waits or is being joined. What was to be said
     /// of it is said.
-    pub fn decline(&mut self, chat: ChatId, conn: &Conn) {
+    pub(crate) fn decline(&mut self, chat: ChatId, conn: &Conn) {
         self.remember(chat, None);
         let Some(work) = &mut self.work else { return };
         let Some(entry) = work.chats.get_mut(&chat) else { return };
@@ -197,24 +197,24 @@ impl Arriving {
     }
 
     /// How many chats are on their way.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.work.as_ref().map_or(0, |work| work.chats.len())
     }
 
     /// Whether each chat has been tried: none waits, and none goes on but those that cannot get on.
-    pub fn is_settled(&self) -> bool {
+    pub(crate) fn is_settled(&self) -> bool {
         self.work.as_ref().is_none_or(|work| work.active == 0 && work.turns.is_empty())
     }
 
     /// The client knows what there is of a chat up to here, or wants to hear nothing of it.
-    pub fn remember(&mut self, chat: ChatId, upto: Option<Seq>) {
+    pub(crate) fn remember(&mut self, chat: ChatId, upto: Option<Seq>) {
         if self.known.len() < MAX_REMEMBERED {
             self.known.insert(chat, Known { upto, at: Instant::now() });
         }
     }
 
     /// Forgets what has been remembered for long enough. To be called now and then.
-    pub fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         self.known.retain(|_, known| known.at.elapsed() < REMEMBERED);
         if self.known.is_empty() {
             self.known = HashMap::new();
@@ -314,7 +314,7 @@ impl Hub {
 }
 
 /// Joins all these chats.
-pub async fn join_all(hub: &Arc<Hub>, conn: &Arc<Conn>, joins: Vec<Join>) {
+pub(super) async fn join_all(hub: &Arc<Hub>, conn: &Arc<Conn>, joins: Vec<Join>) {
     let mut arriving = Arriving::default();
     for join in joins {
         arriving.add(join);

@@ -58,12 +58,12 @@ impl<C> Default for Asking<C> {
 
 impl<C> Asking<C> {
     /// Adds a frame behind those that wait.
-    pub fn add(&mut self, question: Question, answer: Answer) {
+    pub(crate) fn add(&mut self, question: Question, answer: Answer) {
         self.waiting.push_back((question, answer));
     }
 
     /// The next frame, unless a look-up is under way.
-    pub fn next(&mut self) -> Option<(Question, Answer)> {
+    pub(crate) fn next(&mut self) -> Option<(Question, Answer)> {
         if self.under_way.is_some() {
             return None;
         }
@@ -76,12 +76,12 @@ impl<C> Asking<C> {
     }
 
     /// A look-up begins: [`Asking::found`] waits for it.
-    pub fn begin(&mut self, look_up: LookUp<C>) {
+    pub(crate) fn begin(&mut self, look_up: LookUp<C>) {
         self.under_way = Some(look_up);
     }
 
     /// What to do now that the look-up under way has ended. Safe to drop while it waits.
-    pub async fn found(&mut self) -> Then<C> {
+    pub(crate) async fn found(&mut self) -> Then<C> {
         match &mut self.under_way {
             Some(look_up) => {
                 let then = look_up.await;
@@ -93,13 +93,13 @@ impl<C> Asking<C> {
     }
 
     /// Whether frames are left unread.
-    pub fn is_paused(&self) -> bool {
+    pub(crate) fn is_paused(&self) -> bool {
         self.paused
     }
 
     /// Whether the next frame is to be read. Otherwise it stays in the kernel, whose buffer fills, so
     /// that the client is slowed down and nobody else.
-    pub fn may_read(&mut self, progress: Progress) -> bool {
+    pub(crate) fn may_read(&mut self, progress: Progress) -> bool {
         let full = match progress {
             Progress::Open if self.waiting.len() >= MAX_WAITING => Some("look_ups"),
             Progress::Full => Some("answers"),

@@ -18,7 +18,7 @@ use std::{mem, time::Duration};
 
 /// A connection that has not said hello yet.
 #[derive(Debug)]
-pub struct Greeting {
+pub(super) struct Greeting {
     /// What came with the upgrade.
     presented: Presented,
     refused: Bucket,
@@ -27,26 +27,26 @@ pub struct Greeting {
 
 /// A hello that makes sense; its token is not checked yet.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Hello {
+pub(super) struct Hello {
     pub token: String,
     pub resume: Option<Resume>,
 }
 
 /// What a frame before `hello` leads to.
 #[derive(Debug)]
-pub enum Greeted {
+pub(super) enum Greeted {
     Hello(Hello),
     /// Answer with this and wait on.
     NotYet(ServerFrame),
 }
 
 impl Greeting {
-    pub fn new(presented: Presented, config: &Config) -> Self {
+    pub(super) fn new(presented: Presented, config: &Config) -> Self {
         Self { presented, refused: Bucket::default(), refused_rate: config.refused_frames }
     }
 
     /// A text frame. `now` counts from any fixed start.
-    pub fn on_text(&mut self, text: &str, now: Duration) -> Result<Greeted, Close> {
+    pub(super) fn on_text(&mut self, text: &str, now: Duration) -> Result<Greeted, Close> {
         match decode(text) {
             Ok(ClientFrame::Hello { token, resume }) => {
                 let presented = mem::take(&mut self.presented);

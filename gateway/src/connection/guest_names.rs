@@ -12,11 +12,11 @@ pub(crate) struct GuestNames(Vec<UserRef>);
 
 impl GuestNames {
     /// The guest of this name, if it was used before.
-    pub fn get(&self, name: &str) -> Option<&UserRef> {
+    pub(crate) fn get(&self, name: &str) -> Option<&UserRef> {
         self.0.iter().find(|guest| is_name_of(name, &guest.username))
     }
 
-    pub fn add(&mut self, guest: UserRef) {
+    pub(crate) fn add(&mut self, guest: UserRef) {
         if self.0.len() >= MAX_NAMES {
             self.0.remove(0);
         }

@@ -27,7 +27,7 @@ use std::{sync::Arc, time::Duration};
 
 /// How far a join got.
 #[derive(Debug)]
-pub enum Step {
+pub(super) enum Step {
     /// The chat is watched, or cannot be and the client was told.
     Done(ChatId),
     /// Go on after a pause, in which other chats may.

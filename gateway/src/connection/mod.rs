@@ -1,5 +1,12 @@
-//! The life of one connection, in whatever dialect: it opens, then frames in and events out until
-//! either side ends it. This task owns the socket; everybody else holds a [`Conn`].
+//! The life of one connection, in whatever dialect: it opens, then frames in and events out until either
+//! side ends it. This task owns the socket; everybody else holds a [`Conn`].
+//!
+//! - `presented.rs`, `strangers.rs`, `greeting.rs`, `opening/`: until its client is known
+//! - `session.rs`: what each frame leads to, a pure state machine
+//! - `asking.rs`, `look_ups.rs`, `people.rs`, `guest_names.rs`, `subscribing.rs`: what a frame needs first
+//! - `posting.rs`, `answer.rs`: a command's way to the api, and the answer that each frame is owed
+//! - `arriving.rs`, `joining.rs`: how it comes to watch chats from where its client stopped
+//! - `heartbeat.rs`: when it is pinged and given up
 
 mod answer;
 mod arriving;

@@ -10,7 +10,7 @@ use shared::{
 
 /// What came with an upgrade to say who the client is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Presented {
+pub(crate) enum Presented {
     Token(String),
     #[default]
     Nothing,
@@ -21,7 +21,11 @@ pub enum Presented {
 
 impl Presented {
     /// Header, else query, else subprotocol, else cookie from an allowed page.
-    pub fn of(headers: &HeaderMap, query: Option<String>, allowed_origins: &[Origin]) -> Self {
+    pub(crate) fn of(
+        headers: &HeaderMap,
+        query: Option<String>,
+        allowed_origins: &[Origin],
+    ) -> Self {
         let credential = Credential::of(headers);
         if let Some(Credential::Bearer(token)) = credential {
             return Self::Token(token.to_owned());
@@ -38,7 +42,7 @@ impl Presented {
     }
 
     /// The token, or what its absence leads to where one is needed.
-    pub fn token(self) -> Result<String, Close> {
+    pub(crate) fn token(self) -> Result<String, Close> {
         match self {
             Self::Token(token) => Ok(token),
             Self::Nothing => Err(Close::Unauthenticated),

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 /// A connection whose client is known.
 #[derive(Debug)]
-pub struct Session {
+pub(crate) struct Session {
     /// When the token expires, or what stands for it in dialects that cannot renew it: the connection
     /// does not live longer.
     pub expires_at: Timestamp,
@@ -30,7 +30,7 @@ pub struct Session {
 
 /// What a frame asks for. Whoever runs the session carries it out.
 #[derive(Debug, PartialEq)]
-pub enum Wanted {
+pub(crate) enum Wanted {
     /// Answer with this.
     Reply(ServerFrame),
     /// Have the api carry this out and answer with `ack` or `error`.
@@ -68,7 +68,7 @@ pub enum Wanted {
 }
 
 impl Session {
-    pub fn new(expires_at: Timestamp, config: &Config) -> Self {
+    pub(crate) fn new(expires_at: Timestamp, config: &Config) -> Self {
         Self {
             expires_at,
             frame_rate: config.frames,
@@ -80,7 +80,7 @@ impl Session {
     /// A text frame by this speaker, out of what is left to its account. `now` counts from any fixed
     /// start, the same for all of the account's connections; `fallback_id` makes a client message id for
     /// a message without one.
-    pub fn on_text(
+    pub(crate) fn on_text(
         &self,
         text: &str,
         from: Speaker<'_>,
@@ -164,12 +164,16 @@ impl Session {
     }
 
     /// A binary frame: the protocol has none.
-    pub fn on_binary(&self, allowance: &mut Allowance, now: Duration) -> Result<Wanted, Close> {
+    pub(crate) fn on_binary(
+        &self,
+        allowance: &mut Allowance,
+        now: Duration,
+    ) -> Result<Wanted, Close> {
         self.refuse(refusal(None, "text_only", "Frames are JSON text."), allowance, now)
     }
 
     /// Something else was wrong with a frame: the answer to it, unless that happens too often.
-    pub fn refuse(
+    pub(crate) fn refuse(
         &self,
         error: ServerFrame,
         allowance: &mut Allowance,
@@ -181,7 +185,7 @@ impl Session {
 
     /// A fresh token of session `new` verified, on a connection of session `own`: the answer to the
     /// frame that brought it.
-    pub fn renewed(
+    pub(crate) fn renewed(
         &mut self,
         id: Option<String>,
         (new, own): (SessionId, SessionId),

@@ -7,7 +7,7 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 /// The strangers of a node. Bounded by its connections.
 #[derive(Debug)]
-pub struct Strangers {
+pub(crate) struct Strangers {
     most: usize,
     trusted: Vec<TrustedNetwork>,
     counts: Mutex<HashMap<IpAddr, usize>>,
@@ -15,7 +15,7 @@ pub struct Strangers {
 
 /// A stranger's place; it is free again when this is dropped.
 #[derive(Debug)]
-pub struct Stranger {
+pub(crate) struct Stranger {
     strangers: Arc<Strangers>,
     /// `None`: not counted.
     network: Option<IpAddr>,
@@ -24,12 +24,12 @@ pub struct Stranger {
 impl Strangers {
     /// At most so many of a network at once. Of trusted proxies' own addresses, whose clients nobody can
     /// tell apart, any number: as with the listener's limit by address.
-    pub fn new(most: usize, trusted: Vec<TrustedNetwork>) -> Arc<Self> {
+    pub(crate) fn new(most: usize, trusted: Vec<TrustedNetwork>) -> Arc<Self> {
         Arc::new(Self { most, trusted, counts: Mutex::default() })
     }
 
     /// A place for a client of this address; `None` when its network has as many as it may.
-    pub fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Stranger> {
+    pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Stranger> {
         let address = address.to_canonical();
         if is_trusted(&self.trusted, address) {
             return Some(Stranger { strangers: Arc::clone(self), network: None });

@@ -30,7 +30,11 @@ struct Incoming {
 }
 
 /// A client's frame in the window of this chat.
-pub fn decode(text: &str, chat_id: ChatId, user: Option<&UserRef>) -> Result<Asked, Misread> {
+pub(super) fn decode(
+    text: &str,
+    chat_id: ChatId,
+    user: Option<&UserRef>,
+) -> Result<Asked, Misread> {
     let frame: Incoming = parse(text)?;
     let id = frame.client_message_id;
     let explained = |mut error: Misread| {
@@ -90,7 +94,7 @@ struct ReadFrame {
 }
 
 /// A message.
-pub fn encode_event(event: &ChatEvent) -> Option<Frame> {
+pub(super) fn encode_event(event: &ChatEvent) -> Option<Frame> {
     new_message(event).map(|message| {
         native::encode(&MessageFrame {
             r#type: "message",
@@ -110,7 +114,7 @@ pub fn encode_event(event: &ChatEvent) -> Option<Frame> {
 }
 
 /// Read marks, errors, and a message told to one connection again.
-pub fn encode(frame: &ServerFrame, now: Timestamp) -> Option<Frame> {
+pub(super) fn encode(frame: &ServerFrame, now: Timestamp) -> Option<Frame> {
     match frame {
         ServerFrame::Read { chat_id, user_id, message_id } => Some(native::encode(&ReadFrame {
             r#type: "read",

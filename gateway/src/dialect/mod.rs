@@ -2,11 +2,11 @@
 //! server has to say to text. What a frame leads to is decided in [`crate::connection::session`]; who may open
 //! which window, in `family.rs`.
 
-pub mod chat;
+mod chat;
 pub mod lobby;
-pub mod names;
-pub mod native;
-pub mod numbers;
+mod names;
+pub(crate) mod native;
+mod numbers;
 mod sound;
 mod text;
 

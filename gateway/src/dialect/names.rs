@@ -18,7 +18,7 @@ struct Incoming {
 }
 
 /// A client's frame.
-pub fn decode(text: &str) -> Result<Asked, Misread> {
+pub(super) fn decode(text: &str) -> Result<Asked, Misread> {
     let Incoming { username_to, message } = parse(text)?;
     Ok(Asked::Direct { to: Peer::Username(username_to), text: message })
 }
@@ -52,7 +52,7 @@ struct Failed<'a> {
 }
 
 /// A message by another.
-pub fn encode_event(event: &ChatEvent) -> Option<Frame> {
+pub(super) fn encode_event(event: &ChatEvent) -> Option<Frame> {
     new_message(event).map(|message| {
         native::encode(&MessageFrame {
             username_from: &message.sender.username,
@@ -65,7 +65,7 @@ pub fn encode_event(event: &ChatEvent) -> Option<Frame> {
 }
 
 /// What became of a message that this client sent.
-pub fn encode(frame: &ServerFrame) -> Option<Frame> {
+pub(super) fn encode(frame: &ServerFrame) -> Option<Frame> {
     match frame {
         ServerFrame::Ack { chat_id, message_id, timestamp, .. } => Some(native::encode(&Stored {
             status: "success",

@@ -83,7 +83,7 @@ impl Hub {
     }
 
     /// A payload of `chat:{id}`.
-    pub fn on_chat_payload(self: &Arc<Self>, chat_id: ChatId, payload: ChatPayload) {
+    pub(crate) fn on_chat_payload(self: &Arc<Self>, chat_id: ChatId, payload: ChatPayload) {
         match payload {
             ChatPayload::Events(run) => {
                 let lag = Timestamp::now().0.saturating_sub(run.published_ms);

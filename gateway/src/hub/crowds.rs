@@ -56,7 +56,7 @@ pub(crate) struct Payloads {
 impl Crowds {
     /// Hands a payload to the chat's task, unless it has none. Never waits: what finds no space is
     /// lost, as it is to a node that does not hear it, and the task asks for it later.
-    pub fn hand_over(&self, chat: ChatId, bytes: &Bytes) -> bool {
+    pub(crate) fn hand_over(&self, chat: ChatId, bytes: &Bytes) -> bool {
         let crowds = self.0.read();
         let Some(crowd) = crowds.get(&chat) else { return false };
         // One that is larger than the bound finds space when nothing waits.
@@ -71,7 +71,7 @@ impl Crowds {
     }
 
     /// From now on what the bus says of this chat is handed to whoever has these payloads.
-    pub fn form(&self, chat: ChatId) -> Payloads {
+    pub(crate) fn form(&self, chat: ChatId) -> Payloads {
         let (waiting, receiver) = mpsc::channel(MAX_PAYLOADS);
         let (space, missed) = (Arc::new(Semaphore::new(MAX_BYTES)), Arc::new(Missed::new(false)));
         let crowd = Crowd { waiting, space, missed: Arc::clone(&missed) };
@@ -80,25 +80,25 @@ impl Crowds {
     }
 
     /// The chat is a crowd no more: its task ends after the last payload.
-    pub fn disperse(&self, chat: ChatId) {
+    pub(crate) fn disperse(&self, chat: ChatId) {
         self.0.write().remove(&chat);
     }
 }
 
 impl Payload {
-    pub fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 }
 
 impl Payloads {
     /// The next one; `None` when the crowd has dispersed.
-    pub async fn next(&mut self) -> Option<Payload> {
+    pub(crate) async fn next(&mut self) -> Option<Payload> {
         self.waiting.recv().await
     }
 
     /// Whether some were lost since the last call, because there was no space for them.
-    pub fn have_overflowed(&self) -> bool {
+    pub(crate) fn have_overflowed(&self) -> bool {
         self.missed.swap(false, Ordering::AcqRel)
     }
 }

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 impl Hub {
     /// Events from the bus or from the reply to an own batch.
-    pub fn on_events(self: &Arc<Self>, run: ChatEvents) {
+    pub(crate) fn on_events(self: &Arc<Self>, run: ChatEvents) {
         self.update(run.chat_id, run.traceparent, |feed, config, watchers| {
             feed.on_live(run.events, config, watchers)
         });

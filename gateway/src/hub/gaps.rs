@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 impl Hub {
     /// A chat has got at least this far: after a moment the api is asked for what has not come.
-    pub fn on_head(self: &Arc<Self>, chat_id: ChatId, head: Seq) {
+    pub(crate) fn on_head(self: &Arc<Self>, chat_id: ChatId, head: Seq) {
         self.with_chat(chat_id, |chat| {
             chat.feed.on_head(head);
             if !chat.feed.is_behind() {

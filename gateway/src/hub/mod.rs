@@ -1,6 +1,14 @@
-//! Who is connected here and what they watch: the registry of connections, users and rooms, and
-//! the fan-out. Nothing in it blocks or awaits a client; whoever needs the api gets a question to
-//! put (see [`crate::repair`]).
+//! Who is connected here and what they watch: the registry of connections, users and chats, and the
+//! fan-out. Nothing in it blocks or awaits a client.
+//!
+//! - `conn/`: the handle to one connection; `users.rs`: all of them, by user and by session
+//! - `local_chat/`: one chat on this node, and whatever happens under its lock
+//! - `watching.rs`: connections come to a chat, leave it, lose it; `invitations.rs`: why they come
+//! - `bus.rs`: whatever the bus says enters here; `crowds.rs`: what waits for chats with many watchers
+//! - `delivery.rs`: events go out; `shared_event.rs`: each encoded once; `gaps.rs`: missing events are
+//!   requested; `fetching.rs`: pages for those who come back from far
+//! - `signals.rs`: typing, presence, arrivals; `presence.rs`: the users here, for other nodes
+//! - `sweep.rs`, `pace.rs`, `drain.rs`: now and then, a few at a time, the end
 
 mod bus;
 pub(crate) mod conn;
@@ -45,7 +53,7 @@ const SHARDS: usize = 64;
 type Chats = HashMap<ChatId, Arc<Mutex<LocalChat>>>;
 
 /// The gateway's registry and fan-out.
-pub struct Hub {
+pub(crate) struct Hub {
     pub node: NodeId,
     pub config: Config,
     pub users: Users,

@@ -30,7 +30,7 @@ impl Default for Pace {
 
 impl Pace {
     /// Waits for one's turn, in order. Safe to drop while it waits.
-    pub async fn turn(&self) {
+    pub(crate) async fn turn(&self) {
         self.passed.notify_one();
         // It is never closed.
         if let Ok(turn) = self.open.acquire().await {
@@ -39,7 +39,7 @@ impl Pace {
     }
 
     /// Opens the gate again and again, for as long as the process lives.
-    pub async fn keep(&self) {
+    pub(crate) async fn keep(&self) {
         loop {
             self.passed.notified().await;
             loop {

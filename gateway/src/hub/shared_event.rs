@@ -16,7 +16,7 @@ use std::{cell::OnceCell, sync::OnceLock};
 /// A chat's event as it is handed out. What is kept of it is its native frame; the older dialects,
 /// which few chats are watched in, read that again.
 #[derive(Debug)]
-pub struct SharedEvent {
+pub(crate) struct SharedEvent {
     pub seq: Seq,
     pub about: About,
     native: Frame,
@@ -26,7 +26,7 @@ pub struct SharedEvent {
 
 /// What has to be known of an event to hand it out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum About {
+pub(crate) enum About {
     /// A new message of this sender.
     Message(UserId),
     Joined(UserId),
@@ -37,7 +37,7 @@ pub enum About {
 type Encodings = [OnceLock<Option<Frame>>; Dialect::ALL.len()];
 
 impl SharedEvent {
-    pub fn new(event: &ChatEvent) -> Self {
+    pub(crate) fn new(event: &ChatEvent) -> Self {
         let about = match &event.event.change {
             Change::Message(message) => About::Message(message.sender.id),
             Change::Member { user, change: MemberChange::Joined, .. } => About::Joined(user.id),
@@ -54,7 +54,7 @@ impl SharedEvent {
 
     /// The event in a dialect, for a connection of this user (`None`: a guest's). `None` when that
     /// connection is not shown it.
-    pub fn frame(&self, dialect: Dialect, reader: Option<UserId>) -> Option<Frame> {
+    pub(crate) fn frame(&self, dialect: Dialect, reader: Option<UserId>) -> Option<Frame> {
         if dialect == Dialect::Native {
             return Some(self.native.clone());
         }
@@ -69,13 +69,13 @@ impl SharedEvent {
     }
 
     /// The event as a native client reads it.
-    pub fn native(&self) -> &Frame {
+    pub(crate) fn native(&self) -> &Frame {
         &self.native
     }
 
     /// About what it takes in memory: its native frame, which is what outboxes count, too, and
     /// itself. A family in the chat adds as much again, which is less than the bounds leave open.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.native.size() + size_of::<Self>()
     }
 
@@ -86,19 +86,19 @@ impl SharedEvent {
 
 /// A frame without a number with its encodings.
 #[derive(Debug)]
-pub struct SharedFrame<'a> {
+pub(crate) struct SharedFrame<'a> {
     frame: &'a ServerFrame,
     now: Timestamp,
     encodings: [OnceCell<Option<Frame>>; Dialect::ALL.len()],
 }
 
 impl<'a> SharedFrame<'a> {
-    pub fn new(frame: &'a ServerFrame) -> Self {
+    pub(crate) fn new(frame: &'a ServerFrame) -> Self {
         Self { frame, now: Timestamp::now(), encodings: Default::default() }
     }
 
     /// The frame in a dialect that has words for it.
-    pub fn frame(&self, dialect: Dialect) -> Option<Frame> {
+    pub(crate) fn frame(&self, dialect: Dialect) -> Option<Frame> {
         let encode = || dialect.encode(self.frame, self.now);
         self.encodings[dialect as usize].get_or_init(encode).clone()
     }

@@ -30,7 +30,7 @@ pub(crate) enum Relay {
 
 impl Hub {
     /// A local user is typing: tells the others here and on other nodes.
-    pub fn typing(&self, conn: &Conn, chat_id: ChatId) {
+    pub(crate) fn typing(&self, conn: &Conn, chat_id: ChatId) {
         let Some(user) = conn.user().cloned() else { return };
         if self.show_typing(chat_id, user.clone()) == Relay::Yes {
             self.publish(chat_id, &ChatPayload::Typing { origin: self.node, user });

@@ -26,7 +26,7 @@ use tokio::time::Instant;
 
 /// All connections whose clients are known. Guests' are in no user's and no session's.
 #[derive(Debug)]
-pub struct Users {
+pub(crate) struct Users {
     limits: Limits,
     started: Instant,
     inner: Mutex<Inner>,
@@ -77,14 +77,14 @@ struct LocalUser {
 
 /// Whether a connection makes its user one of this node's; a guest's never does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Arrival {
+pub(crate) enum Arrival {
     First,
     Another,
 }
 
 /// A user whose grace is over.
 #[derive(Debug)]
-pub struct Departed {
+pub(crate) struct Departed {
     pub user: UserId,
     /// Others knew that it was here.
     pub present: bool,
@@ -93,7 +93,7 @@ pub struct Departed {
 }
 
 impl Users {
-    pub fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         let limits = Limits {
             connections: config.account_connections.max(1),
             openings: config.openings,
@@ -106,7 +106,7 @@ impl Users {
 
     /// Makes a connection for this owner and adds it. Refused when the node drains, and when the
     /// account opens connections too fast. Its oldest one goes when it has as many as it may.
-    pub fn register(
+    pub(crate) fn register(
         &self,
         owner: Owner,
         make: impl FnOnce(Owner, Arc<Account>) -> Conn,
@@ -144,7 +144,7 @@ impl Users {
     }
 
     /// Removes a connection; its user stays for the grace.
-    pub fn unregister(&self, conn: &Conn) {
+    pub(crate) fn unregister(&self, conn: &Conn) {
         let mut inner = self.inner.lock();
         inner.conns.remove(&conn.id);
         if let Owner::User { user, session } = &conn.owner {
@@ -169,7 +169,7 @@ impl Users {
 
     /// A connection of the user watches these chats: others in them may know that it is here. They are
     /// taken in this order, as many as there is room for.
-    pub fn arrived(&self, user: UserId, chats: &[ChatId]) {
+    pub(crate) fn arrived(&self, user: UserId, chats: &[ChatId]) {
         let mut inner = self.inner.lock();
         let local = inner.users.get_mut(&user).filter(|local| !local.conns.is_empty());
         let Some(local) = local else { return };
@@ -183,7 +183,7 @@ impl Users {
     }
 
     /// The user is out of this chat, which hears no more of it.
-    pub fn parted(&self, user: UserId, chat: ChatId) {
+    pub(crate) fn parted(&self, user: UserId, chat: ChatId) {
         let mut inner = self.inner.lock();
         if let Some(local) = inner.users.get_mut(&user) {
             local.chats.retain(|told| *told != chat);
@@ -192,7 +192,7 @@ impl Users {
     }
 
     /// The users whose state here changed since the last call, for the register.
-    pub fn take_unstated(&self) -> Vec<Here> {
+    pub(crate) fn take_unstated(&self) -> Vec<Here> {
         let mut inner = self.inner.lock();
         let unstated = std::mem::take(&mut inner.unstated);
         let here = |id: UserId| {
@@ -204,7 +204,7 @@ impl Users {
     }
 
     /// The register did not hear of these users: they are unstated again.
-    pub fn put_back(&self, users: &[Here]) {
+    pub(crate) fn put_back(&self, users: &[Here]) {
         let mut inner = self.inner.lock();
         for here in users {
             inner.tell(here.user);
@@ -213,7 +213,7 @@ impl Users {
 
     /// The account has this many connections on other nodes: of those here the oldest go that are more
     /// than it may have in all, but for the newest one.
-    pub fn elsewhere(&self, user: UserId, connections: u32) {
+    pub(crate) fn elsewhere(&self, user: UserId, connections: u32) {
         let mut inner = self.inner.lock();
         if let Some(local) = inner.users.get_mut(&user) {
             let elsewhere = usize::try_from(connections).unwrap_or(usize::MAX);
@@ -223,7 +223,7 @@ impl Users {
 
     /// Lets go of the users who have been gone for longer than the grace, and forgets those whose
     /// account has all its share back.
-    pub fn take_departed(&self) -> Vec<Departed> {
+    pub(crate) fn take_departed(&self) -> Vec<Departed> {
         let now = Instant::now();
         let mut inner = self.inner.lock();
         let inner = &mut *inner;
@@ -250,24 +250,24 @@ impl Users {
     }
 
     /// The connections of a user.
-    pub fn of_user(&self, user: UserId) -> Vec<Arc<Conn>> {
+    pub(crate) fn of_user(&self, user: UserId) -> Vec<Arc<Conn>> {
         self.inner.lock().users.get(&user).map(|user| user.conns.clone()).unwrap_or_default()
     }
 
     /// Whether others know the user to be here.
-    pub fn is_present(&self, user: UserId) -> bool {
+    pub(crate) fn is_present(&self, user: UserId) -> bool {
         self.inner.lock().users.get(&user).is_some_and(|local| local.present)
     }
 
     /// All users whom others know to be here.
-    pub fn present(&self) -> Vec<Here> {
+    pub(crate) fn present(&self) -> Vec<Here> {
         let inner = self.inner.lock();
         let present = inner.users.iter().filter(|(_, local)| local.present);
         present.map(|(id, local)| local.here(*id)).collect()
     }
 
     /// Closes the connections of these sessions.
-    pub fn end_sessions(&self, ended: &EndedSessions) {
+    pub(crate) fn end_sessions(&self, ended: &EndedSessions) {
         let close = match ended.reason {
             EndReason::Blocked => Close::Blocked,
             EndReason::SignedOut | EndReason::TokenReuse | EndReason::PasswordChanged => {
@@ -281,19 +281,19 @@ impl Users {
     }
 
     /// The sessions that have connections here, and whose they are.
-    pub fn sessions(&self) -> Vec<(UserId, SessionId)> {
+    pub(crate) fn sessions(&self) -> Vec<(UserId, SessionId)> {
         let inner = self.inner.lock();
         let whose = |conns: &Vec<Arc<Conn>>| conns.first().and_then(|conn| conn.user_id());
         inner.sessions.iter().filter_map(|(id, conns)| Some((whose(conns)?, *id))).collect()
     }
 
     /// How many connections there are.
-    pub fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.inner.lock().conns.len()
     }
 
     /// Lets nobody in any more, and hands out all who are in.
-    pub fn close_door(&self) -> Vec<Arc<Conn>> {
+    pub(crate) fn close_door(&self) -> Vec<Arc<Conn>> {
         let mut inner = self.inner.lock();
         inner.closed = true;
         inner.conns.values().cloned().collect()

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 /// How far a user is out of a chat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Parting {
+pub(crate) enum Parting {
     /// No longer a member, who may watch a room all the same.
     Member,
     /// May not watch it.
@@ -31,7 +31,7 @@ pub enum Parting {
 impl Hub {
     /// Lets a connection watch a chat whose events it has up to `join.after`, if it can be served from
     /// there.
-    pub fn attach(self: &Arc<Self>, conn: &Arc<Conn>, join: &mut Join) -> Attached {
+    pub(crate) fn attach(self: &Arc<Self>, conn: &Arc<Conn>, join: &mut Join) -> Attached {
         let now = Instant::now();
         loop {
             let chat = self.chat_for(join, now);
@@ -65,12 +65,12 @@ impl Hub {
     }
 
     /// Stops a connection from watching a chat. Whether it did.
-    pub fn detach(&self, conn: &Conn, chat_id: ChatId) -> bool {
+    pub(crate) fn detach(&self, conn: &Conn, chat_id: ChatId) -> bool {
         self.with_chat(chat_id, |chat| chat.detach(conn, Instant::now())).unwrap_or_default()
     }
 
     /// A user may no longer watch a chat: its connections here stop and are told.
-    pub fn part(&self, user: UserId, chat_id: ChatId, parting: Parting) {
+    pub(crate) fn part(&self, user: UserId, chat_id: ChatId, parting: Parting) {
         // First those that are about to join, under this room's lock or later.
         self.users.of_user(user).iter().for_each(|conn| conn.revoke());
         self.users.parted(user, chat_id);
@@ -90,7 +90,7 @@ impl Hub {
     }
 
     /// A chat is gone: its watchers are told, and the room closes.
-    pub fn close_chat(&self, chat_id: ChatId) {
+    pub(crate) fn close_chat(&self, chat_id: ChatId) {
         let now = Instant::now();
         self.with_chat(chat_id, |chat| {
             let watchers: Vec<Arc<Conn>> = chat.watchers().cloned().collect();

@@ -30,7 +30,7 @@ pub(crate) struct Doubts {
 
 impl Doubts {
     /// Some lists were cut.
-    pub fn raise(&self, more: Cut) {
+    pub(crate) fn raise(&self, more: Cut) {
         let mut cut = self.cut.lock();
         cut.parted |= more.parted;
         cut.ended |= more.ended;

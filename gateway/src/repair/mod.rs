@@ -1,6 +1,7 @@
-//! Anti-entropy: whatever the bus lost is found again. Every few seconds the api is asked what
-//! changed lately, and the feeds, memberships and sessions here are compared with the answer; at
-//! once when the bus is up again, and every second while it is down.
+//! Anti-entropy: whatever the bus lost is found again. Every few seconds the api is asked what changed
+//! lately, and the feeds, memberships and sessions here are compared with the answer; at once when the
+//! bus is up again, and every second while it is down. What the answer was too long to say is looked into
+//! by `doubts.rs`.
 
 mod doubts;
 

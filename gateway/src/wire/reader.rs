@@ -13,7 +13,7 @@ const MAX_CONTROL: u64 = 125;
 
 /// What a client sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Read {
+pub(super) enum Read {
     /// A whole message of text, however it was cut into frames.
     Text(String),
     /// A whole binary message. Its bytes were thrown away as they came: the protocol has none.
@@ -28,7 +28,7 @@ pub enum Read {
 
 /// One client's frames. While no frame or message is incomplete, it owns no memory of the heap.
 #[derive(Debug)]
-pub struct Reader {
+pub(super) struct Reader {
     max_message: usize,
     state: State,
     header: [u8; MAX_HEADER],
@@ -97,7 +97,7 @@ impl Opcode {
 
 impl Reader {
     /// A client whose messages may have up to `max_message` bytes.
-    pub fn new(max_message: usize) -> Self {
+    pub(super) fn new(max_message: usize) -> Self {
         Self {
             max_message,
             state: State::Reading,
@@ -116,7 +116,7 @@ impl Reader {
     ///
     /// Errors: [`Close::ProtocolError`], [`Close::InvalidUtf8`] as soon as no bytes could make the text
     /// valid, [`Close::FrameTooBig`] as soon as a header announces too much.
-    pub fn read(&mut self, input: &mut &[u8]) -> Result<Option<Read>, Close> {
+    pub(super) fn read(&mut self, input: &mut &[u8]) -> Result<Option<Read>, Close> {
         let read = self.next(input);
         if matches!(read, Err(_) | Ok(Some(Read::Close(_)))) {
             self.end();
@@ -126,7 +126,7 @@ impl Reader {
 
     /// From here on only a close frame matters: looks for it in these bytes. Returns how many other
     /// frames were in them. See [`Reader::has_ended`].
-    pub fn forget(&mut self, mut bytes: &[u8]) -> usize {
+    pub(super) fn forget(&mut self, mut bytes: &[u8]) -> usize {
         if self.state == State::Reading {
             self.state = State::Forgetting;
             self.text = Utf8::default();
@@ -139,12 +139,12 @@ impl Reader {
     }
 
     /// Whether nothing that still comes could be a frame.
-    pub fn has_ended(&self) -> bool {
+    pub(super) fn has_ended(&self) -> bool {
         self.state == State::Ended
     }
 
     /// The memory that an incomplete frame or message holds, in bytes.
-    pub fn held(&self) -> usize {
+    pub(super) fn held(&self) -> usize {
         self.text.held() + self.control.capacity()
     }
 

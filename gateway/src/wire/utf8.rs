@@ -20,7 +20,7 @@ pub(crate) struct Invalid;
 
 impl Utf8 {
     /// Appends a piece and gives it, to be unmasked.
-    pub fn append(&mut self, piece: &[u8]) -> &mut [u8] {
+    pub(super) fn append(&mut self, piece: &[u8]) -> &mut [u8] {
         let before = self.bytes.len();
         if self.bytes.capacity() - before < piece.len() {
             self.bytes.reserve_exact(piece.len().max(before.min(GROWTH)));
@@ -30,7 +30,7 @@ impl Utf8 {
     }
 
     /// Whether it can still become UTF-8. Looks at what came since the last check only.
-    pub fn check(&mut self) -> Result<(), Invalid> {
+    pub(super) fn check(&mut self) -> Result<(), Invalid> {
         match str::from_utf8(&self.bytes[self.valid..]) {
             Ok(_) => self.valid = self.bytes.len(),
             Err(error) if error.error_len().is_none() => self.valid += error.valid_up_to(),
@@ -40,12 +40,12 @@ impl Utf8 {
     }
 
     /// The whole text.
-    pub fn finish(self) -> Result<String, Invalid> {
+    pub(super) fn finish(self) -> Result<String, Invalid> {
         String::from_utf8(self.bytes).map_err(|_| Invalid)
     }
 
     /// The memory that it holds, in bytes.
-    pub fn held(&self) -> usize {
+    pub(super) fn held(&self) -> usize {
         self.bytes.capacity()
     }
 }

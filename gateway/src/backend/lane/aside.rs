@@ -19,16 +19,16 @@ pub(super) struct Aside<Q, A> {
 }
 
 impl<Q: Request, A> Aside<Q, A> {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { chats: HashMap::new(), turns: VecDeque::new() }
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.chats.is_empty()
     }
 
     /// Gives the item back, unless earlier ones of its chat are here: then it waits behind them.
-    pub fn pass(&mut self, item: Item<Q, A>) -> Option<Item<Q, A>> {
+    pub(super) fn pass(&mut self, item: Item<Q, A>) -> Option<Item<Q, A>> {
         let queue = item.request.chat().and_then(|chat| self.chats.get_mut(&chat));
         match queue {
             Some(queue) => {
@@ -41,7 +41,7 @@ impl<Q: Request, A> Aside<Q, A> {
 
     /// Takes in items that found their chats busy. They are earlier than what is here of their chats.
     /// Those that have been tried for long enough fail.
-    pub fn take_in(&mut self, busy: Vec<Item<Q, A>>, give_up_after: Duration) {
+    pub(super) fn take_in(&mut self, busy: Vec<Item<Q, A>>, give_up_after: Duration) {
         let late = |item: &Item<Q, A>| item.asker.since.elapsed() > give_up_after;
         let (late, busy): (Vec<_>, Vec<_>) = busy.into_iter().partition(late);
         for item in late {
@@ -61,7 +61,7 @@ impl<Q: Request, A> Aside<Q, A> {
     }
 
     /// The next items to ask about: of each chat in turn the same number, within a call's bounds.
-    pub fn batch(&mut self, config: &LaneConfig) -> Vec<Item<Q, A>> {
+    pub(super) fn batch(&mut self, config: &LaneConfig) -> Vec<Item<Q, A>> {
         let share = (config.max_batch / self.turns.len().max(1)).max(1);
         let (mut batch, mut bytes) = (Vec::new(), 0);
         for _ in 0..self.turns.len() {
@@ -84,7 +84,7 @@ impl<Q: Request, A> Aside<Q, A> {
     }
 
     /// Lets go of the chats that have nothing waiting any more: they are the lane's again.
-    pub fn tidy(&mut self) {
+    pub(super) fn tidy(&mut self) {
         self.chats.retain(|_, queue| !queue.is_empty());
         let chats = &self.chats;
         self.turns.retain(|chat| chats.contains_key(chat));

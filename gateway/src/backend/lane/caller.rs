@@ -15,13 +15,13 @@ use std::collections::HashSet;
 use tokio::time::Instant;
 
 /// One call: the items in order, to replies in the same order.
-pub type Call<Q, A> = Box<
+pub(crate) type Call<Q, A> = Box<
     dyn Fn(Vec<Q>, Attempt) -> BoxFuture<'static, Result<Vec<Reply<A>>, Unavailable>> + Send + Sync,
 >;
 
 /// What became of one item of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reply<A> {
+pub(crate) enum Reply<A> {
     Answer(A),
     /// Somebody else holds its chat: ask again, before anything later for this chat.
     Busy,
@@ -29,7 +29,7 @@ pub enum Reply<A> {
 
 /// Whether a batch has been tried before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Attempt {
+pub(crate) enum Attempt {
     First,
     /// An earlier call got no answer, and may have taken effect all the same.
     Again,
@@ -40,7 +40,7 @@ pub enum Attempt {
 const MAX_REFUSALS: usize = 32;
 
 /// Wraps a function, to which one attempt is like another and nothing is ever busy, as a lane's call.
-pub fn call<Q, A, F, Fut>(function: F) -> Call<Q, A>
+pub(crate) fn call<Q, A, F, Fut>(function: F) -> Call<Q, A>
 where
     F: Fn(Vec<Q>) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<Vec<A>, Unavailable>> + Send + 'static,
@@ -60,7 +60,7 @@ pub(super) struct Caller<Q, A> {
 
 impl<Q: Request, A: Send> Caller<Q, A> {
     /// Has the items answered, in order; returns those whose chats are busy, in order.
-    pub async fn carry_out(&self, batch: Vec<Item<Q, A>>) -> Vec<Item<Q, A>> {
+    pub(super) async fn carry_out(&self, batch: Vec<Item<Q, A>>) -> Vec<Item<Q, A>> {
         metrics::histogram!("gateway_lane_batch_size", "lane" => self.name)
             .record(batch.len() as f64);
         // Items of different traces share a call, which is in that of the first and linked to all.

@@ -9,12 +9,12 @@ use std::sync::{
 use tokio::time::Instant;
 
 /// What to do with an item's answer. Called once, on the lane's task: it must not block.
-pub type Done<A> = Box<dyn FnOnce(Result<A, Unavailable>) + Send>;
+pub(crate) type Done<A> = Box<dyn FnOnce(Result<A, Unavailable>) + Send>;
 
 /// The lane has as many items waiting as it may: come back a little later.
 #[derive(Debug, thiserror::Error)]
 #[error("too many requests are waiting")]
-pub struct Full;
+pub(crate) struct Full;
 
 /// What a lane carries.
 pub(super) struct Item<Q, A> {
@@ -33,7 +33,7 @@ pub(super) struct Asker<A> {
 
 impl<Q, A> Item<Q, A> {
     /// Gives whoever waits the answer.
-    pub fn finish(self, answer: Result<A, Unavailable>) {
+    pub(super) fn finish(self, answer: Result<A, Unavailable>) {
         (self.asker.done)(answer);
     }
 }
@@ -54,7 +54,7 @@ pub(super) struct Held {
 
 impl Held {
     /// A part for an item of so many bytes, if there is space for it.
-    pub fn take(load: &Arc<Load>, bytes: usize, config: &LaneConfig) -> Result<Self, Full> {
+    pub(super) fn take(load: &Arc<Load>, bytes: usize, config: &LaneConfig) -> Result<Self, Full> {
         let items = load.items.fetch_add(1, Ordering::Relaxed) + 1;
         let all = load.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
         // From here on it is given back when dropped.

@@ -1,19 +1,22 @@
 //! A lane to the backend: few calls in flight, and whatever arrives meanwhile is the next batch. So
-//! batches grow with the load, and an idle lane adds no delay. Where there may be more calls than one,
-//! the next goes beside one that is slow; with one call in flight order is kept. What cannot be answered is no harm to what stands beside or behind it: see
-//! `caller.rs` and `aside.rs`.
+//! batches grow with the load, and an idle lane adds no delay. Where more calls than one are allowed, the
+//! next goes beside one that is slow; with one call in flight, order is kept. A request that cannot be
+//! answered does no harm to those beside or behind it.
+//!
+//! - `request.rs`, `item.rs`: what a lane carries, and what each weighs
+//! - `worker.rs`: makes batches; `caller.rs`: has a batch answered; `aside.rs`: items of busy chats
 
 mod aside;
 mod caller;
 mod item;
-pub mod request;
+pub(crate) mod request;
 #[cfg(test)]
 mod tests;
 mod worker;
 
-pub use caller::{Attempt, Call, Reply, call};
-pub use item::{Done, Full};
-pub use request::Request;
+pub(crate) use caller::{Attempt, Call, Reply, call};
+pub(crate) use item::{Done, Full};
+pub(crate) use request::Request;
 
 use crate::{backend::Unavailable, config::LaneConfig};
 use caller::Caller;
@@ -24,7 +27,7 @@ use tokio::{sync::mpsc, time::Instant};
 use worker::Worker;
 
 /// The handle to a lane. Clones share it; the lane's task ends when the process does.
-pub struct Lane<Q, A> {
+pub(crate) struct Lane<Q, A> {
     name: &'static str,
     config: LaneConfig,
     queue: mpsc::Sender<Item<Q, A>>,
@@ -40,7 +43,7 @@ impl<Q, A> Clone for Lane<Q, A> {
 
 impl<Q: Request, A: Send + 'static> Lane<Q, A> {
     /// Starts a lane; `name` is its label in metrics.
-    pub fn start(
+    pub(crate) fn start(
         name: &'static str,
         config: LaneConfig,
         call: Call<Q, A>,
@@ -54,7 +57,7 @@ impl<Q: Request, A: Send + 'static> Lane<Q, A> {
 
     /// Puts an item at the end of the lane; `done` gets its answer. Never blocks. A lane that is full
     /// is counted.
-    pub fn submit(&self, request: Q, done: Done<A>) -> Result<(), Full> {
+    pub(crate) fn submit(&self, request: Q, done: Done<A>) -> Result<(), Full> {
         let full = |Full| {
             metrics::counter!("gateway_lane_full_total", "lane" => self.name).increment(1);
             Full
@@ -66,7 +69,7 @@ impl<Q: Request, A: Send + 'static> Lane<Q, A> {
     }
 
     /// Puts an item at the end of the lane and waits for its answer.
-    pub async fn request(&self, request: Q) -> Result<A, Unavailable> {
+    pub(crate) async fn request(&self, request: Q) -> Result<A, Unavailable> {
         let (answer, answered) = tokio::sync::oneshot::channel();
         let done = Box::new(move |result| {
             // Whoever asked may have gone meanwhile.

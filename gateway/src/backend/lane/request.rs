@@ -8,10 +8,10 @@ use shared::{
 
 /// About what a request takes beside its texts: in a call, 200 bytes of JSON; in memory, the item
 /// with what is to be done with its answer.
-pub const ITEM_BYTES: usize = 256;
+pub(crate) const ITEM_BYTES: usize = 256;
 
 /// A request to the api that may stand in a lane.
-pub trait Request: Clone + Send + Sync + 'static {
+pub(crate) trait Request: Clone + Send + Sync + 'static {
     /// What it weighs: [`ITEM_BYTES`] and all its texts and names, which clients wrote.
     fn bytes(&self) -> usize;
 

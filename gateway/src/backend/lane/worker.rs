@@ -32,7 +32,7 @@ enum Way {
 }
 
 impl<Q: Request, A: Send + 'static> Worker<Q, A> {
-    pub fn new(
+    pub(super) fn new(
         config: LaneConfig,
         caller: Caller<Q, A>,
         waiting: mpsc::Receiver<Item<Q, A>>,
@@ -51,7 +51,7 @@ impl<Q: Request, A: Send + 'static> Worker<Q, A> {
     }
 
     /// Until nobody can submit any more and all is answered.
-    pub async fn run(mut self) {
+    pub(super) async fn run(mut self) {
         let mut open = true;
         while open || !self.calls.is_empty() {
             tokio::select! {

@@ -121,7 +121,7 @@ pub(crate) struct Registered {
 
 impl Registered {
     /// Lets a connection in, unless the node drains or its account opens them too fast.
-    pub fn new(
+    pub(crate) fn new(
         gateway: &Arc<Gateway>,
         window: Window,
         owner: Owner,

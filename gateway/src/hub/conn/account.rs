@@ -14,14 +14,14 @@ use std::{
 
 /// An account's share of this node.
 #[derive(Debug, Default)]
-pub struct Account {
+pub(crate) struct Account {
     allowance: Mutex<Allowance>,
     in_flight: AtomicUsize,
 }
 
 /// What is left of the rates in [`Config`], 8 bytes each.
 #[derive(Debug, Default)]
-pub struct Allowance {
+pub(crate) struct Allowance {
     pub frames: Bucket,
     pub refused: Bucket,
     pub typing: Bucket,
@@ -30,16 +30,16 @@ pub struct Allowance {
 
 /// A command without an answer yet. Dropping it frees its place, whatever became of it.
 #[derive(Debug)]
-pub struct InFlight(Arc<Account>);
+pub(crate) struct InFlight(Arc<Account>);
 
 impl Account {
     /// What is left. Held for a frame, never across an await.
-    pub fn allowance(&self) -> MutexGuard<'_, Allowance> {
+    pub(crate) fn allowance(&self) -> MutexGuard<'_, Allowance> {
         self.allowance.lock()
     }
 
     /// A place for one more command, if the account has fewer than `most` without an answer.
-    pub fn try_command(self: &Arc<Self>, most: usize) -> Option<InFlight> {
+    pub(crate) fn try_command(self: &Arc<Self>, most: usize) -> Option<InFlight> {
         // Counted before it is checked: two at once can both be refused, never both admitted.
         let one = InFlight(Arc::clone(self));
         (self.in_flight.fetch_add(1, Ordering::Relaxed) < most).then_some(one)

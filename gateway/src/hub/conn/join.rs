@@ -10,7 +10,7 @@ use shared::{
 use std::{fmt, time::Duration};
 
 /// A chat to join.
-pub struct Join {
+pub(crate) struct Join {
     pub chat_id: ChatId,
     pub chat_type: ChatType,
     /// The chat's newest event as far as known.
@@ -32,7 +32,7 @@ pub struct Join {
 
 /// Why a chat is joined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
+pub(crate) enum Cause {
     Opened,
     /// The user became a member, or the chat woke, as the bus says.
     Invited,
@@ -45,14 +45,14 @@ pub enum Cause {
 }
 
 /// What a client is told of a chat before its events.
-pub enum Announce {
+pub(crate) enum Announce {
     Frame(Frame),
     /// The answer to a `subscribe`.
     Subscribed(Box<Subscription>),
 }
 
 /// What a `subscribe` was granted.
-pub struct Subscription {
+pub(crate) struct Subscription {
     /// Its frame's.
     pub id: Option<String>,
     /// If it is watched already, it goes on after what has been sent, which only the room knows.
@@ -64,16 +64,16 @@ pub struct Subscription {
 }
 
 /// Answers the frame that asked for a chat.
-pub type Reply = Box<dyn FnOnce(&ServerFrame) + Send>;
+pub(crate) type Reply = Box<dyn FnOnce(&ServerFrame) + Send>;
 
 /// The version of what a connection's user may watch. It changes when the user loses the right to watch
 /// some chat: see [`crate::hub::conn::Conn::access_version`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AccessVersion(pub(crate) u32);
+pub(crate) struct AccessVersion(pub(crate) u32);
 
 impl Join {
     /// A chat to be watched after its present end.
-    pub fn at_end(chat: &ChatView, allowed: AccessVersion, cause: Cause) -> Self {
+    pub(crate) fn at_end(chat: &ChatView, allowed: AccessVersion, cause: Cause) -> Self {
         Self {
             chat_id: chat.id,
             chat_type: chat.chat_type,
@@ -89,12 +89,12 @@ impl Join {
     }
 
     /// The same from this place on, where the client stopped; it is told when it has caught up.
-    pub fn resumed(self, from: Seq) -> Self {
+    pub(crate) fn resumed(self, from: Seq) -> Self {
         Self { from, after: from, target: Some(self.head), ..self }
     }
 
     /// The client asks for this chat again and again: it is told to wait.
-    pub fn turn_away(self, wait: Duration) {
+    pub(crate) fn turn_away(self, wait: Duration) {
         if let Some(Announce::Subscribed(granted)) = self.announce {
             let Subscription { id, reply, .. } = *granted;
             let text = "This chat is on its way already.";

@@ -1,4 +1,8 @@
 //! The handle to one connection: what everybody but its own task holds of it.
+//!
+//! - `outbox.rs`: what waits to be written, chats to join, the order to close; `join.rs`: a chat to join
+//! - `unanswered.rs`, `turns.rs`: how many frames are owed an answer, and in which order answers leave
+//! - `account.rs`: what the account's connections share
 
 pub(crate) mod account;
 pub(crate) mod join;
@@ -41,21 +45,21 @@ const TIMED: u64 = 64;
 
 /// Names a connection within this process; later ones are greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnId(pub u64);
+pub(crate) struct ConnId(pub u64);
 
 /// Hands out connection ids.
 #[derive(Debug, Default)]
-pub struct ConnIds(AtomicU64);
+pub(crate) struct ConnIds(AtomicU64);
 
 impl ConnIds {
-    pub fn next(&self) -> ConnId {
+    pub(crate) fn next(&self) -> ConnId {
         ConnId(self.0.fetch_add(1, Ordering::Relaxed))
     }
 }
 
 /// A connection whose client is known.
 #[derive(Debug)]
-pub struct Conn {
+pub(crate) struct Conn {
     pub id: ConnId,
     pub owner: Owner,
     pub window: Window,
@@ -72,7 +76,7 @@ pub struct Conn {
 
 /// Whose a connection is.
 #[derive(Debug)]
-pub enum Owner {
+pub(crate) enum Owner {
     User {
         user: UserRef,
         session: SessionId,
@@ -85,7 +89,7 @@ pub enum Owner {
 
 impl Conn {
     /// A connection that shares its account with no other.
-    pub fn new(id: ConnId, owner: Owner, window: Window, max_outbox_bytes: usize) -> Self {
+    pub(crate) fn new(id: ConnId, owner: Owner, window: Window, max_outbox_bytes: usize) -> Self {
         Self {
             id,
             owner,
@@ -99,12 +103,12 @@ impl Conn {
     }
 
     /// The same as one of this account.
-    pub fn of(self, account: Arc<Account>) -> Self {
+    pub(crate) fn of(self, account: Arc<Account>) -> Self {
         Self { account, ..self }
     }
 
     /// The user; `None` for guests.
-    pub fn user(&self) -> Option<&UserRef> {
+    pub(crate) fn user(&self) -> Option<&UserRef> {
         match &self.owner {
             Owner::User { user, .. } => Some(user),
             Owner::Guest { .. } => None,
@@ -112,40 +116,40 @@ impl Conn {
     }
 
     /// The user's id; `None` for guests.
-    pub fn user_id(&self) -> Option<UserId> {
+    pub(crate) fn user_id(&self) -> Option<UserId> {
         self.user().map(|user| user.id)
     }
 
     /// Whose frames come from here.
-    pub fn speaker(&self) -> Speaker<'_> {
+    pub(crate) fn speaker(&self) -> Speaker<'_> {
         Speaker { window: self.window, user: self.user() }
     }
 
     /// To be read before the api is asked what the user may watch: if it has changed by the time of
     /// joining, the api's answer may be out of date.
-    pub fn access_version(&self) -> AccessVersion {
+    pub(crate) fn access_version(&self) -> AccessVersion {
         AccessVersion(self.access_version.load(Ordering::Acquire))
     }
 
     /// The user lost the right to watch some chat.
-    pub fn revoke(&self) {
+    pub(crate) fn revoke(&self) {
         self.access_version.fetch_add(1, Ordering::Release);
     }
 
     /// The frame in this connection's dialect, when that has words for it.
-    pub fn encode(&self, frame: &ServerFrame) -> Option<Frame> {
+    pub(crate) fn encode(&self, frame: &ServerFrame) -> Option<Frame> {
         self.window.dialect().encode(frame, Timestamp::now())
     }
 
     /// Queues a frame, when this connection's dialect has words for it.
-    pub fn send(&self, frame: &ServerFrame, policy: DropPolicy) {
+    pub(crate) fn send(&self, frame: &ServerFrame, policy: DropPolicy) {
         if let Some(frame) = self.encode(frame) {
             self.outbox.push(frame, policy);
         }
     }
 
     /// Queues those of these events of a chat that this connection is shown, as far as there is space.
-    pub fn deliver<'a>(
+    pub(crate) fn deliver<'a>(
         &self,
         chat: ChatId,
         events: impl Iterator<Item = &'a SharedEvent>,
@@ -161,7 +165,7 @@ impl Conn {
 
     /// The same, where many are sent the same run, which is `joined` for those who are shown all of it:
     /// one frame to queue and to write, however many events.
-    pub fn deliver_run(
+    pub(crate) fn deliver_run(
         &self,
         chat: ChatId,
         run: &[Arc<SharedEvent>],
@@ -180,7 +184,7 @@ impl Conn {
 
     /// Tells the client what a join announces, once; `after` is where the chat goes on for the client,
     /// where that is not as the api said.
-    pub fn announce(&self, join: &mut Join, after: Option<Seq>) {
+    pub(crate) fn announce(&self, join: &mut Join, after: Option<Seq>) {
         match join.announce.take() {
             None => {}
             Some(Announce::Frame(frame)) => self.outbox.push(frame, DropPolicy::Durable),
@@ -199,7 +203,7 @@ impl Conn {
 
     /// The user may not watch this chat any more, or it is gone: tells the client in its window's
     /// way, which is to close when it was a window on that chat alone.
-    pub fn lose(&self, chat_id: ChatId, why: Close) {
+    pub(crate) fn lose(&self, chat_id: ChatId, why: Close) {
         match self.window {
             Window::Native => self.send(&ServerFrame::ChatRemoved { chat_id }, DropPolicy::Durable),
             Window::Lobby | Window::Chat(_) => self.outbox.close(why),
@@ -208,7 +212,7 @@ impl Conn {
     }
 
     /// The node lets the connection go, after what is queued: tells its client when to come back.
-    pub fn send_away(&self) {
+    pub(crate) fn send_away(&self) {
         // The closes are spread already; a small delay keeps the balancer's answer in time.
         let after_ms = rand::random_range(100..1_000);
         self.send(&ServerFrame::Reconnect { after_ms }, DropPolicy::Durable);
@@ -217,7 +221,10 @@ impl Conn {
 
     /// Waits for what the connection needs to open, unless it is to close meanwhile. For the
     /// connection's task.
-    pub async fn unless_closing<T>(&self, needed: impl Future<Output = T>) -> Result<T, Close> {
+    pub(crate) async fn unless_closing<T>(
+        &self,
+        needed: impl Future<Output = T>,
+    ) -> Result<T, Close> {
         tokio::select! {
             needed = self.outbox.unless_closing(needed) => needed,
             () = self.unanswered.leaving() => Err(Close::Restart),
@@ -225,17 +232,17 @@ impl Conn {
     }
 
     /// Whether this connection watches the chat.
-    pub fn watches(&self, chat: ChatId) -> bool {
+    pub(crate) fn watches(&self, chat: ChatId) -> bool {
         self.chats().binary_search(&chat).is_ok()
     }
 
     /// How many chats this connection watches.
-    pub fn watched(&self) -> usize {
+    pub(crate) fn watched(&self) -> usize {
         self.chats().len()
     }
 
     /// The chats this connection watches.
-    pub fn chat_ids(&self) -> Vec<ChatId> {
+    pub(crate) fn chat_ids(&self) -> Vec<ChatId> {
         self.chats().clone()
     }
 

@@ -31,7 +31,7 @@ const ANSWERS: usize = 2;
 
 /// What a frame is worth when the client reads too slowly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DropPolicy {
+pub(crate) enum DropPolicy {
     /// Answers, and what is told once: queued beyond the bound of events, too.
     Durable,
     /// Typing, presence: left out once the outbox is half full.
@@ -40,7 +40,7 @@ pub enum DropPolicy {
 
 /// A connection's outbox.
 #[derive(Debug)]
-pub struct Outbox {
+pub(crate) struct Outbox {
     max_bytes: usize,
     /// Whether it is watched how long frames wait here.
     timed: bool,
@@ -66,7 +66,7 @@ struct Inner {
 
 /// What a connection took from its outbox.
 #[derive(Debug, Default)]
-pub struct Taken {
+pub(crate) struct Taken {
     /// To be written first, in this order.
     pub frames: VecDeque<Frame>,
     /// When the first of them was queued, where that is watched.
@@ -82,18 +82,18 @@ impl Outbox {
     /// An empty outbox that holds up to `max_bytes` of events, those being written included; `timed`
     /// watches how long frames wait, which costs two looks at the clock each time the queue fills and
     /// empties.
-    pub fn new(max_bytes: usize, timed: bool) -> Self {
+    pub(crate) fn new(max_bytes: usize, timed: bool) -> Self {
         Self { max_bytes, timed, inner: Mutex::default() }
     }
 
     /// Queues a frame. Without space an ephemeral one is dropped and counted.
-    pub fn push(&self, frame: Frame, policy: DropPolicy) {
+    pub(crate) fn push(&self, frame: Frame, policy: DropPolicy) {
         self.inner.lock().push(frame, policy, self);
     }
 
     /// Queues events in order under one lock, as far as there is space. `shown` is the frame of each,
     /// or `None` where this client is not shown it; `read` those that count as read when written.
-    pub fn push_events(
+    pub(crate) fn push_events(
         &self,
         events: impl Iterator<Item = (Option<Frame>, Option<(ChatId, Seq)>)>,
     ) -> Pushed {
@@ -121,7 +121,7 @@ impl Outbox {
 
     /// Asks the connection to join a chat. Of too many invitations the rest is left to the polls, which
     /// find them again within seconds.
-    pub fn join(&self, join: Join) {
+    pub(crate) fn join(&self, join: Join) {
         let mut inner = self.inner.lock();
         // Chats that it was watching are as many as it may watch, and nobody else tells of them.
         if inner.joins.len() >= MAX_JOINS && join.cause != Cause::Lagged {
@@ -133,18 +133,18 @@ impl Outbox {
     }
 
     /// Asks the connection to close after what is queued. The first reason stands.
-    pub fn close(&self, close: Close) {
+    pub(crate) fn close(&self, close: Close) {
         self.inner.lock().close(close);
     }
 
     /// Whether catching up may queue more: less than a quarter is in use, so that live events find space.
-    pub fn has_space(&self) -> bool {
+    pub(crate) fn has_space(&self) -> bool {
         self.inner.lock().has_space(self)
     }
 
     /// Waits until [`Outbox::has_space`]. On the connection's task only: while that writes, nobody
     /// else goes on here, so the client's reading sets the pace.
-    pub async fn wait_for_space(&self) {
+    pub(crate) async fn wait_for_space(&self) {
         poll_fn(|context| {
             let mut inner = self.inner.lock();
             if inner.has_space(self) {
@@ -158,7 +158,7 @@ impl Outbox {
 
     /// Takes everything, waiting until there is something; what was taken before has been written.
     /// `scratch` is an emptied queue whose memory is used again. For the connection's task only.
-    pub async fn take(&self, scratch: VecDeque<Frame>) -> Taken {
+    pub(crate) async fn take(&self, scratch: VecDeque<Frame>) -> Taken {
         let mut scratch = Some(scratch);
         poll_fn(|context| {
             let mut inner = self.inner.lock();
@@ -183,13 +183,13 @@ impl Outbox {
     }
 
     /// Whether it is to close: nothing is queued any more.
-    pub fn is_closing(&self) -> bool {
+    pub(crate) fn is_closing(&self) -> bool {
         self.inner.lock().closing.is_some()
     }
 
     /// Waits for the order to close, whatever is queued. For the connection's task, while a write
     /// does not get on.
-    pub async fn closing(&self) -> Close {
+    pub(crate) async fn closing(&self) -> Close {
         poll_fn(|context| {
             let mut inner = self.inner.lock();
             match inner.closing {
@@ -205,7 +205,10 @@ impl Outbox {
 
     /// Waits for an answer that a frame needs, unless the connection is to close meanwhile. For the
     /// connection's task.
-    pub async fn unless_closing<T>(&self, answer: impl Future<Output = T>) -> Result<T, Close> {
+    pub(crate) async fn unless_closing<T>(
+        &self,
+        answer: impl Future<Output = T>,
+    ) -> Result<T, Close> {
         tokio::select! {
             answer = answer => Ok(answer),
             close = self.closing() => Err(close),
@@ -215,7 +218,7 @@ impl Outbox {
 
 /// How far [`Outbox::push_events`] got.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pushed {
+pub(crate) struct Pushed {
     /// Events that were queued, or that this client is not shown.
     pub taken: usize,
     /// Of those, the ones that were queued.

@@ -10,7 +10,7 @@ const KEEP_TURNS: usize = 16;
 /// The turns of one connection. It holds as many as its owner has taken and not filled, and those
 /// filled behind them: whoever takes them bounds how many.
 #[derive(Debug)]
-pub struct Turns<T> {
+pub(crate) struct Turns<T> {
     /// The number of the turn at the front.
     first: u64,
     waiting: VecDeque<Place<T>>,
@@ -18,7 +18,7 @@ pub struct Turns<T> {
 
 /// A turn that is to be filled. There is one of each, and filling uses it up.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Turn(u64);
+pub(crate) struct Turn(u64);
 
 #[derive(Debug)]
 enum Place<T> {
@@ -35,13 +35,18 @@ impl<T> Default for Turns<T> {
 
 impl<T> Turns<T> {
     /// The next turn.
-    pub fn take(&mut self) -> Turn {
+    pub(crate) fn take(&mut self) -> Turn {
         self.waiting.push_back(Place::Open);
         Turn(self.first + self.waiting.len() as u64 - 1)
     }
 
     /// Fills a turn of these, perhaps with nothing to say; `release` gets what may leave now, in order.
-    pub fn fill(&mut self, Turn(number): Turn, answer: Option<T>, mut release: impl FnMut(T)) {
+    pub(crate) fn fill(
+        &mut self,
+        Turn(number): Turn,
+        answer: Option<T>,
+        mut release: impl FnMut(T),
+    ) {
         let place = number.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
         if let Some(place) = place.and_then(|at| self.waiting.get_mut(at)) {
             *place = Place::Filled(answer);

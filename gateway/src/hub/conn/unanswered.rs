@@ -16,11 +16,11 @@ use std::{
 /// The most frames of a connection that are not answered; more are left unread until some are. Above
 /// the burst of a connection (200), so it is met only when the api is behind, and low enough that
 /// one connection's answers in waiting are a few KiB.
-pub const MAX_UNANSWERED: u32 = 256;
+pub(crate) const MAX_UNANSWERED: u32 = 256;
 
 /// The frames of one connection that are not answered yet.
 #[derive(Debug)]
-pub struct Unanswered {
+pub(crate) struct Unanswered {
     count: AtomicU32,
     leaving: AtomicBool,
     /// The connection's task, when it waits for [`Progress`].
@@ -31,7 +31,7 @@ pub struct Unanswered {
 
 /// What a connection's frames are about to come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
+pub(crate) enum Progress {
     /// They are read and answered.
     Open,
     /// As many as may be are not answered: no more are read now.
@@ -44,7 +44,7 @@ pub enum Progress {
 
 impl Unanswered {
     /// `in_order`: answers leave in the order of their frames.
-    pub fn new(in_order: bool) -> Self {
+    pub(crate) fn new(in_order: bool) -> Self {
         Self {
             count: AtomicU32::new(0),
             leaving: AtomicBool::new(false),
@@ -54,13 +54,13 @@ impl Unanswered {
     }
 
     /// From now on nothing more is to be read. The connection's task takes it from there.
-    pub fn leave(&self) {
+    pub(crate) fn leave(&self) {
         self.leaving.store(true, SeqCst);
         self.waker.wake();
     }
 
     /// How far the connection is. For its own task, which alone makes it go back to reading.
-    pub fn progress(&self) -> Progress {
+    pub(crate) fn progress(&self) -> Progress {
         // In one order with the stores of others, who look at both after they changed one.
         match (self.leaving.load(SeqCst), self.count()) {
             (true, 0) => Progress::Left,
@@ -71,7 +71,7 @@ impl Unanswered {
     }
 
     /// Waits until the progress is another one. For the connection's task only.
-    pub async fn moves_on_from(&self, known: Progress) {
+    pub(crate) async fn moves_on_from(&self, known: Progress) {
         poll_fn(|context| {
             self.waker.register(context.waker());
             if self.progress() == known { Poll::Pending } else { Poll::Ready(()) }
@@ -80,7 +80,7 @@ impl Unanswered {
     }
 
     /// Waits for the order to leave. For the connection's task, while it opens.
-    pub async fn leaving(&self) {
+    pub(crate) async fn leaving(&self) {
         poll_fn(|context| {
             self.waker.register(context.waker());
             if self.leaving.load(SeqCst) { Poll::Ready(()) } else { Poll::Pending }
@@ -89,19 +89,24 @@ impl Unanswered {
     }
 
     /// How many there are.
-    pub fn count(&self) -> u32 {
+    pub(crate) fn count(&self) -> u32 {
         self.count.load(SeqCst)
     }
 
     /// A frame was read: its turn, where answers have turns.
-    pub fn begin(&self) -> Option<Turn> {
+    pub(crate) fn begin(&self) -> Option<Turn> {
         self.count.fetch_add(1, SeqCst);
         let turns = self.turns.as_ref()?;
         Some(turns.lock().take())
     }
 
     /// Gives an answer to `push`, and those behind it that waited for it; `None` is nothing to say.
-    pub fn give(&self, turn: Option<Turn>, frame: Option<Frame>, mut push: impl FnMut(Frame)) {
+    pub(crate) fn give(
+        &self,
+        turn: Option<Turn>,
+        frame: Option<Frame>,
+        mut push: impl FnMut(Frame),
+    ) {
         match (turn, &self.turns) {
             (Some(turn), Some(turns)) => {
                 // Pushed under the lock: what is released next is pushed behind it.
@@ -114,7 +119,7 @@ impl Unanswered {
 
     /// A frame was answered. Called after [`Unanswered::give`]: whoever waits for all answers finds
     /// them queued.
-    pub fn end(&self) {
+    pub(crate) fn end(&self) {
         let before = self.count.fetch_sub(1, SeqCst);
         if before == MAX_UNANSWERED || (before == 1 && self.leaving.load(SeqCst)) {
             self.waker.wake();

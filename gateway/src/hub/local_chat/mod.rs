@@ -1,5 +1,8 @@
-//! One chat on this gateway: its feed and the local connections that watch it. Everything here
-//! happens under the room's lock, is short, and neither blocks nor awaits.
+//! One chat on this node: its feed and the local connections that watch it. Everything here happens under
+//! the chat's lock, is short, and neither blocks nor awaits.
+//!
+//! - `feed/`: puts the chat's events in order; `watchers.rs`: who is sent them
+//! - `pages.rs`, `typists.rs`: what is kept only while something goes on in the chat
 
 pub(crate) mod feed;
 pub(crate) mod pages;
@@ -38,7 +41,7 @@ const PIECE_BYTES: usize = 64 * 1024;
 
 /// A chat with local watchers, or one that had some a moment ago.
 #[derive(Debug)]
-pub struct LocalChat {
+pub(crate) struct LocalChat {
     pub chat_type: ChatType,
     pub feed: Feed,
     watchers: Watchers,
@@ -73,7 +76,7 @@ pub(crate) struct Busy {
 
 /// How an attempt to watch a chat ended.
 #[derive(Debug)]
-pub enum Attached {
+pub(crate) enum Attached {
     /// The connection watches; what it missed is in its outbox or comes through the feed.
     Live,
     /// The feed has not got as far as the connection: try again in a moment.
@@ -90,13 +93,13 @@ pub enum Attached {
 
 /// What delivering changed about who may watch.
 #[derive(Debug, Default)]
-pub struct Delivered {
+pub(crate) struct Delivered {
     pub joined: Vec<UserId>,
     pub parted: Vec<UserId>,
 }
 
 impl LocalChat {
-    pub fn new(chat_type: ChatType, feed: Feed, now: Instant) -> Self {
+    pub(crate) fn new(chat_type: ChatType, feed: Feed, now: Instant) -> Self {
         Self {
             chat_type,
             feed,
@@ -111,7 +114,7 @@ impl LocalChat {
         }
     }
 
-    pub fn chat_id(&self) -> ChatId {
+    pub(crate) fn chat_id(&self) -> ChatId {
         self.feed.chat_id()
     }
 
@@ -134,7 +137,7 @@ impl LocalChat {
 
     /// Lets a connection watch that has everything up to `join.after`, if the feed can serve it from
     /// there.
-    pub fn attach(&mut self, conn: &Arc<Conn>, join: &mut Join, now: Instant) -> Attached {
+    pub(crate) fn attach(&mut self, conn: &Arc<Conn>, join: &mut Join, now: Instant) -> Attached {
         if conn.access_version() != join.allowed {
             return Attached::AccessChanged;
         }
@@ -194,7 +197,7 @@ impl LocalChat {
     }
 
     /// Stops a connection from watching. Whether it did.
-    pub fn detach(&mut self, conn: &Conn, now: Instant) -> bool {
+    pub(crate) fn detach(&mut self, conn: &Conn, now: Instant) -> bool {
         if !self.watchers.remove(conn.id) {
             return false;
         }
@@ -212,7 +215,7 @@ impl LocalChat {
 
     /// Hands out what became deliverable. A watcher whose outbox is full stops watching: it is caught
     /// up by a join from where it stopped, as its client reads.
-    pub fn deliver(&mut self, update: &Update, now: Instant) -> Delivered {
+    pub(crate) fn deliver(&mut self, update: &Update, now: Instant) -> Delivered {
         let mut delivered = Delivered::default();
         if update.repeats > 0 {
             metrics::counter!("gateway_repeats_dropped_total").increment(update.repeats as u64);
@@ -241,7 +244,7 @@ impl LocalChat {
 
     /// Nobody can be asked for what the feed missed, as when an api of a newer version says it in words
     /// that this one does not know: the watchers load the chat anew and go on at its end.
-    pub fn pass_over(&mut self) {
+    pub(crate) fn pass_over(&mut self) {
         if !self.feed.is_behind() {
             return self.feed.on_no_range();
         }
@@ -299,7 +302,7 @@ impl LocalChat {
     }
 
     /// Sends a frame without a number to all watchers but those of one user.
-    pub fn tell(&self, frame: &ServerFrame, policy: DropPolicy, except: Option<UserId>) {
+    pub(crate) fn tell(&self, frame: &ServerFrame, policy: DropPolicy, except: Option<UserId>) {
         let told = SharedFrame::new(frame);
         for conn in self.watchers() {
             if except.is_some() && conn.user_id() == except {
@@ -312,7 +315,7 @@ impl LocalChat {
     }
 
     /// Sends an ephemeral frame of one dialect to its watchers, but for one.
-    pub fn tell_dialect(&self, dialect: Dialect, frame: &Frame, except: Option<ConnId>) {
+    pub(crate) fn tell_dialect(&self, dialect: Dialect, frame: &Frame, except: Option<ConnId>) {
         for conn in self.watchers().filter(|conn| conn.window.dialect() == dialect) {
             if Some(conn.id) != except {
                 conn.outbox.push(frame.clone(), DropPolicy::Ephemeral);
@@ -321,12 +324,12 @@ impl LocalChat {
     }
 
     /// The watchers of one user.
-    pub fn of_user(&self, user: UserId) -> Vec<Arc<Conn>> {
+    pub(crate) fn of_user(&self, user: UserId) -> Vec<Arc<Conn>> {
         self.watchers().filter(|conn| conn.user_id() == Some(user)).cloned().collect()
     }
 
     /// All watchers.
-    pub fn watchers(&self) -> impl ExactSizeIterator<Item = &Arc<Conn>> {
+    pub(crate) fn watchers(&self) -> impl ExactSizeIterator<Item = &Arc<Conn>> {
         self.watchers.iter().map(|watcher| &watcher.conn)
     }
 

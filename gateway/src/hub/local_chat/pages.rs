@@ -53,7 +53,7 @@ pub(crate) enum Found {
 }
 
 impl Page {
-    pub fn new(chat_id: ChatId, after: Seq, found: RangeFound) -> Self {
+    pub(crate) fn new(chat_id: ChatId, after: Seq, found: RangeFound) -> Self {
         let share = |event| Arc::new(SharedEvent::new(&ChatEvent { chat_id, event }));
         let events: Vec<_> = found.events.into_iter().map(share).collect();
         let whole = Frame::joined(events.iter().map(|event| event.native()));
@@ -62,13 +62,13 @@ impl Page {
     }
 
     /// All of its events in one, for a native client whose cursor is where it begins.
-    pub fn whole(&self, cursor: Seq) -> Option<&Frame> {
+    pub(crate) fn whole(&self, cursor: Seq) -> Option<&Frame> {
         (cursor == self.after && !self.events.is_empty()).then_some(&self.whole)
     }
 
     /// Whether this is what a reader at `cursor` missed next. A range leaves superseded changes out for
     /// a reader at its start; one inside is served only if none was left out behind it.
-    pub fn serves(&self, cursor: Seq) -> bool {
+    pub(crate) fn serves(&self, cursor: Seq) -> bool {
         cursor == self.after
             || (self.after < cursor
                 && cursor < self.upto
@@ -76,7 +76,7 @@ impl Page {
     }
 
     /// The events after a cursor that it serves.
-    pub fn since(&self, cursor: Seq) -> &[Arc<SharedEvent>] {
+    pub(crate) fn since(&self, cursor: Seq) -> &[Arc<SharedEvent>] {
         let start = self.events.partition_point(|event| event.seq <= cursor);
         &self.events[start..]
     }
@@ -84,7 +84,7 @@ impl Page {
 
 impl Pages {
     /// What there is for a reader at `cursor`. Whoever waited in vain once asks `alone`.
-    pub fn find(&mut self, cursor: Seq, alone: bool) -> Found {
+    pub(crate) fn find(&mut self, cursor: Seq, alone: bool) -> Found {
         if let Some((_, page)) = self.kept.iter().find(|(_, page)| page.serves(cursor)) {
             return Found::Page(Arc::clone(page));
         }
@@ -101,14 +101,14 @@ impl Pages {
     }
 
     /// Remembers a question, as long as anybody waits for its answer.
-    pub fn asked(&mut self, after: Seq, asked: &Asked) {
+    pub(crate) fn asked(&mut self, after: Seq, asked: &Asked) {
         if let Some(asked) = asked.downgrade() {
             self.asked.push((after, asked));
         }
     }
 
     /// Keeps a page for others; returns the bytes of the one that had to go.
-    pub fn keep(&mut self, page: Arc<Page>, now: Instant) -> usize {
+    pub(crate) fn keep(&mut self, page: Arc<Page>, now: Instant) -> usize {
         self.asked.retain(|(after, _)| *after != page.after);
         let gone = if self.kept.len() >= MAX_KEPT { self.kept.pop_front() } else { None };
         self.kept.push_back((now, page));
@@ -116,7 +116,7 @@ impl Pages {
     }
 
     /// Lets old pages go; returns their bytes.
-    pub fn forget(&mut self, now: Instant) -> usize {
+    pub(crate) fn forget(&mut self, now: Instant) -> usize {
         let mut bytes = 0;
         while let Some((at, page)) = self.kept.front()
             && now - *at >= KEPT
@@ -128,7 +128,7 @@ impl Pages {
     }
 
     /// Whether nothing is kept and nobody waits.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.kept.is_empty() && self.asked.iter().all(|(_, asked)| asked.upgrade().is_none())
     }
 }

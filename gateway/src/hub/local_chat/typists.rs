@@ -23,7 +23,7 @@ const TYPISTS_RELAYED: Rate = Rate { per: Duration::from_millis(100), burst: 10 
 
 /// Who types in a crowded chat.
 #[derive(Debug, Default)]
-pub struct Typists {
+pub(crate) struct Typists {
     told_at: Option<Instant>,
     since: HashSet<UserId>,
     relayed: Bucket,
@@ -37,7 +37,7 @@ impl Typists {
 
     /// Somebody types: how many have since the last count, when it is time for the next one. People
     /// who type say so again and again, so the last ones of a second are counted in the next.
-    pub fn on_typing(&mut self, user: UserId, now: Instant) -> Option<u32> {
+    pub(crate) fn on_typing(&mut self, user: UserId, now: Instant) -> Option<u32> {
         if self.since.len() < MAX_TYPISTS {
             self.since.insert(user);
         }
@@ -50,7 +50,7 @@ impl Typists {
     }
 
     /// Whether other nodes are to hear of one more; `now` counts from any fixed start.
-    pub fn try_relay(&mut self, now: Duration) -> bool {
+    pub(crate) fn try_relay(&mut self, now: Duration) -> bool {
         self.relayed.try_take(&TYPISTS_RELAYED, now, 1).is_ok()
     }
 }

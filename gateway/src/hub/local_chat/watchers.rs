@@ -18,12 +18,12 @@ pub(crate) struct Watcher {
 pub(crate) struct Watchers(Vec<Watcher>);
 
 impl Watchers {
-    pub fn get(&self, id: ConnId) -> Option<&Watcher> {
+    pub(super) fn get(&self, id: ConnId) -> Option<&Watcher> {
         self.position(id).ok().map(|place| &self.0[place])
     }
 
     /// Adds a connection that is not among them. There is seldom more room than for a quarter more.
-    pub fn add(&mut self, conn: &Arc<Conn>, from: Seq) {
+    pub(super) fn add(&mut self, conn: &Arc<Conn>, from: Seq) {
         let Err(place) = self.position(conn.id) else { return };
         if self.0.len() == self.0.capacity() {
             self.0.reserve_exact((self.0.len() / 4).max(1));
@@ -32,7 +32,7 @@ impl Watchers {
     }
 
     /// Takes a connection out. Whether it was in.
-    pub fn remove(&mut self, id: ConnId) -> bool {
+    pub(super) fn remove(&mut self, id: ConnId) -> bool {
         let Ok(place) = self.position(id) else { return false };
         self.0.remove(place);
         self.shrink();
@@ -40,20 +40,20 @@ impl Watchers {
     }
 
     /// Keeps those of whom this is true.
-    pub fn retain(&mut self, keep: impl FnMut(&Watcher) -> bool) {
+    pub(super) fn retain(&mut self, keep: impl FnMut(&Watcher) -> bool) {
         self.0.retain(keep);
         self.shrink();
     }
 
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Watcher> {
+    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &Watcher> {
         self.0.iter()
     }
 
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.0.len()
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 

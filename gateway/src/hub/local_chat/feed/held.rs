@@ -24,7 +24,7 @@ pub(super) struct Held {
 
 impl Held {
     /// Nothing yet, of a feed that got as far as this.
-    pub fn after(base: Seq) -> Self {
+    pub(super) fn after(base: Seq) -> Self {
         Self {
             base,
             replay: VecDeque::new(),
@@ -36,32 +36,32 @@ impl Held {
     }
 
     /// Keeps a delivered event for clients that resume.
-    pub fn keep(&mut self, event: &Arc<SharedEvent>) {
+    pub(super) fn keep(&mut self, event: &Arc<SharedEvent>) {
         self.replay_bytes += event.bytes();
         self.replay.push_back(Arc::clone(event));
     }
 
     /// The feed went from `after` to `upto` by a range that left superseded events out. How many such
     /// runs there are.
-    pub fn fold(&mut self, after: Seq, upto: Seq) -> usize {
+    pub(super) fn fold(&mut self, after: Seq, upto: Seq) -> usize {
         self.folded.push_back((after, upto));
         self.folded.len()
     }
 
     /// Whether the replay has everything that a client at `cursor` missed.
-    pub fn reaches(&self, cursor: Seq) -> bool {
+    pub(super) fn reaches(&self, cursor: Seq) -> bool {
         let is_inside = |(after, upto): &(Seq, Seq)| *after < cursor && cursor < *upto;
         cursor >= self.base && !self.folded.iter().any(is_inside)
     }
 
     /// The events after a cursor that it reaches.
-    pub fn since(&self, cursor: Seq) -> impl Iterator<Item = &Arc<SharedEvent>> {
+    pub(super) fn since(&self, cursor: Seq) -> impl Iterator<Item = &Arc<SharedEvent>> {
         let start = self.replay.partition_point(|event| event.seq <= cursor);
         self.replay.range(start..)
     }
 
     /// Cuts the replay to its bounds.
-    pub fn cut(&mut self, config: &FeedConfig, watchers: usize) {
+    pub(super) fn cut(&mut self, config: &FeedConfig, watchers: usize) {
         let max_bytes = config.replay_bytes + watchers * config.replay_bytes_each;
         while self.replay.len() > config.replay_events || self.replay_bytes > max_bytes {
             let Some(oldest) = self.replay.pop_front() else { break };
@@ -74,7 +74,7 @@ impl Held {
     }
 
     /// Lets the replay of a feed go that got as far as `last`.
-    pub fn forget_replay(&mut self, last: Seq) -> &Self {
+    pub(super) fn forget_replay(&mut self, last: Seq) -> &Self {
         self.base = last;
         self.replay = VecDeque::new();
         self.replay_bytes = 0;
@@ -83,12 +83,12 @@ impl Held {
     }
 
     /// Whether there is nothing in it that a new one would not have.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.replay.is_empty() && self.folded.is_empty() && self.ahead.is_empty()
     }
 
     /// Keeps an event that came before its turn, if there is space; how many repeats it was.
-    pub fn keep_ahead(&mut self, event: Arc<SharedEvent>, config: &FeedConfig) -> usize {
+    pub(super) fn keep_ahead(&mut self, event: Arc<SharedEvent>, config: &FeedConfig) -> usize {
         if self.ahead.contains_key(&event.seq) {
             return 1;
         }
@@ -101,14 +101,14 @@ impl Held {
     }
 
     /// Takes out the event of this number that came before its turn.
-    pub fn take_ahead(&mut self, seq: Seq) -> Option<Arc<SharedEvent>> {
+    pub(super) fn take_ahead(&mut self, seq: Seq) -> Option<Arc<SharedEvent>> {
         let event = self.ahead.remove(&seq)?;
         self.ahead_bytes -= event.bytes();
         Some(event)
     }
 
     /// Forgets what came ahead of its turn before `next`.
-    pub fn forget_ahead(&mut self, next: Seq) {
+    pub(super) fn forget_ahead(&mut self, next: Seq) {
         self.ahead = self.ahead.split_off(&next);
         self.ahead_bytes = self.ahead.values().map(|event| event.bytes()).sum();
     }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 /// One chat's feed. `last` is delivered; `last + 1` is expected.
 #[derive(Debug)]
-pub struct Feed {
+pub(crate) struct Feed {
     chat_id: ChatId,
     last: Seq,
     /// The newest event known to exist.
@@ -29,7 +29,7 @@ pub struct Feed {
 /// What became deliverable, in order.
 #[derive(Debug, Default)]
 #[must_use]
-pub struct Update {
+pub(crate) struct Update {
     /// Where the feed was before.
     pub after: Seq,
     pub deliver: Vec<Arc<SharedEvent>>,
@@ -41,32 +41,37 @@ pub struct Update {
 
 impl Feed {
     /// A feed whose clients have everything up to `last`.
-    pub fn new(chat_id: ChatId, last: Seq) -> Self {
+    pub(crate) fn new(chat_id: ChatId, last: Seq) -> Self {
         Self { chat_id, last, head: last, requested: false, held: None }
     }
 
-    pub fn chat_id(&self) -> ChatId {
+    pub(crate) fn chat_id(&self) -> ChatId {
         self.chat_id
     }
 
     /// The newest event delivered.
-    pub fn last(&self) -> Seq {
+    pub(crate) fn last(&self) -> Seq {
         self.last
     }
 
     /// The newest event known to exist, delivered or not.
-    pub fn head(&self) -> Seq {
+    pub(crate) fn head(&self) -> Seq {
         self.head
     }
 
     /// Whether events exist that were not delivered yet.
-    pub fn is_behind(&self) -> bool {
+    pub(crate) fn is_behind(&self) -> bool {
         self.last < self.head
     }
 
     /// A run of committed events, from the bus or from the reply to an own batch. `config` bounds what
     /// is kept of them for `watchers`.
-    pub fn on_live(&mut self, events: Vec<Event>, config: &FeedConfig, watchers: usize) -> Update {
+    pub(crate) fn on_live(
+        &mut self,
+        events: Vec<Event>,
+        config: &FeedConfig,
+        watchers: usize,
+    ) -> Update {
         let mut update = Update { after: self.last, ..Update::default() };
         for event in events {
             self.head = self.head.max(event.seq);
@@ -84,36 +89,36 @@ impl Feed {
     }
 
     /// The chat has got at least this far, as the api says.
-    pub fn on_head(&mut self, head: Seq) {
+    pub(crate) fn on_head(&mut self, head: Seq) {
         self.head = self.head.max(head);
     }
 
     /// What to ask the api for now: the events after this place. `None` when nothing is known to be
     /// missing or the question is already out. Answer with [`Feed::on_range`] or [`Feed::on_no_range`].
-    pub fn request(&mut self) -> Option<Seq> {
+    pub(crate) fn request(&mut self) -> Option<Seq> {
         if self.is_behind() { self.request_anyway() } else { None }
     }
 
     /// Like [`Feed::request`], though nothing is known to be missing: after subscribing, when events may
     /// have passed unheard.
-    pub fn request_anyway(&mut self) -> Option<Seq> {
+    pub(crate) fn request_anyway(&mut self) -> Option<Seq> {
         (!std::mem::replace(&mut self.requested, true)).then_some(self.last)
     }
 
     /// The question got no answer: ask again later.
-    pub fn on_no_range(&mut self) {
+    pub(crate) fn on_no_range(&mut self) {
         self.requested = false;
     }
 
     /// The question cannot be answered: goes on at the newest event, without what is missing.
-    pub fn on_refused(&mut self) {
+    pub(crate) fn on_refused(&mut self) {
         self.requested = false;
         self.last = self.head;
         self.held = None;
     }
 
     /// The api's answer to the question after `after`.
-    pub fn on_range(
+    pub(crate) fn on_range(
         &mut self,
         after: Seq,
         found: RangeFound,
@@ -148,7 +153,7 @@ impl Feed {
     }
 
     /// The events after `cursor`, or `None` when the replay does not reach back so far.
-    pub fn since(&self, cursor: Seq) -> Option<impl Iterator<Item = &Arc<SharedEvent>>> {
+    pub(crate) fn since(&self, cursor: Seq) -> Option<impl Iterator<Item = &Arc<SharedEvent>>> {
         let held = self.held.as_deref();
         // A feed that holds nothing has nothing to add for whoever is where it is.
         let serves =
@@ -157,7 +162,7 @@ impl Feed {
     }
 
     /// Lets the replay go: nobody has resumed from it for long.
-    pub fn forget_replay(&mut self) {
+    pub(crate) fn forget_replay(&mut self) {
         let last = self.last;
         if self.held.as_mut().is_some_and(|held| held.forget_replay(last).is_empty()) {
             self.held = None;
