@@ -17,10 +17,10 @@ pub struct Config {
     /// never taken for a dead one.
     pub heartbeat: Duration,
     /// The largest frame a client may send: a text of [`MAX_TEXT_CHARS`] characters in the longest
-    /// JSON escapes (12 bytes each), and room for the rest.
+    /// JSON escapes (12 bytes each), and space for the rest.
     pub max_frame_bytes: usize,
     /// What waits to be written to one client, what is being written included. A chat whose events find
-    /// no room goes on when the client has read, by a join from where it stopped. Bounds the node at
+    /// no space goes on when the client has read, by a join from where it stopped. Bounds the node at
     /// (connections × this) in the worst case, which only happens when all clients stop reading at
     /// once; most of it is shared by the watchers of a chat.
     pub max_outbox_bytes: usize,
@@ -57,7 +57,7 @@ pub struct Config {
     pub refused_frames: Rate,
     /// Typing signals relayed for one account; more are dropped unseen.
     pub typing: Rate,
-    /// A connection of a family lives for at most this long: its frames cannot bring a fresh token, so
+    /// A connection in an older dialect lives for at most this long: its frames cannot bring a fresh token, so
     /// it lives as long as its session, and a session that nobody ends runs out unheard.
     pub max_session: Duration,
     /// Whether people without an account may come into the lobby.
@@ -134,7 +134,7 @@ pub struct FeedConfig {
 pub struct LaneConfig {
     /// The most items in one call.
     pub max_batch: usize,
-    /// The most bytes in one call, by [`crate::backend::lane::Request::bytes`]. An item larger than that goes alone.
+    /// The most bytes in one call, by `lane::Request::bytes`. An item larger than that goes alone.
     pub max_batch_bytes: usize,
     /// The most items that the lane holds, waiting and asked. One more is refused at once.
     pub max_items: usize,

@@ -164,8 +164,8 @@ fn bad_key() -> Problem {
     )
 }
 
-/// Too many sockets of the client's network wait to be known. Told before the upgrade, as the listener
-/// does when it is full: what this guards against is what an upgrade costs.
+/// Too many sockets of the client's network wait to be known. Refused before the upgrade, as the listener
+/// does when it is full: this guards against the cost of upgrades.
 fn crowded() -> Response {
     metrics::counter!("gateway_openings_total", "result" => "refused").increment(1);
     let problem = Problem::new(

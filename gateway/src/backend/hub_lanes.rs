@@ -15,7 +15,7 @@ use shared::{
 };
 use std::sync::Arc;
 
-/// The lanes.
+/// The lanes of the hub.
 pub(crate) struct HubLanes {
     events: Lane<Range, Option<RangeFound>>,
     views: Lane<UserChat, Result<ChatView, Refusal>>,

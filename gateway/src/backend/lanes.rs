@@ -1,5 +1,5 @@
-//! What connections ask of the api, each kind in its own lane: opening sessions, posting, read
-//! marks, who is meant by a name.
+//! What connections ask of the api, each kind in its own lane: sessions to open, commands, read marks,
+//! people and guests by name.
 
 use crate::{
     backend::{
@@ -23,7 +23,7 @@ use std::sync::Arc;
 /// A session that may open, with the database's epoch.
 pub(crate) type OpenAnswer = (Arc<str>, Result<SessionView, SessionRefusal>);
 
-/// The lanes.
+/// The lanes of all connections.
 pub(crate) struct ApiLanes {
     opens: Lane<OpenSession, OpenAnswer>,
     posts: Vec<Lane<Command, Result<Receipt, Refusal>>>,
@@ -102,7 +102,7 @@ impl ApiLanes {
         }
     }
 
-    /// Asks whether a session may open and what it starts from.
+    /// Whether a session may open, and what it starts from.
     pub(crate) async fn open(&self, session: OpenSession) -> Result<OpenAnswer, Unavailable> {
         self.opens.request(session).await
     }

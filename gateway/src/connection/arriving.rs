@@ -1,5 +1,5 @@
 //! The chats of one connection that are on their way in: which wait, which are being joined, which
-//! are let go to make room, which the client declined. One map, so that no chat is joined twice at
+//! are let go to make space, which the client declined. One map, so that no chat is joined twice at
 //! once and one that cannot be answered delays its own only. Runs on the connection's own task.
 
 use crate::{
@@ -242,7 +242,7 @@ impl Arriving {
 }
 
 impl Work {
-    /// Sees to it that there will be room for one more chat; whether to wait for that.
+    /// Makes space for one more chat; `true` when the caller has to wait for it.
     fn make_space(&mut self, hub: &Arc<Hub>, conn: &Arc<Conn>) -> bool {
         if !self.chats.values().any(|entry| entry.state == State::LettingGo)
             && let Some(chat) = hub.quietest(conn, |chat| self.chats.contains_key(&chat))

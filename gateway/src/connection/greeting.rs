@@ -1,5 +1,5 @@
 //! A native connection that has not said hello yet. A pure state machine: no socket, no clock; whose
-//! token it is, is checked in `opening.rs`.
+//! token it is, is checked in `opening/native.rs`.
 
 use crate::{
     config::Config,

@@ -1,5 +1,5 @@
 //! What came with an upgrade to say who the client is, and from which page. Whose token it is, is
-//! checked in `opening.rs`.
+//! checked in `opening/`.
 
 use axum::http::{HeaderMap, header};
 use shared::{

@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn the_families_frames_lead_to_the_same_things() {
+    fn the_older_dialects_frames_lead_to_the_same_things() {
         let said = |text: &str| Action::Send {
             client_message_id: "made".into(),
             text: text.into(),

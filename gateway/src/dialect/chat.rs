@@ -1,4 +1,4 @@
-//! `WS /ws/{chat_id}`: one chat, in the spellings of two families at once. Frames out carry the
+//! `WS /ws/{chat_id}`: one chat, in the spellings of two kinds of clients at once. Frames out carry the
 //! fields of both; of frames in either one's will do, and whatever a frame says about chat and
 //! sender must be so.
 
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn both_families_are_understood() {
+    fn both_spellings_are_understood() {
         for text in [
             r#"{"content":"hi","room_id":12,"user_id":3,"username":"ann"}"#,
             r#"{"content":"hi","room_id":"12","user_id":"3","username":"Ann"}"#,

@@ -85,7 +85,7 @@ pub fn user_joined(username: &str, at: Timestamp) -> Frame {
     native::encode(&UserJoined { r#type: "user_joined", username, timestamp: at })
 }
 
-/// Errors; there is nothing else that this family's clients would understand.
+/// Errors; this dialect's clients understand no other frame.
 pub fn encode(frame: &ServerFrame, now: Timestamp) -> Option<Frame> {
     encode_error(frame, now)
 }

@@ -1,6 +1,6 @@
-//! The wire formats. Each dialect is one pure file: a client's text to what it asks for, what the
-//! server has to say to text. What a frame leads to is decided in [`crate::connection::session`]; who may open
-//! which window, in `family.rs`.
+//! The wire formats. Each dialect is one pure file: it decodes a client's text to what the client asks for,
+//! and encodes what the server says. What a frame leads to is decided in [`crate::connection::session`]; who may open
+//! which window, in `connection/opening/`.
 
 mod chat;
 pub mod lobby;
@@ -231,7 +231,7 @@ fn identity_mismatch(field: &str) -> Misread {
     Box::new(refusal(None, "identity_mismatch", &message))
 }
 
-/// The message that an event is, when it is a new one: all that the families' clients know.
+/// The message that an event is, when it is a new one: all that the older dialects' clients know.
 fn new_message(event: &ChatEvent) -> Option<&Message> {
     match &event.event.change {
         Change::Message(message) => Some(message),
@@ -239,7 +239,7 @@ fn new_message(event: &ChatEvent) -> Option<&Message> {
     }
 }
 
-/// The `error` of those families that know frames with a `type`.
+/// The `error` of the dialects whose frames have a `type`.
 #[derive(Serialize)]
 struct TypedError<'a> {
     r#type: &'static str,

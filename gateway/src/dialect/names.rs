@@ -35,7 +35,7 @@ struct MessageFrame<'a> {
 #[derive(Serialize)]
 struct Stored {
     status: &'static str,
-    /// `null`: the family's clients look for it.
+    /// `null`: this dialect's clients look for it.
     error: Option<()>,
     id: Seq,
     chat_id: ChatId,

@@ -59,7 +59,7 @@ pub(super) fn encode_event(event: &ChatEvent, reader: Option<UserId>) -> Option<
     }))
 }
 
-/// Errors; there is nothing else that this family's clients would understand.
+/// Errors; this dialect's clients understand no other frame.
 pub(super) fn encode(frame: &ServerFrame, now: Timestamp) -> Option<Frame> {
     encode_error(frame, now)
 }

@@ -54,7 +54,7 @@ pub(crate) fn code(error: Misread) -> String {
     }
 }
 
-/// Checks that a family's dialect says errors and messages, and nothing about what its clients do
+/// Checks that an older dialect encodes errors and messages, and nothing that its clients do
 /// not know.
 pub(crate) fn only_messages_and_errors(dialect: Dialect) {
     assert!(dialect.encode(&refusal(None, "blocked", "No."), NOW).is_some());

@@ -1,4 +1,4 @@
-//! Reading the families' frames: JSON objects of few fields, with the same explanations for what is
+//! Reading the older dialects' frames: JSON objects of few fields, with the same explanations for what is
 //! wrong in every dialect. Nothing unknown is kept, so a frame takes no more memory than its text.
 
 use super::{Misread, refusal};
@@ -41,7 +41,7 @@ pub(super) fn unknown_type() -> Misread {
     Box::new(refusal(None, "unknown_type", "There is no frame of this type here."))
 }
 
-/// An id as the families' clients send it: a number, or its digits as text.
+/// An id as the older dialects' clients send it: a number, or its digits as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Number(pub i64);
 

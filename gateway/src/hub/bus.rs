@@ -1,5 +1,5 @@
 //! Everything that the bus says enters the hub here: events, signals, memberships, ended sessions. What
-//! each leads to is decided elsewhere. What the bus loses, `repair.rs` finds.
+//! each leads to is decided elsewhere. What the bus loses, `repair/` finds.
 
 use crate::{
     dialect::{Dialect, lobby},
@@ -24,7 +24,7 @@ use shared::{
 use std::sync::Arc;
 
 impl Hub {
-    /// What the bus says. Runs on the bus's reading task.
+    /// What the bus says. Runs on the task that reads the bus.
     pub(crate) fn on_bus(self: &Arc<Self>, event: BusEvent) {
         match event {
             BusEvent::Message { channel, payload } => {

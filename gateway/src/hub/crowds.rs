@@ -1,6 +1,6 @@
-//! Chats that so many watch here that handing out one event takes a core for milliseconds. What the
-//! bus says of such a chat is handled by a task of its own, in order, so that the task that reads the
-//! bus goes on: the node hears its other chats meanwhile, and crowded chats are spread over the cores.
+//! Chats with so many watchers here that handing out one event takes a core for milliseconds. Whatever the
+//! bus says of such a chat waits here for a task of its own, which handles it in order. So the task that
+//! reads the bus goes on with the other chats, and crowded chats are spread over the cores.
 
 use bytes::Bytes;
 use parking_lot::RwLock;

@@ -59,7 +59,7 @@ impl Hub {
     ) -> impl Future<Output = Answer> + Send + use<> {
         let hub = Arc::clone(self);
         async move {
-            let range = Range { chat_id: chat_id, after };
+            let range = Range { chat_id, after };
             let Some(found) = hub.lanes.range(range).await? else { return Ok(None) };
             let page = Arc::new(Page::new(chat_id, after, found));
             hub.with_chat(chat_id, |chat| hub.keep_page(chat, Arc::clone(&page)));
@@ -77,7 +77,7 @@ impl Hub {
         self.page_bytes.fetch_sub(gone, Ordering::Relaxed);
     }
 
-    /// Lets a room's old pages go.
+    /// Lets a chat's old pages go.
     pub(crate) fn forget_pages(&self, chat: &mut LocalChat, now: Instant) {
         if let Some(busy) = chat.if_busy() {
             self.page_bytes.fetch_sub(busy.pages.forget(now), Ordering::Relaxed);

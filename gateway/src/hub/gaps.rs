@@ -1,5 +1,5 @@
-//! How the hub asks the api for the events that a feed lacks: after a gap, when another chat's head is told
-//! of, and when something may have passed unheard.
+//! How the hub asks the api for the events that a feed lacks: after a gap, when a newer head is
+//! known, and when something may have passed unheard.
 
 use crate::{
     backend::Unavailable,
@@ -52,7 +52,7 @@ impl Hub {
                 self.with_chat(asked.chat_id, LocalChat::pass_over);
             }
             Err(Unavailable::NotAnswered(_)) => {
-                // The sweeper asks again: the lane has just tried for long.
+                // The next sweep requests it again: the lane has just tried for long.
                 self.with_chat(asked.chat_id, |chat| {
                     chat.feed.on_no_range();
                     chat.suspect = true;
@@ -61,7 +61,7 @@ impl Hub {
         }
     }
 
-    /// Asks for what a gap lacks, unless it fills by itself in a moment.
+    /// Requests what a gap lacks, unless the gap fills by itself in a moment.
     pub(super) fn schedule_request(self: &Arc<Self>, chat: &mut LocalChat) {
         chat.busy().behind_since.get_or_insert(Instant::now());
         if std::mem::replace(&mut chat.request_scheduled, true) {

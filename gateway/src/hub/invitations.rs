@@ -45,7 +45,7 @@ impl Hub {
         if waiting.is_empty() {
             return;
         }
-        // A connection that comes later starts from an answer that is newer than this question.
+        // A connection that comes later starts from an answer that is newer than this request.
         let waiting: Vec<_> =
             waiting.into_iter().map(|conn| (conn.access_version(), conn)).collect();
         let done = Box::new(move |answer: Result<Result<ChatView, Refusal>, Unavailable>| {

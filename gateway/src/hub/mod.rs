@@ -47,7 +47,7 @@ use std::{
 };
 use tokio::{sync::Notify, time::Instant};
 
-/// The map of rooms is spread over this many locks, each held for a look-up. A room has its own.
+/// The map of chats is spread over this many locks, each held for a look-up. A chat has its own.
 const SHARDS: usize = 64;
 
 type Chats = HashMap<ChatId, Arc<Mutex<LocalChat>>>;
@@ -64,13 +64,13 @@ pub(crate) struct Hub {
     /// Set once, right after construction: its callback needs the hub.
     pub(crate) subscriber: OnceLock<Subscriber>,
     pub(crate) lifecycle: Lifecycle,
-    /// What is left of the arrivals that this node may announce, and since when it counts.
+    /// Limits the arrivals that this node announces in the lobby; `started` is its time origin.
     pub(crate) arrivals: Mutex<Bucket>,
     pub(crate) started: Instant,
     shards: [Mutex<Chats>; SHARDS],
     pub(crate) crowds: Crowds,
     pub(crate) pace: Pace,
-    /// Of pages kept for those who come back together.
+    /// The bytes of all pages that are kept.
     pub(crate) page_bytes: AtomicUsize,
 }
 
@@ -100,7 +100,7 @@ impl Hub {
         }
     }
 
-    /// Does something to a chat's room, under its lock; `None` when there is no such room.
+    /// Changes a chat under its lock; `None` when this node has no such chat.
     pub(crate) fn with_chat<T>(
         &self,
         chat_id: ChatId,

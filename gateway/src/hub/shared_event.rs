@@ -21,7 +21,7 @@ pub(crate) struct SharedEvent {
     pub about: About,
     native: Frame,
     /// Apart, because most chats are watched by native clients only: one place a dialect.
-    families: OnceLock<Box<Encodings>>,
+    others: OnceLock<Box<Encodings>>,
 }
 
 /// What has to be known of an event to hand it out.
@@ -49,7 +49,7 @@ impl SharedEvent {
             | Change::Unknown => About::Other,
         };
         let native = native::encode(event);
-        Self { seq: event.event.seq, about, native, families: OnceLock::new() }
+        Self { seq: event.event.seq, about, native, others: OnceLock::new() }
     }
 
     /// The event in a dialect, for a connection of this user (`None`: a guest's). `None` when that
@@ -63,9 +63,9 @@ impl SharedEvent {
         if dialect.leaves_out_own() && reader == Some(sender) {
             return None;
         }
-        let families = self.families.get_or_init(Box::default);
+        let others = self.others.get_or_init(Box::default);
         let encode = || dialect.encode_event(&self.event()?, reader);
-        families[dialect as usize].get_or_init(encode).clone()
+        others[dialect as usize].get_or_init(encode).clone()
     }
 
     /// The event as a native client reads it.
@@ -74,7 +74,7 @@ impl SharedEvent {
     }
 
     /// About what it takes in memory: its native frame, which is what outboxes count, too, and
-    /// itself. A family in the chat adds as much again, which is less than the bounds leave open.
+    /// itself. Each older dialect in use adds as much again, which is less than the bounds leave open.
     pub(crate) fn bytes(&self) -> usize {
         self.native.size() + size_of::<Self>()
     }

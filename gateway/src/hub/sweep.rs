@@ -6,8 +6,8 @@ use shared::{chat::ChatType, internal::UserChat, relay::Channel};
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// The most suspected rooms that are asked about in a second: five calls, so that whoever resumes
-/// meanwhile is not late. 10,000 rooms take ten seconds.
+/// The most suspected chats that are asked about in one sweep: five calls, so that a client that resumes
+/// meanwhile is not late. 10,000 chats take ten sweeps.
 const SUSPECTS_A_SWEEP: usize = 1_000;
 
 /// Sweeps now and then, for as long as the process lives: see [`Hub::sweep`].
@@ -20,8 +20,8 @@ pub(crate) async fn run(hub: Arc<Hub>) {
 }
 
 impl Hub {
-    /// Puts all feeds' questions that are due: what a gap, a poll or a lost answer left open. Lets
-    /// go of rooms nobody has watched for a while, and of windows nobody resumes from.
+    /// Sends overdue range requests (after a gap, a poll or a lost answer), drops chats that have had no
+    /// watcher for `chat_linger`, and clears replays that nobody resumes from.
     pub(crate) fn sweep(self: &Arc<Self>) {
         let now = Instant::now();
         let (mut chats_open, mut suspects) = (0, 0);
@@ -59,7 +59,7 @@ impl Hub {
         metrics::gauge!("gateway_rooms").set(chats_open as f64);
     }
 
-    /// Suspects all feeds: the sweeper asks the api for whatever is after each, at its pace.
+    /// Suspects all chats: the following sweeps request whatever comes after each feed, at their pace.
     pub(crate) fn suspect_all(&self) {
         for shard in &self.shards {
             shard.lock().values().for_each(|chat| chat.lock().suspect = true);

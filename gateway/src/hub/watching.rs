@@ -49,11 +49,11 @@ impl Hub {
         }
     }
 
-    /// The chat's room, made when there is none.
+    /// The chat on this node, made when there is none.
     fn chat_for(self: &Arc<Self>, join: &Join, now: Instant) -> Arc<Mutex<LocalChat>> {
         let mut chats = self.shard(join.chat_id);
         let chat = chats.entry(join.chat_id).or_insert_with(|| {
-            // A client not too far back becomes where the feed starts, so that one question to the
+            // A client not too far back becomes where the feed starts, so that one request to the
             // api serves all who come back together.
             let reachable = (join.head.0 - join.after.0) <= self.config.feed.replay_events as i64;
             let start = if reachable { join.after.min(join.head) } else { join.head };
@@ -71,14 +71,14 @@ impl Hub {
 
     /// A user may no longer watch a chat: its connections here stop and are told.
     pub(crate) fn part(&self, user: UserId, chat_id: ChatId, parting: Parting) {
-        // First those that are about to join, under this room's lock or later.
+        // First those that are about to join, under this chat's lock or later.
         self.users.of_user(user).iter().for_each(|conn| conn.revoke());
         self.users.parted(user, chat_id);
         let now = Instant::now();
         self.with_chat(chat_id, |chat| {
             for conn in chat.of_user(user) {
-                // A public room is left by those only who hold it among their chats, unless they may not
-                // even watch it.
+                // A public room may be watched by anybody who is not barred from it. Only native clients
+                // hold it among their chats, and so leave it.
                 let may_stay = chat.chat_type == ChatType::Room && parting == Parting::Member;
                 if may_stay && conn.window != Window::Native {
                     continue;
@@ -89,7 +89,7 @@ impl Hub {
         });
     }
 
-    /// A chat is gone: its watchers are told, and the room closes.
+    /// A chat is gone: its watchers are told and stop watching.
     pub(crate) fn close_chat(&self, chat_id: ChatId) {
         let now = Instant::now();
         self.with_chat(chat_id, |chat| {
@@ -101,14 +101,14 @@ impl Hub {
         });
     }
 
-    /// The connection is gone: no room holds it any more.
+    /// The connection is gone: no chat holds it any more.
     pub(crate) fn forget(&self, conn: &Conn) {
         for chat_id in conn.chat_ids() {
             self.detach(conn, chat_id);
         }
     }
 
-    /// Subscribes to a new room's channel and then asks for what passed before the subscription stood.
+    /// Subscribes to a new chat's channel, then requests what passed before the subscription stood.
     fn subscribe_chat(self: &Arc<Self>, chat_id: ChatId) {
         let Some(subscriber) = self.subscriber.get() else { return };
         let confirmed = subscriber.add(&[Channel::Chat(chat_id)]);

@@ -1,6 +1,6 @@
 //! What `changed` was too long to say: when its lists of sessions or members were cut, all that are
 //! here are asked about, in pages and one call at a time, until there is an answer to each. Chats
-//! whose events it left out are suspected one by one, see [`crate::hub::local_chat::LocalChat::suspect`].
+//! whose events it left out are suspected one by one, see `LocalChat::suspect`.
 
 use crate::{
     backend::{Backend, Unavailable},

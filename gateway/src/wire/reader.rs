@@ -1,5 +1,5 @@
 //! Decodes a client's WebSocket frames (RFC 6455) out of whatever pieces the kernel delivers. Pure:
-//! no socket, no clock. It never answers; what to do about a frame is [`crate::wire::socket`]'s.
+//! no socket, no clock. It never answers; what to do about a frame is the socket's business.
 
 use crate::wire::utf8::Utf8;
 use shared::close::Close;

@@ -1,4 +1,4 @@
-//! What lanes carry, and what each weighs. The sums of all bounds between a gateway and an api are
+//! The requests that lanes carry, and what each weighs. The sums of all bounds between a gateway and an api are
 //! in this file's tests.
 
 use shared::{

@@ -1,6 +1,6 @@
-//! How a connection of a client family opens: all before the upgrade is answered, so that whatever is
-//! sent after a client's handshake reaches it. These clients say no hello, resume nothing and are
-//! told nothing on opening.
+//! How a connection in one of the older dialects opens: entirely before the upgrade is answered, so that
+//! whatever is sent after a client's handshake reaches it. These clients say no hello, resume nothing
+//! and are told nothing on opening.
 
 use crate::{
     Gateway,

@@ -15,7 +15,7 @@ pub(crate) struct Join {
     pub chat_type: ChatType,
     /// The chat's newest event as far as known.
     pub head: Seq,
-    /// At which version of the user's rights the api allowed it.
+    /// The version of the user's rights when the api allowed it.
     pub allowed: AccessVersion,
     /// From where on the client is sent the chat's events …
     pub from: Seq,
@@ -55,7 +55,7 @@ pub(crate) enum Announce {
 pub(crate) struct Subscription {
     /// Its frame's.
     pub id: Option<String>,
-    /// If it is watched already, it goes on after what has been sent, which only the room knows.
+    /// If it is watched already, it goes on after what has been sent, which only the chat knows.
     pub chat: ChatView,
     /// What the client missed of it is too much to be sent.
     pub resync: bool,
@@ -67,7 +67,7 @@ pub(crate) struct Subscription {
 pub(crate) type Reply = Box<dyn FnOnce(&ServerFrame) + Send>;
 
 /// The version of what a connection's user may watch. It changes when the user loses the right to watch
-/// some chat: see [`crate::hub::conn::Conn::access_version`].
+/// some chat: see [`super::Conn::access_version`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct AccessVersion(pub(crate) u32);
 

@@ -29,7 +29,7 @@ const MAX_JOINS: usize = 500;
 /// are not read while it does not read, so only a fault of ours can queue as many.
 const ANSWERS: usize = 2;
 
-/// What a frame is worth when the client reads too slowly.
+/// What happens to a frame when the client reads too slowly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DropPolicy {
     /// Answers, and what is told once: queued beyond the bound of events, too.
@@ -42,7 +42,7 @@ pub(crate) enum DropPolicy {
 #[derive(Debug)]
 pub(crate) struct Outbox {
     max_bytes: usize,
-    /// Whether it is watched how long frames wait here.
+    /// Record how long frames wait in this outbox.
     timed: bool,
     inner: Mutex<Inner>,
 }

@@ -1,5 +1,5 @@
-//! Answers in the order of their questions, for dialects whose answers do not say what they answer: each
-//! question takes a turn, the turns are filled in whatever order, and an answer leaves when all
+//! Answers in the order of their frames, for dialects whose answers do not say what they answer: each
+//! frame takes a turn, the turns are filled in whatever order, and an answer leaves when all
 //! before it have left. Pure: it knows neither frames nor sockets.
 
 use std::collections::VecDeque;

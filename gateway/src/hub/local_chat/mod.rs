@@ -35,7 +35,7 @@ use shared::{
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// The most bytes of events that go into an outbox under the room's lock when a client joins; what it
+/// The most bytes of events that go into an outbox under the chat's lock when a client joins; what it
 /// missed beyond that is handed out piece by piece.
 const PIECE_BYTES: usize = 64 * 1024;
 
@@ -47,13 +47,13 @@ pub(crate) struct LocalChat {
     watchers: Watchers,
     /// Nothing in a chat that is quiet, which most are.
     busy: Option<Box<Busy>>,
-    /// A question to the api is about to be put.
+    /// A request for missing events is scheduled.
     pub request_scheduled: bool,
-    /// It is no room of the hub's any more: whoever still holds it looks for the new one.
+    /// The hub has let go of it: whoever still holds it looks for the new one.
     pub closed: bool,
     /// What the bus says of it is handled by its own task.
     pub crowded: bool,
-    /// Something may have passed unheard: the sweeper asks, until there is an answer.
+    /// Something may have passed unheard: each sweep requests it, until there is an answer.
     pub suspect: bool,
     /// Since when nobody watches.
     pub empty_since: Option<Instant>,
@@ -61,7 +61,7 @@ pub(crate) struct LocalChat {
     pub active_at: Instant,
 }
 
-/// What a room holds only while something goes on in it.
+/// What a chat holds only while something goes on in it.
 #[derive(Debug, Default)]
 pub(crate) struct Busy {
     /// Since when the feed knows of events that it does not have.
@@ -380,7 +380,7 @@ mod tests {
 
     #[test]
     fn a_quiet_chat_takes_what_is_planned() {
-        // With the counts of an `Arc`, a place in the map of rooms, one in the subscription's set, and
+        // With the counts of an `Arc`, a place in the map of chats, one in the subscription's set, and
         // of one watcher its place here and the chat's in its connection: at most 300 bytes, each of
         // the last four reckoned with what its collection keeps free.
         let chat = size_of::<Mutex<LocalChat>>() + 2 * size_of::<usize>();

@@ -100,7 +100,7 @@ impl Pages {
         }
     }
 
-    /// Remembers a question, as long as anybody waits for its answer.
+    /// Remembers a request, as long as anybody waits for its answer.
     pub(crate) fn asked(&mut self, after: Seq, asked: &Asked) {
         if let Some(asked) = asked.downgrade() {
             self.asked.push((after, asked));

@@ -54,7 +54,7 @@ fn first() -> Event {
 
 const ROOMS: i64 = 30;
 
-/// A gateway whose lane of events takes ten questions, and one of whose clients watches more chats.
+/// A gateway whose lane of events takes ten requests, and one of whose clients watches more chats.
 /// No chat's event has come by the bus, and chat 7 is deleted; for ten seconds the api does not say so.
 async fn busy_gateway() -> (Arc<Gateway>, Registered, Arc<AtomicUsize>) {
     let backend = Arc::new(Scripted::default());

@@ -20,7 +20,7 @@ pub(crate) struct Feed {
     last: Seq,
     /// The newest event known to exist.
     head: Seq,
-    /// A range after `last` has been asked for and not been answered.
+    /// A range after `last` has been requested and not been answered.
     requested: bool,
     /// Nothing in a chat that is quiet, which most are.
     held: Option<Box<Held>>,
@@ -93,8 +93,8 @@ impl Feed {
         self.head = self.head.max(head);
     }
 
-    /// What to ask the api for now: the events after this place. `None` when nothing is known to be
-    /// missing or the question is already out. Answer with [`Feed::on_range`] or [`Feed::on_no_range`].
+    /// What to request from the api now: the events after this place. `None` when nothing is known to be
+    /// missing or a request is already out. Answer with [`Feed::on_range`] or [`Feed::on_no_range`].
     pub(crate) fn request(&mut self) -> Option<Seq> {
         if self.is_behind() { self.request_anyway() } else { None }
     }
@@ -105,19 +105,19 @@ impl Feed {
         (!std::mem::replace(&mut self.requested, true)).then_some(self.last)
     }
 
-    /// The question got no answer: ask again later.
+    /// The request got no answer: request again later.
     pub(crate) fn on_no_range(&mut self) {
         self.requested = false;
     }
 
-    /// The question cannot be answered: goes on at the newest event, without what is missing.
+    /// The request cannot be answered: goes on at the newest event, without what is missing.
     pub(crate) fn on_refused(&mut self) {
         self.requested = false;
         self.last = self.head;
         self.held = None;
     }
 
-    /// The api's answer to the question after `after`.
+    /// The api's answer to the request after `after`.
     pub(crate) fn on_range(
         &mut self,
         after: Seq,
