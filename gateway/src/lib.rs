@@ -29,8 +29,7 @@ pub mod wire;
 use crate::{
     backend::{Backend, hub_lanes::HubLanes, keys::Keys, lanes::ApiLanes},
     config::Config,
-    connection::strangers::Strangers,
-    hub::{Hub, conn::ConnIds},
+    hub::{Hub, conn::ConnIds, strangers::Strangers},
     settings::ClientArgs,
     wire::credit::Credit,
 };

@@ -1,7 +1,7 @@
 //! The life of one connection, in whatever dialect: it opens, then frames in and events out until either
 //! side ends it. This task owns the socket; everybody else holds a [`Conn`].
 //!
-//! - `presented.rs`, `strangers.rs`, `greeting.rs`, `opening/`: until its client is known
+//! - `presented.rs`, `greeting.rs`, `opening/`: until its client is known
 //! - `session.rs`: what each frame leads to, a pure state machine
 //! - `asking.rs`, `look_ups.rs`, `people.rs`, `guest_names.rs`, `subscribing.rs`: what a frame needs first
 //! - `posting.rs`, `answer.rs`: a command's way to the api, and the answer that each frame is owed
@@ -21,7 +21,6 @@ mod people;
 mod posting;
 pub(crate) mod presented;
 mod session;
-pub(crate) mod strangers;
 mod subscribing;
 
 use crate::{
@@ -35,12 +34,12 @@ use crate::{
         opening::{Opened, Registered, native::open},
         presented::Presented,
         session::{Session, Wanted},
-        strangers::Stranger,
     },
     dialect::Window,
     hub::{
         conn::{Conn, join::Join, outbox::Taken, unanswered::Progress},
         presence::sharing,
+        strangers::Stranger,
     },
     wire::{
         frame::Frame,

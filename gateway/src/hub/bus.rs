@@ -63,12 +63,12 @@ impl Hub {
                 }
                 UserPayload::Read { chat_id, message_id } => {
                     let frame = ServerFrame::Read { chat_id, user_id: user, message_id };
-                    let told = SharedFrame::new(&frame);
+                    let shared_frame = SharedFrame::new(&frame);
                     for conn in self.users.of_user(user) {
                         let dialect = conn.window.dialect();
                         // A window on one chat shows nothing of others.
                         let shows = dialect == Dialect::Native || conn.watches(chat_id);
-                        if let Some(frame) = told.frame(dialect).filter(|_| shows) {
+                        if let Some(frame) = shared_frame.frame(dialect).filter(|_| shows) {
                             conn.outbox.push(frame, DropPolicy::Ephemeral);
                         }
                     }

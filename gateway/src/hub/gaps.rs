@@ -77,6 +77,7 @@ impl Hub {
         });
     }
 
+    /// Requests what the chat is known to lack, unless a request is out.
     pub(super) fn request_missing(self: &Arc<Self>, chat: &mut LocalChat) {
         if let Some(after) = chat.feed.request() {
             metrics::counter!("gateway_gaps_total").increment(1);
@@ -84,6 +85,7 @@ impl Hub {
         }
     }
 
+    /// Requests whatever comes after the feed, though nothing is known to be missing.
     pub(super) fn request_unconditionally(self: &Arc<Self>, chat: &mut LocalChat) {
         match chat.feed.request_anyway() {
             Some(after) => self.request_after(chat, after),

@@ -1,7 +1,8 @@
 //! Who is connected here and what they watch: the registry of connections, users and chats, and the
 //! fan-out. Nothing in it blocks or awaits a client.
 //!
-//! - `conn/`: the handle to one connection; `users.rs`: all of them, by user and by session
+//! - `conn/`: the handle to one connection; `users.rs`: all of them, by user and by session; `strangers.rs`:
+//!   sockets whose clients are not known yet
 //! - `local_chat/`: one chat on this node, and whatever happens under its lock
 //! - `watching.rs`: connections come to a chat, leave it, lose it; `invitations.rs`: why they come
 //! - `bus.rs`: whatever the bus says enters here; `crowds.rs`: what waits for chats with many watchers
@@ -23,6 +24,7 @@ mod pace;
 pub(crate) mod presence;
 pub(crate) mod shared_event;
 mod signals;
+pub(crate) mod strangers;
 pub(crate) mod sweep;
 pub(crate) mod users;
 pub(crate) mod watching;

@@ -7,10 +7,11 @@ pub(crate) mod older;
 
 use crate::{
     Gateway,
-    connection::{arriving::Arriving, session::Session, strangers::Stranger},
+    connection::{arriving::Arriving, session::Session},
     dialect::Window,
     hub::{
         conn::{Conn, Owner, join::AccessVersion},
+        strangers::Stranger,
         users::Arrival,
     },
 };

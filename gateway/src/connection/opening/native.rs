@@ -8,7 +8,6 @@ use crate::{
         greeting::{Greeted, Greeting, Hello},
         presented::Presented,
         session::Session,
-        strangers::Stranger,
     },
     dialect::{Window, native},
     hub::{
@@ -18,6 +17,7 @@ use crate::{
             outbox::DropPolicy,
         },
         presence::sharing,
+        strangers::Stranger,
     },
     wire::{
         frame::Frame,

@@ -10,7 +10,6 @@ use crate::{
         opening::{Admitted, Opened, Registered, admit, handshake, opened},
         presented::Presented,
         session::Session,
-        strangers::Stranger,
     },
     dialect::Window,
     hub::{
@@ -19,6 +18,7 @@ use crate::{
             join::{AccessVersion, Cause, Join},
         },
         presence::sharing,
+        strangers::Stranger,
     },
 };
 use shared::{

@@ -303,12 +303,12 @@ impl LocalChat {
 
     /// Sends a frame without a number to all watchers but those of one user.
     pub(crate) fn tell(&self, frame: &ServerFrame, policy: DropPolicy, except: Option<UserId>) {
-        let told = SharedFrame::new(frame);
+        let shared_frame = SharedFrame::new(frame);
         for conn in self.watchers() {
             if except.is_some() && conn.user_id() == except {
                 continue;
             }
-            if let Some(frame) = told.frame(conn.window.dialect()) {
+            if let Some(frame) = shared_frame.frame(conn.window.dialect()) {
                 conn.outbox.push(frame, policy);
             }
         }
