@@ -11,7 +11,14 @@ use shared::{
     protocol::{ChatEvent, ServerFrame},
     time::Timestamp,
 };
-use std::{cell::OnceCell, sync::OnceLock};
+use std::{
+    cell::OnceCell,
+    sync::{Arc, OnceLock},
+};
+
+/// The most bytes of events that go into an outbox under the chat's lock when a client joins; what it
+/// missed beyond that is handed out piece by piece.
+const PIECE_BYTES: usize = 64 * 1024;
 
 /// A chat's event as it is handed out. What is kept of it is its native frame; the older dialects,
 /// which few chats are watched in, read that again.
@@ -82,6 +89,23 @@ impl SharedEvent {
     fn event(&self) -> Option<ChatEvent> {
         serde_json::from_str(self.native.text()).ok()
     }
+}
+
+/// A run in one, as native clients read it: unless it is one event, or longer than a piece.
+pub(crate) fn joined(run: &[Arc<SharedEvent>]) -> Option<Frame> {
+    let several = run.len() > 1 && piece(run).is_none();
+    several.then(|| Frame::joined(run.iter().map(|event| event.native())))
+}
+
+/// How many of these events are one piece; `None` when all of them are.
+pub(crate) fn piece(events: &[Arc<SharedEvent>]) -> Option<usize> {
+    let mut bytes = 0;
+    let fits = events.iter().take_while(|event| {
+        bytes += event.bytes();
+        bytes <= PIECE_BYTES
+    });
+    let count = fits.count().max(1);
+    (count < events.len()).then_some(count)
 }
 
 /// A frame without a number with its encodings.

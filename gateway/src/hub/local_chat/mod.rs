@@ -23,7 +23,7 @@ use crate::{
             typists::Typists,
             watchers::Watchers,
         },
-        shared_event::{About, SharedEvent, SharedFrame},
+        shared_event::{About, SharedEvent, SharedFrame, joined, piece},
     },
     wire::frame::Frame,
 };
@@ -34,10 +34,6 @@ use shared::{
 };
 use std::sync::Arc;
 use tokio::time::Instant;
-
-/// The most bytes of events that go into an outbox under the chat's lock when a client joins; what it
-/// missed beyond that is handed out piece by piece.
-const PIECE_BYTES: usize = 64 * 1024;
 
 /// A chat with local watchers, or one that had some a moment ago.
 #[derive(Debug)]
@@ -354,23 +350,6 @@ impl Busy {
             && self.pages.is_empty()
             && self.typists.is_over(now)
     }
-}
-
-/// A run in one, as native clients read it: unless it is one event, or longer than a piece.
-fn joined(run: &[Arc<SharedEvent>]) -> Option<Frame> {
-    let several = run.len() > 1 && piece(run).is_none();
-    several.then(|| Frame::joined(run.iter().map(|event| event.native())))
-}
-
-/// How many of these events are one piece; `None` when all of them are.
-fn piece(events: &[Arc<SharedEvent>]) -> Option<usize> {
-    let mut bytes = 0;
-    let fits = events.iter().take_while(|event| {
-        bytes += event.bytes();
-        bytes <= PIECE_BYTES
-    });
-    let count = fits.count().max(1);
-    (count < events.len()).then_some(count)
 }
 
 #[cfg(test)]

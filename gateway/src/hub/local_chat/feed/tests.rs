@@ -116,7 +116,7 @@ fn too_many_ahead_are_fetched_instead() {
 }
 
 #[test]
-fn what_is_held_is_bounded_in_bytes_and_the_window_grows_with_the_watchers() {
+fn what_is_held_is_bounded_in_bytes_and_the_replay_grows_with_the_watchers() {
     let size = SharedEvent::new(&ChatEvent { chat_id: ChatId(1), event: event(1) }).bytes();
     let config = FeedConfig {
         replay_events: 100,
@@ -156,7 +156,7 @@ fn what_cannot_be_had_is_passed_over() {
 }
 
 #[test]
-fn the_window_serves_cursors_it_reaches() {
+fn the_replay_serves_cursors_it_reaches() {
     let mut feed = feed(10);
     let _ = live(&mut feed, &(11..=20).collect::<Vec<_>>());
     assert_eq!(feed.since(Seq(18)).map(seqs), Some(vec![19, 20]));
