@@ -1,7 +1,6 @@
 //! The gateway's numbers, each with its reason. What an operator sets is in [`crate::settings`];
 //! the rest is here because changing it needs the code's knowledge.
 
-use crate::{feed::FeedConfig, lane::LaneConfig};
 use shared::{
     internal::{MAX_BATCH, MAX_BATCH_BYTES, MAX_LIVE_CHATS, MAX_TEXT_CHARS},
     limit::Rate,
@@ -18,10 +17,10 @@ pub struct Config {
     /// never taken for a dead one.
     pub heartbeat: Duration,
     /// The largest frame a client may send: a text of [`MAX_TEXT_CHARS`] characters in the longest
-    /// JSON escapes (12 bytes each), and room for the rest.
+    /// JSON escapes (12 bytes each), and space for the rest.
     pub max_frame_bytes: usize,
     /// What waits to be written to one client, what is being written included. A chat whose events find
-    /// no room goes on when the client has read, by a join from where it stopped. Bounds the node at
+    /// no space goes on when the client has read, by a join from where it stopped. Bounds the node at
     /// (connections × this) in the worst case, which only happens when all clients stop reading at
     /// once; most of it is shared by the watchers of a chat.
     pub max_outbox_bytes: usize,
@@ -58,7 +57,7 @@ pub struct Config {
     pub refused_frames: Rate,
     /// Typing signals relayed for one account; more are dropped unseen.
     pub typing: Rate,
-    /// A connection of a family lives for at most this long: its frames cannot bring a fresh token, so
+    /// A connection in an older dialect lives for at most this long: its frames cannot bring a fresh token, so
     /// it lives as long as its session, and a session that nobody ends runs out unheard.
     pub max_session: Duration,
     /// Whether people without an account may come into the lobby.
@@ -76,9 +75,9 @@ pub struct Config {
     pub feed: FeedConfig,
     /// A feed without watchers is kept for this long: a client that reconnects finds it warm, and a
     /// reload does not cost an unsubscribe and a subscribe.
-    pub room_linger: Duration,
-    /// A feed's window is let go when the chat was quiet for this long.
-    pub window_age: Duration,
+    pub chat_linger: Duration,
+    /// A feed's replay is let go when the chat was quiet for this long.
+    pub replay_age: Duration,
     /// A gap waits this long for the missing events to come by themselves before the api is asked:
     /// two apis publishing at once swap order by a few milliseconds.
     pub gap_patience: Duration,
@@ -96,8 +95,66 @@ pub struct Config {
     pub post_lanes: usize,
     /// Of each of them.
     pub post: LaneConfig,
-    /// Of each of the lanes for questions.
+    /// Of each of the lanes for look-ups.
     pub query: LaneConfig,
+    /// Calls in flight in the lane that opens sessions. One session alone costs several times what one of
+    /// ten does, and ten come together only while others are asked about. One call that is slow still
+    /// leaves one.
+    pub open_at_once: usize,
+    /// Calls in flight in the lane of read marks. Two would only wait for each other's rows.
+    pub read_at_once: usize,
+    /// Idle chats are let go and overdue requests sent this often.
+    pub sweep_interval: Duration,
+    /// How long a client waits before it repeats a frame that the api did not answer. The lane has just
+    /// tried for long.
+    pub unavailable_wait: Duration,
+    /// … that found a lane full. A lane that is full is emptied within about a second.
+    pub overloaded_wait: Duration,
+    /// … that found too many commands of its account in flight. Some are answered at any moment.
+    pub in_flight_wait: Duration,
+}
+
+/// The bounds of a feed's memory.
+#[derive(Clone, Copy, Debug)]
+pub struct FeedConfig {
+    /// The most recent events kept for clients that resume.
+    pub replay_events: usize,
+    /// The most bytes of them in a chat that nobody watches …
+    pub replay_bytes: usize,
+    /// … and for each watcher so many more: as many come back together after a restart.
+    pub replay_bytes_each: usize,
+    /// The most events kept that came before their turn; more are fetched again.
+    pub max_ahead: usize,
+    /// The most bytes of them.
+    pub max_ahead_bytes: usize,
+}
+
+/// The numbers of a lane.
+#[derive(Clone, Copy, Debug)]
+pub struct LaneConfig {
+    /// The most items in one call.
+    pub max_batch: usize,
+    /// The most bytes in one call, by `lane::Request::bytes`. An item larger than that goes alone.
+    pub max_batch_bytes: usize,
+    /// The most items that the lane holds, waiting and asked. One more is refused at once.
+    pub max_items: usize,
+    /// The most bytes of them.
+    pub max_bytes: usize,
+    /// The most calls in flight. More than one only where order means nothing.
+    pub at_once: usize,
+    /// How long a batch is tried for before its items fail.
+    pub give_up_after: Duration,
+    /// A call that takes longer is slow: the next one goes beside it. Until then what comes waits for
+    /// it, and is one call then: one for many costs the api and its database far less than many for a
+    /// few each.
+    pub slow_after: Duration,
+    /// How long busy chats are left alone between two tries. The api has waited for them by itself.
+    pub busy_pause: Duration,
+    /// A call without an answer is repeated after this long, and after twice as long each time …
+    pub first_retry: Duration,
+    /// … up to this long. A random half of it is left out, so that many gateways do not come back
+    /// together.
+    pub longest_retry: Duration,
 }
 
 impl Default for Config {
@@ -112,6 +169,10 @@ impl Default for Config {
             // One that is slow or large leaves three for the others.
             at_once: 4,
             give_up_after: Duration::from_secs(10),
+            slow_after: Duration::from_millis(50),
+            busy_pause: Duration::from_millis(50),
+            first_retry: Duration::from_millis(50),
+            longest_retry: Duration::from_secs(1),
         };
         Self {
             hello_timeout: Duration::from_secs(10),
@@ -136,14 +197,14 @@ impl Default for Config {
             guest_names: Rate { per: Duration::from_secs(2), burst: 60 },
             arrivals: Rate { per: Duration::from_millis(200), burst: 50 },
             feed: FeedConfig {
-                window_events: 1_000,
-                window_bytes: 64 * 1024,
-                window_bytes_each: 64,
+                replay_events: 1_000,
+                replay_bytes: 64 * 1024,
+                replay_bytes_each: 64,
                 max_ahead: 1_000,
                 max_ahead_bytes: 256 * 1024,
             },
-            room_linger: Duration::from_secs(10),
-            window_age: Duration::from_secs(60),
+            chat_linger: Duration::from_secs(10),
+            replay_age: Duration::from_secs(60),
             gap_patience: Duration::from_millis(30),
             repair_interval: Duration::from_secs(4),
             repair_interval_down: Duration::from_secs(1),
@@ -163,8 +224,15 @@ impl Default for Config {
                 // A sender's commands keep their order.
                 at_once: 1,
                 give_up_after: Duration::from_secs(15),
+                ..query
             },
             query,
+            open_at_once: 2,
+            read_at_once: 1,
+            sweep_interval: Duration::from_secs(1),
+            unavailable_wait: Duration::from_secs(2),
+            overloaded_wait: Duration::from_secs(1),
+            in_flight_wait: Duration::from_millis(500),
         }
     }
 }

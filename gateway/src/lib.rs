@@ -1,70 +1,37 @@
 //! The gateway: a stateless WebSocket node. It holds clients' sockets, puts what they send into
 //! batches for the api, and hands out the chats' events in order. It stores nothing.
 //!
-//! Two paths go through it. A command: [`upgrade`] → `connection` → [`session`] → [`lane`] → api →
-//! ack. An event: bus → [`hub`] → [`feed`] → [`room`] → [`outbox`] → connection. What the bus loses,
-//! [`repair`] finds.
+//! Two paths go through it:
+//!
+//! - A command: [`upgrade`] → `connection` (a frame is read by its [`dialect`], its session decides what
+//!   it leads to) → a lane of [`backend`] → api → the answer in the connection's outbox.
+//! - An event: bus → `hub` (the chat's feed puts it in order, the chat hands it to its watchers' outboxes)
+//!   → `connection` → [`wire`].
+//!
+//! What the bus loses, `repair` finds. Imports point down this list: `connection`, `repair`, `hub`,
+//! [`dialect`], [`backend`] and [`wire`], [`config`].
 
-pub mod account;
-pub mod answer;
-mod arriving;
-mod asking;
+#![deny(unreachable_pub)]
+
 pub mod backend;
 pub mod config;
-pub mod conn;
 mod connection;
-pub mod credit;
-mod crowds;
-mod desk;
 pub mod dialect;
-mod doubts;
-mod drain;
-mod family;
-pub mod feed;
-pub mod frame;
-pub mod greeting;
-mod heartbeat;
-pub mod http_backend;
-pub mod hub;
-pub mod joining;
-mod keys;
-pub mod lane;
+mod hub;
 pub mod metric;
-mod opening;
-pub mod outbox;
-mod pace;
-mod pages;
-mod people;
-mod posting;
-mod presence;
-pub mod presented;
-pub mod reader;
-pub mod relayed;
-pub mod repair;
-pub mod room;
-#[cfg(test)]
-mod scripted;
-pub mod session;
+mod repair;
 pub mod settings;
-mod signals;
-pub mod socket;
-mod strangers;
-pub mod turns;
+#[cfg(test)]
+mod testing;
 pub mod upgrade;
-pub mod users;
-mod utf8;
-mod watchers;
+pub mod wire;
 
 use crate::{
-    backend::Backend,
+    backend::{Backend, hub_lanes::HubLanes, keys::Keys, lanes::ApiLanes},
     config::Config,
-    credit::Credit,
-    desk::Desk,
-    hub::{ConnIds, Hub},
-    keys::Keys,
-    repair::Questions,
+    hub::{Hub, conn::ConnIds, strangers::Strangers},
     settings::ClientArgs,
-    strangers::Strangers,
+    wire::credit::Credit,
 };
 use shared::{
     bus::{self, Bus},
@@ -89,7 +56,7 @@ pub const METRICS: &[&[Metric]] =
 /// A running gateway.
 pub struct Gateway {
     pub(crate) hub: Arc<Hub>,
-    pub(crate) desk: Arc<Desk>,
+    pub(crate) lanes: Arc<ApiLanes>,
     pub(crate) keys: Arc<Keys>,
     pub(crate) ids: ConnIds,
     pub(crate) limiter: Limiter,
@@ -121,30 +88,31 @@ impl Gateway {
             metrics::gauge!(name).set(0.0);
         }
         let Deps { node, backend, bus, presence, limiter, lifecycle } = deps;
-        let questions = Questions::start(&backend, config.query, &lifecycle);
+        let hub_lanes = HubLanes::start(&backend, config.query, &lifecycle);
         let hub =
-            Arc::new(Hub::new(node, config.clone(), bus.clone(), questions, lifecycle.clone()));
+            Arc::new(Hub::new(node, config.clone(), bus.clone(), hub_lanes, lifecycle.clone()));
         let listening = Arc::downgrade(&hub);
         let subscriber = bus.subscriber(move |event| {
             if let Some(hub) = listening.upgrade() {
                 hub.on_bus(event);
             }
         });
-        // Who waits for the confirmation is nobody: the first poll covers what comes before it.
+        // Nobody awaits this subscription: whatever is published before it stands is found by the first poll.
         drop(subscriber.add(&[Channel::Control]));
         let _ = hub.subscriber.set(subscriber);
         let credit = Credit::new(config.strangers_bytes, config.strangers_bytes_of_network);
-        let desk = Arc::new(Desk::start(&backend, &hub, &config, &lifecycle));
+        let delivering = Arc::clone(&hub);
+        let on_events = move |run| delivering.on_events(run);
+        let lanes = Arc::new(ApiLanes::start(&backend, &config, &lifecycle, on_events));
         let keys = Arc::new(Keys::new(Arc::clone(&backend)));
         lifecycle.spawn_background(Arc::clone(&keys).keep());
-        lifecycle.spawn_background(doubts::run(Arc::clone(&hub), Arc::clone(&backend)));
-        lifecycle.spawn_background(repair::run(Arc::clone(&hub), backend));
-        lifecycle.spawn_background(repair::sweep(Arc::clone(&hub)));
+        repair::start(&hub, &backend);
+        lifecycle.spawn_background(hub::sweep::run(Arc::clone(&hub)));
         let pacing = Arc::clone(&hub);
         lifecycle.spawn_background(async move { pacing.pace.keep().await });
         let gateway = Arc::new(Self {
             hub,
-            desk,
+            lanes,
             keys,
             ids: ConnIds::default(),
             limiter,
@@ -158,14 +126,15 @@ impl Gateway {
             started: Instant::now(),
             max_connections: args.max_connections,
         });
-        let (draining, window) = (Arc::clone(&gateway), Duration::from_secs(args.drain_seconds));
+        let (draining, drain_time) =
+            (Arc::clone(&gateway), Duration::from_secs(args.drain_seconds));
         let drained = CancellationToken::new();
-        let keeping = presence::run(Arc::clone(&gateway.hub), presence, drained.clone());
+        let keeping = hub::presence::run(Arc::clone(&gateway.hub), presence, drained.clone());
         lifecycle.spawn(keeping);
         lifecycle.spawn(async move {
             draining.lifecycle.soft_stop().cancelled().await;
             metrics::gauge!("gateway_draining").set(1.0);
-            drain::drain(&draining.hub, window).await;
+            hub::drain::drain(&draining.hub, drain_time).await;
             drained.cancel();
         });
         gateway

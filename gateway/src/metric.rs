@@ -30,7 +30,10 @@ pub const METRICS: &[Metric] = &[
     ),
     counter(
         "gateway_opened_total",
-        &[("dialect", Values::From(|| Dialect::ALL.map(Dialect::name).to_vec()))],
+        &[(
+            "dialect",
+            Values::From(|| Dialect::ALL.iter().map(|dialect| dialect.name()).collect()),
+        )],
         "Connections opened, by dialect",
     ),
     histogram("gateway_handshake_duration_seconds", &[], "From upgrade to ready"),

@@ -1,6 +1,6 @@
 //! What an operator sets of a gateway, by flag or environment.
 
-use crate::{config::Config, http_backend::HttpBackend};
+use crate::{backend::http::HttpBackend, config::Config};
 use clap::{Args, Parser, Subcommand};
 use shared::{
     bus::RedisConfig,

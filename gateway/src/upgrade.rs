@@ -4,11 +4,13 @@
 
 use crate::{
     Gateway,
-    connection::{self, Begin},
+    connection::{
+        self, Begin,
+        opening::older,
+        presented::{Presented, listed, offers},
+    },
     dialect::Window,
-    family,
-    presented::{Presented, listed, offers},
-    socket::Socket,
+    wire::socket::Socket,
 };
 use axum::{
     Router,
@@ -84,7 +86,7 @@ async fn upgrade(
         Window::Native => Ok(Begin::Hello(presented, stranger)),
         _ => {
             // Boxed, because most upgrades are native and need none of its memory.
-            let opened = family::open(&gateway, window, presented, address, stranger);
+            let opened = older::open(&gateway, window, presented, address, stranger);
             let opened = Box::pin(opened).await;
             opened.map(|opened| Begin::Opened(Box::new(opened)))
         }
@@ -162,8 +164,8 @@ fn bad_key() -> Problem {
     )
 }
 
-/// Too many sockets of the client's network wait to be known. Told before the upgrade, as the listener
-/// does when it is full: what this guards against is what an upgrade costs.
+/// Too many sockets of the client's network wait to be known. Refused before the upgrade, as the listener
+/// does when it is full: this guards against the cost of upgrades.
 fn crowded() -> Response {
     metrics::counter!("gateway_openings_total", "result" => "refused").increment(1);
     let problem = Problem::new(

@@ -1,4 +1,4 @@
-//! `WS /ws/{chat_id}`: one chat, in the spellings of two families at once. Frames out carry the
+//! `WS /ws/{chat_id}`: one chat, in the spellings of two kinds of clients at once. Frames out carry the
 //! fields of both; of frames in either one's will do, and whatever a frame says about chat and
 //! sender must be so.
 
@@ -6,7 +6,7 @@ use super::{
     Asked, Misread, encode_error, identity_mismatch, native, new_message, refusal,
     text::{Number, invalid, parse, unknown_type},
 };
-use crate::frame::Frame;
+use crate::wire::frame::Frame;
 use serde::{Deserialize, Serialize};
 use shared::{
     chat::UserRef,
@@ -30,7 +30,11 @@ struct Incoming {
 }
 
 /// A client's frame in the window of this chat.
-pub fn decode(text: &str, chat_id: ChatId, user: Option<&UserRef>) -> Result<Asked, Misread> {
+pub(super) fn decode(
+    text: &str,
+    chat_id: ChatId,
+    user: Option<&UserRef>,
+) -> Result<Asked, Misread> {
     let frame: Incoming = parse(text)?;
     let id = frame.client_message_id;
     let explained = |mut error: Misread| {
@@ -90,7 +94,7 @@ struct ReadFrame {
 }
 
 /// A message.
-pub fn encode_event(event: &ChatEvent) -> Option<Frame> {
+pub(super) fn encode_event(event: &ChatEvent) -> Option<Frame> {
     new_message(event).map(|message| {
         native::encode(&MessageFrame {
             r#type: "message",
@@ -110,7 +114,7 @@ pub fn encode_event(event: &ChatEvent) -> Option<Frame> {
 }
 
 /// Read marks, errors, and a message told to one connection again.
-pub fn encode(frame: &ServerFrame, now: Timestamp) -> Option<Frame> {
+pub(super) fn encode(frame: &ServerFrame, now: Timestamp) -> Option<Frame> {
     match frame {
         ServerFrame::Read { chat_id, user_id, message_id } => Some(native::encode(&ReadFrame {
             r#type: "read",
@@ -141,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn both_families_are_understood() {
+    fn both_spellings_are_understood() {
         for text in [
             r#"{"content":"hi","room_id":12,"user_id":3,"username":"ann"}"#,
             r#"{"content":"hi","room_id":"12","user_id":"3","username":"Ann"}"#,

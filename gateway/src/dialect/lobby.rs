@@ -5,7 +5,7 @@ use super::{
     Asked, Misread, encode_error, identity_mismatch, native, new_message,
     text::{invalid, parse, unknown_type},
 };
-use crate::frame::Frame;
+use crate::wire::frame::Frame;
 use serde::{Deserialize, Serialize};
 use shared::{
     chat::UserRef,
@@ -85,7 +85,7 @@ pub fn user_joined(username: &str, at: Timestamp) -> Frame {
     native::encode(&UserJoined { r#type: "user_joined", username, timestamp: at })
 }
 
-/// Errors; there is nothing else that this family's clients would understand.
+/// Errors; this dialect's clients understand no other frame.
 pub fn encode(frame: &ServerFrame, now: Timestamp) -> Option<Frame> {
     encode_error(frame, now)
 }

@@ -1,16 +1,16 @@
-//! The wire formats. Each dialect is one pure file: a client's text to what it asks for, what the
-//! server has to say to text. What a frame leads to is decided in [`crate::session`]; who may open
-//! which window, in `family.rs`.
+//! The wire formats. Each dialect is one pure file: it decodes a client's text to what the client asks for,
+//! and encodes what the server says. What a frame leads to is decided in [`crate::connection::session`]; who may open
+//! which window, in `connection/opening/`.
 
-pub mod chat;
+mod chat;
 pub mod lobby;
-pub mod names;
-pub mod native;
-pub mod numbers;
+mod names;
+pub(crate) mod native;
+mod numbers;
 mod sound;
 mod text;
 
-use crate::frame::Frame;
+use crate::wire::frame::Frame;
 use serde::Serialize;
 use shared::{
     chat::{Change, ChatType, ChatView, Message, UserRef},
@@ -20,9 +20,11 @@ use shared::{
     time::Timestamp,
 };
 use std::time::Duration;
+use strum::{IntoStaticStr, VariantArray};
 
 /// The wire formats a connection may speak.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "lowercase")]
 pub enum Dialect {
     /// `WS /gateway`: see [`shared::protocol`].
     Native,
@@ -79,18 +81,11 @@ pub type Misread = Box<ServerFrame>;
 
 impl Dialect {
     /// All of them.
-    pub const ALL: [Dialect; 5] =
-        [Self::Native, Self::Lobby, Self::Chat, Self::Names, Self::Numbers];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// Its label in metrics.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Native => "native",
-            Self::Lobby => "lobby",
-            Self::Chat => "chat",
-            Self::Names => "names",
-            Self::Numbers => "numbers",
-        }
+        self.into()
     }
 
     /// Whether a sender's own connections are not shown its messages.
@@ -236,7 +231,7 @@ fn identity_mismatch(field: &str) -> Misread {
     Box::new(refusal(None, "identity_mismatch", &message))
 }
 
-/// The message that an event is, when it is a new one: all that the families' clients know.
+/// The message that an event is, when it is a new one: all that the older dialects' clients know.
 fn new_message(event: &ChatEvent) -> Option<&Message> {
     match &event.event.change {
         Change::Message(message) => Some(message),
@@ -244,7 +239,7 @@ fn new_message(event: &ChatEvent) -> Option<&Message> {
     }
 }
 
-/// The `error` of those families that know frames with a `type`.
+/// The `error` of the dialects whose frames have a `type`.
 #[derive(Serialize)]
 struct TypedError<'a> {
     r#type: &'static str,

@@ -2,7 +2,7 @@
 //! with a status; what others send it comes without one, and counts as read once written.
 
 use super::{Asked, Misread, native, new_message, text::parse};
-use crate::frame::Frame;
+use crate::wire::frame::Frame;
 use serde::{Deserialize, Serialize};
 use shared::{
     id::{ChatId, Seq},
@@ -18,7 +18,7 @@ struct Incoming {
 }
 
 /// A client's frame.
-pub fn decode(text: &str) -> Result<Asked, Misread> {
+pub(super) fn decode(text: &str) -> Result<Asked, Misread> {
     let Incoming { username_to, message } = parse(text)?;
     Ok(Asked::Direct { to: Peer::Username(username_to), text: message })
 }
@@ -35,7 +35,7 @@ struct MessageFrame<'a> {
 #[derive(Serialize)]
 struct Stored {
     status: &'static str,
-    /// `null`: the family's clients look for it.
+    /// `null`: this dialect's clients look for it.
     error: Option<()>,
     id: Seq,
     chat_id: ChatId,
@@ -52,7 +52,7 @@ struct Failed<'a> {
 }
 
 /// A message by another.
-pub fn encode_event(event: &ChatEvent) -> Option<Frame> {
+pub(super) fn encode_event(event: &ChatEvent) -> Option<Frame> {
     new_message(event).map(|message| {
         native::encode(&MessageFrame {
             username_from: &message.sender.username,
@@ -65,7 +65,7 @@ pub fn encode_event(event: &ChatEvent) -> Option<Frame> {
 }
 
 /// What became of a message that this client sent.
-pub fn encode(frame: &ServerFrame) -> Option<Frame> {
+pub(super) fn encode(frame: &ServerFrame) -> Option<Frame> {
     match frame {
         ServerFrame::Ack { chat_id, message_id, timestamp, .. } => Some(native::encode(&Stored {
             status: "success",

@@ -1,8 +1,8 @@
 //! `WS /gateway`, the native dialect: a frame's text to its meaning and back, in the types of
-//! [`shared::protocol`]. What a frame leads to is decided in [`crate::session`].
+//! [`shared::protocol`]. What a frame leads to is decided in [`crate::connection::session`].
 
 use super::{Misread, refusal};
-use crate::frame::Frame;
+use crate::wire::frame::Frame;
 use serde::Serialize;
 use shared::{
     internal::MAX_CLIENT_ID_BYTES,
@@ -10,7 +10,7 @@ use shared::{
 };
 
 /// A server's frame.
-pub fn encode(frame: &impl Serialize) -> Frame {
+pub(crate) fn encode(frame: &impl Serialize) -> Frame {
     Frame::written(|bytes| {
         // Our own types always serialise: no maps with odd keys, no fallible impls.
         let _ = serde_json::to_writer(bytes, frame);
@@ -18,7 +18,7 @@ pub fn encode(frame: &impl Serialize) -> Frame {
 }
 
 /// A client's frame, or the `error` that explains what is wrong with it.
-pub fn decode(text: &str) -> Result<ClientFrame, Misread> {
+pub(crate) fn decode(text: &str) -> Result<ClientFrame, Misread> {
     serde_json::from_str(text).map_err(|error| Box::new(explain(text, &error)))
 }
 
@@ -65,7 +65,7 @@ fn is_known(kind: &str) -> bool {
 }
 
 /// The id that a frame was given by its sender.
-pub fn frame_id(frame: &ClientFrame) -> Option<String> {
+pub(crate) fn frame_id(frame: &ClientFrame) -> Option<String> {
     match frame {
         ClientFrame::Send { id, .. }
         | ClientFrame::Edit { id, .. }

@@ -5,7 +5,7 @@ use super::{
     Asked, Misread, encode_error, identity_mismatch, native, new_message,
     text::{Number, parse},
 };
-use crate::frame::Frame;
+use crate::wire::frame::Frame;
 use serde::{Deserialize, Serialize};
 use shared::{
     id::{ChatId, Seq, UserId},
@@ -24,7 +24,7 @@ struct Incoming {
 
 /// A client's frame; its sender must be the window's user. Its time is not asked for: the database's
 /// clock counts.
-pub fn decode(text: &str, user: UserId) -> Result<Asked, Misread> {
+pub(super) fn decode(text: &str, user: UserId) -> Result<Asked, Misread> {
     let Incoming { sender_id, receiver_id, content } = parse(text)?;
     if sender_id.0 != user.0 {
         return Err(identity_mismatch("senderId"));
@@ -47,7 +47,7 @@ struct MessageFrame<'a> {
 
 /// A message by another. In a private chat whoever is shown it and is not the sender is the one
 /// receiver, so one encoding fits all who are shown it.
-pub fn encode_event(event: &ChatEvent, reader: Option<UserId>) -> Option<Frame> {
+pub(super) fn encode_event(event: &ChatEvent, reader: Option<UserId>) -> Option<Frame> {
     let message = new_message(event)?;
     Some(native::encode(&MessageFrame {
         sender_id: message.sender.id,
@@ -59,8 +59,8 @@ pub fn encode_event(event: &ChatEvent, reader: Option<UserId>) -> Option<Frame> 
     }))
 }
 
-/// Errors; there is nothing else that this family's clients would understand.
-pub fn encode(frame: &ServerFrame, now: Timestamp) -> Option<Frame> {
+/// Errors; this dialect's clients understand no other frame.
+pub(super) fn encode(frame: &ServerFrame, now: Timestamp) -> Option<Frame> {
     encode_error(frame, now)
 }
 

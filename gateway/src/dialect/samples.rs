@@ -8,9 +8,9 @@ use shared::{
     time::Timestamp,
 };
 
-pub const NOW: Timestamp = Timestamp(1_700_000_000_007);
+pub(crate) const NOW: Timestamp = Timestamp(1_700_000_000_007);
 
-pub fn ann() -> UserRef {
+pub(crate) fn ann() -> UserRef {
     UserRef::registered(UserId(3), "ann")
 }
 
@@ -30,33 +30,33 @@ fn event(change: Change) -> ChatEvent {
     ChatEvent { chat_id: ChatId(12), event: Event { seq: Seq(7), change } }
 }
 
-pub fn message_event() -> ChatEvent {
+pub(crate) fn message_event() -> ChatEvent {
     event(Change::Message(message()))
 }
 
-pub fn message_of(event: &mut ChatEvent) -> &mut Message {
+pub(crate) fn message_of(event: &mut ChatEvent) -> &mut Message {
     match &mut event.event.change {
         Change::Message(message) => message,
         other => panic!("{other:?}"),
     }
 }
 
-pub fn ack() -> ServerFrame {
+pub(crate) fn ack() -> ServerFrame {
     let (chat_id, message_id, seq) = (ChatId(12), Seq(7), Seq(7));
     ServerFrame::Ack { id: None, chat_id, message_id, seq, timestamp: NOW }
 }
 
 #[expect(clippy::boxed_local, reason = "as decoding returns it")]
-pub fn code(error: Misread) -> String {
+pub(crate) fn code(error: Misread) -> String {
     match *error {
         ServerFrame::Error { code, .. } => code,
         other => panic!("{other:?}"),
     }
 }
 
-/// Checks that a family's dialect says errors and messages, and nothing about what its clients do
+/// Checks that an older dialect encodes errors and messages, and nothing that its clients do
 /// not know.
-pub fn only_messages_and_errors(dialect: Dialect) {
+pub(crate) fn only_messages_and_errors(dialect: Dialect) {
     assert!(dialect.encode(&refusal(None, "blocked", "No."), NOW).is_some());
     let (by, user, timestamp) = (UserId(3), ann(), NOW);
     for change in [

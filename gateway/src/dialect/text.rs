@@ -1,4 +1,4 @@
-//! Reading the families' frames: JSON objects of few fields, with the same explanations for what is
+//! Reading the older dialects' frames: JSON objects of few fields, with the same explanations for what is
 //! wrong in every dialect. Nothing unknown is kept, so a frame takes no more memory than its text.
 
 use super::{Misread, refusal};
@@ -9,7 +9,7 @@ use serde::{
 use std::fmt;
 
 /// A frame's fields, or why the text has none of that kind.
-pub fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Misread> {
+pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Misread> {
     // A list would do for serde's structs.
     if !text.trim_ascii_start().starts_with('{') {
         return Err(malformed());
@@ -25,25 +25,25 @@ pub fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Misread> {
 }
 
 /// The `error` for a text that is no JSON object.
-pub fn malformed() -> Misread {
+pub(super) fn malformed() -> Misread {
     Box::new(refusal(None, "malformed", "A frame is a JSON object."))
 }
 
 /// The `error` for a frame whose fields are not right.
-pub fn invalid(reason: &str) -> Misread {
+pub(super) fn invalid(reason: &str) -> Misread {
     // A reason may quote what the client sent, and an answer is no place for all of that.
     let reason: String = reason.chars().take(200).collect();
     Box::new(refusal(None, "invalid_frame", &format!("This frame is not valid: {reason}.")))
 }
 
 /// The `error` for a frame of a type that the dialect does not know.
-pub fn unknown_type() -> Misread {
+pub(super) fn unknown_type() -> Misread {
     Box::new(refusal(None, "unknown_type", "There is no frame of this type here."))
 }
 
-/// An id as the families' clients send it: a number, or its digits as text.
+/// An id as the older dialects' clients send it: a number, or its digits as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Number(pub i64);
+pub(super) struct Number(pub i64);
 
 impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

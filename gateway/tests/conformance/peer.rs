@@ -3,9 +3,11 @@
 use crate::BINARY;
 use gateway::{
     config::Config,
-    credit::Credit,
-    frame::Frame,
-    socket::{Incoming, Socket},
+    wire::{
+        credit::Credit,
+        frame::Frame,
+        socket::{Incoming, Socket},
+    },
 };
 use std::{collections::VecDeque, time::Duration};
 use tokio::{

@@ -160,7 +160,7 @@ fn memory_is_reserved_and_cpu_is_not_withheld() {
             "gateway" => {
                 let config = Config::default();
                 number(container, "MAX_CONNECTIONS") * (52 * KIB / 10 + 4 * KIB)
-                    + 2_000 * config.feed.window_bytes as u64
+                    + 2_000 * config.feed.replay_bytes as u64
                     + 500 * config.max_outbox_bytes as u64
                     + 60 * MIB
             }

@@ -1,0 +1,94 @@
+//! What the hub asks of the api, each kind in its own lane: events that a feed or a client misses, chats
+//! as a user may watch them, chats that are to be dormant.
+
+use crate::{
+    backend::{
+        Backend, Unavailable,
+        lane::{Done, Full, Lane, call},
+    },
+    config::LaneConfig,
+};
+use shared::{
+    chat::ChatView,
+    internal::{Dormant, Events, Range, RangeFound, Refusal, UserChat, View},
+    lifecycle::Lifecycle,
+};
+use std::sync::Arc;
+
+/// The lanes of the hub.
+pub(crate) struct HubLanes {
+    events: Lane<Range, Option<RangeFound>>,
+    views: Lane<UserChat, Result<ChatView, Refusal>>,
+    dormant: Lane<UserChat, bool>,
+}
+
+impl HubLanes {
+    pub(crate) fn start(
+        backend: &Arc<dyn Backend>,
+        config: LaneConfig,
+        lifecycle: &Lifecycle,
+    ) -> Self {
+        let events = {
+            let backend = Arc::clone(backend);
+            call(move |ranges: Vec<Range>| {
+                let asked = backend.events(Events { ranges });
+                async move { Ok(asked.await?.ranges) }
+            })
+        };
+        let views = {
+            let backend = Arc::clone(backend);
+            call(move |chats: Vec<UserChat>| {
+                let asked = backend.view(View { chats });
+                async move { Ok(asked.await?.chats) }
+            })
+        };
+        let dormant = {
+            let backend = Arc::clone(backend);
+            call(move |chats: Vec<UserChat>| {
+                let asked = backend.dormant(Dormant { chats });
+                async move { Ok(asked.await?.members) }
+            })
+        };
+        Self {
+            dormant: Lane::start("dormant", config, dormant, lifecycle),
+            events: Lane::start("events", config, events, lifecycle),
+            views: Lane::start("view", config, views, lifecycle),
+        }
+    }
+
+    /// Requests the events of a range; `done` gets them, or `None` when the chat is gone.
+    pub(crate) fn request_range(
+        &self,
+        range: Range,
+        done: Done<Option<RangeFound>>,
+    ) -> Result<(), Full> {
+        self.events.submit(range, done)
+    }
+
+    /// The events of a range; `None` when the chat is gone.
+    pub(crate) async fn range(&self, range: Range) -> Result<Option<RangeFound>, Unavailable> {
+        self.events.request(range).await
+    }
+
+    /// Requests a chat as this user may watch it; `done` gets it, or why the user may not.
+    pub(crate) fn request_view(
+        &self,
+        chat: UserChat,
+        done: Done<Result<ChatView, Refusal>>,
+    ) -> Result<(), Full> {
+        self.views.submit(chat, done)
+    }
+
+    /// A chat as this user may watch it, or why the user may not.
+    pub(crate) async fn view(
+        &self,
+        chat: UserChat,
+    ) -> Result<Result<ChatView, Refusal>, Unavailable> {
+        self.views.request(chat).await
+    }
+
+    /// Has the user be woken when this chat stirs; `false` when the user is no member of it.
+    pub(crate) async fn mark_dormant(&self, chat: UserChat) -> Result<bool, Unavailable> {
+        self.dormant.request(chat).await
+    }
+}

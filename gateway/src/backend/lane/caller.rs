@@ -1,0 +1,198 @@
+//! Has a batch answered: repeats a call that nobody answered, and takes apart one that was refused,
+//! until the item that it hangs on fails alone.
+
+use super::{
+    item::{Asker, Item},
+    request::Request,
+};
+use crate::{backend::Unavailable, config::LaneConfig};
+use futures_util::future::BoxFuture;
+use shared::{
+    id::ChatId,
+    telemetry::trace::{Kind, Span},
+};
+use std::collections::HashSet;
+use tokio::time::Instant;
+
+/// One call: the items in order, to replies in the same order.
+pub(crate) type Call<Q, A> = Box<
+    dyn Fn(Vec<Q>, Attempt) -> BoxFuture<'static, Result<Vec<Reply<A>>, Unavailable>> + Send + Sync,
+>;
+
+/// What became of one item of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reply<A> {
+    Answer(A),
+    /// Somebody else holds its chat: ask again, before anything later for this chat.
+    Busy,
+}
+
+/// Whether a batch has been tried before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Attempt {
+    First,
+    /// An earlier call got no answer, and may have taken effect all the same.
+    Again,
+}
+
+/// The most refusals that one batch is taken apart for. One bad item of 200 needs eight; an api that
+/// refuses everything is not asked four hundred times for each batch.
+const MAX_REFUSALS: usize = 32;
+
+/// Wraps a function, to which one attempt is like another and nothing is ever busy, as a lane's call.
+pub(crate) fn call<Q, A, F, Fut>(function: F) -> Call<Q, A>
+where
+    F: Fn(Vec<Q>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Vec<A>, Unavailable>> + Send + 'static,
+{
+    Box::new(move |requests, _| {
+        let asked = function(requests);
+        Box::pin(async move { Ok(asked.await?.into_iter().map(Reply::Answer).collect()) })
+    })
+}
+
+/// Makes a lane's calls.
+pub(super) struct Caller<Q, A> {
+    pub name: &'static str,
+    pub call: Call<Q, A>,
+    pub config: LaneConfig,
+}
+
+impl<Q: Request, A: Send> Caller<Q, A> {
+    /// Has the items answered, in order; returns those whose chats are busy, in order.
+    pub(super) async fn carry_out(&self, batch: Vec<Item<Q, A>>) -> Vec<Item<Q, A>> {
+        metrics::histogram!("gateway_lane_batch_size", "lane" => self.name)
+            .record(batch.len() as f64);
+        // Items of different traces share a call, which is in that of the first and linked to all.
+        let mut span =
+            Span::caused(self.name, Kind::Client, batch.iter().filter_map(|item| item.asker.cause));
+        span.number("batch", batch.len() as i64);
+        let (busy, answered) = span.around(self.answer_all(batch)).await;
+        if !answered {
+            span.fail("unavailable");
+        }
+        span.end();
+        busy
+    }
+
+    /// The items whose chats are busy, and whether all the others were answered.
+    async fn answer_all(&self, batch: Vec<Item<Q, A>>) -> (Vec<Item<Q, A>>, bool) {
+        let started = Instant::now();
+        let mut busy = Busy { items: Vec::new(), chats: HashSet::new() };
+        let (mut attempt, mut refusals, mut all) = (Attempt::First, 0, true);
+        // The next part is the last.
+        let mut parts = vec![batch];
+        while let Some(part) = parts.pop() {
+            let part = busy.without(part);
+            if part.is_empty() {
+                continue;
+            }
+            // Apart, so that a request is copied once a call and what waits for it never moves.
+            let (requests, askers): (Vec<Q>, Vec<Asker<A>>) =
+                part.into_iter().map(|Item { request, asker }| (request, asker)).unzip();
+            let answer = self.answer(&requests, attempt, started).await;
+            let items = requests.into_iter().zip(askers);
+            let items = items.map(|(request, asker)| Item { request, asker });
+            let error = match answer {
+                Ok(replies) => {
+                    for (item, reply) in items.zip(replies) {
+                        match reply {
+                            Reply::Answer(answer) => item.finish(Ok(answer)),
+                            Reply::Busy => busy.add(item),
+                        }
+                    }
+                    continue;
+                }
+                Err(error) => error,
+            };
+            let mut part: Vec<Item<Q, A>> = items.collect();
+            // An answer that could not be read was an answer.
+            attempt = Attempt::Again;
+            if let Unavailable::Refused(_) = error {
+                refusals += 1;
+                if part.len() > 1 && refusals <= MAX_REFUSALS {
+                    let second = part.split_off(part.len() / 2);
+                    parts.extend([second, part]);
+                    continue;
+                }
+                metrics::counter!("gateway_lane_refused_total", "lane" => self.name)
+                    .increment(part.len() as u64);
+            } else {
+                // It has been tried for as long as it may: the rest would be no luckier.
+                part.extend(parts.drain(..).rev().flatten());
+            }
+            all = false;
+            part.into_iter().for_each(|item| item.finish(Err(error.clone())));
+        }
+        (busy.items, all)
+    }
+
+    /// Calls until there is an answer, a refusal, or it is too late for one.
+    async fn answer(
+        &self,
+        requests: &[Q],
+        mut attempt: Attempt,
+        started: Instant,
+    ) -> Result<Vec<Reply<A>>, Unavailable> {
+        let mut wait = self.config.first_retry;
+        loop {
+            let asked_at = Instant::now();
+            let answer = (self.call)(requests.to_vec(), attempt).await;
+            let error = match answer {
+                Ok(replies) if replies.len() == requests.len() => {
+                    metrics::histogram!("gateway_backend_duration_seconds", "call" => self.name)
+                        .record(asked_at.elapsed());
+                    return Ok(replies);
+                }
+                Ok(_) => Unavailable::Refused("another number of answers".to_owned()),
+                Err(error) => error,
+            };
+            metrics::counter!("gateway_backend_errors_total", "call" => self.name).increment(1);
+            let (call, batch) = (self.name, requests.len());
+            match error {
+                Unavailable::Refused(_) => {
+                    tracing::warn!(call, batch, %error, "the api refused a call");
+                    return Err(error);
+                }
+                Unavailable::NotAnswered(_)
+                    if started.elapsed() + wait > self.config.give_up_after =>
+                {
+                    tracing::warn!(call, batch, %error, "the api did not answer for long");
+                    return Err(error);
+                }
+                Unavailable::NotAnswered(_) => {
+                    tracing::warn!(call, %error, "the api did not answer, trying again");
+                }
+            }
+            // Full jitter, so that many gateways do not come back together.
+            tokio::time::sleep(wait.mul_f64(rand::random_range(0.5..1.0))).await;
+            wait = (wait * 2).min(self.config.longest_retry);
+            attempt = Attempt::Again;
+        }
+    }
+}
+
+/// Items that found their chats busy, and all later ones for these chats.
+struct Busy<Q, A> {
+    items: Vec<Item<Q, A>>,
+    chats: HashSet<ChatId>,
+}
+
+impl<Q: Request, A> Busy<Q, A> {
+    fn add(&mut self, item: Item<Q, A>) {
+        self.chats.extend(item.request.chat());
+        self.items.push(item);
+    }
+
+    /// What of a part may still be asked.
+    fn without(&mut self, part: Vec<Item<Q, A>>) -> Vec<Item<Q, A>> {
+        if self.chats.is_empty() {
+            return part;
+        }
+        let held =
+            |item: &Item<Q, A>| item.request.chat().is_some_and(|chat| self.chats.contains(&chat));
+        let (held, free) = part.into_iter().partition(held);
+        self.items.extend::<Vec<_>>(held);
+        free
+    }
+}

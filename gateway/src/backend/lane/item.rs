@@ -1,0 +1,71 @@
+//! An item of a lane: the request, who waits for its answer, and its part of what the lane may hold.
+
+use crate::{backend::Unavailable, config::LaneConfig};
+use shared::telemetry::trace::Traceparent;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+use tokio::time::Instant;
+
+/// What to do with an item's answer. Called once, on the lane's task: it must not block.
+pub(crate) type Done<A> = Box<dyn FnOnce(Result<A, Unavailable>) + Send>;
+
+/// The lane has as many items waiting as it may: come back a little later.
+#[derive(Debug, thiserror::Error)]
+#[error("too many requests are waiting")]
+pub(crate) struct Full;
+
+/// What a lane carries.
+pub(super) struct Item<Q, A> {
+    pub request: Q,
+    pub asker: Asker<A>,
+}
+
+/// Who waits for an item's answer, and since when.
+pub(super) struct Asker<A> {
+    pub held: Held,
+    pub done: Done<A>,
+    pub since: Instant,
+    /// The span that the item belongs to, where that is recorded.
+    pub cause: Option<Traceparent>,
+}
+
+impl<Q, A> Item<Q, A> {
+    /// Gives whoever waits the answer.
+    pub(super) fn finish(self, answer: Result<A, Unavailable>) {
+        (self.asker.done)(answer);
+    }
+}
+
+/// How much a lane holds.
+#[derive(Debug, Default)]
+pub(super) struct Load {
+    items: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+/// An item's part of the load, from its submission to its answer.
+#[derive(Debug)]
+pub(super) struct Held {
+    load: Arc<Load>,
+    pub bytes: usize,
+}
+
+impl Held {
+    /// A part for an item of so many bytes, if there is space for it.
+    pub(super) fn take(load: &Arc<Load>, bytes: usize, config: &LaneConfig) -> Result<Self, Full> {
+        let items = load.items.fetch_add(1, Ordering::Relaxed) + 1;
+        let all = load.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        // From here on it is given back when dropped.
+        let held = Self { load: Arc::clone(load), bytes };
+        if items > config.max_items || all > config.max_bytes { Err(Full) } else { Ok(held) }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.load.items.fetch_sub(1, Ordering::Relaxed);
+        self.load.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,82 @@
+//! A lane to the backend: few calls in flight, and whatever arrives meanwhile is the next batch. So
+//! batches grow with the load, and an idle lane adds no delay. Where more calls than one are allowed, the
+//! next goes beside one that is slow; with one call in flight, order is kept. A request that cannot be
+//! answered does no harm to those beside or behind it.
+//!
+//! - `request.rs`, `item.rs`: what a lane carries, and what each weighs
+//! - `worker.rs`: makes batches; `caller.rs`: has a batch answered; `aside.rs`: items of busy chats
+
+mod aside;
+mod caller;
+mod item;
+pub(crate) mod request;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+pub(crate) use caller::{Attempt, Call, Reply, call};
+pub(crate) use item::{Done, Full};
+pub(crate) use request::Request;
+
+use crate::{backend::Unavailable, config::LaneConfig};
+use caller::Caller;
+use item::{Asker, Held, Item, Load};
+use shared::{lifecycle::Lifecycle, telemetry::trace};
+use std::sync::Arc;
+use tokio::{sync::mpsc, time::Instant};
+use worker::Worker;
+
+/// The handle to a lane. Clones share it; the lane's task ends when the process does.
+pub(crate) struct Lane<Q, A> {
+    name: &'static str,
+    config: LaneConfig,
+    queue: mpsc::Sender<Item<Q, A>>,
+    load: Arc<Load>,
+}
+
+impl<Q, A> Clone for Lane<Q, A> {
+    fn clone(&self) -> Self {
+        let (queue, load) = (self.queue.clone(), Arc::clone(&self.load));
+        Self { name: self.name, config: self.config, queue, load }
+    }
+}
+
+impl<Q: Request, A: Send + 'static> Lane<Q, A> {
+    /// Starts a lane; `name` is its label in metrics.
+    pub(crate) fn start(
+        name: &'static str,
+        config: LaneConfig,
+        call: Call<Q, A>,
+        lifecycle: &Lifecycle,
+    ) -> Self {
+        let (queue, waiting) = mpsc::channel(config.max_items);
+        let caller = Caller { name, call, config };
+        lifecycle.spawn_background(Worker::new(config, caller, waiting).run());
+        Self { name, config, queue, load: Arc::default() }
+    }
+
+    /// Puts an item at the end of the lane; `done` gets its answer. Never blocks. A lane that is full
+    /// is counted.
+    pub(crate) fn submit(&self, request: Q, done: Done<A>) -> Result<(), Full> {
+        let full = |Full| {
+            metrics::counter!("gateway_lane_full_total", "lane" => self.name).increment(1);
+            Full
+        };
+        let held = Held::take(&self.load, request.bytes(), &self.config).map_err(full)?;
+        let (since, cause) = (Instant::now(), trace::current());
+        let asker = Asker { held, done, since, cause };
+        self.queue.try_send(Item { request, asker }).map_err(|_| full(Full))
+    }
+
+    /// Puts an item at the end of the lane and waits for its answer.
+    pub(crate) async fn request(&self, request: Q) -> Result<A, Unavailable> {
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        let done = Box::new(move |result| {
+            // Whoever asked may have gone meanwhile.
+            let _ = answer.send(result);
+        });
+        self.submit(request, done).map_err(|full| Unavailable::NotAnswered(full.to_string()))?;
+        let stopping = || Err(Unavailable::NotAnswered("stopping".to_owned()));
+        answered.await.unwrap_or_else(|_| stopping())
+    }
+}

@@ -1,0 +1,196 @@
+//! The requests that lanes carry, and what each weighs. The sums of all bounds between a gateway and an api are
+//! in this file's tests.
+
+use shared::{
+    id::ChatId,
+    internal::{Action, Command, OpenSession, Pair, Peer, Range, ReadMark, UserChat},
+};
+
+/// About what a request takes beside its texts: in a call, 200 bytes of JSON; in memory, the item
+/// with what is to be done with its answer.
+pub(crate) const ITEM_BYTES: usize = 256;
+
+/// A request to the api that may stand in a lane.
+pub(crate) trait Request: Clone + Send + Sync + 'static {
+    /// What it weighs: [`ITEM_BYTES`] and all its texts and names, which clients wrote.
+    fn bytes(&self) -> usize;
+
+    /// The chat for whose row the api waits, and within which order is kept.
+    fn chat(&self) -> Option<ChatId> {
+        None
+    }
+}
+
+impl Request for Command {
+    fn bytes(&self) -> usize {
+        ITEM_BYTES
+            + match &self.action {
+                Action::Send { client_message_id, text, .. } => {
+                    client_message_id.len() + text.len()
+                }
+                Action::Edit { text, client_edit_id, .. } => {
+                    client_edit_id.as_ref().map_or(0, String::len) + text.len()
+                }
+                Action::Delete { .. } => 0,
+            }
+    }
+
+    fn chat(&self) -> Option<ChatId> {
+        Some(self.chat_id)
+    }
+}
+
+impl Request for Pair {
+    fn bytes(&self) -> usize {
+        ITEM_BYTES
+            + match &self.peer {
+                Peer::Username(name) => name.len(),
+                Peer::Id(_) => 0,
+            }
+    }
+}
+
+/// A guest's name.
+impl Request for String {
+    fn bytes(&self) -> usize {
+        ITEM_BYTES + self.len()
+    }
+}
+
+impl Request for OpenSession {
+    fn bytes(&self) -> usize {
+        ITEM_BYTES
+    }
+}
+
+impl Request for ReadMark {
+    fn bytes(&self) -> usize {
+        ITEM_BYTES
+    }
+}
+
+impl Request for Range {
+    fn bytes(&self) -> usize {
+        ITEM_BYTES
+    }
+}
+
+impl Request for UserChat {
+    fn bytes(&self) -> usize {
+        ITEM_BYTES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use serde::Serialize;
+    use shared::{
+        chat::{ChatType, ChatView, UNREAD_CAP, UserRef},
+        id::{Seq, SessionId, UserId},
+        internal::{
+            Account, Guests, MAX_ANSWER_BYTES, MAX_BATCH, MAX_BATCH_BYTES, MAX_CALL_BYTES,
+            MAX_CHANGED, MAX_CLIENT_ID_BYTES, MAX_EVENTS_BYTES, MAX_LIVE_CHATS, MAX_RANGE_BYTES,
+            MAX_TEXT_CHARS, Peers, Post, Role, SessionView, Shows,
+        },
+        text::MAX_USERNAME,
+    };
+    use uuid::Uuid;
+
+    /// The most bytes that JSON makes of one: `\u0007`.
+    const GROWTH: usize = 6;
+    const LAST: i64 = i64::MIN;
+
+    fn json(value: &impl Serialize) -> usize {
+        serde_json::to_string(value).unwrap().len()
+    }
+
+    fn command(text: &str) -> Command {
+        let client_message_id = "\u{7}".repeat(MAX_CLIENT_ID_BYTES);
+        let (text, reply_to) = (text.to_owned(), Some(Seq(LAST)));
+        let action = Action::Send { client_message_id, text, reply_to };
+        Command { user_id: UserId(LAST), chat_id: ChatId(LAST), action }
+    }
+
+    /// Whatever is in them, requests within a batch's bound make no larger body than the api takes.
+    #[test]
+    fn a_full_batch_is_less_than_the_api_takes() {
+        let (one, session) =
+            (UserChat { user_id: UserId(LAST), chat_id: ChatId(LAST) }, Uuid::max());
+        let shows = Shows::One(ChatId(LAST));
+        let session = OpenSession { user_id: UserId(LAST), session_id: SessionId(session), shows };
+        let mark = ReadMark { user_id: UserId(LAST), chat_id: ChatId(LAST), message_id: Seq(LAST) };
+        let range = Range { chat_id: ChatId(LAST), after: Seq(LAST) };
+        let name = "\u{7}".repeat(400);
+        let pair = Pair { user_id: UserId(LAST), peer: Peer::Username(name.clone()) };
+        for (bytes, spelled) in [
+            (command("").bytes(), json(&command(""))),
+            (command("\u{7}").bytes(), json(&command("\u{7}"))),
+            (pair.bytes(), json(&pair)),
+            (name.bytes(), json(&name)),
+            (session.bytes(), json(&session)),
+            (mark.bytes(), json(&mark)),
+            (range.bytes(), json(&range)),
+            (one.bytes(), json(&one)),
+        ] {
+            assert!(spelled < GROWTH * bytes, "{spelled} of {bytes}");
+        }
+        const { assert!(GROWTH * MAX_BATCH_BYTES + 1_000 < MAX_CALL_BYTES) };
+        let config = Config::default();
+        for lane in [config.post, config.query] {
+            assert_eq!((lane.max_batch, lane.max_batch_bytes), (MAX_BATCH, MAX_BATCH_BYTES));
+        }
+        // And as it comes out: as many of the worst texts as fit.
+        let longest = command(&"\u{7}".repeat(4 * MAX_TEXT_CHARS));
+        let fit = MAX_BATCH_BYTES / longest.bytes();
+        assert!(fit > 1 && json(&Post::patient(vec![longest; fit])) < MAX_CALL_BYTES);
+        let names = vec![name; MAX_BATCH];
+        assert!(names.iter().map(Request::bytes).sum::<usize>() < MAX_BATCH_BYTES);
+        assert!(json(&Guests { names }) < MAX_CALL_BYTES);
+        assert!(json(&Peers { pairs: vec![pair; MAX_BATCH] }) < MAX_CALL_BYTES);
+    }
+
+    #[test]
+    fn the_longest_answers_are_less_than_a_gateway_takes() {
+        // A chat's name has 100 characters, a person's 64; quotes take two bytes each, emoji four.
+        let name = "😀".repeat(100);
+        let chat = ChatView {
+            id: ChatId(LAST),
+            name: name.clone(),
+            chat_type: ChatType::Private,
+            seq: Seq(LAST),
+            last_read: Seq(LAST),
+            unread: UNREAD_CAP,
+            invited_by: Some(UserRef::registered(UserId(LAST), "😀".repeat(MAX_USERNAME))),
+        };
+        let (username, role) = ("😀".repeat(MAX_USERNAME), Role::Admin);
+        let user = Account { id: UserId(LAST), username, name, role };
+        let chats = vec![chat; MAX_LIVE_CHATS as usize];
+        let opened = json(&SessionView { user, chats }) * MAX_BATCH;
+        assert!(opened < MAX_ANSWER_BYTES, "open: {opened}");
+        assert!(Config::default().live_chats <= MAX_LIVE_CHATS);
+
+        // Each range may have one event that is too long for its share.
+        let event = 2 * 4 * MAX_TEXT_CHARS + 2_000;
+        assert!(event < MAX_RANGE_BYTES);
+        assert!(MAX_EVENTS_BYTES + MAX_BATCH * event < MAX_ANSWER_BYTES);
+
+        // The texts once more, and at most 1,000 bytes for each receipt and the event around its text.
+        const { assert!(GROWTH * MAX_BATCH_BYTES + MAX_BATCH * 1_000 < MAX_ANSWER_BYTES) };
+
+        // Six lists of ids, numbers and sessions.
+        const { assert!(6 * MAX_CHANGED * 120 < MAX_ANSWER_BYTES) };
+    }
+
+    /// Memory: what the lanes of a node hold when all of them are full.
+    #[test]
+    fn full_lanes_are_bounded() {
+        let Config { post, query, post_lanes, .. } = Config::default();
+        let lanes = post_lanes * post.max_bytes + 6 * query.max_bytes;
+        assert!(lanes <= 80 << 20, "{} MiB", lanes >> 20);
+        // Every ordinary message fits: the bound in bytes is for long ones.
+        assert!(post.max_items * (ITEM_BYTES + 1_000) < post.max_bytes);
+        assert!(query.max_items * (ITEM_BYTES + 4 * MAX_USERNAME) < query.max_bytes);
+    }
+}

@@ -1,0 +1,149 @@
+//! A lane's task: makes batches of what waits, and puts beside the lane what would hold it up.
+
+use super::{aside::Aside, caller::Caller, item::Item, request::Request};
+use crate::config::LaneConfig;
+use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use std::sync::Arc;
+use tokio::{sync::mpsc, time::Instant};
+
+pub(super) struct Worker<Q, A> {
+    config: LaneConfig,
+    caller: Arc<Caller<Q, A>>,
+    waiting: mpsc::Receiver<Item<Q, A>>,
+    /// Taken from the queue and too large for the batch before.
+    next: Option<Item<Q, A>>,
+    aside: Aside<Q, A>,
+    calls: FuturesUnordered<BoxFuture<'static, Over<Q, A>>>,
+    /// Calls in flight: in the lane, and whether there is one beside it.
+    in_lane: usize,
+    beside: bool,
+    /// From when on there may be another one in the lane.
+    slow_at: Instant,
+}
+
+/// Where a call was made, and the items whose chats it found busy.
+type Over<Q, A> = (Way, Vec<Item<Q, A>>);
+
+/// Where a call was made.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    InLane,
+    Beside,
+}
+
+impl<Q: Request, A: Send + 'static> Worker<Q, A> {
+    pub(super) fn new(
+        config: LaneConfig,
+        caller: Caller<Q, A>,
+        waiting: mpsc::Receiver<Item<Q, A>>,
+    ) -> Self {
+        Self {
+            config,
+            caller: Arc::new(caller),
+            waiting,
+            next: None,
+            aside: Aside::new(),
+            calls: FuturesUnordered::new(),
+            in_lane: 0,
+            beside: false,
+            slow_at: Instant::now(),
+        }
+    }
+
+    /// Until nobody can submit any more and all is answered.
+    pub(super) async fn run(mut self) {
+        let mut open = true;
+        while open || !self.calls.is_empty() {
+            tokio::select! {
+                // What a call found busy is put aside before anything later is taken.
+                biased;
+                Some((way, busy)) = self.calls.next(), if !self.calls.is_empty() => {
+                    self.over(way, busy);
+                }
+                () = tokio::time::sleep_until(self.slow_at),
+                    if open && self.in_lane < self.config.at_once && !self.may_request() => {}
+                batch = collect(&mut self.waiting, &mut self.next, &mut self.aside, &self.config),
+                    if open && self.may_request() =>
+                {
+                    match batch {
+                        Some(batch) => self.request(batch),
+                        None => open = false,
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether there may be one more call in the lane.
+    fn may_request(&self) -> bool {
+        self.in_lane == 0 || (self.in_lane < self.config.at_once && Instant::now() >= self.slow_at)
+    }
+
+    fn request(&mut self, batch: Vec<Item<Q, A>>) {
+        self.in_lane += 1;
+        self.slow_at = Instant::now() + self.config.slow_after;
+        let caller = Arc::clone(&self.caller);
+        self.calls.push(Box::pin(async move { (Way::InLane, caller.carry_out(batch).await) }));
+    }
+
+    /// A call is over, but for these items.
+    fn over(&mut self, way: Way, busy: Vec<Item<Q, A>>) {
+        match way {
+            Way::InLane => {
+                self.in_lane -= 1;
+                if !busy.is_empty() {
+                    metrics::counter!("gateway_set_aside_total", "lane" => self.caller.name)
+                        .increment(busy.len() as u64);
+                }
+            }
+            Way::Beside => self.beside = false,
+        }
+        self.aside.take_in(busy, self.config.give_up_after);
+        if self.beside {
+            return;
+        }
+        self.aside.tidy();
+        if self.aside.is_empty() {
+            return;
+        }
+        self.beside = true;
+        let (caller, batch) = (Arc::clone(&self.caller), self.aside.batch(&self.config));
+        let pause = self.config.busy_pause;
+        self.calls.push(Box::pin(async move {
+            tokio::time::sleep(pause).await;
+            (Way::Beside, caller.carry_out(batch).await)
+        }));
+    }
+}
+
+/// The next batch: the first item, and whatever else waits, within the bounds. `None` when there will
+/// be none any more. Nothing is lost when this is dropped half-way.
+async fn collect<Q: Request, A>(
+    waiting: &mut mpsc::Receiver<Item<Q, A>>,
+    next: &mut Option<Item<Q, A>>,
+    aside: &mut Aside<Q, A>,
+    config: &LaneConfig,
+) -> Option<Vec<Item<Q, A>>> {
+    let first = loop {
+        let item = match next.take() {
+            Some(item) => item,
+            None => waiting.recv().await?,
+        };
+        if let Some(item) = aside.pass(item) {
+            break item;
+        }
+    };
+    let mut bytes = first.asker.held.bytes;
+    let mut batch = vec![first];
+    while batch.len() < config.max_batch {
+        let Ok(item) = waiting.try_recv() else { break };
+        let Some(item) = aside.pass(item) else { continue };
+        bytes += item.asker.held.bytes;
+        if bytes > config.max_batch_bytes {
+            *next = Some(item);
+            break;
+        }
+        batch.push(item);
+    }
+    Some(batch)
+}

@@ -1,0 +1,84 @@
+//! What a gateway asks of the api. The gateway may not know who answers: over HTTP in a cluster, by direct
+//! calls in one process.
+//!
+//! - `http.rs`: the api over HTTP
+//! - `lane/`: batches and repeats of one kind of request; `lanes.rs`: the lanes of connections;
+//!   `hub_lanes.rs`: those of the hub
+//! - `keys.rs`: the public keys that tokens are verified with
+
+pub mod http;
+pub(crate) mod hub_lanes;
+pub(crate) mod keys;
+pub(crate) mod lane;
+pub(crate) mod lanes;
+#[cfg(test)]
+pub(crate) mod scripted;
+
+use futures_util::future::BoxFuture;
+use shared::{
+    internal::{
+        Changed, ChangedFound, Dormant, DormantMarked, Events, EventsFound, Guests, GuestsFound,
+        MarkRead, Open, Opened, Peers, PeersFound, Post, Posted, View, Viewed,
+    },
+    token::Jwks,
+};
+
+/// The api as a gateway sees it: batches, each safe to repeat. See [`shared::internal`] for what
+/// each promises.
+pub trait Backend: Send + Sync + 'static {
+    fn open(&self, call: Open) -> Answer<Opened>;
+    fn post(&self, call: Post) -> Answer<Posted>;
+    fn mark_read(&self, call: MarkRead) -> Answer<()>;
+    fn events(&self, call: Events) -> Answer<EventsFound>;
+    fn view(&self, call: View) -> Answer<Viewed>;
+    fn dormant(&self, call: Dormant) -> Answer<DormantMarked>;
+    fn changed(&self, call: Changed) -> Answer<ChangedFound>;
+    fn peers(&self, call: Peers) -> Answer<PeersFound>;
+    fn guests(&self, call: Guests) -> Answer<GuestsFound>;
+    /// The public keys that access tokens verify with.
+    fn jwks(&self) -> Answer<Jwks>;
+}
+
+/// An answer on its way.
+pub type Answer<T> = BoxFuture<'static, Result<T, Unavailable>>;
+
+/// There is no answer. Whether the call took effect is unknown.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    /// Nobody answered, or for a reason that does not lie in what was asked: the same call may be
+    /// answered a moment later, or by another api.
+    #[error("the api does not answer: {0}")]
+    NotAnswered(String),
+    /// The api does not take this call, or its answer cannot be taken: too long, or not as agreed.
+    /// The same call would end the same way.
+    #[error("the api cannot be asked this: {0}")]
+    Refused(String),
+}
+
+impl Unavailable {
+    /// For an answer that says no. Only what judges the body stays the same for the same body; all
+    /// else, a wrong secret or an unknown path too, is the api's state and nothing that smaller calls
+    /// would get around.
+    pub fn status(status: u16, why: String) -> Self {
+        match status {
+            400 | 413 | 422 => Self::Refused(why),
+            _ => Self::NotAnswered(why),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_judges_the_body_is_a_refusal() {
+        for status in [400, 413, 422] {
+            assert!(matches!(Unavailable::status(status, String::new()), Unavailable::Refused(_)));
+        }
+        for status in [401, 403, 404, 408, 429, 500, 502, 503, 504] {
+            let error = Unavailable::status(status, String::new());
+            assert!(matches!(error, Unavailable::NotAnswered(_)), "{status}");
+        }
+    }
+}

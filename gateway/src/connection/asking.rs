@@ -1,0 +1,114 @@
+//! What a connection's frames need before they can be answered: look-ups, one after the other in the
+//! order of the frames, beside everything else that the connection does. Nothing waits for them but
+//! the answers that need them. It does not know how anything is looked up.
+
+use crate::{connection::answer::Answer, hub::conn::unanswered::Progress};
+use futures_util::future::BoxFuture;
+use shared::{
+    close::Close,
+    id::{ChatId, Seq},
+    internal::{Action, Peer},
+};
+use std::{collections::VecDeque, future::pending, mem};
+
+/// The most frames of a connection that wait for the look-up of one before; more are left unread until
+/// there are fewer. Each may hold the longest text, so it is a bound of memory; and one at a time goes
+/// to the api, so that no connection's flood is others' wait. A look-up takes a millisecond or two.
+pub(crate) const MAX_WAITING: usize = 8;
+
+/// A frame that needs a look-up, or that must not overtake one.
+#[derive(Debug)]
+pub(crate) enum Question {
+    /// The private chat with this person, to post to it.
+    Direct { to: Peer, action: Action },
+    /// The guest of this name, and whether its network may do that.
+    Guest { name: String, action: Option<Action> },
+    /// A chat as the user may watch it.
+    Subscribe { id: Option<String>, chat_id: ChatId, after: Option<Seq> },
+    /// Nothing: it is in here to stay behind its `subscribe`.
+    Unsubscribe { id: Option<String>, chat_id: ChatId },
+    /// Whose token this is.
+    Renew { id: Option<String>, token: String },
+}
+
+/// What is done on the connection `C` once a look-up has ended.
+pub(crate) type Then<C> = Box<dyn FnOnce(&mut C) -> Result<(), Close> + Send>;
+
+/// A look-up under way.
+pub(crate) type LookUp<C> = BoxFuture<'static, Then<C>>;
+
+/// Makes a closure a [`Then`].
+pub(crate) fn then<C>(then: impl FnOnce(&mut C) -> Result<(), Close> + Send + 'static) -> Then<C> {
+    Box::new(then)
+}
+
+/// The look-ups of one connection.
+pub(crate) struct Asking<C> {
+    under_way: Option<LookUp<C>>,
+    waiting: VecDeque<(Question, Answer)>,
+    /// Frames are left unread, for a reason that was counted.
+    paused: bool,
+}
+
+impl<C> Default for Asking<C> {
+    fn default() -> Self {
+        Self { under_way: None, waiting: VecDeque::new(), paused: false }
+    }
+}
+
+impl<C> Asking<C> {
+    /// Adds a frame behind those that wait.
+    pub(crate) fn add(&mut self, question: Question, answer: Answer) {
+        self.waiting.push_back((question, answer));
+    }
+
+    /// The next frame, unless a look-up is under way.
+    pub(crate) fn next(&mut self) -> Option<(Question, Answer)> {
+        if self.under_way.is_some() {
+            return None;
+        }
+        let next = self.waiting.pop_front();
+        if next.is_none() && self.waiting.capacity() > 0 {
+            // It is rare, and no part of an idle connection's memory.
+            self.waiting = VecDeque::new();
+        }
+        next
+    }
+
+    /// A look-up begins: [`Asking::found`] waits for it.
+    pub(crate) fn begin(&mut self, look_up: LookUp<C>) {
+        self.under_way = Some(look_up);
+    }
+
+    /// What to do now that the look-up under way has ended. Safe to drop while it waits.
+    pub(crate) async fn found(&mut self) -> Then<C> {
+        match &mut self.under_way {
+            Some(look_up) => {
+                let then = look_up.await;
+                self.under_way = None;
+                then
+            }
+            None => pending().await,
+        }
+    }
+
+    /// Whether frames are left unread.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// Whether the next frame is to be read. Otherwise it stays in the kernel, whose buffer fills, so
+    /// that the client is slowed down and nobody else.
+    pub(crate) fn may_read(&mut self, progress: Progress) -> bool {
+        let full = match progress {
+            Progress::Open if self.waiting.len() >= MAX_WAITING => Some("look_ups"),
+            Progress::Full => Some("answers"),
+            Progress::Open | Progress::Leaving | Progress::Left => None,
+        };
+        let paused = mem::replace(&mut self.paused, full.is_some());
+        if let Some(reason) = full.filter(|_| !paused) {
+            metrics::counter!("gateway_reading_pauses_total", "reason" => reason).increment(1);
+        }
+        progress == Progress::Open && full.is_none()
+    }
+}

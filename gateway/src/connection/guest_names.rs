@@ -1,0 +1,45 @@
+//! The names under which a guest's connection has written, so that a known one needs no look-up.
+
+use shared::{chat::UserRef, text::is_name_of};
+
+/// The most names of one connection that are remembered. A person has one; a page for several
+/// people, a few. Who uses more is announced again, which its network's limit bounds.
+const MAX_NAMES: usize = 8;
+
+/// The names that a guest's connection has used, the latest last.
+#[derive(Debug, Default)]
+pub(crate) struct GuestNames(Vec<UserRef>);
+
+impl GuestNames {
+    /// The guest of this name, if it was used before.
+    pub(crate) fn get(&self, name: &str) -> Option<&UserRef> {
+        self.0.iter().find(|guest| is_name_of(name, &guest.username))
+    }
+
+    pub(crate) fn add(&mut self, guest: UserRef) {
+        if self.0.len() >= MAX_NAMES {
+            self.0.remove(0);
+        }
+        self.0.push(guest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared::id::UserId;
+
+    #[test]
+    fn a_name_is_known_in_whatever_spelling_and_the_oldest_is_forgotten() {
+        let mut names = GuestNames::default();
+        for id in 0..=MAX_NAMES as i64 {
+            assert_eq!(names.get(&format!("Zoe{id}")), None);
+            names.add(UserRef { id: UserId(id), username: format!("Zoe{id}"), guest: true });
+        }
+        for name in ["ZOE3", "Ｚｏｅ3"] {
+            assert_eq!(names.get(name).map(|guest| guest.id), Some(UserId(3)), "{name}");
+        }
+        assert_eq!(names.get("zoe0"), None);
+        assert_eq!(names.0.len(), MAX_NAMES);
+    }
+}

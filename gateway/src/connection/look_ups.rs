@@ -1,0 +1,75 @@
+//! How each frame that needs a look-up has it, and what is done on the connection afterwards. In which
+//! order is `asking.rs`'s business.
+
+use crate::{
+    connection::{
+        Connection,
+        answer::Answer,
+        asking::{LookUp, Question, Then, then},
+    },
+    dialect::{refusal, try_later},
+    hub::conn::Owner,
+};
+use shared::{close::Close, time::Timestamp};
+use std::sync::Arc;
+
+impl Connection {
+    /// Looks up what a frame needs, behind what those before it need.
+    pub(crate) fn ask(&mut self, question: Question, answer: Answer) {
+        self.asking.add(question, answer);
+        self.ask_next();
+    }
+
+    /// A look-up has ended.
+    pub(crate) fn on_found(&mut self, then: Then<Self>) -> Result<(), Close> {
+        then(self)?;
+        self.ask_next();
+        Ok(())
+    }
+
+    fn ask_next(&mut self) {
+        while let Some((question, answer)) = self.asking.next() {
+            let look_up = match question {
+                Question::Direct { to, action } => self.find_peer(to, action, answer),
+                Question::Guest { name, action } => self.find_guest(name, action, answer),
+                Question::Subscribe { id, chat_id, after } => self.view(id, chat_id, after, answer),
+                Question::Unsubscribe { id, chat_id } => {
+                    self.unsubscribe(id, chat_id, answer);
+                    None
+                }
+                Question::Renew { id, token } => Some(self.verify(id, token, answer)),
+            };
+            if let Some(look_up) = look_up {
+                self.asking.begin(look_up);
+            }
+        }
+    }
+
+    /// Looks up whose token this is, to go on with it.
+    fn verify(&self, id: Option<String>, token: String, answer: Answer) -> LookUp<Self> {
+        let gateway = Arc::clone(self.gateway());
+        Box::pin(async move {
+            let verdict = gateway.keys.verify(&token).await;
+            then(move |connection: &mut Self| {
+                let Owner::User { session: own, .. } = connection.conn().owner else {
+                    return Ok(());
+                };
+                answer.send(&match verdict {
+                    Ok(claims) => {
+                        let expires_at = Timestamp(claims.exp.saturating_mul(1000));
+                        connection.session.renewed(id, (claims.sid, own), expires_at)
+                    }
+                    Err(Close::Overloaded) => {
+                        let text = "This token cannot be checked right now. Send it again.";
+                        try_later(id, "unavailable", text, gateway.hub.config.unavailable_wait)
+                    }
+                    Err(close) => refusal(id, close.reason(), "This token is not accepted."),
+                });
+                Ok(())
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

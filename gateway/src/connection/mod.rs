@@ -1,0 +1,381 @@
+//! The life of one connection, in whatever dialect: it opens, then frames in and events out until either
+//! side ends it. This task owns the socket; everybody else holds a [`Conn`].
+//!
+//! - `presented.rs`, `greeting.rs`, `opening/`: until its client is known
+//! - `session.rs`: what each frame leads to, a pure state machine
+//! - `asking.rs`, `look_ups.rs`, `people.rs`, `guest_names.rs`, `subscribing.rs`: what a frame needs first
+//! - `posting.rs`, `answer.rs`: a command's way to the api, and the answer that each frame is owed
+//! - `arriving.rs`, `joining.rs`: how it comes to watch chats from where its client stopped
+//! - `heartbeat.rs`: when it is pinged and given up
+
+mod answer;
+mod arriving;
+mod asking;
+mod greeting;
+mod guest_names;
+mod heartbeat;
+mod joining;
+mod look_ups;
+pub(crate) mod opening;
+mod people;
+mod posting;
+pub(crate) mod presented;
+mod session;
+mod subscribing;
+
+use crate::{
+    Gateway,
+    connection::{
+        answer::Answer,
+        arriving::Arriving,
+        asking::{Asking, Question},
+        guest_names::GuestNames,
+        heartbeat::{Beat, look},
+        opening::{Opened, Registered, native::open},
+        presented::Presented,
+        session::{Session, Wanted},
+    },
+    dialect::Window,
+    hub::{
+        conn::{Conn, join::Join, outbox::Taken, unanswered::Progress},
+        presence::sharing,
+        strangers::Stranger,
+    },
+    wire::{
+        frame::Frame,
+        socket::{Incoming, Socket, Written},
+    },
+};
+use shared::{
+    chat::UserRef,
+    close::Close,
+    id::{ChatId, Seq},
+    internal::ReadMark,
+    protocol::ServerFrame,
+    serve::Place,
+    time::Timestamp,
+};
+use std::{collections::VecDeque, mem, pin::Pin, sync::Arc, time::Duration};
+use tokio::time::{Instant, Sleep};
+
+/// What is queued before an order to close may take this long: a client that reads gets it all.
+const LAST_WRITE: Duration = Duration::from_secs(2);
+
+/// An emptied queue larger than this is let go, so that a burst does not stay in memory.
+const KEEP_QUEUE: usize = 32;
+
+/// How a connection begins.
+pub(crate) enum Begin {
+    /// The client says hello first; with what came with the upgrade.
+    Hello(Presented, Stranger),
+    /// It was opened before the upgrade was answered.
+    Opened(Box<Opened>),
+}
+
+/// Runs a connection from the upgrade to its end; `place` is its place in the listener. What lives as
+/// long as the connection is boxed, because a future holds its arguments twice.
+pub(crate) async fn run(
+    gateway: Arc<Gateway>,
+    mut socket: Box<Socket>,
+    begin: Result<Begin, Close>,
+    place: Place,
+) {
+    let opened = match begin {
+        // Boxed, like all that is rare here: it is no part of an idle connection's memory.
+        Ok(Begin::Hello(presented, stranger)) => {
+            Box::pin(open(&gateway, &mut socket, presented, stranger)).await
+        }
+        Ok(Begin::Opened(opened)) => Ok(*opened),
+        Err(close) => Err(close),
+    };
+    metrics::counter!("gateway_openings_total", "result" => match &opened {
+        Ok(_) => "opened",
+        Err(Close::Overloaded) => "failed",
+        Err(Close::Restart) => "sent_on",
+        Err(_) => "refused",
+    })
+    .increment(1);
+    let close = match opened {
+        Ok(opened) => {
+            if opened.registered.conn.user().is_some() {
+                socket.client_is_known();
+            }
+            Box::new(Connection::new(opened)).run(&mut socket).await
+        }
+        Err(close) => close,
+    };
+    metrics::counter!("gateway_closes_total", "reason" => close.reason()).increment(1);
+    Box::pin(socket.close(close)).await;
+    drop(place);
+}
+
+/// A connection that is ready.
+pub(crate) struct Connection {
+    pub(crate) registered: Registered,
+    pub(crate) session: Session,
+    pub(crate) names: GuestNames,
+    pub(crate) asking: Asking<Self>,
+    pub(crate) arriving: Arriving,
+    /// Whether the first chats have come in and others know that the user is here.
+    settled: bool,
+    /// The chats that are to hear so then.
+    shares: Vec<ChatId>,
+    #[expect(
+        dead_code,
+        reason = "held for its drop: a guest is a stranger for as long as it stays"
+    )]
+    stranger: Option<Stranger>,
+    heard_at: Instant,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Connection {
+    pub(crate) fn new(opened: Opened) -> Self {
+        let Opened { registered, session, arriving, shares, stranger } = opened;
+        let heartbeat = registered.gateway.hub.config.heartbeat;
+        // The first look comes at a random moment, so that who came together is not looked at together.
+        let first = heartbeat.mul_f64(rand::random_range(0.1..1.0)).min(left(&session));
+        let now = Instant::now();
+        Self {
+            registered,
+            session,
+            names: GuestNames::default(),
+            asking: Asking::default(),
+            arriving,
+            settled: false,
+            shares,
+            stranger,
+            heard_at: now,
+            timer: Box::pin(tokio::time::sleep_until(now + first)),
+        }
+    }
+
+    pub(crate) async fn run(mut self: Box<Self>, socket: &mut Socket) -> Close {
+        let conn = Arc::clone(&self.registered.conn);
+        let mut scratch = VecDeque::new();
+        self.get_on();
+        loop {
+            let progress = conn.unanswered.progress();
+            if progress == Progress::Left {
+                conn.send_away();
+            }
+            let reads = self.asking.may_read(progress);
+            // In this order: looking whether a frame came costs little, and tokio ends a flood of them
+            // in time for the others. Nothing but a write is awaited outside of here, so that nothing
+            // holds up what is to be written, or the order to close.
+            let result = tokio::select! {
+                biased;
+                incoming = socket.next(), if reads => {
+                    incoming.and_then(|incoming| self.on_incoming(incoming))
+                }
+                taken = conn.outbox.take(mem::take(&mut scratch)) => {
+                    let Taken { mut frames, since, reads, joins, closing } = taken;
+                    self.invited(joins);
+                    let written = self.write(socket, &mut frames, closing).await;
+                    if written.is_ok() {
+                        if let Some(since) = since {
+                            metrics::histogram!("gateway_write_wait_seconds").record(since.elapsed());
+                        }
+                        self.mark_read(reads);
+                    }
+                    if frames.capacity() <= KEEP_QUEUE {
+                        scratch = frames;
+                    }
+                    closing.map_or(written, Err)
+                }
+                found = self.asking.found() => self.on_found(found),
+                () = conn.unanswered.moves_on_from(progress) => Ok(()),
+                () = self.arriving.next(&self.registered.gateway.hub, &conn) => {
+                    self.get_on();
+                    Ok(())
+                }
+                () = &mut self.timer => Box::pin(self.on_timer(socket)).await,
+                // Nothing else is written that it could go with.
+                () = std::future::ready(()), if socket.owes_pong() => {
+                    self.write(socket, &mut VecDeque::new(), None).await
+                }
+            };
+            if let Err(close) = result {
+                return close;
+            }
+        }
+    }
+
+    /// Writes these frames and the answer to a ping.
+    async fn write(
+        &mut self,
+        socket: &mut Socket,
+        frames: &mut VecDeque<Frame>,
+        closing: Option<Close>,
+    ) -> Result<(), Close> {
+        if socket.write_now(frames)? == Written::All {
+            return Ok(());
+        }
+        let patience = self.gateway().hub.config.write_timeout;
+        Box::pin(write_rest(socket, frames, closing, self.conn(), patience)).await
+    }
+
+    pub(crate) fn gateway(&self) -> &Arc<Gateway> {
+        &self.registered.gateway
+    }
+
+    pub(crate) fn conn(&self) -> &Arc<Conn> {
+        &self.registered.conn
+    }
+
+    /// Chats that came while the connection was open, or that it was detached from.
+    fn invited(&mut self, joins: Vec<Join>) {
+        if joins.is_empty() {
+            return;
+        }
+        let chats = joins.iter().map(|join| (join.chat_id, join.chat_type));
+        let shares = sharing(chats, self.gateway().hub.config.presence_chats);
+        match self.conn().user_id() {
+            Some(user) if self.settled => self.gateway().hub.users.arrived(user, &shares),
+            _ => self.shares.extend(shares),
+        }
+        for join in joins {
+            self.arriving.add(join);
+        }
+        self.get_on();
+    }
+
+    /// Joins what may be joined now.
+    pub(crate) fn get_on(&mut self) {
+        self.arriving.start(&self.registered.gateway.hub, &self.registered.conn);
+        if self.settled || !self.arriving.is_settled() {
+            return;
+        }
+        self.settled = true;
+        let shares = mem::take(&mut self.shares);
+        if let Some(UserRef { id, username, .. }) = self.conn().user() {
+            self.gateway().hub.users.arrived(*id, &shares);
+            if self.conn().window == Window::Lobby {
+                self.gateway().hub.arrived(self.conn(), username);
+            }
+        }
+    }
+
+    /// What was shown to a client that cannot say what it has read.
+    fn mark_read(&self, reads: Vec<(ChatId, Seq)>) {
+        let Some(user_id) = self.conn().user_id() else { return };
+        for (chat_id, message_id) in reads {
+            self.submit_mark(ReadMark { user_id, chat_id, message_id });
+        }
+    }
+
+    fn submit_mark(&self, mark: ReadMark) {
+        // When the lane is full, a later mark includes this one.
+        let _ = self.gateway().lanes.mark_read(mark);
+    }
+
+    fn on_incoming(&mut self, incoming: Incoming) -> Result<(), Close> {
+        self.heard_at = Instant::now();
+        let now = self.gateway().uptime();
+        let text = match incoming {
+            Incoming::Text(text) => Some(text),
+            Incoming::Binary => None,
+            Incoming::Sign => return Ok(()),
+        };
+        let answer = Answer::of(self.conn());
+        let conn = &self.registered.conn;
+        let wanted = {
+            let allowance = &mut conn.account.allowance();
+            match text {
+                Some(text) => {
+                    let fresh_id = || uuid::Uuid::new_v4().to_string();
+                    self.session.on_text(&text, conn.speaker(), allowance, now, fresh_id)?
+                }
+                None => self.session.on_binary(allowance, now)?,
+            }
+        };
+        match wanted {
+            Wanted::Reply(frame) => answer.send(&frame),
+            Wanted::Post { id, command } => self.post(id, command, answer),
+            Wanted::Direct { to, action } => self.ask(Question::Direct { to, action }, answer),
+            Wanted::Guest { name, action } => self.ask(Question::Guest { name, action }, answer),
+            Wanted::Read(mark) => self.submit_mark(mark),
+            Wanted::Typing(chat) => {
+                if self.registered.conn.watches(chat) {
+                    self.gateway().hub.typing(&self.registered.conn, chat);
+                }
+            }
+            Wanted::Subscribe { id, chat_id, after } => {
+                self.ask(Question::Subscribe { id, chat_id, after }, answer);
+            }
+            Wanted::Unsubscribe { id, chat_id } => {
+                self.ask(Question::Unsubscribe { id, chat_id }, answer);
+            }
+            Wanted::Renew { id, token } => self.ask(Question::Renew { id, token }, answer),
+            Wanted::Nothing => {}
+        }
+        Ok(())
+    }
+
+    /// Answers a frame that is refused, unless that happens too often.
+    pub(crate) fn refuse(&mut self, error: ServerFrame, answer: Answer) -> Result<(), Close> {
+        let now = self.gateway().uptime();
+        let wanted = {
+            let allowance = &mut self.registered.conn.account.allowance();
+            self.session.refuse(error, allowance, now)?
+        };
+        if let Wanted::Reply(error) = wanted {
+            answer.send(&error);
+        }
+        Ok(())
+    }
+
+    /// Heartbeat and the token's end.
+    async fn on_timer(&mut self, socket: &mut Socket) -> Result<(), Close> {
+        let heartbeat = self.gateway().hub.config.heartbeat;
+        let left = left(&self.session);
+        if left.is_zero() {
+            return Err(match self.conn().window {
+                Window::Native => Close::TokenExpired,
+                // Its token is no matter: it has lived as long as a connection may.
+                _ => Close::Renew,
+            });
+        }
+        self.arriving.forget();
+        if self.asking.is_paused() {
+            // It may have spoken and not been heard.
+            self.heard_at = Instant::now();
+        }
+        let (wait, mut frames) = match look(self.heard_at.elapsed(), heartbeat, rand::random()) {
+            Beat::Silent => return Err(Close::Silent),
+            Beat::Wait(wait) => (wait, VecDeque::new()),
+            Beat::Ping(wait) => (wait, VecDeque::from([Frame::ping()])),
+        };
+        self.timer.as_mut().reset(Instant::now() + wait.min(left));
+        self.write(socket, &mut frames, None).await
+    }
+}
+
+/// How long the session's token is still good.
+fn left(session: &Session) -> Duration {
+    let left = session.expires_at.0 - Timestamp::now().0;
+    Duration::from_millis(u64::try_from(left).unwrap_or_default())
+}
+
+/// Writes what the kernel did not take at once. A client of which it takes nothing for `patience` is
+/// too slow; an order to close ends it, unless this is what goes before the close.
+async fn write_rest(
+    socket: &mut Socket,
+    frames: &mut VecDeque<Frame>,
+    closing: Option<Close>,
+    conn: &Conn,
+    patience: Duration,
+) -> Result<(), Close> {
+    let last = async {
+        match closing {
+            Some(_) => tokio::time::sleep(LAST_WRITE).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        written = socket.write(frames, patience) => written,
+        close = conn.outbox.closing(), if closing.is_none() => Err(close),
+        () = last => Err(Close::SlowConsumer),
+    }
+}

@@ -1,0 +1,143 @@
+//! How a connection opens: the steps that all dialects share. What comes before and after them is each
+//! dialect's own: a native client says hello first (`native.rs`), the older ones are opened before
+//! their upgrade is answered (`older.rs`).
+
+pub(crate) mod native;
+pub(crate) mod older;
+
+use crate::{
+    Gateway,
+    connection::{arriving::Arriving, session::Session},
+    dialect::Window,
+    hub::{
+        conn::{Conn, Owner, join::AccessVersion},
+        strangers::Stranger,
+        users::Arrival,
+    },
+};
+use shared::{
+    chat::UserRef,
+    close::Close,
+    id::ChatId,
+    internal::{OpenSession, SessionRefusal, SessionView},
+    relay::Channel,
+    telemetry::trace::{Kind, Span},
+    token::Claims,
+};
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+/// How long to wait for the bus to confirm a user's channel before opening without it: repair
+/// covers what is missed.
+const SUBSCRIBE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long an account that opens connections too fast waits to be told so. Nothing else slows down a
+/// thousand sockets that open again at once, and each try costs a signature.
+const TOO_FAST: Duration = Duration::from_secs(2);
+
+/// What an open connection starts with.
+pub(crate) struct Opened {
+    pub registered: Registered,
+    pub session: Session,
+    pub arriving: Arriving,
+    /// The chats that may hear that the user is here.
+    pub shares: Vec<ChatId>,
+    /// A guest's place among the strangers.
+    pub stranger: Option<Stranger>,
+}
+
+/// A handshake as a piece of work in a trace.
+pub(crate) async fn handshake(
+    window: Window,
+    opening: impl Future<Output = Result<Opened, Close>>,
+) -> Result<Opened, Close> {
+    let mut span = Span::root("handshake", Kind::Server);
+    span.text("dialect", window.dialect().name());
+    let opened = span.around(opening).await;
+    if let Err(close) = &opened {
+        span.text("close", close.reason());
+    }
+    opened
+}
+
+/// Counts a connection that opened.
+pub(crate) fn opened(window: Window, started: Instant) {
+    metrics::histogram!("gateway_handshake_duration_seconds").record(started.elapsed());
+    metrics::counter!("gateway_opened_total", "dialect" => window.dialect().name()).increment(1);
+}
+
+/// A connection whose session stands.
+pub(crate) struct Admitted {
+    pub registered: Registered,
+    /// The version of the user's rights before the api was asked.
+    pub allowed: AccessVersion,
+    pub epoch: Arc<str>,
+    pub view: SessionView,
+}
+
+/// Registers a connection whose token verified and asks the api whether its session stands.
+pub(crate) async fn admit(
+    gateway: &Arc<Gateway>,
+    window: Window,
+    claims: Claims,
+) -> Result<Admitted, Close> {
+    // Registered before the api is asked: a session that ends meanwhile closes this connection too.
+    let user = UserRef::registered(claims.sub, claims.name);
+    let owner = Owner::User { user, session: claims.sid };
+    let (registered, arrival) = match Registered::new(gateway, window, owner) {
+        Err(Close::Abuse) => {
+            tokio::time::sleep(TOO_FAST).await;
+            return Err(Close::Abuse);
+        }
+        registered => registered?,
+    };
+    let shows = window.shows();
+    let answered = async {
+        if arrival == Arrival::First
+            && let Some(subscriber) = gateway.hub.subscriber.get()
+        {
+            let confirmed = subscriber.add(&[Channel::User(claims.sub)]);
+            let _ = tokio::time::timeout(SUBSCRIBE_PATIENCE, confirmed).await;
+        }
+        let allowed = registered.conn.access_version();
+        let session = OpenSession { user_id: claims.sub, session_id: claims.sid, shows };
+        (allowed, gateway.lanes.open(session).await)
+    };
+    let (allowed, answer) = registered.conn.unless_closing(answered).await?;
+    // One answer is for many.
+    gateway.hub.pace.turn().await;
+    let (epoch, view) = answer.map_err(|_| Close::Overloaded)?;
+    let view = view.map_err(|refused| match refused {
+        SessionRefusal::Blocked => Close::Blocked,
+        SessionRefusal::Ended => Close::SessionEnded,
+    })?;
+    Ok(Admitted { registered, allowed, epoch, view })
+}
+
+/// A registered connection; dropping it removes it everywhere.
+pub(crate) struct Registered {
+    pub gateway: Arc<Gateway>,
+    pub conn: Arc<Conn>,
+}
+
+impl Registered {
+    /// Lets a connection in, unless the node drains or its account opens them too fast.
+    pub(crate) fn new(
+        gateway: &Arc<Gateway>,
+        window: Window,
+        owner: Owner,
+    ) -> Result<(Self, Arrival), Close> {
+        let max_outbox_bytes = gateway.hub.config.max_outbox_bytes;
+        let (conn, arrival) = gateway.hub.users.register(owner, |owner, account| {
+            Conn::new(gateway.ids.next(), owner, window, max_outbox_bytes).of(account)
+        })?;
+        Ok((Self { gateway: Arc::clone(gateway), conn }, arrival))
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.gateway.hub.forget(&self.conn);
+        self.gateway.hub.users.unregister(&self.conn);
+    }
+}

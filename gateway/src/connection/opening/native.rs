@@ -1,0 +1,212 @@
+//! How a native connection opens: hello, token, the api's answer, `ready`, and where each chat goes on.
+
+use super::{Admitted, Opened, admit, handshake, opened};
+use crate::{
+    Gateway,
+    connection::{
+        arriving::Arriving,
+        greeting::{Greeted, Greeting, Hello},
+        presented::Presented,
+        session::Session,
+    },
+    dialect::{Window, native},
+    hub::{
+        conn::{
+            Conn,
+            join::{AccessVersion, Announce, Cause, Join},
+            outbox::DropPolicy,
+        },
+        presence::sharing,
+        strangers::Stranger,
+    },
+    wire::{
+        frame::Frame,
+        socket::{Incoming, Socket},
+    },
+};
+use shared::{
+    chat::{ChatType, ChatView},
+    close::Close,
+    id::{ChatId, Seq},
+    internal::UserChat,
+    protocol::{Resume, ServerFrame},
+    time::Timestamp,
+};
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::Arc,
+};
+use tokio::time::Instant;
+
+/// A client further behind than this reloads its chats instead of being sent everything.
+pub(crate) const MAX_CATCH_UP: i64 = 10_000;
+
+/// From the first frame to `ready`.
+pub(crate) async fn open(
+    gateway: &Arc<Gateway>,
+    socket: &mut Socket,
+    presented: Presented,
+    stranger: Stranger,
+) -> Result<Opened, Close> {
+    let started = Instant::now();
+    let config = &gateway.hub.config;
+    let hello = tokio::time::timeout(config.hello_timeout, greet(gateway, socket, presented));
+    let hello = hello.await.map_err(|_| Close::HelloTimeout)??;
+    // From here on it is our time that passes, not the client's.
+    let answered = handshake(Window::Native, answer(gateway, hello, stranger)).await?;
+    opened(Window::Native, started);
+    Ok(answered)
+}
+
+async fn answer(
+    gateway: &Arc<Gateway>,
+    Hello { token, resume }: Hello,
+    stranger: Stranger,
+) -> Result<Opened, Close> {
+    let config = &gateway.hub.config;
+    let claims = gateway.keys.verify(&token).await?;
+    drop(stranger);
+    let expires_at = Timestamp(claims.exp.saturating_mul(1000));
+    let Admitted { registered, allowed, epoch, view } =
+        admit(gateway, Window::Native, claims).await?;
+    let conn = Arc::clone(&registered.conn);
+
+    let ready = ServerFrame::Ready {
+        connection_id: format!("{}.{}", gateway.hub.node, conn.id.0),
+        user: view.user,
+        epoch: epoch.to_string(),
+        heartbeat_ms: u64::try_from(config.heartbeat.as_millis()).unwrap_or(u64::MAX),
+        chats: view.chats.clone(),
+    };
+    conn.send(&ready, DropPolicy::Durable);
+    let kinds = view.chats.iter().map(|chat| (chat.id, chat.chat_type));
+    let shares = sharing(kinds, config.presence_chats);
+    let arriving = arriving(gateway, &conn, allowed, view.chats, resume, &epoch);
+    let arriving = conn.unless_closing(arriving).await??;
+    let session = Session::new(expires_at, config);
+    Ok(Opened { registered, session, arriving, shares, stranger: None })
+}
+
+async fn greet(
+    gateway: &Gateway,
+    socket: &mut Socket,
+    presented: Presented,
+) -> Result<Hello, Close> {
+    let mut greeting = Greeting::new(presented, &gateway.hub.config);
+    loop {
+        let answer = match socket.next().await? {
+            Incoming::Text(text) => match greeting.on_text(&text, gateway.uptime())? {
+                Greeted::Hello(hello) => return Ok(hello),
+                Greeted::NotYet(answer) => Some(answer),
+            },
+            Incoming::Binary => return Err(Close::TextOnly),
+            Incoming::Sign => None,
+        };
+        let mut frames: VecDeque<Frame> = answer.iter().map(native::encode).collect();
+        socket.write(&mut frames, gateway.hub.config.write_timeout).await?;
+    }
+}
+
+/// The chats to join, each from where the client stopped, or from where `ready` says it is. Every
+/// cursor is answered: by what was missed, by `resync`, or by `chat_removed`.
+async fn arriving(
+    gateway: &Gateway,
+    conn: &Conn,
+    allowed: AccessVersion,
+    mut chats: Vec<ChatView>,
+    resume: Option<Resume>,
+    epoch: &str,
+) -> Result<Arriving, Close> {
+    let known = resume.is_some();
+    let same_epoch = resume.as_ref().is_none_or(|resume| resume.epoch == epoch);
+    metrics::counter!("gateway_resumes_total", "result" => match (known, same_epoch) {
+        (false, _) => "new",
+        (true, true) => "resumed",
+        (true, false) => "other_epoch",
+    })
+    .increment(1);
+    let mut cursors = resume.map(|resume| resume.cursors).unwrap_or_default();
+    let ours = chats.len();
+    chats.extend(unlisted(gateway, conn, &chats, &cursors).await?);
+    let max_chats = gateway.hub.config.max_chats.max(ours);
+    let mut arriving = Arriving::default();
+    let mut beyond = Vec::new();
+    for (place, chat) in chats.into_iter().enumerate() {
+        let join = Join::at_end(&chat, allowed, Cause::Opened);
+        let Some(cursor) = cursors.remove(&chat.id) else {
+            arriving.add(join);
+            continue;
+        };
+        let missed = chat.seq.0 - cursor.0;
+        let reachable = same_epoch && cursor >= Seq::ZERO && (0..=MAX_CATCH_UP).contains(&missed);
+        if place < max_chats && reachable {
+            arriving.add(join.resumed(cursor));
+            continue;
+        }
+        let (chat_id, seq) = (chat.id, chat.seq);
+        let answer = if reachable && missed == 0 {
+            ServerFrame::CaughtUp { chat_id, seq }
+        } else {
+            metrics::counter!("gateway_resyncs_total").increment(1);
+            ServerFrame::Resync { chat_id, seq }
+        };
+        if place < max_chats {
+            let announce = Some(Announce::Frame(native::encode(&answer)));
+            arriving.add(Join { announce, ..join });
+        } else {
+            arriving.remember(chat_id, Some(seq));
+            beyond.push((chat_id, answer));
+        }
+    }
+    turn_away(gateway, conn, beyond).await?;
+    Ok(arriving)
+}
+
+/// Answers the cursors of chats for which there is no place. Members are woken when such a chat stirs;
+/// whoever only watched a public room is told that it is gone.
+async fn turn_away(
+    gateway: &Gateway,
+    conn: &Conn,
+    beyond: Vec<(ChatId, ServerFrame)>,
+) -> Result<(), Close> {
+    let user_id = conn.user_id().unwrap_or_default();
+    let lanes = &gateway.hub.lanes;
+    let asked = beyond.into_iter().map(|(chat_id, answer)| async move {
+        (chat_id, answer, lanes.mark_dormant(UserChat { user_id, chat_id }).await)
+    });
+    for (chat_id, answer, is_member) in futures_util::future::join_all(asked).await {
+        match is_member {
+            Ok(true) => conn.send(&answer, DropPolicy::Durable),
+            Ok(false) => conn.send(&ServerFrame::ChatRemoved { chat_id }, DropPolicy::Durable),
+            Err(_) => return Err(Close::Overloaded),
+        }
+    }
+    Ok(())
+}
+
+/// The chats that the client knows and `ready` does not list: rooms that it watched, dormant chats.
+/// It is told of those that are lost to it. First those that nothing but watching tells of, then
+/// those where it missed something.
+async fn unlisted(
+    gateway: &Gateway,
+    conn: &Conn,
+    listed: &[ChatView],
+    cursors: &HashMap<ChatId, Seq>,
+) -> Result<Vec<ChatView>, Close> {
+    let listed: HashSet<ChatId> = listed.iter().map(|chat| chat.id).collect();
+    let others = cursors.keys().copied().filter(|id| !listed.contains(id));
+    let asked =
+        others.map(|chat_id| async move { (chat_id, gateway.hub.view_for(conn, chat_id).await) });
+    let mut chats = Vec::new();
+    for (chat_id, answer) in futures_util::future::join_all(asked).await {
+        match answer {
+            Ok(Ok(chat)) => chats.push(chat),
+            Ok(Err(_)) => conn.send(&ServerFrame::ChatRemoved { chat_id }, DropPolicy::Durable),
+            // Half an answer would leave holes that nobody tells of.
+            Err(_) => return Err(Close::Overloaded),
+        }
+    }
+    let missed = |chat: &ChatView| cursors.get(&chat.id).is_some_and(|cursor| *cursor < chat.seq);
+    chats.sort_by_key(|chat| (chat.chat_type != ChatType::Room, !missed(chat), chat.id));
+    Ok(chats)
+}

@@ -1,0 +1,156 @@
+//! How a connection in one of the older dialects opens: entirely before the upgrade is answered, so that
+//! whatever is sent after a client's handshake reaches it. These clients say no hello, resume nothing
+//! and are told nothing on opening.
+
+use crate::{
+    Gateway,
+    connection::{
+        arriving::{Arriving, join_all},
+        joining::closed_by,
+        opening::{Admitted, Opened, Registered, admit, handshake, opened},
+        presented::Presented,
+        session::Session,
+    },
+    dialect::Window,
+    hub::{
+        conn::{
+            Conn, Owner,
+            join::{AccessVersion, Cause, Join},
+        },
+        presence::sharing,
+        strangers::Stranger,
+    },
+};
+use shared::{
+    chat::ChatView, close::Close, id::ChatId, internal::Shows, limit::network, time::Timestamp,
+};
+use std::{net::IpAddr, sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+/// The shortest life of a connection as a part of the longest: 20 of 24 hours.
+const SHORTEST: f64 = 5.0 / 6.0;
+
+/// Opens a window, for whose token this is, or for a guest. Whoever drops this future, because the
+/// client went away, leaves nothing behind.
+pub(crate) async fn open(
+    gateway: &Arc<Gateway>,
+    window: Window,
+    presented: Presented,
+    address: IpAddr,
+    stranger: Stranger,
+) -> Result<Opened, Close> {
+    let started = Instant::now();
+    let opening = async {
+        // A page of another origin opens nothing for whom it finds behind the browser: no account
+        // by its cookie, and no guest by the network that the browser is in.
+        if presented == Presented::Nothing && window == Window::Lobby && gateway.hub.config.guests {
+            return open_guest(gateway, address, stranger).await;
+        }
+        open_user(gateway, window, &presented.token()?, stranger).await
+    };
+    let patience = gateway.hub.config.hello_timeout;
+    let opening =
+        async { tokio::time::timeout(patience, opening).await.unwrap_or(Err(Close::Overloaded)) };
+    let result = handshake(window, opening).await;
+    if result.is_ok() {
+        opened(window, started);
+    }
+    result
+}
+
+async fn open_user(
+    gateway: &Arc<Gateway>,
+    window: Window,
+    token: &str,
+    stranger: Stranger,
+) -> Result<Opened, Close> {
+    let claims = gateway.keys.verify(token).await?;
+    drop(stranger);
+    if let Window::Numbers(user) = window
+        && user != claims.sub
+    {
+        return Err(Close::OtherUser);
+    }
+    let Admitted { registered, allowed, mut view, .. } = admit(gateway, window, claims).await?;
+    // An older api tells of more than was asked for.
+    view.chats.retain(|chat| window.takes(chat));
+    let kinds = view.chats.iter().map(|chat| (chat.id, chat.chat_type));
+    let shares = sharing(kinds, gateway.hub.config.presence_chats);
+    let conn = &registered.conn;
+    let joined = async {
+        if let Shows::One(chat_id) = window.shows()
+            && view.chats.is_empty()
+        {
+            // Why it is not there is told by the chat's own question.
+            view.chats.push(look_up(gateway, conn, chat_id).await?);
+        }
+        join(gateway, conn, allowed, view.chats).await;
+        Ok(())
+    };
+    conn.unless_closing(joined).await??;
+    let lives = lifetime(gateway.hub.config.max_session).as_millis();
+    let lives = i64::try_from(lives).unwrap_or(i64::MAX);
+    let expires_at = Timestamp(Timestamp::now().0.saturating_add(lives));
+    let session = Session::new(expires_at, &gateway.hub.config);
+    let arriving = Arriving::default();
+    Ok(Opened { registered, session, arriving, shares, stranger: None })
+}
+
+async fn open_guest(
+    gateway: &Arc<Gateway>,
+    address: IpAddr,
+    stranger: Stranger,
+) -> Result<Opened, Close> {
+    let owner = Owner::Guest { network: network(address) };
+    let (registered, _) = Registered::new(gateway, Window::Lobby, owner)?;
+    let conn = &registered.conn;
+    let joined = async {
+        let allowed = conn.access_version();
+        let lobby = look_up(gateway, conn, ChatId::LOBBY).await?;
+        join(gateway, conn, allowed, vec![lobby]).await;
+        Ok(())
+    };
+    conn.unless_closing(joined).await??;
+    // There is no session that could end.
+    let session = Session::new(Timestamp(i64::MAX), &gateway.hub.config);
+    let (arriving, shares) = (Arriving::default(), Vec::new());
+    Ok(Opened { registered, session, arriving, shares, stranger: Some(stranger) })
+}
+
+/// How long a connection lives at the most: a random part of this time is left out, so that those that a
+/// restart of their node brought together do not all come back together a day later.
+fn lifetime(max_session: Duration) -> Duration {
+    max_session.mul_f64(rand::random_range(SHORTEST..1.0))
+}
+
+async fn look_up(gateway: &Gateway, conn: &Conn, chat: ChatId) -> Result<ChatView, Close> {
+    match gateway.hub.view_for(conn, chat).await {
+        Ok(Ok(chat)) => Ok(chat),
+        Ok(Err(refusal)) => Err(closed_by(&refusal)),
+        Err(_) => Err(Close::Overloaded),
+    }
+}
+
+/// Watches these chats from their present ends on.
+async fn join(gateway: &Gateway, conn: &Arc<Conn>, allowed: AccessVersion, chats: Vec<ChatView>) {
+    let at_end = |chat: &ChatView| Join::at_end(chat, allowed, Cause::Opened);
+    join_all(&gateway.hub, conn, chats.iter().map(at_end).collect()).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_that_open_together_end_at_different_times() {
+        let longest = Duration::from_secs(24 * 60 * 60);
+        let lives: Vec<Duration> = (0..1_000).map(|_| lifetime(longest)).collect();
+        let hour = Duration::from_secs(60 * 60);
+        assert!(lives.iter().all(|life| (20 * hour..=longest).contains(life)));
+        for from in [20, 21, 22, 23] {
+            let hours = from * hour..(from + 1) * hour;
+            let share = lives.iter().filter(|life| hours.contains(*life)).count();
+            assert!((150..350).contains(&share), "{share} of 1,000 in hour {from}");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! What came with an upgrade to say who the client is, and from which page. Whose token it is, is
+//! checked in `opening/`.
+
+use axum::http::{HeaderMap, header};
+use shared::{
+    close::Close,
+    credentials::{Credential, origin_allowed},
+    settings::Origin,
+};
+
+/// What came with an upgrade to say who the client is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Presented {
+    Token(String),
+    #[default]
+    Nothing,
+    /// Nothing that counts, from a page of another origin: browsers add cookies by themselves, and
+    /// reach networks that the page's author cannot.
+    ForeignPage,
+}
+
+impl Presented {
+    /// Header, else query, else subprotocol, else cookie from an allowed page.
+    pub(crate) fn of(
+        headers: &HeaderMap,
+        query: Option<String>,
+        allowed_origins: &[Origin],
+    ) -> Self {
+        let credential = Credential::of(headers);
+        if let Some(Credential::Bearer(token)) = credential {
+            return Self::Token(token.to_owned());
+        }
+        let offered = || offers(headers).find_map(|offer| offer.strip_prefix("bearer."));
+        if let Some(token) = query.or_else(|| offered().map(str::to_owned)) {
+            return Self::Token(token);
+        }
+        match credential {
+            _ if !origin_allowed(headers, allowed_origins) => Self::ForeignPage,
+            Some(credential) => Self::Token(credential.token().to_owned()),
+            None => Self::Nothing,
+        }
+    }
+
+    /// The token, or what its absence leads to where one is needed.
+    pub(crate) fn token(self) -> Result<String, Close> {
+        match self {
+            Self::Token(token) => Ok(token),
+            Self::Nothing => Err(Close::Unauthenticated),
+            Self::ForeignPage => Err(Close::WrongOrigin),
+        }
+    }
+}
+
+/// The parts of a header that is a list, over however many lines.
+pub(crate) fn listed<'a>(
+    headers: &'a HeaderMap,
+    name: &header::HeaderName,
+) -> impl Iterator<Item = &'a str> {
+    let lines = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    lines.flat_map(|value| value.split(',')).map(str::trim)
+}
+
+/// The subprotocols that the client offers.
+pub(crate) fn offers(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    listed(headers, &header::SEC_WEBSOCKET_PROTOCOL)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderName;
+
+    /// With the head of our tokens.
+    macro_rules! ours {
+        () => {
+            "eyJhbGciOiJFZERTQSIsImtpZCI6ImsifQ.e30.c2lnbmF0dXJl"
+        };
+    }
+
+    #[test]
+    fn only_what_a_page_sends_on_purpose_counts_from_everywhere() {
+        let token = |token: &str| Presented::Token(token.to_owned());
+        let host = ("host", "chat.example.com");
+        let (own, foreign) =
+            (("origin", "https://chat.example.com"), ("origin", "https://evil.example"));
+        let cookie = ("cookie", concat!("session=", ours!()));
+        let protocols = ("sec-websocket-protocol", "switchboard, bearer.p");
+        type Case<'a> = (&'a [(&'static str, &'a str)], Option<&'a str>, Presented);
+        let cases: [Case<'_>; 15] = [
+            (&[host], None, Presented::Nothing),
+            (&[host, own], None, Presented::Nothing),
+            (&[host, foreign], None, Presented::ForeignPage),
+            (&[host, ("origin", "null")], None, Presented::ForeignPage),
+            (&[host, ("sec-fetch-site", "cross-site")], None, Presented::ForeignPage),
+            (&[host, cookie], None, token(ours!())),
+            (&[host, own, cookie], None, token(ours!())),
+            (&[host, foreign, cookie], None, Presented::ForeignPage),
+            (&[host, foreign, cookie, protocols], None, token("p")),
+            (&[host, foreign, cookie], Some("q"), token("q")),
+            (&[host, foreign, cookie, protocols], Some("q"), token("q")),
+            (&[host, cookie, protocols, ("authorization", "Bearer h")], Some("q"), token("h")),
+            (&[host, foreign, ("authorization", "Basic x")], None, Presented::ForeignPage),
+            (&[host, own, cookie, ("authorization", "Basic x")], None, token(ours!())),
+            (&[host, own, ("cookie", "session=another.application.s")], None, Presented::Nothing),
+        ];
+        for (pairs, query, expected) in cases {
+            let headers = pairs
+                .iter()
+                .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()))
+                .collect();
+            let presented = Presented::of(&headers, query.map(str::to_owned), &[]);
+            assert_eq!(presented, expected, "{pairs:?} {query:?}");
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! What a client's frames lead to, whatever dialect they came in. A pure state machine: no socket, no
+//! clock, no lock. [`Session`] is a connection whose client is known; a native one that has not said
+//! hello yet is a [`crate::connection::greeting::Greeting`].
+
+use crate::{
+    config::Config,
+    dialect::{Asked, Speaker, native::frame_id, refusal, too_fast},
+    hub::conn::account::Allowance,
+};
+use shared::{
+    close::Close,
+    id::{ChatId, Seq, SessionId},
+    internal::{Action, Command, MAX_CLIENT_ID_BYTES, Peer, ReadMark, Refusal},
+    limit::{Bucket, Rate},
+    protocol::{ClientFrame, ServerFrame},
+    time::Timestamp,
+};
+use std::time::Duration;
+
+/// A connection whose client is known.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// When the token expires, or what stands for it in dialects that cannot renew it: the connection
+    /// does not live longer.
+    pub expires_at: Timestamp,
+    frame_rate: Rate,
+    typing_rate: Rate,
+    refused_rate: Rate,
+}
+
+/// What a frame asks for. Whoever runs the session carries it out.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Wanted {
+    /// Answer with this.
+    Reply(ServerFrame),
+    /// Have the api carry this out and answer with `ack` or `error`.
+    Post {
+        id: Option<String>,
+        command: Command,
+    },
+    /// Find the private chat with this person and post to it.
+    Direct {
+        to: Peer,
+        action: Action,
+    },
+    /// Find the guest of this name, announce it when it is new here, and let it say this.
+    Guest {
+        name: String,
+        action: Option<Action>,
+    },
+    Read(ReadMark),
+    Typing(ChatId),
+    Subscribe {
+        id: Option<String>,
+        chat_id: ChatId,
+        after: Option<Seq>,
+    },
+    Unsubscribe {
+        id: Option<String>,
+        chat_id: ChatId,
+    },
+    /// Check this token; if it is good, [`Session::renewed`].
+    Renew {
+        id: Option<String>,
+        token: String,
+    },
+    Nothing,
+}
+
+impl Session {
+    pub(crate) fn new(expires_at: Timestamp, config: &Config) -> Self {
+        Self {
+            expires_at,
+            frame_rate: config.frames,
+            typing_rate: config.typing,
+            refused_rate: config.refused_frames,
+        }
+    }
+
+    /// A text frame by this speaker, out of what is left to its account. `now` counts from any fixed
+    /// start, the same for all of the account's connections; `fallback_id` makes a client message id for
+    /// a message without one.
+    pub(crate) fn on_text(
+        &self,
+        text: &str,
+        from: Speaker<'_>,
+        allowance: &mut Allowance,
+        now: Duration,
+        fallback_id: impl FnOnce() -> String,
+    ) -> Result<Wanted, Close> {
+        let asked = match from.decode(text) {
+            Ok(asked) => asked,
+            Err(error) => return self.refuse(*error, allowance, now),
+        };
+        let id = match &asked {
+            Asked::Frame(frame) => frame_id(frame),
+            Asked::Direct { .. } | Asked::Guest { .. } | Asked::Nothing => None,
+        };
+        if let Err(wait) = allowance.frames.try_take(&self.frame_rate, now, 1) {
+            metrics::counter!("gateway_rate_limited_total").increment(1);
+            return self.refuse(too_fast(id, wait), allowance, now);
+        }
+        if id.as_ref().is_some_and(|id| id.is_empty() || id.len() > MAX_CLIENT_ID_BYTES) {
+            let error = refusal(None, "invalid_id", "A frame's id has 1 to 64 bytes.");
+            return self.refuse(error, allowance, now);
+        }
+        if let Err(Refusal { code, message }) = asked.check() {
+            // In the api's words, which would say the same.
+            return Ok(Wanted::Reply(refusal(id, code.as_str(), &message)));
+        }
+        let say = |id: Option<String>, text, reply_to| {
+            let client_message_id = id.unwrap_or_else(fallback_id);
+            Action::Send { client_message_id, text, reply_to }
+        };
+        let frame = match asked {
+            Asked::Frame(frame) => frame,
+            Asked::Direct { to, text } => {
+                return Ok(Wanted::Direct { to, action: say(None, text, None) });
+            }
+            Asked::Guest { name, text } => {
+                let action = text.map(|text| say(None, text, None));
+                return Ok(Wanted::Guest { name, action });
+            }
+            Asked::Nothing => return Ok(Wanted::Nothing),
+        };
+        let Some(user_id) = from.user.map(|user| user.id) else {
+            // No guest's dialect asks for more.
+            return self.refuse(refusal(None, "unauthenticated", "Sign in first."), allowance, now);
+        };
+        Ok(match frame {
+            ClientFrame::Hello { .. } => {
+                let error = refusal(None, "already_greeted", "This connection has said hello.");
+                return self.refuse(error, allowance, now);
+            }
+            ClientFrame::Send { id, chat_id, text, reply_to } => {
+                let action = say(id.clone(), text, reply_to);
+                Wanted::Post { id, command: Command { user_id, chat_id, action } }
+            }
+            ClientFrame::Edit { id, chat_id, message_id, text } => {
+                let client_edit_id = id.clone();
+                let action = Action::Edit { message_id, text, client_edit_id };
+                Wanted::Post { id, command: Command { user_id, chat_id, action } }
+            }
+            ClientFrame::Delete { id, chat_id, message_id } => {
+                let action = Action::Delete { message_id };
+                Wanted::Post { id, command: Command { user_id, chat_id, action } }
+            }
+            ClientFrame::Read { chat_id, message_id } => {
+                Wanted::Read(ReadMark { user_id, chat_id, message_id })
+            }
+            ClientFrame::Typing { chat_id } => {
+                match allowance.typing.try_take(&self.typing_rate, now, 1) {
+                    Ok(()) => Wanted::Typing(chat_id),
+                    Err(_) => Wanted::Nothing,
+                }
+            }
+            ClientFrame::Subscribe { id, chat_id, after } => {
+                Wanted::Subscribe { id, chat_id, after }
+            }
+            ClientFrame::Unsubscribe { id, chat_id } => Wanted::Unsubscribe { id, chat_id },
+            ClientFrame::Token { id, token } => Wanted::Renew { id, token },
+            ClientFrame::Ping { id } => Wanted::Reply(ServerFrame::Pong { id }),
+        })
+    }
+
+    /// A binary frame: the protocol has none.
+    pub(crate) fn on_binary(
+        &self,
+        allowance: &mut Allowance,
+        now: Duration,
+    ) -> Result<Wanted, Close> {
+        self.refuse(refusal(None, "text_only", "Frames are JSON text."), allowance, now)
+    }
+
+    /// Something else was wrong with a frame: the answer to it, unless that happens too often.
+    pub(crate) fn refuse(
+        &self,
+        error: ServerFrame,
+        allowance: &mut Allowance,
+        now: Duration,
+    ) -> Result<Wanted, Close> {
+        count_refused(&mut allowance.refused, &self.refused_rate, now)
+            .map(|()| Wanted::Reply(error))
+    }
+
+    /// A fresh token of session `new` verified, on a connection of session `own`: the answer to the
+    /// frame that brought it.
+    pub(crate) fn renewed(
+        &mut self,
+        id: Option<String>,
+        (new, own): (SessionId, SessionId),
+        expires_at: Timestamp,
+    ) -> ServerFrame {
+        if new != own {
+            return refusal(
+                id,
+                "other_session",
+                "That token is of another session. Open a new connection for it.",
+            );
+        }
+        self.expires_at = self.expires_at.max(expires_at);
+        ServerFrame::TokenAccepted { id, expires_at: self.expires_at }
+    }
+}
+
+/// Counts refused frames: now and then one is a mistake, many are abuse.
+pub(crate) fn count_refused(bucket: &mut Bucket, rate: &Rate, now: Duration) -> Result<(), Close> {
+    bucket.try_take(rate, now, 1).map_err(|_| Close::Abuse)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,93 @@
+//! How a client comes to watch a chat that it asks for, and how it stops. The joining itself is
+//! `joining.rs`'s business.
+
+use crate::{
+    backend::Unavailable,
+    connection::{
+        Connection,
+        answer::Answer,
+        asking::{LookUp, then},
+        opening::native::MAX_CATCH_UP,
+    },
+    dialect::{refusal, try_later},
+    hub::conn::join::{AccessVersion, Announce, Cause, Join, Subscription},
+};
+use shared::{
+    chat::ChatView,
+    id::{ChatId, Seq},
+    internal::Refusal,
+    protocol::ServerFrame,
+};
+use std::sync::Arc;
+
+impl Connection {
+    /// Looks a chat up as the user may watch it, to join it; refused at once when there are too many.
+    pub(crate) fn view(
+        &self,
+        id: Option<String>,
+        chat_id: ChatId,
+        after: Option<Seq>,
+        answer: Answer,
+    ) -> Option<LookUp<Self>> {
+        if self.is_too_much(chat_id) {
+            let text = "This connection watches as many chats as it may.";
+            answer.send(&refusal(id, "too_many_chats", text));
+            return None;
+        }
+        let (gateway, conn) = (Arc::clone(self.gateway()), Arc::clone(self.conn()));
+        Some(Box::pin(async move {
+            let allowed = conn.access_version();
+            let view = gateway.hub.view_for(&conn, chat_id).await;
+            then(move |connection: &mut Self| {
+                connection.subscribe((id, after), allowed, view, answer);
+                Ok(())
+            })
+        }))
+    }
+
+    /// Whether the connection, which watches as many chats as it may or is about to, would have to watch
+    /// one more for this.
+    fn is_too_much(&self, chat_id: ChatId) -> bool {
+        let many = self.conn().watched() + self.arriving.len();
+        self.gateway().hub.config.max_chats <= many && !self.conn().watches(chat_id)
+    }
+
+    /// The api's answer about a chat to subscribe to.
+    fn subscribe(
+        &mut self,
+        (id, after): (Option<String>, Option<Seq>),
+        allowed: AccessVersion,
+        view: Result<Result<ChatView, Refusal>, Unavailable>,
+        answer: Answer,
+    ) {
+        let chat = match view {
+            Ok(Ok(chat)) => chat,
+            Ok(Err(Refusal { code, message })) => {
+                return answer.send(&refusal(id, code.as_str(), &message));
+            }
+            Err(_) => {
+                let text = "The chat cannot be looked up right now.";
+                let wait = self.gateway().hub.config.unavailable_wait;
+                return answer.send(&try_later(id, "unavailable", text, wait));
+            }
+        };
+        let join = Join::at_end(&chat, allowed, Cause::Subscribed);
+        let after = after.filter(|after| *after >= Seq::ZERO);
+        let reachable = |after: Seq| (0..=MAX_CATCH_UP).contains(&(chat.seq.0 - after.0));
+        let join = match after {
+            Some(after) if reachable(after) => join.resumed(after),
+            _ => join,
+        };
+        let resync = after.is_some() && join.target.is_none();
+        let reply = Box::new(move |frame: &ServerFrame| answer.send(frame));
+        let granted = Subscription { id, chat, resync, reply };
+        self.arriving.add(Join { announce: Some(Announce::Subscribed(Box::new(granted))), ..join });
+        self.get_on();
+    }
+
+    pub(crate) fn unsubscribe(&mut self, id: Option<String>, chat_id: ChatId, answer: Answer) {
+        self.gateway().hub.detach(self.conn(), chat_id);
+        self.arriving.decline(chat_id, &self.registered.conn);
+        answer.send(&ServerFrame::Unsubscribed { id, chat_id });
+    }
+}

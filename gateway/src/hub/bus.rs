@@ -1,0 +1,141 @@
+//! Everything that the bus says enters the hub here: events, signals, memberships, ended sessions. What
+//! each leads to is decided elsewhere. What the bus loses, `repair/` finds.
+
+use crate::{
+    dialect::{Dialect, lobby},
+    hub::{
+        Hub,
+        conn::{join::Cause, outbox::DropPolicy},
+        crowds::CROWD,
+        invitations::Invitation,
+        local_chat::LocalChat,
+        shared_event::SharedFrame,
+        watching::Parting,
+    },
+};
+use bytes::Bytes;
+use shared::{
+    bus::BusEvent,
+    id::ChatId,
+    protocol::ServerFrame,
+    relay::{Channel, ChatPayload, ControlPayload, UserPayload},
+    time::Timestamp,
+};
+use std::sync::Arc;
+
+impl Hub {
+    /// What the bus says. Runs on the task that reads the bus.
+    pub(crate) fn on_bus(self: &Arc<Self>, event: BusEvent) {
+        match event {
+            BusEvent::Message { channel, payload } => {
+                if self.on_message(channel, &payload).is_err() {
+                    bad_payload();
+                }
+            }
+            // What was published in between is lost; polling finds it.
+            BusEvent::Up | BusEvent::Down => self.poll_now.notify_one(),
+        }
+    }
+
+    /// What the bus says of a chat.
+    pub(crate) fn on_chat_bytes(self: &Arc<Self>, chat: ChatId, payload: &[u8]) {
+        match serde_json::from_slice(payload) {
+            Ok(payload) => self.on_chat_payload(chat, payload),
+            Err(_) => bad_payload(),
+        }
+    }
+
+    fn on_message(self: &Arc<Self>, channel: Channel, payload: &Bytes) -> serde_json::Result<()> {
+        match channel {
+            Channel::Chat(chat) => {
+                if !self.crowds.hand_over(chat, payload) {
+                    self.on_chat_bytes(chat, payload);
+                }
+            }
+            Channel::User(user) => match serde_json::from_slice(payload)? {
+                UserPayload::Added { chat_id } => self.welcome(user, chat_id),
+                UserPayload::Removed { chat_id, banned } => {
+                    let how = if banned { Parting::Barred } else { Parting::Member };
+                    self.part(user, chat_id, how);
+                }
+                UserPayload::Wake { chat_id, after } => {
+                    self.invite(user, chat_id, Invitation::Woke(after), Cause::Invited);
+                }
+                UserPayload::Read { chat_id, message_id } => {
+                    let frame = ServerFrame::Read { chat_id, user_id: user, message_id };
+                    let shared_frame = SharedFrame::new(&frame);
+                    for conn in self.users.of_user(user) {
+                        let dialect = conn.window.dialect();
+                        // A window on one chat shows nothing of others.
+                        let shows = dialect == Dialect::Native || conn.watches(chat_id);
+                        if let Some(frame) = shared_frame.frame(dialect).filter(|_| shows) {
+                            conn.outbox.push(frame, DropPolicy::Ephemeral);
+                        }
+                    }
+                }
+            },
+            Channel::Control => match serde_json::from_slice(payload)? {
+                ControlPayload::Ended(ended) => self.users.end_sessions(&ended),
+            },
+            Channel::Probe(_) => {}
+        }
+        Ok(())
+    }
+
+    /// A payload of `chat:{id}`.
+    pub(crate) fn on_chat_payload(self: &Arc<Self>, chat_id: ChatId, payload: ChatPayload) {
+        match payload {
+            ChatPayload::Events(run) => {
+                let lag = Timestamp::now().0.saturating_sub(run.published_ms);
+                metrics::histogram!("gateway_relay_lag_seconds").record(lag.max(0) as f64 / 1e3);
+                self.on_events(run);
+            }
+            ChatPayload::Typing { origin, user } if origin != self.node => {
+                self.show_typing(chat_id, user);
+            }
+            ChatPayload::Presence { origin, user_id, status } if origin != self.node => {
+                self.tell_few(chat_id, &ServerFrame::Presence { user_id, status }, user_id);
+            }
+            ChatPayload::Arrived { origin, username, at } if origin != self.node => {
+                self.tell_lobby(&lobby::user_joined(&username, at), None);
+            }
+            ChatPayload::Typing { .. }
+            | ChatPayload::Presence { .. }
+            | ChatPayload::Arrived { .. } => {}
+            ChatPayload::Read { user_id, message_id } => {
+                // The reader's own devices hear it through `user:{id}`.
+                let frame = ServerFrame::Read { chat_id, user_id, message_id };
+                self.tell_few(chat_id, &frame, user_id);
+            }
+            ChatPayload::ChatDeleted => self.close_chat(chat_id),
+        }
+    }
+
+    /// Makes a crowd of a chat with many watchers, or ends it when half of them have gone. Called when
+    /// their number may have changed. What the chat's task and others handle at the same time then is
+    /// put in order by the feed.
+    pub(crate) fn look_at_crowd(self: &Arc<Self>, chat: &mut LocalChat) {
+        let (chat_id, watchers) = (chat.chat_id(), chat.watchers().len());
+        if chat.crowded && watchers < CROWD / 2 {
+            chat.crowded = false;
+            self.crowds.disperse(chat_id);
+        } else if !chat.crowded && watchers > CROWD {
+            chat.crowded = true;
+            let mut payloads = self.crowds.form(chat_id);
+            let hub = Arc::clone(self);
+            self.lifecycle.spawn_background(async move {
+                while let Some(payload) = payloads.next().await {
+                    hub.on_chat_bytes(chat_id, payload.bytes());
+                    if payloads.have_overflowed() {
+                        hub.with_chat(chat_id, |chat| chat.suspect = true);
+                    }
+                }
+            });
+        }
+    }
+}
+
+/// Counts a payload of the bus that says nothing.
+fn bad_payload() {
+    metrics::counter!("gateway_bad_payloads_total").increment(1);
+}

@@ -1,0 +1,102 @@
+//! What one account has of this node, shared by all its connections: a new connection brings nothing
+//! of its own. Pure but for the lock; a guest's connection, which has no account, has one to itself.
+
+use crate::config::Config;
+use parking_lot::{Mutex, MutexGuard};
+use shared::limit::{Bucket, Rate};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+/// An account's share of this node.
+#[derive(Debug, Default)]
+pub(crate) struct Account {
+    allowance: Mutex<Allowance>,
+    in_flight: AtomicUsize,
+}
+
+/// What is left of the rates in [`Config`], 8 bytes each.
+#[derive(Debug, Default)]
+pub(crate) struct Allowance {
+    pub frames: Bucket,
+    pub refused: Bucket,
+    pub typing: Bucket,
+    pub openings: Bucket,
+}
+
+/// A command without an answer yet. Dropping it frees its place, whatever became of it.
+#[derive(Debug)]
+pub(crate) struct InFlight(Arc<Account>);
+
+impl Account {
+    /// What is left. Held for a frame, never across an await.
+    pub(crate) fn allowance(&self) -> MutexGuard<'_, Allowance> {
+        self.allowance.lock()
+    }
+
+    /// A place for one more command, if the account has fewer than `most` without an answer.
+    pub(crate) fn try_command(self: &Arc<Self>, most: usize) -> Option<InFlight> {
+        // Counted before it is checked: two at once can both be refused, never both admitted.
+        let one = InFlight(Arc::clone(self));
+        (self.in_flight.fetch_add(1, Ordering::Relaxed) < most).then_some(one)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// After so long without a frame everything has come back, and the account may be forgotten.
+pub(crate) fn full_after(config: &Config) -> Duration {
+    let full = |rate: &Rate| rate.per.saturating_mul(rate.burst.max(1));
+    let Config { frames, refused_frames, typing, openings, .. } = config;
+    let all = [full(frames), full(refused_frames), full(typing), full(openings)];
+    all.into_iter().fold(config.presence_grace, Duration::max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Whatever comes and goes in whatever order, never more than the bound, and never a place lost.
+        #[test]
+        fn commands_in_flight_are_bounded_and_every_place_comes_back(
+            most in 1usize..6,
+            steps in prop::collection::vec(any::<Option<prop::sample::Index>>(), 1..200),
+        ) {
+            let account = Arc::new(Account::default());
+            let mut held = Vec::new();
+            for step in steps {
+                match step {
+                    Some(place) if !held.is_empty() => drop(held.swap_remove(place.index(held.len()))),
+                    _ => {
+                        let taken = account.try_command(most);
+                        prop_assert_eq!(taken.is_some(), held.len() < most);
+                        held.extend(taken);
+                    }
+                }
+                prop_assert_eq!(account.in_flight.load(Ordering::Relaxed), held.len());
+            }
+        }
+    }
+
+    #[test]
+    fn an_account_is_remembered_until_nothing_is_missing() {
+        let config = Config::default();
+        let (full, start) = (full_after(&config), Duration::from_secs(9));
+        let mut allowance = Allowance::default();
+        while allowance.openings.try_take(&config.openings, start, 1).is_ok() {}
+        while allowance.refused.try_take(&config.refused_frames, start, 1).is_ok() {}
+        assert!(!allowance.openings.is_full(start + full - Duration::from_millis(1)));
+        assert!(allowance.openings.is_full(start + full));
+        assert!(allowance.refused.is_full(start + full));
+    }
+}

@@ -1,0 +1,329 @@
+//! The handle to one connection: what everybody but its own task holds of it.
+//!
+//! - `outbox.rs`: what waits to be written, chats to join, the order to close; `join.rs`: a chat to join
+//! - `unanswered.rs`, `turns.rs`: how many frames are owed an answer, and in which order answers leave
+//! - `account.rs`: what the account's connections share
+
+pub(crate) mod account;
+pub(crate) mod join;
+pub(crate) mod outbox;
+pub(crate) mod turns;
+pub(crate) mod unanswered;
+
+use crate::{
+    dialect::{Speaker, Window},
+    hub::{
+        conn::{
+            account::Account,
+            join::{AccessVersion, Announce, Join, Subscription},
+            outbox::{DropPolicy, Outbox, Pushed},
+            unanswered::Unanswered,
+        },
+        shared_event::SharedEvent,
+    },
+    wire::frame::Frame,
+};
+use parking_lot::{Mutex, MutexGuard};
+use shared::{
+    chat::UserRef,
+    close::Close,
+    id::{ChatId, Seq, SessionId, UserId},
+    protocol::ServerFrame,
+    time::Timestamp,
+};
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+};
+
+/// One connection in so many is watched for how long its frames wait to be written: enough to see a
+/// node that does not get on, and nothing that a fan-out would feel.
+const TIMED: u64 = 64;
+
+/// Names a connection within this process; later ones are greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ConnId(pub u64);
+
+/// Hands out connection ids.
+#[derive(Debug, Default)]
+pub(crate) struct ConnIds(AtomicU64);
+
+impl ConnIds {
+    pub(crate) fn next(&self) -> ConnId {
+        ConnId(self.0.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// A connection whose client is known.
+#[derive(Debug)]
+pub(crate) struct Conn {
+    pub id: ConnId,
+    pub owner: Owner,
+    pub window: Window,
+    /// What it may do, shared with the user's other connections.
+    pub account: Arc<Account>,
+    pub outbox: Outbox,
+    pub unanswered: Unanswered,
+    /// The chats that this connection watches, in order of their ids. Changed under each chat's lock
+    /// only.
+    chats: Mutex<Vec<ChatId>>,
+    /// How often the user lost the right to watch some chat since the connection was made.
+    access_version: AtomicU32,
+}
+
+/// Whose a connection is.
+#[derive(Debug)]
+pub(crate) enum Owner {
+    User {
+        user: UserRef,
+        session: SessionId,
+    },
+    /// Somebody without an account, who is who its frames say. Limited by its network.
+    Guest {
+        network: IpAddr,
+    },
+}
+
+impl Conn {
+    /// A connection that shares its account with no other.
+    pub(crate) fn new(id: ConnId, owner: Owner, window: Window, max_outbox_bytes: usize) -> Self {
+        Self {
+            id,
+            owner,
+            window,
+            account: Arc::default(),
+            outbox: Outbox::new(max_outbox_bytes, id.0.is_multiple_of(TIMED)),
+            unanswered: Unanswered::new(window.dialect().answers_in_order()),
+            chats: Mutex::default(),
+            access_version: AtomicU32::new(0),
+        }
+    }
+
+    /// The same as one of this account.
+    pub(crate) fn of(self, account: Arc<Account>) -> Self {
+        Self { account, ..self }
+    }
+
+    /// The user; `None` for guests.
+    pub(crate) fn user(&self) -> Option<&UserRef> {
+        match &self.owner {
+            Owner::User { user, .. } => Some(user),
+            Owner::Guest { .. } => None,
+        }
+    }
+
+    /// The user's id; `None` for guests.
+    pub(crate) fn user_id(&self) -> Option<UserId> {
+        self.user().map(|user| user.id)
+    }
+
+    /// Whose frames come from here.
+    pub(crate) fn speaker(&self) -> Speaker<'_> {
+        Speaker { window: self.window, user: self.user() }
+    }
+
+    /// To be read before the api is asked what the user may watch: if it has changed by the time of
+    /// joining, the api's answer may be out of date.
+    pub(crate) fn access_version(&self) -> AccessVersion {
+        AccessVersion(self.access_version.load(Ordering::Acquire))
+    }
+
+    /// The user lost the right to watch some chat.
+    pub(crate) fn revoke(&self) {
+        self.access_version.fetch_add(1, Ordering::Release);
+    }
+
+    /// The frame in this connection's dialect, when that has words for it.
+    pub(crate) fn encode(&self, frame: &ServerFrame) -> Option<Frame> {
+        self.window.dialect().encode(frame, Timestamp::now())
+    }
+
+    /// Queues a frame, when this connection's dialect has words for it.
+    pub(crate) fn send(&self, frame: &ServerFrame, policy: DropPolicy) {
+        if let Some(frame) = self.encode(frame) {
+            self.outbox.push(frame, policy);
+        }
+    }
+
+    /// Queues those of these events of a chat that this connection is shown, as far as there is space.
+    pub(crate) fn deliver<'a>(
+        &self,
+        chat: ChatId,
+        events: impl Iterator<Item = &'a SharedEvent>,
+    ) -> Pushed {
+        let (dialect, reader) = (self.window.dialect(), self.user_id());
+        let reads = dialect.reads_what_it_is_shown();
+        self.outbox.push_events(events.map(|event| {
+            let frame = event.frame(dialect, reader);
+            let read = (reads && frame.is_some()).then_some((chat, event.seq));
+            (frame, read)
+        }))
+    }
+
+    /// The same, where many are sent the same run, which is `joined` for those who are shown all of it:
+    /// one frame to queue and to write, however many events.
+    pub(crate) fn deliver_run(
+        &self,
+        chat: ChatId,
+        run: &[Arc<SharedEvent>],
+        joined: Option<&Frame>,
+    ) -> Pushed {
+        if let Some(joined) = joined.filter(|_| self.window == Window::Native) {
+            let pushed = self.outbox.push_events([(Some(joined.clone()), None)].into_iter());
+            if !pushed.full {
+                // All of it, or nothing of a connection that closes.
+                let (taken, shown) = (pushed.taken * run.len(), pushed.shown * run.len());
+                return Pushed { taken, shown, full: false };
+            }
+        }
+        self.deliver(chat, run.iter().map(Arc::as_ref))
+    }
+
+    /// Tells the client what a join announces, once; `after` is where the chat goes on for the client,
+    /// where that is not as the api said.
+    pub(crate) fn announce(&self, join: &mut Join, after: Option<Seq>) {
+        match join.announce.take() {
+            None => {}
+            Some(Announce::Frame(frame)) => self.outbox.push(frame, DropPolicy::Durable),
+            Some(Announce::Subscribed(granted)) => {
+                let Subscription { id, mut chat, resync, reply } = *granted;
+                let (chat_id, seq) = (chat.id, after.unwrap_or(chat.seq));
+                chat.seq = seq;
+                reply(&ServerFrame::Subscribed { id, chat });
+                if resync {
+                    metrics::counter!("gateway_resyncs_total").increment(1);
+                    self.send(&ServerFrame::Resync { chat_id, seq }, DropPolicy::Durable);
+                }
+            }
+        }
+    }
+
+    /// The user may not watch this chat any more, or it is gone: tells the client in its window's
+    /// way, which is to close when it was a window on that chat alone.
+    pub(crate) fn lose(&self, chat_id: ChatId, why: Close) {
+        match self.window {
+            Window::Native => self.send(&ServerFrame::ChatRemoved { chat_id }, DropPolicy::Durable),
+            Window::Lobby | Window::Chat(_) => self.outbox.close(why),
+            Window::Names | Window::Numbers(_) => {}
+        }
+    }
+
+    /// The node lets the connection go, after what is queued: tells its client when to come back.
+    pub(crate) fn send_away(&self) {
+        // The closes are spread already; a small delay keeps the balancer's answer in time.
+        let after_ms = rand::random_range(100..1_000);
+        self.send(&ServerFrame::Reconnect { after_ms }, DropPolicy::Durable);
+        self.outbox.close(Close::Restart);
+    }
+
+    /// Waits for what the connection needs to open, unless it is to close meanwhile. For the
+    /// connection's task.
+    pub(crate) async fn unless_closing<T>(
+        &self,
+        needed: impl Future<Output = T>,
+    ) -> Result<T, Close> {
+        tokio::select! {
+            needed = self.outbox.unless_closing(needed) => needed,
+            () = self.unanswered.leaving() => Err(Close::Restart),
+        }
+    }
+
+    /// Whether this connection watches the chat.
+    pub(crate) fn watches(&self, chat: ChatId) -> bool {
+        self.chats().binary_search(&chat).is_ok()
+    }
+
+    /// How many chats this connection watches.
+    pub(crate) fn watched(&self) -> usize {
+        self.chats().len()
+    }
+
+    /// The chats this connection watches.
+    pub(crate) fn chat_ids(&self) -> Vec<ChatId> {
+        self.chats().clone()
+    }
+
+    /// A chat holds this connection now. Under the chat's lock.
+    pub(crate) fn now_watches(&self, chat: ChatId) {
+        let mut chats = self.chats();
+        if let Err(place) = chats.binary_search(&chat) {
+            chats.insert(place, chat);
+        }
+    }
+
+    /// A chat lets go of this connection. Under the chat's lock.
+    pub(crate) fn watches_no_more(&self, chat: ChatId) {
+        let mut chats = self.chats();
+        if let Ok(place) = chats.binary_search(&chat) {
+            chats.remove(place);
+        }
+    }
+
+    fn chats(&self) -> MutexGuard<'_, Vec<ChatId>> {
+        self.chats.lock()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        dialect::samples::{ann, message_event},
+        hub::conn::outbox::Taken,
+    };
+    use futures_util::FutureExt;
+
+    const WINDOWS: [Window; 5] = [
+        Window::Native,
+        Window::Lobby,
+        Window::Chat(ChatId(12)),
+        Window::Names,
+        Window::Numbers(UserId(4)),
+    ];
+
+    fn conn(window: Window) -> Conn {
+        let user = UserRef::registered(UserId(4), "bob");
+        let session = SessionId(uuid::Uuid::nil());
+        Conn::new(ConnId(1), Owner::User { user, session }, window, 10_000)
+    }
+
+    fn taken(conn: &Conn) -> Taken {
+        conn.outbox.take(Default::default()).now_or_never().unwrap_or_default()
+    }
+
+    #[test]
+    fn every_window_is_shown_others_messages_and_one_reads_them_so() {
+        let event = SharedEvent::new(&message_event());
+        for window in WINDOWS {
+            let conn = conn(window);
+            assert_eq!(conn.deliver(ChatId(12), [&event].into_iter()).shown, 1);
+            let Taken { frames, reads, .. } = taken(&conn);
+            assert_eq!(frames.len(), 1, "{window:?}");
+            let read = if window == Window::Names { vec![(ChatId(12), Seq(7))] } else { vec![] };
+            assert_eq!(reads, read, "{window:?}");
+        }
+        let own = Owner::User { user: ann(), session: SessionId(uuid::Uuid::nil()) };
+        let own = Conn::new(ConnId(2), own, Window::Names, 10_000);
+        assert_eq!(own.deliver(ChatId(12), [&event].into_iter()).shown, 0);
+        assert!(taken(&own).reads.is_empty(), "what was not shown was not read");
+    }
+
+    #[test]
+    fn a_lost_chat_closes_the_windows_on_it_alone() {
+        for (window, told, close) in [
+            (Window::Native, 1, None),
+            (Window::Lobby, 0, Some(Close::NotAMember)),
+            (Window::Chat(ChatId(12)), 0, Some(Close::NotAMember)),
+            (Window::Names, 0, None),
+            (Window::Numbers(UserId(4)), 0, None),
+        ] {
+            let conn = conn(window);
+            conn.lose(ChatId(12), Close::NotAMember);
+            let Taken { frames, closing, .. } = taken(&conn);
+            assert_eq!((frames.len(), closing), (told, close), "{window:?}");
+        }
+    }
+}

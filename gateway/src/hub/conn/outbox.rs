@@ -1,0 +1,294 @@
+//! What waits to be written to one client: bounded in bytes, never blocking whoever delivers. The
+//! connection's task takes everything at once. Also carries the two other things that reach a
+//! connection from outside: chats to join and the order to close.
+//!
+//! A full outbox closes nothing. An event that finds no space is the business of its chat: the
+//! watcher is detached from that chat and caught up at the pace at which its client reads.
+
+use crate::{
+    hub::conn::join::{Cause, Join},
+    wire::frame::Frame,
+};
+use parking_lot::Mutex;
+use shared::{
+    close::Close,
+    id::{ChatId, Seq},
+};
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    mem,
+    task::{Poll, Waker},
+};
+use tokio::time::Instant;
+
+/// The most chats that wait to be joined, but for those that it was watching: more than it may watch.
+const MAX_JOINS: usize = 500;
+
+/// Answers may fill the outbox to this many times its bound: they answer frames of the client, which
+/// are not read while it does not read, so only a fault of ours can queue as many.
+const ANSWERS: usize = 2;
+
+/// What happens to a frame when the client reads too slowly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DropPolicy {
+    /// Answers, and what is told once: queued beyond the bound of events, too.
+    Durable,
+    /// Typing, presence: left out once the outbox is half full.
+    Ephemeral,
+}
+
+/// A connection's outbox.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    max_bytes: usize,
+    /// Record how long frames wait in this outbox.
+    timed: bool,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    frames: VecDeque<Frame>,
+    /// Of the frames that wait.
+    bytes: usize,
+    /// Of the frames that were taken last and are being written.
+    writing: usize,
+    /// When the first of the frames came, where that is watched.
+    since: Option<Instant>,
+    reads: Vec<(ChatId, Seq)>,
+    joins: Vec<Join>,
+    closing: Option<Close>,
+    waker: Option<Waker>,
+    /// Catch-ups that wait for space: a few at most, on the connection's own task.
+    wants_space: Vec<Waker>,
+}
+
+/// What a connection took from its outbox.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    /// To be written first, in this order.
+    pub frames: VecDeque<Frame>,
+    /// When the first of them was queued, where that is watched.
+    pub since: Option<Instant>,
+    /// To be marked as read once the frames are written: each chat's furthest.
+    pub reads: Vec<(ChatId, Seq)>,
+    pub joins: Vec<Join>,
+    /// To be closed for this reason, after the frames.
+    pub closing: Option<Close>,
+}
+
+impl Outbox {
+    /// An empty outbox that holds up to `max_bytes` of events, those being written included; `timed`
+    /// watches how long frames wait, which costs two looks at the clock each time the queue fills and
+    /// empties.
+    pub(crate) fn new(max_bytes: usize, timed: bool) -> Self {
+        Self { max_bytes, timed, inner: Mutex::default() }
+    }
+
+    /// Queues a frame. Without space an ephemeral one is dropped and counted.
+    pub(crate) fn push(&self, frame: Frame, policy: DropPolicy) {
+        self.inner.lock().push(frame, policy, self);
+    }
+
+    /// Queues events in order under one lock, as far as there is space. `shown` is the frame of each,
+    /// or `None` where this client is not shown it; `read` those that count as read when written.
+    pub(crate) fn push_events(
+        &self,
+        events: impl Iterator<Item = (Option<Frame>, Option<(ChatId, Seq)>)>,
+    ) -> Pushed {
+        let mut inner = self.inner.lock();
+        let mut pushed = Pushed::default();
+        if inner.closing.is_some() {
+            return pushed;
+        }
+        for (frame, read) in events {
+            if let Some(frame) = frame {
+                if !inner.has_space_for(&frame, self) {
+                    pushed.full = true;
+                    return pushed;
+                }
+                inner.add(frame, self);
+                pushed.shown += 1;
+            }
+            if let Some((chat, message)) = read {
+                inner.read(chat, message);
+            }
+            pushed.taken += 1;
+        }
+        pushed
+    }
+
+    /// Asks the connection to join a chat. Of too many invitations the rest is left to the polls, which
+    /// find them again within seconds.
+    pub(crate) fn join(&self, join: Join) {
+        let mut inner = self.inner.lock();
+        // Chats that it was watching are as many as it may watch, and nobody else tells of them.
+        if inner.joins.len() >= MAX_JOINS && join.cause != Cause::Lagged {
+            metrics::counter!("gateway_invitations_put_off_total").increment(1);
+            return;
+        }
+        inner.joins.push(join);
+        inner.wake();
+    }
+
+    /// Asks the connection to close after what is queued. The first reason stands.
+    pub(crate) fn close(&self, close: Close) {
+        self.inner.lock().close(close);
+    }
+
+    /// Whether catching up may queue more: less than a quarter is in use, so that live events find space.
+    pub(crate) fn has_space(&self) -> bool {
+        self.inner.lock().has_space(self)
+    }
+
+    /// Waits until [`Outbox::has_space`]. On the connection's task only: while that writes, nobody
+    /// else goes on here, so the client's reading sets the pace.
+    pub(crate) async fn wait_for_space(&self) {
+        poll_fn(|context| {
+            let mut inner = self.inner.lock();
+            if inner.has_space(self) {
+                return Poll::Ready(());
+            }
+            inner.wants_space.push(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Takes everything, waiting until there is something; what was taken before has been written.
+    /// `scratch` is an emptied queue whose memory is used again. For the connection's task only.
+    pub(crate) async fn take(&self, scratch: VecDeque<Frame>) -> Taken {
+        let mut scratch = Some(scratch);
+        poll_fn(|context| {
+            let mut inner = self.inner.lock();
+            if mem::take(&mut inner.writing) > 0 {
+                mem::take(&mut inner.wants_space).into_iter().for_each(Waker::wake);
+            }
+            if inner.frames.is_empty() && inner.joins.is_empty() && inner.closing.is_none() {
+                inner.waker = Some(context.waker().clone());
+                return Poll::Pending;
+            }
+            let empty = scratch.take().unwrap_or_default();
+            inner.writing = mem::take(&mut inner.bytes);
+            Poll::Ready(Taken {
+                frames: mem::replace(&mut inner.frames, empty),
+                since: inner.since.take(),
+                reads: mem::take(&mut inner.reads),
+                joins: mem::take(&mut inner.joins),
+                closing: inner.closing,
+            })
+        })
+        .await
+    }
+
+    /// Whether it is to close: nothing is queued any more.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.inner.lock().closing.is_some()
+    }
+
+    /// Waits for the order to close, whatever is queued. For the connection's task, while a write
+    /// does not get on.
+    pub(crate) async fn closing(&self) -> Close {
+        poll_fn(|context| {
+            let mut inner = self.inner.lock();
+            match inner.closing {
+                Some(close) => Poll::Ready(close),
+                None => {
+                    inner.waker = Some(context.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+
+    /// Waits for an answer that a frame needs, unless the connection is to close meanwhile. For the
+    /// connection's task.
+    pub(crate) async fn unless_closing<T>(
+        &self,
+        answer: impl Future<Output = T>,
+    ) -> Result<T, Close> {
+        tokio::select! {
+            answer = answer => Ok(answer),
+            close = self.closing() => Err(close),
+        }
+    }
+}
+
+/// How far [`Outbox::push_events`] got.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Pushed {
+    /// Events that were queued, or that this client is not shown.
+    pub taken: usize,
+    /// Of those, the ones that were queued.
+    pub shown: usize,
+    /// The event after those found no space.
+    pub full: bool,
+}
+
+impl Inner {
+    fn has_space(&self, of: &Outbox) -> bool {
+        self.bytes + self.writing < of.max_bytes / 4
+    }
+
+    /// Whether an event finds space. One always does in an empty outbox.
+    fn has_space_for(&self, frame: &Frame, of: &Outbox) -> bool {
+        let used = self.bytes + self.writing;
+        used == 0 || used + frame.size() <= of.max_bytes
+    }
+
+    fn push(&mut self, frame: Frame, policy: DropPolicy, of: &Outbox) {
+        let after = self.bytes + self.writing + frame.size();
+        match policy {
+            DropPolicy::Ephemeral if after > of.max_bytes / 2 => {
+                metrics::counter!("gateway_dropped_frames_total", "reason" => "outbox_half_full")
+                    .increment(1);
+            }
+            // What is queued would arrive with a hole behind it; the client resumes instead.
+            DropPolicy::Durable if after > of.max_bytes * ANSWERS => {
+                self.frames = VecDeque::new();
+                self.reads = Vec::new();
+                self.bytes = 0;
+                self.close(Close::SlowConsumer);
+            }
+            DropPolicy::Durable | DropPolicy::Ephemeral => self.add(frame, of),
+        }
+    }
+
+    fn add(&mut self, frame: Frame, of: &Outbox) {
+        if self.closing.is_some() {
+            return;
+        }
+        self.bytes += frame.size();
+        if of.timed && self.frames.is_empty() {
+            self.since = Some(Instant::now());
+        }
+        self.frames.push_back(frame);
+        self.wake();
+    }
+
+    fn read(&mut self, chat: ChatId, message: Seq) {
+        // At most one a chat, and there are only as many as the connection watches.
+        match self.reads.iter_mut().find(|(of, _)| *of == chat) {
+            Some((_, furthest)) => *furthest = message.max(*furthest),
+            None => self.reads.push((chat, message)),
+        }
+    }
+
+    fn close(&mut self, close: Close) {
+        if self.closing.is_none() {
+            self.closing = Some(close);
+            self.wake();
+        }
+    }
+
+    fn wake(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,128 @@
+//! How many frames of a connection are not answered yet, what that comes to for its task, and the turns
+//! in which answers leave where the dialect's answers name no frame. It knows no connection.
+
+use crate::{
+    hub::conn::turns::{Turn, Turns},
+    wire::frame::Frame,
+};
+use futures_util::task::AtomicWaker;
+use parking_lot::Mutex;
+use std::{
+    future::poll_fn,
+    sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst},
+    task::Poll,
+};
+
+/// The most frames of a connection that are not answered; more are left unread until some are. Above
+/// the burst of a connection (200), so it is met only when the api is behind, and low enough that
+/// one connection's answers in waiting are a few KiB.
+pub(crate) const MAX_UNANSWERED: u32 = 256;
+
+/// The frames of one connection that are not answered yet.
+#[derive(Debug)]
+pub(crate) struct Unanswered {
+    count: AtomicU32,
+    leaving: AtomicBool,
+    /// The connection's task, when it waits for [`Progress`].
+    waker: AtomicWaker,
+    /// Where the dialect's answers name no frame.
+    turns: Option<Box<Mutex<Turns<Frame>>>>,
+}
+
+/// What a connection's frames are about to come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// They are read and answered.
+    Open,
+    /// As many as may be are not answered: no more are read now.
+    Full,
+    /// The node lets the connection go: no more are read, those that were are to be answered.
+    Leaving,
+    /// And they have been.
+    Left,
+}
+
+impl Unanswered {
+    /// `in_order`: answers leave in the order of their frames.
+    pub(crate) fn new(in_order: bool) -> Self {
+        Self {
+            count: AtomicU32::new(0),
+            leaving: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
+            turns: in_order.then(Box::default),
+        }
+    }
+
+    /// From now on nothing more is to be read. The connection's task takes it from there.
+    pub(crate) fn leave(&self) {
+        self.leaving.store(true, SeqCst);
+        self.waker.wake();
+    }
+
+    /// How far the connection is. For its own task, which alone makes it go back to reading.
+    pub(crate) fn progress(&self) -> Progress {
+        // In one order with the stores of others, who look at both after they changed one.
+        match (self.leaving.load(SeqCst), self.count()) {
+            (true, 0) => Progress::Left,
+            (true, _) => Progress::Leaving,
+            (false, MAX_UNANSWERED..) => Progress::Full,
+            (false, _) => Progress::Open,
+        }
+    }
+
+    /// Waits until the progress is another one. For the connection's task only.
+    pub(crate) async fn moves_on_from(&self, known: Progress) {
+        poll_fn(|context| {
+            self.waker.register(context.waker());
+            if self.progress() == known { Poll::Pending } else { Poll::Ready(()) }
+        })
+        .await;
+    }
+
+    /// Waits for the order to leave. For the connection's task, while it opens.
+    pub(crate) async fn leaving(&self) {
+        poll_fn(|context| {
+            self.waker.register(context.waker());
+            if self.leaving.load(SeqCst) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> u32 {
+        self.count.load(SeqCst)
+    }
+
+    /// A frame was read: its turn, where answers have turns.
+    pub(crate) fn begin(&self) -> Option<Turn> {
+        self.count.fetch_add(1, SeqCst);
+        let turns = self.turns.as_ref()?;
+        Some(turns.lock().take())
+    }
+
+    /// Gives an answer to `push`, and those behind it that waited for it; `None` is nothing to say.
+    pub(crate) fn give(
+        &self,
+        turn: Option<Turn>,
+        frame: Option<Frame>,
+        mut push: impl FnMut(Frame),
+    ) {
+        match (turn, &self.turns) {
+            (Some(turn), Some(turns)) => {
+                // Pushed under the lock: what is released next is pushed behind it.
+                let mut turns = turns.lock();
+                turns.fill(turn, frame, push);
+            }
+            _ => frame.into_iter().for_each(&mut push),
+        }
+    }
+
+    /// A frame was answered. Called after [`Unanswered::give`]: whoever waits for all answers finds
+    /// them queued.
+    pub(crate) fn end(&self) {
+        let before = self.count.fetch_sub(1, SeqCst);
+        if before == MAX_UNANSWERED || (before == 1 && self.leaving.load(SeqCst)) {
+            self.waker.wake();
+        }
+    }
+}

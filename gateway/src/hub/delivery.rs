@@ -1,0 +1,62 @@
+//! A chat's events on their way from the bus, or from the reply to an own command, to the connections that
+//! watch it.
+
+use crate::{
+    config::FeedConfig,
+    hub::{
+        Hub,
+        local_chat::{
+            Delivered,
+            feed::{Feed, Update},
+        },
+        watching::Parting,
+    },
+};
+use shared::{
+    id::ChatId,
+    relay::ChatEvents,
+    telemetry::trace::{Kind, Span, Traceparent},
+};
+use std::sync::Arc;
+use tokio::time::Instant;
+
+impl Hub {
+    /// Events from the bus or from the reply to an own batch.
+    pub(crate) fn on_events(self: &Arc<Self>, run: ChatEvents) {
+        self.update(run.chat_id, run.traceparent, |feed, config, watchers| {
+            feed.on_live(run.events, config, watchers)
+        });
+    }
+
+    /// Changes a chat's feed and hands out what became deliverable.
+    pub(super) fn update(
+        self: &Arc<Self>,
+        chat_id: ChatId,
+        cause: Option<Traceparent>,
+        change: impl FnOnce(&mut Feed, &FeedConfig, usize) -> Update,
+    ) {
+        let delivered = self.with_chat(chat_id, |chat| {
+            let watchers = chat.watchers().len();
+            let update = change(&mut chat.feed, &self.config.feed, watchers);
+            // What came before by another way was delivered then.
+            let cause = cause.filter(|_| !update.deliver.is_empty());
+            let mut span = Span::caused("deliver", Kind::Consumer, cause);
+            let delivered = chat.deliver(&update, Instant::now());
+            span.number("chat.id", chat_id.0);
+            span.number("events", update.deliver.len() as i64);
+            span.number("fanout", chat.watchers().len() as i64);
+            if update.behind {
+                self.schedule_request(chat);
+            }
+            (delivered, span)
+        });
+        let Some((Delivered { joined, parted }, span)) = delivered else { return };
+        span.end();
+        for user in parted {
+            self.part(user, chat_id, Parting::Member);
+        }
+        for user in joined {
+            self.welcome(user, chat_id);
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! How the hub fetches a chat's pages: each once for all readers who come back together. The requests
+//! wait in the same lane as those of the feeds.
+
+use crate::hub::{
+    Hub,
+    local_chat::{
+        LocalChat,
+        pages::{Answer, Found, Page},
+    },
+};
+use futures_util::FutureExt;
+use shared::{
+    id::{ChatId, Seq},
+    internal::Range,
+};
+use std::sync::{Arc, atomic::Ordering};
+use tokio::time::Instant;
+
+/// The most bytes of pages that all chats together keep; beyond, each asks for itself.
+const MAX_KEPT_BYTES: usize = 32 << 20;
+
+impl Hub {
+    /// A page of what a chat's reader at `after` missed, fetched once for all who wait for it; `None`
+    /// when the chat is gone.
+    pub(crate) async fn page(self: &Arc<Self>, chat_id: ChatId, after: Seq) -> Answer {
+        // A page that somebody else asked for may leave out what this reader needs.
+        for alone in [false, true] {
+            let asked = match self.find_page(chat_id, after, alone) {
+                Found::Page(page) => return Ok(Some(page)),
+                Found::Wait(asked) => asked,
+                Found::Nowhere => return self.fetch_page(chat_id, after).await,
+            };
+            match asked.await {
+                Ok(Some(page)) if !page.serves(after) => {}
+                answer => return answer,
+            }
+        }
+        self.fetch_page(chat_id, after).await
+    }
+
+    fn find_page(self: &Arc<Self>, chat_id: ChatId, after: Seq, alone: bool) -> Found {
+        let find = |chat: &mut LocalChat| {
+            let pages = &mut chat.busy().pages;
+            let found = pages.find(after, alone);
+            if !matches!(found, Found::Nowhere) {
+                return found;
+            }
+            let asked = self.fetch_page(chat_id, after).boxed().shared();
+            pages.asked(after, &asked);
+            Found::Wait(asked)
+        };
+        self.with_chat(chat_id, find).unwrap_or(Found::Nowhere)
+    }
+
+    fn fetch_page(
+        self: &Arc<Self>,
+        chat_id: ChatId,
+        after: Seq,
+    ) -> impl Future<Output = Answer> + Send + use<> {
+        let hub = Arc::clone(self);
+        async move {
+            let range = Range { chat_id, after };
+            let Some(found) = hub.lanes.range(range).await? else { return Ok(None) };
+            let page = Arc::new(Page::new(chat_id, after, found));
+            hub.with_chat(chat_id, |chat| hub.keep_page(chat, Arc::clone(&page)));
+            Ok(Some(page))
+        }
+    }
+
+    fn keep_page(&self, chat: &mut LocalChat, page: Arc<Page>) {
+        let bytes = page.bytes;
+        if self.page_bytes.load(Ordering::Relaxed) + bytes > MAX_KEPT_BYTES {
+            return;
+        }
+        let gone = chat.busy().pages.keep(page, Instant::now());
+        self.page_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.page_bytes.fetch_sub(gone, Ordering::Relaxed);
+    }
+
+    /// Lets a chat's old pages go.
+    pub(crate) fn forget_pages(&self, chat: &mut LocalChat, now: Instant) {
+        if let Some(busy) = chat.if_busy() {
+            self.page_bytes.fetch_sub(busy.pages.forget(now), Ordering::Relaxed);
+        }
+    }
+}

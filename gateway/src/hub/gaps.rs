@@ -1,0 +1,106 @@
+//! How the hub asks the api for the events that a feed lacks: after a gap, when a newer head is
+//! known, and when something may have passed unheard.
+
+use crate::{
+    backend::Unavailable,
+    hub::{Hub, local_chat::LocalChat},
+};
+use shared::{
+    id::{ChatId, Seq},
+    internal::{Range, RangeFound},
+};
+use std::sync::Arc;
+use tokio::time::Instant;
+
+impl Hub {
+    /// A chat has got at least this far: after a moment the api is asked for what has not come.
+    pub(crate) fn on_head(self: &Arc<Self>, chat_id: ChatId, head: Seq) {
+        self.with_chat(chat_id, |chat| {
+            chat.feed.on_head(head);
+            if !chat.feed.is_behind() {
+                return;
+            }
+            chat.busy().behind_since.get_or_insert(Instant::now());
+            if !self.hears() {
+                // Nothing is on its way: the sweeper's second would be lost.
+                self.schedule_request(chat);
+            }
+        });
+    }
+
+    /// The api's answer about what a feed missed; `None` when the chat is gone.
+    pub(crate) fn on_range(
+        self: &Arc<Self>,
+        asked: Range,
+        answer: Result<Option<RangeFound>, Unavailable>,
+    ) {
+        match answer {
+            Ok(Some(found)) => {
+                let filled = found.events.len() as u64;
+                metrics::counter!("gateway_gap_events_total").increment(filled);
+                let got_on = found.upto > asked.after;
+                self.update(asked.chat_id, None, |feed, config, watchers| {
+                    feed.on_range(asked.after, found, config, watchers)
+                });
+                if got_on {
+                    // What is left of a long gap needs no patience.
+                    self.with_chat(asked.chat_id, |chat| self.request_missing(chat));
+                }
+            }
+            Ok(None) => self.close_chat(asked.chat_id),
+            Err(Unavailable::Refused(_)) => {
+                self.with_chat(asked.chat_id, LocalChat::pass_over);
+            }
+            Err(Unavailable::NotAnswered(_)) => {
+                // The next sweep requests it again: the lane has just tried for long.
+                self.with_chat(asked.chat_id, |chat| {
+                    chat.feed.on_no_range();
+                    chat.suspect = true;
+                });
+            }
+        }
+    }
+
+    /// Requests what a gap lacks, unless the gap fills by itself in a moment.
+    pub(super) fn schedule_request(self: &Arc<Self>, chat: &mut LocalChat) {
+        chat.busy().behind_since.get_or_insert(Instant::now());
+        if std::mem::replace(&mut chat.request_scheduled, true) {
+            return;
+        }
+        let (hub, chat_id) = (Arc::clone(self), chat.chat_id());
+        self.lifecycle.spawn_background(async move {
+            tokio::time::sleep(hub.config.gap_patience).await;
+            hub.with_chat(chat_id, |chat| {
+                chat.request_scheduled = false;
+                hub.request_missing(chat);
+            });
+        });
+    }
+
+    /// Requests what the chat is known to lack, unless a request is out.
+    pub(super) fn request_missing(self: &Arc<Self>, chat: &mut LocalChat) {
+        if let Some(after) = chat.feed.request() {
+            metrics::counter!("gateway_gaps_total").increment(1);
+            self.request_after(chat, after);
+        }
+    }
+
+    /// Requests whatever comes after the feed, though nothing is known to be missing.
+    pub(super) fn request_unconditionally(self: &Arc<Self>, chat: &mut LocalChat) {
+        match chat.feed.request_anyway() {
+            Some(after) => self.request_after(chat, after),
+            // The answer on its way may be older than the suspicion.
+            None => chat.suspect = true,
+        }
+    }
+
+    fn request_after(self: &Arc<Self>, chat: &mut LocalChat, after: Seq) {
+        let (hub, range) = (Arc::clone(self), Range { chat_id: chat.chat_id(), after });
+        let done = Box::new(move |answer: Result<_, _>| hub.on_range(range, answer));
+        chat.suspect = false;
+        if self.lanes.request_range(range, done).is_err() {
+            chat.feed.on_no_range();
+            chat.suspect = true;
+        }
+    }
+}

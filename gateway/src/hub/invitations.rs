@@ -1,0 +1,80 @@
+//! How a user's open connections come to watch one more chat: the user became a member of it, or it was
+//! dormant and stirs. The connection's own task joins it.
+
+use crate::{
+    backend::Unavailable,
+    dialect::Window,
+    hub::{
+        Hub,
+        conn::join::{Announce, Cause, Join},
+    },
+};
+use shared::{
+    chat::ChatView,
+    id::{ChatId, Seq, UserId},
+    internal::{Refusal, UserChat},
+    protocol::ServerFrame,
+};
+use std::sync::Arc;
+
+/// Why a user's connections are to watch another chat.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Invitation {
+    /// The user became a member of it.
+    Joined,
+    /// It was dormant and has events after this place.
+    Woke(Seq),
+}
+
+impl Hub {
+    /// A user became a member of a chat: its connections here watch it from now on.
+    pub(crate) fn welcome(self: &Arc<Self>, user: UserId, chat: ChatId) {
+        self.invite(user, chat, Invitation::Joined, Cause::Invited);
+    }
+
+    /// A user's connections here watch a chat from now on, if their windows take it.
+    pub(crate) fn invite(
+        self: &Arc<Self>,
+        user: UserId,
+        chat: ChatId,
+        invitation: Invitation,
+        cause: Cause,
+    ) {
+        let mut waiting = self.users.of_user(user);
+        waiting.retain(|conn| conn.window.takes_invitations() && !conn.watches(chat));
+        if waiting.is_empty() {
+            return;
+        }
+        // A connection that comes later starts from an answer that is newer than this request.
+        let waiting: Vec<_> =
+            waiting.into_iter().map(|conn| (conn.access_version(), conn)).collect();
+        let done = Box::new(move |answer: Result<Result<ChatView, Refusal>, Unavailable>| {
+            // Refused: no longer a member. No answer: the next poll finds it again.
+            let Ok(Ok(mut chat)) = answer else { return };
+            let head = chat.seq;
+            if let Invitation::Woke(after) = invitation {
+                chat.seq = after.min(head);
+            }
+            for (allowed, conn) in waiting {
+                if conn.watches(chat.id) || !conn.window.takes(&chat) {
+                    continue;
+                }
+                // Who is told of the chat loads what it missed of it. A window that only shows
+                // messages is shown a new chat's from the first on.
+                let (announce, from) = match (conn.window, invitation) {
+                    (Window::Native, _) => {
+                        let frame = conn.encode(&ServerFrame::Chat { chat: chat.clone() });
+                        (frame.map(Announce::Frame), chat.seq)
+                    }
+                    (_, Invitation::Joined) => (None, Seq::ZERO),
+                    (_, Invitation::Woke(_)) => (None, chat.seq),
+                };
+                let join = Join::at_end(&chat, allowed, cause);
+                conn.outbox.join(Join { head, from, after: from, announce, ..join });
+            }
+        });
+        let asked = UserChat { user_id: user, chat_id: chat };
+        // When the lane is full, the next poll finds it again.
+        let _ = self.lanes.request_view(asked, done);
+    }
+}

@@ -1,0 +1,368 @@
+//! One chat on this node: its feed and the local connections that watch it. Everything here happens under
+//! the chat's lock, is short, and neither blocks nor awaits.
+//!
+//! - `feed/`: puts the chat's events in order; `watchers.rs`: who is sent them
+//! - `pages.rs`, `typists.rs`: what is kept only while something goes on in the chat
+
+pub(crate) mod feed;
+pub(crate) mod pages;
+pub(crate) mod typists;
+mod watchers;
+
+use crate::{
+    dialect::Dialect,
+    hub::{
+        conn::{
+            Conn, ConnId,
+            join::{Cause, Join},
+            outbox::{DropPolicy, Pushed},
+        },
+        local_chat::{
+            feed::{Feed, Update},
+            pages::Pages,
+            typists::Typists,
+            watchers::Watchers,
+        },
+        shared_event::{About, SharedEvent, SharedFrame, joined, piece},
+    },
+    wire::frame::Frame,
+};
+use shared::{
+    chat::ChatType,
+    id::{ChatId, Seq, UserId},
+    protocol::ServerFrame,
+};
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// A chat with local watchers, or one that had some a moment ago.
+#[derive(Debug)]
+pub(crate) struct LocalChat {
+    pub chat_type: ChatType,
+    pub feed: Feed,
+    watchers: Watchers,
+    /// Nothing in a chat that is quiet, which most are.
+    busy: Option<Box<Busy>>,
+    /// A request for missing events is scheduled.
+    pub request_scheduled: bool,
+    /// The hub has let go of it: whoever still holds it looks for the new one.
+    pub closed: bool,
+    /// What the bus says of it is handled by its own task.
+    pub crowded: bool,
+    /// Something may have passed unheard: each sweep requests it, until there is an answer.
+    pub suspect: bool,
+    /// Since when nobody watches.
+    pub empty_since: Option<Instant>,
+    /// When the last event came.
+    pub active_at: Instant,
+}
+
+/// What a chat holds only while something goes on in it.
+#[derive(Debug, Default)]
+pub(crate) struct Busy {
+    /// Since when the feed knows of events that it does not have.
+    pub behind_since: Option<Instant>,
+    /// Watchers that resumed and are told once the feed has got there.
+    catching_up: Vec<(ConnId, Seq)>,
+    /// What those who come back from far are sent.
+    pub pages: Pages,
+    /// Who types, where that is only counted.
+    pub typists: Typists,
+}
+
+/// How an attempt to watch a chat ended.
+#[derive(Debug)]
+pub(crate) enum Attached {
+    /// The connection watches; what it missed is in its outbox or comes through the feed.
+    Live,
+    /// The feed has not got as far as the connection: try again in a moment.
+    NotYet,
+    /// The client has to read first.
+    NoSpace,
+    /// The user lost the right to watch some chat, perhaps this one: ask the api once more.
+    AccessChanged,
+    /// This comes first, then try again.
+    Page(Vec<Arc<SharedEvent>>),
+    /// The replay does not reach back to the connection's cursor: fetch what it missed.
+    Behind,
+}
+
+/// What delivering changed about who may watch.
+#[derive(Debug, Default)]
+pub(crate) struct Delivered {
+    pub joined: Vec<UserId>,
+    pub parted: Vec<UserId>,
+}
+
+impl LocalChat {
+    pub(crate) fn new(chat_type: ChatType, feed: Feed, now: Instant) -> Self {
+        Self {
+            chat_type,
+            feed,
+            watchers: Watchers::default(),
+            busy: None,
+            request_scheduled: false,
+            closed: false,
+            crowded: false,
+            suspect: false,
+            empty_since: Some(now),
+            active_at: now,
+        }
+    }
+
+    pub(crate) fn chat_id(&self) -> ChatId {
+        self.feed.chat_id()
+    }
+
+    /// What goes on in it.
+    pub(crate) fn busy(&mut self) -> &mut Busy {
+        self.busy.get_or_insert_default()
+    }
+
+    /// The same, if anything does.
+    pub(crate) fn if_busy(&mut self) -> Option<&mut Busy> {
+        self.busy.as_deref_mut()
+    }
+
+    /// Lets go of what a moment ago went on in it. To be called now and then.
+    pub(crate) fn calm_down(&mut self, now: Instant) {
+        if self.busy.as_ref().is_some_and(|busy| busy.is_over(now)) {
+            self.busy = None;
+        }
+    }
+
+    /// Lets a connection watch that has everything up to `join.after`, if the feed can serve it from
+    /// there.
+    pub(crate) fn attach(&mut self, conn: &Arc<Conn>, join: &mut Join, now: Instant) -> Attached {
+        if conn.access_version() != join.allowed {
+            return Attached::AccessChanged;
+        }
+        if let Some(watcher) = self.watchers.get(conn.id) {
+            if join.cause != Cause::Subscribed || join.from >= watcher.from {
+                // What came since is in its outbox already; it waits once, however often it asks.
+                conn.announce(join, join.target.is_none().then_some(self.feed.last()));
+                self.waits_no_more(conn.id);
+                return self.settle(conn, join.target);
+            }
+            // It wants more than it was sent.
+            self.detach(conn, now);
+        }
+        conn.announce(join, None);
+        if join.after > self.feed.last() {
+            self.feed.on_head(join.after);
+            return Attached::NotYet;
+        }
+        let Some(missed) = self.feed.since(join.after) else { return Attached::Behind };
+        if !conn.outbox.has_space() {
+            return Attached::NoSpace;
+        }
+        let missed: Vec<_> = missed.cloned().collect();
+        if let Some(first) = piece(&missed) {
+            return Attached::Page(missed[..first].to_vec());
+        }
+        let events = missed.iter().map(Arc::as_ref);
+        let Pushed { taken, full, .. } = conn.deliver(self.chat_id(), events);
+        if full {
+            join.after = missed[..taken].last().map_or(join.after, |last| last.seq);
+            return Attached::NoSpace;
+        }
+        self.watchers.add(conn, join.from);
+        conn.now_watches(self.chat_id());
+        self.empty_since = None;
+        self.settle(conn, join.target)
+    }
+
+    /// Tells a watcher that resumed when it has caught up: now or once the feed has got there.
+    fn settle(&mut self, conn: &Conn, target: Option<Seq>) -> Attached {
+        if let Some(target) = target {
+            let target = target.max(self.feed.head());
+            if self.feed.last() >= target {
+                conn.send(&self.caught_up(), DropPolicy::Durable);
+            } else {
+                self.busy().catching_up.push((conn.id, target));
+            }
+        }
+        Attached::Live
+    }
+
+    /// Nobody tells this connection that it has caught up: where that was to be.
+    fn waits_no_more(&mut self, id: ConnId) -> Option<Seq> {
+        let waiting = &mut self.if_busy()?.catching_up;
+        let place = waiting.iter().position(|(waits, _)| *waits == id)?;
+        Some(waiting.swap_remove(place).1)
+    }
+
+    /// Stops a connection from watching. Whether it did.
+    pub(crate) fn detach(&mut self, conn: &Conn, now: Instant) -> bool {
+        if !self.watchers.remove(conn.id) {
+            return false;
+        }
+        self.waits_no_more(conn.id);
+        conn.watches_no_more(self.chat_id());
+        self.note_empty(now);
+        true
+    }
+
+    fn note_empty(&mut self, now: Instant) {
+        if self.watchers.is_empty() {
+            self.empty_since.get_or_insert(now);
+        }
+    }
+
+    /// Hands out what became deliverable. A watcher whose outbox is full stops watching: it is caught
+    /// up by a join from where it stopped, as its client reads.
+    pub(crate) fn deliver(&mut self, update: &Update, now: Instant) -> Delivered {
+        let mut delivered = Delivered::default();
+        if update.repeats > 0 {
+            metrics::counter!("gateway_repeats_dropped_total").increment(update.repeats as u64);
+        }
+        if !update.deliver.is_empty() {
+            self.active_at = now;
+            self.got_on();
+            metrics::histogram!("gateway_fanout_size").record(self.watchers.len() as f64);
+            self.hand_out(update, now);
+            for event in &update.deliver {
+                match event.about {
+                    About::Joined(user) => delivered.joined.push(user),
+                    About::Parted(user) => delivered.parted.push(user),
+                    About::Message(_) | About::Other => {}
+                }
+            }
+        }
+        if update.behind {
+            self.busy().behind_since.get_or_insert(now);
+        } else {
+            self.got_on();
+        }
+        self.tell_caught_up();
+        delivered
+    }
+
+    /// Nobody can be asked for what the feed missed, as when an api of a newer version says it in words
+    /// that this one does not know: the watchers load the chat anew and go on at its end.
+    pub(crate) fn pass_over(&mut self) {
+        if !self.feed.is_behind() {
+            return self.feed.on_no_range();
+        }
+        metrics::counter!("gateway_resyncs_total").increment(self.watchers.len() as u64);
+        let (chat_id, seq) = (self.chat_id(), self.feed.head());
+        self.tell(&ServerFrame::Resync { chat_id, seq }, DropPolicy::Durable, None);
+        self.feed.on_refused();
+        self.got_on();
+        self.tell_caught_up();
+    }
+
+    fn got_on(&mut self) {
+        if let Some(busy) = self.if_busy() {
+            busy.behind_since = None;
+        }
+    }
+
+    fn hand_out(&mut self, update: &Update, now: Instant) {
+        let mut shown = 0;
+        let (chat_id, events) = (self.chat_id(), &update.deliver);
+        let joined = joined(events);
+        let mut lagging = Vec::new();
+        self.watchers.retain(|watcher| {
+            let pushed = watcher.conn.deliver_run(chat_id, events, joined.as_ref());
+            shown += pushed.shown;
+            if pushed.full {
+                let after = events[..pushed.taken].last().map_or(update.after, |last| last.seq);
+                lagging.push((Arc::clone(&watcher.conn), watcher.from, after));
+            }
+            !pushed.full
+        });
+        metrics::counter!("gateway_deliveries_total").increment(shown as u64);
+        if lagging.is_empty() {
+            return;
+        }
+        metrics::counter!("gateway_lagging_total").increment(lagging.len() as u64);
+        for (conn, from, after) in lagging {
+            let target = self.waits_no_more(conn.id);
+            conn.outbox.join(Join {
+                chat_id,
+                chat_type: self.chat_type,
+                head: self.feed.head(),
+                allowed: conn.access_version(),
+                from,
+                after,
+                announce: None,
+                target,
+                cause: Cause::Lagged,
+                waits: 0,
+            });
+            // Last: whoever finds that the chat is not watched comes behind this join.
+            conn.watches_no_more(chat_id);
+        }
+        self.note_empty(now);
+    }
+
+    /// Sends a frame without a number to all watchers but those of one user.
+    pub(crate) fn tell(&self, frame: &ServerFrame, policy: DropPolicy, except: Option<UserId>) {
+        let shared_frame = SharedFrame::new(frame);
+        for conn in self.watchers() {
+            if except.is_some() && conn.user_id() == except {
+                continue;
+            }
+            if let Some(frame) = shared_frame.frame(conn.window.dialect()) {
+                conn.outbox.push(frame, policy);
+            }
+        }
+    }
+
+    /// Sends an ephemeral frame of one dialect to its watchers, but for one.
+    pub(crate) fn tell_dialect(&self, dialect: Dialect, frame: &Frame, except: Option<ConnId>) {
+        for conn in self.watchers().filter(|conn| conn.window.dialect() == dialect) {
+            if Some(conn.id) != except {
+                conn.outbox.push(frame.clone(), DropPolicy::Ephemeral);
+            }
+        }
+    }
+
+    /// The watchers of one user.
+    pub(crate) fn of_user(&self, user: UserId) -> Vec<Arc<Conn>> {
+        self.watchers().filter(|conn| conn.user_id() == Some(user)).cloned().collect()
+    }
+
+    /// All watchers.
+    pub(crate) fn watchers(&self) -> impl ExactSizeIterator<Item = &Arc<Conn>> {
+        self.watchers.iter().map(|watcher| &watcher.conn)
+    }
+
+    fn tell_caught_up(&mut self) {
+        let (last, caught_up) = (self.feed.last(), self.caught_up());
+        let Some(busy) = &mut self.busy else { return };
+        let told = busy.catching_up.extract_if(.., |(_, target)| *target <= last);
+        for watcher in told.filter_map(|(id, _)| self.watchers.get(id)) {
+            watcher.conn.send(&caught_up, DropPolicy::Durable);
+        }
+    }
+
+    fn caught_up(&self) -> ServerFrame {
+        ServerFrame::CaughtUp { chat_id: self.chat_id(), seq: self.feed.last() }
+    }
+}
+
+impl Busy {
+    fn is_over(&self, now: Instant) -> bool {
+        self.behind_since.is_none()
+            && self.catching_up.is_empty()
+            && self.pages.is_empty()
+            && self.typists.is_over(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use parking_lot::Mutex;
+
+    #[test]
+    fn a_quiet_chat_takes_what_is_planned() {
+        // With the counts of an `Arc`, a place in the map of chats, one in the subscription's set, and
+        // of one watcher its place here and the chat's in its connection: at most 300 bytes, each of
+        // the last four reckoned with what its collection keeps free.
+        let chat = size_of::<Mutex<LocalChat>>() + 2 * size_of::<usize>();
+        assert!(chat <= 160, "{chat}");
+    }
+}

@@ -1,0 +1,134 @@
+//! Pages of one chat for those who come back from further than the replay reaches: which are kept,
+//! which are on their way, which reader each serves. Fetching them is `fetching.rs`'s business.
+
+use crate::{backend::Unavailable, hub::shared_event::SharedEvent, wire::frame::Frame};
+use futures_util::future::{BoxFuture, Shared, WeakShared};
+use shared::{
+    id::{ChatId, Seq},
+    internal::{MAX_RANGE_EVENTS, RangeFound},
+    protocol::ChatEvent,
+};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+/// A page is kept for this long for others: those who come back together come within seconds.
+const KEPT: Duration = Duration::from_secs(3);
+
+/// The most pages of a chat that are kept: some for those ahead, some for those behind. A page is at
+/// most an answer's range, 64 KiB of text.
+const MAX_KEPT: usize = 8;
+
+/// Events of a chat from some place on: complete for a reader at `after`.
+#[derive(Debug)]
+pub(crate) struct Page {
+    pub after: Seq,
+    pub upto: Seq,
+    events: Vec<Arc<SharedEvent>>,
+    /// All of them as a native client reads them: thousands of such clients are sent the same.
+    whole: Frame,
+    pub bytes: usize,
+}
+
+/// A page, or `None` when the chat is gone.
+pub(crate) type Answer = Result<Option<Arc<Page>>, Unavailable>;
+
+/// A page that was asked for, for all who wait for it.
+pub(crate) type Asked = Shared<BoxFuture<'static, Answer>>;
+
+/// The pages of one chat.
+#[derive(Debug, Default)]
+pub(crate) struct Pages {
+    kept: VecDeque<(Instant, Arc<Page>)>,
+    asked: Vec<(Seq, WeakShared<BoxFuture<'static, Answer>>)>,
+}
+
+/// Where a page comes from.
+#[derive(Debug)]
+pub(crate) enum Found {
+    Page(Arc<Page>),
+    /// Somebody asked for a page that may do.
+    Wait(Asked),
+    /// Nobody did.
+    Nowhere,
+}
+
+impl Page {
+    pub(crate) fn new(chat_id: ChatId, after: Seq, found: RangeFound) -> Self {
+        let share = |event| Arc::new(SharedEvent::new(&ChatEvent { chat_id, event }));
+        let events: Vec<_> = found.events.into_iter().map(share).collect();
+        let whole = Frame::joined(events.iter().map(|event| event.native()));
+        let bytes = whole.size() + events.iter().map(|event| event.bytes()).sum::<usize>();
+        Self { after, upto: found.upto, events, whole, bytes }
+    }
+
+    /// All of its events in one, for a native client whose cursor is where it begins.
+    pub(crate) fn whole(&self, cursor: Seq) -> Option<&Frame> {
+        (cursor == self.after && !self.events.is_empty()).then_some(&self.whole)
+    }
+
+    /// Whether this is what a reader at `cursor` missed next. A range leaves superseded changes out for
+    /// a reader at its start; one inside is served only if none was left out behind it.
+    pub(crate) fn serves(&self, cursor: Seq) -> bool {
+        cursor == self.after
+            || (self.after < cursor
+                && cursor < self.upto
+                && self.since(cursor).len() as i64 == self.upto.0 - cursor.0)
+    }
+
+    /// The events after a cursor that it serves.
+    pub(crate) fn since(&self, cursor: Seq) -> &[Arc<SharedEvent>] {
+        let start = self.events.partition_point(|event| event.seq <= cursor);
+        &self.events[start..]
+    }
+}
+
+impl Pages {
+    /// What there is for a reader at `cursor`. Whoever waited in vain once asks `alone`.
+    pub(crate) fn find(&mut self, cursor: Seq, alone: bool) -> Found {
+        if let Some((_, page)) = self.kept.iter().find(|(_, page)| page.serves(cursor)) {
+            return Found::Page(Arc::clone(page));
+        }
+        self.asked.retain(|(_, asked)| asked.upgrade().is_some());
+        let reach = MAX_RANGE_EVENTS as i64;
+        let may_do = |after: Seq| {
+            after == cursor || (!alone && after < cursor && cursor.0 < after.0 + reach)
+        };
+        let waiting = self.asked.iter().filter(|(after, _)| may_do(*after));
+        match waiting.max_by_key(|(after, _)| *after).and_then(|(_, asked)| asked.upgrade()) {
+            Some(asked) => Found::Wait(asked),
+            None => Found::Nowhere,
+        }
+    }
+
+    /// Remembers a request, as long as anybody waits for its answer.
+    pub(crate) fn asked(&mut self, after: Seq, asked: &Asked) {
+        if let Some(asked) = asked.downgrade() {
+            self.asked.push((after, asked));
+        }
+    }
+
+    /// Keeps a page for others; returns the bytes of the one that had to go.
+    pub(crate) fn keep(&mut self, page: Arc<Page>, now: Instant) -> usize {
+        self.asked.retain(|(after, _)| *after != page.after);
+        let gone = if self.kept.len() >= MAX_KEPT { self.kept.pop_front() } else { None };
+        self.kept.push_back((now, page));
+        gone.map_or(0, |(_, page)| page.bytes)
+    }
+
+    /// Lets old pages go; returns their bytes.
+    pub(crate) fn forget(&mut self, now: Instant) -> usize {
+        let mut bytes = 0;
+        while let Some((at, page)) = self.kept.front()
+            && now - *at >= KEPT
+        {
+            bytes += page.bytes;
+            self.kept.pop_front();
+        }
+        bytes
+    }
+
+    /// Whether nothing is kept and nobody waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.kept.is_empty() && self.asked.iter().all(|(_, asked)| asked.upgrade().is_none())
+    }
+}

@@ -1,0 +1,134 @@
+//! Who is connected here and what they watch: the registry of connections, users and chats, and the
+//! fan-out. Nothing in it blocks or awaits a client.
+//!
+//! - `conn/`: the handle to one connection; `users.rs`: all of them, by user and by session; `strangers.rs`:
+//!   sockets whose clients are not known yet
+//! - `local_chat/`: one chat on this node, and whatever happens under its lock
+//! - `watching.rs`: connections come to a chat, leave it, lose it; `invitations.rs`: why they come
+//! - `bus.rs`: whatever the bus says enters here; `crowds.rs`: what waits for chats with many watchers
+//! - `delivery.rs`: events go out; `shared_event.rs`: each encoded once; `gaps.rs`: missing events are
+//!   requested; `fetching.rs`: pages for those who come back from far
+//! - `signals.rs`: typing, presence, arrivals; `presence.rs`: the users here, for other nodes
+//! - `sweep.rs`, `pace.rs`, `drain.rs`: now and then, a few at a time, the end
+
+mod bus;
+pub(crate) mod conn;
+mod crowds;
+mod delivery;
+pub(crate) mod drain;
+mod fetching;
+mod gaps;
+pub(crate) mod invitations;
+pub(crate) mod local_chat;
+mod pace;
+pub(crate) mod presence;
+pub(crate) mod shared_event;
+mod signals;
+pub(crate) mod strangers;
+pub(crate) mod sweep;
+pub(crate) mod users;
+pub(crate) mod watching;
+
+use crate::{
+    backend::{Unavailable, hub_lanes::HubLanes},
+    config::Config,
+    hub::{conn::Conn, crowds::Crowds, local_chat::LocalChat, pace::Pace, users::Users},
+};
+use parking_lot::{Mutex, MutexGuard};
+use shared::{
+    bus::{Bus, Subscriber},
+    chat::ChatView,
+    id::{ChatId, NodeId},
+    internal::{Refusal, UserChat},
+    lifecycle::Lifecycle,
+    limit::Bucket,
+};
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock, atomic::AtomicUsize},
+};
+use tokio::{sync::Notify, time::Instant};
+
+/// The map of chats is spread over this many locks, each held for a look-up. A chat has its own.
+const SHARDS: usize = 64;
+
+type Chats = HashMap<ChatId, Arc<Mutex<LocalChat>>>;
+
+/// The gateway's registry and fan-out.
+pub(crate) struct Hub {
+    pub node: NodeId,
+    pub config: Config,
+    pub users: Users,
+    pub(crate) lanes: HubLanes,
+    pub(crate) bus: Bus,
+    /// Compare with the api now, not when the interval is over.
+    pub(crate) poll_now: Notify,
+    /// Set once, right after construction: its callback needs the hub.
+    pub(crate) subscriber: OnceLock<Subscriber>,
+    pub(crate) lifecycle: Lifecycle,
+    /// Limits the arrivals that this node announces in the lobby; `started` is its time origin.
+    pub(crate) arrivals: Mutex<Bucket>,
+    pub(crate) started: Instant,
+    shards: [Mutex<Chats>; SHARDS],
+    pub(crate) crowds: Crowds,
+    pub(crate) pace: Pace,
+    /// The bytes of all pages that are kept.
+    pub(crate) page_bytes: AtomicUsize,
+}
+
+impl Hub {
+    pub(crate) fn new(
+        node: NodeId,
+        config: Config,
+        bus: Bus,
+        lanes: HubLanes,
+        lifecycle: Lifecycle,
+    ) -> Self {
+        Self {
+            node,
+            users: Users::new(&config),
+            lanes,
+            poll_now: Notify::new(),
+            bus,
+            subscriber: OnceLock::new(),
+            lifecycle,
+            arrivals: Mutex::default(),
+            started: Instant::now(),
+            shards: std::array::from_fn(|_| Mutex::default()),
+            crowds: Crowds::default(),
+            pace: Pace::default(),
+            page_bytes: AtomicUsize::new(0),
+            config,
+        }
+    }
+
+    /// Changes a chat under its lock; `None` when this node has no such chat.
+    pub(crate) fn with_chat<T>(
+        &self,
+        chat_id: ChatId,
+        change: impl FnOnce(&mut LocalChat) -> T,
+    ) -> Option<T> {
+        let chat = self.shard(chat_id).get(&chat_id).cloned()?;
+        let mut chat = chat.lock();
+        (!chat.closed).then(|| change(&mut chat))
+    }
+
+    /// A chat as this connection may watch it. A guest, who is no user, may enter rooms.
+    pub(crate) async fn view_for(
+        &self,
+        conn: &Conn,
+        chat_id: ChatId,
+    ) -> Result<Result<ChatView, Refusal>, Unavailable> {
+        let user_id = conn.user_id().unwrap_or_default();
+        self.lanes.view(UserChat { user_id, chat_id }).await
+    }
+
+    /// Whether the bus delivers.
+    pub(crate) fn hears(&self) -> bool {
+        self.subscriber.get().is_some_and(Subscriber::is_up)
+    }
+
+    fn shard(&self, chat_id: ChatId) -> MutexGuard<'_, Chats> {
+        self.shards[chat_id.0.unsigned_abs() as usize % SHARDS].lock()
+    }
+}

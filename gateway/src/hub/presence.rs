@@ -1,0 +1,252 @@
+//! States the users of this node in the presence register, and tells the chats that they share of who
+//! comes and goes: this node's users, and those of nodes that are dead. One task; it never stands
+//! between a user and its messages. It ends with the node's lease and writes nothing afterwards.
+
+use crate::hub::{Hub, users::Departed};
+use shared::{
+    chat::{ChatType, PresenceStatus},
+    id::{ChatId, NodeId, UserId},
+    presence::{Gone, Lease, Presence, PresenceError},
+    relay::Channel,
+};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// How often arrivals and departures are gathered: soon enough to look live, and a storm of
+/// reconnects becomes a few calls.
+const GATHER: Duration = Duration::from_millis(250);
+
+/// The number of connections is stated anew at most this often when it changed: what
+/// `/status` shows is seldom older, and a storm of connects costs a call a second.
+const RESTATE: Duration = Duration::from_secs(1);
+
+/// How often to look for dead nodes. Each look is one command a node in Redis: of 50 nodes together
+/// about 1,000 a second, a thousandth of what it does.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Users in one call, whose answer is acted on before the next: a failure costs no other call's.
+const CHUNK: usize = 500;
+
+/// The chats of a user's connection that others in them may hear of it, given in `ready`'s order:
+/// private ones first, then the most recently active. A public room's people do not all want to know
+/// about each other.
+pub(crate) fn sharing(
+    chats: impl Iterator<Item = (ChatId, ChatType)> + Clone,
+    most: usize,
+) -> Vec<ChatId> {
+    let of = |kind| chats.clone().filter(move |(_, of)| *of == kind).map(|(chat, _)| chat);
+    of(ChatType::Private).chain(of(ChatType::Group)).take(most).collect()
+}
+
+/// Keeps the node's lease until it is to leave, then gives it back: the others tell of those of its
+/// users who do not come back.
+pub(crate) async fn run(hub: Arc<Hub>, presence: Presence, leave: CancellationToken) {
+    let mut every = tokio::time::interval(GATHER);
+    // The first renewal makes the node known; there is no lease yet that it could find lost.
+    let mut failing = presence.renew(hub.node, 0).await.is_err();
+    let now = Instant::now();
+    let mut keeper = Keeper {
+        hub,
+        presence,
+        leaving: HashMap::new(),
+        dead: HashMap::new(),
+        looked: now,
+        renewed: now,
+        overdue: failing,
+        stated: 0,
+        swept: false,
+    };
+    loop {
+        tokio::select! {
+            biased;
+            () = leave.cancelled() => break,
+            _ = every.tick() => {}
+        }
+        let result = keeper.round().await;
+        if let Err(error) = &result {
+            metrics::counter!("gateway_presence_errors_total").increment(1);
+            if !failing {
+                tracing::warn!(%error, "presence is not up to date");
+            }
+        }
+        failing = result.is_err();
+    }
+    if let Err(error) = keeper.presence.retire(keeper.hub.node).await {
+        tracing::warn!(%error, "the presence lease runs out by itself");
+    }
+}
+
+struct Keeper {
+    hub: Arc<Hub>,
+    presence: Presence,
+    /// Gone, and not out of the register yet, with the chats that this node told. At most as many as
+    /// were connected.
+    leaving: HashMap<UserId, Vec<ChatId>>,
+    /// Nodes without a lease, and since when that is known here.
+    dead: HashMap<NodeId, Instant>,
+    looked: Instant,
+    renewed: Instant,
+    /// The last try failed. The next one comes soon: once Redis is back, the lease must stand before
+    /// others, who give it the grace, take this node for dead.
+    overdue: bool,
+    /// The number of connections that the register has.
+    stated: u64,
+    /// Others have told of this node's users that they went, and not all are back in the register.
+    swept: bool,
+}
+
+impl Keeper {
+    async fn round(&mut self) -> Result<(), PresenceError> {
+        let stated = self.state_users().await;
+        self.forget_gone().await;
+        let departures = self.departures().await;
+        let lease = self.lease().await;
+        stated.and(departures).and(lease).and(self.sweep().await)
+    }
+
+    /// Tells the register of the users here whose state changed, and the chats that hear of one for the first
+    /// time.
+    async fn state_users(&self) -> Result<(), PresenceError> {
+        let unstated = self.hub.users.take_unstated();
+        for (number, chunk) in unstated.chunks(CHUNK).enumerate() {
+            match self.presence.enter(self.hub.node, chunk).await {
+                Ok(entered) => {
+                    for one in entered {
+                        self.hub.announce(one.user, PresenceStatus::Online, &one.untold);
+                        self.hub.users.elsewhere(one.user, one.elsewhere);
+                    }
+                }
+                Err(error) => {
+                    self.hub.users.put_back(&unstated[number * CHUNK..]);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets go of users whose grace is over. Those whom others know of are to leave.
+    async fn forget_gone(&mut self) {
+        let gone = self.hub.users.take_departed();
+        if let Some(subscriber) = self.hub.subscriber.get().filter(|_| !gone.is_empty()) {
+            let channels: Vec<Channel> = gone.iter().map(|one| Channel::User(one.user)).collect();
+            subscriber.remove(&channels);
+            // One who came back in this very moment has asked for the channel again, or does so now.
+            let back: Vec<Channel> = gone
+                .iter()
+                .filter(|one| !self.hub.users.of_user(one.user).is_empty())
+                .map(|one| Channel::User(one.user))
+                .collect();
+            if !back.is_empty() {
+                subscriber.add(&back).await;
+            }
+        }
+        let known = gone.into_iter().filter(|one| one.present);
+        self.leaving.extend(known.map(|Departed { user, chats, .. }| (user, chats)));
+    }
+
+    async fn departures(&mut self) -> Result<(), PresenceError> {
+        // Whoever others know to be here again does not leave; who is only about to be may still go.
+        self.leaving.retain(|user, _| !self.hub.users.is_present(*user));
+        let ids = self.leaving.keys().copied();
+        let ids: Vec<UserId> =
+            ids.filter(|user| self.hub.users.of_user(*user).is_empty()).collect();
+        for chunk in ids.chunks(CHUNK) {
+            let mut gone = self.presence.leave(self.hub.node, chunk).await?;
+            let mut left = HashMap::new();
+            for user in chunk {
+                left.extend(self.leaving.remove(user).map(|chats| (*user, chats)));
+            }
+            for Gone { user, chats } in &mut gone {
+                // A register that was emptied meanwhile does not know what this node told.
+                chats.extend(left.remove(user).unwrap_or_default());
+            }
+            self.tell_gone(gone);
+        }
+        Ok(())
+    }
+
+    /// Renews the lease when it is time, and states everybody anew when it was lost.
+    async fn lease(&mut self) -> Result<(), PresenceError> {
+        let connections = self.hub.users.connections() as u64;
+        let soon = connections != self.stated || self.overdue;
+        let wait = if soon { RESTATE } else { self.hub.config.presence_renewal };
+        if self.renewed.elapsed() < wait {
+            return Ok(());
+        }
+        self.renewed = Instant::now();
+        let lease = self.presence.renew(self.hub.node, connections).await;
+        self.overdue = lease.is_err();
+        let lease = lease?;
+        self.stated = connections;
+        self.swept = connections > 0 && (self.swept || lease == Lease::Swept);
+        if lease == Lease::Held || connections == 0 {
+            return Ok(());
+        }
+        tracing::info!("the presence lease was lost, stating all users again");
+        for chunk in self.hub.users.present().chunks(CHUNK) {
+            for entered in self.presence.enter(self.hub.node, chunk).await? {
+                // Nobody is told again when nobody was told that they went: nothing changed.
+                if self.swept {
+                    self.hub.announce(entered.user, PresenceStatus::Online, &entered.untold);
+                }
+            }
+        }
+        self.swept = false;
+        Ok(())
+    }
+
+    /// Tells of the users of dead nodes who did not come back to another one within the grace. All
+    /// nodes do this side by side; each user goes to one of them.
+    async fn sweep(&mut self) -> Result<(), PresenceError> {
+        if self.looked.elapsed() >= LOOK {
+            self.looked = Instant::now();
+            let dead = self.presence.dead().await?;
+            self.dead.retain(|node, _| dead.contains(node));
+            for node in dead.into_iter().filter(|node| *node != self.hub.node) {
+                self.dead.entry(node).or_insert_with(Instant::now);
+            }
+        }
+        let over = |since: &Instant| since.elapsed() >= self.hub.config.presence_grace;
+        let due: Vec<NodeId> =
+            self.dead.iter().filter(|(_, since)| over(since)).map(|(node, _)| *node).collect();
+        for node in due {
+            // One call a round: thousands who go at once are told of over some seconds.
+            match self.presence.sweep(node).await? {
+                Some(gone) => self.tell_gone(gone),
+                None => drop(self.dead.remove(&node)),
+            }
+        }
+        Ok(())
+    }
+
+    fn tell_gone(&self, gone: Vec<Gone>) {
+        for Gone { user, chats } in gone {
+            let chats: BTreeSet<ChatId> = chats.into_iter().collect();
+            let chats: Vec<ChatId> = chats.into_iter().collect();
+            self.hub.announce(user, PresenceStatus::Offline, &chats);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn private_chats_come_first_then_the_most_recently_active_and_rooms_take_no_place() {
+        use ChatType::{Group, Private, Room};
+        let chats = [(9, Room), (8, Group), (2, Private), (7, Group), (5, Private)];
+        let chats = chats.map(|(id, kind)| (ChatId(id), kind));
+        let ids = |most| {
+            sharing(chats.into_iter(), most).into_iter().map(|chat| chat.0).collect::<Vec<_>>()
+        };
+        assert_eq!(ids(50), [2, 5, 8, 7]);
+        assert_eq!(ids(3), [2, 5, 8]);
+    }
+}

@@ -1,0 +1,167 @@
+//! What is on its way to many connections: encoded once for each wire format in use, handed out as
+//! the same bytes. It knows no connection.
+
+use crate::{
+    dialect::{Dialect, native},
+    wire::frame::Frame,
+};
+use shared::{
+    chat::{Change, MemberChange},
+    id::{Seq, UserId},
+    protocol::{ChatEvent, ServerFrame},
+    time::Timestamp,
+};
+use std::{
+    cell::OnceCell,
+    sync::{Arc, OnceLock},
+};
+
+/// The most bytes of events that go into an outbox under the chat's lock when a client joins; what it
+/// missed beyond that is handed out piece by piece.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// A chat's event as it is handed out. What is kept of it is its native frame; the older dialects,
+/// which few chats are watched in, read that again.
+#[derive(Debug)]
+pub(crate) struct SharedEvent {
+    pub seq: Seq,
+    pub about: About,
+    native: Frame,
+    /// Apart, because most chats are watched by native clients only: one place a dialect.
+    others: OnceLock<Box<Encodings>>,
+}
+
+/// What has to be known of an event to hand it out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum About {
+    /// A new message of this sender.
+    Message(UserId),
+    Joined(UserId),
+    Parted(UserId),
+    Other,
+}
+
+type Encodings = [OnceLock<Option<Frame>>; Dialect::ALL.len()];
+
+impl SharedEvent {
+    pub(crate) fn new(event: &ChatEvent) -> Self {
+        let about = match &event.event.change {
+            Change::Message(message) => About::Message(message.sender.id),
+            Change::Member { user, change: MemberChange::Joined, .. } => About::Joined(user.id),
+            Change::Member { user, .. } => About::Parted(user.id),
+            Change::Edited(_)
+            | Change::Deleted { .. }
+            | Change::Renamed { .. }
+            | Change::Owner { .. }
+            | Change::Unknown => About::Other,
+        };
+        let native = native::encode(event);
+        Self { seq: event.event.seq, about, native, others: OnceLock::new() }
+    }
+
+    /// The event in a dialect, for a connection of this user (`None`: a guest's). `None` when that
+    /// connection is not shown it.
+    pub(crate) fn frame(&self, dialect: Dialect, reader: Option<UserId>) -> Option<Frame> {
+        if dialect == Dialect::Native {
+            return Some(self.native.clone());
+        }
+        // The older dialects show new messages only.
+        let About::Message(sender) = self.about else { return None };
+        if dialect.leaves_out_own() && reader == Some(sender) {
+            return None;
+        }
+        let others = self.others.get_or_init(Box::default);
+        let encode = || dialect.encode_event(&self.event()?, reader);
+        others[dialect as usize].get_or_init(encode).clone()
+    }
+
+    /// The event as a native client reads it.
+    pub(crate) fn native(&self) -> &Frame {
+        &self.native
+    }
+
+    /// About what it takes in memory: its native frame, which is what outboxes count, too, and
+    /// itself. Each older dialect in use adds as much again, which is less than the bounds leave open.
+    pub(crate) fn bytes(&self) -> usize {
+        self.native.size() + size_of::<Self>()
+    }
+
+    fn event(&self) -> Option<ChatEvent> {
+        serde_json::from_str(self.native.text()).ok()
+    }
+}
+
+/// A run in one, as native clients read it: unless it is one event, or longer than a piece.
+pub(crate) fn joined(run: &[Arc<SharedEvent>]) -> Option<Frame> {
+    let several = run.len() > 1 && piece(run).is_none();
+    several.then(|| Frame::joined(run.iter().map(|event| event.native())))
+}
+
+/// How many of these events are one piece; `None` when all of them are.
+pub(crate) fn piece(events: &[Arc<SharedEvent>]) -> Option<usize> {
+    let mut bytes = 0;
+    let fits = events.iter().take_while(|event| {
+        bytes += event.bytes();
+        bytes <= PIECE_BYTES
+    });
+    let count = fits.count().max(1);
+    (count < events.len()).then_some(count)
+}
+
+/// A frame without a number with its encodings.
+#[derive(Debug)]
+pub(crate) struct SharedFrame<'a> {
+    frame: &'a ServerFrame,
+    now: Timestamp,
+    encodings: [OnceCell<Option<Frame>>; Dialect::ALL.len()],
+}
+
+impl<'a> SharedFrame<'a> {
+    pub(crate) fn new(frame: &'a ServerFrame) -> Self {
+        Self { frame, now: Timestamp::now(), encodings: Default::default() }
+    }
+
+    /// The frame in a dialect that has words for it.
+    pub(crate) fn frame(&self, dialect: Dialect) -> Option<Frame> {
+        let encode = || dialect.encode(self.frame, self.now);
+        self.encodings[dialect as usize].get_or_init(encode).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::samples::message_event;
+    use shared::id::ChatId;
+
+    const SENDER: Option<UserId> = Some(UserId(3));
+    const OTHER: Option<UserId> = Some(UserId(4));
+
+    #[test]
+    fn an_event_is_encoded_once_for_each_dialect() {
+        let event = SharedEvent::new(&message_event());
+        for &dialect in Dialect::ALL {
+            let [one, another] = [(); 2].map(|()| event.frame(dialect, OTHER).unwrap());
+            assert_eq!(one.wire().as_ptr(), another.wire().as_ptr(), "{dialect:?}");
+        }
+        let told = ServerFrame::ChatRemoved { chat_id: ChatId(1) };
+        let told = SharedFrame::new(&told);
+        let [one, another] = [(); 2].map(|()| told.frame(Dialect::Native).unwrap());
+        assert_eq!(one.wire().as_ptr(), another.wire().as_ptr());
+        assert_eq!(told.frame(Dialect::Chat), None);
+    }
+
+    #[test]
+    fn two_dialects_do_not_show_a_sender_its_own_messages() {
+        for &dialect in Dialect::ALL {
+            let event = SharedEvent::new(&message_event());
+            let own = matches!(dialect, Dialect::Native | Dialect::Lobby | Dialect::Chat);
+            assert_eq!(event.frame(dialect, SENDER).is_some(), own, "{dialect:?}");
+            // Whoever asks first, the others are shown it, and the receiver is never the sender.
+            let frame = event.frame(dialect, OTHER).unwrap();
+            if dialect == Dialect::Numbers {
+                assert!(frame.text().contains(r#""senderId":3,"receiverId":4"#), "{frame:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What a chat's watchers are told beside its events: typing, presence, arrivals, read marks, new
+//! names. Nothing here has a number, and whatever of it is lost stays lost. What grows with the people
+//! in a chat is told by name to few watchers only: one such signal costs no node more than
+//! [`MAX_WATCHERS`] frames, however many watch.
+
+use crate::{
+    dialect::{Dialect, lobby},
+    hub::{
+        Hub,
+        conn::{Conn, ConnId, outbox::DropPolicy},
+        local_chat::LocalChat,
+    },
+    wire::frame::Frame,
+};
+use shared::{
+    chat::{PresenceStatus, UserRef},
+    id::{ChatId, UserId},
+    protocol::{ServerFrame, Typist},
+    relay::{Channel, ChatPayload, MAX_WATCHERS},
+    time::Timestamp,
+};
+use tokio::time::Instant;
+
+/// Whether other nodes are to hear of somebody who types here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Relay {
+    Yes,
+    No,
+}
+
+impl Hub {
+    /// A local user is typing: tells the others here and on other nodes.
+    pub(crate) fn typing(&self, conn: &Conn, chat_id: ChatId) {
+        let Some(user) = conn.user().cloned() else { return };
+        if self.show_typing(chat_id, user.clone()) == Relay::Yes {
+            self.publish(chat_id, &ChatPayload::Typing { origin: self.node, user });
+        }
+    }
+
+    /// A user came online or went offline: tells those who share these chats.
+    pub(crate) fn announce(&self, user_id: UserId, status: PresenceStatus, chats: &[ChatId]) {
+        for chat_id in chats {
+            self.tell_few(*chat_id, &ServerFrame::Presence { user_id, status }, user_id);
+            self.publish(*chat_id, &ChatPayload::Presence { origin: self.node, user_id, status });
+        }
+    }
+
+    /// Somebody came into the lobby by its own window: tells the others in it, here and on other
+    /// nodes, unless too many come at once.
+    pub(crate) fn arrived(&self, conn: &Conn, username: &str) {
+        let rate = &self.config.arrivals;
+        if self.arrivals.lock().try_take(rate, self.started.elapsed(), 1).is_err() {
+            metrics::counter!("gateway_dropped_frames_total", "reason" => "many_arrivals")
+                .increment(1);
+            return;
+        }
+        let at = Timestamp::now();
+        self.tell_lobby(&lobby::user_joined(username, at), Some(conn.id));
+        let arrived = ChatPayload::Arrived { origin: self.node, username: username.to_owned(), at };
+        self.publish(ChatId::LOBBY, &arrived);
+    }
+
+    pub(crate) fn tell_lobby(&self, frame: &Frame, except: Option<ConnId>) {
+        self.with_chat(ChatId::LOBBY, |chat| chat.tell_dialect(Dialect::Lobby, frame, except));
+    }
+
+    /// Shows the watchers here who types, or how many do.
+    pub(crate) fn show_typing(&self, chat_id: ChatId, user: UserRef) -> Relay {
+        self.with_chat(chat_id, |chat| self.show_typing_in(chat, user)).unwrap_or(Relay::Yes)
+    }
+
+    fn show_typing_in(&self, chat: &mut LocalChat, user: UserRef) -> Relay {
+        let (chat_id, user_id) = (chat.chat_id(), user.id);
+        if chat.watchers().len() <= MAX_WATCHERS {
+            let frame = ServerFrame::Typing { chat_id, who: Typist::One { user } };
+            chat.tell(&frame, DropPolicy::Ephemeral, Some(user_id));
+            return Relay::Yes;
+        }
+        let typists = &mut chat.busy().typists;
+        let relays = typists.try_relay(self.started.elapsed());
+        if let Some(count) = typists.on_typing(user_id, Instant::now()) {
+            let frame = ServerFrame::Typing { chat_id, who: Typist::Many { count } };
+            // Nobody is told of itself alone.
+            chat.tell(&frame, DropPolicy::Ephemeral, (count == 1).then_some(user_id));
+        }
+        if relays {
+            return Relay::Yes;
+        }
+        left_out();
+        Relay::No
+    }
+
+    /// Tells a chat's watchers about one of them, unless they are many.
+    pub(crate) fn tell_few(&self, chat_id: ChatId, frame: &ServerFrame, about: UserId) {
+        self.with_chat(chat_id, |chat| {
+            if chat.watchers().len() <= MAX_WATCHERS {
+                chat.tell(frame, DropPolicy::Ephemeral, Some(about));
+            } else {
+                left_out();
+            }
+        });
+    }
+
+    fn publish(&self, chat_id: ChatId, payload: &ChatPayload) {
+        if let Ok(bytes) = serde_json::to_vec(payload) {
+            self.bus.publish(Channel::Chat(chat_id), bytes.into());
+        }
+    }
+}
+
+/// Counts a signal that many watchers are not told of.
+fn left_out() {
+    metrics::counter!("gateway_dropped_frames_total", "reason" => "many_watchers").increment(1);
+}

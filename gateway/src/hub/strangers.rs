@@ -1,0 +1,81 @@
+//! How many sockets each network holds whose account is not known: those that have not said hello yet,
+//! those whose token is still checked, and guests. Nothing else limits these by who they are.
+
+use parking_lot::Mutex;
+use shared::{forwarded::is_trusted, limit::network, settings::TrustedNetwork};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
+
+/// The strangers of a node. Bounded by its connections.
+#[derive(Debug)]
+pub(crate) struct Strangers {
+    most: usize,
+    trusted: Vec<TrustedNetwork>,
+    counts: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// A stranger's place; it is free again when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Stranger {
+    strangers: Arc<Strangers>,
+    /// `None`: not counted.
+    network: Option<IpAddr>,
+}
+
+impl Strangers {
+    /// At most so many of a network at once. Of trusted proxies' own addresses, whose clients nobody can
+    /// tell apart, any number: as with the listener's limit by address.
+    pub(crate) fn new(most: usize, trusted: Vec<TrustedNetwork>) -> Arc<Self> {
+        Arc::new(Self { most, trusted, counts: Mutex::default() })
+    }
+
+    /// A place for a client of this address; `None` when its network has as many as it may.
+    pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Stranger> {
+        let address = address.to_canonical();
+        if is_trusted(&self.trusted, address) {
+            return Some(Stranger { strangers: Arc::clone(self), network: None });
+        }
+        let network = network(address);
+        let mut counts = self.counts.lock();
+        let count = counts.entry(network).or_default();
+        if *count >= self.most {
+            return None;
+        }
+        *count += 1;
+        Some(Stranger { strangers: Arc::clone(self), network: Some(network) })
+    }
+}
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        let Some(network) = self.network else { return };
+        let mut counts = self.strangers.counts.lock();
+        if let Some(count) = counts.get_mut(&network) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&network);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_has_so_many_places_and_gets_them_back() {
+        let strangers = Strangers::new(2, vec!["10.0.0.0/8".parse().unwrap()]);
+        let admit = |address: &str| strangers.admit(address.parse().unwrap());
+        let held: Vec<_> = ["2001:db8:1:2::a", "2001:db8:1:2::b"]
+            .into_iter()
+            .map(|at| admit(at).unwrap())
+            .collect();
+        assert!(admit("2001:db8:1:2::c").is_none(), "one customer's network");
+        assert!(admit("2001:db8:1:3::c").is_some(), "another one's");
+        let proxies: Vec<_> = (0..9).map(|_| admit("10.1.2.3").unwrap()).collect();
+        assert!(admit("::ffff:10.1.2.3").is_some());
+        drop((held, proxies));
+        assert!(admit("2001:db8:1:2::c").is_some());
+        assert!(strangers.counts.lock().is_empty());
+    }
+}

@@ -1,0 +1,89 @@
+//! What is done to all chats of the hub now and then: overdue requests are sent, and what nobody needs is
+//! let go.
+
+use crate::hub::{Hub, conn::Conn};
+use shared::{chat::ChatType, internal::UserChat, relay::Channel};
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// The most suspected chats that are asked about in one sweep: five calls, so that a client that resumes
+/// meanwhile is not late. 10,000 chats take ten sweeps.
+const SUSPECTS_A_SWEEP: usize = 1_000;
+
+/// Sweeps now and then, for as long as the process lives: see [`Hub::sweep`].
+pub(crate) async fn run(hub: Arc<Hub>) {
+    let mut every = tokio::time::interval(hub.config.sweep_interval);
+    loop {
+        every.tick().await;
+        hub.sweep();
+    }
+}
+
+impl Hub {
+    /// Sends overdue range requests (after a gap, a poll or a lost answer), drops chats that have had no
+    /// watcher for `chat_linger`, and clears replays that nobody resumes from.
+    pub(crate) fn sweep(self: &Arc<Self>) {
+        let now = Instant::now();
+        let (mut chats_open, mut suspects) = (0, 0);
+        for shard in &self.shards {
+            let mut chats = shard.lock();
+            chats.retain(|chat_id, chat| {
+                let mut chat = chat.lock();
+                let behind_since = chat.if_busy().and_then(|busy| busy.behind_since);
+                if behind_since.is_some_and(|since| now - since >= self.config.gap_patience) {
+                    self.request_missing(&mut chat);
+                }
+                if chat.suspect && suspects < SUSPECTS_A_SWEEP {
+                    suspects += 1;
+                    self.request_unconditionally(&mut chat);
+                }
+                if now - chat.active_at > self.config.replay_age {
+                    chat.feed.forget_replay();
+                }
+                self.forget_pages(&mut chat, now);
+                chat.calm_down(now);
+                self.look_at_crowd(&mut chat);
+                let idle = chat.empty_since.map(|since| now - since);
+                let lingers = idle.is_none_or(|idle| idle < self.config.chat_linger);
+                let keep = lingers || chat.if_busy().is_some_and(|busy| !busy.pages.is_empty());
+                if !keep {
+                    chat.closed = true;
+                    if let Some(subscriber) = self.subscriber.get() {
+                        subscriber.remove(&[Channel::Chat(*chat_id)]);
+                    }
+                }
+                keep
+            });
+            chats_open += chats.len();
+        }
+        metrics::gauge!("gateway_rooms").set(chats_open as f64);
+    }
+
+    /// Suspects all chats: the following sweeps request whatever comes after each feed, at their pace.
+    pub(crate) fn suspect_all(&self) {
+        for shard in &self.shards {
+            shard.lock().values().for_each(|chat| chat.lock().suspect = true);
+        }
+    }
+
+    /// Who watches which chat of members here, a part of all chats at a time.
+    pub(crate) fn memberships(&self) -> impl Iterator<Item = Vec<UserChat>> {
+        self.shards.iter().map(|shard| {
+            let chats: Vec<_> = shard.lock().values().cloned().collect();
+            let mut pairs = Vec::new();
+            for chat in chats {
+                let chat = chat.lock();
+                // Rooms are everybody's to watch.
+                if chat.chat_type != ChatType::Room {
+                    let pair = |conn: &Arc<Conn>| {
+                        Some(UserChat { user_id: conn.user_id()?, chat_id: chat.chat_id() })
+                    };
+                    pairs.extend(chat.watchers().filter_map(pair));
+                }
+            }
+            pairs.sort_unstable_by_key(|pair| (pair.chat_id, pair.user_id));
+            pairs.dedup();
+            pairs
+        })
+    }
+}

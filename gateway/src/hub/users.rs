@@ -1,0 +1,345 @@
+//! The connections of this gateway, by themselves, by user and by session. A user whose last
+//! connection closed stays for a grace, so that a reconnect is no news to anybody; what its account
+//! used up stays until it has come back, so that a reconnect is no fresh share either.
+
+use crate::{
+    config::Config,
+    hub::conn::{
+        Conn, ConnId, Owner,
+        account::{Account, full_after},
+    },
+};
+use parking_lot::Mutex;
+use shared::{
+    close::Close,
+    id::{ChatId, SessionId, UserId},
+    limit::Rate,
+    presence::Here,
+    relay::{EndReason, EndedSessions},
+};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// All connections whose clients are known. Guests' are in no user's and no session's.
+#[derive(Debug)]
+pub(crate) struct Users {
+    limits: Limits,
+    started: Instant,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Limits {
+    connections: usize,
+    openings: Rate,
+    /// The most chats that are told of one user.
+    chats: usize,
+    grace: Duration,
+    /// How long an account is remembered without a connection.
+    memory: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    conns: HashMap<ConnId, Arc<Conn>>,
+    users: HashMap<UserId, LocalUser>,
+    sessions: HashMap<SessionId, Vec<Arc<Conn>>>,
+    /// Users whose state here is to be told to the register.
+    unstated: Vec<UserId>,
+    /// Whose last connection closed, and when; in this order. Those who came back are still in it.
+    leaving: VecDeque<(Instant, UserId)>,
+    /// Whose grace is over, and since when they have no connection; likewise.
+    left: VecDeque<(Instant, UserId)>,
+    /// The node drains: nobody comes in any more.
+    closed: bool,
+}
+
+#[derive(Debug, Default)]
+struct LocalUser {
+    account: Arc<Account>,
+    /// The oldest first.
+    conns: Vec<Arc<Conn>>,
+    /// Whether others know that the user is here.
+    present: bool,
+    /// The user is among the unstated.
+    is_unstated: bool,
+    /// The chats that hear from this node when the user comes or goes: the same ones both times.
+    chats: Vec<ChatId>,
+    /// Since when there is no connection.
+    gone_since: Option<Instant>,
+    /// Its grace is over as well: only the account is kept.
+    left: bool,
+}
+
+/// Whether a connection makes its user one of this node's; a guest's never does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    First,
+    Another,
+}
+
+/// A user whose grace is over.
+#[derive(Debug)]
+pub(crate) struct Departed {
+    pub user: UserId,
+    /// Others knew that it was here.
+    pub present: bool,
+    /// The chats that heard so from this node.
+    pub chats: Vec<ChatId>,
+}
+
+impl Users {
+    pub(crate) fn new(config: &Config) -> Self {
+        let limits = Limits {
+            connections: config.account_connections.max(1),
+            openings: config.openings,
+            chats: config.presence_chats,
+            grace: config.presence_grace,
+            memory: full_after(config),
+        };
+        Self { limits, started: Instant::now(), inner: Mutex::default() }
+    }
+
+    /// Makes a connection for this owner and adds it. Refused when the node drains, and when the
+    /// account opens connections too fast. Its oldest one goes when it has as many as it may.
+    pub(crate) fn register(
+        &self,
+        owner: Owner,
+        make: impl FnOnce(Owner, Arc<Account>) -> Conn,
+    ) -> Result<(Arc<Conn>, Arrival), Close> {
+        let mut inner = self.inner.lock();
+        if inner.closed {
+            return Err(Close::Restart);
+        }
+        let Owner::User { user: id, session } = &owner else {
+            let conn = Arc::new(make(owner, Arc::default()));
+            inner.add(&conn);
+            return Ok((conn, Arrival::Another));
+        };
+        let (id, session) = (id.id, *session);
+        let mut arrival = Arrival::Another;
+        let user = inner.users.entry(id).or_insert_with(|| {
+            arrival = Arrival::First;
+            LocalUser::default()
+        });
+        let now = self.started.elapsed();
+        if user.account.allowance().openings.try_take(&self.limits.openings, now, 1).is_err() {
+            return Err(Close::Abuse);
+        }
+        if std::mem::replace(&mut user.left, false) {
+            arrival = Arrival::First;
+        }
+        let conn = Arc::new(make(owner, Arc::clone(&user.account)));
+        user.conns.push(Arc::clone(&conn));
+        user.gone_since = None;
+        user.shed(self.limits.connections);
+        inner.sessions.entry(session).or_default().push(Arc::clone(&conn));
+        inner.tell(id);
+        inner.add(&conn);
+        Ok((conn, arrival))
+    }
+
+    /// Removes a connection; its user stays for the grace.
+    pub(crate) fn unregister(&self, conn: &Conn) {
+        let mut inner = self.inner.lock();
+        inner.conns.remove(&conn.id);
+        if let Owner::User { user, session } = &conn.owner {
+            if let Some(of_session) = inner.sessions.get_mut(session) {
+                of_session.retain(|other| other.id != conn.id);
+                if of_session.is_empty() {
+                    inner.sessions.remove(session);
+                }
+            }
+            if let Some(local) = inner.users.get_mut(&user.id) {
+                local.conns.retain(|other| other.id != conn.id);
+                if local.conns.is_empty() && local.gone_since.is_none() {
+                    let now = Instant::now();
+                    local.gone_since = Some(now);
+                    inner.leaving.push_back((now, user.id));
+                }
+            }
+            inner.tell(user.id);
+        }
+        metrics::gauge!("gateway_connections").set(inner.conns.len() as f64);
+    }
+
+    /// A connection of the user watches these chats: others in them may know that it is here. They are
+    /// taken in this order, as many as there is room for.
+    pub(crate) fn arrived(&self, user: UserId, chats: &[ChatId]) {
+        let mut inner = self.inner.lock();
+        let local = inner.users.get_mut(&user).filter(|local| !local.conns.is_empty());
+        let Some(local) = local else { return };
+        local.present = true;
+        for chat in chats {
+            if local.chats.len() < self.limits.chats && !local.chats.contains(chat) {
+                local.chats.push(*chat);
+            }
+        }
+        inner.tell(user);
+    }
+
+    /// The user is out of this chat, which hears no more of it.
+    pub(crate) fn parted(&self, user: UserId, chat: ChatId) {
+        let mut inner = self.inner.lock();
+        if let Some(local) = inner.users.get_mut(&user) {
+            local.chats.retain(|told| *told != chat);
+            inner.tell(user);
+        }
+    }
+
+    /// The users whose state here changed since the last call, for the register.
+    pub(crate) fn take_unstated(&self) -> Vec<Here> {
+        let mut inner = self.inner.lock();
+        let unstated = std::mem::take(&mut inner.unstated);
+        let here = |id: UserId| {
+            let local = inner.users.get_mut(&id)?;
+            local.is_unstated = false;
+            local.present.then(|| local.here(id))
+        };
+        unstated.into_iter().filter_map(here).collect()
+    }
+
+    /// The register did not hear of these users: they are unstated again.
+    pub(crate) fn put_back(&self, users: &[Here]) {
+        let mut inner = self.inner.lock();
+        for here in users {
+            inner.tell(here.user);
+        }
+    }
+
+    /// The account has this many connections on other nodes: of those here the oldest go that are more
+    /// than it may have in all, but for the newest one.
+    pub(crate) fn elsewhere(&self, user: UserId, connections: u32) {
+        let mut inner = self.inner.lock();
+        if let Some(local) = inner.users.get_mut(&user) {
+            let elsewhere = usize::try_from(connections).unwrap_or(usize::MAX);
+            local.shed(self.limits.connections.saturating_sub(elsewhere).max(1));
+        }
+    }
+
+    /// Lets go of the users who have been gone for longer than the grace, and forgets those whose
+    /// account has all its share back.
+    pub(crate) fn take_departed(&self) -> Vec<Departed> {
+        let now = Instant::now();
+        let mut inner = self.inner.lock();
+        let inner = &mut *inner;
+        let mut departed = Vec::new();
+        while let Some((since, id)) = next(&mut inner.leaving, now, self.limits.grace) {
+            let gone = |local: &&mut LocalUser| local.gone_since == Some(since);
+            if let Some(local) = inner.users.get_mut(&id).filter(gone) {
+                local.left = true;
+                inner.left.push_back((since, id));
+                let present = std::mem::take(&mut local.present);
+                departed.push(Departed {
+                    user: id,
+                    present,
+                    chats: std::mem::take(&mut local.chats),
+                });
+            }
+        }
+        while let Some((since, id)) = next(&mut inner.left, now, self.limits.memory) {
+            if inner.users.get(&id).is_some_and(|local| local.gone_since == Some(since)) {
+                inner.users.remove(&id);
+            }
+        }
+        departed
+    }
+
+    /// The connections of a user.
+    pub(crate) fn of_user(&self, user: UserId) -> Vec<Arc<Conn>> {
+        self.inner.lock().users.get(&user).map(|user| user.conns.clone()).unwrap_or_default()
+    }
+
+    /// Whether others know the user to be here.
+    pub(crate) fn is_present(&self, user: UserId) -> bool {
+        self.inner.lock().users.get(&user).is_some_and(|local| local.present)
+    }
+
+    /// All users whom others know to be here.
+    pub(crate) fn present(&self) -> Vec<Here> {
+        let inner = self.inner.lock();
+        let present = inner.users.iter().filter(|(_, local)| local.present);
+        present.map(|(id, local)| local.here(*id)).collect()
+    }
+
+    /// Closes the connections of these sessions.
+    pub(crate) fn end_sessions(&self, ended: &EndedSessions) {
+        let close = match ended.reason {
+            EndReason::Blocked => Close::Blocked,
+            EndReason::SignedOut | EndReason::TokenReuse | EndReason::PasswordChanged => {
+                Close::SessionEnded
+            }
+        };
+        let inner = self.inner.lock();
+        for conn in ended.sessions.iter().filter_map(|id| inner.sessions.get(id)).flatten() {
+            conn.outbox.close(close);
+        }
+    }
+
+    /// The sessions that have connections here, and whose they are.
+    pub(crate) fn sessions(&self) -> Vec<(UserId, SessionId)> {
+        let inner = self.inner.lock();
+        let whose = |conns: &Vec<Arc<Conn>>| conns.first().and_then(|conn| conn.user_id());
+        inner.sessions.iter().filter_map(|(id, conns)| Some((whose(conns)?, *id))).collect()
+    }
+
+    /// How many connections there are.
+    pub(crate) fn connections(&self) -> usize {
+        self.inner.lock().conns.len()
+    }
+
+    /// Lets nobody in any more, and hands out all who are in.
+    pub(crate) fn close_door(&self) -> Vec<Arc<Conn>> {
+        let mut inner = self.inner.lock();
+        inner.closed = true;
+        inner.conns.values().cloned().collect()
+    }
+}
+
+impl Inner {
+    fn add(&mut self, conn: &Arc<Conn>) {
+        self.conns.insert(conn.id, Arc::clone(conn));
+        metrics::gauge!("gateway_connections").set(self.conns.len() as f64);
+    }
+
+    /// The register should hear of a user who is present, once.
+    fn tell(&mut self, id: UserId) {
+        if let Some(local) = self.users.get_mut(&id)
+            && local.present
+            && !std::mem::replace(&mut local.is_unstated, true)
+        {
+            self.unstated.push(id);
+        }
+    }
+}
+
+impl LocalUser {
+    fn here(&self, user: UserId) -> Here {
+        let sockets = u32::try_from(self.conns.len()).unwrap_or(u32::MAX);
+        Here { user, sockets, chats: self.chats.clone() }
+    }
+
+    /// Closes the oldest connections beyond so many. They count no more: they are on their way out.
+    fn shed(&mut self, most: usize) {
+        let over = self.conns.len().saturating_sub(most);
+        for conn in self.conns.drain(..over) {
+            conn.outbox.close(Close::TooManyConnections);
+        }
+    }
+}
+
+/// The queue's first, when it has been in there for so long.
+fn next(
+    queue: &mut VecDeque<(Instant, UserId)>,
+    now: Instant,
+    wait: Duration,
+) -> Option<(Instant, UserId)> {
+    queue.pop_front_if(|(since, _)| now.duration_since(*since) >= wait)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! What `changed` was too long to say: when its lists of sessions or members were cut, all that are
+//! here are asked about, in pages and one call at a time, until there is an answer to each. Chats
+//! whose events it left out are suspected one by one, see `LocalChat::suspect`.
+
+use crate::{
+    backend::{Backend, Unavailable},
+    hub::{Hub, conn::join::Cause, invitations::Invitation, watching::Parting},
+};
+use parking_lot::Mutex;
+use shared::{
+    id::SessionId,
+    internal::{Cut, MAX_BATCH, Open, OpenSession, SessionRefusal, Shows, View},
+    relay::{EndReason, EndedSessions},
+};
+use std::{sync::Arc, time::Duration};
+use tokio::sync::Notify;
+
+/// Between two pages: 15,000 sessions take eight seconds, and the api hardly feels them.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Between two tries of a page that nobody answered.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Which lists were cut since the last look.
+#[derive(Debug, Default)]
+pub(crate) struct Doubts {
+    cut: Mutex<Cut>,
+    raised: Notify,
+}
+
+impl Doubts {
+    /// Some lists were cut.
+    pub(crate) fn raise(&self, more: Cut) {
+        let mut cut = self.cut.lock();
+        cut.parted |= more.parted;
+        cut.ended |= more.ended;
+        cut.joined |= more.joined;
+        cut.woken |= more.woken;
+        drop(cut);
+        self.raised.notify_one();
+    }
+
+    async fn next(&self) -> Cut {
+        self.raised.notified().await;
+        std::mem::take(&mut *self.cut.lock())
+    }
+}
+
+/// Looks into doubts for as long as the process lives.
+pub(crate) async fn run(hub: Arc<Hub>, backend: Arc<dyn Backend>, doubts: Arc<Doubts>) {
+    loop {
+        let cut = doubts.next().await;
+        if cut.ended || cut.joined || cut.woken {
+            check_sessions(&hub, &*backend, cut).await;
+        }
+        if cut.parted {
+            check_members(&hub, &*backend).await;
+        }
+    }
+}
+
+/// Ends the sessions that are over, and lets the others in where they were left out.
+async fn check_sessions(hub: &Arc<Hub>, backend: &dyn Backend, cut: Cut) {
+    let shows = if cut.joined || cut.woken { Shows::All } else { Shows::Nothing };
+    let live_chats = hub.config.live_chats;
+    for page in hub.users.sessions().chunks(MAX_BATCH) {
+        let session = |&(user_id, session_id)| OpenSession { user_id, session_id, shows };
+        let sessions: Vec<OpenSession> = page.iter().map(session).collect();
+        let asked = || backend.open(Open { sessions: sessions.clone(), live_chats });
+        let Some(opened) = until_answered("open", asked).await else { continue };
+        for (&(user, session), answer) in page.iter().zip(opened.sessions) {
+            match answer {
+                Ok(view) => {
+                    for chat in view.chats {
+                        // What came before is not known to be news.
+                        hub.invite(user, chat.id, Invitation::Woke(chat.seq), Cause::Found);
+                    }
+                }
+                Err(refusal) => end(hub, session, refusal),
+            }
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+fn end(hub: &Hub, session: SessionId, refusal: SessionRefusal) {
+    let reason = match refusal {
+        SessionRefusal::Blocked => EndReason::Blocked,
+        SessionRefusal::Ended => EndReason::SignedOut,
+    };
+    hub.users.end_sessions(&EndedSessions { sessions: vec![session], reason });
+}
+
+/// Stops users from watching what is not theirs any more.
+async fn check_members(hub: &Arc<Hub>, backend: &dyn Backend) {
+    for part in hub.memberships() {
+        for page in part.chunks(MAX_BATCH) {
+            let asked = || backend.view(View { chats: page.to_vec() });
+            let Some(viewed) = until_answered("view", asked).await else { continue };
+            for (pair, answer) in page.iter().zip(viewed.chats) {
+                if answer.is_err() {
+                    hub.part(pair.user_id, pair.chat_id, Parting::Barred);
+                }
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+/// Asks for as long as nobody answers. `None`: this cannot be asked.
+async fn until_answered<T, F>(call: &'static str, ask: impl Fn() -> F) -> Option<T>
+where
+    F: Future<Output = Result<T, Unavailable>>,
+{
+    loop {
+        let error = match ask().await {
+            Ok(answer) => return Some(answer),
+            Err(error) => error,
+        };
+        metrics::counter!("gateway_backend_errors_total", "call" => call).increment(1);
+        if let Unavailable::Refused(_) = error {
+            tracing::error!(call, %error, "the api cannot be asked what it left out");
+            return None;
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

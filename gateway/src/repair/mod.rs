@@ -1,0 +1,81 @@
+//! Anti-entropy: whatever the bus lost is found again. Every few seconds the api is asked what changed
+//! lately, and the feeds, memberships and sessions here are compared with the answer; at once when the
+//! bus is up again, and every second while it is down. What the answer was too long to say is looked into
+//! by `doubts.rs`.
+
+mod doubts;
+
+use crate::{
+    backend::Backend,
+    hub::{Hub, conn::join::Cause, invitations::Invitation, watching::Parting},
+};
+use doubts::Doubts;
+use shared::internal::{Changed, ChangedFound, Cut, UserChat, Woken};
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// Starts the tasks that compare with the api for as long as the process lives.
+pub(crate) fn start(hub: &Arc<Hub>, backend: &Arc<dyn Backend>) {
+    let doubts = Arc::new(Doubts::default());
+    let checking = doubts::run(Arc::clone(hub), Arc::clone(backend), Arc::clone(&doubts));
+    hub.lifecycle.spawn_background(checking);
+    hub.lifecycle.spawn_background(run(Arc::clone(hub), Arc::clone(backend), doubts));
+}
+
+async fn run(hub: Arc<Hub>, backend: Arc<dyn Backend>, doubts: Arc<Doubts>) {
+    let mut since = None;
+    let mut failing_since = None;
+    loop {
+        let up = hub.hears();
+        let pause = if up { hub.config.repair_interval } else { hub.config.repair_interval_down };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = hub.poll_now.notified() => {}
+        }
+        match backend.changed(Changed { since }).await {
+            Ok(found) => {
+                since = Some(found.now);
+                failing_since = None;
+                apply(&hub, found, &doubts);
+            }
+            Err(error) => {
+                metrics::counter!("gateway_backend_errors_total", "call" => "changed").increment(1);
+                if failing_since.replace(Instant::now()).is_none() {
+                    tracing::warn!(%error, "cannot ask the api what changed");
+                }
+            }
+        }
+    }
+}
+
+/// Does here what changed at the api. What its answer was too long to say is in doubt.
+pub(crate) fn apply(hub: &Arc<Hub>, found: ChangedFound, doubts: &Doubts) {
+    let cut = found.cut();
+    for ended in &found.ended {
+        hub.users.end_sessions(ended);
+    }
+    for (chat, head) in found.chats {
+        hub.on_head(chat, head);
+    }
+    for chat in found.deleted {
+        hub.close_chat(chat);
+    }
+    for UserChat { user_id, chat_id } in found.parted {
+        hub.part(user_id, chat_id, Parting::Member);
+    }
+    for UserChat { user_id, chat_id } in found.banned {
+        hub.part(user_id, chat_id, Parting::Barred);
+    }
+    for UserChat { user_id, chat_id } in found.joined {
+        hub.invite(user_id, chat_id, Invitation::Joined, Cause::Found);
+    }
+    for Woken { user_id, chat_id, after } in found.woken {
+        hub.invite(user_id, chat_id, Invitation::Woke(after), Cause::Found);
+    }
+    if cut.chats {
+        hub.suspect_all();
+    }
+    if cut != Cut::default() {
+        doubts.raise(cut);
+    }
+}

@@ -1,0 +1,73 @@
+//! For tests: a gateway without sockets, its connections and their chats.
+
+use crate::{
+    Deps, Gateway,
+    backend::{Backend, scripted::Scripted},
+    config::Config,
+    connection::opening::Registered,
+    dialect::Window,
+    hub::{
+        conn::{
+            Conn, Owner,
+            join::{Cause, Join},
+            outbox::Taken,
+        },
+        local_chat::Attached,
+    },
+    settings::ClientArgs,
+};
+use futures_util::FutureExt;
+use shared::{
+    bus::Bus,
+    chat::{ChatType, ChatView, UserRef},
+    id::{ChatId, NodeId, Seq, SessionId, UserId},
+    lifecycle::Lifecycle,
+    limit::{Limiter, LimiterConfig},
+    presence::Presence,
+};
+use std::sync::Arc;
+
+/// A gateway on this api.
+pub(crate) fn gateway(backend: &Arc<Scripted>, config: Config) -> Arc<Gateway> {
+    let backend: Arc<dyn Backend> = Arc::<Scripted>::clone(backend);
+    let deps = Deps {
+        node: NodeId::random(),
+        backend,
+        bus: Bus::local(),
+        presence: Presence::local(),
+        limiter: Limiter::local(LimiterConfig::default()),
+        lifecycle: Lifecycle::new(),
+    };
+    #[derive(clap::Parser)]
+    struct Args {
+        #[command(flatten)]
+        client: ClientArgs,
+    }
+    let args = <Args as clap::Parser>::parse_from(["gateway"]);
+    Gateway::start(deps, config, &args.client)
+}
+
+/// A connection of this user, with a session of its own.
+pub(crate) fn connect(gateway: &Arc<Gateway>, user: UserId, window: Window) -> Registered {
+    let session = SessionId(uuid::Uuid::from_u128(user.0.unsigned_abs().into()));
+    let user = UserRef::registered(user, format!("user {user}"));
+    Registered::new(gateway, window, Owner::User { user, session }).unwrap().0
+}
+
+/// A chat that has got as far as this.
+pub(crate) fn chat(id: ChatId, chat_type: ChatType, seq: Seq) -> ChatView {
+    let name = "a chat".to_owned();
+    ChatView { id, name, chat_type, seq, last_read: Seq::ZERO, unread: 0, invited_by: None }
+}
+
+/// Has a connection watch a chat from its end on.
+pub(crate) fn watch(gateway: &Gateway, conn: &Arc<Conn>, chat: &ChatView) {
+    let mut join = Join::at_end(chat, conn.access_version(), Cause::Opened);
+    let attached = gateway.hub.attach(conn, &mut join);
+    assert!(matches!(attached, Attached::Live), "{attached:?}");
+}
+
+/// What waits for a connection's task.
+pub(crate) fn taken(conn: &Conn) -> Taken {
+    conn.outbox.take(Default::default()).now_or_never().unwrap_or_default()
+}

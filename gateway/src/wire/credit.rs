@@ -1,0 +1,109 @@
+//! Memory for frames of clients that nobody knows yet. A `hello` that resumes thousands of chats is
+//! long and must get through; many that begin one and never end it must not cost the node its memory.
+
+use parking_lot::Mutex;
+use shared::limit::network;
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
+
+/// What each may hold of an incomplete frame beside the common budget: a token and the cursors of some
+/// 300 chats. 15,000 sockets of strangers hold at most 120 MB so, and only for the time to say hello.
+const FREE_BYTES: usize = 8 * 1024;
+
+/// The budget of a node's strangers.
+#[derive(Debug)]
+pub struct Credit {
+    max_bytes: usize,
+    max_bytes_of_network: usize,
+    lent: Mutex<Lent>,
+}
+
+#[derive(Debug, Default)]
+struct Lent {
+    bytes: usize,
+    by_network: HashMap<IpAddr, usize>,
+}
+
+/// What one stranger holds of it; given back when dropped.
+#[derive(Debug)]
+pub struct Loan {
+    from: Arc<Credit>,
+    network: IpAddr,
+    bytes: usize,
+}
+
+impl Credit {
+    /// A budget of so many bytes in all, and so many for the strangers of one network.
+    pub fn new(max_bytes: usize, max_bytes_of_network: usize) -> Arc<Self> {
+        Arc::new(Self { max_bytes, max_bytes_of_network, lent: Mutex::default() })
+    }
+
+    /// An account for a stranger at this address. Nothing is lent yet.
+    pub fn loan(self: &Arc<Self>, address: IpAddr) -> Loan {
+        Loan { from: Arc::clone(self), network: network(address), bytes: 0 }
+    }
+
+    #[cfg(test)]
+    fn lent(&self) -> (usize, usize) {
+        let lent = self.lent.lock();
+        (lent.bytes, lent.by_network.len())
+    }
+}
+
+impl Loan {
+    /// Borrows or gives back until `held` bytes are paid for. `false`: there is not enough left, and
+    /// nothing changed.
+    pub fn try_cover(&mut self, held: usize) -> bool {
+        let wanted = if held <= FREE_BYTES { 0 } else { held };
+        if wanted == self.bytes {
+            return true;
+        }
+        let Credit { max_bytes, max_bytes_of_network, ref lent } = *self.from;
+        let mut lent = lent.lock();
+        let all = lent.bytes - self.bytes + wanted;
+        let here = lent.by_network.get(&self.network).map_or(0, |here| here - self.bytes) + wanted;
+        if wanted > self.bytes && (all > max_bytes || here > max_bytes_of_network) {
+            return false;
+        }
+        lent.bytes = all;
+        if here == 0 {
+            lent.by_network.remove(&self.network);
+        } else {
+            lent.by_network.insert(self.network, here);
+        }
+        self.bytes = wanted;
+        true
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        self.try_cover(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strangers_share_what_there_is_and_give_it_back() {
+        let strangers = Credit::new(50_000, 30_000);
+        let [near, next, far] = ["2001:db8::1", "2001:db8::2", "192.0.2.1"]
+            .map(|address| address.parse::<IpAddr>().unwrap());
+        let [mut ann, mut bob, mut eve] = [near, next, far].map(|at| strangers.loan(at));
+        for loan in [&mut ann, &mut bob, &mut eve] {
+            assert!(loan.try_cover(FREE_BYTES), "free");
+        }
+        assert_eq!(strangers.lent(), (0, 0));
+        assert!(ann.try_cover(20_000));
+        assert!(!bob.try_cover(10_001), "one network's");
+        assert!(bob.try_cover(10_000));
+        assert!(eve.try_cover(20_000));
+        assert!(!eve.try_cover(20_001), "all of it");
+        assert_eq!(strangers.lent(), (50_000, 2));
+        assert!(ann.try_cover(0));
+        assert!(eve.try_cover(30_000));
+        drop((bob, eve));
+        assert_eq!(strangers.lent(), (0, 0));
+    }
+}

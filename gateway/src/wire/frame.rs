@@ -1,0 +1,150 @@
+//! A frame on its way to clients, as the bytes that go over the wire: a server's frames are not
+//! masked (RFC 6455, 5.1), so all receivers get the same bytes, header included, made once.
+
+use std::{fmt, str, sync::Arc};
+
+/// One unfragmented WebSocket frame, nearly always of text, or some that go together
+/// ([`Frame::joined`]). Cloning it counts a reference.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Frame(Arc<[u8]>);
+
+/// The first byte: final, and what it is.
+const TEXT: u8 = 0x81;
+const CLOSE: u8 = 0x88;
+const PING: u8 = 0x89;
+const PONG: u8 = 0x8a;
+
+/// The longest header.
+const HEADER: usize = 10;
+
+impl Frame {
+    /// A frame whose text `write` appends to what it is given.
+    pub fn written(write: impl FnOnce(&mut Vec<u8>)) -> Self {
+        Self::of(TEXT, write)
+    }
+
+    /// Asks the client whether it lives.
+    pub fn ping() -> Self {
+        Self::of(PING, |_| {})
+    }
+
+    /// The answer to a ping, with the ping's payload.
+    pub fn pong(payload: &[u8]) -> Self {
+        Self::of(PONG, |bytes| bytes.extend_from_slice(payload))
+    }
+
+    /// Says that the connection closes, or answers that it does.
+    pub fn close(code: u16, reason: &str) -> Self {
+        Self::of(CLOSE, |bytes| {
+            bytes.extend_from_slice(&code.to_be_bytes());
+            bytes.extend_from_slice(reason.as_bytes());
+        })
+    }
+
+    fn of(kind: u8, write: impl FnOnce(&mut Vec<u8>)) -> Self {
+        // The text comes first, behind space for its header, whose length depends on it.
+        let mut bytes = Vec::with_capacity(HEADER + 256);
+        bytes.resize(HEADER, 0);
+        write(&mut bytes);
+        let length = bytes.len() - HEADER;
+        let mut header = [kind, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let used = match (u8::try_from(length), u16::try_from(length)) {
+            (Ok(short @ ..126), _) => {
+                header[1] = short;
+                2
+            }
+            (_, Ok(middle)) => {
+                header[1] = 126;
+                header[2..4].copy_from_slice(&middle.to_be_bytes());
+                4
+            }
+            _ => {
+                header[1] = 127;
+                header[2..].copy_from_slice(&(length as u64).to_be_bytes());
+                HEADER
+            }
+        };
+        bytes[HEADER - used..HEADER].copy_from_slice(&header[..used]);
+        Self(bytes[HEADER - used..].into())
+    }
+
+    /// Frames one behind the other: written together, and read as each of them.
+    pub fn joined<'a>(frames: impl Iterator<Item = &'a Self>) -> Self {
+        let mut bytes = Vec::new();
+        frames.for_each(|frame| bytes.extend_from_slice(frame.wire()));
+        Self(bytes.into())
+    }
+
+    /// What is written to the socket.
+    pub fn wire(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The bytes that it takes on the wire and in memory.
+    pub fn size(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Its text. Not of frames that go together.
+    pub fn text(&self) -> &str {
+        let text = self.0.get(header_length(&self.0)..);
+        text.and_then(|text| str::from_utf8(text).ok()).unwrap_or_default()
+    }
+}
+
+fn header_length(frame: &[u8]) -> usize {
+    match frame.get(1) {
+        Some(126) => 4,
+        Some(127) => HEADER,
+        _ => 2,
+    }
+}
+
+impl From<&str> for Frame {
+    fn from(text: &str) -> Self {
+        Self::written(|bytes| bytes.extend_from_slice(text.as_bytes()))
+    }
+}
+
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.text(), f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocket};
+
+    impl Frame {
+        /// The texts of frames that go together, as their client reads them.
+        pub fn texts(&self) -> Vec<String> {
+            let wire = std::io::Cursor::new(self.wire().to_vec());
+            let mut client = WebSocket::from_raw_socket(wire, Role::Client, None);
+            std::iter::from_fn(|| client.read().ok()?.into_text().ok())
+                .map(|text| text.to_string())
+                .collect()
+        }
+    }
+
+    #[test]
+    fn frames_that_go_together_are_read_one_by_one() {
+        let texts = ["one", "", &"x".repeat(70_000), "é"];
+        let frames = texts.map(Frame::from);
+        assert_eq!(Frame::joined(frames.iter()).texts(), texts);
+    }
+
+    #[test]
+    fn clients_read_what_was_written_whatever_its_length() {
+        for length in [0, 1, 125, 126, 127, 65_535, 65_536, 70_000] {
+            let text = "é".repeat(length / 2) + &"x".repeat(length % 2);
+            let frame = Frame::from(text.as_str());
+            assert_eq!(frame.text(), text);
+            assert_eq!(frame.size(), frame.wire().len());
+            let wire = std::io::Cursor::new(frame.wire().to_vec());
+            let mut client = WebSocket::from_raw_socket(wire, Role::Client, None);
+            assert_eq!(client.read().unwrap(), Message::text(text));
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! One client's WebSocket: frames in, frames out, the closing handshake. Over the bare TCP stream
+//! taken out of the HTTP server. It knows nothing of chats; what bytes mean is [`Reader`]'s.
+//!
+//! Frames are on the wire what they are in memory ([`Frame`]), so that many of them are one copy and
+//! one system call. An idle connection owns no buffer: frames are read into and joined in memory of
+//! the thread, and only what is incomplete is kept.
+
+use crate::{
+    config::Config,
+    wire::{
+        credit::Loan,
+        frame::Frame,
+        reader::{Read, Reader},
+    },
+};
+use shared::{
+    close::Close,
+    limit::{Bucket, Rate},
+};
+use std::{
+    cell::RefCell,
+    collections::VecDeque,
+    future::poll_fn,
+    io, mem,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWriteExt, ReadBuf},
+    net::TcpStream,
+    time::{Instant, timeout},
+};
+use tokio_tungstenite::tungstenite::Bytes;
+
+/// Reading: what one system call takes in at most. The largest frame that clients may send takes
+/// seven, nearly all others one.
+const READ_BYTES: usize = 8 * 1024;
+
+/// Writing: frames are joined up to here before they go to the kernel, which rarely takes more at once.
+const JOINED_BYTES: usize = 64 * 1024;
+
+thread_local! {
+    /// Where bytes are read to: used within one poll only, so one a thread is enough.
+    static INPUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    /// Where frames are joined: used between two system calls only.
+    static JOINED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// How long closing may take, until the client has closed, too.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a client may still send after it was told that the socket closes: a large frame that was
+/// refused by its header is on its way, and a client that is reset does not read why.
+const MAX_FORGOTTEN_BYTES: usize = 2 << 20;
+
+/// The same in frames, more than any burst that is allowed: two megabytes of pings are 350,000, and
+/// cost a thousand times what one large frame does.
+const MAX_FORGOTTEN_FRAMES: usize = 1_000;
+
+/// What a client sent.
+#[derive(Debug)]
+pub enum Incoming {
+    Text(String),
+    Binary,
+    /// A ping or a pong: the client lives. See [`Socket::owes_pong`].
+    Sign,
+}
+
+/// A server's end of a WebSocket.
+#[derive(Debug)]
+pub struct Socket {
+    stream: TcpStream,
+    reader: Reader,
+    /// What was read behind the frame that was handed out last, as long as there is something.
+    rest: Vec<u8>,
+    /// How much of it is decoded.
+    decoded: usize,
+    /// What frames take that ask for nothing: pings, pongs, empty fragments.
+    signs: Bucket,
+    sign_rate: Rate,
+    since: Instant,
+    /// The answer to the client's newest ping, which is the only one that matters (RFC 6455, 5.5.3).
+    pong: Option<Frame>,
+    /// What the kernel did not take of frames begun.
+    unsent: VecDeque<u8>,
+    /// The client's close frame, once it has come.
+    closed_by_client: Option<ClosedByClient>,
+    /// Pays for incomplete frames while nobody knows who this is.
+    loan: Option<Box<Loan>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct ClosedByClient {
+    code: Option<u16>,
+}
+
+/// How far a write got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    All,
+    /// The kernel has no space now: go on with [`Socket::write`].
+    Some,
+}
+
+impl Socket {
+    /// Takes over a stream after the upgrade; `read_ahead` is what was read beyond it, `loan` pays for
+    /// incomplete frames until [`Socket::client_is_known`].
+    pub fn new(stream: TcpStream, read_ahead: &Bytes, config: &Config, loan: Loan) -> Self {
+        Self {
+            stream,
+            reader: Reader::new(config.max_frame_bytes),
+            rest: read_ahead.to_vec(),
+            decoded: 0,
+            signs: Bucket::default(),
+            sign_rate: config.signs,
+            since: Instant::now(),
+            pong: None,
+            unsent: VecDeque::new(),
+            closed_by_client: None,
+            loan: Some(Box::new(loan)),
+        }
+    }
+
+    /// From here on the client's own limits are enough.
+    pub fn client_is_known(&mut self) {
+        self.loan = None;
+    }
+
+    /// The next frame, or why there will be none. Safe to drop while it waits. Of many pings the last
+    /// one is reported, when nothing else is at hand.
+    pub async fn next(&mut self) -> Result<Incoming, Close> {
+        poll_fn(|context| self.poll_next(context)).await
+    }
+
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Incoming, Close>> {
+        let mut has_sign = false;
+        loop {
+            let read = match self.read_rest()? {
+                Some(read) => read,
+                None if has_sign => return Poll::Ready(Ok(Incoming::Sign)),
+                None => match ready!(self.poll_read(context))? {
+                    Some(read) => read,
+                    None => continue,
+                },
+            };
+            match read {
+                Read::Text(text) => return Poll::Ready(Ok(Incoming::Text(text))),
+                Read::Binary => return Poll::Ready(Ok(Incoming::Binary)),
+                Read::Close(code) => {
+                    self.closed_by_client = Some(ClosedByClient { code });
+                    return Poll::Ready(Err(Close::ByPeer));
+                }
+                Read::Ping(payload) => self.pong = Some(Frame::pong(&payload)),
+                Read::Pong | Read::Empty => {}
+            }
+            let now = self.since.elapsed();
+            self.signs.try_take(&self.sign_rate, now, 1).map_err(|_| Close::Abuse)?;
+            has_sign = true;
+        }
+    }
+
+    /// Decodes what was read before.
+    fn read_rest(&mut self) -> Result<Option<Read>, Close> {
+        if self.rest.is_empty() {
+            return Ok(None);
+        }
+        let mut input = &self.rest[self.decoded..];
+        let read = self.reader.read(&mut input);
+        if input.is_empty() {
+            (self.rest, self.decoded) = (Vec::new(), 0);
+        } else {
+            self.decoded = self.rest.len() - input.len();
+        }
+        self.paid_for(read)
+    }
+
+    /// Reads once from the kernel; the first frame in it, if one is complete.
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Read>, Close>> {
+        let Self { stream, reader, rest, .. } = self;
+        let read = poll_input(stream, context, |mut input| {
+            if input.is_empty() {
+                return Err(Close::ByPeer);
+            }
+            let read = reader.read(&mut input);
+            *rest = input.to_vec();
+            read
+        });
+        // A connection that broke is gone like one that ended.
+        let read = ready!(read).unwrap_or(Err(Close::ByPeer));
+        Poll::Ready(self.paid_for(read))
+    }
+
+    /// Whether what is incomplete may stay in memory.
+    fn paid_for(&mut self, read: Result<Option<Read>, Close>) -> Result<Option<Read>, Close> {
+        if let Some(loan) = &mut self.loan
+            && !loan.try_cover(self.reader.held())
+        {
+            metrics::counter!("gateway_strangers_refused_total").increment(1);
+            return Err(Close::Overloaded);
+        }
+        read
+    }
+
+    /// Whether a ping waits for its answer, which goes with whatever is written next.
+    pub fn owes_pong(&self) -> bool {
+        self.pong.is_some()
+    }
+
+    /// Writes these frames, all of them in as few pieces as the kernel takes. A client of which the
+    /// kernel takes nothing for `patience` is a slow consumer. When it is dropped before its end,
+    /// nothing else may be done than [`Socket::close`], which ends the frame begun.
+    pub async fn write(
+        &mut self,
+        frames: &mut VecDeque<Frame>,
+        patience: Duration,
+    ) -> Result<(), Close> {
+        self.write_unsent(patience).await?;
+        while self.write_now(frames)? == Written::Some {
+            self.write_unsent(patience).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes as many of these frames as go without waiting, and the answer to a ping before them.
+    pub fn write_now(&mut self, frames: &mut VecDeque<Frame>) -> Result<Written, Close> {
+        if let Some(pong) = self.pong.take() {
+            frames.push_front(pong);
+        }
+        while !frames.is_empty() {
+            if self.write_some(frames)? == Written::Some {
+                return Ok(Written::Some);
+            }
+        }
+        Ok(Written::All)
+    }
+
+    /// Hands the kernel as many of the frames as are joined at once. What it does not take of them
+    /// is in `unsent`.
+    fn write_some(&mut self, frames: &mut VecDeque<Frame>) -> Result<Written, Close> {
+        if let ([frame], []) = frames.as_slices() {
+            let written = self.hand_over(frame.wire());
+            frames.clear();
+            return written;
+        }
+        JOINED.with_borrow_mut(|joined| {
+            joined.clear();
+            while let Some(frame) = frames.front()
+                && (joined.is_empty() || joined.len() + frame.size() <= JOINED_BYTES)
+            {
+                joined.extend_from_slice(frame.wire());
+                frames.pop_front();
+            }
+            self.hand_over(joined)
+        })
+    }
+
+    fn hand_over(&mut self, bytes: &[u8]) -> Result<Written, Close> {
+        let taken = match self.stream.try_write(bytes) {
+            Ok(taken) => taken,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(_) => return Err(Close::ByPeer),
+        };
+        if taken == bytes.len() {
+            return Ok(Written::All);
+        }
+        self.unsent.extend(&bytes[taken..]);
+        Ok(Written::Some)
+    }
+
+    async fn write_unsent(&mut self, patience: Duration) -> Result<(), Close> {
+        while !self.unsent.is_empty() {
+            let taken = timeout(patience, self.stream.write_buf(&mut self.unsent)).await;
+            taken.map_err(|_| Close::SlowConsumer)?.map_err(|_| Close::ByPeer)?;
+        }
+        // A burst does not stay in memory.
+        self.unsent = VecDeque::new();
+        Ok(())
+    }
+
+    /// Says why, or answers the client's own close frame; then waits a moment for the client, so that
+    /// it reads that and not a reset. Frames that still come are ignored.
+    pub async fn close(mut self, close: Close) {
+        let closing = timeout(CLOSE_TIMEOUT, self.shake_hands(close)).await;
+        if !matches!(closing, Ok(Ok(()))) {
+            // Nobody is there to read what the kernel still holds for it: let go of that, too.
+            let _ = self.stream.set_zero_linger();
+        }
+    }
+
+    /// An error: the client is gone, or does not keep to the handshake.
+    async fn shake_hands(&mut self, close: Close) -> io::Result<()> {
+        let frame = match (close, self.closed_by_client) {
+            (Close::ByPeer, Some(ClosedByClient { code })) => {
+                Frame::close(code.unwrap_or(close.code()), "")
+            }
+            (Close::ByPeer, None) => return Err(io::ErrorKind::ConnectionReset.into()),
+            _ => Frame::close(close.code(), close.reason()),
+        };
+        let rest = mem::take(&mut self.rest);
+        let mut frames = self.reader.forget(rest.get(self.decoded..).unwrap_or_default());
+        self.stream.write_all_buf(&mut self.unsent).await?;
+        self.stream.write_all(frame.wire()).await?;
+        let (mut forgotten, mut is_shut) = (0, false);
+        loop {
+            // The client's answer first, where one can come; then the end of our side, to which it
+            // answers with the end of its own. A stream dropped with something unread is reset.
+            if self.reader.has_ended() && !mem::replace(&mut is_shut, true) {
+                self.stream.shutdown().await?;
+            }
+            let Self { stream, reader, .. } = self;
+            let bytes = poll_fn(|context| {
+                poll_input(stream, context, |input| {
+                    frames += reader.forget(input);
+                    input.len()
+                })
+            })
+            .await?;
+            forgotten += bytes;
+            match bytes {
+                0 => return Ok(()),
+                _ if forgotten > MAX_FORGOTTEN_BYTES || frames > MAX_FORGOTTEN_FRAMES => {
+                    return Err(io::ErrorKind::QuotaExceeded.into());
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Reads once and gives `take` what came: nothing, when the client's side has ended.
+fn poll_input<T>(
+    stream: &mut TcpStream,
+    context: &mut Context<'_>,
+    take: impl FnOnce(&[u8]) -> T,
+) -> Poll<io::Result<T>> {
+    INPUT.with_borrow_mut(|input| {
+        input.resize(READ_BYTES, 0);
+        let mut buffer = ReadBuf::new(input);
+        // Not `try_read`: this one knows that a buffer which is not filled was the last of it, so that
+        // nothing is asked twice.
+        ready!(Pin::new(stream).poll_read(context, &mut buffer))?;
+        Poll::Ready(Ok(take(buffer.filled())))
+    })
+}
+
+#[cfg(test)]
+mod tests;
