@@ -25,7 +25,7 @@ test: ## Installs what the tests need when it is missing, then runs all of them
 lint: ## Formatting, clippy, documentation; dependencies where cargo-deny is installed
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
-	$(CARGO) clippy -p shared --all-targets --features otlp -- -D warnings
+	$(CARGO) clippy -p switchboard-platform --all-targets --features otlp -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
 	@if $(CARGO) deny --version >/dev/null 2>&1; then \
 		$(CARGO) deny check; \
@@ -41,13 +41,13 @@ doc: ## The code's documentation, in target/doc
 
 cluster: ## A private cluster: make cluster GATEWAYS=2 APIS=2 BALANCER=nginx|haproxy PORT=8000 (BINARIES=target/release: builds neither api nor gateway; settings: GUESTS=true make …)
 	scripts/install-test-tools
-	$(CARGO) run --release -p cluster -- --gateways $(GATEWAYS) --apis $(APIS) --balancer $(BALANCER) --port $(PORT) $(if $(BINARIES),--binaries $(BINARIES))
+	$(CARGO) run --release -p switchboard-cluster -- --gateways $(GATEWAYS) --apis $(APIS) --balancer $(BALANCER) --port $(PORT) $(if $(BINARIES),--binaries $(BINARIES))
 
 loadtest: ## Load and the truth about it: make loadtest SCENARIO=smoke URL=http://127.0.0.1:8000 (ARGS='--out reports')
-	$(CARGO) run --release -p loadtest -- run $(SCENARIO) --url $(URL) $(ARGS)
+	$(CARGO) run --release -p switchboard-loadtest -- run $(SCENARIO) --url $(URL) $(ARGS)
 
 bench: ## What everything costs, beside this machine's limit: target/bench/table.md (half an hour; ROWS="paced idle" for some, BINARIES=target/release; ARGS=--quick for a look)
-	ulimit -S -n $$(ulimit -H -n) && $(CARGO) bench -p loadtest --bench table -- $(ROWS) $(if $(BINARIES),--binaries $(abspath $(BINARIES))) $(ARGS)
+	ulimit -S -n $$(ulimit -H -n) && $(CARGO) bench -p switchboard-loadtest --bench table -- $(ROWS) $(if $(BINARIES),--binaries $(abspath $(BINARIES))) $(ARGS)
 
 check-deploy: ## The files that deploy it, by the programs that know their formats, and planted faults that these must notice
 	scripts/check-deploy

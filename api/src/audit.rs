@@ -7,10 +7,10 @@ use crate::{
     error::{Error, Result},
     state::Api,
 };
-use shared::{
+use platform::text::hides_something;
+use protocol::{
     chat::UserRef,
     id::{ChatId, Seq, UserId},
-    text::hides_something,
     time::Timestamp,
 };
 

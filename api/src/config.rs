@@ -1,10 +1,10 @@
 //! The api's numbers, each with its reason. Addresses, secrets and the like are in [`crate::settings`].
 
-use shared::{
-    internal::MAX_CALL_BYTES,
+use platform::{
     limit::Rate,
     settings::{Origin, Secret},
 };
+use protocol::limits::MAX_CALL_BYTES;
 use std::time::Duration;
 
 /// How the api behaves. Made from the defaults and the settings, checked before anything listens.

@@ -8,18 +8,21 @@ use crate::{
         register::{Account, candidates, insert},
     },
     chats::{create, peers, post},
-    code::Code,
     db::{DbError, execute, fetch_one, fetch_optional},
     error::{Error, Result},
     news::{self, News},
     state::Api,
 };
-use shared::{
+use platform::settings::Secret;
+use protocol::{
+    account::Role,
+    calls::{Pair, Peer, Peers, Post},
     chat::ChatType,
+    code::Code,
+    command::{Action, Command},
     id::{ChatId, UserId},
-    internal::{Action, Command, Pair, Peer, Peers, Post, Refusal, Role},
+    refusal::Refusal,
     relay::UserPayload,
-    settings::Secret,
 };
 use std::{collections::BTreeSet, fmt};
 

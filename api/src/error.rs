@@ -1,8 +1,8 @@
 //! What a service returns instead of a result: a refusal that the caller is shown, or a failure of ours,
 //! whose cause goes to the log where it is handled and never in here. It knows no HTTP.
 
-use crate::code::Code;
-use shared::id::ChatId;
+use protocol::code::Code;
+use protocol::id::ChatId;
 use std::{borrow::Cow, fmt::Display};
 
 /// What services return.

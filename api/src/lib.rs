@@ -8,7 +8,6 @@ pub mod accounts;
 pub mod audit;
 pub mod auth;
 pub mod chats;
-pub mod code;
 pub mod commands;
 pub mod config;
 pub mod db;
@@ -35,7 +34,7 @@ use crate::{
 };
 use axum::Router;
 use http::Surroundings;
-use shared::{
+use platform::{
     bus::{self, Bus},
     lifecycle::Lifecycle,
     limit::{self, Limiter},

@@ -1,8 +1,8 @@
 //! What usernames look like, so that no two accounts look the same to people: texts whose skeletons (UTS 39, 4)
 //! are equal can be taken for each other. Pure; the skeletons of accounts are in the table of
-//! [`crate::db::skeletons`], and which names are well formed is [`shared::text`]'s to say.
+//! [`crate::db::skeletons`], and which names are well formed is [`platform::text`]'s to say.
 
-use shared::text::{is_unseen, username};
+use platform::text::{is_unseen, username};
 use unicode_security::skeleton;
 
 /// The username of the first administrator, which nobody else gets.

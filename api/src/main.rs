@@ -8,11 +8,10 @@ use api::{
     ready,
     settings::{Checked, Command, Settings},
 };
-use shared::{
+use platform::{
     admin as admin_listener,
     bus::{self, Bus},
     files,
-    id::NodeId,
     lifecycle::Lifecycle,
     limit::Limiter,
     presence::Presence,
@@ -20,6 +19,7 @@ use shared::{
     settings::{EXIT_FAILURE, WrongSetting, fail, parse, refuse},
     telemetry::{Logs, admin_router, log_routes, start_logs, start_metrics, trace},
 };
+use protocol::id::NodeId;
 use std::{process::ExitCode, time::Duration};
 
 #[tokio::main]

@@ -1,7 +1,7 @@
 //! The api's own metrics: every name once, with what it means.
 
 use crate::{auth::ended::END_REASONS, retention::Chore};
-use shared::metric::{Metric, Name, Values, counter, gauge, histogram};
+use platform::metric::{Metric, Name, Values, counter, gauge, histogram};
 
 const LISTENER: Name = ("listener", Values::These(&["public", "internal"]));
 const ROUTE: Name = ("route", Values::Bounded("the path's template, or `none`"));

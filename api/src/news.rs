@@ -9,13 +9,13 @@ use crate::{
     state::Api,
 };
 use bytes::Bytes;
-use shared::{
+use platform::telemetry::trace::{self, Kind, Span};
+use protocol::{
     chat::Event,
     id::{ChatId, SessionId, UserId},
     relay::{
         Channel, ChatEvents, ChatPayload, ControlPayload, EndReason, EndedSessions, UserPayload,
     },
-    telemetry::trace::{self, Kind, Span},
     time::Timestamp,
 };
 use tokio::sync::oneshot;

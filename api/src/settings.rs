@@ -8,7 +8,7 @@ use crate::{
     lookalikes::ADMIN,
 };
 use clap::{Args, Parser, Subcommand};
-use shared::{
+use platform::{
     bus::RedisConfig,
     limit::Rate,
     settings::{List, ListenAddr, Origin, Secret, TrustedNetwork, shared_secrets},

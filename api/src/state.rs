@@ -6,7 +6,7 @@ use crate::{
     config::Config,
     db::Db,
 };
-use shared::{bus::Bus, lifecycle::Lifecycle, limit::Limiter, presence::Presence};
+use platform::{bus::Bus, lifecycle::Lifecycle, limit::Limiter, presence::Presence};
 use std::sync::Arc;
 
 /// What the api works with. Clones share it.

@@ -21,7 +21,7 @@ const FACES: [&str; 7] = [
 
 /// HTTP: extractors, statuses, answers, and the document that describes them.
 const HTTP: [&str; 7] =
-    ["axum", "http", "hyper", "tower_http", "utoipa", "utoipa_axum", "shared::problem"];
+    ["axum", "http", "hyper", "tower_http", "utoipa", "utoipa_axum", "platform::problem"];
 
 /// What the product is.
 const SERVICES: [&str; 5] =

@@ -2,7 +2,8 @@
 //! When to do that is the keeper's business.
 
 use crate::rest::{Fault, Grant, Rest};
-use shared::{id::UserId, settings::Secret};
+use platform::settings::Secret;
+use protocol::id::UserId;
 use std::{fmt, time::Duration};
 
 /// One sends on all gateways and the other one listens on all of them: a user is not shown its own

@@ -1,7 +1,7 @@
 //! The canary's numbers, each with its reason. What an operator sets is in [`crate::settings`].
 
 use crate::ledger::Rules;
-use shared::settings::{Secret, ServerUrl};
+use platform::settings::{Secret, ServerUrl};
 use std::time::Duration;
 
 /// What watching needs.

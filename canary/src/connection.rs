@@ -9,9 +9,9 @@ use crate::{
     resume::{CanaryEvent, ResumeState, retry},
 };
 use futures_util::{SinkExt, StreamExt};
-use shared::{
+use protocol::{
     close::Retry,
-    protocol::{ClientFrame, ServerFrame},
+    frames::{ClientFrame, ServerFrame},
 };
 use std::{net::SocketAddr, time::Duration};
 use tokio::{

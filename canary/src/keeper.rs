@@ -7,10 +7,10 @@ use crate::{
     config::Config,
     rest::{Fault, Listed, Rest},
 };
-use shared::{
+use platform::settings::Secret;
+use protocol::{
     chat::ChatType,
     id::{ChatId, UserId},
-    settings::Secret,
     time::Timestamp,
 };
 use std::time::Duration;

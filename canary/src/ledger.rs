@@ -14,7 +14,7 @@
 //!   asked for where the connection that sent it or the one that should get it ended meanwhile.
 
 use crate::round::{Round, Verdict};
-use shared::id::ChatId;
+use protocol::id::ChatId;
 use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 use tokio::time::Instant;
 

@@ -23,7 +23,7 @@ use crate::{
     lookup::Gateways,
     watch::{Inputs, Watch},
 };
-use shared::{
+use platform::{
     lifecycle::Lifecycle,
     metric::{Kind, Metric, Values, counter, gauge, histogram},
     serve, telemetry,

@@ -2,7 +2,7 @@
 //! come and go. It connects to none of them.
 
 use crate::config::Config;
-use shared::settings::ServerUrl;
+use platform::settings::ServerUrl;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,

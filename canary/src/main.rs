@@ -5,7 +5,7 @@ use canary::{
     keeper::Keeper,
     settings::{Command, Settings},
 };
-use shared::{
+use platform::{
     admin,
     lifecycle::Lifecycle,
     serve::{ServeConfig, bind, serve},

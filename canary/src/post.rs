@@ -2,7 +2,7 @@
 //! send.
 
 use crate::{account::CanaryAccount, config::Config};
-use shared::{id::ChatId, protocol::ClientFrame};
+use protocol::{frames::ClientFrame, id::ChatId};
 use std::collections::BTreeMap;
 use tokio::{sync::mpsc, time::Instant};
 
@@ -78,7 +78,7 @@ impl Seat {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared::settings::Secret;
+    use platform::settings::Secret;
     use std::time::Duration;
 
     #[test]

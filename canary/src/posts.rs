@@ -9,7 +9,7 @@ use crate::{
     post::{Post, Seat},
     resume::ResumeState,
 };
-use shared::lifecycle::Lifecycle;
+use platform::lifecycle::Lifecycle;
 use std::{
     collections::{BTreeMap, HashMap},
     net::SocketAddr,

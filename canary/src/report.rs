@@ -2,7 +2,7 @@
 //! unwell or well again. It decides nothing.
 
 use crate::round::Verdict;
-use shared::time::Timestamp;
+use protocol::time::Timestamp;
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 /// How each gateway is.

@@ -12,14 +12,14 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
-use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::{Value, json};
-use shared::{
+use platform::settings::{Secret, ServerUrl};
+use protocol::{
     chat::{ChatType, ChatView},
     id::{ChatId, UserId},
-    settings::{Secret, ServerUrl},
     time::Timestamp,
 };
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, json};
 use std::{fmt, time::Duration};
 
 /// A request that takes longer has failed. An api itself gives up earlier.

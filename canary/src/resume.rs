@@ -2,11 +2,11 @@
 //! client of docs/protocol.md. Pure; the socket is in [`crate::connection`].
 
 use crate::keeper::CHAT_NAME;
-use shared::{
+use protocol::{
     chat::{Change, ChatType, ChatView},
     close::{Close, Retry},
+    frames::{ChatEvent, ClientFrame, Resume, ServerFrame, Typist},
     id::{ChatId, Seq, UserId},
-    protocol::{ChatEvent, ClientFrame, Resume, ServerFrame, Typist},
 };
 use std::{
     collections::{BTreeMap, HashMap},

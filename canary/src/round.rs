@@ -1,7 +1,7 @@
 //! One round: a message that one gateway sent, and what became of it at each listener. Pure, as the
 //! [`crate::ledger`] that it belongs to; the rules are told there.
 
-use shared::id::ChatId;
+use protocol::id::ChatId;
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 use tokio::time::Instant;
 

@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use clap::{Parser, Subcommand};
-use shared::{
+use platform::{
     settings::{List, ListenAddr, Secret, ServerUrl},
     telemetry::{LogArgs, LogCommand},
     text,

@@ -15,7 +15,8 @@ use crate::{
     resume::CanaryEvent,
     round::Verdict,
 };
-use shared::{id::ChatId, lifecycle::Lifecycle, protocol::ClientFrame};
+use platform::lifecycle::Lifecycle;
+use protocol::{frames::ClientFrame, id::ChatId};
 use std::{
     net::SocketAddr,
     sync::{

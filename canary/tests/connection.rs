@@ -10,14 +10,13 @@ use canary::{
     resume::{CanaryEvent, ResumeState},
 };
 use futures_util::{SinkExt, StreamExt};
-use serde_json::{Value, json};
-use shared::{
+use platform::{lifecycle::Lifecycle, settings::Secret};
+use protocol::{
     close::Close,
+    frames::ClientFrame,
     id::{ChatId, UserId},
-    lifecycle::Lifecycle,
-    protocol::ClientFrame,
-    settings::Secret,
 };
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tokio::{
     net::{TcpListener, TcpStream},

@@ -100,7 +100,10 @@ fn build(programs: &[&str]) -> Result<PathBuf> {
     } else {
         // With the all-in-one binary's package the features of the dependencies are the ones of
         // `cargo run`.
-        cargo.args(["-p", "api", "-p", "gateway", "-p", "canary", "-p", "standalone"]);
+        let packages = ["api", "gateway", "canary", "standalone"];
+        cargo.args(
+            packages.iter().flat_map(|name| ["-p".to_owned(), format!("switchboard-{name}")]),
+        );
         cargo.arg("--profile").arg(profile);
     }
     cargo

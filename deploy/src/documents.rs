@@ -3,7 +3,7 @@
 
 use crate::known::{self, BINARIES};
 use clap::{Arg, Command};
-use shared::{
+use platform::{
     metric::{Metric, Values},
     telemetry::trace::SDK_VARIABLES,
 };
@@ -35,7 +35,7 @@ images are) and traces are sent.
 ";
 
 const CONFIGURATION_HEAD: &str = "\
-<!-- Written from the code: UPDATE_SNAPSHOTS=1 cargo test -p deploy --test files documents -->
+<!-- Written from the code: UPDATE_SNAPSHOTS=1 cargo test -p switchboard-deploy --test files documents -->
 # Configuration
 
 Every setting is an environment variable and a flag of the same name: `MAX_CONNECTIONS=20000` is
@@ -141,7 +141,7 @@ pub fn metrics() -> String {
 }
 
 const METRICS_HEAD: &str = "\
-<!-- Written from the code: UPDATE_SNAPSHOTS=1 cargo test -p deploy --test files documents -->
+<!-- Written from the code: UPDATE_SNAPSHOTS=1 cargo test -p switchboard-deploy --test files documents -->
 # Metrics
 
 Every process serves them on its admin listener, `GET /metrics`, in the format of Prometheus. Counters

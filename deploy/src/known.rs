@@ -1,7 +1,7 @@
 //! What the code knows: every setting of every binary, every metric of every process.
 
 use clap::{Arg, Command, CommandFactory};
-use shared::metric::Metric;
+use platform::metric::Metric;
 use std::path::PathBuf;
 
 /// The binaries that are deployed, by the names of their images and containers.
@@ -58,11 +58,11 @@ pub fn metric_tables() -> Vec<(&'static str, &'static str, &'static [Metric])> {
         (
             "Bus",
             "Of every process that relays; `bus_up` and `bus_reconnects_total` only with Redis.",
-            shared::bus::METRICS,
+            platform::bus::METRICS,
         ),
-        ("Limits", "Of every process that limits by address or user.", shared::limit::METRICS),
-        ("Listeners", "Of every process.", shared::serve::METRICS),
-        ("Process", "Of every process; the runtime is Tokio's.", shared::telemetry::METRICS),
+        ("Limits", "Of every process that limits by address or user.", platform::limit::METRICS),
+        ("Listeners", "Of every process.", platform::serve::METRICS),
+        ("Process", "Of every process; the runtime is Tokio's.", platform::telemetry::METRICS),
     ]
 }
 

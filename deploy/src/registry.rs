@@ -6,7 +6,7 @@ use crate::{
     series::{KnownSeries, Series},
 };
 use anyhow::Context as _;
-use shared::{
+use platform::{
     metric::{Kind, Metric},
     telemetry,
 };

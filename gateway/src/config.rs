@@ -1,10 +1,8 @@
 //! The gateway's numbers, each with its reason. What an operator sets is in [`crate::settings`];
 //! the rest is here because changing it needs the code's knowledge.
 
-use shared::{
-    internal::{MAX_BATCH, MAX_BATCH_BYTES, MAX_LIVE_CHATS, MAX_TEXT_CHARS},
-    limit::Rate,
-};
+use platform::limit::Rate;
+use protocol::limits::{MAX_BATCH, MAX_BATCH_BYTES, MAX_LIVE_CHATS, MAX_TEXT_CHARS};
 use std::time::Duration;
 
 /// All of a gateway's numbers.

@@ -33,18 +33,17 @@ use crate::{
     settings::ClientArgs,
     wire::credit::Credit,
 };
-use shared::{
+use platform::{
     bus::{self, Bus},
-    id::NodeId,
     lifecycle::Lifecycle,
     limit::{self, Limiter},
     metric::Metric,
     presence::Presence,
-    relay::Channel,
     serve,
     settings::Origin,
     telemetry::{self, Ready},
 };
+use protocol::{id::NodeId, relay::Channel};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;

@@ -5,11 +5,10 @@ use gateway::{
     settings::{Checked, Command, Settings},
     upgrade,
 };
-use shared::{
+use platform::{
     admin,
     bus::{self, Bus},
     files,
-    id::NodeId,
     lifecycle::Lifecycle,
     limit::Limiter,
     presence::Presence,
@@ -17,6 +16,7 @@ use shared::{
     settings::{EXIT_FAILURE, fail, parse, refuse},
     telemetry::{Logs, admin_router, log_routes, start_logs, start_metrics, trace},
 };
+use protocol::id::NodeId;
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 #[tokio::main]

@@ -1,10 +1,8 @@
 //! The gateway's own metrics: every name once, with what it means.
 
 use crate::dialect::Dialect;
-use shared::{
-    close::Close,
-    metric::{Metric, Name, Values, counter, gauge, histogram},
-};
+use platform::metric::{Metric, Name, Values, counter, gauge, histogram};
+use protocol::close::Close;
 
 const CALL: Name = (
     "call",

@@ -2,7 +2,7 @@
 
 use crate::{backend::http::HttpBackend, config::Config};
 use clap::{Args, Parser, Subcommand};
-use shared::{
+use platform::{
     bus::RedisConfig,
     limit::Rate,
     serve::ServeConfig,

@@ -17,13 +17,15 @@ use crate::{
     settings::ClientArgs,
 };
 use futures_util::FutureExt;
-use shared::{
+use platform::{
     bus::Bus,
-    chat::{ChatType, ChatView, UserRef},
-    id::{ChatId, NodeId, Seq, SessionId, UserId},
     lifecycle::Lifecycle,
     limit::{Limiter, LimiterConfig},
     presence::Presence,
+};
+use protocol::{
+    chat::{ChatType, ChatView, UserRef},
+    id::{ChatId, NodeId, Seq, SessionId, UserId},
 };
 use std::sync::Arc;
 

@@ -25,7 +25,7 @@ use base64::{
 };
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use shared::{
+use platform::{
     problem::Problem,
     serve::{ClientAddr, Place},
 };

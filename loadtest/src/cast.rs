@@ -2,11 +2,11 @@
 //! How they got there is [`crate::prepare`]'s business. Serialised, it is what a coordinator sends
 //! its agents: it holds tokens, so it is written to no report and no log.
 
-use serde::{Deserialize, Serialize};
-use shared::{
+use protocol::{
     chat::ChatType,
     id::{ChatId, UserId},
 };
+use serde::{Deserialize, Serialize};
 
 /// Everybody and everything that a run needs to exist.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use crate::{
     scenario::Scenario,
 };
 use parking_lot::Mutex;
-use shared::{
+use platform::{
     lifecycle::Lifecycle,
     metric::{Metric, Name, Values, counter, gauge},
     serve::{self, ServeConfig, Until},
@@ -145,7 +145,7 @@ fn add_kinds(
 mod tests {
     use super::*;
     use crate::{engine::PartSlice, measure::Latency, report::sample::sample};
-    use shared::metric::Kind;
+    use platform::metric::Kind;
 
     #[test]
     fn every_count_has_a_metric_named_by_the_conventions() {
@@ -178,7 +178,7 @@ mod tests {
         observer(&Progress::Second(Arc::clone(&second)));
         observer(&Progress::Second(second));
         let path = "/metrics";
-        let asked = shared::admin::ask(at, axum::http::Method::GET, path, "").await;
+        let asked = platform::admin::ask(at, axum::http::Method::GET, path, "").await;
         let (_, text) = asked.unwrap();
         for line in [
             "loadtest_connections 7",

@@ -12,9 +12,9 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
+use protocol::id::ChatId;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use shared::id::ChatId;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 

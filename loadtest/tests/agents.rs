@@ -12,7 +12,7 @@ use loadtest::{
     report::{Outcome, Report},
     scenario::Scenario,
 };
-use shared::{
+use platform::{
     lifecycle::Lifecycle,
     serve::{ServeConfig, bind, serve},
     settings::Secret,

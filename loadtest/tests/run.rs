@@ -10,7 +10,7 @@ use loadtest::{
     report::{Outcome, Report},
     scenario::Scenario,
 };
-use shared::settings::Secret;
+use platform::settings::Secret;
 use std::{
     sync::{Arc, Mutex},
     time::Duration,

@@ -2,13 +2,10 @@
 
 use api::{Api, error::Error, internal};
 use gateway::backend::{Answer, Backend, Unavailable};
-use shared::{
-    internal::{
-        Changed, ChangedFound, Dormant, DormantMarked, Events, EventsFound, Guests, GuestsFound,
-        MarkRead, Open, Opened, Peers, PeersFound, Post, Posted, View, Viewed,
-    },
-    problem::Problem,
-    token::Jwks,
+use platform::{problem::Problem, token::Jwks};
+use protocol::calls::{
+    Changed, ChangedFound, Dormant, DormantMarked, Events, EventsFound, Guests, GuestsFound,
+    MarkRead, Open, Opened, Peers, PeersFound, Post, Posted, View, Viewed,
 };
 
 /// Calls the api's services.

@@ -1,6 +1,6 @@
 //! The `switchboard` binary: api and gateway in one process, on SQLite and an in-process bus.
 
-use shared::{
+use platform::{
     admin, files,
     settings::{EXIT_FAILURE, WrongSetting, fail, parse, refuse},
     telemetry::start_logs,

@@ -19,9 +19,8 @@ use api::{
 };
 use axum::{Router, extract::Request, http::header};
 use gateway::{Deps, Gateway, upgrade};
-use shared::{
+use platform::{
     bus::{self, Bus},
-    id::NodeId,
     lifecycle::Lifecycle,
     limit::{self, Limiter},
     metric::Metric,
@@ -30,6 +29,7 @@ use shared::{
     settings::{Secret, WrongSetting, reachable},
     telemetry::{self, Logs, Ready, admin_router, log_routes, start_metrics, trace},
 };
+use protocol::id::NodeId;
 use std::{
     fs::{DirBuilder, File, OpenOptions, Permissions},
     io,

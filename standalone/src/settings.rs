@@ -6,7 +6,7 @@ use api::{
 };
 use clap::{Parser, Subcommand};
 use gateway::{config::Config as GatewayConfig, settings::ClientArgs};
-use shared::{
+use platform::{
     settings::{ListenAddr, Secret},
     telemetry::{LogArgs, LogCommand, trace::TraceArgs},
 };

@@ -5,7 +5,8 @@ use crate::{
     error::{Error, Result},
     state::Api,
 };
-use shared::{id::UserId, presence::MAX_ONLINE_PAGE};
+use platform::presence::MAX_ONLINE_PAGE;
+use protocol::id::UserId;
 
 /// Most users in one page.
 pub const MAX_PAGE: i64 = MAX_ONLINE_PAGE as i64;

@@ -1,6 +1,6 @@
 //! Who asks a service for something. How the caller proved it is for the faces to know.
 
-use shared::{id::UserId, internal::Role};
+use protocol::{account::Role, id::UserId};
 
 /// A user who is signed in, with what it may do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,16 +10,12 @@ use super::{
 use crate::{
     audit::{self, Action, Entry},
     auth::passwords::Passwords,
-    code::Code,
     db::{Db, DbError, execute, fetch_all, fetch_one},
     error::{Result, fault},
     lookalikes::ADMIN,
 };
-use shared::{
-    internal::Role,
-    relay::EndReason,
-    settings::{Secret, WrongSetting},
-};
+use platform::settings::{Secret, WrongSetting};
+use protocol::{account::Role, code::Code, relay::EndReason};
 use std::io;
 
 /// Whether [`create`] can go well with the ADMIN_PASSWORD that was set, if one was: it fits, or `admin` is

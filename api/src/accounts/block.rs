@@ -7,13 +7,12 @@ use super::{
 };
 use crate::{
     audit::{self, Action, Entry},
-    code::Code,
     db::{Tx, execute},
     error::Result,
     news::{self, News},
     state::Api,
 };
-use shared::{id::UserId, relay::EndReason};
+use protocol::{code::Code, id::UserId, relay::EndReason};
 
 /// Blocks the user of this name; `@name` is the guest of that name. Blocked already: nothing
 /// changes, and nothing is recorded. 400 for oneself, so that the last admin cannot lock everybody

@@ -17,7 +17,6 @@ use crate::{
         passwords::NO_PASSWORD,
         tokens::{Subject, Tokens},
     },
-    code::Code,
     db::{DbError, List, Tx, column, execute, fetch_all, json_rows, skeletons},
     error::{Error, Result, fault},
     lookalikes::skeletons,
@@ -25,13 +24,13 @@ use crate::{
     retention::SESSIONS_STAY_MS,
     state::Api,
 };
-use shared::{
+use platform::{settings::Secret, token::ACCESS_TOKEN_LIFETIME};
+use protocol::{
+    account::Role,
+    code::Code,
     id::{SessionId, UserId},
-    internal::Role,
     relay::EndReason,
-    settings::Secret,
     time::Timestamp,
-    token::ACCESS_TOKEN_LIFETIME,
 };
 use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;

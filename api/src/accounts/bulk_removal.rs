@@ -13,7 +13,7 @@ use crate::{
     news::{self, News},
     state::Api,
 };
-use shared::{
+use protocol::{
     id::{ChatId, UserId},
     relay::{ChatPayload, EndReason},
 };

@@ -3,7 +3,8 @@
 
 use crate::state::Api;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use shared::{id::UserId, settings::Secret};
+use platform::settings::Secret;
+use protocol::id::UserId;
 use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 

@@ -7,11 +7,13 @@ use crate::{
     lookalikes::{is_reserved, skeletons},
     state::Api,
 };
-use shared::{
+use platform::text::guest_name;
+use protocol::{
+    calls::{Guests, GuestsFound},
     chat::UserRef,
+    code::Code,
     id::UserId,
-    internal::{Guests, GuestsFound, Refusal, RefusalCode},
-    text::guest_name,
+    refusal::Refusal,
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -61,7 +63,7 @@ pub async fn guests(api: &Api, request: Guests) -> Result<GuestsFound> {
 /// The name as it is kept.
 fn check(api: &Api, name: &str) -> Result<String, Refusal> {
     if !api.config.guests {
-        return refuse(RefusalCode::GuestsOff, "Sign in first: there is no guest access here.");
+        return refuse(Code::GuestsOff, "Sign in first: there is no guest access here.");
     }
     let name = guest_name(name)?;
     if is_reserved(&name) { taken() } else { Ok(name) }
@@ -169,11 +171,11 @@ async fn make(api: &Api, rows: &[(&str, &str)]) -> Result<(), DbError> {
 
 fn taken<T>() -> Result<T, Refusal> {
     refuse(
-        RefusalCode::UsernameTaken,
+        Code::UsernameTaken,
         "This name is, or looks like, the name of somebody with an account.",
     )
 }
 
-fn refuse<T>(code: RefusalCode, message: &str) -> Result<T, Refusal> {
+fn refuse<T>(code: Code, message: &str) -> Result<T, Refusal> {
     Err(Refusal { code, message: message.to_owned() })
 }

@@ -2,8 +2,8 @@
 //! is free is for the database.
 
 use crate::error::{Error, FieldError, Result};
-pub use shared::text::{MAX_PASSWORD, MAX_USERNAME, is_unseen, password, username};
-use shared::text::{check_shown, is_longer};
+pub use platform::text::{MAX_PASSWORD, MAX_USERNAME, is_unseen, password, username};
+use platform::text::{check_shown, is_longer};
 
 /// Longest display name, in characters.
 pub const MAX_NAME: usize = 64;

@@ -5,10 +5,8 @@ use crate::{
     error::{Error, Result},
     state::Api,
 };
-use shared::{
-    id::UserId,
-    limit::{Rate, network, seconds},
-};
+use platform::limit::{Rate, network, seconds};
+use protocol::id::UserId;
 use std::net::IpAddr;
 
 /// One attempt of something limited.

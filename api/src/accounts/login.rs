@@ -8,12 +8,12 @@ use super::{
     user::{User, columns},
 };
 use crate::{
-    code::Code,
     db::{DbError, fetch_optional},
     error::Result,
     state::Api,
 };
-use shared::settings::Secret;
+use platform::settings::Secret;
+use protocol::code::Code;
 use std::net::IpAddr;
 
 /// What somebody who signs in says.

@@ -6,16 +6,16 @@ use super::{
     sessions::{self, Which},
 };
 use crate::{
-    code::Code,
     db::{execute, fetch_optional},
     error::Result,
     news::{self, News},
     state::Api,
 };
-use shared::{
+use platform::settings::Secret;
+use protocol::{
+    code::Code,
     id::{SessionId, UserId},
     relay::EndReason,
-    settings::Secret,
 };
 use std::net::IpAddr;
 

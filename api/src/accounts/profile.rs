@@ -7,12 +7,11 @@ use super::{
 };
 use crate::{
     audit::{self, Action, Entry},
-    code::Code,
     db::{execute, fetch_all},
     error::Result,
     state::Api,
 };
-use shared::{chat::PresenceStatus, id::UserId, internal::Role};
+use protocol::{account::Role, chat::PresenceStatus, code::Code, id::UserId};
 
 /// Most users in one answer.
 pub const MAX_PAGE: i64 = 100;

@@ -10,16 +10,16 @@ use super::{
 };
 use crate::{
     auth::{ended::reason_text, tokens::Subject},
-    code::Code,
     db::{DbError, Tx, fetch_optional},
     error::{Error, Result},
     news::{self, News},
     state::Api,
 };
-use shared::{
+use platform::settings::Secret;
+use protocol::{
+    code::Code,
     id::{SessionId, UserId},
     relay::EndReason,
-    settings::Secret,
 };
 use std::iter;
 

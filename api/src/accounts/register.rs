@@ -6,13 +6,13 @@ use super::{
     user,
 };
 use crate::{
-    code::Code,
     db::{DbError, List, Tx, fetch_one, fetch_optional, skeletons},
     error::{Error, Result},
     lookalikes::{is_reserved, skeletons},
     state::Api,
 };
-use shared::{id::UserId, internal::Role, settings::Secret};
+use platform::settings::Secret;
+use protocol::{account::Role, code::Code, id::UserId};
 use std::net::IpAddr;
 
 /// What somebody who registers says. Without `username` one is made from `email`; one of the two

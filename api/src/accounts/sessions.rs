@@ -14,15 +14,14 @@ use crate::{
     state::Api,
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use sha2::{Digest as _, Sha256};
-use shared::{
+use platform::{settings::Secret, token::ACCESS_TOKEN_LIFETIME};
+use protocol::{
+    account::Role,
     id::{SessionId, UserId},
-    internal::Role,
     relay::EndReason,
-    settings::Secret,
     time::Timestamp,
-    token::ACCESS_TOKEN_LIFETIME,
 };
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 /// A user who has just proved who it is, and what it goes on with.

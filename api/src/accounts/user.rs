@@ -5,7 +5,7 @@ use crate::{
     db::{Db, DbError, Link, fetch_optional},
     state::Api,
 };
-use shared::{chat::PresenceStatus, id::UserId, internal::Role, time::Timestamp};
+use protocol::{account::Role, chat::PresenceStatus, id::UserId, time::Timestamp};
 
 /// An account as the database has it, without its password.
 #[derive(Debug, Clone, PartialEq, Eq)]

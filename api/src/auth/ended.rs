@@ -6,13 +6,8 @@ use crate::{
     config::Config,
     db::{Db, DbError, fetch_all, fetch_optional},
 };
-use shared::{
-    id::SessionId,
-    internal::CHANGED_OVERLAP_MS,
-    relay::EndReason,
-    time::Timestamp,
-    token::{ACCESS_TOKEN_LIFETIME, LEEWAY, MAX_AHEAD},
-};
+use platform::token::{ACCESS_TOKEN_LIFETIME, LEEWAY, MAX_AHEAD};
+use protocol::{calls::CHANGED_OVERLAP_MS, id::SessionId, relay::EndReason, time::Timestamp};
 use std::{
     collections::HashMap,
     sync::{Arc, PoisonError, RwLock},

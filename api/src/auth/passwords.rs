@@ -2,7 +2,6 @@
 //! threads, a bounded number at once. What makes a password acceptable is decided elsewhere.
 
 use crate::{
-    code::Code,
     config::PasswordConfig,
     error::{Error, Result, fault},
 };
@@ -11,7 +10,8 @@ use argon2::{
     password_hash::phc::{Output, ParamsString, PasswordHash, Salt},
 };
 use icu_normalizer::ComposingNormalizer;
-use shared::{limit::network, settings::Secret};
+use platform::{limit::network, settings::Secret};
+use protocol::code::Code;
 use std::{
     collections::HashMap,
     net::IpAddr,

@@ -1,5 +1,5 @@
 //! Signing access tokens. Several keys may be held: the first signs, all verify, so that a key is
-//! replaced without anybody signing in again. What a token says is [`shared::token`]'s business.
+//! replaced without anybody signing in again. What a token says is [`platform::token`]'s business.
 
 use anyhow::{Context as _, bail, ensure};
 use ed25519_dalek::{
@@ -8,14 +8,16 @@ use ed25519_dalek::{
 };
 use hmac::{Hmac, Mac as _};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use sha2::Sha256;
-use shared::{
-    id::{SessionId, UserId},
-    internal::Role,
+use platform::{
     settings::Secret,
-    time::Timestamp,
     token::{Claims, ISSUER, Jwk, Jwks, MAX_KEYS, Verifier},
 };
+use protocol::{
+    account::Role,
+    id::{SessionId, UserId},
+    time::Timestamp,
+};
+use sha2::Sha256;
 use std::{
     fmt, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path, sync::Arc, time::Duration,
 };

@@ -2,11 +2,9 @@
 //! costs a look instead of 40 µs of arithmetic. It knows nothing of sessions: whether one has ended is
 //! asked for every request. For a process whose keys never change.
 
+use platform::token::{Claims, TokenError, Verifier};
+use protocol::time::Timestamp;
 use sha2::{Digest as _, Sha256};
-use shared::{
-    time::Timestamp,
-    token::{Claims, TokenError, Verifier},
-};
 use std::{
     collections::HashMap,
     fmt, mem,
@@ -83,9 +81,9 @@ impl fmt::Debug for Verified {
 mod tests {
     use super::*;
     use crate::auth::tokens::{Subject, Tokens, generate_pem};
-    use shared::{
+    use protocol::{
+        account::Role,
         id::{SessionId, UserId},
-        internal::Role,
     };
     use std::time::Duration;
     use uuid::Uuid;

@@ -4,14 +4,15 @@
 use super::ban_rows;
 use crate::{
     accounts::Actor,
-    code::Code,
     db::{Link, Tx, fetch_optional},
     error::Result,
 };
-use shared::{
+use protocol::{
+    account::Role,
+    calls::UserChat,
     chat::ChatType,
+    code::Code,
     id::{ChatId, Seq, UserId},
-    internal::{Role, UserChat},
 };
 
 /// By which right somebody manages a chat.

@@ -2,13 +2,13 @@
 //! [`super::membership`] to know.
 
 use crate::{
-    code::Code,
     db::{DbError, Link, List, Tx, execute, fetch_all, fetch_one, json_rows},
     error::{Error, Result},
 };
-use shared::{
+use protocol::{
+    calls::UserChat,
+    code::Code,
     id::{ChatId, UserId},
-    internal::UserChat,
 };
 use std::{collections::HashSet, time::Duration};
 

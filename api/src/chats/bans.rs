@@ -10,14 +10,14 @@ use super::{
 use crate::{
     accounts::Actor,
     audit::{self, Action, Entry},
-    code::Code,
     db::{Link, fetch_all, fetch_optional, from_row},
     error::{Error, Result},
     news::{self, News},
     state::Api,
 };
-use shared::{
+use protocol::{
     chat::{ChatType, UserRef},
+    code::Code,
     id::{ChatId, UserId},
     relay::UserPayload,
     time::Timestamp,

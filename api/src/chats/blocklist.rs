@@ -6,13 +6,13 @@
 use super::{direct::pair_key, membership};
 use crate::{
     accounts::Actor,
-    code::Code,
     db::{DbError, Tx, execute, fetch_all, fetch_one, fetch_optional},
     error::{Error, Result},
     state::Api,
 };
-use shared::{
+use protocol::{
     chat::UserRef,
+    code::Code,
     id::{ChatId, UserId},
     time::Timestamp,
 };
@@ -81,7 +81,7 @@ pub async fn block(api: &Api, actor: Actor, user: UserId) -> Result<()> {
     for (chat,) in invitations {
         match membership::leave(api, actor, ChatId(chat)).await {
             // Deleted, or left, in between.
-            Err(error) if !error.code.is_failure() => {}
+            Err(error) if !error.code.status() >= 500 => {}
             left => left?,
         }
     }

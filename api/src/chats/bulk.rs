@@ -4,15 +4,15 @@
 use super::{direct::pair_key, membership, rules};
 use crate::{
     audit::{self, Action, Entry},
-    code::Code,
     config::ChatLimits,
     db::{DbError, Tx, column, execute, fetch_all, json_rows},
     error::{Error, Result},
     news::{self, News},
     state::Api,
 };
-use shared::{
+use protocol::{
     chat::ChatType,
+    code::Code,
     id::{ChatId, UserId},
     relay::UserPayload,
 };

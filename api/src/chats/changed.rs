@@ -6,9 +6,10 @@ use crate::{
     error::Result,
     state::Api,
 };
-use shared::{
+use protocol::{
+    calls::{CHANGED_OVERLAP_MS, Changed, ChangedFound, Cut, UserChat, Woken},
     id::{ChatId, Seq, SessionId, UserId},
-    internal::{CHANGED_OVERLAP_MS, Changed, ChangedFound, Cut, MAX_CHANGED, UserChat, Woken},
+    limits::MAX_CHANGED,
     relay::{EndReason, EndedSessions},
     time::Timestamp,
 };

@@ -3,7 +3,7 @@
 
 use super::access::Access;
 use crate::db::{DbError, List, Tx, execute, fetch_all, fetch_one};
-use shared::{
+use protocol::{
     chat::{Change, Event, MemberChange, UserRef},
     id::{Seq, UserId},
     time::Timestamp,

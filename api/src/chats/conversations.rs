@@ -6,13 +6,13 @@ use super::access::chat_type;
 use crate::{
     accounts::user,
     audit::{self, Action, Entry},
-    code::Code,
     db::{Conn, List, fetch_all},
     error::Result,
     state::Api,
 };
-use shared::{
+use protocol::{
     chat::ChatType,
+    code::Code,
     id::{ChatId, Seq, UserId},
     relay::MAX_WATCHERS,
     time::Timestamp,

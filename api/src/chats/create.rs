@@ -8,16 +8,16 @@ use super::{
 };
 use crate::{
     accounts::Actor,
-    code::Code,
     db::{DbError, List, Tx, execute, fetch_one, fetch_optional},
     error::{Error, Result},
     news::{self, News},
     state::Api,
 };
-use shared::{
+use platform::limit;
+use protocol::{
     chat::ChatType,
+    code::Code,
     id::{ChatId, UserId},
-    limit,
     relay::UserPayload,
 };
 use std::collections::BTreeSet;

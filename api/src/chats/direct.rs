@@ -5,15 +5,15 @@ use super::stored::{MessageRow, Stored, message_columns};
 use crate::{
     accounts::Actor,
     audit::{self, Action, Entry},
-    code::Code,
     db::{Conn, DbError, List, fetch_all},
     error::Result,
     state::Api,
 };
-use shared::{
+use protocol::{
+    account::Role,
     chat::Message,
+    code::Code,
     id::{ChatId, Seq, UserId},
-    internal::Role,
 };
 use std::collections::HashMap;
 

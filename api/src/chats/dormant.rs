@@ -6,7 +6,7 @@ use crate::{
     error::Result,
     state::Api,
 };
-use shared::internal::{Dormant, DormantMarked};
+use protocol::calls::{Dormant, DormantMarked};
 use std::collections::HashSet;
 
 /// Chat, user, and whether it is dormant.

@@ -14,13 +14,11 @@ use crate::{
     error::Result,
     state::Api,
 };
-use shared::{
+use protocol::{
+    calls::{Events, EventsFound, Range, RangeFound},
     chat::{Change, Event, MemberChange, UserRef},
     id::{Seq, UserId},
-    internal::{
-        Events, EventsFound, MAX_EVENTS_BYTES, MAX_RANGE_BYTES, MAX_RANGE_EVENTS, MAX_TEXT_CHARS,
-        Range, RangeFound,
-    },
+    limits::{MAX_EVENTS_BYTES, MAX_RANGE_BYTES, MAX_RANGE_EVENTS, MAX_TEXT_CHARS},
     time::Timestamp,
 };
 use std::collections::HashMap;
@@ -326,7 +324,7 @@ async fn chat_changes(conn: &mut Conn, wanted: &[Wanted]) -> Result<Vec<(usize, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared::{chat::Message, id::ChatId};
+    use protocol::{chat::Message, id::ChatId};
 
     fn event(text: &str) -> Event {
         let message = Message {

@@ -12,7 +12,7 @@ use crate::{
     news::{self, News},
     state::Api,
 };
-use shared::{id::ChatId, relay::ChatPayload};
+use protocol::{id::ChatId, relay::ChatPayload};
 
 /// Gives a group or room another name, an event like any other. The name it has: nothing changes.
 /// Owner and administrators.

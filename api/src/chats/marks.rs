@@ -8,9 +8,10 @@ use crate::{
     news::{self, News},
     state::Api,
 };
-use shared::{
+use protocol::{
+    calls::{MarkRead, ReadMark},
     id::{ChatId, Seq, UserId},
-    internal::{MAX_BATCH, MarkRead, ReadMark},
+    limits::MAX_BATCH,
     relay::{ChatPayload, MAX_WATCHERS, UserPayload},
 };
 use std::{collections::BTreeMap, ops::RangeInclusive};

@@ -6,7 +6,7 @@ use crate::{
     error::Result,
     state::Api,
 };
-use shared::{
+use protocol::{
     chat::PresenceStatus,
     id::{ChatId, Seq, UserId},
     time::Timestamp,

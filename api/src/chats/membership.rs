@@ -9,15 +9,15 @@ use super::{
 use crate::{
     accounts::Actor,
     audit::{self, Action, Entry},
-    code::Code,
     config::ChatLimits,
     db::{DbError, List, Tx, execute, fetch_all, fetch_optional},
     error::{Error, Result},
     news::{self, News},
     state::Api,
 };
-use shared::{
+use protocol::{
     chat::{ChatType, Event, MemberChange, UserRef},
+    code::Code,
     id::{ChatId, UserId},
     relay::{ChatPayload, UserPayload},
 };

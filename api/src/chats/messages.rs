@@ -10,7 +10,7 @@ use crate::{
     error::{Error, Result},
     state::Api,
 };
-use shared::{
+use protocol::{
     chat::Message,
     id::{ChatId, Seq, UserId},
 };

@@ -11,13 +11,12 @@ use crate::{
     error::{Error, Result},
     state::Api,
 };
-use shared::{
+use protocol::{
+    account::{Account, Role},
+    calls::{Open, OpenSession, Opened, SessionRefusal, SessionView, Shows, UserChat},
     chat::ChatView,
     id::UserId,
-    internal::{
-        Account, MAX_LIVE_CHATS, Open, OpenSession, Opened, Role, SessionRefusal, SessionView,
-        Shows, UserChat,
-    },
+    limits::MAX_LIVE_CHATS,
 };
 use std::collections::HashMap;
 

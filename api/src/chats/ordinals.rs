@@ -8,7 +8,7 @@
 //! chats from before there were ordinals, and those that an older program wrote to during an upgrade.
 
 use crate::db::{Db, DbError, List, Tx, execute, fetch_optional};
-use shared::id::Seq;
+use protocol::id::Seq;
 use std::time::Duration;
 use tokio::time::Instant;
 

@@ -6,14 +6,14 @@ use super::{
     ban_rows,
 };
 use crate::{
-    code::Code,
     db::{Link, fetch_all, fetch_optional, from_row, json_rows},
     error::Result,
 };
-use shared::{
+use protocol::{
+    calls::UserChat,
     chat::{ChatType, ChatView, UserRef},
+    code::Code,
     id::{ChatId, Seq, UserId},
-    internal::UserChat,
     time::Timestamp,
 };
 

@@ -6,16 +6,18 @@ use super::{
 };
 use crate::{
     accounts::{Actor, input},
-    code::Code,
     db::{Conn, List, fetch_all},
     error::{Error, Result},
     state::Api,
 };
-use shared::{
+use platform::text::{check_peer, no_such_user};
+use protocol::{
+    account::Role,
+    calls::{Pair, Peer, Peers, PeersFound},
     chat::ChatType,
+    code::Code,
     id::{ChatId, UserId},
-    internal::{Pair, Peer, Peers, PeersFound, Refusal, RefusalCode, Role},
-    text::{check_peer, no_such_user},
+    refusal::Refusal,
 };
 use std::collections::HashMap;
 
@@ -59,11 +61,9 @@ async fn make(api: &Api, user: UserId, other: UserId) -> Result<Result<ChatId, R
         // Deactivated since it was found.
         Err(error) if error.code == Code::ValidationFailed => Ok(Err(no_such_user())),
         Err(error) if error.code == Code::BlockedByRecipient => {
-            Ok(refuse(RefusalCode::BlockedByRecipient, &error.detail))
+            Ok(refuse(Code::BlockedByRecipient, &error.detail))
         }
-        Err(error) if !error.code.is_failure() => {
-            Ok(refuse(RefusalCode::TooManyChats, &error.detail))
-        }
+        Err(error) if !error.code.status() >= 500 => Ok(refuse(Code::TooManyChats, &error.detail)),
         Err(error) => Err(error),
     }
 }
@@ -113,15 +113,15 @@ impl People {
         let (other, blocked) = found.ok_or_else(no_such_user)?;
         if other == pair.user_id {
             let text = "You cannot send messages to yourself.";
-            return refuse(RefusalCode::RecipientIsYourself, text);
+            return refuse(Code::RecipientIsYourself, text);
         }
         if blocked {
-            return refuse(RefusalCode::RecipientBlocked, "This user is blocked.");
+            return refuse(Code::RecipientBlocked, "This user is blocked.");
         }
         Ok(other)
     }
 }
 
-fn refuse<T>(code: RefusalCode, message: &str) -> Result<T, Refusal> {
+fn refuse<T>(code: Code, message: &str) -> Result<T, Refusal> {
     Err(Refusal { code, message: message.to_owned() })
 }

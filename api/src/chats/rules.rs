@@ -1,7 +1,7 @@
-//! What the names of chats may contain. Pure. The rules of messages are in [`shared::text`].
+//! What the names of chats may contain. Pure. The rules of messages are in [`platform::text`].
 
 use crate::error::{Error, Result};
-use shared::text::{hides_something, is_blank, is_longer};
+use platform::text::{hides_something, is_blank, is_longer};
 
 /// Longest name of a chat, in characters: what a list shows in two lines.
 pub const MAX_NAME_CHARS: usize = 100;
@@ -24,7 +24,7 @@ pub fn check_name(name: &str) -> Result<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::code::Code;
+    use protocol::code::Code;
 
     #[test]
     fn names() {

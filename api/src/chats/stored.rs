@@ -1,6 +1,6 @@
 //! A message as it is stored, and the events it stands for.
 
-use shared::{
+use protocol::{
     chat::{Change, Event, Message, UserRef},
     id::{ChatId, Seq, UserId},
     time::Timestamp,

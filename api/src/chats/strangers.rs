@@ -5,16 +5,16 @@
 use super::direct::pair_key;
 use crate::{
     accounts::Actor,
-    code::Code,
     db::{DbError, Link, List, Tx, execute, fetch_all},
     error::{Error, Result},
     state::Api,
 };
-use shared::{
+use platform::limit;
+use protocol::{
+    account::Role,
     chat::ChatType,
+    code::Code,
     id::{ChatId, UserId},
-    internal::Role,
-    limit,
 };
 use std::collections::BTreeSet;
 

@@ -2,7 +2,7 @@
 //! all that come before it. Posting keeps the counters, of the lobby only.
 
 use crate::db::{DbError, Tx, fetch_optional};
-use shared::id::ChatId;
+use protocol::id::ChatId;
 
 /// Ids in a row that are counted together. The table then has 2,500 rows for ten million messages,
 /// and as many messages are walked over from a stretch's beginning: a few milliseconds each.

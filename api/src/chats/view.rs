@@ -1,7 +1,11 @@
 //! `view`: chats as users may watch them.
 
 use crate::{chats::overview, error::Result, state::Api};
-use shared::internal::{Refusal, RefusalCode, View, Viewed};
+use protocol::{
+    calls::{View, Viewed},
+    code::Code,
+    refusal::Refusal,
+};
 
 /// One's own chats and any room that one is not banned from; the others are refused one by one.
 pub async fn view(api: &Api, request: View) -> Result<Viewed> {
@@ -10,12 +14,12 @@ pub async fn view(api: &Api, request: View) -> Result<Viewed> {
     let chats = found
         .into_iter()
         .map(|found| match found {
-            None => Err(refusal(RefusalCode::ChatNotFound, "There is no such chat.")),
+            None => Err(refusal(Code::ChatNotFound, "There is no such chat.")),
             Some(chat) if chat.banned => {
-                Err(refusal(RefusalCode::Banned, "You are banned from this room."))
+                Err(refusal(Code::Banned, "You are banned from this room."))
             }
             Some(chat) if chat.to_enter().is_err() => {
-                Err(refusal(RefusalCode::NotAMember, "You are not a member of this chat."))
+                Err(refusal(Code::NotAMember, "You are not a member of this chat."))
             }
             Some(chat) => Ok(chat.view),
         })
@@ -23,6 +27,6 @@ pub async fn view(api: &Api, request: View) -> Result<Viewed> {
     Ok(Viewed { chats })
 }
 
-fn refusal(code: RefusalCode, message: &str) -> Refusal {
+fn refusal(code: Code, message: &str) -> Refusal {
     Refusal { code, message: message.to_owned() }
 }

@@ -18,10 +18,10 @@ use crate::{
     settings::{AdminCommand, Settings},
 };
 use anyhow::{Context as _, bail};
-use shared::{
-    bus::Bus, internal::Role, lifecycle::Lifecycle, limit::Limiter, presence::Presence,
-    settings::Secret,
+use platform::{
+    bus::Bus, lifecycle::Lifecycle, limit::Limiter, presence::Presence, settings::Secret,
 };
+use protocol::account::Role;
 use std::{
     io::{self, Write as _},
     time::Duration,

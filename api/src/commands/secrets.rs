@@ -3,7 +3,7 @@
 
 use crate::auth::{passwords::random_secret, tokens::generate_pem};
 use anyhow::Context as _;
-use shared::settings::Secret;
+use platform::settings::Secret;
 use std::{
     fs::{DirBuilder, OpenOptions},
     io::{ErrorKind, Write},

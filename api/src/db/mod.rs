@@ -30,7 +30,7 @@ pub use list::{List, json_rows};
 pub use migrate::MigrateError;
 pub use sqlite::Written;
 
-use shared::settings::Secret;
+use platform::settings::Secret;
 use sqlx::{
     Connection, PgPool, SqlitePool,
     postgres::{PgConnectOptions, PgPoolOptions},

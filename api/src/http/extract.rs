@@ -1,10 +1,7 @@
 //! Extractors whose refusals are [`Error`]s: 400 for what is not JSON at all, 413, 415, and 422
 //! with the field's name for what has the wrong shape. They check shapes, not rules.
 
-use crate::{
-    code::Code,
-    error::{Error, FieldError, Result},
-};
+use crate::error::{Error, FieldError, Result};
 use axum::{
     extract::{
         FromRequest, FromRequestParts, MatchedPath, Request,
@@ -14,6 +11,7 @@ use axum::{
     http::{StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
+use protocol::code::Code;
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},

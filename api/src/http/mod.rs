@@ -4,10 +4,7 @@
 pub(crate) mod extract;
 mod problem;
 
-use crate::{
-    code::Code,
-    error::{Error, fault},
-};
+use crate::error::{Error, fault};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, MatchedPath, Request},
@@ -15,7 +12,8 @@ use axum::{
     middleware::{Next, from_fn},
     response::{IntoResponse, Response},
 };
-use shared::telemetry::trace::{Kind, Span, Traceparent};
+use platform::telemetry::trace::{self, Kind, Span};
+use protocol::code::Code;
 use std::{any::Any, time::Duration};
 use tokio::time::Instant;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -62,7 +60,7 @@ async fn measure(
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("none", MatchedPath::as_str).to_owned();
     let method = method_label(request.method());
-    let mut span = match Traceparent::of(request.headers()) {
+    let mut span = match trace::parent(request.headers()) {
         None if !begins_traces => Span::none(),
         parent => Span::remote(method, Kind::Server, parent),
     };

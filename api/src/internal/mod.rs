@@ -1,11 +1,10 @@
 //! The calls gateways make: over HTTP with a shared secret, or directly in one process. What each
-//! promises is written at its types in [`shared::internal`]. Who calls is trusted to have checked the
+//! promises is written at its types in [`protocol::calls`]. Who calls is trusted to have checked the
 //! users' tokens, and nothing more. Each call checks how long its list is and hands over to the service.
 
 use crate::{
     accounts::guests,
     chats::{changed, dormant, events, marks, opening, peers, post, view},
-    code::Code,
     error::{Error, Result},
     http::extract::Json,
     state::Api,
@@ -18,14 +17,16 @@ use axum::{
     response::Response,
     routing,
 };
-use sha2::{Digest, Sha256};
-use shared::{
-    internal::{
+use platform::settings::Secret;
+use protocol::{
+    calls::{
         Changed, ChangedFound, Dormant, DormantMarked, Events, EventsFound, Guests, GuestsFound,
-        MAX_BATCH, MarkRead, Open, Opened, Peers, PeersFound, Post, Posted, View, Viewed,
+        MarkRead, Open, Opened, Peers, PeersFound, Post, Posted, View, Viewed,
     },
-    settings::Secret,
+    code::Code,
+    limits::MAX_BATCH,
 };
+use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
 

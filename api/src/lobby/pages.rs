@@ -3,14 +3,14 @@
 use crate::{
     accounts::{guests::guest_key, input},
     chats::stretches,
-    code::Code,
     db::{Link, fetch_all, fetch_one, fetch_optional},
     error::Result,
     state::Api,
 };
-use shared::{
+use platform::text::is_nobodys;
+use protocol::{
+    code::Code,
     id::{ChatId, Seq},
-    text::is_nobodys,
     time::Timestamp,
 };
 

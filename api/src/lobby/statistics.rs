@@ -5,7 +5,7 @@ use crate::{
     error::Result,
     state::Api,
 };
-use shared::id::ChatId;
+use protocol::id::ChatId;
 
 /// Of the messages that are there now; deleted ones count no more.
 #[derive(Debug, Clone, PartialEq)]

@@ -20,8 +20,9 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use platform::{credentials::Credential, settings::Secret, token::Jwks};
+use protocol::chat::PresenceStatus;
 use serde::{Deserialize, Serialize};
-use shared::{chat::PresenceStatus, credentials::Credential, settings::Secret, token::Jwks};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 

@@ -23,8 +23,8 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
+use protocol::id::UserId;
 use serde::Deserialize;
-use shared::id::UserId;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub fn routes() -> OpenApiRouter<Api> {

@@ -12,8 +12,8 @@ use crate::{
     state::Api,
 };
 use axum::{extract::State, http::StatusCode};
+use protocol::id::{ChatId, UserId};
 use serde::Deserialize;
-use shared::id::{ChatId, UserId};
 use std::time::Duration;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};

@@ -12,7 +12,7 @@ use crate::{
     state::Api,
 };
 use axum::{extract::State, http::StatusCode};
-use shared::id::UserId;
+use protocol::id::UserId;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub fn routes() -> OpenApiRouter<Api> {

@@ -14,11 +14,11 @@ use crate::{
     state::Api,
 };
 use axum::{extract::State, http::StatusCode};
-use serde::{Deserialize, Serialize};
-use shared::{
+use protocol::{
     chat::ChatType,
     id::{ChatId, UserId},
 };
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 

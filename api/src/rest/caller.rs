@@ -4,7 +4,6 @@
 use crate::{
     accounts::{Actor, user},
     auth::ended::{Standing, look_up},
-    code::Code,
     error::{Error, Result},
     state::Api,
 };
@@ -12,13 +11,16 @@ use axum::{
     extract::FromRequestParts,
     http::{Method, request::Parts},
 };
-use shared::{
+use platform::{
     credentials::{Credential, origin_allowed},
+    token::TokenError,
+};
+use protocol::{
+    account::Role,
+    code::Code,
     id::{SessionId, UserId},
-    internal::Role,
     relay::EndReason,
     time::Timestamp,
-    token::TokenError,
 };
 
 /// A signed-in user. As an argument of a route: 401 without a good token, 403 for a blocked user

@@ -16,11 +16,11 @@ use crate::{
     state::Api,
 };
 use axum::{extract::State, http::StatusCode};
-use serde::Deserialize;
-use shared::{
+use protocol::{
     chat::ChatType,
     id::{ChatId, UserId},
 };
+use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 

@@ -10,11 +10,11 @@ use crate::{
     state::Api,
 };
 use axum::extract::State;
-use serde::{Deserialize, Serialize};
-use shared::{
+use protocol::{
     chat::Message,
     id::{Seq, UserId},
 };
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 

@@ -8,16 +8,15 @@ use crate::{
         conversations::{self, Line, MAX_PER_CHAT, Part},
         marks,
     },
-    code::Code,
     error::Result,
     http::extract::{Json, Query},
     rest::caller::{Caller, NoCookie},
     state::Api,
 };
 use axum::extract::State;
+use protocol::{code::Code, id::UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use shared::id::UserId;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};

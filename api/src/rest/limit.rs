@@ -11,13 +11,13 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use shared::{
+use platform::{
     credentials::Credential,
     limit::{Rate, Taken, network, seconds},
     serve::ClientAddr,
-    time::Timestamp,
     token::Claims,
 };
+use protocol::time::Timestamp;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// What a caller may do at all.

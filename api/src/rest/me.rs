@@ -10,7 +10,6 @@ use crate::{
         profile::{self, ProfileChange},
         sessions,
     },
-    code::Code,
     error::Result,
     http::extract::{Json, Path},
     rest::caller::Caller,
@@ -21,8 +20,9 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use platform::settings::Secret;
+use protocol::{code::Code, id::SessionId};
 use serde::Deserialize;
-use shared::{id::SessionId, settings::Secret};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 

@@ -8,20 +8,22 @@ use crate::{
         messages::{self, MAX_MESSAGES, Page},
         post,
     },
-    code::Code,
     error::{Error, Result},
     http::extract::{Json, Path, Query},
     rest::caller::Caller,
     state::Api,
 };
 use axum::{extract::State, http::StatusCode};
-use serde::{Deserialize, Serialize};
-use shared::{
+use protocol::{
+    calls::{MarkRead, Post, ReadMark},
     chat::{Change, Message},
+    code::Code,
+    command::{Action, Command},
     id::{ChatId, Seq, UserId},
-    internal::{Action, Command, MarkRead, Post, ReadMark, Refusal, RefusalCode},
+    refusal::Refusal,
     time::Timestamp,
 };
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
@@ -368,30 +370,14 @@ async fn carry_out(
 }
 
 /// A refused command as HTTP says it.
-fn refused(refusal: Refusal) -> Error {
-    let code = match refusal.code {
-        RefusalCode::ChatNotFound => return Code::ChatNotFound.into(),
-        RefusalCode::NotAMember => return Code::NotAMember.into(),
-        RefusalCode::Banned => return Code::Banned.into(),
-        RefusalCode::InvalidText => return Error::field("text", refusal.message),
-        RefusalCode::InvalidClientMessageId => {
-            return Error::field("client_message_id", refusal.message);
-        }
-        RefusalCode::InvalidReplyTo => return Error::field("reply_to", refusal.message),
-        RefusalCode::Blocked => Code::Blocked,
-        RefusalCode::BlockedByRecipient => Code::BlockedByRecipient,
-        RefusalCode::NotYours => Code::NotYours,
-        RefusalCode::RecipientBlocked => Code::RecipientBlocked,
-        RefusalCode::GuestsOff => Code::GuestsOff,
-        RefusalCode::MessageNotFound => Code::MessageNotFound,
-        RefusalCode::RecipientNotFound => Code::RecipientNotFound,
-        RefusalCode::ClientMessageIdReused => Code::ClientMessageIdReused,
-        RefusalCode::RecipientIsYourself => Code::RecipientIsYourself,
-        RefusalCode::TooManyChats => Code::TooManyChats,
-        RefusalCode::InvalidUsername => Code::InvalidUsername,
-        RefusalCode::UsernameTaken => Code::UsernameTaken,
-        // Only told to the impatient, and only by a newer api.
-        RefusalCode::Busy | RefusalCode::Unknown => Code::Busy,
-    };
-    Error::new(code, refusal.message)
+fn refused(Refusal { code, message }: Refusal) -> Error {
+    match code {
+        Code::ChatNotFound | Code::NotAMember | Code::Banned => code.into(),
+        Code::InvalidText => Error::field("text", message),
+        Code::InvalidClientMessageId => Error::field("client_message_id", message),
+        Code::InvalidReplyTo => Error::field("reply_to", message),
+        // A newer api's.
+        Code::Unknown => Error::new(Code::Busy, message),
+        code => Error::new(code, message),
+    }
 }

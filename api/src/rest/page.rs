@@ -1,8 +1,8 @@
 //! What paged routes share: limits and the shape of a page with a cursor.
 
 use crate::error::{Error, Result};
+use protocol::id::UserId;
 use serde::{Deserialize, Serialize};
-use shared::id::UserId;
 use utoipa::{
     ToSchema,
     openapi::{KnownFormat, Object, ObjectBuilder, SchemaFormat, Type, schema::SchemaType},

@@ -12,14 +12,13 @@ use axum::{
     http::{HeaderMap, HeaderValue, header, request::Parts},
     response::{IntoResponse, Response},
 };
-use serde::Serialize;
-use shared::{
-    chat::PresenceStatus,
+use platform::{
     credentials::{SESSION_COOKIE, cookies, origin_allowed},
-    id::UserId,
     serve::{ClientAddr, Secure},
     token::ACCESS_TOKEN_LIFETIME,
 };
+use protocol::{chat::PresenceStatus, id::UserId};
+use serde::Serialize;
 use std::{
     convert::Infallible,
     net::{IpAddr, Ipv4Addr},

@@ -2,8 +2,8 @@
 //! listener ([`crate::ready`]).
 
 use crate::{lobby, state::Api};
+use protocol::time::Timestamp;
 use serde::Serialize;
-use shared::time::Timestamp;
 use std::{sync::Arc, time::Duration};
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 use tokio::{

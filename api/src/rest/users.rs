@@ -9,8 +9,8 @@ use crate::{
     state::Api,
 };
 use axum::extract::State;
+use protocol::id::UserId;
 use serde::Deserialize;
-use shared::id::UserId;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub fn routes() -> OpenApiRouter<Api> {

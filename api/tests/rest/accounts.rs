@@ -232,9 +232,9 @@ async fn the_published_keys_check_the_tokens() {
     let t = Server::start().await;
     let ann = t.user("ann").await;
     let jwks = t.request(Method::GET, "/.well-known/jwks.json").answer().await.ok(200);
-    let verifier = shared::token::Verifier::new();
+    let verifier = platform::token::Verifier::new();
     verifier.replace(&serde_json::from_value(jwks.clone()).unwrap()).unwrap();
-    let now = shared::time::Timestamp::now();
+    let now = protocol::time::Timestamp::now();
     let claims = verifier.verify(text(&ann, "access_token"), now).unwrap();
     assert_eq!(ann["id"], claims.sub.0);
     assert_eq!(jwks["keys"][0]["use"], "sig");

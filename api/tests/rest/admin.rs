@@ -2,14 +2,14 @@
 
 use crate::support::{Answer, Ask, Server, here, text};
 use api::accounts::admin;
-use reqwest::Method;
-use serde_json::{Value, json};
-use shared::{
+use platform::{
     bus::{self, RedisConfig},
-    id::{NodeId, UserId},
     presence::Presence,
     settings::Secret,
 };
+use protocol::id::{NodeId, UserId};
+use reqwest::Method;
+use serde_json::{Value, json};
 
 /// An api, and the token of its administrator.
 pub async fn with_admin() -> (Server, String) {

@@ -1,9 +1,9 @@
 //! Whatever comes in, the answer is a documented error and nothing is stored.
 
 use crate::support::{Ask, Server, text};
+use protocol::time::Timestamp;
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::time::Timestamp;
 use std::time::Duration;
 
 #[tokio::test]
@@ -101,7 +101,7 @@ async fn tokens_that_prove_nothing() {
         user_id: claims.sub,
         session_id: claims.sid,
         username: claims.name,
-        role: shared::internal::Role::Admin,
+        role: protocol::account::Role::Admin,
     };
     let stranger = api::auth::tokens::generate_pem().unwrap();
     let stranger = api::auth::tokens::Tokens::from_pem(stranger.reveal()).unwrap();
@@ -109,7 +109,9 @@ async fn tokens_that_prove_nothing() {
     let forged = stranger.issue(&subject, now, hour).unwrap();
     let expired = t.api.tokens.issue(&subject, Timestamp(now.0 - 3_700_000), hour).unwrap();
     let nobody = api::auth::tokens::Subject {
-        session_id: shared::id::SessionId("00000000-0000-4000-8000-000000000000".parse().unwrap()),
+        session_id: protocol::id::SessionId(
+            "00000000-0000-4000-8000-000000000000".parse().unwrap(),
+        ),
         ..subject
     };
     let long_ago = Timestamp(now.0 - 2_000_000);

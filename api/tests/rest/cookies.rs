@@ -144,7 +144,7 @@ async fn the_header_wins_over_the_cookie() {
 async fn a_cookie_older_than_an_access_token_still_counts_until_its_session_ends() {
     let t = Server::start().await;
     let ann = t.user("ann").await;
-    let now = shared::time::Timestamp::now();
+    let now = protocol::time::Timestamp::now();
     let claims = t.api.tokens.verifier().verify(text(&ann, "access_token"), now).unwrap();
     let subject = api::auth::tokens::Subject {
         user_id: claims.sub,
@@ -152,7 +152,7 @@ async fn a_cookie_older_than_an_access_token_still_counts_until_its_session_ends
         username: claims.name,
         role: claims.role,
     };
-    let yesterday = shared::time::Timestamp(now.0 - 24 * 60 * 60 * 1000);
+    let yesterday = protocol::time::Timestamp(now.0 - 24 * 60 * 60 * 1000);
     let lifetime = t.api.config.session_lifetime;
     let old = t.api.tokens.issue(&subject, yesterday, lifetime).unwrap();
     let me = || t.request(Method::GET, "/me").header("cookie", format!("session={old}"));

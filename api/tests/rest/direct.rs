@@ -31,7 +31,8 @@ async fn two_users_read_what_they_wrote() {
         json!({"id": 2, "senderId": bob["id"], "receiverId": ann["id"], "content": "2",
                "timestamp": seconds})
     );
-    let at: shared::time::Timestamp = serde_json::from_value(sent[1]["timestamp"].clone()).unwrap();
+    let at: protocol::time::Timestamp =
+        serde_json::from_value(sent[1]["timestamp"].clone()).unwrap();
     assert_eq!(at.unix_seconds(), seconds);
     let contents = |page: &Value| -> Vec<String> {
         let page = page.as_array().unwrap().iter();

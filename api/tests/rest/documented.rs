@@ -3,9 +3,9 @@
 
 use crate::support::{Ask, Server, text};
 use api::accounts::admin;
+use platform::settings::Secret;
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::settings::Secret;
 
 /// The schema of an operation's JSON body.
 fn body_schema(document: &Value, method: &Method, path: &str) -> jsonschema::Validator {

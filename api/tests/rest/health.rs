@@ -2,9 +2,9 @@
 
 use crate::support::{Answer, Ask, Server, here, text, within};
 use futures_util::future::join_all;
+use protocol::id::{NodeId, UserId};
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::id::{NodeId, UserId};
 use std::{
     collections::BTreeSet,
     time::{Duration, Instant},

@@ -2,13 +2,13 @@
 
 use crate::support::{Answer, Ask, Server, text};
 use futures_util::future::join_all;
-use reqwest::Method;
-use serde_json::json;
-use shared::{
+use platform::{
     bus::{RedisConfig, pool},
     limit::{Limiter, LimiterConfig, Rate},
     settings::Secret,
 };
+use reqwest::Method;
+use serde_json::json;
 use std::time::{Duration, Instant};
 
 const AN_HOUR: Duration = Duration::from_secs(3_600);

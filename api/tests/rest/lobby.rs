@@ -5,13 +5,15 @@ use api::{
     auth::tokens::{Subject, Tokens, generate_pem},
     internal,
 };
-use reqwest::{Method, header};
-use serde_json::{Value, json};
-use shared::{
+use protocol::{
+    account::Role,
+    calls::{Guests, Post},
+    command::{Action, Command},
     id::{ChatId, SessionId, UserId},
-    internal::{Action, Command, Guests, Post, Role},
     time::Timestamp,
 };
+use reqwest::{Method, header};
+use serde_json::{Value, json};
 use std::time::Duration;
 use uuid::Uuid;
 

@@ -3,13 +3,14 @@
 use crate::support::{Server, text};
 use api::{accounts::admin, internal};
 use futures_util::future::join_all;
+use platform::settings::Secret;
+use protocol::{
+    calls::Post,
+    command::{Action, Command},
+    id::{ChatId, UserId},
+};
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::{
-    id::{ChatId, UserId},
-    internal::{Action, Command, Post},
-    settings::Secret,
-};
 use std::{collections::HashSet, time::Duration};
 
 #[tokio::test]

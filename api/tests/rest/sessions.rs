@@ -2,14 +2,14 @@
 
 use crate::support::{Ask, Server, text, within};
 use api::auth::ended::Standing;
-use reqwest::Method;
-use serde_json::json;
-use shared::{
-    bus::BusEvent,
+use platform::bus::BusEvent;
+use protocol::{
     id::SessionId,
     relay::{Channel, ControlPayload, EndReason},
     time::Timestamp,
 };
+use reqwest::Method;
+use serde_json::json;
 use std::time::Duration;
 
 #[tokio::test]

@@ -9,16 +9,16 @@ use api::{
     router, start,
 };
 use cluster::Postgres;
-use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
-use serde_json::{Value, json};
-use shared::{
+use platform::{
     bus::Bus,
-    id::UserId,
     lifecycle::Lifecycle,
     limit::Limiter,
     presence::{Here, Presence},
     serve::{ServeConfig, bind, serve},
 };
+use protocol::id::UserId;
+use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
+use serde_json::{Value, json};
 use std::{path::Path, time::Duration};
 use tempfile::TempDir;
 

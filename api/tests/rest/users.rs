@@ -26,8 +26,8 @@ async fn a_user_is_shown_without_its_email_to_others() {
 async fn whoever_is_connected_is_online() {
     let t = Server::start().await;
     let ann = t.user("ann").await;
-    let id = shared::id::UserId(ann["id"].as_i64().unwrap());
-    t.api.presence.enter(shared::id::NodeId::random(), &here(&[id])).await.unwrap();
+    let id = protocol::id::UserId(ann["id"].as_i64().unwrap());
+    t.api.presence.enter(protocol::id::NodeId::random(), &here(&[id])).await.unwrap();
     let me = t.get("/me", text(&ann, "access_token")).await.ok(200);
     assert_eq!(me["status"], "online");
     let list = t.get("/users", text(&ann, "access_token")).await.ok(200);

@@ -6,7 +6,7 @@ use api::{
     chats::{manage, membership},
     db::Db,
 };
-use shared::{
+use protocol::{
     chat::ChatType,
     id::{ChatId, Seq, UserId},
 };
@@ -140,7 +140,7 @@ async fn no_act_without_its_entry(t: T) {
     assert_eq!(refused(manage::rename(&t.api, boss, chat, "other").await).0, 500);
     assert_eq!(refused(manage::delete(&t.api, boss, chat).await).0, 500);
     assert_eq!(refused(membership::remove(&t.api, boss, chat, bob).await).0, 500);
-    let deletion = shared::internal::Post::patient(vec![delete(root, chat, Seq(1))]);
+    let deletion = protocol::calls::Post::patient(vec![delete(root, chat, Seq(1))]);
     assert_eq!(refused(api::internal::post(&t.api, deletion).await).0, 500);
     let kept = format!(
         "SELECT count(*) FROM chats c JOIN members m ON m.chat_id = c.id

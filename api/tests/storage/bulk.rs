@@ -11,13 +11,13 @@ use api::{
         manage,
     },
 };
-use serde_json::json;
-use shared::{
+use protocol::{
+    calls::{Open, OpenSession, SessionRefusal, Shows},
     chat::ChatType,
     id::{ChatId, SessionId, UserId},
-    internal::{Open, OpenSession, SessionRefusal, Shows},
     relay::Channel,
 };
+use serde_json::json;
 use std::collections::BTreeSet;
 
 both!(
@@ -40,7 +40,7 @@ fn range(prefix: &str, from: usize, count: usize) -> Range {
 }
 
 fn session_of(t: &T, account: &Account) -> SessionId {
-    let now = shared::time::Timestamp::now();
+    let now = protocol::time::Timestamp::now();
     let claims = t.api.tokens.verifier().verify(&account.access_token, now).unwrap();
     assert_eq!((claims.sub, &claims.name), (account.id, &account.username));
     claims.sid
@@ -64,7 +64,7 @@ async fn accounts_are_made_and_taken_again(t: T) {
     let names: Vec<&str> = made.iter().map(|account| account.username.as_str()).collect();
     assert_eq!(names, ["Trial-8", "Trial-9", "Trial-10"], "in the order of their numbers");
     assert_eq!(opens(&t, &made[0]).await, Ok(made[0].id));
-    let renewed = shared::settings::Secret::new(made[1].refresh_token.clone());
+    let renewed = platform::settings::Secret::new(made[1].refresh_token.clone());
     assert!(api::accounts::refresh::refresh(&t.api, renewed).await.is_ok());
 
     // In another case, beside new ones.

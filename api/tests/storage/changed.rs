@@ -6,9 +6,10 @@ use api::{
     db::Tx,
     internal::changed,
 };
-use shared::{
+use protocol::{
+    calls::{Changed, ChangedFound, Cut, UserChat, Woken},
     id::{ChatId, Seq, SessionId, UserId},
-    internal::{Changed, ChangedFound, Cut, MAX_CHANGED, UserChat, Woken},
+    limits::MAX_CHANGED,
     relay::{EndReason, EndedSessions},
     time::Timestamp,
 };

@@ -6,9 +6,10 @@ use api::{
     internal::{mark_read, open},
 };
 use futures_util::future::join_all;
-use shared::{
+use protocol::{
+    calls::{MarkRead, Open, OpenSession, ReadMark, Shows},
+    command::Command,
     id::{ChatId, Seq, UserId},
-    internal::{Command, MarkRead, Open, OpenSession, ReadMark, Shows},
 };
 use std::collections::{BTreeSet, HashMap};
 

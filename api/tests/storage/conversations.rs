@@ -7,13 +7,13 @@ use api::chats::{
     manage::rename,
     marks,
 };
-use serde_json::json;
-use shared::{
+use protocol::{
+    calls::{MarkRead, ReadMark},
     chat::ChatType,
     id::{ChatId, Seq, UserId},
-    internal::{MarkRead, ReadMark},
     relay::Channel,
 };
+use serde_json::json;
 use std::collections::BTreeMap;
 
 both!(

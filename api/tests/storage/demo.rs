@@ -6,10 +6,10 @@ use api::{
     chats::{manage, membership, messages},
     demo::{self, Demo},
 };
-use shared::{
+use platform::settings::Secret;
+use protocol::{
     chat::Message,
     id::{ChatId, UserId},
-    settings::Secret,
 };
 
 both!(

@@ -8,12 +8,8 @@ use api::{
     internal,
 };
 use futures_util::future::join_all;
-use shared::{
-    chat::UserRef,
-    id::ChatId,
-    internal::{Guests, Refusal, RefusalCode as Code},
-    settings::Secret,
-};
+use platform::settings::Secret;
+use protocol::{calls::Guests, chat::UserRef, code::Code, id::ChatId, refusal::Refusal};
 use std::{net::Ipv4Addr, sync::Arc};
 
 both!(
@@ -205,7 +201,7 @@ async fn calls_for_the_same_guests_wait_in_one_order(mut t: T) {
 async fn without_guest_access_nothing_is_made(t: T) {
     assert_eq!(codes(guests(&t, &["ann", ""]).await), [Some(Code::GuestsOff); 2]);
     assert_eq!(t.number("SELECT count(*) FROM users".to_owned()).await, 0);
-    let names = vec!["x".to_owned(); shared::internal::MAX_BATCH + 1];
+    let names = vec!["x".to_owned(); protocol::limits::MAX_BATCH + 1];
     let too_many = internal::guests(&t.api, Guests { names }).await;
     assert_eq!(refused(too_many).0, 422);
 }

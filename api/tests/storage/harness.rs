@@ -14,15 +14,20 @@ use api::{
     internal, start,
 };
 use cluster::Postgres;
-use shared::{
+use platform::{
     bus::{Bus, BusEvent, Subscriber},
-    chat::{ChatType, Event},
-    id::{ChatId, Seq, SessionId, UserId},
-    internal::{Action, Command, Events, Post, Posted, Range, RangeFound, Receipt, Refusal, Role},
     lifecycle::Lifecycle,
     limit::{Limiter, LimiterConfig},
     presence::Presence,
     problem::Problem,
+};
+use protocol::{
+    account::Role,
+    calls::{Events, Post, Posted, Range, RangeFound},
+    chat::{ChatType, Event},
+    command::{Action, Command, Receipt},
+    id::{ChatId, Seq, SessionId, UserId},
+    refusal::Refusal,
     relay::Channel,
 };
 use std::time::Duration;

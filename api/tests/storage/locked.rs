@@ -2,9 +2,10 @@
 
 use crate::harness::{T, delete, refused, send};
 use api::{db::Db, internal::post};
-use shared::{
+use protocol::{
+    calls::{Post, Posted},
+    code::Code,
     id::{ChatId, Seq},
-    internal::{Post, Posted, RefusalCode},
 };
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,7 @@ async fn hold(t: &T, chat: ChatId) -> sqlx::Transaction<'static, sqlx::Postgres>
     tx
 }
 
-fn codes(posted: &Posted) -> Vec<Option<RefusalCode>> {
+fn codes(posted: &Posted) -> Vec<Option<Code>> {
     posted.results.iter().map(|result| result.as_ref().err().map(|refusal| refusal.code)).collect()
 }
 
@@ -40,7 +41,7 @@ async fn the_others_are_carried_out_at_once() {
     let started = Instant::now();
     let posted = post(&t.api, impatient.clone()).await.unwrap();
     assert!(started.elapsed() < Duration::from_millis(450), "{:?}", started.elapsed());
-    use RefusalCode::{Busy, ChatNotFound, InvalidText};
+    use Code::{Busy, ChatNotFound, InvalidText};
     let expected = [Some(Busy), None, Some(ChatNotFound), Some(Busy), Some(InvalidText), None];
     assert_eq!(codes(&posted), expected);
     assert_eq!((posted.events.len(), posted.events[0].events.len()), (1, 2), "those of one chat");

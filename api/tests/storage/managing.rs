@@ -10,12 +10,11 @@ use api::{
     },
     internal::changed,
 };
-use shared::{
+use platform::{presence::Here, problem::Problem};
+use protocol::{
+    calls::Changed,
     chat::{Change, ChatType, PresenceStatus},
     id::{ChatId, NodeId, Seq, UserId},
-    internal::Changed,
-    presence::Here,
-    problem::Problem,
     relay::Channel,
 };
 

@@ -5,12 +5,12 @@ use api::{
     chats::membership::{add, join, leave, remove},
     db::Db,
 };
-use serde_json::json;
-use shared::{
+use protocol::{
     chat::{Change, ChatType, Event, MemberChange},
     id::{ChatId, Seq, UserId},
     relay::Channel,
 };
+use serde_json::json;
 
 both!(
     groups_number_their_members,

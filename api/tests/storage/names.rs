@@ -11,11 +11,10 @@ use api::{
     db::{Db, DbConfig},
     internal,
 };
-use shared::{
+use platform::{problem::Problem, settings::Secret};
+use protocol::{
+    calls::{Pair, Peer, Peers},
     id::UserId,
-    internal::{Pair, Peer, Peers},
-    problem::Problem,
-    settings::Secret,
 };
 use std::net::Ipv4Addr;
 

@@ -2,12 +2,11 @@
 
 use crate::harness::{T, actor, admin, both, delete, edit, send};
 use api::{chats, internal};
-use shared::{
+use protocol::{
+    calls::{MarkRead, Open, OpenSession, ReadMark, SessionRefusal, Shows, UserChat, View},
     chat::{ChatType, ChatView},
+    code::Code,
     id::{ChatId, Seq, SessionId, UserId},
-    internal::{
-        MarkRead, Open, OpenSession, ReadMark, RefusalCode, SessionRefusal, Shows, UserChat, View,
-    },
     relay::Channel,
 };
 use uuid::Uuid;
@@ -237,10 +236,10 @@ async fn what_may_be_watched(t: T) {
     let viewed = internal::view(&t.api, View { chats }).await.unwrap().chats;
     let watched = viewed[0].as_ref().unwrap();
     assert_eq!((watched.id, watched.seq, watched.unread), (room, Seq(1), 0));
-    assert_eq!(viewed[1].as_ref().unwrap_err().code, RefusalCode::NotAMember);
+    assert_eq!(viewed[1].as_ref().unwrap_err().code, Code::NotAMember);
     assert_eq!(viewed[2].as_ref().unwrap().name, "a chat");
-    assert_eq!(viewed[3].as_ref().unwrap_err().code, RefusalCode::ChatNotFound);
-    assert_eq!(viewed[4].as_ref().unwrap_err().code, RefusalCode::ChatNotFound);
+    assert_eq!(viewed[3].as_ref().unwrap_err().code, Code::ChatNotFound);
+    assert_eq!(viewed[4].as_ref().unwrap_err().code, Code::ChatNotFound);
     chats::membership::join(&t.api, actor(eve), room).await.unwrap();
     let chats = vec![pair(eve, room)];
     let joined = internal::view(&t.api, View { chats }).await.unwrap().chats.remove(0).unwrap();

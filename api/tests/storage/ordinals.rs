@@ -6,9 +6,9 @@ use api::{
     chats::{membership, ordinals::number_one, overview},
     internal,
 };
-use shared::{
+use protocol::{
+    calls::{MarkRead, ReadMark},
     id::{ChatId, Seq, UserId},
-    internal::{MarkRead, ReadMark},
 };
 
 both!(

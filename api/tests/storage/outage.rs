@@ -4,10 +4,10 @@
 use crate::harness::{T, send};
 use api::internal;
 use cluster::Postgres;
-use shared::{
+use platform::problem::Problem;
+use protocol::{
+    calls::{Post, Posted},
     id::{ChatId, Seq},
-    internal::{Post, Posted},
-    problem::Problem,
 };
 
 #[tokio::test]

@@ -3,10 +3,12 @@
 use crate::harness::{T, actor, both};
 use api::internal;
 use futures_util::future::join_all;
-use shared::{
+use protocol::{
+    calls::{Pair, Peer, Peers},
     chat::ChatType,
+    code::Code,
     id::{ChatId, UserId},
-    internal::{Pair, Peer, Peers, Refusal, RefusalCode as Code},
+    refusal::Refusal,
     relay::Channel,
 };
 

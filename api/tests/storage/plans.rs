@@ -15,9 +15,9 @@ use api::{
     lobby,
     retention::{Step, step},
 };
-use shared::{
+use protocol::{
+    calls::{Changed, MarkRead, Open, OpenSession, Pair, Peer, Peers, ReadMark, Shows},
     id::{ChatId, Seq, UserId},
-    internal::{Changed, MarkRead, Open, OpenSession, Pair, Peer, Peers, ReadMark, Shows},
 };
 use sqlx::{AssertSqlSafe, PgConnection, query_as, query_scalar};
 

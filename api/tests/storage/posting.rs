@@ -1,13 +1,15 @@
 //! `post`: what is stored once, refused, numbered and published.
 
 use crate::harness::{T, both, delete, edit, reply, send};
-use serde_json::json;
-use shared::{
+use protocol::{
     chat::{Change, ChatType, Event},
+    code::Code,
+    command::{Action, Command},
     id::{ChatId, Seq},
-    internal::{Action, Command, Refusal, RefusalCode as Code},
+    refusal::Refusal,
     relay::Channel,
 };
+use serde_json::json;
 
 both!(
     a_repeat_is_stored_once,
@@ -152,7 +154,7 @@ async fn refusals_leave_the_others_alone(t: T) {
             reply(ann, chat, "9", "to nothing", Some(Seq(77))),
             edit(ann, chat, Seq(77), "nothing"),
             delete(ann, chat, Seq(77)),
-            send(shared::id::UserId(999), chat, "10", "nobody"),
+            send(protocol::id::UserId(999), chat, "10", "nobody"),
             send(eve, ChatId(1), "11", "anybody may talk in the lobby"),
             send(ann, chat, "12", "last"),
         ])

@@ -9,12 +9,12 @@ use proptest::{
     prelude::*,
     test_runner::{Config, TestRunner},
 };
-use shared::{
+use protocol::{
+    calls::{Events, Range},
     chat::{Change, Event, MemberChange},
+    command::Command,
     id::{ChatId, Seq, UserId},
-    internal::{
-        Command, Events, MAX_EVENTS_BYTES, MAX_RANGE_BYTES, MAX_RANGE_EVENTS, MAX_TEXT_CHARS, Range,
-    },
+    limits::{MAX_EVENTS_BYTES, MAX_RANGE_BYTES, MAX_RANGE_EVENTS, MAX_TEXT_CHARS},
     relay::{Channel, ChatPayload},
 };
 use std::collections::{BTreeMap, BTreeSet};

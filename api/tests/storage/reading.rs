@@ -2,7 +2,7 @@
 
 use crate::harness::{T, both, delete, refused};
 use api::chats::messages::{MAX_OFFSET, Page, get, history, list};
-use shared::id::{ChatId, Seq};
+use protocol::id::{ChatId, Seq};
 
 both!(
     cursors_both_ways,
@@ -11,7 +11,7 @@ both!(
     only_for_whoever_may_enter,
 );
 
-fn texts(messages: &[shared::chat::Message]) -> Vec<&str> {
+fn texts(messages: &[protocol::chat::Message]) -> Vec<&str> {
     messages.iter().map(|message| message.text.as_str()).collect()
 }
 

@@ -9,8 +9,9 @@ use axum::{
     http::{Request, header},
 };
 use http_body_util::BodyExt;
+use platform::settings::Secret;
+use protocol::{account::Role, id::UserId, time::Timestamp};
 use serde_json::{Value, json};
-use shared::{id::UserId, internal::Role, settings::Secret, time::Timestamp};
 use std::{sync::Arc, time::Duration};
 use tower::ServiceExt;
 

@@ -11,9 +11,10 @@ use api::{
     internal,
     retention::{Chore, Step, step},
 };
-use shared::{
+use protocol::{
+    calls::Changed,
+    command::{Action, Command},
     id::{ChatId, UserId},
-    internal::{Action, Changed, Command},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -301,7 +302,7 @@ async fn while_one_makes_a_step_nobody_waits_for_it() {
 
 /// Whoever starts an api need not do anything.
 async fn the_task_makes_the_steps(t: T) {
-    let lifecycle = shared::lifecycle::Lifecycle::new();
+    let lifecycle = platform::lifecycle::Lifecycle::new();
     let mut config = (*t.api.config).clone();
     config.retention.look_every = Duration::from_millis(1);
     let parts = api::Parts {

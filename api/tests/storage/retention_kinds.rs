@@ -6,10 +6,11 @@ use crate::{
     retention::{DAY, HOUR, count, full_chat, of, set, tidy},
 };
 use api::{chats::membership, db::Db, internal, retention::Chore};
-use shared::{
+use protocol::{
+    calls::Guests,
     chat::UserRef,
     id::{ChatId, UserId},
-    internal::{Guests, Refusal},
+    refusal::Refusal,
 };
 use sqlx::AssertSqlSafe;
 

@@ -6,7 +6,8 @@ use api::{
     db::{Db, DbConfig, DbError, Link},
     error::Error,
 };
-use shared::{id::ChatId, problem::Problem};
+use platform::problem::Problem;
+use protocol::id::ChatId;
 use std::time::Duration;
 
 /// Counts for ever.

@@ -3,11 +3,12 @@
 use crate::harness::{T, both, delete, edit, send};
 use api::{db::Db, lobby};
 use futures_util::future::join_all;
-use rand::{Rng as _, RngExt as _, SeedableRng as _, rngs::StdRng};
-use shared::{
+use protocol::{
+    code::Code,
+    command::Command,
     id::{ChatId, Seq, UserId},
-    internal::{Command, RefusalCode},
 };
+use rand::{Rng as _, RngExt as _, SeedableRng as _, rngs::StdRng};
 
 both!(
     counters_equal_a_recount,
@@ -230,7 +231,7 @@ async fn statistics_of_nothing(t: T) {
     t.one(delete(bob, LOBBY, id)).await.unwrap();
     assert_eq!(lobby::statistics(&t.api).await.unwrap().total_users, 1);
     let refused = t.one(delete(ann, LOBBY, Seq(99))).await.unwrap_err();
-    assert_eq!(refused.code, RefusalCode::MessageNotFound);
+    assert_eq!(refused.code, Code::MessageNotFound);
 }
 
 async fn a_page_begins_where_its_offset_says(t: T) {

@@ -11,13 +11,13 @@ use api::{
     },
     internal,
 };
-use shared::{
-    chat::{ChatType, ChatView},
-    id::{ChatId, UserId},
-    internal::{
-        Changed, MarkRead, Open, OpenSession, Pair, Peer, Peers, ReadMark, RefusalCode as Code,
-        Shows, UserChat, View,
+use protocol::{
+    calls::{
+        Changed, MarkRead, Open, OpenSession, Pair, Peer, Peers, ReadMark, Shows, UserChat, View,
     },
+    chat::{ChatType, ChatView},
+    code::Code,
+    id::{ChatId, UserId},
     relay::Channel,
 };
 use std::{sync::Arc, time::Duration};

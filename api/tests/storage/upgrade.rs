@@ -9,9 +9,9 @@ use api::{
     internal,
     retention::{Step, step},
 };
-use shared::{
+use protocol::{
+    calls::{Changed, Guests, Open, OpenSession, Shows},
     id::{ChatId, Seq, SessionId, UserId},
-    internal::{Changed, Guests, Open, OpenSession, Shows},
 };
 use sqlx::AssertSqlSafe;
 use std::sync::Arc;

@@ -2,10 +2,10 @@
 
 use crate::harness::{T, both, send};
 use api::{db::Db, internal};
-use shared::{
+use protocol::{
+    calls::{Changed, Dormant, Open, OpenSession, Shows, UserChat, Woken},
     chat::ChatView,
     id::{ChatId, Seq, UserId},
-    internal::{Changed, Dormant, Open, OpenSession, Shows, UserChat, Woken},
     relay::Channel,
     time::Timestamp,
 };

@@ -8,7 +8,7 @@ use canary::{
     lookup::Gateways,
     watch::{Inputs, Watch},
 };
-use shared::{lifecycle::Lifecycle, settings::Secret, telemetry::start_metrics};
+use platform::{lifecycle::Lifecycle, settings::Secret, telemetry::start_metrics};
 use std::{
     sync::{Arc, atomic::AtomicBool},
     time::Duration,

@@ -82,7 +82,7 @@ fn an_api_is_waited_for_until_it_gives_up_itself() {
 
 #[test]
 fn idle_connections_are_let_go_before_an_api_closes_them() {
-    let closes = shared::serve::ServeConfig::default().header_timeout;
+    let closes = platform::serve::ServeConfig::default().header_timeout;
     let nginx = nginx();
     let upstream = between(&nginx, "upstream apis {", "}");
     assert!(seconds(values(upstream, "keepalive_timeout")[0]) * 2 < closes);

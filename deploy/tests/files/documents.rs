@@ -2,7 +2,7 @@
 
 use crate::generated;
 use deploy::{documents, known};
-use shared::{
+use platform::{
     settings::{List, ListenAddr, Origin, TrustedNetwork},
     telemetry::LogFilter,
 };
@@ -45,7 +45,7 @@ fn the_metrics_are_what_the_processes_measure() {
 /// Names by the conventions of Prometheus, and none twice with another meaning.
 #[test]
 fn metrics_are_named_by_the_conventions() {
-    use shared::metric::Kind;
+    use platform::metric::Kind;
     let mut seen = HashSet::new();
     for (_, _, table) in known::metric_tables() {
         for metric in table {

@@ -20,7 +20,7 @@ pub fn check(path: &str, filter: &str, expected: &str, is_current: impl FnOnce(&
     assert!(
         update(),
         "{path} does not say what it is made from: \
-         UPDATE_SNAPSHOTS=1 cargo test -p deploy --test files {filter}, look at the difference, commit it"
+         UPDATE_SNAPSHOTS=1 cargo test -p switchboard-deploy --test files {filter}, look at the difference, commit it"
     );
     fs::write(&file, expected).unwrap();
 }

@@ -2,9 +2,9 @@
 //! hears frames. What it is for is in `load.rs`.
 
 use futures_util::{SinkExt, StreamExt};
-use shared::{
+use protocol::{
+    frames::{ChatEvent, ClientFrame, Resume, ServerFrame},
     id::{ChatId, Seq},
-    protocol::{ChatEvent, ClientFrame, Resume, ServerFrame},
 };
 use std::{collections::HashMap, net::SocketAddr, time::Duration};
 use tokio::net::{TcpSocket, TcpStream};

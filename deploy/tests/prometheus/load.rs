@@ -4,13 +4,13 @@
 
 use crate::client::{Client, Dial, Gone};
 use futures_util::future::{join, join_all};
+use protocol::{
+    frames::{ClientFrame, Resume},
+    id::{ChatId, Seq},
+    limits::MAX_TEXT_CHARS,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::{
-    id::{ChatId, Seq},
-    internal::MAX_TEXT_CHARS,
-    protocol::{ClientFrame, Resume},
-};
 use std::{collections::HashMap, net::SocketAddr, time::Duration};
 
 const PEOPLE: usize = 6;

@@ -1,7 +1,7 @@
 //! Holds what processes say on `/metrics` against the tables in their code, in both directions.
 
 use deploy::known;
-use shared::metric::{Kind, Metric};
+use platform::metric::{Kind, Metric};
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::Write,

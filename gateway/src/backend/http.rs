@@ -13,16 +13,19 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
-use serde::{Serialize, de::DeserializeOwned};
-use shared::{
-    internal::{
-        Changed, ChangedFound, Dormant, DormantMarked, Events, EventsFound, Guests, GuestsFound,
-        MAX_ANSWER_BYTES, MarkRead, Open, Opened, Peers, PeersFound, Post, Posted, View, Viewed,
-    },
+use platform::{
     settings::{Secret, ServerUrl},
     telemetry::trace,
     token::Jwks,
 };
+use protocol::{
+    calls::{
+        Changed, ChangedFound, Dormant, DormantMarked, Events, EventsFound, Guests, GuestsFound,
+        MarkRead, Open, Opened, Peers, PeersFound, Post, Posted, View, Viewed,
+    },
+    limits::MAX_ANSWER_BYTES,
+};
+use serde::{Serialize, de::DeserializeOwned};
 use std::{
     fmt::Display,
     sync::{

@@ -8,10 +8,11 @@ use crate::{
     },
     config::LaneConfig,
 };
-use shared::{
+use platform::lifecycle::Lifecycle;
+use protocol::{
+    calls::{Dormant, Events, Range, RangeFound, UserChat, View},
     chat::ChatView,
-    internal::{Dormant, Events, Range, RangeFound, Refusal, UserChat, View},
-    lifecycle::Lifecycle,
+    refusal::Refusal,
 };
 use std::sync::Arc;
 

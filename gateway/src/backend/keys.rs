@@ -2,11 +2,8 @@
 //! that is not here. Checking a token of a known key waits for nothing.
 
 use crate::backend::Backend;
-use shared::{
-    close::Close,
-    time::Timestamp,
-    token::{Claims, TokenError, Verifier},
-};
+use platform::token::{Claims, TokenError, Verifier};
+use protocol::{close::Close, time::Timestamp};
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::Mutex, time::Instant};
 

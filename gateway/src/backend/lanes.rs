@@ -8,14 +8,17 @@ use crate::{
     },
     config::{Config, LaneConfig},
 };
-use shared::{
-    chat::UserRef,
-    id::ChatId,
-    internal::{
-        Command, Guests, MarkRead, Open, OpenSession, Pair, Peers, Post, ReadMark, Receipt,
-        Refusal, RefusalCode, SessionRefusal, SessionView,
+use platform::lifecycle::Lifecycle;
+use protocol::{
+    calls::{
+        Guests, MarkRead, Open, OpenSession, Pair, Peers, Post, ReadMark, SessionRefusal,
+        SessionView,
     },
-    lifecycle::Lifecycle,
+    chat::UserRef,
+    code::Code,
+    command::{Command, Receipt},
+    id::ChatId,
+    refusal::Refusal,
     relay::ChatEvents,
 };
 use std::sync::Arc;
@@ -139,7 +142,7 @@ impl ApiLanes {
 /// What an api says of a command, in the lane's words.
 fn reply(result: Result<Receipt, Refusal>) -> Reply<Result<Receipt, Refusal>> {
     match result {
-        Err(Refusal { code: RefusalCode::Busy, .. }) => Reply::Busy,
+        Err(Refusal { code: Code::Busy, .. }) => Reply::Busy,
         result => Reply::Answer(result),
     }
 }

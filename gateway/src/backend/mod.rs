@@ -15,15 +15,13 @@ pub(crate) mod lanes;
 pub(crate) mod scripted;
 
 use futures_util::future::BoxFuture;
-use shared::{
-    internal::{
-        Changed, ChangedFound, Dormant, DormantMarked, Events, EventsFound, Guests, GuestsFound,
-        MarkRead, Open, Opened, Peers, PeersFound, Post, Posted, View, Viewed,
-    },
-    token::Jwks,
+use platform::token::Jwks;
+use protocol::calls::{
+    Changed, ChangedFound, Dormant, DormantMarked, Events, EventsFound, Guests, GuestsFound,
+    MarkRead, Open, Opened, Peers, PeersFound, Post, Posted, View, Viewed,
 };
 
-/// The api as a gateway sees it: batches, each safe to repeat. See [`shared::internal`] for what
+/// The api as a gateway sees it: batches, each safe to repeat. See [`protocol::calls`] for what
 /// each promises.
 pub trait Backend: Send + Sync + 'static {
     fn open(&self, call: Open) -> Answer<Opened>;

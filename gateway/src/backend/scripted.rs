@@ -2,12 +2,10 @@
 
 use crate::backend::{Answer, Backend, Unavailable};
 use parking_lot::Mutex;
-use shared::{
-    internal::{
-        Changed, ChangedFound, Dormant, DormantMarked, Events, EventsFound, Guests, GuestsFound,
-        MarkRead, Open, Opened, Peers, PeersFound, Post, Posted, View, Viewed,
-    },
-    token::Jwks,
+use platform::token::Jwks;
+use protocol::calls::{
+    Changed, ChangedFound, Dormant, DormantMarked, Events, EventsFound, Guests, GuestsFound,
+    MarkRead, Open, Opened, Peers, PeersFound, Post, Posted, View, Viewed,
 };
 
 /// What an api says to one kind of call.

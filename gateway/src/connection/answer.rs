@@ -6,7 +6,7 @@ use crate::{
     wire::frame::Frame,
 };
 use parking_lot::Mutex;
-use shared::protocol::ServerFrame;
+use protocol::frames::ServerFrame;
 use std::sync::Arc;
 
 /// The answer to one frame, to be sent once. Dropped unsent, the frame is answered with nothing: those
@@ -76,7 +76,7 @@ mod tests {
         },
     };
     use futures_util::FutureExt;
-    use shared::{
+    use protocol::{
         chat::UserRef,
         id::{SessionId, UserId},
     };

@@ -13,10 +13,10 @@ use crate::{
     },
 };
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use shared::{
+use protocol::{
+    calls::UserChat,
     close::Close,
     id::{ChatId, Seq},
-    internal::UserChat,
 };
 use std::{
     collections::{HashMap, VecDeque},
@@ -333,7 +333,7 @@ mod tests {
         dialect::Window,
         hub::conn::{ConnId, Owner},
     };
-    use shared::chat::ChatType;
+    use protocol::chat::ChatType;
 
     const CHAT: ChatId = ChatId(1);
 

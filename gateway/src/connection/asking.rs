@@ -4,10 +4,11 @@
 
 use crate::{connection::answer::Answer, hub::conn::unanswered::Progress};
 use futures_util::future::BoxFuture;
-use shared::{
+use protocol::{
+    calls::Peer,
     close::Close,
+    command::Action,
     id::{ChatId, Seq},
-    internal::{Action, Peer},
 };
 use std::{collections::VecDeque, future::pending, mem};
 

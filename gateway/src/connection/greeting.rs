@@ -9,10 +9,10 @@ use crate::{
         refusal,
     },
 };
-use shared::{
+use platform::limit::{Bucket, Rate};
+use protocol::{
     close::Close,
-    limit::{Bucket, Rate},
-    protocol::{ClientFrame, Resume, ServerFrame},
+    frames::{ClientFrame, Resume, ServerFrame},
 };
 use std::{mem, time::Duration};
 

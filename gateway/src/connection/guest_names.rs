@@ -1,6 +1,7 @@
 //! The names under which a guest's connection has written, so that a known one needs no look-up.
 
-use shared::{chat::UserRef, text::is_name_of};
+use platform::text::is_name_of;
+use protocol::chat::UserRef;
 
 /// The most names of one connection that are remembered. A person has one; a page for several
 /// people, a few. Who uses more is announced again, which its network's limit bounds.
@@ -27,7 +28,7 @@ impl GuestNames {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared::id::UserId;
+    use protocol::id::UserId;
 
     #[test]
     fn a_name_is_known_in_whatever_spelling_and_the_oldest_is_forgotten() {

@@ -17,12 +17,7 @@ use crate::{
     },
     wire::frame::Frame,
 };
-use shared::{
-    close::Close,
-    id::ChatId,
-    internal::{Refusal, RefusalCode},
-    protocol::ServerFrame,
-};
+use protocol::{close::Close, code::Code, frames::ServerFrame, id::ChatId, refusal::Refusal};
 use std::{sync::Arc, time::Duration};
 
 /// How far a join got.
@@ -135,7 +130,7 @@ fn refused(conn: &Conn, join: &mut Join, why: &Refusal) {
 /// Why a window closes whose chat the api refused.
 pub(crate) fn closed_by(refusal: &Refusal) -> Close {
     match refusal.code {
-        RefusalCode::ChatNotFound => Close::ChatNotFound,
+        Code::ChatNotFound => Close::ChatNotFound,
         _ => Close::NotAMember,
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     dialect::{refusal, try_later},
     hub::conn::Owner,
 };
-use shared::{close::Close, time::Timestamp};
+use protocol::{close::Close, time::Timestamp};
 use std::sync::Arc;
 
 impl Connection {

@@ -46,13 +46,13 @@ use crate::{
         socket::{Incoming, Socket, Written},
     },
 };
-use shared::{
+use platform::serve::Place;
+use protocol::{
+    calls::ReadMark,
     chat::UserRef,
     close::Close,
+    frames::ServerFrame,
     id::{ChatId, Seq},
-    internal::ReadMark,
-    protocol::ServerFrame,
-    serve::Place,
     time::Timestamp,
 };
 use std::{collections::VecDeque, mem, pin::Pin, sync::Arc, time::Duration};

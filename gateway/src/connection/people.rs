@@ -14,11 +14,13 @@ use crate::{
     dialect::{Misread, refusal, try_later},
     hub::conn::Owner,
 };
-use shared::{
+use platform::limit::Rate;
+use protocol::{
+    calls::{Pair, Peer},
     chat::UserRef,
+    command::{Action, Command},
     id::ChatId,
-    internal::{Action, Command, Pair, Peer, Refusal},
-    limit::Rate,
+    refusal::Refusal,
 };
 use std::{net::IpAddr, sync::Arc, time::Duration};
 

@@ -6,12 +6,13 @@ use crate::{
     connection::{Connection, answer::Answer},
     dialect::{Window, refusal, try_later},
 };
-use shared::{
+use platform::telemetry::trace::{self, Kind, Span};
+use protocol::{
     chat::{Change, Event, Message, UserRef},
+    command::{Action, Command, Receipt},
+    frames::{ChatEvent, ServerFrame},
     id::ChatId,
-    internal::{Action, Command, Receipt, Refusal},
-    protocol::{ChatEvent, ServerFrame},
-    telemetry::trace::{self, Kind, Span},
+    refusal::Refusal,
 };
 use std::time::Duration;
 use tokio::time::Instant;

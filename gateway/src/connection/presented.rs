@@ -2,11 +2,11 @@
 //! checked in `opening/`.
 
 use axum::http::{HeaderMap, header};
-use shared::{
-    close::Close,
+use platform::{
     credentials::{Credential, origin_allowed},
     settings::Origin,
 };
+use protocol::close::Close;
 
 /// What came with an upgrade to say who the client is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -7,12 +7,15 @@ use crate::{
     dialect::{Asked, Speaker, native::frame_id, refusal, too_fast},
     hub::conn::account::Allowance,
 };
-use shared::{
+use platform::limit::{Bucket, Rate};
+use protocol::{
+    calls::{Peer, ReadMark},
     close::Close,
+    command::{Action, Command},
+    frames::{ClientFrame, ServerFrame},
     id::{ChatId, Seq, SessionId},
-    internal::{Action, Command, MAX_CLIENT_ID_BYTES, Peer, ReadMark, Refusal},
-    limit::{Bucket, Rate},
-    protocol::{ClientFrame, ServerFrame},
+    limits::MAX_CLIENT_ID_BYTES,
+    refusal::Refusal,
     time::Timestamp,
 };
 use std::time::Duration;

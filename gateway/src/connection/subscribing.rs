@@ -12,11 +12,11 @@ use crate::{
     dialect::{refusal, try_later},
     hub::conn::join::{AccessVersion, Announce, Cause, Join, Subscription},
 };
-use shared::{
+use protocol::{
     chat::ChatView,
+    frames::ServerFrame,
     id::{ChatId, Seq},
-    internal::Refusal,
-    protocol::ServerFrame,
+    refusal::Refusal,
 };
 use std::sync::Arc;
 

@@ -2,12 +2,12 @@
 
 use super::{Asked, Speaker, Window, samples::ann};
 use proptest::prelude::*;
-use serde_json::Value;
-use shared::{
+use protocol::{
+    calls::Peer,
+    frames::{ClientFrame, ServerFrame},
     id::{ChatId, UserId},
-    internal::Peer,
-    protocol::{ClientFrame, ServerFrame},
 };
+use serde_json::Value;
 
 /// Cases of each test: a few seconds on a busy machine, and some 25,000 decoded texts.
 const CASES: u32 = 1_000;

@@ -6,14 +6,14 @@ use super::{
     text::{invalid, parse, unknown_type},
 };
 use crate::wire::frame::Frame;
-use serde::{Deserialize, Serialize};
-use shared::{
+use platform::text::is_name_of;
+use protocol::{
     chat::UserRef,
+    frames::{ChatEvent, ClientFrame, ServerFrame},
     id::{ChatId, Seq},
-    protocol::{ChatEvent, ClientFrame, ServerFrame},
-    text::is_name_of,
     time::Timestamp,
 };
+use serde::{Deserialize, Serialize};
 
 #[derive(Deserialize)]
 struct Incoming {

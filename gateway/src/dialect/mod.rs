@@ -11,14 +11,14 @@ mod sound;
 mod text;
 
 use crate::wire::frame::Frame;
-use serde::Serialize;
-use shared::{
+use protocol::{
+    calls::{Peer, Shows},
     chat::{Change, ChatType, ChatView, Message, UserRef},
+    frames::{ChatEvent, ClientFrame, ServerFrame},
     id::{ChatId, UserId},
-    internal::{Peer, Shows},
-    protocol::{ChatEvent, ClientFrame, ServerFrame},
     time::Timestamp,
 };
+use serde::Serialize;
 use std::time::Duration;
 use strum::{IntoStaticStr, VariantArray};
 
@@ -26,7 +26,7 @@ use strum::{IntoStaticStr, VariantArray};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "lowercase")]
 pub enum Dialect {
-    /// `WS /gateway`: see [`shared::protocol`].
+    /// `WS /gateway`: see [`protocol::frames`].
     Native,
     /// `WS /ws`: the lobby, with guests.
     Lobby,

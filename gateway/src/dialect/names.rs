@@ -3,13 +3,13 @@
 
 use super::{Asked, Misread, native, new_message, text::parse};
 use crate::wire::frame::Frame;
-use serde::{Deserialize, Serialize};
-use shared::{
+use protocol::{
+    calls::Peer,
+    frames::{ChatEvent, ServerFrame},
     id::{ChatId, Seq},
-    internal::Peer,
-    protocol::{ChatEvent, ServerFrame},
     time::Timestamp,
 };
+use serde::{Deserialize, Serialize};
 
 #[derive(Deserialize)]
 struct Incoming {

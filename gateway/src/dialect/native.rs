@@ -1,13 +1,13 @@
 //! `WS /gateway`, the native dialect: a frame's text to its meaning and back, in the types of
-//! [`shared::protocol`]. What a frame leads to is decided in [`crate::connection::session`].
+//! [`protocol::frames`]. What a frame leads to is decided in [`crate::connection::session`].
 
 use super::{Misread, refusal};
 use crate::wire::frame::Frame;
-use serde::Serialize;
-use shared::{
-    internal::MAX_CLIENT_ID_BYTES,
-    protocol::{ClientFrame, ServerFrame},
+use protocol::{
+    frames::{ClientFrame, ServerFrame},
+    limits::MAX_CLIENT_ID_BYTES,
 };
+use serde::Serialize;
 
 /// A server's frame.
 pub(crate) fn encode(frame: &impl Serialize) -> Frame {

@@ -6,13 +6,13 @@ use super::{
     text::{Number, parse},
 };
 use crate::wire::frame::Frame;
-use serde::{Deserialize, Serialize};
-use shared::{
+use protocol::{
+    calls::Peer,
+    frames::{ChatEvent, ServerFrame},
     id::{ChatId, Seq, UserId},
-    internal::Peer,
-    protocol::{ChatEvent, ServerFrame},
     time::Timestamp,
 };
+use serde::{Deserialize, Serialize};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

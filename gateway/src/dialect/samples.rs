@@ -1,10 +1,10 @@
 //! What the dialects' tests share: one user, one message, one of each other frame.
 
 use super::{Dialect, Misread, refusal};
-use shared::{
+use protocol::{
     chat::{Change, Event, MemberChange, Message, PresenceStatus, UserRef},
+    frames::{ChatEvent, ServerFrame, Typist},
     id::{ChatId, Seq, UserId},
-    protocol::{ChatEvent, ServerFrame, Typist},
     time::Timestamp,
 };
 

@@ -1,12 +1,9 @@
 //! What can be said of a frame's texts and names without the api, so that nothing longer than it takes
-//! is on its way to it. The rules are [`shared::text`]'s, and so are the words.
+//! is on its way to it. The rules are [`platform::text`]'s, and so are the words.
 
 use super::Asked;
-use shared::{
-    internal::Refusal,
-    protocol::ClientFrame,
-    text::{check_client_message_id, check_peer, check_text, guest_name},
-};
+use platform::text::{check_client_message_id, check_peer, check_text, guest_name};
+use protocol::{frames::ClientFrame, refusal::Refusal};
 
 impl Asked {
     /// The refusal that the api would give, whatever it holds.

@@ -14,10 +14,10 @@ use crate::{
     },
 };
 use bytes::Bytes;
-use shared::{
-    bus::BusEvent,
+use platform::bus::BusEvent;
+use protocol::{
+    frames::ServerFrame,
     id::ChatId,
-    protocol::ServerFrame,
     relay::{Channel, ChatPayload, ControlPayload, UserPayload},
     time::Timestamp,
 };

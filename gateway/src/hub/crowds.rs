@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use parking_lot::RwLock;
-use shared::id::ChatId;
+use protocol::id::ChatId;
 use std::{
     collections::HashMap,
     sync::{

@@ -12,11 +12,8 @@ use crate::{
         watching::Parting,
     },
 };
-use shared::{
-    id::ChatId,
-    relay::ChatEvents,
-    telemetry::trace::{Kind, Span, Traceparent},
-};
+use platform::telemetry::trace::{Kind, Span};
+use protocol::{id::ChatId, relay::ChatEvents, traceparent::Traceparent};
 use std::sync::Arc;
 use tokio::time::Instant;
 

@@ -9,9 +9,9 @@ use crate::hub::{
     },
 };
 use futures_util::FutureExt;
-use shared::{
+use protocol::{
+    calls::Range,
     id::{ChatId, Seq},
-    internal::Range,
 };
 use std::sync::{Arc, atomic::Ordering};
 use tokio::time::Instant;

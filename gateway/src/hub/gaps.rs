@@ -5,9 +5,9 @@ use crate::{
     backend::Unavailable,
     hub::{Hub, local_chat::LocalChat},
 };
-use shared::{
+use protocol::{
+    calls::{Range, RangeFound},
     id::{ChatId, Seq},
-    internal::{Range, RangeFound},
 };
 use std::sync::Arc;
 use tokio::time::Instant;

@@ -9,11 +9,12 @@ use crate::{
         conn::join::{Announce, Cause, Join},
     },
 };
-use shared::{
+use protocol::{
+    calls::UserChat,
     chat::ChatView,
+    frames::ServerFrame,
     id::{ChatId, Seq, UserId},
-    internal::{Refusal, UserChat},
-    protocol::ServerFrame,
+    refusal::Refusal,
 };
 use std::sync::Arc;
 

@@ -35,13 +35,16 @@ use crate::{
     hub::{conn::Conn, crowds::Crowds, local_chat::LocalChat, pace::Pace, users::Users},
 };
 use parking_lot::{Mutex, MutexGuard};
-use shared::{
+use platform::{
     bus::{Bus, Subscriber},
-    chat::ChatView,
-    id::{ChatId, NodeId},
-    internal::{Refusal, UserChat},
     lifecycle::Lifecycle,
     limit::Bucket,
+};
+use protocol::{
+    calls::UserChat,
+    chat::ChatView,
+    id::{ChatId, NodeId},
+    refusal::Refusal,
 };
 use std::{
     collections::HashMap,

@@ -58,7 +58,7 @@ impl Pace {
 mod tests {
     use super::*;
     use futures_util::{FutureExt, future::join_all};
-    use shared::lifecycle::Lifecycle;
+    use platform::lifecycle::Lifecycle;
     use std::{
         cell::Cell,
         sync::{

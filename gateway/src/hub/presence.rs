@@ -3,10 +3,10 @@
 //! between a user and its messages. It ends with the node's lease and writes nothing afterwards.
 
 use crate::hub::{Hub, users::Departed};
-use shared::{
+use platform::presence::{Gone, Lease, Presence, PresenceError};
+use protocol::{
     chat::{ChatType, PresenceStatus},
     id::{ChatId, NodeId, UserId},
-    presence::{Gone, Lease, Presence, PresenceError},
     relay::Channel,
 };
 use std::{

@@ -5,10 +5,10 @@ use crate::{
     dialect::{Dialect, native},
     wire::frame::Frame,
 };
-use shared::{
+use protocol::{
     chat::{Change, MemberChange},
+    frames::{ChatEvent, ServerFrame},
     id::{Seq, UserId},
-    protocol::{ChatEvent, ServerFrame},
     time::Timestamp,
 };
 use std::{
@@ -132,7 +132,7 @@ impl<'a> SharedFrame<'a> {
 mod tests {
     use super::*;
     use crate::dialect::samples::message_event;
-    use shared::id::ChatId;
+    use protocol::id::ChatId;
 
     const SENDER: Option<UserId> = Some(UserId(3));
     const OTHER: Option<UserId> = Some(UserId(4));

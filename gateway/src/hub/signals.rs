@@ -12,10 +12,10 @@ use crate::{
     },
     wire::frame::Frame,
 };
-use shared::{
+use protocol::{
     chat::{PresenceStatus, UserRef},
+    frames::{ServerFrame, Typist},
     id::{ChatId, UserId},
-    protocol::{ServerFrame, Typist},
     relay::{Channel, ChatPayload, MAX_WATCHERS},
     time::Timestamp,
 };

@@ -2,7 +2,7 @@
 //! those whose token is still checked, and guests. Nothing else limits these by who they are.
 
 use parking_lot::Mutex;
-use shared::{forwarded::is_trusted, limit::network, settings::TrustedNetwork};
+use platform::{forwarded::is_trusted, limit::network, settings::TrustedNetwork};
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 /// The strangers of a node. Bounded by its connections.

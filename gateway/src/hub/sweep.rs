@@ -2,7 +2,7 @@
 //! let go.
 
 use crate::hub::{Hub, conn::Conn};
-use shared::{chat::ChatType, internal::UserChat, relay::Channel};
+use protocol::{calls::UserChat, chat::ChatType, relay::Channel};
 use std::sync::Arc;
 use tokio::time::Instant;
 

@@ -10,11 +10,10 @@ use crate::{
     },
 };
 use parking_lot::Mutex;
-use shared::{
+use platform::{limit::Rate, presence::Here};
+use protocol::{
     close::Close,
     id::{ChatId, SessionId, UserId},
-    limit::Rate,
-    presence::Here,
     relay::{EndReason, EndedSessions},
 };
 use std::{

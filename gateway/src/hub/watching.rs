@@ -10,7 +10,7 @@ use crate::{
     },
 };
 use parking_lot::Mutex;
-use shared::{
+use protocol::{
     chat::ChatType,
     close::Close,
     id::{ChatId, UserId},

@@ -7,9 +7,10 @@ use crate::{
     hub::{Hub, conn::join::Cause, invitations::Invitation, watching::Parting},
 };
 use parking_lot::Mutex;
-use shared::{
+use protocol::{
+    calls::{Cut, Open, OpenSession, SessionRefusal, Shows, View},
     id::SessionId,
-    internal::{Cut, MAX_BATCH, Open, OpenSession, SessionRefusal, Shows, View},
+    limits::MAX_BATCH,
     relay::{EndReason, EndedSessions},
 };
 use std::{sync::Arc, time::Duration};

@@ -10,7 +10,7 @@ use crate::{
     hub::{Hub, conn::join::Cause, invitations::Invitation, watching::Parting},
 };
 use doubts::Doubts;
-use shared::internal::{Changed, ChangedFound, Cut, UserChat, Woken};
+use protocol::calls::{Changed, ChangedFound, Cut, UserChat, Woken};
 use std::sync::Arc;
 use tokio::time::Instant;
 

@@ -2,7 +2,7 @@
 //! long and must get through; many that begin one and never end it must not cost the node its memory.
 
 use parking_lot::Mutex;
-use shared::limit::network;
+use platform::limit::network;
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 /// What each may hold of an incomplete frame beside the common budget: a token and the cursors of some

@@ -2,7 +2,7 @@
 //! no socket, no clock. It never answers; what to do about a frame is the socket's business.
 
 use crate::wire::utf8::Utf8;
-use shared::close::Close;
+use protocol::close::Close;
 use std::mem;
 
 /// The longest header: two bytes, eight of length, four of mask.

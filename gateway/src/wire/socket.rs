@@ -13,10 +13,8 @@ use crate::{
         reader::{Read, Reader},
     },
 };
-use shared::{
-    close::Close,
-    limit::{Bucket, Rate},
-};
+use platform::limit::{Bucket, Rate};
+use protocol::close::Close;
 use std::{
     cell::RefCell,
     collections::VecDeque,

@@ -1,7 +1,7 @@
 //! What everything costs, beside this machine's limit: the table of `make bench`. Each row is measured
 //! on a fresh cluster (gateway, api, Redis, PostgreSQL that flushes its commits), some times; medians count.
 //!
-//! `cargo bench -p loadtest --bench table [-- ROW…] [--against DIR] [--binaries DIR] [--runs 3] [--quick]`
+//! `cargo bench -p switchboard-loadtest --bench table [-- ROW…] [--against DIR] [--binaries DIR] [--runs 3] [--quick]`
 
 #![expect(
     clippy::print_stdout,

@@ -5,13 +5,13 @@ use anyhow::{Context, Result, ensure};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use cluster::{Cluster, Cpus, Durability, Node, Options};
 use ed25519_dalek::{Signer, SigningKey, pkcs8::DecodePrivateKey};
-use serde_json::json;
-use shared::{
+use platform::token::{Claims, ISSUER, Jwk};
+use protocol::{
+    account::Role,
     id::{SessionId, UserId},
-    internal::Role,
     time::Timestamp,
-    token::{Claims, ISSUER, Jwk},
 };
+use serde_json::json;
 use sqlx::{Connection, PgConnection};
 use std::{net::SocketAddr, path::PathBuf};
 use uuid::Uuid;

@@ -15,7 +15,7 @@ use crate::{
     rest::RestError,
 };
 use futures_util::future::{join_all, try_join_all};
-use shared::settings::Secret;
+use platform::settings::Secret;
 use std::{collections::BTreeSet, time::Duration};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;

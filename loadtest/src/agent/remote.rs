@@ -14,7 +14,7 @@ use crate::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use flate2::read::GzDecoder;
-use shared::settings::Secret;
+use platform::settings::Secret;
 use std::{
     io::{BufReader, Read as _},
     time::Duration,

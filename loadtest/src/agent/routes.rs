@@ -14,8 +14,8 @@ use axum::{
     response::Response,
     routing::{delete, get, post},
 };
+use platform::{lifecycle::Lifecycle, problem::Problem, settings::Secret};
 use serde::{Deserialize, de::DeserializeOwned};
-use shared::{lifecycle::Lifecycle, problem::Problem, settings::Secret};
 use std::sync::Arc;
 use subtle::ConstantTimeEq as _;
 

@@ -2,7 +2,7 @@
 
 use super::{AgentSettings, routes::routes};
 use crate::metric;
-use shared::{
+use platform::{
     admin, files,
     lifecycle::Lifecycle,
     serve::{ServeConfig, bind, serve},

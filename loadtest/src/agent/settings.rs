@@ -1,6 +1,6 @@
 //! What an agent is told on its command line, and whether it can work with that.
 
-use shared::{
+use platform::{
     settings::{ListenAddr, Secret},
     telemetry::LogArgs,
 };

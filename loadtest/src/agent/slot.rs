@@ -7,7 +7,7 @@ use super::{
 };
 use crate::engine::RunOptions;
 use parking_lot::{Mutex, MutexGuard};
-use shared::lifecycle::Lifecycle;
+use platform::lifecycle::Lifecycle;
 use std::sync::Arc;
 
 /// Holds the run. Its tasks belong to the lifecycle: when the process stops, the run does.

@@ -7,13 +7,13 @@ use crate::{
     rest::{Rest, RestError},
     scenario::{People, Phase, Scenario},
 };
-use serde_json::Value;
-use shared::{
-    id::UserId,
+use platform::{
     lifecycle::Lifecycle,
     serve::{ServeConfig, bind, serve},
     settings::Secret,
 };
+use protocol::id::UserId;
+use serde_json::Value;
 use std::{sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 

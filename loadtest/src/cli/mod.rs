@@ -16,7 +16,7 @@ pub use exit::Exit;
 
 use crate::agent::{AgentSettings, agent_health, run_agent};
 use clap::{Parser, Subcommand};
-use shared::settings::{ListenAddr, parse};
+use platform::settings::{ListenAddr, parse};
 use std::process::ExitCode;
 
 /// Loads a Switchboard with clients by the thousand and checks what they got: not only how fast, but

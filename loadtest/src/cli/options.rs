@@ -10,7 +10,7 @@ use crate::{
 };
 use anyhow::Context as _;
 use clap::Args;
-use shared::settings::{Secret, ServerUrl};
+use platform::settings::{Secret, ServerUrl};
 use std::{fs::File, io::Read as _, path::PathBuf};
 
 /// Which scenario, and what is different this time.

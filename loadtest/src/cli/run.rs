@@ -23,7 +23,7 @@ use crate::{
 };
 use anyhow::anyhow;
 use clap::Args;
-use shared::{
+use platform::{
     lifecycle::Lifecycle,
     settings::{List, ListenAddr, ServerUrl},
 };
@@ -218,7 +218,7 @@ const OTHER_FILES: usize = 200;
 /// Each connection is an open file.
 fn has_files(scenario: &Scenario) -> Result<(), Failure> {
     let most = scenario.phases.iter().filter_map(|phase| phase.connections).max().unwrap_or(0);
-    let limit = shared::files::raise_limit();
+    let limit = platform::files::raise_limit();
     if most + OTHER_FILES <= limit {
         return Ok(());
     }

@@ -6,9 +6,10 @@ use crate::{
     rest::{Rest, RestError},
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use platform::settings::Secret;
+use protocol::id::UserId;
 use serde::Deserialize;
 use serde_json::json;
-use shared::{id::UserId, settings::Secret};
 use tokio::{
     sync::Mutex,
     time::{Duration, Instant},

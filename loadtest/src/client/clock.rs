@@ -2,7 +2,7 @@
 //! stamp means the same to every agent. It reads the wall clock once; after that only monotonic time
 //! counts, which nobody sets.
 
-use shared::time::Timestamp;
+use protocol::time::Timestamp;
 use std::time::Duration;
 use tokio::time::Instant;
 

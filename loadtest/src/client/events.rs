@@ -6,7 +6,7 @@ use super::{
     Stamp,
     dialect::{Content, Observation},
 };
-use shared::id::{ChatId, Seq};
+use protocol::id::{ChatId, Seq};
 
 /// Frames are remembered in sets of a few, the set being the one that the hash says. One place for each
 /// hash would not do: of a thousand frames that devices are at just now, two hundred would push out one

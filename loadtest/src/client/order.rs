@@ -2,7 +2,7 @@
 //! waits for it: an engine on a fixed schedule would rather count what could not be begun.
 
 use parking_lot::{Mutex, MutexGuard};
-use shared::id::ChatId;
+use protocol::id::ChatId;
 use std::{
     collections::VecDeque,
     future::poll_fn,

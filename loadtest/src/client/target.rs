@@ -1,7 +1,7 @@
 //! The deployment that is loaded: one URL for REST and sockets, resolved once, so that ten thousand
 //! connections are not ten thousand questions to a name server.
 
-use shared::settings::ServerUrl;
+use platform::settings::ServerUrl;
 use std::{io, net::SocketAddr};
 
 /// Where to connect.

@@ -15,7 +15,7 @@ use crate::{
     recorder::{Recorder, Shard},
     rest::Rest,
 };
-use shared::time::Timestamp;
+use protocol::time::Timestamp;
 use std::time::Duration;
 use tokio::time::Instant;
 

@@ -7,8 +7,9 @@ use crate::{
     recorder::Shard,
     rest::{Rest, RestError},
 };
+use platform::lifecycle::Lifecycle;
+use protocol::id::ChatId;
 use serde::de::IgnoredAny;
-use shared::{id::ChatId, lifecycle::Lifecycle};
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, time::Instant};
 

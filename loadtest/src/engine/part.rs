@@ -5,8 +5,8 @@ use crate::{
     measure::{Latency, Slice},
     report::Mark,
 };
+use protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use shared::time::Timestamp;
 use std::{collections::BTreeMap, fmt};
 
 /// One process's share of a run.

@@ -16,7 +16,7 @@ use crate::{
     recorder::Shard,
     scenario::{Dialect, TextBytes},
 };
-use shared::{chat::ChatType, id::ChatId, time::Timestamp};
+use protocol::{chat::ChatType, id::ChatId, time::Timestamp};
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::time::Instant;
 

@@ -10,11 +10,11 @@ use crate::{
 };
 use futures_util::{StreamExt, stream};
 use parking_lot::Mutex;
-use serde::Deserialize;
-use shared::{
+use protocol::{
     id::{ChatId, Seq, UserId},
     time::Timestamp,
 };
+use serde::Deserialize;
 use std::time::Duration;
 use tokio::time::Instant;
 

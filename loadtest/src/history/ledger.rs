@@ -8,7 +8,7 @@ use super::{
     timeline::{Claim, Timeline},
 };
 use parking_lot::{Mutex, RwLock};
-use shared::id::ChatId;
+use protocol::id::ChatId;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{

@@ -9,7 +9,7 @@ use super::{
     segment::{Arrival, Segment},
     timeline::Claim,
 };
-use shared::id::{ChatId, Seq, UserId};
+use protocol::id::{ChatId, Seq, UserId};
 use std::sync::Arc;
 
 /// One device's record. Owned by its task; gives itself back to the ledger when dropped.

@@ -1,8 +1,8 @@
 //! What processes recorded, as data that can be sent and put together. Judging it is in [`super::check`].
 
 use super::{segment::Segment, timeline::Timeline};
+use protocol::id::{ChatId, Seq};
 use serde::{Deserialize, Serialize};
-use shared::id::{ChatId, Seq};
 use std::collections::{BTreeMap, HashMap};
 
 /// What the clients of one process recorded, or of several.

@@ -1,9 +1,9 @@
 //! An event of a chat as one witness reports it: the server in an `ack`, or a device that received it. Types only.
 
-use shared::{
+use protocol::{
     chat::Change,
+    frames::ChatEvent,
     id::{ChatId, Seq, UserId},
-    protocol::ChatEvent,
 };
 
 /// The event at a place of a chat.

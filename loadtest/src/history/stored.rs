@@ -1,7 +1,7 @@
 //! What the database holds in the end, as read over REST.
 
 use super::fact::digest;
-use shared::id::{ChatId, Seq, UserId};
+use protocol::id::{ChatId, Seq, UserId};
 use std::collections::BTreeMap;
 
 /// A message in the database that is not deleted.

@@ -10,12 +10,12 @@ use crate::{
     rest::{Rest, RestError, patiently},
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::{Value, json};
-use shared::{
+use protocol::{
     chat::ChatType,
     id::{ChatId, UserId},
 };
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// What a deployment takes in one call.

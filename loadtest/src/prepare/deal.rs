@@ -1,7 +1,7 @@
 //! Who is in which chat. Pure, and the same for the same scenario: two runs compare.
 
 use crate::scenario::{ChatKind, Chats};
-use shared::chat::ChatType;
+use protocol::chat::ChatType;
 
 /// A chat to be made: its members by their index, the first one its owner.
 #[derive(Clone, Debug, PartialEq, Eq)]

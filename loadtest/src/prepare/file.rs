@@ -3,8 +3,8 @@
 
 use super::{Accounts, PrepareError, Target, deal::Dealt};
 use crate::cast::{Cast, Chat, Person};
+use protocol::id::ChatId;
 use serde::{Deserialize, Serialize};
-use shared::id::ChatId;
 use std::{
     fs,
     io::{self, Write as _},
@@ -125,7 +125,8 @@ pub(super) fn remove(path: &Path) -> Result<(), PrepareError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared::{chat::ChatType, id::UserId, settings::Secret};
+    use platform::settings::Secret;
+    use protocol::{chat::ChatType, id::UserId};
 
     fn target() -> Target {
         Target { url: "http://127.0.0.1:8000".to_owned(), admin: None }

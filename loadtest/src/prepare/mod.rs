@@ -16,7 +16,8 @@ use crate::{
     rest::{Rest, RestError},
     scenario::{Dialect, Scenario},
 };
-use shared::{chat::ChatType, id::ChatId, settings::Secret};
+use platform::settings::Secret;
+use protocol::{chat::ChatType, id::ChatId};
 use std::path::{Path, PathBuf};
 
 /// The deployment to be loaded.
@@ -220,7 +221,7 @@ fn assemble(mut people: Vec<Person>, dealt: Vec<Dealt>, made: &[ChatId], lobby: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared::id::UserId;
+    use protocol::id::UserId;
 
     fn person(id: i64) -> Person {
         let username = format!("lt-x-{id}");

@@ -12,13 +12,13 @@ use crate::{
     rest::{Rest, RestError, patiently},
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use serde::Deserialize;
-use serde_json::{Value, json};
-use shared::{
+use platform::settings::Secret;
+use protocol::{
     chat::ChatType,
     id::{ChatId, UserId},
-    settings::Secret,
 };
+use serde::Deserialize;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// Requests at once. Each registration costs the deployment a password hash of some 20 ms.

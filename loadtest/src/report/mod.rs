@@ -14,8 +14,8 @@ pub use compare::{Change, ComparedFigure, Comparison, compare};
 pub use json::ReadError;
 
 use crate::{history::Verdict, measure::Op, scenario::Scenario};
+use protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use shared::time::Timestamp;
 use std::collections::BTreeMap;
 
 /// The schema's number. It grows when a reader of the old one would misread the new one.

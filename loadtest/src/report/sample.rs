@@ -6,7 +6,7 @@ use super::{
     TargetPoint, TargetUse, ThresholdResult, VERSION,
 };
 use crate::{history::Verdict, measure::Op};
-use shared::time::Timestamp;
+use protocol::time::Timestamp;
 use std::collections::BTreeMap;
 
 /// A name that must appear nowhere as it is.

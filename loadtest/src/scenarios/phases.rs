@@ -5,7 +5,7 @@ use super::{
     mistakes::Mistake,
 };
 use crate::scenario::{Dialect, Phase, Rate, Scenario};
-use shared::internal::MAX_TEXT_CHARS;
+use protocol::limits::MAX_TEXT_CHARS;
 use std::collections::BTreeSet;
 
 /// More a second than any deployment takes through one entrance.

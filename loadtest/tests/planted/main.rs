@@ -14,8 +14,8 @@ use loadtest::{
     report::{LatencySums, Outcome, Report},
     scenario::Scenario,
 };
+use platform::settings::Secret;
 use proxy::{FaultPlan, Proxy};
-use shared::settings::Secret;
 use std::{sync::Arc, time::Duration};
 use tokio::process::Command;
 

@@ -3,12 +3,12 @@
 
 use crate::harness::{Dial, Got, Mode, Rest, Socket, SocketEvent, System, User, until, within};
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use reqwest::Method;
-use shared::{
+use protocol::{
     close::Close,
+    frames::{ClientFrame, ServerFrame, Typist},
     id::{ChatId, Seq},
-    protocol::{ClientFrame, ServerFrame, Typist},
 };
+use reqwest::Method;
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite;

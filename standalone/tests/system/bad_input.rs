@@ -2,14 +2,14 @@
 //! and nobody else notices.
 
 use crate::harness::{Answer, Dial, Rest, Socket, System, want::*};
+use protocol::{
+    close::Close,
+    frames::{ClientFrame, ServerFrame},
+    id::ChatId,
+    limits::MAX_TEXT_CHARS,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::{
-    close::Close,
-    id::ChatId,
-    internal::MAX_TEXT_CHARS,
-    protocol::{ClientFrame, ServerFrame},
-};
 use tokio_tungstenite::tungstenite::Message;
 
 in_both_modes!(

@@ -1,12 +1,12 @@
 //! Chatting: what one device does, every other device of the chat sees at once, on every node.
 
 use crate::harness::{Dial, System, until, until_eq, want::*};
-use serde_json::json;
-use shared::{
+use protocol::{
     chat::{ChatType, PresenceStatus},
+    frames::{ChatEvent, ClientFrame, ServerFrame},
     id::{ChatId, Seq},
-    protocol::{ChatEvent, ClientFrame, ServerFrame},
 };
+use serde_json::json;
 
 in_both_modes!(
     a_message_reaches_every_device,

@@ -2,14 +2,14 @@
 //! that are frozen: connected, and silent.
 
 use crate::harness::{Dial, Rest, Socket, System, User, until, within};
-use reqwest::{Method, header::AUTHORIZATION};
-use serde_json::json;
-use shared::{
+use protocol::{
     close::Close,
+    frames::{ClientFrame, ServerFrame},
     id::ChatId,
-    protocol::{ClientFrame, ServerFrame},
     relay::{Channel, ControlPayload, EndReason, EndedSessions},
 };
+use reqwest::{Method, header::AUTHORIZATION};
+use serde_json::json;
 use std::time::Duration;
 use tokio::{io::AsyncWriteExt, net::TcpStream, task::JoinSet};
 

@@ -1,7 +1,7 @@
 //! What operators do on the command line of the one process, most of it while it runs.
 
 use crate::harness::{PASSWORD, System, until};
-use shared::close::Close;
+use protocol::close::Close;
 use std::{
     fs,
     os::unix::fs::PermissionsExt,

@@ -4,12 +4,12 @@
 use crate::harness::{
     Dial, PASSWORD, Rest, Socket, SocketEvent, System, User, unique, until, within,
 };
+use protocol::{close::Close, frames::ClientFrame};
 use reqwest::{
     Method,
     header::{AUTHORIZATION, COOKIE, ORIGIN, SEC_WEBSOCKET_PROTOCOL},
 };
 use serde_json::json;
-use shared::{close::Close, protocol::ClientFrame};
 use std::time::Duration;
 use tokio_tungstenite::tungstenite::{Bytes, Message, protocol::CloseFrame};
 

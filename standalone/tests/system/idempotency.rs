@@ -1,11 +1,11 @@
 //! Sending again: the same id never makes a second message, whoever lost the answer.
 
 use crate::harness::{Dial, Socket, System, User, want::*};
-use serde_json::json;
-use shared::{
+use protocol::{
+    frames::{ClientFrame, ServerFrame},
     id::{ChatId, Seq},
-    protocol::{ClientFrame, ServerFrame},
 };
+use serde_json::json;
 
 in_both_modes!(
     the_same_id_twice_is_one_message,

@@ -17,7 +17,6 @@ mod chaos;
 mod chat;
 mod closing;
 mod commands;
-mod dependencies;
 mod dialects;
 mod handshakes;
 mod hosting;

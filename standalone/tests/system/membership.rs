@@ -2,11 +2,11 @@
 //! concerned is told at once, wherever they are connected.
 
 use crate::harness::{System, until, want::*, within};
-use serde_json::json;
-use shared::{
+use protocol::{
     chat::{ChatType, MemberChange},
     id::ChatId,
 };
+use serde_json::json;
 use std::time::Duration;
 
 in_both_modes!(

@@ -1,8 +1,8 @@
 //! Running it: the admin port, stopping in order, coming back with everything.
 
 use crate::harness::{Rest, System, want::*};
+use protocol::close::Close;
 use reqwest::Method;
-use shared::close::Close;
 use std::process::Command;
 
 in_both_modes!(the_admin_port_answers, the_public_port_shows_nothing_internal);

@@ -9,8 +9,9 @@ use loadtest::{
     },
     scenario::Scenario,
 };
+use platform::settings::Secret;
+use protocol::{chat::ChatType, id::ChatId};
 use serde_json::json;
-use shared::{chat::ChatType, id::ChatId, settings::Secret};
 use std::path::Path;
 
 in_both_modes!(

@@ -2,7 +2,7 @@
 //! gateway the last connection was, and however that gateway ended.
 
 use crate::harness::{Device, System, want::*, within};
-use shared::{chat::PresenceStatus, id::UserId};
+use protocol::{chat::PresenceStatus, id::UserId};
 use std::time::Duration;
 
 in_both_modes!(every_chat_hears_of_going_whichever_window_was_last, the_same_chats_hear_of_both);

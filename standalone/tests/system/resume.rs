@@ -2,7 +2,7 @@
 //! told that it cannot be had.
 
 use crate::harness::{Device, System, User, want::*};
-use shared::{
+use protocol::{
     chat::{Change, MemberChange},
     id::{ChatId, Seq},
 };

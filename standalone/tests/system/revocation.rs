@@ -3,14 +3,14 @@
 
 use crate::harness::{Dial, PASSWORD, Socket, System, User, until, want::message, within};
 use api::auth::tokens::{Subject, Tokens, generate_pem};
-use reqwest::header::AUTHORIZATION;
-use serde_json::json;
-use shared::{
+use protocol::{
+    account::Role,
     close::Close,
-    internal::Role,
-    protocol::{ClientFrame, ServerFrame},
+    frames::{ClientFrame, ServerFrame},
     time::Timestamp,
 };
+use reqwest::header::AUTHORIZATION;
+use serde_json::json;
 use std::time::Duration;
 
 in_both_modes!(

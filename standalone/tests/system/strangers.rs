@@ -5,12 +5,12 @@ use crate::harness::{
     Answer, Dial, DialectSocket, System, User, until,
     want::{chat, chat_removed, member, message},
 };
-use serde_json::{Value, json};
-use shared::{
+use protocol::{
     chat::MemberChange,
     close::Close,
     id::{ChatId, UserId},
 };
+use serde_json::{Value, json};
 
 in_both_modes!(
     invitations_push_nothing_out,

@@ -1,8 +1,8 @@
 //! Nobody waits behind what cannot be answered: a chat that somebody has locked, an api that hangs.
 
 use crate::harness::{Rest, System};
+use protocol::{close::Close, frames::ClientFrame, id::ChatId};
 use serde_json::json;
-use shared::{close::Close, id::ChatId, protocol::ClientFrame};
 use std::{
     process::Stdio,
     time::{Duration, Instant},

@@ -20,12 +20,17 @@ use crate::{
     state::Api,
 };
 use plan::{Chat, Done, Plan};
-use shared::{
-    id::{ChatId, UserId},
-    internal::{Action, Command, Post, Posted, Receipt, Refusal, RefusalCode},
-    relay::{ChatEvents, UserPayload},
+use platform::{
     telemetry::trace::{Kind, Span},
     text::{check_client_message_id, check_text},
+};
+use protocol::{
+    calls::{Post, Posted},
+    code::Code,
+    command::{Action, Command, Receipt},
+    id::{ChatId, UserId},
+    refusal::Refusal,
+    relay::{ChatEvents, UserPayload},
 };
 use std::collections::{HashMap, HashSet};
 use store::Lock;
@@ -63,7 +68,7 @@ fn count(results: &[Result<Receipt, Refusal>]) {
         match result {
             Ok(receipt) if receipt.repeated => repeated += 1,
             Ok(_) => committed += 1,
-            Err(Refusal { code: RefusalCode::Busy, .. }) => busy += 1,
+            Err(Refusal { code: Code::Busy, .. }) => busy += 1,
             Err(_) => refused += 1,
         }
     }
@@ -187,7 +192,7 @@ async fn decide(
 }
 
 fn held() -> Refusal {
-    Refusal { code: RefusalCode::Busy, message: "Somebody else holds the chat.".to_owned() }
+    Refusal { code: Code::Busy, message: "Somebody else holds the chat.".to_owned() }
 }
 
 /// What can be said of a command without the database.

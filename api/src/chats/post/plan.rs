@@ -11,13 +11,16 @@ use crate::{
     },
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use sha2::{Digest as _, Sha256};
-use shared::{
+use protocol::{
+    account::Role,
     chat::{Change, ChatType, Event, Message, UserRef},
+    code::Code,
+    command::{Action, Command, Receipt},
     id::{ChatId, Seq, UserId},
-    internal::{Action, Command, Receipt, Refusal, RefusalCode, Role},
+    refusal::Refusal,
     time::Timestamp,
 };
+use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// A chat that exists, locked.
@@ -193,7 +196,7 @@ impl Plan {
         if let Some(first) = self.keys.get(&key).or(fact.repeated.as_ref()) {
             if !first.changed && (first.text != text || first.reply_to != reply_to) {
                 return refuse(
-                    RefusalCode::ClientMessageIdReused,
+                    Code::ClientMessageIdReused,
                     "This client message id was used for another message.",
                 );
             }
@@ -207,10 +210,7 @@ impl Plan {
         if let Some(id) = reply_to
             && !self.messages.contains_key(&(chat_id, id))
         {
-            return refuse(
-                RefusalCode::InvalidReplyTo,
-                "The message replied to is not in this chat.",
-            );
+            return refuse(Code::InvalidReplyTo, "The message replied to is not in this chat.");
         }
         let message = |id| Message {
             id,
@@ -255,7 +255,7 @@ impl Plan {
             _ => return message_not_found(),
         };
         if stored.message.sender.id != command.user_id {
-            return refuse(RefusalCode::NotYours, "Only its sender may edit a message.");
+            return refuse(Code::NotYours, "Only its sender may edit a message.");
         }
         let key = client_edit_id.map(|edit| (chat_id, id, fingerprint(edit, text)));
         // Whatever the text has become since: this edit was made, and is not made again.
@@ -296,7 +296,7 @@ impl Plan {
         let may_delete = may_write.is_ok() && (is_own || fact.member == Some(MemberRole::Owner));
         if !may_delete && !is_admin {
             return refuse(
-                RefusalCode::NotYours,
+                Code::NotYours,
                 "Only its sender, the chat's owner and administrators may delete a message.",
             );
         }
@@ -334,7 +334,7 @@ impl Plan {
 
     fn chat(&self, id: ChatId) -> Result<Chat, Refusal> {
         self.chats.get(&id).copied().ok_or_else(|| Refusal {
-            code: RefusalCode::ChatNotFound,
+            code: Code::ChatNotFound,
             message: "There is no such chat.".to_owned(),
         })
     }
@@ -402,40 +402,37 @@ pub fn fingerprint(client_edit_id: &str, text: &str) -> String {
 /// the other one of a private chat, or banned from the room.
 fn may_write(chat_id: ChatId, chat: Chat, fact: &Fact) -> Result<&Sender, Refusal> {
     let sender = fact.user.as_ref().filter(|user| !user.blocked).ok_or_else(|| Refusal {
-        code: RefusalCode::Blocked,
+        code: Code::Blocked,
         message: "This account is blocked.".to_owned(),
     })?;
     if sender.name_taken {
         return refuse(
-            RefusalCode::UsernameTaken,
+            Code::UsernameTaken,
             "Somebody has registered this name. Choose another one.",
         );
     }
     if sender.guest && chat_id != ChatId::LOBBY {
-        return refuse(RefusalCode::NotAMember, "Guests write in the lobby only.");
+        return refuse(Code::NotAMember, "Guests write in the lobby only.");
     }
     if fact.member.is_none() && chat.chat_type != ChatType::Room {
-        return refuse(RefusalCode::NotAMember, "You are not a member of this chat.");
+        return refuse(Code::NotAMember, "You are not a member of this chat.");
     }
     match fact.barred {
         Some(Barred::Banned) => {
-            return refuse(RefusalCode::Banned, "You are banned from this room.");
+            return refuse(Code::Banned, "You are banned from this room.");
         }
         Some(Barred::Silenced) => {
-            return refuse(
-                RefusalCode::BlockedByRecipient,
-                "This user does not want to hear from you.",
-            );
+            return refuse(Code::BlockedByRecipient, "This user does not want to hear from you.");
         }
         None => {}
     }
     Ok(sender)
 }
 
-fn refuse<T>(code: RefusalCode, message: &str) -> Result<T, Refusal> {
+fn refuse<T>(code: Code, message: &str) -> Result<T, Refusal> {
     Err(Refusal { code, message: message.to_owned() })
 }
 
 fn message_not_found<T>() -> Result<T, Refusal> {
-    refuse(RefusalCode::MessageNotFound, "There is no such message in this chat.")
+    refuse(Code::MessageNotFound, "There is no such message in this chat.")
 }

@@ -4,7 +4,7 @@
 
 use super::{plan::Done, tally::Tally};
 use crate::db::{DbError, Tx, column, execute, fetch_all, json_rows};
-use shared::id::{ChatId, UserId};
+use protocol::id::{ChatId, UserId};
 
 /// Adds what the batch changed.
 pub async fn write(tx: &mut Tx, done: &Done) -> Result<(), DbError> {

@@ -11,9 +11,10 @@ use crate::{
     db::{DbError, List, Tx, column, fetch_all, json_rows},
     error::Result,
 };
-use shared::{
+use protocol::{
+    account::Role,
+    command::{Action, Command},
     id::{ChatId, Seq},
-    internal::{Action, Command, Role},
     time::Timestamp,
 };
 use std::collections::{BTreeSet, HashMap, HashSet};

@@ -2,7 +2,7 @@
 //! have a tally.
 
 use crate::chats::stretches::STRETCH;
-use shared::{chat::Message, id::UserId, time::Timestamp};
+use protocol::{chat::Message, id::UserId, time::Timestamp};
 use std::collections::BTreeMap;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
@@ -78,7 +78,7 @@ fn chars(text: &str) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared::{chat::UserRef, id::Seq};
+    use protocol::{chat::UserRef, id::Seq};
 
     const NOW: Timestamp = Timestamp(20_000 * DAY_MS + 5);
 

@@ -9,7 +9,7 @@ use crate::{
     db::{Tx, column, execute, json_rows},
     error::Result,
 };
-use shared::time::Timestamp;
+use protocol::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A chat's id, its newest number, how many messages it has more, and its [`Ordinals`].

@@ -1,6 +1,6 @@
 //! What the document says before its first operation: title, tags, how to authenticate.
 
-use shared::credentials::SESSION_COOKIE;
+use platform::credentials::SESSION_COOKIE;
 use utoipa::{
     Modify, OpenApi,
     openapi::{
@@ -26,7 +26,7 @@ pub fn base() -> Document {
     ),
     servers((url = "/", description = "The origin this document came from")),
     security(("bearer" = []), ("oauth2" = []), ("session" = [])),
-    components(schemas(shared::problem::ProblemBody)),
+    components(schemas(platform::problem::ProblemBody)),
     modifiers(&Schemes),
     tags(
         (name = "Accounts", description = "Registering, signing in and out, renewing tokens."),

@@ -1,6 +1,6 @@
 //! What requests may hold beyond the types of their fields: the patterns of texts, and which of several fields must
 //! be there. The derive has no words for the second, and the first are the same for many fields. The rules are
-//! those of [`shared::text`] and [`crate::accounts::input`]. A regular expression that every generator reads
+//! those of [`platform::text`] and [`crate::accounts::input`]. A regular expression that every generator reads
 //! cannot say all of them (unassigned characters, lengths in bytes), so the document is a little wider.
 
 use super::operations::operations;

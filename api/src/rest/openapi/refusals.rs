@@ -6,8 +6,8 @@
 use super::{limits, operations::operations};
 use crate::rest::costs;
 use axum::http::StatusCode;
+use platform::problem::PROBLEM_JSON;
 use serde_json::{Map, Value, json};
-use shared::problem::PROBLEM_JSON;
 
 /// What extractors and surroundings refuse with: status, code, sentence.
 const COMMON: [(&str, &str, &str); 15] = [
@@ -170,7 +170,7 @@ impl Refusal {
     }
 }
 
-/// A problem as [`shared::problem::Problem`] writes it.
+/// A problem as [`platform::problem::Problem`] writes it.
 fn example(status: &str, code: &str, sentence: &str) -> Value {
     let number: u16 = status.parse().unwrap_or_default();
     let title = StatusCode::from_u16(number).ok().and_then(|status| status.canonical_reason());

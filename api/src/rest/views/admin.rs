@@ -4,12 +4,12 @@ use crate::{
     accounts::{bulk::Account, bulk_removal::Removed},
     audit::{Action, Recorded},
 };
-use serde::Serialize;
-use shared::{
+use protocol::{
     chat::UserRef,
     id::{ChatId, Seq, UserId},
     time::Timestamp,
 };
+use serde::Serialize;
 use strum::VariantNames as _;
 use utoipa::{
     PartialSchema, ToSchema,

@@ -4,12 +4,12 @@ use crate::chats::{
     access::MemberRole, bans::Ban, blocklist::BlockedPerson, conversations::Line, members::Member,
     overview::Overview,
 };
-use serde::Serialize;
-use shared::{
+use protocol::{
     chat::{ChatView, PresenceStatus, UserRef},
     id::{ChatId, Seq, UserId},
     time::Timestamp,
 };
+use serde::Serialize;
 use utoipa::ToSchema;
 
 /// A member's part in a group or room.

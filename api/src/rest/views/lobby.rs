@@ -1,8 +1,8 @@
 //! The lobby as its clients see it.
 
 use crate::lobby::{LobbyMessage, Sender, Statistics};
+use protocol::{id::Seq, time::Timestamp};
 use serde::Serialize;
-use shared::{id::Seq, time::Timestamp};
 use utoipa::ToSchema;
 
 /// A message with the names that the lobby's clients know it by.

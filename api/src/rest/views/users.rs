@@ -1,13 +1,13 @@
 //! Users and their sessions as clients see them.
 
 use crate::accounts::{profile::UserPage, sessions::SessionInfo, user::Profile};
-use serde::Serialize;
-use shared::{
+use protocol::{
+    account::Role,
     chat::PresenceStatus,
     id::{SessionId, UserId},
-    internal::Role,
     time::Timestamp,
 };
+use serde::Serialize;
 use utoipa::ToSchema;
 
 /// A user as clients see it: the fields of every family.

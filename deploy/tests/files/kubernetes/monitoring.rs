@@ -170,7 +170,7 @@ fn every_dashboard_comes_along() {
 fn the_rules_are_those_of_prometheus() {
     const HEAD: &str = "\
 # Made from deploy/prometheus/rules, which is where they are changed:
-# UPDATE_SNAPSHOTS=1 cargo test -p deploy --test files kubernetes
+# UPDATE_SNAPSHOTS=1 cargo test -p switchboard-deploy --test files kubernetes
 ";
     let mut files: Vec<_> = fs::read_dir(root().join("deploy/prometheus/rules")).unwrap().collect();
     files.sort_by_key(|entry| entry.as_ref().unwrap().file_name());

@@ -7,10 +7,8 @@ use crate::{
     testing::gateway,
 };
 use futures_util::{FutureExt, future::join_all};
-use shared::{
-    id::UserId,
-    token::{Jwk, Jwks},
-};
+use platform::token::{Jwk, Jwks};
+use protocol::id::UserId;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The public key of RFC 8037, A.2.

@@ -4,7 +4,7 @@
 
 use super::{item::Item, request::Request};
 use crate::{backend::Unavailable, config::LaneConfig};
-use shared::id::ChatId;
+use protocol::id::ChatId;
 use std::{
     collections::{HashMap, VecDeque},
     time::Duration,

@@ -7,10 +7,8 @@ use super::{
 };
 use crate::{backend::Unavailable, config::LaneConfig};
 use futures_util::future::BoxFuture;
-use shared::{
-    id::ChatId,
-    telemetry::trace::{Kind, Span},
-};
+use platform::telemetry::trace::{Kind, Span};
+use protocol::id::ChatId;
 use std::collections::HashSet;
 use tokio::time::Instant;
 

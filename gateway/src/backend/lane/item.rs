@@ -1,7 +1,7 @@
 //! An item of a lane: the request, who waits for its answer, and its part of what the lane may hold.
 
 use crate::{backend::Unavailable, config::LaneConfig};
-use shared::telemetry::trace::Traceparent;
+use protocol::traceparent::Traceparent;
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},

@@ -21,7 +21,7 @@ pub(crate) use request::Request;
 use crate::{backend::Unavailable, config::LaneConfig};
 use caller::Caller;
 use item::{Asker, Held, Item, Load};
-use shared::{lifecycle::Lifecycle, telemetry::trace};
+use platform::{lifecycle::Lifecycle, telemetry::trace};
 use std::sync::Arc;
 use tokio::{sync::mpsc, time::Instant};
 use worker::Worker;

@@ -1,9 +1,10 @@
 //! The requests that lanes carry, and what each weighs. The sums of all bounds between a gateway and an api are
 //! in this file's tests.
 
-use shared::{
+use protocol::{
+    calls::{OpenSession, Pair, Peer, Range, ReadMark, UserChat},
+    command::{Action, Command},
     id::ChatId,
-    internal::{Action, Command, OpenSession, Pair, Peer, Range, ReadMark, UserChat},
 };
 
 /// About what a request takes beside its texts: in a call, 200 bytes of JSON; in memory, the item
@@ -85,17 +86,18 @@ impl Request for UserChat {
 mod tests {
     use super::*;
     use crate::config::Config;
-    use serde::Serialize;
-    use shared::{
+    use platform::text::MAX_USERNAME;
+    use protocol::{
+        account::{Account, Role},
+        calls::{Guests, Peers, Post, SessionView, Shows},
         chat::{ChatType, ChatView, UNREAD_CAP, UserRef},
         id::{Seq, SessionId, UserId},
-        internal::{
-            Account, Guests, MAX_ANSWER_BYTES, MAX_BATCH, MAX_BATCH_BYTES, MAX_CALL_BYTES,
-            MAX_CHANGED, MAX_CLIENT_ID_BYTES, MAX_EVENTS_BYTES, MAX_LIVE_CHATS, MAX_RANGE_BYTES,
-            MAX_TEXT_CHARS, Peers, Post, Role, SessionView, Shows,
+        limits::{
+            MAX_ANSWER_BYTES, MAX_BATCH, MAX_BATCH_BYTES, MAX_CALL_BYTES, MAX_CHANGED,
+            MAX_CLIENT_ID_BYTES, MAX_EVENTS_BYTES, MAX_LIVE_CHATS, MAX_RANGE_BYTES, MAX_TEXT_CHARS,
         },
-        text::MAX_USERNAME,
     };
+    use serde::Serialize;
     use uuid::Uuid;
 
     /// The most bytes that JSON makes of one: `\u0007`.

@@ -3,7 +3,7 @@
 use super::*;
 use parking_lot::Mutex;
 use proptest::prelude::*;
-use shared::id::ChatId;
+use protocol::id::ChatId;
 use std::{
     collections::{BTreeMap, HashSet},
     time::Duration,

@@ -21,15 +21,15 @@ use crate::{
 };
 use futures_util::FutureExt;
 use parking_lot::Mutex;
+use platform::{bus::Bus, lifecycle::Lifecycle};
 use proptest::prelude::*;
-use shared::{
-    bus::Bus,
+use protocol::{
+    calls::*,
     chat::{Change, ChatType, ChatView, Event, Message, UserRef},
     close::Close,
+    frames::{ChatEvent, ServerFrame},
     id::{ChatId, NodeId, Seq, SessionId, UserId},
-    internal::*,
-    lifecycle::Lifecycle,
-    protocol::{ChatEvent, ServerFrame},
+    limits::MAX_RANGE_EVENTS,
     relay::ChatEvents,
     time::Timestamp,
 };

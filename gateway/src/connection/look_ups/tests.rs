@@ -13,14 +13,17 @@ use crate::{
 };
 use futures_util::{SinkExt, StreamExt};
 use parking_lot::Mutex;
-use serde_json::{Value, json};
-use shared::{
+use platform::limit::Rate;
+use protocol::{
+    calls::{Peer, PeersFound, Posted},
     close::Close,
+    code::Code,
+    command::{Action, Command, Receipt},
     id::{ChatId, Seq, UserId},
-    internal::{Action, Command, Peer, PeersFound, Posted, Receipt, Refusal, RefusalCode},
-    limit::Rate,
+    refusal::Refusal,
     time::Timestamp,
 };
+use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -73,7 +76,7 @@ fn gated(look_ups: &Arc<Semaphore>, posts: &Arc<Semaphore>, stored: &Stored) -> 
             passed.await;
             let found = |peer: &Peer| match peer {
                 Peer::Username(name) if name == "nobody" => {
-                    let (code, message) = (RefusalCode::RecipientNotFound, "Nobody.".to_owned());
+                    let (code, message) = (Code::RecipientNotFound, "Nobody.".to_owned());
                     Err(Refusal { code, message })
                 }
                 // In two lanes.

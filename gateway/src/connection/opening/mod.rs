@@ -15,14 +15,16 @@ use crate::{
         users::Arrival,
     },
 };
-use shared::{
+use platform::{
+    telemetry::trace::{Kind, Span},
+    token::Claims,
+};
+use protocol::{
+    calls::{OpenSession, SessionRefusal, SessionView},
     chat::UserRef,
     close::Close,
     id::ChatId,
-    internal::{OpenSession, SessionRefusal, SessionView},
     relay::Channel,
-    telemetry::trace::{Kind, Span},
-    token::Claims,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;

@@ -24,12 +24,12 @@ use crate::{
         socket::{Incoming, Socket},
     },
 };
-use shared::{
+use protocol::{
+    calls::UserChat,
     chat::{ChatType, ChatView},
     close::Close,
+    frames::{Resume, ServerFrame},
     id::{ChatId, Seq},
-    internal::UserChat,
-    protocol::{Resume, ServerFrame},
     time::Timestamp,
 };
 use std::{

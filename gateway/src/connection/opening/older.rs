@@ -21,9 +21,8 @@ use crate::{
         strangers::Stranger,
     },
 };
-use shared::{
-    chat::ChatView, close::Close, id::ChatId, internal::Shows, limit::network, time::Timestamp,
-};
+use platform::limit::network;
+use protocol::{calls::Shows, chat::ChatView, close::Close, id::ChatId, time::Timestamp};
 use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio::time::Instant;
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::dialect::Window;
-use shared::{chat::UserRef, id::UserId};
+use protocol::{chat::UserRef, id::UserId};
 use uuid::Uuid;
 
 const NOW: Duration = Duration::from_secs(100);

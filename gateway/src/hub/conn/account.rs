@@ -3,7 +3,7 @@
 
 use crate::config::Config;
 use parking_lot::{Mutex, MutexGuard};
-use shared::limit::{Bucket, Rate};
+use platform::limit::{Bucket, Rate};
 use std::{
     sync::{
         Arc,

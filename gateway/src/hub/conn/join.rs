@@ -2,10 +2,10 @@
 //! what the client is told first. How the chat is joined is `joining.rs`'s business.
 
 use crate::{dialect::try_later, wire::frame::Frame};
-use shared::{
+use protocol::{
     chat::{ChatType, ChatView},
+    frames::ServerFrame,
     id::{ChatId, Seq},
-    protocol::ServerFrame,
 };
 use std::{fmt, time::Duration};
 

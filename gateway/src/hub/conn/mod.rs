@@ -24,11 +24,11 @@ use crate::{
     wire::frame::Frame,
 };
 use parking_lot::{Mutex, MutexGuard};
-use shared::{
+use protocol::{
     chat::UserRef,
     close::Close,
+    frames::ServerFrame,
     id::{ChatId, Seq, SessionId, UserId},
-    protocol::ServerFrame,
     time::Timestamp,
 };
 use std::{

@@ -10,7 +10,7 @@ use crate::{
     wire::frame::Frame,
 };
 use parking_lot::Mutex;
-use shared::{
+use protocol::{
     close::Close,
     id::{ChatId, Seq},
 };

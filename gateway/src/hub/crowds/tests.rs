@@ -8,11 +8,11 @@ use crate::{
     hub::conn::Conn,
     testing::{chat, connect, gateway, taken, watch},
 };
-use shared::{
-    bus::BusEvent,
+use platform::bus::BusEvent;
+use protocol::{
+    calls::{Events, EventsFound, RangeFound},
     chat::{Change, ChatType, Event, Message, UserRef},
     id::{Seq, UserId},
-    internal::{Events, EventsFound, RangeFound},
     relay::{Channel, ChatEvents, ChatPayload},
     time::Timestamp,
 };

@@ -27,10 +27,10 @@ use crate::{
     },
     wire::frame::Frame,
 };
-use shared::{
+use protocol::{
     chat::ChatType,
+    frames::ServerFrame,
     id::{ChatId, Seq, UserId},
-    protocol::ServerFrame,
 };
 use std::sync::Arc;
 use tokio::time::Instant;

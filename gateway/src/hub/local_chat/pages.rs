@@ -3,10 +3,11 @@
 
 use crate::{backend::Unavailable, hub::shared_event::SharedEvent, wire::frame::Frame};
 use futures_util::future::{BoxFuture, Shared, WeakShared};
-use shared::{
+use protocol::{
+    calls::RangeFound,
+    frames::ChatEvent,
     id::{ChatId, Seq},
-    internal::{MAX_RANGE_EVENTS, RangeFound},
-    protocol::ChatEvent,
+    limits::MAX_RANGE_EVENTS,
 };
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::time::Instant;

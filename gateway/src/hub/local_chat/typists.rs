@@ -1,9 +1,7 @@
 //! Who types in a chat with too many watchers to be told of each by name: they are counted. Pure.
 
-use shared::{
-    id::UserId,
-    limit::{Bucket, Rate},
-};
+use platform::limit::{Bucket, Rate};
+use protocol::id::UserId;
 use std::{collections::HashSet, time::Duration};
 use tokio::time::Instant;
 

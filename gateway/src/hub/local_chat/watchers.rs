@@ -2,7 +2,7 @@
 //! these. It knows neither events nor locks.
 
 use crate::hub::conn::{Conn, ConnId};
-use shared::id::Seq;
+use protocol::id::Seq;
 use std::sync::Arc;
 
 /// A connection that watches a chat.

@@ -2,7 +2,7 @@ use super::*;
 use crate::{dialect::Window, hub::conn::outbox::Taken};
 use futures_util::FutureExt;
 use proptest::prelude::*;
-use shared::chat::UserRef;
+use protocol::chat::UserRef;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const ANN: UserId = UserId(1);

@@ -10,14 +10,14 @@ use crate::{
     repair,
     testing::{chat, connect, gateway, taken, watch},
 };
-use shared::{
+use protocol::{
+    account::{Account, Role},
+    calls::{ChangedFound, EventsFound, Opened, RangeFound, SessionView, Viewed, Woken},
     chat::{ChatType, ChatView, Event},
     close::Close,
+    code::Code,
     id::{ChatId, Seq, UserId},
-    internal::{
-        Account, ChangedFound, EventsFound, Opened, RangeFound, Refusal, RefusalCode, Role,
-        SessionView, Viewed, Woken,
-    },
+    refusal::Refusal,
     relay::ChatEvents,
 };
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,7 +28,7 @@ fn unavailable<T>() -> Result<T, Unavailable> {
 }
 
 fn not_a_member() -> Refusal {
-    Refusal { code: RefusalCode::NotAMember, message: String::new() }
+    Refusal { code: Code::NotAMember, message: String::new() }
 }
 
 /// The api was asked what changed, and could not say all of it.
@@ -189,7 +189,7 @@ async fn members_who_left_unheard_are_found() {
         watch(&gateway, &registered.conn, &room);
     }
     backend.view.says(|call| {
-        let answer = |pair: &shared::internal::UserChat| {
+        let answer = |pair: &protocol::calls::UserChat| {
             assert!(pair.chat_id != ChatId(300), "a room is everybody's");
             if (pair.user_id, pair.chat_id) == (UserId(2), ChatId(7)) {
                 return Err(not_a_member());

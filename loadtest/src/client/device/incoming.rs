@@ -17,8 +17,8 @@ use crate::{
     measure::{Count, Op},
     recorder::Counters,
 };
+use protocol::id::{ChatId, Seq};
 use rand::RngExt;
-use shared::id::{ChatId, Seq};
 use std::time::Duration;
 use tokio::time::Instant;
 

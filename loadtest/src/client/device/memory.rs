@@ -2,7 +2,7 @@
 //! no answer yet. Pure.
 
 use crate::client::dialect::{ClientMessage, CommandKind};
-use shared::id::{ChatId, Seq};
+use protocol::id::{ChatId, Seq};
 use std::collections::VecDeque;
 use tokio::time::Instant;
 

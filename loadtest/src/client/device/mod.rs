@@ -20,11 +20,11 @@ use crate::{history::Log, measure::Count, scenario::Dialect};
 use connected::ConnectedDevice;
 use memory::{Chats, Commands};
 use open::NotOpen;
-use rand::{RngExt, SeedableRng, rngs::SmallRng};
-use shared::{
+use protocol::{
     close::{Close, Retry},
     id::ChatId,
 };
+use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use std::{rc::Rc, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until};
 

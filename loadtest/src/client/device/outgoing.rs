@@ -13,7 +13,7 @@ use crate::{
     measure::{Count, Op},
     recorder::Counters,
 };
-use shared::id::ChatId;
+use protocol::id::ChatId;
 use std::rc::Rc;
 use tokio::time::Instant;
 

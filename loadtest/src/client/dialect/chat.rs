@@ -3,8 +3,8 @@
 //! message that is sent again is stored once, and its sender is shown the stored one again.
 
 use super::{ClientMessage, CommandKind, Observation, Of, ServerMessage, refusal::Refusal};
+use protocol::id::{ChatId, Seq};
 use serde::{Deserialize, Serialize};
-use shared::id::{ChatId, Seq};
 use std::borrow::Cow;
 
 #[derive(Serialize)]

@@ -3,8 +3,8 @@
 //! edits nor read marks.
 
 use super::{ClientMessage, CommandKind, Me, Observation, Of, ServerMessage, refusal::Refusal};
+use protocol::id::{ChatId, Seq};
 use serde::{Deserialize, Serialize};
-use shared::id::{ChatId, Seq};
 use std::borrow::Cow;
 
 #[derive(Serialize)]

@@ -15,9 +15,9 @@ use crate::{
     history::{ReportedEvent, What},
     scenario::Dialect,
 };
-use shared::{
+use protocol::{
+    frames::ChatEvent,
     id::{ChatId, Seq, UserId},
-    protocol::ChatEvent,
 };
 use std::{sync::Arc, time::Duration};
 

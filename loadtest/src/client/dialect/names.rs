@@ -3,8 +3,8 @@
 //! one only. There is no key: nothing is sent twice.
 
 use super::{ClientMessage, CommandKind, Observation, Of, Peer, ServerMessage};
+use protocol::id::{ChatId, Seq};
 use serde::{Deserialize, Serialize};
-use shared::id::{ChatId, Seq};
 use std::{borrow::Cow, time::Duration};
 
 #[derive(Serialize)]

@@ -1,7 +1,7 @@
-//! `WS /gateway`, the native dialect, in the types of [`shared::protocol`].
+//! `WS /gateway`, the native dialect, in the types of [`protocol::frames`].
 
 use super::{ClientMessage, CommandKind, Observation, Of, ServerMessage};
-use shared::protocol::{ClientFrame, Resume, ServerFrame};
+use protocol::frames::{ClientFrame, Resume, ServerFrame};
 use std::time::Duration;
 
 /// A frame as text.
@@ -77,7 +77,7 @@ fn of(id: Option<String>) -> Of {
 mod tests {
     use super::*;
     use crate::client::{Stamp, dialect::Content, key, text};
-    use shared::id::{ChatId, Seq};
+    use protocol::id::{ChatId, Seq};
 
     #[test]
     fn what_a_device_says_is_a_frame_of_the_protocol() {

@@ -4,8 +4,8 @@
 use super::{
     ClientMessage, CommandKind, Me, Observation, Of, Peer, ServerMessage, refusal::Refusal,
 };
+use protocol::id::{ChatId, Seq, UserId};
 use serde::{Deserialize, Serialize};
-use shared::id::{ChatId, Seq, UserId};
 use std::borrow::Cow;
 
 #[derive(Serialize)]

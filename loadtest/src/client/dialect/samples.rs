@@ -2,7 +2,7 @@
 
 use super::{ClientMessage, CommandKind, Content, Me, Peer, ServerMessage};
 use crate::client::{Stamp, text};
-use shared::id::{ChatId, Seq, UserId};
+use protocol::id::{ChatId, Seq, UserId};
 
 pub const RUN: &str = "r";
 pub const ME: Me<'static> = Me { id: UserId(3), username: "ann" };

@@ -10,7 +10,7 @@ use crate::history::{
     stored::{StoredChat, StoredMessage},
     timeline::Claim,
 };
-use shared::id::ChatId;
+use protocol::id::ChatId;
 use std::collections::HashMap;
 
 /// Checks all of a chat's contents.

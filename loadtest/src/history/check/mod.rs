@@ -10,8 +10,8 @@ mod windows;
 use super::{Record, Stored, Verdict, fact::Fact};
 use course::Course;
 use findings::{Findings, Kind};
+use protocol::id::ChatId;
 use segments::Sum;
-use shared::id::ChatId;
 use std::collections::BTreeMap;
 use windows::Texts;
 

@@ -9,7 +9,7 @@ use crate::history::{
     record::{DeviceRecord, Mishap, MishapKind, Record, Watched},
     segment::{Hole, Segment},
 };
-use shared::id::ChatId;
+use protocol::id::ChatId;
 
 /// The result of one segment.
 #[derive(Clone, Copy, Debug, Default)]

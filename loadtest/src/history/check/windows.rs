@@ -10,7 +10,7 @@ use crate::history::{
     fact::Fact,
     record::{DeviceRecord, UnnumberedView},
 };
-use shared::id::ChatId;
+use protocol::id::ChatId;
 use std::collections::{BTreeSet, HashMap};
 
 /// A message acknowledged so long after the window opened was sent after that: servers give up on a

@@ -6,9 +6,9 @@ use super::{
     *,
 };
 use proptest::{prelude::*, sample::Index};
-use shared::{
+use protocol::{
     chat::{Change, Event},
-    protocol::ChatEvent,
+    frames::ChatEvent,
 };
 use std::collections::HashSet;
 

@@ -8,7 +8,7 @@ mod server;
 mod windows;
 
 use super::*;
-use shared::id::{ChatId, Seq, UserId};
+use protocol::id::{ChatId, Seq, UserId};
 
 const CHAT: ChatId = ChatId(9);
 

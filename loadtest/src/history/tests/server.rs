@@ -2,9 +2,9 @@
 //! edited and deleted, lines are cut, the bus is deaf and catch-ups are refused.
 
 use super::*;
-use shared::{
+use protocol::{
     chat::{Change, Event, MemberChange, Message, UserRef},
-    protocol::ChatEvent,
+    frames::ChatEvent,
     time::Timestamp,
 };
 use std::collections::BTreeMap;

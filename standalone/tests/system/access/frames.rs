@@ -8,9 +8,9 @@ use crate::{
         want::{message, read, typing},
     },
 };
+use protocol::close::Close;
 use reqwest::header::AUTHORIZATION;
 use serde_json::{Value, json};
-use shared::close::Close;
 use std::collections::BTreeSet;
 
 /// What a caller gets.

@@ -7,8 +7,8 @@ mod frames;
 mod rest;
 
 use crate::harness::{PASSWORD, Rest, System, User, unique};
+use protocol::id::{ChatId, Seq};
 use serde_json::{Value, json};
-use shared::id::{ChatId, Seq};
 
 in_both_modes!(every_operation_is_refused_as_documented, every_frame_is_refused_as_documented);
 

@@ -191,7 +191,7 @@ pub(super) async fn run(world: &World, kinds: &[Kind]) {
     }
 }
 
-async fn perform(world: &World, row: &RestCase, kind: Kind, chat: shared::id::ChatId) {
+async fn perform(world: &World, row: &RestCase, kind: Kind, chat: protocol::id::ChatId) {
     let (operation, query, body, answers) = row;
     let (method, path) = operation.split_once(' ').expect("a method and a path");
     let method: Method = method.parse().expect("a method");

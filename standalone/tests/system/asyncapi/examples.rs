@@ -3,8 +3,8 @@
 
 use super::document::{Channel, Frame, document};
 use gateway::dialect::{Asked, Dialect, Speaker, Window, lobby};
+use protocol::{chat::UserRef, frames::ServerFrame, id::UserId, time::Timestamp};
 use serde_json::{Value, json};
-use shared::{chat::UserRef, id::UserId, protocol::ServerFrame, time::Timestamp};
 
 /// Each example with the frame it is of.
 fn examples(frames: &[Frame]) -> impl Iterator<Item = (&str, &Value)> {

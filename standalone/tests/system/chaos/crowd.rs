@@ -4,7 +4,7 @@
 use crate::harness::{Device, System, User, want, within};
 use futures_util::future::join_all;
 use loadtest::history::{Kept, Ledger, Limits, Stored, Verdict};
-use shared::id::{ChatId, Seq};
+use protocol::id::{ChatId, Seq};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::{
     sync::watch,

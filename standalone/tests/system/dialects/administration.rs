@@ -5,8 +5,8 @@ use super::{
     names::{from, names, success, to},
 };
 use crate::harness::{Answer, System, User, contains, unique, until};
+use protocol::close::Close;
 use serde_json::json;
-use shared::close::Close;
 
 in_both_modes!(
     an_admin_reads_a_users_chats,

@@ -2,9 +2,9 @@
 
 use super::{assert_time, code, nothing_came};
 use crate::harness::{Dial, DialectSocket, PASSWORD, System, User, contains, unique};
+use protocol::{close::Close, id::ChatId};
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::{close::Close, id::ChatId};
 
 in_both_modes!(
     an_email_is_enough_for_an_account,

@@ -2,8 +2,8 @@
 
 use super::guests::guests_are_refused;
 use crate::harness::{System, User, contains};
+use protocol::id::ChatId;
 use serde_json::{Value, json};
-use shared::id::ChatId;
 
 /// Who the demo's people are.
 const PEOPLE: [(&str, &str); 4] =

@@ -4,8 +4,8 @@
 use super::{Paths, bearer_dial, guest_window, nothing_came};
 use crate::harness::{DialectSocket, System, User, within};
 use futures_util::future::join_all;
+use protocol::{close::Close, id::ChatId};
 use serde_json::json;
-use shared::{close::Close, id::ChatId};
 use std::time::Duration;
 
 in_both_modes!(

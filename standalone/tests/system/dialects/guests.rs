@@ -3,8 +3,8 @@
 
 use super::{LOBBY, code, guest_window};
 use crate::harness::{Dial, DialectSocket, System, contains, unique};
+use protocol::close::Close;
 use serde_json::json;
-use shared::close::Close;
 
 /// Guests get nothing; users get everything.
 pub(super) async fn guests_are_refused(t: &System) {

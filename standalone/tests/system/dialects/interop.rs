@@ -4,11 +4,11 @@
 
 use super::{LOBBY, guest_window, numbers_path};
 use crate::harness::{Device, DialectSocket, System, User, unique, want::message};
-use serde_json::{Value, json};
-use shared::{
+use protocol::{
     chat::Change,
     id::{ChatId, Seq},
 };
+use serde_json::{Value, json};
 
 in_both_modes!(
     the_lobby_is_one_through_every_window,

@@ -17,9 +17,9 @@ mod rooms;
 mod rules;
 
 use crate::harness::{Answer, Dial, DialectSocket, System, User};
+use protocol::id::ChatId;
 use reqwest::header::{AUTHORIZATION, COOKIE, ORIGIN};
 use serde_json::Value;
-use shared::id::ChatId;
 
 /// The lobby, made by the first migration.
 pub const LOBBY: ChatId = ChatId(1);
@@ -95,7 +95,7 @@ pub fn assert_time(value: &Value) {
 
 /// A time in the dialect `numbers`: whole Unix seconds, and of these days.
 pub fn assert_seconds(value: &Value) {
-    let now = shared::time::Timestamp::now().0 / 1000;
+    let now = protocol::time::Timestamp::now().0 / 1000;
     let seconds = value.as_i64().unwrap_or_else(|| panic!("{value} are no whole seconds"));
     assert!((now - 3600..=now + 60).contains(&seconds), "{seconds}, and now is {now}");
 }

@@ -2,8 +2,8 @@
 
 use super::{assert_seconds, bearer_dial, code, cookie, numbers_path};
 use crate::harness::{Answer, PASSWORD, System, User, contains, unique, until_eq};
+use protocol::{close::Close, id::UserId};
 use serde_json::{Value, json};
-use shared::{close::Close, id::UserId};
 
 in_both_modes!(
     an_account_is_made_and_its_names_are_taken,

@@ -6,8 +6,8 @@ use super::{
     names::{names, success, to},
 };
 use crate::harness::{DialectSocket, System, User, until, within};
+use protocol::{close::Close, id::ChatId};
 use serde_json::{Value, json};
-use shared::{close::Close, id::ChatId};
 use std::{
     sync::{
         Arc,

@@ -4,9 +4,9 @@ use super::{assert_time, code, cookie, page_dial};
 use crate::harness::{
     Answer, DialectSocket, PASSWORD, Rest, System, User, contains, unique, until_eq,
 };
+use protocol::{close::Close, id::ChatId};
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::{close::Close, id::ChatId};
 
 in_both_modes!(
     an_account_is_made_and_signs_in_with_a_cookie,

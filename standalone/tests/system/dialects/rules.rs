@@ -4,17 +4,17 @@
 use super::{LOBBY, Paths, bearer_dial, code, cookie, page_dial};
 use crate::harness::{Dial, DialectSocket, PASSWORD, Rest, Socket, System, User, until_eq};
 use api::auth::tokens::Subject;
+use protocol::{
+    account::Role,
+    close::Close,
+    id::{ChatId, SessionId},
+    time::Timestamp,
+};
 use reqwest::{
     Method,
     header::{COOKIE, ORIGIN},
 };
 use serde_json::{Value, json};
-use shared::{
-    close::Close,
-    id::{ChatId, SessionId},
-    internal::Role,
-    time::Timestamp,
-};
 use std::time::Duration;
 use tokio_tungstenite::tungstenite::Message;
 

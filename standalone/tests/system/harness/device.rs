@@ -9,10 +9,10 @@ use super::{
     wait::{DEADLINE, until, within},
     want::{Want, answer, typing},
 };
-use shared::{
+use protocol::{
     chat::{ChatView, UserRef},
+    frames::{ClientFrame, ServerFrame},
     id::{ChatId, Seq},
-    protocol::{ClientFrame, ServerFrame},
 };
 use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 use tokio::time::{Instant, sleep, sleep_until, timeout};

@@ -6,8 +6,8 @@ use super::{
     socket::{Dial, Socket, SocketEvent},
     wait::{DEADLINE, within},
 };
+use protocol::close::Close;
 use serde_json::Value;
-use shared::close::Close;
 
 /// An open WebSocket of some dialect.
 pub struct DialectSocket {

@@ -6,9 +6,9 @@
 use super::wait::{DEADLINE, within};
 use crate::asyncapi::{Channel, document};
 use futures_util::{Sink as _, SinkExt, StreamExt};
-use shared::{
+use protocol::{
     close::Close,
-    protocol::{ClientFrame, Resume, ServerFrame},
+    frames::{ClientFrame, Resume, ServerFrame},
 };
 use std::{
     collections::VecDeque,

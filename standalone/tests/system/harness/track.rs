@@ -3,10 +3,10 @@
 
 use super::user::SentMessage;
 use loadtest::history::{Ledger, Log, ReportedEvent, What};
-use shared::{
+use protocol::{
     chat::Change,
+    frames::{ChatEvent, ClientFrame, Resume, ServerFrame},
     id::{ChatId, Seq, UserId},
-    protocol::{ChatEvent, ClientFrame, Resume, ServerFrame},
 };
 use std::{
     collections::{HashMap, VecDeque},

@@ -8,9 +8,9 @@ use super::{
     socket::{Dial, Socket},
     system::System,
 };
+use protocol::id::{ChatId, Seq, UserId};
 use reqwest::header::AUTHORIZATION;
 use serde_json::{Value, json};
-use shared::id::{ChatId, Seq, UserId};
 use std::net::SocketAddr;
 
 /// Every test user's password.

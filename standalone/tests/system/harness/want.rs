@@ -1,10 +1,10 @@
 //! What a test waits for on a socket: `phone.expect(message("hi")).await`. Each names itself for
 //! the failure's text and picks out of the frame what the test goes on with.
 
-use shared::{
+use protocol::{
     chat::{Change, ChatView, MemberChange, Message, PresenceStatus, UserRef},
+    frames::{ChatEvent, ServerFrame, Typist},
     id::{ChatId, Seq, UserId},
-    protocol::{ChatEvent, ServerFrame, Typist},
 };
 use std::fmt;
 

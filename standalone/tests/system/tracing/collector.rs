@@ -7,11 +7,11 @@ use opentelemetry_proto::tonic::{
     common::v1::{AnyValue, KeyValue, any_value::Value},
     trace::v1 as otlp,
 };
-use prost::Message as _;
-use shared::{
+use platform::{
     lifecycle::Lifecycle,
     serve::{ServeConfig, serve},
 };
+use prost::Message as _;
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},

@@ -6,9 +6,9 @@ mod collector;
 use crate::harness::{Device, Rest, System, User, until_eq, want::*};
 use collector::{Collector, Mood, Span};
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use protocol::id::ChatId;
 use reqwest::Method;
 use serde_json::json;
-use shared::id::ChatId;
 use std::{
     collections::HashSet,
     time::{Duration, Instant},

@@ -4,7 +4,7 @@
 use super::{assert_has, chats, long, people};
 use crate::harness::{Device, System, want::caught_up};
 use futures_util::future::join_all;
-use shared::id::{ChatId, Seq};
+use protocol::id::{ChatId, Seq};
 
 in_both_modes!(
     two_hundred_long_messages_missed_are_caught_up,

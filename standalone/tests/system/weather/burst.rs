@@ -7,8 +7,8 @@ use crate::{
     harness::{DialectSocket, System, unique, want::message},
 };
 use futures_util::{StreamExt as _, stream};
+use protocol::id::Seq;
 use serde_json::json;
-use shared::id::Seq;
 use std::time::Duration;
 
 in_both_modes!(a_burst_of_the_longest_texts_reaches_everybody);

@@ -6,9 +6,9 @@ use super::{
 };
 use crate::harness::{Got, Socket, System, User};
 use futures_util::future::join_all;
-use shared::{
+use protocol::{
+    frames::{ClientFrame, ServerFrame},
     id::{ChatId, Seq},
-    protocol::{ClientFrame, ServerFrame},
 };
 use std::collections::{HashMap, HashSet};
 use tokio::time::timeout;

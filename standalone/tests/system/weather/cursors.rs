@@ -4,9 +4,9 @@
 use super::{PATIENCE, chats, people};
 use crate::harness::{Dial, Got, Socket, System, User};
 use futures_util::{StreamExt as _, future::join_all, stream};
-use shared::{
+use protocol::{
+    frames::{Resume, ServerFrame},
     id::{ChatId, Seq},
-    protocol::{Resume, ServerFrame},
 };
 use std::collections::{HashMap, HashSet};
 use tokio::time::timeout;

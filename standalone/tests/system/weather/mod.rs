@@ -12,8 +12,8 @@ mod subscribing;
 mod unread;
 
 use crate::harness::{Device, SentMessage, User, unique};
+use protocol::id::{ChatId, Seq};
 use serde_json::{Value, json};
-use shared::id::{ChatId, Seq};
 use std::time::Duration;
 
 /// For what takes some seconds on a machine that has other things to do.

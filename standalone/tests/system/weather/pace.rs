@@ -8,10 +8,10 @@ use crate::harness::{
     within,
 };
 use futures_util::{StreamExt as _, future::join_all, stream};
-use shared::{
+use protocol::{
     chat::Change,
+    frames::ServerFrame,
     id::{ChatId, Seq},
-    protocol::ServerFrame,
 };
 
 in_both_modes!(a_slow_reader_gets_everything, fifty_come_back_at_once);

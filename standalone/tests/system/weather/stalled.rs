@@ -7,9 +7,9 @@ use crate::harness::{
     want::{chat, member, message, renamed},
     within,
 };
+use protocol::chat::MemberChange;
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::chat::MemberChange;
 use std::time::Duration;
 use tokio::process::Command;
 

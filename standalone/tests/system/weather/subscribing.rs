@@ -4,9 +4,9 @@
 use super::{PATIENCE, chats};
 use crate::harness::{Dial, Got, Socket, System, User, want};
 use futures_util::future::join_all;
-use shared::{
+use protocol::{
+    frames::{ClientFrame, Resume, ServerFrame},
     id::{ChatId, Seq},
-    protocol::{ClientFrame, Resume, ServerFrame},
 };
 use std::time::Duration;
 use tokio::time::timeout;

@@ -4,8 +4,8 @@
 use super::{PATIENCE, assert_has_all, chats, long, people};
 use crate::harness::{Dial, Got, Mode, Rest, System, within};
 use futures_util::{StreamExt as _, stream};
+use protocol::{close::Close, id::Seq};
 use reqwest::Method;
-use shared::{close::Close, id::Seq};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{hub::conn::join::AccessVersion, testing::chat};
-use shared::chat::ChatType;
+use protocol::chat::ChatType;
 
 fn take(outbox: &Outbox) -> Option<Taken> {
     futures_util::FutureExt::now_or_never(outbox.take(VecDeque::new()))

@@ -2,7 +2,7 @@
 //! turn. When they are delivered is the feed's business.
 
 use crate::{config::FeedConfig, hub::shared_event::SharedEvent};
-use shared::id::Seq;
+use protocol::id::Seq;
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,

@@ -5,11 +5,11 @@ mod held;
 
 use crate::{config::FeedConfig, hub::shared_event::SharedEvent};
 use held::Held;
-use shared::{
+use protocol::{
+    calls::RangeFound,
     chat::Event,
+    frames::ChatEvent,
     id::{ChatId, Seq},
-    internal::RangeFound,
-    protocol::ChatEvent,
 };
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 use super::*;
 use proptest::prelude::*;
-use shared::{
+use protocol::{
     chat::{Change, Message, UserRef},
     id::UserId,
     time::Timestamp,

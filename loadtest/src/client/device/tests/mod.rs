@@ -10,9 +10,9 @@ use crate::{
     measure::{Op, Slice},
     recorder::Recorder,
 };
+use protocol::id::{ChatId, UserId};
 use serde_json::{Value, json};
 use server::{Server, ServerSocket};
-use shared::id::{ChatId, UserId};
 
 const CHAT: ChatId = ChatId(12);
 

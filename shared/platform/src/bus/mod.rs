@@ -1,0 +1,128 @@
+//! The bus: what one process tells the others at once, on the channels of [`protocol::relay`]. Two
+//! kinds under one contract, in this process and over Redis. It stores nothing and promises at
+//! most once: whoever holds state that messages keep fresh repairs it from the api, and the bus
+//! says when to suspect that state.
+
+pub mod local;
+mod metric;
+mod queue;
+pub mod redis;
+
+pub use self::{
+    local::LocalBus,
+    metric::METRICS,
+    redis::{InvalidRedisUrl, RedisBus, RedisConfig, RedisLimits, pool},
+};
+
+use crate::lifecycle::Lifecycle;
+use bytes::Bytes;
+use protocol::{id::NodeId, relay::Channel};
+use std::future::Future;
+
+/// A handle to publish and subscribe with; clones share everything. One publisher's messages on one
+/// channel arrive in the order of its calls; nothing is promised across channels.
+#[derive(Clone)]
+pub enum Bus {
+    /// Within this process.
+    Local(LocalBus),
+    /// Over Redis pub/sub, to every process on the same server.
+    Redis(RedisBus),
+}
+
+/// What a subscriber hears.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BusEvent {
+    /// Somebody, perhaps this process, published on a channel that is or just was wanted.
+    Message {
+        /// The channel that it was published on.
+        channel: Channel,
+        /// As published.
+        payload: Bytes,
+    },
+    /// The subscription stands, for the first time or again: messages may have been lost before
+    /// now, so suspect everything held; none is lost from now on without another `Down`.
+    Up,
+    /// The subscription is lost; follows an `Up` and is followed by one, however long that takes.
+    Down,
+}
+
+impl Bus {
+    /// A bus within this process. Each subscriber has a bounded queue; one that is too slow for it
+    /// loses messages and hears `Down`, `Up`.
+    pub fn local() -> Bus {
+        Bus::Local(LocalBus::new())
+    }
+
+    /// A bus over Redis. Connects in the background, for ever: a server that is away is not an
+    /// error. `node` names this process's probe channel. Needs a Tokio runtime.
+    pub fn redis(config: RedisConfig, node: NodeId, lifecycle: &Lifecycle) -> Bus {
+        Bus::Redis(RedisBus::new(config, node, lifecycle))
+    }
+
+    /// Tells every subscriber of the channel. Never blocks; a full queue or a lost connection drops
+    /// the message and counts it (`bus_dropped_total`).
+    pub fn publish(&self, channel: Channel, payload: Bytes) {
+        match self {
+            Bus::Local(bus) => bus.publish(channel, payload),
+            Bus::Redis(bus) => bus.publish(channel, payload),
+        }
+    }
+
+    /// Starts a subscription that wants no channel yet. Over Redis it has its own connection: make
+    /// one per process. `on_event` runs on the task that reads: it must neither block nor wait; what
+    /// it takes too long for, the sender's buffer limit ends with `Down` and `Up`. Needs a Tokio
+    /// runtime.
+    pub fn subscriber(&self, on_event: impl Fn(BusEvent) + Send + Sync + 'static) -> Subscriber {
+        match self {
+            Bus::Local(bus) => Subscriber(Kind::Local(bus.subscriber(on_event))),
+            Bus::Redis(bus) => Subscriber(Kind::Redis(bus.subscriber(on_event))),
+        }
+    }
+}
+
+/// The wanted channels of one subscription. Dropping it ends the subscription.
+pub struct Subscriber(Kind);
+
+enum Kind {
+    Local(local::LocalSubscriber),
+    Redis(redis::RedisSubscriber),
+}
+
+impl Subscriber {
+    /// Wants these channels from now on; repeats are harmless. The future may be dropped. It
+    /// resolves when whatever is published from then on arrives, or at once while the subscription
+    /// is down: then the next `Up` says the same. A connection that dies meanwhile ends the wait
+    /// when that is found out, after some seconds at most.
+    pub fn add(&self, channels: &[Channel]) -> impl Future<Output = ()> + Send + use<> {
+        let confirmed = match &self.0 {
+            Kind::Local(subscriber) => {
+                subscriber.add(channels);
+                None
+            }
+            Kind::Redis(subscriber) => subscriber.add(channels),
+        };
+        async move {
+            if let Some(confirmed) = confirmed {
+                // An error means that the connection or the subscription ended: at once, then.
+                let _ = confirmed.await;
+            }
+        }
+    }
+
+    /// Wants these channels no longer. Messages on their way may still arrive, at the latest until
+    /// a later `add` has resolved.
+    pub fn remove(&self, channels: &[Channel]) {
+        match &self.0 {
+            Kind::Local(subscriber) => subscriber.remove(channels),
+            Kind::Redis(subscriber) => subscriber.remove(channels),
+        }
+    }
+
+    /// Between `Up` and `Down`.
+    pub fn is_up(&self) -> bool {
+        match &self.0 {
+            Kind::Local(_) => true,
+            Kind::Redis(subscriber) => subscriber.is_up(),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! What one subscription connection's reading task makes of push messages, and what it leaves for
+//! the supervisor to see. It neither waits nor decides.
+
+use super::super::{
+    BusEvent,
+    metric::{self, Dropped},
+};
+use bytes::Bytes;
+use protocol::relay::Channel;
+use redis::{PushInfo, PushKind, Value};
+use std::{
+    str,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+use tokio::sync::Notify;
+
+pub(super) type OnEvent = Arc<dyn Fn(BusEvent) + Send + Sync>;
+
+/// Shared between one connection's reading task and its supervisor.
+#[derive(Default)]
+pub(super) struct Link {
+    gone: Notify,
+    pushes: AtomicU64,
+    probe: AtomicU64,
+    probed: Notify,
+    muted: AtomicBool,
+}
+
+impl Link {
+    /// What the reading task does with a push message: messages go to `on_event`, except the node's
+    /// own probes.
+    pub(super) fn on_push(
+        self: Arc<Self>,
+        own_probe: Channel,
+        on_event: OnEvent,
+    ) -> impl Fn(PushInfo) -> Result<(), ()> {
+        let received = metric::received_counter();
+        move |push| {
+            self.pushes.fetch_add(1, Ordering::Relaxed);
+            match push.kind {
+                PushKind::Message if !self.muted.load(Ordering::Relaxed) => {
+                    match message(push.data) {
+                        Some((channel, payload)) if channel == own_probe => {
+                            if let Ok(number) = payload.as_ref().try_into() {
+                                self.probe.fetch_max(u64::from_be_bytes(number), Ordering::Relaxed);
+                                self.probed.notify_one();
+                            }
+                        }
+                        Some((channel, payload)) => {
+                            received.increment(1);
+                            on_event(BusEvent::Message { channel, payload });
+                        }
+                        None => metric::dropped(Dropped::UnknownChannel, 1),
+                    }
+                }
+                PushKind::Disconnection => self.gone.notify_one(),
+                _ => {}
+            }
+            Ok(())
+        }
+    }
+
+    /// Waits for the connection's end.
+    pub(super) async fn gone(&self) {
+        self.gone.notified().await;
+    }
+
+    /// Waits for a probe of this number or a later one. For one task.
+    pub(super) async fn probed(&self, number: u64) {
+        while self.probe.load(Ordering::Relaxed) < number {
+            self.probed.notified().await;
+        }
+    }
+
+    /// How much was pushed so far. It grows as long as the connection delivers anything at all.
+    pub(super) fn pushes(&self) -> u64 {
+        self.pushes.load(Ordering::Relaxed)
+    }
+
+    /// The connection is given up: a reading task that is still being dropped must say nothing more.
+    pub(super) fn mute(&self) {
+        self.muted.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The two parts of a `message` push; `None` when the channel is not one of ours.
+fn message(data: Vec<Value>) -> Option<(Channel, Bytes)> {
+    let [Value::BulkString(name), Value::BulkString(payload)] =
+        <[Value; 2]>::try_from(data).ok()?
+    else {
+        return None;
+    };
+    let channel = str::from_utf8(&name).ok()?.parse().ok()?;
+    Some((channel, Bytes::from(payload)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::id::ChatId;
+
+    fn push(name: &[u8], payload: &[u8]) -> Vec<Value> {
+        vec![Value::BulkString(name.to_vec()), Value::BulkString(payload.to_vec())]
+    }
+
+    #[test]
+    fn only_whole_messages_on_channels_of_ours_count() {
+        let expected = (Channel::Chat(ChatId(7)), Bytes::from_static(b"payload"));
+        assert_eq!(message(push(b"chat:7", b"payload")), Some(expected));
+        for name in [&b""[..], b"chat:", b"chat:7 ", b"elsewhere", b"chat:\xff"] {
+            assert_eq!(message(push(name, b"payload")), None, "{name:?}");
+        }
+        for part in
+            [vec![], vec![Value::Nil], vec![Value::BulkString(b"chat:7".to_vec()), Value::Nil]]
+        {
+            assert_eq!(message(part), None);
+        }
+    }
+}

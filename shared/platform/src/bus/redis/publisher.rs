@@ -1,0 +1,154 @@
+//! Publishing to Redis: a bounded queue and one task that sends whatever it holds as one pipeline,
+//! so that batches grow with the load and a channel's order is kept. While the connection is down
+//! messages are dropped, not kept: what they say is in the database by then.
+
+use super::{
+    super::{
+        metric::{self, Dropped, Role},
+        queue::{Limit, Queue},
+    },
+    config::RedisConfig,
+};
+use crate::{backoff::Backoff, lifecycle::Lifecycle};
+use bytes::Bytes;
+use protocol::relay::Channel;
+use redis::{PushInfo, PushKind, RedisError, aio::MultiplexedConnection};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+use tokio::{sync::Notify, time};
+
+/// The publishing end of the bus. Dropping it lets the task end once the queue is empty.
+pub(super) struct Publisher(Arc<Shared>);
+
+struct Shared {
+    queue: Queue,
+    /// Up, or connecting for the first time: then the queue waits for the outcome.
+    accepting: AtomicBool,
+    losses: AtomicU64,
+}
+
+impl Publisher {
+    pub(super) fn spawn(config: RedisConfig, lifecycle: &Lifecycle) -> Self {
+        let limit =
+            Limit { entries: config.limits.publish_entries, bytes: config.limits.publish_bytes };
+        let shared = Arc::new(Shared {
+            queue: Queue::new(limit),
+            accepting: AtomicBool::new(true),
+            losses: AtomicU64::new(0),
+        });
+        lifecycle.spawn_background(run(Arc::clone(&shared), config));
+        Self(shared)
+    }
+
+    /// Queues the message, or drops and counts it; says which.
+    pub(super) fn publish(&self, channel: Channel, payload: Bytes) -> bool {
+        let dropped = if !self.0.accepting.load(Ordering::Relaxed) {
+            Dropped::Disconnected
+        } else if self.0.queue.push((channel, payload)).is_err() {
+            Dropped::QueueFull
+        } else {
+            return true;
+        };
+        metric::dropped(dropped, 1);
+        false
+    }
+
+    /// How often the connection was lost or not made: as long as it stays the same, nothing queued
+    /// was dropped.
+    pub(super) fn losses(&self) -> u64 {
+        self.0.losses.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        self.0.queue.close();
+    }
+}
+
+/// Connects, publishes until that fails, and again, until the queue is closed.
+async fn run(shared: Arc<Shared>, config: RedisConfig) {
+    let mut backoff = config.limits.backoff();
+    let mut connected_before = false;
+    loop {
+        let gone = Arc::new(Notify::new());
+        let on_push = {
+            let gone = Arc::clone(&gone);
+            move |push: PushInfo| {
+                if push.kind == PushKind::Disconnection {
+                    gone.notify_one();
+                }
+                Ok::<(), ()>(())
+            }
+        };
+        let error = match config.connect(on_push, config.limits.response_timeout).await {
+            Ok(connection) => {
+                if connected_before {
+                    metric::reconnected(Role::Publish);
+                    tracing::info!("Publishing to Redis again");
+                }
+                connected_before = true;
+                metric::up(Role::Publish, true);
+                if !shared.accepting.load(Ordering::Relaxed) {
+                    // Pushed by callers that looked just before the loss: old by now.
+                    metric::dropped(Dropped::Disconnected, shared.queue.clear());
+                    shared.accepting.store(true, Ordering::Relaxed);
+                }
+                match publish(&shared, connection, &gone, &config, &mut backoff).await {
+                    Ok(()) => return metric::up(Role::Publish, false),
+                    Err(error) => error,
+                }
+            }
+            Err(error) => error,
+        };
+        metric::up(Role::Publish, false);
+        shared.losses.fetch_add(1, Ordering::Relaxed);
+        if shared.accepting.swap(false, Ordering::Relaxed) {
+            tracing::warn!(%error, "Cannot publish to Redis; other nodes hear of events by polling");
+        } else {
+            tracing::debug!(%error, "Still cannot publish to Redis");
+        }
+        metric::dropped(Dropped::Disconnected, shared.queue.clear());
+        if shared.queue.is_closed() {
+            return;
+        }
+        time::sleep(backoff.pause(rand::random())).await;
+    }
+}
+
+/// Sends what is queued, in order, one pipeline at a time. `Ok` when the queue is closed.
+async fn publish(
+    shared: &Shared,
+    mut connection: MultiplexedConnection,
+    gone: &Notify,
+    config: &RedisConfig,
+    backoff: &mut Backoff,
+) -> Result<(), RedisError> {
+    loop {
+        tokio::select! {
+            batch = shared.queue.take(config.limits.publish_batch) => {
+                let Some(batch) = batch else { return Ok(()) };
+                if batch.entries.is_empty() {
+                    continue;
+                }
+                let mut pipeline = redis::Pipeline::with_capacity(batch.entries.len());
+                for (channel, payload) in &batch.entries {
+                    pipeline.cmd("PUBLISH").arg(channel.to_string()).arg(&payload[..]).ignore();
+                }
+                if let Err(error) = pipeline.exec_async(&mut connection).await {
+                    metric::dropped(Dropped::Disconnected, batch.entries.len());
+                    return Err(error);
+                }
+                metric::published(batch.entries.len());
+            }
+            () = gone.notified() => return Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset).into()),
+            // Only when idle: traffic proves as much.
+            () = time::sleep(config.limits.probe_every) => {
+                redis::cmd("PING").exec_async(&mut connection).await?;
+            }
+        }
+        backoff.reset();
+    }
+}

@@ -1,0 +1,29 @@
+//! Who an account is, as its own clients and its tokens say. Other people's view of it is
+//! [`UserRef`](crate::chat::UserRef).
+
+use crate::id::UserId;
+use serde::{Deserialize, Serialize};
+
+/// A user as shown to itself on a socket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// The number that never changes.
+    pub id: UserId,
+    /// The unique name, which others type.
+    pub username: String,
+    /// Display name.
+    pub name: String,
+    /// What it may do beside chatting.
+    pub role: Role,
+}
+
+/// What an account may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Takes part in chats.
+    User,
+    /// Also governs accounts and all chats, by the administration routes.
+    Admin,
+}

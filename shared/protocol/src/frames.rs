@@ -1,0 +1,296 @@
+//! The native protocol of `WS /gateway`: JSON text frames, each with a `type`. Types only; the
+//! session decides what a frame means. Unknown fields are ignored. `docs/protocol.md` tells it to
+//! the writers of clients.
+
+use crate::{
+    account::Account,
+    chat::{ChatView, Event, PresenceStatus, UserRef},
+    id::{ChatId, Seq, UserId},
+    time::Timestamp,
+};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use std::collections::HashMap;
+
+/// What a client sends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ClientFrame {
+    /// First frame of every connection.
+    Hello {
+        /// An access token, unless it came with the upgrade.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        token: Option<String>,
+        /// Where the client stopped, if it was connected before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        resume: Option<Resume>,
+    },
+    /// Post a message. `id` is its idempotency key: repeat it with the same `id` until `ack`.
+    Send {
+        /// The idempotency key, repeated in the answer.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+        /// The chat to post to.
+        chat_id: ChatId,
+        /// What the message says.
+        text: String,
+        /// The message that it answers, in the same chat.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reply_to: Option<Seq>,
+    },
+    /// Replace the text of an own message.
+    Edit {
+        /// The edit's idempotency key, repeated in the answer.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+        /// The message's chat.
+        chat_id: ChatId,
+        /// The message to change.
+        message_id: Seq,
+        /// What it says from now on.
+        text: String,
+    },
+    /// Remove an own message; the owner of a chat and administrators may remove any.
+    Delete {
+        /// Repeated in the answer.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+        /// The message's chat.
+        chat_id: ChatId,
+        /// The message to remove.
+        message_id: Seq,
+    },
+    /// Everything up to this message has been read. No answer.
+    Read {
+        /// The chat that was read.
+        chat_id: ChatId,
+        /// The newest message that was read.
+        message_id: Seq,
+    },
+    /// The user is typing. No answer. Send it again every few seconds while it lasts.
+    Typing {
+        /// The chat that the user writes in.
+        chat_id: ChatId,
+    },
+    /// Watch a public room without being a member. With `after`: what was missed first.
+    Subscribe {
+        /// Repeated in the answer.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+        /// The room.
+        chat_id: ChatId,
+        /// The newest event that the client has.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<Seq>,
+    },
+    /// Stop watching a room.
+    Unsubscribe {
+        /// Repeated in the answer.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+        /// The room.
+        chat_id: ChatId,
+    },
+    /// A fresh access token of the same session, before the old one expires.
+    Token {
+        /// Repeated in the answer.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+        /// The token.
+        token: String,
+    },
+    /// Ask for a `pong`: proof that the connection works in both directions.
+    Ping {
+        /// Repeated in the answer.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+    },
+}
+
+/// Where a client stopped: the epoch it knew and, for each chat, the newest `seq` it has processed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resume {
+    /// The `epoch` of the last `ready`.
+    pub epoch: String,
+    /// The newest `seq` that was processed, by chat.
+    #[serde(deserialize_with = "cursors")]
+    pub cursors: HashMap<ChatId, Seq>,
+}
+
+/// JSON spells a map's keys as text, and serde, which buffers a tagged enum's fields, no longer
+/// knows then that such a text may be read as a number.
+fn cursors<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HashMap<ChatId, Seq>, D::Error> {
+    HashMap::<String, Seq>::deserialize(deserializer)?
+        .into_iter()
+        .map(|(chat, seq)| Ok((chat.parse().map_err(D::Error::custom)?, seq)))
+        .collect()
+}
+
+/// What the server sends.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ServerFrame {
+    /// The answer to `hello`. Chats are live from here on, after each one's `seq`.
+    Ready {
+        /// Names the connection, for support and logs.
+        connection_id: String,
+        /// The account that is signed in.
+        user: Account,
+        /// Names this database. Another epoch than before: forget all cursors.
+        epoch: String,
+        /// The server pings this often; hearing nothing for twice as long means the connection is dead.
+        heartbeat_ms: u64,
+        /// The user's live chats, the most recently active first.
+        chats: Vec<ChatView>,
+    },
+    /// Everything that was missed in this chat has been sent: all events up to `seq`.
+    CaughtUp {
+        /// The chat.
+        chat_id: ChatId,
+        /// The newest event that was sent.
+        seq: Seq,
+    },
+    /// What was missed cannot be sent. Fetch the chat's recent messages; events after `seq` follow.
+    Resync {
+        /// The chat.
+        chat_id: ChatId,
+        /// Events after this one follow.
+        seq: Seq,
+    },
+    /// Committed: the command's effect will never be lost. `seq` is the event it made.
+    Ack {
+        /// The `id` of the command.
+        id: Option<String>,
+        /// The chat that changed.
+        chat_id: ChatId,
+        /// The message that was posted, edited or removed.
+        message_id: Seq,
+        /// The event that the command made.
+        seq: Seq,
+        /// When it was committed, by the database's clock.
+        timestamp: Timestamp,
+    },
+    /// A user read up to a message. Also the own user's, from another device.
+    Read {
+        /// The chat.
+        chat_id: ChatId,
+        /// Who read.
+        user_id: UserId,
+        /// The newest message that was read.
+        message_id: Seq,
+    },
+    /// Somebody is typing, now.
+    Typing {
+        /// The chat that is written in.
+        chat_id: ChatId,
+        /// Who types, or how many do.
+        #[serde(flatten)]
+        who: Typist,
+    },
+    /// A user came online or went offline.
+    Presence {
+        /// The user.
+        user_id: UserId,
+        /// What the user is now.
+        status: PresenceStatus,
+    },
+    /// The user has a new chat, or an old one woke; it is live after its `seq`.
+    Chat {
+        /// The chat as the user sees it.
+        chat: ChatView,
+    },
+    /// The user is no longer in this chat, or it is gone.
+    ChatRemoved {
+        /// The chat.
+        chat_id: ChatId,
+    },
+    /// The answer to `subscribe`; live after its `seq`, or caught up first when `after` was given.
+    Subscribed {
+        /// The `id` of the `subscribe`.
+        id: Option<String>,
+        /// The room as the user sees it.
+        chat: ChatView,
+    },
+    /// The answer to `unsubscribe`: the room is watched no more.
+    Unsubscribed {
+        /// The `id` of the `unsubscribe`.
+        id: Option<String>,
+        /// The room.
+        chat_id: ChatId,
+    },
+    /// The answer to `token`: the connection lives until then.
+    TokenAccepted {
+        /// The `id` of the `token`.
+        id: Option<String>,
+        /// When the token expires.
+        expires_at: Timestamp,
+    },
+    /// The answer to `ping`.
+    Pong {
+        /// The `id` of the `ping`.
+        id: Option<String>,
+    },
+    /// This connection ends soon: open another one after the delay, resuming.
+    Reconnect {
+        /// The delay, which differs between connections so that they do not return together.
+        after_ms: u64,
+    },
+    /// A frame was refused; `id` is that frame's.
+    Error {
+        /// The `id` of the refused frame, if it had one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+        /// The stable reason, see [`Code`](crate::code::Code).
+        code: String,
+        /// A sentence for people.
+        message: String,
+        /// How long to wait before the frame may succeed.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_after_ms: Option<u64>,
+    },
+    /// An event of a chat: `message`, `edited`, `deleted`, `member`, `renamed`, `owner`.
+    #[serde(untagged)]
+    Event(ChatEvent),
+}
+
+/// Who is typing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Typist {
+    /// One of few.
+    One {
+        /// The typist.
+        user: UserRef,
+    },
+    /// In a chat that many watch: how many have been within the last second, about.
+    Many {
+        /// About how many.
+        count: u32,
+    },
+}
+
+/// An event with the chat it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChatEvent {
+    /// The chat that changed.
+    pub chat_id: ChatId,
+    /// Its numbered change.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hello_with_cursors_round_trips() {
+        let cursors = HashMap::from([(ChatId(5), Seq(7))]);
+        let hello = ClientFrame::Hello {
+            token: None,
+            resume: Some(Resume { epoch: "e".to_owned(), cursors }),
+        };
+        let json = serde_json::to_string(&hello).unwrap();
+        assert_eq!(json, r#"{"type":"hello","resume":{"epoch":"e","cursors":{"5":7}}}"#);
+        assert_eq!(serde_json::from_str::<ClientFrame>(&json).unwrap(), hello);
+    }
+}

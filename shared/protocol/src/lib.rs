@@ -1,0 +1,21 @@
+//! Switchboard's words: what clients, gateways and apis say to each other, as data. It knows no socket, no
+//! database and no clock but [`time::Timestamp::now`], so that a client can depend on it.
+//!
+//! Start with [`chat`] (what is said in chats), [`frames`] (the native protocol), [`command`] and its receipt,
+//! [`relay`] (what travels on the bus) and [`calls`] (what a gateway asks an api).
+
+#![warn(missing_docs, unreachable_pub)]
+
+pub mod account;
+pub mod calls;
+pub mod chat;
+pub mod close;
+pub mod code;
+pub mod command;
+pub mod frames;
+pub mod id;
+pub mod limits;
+pub mod refusal;
+pub mod relay;
+pub mod time;
+pub mod traceparent;

@@ -1,0 +1,222 @@
+//! What travels on the bus: channel names and payloads. Nothing here may be the only copy of
+//! anything: whatever a lost payload said is repaired from the api (`Changed`, `Events`).
+
+use crate::{
+    chat::{Event, PresenceStatus, UserRef},
+    id::{ChatId, NodeId, Seq, SessionId, UserId},
+    time::Timestamp,
+    traceparent::Traceparent,
+};
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+/// Up to so many watchers of a chat on a node are told by name who types, comes, goes and has read; and
+/// up to so many members make read marks travel at all. With more each of these signals would cost a
+/// frame a watcher, and each watcher makes them: the square of a crowd.
+pub const MAX_WATCHERS: usize = 100;
+
+/// A channel of the bus. Its text is the Redis channel's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Channel {
+    /// `chat:{id}`: [`ChatPayload`], to every gateway with a local member of that chat.
+    Chat(ChatId),
+    /// `user:{id}`: [`UserPayload`], to every gateway with a connection of that user.
+    User(UserId),
+    /// `control`: [`ControlPayload`], to every node.
+    Control,
+    /// `probe:{node}`: a node's proof to itself that its subscription delivers.
+    Probe(NodeId),
+}
+
+impl fmt::Display for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Chat(id) => write!(f, "chat:{id}"),
+            Self::User(id) => write!(f, "user:{id}"),
+            Self::Control => f.write_str("control"),
+            Self::Probe(node) => write!(f, "probe:{node}"),
+        }
+    }
+}
+
+/// The text is not one of ours.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("not a channel of Switchboard")]
+pub struct UnknownChannel;
+
+impl FromStr for Channel {
+    type Err = UnknownChannel;
+
+    fn from_str(text: &str) -> Result<Self, UnknownChannel> {
+        if text == "control" {
+            return Ok(Self::Control);
+        }
+        let (kind, id) = text.split_once(':').ok_or(UnknownChannel)?;
+        match kind {
+            "chat" => id.parse().map(Self::Chat).map_err(|_| UnknownChannel),
+            "user" => id.parse().map(Self::User).map_err(|_| UnknownChannel),
+            "probe" => id.parse().map(Self::Probe).map_err(|_| UnknownChannel),
+            _ => Err(UnknownChannel),
+        }
+    }
+}
+
+/// On `chat:{id}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum ChatPayload {
+    /// Committed events in the order of `seq`. Published by the api, once a chat and batch.
+    Events(ChatEvents),
+    /// Somebody is typing. Published by the typist's gateway, which has delivered it locally itself.
+    Typing {
+        /// The gateway that published.
+        origin: NodeId,
+        /// The typist.
+        user: UserRef,
+    },
+    /// Somebody read up to a message. Published by the api.
+    Read {
+        /// Who read.
+        user_id: UserId,
+        /// The newest message that was read.
+        message_id: Seq,
+    },
+    /// Somebody came online or went offline. Published by a gateway, which has delivered it locally itself.
+    Presence {
+        /// The gateway that published.
+        origin: NodeId,
+        /// The user.
+        user_id: UserId,
+        /// What the user is now.
+        status: PresenceStatus,
+    },
+    /// Somebody came into the lobby by a dialect that announces it. Published by that gateway, which
+    /// has delivered it locally itself.
+    Arrived {
+        /// The gateway that published.
+        origin: NodeId,
+        /// The name of the newcomer.
+        username: String,
+        /// When it came.
+        at: Timestamp,
+    },
+    /// The chat is gone. Published by the api.
+    ChatDeleted,
+}
+
+/// A run of committed events of one chat.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChatEvents {
+    /// The chat.
+    pub chat_id: ChatId,
+    /// In the order of `seq`. Live runs have no holes; ranges may (see [`crate::calls::Range`]).
+    pub events: Vec<Event>,
+    /// When the api published, milliseconds since 1970 by its clock: for the relay lag metric only.
+    pub published_ms: i64,
+    /// The span that published them, where that is recorded: their deliveries follow from it.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "Traceparent::lenient"
+    )]
+    pub traceparent: Option<Traceparent>,
+}
+
+/// On `user:{id}`. Published by the api.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum UserPayload {
+    /// The user became a member of this chat.
+    Added {
+        /// The chat.
+        chat_id: ChatId,
+    },
+    /// The user is no longer a member of this chat; if banned from the room, it may not watch it either.
+    Removed {
+        /// The chat.
+        chat_id: ChatId,
+        /// Whether the user is banned from it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        banned: bool,
+    },
+    /// The user has read up to here, on whatever device.
+    Read {
+        /// The chat.
+        chat_id: ChatId,
+        /// The newest message that was read.
+        message_id: Seq,
+    },
+    /// A chat that the user's connections may not hold live has new events after `after`.
+    Wake {
+        /// The chat.
+        chat_id: ChatId,
+        /// All new events come after this one.
+        after: Seq,
+    },
+}
+
+/// On `control`. Published by the api.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum ControlPayload {
+    /// These sessions are over: their sockets close, their access tokens are refused.
+    Ended(EndedSessions),
+}
+
+/// Sessions that ended, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndedSessions {
+    /// The sessions.
+    pub sessions: Vec<SessionId>,
+    /// Why all of them ended.
+    pub reason: EndReason,
+}
+
+/// Why a session ended before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndReason {
+    /// An administrator blocked the user.
+    Blocked,
+    /// A used refresh token came back: somebody copied it.
+    TokenReuse,
+    /// The password changed.
+    PasswordChanged,
+    /// The user signed out, here or from another device; or what a newer api knows beside these.
+    #[serde(other)]
+    SignedOut,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn channel_names_round_trip() {
+        for channel in [
+            Channel::Chat(ChatId(7)),
+            Channel::User(UserId(8)),
+            Channel::Control,
+            Channel::Probe(NodeId::random()),
+        ] {
+            assert_eq!(channel.to_string().parse(), Ok(channel));
+        }
+        for text in ["", "chat", "chat:", "chat:x", "room:1", "probe:1"] {
+            assert_eq!(text.parse::<Channel>(), Err(UnknownChannel), "{text}");
+        }
+    }
+    #[test]
+    fn a_trace_goes_along_only_where_there_is_one_and_breaks_nothing() {
+        let read = |json: &str| serde_json::from_str::<ChatPayload>(json).unwrap();
+        let plain = r#"{"kind":"events","chat_id":7,"events":[],"published_ms":5}"#;
+        let ChatPayload::Events(mut run) = read(plain) else { panic!("not events") };
+        assert_eq!(run.traceparent, None, "as nodes without traces publish it");
+        assert_eq!(serde_json::to_string(&ChatPayload::Events(run.clone())).unwrap(), plain);
+        run.traceparent = Traceparent::new(1, 2, true);
+        let traced = serde_json::to_string(&ChatPayload::Events(run.clone())).unwrap();
+        assert_eq!(read(&traced), ChatPayload::Events(run.clone()));
+        run.traceparent = None;
+        let broken = traced.replace("-01\"", "-??\"");
+        assert_eq!(read(&broken), ChatPayload::Events(run), "{broken}");
+    }
+}
