@@ -2,7 +2,7 @@
 
 use crate::{
     accounts::input,
-    db::{Conn, DbError, List, column, execute, fetch_all, json_rows, skeletons},
+    db::{Conn, DbError, List, column, execute, fetch_all, json_rows, row, skeletons},
     error::Result,
     lookalikes::{is_reserved, skeletons},
     state::Api,
@@ -101,23 +101,33 @@ impl Known {
     }
 }
 
+row! {
+    struct NameRow {
+        username_key: String,
+        id: i64,
+        username: String,
+        /// A guest who was not here lately.
+        back: bool,
+    }
+}
+
 async fn find(conn: &mut Conn, names: &BTreeMap<String, &str>) -> Result<Known, DbError> {
     let keys: List<String> =
         names.iter().flat_map(|(key, name)| [key.clone(), input::key(name)]).collect();
     if keys.0.is_empty() {
         return Ok(Known::default());
     }
-    let rows: Vec<(String, i64, String, bool)> = fetch_all!(
+    let rows: Vec<NameRow> = fetch_all!(
         conn,
         "SELECT u.username_key, u.id, u.username, u.guest AND NOT EXISTS (
-             SELECT 1 FROM guest_visits v WHERE v.user_id = u.id AND v.seen_at > c.now - $2)
+             SELECT 1 FROM guest_visits v WHERE v.user_id = u.id AND v.seen_at > c.now - $2) AS back
          FROM users u CROSS JOIN clock c
          WHERE u.username_key IN (SELECT value FROM json_each($1))",
         keys,
         NOTED_MS
     )?;
-    let back = rows.iter().filter(|(.., back)| *back).map(|(_, id, ..)| *id).collect();
-    let users = rows.into_iter().map(|(key, id, username, _)| (key, (id, username))).collect();
+    let back = rows.iter().filter(|row| row.back).map(|row| row.id).collect();
+    let users = rows.into_iter().map(|row| (row.username_key, (row.id, row.username))).collect();
     let looks = names.values().flat_map(|name| skeletons(name)).collect();
     Ok(Known { users, back, looks: skeletons::owners(conn.link(), looks).await? })
 }

@@ -2,7 +2,7 @@
 
 use super::{
     access,
-    stored::{MessageRow, Stored, message_columns},
+    stored::{Stored, message_columns},
     stretches,
 };
 use crate::{
@@ -52,14 +52,14 @@ pub async fn list(api: &Api, user: UserId, chat: ChatId, page: Page) -> Result<V
             )
         };
     }
-    let mut rows: Vec<MessageRow> = match page.after {
+    let mut found: Vec<Stored> = match page.after {
         Some(_) => fetch_all!(conn, select!("ASC"), chat.0, after, before, limit)?,
         None => fetch_all!(conn, select!("DESC"), chat.0, after, before, limit)?,
     };
     if page.after.is_none() {
-        rows.reverse();
+        found.reverse();
     }
-    Ok(rows.into_iter().map(|row| Stored::from(row).message).collect())
+    Ok(found.into_iter().map(|stored| stored.message).collect())
 }
 
 /// A page by offset from the oldest, and how many there are in all. What lies between the page and the
@@ -94,7 +94,7 @@ pub async fn history(
             )
         };
     }
-    let rows: Vec<MessageRow> = if offset <= MAX_OFFSET {
+    let found: Vec<Stored> = if offset <= MAX_OFFSET {
         fetch_all!(tx, select!("ASC"), chat.0, 0_i64, limit, offset)?
     } else if count == 0 {
         Vec::new()
@@ -112,13 +112,12 @@ pub async fn history(
         );
         return Err(Error::field("offset", most));
     };
-    let messages = rows.into_iter().map(|row| Stored::from(row).message).collect();
-    Ok((messages, total))
+    Ok((found.into_iter().map(|stored| stored.message).collect(), total))
 }
 
 /// One message; `None` when there is none or it is deleted. Checks no rights.
 pub async fn get(link: &mut Link<'_>, chat: ChatId, id: Seq) -> Result<Option<Message>> {
-    let row: Option<MessageRow> = fetch_optional!(
+    let found: Option<Stored> = fetch_optional!(
         link,
         concat!(
             "SELECT ",
@@ -129,5 +128,5 @@ pub async fn get(link: &mut Link<'_>, chat: ChatId, id: Seq) -> Result<Option<Me
         chat.0,
         id.0
     )?;
-    Ok(row.map(|row| Stored::from(row).message))
+    Ok(found.map(|stored| stored.message))
 }
