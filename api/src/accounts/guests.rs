@@ -136,35 +136,21 @@ async fn find(conn: &mut Conn, names: &BTreeMap<String, &str>) -> Result<Known, 
 /// they are here.
 async fn make(api: &Api, rows: &[(&str, &str)]) -> Result<(), DbError> {
     // The empty hash verifies no password, and no name or email leads to it anyway.
-    macro_rules! insert {
-        ($key:literal, $name:literal, $from:literal) => {
-            concat!(
-                "INSERT INTO users (username, username_key, name, password_hash, created_at, guest)
-                 SELECT ",
-                $name,
-                ", ",
-                $key,
-                ", ",
-                $name,
-                ", '', c.now, TRUE
-                 FROM ",
-                $from,
-                " CROSS JOIN clock c WHERE TRUE ORDER BY ",
-                $key,
-                "
-                 ON CONFLICT (username_key) DO NOTHING"
-            )
-        };
-    }
     let mut tx = api.db.begin().await?;
     execute!(
         tx,
-        postgres: insert!("r.key", "r.name", "UNNEST($1::TEXT[], $2::TEXT[]) AS r (key, name)"),
+        postgres: "INSERT INTO users (username, username_key, name, password_hash, created_at, guest)
+            SELECT r.name, r.key, r.name, '', c.now, TRUE
+            FROM UNNEST($1::TEXT[], $2::TEXT[]) AS r (key, name) CROSS JOIN clock c ORDER BY r.key
+            ON CONFLICT (username_key) DO NOTHING",
         (
             column!(rows, 0),
             column!(rows, 1),
         ),
-        sqlite: insert!("r.value ->> 0", "r.value ->> 1", "json_each($1) r"),
+        sqlite: "INSERT INTO users (username, username_key, name, password_hash, created_at, guest)
+            SELECT r.value ->> 1, r.value ->> 0, r.value ->> 1, '', c.now, TRUE
+            FROM json_each($1) r CROSS JOIN clock c WHERE TRUE ORDER BY r.value ->> 0
+            ON CONFLICT (username_key) DO NOTHING",
         (json_rows(rows)),
     )?;
     let keys: List<String> = rows.iter().map(|(key, _)| (*key).to_owned()).collect();

@@ -262,13 +262,16 @@ pub(crate) async fn lock_unchanged(
     user: UserId,
     password_hash: &str,
 ) -> Result<Option<Role>, DbError> {
-    const SQL: &str = "SELECT role FROM users WHERE id = $1 AND password_hash = $2
-        AND blocked_at IS NULL AND deactivated_at IS NULL";
     // SQLite's transaction is the only writer anyway.
-    const LOCKED: &str = "SELECT role FROM users WHERE id = $1 AND password_hash = $2
-        AND blocked_at IS NULL AND deactivated_at IS NULL FOR SHARE";
-    let row: Option<(String,)> = fetch_optional!(tx, postgres: LOCKED, (user.0, password_hash),
-        sqlite: SQL, (user.0, password_hash))?;
+    let row: Option<(String,)> = fetch_optional!(
+        tx,
+        postgres: "SELECT role FROM users WHERE id = $1 AND password_hash = $2
+            AND blocked_at IS NULL AND deactivated_at IS NULL FOR SHARE",
+        (user.0, password_hash),
+        sqlite: "SELECT role FROM users WHERE id = $1 AND password_hash = $2
+            AND blocked_at IS NULL AND deactivated_at IS NULL",
+        (user.0, password_hash),
+    )?;
     Ok(row.map(|(role,)| role_of(&role)))
 }
 

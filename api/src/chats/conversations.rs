@@ -143,30 +143,30 @@ row! {
 /// The private chats and groups that changed last, the newest change first, without messages. Of
 /// groups, which may be large, no members are looked at.
 async fn recent(conn: &mut Conn, user: UserId) -> Result<Vec<Chat>> {
-    macro_rules! select {
-        ($chats:literal) => {
-            concat!(
-                "SELECT r.id, r.chat_type, r.name, r.last_seq, r.last_read, u.username AS other,
-                     o.last_read AS others_mark
-                 FROM (SELECT c.id, c.chat_type, c.name, c.last_seq, c.changed_at, m.user_id, m.last_read
-                       FROM members m ",
-                $chats,
-                " WHERE m.user_id = $1 ORDER BY c.changed_at DESC, c.id DESC LIMIT $2) r
-                 LEFT JOIN members o ON o.chat_id = CASE WHEN r.chat_type = 'private' THEN r.id END
-                     AND o.user_id <> r.user_id
-                 LEFT JOIN users u ON u.id = o.user_id
-                 ORDER BY r.changed_at DESC, r.id DESC"
-            )
-        };
-    }
     // From the user's memberships to their chats, whatever PostgreSQL believes of the tables.
     Ok(fetch_all!(
         conn,
-        postgres: select!("CROSS JOIN LATERAL (SELECT * FROM chats
-            WHERE id = m.chat_id AND chat_type <> 'room' AND deleted_at IS NULL OFFSET 0) c"),
+        postgres: "SELECT r.id, r.chat_type, r.name, r.last_seq, r.last_read, u.username AS other,
+                o.last_read AS others_mark
+            FROM (SELECT c.id, c.chat_type, c.name, c.last_seq, c.changed_at, m.user_id, m.last_read
+                  FROM members m CROSS JOIN LATERAL (SELECT * FROM chats
+                      WHERE id = m.chat_id AND chat_type <> 'room' AND deleted_at IS NULL OFFSET 0) c
+                  WHERE m.user_id = $1 ORDER BY c.changed_at DESC, c.id DESC LIMIT $2) r
+            LEFT JOIN members o ON o.chat_id = CASE WHEN r.chat_type = 'private' THEN r.id END
+                AND o.user_id <> r.user_id
+            LEFT JOIN users u ON u.id = o.user_id
+            ORDER BY r.changed_at DESC, r.id DESC",
         (user.0, MAX_CHATS as i64),
-        sqlite: select!("JOIN chats c ON c.id = m.chat_id
-            AND c.chat_type <> 'room' AND c.deleted_at IS NULL"),
+        sqlite: "SELECT r.id, r.chat_type, r.name, r.last_seq, r.last_read, u.username AS other,
+                o.last_read AS others_mark
+            FROM (SELECT c.id, c.chat_type, c.name, c.last_seq, c.changed_at, m.user_id, m.last_read
+                  FROM members m JOIN chats c ON c.id = m.chat_id
+                      AND c.chat_type <> 'room' AND c.deleted_at IS NULL
+                  WHERE m.user_id = $1 ORDER BY c.changed_at DESC, c.id DESC LIMIT $2) r
+            LEFT JOIN members o ON o.chat_id = CASE WHEN r.chat_type = 'private' THEN r.id END
+                AND o.user_id <> r.user_id
+            LEFT JOIN users u ON u.id = o.user_id
+            ORDER BY r.changed_at DESC, r.id DESC",
         (user.0, MAX_CHATS as i64),
     )?)
 }

@@ -1,7 +1,7 @@
 //! Read marks, one by one or of whole chats at once. They only move forward, whoever else moves them at the
 //! same time, and the user's other devices and the senders hear of it.
 
-use super::{direct, ordinals::seen_at};
+use super::direct;
 use crate::{
     db::{Tx, column, execute, fetch_all, json_rows, row},
     error::Result,
@@ -45,10 +45,13 @@ pub async fn mark_read(api: &Api, request: MarkRead) -> Result<()> {
     // What is seen may move without the mark: by a mark set while the chat was not numbered.
     let moved: Vec<MovedMark> = fetch_all!(
         tx,
-        postgres: concat!("WITH marks AS (
+        postgres: "WITH marks AS (
                 SELECT m.chat_id, m.user_id, m.last_read AS before, c.chat_type, c.member_count,
                     GREATEST(m.last_read, LEAST(r.mark, c.last_seq)) AS mark,
-                    CASE WHEN c.sent_seq = c.last_seq THEN ", seen_at!("r.mark"), " END AS seen
+                    CASE WHEN c.sent_seq = c.last_seq THEN COALESCE((
+                        SELECT x.ordinal - 1 FROM messages x
+                        WHERE x.chat_id = c.id AND x.id > r.mark AND x.deleted_at IS NULL
+                        ORDER BY x.id LIMIT 1), c.sent_count) END AS seen
                 FROM UNNEST($1::BIGINT[], $2::BIGINT[], $3::BIGINT[]) AS r (chat_id, user_id, mark)
                 JOIN chats c ON c.id = r.chat_id AND c.deleted_at IS NULL
                 JOIN members m ON m.chat_id = r.chat_id AND m.user_id = r.user_id
@@ -57,7 +60,7 @@ pub async fn mark_read(api: &Api, request: MarkRead) -> Result<()> {
             WHERE m.chat_id = marks.chat_id AND m.user_id = marks.user_id
                 AND (marks.before < marks.mark OR m.seen < marks.seen)
             RETURNING m.chat_id, m.user_id, m.last_read, marks.before < m.last_read AS forward, marks.chat_type,
-                marks.member_count"),
+                marks.member_count",
         (
             column!(marks, 0),
             column!(marks, 1),
@@ -77,17 +80,16 @@ pub async fn mark_read(api: &Api, request: MarkRead) -> Result<()> {
     if let Tx::Sqlite(..) = tx {
         execute!(
             tx,
-            concat!(
-                "UPDATE members SET seen = marks.seen
-                 FROM (SELECT c.id AS chat, r.value ->> 1 AS user, ",
-                seen_at!("(r.value ->> 2)"),
-                " AS seen
-                       FROM json_each($1) r
-                       JOIN chats c ON c.id = r.value ->> 0 AND c.deleted_at IS NULL
-                           AND c.sent_seq = c.last_seq) marks
-                 WHERE chat_id = marks.chat AND user_id = marks.user
-                     AND COALESCE(members.seen, -1) < marks.seen"
-            ),
+            "UPDATE members SET seen = marks.seen
+             FROM (SELECT c.id AS chat, r.value ->> 1 AS user, COALESCE((
+                       SELECT x.ordinal - 1 FROM messages x
+                       WHERE x.chat_id = c.id AND x.id > (r.value ->> 2) AND x.deleted_at IS NULL
+                       ORDER BY x.id LIMIT 1), c.sent_count) AS seen
+                   FROM json_each($1) r
+                   JOIN chats c ON c.id = r.value ->> 0 AND c.deleted_at IS NULL
+                       AND c.sent_seq = c.last_seq) marks
+             WHERE chat_id = marks.chat AND user_id = marks.user
+                 AND COALESCE(members.seen, -1) < marks.seen",
             json_rows(&marks)
         )?;
     }

@@ -158,18 +158,6 @@ pub async fn list(
     before: Option<ChatId>,
     limit: i64,
 ) -> Result<Vec<Overview>> {
-    macro_rules! page {
-        ($whose:literal) => {
-            concat!(
-                "SELECT ",
-                overview_columns!(),
-                " FROM members m JOIN chats c ON c.id = m.chat_id AND c.deleted_at IS NULL
-                  WHERE m.user_id = $1 AND m.chat_id < $2 AND m.invited_by ",
-                $whose,
-                " ORDER BY m.chat_id DESC LIMIT $3"
-            )
-        };
-    }
     let limit = limit.clamp(1, MAX_CHATS);
     let invitation: Option<(bool,)> = match before {
         None => None,
@@ -184,13 +172,36 @@ pub async fn list(
     let among_invitations = invitation == Some((true,));
     let mut chats: Vec<Overview> = match among_invitations {
         true => Vec::new(),
-        false => fetch_all!(link, page!("IS NULL"), user.0, before, limit)?,
+        false => fetch_all!(
+            link,
+            concat!(
+                "SELECT ",
+                overview_columns!(),
+                " FROM members m JOIN chats c ON c.id = m.chat_id AND c.deleted_at IS NULL
+                  WHERE m.user_id = $1 AND m.chat_id < $2 AND m.invited_by IS NULL
+                  ORDER BY m.chat_id DESC LIMIT $3"
+            ),
+            user.0,
+            before,
+            limit
+        )?,
     };
     let left = limit - i64::try_from(chats.len()).unwrap_or(limit);
     if left > 0 {
         let before = if among_invitations { before } else { i64::MAX };
-        let invitations: Vec<Overview> =
-            fetch_all!(link, page!("IS NOT NULL"), user.0, before, left)?;
+        let invitations: Vec<Overview> = fetch_all!(
+            link,
+            concat!(
+                "SELECT ",
+                overview_columns!(),
+                " FROM members m JOIN chats c ON c.id = m.chat_id AND c.deleted_at IS NULL
+                  WHERE m.user_id = $1 AND m.chat_id < $2 AND m.invited_by IS NOT NULL
+                  ORDER BY m.chat_id DESC LIMIT $3"
+            ),
+            user.0,
+            before,
+            left
+        )?;
         chats.extend(invitations);
     }
     Ok(chats)

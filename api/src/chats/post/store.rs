@@ -119,27 +119,6 @@ row! {
 /// The time, and for each command what must be known of its sender. Read after the locks, so that
 /// times grow with the numbers.
 pub async fn facts(tx: &mut Tx, commands: &[&Command]) -> Result<(Timestamp, Vec<Fact>)> {
-    macro_rules! select {
-        ($from:literal, $messages:literal) => {
-            concat!(
-                "SELECT u.username, u.role, u.blocked_at IS NOT NULL OR u.deactivated_at IS NOT NULL AS shut_out,
-                     m.role AS member, d.id, d.text, d.reply_to, d.created_at,
-                     d.edited_at IS NOT NULL OR d.deleted_at IS NOT NULL AS changed,
-                     COALESCE(u.guest, FALSE) AS guest, t.id IS NOT NULL AS name_taken,
-                     CASE WHEN m.silenced THEN 'silenced' WHEN m.user_id IS NULL THEN (
-                         SELECT 'banned' FROM bans b WHERE b.chat_id = r.chat_id AND b.user_id = r.user_id
-                             AND (b.ends_at IS NULL OR b.ends_at > clock.now)) END AS barred,
-                     clock.now
-                 FROM clock CROSS JOIN ", $from, "
-                 LEFT JOIN users u ON u.id = r.user_id
-                 LEFT JOIN users t ON u.guest AND t.username_key = substr(u.username_key, 2)
-                 LEFT JOIN members m ON m.chat_id = r.chat_id AND m.user_id = r.user_id
-                 LEFT JOIN ", $messages, " d ON d.chat_id = r.chat_id AND d.sender_id = r.user_id
-                     AND d.client_message_id = r.client_id
-                 ORDER BY r.place"
-            )
-        };
-    }
     let rows: Vec<(i64, i64, Option<&str>)> = commands
         .iter()
         .map(|command| {
@@ -150,23 +129,50 @@ pub async fn facts(tx: &mut Tx, commands: &[&Command]) -> Result<(Timestamp, Vec
             (command.chat_id.0, command.user_id.0, key)
         })
         .collect();
+    // PostgreSQL looks for repeats in the order of the index that is meant: while chats are small, the
+    // primary key looks as good to it, and would have it read all of a big chat for each message. What has
+    // no key finds another message, which is not joined.
     let rows: Vec<FactRow> = fetch_all!(
         tx,
-        postgres: select!("UNNEST($1::BIGINT[], $2::BIGINT[], $3::TEXT[])
-            WITH ORDINALITY AS r (chat_id, user_id, client_id, place)",
-            // In the order of the index that is meant: while chats are small, the primary key looks
-            // as good to PostgreSQL, and would have it read all of a big chat for each message. What has
-            // no key finds another message, which is not joined.
-            "LATERAL (SELECT * FROM messages WHERE (chat_id, sender_id, client_message_id)
+        postgres: "SELECT u.username, u.role, u.blocked_at IS NOT NULL OR u.deactivated_at IS NOT NULL AS shut_out,
+                m.role AS member, d.id, d.text, d.reply_to, d.created_at,
+                d.edited_at IS NOT NULL OR d.deleted_at IS NOT NULL AS changed,
+                COALESCE(u.guest, FALSE) AS guest, t.id IS NOT NULL AS name_taken,
+                CASE WHEN m.silenced THEN 'silenced' WHEN m.user_id IS NULL THEN (
+                    SELECT 'banned' FROM bans b WHERE b.chat_id = r.chat_id AND b.user_id = r.user_id
+                        AND (b.ends_at IS NULL OR b.ends_at > clock.now)) END AS barred,
+                clock.now
+            FROM clock CROSS JOIN UNNEST($1::BIGINT[], $2::BIGINT[], $3::TEXT[])
+                WITH ORDINALITY AS r (chat_id, user_id, client_id, place)
+            LEFT JOIN users u ON u.id = r.user_id
+            LEFT JOIN users t ON u.guest AND t.username_key = substr(u.username_key, 2)
+            LEFT JOIN members m ON m.chat_id = r.chat_id AND m.user_id = r.user_id
+            LEFT JOIN LATERAL (SELECT * FROM messages WHERE (chat_id, sender_id, client_message_id)
                     >= (r.chat_id, r.user_id, COALESCE(r.client_id, ''))
-                ORDER BY chat_id, sender_id, client_message_id LIMIT 1)"),
+                ORDER BY chat_id, sender_id, client_message_id LIMIT 1) d
+                ON d.chat_id = r.chat_id AND d.sender_id = r.user_id AND d.client_message_id = r.client_id
+            ORDER BY r.place",
         (
             column!(rows, 0),
             column!(rows, 1),
             column!(rows, 2),
         ),
-        sqlite: select!("(SELECT key AS place, value ->> 0 AS chat_id, value ->> 1 AS user_id,
-            value ->> 2 AS client_id FROM json_each($1)) r", "messages"),
+        sqlite: "SELECT u.username, u.role, u.blocked_at IS NOT NULL OR u.deactivated_at IS NOT NULL AS shut_out,
+                m.role AS member, d.id, d.text, d.reply_to, d.created_at,
+                d.edited_at IS NOT NULL OR d.deleted_at IS NOT NULL AS changed,
+                COALESCE(u.guest, FALSE) AS guest, t.id IS NOT NULL AS name_taken,
+                CASE WHEN m.silenced THEN 'silenced' WHEN m.user_id IS NULL THEN (
+                    SELECT 'banned' FROM bans b WHERE b.chat_id = r.chat_id AND b.user_id = r.user_id
+                        AND (b.ends_at IS NULL OR b.ends_at > clock.now)) END AS barred,
+                clock.now
+            FROM clock CROSS JOIN (SELECT key AS place, value ->> 0 AS chat_id, value ->> 1 AS user_id,
+                value ->> 2 AS client_id FROM json_each($1)) r
+            LEFT JOIN users u ON u.id = r.user_id
+            LEFT JOIN users t ON u.guest AND t.username_key = substr(u.username_key, 2)
+            LEFT JOIN members m ON m.chat_id = r.chat_id AND m.user_id = r.user_id
+            LEFT JOIN messages d ON d.chat_id = r.chat_id AND d.sender_id = r.user_id
+                AND d.client_message_id = r.client_id
+            ORDER BY r.place",
         (json_rows(&rows)),
     )?;
     let now = rows.first().map_or(0, |row| row.now);
