@@ -63,7 +63,7 @@ pub async fn guests(api: &Api, request: Guests) -> Result<GuestsFound> {
 /// The name as it is kept.
 fn check(api: &Api, name: &str) -> Result<String, Refusal> {
     if !api.config.guests {
-        return refuse(Code::GuestsOff, "Sign in first: there is no guest access here.");
+        return Err(Code::GuestsOff.into());
     }
     let name = guest_name(name)?;
     if is_reserved(&name) { taken() } else { Ok(name) }
@@ -166,12 +166,8 @@ async fn make(api: &Api, rows: &[(&str, &str)]) -> Result<(), DbError> {
 }
 
 fn taken<T>() -> Result<T, Refusal> {
-    refuse(
+    Err(Refusal::new(
         Code::UsernameTaken,
         "This name is, or looks like, the name of somebody with an account.",
-    )
-}
-
-fn refuse<T>(code: Code, message: &str) -> Result<T, Refusal> {
-    Err(Refusal { code, message: message.to_owned() })
+    ))
 }
