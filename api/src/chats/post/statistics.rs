@@ -2,7 +2,7 @@
 //! transaction and under the locks of its chats. Three for the whole batch; none when no chat of it is
 //! counted.
 
-use super::{plan::Done, tally::Tally};
+use super::{plan::batch::Done, tally::Tally};
 use crate::db::{DbError, Tx, column, execute, fetch_all, json_rows};
 use protocol::id::{ChatId, UserId};
 

@@ -1,7 +1,7 @@
 //! The statements of `post` that read and lock; [`super::write`] has those that write. Each handles the
 //! whole batch.
 
-use super::plan::{Barred, Chat, EditKey, Edited, Fact, Repeated, Sender, fingerprint};
+use super::plan::facts::{Barred, Chat, EditKey, Edited, Fact, Repeated, Sender, fingerprint};
 use crate::{
     chats::{
         access::{MemberRole, chat_type},

@@ -1,6 +1,6 @@
 //! The statements of `post` that write what a batch did. Each handles the whole batch.
 
-use super::plan::Done;
+use super::plan::batch::Done;
 use crate::{
     chats::{
         ordinals::{self, Ordinals},
