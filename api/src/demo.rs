@@ -126,7 +126,7 @@ async fn person(api: &Api, email: &'static str, name: &str) -> Result<Person> {
             tx.commit().await?;
             return Ok(Person { id, username, email, made: true });
         }
-        drop(tx);
+        tx.rollback().await?;
         // Another process that does the same may have been first.
         if let Some(found) = find(api, email).await? {
             return Ok(found);
@@ -167,6 +167,7 @@ async fn group(api: &Api, people: &[Person]) -> Result<ChatId> {
         let (there,): (i64,) =
             fetch_one!(tx, "SELECT COUNT(*) FROM chats WHERE id = $1 AND deleted_at IS NULL", id)?;
         if there > 0 {
+            tx.rollback().await?;
             return Ok(ChatId(id));
         }
     }

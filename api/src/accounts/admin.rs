@@ -86,13 +86,18 @@ pub async fn reset_password(
 pub async fn set_role(db: &Db, username: &str, role: Role) -> Result<bool> {
     let mut tx = db.begin().await?;
     // Of two that are demoted at once, one finds itself the last. SQLite has one writer anyway.
-    const ADMINS: &str = "SELECT id FROM users WHERE role = 'admin' AND blocked_at IS NULL
-        AND deactivated_at IS NULL ORDER BY id";
-    const LOCKED: &str = "SELECT id FROM users WHERE role = 'admin' AND blocked_at IS NULL
-        AND deactivated_at IS NULL ORDER BY id FOR UPDATE";
-    let admins: Vec<(i64,)> = fetch_all!(tx, postgres: LOCKED, (), sqlite: ADMINS, ())?;
+    let admins: Vec<(i64,)> = fetch_all!(
+        tx,
+        postgres: "SELECT id FROM users WHERE role = 'admin' AND blocked_at IS NULL
+            AND deactivated_at IS NULL ORDER BY id FOR UPDATE",
+        (),
+        sqlite: "SELECT id FROM users WHERE role = 'admin' AND blocked_at IS NULL
+            AND deactivated_at IS NULL ORDER BY id",
+        (),
+    )?;
     let user = user::account(tx.link(), username).await?.ok_or(Code::UserNotFound)?;
     if user.role == role {
+        tx.rollback().await?;
         return Ok(false);
     }
     let (word, action) = match role {

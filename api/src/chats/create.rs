@@ -78,8 +78,8 @@ pub async fn create(api: &Api, actor: Actor, new: NewChat) -> Result<Overview> {
     };
     let chat = match insert(&mut tx, actor, row).await {
         Err(error) if error.violates("chats_pair_key") => {
-            // The failed statement has ended PostgreSQL's transaction.
-            drop(tx);
+            // `pair_taken` begins another one, which must not wait for this one.
+            tx.rollback().await?;
             return Err(pair_taken(api, actor, pair_key.as_deref().unwrap_or_default()).await?);
         }
         inserted => inserted?,

@@ -25,6 +25,7 @@ pub async fn rename(api: &Api, actor: Actor, chat: ChatId, name: &str) -> Result
     access.not_private()?;
     const RENAME: &str = "UPDATE chats SET name = $2 WHERE id = $1 AND name <> $2";
     if execute!(tx, RENAME, chat.0, name)? == 0 {
+        tx.rollback().await?;
         return Ok(());
     }
     let event = changes::renamed(&mut tx, &mut access, actor.user_id, name).await?;

@@ -109,6 +109,7 @@ pub async fn leave(api: &Api, actor: Actor, chat: ChatId) -> Result<()> {
     access.to_enter()?;
     access.not_private()?;
     let Some(role) = access.role else {
+        tx.rollback().await?;
         return Ok(());
     };
     let change = if access.chat_type == ChatType::Room { None } else { Some(MemberChange::Left) };

@@ -103,7 +103,10 @@ pub async fn number_one(db: &Db) -> Result<bool, DbError> {
             WHERE sent_seq <> last_seq AND deleted_at IS NULL ORDER BY id LIMIT 1",
         (),
     )?;
-    let Some((chat, last_seq, after)) = found else { return Ok(false) };
+    let Some((chat, last_seq, after)) = found else {
+        tx.rollback().await?;
+        return Ok(false);
+    };
     let upto = last_seq.min(after + STEP);
     // Each row is looked for by what the subquery found of it, the chat too: what PostgreSQL knew before,
     // it could take as a reason to run the subquery for each row.
@@ -159,7 +162,7 @@ async fn find_seen(db: &Db, chat: i64) -> Result<(), DbError> {
             after,
             STEP
         )?;
-        let Some((last,)) = last else { return Ok(()) };
+        let Some((last,)) = last else { return tx.rollback().await };
         execute!(
             tx,
             "UPDATE members SET seen = r.seen

@@ -16,7 +16,9 @@ pub enum Conn {
     Sqlite(PoolConnection<Sqlite>),
 }
 
-/// A transaction. Rolled back when dropped. One that may write in SQLite notes when it has.
+/// A transaction. One that is dropped changes nothing, but keeps its locks until its connection is taken up
+/// again: who looks at the same rows next ends it by [`Tx::rollback`]. One that may write in SQLite notes
+/// when it has.
 pub enum Tx {
     Postgres(Transaction<'static, Postgres>),
     Sqlite(Transaction<'static, Sqlite>, Option<Written>),
@@ -53,6 +55,15 @@ impl Tx {
                 tx.commit().await?;
                 written.iter().for_each(Written::now);
             }
+        }
+        Ok(())
+    }
+
+    /// Ends the transaction without its changes. Its locks are gone when this returns.
+    pub async fn rollback(self) -> Result<(), DbError> {
+        match self {
+            Self::Postgres(tx) => tx.rollback().await?,
+            Self::Sqlite(tx, _) => tx.rollback().await?,
         }
         Ok(())
     }

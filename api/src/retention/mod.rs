@@ -75,25 +75,49 @@ pub(crate) async fn keep_tidy(db: Db, config: Arc<Config>) {
 /// is counted and waits for a while.
 pub async fn step(db: &Db, config: &RetentionConfig) -> Result<Step, DbError> {
     let mut tx = db.begin().await?;
-    let Some(now) = take(&mut tx).await? else { return Ok(Step::NotNow) };
-    let Some((chore, place)) = due(&mut tx, now).await? else { return Ok(Step::Nothing) };
-    let done = carry_out(tx, config, chore, now, &place).await;
-    if done.is_err() {
-        metrics::counter!("retention_failures_total", "kind" => chore.name()).increment(1);
-        postpone(db, chore).await?;
+    let Some(now) = take(&mut tx).await? else {
+        tx.rollback().await?;
+        return Ok(Step::NotNow);
+    };
+    let Some((chore, place)) = due(&mut tx, now).await? else {
+        // Whoever looks next must not find the row held by a step that is not made.
+        tx.rollback().await?;
+        return Ok(Step::Nothing);
+    };
+    let made = match carry_out(&mut tx, config, chore, now, &place).await {
+        Ok(made) => tx.commit().await.map(|()| made),
+        Err(error) => {
+            // `postpone` writes rows that this holds. A connection that fails here has let go of them.
+            let _ = tx.rollback().await;
+            Err(error)
+        }
+    };
+    match &made {
+        Ok(made) => metrics::counter!("retention_removed_total", "kind" => chore.name())
+            .increment(made.removed),
+        Err(_) => {
+            metrics::counter!("retention_failures_total", "kind" => chore.name()).increment(1);
+            postpone(db, chore).await?;
+        }
     }
-    done
+    made.map(|Removal { removed, rest }| Step::Made { chore, removed, rest })
+}
+
+/// What a step removed, and how long the database rests after it.
+struct Removal {
+    removed: u64,
+    rest: Duration,
 }
 
 async fn carry_out(
-    mut tx: Tx,
+    tx: &mut Tx,
     config: &RetentionConfig,
     chore: Chore,
     now: i64,
     place: &str,
-) -> Result<Step, DbError> {
+) -> Result<Removal, DbError> {
     let started = Instant::now();
-    let Made { removed, more, place } = work(&mut tx, config, chore, now, place).await?;
+    let Made { removed, more, place } = work(tx, config, chore, now, place).await?;
     let rest = started
         .elapsed()
         .saturating_mul(config.rest)
@@ -115,9 +139,7 @@ async fn carry_out(
     )?;
     const REST: &str = "UPDATE meta SET value = $2 WHERE key = $1";
     execute!(tx, REST, RESTS_UNTIL, (now + rest_ms).to_string())?;
-    tx.commit().await?;
-    metrics::counter!("retention_removed_total", "kind" => chore.name()).increment(removed);
-    Ok(Step::Made { chore, removed, rest })
+    Ok(Removal { removed, rest })
 }
 
 /// Becomes the one that makes the next step, until the transaction ends, if nobody else is and no rest is

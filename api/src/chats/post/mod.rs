@@ -113,7 +113,7 @@ async fn store(api: &Api, commands: &[&Command], impatient: bool) -> Result<(Vec
     let results = commands.iter().map(result).collect();
     let news = if done.chats.is_empty() {
         // Nothing to commit, but perhaps something to say once more.
-        drop(tx);
+        tx.rollback().await?;
         news::publish(api, tell(done, Vec::new()))
     } else {
         let sleepers = wakes::wake(&mut tx, &done).await?;
@@ -159,8 +159,8 @@ async fn lock(api: &Api, commands: &[&Command], impatient: bool) -> Result<Locke
         Err(DbError::Held(_)) if impatient => {}
         chats => return Ok(Locked { tx, chats: chats?, busy: HashSet::new() }),
     }
-    // That transaction is over. Which chats it waited for, nobody says.
-    drop(tx);
+    // Which chats it waited for, nobody says. Those that it had locked must be free for the next one.
+    tx.rollback().await?;
     let mut tx = api.db.begin().await?;
     let chats = store::lock_chats(&mut tx, commands, Lock::Skip).await?;
     let mut busy = store::existing(&mut tx, commands).await?;
