@@ -101,7 +101,7 @@ pub fn router(api: Api) -> Router {
         begins_traces: true,
     };
     let routes =
-        rest::openapi::with_documents(rest::limited(&api)).merge(rest::files::page::routes());
+        rest::openapi::with_documents(rest::limited(&api)).merge(rest::files::web_client::routes());
     let routes = rest::cors::allow(surroundings.around(routes), &api.config);
     routes.with_state(Api { db: api.people.clone(), ..api })
 }

@@ -2,7 +2,7 @@
 //! all that. Blocking is a POST, and by Bearer token also the GET that family C's clients send.
 
 use super::{
-    greenatom::{self, ByName},
+    names_dialect::{self, ByName},
     page::{Items, limit_within},
     views::{AuditEntryView, LineView, UserView},
 };
@@ -219,7 +219,7 @@ struct ChatsQuery {
     params(ChatsQuery),
     responses(
         (status = 200, description = "Every chat, also one without messages.",
-            body = BTreeMap<String, Vec<LineView>>, example = json!(greenatom::example())),
+            body = BTreeMap<String, Vec<LineView>>, example = json!(names_dialect::example())),
         (status = 403, description = "`admin_only` Only administrators may do this."),
         (status = 404, description = "`user_not_found` User not found"),
     )
@@ -232,7 +232,7 @@ async fn chats_of_user(
     let ChatsQuery { username, reason, limit } = query;
     let limit = limit_within(limit, MAX_PER_CHAT, MAX_PER_CHAT)?;
     let chats = conversations::of_other(&api, admin.0.user_id, &username, &reason, limit).await?;
-    Ok(Json(greenatom::by_name(chats)))
+    Ok(Json(names_dialect::by_name(chats)))
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]

@@ -12,13 +12,13 @@ pub(crate) mod cors;
 pub(crate) mod costs;
 mod direct;
 pub(crate) mod files;
-mod greenatom;
 mod health;
 mod limit;
 mod lobby;
 mod me;
 mod members;
 mod messages;
+mod names_dialect;
 pub(crate) mod openapi;
 mod page;
 mod reply;
@@ -52,7 +52,7 @@ pub fn routes() -> OpenApiRouter<Api> {
         .merge(bans::routes())
         .merge(messages::routes())
         .merge(direct::routes())
-        .merge(greenatom::routes())
+        .merge(names_dialect::routes())
         .merge(lobby::routes())
         .merge(health::routes())
         .merge(openapi::documents())

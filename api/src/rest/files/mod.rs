@@ -1,7 +1,7 @@
 //! A file that is served as it is: with a policy for what a page of it may do, and not again to a
-//! browser that has it. Where it is served is for [`page`] and [`super::openapi`] to say.
+//! browser that has it. Where it is served is for [`web_client`] and [`super::openapi`] to say.
 
-pub mod page;
+pub mod web_client;
 
 use crate::error::fault;
 use axum::{
