@@ -92,8 +92,8 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// What an administrator gives as the reason; empty for none. 422 when it is too long or has
-/// characters that a reader of the log would not see.
+/// What an administrator gives as the reason; empty for none. `validation_failed` when it is too
+/// long or has characters that a reader of the log would not see.
 pub fn check_reason(reason: &str) -> Result<()> {
     if reason.chars().count() > MAX_REASON_CHARS {
         let most = format!("must have at most {MAX_REASON_CHARS} characters");

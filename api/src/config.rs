@@ -20,7 +20,7 @@ pub struct Config {
     pub body_limit: usize,
     /// Largest body of an internal call: what a gateway puts into one, by [`MAX_CALL_BYTES`].
     pub internal_body_limit: usize,
-    /// A request is answered 503 after this long. Longer than the wait for a database connection
+    /// A request is answered `timeout` after this long. Longer than the wait for a database connection
     /// and a password permit together, shorter than what load balancers commonly wait (60 s).
     pub request_timeout: Duration,
     /// A session ends when it was not renewed for this long: a month away means signing in again.
@@ -41,7 +41,7 @@ pub struct Config {
     pub ended_capacity: usize,
     /// What one account may ask of all apis together, counted in cheap reads
     /// (the table is `rest/costs.rs`): 50 changes a second and 200 at once, as over its sockets, or 250 cheap
-    /// reads, a tenth of a core. A page that opens takes about 20, and a family's list of all messages 51.
+    /// reads, a tenth of a core. A page that opens takes about 20, and the `names` dialect's list of all messages 51.
     pub requests: Rate,
     /// The same for all people of one network who show no account: twice as much, so that a school that
     /// comes back at once may renew and sign in. Those are limited by themselves, below.

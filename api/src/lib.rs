@@ -63,7 +63,7 @@ pub struct Parts {
 }
 
 /// Starts what runs beside the requests. Works while the database is away:
-/// requests then fail with 503.
+/// requests then fail with `unavailable`.
 pub async fn start(parts: Parts, config: Config, lifecycle: &Lifecycle) -> Result<Api> {
     let Parts { db, people, bus, presence, limiter, tokens } = parts;
     let config = Arc::new(config);

@@ -19,8 +19,8 @@ pub struct ActivePage {
     pub next: Option<UserId>,
 }
 
-/// Those connected with an id above `after`; at most `limit` of them and [`MAX_PAGE`]. 503 while presence
-/// cannot be asked: nobody is guessed to be away.
+/// Those connected with an id above `after`; at most `limit` of them and [`MAX_PAGE`]. `unavailable` while
+/// presence cannot be asked: nobody is guessed to be away.
 pub async fn list(api: &Api, after: UserId, limit: i64) -> Result<ActivePage> {
     let limit = usize::try_from(limit.clamp(1, MAX_PAGE)).unwrap_or(MAX_ONLINE_PAGE);
     let online = api.presence.online_page(after, limit).await.map_err(|error| {

@@ -15,8 +15,8 @@ use crate::{
 use protocol::{code::Code, id::UserId, relay::EndReason};
 
 /// Blocks the user of this name; `@name` is the guest of that name. Blocked already: nothing
-/// changes, and nothing is recorded. 400 for oneself, so that the last admin cannot lock everybody
-/// out.
+/// changes, and nothing is recorded. `cannot_block_yourself` for oneself, so that the last admin
+/// cannot lock everybody out.
 pub async fn block(api: &Api, admin: UserId, username: &str, reason: &str) -> Result<Profile> {
     audit::check_reason(reason)?;
     let mut tx = api.db.begin().await?;

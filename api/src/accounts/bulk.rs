@@ -60,8 +60,8 @@ pub struct Account {
 }
 
 /// Makes the accounts of a range, in its order. Those that an earlier call made are taken again, also
-/// after their removal: their earlier sessions end. 400 when a name is somebody else's; then nothing
-/// is made.
+/// after their removal: their earlier sessions end. `username_taken` when a name is somebody else's;
+/// then nothing is made.
 pub async fn create(api: &Api, admin: UserId, range: &Range) -> Result<Vec<Account>> {
     let Range { from, count, .. } = *range;
     let prefix = &prefix(&range.prefix)?;
@@ -118,8 +118,8 @@ fn taken(which: &str) -> Error {
     Error::new(Code::UsernameTaken, text)
 }
 
-/// Keeps what the names look like for their owners, `users`, as registering does. 400 when one looks like
-/// somebody else's.
+/// Keeps what the names look like for their owners, `users`, as registering does. `username_taken` when
+/// one looks like somebody else's.
 async fn keep_skeletons(
     tx: &mut Tx,
     names: &[String],

@@ -35,7 +35,7 @@ impl Check {
         good
     }
 
-    /// 422 with everything noted, or nothing.
+    /// `validation_failed` with everything noted, or nothing.
     pub fn finish(&mut self) -> Result<()> {
         let fields = std::mem::take(&mut self.0);
         let Some(first) = fields.first() else { return Ok(()) };

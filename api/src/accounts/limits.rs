@@ -40,7 +40,7 @@ impl Attempt<'_> {
     }
 }
 
-/// 429 with the time to come back when it is one too many.
+/// `rate_limited` with the time to come back when it is one too many.
 pub async fn admit(api: &Api, attempt: Attempt<'_>) -> Result<()> {
     let (key, rate) = key_and_rate(api, attempt);
     api.limiter.try_take(&key, &rate).await.map_err(|wait| {

@@ -28,9 +28,9 @@ pub struct Login {
     pub device: Option<String>,
 }
 
-/// Opens a session. 401 when the two do not belong together, 403 for a blocked user who knows the
-/// password, 429 after too many attempts on one account, by whichever of its names. The limits are the
-/// same for names that nobody has, so that they do not tell which exist.
+/// Opens a session. `invalid_credentials` when the two do not belong together, `blocked` for a blocked
+/// user who knows the password, `rate_limited` after too many attempts on one account, by whichever of
+/// its names. The limits are the same for names that nobody has, so that they do not tell which exist.
 pub async fn login(api: &Api, login: Login) -> Result<SignedIn> {
     let Login { identity, password, user_agent, from, device } = login;
     // Beyond these no account has it, and no key of a limit may be that long.

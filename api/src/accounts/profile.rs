@@ -35,7 +35,7 @@ pub struct UserPage {
     pub next: Option<String>,
 }
 
-/// One user as the actor may see it. 404 also when it is deactivated. That an administrator has read
+/// One user as the actor may see it. `user_not_found` also when it is deactivated. That an administrator has read
 /// somebody's email address is recorded.
 pub async fn view(api: &Api, actor: Actor, id: UserId) -> Result<Profile> {
     let mut conn = api.db.read().await?;

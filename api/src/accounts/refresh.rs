@@ -25,7 +25,8 @@ use std::iter;
 
 /// New tokens for a refresh token. A token is good once, and for a while afterwards for the same
 /// successor: an answer may be lost, two tabs may ask at once. One that comes back later, or after its
-/// successor was used, was copied: its session ends. 401 for what is not good.
+/// successor was used, was copied: its session ends. `invalid_refresh_token` for what
+/// is not good.
 pub async fn refresh(api: &Api, token: Secret) -> Result<SignedIn> {
     let session = sessions::named_session(&token).ok_or(Code::InvalidRefreshToken)?;
     let hash = refresh_hash(&token);

@@ -31,7 +31,8 @@ pub struct Registration {
 /// How many made-up usernames are tried before the client has to choose one.
 const TRIES: usize = 8;
 
-/// Makes the account. 422 for what may not be, 400 for what is taken or looks like what is taken.
+/// Makes the account. `validation_failed` for what may not be, `username_taken` or `email_taken` for what
+/// is taken or looks like what is taken.
 pub async fn register(api: &Api, registration: Registration) -> Result<SignedIn> {
     let Registration { username, email, name, password, user_agent, from } = registration;
     let username = check(username.as_deref(), email.as_deref(), name.as_deref(), &password)?;

@@ -79,7 +79,7 @@ impl Passwords {
         Self { turns: Some(turns), ..self.clone() }
     }
 
-    /// The text to store. 503 when no permit comes free in time.
+    /// The text to store. `busy` when no permit comes free in time.
     pub async fn hash(&self, password: Secret) -> Result<String> {
         let password = prepare(&password);
         self.run(move |memory| hash(&password, memory)).await?

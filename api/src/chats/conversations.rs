@@ -99,8 +99,8 @@ pub async fn of_user(
     Ok(by_name(chats, user, &names))
 }
 
-/// The same of the user of this name, for an administrator: recorded before it is read. 404 when
-/// nobody has the name.
+/// The same of the user of this name, for an administrator: recorded before it is read.
+/// `user_not_found` when nobody has the name.
 pub async fn of_other(
     api: &Api,
     admin: UserId,
@@ -128,11 +128,11 @@ struct Chat {
     /// Everybody else has read up to here.
     read_by_others: i64,
     /// The oldest first.
-    rows: Vec<MessageRow>,
+    rows: Vec<ConversationMessage>,
 }
 
 row! {
-    struct MessageRow {
+    struct ConversationMessage {
         id: i64,
         sender_id: i64,
         text: String,
@@ -196,7 +196,7 @@ impl Chat {
         if after >= upto {
             return Ok(());
         }
-        let mut rows: Vec<MessageRow> = fetch_all!(
+        let mut rows: Vec<ConversationMessage> = fetch_all!(
             conn,
             "SELECT id, sender_id, text, created_at
              FROM (SELECT id, sender_id, text, created_at FROM messages
@@ -280,7 +280,7 @@ fn by_name(
 impl Chat {
     fn lines(self, user: UserId, names: &HashMap<i64, String>) -> Vec<Line> {
         let name_of = |user: i64| names.get(&user).cloned().unwrap_or_default();
-        let line = |row: MessageRow| {
+        let line = |row: ConversationMessage| {
             let is_sent = row.sender_id == user.0;
             let to_user = self.chat_type == ChatType::Private && !is_sent;
             Line {

@@ -76,7 +76,7 @@ pub async fn list(api: &Api, user: UserId, chat: ChatId, page: Page) -> Result<V
 }
 
 /// A page by offset from the oldest, and how many there are in all. What lies between the page and the
-/// chat's nearer end is walked over: 422 when that is more than [`MAX_OFFSET`], but not in the lobby,
+/// chat's nearer end is walked over: `validation_failed` when that is more than [`MAX_OFFSET`], but not in the lobby,
 /// where stretches of messages are counted.
 pub async fn history(
     api: &Api,

@@ -96,7 +96,7 @@ impl Which {
 
 row! {
     /// The epoch, and a found session with its user.
-    struct SessionRow {
+    struct OpeningSession {
         epoch: String,
         session_id: Option<String>,
         user_id: Option<i64>,
@@ -114,7 +114,7 @@ async fn standings(
     request: &Open,
 ) -> Result<(String, Vec<Result<Account, SessionRefusal>>)> {
     let ids: List<String> = request.sessions.iter().map(|s| s.session_id.to_string()).collect();
-    let rows: Vec<SessionRow> = fetch_all!(
+    let rows: Vec<OpeningSession> = fetch_all!(
         conn,
         "SELECT e.value AS epoch, s.id AS session_id, u.id AS user_id, u.username, u.name, u.role,
              u.blocked_at IS NOT NULL OR u.deactivated_at IS NOT NULL AS shut_out,
@@ -127,7 +127,7 @@ async fn standings(
     let epoch = rows.first().map(|row| row.epoch.clone()).ok_or_else(Error::internal)?;
     let mut found: HashMap<String, Account> = HashMap::new();
     let mut refused: HashMap<String, SessionRefusal> = HashMap::new();
-    for SessionRow { session_id, user_id, username, name, role, shut_out, ended, .. } in rows {
+    for OpeningSession { session_id, user_id, username, name, role, shut_out, ended, .. } in rows {
         let (Some(session), Some(id), Some(username), Some(name)) =
             (session_id, user_id, username, name)
         else {

@@ -95,19 +95,19 @@ from_row!(Overview, |row| {
 });
 
 /// One that was asked for, and its place in the question.
-struct Found {
+struct FoundChat {
     chat: Overview,
     place: i64,
 }
 
-from_row!(Found, |row| Self { chat: Overview::from_row(row)?, place: row.try_get("place")? });
+from_row!(FoundChat, |row| Self { chat: Overview::from_row(row)?, place: row.try_get("place")? });
 
 /// Each of these chats as its user sees it, in the order asked; `None` where there is no such chat.
 /// Does not say whether the user may: see [`Overview::to_enter`].
 pub async fn find(link: &mut Link<'_>, pairs: &[UserChat]) -> Result<Vec<Option<Overview>>> {
     let rows: Vec<(i64, i64)> = pairs.iter().map(|pair| (pair.chat_id.0, pair.user_id.0)).collect();
     let (chats, users): (Vec<i64>, Vec<i64>) = rows.iter().copied().unzip();
-    let found: Vec<Found> = fetch_all!(
+    let found: Vec<FoundChat> = fetch_all!(
         link,
         postgres: concat!("SELECT ", overview_columns!(), ", r.place - 1 AS place
             FROM UNNEST($1::BIGINT[], $2::BIGINT[]) WITH ORDINALITY AS r (chat_id, user_id, place)
@@ -122,7 +122,7 @@ pub async fn find(link: &mut Link<'_>, pairs: &[UserChat]) -> Result<Vec<Option<
         (json_rows(&rows)),
     )?;
     let mut chats = vec![None; pairs.len()];
-    for Found { chat, place } in found {
+    for FoundChat { chat, place } in found {
         if let Some(slot) = usize::try_from(place).ok().and_then(|place| chats.get_mut(place)) {
             *slot = Some(chat);
         }
@@ -142,7 +142,8 @@ pub async fn find(link: &mut Link<'_>, pairs: &[UserChat]) -> Result<Vec<Option<
     Ok(chats)
 }
 
-/// One chat as a user sees it: 404 when there is none, 403 when it is not the user's to enter.
+/// One chat as a user sees it: `chat_not_found` when there is none, `not_a_member` or `banned` when it is not
+/// the user's to enter.
 pub async fn get(link: &mut Link<'_>, user_id: UserId, chat_id: ChatId) -> Result<Overview> {
     let found = find(link, &[UserChat { user_id, chat_id }]).await?.pop().flatten();
     let overview = found.ok_or(Code::ChatNotFound)?;

@@ -51,7 +51,7 @@ pub struct DbConfig {
     pub max_connections: u32,
     /// And those of [`Db::apart`], for people's requests: they take what there is while reads are slow.
     pub max_connections_apart: u32,
-    /// How long a request waits for a free connection before it is answered 503.
+    /// How long a request waits for a free connection before it is answered `unavailable`.
     pub acquire_timeout: Duration,
     /// PostgreSQL ends a statement after this; a commit takes as long as it takes.
     pub statement_timeout: Duration,

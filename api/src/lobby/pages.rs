@@ -100,8 +100,8 @@ pub struct SenderPage {
     pub total: i64,
 }
 
-/// The newest `limit` messages of the registered user of this name, or else of the guest. 404 when
-/// nobody ever had it.
+/// The newest `limit` messages of the registered user of this name, or else of the guest. `user_not_found`
+/// when nobody ever had it.
 pub async fn by_sender(api: &Api, username: &str, limit: i64) -> Result<SenderPage> {
     if is_nobodys(username) {
         return Err(Code::UserNotFound.into());

@@ -30,8 +30,8 @@ pub fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(register_any))
         .routes(routes!(login_any))
-        .routes(routes!(register_scripnet))
-        .routes(routes!(login_scripnet))
+        .routes(routes!(register_in_numbers))
+        .routes(routes!(login_in_numbers))
         .routes(routes!(renew))
         .routes(routes!(logout))
 }
@@ -149,7 +149,7 @@ async fn register_any(
             `username_taken` Username already registered"),
     )
 )]
-async fn register_scripnet(
+async fn register_in_numbers(
     State(api): State<Api>,
     origin: Origin,
     Json(body): Json<RegisterUserBody>,
@@ -213,7 +213,7 @@ async fn login_any(
         (status = 403, description = "`blocked` This account is blocked."),
     )
 )]
-async fn login_scripnet(
+async fn login_in_numbers(
     State(api): State<Api>,
     origin: Origin,
     Json(body): Json<LoginBody>,

@@ -1,5 +1,5 @@
 //! What only administrators do: blocking, seeing who is here, reading another's chats, and the log of
-//! all that. Blocking is a POST, and by Bearer token also the GET that family C's clients send.
+//! all that. Blocking is a POST, and by Bearer token also the GET that clients of the `names` dialect send.
 
 use super::{
     names_dialect::{self, ByName},

@@ -2,7 +2,7 @@
 
 use super::{
     page::{Items, limit_within},
-    views::OverviewView,
+    views::ChatDetailsView,
 };
 use crate::{
     chats::{
@@ -52,13 +52,13 @@ struct ListQuery {
     operation_id = "list_chats",
     tag = "Chats",
     params(ListQuery),
-    responses((status = 200, description = "A page of chats.", body = [OverviewView]))
+    responses((status = 200, description = "A page of chats.", body = [ChatDetailsView]))
 )]
 async fn list(
     State(api): State<Api>,
     caller: Caller,
     Query(query): Query<ListQuery>,
-) -> Result<Json<Vec<OverviewView>>> {
+) -> Result<Json<Vec<ChatDetailsView>>> {
     let limit = limit_within(query.limit, MAX_CHATS, MAX_CHATS)?;
     let mut conn = api.db.read().await?;
     let chats = overview::list(&mut conn.link(), caller.user_id, query.before, limit).await?;
@@ -88,7 +88,7 @@ struct MakeBody {
     tag = "Chats",
     request_body = MakeBody,
     responses(
-        (status = 201, description = "The chat.", body = OverviewView),
+        (status = 201, description = "The chat.", body = ChatDetailsView),
         (status = 400, description = "`private_chat_exists` You already have a private chat with \
             this user: 12. `too_many_chats` Users with 10000 chats cannot have more: 7. \
             `too_many_invitations` Users who have invitations to answer first: 7."),
@@ -100,7 +100,7 @@ async fn make(
     State(api): State<Api>,
     caller: Caller,
     Json(body): Json<MakeBody>,
-) -> Result<(StatusCode, Json<OverviewView>)> {
+) -> Result<(StatusCode, Json<ChatDetailsView>)> {
     let MakeBody { chat_type, name, member_ids } = body;
     let chat =
         create::create(&api, (&caller).into(), NewChat { chat_type, name, member_ids }).await?;
@@ -115,7 +115,7 @@ async fn make(
     tag = "Chats",
     params(("chat_id" = ChatId, Path)),
     responses(
-        (status = 200, description = "The chat as the caller sees it.", body = OverviewView),
+        (status = 200, description = "The chat as the caller sees it.", body = ChatDetailsView),
         (status = 403, description = "`not_a_member` You are not a member of this chat. \
             `banned` You are banned from this room."),
         (status = 404, description = "`chat_not_found` There is no such chat."),
@@ -125,7 +125,7 @@ async fn one(
     State(api): State<Api>,
     caller: Caller,
     Path(chat): Path<ChatId>,
-) -> Result<Json<OverviewView>> {
+) -> Result<Json<ChatDetailsView>> {
     let mut conn = api.db.read().await?;
     Ok(Json(overview::get(&mut conn.link(), caller.user_id, chat).await?.into()))
 }
@@ -202,7 +202,7 @@ async fn delete(
     tag = "Chats",
     params(("chat_id" = ChatId, Path)),
     responses(
-        (status = 200, description = "The chat.", body = OverviewView),
+        (status = 200, description = "The chat.", body = ChatDetailsView),
         (status = 400, description = "`too_many_chats` Users with 10000 chats cannot have more: 7."),
         (status = 403, description = "`not_a_member` You are not a member of this chat. \
             `banned` You are banned from this room."),
@@ -213,7 +213,7 @@ async fn join(
     State(api): State<Api>,
     caller: Caller,
     Path(chat): Path<ChatId>,
-) -> Result<Json<OverviewView>> {
+) -> Result<Json<ChatDetailsView>> {
     membership::join(&api, (&caller).into(), chat).await?;
     let mut conn = api.db.read().await?;
     Ok(Json(overview::get(&mut conn.link(), caller.user_id, chat).await?.into()))
@@ -266,13 +266,13 @@ struct RoomsQuery {
     operation_id = "list_rooms",
     tag = "Chats",
     params(RoomsQuery),
-    responses((status = 200, description = "A page of rooms.", body = Items<OverviewView, ChatId>))
+    responses((status = 200, description = "A page of rooms.", body = Items<ChatDetailsView, ChatId>))
 )]
 async fn rooms(
     State(api): State<Api>,
     caller: Caller,
     Query(query): Query<RoomsQuery>,
-) -> Result<Json<Items<OverviewView, ChatId>>> {
+) -> Result<Json<Items<ChatDetailsView, ChatId>>> {
     let limit = limit_within(query.limit, 100, MAX_CHATS)?;
     let mut conn = api.db.read().await?;
     let rooms = overview::rooms(&mut conn.link(), caller.user_id, query.after, limit).await?;

@@ -1,4 +1,4 @@
-//! Conversations of two by the numbers of the two users, as family A's clients read them. They write
+//! Conversations of two by the numbers of the two users, as clients of the `numbers` dialect read them. They write
 //! over their socket.
 
 use super::page::limit_within;

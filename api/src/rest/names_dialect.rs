@@ -1,4 +1,4 @@
-//! Chats by name with what is read and what is not, as family C's clients ask for them. What marks as
+//! Chats by name with what is read and what is not, as clients of the `names` dialect ask for them. What marks as
 //! read is a POST, and by Bearer token also the GET that those clients send.
 
 use super::{page::limit_within, views::LineView};

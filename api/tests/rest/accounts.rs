@@ -76,7 +76,7 @@ async fn without_a_username_one_is_made_from_the_email() {
 }
 
 #[tokio::test]
-async fn the_first_family_registers_and_signs_in_with_200() {
+async fn the_numbers_dialect_registers_and_signs_in_with_200() {
     let t = Server::start().await;
     let body = json!({"username": "ann", "email": "ann@example.com", "password": "password123"});
     let ann = t.post("/users/register", body.clone()).await.ok(200);

@@ -1,4 +1,4 @@
-//! The lobby by the names of family B: who may read it, in which order, within which limits.
+//! The lobby by the names of the `lobby` dialect: who may read it, in which order, within which limits.
 
 use crate::support::{Ask, Server, text};
 use api::{

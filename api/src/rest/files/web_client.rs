@@ -104,7 +104,7 @@ mod tests {
     #[tokio::test]
     async fn other_paths_and_methods_are_refused() {
         assert_eq!(get_with("/assets/nothing.js", None).await.status(), StatusCode::NOT_FOUND);
-        assert_eq!(get_with("/assets/../page.rs", None).await.status(), StatusCode::NOT_FOUND);
+        assert_eq!(get_with("/assets/../mod.rs", None).await.status(), StatusCode::NOT_FOUND);
         let post = Request::post("/").body(Body::empty()).unwrap();
         let answer = routes::<()>().oneshot(post).await.unwrap();
         assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED);

@@ -34,7 +34,7 @@ impl From<MemberRole> for MemberRoleView {
 /// A chat with what lists show beside the native protocol's fields.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Chat)]
-pub struct OverviewView {
+pub struct ChatDetailsView {
     #[serde(flatten)]
     view: ChatView,
     /// The user's own part; `None` for a room that the user is not a member of.
@@ -47,7 +47,7 @@ pub struct OverviewView {
     created_at: Timestamp,
 }
 
-impl From<Overview> for OverviewView {
+impl From<Overview> for ChatDetailsView {
     fn from(overview: Overview) -> Self {
         let Overview { view, role, member_count, message_count, created_by, created_at, .. } =
             overview;

@@ -8,7 +8,7 @@ mod users;
 
 pub use self::{
     admin::{AuditEntryView, BulkAccountView, RemovedView},
-    chats::{BanView, BlockedPersonView, LineView, MemberView, OverviewView},
+    chats::{BanView, BlockedPersonView, ChatDetailsView, LineView, MemberView},
     lobby::{LobbyMessageView, StatisticsView},
     users::{SessionInfoView, UserPageView, UserView},
 };
