@@ -3,7 +3,6 @@
 //! one client's messages keep their order is [`crate::connection::asking`]'s.
 
 use crate::{
-    Gateway,
     backend::Unavailable,
     config::Config,
     connection::{
@@ -13,6 +12,7 @@ use crate::{
     },
     dialect::{Misread, refusal, try_later},
     hub::conn::Owner,
+    state::Gateway,
 };
 use platform::limit::Rate;
 use protocol::{

@@ -2,7 +2,6 @@
 
 use super::{Admitted, Opened, admit, handshake, opened};
 use crate::{
-    Gateway,
     connection::{
         arriving::Arriving,
         greeting::{Greeted, Greeting, Hello},
@@ -19,6 +18,7 @@ use crate::{
         presence::sharing,
         strangers::Stranger,
     },
+    state::Gateway,
     wire::{
         frame::Frame,
         socket::{Incoming, Socket},
