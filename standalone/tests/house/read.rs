@@ -147,8 +147,9 @@ fn file(name: &str, source: &Path, path: &Path) -> SourceFile {
 /// Files of modules that are declared under `cfg(test)`: by name, because all of them are called so.
 fn mark_tests(files: &mut [SourceFile]) {
     for file in files {
-        let is_test =
-            |part: &String| ["tests", "testing", "fuzz", "samples", "scripted"].contains(&part.as_str());
+        let is_test = |part: &String| {
+            ["tests", "testing", "fuzz", "samples", "scripted"].contains(&part.as_str())
+        };
         if file.module.iter().any(is_test) {
             file.is_test = true;
             file.test_lines += std::mem::take(&mut file.lines);
