@@ -3,7 +3,6 @@
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
 
-mod documents;
 mod figures;
 mod graph;
 mod packages;
