@@ -185,7 +185,7 @@ pub fn hello(user: UserId, cursors: Option<&[(ChatId, i64)]>) -> String {
         cursors: cursors.iter().map(|(chat, seq)| (*chat, Seq(*seq))).collect(),
     });
     let token = Some(api::token(user));
-    serde_json::to_string(&protocol::frames::ClientFrame::Hello { token, resume }).unwrap()
+    serde_json::to_string(&protocol::frames::ClientFrame::hello(token, resume)).unwrap()
 }
 
 fn client_args() -> ClientArgs {
