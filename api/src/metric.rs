@@ -4,39 +4,43 @@ use crate::{auth::ended::END_REASONS, retention::Chore};
 use platform::metric::{Metric, Name, Values, counter, gauge, histogram};
 
 const LISTENER: Name = ("listener", Values::These(&["public", "internal"]));
-const ROUTE: Name = ("route", Values::Bounded("the path's template, or `none`"));
+const ROUTE: Name = ("route", Values::Bounded("the path template, or `none`"));
 const METHOD: Name = ("method", Values::Bounded("the common methods, or `other`"));
 
 /// Of an api, and of the one process.
 pub const METRICS: &[Metric] = &[
     counter(
         "http_requests_total",
-        &[LISTENER, METHOD, ROUTE, ("status", Values::Bounded("HTTP's statuses"))],
+        &[LISTENER, METHOD, ROUTE, ("status", Values::Bounded("the HTTP status codes"))],
         "Requests by route, method and status",
     ),
     histogram(
         "http_request_duration_seconds",
         &[LISTENER, METHOD, ROUTE],
-        "From the head of a request to the head of its answer",
+        "Time from a request's head to its response's head",
     ),
-    gauge("http_requests_in_flight", &[LISTENER], "Requests being answered"),
-    counter("http_panics_total", &[], "Requests that ended in a panic: a fault of ours"),
-    histogram("post_batch_size", &[], "Commands in one call of post"),
+    gauge("http_requests_in_flight", &[LISTENER], "Requests in progress"),
+    counter(
+        "http_panics_total",
+        &[],
+        "Requests that ended in a panic, which is a bug in Switchboard",
+    ),
+    histogram("post_batch_size", &[], "Commands per call of post"),
     counter(
         "commands_total",
         &[("result", Values::These(&["committed", "repeated", "refused", "busy"]))],
-        "Sends, edits and deletes carried out: committed now, found committed before, refused, or left for later because somebody else holds the chat",
+        "Sends, edits and deletes processed. committed: committed now. repeated: already committed. refused: not allowed. busy: postponed because another transaction held the chat's lock",
     ),
-    counter("registrations_total", &[], "Accounts made by registering"),
+    counter("registrations_total", &[], "Accounts created by registration"),
     counter(
         "logins_total",
         &[("result", Values::These(&["ok", "wrong", "blocked"]))],
-        "Attempts to sign in that reached the password check",
+        "Sign-in attempts that reached the password check",
     ),
     counter(
         "sessions_ended_total",
         &[("reason", Values::From(|| END_REASONS.to_vec()))],
-        "Sessions ended before their time, by reason",
+        "Sessions ended before they expired, by reason",
     ),
     counter(
         "limit_refused_total",
@@ -53,40 +57,40 @@ pub const METRICS: &[Metric] = &[
                 "invitations",
             ]),
         )],
-        "Requests answered 429: of an account beyond its share, of a network's people without an account, and too many tries of one kind; invitations refused because too many wait for an answer",
+        "Requests answered with 429, by exceeded limit. account: one account's requests. network: requests without an account from one network. invitations: too many unanswered invitations. The others count attempts of one kind",
     ),
-    gauge("ended_sessions", &[], "Sessions that ended lately, held in memory"),
+    gauge("ended_sessions", &[], "Recently ended sessions held in memory"),
     gauge(
         "db_connections",
         &[("state", Values::These(&["idle", "used"]))],
         "Connections to the database",
     ),
-    gauge("db_connections_limit", &[], "The most connections to the database at once"),
-    histogram("db_wait_seconds", &[], "How long a request waited for a connection to the database"),
+    gauge("db_connections_limit", &[], "Maximum number of connections to the database"),
+    histogram("db_wait_seconds", &[], "Time that a request waited for a database connection"),
     counter(
         "db_errors_total",
         &[("kind", Values::From(|| crate::db::DbError::KINDS.to_vec()))],
-        "Statements and connections that failed, by kind",
+        "Failed statements and connections, by kind",
     ),
     counter(
         "retention_removed_total",
         &[("kind", Values::From(chores))],
-        "Rows removed because their time was over, by what they were",
+        "Rows removed because their retention time was over, by kind",
     ),
     counter(
         "retention_failures_total",
         &[("kind", Values::From(chores))],
-        "Steps of the retention that failed",
+        "Failed steps of the retention job, by kind",
     ),
     gauge(
         "retention_behind_seconds",
         &[("kind", Values::From(chores))],
-        "How long ago nothing was left to be removed; the same from every api. Sessions are gone through once a day, the others every ten minutes",
+        "Time since nothing was left to remove. Every api reports the same value. The job checks sessions once a day and the other kinds every ten minutes",
     ),
     gauge(
         "db_schema_version",
         &[],
-        "The newest migration that this process knows and found applied",
+        "The newest migration that is applied and known to this process",
     ),
 ];
 

@@ -1,5 +1,4 @@
-//! What an operator sets of an api, by flag or environment. The other numbers are in
-//! [`crate::config`].
+//! The settings of an api, given by flags or environment variables. Other numbers are in [`crate::config`].
 
 use crate::{
     auth::tokens::Tokens,
@@ -16,76 +15,85 @@ use platform::{
 };
 use std::{path::PathBuf, time::Duration};
 
-/// Switchboard's REST service: accounts, chats and messages; the only one that talks to the database.
+/// Switchboard's REST service: accounts, chats and messages. Only the api uses the database.
 ///
-/// Every flag can also be set by the environment variable named beside it. Any number of apis run
-/// side by side behind a load balancer, on one database and one Redis, with the same secrets.
+/// Each flag can also be set by the environment variable shown beside it. Any number of apis can
+/// run side by side behind a load balancer, with one database, one Redis server and the same
+/// secrets.
 #[derive(Parser, Clone, Debug)]
 #[command(name = "api", version)]
 pub struct Settings {
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// Where clients' requests arrive (a load balancer sends everything but upgrades here)
+    /// The address for clients' requests. The load balancer sends everything except upgrade
+    /// requests here
     #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8200", global = true)]
     pub listen: ListenAddr,
-    /// Where gateways call. Never expose it to clients
+    /// The address that gateways call. Never expose it to clients
     #[arg(long, env = "INTERNAL_LISTEN", default_value = "127.0.0.1:8300", global = true)]
     pub internal_listen: ListenAddr,
-    /// Where operators look: /livez, /readyz, /metrics. Never expose it to clients
+    /// The address of the operators' endpoints /livez, /readyz and /metrics. Never expose it to
+    /// clients
     #[arg(long, env = "ADMIN_LISTEN", default_value = "127.0.0.1:9200", global = true)]
     pub admin_listen: ListenAddr,
-    /// The database: postgres://user@host/name (the password in DATABASE_PASSWORD, or behind the user
-    /// as user:password), or sqlite:FILE for a single api
+    /// The database: postgres://user@host/name, with the password in DATABASE_PASSWORD or as
+    /// user:password in the URL; or sqlite:FILE for a single api
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, global = true)]
     pub database_url: Option<Secret>,
-    /// The database user's password, so that DATABASE_URL need not be a secret
+    /// The password of the database user. With it, DATABASE_URL need not be a secret
     #[arg(long, env = "DATABASE_PASSWORD", hide_env_values = true, global = true)]
     pub database_password: Option<Secret>,
-    /// Connections to PostgreSQL, three of eight for people's requests, the others for gateways' calls.
-    /// All apis' together must fit the server's max_connections (100 by default), with room for operators
+    /// The number of connections to PostgreSQL. Three of every eight serve clients' REST requests,
+    /// the others serve gateways' calls. The total for all apis must fit the server's
+    /// max_connections (100 by default) and leave room for operators
     #[arg(long, env = "DATABASE_CONNECTIONS", default_value_t = 16, global = true)]
     pub database_connections: u32,
-    /// Whether serving brings the schema up to date first. Any number may try at once; turn it off
-    /// where `api migrate` runs before, with rights that serving shall not have
+    /// Update the database schema before serving. Several apis may try at the same time. Turn it
+    /// off if `api migrate` runs first with rights that the serving process must not have
     #[arg(long, env = "MIGRATE", default_value_t = true, action = clap::ArgAction::Set, global = true)]
     pub migrate: bool,
-    /// The Redis that relays to the gateways: `redis://[:password@]host:port[/db]`
+    /// The Redis server that relays to the gateways: `redis://[:password@]host:port[/db]`
     #[arg(long, env = "REDIS_URL", hide_env_values = true, global = true)]
     pub redis_url: Option<Secret>,
-    /// The secret that gateways show, at least 16 characters. While it is being changed: the old and
-    /// the new one, separated by a comma
+    /// The secret that gateways present, at least 16 characters. To rotate it, give both the old
+    /// and the new secret, separated by a comma
     #[arg(long, env = "INTERNAL_TOKEN", hide_env_values = true, global = true)]
     pub internal_token: Option<Secret>,
-    /// Ed25519 keys as PKCS#8 PEM, as `openssl genpkey -algorithm ed25519` writes one. The first signs
-    /// access tokens, all verify: to rotate, put the new key behind the old one on every api, then
-    /// before it, and drop the old one 30 days later (session cookies live that long)
+    /// Ed25519 keys as PKCS#8 PEM, as written by `openssl genpkey -algorithm ed25519`. The first
+    /// key signs access tokens; all keys verify them. To rotate, append the new key on every api,
+    /// then move it to the front, and remove the old key 30 days later (session cookies live that
+    /// long)
     #[arg(long, env = "JWT_PRIVATE_KEY", hide_env_values = true, global = true)]
     pub jwt_private_key: Option<Secret>,
-    /// The password of `admin`, who is made when there is none yet; later changes of it do nothing.
-    /// 8 to 128 characters. Without it nobody can block users until `api admin create`
+    /// The password of `admin`, 8 to 128 characters. The api creates `admin` if it does not exist;
+    /// changing this setting later has no effect. Without it, nobody can block users until you run
+    /// `api admin create`
     #[arg(long, env = "ADMIN_PASSWORD", hide_env_values = true, global = true)]
     pub admin_password: Option<Secret>,
-    /// Origins of other pages that may use the session cookie and read answers, separated by commas,
-    /// such as `https://chat.example.com`; the own origin always may. Browsers give the cookie to pages
-    /// of the same site only (SameSite=Lax): one of another site signs in for a Bearer token
+    /// Other origins whose pages may use the session cookie and read responses, separated by
+    /// commas, such as `https://chat.example.com`. The api's own origin is always allowed. Browsers
+    /// send the cookie only for pages of the same site (SameSite=Lax), so a page on another site
+    /// must sign in for a Bearer token
     #[arg(long, env = "ALLOWED_ORIGINS", global = true)]
     pub allowed_origins: Vec<List<Origin>>,
-    /// Networks and addresses whose X-Forwarded-For and X-Forwarded-Proto are believed, separated by
-    /// commas: the load balancers'
+    /// The load balancers' networks and addresses, separated by commas. The api trusts
+    /// X-Forwarded-For and X-Forwarded-Proto only if they come from one of them
     #[arg(long, env = "TRUSTED_PROXIES", default_value = "127.0.0.0/8,::1/128", global = true)]
     pub trusted_proxies: Vec<List<TrustedNetwork>>,
-    /// Whether people without an account may read and write in the lobby. Set the gateways' alike
+    /// Allow people without an account to read and write in the lobby. Must match the gateways'
+    /// setting
     #[arg(long, env = "GUESTS", default_value_t = false, action = clap::ArgAction::Set, global = true)]
     pub guests: bool,
     #[command(flatten)]
     pub limits: LimitArgs,
     #[command(flatten)]
     pub retention: RetentionArgs,
-    /// On stopping, how long running requests may take to finish. Longer than a request may take
-    /// at all (20 s), shorter than the time after which the process is killed
+    /// How long a stopping api waits for running requests. Must be longer than the request timeout
+    /// (20 s) and shorter than the time after which the process is killed
     #[arg(long, env = "DRAIN_SECONDS", default_value_t = 25, global = true)]
     pub drain_seconds: u64,
-    /// On stopping, how long to still accept while saying "not ready", so that load balancers notice
+    /// How long a stopping api reports "not ready" and still accepts connections, so that load
+    /// balancers notice
     #[arg(long, env = "SHUTDOWN_DELAY_SECONDS", default_value_t = 0, global = true)]
     pub shutdown_delay_seconds: u64,
     #[command(flatten)]
@@ -98,72 +106,78 @@ pub struct Settings {
 pub enum Command {
     /// Serve requests (the default)
     Serve,
-    /// Bring the database's schema up to date and exit
+    /// Update the database schema and exit
     Migrate,
-    /// Make four users, a private chat and a group to try things out with, and exit. Their password,
-    /// password123, is public: never do this where others can connect. Again: changes nothing
+    /// Create four users, a private chat and a group to try things out, and exit. Their password,
+    /// password123, is public: never do this where others can connect. Running it again changes
+    /// nothing
     Demo,
-    /// Ask an api that runs on this machine whether it wants requests: exit code 0 or 1
+    /// Check whether an api on this machine accepts requests: exit code 0 if it does, 1 if not
     Health,
-    /// Show what an api that runs on this machine logs, or change it for a while
+    /// Show or temporarily change the log filter of an api on this machine
     Log(LogCommand),
-    /// Make the secrets of a deployment, each in a file named as its setting, in a folder. What is
-    /// there already is kept, so it may be run again. Where FOLDER/NAME is a folder, the file goes into it
+    /// Create the secrets of a deployment in a folder, each in a file named after its setting.
+    /// Existing files are kept, so you can run it again. If FOLDER/NAME is a folder, the file is
+    /// written into that folder
     Secrets {
-        /// Made when missing
+        /// The folder; created if it does not exist
         folder: PathBuf,
     },
-    /// After a backup was put back, before anything starts again: clients then load everything anew
-    /// instead of going on from places in a history that is gone
+    /// Run this after restoring a backup and before anything starts. Clients then reload everything
+    /// instead of resuming from positions in a history that no longer exists
     Restored,
-    /// Administrators
+    /// Manage administrators
     #[command(subcommand)]
     Admin(AdminCommand),
 }
 
-/// What is done with administrators on the command line, of `api` and of `switchboard`.
+/// The administrators' commands of `api` and `switchboard`.
 #[derive(Subcommand, Clone, Debug, PartialEq, Eq)]
 pub enum AdminCommand {
-    /// Make `admin` with ADMIN_PASSWORD, or with a random password printed once
+    /// Create `admin` with ADMIN_PASSWORD, or with a random password that is printed once
     Create,
-    /// Show who is an administrator
+    /// List the administrators
     List,
-    /// Give an account a new random password, printed once; its sessions end within seconds
+    /// Give an account a new random password and print it once. The account's sessions end within
+    /// seconds
     Password {
-        /// Whose
+        /// The account
         #[arg(default_value = ADMIN)]
         username: String,
     },
-    /// Make an account an administrator, from its next sign-in on
+    /// Make an account an administrator, effective at its next sign-in
     Promote { username: String },
-    /// Make an administrator an ordinary user, at once. The last one stays
+    /// Make an administrator an ordinary user, effective at once. The last administrator cannot be
+    /// demoted
     Demote { username: String },
 }
 
-/// How much one account and one address may do; also part of the one-process binary.
+/// Limits per account and per address. The one-process binary has them too.
 #[derive(Args, Clone, Debug)]
 pub struct LimitArgs {
-    /// What an account may ask over REST per second, of all apis together (four times as much after a
-    /// quiet time), counted in cheap reads. A change counts 5, so that REST takes as many messages as
-    /// FRAMES_PER_SECOND allows sockets; a page counts what it may read. Raise it for a load test
+    /// Cost units per second that an account may spend over REST on all apis together; after a
+    /// quiet period, a burst of four times as many. A cheap read costs 1. A change costs 5, so that
+    /// REST accepts as many messages as FRAMES_PER_SECOND lets a socket send. A page costs as much
+    /// as it may read. Raise the limit for a load test
     #[arg(long, env = "REQUESTS_PER_SECOND", default_value_t = 250, global = true)]
     pub requests_per_second: u32,
-    /// The same for everybody of one address together who shows no account: signing in, the lobby of
-    /// guests, /status. Twice an account's, so that a school behind one router may come back at once
+    /// The same limit for all clients behind one address that present no account: sign-ins, the
+    /// guests' lobby, /status. The default is twice an account's limit, so that a school behind one
+    /// router can reconnect at once
     #[arg(long, env = "REQUESTS_WITHOUT_ACCOUNT_PER_SECOND", default_value_t = 500, global = true)]
     pub requests_without_account_per_second: u32,
-    /// Attempts to sign in from one address, per minute (five times as many after a quiet time).
-    /// Enough for an office behind one router; each attempt costs 15 ms of a core
+    /// Sign-in attempts per minute from one address; after a quiet period, a burst of five times as
+    /// many. Enough for an office behind one router. Each attempt costs 15 ms of one core
     #[arg(long, env = "LOGINS_PER_MINUTE", default_value_t = 120, global = true)]
     pub logins_per_minute: u32,
-    /// New accounts from one address, per minute (five times as many after a quiet time). A class
-    /// room at once, and no flood of accounts
+    /// New accounts per minute from one address; after a quiet period, a burst of five times as
+    /// many. Enough for a classroom that registers at once, not for a flood of accounts
     #[arg(long, env = "REGISTRATIONS_PER_MINUTE", default_value_t = 60, global = true)]
     pub registrations_per_minute: u32,
 }
 
 impl LimitArgs {
-    /// Into the configuration; one sentence when it cannot be.
+    /// Copies these values into the configuration. An error is one sentence.
     pub fn apply(&self, config: &mut Config) -> Result<(), String> {
         let second = Duration::from_secs(1);
         let minute = Duration::from_secs(60);
@@ -181,28 +195,32 @@ impl LimitArgs {
     }
 }
 
-/// How long stays what is over; also part of the one-process binary.
+/// How long deleted and unused data is kept. The one-process binary has these settings too.
 #[derive(Args, Clone, Debug)]
 pub struct RetentionArgs {
-    /// Days after which a deleted chat's messages go for good, from 1; its members go after an hour. Until
-    /// then nobody is shown them, but who may read the database can look into abuse. 0: never
+    /// Days until a deleted chat's messages are erased, at least 1. Its members are erased after an
+    /// hour. Until then no user can see the messages, but an operator with access to the database
+    /// can investigate abuse. 0 keeps them forever
     #[arg(long, env = "DELETED_CHAT_RETENTION_DAYS", default_value_t = 30, global = true)]
     pub deleted_chat_retention_days: u32,
-    /// Days after which guests who never wrote anything go, from 2, counted from when they last came.
-    /// Only their number is gone: whoever comes by that name is a new guest. 0: never
+    /// Days since their last visit until guests who never wrote anything are erased, at least 2.
+    /// Only the guest's id is lost: the next person to use the name becomes a new guest. 0 keeps
+    /// them forever
     #[arg(long, env = "GUEST_RETENTION_DAYS", default_value_t = 30, global = true)]
     pub guest_retention_days: u32,
 }
 
 impl RetentionArgs {
-    /// Into the configuration; one sentence when it cannot be.
+    /// Copies these values into the configuration. An error is one sentence.
     pub fn apply(&self, config: &mut Config) -> Result<(), String> {
         let days = |days: u32| match days {
             0 => None,
             days => Some(Duration::from_secs(u64::from(days) * 24 * 60 * 60)),
         };
         if self.guest_retention_days == 1 {
-            return Err("GUEST_RETENTION_DAYS must be at least 2, or 0 to keep them".to_owned());
+            return Err(
+                "GUEST_RETENTION_DAYS must be at least 2, or 0 to keep guests forever".to_owned()
+            );
         }
         config.retention.deleted_chats = days(self.deleted_chat_retention_days);
         config.retention.guests = days(self.guest_retention_days);
@@ -210,7 +228,7 @@ impl RetentionArgs {
     }
 }
 
-/// What serving needs beside the settings, checked.
+/// The checked values that an api needs to serve, beyond the settings themselves.
 pub struct Checked {
     pub config: Config,
     pub redis: RedisConfig,
@@ -218,18 +236,19 @@ pub struct Checked {
 }
 
 impl Settings {
-    /// All that serving needs; one sentence about the first thing that is missing or wrong.
+    /// Checks the settings. An error is one sentence about the first setting that is missing or
+    /// wrong.
     pub fn check(&self) -> Result<Checked, String> {
         if self.database_url.is_none() {
             return Err(ConnectError::Missing.to_string());
         }
         let redis_url = self.redis_url.as_ref();
         let redis_url = redis_url.ok_or_else(|| {
-            missing("REDIS_URL", "the Redis that relays to the gateways, redis://host:port")
+            missing("REDIS_URL", "the Redis server that relays to the gateways, redis://host:port")
         })?;
         let redis = RedisConfig::new(redis_url).map_err(|error| format!("REDIS_URL: {error}"))?;
         let internal_token = self.internal_token.as_ref().ok_or_else(|| {
-            missing("INTERNAL_TOKEN", "the secret that gateways show, at least 16 characters")
+            missing("INTERNAL_TOKEN", "the secret that gateways present, at least 16 characters")
         })?;
         let internal_tokens = shared_secrets("INTERNAL_TOKEN", internal_token)?;
         let key = self.jwt_private_key.as_ref().ok_or_else(|| {
@@ -249,7 +268,7 @@ impl Settings {
         Ok(Checked { config, redis, tokens })
     }
 
-    /// The numbers of the database's connections.
+    /// The configuration of the database connections.
     pub fn database(&self) -> DbConfig {
         let all = self.database_connections;
         let max_connections_apart = (all * 3 / 8).max(1);
@@ -262,7 +281,7 @@ impl Settings {
     }
 }
 
-/// So many in each `time`, and `times` as many after a quiet time.
+/// A rate of `count` per `time`, with a burst of `times` as many after a quiet period.
 fn rate(name: &str, count: u32, time: Duration, times: u32) -> Result<Rate, String> {
     if count == 0 {
         return Err(format!("{name} must be at least 1"));
@@ -271,7 +290,7 @@ fn rate(name: &str, count: u32, time: Duration, times: u32) -> Result<Rate, Stri
 }
 
 fn missing(name: &str, what: &str) -> String {
-    format!("{name} is missing: {what}")
+    format!("{name} is missing. Set it to {what}")
 }
 
 #[cfg(test)]

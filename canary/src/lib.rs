@@ -2,7 +2,6 @@
 //! they see is what users see, and no single node could know it: a partition of the relay, say.
 
 pub mod account;
-pub mod backoff;
 pub mod config;
 pub mod connection;
 pub mod keeper;
@@ -58,21 +57,21 @@ pub const METRICS: &[&[Metric]] = &[telemetry::METRICS, serve::METRICS, OWN];
 
 /// The canary's own among them.
 pub const OWN: &[Metric] = &[
-    gauge("canary_gateways", &[], "Gateways found by name; each should have a connection"),
+    gauge("canary_gateways", &[], "Gateways found by name. The canary should be connected to each"),
     gauge(
         "canary_connections",
         &[],
-        "Gateways to which the connections of both accounts are open and ready",
+        "Gateways to which both accounts have an open and ready connection",
     ),
     counter(
         "canary_connects_total",
         &[("result", Values::These(&["ok", "failed"]))],
-        "Attempts to sign in, connect and get ready",
+        "Attempts to sign in, connect and become ready",
     ),
     counter(
         "canary_messages_total",
         &[("result", Values::These(&["delivered", "late", "lost", "repeated"]))],
-        "Deliveries expected of messages sent: in time, late, not within 30 s, or more than once",
+        "Expected deliveries of the messages sent. delivered: in time. late: too late. lost: not within 30 s. repeated: more than once",
     ),
     counter(
         "canary_sends_total",
@@ -82,16 +81,16 @@ pub const OWN: &[Metric] = &[
     counter(
         "canary_signals_total",
         &[("result", Values::These(&["delivered", "lost"]))],
-        "Deliveries expected of typing signals, which only the live relay carries and nothing repairs",
+        "Expected deliveries of typing signals, which only the live relay carries and nothing repairs",
     ),
     histogram(
         "canary_delivery_seconds",
         &[],
-        "From a message's sending on one gateway to its arrival from another",
+        "Time from sending a message to one gateway until it arrives from another",
     ),
     gauge(
         "canary_last_success_timestamp_seconds",
         &[],
-        "When a round last passed in which everything arrived in time, since 1970",
+        "Unix time of the last round in which everything arrived in time",
     ),
 ];

@@ -1,4 +1,4 @@
-//! What an operator sets of the canary.
+//! The settings of the canary.
 
 use crate::config::Config;
 use clap::{Parser, Subcommand};
@@ -9,33 +9,35 @@ use platform::{
 };
 use std::time::Duration;
 
-/// Passes messages between all of Switchboard's gateways all the time, as clients do, and says how
-/// it went on /metrics.
+/// Passes messages between all of Switchboard's gateways continuously, as clients do, and reports
+/// the results on /metrics.
 ///
-/// Every flag can also be set by the environment variable named beside it. One is enough.
+/// Each flag can also be set by the environment variable shown beside it. One canary per deployment
+/// is enough.
 #[derive(Parser, Clone, Debug)]
 #[command(name = "canary", version)]
 pub struct Settings {
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// Where operators look: /livez, /readyz, /metrics
+    /// The address of the operators' endpoints /livez, /readyz and /metrics
     #[arg(long, env = "ADMIN_LISTEN", default_value = "127.0.0.1:9300", global = true)]
     pub admin_listen: ListenAddr,
-    /// The apis' public listener, for signing in: http://host:port
+    /// The apis' public listener, where the canary signs in: http://host:port
     #[arg(long, env = "API_URL", default_value = "http://127.0.0.1:8200")]
     pub api_url: ServerUrl,
-    /// The gateways, separated by commas: http://host:port. A name stands for all of its addresses
-    /// and is looked up again each round, so gateways may come and go
+    /// The gateways, separated by commas: http://host:port. A name stands for all of its addresses.
+    /// The canary looks it up again in each round, so gateways may come and go
     #[arg(long, env = "GATEWAY_URL", default_value = "http://127.0.0.1:8100")]
     pub gateway_url: Vec<List<ServerUrl>>,
-    /// The password of the accounts `canary_a` and `canary_b`, which are made when they are missing.
-    /// 8 to 128 characters
+    /// The password of the accounts `canary_a` and `canary_b`, 8 to 128 characters. The canary
+    /// creates the accounts if they do not exist
     #[arg(long, env = "CANARY_PASSWORD", hide_env_values = true)]
     pub canary_password: Option<Secret>,
-    /// A round begins this often: one gateway after the other sends, all others must have it. 1 to 3600
+    /// Seconds from the start of one round to the start of the next, 1 to 3600. In a round, each
+    /// gateway in turn sends a message that all others must receive
     #[arg(long, env = "INTERVAL_SECONDS", default_value_t = 5)]
     pub interval_seconds: u64,
-    /// A message that takes longer than this from one gateway to another is late. 1 to 10000
+    /// Milliseconds after which a message from one gateway to another counts as late, 1 to 10000
     #[arg(long, env = "LATE_MILLISECONDS", default_value_t = 500)]
     pub late_milliseconds: u64,
     #[command(flatten)]
@@ -44,32 +46,35 @@ pub struct Settings {
 
 #[derive(Subcommand, Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Watch (the default)
+    /// Watch the gateways (the default)
     Watch,
-    /// Ask a canary that runs on this machine whether it watches: exit code 0 or 1
+    /// Check whether a canary on this machine is watching: exit code 0 if it is, 1 if not
     Health,
-    /// Show what a canary that runs on this machine logs, or change it for a while
+    /// Show or temporarily change the log filter of a canary on this machine
     Log(LogCommand),
 }
 
 impl Settings {
-    /// What watching needs; one sentence about the first thing that is missing or wrong.
+    /// Checks the settings. An error is one sentence about the first setting that is missing or
+    /// wrong.
     pub fn check(&self) -> Result<Config, String> {
         let Some(password) = self.canary_password.clone() else {
-            return Err("CANARY_PASSWORD is missing: the password of the canary's own two \
+            return Err(
+                "CANARY_PASSWORD is missing. Set it to the password of the canary's own two \
                         accounts, 8 to 128 characters, the same at each start"
-                .to_owned());
+                    .to_owned(),
+            );
         };
         text::password(password.reveal()).map_err(|why| format!("CANARY_PASSWORD {why}"))?;
         let gateways: Vec<ServerUrl> = self.gateway_url.iter().flatten().cloned().collect();
         if gateways.is_empty() {
-            return Err("GATEWAY_URL names no gateway".to_owned());
+            return Err("GATEWAY_URL must name at least one gateway".to_owned());
         }
         if !(1..=3600).contains(&self.interval_seconds) {
-            return Err("INTERVAL_SECONDS must be 1 to 3600".to_owned());
+            return Err("INTERVAL_SECONDS must be from 1 to 3600".to_owned());
         }
         if !(1..=10_000).contains(&self.late_milliseconds) {
-            return Err("LATE_MILLISECONDS must be 1 to 10000".to_owned());
+            return Err("LATE_MILLISECONDS must be from 1 to 10000".to_owned());
         }
         let mut config = Config::new(self.api_url.clone(), gateways, password);
         config.interval = Duration::from_secs(self.interval_seconds);

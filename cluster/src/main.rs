@@ -13,20 +13,23 @@ use std::{
 };
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Starts Redis, PostgreSQL, apis, gateways and a load balancer, all private, and stops them on
-/// Ctrl-C. Settings in the environment (GUESTS=true, LOG=debug, …) reach the apis and gateways.
+/// Starts a private Redis, PostgreSQL, apis, gateways and a load balancer, and stops them on
+/// Ctrl-C. The apis and gateways inherit settings from the environment (GUESTS=true, LOG=debug, …).
 #[derive(Parser)]
 struct Args {
+    /// The number of gateways
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=50))]
     gateways: u16,
+    /// The number of apis
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=50))]
     apis: u16,
+    /// The load balancer
     #[arg(long, value_enum, default_value_t)]
     balancer: BalancerKind,
-    /// Where clients connect, on 127.0.0.1
+    /// The port on 127.0.0.1 where clients connect
     #[arg(long, default_value_t = 8000)]
     port: u16,
-    /// Says where everything is, from when all is ready until it stops; logs go beside it
+    /// The file that lists all addresses while the cluster is ready; the logs go beside it
     #[arg(long, default_value = "target/cluster/state.json")]
     state: PathBuf,
     /// Runs the binaries in this folder instead of building them
@@ -36,7 +39,7 @@ struct Args {
     /// When one is missing, nothing starts and the exit code is 64.
     #[arg(long, value_name = "DIR")]
     binaries: Option<PathBuf>,
-    /// The password of the user admin; random when not given
+    /// The password of the user admin; random if not given
     #[arg(long, env = "ADMIN_PASSWORD", hide_env_values = true)]
     admin_password: Option<String>,
 }
@@ -59,7 +62,7 @@ async fn run(args: Args) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     // Before minutes of building: the most likely reason why it cannot work.
     if let Err(error) = TcpListener::bind(("127.0.0.1", args.port)) {
-        bail!("port {}: {error}. Choose another one with PORT=", args.port);
+        bail!("port {}: {error}. Choose another port with PORT=", args.port);
     }
     let folder = args.state.parent().context("--state names no file")?;
     let logs = folder.join("logs");
@@ -93,7 +96,7 @@ async fn run(args: Args) -> Result<()> {
         _ = terminate.recv() => {}
         () = report_deaths(&cluster) => {}
     }
-    println!("Stopping; once more to stop at once");
+    println!("Stopping; press Ctrl-C again to stop at once");
     remove(&args.state)?;
     tokio::select! {
         result = cluster.stop() => result,
@@ -123,7 +126,7 @@ fn welcome(cluster: &Cluster, state: &Path) {
     println!("  Redis      {}", all.redis_url);
     println!("  logs       {}", all.logs);
     println!("  state      {}", state.display());
-    println!("Ctrl-C stops all of it.");
+    println!("Press Ctrl-C to stop everything.");
 }
 
 /// Says once for each process that it has ended; the cluster goes on without it. Never ends.

@@ -27,8 +27,8 @@ pub fn configuration() -> String {
 const TRACING_HEAD: &str = "
 ## OpenTelemetry's own
 
-Read by the OpenTelemetry SDK of gateway, api and switchboard, when they are built with the feature `otlp` (the
-images are) and traces are sent.
+The OpenTelemetry SDK in gateway, api and switchboard reads these variables if the binary is built with the
+feature `otlp` (the images are) and sends traces.
 
 | variable | meaning |
 |---|---|
@@ -38,29 +38,29 @@ const CONFIGURATION_HEAD: &str = "\
 <!-- Written from the code: UPDATE_SNAPSHOTS=1 cargo test -p switchboard-deploy --test files documents -->
 # Configuration
 
-Every setting is an environment variable and a flag of the same name: `MAX_CONNECTIONS=20000` is
+Each setting is an environment variable and a flag of the same name: `MAX_CONNECTIONS=20000` is
 `--max-connections 20000`. A flag wins over the variable, and an empty variable counts as not set. A process
-with a wrong setting says in one line which and why, and exits with 64 before it makes anything. One that
-cannot begin for another reason, such as a port that is taken, says so in one line, too, and exits with 1 (the
-load tester with 70). There are no configuration files and nothing to reload: a change is a restart, and a
+with a wrong setting prints one line that names the setting and the reason, and exits with 64 before it creates
+anything. A process that cannot start for another reason, such as a port in use, also prints one line, and exits with 1 (the
+load tester with 70). There are no configuration files and nothing to reload: to change a setting, restart. A
 rolling restart loses nothing.
 
-- Lists are separated by commas; spaces beside them mean nothing.
-- An address to listen on is `127.0.0.1:8000`, `[::1]:8000`, or a name such as `localhost:8000`. `:8000` is that
-  port at all IPv4 addresses of the machine, `8000` alone at 127.0.0.1.
+- Separate the items of a list by commas; spaces around the commas are ignored.
+- A listening address is `127.0.0.1:8000`, `[::1]:8000`, or a name such as `localhost:8000`. `:8000` means that
+  port on all IPv4 addresses of the machine, `8000` alone means 127.0.0.1.
 - Trusted proxies are networks, `10.0.0.0/8`, or single addresses.
-- An origin is scheme, host and port, as in `https://chat.example.com`. Upper case, the scheme's own port and a
-  slash at the end make no difference.
+- An origin is a scheme, a host and a port, as in `https://chat.example.com`. Upper case, the default port and a
+  trailing slash make no difference.
 - A server is `http://host:port`, without a path.
-- `LOG` says what holds for all modules, then for some: `info,gateway=debug`.
+- `LOG` gives the level for all modules, then for single ones: `info,gateway=debug`.
 
-**Secrets** are not shown in `--help`, logs or errors. Each secret `NAME` may be given as `NAME_FILE`, the
-path of a file that holds it, as container platforms mount secrets; a line break at its end is ignored.
-`api secrets FOLDER` makes those that a deployment needs, each in a file named as its setting.
+**Secrets** never appear in `--help`, logs or errors. You can give each secret `NAME` as `NAME_FILE`, the
+path of a file that holds it, as container platforms mount secrets. A line break at the end is ignored.
+`api secrets FOLDER` creates the secrets that a deployment needs, each in a file named after its setting.
 
-Tracing is set by the standard `OTEL_*` variables: see [operations.md](operations.md#tracing). Bounds that are
-not here (queues, frames, batches, pages) stand with their reasons in the `Default`s of
-`gateway/src/config.rs`, `api/src/config.rs` and `shared/`; each is counted when it is hit: see
+The standard `OTEL_*` variables configure tracing: see [operations.md](operations.md#tracing). Bounds that are
+not listed here (queues, frames, batches, pages) are documented with their reasons in the `Default`s of
+`gateway/src/config.rs`, `api/src/config.rs` and `shared/`. A metric counts each time one is hit: see
 [metrics.md](metrics.md).
 ";
 
@@ -144,13 +144,13 @@ const METRICS_HEAD: &str = "\
 <!-- Written from the code: UPDATE_SNAPSHOTS=1 cargo test -p switchboard-deploy --test files documents -->
 # Metrics
 
-Every process serves them on its admin listener, `GET /metrics`, in the format of Prometheus. Counters
-start at 0 for all values of their labels, where those are known, so a rate is never missing. No label holds a
+Every process serves its metrics at `GET /metrics` on its admin listener, in the Prometheus format. Counters
+start at 0 for all known label values, so a rate is never missing. No label holds a
 user, a chat or an address. Histograms ending in `_seconds` have buckets from 1 ms to 10 s, those ending in
 `_size` from 1 to 10,000. The one-process `switchboard` has the metrics of api and gateway together.
 
-What they mean for users and when they wake somebody: `deploy/prometheus/rules`, explained in
-[runbooks.md](runbooks.md). Pictures of them: `deploy/grafana`.
+The rules in `deploy/prometheus/rules` define what the metrics mean for users and when they page somebody. See
+[runbooks.md](runbooks.md). The dashboards are in `deploy/grafana`.
 ";
 
 fn labels(metric: &Metric) -> String {

@@ -47,22 +47,26 @@ pub fn metrics(binary: &str) -> Vec<Metric> {
 /// Every table of metrics once: whose they are, what to know of them, the rows.
 pub fn metric_tables() -> Vec<(&'static str, &'static str, &'static [Metric])> {
     vec![
-        ("Gateway", "Of the sockets and what goes through them.", gateway::metric::METRICS),
-        ("Api", "Of requests, accounts and the database.", api::metric::METRICS),
-        ("Canary", "What clients see who pass messages between all gateways.", canary::OWN),
+        ("Gateway", "Metrics of sockets and their traffic.", gateway::metric::METRICS),
+        ("Api", "Metrics of requests, accounts and the database.", api::metric::METRICS),
+        ("Canary", "Measurements of clients that pass messages between all gateways.", canary::OWN),
         (
             "Load tester",
-            "Of agents, and of runs with `--metrics-listen`: the last second's.",
+            "Metrics of agents and of runs with `--metrics-listen`, updated each second.",
             loadtest::metric::OWN,
         ),
         (
             "Bus",
-            "Of every process that relays; `bus_up` and `bus_reconnects_total` only with Redis.",
+            "Metrics of each process that relays. `bus_up` and `bus_reconnects_total` exist only with Redis.",
             platform::bus::METRICS,
         ),
-        ("Limits", "Of every process that limits by address or user.", platform::limit::METRICS),
-        ("Listeners", "Of every process.", platform::serve::METRICS),
-        ("Process", "Of every process; the runtime is Tokio's.", platform::telemetry::METRICS),
+        (
+            "Limits",
+            "Metrics of each process that limits by address or user.",
+            platform::limit::METRICS,
+        ),
+        ("Listeners", "Metrics of each process.", platform::serve::METRICS),
+        ("Process", "Metrics of each process. The runtime is Tokio.", platform::telemetry::METRICS),
     ]
 }
 

@@ -1,4 +1,4 @@
-//! What an operator sets of a gateway, by flag or environment.
+//! The settings of a gateway, given by flags or environment variables.
 
 use crate::{backend::http::HttpBackend, config::Config};
 use clap::{Args, Parser, Subcommand};
@@ -11,33 +11,34 @@ use platform::{
 };
 use std::time::Duration;
 
-/// A WebSocket node of Switchboard: holds clients' sockets, relays through Redis, stores nothing.
+/// Switchboard's WebSocket node. Holds clients' sockets, relays through Redis and stores nothing.
 ///
-/// Every flag can also be set by the environment variable named beside it. Any number of gateways
-/// run side by side behind a load balancer, without stickiness.
+/// Each flag can also be set by the environment variable shown beside it. Any number of gateways
+/// can run side by side behind a load balancer, which needs no sticky sessions.
 #[derive(Parser, Clone, Debug)]
 #[command(name = "gateway", version)]
 pub struct Settings {
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// Where clients connect (WebSockets; a load balancer sends all upgrades here)
+    /// The address where clients open WebSockets. The load balancer sends all upgrade requests here
     #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8100")]
     pub listen: ListenAddr,
-    /// Where operators look: /livez, /readyz, /metrics. Never expose it to clients
+    /// The address of the operators' endpoints /livez, /readyz and /metrics. Never expose it to
+    /// clients
     #[arg(long, env = "ADMIN_LISTEN", default_value = "127.0.0.1:9100", global = true)]
     pub admin_listen: ListenAddr,
-    /// The apis' internal listeners, separated by commas; the next one is asked when one is away
+    /// The internal listeners of the apis, separated by commas. If one does not respond, the
+    /// gateway calls the next
     #[arg(long, env = "API_URL")]
     pub api_url: Vec<List<ServerUrl>>,
-    /// The secret shared with the apis, at least 16 characters. Of several, separated by commas, the
-    /// first is shown
+    /// The secret shared with the apis, at least 16 characters. If several are given, separated by
+    /// commas, the gateway uses the first
     #[arg(long, env = "INTERNAL_TOKEN", hide_env_values = true)]
     pub internal_token: Option<Secret>,
-    /// The Redis that relays between nodes: such as
-    /// `redis://:password@host:6379/0`
+    /// The Redis server that relays between nodes, such as `redis://:password@host:6379/0`
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
     pub redis_url: Option<Secret>,
-    /// Whether people without an account may come into the lobby by /ws. Set the apis' alike
+    /// Allow people without an account to enter the lobby through /ws. Must match the apis' setting
     #[arg(long, env = "GUESTS", default_value_t = false, action = clap::ArgAction::Set)]
     pub guests: bool,
     #[command(flatten)]
@@ -52,60 +53,67 @@ pub struct Settings {
 pub enum Command {
     /// Serve sockets (the default)
     Serve,
-    /// Ask a gateway that runs on this machine whether it wants clients: exit code 0 or 1
+    /// Check whether a gateway on this machine accepts clients: exit code 0 if it does, 1 if not
     Health,
-    /// Show what a gateway that runs on this machine logs, or change it for a while
+    /// Show or temporarily change the log filter of a gateway on this machine
     Log(LogCommand),
 }
 
-/// What concerns clients; also part of the one-process binary.
+/// Settings that concern clients. The one-process binary has them too.
 #[derive(Args, Clone, Debug)]
 pub struct ClientArgs {
-    /// Origins of other pages that may use the session cookie and come as guests, separated by
-    /// commas, such as `https://chat.example.com`; the own origin always may. Browsers give the cookie
-    /// to pages of the same site only (SameSite=Lax): one of another site signs in for a Bearer token
+    /// Other origins whose pages may use the session cookie and connect as guests, separated by
+    /// commas, such as `https://chat.example.com`. The gateway's own origin is always allowed.
+    /// Browsers send the cookie only for pages of the same site (SameSite=Lax), so a page on
+    /// another site must sign in for a Bearer token
     #[arg(long, env = "ALLOWED_ORIGINS")]
     pub allowed_origins: Vec<List<Origin>>,
-    /// Networks and addresses whose X-Forwarded-For is believed, separated by commas: the load
-    /// balancers'
+    /// The load balancers' networks and addresses, separated by commas. The gateway trusts
+    /// X-Forwarded-For only if it comes from one of them
     #[arg(long, env = "TRUSTED_PROXIES", default_value = "127.0.0.0/8,::1/128")]
     pub trusted_proxies: Vec<List<TrustedNetwork>>,
-    /// The most sockets at once; one more is answered 503. Fewer where the hard limit of open files is
-    /// not 200 above it; the log says so at the start
+    /// The maximum number of open sockets. A further request is answered with 503. The limit is
+    /// lower if the hard limit on open files is not at least 200 above it; the log says so at
+    /// startup
     #[arg(long, env = "MAX_CONNECTIONS", default_value_t = 15_000)]
     pub max_connections: usize,
-    /// The most sockets at once of one client address (of IPv6, one /64); trusted proxies do not
-    /// count. Lower it where clients connect directly or TRUSTED_PROXIES is right
+    /// The maximum number of open sockets per client address (per /64 network for IPv6). Trusted
+    /// proxies are exempt. Lower it where clients connect directly or where TRUSTED_PROXIES is set
+    /// correctly
     #[arg(long, env = "MAX_CONNECTIONS_PER_ADDRESS", default_value_t = 15_000)]
     pub max_connections_per_address: usize,
-    /// The most sockets at once of one account on one gateway; one more closes its oldest. Over all
-    /// gateways as many, and one more on each
+    /// The maximum number of open sockets per account on one gateway. A further socket closes the
+    /// account's oldest one. Across all gateways, an account may hold this many sockets plus one
+    /// per gateway
     #[arg(long, env = "MAX_CONNECTIONS_PER_ACCOUNT", default_value_t = 20)]
     pub max_connections_per_account: u32,
-    /// The most sockets at once of one client network whose account is not known: before hello, and
-    /// guests; one more is answered 503. An office that comes back together, and no more than a
-    /// fifteenth of a gateway. Trusted proxies' own addresses do not count
+    /// The maximum number of open sockets per client network whose account is not known: sockets
+    /// before hello, and guests. A further request is answered with 503. The default lets a whole
+    /// office reconnect at once, yet takes no more than a fifteenth of a gateway. The trusted
+    /// proxies' own addresses are exempt
     #[arg(long, env = "MAX_STRANGERS_PER_NETWORK", default_value_t = 1_000)]
     pub max_strangers_per_network: usize,
-    /// Frames an account may send per second (four times as many after a quiet time), all its
-    /// connections to a gateway together. People type far slower; a program that sends faster is told
-    /// to wait
+    /// Frames per second that an account may send through all its connections to one gateway; after
+    /// a quiet period, a burst of four times as many. People type far more slowly. A program that
+    /// exceeds the limit is told to wait
     #[arg(long, env = "FRAMES_PER_SECOND", default_value_t = 50)]
     pub frames_per_second: u32,
-    /// Messages that the guests of one address may send per minute (as many at once after a quiet
-    /// time). A class trying it out together, and no flood
+    /// Messages per minute that the guests behind one address may send; after a quiet period, all
+    /// of them at once. Enough for a classroom behind one address, not for a flood
     #[arg(long, env = "GUEST_MESSAGES_PER_MINUTE", default_value_t = 120)]
     pub guest_messages_per_minute: u32,
-    /// On stopping, the sockets are closed one after the other over this time, so that clients
-    /// come back spread. Must be shorter than the time after which the process is killed
+    /// The time over which a stopping gateway closes its sockets one after another, so that clients
+    /// do not all reconnect at once. Must be shorter than the time after which the process is
+    /// killed
     #[arg(long, env = "DRAIN_SECONDS", default_value_t = 10)]
     pub drain_seconds: u64,
-    /// On stopping, how long to still accept while saying "not ready", so that load balancers notice
+    /// How long a stopping gateway reports "not ready" and still accepts connections, so that load
+    /// balancers notice
     #[arg(long, env = "SHUTDOWN_DELAY_SECONDS", default_value_t = 0)]
     pub shutdown_delay_seconds: u64,
 }
 
-/// What serving needs beside the settings, checked.
+/// The checked values that a gateway needs to serve, beyond the settings themselves.
 pub struct Checked {
     pub config: Config,
     pub backend: HttpBackend,
@@ -113,16 +121,16 @@ pub struct Checked {
 }
 
 impl Settings {
-    /// All that serving needs; one sentence about the first thing that is missing, or parses and
-    /// still cannot work.
+    /// Checks the settings. An error is one sentence about the first setting that is missing or
+    /// cannot work.
     pub fn check(&self) -> Result<Checked, String> {
         let internal_token = self.internal_token.as_ref();
-        let internal_token =
-            internal_token.ok_or("INTERNAL_TOKEN is missing: the secret shared with the apis")?;
+        let internal_token = internal_token
+            .ok_or("INTERNAL_TOKEN is missing. Set it to the secret shared with the apis")?;
         let shown = &shared_secrets("INTERNAL_TOKEN", internal_token)?[0];
         let backend = HttpBackend::new(self.api_url.iter().flatten(), shown)?;
         let redis_url = self.redis_url.as_ref().ok_or(
-            "REDIS_URL is missing: the Redis that relays between nodes, redis://host:port",
+            "REDIS_URL is missing. Set it to the Redis server that relays between nodes: redis://host:port",
         )?;
         let redis = RedisConfig::new(redis_url).map_err(|error| format!("REDIS_URL: {error}"))?;
         let config = Config { guests: self.guests, ..self.client.check()? };
@@ -132,7 +140,8 @@ impl Settings {
 }
 
 impl ClientArgs {
-    /// The gateway's numbers; one sentence about the first thing that cannot work.
+    /// Builds the gateway's configuration. An error is one sentence about the first value that
+    /// cannot work.
     pub fn check(&self) -> Result<Config, String> {
         if self.frames_per_second == 0 {
             return Err("FRAMES_PER_SECOND must be at least 1".to_owned());
@@ -172,7 +181,7 @@ impl ClientArgs {
         })
     }
 
-    /// How the clients' listener behaves.
+    /// The configuration of the clients' listener.
     pub fn listener(&self) -> ServeConfig {
         ServeConfig {
             max_connections: self.max_connections,

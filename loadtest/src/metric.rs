@@ -19,26 +19,34 @@ use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc};
 /// The metrics of a load tester's process.
 pub const METRICS: &[&[Metric]] = &[telemetry::METRICS, serve::METRICS, OWN];
 
-const KINDS: Name = ("kind", Values::Bounded("at most 50 that were seen, and `other`"));
+const KINDS: Name = ("kind", Values::Bounded("at most 50 observed kinds, and `other`"));
 
 /// Its own among them.
 pub const OWN: &[Metric] = &[
-    gauge("loadtest_connections", &[], "Connections that are ready"),
-    counter("loadtest_sent_total", &[], "Messages, edits and deletes that went out"),
-    counter("loadtest_acked_total", &[], "Those that were acknowledged"),
-    counter("loadtest_delivered_total", &[], "Numbered events that arrived at devices"),
-    counter("loadtest_ephemeral_total", &[], "Typing, presence and read marks that arrived"),
-    counter("loadtest_received_bytes_total", &[], "Bytes of WebSocket frames that arrived"),
-    counter("loadtest_transmitted_bytes_total", &[], "Bytes of WebSocket frames that went out"),
+    gauge("loadtest_connections", &[], "Ready connections"),
+    counter("loadtest_sent_total", &[], "Messages, edits and deletes sent"),
+    counter("loadtest_acked_total", &[], "Messages, edits and deletes acknowledged"),
+    counter("loadtest_delivered_total", &[], "Numbered events received by devices"),
+    counter(
+        "loadtest_ephemeral_total",
+        &[],
+        "Typing signals, presence updates and read marks received",
+    ),
+    counter("loadtest_received_bytes_total", &[], "Bytes of WebSocket frames received"),
+    counter("loadtest_transmitted_bytes_total", &[], "Bytes of WebSocket frames sent"),
     counter(
         "loadtest_connected_total",
         &[],
-        "Connections that became ready, resumed ones included",
+        "Connections that became ready, including resumed ones",
     ),
-    counter("loadtest_dropped_total", &[], "Connections that ended without being meant to"),
-    counter("loadtest_skipped_total", &[], "What was due and not begun, with nobody to do it"),
+    counter("loadtest_dropped_total", &[], "Connections that ended unintentionally"),
+    counter(
+        "loadtest_skipped_total",
+        &[],
+        "Actions that were due but not started because no device could do them",
+    ),
     counter("loadtest_history_pages_total", &[], "Pages of history read over REST"),
-    counter("loadtest_errors_total", &[KINDS], "What the servers or the network refused"),
+    counter("loadtest_errors_total", &[KINDS], "Errors from the servers or the network, by kind"),
     counter("loadtest_closes_total", &[KINDS], "Connections closed, by code and reason"),
     gauge(
         "loadtest_latency_seconds",
@@ -46,12 +54,12 @@ pub const OWN: &[Metric] = &[
             ("op", Values::From(op_names)),
             ("quantile", Values::These(&["0.5", "0.95", "0.99", "1"])),
         ],
-        "The last second's latencies, from the intended moment; lag is the load tester's own",
+        "Latencies in the last second, measured from the scheduled time. lag is the load tester's own delay",
     ),
     gauge(
         "loadtest_phase_info",
         &[("phase", Values::Bounded("the scenario's phases"))],
-        "1 for the phase that the run is in, 0 for the others",
+        "1 for the current phase, 0 for the others",
     ),
 ];
 

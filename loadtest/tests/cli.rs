@@ -124,7 +124,7 @@ async fn runs_end_as_they_say() {
     let Output { status, stderr, .. } = abort.wait_with_output().unwrap();
     let told = String::from_utf8(stderr).unwrap();
     assert_eq!(status.code(), Some(99), "{told}");
-    assert!(told.contains("stopped early: sent<10 cannot be kept any more"), "{told}");
+    assert!(told.contains("stopped early: sent<10 can no longer be met"), "{told}");
     assert!(told.contains("FAIL sent<10") && !told.contains(&password), "{told}");
     let json = aborted.join("report.json");
     let report = Report::read(&json).unwrap();

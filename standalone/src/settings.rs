@@ -1,4 +1,4 @@
-//! What an operator sets of the one-process Switchboard.
+//! The settings of the one-process Switchboard.
 
 use api::{
     config::Config as ApiConfig,
@@ -12,37 +12,39 @@ use platform::{
 };
 use std::path::PathBuf;
 
-/// Switchboard in one process: chat for your team or your test, nothing to install.
+/// Switchboard in one process: chat for your team or your tests, with nothing to install.
 ///
-/// Everything it keeps is in the data folder: the SQLite database and the key that signs tokens.
-/// `switchboard backup FILE` copies the database while it runs. For more than one machine run the
-/// `api` and `gateway` binaries with PostgreSQL and Redis instead.
+/// Switchboard keeps everything in the data folder: the SQLite database and the key that signs
+/// tokens. `switchboard backup FILE` copies the database while Switchboard runs. For more than one
+/// machine, run the `api` and `gateway` binaries with PostgreSQL and Redis instead.
 ///
-/// Every flag can also be set by the environment variable named beside it.
+/// Each flag can also be set by the environment variable shown beside it.
 #[derive(Parser, Clone, Debug)]
 #[command(name = "switchboard", version)]
 pub struct Settings {
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// Where people and programs connect: the page, REST and WebSockets. 0.0.0.0:8000, or :8000 for
-    /// short, lets others in; put a TLS proxy in front of it then
+    /// The address of the page, REST and WebSockets. To let other machines connect, use
+    /// 0.0.0.0:8000, or :8000 for short, and put a TLS proxy in front
     #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8000")]
     pub listen: ListenAddr,
-    /// Where operators look: /livez, /readyz, /metrics. Never expose it to clients
+    /// The address of the operators' endpoints /livez, /readyz and /metrics. Never expose it to
+    /// clients
     #[arg(long, env = "ADMIN_LISTEN", default_value = "127.0.0.1:9000", global = true)]
     pub admin_listen: ListenAddr,
-    /// The folder for the database and the signing key; made when missing
+    /// The folder for the database and the signing key; created if it does not exist
     #[arg(long, env = "DATA", default_value = "./data", global = true)]
     pub data: PathBuf,
-    /// The first administrator's password, used on the first start only [default: a random one,
+    /// The first administrator's password, used only at the first start [default: a random one,
     /// printed once]
     #[arg(long, env = "ADMIN_PASSWORD", hide_env_values = true, global = true)]
     pub admin_password: Option<Secret>,
-    /// Make four users, a private chat and a group to try things out with. Their password,
-    /// password123, is public: never do this where others can connect. Again: changes nothing
+    /// Create four users, a private chat and a group to try things out. Their password,
+    /// password123, is public: never do this where others can connect. Running it again changes
+    /// nothing
     #[arg(long, env = "DEMO")]
     pub demo: bool,
-    /// Whether people without an account may read and write in the lobby
+    /// Allow people without an account to read and write in the lobby
     #[arg(long, env = "GUESTS", default_value_t = true, action = clap::ArgAction::Set)]
     pub guests: bool,
     #[command(flatten)]
@@ -61,32 +63,33 @@ pub struct Settings {
 pub enum Command {
     /// Serve everything (the default)
     Serve,
-    /// Ask a switchboard that runs on this machine whether it wants clients: exit code 0 or 1
+    /// Check whether a switchboard on this machine accepts clients: exit code 0 if it does, 1 if
+    /// not
     Health,
-    /// Show what a switchboard that runs on this machine logs, or change it for a while
+    /// Show or temporarily change the log filter of a switchboard on this machine
     Log(LogCommand),
-    /// Administrators, also while a switchboard runs on the data folder
+    /// Manage administrators, even while a switchboard uses the data folder
     #[command(subcommand)]
     Admin(AdminCommand),
-    /// Copy the database, also while a switchboard runs on it, and check the copy. Keep jwt.pem beside it:
-    /// without it everybody signs in again
+    /// Copy the database, even while a switchboard uses it, and check the copy. Keep jwt.pem with
+    /// the copy: without it, everybody must sign in again
     Backup {
-        /// The copy, which must not be there yet; put it in the place of switchboard.db to restore it
+        /// The copy, which must not exist yet. To restore it, replace switchboard.db with it
         file: PathBuf,
     },
-    /// After a backup was put back: have all clients load everything anew, instead of going on from places
-    /// in a history that is gone
+    /// Run this after restoring a backup. All clients then reload everything instead of resuming
+    /// from positions in a history that no longer exists
     Restored,
 }
 
-/// The settings' consequences, checked.
+/// The checked configuration of both parts.
 pub struct Checked {
     pub api: ApiConfig,
     pub gateway: GatewayConfig,
 }
 
 impl Settings {
-    /// What the parts are told; one sentence about the first thing that cannot be.
+    /// Checks the settings. An error is one sentence about the first value that cannot work.
     pub fn check(&self) -> Result<Checked, String> {
         let gateway = GatewayConfig { guests: self.guests, ..self.client.check()? };
         let mut api = ApiConfig {

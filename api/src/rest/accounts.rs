@@ -43,16 +43,16 @@ pub fn keys() -> OpenApiRouter<Api> {
 
 #[derive(Deserialize, ToSchema)]
 struct RegisterBody {
-    /// Without it one is made from the email. Kept as RFC 8266 prepares it. Unique, in whatever case, and no
-    /// name that looks the same is taken; no `@`.
+    /// If omitted, the server derives a username from the email. Stored in the form that RFC 8266
+    /// prescribes. Unique regardless of case and of look-alike characters. Must not contain `@`.
     #[serde(default, deserialize_with = "given")]
     #[schema(max_length = 32, examples("ann"))]
     username: Option<String>,
-    /// Also spelled `mail`. Unique, in whatever case.
+    /// `mail` is accepted too. Unique regardless of case.
     #[serde(default, alias = "mail", deserialize_with = "given")]
     #[schema(max_length = 254, examples("ann@example.com"))]
     email: Option<String>,
-    /// Display name; the username when it is missing.
+    /// The display name. Defaults to the username.
     #[serde(default, deserialize_with = "given")]
     #[schema(max_length = 64, examples("Ann"))]
     name: Option<String>,
@@ -62,15 +62,15 @@ struct RegisterBody {
 
 #[derive(Deserialize, ToSchema)]
 struct RegisterUserBody {
-    /// Kept as RFC 8266 prepares it. Unique, in whatever case, and no name that looks the same is taken;
-    /// no `@`.
+    /// Stored in the form that RFC 8266 prescribes. Unique regardless of case and of look-alike
+    /// characters. Must not contain `@`.
     #[schema(min_length = 1, max_length = 32, examples("ann"))]
     username: String,
-    /// Also spelled `mail`. Unique, in whatever case.
+    /// `mail` is accepted too. Unique regardless of case.
     #[serde(alias = "mail")]
     #[schema(min_length = 1, max_length = 254, examples("ann@example.com"))]
     email: String,
-    /// Display name; the username when it is missing.
+    /// The display name. Defaults to the username.
     #[serde(default, deserialize_with = "given")]
     #[schema(max_length = 64, examples("Ann"))]
     name: Option<String>,
@@ -81,11 +81,11 @@ struct RegisterUserBody {
 /// `username` or `email`, and `password`.
 #[derive(Deserialize, ToSchema)]
 struct LoginBody {
-    /// A username; an email is taken too, because the OAuth2 form has no other field.
+    /// A username. An email is accepted too, because the OAuth2 form has no other field.
     #[serde(default, deserialize_with = "given")]
     #[schema(examples("ann"))]
     username: Option<String>,
-    /// Also spelled `mail`.
+    /// `mail` is accepted too.
     #[serde(default, alias = "mail", deserialize_with = "given")]
     email: Option<String>,
     #[schema(format = Password, examples("password123"))]
@@ -111,7 +111,7 @@ fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Str
 
 /// Register
 ///
-/// Needs a username or an email. Answers with tokens, so that the new user is signed in.
+/// Requires a username or an email. The response contains tokens, so the new user is signed in.
 #[utoipa::path(
     post,
     path = "/register",
@@ -120,7 +120,7 @@ fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Str
     security(()),
     request_body = RegisterBody,
     responses(
-        (status = 201, description = "The new user, and its tokens.", body = SignedInReply),
+        (status = 201, description = "The new user and its tokens.", body = SignedInReply),
         (status = 400, description = "`email_taken` Email already registered \
             `username_taken` Username already registered"),
     )
@@ -144,7 +144,7 @@ async fn register_any(
     security(()),
     request_body = RegisterUserBody,
     responses(
-        (status = 200, description = "The new user, and its tokens.", body = SignedInReply),
+        (status = 200, description = "The new user and its tokens.", body = SignedInReply),
         (status = 400, description = "`email_taken` Email already registered \
             `username_taken` Username already registered"),
     )
@@ -171,8 +171,8 @@ async fn try_register(api: &Api, origin: Origin, body: RegisterBody) -> Result<S
 
 /// Sign in
 ///
-/// As JSON or as the OAuth2 password form, whose other fields are ignored. A page of an origin that is
-/// not allowed gets tokens and no cookie.
+/// Send JSON or the OAuth2 password form, whose other fields are ignored. A page from an origin
+/// that is not allowed gets tokens but no cookie.
 #[utoipa::path(
     post,
     path = "/login",
@@ -184,7 +184,7 @@ async fn try_register(api: &Api, origin: Origin, body: RegisterBody) -> Result<S
         (LoginBody = "application/x-www-form-urlencoded"),
     )),
     responses(
-        (status = 200, description = "The user, and the tokens of its new session.",
+        (status = 200, description = "The user and the tokens of its new session.",
             body = SignedInReply, headers(("Set-Cookie" = String, description = "The session cookie."))),
         (status = 401, description = "`invalid_credentials` Invalid credentials"),
         (status = 403, description = "`blocked` This account is blocked."),
@@ -207,7 +207,7 @@ async fn login_any(
     security(()),
     request_body = LoginBody,
     responses(
-        (status = 200, description = "The user, and the tokens of its new session.",
+        (status = 200, description = "The user and the tokens of its new session.",
             body = SignedInReply, headers(("Set-Cookie" = String, description = "The session cookie."))),
         (status = 401, description = "`invalid_credentials` Invalid credentials"),
         (status = 403, description = "`blocked` This account is blocked."),
@@ -263,9 +263,9 @@ fn with_cookie(
 
 /// Renew a session's tokens
 ///
-/// A refresh token is good once; the answer brings its successor, the same one if it is asked for again
-/// within a minute because the answer was lost. One that comes back later, or when its successor was
-/// used already, ends the session. Who shows a session cookie gets a new one.
+/// A refresh token can be used once, and the response contains its successor. If the response was
+/// lost, the same request returns the same successor for a minute. Using a token later, or after
+/// its successor was used, ends the session. A client with a session cookie gets a new cookie.
 #[utoipa::path(
     post,
     path = "/token/refresh",
@@ -274,9 +274,9 @@ fn with_cookie(
     security(()),
     request_body = RefreshBody,
     responses(
-        (status = 200, description = "The user, and new tokens of the same session.",
+        (status = 200, description = "The user and new tokens for the same session.",
             body = SignedInReply,
-            headers(("Set-Cookie" = Option<String>, description = "A new session cookie for who has one."))),
+            headers(("Set-Cookie" = Option<String>, description = "A new session cookie, if the client has one."))),
         (status = 401, description = "`invalid_refresh_token` The refresh token is not valid. Sign in again."),
     )
 )]
@@ -297,14 +297,15 @@ async fn renew(
 
 /// Sign out
 ///
-/// The session ends: its tokens are refused from now on, its sockets close, the cookie goes away.
+/// Ends the session: its tokens are refused from now on, its sockets close, and the cookie is
+/// removed.
 #[utoipa::path(
     post,
     path = "/logout",
     operation_id = "logout",
     tag = "Accounts",
     responses((status = 200, description = "The session has ended.", body = SignedOut,
-        headers(("Set-Cookie" = String, description = "Takes the session cookie away."))))
+        headers(("Set-Cookie" = String, description = "Removes the session cookie."))))
 )]
 async fn logout(State(api): State<Api>, origin: Origin, caller: Caller) -> Result<Response> {
     sessions::end(&api, caller.user_id, caller.session_id).await?;
@@ -313,7 +314,8 @@ async fn logout(State(api): State<Api>, origin: Origin, caller: Caller) -> Resul
 
 /// Get the keys that check access tokens
 ///
-/// A JWK set of Ed25519 keys. It may be kept for a minute: a new key is published before it signs.
+/// A JWK set of Ed25519 keys. Clients may cache it for a minute: a new key is published before it
+/// signs anything.
 #[utoipa::path(
     get,
     path = "/.well-known/jwks.json",

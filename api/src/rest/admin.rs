@@ -39,10 +39,10 @@ pub fn routes() -> OpenApiRouter<Api> {
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Named {
-    /// The user's name, in whatever case; `@name` for the guest of that name.
+    /// The username, in any case; `@name` for the guest with that name.
     #[param(example = "bob")]
     username: String,
-    /// For the audit log.
+    /// The reason, for the audit log.
     #[serde(default)]
     #[param(max_length = 200, example = "spam")]
     reason: String,
@@ -50,7 +50,7 @@ struct Named {
 
 /// Block a user
 ///
-/// Its tokens and open sockets die on every gateway within a second.
+/// The user's tokens are refused and open sockets close on every gateway within a second.
 #[utoipa::path(
     post,
     path = "/blockuser",
@@ -58,7 +58,7 @@ struct Named {
     tag = "Administration",
     params(Named),
     responses(
-        (status = 200, description = "The user, blocked now or before.", body = UserView),
+        (status = 200, description = "The user, who is now blocked.", body = UserView),
         (status = 400, description = "`cannot_block_yourself` You cannot block yourself."),
         (status = 403, description = "`admin_only` Only administrators may do this."),
         (status = 404, description = "`user_not_found` User not found"),
@@ -73,9 +73,9 @@ async fn block_user(
     Ok(Json(user.into()))
 }
 
-/// Block a user, by GET
+/// Block a user with GET
 ///
-/// The same as the POST, for clients that have always sent a GET: by Bearer token only.
+/// Same as the POST, for clients that send a GET. Accepts a Bearer token only.
 #[utoipa::path(
     get,
     path = "/blockuser",
@@ -84,7 +84,7 @@ async fn block_user(
     security(("bearer" = []), ("oauth2" = [])),
     params(Named),
     responses(
-        (status = 200, description = "The user, blocked now or before.", body = UserView),
+        (status = 200, description = "The user, who is now blocked.", body = UserView),
         (status = 400, description = "`cannot_block_yourself` You cannot block yourself."),
         (status = 401, description = "`bearer_only` As a GET this takes no session cookie: send a \
             Bearer token, or POST."),
@@ -123,9 +123,9 @@ async fn unblock_user(
     Ok(Json(user.into()))
 }
 
-/// Unblock a user, by GET
+/// Unblock a user with GET
 ///
-/// The same as the POST, for clients that have always sent a GET: by Bearer token only.
+/// Same as the POST, for clients that send a GET. Accepts a Bearer token only.
 #[utoipa::path(
     get,
     path = "/unblockuser",
@@ -153,18 +153,18 @@ async fn unblock_user_by_get(
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ActiveQuery {
-    /// The last user id of the page before, as its `Link` says.
+    /// The last user id of the previous page, as given in its `Link` header.
     #[serde(default)]
     after: UserId,
-    /// At most this many.
+    /// The maximum number of items.
     #[param(minimum = 1, maximum = 1000, default = 1000)]
     limit: Option<i64>,
 }
 
-/// List who is connected
+/// List connected users
 ///
-/// The usernames of those with an open socket on any gateway, in the order of their ids, without
-/// guests.
+/// The usernames of all users who have an open socket on any gateway, ordered by user id. Guests
+/// are not included.
 #[utoipa::path(
     get,
     path = "/getallactiveusers",
@@ -174,7 +174,7 @@ struct ActiveQuery {
     responses(
         (status = 200, description = "A page of usernames.", body = [String],
             headers(("Link" = Option<String>,
-                description = "The next page as `rel=next`, when there may be one.")),
+                description = "The next page as `rel=next`, if there may be one.")),
             example = json!(["ann", "bob"])),
         (status = 403, description = "`admin_only` Only administrators may do this."),
     )
@@ -196,21 +196,22 @@ async fn active_users(
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ChatsQuery {
-    /// The user's name, in whatever case.
+    /// The username, in any case.
     #[param(example = "bob")]
     username: String,
-    /// For the audit log.
+    /// The reason, for the audit log.
     #[serde(default)]
     #[param(max_length = 200, example = "a complaint")]
     reason: String,
-    /// At most this many of each chat.
+    /// The maximum number of messages per chat.
     #[param(minimum = 1, maximum = 1000, default = 1000)]
     limit: Option<i64>,
 }
 
 /// Read a user's chats
 ///
-/// As this user sees them in `/getallchats`. In the audit log before it is answered.
+/// Returns the chats as the user sees them in `/getallchats`. The reading is recorded in the audit
+/// log before the response is sent.
 #[utoipa::path(
     get,
     path = "/readuserchats",
@@ -218,7 +219,7 @@ struct ChatsQuery {
     tag = "Administration",
     params(ChatsQuery),
     responses(
-        (status = 200, description = "Every chat, also one without messages.",
+        (status = 200, description = "Every chat, including those without messages.",
             body = BTreeMap<String, Vec<LineView>>, example = json!(names_dialect::example())),
         (status = 403, description = "`admin_only` Only administrators may do this."),
         (status = 404, description = "`user_not_found` User not found"),
@@ -238,16 +239,17 @@ async fn chats_of_user(
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct AuditQuery {
-    /// `next` of the page before.
+    /// The `next` value of the previous page.
     before: Option<i64>,
-    /// At most this many.
+    /// The maximum number of items.
     #[param(minimum = 1, maximum = 100, default = 50)]
     limit: Option<i64>,
 }
 
 /// Read the audit log
 ///
-/// What administrators did by their right, the newest first. Nobody can change or remove an entry.
+/// Actions that administrators took by right of their role, newest first. Nobody can change or
+/// remove an entry.
 #[utoipa::path(
     get,
     path = "/admin/audit",

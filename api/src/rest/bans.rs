@@ -27,7 +27,7 @@ pub fn routes() -> OpenApiRouter<Api> {
 
 /// List a room's bans
 ///
-/// Those that have not ended, in the order of the users' ids. For the room's owner and administrators.
+/// Lists the bans in force, ordered by user id. Requires the room's owner or an administrator.
 #[utoipa::path(
     get,
     path = "/chats/{chat_id}/bans",
@@ -56,10 +56,10 @@ async fn list(
 
 #[derive(Deserialize, ToSchema)]
 struct BanBody {
-    /// How long the ban lasts; without it, it does not end by itself.
+    /// The duration of the ban in seconds. If omitted, the ban does not expire.
     #[schema(minimum = 1, maximum = 315_360_000, examples(3_600))]
     seconds: Option<u32>,
-    /// Shown to those who manage the room.
+    /// The reason, shown to the people who manage the room.
     #[serde(default)]
     #[schema(max_length = 200, examples("spam"))]
     reason: String,
@@ -67,9 +67,9 @@ struct BanBody {
 
 /// Ban a user from a room
 ///
-/// The user is taken out of the room, and neither reads, writes nor enters it until the ban ends or is lifted.
-/// An earlier ban is replaced. For the room's owner and administrators; only an administrator can ban the
-/// owner.
+/// Removes the user from the room. The user cannot read, write in or enter the room until the ban
+/// expires or is lifted. A new ban replaces an earlier one. Requires the room's owner or an
+/// administrator; only an administrator can ban the owner.
 #[utoipa::path(
     put,
     path = "/chats/{chat_id}/bans/{user_id}",
@@ -106,7 +106,7 @@ async fn ban(
 
 /// Lift a ban
 ///
-/// The user may enter the room again. For the room's owner and administrators.
+/// The user may enter the room again. Requires the room's owner or an administrator.
 #[utoipa::path(
     delete,
     path = "/chats/{chat_id}/bans/{user_id}",

@@ -19,9 +19,9 @@ pub fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(block, unblock))
 }
 
-/// List the people whom the caller has blocked
+/// List the people the caller has blocked
 ///
-/// In the order of their ids.
+/// Ordered by user id.
 #[utoipa::path(
     get,
     path = "/me/blocklist",
@@ -42,9 +42,9 @@ async fn list(
 
 /// Block a person
 ///
-/// The person starts no chat with the caller, writes nothing in the private chat of the two, and puts the caller
-/// into no group or room; invitations of the person are declined. Groups and rooms that both are in stay as
-/// they are.
+/// The person cannot start a chat with the caller, write in their private chat, or add the caller
+/// to a group or room. The person's pending invitations are declined. Groups and rooms that both
+/// are in do not change.
 #[utoipa::path(
     put,
     path = "/me/blocklist/{user_id}",

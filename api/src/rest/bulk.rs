@@ -31,7 +31,7 @@ pub fn routes() -> OpenApiRouter<Api> {
 
 #[derive(Deserialize, ToSchema)]
 struct MakeUsersBody {
-    /// What the usernames begin with; their number follows. Does not end with a digit.
+    /// The beginning of the usernames, followed by a number. Must not end with a digit.
     #[schema(min_length = 1, max_length = 31, examples("trial-"))]
     prefix: String,
     /// The first number.
@@ -43,16 +43,16 @@ struct MakeUsersBody {
 
 #[derive(Serialize, ToSchema)]
 struct MadeUsers {
-    /// In the order of their numbers.
+    /// The accounts, ordered by number.
     users: Vec<BulkAccountView>,
 }
 
-/// Make accounts in bulk
+/// Create accounts in bulk
 ///
-/// Makes `{prefix}{from}` and so on and opens a session for each. They have no password, so nobody signs
-/// in to them otherwise. Accounts that this call made before are taken again, and their earlier sessions
-/// end. It never gives a session of an account that somebody registered: a name that is taken refuses
-/// the whole call.
+/// Creates accounts named `{prefix}{from}` and so on, and opens a session for each. The accounts
+/// have no password, so nobody can sign in to them otherwise. Accounts that this call created
+/// before are reused, and their earlier sessions end. The call never opens a session for an account
+/// that somebody registered: if a name is taken, the whole call is refused.
 #[utoipa::path(
     post,
     path = "/admin/users/bulk",
@@ -79,15 +79,16 @@ async fn make_users(
 
 #[derive(Deserialize, ToSchema)]
 struct RemoveUsersBody {
-    /// What the usernames begin with.
+    /// The beginning of the usernames.
     #[schema(min_length = 1, max_length = 31, examples("trial-"))]
     prefix: String,
 }
 
-/// Remove accounts made in bulk
+/// Delete accounts created in bulk
 ///
-/// Removes up to 1,000 accounts with such names and the chats that they made, also for others in them. Only
-/// accounts that were made in bulk are removed. Call again while the answer says `more`.
+/// Deletes up to 1,000 accounts whose usernames start with `prefix`, and every chat they created,
+/// for all of its members. Deletes only accounts that were created in bulk. Repeat the call while
+/// the response says `more`.
 #[utoipa::path(
     post,
     path = "/admin/users/bulk/remove",
@@ -95,7 +96,7 @@ struct RemoveUsersBody {
     tag = "Administration",
     request_body = RemoveUsersBody,
     responses(
-        (status = 200, description = "What this call removed.", body = RemovedView),
+        (status = 200, description = "The accounts and chats that this call deleted.", body = RemovedView),
         (status = 403, description = "`admin_only` Only administrators may do this."),
     )
 )]
@@ -109,7 +110,8 @@ async fn remove_users(
 
 #[derive(Deserialize, ToSchema)]
 struct MakeChatsBody {
-    /// With 10,000 members altogether. The body has at most 64 KiB, as everywhere.
+    /// The chats, with at most 10,000 members in total. The body is limited to 64 KiB, as
+    /// everywhere.
     #[schema(min_items = 1, max_items = 1000)]
     chats: Vec<BulkChat>,
 }
@@ -117,24 +119,26 @@ struct MakeChatsBody {
 #[derive(Deserialize, ToSchema)]
 struct BulkChat {
     chat_type: ChatType,
-    /// Rooms need one, groups may have one; a private chat is called like the other member.
+    /// The name. Required for a room, optional for a group. A private chat is named after the other
+    /// member.
     #[schema(max_length = 100, examples("team"))]
     name: Option<String>,
-    /// All members, the owner of a group or room first; two for a private chat.
+    /// All members: for a group or room the owner first, for a private chat exactly two.
     #[schema(min_items = 1, max_items = 10000)]
     member_ids: Vec<UserId>,
 }
 
 #[derive(Serialize, ToSchema)]
 struct MadeChats {
-    /// In the order of the request.
+    /// The ids of the chats, in the order of the request.
     chat_ids: Vec<ChatId>,
 }
 
-/// Make chats in bulk
+/// Create chats in bulk
 ///
-/// All or none of them. The caller is in none; their members learn of them as if somebody had invited
-/// them. Two who have a private chat keep it, and its id is answered.
+/// Creates all of the chats or none. The caller is a member of none of them. The members are
+/// notified as if somebody had invited them. If two users already have a private chat, the call
+/// returns that chat's id.
 #[utoipa::path(
     post,
     path = "/admin/chats/bulk",

@@ -36,16 +36,17 @@ pub fn routes() -> OpenApiRouter<Api> {
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ListQuery {
-    /// The last id of the page before.
+    /// The last id of the previous page.
     before: Option<ChatId>,
-    /// At most this many.
+    /// The maximum number of items.
     #[param(minimum = 1, maximum = 500, default = 500)]
     limit: Option<i64>,
 }
 
 /// List the caller's chats
 ///
-/// The newest made first; after all of them those with `invited_by`, in the same order.
+/// The most recently created chats first. Chats with `invited_by` follow after all others, in the
+/// same order.
 #[utoipa::path(
     get,
     path = "/chats",
@@ -68,19 +69,21 @@ async fn list(
 #[derive(Deserialize, ToSchema)]
 struct MakeBody {
     chat_type: ChatType,
-    /// Rooms need one, groups may have one; a private chat is called like the other member.
+    /// The name. Required for a room, optional for a group. A private chat is named after the other
+    /// member.
     #[schema(max_length = 100, examples("team"))]
     name: Option<String>,
-    /// The other members: exactly one for a private chat. Naming oneself changes nothing.
+    /// The other members: exactly one for a private chat. Including the caller has no effect.
     #[serde(default)]
     #[schema(max_items = 200)]
     member_ids: Vec<UserId>,
 }
 
-/// Make a chat
+/// Create a chat
 ///
-/// The caller owns a group or room, and is one of the two of a private chat. Strangers, with whom the caller shares
-/// no private chat or group, are invited: the chat comes after all their others until they join it or write in it.
+/// The caller becomes the owner of a group or room, or one of the two members of a private chat.
+/// Members who share no private chat or group with the caller are strangers. Strangers are invited:
+/// the chat is listed after all their other chats until they join it or write in it.
 #[utoipa::path(
     post,
     path = "/chats",
@@ -138,7 +141,7 @@ struct RenameBody {
 
 /// Rename a group or room
 ///
-/// For its owner and administrators.
+/// Requires the chat's owner or an administrator.
 #[utoipa::path(
     patch,
     path = "/chats/{chat_id}",
@@ -147,7 +150,7 @@ struct RenameBody {
     params(("chat_id" = ChatId, Path)),
     request_body = RenameBody,
     responses(
-        (status = 204, description = "The chat has the name."),
+        (status = 204, description = "The chat has the new name."),
         (status = 400, description = "`private_chat` A private chat keeps its two members and takes \
             its name from them."),
         (status = 403, description = "`not_a_member` You are not a member of this chat. \
@@ -168,7 +171,8 @@ async fn rename(
 
 /// Delete a chat
 ///
-/// For everybody in it. The owner of a group or room may, and administrators any but the lobby.
+/// Deletes the chat for all members. Requires the owner of the group or room, or an administrator.
+/// The lobby cannot be deleted.
 #[utoipa::path(
     delete,
     path = "/chats/{chat_id}",
@@ -176,7 +180,7 @@ async fn rename(
     tag = "Chats",
     params(("chat_id" = ChatId, Path)),
     responses(
-        (status = 204, description = "The chat is gone."),
+        (status = 204, description = "The chat is deleted."),
         (status = 403, description = "`not_a_member` You are not a member of this chat. \
             `not_the_owner` Only the chat's owner may do that. \
             `lobby` The lobby belongs to everybody: it cannot be renamed or deleted."),
@@ -194,7 +198,7 @@ async fn delete(
 
 /// Enter a room, or accept an invitation
 ///
-/// Whoever is in the chat already stays.
+/// Has no effect if the caller is already a member.
 #[utoipa::path(
     post,
     path = "/chats/{chat_id}/join",
@@ -221,7 +225,7 @@ async fn join(
 
 /// Leave a group or room
 ///
-/// An owner's chat passes to its oldest member; an empty group is deleted.
+/// If the owner leaves, the oldest member becomes the owner. An empty group is deleted.
 #[utoipa::path(
     post,
     path = "/chats/{chat_id}/leave",
@@ -229,7 +233,7 @@ async fn join(
     tag = "Chats",
     params(("chat_id" = ChatId, Path)),
     responses(
-        (status = 204, description = "The caller is not in it any more."),
+        (status = 204, description = "The caller is no longer a member."),
         (status = 400, description = "`private_chat` A private chat keeps its two members and takes \
             its name from them."),
         (status = 403, description = "`not_a_member` You are not a member of this chat. \
@@ -249,17 +253,17 @@ async fn leave(
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct RoomsQuery {
-    /// `next` of the page before.
+    /// The `next` value of the previous page.
     #[serde(default)]
     after: ChatId,
-    /// At most this many.
+    /// The maximum number of items.
     #[param(minimum = 1, maximum = 500, default = 100)]
     limit: Option<i64>,
 }
 
 /// List all rooms
 ///
-/// The oldest first, whether the caller is in them or not.
+/// Lists all rooms, oldest first, whether or not the caller is a member.
 #[utoipa::path(
     get,
     path = "/rooms",

@@ -25,7 +25,7 @@ pub fn routes() -> OpenApiRouter<Api> {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct DirectMessage {
-    /// Its number in the conversation.
+    /// The message's number in the conversation.
     id: Seq,
     sender_id: UserId,
     receiver_id: UserId,
@@ -53,17 +53,18 @@ impl DirectMessage {
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct PageQuery {
-    /// Messages before the one with this `id`.
+    /// Return messages before the one with this `id`.
     before: Option<Seq>,
-    /// At most this many.
+    /// The maximum number of messages.
     #[param(minimum = 1, maximum = 1000, default = 1000)]
     limit: Option<i64>,
 }
 
-/// List the messages of two users
+/// List the messages between two users
 ///
-/// Both directions, the newest ones, the oldest of them first; none when the two never wrote to each
-/// other. For the two, and for administrators, whose reading goes into the audit log.
+/// Returns the newest messages in both directions, oldest first. Returns none if the two users
+/// never wrote to each other. Requires one of the two users or an administrator; an administrator's
+/// reading is recorded in the audit log.
 #[utoipa::path(
     get,
     path = "/messages/{sender_id}/{receiver_id}",

@@ -20,24 +20,24 @@ pub fn routes() -> OpenApiRouter<Api> {
         .layer(Extension(LastStatus::new()))
 }
 
-/// Ask whether the service runs
+/// Check whether the process is running
 ///
-/// Says nothing of what it depends on; `/status` does.
+/// Does not check the services it depends on; `/status` does.
 #[utoipa::path(
     get,
     path = "/health",
     operation_id = "get_health",
     tag = "Operation",
     security(()),
-    responses((status = 200, description = "It runs.", body = Health))
+    responses((status = 200, description = "The process is running.", body = Health))
 )]
 async fn health() -> Json<Health> {
     Json(status::health())
 }
 
-/// Ask how the service is
+/// Check the health of the service
 ///
-/// Answers within about a second, whatever is away.
+/// Answers within about a second, even if a part of the service is down.
 #[utoipa::path(
     get,
     path = "/status",
@@ -45,10 +45,10 @@ async fn health() -> Json<Health> {
     tag = "Operation",
     security(()),
     responses(
-        (status = 200, description = "It is well.", body = Status),
+        (status = 200, description = "The service is healthy.", body = Status),
         (
             status = 503,
-            description = "The database does not answer. A problem when even this answer is not ready in time.",
+            description = "The database does not answer. The body is a problem if the status itself could not be collected in time.",
             body = Status,
             example = json!({
                 "status": "degraded", "app": "Switchboard", "version": "0.1.0",

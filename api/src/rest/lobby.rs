@@ -30,10 +30,10 @@ pub fn routes() -> OpenApiRouter<Api> {
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct PageQuery {
-    /// At most this many.
+    /// The maximum number of messages.
     #[param(minimum = 1, maximum = 100, default = 50)]
     limit: Option<i64>,
-    /// How many of the oldest to leave out.
+    /// The number of oldest messages to skip.
     #[serde(default)]
     #[param(minimum = 0, default = 0)]
     offset: i64,
@@ -42,7 +42,7 @@ struct PageQuery {
 #[derive(Serialize, ToSchema)]
 struct LobbyPage {
     messages: Vec<LobbyMessageView>,
-    /// How many there are in all.
+    /// The total number of messages.
     #[schema(minimum = 0, examples(1))]
     total: i64,
     #[schema(minimum = 1, maximum = 100, examples(50))]
@@ -53,7 +53,7 @@ struct LobbyPage {
 
 /// List the lobby's messages
 ///
-/// The oldest first, counted from the oldest.
+/// Oldest first. The offset counts from the oldest message.
 #[utoipa::path(
     get,
     path = "/api/messages",
@@ -81,7 +81,7 @@ async fn page(
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct NewestQuery {
-    /// At most this many.
+    /// The maximum number of messages.
     #[param(minimum = 1, maximum = 100, default = 50)]
     limit: Option<i64>,
 }
@@ -89,7 +89,7 @@ struct NewestQuery {
 #[derive(Serialize, ToSchema)]
 struct RecentMessages {
     messages: Vec<LobbyMessageView>,
-    /// How many there are in all.
+    /// The total number of messages.
     #[schema(minimum = 0, examples(1))]
     total: i64,
     #[schema(minimum = 1, maximum = 100, examples(50))]
@@ -98,7 +98,7 @@ struct RecentMessages {
 
 /// List the lobby's newest messages
 ///
-/// The oldest of them first.
+/// Returns the newest messages, oldest first.
 #[utoipa::path(
     get,
     path = "/api/messages/recent",
@@ -124,7 +124,7 @@ struct SenderMessages {
     messages: Vec<LobbyMessageView>,
     #[schema(examples("ann"))]
     username: String,
-    /// How many of this sender's there are in all.
+    /// The total number of messages from this sender.
     #[schema(minimum = 0, examples(1))]
     total_messages: i64,
     #[schema(minimum = 1, maximum = 100, examples(50))]
@@ -133,14 +133,15 @@ struct SenderMessages {
 
 /// List one sender's messages in the lobby
 ///
-/// The newest, the oldest of them first. The name is a registered user's, or else a guest's.
+/// Returns the sender's newest messages, oldest first. The name belongs to a registered user or, if
+/// there is none, to a guest.
 #[utoipa::path(
     get,
     path = "/api/messages/user/{username}",
     operation_id = "list_lobby_messages_of_user",
     tag = "Lobby",
     security((), ("bearer" = []), ("oauth2" = []), ("session" = [])),
-    params(("username" = String, Path, description = "In whatever case.", example = "ann"), NewestQuery),
+    params(("username" = String, Path, description = "The username, in any case.", example = "ann"), NewestQuery),
     responses(
         (status = 200, description = "The sender's newest messages.", body = SenderMessages),
         (status = 404, description = "`user_not_found` User not found"),
@@ -160,14 +161,14 @@ async fn by_sender(
 
 /// Get the lobby's statistics
 ///
-/// Read from counters, so as fast with ten million messages as with ten.
+/// The numbers come from counters, so the call takes as long with ten million messages as with ten.
 #[utoipa::path(
     get,
     path = "/api/messages/stats",
     operation_id = "get_lobby_statistics",
     tag = "Lobby",
     security((), ("bearer" = []), ("oauth2" = []), ("session" = [])),
-    responses((status = 200, description = "The numbers of this moment.", body = StatisticsView))
+    responses((status = 200, description = "The current statistics.", body = StatisticsView))
 )]
 async fn statistics(State(api): State<Api>, _: Visitor) -> Result<Json<StatisticsView>> {
     Ok(Json(lobby::statistics(&api).await?.into()))

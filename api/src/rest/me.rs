@@ -34,14 +34,14 @@ pub fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(end_session))
 }
 
-/// What of a profile changes; the rest stays.
+/// The profile fields to change. Omitted fields keep their values.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = ProfileChange)]
 struct ProfileBody {
-    /// Display name.
+    /// The display name.
     #[schema(min_length = 1, max_length = 64, examples("Ann"))]
     name: Option<String>,
-    /// An `http` or `https` URL, or empty for none.
+    /// An `http` or `https` URL, or empty for no avatar.
     #[schema(max_length = 512, examples("https://example.com/ann.png"))]
     avatar: Option<String>,
 }
@@ -71,7 +71,7 @@ async fn me(State(api): State<Api>, caller: Caller) -> Result<Json<UserView>> {
 
 /// Change the caller's profile
 ///
-/// What is not given stays.
+/// Omitted fields keep their values.
 #[utoipa::path(
     patch,
     path = "/me",
@@ -95,7 +95,7 @@ async fn change(
 
 /// Change the caller's password
 ///
-/// Every other session of the caller ends.
+/// Ends every other session of the caller.
 #[utoipa::path(
     post,
     path = "/me/password",
@@ -121,7 +121,7 @@ async fn change_password(
 
 /// List the caller's sessions
 ///
-/// All live ones (at most 100), the most recently used first.
+/// Lists the active sessions (at most 100), the most recently used first.
 #[utoipa::path(
     get,
     path = "/me/sessions",
@@ -139,7 +139,8 @@ async fn list_sessions(
 
 /// End a session
 ///
-/// Its tokens are refused from now on and its sockets close. Ending the own one takes the cookie away.
+/// Its tokens are refused from now on and its sockets close. If it is the caller's own session, the
+/// cookie is removed.
 #[utoipa::path(
     delete,
     path = "/me/sessions/{session_id}",
@@ -148,7 +149,7 @@ async fn list_sessions(
     params(("session_id" = SessionId, Path)),
     responses(
         (status = 204, description = "The session has ended.",
-            headers(("Set-Cookie" = Option<String>, description = "For the own session: takes the cookie away."))),
+            headers(("Set-Cookie" = Option<String>, description = "Removes the cookie, if it was the caller's own session."))),
         (status = 404, description = "`session_not_found` You have no such session."),
     )
 )]

@@ -26,7 +26,7 @@ pub fn routes() -> OpenApiRouter<Api> {
 
 /// List a chat's members
 ///
-/// In the order of their ids.
+/// Ordered by user id.
 #[utoipa::path(
     get,
     path = "/chats/{chat_id}/members",
@@ -63,9 +63,10 @@ struct AddBody {
 
 /// Add members to a group or room
 ///
-/// For its owner and administrators. Who is in it already stays. Strangers, with whom the caller shares no private
-/// chat or group, are invited: the chat comes after all their others until they join it or write in it. Who was
-/// banned from the room is not any more.
+/// Requires the chat's owner or an administrator. Users who are already members stay members. Users
+/// who share no private chat or group with the caller are strangers. Strangers are invited: the
+/// chat is listed after all their other chats until they join it or write in it. Adding a user who
+/// was banned from the room lifts the ban.
 #[utoipa::path(
     post,
     path = "/chats/{chat_id}/members",
@@ -74,7 +75,7 @@ struct AddBody {
     params(("chat_id" = ChatId, Path)),
     request_body(content = AddBody, example = json!({ "user_ids": [7] })),
     responses(
-        (status = 200, description = "Those who are new.", body = [MemberView]),
+        (status = 200, description = "The members that were added.", body = [MemberView]),
         (status = 400, description = "`private_chat` A private chat keeps its two members and takes \
             its name from them. `group_full` A group has at most 10000 members. A room has no limit. \
             `too_many_chats` Users with 10000 chats cannot have more: 7. \
@@ -100,8 +101,9 @@ async fn add(
 
 /// Remove a member from a group or room
 ///
-/// For its owner and administrators; only an administrator can remove the owner. Removing oneself is
-/// leaving. From a room the user is banned, too, since anybody enters a room.
+/// Requires the chat's owner or an administrator; only an administrator can remove the owner. If
+/// callers remove themselves, they leave the chat. A user removed from a room is also banned from
+/// it, because anybody can enter a room.
 #[utoipa::path(
     delete,
     path = "/chats/{chat_id}/members/{user_id}",
@@ -109,7 +111,7 @@ async fn add(
     tag = "Members",
     params(("chat_id" = ChatId, Path), ("user_id" = UserId, Path)),
     responses(
-        (status = 204, description = "The user is not in it any more."),
+        (status = 204, description = "The user is no longer a member."),
         (status = 400, description = "`private_chat` A private chat keeps its two members and takes \
             its name from them."),
         (status = 403, description = "`not_a_member` You are not a member of this chat. \

@@ -39,31 +39,31 @@ pub fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(history))
 }
 
-/// A message with the names that every family of clients knows it by.
+/// A message, with the field names that the clients of every dialect use.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Message)]
 pub struct MessageView {
-    /// Its number in the chat.
+    /// The message's number in the chat.
     id: Seq,
     chat_id: ChatId,
-    /// The same as `chat_id`.
+    /// Same as `chat_id`.
     room_id: ChatId,
     sender_id: UserId,
-    /// The same as `sender_id`.
+    /// Same as `sender_id`.
     user_id: UserId,
-    /// The sender's.
+    /// The sender's username.
     #[schema(examples("ann"))]
     username: String,
-    /// Whether the sender is somebody without an account.
+    /// True if the sender has no account.
     #[schema(examples(false))]
     guest: bool,
     #[schema(examples("hi"))]
     text: String,
-    /// The same as `text`.
+    /// Same as `text`.
     #[schema(examples("hi"))]
     content: String,
     timestamp: Timestamp,
-    /// The same as `timestamp`.
+    /// Same as `timestamp`.
     created_at: Timestamp,
     /// The sender's idempotency key.
     #[schema(examples("c1"))]
@@ -73,7 +73,7 @@ pub struct MessageView {
 }
 
 impl MessageView {
-    /// A message of this chat.
+    /// The id of a message in this chat.
     pub fn new(chat: ChatId, message: Message) -> Self {
         Self {
             id: message.id,
@@ -97,18 +97,19 @@ impl MessageView {
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ListQuery {
-    /// Messages after this one: the ones that follow it.
+    /// Return the messages that follow the one with this id.
     after: Option<Seq>,
-    /// Messages before this one: the ones that precede it.
+    /// Return the messages that precede the one with this id.
     before: Option<Seq>,
-    /// At most this many.
+    /// The maximum number of messages.
     #[param(minimum = 1, maximum = 100, default = 50)]
     limit: Option<i64>,
 }
 
 /// List a chat's messages
 ///
-/// The oldest first: after a cursor, before one, or the newest. Deleted ones are left out.
+/// Returns the messages after a cursor, before a cursor, or the newest ones, oldest first. Deleted
+/// messages are left out.
 #[utoipa::path(
     get,
     path = "/chats/{chat_id}/messages",
@@ -137,11 +138,12 @@ async fn list(
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct HistoryQuery {
-    /// How many of the oldest to skip. At most 10,000, or so that at most 10,000 newer ones are left.
+    /// The number of oldest messages to skip: at most 10,000, or so many that at most 10,000 newer
+    /// messages remain.
     #[serde(default)]
     #[param(minimum = 0, default = 0)]
     offset: i64,
-    /// At most this many.
+    /// The maximum number of messages.
     #[param(minimum = 1, maximum = 100, default = 50)]
     limit: Option<i64>,
 }
@@ -149,7 +151,7 @@ struct HistoryQuery {
 #[derive(Serialize, ToSchema)]
 struct History {
     items: Vec<MessageView>,
-    /// Of the whole chat.
+    /// The number of messages in the whole chat.
     #[schema(examples(25))]
     total: i64,
     #[schema(examples(0))]
@@ -160,8 +162,9 @@ struct History {
 
 /// List a chat's messages by offset
 ///
-/// The oldest first, counted from the oldest. The middle of a long chat cannot be reached so: 422. Go by
-/// `before` of `GET /chats/{chat_id}/messages`, which takes the same time everywhere.
+/// Oldest first. The offset counts from the oldest message. The middle of a long chat cannot be
+/// reached by offset (422). To go there, use `before` of `GET /chats/{chat_id}/messages`, which is
+/// equally fast everywhere.
 #[utoipa::path(
     get,
     path = "/history/{chat_id}",
@@ -193,14 +196,15 @@ async fn history(
 
 #[derive(Deserialize, ToSchema)]
 struct SendBody {
-    /// Also spelled `content`.
+    /// `content` is accepted too.
     #[serde(alias = "content")]
     #[schema(min_length = 1, max_length = 4000, examples("hi"))]
     text: String,
-    /// The idempotency key: the same one again answers the stored message, never a second one.
+    /// The idempotency key. Sending the same key again returns the stored message and never creates
+    /// a second one.
     #[schema(min_length = 1, max_length = 64, examples("c1"))]
     client_message_id: Option<String>,
-    /// A message of this chat.
+    /// The id of a message in this chat.
     reply_to: Option<Seq>,
 }
 
@@ -213,7 +217,7 @@ struct SendBody {
     params(("chat_id" = ChatId, Path)),
     request_body = SendBody,
     responses(
-        (status = 201, description = "The message; also when it was posted before.", body = MessageView),
+        (status = 201, description = "The message, whether posted now or before.", body = MessageView),
         (status = 400, description = "`client_message_id_reused` This client message id was used for \
             another text."),
         (status = 403, description = "`not_a_member` You are not a member of this chat. \
@@ -238,18 +242,18 @@ async fn send(
 
 #[derive(Deserialize, ToSchema)]
 struct EditBody {
-    /// Also spelled `content`.
+    /// `content` is accepted too.
     #[serde(alias = "content")]
     #[schema(min_length = 1, max_length = 4000, examples("hello"))]
     text: String,
-    /// Names this edit: sent again after a later one, it changes nothing.
+    /// Identifies this edit. Sending the same edit again after a later edit changes nothing.
     #[schema(min_length = 1, max_length = 64)]
     client_edit_id: Option<String>,
 }
 
 /// Edit a message
 ///
-/// One's own.
+/// Only the sender can edit a message.
 #[utoipa::path(
     patch,
     path = "/chats/{chat_id}/messages/{message_id}",
@@ -281,7 +285,7 @@ async fn edit(
 
 /// Delete a message
 ///
-/// One's own; the chat's owner and administrators anybody's.
+/// The sender can delete a message; the chat's owner and administrators can delete any message.
 #[utoipa::path(
     delete,
     path = "/chats/{chat_id}/messages/{message_id}",
@@ -289,7 +293,7 @@ async fn edit(
     tag = "Messages",
     params(("chat_id" = ChatId, Path), ("message_id" = Seq, Path)),
     responses(
-        (status = 204, description = "The message is gone, now or before."),
+        (status = 204, description = "The message is deleted."),
         (status = 403, description = "`not_a_member` You are not a member of this chat. \
             `banned` You are banned from this room. \
             `blocked_by_recipient` This user does not want to hear from you. \
@@ -309,13 +313,13 @@ async fn delete(
 
 #[derive(Deserialize, ToSchema)]
 struct ReadBody {
-    /// Everything up to this message has been read.
+    /// Marks all messages up to and including this one as read.
     message_id: Seq,
 }
 
 /// Mark a chat as read
 ///
-/// A mark never moves back, nor beyond the newest message.
+/// A read mark never moves back, nor past the newest message.
 #[utoipa::path(
     post,
     path = "/chats/{chat_id}/read",
@@ -324,7 +328,7 @@ struct ReadBody {
     params(("chat_id" = ChatId, Path)),
     request_body = ReadBody,
     responses(
-        (status = 204, description = "The mark is at least there."),
+        (status = 204, description = "The read mark is at this message or later."),
         (status = 403, description = "`not_a_member` You are not a member of this chat. \
             `banned` You are banned from this room."),
         (status = 404, description = "`chat_not_found` There is no such chat."),

@@ -37,7 +37,7 @@ pub(super) type ByName = BTreeMap<String, Vec<LineView>>;
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct PartQuery {
-    /// At most this many of each chat.
+    /// The maximum number of messages per chat.
     #[param(minimum = 1, maximum = 1000, default = 1000)]
     limit: Option<i64>,
 }
@@ -68,17 +68,17 @@ async fn of_user(api: &Api, user: UserId, part: Part, limit: Option<i64>) -> Res
 
 /// List all messages by name
 ///
-/// Of the 100 private chats and groups that changed last, each chat's newest messages, the oldest of
-/// them first; at most 10,000 in all. The keys are the others' usernames and the groups' names; a
-/// second chat of the same name has ` (#chat id)` behind it. A sent message is read when every other
-/// member has read it.
+/// Returns the newest messages of the 100 most recently changed private chats and groups, oldest
+/// first within each chat, at most 10,000 in total. The keys are usernames for private chats and
+/// names for groups. If two chats have the same name, the second key ends in ` (#chat id)`. A sent
+/// message counts as read when every other member has read it.
 #[utoipa::path(
     get,
     path = "/getallmessages",
     operation_id = "get_all_messages",
     tag = "Read state",
     params(PartQuery),
-    responses((status = 200, description = "Every chat, also one without messages.",
+    responses((status = 200, description = "Every chat, including those without messages.",
         body = BTreeMap<String, Vec<LineView>>, example = json!(example())))
 )]
 async fn all_messages(
@@ -91,14 +91,14 @@ async fn all_messages(
 
 /// List all chats by name
 ///
-/// The same as `/getallmessages`.
+/// Same as `/getallmessages`.
 #[utoipa::path(
     get,
     path = "/getallchats",
     operation_id = "get_all_chats",
     tag = "Read state",
     params(PartQuery),
-    responses((status = 200, description = "Every chat, also one without messages.",
+    responses((status = 200, description = "Every chat, including those without messages.",
         body = BTreeMap<String, Vec<LineView>>, example = json!(example())))
 )]
 async fn all_chats(
@@ -109,9 +109,9 @@ async fn all_chats(
     of_user(&api, caller.user_id, Part::All, query.limit).await
 }
 
-/// List received messages that are read
+/// List received messages that have been read
 ///
-/// By name as in `/getallmessages`, without the chats that have none.
+/// Keyed by name as in `/getallmessages`, without chats that have no read messages.
 #[utoipa::path(
     get,
     path = "/getreadedmessages",
@@ -129,9 +129,10 @@ async fn read_messages(
     of_user(&api, caller.user_id, Part::Read, query.limit).await
 }
 
-/// List received messages that are not read
+/// List received messages that have not been read
 ///
-/// By name as in `/getallmessages`, without the chats that have none. Listing marks nothing as read.
+/// Keyed by name as in `/getallmessages`, without chats that have no unread messages. Listing does
+/// not mark anything as read.
 #[utoipa::path(
     get,
     path = "/getnotreadedmessages",
@@ -153,9 +154,9 @@ async fn unread_messages(
 struct Marked {
     #[schema(examples("success"))]
     status: &'static str,
-    /// Always null: what goes wrong has another status.
+    /// Always null. Errors have a different HTTP status.
     error: Option<String>,
-    /// Chats whose read mark moved.
+    /// The number of chats whose read mark moved.
     #[schema(minimum = 0, examples(1))]
     marked: usize,
 }
@@ -168,7 +169,7 @@ impl Marked {
 
 /// Mark everything as read
 ///
-/// In all chats, rooms too. The caller's other devices hear of it.
+/// Marks all chats as read, including rooms. The caller's other devices are notified.
 #[utoipa::path(
     post,
     path = "/readnotreaded",
@@ -180,9 +181,9 @@ async fn mark_all(State(api): State<Api>, caller: Caller) -> Result<Json<Marked>
     marks::mark_all(&api, caller.user_id).await.map(Marked::reply)
 }
 
-/// Mark everything as read, by GET
+/// Mark everything as read with GET
 ///
-/// The same as the POST, for clients that have always sent a GET: by Bearer token only.
+/// Same as the POST, for clients that send a GET. Accepts a Bearer token only.
 #[utoipa::path(
     get,
     path = "/readnotreaded",
@@ -202,14 +203,14 @@ async fn mark_all_by_get(_: NoCookie, api: State<Api>, caller: Caller) -> Result
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct FromQuery {
-    /// The sender's username, in whatever case.
+    /// The sender's username, in any case.
     #[param(example = "bob")]
     user_from: String,
 }
 
-/// Mark what a user sent as read
+/// Mark a user's messages as read
 ///
-/// In the private chat with this user.
+/// Marks the caller's private chat with this user as read.
 #[utoipa::path(
     post,
     path = "/readnotreadedfromuser",
@@ -232,9 +233,9 @@ async fn mark_from(
     marks::mark_from(&api, caller.user_id, sender.id).await.map(Marked::reply)
 }
 
-/// Mark what a user sent as read, by GET
+/// Mark a user's messages as read with GET
 ///
-/// The same as the POST, for clients that have always sent a GET: by Bearer token only.
+/// Same as the POST, for clients that send a GET. Accepts a Bearer token only.
 #[utoipa::path(
     get,
     path = "/readnotreadedfromuser",

@@ -12,19 +12,19 @@ use utoipa::{
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct UsersQuery {
-    /// `next` of the page before.
+    /// The `next` value of the previous page.
     #[serde(default)]
     pub after: UserId,
-    /// At most this many.
+    /// The maximum number of items.
     #[param(minimum = 1, maximum = 500, default = 100)]
     pub limit: Option<i64>,
 }
 
-/// A page of a list whose length nobody expects to be small.
+/// A page of a list that can be long.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Items<T: ToSchema, C: ToSchema> {
     pub items: Vec<T>,
-    /// The `after` of the next page; `null` on the last one.
+    /// The `after` of the next page; `null` on the last page.
     #[schema(schema_with = cursor)]
     pub next: Option<C>,
 }
@@ -43,7 +43,7 @@ fn cursor() -> Object {
     ObjectBuilder::new()
         .schema_type(SchemaType::from_iter([Type::Integer, Type::Null]))
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
-        .description(Some("The `after` of the next page; `null` on the last one."))
+        .description(Some("The `after` of the next page; `null` on the last page."))
         .examples([12])
         .build()
 }

@@ -64,21 +64,21 @@ impl<S: Sync> FromRequestParts<S> for Origin {
     }
 }
 
-/// The superset of what the families expect after registering and signing in.
+/// The fields that the clients of all dialects expect after registering and signing in.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SignedInReply {
     #[serde(flatten)]
     user: UserView,
-    /// For `Authorization: Bearer`.
+    /// Send this in `Authorization: Bearer`.
     #[schema(examples("eyJhbGciOiJFZERTQSJ9.eyJzdWIiOjd9.c2lnbmF0dXJl"))]
     access_token: String,
     /// Always `bearer`.
     #[schema(examples("bearer"))]
     token_type: &'static str,
-    /// Seconds until the access token is no longer good.
+    /// Seconds until the access token expires.
     #[schema(examples(900))]
     expires_in: u64,
-    /// For `POST /token/refresh`; good once.
+    /// Use this once with `POST /token/refresh`.
     #[schema(examples("019adf3c5f0a7c1e9a512f6f0c9f4f11.bm90IGEgcmVhbCB0b2tlbg"))]
     refresh_token: String,
 }

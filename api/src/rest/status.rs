@@ -27,21 +27,21 @@ pub struct LastStatus {
     found: Arc<Mutex<Option<(Instant, Status)>>>,
 }
 
-/// That this process answers.
+/// The health of this process.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Health {
-    /// `healthy`, or `degraded` while the database does not answer or takes no writes.
+    /// `healthy`, or `degraded` while the database does not answer or rejects writes.
     #[schema(examples("healthy"))]
     pub status: &'static str,
     #[schema(examples("Switchboard"))]
     pub app: &'static str,
-    /// By this process's clock.
+    /// The time by this process's clock.
     pub timestamp: Timestamp,
     #[schema(examples("0.1.0"))]
     pub version: &'static str,
 }
 
-/// That, and how the parts around it are.
+/// The health of this process and of the parts around it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Status {
     #[serde(flatten)]
@@ -53,7 +53,8 @@ pub struct Status {
 
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Database {
-    /// Messages in the lobby; `null` while the database does not answer or takes no writes.
+    /// The number of messages in the lobby; `null` while the database does not answer or rejects
+    /// writes.
     #[schema(minimum = 0, examples(42))]
     pub message_count: Option<i64>,
     /// `connected` or `disconnected`.
@@ -63,8 +64,8 @@ pub struct Database {
 
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct WebSocket {
-    /// To all gateways, as they stated them within the last seconds; `null` while Redis, which knows
-    /// them, does not answer.
+    /// Connections to all gateways, as the gateways reported them within the last seconds; `null`
+    /// while Redis, which holds the numbers, does not answer.
     #[schema(minimum = 0, examples(3))]
     pub active_connections: Option<u64>,
     /// `active`, or `unknown` while Redis does not answer.
@@ -74,10 +75,10 @@ pub struct WebSocket {
 
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Machine {
-    /// Of this process, such as `2 hours`.
+    /// The uptime of this process, such as `2 hours`.
     #[schema(examples("2 hours"))]
     pub uptime: String,
-    /// Of the machine it runs on, such as `45%`.
+    /// The memory usage of the machine, such as `45%`.
     #[schema(examples("45%"))]
     pub memory_usage: String,
 }

@@ -20,19 +20,19 @@ pub fn routes() -> OpenApiRouter<Api> {
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct SearchQuery {
-    /// What usernames begin with, in whatever case; empty for all.
+    /// The beginning of the usernames, in any case; empty for all users.
     #[serde(default)]
     query: String,
-    /// `next` of the page before.
+    /// The `next` value of the previous page.
     after: Option<String>,
-    /// At most this many.
+    /// The maximum number of users.
     #[param(minimum = 1, maximum = 100, default = 20)]
     limit: Option<i64>,
 }
 
 /// Search users
 ///
-/// By the beginning of their usernames, in alphabetical order.
+/// Finds users by the beginning of their usernames, in alphabetical order.
 #[utoipa::path(
     get,
     path = "/users",
@@ -57,7 +57,7 @@ async fn search(
 
 /// Get a user
 ///
-/// `email` is shown to the user itself and to administrators.
+/// `email` is visible only to the user and to administrators.
 #[utoipa::path(
     get,
     path = "/users/{user_id}",

@@ -1,4 +1,4 @@
-//! What an agent is told on its command line, and whether it can work with that.
+//! The settings of `loadtest agent`, and the check whether the agent can work with them.
 
 use platform::{
     settings::{ListenAddr, Secret},
@@ -9,8 +9,9 @@ use std::{fs::File, io::Read as _, path::Path, path::PathBuf};
 /// The settings of `loadtest agent`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct AgentSettings {
-    /// Where the agent waits for its coordinator, and answers /readyz and /metrics. Other than on loopback
-    /// it needs a secret: who may order may send load to anywhere
+    /// The address where the agent waits for its coordinator and serves /readyz and /metrics. An
+    /// address other than loopback requires a secret, because a coordinator can make the agent send
+    /// load anywhere
     #[arg(long, env = "LISTEN", default_value = "127.0.0.1:7400")]
     pub listen: ListenAddr,
     #[command(flatten)]
@@ -19,13 +20,13 @@ pub struct AgentSettings {
     pub log: LogArgs,
 }
 
-/// What agents and their coordinator must both know. One of the two.
+/// The secret that agents and their coordinator share, given directly or in a file.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct SecretArgs {
-    /// The secret that agents and their coordinator share: 16 characters or more
+    /// The secret that agents and their coordinator share, at least 16 characters
     #[arg(long, env = "AGENT_SECRET", hide_env_values = true)]
     pub agent_secret: Option<Secret>,
-    /// A file that holds it
+    /// A file that holds the agents' secret
     #[arg(
         long,
         alias = "secret-file",
@@ -48,7 +49,7 @@ impl AgentSettings {
         let secret = self.secret.read()?;
         if secret.is_none() && !self.listen.0.ip().is_loopback() {
             return Err(format!(
-                "an agent on {} takes orders from the network: give it and its coordinator the \
+                "an agent on {} accepts orders from the network. Give the agent and its coordinator the \
                  same --agent-secret-file",
                 self.listen
             ));
@@ -69,7 +70,7 @@ impl SecretArgs {
         let text = secret.reveal();
         if text.len() < MIN_SECRET || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(format!(
-                "AGENT_SECRET must have {MIN_SECRET} characters or more, without spaces and accents"
+                "AGENT_SECRET must have at least {MIN_SECRET} characters and no spaces or accents"
             ));
         }
         Ok(Some(secret))

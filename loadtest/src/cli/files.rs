@@ -1,4 +1,4 @@
-//! Where the reports of a run go, and whether they can.
+//! The files for a run's reports, and the check whether they can be written.
 
 use super::{exit::Failure, judge::write};
 use crate::report::Report;
@@ -11,13 +11,13 @@ pub(super) struct FileArgs {
     /// Writes report.json, report.html and junit.xml into this folder
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
-    /// Writes the report as JSON; /dev/stdout is fine
+    /// Writes the report as JSON; /dev/stdout is allowed
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Writes the report as one HTML page
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// Writes thresholds and truth as JUnit XML
+    /// Writes the results of the thresholds and of the truth check as JUnit XML
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
 }

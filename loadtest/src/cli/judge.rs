@@ -11,11 +11,11 @@ use std::{
 
 #[derive(Args)]
 pub(super) struct CompareArgs {
-    /// The JSON report to compare with
+    /// The JSON report of the baseline
     before: PathBuf,
-    /// The JSON report in question
+    /// The JSON report to compare with the baseline
     after: PathBuf,
-    /// Changes up to this many percent are noise
+    /// Changes up to this percentage count as noise
     #[arg(long, default_value_t = 10.0, value_name = "PERCENT", value_parser = percent)]
     tolerance: f64,
 }
@@ -24,10 +24,10 @@ pub(super) struct CompareArgs {
 pub(super) struct ReportArgs {
     /// A JSON report
     report: PathBuf,
-    /// Writes it as one HTML page
+    /// Writes the report as one HTML page
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// Writes it as JUnit XML
+    /// Writes the report as JUnit XML
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
 }
@@ -73,5 +73,5 @@ pub(super) fn write(file: &Path, text: &str) -> Result<(), Failure> {
 fn percent(text: &str) -> Result<f64, String> {
     let number = text.trim_end_matches('%').parse().ok();
     let number = number.filter(|number: &f64| (0.0..=1000.0).contains(number));
-    number.ok_or_else(|| "write a number of percent, such as 10".to_owned())
+    number.ok_or_else(|| "write a percentage from 0 to 1000, such as 10".to_owned())
 }

@@ -19,8 +19,9 @@ use clap::{Parser, Subcommand};
 use platform::settings::{ListenAddr, parse};
 use std::process::ExitCode;
 
-/// Loads a Switchboard with clients by the thousand and checks what they got: not only how fast, but
-/// whether every device got every message once, in order, as it is stored.
+/// Puts load from thousands of clients on a Switchboard deployment and checks the results: not only
+/// how fast it was, but whether every device received every message once, in order, exactly as
+/// stored.
 #[derive(Parser)]
 #[command(name = "loadtest", version, after_help = AFTER_HELP)]
 pub struct Cli {
@@ -30,40 +31,40 @@ pub struct Cli {
 
 const AFTER_HELP: &str = "\
 Begin with:
-  loadtest scenarios                                      what is shipped
-  loadtest run smoke --url http://127.0.0.1:8000          20 seconds, a little of everything
-  loadtest scenarios fanout > mine.toml                   a start for a scenario of your own
+  loadtest scenarios                                      list the shipped scenarios
+  loadtest run smoke --url http://127.0.0.1:8000          20 seconds with a little of everything
+  loadtest scenarios fanout > mine.toml                   a template for your own scenario
   loadtest validate mine.toml
 
 Exit codes:
-  0    all thresholds were kept, and the truth
-  64   the scenario or the arguments are wrong; nothing was done
+  0    all thresholds were met and the truth check passed
+  64   the scenario or the arguments are wrong; nothing was run
   70   the deployment, an agent or a file failed; there is no result
-  98   this program was the limit; the figures say nothing of the servers
-  99   a threshold or the truth was not kept
+  98   the load tester itself was the limit; the figures say nothing about the servers
+  99   a threshold was missed or the truth check failed
   130  interrupted";
 
 #[derive(Subcommand)]
 enum Command {
-    /// Does a scenario and reports
+    /// Runs a scenario and writes a report
     Run(Box<run::RunArgs>),
-    /// Checks scenarios without any load
+    /// Checks scenarios without creating load
     Validate(scenarios::ValidateArgs),
     /// Lists the shipped scenarios, or prints one
     Scenarios(scenarios::ScenariosArgs),
-    /// Makes a scenario's accounts and chats, to be used by many runs; or removes them
+    /// Creates or removes a scenario's accounts and chats, so that many runs can use them
     Prepare(Box<prepare::PrepareArgs>),
-    /// Waits for a coordinator and does its part of runs (run --agents)
+    /// Waits for a coordinator and runs its share of the load (run --agents)
     Agent(Box<AgentSettings>),
-    /// Asks an agent on this machine whether it is up
+    /// Checks whether an agent on this machine is up
     Health {
-        /// Where it listens
+        /// The address where the agent listens
         #[arg(long, env = "LISTEN", default_value = "127.0.0.1:7400")]
         listen: ListenAddr,
     },
-    /// Compares two reports; a regression is exit code 99
+    /// Compares two reports; exits with 99 if there is a regression
     Compare(judge::CompareArgs),
-    /// Shows a JSON report again: as text, HTML, JUnit
+    /// Shows a JSON report again, as text, HTML or JUnit XML
     Report(judge::ReportArgs),
 }
 

@@ -16,15 +16,15 @@ use std::{fs::File, io::Read as _, path::PathBuf};
 /// Which scenario, and what is different this time.
 #[derive(Args, Debug)]
 pub(super) struct ScenarioArgs {
-    /// A file (with / or .toml in its name), or the name of a shipped scenario
+    /// A scenario file (with / or .toml in its name) or the name of a shipped scenario
     pub scenario: String,
-    /// Changes a value, such as people.accounts=200 or phases.steady.messages=50
+    /// Changes a value in the scenario, such as people.accounts=200 or phases.steady.messages=50
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<Set>,
-    /// Instead of the scenario's seed
+    /// Replaces the scenario's random seed
     #[arg(long)]
     pub seed: Option<u64>,
-    /// One more threshold, such as 'delivery.p99<250ms'
+    /// Adds a threshold, such as 'delivery.p99<250ms'
     #[arg(long, value_name = "EXPRESSION")]
     pub threshold: Vec<String>,
 }
@@ -58,17 +58,17 @@ impl ScenarioArgs {
 /// Where to.
 #[derive(Args, Debug)]
 pub(super) struct TargetArgs {
-    /// The deployment: REST and sockets behind one URL
+    /// The URL of the deployment, for REST and sockets
     #[arg(long, env = "LOADTEST_URL", value_name = "URL")]
     pub url: ServerUrl,
-    /// The administrator who makes the accounts
+    /// The administrator whose account creates the test accounts
     #[arg(long, default_value = "admin", value_name = "NAME")]
     pub admin_username: String,
-    /// With the administrator's password accounts are made in bulk; without, they are registered one by
-    /// one, which a deployment limits to some hundred
+    /// The administrator's password, which lets the load tester create accounts in bulk. Without
+    /// it, accounts register one by one, and the deployment's limits allow only a few hundred
     #[arg(long, env = "LOADTEST_ADMIN_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
     pub admin_password: Option<Secret>,
-    /// A file that holds it; an empty one is none
+    /// A file that holds the administrator's password. An empty file counts as no password
     #[arg(
         long,
         env = "LOADTEST_ADMIN_PASSWORD_FILE",

@@ -21,10 +21,10 @@ pub(super) struct PrepareArgs {
     scenario: ScenarioArgs,
     #[command(flatten)]
     target: TargetArgs,
-    /// Where the accounts are kept, with their tokens: only you may read it. Give it to each run
+    /// The file for the accounts and their tokens, which only you can read. Pass it to each run
     #[arg(long, value_name = "FILE")]
     accounts: PathBuf,
-    /// Takes away what the file holds, and the file
+    /// Removes the accounts and chats in the file from the deployment, and the file
     #[arg(long)]
     remove: bool,
 }
@@ -49,7 +49,7 @@ async fn prepared(args: &PrepareArgs) -> Result<String, Failure> {
     let work = async {
         if args.remove {
             prepare::remove_saved(&target, &args.accounts, &tell).await?;
-            return Ok(format!("{file}: removed, with the accounts in it"));
+            return Ok(format!("{file}: removed, together with its accounts"));
         }
         let run = name_of_run();
         let accounts = Some(args.accounts.as_path());
@@ -61,7 +61,7 @@ async fn prepared(args: &PrepareArgs) -> Result<String, Failure> {
         said = work => said,
         () = interrupt.next() => Err(Failure {
             exit: Exit::Interrupted,
-            error: anyhow::anyhow!("interrupted; what was made so far stays"),
+            error: anyhow::anyhow!("interrupted; the accounts and chats created so far remain"),
         }),
     };
     live.finish();

@@ -42,39 +42,41 @@ pub(super) struct RunArgs {
     scenario: ScenarioArgs,
     #[command(flatten)]
     target: TargetArgs,
-    /// Names the run, its accounts and its texts: letters, digits, hyphens. By default made of the time
+    /// The name of the run, used in its accounts' names and its texts: letters, digits, hyphens. By
+    /// default a random name
     #[arg(long, value_name = "NAME", value_parser = run_name)]
     run: Option<String>,
     #[command(flatten)]
     files: FileArgs,
-    /// Reads a server's CPU time and memory each second: from its metrics, or of processes of this machine
-    /// (gateway=pid:12,13)
+    /// Reads a server's CPU time and memory each second, either from its metrics or from processes
+    /// on this machine (gateway=pid:12,13)
     #[arg(long, value_name = "NAME=URL", value_parser = scrape)]
     scrape: Vec<(String, Source)>,
-    /// Agents that do the work, each its share; this process leads
+    /// The agents that create the load, each its share; this process coordinates them
     #[arg(long, value_name = "URL,URL")]
     agents: Vec<List<ServerUrl>>,
     #[command(flatten)]
     secret: SecretArgs,
-    /// Addresses of this machine that connections come from, in turn; each has some 28,000 ports
+    /// Addresses of this machine to connect from, in turn; each offers about 28,000 ports
     #[arg(long, value_name = "IP,IP")]
     local_address: Vec<List<IpAddr>>,
-    /// Serves metrics of its own (loadtest_*) while it runs
+    /// Serves the load tester's own metrics (loadtest_*) at this address during the run
     #[arg(long, value_name = "ADDRESS")]
     metrics_listen: Option<ListenAddr>,
-    /// Accounts kept between runs: used when the file is there, written when not
+    /// A file of accounts that are kept between runs. Uses the file if it exists, writes it
+    /// otherwise
     #[arg(long, value_name = "FILE")]
     accounts: Option<PathBuf>,
-    /// Leaves accounts and chats on the deployment
+    /// Keeps the accounts and chats on the deployment after the run
     #[arg(long)]
     keep: bool,
-    /// Ends the run as soon as a threshold cannot be kept any more (counts and maxima)
+    /// Ends the run as soon as a threshold can no longer be met (counts and maxima)
     #[arg(long)]
     abort_on_fail: bool,
-    /// Says nothing but errors
+    /// Prints only errors
     #[arg(long)]
     quiet: bool,
-    /// No progress, only the result
+    /// Prints only the result, no progress
     #[arg(long)]
     no_live: bool,
 }
@@ -127,7 +129,7 @@ async fn reported(args: &RunArgs) -> Result<Report, Failure> {
         prepared = prepare::prepare(plan, &tell) => prepared.map_err(Failure::from),
         () = interrupt.next() => Err(Failure {
             exit: Exit::Interrupted,
-            error: anyhow!("interrupted while accounts were made; they begin with lt-{run}-"),
+            error: anyhow!("interrupted while creating accounts; their names begin with lt-{run}-"),
         }),
     };
     let prepared = prepared.inspect_err(|_| finish(&live))?;
@@ -144,11 +146,11 @@ async fn reported(args: &RunArgs) -> Result<Report, Failure> {
     };
     finish(&live);
     if let Err(why) = removed {
-        say(format_args!("warning: accounts lt-{run}-… are left on the deployment: {why:#}"));
+        say(format_args!("warning: accounts named lt-{run}-… remain on the deployment: {why:#}"));
     }
     let mut report = done?;
     if let Some(because) = abort.as_ref().and_then(|abort| abort.because()) {
-        say(format_args!("stopped early: {because} cannot be kept any more"));
+        say(format_args!("stopped early: {because} can no longer be met"));
         report.outcome = Outcome::Failed;
     }
     files.write(&report)?;
@@ -176,12 +178,12 @@ async fn perform(
             report = &mut run => return report,
             () = interrupt.next() => {
                 if interrupted {
-                    let error = anyhow!("interrupted twice: there is no report");
+                    let error = anyhow!("interrupted twice; no report was written");
                     return Err(Failure { exit: Exit::Interrupted, error });
                 }
                 interrupted = true;
                 options.stop.cancel();
-                say("stopping; what was done is still checked (again: at once)");
+                say("stopping and checking the results so far (interrupt again to stop at once)");
             }
         }
     }
@@ -223,14 +225,14 @@ fn has_files(scenario: &Scenario) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::usage(anyhow!(
-        "{most} connections, and a process may open {limit} files here, its hard limit: ulimit -H -n {}, \
+        "the scenario needs {most} connections, but the hard limit on open files here is {limit}: use ulimit -H -n {} \
          or --agents",
         most + OTHER_FILES
     )))
 }
 
-/// By chance, so that two runs have different ones although they begin in the same millisecond: 8 letters and
-/// digits.
+/// A random name of 8 letters and digits, so that two runs that begin in the same millisecond
+/// differ.
 pub(super) fn name_of_run() -> String {
     const SIGNS: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
     (0..8).map(|_| char::from(SIGNS[rand::random_range(0..SIGNS.len())])).collect()
@@ -251,15 +253,15 @@ fn run_name(text: &str) -> Result<String, String> {
     if (1..=MAX_RUN).contains(&text.len()) && text.chars().all(fits) {
         return Ok(text.to_owned());
     }
-    Err(format!("a run's name has 1 to {MAX_RUN} letters, digits or hyphens"))
+    Err(format!("a run's name must have 1 to {MAX_RUN} letters, digits or hyphens"))
 }
 
 fn scrape(text: &str) -> Result<(String, Source), String> {
-    let example = "write such as gateway-1=http://127.0.0.1:9100/metrics or gateway-1=pid:1234";
+    let example = "write it like gateway-1=http://127.0.0.1:9100/metrics or gateway-1=pid:1234";
     let (name, from) = text.split_once('=').ok_or(example)?;
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if name.is_empty() || name.len() > 64 || !name.chars().all(fits) || name == "generator" {
-        return Err(format!("{name:?} is no name for a server; {example}"));
+        return Err(format!("{name:?} is not a valid server name; {example}"));
     }
     let source = match from.strip_prefix("pid:") {
         Some(pids) => {

@@ -11,16 +11,16 @@ use std::time::Duration;
 
 #[derive(Args)]
 pub(super) struct ScenariosArgs {
-    /// Prints this one, comments and all, to be changed
+    /// The scenario to print, comments included, as a template
     name: Option<String>,
 }
 
 #[derive(Args)]
 pub(super) struct ValidateArgs {
-    /// Files, or names of shipped scenarios
+    /// Scenario files or names of shipped scenarios
     #[arg(required = true, value_name = "SCENARIO")]
     scenarios: Vec<String>,
-    /// Changes a value of each, such as people.accounts=200
+    /// Changes a value in each scenario, such as people.accounts=200
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<Set>,
 }

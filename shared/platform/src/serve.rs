@@ -196,12 +196,12 @@ pub const METRICS: &[Metric] = &[
     metric::counter(
         "listener_connections_total",
         &[LISTENER, ("result", Values::These(&["accepted", "refused"]))],
-        "TCP connections by listener and result; refused ones found no place free",
+        "TCP connections by listener and result. refused: no place was free",
     ),
     metric::counter(
         "listener_accept_errors_total",
         &[LISTENER],
-        "Tries to accept a connection that failed, ten a second while the process is out of files or memory",
+        "Failed attempts to accept a connection. Ten per second while the process is out of files or memory",
     ),
 ];
 

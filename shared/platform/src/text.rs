@@ -328,7 +328,10 @@ mod tests {
     #[test]
     fn names_that_nobody_has() {
         for name in ["", "a@b", "a\nb", &"x".repeat(MAX_USERNAME + 1)] {
-            assert_eq!(check_peer(&Peer::Username(name.to_owned())), Err(Code::RecipientNotFound.into()));
+            assert_eq!(
+                check_peer(&Peer::Username(name.to_owned())),
+                Err(Code::RecipientNotFound.into())
+            );
         }
         for peer in [Peer::Id(UserId(-1)), Peer::Username("anna\u{2800}".to_owned())] {
             assert_eq!(check_peer(&peer), Ok(()), "for the api to say");

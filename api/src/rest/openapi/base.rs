@@ -29,21 +29,21 @@ pub fn base() -> Document {
     components(schemas(platform::problem::ProblemBody)),
     modifiers(&Schemes),
     tags(
-        (name = "Accounts", description = "Registering, signing in and out, renewing tokens."),
+        (name = "Accounts", description = "Register, sign in and out, renew tokens."),
         (name = "Me", description = "The caller's own profile, password and sessions."),
         (name = "Users", description = "Other people."),
-        (name = "Chats", description = "Private chats, groups and rooms: making, listing, renaming, \
-            deleting, entering and leaving."),
-        (name = "Members", description = "Who is in a chat."),
-        (name = "Messages", description = "A chat's messages: reading in pages, posting, editing, \
-            deleting, the read mark."),
-        (name = "Lobby", description = "The public room of everybody, by the names of the lobby's \
-            clients. Where guests are let in it needs no credentials."),
-        (name = "Direct messages", description = "Conversations of two, by the numbers of the two users."),
-        (name = "Read state", description = "Chats by name with what is read and what is not."),
-        (name = "Administration", description = "What only administrators may do. All of it is in the \
-            audit log, but for who is connected."),
-        (name = "Operation", description = "Whether the service is well."),
+        (name = "Chats", description = "Private chats, groups and rooms: create, list, rename, delete, \
+            enter and leave them."),
+        (name = "Members", description = "The members of a chat."),
+        (name = "Messages", description = "A chat's messages: read them in pages, post, edit and delete \
+            them, and move the read mark."),
+        (name = "Lobby", description = "The public room that everybody is in, with the names that the lobby's \
+            clients use. Needs no credentials where guests are allowed."),
+        (name = "Direct messages", description = "Conversations between two users, addressed by the two user ids."),
+        (name = "Read state", description = "Chats by name, with their read and unread messages."),
+        (name = "Administration", description = "Actions reserved for administrators. All are recorded in the \
+            audit log, except listing the connected users."),
+        (name = "Operation", description = "The health of the service."),
         (name = "Documents", description = "The descriptions of this service, and the keys that check \
             its tokens."),
     ),
@@ -58,7 +58,7 @@ impl Modify for Schemes {
         let bearer = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
             .bearer_format("JWT")
-            .description(Some("The `access_token` of signing in; good for 15 minutes."))
+            .description(Some("The `access_token` returned by signing in, valid for 15 minutes."))
             .build();
         let session = ApiKeyValue::with_description(
             SESSION_COOKIE,

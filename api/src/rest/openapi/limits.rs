@@ -24,7 +24,7 @@ pub fn add(document: &mut Value) {
             "example": "\"account\";q=1000;w=4",
         },
         "RateLimit": {
-            "description": "What is left of it: `r` cheap reads, and all of them again in `t` seconds.",
+            "description": "The remaining share: `r` cheap reads, replenished in full after `t` seconds.",
             "required": true,
             "schema": { "type": "string" },
             "example": "\"account\";r=995;t=1",

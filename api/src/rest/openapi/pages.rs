@@ -68,7 +68,7 @@ struct AsyncApiFile(File);
 
 /// This document
 ///
-/// Shown by Swagger UI at `/docs` and by ReDoc at `/redoc`.
+/// Swagger UI shows it at `/docs`, ReDoc at `/redoc`.
 #[utoipa::path(
     get,
     path = "/openapi.json",
@@ -84,7 +84,7 @@ async fn openapi(Extension(file): Extension<OpenApiFile>, request: HeaderMap) ->
 
 /// The WebSocket document
 ///
-/// AsyncAPI 3: every socket, every frame.
+/// An AsyncAPI 3 document of every socket and every frame.
 #[utoipa::path(
     get,
     path = "/asyncapi.json",

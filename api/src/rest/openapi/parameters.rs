@@ -8,8 +8,8 @@ const MEANINGS: [(&str, &str); 6] = [
     ("chat_id", "The chat; 1 is the lobby."),
     ("message_id", "The message's number in the chat."),
     ("receiver_id", "One of the two users."),
-    ("sender_id", "One of the two users; which of them is which does not matter."),
-    ("session_id", "The session, as `GET /me/sessions` names it."),
+    ("sender_id", "The other of the two users. The order does not matter."),
+    ("session_id", "The session's id, as listed by `GET /me/sessions`."),
     ("user_id", "The user."),
 ];
 

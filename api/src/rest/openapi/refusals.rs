@@ -154,7 +154,7 @@ impl Refusal {
         });
         if matches!(status, "429" | "503") {
             response["headers"]["Retry-After"] = json!({
-                "description": "Seconds after which to come back.", "required": true,
+                "description": "The number of seconds to wait before the next request.", "required": true,
                 "schema": { "type": "integer", "minimum": 1 },
             });
         }

@@ -23,7 +23,7 @@ pub struct BulkAccountView {
     id: UserId,
     #[schema(examples("trial-0"))]
     username: String,
-    /// As signing in gives it.
+    /// An access token as returned by signing in.
     #[schema(examples("eyJhbGciOiJFZERTQSJ9.e30.c2lnbmF0dXJl"))]
     access_token: String,
     #[schema(examples("019adf3c5f0a7c1e9a512f6f0c9f4f11.bm90IGEgcmVhbCB0b2tlbg"))]
@@ -37,7 +37,7 @@ impl From<Account> for BulkAccountView {
     }
 }
 
-/// What one call removed.
+/// The accounts and chats that one call deleted.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Removed)]
 pub struct RemovedView {
@@ -45,7 +45,7 @@ pub struct RemovedView {
     users: usize,
     #[schema(examples(200))]
     chats: usize,
-    /// There is more to remove: call again.
+    /// If true, more remains: repeat the call.
     more: bool,
 }
 
@@ -74,23 +74,23 @@ impl PartialSchema for AuditedAction {
 
 impl ToSchema for AuditedAction {}
 
-/// An entry as administrators read it.
+/// An entry of the audit log.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = AuditEntry)]
 pub struct AuditEntryView {
     #[schema(examples(7))]
     id: i64,
     at: Timestamp,
-    /// `null`: the operator, who makes the first administrator.
+    /// `null` stands for the operator, who creates the first administrator.
     actor: Option<UserRef>,
-    /// As [`Action::as_str`] spells it.
+    /// The name of the action.
     #[schema(value_type = AuditedAction)]
     action: String,
-    /// To whom, or whose.
+    /// The user that the action concerns.
     target_user: Option<UserRef>,
     chat_id: Option<ChatId>,
     message_id: Option<Seq>,
-    /// As the administrator gave it, or what a bulk act was about; empty for none.
+    /// The administrator's reason, or the subject of a bulk action; empty if none.
     #[schema(max_length = 200, examples("spam"))]
     reason: String,
 }

@@ -12,7 +12,7 @@ use protocol::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// A member's part in a group or room.
+/// A member's role in a group or room.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[schema(as = MemberRole)]
@@ -31,13 +31,13 @@ impl From<MemberRole> for MemberRoleView {
     }
 }
 
-/// A chat with what lists show beside the native protocol's fields.
+/// A chat, with fields for lists beside the native protocol's fields.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Chat)]
 pub struct ChatDetailsView {
     #[serde(flatten)]
     view: ChatView,
-    /// The user's own part; `None` for a room that the user is not a member of.
+    /// The user's own role; `None` for a room that the user has not joined.
     role: Option<MemberRoleView>,
     #[schema(examples(4))]
     member_count: i64,
@@ -62,12 +62,12 @@ impl From<Overview> for ChatDetailsView {
     }
 }
 
-/// A member as the others see it.
+/// A member as other members see it.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Member)]
 pub struct MemberView {
     id: UserId,
-    /// The same as `id`.
+    /// Same as `id`.
     user_id: UserId,
     #[schema(examples("ann"))]
     username: String,
@@ -78,7 +78,7 @@ pub struct MemberView {
     role: MemberRoleView,
     status: PresenceStatus,
     joined_at: Timestamp,
-    /// Everything up to this message has been read.
+    /// The member has read all messages up to and including this one.
     last_read: Seq,
 }
 
@@ -99,15 +99,15 @@ impl From<Member> for MemberView {
     }
 }
 
-/// A ban that has not ended.
+/// A ban in force.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Ban)]
 pub struct BanView {
     user: UserRef,
-    /// Who banned the user.
+    /// The user who set the ban.
     by: UserId,
     banned_at: Timestamp,
-    /// `null`: it does not end by itself.
+    /// `null` if the ban does not expire.
     ends_at: Option<Timestamp>,
     #[schema(examples("spam"))]
     reason: String,
@@ -120,7 +120,7 @@ impl From<Ban> for BanView {
     }
 }
 
-/// Somebody on the list.
+/// A person on the block list.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = BlockedPerson)]
 pub struct BlockedPersonView {
@@ -135,22 +135,23 @@ impl From<BlockedPerson> for BlockedPersonView {
     }
 }
 
-/// A message of one of the user's chats.
+/// A message in one of the user's chats.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Line)]
 pub struct LineView {
-    /// Its number in the chat.
+    /// The message's number in the chat.
     id: Seq,
     chat_id: ChatId,
     /// The sender's username.
     #[schema(examples("bob"))]
     from: String,
-    /// The recipient's username, or the group's name.
+    /// The recipient's username or the group's name.
     #[schema(examples("ann"))]
     to: String,
     #[schema(examples("hi"))]
     text: String,
-    /// A received one: by the user. A sent one: by every other member, of at most 100 altogether.
+    /// For a received message: the user has read it. For a sent message: every other member has
+    /// read it (among at most 100 members).
     is_read: bool,
     date: Timestamp,
 }

@@ -5,7 +5,7 @@ use protocol::{id::Seq, time::Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// A message with the names that the lobby's clients know it by.
+/// A message, with the field names that the lobby's clients use.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = LobbyMessage)]
 pub struct LobbyMessageView {
@@ -15,7 +15,7 @@ pub struct LobbyMessageView {
     #[schema(examples("hi"))]
     message: String,
     timestamp: Timestamp,
-    /// The sender has no account.
+    /// True if the sender has no account.
     guest: bool,
 }
 
@@ -26,21 +26,22 @@ impl From<LobbyMessage> for LobbyMessageView {
     }
 }
 
-/// Of the messages that are there now; deleted ones count no more.
+/// Statistics of the current messages. Deleted messages are not counted.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Statistics)]
 pub struct StatisticsView {
     #[schema(minimum = 0, examples(42))]
     total_messages: i64,
-    /// Senders of at least one message.
+    /// The number of users who sent at least one message.
     #[schema(minimum = 0, examples(3))]
     total_users: i64,
-    /// The first of them when several have as many messages; `null` when there is no message.
+    /// The user with the most messages; the first of them if several have equally many, `null` if
+    /// there are no messages.
     most_active_user: Option<MostActiveUserView>,
-    /// Messages of this day, which begins at midnight UTC.
+    /// The number of messages today. The day begins at midnight UTC.
     #[schema(minimum = 0, examples(7))]
     messages_today: i64,
-    /// In characters, rounded to two decimals.
+    /// The average length in characters, rounded to two decimals.
     #[schema(minimum = 0, examples(12.5))]
     average_message_length: f64,
 }
@@ -71,7 +72,7 @@ pub struct MostActiveUserView {
     username: String,
     #[schema(minimum = 1, examples(20))]
     message_count: i64,
-    /// Has no account.
+    /// True if the user has no account.
     guest: bool,
 }
 

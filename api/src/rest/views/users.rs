@@ -10,26 +10,26 @@ use protocol::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// A user as clients see it: the fields of every family.
+/// A user, with the fields that the clients of every dialect use.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = User)]
 pub struct UserView {
     id: UserId,
     #[schema(examples("ann"))]
     username: String,
-    /// Empty when there is none and to others than the user itself and admins.
+    /// Visible only to the user and to administrators; empty for others, and if there is none.
     #[schema(examples("ann@example.com"))]
     email: String,
-    /// Display name.
+    /// The display name.
     #[schema(examples("Ann"))]
     name: String,
-    /// A URL, or empty.
+    /// The avatar's URL, or empty.
     #[schema(examples(""))]
     avatar: String,
     status: PresenceStatus,
     role: Role,
     created_at: Timestamp,
-    /// Shown to the user itself and to admins.
+    /// Visible only to the user and to administrators.
     #[serde(skip_serializing_if = "Option::is_none")]
     blocked: Option<bool>,
 }
@@ -42,12 +42,12 @@ impl From<Profile> for UserView {
     }
 }
 
-/// Some users, and where the next page begins.
+/// A page of users.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = UserPage)]
 pub struct UserPageView {
     items: Vec<UserView>,
-    /// `after` of the next page; `null` on the last one.
+    /// The `after` value of the next page; `null` on the last page.
     #[schema(examples("ann"))]
     next: Option<String>,
 }
@@ -59,18 +59,18 @@ impl From<UserPage> for UserPageView {
     }
 }
 
-/// A live session as its user sees it.
+/// An active session of the user.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = SessionInfo)]
 pub struct SessionInfoView {
     id: SessionId,
-    /// What the device called itself.
+    /// The user agent that the device sent.
     #[schema(examples("Mozilla/5.0 (X11; Linux x86_64)"))]
     user_agent: String,
     created_at: Timestamp,
     last_used_at: Timestamp,
     expires_at: Timestamp,
-    /// Whether it is the one that asks.
+    /// True for the session that sends this request.
     current: bool,
 }
 

@@ -48,25 +48,25 @@ impl Role {
 
 /// The metrics of the bus. `bus_up` and `bus_reconnects_total` are Redis's only.
 pub const METRICS: &[Metric] = &[
-    metric::gauge("bus_up", ROLE, "1 while the bus's connection to Redis for this role stands"),
-    metric::counter("bus_reconnects_total", ROLE, "Times the bus connected to Redis again"),
+    metric::gauge("bus_up", ROLE, "1 while the bus's Redis connection for this role is up"),
+    metric::counter("bus_reconnects_total", ROLE, "Times the bus reconnected to Redis"),
     metric::counter(
         "bus_published_total",
         &[],
-        "Messages that Redis, or the bus of the only process, took",
+        "Messages accepted by Redis, or by the in-process bus",
     ),
     metric::counter(
         "bus_dropped_total",
         &[("reason", Values::From(|| Dropped::ALL.map(Dropped::label).to_vec()))],
-        "Messages dropped, by reason; all are repairable",
+        "Messages dropped, by reason. Repair recovers their events",
     ),
     metric::counter("bus_received_total", &[], "Messages received from the bus"),
     metric::counter(
         "bus_probe_failures_total",
         &[],
-        "Proofs (PING, self-addressed probe) missed by a subscription, each followed by a new connection",
+        "Checks of a subscription (PING, self-addressed probe) that got no answer. After each, the bus reconnects",
     ),
-    metric::gauge("bus_subscriptions", &[], "Channels that this process wants to hear"),
+    metric::gauge("bus_subscriptions", &[], "Channels that this process subscribes to"),
 ];
 
 const ROLE: &[metric::Name] = &[("role", Values::These(&["publish", "subscribe"]))];

@@ -122,12 +122,12 @@ pub const METRICS: &[Metric] = &[
     metric::counter(
         "limit_fallback_total",
         &[],
-        "Limits answered from this process's memory because Redis was away",
+        "Limits decided from this process's memory because Redis was unavailable",
     ),
     metric::counter(
         "limit_forgotten_total",
         &[],
-        "Keys forgotten while they still limited something, because there were too many",
+        "Keys evicted while still limiting something, because there were too many",
     ),
 ];
 

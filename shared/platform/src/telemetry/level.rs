@@ -150,9 +150,9 @@ fn change(
 /// The subcommand `log` of every binary that serves.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct LogCommand {
-    /// What to log, spelled as LOG is; without it, what is logged is shown
+    /// The new log filter, in the syntax of LOG. Without it, the current filter is shown
     filter: Option<LogFilter>,
-    /// For how long; then the process logs again as it was started
+    /// Minutes until the process returns to the filter it started with
     #[arg(long, default_value_t = MINUTES, value_parser = value_parser!(u64).range(1..=MAX_MINUTES))]
     minutes: u64,
 }

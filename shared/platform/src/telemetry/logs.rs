@@ -20,10 +20,11 @@ use tracing_subscriber::{
 /// How a process logs.
 #[derive(Args, Clone, Debug)]
 pub struct LogArgs {
-    /// What to log: error, warn, info, debug, trace, or per module such as info,gateway=debug
+    /// The log filter: error, warn, info, debug or trace, also per module, such as
+    /// info,gateway=debug
     #[arg(long, env = "LOG", default_value = "info", global = true)]
     pub log: LogFilter,
-    /// json: one object a line, for collectors; human: for people at a terminal
+    /// The log format: json writes one object per line, for collectors; human is for a terminal
     #[arg(long, env = "LOG_FORMAT", default_value = "human", global = true)]
     pub log_format: LogFormat,
 }
@@ -31,7 +32,7 @@ pub struct LogArgs {
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// One JSON object a line, for collectors.
+    /// One JSON object per line, for collectors.
     Json,
     /// For people at a terminal.
     Human,

@@ -37,16 +37,16 @@ pub fn parent(headers: &HeaderMap) -> Option<Traceparent> {
 /// Where traces go. The names are OpenTelemetry's.
 #[derive(Args, Clone, Debug, Default)]
 pub struct TraceArgs {
-    /// The OpenTelemetry collector to send traces to by OTLP over HTTP, such as
-    /// `http://localhost:4318`; without it there are no traces. The other OTEL_… variables are
-    /// followed too: OTEL_TRACES_SAMPLER=parentbased_traceidratio with OTEL_TRACES_SAMPLER_ARG=0.01
-    /// where there is traffic
+    /// The OpenTelemetry collector that receives traces by OTLP over HTTP, such as
+    /// `http://localhost:4318`. Without it, no traces are sent. The other OTEL_… variables work
+    /// too. Under real traffic, set OTEL_TRACES_SAMPLER=parentbased_traceidratio and
+    /// OTEL_TRACES_SAMPLER_ARG=0.01
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", global = true)]
     pub otlp_endpoint: Option<String>,
-    /// The whole URL for traces, where it is not that with /v1/traces
+    /// The full URL for traces, if it is not the endpoint followed by /v1/traces
     #[arg(long, env = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", global = true)]
     pub otlp_traces_endpoint: Option<String>,
-    /// Send no traces, whatever else is set
+    /// Send no traces, regardless of the other settings
     #[arg(
         long,
         env = "OTEL_SDK_DISABLED",
@@ -60,17 +60,26 @@ pub struct TraceArgs {
 /// The variables that the OpenTelemetry SDK reads by itself when traces are sent, with what they are
 /// for; their meaning is OpenTelemetry's.
 pub const SDK_VARIABLES: &[(&str, &str)] = &[
-    ("OTEL_SERVICE_NAME", "The name of this process in traces; without it, the binary's"),
-    ("OTEL_RESOURCE_ATTRIBUTES", "What else is known of it: key=value, separated by commas"),
+    ("OTEL_SERVICE_NAME", "The name of this process in traces; by default the binary's name"),
+    (
+        "OTEL_RESOURCE_ATTRIBUTES",
+        "Further attributes of this process: key=value, separated by commas",
+    ),
     (
         "OTEL_TRACES_SAMPLER",
         "Which traces are recorded: parentbased_always_on (the default: all), \
          parentbased_traceidratio, parentbased_always_off, always_on, traceidratio, always_off",
     ),
-    ("OTEL_TRACES_SAMPLER_ARG", "The ratio for the samplers with one: 0.01 is one in a hundred"),
-    ("OTEL_BSP_SCHEDULE_DELAY", "Milliseconds between two exports (5000)"),
-    ("OTEL_BSP_MAX_QUEUE_SIZE", "Spans that wait at most; more are dropped and logged (2048)"),
-    ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "Spans in one export at most (512)"),
+    (
+        "OTEL_TRACES_SAMPLER_ARG",
+        "The ratio of recorded traces, for the samplers that take one: 0.01 is one in a hundred",
+    ),
+    ("OTEL_BSP_SCHEDULE_DELAY", "Milliseconds between two exports (default 5000)"),
+    (
+        "OTEL_BSP_MAX_QUEUE_SIZE",
+        "The maximum number of queued spans; further spans are dropped and logged (default 2048)",
+    ),
+    ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "The maximum number of spans in one export (default 512)"),
     ("OTEL_EXPORTER_OTLP_HEADERS", "Headers for the collector: key=value, separated by commas"),
 ];
 
