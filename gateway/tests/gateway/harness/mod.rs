@@ -115,7 +115,13 @@ impl Node {
 
     /// A client that has said nothing yet.
     pub async fn dial(&self) -> Phone {
-        Phone::dial(self.address).await
+        Phone::dial(self.address, "/gateway").await
+    }
+
+    /// An older client of this user, or of nobody, whose upgrade is answered.
+    pub async fn window(&self, user: Option<UserId>, path: &str) -> Phone {
+        let token = user.map(|user| format!("?token={}", api::token(user)));
+        Phone::dial(self.address, &format!("{path}{}", token.unwrap_or_default())).await
     }
 
     /// Lets time pass, and everything happen that happens in it.
