@@ -62,6 +62,39 @@ async fn whoever_comes_from_far_back_reads_pages_that_are_fetched_once_for_all()
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_waits_for_the_same_page_waits_for_one_call() {
+    let t = Node::start().await;
+    t.api.opens(GROUP, &[ANN, BOB]);
+    t.api.commits_many(GROUP, 15);
+    let _bob = t.connect(BOB).await;
+    t.api.asked("events");
+    t.api.set("events", Mode::Holds);
+    let mut devices = [t.resume(ANN, &[(GROUP, 5)]).await, t.resume(ANN, &[(GROUP, 5)]).await];
+    t.settles().await;
+    assert_eq!(t.api.asked("events"), ["1 after 5"]);
+    t.api.set("events", Mode::Answers);
+    for ann in &mut devices {
+        assert_eq!(ann.hear_until("caught up 1@15").await.len(), 11);
+    }
+    assert!(t.api.asked("events").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_leaves_while_it_catches_up_takes_nobodys_word_along() {
+    let t = Node::start().await;
+    t.api.opens(GROUP, &[ANN, BOB]);
+    t.api.commits_many(GROUP, 2);
+    t.api.set("events", Mode::Holds);
+    let ann = t.resume(ANN, &[(GROUP, 0)]).await;
+    let mut bob = t.resume(BOB, &[(GROUP, 0)]).await;
+    t.settles().await;
+    drop(ann);
+    t.settles().await;
+    t.api.set("events", Mode::Answers);
+    bob.expect(["1#1 1", "1#2 2", "caught up 1@2"]).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn every_cursor_is_answered() {
     let t = Node::start().await;
     t.api.opens(GROUP, &[ANN]);
