@@ -1,4 +1,4 @@
-//! Events on their way to whoever watches: each once, in order, to members alone; and signals beside them.
+//! Events on their way to the chat's watchers: each once, in order, to members alone; and signals beside them.
 
 use crate::harness::{ANN, BOB, GROUP, Node, TEAM};
 use protocol::{

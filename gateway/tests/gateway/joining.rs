@@ -10,7 +10,7 @@ use std::time::Duration;
 const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test(start_paused = true)]
-async fn whoever_missed_little_is_served_from_the_replay() {
+async fn a_client_that_missed_little_is_served_from_the_replay() {
     let t = Node::start().await;
     t.api.opens(GROUP, &[ANN, BOB]);
     let _bob = t.connect(BOB).await;
@@ -40,7 +40,7 @@ async fn a_chat_that_nobody_watches_starts_where_its_first_client_stopped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_comes_from_far_back_reads_pages_that_are_fetched_once_for_all() {
+async fn clients_from_far_back_read_pages_that_are_fetched_once_for_all() {
     let t = Node::start().await;
     t.api.opens(GROUP, &[ANN, BOB]);
     t.api.commits_many(GROUP, 35);
@@ -62,7 +62,7 @@ async fn whoever_comes_from_far_back_reads_pages_that_are_fetched_once_for_all()
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_waits_for_the_same_page_waits_for_one_call() {
+async fn clients_that_wait_for_the_same_page_share_one_call() {
     let t = Node::start().await;
     t.api.opens(GROUP, &[ANN, BOB]);
     t.api.commits_many(GROUP, 15);
@@ -80,7 +80,7 @@ async fn whoever_waits_for_the_same_page_waits_for_one_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_leaves_while_it_catches_up_takes_nobodys_word_along() {
+async fn a_client_that_leaves_while_it_catches_up_silences_nobody_else() {
     let t = Node::start().await;
     t.api.opens(GROUP, &[ANN, BOB]);
     t.api.commits_many(GROUP, 2);

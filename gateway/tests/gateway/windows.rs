@@ -49,7 +49,7 @@ async fn a_guest_writes_under_the_name_that_its_frame_says() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_leaves_a_room_may_go_on_watching_it_and_who_is_banned_may_not() {
+async fn a_former_member_may_go_on_watching_a_room_and_a_banned_user_may_not() {
     let t = node().await;
     t.api.makes(ROOM, ChatType::Room, &[ANN]);
     let mut ann = t.window(Some(ANN), "/ws/3").await;
