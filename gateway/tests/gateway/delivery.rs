@@ -1,4 +1,4 @@
-//! Events on their way to whoever watches: each once, in order, to members alone; and signals beside them.
+//! Events on their way to the chat's watchers: each once, in order, to members alone; and signals beside them.
 
 use crate::harness::{ANN, BOB, GROUP, Node, TEAM};
 use protocol::{
@@ -69,6 +69,8 @@ async fn signals_reach_the_others_and_not_who_made_them() {
     ann.expect(["read 1#3 by 1"]).await;
     ann.say(r#"{"type":"typing","chat_id":1}"#).await;
     bob.expect(["typing 1 by 1"]).await;
+    t.settles().await;
+    bob.expect_nothing().await;
     ann.say(r#"{"type":"read","chat_id":1,"message_id":2}"#).await;
     t.settles().await;
     assert_eq!(t.api.asked("read"), ["1#2 by 1"]);

@@ -84,16 +84,31 @@ async fn when_chats_were_left_out_all_are_asked_about() {
 
 #[tokio::test(start_paused = true)]
 async fn when_new_members_were_left_out_all_sessions_are_asked_for_their_chats() {
+    for left_out in [Cut { joined: true, ..Cut::default() }, Cut { woken: true, ..Cut::default() }]
+    {
+        let t = Node::start().await;
+        let mut ann = t.connect(ANN).await;
+        t.api.opens(GROUP, &[ANN]);
+        t.api.asked("open");
+        t.finds(cut(left_out)).await;
+        ann.expect(["chat 1@0"]).await;
+        assert_eq!(t.api.asked("open"), ["1"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_lost_members_were_left_out_all_who_watch_are_asked_about() {
     let t = Node::start().await;
+    t.api.opens(GROUP, &[ANN, BOB]);
+    t.api.opens(TEAM, &[ANN]);
     let mut ann = t.connect(ANN).await;
-    t.api.opens(GROUP, &[ANN]);
+    let _laptop = t.connect(ANN).await;
+    let _bob = t.connect(BOB).await;
     t.api.asked("open");
-    t.finds(cut(Cut { joined: true, ..Cut::default() })).await;
-    ann.expect(["chat 1@0"]).await;
-    assert_eq!(t.api.asked("open"), ["1"]);
     t.finds(cut(Cut { parted: true, ..Cut::default() })).await;
     assert!(t.api.asked("open").is_empty());
-    assert_eq!(t.api.asked("view"), ["1 for 1", "1 for 1"]);
+    t.passes(SECOND).await;
+    assert_eq!(t.api.asked("view"), ["1 for 1, 1 for 2", "2 for 1"]);
     ann.expect_nothing().await;
 }
 

@@ -1,4 +1,4 @@
-//! The node goes: whoever is connected is sent on in order, and what it has sent is answered first.
+//! The node goes: its clients are sent on in order, and their commands are answered first.
 
 use crate::harness::{ANN, BOB, GROUP, Mode, Node, hello};
 use std::time::Duration;

@@ -10,7 +10,7 @@ use std::time::Duration;
 const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test(start_paused = true)]
-async fn whoever_missed_little_is_served_from_the_replay() {
+async fn a_client_that_missed_little_is_served_from_the_replay() {
     let t = Node::start().await;
     t.api.opens(GROUP, &[ANN, BOB]);
     let _bob = t.connect(BOB).await;
@@ -40,7 +40,7 @@ async fn a_chat_that_nobody_watches_starts_where_its_first_client_stopped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_comes_from_far_back_reads_pages_that_are_fetched_once_for_all() {
+async fn clients_from_far_back_read_pages_that_are_fetched_once_for_all() {
     let t = Node::start().await;
     t.api.opens(GROUP, &[ANN, BOB]);
     t.api.commits_many(GROUP, 35);
@@ -59,6 +59,39 @@ async fn whoever_comes_from_far_back_reads_pages_that_are_fetched_once_for_all()
     for phone in devices.iter_mut().chain([&mut bob]) {
         phone.expect(["1#36 hi"]).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_that_wait_for_the_same_page_share_one_call() {
+    let t = Node::start().await;
+    t.api.opens(GROUP, &[ANN, BOB]);
+    t.api.commits_many(GROUP, 15);
+    let _bob = t.connect(BOB).await;
+    t.api.asked("events");
+    t.api.set("events", Mode::Holds);
+    let mut devices = [t.resume(ANN, &[(GROUP, 5)]).await, t.resume(ANN, &[(GROUP, 5)]).await];
+    t.settles().await;
+    assert_eq!(t.api.asked("events"), ["1 after 5"]);
+    t.api.set("events", Mode::Answers);
+    for ann in &mut devices {
+        assert_eq!(ann.hear_until("caught up 1@15").await.len(), 11);
+    }
+    assert!(t.api.asked("events").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_leaves_while_it_catches_up_silences_nobody_else() {
+    let t = Node::start().await;
+    t.api.opens(GROUP, &[ANN, BOB]);
+    t.api.commits_many(GROUP, 2);
+    t.api.set("events", Mode::Holds);
+    let ann = t.resume(ANN, &[(GROUP, 0)]).await;
+    let mut bob = t.resume(BOB, &[(GROUP, 0)]).await;
+    t.settles().await;
+    drop(ann);
+    t.settles().await;
+    t.api.set("events", Mode::Answers);
+    bob.expect(["1#1 1", "1#2 2", "caught up 1@2"]).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,6 +17,7 @@ mod revocation;
 mod scripted;
 mod slow_reader;
 mod subscribing;
+mod windows;
 
 /// Where [`scripted`] finds the trait in both of its homes.
 use gateway::backend;

@@ -104,11 +104,11 @@ async fn a_lane_is_full_by_its_bytes_too() {
 #[tokio::test(start_paused = true)]
 async fn a_batch_is_bounded_in_items_and_in_bytes() {
     let (t, mut ann, _bob) = two(|config| {
-        (config.post.max_batch, config.post.max_batch_bytes) = (3, 1_000);
+        (config.post.max_batch, config.post.max_batch_bytes) = (3, 2_000);
     })
     .await;
     t.api.set("post", Mode::Holds);
-    let long = "x".repeat(500);
+    let long = "x".repeat(1_600);
     for text in ["a", "b", "c", "d", "e", &long, "f"] {
         ann.send(GROUP, &text[..1], text).await;
         t.settles().await;
@@ -152,6 +152,22 @@ async fn a_busy_chat_waits_aside_in_its_order_and_the_others_go_on() {
     ann.send(GROUP, "d", "d").await;
     ann.expect_in_any_order(["1#3 d", "ack d 1#3"]).await;
     assert_eq!(t.api.asked("post"), ["d"], "the chat is the lane's again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_aside_is_asked_about_within_the_same_bounds() {
+    let (t, mut ann, _bob) = two(|config| config.post.max_batch_bytes = 1_000).await;
+    t.api.set_busy(&[GROUP]);
+    let texts = ["a", "b", "c"].map(|text| text.repeat(400));
+    for text in &texts {
+        ann.send(GROUP, &text[..1], text).await;
+    }
+    t.passes(SECOND).await;
+    t.api.asked("post");
+    t.api.set_busy(&[]);
+    t.passes(SECOND).await;
+    ann.hear_until("ack c").await;
+    assert_eq!(t.api.asked("post"), texts, "two would be too long for one call");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! Who may not be here any more is out: at once while the bus tells, with the next poll when it does not.
+//! Users who may not be here any more are out: at once while the bus tells, with the next poll when it does not.
 
 use crate::harness::{ANN, BOB, GROUP, Mode, Node, Phone, ROOM, TEAM, hello, session};
 use protocol::{
@@ -34,7 +34,7 @@ async fn a_removed_member_hears_so_and_nothing_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_banned_from_a_room_or_leaves_it_watches_it_no_more() {
+async fn a_member_who_leaves_a_room_or_is_banned_watches_it_no_more() {
     for banned in [true, false] {
         let (t, mut ann, mut bob) = two().await;
         t.tells_user(ANN, &UserPayload::Removed { chat_id: ROOM, banned });
@@ -73,7 +73,7 @@ async fn a_deleted_chat_is_gone_for_everybody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_removed_while_joining_does_not_come_in() {
+async fn a_member_removed_while_joining_does_not_come_in() {
     let t = Node::start().await;
     t.api.opens(GROUP, &[ANN]);
     t.api.set("open", Mode::Holds);
@@ -91,7 +91,7 @@ async fn who_is_removed_while_joining_does_not_come_in() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_loses_another_chat_while_joining_comes_in_after_a_second_look() {
+async fn losing_another_chat_while_joining_costs_a_second_look() {
     let t = Node::start().await;
     t.api.opens(GROUP, &[ANN]);
     t.api.set("open", Mode::Holds);

@@ -34,7 +34,7 @@ async fn two() -> (Node, Phone, Phone) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_reads_nothing_is_closed_after_a_while_and_the_others_do_not_notice() {
+async fn a_client_that_reads_nothing_is_closed_after_a_while_and_the_others_do_not_notice() {
     let (t, mut ann, mut bob) = two().await;
     for number in 1..=MANY {
         t.posts(GROUP, &format!("{number}:{}", "x".repeat(8_000)));
@@ -47,7 +47,7 @@ async fn who_reads_nothing_is_closed_after_a_while_and_the_others_do_not_notice(
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_reads_late_lags_and_catches_up_with_everything() {
+async fn a_client_that_reads_late_lags_and_catches_up_with_everything() {
     let (t, mut ann, mut bob) = two().await;
     for number in 1..=MANY {
         t.posts(GROUP, &format!("{number}:{}", "x".repeat(8_000)));
@@ -63,7 +63,7 @@ async fn who_reads_late_lags_and_catches_up_with_everything() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whose_outbox_is_full_lags_in_that_chat_alone() {
+async fn a_full_outbox_lags_in_that_chat_alone() {
     let (t, mut ann, _bob) = two().await;
     floods(&t, GROUP).await;
     t.posts(TEAM, "of the team");

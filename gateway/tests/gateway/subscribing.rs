@@ -51,7 +51,7 @@ async fn a_room_is_left_when_the_client_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_may_not_watch_is_told_why() {
+async fn a_refused_subscription_is_told_why() {
     let (t, mut ann) = outside(|config| config.max_chats = 1).await;
     ann.say(r#"{"type":"subscribe","id":"a","chat_id":1}"#).await;
     ann.expect(["error a not_a_member"]).await;

@@ -11,12 +11,9 @@ use std::collections::BTreeMap;
 in_both_modes!(
     what_was_missed_comes_once_then_caught_up,
     more_than_the_window_comes_from_the_api,
-    nothing_missed_is_caught_up_at_once,
     edits_and_deletes_made_while_away,
     membership_changes_made_while_away,
     a_cursor_from_before_the_first_message_gets_everything,
-    a_foreign_epoch_is_a_resync,
-    a_cursor_beyond_the_head_is_a_resync,
     live_messages_during_a_resume_come_after_it,
     a_chat_left_while_away_is_gone,
 );
@@ -82,15 +79,6 @@ async fn more_than_the_window_comes_from_the_api(t: System) {
     other.come_back_at(1).await;
     assert_eq!(other.expect(caught_up(chat)).await, last);
     assert_eq!(other.track.seqs(chat), (before.0 + 1..=last.0).collect::<Vec<_>>());
-}
-
-async fn nothing_missed_is_caught_up_at_once(t: System) {
-    let (chat, _phone, mut other, _) = bob_away(&t).await;
-    let at = other.track.cursors[&chat];
-    other.track.events.clear();
-    other.come_back_at(0).await;
-    assert_eq!(other.expect(caught_up(chat)).await, at);
-    assert!(other.track.seqs(chat).is_empty());
 }
 
 async fn edits_and_deletes_made_while_away(t: System) {
@@ -168,30 +156,6 @@ async fn a_cursor_from_before_the_first_message_gets_everything(t: System) {
     assert_eq!(other.expect(caught_up(chat)).await, last);
     assert_eq!(other.track.seqs(chat), (1..=last.0).collect::<Vec<_>>());
     assert_eq!(other.track.messages(), ann.messages(chat).await);
-}
-
-async fn a_foreign_epoch_is_a_resync(t: System) {
-    let (chat, mut phone, mut other, _) = bob_away(&t).await;
-    let last = send_many(&mut phone, chat, 3).await;
-    other.track.forge_epoch("of another database");
-    other.track.events.clear();
-
-    other.come_back_at(1).await;
-    assert_eq!(other.expect(resync(chat)).await, last);
-    phone.send(chat, "after the resync").await;
-    other.expect(message("after the resync")).await;
-    assert_eq!(other.track.seqs(chat), [last.0 + 1], "nothing old came");
-}
-
-async fn a_cursor_beyond_the_head_is_a_resync(t: System) {
-    let (chat, mut phone, mut other, _) = bob_away(&t).await;
-    let head = phone.track.cursors[&chat];
-    other.track.cursors.insert(chat, Seq(head.0 + 1000));
-
-    other.come_back_at(1).await;
-    assert_eq!(other.expect(resync(chat)).await, head);
-    phone.send(chat, "after the resync").await;
-    other.expect(message("after the resync")).await;
 }
 
 async fn live_messages_during_a_resume_come_after_it(t: System) {

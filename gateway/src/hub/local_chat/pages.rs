@@ -133,3 +133,57 @@ impl Pages {
         self.kept.is_empty() && self.asked.iter().all(|(_, asked)| asked.upgrade().is_none())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::samples::message_event;
+    use protocol::chat::Event;
+
+    /// Events with these numbers, all that there are in `(after, upto]` but for superseded ones.
+    fn page(after: i64, seqs: impl IntoIterator<Item = i64>, upto: i64) -> Arc<Page> {
+        let event = |seq| Event { seq: Seq(seq), ..message_event().event };
+        let events = seqs.into_iter().map(event).collect();
+        let (upto, head) = (Seq(upto), Seq(upto));
+        Arc::new(Page::new(ChatId(1), Seq(after), RangeFound { events, upto, head }))
+    }
+
+    #[test]
+    fn a_page_serves_its_start_and_inside_only_where_nothing_was_left_out() {
+        let (whole, folded) = (page(10, 11..=20, 20), page(10, [11, 15, 18, 19, 20], 20));
+        for (cursor, by_whole, by_folded) in [
+            (9, false, false),
+            (10, true, true),
+            (11, true, false),
+            (16, true, false),
+            (17, true, true),
+            (19, true, true),
+            (20, false, false),
+            (21, false, false),
+        ] {
+            assert_eq!(whole.serves(Seq(cursor)), by_whole, "{cursor}");
+            assert_eq!(folded.serves(Seq(cursor)), by_folded, "{cursor}");
+        }
+        let rest: Vec<i64> = folded.since(Seq(18)).iter().map(|event| event.seq.0).collect();
+        assert_eq!(rest, [19, 20]);
+        assert!(whole.whole(Seq(10)).is_some() && whole.whole(Seq(11)).is_none());
+        assert!(page(10, [], 20).whole(Seq(10)).is_none(), "nothing to send");
+    }
+
+    #[test]
+    fn the_bytes_of_what_goes_are_given_back() {
+        let (mut pages, now) = (Pages::default(), Instant::now());
+        let kept: Vec<Arc<Page>> =
+            (0..=MAX_KEPT as i64).map(|at| page(at, [at + 1], at + 1)).collect();
+        let (last, first) = kept.split_last().unwrap();
+        for page in first {
+            assert_eq!(pages.keep(Arc::clone(page), now), 0);
+        }
+        assert_eq!(pages.keep(Arc::clone(last), now + KEPT), first[0].bytes, "the oldest");
+        assert_eq!(pages.forget(now + KEPT / 2), 0);
+        let rest: usize = first[1..].iter().map(|page| page.bytes).sum();
+        assert_eq!(pages.forget(now + KEPT), rest, "all but the last");
+        assert!(matches!(pages.find(last.after, false), Found::Page(_)));
+        assert!(matches!(pages.find(first[1].after, false), Found::Nowhere));
+    }
+}

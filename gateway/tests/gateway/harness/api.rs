@@ -1,39 +1,29 @@
 //! An api in memory: chats with members and events. Each kind of call is answered, held, refused, or takes
 //! effect and gets no answer. It checks nothing: what an api refuses is the real one's business.
 
+use super::{
+    tokens::jwk,
+    world::{Chat, World, text},
+};
 use crate::{
     backend::Unavailable,
     scripted::{Script, Scripted},
 };
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use ed25519_dalek::{Signer as _, SigningKey};
 use parking_lot::Mutex;
-use platform::token::{Claims, ISSUER, Jwk, Jwks};
+use platform::token::Jwks;
 use protocol::{
-    account::{Account, Role},
     calls::{
         ChangedFound, DormantMarked, EventsFound, GuestsFound, Opened, PeersFound, Posted, Range,
-        RangeFound, SessionRefusal, SessionView, Viewed,
+        SessionRefusal, Viewed,
     },
-    chat::{Change, ChatType, ChatView, Event, Message, UserRef},
-    code::Code,
-    command::{Action, Command, Receipt},
-    id::{ChatId, Seq, SessionId, UserId},
-    refusal::Refusal,
-    relay::ChatEvents,
-    time::Timestamp,
+    chat::{ChatType, Event, UserRef},
+    id::{ChatId, UserId},
 };
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 use tokio::sync::watch;
 
 /// The name of the database.
 pub const EPOCH: &str = "epoch";
-
-/// The most events of one range.
-const PAGE: usize = 10;
 
 /// What becomes of one kind of call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,22 +41,6 @@ pub struct Api {
     pub script: Arc<Scripted>,
     world: Arc<Mutex<World>>,
     modes: Arc<watch::Sender<HashMap<&'static str, Mode>>>,
-}
-
-#[derive(Default)]
-struct World {
-    chats: BTreeMap<ChatId, Chat>,
-    ended: HashMap<SessionId, SessionRefusal>,
-    changed: Option<ChangedFound>,
-    busy: HashSet<ChatId>,
-    poison: Option<String>,
-    calls: HashMap<&'static str, Vec<String>>,
-}
-
-struct Chat {
-    chat_type: ChatType,
-    members: BTreeSet<UserId>,
-    events: Vec<Event>,
 }
 
 impl Api {
@@ -238,147 +212,4 @@ impl Api {
     pub fn chokes_on(&self, text: &str) {
         self.world.lock().poison = Some(text.to_owned());
     }
-}
-
-impl World {
-    fn log(&mut self, call: &'static str, items: impl Iterator<Item = String>) {
-        let line: Vec<String> = items.collect();
-        self.calls.entry(call).or_default().push(line.join(", "));
-    }
-
-    fn chat(&mut self, chat: ChatId) -> &mut Chat {
-        self.chats.get_mut(&chat).expect("a chat that the test made")
-    }
-
-    fn session(&self, user: UserId) -> SessionView {
-        let mine = self.chats.iter().filter(|(_, chat)| chat.members.contains(&user));
-        let chats = mine.map(|(id, chat)| chat.view(*id)).collect();
-        let username = username(user);
-        let name = username.clone();
-        SessionView { user: Account { id: user, username, name, role: Role::User }, chats }
-    }
-
-    fn view(&self, user: UserId, id: ChatId) -> Result<ChatView, Refusal> {
-        let chat = self.chats.get(&id).ok_or_else(|| refusal(Code::ChatNotFound))?;
-        if chat.chat_type != ChatType::Room && !chat.members.contains(&user) {
-            return Err(refusal(Code::NotAMember));
-        }
-        Ok(chat.view(id))
-    }
-
-    fn range(&self, Range { chat_id, after }: Range) -> Option<RangeFound> {
-        let chat = self.chats.get(&chat_id)?;
-        let events: Vec<Event> =
-            chat.events.iter().filter(|event| event.seq > after).take(PAGE).cloned().collect();
-        let upto = events.last().map_or(after, |event| event.seq);
-        Some(RangeFound { events, upto, head: chat.head() })
-    }
-
-    fn commit(&mut self, chat: ChatId, by: UserId, id: Option<String>, text: &str) -> Event {
-        let chat = self.chat(chat);
-        let seq = chat.head().next();
-        let message = Message {
-            id: seq,
-            sender: UserRef::registered(by, username(by)),
-            text: text.to_owned(),
-            timestamp: Timestamp(0),
-            client_message_id: id,
-            reply_to: None,
-            edited_at: None,
-        };
-        let event = Event { seq, change: Change::Message(message) };
-        chat.events.push(event.clone());
-        event
-    }
-
-    fn post(
-        &mut self,
-        command: &Command,
-        events: &mut Vec<ChatEvents>,
-    ) -> Result<Receipt, Refusal> {
-        let chat_id = command.chat_id;
-        if self.busy.contains(&chat_id) {
-            return Err(refusal(Code::Busy));
-        }
-        self.view(command.user_id, chat_id)?;
-        let Action::Send { client_message_id, text, .. } = &command.action else {
-            return Err(refusal(Code::MessageNotFound));
-        };
-        let stored = self.chat(chat_id).events.iter().find(|event| {
-            let Change::Message(message) = &event.change else { return false };
-            message.client_message_id.as_ref() == Some(client_message_id)
-        });
-        let (repeated, event) = match stored {
-            Some(event) => (true, event.clone()),
-            None => {
-                let id = Some(client_message_id.clone());
-                (false, self.commit(chat_id, command.user_id, id, text))
-            }
-        };
-        let seq = event.seq;
-        let events_of = vec![event];
-        events.push(ChatEvents { chat_id, events: events_of, published_ms: 0, traceparent: None });
-        Ok(Receipt { message_id: seq, seq, timestamp: Timestamp(0), repeated })
-    }
-}
-
-impl Chat {
-    fn head(&self) -> Seq {
-        self.events.last().map_or(Seq::ZERO, |event| event.seq)
-    }
-
-    fn view(&self, id: ChatId) -> ChatView {
-        ChatView {
-            id,
-            name: "a chat".to_owned(),
-            chat_type: self.chat_type,
-            seq: self.head(),
-            last_read: Seq::ZERO,
-            unread: 0,
-            invited_by: None,
-        }
-    }
-}
-
-fn text(command: &Command) -> &str {
-    match &command.action {
-        Action::Send { text, .. } | Action::Edit { text, .. } => text,
-        Action::Delete { .. } => "",
-    }
-}
-
-fn username(user: UserId) -> String {
-    format!("user{user}")
-}
-
-fn refusal(code: Code) -> Refusal {
-    Refusal { code, message: String::new() }
-}
-
-fn key() -> SigningKey {
-    SigningKey::from_bytes(&[7; 32])
-}
-
-fn jwk() -> Jwk {
-    Jwk::ed25519(key().verifying_key().as_bytes())
-}
-
-/// A token of the user's session.
-pub fn token(user: UserId) -> String {
-    let now = Timestamp::now().unix_seconds();
-    let claims = Claims {
-        sub: user,
-        sid: super::session(user),
-        name: username(user),
-        role: Role::User,
-        iat: now,
-        exp: now + 900,
-        iss: ISSUER.to_owned(),
-    };
-    let head = serde_json::json!({ "alg": "EdDSA", "kid": jwk().kid });
-    let part = |json: Vec<u8>| URL_SAFE_NO_PAD.encode(json);
-    let head = part(serde_json::to_vec(&head).unwrap());
-    let signed = format!("{head}.{}", part(serde_json::to_vec(&claims).unwrap()));
-    let signature = URL_SAFE_NO_PAD.encode(key().sign(signed.as_bytes()).to_bytes());
-    format!("{signed}.{signature}")
 }

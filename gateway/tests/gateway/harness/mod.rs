@@ -3,7 +3,9 @@
 
 mod api;
 mod phone;
+mod tokens;
 mod words;
+mod world;
 
 pub use api::{Api, Mode};
 pub use phone::Phone;
@@ -115,7 +117,13 @@ impl Node {
 
     /// A client that has said nothing yet.
     pub async fn dial(&self) -> Phone {
-        Phone::dial(self.address).await
+        Phone::dial(self.address, "/gateway").await
+    }
+
+    /// An older client of this user, or of nobody, whose upgrade is answered.
+    pub async fn window(&self, user: Option<UserId>, path: &str) -> Phone {
+        let token = user.map(|user| format!("?token={}", tokens::token(user)));
+        Phone::dial(self.address, &format!("{path}{}", token.unwrap_or_default())).await
     }
 
     /// Lets time pass, and everything happen that happens in it.
@@ -184,7 +192,7 @@ pub fn hello(user: UserId, cursors: Option<&[(ChatId, i64)]>) -> String {
         epoch: api::EPOCH.to_owned(),
         cursors: cursors.iter().map(|(chat, seq)| (*chat, Seq(*seq))).collect(),
     });
-    let token = Some(api::token(user));
+    let token = Some(tokens::token(user));
     serde_json::to_string(&protocol::frames::ClientFrame::hello(token, resume)).unwrap()
 }
 
