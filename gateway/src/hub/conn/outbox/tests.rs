@@ -101,11 +101,10 @@ async fn catching_up_waits_until_what_was_taken_is_written() {
 async fn catching_up_goes_on_when_what_was_taken_is_written() {
     let outbox = Outbox::new(8, false);
     outbox.push("1234".into(), DropPolicy::Durable);
-    let writing = async {
-        let _ = outbox.take(VecDeque::new()).await;
-        tokio::task::yield_now().await;
-        assert!(take(&outbox).is_none());
-    };
+    let _ = outbox.take(VecDeque::new()).await;
+    let writing = async { assert!(take(&outbox).is_none()) };
     let both = async { tokio::join!(outbox.wait_for_space(), writing) };
-    tokio::time::timeout(std::time::Duration::from_secs(1), both).await.expect("woken");
+    let (second, started) = (std::time::Duration::from_secs(1), Instant::now());
+    tokio::time::timeout(second, both).await.expect("there is space");
+    assert!(started.elapsed() < second, "it was woken, and did not find it by the way");
 }
