@@ -94,6 +94,7 @@ mod tests {
                 }
                 let ids: Vec<u64> = watchers.iter().map(|watcher| watcher.conn.id.0).collect();
                 prop_assert!(ids.iter().eq(&expected));
+                prop_assert_eq!(watchers.len(), expected.len());
                 prop_assert_eq!(watchers.get(conn.id).is_some(), comes);
                 prop_assert!(watchers.0.capacity() <= 2 * expected.len() + 1);
             }

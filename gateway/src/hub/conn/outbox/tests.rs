@@ -96,3 +96,15 @@ async fn catching_up_waits_until_what_was_taken_is_written() {
     assert!(take(&outbox).is_none());
     space.await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn catching_up_goes_on_when_what_was_taken_is_written() {
+    let outbox = Outbox::new(8, false);
+    outbox.push("1234".into(), DropPolicy::Durable);
+    let _ = outbox.take(VecDeque::new()).await;
+    let writing = async { assert!(take(&outbox).is_none()) };
+    let both = async { tokio::join!(outbox.wait_for_space(), writing) };
+    let (second, started) = (std::time::Duration::from_secs(1), Instant::now());
+    tokio::time::timeout(second, both).await.expect("there is space");
+    assert!(started.elapsed() < second, "it was woken, and did not find it by the way");
+}
