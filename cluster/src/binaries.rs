@@ -24,7 +24,7 @@ const PACKAGE_VARIABLES: [&str; 7] = [
 /// A binary that the folder given by `--binaries` lacks. Programs that take the option end with
 /// [`exit_code`].
 #[derive(Debug, thiserror::Error)]
-#[error("{} is missing; build it: cargo build --release --workspace --bin {name} --features otlp", path.display())]
+#[error("{} is missing; build it with cargo build --release --workspace --bin {name} --features otlp", path.display())]
 pub struct MissingBinary {
     name: &'static str,
     path: PathBuf,

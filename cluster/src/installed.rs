@@ -57,7 +57,7 @@ pub(crate) fn unprivileged_user() -> Result<Option<User>> {
     ["postgres", "nobody"]
         .into_iter()
         .find_map(|name| Some(Some(User { uid: id("-u", name)?, gid: id("-g", name)? })))
-        .context("running as root, and there is neither a user postgres nor nobody")
+        .context("running as root, but neither a user postgres nor a user nobody exists")
 }
 
 fn shell(script: &str, argument: &str) -> Option<String> {

@@ -31,11 +31,11 @@ const POLL: Duration = Duration::from_secs(1);
 /// Why several agents did no run together.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentsError {
-    #[error("{0:?} is no URL of an agent; write http://HOST:7400")]
+    #[error("{0:?} is not the URL of an agent; write http://HOST:7400")]
     Url(String),
-    #[error("{0} is named twice: an agent does one share")]
+    #[error("{0} is listed twice: each agent runs one share")]
     Twice(String),
-    #[error("{0} agents: there must be 1 to {MAX_AGENTS}")]
+    #[error("{0} agents are listed: there must be 1 to {MAX_AGENTS}")]
     Number(usize),
     #[error("agent {agent}: {fault}")]
     Agent { agent: String, fault: AgentFault },

@@ -56,7 +56,7 @@ struct Tokens {
 
 /// Why there is no fresh token.
 #[derive(Debug, thiserror::Error)]
-#[error("the token could not be renewed: {0}")]
+#[error("cannot renew the token: {0}")]
 pub struct RenewError(#[from] RestError);
 
 impl RenewError {

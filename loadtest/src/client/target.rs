@@ -18,7 +18,7 @@ pub struct Target {
 pub enum TargetError {
     #[error("{url:?}: {why}")]
     Invalid { url: String, why: &'static str },
-    #[error("{host:?} stands for no address: {why}")]
+    #[error("{host:?} does not resolve to an address: {why}")]
     Unknown { host: String, why: io::Error },
 }
 

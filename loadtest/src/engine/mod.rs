@@ -43,11 +43,11 @@ pub enum RunError {
     Target(#[from] TargetError),
     #[error("{0}")]
     Rest(String),
-    #[error("the scenario needs {needed} people, and {there} were prepared")]
+    #[error("the scenario needs {needed} people, but only {there} were prepared")]
     People { needed: usize, there: usize },
-    #[error("the threads of the clients could not be started: {0}")]
+    #[error("cannot start the clients' threads: {0}")]
     Threads(#[from] io::Error),
-    #[error("no part of the run has brought a result")]
+    #[error("no part of the run returned a result")]
     NoPart,
 }
 

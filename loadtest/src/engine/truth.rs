@@ -49,7 +49,7 @@ enum Unread {
     Rest(#[from] RestError),
     #[error(transparent)]
     Renew(#[from] RenewError),
-    #[error("none of the chat's members is in the cast")]
+    #[error("none of the chat's members is an account of this run")]
     Nobody,
 }
 

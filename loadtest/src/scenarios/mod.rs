@@ -40,9 +40,7 @@ impl Source {
             let found = SHIPPED.iter().find(|shipped| shipped.name == name);
             let shipped = found.ok_or_else(|| {
                 let known = instead(name, SHIPPED.iter().map(|shipped| shipped.name));
-                wrong(format!(
-                    "no scenario of this name is shipped; {known} (a file ends in .toml)"
-                ))
+                wrong(format!("no shipped scenario has this name; {known} (a file ends in .toml)"))
             })?;
             return Ok(Self { name: name.to_owned(), text: shipped.text.to_owned() });
         }
@@ -51,7 +49,7 @@ impl Source {
         let read = file.take(MAX_BYTES + 1).read_to_string(&mut text);
         read.map_err(|error| wrong(error.to_string()))?;
         if text.len() as u64 > MAX_BYTES {
-            return Err(wrong("it is larger than 1 MiB: is it the right file?".to_owned()));
+            return Err(wrong("the file is larger than 1 MiB; is it the right file?".to_owned()));
         }
         Ok(Self { name: name.to_owned(), text })
     }

@@ -37,7 +37,7 @@ impl Mistaken {
                 Some(key) => this.value(value, &key.kind),
                 None => {
                     let known = keys.iter().map(|key| key.name);
-                    this.note(format!("there is no such key; {}", instead(name, known)));
+                    this.note(format!("unknown key; {}", instead(name, known)));
                 }
             });
         }

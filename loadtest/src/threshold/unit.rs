@@ -83,8 +83,11 @@ impl Quantity {
         found.copied().ok_or_else(|| {
             let known: Vec<&str> = units.iter().map(|unit| unit.text()).collect();
             match known.as_slice() {
-                [""] => format!("{text:?} is too much: the number has no unit"),
-                known => format!("{text:?} is no unit here; write one of {}", known.join(", ")),
+                [""] => format!("{text:?} must not follow the number: this metric has no unit"),
+                known => format!(
+                    "{text:?} is not a unit of this metric; write one of {}",
+                    known.join(", ")
+                ),
             }
         })
     }

@@ -67,7 +67,7 @@ impl ConnectedDevice<'_> {
         }
     }
 
-    /// Keeps the closed loop's messages on their way.
+    /// Keeps the closed loop's messages in flight.
     fn go_round(&mut self, counters: &mut Counters, now: Instant) {
         while let Some(ClosedLoop { chat, window, bytes, ref on_way }) = self.device.closed_loop {
             if on_way.len() >= window || self.is_congested() {

@@ -33,7 +33,7 @@ fn thresholds_kept(report: &Report) -> String {
     let kept = report.thresholds.iter().filter(|threshold| threshold.ok).count();
     match (kept, all) {
         (_, 0) => "The scenario sets no thresholds".to_owned(),
-        (kept, all) if kept == all => format!("All {all} thresholds were kept"),
+        (kept, all) if kept == all => format!("All {all} thresholds were met"),
         (kept, all) => format!("{} of {all} thresholds were not kept", all - kept),
     }
 }
