@@ -3,7 +3,7 @@
 //! one; the database refuses to change or remove it. What administrators may do is decided elsewhere.
 
 use crate::{
-    db::{DbError, Tx, column, execute, fetch_all, json_rows},
+    db::{DbError, Tx, column, execute, fetch_all, from_row, json_rows},
     error::{Error, Result},
     state::Api,
 };
@@ -168,50 +168,39 @@ pub struct Recorded {
     pub reason: String,
 }
 
-type Row = (
-    i64,
-    i64,
-    Option<i64>,
-    Option<String>,
-    String,
-    Option<i64>,
-    Option<String>,
-    Option<bool>,
-    Option<i64>,
-    Option<i64>,
-    String,
-);
+from_row!(Recorded, |row| {
+    let actor: Option<i64> = row.try_get("actor_id")?;
+    let actor_name: Option<String> = row.try_get("actor_name")?;
+    let user: Option<i64> = row.try_get("user_id")?;
+    let username: Option<String> = row.try_get("username")?;
+    let guest: Option<bool> = row.try_get("guest")?;
+    Self {
+        id: row.try_get("id")?,
+        at: Timestamp(row.try_get("at")?),
+        actor: (actor.zip(actor_name))
+            .map(|(id, username)| UserRef::registered(UserId(id), username)),
+        action: row.try_get("action")?,
+        target_user: user.zip(username).map(|(id, username)| UserRef {
+            id: UserId(id),
+            username,
+            guest: guest.unwrap_or_default(),
+        }),
+        chat_id: row.try_get::<Option<i64>, _>("chat_id")?.map(ChatId),
+        message_id: row.try_get::<Option<i64>, _>("message_id")?.map(Seq),
+        reason: row.try_get("reason")?,
+    }
+});
 
 /// The entries before the entry `before`, the newest first; at most [`MAX_ENTRIES`].
 pub async fn list(api: &Api, before: Option<i64>, limit: i64) -> Result<Vec<Recorded>> {
     let mut conn = api.db.read().await?;
-    let rows: Vec<Row> = fetch_all!(
+    Ok(fetch_all!(
         conn,
-        "SELECT a.id, a.at, a.actor_id, b.username, a.action, a.user_id, u.username, u.guest,
+        "SELECT a.id, a.at, a.actor_id, b.username AS actor_name, a.action, a.user_id, u.username, u.guest,
              a.chat_id, a.message_id, a.reason
          FROM audit_log a LEFT JOIN users b ON b.id = a.actor_id LEFT JOIN users u ON u.id = a.user_id
          WHERE a.id < $1 ORDER BY a.id DESC LIMIT $2",
         before.unwrap_or(i64::MAX),
         limit.clamp(1, MAX_ENTRIES)
-    )?;
-    let recorded = |row: Row| {
-        let (id, at, actor, actor_name, action, user, name, guest, chat, message, reason) = row;
-        let actor = actor.zip(actor_name);
-        let user = user.zip(name);
-        Recorded {
-            id,
-            at: Timestamp(at),
-            actor: actor.map(|(id, username)| UserRef::registered(UserId(id), username)),
-            action,
-            target_user: user.map(|(id, username)| UserRef {
-                id: UserId(id),
-                username,
-                guest: guest.unwrap_or_default(),
-            }),
-            chat_id: chat.map(ChatId),
-            message_id: message.map(Seq),
-            reason,
-        }
-    };
-    Ok(rows.into_iter().map(recorded).collect())
+    )?)
 }

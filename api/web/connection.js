@@ -4,6 +4,8 @@
 import { delayAfterClose } from './backoff.js';
 import { Outbox } from './outbox.js';
 
+/** The version of the protocol that this page speaks. */
+const VERSION = 1;
 /** A socket that is not `ready` by then is given up: the server allows 10 s for the hello alone. */
 const READY_TIMEOUT_MS = 15_000;
 /** A connection that stood this long was a good one: the next loss starts with a short wait. */
@@ -89,7 +91,8 @@ export class Connection {
 
   #hello() {
     const resume = this.#options.resume();
-    this.#write(resume ? { type: 'hello', resume } : { type: 'hello' });
+    const hello = { type: 'hello', version: VERSION };
+    this.#write(resume ? { ...hello, resume } : hello);
   }
 
   #hear(data) {

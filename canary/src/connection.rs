@@ -4,11 +4,11 @@
 
 use crate::{
     account::{CanaryAccount, Pass},
-    backoff::Backoff,
     keeper::{Complaint, Credentials},
     resume::{CanaryEvent, ResumeState, retry},
 };
 use futures_util::{SinkExt, StreamExt};
+use platform::backoff::Backoff;
 use protocol::{
     close::Retry,
     frames::{ClientFrame, ServerFrame},
@@ -89,7 +89,7 @@ enum End {
 impl Connection {
     /// Keeps the connection until its orders end.
     pub async fn run(mut self) {
-        let mut backoff = Backoff::default();
+        let mut backoff = Backoff::of_client();
         loop {
             let opened = timeout(OPEN_TIMEOUT, self.open()).await;
             let (socket, pass, heartbeat) = match opened.unwrap_or_else(|_| Err(silent("answer"))) {
@@ -98,7 +98,7 @@ impl Connection {
                     count("failed");
                     self.tell(ConnectionEvent::Failed(why)).await;
                     self.complain(retry);
-                    if !self.pause(Instant::now() + backoff.pause()).await {
+                    if !self.pause(Instant::now() + backoff.pause(rand::random())).await {
                         return;
                     }
                     continue;
@@ -109,7 +109,7 @@ impl Connection {
             let since = Instant::now();
             let end = self.talk(socket, pass, heartbeat).await;
             if since.elapsed() > HELD {
-                backoff = Backoff::default();
+                backoff = Backoff::of_client();
             }
             let again_at = match end {
                 End::Unwanted => return,
@@ -121,8 +121,11 @@ impl Connection {
                     self.tell(ConnectionEvent::Ended(why)).await;
                     self.complain(retry);
                     let at_once = retry == Retry::Now && since.elapsed() > HELD;
-                    let pause =
-                        if at_once { AT_ONCE.mul_f64(rand::random()) } else { backoff.pause() };
+                    let pause = if at_once {
+                        AT_ONCE.mul_f64(rand::random())
+                    } else {
+                        backoff.pause(rand::random())
+                    };
                     Instant::now() + pause
                 }
             };

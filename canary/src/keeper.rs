@@ -3,11 +3,10 @@
 
 use crate::{
     account::{CanaryAccount, Pass, Session, SignInError, WrongPassword},
-    backoff::Backoff,
     config::Config,
     rest::{Fault, Listed, Rest},
 };
-use platform::settings::Secret;
+use platform::{backoff::Backoff, settings::Secret};
 use protocol::{
     chat::ChatType,
     id::{ChatId, UserId},
@@ -68,7 +67,7 @@ impl Keeper {
     /// Signs both accounts in and makes the chat, however long the api takes to be there.
     pub async fn start(config: Config) -> Result<Self, WrongPassword> {
         let rest = Rest::new(&config.api);
-        let mut backoff = Backoff::default();
+        let mut backoff = Backoff::of_client();
         let mut told = false;
         loop {
             let fault = match first_steps(&rest, &config.password).await {
@@ -83,7 +82,7 @@ impl Keeper {
             if !std::mem::replace(&mut told, true) {
                 tracing::warn!(error = %fault, "cannot sign in yet");
             }
-            sleep(backoff.pause()).await;
+            sleep(backoff.pause(rand::random())).await;
         }
     }
 
@@ -103,7 +102,7 @@ impl Keeper {
         credentials: watch::Sender<Credentials>,
         mut complaints: mpsc::Receiver<Complaint>,
     ) {
-        let (mut renewing, mut replacing) = (Backoff::default(), Backoff::default());
+        let (mut renewing, mut replacing) = (Backoff::of_client(), Backoff::of_client());
         let mut renew_at = Instant::now() + self.renew_after();
         let mut replace_at = Instant::now() + self.config.chat_age;
         let mut tidy_at = Instant::now();
@@ -112,18 +111,18 @@ impl Keeper {
                 () = credentials.closed() => break,
                 () = sleep_until(renew_at) => {
                     let good = self.renew().await;
-                    let pause = if good { self.renew_after() } else { renewing.pause() };
+                    let pause = if good { self.renew_after() } else { renewing.pause(rand::random()) };
                     renew_at = Instant::now() + pause;
                     if good {
-                        renewing = Backoff::default();
+                        renewing = Backoff::of_client();
                     }
                 }
                 () = sleep_until(replace_at) => {
                     let good = self.replace_chat().await;
-                    let pause = if good { self.config.chat_age } else { replacing.pause() };
+                    let pause = if good { self.config.chat_age } else { replacing.pause(rand::random()) };
                     replace_at = Instant::now() + pause;
                     if good {
-                        replacing = Backoff::default();
+                        replacing = Backoff::of_client();
                         tidy_at = Instant::now() + 2 * self.config.rules.patience;
                     }
                 }

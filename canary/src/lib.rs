@@ -2,7 +2,6 @@
 //! they see is what users see, and no single node could know it: a partition of the relay, say.
 
 pub mod account;
-pub mod backoff;
 pub mod config;
 pub mod connection;
 pub mod keeper;

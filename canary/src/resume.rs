@@ -67,7 +67,7 @@ impl ResumeState {
             epoch: self.epoch.clone(),
             cursors: self.cursors.clone().into_iter().collect::<HashMap<_, _>>(),
         });
-        ClientFrame::Hello { token: Some(token.to_owned()), resume }
+        ClientFrame::hello(Some(token.to_owned()), resume)
     }
 
     /// Takes a frame into account; what there is to know of it.

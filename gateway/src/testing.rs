@@ -1,7 +1,6 @@
 //! For tests: a gateway without sockets, its connections and their chats.
 
 use crate::{
-    Deps, Gateway,
     backend::{Backend, scripted::Scripted},
     config::Config,
     connection::opening::Registered,
@@ -15,6 +14,7 @@ use crate::{
         local_chat::Attached,
     },
     settings::ClientArgs,
+    state::{Deps, Gateway},
 };
 use futures_util::FutureExt;
 use platform::{

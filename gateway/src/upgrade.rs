@@ -3,13 +3,13 @@
 //! because browsers hide HTTP errors of an upgrade from their pages.
 
 use crate::{
-    Gateway,
     connection::{
         self, Begin,
         opening::older,
         presented::{Presented, listed, offers},
     },
     dialect::Window,
+    state::Gateway,
     wire::socket::Socket,
 };
 use axum::{

@@ -150,35 +150,25 @@ async fn keep_skeletons(
 async fn insert(tx: &mut Tx, names: &[String]) -> Result<HashMap<String, (i64, String)>, DbError> {
     let rows: Vec<(String, &str)> =
         names.iter().map(|name| (input::key(name), name.as_str())).collect();
-    macro_rules! insert {
-        ($key:literal, $name:literal, $from:literal) => {
-            concat!(
-                "INSERT INTO users (username, username_key, name, password_hash, created_at)
-                 SELECT ",
-                $name,
-                ", ",
-                $key,
-                ", ",
-                $name,
-                ", $1, c.now FROM ",
-                $from,
-                " CROSS JOIN clock c WHERE TRUE ORDER BY ",
-                $key,
-                " ON CONFLICT (username_key) DO UPDATE SET deactivated_at = NULL
-                  WHERE users.password_hash = $1 AND users.role = 'user' AND users.blocked_at IS NULL
-                  RETURNING username_key, id, username"
-            )
-        };
-    }
     let made: Vec<(String, i64, String)> = fetch_all!(
         tx,
-        postgres: insert!("r.key", "r.name", "UNNEST($2::TEXT[], $3::TEXT[]) AS r (key, name)"),
+        postgres: "INSERT INTO users (username, username_key, name, password_hash, created_at)
+            SELECT r.name, r.key, r.name, $1, c.now
+            FROM UNNEST($2::TEXT[], $3::TEXT[]) AS r (key, name) CROSS JOIN clock c ORDER BY r.key
+            ON CONFLICT (username_key) DO UPDATE SET deactivated_at = NULL
+            WHERE users.password_hash = $1 AND users.role = 'user' AND users.blocked_at IS NULL
+            RETURNING username_key, id, username",
         (
             NO_PASSWORD,
             rows.iter().map(|row| row.0.clone()).collect::<Vec<_>>(),
             column!(rows, 1),
         ),
-        sqlite: insert!("value ->> 0", "value ->> 1", "json_each($2)"),
+        sqlite: "INSERT INTO users (username, username_key, name, password_hash, created_at)
+            SELECT value ->> 1, value ->> 0, value ->> 1, $1, c.now
+            FROM json_each($2) CROSS JOIN clock c WHERE TRUE ORDER BY value ->> 0
+            ON CONFLICT (username_key) DO UPDATE SET deactivated_at = NULL
+            WHERE users.password_hash = $1 AND users.role = 'user' AND users.blocked_at IS NULL
+            RETURNING username_key, id, username",
         (NO_PASSWORD, json_rows(&rows)),
     )?;
     Ok(made.into_iter().map(|(key, id, username)| (key, (id, username))).collect())

@@ -2,7 +2,7 @@
 
 use crate::{
     accounts::input,
-    db::{Conn, DbError, List, column, execute, fetch_all, json_rows, skeletons},
+    db::{Conn, DbError, List, column, execute, fetch_all, json_rows, row, skeletons},
     error::Result,
     lookalikes::{is_reserved, skeletons},
     state::Api,
@@ -63,7 +63,7 @@ pub async fn guests(api: &Api, request: Guests) -> Result<GuestsFound> {
 /// The name as it is kept.
 fn check(api: &Api, name: &str) -> Result<String, Refusal> {
     if !api.config.guests {
-        return refuse(Code::GuestsOff, "Sign in first: there is no guest access here.");
+        return Err(Code::GuestsOff.into());
     }
     let name = guest_name(name)?;
     if is_reserved(&name) { taken() } else { Ok(name) }
@@ -101,23 +101,33 @@ impl Known {
     }
 }
 
+row! {
+    struct NameRow {
+        username_key: String,
+        id: i64,
+        username: String,
+        /// A guest who was not here lately.
+        back: bool,
+    }
+}
+
 async fn find(conn: &mut Conn, names: &BTreeMap<String, &str>) -> Result<Known, DbError> {
     let keys: List<String> =
         names.iter().flat_map(|(key, name)| [key.clone(), input::key(name)]).collect();
     if keys.0.is_empty() {
         return Ok(Known::default());
     }
-    let rows: Vec<(String, i64, String, bool)> = fetch_all!(
+    let rows: Vec<NameRow> = fetch_all!(
         conn,
         "SELECT u.username_key, u.id, u.username, u.guest AND NOT EXISTS (
-             SELECT 1 FROM guest_visits v WHERE v.user_id = u.id AND v.seen_at > c.now - $2)
+             SELECT 1 FROM guest_visits v WHERE v.user_id = u.id AND v.seen_at > c.now - $2) AS back
          FROM users u CROSS JOIN clock c
          WHERE u.username_key IN (SELECT value FROM json_each($1))",
         keys,
         NOTED_MS
     )?;
-    let back = rows.iter().filter(|(.., back)| *back).map(|(_, id, ..)| *id).collect();
-    let users = rows.into_iter().map(|(key, id, username, _)| (key, (id, username))).collect();
+    let back = rows.iter().filter(|row| row.back).map(|row| row.id).collect();
+    let users = rows.into_iter().map(|row| (row.username_key, (row.id, row.username))).collect();
     let looks = names.values().flat_map(|name| skeletons(name)).collect();
     Ok(Known { users, back, looks: skeletons::owners(conn.link(), looks).await? })
 }
@@ -126,35 +136,21 @@ async fn find(conn: &mut Conn, names: &BTreeMap<String, &str>) -> Result<Known, 
 /// they are here.
 async fn make(api: &Api, rows: &[(&str, &str)]) -> Result<(), DbError> {
     // The empty hash verifies no password, and no name or email leads to it anyway.
-    macro_rules! insert {
-        ($key:literal, $name:literal, $from:literal) => {
-            concat!(
-                "INSERT INTO users (username, username_key, name, password_hash, created_at, guest)
-                 SELECT ",
-                $name,
-                ", ",
-                $key,
-                ", ",
-                $name,
-                ", '', c.now, TRUE
-                 FROM ",
-                $from,
-                " CROSS JOIN clock c WHERE TRUE ORDER BY ",
-                $key,
-                "
-                 ON CONFLICT (username_key) DO NOTHING"
-            )
-        };
-    }
     let mut tx = api.db.begin().await?;
     execute!(
         tx,
-        postgres: insert!("r.key", "r.name", "UNNEST($1::TEXT[], $2::TEXT[]) AS r (key, name)"),
+        postgres: "INSERT INTO users (username, username_key, name, password_hash, created_at, guest)
+            SELECT r.name, r.key, r.name, '', c.now, TRUE
+            FROM UNNEST($1::TEXT[], $2::TEXT[]) AS r (key, name) CROSS JOIN clock c ORDER BY r.key
+            ON CONFLICT (username_key) DO NOTHING",
         (
             column!(rows, 0),
             column!(rows, 1),
         ),
-        sqlite: insert!("r.value ->> 0", "r.value ->> 1", "json_each($1) r"),
+        sqlite: "INSERT INTO users (username, username_key, name, password_hash, created_at, guest)
+            SELECT r.value ->> 1, r.value ->> 0, r.value ->> 1, '', c.now, TRUE
+            FROM json_each($1) r CROSS JOIN clock c WHERE TRUE ORDER BY r.value ->> 0
+            ON CONFLICT (username_key) DO NOTHING",
         (json_rows(rows)),
     )?;
     let keys: List<String> = rows.iter().map(|(key, _)| (*key).to_owned()).collect();
@@ -170,12 +166,8 @@ async fn make(api: &Api, rows: &[(&str, &str)]) -> Result<(), DbError> {
 }
 
 fn taken<T>() -> Result<T, Refusal> {
-    refuse(
+    Err(Refusal::new(
         Code::UsernameTaken,
         "This name is, or looks like, the name of somebody with an account.",
-    )
-}
-
-fn refuse<T>(code: Code, message: &str) -> Result<T, Refusal> {
-    Err(Refusal { code, message: message.to_owned() })
+    ))
 }

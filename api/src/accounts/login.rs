@@ -8,7 +8,7 @@ use super::{
     user::{User, columns},
 };
 use crate::{
-    db::{DbError, fetch_optional},
+    db::{DbError, fetch_optional, from_row},
     error::Result,
     state::Api,
 };
@@ -76,7 +76,7 @@ pub async fn login(api: &Api, login: Login) -> Result<SignedIn> {
 async fn find(api: &Api, identity: &str) -> Result<Option<(User, String)>, DbError> {
     let mut conn = api.db.read().await?;
     // A username never contains `@` and an email always does.
-    let row: Option<WithHash> = if identity.contains('@') {
+    let found: Option<WithHash> = if identity.contains('@') {
         fetch_optional!(
             conn,
             concat!(
@@ -102,9 +102,13 @@ async fn find(api: &Api, identity: &str) -> Result<Option<(User, String)>, DbErr
             &prepared
         )?
     };
-    Ok(row.map(|(a, b, c, d, e, f, g, h, i, hash)| ((a, b, c, d, e, f, g, h, i).into(), hash)))
+    Ok(found.map(|WithHash { user, hash }| (user, hash)))
 }
 
-/// A user's columns and its password hash.
-type WithHash =
-    (i64, String, Option<String>, String, String, String, i64, Option<i64>, Option<i64>, String);
+/// A user and the hash of its password.
+struct WithHash {
+    user: User,
+    hash: String,
+}
+
+from_row!(WithHash, |row| Self { user: User::from_row(row)?, hash: row.try_get("password_hash")? });

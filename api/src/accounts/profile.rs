@@ -3,7 +3,7 @@
 use super::{
     Actor,
     input::{self, Check},
-    user::{self, Profile, Row, User, Viewer, columns},
+    user::{self, Profile, User, Viewer, columns},
 };
 use crate::{
     audit::{self, Action, Entry},
@@ -84,7 +84,7 @@ pub async fn search(
     let end = format!("{prefix}{}", char::MAX);
     let after = after.map(input::key).unwrap_or_default();
     let mut conn = api.db.read().await?;
-    let mut rows: Vec<Row> = fetch_all!(
+    let mut users: Vec<User> = fetch_all!(
         conn,
         concat!(
             "SELECT ",
@@ -100,9 +100,8 @@ pub async fn search(
     )?;
     drop(conn);
     let full = usize::try_from(limit).unwrap_or(usize::MAX);
-    let more = rows.len() > full;
-    rows.truncate(full);
-    let users: Vec<User> = rows.into_iter().map(User::from).collect();
+    let more = users.len() > full;
+    users.truncate(full);
     let next = users.last().filter(|_| more).map(|user| input::key(&user.username));
     let ids: Vec<UserId> = users.iter().map(|user| user.id).collect();
     let online = api.presence.online(&ids).await.unwrap_or_default();

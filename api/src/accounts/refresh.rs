@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     auth::{ended::reason_text, tokens::Subject},
-    db::{DbError, Tx, fetch_optional},
+    db::{DbError, Tx, fetch_optional, row},
     error::{Error, Result},
     news::{self, News},
     state::Api,
@@ -85,19 +85,34 @@ enum Found {
 }
 
 async fn find(api: &Api, tx: &mut Tx, session: SessionId, hash: &str) -> Result<Found, DbError> {
-    let row: Option<(i64, String, Option<String>, i64, i64)> = fetch_optional!(
+    let row: Option<TokenRow> = fetch_optional!(
         tx,
         "SELECT s.user_id, s.refresh_hash, s.previous_refresh_hash, s.last_used_at, c.now
          FROM sessions s CROSS JOIN clock c
          WHERE s.id = $1 AND s.ended_at IS NULL AND s.expires_at > c.now",
         session.to_string()
     )?;
-    let Some((user, current, previous, rotated_at, now)) = row else { return Ok(Found::Nothing) };
+    let Some(TokenRow { user_id: user, refresh_hash, previous_refresh_hash, last_used_at, now }) =
+        row
+    else {
+        return Ok(Found::Nothing);
+    };
     let grace = i64::try_from(api.config.refresh_grace.as_millis()).unwrap_or(i64::MAX);
-    Ok(match previous.as_deref() == Some(hash) && now - rotated_at < grace {
-        true => Found::Successor { user, hash: current },
+    Ok(match previous_refresh_hash.as_deref() == Some(hash) && now - last_used_at < grace {
+        true => Found::Successor { user, hash: refresh_hash },
         false => Found::Copied { user },
     })
+}
+
+row! {
+    /// A session by its refresh tokens: the present one and the one before it.
+    struct TokenRow {
+        user_id: i64,
+        refresh_hash: String,
+        previous_refresh_hash: Option<String>,
+        last_used_at: i64,
+        now: i64,
+    }
 }
 
 async fn end(api: &Api, mut tx: Tx, user: UserId, session: SessionId) -> Result<Error> {

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     auth::{ended::reason_text, passwords::random_secret, tokens::Subject},
-    db::{DbError, Link, Tx, execute, fetch_all, fetch_optional},
+    db::{DbError, Link, Tx, execute, fetch_all, fetch_optional, row},
     error::{Result, fault},
     news::{self, News},
     retention::SESSIONS_STAY_MS,
@@ -186,7 +186,7 @@ pub(crate) fn lifetime_ms(api: &Api) -> i64 {
 /// The user's live sessions, the most recently used first.
 pub async fn list(api: &Api, user: UserId, current: SessionId) -> Result<Vec<SessionInfo>> {
     let mut conn = api.db.read().await?;
-    let rows: Vec<(String, String, i64, i64, i64)> = fetch_all!(
+    let rows: Vec<SessionRow> = fetch_all!(
         conn,
         "SELECT id, user_agent, created_at, last_used_at, expires_at FROM sessions
          WHERE user_id = $1 AND ended_at IS NULL AND expires_at > (SELECT now FROM clock)
@@ -194,18 +194,28 @@ pub async fn list(api: &Api, user: UserId, current: SessionId) -> Result<Vec<Ses
         user.0,
         api.config.sessions_per_user
     )?;
-    let info = |(id, user_agent, created, used, expires): (String, String, i64, i64, i64)| {
-        let id = id.parse().ok()?;
+    let info = |row: SessionRow| {
+        let id = row.id.parse().ok()?;
         Some(SessionInfo {
             id,
-            user_agent,
-            created_at: Timestamp(created),
-            last_used_at: Timestamp(used),
-            expires_at: Timestamp(expires),
+            user_agent: row.user_agent,
+            created_at: Timestamp(row.created_at),
+            last_used_at: Timestamp(row.last_used_at),
+            expires_at: Timestamp(row.expires_at),
             current: id == current,
         })
     };
     Ok(rows.into_iter().filter_map(info).collect())
+}
+
+row! {
+    struct SessionRow {
+        id: String,
+        user_agent: String,
+        created_at: i64,
+        last_used_at: i64,
+        expires_at: i64,
+    }
 }
 
 /// Signs the user out of one session. Whether there was one to end.
@@ -252,13 +262,16 @@ pub(crate) async fn lock_unchanged(
     user: UserId,
     password_hash: &str,
 ) -> Result<Option<Role>, DbError> {
-    const SQL: &str = "SELECT role FROM users WHERE id = $1 AND password_hash = $2
-        AND blocked_at IS NULL AND deactivated_at IS NULL";
     // SQLite's transaction is the only writer anyway.
-    const LOCKED: &str = "SELECT role FROM users WHERE id = $1 AND password_hash = $2
-        AND blocked_at IS NULL AND deactivated_at IS NULL FOR SHARE";
-    let row: Option<(String,)> = fetch_optional!(tx, postgres: LOCKED, (user.0, password_hash),
-        sqlite: SQL, (user.0, password_hash))?;
+    let row: Option<(String,)> = fetch_optional!(
+        tx,
+        postgres: "SELECT role FROM users WHERE id = $1 AND password_hash = $2
+            AND blocked_at IS NULL AND deactivated_at IS NULL FOR SHARE",
+        (user.0, password_hash),
+        sqlite: "SELECT role FROM users WHERE id = $1 AND password_hash = $2
+            AND blocked_at IS NULL AND deactivated_at IS NULL",
+        (user.0, password_hash),
+    )?;
     Ok(row.map(|(role,)| role_of(&role)))
 }
 

@@ -2,7 +2,7 @@
 
 use super::input;
 use crate::{
-    db::{Db, DbError, Link, fetch_optional},
+    db::{Db, DbError, Link, fetch_optional, from_row},
     state::Api,
 };
 use protocol::{account::Role, chat::PresenceStatus, id::UserId, time::Timestamp};
@@ -67,7 +67,7 @@ impl User {
     }
 }
 
-/// The columns of [`Row`], of the table `u`.
+/// The columns of a [`User`], of the table `u`.
 macro_rules! columns {
     () => {
         "u.id, u.username, u.email, u.name, u.avatar, u.role, u.created_at, \
@@ -76,26 +76,17 @@ macro_rules! columns {
 }
 pub(crate) use columns;
 
-/// A user's [`columns`].
-pub(crate) type Row =
-    (i64, String, Option<String>, String, String, String, i64, Option<i64>, Option<i64>);
-
-impl From<Row> for User {
-    fn from(row: Row) -> Self {
-        let (id, username, email, name, avatar, role, created, blocked, deactivated) = row;
-        Self {
-            id: UserId(id),
-            username,
-            email,
-            name,
-            avatar,
-            role: role_of(&role),
-            created_at: Timestamp(created),
-            blocked: blocked.is_some(),
-            deactivated: deactivated.is_some(),
-        }
-    }
-}
+from_row!(User, |row| Self {
+    id: UserId(row.try_get("id")?),
+    username: row.try_get("username")?,
+    email: row.try_get("email")?,
+    name: row.try_get("name")?,
+    avatar: row.try_get("avatar")?,
+    role: role_of(row.try_get("role")?),
+    created_at: Timestamp(row.try_get("created_at")?),
+    blocked: row.try_get::<Option<i64>, _>("blocked_at")?.is_some(),
+    deactivated: row.try_get::<Option<i64>, _>("deactivated_at")?.is_some(),
+});
 
 /// The column `role`, whose check constraint knows these two.
 pub(crate) fn role_of(text: &str) -> Role {
@@ -115,12 +106,11 @@ pub(crate) async fn role(db: &Db, id: UserId) -> Result<Role, DbError> {
 
 /// The account of an id, deactivated ones too.
 pub(crate) async fn by_id(mut link: Link<'_>, id: UserId) -> Result<Option<User>, DbError> {
-    let row: Option<Row> = fetch_optional!(
+    fetch_optional!(
         link,
         concat!("SELECT ", columns!(), " FROM users u WHERE u.id = $1 AND NOT u.guest"),
         id.0
-    )?;
-    Ok(row.map(User::from))
+    )
 }
 
 /// The user of a username, in whatever case and spelling, deactivated ones too; of `@name` the guest of
@@ -130,7 +120,7 @@ pub(crate) async fn by_username(
     username: &str,
 ) -> Result<Option<User>, DbError> {
     let [written, prepared] = input::username_keys(username);
-    let row: Option<Row> = fetch_optional!(
+    fetch_optional!(
         link,
         concat!(
             "SELECT ",
@@ -140,8 +130,7 @@ pub(crate) async fn by_username(
         ),
         &written,
         &prepared
-    )?;
-    Ok(row.map(User::from))
+    )
 }
 
 /// The account of a username, in whatever case and spelling; guests have none.

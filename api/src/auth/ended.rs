@@ -4,7 +4,7 @@
 
 use crate::{
     config::Config,
-    db::{Db, DbError, fetch_all, fetch_optional},
+    db::{Db, DbError, fetch_all, fetch_optional, row},
 };
 use platform::token::{ACCESS_TOKEN_LIFETIME, LEEWAY, MAX_AHEAD};
 use protocol::{calls::CHANGED_OVERLAP_MS, id::SessionId, relay::EndReason, time::Timestamp};
@@ -137,17 +137,29 @@ impl Ended {
 /// What the database says about one session: for [`Standing::Unknown`].
 pub(crate) async fn look_up(db: &Db, session: SessionId) -> Result<Standing, DbError> {
     let mut conn = db.read().await?;
-    let row: Option<(Option<String>, Option<i64>, i64, i64)> = fetch_optional!(
+    let row: Option<SessionEnd> = fetch_optional!(
         conn,
         "SELECT s.end_reason, s.ended_at, s.expires_at, c.now
          FROM sessions s CROSS JOIN clock c WHERE s.id = $1",
         session.to_string()
     )?;
     Ok(match row {
-        Some((_, None, expires_at, now)) if now < expires_at => Standing::Live,
-        Some((Some(reason), ..)) => Standing::Ended(reason_of(&reason)),
+        Some(SessionEnd { ended_at: None, expires_at, now, .. }) if now < expires_at => {
+            Standing::Live
+        }
+        Some(SessionEnd { end_reason: Some(reason), .. }) => Standing::Ended(reason_of(&reason)),
         _ => Standing::Ended(EndReason::SignedOut),
     })
+}
+
+row! {
+    /// Whether a session has ended, and why.
+    struct SessionEnd {
+        end_reason: Option<String>,
+        ended_at: Option<i64>,
+        expires_at: i64,
+        now: i64,
+    }
 }
 
 /// The column `end_reason`.

@@ -4,7 +4,7 @@
 use super::ban_rows;
 use crate::{
     accounts::Actor,
-    db::{Link, Tx, fetch_optional},
+    db::{Link, Tx, fetch_optional, from_row},
     error::Result,
 };
 use protocol::{
@@ -99,34 +99,27 @@ impl Access {
     }
 }
 
-type Row = (String, i64, i64, i64, Option<String>);
+from_row!(Access, |row| Self {
+    chat_id: ChatId(row.try_get("id")?),
+    chat_type: chat_type(row.try_get("chat_type")?),
+    last_seq: Seq(row.try_get("last_seq")?),
+    member_count: row.try_get("member_count")?,
+    message_count: row.try_get("message_count")?,
+    role: row.try_get::<Option<&str>, _>("role")?.map(MemberRole::from_text),
+    banned: false,
+});
 
-fn access(chat_id: ChatId, row: Option<Row>) -> Result<Access> {
-    let (kind, last_seq, member_count, message_count, role) = row.ok_or(Code::ChatNotFound)?;
-    Ok(Access {
-        chat_id,
-        chat_type: chat_type(&kind),
-        last_seq: Seq(last_seq),
-        member_count,
-        message_count,
-        role: role.as_deref().map(MemberRole::from_text),
-        banned: false,
-    })
-}
-
-/// The columns of a [`Row`] for the chat `$1` and the user `$2`.
-macro_rules! access_query {
-    () => {
-        "SELECT c.chat_type, c.last_seq, c.member_count, c.message_count, m.role \
-         FROM chats c LEFT JOIN members m ON m.chat_id = c.id AND m.user_id = $2 \
-         WHERE c.id = $1 AND c.deleted_at IS NULL"
-    };
-}
-
-/// How a user stands to a chat; 404 when there is no such chat.
+/// How a user stands to a chat; `chat_not_found` when there is no such chat.
 pub async fn find(link: &mut Link<'_>, chat: ChatId, user: UserId) -> Result<Access> {
-    let row = fetch_optional!(link, access_query!(), chat.0, user.0)?;
-    let access = access(chat, row)?;
+    let access: Option<Access> = fetch_optional!(
+        link,
+        "SELECT c.id, c.chat_type, c.last_seq, c.member_count, c.message_count, m.role
+         FROM chats c LEFT JOIN members m ON m.chat_id = c.id AND m.user_id = $2
+         WHERE c.id = $1 AND c.deleted_at IS NULL",
+        chat.0,
+        user.0
+    )?;
+    let access = access.ok_or(Code::ChatNotFound)?;
     // Members are not banned: only who comes from outside costs one more look.
     let banned = access.chat_type == ChatType::Room && access.role.is_none() && {
         let pair = UserChat { user_id: user, chat_id: chat };

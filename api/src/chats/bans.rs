@@ -134,12 +134,12 @@ async fn read(link: &mut Link<'_>, chat: ChatId, after: i64, limit: i64) -> Resu
 
 from_row!(Ban, |row| Self {
     user: UserRef {
-        id: UserId(row.try_get(0)?),
-        username: row.try_get(1)?,
-        guest: row.try_get(2)?
+        id: UserId(row.try_get("id")?),
+        username: row.try_get("username")?,
+        guest: row.try_get("guest")?
     },
-    by: UserId(row.try_get(3)?),
-    banned_at: Timestamp(row.try_get(4)?),
-    ends_at: row.try_get::<Option<i64>, _>(5)?.map(Timestamp),
-    reason: row.try_get(6)?,
+    by: UserId(row.try_get("banned_by")?),
+    banned_at: Timestamp(row.try_get("banned_at")?),
+    ends_at: row.try_get::<Option<i64>, _>("ends_at")?.map(Timestamp),
+    reason: row.try_get("reason")?,
 });

@@ -99,32 +99,37 @@ pub async fn changed(api: &Api, request: Changed) -> Result<ChangedFound> {
 /// not for ever; what is further back than that is not told of.
 async fn woken(tx: &mut Tx, since: i64, limit: i64, more: &mut bool) -> Result<Vec<Woken>> {
     // Written so that PostgreSQL begins with the chats that changed, however few are dormant.
-    macro_rules! woke {
-        ($members:literal) => {
-            concat!(
-                "WITH woke AS (
-                     SELECT c.id, c.changed_at, COALESCE((
-                         SELECT x.id FROM messages x
-                         WHERE x.chat_id = c.id AND x.id > c.last_seq - $3 AND x.created_at < $1
-                         ORDER BY x.id DESC LIMIT 1),
-                         CASE WHEN c.last_seq > $3 THEN c.last_seq - $3 ELSE 0 END) AS after
-                     FROM chats c
-                     WHERE c.changed_at >= $1 AND c.deleted_at IS NULL
-                         AND COALESCE((SELECT TRUE FROM members d
-                             WHERE d.chat_id = c.id AND d.dormant LIMIT 1), FALSE)
-                     ORDER BY c.changed_at DESC LIMIT $2)
-                 SELECT m.user_id, woke.id, woke.after FROM woke ",
-                $members,
-                " ORDER BY woke.changed_at DESC LIMIT $2"
-            )
-        };
-    }
     let mut rows: Vec<(i64, i64, i64)> = fetch_all!(
         tx,
-        postgres: woke!("CROSS JOIN LATERAL (SELECT d.user_id FROM members d
-            WHERE d.chat_id = woke.id AND d.dormant LIMIT $2) m"),
+        postgres: "WITH woke AS (
+                SELECT c.id, c.changed_at, COALESCE((
+                    SELECT x.id FROM messages x
+                    WHERE x.chat_id = c.id AND x.id > c.last_seq - $3 AND x.created_at < $1
+                    ORDER BY x.id DESC LIMIT 1),
+                    CASE WHEN c.last_seq > $3 THEN c.last_seq - $3 ELSE 0 END) AS after
+                FROM chats c
+                WHERE c.changed_at >= $1 AND c.deleted_at IS NULL
+                    AND COALESCE((SELECT TRUE FROM members d
+                        WHERE d.chat_id = c.id AND d.dormant LIMIT 1), FALSE)
+                ORDER BY c.changed_at DESC LIMIT $2)
+            SELECT m.user_id, woke.id, woke.after FROM woke CROSS JOIN LATERAL (
+                SELECT d.user_id FROM members d WHERE d.chat_id = woke.id AND d.dormant LIMIT $2) m
+            ORDER BY woke.changed_at DESC LIMIT $2",
         (since, limit, MAX_LOOK),
-        sqlite: woke!("JOIN members m ON m.chat_id = woke.id AND m.dormant"),
+        sqlite: "WITH woke AS (
+                SELECT c.id, c.changed_at, COALESCE((
+                    SELECT x.id FROM messages x
+                    WHERE x.chat_id = c.id AND x.id > c.last_seq - $3 AND x.created_at < $1
+                    ORDER BY x.id DESC LIMIT 1),
+                    CASE WHEN c.last_seq > $3 THEN c.last_seq - $3 ELSE 0 END) AS after
+                FROM chats c
+                WHERE c.changed_at >= $1 AND c.deleted_at IS NULL
+                    AND COALESCE((SELECT TRUE FROM members d
+                        WHERE d.chat_id = c.id AND d.dormant LIMIT 1), FALSE)
+                ORDER BY c.changed_at DESC LIMIT $2)
+            SELECT m.user_id, woke.id, woke.after
+            FROM woke JOIN members m ON m.chat_id = woke.id AND m.dormant
+            ORDER BY woke.changed_at DESC LIMIT $2",
         (since, limit, MAX_LOOK),
     )?;
     let awake: Vec<(i64, i64, i64)> = fetch_all!(

@@ -6,7 +6,7 @@ use super::access::chat_type;
 use crate::{
     accounts::user,
     audit::{self, Action, Entry},
-    db::{Conn, List, fetch_all},
+    db::{Conn, List, fetch_all, from_row, row},
     error::Result,
     state::Api,
 };
@@ -128,56 +128,62 @@ struct Chat {
     /// Everybody else has read up to here.
     read_by_others: i64,
     /// The oldest first.
-    rows: Vec<Row>,
+    rows: Vec<MessageRow>,
 }
 
-struct Row {
-    id: i64,
-    sender: i64,
-    text: String,
-    created_at: i64,
+row! {
+    struct MessageRow {
+        id: i64,
+        sender_id: i64,
+        text: String,
+        created_at: i64,
+    }
 }
 
 /// The private chats and groups that changed last, the newest change first, without messages. Of
 /// groups, which may be large, no members are looked at.
 async fn recent(conn: &mut Conn, user: UserId) -> Result<Vec<Chat>> {
-    type Found = (i64, String, String, i64, i64, Option<String>, Option<i64>);
-    macro_rules! select {
-        ($chats:literal) => {
-            concat!(
-                "SELECT r.id, r.chat_type, r.name, r.last_seq, r.last_read, u.username, o.last_read
-                 FROM (SELECT c.id, c.chat_type, c.name, c.last_seq, c.changed_at, m.user_id, m.last_read
-                       FROM members m ",
-                $chats,
-                " WHERE m.user_id = $1 ORDER BY c.changed_at DESC, c.id DESC LIMIT $2) r
-                 LEFT JOIN members o ON o.chat_id = CASE WHEN r.chat_type = 'private' THEN r.id END
-                     AND o.user_id <> r.user_id
-                 LEFT JOIN users u ON u.id = o.user_id
-                 ORDER BY r.changed_at DESC, r.id DESC"
-            )
-        };
-    }
     // From the user's memberships to their chats, whatever PostgreSQL believes of the tables.
-    let found: Vec<Found> = fetch_all!(
+    Ok(fetch_all!(
         conn,
-        postgres: select!("CROSS JOIN LATERAL (SELECT * FROM chats
-            WHERE id = m.chat_id AND chat_type <> 'room' AND deleted_at IS NULL OFFSET 0) c"),
+        postgres: "SELECT r.id, r.chat_type, r.name, r.last_seq, r.last_read, u.username AS other,
+                o.last_read AS others_mark
+            FROM (SELECT c.id, c.chat_type, c.name, c.last_seq, c.changed_at, m.user_id, m.last_read
+                  FROM members m CROSS JOIN LATERAL (SELECT * FROM chats
+                      WHERE id = m.chat_id AND chat_type <> 'room' AND deleted_at IS NULL OFFSET 0) c
+                  WHERE m.user_id = $1 ORDER BY c.changed_at DESC, c.id DESC LIMIT $2) r
+            LEFT JOIN members o ON o.chat_id = CASE WHEN r.chat_type = 'private' THEN r.id END
+                AND o.user_id <> r.user_id
+            LEFT JOIN users u ON u.id = o.user_id
+            ORDER BY r.changed_at DESC, r.id DESC",
         (user.0, MAX_CHATS as i64),
-        sqlite: select!("JOIN chats c ON c.id = m.chat_id
-            AND c.chat_type <> 'room' AND c.deleted_at IS NULL"),
+        sqlite: "SELECT r.id, r.chat_type, r.name, r.last_seq, r.last_read, u.username AS other,
+                o.last_read AS others_mark
+            FROM (SELECT c.id, c.chat_type, c.name, c.last_seq, c.changed_at, m.user_id, m.last_read
+                  FROM members m JOIN chats c ON c.id = m.chat_id
+                      AND c.chat_type <> 'room' AND c.deleted_at IS NULL
+                  WHERE m.user_id = $1 ORDER BY c.changed_at DESC, c.id DESC LIMIT $2) r
+            LEFT JOIN members o ON o.chat_id = CASE WHEN r.chat_type = 'private' THEN r.id END
+                AND o.user_id <> r.user_id
+            LEFT JOIN users u ON u.id = o.user_id
+            ORDER BY r.changed_at DESC, r.id DESC",
         (user.0, MAX_CHATS as i64),
-    )?;
-    let chat = |(id, kind, name, last_seq, last_read, other, others_mark): Found| Chat {
-        id: ChatId(id),
-        chat_type: chat_type(&kind),
-        name: other.unwrap_or(name),
-        last_seq,
-        last_read,
-        read_by_others: others_mark.unwrap_or(0),
-        rows: Vec::new(),
-    };
-    Ok(found.into_iter().map(chat).collect())
+    )?)
 }
+
+from_row!(Chat, |row| {
+    let other: Option<String> = row.try_get("other")?;
+    let name: String = row.try_get("name")?;
+    Self {
+        id: ChatId(row.try_get("id")?),
+        chat_type: chat_type(row.try_get("chat_type")?),
+        name: other.unwrap_or(name),
+        last_seq: row.try_get("last_seq")?,
+        last_read: row.try_get("last_read")?,
+        read_by_others: row.try_get::<Option<i64>, _>("others_mark")?.unwrap_or(0),
+        rows: Vec::new(),
+    }
+});
 
 impl Chat {
     /// Reads the newest `limit` messages of the part.
@@ -190,7 +196,7 @@ impl Chat {
         if after >= upto {
             return Ok(());
         }
-        let rows: Vec<(i64, i64, String, i64)> = fetch_all!(
+        let mut rows: Vec<MessageRow> = fetch_all!(
             conn,
             "SELECT id, sender_id, text, created_at
              FROM (SELECT id, sender_id, text, created_at FROM messages
@@ -204,8 +210,8 @@ impl Chat {
             not_of,
             limit
         )?;
-        let row = |(id, sender, text, created_at)| Row { id, sender, text, created_at };
-        self.rows = rows.into_iter().rev().map(row).collect();
+        rows.reverse();
+        self.rows = rows;
         Ok(())
     }
 }
@@ -215,7 +221,7 @@ impl Chat {
 /// as read by all.
 async fn find_marks(conn: &mut Conn, user: UserId, chats: &mut [Chat]) -> Result<()> {
     let shows = |chat: &&Chat| {
-        chat.chat_type == ChatType::Group && chat.rows.iter().any(|row| row.sender == user.0)
+        chat.chat_type == ChatType::Group && chat.rows.iter().any(|row| row.sender_id == user.0)
     };
     let groups: List<i64> = chats.iter().filter(shows).map(|chat| chat.id.0).collect();
     if groups.0.is_empty() {
@@ -243,7 +249,7 @@ async fn find_marks(conn: &mut Conn, user: UserId, chats: &mut [Chat]) -> Result
 
 /// The usernames of the user and of all senders.
 async fn names(conn: &mut Conn, user: UserId, chats: &[Chat]) -> Result<HashMap<i64, String>> {
-    let senders = chats.iter().flat_map(|chat| &chat.rows).map(|row| row.sender);
+    let senders = chats.iter().flat_map(|chat| &chat.rows).map(|row| row.sender_id);
     let users: BTreeSet<i64> = senders.chain([user.0]).collect();
     let rows: Vec<(i64, String)> = fetch_all!(
         conn,
@@ -274,13 +280,13 @@ fn by_name(
 impl Chat {
     fn lines(self, user: UserId, names: &HashMap<i64, String>) -> Vec<Line> {
         let name_of = |user: i64| names.get(&user).cloned().unwrap_or_default();
-        let line = |row: Row| {
-            let is_sent = row.sender == user.0;
+        let line = |row: MessageRow| {
+            let is_sent = row.sender_id == user.0;
             let to_user = self.chat_type == ChatType::Private && !is_sent;
             Line {
                 id: Seq(row.id),
                 chat_id: self.id,
-                from: name_of(row.sender),
+                from: name_of(row.sender_id),
                 to: if to_user { name_of(user.0) } else { self.name.clone() },
                 text: row.text,
                 is_read: row.id <= if is_sent { self.read_by_others } else { self.last_read },

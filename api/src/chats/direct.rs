@@ -1,7 +1,7 @@
 //! The private chat of two users, found by who they are: for clients that name people and know no
 //! chats. Making one is [`super::create`].
 
-use super::stored::{MessageRow, Stored, message_columns};
+use super::stored::{Stored, message_columns};
 use crate::{
     accounts::Actor,
     audit::{self, Action, Entry},
@@ -77,7 +77,7 @@ pub async fn conversation(
         audit::record_reading(api, entry).await?;
         conn = api.db.read().await?;
     }
-    let mut rows: Vec<MessageRow> = fetch_all!(
+    let mut found: Vec<Stored> = fetch_all!(
         conn,
         concat!(
             "SELECT ",
@@ -90,6 +90,6 @@ pub async fn conversation(
         before.map_or(i64::MAX, |seq| seq.0),
         limit.clamp(1, MAX_MESSAGES)
     )?;
-    rows.reverse();
-    Ok(rows.into_iter().map(|row| Stored::from(row).message).collect())
+    found.reverse();
+    Ok(found.into_iter().map(|stored| stored.message).collect())
 }

@@ -9,8 +9,8 @@
 //! does not fit is not read either.
 
 use crate::{
-    chats::stored::{MessageRow, Stored, message_columns},
-    db::{Conn, List, column, fetch_all, json_rows},
+    chats::stored::{Stored, message_columns},
+    db::{Conn, List, column, fetch_all, from_row, json_rows, row},
     error::Result,
     state::Api,
 };
@@ -204,55 +204,41 @@ async fn messages(
             )
         };
     }
-    let rows: Vec<PlacedRow> = fetch_all!(
+    let found: Vec<PlacedMessage> = fetch_all!(
         conn,
         postgres: concat!(ranges!(postgres), select!()), (column!(wanted, 0), column!(wanted, 1), column!(wanted, 2), column!(wanted, 3)),
         sqlite: concat!(ranges!(sqlite), select!()), (json_rows(wanted)),
     )?;
-    let event = |row: PlacedRow| {
-        let (
-            chat,
-            id,
-            seq,
-            by,
-            name,
-            guest,
-            client_id,
-            text,
-            reply_to,
-            at,
-            edited,
-            deleted,
-            del_by,
-            place,
-        ) = row;
+    let event = |PlacedMessage { place, stored }| {
         let place = usize::try_from(place).ok()?;
         let after = ranges.get(place)?.after;
-        let row: MessageRow = (
-            chat, id, seq, by, name, guest, client_id, text, reply_to, at, edited, deleted, del_by,
-        );
-        Some((place, Stored::from(row).into_event(after)))
+        Some((place, stored.into_event(after)))
     };
-    Ok(rows.into_iter().filter_map(event).collect())
+    Ok(found.into_iter().filter_map(event).collect())
 }
 
-/// A [`MessageRow`] and the range's place in the question.
-type PlacedRow = (
-    i64,
-    i64,
-    i64,
-    i64,
-    String,
-    bool,
-    String,
-    String,
-    Option<i64>,
-    i64,
-    Option<i64>,
-    Option<i64>,
-    Option<i64>,
-    i64,
-);
+/// A message and its range's place in the question.
+struct PlacedMessage {
+    place: i64,
+    stored: Stored,
+}
+
+from_row!(PlacedMessage, |row| Self {
+    place: row.try_get("place")?,
+    stored: Stored::from_row(row)?
+});
+
+row! {
+    struct MemberEventRow {
+        place: i64,
+        seq: i64,
+        user_id: i64,
+        username: String,
+        change: String,
+        by_user: i64,
+        created_at: i64,
+    }
+}
 
 async fn member_changes(conn: &mut Conn, wanted: &[Wanted]) -> Result<Vec<(usize, Event)>> {
     macro_rules! select {
@@ -262,33 +248,37 @@ async fn member_changes(conn: &mut Conn, wanted: &[Wanted]) -> Result<Vec<(usize
              JOIN users u ON u.id = e.user_id"
         };
     }
-    let rows: Vec<(i64, i64, i64, String, String, i64, i64)> = fetch_all!(
+    let rows: Vec<MemberEventRow> = fetch_all!(
         conn,
         postgres: concat!(ranges!(postgres), select!()), (column!(wanted, 0), column!(wanted, 1), column!(wanted, 2), column!(wanted, 3)),
         sqlite: concat!(ranges!(sqlite), select!()), (json_rows(wanted)),
     )?;
-    let event = |(place, seq, user, username, change, by, at): (
-        i64,
-        i64,
-        i64,
-        String,
-        String,
-        i64,
-        i64,
-    )| {
+    let event = |row: MemberEventRow| {
         let change = Change::Member {
-            user: UserRef::registered(UserId(user), username),
-            change: match change.as_str() {
+            user: UserRef::registered(UserId(row.user_id), row.username),
+            change: match row.change.as_str() {
                 "joined" => MemberChange::Joined,
                 "left" => MemberChange::Left,
                 _ => MemberChange::Removed,
             },
-            by: UserId(by),
-            timestamp: Timestamp(at),
+            by: UserId(row.by_user),
+            timestamp: Timestamp(row.created_at),
         };
-        Some((usize::try_from(place).ok()?, Event { seq: Seq(seq), change }))
+        Some((usize::try_from(row.place).ok()?, Event { seq: Seq(row.seq), change }))
     };
     Ok(rows.into_iter().filter_map(event).collect())
+}
+
+row! {
+    struct ChatEventRow {
+        place: i64,
+        seq: i64,
+        name: Option<String>,
+        user_id: Option<i64>,
+        username: Option<String>,
+        by_user: i64,
+        created_at: i64,
+    }
 }
 
 /// New names and new owners.
@@ -300,15 +290,14 @@ async fn chat_changes(conn: &mut Conn, wanted: &[Wanted]) -> Result<Vec<(usize, 
              LEFT JOIN users u ON u.id = e.user_id"
         };
     }
-    type Row = (i64, i64, Option<String>, Option<i64>, Option<String>, i64, i64);
-    let rows: Vec<Row> = fetch_all!(
+    let rows: Vec<ChatEventRow> = fetch_all!(
         conn,
         postgres: concat!(ranges!(postgres), select!()), (column!(wanted, 0), column!(wanted, 1), column!(wanted, 2), column!(wanted, 3)),
         sqlite: concat!(ranges!(sqlite), select!()), (json_rows(wanted)),
     )?;
-    let event = |(place, seq, name, user, username, by, at): Row| {
-        let (by, timestamp) = (UserId(by), Timestamp(at));
-        let change = match (name, user.zip(username)) {
+    let event = |row: ChatEventRow| {
+        let (by, timestamp) = (UserId(row.by_user), Timestamp(row.created_at));
+        let change = match (row.name, row.user_id.zip(row.username)) {
             (Some(name), _) => Change::Renamed { name, by, timestamp },
             (None, Some((id, username))) => {
                 let user = UserRef::registered(UserId(id), username);
@@ -316,7 +305,7 @@ async fn chat_changes(conn: &mut Conn, wanted: &[Wanted]) -> Result<Vec<(usize, 
             }
             (None, None) => return None,
         };
-        Some((usize::try_from(place).ok()?, Event { seq: Seq(seq), change }))
+        Some((usize::try_from(row.place).ok()?, Event { seq: Seq(row.seq), change }))
     };
     Ok(rows.into_iter().filter_map(event).collect())
 }

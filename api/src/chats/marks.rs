@@ -1,9 +1,9 @@
 //! Read marks, one by one or of whole chats at once. They only move forward, whoever else moves them at the
 //! same time, and the user's other devices and the senders hear of it.
 
-use super::{direct, ordinals::seen_at};
+use super::direct;
 use crate::{
-    db::{Tx, column, execute, fetch_all, json_rows},
+    db::{Tx, column, execute, fetch_all, json_rows, row},
     error::Result,
     news::{self, News},
     state::Api,
@@ -15,6 +15,18 @@ use protocol::{
     relay::{ChatPayload, MAX_WATCHERS, UserPayload},
 };
 use std::{collections::BTreeMap, ops::RangeInclusive};
+
+row! {
+    struct MovedMark {
+        chat_id: i64,
+        user_id: i64,
+        last_read: i64,
+        /// Not only what is seen moved, but the mark.
+        forward: bool,
+        chat_type: String,
+        member_count: i64,
+    }
+}
 
 /// Moves the marks of members and publishes those that moved. Marks of others are ignored.
 pub async fn mark_read(api: &Api, request: MarkRead) -> Result<()> {
@@ -31,12 +43,15 @@ pub async fn mark_read(api: &Api, request: MarkRead) -> Result<()> {
     let mut tx = api.db.begin().await?;
     // PostgreSQL: rows are locked in one order everywhere, or two batches could wait for each other.
     // What is seen may move without the mark: by a mark set while the chat was not numbered.
-    let moved: Vec<(i64, i64, i64, bool, String, i64)> = fetch_all!(
+    let moved: Vec<MovedMark> = fetch_all!(
         tx,
-        postgres: concat!("WITH marks AS (
+        postgres: "WITH marks AS (
                 SELECT m.chat_id, m.user_id, m.last_read AS before, c.chat_type, c.member_count,
                     GREATEST(m.last_read, LEAST(r.mark, c.last_seq)) AS mark,
-                    CASE WHEN c.sent_seq = c.last_seq THEN ", seen_at!("r.mark"), " END AS seen
+                    CASE WHEN c.sent_seq = c.last_seq THEN COALESCE((
+                        SELECT x.ordinal - 1 FROM messages x
+                        WHERE x.chat_id = c.id AND x.id > r.mark AND x.deleted_at IS NULL
+                        ORDER BY x.id LIMIT 1), c.sent_count) END AS seen
                 FROM UNNEST($1::BIGINT[], $2::BIGINT[], $3::BIGINT[]) AS r (chat_id, user_id, mark)
                 JOIN chats c ON c.id = r.chat_id AND c.deleted_at IS NULL
                 JOIN members m ON m.chat_id = r.chat_id AND m.user_id = r.user_id
@@ -44,8 +59,8 @@ pub async fn mark_read(api: &Api, request: MarkRead) -> Result<()> {
             UPDATE members m SET last_read = marks.mark, seen = GREATEST(m.seen, marks.seen) FROM marks
             WHERE m.chat_id = marks.chat_id AND m.user_id = marks.user_id
                 AND (marks.before < marks.mark OR m.seen < marks.seen)
-            RETURNING m.chat_id, m.user_id, m.last_read, marks.before < m.last_read, marks.chat_type,
-                marks.member_count"),
+            RETURNING m.chat_id, m.user_id, m.last_read, marks.before < m.last_read AS forward, marks.chat_type,
+                marks.member_count",
         (
             column!(marks, 0),
             column!(marks, 1),
@@ -56,35 +71,35 @@ pub async fn mark_read(api: &Api, request: MarkRead) -> Result<()> {
                   FROM json_each($1) r
                   JOIN chats c ON c.id = r.value ->> 0 AND c.deleted_at IS NULL) marks
             WHERE chat_id = marks.chat AND user_id = marks.user AND last_read < marks.mark
-            RETURNING chat_id, user_id, last_read, TRUE,
-                (SELECT chat_type FROM chats WHERE chats.id = chat_id),
-                (SELECT member_count FROM chats WHERE chats.id = chat_id)",
+            RETURNING chat_id, user_id, last_read, TRUE AS forward,
+                (SELECT chat_type FROM chats WHERE chats.id = chat_id) AS chat_type,
+                (SELECT member_count FROM chats WHERE chats.id = chat_id) AS member_count",
         (json_rows(&marks)),
     )?;
     // PostgreSQL has done so in the same round trip.
     if let Tx::Sqlite(..) = tx {
         execute!(
             tx,
-            concat!(
-                "UPDATE members SET seen = marks.seen
-                 FROM (SELECT c.id AS chat, r.value ->> 1 AS user, ",
-                seen_at!("(r.value ->> 2)"),
-                " AS seen
-                       FROM json_each($1) r
-                       JOIN chats c ON c.id = r.value ->> 0 AND c.deleted_at IS NULL
-                           AND c.sent_seq = c.last_seq) marks
-                 WHERE chat_id = marks.chat AND user_id = marks.user
-                     AND COALESCE(members.seen, -1) < marks.seen"
-            ),
+            "UPDATE members SET seen = marks.seen
+             FROM (SELECT c.id AS chat, r.value ->> 1 AS user, COALESCE((
+                       SELECT x.ordinal - 1 FROM messages x
+                       WHERE x.chat_id = c.id AND x.id > (r.value ->> 2) AND x.deleted_at IS NULL
+                       ORDER BY x.id LIMIT 1), c.sent_count) AS seen
+                   FROM json_each($1) r
+                   JOIN chats c ON c.id = r.value ->> 0 AND c.deleted_at IS NULL
+                       AND c.sent_seq = c.last_seq) marks
+             WHERE chat_id = marks.chat AND user_id = marks.user
+                 AND COALESCE(members.seen, -1) < marks.seen",
             json_rows(&marks)
         )?;
     }
     let mut news = News::default();
-    for (chat, user, mark, _, kind, members) in moved.into_iter().filter(|row| row.3) {
-        let (chat_id, user_id, message_id) = (ChatId(chat), UserId(user), Seq(mark));
+    for moved in moved.into_iter().filter(|moved| moved.forward) {
+        let (chat_id, user_id) = (ChatId(moved.chat_id), UserId(moved.user_id));
+        let message_id = Seq(moved.last_read);
         news.for_user(user_id, UserPayload::Read { chat_id, message_id });
         // In a room or a large group, a frame for each reader and message would be members squared.
-        if kind != "room" && members <= MAX_WATCHERS as i64 {
+        if moved.chat_type != "room" && moved.member_count <= MAX_WATCHERS as i64 {
             news.for_chat(chat_id, ChatPayload::Read { user_id, message_id });
         }
     }

@@ -2,7 +2,7 @@
 
 use super::access::{self, MemberRole};
 use crate::{
-    db::{List, fetch_all},
+    db::{List, fetch_all, row},
     error::Result,
     state::Api,
 };
@@ -29,7 +29,17 @@ pub struct Member {
     pub last_read: Seq,
 }
 
-type Row = (i64, String, String, String, String, i64, i64);
+row! {
+    struct MemberRow {
+        id: i64,
+        username: String,
+        name: String,
+        avatar: String,
+        role: String,
+        joined_at: i64,
+        last_read: i64,
+    }
+}
 
 /// The members after the user `after`, by id; at most [`MAX_MEMBERS`]. For whoever may enter.
 pub async fn list(
@@ -41,7 +51,7 @@ pub async fn list(
 ) -> Result<Vec<Member>> {
     let mut conn = api.db.read().await?;
     access::find(&mut conn.link(), chat, user).await?.to_enter()?;
-    let rows: Vec<Row> = fetch_all!(
+    let rows: Vec<MemberRow> = fetch_all!(
         conn,
         "SELECT u.id, u.username, u.name, u.avatar, m.role, m.joined_at, m.last_read
          FROM members m JOIN users u ON u.id = m.user_id
@@ -57,7 +67,7 @@ pub async fn list(
 /// These members of a chat, as far as they are members.
 pub async fn some(api: &Api, chat: ChatId, users: &[UserId]) -> Result<Vec<Member>> {
     let mut conn = api.db.read().await?;
-    let rows: Vec<Row> = fetch_all!(
+    let rows: Vec<MemberRow> = fetch_all!(
         conn,
         "SELECT u.id, u.username, u.name, u.avatar, m.role, m.joined_at, m.last_read
          FROM members m JOIN users u ON u.id = m.user_id
@@ -69,27 +79,27 @@ pub async fn some(api: &Api, chat: ChatId, users: &[UserId]) -> Result<Vec<Membe
     views(api, rows).await
 }
 
-async fn views(api: &Api, rows: Vec<Row>) -> Result<Vec<Member>> {
-    let users: Vec<UserId> = rows.iter().map(|row| UserId(row.0)).collect();
+async fn views(api: &Api, rows: Vec<MemberRow>) -> Result<Vec<Member>> {
+    let users: Vec<UserId> = rows.iter().map(|row| UserId(row.id)).collect();
     // Without the presence service everybody is shown as offline, which is what can be known.
     let online = api.presence.online(&users).await.unwrap_or_else(|error| {
         tracing::debug!(%error, "cannot read who is online");
         Default::default()
     });
-    let view = |(id, username, name, avatar, role, joined_at, last_read): Row| {
-        let user_id = UserId(id);
+    let view = |row: MemberRow| {
+        let user_id = UserId(row.id);
         Member {
             user_id,
-            username,
-            name,
-            avatar,
-            role: MemberRole::from_text(&role),
+            username: row.username,
+            name: row.name,
+            avatar: row.avatar,
+            role: MemberRole::from_text(&row.role),
             status: match online.contains(&user_id) {
                 true => PresenceStatus::Online,
                 false => PresenceStatus::Offline,
             },
-            joined_at: Timestamp(joined_at),
-            last_read: Seq(last_read),
+            joined_at: Timestamp(row.joined_at),
+            last_read: Seq(row.last_read),
         }
     };
     Ok(rows.into_iter().map(view).collect())

@@ -318,34 +318,33 @@ async fn part(
 /// want to be members; else the oldest.
 /// Locks both members' rows, in the order in which everybody does.
 async fn find_heir(tx: &mut Tx, chat: ChatId, owner: UserId) -> Result<Option<UserRef>> {
-    macro_rules! select {
-        ($users:literal) => {
-            concat!(
-                "SELECT m.user_id, u.username FROM members m ",
-                $users,
-                " WHERE m.chat_id = $1 AND m.user_id <> $2
-                  ORDER BY u.blocked_at IS NOT NULL OR u.deactivated_at IS NOT NULL,
-                      m.invited_by IS NOT NULL, m.joined_at, m.user_id
-                  LIMIT 1"
-            )
-        };
-    }
     // From the chat to its members and from there to the users, whatever PostgreSQL believes of the tables.
     let heir: Option<(i64, String)> = fetch_optional!(
         tx,
-        postgres: select!("CROSS JOIN LATERAL (SELECT username, blocked_at, deactivated_at FROM users
-            WHERE id = m.user_id OFFSET 0) u"),
+        postgres: "SELECT m.user_id, u.username FROM members m CROSS JOIN LATERAL (
+                SELECT username, blocked_at, deactivated_at FROM users WHERE id = m.user_id OFFSET 0) u
+            WHERE m.chat_id = $1 AND m.user_id <> $2
+            ORDER BY u.blocked_at IS NOT NULL OR u.deactivated_at IS NOT NULL,
+                m.invited_by IS NOT NULL, m.joined_at, m.user_id
+            LIMIT 1",
         (chat.0, owner.0),
-        sqlite: select!("JOIN users u ON u.id = m.user_id"),
+        sqlite: "SELECT m.user_id, u.username FROM members m JOIN users u ON u.id = m.user_id
+            WHERE m.chat_id = $1 AND m.user_id <> $2
+            ORDER BY u.blocked_at IS NOT NULL OR u.deactivated_at IS NOT NULL,
+                m.invited_by IS NOT NULL, m.joined_at, m.user_id
+            LIMIT 1",
         (chat.0, owner.0),
     )?;
     let Some((heir, username)) = heir else { return Ok(None) };
     // SQLite's transaction is the only writer anyway.
-    const BOTH: &str = "SELECT user_id FROM members WHERE chat_id = $1 AND user_id IN ($2, $3)";
-    const LOCKED: &str = "SELECT user_id FROM members WHERE chat_id = $1 AND user_id IN ($2, $3)
-        ORDER BY user_id FOR UPDATE";
-    let _: Vec<(i64,)> = fetch_all!(tx, postgres: LOCKED, (chat.0, owner.0, heir),
-        sqlite: BOTH, (chat.0, owner.0, heir))?;
+    let _: Vec<(i64,)> = fetch_all!(
+        tx,
+        postgres: "SELECT user_id FROM members WHERE chat_id = $1 AND user_id IN ($2, $3)
+            ORDER BY user_id FOR UPDATE",
+        (chat.0, owner.0, heir),
+        sqlite: "SELECT user_id FROM members WHERE chat_id = $1 AND user_id IN ($2, $3)",
+        (chat.0, owner.0, heir),
+    )?;
     Ok(Some(UserRef::registered(UserId(heir), username)))
 }
 

@@ -2,11 +2,11 @@
 
 use super::{
     access,
-    stored::{MessageRow, Stored, message_columns},
-    stretches,
+    stored::{Stored, message_columns},
+    stretches::{self, Place},
 };
 use crate::{
-    db::{Link, fetch_all, fetch_optional},
+    db::{Link, Tx, fetch_all, fetch_optional},
     error::{Error, Result},
     state::Api,
 };
@@ -39,27 +39,40 @@ pub async fn list(api: &Api, user: UserId, chat: ChatId, page: Page) -> Result<V
     let after = page.after.map_or(0, |seq| seq.0);
     let before = page.before.map_or(i64::MAX, |seq| seq.0);
     let limit = page.limit.clamp(1, MAX_MESSAGES);
-    macro_rules! select {
-        ($order:literal) => {
+    let mut found: Vec<Stored> = match page.after {
+        Some(_) => fetch_all!(
+            conn,
             concat!(
                 "SELECT ",
                 message_columns!(),
                 " FROM messages m JOIN users s ON s.id = m.sender_id
                   WHERE m.chat_id = $1 AND m.id > $2 AND m.id < $3 AND m.deleted_at IS NULL
-                  ORDER BY m.id ",
-                $order,
-                " LIMIT $4"
-            )
-        };
-    }
-    let mut rows: Vec<MessageRow> = match page.after {
-        Some(_) => fetch_all!(conn, select!("ASC"), chat.0, after, before, limit)?,
-        None => fetch_all!(conn, select!("DESC"), chat.0, after, before, limit)?,
+                  ORDER BY m.id LIMIT $4"
+            ),
+            chat.0,
+            after,
+            before,
+            limit
+        )?,
+        None => fetch_all!(
+            conn,
+            concat!(
+                "SELECT ",
+                message_columns!(),
+                " FROM messages m JOIN users s ON s.id = m.sender_id
+                  WHERE m.chat_id = $1 AND m.id > $2 AND m.id < $3 AND m.deleted_at IS NULL
+                  ORDER BY m.id DESC LIMIT $4"
+            ),
+            chat.0,
+            after,
+            before,
+            limit
+        )?,
     };
     if page.after.is_none() {
-        rows.reverse();
+        found.reverse();
     }
-    Ok(rows.into_iter().map(|row| Stored::from(row).message).collect())
+    Ok(found.into_iter().map(|stored| stored.message).collect())
 }
 
 /// A page by offset from the oldest, and how many there are in all. What lies between the page and the
@@ -80,29 +93,15 @@ pub async fn history(
     let total = access.message_count;
     let count = (total - offset).clamp(0, limit);
     let newer = total - offset - count;
-    macro_rules! select {
-        ($order:literal) => {
-            concat!(
-                "SELECT ",
-                message_columns!(),
-                " FROM (SELECT chat_id, id FROM messages WHERE chat_id = $1 AND id >= $2 AND deleted_at IS NULL
-                        ORDER BY id ",
-                $order,
-                " LIMIT $3 OFFSET $4) p
-                  JOIN messages m ON m.chat_id = p.chat_id AND m.id = p.id JOIN users s ON s.id = m.sender_id
-                  ORDER BY m.id"
-            )
-        };
-    }
-    let rows: Vec<MessageRow> = if offset <= MAX_OFFSET {
-        fetch_all!(tx, select!("ASC"), chat.0, 0_i64, limit, offset)?
+    let found = if offset <= MAX_OFFSET {
+        oldest(&mut tx, chat, Place { first: 0, skip: offset }, limit).await?
     } else if count == 0 {
         Vec::new()
     } else if newer <= MAX_OFFSET {
-        fetch_all!(tx, select!("DESC"), chat.0, 0_i64, count, newer)?
+        newest(&mut tx, chat, newer, count).await?
     } else if chat == ChatId::LOBBY {
         match stretches::place(&mut tx, offset).await? {
-            Some(place) => fetch_all!(tx, select!("ASC"), chat.0, place.first, limit, place.skip)?,
+            Some(place) => oldest(&mut tx, chat, place, limit).await?,
             None => Vec::new(),
         }
     } else {
@@ -112,13 +111,49 @@ pub async fn history(
         );
         return Err(Error::field("offset", most));
     };
-    let messages = rows.into_iter().map(|row| Stored::from(row).message).collect();
-    Ok((messages, total))
+    Ok((found.into_iter().map(|stored| stored.message).collect(), total))
+}
+
+/// The messages from a place on.
+async fn oldest(tx: &mut Tx, chat: ChatId, place: Place, limit: i64) -> Result<Vec<Stored>> {
+    Ok(fetch_all!(
+        tx,
+        concat!(
+            "SELECT ",
+            message_columns!(),
+            " FROM (SELECT chat_id, id FROM messages WHERE chat_id = $1 AND id >= $2 AND deleted_at IS NULL
+                    ORDER BY id LIMIT $3 OFFSET $4) p
+              JOIN messages m ON m.chat_id = p.chat_id AND m.id = p.id JOIN users s ON s.id = m.sender_id
+              ORDER BY m.id"
+        ),
+        chat.0,
+        place.first,
+        limit,
+        place.skip
+    )?)
+}
+
+/// The messages before the newest `skip` ones.
+async fn newest(tx: &mut Tx, chat: ChatId, skip: i64, limit: i64) -> Result<Vec<Stored>> {
+    Ok(fetch_all!(
+        tx,
+        concat!(
+            "SELECT ",
+            message_columns!(),
+            " FROM (SELECT chat_id, id FROM messages WHERE chat_id = $1 AND deleted_at IS NULL
+                    ORDER BY id DESC LIMIT $2 OFFSET $3) p
+              JOIN messages m ON m.chat_id = p.chat_id AND m.id = p.id JOIN users s ON s.id = m.sender_id
+              ORDER BY m.id"
+        ),
+        chat.0,
+        limit,
+        skip
+    )?)
 }
 
 /// One message; `None` when there is none or it is deleted. Checks no rights.
 pub async fn get(link: &mut Link<'_>, chat: ChatId, id: Seq) -> Result<Option<Message>> {
-    let row: Option<MessageRow> = fetch_optional!(
+    let found: Option<Stored> = fetch_optional!(
         link,
         concat!(
             "SELECT ",
@@ -129,5 +164,5 @@ pub async fn get(link: &mut Link<'_>, chat: ChatId, id: Seq) -> Result<Option<Me
         chat.0,
         id.0
     )?;
-    Ok(row.map(|row| Stored::from(row).message))
+    Ok(found.map(|stored| stored.message))
 }

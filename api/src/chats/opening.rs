@@ -4,10 +4,10 @@
 
 use super::{
     dormant::{Mark, mark},
-    overview::{self, COLUMNS, Overview, overview_columns},
+    overview::{self, Overview},
 };
 use crate::{
-    db::{Conn, List, fetch_all, from_row},
+    db::{Conn, List, fetch_all, from_row, row},
     error::{Error, Result},
     state::Api,
 };
@@ -94,17 +94,19 @@ impl Which {
     }
 }
 
-/// The epoch, and each found session with its user.
-type SessionRow = (
-    String,
-    Option<String>,
-    Option<i64>,
-    Option<String>,
-    Option<String>,
-    Option<String>,
-    bool,
-    Option<bool>,
-);
+row! {
+    /// The epoch, and a found session with its user.
+    struct SessionRow {
+        epoch: String,
+        session_id: Option<String>,
+        user_id: Option<i64>,
+        username: Option<String>,
+        name: Option<String>,
+        role: Option<String>,
+        shut_out: bool,
+        ended: Option<bool>,
+    }
+}
 
 /// The database's epoch, and each session's user, or why it may not open.
 async fn standings(
@@ -114,23 +116,24 @@ async fn standings(
     let ids: List<String> = request.sessions.iter().map(|s| s.session_id.to_string()).collect();
     let rows: Vec<SessionRow> = fetch_all!(
         conn,
-        "SELECT e.value, s.id, u.id, u.username, u.name, u.role,
-             u.blocked_at IS NOT NULL OR u.deactivated_at IS NOT NULL,
-             s.ended_at IS NOT NULL OR s.expires_at <= (SELECT now FROM clock)
+        "SELECT e.value AS epoch, s.id AS session_id, u.id AS user_id, u.username, u.name, u.role,
+             u.blocked_at IS NOT NULL OR u.deactivated_at IS NOT NULL AS shut_out,
+             s.ended_at IS NOT NULL OR s.expires_at <= (SELECT now FROM clock) AS ended
          FROM meta e LEFT JOIN json_each($1) r ON TRUE
          LEFT JOIN sessions s ON s.id = r.value LEFT JOIN users u ON u.id = s.user_id
          WHERE e.key = 'epoch'",
         ids
     )?;
-    let epoch = rows.first().map(|row| row.0.clone()).ok_or_else(Error::internal)?;
+    let epoch = rows.first().map(|row| row.epoch.clone()).ok_or_else(Error::internal)?;
     let mut found: HashMap<String, Account> = HashMap::new();
     let mut refused: HashMap<String, SessionRefusal> = HashMap::new();
-    for (_, session, id, username, name, role, blocked, ended) in rows {
-        let (Some(session), Some(id), Some(username), Some(name)) = (session, id, username, name)
+    for SessionRow { session_id, user_id, username, name, role, shut_out, ended, .. } in rows {
+        let (Some(session), Some(id), Some(username), Some(name)) =
+            (session_id, user_id, username, name)
         else {
             continue;
         };
-        if blocked {
+        if shut_out {
             refused.insert(session.clone(), SessionRefusal::Blocked);
         } else if ended != Some(false) {
             refused.insert(session.clone(), SessionRefusal::Ended);
@@ -161,10 +164,10 @@ struct Placed {
 
 from_row!(Placed, |row| Self {
     chat: Overview::from_row(row)?,
-    user: UserId(row.try_get(COLUMNS)?),
-    live: row.try_get(COLUMNS + 1)?,
-    dormant: row.try_get(COLUMNS + 2)?,
-    settled: row.try_get(COLUMNS + 3)?,
+    user: UserId(row.try_get("user_id")?),
+    live: row.try_get("live")?,
+    dormant: row.try_get("dormant")?,
+    settled: row.try_get("settled")?,
 });
 
 impl Placed {
@@ -179,50 +182,58 @@ impl Placed {
     }
 }
 
+/// The columns of an [`Overview`] as in [`overview`], of `p`, which has those of the chat and of the member.
+macro_rules! placed_columns {
+    () => {
+        "p.id, CASE WHEN p.chat_type <> 'private' THEN p.name ELSE COALESCE((
+         SELECT ou.name FROM members o JOIN users ou ON ou.id = o.user_id
+         WHERE o.chat_id = p.id AND o.user_id <> p.user_id), '') END AS name,
+         p.chat_type, p.last_seq, p.last_read,
+         CASE WHEN p.user_id IS NULL OR p.last_read >= p.last_seq THEN 0
+          WHEN p.seen IS NULL OR p.sent_seq <> p.last_seq THEN (
+              SELECT count(*) FROM (
+                  SELECT x.sender_id FROM messages x WHERE x.chat_id = p.id
+                      AND x.id > p.last_read AND x.deleted_at IS NULL
+                  ORDER BY x.id LIMIT 100) next
+              WHERE sender_id <> p.user_id)
+          WHEN p.newest - p.seen > 100 THEN 100
+          WHEN p.newest > p.seen THEN p.newest - p.seen ELSE 0 END AS unread,
+         p.role, p.invited_by, (SELECT iu.username FROM users iu WHERE iu.id = p.invited_by) AS inviter,
+         p.member_count, p.message_count, p.created_by, p.created_at"
+    };
+}
+
 /// The users' live chats, the most recently active first and what strangers invited them to after all others,
-/// and those others that are not dormant yet.
+/// and those others that are not dormant yet. Of [`Which::Private`] the private ones come before all others.
 /// PostgreSQL goes from the users to their memberships and from there to the chats, whatever it believes
 /// of the tables: each step is a subquery that it cannot turn around.
 async fn places(conn: &mut Conn, users: List<i64>, live: i64, which: Which) -> Result<Vec<Placed>> {
-    macro_rules! select {
-        ([$($placed:tt)+], $which:literal) => {
-            concat!(
-                "SELECT ",
-                overview_columns!("p", "p"),
-                ", p.user_id, p.place <= $2, p.dormant, p.changed_at < (SELECT now FROM clock) - $3
-                 FROM ",
-                $($placed)+,
-                " WHERE (p.place <= $2 OR NOT p.dormant)",
-                $which,
-                " ORDER BY p.user_id, p.place"
-            )
-        };
-    }
-    macro_rules! ask {
-        ($first:literal, $which:literal) => {
-            fetch_all!(
-                conn,
-                postgres: select!([
-                    "UNNEST($1::BIGINT[]) AS r (user_id) CROSS JOIN LATERAL (
-                         SELECT c.*, m.user_id, m.role, m.last_read, m.seen, m.dormant, m.invited_by,
-                             ROW_NUMBER() OVER (ORDER BY ", $first, "m.invited_by IS NOT NULL, c.changed_at DESC, c.id DESC) AS place
-                         FROM members m CROSS JOIN LATERAL (
-                             SELECT * FROM chats
-                             WHERE id = m.chat_id AND deleted_at IS NULL OFFSET 0) c
-                         WHERE m.user_id = r.user_id) p"], $which),
-                (users, live, SETTLED_MS),
-                sqlite: select!([
-                    "(SELECT c.*, m.user_id, m.role, m.last_read, m.seen, m.dormant, m.invited_by,
-                          ROW_NUMBER() OVER (PARTITION BY m.user_id
-                              ORDER BY ", $first, "m.invited_by IS NOT NULL, c.changed_at DESC, c.id DESC) AS place
-                      FROM members m JOIN chats c ON c.id = m.chat_id AND c.deleted_at IS NULL
-                      WHERE m.user_id IN (SELECT value FROM json_each($1))) p"], $which),
-                (users, live, SETTLED_MS),
-            )
-        };
-    }
-    Ok(match which {
-        Which::All => ask!("", "")?,
-        Which::Private => ask!("(c.chat_type = 'private') DESC, ", " AND p.chat_type = 'private'")?,
-    })
+    let private = which == Which::Private;
+    Ok(fetch_all!(
+        conn,
+        postgres: concat!("SELECT ", placed_columns!(), ", p.user_id, p.place <= $2 AS live, p.dormant,
+                p.changed_at < (SELECT now FROM clock) - $3 AS settled
+            FROM UNNEST($1::BIGINT[]) AS r (user_id) CROSS JOIN LATERAL (
+                SELECT c.*, m.user_id, m.role, m.last_read, m.seen, m.dormant, m.invited_by,
+                    ROW_NUMBER() OVER (ORDER BY ($4 AND c.chat_type = 'private') DESC,
+                        m.invited_by IS NOT NULL, c.changed_at DESC, c.id DESC) AS place
+                FROM members m CROSS JOIN LATERAL (
+                    SELECT * FROM chats
+                    WHERE id = m.chat_id AND deleted_at IS NULL OFFSET 0) c
+                WHERE m.user_id = r.user_id) p
+            WHERE (p.place <= $2 OR NOT p.dormant) AND (NOT $4 OR p.chat_type = 'private')
+            ORDER BY p.user_id, p.place"),
+        (users, live, SETTLED_MS, private),
+        sqlite: concat!("SELECT ", placed_columns!(), ", p.user_id, p.place <= $2 AS live, p.dormant,
+                p.changed_at < (SELECT now FROM clock) - $3 AS settled
+            FROM (SELECT c.*, m.user_id, m.role, m.last_read, m.seen, m.dormant, m.invited_by,
+                      ROW_NUMBER() OVER (PARTITION BY m.user_id
+                          ORDER BY ($4 AND c.chat_type = 'private') DESC,
+                              m.invited_by IS NOT NULL, c.changed_at DESC, c.id DESC) AS place
+                  FROM members m JOIN chats c ON c.id = m.chat_id AND c.deleted_at IS NULL
+                  WHERE m.user_id IN (SELECT value FROM json_each($1))) p
+            WHERE (p.place <= $2 OR NOT p.dormant) AND (NOT $4 OR p.chat_type = 'private')
+            ORDER BY p.user_id, p.place"),
+        (users, live, SETTLED_MS, private),
+    )?)
 }

@@ -3,6 +3,9 @@
 //! deleted. So how many are unread is a subtraction, whatever was edited or deleted, and whoever never
 //! marks anything.
 //!
+//! Whoever has read up to a message has seen also those behind it that are deleted, up to the next one that
+//! is not: else a badge would stay that nothing can clear.
+//!
 //! A chat is *numbered* when `sent_seq` is `last_seq`. Whoever makes an event in such a chat, under its
 //! lock, keeps it numbered; in another one messages get no ordinal. `keep_numbering` numbers those:
 //! chats from before there were ordinals, and those that an older program wrote to during an upgrade.
@@ -39,19 +42,6 @@ impl Ordinals {
         Some(self.sent_count)
     }
 }
-
-/// What somebody has seen of the chat `c`, which is numbered, who has read it up to the message `$mark`:
-/// also those behind it that are deleted, or a badge would stay that nothing can clear.
-macro_rules! seen_at {
-    ($mark:literal) => {
-        concat!(
-            "COALESCE((SELECT x.ordinal - 1 FROM messages x WHERE x.chat_id = c.id AND x.id > ",
-            $mark,
-            " AND x.deleted_at IS NULL ORDER BY x.id LIMIT 1), c.sent_count)"
-        )
-    };
-}
-pub(crate) use seen_at;
 
 /// Finds the newest messages of these chats, of which some were deleted in this transaction.
 pub(crate) async fn settle_newest(tx: &mut Tx, chats: List<i64>) -> Result<(), DbError> {
@@ -102,20 +92,16 @@ pub(crate) async fn keep_numbering(db: Db) {
 /// all chats are numbered.
 pub async fn number_one(db: &Db) -> Result<bool, DbError> {
     let mut tx = db.begin().await?;
-    macro_rules! select {
-        ($lock:literal) => {
-            concat!(
-                "SELECT id, last_seq, sent_seq FROM chats
-                 WHERE sent_seq <> last_seq AND deleted_at IS NULL ORDER BY id LIMIT 1",
-                $lock
-            )
-        };
-    }
     // What another process is at, or somebody writes to, comes later.
     let found: Option<(i64, i64, i64)> = fetch_optional!(
         tx,
-        postgres: select!(" FOR NO KEY UPDATE SKIP LOCKED"), (),
-        sqlite: select!(""), (),
+        postgres: "SELECT id, last_seq, sent_seq FROM chats
+            WHERE sent_seq <> last_seq AND deleted_at IS NULL ORDER BY id LIMIT 1
+            FOR NO KEY UPDATE SKIP LOCKED",
+        (),
+        sqlite: "SELECT id, last_seq, sent_seq FROM chats
+            WHERE sent_seq <> last_seq AND deleted_at IS NULL ORDER BY id LIMIT 1",
+        (),
     )?;
     let Some((chat, last_seq, after)) = found else { return Ok(false) };
     let upto = last_seq.min(after + STEP);
@@ -176,17 +162,16 @@ async fn find_seen(db: &Db, chat: i64) -> Result<(), DbError> {
         let Some((last,)) = last else { return Ok(()) };
         execute!(
             tx,
-            concat!(
-                "UPDATE members SET seen = r.seen
-                 FROM (SELECT m.chat_id, m.user_id, ",
-                seen_at!("m.last_read"),
-                " AS seen
-                       FROM chats c JOIN members m ON m.chat_id = c.id
-                       WHERE c.id = $1 AND c.sent_seq = c.last_seq AND m.user_id > $2 AND m.user_id <= $3
-                       ORDER BY m.user_id) r
-                 WHERE members.chat_id = r.chat_id AND members.user_id = r.user_id
-                     AND COALESCE(members.seen, -1) < r.seen"
-            ),
+            "UPDATE members SET seen = r.seen
+             FROM (SELECT m.chat_id, m.user_id, COALESCE((
+                       SELECT x.ordinal - 1 FROM messages x
+                       WHERE x.chat_id = c.id AND x.id > m.last_read AND x.deleted_at IS NULL
+                       ORDER BY x.id LIMIT 1), c.sent_count) AS seen
+                   FROM chats c JOIN members m ON m.chat_id = c.id
+                   WHERE c.id = $1 AND c.sent_seq = c.last_seq AND m.user_id > $2 AND m.user_id <= $3
+                   ORDER BY m.user_id) r
+             WHERE members.chat_id = r.chat_id AND members.user_id = r.user_id
+                 AND COALESCE(members.seen, -1) < r.seen",
             chat,
             after,
             last

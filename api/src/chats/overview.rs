@@ -53,110 +53,45 @@ impl Overview {
 /// index of it.
 macro_rules! overview_columns {
     () => {
-        $crate::chats::overview::overview_columns!("c", "m")
-    };
-    // By the names of the two: which may be one that has the columns of both.
-    ($c:literal, $m:literal) => {
-        concat!(
-            $c,
-            ".id, CASE WHEN ",
-            $c,
-            ".chat_type <> 'private' THEN ",
-            $c,
-            ".name ELSE COALESCE((
-                 SELECT ou.name FROM members o JOIN users ou ON ou.id = o.user_id
-                 WHERE o.chat_id = ",
-            $c,
-            ".id AND o.user_id <> ",
-            $m,
-            ".user_id), '') END,
-             ",
-            $c,
-            ".chat_type, ",
-            $c,
-            ".last_seq, ",
-            $m,
-            ".last_read,
-             CASE WHEN ",
-            $m,
-            ".user_id IS NULL OR ",
-            $m,
-            ".last_read >= ",
-            $c,
-            ".last_seq THEN 0
-                  WHEN ",
-            $m,
-            ".seen IS NULL OR ",
-            $c,
-            ".sent_seq <> ",
-            $c,
-            ".last_seq THEN (
-                      SELECT count(*) FROM (
-                          SELECT x.sender_id FROM messages x WHERE x.chat_id = ",
-            $c,
-            ".id
-                              AND x.id > ",
-            $m,
-            ".last_read AND x.deleted_at IS NULL
-                          ORDER BY x.id LIMIT 100) next
-                      WHERE sender_id <> ",
-            $m,
-            ".user_id)
-                  WHEN ",
-            $c,
-            ".newest - ",
-            $m,
-            ".seen > 100 THEN 100
-                  WHEN ",
-            $c,
-            ".newest > ",
-            $m,
-            ".seen THEN ",
-            $c,
-            ".newest - ",
-            $m,
-            ".seen ELSE 0 END,
-             ",
-            $m,
-            ".role, ",
-            $m,
-            ".invited_by, (SELECT iu.username FROM users iu WHERE iu.id = ",
-            $m,
-            ".invited_by), ",
-            $c,
-            ".member_count, ",
-            $c,
-            ".message_count, ",
-            $c,
-            ".created_by,
-             ",
-            $c,
-            ".created_at"
-        )
+        "c.id, CASE WHEN c.chat_type <> 'private' THEN c.name ELSE COALESCE((
+             SELECT ou.name FROM members o JOIN users ou ON ou.id = o.user_id
+             WHERE o.chat_id = c.id AND o.user_id <> m.user_id), '') END AS name,
+         c.chat_type, c.last_seq, m.last_read,
+         CASE WHEN m.user_id IS NULL OR m.last_read >= c.last_seq THEN 0
+              WHEN m.seen IS NULL OR c.sent_seq <> c.last_seq THEN (
+                  SELECT count(*) FROM (
+                      SELECT x.sender_id FROM messages x WHERE x.chat_id = c.id
+                          AND x.id > m.last_read AND x.deleted_at IS NULL
+                      ORDER BY x.id LIMIT 100) next
+                  WHERE sender_id <> m.user_id)
+              WHEN c.newest - m.seen > 100 THEN 100
+              WHEN c.newest > m.seen THEN c.newest - m.seen ELSE 0 END AS unread,
+         m.role, m.invited_by, (SELECT iu.username FROM users iu WHERE iu.id = m.invited_by) AS inviter,
+         c.member_count, c.message_count, c.created_by, c.created_at"
     };
 }
-pub(crate) use overview_columns;
 
-/// How many those are.
-pub(crate) const COLUMNS: usize = 13;
-
-from_row!(Overview, |row| Self {
-    view: ChatView {
-        id: ChatId(row.try_get(0)?),
-        name: row.try_get(1)?,
-        chat_type: chat_type(row.try_get(2)?),
-        seq: Seq(row.try_get(3)?),
-        last_read: Seq(row.try_get::<Option<i64>, _>(4)?.unwrap_or(0)),
-        unread: row.try_get(5)?,
-        invited_by: (row.try_get::<Option<i64>, _>(7)?.zip(row.try_get::<Option<String>, _>(8)?))
-            .map(|(id, username)| UserRef::registered(UserId(id), username)),
-    },
-    role: row.try_get::<Option<&str>, _>(6)?.map(MemberRole::from_text),
-    member_count: row.try_get(9)?,
-    message_count: row.try_get(10)?,
-    created_by: row.try_get::<Option<i64>, _>(11)?.map(UserId),
-    created_at: Timestamp(row.try_get(12)?),
-    banned: false,
+from_row!(Overview, |row| {
+    let invited_by: Option<i64> = row.try_get("invited_by")?;
+    let inviter: Option<String> = row.try_get("inviter")?;
+    Self {
+        view: ChatView {
+            id: ChatId(row.try_get("id")?),
+            name: row.try_get("name")?,
+            chat_type: chat_type(row.try_get("chat_type")?),
+            seq: Seq(row.try_get("last_seq")?),
+            last_read: Seq(row.try_get::<Option<i64>, _>("last_read")?.unwrap_or(0)),
+            unread: row.try_get("unread")?,
+            invited_by: (invited_by.zip(inviter))
+                .map(|(id, username)| UserRef::registered(UserId(id), username)),
+        },
+        role: row.try_get::<Option<&str>, _>("role")?.map(MemberRole::from_text),
+        member_count: row.try_get("member_count")?,
+        message_count: row.try_get("message_count")?,
+        created_by: row.try_get::<Option<i64>, _>("created_by")?.map(UserId),
+        created_at: Timestamp(row.try_get("created_at")?),
+        banned: false,
+    }
 });
 
 /// One that was asked for, and its place in the question.
@@ -165,7 +100,7 @@ struct Found {
     place: i64,
 }
 
-from_row!(Found, |row| Self { chat: Overview::from_row(row)?, place: row.try_get(COLUMNS)? });
+from_row!(Found, |row| Self { chat: Overview::from_row(row)?, place: row.try_get("place")? });
 
 /// Each of these chats as its user sees it, in the order asked; `None` where there is no such chat.
 /// Does not say whether the user may: see [`Overview::to_enter`].
@@ -174,7 +109,7 @@ pub async fn find(link: &mut Link<'_>, pairs: &[UserChat]) -> Result<Vec<Option<
     let (chats, users): (Vec<i64>, Vec<i64>) = rows.iter().copied().unzip();
     let found: Vec<Found> = fetch_all!(
         link,
-        postgres: concat!("SELECT ", overview_columns!(), ", r.place - 1
+        postgres: concat!("SELECT ", overview_columns!(), ", r.place - 1 AS place
             FROM UNNEST($1::BIGINT[], $2::BIGINT[]) WITH ORDINALITY AS r (chat_id, user_id, place)
             JOIN chats c ON c.id = r.chat_id AND c.deleted_at IS NULL
             LEFT JOIN members m ON m.chat_id = r.chat_id AND m.user_id = r.user_id"),
@@ -223,18 +158,6 @@ pub async fn list(
     before: Option<ChatId>,
     limit: i64,
 ) -> Result<Vec<Overview>> {
-    macro_rules! page {
-        ($whose:literal) => {
-            concat!(
-                "SELECT ",
-                overview_columns!(),
-                " FROM members m JOIN chats c ON c.id = m.chat_id AND c.deleted_at IS NULL
-                  WHERE m.user_id = $1 AND m.chat_id < $2 AND m.invited_by ",
-                $whose,
-                " ORDER BY m.chat_id DESC LIMIT $3"
-            )
-        };
-    }
     let limit = limit.clamp(1, MAX_CHATS);
     let invitation: Option<(bool,)> = match before {
         None => None,
@@ -249,13 +172,36 @@ pub async fn list(
     let among_invitations = invitation == Some((true,));
     let mut chats: Vec<Overview> = match among_invitations {
         true => Vec::new(),
-        false => fetch_all!(link, page!("IS NULL"), user.0, before, limit)?,
+        false => fetch_all!(
+            link,
+            concat!(
+                "SELECT ",
+                overview_columns!(),
+                " FROM members m JOIN chats c ON c.id = m.chat_id AND c.deleted_at IS NULL
+                  WHERE m.user_id = $1 AND m.chat_id < $2 AND m.invited_by IS NULL
+                  ORDER BY m.chat_id DESC LIMIT $3"
+            ),
+            user.0,
+            before,
+            limit
+        )?,
     };
     let left = limit - i64::try_from(chats.len()).unwrap_or(limit);
     if left > 0 {
         let before = if among_invitations { before } else { i64::MAX };
-        let invitations: Vec<Overview> =
-            fetch_all!(link, page!("IS NOT NULL"), user.0, before, left)?;
+        let invitations: Vec<Overview> = fetch_all!(
+            link,
+            concat!(
+                "SELECT ",
+                overview_columns!(),
+                " FROM members m JOIN chats c ON c.id = m.chat_id AND c.deleted_at IS NULL
+                  WHERE m.user_id = $1 AND m.chat_id < $2 AND m.invited_by IS NOT NULL
+                  ORDER BY m.chat_id DESC LIMIT $3"
+            ),
+            user.0,
+            before,
+            left
+        )?;
         chats.extend(invitations);
     }
     Ok(chats)

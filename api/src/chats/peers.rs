@@ -10,7 +10,7 @@ use crate::{
     error::{Error, Result},
     state::Api,
 };
-use platform::text::{check_peer, no_such_user};
+use platform::text::check_peer;
 use protocol::{
     account::Role,
     calls::{Pair, Peer, Peers, PeersFound},
@@ -59,11 +59,15 @@ async fn make(api: &Api, user: UserId, other: UserId) -> Result<Result<ChatId, R
         // Somebody else has just made it.
         Err(Error { chat_id: Some(chat), .. }) => Ok(Ok(chat)),
         // Deactivated since it was found.
-        Err(error) if error.code == Code::ValidationFailed => Ok(Err(no_such_user())),
-        Err(error) if error.code == Code::BlockedByRecipient => {
-            Ok(refuse(Code::BlockedByRecipient, &error.detail))
+        Err(error) if error.code == Code::ValidationFailed => {
+            Ok(Err(Code::RecipientNotFound.into()))
         }
-        Err(error) if !error.code.status() >= 500 => Ok(refuse(Code::TooManyChats, &error.detail)),
+        Err(error) if error.code == Code::BlockedByRecipient => {
+            Ok(Err(Refusal::new(Code::BlockedByRecipient, error.detail)))
+        }
+        Err(error) if !error.code.status() >= 500 => {
+            Ok(Err(Refusal::new(Code::TooManyChats, error.detail)))
+        }
         Err(error) => Err(error),
     }
 }
@@ -110,18 +114,13 @@ impl People {
             }
         };
         let found = id.and_then(|id| Some((UserId(id), *self.by_id.get(&id)?)));
-        let (other, blocked) = found.ok_or_else(no_such_user)?;
+        let (other, blocked) = found.ok_or(Code::RecipientNotFound)?;
         if other == pair.user_id {
-            let text = "You cannot send messages to yourself.";
-            return refuse(Code::RecipientIsYourself, text);
+            return Err(Code::RecipientIsYourself.into());
         }
         if blocked {
-            return refuse(Code::RecipientBlocked, "This user is blocked.");
+            return Err(Code::RecipientBlocked.into());
         }
         Ok(other)
     }
-}
-
-fn refuse<T>(code: Code, message: &str) -> Result<T, Refusal> {
-    Err(Refusal { code, message: message.to_owned() })
 }

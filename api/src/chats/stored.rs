@@ -1,12 +1,13 @@
 //! A message as it is stored, and the events it stands for.
 
+use crate::db::from_row;
 use protocol::{
     chat::{Change, Event, Message, UserRef},
     id::{ChatId, Seq, UserId},
     time::Timestamp,
 };
 
-/// The columns of a [`MessageRow`], of `messages m` and its sender `users s`.
+/// The columns of a [`Stored`], of `messages m` and its sender `users s`.
 macro_rules! message_columns {
     () => {
         "m.chat_id, m.id, m.seq, m.sender_id, s.username, s.guest, m.client_message_id, m.text, m.reply_to, \
@@ -14,23 +15,6 @@ macro_rules! message_columns {
     };
 }
 pub(crate) use message_columns;
-
-/// What [`message_columns`] selects.
-pub(crate) type MessageRow = (
-    i64,
-    i64,
-    i64,
-    i64,
-    String,
-    bool,
-    String,
-    String,
-    Option<i64>,
-    i64,
-    Option<i64>,
-    Option<i64>,
-    Option<i64>,
-);
 
 /// A message, deleted ones included.
 #[derive(Clone, Debug)]
@@ -48,40 +32,30 @@ pub(crate) struct Deletion {
     pub at: Timestamp,
 }
 
-impl From<MessageRow> for Stored {
-    fn from(row: MessageRow) -> Self {
-        let (
-            chat,
-            id,
-            seq,
-            sender,
-            username,
-            guest,
-            client_message_id,
-            text,
-            reply_to,
-            created,
-            edited,
-            deleted,
-            by,
-        ) = row;
-        Self {
-            chat_id: ChatId(chat),
-            seq: Seq(seq),
-            message: Message {
-                id: Seq(id),
-                sender: UserRef { id: UserId(sender), username, guest },
-                text,
-                timestamp: Timestamp(created),
-                client_message_id: Some(client_message_id),
-                reply_to: reply_to.map(Seq),
-                edited_at: edited.map(Timestamp),
+from_row!(Stored, |row| {
+    let sender = UserId(row.try_get("sender_id")?);
+    let deleted_at: Option<i64> = row.try_get("deleted_at")?;
+    let deleted_by: Option<i64> = row.try_get("deleted_by")?;
+    Self {
+        chat_id: ChatId(row.try_get("chat_id")?),
+        seq: Seq(row.try_get("seq")?),
+        message: Message {
+            id: Seq(row.try_get("id")?),
+            sender: UserRef {
+                id: sender,
+                username: row.try_get("username")?,
+                guest: row.try_get("guest")?,
             },
-            deleted: deleted
-                .map(|at| Deletion { by: UserId(by.unwrap_or(sender)), at: Timestamp(at) }),
-        }
+            text: row.try_get("text")?,
+            timestamp: Timestamp(row.try_get("created_at")?),
+            client_message_id: row.try_get("client_message_id")?,
+            reply_to: row.try_get::<Option<i64>, _>("reply_to")?.map(Seq),
+            edited_at: row.try_get::<Option<i64>, _>("edited_at")?.map(Timestamp),
+        },
+        deleted: deleted_at
+            .map(|at| Deletion { by: deleted_by.map_or(sender, UserId), at: Timestamp(at) }),
     }
-}
+});
 
 impl Stored {
     /// The event that shows this message to somebody who has seen everything up to `after`: at the

@@ -1,5 +1,6 @@
 //! Connections and transactions of either database, and the macros that run one text on both:
-//! `execute!` (rows changed), `fetch_all!`, `fetch_optional!`, `fetch_one!` (rows as tuples).
+//! `execute!` (rows changed), `fetch_all!`, `fetch_optional!`, `fetch_one!`. Up to three columns are a tuple;
+//! more are a struct that `row!` or `from_row!` reads by their names.
 //!
 //! The first argument is a [`Conn`], [`Tx`] or [`Link`]; then the text and its parameters:
 //! `fetch_all!(tx, "… $1 … $2", a, b)`. Where the databases need different texts:
@@ -94,29 +95,29 @@ macro_rules! execute {
     };
 }
 
-/// `Ok` holds all rows as tuples.
+/// `Ok` holds all rows.
 macro_rules! fetch_all {
     ($link:expr, $($query:tt)*) => {
         $crate::db::run!($link, query_as, fetch_all, |rows| rows, $($query)*)
     };
 }
 
-/// `Ok` holds the first row as a tuple, if there is one.
+/// `Ok` holds the first row, if there is one.
 macro_rules! fetch_optional {
     ($link:expr, $($query:tt)*) => {
         $crate::db::run!($link, query_as, fetch_optional, |row| row, $($query)*)
     };
 }
 
-/// `Ok` holds the first row as a tuple; none is an error of ours.
+/// `Ok` holds the first row; none is an error of ours.
 macro_rules! fetch_one {
     ($link:expr, $($query:tt)*) => {
         $crate::db::run!($link, query_as, fetch_one, |row| row, $($query)*)
     };
 }
 
-/// What a row of either database becomes: for rows that are wider than a tuple may be, or of which only a
-/// part is shared. The columns are counted from 0.
+/// Reads a row of either database into a type of the service. Columns are read by name, so their order in
+/// a statement does not matter; a computed one needs `AS`.
 macro_rules! from_row {
     ($name:ty, |$row:ident| $value:expr) => {
         $crate::db::from_row!(@ $name, sqlx::postgres::PgRow, |$row| $value);
@@ -132,4 +133,18 @@ macro_rules! from_row {
     };
 }
 
-pub(crate) use {execute, fetch_all, fetch_one, fetch_optional, from_row, run};
+/// A struct that holds the columns of its fields' names.
+macro_rules! row {
+    ($(#[$meta:meta])* $vis:vis struct $name:ident {
+        $($(#[$field_meta:meta])* $field:ident: $kind:ty,)*
+    }) => {
+        $(#[$meta])*
+        $vis struct $name {
+            $($(#[$field_meta])* $field: $kind,)*
+        }
+
+        $crate::db::from_row!($name, |row| Self { $($field: row.try_get(stringify!($field))?,)* });
+    };
+}
+
+pub(crate) use {execute, fetch_all, fetch_one, fetch_optional, from_row, row, run};

@@ -24,7 +24,7 @@ mod sqlite;
 
 pub use error::{ConnectError, DbError};
 pub use link::{Conn, Link, Tx};
-pub(crate) use link::{execute, fetch_all, fetch_one, fetch_optional, from_row, run};
+pub(crate) use link::{execute, fetch_all, fetch_one, fetch_optional, from_row, row, run};
 pub(crate) use list::column;
 pub use list::{List, json_rows};
 pub use migrate::MigrateError;

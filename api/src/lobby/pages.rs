@@ -3,7 +3,7 @@
 use crate::{
     accounts::{guests::guest_key, input},
     chats::stretches,
-    db::{Link, fetch_all, fetch_one, fetch_optional},
+    db::{Link, fetch_all, fetch_one, fetch_optional, from_row},
     error::Result,
     state::Api,
 };
@@ -33,32 +33,13 @@ pub const MAX_MESSAGES: i64 = 100;
 /// parameter everywhere else, so that it does not: while it is small, it looks as good as the right one.
 const _: () = assert!(ChatId::LOBBY.0 == 1);
 
-type Row = (i64, String, bool, String, i64);
-
-/// The messages whose `chat_id` and `id` a statement finds; users are joined to these only.
-macro_rules! messages {
-    ($($ids:literal),+) => {
-        concat!(
-            "SELECT m.id, u.username, u.guest, m.text, m.created_at
-             FROM (",
-            $($ids,)+
-            ") p JOIN messages m ON m.chat_id = p.chat_id AND m.id = p.id JOIN users u ON u.id = m.sender_id
-             ORDER BY m.id"
-        )
-    };
-}
-
-fn messages(rows: Vec<Row>) -> Vec<LobbyMessage> {
-    rows.into_iter()
-        .map(|(id, username, guest, message, at)| LobbyMessage {
-            id: Seq(id),
-            username,
-            message,
-            timestamp: Timestamp(at),
-            guest,
-        })
-        .collect()
-}
+from_row!(LobbyMessage, |row| Self {
+    id: Seq(row.try_get("id")?),
+    username: row.try_get("username")?,
+    message: row.try_get("text")?,
+    timestamp: Timestamp(row.try_get("created_at")?),
+    guest: row.try_get("guest")?,
+});
 
 /// How many messages the lobby holds.
 pub async fn total(link: &mut Link<'_>) -> Result<i64> {
@@ -76,34 +57,36 @@ pub async fn page(api: &Api, offset: i64, limit: i64) -> Result<(Vec<LobbyMessag
     let Some(place) = stretches::place(&mut tx, offset).await? else {
         return Ok((Vec::new(), total));
     };
-    let rows: Vec<Row> = fetch_all!(
+    let messages = fetch_all!(
         tx,
-        messages!(
-            "SELECT chat_id, id FROM messages WHERE chat_id = $1 AND id >= $2 AND deleted_at IS NULL
-            ORDER BY id LIMIT $3 OFFSET $4"
-        ),
+        "SELECT m.id, u.username, u.guest, m.text, m.created_at
+         FROM (SELECT chat_id, id FROM messages WHERE chat_id = $1 AND id >= $2 AND deleted_at IS NULL
+               ORDER BY id LIMIT $3 OFFSET $4) p
+         JOIN messages m ON m.chat_id = p.chat_id AND m.id = p.id JOIN users u ON u.id = m.sender_id
+         ORDER BY m.id",
         ChatId::LOBBY.0,
         place.first,
         limit.clamp(1, MAX_MESSAGES),
         place.skip
     )?;
-    Ok((messages(rows), total))
+    Ok((messages, total))
 }
 
 /// The newest `limit` messages, and how many there are in all.
 pub async fn recent(api: &Api, limit: i64) -> Result<(Vec<LobbyMessage>, i64)> {
     let mut tx = api.db.snapshot().await?;
     let total = total(&mut tx.link()).await?;
-    let rows: Vec<Row> = fetch_all!(
+    let messages = fetch_all!(
         tx,
-        messages!(
-            "SELECT chat_id, id FROM messages WHERE chat_id = $1 AND deleted_at IS NULL
-            ORDER BY id DESC LIMIT $2"
-        ),
+        "SELECT m.id, u.username, u.guest, m.text, m.created_at
+         FROM (SELECT chat_id, id FROM messages WHERE chat_id = $1 AND deleted_at IS NULL
+               ORDER BY id DESC LIMIT $2) p
+         JOIN messages m ON m.chat_id = p.chat_id AND m.id = p.id JOIN users u ON u.id = m.sender_id
+         ORDER BY m.id",
         ChatId::LOBBY.0,
         limit.clamp(1, MAX_MESSAGES)
     )?;
-    Ok((messages(rows), total))
+    Ok((messages, total))
 }
 
 /// What one sender wrote in the lobby.
@@ -139,23 +122,24 @@ pub async fn by_sender(api: &Api, username: &str, limit: i64) -> Result<SenderPa
         ChatId::LOBBY.0
     )?;
     let (user, username, total) = found.ok_or(Code::UserNotFound)?;
-    // SQLite, which has no statistics of our tables, would walk over everybody's messages instead.
-    macro_rules! of_sender {
-        ($hint:literal) => {
-            messages!(
-                "SELECT chat_id, id FROM messages ",
-                $hint,
-                "
-                WHERE chat_id = 1 AND sender_id = $1 AND deleted_at IS NULL
-                ORDER BY id DESC LIMIT $2"
-            )
-        };
-    }
     let limit = limit.clamp(1, MAX_MESSAGES);
-    let rows: Vec<Row> = fetch_all!(
+    // SQLite, which has no statistics of our tables, would walk over everybody's messages instead.
+    let messages = fetch_all!(
         tx,
-        postgres: of_sender!(""), (user, limit),
-        sqlite: of_sender!("INDEXED BY messages_of_sender_in_lobby"), (user, limit),
+        postgres: "SELECT m.id, u.username, u.guest, m.text, m.created_at
+            FROM (SELECT chat_id, id FROM messages
+                  WHERE chat_id = 1 AND sender_id = $1 AND deleted_at IS NULL
+                  ORDER BY id DESC LIMIT $2) p
+            JOIN messages m ON m.chat_id = p.chat_id AND m.id = p.id JOIN users u ON u.id = m.sender_id
+            ORDER BY m.id",
+        (user, limit),
+        sqlite: "SELECT m.id, u.username, u.guest, m.text, m.created_at
+            FROM (SELECT chat_id, id FROM messages INDEXED BY messages_of_sender_in_lobby
+                  WHERE chat_id = 1 AND sender_id = $1 AND deleted_at IS NULL
+                  ORDER BY id DESC LIMIT $2) p
+            JOIN messages m ON m.chat_id = p.chat_id AND m.id = p.id JOIN users u ON u.id = m.sender_id
+            ORDER BY m.id",
+        (user, limit),
     )?;
-    Ok(SenderPage { username, messages: messages(rows), total })
+    Ok(SenderPage { username, messages, total })
 }

@@ -1,7 +1,7 @@
 //! The lobby's numbers, read from their counters: two rows, however many messages there are.
 
 use crate::{
-    db::{fetch_one, fetch_optional},
+    db::{fetch_one, fetch_optional, row},
     error::Result,
     state::Api,
 };
@@ -29,13 +29,22 @@ pub struct Sender {
     pub guest: bool,
 }
 
+row! {
+    struct CounterRow {
+        message_count: i64,
+        sender_count: i64,
+        text_chars: i64,
+        today: i64,
+    }
+}
+
 /// The numbers of one moment.
 pub async fn statistics(api: &Api) -> Result<Statistics> {
     let mut tx = api.db.snapshot().await?;
-    let (total_messages, total_users, chars, messages_today): (i64, i64, i64, i64) = fetch_one!(
+    let CounterRow { message_count, sender_count, text_chars, today } = fetch_one!(
         tx,
         "SELECT c.message_count, n.sender_count, n.text_chars,
-             CASE WHEN n.day = k.now / 86400000 THEN n.day_count ELSE 0 END
+             CASE WHEN n.day = k.now / 86400000 THEN n.day_count ELSE 0 END AS today
          FROM clock k CROSS JOIN chats c JOIN statistics n ON n.chat_id = c.id WHERE c.id = $1",
         ChatId::LOBBY.0
     )?;
@@ -48,15 +57,15 @@ pub async fn statistics(api: &Api) -> Result<Statistics> {
         ChatId::LOBBY.0
     )?;
     Ok(Statistics {
-        total_messages,
-        total_users,
+        total_messages: message_count,
+        total_users: sender_count,
         most_active_user: most_active.map(|(username, message_count, guest)| Sender {
             username,
             message_count,
             guest,
         }),
-        messages_today,
-        average_message_length: average(chars, total_messages),
+        messages_today: today,
+        average_message_length: average(text_chars, message_count),
     })
 }
 

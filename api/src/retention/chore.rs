@@ -52,45 +52,33 @@ const MOST_GUESTS: i64 = 100;
 /// Chats whose members are looked for in one step.
 const MOST_MEMBERS_CHATS: i64 = 100;
 
-/// Removes the first `$2` rows, in the order of a column, among those that a condition on `$1` names; and
-/// those that are equal to the last of them in that order.
-macro_rules! remove_first {
-    ($table:literal, $column:literal, $condition:literal) => {
-        concat!(
-            "DELETE FROM ",
-            $table,
-            " WHERE ",
-            $condition,
-            " AND ",
-            $column,
-            " <= (SELECT MAX(",
-            $column,
-            ") FROM (SELECT ",
-            $column,
-            " FROM ",
-            $table,
-            " WHERE ",
-            $condition,
-            " ORDER BY ",
-            $column,
-            " LIMIT $2) AS part)"
-        )
-    };
-}
+// Each removes the first `$2` rows, in the order of a column, among those that a condition on `$1` names; and
+// those that are equal to the last of them in that order.
 
-const MEMBERS_OF_A_CHAT: &str = remove_first!("members", "user_id", "chat_id = $1");
+const MEMBERS_OF_A_CHAT: &str =
+    "DELETE FROM members WHERE chat_id = $1 AND user_id <= (SELECT MAX(user_id) FROM (
+     SELECT user_id FROM members WHERE chat_id = $1 ORDER BY user_id LIMIT $2) AS part)";
 
 /// What a chat consists of beside its own row.
 const OF_A_CHAT: [&str; 10] = [
-    remove_first!("messages", "id", "chat_id = $1"),
-    remove_first!("member_events", "seq", "chat_id = $1"),
-    remove_first!("chat_events", "seq", "chat_id = $1"),
-    remove_first!("edits", "message_id", "chat_id = $1"),
-    remove_first!("departures", "user_id", "chat_id = $1"),
-    remove_first!("bans", "user_id", "chat_id = $1"),
-    remove_first!("senders", "user_id", "chat_id = $1"),
-    remove_first!("stretches", "stretch", "chat_id = $1"),
-    remove_first!("statistics", "chat_id", "chat_id = $1"),
+    "DELETE FROM messages WHERE chat_id = $1 AND id <= (SELECT MAX(id) FROM (
+     SELECT id FROM messages WHERE chat_id = $1 ORDER BY id LIMIT $2) AS part)",
+    "DELETE FROM member_events WHERE chat_id = $1 AND seq <= (SELECT MAX(seq) FROM (
+     SELECT seq FROM member_events WHERE chat_id = $1 ORDER BY seq LIMIT $2) AS part)",
+    "DELETE FROM chat_events WHERE chat_id = $1 AND seq <= (SELECT MAX(seq) FROM (
+     SELECT seq FROM chat_events WHERE chat_id = $1 ORDER BY seq LIMIT $2) AS part)",
+    "DELETE FROM edits WHERE chat_id = $1 AND message_id <= (SELECT MAX(message_id) FROM (
+     SELECT message_id FROM edits WHERE chat_id = $1 ORDER BY message_id LIMIT $2) AS part)",
+    "DELETE FROM departures WHERE chat_id = $1 AND user_id <= (SELECT MAX(user_id) FROM (
+     SELECT user_id FROM departures WHERE chat_id = $1 ORDER BY user_id LIMIT $2) AS part)",
+    "DELETE FROM bans WHERE chat_id = $1 AND user_id <= (SELECT MAX(user_id) FROM (
+     SELECT user_id FROM bans WHERE chat_id = $1 ORDER BY user_id LIMIT $2) AS part)",
+    "DELETE FROM senders WHERE chat_id = $1 AND user_id <= (SELECT MAX(user_id) FROM (
+     SELECT user_id FROM senders WHERE chat_id = $1 ORDER BY user_id LIMIT $2) AS part)",
+    "DELETE FROM stretches WHERE chat_id = $1 AND stretch <= (SELECT MAX(stretch) FROM (
+     SELECT stretch FROM stretches WHERE chat_id = $1 ORDER BY stretch LIMIT $2) AS part)",
+    "DELETE FROM statistics WHERE chat_id = $1 AND chat_id <= (SELECT MAX(chat_id) FROM (
+     SELECT chat_id FROM statistics WHERE chat_id = $1 ORDER BY chat_id LIMIT $2) AS part)",
     MEMBERS_OF_A_CHAT,
 ];
 
@@ -167,15 +155,21 @@ pub(super) async fn work(
             None => Ok(Made::default()),
         },
         Chore::Edits => {
-            const OLD: &str = remove_first!("edits", "created_at", "created_at < $1");
+            const OLD: &str =
+                "DELETE FROM edits WHERE created_at < $1 AND created_at <= (SELECT MAX(created_at) FROM (
+                 SELECT created_at FROM edits WHERE created_at < $1 ORDER BY created_at LIMIT $2) AS part)";
             old(tx, OLD, now - EDITS_STAY_MS, rows).await
         }
         Chore::Departures => {
-            const OLD: &str = remove_first!("departures", "parted_at", "parted_at < $1");
+            const OLD: &str =
+                "DELETE FROM departures WHERE parted_at < $1 AND parted_at <= (SELECT MAX(parted_at) FROM (
+                 SELECT parted_at FROM departures WHERE parted_at < $1 ORDER BY parted_at LIMIT $2) AS part)";
             old(tx, OLD, now - NEWS_STAY_MS, rows).await
         }
         Chore::Wakes => {
-            const OLD: &str = remove_first!("wakes", "woken_at", "woken_at < $1");
+            const OLD: &str =
+                "DELETE FROM wakes WHERE woken_at < $1 AND woken_at <= (SELECT MAX(woken_at) FROM (
+                 SELECT woken_at FROM wakes WHERE woken_at < $1 ORDER BY woken_at LIMIT $2) AS part)";
             old(tx, OLD, now - NEWS_STAY_MS, rows).await
         }
     }
@@ -259,12 +253,6 @@ async fn sessions(tx: &mut Tx, before: i64, rows: i64, after: &str) -> Result<Ma
 /// A guest who has written is the name shown beside its messages, one who is blocked or banned must not come
 /// back as somebody new: these stay, and are not looked at again before they come again.
 async fn guests(tx: &mut Tx, before: i64, rows: i64) -> Result<Made, DbError> {
-    const OLD: &str =
-        "SELECT user_id FROM guest_visits WHERE seen_at < $1 ORDER BY seen_at LIMIT $2";
-    // Who comes at this moment waits, and is made anew.
-    const LOCKED: &str =
-        "SELECT user_id FROM guest_visits WHERE seen_at < $1 ORDER BY seen_at LIMIT $2
-        FOR UPDATE SKIP LOCKED";
     // One by one, and written so that PostgreSQL looks for one message by the index, whatever it believes
     // of the tables' sizes.
     const REMOVE: &str = "DELETE FROM users WHERE id = $1 AND guest AND blocked_at IS NULL
@@ -273,8 +261,15 @@ async fn guests(tx: &mut Tx, before: i64, rows: i64) -> Result<Made, DbError> {
         AND COALESCE((SELECT FALSE FROM bans b
             WHERE b.chat_id = 1 AND b.user_id = users.id LIMIT 1), TRUE)";
     let most = rows.min(MOST_GUESTS);
-    let old: Vec<(i64,)> =
-        fetch_all!(tx, postgres: LOCKED, (before, most), sqlite: OLD, (before, most))?;
+    // Who comes at this moment waits, and is made anew.
+    let old: Vec<(i64,)> = fetch_all!(
+        tx,
+        postgres: "SELECT user_id FROM guest_visits WHERE seen_at < $1 ORDER BY seen_at LIMIT $2
+            FOR UPDATE SKIP LOCKED",
+        (before, most),
+        sqlite: "SELECT user_id FROM guest_visits WHERE seen_at < $1 ORDER BY seen_at LIMIT $2",
+        (before, most),
+    )?;
     let mut made = Made { more: old.len() as i64 == most, ..Made::default() };
     for (guest,) in old {
         made.removed += execute!(tx, REMOVE, guest)?;

@@ -123,11 +123,14 @@ async fn carry_out(
 /// Becomes the one that makes the next step, until the transaction ends, if nobody else is and no rest is
 /// to be kept. The time.
 async fn take(tx: &mut Tx) -> Result<Option<i64>, DbError> {
-    const READ: &str = "SELECT value, (SELECT now FROM clock) FROM meta WHERE key = $1";
-    const LOCKED: &str =
-        "SELECT value, (SELECT now FROM clock) FROM meta WHERE key = $1 FOR UPDATE SKIP LOCKED";
-    let row: Option<(String, i64)> = fetch_optional!(tx, postgres: LOCKED, (RESTS_UNTIL),
-        sqlite: READ, (RESTS_UNTIL))?;
+    let row: Option<(String, i64)> = fetch_optional!(
+        tx,
+        postgres: "SELECT value, (SELECT now FROM clock) FROM meta WHERE key = $1
+            FOR UPDATE SKIP LOCKED",
+        (RESTS_UNTIL),
+        sqlite: "SELECT value, (SELECT now FROM clock) FROM meta WHERE key = $1",
+        (RESTS_UNTIL),
+    )?;
     Ok(row.and_then(|(until, now)| {
         let left = until.parse::<i64>().map_or(0, |until| until - now);
         (!(1..=LONGEST_REST_MS).contains(&left)).then_some(now)

@@ -106,14 +106,14 @@ test('closes are answered by their table, and "now" is meant once', () => {
 test('a lost connection comes back with what it knows, and sends again what has no answer', async () => {
   connection.start();
   const first = ready();
-  assert.deepEqual(first.sent, [{ type: 'hello' }]);
+  assert.deepEqual(first.sent, [{ type: 'hello', version: 1 }]);
   const answer = connection.command({ type: 'send', id: 'a', text: 'x' });
   first.closed('');
   const waiting = connection.command({ type: 'send', id: 'b', text: 'y' });
   assert.equal(statuses.at(-1).state, 'waiting');
   clock.tick(250);
   const second = ready();
-  assert.deepEqual(second.sent[0], { type: 'hello', resume: { epoch: 'e', cursors: { 1: 7 } } });
+  assert.deepEqual(second.sent[0], { type: 'hello', version: 1, resume: { epoch: 'e', cursors: { 1: 7 } } });
   assert.deepEqual(second.sent.slice(1).map((frame) => frame.id), ['a', 'b']);
   second.hears({ type: 'ack', id: 'a', message_id: 8 });
   second.hears({ type: 'error', id: 'b', code: 'not_a_member', message: 'No.' });

@@ -56,7 +56,7 @@ impl Dial {
             let track = Resume { epoch: String::new(), cursors: HashMap::new() };
             let mut client = Client { socket, track };
             let (token, resume) = (Some(self.token.clone()), self.resume.clone());
-            client.say(&ClientFrame::Hello { token, resume }).await?;
+            client.say(&ClientFrame::hello(token, resume)).await?;
             client
                 .until(|frame| matches!(frame, ServerFrame::Ready { .. }).then_some(()))
                 .await

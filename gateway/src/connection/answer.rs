@@ -76,6 +76,7 @@ mod tests {
         },
     };
     use futures_util::FutureExt;
+    use protocol::code::Code;
     use protocol::{
         chat::UserRef,
         id::{SessionId, UserId},
@@ -98,7 +99,7 @@ mod tests {
         taken.frames.iter().map(code).collect()
     }
 
-    fn error(code: &str) -> ServerFrame {
+    fn error(code: Code) -> ServerFrame {
         refusal(None, code, "No.")
     }
 
@@ -107,19 +108,19 @@ mod tests {
         for window in [Window::Names, Window::Numbers(UserId(4)), Window::Lobby] {
             let conn = conn(window);
             let [first, forgotten, last] = [(); 3].map(|()| Answer::of(&conn));
-            last.send(&error("c"));
+            last.send(&error(Code::TextOnly));
             assert!(told(&conn).is_empty(), "{window:?}");
-            first.send(&error("a"));
-            assert_eq!(told(&conn), ["a"], "{window:?}");
+            first.send(&error(Code::Malformed));
+            assert_eq!(told(&conn), ["malformed"], "{window:?}");
             drop(forgotten);
-            assert_eq!(told(&conn), ["c"], "{window:?}");
+            assert_eq!(told(&conn), ["text_only"], "{window:?}");
             assert_eq!(conn.unanswered.count(), 0);
         }
         let native = conn(Window::Native);
         let [first, last] = [(); 2].map(|()| Answer::of(&native));
-        last.send(&error("b"));
-        first.send(&error("a"));
-        assert_eq!(told(&native), ["b", "a"]);
+        last.send(&error(Code::InvalidFrame));
+        first.send(&error(Code::Malformed));
+        assert_eq!(told(&native), ["invalid_frame", "malformed"]);
     }
 
     #[test]
@@ -130,9 +131,9 @@ mod tests {
         drop(one);
         assert_eq!(conn.unanswered.count(), 1);
         let again = other.clone();
-        other.send(&error("a"));
-        again.send(&error("b"));
-        assert_eq!((told(&conn), conn.unanswered.count()), (vec!["a".to_owned()], 0));
+        other.send(&error(Code::Malformed));
+        again.send(&error(Code::InvalidFrame));
+        assert_eq!((told(&conn), conn.unanswered.count()), (vec!["malformed".to_owned()], 0));
     }
 
     #[test]

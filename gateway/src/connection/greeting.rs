@@ -12,7 +12,8 @@ use crate::{
 use platform::limit::{Bucket, Rate};
 use protocol::{
     close::Close,
-    frames::{ClientFrame, Resume, ServerFrame},
+    code::Code,
+    frames::{ClientFrame, Resume, ServerFrame, VERSION},
 };
 use std::{mem, time::Duration};
 
@@ -29,6 +30,8 @@ pub(super) struct Greeting {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Hello {
     pub token: String,
+    /// What the connection speaks.
+    pub version: u16,
     pub resume: Option<Resume>,
 }
 
@@ -48,13 +51,13 @@ impl Greeting {
     /// A text frame. `now` counts from any fixed start.
     pub(super) fn on_text(&mut self, text: &str, now: Duration) -> Result<Greeted, Close> {
         match decode(text) {
-            Ok(ClientFrame::Hello { token, resume }) => {
+            Ok(ClientFrame::Hello { token, version, resume }) => {
                 let presented = mem::take(&mut self.presented);
                 let token = token.map_or_else(|| presented.token(), Ok)?;
-                Ok(Greeted::Hello(Hello { token, resume }))
+                Ok(Greeted::Hello(Hello { token, version: version.clamp(1, VERSION), resume }))
             }
             Ok(frame) => {
-                let error = refusal(frame_id(&frame), "hello_required", "Say hello first.");
+                let error = refusal(frame_id(&frame), Code::HelloRequired, "Say hello first.");
                 self.refuse(error, now)
             }
             Err(error) => self.refuse(*error, now),
@@ -92,6 +95,26 @@ mod tests {
         assert_eq!(hello(&token, without), Ok("b".into()));
         assert_eq!(hello(&Presented::Nothing, without), Err(Close::Unauthenticated));
         assert_eq!(hello(&Presented::ForeignPage, without), Err(Close::WrongOrigin));
+    }
+
+    #[test]
+    fn a_connection_speaks_the_older_version_of_both() {
+        let config = Config::default();
+        let version = |text: &str| {
+            let mut greeting = Greeting::new(Presented::Token("a".into()), &config);
+            match greeting.on_text(text, NOW) {
+                Ok(Greeted::Hello(hello)) => Some(hello.version),
+                _ => None,
+            }
+        };
+        assert_eq!(version(r#"{"type":"hello"}"#), Some(1), "clients from before the field");
+        assert_eq!(version(r#"{"type":"hello","version":1}"#), Some(1));
+        assert_eq!(version(r#"{"type":"hello","version":65535}"#), Some(VERSION));
+        assert_eq!(version(r#"{"type":"hello","version":0}"#), Some(1));
+        for wrong in [r#""1""#, "-1", "1.5", "null", "70000"] {
+            let hello = format!(r#"{{"type":"hello","version":{wrong}}}"#);
+            assert_eq!(version(&hello), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -121,7 +121,7 @@ fn refused(conn: &Conn, join: &mut Join, why: &Refusal) {
     match join.announce.take() {
         Some(Announce::Subscribed(granted)) => {
             let Subscription { id, reply, .. } = *granted;
-            reply(&refusal(id, why.code.as_str(), &why.message));
+            reply(&refusal(id, why.code, &why.message));
         }
         _ => conn.lose(join.chat_id, closed_by(why)),
     }

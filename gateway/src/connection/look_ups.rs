@@ -10,7 +10,7 @@ use crate::{
     dialect::{refusal, try_later},
     hub::conn::Owner,
 };
-use protocol::{close::Close, time::Timestamp};
+use protocol::{close::Close, code::Code, time::Timestamp};
 use std::sync::Arc;
 
 impl Connection {
@@ -61,13 +61,23 @@ impl Connection {
                     }
                     Err(Close::Overloaded) => {
                         let text = "This token cannot be checked right now. Send it again.";
-                        try_later(id, "unavailable", text, gateway.hub.config.unavailable_wait)
+                        try_later(id, Code::Unavailable, text, gateway.hub.config.unavailable_wait)
                     }
-                    Err(close) => refusal(id, close.reason(), "This token is not accepted."),
+                    Err(close) => refusal(id, code(close), "This token is not accepted."),
                 });
                 Ok(())
             })
         })
+    }
+}
+
+/// Why a token is not accepted, as an error frame says it.
+fn code(close: Close) -> Code {
+    match close {
+        Close::TokenExpired => Code::TokenExpired,
+        Close::SessionEnded => Code::SessionEnded,
+        Close::Blocked => Code::Blocked,
+        _ => Code::Unauthenticated,
     }
 }
 

@@ -24,7 +24,6 @@ mod session;
 mod subscribing;
 
 use crate::{
-    Gateway,
     connection::{
         answer::Answer,
         arriving::Arriving,
@@ -41,6 +40,7 @@ use crate::{
         presence::sharing,
         strangers::Stranger,
     },
+    state::Gateway,
     wire::{
         frame::Frame,
         socket::{Incoming, Socket, Written},

@@ -3,7 +3,6 @@
 //! one client's messages keep their order is [`crate::connection::asking`]'s.
 
 use crate::{
-    Gateway,
     backend::Unavailable,
     config::Config,
     connection::{
@@ -13,11 +12,13 @@ use crate::{
     },
     dialect::{Misread, refusal, try_later},
     hub::conn::Owner,
+    state::Gateway,
 };
 use platform::limit::Rate;
 use protocol::{
     calls::{Pair, Peer},
     chat::UserRef,
+    code::Code,
     command::{Action, Command},
     id::ChatId,
     refusal::Refusal,
@@ -80,7 +81,7 @@ impl Connection {
                     metrics::counter!("gateway_rate_limited_total").increment(1);
                     let text =
                         "Too much comes from guests of your network. Wait and send it again.";
-                    connection.refuse(try_later(None, "rate_limited", text, wait), answer)
+                    connection.refuse(try_later(None, Code::RateLimited, text, wait), answer)
                 }
             })
         }))
@@ -134,10 +135,10 @@ fn result<T>(
 ) -> Result<T, Misread> {
     let error = match answer {
         Ok(Ok(found)) => return Ok(found),
-        Ok(Err(Refusal { code, message })) => refusal(None, code.as_str(), &message),
+        Ok(Err(Refusal { code, message })) => refusal(None, code, &message),
         Err(_) => {
             let text = "Names cannot be looked up right now. Send it again.";
-            try_later(None, "unavailable", text, wait)
+            try_later(None, Code::Unavailable, text, wait)
         }
     };
     Err(Box::new(error))

@@ -9,6 +9,7 @@ use crate::{
 use platform::telemetry::trace::{self, Kind, Span};
 use protocol::{
     chat::{Change, Event, Message, UserRef},
+    code::Code,
     command::{Action, Command, Receipt},
     frames::{ChatEvent, ServerFrame},
     id::ChatId,
@@ -24,7 +25,7 @@ impl Connection {
         let Some(in_flight) = self.conn().account.try_command(config.account_in_flight) else {
             metrics::counter!("gateway_rate_limited_total").increment(1);
             let text = "Too many of your commands have no answer yet. Wait for some.";
-            return answer.send(&try_later(id, "rate_limited", text, config.in_flight_wait));
+            return answer.send(&try_later(id, Code::RateLimited, text, config.in_flight_wait));
         };
         metrics::counter!("gateway_commands_total").increment(1);
         let (chat_id, frame_id) = (command.chat_id, id.clone());
@@ -68,7 +69,7 @@ impl Connection {
         if trace::within(here, || lanes.post(command, done)).is_err() {
             count("overloaded");
             let text = "Too much is waiting. Send it again.";
-            or_else.send(&try_later(id, "overloaded", text, config.overloaded_wait));
+            or_else.send(&try_later(id, Code::Overloaded, text, config.overloaded_wait));
         }
     }
 
@@ -127,7 +128,7 @@ fn result_frame(
         Ok(Ok(Receipt { message_id, seq, timestamp, .. })) => {
             ServerFrame::Ack { id, chat_id, message_id, seq, timestamp }
         }
-        Ok(Err(Refusal { code, message })) => refusal(id, code.as_str(), &message),
+        Ok(Err(Refusal { code, message })) => refusal(id, code, &message),
         Err(_) => {
             let text = match id {
                 Some(_) => {
@@ -135,7 +136,7 @@ fn result_frame(
                 }
                 None => "It is not known whether this was stored.",
             };
-            try_later(id, "unavailable", text, wait)
+            try_later(id, Code::Unavailable, text, wait)
         }
     }
 }

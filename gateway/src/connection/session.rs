@@ -11,6 +11,7 @@ use platform::limit::{Bucket, Rate};
 use protocol::{
     calls::{Peer, ReadMark},
     close::Close,
+    code::Code,
     command::{Action, Command},
     frames::{ClientFrame, ServerFrame},
     id::{ChatId, Seq, SessionId},
@@ -104,12 +105,12 @@ impl Session {
             return self.refuse(too_fast(id, wait), allowance, now);
         }
         if id.as_ref().is_some_and(|id| id.is_empty() || id.len() > MAX_CLIENT_ID_BYTES) {
-            let error = refusal(None, "invalid_id", "A frame's id has 1 to 64 bytes.");
+            let error = refusal(None, Code::InvalidId, "A frame's id has 1 to 64 bytes.");
             return self.refuse(error, allowance, now);
         }
         if let Err(Refusal { code, message }) = asked.check() {
             // In the api's words, which would say the same.
-            return Ok(Wanted::Reply(refusal(id, code.as_str(), &message)));
+            return Ok(Wanted::Reply(refusal(id, code, &message)));
         }
         let say = |id: Option<String>, text, reply_to| {
             let client_message_id = id.unwrap_or_else(fallback_id);
@@ -128,11 +129,15 @@ impl Session {
         };
         let Some(user_id) = from.user.map(|user| user.id) else {
             // No guest's dialect asks for more.
-            return self.refuse(refusal(None, "unauthenticated", "Sign in first."), allowance, now);
+            return self.refuse(
+                refusal(None, Code::Unauthenticated, "Sign in first."),
+                allowance,
+                now,
+            );
         };
         Ok(match frame {
             ClientFrame::Hello { .. } => {
-                let error = refusal(None, "already_greeted", "This connection has said hello.");
+                let error = refusal(None, Code::AlreadyGreeted, "This connection has said hello.");
                 return self.refuse(error, allowance, now);
             }
             ClientFrame::Send { id, chat_id, text, reply_to } => {
@@ -172,7 +177,7 @@ impl Session {
         allowance: &mut Allowance,
         now: Duration,
     ) -> Result<Wanted, Close> {
-        self.refuse(refusal(None, "text_only", "Frames are JSON text."), allowance, now)
+        self.refuse(refusal(None, Code::TextOnly, "Frames are JSON text."), allowance, now)
     }
 
     /// Something else was wrong with a frame: the answer to it, unless that happens too often.
@@ -197,7 +202,7 @@ impl Session {
         if new != own {
             return refusal(
                 id,
-                "other_session",
+                Code::OtherSession,
                 "That token is of another session. Open a new connection for it.",
             );
         }

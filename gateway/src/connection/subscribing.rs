@@ -14,6 +14,7 @@ use crate::{
 };
 use protocol::{
     chat::ChatView,
+    code::Code,
     frames::ServerFrame,
     id::{ChatId, Seq},
     refusal::Refusal,
@@ -31,7 +32,7 @@ impl Connection {
     ) -> Option<LookUp<Self>> {
         if self.is_too_much(chat_id) {
             let text = "This connection watches as many chats as it may.";
-            answer.send(&refusal(id, "too_many_chats", text));
+            answer.send(&refusal(id, Code::TooManyChats, text));
             return None;
         }
         let (gateway, conn) = (Arc::clone(self.gateway()), Arc::clone(self.conn()));
@@ -63,12 +64,12 @@ impl Connection {
         let chat = match view {
             Ok(Ok(chat)) => chat,
             Ok(Err(Refusal { code, message })) => {
-                return answer.send(&refusal(id, code.as_str(), &message));
+                return answer.send(&refusal(id, code, &message));
             }
             Err(_) => {
                 let text = "The chat cannot be looked up right now.";
                 let wait = self.gateway().hub.config.unavailable_wait;
-                return answer.send(&try_later(id, "unavailable", text, wait));
+                return answer.send(&try_later(id, Code::Unavailable, text, wait));
             }
         };
         let join = Join::at_end(&chat, allowed, Cause::Subscribed);

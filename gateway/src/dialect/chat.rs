@@ -10,6 +10,7 @@ use crate::wire::frame::Frame;
 use platform::text::is_name_of;
 use protocol::{
     chat::UserRef,
+    code::Code,
     frames::{ChatEvent, ClientFrame, ServerFrame},
     id::{ChatId, Seq, UserId},
     time::Timestamp,
@@ -45,7 +46,7 @@ pub(super) fn decode(
     };
     if [frame.room_id, frame.chat_id].iter().flatten().any(|room| room.0 != chat_id.0) {
         let text = "This connection is another room's. Open one for that room.";
-        return Err(explained(Box::new(refusal(None, "room_mismatch", text))));
+        return Err(explained(Box::new(refusal(None, Code::RoomMismatch, text))));
     }
     if let Some(user) = user {
         if frame.user_id.is_some_and(|user_id| user_id.0 != user.id.0) {
@@ -200,7 +201,7 @@ mod tests {
         let (chat_id, user_id, message_id) = (ChatId(12), UserId(3), Seq(7));
         let frame = encode(&ServerFrame::Read { chat_id, user_id, message_id }, NOW).unwrap();
         assert_eq!(frame.text(), r#"{"type":"read","message_id":7,"reader_id":3,"chat_id":12}"#);
-        let error = refusal(Some("c1".into()), "invalid_text", "No.");
+        let error = refusal(Some("c1".into()), Code::InvalidText, "No.");
         assert_eq!(
             encode(&error, NOW).unwrap().text(),
             r#"{"type":"error","code":"invalid_text","message":"No.","timestamp":"2023-11-14T22:13:20.007Z","client_message_id":"c1"}"#

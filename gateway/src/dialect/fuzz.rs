@@ -60,7 +60,7 @@ fn weight(asked: &Asked) -> usize {
 fn frame_weight(frame: &ClientFrame) -> usize {
     let of = |id: &Option<String>| id.as_ref().map_or(0, String::capacity);
     match frame {
-        ClientFrame::Hello { token, resume } => {
+        ClientFrame::Hello { token, resume, .. } => {
             // A cursor takes 16 bytes; its shortest text is 6: "1":1 and a comma.
             let cursors = resume.as_ref().map_or(0, |r| r.epoch.capacity() + 6 * r.cursors.len());
             of(token) + cursors

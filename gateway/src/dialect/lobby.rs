@@ -94,6 +94,7 @@ pub fn encode(frame: &ServerFrame, now: Timestamp) -> Option<Frame> {
 mod tests {
     use super::*;
     use crate::dialect::{Dialect, refusal, samples::*};
+    use protocol::code::Code;
 
     fn read(text: &str, user: Option<&UserRef>) -> Result<Asked, String> {
         decode(text, user).map_err(code)
@@ -163,7 +164,7 @@ mod tests {
             user_joined("Zoe", NOW).text(),
             r#"{"type":"user_joined","username":"Zoe","timestamp":"2023-11-14T22:13:20.007Z"}"#
         );
-        let error = encode(&refusal(None, "blocked", "No."), NOW).unwrap();
+        let error = encode(&refusal(None, Code::Blocked, "No."), NOW).unwrap();
         assert_eq!(
             error.text(),
             r#"{"type":"error","code":"blocked","message":"No.","timestamp":"2023-11-14T22:13:20.007Z"}"#

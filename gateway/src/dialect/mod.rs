@@ -14,6 +14,7 @@ use crate::wire::frame::Frame;
 use protocol::{
     calls::{Peer, Shows},
     chat::{Change, ChatType, ChatView, Message, UserRef},
+    code::Code,
     frames::{ChatEvent, ClientFrame, ServerFrame},
     id::{ChatId, UserId},
     time::Timestamp,
@@ -201,20 +202,20 @@ impl Speaker<'_> {
 }
 
 /// An `error` frame.
-pub fn refusal(id: Option<String>, code: &str, message: &str) -> ServerFrame {
+pub fn refusal(id: Option<String>, code: Code, message: &str) -> ServerFrame {
     ServerFrame::Error {
         id,
-        code: code.to_owned(),
+        code: code.as_str().to_owned(),
         message: message.to_owned(),
         retry_after_ms: None,
     }
 }
 
 /// An `error` frame that says when to try again.
-pub fn try_later(id: Option<String>, code: &str, message: &str, wait: Duration) -> ServerFrame {
+pub fn try_later(id: Option<String>, code: Code, message: &str, wait: Duration) -> ServerFrame {
     ServerFrame::Error {
         id,
-        code: code.to_owned(),
+        code: code.as_str().to_owned(),
         message: message.to_owned(),
         retry_after_ms: Some(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1)),
     }
@@ -222,13 +223,13 @@ pub fn try_later(id: Option<String>, code: &str, message: &str, wait: Duration) 
 
 /// The `error` for a frame that came too fast.
 pub fn too_fast(id: Option<String>, wait: Duration) -> ServerFrame {
-    try_later(id, "rate_limited", "Too many frames. Wait and send it again.", wait)
+    try_later(id, Code::RateLimited, "Too many frames. Wait and send it again.", wait)
 }
 
 /// The `error` for a frame that names another user than the token.
 fn identity_mismatch(field: &str) -> Misread {
     let message = format!("The frame's {field} is not the signed-in user's.");
-    Box::new(refusal(None, "identity_mismatch", &message))
+    Box::new(refusal(None, Code::IdentityMismatch, &message))
 }
 
 /// The message that an event is, when it is a new one: all that the older dialects' clients know.

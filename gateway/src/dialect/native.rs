@@ -4,10 +4,12 @@
 use super::{Misread, refusal};
 use crate::wire::frame::Frame;
 use protocol::{
+    code::Code,
     frames::{ClientFrame, ServerFrame},
     limits::MAX_CLIENT_ID_BYTES,
 };
 use serde::Serialize;
+use strum::VariantNames as _;
 
 /// A server's frame.
 pub(crate) fn encode(frame: &impl Serialize) -> Frame {
@@ -31,37 +33,22 @@ fn explain(text: &str, error: &serde_json::Error) -> ServerFrame {
         id: Option<serde_json::Value>,
     }
     let Ok(outline) = serde_json::from_str::<Outline>(text) else {
-        return refusal(None, "malformed", "A frame is a JSON object with a type.");
+        return refusal(None, Code::Malformed, "A frame is a JSON object with a type.");
     };
     let id = outline.id.and_then(|id| id.as_str().map(str::to_owned));
     let id = id.filter(|id| id.len() <= MAX_CLIENT_ID_BYTES);
-    let known = outline.r#type.as_ref().and_then(|kind| kind.as_str()).map(is_known);
+    let known = outline.r#type.as_ref().and_then(|kind| kind.as_str());
+    let known = known.map(|kind| ClientFrame::VARIANTS.contains(&kind));
     match known {
-        None => refusal(id, "malformed", "A frame is a JSON object with a type."),
-        Some(false) => refusal(id, "unknown_type", "There is no frame of this type."),
+        None => refusal(id, Code::Malformed, "A frame is a JSON object with a type."),
+        Some(false) => refusal(id, Code::UnknownType, "There is no frame of this type."),
         Some(true) => {
             // serde's message names the field; the position behind it means nothing here.
             let reason = error.to_string();
             let reason = reason.split(" at line ").next().unwrap_or_default();
-            refusal(id, "invalid_frame", &format!("This frame is not valid: {reason}."))
+            refusal(id, Code::InvalidFrame, &format!("This frame is not valid: {reason}."))
         }
     }
-}
-
-fn is_known(kind: &str) -> bool {
-    matches!(
-        kind,
-        "hello"
-            | "send"
-            | "edit"
-            | "delete"
-            | "read"
-            | "typing"
-            | "subscribe"
-            | "unsubscribe"
-            | "token"
-            | "ping"
-    )
 }
 
 /// The id that a frame was given by its sender.

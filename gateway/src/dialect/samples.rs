@@ -3,6 +3,7 @@
 use super::{Dialect, Misread, refusal};
 use protocol::{
     chat::{Change, Event, MemberChange, Message, PresenceStatus, UserRef},
+    code::Code,
     frames::{ChatEvent, ServerFrame, Typist},
     id::{ChatId, Seq, UserId},
     time::Timestamp,
@@ -57,7 +58,7 @@ pub(crate) fn code(error: Misread) -> String {
 /// Checks that an older dialect encodes errors and messages, and nothing that its clients do
 /// not know.
 pub(crate) fn only_messages_and_errors(dialect: Dialect) {
-    assert!(dialect.encode(&refusal(None, "blocked", "No."), NOW).is_some());
+    assert!(dialect.encode(&refusal(None, Code::Blocked, "No."), NOW).is_some());
     let (by, user, timestamp) = (UserId(3), ann(), NOW);
     for change in [
         Change::Edited(message()),

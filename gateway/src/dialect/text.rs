@@ -2,6 +2,7 @@
 //! wrong in every dialect. Nothing unknown is kept, so a frame takes no more memory than its text.
 
 use super::{Misread, refusal};
+use protocol::code::Code;
 use serde::{
     Deserialize, Deserializer,
     de::{Error, Visitor},
@@ -26,19 +27,19 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Misread>
 
 /// The `error` for a text that is no JSON object.
 pub(super) fn malformed() -> Misread {
-    Box::new(refusal(None, "malformed", "A frame is a JSON object."))
+    Box::new(refusal(None, Code::Malformed, "A frame is a JSON object."))
 }
 
 /// The `error` for a frame whose fields are not right.
 pub(super) fn invalid(reason: &str) -> Misread {
     // A reason may quote what the client sent, and an answer is no place for all of that.
     let reason: String = reason.chars().take(200).collect();
-    Box::new(refusal(None, "invalid_frame", &format!("This frame is not valid: {reason}.")))
+    Box::new(refusal(None, Code::InvalidFrame, &format!("This frame is not valid: {reason}.")))
 }
 
 /// The `error` for a frame of a type that the dialect does not know.
 pub(super) fn unknown_type() -> Misread {
-    Box::new(refusal(None, "unknown_type", "There is no frame of this type here."))
+    Box::new(refusal(None, Code::UnknownType, "There is no frame of this type here."))
 }
 
 /// An id as the older dialects' clients send it: a number, or its digits as text.

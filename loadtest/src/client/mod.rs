@@ -4,7 +4,6 @@
 //! the engine's business; whether the promises were kept, the history's.
 
 mod account;
-mod backoff;
 mod clock;
 mod device;
 pub mod dialect;

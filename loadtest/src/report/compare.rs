@@ -2,7 +2,7 @@
 //! are comparable at all is said in warnings, not decided.
 
 use super::{
-    Report, Sums,
+    Report,
     text::{Unit, number},
 };
 use crate::measure::{Count, Op};
@@ -78,13 +78,14 @@ pub fn compare(earlier: &Report, later: &Report, tolerance: f64) -> Comparison {
         latency("max", |sums| sums.max);
     }
     for count in [Count::Sent, Count::Acked, Count::Delivered] {
-        let rate = |report: &Report| per_second(&report.total, count.name());
+        let rate =
+            |report: &Report| Some(report.total.per_second(count)).filter(|rate| *rate > 0.0);
         add(format!("{}/s", count.name()), Unit::PerSecond, Good::More, 0.0, &rate);
     }
     let errors = |report: &Report| Some(report.total.errors.values().sum::<u64>() as f64);
     add("errors".to_owned(), Unit::Plain, Good::Less, 0.0, &errors);
     for count in [Count::Dropped, Count::Skipped] {
-        let n = |report: &Report| Some(counted(&report.total, count.name()));
+        let n = |report: &Report| Some(report.total.counted(count) as f64);
         add(count.name().to_owned(), Unit::Plain, Good::Less, 0.0, &n);
     }
     for (place, (kind, ..)) in earlier.truth.faults().into_iter().enumerate() {
@@ -142,17 +143,8 @@ fn row(
     ComparedFigure { name, values, unit, change, verdict }
 }
 
-fn counted(sums: &Sums, count: &str) -> f64 {
-    sums.counts.get(count).copied().unwrap_or_default() as f64
-}
-
-fn per_second(sums: &Sums, count: &str) -> Option<f64> {
-    let counted = counted(sums, count);
-    (sums.seconds > 0.0 && counted > 0.0).then(|| counted / sums.seconds)
-}
-
 fn per_million(report: &Report, cpu_seconds: f64) -> Option<f64> {
-    let delivered = counted(&report.total, Count::Delivered.name());
+    let delivered = report.total.counted(Count::Delivered) as f64;
     (delivered > 0.0 && cpu_seconds > 0.0).then(|| cpu_seconds * 1e6 / delivered)
 }
 

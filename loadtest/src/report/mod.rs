@@ -13,7 +13,11 @@ pub(crate) mod text;
 pub use compare::{Change, ComparedFigure, Comparison, compare};
 pub use json::ReadError;
 
-use crate::{history::Verdict, measure::Op, scenario::Scenario};
+use crate::{
+    history::Verdict,
+    measure::{Count, Op},
+    scenario::Scenario,
+};
 use protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -79,6 +83,18 @@ pub struct Sums {
     pub latencies: BTreeMap<Op, LatencySums>,
     pub errors: BTreeMap<String, u64>,
     pub closes: BTreeMap<String, u64>,
+}
+
+impl Sums {
+    /// How many there were.
+    pub fn counted(&self, count: Count) -> u64 {
+        self.counts.get(count.name()).copied().unwrap_or_default()
+    }
+
+    /// How many there were per second; 0 for no time at all.
+    pub fn per_second(&self, count: Count) -> f64 {
+        if self.seconds > 0.0 { self.counted(count) as f64 / self.seconds } else { 0.0 }
+    }
 }
 
 /// In milliseconds.

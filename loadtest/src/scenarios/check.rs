@@ -1,15 +1,17 @@
 //! What a scenario that has the right shape may still have wrong: numbers out of their bounds, and parts
 //! that do not go together. Also used for scenarios that came over the network.
 
-use super::{mistakes::Mistake, phases};
+use super::{
+    bounds::{between, name, share},
+    mistakes::Mistake,
+    phases,
+};
 use crate::{
     scenario::{ChatKind, Dialect, Scenario},
     threshold::Threshold,
 };
 use std::time::Duration;
 
-/// Above it a run is many agents' and its cast does not fit one file any more.
-pub(super) const MAX_CONNECTIONS: usize = 1_000_000;
 const MAX_ACCOUNTS: usize = 1_000_000;
 /// Entries of `chats`. Each is a kind and a size; nobody has more of them.
 const MAX_KINDS: usize = 100;
@@ -21,8 +23,6 @@ const MAX_FAULTS: usize = 100;
 const MAX_THRESHOLDS: usize = 100;
 /// A soak over a week.
 const MAX_LENGTH: Duration = Duration::from_secs(7 * 24 * 3600);
-/// Names become parts of file names, metrics and thresholds.
-const MAX_NAME: usize = 64;
 
 /// Everything that is wrong with a scenario.
 pub fn check(scenario: &Scenario) -> Vec<Mistake> {
@@ -152,36 +152,5 @@ fn faults(found: &mut Vec<Mistake>, scenario: &Scenario) {
         if fault.run.trim().is_empty() {
             note("run", "write a shell command".to_owned());
         }
-    }
-}
-
-/// Of letters, digits, `-` and `_`.
-pub(super) fn name(found: &mut Vec<Mistake>, path: &[&str], name: &str) {
-    let is_good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(is_good) {
-        let why = format!("a name must have 1 to {MAX_NAME} letters, digits, - or _");
-        found.push(Mistake::new(path.iter().copied(), why));
-    }
-}
-
-/// Of a whole.
-pub(super) fn share(found: &mut Vec<Mistake>, path: &[&str], share: f64) {
-    if !(0.0..=1.0).contains(&share) {
-        let why = format!("{share} is not a share; write 0 to 1");
-        found.push(Mistake::new(path.iter().copied(), why));
-    }
-}
-
-pub(super) fn between(
-    found: &mut Vec<Mistake>,
-    path: &[&str],
-    what: &str,
-    number: usize,
-    least: usize,
-    most: usize,
-) {
-    if !(least..=most).contains(&number) {
-        let why = format!("{number} {what}: write {least} to {most}");
-        found.push(Mistake::new(path.iter().copied(), why));
     }
 }

@@ -2,6 +2,7 @@
 //! that comes out of [`read`] can be run as it is; all that is wrong with one is told at once, each
 //! with its line and what to write instead.
 
+mod bounds;
 mod check;
 mod keys;
 mod mistakes;

@@ -1,7 +1,7 @@
 //! What phases may have wrong, each and in their order: who shall do something must be connected.
 
 use super::{
-    check::{MAX_CONNECTIONS, between, name, share},
+    bounds::{MAX_CONNECTIONS, between, name, share},
     mistakes::Mistake,
 };
 use crate::scenario::{Dialect, Phase, Rate, Scenario};

@@ -17,6 +17,12 @@ impl Backoff {
         Self { first, longest: longest.max(first), next: first }
     }
 
+    /// As a good client of Switchboard waits: a quarter of a second at first, 8 s at most, so that it notices
+    /// soon that a gateway is back.
+    pub fn of_client() -> Self {
+        Self::new(Duration::from_millis(250), Duration::from_secs(8))
+    }
+
     /// The pause before the next attempt, from the upper half of its range; `chance` is in `0..1`.
     pub fn pause(&mut self, chance: f64) -> Duration {
         let pause = self.next;

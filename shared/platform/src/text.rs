@@ -41,17 +41,15 @@ pub fn password(text: &str) -> Result<(), &'static str> {
 
 /// A message's text: stored as given, or refused.
 pub fn check_text(text: &str) -> Result<(), Refusal> {
-    let refused = |message: String| Err(Refusal { code: Code::InvalidText, message });
+    let refused = |message: &str| Err(Refusal::new(Code::InvalidText, message));
     if is_blank(text) {
-        return refused("The text shows nothing.".to_owned());
+        return refused("The text shows nothing.");
     }
     if is_longer(text, MAX_TEXT_CHARS) {
-        return refused(format!("The text is longer than {MAX_TEXT_CHARS} characters."));
+        return refused(&format!("The text is longer than {MAX_TEXT_CHARS} characters."));
     }
     if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
-        return refused(
-            "The text has control characters other than line ends and tabs.".to_owned(),
-        );
+        return refused("The text has control characters other than line ends and tabs.");
     }
     Ok(())
 }
@@ -59,28 +57,26 @@ pub fn check_text(text: &str) -> Result<(), Refusal> {
 /// A sender's idempotency key.
 pub fn check_client_message_id(id: &str) -> Result<(), Refusal> {
     if id.is_empty() || id.len() > MAX_CLIENT_ID_BYTES || id.chars().any(char::is_control) {
-        return Err(Refusal {
-            code: Code::InvalidClientMessageId,
-            message: format!(
+        return Err(Refusal::new(
+            Code::InvalidClientMessageId,
+            format!(
                 "The client message id must have 1 to {MAX_CLIENT_ID_BYTES} bytes and no control characters."
             ),
-        });
+        ));
     }
     Ok(())
 }
 
 /// A name that somebody without an account chooses, as it is kept.
 pub fn guest_name(name: &str) -> Result<String, Refusal> {
-    username(name).map_err(|why| Refusal {
-        code: Code::InvalidUsername,
-        message: format!("The username {why}."),
-    })
+    username(name)
+        .map_err(|why| Refusal::new(Code::InvalidUsername, format!("The username {why}.")))
 }
 
 /// A person as a client names it.
 pub fn check_peer(peer: &Peer) -> Result<(), Refusal> {
     match peer {
-        Peer::Username(name) if is_nobodys(name) => Err(no_such_user()),
+        Peer::Username(name) if is_nobodys(name) => Err(Code::RecipientNotFound.into()),
         Peer::Username(_) | Peer::Id(_) => Ok(()),
     }
 }
@@ -89,12 +85,6 @@ pub fn check_peer(peer: &Peer) -> Result<(), Refusal> {
 pub fn is_nobodys(name: &str) -> bool {
     let unfit = |c: char| c.is_control() || c == '@';
     name.is_empty() || is_longer(name, MAX_USERNAME) || name.contains(unfit)
-}
-
-/// The refusal of a message to nobody.
-pub fn no_such_user() -> Refusal {
-    let message = "There is no such user.".to_owned();
-    Refusal { code: Code::RecipientNotFound, message }
 }
 
 /// The username that a text means, as it is kept and shown: prepared by the profile for names that people
@@ -338,7 +328,10 @@ mod tests {
     #[test]
     fn names_that_nobody_has() {
         for name in ["", "a@b", "a\nb", &"x".repeat(MAX_USERNAME + 1)] {
-            assert_eq!(check_peer(&Peer::Username(name.to_owned())), Err(no_such_user()));
+            assert_eq!(
+                check_peer(&Peer::Username(name.to_owned())),
+                Err(Code::RecipientNotFound.into())
+            );
         }
         for peer in [Peer::Id(UserId(-1)), Peer::Username("anna\u{2800}".to_owned())] {
             assert_eq!(check_peer(&peer), Ok(()), "for the api to say");

@@ -11,15 +11,28 @@ use crate::{
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use std::collections::HashMap;
 
+/// The version of the protocol that this code speaks. It grows when a client has to behave differently; a
+/// new frame or field is no new version.
+pub const VERSION: u16 = 1;
+
+/// What a client speaks that names no version, and a server that tells none.
+fn first_version() -> u16 {
+    1
+}
+
 /// What a client sends.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, strum::VariantNames)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum ClientFrame {
     /// First frame of every connection.
     Hello {
         /// An access token, unless it came with the upgrade.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         token: Option<String>,
+        /// The newest version of the protocol that the client speaks.
+        #[serde(default = "first_version")]
+        version: u16,
         /// Where the client stopped, if it was connected before.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         resume: Option<Resume>,
@@ -106,6 +119,13 @@ pub enum ClientFrame {
     },
 }
 
+impl ClientFrame {
+    /// A `hello` of this version.
+    pub fn hello(token: Option<String>, resume: Option<Resume>) -> Self {
+        Self::Hello { token, version: VERSION, resume }
+    }
+}
+
 /// Where a client stopped: the epoch it knew and, for each chat, the newest `seq` it has processed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resume {
@@ -131,6 +151,10 @@ fn cursors<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HashMap<ChatId,
 pub enum ServerFrame {
     /// The answer to `hello`. Chats are live from here on, after each one's `seq`.
     Ready {
+        /// The version of the protocol that the connection speaks: the older one of the client's and the
+        /// server's.
+        #[serde(default = "first_version")]
+        version: u16,
         /// Names the connection, for support and logs.
         connection_id: String,
         /// The account that is signed in.
@@ -285,12 +309,13 @@ mod tests {
     #[test]
     fn hello_with_cursors_round_trips() {
         let cursors = HashMap::from([(ChatId(5), Seq(7))]);
-        let hello = ClientFrame::Hello {
-            token: None,
-            resume: Some(Resume { epoch: "e".to_owned(), cursors }),
-        };
+        let resume = Some(Resume { epoch: "e".to_owned(), cursors });
+        let hello = ClientFrame::hello(None, resume);
         let json = serde_json::to_string(&hello).unwrap();
-        assert_eq!(json, r#"{"type":"hello","resume":{"epoch":"e","cursors":{"5":7}}}"#);
+        assert_eq!(
+            json,
+            r#"{"type":"hello","version":1,"resume":{"epoch":"e","cursors":{"5":7}}}"#
+        );
         assert_eq!(serde_json::from_str::<ClientFrame>(&json).unwrap(), hello);
     }
 }

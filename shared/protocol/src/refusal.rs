@@ -11,3 +11,16 @@ pub struct Refusal {
     /// A sentence for people.
     pub message: String,
 }
+
+impl Refusal {
+    /// A refusal with a sentence of its own, where the code's says too little.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+impl From<Code> for Refusal {
+    fn from(code: Code) -> Self {
+        Self::new(code, code.sentence())
+    }
+}

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 const LONG: usize = 60;
 
 pub struct Figures {
-    pub krate: Crate,
+    pub krate: &'static Crate,
     pub root_files: usize,
     pub rooms: usize,
     pub layers: usize,
@@ -25,12 +25,12 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// Of the crate in this folder.
-    pub fn of(folder: &str) -> Self {
-        let krate = read::read(folder);
+    /// Of one crate.
+    pub fn of(krate: &'static Crate) -> Self {
+        let folder = &krate.folder;
         let files = || krate.files.iter();
         let sum = |count: fn(&SourceFile) -> usize| files().map(count).sum::<usize>();
-        let (by_file, by_room) = (graph::files(&krate), graph::rooms(&krate));
+        let (by_file, by_room) = (graph::files(krate), graph::rooms(krate));
         let tests = ["tests", "benches"].map(|below| read::root().join(folder).join(below));
         let long_functions = files()
             .filter(|file| !file.is_test)

@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
+    sync::LazyLock,
 };
 use syn::{
     Attribute, ImplItemFn, Item, ItemFn, ItemMod, ItemUse, UseTree, Visibility,
@@ -11,10 +12,25 @@ use syn::{
     visit::{self, Visit},
 };
 
+/// The crates, the product first.
+const CRATES: [&str; 9] = [
+    "shared/protocol",
+    "shared/platform",
+    "api",
+    "gateway",
+    "standalone",
+    "canary",
+    "cluster",
+    "loadtest",
+    "deploy",
+];
+
 /// One crate of the workspace.
 pub struct Crate {
     /// As the code calls it.
     pub name: String,
+    /// In the workspace.
+    pub folder: String,
     pub files: Vec<SourceFile>,
 }
 
@@ -26,6 +42,8 @@ pub struct SourceFile {
     pub module: Vec<String>,
     /// Only compiled for tests.
     pub is_test: bool,
+    /// Without comments, and without the tests at its end.
+    pub code: String,
     /// Without the tests inside.
     pub lines: usize,
     pub test_lines: usize,
@@ -44,8 +62,19 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The crate in this folder of the workspace.
-pub fn read(folder: &str) -> Crate {
+/// Every crate of the workspace, read once.
+pub fn house() -> &'static [Crate] {
+    static HOUSE: LazyLock<Vec<Crate>> =
+        LazyLock::new(|| CRATES.iter().map(|folder| read(folder)).collect());
+    &HOUSE
+}
+
+/// The crate of this name.
+pub fn named(name: &str) -> &'static Crate {
+    house().iter().find(|krate| krate.name == name).expect("a crate of the workspace")
+}
+
+fn read(folder: &str) -> Crate {
     let name = folder.rsplit('/').next().unwrap_or(folder).to_owned();
     let source = root().join(folder).join("src");
     let mut paths = Vec::new();
@@ -53,7 +82,7 @@ pub fn read(folder: &str) -> Crate {
     let mut files: Vec<SourceFile> = paths.iter().map(|path| file(&name, &source, path)).collect();
     files.sort_by(|one, other| one.path.cmp(&other.path));
     mark_tests(&mut files);
-    Crate { name, files }
+    Crate { name, folder: folder.to_owned(), files }
 }
 
 /// Lines of the Rust files below a folder; none where there is no such folder.
@@ -97,11 +126,14 @@ fn file(name: &str, source: &Path, path: &Path) -> SourceFile {
         line.starts_with("// ") && !line.starts_with("///") && !line.starts_with("//!")
     };
     let lines = text.lines().count() - test_lines;
+    let is_code = |line: &&str| !line.trim_start().starts_with("//");
+    let code = text.lines().take(lines).filter(is_code).map(|line| format!("{line}\n")).collect();
     let why_comments = text.lines().take(lines).filter(is_comment).count();
     SourceFile {
         path,
         module,
         is_test: false,
+        code,
         lines,
         test_lines,
         why_comments,
@@ -115,8 +147,9 @@ fn file(name: &str, source: &Path, path: &Path) -> SourceFile {
 /// Files of modules that are declared under `cfg(test)`: by name, because all of them are called so.
 fn mark_tests(files: &mut [SourceFile]) {
     for file in files {
-        let is_test =
-            |part: &String| ["tests", "fuzz", "samples", "scripted"].contains(&part.as_str());
+        let is_test = |part: &String| {
+            ["tests", "testing", "fuzz", "samples", "scripted"].contains(&part.as_str())
+        };
         if file.module.iter().any(is_test) {
             file.is_test = true;
             file.test_lines += std::mem::take(&mut file.lines);

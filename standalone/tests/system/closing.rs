@@ -48,7 +48,7 @@ async fn connections(t: &System) -> Option<f64> {
 async fn opening(t: &System, user: &User) -> Socket {
     let mut socket = Dial::new(t.node(0)).open().await.unwrap();
     let token = Some(user.token.clone());
-    socket.say(&ClientFrame::Hello { token, resume: None }).await;
+    socket.say(&ClientFrame::hello(token, None)).await;
     socket
 }
 

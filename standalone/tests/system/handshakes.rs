@@ -115,7 +115,7 @@ async fn a_page_of_another_origin_is_nobody(t: System) {
         let mut victim = evil(&path).header(COOKIE, &cookie).open().await.unwrap();
         for socket in [&mut guest, &mut victim] {
             if path == "/gateway" {
-                socket.say(&ClientFrame::Hello { token: None, resume: None }).await;
+                socket.say(&ClientFrame::hello(None, None)).await;
             }
             socket.expect_close(Close::WrongOrigin).await;
         }

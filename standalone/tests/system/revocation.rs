@@ -58,7 +58,7 @@ async fn refused_everywhere(t: &System, user: &User, close: Close) {
     for node in t.nodes() {
         let mut socket = Dial::new(*node).open().await.unwrap();
         let token = Some(user.token.clone());
-        socket.say(&ClientFrame::Hello { token, resume: None }).await;
+        socket.say(&ClientFrame::hello(token, None)).await;
         socket.expect_close(close).await;
     }
     for rest in t.rests() {
@@ -195,14 +195,14 @@ async fn bad_tokens_are_refused(t: System) {
     let none = "eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIiwicm9sZSI6ImFkbWluIn0.";
     for bad in ["", "rubbish", &format!("{head}.{altered}"), none] {
         let mut socket = Dial::new(t.front()).open().await.unwrap();
-        socket.say(&ClientFrame::Hello { token: Some(bad.to_owned()), resume: None }).await;
+        socket.say(&ClientFrame::hello(Some(bad.to_owned()), None)).await;
         socket.expect_close(Close::Unauthenticated).await;
         let answer = t.rest().with_token(bad).get("/me").await;
         assert_eq!(answer.status, 401, "{bad:?}");
         assert!(answer.headers.contains_key("www-authenticate"));
     }
     let mut socket = Dial::new(t.front()).open().await.unwrap();
-    socket.say(&ClientFrame::Hello { token: None, resume: None }).await;
+    socket.say(&ClientFrame::hello(None, None)).await;
     socket.expect_close(Close::Unauthenticated).await;
 }
 
@@ -226,7 +226,7 @@ async fn tokens_are_taken_from_header_query_and_cookie(t: System) {
         .header("cookie".parse().unwrap(), &cookie)
         .header("origin".parse().unwrap(), "https://evil.example");
     let mut foreign = foreign.open().await.unwrap();
-    foreign.say(&ClientFrame::Hello { token: None, resume: None }).await;
+    foreign.say(&ClientFrame::hello(None, None)).await;
     foreign.expect_close(Close::WrongOrigin).await;
 
     let page = t.rest().request(reqwest::Method::POST, "/logout");
@@ -257,14 +257,14 @@ async fn an_expired_token_opens_nothing() {
     t.rest().with_token(&good).get("/me").await.ok();
     let expired = signed(&keys, &ann, -60).await;
     let mut socket = Dial::new(t.front()).open().await.unwrap();
-    socket.say(&ClientFrame::Hello { token: Some(expired.clone()), resume: None }).await;
+    socket.say(&ClientFrame::hello(Some(expired.clone()), None)).await;
     socket.expect_close(Close::TokenExpired).await;
     assert_eq!(t.rest().with_token(&expired).get("/me").await.status, 401);
 
     let strangers = Tokens::from_pem(generate_pem().unwrap().reveal()).unwrap();
     let forged = signed(&strangers, &ann, 60).await;
     let mut socket = Dial::new(t.front()).open().await.unwrap();
-    socket.say(&ClientFrame::Hello { token: Some(forged.clone()), resume: None }).await;
+    socket.say(&ClientFrame::hello(Some(forged.clone()), None)).await;
     socket.expect_close(Close::Unauthenticated).await;
     assert_eq!(t.rest().with_token(&forged).get("/me").await.status, 401);
 }

@@ -1,5 +1,5 @@
 //! What people write in settings: taken where the meaning is clear, else one line and an exit code before
-//! anything is made. What each value may look like is tried where it is read, in `shared`.
+//! anything is made. What each value may look like is tried where it is read, in `platform`.
 
 use crate::harness::{Mode, Rest, System, until};
 use api::auth::tokens::generate_pem;

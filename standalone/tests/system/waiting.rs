@@ -102,7 +102,7 @@ async fn strangers_do_not_make_a_node_unready_while_the_apis_hang() {
     }
     for stranger in &mut strangers {
         let token = Some(MADE_UP.to_owned());
-        stranger.say(&ClientFrame::Hello { token, resume: None }).await;
+        stranger.say(&ClientFrame::hello(token, None)).await;
     }
     for _ in 0..10 {
         let asked = Instant::now();

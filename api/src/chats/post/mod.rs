@@ -19,15 +19,16 @@ use crate::{
     news::{self, News},
     state::Api,
 };
-use plan::{Chat, Done, Plan};
-use platform::{
-    telemetry::trace::{Kind, Span},
-    text::{check_client_message_id, check_text},
+use plan::{
+    Decision,
+    batch::{Batch, Done},
+    facts::Chat,
 };
+use platform::telemetry::trace::{Kind, Span};
 use protocol::{
     calls::{Post, Posted},
     code::Code,
-    command::{Action, Command, Receipt},
+    command::Command,
     id::{ChatId, UserId},
     refusal::Refusal,
     relay::{ChatEvents, UserPayload},
@@ -41,7 +42,7 @@ use store::Lock;
 pub async fn post(api: &Api, request: Post) -> Result<Posted> {
     metrics::histogram!("post_batch_size").record(request.commands.len() as f64);
     let Post { commands, impatient } = request;
-    let checked: Vec<Result<(), Refusal>> = commands.iter().map(check).collect();
+    let checked: Vec<Result<(), Refusal>> = commands.iter().map(plan::check).collect();
     // Those worth asking the database about.
     let sound: Vec<&Command> =
         commands.iter().zip(&checked).filter(|(_, ok)| ok.is_ok()).map(|(c, _)| c).collect();
@@ -51,7 +52,7 @@ pub async fn post(api: &Api, request: Post) -> Result<Posted> {
         carry_out(api, &sound, impatient).await?
     };
     let mut decided = decided.into_iter();
-    let results: Vec<Result<Receipt, Refusal>> = checked
+    let results: Vec<Decision> = checked
         .into_iter()
         .map(|checked| match checked {
             Ok(()) => decided.next().unwrap_or_else(|| unreachable!("one for each sound command")),
@@ -62,7 +63,7 @@ pub async fn post(api: &Api, request: Post) -> Result<Posted> {
     Ok(Posted { results, events })
 }
 
-fn count(results: &[Result<Receipt, Refusal>]) {
+fn count(results: &[Decision]) {
     let (mut committed, mut repeated, mut refused, mut busy) = (0, 0, 0, 0);
     for result in results {
         match result {
@@ -81,7 +82,7 @@ fn count(results: &[Result<Receipt, Refusal>]) {
     }
 }
 
-type Outcome = (Vec<Result<Receipt, Refusal>>, Vec<ChatEvents>);
+type Outcome = (Vec<Decision>, Vec<ChatEvents>);
 
 async fn carry_out(api: &Api, commands: &[&Command], impatient: bool) -> Result<Outcome> {
     let mut span = Span::child("transaction", Kind::Internal);
@@ -96,11 +97,7 @@ async fn carry_out(api: &Api, commands: &[&Command], impatient: bool) -> Result<
 }
 
 /// Stores what the commands do and tells the gateways.
-async fn store(
-    api: &Api,
-    commands: &[&Command],
-    impatient: bool,
-) -> Result<(Vec<Result<Receipt, Refusal>>, News)> {
+async fn store(api: &Api, commands: &[&Command], impatient: bool) -> Result<(Vec<Decision>, News)> {
     let Locked { mut tx, chats, busy } = lock(api, commands, impatient).await?;
     let free: Vec<&Command> =
         commands.iter().filter(|command| !busy.contains(&command.chat_id)).copied().collect();
@@ -110,7 +107,7 @@ async fn store(
     };
     let mut decided = decided.into_iter();
     let result = |command: &&Command| match busy.contains(&command.chat_id) {
-        true => Err(held()),
+        true => Err(Refusal::new(Code::Busy, "Somebody else holds the chat.")),
         false => decided.next().unwrap_or_else(|| unreachable!("one for each free command")),
     };
     let results = commands.iter().map(result).collect();
@@ -176,33 +173,18 @@ async fn decide(
     tx: &mut Tx,
     chats: HashMap<ChatId, Chat>,
     commands: &[&Command],
-) -> Result<(Vec<Result<Receipt, Refusal>>, Done)> {
+) -> Result<(Vec<Decision>, Done)> {
     let (now, facts) = store::facts(tx, commands).await?;
     let named = store::named_messages(tx, commands, &facts).await?;
     let edits = store::earlier_edits(tx, commands).await?;
-    let mut plan = Plan::new(now, chats, named, edits);
-    let results = commands.iter().zip(facts).map(|(c, fact)| plan.decide(c, fact)).collect();
-    let done = plan.finish();
+    let mut batch = Batch::new(now, chats, named, edits);
+    let decided = commands.iter().zip(&facts);
+    let decided = decided.map(|(command, fact)| plan::decide(&mut batch, command, fact)).collect();
+    let done = batch.finish();
     if !done.chats.is_empty() {
         write::write(tx, now, &done).await?;
         audit::record(tx, &done.by_admin).await?;
         statistics::write(tx, &done).await?;
     }
-    Ok((results, done))
-}
-
-fn held() -> Refusal {
-    Refusal { code: Code::Busy, message: "Somebody else holds the chat.".to_owned() }
-}
-
-/// What can be said of a command without the database.
-fn check(command: &Command) -> Result<(), Refusal> {
-    match &command.action {
-        Action::Send { client_message_id, text, .. } => {
-            check_client_message_id(client_message_id)?;
-            check_text(text)
-        }
-        Action::Edit { text, .. } => check_text(text),
-        Action::Delete { .. } => Ok(()),
-    }
+    Ok((decided, done))
 }

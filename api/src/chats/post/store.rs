@@ -1,14 +1,14 @@
 //! The statements of `post` that read and lock; [`super::write`] has those that write. Each handles the
 //! whole batch.
 
-use super::plan::{Barred, Chat, EditKey, Edited, Fact, Repeated, Sender, fingerprint};
+use super::plan::facts::{Barred, Chat, EditKey, Edited, Fact, Repeated, Sender, fingerprint};
 use crate::{
     chats::{
         access::{MemberRole, chat_type},
         ordinals::Ordinals,
-        stored::{MessageRow, Stored, message_columns},
+        stored::{Stored, message_columns},
     },
-    db::{DbError, List, Tx, column, fetch_all, json_rows},
+    db::{DbError, List, Tx, column, fetch_all, from_row, json_rows, row},
     error::Result,
 };
 use protocol::{
@@ -40,14 +40,14 @@ pub async fn lock_chats(
         () => {
             "SELECT c.id, c.chat_type, c.last_seq, c.sent_count, c.sent_seq, c.newest,
                  COALESCE((SELECT TRUE FROM members d
-                     WHERE d.chat_id = c.id AND d.dormant LIMIT 1), FALSE),
-                 COALESCE((SELECT TRUE FROM statistics k WHERE k.chat_id = c.id), FALSE)
+                     WHERE d.chat_id = c.id AND d.dormant LIMIT 1), FALSE) AS has_dormant,
+                 COALESCE((SELECT TRUE FROM statistics k WHERE k.chat_id = c.id), FALSE) AS counted
              FROM chats c
              WHERE c.id IN (SELECT value FROM json_each($1)) AND c.deleted_at IS NULL
              ORDER BY c.id"
         };
     }
-    let rows: Vec<ChatRow> = match how {
+    let found: Vec<LockedChat> = match how {
         Lock::Wait => fetch_all!(
             tx,
             postgres: concat!(select!(), " FOR NO KEY UPDATE OF c"), (ids),
@@ -59,14 +59,28 @@ pub async fn lock_chats(
             sqlite: select!(), (ids),
         )?,
     };
-    let chat =
-        |(id, kind, last_seq, sent_count, sent_seq, newest, has_dormant, counted): ChatRow| {
-            let (chat_type, last_seq) = (chat_type(&kind), Seq(last_seq));
-            let ordinals = Ordinals { sent_count, sent_seq: Seq(sent_seq), newest };
-            (ChatId(id), Chat { chat_type, last_seq, ordinals, has_dormant, counted })
-        };
-    Ok(rows.into_iter().map(chat).collect())
+    Ok(found.into_iter().map(|LockedChat { id, chat }| (id, chat)).collect())
 }
+
+struct LockedChat {
+    id: ChatId,
+    chat: Chat,
+}
+
+from_row!(LockedChat, |row| Self {
+    id: ChatId(row.try_get("id")?),
+    chat: Chat {
+        chat_type: chat_type(row.try_get("chat_type")?),
+        last_seq: Seq(row.try_get("last_seq")?),
+        ordinals: Ordinals {
+            sent_count: row.try_get("sent_count")?,
+            sent_seq: Seq(row.try_get("sent_seq")?),
+            newest: row.try_get("newest")?,
+        },
+        has_dormant: row.try_get("has_dormant")?,
+        counted: row.try_get("counted")?,
+    },
+});
 
 /// The chats of these commands that exist, locked by whomever.
 pub async fn existing(tx: &mut Tx, commands: &[&Command]) -> Result<HashSet<ChatId>, DbError> {
@@ -84,48 +98,27 @@ fn chat_ids(commands: &[&Command]) -> List<i64> {
     ids.into_iter().collect()
 }
 
-type ChatRow = (i64, String, i64, i64, i64, i64, bool, bool);
-
-type FactRow = (
-    Option<String>,
-    Option<String>,
-    bool,
-    Option<String>,
-    Option<i64>,
-    Option<String>,
-    Option<i64>,
-    Option<i64>,
-    bool,
-    bool,
-    bool,
-    Option<String>,
-    i64,
-);
+row! {
+    struct FactRow {
+        username: Option<String>,
+        role: Option<String>,
+        shut_out: bool,
+        member: Option<String>,
+        id: Option<i64>,
+        text: Option<String>,
+        reply_to: Option<i64>,
+        created_at: Option<i64>,
+        changed: bool,
+        guest: bool,
+        name_taken: bool,
+        barred: Option<String>,
+        now: i64,
+    }
+}
 
 /// The time, and for each command what must be known of its sender. Read after the locks, so that
 /// times grow with the numbers.
 pub async fn facts(tx: &mut Tx, commands: &[&Command]) -> Result<(Timestamp, Vec<Fact>)> {
-    macro_rules! select {
-        ($from:literal, $messages:literal) => {
-            concat!(
-                "SELECT u.username, u.role, u.blocked_at IS NOT NULL OR u.deactivated_at IS NOT NULL,
-                     m.role, d.id, d.text, d.reply_to, d.created_at,
-                     d.edited_at IS NOT NULL OR d.deleted_at IS NOT NULL, COALESCE(u.guest, FALSE),
-                     t.id IS NOT NULL,
-                     CASE WHEN m.silenced THEN 'silenced' WHEN m.user_id IS NULL THEN (
-                         SELECT 'banned' FROM bans b WHERE b.chat_id = r.chat_id AND b.user_id = r.user_id
-                             AND (b.ends_at IS NULL OR b.ends_at > clock.now)) END,
-                     clock.now
-                 FROM clock CROSS JOIN ", $from, "
-                 LEFT JOIN users u ON u.id = r.user_id
-                 LEFT JOIN users t ON u.guest AND t.username_key = substr(u.username_key, 2)
-                 LEFT JOIN members m ON m.chat_id = r.chat_id AND m.user_id = r.user_id
-                 LEFT JOIN ", $messages, " d ON d.chat_id = r.chat_id AND d.sender_id = r.user_id
-                     AND d.client_message_id = r.client_id
-                 ORDER BY r.place"
-            )
-        };
-    }
     let rows: Vec<(i64, i64, Option<&str>)> = commands
         .iter()
         .map(|command| {
@@ -136,65 +129,77 @@ pub async fn facts(tx: &mut Tx, commands: &[&Command]) -> Result<(Timestamp, Vec
             (command.chat_id.0, command.user_id.0, key)
         })
         .collect();
+    // PostgreSQL looks for repeats in the order of the index that is meant: while chats are small, the
+    // primary key looks as good to it, and would have it read all of a big chat for each message. What has
+    // no key finds another message, which is not joined.
     let rows: Vec<FactRow> = fetch_all!(
         tx,
-        postgres: select!("UNNEST($1::BIGINT[], $2::BIGINT[], $3::TEXT[])
-            WITH ORDINALITY AS r (chat_id, user_id, client_id, place)",
-            // In the order of the index that is meant: while chats are small, the primary key looks
-            // as good to PostgreSQL, and would have it read all of a big chat for each message. What has
-            // no key finds another message, which is not joined.
-            "LATERAL (SELECT * FROM messages WHERE (chat_id, sender_id, client_message_id)
+        postgres: "SELECT u.username, u.role, u.blocked_at IS NOT NULL OR u.deactivated_at IS NOT NULL AS shut_out,
+                m.role AS member, d.id, d.text, d.reply_to, d.created_at,
+                d.edited_at IS NOT NULL OR d.deleted_at IS NOT NULL AS changed,
+                COALESCE(u.guest, FALSE) AS guest, t.id IS NOT NULL AS name_taken,
+                CASE WHEN m.silenced THEN 'silenced' WHEN m.user_id IS NULL THEN (
+                    SELECT 'banned' FROM bans b WHERE b.chat_id = r.chat_id AND b.user_id = r.user_id
+                        AND (b.ends_at IS NULL OR b.ends_at > clock.now)) END AS barred,
+                clock.now
+            FROM clock CROSS JOIN UNNEST($1::BIGINT[], $2::BIGINT[], $3::TEXT[])
+                WITH ORDINALITY AS r (chat_id, user_id, client_id, place)
+            LEFT JOIN users u ON u.id = r.user_id
+            LEFT JOIN users t ON u.guest AND t.username_key = substr(u.username_key, 2)
+            LEFT JOIN members m ON m.chat_id = r.chat_id AND m.user_id = r.user_id
+            LEFT JOIN LATERAL (SELECT * FROM messages WHERE (chat_id, sender_id, client_message_id)
                     >= (r.chat_id, r.user_id, COALESCE(r.client_id, ''))
-                ORDER BY chat_id, sender_id, client_message_id LIMIT 1)"),
+                ORDER BY chat_id, sender_id, client_message_id LIMIT 1) d
+                ON d.chat_id = r.chat_id AND d.sender_id = r.user_id AND d.client_message_id = r.client_id
+            ORDER BY r.place",
         (
             column!(rows, 0),
             column!(rows, 1),
             column!(rows, 2),
         ),
-        sqlite: select!("(SELECT key AS place, value ->> 0 AS chat_id, value ->> 1 AS user_id,
-            value ->> 2 AS client_id FROM json_each($1)) r", "messages"),
+        sqlite: "SELECT u.username, u.role, u.blocked_at IS NOT NULL OR u.deactivated_at IS NOT NULL AS shut_out,
+                m.role AS member, d.id, d.text, d.reply_to, d.created_at,
+                d.edited_at IS NOT NULL OR d.deleted_at IS NOT NULL AS changed,
+                COALESCE(u.guest, FALSE) AS guest, t.id IS NOT NULL AS name_taken,
+                CASE WHEN m.silenced THEN 'silenced' WHEN m.user_id IS NULL THEN (
+                    SELECT 'banned' FROM bans b WHERE b.chat_id = r.chat_id AND b.user_id = r.user_id
+                        AND (b.ends_at IS NULL OR b.ends_at > clock.now)) END AS barred,
+                clock.now
+            FROM clock CROSS JOIN (SELECT key AS place, value ->> 0 AS chat_id, value ->> 1 AS user_id,
+                value ->> 2 AS client_id FROM json_each($1)) r
+            LEFT JOIN users u ON u.id = r.user_id
+            LEFT JOIN users t ON u.guest AND t.username_key = substr(u.username_key, 2)
+            LEFT JOIN members m ON m.chat_id = r.chat_id AND m.user_id = r.user_id
+            LEFT JOIN messages d ON d.chat_id = r.chat_id AND d.sender_id = r.user_id
+                AND d.client_message_id = r.client_id
+            ORDER BY r.place",
         (json_rows(&rows)),
     )?;
-    let now = rows.first().map_or(0, |row| row.12);
+    let now = rows.first().map_or(0, |row| row.now);
     Ok((Timestamp(now), rows.into_iter().map(fact).collect()))
 }
 
 fn fact(row: FactRow) -> Fact {
-    let (
-        username,
-        role,
-        blocked,
-        member,
-        id,
-        text,
-        reply_to,
-        created_at,
-        changed,
-        guest,
-        name_taken,
-        barred,
-        _,
-    ) = row;
     Fact {
-        user: username.map(|username| Sender {
+        user: row.username.map(|username| Sender {
             username,
-            role: if role.as_deref() == Some("admin") { Role::Admin } else { Role::User },
-            blocked,
-            guest,
-            name_taken,
+            role: if row.role.as_deref() == Some("admin") { Role::Admin } else { Role::User },
+            blocked: row.shut_out,
+            guest: row.guest,
+            name_taken: row.name_taken,
         }),
-        member: member.as_deref().map(MemberRole::from_text),
-        barred: match barred.as_deref() {
+        member: row.member.as_deref().map(MemberRole::from_text),
+        barred: match row.barred.as_deref() {
             Some("banned") => Some(Barred::Banned),
             Some(_) => Some(Barred::Silenced),
             None => None,
         },
-        repeated: id.map(|id| Repeated {
+        repeated: row.id.map(|id| Repeated {
             id: Seq(id),
-            text: text.unwrap_or_default(),
-            reply_to: reply_to.map(Seq),
-            timestamp: Timestamp(created_at.unwrap_or(0)),
-            changed,
+            text: row.text.unwrap_or_default(),
+            reply_to: row.reply_to.map(Seq),
+            timestamp: Timestamp(row.created_at.unwrap_or(0)),
+            changed: row.changed,
         }),
     }
 }
@@ -225,7 +230,7 @@ pub async fn named_messages(
     }
     let named: Vec<(i64, i64)> = named.into_iter().collect();
     let (chats, ids): (Vec<i64>, Vec<i64>) = named.iter().copied().unzip();
-    let rows: Vec<MessageRow> = fetch_all!(
+    Ok(fetch_all!(
         tx,
         postgres: concat!("SELECT ", message_columns!(), "
             FROM UNNEST($1::BIGINT[], $2::BIGINT[]) AS r (chat_id, id)
@@ -237,8 +242,7 @@ pub async fn named_messages(
             JOIN messages m ON m.chat_id = r.value ->> 0 AND m.id = r.value ->> 1
             JOIN users s ON s.id = m.sender_id"),
         (json_rows(&named)),
-    )?;
-    Ok(rows.into_iter().map(Stored::from).collect())
+    )?)
 }
 
 /// Which of the edits that have an id were made before.
@@ -257,7 +261,7 @@ pub async fn earlier_edits(tx: &mut Tx, commands: &[&Command]) -> Result<HashMap
     }
     let rows: Vec<(i64, i64, &str)> =
         keys.iter().map(|(chat, message, key)| (chat.0, message.0, key.as_str())).collect();
-    let found: Vec<(i64, i64, String, i64, i64)> = fetch_all!(
+    let found: Vec<EarlierEdit> = fetch_all!(
         tx,
         postgres: "SELECT e.chat_id, e.message_id, e.fingerprint, e.seq, e.created_at
             FROM UNNEST($1::BIGINT[], $2::BIGINT[], $3::TEXT[]) AS r (chat_id, message_id, fingerprint)
@@ -274,9 +278,22 @@ pub async fn earlier_edits(tx: &mut Tx, commands: &[&Command]) -> Result<HashMap
                 AND e.fingerprint = r.value ->> 2",
         (json_rows(&rows)),
     )?;
-    let edit = |(chat, message, fingerprint, seq, at)| {
-        let edited = Edited { seq: Seq(seq), timestamp: Timestamp(at) };
-        ((ChatId(chat), Seq(message), fingerprint), edited)
-    };
-    Ok(found.into_iter().map(edit).collect())
+    Ok(found.into_iter().map(|EarlierEdit { key, edited }| (key, edited)).collect())
 }
+
+struct EarlierEdit {
+    key: EditKey,
+    edited: Edited,
+}
+
+from_row!(EarlierEdit, |row| Self {
+    key: (
+        ChatId(row.try_get("chat_id")?),
+        Seq(row.try_get("message_id")?),
+        row.try_get("fingerprint")?
+    ),
+    edited: Edited {
+        seq: Seq(row.try_get("seq")?),
+        timestamp: Timestamp(row.try_get("created_at")?)
+    },
+});

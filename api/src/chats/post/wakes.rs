@@ -1,7 +1,7 @@
 //! Waking the members whose connections do not hold a chat live: each once, by the first message since it
 //! was marked dormant for them.
 
-use super::plan::Done;
+use super::plan::batch::Done;
 use crate::{
     db::{List, Tx, column, execute, fetch_all, json_rows},
     error::Result,

@@ -1,6 +1,6 @@
 //! The statements of `post` that write what a batch did. Each handles the whole batch.
 
-use super::plan::Done;
+use super::plan::batch::Done;
 use crate::{
     chats::{
         ordinals::{self, Ordinals},
@@ -44,23 +44,13 @@ pub async fn write(tx: &mut Tx, now: Timestamp, done: &Done) -> Result<()> {
     Ok(())
 }
 
-/// PostgreSQL's statement that numbers chats, with its rows from the parameters `$rows`; `$1` is the time.
-macro_rules! number {
-    ($rows:literal) => {
-        concat!(
-            "UPDATE chats SET last_seq = n.last_seq, message_count = message_count + n.messages,
-                 sent_count = n.sent_count, sent_seq = n.sent_seq, newest = n.newest, changed_at = $1
-             FROM UNNEST(",
-            $rows,
-            ") AS n (id, last_seq, messages, sent_count, sent_seq, newest) WHERE chats.id = n.id"
-        )
-    };
-}
-
 async fn number_chats(tx: &mut Tx, now: Timestamp, rows: &[Numbered]) -> Result<()> {
     execute!(
         tx,
-        postgres: number!("$2::BIGINT[], $3::BIGINT[], $4::BIGINT[], $5::BIGINT[], $6::BIGINT[], $7::BIGINT[]"),
+        postgres: "UPDATE chats SET last_seq = n.last_seq, message_count = message_count + n.messages,
+                sent_count = n.sent_count, sent_seq = n.sent_seq, newest = n.newest, changed_at = $1
+            FROM UNNEST($2::BIGINT[], $3::BIGINT[], $4::BIGINT[], $5::BIGINT[], $6::BIGINT[], $7::BIGINT[])
+                AS n (id, last_seq, messages, sent_count, sent_seq, newest) WHERE chats.id = n.id",
         (
             now.0,
             column!(rows, 0),
@@ -106,10 +96,13 @@ async fn insert_messages(
         seen.into_iter().map(|((chat, user), ordinal)| (chat, user, ordinal)).collect();
     execute!(
         tx,
-        postgres: concat!(
-            "WITH numbered AS (",
-            number!("$9::BIGINT[], $10::BIGINT[], $11::BIGINT[], $12::BIGINT[], $13::BIGINT[], $14::BIGINT[]"),
-            "), seen AS (
+        postgres: "WITH numbered AS (
+                UPDATE chats SET last_seq = n.last_seq, message_count = message_count + n.messages,
+                    sent_count = n.sent_count, sent_seq = n.sent_seq, newest = n.newest, changed_at = $1
+                FROM UNNEST($9::BIGINT[], $10::BIGINT[], $11::BIGINT[], $12::BIGINT[], $13::BIGINT[],
+                    $14::BIGINT[]) AS n (id, last_seq, messages, sent_count, sent_seq, newest)
+                WHERE chats.id = n.id),
+             seen AS (
                 UPDATE members SET seen = COALESCE(r.ordinal, members.seen), invited_by = NULL
                 FROM UNNEST($15::BIGINT[], $16::BIGINT[], $17::BIGINT[]) AS r (chat_id, user_id, ordinal)
                 WHERE members.chat_id = r.chat_id AND members.user_id = r.user_id)
@@ -118,7 +111,7 @@ async fn insert_messages(
              SELECT chat_id, id, id, sender_id, client_id, text, reply_to, ordinal, $1
              FROM UNNEST($2::BIGINT[], $3::BIGINT[], $4::BIGINT[], $5::TEXT[], $6::TEXT[],
                  $7::BIGINT[], $8::BIGINT[])
-                 AS r (chat_id, id, sender_id, client_id, text, reply_to, ordinal)"),
+                 AS r (chat_id, id, sender_id, client_id, text, reply_to, ordinal)",
         (
             now.0,
             column!(rows, 0),

@@ -7,33 +7,44 @@ use super::{limits, operations::operations};
 use crate::rest::costs;
 use axum::http::StatusCode;
 use platform::problem::PROBLEM_JSON;
+use protocol::code::Code;
 use serde_json::{Map, Value, json};
 
-/// What extractors and surroundings refuse with: status, code, sentence.
-const COMMON: [(&str, &str, &str); 15] = [
-    ("400", "malformed_json", "The body is not JSON: expected value."),
-    ("400", "bad_request", "The request could not be read."),
-    ("401", "unauthenticated", "Sign in first: no access token came with this request."),
-    ("401", "invalid_token", "The access token is not valid."),
-    ("401", "token_expired", "The access token has expired. Renew it."),
-    ("401", "session_ended", "This session has ended. Sign in again."),
-    ("403", "blocked", "This account is blocked."),
-    ("403", "wrong_origin", "This page may not act with your session cookie."),
-    ("413", "body_too_large", "The body is too large."),
-    ("415", "unsupported_media_type", "Send the body as application/json."),
-    ("422", "validation_failed", "limit: must be from 1 to 100"),
-    ("429", "rate_limited", "Too many requests. Wait and try again."),
-    ("500", "internal", "Something went wrong on our side."),
-    ("503", "unavailable", "The service cannot answer right now. Try again in a moment."),
-    ("503", "timeout", "The service cannot answer right now. Try again in a moment."),
+/// What extractors and surroundings refuse with.
+const COMMON: [Code; 15] = [
+    Code::MalformedJson,
+    Code::BadRequest,
+    Code::Unauthenticated,
+    Code::InvalidToken,
+    Code::TokenExpired,
+    Code::SessionEnded,
+    Code::Blocked,
+    Code::WrongOrigin,
+    Code::BodyTooLarge,
+    Code::UnsupportedMediaType,
+    Code::ValidationFailed,
+    Code::RateLimited,
+    Code::Internal,
+    Code::Unavailable,
+    Code::Timeout,
 ];
+
+/// A code's sentence, or one that shows what it says beyond that.
+fn sentence(code: Code) -> &'static str {
+    match code {
+        Code::MalformedJson => "The body is not JSON: expected value.",
+        Code::ValidationFailed => "limit: must be from 1 to 100",
+        code => code.sentence(),
+    }
+}
 
 /// Completes every operation's refusals.
 pub fn add(document: &mut Value) {
     let guarded_by_default = document["security"].as_array().is_some_and(|all| !all.is_empty());
     let (mut shared_responses, mut shared_examples) = (Map::new(), Map::new());
-    for (status, code, sentence) in COMMON {
-        shared_examples.insert(code.to_owned(), example(status, code, sentence));
+    for code in COMMON {
+        let example = example(&status(code), code.as_str(), sentence(code));
+        shared_examples.insert(code.as_str().to_owned(), example);
     }
     for (path, method, operation) in operations(document) {
         let guarded = match operation["security"].as_array() {
@@ -54,9 +65,7 @@ pub fn add(document: &mut Value) {
             for (code, sentence) in codes {
                 refusal.add(&code, example(status, &code, &sentence));
             }
-            for code in shape.common(status) {
-                refusal.add(code, reference("examples", code));
-            }
+            shape.common(status).for_each(|code| refusal.add_common(code));
             // What it answers beside problems, such as `/status` while the database is away.
             if let Value::Object(own) = declared["content"].take() {
                 refusal.response["description"] = declared["description"].take();
@@ -66,16 +75,15 @@ pub fn add(document: &mut Value) {
             }
             *declared = refusal.response;
         }
-        for (status, _, _) in COMMON.iter().filter(|common| shape.meets(common)) {
-            if responses.contains_key(*status) {
+        for code in COMMON.into_iter().filter(|code| shape.meets(*code)) {
+            let status = status(code);
+            if responses.contains_key(&status) {
                 continue;
             }
-            let mut refusal = Refusal::new(status);
-            for code in shape.common(status) {
-                refusal.add(code, reference("examples", code));
-            }
+            let mut refusal = Refusal::new(&status);
+            shape.common(&status).for_each(|code| refusal.add_common(code));
             let name = refusal.codes.join("_or_");
-            responses.insert((*status).to_owned(), reference("responses", &name));
+            responses.insert(status, reference("responses", &name));
             shared_responses.insert(name, refusal.response);
         }
     }
@@ -93,25 +101,27 @@ struct Shape {
 }
 
 impl Shape {
-    fn meets(&self, (status, code, _): &(&str, &str, &str)) -> bool {
-        match *status {
-            "400" | "413" | "415" => self.body,
-            "401" => self.guarded,
-            "403" if *code == "wrong_origin" => self.guarded && self.changes,
-            "403" => self.guarded,
-            "422" => self.body || self.parameters,
-            "429" => self.limited,
+    fn meets(&self, code: Code) -> bool {
+        match code.status() {
+            400 | 413 | 415 => self.body,
+            401 => self.guarded,
+            403 if code == Code::WrongOrigin => self.guarded && self.changes,
+            403 => self.guarded,
+            422 => self.body || self.parameters,
+            429 => self.limited,
             _ => true,
         }
     }
 
     /// The common codes of one status.
-    fn common<'a>(&'a self, status: &'a str) -> impl Iterator<Item = &'static str> + 'a {
-        COMMON
-            .iter()
-            .filter(move |common| common.0 == status && self.meets(common))
-            .map(|common| common.1)
+    fn common(&self, of: &str) -> impl Iterator<Item = Code> {
+        COMMON.into_iter().filter(move |code| status(*code) == of && self.meets(*code))
     }
+}
+
+/// As the document spells it.
+fn status(code: Code) -> String {
+    code.status().to_string()
 }
 
 fn is_refusal(status: &str) -> bool {
@@ -157,6 +167,10 @@ impl Refusal {
             limits::tell(&mut response);
         }
         Self { codes: Vec::new(), response }
+    }
+
+    fn add_common(&mut self, code: Code) {
+        self.add(code.as_str(), reference("examples", code.as_str()));
     }
 
     fn add(&mut self, code: &str, example: Value) {

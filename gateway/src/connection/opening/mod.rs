@@ -6,7 +6,6 @@ pub(crate) mod native;
 pub(crate) mod older;
 
 use crate::{
-    Gateway,
     connection::{arriving::Arriving, session::Session},
     dialect::Window,
     hub::{
@@ -14,6 +13,7 @@ use crate::{
         strangers::Stranger,
         users::Arrival,
     },
+    state::Gateway,
 };
 use platform::{
     telemetry::trace::{Kind, Span},

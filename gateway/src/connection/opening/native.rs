@@ -2,7 +2,6 @@
 
 use super::{Admitted, Opened, admit, handshake, opened};
 use crate::{
-    Gateway,
     connection::{
         arriving::Arriving,
         greeting::{Greeted, Greeting, Hello},
@@ -19,6 +18,7 @@ use crate::{
         presence::sharing,
         strangers::Stranger,
     },
+    state::Gateway,
     wire::{
         frame::Frame,
         socket::{Incoming, Socket},
@@ -60,7 +60,7 @@ pub(crate) async fn open(
 
 async fn answer(
     gateway: &Arc<Gateway>,
-    Hello { token, resume }: Hello,
+    Hello { token, version, resume }: Hello,
     stranger: Stranger,
 ) -> Result<Opened, Close> {
     let config = &gateway.hub.config;
@@ -72,6 +72,7 @@ async fn answer(
     let conn = Arc::clone(&registered.conn);
 
     let ready = ServerFrame::Ready {
+        version,
         connection_id: format!("{}.{}", gateway.hub.node, conn.id.0),
         user: view.user,
         epoch: epoch.to_string(),

@@ -3,7 +3,6 @@
 //! and are told nothing on opening.
 
 use crate::{
-    Gateway,
     connection::{
         arriving::{Arriving, join_all},
         joining::closed_by,
@@ -20,6 +19,7 @@ use crate::{
         presence::sharing,
         strangers::Stranger,
     },
+    state::Gateway,
 };
 use platform::limit::network;
 use protocol::{calls::Shows, chat::ChatView, close::Close, id::ChatId, time::Timestamp};

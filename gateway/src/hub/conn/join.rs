@@ -4,6 +4,7 @@
 use crate::{dialect::try_later, wire::frame::Frame};
 use protocol::{
     chat::{ChatType, ChatView},
+    code::Code,
     frames::ServerFrame,
     id::{ChatId, Seq},
 };
@@ -98,7 +99,7 @@ impl Join {
         if let Some(Announce::Subscribed(granted)) = self.announce {
             let Subscription { id, reply, .. } = *granted;
             let text = "This chat is on its way already.";
-            reply(&try_later(id, "rate_limited", text, wait));
+            reply(&try_later(id, Code::RateLimited, text, wait));
         }
     }
 }

@@ -1,11 +1,11 @@
 use super::*;
 use crate::{
-    Gateway,
     backend::scripted::Scripted,
     config::Config,
     connection::opening::Registered,
     dialect::Window,
     hub::conn::Conn,
+    state::Gateway,
     testing::{chat, connect, gateway, taken, watch},
 };
 use platform::bus::BusEvent;

@@ -2,12 +2,12 @@
 
 use super::*;
 use crate::{
-    Gateway,
     backend::scripted::Scripted,
     config::{Config, LaneConfig},
     connection::opening::Registered,
     dialect::{Window, samples::message_event},
     repair,
+    state::Gateway,
     testing::{chat, connect, gateway, taken, watch},
 };
 use protocol::{

@@ -10,7 +10,6 @@ mod outgoing;
 use super::{
     TestAccount,
     account::Pass,
-    backoff::Backoff,
     dialect::{self, Acks, Me, Window},
     order::{DeviceState, Inbox},
     wire::WireError,
@@ -20,6 +19,7 @@ use crate::{history::Log, measure::Count, scenario::Dialect};
 use connected::ConnectedDevice;
 use memory::{Chats, Commands};
 use open::NotOpen;
+use platform::backoff::Backoff;
 use protocol::{
     close::{Close, Retry},
     id::ChatId,
@@ -121,7 +121,7 @@ impl Device {
 
     /// Keeps connected until it leaves or is refused for good.
     pub(super) async fn run(mut self: Box<Self>) {
-        let (mut backoff, mut due) = (Backoff::default(), self.spec.due);
+        let (mut backoff, mut due) = (Backoff::of_client(), self.spec.due);
         let mut refused_pass = None;
         loop {
             // Boxed, because a device is on its way up for a moment and connected for hours.
@@ -131,7 +131,7 @@ impl Device {
                     let (end, ready, pass) = live.run().await;
                     let held = ready.is_some_and(|since| since.elapsed() > HELD);
                     if held {
-                        backoff = Backoff::default();
+                        backoff = Backoff::of_client();
                     }
                     if is_token_expired(&end) {
                         refused_pass = Some(pass);
@@ -142,13 +142,13 @@ impl Device {
                 Err(NotOpen::Left) => None,
                 Err(NotOpen::NoToken(error)) => {
                     self.worker.shard.lock().error(&error.kind());
-                    let pause = backoff.pause(&mut self.chance);
+                    let pause = backoff.pause(self.chance.random());
                     let pause = error.retry_after().unwrap_or_default() + pause;
                     (!error.is_final()).then(|| Instant::now() + pause)
                 }
                 Err(NotOpen::Failed(error)) => {
                     self.worker.shard.lock().error(&error.to_string());
-                    Some(Instant::now() + backoff.pause(&mut self.chance))
+                    Some(Instant::now() + backoff.pause(self.chance.random()))
                 }
             };
             let Some(again) = again else { break };
@@ -217,7 +217,7 @@ impl Device {
         let pause = match retry {
             Retry::Never => return None,
             Retry::Now if held => AT_ONCE.mul_f64(self.chance.random()),
-            Retry::Now | Retry::Backoff => backoff.pause(&mut self.chance),
+            Retry::Now | Retry::Backoff => backoff.pause(self.chance.random()),
         };
         Some(Instant::now() + pause)
     }

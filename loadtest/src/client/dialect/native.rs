@@ -7,13 +7,13 @@ use std::time::Duration;
 /// A frame as text.
 pub fn encode(outgoing: ClientMessage<'_>) -> Option<String> {
     let frame = match outgoing {
-        ClientMessage::Hello { token, epoch, cursors } => ClientFrame::Hello {
-            token: Some(token.to_owned()),
-            resume: epoch.map(|epoch| Resume {
+        ClientMessage::Hello { token, epoch, cursors } => ClientFrame::hello(
+            Some(token.to_owned()),
+            epoch.map(|epoch| Resume {
                 epoch: epoch.to_owned(),
                 cursors: cursors.iter().copied().collect(),
             }),
-        },
+        ),
         ClientMessage::Command { kind, key, chat: chat_id, text } => {
             let (id, text) = (Some(key.to_owned()), text.to_owned());
             match kind {

@@ -2,7 +2,7 @@
 //! figures in a table for those who cannot see or point.
 
 use super::{
-    scale::Scale,
+    scale::{BOTTOM, LEFT, RIGHT, Scale, TOP, along},
     scene::{Scene, backdrop},
 };
 use crate::report::text::{Escaped, Unit, decimals, moment, script_json};
@@ -11,11 +11,6 @@ use serde_json::json;
 /// The drawing's own units: about the pixels of one on a screen of 1280.
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 270.0;
-/// The plot's edges: labels of the phases above, of the axes at the left and below.
-pub const LEFT: f64 = 62.0;
-pub const RIGHT: f64 = 628.0;
-pub const TOP: f64 = 24.0;
-pub const BOTTOM: f64 = 242.0;
 
 /// Rows of a chart's table: as many as anybody reads. The JSON report has all points.
 const ROWS: usize = 60;
@@ -250,10 +245,6 @@ fn class(style: Style) -> &'static str {
         Style::Dashed => "dashed",
         Style::Plain | Style::Filled => "",
     }
-}
-
-pub fn along(scale: Scale, value: f64) -> f64 {
-    LEFT + scale.place(value) * (RIGHT - LEFT)
 }
 
 fn up(scale: Scale, value: f64) -> f64 {

@@ -2,6 +2,12 @@
 
 use crate::report::text::{Unit, byte_unit, moment};
 
+/// The plot's edges: labels of the phases above, of the axes at the left and below.
+pub const LEFT: f64 = 62.0;
+pub const RIGHT: f64 = 628.0;
+pub const TOP: f64 = 24.0;
+pub const BOTTOM: f64 = 242.0;
+
 /// An axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Scale {
@@ -129,6 +135,11 @@ fn next(value: f64) -> f64 {
 fn is_power(value: f64) -> bool {
     let log = value.log10();
     (log - log.round()).abs() < 1e-6
+}
+
+/// How far to the right a value stands.
+pub fn along(scale: Scale, value: f64) -> f64 {
+    LEFT + scale.place(value) * (RIGHT - LEFT)
 }
 
 #[cfg(test)]

@@ -1,10 +1,7 @@
 //! What stands behind the lines of every chart over time: the run's phases, and what was done to the
 //! servers.
 
-use super::{
-    chart::{BOTTOM, LEFT, RIGHT, TOP, along},
-    scale::Scale,
-};
+use super::scale::{BOTTOM, LEFT, RIGHT, Scale, TOP, along};
 use crate::report::{
     Mark, PhaseReport,
     text::{Escaped, decimals},

@@ -1,9 +1,6 @@
 //! What a report tells in tables: phases, errors and closes, faults, servers, the scenario.
 
-use super::{
-    charts::{OPS, op_name},
-    verdict::{counted, per_second},
-};
+use super::charts::{OPS, op_name};
 use crate::{
     measure::{Count, Op},
     report::{
@@ -54,12 +51,12 @@ pub fn phases(report: &Report) -> String {
             name,
             from,
             format!("{} s", number(sums.seconds)),
-            number(per_second(sums, Count::Sent)),
-            number(per_second(sums, Count::Acked)),
-            number(per_second(sums, Count::Delivered)),
-            count(counted(sums, Count::Skipped)),
-            count(counted(sums, Count::Connected)),
-            count(counted(sums, Count::Dropped)),
+            number(sums.per_second(Count::Sent)),
+            number(sums.per_second(Count::Acked)),
+            number(sums.per_second(Count::Delivered)),
+            count(sums.counted(Count::Skipped)),
+            count(sums.counted(Count::Connected)),
+            count(sums.counted(Count::Dropped)),
             count(sums.errors.values().sum()),
         ]
     };
@@ -122,7 +119,7 @@ pub fn marks(marks: &[Mark]) -> String {
 /// What servers and load tester used in the phases that count.
 pub fn usage(report: &Report) -> String {
     let Report { generator, total, targets, .. } = report;
-    let delivered = counted(total, Count::Delivered);
+    let delivered = total.counted(Count::Delivered);
     let row = |name: String, cpu_seconds: f64, memory: f64| {
         let each = cpu_seconds * 1e6 / delivered as f64;
         vec![

@@ -5,7 +5,7 @@ use crate::{
     history::Verdict,
     measure::{Count, Op},
     report::{
-        Outcome, Report, Sums, ThresholdResult,
+        Outcome, Report, ThresholdResult,
         text::{Escaped, count, millis, number},
     },
 };
@@ -41,17 +41,8 @@ fn thresholds_kept(report: &Report) -> String {
 /// Servers' CPU seconds per million deliveries; none when nothing was scraped or delivered.
 pub fn cpu_per_million(report: &Report) -> Option<f64> {
     let used: f64 = report.targets.values().map(|target| target.cpu_seconds).sum();
-    let delivered = counted(&report.total, Count::Delivered);
+    let delivered = report.total.counted(Count::Delivered);
     (used > 0.0 && delivered > 0).then(|| used * 1e6 / delivered as f64)
-}
-
-pub fn counted(sums: &Sums, count: Count) -> u64 {
-    sums.counts.get(count.name()).copied().unwrap_or_default()
-}
-
-/// So many a second; 0 for no time at all.
-pub fn per_second(sums: &Sums, count: Count) -> f64 {
-    if sums.seconds > 0.0 { counted(sums, count) as f64 / sums.seconds } else { 0.0 }
 }
 
 /// The banner and the tiles.
@@ -92,7 +83,7 @@ fn tiles(report: &Report) -> String {
         tiles.push(format!("<div><span>{name}</span><b>{value}</b><small>{more}</small></div>"));
     };
     let most = report.series.iter().map(|point| point.connections).max().unwrap_or_default();
-    let made = counted(total, Count::Connected);
+    let made = total.counted(Count::Connected);
     tile("Connections", count(most), format!("at most; {} made", count(made)));
     for (op, name) in [(Op::Delivery, "Delivery p99"), (Op::Ack, "Acknowledgement p99")] {
         if let Some(latency) = total.latencies.get(&op) {
@@ -100,8 +91,8 @@ fn tiles(report: &Report) -> String {
             tile(name, millis(latency.p99), more);
         }
     }
-    let delivered = format!("{} in all", count(counted(total, Count::Delivered)));
-    tile("Delivered", format!("{}/s", number(per_second(total, Count::Delivered))), delivered);
+    let delivered = format!("{} in all", count(total.counted(Count::Delivered)));
+    tile("Delivered", format!("{}/s", number(total.per_second(Count::Delivered))), delivered);
     let errors: u64 = total.errors.values().sum();
     let closes: u64 = total.closes.values().sum();
     tile("Errors", count(errors), format!("{} closes", count(closes)));

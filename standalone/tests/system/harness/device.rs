@@ -118,7 +118,7 @@ impl Device {
     async fn try_connect(&mut self) -> Result<(), String> {
         let mut socket = Dial::new(self.at).open().await.map_err(|error| error.to_string())?;
         let (token, resume) = (Some(self.user.token.clone()), self.track.resume());
-        socket.say(&ClientFrame::Hello { token, resume }).await;
+        socket.say(&ClientFrame::hello(token, resume)).await;
         let ready = match socket.next().await {
             Got::Frame(ready) => ready,
             end => return Err(format!("{end:?}")),

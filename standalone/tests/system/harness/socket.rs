@@ -199,7 +199,7 @@ impl Socket {
 
     /// Says hello; the answer must be `ready`.
     pub async fn hello(&mut self, token: Option<&str>, resume: Option<Resume>) -> ServerFrame {
-        self.say(&ClientFrame::Hello { token: token.map(str::to_owned), resume }).await;
+        self.say(&ClientFrame::hello(token.map(str::to_owned), resume)).await;
         let ready = self.frame().await;
         assert!(matches!(ready, ServerFrame::Ready { .. }), "hello was answered with {ready:?}");
         ready

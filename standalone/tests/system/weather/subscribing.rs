@@ -129,7 +129,7 @@ async fn three_questions_at_once_bring_everything_once(t: System) {
     for user in [&stranger, &member] {
         let cursors = groups.iter().map(|group| (*group, Seq::ZERO)).collect();
         let resume = Some(Resume { epoch: epoch.clone(), cursors });
-        let hello = ClientFrame::Hello { token: Some(user.token.clone()), resume };
+        let hello = ClientFrame::hello(Some(user.token.clone()), resume);
         let frames = [hello].into_iter().chain((0..3).map(|number| subscribe(room, number)));
         let mut socket = Dial::new(t.node(1)).open().await.unwrap();
         socket.say_all(frames.map(|frame| serde_json::to_string(&frame).unwrap())).await;

@@ -1,0 +1,134 @@
+//! A running gateway: what it stands on, how it starts, what its connections work with. What a connection
+//! does with it is `connection/`'s business.
+
+use crate::{
+    backend::{Backend, hub_lanes::HubLanes, keys::Keys, lanes::ApiLanes},
+    config::Config,
+    hub::{self, Hub, conn::ConnIds, strangers::Strangers},
+    repair,
+    settings::ClientArgs,
+    wire::credit::Credit,
+};
+use platform::{
+    bus::Bus, lifecycle::Lifecycle, limit::Limiter, presence::Presence, settings::Origin,
+    telemetry::Ready,
+};
+use protocol::{id::NodeId, relay::Channel};
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// A running gateway.
+pub struct Gateway {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) lanes: Arc<ApiLanes>,
+    pub(crate) keys: Arc<Keys>,
+    pub(crate) ids: ConnIds,
+    pub(crate) limiter: Limiter,
+    pub(crate) credit: Arc<Credit>,
+    pub(crate) strangers: Arc<Strangers>,
+    pub(crate) allowed_origins: Vec<Origin>,
+    pub(crate) lifecycle: Lifecycle,
+    started: Instant,
+    max_connections: usize,
+}
+
+/// What a gateway stands on.
+pub struct Deps {
+    pub node: NodeId,
+    pub backend: Arc<dyn Backend>,
+    pub bus: Bus,
+    pub presence: Presence,
+    /// Shared with the other gateways: for what is limited by address.
+    pub limiter: Limiter,
+    pub lifecycle: Lifecycle,
+}
+
+impl Gateway {
+    /// Starts the gateway's tasks; [`crate::upgrade::router`] lets clients in. At the soft stop it lets all
+    /// of them go, spread over the drain time, and ends.
+    pub fn start(deps: Deps, config: Config, args: &ClientArgs) -> Arc<Self> {
+        metrics::gauge!("gateway_connections_limit").set(args.max_connections as f64);
+        for name in ["gateway_connections", "gateway_rooms", "gateway_draining"] {
+            metrics::gauge!(name).set(0.0);
+        }
+        let Deps { node, backend, bus, presence, limiter, lifecycle } = deps;
+        let hub_lanes = HubLanes::start(&backend, config.query, &lifecycle);
+        let hub =
+            Arc::new(Hub::new(node, config.clone(), bus.clone(), hub_lanes, lifecycle.clone()));
+        let listening = Arc::downgrade(&hub);
+        let subscriber = bus.subscriber(move |event| {
+            if let Some(hub) = listening.upgrade() {
+                hub.on_bus(event);
+            }
+        });
+        // Nobody awaits this subscription: whatever is published before it stands is found by the first poll.
+        drop(subscriber.add(&[Channel::Control]));
+        let _ = hub.subscriber.set(subscriber);
+        let credit = Credit::new(config.strangers_bytes, config.strangers_bytes_of_network);
+        let delivering = Arc::clone(&hub);
+        let on_events = move |run| delivering.on_events(run);
+        let lanes = Arc::new(ApiLanes::start(&backend, &config, &lifecycle, on_events));
+        let keys = Arc::new(Keys::new(Arc::clone(&backend)));
+        lifecycle.spawn_background(Arc::clone(&keys).keep());
+        repair::start(&hub, &backend);
+        lifecycle.spawn_background(hub::sweep::run(Arc::clone(&hub)));
+        let pacing = Arc::clone(&hub);
+        lifecycle.spawn_background(async move { pacing.pace.keep().await });
+        let gateway = Arc::new(Self {
+            hub,
+            lanes,
+            keys,
+            ids: ConnIds::default(),
+            limiter,
+            credit,
+            strangers: Strangers::new(
+                args.max_strangers_per_network,
+                args.trusted_proxies.iter().flatten().copied().collect(),
+            ),
+            allowed_origins: args.allowed_origins.iter().flatten().cloned().collect(),
+            lifecycle: lifecycle.clone(),
+            started: Instant::now(),
+            max_connections: args.max_connections,
+        });
+        let (draining, drain_time) =
+            (Arc::clone(&gateway), Duration::from_secs(args.drain_seconds));
+        let drained = CancellationToken::new();
+        let keeping = hub::presence::run(Arc::clone(&gateway.hub), presence, drained.clone());
+        lifecycle.spawn(keeping);
+        lifecycle.spawn(async move {
+            draining.lifecycle.soft_stop().cancelled().await;
+            metrics::gauge!("gateway_draining").set(1.0);
+            hub::drain::drain(&draining.hub, drain_time).await;
+            drained.cancel();
+        });
+        gateway
+    }
+
+    /// Whether new sockets are welcome: for the load balancer.
+    pub fn ready(self: &Arc<Self>) -> Ready {
+        let gateway = Arc::clone(self);
+        Arc::new(move || {
+            let gateway = Arc::clone(&gateway);
+            Box::pin(async move {
+                if gateway.lifecycle.is_stopping() {
+                    return Err("stopping".to_owned());
+                }
+                if !gateway.keys.any() {
+                    return Err("the api's public keys are not here yet".to_owned());
+                }
+                // The last twentieth is for clients that a balancer sends all the same.
+                if gateway.hub.users.connections() * 20 > gateway.max_connections * 19 {
+                    return Err("full".to_owned());
+                }
+                // Without Redis clients are still served, so that is no reason to send them away.
+                Ok(())
+            })
+        })
+    }
+
+    /// Time since the start, the sessions' clock.
+    pub(crate) fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+}
