@@ -1,5 +1,5 @@
-//! Which binaries run: those in a folder that the user names, or our own, built from the sources as they are
-//! now so that no test ever runs a stale one. It starts none of them.
+//! Finds the binaries to run: those in a folder that the user names, or our own, built from the current
+//! sources so that no test runs a stale one. It starts none of them.
 
 use anyhow::{Context, Result, bail};
 use std::{

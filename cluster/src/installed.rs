@@ -1,5 +1,5 @@
-//! Where the servers' programs are on this machine, and the configurations that are shipped for
-//! them. Installing them is `scripts/install-test-tools`.
+//! Finds the servers' programs on this machine, and the shipped configurations for them.
+//! `scripts/install-test-tools` installs the programs.
 
 use crate::program::User;
 use anyhow::{Context, Result};

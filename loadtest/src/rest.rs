@@ -1,5 +1,5 @@
-//! The deployment's REST service as the load tester uses it: one request, one answer, and waiting
-//! where the service says "later". Plain http; what is asked and why is the callers' business.
+//! The deployment's REST service as the load tester uses it: one request, one answer, and waiting if the
+//! service says "later". Plain HTTP; the callers decide what to request.
 
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{

@@ -1,5 +1,5 @@
-//! Memory for frames of clients that nobody knows yet. A `hello` that resumes thousands of chats is
-//! long and must get through; many that begin one and never end it must not cost the node its memory.
+//! The memory budget for frames of unidentified clients. A `hello` that resumes thousands of chats is long
+//! and must get through; many clients that begin a frame and never end it must not cost the node its memory.
 
 use parking_lot::Mutex;
 use platform::limit::network;

@@ -1,9 +1,9 @@
-//! One client's WebSocket: frames in, frames out, the closing handshake. Over the bare TCP stream
-//! taken out of the HTTP server. It knows nothing of chats; what bytes mean is [`Reader`]'s.
+//! One client's WebSocket: frames in, frames out, and the closing handshake, over the bare TCP stream taken
+//! out of the HTTP server. It knows nothing of chats; [`Reader`] decodes the bytes.
 //!
-//! Frames are on the wire what they are in memory ([`Frame`]), so that many of them are one copy and
-//! one system call. An idle connection owns no buffer: frames are read into and joined in memory of
-//! the thread, and only what is incomplete is kept.
+//! A frame has the same bytes on the wire as in memory ([`Frame`]), so writing many of them takes one copy
+//! and one system call. An idle connection owns no buffer: frames are read and joined in memory of the
+//! thread, and only incomplete data is kept.
 
 use crate::{
     config::Config,

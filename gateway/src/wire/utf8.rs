@@ -1,4 +1,4 @@
-//! A text that comes in pieces, checked as it comes: a character may be cut anywhere.
+//! A text that arrives in pieces, checked as it arrives: a character may be cut anywhere.
 
 use std::str;
 

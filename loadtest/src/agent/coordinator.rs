@@ -1,6 +1,7 @@
-//! Leads agents through one run: all take their orders, tell their clocks, start at one moment, are
-//! followed once a second and tell what they found. Commands against the servers and scrapes happen
-//! here, once. An agent that fails fails the run: what the others found is not the scenario.
+//! Leads agents through one run: gives them their orders, compares their clocks, starts them at one moment,
+//! polls them once a second and collects their results. The coordinator alone runs commands against the
+//! servers and scrapes them. An agent that fails fails the run, because the other agents' results do not
+//! cover the scenario.
 
 use super::{
     clocks::{Offset, worst_pair},

@@ -1,5 +1,5 @@
-//! One agent as its coordinator sees it: each of its requests as a call. When to call what is the
-//! coordinator's business.
+//! One agent as its coordinator sees it: each of its requests as a call. The coordinator decides when to call
+//! which.
 
 use super::{
     clocks::{Offset, Sample},

@@ -1,5 +1,5 @@
-//! Orders to a device, and the handle that takes them. The queue is bounded and nobody
-//! waits for it: an engine on a fixed schedule would rather count what could not be begun.
+//! Orders to a device, and the handle that accepts them. The queue is bounded and nobody waits for it: an
+//! engine on a fixed schedule counts an order that cannot start instead.
 
 use parking_lot::{Mutex, MutexGuard};
 use protocol::id::ChatId;

@@ -1,4 +1,4 @@
-//! What a run is told. Types and their numbers only.
+//! The options of a run. Types and their numbers only.
 
 use crate::{cast::Cast, scenario::Scenario};
 use std::{fmt, future::Future, net::IpAddr, pin::Pin, sync::Arc, time::Duration};

@@ -1,4 +1,4 @@
-//! Reads what the database holds of the run's chats, so that it can be held against what was acknowledged
+//! Reads the final contents of the run's chats from the database, to compare them with what was acknowledged
 //! and received. It judges nothing.
 
 use super::{Observer, Progress, Renewed, RunError, RunOptions, RunPart};

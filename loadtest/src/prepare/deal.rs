@@ -1,4 +1,4 @@
-//! Who is in which chat. Pure, and the same for the same scenario: two runs compare.
+//! Assigns accounts to chats. Pure, and the same for the same scenario, so that two runs are comparable.
 
 use crate::scenario::{ChatKind, Chats};
 use protocol::chat::ChatType;

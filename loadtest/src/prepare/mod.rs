@@ -1,6 +1,6 @@
-//! Prepares a cast on a deployment: accounts, tokens and chats, in bulk where an administrator's
-//! credentials are given and by the public routes where not; takes it away again. Everything made is
-//! named after the run. Nobody connects here.
+//! Prepares a cast on a deployment: creates accounts, tokens and chats, in bulk with an administrator's
+//! credentials, otherwise by the public routes; and removes them again. All names contain the run's name.
+//! Nothing connects here.
 
 mod bulk;
 pub mod deal;

@@ -1,5 +1,5 @@
-//! What a scenario that has the right shape may still have wrong: numbers out of their bounds, and parts
-//! that do not go together. Also used for scenarios that came over the network.
+//! Finds mistakes in a scenario of the right shape: numbers out of bounds, and parts that contradict each
+//! other. Also used for scenarios that arrive over the network.
 
 use super::{
     bounds::{between, name, share},

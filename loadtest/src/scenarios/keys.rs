@@ -1,5 +1,5 @@
-//! The keys of a scenario's file and what each takes. The documentation's tables are held against
-//! these by a test, these against the types of [`crate::scenario`] by another.
+//! The keys of a scenario file and their values. One test compares the documentation's tables with these
+//! keys, another compares these keys with the types of [`crate::scenario`].
 
 /// A key of a table.
 pub(super) struct Key {

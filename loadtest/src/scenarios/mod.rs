@@ -1,6 +1,6 @@
-//! Scenarios from TOML: reading, changing by `--set`, checking, and the shipped examples. A scenario
-//! that comes out of [`read`] can be run as it is; all that is wrong with one is told at once, each
-//! with its line and what to write instead.
+//! Scenarios from TOML: reading, changing by `--set`, checking, and the shipped examples. A scenario that
+//! [`read`] returns can be run as it is. An error reports all mistakes at once, each with its line and its
+//! correction.
 
 mod bounds;
 mod check;

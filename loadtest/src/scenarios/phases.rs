@@ -1,4 +1,4 @@
-//! What phases may have wrong, each and in their order: who shall do something must be connected.
+//! Finds mistakes in phases, each by itself and in their order: every action needs connections.
 
 use super::{
     bounds::{MAX_CONNECTIONS, between, name, share},

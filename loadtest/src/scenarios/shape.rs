@@ -1,5 +1,5 @@
-//! Whether a file has the right keys with the right kinds of values. Finds everything that serde would
-//! stop at, and more: serde stops at the first.
+//! Checks that a file has the right keys with the right kinds of values. It reports every mistake, whereas
+//! serde stops at the first.
 
 use super::{
     keys::{Key, Kind, SCENARIO},

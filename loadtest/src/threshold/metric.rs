@@ -1,4 +1,4 @@
-//! What thresholds are about: the names of a run's figures, and where a report has them.
+//! The metrics of thresholds: the names of a run's figures, and their places in a report.
 
 use super::unit::Quantity;
 use crate::{

@@ -1,5 +1,5 @@
-//! Thresholds: `delivery.p99<250ms`, `lost==0`, `phase(steady).ack.mean<=20ms`. What they look like and
-//! whether a report keeps them; when a run stops because of one is not decided here.
+//! Thresholds: `delivery.p99<250ms`, `lost==0`, `phase(steady).ack.mean<=20ms`. Parses them and decides
+//! whether a report meets them. It does not decide when a threshold stops a run.
 
 mod metric;
 mod unit;

@@ -1,5 +1,5 @@
-//! Units of a threshold's number, by what is measured. Reports hold milliseconds, bytes and plain
-//! numbers; those are the scale of 1.
+//! The units of a threshold's number, by kind of metric. Reports hold milliseconds, bytes and plain numbers;
+//! those have the scale 1.
 
 use std::fmt;
 

@@ -1,9 +1,9 @@
-//! What waits to be written to one client: bounded in bytes, never blocking whoever delivers. The
-//! connection's task takes everything at once. Also carries the two other things that reach a
+//! The frames that wait to be written to one client: bounded in bytes, and never blocking the sender. The
+//! connection's task takes all of them at once. The outbox also carries the two other things that reach a
 //! connection from outside: chats to join and the order to close.
 //!
-//! A full outbox closes nothing. An event that finds no space is the business of its chat: the
-//! watcher is detached from that chat and caught up at the pace at which its client reads.
+//! A full outbox does not close the connection. If an event finds no space, its chat detaches the watcher and
+//! lets it catch up as its client reads.
 
 use crate::{
     hub::conn::join::{Cause, Join},

@@ -1,5 +1,5 @@
-//! What orders lead to: frames to write. Nothing is begun while the device is not ready, is held by
-//! the server, or has as much on its way as it may.
+//! Turns orders into frames to write. It starts no order while the device is not ready, is told to wait by
+//! the server, or has reached its limit of messages in flight.
 
 use super::{ClosedLoop, ConnectedDevice, End, dialect, incoming::micros, memory::PendingCommand};
 use crate::{

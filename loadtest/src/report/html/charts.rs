@@ -1,4 +1,4 @@
-//! Which charts a report has, and what is in them.
+//! The charts of a report and their contents.
 
 use super::chart::{Across, Chart, ChartLine, Style};
 use crate::{

@@ -1,4 +1,4 @@
-//! What a report tells in tables: phases, errors and closes, faults, servers, the scenario.
+//! The tables of a report: phases, errors and closes, faults, servers, the scenario.
 
 use super::charts::{OPS, op_name};
 use crate::{

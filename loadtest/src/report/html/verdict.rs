@@ -1,4 +1,4 @@
-//! The top of a report: how it ended, the figures that matter, thresholds, and the truth.
+//! The top of a report: the outcome, the important figures, the thresholds, and the truth.
 
 use super::tables;
 use crate::{

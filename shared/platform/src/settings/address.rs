@@ -1,4 +1,4 @@
-//! Where a process listens, as people write it. Nothing is bound here.
+//! A listening address as people write it. Nothing is bound here.
 
 use std::{
     fmt,
