@@ -41,7 +41,7 @@ pub struct Config {
     pub ended_capacity: usize,
     /// What one account may ask of all apis together, counted in cheap reads
     /// (the table is `rest/costs.rs`): 50 changes a second and 200 at once, as over its sockets, or 250 cheap
-    /// reads, a tenth of a core. A page that opens takes about 20, and the `names` dialect's list of all messages 51.
+    /// reads, a tenth of a core. A page that opens takes about 20, and a list of all messages by name 51.
     pub requests: Rate,
     /// The same for all people of one network who show no account: twice as much, so that a school that
     /// comes back at once may renew and sign in. Those are limited by themselves, below.

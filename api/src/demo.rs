@@ -224,6 +224,6 @@ impl fmt::Display for Demo {
             writeln!(f, "username: {username}  email: {email}  password: {password}")?;
         }
         writeln!(f, "Private chat: {}  group: {}", self.private, self.group)?;
-        write!(f, "Everybody knows these passwords. Use them for trying things out only.")
+        write!(f, "These passwords are public. Use them only to try things out.")
     }
 }

@@ -150,6 +150,6 @@ impl fmt::Display for SignInError {
 impl fmt::Display for WrongPassword {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.0.username();
-        write!(f, "CANARY_PASSWORD is wrong: the account {name} exists and has another password")
+        write!(f, "CANARY_PASSWORD is wrong: the account {name} exists with a different password")
     }
 }

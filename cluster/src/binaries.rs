@@ -1,5 +1,5 @@
-//! Which binaries run: those in a folder that the user names, or our own, built from the sources as they are
-//! now so that no test ever runs a stale one. It starts none of them.
+//! Finds the binaries to run: those in a folder that the user names, or our own, built from the current
+//! sources so that no test runs a stale one. It starts none of them.
 
 use anyhow::{Context, Result, bail};
 use std::{
@@ -24,7 +24,7 @@ const PACKAGE_VARIABLES: [&str; 7] = [
 /// A binary that the folder given by `--binaries` lacks. Programs that take the option end with
 /// [`exit_code`].
 #[derive(Debug, thiserror::Error)]
-#[error("{} is missing; build it: cargo build --release --workspace --bin {name} --features otlp", path.display())]
+#[error("{} is missing; build it with cargo build --release --workspace --bin {name} --features otlp", path.display())]
 pub struct MissingBinary {
     name: &'static str,
     path: PathBuf,

@@ -1,5 +1,5 @@
-//! A whole cluster: Redis, PostgreSQL, apis, gateways and the load balancer, wired together.
-//! What a single process of it is, is in the files of those.
+//! A whole cluster: Redis, PostgreSQL, apis, gateways and the load balancer, wired together. Each kind of
+//! process has a file of its own.
 
 use crate::{
     Backend, Balancer, BalancerKind, Cpus, Durability, Node, Postgres, Process, Program, Redis,

@@ -1,5 +1,5 @@
-//! Which CPU each part of a cluster runs on, for measurements: a server that shares its CPU with the
-//! clients that load it is measured with their caches. Whoever only wants a cluster leaves it out.
+//! Assigns a CPU to each part of a cluster, for measurements: if a server shares its CPU with the clients
+//! that load it, their caches distort the measurement. Other uses of a cluster omit it.
 
 use crate::installed;
 use std::fs;

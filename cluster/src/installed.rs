@@ -1,5 +1,5 @@
-//! Where the servers' programs are on this machine, and the configurations that are shipped for
-//! them. Installing them is `scripts/install-test-tools`.
+//! Finds the servers' programs on this machine, and the shipped configurations for them.
+//! `scripts/install-test-tools` installs the programs.
 
 use crate::program::User;
 use anyhow::{Context, Result};
@@ -57,7 +57,7 @@ pub(crate) fn unprivileged_user() -> Result<Option<User>> {
     ["postgres", "nobody"]
         .into_iter()
         .find_map(|name| Some(Some(User { uid: id("-u", name)?, gid: id("-g", name)? })))
-        .context("running as root, and there is neither a user postgres nor nobody")
+        .context("running as root, but neither a user postgres nor a user nobody exists")
 }
 
 fn shell(script: &str, argument: &str) -> Option<String> {

@@ -1,6 +1,6 @@
 //! Private servers for tests and `make cluster`: PostgreSQL, Redis, the shipped load balancer and
-//! Switchboard's own processes, on free ports, in temporary folders. Nothing here outlives the
-//! process that started it, however that ends. No part of the product depends on this crate.
+//! Switchboard's own processes, on free ports and in temporary folders. Nothing here outlives the process
+//! that started it, however that process ends. No part of the product depends on this crate.
 
 mod balancer;
 mod binaries;

@@ -139,8 +139,8 @@ async fn report_deaths(cluster: &Cluster) {
             if let Ok(Some(code)) = process.exit_code()
                 && dead.insert(process.pid())
             {
-                eprintln!("!!! {} has ended with exit code {code}", process.name());
-                eprintln!("!!! the last of its log:\n{}", process.log_tail());
+                eprintln!("!!! {} exited with code {code}", process.name());
+                eprintln!("!!! its last log lines:\n{}", process.log_tail());
             }
         }
     }

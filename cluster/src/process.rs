@@ -111,7 +111,7 @@ impl Process {
                 return Ok(code);
             }
             if Instant::now() > deadline {
-                bail!("{} has not ended after {timeout:?}: {}", self.name(), self.log_tail());
+                bail!("{} did not exit within {timeout:?}: {}", self.name(), self.log_tail());
             }
             tokio::time::sleep(POLL).await;
         }
@@ -153,7 +153,7 @@ impl Process {
                 return Ok(());
             };
             if let Some(code) = self.exit_code()? {
-                bail!("{} ended with exit code {code}: {}", self.name(), self.log_tail());
+                bail!("{} exited with code {code}: {}", self.name(), self.log_tail());
             }
             if Instant::now() > deadline {
                 bail!(

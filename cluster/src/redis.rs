@@ -1,4 +1,4 @@
-//! A private Redis server with the shipped configuration: what it held is gone after a restart.
+//! A private Redis server with the shipped configuration: a restart clears its data.
 
 use crate::{Process, Program, installed, installed::shipped, port::free_port, scratch::Scratch};
 use anyhow::{Result, bail};

@@ -1,4 +1,4 @@
-//! A temporary folder that goes away with this process, even when that is killed.
+//! A temporary folder that is removed with this process, even if the process is killed.
 
 use crate::program::User;
 use anyhow::{Context, Result};

@@ -1,4 +1,4 @@
-//! What others need to know of a running cluster: the contents of `state.json`.
+//! The description of a running cluster for other programs: the contents of `state.json`.
 
 use crate::{BalancerKind, Cluster, Node, Process};
 use anyhow::{Context, Result};

@@ -1,6 +1,6 @@
-//! One running child behind a small supervising shell, so that it cannot outlive us: when this
-//! process ends, even by SIGKILL, the pipe that we hold closes and the shell ends the child.
-//! What to run and what it means to be ready is not known here.
+//! A running child process behind a small supervising shell, so that it cannot outlive us: when this process
+//! ends, even by SIGKILL, our end of the pipe closes and the shell ends the child. It knows neither which
+//! program runs nor what readiness means.
 
 use crate::program::Program;
 use anyhow::{Context, Result, bail};

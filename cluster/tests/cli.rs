@@ -19,7 +19,7 @@ fn a_missing_binary_is_one_line_and_exit_code_64() {
     assert_eq!(output.status.code(), Some(64), "{errors}");
     let missing = folder.path().join("gateway").display().to_string();
     assert!(
-        errors.starts_with(&format!("error: {missing} is missing; build it: cargo build ")),
+        errors.starts_with(&format!("error: {missing} is missing; build it with cargo build ")),
         "{errors}"
     );
     assert_eq!(errors.lines().count(), 1, "{errors}");
@@ -33,7 +33,7 @@ fn binaries_that_are_given_run() {
     let output = cluster_with(folder.path());
     let errors = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{errors}");
-    assert!(errors.starts_with("error: api-1 ended with exit code 9: given"), "{errors}");
+    assert!(errors.starts_with("error: api-1 exited with code 9: given"), "{errors}");
 }
 
 fn cluster_with(binaries: &Path) -> Output {

@@ -1,6 +1,6 @@
-//! Who takes part in a run: accounts, their tokens and their chats, as they are on the deployment.
-//! How they got there is [`crate::prepare`]'s business. Serialised, it is what a coordinator sends
-//! its agents: it holds tokens, so it is written to no report and no log.
+//! The participants of a run: accounts, their tokens and their chats on the deployment. [`crate::prepare`]
+//! creates them. A coordinator sends the serialized cast to its agents. It holds tokens, so it is never
+//! written to a report or a log.
 
 use protocol::{
     chat::ChatType,

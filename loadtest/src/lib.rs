@@ -1,7 +1,6 @@
-//! The load tester as a library: whole-system tests and benchmarks use what the program `loadtest`
-//! is made of. A [`scenario`] says what shall happen; [`cast`] is who takes part, prepared on a
-//! deployment; what the clients recorded is judged by [`history`] and counted in [`measure`]; a
-//! [`report`] tells it all.
+//! The load tester as a library: whole-system tests and benchmarks use the parts of the program `loadtest`. A
+//! [`scenario`] defines a run; [`cast`] is its participants, prepared on a deployment; [`history`] judges
+//! what the clients recorded and [`measure`] counts it; a [`report`] shows the result.
 
 pub mod agent;
 pub mod cast;

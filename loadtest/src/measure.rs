@@ -1,5 +1,5 @@
-//! What is counted and timed in a run: the units that clients record, that agents send to their
-//! coordinator and that add up without loss. Types only; recording at speed is [`crate::recorder`]'s.
+//! The counts and latencies of a run: the units that clients record, that agents send to their coordinator,
+//! and that can be summed without loss. Types only; [`crate::recorder`] records at speed.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hdrhistogram::{

@@ -1,5 +1,5 @@
-//! The load tester's own metrics in the format of Prometheus, for those who watch a run on a
-//! dashboard beside the servers'. The report is made of exact figures; these are the last second's.
+//! The load tester's own metrics in the Prometheus format, for people who watch a run on a dashboard beside
+//! the servers'. The report uses exact figures; these are the last second's.
 
 use crate::{
     engine::{Observer, Progress},

@@ -1,5 +1,5 @@
-//! The deployment's REST service as the load tester uses it: one request, one answer, and waiting
-//! where the service says "later". Plain http; what is asked and why is the callers' business.
+//! The deployment's REST service as the load tester uses it: one request, one answer, and waiting if the
+//! service says "later". Plain HTTP; the callers decide what to request.
 
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{
@@ -37,7 +37,7 @@ pub struct Rest {
 /// Why a request did not do what it should. Never holds a token or a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RestError {
-    #[error("{0:?} is no URL of a deployment; write http://HOST:PORT")]
+    #[error("{0:?} is not the URL of a deployment; write http://HOST:PORT")]
     Url(String),
     /// The service's own answer: asking again the same way leads to the same.
     #[error("{path} was refused: {status} {code}: {detail}")]
@@ -50,7 +50,7 @@ pub enum RestError {
         chat_id: Option<ChatId>,
     },
     /// 429 or 503: the service wants it later.
-    #[error("{path} is to be asked again in {} s: {status} {code}: {detail}", wait.as_secs())]
+    #[error("{path} must be requested again in {} s: {status} {code}: {detail}", wait.as_secs())]
     Later { path: String, status: StatusCode, code: String, detail: String, wait: Duration },
     /// No answer, or none of this service.
     #[error("{path}: {why}")]

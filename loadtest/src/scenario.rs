@@ -1,5 +1,5 @@
-//! What shall happen in a run, as its TOML file says it. Types only: reading, checking and the shipped
-//! examples are in [`crate::scenarios`], doing it is the engine's.
+//! A scenario, as its TOML file defines it. Types only: [`crate::scenarios`] reads, checks and ships
+//! scenarios; the engine runs them.
 
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};

@@ -1,4 +1,4 @@
-//! Which of the known names a wrong one was probably meant to be.
+//! Suggests the known name that a wrong one probably stands for.
 
 /// Below this, names are too different for one to be a slip of the other (Jaro-Winkler, 0 to 1).
 const ALIKE: f64 = 0.8;

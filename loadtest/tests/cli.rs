@@ -53,10 +53,7 @@ fn what_is_wrong_is_64_and_said() {
     let url = ["--url", "http://127.0.0.1:9"];
     let run = |more: &[&'static str]| [&["run", "smoke"][..], &url, more].concat();
     for (arguments, why) in [
-        (
-            vec!["validate", bad],
-            "bad.toml:2:12: people.acounts: there is no such key; did you mean",
-        ),
+        (vec!["validate", bad], "bad.toml:2:12: people.acounts: unknown key; did you mean"),
         (vec!["validate", "smoek"], "did you mean smoke?"),
         (vec!["scenarios", "smoek"], "did you mean smoke?"),
         (vec!["run", bad, "--url", "http://127.0.0.1:9"], "did you mean accounts?"),
@@ -67,9 +64,9 @@ fn what_is_wrong_is_64_and_said() {
         (run(&["--threshold", "gateway.cpu<1"]), "needs --scrape gateway=URL"),
         (run(&["--scrape", "gateway"]), "gateway-1=http://"),
         (run(&["--run", "a b"]), "letters, digits or hyphens"),
-        (run(&["--set", "phases.0.connections=900000"]), "may open"),
-        (run(&["--agents", "http://a:1,http://a:1"]), "named twice"),
-        (vec!["compare", bad, bad], "is no report"),
+        (run(&["--set", "phases.0.connections=900000"]), "hard limit on open files"),
+        (run(&["--agents", "http://a:1,http://a:1"]), "listed twice"),
+        (vec!["compare", bad, bad], "is not a report"),
         (vec!["nonsense"], "unrecognized subcommand"),
     ] {
         let (code, _, told) = said(&arguments);

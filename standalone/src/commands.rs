@@ -47,8 +47,11 @@ pub async fn backup(settings: &Settings, file: &Path) -> anyhow::Result<()> {
     };
     let messages = copied.await.inspect_err(|_| drop(fs::remove_file(file)))?;
     db.close().await;
-    println!("{} holds {messages} messages and was checked.", file.display());
-    println!("Keep {} with it: it signs the tokens.", settings.data.join("jwt.pem").display());
+    println!("{} holds {messages} messages and passed the check.", file.display());
+    println!(
+        "Keep {} with the copy: it signs the tokens.",
+        settings.data.join("jwt.pem").display()
+    );
     Ok(())
 }
 
@@ -61,7 +64,7 @@ async fn open(settings: &Settings) -> anyhow::Result<Db> {
         settings.data
     );
     let db = connect(&file).await?;
-    db.migrate().await.context("cannot bring the database up to date")?;
+    db.migrate().await.context("cannot update the database schema")?;
     Ok(db)
 }
 

@@ -136,7 +136,7 @@ async fn start_api(
         .await
         .with_context(|| format!("cannot open {file:?}"))?;
     admin::check(Some(&db), settings.admin_password.as_ref()).await?;
-    db.migrate().await.context("cannot bring the database up to date")?;
+    db.migrate().await.context("cannot update the database schema")?;
     let people = db.apart(&DbConfig::default());
     let parts = Parts {
         db,

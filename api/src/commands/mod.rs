@@ -102,11 +102,11 @@ pub async fn run_admin(
             let password = chosen.cloned().unwrap_or_else(random_secret);
             let given = chosen.is_some();
             let tell = |password: &Secret| match given {
-                true => say("admin was made with ADMIN_PASSWORD"),
+                true => say("created admin with ADMIN_PASSWORD"),
                 false => tell_password(ADMIN, password),
             };
             if !admin::create(db, &passwords, password, tell).await.map_err(told)? {
-                bail!("{ADMIN} exists already; its password was not changed");
+                bail!("{ADMIN} already exists; its password was not changed");
             }
         }
         AdminCommand::List => {
@@ -134,7 +134,10 @@ pub async fn run_admin(
 
 /// Shows a password to the operator, or says that this cannot be.
 pub fn tell_password(username: &str, password: &Secret) -> io::Result<()> {
-    say(&format!("username: {username}\npassword: {}\nIt is not shown again.", password.reveal()))
+    say(&format!(
+        "username: {username}\npassword: {}\nThis password will not be shown again.",
+        password.reveal()
+    ))
 }
 
 fn say(text: &str) -> io::Result<()> {

@@ -126,11 +126,11 @@ impl From<DbError> for Error {
 /// A database URL that cannot work, or a file that cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    #[error("DATABASE_URL is missing: the database, such as postgres://user@host/name")]
+    #[error("DATABASE_URL is missing. Set it to the database, such as postgres://user@host/name")]
     Missing,
     #[error("DATABASE_URL must start with postgres:// or sqlite:")]
     Scheme,
-    #[error("DATABASE_URL is no PostgreSQL URL: {0}")]
+    #[error("DATABASE_URL is not a valid PostgreSQL URL: {0}")]
     Url(sqlx::Error),
     #[error("cannot open the database file: {0}")]
     Open(sqlx::Error),

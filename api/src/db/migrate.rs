@@ -57,10 +57,12 @@ const LOCK_KEY: i64 = 0x5357_4954_4348;
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
     #[error(
-        "the database's schema has version {found}, this program knows {known}: start a newer one"
+        "the database schema has version {found}, but this program knows only version {known}: start a newer program"
     )]
     TooNew { found: i64, known: i64 },
-    #[error("the database's schema has version {found}, this program needs {known}: migrate first")]
+    #[error(
+        "the database schema has version {found}, but this program needs version {known}: migrate first"
+    )]
     TooOld { found: i64, known: i64 },
     #[error("migration {name} failed: {error}")]
     Failed { name: &'static str, error: DbError },

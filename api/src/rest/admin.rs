@@ -1,5 +1,6 @@
-//! What only administrators do: blocking, seeing who is here, reading another's chats, and the log of
-//! all that. Blocking is a POST, and by Bearer token also the GET that clients of the `names` dialect send.
+//! The administrators' calls: blocking users, listing connected users, reading another user's chats, and the
+//! audit log of all that. Blocking is a POST, and with a Bearer token also the GET that clients of the
+//! `names` dialect send.
 
 use super::{
     names_dialect::{self, ByName},

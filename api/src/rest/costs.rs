@@ -68,8 +68,8 @@ const CHANGES: [(&str, u64); 4] = [
     ("/readnotreaded", 2_500),
 ];
 
-/// The newest messages of 100 chats, and a statement for each of these. At most a quarter of what can be:
-/// clients of the `names` dialect ask for all of it, and hardly anybody has so much.
+/// The newest messages of 100 chats, and a statement for each of these. At most a quarter of what can be: a
+/// dialect's clients ask for all of it, and hardly anybody has so much.
 fn of_each_chat(asked: &Asked) -> u64 {
     match asked.limit(1_000) {
         0 => 0,

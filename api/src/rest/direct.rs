@@ -1,5 +1,5 @@
-//! Conversations of two by the numbers of the two users, as clients of the `numbers` dialect read them. They write
-//! over their socket.
+//! Conversations between two users, addressed by their ids, for clients of the `numbers` dialect. These
+//! clients write over their socket.
 
 use super::page::limit_within;
 use crate::{

@@ -1,4 +1,4 @@
-//! The lobby over REST, by the names that clients of the `lobby` dialect use. Everything here only reads.
+//! The lobby over REST, with the names that clients of the `lobby` dialect use. Everything here only reads.
 
 use super::{
     page::limit_within,

@@ -1,5 +1,5 @@
-//! Chats by name with what is read and what is not, as clients of the `names` dialect ask for them. What marks as
-//! read is a POST, and by Bearer token also the GET that those clients send.
+//! Chats by name with their read and unread messages, for clients of the `names` dialect. The calls that mark
+//! messages as read are POSTs, and with a Bearer token also the GETs that those clients send.
 
 use super::{page::limit_within, views::LineView};
 use crate::{

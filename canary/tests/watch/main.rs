@@ -54,7 +54,7 @@ async fn in_health_everything_arrives_everywhere() {
     let wrong = Canary::start(&cluster, &gateways, "another password");
     assert_eq!(wrong.process.wait(Duration::from_secs(60)).await.unwrap(), 64);
     let said =
-        "error: CANARY_PASSWORD is wrong: the account canary_a exists and has another password";
+        "error: CANARY_PASSWORD is wrong: the account canary_a exists with a different password";
     assert!(wrong.log().contains(said), "{}", wrong.log());
 
     // What it leaves behind: nothing.

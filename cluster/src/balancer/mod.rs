@@ -1,5 +1,5 @@
-//! A load balancer with the configuration that is shipped for it: only the addresses are ours. How
-//! each kind is configured, started and told of other nodes is in its own file.
+//! A load balancer with the shipped configuration, in which only the addresses are ours. Each kind has a file
+//! of its own that configures it, starts it and tells it of other nodes.
 
 mod haproxy;
 mod nginx;

@@ -69,10 +69,13 @@ impl HttpBackend {
             .build(connector);
         let bases: Vec<String> = apis.map(ToString::to_string).collect();
         if bases.is_empty() {
-            return Err("API_URL is missing: the apis' internal listeners, http://host:port".into());
+            return Err(
+                "API_URL is missing. Set it to the apis' internal listeners: http://host:port"
+                    .into(),
+            );
         }
         let mut authorization = HeaderValue::from_str(&format!("Bearer {}", token.reveal()))
-            .map_err(|_| "INTERNAL_TOKEN has characters that a header cannot carry")?;
+            .map_err(|_| "INTERNAL_TOKEN contains characters that an HTTP header cannot carry")?;
         authorization.set_sensitive(true);
         // Gateways start with different apis.
         let current = AtomicUsize::new(rand::random_range(0..bases.len()));

@@ -45,11 +45,11 @@ pub type Answer<T> = BoxFuture<'static, Result<T, Unavailable>>;
 pub enum Unavailable {
     /// Nobody answered, or for a reason that does not lie in what was asked: the same call may be
     /// answered a moment later, or by another api.
-    #[error("the api does not answer: {0}")]
+    #[error("the api did not answer: {0}")]
     NotAnswered(String),
     /// The api does not take this call, or its answer cannot be taken: too long, or not as agreed.
     /// The same call would end the same way.
-    #[error("the api cannot be asked this: {0}")]
+    #[error("the api refused the call: {0}")]
     Refused(String),
 }
 

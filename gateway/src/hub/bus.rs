@@ -1,5 +1,5 @@
-//! Everything that the bus says enters the hub here: events, signals, memberships, ended sessions. What
-//! each leads to is decided elsewhere. What the bus loses, `repair/` finds.
+//! The entry point of all bus messages: events, signals, memberships, ended sessions. Other files decide what
+//! each leads to; `repair/` finds messages that the bus loses.
 
 use crate::{
     dialect::{Dialect, lobby},
@@ -24,7 +24,7 @@ use protocol::{
 use std::sync::Arc;
 
 impl Hub {
-    /// What the bus says. Runs on the task that reads the bus.
+    /// Handles a bus message. Runs on the task that reads the bus.
     pub(crate) fn on_bus(self: &Arc<Self>, event: BusEvent) {
         match event {
             BusEvent::Message { channel, payload } => {
@@ -37,7 +37,7 @@ impl Hub {
         }
     }
 
-    /// What the bus says of a chat.
+    /// Handles a bus message about a chat.
     pub(crate) fn on_chat_bytes(self: &Arc<Self>, chat: ChatId, payload: &[u8]) {
         match serde_json::from_slice(payload) {
             Ok(payload) => self.on_chat_payload(chat, payload),
@@ -135,7 +135,7 @@ impl Hub {
     }
 }
 
-/// Counts a payload of the bus that says nothing.
+/// Counts a bus payload that cannot be parsed.
 fn bad_payload() {
     metrics::counter!("gateway_bad_payloads_total").increment(1);
 }

@@ -1,6 +1,6 @@
-//! Chats with so many watchers here that handing out one event takes a core for milliseconds. Whatever the
-//! bus says of such a chat waits here for a task of its own, which handles it in order. So the task that
-//! reads the bus goes on with the other chats, and crowded chats are spread over the cores.
+//! Chats with more watchers than one delivery can serve without delaying others: it takes a core for
+//! milliseconds. Each such chat has a queue of bus payloads and a task of its own that handles them in order.
+//! The task that reads the bus can continue with other chats, and crowded chats are spread over the cores.
 
 use bytes::Bytes;
 use parking_lot::RwLock;
@@ -14,22 +14,22 @@ use std::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-/// A chat with more watchers here is crowded: handing out takes up to 0.3 µs for each, so that
-/// everything else waits for a third of a millisecond at most.
+/// A chat with more local watchers than this is crowded. A delivery takes up to 0.3 µs per watcher,
+/// so other work waits for at most a third of a millisecond.
 pub(crate) const CROWD: usize = 1_000;
 
-/// The most that waits for a crowded chat's task: seconds of a chat in which everybody talks. What
-/// finds no space is asked for from the api.
+/// The maximum number of queued bytes per crowded chat: some seconds of a chat in which everybody
+/// talks. The gateway requests payloads that find no space from the api.
 const MAX_BYTES: usize = 4 << 20;
 
-/// The most payloads of it, which may be small.
+/// The maximum number of queued payloads, which may be small.
 const MAX_PAYLOADS: usize = 4_096;
 
 /// The crowded chats of a node.
 #[derive(Default)]
 pub(crate) struct Crowds(RwLock<HashMap<ChatId, Crowd>>);
 
-/// What waits to be handled for a crowded chat. Its task ends with it, after the last payload.
+/// The payloads queued for a crowded chat. Its task ends after the last payload.
 struct Crowd {
     waiting: mpsc::Sender<Payload>,
     /// A permit is a byte.
@@ -37,13 +37,13 @@ struct Crowd {
     missed: Arc<Missed>,
 }
 
-/// Whether something found no space since the chat was last suspected.
+/// True if a payload found no space since the chat was last suspected.
 type Missed = AtomicBool;
 
-/// What the bus says of a crowded chat.
+/// A payload of a crowded chat.
 pub(crate) struct Payload {
     bytes: Bytes,
-    /// Its place, until it has been handled.
+    /// Its space in the queue, until it has been handled.
     _place: OwnedSemaphorePermit,
 }
 

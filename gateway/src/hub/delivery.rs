@@ -1,5 +1,5 @@
-//! A chat's events on their way from the bus, or from the reply to an own command, to the connections that
-//! watch it.
+//! Delivers a chat's events, from the bus or from the reply to one of this node's commands, to the
+//! connections that watch the chat.
 
 use crate::{
     config::FeedConfig,
@@ -25,7 +25,7 @@ impl Hub {
         });
     }
 
-    /// Changes a chat's feed and hands out what became deliverable.
+    /// Changes a chat's feed and delivers the events that became deliverable.
     pub(super) fn update(
         self: &Arc<Self>,
         chat_id: ChatId,

@@ -1,17 +1,17 @@
-//! Letting all connections go in order: one after the other, evenly over the drain time, so that the
-//! nodes that take over see a stream and not a wave. When to begin is the lifecycle's to say; that a
-//! connection answers first what it has read is its own doing.
+//! Closes all connections one after another, evenly over the drain time, so that the nodes that take over see
+//! a stream and not a wave. The lifecycle decides when to begin; each connection first answers what it has
+//! read.
 
 use crate::hub::Hub;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-/// A connection that is let go may take this long to answer what it has read: many times what a commit
-/// takes, and short beside the time after which a process is killed.
+/// How long a closing connection may take to answer what it has read: many times the length of a
+/// commit, and short beside the time after which a process is killed.
 pub(crate) const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
-/// Lets nobody in any more and all connections go over `drain_time`, each told when to come back. Returns
-/// when the last one was told to leave; it is gone [`LAST_ANSWERS`] later, whatever it waits for.
+/// Refuses new connections and closes all others over `drain_time`, telling each when to reconnect.
+/// Returns when the last one was told to leave; every connection has ended [`LAST_ANSWERS`] later.
 pub(crate) async fn drain(hub: &Arc<Hub>, drain_time: Duration) {
     let all = hub.users.close_door();
     let late = all.clone();

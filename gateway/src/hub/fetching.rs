@@ -1,5 +1,5 @@
-//! How the hub fetches a chat's pages: each once for all readers who come back together. The requests
-//! wait in the same lane as those of the feeds.
+//! Fetches a chat's pages, each once for all readers who resume together. The requests use the same lane as
+//! those of the feeds.
 
 use crate::hub::{
     Hub,
@@ -20,8 +20,8 @@ use tokio::time::Instant;
 const MAX_KEPT_BYTES: usize = 32 << 20;
 
 impl Hub {
-    /// A page of what a chat's reader at `after` missed, fetched once for all who wait for it; `None`
-    /// when the chat is gone.
+    /// The page that a reader at `after` missed, fetched once for all readers who wait for it;
+    /// `None` if the chat was deleted.
     pub(crate) async fn page(self: &Arc<Self>, chat_id: ChatId, after: Seq) -> Answer {
         // A page that somebody else asked for may leave out what this reader needs.
         for alone in [false, true] {

@@ -1,5 +1,5 @@
-//! How the hub asks the api for the events that a feed lacks: after a gap, when a newer head is
-//! known, and when something may have passed unheard.
+//! Requests the events that a feed lacks from the api: after a gap, when a newer head is known, and when an
+//! event may have passed unnoticed.
 
 use crate::{
     backend::Unavailable,
@@ -13,7 +13,8 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 impl Hub {
-    /// A chat has got at least this far: after a moment the api is asked for what has not come.
+    /// Notes that a chat has reached at least this `seq`. After a moment, the gateway requests the
+    /// events that have not arrived.
     pub(crate) fn on_head(self: &Arc<Self>, chat_id: ChatId, head: Seq) {
         self.with_chat(chat_id, |chat| {
             chat.feed.on_head(head);
@@ -28,7 +29,7 @@ impl Hub {
         });
     }
 
-    /// The api's answer about what a feed missed; `None` when the chat is gone.
+    /// Applies the api's answer to a request; `None` if the chat was deleted.
     pub(crate) fn on_range(
         self: &Arc<Self>,
         asked: Range,

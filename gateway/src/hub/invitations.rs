@@ -1,5 +1,5 @@
-//! How a user's open connections come to watch one more chat: the user became a member of it, or it was
-//! dormant and stirs. The connection's own task joins it.
+//! Makes a user's open connections watch one more chat, because the user became a member or the dormant chat
+//! became active. The connection's own task joins the chat.
 
 use crate::{
     backend::Unavailable,
@@ -18,7 +18,7 @@ use protocol::{
 };
 use std::sync::Arc;
 
-/// Why a user's connections are to watch another chat.
+/// Why a user's connections must watch another chat.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Invitation {
     /// The user became a member of it.

@@ -1,5 +1,5 @@
-//! Who is connected here and what they watch: the registry of connections, users and chats, and the
-//! fan-out. Nothing in it blocks or awaits a client.
+//! The registry of connections, users and chats on this node, and the fan-out. Nothing in it blocks or awaits
+//! a client.
 //!
 //! - `conn/`: the handle to one connection; `users.rs`: all of them, by user and by session; `strangers.rs`:
 //!   sockets whose clients are not known yet
@@ -64,7 +64,7 @@ pub(crate) struct Hub {
     pub users: Users,
     pub(crate) lanes: HubLanes,
     pub(crate) bus: Bus,
-    /// Compare with the api now, not when the interval is over.
+    /// Wakes the repair before its interval is over.
     pub(crate) poll_now: Notify,
     /// Set once, right after construction: its callback needs the hub.
     pub(crate) subscriber: OnceLock<Subscriber>,

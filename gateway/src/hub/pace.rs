@@ -1,18 +1,18 @@
-//! The pace of those who come in: what thousands wait for at the same time (an answer of the api, a
-//! page) wakes them all at once, and whoever has to be run after them waits for each. Each such piece of
-//! work begins at this gate, which lets a few through in each round of the runtime's queue, so that
-//! everybody else has a turn in between. Nobody holds a place: one that is let through and does not get
-//! on delays no other.
+//! Limits how many waiting tasks continue at once. When thousands of tasks wait for the same answer or page,
+//! it wakes them all at once, and every other task would have to run after them. Each task therefore starts
+//! its work at this gate, which lets a few through in each round of the runtime's queue. Nobody holds a
+//! place: a task that is let through and makes no progress delays no other.
 
 use tokio::{
     sync::{Notify, Semaphore},
     task::yield_now,
 };
 
-/// So many pass without waiting after a quiet moment: others wait for 10 ms then.
+/// The number of tasks that pass without waiting after a quiet moment: others then wait for 10 ms.
 const AT_ONCE: usize = 64;
 
-/// So many pass in each round. A piece of work takes 0.1 to 0.3 ms, so others wait for about one.
+/// The number of tasks that pass in each round. A piece of work takes 0.1 to 0.3 ms, so others wait
+/// for about one millisecond.
 const A_ROUND: usize = 4;
 
 /// The gate of a node.
@@ -29,7 +29,7 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// Waits for one's turn, in order. Safe to drop while it waits.
+    /// Waits for a turn, in order. Can be dropped safely while it waits.
     pub(crate) async fn turn(&self) {
         self.passed.notify_one();
         // It is never closed.
@@ -38,7 +38,7 @@ impl Pace {
         }
     }
 
-    /// Opens the gate again and again, for as long as the process lives.
+    /// Opens the gate repeatedly for the lifetime of the process.
     pub(crate) async fn keep(&self) {
         loop {
             self.passed.notified().await;

@@ -1,6 +1,6 @@
-//! States the users of this node in the presence register, and tells the chats that they share of who
-//! comes and goes: this node's users, and those of nodes that are dead. One task; it never stands
-//! between a user and its messages. It ends with the node's lease and writes nothing afterwards.
+//! Reports the users of this node to the presence register, and tells the shared chats who comes and goes:
+//! this node's users, and those of dead nodes. One task does this, and it never stands between a user and its
+//! messages. It ends with the node's lease and writes nothing afterwards.
 
 use crate::hub::{Hub, users::Departed};
 use platform::presence::{Gone, Lease, Presence, PresenceError};

@@ -1,5 +1,5 @@
-//! What is on its way to many connections: encoded once for each wire format in use, handed out as
-//! the same bytes. It knows no connection.
+//! An event or frame for many connections: encoded once for each wire format in use, delivered as the same
+//! bytes. It knows no connection.
 
 use crate::{
     dialect::{Dialect, native},
@@ -31,10 +31,10 @@ pub(crate) struct SharedEvent {
     others: OnceLock<Box<Encodings>>,
 }
 
-/// What has to be known of an event to hand it out.
+/// The facts about an event that delivery needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum About {
-    /// A new message of this sender.
+    /// A new message from this sender.
     Message(UserId),
     Joined(UserId),
     Parted(UserId),

@@ -1,7 +1,6 @@
-//! What a chat's watchers are told beside its events: typing, presence, arrivals, read marks, new
-//! names. Nothing here has a number, and whatever of it is lost stays lost. What grows with the people
-//! in a chat is told by name to few watchers only: one such signal costs no node more than
-//! [`MAX_WATCHERS`] frames, however many watch.
+//! Signals to a chat's watchers beside its events: typing, presence, arrivals, read marks, new names. A
+//! signal has no number, and a lost signal stays lost. Only a chat with few watchers sees each person by
+//! name, so one signal costs a node at most [`MAX_WATCHERS`] frames, regardless of the number of watchers.
 
 use crate::{
     dialect::{Dialect, lobby},
@@ -21,7 +20,7 @@ use protocol::{
 };
 use tokio::time::Instant;
 
-/// Whether other nodes are to hear of somebody who types here.
+/// Whether to tell other nodes of somebody who types here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Relay {
     Yes,
@@ -45,8 +44,8 @@ impl Hub {
         }
     }
 
-    /// Somebody came into the lobby by its own window: tells the others in it, here and on other
-    /// nodes, unless too many come at once.
+    /// Announces somebody who entered the lobby by its own window to the others in it, here and on
+    /// other nodes, unless too many arrive at once.
     pub(crate) fn arrived(&self, conn: &Conn, username: &str) {
         let rate = &self.config.arrivals;
         if self.arrivals.lock().try_take(rate, self.started.elapsed(), 1).is_err() {
@@ -64,7 +63,7 @@ impl Hub {
         self.with_chat(ChatId::LOBBY, |chat| chat.tell_dialect(Dialect::Lobby, frame, except));
     }
 
-    /// Shows the watchers here who types, or how many do.
+    /// Tells the local watchers who types, or how many people type.
     pub(crate) fn show_typing(&self, chat_id: ChatId, user: UserRef) -> Relay {
         self.with_chat(chat_id, |chat| self.show_typing_in(chat, user)).unwrap_or(Relay::Yes)
     }

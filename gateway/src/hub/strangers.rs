@@ -1,5 +1,5 @@
-//! How many sockets each network holds whose account is not known: those that have not said hello yet,
-//! those whose token is still checked, and guests. Nothing else limits these by who they are.
+//! Counts each network's sockets whose account is not known: sockets before hello, sockets whose token is
+//! still being checked, and guests. No other limit applies to them by identity.
 
 use parking_lot::Mutex;
 use platform::{forwarded::is_trusted, limit::network, settings::TrustedNetwork};
@@ -13,7 +13,7 @@ pub(crate) struct Strangers {
     counts: Mutex<HashMap<IpAddr, usize>>,
 }
 
-/// A stranger's place; it is free again when this is dropped.
+/// A stranger's place; dropping it frees the place.
 #[derive(Debug)]
 pub(crate) struct Stranger {
     strangers: Arc<Strangers>,
@@ -28,7 +28,7 @@ impl Strangers {
         Arc::new(Self { most, trusted, counts: Mutex::default() })
     }
 
-    /// A place for a client of this address; `None` when its network has as many as it may.
+    /// Takes a place for a client at this address; `None` if its network has reached the limit.
     pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Stranger> {
         let address = address.to_canonical();
         if is_trusted(&self.trusted, address) {

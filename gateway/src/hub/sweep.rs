@@ -1,5 +1,4 @@
-//! What is done to all chats of the hub now and then: overdue requests are sent, and what nobody needs is
-//! let go.
+//! Periodic work on all chats of the hub: sends overdue requests, and drops what nobody needs.
 
 use crate::hub::{Hub, conn::Conn};
 use protocol::{calls::UserChat, chat::ChatType, relay::Channel};

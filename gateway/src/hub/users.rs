@@ -1,6 +1,6 @@
-//! The connections of this gateway, by themselves, by user and by session. A user whose last
-//! connection closed stays for a grace, so that a reconnect is no news to anybody; what its account
-//! used up stays until it has come back, so that a reconnect is no fresh share either.
+//! The connections of this gateway, by id, by user and by session. A user whose last connection closed stays
+//! for a grace period, so that a reconnect is not announced. The account's used-up share of the rate limits
+//! also stays until it has recovered, so that a reconnect brings no fresh share.
 
 use crate::{
     config::Config,

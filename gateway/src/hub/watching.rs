@@ -1,5 +1,5 @@
-//! Who watches which chat here: connections come to a chat, leave it, lose it. Lets nobody in who may
-//! not: the api was asked before.
+//! Connects connections and chats: a connection joins a chat, leaves it, or loses the right to watch it. It
+//! does not check that right: the api was asked before.
 
 use crate::{
     dialect::Window,

@@ -1,6 +1,6 @@
-//! What `changed` was too long to say: when its lists of sessions or members were cut, all that are
-//! here are asked about, in pages and one call at a time, until there is an answer to each. Chats
-//! whose events it left out are suspected one by one, see `LocalChat::suspect`.
+//! Checks what an answer to `changed` was too short for. If its lists of sessions or members were cut, this
+//! file asks about all sessions and members here, in pages and one call at a time, until each has an answer.
+//! Chats whose events were left out are suspected one by one, see `LocalChat::suspect`.
 
 use crate::{
     backend::{Backend, Unavailable},
@@ -16,13 +16,13 @@ use protocol::{
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Notify;
 
-/// Between two pages: 15,000 sessions take eight seconds, and the api hardly feels them.
+/// The pause between two pages: 15,000 sessions take eight seconds, and the api hardly notices.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Between two tries of a page that nobody answered.
+/// The pause before a page without an answer is requested again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Which lists were cut since the last look.
+/// The lists that were cut since the last look.
 #[derive(Debug, Default)]
 pub(crate) struct Doubts {
     cut: Mutex<Cut>,
@@ -47,7 +47,7 @@ impl Doubts {
     }
 }
 
-/// Looks into doubts for as long as the process lives.
+/// Resolves doubts for the lifetime of the process.
 pub(crate) async fn run(hub: Arc<Hub>, backend: Arc<dyn Backend>, doubts: Arc<Doubts>) {
     loop {
         let cut = doubts.next().await;
@@ -60,7 +60,7 @@ pub(crate) async fn run(hub: Arc<Hub>, backend: Arc<dyn Backend>, doubts: Arc<Do
     }
 }
 
-/// Ends the sessions that are over, and lets the others in where they were left out.
+/// Ends the sessions that are over, and invites the others to the chats that the answer left out.
 async fn check_sessions(hub: &Arc<Hub>, backend: &dyn Backend, cut: Cut) {
     let shows = if cut.joined || cut.woken { Shows::All } else { Shows::Nothing };
     let live_chats = hub.config.live_chats;

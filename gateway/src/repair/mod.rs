@@ -1,7 +1,7 @@
-//! Anti-entropy: whatever the bus lost is found again. Every few seconds the api is asked what changed
-//! lately, and the feeds, memberships and sessions here are compared with the answer; at once when the
-//! bus is up again, and every second while it is down. What the answer was too long to say is looked into
-//! by `doubts.rs`.
+//! Anti-entropy: recovers what the bus lost. Every few seconds the gateway asks the api what changed
+//! recently, and compares the answer with the feeds, memberships and sessions here. It asks at once when the
+//! bus comes back, and every second while the bus is down. `doubts.rs` checks what an answer was too short
+//! for.
 
 mod doubts;
 
@@ -14,7 +14,7 @@ use protocol::calls::{Changed, ChangedFound, Cut, UserChat, Woken};
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// Starts the tasks that compare with the api for as long as the process lives.
+/// Starts the tasks that compare with the api for the lifetime of the process.
 pub(crate) fn start(hub: &Arc<Hub>, backend: &Arc<dyn Backend>) {
     let doubts = Arc::new(Doubts::default());
     let checking = doubts::run(Arc::clone(hub), Arc::clone(backend), Arc::clone(&doubts));
@@ -48,7 +48,7 @@ async fn run(hub: Arc<Hub>, backend: Arc<dyn Backend>, doubts: Arc<Doubts>) {
     }
 }
 
-/// Does here what changed at the api. What its answer was too long to say is in doubt.
+/// Applies the api's changes to this node. What the answer was too short for becomes a doubt.
 pub(crate) fn apply(hub: &Arc<Hub>, found: ChangedFound, doubts: &Doubts) {
     let cut = found.cut();
     for ended in &found.ended {

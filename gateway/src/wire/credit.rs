@@ -1,12 +1,13 @@
-//! Memory for frames of clients that nobody knows yet. A `hello` that resumes thousands of chats is
-//! long and must get through; many that begin one and never end it must not cost the node its memory.
+//! The memory budget for frames of unidentified clients. A `hello` that resumes thousands of chats is long
+//! and must get through; many clients that begin a frame and never end it must not cost the node its memory.
 
 use parking_lot::Mutex;
 use platform::limit::network;
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
-/// What each may hold of an incomplete frame beside the common budget: a token and the cursors of some
-/// 300 chats. 15,000 sockets of strangers hold at most 120 MB so, and only for the time to say hello.
+/// What each may hold of an incomplete frame beside the common budget: a token and the cursors of
+/// some 300 chats. 15,000 sockets of strangers therefore hold at most 120 MB, and only for the time
+/// to say hello.
 const FREE_BYTES: usize = 8 * 1024;
 
 /// The budget of a node's strangers.
@@ -23,7 +24,7 @@ struct Lent {
     by_network: HashMap<IpAddr, usize>,
 }
 
-/// What one stranger holds of it; given back when dropped.
+/// One stranger's share of the budget; dropping it returns the share.
 #[derive(Debug)]
 pub struct Loan {
     from: Arc<Credit>,
@@ -32,12 +33,13 @@ pub struct Loan {
 }
 
 impl Credit {
-    /// A budget of so many bytes in all, and so many for the strangers of one network.
+    /// A budget of the given bytes in total, and of the given bytes for the strangers of one
+    /// network.
     pub fn new(max_bytes: usize, max_bytes_of_network: usize) -> Arc<Self> {
         Arc::new(Self { max_bytes, max_bytes_of_network, lent: Mutex::default() })
     }
 
-    /// An account for a stranger at this address. Nothing is lent yet.
+    /// Opens an account for a stranger at this address. Nothing is lent yet.
     pub fn loan(self: &Arc<Self>, address: IpAddr) -> Loan {
         Loan { from: Arc::clone(self), network: network(address), bytes: 0 }
     }
@@ -50,8 +52,8 @@ impl Credit {
 }
 
 impl Loan {
-    /// Borrows or gives back until `held` bytes are paid for. `false`: there is not enough left, and
-    /// nothing changed.
+    /// Borrows or returns bytes until `held` bytes are covered. Returns `false`, and changes
+    /// nothing, if the budget is too small.
     pub fn try_cover(&mut self, held: usize) -> bool {
         let wanted = if held <= FREE_BYTES { 0 } else { held };
         if wanted == self.bytes {

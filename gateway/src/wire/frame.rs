@@ -18,12 +18,12 @@ const PONG: u8 = 0x8a;
 const HEADER: usize = 10;
 
 impl Frame {
-    /// A frame whose text `write` appends to what it is given.
+    /// A text frame; `write` appends the text to its argument.
     pub fn written(write: impl FnOnce(&mut Vec<u8>)) -> Self {
         Self::of(TEXT, write)
     }
 
-    /// Asks the client whether it lives.
+    /// A ping, which checks whether the client is alive.
     pub fn ping() -> Self {
         Self::of(PING, |_| {})
     }
@@ -33,7 +33,7 @@ impl Frame {
         Self::of(PONG, |bytes| bytes.extend_from_slice(payload))
     }
 
-    /// Says that the connection closes, or answers that it does.
+    /// A close frame: closes the connection, or answers the client's close.
     pub fn close(code: u16, reason: &str) -> Self {
         Self::of(CLOSE, |bytes| {
             bytes.extend_from_slice(&code.to_be_bytes());
@@ -68,24 +68,24 @@ impl Frame {
         Self(bytes[HEADER - used..].into())
     }
 
-    /// Frames one behind the other: written together, and read as each of them.
+    /// Concatenated frames: written together, and read by the client as separate frames.
     pub fn joined<'a>(frames: impl Iterator<Item = &'a Self>) -> Self {
         let mut bytes = Vec::new();
         frames.for_each(|frame| bytes.extend_from_slice(frame.wire()));
         Self(bytes.into())
     }
 
-    /// What is written to the socket.
+    /// The bytes to write to the socket.
     pub fn wire(&self) -> &[u8] {
         &self.0
     }
 
-    /// The bytes that it takes on the wire and in memory.
+    /// The number of bytes on the wire and in memory.
     pub fn size(&self) -> usize {
         self.0.len()
     }
 
-    /// Its text. Not of frames that go together.
+    /// The frame's text. Not for concatenated frames.
     pub fn text(&self) -> &str {
         let text = self.0.get(header_length(&self.0)..);
         text.and_then(|text| str::from_utf8(text).ok()).unwrap_or_default()
@@ -118,7 +118,7 @@ mod tests {
     use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocket};
 
     impl Frame {
-        /// The texts of frames that go together, as their client reads them.
+        /// The texts of concatenated frames, as their client reads them.
         pub fn texts(&self) -> Vec<String> {
             let wire = std::io::Cursor::new(self.wire().to_vec());
             let mut client = WebSocket::from_raw_socket(wire, Role::Client, None);

@@ -1,5 +1,4 @@
-//! Frames as bytes: what goes over one client's TCP stream and how it is read and written. It knows
-//! neither chats nor dialects.
+//! Frames as bytes: reads and writes one client's TCP stream. It knows neither chats nor dialects.
 //!
 //! - `socket.rs`: a server's end of a WebSocket
 //! - `reader.rs`, `utf8.rs`: a client's frames out of whatever pieces the kernel delivers

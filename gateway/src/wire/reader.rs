@@ -1,5 +1,5 @@
-//! Decodes a client's WebSocket frames (RFC 6455) out of whatever pieces the kernel delivers. Pure:
-//! no socket, no clock. It never answers; what to do about a frame is the socket's business.
+//! Decodes a client's WebSocket frames (RFC 6455) from whatever pieces the kernel delivers. Pure: no socket,
+//! no clock. It never answers; the socket decides what to do about a frame.
 
 use crate::wire::utf8::Utf8;
 use protocol::close::Close;
@@ -11,22 +11,24 @@ const MAX_HEADER: usize = 14;
 /// The longest payload of a control frame (RFC 6455, 5.5).
 const MAX_CONTROL: u64 = 125;
 
-/// What a client sent.
+/// A decoded unit of a client's input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Read {
-    /// A whole message of text, however it was cut into frames.
+    /// A complete text message, regardless of its fragmentation.
     Text(String),
-    /// A whole binary message. Its bytes were thrown away as they came: the protocol has none.
+    /// A complete binary message. Its bytes were discarded on arrival: the protocol has no binary
+    /// messages.
     Binary,
     Ping(Vec<u8>),
     Pong,
-    /// A frame without payload that does not complete its message: it says nothing and costs a parse.
+    /// A frame without payload that does not complete its message: it carries no data but costs a
+    /// parse.
     Empty,
     /// The client closes, with this code.
     Close(Option<u16>),
 }
 
-/// One client's frames. While no frame or message is incomplete, it owns no memory of the heap.
+/// One client's frames. While no frame or message is incomplete, it owns no heap memory.
 #[derive(Debug)]
 pub(super) struct Reader {
     max_message: usize,
@@ -96,7 +98,7 @@ impl Opcode {
 }
 
 impl Reader {
-    /// A client whose messages may have up to `max_message` bytes.
+    /// A reader for a client whose messages may have up to `max_message` bytes.
     pub(super) fn new(max_message: usize) -> Self {
         Self {
             max_message,
@@ -124,8 +126,8 @@ impl Reader {
         read
     }
 
-    /// From here on only a close frame matters: looks for it in these bytes. Returns how many other
-    /// frames were in them. See [`Reader::has_ended`].
+    /// From here on only a close frame matters: searches these bytes for it. Returns the number of
+    /// other frames in them. See [`Reader::has_ended`].
     pub(super) fn forget(&mut self, mut bytes: &[u8]) -> usize {
         if self.state == State::Reading {
             self.state = State::Forgetting;
@@ -138,7 +140,7 @@ impl Reader {
         frames
     }
 
-    /// Whether nothing that still comes could be a frame.
+    /// True if no further input can be a frame.
     pub(super) fn has_ended(&self) -> bool {
         self.state == State::Ended
     }
@@ -293,7 +295,7 @@ impl Reader {
         Ok(())
     }
 
-    /// What a complete frame amounts to; `None` for a part of a message.
+    /// The result of a complete frame; `None` for a fragment of a message.
     fn complete(&mut self, frame: FrameInProgress, last: usize) -> Result<Option<Read>, Close> {
         let is_final = frame.is_final;
         Ok(match frame.opcode {
@@ -315,7 +317,7 @@ impl Reader {
     }
 }
 
-/// Takes the mask off (RFC 6455, 5.3). `mask` begins with the byte for the first of these.
+/// Removes the mask (RFC 6455, 5.3). `mask` begins with the byte for the first of these bytes.
 fn unmask(bytes: &mut [u8], mask @ [a, b, c, d]: [u8; 4]) {
     let word = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
     let (words, rest) = bytes.as_chunks_mut::<8>();

@@ -1,9 +1,9 @@
-//! One client's WebSocket: frames in, frames out, the closing handshake. Over the bare TCP stream
-//! taken out of the HTTP server. It knows nothing of chats; what bytes mean is [`Reader`]'s.
+//! One client's WebSocket: frames in, frames out, and the closing handshake, over the bare TCP stream taken
+//! out of the HTTP server. It knows nothing of chats; [`Reader`] decodes the bytes.
 //!
-//! Frames are on the wire what they are in memory ([`Frame`]), so that many of them are one copy and
-//! one system call. An idle connection owns no buffer: frames are read into and joined in memory of
-//! the thread, and only what is incomplete is kept.
+//! A frame has the same bytes on the wire as in memory ([`Frame`]), so writing many of them takes one copy
+//! and one system call. An idle connection owns no buffer: frames are read and joined in memory of the
+//! thread, and only incomplete data is kept.
 
 use crate::{
     config::Config,
@@ -56,7 +56,7 @@ const MAX_FORGOTTEN_BYTES: usize = 2 << 20;
 /// cost a thousand times what one large frame does.
 const MAX_FORGOTTEN_FRAMES: usize = 1_000;
 
-/// What a client sent.
+/// The next input from the client.
 #[derive(Debug)]
 pub enum Incoming {
     Text(String),
@@ -70,21 +70,21 @@ pub enum Incoming {
 pub struct Socket {
     stream: TcpStream,
     reader: Reader,
-    /// What was read behind the frame that was handed out last, as long as there is something.
+    /// Input that was read beyond the last returned frame, if any.
     rest: Vec<u8>,
-    /// How much of it is decoded.
+    /// The number of its bytes that are decoded.
     decoded: usize,
-    /// What frames take that ask for nothing: pings, pongs, empty fragments.
+    /// The rate limit for frames without content: pings, pongs, empty fragments.
     signs: Bucket,
     sign_rate: Rate,
     since: Instant,
     /// The answer to the client's newest ping, which is the only one that matters (RFC 6455, 5.5.3).
     pong: Option<Frame>,
-    /// What the kernel did not take of frames begun.
+    /// The rest of begun frames that the kernel did not accept.
     unsent: VecDeque<u8>,
-    /// The client's close frame, once it has come.
+    /// The client's close frame, once received.
     closed_by_client: Option<ClosedByClient>,
-    /// Pays for incomplete frames while nobody knows who this is.
+    /// Covers incomplete frames while the client is unidentified.
     loan: Option<Box<Loan>>,
 }
 
@@ -93,7 +93,7 @@ struct ClosedByClient {
     code: Option<u16>,
 }
 
-/// How far a write got.
+/// The result of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
     All,
@@ -120,13 +120,13 @@ impl Socket {
         }
     }
 
-    /// From here on the client's own limits are enough.
+    /// Removes the stranger's budget: from here on the client's own limits suffice.
     pub fn client_is_known(&mut self) {
         self.loan = None;
     }
 
-    /// The next frame, or why there will be none. Safe to drop while it waits. Of many pings the last
-    /// one is reported, when nothing else is at hand.
+    /// The next frame, or the reason why there will be none. Can be dropped safely while it waits.
+    /// Of many pings, the last one is reported when no other frame is available.
     pub async fn next(&mut self) -> Result<Incoming, Close> {
         poll_fn(|context| self.poll_next(context)).await
     }
@@ -205,9 +205,9 @@ impl Socket {
         self.pong.is_some()
     }
 
-    /// Writes these frames, all of them in as few pieces as the kernel takes. A client of which the
-    /// kernel takes nothing for `patience` is a slow consumer. When it is dropped before its end,
-    /// nothing else may be done than [`Socket::close`], which ends the frame begun.
+    /// Writes all of these frames, in as few pieces as the kernel accepts. A client for which the
+    /// kernel accepts nothing for `patience` is a slow consumer. If the future is dropped before it
+    /// ends, only [`Socket::close`] may follow, which ends the begun frame.
     pub async fn write(
         &mut self,
         frames: &mut VecDeque<Frame>,
@@ -220,7 +220,7 @@ impl Socket {
         Ok(())
     }
 
-    /// Writes as many of these frames as go without waiting, and the answer to a ping before them.
+    /// Writes as many of these frames as fit without waiting, and the answer to a ping before them.
     pub fn write_now(&mut self, frames: &mut VecDeque<Frame>) -> Result<Written, Close> {
         if let Some(pong) = self.pong.take() {
             frames.push_front(pong);
@@ -233,8 +233,7 @@ impl Socket {
         Ok(Written::All)
     }
 
-    /// Hands the kernel as many of the frames as are joined at once. What it does not take of them
-    /// is in `unsent`.
+    /// Hands the kernel as many frames as are joined at once. The rest goes to `unsent`.
     fn write_some(&mut self, frames: &mut VecDeque<Frame>) -> Result<Written, Close> {
         if let ([frame], []) = frames.as_slices() {
             let written = self.hand_over(frame.wire());
@@ -276,8 +275,8 @@ impl Socket {
         Ok(())
     }
 
-    /// Says why, or answers the client's own close frame; then waits a moment for the client, so that
-    /// it reads that and not a reset. Frames that still come are ignored.
+    /// Sends the reason, or answers the client's own close frame; then waits a moment for the
+    /// client, so that it reads the close and not a reset. Ignores frames that still arrive.
     pub async fn close(mut self, close: Close) {
         let closing = timeout(CLOSE_TIMEOUT, self.shake_hands(close)).await;
         if !matches!(closing, Ok(Ok(()))) {
@@ -286,7 +285,7 @@ impl Socket {
         }
     }
 
-    /// An error: the client is gone, or does not keep to the handshake.
+    /// Returns an error if the client is gone or violates the closing handshake.
     async fn shake_hands(&mut self, close: Close) -> io::Result<()> {
         let frame = match (close, self.closed_by_client) {
             (Close::ByPeer, Some(ClosedByClient { code })) => {
@@ -326,7 +325,7 @@ impl Socket {
     }
 }
 
-/// Reads once and gives `take` what came: nothing, when the client's side has ended.
+/// Reads once and passes the bytes to `take`: none if the client's side has ended.
 fn poll_input<T>(
     stream: &mut TcpStream,
     context: &mut Context<'_>,

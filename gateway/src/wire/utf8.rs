@@ -1,4 +1,4 @@
-//! A text that comes in pieces, checked as it comes: a character may be cut anywhere.
+//! A text that arrives in pieces, checked as it arrives: a character may be cut anywhere.
 
 use std::str;
 
@@ -6,20 +6,20 @@ use std::str;
 /// come; and enough that a client which sends single bytes costs few copies.
 const GROWTH: usize = 4096;
 
-/// The bytes of a text so far. An empty one owns no memory of the heap.
+/// The bytes received so far. An empty text owns no heap memory.
 #[derive(Debug, Default)]
 pub(crate) struct Utf8 {
     bytes: Vec<u8>,
-    /// How much of it is known to be whole characters.
+    /// The number of bytes that are known to be whole characters.
     valid: usize,
 }
 
-/// No bytes that could follow would make it UTF-8.
+/// No further bytes can make the text valid UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Invalid;
 
 impl Utf8 {
-    /// Appends a piece and gives it, to be unmasked.
+    /// Appends a piece and returns it, to be unmasked.
     pub(super) fn append(&mut self, piece: &[u8]) -> &mut [u8] {
         let before = self.bytes.len();
         if self.bytes.capacity() - before < piece.len() {
@@ -29,7 +29,7 @@ impl Utf8 {
         &mut self.bytes[before..]
     }
 
-    /// Whether it can still become UTF-8. Looks at what came since the last check only.
+    /// True if the text can still become valid UTF-8. Checks only the bytes since the last check.
     pub(super) fn check(&mut self) -> Result<(), Invalid> {
         match str::from_utf8(&self.bytes[self.valid..]) {
             Ok(_) => self.valid = self.bytes.len(),
@@ -44,7 +44,7 @@ impl Utf8 {
         String::from_utf8(self.bytes).map_err(|_| Invalid)
     }
 
-    /// The memory that it holds, in bytes.
+    /// The memory it holds, in bytes.
     pub(super) fn held(&self) -> usize {
         self.bytes.capacity()
     }

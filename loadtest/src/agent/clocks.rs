@@ -1,5 +1,5 @@
-//! How far another machine's clock is from ours: from question and answer, as NTP estimates it. Pure;
-//! who asks is the coordinator.
+//! Estimates the offset of another machine's clock from question and answer, as NTP does. Pure; the
+//! coordinator asks.
 
 /// A question and its answer: when it left and came back by our clock, and what theirs said in between.
 /// All in microseconds since the Unix epoch.

@@ -1,6 +1,7 @@
-//! Leads agents through one run: all take their orders, tell their clocks, start at one moment, are
-//! followed once a second and tell what they found. Commands against the servers and scrapes happen
-//! here, once. An agent that fails fails the run: what the others found is not the scenario.
+//! Leads agents through one run: gives them their orders, compares their clocks, starts them at one moment,
+//! polls them once a second and collects their results. The coordinator alone runs commands against the
+//! servers and scrapes them. An agent that fails fails the run, because the other agents' results do not
+//! cover the scenario.
 
 use super::{
     clocks::{Offset, worst_pair},
@@ -31,11 +32,11 @@ const POLL: Duration = Duration::from_secs(1);
 /// Why several agents did no run together.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentsError {
-    #[error("{0:?} is no URL of an agent; write http://HOST:7400")]
+    #[error("{0:?} is not the URL of an agent; write http://HOST:7400")]
     Url(String),
-    #[error("{0} is named twice: an agent does one share")]
+    #[error("{0} is listed twice: each agent runs one share")]
     Twice(String),
-    #[error("{0} agents: there must be 1 to {MAX_AGENTS}")]
+    #[error("{0} agents are listed: there must be 1 to {MAX_AGENTS}")]
     Number(usize),
     #[error("agent {agent}: {fault}")]
     Agent { agent: String, fault: AgentFault },

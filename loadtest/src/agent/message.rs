@@ -1,4 +1,4 @@
-//! What coordinator and agent say to each other, as JSON. Types and their bounds only.
+//! The messages between coordinator and agent, as JSON. Types and their bounds only.
 
 use crate::{
     cast::Cast,

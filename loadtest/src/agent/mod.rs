@@ -1,7 +1,7 @@
-//! Several machines, one run: an agent does a share of a scenario for a coordinator, which
-//! [`coordinate`] is. They talk HTTP: the coordinator prepares, measures the clocks' difference, names
-//! the moment to start, polls once a second and fetches what each agent found. What a share is and how
-//! the parts are judged is [`crate::engine`]'s business; nothing is measured or checked here.
+//! One run on several machines: an agent runs a share of a scenario for a coordinator ([`coordinate`]). They
+//! talk HTTP: the coordinator prepares, measures the difference between the clocks, sets the start, polls
+//! once a second and fetches each agent's result. [`crate::engine`] defines a share and judges the parts;
+//! nothing is measured or checked here.
 
 mod clocks;
 mod coordinator;

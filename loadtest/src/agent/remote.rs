@@ -1,5 +1,5 @@
-//! One agent as its coordinator sees it: each of its requests as a call. When to call what is the
-//! coordinator's business.
+//! One agent as its coordinator sees it: each of its requests as a call. The coordinator decides when to call
+//! which.
 
 use super::{
     clocks::{Offset, Sample},
@@ -32,13 +32,13 @@ const SOON: Duration = Duration::from_secs(3);
 pub enum AgentFault {
     #[error(transparent)]
     Rest(#[from] RestError),
-    #[error("it could not do its share: {0}")]
+    #[error("the agent could not run its share: {0}")]
     Failed(String),
-    #[error("nothing heard for {} s: {why}", after.as_secs())]
+    #[error("no answer for {} s: {why}", after.as_secs())]
     Silent { after: Duration, why: String },
-    #[error("its clock cannot be compared")]
+    #[error("the agent's clock could not be compared with this machine's")]
     Clock,
-    #[error("its result cannot be read: {0}")]
+    #[error("the agent's result cannot be read: {0}")]
     Result(String),
 }
 

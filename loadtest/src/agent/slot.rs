@@ -1,5 +1,5 @@
-//! The one place that an agent has: it serves one run at a time, and is free again when the
-//! coordinator says so or has vanished. It knows no HTTP.
+//! The single slot of an agent: it serves one run at a time, and is free again when the coordinator says so
+//! or has vanished. It knows no HTTP.
 
 use super::{
     message::Start,

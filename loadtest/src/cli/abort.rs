@@ -1,4 +1,4 @@
-//! `--abort-on-fail`: watches a run's figures and stops it when a threshold cannot be kept any more.
+//! `--abort-on-fail`: watches a run's figures and stops the run when a threshold can no longer be met.
 
 use crate::{
     engine::{Observer, PartSlice, Progress},

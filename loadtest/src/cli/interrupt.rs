@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM. What the first one ends, and what the second one, is the caller's.
+//! Ctrl-C and SIGTERM. The caller decides what the first one and the second one end.
 
 use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};

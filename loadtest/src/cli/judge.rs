@@ -1,4 +1,4 @@
-//! `loadtest compare` and `loadtest report`: what to do with reports that exist.
+//! `loadtest compare` and `loadtest report`: commands on existing reports.
 
 use super::{Exit, exit::Failure, print, summary::summary};
 use crate::report::{Report, compare as compared};

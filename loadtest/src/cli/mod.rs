@@ -1,5 +1,5 @@
-//! The command line: subcommands, what they print, exit codes. Each subcommand is one file; what they
-//! do is done by the library.
+//! The command line: subcommands, their output, exit codes. Each subcommand is one file; the library does the
+//! work.
 
 mod abort;
 mod exit;

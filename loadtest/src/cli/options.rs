@@ -1,5 +1,5 @@
-//! Arguments that several subcommands have: the scenario and its changes, the deployment and who prepares
-//! it.
+//! Arguments that several subcommands share: the scenario and its changes, the deployment and its
+//! administrator.
 
 use super::exit::Failure;
 use crate::{

@@ -1,4 +1,4 @@
-//! `loadtest prepare`: accounts and chats that serve many runs.
+//! `loadtest prepare`: accounts and chats for many runs.
 
 use super::{
     Exit,

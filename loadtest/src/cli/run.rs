@@ -1,5 +1,5 @@
-//! `loadtest run`: prepares the cast, does the run here or on agents, writes the reports, takes the
-//! cast away.
+//! `loadtest run`: prepares the cast, runs the scenario here or on agents, writes the reports, removes the
+//! cast.
 
 use super::{
     Exit,

@@ -79,7 +79,7 @@ fn verdict(report: &Report) -> String {
             format!("NO RESULT: the load tester was the limit, not the servers: {why}")
         }
         Outcome::Interrupted => {
-            "INTERRUPTED: the figures are of what was done until then".to_owned()
+            "INTERRUPTED: the figures cover only the time until then".to_owned()
         }
     }
 }

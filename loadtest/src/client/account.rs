@@ -1,5 +1,5 @@
-//! A person as its devices know it, and the one token that they share. Refresh tokens are good once:
-//! whoever finds the token old renews it, the others wait and take the new one.
+//! A person as its devices know it, and the one token that they share. A refresh token can be used once: the
+//! first device that finds the token expired renews it, the others wait and take the new one.
 
 use crate::{
     cast::Person,
@@ -56,7 +56,7 @@ struct Tokens {
 
 /// Why there is no fresh token.
 #[derive(Debug, thiserror::Error)]
-#[error("the token could not be renewed: {0}")]
+#[error("cannot renew the token: {0}")]
 pub struct RenewError(#[from] RestError);
 
 impl RenewError {

@@ -1,6 +1,6 @@
 //! The run's clock: moments of this process as microseconds since the Unix epoch, so that a message's
-//! stamp means the same to every agent. It reads the wall clock once; after that only monotonic time
-//! counts, which nobody sets.
+//! timestamp means the same to every agent. It reads the wall clock once, and then uses only monotonic time,
+//! which nobody can set.
 
 use protocol::time::Timestamp;
 use std::time::Duration;

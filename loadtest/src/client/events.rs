@@ -1,6 +1,6 @@
-//! What a thread remembers of the frames that its devices were sent. All members of a room are sent
-//! the same bytes, so only the first copy is parsed: the others are recognised by comparing bytes. It
-//! never takes one frame for another, because all bytes are compared; the hash only says where to look.
+//! A thread's memory of the frames that its devices received. All members of a room receive the same bytes,
+//! so only the first copy is parsed, and the others are recognized by comparing bytes. It never takes one
+//! frame for another, because it compares all bytes; the hash only says where to look.
 
 use super::{
     Stamp,

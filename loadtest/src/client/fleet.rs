@@ -1,6 +1,5 @@
-//! The threads that devices live on. Each has a runtime, a reading buffer, a memory of frames and a
-//! shard of the recorder to itself, so that nothing is shared between threads on the way of a delivery
-//! and no thread wakes another.
+//! The threads that run the devices. Each has its own runtime, reading buffer, memory of frames and shard of
+//! the recorder, so that a delivery shares nothing between threads and no thread wakes another.
 
 use super::{
     Clock, DeviceHandle, DeviceSpec, DeviceState, Full, Order, Target, device::Device,

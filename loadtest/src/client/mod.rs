@@ -1,7 +1,6 @@
-//! Clients by the thousand. A [`Fleet`] has some threads, each with one reading buffer, one memory of
-//! frames and one shard of the recorder for all its devices; a device is one task that owns one
-//! WebSocket, comes back when it is lost and does what it is ordered to. What to order, and when, is
-//! the engine's business; whether the promises were kept, the history's.
+//! Thousands of clients. A [`Fleet`] has some threads, each with one reading buffer, one memory of frames and
+//! one shard of the recorder for all its devices. A device is one task that owns one WebSocket, reconnects
+//! when it is lost, and follows orders. The engine gives the orders; the history checker judges the result.
 
 mod account;
 mod clock;

@@ -1,5 +1,5 @@
-//! Orders to a device, and the handle that takes them. The queue is bounded and nobody
-//! waits for it: an engine on a fixed schedule would rather count what could not be begun.
+//! Orders to a device, and the handle that accepts them. The queue is bounded and nobody waits for it: an
+//! engine on a fixed schedule counts an order that cannot start instead.
 
 use parking_lot::{Mutex, MutexGuard};
 use protocol::id::ChatId;
@@ -36,7 +36,7 @@ pub enum ChatAction {
 pub enum Order {
     /// A text, where the action has one, is of so many bytes; at least as many as its stamp has.
     Act { action: ChatAction, chat: ChatId, due: Instant, bytes: usize },
-    /// Keeps so many messages on their way until told otherwise; `window` 0 ends it. One is on its
+    /// Keeps so many messages in flight until told otherwise; `window` 0 ends it. One is on its
     /// way until this device has heard it, or until its ack where senders do not hear themselves.
     Loop { chat: ChatId, window: usize, bytes: usize },
     /// Drops the connection without a word and comes back, resuming, at `back`.
@@ -66,7 +66,7 @@ impl Order {
 
 /// The device has more to do than it gets done; the order was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the device has more to do than it gets done")]
+#[error("the device has too many orders waiting")]
 pub struct Full;
 
 /// Whether a device is connected.

@@ -1,6 +1,6 @@
-//! The beginning of every text that the load tester sends: who sent it, which of its texts it is, and
-//! when it was meant to be sent. Any receiver, in any process and dialect, finds identity and latency
-//! in it: `<run>/<sender device>/<n>/<due in microseconds since the Unix epoch> …`.
+//! The prefix of every text that the load tester sends: the sender, the number of the text, and its scheduled
+//! time. Any receiver, in any process and dialect, reads identity and latency from it: `<run>/<sender
+//! device>/<n>/<due in microseconds since the Unix epoch> …`.
 
 use std::fmt::Write;
 

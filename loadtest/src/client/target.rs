@@ -1,5 +1,5 @@
-//! The deployment that is loaded: one URL for REST and sockets, resolved once, so that ten thousand
-//! connections are not ten thousand questions to a name server.
+//! The deployment under load: one URL for REST and sockets, resolved once, so that ten thousand connections
+//! are not ten thousand requests to a name server.
 
 use platform::settings::ServerUrl;
 use std::{io, net::SocketAddr};
@@ -18,7 +18,7 @@ pub struct Target {
 pub enum TargetError {
     #[error("{url:?}: {why}")]
     Invalid { url: String, why: &'static str },
-    #[error("{host:?} stands for no address: {why}")]
+    #[error("{host:?} does not resolve to an address: {why}")]
     Unknown { host: String, why: io::Error },
 }
 

@@ -1,5 +1,5 @@
-//! Collects what the clients measured, second by second, and says in the end whether the generator was
-//! up to it. All parts of a run cut at the same places, so that they can be added up.
+//! Collects the clients' measurements, second by second, and decides at the end whether the load tester kept
+//! up. All parts of a run cut at the same moments, so that they can be summed.
 
 use super::{GeneratorUse, Observer, PartSlice, Progress, RunOptions, Tuning, plan::Plan, usage};
 use crate::{

@@ -1,4 +1,4 @@
-//! What all parts found together, and what it amounts to: the report.
+//! Builds the report from the results of all parts.
 
 use super::{
     GeneratorUse, Observer, PartSlice, Progress, RunError, RunOptions, RunPart, Shortfall, Watched,

@@ -1,5 +1,5 @@
-//! What happens from outside while a run goes on: each at its time, marked with how it ended. Whether the
-//! servers recovered is found out in the end, from the measurements.
+//! Injects faults during a run: each at its time, marked with its result. Whether the servers recovered is
+//! determined at the end, from the measurements.
 
 use super::{Act, Fault, Observer, PartSlice, Progress};
 use crate::{

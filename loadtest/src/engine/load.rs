@@ -1,4 +1,4 @@
-//! One process's share of the load: through the phases on schedule, then until everything has settled.
+//! Runs one process's share of the load: through the phases on schedule, then until everything has settled.
 
 use super::{
     Observer, Progress, Renewed, RunError, RunOptions, RunPart,

@@ -1,10 +1,10 @@
-//! Does what a scenario says: connects people, sends on schedule, breaks things when told to, waits until
-//! everything has settled, reads what the database holds, and lets the history checker judge. It
-//! prepares no accounts, speaks no protocol (that is [`crate::client`]'s) and draws nothing.
+//! Runs a scenario: connects people, sends on schedule, injects faults, waits until everything has settled,
+//! reads the database, and lets the history checker judge. It prepares no accounts, speaks no protocol
+//! ([`crate::client`] does) and draws nothing.
 //!
-//! A run is made of parts, one for each agent; a run of one process is one part. [`run`] does
-//! everything; a coordinator instead lets its agents do [`run_part`], does [`watch`] itself meanwhile, and
-//! calls [`conclude`] in the end.
+//! A run consists of parts, one for each agent; a run in one process is one part. [`run`] does everything. A
+//! coordinator instead has its agents call [`run_part`], itself calls [`watch`] meanwhile, and calls
+//! [`conclude`] at the end.
 
 mod collect;
 mod conclude;
@@ -43,11 +43,11 @@ pub enum RunError {
     Target(#[from] TargetError),
     #[error("{0}")]
     Rest(String),
-    #[error("the scenario needs {needed} people, and {there} were prepared")]
+    #[error("the scenario needs {needed} people, but only {there} were prepared")]
     People { needed: usize, there: usize },
-    #[error("the threads of the clients could not be started: {0}")]
+    #[error("cannot start the clients' threads: {0}")]
     Threads(#[from] io::Error),
-    #[error("no part of the run has brought a result")]
+    #[error("no part of the run returned a result")]
     NoPart,
 }
 

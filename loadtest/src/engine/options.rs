@@ -1,4 +1,4 @@
-//! What a run is told. Types and their numbers only.
+//! The options of a run. Types and their numbers only.
 
 use crate::{cast::Cast, scenario::Scenario};
 use std::{fmt, future::Future, net::IpAddr, pin::Pin, sync::Arc, time::Duration};
@@ -144,7 +144,7 @@ pub struct Tuning {
     /// The same for one part of several, which does not know what the others' people were acknowledged:
     /// longer than the 4 s in which gateways compare themselves with the database.
     pub quiet_apart: Duration,
-    /// Requests for the database's messages on their way at once: below the connections that an api
+    /// Requests for the database's messages in flight at once: below the connections that an api
     /// keeps to its database.
     pub readers: usize,
     /// Pages of history (the phases' `history`) on their way at once; what is due beyond is skipped.

@@ -1,5 +1,5 @@
-//! Reads pages of history while the load goes on, as people do who open a chat. What is in them is of no
-//! interest here: that the database holds the truth is checked in the end.
+//! Reads pages of history during the load, as people do who open a chat. It ignores their contents: the
+//! database is checked at the end.
 
 use crate::{
     client::TestAccount,

@@ -1,4 +1,4 @@
-//! What one process found: what agents send their coordinator. It is judged nowhere here.
+//! The result of one process, which an agent sends to its coordinator. It is not judged here.
 
 use crate::{
     history::Record,

@@ -1,4 +1,4 @@
-//! What a run says of itself while it goes on. How that looks is the live view's.
+//! The progress updates of a run. The live view displays them.
 
 use super::PartSlice;
 use crate::report::Mark;

@@ -42,7 +42,7 @@ pub enum ActionKind {
     },
     /// Closed for good, and replaced by one that knows nothing.
     Replace,
-    /// Begins to send as fast as the answers come, with so many messages on their way.
+    /// Begins to send as fast as the answers come, with so many messages in flight.
     Loop {
         window: usize,
     },

@@ -1,5 +1,5 @@
-//! Reads what servers use while a run goes on: CPU time and memory, from their metrics or from `/proc`.
-//! A server that does not answer costs a reading and never the run.
+//! Reads the servers' CPU time and memory during a run, from their metrics or from `/proc`. A server that
+//! does not answer costs one reading and never the run.
 
 use super::{Reading, Source, usage};
 use http_body_util::{BodyExt, Empty, Limited};

@@ -1,4 +1,4 @@
-//! Reads what the database holds of the run's chats, so that it can be held against what was acknowledged
+//! Reads the final contents of the run's chats from the database, to compare them with what was acknowledged
 //! and received. It judges nothing.
 
 use super::{Observer, Progress, Renewed, RunError, RunOptions, RunPart};
@@ -49,7 +49,7 @@ enum Unread {
     Rest(#[from] RestError),
     #[error(transparent)]
     Renew(#[from] RenewError),
-    #[error("none of the chat's members is in the cast")]
+    #[error("none of the chat's members is an account of this run")]
     Nobody,
 }
 

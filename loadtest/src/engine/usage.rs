@@ -1,5 +1,5 @@
-//! CPU time and memory of processes of this machine, from `/proc`: the load tester's own, and servers'
-//! that run beside it. Knows nothing of runs.
+//! CPU time and memory of processes on this machine, from `/proc`: the load tester's own, and those of
+//! servers beside it. It knows nothing of runs.
 
 use super::Reading;
 use std::{fs, io};

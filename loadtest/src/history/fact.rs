@@ -1,4 +1,4 @@
-//! What was told of an event, small enough to keep every event of a run: digests instead of texts.
+//! A reported event, small enough to keep every event of a run: digests instead of texts.
 
 use super::{ReportedEvent, What};
 use serde::{Deserialize, Serialize};

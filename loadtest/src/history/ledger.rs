@@ -1,5 +1,5 @@
-//! What a whole process recorded, filled by all its clients at once. Content is entered once for each
-//! event and variant; what each device heard of it is in its own [`Log`].
+//! The record of a whole process, filled by all its clients at once. Each event's content is entered once per
+//! variant; each device's own [`Log`] says what the device received.
 
 use super::{
     Log, Record, ReportedEvent,

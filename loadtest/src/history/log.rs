@@ -1,5 +1,5 @@
-//! What one device heard, over all its connections: for each chat where it is, not a list of events.
-//! It finds by itself what came twice or late; what never came is found in the end.
+//! The events that one device received over all its connections: a position per chat, not a list of events.
+//! It detects repeated and late events by itself; missing events are found at the end.
 
 use super::{
     Ledger, ReportedEvent,

@@ -1,4 +1,4 @@
-//! What processes recorded, as data that can be sent and put together. Judging it is in [`super::check`].
+//! The records of processes, as data that can be sent and merged. [`super::check`] judges them.
 
 use super::{segment::Segment, timeline::Timeline};
 use protocol::id::{ChatId, Seq};

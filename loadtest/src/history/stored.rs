@@ -1,4 +1,4 @@
-//! What the database holds in the end, as read over REST.
+//! The final contents of the database, as read over REST.
 
 use super::fact::digest;
 use protocol::id::{ChatId, Seq, UserId};

@@ -1,4 +1,4 @@
-//! What the checker found, as reports carry it.
+//! The checker's findings, as reports carry them.
 
 use serde::{Deserialize, Serialize};
 

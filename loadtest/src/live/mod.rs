@@ -1,5 +1,5 @@
-//! What a run looks like while it goes on, on stderr: at a terminal a few lines redrawn each second,
-//! elsewhere a plain line every five, as CI's logs like it. It decides nothing and keeps no figures.
+//! The live view of a run, on stderr: on a terminal a few lines redrawn each second, elsewhere a plain line
+//! every five seconds, which suits CI logs. It decides nothing and keeps no figures.
 
 mod screen;
 

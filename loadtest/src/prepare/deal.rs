@@ -1,4 +1,4 @@
-//! Who is in which chat. Pure, and the same for the same scenario: two runs compare.
+//! Assigns accounts to chats. Pure, and the same for the same scenario, so that two runs are comparable.
 
 use crate::scenario::{ChatKind, Chats};
 use protocol::chat::ChatType;
@@ -32,7 +32,9 @@ fn in_turn(
     people: usize,
 ) -> Result<Vec<Dealt>, String> {
     if members == 0 || members > people {
-        return Err(format!("chats of {members} members need 1 to {people}, who are all accounts"));
+        return Err(format!(
+            "a chat cannot have {members} members: write 1 to {people}, the number of accounts"
+        ));
     }
     let chat = |chat: usize| {
         let members = (chat * members..(chat + 1) * members).map(|place| place % people);

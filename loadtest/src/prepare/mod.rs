@@ -1,6 +1,6 @@
-//! Prepares a cast on a deployment: accounts, tokens and chats, in bulk where an administrator's
-//! credentials are given and by the public routes where not; takes it away again. Everything made is
-//! named after the run. Nobody connects here.
+//! Prepares a cast on a deployment: creates accounts, tokens and chats, in bulk with an administrator's
+//! credentials, otherwise by the public routes; and removes them again. All names contain the run's name.
+//! Nothing connects here.
 
 mod bulk;
 pub mod deal;
@@ -54,11 +54,13 @@ pub const MAX_RUN: usize = 20;
 /// Why there is no cast. None of these holds a token or a password; each says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
-    #[error("{url} does not answer: {why}. Is the deployment running, and is that its address?")]
+    #[error("{url} does not answer: {why}. Is the deployment running, and is the address right?")]
     Unreachable { url: String, why: String },
     #[error("the administrator cannot sign in: {0}. Check the name and the password")]
     AdminRefused(RestError),
-    #[error("{0} is no administrator of this deployment; give one, or none")]
+    #[error(
+        "{0} is not an administrator of this deployment; give an administrator, or omit the password"
+    )]
     NotAdmin(String),
     #[error(
         "after {made} of {wanted} accounts the deployment takes no more registrations for now \
@@ -66,15 +68,17 @@ pub enum PrepareError {
          accounts, or accounts of an earlier run"
     )]
     RegistrationsRefused { made: usize, wanted: usize, why: RestError },
-    #[error("{path} has {there} accounts and the scenario wants {wanted}: name another file", path = .path.display())]
+    #[error("{path} has {there} accounts, but the scenario needs {wanted}: use another file", path = .path.display())]
     TooFewSaved { path: PathBuf, there: usize, wanted: usize },
-    #[error("the account {0} exists already: choose another name for the run")]
+    #[error("the account {0} already exists: choose another name for the run")]
     Taken(String),
     #[error("{what}: {why}")]
     Refused { what: &'static str, why: RestError },
-    #[error("the scenario's chats cannot be dealt out: {0}")]
+    #[error("the scenario's chats cannot be assigned to accounts: {0}")]
     Chats(String),
-    #[error("a run's name has 1 to {MAX_RUN} letters, digits or `-`; {0:?} is none")]
+    #[error(
+        "{0:?} is not a valid run name: it must have 1 to {MAX_RUN} letters, digits or hyphens"
+    )]
     Run(String),
     #[error("{path}: {why}", path = .0.display(), why = .1)]
     File(PathBuf, String),

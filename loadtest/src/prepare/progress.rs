@@ -1,4 +1,4 @@
-//! How far the preparation is, and how long it will still take. Shows nothing itself.
+//! The progress of the preparation and its remaining time. Displays nothing itself.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},

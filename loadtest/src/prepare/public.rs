@@ -1,5 +1,4 @@
-//! Preparing by the routes that everybody has: one account, one chat a call, at the pace that the
-//! deployment allows.
+//! Prepares by the public routes: one account or chat per call, at the rate that the deployment allows.
 
 use super::{
     Accounts, PrepareError,

@@ -1,5 +1,5 @@
-//! From what was measured, second by second, to a report's series, sums and curves. What the figures
-//! mean for the run's outcome is not decided here.
+//! Turns the measurements, second by second, into a report's series, sums and curves. It does not decide what
+//! the figures mean for the run's outcome.
 
 use super::{CurvePoint, LatencySums, PhaseReport, Point, Sums, TargetPoint, TargetUse};
 use crate::{

@@ -1,5 +1,5 @@
-//! Two reports side by side: what became better, what worse, and what is noise. Whether the two runs
-//! are comparable at all is said in warnings, not decided.
+//! Compares two reports: what improved, what became worse, and what is noise. It warns if the two runs may
+//! not be comparable, but does not decide that.
 
 use super::{
     Report,

@@ -14,9 +14,11 @@ const MAX_BYTES: u64 = 64 << 20;
 pub enum ReadError {
     #[error("cannot read {path}: {cause}")]
     File { path: String, cause: io::Error },
-    #[error("{path} is no report: it has {bytes} bytes, and no report has more than {MAX_BYTES}")]
+    #[error("{path} is not a report: it has {bytes} bytes, and a report has at most {MAX_BYTES}")]
     TooBig { path: String, bytes: u64 },
-    #[error("{path} is no report of the load tester: {cause}. Write one with loadtest run --json")]
+    #[error(
+        "{path} is not a report of the load tester: {cause}. Write one with loadtest run --json"
+    )]
     NoReport { path: String, cause: serde_json::Error },
     #[error(
         "{path} is a report of version {found}, and this load tester reads version {VERSION}: use the \
@@ -95,7 +97,7 @@ mod tests {
     #[test]
     fn what_cannot_be_read_says_why() {
         let said = |text: &str| Report::from_json(text, "a.json").unwrap_err().to_string();
-        assert!(said("[]").starts_with("a.json is no report of the load tester: "));
+        assert!(said("[]").starts_with("a.json is not a report of the load tester: "));
         assert!(said("{\"version\":1}").contains("missing field"), "{}", said("{\"version\":1}"));
         assert!(said("{\"version\":7}").contains("is a report of version 7, and this load tester"));
         let missing = Report::read(Path::new("/nowhere/a.json")).unwrap_err().to_string();

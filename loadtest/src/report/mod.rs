@@ -1,5 +1,5 @@
-//! What a run found, as data: the JSON report, whose schema is this file's types. How it is shown is
-//! in the files beside.
+//! The result of a run, as data: the JSON report, whose schema is this file's types. The files beside this
+//! one display it.
 
 pub mod build;
 pub mod compare;

@@ -11,7 +11,7 @@ const MAX_NAME: usize = 64;
 pub(super) fn name(found: &mut Vec<Mistake>, path: &[&str], name: &str) {
     let is_good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(is_good) {
-        let why = format!("a name has 1 to {MAX_NAME} letters, digits, - and _");
+        let why = format!("a name must have 1 to {MAX_NAME} letters, digits, - or _");
         found.push(Mistake::new(path.iter().copied(), why));
     }
 }
@@ -19,7 +19,7 @@ pub(super) fn name(found: &mut Vec<Mistake>, path: &[&str], name: &str) {
 /// Of a whole.
 pub(super) fn share(found: &mut Vec<Mistake>, path: &[&str], share: f64) {
     if !(0.0..=1.0).contains(&share) {
-        let why = format!("{share} is no share; write 0 to 1");
+        let why = format!("{share} is not a share; write 0 to 1");
         found.push(Mistake::new(path.iter().copied(), why));
     }
 }

@@ -1,5 +1,5 @@
-//! What a scenario that has the right shape may still have wrong: numbers out of their bounds, and parts
-//! that do not go together. Also used for scenarios that came over the network.
+//! Finds mistakes in a scenario of the right shape: numbers out of bounds, and parts that contradict each
+//! other. Also used for scenarios that arrive over the network.
 
 use super::{
     bounds::{between, name, share},
@@ -72,7 +72,7 @@ fn people(found: &mut Vec<Mistake>, scenario: &Scenario) {
     for (dialect, share) in &people.dialects {
         if !(share.is_finite() && *share >= 0.0) {
             let path = ["people", "dialects", dialect.name()];
-            found.push(Mistake::new(path, "a share is 0 or more"));
+            found.push(Mistake::new(path, "a share must be 0 or more"));
         }
     }
     if !people.dialects.values().any(|share| *share > 0.0) {
@@ -81,7 +81,7 @@ fn people(found: &mut Vec<Mistake>, scenario: &Scenario) {
     let Some(slow) = people.slow else { return };
     share(found, &["people", "slow", "share"], slow.share);
     if slow.bytes_per_second == 0 {
-        let why = "who reads nothing is closed as silent; write at least 1";
+        let why = "the server closes a client that reads nothing; write at least 1";
         found.push(Mistake::new(["people", "slow", "bytes_per_second"], why));
     }
 }
@@ -99,14 +99,14 @@ fn chats(found: &mut Vec<Mistake>, scenario: &Scenario) {
             note("count", "write at least 1, or leave these chats out".to_owned());
         }
         if kind.members == 0 {
-            note("members", "a chat has at least 1 member".to_owned());
+            note("members", "a chat must have at least 1 member".to_owned());
         } else if kind.members > accounts {
             let why = format!("{} members are more than the {accounts} accounts", kind.members);
             note("members", format!("{why}; raise people.accounts"));
         }
         if kind.kind == ChatKind::Direct {
             if kind.members != 2 {
-                note("members", "a direct chat has 2 members".to_owned());
+                note("members", "a direct chat must have 2 members".to_owned());
             }
             let pairs = accounts.saturating_mul(accounts.saturating_sub(1)) / 2;
             if kind.count > pairs {
@@ -116,12 +116,13 @@ fn chats(found: &mut Vec<Mistake>, scenario: &Scenario) {
             }
         }
     }
-    between(found, &["chats"], "chats in all", chats, 0, MAX_CHATS);
-    between(found, &["chats"], "members of all chats", memberships, 0, MAX_MEMBERSHIPS);
+    between(found, &["chats"], "chats in total", chats, 0, MAX_CHATS);
+    between(found, &["chats"], "members in all chats", memberships, 0, MAX_MEMBERSHIPS);
     let speaks = |dialect| scenario.people.dialects.get(&dialect).is_some_and(|share| *share > 0.0);
     for dialect in [Dialect::Names, Dialect::Numbers] {
         if speaks(dialect) && !scenario.chats.iter().any(|kind| kind.kind == ChatKind::Direct) {
-            let why = "it has private messages only: add [[chats]] with kind = \"direct\"";
+            let why =
+                "this dialect has only private messages: add [[chats]] with kind = \"direct\"";
             found.push(Mistake::new(["people", "dialects", dialect.name()], why));
         }
     }
@@ -149,7 +150,7 @@ fn faults(found: &mut Vec<Mistake>, scenario: &Scenario) {
             note("at", format!("the run ends after {end}: write an earlier time"));
         }
         if fault.run.trim().is_empty() {
-            note("run", "write a command for sh".to_owned());
+            note("run", "write a shell command".to_owned());
         }
     }
 }

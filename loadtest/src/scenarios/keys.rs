@@ -1,5 +1,5 @@
-//! The keys of a scenario's file and what each takes. The documentation's tables are held against
-//! these by a test, these against the types of [`crate::scenario`] by another.
+//! The keys of a scenario file and their values. One test compares the documentation's tables with these
+//! keys, another compares these keys with the types of [`crate::scenario`].
 
 /// A key of a table.
 pub(super) struct Key {
@@ -31,7 +31,7 @@ impl Kind {
     pub(super) fn example(&self) -> String {
         match self {
             Self::Text => "text in quotes".to_owned(),
-            Self::Texts => "a list of texts, such as [\"lost==0\"]".to_owned(),
+            Self::Texts => "a list of quoted texts, such as [\"lost==0\"]".to_owned(),
             Self::OneOf(names) => format!("one of \"{}\"", names.join("\", \"")),
             Self::Whole => "a whole number, such as 100".to_owned(),
             Self::Number => "a number, such as 0.5".to_owned(),
@@ -39,8 +39,8 @@ impl Kind {
             Self::Duration => {
                 "a time in quotes, such as \"250ms\", \"30s\", \"5m\" or \"1h\"".to_owned()
             }
-            Self::Rate => "so many a second, such as 20 or { from = 0, to = 20 }".to_owned(),
-            Self::Bytes => "so many bytes, such as 128 or { min = 100, max = 400 }".to_owned(),
+            Self::Rate => "a rate per second, such as 20 or { from = 0, to = 20 }".to_owned(),
+            Self::Bytes => "a number of bytes, such as 128 or { min = 100, max = 400 }".to_owned(),
             Self::Table(keys) => format!("a table of {}", names(keys)),
             Self::Tables(keys) => format!("one or more [[…]] tables of {}", names(keys)),
         }

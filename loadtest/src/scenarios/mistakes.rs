@@ -1,4 +1,4 @@
-//! What is wrong with a scenario, in words for whoever wrote it.
+//! The mistakes in a scenario, in words for its author.
 
 use std::fmt;
 

@@ -1,6 +1,6 @@
-//! Scenarios from TOML: reading, changing by `--set`, checking, and the shipped examples. A scenario
-//! that comes out of [`read`] can be run as it is; all that is wrong with one is told at once, each
-//! with its line and what to write instead.
+//! Scenarios from TOML: reading, changing by `--set`, checking, and the shipped examples. A scenario that
+//! [`read`] returns can be run as it is. An error reports all mistakes at once, each with its line and its
+//! correction.
 
 mod bounds;
 mod check;
@@ -41,9 +41,7 @@ impl Source {
             let found = SHIPPED.iter().find(|shipped| shipped.name == name);
             let shipped = found.ok_or_else(|| {
                 let known = instead(name, SHIPPED.iter().map(|shipped| shipped.name));
-                wrong(format!(
-                    "no scenario of this name is shipped; {known} (a file ends in .toml)"
-                ))
+                wrong(format!("no shipped scenario has this name; {known} (a file ends in .toml)"))
             })?;
             return Ok(Self { name: name.to_owned(), text: shipped.text.to_owned() });
         }
@@ -52,7 +50,7 @@ impl Source {
         let read = file.take(MAX_BYTES + 1).read_to_string(&mut text);
         read.map_err(|error| wrong(error.to_string()))?;
         if text.len() as u64 > MAX_BYTES {
-            return Err(wrong("it is larger than 1 MiB: is it the right file?".to_owned()));
+            return Err(wrong("the file is larger than 1 MiB; is it the right file?".to_owned()));
         }
         Ok(Self { name: name.to_owned(), text })
     }

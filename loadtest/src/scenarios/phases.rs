@@ -1,4 +1,4 @@
-//! What phases may have wrong, each and in their order: who shall do something must be connected.
+//! Finds mistakes in phases, each by itself and in their order: every action needs connections.
 
 use super::{
     bounds::{MAX_CONNECTIONS, between, name, share},
@@ -23,7 +23,7 @@ pub(super) fn check(found: &mut Vec<Mistake>, scenario: &Scenario) {
         let index = index.to_string();
         name(found, &["phases", &index, "name"], &phase.name);
         if !names.insert(&phase.name) {
-            let why = format!("there are two phases {}: give them different names", phase.name);
+            let why = format!("two phases are named {}: give them different names", phase.name);
             found.push(Mistake::new(["phases", &index, "name"], why));
         }
         let most = phase.connections.unwrap_or(connected).max(connected);
@@ -36,7 +36,7 @@ pub(super) fn check(found: &mut Vec<Mistake>, scenario: &Scenario) {
     }
     let nobody = scenario.phases.iter().all(|phase| phase.connections.unwrap_or(0) == 0);
     if nobody && !scenario.phases.is_empty() {
-        let why = "nobody connects: give the first phase connections";
+        let why = "nobody connects: set connections in the first phase";
         found.push(Mistake::new(["phases", "0"], why));
     }
 }
@@ -55,7 +55,7 @@ impl At<'_> {
     fn numbers(&mut self, phase: &Phase) {
         let index = self.index;
         if phase.duration.is_zero() {
-            self.note("duration", "a phase takes some time: write such as \"1s\"");
+            self.note("duration", "a phase must take some time: write a duration such as \"1s\"");
         }
         let path = ["phases", index, "connections"];
         let connections = phase.connections.unwrap_or(0);
@@ -63,13 +63,13 @@ impl At<'_> {
         for (key, rate) in rates(phase) {
             let good = |rate: f64| (0.0..=MAX_RATE).contains(&rate);
             if !(good(rate.from) && good(rate.to)) {
-                self.note(key, format!("write 0 to {MAX_RATE} a second"));
+                self.note(key, format!("write a rate from 0 to {MAX_RATE} per second"));
             }
         }
         share(self.found, &["phases", index, "storm"], phase.storm);
         let bytes = phase.bytes;
         if bytes.min < MIN_BYTES || bytes.max > MAX_TEXT_CHARS || bytes.min > bytes.max {
-            let why = "a text has room for its mark and is not too long for a message";
+            let why = "a text must have room for the load tester's mark and fit in a message";
             self.note("bytes", format!("{why}: write {MIN_BYTES} to {MAX_TEXT_CHARS}"));
         }
         if let Some(closed) = phase.closed {
@@ -77,14 +77,14 @@ impl At<'_> {
             let path = ["phases", index, "closed", "senders"];
             between(self.found, &path, "senders", senders, 1, MAX_CONNECTIONS);
             let path = ["phases", index, "closed", "window"];
-            between(self.found, &path, "messages on their way", window, 1, MAX_WINDOW);
+            between(self.found, &path, "messages in flight", window, 1, MAX_WINDOW);
         }
     }
 
-    /// What is done by those who are there when the phase begins, `connected` in number.
+    /// Checks the actions of the `connected` devices that are online when the phase begins.
     fn beginning(&mut self, phase: &Phase, connected: usize) {
-        const EARLIER: &str = "it is done by those who are there when the phase begins: give an earlier \
-                               phase connections";
+        const EARLIER: &str = "this needs connections when the phase begins: set connections in an earlier \
+                               phase";
         if phase.storm > 0.0 && connected == 0 {
             self.note("storm", EARLIER);
         }
@@ -105,7 +105,7 @@ impl At<'_> {
     /// `messages` whether there are any to edit, delete and read.
     fn together(&mut self, phase: &Phase, connected: usize, messages: bool, scenario: &Scenario) {
         if phase.closed.is_some() && is_some(phase.messages) {
-            let why = "this phase has messages on schedule, too: write one of the two";
+            let why = "this phase also has messages on schedule: use only one of the two";
             self.note("closed", why);
         }
         let speaks = |dialect: &Dialect| {
@@ -119,22 +119,25 @@ impl At<'_> {
                 if key != "closed" {
                     self.note(
                         key,
-                        "nobody is connected: give this or an earlier phase connections",
+                        "nobody is connected: set connections in this or an earlier phase",
                     );
                 }
                 continue;
             }
             let needs_chats = !matches!(key, "reconnects" | "churn");
             if needs_chats && !somewhere {
-                self.note(key, "there is no chat to do it in: add [[chats]]");
+                self.note(key, "there is no chat for this: add [[chats]]");
             }
             if matches!(key, "edits" | "deletes" | "reads") && !messages {
-                self.note(key, "there are no messages yet: give this or an earlier phase messages");
+                self.note(
+                    key,
+                    "there are no messages yet: set messages in this or an earlier phase",
+                );
             }
             if matches!(key, "edits" | "deletes" | "typing") && !speaks(&Dialect::Native) {
                 self.note(
                     key,
-                    "only native clients do this: give people.dialects a share of native",
+                    "only native clients do this: set a share of native in people.dialects",
                 );
             }
         }

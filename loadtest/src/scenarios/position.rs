@@ -1,4 +1,4 @@
-//! Where in the text a key is: from its path to line and column.
+//! Finds the line and column of a key from its path.
 
 use super::{
     mistakes::{Mistake, Position},

@@ -70,7 +70,7 @@ fn within<'t>(table: &'t mut Table, path: &[String]) -> Result<&'t mut Table, St
             Value::Table(inner) => inner,
             Value::Array(items) => {
                 let item = path.next().ok_or_else(|| {
-                    format!("{name} is a list: name one of its items, by its number from 0")
+                    format!("{name} is a list: select an item by its index, from 0")
                 })?;
                 let at = item.parse().ok().or_else(|| {
                     let is_it = |value: &Value| {
@@ -82,7 +82,7 @@ fn within<'t>(table: &'t mut Table, path: &[String]) -> Result<&'t mut Table, St
                 let found = found.and_then(Value::as_table_mut);
                 found.ok_or_else(|| format!("{name} has no item {item}"))?
             }
-            _ => return Err(format!("{name} is no table")),
+            _ => return Err(format!("{name} is not a table")),
         };
     }
     Ok(table)

@@ -1,5 +1,5 @@
-//! Whether a file has the right keys with the right kinds of values. Finds everything that serde would
-//! stop at, and more: serde stops at the first.
+//! Checks that a file has the right keys with the right kinds of values. It reports every mistake, whereas
+//! serde stops at the first.
 
 use super::{
     keys::{Key, Kind, SCENARIO},
@@ -37,7 +37,7 @@ impl Mistaken {
                 Some(key) => this.value(value, &key.kind),
                 None => {
                     let known = keys.iter().map(|key| key.name);
-                    this.note(format!("there is no such key; {}", instead(name, known)));
+                    this.note(format!("unknown key; {}", instead(name, known)));
                 }
             });
         }

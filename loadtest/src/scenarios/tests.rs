@@ -75,7 +75,7 @@ bytes, messages, edits, deletes, typing, reads, history, reconnects, churn, stor
     assert_eq!(mistakes(LEAST, &[]), "");
     for early in ["storm = 0.5", "closed = { senders = 1, window = 1 }"] {
         let told = mistakes(&format!("{LEAST}{early}\n"), &[]);
-        assert!(told.contains("give an earlier phase connections"), "{told}");
+        assert!(told.contains("set connections in an earlier phase"), "{told}");
     }
 }
 
@@ -85,7 +85,7 @@ fn a_name_that_is_no_scenario() {
     let told = wrong("fanuot");
     assert_eq!(
         told,
-        "fanuot: no scenario of this name is shipped; did you mean fanout? (a file ends in .toml)"
+        "fanuot: no shipped scenario has this name; did you mean fanout? (a file ends in .toml)"
     );
     assert!(wrong("./nowhere.toml").starts_with("./nowhere.toml: No such file"));
 }
@@ -120,7 +120,7 @@ fn what_set_breaks_is_told_of_the_command_line() {
     let told = |set: &str| mistakes(LEAST, &[set]);
     assert_eq!(
         told("people.acounts=5"),
-        "--set people.acounts: there is no such key; did you mean accounts?"
+        "--set people.acounts: unknown key; did you mean accounts?"
     );
     assert_eq!(
         told("people.accounts=many"),
@@ -128,11 +128,11 @@ fn what_set_breaks_is_told_of_the_command_line() {
     );
     assert_eq!(
         told("phases.only.messages=-1"),
-        "--set phases.0.messages: write 0 to 1000000 a second"
+        "--set phases.0.messages: write a rate from 0 to 1000000 per second"
     );
     assert_eq!(
         told("phases.0.typing=1"),
-        "--set phases.0.typing: there is no chat to do it in: add [[chats]]"
+        "--set phases.0.typing: there is no chat for this: add [[chats]]"
     );
     assert_eq!(
         told("phases.olny.messages=1"),
@@ -140,7 +140,7 @@ fn what_set_breaks_is_told_of_the_command_line() {
     );
     assert_eq!(
         told("phases.messages=1"),
-        "--set phases.messages: phases is a list: name one of its items, by its number from 0"
+        "--set phases.messages: phases is a list: select an item by its index, from 0"
     );
     assert_eq!("x".parse::<Set>().unwrap_err(), "write KEY=VALUE");
     assert!("=1".parse::<Set>().is_err() && "a..b=1".parse::<Set>().is_err());

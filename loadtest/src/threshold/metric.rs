@@ -1,4 +1,4 @@
-//! What thresholds are about: the names of a run's figures, and where a report has them.
+//! The metrics of thresholds: the names of a run's figures, and their places in a report.
 
 use super::unit::Quantity;
 use crate::{
@@ -226,7 +226,7 @@ impl FromStr for Metric {
                 "errors" if !argument.is_empty() => Ok(Self::Errors(Some(argument.to_owned()))),
                 "closes" if !argument.is_empty() => Ok(Self::Closes(Some(argument.to_owned()))),
                 _ => Err(format!(
-                    "{text} is no metric; with brackets there are rate(sent), \
+                    "{text} is not a metric; the metrics with parentheses are rate(sent), \
                                   errors(rate_limited), closes(slow_consumer)"
                 )),
             };
@@ -245,7 +245,7 @@ impl FromStr for Metric {
         }
         if let Some(op) = Op::ALL.iter().find(|op| op.name() == text) {
             let op = op.name();
-            return Err(format!("{op} is many times: write which, such as {op}.p99 or {op}.max"));
+            return Err(format!("{op} has many values: choose one, such as {op}.p99 or {op}.max"));
         }
         count(text).map(Self::Count).map_err(|_| {
             let known = Count::ALL.iter().map(|count| count.name());
@@ -268,11 +268,11 @@ fn split(of: &str, stat: &str) -> Result<Metric, String> {
     }
     if stat.parse::<Stat>().is_ok() {
         let known = Op::ALL.iter().map(|op| op.name());
-        return Err(format!("nothing called {of:?} is timed; {}", instead(of, known)));
+        return Err(format!("there is no latency called {of:?}; {}", instead(of, known)));
     }
     Err(format!(
-        "there is no metric {of}.{stat}; of what is timed there is delivery.p99 and its \
-                 like, of servers NAME.cpu and NAME.memory"
+        "there is no metric {of}.{stat}; latencies are written like delivery.p99, and \
+                 servers have NAME.cpu and NAME.memory"
     ))
 }
 
@@ -285,7 +285,7 @@ fn count(text: &str) -> Result<Count, String> {
     let found = Count::ALL.iter().copied().find(|count| count.name() == text);
     found.ok_or_else(|| {
         let known = Count::ALL.iter().map(|count| count.name());
-        format!("nothing called {text:?} is counted; {}", instead(text, known))
+        format!("there is no count called {text:?}; {}", instead(text, known))
     })
 }
 

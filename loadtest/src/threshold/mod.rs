@@ -1,5 +1,5 @@
-//! Thresholds: `delivery.p99<250ms`, `lost==0`, `phase(steady).ack.mean<=20ms`. What they look like and
-//! whether a report keeps them; when a run stops because of one is not decided here.
+//! Thresholds: `delivery.p99<250ms`, `lost==0`, `phase(steady).ack.mean<=20ms`. Parses them and decides
+//! whether a report meets them. It does not decide when a threshold stops a run.
 
 mod metric;
 mod unit;
@@ -140,7 +140,7 @@ impl FromStr for Threshold {
             None => (None, text),
             Some(rest) => {
                 let split = rest.split_once(").").filter(|(name, _)| !name.is_empty());
-                let (name, rest) = split.ok_or_else(|| no("a phase is written phase(NAME)."))?;
+                let (name, rest) = split.ok_or_else(|| no("write a phase as phase(NAME)."))?;
                 (Some(name.to_owned()), rest)
             }
         };
@@ -151,9 +151,7 @@ impl FromStr for Threshold {
         let (metric, comparison, bound) = Comparison::split(rest).ok_or_else(shape)?;
         let metric: Metric = metric.trim().parse().map_err(NoThreshold)?;
         if phase.is_some() && !metric.is_of_phases() {
-            return Err(no(format!(
-                "{metric} is known of the whole run only: leave the phase out"
-            )));
+            return Err(no(format!("{metric} is known only for the whole run: omit the phase")));
         }
         let bound = bound.trim();
         let digits = bound.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(bound.len());

@@ -1,5 +1,5 @@
-//! Units of a threshold's number, by what is measured. Reports hold milliseconds, bytes and plain
-//! numbers; those are the scale of 1.
+//! The units of a threshold's number, by kind of metric. Reports hold milliseconds, bytes and plain numbers;
+//! those have the scale 1.
 
 use std::fmt;
 
@@ -83,8 +83,11 @@ impl Quantity {
         found.copied().ok_or_else(|| {
             let known: Vec<&str> = units.iter().map(|unit| unit.text()).collect();
             match known.as_slice() {
-                [""] => format!("{text:?} is too much: the number has no unit"),
-                known => format!("{text:?} is no unit here; write one of {}", known.join(", ")),
+                [""] => format!("{text:?} must not follow the number: this metric has no unit"),
+                known => format!(
+                    "{text:?} is not a unit of this metric; write one of {}",
+                    known.join(", ")
+                ),
             }
         })
     }

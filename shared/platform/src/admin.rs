@@ -1,5 +1,5 @@
-//! Asking a running process of ours through its admin listener, from inside its container or machine:
-//! what the subcommand `health` does. For images that have no shell and no curl.
+//! Calls a running Switchboard process through its admin listener, from inside its container or machine, as
+//! the subcommand `health` does. For images that have no shell and no curl.
 
 use crate::settings::reachable;
 use axum::http::{Method, Request, StatusCode};

@@ -1,5 +1,5 @@
-//! How long to wait before the next attempt: doubling, bounded, and spread by chance, so that a server
-//! that comes back is not met by all its clients at once. It neither sleeps nor rolls dice.
+//! Computes the delay before the next attempt: doubling, bounded and randomized, so that a server that comes
+//! back is not met by all its clients at once. It neither sleeps nor generates random numbers.
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
-//! Whether a service that did not answer is asked again: by everybody while it answers, by one caller
-//! every so often while it does not. So an outage costs one time-out a pause, and not one a request.
+//! A circuit breaker: decides whether to call a service that did not answer. While the service answers,
+//! everybody calls it; while it does not, one caller tries every so often. An outage costs one timeout per
+//! pause instead of one per request.
 
 use std::{
     fmt::Display,

@@ -1,5 +1,5 @@
-//! Where a request carries its access token, and whether the page it came from may use the cookie.
-//! Both the api and the gateway ask; neither the token nor the session is checked here.
+//! Finds the access token in a request, and decides whether the page that sent it may use the cookie. Both
+//! the api and the gateway use this. It checks neither the token nor the session.
 
 use crate::{settings::Origin, token::has_our_form};
 use axum::http::{HeaderMap, HeaderValue, header};

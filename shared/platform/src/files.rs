@@ -1,5 +1,6 @@
-//! Open files, of which every socket is one: the limit is raised as far as the process may, and who lets
-//! connections in hears how many fit. So nobody finds out under load, and operators get in when it is full.
+//! The limit on open files, of which every socket is one. Raises the limit as far as the process may, and
+//! tells listeners how many connections fit, so that nobody finds out under load and operators can still
+//! connect when the process is full.
 
 /// Kept free of clients' connections: for the admin listener's ([`crate::serve::ADMIN_CONNECTIONS`]), those
 /// to Redis and the database (16 each by default), to other processes of ours, for listeners and files.

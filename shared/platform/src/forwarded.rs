@@ -1,4 +1,4 @@
-//! Who is behind the proxies that are trusted. Pure: what a request's headers say, and what of it counts.
+//! The client behind trusted proxies. Pure: reads a request's headers and decides which of them count.
 
 use crate::settings::TrustedNetwork;
 use axum::http::HeaderMap;

@@ -1,6 +1,6 @@
-//! What a metric is: its name, kind, help and labels, written in one table per crate. A table
-//! describes the metrics to the recorder, starts counters at zero, and is what documents, alert rules
-//! and dashboards are checked against. Where something is measured, its name stands in the code.
+//! The description of a metric: name, kind, help and labels, in one table per crate. A table describes the
+//! metrics to the recorder, starts counters at zero, and is the reference for documents, alert rules and
+//! dashboards. The code that measures uses the name directly.
 
 use metrics::Label;
 

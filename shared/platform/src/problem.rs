@@ -1,5 +1,5 @@
-//! Errors as HTTP clients see them: `application/problem+json` with the fields of every client
-//! family. The cause goes to the log where it is handled, never in here.
+//! Errors as HTTP clients see them: `application/problem+json` with the fields that the clients of every
+//! dialect expect. The code that handles an error logs its cause; this file never does.
 
 use axum::{
     Json,

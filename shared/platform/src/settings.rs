@@ -1,6 +1,6 @@
-//! Reading settings: flags or environment by clap, secrets also from files, one clear line and exit
-//! code 64 when they are wrong. What people write in more than one process is a type here, read in one
-//! place and spelled one way from then on. Each process has its own list of settings.
+//! Reads settings: flags and environment variables by clap, secrets also from files. A mistake is one clear
+//! line and exit code 64. A value that several processes accept is a type here, parsed in one place and
+//! printed in one spelling. Each process has its own list of settings.
 
 mod address;
 mod list;

@@ -1,6 +1,6 @@
-//! What texts, names and passwords from clients may be, and how names are prepared. Pure rules, for the api,
-//! which decides, and for the gateway and the canary, which spare it what would be refused anyway. Whether
-//! a name is free is for the api's database.
+//! The rules for texts, names and passwords from clients, and the preparation of names. Pure rules: the api
+//! decides by them, and the gateway and the canary spare it calls that it would refuse. Only the api's
+//! database knows whether a name is free.
 
 use icu_normalizer::ComposingNormalizer;
 use icu_properties::{

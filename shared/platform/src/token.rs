@@ -154,7 +154,7 @@ pub enum TokenError {
     #[error("the token has expired")]
     Expired,
     /// It was issued later than now, by more than clocks may differ.
-    #[error("the token was issued in the future: a clock is wrong")]
+    #[error("the token's time of issue is in the future: a clock is wrong")]
     Early,
 }
 

@@ -1,5 +1,5 @@
-//! What one account has of this node, shared by all its connections: a new connection brings nothing
-//! of its own. Pure but for the lock; a guest's connection, which has no account, has one to itself.
+//! The share of this node that one account has, common to all its connections: a new connection adds nothing.
+//! Pure except for the lock. A guest's connection has no account, so it has a share of its own.
 
 use crate::config::Config;
 use parking_lot::{Mutex, MutexGuard};

@@ -1,5 +1,5 @@
-//! A chat that a connection is about to watch, as a record: how far its client has been sent it, and
-//! what the client is told first. How the chat is joined is `joining.rs`'s business.
+//! A record of a chat that a connection is about to watch: how far its client has been sent the chat, and
+//! what to tell the client first. `joining.rs` joins the chat.
 
 use crate::{dialect::try_later, wire::frame::Frame};
 use protocol::{

@@ -1,4 +1,4 @@
-//! The handle to one connection: what everybody but its own task holds of it.
+//! The handle to one connection, which everybody except its own task holds.
 //!
 //! - `outbox.rs`: what waits to be written, chats to join, the order to close; `join.rs`: a chat to join
 //! - `unanswered.rs`, `turns.rs`: how many frames are owed an answer, and in which order answers leave

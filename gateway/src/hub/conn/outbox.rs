@@ -1,9 +1,9 @@
-//! What waits to be written to one client: bounded in bytes, never blocking whoever delivers. The
-//! connection's task takes everything at once. Also carries the two other things that reach a
+//! The frames that wait to be written to one client: bounded in bytes, and never blocking the sender. The
+//! connection's task takes all of them at once. The outbox also carries the two other things that reach a
 //! connection from outside: chats to join and the order to close.
 //!
-//! A full outbox closes nothing. An event that finds no space is the business of its chat: the
-//! watcher is detached from that chat and caught up at the pace at which its client reads.
+//! A full outbox does not close the connection. If an event finds no space, its chat detaches the watcher and
+//! lets it catch up as its client reads.
 
 use crate::{
     hub::conn::join::{Cause, Join},
@@ -22,19 +22,20 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// The most chats that wait to be joined, but for those that it was watching: more than it may watch.
+/// The maximum number of chats waiting to be joined, except chats that the connection was watching:
+/// more than a connection may watch.
 const MAX_JOINS: usize = 500;
 
-/// Answers may fill the outbox to this many times its bound: they answer frames of the client, which
-/// are not read while it does not read, so only a fault of ours can queue as many.
+/// Answers may fill the outbox to this multiple of its bound. They answer the client's frames,
+/// which are not read while the client does not read, so only a bug can queue this many.
 const ANSWERS: usize = 2;
 
 /// What happens to a frame when the client reads too slowly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DropPolicy {
-    /// Answers, and what is told once: queued beyond the bound of events, too.
+    /// Answers and one-time notices: queued even beyond the bound for events.
     Durable,
-    /// Typing, presence: left out once the outbox is half full.
+    /// Typing and presence: dropped once the outbox is half full.
     Ephemeral,
 }
 
@@ -50,43 +51,43 @@ pub(crate) struct Outbox {
 #[derive(Debug, Default)]
 struct Inner {
     frames: VecDeque<Frame>,
-    /// Of the frames that wait.
+    /// The bytes of the waiting frames.
     bytes: usize,
-    /// Of the frames that were taken last and are being written.
+    /// The bytes of the frames being written.
     writing: usize,
-    /// When the first of the frames came, where that is watched.
+    /// When the first frame was queued, if sampled.
     since: Option<Instant>,
     reads: Vec<(ChatId, Seq)>,
     joins: Vec<Join>,
     closing: Option<Close>,
     waker: Option<Waker>,
-    /// Catch-ups that wait for space: a few at most, on the connection's own task.
+    /// Catch-ups that wait for space: at most a few, on the connection's own task.
     wants_space: Vec<Waker>,
 }
 
-/// What a connection took from its outbox.
+/// The contents that a connection took from its outbox.
 #[derive(Debug, Default)]
 pub(crate) struct Taken {
-    /// To be written first, in this order.
+    /// The frames to write, in this order.
     pub frames: VecDeque<Frame>,
     /// When the first of them was queued, where that is watched.
     pub since: Option<Instant>,
-    /// To be marked as read once the frames are written: each chat's furthest.
+    /// The messages to mark as read once the frames are written: the furthest of each chat.
     pub reads: Vec<(ChatId, Seq)>,
     pub joins: Vec<Join>,
-    /// To be closed for this reason, after the frames.
+    /// The reason to close after the frames.
     pub closing: Option<Close>,
 }
 
 impl Outbox {
-    /// An empty outbox that holds up to `max_bytes` of events, those being written included; `timed`
-    /// watches how long frames wait, which costs two looks at the clock each time the queue fills and
-    /// empties.
+    /// An empty outbox that holds up to `max_bytes` of events, including those being written.
+    /// `timed` records how long frames wait, which costs two looks at the clock each time the queue
+    /// fills and empties.
     pub(crate) fn new(max_bytes: usize, timed: bool) -> Self {
         Self { max_bytes, timed, inner: Mutex::default() }
     }
 
-    /// Queues a frame. Without space an ephemeral one is dropped and counted.
+    /// Queues a frame. An ephemeral frame without space is dropped and counted.
     pub(crate) fn push(&self, frame: Frame, policy: DropPolicy) {
         self.inner.lock().push(frame, policy, self);
     }
@@ -119,8 +120,8 @@ impl Outbox {
         pushed
     }
 
-    /// Asks the connection to join a chat. Of too many invitations the rest is left to the polls, which
-    /// find them again within seconds.
+    /// Asks the connection to join a chat. Excess invitations are left to the polls, which find
+    /// them again within seconds.
     pub(crate) fn join(&self, join: Join) {
         let mut inner = self.inner.lock();
         // Chats that it was watching are as many as it may watch, and nobody else tells of them.
@@ -132,12 +133,13 @@ impl Outbox {
         inner.wake();
     }
 
-    /// Asks the connection to close after what is queued. The first reason stands.
+    /// Asks the connection to close after the queued frames. The first reason wins.
     pub(crate) fn close(&self, close: Close) {
         self.inner.lock().close(close);
     }
 
-    /// Whether catching up may queue more: less than a quarter is in use, so that live events find space.
+    /// True if catching up may queue more: less than a quarter is in use, so that live events find
+    /// space.
     pub(crate) fn has_space(&self) -> bool {
         self.inner.lock().has_space(self)
     }
@@ -182,7 +184,7 @@ impl Outbox {
         .await
     }
 
-    /// Whether it is to close: nothing is queued any more.
+    /// True if the connection must close: nothing is queued any more.
     pub(crate) fn is_closing(&self) -> bool {
         self.inner.lock().closing.is_some()
     }
@@ -216,7 +218,7 @@ impl Outbox {
     }
 }
 
-/// How far [`Outbox::push_events`] got.
+/// The result of [`Outbox::push_events`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Pushed {
     /// Events that were queued, or that this client is not shown.

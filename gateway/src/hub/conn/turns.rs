@@ -1,6 +1,6 @@
-//! Answers in the order of their frames, for dialects whose answers do not say what they answer: each
-//! frame takes a turn, the turns are filled in whatever order, and an answer leaves when all
-//! before it have left. Pure: it knows neither frames nor sockets.
+//! Puts answers in the order of their frames, for dialects whose answers do not say which frame they answer.
+//! Each frame takes a turn; the turns are filled in any order; an answer leaves when all before it have left.
+//! Pure: it knows neither frames nor sockets.
 
 use std::collections::VecDeque;
 

@@ -1,5 +1,6 @@
-//! How many frames of a connection are not answered yet, what that comes to for its task, and the turns
-//! in which answers leave where the dialect's answers name no frame. It knows no connection.
+//! Counts a connection's frames that have no answer yet, tells the connection's task what follows from the
+//! count, and holds the turns in which answers leave if the dialect's answers name no frame. It knows no
+//! connection.
 
 use crate::{
     hub::conn::turns::{Turn, Turns},

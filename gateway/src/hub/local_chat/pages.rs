@@ -1,5 +1,5 @@
-//! Pages of one chat for those who come back from further than the replay reaches: which are kept,
-//! which are on their way, which reader each serves. Fetching them is `fetching.rs`'s business.
+//! Pages of one chat for readers who resume from further back than the replay reaches: which pages are kept,
+//! which are being fetched, and which reader each serves. `fetching.rs` fetches them.
 
 use crate::{backend::Unavailable, hub::shared_event::SharedEvent, wire::frame::Frame};
 use futures_util::future::{BoxFuture, Shared, WeakShared};

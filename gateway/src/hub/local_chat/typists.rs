@@ -1,4 +1,4 @@
-//! Who types in a chat with too many watchers to be told of each by name: they are counted. Pure.
+//! Counts who types in a chat with too many watchers to name each person. Pure.
 
 use platform::limit::{Bucket, Rate};
 use protocol::id::UserId;

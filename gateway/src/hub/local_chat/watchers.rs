@@ -1,5 +1,5 @@
-//! The connections that watch one chat, in as little memory as there may be: a node holds millions of
-//! these. It knows neither events nor locks.
+//! The connections that watch one chat, in as little memory as possible: a node holds millions of these. It
+//! knows neither events nor locks.
 
 use crate::hub::conn::{Conn, ConnId};
 use protocol::id::Seq;

@@ -1,6 +1,6 @@
-//! A connection's life, from the handshake to its end: one look at the clock each time the task is
-//! woken, then everything that was read, then what there is to do, then the timer. What frames mean is in
-//! `incoming`, what orders lead to in `outgoing`.
+//! A connection's life, from the handshake to its end. Each time the task wakes, it looks at the clock once,
+//! handles everything it read, then its orders, then the timer. `incoming` handles frames, `outgoing` handles
+//! orders.
 
 use super::{Device, End, Pass, dialect};
 use crate::{

@@ -1,5 +1,5 @@
-//! What the server's frames lead to: what is recorded, what the history checker is told, what the
-//! device keeps. Most frames were parsed before for another device of the thread; these cost a
+//! Handles the server's frames: records measurements, reports to the history checker, and updates the
+//! device's state. Another device of the thread has already parsed most frames; such a frame costs a
 //! comparison of bytes and some additions.
 
 use super::{ConnectedDevice, dialect, memory::PendingCommand};

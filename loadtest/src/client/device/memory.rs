@@ -1,5 +1,5 @@
-//! What a device keeps over its connections: where it stopped in each chat, and what it sent that has
-//! no answer yet. Pure.
+//! The state that a device keeps across its connections: its cursor in each chat, and its unanswered
+//! commands. Pure.
 
 use crate::client::dialect::{ClientMessage, CommandKind};
 use protocol::id::{ChatId, Seq};

@@ -1,5 +1,5 @@
-//! One device: a task that owns one connection at a time, opens the next one as a good client does, and
-//! goes on until it is told to leave or refused for good. What happens on a connection is in `connected`.
+//! One device: a task that owns one connection at a time and reconnects as a good client does, until it is
+//! told to leave or refused for good. `connected` runs a connection.
 
 mod connected;
 mod incoming;

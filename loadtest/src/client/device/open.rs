@@ -1,4 +1,4 @@
-//! From nothing to a WebSocket: the token, the TCP connection, the handshake.
+//! Opens a WebSocket: the token, the TCP connection, the handshake.
 
 use super::{ConnectedDevice, Device, dialect};
 use crate::client::{

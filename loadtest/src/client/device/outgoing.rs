@@ -1,5 +1,5 @@
-//! What orders lead to: frames to write. Nothing is begun while the device is not ready, is held by
-//! the server, or has as much on its way as it may.
+//! Turns orders into frames to write. It starts no order while the device is not ready, is told to wait by
+//! the server, or has reached its limit of messages in flight.
 
 use super::{ClosedLoop, ConnectedDevice, End, dialect, incoming::micros, memory::PendingCommand};
 use crate::{
@@ -67,7 +67,7 @@ impl ConnectedDevice<'_> {
         }
     }
 
-    /// Keeps the closed loop's messages on their way.
+    /// Keeps the closed loop's messages in flight.
     fn go_round(&mut self, counters: &mut Counters, now: Instant) {
         while let Some(ClosedLoop { chat, window, bytes, ref on_way }) = self.device.closed_loop {
             if on_way.len() >= window || self.is_congested() {

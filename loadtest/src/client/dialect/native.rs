@@ -85,11 +85,11 @@ mod tests {
         for (outgoing, json) in [
             (
                 ClientMessage::Hello { token: "t", epoch: Some("e"), cursors: &cursors },
-                r#"{"type":"hello","token":"t","resume":{"epoch":"e","cursors":{"12":41}}}"#,
+                r#"{"type":"hello","token":"t","version":1,"resume":{"epoch":"e","cursors":{"12":41}}}"#,
             ),
             (
                 ClientMessage::Hello { token: "t", epoch: None, cursors: &[] },
-                r#"{"type":"hello","token":"t"}"#,
+                r#"{"type":"hello","token":"t","version":1}"#,
             ),
             (
                 ClientMessage::send("k", ChatId(12), "hi"),

@@ -1,4 +1,4 @@
-//! From a TCP connection to a WebSocket: the client's request and the server's answer.
+//! Upgrades a TCP connection to a WebSocket: the client's request and the server's answer.
 
 use super::{WireError, stream::WireStream};
 use tokio::{

@@ -1,5 +1,5 @@
-//! Whether everybody was told the same: what was acknowledged, what each device heard, and what the
-//! database holds.
+//! Checks that all contents agree: what was acknowledged, what each device received, and what the database
+//! holds.
 
 use super::{
     course::{Course, Fate},

@@ -1,5 +1,5 @@
-//! What happened in a chat, put together from all claims and from what is stored: which places are
-//! known, what each is, and how each message ended.
+//! Reconstructs a chat's history from all claims and from the stored data: which positions are known, what
+//! each is, and how each message ended.
 
 use crate::history::{
     fact::Fact,

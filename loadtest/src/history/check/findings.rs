@@ -1,4 +1,4 @@
-//! Collects faults: counts all of them, keeps the first few of each kind in words.
+//! Collects faults: counts all of them, and describes the first few of each kind in words.
 
 use crate::history::{record::DeviceRecord, timeline::Claim};
 use std::collections::{BTreeMap, HashMap};

@@ -1,5 +1,5 @@
-//! The judgement: holds what was acknowledged, what each device heard and what is stored against each
-//! other. Chats are judged one by one, and devices by where they were rather than event by event.
+//! The judgment: compares what was acknowledged, what each device received and what is stored. It judges
+//! chats one by one, and devices by their position rather than event by event.
 
 mod content;
 mod course;

@@ -1,4 +1,4 @@
-//! Whether a device heard everything of what it watched, once and in order.
+//! Checks that a device received everything it watched, once and in order.
 
 use super::{
     course::{Course, Role},

@@ -1,5 +1,4 @@
-//! The same for windows that tell no numbers and show messages only: what they showed is found by its
-//! text.
+//! The same for windows that have no numbers and show only messages: it finds the messages by their text.
 
 use super::{
     course::Course,

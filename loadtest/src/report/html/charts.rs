@@ -1,4 +1,4 @@
-//! Which charts a report has, and what is in them.
+//! The charts of a report and their contents.
 
 use super::chart::{Across, Chart, ChartLine, Style};
 use crate::{
@@ -49,7 +49,7 @@ fn latency(series: &[Point], op: Op, title: &str) -> Chart {
     };
     Chart {
         title: title.to_owned(),
-        note: "From the intended moment; each power of ten takes the same room.",
+        note: "Measured from the scheduled moment, on a logarithmic axis.",
         x: seconds(series),
         unit: Unit::Millis,
         log: true,
@@ -78,7 +78,7 @@ fn curves(report: &Report) -> Chart {
     };
     Chart {
         title: "Percentile curve".to_owned(),
-        note: "Warm-ups left out. So many percent took at most so long; each nine takes the same room.",
+        note: "Without warm-ups. The percentage of actions that took at most this long; each further nine has the same width.",
         lines: OPS.iter().enumerate().filter_map(line).collect(),
         x: Across::Percentiles(places),
         unit: Unit::Millis,
@@ -94,7 +94,7 @@ fn messages(series: &[Point]) -> Chart {
     ];
     rates(
         "Messages",
-        "Sent and acknowledged each second; skipped is what was due with nobody to send it.",
+        "Messages sent and acknowledged per second. Skipped: messages that were due, but no device could send them.",
         series,
         &lines,
     )
@@ -106,14 +106,14 @@ fn deliveries(series: &[Point]) -> Chart {
         RateLine("typing, presence, read marks", Count::Ephemeral, 4, Style::Plain),
         RateLine("history pages", Count::Pages, 2, Style::Plain),
     ];
-    rates("Deliveries", "Events that arrived at devices each second.", series, &lines)
+    rates("Deliveries", "Events received by devices per second.", series, &lines)
 }
 
 fn connections(series: &[Point]) -> Chart {
     let values = series.iter().map(|point| Some(point.connections as f64)).collect();
     Chart {
         title: "Connections".to_owned(),
-        note: "Ready at the end of each second.",
+        note: "Ready connections at the end of each second.",
         x: seconds(series),
         unit: Unit::Plain,
         log: false,
@@ -132,8 +132,8 @@ fn changes(series: &[Point]) -> Chart {
         RateLine("lost without being meant to", Count::Dropped, 3, Style::Plain),
     ];
     rates(
-        "Coming and going",
-        "Connections that became ready, and that ended without being meant to, each second.",
+        "Connects and drops",
+        "Connections that became ready, and connections that ended unintentionally, per second.",
         series,
         &lines,
     )
@@ -143,7 +143,7 @@ fn errors(series: &[Point]) -> Chart {
     let values = series.iter().map(|point| Some(point.errors as f64 / point.seconds)).collect();
     Chart {
         title: "Errors".to_owned(),
-        note: "What the servers or the network refused, each second.",
+        note: "Errors from the servers or the network, per second.",
         x: seconds(series),
         unit: Unit::PerSecond,
         log: false,
@@ -164,7 +164,7 @@ fn cpu(series: &[Point]) -> Chart {
     lines.push(own);
     Chart {
         title: "CPU".to_owned(),
-        note: "Cores in use by each server and by the load tester, all agents together.",
+        note: "Cores used by each server, and by the load tester with all its agents.",
         x: seconds(series),
         unit: Unit::Cores,
         log: false,
@@ -185,7 +185,7 @@ fn memory(series: &[Point]) -> Chart {
 
 fn lag(series: &[Point]) -> Chart {
     Chart {
-        note: "How late the load tester itself began its work. High lag makes all latencies doubtful.",
+        note: "The load tester's own delay in starting actions. High lag makes all latencies doubtful.",
         ..latency(series, Op::Lag, "Generator lag")
     }
 }

@@ -164,7 +164,7 @@ fn curve(both: [&Report; 2], op: Op, name: &str) -> Chart {
     };
     Chart {
         title: format!("{name} percentile curve"),
-        note: "Dashed: before. So many percent took at most so long.",
+        note: "Dashed: before. The percentage of actions that took at most this long.",
         lines: curves.into_iter().map(line).collect(),
         x: Across::Percentiles(places),
         unit: Unit::Millis,

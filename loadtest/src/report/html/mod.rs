@@ -148,7 +148,7 @@ mod tests {
             "Messages",
             "Deliveries",
             "Connections",
-            "Coming and going",
+            "Connects and drops",
             "Errors",
             "CPU",
             "Memory",
@@ -168,7 +168,7 @@ mod tests {
     fn the_verdict_comes_first() {
         let page = sample().to_html();
         let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} is not there"));
-        assert!(at("3 of 4 thresholds were not kept") < at("1 lost"));
+        assert!(at("3 of 4 thresholds were missed") < at("1 lost"));
         assert!(at("1 lost") < at("<figure"));
         assert!(at("<code>delivery.p99&lt;50ms</code></th><td>61.2 ms</td>") < at("<figure"));
         assert!(at("never received seq 812 of chat 3") < at("<figure"));

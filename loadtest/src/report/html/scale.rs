@@ -1,4 +1,4 @@
-//! The axes of charts: where a value is, and which values are labelled.
+//! The axes of charts: the position of a value, and which values get labels.
 
 use crate::report::text::{Unit, byte_unit, moment};
 

@@ -1,5 +1,4 @@
-//! What stands behind the lines of every chart over time: the run's phases, and what was done to the
-//! servers.
+//! The background of every chart over time: the run's phases and the faults.
 
 use super::scale::{BOTTOM, LEFT, RIGHT, Scale, TOP, along};
 use crate::report::{

@@ -1,4 +1,4 @@
-//! What a report tells in tables: phases, errors and closes, faults, servers, the scenario.
+//! The tables of a report: phases, errors and closes, faults, servers, the scenario.
 
 use super::charts::{OPS, op_name};
 use crate::{
@@ -113,7 +113,7 @@ pub fn marks(marks: &[Mark]) -> String {
             recovery.unwrap_or_else(|| "not seen".to_owned()),
         ]
     });
-    table("Faults", &["what was done", "at", "how it ended", "well again after"], rows)
+    table("Faults", &["fault", "at", "result", "recovered after"], rows)
 }
 
 /// What servers and load tester used in the phases that count.
@@ -149,7 +149,7 @@ pub fn usage(report: &Report) -> String {
             off => format!(" The agents' clocks may differ by {}.", millis(off)),
         },
     );
-    table("What was used", &heads, servers.chain([own]))
+    table("CPU and memory", &heads, servers.chain([own]))
         .replace("</section>", &format!("{lag}</section>"))
 }
 

@@ -1,4 +1,4 @@
-//! The top of a report: how it ended, the figures that matter, thresholds, and the truth.
+//! The top of a report: the outcome, the important figures, the thresholds, and the truth.
 
 use super::tables;
 use crate::{
@@ -22,7 +22,7 @@ pub fn outcome(report: &Report) -> (&'static str, String, &'static str) {
         }
         Outcome::Interrupted => (
             "Interrupted",
-            "Stopped before its end; what had happened is below".to_owned(),
+            "The run was stopped early; the results so far are below".to_owned(),
             "doubtful",
         ),
     }
@@ -33,8 +33,8 @@ fn thresholds_kept(report: &Report) -> String {
     let kept = report.thresholds.iter().filter(|threshold| threshold.ok).count();
     match (kept, all) {
         (_, 0) => "The scenario sets no thresholds".to_owned(),
-        (kept, all) if kept == all => format!("All {all} thresholds were kept"),
-        (kept, all) => format!("{} of {all} thresholds were not kept", all - kept),
+        (kept, all) if kept == all => format!("All {all} thresholds were met"),
+        (kept, all) => format!("{} of {all} thresholds were missed", all - kept),
     }
 }
 
@@ -52,7 +52,7 @@ pub fn banner(report: &Report) -> String {
         truth if truth.is_sound() && truth.expected > 0 => {
             "Every message is accounted for".to_owned()
         }
-        truth if truth.is_sound() => "Nothing was to be delivered".to_owned(),
+        truth if truth.is_sound() => "No delivery was expected".to_owned(),
         truth => {
             let faults = truth.faults();
             let some = faults.iter().filter(|(_, found, _)| *found > 0);
@@ -70,7 +70,7 @@ pub fn banner(report: &Report) -> String {
     format!(
         "<section class=\"banner\"><div class=\"verdict {class}\"><strong>{word}</strong><span>{text}</span></div>\
          <div class=\"verdict {sound}\"><strong>Truth</strong><span>{truth}</span></div></section>\n\
-         <section class=\"tiles\" aria-label=\"In short\">{}</section>\n",
+         <section class=\"tiles\" aria-label=\"Summary\">{}</section>\n",
         tiles(report),
         text = Escaped(&text),
     )
@@ -120,7 +120,7 @@ fn thresholds(thresholds: &[ThresholdResult]) -> String {
         return String::new();
     }
     let row = |threshold: &ThresholdResult| {
-        let (class, word) = if threshold.ok { ("good", "kept") } else { ("bad", "not kept") };
+        let (class, word) = if threshold.ok { ("good", "met") } else { ("bad", "missed") };
         format!(
             "<tr><th scope=\"row\"><code>{}</code></th><td>{}</td><td><span class=\"mark-word {class}\">{word}\
              </span></td></tr>",

@@ -1,5 +1,5 @@
-//! The bus within one process: a bounded queue and a task for each subscriber, so that publishing
-//! never runs a subscriber's code. It reaches no other process.
+//! The bus within one process: a bounded queue and a task for each subscriber, so that a publisher never runs
+//! a subscriber's code. It reaches no other process.
 
 use super::{
     BusEvent, metric,

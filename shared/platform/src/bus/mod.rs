@@ -1,7 +1,7 @@
-//! The bus: what one process tells the others at once, on the channels of [`protocol::relay`]. Two
-//! kinds under one contract, in this process and over Redis. It stores nothing and promises at
-//! most once: whoever holds state that messages keep fresh repairs it from the api, and the bus
-//! says when to suspect that state.
+//! The bus: one process's immediate messages to the others, on the channels of [`protocol::relay`]. Two kinds
+//! share one contract: within this process, and over Redis. The bus stores nothing and delivers at most once.
+//! Code that keeps state fresh by bus messages repairs that state from the api, and the bus says when to
+//! suspect it.
 
 pub mod local;
 mod metric;

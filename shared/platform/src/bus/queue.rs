@@ -1,5 +1,5 @@
-//! A queue of messages with a bound on their number and bytes, filled without waiting and emptied
-//! in batches by one task. It decides nothing about what is lost: it only reports that it is full.
+//! A queue of messages, bounded in number and bytes, filled without waiting and emptied in batches by one
+//! task. It does not decide which messages to drop: it only reports that it is full.
 
 use bytes::Bytes;
 use parking_lot::Mutex;

@@ -1,6 +1,6 @@
-//! Limits in Redis: the bucket of a key is one number there, taken from by a script on the server's
-//! clock, and gone as soon as it is full again. While Redis is away this process's memory answers:
-//! each process then allows the whole rate, which beats refusing everybody or nobody.
+//! Limits in Redis: the bucket of a key is one number. A script takes from it by the server's clock, and the
+//! key expires as soon as the bucket is full again. While Redis is down, this process's memory decides: each
+//! process then allows the whole rate, which is better than refusing everybody or nobody.
 
 use super::{LimiterConfig, Rate, Taken, local::LocalLimiter};
 use crate::breaker::Breaker;

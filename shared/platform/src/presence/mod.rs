@@ -66,13 +66,13 @@ impl Default for PresenceConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum PresenceError {
     /// Also what a look-up is told without asking, for some seconds after one that was not answered.
-    #[error("Redis does not answer on presence")]
+    #[error("Redis did not answer a presence request")]
     Silent,
     /// No connection to Redis could be had.
     #[error("no connection to Redis for presence: {0}")]
     Pool(#[from] deadpool_redis::PoolError),
     /// Redis answered with an error, or not at all.
-    #[error("Redis on presence: {0}")]
+    #[error("Redis refused a presence request: {0}")]
     Redis(#[from] ::redis::RedisError),
 }
 

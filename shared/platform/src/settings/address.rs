@@ -1,4 +1,4 @@
-//! Where a process listens, as people write it. Nothing is bound here.
+//! A listening address as people write it. Nothing is bound here.
 
 use std::{
     fmt,
@@ -32,9 +32,9 @@ impl FromStr for ListenAddr {
             return Err(EXAMPLE.to_owned());
         }
         let found = (host, port).to_socket_addrs();
-        let found = found.map_err(|why| format!("{host} stands for no address: {why}"))?;
+        let found = found.map_err(|why| format!("{host} does not resolve to an address: {why}"))?;
         let first = found.min_by_key(SocketAddr::is_ipv6);
-        first.map(Self).ok_or_else(|| format!("{host} stands for no address"))
+        first.map(Self).ok_or_else(|| format!("{host} does not resolve to an address"))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Lists in settings. What stands in them is for their own types.
+//! Lists in settings. The items have types of their own.
 
 use std::{fmt, slice, str::FromStr, vec};
 

@@ -78,7 +78,7 @@ pub(super) fn secrets_in_files(
         let read = file.take(MAX_SECRET_BYTES + 1).read_to_string(&mut text);
         read.map_err(|error| format!("{by_file}: {shown}: {error}"))?;
         if text.len() as u64 > MAX_SECRET_BYTES {
-            return Err(format!("{by_file}: {shown} is larger than 64 KiB: is it the right file?"));
+            return Err(format!("{by_file}: {shown} is larger than 64 KiB; is it the right file?"));
         }
         // Editors and `echo` end a file with a line break that belongs to no secret.
         let text = text.trim_end_matches(['\r', '\n']);

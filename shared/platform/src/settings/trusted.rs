@@ -1,5 +1,5 @@
-//! Whom we believe: the networks of our proxies, as people write them. What a proxy's word counts for is
-//! in `forwarded.rs`.
+//! The networks of trusted proxies, as people write them. `forwarded.rs` decides what a proxy's headers count
+//! for.
 
 use ipnet::IpNet;
 use std::{net::IpAddr, str::FromStr};

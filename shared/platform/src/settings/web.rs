@@ -1,5 +1,5 @@
-//! Places on the web as people write them: the origin of a page, and a server of the deployment. Nothing
-//! is asked of them here.
+//! Web addresses as people write them: the origin of a page, and a server of the deployment. Nothing is
+//! requested from them here.
 
 use std::{fmt, str::FromStr};
 use url::{Position, Url};

@@ -1,5 +1,4 @@
-//! What a process logs, as people write it: a level, and levels of modules. When it changes is for
-//! `level.rs`.
+//! A log filter as people write it: a level, and levels for modules. `level.rs` changes it at run time.
 
 use std::{fmt, str::FromStr};
 use tracing_subscriber::EnvFilter;

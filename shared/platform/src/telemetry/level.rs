@@ -1,6 +1,6 @@
-//! What a process logs, changed while it runs: `GET` and `PUT /log` of the admin listener, and the
-//! subcommand `log` that asks them from inside a container without a shell. A change ends by itself, so
-//! that nobody forgets a node that logs everything. Where lines go is no part of it.
+//! Changes the log filter of a running process: `GET` and `PUT /log` on the admin listener, and the
+//! subcommand `log` that calls them from inside a container without a shell. A change ends by itself, so that
+//! nobody forgets a node that logs everything. It does not decide where lines go.
 
 use super::LogFilter;
 use crate::{admin, lifecycle::Lifecycle, serve::ClientAddr};

@@ -1,6 +1,5 @@
-//! Log lines on their way to stdout: who logs puts them into a bounded buffer and goes on, and a thread
-//! writes. So a pipe that nobody empties costs lines and nothing else. What a line looks like is no
-//! part of it.
+//! Writes log lines to stdout: a caller puts its line into a bounded buffer and continues, and a thread
+//! writes. A pipe that nobody empties costs lines and nothing else. It does not format lines.
 
 use parking_lot::{Condvar, Mutex};
 use std::{

@@ -1,5 +1,5 @@
-//! Logs on stdout: for collectors one JSON object a line, for people at a terminal text. What is
-//! logged may change while the process runs: see [`super::level`]. How it gets out: [`super::lines`].
+//! Logs on stdout: one JSON object per line for collectors, text for a terminal. The filter may change while
+//! the process runs: see [`super::level`]. [`super::lines`] writes the lines.
 
 use super::{LastLines, LogFilter, Logs, lines, trace};
 use clap::{Args, ValueEnum};

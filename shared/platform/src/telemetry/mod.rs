@@ -1,6 +1,6 @@
-//! What a process tells its operators: logs on stdout ([`start_logs`]), traces ([`trace`]), metrics in
-//! the Prometheus format, and the admin listener's `/livez`, `/readyz`, `/metrics` and `/log`
-//! ([`log_routes`]). What there is to measure stands in tables ([`crate::metric`]).
+//! A process's reports to its operators: logs on stdout ([`start_logs`]), traces ([`trace`]), metrics in the
+//! Prometheus format, and the admin listener's `/livez`, `/readyz`, `/metrics` and `/log` ([`log_routes`]).
+//! Tables list the metrics ([`crate::metric`]).
 
 mod filter;
 mod level;

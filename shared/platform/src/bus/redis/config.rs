@@ -93,7 +93,7 @@ impl Default for RedisLimits {
 
 /// The text is not a Redis URL. It is not repeated here, because it may carry a password.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("not a Redis URL; it should look like redis://[[user]:password@]host[:port][/database]")]
+#[error("not a Redis URL; write it as redis://[[user]:password@]host[:port][/database]")]
 pub struct InvalidRedisUrl;
 
 /// The server, printed as `****`.

@@ -89,7 +89,7 @@ enum Lost {
     Redis(#[from] RedisError),
     #[error("the server closed the connection")]
     Closed,
-    #[error("PING or a probe did not come back: the subscription is dead or deaf")]
+    #[error("a PING or a probe got no answer: the subscription no longer delivers")]
     Deaf,
 }
 
