@@ -75,7 +75,7 @@ const GATEWAY: &[&str] = &[
 /// How many functions have more than 60 lines, and how many type names are defined more than once. Lower
 /// these where you can; never raise them.
 const LONG_FUNCTIONS: usize = 13;
-const REPEATED_TYPES: usize = 124;
+const REPEATED_TYPES: usize = 122;
 
 #[test]
 fn imports_point_down() {
