@@ -1,6 +1,6 @@
 //! What usernames look like, so that no two accounts look the same to people: texts whose skeletons (UTS 39, 4)
 //! are equal can be taken for each other. Pure; the skeletons of accounts are in the table of
-//! [`crate::db::skeletons`], and which names are well formed is [`platform::text`]'s to say.
+//! `db::skeletons`, and which names are well formed is [`platform::text`]'s to say.
 
 use platform::text::{is_unseen, username};
 use unicode_security::skeleton;

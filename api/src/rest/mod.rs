@@ -36,8 +36,8 @@ pub(crate) fn keys() -> Router<Api> {
     accounts::keys().into()
 }
 
-/// All public routes, bare: what surrounds every request is in [`crate::http`]. Each describes itself;
-/// the document made of that is [`openapi`]'s.
+/// All public routes, bare: what surrounds every request is in `http`. Each describes itself;
+/// the document made of that is `openapi`'s.
 pub fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(openapi::base())
         .merge(accounts::routes())

@@ -1,5 +1,5 @@
 //! The wire formats. Each dialect is one pure file: it decodes a client's text to what the client asks for,
-//! and encodes what the server says. What a frame leads to is decided in [`crate::connection::session`]; who may open
+//! and encodes what the server says. What a frame leads to is decided in `connection::session`; who may open
 //! which window, in `connection/opening/`.
 
 mod chat;

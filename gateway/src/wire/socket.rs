@@ -1,5 +1,5 @@
 //! One client's WebSocket: frames in, frames out, and the closing handshake, over the bare TCP stream taken
-//! out of the HTTP server. It knows nothing of chats; [`Reader`] decodes the bytes.
+//! out of the HTTP server. It knows nothing of chats; `Reader` decodes the bytes.
 //!
 //! A frame has the same bytes on the wire as in memory ([`Frame`]), so writing many of them takes one copy
 //! and one system call. An idle connection owns no buffer: frames are read and joined in memory of the

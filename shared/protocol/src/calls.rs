@@ -24,7 +24,7 @@ pub struct Open {
     /// At most [`MAX_BATCH`](crate::limits::MAX_BATCH).
     pub sessions: Vec<OpenSession>,
     /// How many of its most recently active chats each connection holds live, at most
-    /// [`MAX_LIVE_CHATS`]. The api remembers the user's others as dormant: the next message in one
+    /// [`MAX_LIVE_CHATS`](crate::limits::MAX_LIVE_CHATS). The api remembers the user's others as dormant: the next message in one
     /// wakes it through `user:{id}`.
     pub live_chats: u32,
 }
@@ -227,7 +227,7 @@ pub struct ChangedFound {
     /// still writing, because what it wrote appears later with its time.
     pub now: Timestamp,
     /// Chats with new events and their newest `seq`; the least recently changed are left out beyond
-    /// [`MAX_CHANGED`], and `truncated` says so.
+    /// [`MAX_CHANGED`](crate::limits::MAX_CHANGED), and `truncated` says so.
     pub chats: Vec<(ChatId, Seq)>,
     /// Chats that were deleted.
     pub deleted: Vec<ChatId>,

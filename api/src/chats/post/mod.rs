@@ -2,7 +2,7 @@
 //! messages: begin, lock the chats, read the facts, insert and number the chats, commit; one more when
 //! commands name older messages (edits, deletions, replies, what was sent before), when edits have an
 //! id, when messages change, and when there are dormant members; two more when those are woken, and three when
-//! statistics are kept of one of the chats. What each command means is decided in [`plan`], without the
+//! statistics are kept of one of the chats. What each command means is decided in `plan`, without the
 //! database.
 
 mod plan;

@@ -116,18 +116,21 @@ impl Span {
         self.0.is_some()
     }
 
+    /// Gives it another name, once it is known what it is about.
     pub fn rename(&mut self, name: String) {
         if let Some(recorded) = &mut self.0 {
             recorded.span.update_name(name);
         }
     }
 
+    /// Notes a number.
     pub fn number(&mut self, key: &'static str, value: i64) {
         if let Some(recorded) = &mut self.0 {
             recorded.span.set_attribute(KeyValue::new(key, value));
         }
     }
 
+    /// Notes a text: nothing that people wrote, and no address.
     pub fn text(&mut self, key: &'static str, value: &str) {
         if let Some(recorded) = &mut self.0 {
             recorded.span.set_attribute(KeyValue::new(key, value.to_owned()));
