@@ -6,13 +6,10 @@ use crate::{
     config::Config,
     db::{Db, DbError, fetch_all, fetch_optional, row},
 };
+use parking_lot::RwLock;
 use platform::token::{ACCESS_TOKEN_LIFETIME, LEEWAY, MAX_AHEAD};
 use protocol::{calls::CHANGED_OVERLAP_MS, id::SessionId, relay::EndReason, time::Timestamp};
-use std::{
-    collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// What the list knows about a session.
@@ -53,7 +50,7 @@ fn window_ms() -> i64 {
 impl Ended {
     /// What is known about the session of a token issued at `issued`.
     pub fn standing(&self, session: SessionId, issued: i64, now: Timestamp) -> Standing {
-        let state = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let state = self.0.read();
         if let Some((reason, _)) = state.sessions.get(&session) {
             return Standing::Ended(*reason);
         }
@@ -66,7 +63,7 @@ impl Ended {
 
     /// These sessions ended just now, committed by this process.
     pub fn add(&self, sessions: &[SessionId], reason: EndReason) {
-        let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.write();
         let at = state.read_at.unwrap_or_else(Timestamp::now);
         state.sessions.extend(sessions.iter().map(|session| (*session, (reason, at))));
     }
@@ -77,7 +74,7 @@ impl Ended {
     pub(crate) async fn poll(&self, db: &Db, capacity: usize) -> Result<bool, DbError> {
         let started = Instant::now();
         let previous = {
-            let state = self.0.read().unwrap_or_else(PoisonError::into_inner);
+            let state = self.0.read();
             state.good_until.and(state.read_at)
         };
         let now = db.settled().await?;
@@ -93,7 +90,7 @@ impl Ended {
         )?;
         drop(conn);
 
-        let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.write();
         state.sessions.retain(|_, (_, at)| at.0 >= oldest);
         let found = rows.into_iter().filter_map(|(id, reason, at)| {
             let reason = reason.as_deref().map_or(EndReason::SignedOut, reason_of);

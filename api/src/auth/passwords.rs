@@ -10,13 +10,14 @@ use argon2::{
     password_hash::phc::{Output, ParamsString, PasswordHash, Salt},
 };
 use icu_normalizer::ComposingNormalizer;
+use parking_lot::Mutex;
 use platform::{limit::network, settings::Secret};
 use protocol::code::Code;
 use std::{
     collections::HashMap,
     net::IpAddr,
     num::NonZero,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Weak},
     time::Duration,
 };
 use tokio::sync::{AcquireError, Semaphore};
@@ -67,7 +68,7 @@ impl Passwords {
 
     /// The same for somebody at this address, behind whoever else of that network was first.
     pub fn of(&self, address: IpAddr) -> Self {
-        let mut networks = self.networks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut networks = self.networks.lock();
         let network = network(address);
         let turns = networks.get(&network).and_then(Weak::upgrade).unwrap_or_else(|| {
             // Those are left that have passwords in hand: fewer than there are requests.
@@ -122,10 +123,9 @@ impl Passwords {
         let spare = Arc::clone(&self.memory);
         tokio::task::spawn_blocking(move || {
             let _permits = permits;
-            let lock = || spare.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut memory = lock().pop().unwrap_or_default();
+            let mut memory = spare.lock().pop().unwrap_or_default();
             let done = work(&mut memory);
-            lock().push(memory);
+            spare.lock().push(memory);
             done
         })
         .await
@@ -248,7 +248,7 @@ mod tests {
     async fn one_hash_after_the_other_takes_the_memory_of_one() {
         let passwords = passwords(Duration::from_secs(30));
         let place = || {
-            let memory = passwords.memory.lock().unwrap();
+            let memory = passwords.memory.lock();
             memory.iter().map(|one| (one.as_ptr() as usize, one.len())).collect::<Vec<_>>()
         };
         let first = place();
@@ -277,19 +277,18 @@ mod tests {
         let mut waiting = Vec::new();
         for (number, address) in ["192.0.2.1"; 5].iter().chain(&["192.0.2.2"]).enumerate() {
             let (passwords, order) = (passwords.of(address.parse().unwrap()), Arc::clone(&order));
-            let hash =
-                async move { passwords.run(move |_| order.lock().unwrap().push(number)).await };
+            let hash = async move { passwords.run(move |_| order.lock().push(number)).await };
             let mut hash = Box::pin(hash);
             // In this order they come.
             assert!(futures_util::poll!(&mut hash).is_pending());
             waiting.push(hash);
         }
-        assert_eq!(passwords.networks.lock().unwrap().len(), 2);
+        assert_eq!(passwords.networks.lock().len(), 2);
         drop(held);
         futures_util::future::try_join_all(waiting).await.unwrap();
-        assert_eq!(*order.lock().unwrap(), [0, 1, 5, 2, 3, 4]);
+        assert_eq!(*order.lock(), [0, 1, 5, 2, 3, 4]);
         drop(passwords.of("192.0.2.3".parse().unwrap()));
-        assert_eq!(passwords.networks.lock().unwrap().len(), 1, "the others are forgotten");
+        assert_eq!(passwords.networks.lock().len(), 1, "the others are forgotten");
     }
 
     #[tokio::test]

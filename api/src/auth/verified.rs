@@ -2,14 +2,11 @@
 //! costs a look instead of 40 µs of arithmetic. It knows nothing of sessions: whether one has ended is
 //! asked for every request. For a process whose keys never change.
 
+use parking_lot::Mutex;
 use platform::token::{Claims, TokenError, Verifier};
 use protocol::time::Timestamp;
 use sha2::{Digest as _, Sha256};
-use std::{
-    collections::HashMap,
-    fmt, mem,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::HashMap, fmt, mem, sync::Arc};
 
 /// About 250 bytes each: 4 MB. Everybody who asks within some seconds, of an api that serves its 2,000
 /// requests a second and core. When it is full, those are forgotten that nobody showed for the longest,
@@ -57,22 +54,18 @@ impl Verified {
         now: Timestamp,
     ) -> Result<Claims, TokenError> {
         let digest: [u8; 32] = Sha256::digest(token).into();
-        if let Some(claims) = self.lock().find(&digest) {
+        if let Some(claims) = self.known.lock().find(&digest) {
             return if claims.expired(now) { Err(TokenError::Expired) } else { Ok(claims) };
         }
         let claims = verifier.verify(token, now)?;
-        self.lock().keep(digest, claims.clone());
+        self.known.lock().keep(digest, claims.clone());
         Ok(claims)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl fmt::Debug for Verified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let known = self.lock();
+        let known = self.known.lock();
         f.debug_struct("Verified").field("known", &(known.young.len() + known.old.len())).finish()
     }
 }
@@ -128,19 +121,19 @@ mod tests {
             assert_eq!(refused.unwrap_err(), TokenError::BadSignature);
         }
         let known = || {
-            let known = verified.lock();
+            let known = verified.known.lock();
             known.young.len() + known.old.len()
         };
         assert_eq!(known(), 1);
-        let claims = verified.lock().find(&Sha256::digest(&good).into()).unwrap();
+        let claims = verified.known.lock().find(&Sha256::digest(&good).into()).unwrap();
         let (used, unused): ([u8; 32], [u8; 32]) = ([1; 32], [2; 32]);
-        verified.lock().keep(used, claims.clone());
-        verified.lock().keep(unused, claims.clone());
+        verified.known.lock().keep(used, claims.clone());
+        verified.known.lock().keep(unused, claims.clone());
         for number in 0..2 * CAPACITY as u64 {
-            verified.lock().keep(Sha256::digest(number.to_be_bytes()).into(), claims.clone());
-            assert!(verified.lock().find(&used).is_some(), "{number}: it is in use");
+            verified.known.lock().keep(Sha256::digest(number.to_be_bytes()).into(), claims.clone());
+            assert!(verified.known.lock().find(&used).is_some(), "{number}: it is in use");
             assert!(known() <= CAPACITY);
         }
-        assert!(verified.lock().find(&unused).is_none());
+        assert!(verified.known.lock().find(&unused).is_none());
     }
 }

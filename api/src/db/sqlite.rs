@@ -2,6 +2,7 @@
 //! is replaced. What is asked of them is not known here.
 
 use super::{ConnectError, Db, DbConfig, DbError, STATEMENTS};
+use parking_lot::Mutex;
 use sqlx::{
     Connection, Sqlite, SqliteConnection,
     pool::PoolConnection,
@@ -9,7 +10,7 @@ use sqlx::{
 };
 use std::{
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -110,11 +111,11 @@ pub struct Written(Arc<Mutex<Option<Instant>>>);
 
 impl Written {
     pub(super) fn now(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        *self.0.lock() = Some(Instant::now());
     }
 
     pub(super) fn is_recent(&self) -> bool {
-        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = *self.0.lock();
         last.is_some_and(|last| last.elapsed() < LATELY)
     }
 }
