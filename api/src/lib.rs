@@ -4,6 +4,8 @@
 //! [`Api`] is what every service and route works with; [`router`] and [`internal_router`] are its
 //! two faces; [`run`] serves them. Both the `api` binary and the one-process binary start here.
 
+#![warn(unreachable_pub)]
+
 pub mod accounts;
 pub mod audit;
 pub mod auth;

@@ -33,17 +33,17 @@ enum Item {
 
 impl News {
     /// For every gateway with somebody in the chat.
-    pub fn for_chat(&mut self, chat: ChatId, payload: ChatPayload) {
+    pub(crate) fn for_chat(&mut self, chat: ChatId, payload: ChatPayload) {
         self.0.push(Item::Chat(chat, payload));
     }
 
     /// For every gateway with a connection of the user.
-    pub fn for_user(&mut self, user: UserId, payload: UserPayload) {
+    pub(crate) fn for_user(&mut self, user: UserId, payload: UserPayload) {
         self.0.push(Item::User(user, payload));
     }
 
     /// A run of events, if there are any.
-    pub fn events(&mut self, chat_id: ChatId, events: Vec<Event>) {
+    pub(crate) fn events(&mut self, chat_id: ChatId, events: Vec<Event>) {
         if !events.is_empty() {
             let run = ChatEvents { chat_id, events, published_ms: 0, traceparent: None };
             self.for_chat(chat_id, ChatPayload::Events(run));
@@ -52,14 +52,14 @@ impl News {
 
     /// Sessions that end, if there are any: their sockets close and their tokens are refused, on
     /// every node.
-    pub fn ended(&mut self, sessions: Vec<SessionId>, reason: EndReason) {
+    pub(crate) fn ended(&mut self, sessions: Vec<SessionId>, reason: EndReason) {
         if !sessions.is_empty() {
             self.0.push(Item::Ended(EndedSessions { sessions, reason }));
         }
     }
 
     /// The runs of events in it.
-    pub fn into_runs(self) -> Vec<ChatEvents> {
+    pub(crate) fn into_runs(self) -> Vec<ChatEvents> {
         let run = |item| match item {
             Item::Chat(_, ChatPayload::Events(run)) => Some(run),
             _ => None,

@@ -29,7 +29,7 @@ pub(crate) struct Ordinals {
 impl Ordinals {
     /// Goes on to the event behind `last_seq`, if everything before is numbered; the ordinal of the
     /// message that it makes, if it does.
-    pub fn advance(&mut self, last_seq: Seq, makes_message: bool) -> Option<i64> {
+    pub(crate) fn advance(&mut self, last_seq: Seq, makes_message: bool) -> Option<i64> {
         if self.sent_seq != last_seq {
             return None;
         }

@@ -60,7 +60,7 @@ from_row!(Stored, |row| {
 impl Stored {
     /// The event that shows this message to somebody who has seen everything up to `after`: at the
     /// place of its creation when that is later, else at the place of its last change.
-    pub fn into_event(self, after: Seq) -> Event {
+    pub(crate) fn into_event(self, after: Seq) -> Event {
         let created_later = self.message.id > after;
         let seq = if created_later { self.message.id } else { self.seq };
         let change = match self.deleted {

@@ -20,19 +20,19 @@ use std::{error::Error as StdError, fmt, marker::PhantomData};
 
 /// A JSON body, both ways.
 #[derive(Debug)]
-pub struct Json<T>(pub T);
+pub(crate) struct Json<T>(pub T);
 
 /// The query string.
 #[derive(Debug)]
-pub struct Query<T>(pub T);
+pub(crate) struct Query<T>(pub T);
 
 /// The path's parameters.
 #[derive(Debug)]
-pub struct Path<T>(pub T);
+pub(crate) struct Path<T>(pub T);
 
 /// A body as JSON or as `application/x-www-form-urlencoded`, whichever the client says it is.
 #[derive(Debug)]
-pub struct JsonOrForm<T>(pub T);
+pub(crate) struct JsonOrForm<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Error;

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub fn routes() -> OpenApiRouter<Api> {
+pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(register_any))
         .routes(routes!(login_any))
@@ -37,7 +37,7 @@ pub fn routes() -> OpenApiRouter<Api> {
 }
 
 /// Also on the internal listener.
-pub fn keys() -> OpenApiRouter<Api> {
+pub(super) fn keys() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(jwks))
 }
 

@@ -28,7 +28,7 @@ use protocol::id::UserId;
 use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub fn routes() -> OpenApiRouter<Api> {
+pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(block_user, block_user_by_get))
         .routes(routes!(unblock_user, unblock_user_by_get))

@@ -21,7 +21,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 /// Longest ban that ends by itself: ten years.
 const MAX_SECONDS: u32 = 10 * 365 * 24 * 60 * 60;
 
-pub fn routes() -> OpenApiRouter<Api> {
+pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(ban, lift))
 }
 

@@ -15,7 +15,7 @@ use axum::{extract::State, http::StatusCode};
 use protocol::id::UserId;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub fn routes() -> OpenApiRouter<Api> {
+pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(block, unblock))
 }
 

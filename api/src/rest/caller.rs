@@ -42,7 +42,7 @@ impl From<&Caller> for Actor {
 
 /// A [`Caller`] who is an administrator; 403 for others.
 #[derive(Debug, Clone)]
-pub struct Admin(pub Caller);
+pub(crate) struct Admin(pub Caller);
 
 impl FromRequestParts<Api> for Caller {
     type Rejection = Error;
@@ -101,7 +101,7 @@ impl FromRequestParts<Api> for Admin {
 /// Somebody who reads the lobby: a [`Caller`], or with guest access on also somebody without any
 /// credentials of ours. Bad ones are refused all the same: who sends some believes to be signed in.
 #[derive(Debug, Clone, Copy)]
-pub struct Visitor;
+pub(crate) struct Visitor;
 
 impl FromRequestParts<Api> for Visitor {
     type Rejection = Error;
@@ -118,7 +118,7 @@ impl FromRequestParts<Api> for Visitor {
 /// Browsers send the cookie along with a GET from any page's link or image, and no `Origin` with it.
 /// 405 for HEAD, which comes to every GET's handler and asks for nothing to happen. Stands before the [`Caller`] in a route's arguments.
 #[derive(Debug, Clone, Copy)]
-pub struct NoCookie;
+pub(crate) struct NoCookie;
 
 impl<S: Sync> FromRequestParts<S> for NoCookie {
     type Rejection = Error;

@@ -111,13 +111,13 @@ impl Asked {
 
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asker {
+pub(crate) enum Asker {
     Nobody,
     Account,
 }
 
 /// What this request costs; `None` when no limit applies. `route` is the path's template.
-pub fn cost(method: &Method, route: &str, uri: &Uri, asker: Asker) -> Option<u32> {
+pub(crate) fn cost(method: &Method, route: &str, uri: &Uri, asker: Asker) -> Option<u32> {
     if FREE.contains(&route) {
         return None;
     }
@@ -137,7 +137,7 @@ pub fn cost(method: &Method, route: &str, uri: &Uri, asker: Asker) -> Option<u32
 }
 
 /// Whether a limit applies to a route at all, for the document.
-pub fn is_limited(route: &str) -> bool {
+pub(crate) fn is_limited(route: &str) -> bool {
     !FREE.contains(&route)
 }
 

@@ -13,7 +13,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 /// When to ask again while the database does not answer, in seconds.
 const RETRY_AFTER: &str = "1";
 
-pub fn routes() -> OpenApiRouter<Api> {
+pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(health))
         .routes(routes!(status))

@@ -21,12 +21,12 @@ use protocol::time::Timestamp;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// What a caller may do at all.
-pub const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+pub(super) const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 /// What of that is left.
-pub const LEFT: HeaderName = HeaderName::from_static("ratelimit");
+pub(super) const LEFT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// Around each route, which is known by then. One question to the limiter.
-pub async fn limit(State(api): State<Api>, request: Request, next: Next) -> Response {
+pub(super) async fn limit(State(api): State<Api>, request: Request, next: Next) -> Response {
     // A browser's question before a request of another origin; it cannot show an account.
     if request.method() == Method::OPTIONS {
         return next.run(request).await;

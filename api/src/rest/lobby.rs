@@ -19,7 +19,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 /// Messages in a page when not said.
 const DEFAULT_PAGE: i64 = 50;
 
-pub fn routes() -> OpenApiRouter<Api> {
+pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(page))
         .routes(routes!(recent))

@@ -31,7 +31,7 @@ use uuid::Uuid;
 /// Messages in a page when not said.
 const DEFAULT_PAGE: i64 = 50;
 
-pub fn routes() -> OpenApiRouter<Api> {
+pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(list, send))
         .routes(routes!(edit, delete))
@@ -42,7 +42,7 @@ pub fn routes() -> OpenApiRouter<Api> {
 /// A message, with the field names that the clients of every dialect use.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Message)]
-pub struct MessageView {
+pub(super) struct MessageView {
     /// The message's number in the chat.
     id: Seq,
     chat_id: ChatId,
@@ -74,7 +74,7 @@ pub struct MessageView {
 
 impl MessageView {
     /// The id of a message in this chat.
-    pub fn new(chat: ChatId, message: Message) -> Self {
+    pub(super) fn new(chat: ChatId, message: Message) -> Self {
         Self {
             id: message.id,
             chat_id: chat,

@@ -11,7 +11,7 @@ use utoipa::{
 /// Which page of a list in the order of its users' ids.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
-pub struct UsersQuery {
+pub(super) struct UsersQuery {
     /// The `next` value of the previous page.
     #[serde(default)]
     pub after: UserId,
@@ -22,7 +22,7 @@ pub struct UsersQuery {
 
 /// A page of a list that can be long.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Items<T: ToSchema, C: ToSchema> {
+pub(super) struct Items<T: ToSchema, C: ToSchema> {
     pub items: Vec<T>,
     /// The `after` of the next page; `null` on the last page.
     #[schema(schema_with = cursor)]
@@ -31,7 +31,7 @@ pub struct Items<T: ToSchema, C: ToSchema> {
 
 impl<T: ToSchema, C: ToSchema> Items<T, C> {
     /// Of what a service returned. `limit` is how many were asked for: fewer means that there are no more.
-    pub fn new<S: Into<T>>(items: Vec<S>, limit: i64, cursor: impl Fn(&S) -> C) -> Self {
+    pub(super) fn new<S: Into<T>>(items: Vec<S>, limit: i64, cursor: impl Fn(&S) -> C) -> Self {
         let full = i64::try_from(items.len()).is_ok_and(|items| items >= limit);
         let next = items.last().filter(|_| full).map(cursor);
         Self { items: items.into_iter().map(Into::into).collect(), next }
@@ -49,7 +49,7 @@ fn cursor() -> Object {
 }
 
 /// The `limit` of a query, or 422.
-pub fn limit_within(limit: Option<i64>, default: i64, most: i64) -> Result<i64> {
+pub(super) fn limit_within(limit: Option<i64>, default: i64, most: i64) -> Result<i64> {
     let limit = limit.unwrap_or(default);
     if !(1..=most).contains(&limit) {
         return Err(Error::field("limit", format!("must be from 1 to {most}")));

@@ -28,7 +28,7 @@ use utoipa::ToSchema;
 
 /// Where a request comes from.
 #[derive(Debug, Clone)]
-pub struct Origin {
+pub(super) struct Origin {
     pub address: IpAddr,
     /// Whether it came over TLS.
     pub secure: bool,
@@ -38,12 +38,12 @@ pub struct Origin {
 
 impl Origin {
     /// Whether a cookie may be set: not for another site's page.
-    pub fn takes_cookies(&self, api: &Api) -> bool {
+    pub(super) fn takes_cookies(&self, api: &Api) -> bool {
         origin_allowed(&self.headers, &api.config.allowed_origins)
     }
 
     /// What the device shows of having signed in before, where its page may act with cookies.
-    pub fn device(&self) -> Option<&str> {
+    pub(super) fn device(&self) -> Option<&str> {
         cookies(&self.headers, DEVICE_COOKIE).next()
     }
 }
@@ -66,7 +66,7 @@ impl<S: Sync> FromRequestParts<S> for Origin {
 
 /// The fields that the clients of all dialects expect after registering and signing in.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct SignedInReply {
+pub(super) struct SignedInReply {
     #[serde(flatten)]
     user: UserView,
     /// Send this in `Authorization: Bearer`.
@@ -84,7 +84,7 @@ pub struct SignedInReply {
 }
 
 impl SignedInReply {
-    pub fn new(signed_in: &SignedIn, status: PresenceStatus) -> Self {
+    pub(super) fn new(signed_in: &SignedIn, status: PresenceStatus) -> Self {
         Self {
             user: signed_in.user.clone().view(status, Viewer::Trusted).into(),
             access_token: signed_in.tokens.access.reveal().to_owned(),
@@ -105,23 +105,23 @@ const DEVICE_LIFETIME: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 /// such a cookie over TLS only, so it would need a second name for machines without TLS. What the prefix
 /// keeps out, a cookie set by a neighbor under the same domain, signs nobody in but the neighbor.
 #[derive(Debug)]
-pub struct SessionCookie(HeaderValue);
+pub(super) struct SessionCookie(HeaderValue);
 
 impl SessionCookie {
     /// Holds the session's cookie token, as long as the session lives.
-    pub fn set(api: &Api, signed_in: &SignedIn, secure: bool) -> Result<Self> {
+    pub(super) fn set(api: &Api, signed_in: &SignedIn, secure: bool) -> Result<Self> {
         let token = signed_in.tokens.cookie.reveal();
         Self::new(SESSION_COOKIE, token, api.config.session_lifetime, secure)
     }
 
     /// Makes the device known as one that has signed in as this user.
-    pub fn introduce(api: &Api, user: UserId, secure: bool) -> Result<Self> {
+    pub(super) fn introduce(api: &Api, user: UserId, secure: bool) -> Result<Self> {
         let device = device::introduce(api, user).ok_or_else(Error::internal)?;
         Self::new(DEVICE_COOKIE, device.reveal(), DEVICE_LIFETIME, secure)
     }
 
     /// Takes it away.
-    pub fn clear(secure: bool) -> Result<Self> {
+    pub(super) fn clear(secure: bool) -> Result<Self> {
         Self::new(SESSION_COOKIE, "", Duration::ZERO, secure)
     }
 
@@ -135,7 +135,7 @@ impl SessionCookie {
     }
 
     /// The answer with the cookie.
-    pub fn with(self, answer: impl IntoResponse) -> Response {
+    pub(super) fn with(self, answer: impl IntoResponse) -> Response {
         let mut response = answer.into_response();
         response.headers_mut().append(header::SET_COOKIE, self.0);
         response

@@ -21,7 +21,7 @@ const KEPT: Duration = Duration::from_secs(1);
 
 /// What was found last, and when. Clones share it.
 #[derive(Clone)]
-pub struct LastStatus {
+pub(crate) struct LastStatus {
     /// When this process began to serve.
     started: Instant,
     found: Arc<Mutex<Option<(Instant, Status)>>>,
@@ -29,7 +29,7 @@ pub struct LastStatus {
 
 /// The health of this process.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Health {
+pub(crate) struct Health {
     /// `healthy`, or `degraded` while the database does not answer or rejects writes.
     #[schema(examples("healthy"))]
     pub status: &'static str,
@@ -43,7 +43,7 @@ pub struct Health {
 
 /// The health of this process and of the parts around it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Status {
+pub(crate) struct Status {
     #[serde(flatten)]
     pub health: Health,
     pub database: Database,
@@ -52,7 +52,7 @@ pub struct Status {
 }
 
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Database {
+pub(crate) struct Database {
     /// The number of messages in the lobby; `null` while the database does not answer or rejects
     /// writes.
     #[schema(minimum = 0, examples(42))]
@@ -63,7 +63,7 @@ pub struct Database {
 }
 
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct WebSocket {
+pub(crate) struct WebSocket {
     /// Connections to all gateways, as the gateways reported them within the last seconds; `null`
     /// while Redis, which holds the numbers, does not answer.
     #[schema(minimum = 0, examples(3))]
@@ -74,7 +74,7 @@ pub struct WebSocket {
 }
 
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Machine {
+pub(crate) struct Machine {
     /// The uptime of this process, such as `2 hours`.
     #[schema(examples("2 hours"))]
     pub uptime: String,
@@ -84,7 +84,7 @@ pub struct Machine {
 }
 
 /// Asks nobody.
-pub fn health() -> Health {
+pub(crate) fn health() -> Health {
     Health {
         status: "healthy",
         app: "Switchboard",
@@ -95,12 +95,12 @@ pub fn health() -> Health {
 
 impl LastStatus {
     /// Of a process that begins to serve now.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { started: Instant::now(), found: Arc::default() }
     }
 
     /// As it was within the last second. Who comes while it is found out waits for that.
-    pub async fn status(&self, api: &Api) -> Status {
+    pub(crate) async fn status(&self, api: &Api) -> Status {
         let mut last = self.found.lock().await;
         match &*last {
             Some((at, status)) if at.elapsed() < KEPT => status.clone(),

@@ -13,7 +13,7 @@ use protocol::id::UserId;
 use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub fn routes() -> OpenApiRouter<Api> {
+pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(search)).routes(routes!(one))
 }
 

@@ -7,7 +7,7 @@ use crate::db::{DbError, Tx, column, execute, fetch_all, json_rows};
 use protocol::id::{ChatId, UserId};
 
 /// Adds what the batch changed.
-pub async fn write(tx: &mut Tx, done: &Done) -> Result<(), DbError> {
+pub(super) async fn write(tx: &mut Tx, done: &Done) -> Result<(), DbError> {
     let tallies: Vec<(ChatId, &Tally)> =
         done.chats.iter().filter_map(|(id, chat)| Some((*id, chat.tally.as_ref()?))).collect();
     if tallies.is_empty() {

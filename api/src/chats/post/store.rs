@@ -21,7 +21,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// How to lock chats that somebody else holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lock {
+pub(super) enum Lock {
     /// Wait for them, as long as the transaction waits for rows.
     Wait,
     /// Leave them out.
@@ -30,7 +30,7 @@ pub enum Lock {
 
 /// Locks the chats that exist, in the order of their ids, so that overlapping batches queue up
 /// instead of waiting for each other in a circle.
-pub async fn lock_chats(
+pub(super) async fn lock_chats(
     tx: &mut Tx,
     commands: &[&Command],
     how: Lock,
@@ -83,7 +83,10 @@ from_row!(LockedChat, |row| Self {
 });
 
 /// The chats of these commands that exist, locked by whomever.
-pub async fn existing(tx: &mut Tx, commands: &[&Command]) -> Result<HashSet<ChatId>, DbError> {
+pub(super) async fn existing(
+    tx: &mut Tx,
+    commands: &[&Command],
+) -> Result<HashSet<ChatId>, DbError> {
     let rows: Vec<(i64,)> = fetch_all!(
         tx,
         "SELECT id FROM chats
@@ -118,7 +121,7 @@ row! {
 
 /// The time, and for each command what must be known of its sender. Read after the locks, so that
 /// times grow with the numbers.
-pub async fn facts(tx: &mut Tx, commands: &[&Command]) -> Result<(Timestamp, Vec<Fact>)> {
+pub(super) async fn facts(tx: &mut Tx, commands: &[&Command]) -> Result<(Timestamp, Vec<Fact>)> {
     let rows: Vec<(i64, i64, Option<&str>)> = commands
         .iter()
         .map(|command| {
@@ -206,7 +209,7 @@ fn fact(row: FactRow) -> Fact {
 
 /// The messages that edits, deletions and replies name, as far as they exist, and those that were sent
 /// before.
-pub async fn named_messages(
+pub(super) async fn named_messages(
     tx: &mut Tx,
     commands: &[&Command],
     facts: &[Fact],
@@ -246,7 +249,10 @@ pub async fn named_messages(
 }
 
 /// Which of the edits that have an id were made before.
-pub async fn earlier_edits(tx: &mut Tx, commands: &[&Command]) -> Result<HashMap<EditKey, Edited>> {
+pub(super) async fn earlier_edits(
+    tx: &mut Tx,
+    commands: &[&Command],
+) -> Result<HashMap<EditKey, Edited>> {
     let keys: Vec<EditKey> = commands
         .iter()
         .filter_map(|command| match &command.action {

@@ -9,7 +9,7 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
 /// More (or fewer, when negative) of everything that is counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tally {
+pub(super) struct Tally {
     /// The day of the batch, in days since 1970, UTC.
     pub day: i64,
     /// Messages made on that day.
@@ -24,7 +24,7 @@ pub struct Tally {
 
 impl Tally {
     /// Of a batch at this time: nothing yet.
-    pub fn new(now: Timestamp) -> Self {
+    pub(super) fn new(now: Timestamp) -> Self {
         Self {
             day: day(now),
             of_day: 0,
@@ -34,16 +34,16 @@ impl Tally {
         }
     }
 
-    pub fn posted(&mut self, message: &Message) {
+    pub(super) fn posted(&mut self, message: &Message) {
         self.count(message, 1);
     }
 
-    pub fn edited(&mut self, before: &str, after: &str) {
+    pub(super) fn edited(&mut self, before: &str, after: &str) {
         self.chars += chars(after) - chars(before);
     }
 
     /// `message` still has its text.
-    pub fn deleted(&mut self, message: &Message) {
+    pub(super) fn deleted(&mut self, message: &Message) {
         self.count(message, -1);
     }
 
@@ -57,7 +57,7 @@ impl Tally {
     }
 
     /// How many senders more have at least one message, by each one's count after the batch.
-    pub fn senders_more(&self, after: impl IntoIterator<Item = (UserId, i64)>) -> i64 {
+    pub(super) fn senders_more(&self, after: impl IntoIterator<Item = (UserId, i64)>) -> i64 {
         let more = |(user, after): (UserId, i64)| {
             let before = after - self.senders.get(&user).copied().unwrap_or_default();
             i64::from(after > 0) - i64::from(before > 0)

@@ -13,7 +13,7 @@ const MAX_WAKES: i64 = 10_000;
 /// The dormant members of these chats, chat and user. Their marks are taken away, so that nobody who never
 /// comes back is woken for each message, and that they were woken is remembered, for gateways that the
 /// bus does not reach. Whatever marks a chat once more is for the messages after this batch.
-pub async fn wake(tx: &mut Tx, done: &Done) -> Result<Vec<(i64, i64)>> {
+pub(super) async fn wake(tx: &mut Tx, done: &Done) -> Result<Vec<(i64, i64)>> {
     let chats: List<i64> =
         done.chats.iter().filter(|(_, chat)| chat.has_dormant).map(|(id, _)| id.0).collect();
     if chats.0.is_empty() {

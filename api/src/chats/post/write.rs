@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 type Numbered = (i64, i64, i64, i64, i64, i64);
 
 /// Writes what the batch did.
-pub async fn write(tx: &mut Tx, now: Timestamp, done: &Done) -> Result<()> {
+pub(super) async fn write(tx: &mut Tx, now: Timestamp, done: &Done) -> Result<()> {
     let numbered = done.chats.iter().map(|(id, chat)| {
         let Ordinals { sent_count, sent_seq, newest } = chat.ordinals;
         (id.0, chat.last_seq.0, chat.messages, sent_count, sent_seq.0, newest)

@@ -1,7 +1,7 @@
 //! A file that is served as it is: with a policy for what a page of it may do, and not again to a
 //! browser that has it. Where it is served is for [`web_client`] and [`super::openapi`] to say.
 
-pub mod web_client;
+pub(crate) mod web_client;
 
 use crate::error::fault;
 use axum::{
@@ -24,7 +24,7 @@ const HEADERS: [(HeaderName, &str); 4] = [
 
 /// A file, held in memory once. Clones share it.
 #[derive(Clone, Debug)]
-pub struct File {
+pub(crate) struct File {
     content_type: &'static str,
     policy: &'static str,
     content: Bytes,
@@ -34,7 +34,7 @@ pub struct File {
 
 impl File {
     /// `policy` is the `Content-Security-Policy` of a page made of this file.
-    pub fn new(
+    pub(crate) fn new(
         content_type: &'static str,
         policy: &'static str,
         content: impl Into<Bytes>,
@@ -45,7 +45,7 @@ impl File {
     }
 
     /// The same of a file that is stored, and sent to whoever takes it so, compressed by gzip.
-    pub fn packed(
+    pub(crate) fn packed(
         content_type: &'static str,
         policy: &'static str,
         content: &'static [u8],
@@ -54,7 +54,7 @@ impl File {
     }
 
     /// The answer to a request with these headers: the file, or 304 when the client has it.
-    pub fn answer(&self, request: &HeaderMap) -> Response {
+    pub(crate) fn answer(&self, request: &HeaderMap) -> Response {
         let known = request.get_all(header::IF_NONE_MATCH);
         let mut response = if known.iter().any(|given| names(given, &self.tag)) {
             StatusCode::NOT_MODIFIED.into_response()
@@ -86,7 +86,7 @@ impl File {
 }
 
 /// What a gzip file holds. For our own files, whose size is known; not for what clients send.
-pub fn unpack(packed: &[u8]) -> std::io::Result<Vec<u8>> {
+pub(crate) fn unpack(packed: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut content = Vec::new();
     GzDecoder::new(packed).read_to_end(&mut content)?;
     Ok(content)

@@ -45,7 +45,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     frame-ancestors 'none'";
 
 /// The page and its files. Public: whoever is not signed in gets the form for it.
-pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
+pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     ASSETS.iter().chain([&INDEX]).fold(Router::new(), |router, asset| {
         let file = File::new(asset.content_type, POLICY, asset.content);
         router.route(asset.path, get(async move |request: HeaderMap| file.answer(&request)))

@@ -13,7 +13,7 @@ use utoipa::{
 };
 
 /// The document without operations. Whatever does not say otherwise needs one of the credentials.
-pub fn base() -> Document {
+pub(crate) fn base() -> Document {
     Base::openapi()
 }
 

@@ -55,7 +55,7 @@ impl Patterns {
 }
 
 /// Completes the bodies' schemas and the parameters that are texts.
-pub fn complete(document: &mut Value) {
+pub(super) fn complete(document: &mut Value) {
     let texts = Patterns::new();
     // An empty field of a form was left out.
     let or_empty = |pattern: &str| format!("^$|{pattern}");

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 const DEPTH: usize = 8;
 
 /// Completes every operation's examples.
-pub fn add(document: &mut Value) {
+pub(super) fn add(document: &mut Value) {
     let schemas = document["components"]["schemas"].clone();
     for (_, _, operation) in operations(document) {
         if let Some(content) = operation.pointer_mut("/requestBody/content") {

@@ -6,7 +6,7 @@ use crate::rest::costs;
 use serde_json::{Value, json};
 
 /// Says what the fields are, and that every success has them.
-pub fn add(document: &mut Value) {
+pub(super) fn add(document: &mut Value) {
     for (path, _, operation) in operations(document) {
         let responses = operation["responses"].as_object_mut().into_iter().flatten();
         for (_, response) in responses.filter(|(status, _)| status.starts_with('2')) {
@@ -33,7 +33,7 @@ pub fn add(document: &mut Value) {
 }
 
 /// Adds the fields to a response.
-pub fn tell(response: &mut Value) {
+pub(super) fn tell(response: &mut Value) {
     for name in ["RateLimit-Policy", "RateLimit"] {
         response["headers"][name] = json!({ "$ref": format!("#/components/headers/{name}") });
     }

@@ -19,7 +19,7 @@ pub(crate) use self::{
 };
 
 /// What the handlers said, and what follows from it. Costs a few milliseconds.
-pub fn complete(said: utoipa::openapi::OpenApi) -> Value {
+pub(crate) fn complete(said: utoipa::openapi::OpenApi) -> Value {
     // A document of strings, lists and maps with string keys always becomes JSON.
     let mut document = serde_json::to_value(said).unwrap_or_default();
     parameters::describe(&mut document);

@@ -47,7 +47,7 @@ const PACKED: [(&str, &str, &[u8]); 3] = [
 ];
 
 /// The routes, the documents that describe them (and themselves), and the pages.
-pub fn with_documents(routes: OpenApiRouter<Api>) -> Router<Api> {
+pub(crate) fn with_documents(routes: OpenApiRouter<Api>) -> Router<Api> {
     let (router, said) = routes.split_for_parts();
     let document = super::complete(said).to_string();
     let document = OpenApiFile(File::new(JSON, DATA_POLICY, document));
@@ -56,7 +56,7 @@ pub fn with_documents(routes: OpenApiRouter<Api>) -> Router<Api> {
 }
 
 /// What describes this service, for [`crate::rest::routes`].
-pub fn documents() -> OpenApiRouter<Api> {
+pub(crate) fn documents() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(openapi)).routes(routes!(asyncapi))
 }
 

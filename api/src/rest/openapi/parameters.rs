@@ -14,7 +14,7 @@ const MEANINGS: [(&str, &str); 6] = [
 ];
 
 /// Describes every operation's path parameters.
-pub fn describe(document: &mut Value) {
+pub(super) fn describe(document: &mut Value) {
     for (_, _, operation) in operations(document) {
         let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
         for parameter in parameters.into_iter().flatten() {

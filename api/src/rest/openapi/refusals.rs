@@ -39,7 +39,7 @@ fn sentence(code: Code) -> &'static str {
 }
 
 /// Completes every operation's refusals.
-pub fn add(document: &mut Value) {
+pub(super) fn add(document: &mut Value) {
     let guarded_by_default = document["security"].as_array().is_some_and(|all| !all.is_empty());
     let (mut shared_responses, mut shared_examples) = (Map::new(), Map::new());
     for code in COMMON {

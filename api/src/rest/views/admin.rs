@@ -19,7 +19,7 @@ use utoipa::{
 /// An account and its only session.
 #[derive(Serialize, ToSchema)]
 #[schema(as = BulkAccount)]
-pub struct BulkAccountView {
+pub(crate) struct BulkAccountView {
     id: UserId,
     #[schema(examples("trial-0"))]
     username: String,
@@ -40,7 +40,7 @@ impl From<Account> for BulkAccountView {
 /// The accounts and chats that one call deleted.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Removed)]
-pub struct RemovedView {
+pub(crate) struct RemovedView {
     #[schema(examples(1000))]
     users: usize,
     #[schema(examples(200))]
@@ -77,7 +77,7 @@ impl ToSchema for AuditedAction {}
 /// An entry of the audit log.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = AuditEntry)]
-pub struct AuditEntryView {
+pub(crate) struct AuditEntryView {
     #[schema(examples(7))]
     id: i64,
     at: Timestamp,

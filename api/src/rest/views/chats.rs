@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[schema(as = MemberRole)]
-pub enum MemberRoleView {
+pub(super) enum MemberRoleView {
     /// May rename and delete the chat, add and remove members, delete anybody's messages.
     Owner,
     Member,
@@ -34,7 +34,7 @@ impl From<MemberRole> for MemberRoleView {
 /// A chat, with fields for lists beside the native protocol's fields.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Chat)]
-pub struct ChatDetailsView {
+pub(crate) struct ChatDetailsView {
     #[serde(flatten)]
     view: ChatView,
     /// The user's own role; `None` for a room that the user has not joined.
@@ -65,7 +65,7 @@ impl From<Overview> for ChatDetailsView {
 /// A member as other members see it.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Member)]
-pub struct MemberView {
+pub(crate) struct MemberView {
     id: UserId,
     /// Same as `id`.
     user_id: UserId,
@@ -102,7 +102,7 @@ impl From<Member> for MemberView {
 /// A ban in force.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Ban)]
-pub struct BanView {
+pub(crate) struct BanView {
     user: UserRef,
     /// The user who set the ban.
     by: UserId,
@@ -123,7 +123,7 @@ impl From<Ban> for BanView {
 /// A person on the block list.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = BlockedPerson)]
-pub struct BlockedPersonView {
+pub(crate) struct BlockedPersonView {
     user: UserRef,
     blocked_at: Timestamp,
 }
@@ -138,7 +138,7 @@ impl From<BlockedPerson> for BlockedPersonView {
 /// A message in one of the user's chats.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Line)]
-pub struct LineView {
+pub(crate) struct LineView {
     /// The message's number in the chat.
     id: Seq,
     chat_id: ChatId,

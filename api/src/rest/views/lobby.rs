@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 /// A message, with the field names that the lobby's clients use.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = LobbyMessage)]
-pub struct LobbyMessageView {
+pub(crate) struct LobbyMessageView {
     id: Seq,
     #[schema(examples("ann"))]
     username: String,
@@ -29,7 +29,7 @@ impl From<LobbyMessage> for LobbyMessageView {
 /// Statistics of the current messages. Deleted messages are not counted.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Statistics)]
-pub struct StatisticsView {
+pub(crate) struct StatisticsView {
     #[schema(minimum = 0, examples(42))]
     total_messages: i64,
     /// The number of users who sent at least one message.
@@ -67,7 +67,7 @@ impl From<Statistics> for StatisticsView {
 
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = MostActiveUser)]
-pub struct MostActiveUserView {
+pub(super) struct MostActiveUserView {
     #[schema(examples("ann"))]
     username: String,
     #[schema(minimum = 1, examples(20))]

@@ -6,7 +6,7 @@ mod chats;
 mod lobby;
 mod users;
 
-pub use self::{
+pub(super) use self::{
     admin::{AuditEntryView, BulkAccountView, RemovedView},
     chats::{BanView, BlockedPersonView, ChatDetailsView, LineView, MemberView},
     lobby::{LobbyMessageView, StatisticsView},

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 /// A user, with the fields that the clients of every dialect use.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = User)]
-pub struct UserView {
+pub(crate) struct UserView {
     id: UserId,
     #[schema(examples("ann"))]
     username: String,
@@ -45,7 +45,7 @@ impl From<Profile> for UserView {
 /// A page of users.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = UserPage)]
-pub struct UserPageView {
+pub(crate) struct UserPageView {
     items: Vec<UserView>,
     /// The `after` value of the next page; `null` on the last page.
     #[schema(examples("ann"))]
@@ -62,7 +62,7 @@ impl From<UserPage> for UserPageView {
 /// An active session of the user.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = SessionInfo)]
-pub struct SessionInfoView {
+pub(crate) struct SessionInfoView {
     id: SessionId,
     /// The user agent that the device sent.
     #[schema(examples("Mozilla/5.0 (X11; Linux x86_64)"))]

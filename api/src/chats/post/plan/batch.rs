@@ -17,7 +17,7 @@ use protocol::{
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// The state of the batch while its commands are decided one after the other.
-pub struct Batch {
+pub(crate) struct Batch {
     pub(super) now: Timestamp,
     chats: HashMap<ChatId, Chat>,
     /// Messages that commands name or made, in their latest state.
@@ -31,7 +31,7 @@ pub struct Batch {
 
 /// What the batch did.
 #[derive(Default)]
-pub struct Done {
+pub(crate) struct Done {
     pub chats: BTreeMap<ChatId, ChatDone>,
     /// New messages as first sent, with their ordinals where these are known.
     pub sent: Vec<(ChatId, Message, Option<i64>)>,
@@ -47,7 +47,7 @@ pub struct Done {
 }
 
 /// What the batch did to one chat.
-pub struct ChatDone {
+pub(crate) struct ChatDone {
     /// The chat's newest event before and after the batch.
     pub before: Seq,
     pub last_seq: Seq,
@@ -64,7 +64,7 @@ pub struct ChatDone {
 impl Batch {
     /// `chats` are those of the batch that exist; `named` the messages that its commands name or
     /// repeat; `edits` those that it may repeat.
-    pub fn new(
+    pub(crate) fn new(
         now: Timestamp,
         chats: HashMap<ChatId, Chat>,
         named: Vec<Stored>,
@@ -76,7 +76,7 @@ impl Batch {
     }
 
     /// What is to be written.
-    pub fn finish(mut self) -> Done {
+    pub(crate) fn finish(mut self) -> Done {
         let mut seen = HashSet::new();
         let changed = std::mem::take(&mut self.done.changed);
         // The last state of each, once.

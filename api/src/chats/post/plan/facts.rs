@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 /// A chat that exists, locked.
 #[derive(Clone, Copy, Debug)]
-pub struct Chat {
+pub(crate) struct Chat {
     pub chat_type: ChatType,
     pub last_seq: Seq,
     pub ordinals: Ordinals,
@@ -27,7 +27,7 @@ pub struct Chat {
 
 /// What a command's sender is, in the chat, and has sent before with the same key.
 #[derive(Clone, Debug)]
-pub struct Fact {
+pub(crate) struct Fact {
     /// `None`: no such user.
     pub user: Option<Sender>,
     pub member: Option<MemberRole>,
@@ -38,7 +38,11 @@ pub struct Fact {
 impl Fact {
     /// Members may write, and everybody in a room; guests in the lobby only; nobody who is blocked, by an
     /// administrator or by the other one of a private chat, or banned from the room.
-    pub fn to_write(&self, chat_id: ChatId, chat_type: ChatType) -> Result<&Sender, Refusal> {
+    pub(crate) fn to_write(
+        &self,
+        chat_id: ChatId,
+        chat_type: ChatType,
+    ) -> Result<&Sender, Refusal> {
         let sender = self.user.as_ref().filter(|user| !user.blocked).ok_or(Code::Blocked)?;
         if sender.name_taken {
             return Err(Refusal::new(
@@ -62,7 +66,7 @@ impl Fact {
 
 /// Why somebody may not write in a chat that others like it may write in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Barred {
+pub(crate) enum Barred {
     /// From a room.
     Banned,
     /// By the other one of a private chat.
@@ -70,7 +74,7 @@ pub enum Barred {
 }
 
 #[derive(Clone, Debug)]
-pub struct Sender {
+pub(crate) struct Sender {
     pub username: String,
     pub role: Role,
     pub blocked: bool,
@@ -82,7 +86,7 @@ pub struct Sender {
 
 /// An earlier message with the same idempotency key.
 #[derive(Clone, Debug)]
-pub struct Repeated {
+pub(crate) struct Repeated {
     pub id: Seq,
     pub text: String,
     pub reply_to: Option<Seq>,
@@ -92,18 +96,18 @@ pub struct Repeated {
 }
 
 /// What an edit with an id is known by: chat, message, and the [`fingerprint`] of id and text.
-pub type EditKey = (ChatId, Seq, String);
+pub(crate) type EditKey = (ChatId, Seq, String);
 
 /// When an edit was made, and the event it made.
 #[derive(Clone, Copy, Debug)]
-pub struct Edited {
+pub(crate) struct Edited {
     pub seq: Seq,
     pub timestamp: Timestamp,
 }
 
 /// What tells an edit from others of the same message: clients may count their ids anew in each
 /// connection, so the text belongs to it.
-pub fn fingerprint(client_edit_id: &str, text: &str) -> String {
+pub(crate) fn fingerprint(client_edit_id: &str, text: &str) -> String {
     let hash = Sha256::new().chain_update(client_edit_id).chain_update([0]).chain_update(text);
     URL_SAFE_NO_PAD.encode(&hash.finalize()[..16])
 }

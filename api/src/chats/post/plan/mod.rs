@@ -4,10 +4,10 @@
 //! `facts` is what is known beforehand, `batch` what the commands have done so far; `send`, `edit` and
 //! `delete` decide one command each.
 
-pub mod batch;
+pub(super) mod batch;
 mod delete;
 mod edit;
-pub mod facts;
+pub(super) mod facts;
 mod send;
 #[cfg(test)]
 mod tests;
@@ -22,10 +22,10 @@ use protocol::{
 };
 
 /// What becomes of a command.
-pub type Decision = Result<Receipt, Refusal>;
+pub(super) type Decision = Result<Receipt, Refusal>;
 
 /// Refuses what needs no facts to be refused.
-pub fn check(command: &Command) -> Result<(), Refusal> {
+pub(super) fn check(command: &Command) -> Result<(), Refusal> {
     match &command.action {
         Action::Send { client_message_id, text, .. } => {
             check_client_message_id(client_message_id)?;
@@ -37,7 +37,7 @@ pub fn check(command: &Command) -> Result<(), Refusal> {
 }
 
 /// Decides the next command, in the order of the batch.
-pub fn decide(batch: &mut Batch, command: &Command, fact: &Fact) -> Decision {
+pub(super) fn decide(batch: &mut Batch, command: &Command, fact: &Fact) -> Decision {
     match &command.action {
         Action::Send { client_message_id, text, reply_to } => {
             send::send(batch, command, client_message_id, text, *reply_to, fact)
