@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn it_resumes_from_what_it_has_seen() {
         let mut resume = ResumeState::default();
-        assert_eq!(hello(&resume), json!({"type": "hello", "token": "t"}));
+        assert_eq!(hello(&resume), json!({"type": "hello", "token": "t", "version": 1}));
         let chats = [chat(5, "canary", 10), chat(6, "team", 3)];
         let heartbeat = Duration::from_secs(25);
         let expected = CanaryEvent::Ready { heartbeat, chats: vec![ChatId(5)], resumed: false };

@@ -130,7 +130,7 @@ impl Gateway {
 async fn a_restart_is_obeyed_and_resumed_from() {
     let mut played = Played::start().await;
     let (mut gateway, hello) = played.accept().await;
-    assert_eq!(hello, json!({"type": "hello", "token": "one"}));
+    assert_eq!(hello, json!({"type": "hello", "token": "one", "version": 1}));
     gateway.message(11).await;
     let event = played.event().await;
     assert!(matches!(event, ConnectionEvent::Received(CanaryEvent::Message { .. })), "{event:?}");
