@@ -136,7 +136,7 @@ async fn an_administrator_whose_password_nobody_read_was_not_made() {
     assert_eq!(done(&on(&data, &["admin", "list"])), "", "nobody was made");
     let made = done(&on(&data, &["admin", "create"]));
     assert!(password_in(&made).len() > 20);
-    assert_refused(&on(&data, &["admin", "create"]), "exists already");
+    assert_refused(&on(&data, &["admin", "create"]), "already exists");
 }
 
 #[tokio::test]
