@@ -2,6 +2,8 @@
 //! `kid` from a JWKS. It signs nothing, fetches nothing and knows no ended sessions: a token that
 //! verifies here may still belong to a session that is over.
 
+mod ed25519;
+
 use arc_swap::ArcSwap;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, errors::ErrorKind};
@@ -174,6 +176,7 @@ impl Default for Verifier {
 impl Verifier {
     /// Without keys: everything is [`TokenError::UnknownKey`] until [`Verifier::replace`].
     pub fn new() -> Self {
+        ed25519::install();
         let mut rules = Validation::new(Algorithm::EdDSA);
         rules.set_issuer(&[ISSUER]);
         rules.set_required_spec_claims(&["iss"]);

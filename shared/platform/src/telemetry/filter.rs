@@ -1,19 +1,25 @@
 //! A log filter as people write it: a level, and levels for modules. `level.rs` changes it at run time.
 
 use std::{fmt, str::FromStr};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 const HINT: &str = "Try info, debug or info,gateway=debug";
 
 /// A filter such as `info,gateway=debug`. It always says what holds for modules that it does not name:
 /// they would be silent, and a filter with a slip in it would silence everything.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogFilter(String);
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogFilter {
+    text: String,
+    targets: Targets,
+}
+
+// Targets compare by what they hold, without numbers that differ from themselves.
+impl Eq for LogFilter {}
 
 impl LogFilter {
-    pub(super) fn to_env_filter(&self) -> EnvFilter {
-        EnvFilter::new(&self.0)
+    pub(super) fn targets(&self) -> Targets {
+        self.targets.clone()
     }
 }
 
@@ -32,20 +38,23 @@ impl FromStr for LogFilter {
         if let Some(module) = modules.iter().find(|module| module.ends_with('=')) {
             return Err(format!("{module:?} names no level ({}). {HINT}", LEVELS.join(", ")));
         }
-        let filter = parts.join(",");
-        EnvFilter::try_new(&filter).map_err(|error| format!("{error}. {HINT}"))?;
+        if let Some(level) = modules.iter().find(|module| module.starts_with('=')) {
+            return Err(format!("{level:?} names no module. {HINT}"));
+        }
+        let text = parts.join(",");
+        let targets = text.parse().map_err(|error| format!("{error}. {HINT}"))?;
         if levels.is_empty() {
             return Err(format!(
                 "no level is named for all the rest, which would be silent. {HINT}"
             ));
         }
-        Ok(Self(filter))
+        Ok(Self { text, targets })
     }
 }
 
 impl fmt::Display for LogFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
@@ -78,7 +87,7 @@ mod tests {
             ("info,gateway=", "\"gateway=\" names no level"),
             ("gatway=debug", "which would be silent"),
             ("info,gateway=loud", "expected one of"),
-            ("info,=debug", "invalid"),
+            ("info,=debug", "\"=debug\" names no module"),
         ] {
             let why = text.parse::<LogFilter>().unwrap_err();
             assert!(why.contains(words) && why.contains("info,gateway=debug"), "{text:?}: {why}");

@@ -14,7 +14,7 @@ use clap::{Args, value_parser};
 use parking_lot::{Mutex, MutexGuard};
 use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 use tokio::{sync::Notify, time::Instant};
-use tracing_subscriber::{EnvFilter, Registry, reload};
+use tracing_subscriber::{Registry, filter::Targets, reload};
 
 /// How long a change lasts when nobody says otherwise: longer than looking at one incident takes.
 const MINUTES: u64 = 15;
@@ -30,7 +30,7 @@ const MAX_FILTER_BYTES: usize = 1024;
 pub struct Logs(Arc<Inner>);
 
 struct Inner {
-    filter: reload::Handle<EnvFilter, Registry>,
+    filter: reload::Handle<Targets, Registry>,
     /// What the process was started with.
     usual: LogFilter,
     now: Mutex<Now>,
@@ -46,8 +46,8 @@ struct Now {
 
 impl Logs {
     /// Logs by this filter, and the layer that carries it out.
-    pub(super) fn new(filter: &LogFilter) -> (Self, reload::Layer<EnvFilter, Registry>) {
-        let (layer, handle) = reload::Layer::new(filter.to_env_filter());
+    pub(super) fn new(filter: &LogFilter) -> (Self, reload::Layer<Targets, Registry>) {
+        let (layer, handle) = reload::Layer::new(filter.targets());
         let inner = Inner {
             filter: handle,
             usual: filter.clone(),
@@ -60,7 +60,7 @@ impl Logs {
     /// Logs by another filter for so long. An error is one sentence, and nothing changed.
     fn set(&self, filter: &LogFilter, lasts: Duration) -> Result<(), String> {
         let mut now = self.now();
-        self.0.filter.reload(filter.to_env_filter()).map_err(|error| error.to_string())?;
+        self.0.filter.reload(filter.targets()).map_err(|error| error.to_string())?;
         let until = (*filter != self.0.usual).then(|| Instant::now() + lasts);
         *now = Now { filter: filter.clone(), until };
         drop(now);
@@ -180,7 +180,7 @@ mod tests {
     use tower::ServiceExt as _;
     use tracing_subscriber::layer::{Layered, SubscriberExt as _};
 
-    type Subscriber = Layered<reload::Layer<EnvFilter, Registry>, Registry>;
+    type Subscriber = Layered<reload::Layer<Targets, Registry>, Registry>;
 
     fn filter(text: &str) -> LogFilter {
         text.parse().unwrap()

@@ -6,6 +6,7 @@ mod filter;
 mod level;
 mod lines;
 mod logs;
+mod process;
 pub mod trace;
 
 pub use self::{
@@ -37,8 +38,7 @@ pub const SECONDS: &[f64] =
 pub const COUNTS: &[f64] =
     &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1e3, 2e3, 5e3, 1e4];
 
-/// What every process says of itself. The `process_*` metrics are named by the conventions of Prometheus
-/// and read by the crate metrics-process.
+/// What every process says of itself. The `process_*` metrics are named by the conventions of Prometheus.
 pub const METRICS: &[Metric] = &[
     metric::gauge(
         "switchboard_build_info",
@@ -93,20 +93,7 @@ pub fn start_metrics(
 /// Measures the process and its runtime, for a scrape. Returns what is to follow the recorder's page: the
 /// metrics of [`metric::Kind::Seconds`].
 fn measure_process() -> String {
-    let process = metrics_process::collector::collect();
-    for (name, value) in [
-        ("process_open_fds", process.open_fds),
-        ("process_max_fds", process.max_fds),
-        ("process_virtual_memory_bytes", process.virtual_memory_bytes),
-        ("process_virtual_memory_max_bytes", process.virtual_memory_max_bytes),
-        ("process_resident_memory_bytes", process.resident_memory_bytes),
-        ("process_start_time_seconds", process.start_time_seconds),
-        ("process_threads", process.threads),
-    ] {
-        if let Some(value) = value {
-            metrics::gauge!(name).set(value as f64);
-        }
-    }
+    let cpu = process::measure();
     let runtime = Handle::current().metrics();
     let workers = runtime.num_workers();
     metrics::gauge!("tokio_workers").set(workers as f64);
@@ -115,7 +102,7 @@ fn measure_process() -> String {
     let busy: Duration =
         (0..workers).map(|worker| runtime.worker_total_busy_duration(worker)).sum();
     let seconds = |metric: &Metric| match metric.name {
-        "process_cpu_seconds_total" => process.cpu_seconds_total,
+        "process_cpu_seconds_total" => cpu.map(|cpu| cpu.as_secs_f64()),
         "tokio_busy_seconds_total" => Some(busy.as_secs_f64()),
         _ => None,
     };
