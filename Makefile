@@ -20,7 +20,7 @@ run: ## One process with nothing installed: http://127.0.0.1:8000
 test: ## Installs what the tests need when it is missing, then runs all of them
 	scripts/install-test-tools
 	node --test api/web/tests/
-	$(CARGO) test --workspace
+	scripts/run-tests
 
 lint: ## Formatting, clippy, documentation; dependencies where cargo-deny is installed
 	$(CARGO) fmt --all --check

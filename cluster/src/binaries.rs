@@ -94,8 +94,7 @@ fn build(programs: &[&str]) -> Result<PathBuf> {
         .args(["--features", "otlp"]);
     if profile == "debug" {
         // In tests. Together with a test of the whole workspace, the features of the dependencies are
-        // the ones of `cargo test --workspace`, which has compiled them all. This test, which is built
-        // there too, is small and without a crate that has the feature above.
+        // the ones of `scripts/run-tests`, which has compiled them all and this small test too.
         cargo.args(["--workspace", "--test", "servers", "--profile", "test"]);
     } else {
         // With the all-in-one binary's package the features of the dependencies are the ones of
