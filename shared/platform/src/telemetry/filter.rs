@@ -41,6 +41,9 @@ impl FromStr for LogFilter {
         if let Some(level) = modules.iter().find(|module| module.starts_with('=')) {
             return Err(format!("{level:?} names no module. {HINT}"));
         }
+        if let Some(part) = parts.iter().find(|part| part.contains(['[', ']', '{', '}'])) {
+            return Err(format!("{part:?} names a span or a field; a filter names modules. {HINT}"));
+        }
         let text = parts.join(",");
         let targets = text.parse().map_err(|error| format!("{error}. {HINT}"))?;
         if levels.is_empty() {
@@ -87,6 +90,8 @@ mod tests {
             ("info,gateway=", "\"gateway=\" names no level"),
             ("gatway=debug", "which would be silent"),
             ("info,gateway=loud", "expected one of"),
+            ("info,[call]=trace", "names a span or a field"),
+            ("info,gateway[{chat=1}]=trace", "names a span or a field"),
             ("info,=debug", "\"=debug\" names no module"),
         ] {
             let why = text.parse::<LogFilter>().unwrap_err();
