@@ -13,6 +13,7 @@ use protocol::{
     id::{ChatId, Seq, UserId},
     time::Timestamp,
 };
+use serde::Serialize;
 
 /// Longest reason, in characters: a sentence or two.
 pub const MAX_REASON_CHARS: usize = 200;
@@ -105,21 +106,36 @@ pub fn check_reason(reason: &str) -> Result<()> {
     Ok(())
 }
 
+/// An [`Entry`] as its statement takes it.
+#[derive(Serialize)]
+struct NewEntry<'a> {
+    actor_id: Option<i64>,
+    action: &'static str,
+    user_id: Option<i64>,
+    chat_id: Option<i64>,
+    message_id: Option<i64>,
+    reason: &'a str,
+}
+
+impl<'a> From<&Entry<'a>> for NewEntry<'a> {
+    fn from(entry: &Entry<'a>) -> Self {
+        Self {
+            actor_id: entry.actor.map(|id| id.0),
+            action: entry.action.as_str(),
+            user_id: entry.user.map(|id| id.0),
+            chat_id: entry.chat.map(|id| id.0),
+            message_id: entry.message.map(|id| id.0),
+            reason: entry.reason,
+        }
+    }
+}
+
 /// Appends these entries, in their order, when the transaction commits.
 pub async fn record(tx: &mut Tx, entries: &[Entry<'_>]) -> Result<(), DbError> {
     if entries.is_empty() {
         return Ok(());
     }
-    type Row<'a> = (Option<i64>, &'a str, Option<i64>, Option<i64>, Option<i64>, &'a str);
-    let rows: Vec<Row<'_>> = entries
-        .iter()
-        .map(|entry| {
-            let Entry { actor, action, user, chat, message, reason } = *entry;
-            let (actor, user) = (actor.map(|id| id.0), user.map(|id| id.0));
-            let (chat, message) = (chat.map(|id| id.0), message.map(|id| id.0));
-            (actor, action.as_str(), user, chat, message, reason)
-        })
-        .collect();
+    let rows: Vec<NewEntry<'_>> = entries.iter().map(NewEntry::from).collect();
     execute!(
         tx,
         postgres: "INSERT INTO audit_log (at, actor_id, action, user_id, chat_id, message_id, reason)
@@ -128,15 +144,16 @@ pub async fn record(tx: &mut Tx, entries: &[Entry<'_>]) -> Result<(), DbError> {
                 UNNEST($1::BIGINT[], $2::TEXT[], $3::BIGINT[], $4::BIGINT[], $5::BIGINT[], $6::TEXT[])
                 AS r (actor_id, action, user_id, chat_id, message_id, reason)",
         (
-            column!(rows, 0),
-            column!(rows, 1),
-            column!(rows, 2),
-            column!(rows, 3),
-            column!(rows, 4),
-            column!(rows, 5),
+            column!(rows, actor_id),
+            column!(rows, action),
+            column!(rows, user_id),
+            column!(rows, chat_id),
+            column!(rows, message_id),
+            column!(rows, reason),
         ),
         sqlite: "INSERT INTO audit_log (at, actor_id, action, user_id, chat_id, message_id, reason)
-            SELECT now, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5
+            SELECT now, value ->> 'actor_id', value ->> 'action', value ->> 'user_id',
+                value ->> 'chat_id', value ->> 'message_id', value ->> 'reason'
             FROM clock CROSS JOIN json_each($1) ORDER BY key",
         (json_rows(&rows)),
     )?;

@@ -32,6 +32,7 @@ use protocol::{
     relay::EndReason,
     time::Timestamp,
 };
+use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
 
@@ -144,12 +145,18 @@ async fn keep_skeletons(
     }
 }
 
+#[derive(Serialize)]
+struct KeyedName<'a> {
+    key: String,
+    name: &'a str,
+}
+
 /// Makes the rows that are not there and takes those again that this file made; by `username_key`.
 /// What is missing is somebody else's. In the order of the keys, in which all calls make them: two
 /// that make the same ones wait for each other once, not in a circle.
 async fn insert(tx: &mut Tx, names: &[String]) -> Result<HashMap<String, (i64, String)>, DbError> {
-    let rows: Vec<(String, &str)> =
-        names.iter().map(|name| (input::key(name), name.as_str())).collect();
+    let rows: Vec<KeyedName> =
+        names.iter().map(|name| KeyedName { key: input::key(name), name }).collect();
     let made: Vec<(String, i64, String)> = fetch_all!(
         tx,
         postgres: "INSERT INTO users (username, username_key, name, password_hash, created_at)
@@ -160,12 +167,12 @@ async fn insert(tx: &mut Tx, names: &[String]) -> Result<HashMap<String, (i64, S
             RETURNING username_key, id, username",
         (
             NO_PASSWORD,
-            rows.iter().map(|row| row.0.clone()).collect::<Vec<_>>(),
-            column!(rows, 1),
+            column!(rows, key),
+            column!(rows, name),
         ),
         sqlite: "INSERT INTO users (username, username_key, name, password_hash, created_at)
-            SELECT value ->> 1, value ->> 0, value ->> 1, $1, c.now
-            FROM json_each($2) CROSS JOIN clock c WHERE TRUE ORDER BY value ->> 0
+            SELECT value ->> 'name', value ->> 'key', value ->> 'name', $1, c.now
+            FROM json_each($2) CROSS JOIN clock c WHERE TRUE ORDER BY value ->> 'key'
             ON CONFLICT (username_key) DO UPDATE SET deactivated_at = NULL
             WHERE users.password_hash = $1 AND users.role = 'user' AND users.blocked_at IS NULL
             RETURNING username_key, id, username",
@@ -205,6 +212,13 @@ struct Opened {
     refresh: Secret,
 }
 
+#[derive(Serialize)]
+struct NewSession {
+    id: String,
+    user_id: i64,
+    hash: String,
+}
+
 async fn open_sessions(
     api: &Api,
     tx: &mut Tx,
@@ -219,10 +233,12 @@ async fn open_sessions(
     };
     let opened: Vec<Opened> =
         names.iter().filter_map(|name| users.remove(&input::key(name))).map(open).collect();
-    let rows: Vec<(String, i64, String)> = opened
+    let rows: Vec<NewSession> = opened
         .iter()
-        .map(|Opened { subject, refresh }| {
-            (subject.session_id.to_string(), subject.user_id.0, refresh_hash(refresh))
+        .map(|Opened { subject, refresh }| NewSession {
+            id: subject.session_id.to_string(),
+            user_id: subject.user_id.0,
+            hash: refresh_hash(refresh),
         })
         .collect();
     execute!(
@@ -234,13 +250,13 @@ async fn open_sessions(
                 AS r (id, user_id, hash)",
         (
             lifetime_ms(api),
-            rows.iter().map(|row| row.0.clone()).collect::<Vec<_>>(),
-            column!(rows, 1),
-            rows.iter().map(|row| row.2.clone()).collect::<Vec<_>>(),
+            column!(rows, id),
+            column!(rows, user_id),
+            column!(rows, hash),
         ),
         sqlite: "INSERT INTO sessions
                 (id, user_id, refresh_hash, user_agent, created_at, last_used_at, expires_at)
-            SELECT value ->> 0, value ->> 1, value ->> 2, 'bulk', c.now, c.now, c.now + $1
+            SELECT value ->> 'id', value ->> 'user_id', value ->> 'hash', 'bulk', c.now, c.now, c.now + $1
             FROM clock c CROSS JOIN json_each($2)",
         (lifetime_ms(api), json_rows(&rows)),
     )?;

@@ -15,6 +15,7 @@ use protocol::{
     id::UserId,
     refusal::Refusal,
 };
+use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// That a guest is there is noted at most once in this time: it is removed by the day.
@@ -43,10 +44,10 @@ pub async fn guests(api: &Api, request: Guests) -> Result<GuestsFound> {
     let mut known = Known::default();
     for _ in 0..TRIES {
         known = find(&mut api.db.read().await?, &names).await?;
-        let coming: Vec<(&str, &str)> = names
+        let coming: Vec<NewGuest> = names
             .iter()
             .filter(|(key, name)| known.is_coming(key, name))
-            .map(|(key, name)| (key.as_str(), *name))
+            .map(|(key, name)| NewGuest { key, name })
             .collect();
         if coming.is_empty() {
             break;
@@ -132,9 +133,14 @@ async fn find(conn: &mut Conn, names: &BTreeMap<String, &str>) -> Result<Known, 
     Ok(Known { users, back, looks: skeletons::owners(conn.link(), looks).await? })
 }
 
-/// Makes these guests, key and name, in the order of their keys, where they are missing, and notes that
-/// they are here.
-async fn make(api: &Api, rows: &[(&str, &str)]) -> Result<(), DbError> {
+#[derive(Serialize)]
+struct NewGuest<'a> {
+    key: &'a str,
+    name: &'a str,
+}
+
+/// Makes these guests, in the order of their keys, where they are missing, and notes that they are here.
+async fn make(api: &Api, guests: &[NewGuest<'_>]) -> Result<(), DbError> {
     // The empty hash verifies no password, and no name or email leads to it anyway.
     let mut tx = api.db.begin().await?;
     execute!(
@@ -144,16 +150,16 @@ async fn make(api: &Api, rows: &[(&str, &str)]) -> Result<(), DbError> {
             FROM UNNEST($1::TEXT[], $2::TEXT[]) AS r (key, name) CROSS JOIN clock c ORDER BY r.key
             ON CONFLICT (username_key) DO NOTHING",
         (
-            column!(rows, 0),
-            column!(rows, 1),
+            column!(guests, key),
+            column!(guests, name),
         ),
         sqlite: "INSERT INTO users (username, username_key, name, password_hash, created_at, guest)
-            SELECT r.value ->> 1, r.value ->> 0, r.value ->> 1, '', c.now, TRUE
-            FROM json_each($1) r CROSS JOIN clock c WHERE TRUE ORDER BY r.value ->> 0
+            SELECT r.value ->> 'name', r.value ->> 'key', r.value ->> 'name', '', c.now, TRUE
+            FROM json_each($1) r CROSS JOIN clock c WHERE TRUE ORDER BY r.value ->> 'key'
             ON CONFLICT (username_key) DO NOTHING",
-        (json_rows(rows)),
+        (json_rows(guests)),
     )?;
-    let keys: List<String> = rows.iter().map(|(key, _)| (*key).to_owned()).collect();
+    let keys: List<String> = guests.iter().map(|guest| guest.key.to_owned()).collect();
     execute!(
         tx,
         "INSERT INTO guest_visits (user_id, seen_at)

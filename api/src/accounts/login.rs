@@ -5,7 +5,7 @@ use super::{
     device, input,
     limits::{Attempt, admit},
     sessions::{self, Opening, SignedIn},
-    user::{User, columns},
+    user::User,
 };
 use crate::{
     db::{DbError, fetch_optional, from_row},
@@ -79,25 +79,19 @@ async fn find(api: &Api, identity: &str) -> Result<Option<(User, String)>, DbErr
     let found: Option<WithHash> = if identity.contains('@') {
         fetch_optional!(
             conn,
-            concat!(
-                "SELECT ",
-                columns!(),
-                ", u.password_hash FROM users u
-                     WHERE u.email_key = $1 AND u.deactivated_at IS NULL"
-            ),
+            "SELECT u.id, u.username, u.email, u.name, u.avatar, u.role, u.created_at, u.blocked_at,
+                u.deactivated_at, u.password_hash FROM users u
+             WHERE u.email_key = $1 AND u.deactivated_at IS NULL",
             input::key(identity)
         )?
     } else {
         let [written, prepared] = input::username_keys(identity);
         fetch_optional!(
             conn,
-            concat!(
-                "SELECT ",
-                columns!(),
-                ", u.password_hash FROM users u
-                     WHERE u.username_key IN ($1, $2) AND u.deactivated_at IS NULL
-                     ORDER BY u.username_key = $1 DESC LIMIT 1"
-            ),
+            "SELECT u.id, u.username, u.email, u.name, u.avatar, u.role, u.created_at, u.blocked_at,
+                u.deactivated_at, u.password_hash FROM users u
+             WHERE u.username_key IN ($1, $2) AND u.deactivated_at IS NULL
+             ORDER BY u.username_key = $1 DESC LIMIT 1",
             &written,
             &prepared
         )?

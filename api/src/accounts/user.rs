@@ -67,15 +67,6 @@ impl User {
     }
 }
 
-/// The columns of a [`User`], of the table `u`.
-macro_rules! columns {
-    () => {
-        "u.id, u.username, u.email, u.name, u.avatar, u.role, u.created_at, \
-         u.blocked_at, u.deactivated_at"
-    };
-}
-pub(crate) use columns;
-
 from_row!(User, |row| Self {
     id: UserId(row.try_get("id")?),
     username: row.try_get("username")?,
@@ -108,7 +99,9 @@ pub(crate) async fn role(db: &Db, id: UserId) -> Result<Role, DbError> {
 pub(crate) async fn by_id(mut link: Link<'_>, id: UserId) -> Result<Option<User>, DbError> {
     fetch_optional!(
         link,
-        concat!("SELECT ", columns!(), " FROM users u WHERE u.id = $1 AND NOT u.guest"),
+        "SELECT u.id, u.username, u.email, u.name, u.avatar, u.role, u.created_at, u.blocked_at,
+            u.deactivated_at
+         FROM users u WHERE u.id = $1 AND NOT u.guest",
         id.0
     )
 }
@@ -122,12 +115,10 @@ pub(crate) async fn by_username(
     let [written, prepared] = input::username_keys(username);
     fetch_optional!(
         link,
-        concat!(
-            "SELECT ",
-            columns!(),
-            " FROM users u WHERE u.username_key IN ($1, $2)
-              ORDER BY u.username_key = $1 DESC LIMIT 1"
-        ),
+        "SELECT u.id, u.username, u.email, u.name, u.avatar, u.role, u.created_at, u.blocked_at,
+            u.deactivated_at
+         FROM users u WHERE u.username_key IN ($1, $2)
+         ORDER BY u.username_key = $1 DESC LIMIT 1",
         &written,
         &prepared
     )

@@ -4,7 +4,7 @@
 
 use super::{
     dormant::{Mark, mark},
-    overview::{self, Overview},
+    overview::{self, Overview, select_overviews},
 };
 use crate::{
     db::{Conn, List, fetch_all, from_row, row},
@@ -178,29 +178,12 @@ impl Placed {
             (true, Which::Private) => false,
             (false, _) => !self.dormant,
         };
-        is_wrong.then_some((self.chat.view.id.0, self.user.0, !self.dormant))
+        is_wrong.then_some(Mark {
+            chat_id: self.chat.view.id.0,
+            user_id: self.user.0,
+            dormant: !self.dormant,
+        })
     }
-}
-
-/// The columns of an [`Overview`] as in [`overview`], of `p`, which has those of the chat and of the member.
-macro_rules! placed_columns {
-    () => {
-        "p.id, CASE WHEN p.chat_type <> 'private' THEN p.name ELSE COALESCE((
-         SELECT ou.name FROM members o JOIN users ou ON ou.id = o.user_id
-         WHERE o.chat_id = p.id AND o.user_id <> p.user_id), '') END AS name,
-         p.chat_type, p.last_seq, p.last_read,
-         CASE WHEN p.user_id IS NULL OR p.last_read >= p.last_seq THEN 0
-          WHEN p.seen IS NULL OR p.sent_seq <> p.last_seq THEN (
-              SELECT count(*) FROM (
-                  SELECT x.sender_id FROM messages x WHERE x.chat_id = p.id
-                      AND x.id > p.last_read AND x.deleted_at IS NULL
-                  ORDER BY x.id LIMIT 100) next
-              WHERE sender_id <> p.user_id)
-          WHEN p.newest - p.seen > 100 THEN 100
-          WHEN p.newest > p.seen THEN p.newest - p.seen ELSE 0 END AS unread,
-         p.role, p.invited_by, (SELECT iu.username FROM users iu WHERE iu.id = p.invited_by) AS inviter,
-         p.member_count, p.message_count, p.created_by, p.created_at"
-    };
 }
 
 /// The users' live chats, the most recently active first and what strangers invited them to after all others,
@@ -211,7 +194,7 @@ async fn places(conn: &mut Conn, users: List<i64>, live: i64, which: Which) -> R
     let private = which == Which::Private;
     Ok(fetch_all!(
         conn,
-        postgres: concat!("SELECT ", placed_columns!(), ", p.user_id, p.place <= $2 AS live, p.dormant,
+        postgres: select_overviews!(", p.user_id, p.place <= $2 AS live, p.dormant,
                 p.changed_at < (SELECT now FROM clock) - $3 AS settled
             FROM UNNEST($1::BIGINT[]) AS r (user_id) CROSS JOIN LATERAL (
                 SELECT c.*, m.user_id, m.role, m.last_read, m.seen, m.dormant, m.invited_by,
@@ -224,7 +207,7 @@ async fn places(conn: &mut Conn, users: List<i64>, live: i64, which: Which) -> R
             WHERE (p.place <= $2 OR NOT p.dormant) AND (NOT $4 OR p.chat_type = 'private')
             ORDER BY p.user_id, p.place"),
         (users, live, SETTLED_MS, private),
-        sqlite: concat!("SELECT ", placed_columns!(), ", p.user_id, p.place <= $2 AS live, p.dormant,
+        sqlite: select_overviews!(", p.user_id, p.place <= $2 AS live, p.dormant,
                 p.changed_at < (SELECT now FROM clock) - $3 AS settled
             FROM (SELECT c.*, m.user_id, m.role, m.last_read, m.seen, m.dormant, m.invited_by,
                       ROW_NUMBER() OVER (PARTITION BY m.user_id

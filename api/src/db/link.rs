@@ -4,7 +4,8 @@
 //!
 //! The first argument is a [`Conn`], [`Tx`] or [`Link`]; then the text and its parameters:
 //! `fetch_all!(tx, "… $1 … $2", a, b)`. Where the databases need different texts:
-//! `fetch_all!(tx, postgres: "… UNNEST($1, $2) …", (a, b), sqlite: "… json_each($1) …", (c))`.
+//! `fetch_all!(tx, postgres: "… UNNEST($1, $2) …", (a, b), sqlite: "… json_each($1) …", (c))`; rows as
+//! parameters are [`super::columns`].
 //! Numbers are `i64` (cast what PostgreSQL would make smaller), times are milliseconds.
 
 use super::{DbError, Written};
@@ -85,6 +86,8 @@ macro_rules! run {
      sqlite: $lite:expr, ($($lite_arg:expr),* $(,)?) $(,)?) => {
         match $link.link() {
             $crate::db::Link::Postgres(conn) => {
+                // Two columns that change places would be stored without an error.
+                debug_assert_eq!($crate::db::misplaced($pg, &[$(stringify!($pg_arg)),*]), None);
                 sqlx::$query($pg)$(.bind($pg_arg))*.$method(conn).await.map($map)
             }
             $crate::db::Link::Sqlite(conn) => {
