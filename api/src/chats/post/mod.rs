@@ -6,6 +6,7 @@
 //! database.
 
 mod plan;
+mod sifted;
 mod statistics;
 mod store;
 mod tally;
@@ -33,6 +34,7 @@ use protocol::{
     refusal::Refusal,
     relay::{ChatEvents, UserPayload},
 };
+use sifted::Sifted;
 use std::collections::{HashMap, HashSet};
 use store::Lock;
 
@@ -42,23 +44,13 @@ use store::Lock;
 pub async fn post(api: &Api, request: Post) -> Result<Posted> {
     metrics::histogram!("post_batch_size").record(request.commands.len() as f64);
     let Post { commands, impatient } = request;
-    let checked: Vec<Result<(), Refusal>> = commands.iter().map(plan::check).collect();
-    // Those worth asking the database about.
-    let sound: Vec<&Command> =
-        commands.iter().zip(&checked).filter(|(_, ok)| ok.is_ok()).map(|(c, _)| c).collect();
-    let (decided, events) = if sound.is_empty() {
-        Default::default()
-    } else {
-        carry_out(api, &sound, impatient).await?
+    // Those that pass are worth asking the database about.
+    let sound = Sifted::new(&commands, plan::check);
+    let (decided, events) = match sound.passed() {
+        [] => Default::default(),
+        passed => carry_out(api, passed, impatient).await?,
     };
-    let mut decided = decided.into_iter();
-    let results: Vec<Decision> = checked
-        .into_iter()
-        .map(|checked| match checked {
-            Ok(()) => decided.next().unwrap_or_else(|| unreachable!("one for each sound command")),
-            Err(refusal) => Err(refusal),
-        })
-        .collect();
+    let results = sound.join(decided)?;
     count(&results);
     Ok(Posted { results, events })
 }
@@ -87,7 +79,7 @@ type Outcome = (Vec<Decision>, Vec<ChatEvents>);
 async fn carry_out(api: &Api, commands: &[&Command], impatient: bool) -> Result<Outcome> {
     let mut span = Span::child("transaction", Kind::Internal);
     span.number("commands", commands.len() as i64);
-    let stored = span.around(store(api, commands, impatient)).await;
+    let stored = span.around(transact(api, commands, impatient)).await;
     if let Err(error) = &stored {
         span.fail(error.code.as_str());
     }
@@ -97,20 +89,21 @@ async fn carry_out(api: &Api, commands: &[&Command], impatient: bool) -> Result<
 }
 
 /// Stores what the commands do and tells the gateways.
-async fn store(api: &Api, commands: &[&Command], impatient: bool) -> Result<(Vec<Decision>, News)> {
+async fn transact(
+    api: &Api,
+    commands: &[&Command],
+    impatient: bool,
+) -> Result<(Vec<Decision>, News)> {
     let Locked { mut tx, chats, busy } = lock(api, commands, impatient).await?;
-    let free: Vec<&Command> =
-        commands.iter().filter(|command| !busy.contains(&command.chat_id)).copied().collect();
-    let (decided, done) = match free.is_empty() {
-        true => Default::default(),
-        false => decide(&mut tx, chats, &free).await?,
+    let free = Sifted::new(commands.iter().copied(), |command| match busy.get(&command.chat_id) {
+        Some(_) => Err(Refusal::new(Code::Busy, "Somebody else holds the chat.")),
+        None => Ok(()),
+    });
+    let (decided, done) = match free.passed() {
+        [] => Default::default(),
+        passed => decide(&mut tx, chats, passed).await?,
     };
-    let mut decided = decided.into_iter();
-    let result = |command: &&Command| match busy.contains(&command.chat_id) {
-        true => Err(Refusal::new(Code::Busy, "Somebody else holds the chat.")),
-        false => decided.next().unwrap_or_else(|| unreachable!("one for each free command")),
-    };
-    let results = commands.iter().map(result).collect();
+    let results = free.join(decided)?;
     let news = if done.chats.is_empty() {
         // Nothing to commit, but perhaps something to say once more.
         tx.rollback().await?;
