@@ -53,6 +53,11 @@ impl Error {
         Self { retry_after: Some(retry_after.max(1)), ..Code::RateLimited.into() }
     }
 
+    /// Whether it is about what the caller asked for, and not a failure of ours.
+    pub fn is_refusal(&self) -> bool {
+        self.code.status() < 500
+    }
+
     /// A fault of ours. The cause is in the log.
     pub fn internal() -> Self {
         Code::Internal.into()

@@ -72,7 +72,7 @@ fn refusal(error: Error) -> Result<Refusal> {
         // Deactivated since it was found.
         Code::ValidationFailed => Ok(Code::RecipientNotFound.into()),
         Code::BlockedByRecipient => Ok(Refusal::new(Code::BlockedByRecipient, error.detail)),
-        code if !code.status() >= 500 => Ok(Refusal::new(Code::TooManyChats, error.detail)),
+        _ if error.is_refusal() => Ok(Refusal::new(Code::TooManyChats, error.detail)),
         _ => Err(error),
     }
 }
@@ -127,5 +127,17 @@ impl People {
             return Err(Code::RecipientBlocked.into());
         }
         Ok(other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_of_ours_is_no_refusal() {
+        assert_eq!(refusal(Error::too_many(3)).unwrap().code, Code::TooManyChats);
+        assert_eq!(refusal(Error::unavailable()).unwrap_err().code, Code::Unavailable);
+        assert_eq!(refusal(Error::internal()).unwrap_err().code, Code::Internal);
     }
 }
