@@ -71,7 +71,7 @@ pub async fn start(parts: Parts, config: Config, lifecycle: &Lifecycle) -> Resul
     let config = Arc::new(config);
     let ended = Ended::default();
     if let Err(error) = ended.poll(&db, config.ended_capacity).await {
-        tracing::warn!(%error, "cannot read ended sessions yet");
+        tracing::warn!(%error, "cannot read yet which sessions ended");
     }
     lifecycle.spawn_background(db.clone().keep_measuring(people.clone()));
     lifecycle.spawn_background(ended.clone().keep_current(db.clone(), Arc::clone(&config)));

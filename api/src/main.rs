@@ -121,7 +121,7 @@ async fn ensure_administrator(db: &Db, api: &Api, password: Option<Secret>) -> a
             let made = admin::create(db, &api.passwords, password, |_| Ok(()))
                 .await
                 .map_err(commands::told)?;
-            tracing::info!(made, "the administrator exists");
+            tracing::info!(made, "the administrator's account is in place");
         }
         None if !admin::exists(db).await.map_err(commands::told)? => {
             tracing::warn!("there is no administrator: run `api admin create`");

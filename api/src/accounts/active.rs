@@ -26,8 +26,7 @@ pub async fn list(api: &Api, after: UserId, limit: i64) -> Result<ActivePage> {
     let online = api.presence.online_page(after, limit).await.map_err(|error| {
         tracing::debug!(%error, "presence does not answer");
         Error {
-            detail: "Who is connected is not known right now: the presence service does not \
-                     answer. Try again in a moment."
+            detail: "The service cannot tell right now who is connected. Try again in a moment."
                 .into(),
             ..Error::unavailable()
         }

@@ -83,7 +83,7 @@ pub async fn create(api: &Api, admin: UserId, range: &Range) -> Result<Vec<Accou
     let mut news = News::default();
     news.ended(displaced, reason);
     news::commit(api, tx, news).await?;
-    tracing::info!(admin.id = admin.0, users = opened.len(), "made accounts in bulk");
+    tracing::info!(admin.id = admin.0, users = opened.len(), "created accounts in bulk");
     let tokens = api.tokens.clone();
     // A thousand signatures would hold this thread's other requests up.
     tokio::task::spawn_blocking(move || sign(&tokens, opened)).await.map_err(fault)?
@@ -96,7 +96,7 @@ fn names(prefix: &str, from: usize, count: usize) -> Result<Vec<String>> {
         return Err(Error::field("count", format!("must be from 1 to {MAX_ACCOUNTS}")));
     }
     if last > MAX_NUMBER {
-        return Err(Error::field("from", format!("and count must stay below {MAX_NUMBER}")));
+        return Err(Error::field("from", format!("plus count must stay below {MAX_NUMBER}")));
     }
     let longest = input::username(&format!("{prefix}{last}")).map(drop);
     Check::default().field("prefix", longest).finish()?;

@@ -122,6 +122,6 @@ async fn end(api: &Api, mut tx: Tx, user: UserId, session: SessionId) -> Result<
     let mut news = News::default();
     news.ended(ended, reason);
     news::commit(api, tx, news).await?;
-    tracing::warn!(user.id = user.0, reason = reason_text(reason), "a session ended");
+    tracing::warn!(user.id = user.0, reason = reason_text(reason), "ended a session");
     Ok(Code::InvalidRefreshToken.into())
 }

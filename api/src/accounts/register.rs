@@ -119,7 +119,7 @@ fn check(
 ) -> Result<Option<String>> {
     let mut check = Check::default();
     if username.or(email).is_none() {
-        check.field("username", Err("is required, or an email"));
+        check.field("username", Err("or email is required"));
     }
     let username = username.map(|text| check.take("username", input::username(text)));
     check.field("email", email.map_or(Ok(()), input::email));

@@ -118,12 +118,14 @@ impl Ended {
             match self.poll(&db, config.ended_capacity).await {
                 Ok(true) => failing = false,
                 Ok(false) => {
-                    tracing::warn!("more sessions ended than are remembered; asking for each one");
+                    tracing::warn!(
+                        "more sessions ended than this process remembers; it now looks each one up in the database"
+                    );
                     every.reset_after(OVERFLOW_PAUSE);
                 }
                 Err(error) if !failing => {
                     failing = true;
-                    tracing::warn!(%error, "cannot read ended sessions; asking for each one");
+                    tracing::warn!(%error, "cannot read which sessions ended; looking each one up in the database");
                 }
                 Err(_) => {}
             }

@@ -92,7 +92,7 @@ fn name(new: &NewChat) -> Result<&str> {
 fn others(actor: Actor, new: &NewChat, most: usize) -> Result<BTreeSet<i64>> {
     let mut others: BTreeSet<i64> = new.member_ids.iter().map(|user| user.0).collect();
     if others.len() > most {
-        return Err(Error::field("member_ids", format!("has more than {most} users")));
+        return Err(Error::field("member_ids", format!("must name at most {most} users")));
     }
     others.remove(&actor.user_id.0);
     if new.chat_type == ChatType::Private && others.len() != 1 {

@@ -102,8 +102,8 @@ pub async fn history(
         }
     } else {
         let most = format!(
-            "is more than {MAX_OFFSET} messages away from both ends of the chat; pages of any place are at \
-             GET /chats/{{chat_id}}/messages?before="
+            "is more than {MAX_OFFSET} messages away from either end of the chat; to read any part of it, \
+             use GET /chats/{{chat_id}}/messages?before="
         );
         return Err(Error::field("offset", most));
     };

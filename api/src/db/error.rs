@@ -15,7 +15,7 @@ pub enum DbError {
     #[error("the database does not answer: {0}")]
     Unavailable(sqlx::Error),
     /// Somebody else holds a row for longer than the transaction waits.
-    #[error("a row is held: {0}")]
+    #[error("a row is locked: {0}")]
     Held(sqlx::Error),
     /// A fault of ours.
     #[error("the database refused: {0}")]
@@ -108,11 +108,14 @@ impl From<DbError> for Error {
             }
             DbError::Held(cause) => {
                 metrics::counter!("db_errors_total", "kind" => "unavailable").increment(1);
-                tracing::warn!(error = %cause, "a row is held for too long");
+                tracing::warn!(error = %cause, "gave up waiting for a locked row");
                 Error::unavailable()
             }
             DbError::Constraint(name) => {
-                tracing::error!(db.constraint = name, "a constraint was violated unexpectedly");
+                tracing::error!(
+                    db.constraint = name,
+                    "a statement violated a constraint unexpectedly"
+                );
                 Error::internal()
             }
             DbError::Fault(cause) => {

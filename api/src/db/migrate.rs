@@ -89,9 +89,7 @@ pub(super) async fn migrate(db: &Db) -> Result<(), MigrateError> {
             }
             Err(MigrateError::Failed { name, error: DbError::Held(_) }) if tries < TRIES => {
                 if tries == 0 {
-                    tracing::info!(
-                        "migration {name} waits for a moment in which its tables are free"
-                    );
+                    tracing::info!("migration {name} waits until nobody uses its tables");
                 }
                 tries += 1;
                 tokio::time::sleep(PAUSE).await;

@@ -52,7 +52,7 @@ pub(crate) async fn keep_tidy(db: Db, config: Arc<Config>) {
         if Instant::now() >= measure_at {
             measure_at = Instant::now() + config.look_every;
             if let Err(error) = measure(&db).await {
-                tracing::debug!(%error, "cannot tell how far behind the retention is");
+                tracing::debug!(%error, "cannot measure how far retention is behind");
             }
         }
         tokio::time::sleep(pause).await;
@@ -61,7 +61,7 @@ pub(crate) async fn keep_tidy(db: Db, config: Arc<Config>) {
         if let Some(error) = &failed
             && !failing
         {
-            tracing::warn!(error, "cannot remove what is over");
+            tracing::warn!(error, "cannot delete expired data; trying again");
         }
         failing = failed.is_some();
         pause = match made {

@@ -246,7 +246,7 @@ pub async fn serve(listener: TcpListener, app: Router, config: ServeConfig, life
         };
         if failing {
             failing = false;
-            tracing::info!(listener = config.name, "connections are accepted again");
+            tracing::info!(listener = config.name, "accepting connections again");
         }
         // On a listener of both families an IPv4 peer looks like one of IPv6; trust and limits mean it.
         let peer = peer.ip().to_canonical();

@@ -96,7 +96,7 @@ async fn transact(
 ) -> Result<(Vec<Decision>, News)> {
     let Locked { mut tx, chats, busy } = lock(api, commands, impatient).await?;
     let free = Sifted::new(commands.iter().copied(), |command| match busy.get(&command.chat_id) {
-        Some(_) => Err(Refusal::new(Code::Busy, "Somebody else holds the chat.")),
+        Some(_) => Err(Refusal::new(Code::Busy, "The chat is busy. Try again in a moment.")),
         None => Ok(()),
     });
     let (decided, done) = match free.passed() {

@@ -37,7 +37,7 @@ impl RedisLimiter {
         Self(Arc::new(Inner {
             pool,
             breaker: Breaker::new(
-                "limits count in this process alone",
+                "each process counts rate limits for itself until it does",
                 config.redis_timeout,
                 config.redis_pause,
             ),

@@ -52,7 +52,7 @@ impl RedisPresence {
             pool,
             config,
             breaker: Breaker::new(
-                "nobody knows who is online",
+                "nobody can see who is online until it does",
                 config.look_up_timeout,
                 config.look_up_pause,
             ),

@@ -65,7 +65,7 @@ impl Logs {
         *now = Now { filter: filter.clone(), until };
         drop(now);
         self.0.changed.notify_one();
-        tracing::info!(%filter, minutes = lasts.as_secs() / 60, "the log level was changed");
+        tracing::info!(%filter, minutes = lasts.as_secs() / 60, "changed the log level");
         Ok(())
     }
 
@@ -82,7 +82,7 @@ impl Logs {
                 () = self.0.changed.notified() => continue,
             }
             if let Err(error) = self.set(&self.0.usual, Duration::ZERO) {
-                tracing::error!(error, "cannot log as usual again");
+                tracing::error!(error, "could not restore the usual log level");
                 return;
             }
         }
