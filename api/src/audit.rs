@@ -26,25 +26,41 @@ pub const MAX_ENTRIES: i64 = 100;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "snake_case")]
 pub enum Action {
+    /// Shut an account out.
     BlockUser,
+    /// Let it in again.
     UnblockUser,
+    /// Read the list of a user's chats.
     ReadUserChats,
+    /// Read a private chat of two others.
     ReadConversation,
+    /// Saw a user's email address.
     ReadEmail,
+    /// Gave a chat of others another name.
     RenameChat,
+    /// Deleted a chat of others.
     DeleteChat,
+    /// Put a user into a chat.
     AddMember,
+    /// Took a member out of a chat.
     RemoveMember,
+    /// Banned a user from a room.
     BanUser,
+    /// Lifted a ban.
     LiftBan,
+    /// Deleted a message of somebody else.
     DeleteMessage,
+    /// Made the first administrator.
     CreateAdmin,
     /// By the operator, as the two that follow.
     ResetPassword,
+    /// By the operator: made a user an administrator.
     PromoteUser,
+    /// By the operator: made an administrator an ordinary user.
     DemoteUser,
     /// Accounts in bulk, which the reason names.
     CreateUsers,
+    /// Accounts in bulk, by a prefix that the reason names.
     RemoveUsers,
     /// Chats in bulk, which the reason counts.
     CreateChats,
@@ -75,14 +91,17 @@ impl<'a> Entry<'a> {
         Self { actor, action, user: None, chat: None, message: None, reason: "" }
     }
 
+    /// To whom it was done, or whose it was.
     pub fn on_user(self, user: UserId) -> Self {
         Self { user: Some(user), ..self }
     }
 
+    /// Where it was done.
     pub fn in_chat(self, chat: ChatId) -> Self {
         Self { chat: Some(chat), ..self }
     }
 
+    /// To which message it was done.
     pub fn on_message(self, message: Seq) -> Self {
         Self { message: Some(message), ..self }
     }
@@ -171,7 +190,9 @@ pub async fn record_reading(api: &Api, entry: Entry<'_>) -> Result<()> {
 /// An entry as administrators read it.
 #[derive(Clone, Debug)]
 pub struct Recorded {
+    /// Grows with time: the cursor of pages.
     pub id: i64,
+    /// When its transaction wrote it.
     pub at: Timestamp,
     /// `null`: the operator, who makes the first administrator.
     pub actor: Option<UserRef>,
@@ -179,7 +200,9 @@ pub struct Recorded {
     pub action: String,
     /// To whom, or whose.
     pub target_user: Option<UserRef>,
+    /// Where it was done.
     pub chat_id: Option<ChatId>,
+    /// To which message it was done.
     pub message_id: Option<Seq>,
     /// As the administrator gave it, or what a bulk act was about; empty for none.
     pub reason: String,

@@ -78,6 +78,7 @@ const GROUP_TALK: [Line; 15] = [
 /// What exists now. Shown to the operator, it says how to sign in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Demo {
+    /// All four, in the order in which they were made.
     pub people: Vec<Person>,
     /// Of the first two.
     pub private: ChatId,
@@ -85,10 +86,14 @@ pub struct Demo {
     pub group: ChatId,
 }
 
+/// One of the demo's accounts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person {
+    /// The account's.
     pub id: UserId,
+    /// What it signs in with.
     pub username: String,
+    /// An address of nobody.
     pub email: &'static str,
     /// Now; otherwise the account was there and has whatever password it had.
     pub made: bool,

@@ -4,7 +4,7 @@
 //! [`Api`] is what every service and route works with; [`router`] and [`internal_router`] are its
 //! two faces; [`run`] serves them. Both the `api` binary and the one-process binary start here.
 
-#![warn(unreachable_pub)]
+#![warn(missing_docs, unreachable_pub)]
 
 pub mod accounts;
 pub mod audit;
@@ -58,9 +58,13 @@ pub struct Parts {
     pub db: Db,
     /// [`Db::apart`] from it.
     pub people: Db,
+    /// Carries what is published to the gateways.
     pub bus: Bus,
+    /// Who is connected, as the gateways report it.
     pub presence: Presence,
+    /// Counts of everything that is limited, shared by all apis.
     pub limiter: Limiter,
+    /// Signs and verifies access tokens; the same keys in every api.
     pub tokens: Tokens,
 }
 
@@ -123,8 +127,11 @@ pub fn internal_router(api: Api) -> Router {
 
 /// The api's three listeners, bound.
 pub struct Listeners {
+    /// For people's requests.
     pub public: TcpListener,
+    /// For gateways' calls. Never reachable by clients.
     pub internal: TcpListener,
+    /// For operators: health, metrics, the log level.
     pub admin: TcpListener,
 }
 

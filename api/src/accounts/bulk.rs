@@ -46,17 +46,23 @@ pub const MAX_NUMBER: usize = 99_999_999;
 /// `{prefix}{from}` and so on, `count` of them.
 #[derive(Debug)]
 pub struct Range {
+    /// What all the names begin with; not empty, and no digit at its end.
     pub prefix: String,
+    /// The number behind the first one.
     pub from: usize,
+    /// From 1 to [`MAX_ACCOUNTS`].
     pub count: usize,
 }
 
 /// An account and its only session.
 pub struct Account {
+    /// The same as before where the account is taken again.
     pub id: UserId,
+    /// The prefix and a number.
     pub username: String,
     /// As signing in gives it.
     pub access_token: String,
+    /// Good once, as every refresh token.
     pub refresh_token: String,
 }
 

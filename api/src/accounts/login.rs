@@ -21,8 +21,11 @@ use std::net::IpAddr;
 pub struct Login {
     /// A username or an email, in whatever case and spelling.
     pub identity: String,
+    /// As it was typed.
     pub password: Secret,
+    /// What the device calls itself; shown in the list of sessions.
     pub user_agent: String,
+    /// The client's address, behind trusted proxies. Attempts are limited by it.
     pub from: IpAddr,
     /// What the device shows of an earlier sign-in.
     pub device: Option<String>,

@@ -30,6 +30,7 @@ pub struct ProfileChange {
 /// Some users, and where the next page begins.
 #[derive(Debug)]
 pub struct UserPage {
+    /// In the order of their usernames.
     pub items: Vec<Profile>,
     /// `after` of the next page; `null` on the last one.
     pub next: Option<String>,

@@ -19,12 +19,17 @@ use std::net::IpAddr;
 /// must be there.
 #[derive(Debug)]
 pub struct Registration {
+    /// Not checked yet; nobody else may have it or one that looks like it.
     pub username: Option<String>,
+    /// Not checked yet; nobody else may have it.
     pub email: Option<String>,
     /// Display name; the username when it is missing.
     pub name: Option<String>,
+    /// Not checked yet.
     pub password: Secret,
+    /// What the device calls itself; shown in the list of sessions.
     pub user_agent: String,
+    /// The client's address. Registrations are limited by it.
     pub from: IpAddr,
 }
 

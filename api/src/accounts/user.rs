@@ -10,23 +10,32 @@ use protocol::{account::Role, chat::PresenceStatus, id::UserId, time::Timestamp}
 /// An account as the database has it, without its password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
+    /// Never another account's, also after this one is gone.
     pub id: UserId,
+    /// As first written; compared by its key.
     pub username: String,
+    /// `None` for accounts that were registered by a username alone.
     pub email: Option<String>,
     /// Display name.
     pub name: String,
     /// A URL, or empty.
     pub avatar: String,
+    /// What it may do.
     pub role: Role,
+    /// When it was registered.
     pub created_at: Timestamp,
+    /// An administrator has shut it out.
     pub blocked: bool,
+    /// It was removed: it signs in no more, and its name stays taken.
     pub deactivated: bool,
 }
 
 /// A user as somebody may see it.
 #[derive(Debug, Clone)]
 pub struct Profile {
+    /// Never another account's.
     pub id: UserId,
+    /// As first written.
     pub username: String,
     /// Empty when there is none and to others than the user itself and admins.
     pub email: String,
@@ -34,8 +43,11 @@ pub struct Profile {
     pub name: String,
     /// A URL, or empty.
     pub avatar: String,
+    /// Whether it is connected now.
     pub status: PresenceStatus,
+    /// What it may do.
     pub role: Role,
+    /// When it was registered.
     pub created_at: Timestamp,
     /// Shown to the user itself and to admins.
     pub blocked: Option<bool>,
@@ -46,6 +58,7 @@ pub struct Profile {
 pub enum Viewer {
     /// The user itself, or an admin: sees everything.
     Trusted,
+    /// Anybody else: sees neither the email address nor whether the user is blocked.
     Stranger,
 }
 

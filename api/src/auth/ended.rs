@@ -15,7 +15,9 @@ use tokio::time::Instant;
 /// What the list knows about a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
+    /// It had not ended when the list was read last.
     Live,
+    /// It has ended, for this reason.
     Ended(EndReason),
     /// Ask the database.
     Unknown,

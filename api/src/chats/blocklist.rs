@@ -23,7 +23,9 @@ pub const MAX_ENTRIES: i64 = 500;
 /// Somebody on the list.
 #[derive(Clone, Debug)]
 pub struct BlockedPerson {
+    /// Who is not to be heard.
     pub user: UserRef,
+    /// When it was put on the list.
     pub blocked_at: Timestamp,
 }
 

@@ -28,6 +28,7 @@ pub const MAX_MEMBERS: usize = 10_000;
 /// A chat to be. The first member owns a group or room.
 #[derive(Debug)]
 pub struct NewChat {
+    /// As for [`super::create::NewChat`].
     pub chat_type: ChatType,
     /// As for [`super::create::NewChat`].
     pub name: Option<String>,

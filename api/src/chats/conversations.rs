@@ -42,6 +42,7 @@ const LOOKED_AT: i64 = 2;
 /// Which messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
+    /// Sent and received ones.
     All,
     /// Received and read. Chats without such messages are left out.
     Read,
@@ -54,14 +55,17 @@ pub enum Part {
 pub struct Line {
     /// Its number in the chat.
     pub id: Seq,
+    /// The chat it was sent to.
     pub chat_id: ChatId,
     /// The sender's username.
     pub from: String,
     /// The recipient's username, or the group's name.
     pub to: String,
+    /// The latest one, if it was edited.
     pub text: String,
     /// A received one: by the user. A sent one: by every other member, of at most 100 altogether.
     pub is_read: bool,
+    /// When it was sent.
     pub date: Timestamp,
 }
 

@@ -25,6 +25,7 @@ use std::collections::BTreeSet;
 /// What a new chat is asked to be.
 #[derive(Debug)]
 pub struct NewChat {
+    /// Decides what else must be there.
     pub chat_type: ChatType,
     /// Not of private chats; groups have one of their own choice or `Group`, rooms need one.
     pub name: Option<String>,

@@ -24,12 +24,17 @@ pub const MAX_CHATS: i64 = 500;
 /// A chat with what lists show beside the native protocol's fields.
 #[derive(Clone, Debug)]
 pub struct Overview {
+    /// What the native protocol shows of it.
     pub view: ChatView,
     /// The user's own part; `None` for a room that the user is not a member of.
     pub role: Option<MemberRole>,
+    /// Members now, invited ones included.
     pub member_count: i64,
+    /// Messages now, without deleted ones.
     pub message_count: i64,
+    /// `None` for the lobby, which nobody made.
     pub created_by: Option<UserId>,
+    /// When it was made.
     pub created_at: Timestamp,
     /// Kept out of the room. Looked up by [`find`] alone.
     pub banned: bool,

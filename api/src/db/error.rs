@@ -129,12 +129,16 @@ impl From<DbError> for Error {
 /// A database URL that cannot work, or a file that cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
+    /// No URL was given.
     #[error("DATABASE_URL is missing. Set it to the database, such as postgres://user@host/name")]
     Missing,
+    /// A URL of another kind of database.
     #[error("DATABASE_URL must start with postgres:// or sqlite:")]
     Scheme,
+    /// A PostgreSQL URL that cannot be read. PostgreSQL itself need not be there.
     #[error("DATABASE_URL is not a valid PostgreSQL URL: {0}")]
     Url(sqlx::Error),
+    /// The SQLite file cannot be opened or made.
     #[error("cannot open the database file: {0}")]
     Open(sqlx::Error),
 }

@@ -13,7 +13,9 @@ use sqlx::{PgConnection, Postgres, Sqlite, SqliteConnection, Transaction, pool::
 
 /// A connection for reading.
 pub enum Conn {
+    /// Of a pool; goes back to it when dropped.
     Postgres(PoolConnection<Postgres>),
+    /// Of the readers' pool; goes back to it when dropped.
     Sqlite(PoolConnection<Sqlite>),
 }
 
@@ -21,17 +23,22 @@ pub enum Conn {
 /// again: who looks at the same rows next ends it by [`Tx::rollback`]. One that may write in SQLite notes
 /// when it has.
 pub enum Tx {
+    /// Read committed, unless it is a snapshot.
     Postgres(Transaction<'static, Postgres>),
+    /// The writer's, or a reader's snapshot, which has no [`Written`].
     Sqlite(Transaction<'static, Sqlite>, Option<Written>),
 }
 
 /// Either of them, borrowed: for functions that serve both.
 pub enum Link<'c> {
+    /// Of a connection or a transaction.
     Postgres(&'c mut PgConnection),
+    /// Of a connection or a transaction.
     Sqlite(&'c mut SqliteConnection),
 }
 
 impl Conn {
+    /// Lends it to a function that serves transactions, too.
     pub fn link(&mut self) -> Link<'_> {
         match self {
             Self::Postgres(conn) => Link::Postgres(conn),
@@ -41,6 +48,7 @@ impl Conn {
 }
 
 impl Tx {
+    /// Lends it to a function that serves connections, too.
     pub fn link(&mut self) -> Link<'_> {
         match self {
             Self::Postgres(tx) => Link::Postgres(tx),
@@ -71,6 +79,7 @@ impl Tx {
 }
 
 impl Link<'_> {
+    /// Lends it on.
     pub fn link(&mut self) -> Link<'_> {
         match self {
             Self::Postgres(conn) => Link::Postgres(conn),

@@ -56,16 +56,35 @@ const LOCK_KEY: i64 = 0x5357_4954_4348;
 /// The schema cannot be brought to, or is not in, the state this program needs.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
+    /// A newer program has migrated it.
     #[error(
         "the database schema has version {found}, but this program knows only version {known}: start a newer program"
     )]
-    TooNew { found: i64, known: i64 },
+    TooNew {
+        /// The database's version.
+        found: i64,
+        /// The newest one that this program brings.
+        known: i64,
+    },
+    /// It waits for a migration that this process may not make.
     #[error(
         "the database schema has version {found}, but this program needs version {known}: migrate first"
     )]
-    TooOld { found: i64, known: i64 },
+    TooOld {
+        /// The database's version.
+        found: i64,
+        /// The one that this program needs.
+        known: i64,
+    },
+    /// The database refused a migration; those before it stand.
     #[error("migration {name} failed: {error}")]
-    Failed { name: &'static str, error: DbError },
+    Failed {
+        /// The migration's file, without its ending.
+        name: &'static str,
+        /// Why.
+        error: DbError,
+    },
+    /// The version could not be read or written.
     #[error(transparent)]
     Db(#[from] DbError),
 }

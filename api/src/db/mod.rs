@@ -117,12 +117,16 @@ impl Waiting {
 /// A database. Clones share its connections.
 #[derive(Clone, Debug)]
 pub enum Db {
+    /// Any number of apis may share it.
     Postgres(PgPool),
+    /// A file, of one process.
     Sqlite {
+        /// Several connections, which never wait for the writer.
         read: SqlitePool,
         /// One connection: SQLite has one writer at a time, and a queue here is fair where its
         /// own busy handler is not.
         write: SqlitePool,
+        /// When this process wrote last.
         written: Written,
     },
 }

@@ -83,6 +83,7 @@ const OF_A_CHAT: [&str; 10] = [
 ];
 
 impl Chore {
+    /// In the order in which they are looked at.
     pub const ALL: [Self; 7] = [
         Self::Members,
         Self::Chats,

@@ -36,7 +36,14 @@ const RESTS_UNTIL: &str = "retention_rests_until";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// A step is made. The next one may come after this time.
-    Made { chore: Chore, removed: u64, rest: Duration },
+    Made {
+        /// What was tidied.
+        chore: Chore,
+        /// Rows that are gone.
+        removed: u64,
+        /// How long the database is left alone, whichever process makes the next step.
+        rest: Duration,
+    },
     /// Nothing is to be done now.
     Nothing,
     /// Another process is making a step, or the rest after one is not over.
