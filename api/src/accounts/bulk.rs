@@ -55,7 +55,7 @@ pub struct Range {
 }
 
 /// An account and its only session.
-pub struct Account {
+pub struct BulkAccount {
     /// The same as before where the account is taken again.
     pub id: UserId,
     /// The prefix and a number.
@@ -69,7 +69,7 @@ pub struct Account {
 /// Makes the accounts of a range, in its order. Those that an earlier call made are taken again, also
 /// after their removal: their earlier sessions end. `username_taken` when a name is somebody else's;
 /// then nothing is made.
-pub async fn create(api: &Api, admin: UserId, range: &Range) -> Result<Vec<Account>> {
+pub async fn create(api: &Api, admin: UserId, range: &Range) -> Result<Vec<BulkAccount>> {
     let Range { from, count, .. } = *range;
     let prefix = &prefix(&range.prefix)?;
     let names = names(prefix, from, count)?;
@@ -213,7 +213,7 @@ pub(super) async fn end_sessions(
 }
 
 /// A session that was opened, before its access token is signed.
-struct Opened {
+struct OpenedSession {
     subject: Subject,
     refresh: Secret,
 }
@@ -230,18 +230,18 @@ async fn open_sessions(
     tx: &mut Tx,
     names: &[String],
     mut users: HashMap<String, (i64, String)>,
-) -> Result<Vec<Opened>, DbError> {
+) -> Result<Vec<OpenedSession>, DbError> {
     let open = |(id, username)| {
         let session_id = SessionId(Uuid::now_v7());
         let (user_id, role) = (UserId(id), Role::User);
         let subject = Subject { user_id, session_id, username, role };
-        Opened { subject, refresh: refresh_token(session_id) }
+        OpenedSession { subject, refresh: refresh_token(session_id) }
     };
-    let opened: Vec<Opened> =
+    let opened: Vec<OpenedSession> =
         names.iter().filter_map(|name| users.remove(&input::key(name))).map(open).collect();
     let rows: Vec<NewSession> = opened
         .iter()
-        .map(|Opened { subject, refresh }| NewSession {
+        .map(|OpenedSession { subject, refresh }| NewSession {
             id: subject.session_id.to_string(),
             user_id: subject.user_id.0,
             hash: refresh_hash(refresh),
@@ -269,10 +269,10 @@ async fn open_sessions(
     Ok(opened)
 }
 
-fn sign(tokens: &Tokens, opened: Vec<Opened>) -> Result<Vec<Account>> {
+fn sign(tokens: &Tokens, opened: Vec<OpenedSession>) -> Result<Vec<BulkAccount>> {
     let now = Timestamp::now();
-    let account = |Opened { subject, refresh }: Opened| {
-        Ok(Account {
+    let account = |OpenedSession { subject, refresh }: OpenedSession| {
+        Ok(BulkAccount {
             id: subject.user_id,
             access_token: tokens.issue(&subject, now, ACCESS_TOKEN_LIFETIME).map_err(fault)?,
             refresh_token: refresh.reveal().to_owned(),

@@ -41,7 +41,7 @@ pub async fn guests(api: &Api, request: Guests) -> Result<GuestsFound> {
     // for each other once, not in a circle.
     let names: BTreeMap<String, &str> =
         checked.iter().flatten().rev().map(|name| (guest_key(name), name.as_str())).collect();
-    let mut known = Known::default();
+    let mut known = KnownNames::default();
     for _ in 0..TRIES {
         known = find(&mut api.db.read().await?, &names).await?;
         let coming: Vec<NewGuest> = names
@@ -71,7 +71,7 @@ fn check(api: &Api, name: &str) -> Result<String, Refusal> {
 }
 
 #[derive(Default)]
-struct Known {
+struct KnownNames {
     /// Accounts and guests by `username_key`.
     users: HashMap<String, (i64, String)>,
     /// Those of them who are guests and were not here lately.
@@ -80,7 +80,7 @@ struct Known {
     looks: HashMap<String, i64>,
 }
 
-impl Known {
+impl KnownNames {
     /// The guest, or the refusal because somebody registered the name or one that looks like it; `None`
     /// when it is nobody's.
     fn get(&self, key: &str, name: &str) -> Option<Result<UserRef, Refusal>> {
@@ -112,11 +112,11 @@ row! {
     }
 }
 
-async fn find(conn: &mut Conn, names: &BTreeMap<String, &str>) -> Result<Known, DbError> {
+async fn find(conn: &mut Conn, names: &BTreeMap<String, &str>) -> Result<KnownNames, DbError> {
     let keys: List<String> =
         names.iter().flat_map(|(key, name)| [key.clone(), input::key(name)]).collect();
     if keys.0.is_empty() {
-        return Ok(Known::default());
+        return Ok(KnownNames::default());
     }
     let rows: Vec<NameRow> = fetch_all!(
         conn,
@@ -130,7 +130,7 @@ async fn find(conn: &mut Conn, names: &BTreeMap<String, &str>) -> Result<Known, 
     let back = rows.iter().filter(|row| row.back).map(|row| row.id).collect();
     let users = rows.into_iter().map(|row| (row.username_key, (row.id, row.username))).collect();
     let looks = names.values().flat_map(|name| skeletons(name)).collect();
-    Ok(Known { users, back, looks: skeletons::owners(conn.link(), looks).await? })
+    Ok(KnownNames { users, back, looks: skeletons::owners(conn.link(), looks).await? })
 }
 
 #[derive(Serialize)]

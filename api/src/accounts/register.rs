@@ -50,7 +50,7 @@ pub async fn register(api: &Api, registration: Registration) -> Result<SignedIn>
         (None, email) => candidates(email.as_deref().unwrap_or_default()),
     };
     for username in candidates {
-        let account = Account {
+        let account = NewAccount {
             username: &username,
             email: email.as_deref(),
             name: name.as_deref().unwrap_or(&username),
@@ -77,7 +77,7 @@ pub async fn register(api: &Api, registration: Registration) -> Result<SignedIn>
 }
 
 /// A row to be.
-pub(crate) struct Account<'a> {
+pub(crate) struct NewAccount<'a> {
     pub username: &'a str,
     pub email: Option<&'a str>,
     pub name: &'a str,
@@ -87,7 +87,10 @@ pub(crate) struct Account<'a> {
 
 /// Adds the account; `None` when its email or username is taken, or another username looks like it.
 /// Violates [`skeletons::TAKEN`] when that other one is being registered at the same time.
-pub(crate) async fn insert(tx: &mut Tx, account: &Account<'_>) -> Result<Option<UserId>, DbError> {
+pub(crate) async fn insert(
+    tx: &mut Tx,
+    account: &NewAccount<'_>,
+) -> Result<Option<UserId>, DbError> {
     let role = match account.role {
         Role::Admin => "admin",
         Role::User => "user",

@@ -25,10 +25,10 @@ pub enum Standing {
 
 /// The list. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Ended(Arc<RwLock<State>>);
+pub struct Ended(Arc<RwLock<EndedList>>);
 
 #[derive(Debug, Default)]
-struct State {
+struct EndedList {
     sessions: HashMap<SessionId, (EndReason, Timestamp)>,
     /// Until when the list may be believed; `None` before the first reading and when it overflows.
     good_until: Option<Instant>,

@@ -13,7 +13,7 @@ use std::collections::HashSet;
 
 /// A member, and whether the chat is to be dormant for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Mark {
+pub(super) struct DormantMark {
     pub chat_id: i64,
     pub user_id: i64,
     pub dormant: bool,
@@ -23,16 +23,16 @@ pub(super) struct Mark {
 pub async fn dormant(api: &Api, request: Dormant) -> Result<DormantMarked> {
     let asked: Vec<MemberKey> = request.chats.iter().map(MemberKey::from).collect();
     let each_once: HashSet<MemberKey> = asked.iter().copied().collect();
-    let marks: Vec<Mark> = each_once
+    let marks: Vec<DormantMark> = each_once
         .into_iter()
-        .map(|MemberKey { chat_id, user_id }| Mark { chat_id, user_id, dormant: true })
+        .map(|MemberKey { chat_id, user_id }| DormantMark { chat_id, user_id, dormant: true })
         .collect();
     let members = mark(&api.db, &marks).await?;
     Ok(DormantMarked { members: asked.iter().map(|key| members.contains(key)).collect() })
 }
 
 /// Sets these marks, each once; returns those of members.
-pub(super) async fn mark(db: &Db, marks: &[Mark]) -> Result<HashSet<MemberKey>> {
+pub(super) async fn mark(db: &Db, marks: &[DormantMark]) -> Result<HashSet<MemberKey>> {
     if marks.is_empty() {
         return Ok(HashSet::new());
     }

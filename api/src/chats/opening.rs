@@ -3,7 +3,7 @@
 //! user instead. A connection that shows one chat alone, or none, leaves the marks as they are.
 
 use super::{
-    dormant::{Mark, mark},
+    dormant::{DormantMark, mark},
     overview::{self, Overview, select_overviews},
 };
 use crate::{
@@ -37,7 +37,7 @@ pub async fn open(api: &Api, request: Open) -> Result<Opened> {
     shown.dedup();
     let live = i64::from(request.live_chats.min(MAX_LIVE_CHATS));
     let mut chats: HashMap<(UserId, Shows), Vec<ChatView>> = HashMap::new();
-    let mut wrong: Vec<Mark> = Vec::new();
+    let mut wrong: Vec<DormantMark> = Vec::new();
     for which in [Which::All, Which::Private] {
         let users = shown.iter().filter(|(_, shows)| *shows == which.shows());
         let users: List<i64> = users.map(|(user, _)| user.0).collect();
@@ -171,14 +171,14 @@ from_row!(Placed, |row| Self {
 });
 
 impl Placed {
-    fn wrong_mark(&self, which: Which) -> Option<Mark> {
+    fn wrong_mark(&self, which: Which) -> Option<DormantMark> {
         let is_wrong = match (self.live, which) {
             (true, Which::All) => self.dormant && self.settled,
             // Those that show all chats may not hold it.
             (true, Which::Private) => false,
             (false, _) => !self.dormant,
         };
-        is_wrong.then_some(Mark {
+        is_wrong.then_some(DormantMark {
             chat_id: self.chat.view.id.0,
             user_id: self.user.0,
             dormant: !self.dormant,

@@ -97,8 +97,8 @@ pub(super) async fn migrate(db: &Db) -> Result<(), MigrateError> {
     let mut tries = 0;
     loop {
         match step(db).await {
-            Ok(Step::Made) => tries = 0,
-            Ok(Step::Done { found }) => {
+            Ok(MigrationStep::Made) => tries = 0,
+            Ok(MigrationStep::Done { found }) => {
                 // Those of a newer schema are its own program's to make.
                 if found == known() {
                     indexes::make(db).await?;
@@ -118,7 +118,7 @@ pub(super) async fn migrate(db: &Db) -> Result<(), MigrateError> {
     }
 }
 
-enum Step {
+enum MigrationStep {
     /// There may be another one to make.
     Made,
     Done {
@@ -127,7 +127,7 @@ enum Step {
 }
 
 /// Makes the next migration, in a transaction of its own: one that is there stays, if the next one fails.
-async fn step(db: &Db) -> Result<Step, MigrateError> {
+async fn step(db: &Db) -> Result<MigrationStep, MigrateError> {
     let mut tx = db.begin().await?;
     // A migration may take longer than a request, and so may waiting for another process's.
     match tx.link() {
@@ -147,7 +147,7 @@ async fn step(db: &Db) -> Result<Step, MigrateError> {
     let Some((version, migration)) = (1_i64..).zip(MIGRATIONS).find(|(v, _)| *v > found) else {
         fits(&mut tx, found).await?;
         tx.commit().await?;
-        return Ok(Step::Done { found });
+        return Ok(MigrationStep::Done { found });
     };
     let (name, script) = match tx.link() {
         Link::Postgres(_) => (migration.name, migration.postgres),
@@ -167,7 +167,7 @@ async fn step(db: &Db) -> Result<Step, MigrateError> {
     tx.commit().await?;
     let took = started.elapsed();
     tracing::info!(db.version = version, ?took, "migrated the database to {name}");
-    Ok(Step::Made)
+    Ok(MigrationStep::Made)
 }
 
 /// Whether this program may work on a schema of this version, of which it knows the beginning: if each

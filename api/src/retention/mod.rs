@@ -13,7 +13,7 @@ use crate::{
     config::{Config, RetentionConfig},
     db::{Db, DbError, Tx, execute, fetch_all, fetch_optional},
 };
-use chore::{Made, work};
+use chore::{Tidied, work};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -124,7 +124,7 @@ async fn carry_out(
     place: &str,
 ) -> Result<Removal, DbError> {
     let started = Instant::now();
-    let Made { removed, more, place } = work(tx, config, chore, now, place).await?;
+    let Tidied { removed, more, place } = work(tx, config, chore, now, place).await?;
     let rest = started
         .elapsed()
         .saturating_mul(config.rest)

@@ -27,7 +27,7 @@ pub(super) struct WantedRange {
 }
 
 /// An event, and the place of its range in the question.
-pub(super) type Placed = (usize, Event);
+pub(super) type PlacedEvent = (usize, Event);
 
 /// Ends the ranges before the texts that make them longer than their share.
 pub(super) async fn weigh(conn: &mut Conn, wanted: &mut [WantedRange], share: usize) -> Result<()> {
@@ -88,7 +88,7 @@ pub(super) async fn messages(
     conn: &mut Conn,
     wanted: &[WantedRange],
     ranges: &[Range],
-) -> Result<Vec<Placed>> {
+) -> Result<Vec<PlacedEvent>> {
     let found: Vec<PlacedMessage> = fetch_all!(
         conn,
         postgres: "WITH r AS (
@@ -155,7 +155,10 @@ row! {
 }
 
 /// Who came and who went.
-pub(super) async fn member_changes(conn: &mut Conn, wanted: &[WantedRange]) -> Result<Vec<Placed>> {
+pub(super) async fn member_changes(
+    conn: &mut Conn,
+    wanted: &[WantedRange],
+) -> Result<Vec<PlacedEvent>> {
     let rows: Vec<MemberEventRow> = fetch_all!(
         conn,
         postgres: "WITH r AS (
@@ -207,7 +210,10 @@ row! {
 }
 
 /// New names and new owners.
-pub(super) async fn chat_changes(conn: &mut Conn, wanted: &[WantedRange]) -> Result<Vec<Placed>> {
+pub(super) async fn chat_changes(
+    conn: &mut Conn,
+    wanted: &[WantedRange],
+) -> Result<Vec<PlacedEvent>> {
     let rows: Vec<ChatEventRow> = fetch_all!(
         conn,
         postgres: "WITH r AS (

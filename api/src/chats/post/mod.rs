@@ -22,8 +22,8 @@ use crate::{
 };
 use plan::{
     Decision,
-    batch::{Batch, Done},
-    facts::Chat,
+    batch::{Batch, BatchDone},
+    facts::ChatFacts,
 };
 use platform::telemetry::trace::{Kind, Span};
 use protocol::{
@@ -117,7 +117,7 @@ async fn transact(
 
 /// What gateways are told: what was done before and is asked for again, what was done, and who of the
 /// dormant members is to wake for it (chat, user).
-fn tell(done: Done, sleepers: Vec<(i64, i64)>) -> News {
+fn tell(done: BatchDone, sleepers: Vec<(i64, i64)>) -> News {
     let mut news = News::default();
     let wake = |(chat, user)| {
         let chat_id = ChatId(chat);
@@ -141,7 +141,7 @@ fn tell(done: Done, sleepers: Vec<(i64, i64)>) -> News {
 struct Locked {
     tx: Tx,
     /// Those that exist.
-    chats: HashMap<ChatId, Chat>,
+    chats: HashMap<ChatId, ChatFacts>,
     /// Those that exist and that somebody else has locked.
     busy: HashSet<ChatId>,
 }
@@ -164,9 +164,9 @@ async fn lock(api: &Api, commands: &[&Command], impatient: bool) -> Result<Locke
 /// Decides and writes.
 async fn decide(
     tx: &mut Tx,
-    chats: HashMap<ChatId, Chat>,
+    chats: HashMap<ChatId, ChatFacts>,
     commands: &[&Command],
-) -> Result<(Vec<Decision>, Done)> {
+) -> Result<(Vec<Decision>, BatchDone)> {
     let (now, facts) = store::facts(tx, commands).await?;
     let named = store::named_messages(tx, commands, &facts).await?;
     let edits = store::earlier_edits(tx, commands).await?;

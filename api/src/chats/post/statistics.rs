@@ -2,13 +2,13 @@
 //! transaction and under the locks of its chats. Three for the whole batch; none when no chat of it is
 //! counted.
 
-use super::{plan::batch::Done, tally::Tally};
+use super::{plan::batch::BatchDone, tally::Tally};
 use crate::db::{DbError, Tx, column, execute, fetch_all, json_rows};
 use protocol::id::{ChatId, UserId};
 use serde::Serialize;
 
 /// Adds what the batch changed.
-pub(super) async fn write(tx: &mut Tx, done: &Done) -> Result<(), DbError> {
+pub(super) async fn write(tx: &mut Tx, done: &BatchDone) -> Result<(), DbError> {
     let tallies: Vec<(ChatId, &Tally)> =
         done.chats.iter().filter_map(|(id, chat)| Some((*id, chat.tally.as_ref()?))).collect();
     if tallies.is_empty() {

@@ -1,7 +1,7 @@
 //! The statements of `post` that read and lock; [`super::write`] has those that write. Each handles the
 //! whole batch.
 
-use super::plan::facts::{Barred, Chat, EditKey, Edited, Fact, Repeated, Sender, fingerprint};
+use super::plan::facts::{Barred, ChatFacts, EditKey, Edited, Fact, Repeated, Sender, fingerprint};
 use crate::{
     chats::{
         access::{MemberRole, chat_type},
@@ -67,7 +67,7 @@ pub(super) async fn lock_chats(
     tx: &mut Tx,
     commands: &[&Command],
     how: Lock,
-) -> Result<HashMap<ChatId, Chat>, DbError> {
+) -> Result<HashMap<ChatId, ChatFacts>, DbError> {
     let ids = chat_ids(commands);
     let postgres = match how {
         Lock::Wait => LOCK_CHATS,
@@ -80,12 +80,12 @@ pub(super) async fn lock_chats(
 
 struct LockedChat {
     id: ChatId,
-    chat: Chat,
+    chat: ChatFacts,
 }
 
 from_row!(LockedChat, |row| Self {
     id: ChatId(row.try_get("id")?),
-    chat: Chat {
+    chat: ChatFacts {
         chat_type: chat_type(row.try_get("chat_type")?),
         last_seq: Seq(row.try_get("last_seq")?),
         ordinals: Ordinals {

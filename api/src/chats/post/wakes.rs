@@ -1,7 +1,7 @@
 //! Waking the members whose connections do not hold a chat live: each once, by the first message since it
 //! was marked dormant for them.
 
-use super::plan::batch::Done;
+use super::plan::batch::BatchDone;
 use crate::{
     db::{List, Tx, column, execute, fetch_all, json_rows},
     error::Result,
@@ -23,7 +23,7 @@ struct Wake {
 /// The dormant members of these chats, chat and user. Their marks are taken away, so that nobody who never
 /// comes back is woken for each message, and that they were woken is remembered, for gateways that the
 /// bus does not reach. Whatever marks a chat once more is for the messages after this batch.
-pub(super) async fn wake(tx: &mut Tx, done: &Done) -> Result<Vec<(i64, i64)>> {
+pub(super) async fn wake(tx: &mut Tx, done: &BatchDone) -> Result<Vec<(i64, i64)>> {
     let chats: List<i64> =
         done.chats.iter().filter(|(_, chat)| chat.has_dormant).map(|(id, _)| id.0).collect();
     if chats.0.is_empty() {

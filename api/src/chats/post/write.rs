@@ -1,6 +1,6 @@
 //! The statements of `post` that write what a batch did. Each handles the whole batch.
 
-use super::plan::batch::Done;
+use super::plan::batch::BatchDone;
 use crate::{
     chats::ordinals::{self, Ordinals},
     db::{Tx, column, execute, json_rows},
@@ -11,7 +11,7 @@ use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Writes what the batch did.
-pub(super) async fn write(tx: &mut Tx, now: Timestamp, done: &Done) -> Result<()> {
+pub(super) async fn write(tx: &mut Tx, now: Timestamp, done: &BatchDone) -> Result<()> {
     let chats = chats(done);
     if done.sent.is_empty() {
         number_chats(tx, now, &chats).await?;
@@ -53,7 +53,7 @@ struct NumberedChat {
     newest: i64,
 }
 
-fn chats(done: &Done) -> Vec<NumberedChat> {
+fn chats(done: &BatchDone) -> Vec<NumberedChat> {
     let chats = done.chats.iter().map(|(id, chat)| {
         let Ordinals { sent_count, sent_seq, newest } = chat.ordinals;
         NumberedChat {
@@ -106,7 +106,7 @@ struct NewMessage<'a> {
     ordinal: Option<i64>,
 }
 
-fn sent(done: &Done) -> Vec<NewMessage<'_>> {
+fn sent(done: &BatchDone) -> Vec<NewMessage<'_>> {
     let messages = done.sent.iter().map(|(chat, message, ordinal)| NewMessage {
         chat_id: chat.0,
         id: message.id.0,
@@ -121,7 +121,7 @@ fn sent(done: &Done) -> Vec<NewMessage<'_>> {
 
 /// How far a sender has seen a chat: up to the last message of its own.
 #[derive(Serialize)]
-struct Seen {
+struct SenderSeen {
     chat_id: i64,
     user_id: i64,
     ordinal: Option<i64>,
@@ -129,12 +129,12 @@ struct Seen {
 
 /// In the order in which everybody locks members' rows: the lists are, and each row of them is looked
 /// for in its turn.
-fn seen(messages: &[NewMessage<'_>]) -> Vec<Seen> {
+fn seen(messages: &[NewMessage<'_>]) -> Vec<SenderSeen> {
     // The last message of each sender stays.
     let last: BTreeMap<(i64, i64), Option<i64>> =
         messages.iter().map(|sent| ((sent.chat_id, sent.sender_id), sent.ordinal)).collect();
     let seen = last.into_iter();
-    seen.map(|((chat_id, user_id), ordinal)| Seen { chat_id, user_id, ordinal }).collect()
+    seen.map(|((chat_id, user_id), ordinal)| SenderSeen { chat_id, user_id, ordinal }).collect()
 }
 
 /// Inserts the new messages. With PostgreSQL it does what [`move_seen`] and [`number_chats`] do, too.
@@ -143,7 +143,7 @@ async fn insert_messages(
     now: Timestamp,
     messages: &[NewMessage<'_>],
     chats: &[NumberedChat],
-    seen: &[Seen],
+    seen: &[SenderSeen],
 ) -> Result<()> {
     execute!(
         tx,
@@ -193,7 +193,7 @@ async fn insert_messages(
 }
 
 /// Notes that senders have seen their own messages, and want to be members if they were only invited.
-async fn move_seen(tx: &mut Tx, seen: &[Seen]) -> Result<()> {
+async fn move_seen(tx: &mut Tx, seen: &[SenderSeen]) -> Result<()> {
     execute!(
         tx,
         "UPDATE members SET seen = COALESCE(r.value ->> 'ordinal', seen), invited_by = NULL
@@ -216,7 +216,7 @@ struct ChangedMessage<'a> {
     deleted_by: Option<i64>,
 }
 
-fn changed(done: &Done) -> Vec<ChangedMessage<'_>> {
+fn changed(done: &BatchDone) -> Vec<ChangedMessage<'_>> {
     let messages = done.changed.iter().map(|stored| ChangedMessage {
         chat_id: stored.chat_id.0,
         id: stored.message.id.0,
@@ -266,7 +266,7 @@ struct NewEdit<'a> {
     seq: i64,
 }
 
-fn edits(done: &Done) -> Vec<NewEdit<'_>> {
+fn edits(done: &BatchDone) -> Vec<NewEdit<'_>> {
     let edits = done.edits.iter().map(|((chat, message, fingerprint), seq)| NewEdit {
         chat_id: chat.0,
         message_id: message.0,

@@ -27,9 +27,9 @@ const MAX_FILTER_BYTES: usize = 1024;
 
 /// The handle to what this process logs. Clones share it.
 #[derive(Clone)]
-pub struct Logs(Arc<Inner>);
+pub struct Logs(Arc<LevelState>);
 
-struct Inner {
+struct LevelState {
     filter: reload::Handle<EnvFilter, Registry>,
     /// What the process was started with.
     usual: LogFilter,
@@ -48,7 +48,7 @@ impl Logs {
     /// Logs by this filter, and the layer that carries it out.
     pub(super) fn new(filter: &LogFilter) -> (Self, reload::Layer<EnvFilter, Registry>) {
         let (layer, handle) = reload::Layer::new(filter.to_env_filter());
-        let inner = Inner {
+        let inner = LevelState {
             filter: handle,
             usual: filter.clone(),
             now: Mutex::new(Now { filter: filter.clone(), until: None }),

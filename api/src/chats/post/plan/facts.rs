@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 /// A chat that exists, locked.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Chat {
+pub(crate) struct ChatFacts {
     pub chat_type: ChatType,
     pub last_seq: Seq,
     pub ordinals: Ordinals,
