@@ -5,6 +5,7 @@
 //! statistics are kept of one of the chats. What each command means is decided in `plan`, without the
 //! database.
 
+mod lock;
 mod plan;
 mod sifted;
 mod statistics;
@@ -15,11 +16,12 @@ mod write;
 
 use crate::{
     audit,
-    db::{DbError, Tx},
+    db::Tx,
     error::Result,
     news::{self, News},
     state::Api,
 };
+use lock::{Locked, lock};
 use plan::{
     Decision,
     batch::{Batch, BatchDone},
@@ -35,8 +37,7 @@ use protocol::{
     relay::{ChatEvents, UserPayload},
 };
 use sifted::Sifted;
-use std::collections::{HashMap, HashSet};
-use store::Lock;
+use std::collections::HashMap;
 
 /// Carries the commands out in order. A refused command does not hinder the others, nor does a chat
 /// that somebody holds when the caller is impatient; an error means that nothing is known of any, and
@@ -135,30 +136,6 @@ fn tell(done: BatchDone, sleepers: Vec<(i64, i64)>) -> News {
         news.for_user(user, wake);
     }
     news
-}
-
-/// A transaction that has locked chats.
-struct Locked {
-    tx: Tx,
-    /// Those that exist.
-    chats: HashMap<ChatId, ChatFacts>,
-    /// Those that exist and that somebody else has locked.
-    busy: HashSet<ChatId>,
-}
-
-async fn lock(api: &Api, commands: &[&Command], impatient: bool) -> Result<Locked, DbError> {
-    let mut tx = if impatient { api.db.begin_impatient().await? } else { api.db.begin().await? };
-    match store::lock_chats(&mut tx, commands, Lock::Wait).await {
-        Err(DbError::Held(_)) if impatient => {}
-        chats => return Ok(Locked { tx, chats: chats?, busy: HashSet::new() }),
-    }
-    // Which chats it waited for, nobody says. Those that it had locked must be free for the next one.
-    tx.rollback().await?;
-    let mut tx = api.db.begin().await?;
-    let chats = store::lock_chats(&mut tx, commands, Lock::Skip).await?;
-    let mut busy = store::existing(&mut tx, commands).await?;
-    busy.retain(|chat| !chats.contains_key(chat));
-    Ok(Locked { tx, chats, busy })
 }
 
 /// Decides and writes.

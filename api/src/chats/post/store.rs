@@ -1,14 +1,10 @@
-//! The statements of `post` that read and lock; [`super::write`] has those that write. Each handles the
-//! whole batch.
+//! The statements of `post` that read what a batch must know; [`super::lock`] has those that lock, and
+//! [`super::write`] those that write. Each handles the whole batch.
 
-use super::plan::facts::{Barred, ChatFacts, EditKey, Edited, Fact, Repeated, Sender, fingerprint};
+use super::plan::facts::{Barred, EditKey, Edited, Fact, Repeated, Sender, fingerprint};
 use crate::{
-    chats::{
-        access::{MemberRole, chat_type},
-        ordinals::Ordinals,
-        stored::Stored,
-    },
-    db::{DbError, List, Tx, column, fetch_all, from_row, json_rows, row},
+    chats::{access::MemberRole, stored::Stored},
+    db::{Tx, column, fetch_all, from_row, json_rows, row},
     error::Result,
 };
 use protocol::{
@@ -18,104 +14,7 @@ use protocol::{
     time::Timestamp,
 };
 use serde::Serialize;
-use std::collections::{BTreeSet, HashMap, HashSet};
-
-/// How to lock chats that somebody else holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lock {
-    /// Wait for them, as long as the transaction waits for rows.
-    Wait,
-    /// Leave them out.
-    Skip,
-}
-
-/// PostgreSQL, [`Lock::Wait`].
-const LOCK_CHATS: &str = "
-    SELECT c.id, c.chat_type, c.last_seq, c.sent_count, c.sent_seq, c.newest,
-        COALESCE((SELECT TRUE FROM members d
-            WHERE d.chat_id = c.id AND d.dormant LIMIT 1), FALSE) AS has_dormant,
-        COALESCE((SELECT TRUE FROM statistics k WHERE k.chat_id = c.id), FALSE) AS counted
-    FROM chats c
-    WHERE c.id IN (SELECT value FROM json_each($1)) AND c.deleted_at IS NULL
-    ORDER BY c.id
-    FOR NO KEY UPDATE OF c";
-
-/// PostgreSQL, [`Lock::Skip`].
-const LOCK_FREE_CHATS: &str = "
-    SELECT c.id, c.chat_type, c.last_seq, c.sent_count, c.sent_seq, c.newest,
-        COALESCE((SELECT TRUE FROM members d
-            WHERE d.chat_id = c.id AND d.dormant LIMIT 1), FALSE) AS has_dormant,
-        COALESCE((SELECT TRUE FROM statistics k WHERE k.chat_id = c.id), FALSE) AS counted
-    FROM chats c
-    WHERE c.id IN (SELECT value FROM json_each($1)) AND c.deleted_at IS NULL
-    ORDER BY c.id
-    FOR NO KEY UPDATE OF c SKIP LOCKED";
-
-/// SQLite: the transaction is the only one that writes, so nobody else holds a chat.
-const READ_CHATS: &str = "
-    SELECT c.id, c.chat_type, c.last_seq, c.sent_count, c.sent_seq, c.newest,
-        COALESCE((SELECT TRUE FROM members d
-            WHERE d.chat_id = c.id AND d.dormant LIMIT 1), FALSE) AS has_dormant,
-        COALESCE((SELECT TRUE FROM statistics k WHERE k.chat_id = c.id), FALSE) AS counted
-    FROM chats c
-    WHERE c.id IN (SELECT value FROM json_each($1)) AND c.deleted_at IS NULL
-    ORDER BY c.id";
-
-/// Locks the chats that exist, in the order of their ids, so that overlapping batches queue up
-/// instead of waiting for each other in a circle.
-pub(super) async fn lock_chats(
-    tx: &mut Tx,
-    commands: &[&Command],
-    how: Lock,
-) -> Result<HashMap<ChatId, ChatFacts>, DbError> {
-    let ids = chat_ids(commands);
-    let postgres = match how {
-        Lock::Wait => LOCK_CHATS,
-        Lock::Skip => LOCK_FREE_CHATS,
-    };
-    let found: Vec<LockedChat> =
-        fetch_all!(tx, postgres: postgres, (ids), sqlite: READ_CHATS, (ids))?;
-    Ok(found.into_iter().map(|LockedChat { id, chat }| (id, chat)).collect())
-}
-
-struct LockedChat {
-    id: ChatId,
-    chat: ChatFacts,
-}
-
-from_row!(LockedChat, |row| Self {
-    id: ChatId(row.try_get("id")?),
-    chat: ChatFacts {
-        chat_type: chat_type(row.try_get("chat_type")?),
-        last_seq: Seq(row.try_get("last_seq")?),
-        ordinals: Ordinals {
-            sent_count: row.try_get("sent_count")?,
-            sent_seq: Seq(row.try_get("sent_seq")?),
-            newest: row.try_get("newest")?,
-        },
-        has_dormant: row.try_get("has_dormant")?,
-        counted: row.try_get("counted")?,
-    },
-});
-
-/// The chats of these commands that exist, locked by whomever.
-pub(super) async fn existing(
-    tx: &mut Tx,
-    commands: &[&Command],
-) -> Result<HashSet<ChatId>, DbError> {
-    let rows: Vec<(i64,)> = fetch_all!(
-        tx,
-        "SELECT id FROM chats
-         WHERE id IN (SELECT value FROM json_each($1)) AND deleted_at IS NULL",
-        chat_ids(commands)
-    )?;
-    Ok(rows.into_iter().map(|(id,)| ChatId(id)).collect())
-}
-
-fn chat_ids(commands: &[&Command]) -> List<i64> {
-    let ids: BTreeSet<i64> = commands.iter().map(|command| command.chat_id.0).collect();
-    ids.into_iter().collect()
-}
+use std::collections::{BTreeSet, HashMap};
 
 /// Whose command it is, where, and by what it would be known again.
 #[derive(Serialize)]
