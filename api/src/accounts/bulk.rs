@@ -77,7 +77,7 @@ pub async fn create(api: &Api, admin: UserId, range: &Range) -> Result<Vec<BulkA
     let users = insert(&mut tx, &names).await?;
     let ids: Vec<i64> = users.values().map(|(id, _)| *id).collect();
     if let Some(name) = names.iter().find(|name| !users.contains_key(&input::key(name))) {
-        return Err(taken(&format!("The username {name}")));
+        return Err(name_taken(&format!("The username {name}")));
     }
     keep_skeletons(&mut tx, &names, &users).await?;
     let reason = EndReason::SignedOut;
@@ -120,7 +120,7 @@ pub(super) fn prefix(text: &str) -> Result<String> {
     prefix.map_err(|why| Error::field("prefix", why))
 }
 
-fn taken(which: &str) -> Error {
+fn name_taken(which: &str) -> Error {
     let text = format!("{which} is somebody else's, or looks like somebody else's.");
     Error::new(Code::UsernameTaken, text)
 }
@@ -142,11 +142,11 @@ async fn keep_skeletons(
         if missing.remove(&skeleton).is_some_and(|user| user != owner) {
             let name = names.iter().find(|name| skeletons(name).contains(&skeleton));
             let name = name.unwrap_or(&skeleton);
-            return Err(taken(&format!("The username {name}")));
+            return Err(name_taken(&format!("The username {name}")));
         }
     }
     match skeletons::keep(tx, missing).await {
-        Err(error) if error.violates(skeletons::TAKEN) => Err(taken("One of the usernames")),
+        Err(error) if error.violates(skeletons::TAKEN) => Err(name_taken("One of the usernames")),
         kept => Ok(kept?),
     }
 }

@@ -56,7 +56,7 @@ pub async fn guests(api: &Api, request: Guests) -> Result<GuestsFound> {
     }
     let guest = |name: String| match known.get(&guest_key(&name), &name) {
         Some(found) => found,
-        None => taken(),
+        None => name_taken(),
     };
     Ok(GuestsFound { guests: checked.into_iter().map(|name| name.and_then(guest)).collect() })
 }
@@ -67,7 +67,7 @@ fn check(api: &Api, name: &str) -> Result<String, Refusal> {
         return Err(Code::GuestsOff.into());
     }
     let name = guest_name(name)?;
-    if is_reserved(&name) { taken() } else { Ok(name) }
+    if is_reserved(&name) { name_taken() } else { Ok(name) }
 }
 
 #[derive(Default)]
@@ -86,7 +86,7 @@ impl KnownNames {
     fn get(&self, key: &str, name: &str) -> Option<Result<UserRef, Refusal>> {
         let alike = || skeletons(name).iter().any(|one| self.looks.contains_key(one));
         if self.users.contains_key(&input::key(name)) || alike() {
-            return Some(taken());
+            return Some(name_taken());
         }
         let (id, username) = self.users.get(key)?;
         Some(Ok(UserRef { id: UserId(*id), username: username.clone(), guest: true }))
@@ -171,7 +171,7 @@ async fn make(api: &Api, guests: &[NewGuest<'_>]) -> Result<(), DbError> {
     tx.commit().await
 }
 
-fn taken<T>() -> Result<T, Refusal> {
+fn name_taken<T>() -> Result<T, Refusal> {
     Err(Refusal::new(
         Code::UsernameTaken,
         "This name is, or looks like, the name of somebody with an account.",

@@ -30,15 +30,15 @@ pub async fn changed(api: &Api, request: Changed) -> Result<ChangedFound> {
     let mut tx = api.db.snapshot().await?;
     let since = request.since.map_or(now - FIRST_LOOK_MS, |since| since.0) - CHANGED_OVERLAP_MS;
     let mut found = ChangedFound { now: Timestamp(now), ..ChangedFound::default() };
-    chats(&mut tx, since, &mut found).await?;
-    (found.joined, found.cut.joined) = joined(&mut tx, since).await?;
-    (found.parted, found.cut.parted) = parted(&mut tx, since).await?;
+    read_chats(&mut tx, since, &mut found).await?;
+    (found.joined, found.cut.joined) = read_joined(&mut tx, since).await?;
+    (found.parted, found.cut.parted) = read_parted(&mut tx, since).await?;
     let more_bans;
-    (found.banned, more_bans) = banned(&mut tx, since).await?;
+    (found.banned, more_bans) = read_banned(&mut tx, since).await?;
     // Answered as one: a caller looks at both in the same way.
     found.cut.parted |= more_bans;
-    (found.woken, found.cut.woken) = woken(&mut tx, since).await?;
-    ended(&mut tx, since, &mut found).await?;
+    (found.woken, found.cut.woken) = read_woken(&mut tx, since).await?;
+    read_ended(&mut tx, since, &mut found).await?;
     tx.commit().await?;
     let Cut { chats, joined, parted, woken, ended } = found.cut;
     found.truncated = chats || joined || parted || woken || ended;
@@ -46,7 +46,7 @@ pub async fn changed(api: &Api, request: Changed) -> Result<ChangedFound> {
 }
 
 /// Chats with new events, and those that were deleted.
-async fn chats(tx: &mut Tx, since: i64, found: &mut ChangedFound) -> Result<()> {
+async fn read_chats(tx: &mut Tx, since: i64, found: &mut ChangedFound) -> Result<()> {
     let mut chats: Vec<(i64, i64, bool)> = fetch_all!(
         tx,
         "SELECT id, last_seq, deleted_at IS NOT NULL FROM chats
@@ -64,7 +64,7 @@ async fn chats(tx: &mut Tx, since: i64, found: &mut ChangedFound) -> Result<()> 
     Ok(())
 }
 
-async fn joined(tx: &mut Tx, since: i64) -> Result<(Vec<UserChat>, bool)> {
+async fn read_joined(tx: &mut Tx, since: i64) -> Result<(Vec<UserChat>, bool)> {
     let joined: Vec<(i64, i64)> = fetch_all!(
         tx,
         "SELECT user_id, chat_id FROM members WHERE joined_at >= $1 ORDER BY joined_at DESC LIMIT $2",
@@ -75,7 +75,7 @@ async fn joined(tx: &mut Tx, since: i64) -> Result<(Vec<UserChat>, bool)> {
 }
 
 /// Who is not a member any more: whoever came back since is in `joined` only.
-async fn parted(tx: &mut Tx, since: i64) -> Result<(Vec<UserChat>, bool)> {
+async fn read_parted(tx: &mut Tx, since: i64) -> Result<(Vec<UserChat>, bool)> {
     let mut parted: Vec<(i64, i64)> = fetch_all!(
         tx,
         "SELECT e.user_id, e.chat_id FROM member_events e
@@ -98,7 +98,7 @@ async fn parted(tx: &mut Tx, since: i64) -> Result<(Vec<UserChat>, bool)> {
     Ok(user_chats(parted))
 }
 
-async fn banned(tx: &mut Tx, since: i64) -> Result<(Vec<UserChat>, bool)> {
+async fn read_banned(tx: &mut Tx, since: i64) -> Result<(Vec<UserChat>, bool)> {
     let banned: Vec<(i64, i64)> = fetch_all!(
         tx,
         "SELECT user_id, chat_id FROM bans WHERE banned_at >= $1 ORDER BY banned_at DESC LIMIT $2",
@@ -111,7 +111,7 @@ async fn banned(tx: &mut Tx, since: i64) -> Result<(Vec<UserChat>, bool)> {
 /// Members whom a message woke, and members for whom a chat is dormant although it changed (marked while
 /// something was written, say), and after what: messages are looked for from each such chat's end on, and
 /// not for ever; what is further back than that is not told of.
-async fn woken(tx: &mut Tx, since: i64) -> Result<(Vec<Woken>, bool)> {
+async fn read_woken(tx: &mut Tx, since: i64) -> Result<(Vec<Woken>, bool)> {
     // Written so that PostgreSQL begins with the chats that changed, however few are dormant.
     let mut rows: Vec<(i64, i64, i64)> = fetch_all!(
         tx,
@@ -164,7 +164,7 @@ async fn woken(tx: &mut Tx, since: i64) -> Result<(Vec<Woken>, bool)> {
 }
 
 /// Sessions that ended, by the reason.
-async fn ended(tx: &mut Tx, since: i64, found: &mut ChangedFound) -> Result<()> {
+async fn read_ended(tx: &mut Tx, since: i64, found: &mut ChangedFound) -> Result<()> {
     let mut rows: Vec<(String, Option<String>)> = fetch_all!(
         tx,
         "SELECT id, end_reason FROM sessions WHERE ended_at >= $1 ORDER BY ended_at DESC LIMIT $2",

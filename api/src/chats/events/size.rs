@@ -35,16 +35,20 @@ fn json_bytes(event: &Event) -> usize {
         + match &event.change {
             Change::Message(message) | Change::Edited(message) => {
                 let key = message.client_message_id.as_deref().unwrap_or_default();
-                spelled(&message.text) + spelled(&message.sender.username) + spelled(key)
+                spelled_bytes(&message.text)
+                    + spelled_bytes(&message.sender.username)
+                    + spelled_bytes(key)
             }
-            Change::Member { user, .. } | Change::Owner { user, .. } => spelled(&user.username),
-            Change::Renamed { name, .. } => spelled(name),
+            Change::Member { user, .. } | Change::Owner { user, .. } => {
+                spelled_bytes(&user.username)
+            }
+            Change::Renamed { name, .. } => spelled_bytes(name),
             Change::Deleted { .. } | Change::Unknown => 0,
         }
 }
 
 /// The length of a text as JSON spells it.
-fn spelled(text: &str) -> usize {
+fn spelled_bytes(text: &str) -> usize {
     let byte = |byte: u8| match byte {
         b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 2,
         0..0x20 => 6,
@@ -85,7 +89,7 @@ mod tests {
             let weighed = json_bytes(&event);
             assert!(whole <= weighed && weighed < whole + 400, "{text:?}: {whole}, {weighed}");
             let alone = serde_json::to_string(text).unwrap().len();
-            assert_eq!(spelled(text) + 2, alone, "{text:?}");
+            assert_eq!(spelled_bytes(text) + 2, alone, "{text:?}");
         }
         let (user, change) =
             (UserRef::registered(UserId(1), "😀".repeat(32)), MemberChange::Removed);

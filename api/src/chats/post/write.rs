@@ -12,12 +12,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Writes what the batch did.
 pub(super) async fn write(tx: &mut Tx, now: Timestamp, done: &BatchDone) -> Result<()> {
-    let chats = chats(done);
+    let chats = numbered_chats(done);
     if done.sent.is_empty() {
         number_chats(tx, now, &chats).await?;
     } else {
-        let messages = sent(done);
-        let seen = seen(&messages);
+        let messages = new_messages(done);
+        let seen = senders_seen(&messages);
         insert_messages(tx, now, &messages, &chats, &seen).await?;
         // PostgreSQL has done both with the insert: two round trips less for every batch, which is what a
         // batch mostly costs. In SQLite a statement is only a call, and changes one table.
@@ -27,10 +27,10 @@ pub(super) async fn write(tx: &mut Tx, now: Timestamp, done: &BatchDone) -> Resu
         }
     }
     if !done.changed.is_empty() {
-        update_messages(tx, &changed(done)).await?;
+        update_messages(tx, &changed_messages(done)).await?;
     }
     if !done.edits.is_empty() {
-        insert_edits(tx, now, &edits(done)).await?;
+        insert_edits(tx, now, &new_edits(done)).await?;
     }
     let deleted = done.changed.iter().filter(|stored| stored.deleted.is_some());
     let deleted: BTreeSet<i64> = deleted.map(|stored| stored.chat_id.0).collect();
@@ -53,7 +53,7 @@ struct NumberedChat {
     newest: i64,
 }
 
-fn chats(done: &BatchDone) -> Vec<NumberedChat> {
+fn numbered_chats(done: &BatchDone) -> Vec<NumberedChat> {
     let chats = done.chats.iter().map(|(id, chat)| {
         let Ordinals { sent_count, sent_seq, newest } = chat.ordinals;
         NumberedChat {
@@ -106,7 +106,7 @@ struct NewMessage<'a> {
     ordinal: Option<i64>,
 }
 
-fn sent(done: &BatchDone) -> Vec<NewMessage<'_>> {
+fn new_messages(done: &BatchDone) -> Vec<NewMessage<'_>> {
     let messages = done.sent.iter().map(|(chat, message, ordinal)| NewMessage {
         chat_id: chat.0,
         id: message.id.0,
@@ -129,7 +129,7 @@ struct SenderSeen {
 
 /// In the order in which everybody locks members' rows: the lists are, and each row of them is looked
 /// for in its turn.
-fn seen(messages: &[NewMessage<'_>]) -> Vec<SenderSeen> {
+fn senders_seen(messages: &[NewMessage<'_>]) -> Vec<SenderSeen> {
     // The last message of each sender stays.
     let last: BTreeMap<(i64, i64), Option<i64>> =
         messages.iter().map(|sent| ((sent.chat_id, sent.sender_id), sent.ordinal)).collect();
@@ -216,7 +216,7 @@ struct ChangedMessage<'a> {
     deleted_by: Option<i64>,
 }
 
-fn changed(done: &BatchDone) -> Vec<ChangedMessage<'_>> {
+fn changed_messages(done: &BatchDone) -> Vec<ChangedMessage<'_>> {
     let messages = done.changed.iter().map(|stored| ChangedMessage {
         chat_id: stored.chat_id.0,
         id: stored.message.id.0,
@@ -266,7 +266,7 @@ struct NewEdit<'a> {
     seq: i64,
 }
 
-fn edits(done: &BatchDone) -> Vec<NewEdit<'_>> {
+fn new_edits(done: &BatchDone) -> Vec<NewEdit<'_>> {
     let edits = done.edits.iter().map(|((chat, message, fingerprint), seq)| NewEdit {
         chat_id: chat.0,
         message_id: message.0,
