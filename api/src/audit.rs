@@ -155,6 +155,7 @@ pub async fn record(tx: &mut Tx, entries: &[Entry<'_>]) -> Result<(), DbError> {
         return Ok(());
     }
     let rows: Vec<NewEntry<'_>> = entries.iter().map(NewEntry::from).collect();
+    // The order of entries is that of their ids, which the database gives as it inserts.
     execute!(
         tx,
         postgres: "INSERT INTO audit_log (at, actor_id, action, user_id, chat_id, message_id, reason)

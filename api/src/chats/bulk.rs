@@ -144,6 +144,7 @@ async fn insert_rows(
     if rows.is_empty() {
         return Ok(Vec::new());
     }
+    // `OFFSET 0` has PostgreSQL read the clock once, and not for each row.
     fetch_all!(
         tx,
         postgres: "INSERT INTO chats

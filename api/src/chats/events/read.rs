@@ -31,6 +31,7 @@ pub(super) type PlacedEvent = (usize, Event);
 
 /// Ends the ranges before the texts that make them longer than their share.
 pub(super) async fn weigh(conn: &mut Conn, wanted: &mut [WantedRange], share: usize) -> Result<()> {
+    // As in `messages`: what was made in the range, and what was made before it and changed in it.
     let rows: Vec<(i64, i64, i64)> = fetch_all!(
         conn,
         postgres: "WITH r AS (
@@ -59,6 +60,7 @@ pub(super) async fn weigh(conn: &mut Conn, wanted: &mut [WantedRange], share: us
             ORDER BY 1, 2",
         (json_rows(wanted)),
     )?;
+    // The rows of a range follow each other, in the order of their places.
     for rows in rows.chunk_by(|one, next| one.0 == next.0) {
         let lengths = rows.iter().map(|(_, at, bytes)| (*at, usize::try_from(*bytes).unwrap_or(0)));
         let Some((place, end)) = rows.first().map(|row| row.0).zip(overflow(lengths, share)) else {
@@ -89,6 +91,7 @@ pub(super) async fn messages(
     wanted: &[WantedRange],
     ranges: &[Range],
 ) -> Result<Vec<PlacedEvent>> {
+    // Two parts, each by an index of its own: one condition for both would read the whole chat.
     let found: Vec<PlacedMessage> = fetch_all!(
         conn,
         postgres: "WITH r AS (

@@ -9,6 +9,7 @@ use protocol::{
 /// Ends a range before the event that makes it longer than its share.
 pub(super) fn cut(range: &mut RangeFound, share: usize) {
     let sizes = range.events.iter().map(|event| (event.seq.0, json_bytes(event)));
+    // What stays must be all that happened up to its end: a caller asks on from there.
     if let Some(end) = overflow(sizes, share) {
         range.events.retain(|event| event.seq.0 < end);
         range.upto = Seq(end - 1);
