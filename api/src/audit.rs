@@ -13,6 +13,7 @@ use protocol::{
     id::{ChatId, Seq, UserId},
     time::Timestamp,
 };
+use serde::Serialize;
 
 /// Longest reason, in characters: a sentence or two.
 pub const MAX_REASON_CHARS: usize = 200;
@@ -25,25 +26,41 @@ pub const MAX_ENTRIES: i64 = 100;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "snake_case")]
 pub enum Action {
+    /// Shut an account out.
     BlockUser,
+    /// Let it in again.
     UnblockUser,
+    /// Read the list of a user's chats.
     ReadUserChats,
+    /// Read a private chat of two others.
     ReadConversation,
+    /// Saw a user's email address.
     ReadEmail,
+    /// Gave a chat of others another name.
     RenameChat,
+    /// Deleted a chat of others.
     DeleteChat,
+    /// Put a user into a chat.
     AddMember,
+    /// Took a member out of a chat.
     RemoveMember,
+    /// Banned a user from a room.
     BanUser,
+    /// Lifted a ban.
     LiftBan,
+    /// Deleted a message of somebody else.
     DeleteMessage,
+    /// Made the first administrator.
     CreateAdmin,
     /// By the operator, as the two that follow.
     ResetPassword,
+    /// By the operator: made a user an administrator.
     PromoteUser,
+    /// By the operator: made an administrator an ordinary user.
     DemoteUser,
     /// Accounts in bulk, which the reason names.
     CreateUsers,
+    /// Accounts in bulk, by a prefix that the reason names.
     RemoveUsers,
     /// Chats in bulk, which the reason counts.
     CreateChats,
@@ -74,14 +91,17 @@ impl<'a> Entry<'a> {
         Self { actor, action, user: None, chat: None, message: None, reason: "" }
     }
 
+    /// To whom it was done, or whose it was.
     pub fn on_user(self, user: UserId) -> Self {
         Self { user: Some(user), ..self }
     }
 
+    /// Where it was done.
     pub fn in_chat(self, chat: ChatId) -> Self {
         Self { chat: Some(chat), ..self }
     }
 
+    /// To which message it was done.
     pub fn on_message(self, message: Seq) -> Self {
         Self { message: Some(message), ..self }
     }
@@ -105,21 +125,37 @@ pub fn check_reason(reason: &str) -> Result<()> {
     Ok(())
 }
 
+/// An [`Entry`] as its statement takes it.
+#[derive(Serialize)]
+struct NewEntry<'a> {
+    actor_id: Option<i64>,
+    action: &'static str,
+    user_id: Option<i64>,
+    chat_id: Option<i64>,
+    message_id: Option<i64>,
+    reason: &'a str,
+}
+
+impl<'a> From<&Entry<'a>> for NewEntry<'a> {
+    fn from(entry: &Entry<'a>) -> Self {
+        Self {
+            actor_id: entry.actor.map(|id| id.0),
+            action: entry.action.as_str(),
+            user_id: entry.user.map(|id| id.0),
+            chat_id: entry.chat.map(|id| id.0),
+            message_id: entry.message.map(|id| id.0),
+            reason: entry.reason,
+        }
+    }
+}
+
 /// Appends these entries, in their order, when the transaction commits.
 pub async fn record(tx: &mut Tx, entries: &[Entry<'_>]) -> Result<(), DbError> {
     if entries.is_empty() {
         return Ok(());
     }
-    type Row<'a> = (Option<i64>, &'a str, Option<i64>, Option<i64>, Option<i64>, &'a str);
-    let rows: Vec<Row<'_>> = entries
-        .iter()
-        .map(|entry| {
-            let Entry { actor, action, user, chat, message, reason } = *entry;
-            let (actor, user) = (actor.map(|id| id.0), user.map(|id| id.0));
-            let (chat, message) = (chat.map(|id| id.0), message.map(|id| id.0));
-            (actor, action.as_str(), user, chat, message, reason)
-        })
-        .collect();
+    let rows: Vec<NewEntry<'_>> = entries.iter().map(NewEntry::from).collect();
+    // The order of entries is that of their ids, which the database gives as it inserts.
     execute!(
         tx,
         postgres: "INSERT INTO audit_log (at, actor_id, action, user_id, chat_id, message_id, reason)
@@ -128,15 +164,16 @@ pub async fn record(tx: &mut Tx, entries: &[Entry<'_>]) -> Result<(), DbError> {
                 UNNEST($1::BIGINT[], $2::TEXT[], $3::BIGINT[], $4::BIGINT[], $5::BIGINT[], $6::TEXT[])
                 AS r (actor_id, action, user_id, chat_id, message_id, reason)",
         (
-            column!(rows, 0),
-            column!(rows, 1),
-            column!(rows, 2),
-            column!(rows, 3),
-            column!(rows, 4),
-            column!(rows, 5),
+            column!(rows, actor_id),
+            column!(rows, action),
+            column!(rows, user_id),
+            column!(rows, chat_id),
+            column!(rows, message_id),
+            column!(rows, reason),
         ),
         sqlite: "INSERT INTO audit_log (at, actor_id, action, user_id, chat_id, message_id, reason)
-            SELECT now, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5
+            SELECT now, value ->> 'actor_id', value ->> 'action', value ->> 'user_id',
+                value ->> 'chat_id', value ->> 'message_id', value ->> 'reason'
             FROM clock CROSS JOIN json_each($1) ORDER BY key",
         (json_rows(&rows)),
     )?;
@@ -154,7 +191,9 @@ pub async fn record_reading(api: &Api, entry: Entry<'_>) -> Result<()> {
 /// An entry as administrators read it.
 #[derive(Clone, Debug)]
 pub struct Recorded {
+    /// Grows with time: the cursor of pages.
     pub id: i64,
+    /// When its transaction wrote it.
     pub at: Timestamp,
     /// `null`: the operator, who makes the first administrator.
     pub actor: Option<UserRef>,
@@ -162,7 +201,9 @@ pub struct Recorded {
     pub action: String,
     /// To whom, or whose.
     pub target_user: Option<UserRef>,
+    /// Where it was done.
     pub chat_id: Option<ChatId>,
+    /// To which message it was done.
     pub message_id: Option<Seq>,
     /// As the administrator gave it, or what a bulk act was about; empty for none.
     pub reason: String,

@@ -5,7 +5,7 @@
 use crate::{
     accounts::{
         Actor, input,
-        register::{Account, candidates, insert},
+        register::{NewAccount, candidates, insert},
     },
     chats::{create, peers, post},
     db::{DbError, execute, fetch_one, fetch_optional},
@@ -42,9 +42,9 @@ const GROUP: &str = "Команда проекта";
 const GROUP_KEY: &str = "demo_group";
 
 /// The sender's place in [`PEOPLE`], and the text.
-type Line = (usize, &'static str);
+type DemoLine = (usize, &'static str);
 
-const PRIVATE_TALK: [Line; 10] = [
+const PRIVATE_TALK: [DemoLine; 10] = [
     (0, "Привет, Боб! Ты уже видел новый чат?"),
     (1, "Привет! Да, только что зашёл. Выглядит неплохо."),
     (0, "Я вчера посреди разговора пересела с телефона на ноутбук, и ничего не потерялось."),
@@ -57,7 +57,7 @@ const PRIVATE_TALK: [Line; 10] = [
     (1, "Захвачу. До пятницы!"),
 ];
 
-const GROUP_TALK: [Line; 15] = [
+const GROUP_TALK: [DemoLine; 15] = [
     (0, "Всем привет! Это наша новая группа, теперь обсуждаем проект здесь."),
     (1, "Привет! Наконец-то всё в одном месте."),
     (2, "Доброе утро! А старые сообщения здесь сохраняются?"),
@@ -78,6 +78,7 @@ const GROUP_TALK: [Line; 15] = [
 /// What exists now. Shown to the operator, it says how to sign in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Demo {
+    /// All four, in the order in which they were made.
     pub people: Vec<Person>,
     /// Of the first two.
     pub private: ChatId,
@@ -85,10 +86,14 @@ pub struct Demo {
     pub group: ChatId,
 }
 
+/// One of the demo's accounts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person {
+    /// The account's.
     pub id: UserId,
+    /// What it signs in with.
     pub username: String,
+    /// An address of nobody.
     pub email: &'static str,
     /// Now; otherwise the account was there and has whatever password it had.
     pub made: bool,
@@ -114,7 +119,7 @@ async fn person(api: &Api, email: &'static str, name: &str) -> Result<Person> {
     }
     let hash = api.passwords.hash(Secret::new(PASSWORD)).await?;
     for username in candidates(email) {
-        let account = Account {
+        let account = NewAccount {
             username: &username,
             email: Some(email),
             name,
@@ -191,7 +196,7 @@ async fn group(api: &Api, people: &[Person]) -> Result<ChatId> {
 
 /// In one batch, so all of it or nothing. Posted before: found by its client message ids, whatever
 /// has become of the messages.
-async fn post(api: &Api, chat_id: ChatId, people: &[Person], talk: &[Line]) -> Result<()> {
+async fn post(api: &Api, chat_id: ChatId, people: &[Person], talk: &[DemoLine]) -> Result<()> {
     let commands = talk.iter().enumerate().filter_map(|(place, (sender, text))| {
         let action = Action::Send {
             client_message_id: format!("switchboard-demo-{}", place + 1),

@@ -11,6 +11,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Safe to show to the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
+    /// What clients go by; it decides the status, too.
     pub code: Code,
     /// One sentence for a person: the code's own, or one that says more.
     pub detail: Cow<'static, str>,
@@ -25,7 +26,9 @@ pub struct Error {
 /// One field that did not validate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
+    /// As the request names it; a path such as `chats[3].name` inside of lists.
     pub field: String,
+    /// What is wrong with it, to be read behind the field's name.
     pub message: String,
 }
 
@@ -51,6 +54,11 @@ impl Error {
     /// Come back in this many seconds, at least one.
     pub fn too_many(retry_after: u64) -> Self {
         Self { retry_after: Some(retry_after.max(1)), ..Code::RateLimited.into() }
+    }
+
+    /// Whether it is about what the caller asked for, and not a failure of ours.
+    pub fn is_refusal(&self) -> bool {
+        self.code.status() < 500
     }
 
     /// A fault of ours. The cause is in the log.

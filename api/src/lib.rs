@@ -4,7 +4,7 @@
 //! [`Api`] is what every service and route works with; [`router`] and [`internal_router`] are its
 //! two faces; [`run`] serves them. Both the `api` binary and the one-process binary start here.
 
-#![warn(unreachable_pub)]
+#![warn(missing_docs, unreachable_pub)]
 
 pub mod accounts;
 pub mod audit;
@@ -58,9 +58,13 @@ pub struct Parts {
     pub db: Db,
     /// [`Db::apart`] from it.
     pub people: Db,
+    /// Carries what is published to the gateways.
     pub bus: Bus,
+    /// Who is connected, as the gateways report it.
     pub presence: Presence,
+    /// Counts of everything that is limited, shared by all apis.
     pub limiter: Limiter,
+    /// Signs and verifies access tokens; the same keys in every api.
     pub tokens: Tokens,
 }
 
@@ -71,7 +75,7 @@ pub async fn start(parts: Parts, config: Config, lifecycle: &Lifecycle) -> Resul
     let config = Arc::new(config);
     let ended = Ended::default();
     if let Err(error) = ended.poll(&db, config.ended_capacity).await {
-        tracing::warn!(%error, "cannot read ended sessions yet");
+        tracing::warn!(%error, "cannot read yet which sessions ended");
     }
     lifecycle.spawn_background(db.clone().keep_measuring(people.clone()));
     lifecycle.spawn_background(ended.clone().keep_current(db.clone(), Arc::clone(&config)));
@@ -123,8 +127,11 @@ pub fn internal_router(api: Api) -> Router {
 
 /// The api's three listeners, bound.
 pub struct Listeners {
+    /// For people's requests.
     pub public: TcpListener,
+    /// For gateways' calls. Never reachable by clients.
     pub internal: TcpListener,
+    /// For operators: health, metrics, the log level.
     pub admin: TcpListener,
 }
 

@@ -1,10 +1,10 @@
 //! The `api` binary: settings, listeners, signals.
 
 use api::{
-    Listeners, Parts,
+    Api, Listeners, Parts,
     accounts::admin,
     commands,
-    db::ConnectError,
+    db::{ConnectError, Db},
     ready,
     settings::{Checked, Command, Settings},
 };
@@ -16,7 +16,7 @@ use platform::{
     limit::Limiter,
     presence::Presence,
     serve::{ServeConfig, bind},
-    settings::{EXIT_FAILURE, WrongSetting, fail, parse, refuse},
+    settings::{EXIT_FAILURE, Secret, WrongSetting, fail, parse, refuse},
     telemetry::{Logs, admin_router, log_routes, start_logs, start_metrics, trace},
 };
 use protocol::id::NodeId;
@@ -92,18 +92,7 @@ async fn serve(
             tokens,
         };
         let api = api::start(parts, config, &lifecycle).await.map_err(commands::told)?;
-        match settings.admin_password {
-            Some(password) => {
-                let made = admin::create(&db, &api.passwords, password, |_| Ok(()))
-                    .await
-                    .map_err(commands::told)?;
-                tracing::info!(made, "the administrator exists");
-            }
-            None if !admin::exists(&db).await.map_err(commands::told)? => {
-                tracing::warn!("there is no administrator: run `api admin create`");
-            }
-            None => {}
-        }
+        ensure_administrator(&db, &api, settings.admin_password).await?;
         let trusted_proxies = settings.trusted_proxies.iter().flatten().copied().collect();
         let public = ServeConfig { max_connections, trusted_proxies, ..ServeConfig::default() };
         let ready = ready(&api, &lifecycle);
@@ -122,5 +111,22 @@ async fn serve(
     }
     traces.finish().await;
     tracing::info!(left, "api has stopped");
+    Ok(())
+}
+
+/// Makes the administrator where the settings have its password; without one, says so when there is none.
+async fn ensure_administrator(db: &Db, api: &Api, password: Option<Secret>) -> anyhow::Result<()> {
+    match password {
+        Some(password) => {
+            let made = admin::create(db, &api.passwords, password, |_| Ok(()))
+                .await
+                .map_err(commands::told)?;
+            tracing::info!(made, "the administrator's account is in place");
+        }
+        None if !admin::exists(db).await.map_err(commands::told)? => {
+            tracing::warn!("there is no administrator: run `api admin create`");
+        }
+        None => {}
+    }
     Ok(())
 }

@@ -22,10 +22,10 @@ use tokio::sync::oneshot;
 
 /// What gateways are told once a transaction is committed, in this order.
 #[derive(Debug, Default)]
-pub(crate) struct News(Vec<Item>);
+pub(crate) struct News(Vec<NewsItem>);
 
 #[derive(Debug)]
-enum Item {
+enum NewsItem {
     Chat(ChatId, ChatPayload),
     User(UserId, UserPayload),
     Ended(EndedSessions),
@@ -34,12 +34,12 @@ enum Item {
 impl News {
     /// For every gateway with somebody in the chat.
     pub(crate) fn for_chat(&mut self, chat: ChatId, payload: ChatPayload) {
-        self.0.push(Item::Chat(chat, payload));
+        self.0.push(NewsItem::Chat(chat, payload));
     }
 
     /// For every gateway with a connection of the user.
     pub(crate) fn for_user(&mut self, user: UserId, payload: UserPayload) {
-        self.0.push(Item::User(user, payload));
+        self.0.push(NewsItem::User(user, payload));
     }
 
     /// A run of events, if there are any.
@@ -54,14 +54,14 @@ impl News {
     /// every node.
     pub(crate) fn ended(&mut self, sessions: Vec<SessionId>, reason: EndReason) {
         if !sessions.is_empty() {
-            self.0.push(Item::Ended(EndedSessions { sessions, reason }));
+            self.0.push(NewsItem::Ended(EndedSessions { sessions, reason }));
         }
     }
 
     /// The runs of events in it.
     pub(crate) fn into_runs(self) -> Vec<ChatEvents> {
         let run = |item| match item {
-            Item::Chat(_, ChatPayload::Events(run)) => Some(run),
+            NewsItem::Chat(_, ChatPayload::Events(run)) => Some(run),
             _ => None,
         };
         self.0.into_iter().filter_map(run).collect()
@@ -70,15 +70,15 @@ impl News {
     fn tell(&mut self, api: &Api) {
         for item in &mut self.0 {
             match item {
-                Item::Chat(chat, payload) => {
+                NewsItem::Chat(chat, payload) => {
                     if let ChatPayload::Events(run) = payload {
                         run.published_ms = Timestamp::now().0;
                         run.traceparent = trace::current();
                     }
                     send(api, Channel::Chat(*chat), payload);
                 }
-                Item::User(user, payload) => send(api, Channel::User(*user), payload),
-                Item::Ended(EndedSessions { sessions, reason }) => {
+                NewsItem::User(user, payload) => send(api, Channel::User(*user), payload),
+                NewsItem::Ended(EndedSessions { sessions, reason }) => {
                     api.ended.add(sessions, *reason);
                     metrics::counter!("sessions_ended_total", "reason" => reason_text(*reason))
                         .increment(sessions.len() as u64);

@@ -23,6 +23,7 @@ use std::{path::PathBuf, time::Duration};
 #[derive(Parser, Clone, Debug)]
 #[command(name = "api", version)]
 pub struct Settings {
+    /// What to do; [`Command::Serve`] when it is missing.
     #[command(subcommand)]
     pub command: Option<Command>,
     /// The address for clients' requests. The load balancer sends everything except upgrade
@@ -84,8 +85,10 @@ pub struct Settings {
     /// setting
     #[arg(long, env = "GUESTS", default_value_t = false, action = clap::ArgAction::Set, global = true)]
     pub guests: bool,
+    /// How much one account or address may do.
     #[command(flatten)]
     pub limits: LimitArgs,
+    /// How long things are kept.
     #[command(flatten)]
     pub retention: RetentionArgs,
     /// How long a stopping api waits for running requests. Must be longer than the request timeout
@@ -96,12 +99,15 @@ pub struct Settings {
     /// balancers notice
     #[arg(long, env = "SHUTDOWN_DELAY_SECONDS", default_value_t = 0, global = true)]
     pub shutdown_delay_seconds: u64,
+    /// What is logged, and how.
     #[command(flatten)]
     pub log: LogArgs,
+    /// Where traces go.
     #[command(flatten)]
     pub trace: TraceArgs,
 }
 
+/// What the `api` binary does.
 #[derive(Subcommand, Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Serve requests (the default)
@@ -146,10 +152,16 @@ pub enum AdminCommand {
         username: String,
     },
     /// Make an account an administrator, effective at its next sign-in
-    Promote { username: String },
+    Promote {
+        /// The account
+        username: String,
+    },
     /// Make an administrator an ordinary user, effective at once. The last administrator cannot be
     /// demoted
-    Demote { username: String },
+    Demote {
+        /// The account
+        username: String,
+    },
 }
 
 /// Limits per account and per address. The one-process binary has them too.
@@ -230,8 +242,11 @@ impl RetentionArgs {
 
 /// The checked values that an api needs to serve, beyond the settings themselves.
 pub struct Checked {
+    /// The numbers of the services.
     pub config: Config,
+    /// Where Redis is.
     pub redis: RedisConfig,
+    /// The keys of access tokens.
     pub tokens: Tokens,
 }
 

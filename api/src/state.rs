@@ -12,18 +12,25 @@ use std::sync::Arc;
 /// What the api works with. Clones share it.
 #[derive(Clone)]
 pub struct Api {
+    /// For gateways' calls, and for what runs beside the requests.
     pub db: Db,
     /// The same database by people's own connections: `db` of the public routes.
     pub people: Db,
+    /// Carries what is published to the gateways.
     pub bus: Bus,
+    /// Who is connected.
     pub presence: Presence,
+    /// Counts of everything that is limited.
     pub limiter: Limiter,
+    /// Signs and verifies access tokens.
     pub tokens: Tokens,
     /// Tokens whose signature is known.
     pub verified: Verified,
+    /// Hashes and verifies passwords, a few at a time.
     pub passwords: Passwords,
     /// Sessions that ended lately.
     pub ended: Ended,
+    /// The numbers of the services.
     pub config: Arc<Config>,
     /// Owner of what must go on when its request has gone.
     pub lifecycle: Lifecycle,

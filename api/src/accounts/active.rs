@@ -14,6 +14,7 @@ pub const MAX_PAGE: i64 = MAX_ONLINE_PAGE as i64;
 /// Some of those who are connected, by id.
 #[derive(Debug)]
 pub struct ActivePage {
+    /// Accounts' usernames, in the order of their ids. Guests have none.
     pub usernames: Vec<String>,
     /// `after` of the next page, unless this is the last one.
     pub next: Option<UserId>,
@@ -26,9 +27,10 @@ pub async fn list(api: &Api, after: UserId, limit: i64) -> Result<ActivePage> {
     let online = api.presence.online_page(after, limit).await.map_err(|error| {
         tracing::debug!(%error, "presence does not answer");
         Error {
-            detail: "Who is connected is not known right now: the presence service does not \
-                     answer. Try again in a moment."
-                .into(),
+            detail:
+                "The service cannot tell right now who is connected: presence does not answer. \
+                     Try again in a moment."
+                    .into(),
             ..Error::unavailable()
         }
     })?;

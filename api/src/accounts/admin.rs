@@ -3,7 +3,7 @@
 
 use super::{
     input,
-    register::{Account, insert},
+    register::{NewAccount, insert},
     sessions::{self, Which},
     user,
 };
@@ -44,7 +44,7 @@ pub async fn create(
     }
     let password_hash = passwords.hash(password.clone()).await?;
     let mut tx = db.begin().await?;
-    let account = Account {
+    let account = NewAccount {
         username: ADMIN,
         email: None,
         name: "Administrator",

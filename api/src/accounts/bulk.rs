@@ -32,6 +32,7 @@ use protocol::{
     relay::EndReason,
     time::Timestamp,
 };
+use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
 
@@ -45,24 +46,30 @@ pub const MAX_NUMBER: usize = 99_999_999;
 /// `{prefix}{from}` and so on, `count` of them.
 #[derive(Debug)]
 pub struct Range {
+    /// What all the names begin with; not empty, and no digit at its end.
     pub prefix: String,
+    /// The number behind the first one.
     pub from: usize,
+    /// From 1 to [`MAX_ACCOUNTS`].
     pub count: usize,
 }
 
 /// An account and its only session.
-pub struct Account {
+pub struct BulkAccount {
+    /// The same as before where the account is taken again.
     pub id: UserId,
+    /// The prefix and a number.
     pub username: String,
     /// As signing in gives it.
     pub access_token: String,
+    /// Good once, as every refresh token.
     pub refresh_token: String,
 }
 
 /// Makes the accounts of a range, in its order. Those that an earlier call made are taken again, also
 /// after their removal: their earlier sessions end. `username_taken` when a name is somebody else's;
 /// then nothing is made.
-pub async fn create(api: &Api, admin: UserId, range: &Range) -> Result<Vec<Account>> {
+pub async fn create(api: &Api, admin: UserId, range: &Range) -> Result<Vec<BulkAccount>> {
     let Range { from, count, .. } = *range;
     let prefix = &prefix(&range.prefix)?;
     let names = names(prefix, from, count)?;
@@ -70,7 +77,7 @@ pub async fn create(api: &Api, admin: UserId, range: &Range) -> Result<Vec<Accou
     let users = insert(&mut tx, &names).await?;
     let ids: Vec<i64> = users.values().map(|(id, _)| *id).collect();
     if let Some(name) = names.iter().find(|name| !users.contains_key(&input::key(name))) {
-        return Err(taken(&format!("The username {name}")));
+        return Err(name_taken(&format!("The username {name}")));
     }
     keep_skeletons(&mut tx, &names, &users).await?;
     let reason = EndReason::SignedOut;
@@ -82,7 +89,7 @@ pub async fn create(api: &Api, admin: UserId, range: &Range) -> Result<Vec<Accou
     let mut news = News::default();
     news.ended(displaced, reason);
     news::commit(api, tx, news).await?;
-    tracing::info!(admin.id = admin.0, users = opened.len(), "made accounts in bulk");
+    tracing::info!(admin.id = admin.0, users = opened.len(), "created accounts in bulk");
     let tokens = api.tokens.clone();
     // A thousand signatures would hold this thread's other requests up.
     tokio::task::spawn_blocking(move || sign(&tokens, opened)).await.map_err(fault)?
@@ -95,7 +102,7 @@ fn names(prefix: &str, from: usize, count: usize) -> Result<Vec<String>> {
         return Err(Error::field("count", format!("must be from 1 to {MAX_ACCOUNTS}")));
     }
     if last > MAX_NUMBER {
-        return Err(Error::field("from", format!("and count must stay below {MAX_NUMBER}")));
+        return Err(Error::field("from", format!("plus count must stay below {MAX_NUMBER}")));
     }
     let longest = input::username(&format!("{prefix}{last}")).map(drop);
     Check::default().field("prefix", longest).finish()?;
@@ -113,7 +120,7 @@ pub(super) fn prefix(text: &str) -> Result<String> {
     prefix.map_err(|why| Error::field("prefix", why))
 }
 
-fn taken(which: &str) -> Error {
+fn name_taken(which: &str) -> Error {
     let text = format!("{which} is somebody else's, or looks like somebody else's.");
     Error::new(Code::UsernameTaken, text)
 }
@@ -135,21 +142,27 @@ async fn keep_skeletons(
         if missing.remove(&skeleton).is_some_and(|user| user != owner) {
             let name = names.iter().find(|name| skeletons(name).contains(&skeleton));
             let name = name.unwrap_or(&skeleton);
-            return Err(taken(&format!("The username {name}")));
+            return Err(name_taken(&format!("The username {name}")));
         }
     }
     match skeletons::keep(tx, missing).await {
-        Err(error) if error.violates(skeletons::TAKEN) => Err(taken("One of the usernames")),
+        Err(error) if error.violates(skeletons::TAKEN) => Err(name_taken("One of the usernames")),
         kept => Ok(kept?),
     }
+}
+
+#[derive(Serialize)]
+struct KeyedName<'a> {
+    key: String,
+    name: &'a str,
 }
 
 /// Makes the rows that are not there and takes those again that this file made; by `username_key`.
 /// What is missing is somebody else's. In the order of the keys, in which all calls make them: two
 /// that make the same ones wait for each other once, not in a circle.
 async fn insert(tx: &mut Tx, names: &[String]) -> Result<HashMap<String, (i64, String)>, DbError> {
-    let rows: Vec<(String, &str)> =
-        names.iter().map(|name| (input::key(name), name.as_str())).collect();
+    let rows: Vec<KeyedName> =
+        names.iter().map(|name| KeyedName { key: input::key(name), name }).collect();
     let made: Vec<(String, i64, String)> = fetch_all!(
         tx,
         postgres: "INSERT INTO users (username, username_key, name, password_hash, created_at)
@@ -160,12 +173,12 @@ async fn insert(tx: &mut Tx, names: &[String]) -> Result<HashMap<String, (i64, S
             RETURNING username_key, id, username",
         (
             NO_PASSWORD,
-            rows.iter().map(|row| row.0.clone()).collect::<Vec<_>>(),
-            column!(rows, 1),
+            column!(rows, key),
+            column!(rows, name),
         ),
         sqlite: "INSERT INTO users (username, username_key, name, password_hash, created_at)
-            SELECT value ->> 1, value ->> 0, value ->> 1, $1, c.now
-            FROM json_each($2) CROSS JOIN clock c WHERE TRUE ORDER BY value ->> 0
+            SELECT value ->> 'name', value ->> 'key', value ->> 'name', $1, c.now
+            FROM json_each($2) CROSS JOIN clock c WHERE TRUE ORDER BY value ->> 'key'
             ON CONFLICT (username_key) DO UPDATE SET deactivated_at = NULL
             WHERE users.password_hash = $1 AND users.role = 'user' AND users.blocked_at IS NULL
             RETURNING username_key, id, username",
@@ -200,9 +213,16 @@ pub(super) async fn end_sessions(
 }
 
 /// A session that was opened, before its access token is signed.
-struct Opened {
+struct OpenedSession {
     subject: Subject,
     refresh: Secret,
+}
+
+#[derive(Serialize)]
+struct NewSession {
+    id: String,
+    user_id: i64,
+    hash: String,
 }
 
 async fn open_sessions(
@@ -210,19 +230,21 @@ async fn open_sessions(
     tx: &mut Tx,
     names: &[String],
     mut users: HashMap<String, (i64, String)>,
-) -> Result<Vec<Opened>, DbError> {
+) -> Result<Vec<OpenedSession>, DbError> {
     let open = |(id, username)| {
         let session_id = SessionId(Uuid::now_v7());
         let (user_id, role) = (UserId(id), Role::User);
         let subject = Subject { user_id, session_id, username, role };
-        Opened { subject, refresh: refresh_token(session_id) }
+        OpenedSession { subject, refresh: refresh_token(session_id) }
     };
-    let opened: Vec<Opened> =
+    let opened: Vec<OpenedSession> =
         names.iter().filter_map(|name| users.remove(&input::key(name))).map(open).collect();
-    let rows: Vec<(String, i64, String)> = opened
+    let rows: Vec<NewSession> = opened
         .iter()
-        .map(|Opened { subject, refresh }| {
-            (subject.session_id.to_string(), subject.user_id.0, refresh_hash(refresh))
+        .map(|OpenedSession { subject, refresh }| NewSession {
+            id: subject.session_id.to_string(),
+            user_id: subject.user_id.0,
+            hash: refresh_hash(refresh),
         })
         .collect();
     execute!(
@@ -234,23 +256,23 @@ async fn open_sessions(
                 AS r (id, user_id, hash)",
         (
             lifetime_ms(api),
-            rows.iter().map(|row| row.0.clone()).collect::<Vec<_>>(),
-            column!(rows, 1),
-            rows.iter().map(|row| row.2.clone()).collect::<Vec<_>>(),
+            column!(rows, id),
+            column!(rows, user_id),
+            column!(rows, hash),
         ),
         sqlite: "INSERT INTO sessions
                 (id, user_id, refresh_hash, user_agent, created_at, last_used_at, expires_at)
-            SELECT value ->> 0, value ->> 1, value ->> 2, 'bulk', c.now, c.now, c.now + $1
+            SELECT value ->> 'id', value ->> 'user_id', value ->> 'hash', 'bulk', c.now, c.now, c.now + $1
             FROM clock c CROSS JOIN json_each($2)",
         (lifetime_ms(api), json_rows(&rows)),
     )?;
     Ok(opened)
 }
 
-fn sign(tokens: &Tokens, opened: Vec<Opened>) -> Result<Vec<Account>> {
+fn sign(tokens: &Tokens, opened: Vec<OpenedSession>) -> Result<Vec<BulkAccount>> {
     let now = Timestamp::now();
-    let account = |Opened { subject, refresh }: Opened| {
-        Ok(Account {
+    let account = |OpenedSession { subject, refresh }: OpenedSession| {
+        Ok(BulkAccount {
             id: subject.user_id,
             access_token: tokens.issue(&subject, now, ACCESS_TOKEN_LIFETIME).map_err(fault)?,
             refresh_token: refresh.reveal().to_owned(),

@@ -24,7 +24,9 @@ const MAX_CHATS: i64 = 1_000;
 /// What one call removed.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Removed {
+    /// Accounts that were deactivated.
     pub users: usize,
+    /// Chats that were deleted with them.
     pub chats: usize,
     /// There is more to remove: call again.
     pub more: bool,

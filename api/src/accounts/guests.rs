@@ -15,6 +15,7 @@ use protocol::{
     id::UserId,
     refusal::Refusal,
 };
+use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// That a guest is there is noted at most once in this time: it is removed by the day.
@@ -40,13 +41,13 @@ pub async fn guests(api: &Api, request: Guests) -> Result<GuestsFound> {
     // for each other once, not in a circle.
     let names: BTreeMap<String, &str> =
         checked.iter().flatten().rev().map(|name| (guest_key(name), name.as_str())).collect();
-    let mut known = Known::default();
+    let mut known = KnownNames::default();
     for _ in 0..TRIES {
         known = find(&mut api.db.read().await?, &names).await?;
-        let coming: Vec<(&str, &str)> = names
+        let coming: Vec<NewGuest> = names
             .iter()
             .filter(|(key, name)| known.is_coming(key, name))
-            .map(|(key, name)| (key.as_str(), *name))
+            .map(|(key, name)| NewGuest { key, name })
             .collect();
         if coming.is_empty() {
             break;
@@ -55,7 +56,7 @@ pub async fn guests(api: &Api, request: Guests) -> Result<GuestsFound> {
     }
     let guest = |name: String| match known.get(&guest_key(&name), &name) {
         Some(found) => found,
-        None => taken(),
+        None => name_taken(),
     };
     Ok(GuestsFound { guests: checked.into_iter().map(|name| name.and_then(guest)).collect() })
 }
@@ -66,11 +67,11 @@ fn check(api: &Api, name: &str) -> Result<String, Refusal> {
         return Err(Code::GuestsOff.into());
     }
     let name = guest_name(name)?;
-    if is_reserved(&name) { taken() } else { Ok(name) }
+    if is_reserved(&name) { name_taken() } else { Ok(name) }
 }
 
 #[derive(Default)]
-struct Known {
+struct KnownNames {
     /// Accounts and guests by `username_key`.
     users: HashMap<String, (i64, String)>,
     /// Those of them who are guests and were not here lately.
@@ -79,13 +80,13 @@ struct Known {
     looks: HashMap<String, i64>,
 }
 
-impl Known {
+impl KnownNames {
     /// The guest, or the refusal because somebody registered the name or one that looks like it; `None`
     /// when it is nobody's.
     fn get(&self, key: &str, name: &str) -> Option<Result<UserRef, Refusal>> {
         let alike = || skeletons(name).iter().any(|one| self.looks.contains_key(one));
         if self.users.contains_key(&input::key(name)) || alike() {
-            return Some(taken());
+            return Some(name_taken());
         }
         let (id, username) = self.users.get(key)?;
         Some(Ok(UserRef { id: UserId(*id), username: username.clone(), guest: true }))
@@ -111,11 +112,11 @@ row! {
     }
 }
 
-async fn find(conn: &mut Conn, names: &BTreeMap<String, &str>) -> Result<Known, DbError> {
+async fn find(conn: &mut Conn, names: &BTreeMap<String, &str>) -> Result<KnownNames, DbError> {
     let keys: List<String> =
         names.iter().flat_map(|(key, name)| [key.clone(), input::key(name)]).collect();
     if keys.0.is_empty() {
-        return Ok(Known::default());
+        return Ok(KnownNames::default());
     }
     let rows: Vec<NameRow> = fetch_all!(
         conn,
@@ -129,12 +130,17 @@ async fn find(conn: &mut Conn, names: &BTreeMap<String, &str>) -> Result<Known, 
     let back = rows.iter().filter(|row| row.back).map(|row| row.id).collect();
     let users = rows.into_iter().map(|row| (row.username_key, (row.id, row.username))).collect();
     let looks = names.values().flat_map(|name| skeletons(name)).collect();
-    Ok(Known { users, back, looks: skeletons::owners(conn.link(), looks).await? })
+    Ok(KnownNames { users, back, looks: skeletons::owners(conn.link(), looks).await? })
 }
 
-/// Makes these guests, key and name, in the order of their keys, where they are missing, and notes that
-/// they are here.
-async fn make(api: &Api, rows: &[(&str, &str)]) -> Result<(), DbError> {
+#[derive(Serialize)]
+struct NewGuest<'a> {
+    key: &'a str,
+    name: &'a str,
+}
+
+/// Makes these guests, in the order of their keys, where they are missing, and notes that they are here.
+async fn make(api: &Api, guests: &[NewGuest<'_>]) -> Result<(), DbError> {
     // The empty hash verifies no password, and no name or email leads to it anyway.
     let mut tx = api.db.begin().await?;
     execute!(
@@ -144,16 +150,16 @@ async fn make(api: &Api, rows: &[(&str, &str)]) -> Result<(), DbError> {
             FROM UNNEST($1::TEXT[], $2::TEXT[]) AS r (key, name) CROSS JOIN clock c ORDER BY r.key
             ON CONFLICT (username_key) DO NOTHING",
         (
-            column!(rows, 0),
-            column!(rows, 1),
+            column!(guests, key),
+            column!(guests, name),
         ),
         sqlite: "INSERT INTO users (username, username_key, name, password_hash, created_at, guest)
-            SELECT r.value ->> 1, r.value ->> 0, r.value ->> 1, '', c.now, TRUE
-            FROM json_each($1) r CROSS JOIN clock c WHERE TRUE ORDER BY r.value ->> 0
+            SELECT r.value ->> 'name', r.value ->> 'key', r.value ->> 'name', '', c.now, TRUE
+            FROM json_each($1) r CROSS JOIN clock c WHERE TRUE ORDER BY r.value ->> 'key'
             ON CONFLICT (username_key) DO NOTHING",
-        (json_rows(rows)),
+        (json_rows(guests)),
     )?;
-    let keys: List<String> = rows.iter().map(|(key, _)| (*key).to_owned()).collect();
+    let keys: List<String> = guests.iter().map(|guest| guest.key.to_owned()).collect();
     execute!(
         tx,
         "INSERT INTO guest_visits (user_id, seen_at)
@@ -165,7 +171,7 @@ async fn make(api: &Api, rows: &[(&str, &str)]) -> Result<(), DbError> {
     tx.commit().await
 }
 
-fn taken<T>() -> Result<T, Refusal> {
+fn name_taken<T>() -> Result<T, Refusal> {
     Err(Refusal::new(
         Code::UsernameTaken,
         "This name is, or looks like, the name of somebody with an account.",

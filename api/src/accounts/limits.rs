@@ -12,6 +12,7 @@ use std::net::IpAddr;
 /// One attempt of something limited.
 #[derive(Debug, Clone, Copy)]
 pub enum Attempt<'a> {
+    /// Any sign-in from this address.
     LoginFrom(IpAddr),
     /// To this name, whether an account has it or not, from this address.
     LoginTo(&'a str, IpAddr),
@@ -21,7 +22,9 @@ pub enum Attempt<'a> {
     LoginByDevice(&'a str),
     /// With the present password, by somebody who is signed in.
     PasswordOf(UserId),
+    /// Any registration from this address.
     RegisterFrom(IpAddr),
+    /// Any renewal of tokens from this address.
     RefreshFrom(IpAddr),
 }
 

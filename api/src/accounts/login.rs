@@ -5,7 +5,7 @@ use super::{
     device, input,
     limits::{Attempt, admit},
     sessions::{self, Opening, SignedIn},
-    user::{User, columns},
+    user::User,
 };
 use crate::{
     db::{DbError, fetch_optional, from_row},
@@ -21,8 +21,11 @@ use std::net::IpAddr;
 pub struct Login {
     /// A username or an email, in whatever case and spelling.
     pub identity: String,
+    /// As it was typed.
     pub password: Secret,
+    /// What the device calls itself; shown in the list of sessions.
     pub user_agent: String,
+    /// The client's address, behind trusted proxies. Attempts are limited by it.
     pub from: IpAddr,
     /// What the device shows of an earlier sign-in.
     pub device: Option<String>,
@@ -79,25 +82,19 @@ async fn find(api: &Api, identity: &str) -> Result<Option<(User, String)>, DbErr
     let found: Option<WithHash> = if identity.contains('@') {
         fetch_optional!(
             conn,
-            concat!(
-                "SELECT ",
-                columns!(),
-                ", u.password_hash FROM users u
-                     WHERE u.email_key = $1 AND u.deactivated_at IS NULL"
-            ),
+            "SELECT u.id, u.username, u.email, u.name, u.avatar, u.role, u.created_at, u.blocked_at,
+                u.deactivated_at, u.password_hash FROM users u
+             WHERE u.email_key = $1 AND u.deactivated_at IS NULL",
             input::key(identity)
         )?
     } else {
         let [written, prepared] = input::username_keys(identity);
         fetch_optional!(
             conn,
-            concat!(
-                "SELECT ",
-                columns!(),
-                ", u.password_hash FROM users u
-                     WHERE u.username_key IN ($1, $2) AND u.deactivated_at IS NULL
-                     ORDER BY u.username_key = $1 DESC LIMIT 1"
-            ),
+            "SELECT u.id, u.username, u.email, u.name, u.avatar, u.role, u.created_at, u.blocked_at,
+                u.deactivated_at, u.password_hash FROM users u
+             WHERE u.username_key IN ($1, $2) AND u.deactivated_at IS NULL
+             ORDER BY u.username_key = $1 DESC LIMIT 1",
             &written,
             &prepared
         )?

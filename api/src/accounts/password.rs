@@ -22,11 +22,15 @@ use std::net::IpAddr;
 /// What a user who changes the password says.
 #[derive(Debug)]
 pub struct PasswordChange {
+    /// Whose password it is.
     pub user: UserId,
     /// The session that stays.
     pub session: SessionId,
+    /// The client's address. Attempts are limited by it.
     pub from: IpAddr,
+    /// The present password.
     pub current: Secret,
+    /// The one to come, not checked yet.
     pub new: Secret,
 }
 

@@ -3,7 +3,7 @@
 use super::{
     Actor,
     input::{self, Check},
-    user::{self, Profile, User, Viewer, columns},
+    user::{self, Profile, User, Viewer},
 };
 use crate::{
     audit::{self, Action, Entry},
@@ -30,6 +30,7 @@ pub struct ProfileChange {
 /// Some users, and where the next page begins.
 #[derive(Debug)]
 pub struct UserPage {
+    /// In the order of their usernames.
     pub items: Vec<Profile>,
     /// `after` of the next page; `null` on the last one.
     pub next: Option<String>,
@@ -86,13 +87,11 @@ pub async fn search(
     let mut conn = api.db.read().await?;
     let mut users: Vec<User> = fetch_all!(
         conn,
-        concat!(
-            "SELECT ",
-            columns!(),
-            " FROM users u WHERE u.username_key >= $1 AND u.username_key < $2
-              AND u.username_key > $3 AND u.deactivated_at IS NULL AND NOT u.guest
-              ORDER BY u.username_key LIMIT $4"
-        ),
+        "SELECT u.id, u.username, u.email, u.name, u.avatar, u.role, u.created_at, u.blocked_at,
+            u.deactivated_at
+         FROM users u WHERE u.username_key >= $1 AND u.username_key < $2
+         AND u.username_key > $3 AND u.deactivated_at IS NULL AND NOT u.guest
+         ORDER BY u.username_key LIMIT $4",
         &prefix,
         &end,
         &after,

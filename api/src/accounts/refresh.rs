@@ -48,13 +48,13 @@ pub async fn refresh(api: &Api, token: Secret) -> Result<SignedIn> {
     let (id, successor) = match row {
         Some((id,)) => (id, successor),
         None => match find(api, &mut tx, session, &hash).await? {
-            Found::Successor { user, hash } => {
+            FoundToken::Successor { user, hash } => {
                 let mut all = iter::once(successor).chain(successors);
                 // Of a key that is not held any more there is none: sign in again.
                 (user, all.find(|one| refresh_hash(one) == hash).ok_or(Code::InvalidRefreshToken)?)
             }
-            Found::Copied { user } => return Err(end(api, tx, UserId(user), session).await?),
-            Found::Nothing => return Err(Code::InvalidRefreshToken.into()),
+            FoundToken::Copied { user } => return Err(end(api, tx, UserId(user), session).await?),
+            FoundToken::Nothing => return Err(Code::InvalidRefreshToken.into()),
         },
     };
     let user = user::by_id(tx.link(), UserId(id)).await?;
@@ -71,7 +71,7 @@ pub async fn refresh(api: &Api, token: Secret) -> Result<SignedIn> {
 }
 
 /// What a refresh token is that renews nothing.
-enum Found {
+enum FoundToken {
     /// It was exchanged a moment ago, for the token of this hash, which was not used yet.
     Successor {
         user: i64,
@@ -85,7 +85,12 @@ enum Found {
     Nothing,
 }
 
-async fn find(api: &Api, tx: &mut Tx, session: SessionId, hash: &str) -> Result<Found, DbError> {
+async fn find(
+    api: &Api,
+    tx: &mut Tx,
+    session: SessionId,
+    hash: &str,
+) -> Result<FoundToken, DbError> {
     let row: Option<TokenRow> = fetch_optional!(
         tx,
         "SELECT s.user_id, s.refresh_hash, s.previous_refresh_hash, s.last_used_at, c.now
@@ -96,12 +101,12 @@ async fn find(api: &Api, tx: &mut Tx, session: SessionId, hash: &str) -> Result<
     let Some(TokenRow { user_id: user, refresh_hash, previous_refresh_hash, last_used_at, now }) =
         row
     else {
-        return Ok(Found::Nothing);
+        return Ok(FoundToken::Nothing);
     };
     let grace = i64::try_from(api.config.refresh_grace.as_millis()).unwrap_or(i64::MAX);
     Ok(match previous_refresh_hash.as_deref() == Some(hash) && now - last_used_at < grace {
-        true => Found::Successor { user, hash: refresh_hash },
-        false => Found::Copied { user },
+        true => FoundToken::Successor { user, hash: refresh_hash },
+        false => FoundToken::Copied { user },
     })
 }
 
@@ -122,6 +127,6 @@ async fn end(api: &Api, mut tx: Tx, user: UserId, session: SessionId) -> Result<
     let mut news = News::default();
     news.ended(ended, reason);
     news::commit(api, tx, news).await?;
-    tracing::warn!(user.id = user.0, reason = reason_text(reason), "a session ended");
+    tracing::warn!(user.id = user.0, reason = reason_text(reason), "ended a session");
     Ok(Code::InvalidRefreshToken.into())
 }

@@ -19,12 +19,17 @@ use std::net::IpAddr;
 /// must be there.
 #[derive(Debug)]
 pub struct Registration {
+    /// Not checked yet; nobody else may have it or one that looks like it.
     pub username: Option<String>,
+    /// Not checked yet; nobody else may have it.
     pub email: Option<String>,
     /// Display name; the username when it is missing.
     pub name: Option<String>,
+    /// Not checked yet.
     pub password: Secret,
+    /// What the device calls itself; shown in the list of sessions.
     pub user_agent: String,
+    /// The client's address. Registrations are limited by it.
     pub from: IpAddr,
 }
 
@@ -45,7 +50,7 @@ pub async fn register(api: &Api, registration: Registration) -> Result<SignedIn>
         (None, email) => candidates(email.as_deref().unwrap_or_default()),
     };
     for username in candidates {
-        let account = Account {
+        let account = NewAccount {
             username: &username,
             email: email.as_deref(),
             name: name.as_deref().unwrap_or(&username),
@@ -72,7 +77,7 @@ pub async fn register(api: &Api, registration: Registration) -> Result<SignedIn>
 }
 
 /// A row to be.
-pub(crate) struct Account<'a> {
+pub(crate) struct NewAccount<'a> {
     pub username: &'a str,
     pub email: Option<&'a str>,
     pub name: &'a str,
@@ -82,7 +87,10 @@ pub(crate) struct Account<'a> {
 
 /// Adds the account; `None` when its email or username is taken, or another username looks like it.
 /// Violates [`skeletons::TAKEN`] when that other one is being registered at the same time.
-pub(crate) async fn insert(tx: &mut Tx, account: &Account<'_>) -> Result<Option<UserId>, DbError> {
+pub(crate) async fn insert(
+    tx: &mut Tx,
+    account: &NewAccount<'_>,
+) -> Result<Option<UserId>, DbError> {
     let role = match account.role {
         Role::Admin => "admin",
         Role::User => "user",
@@ -119,7 +127,7 @@ fn check(
 ) -> Result<Option<String>> {
     let mut check = Check::default();
     if username.or(email).is_none() {
-        check.field("username", Err("is required, or an email"));
+        check.field("username", Err("or email is required"));
     }
     let username = username.map(|text| check.take("username", input::username(text)));
     check.field("email", email.map_or(Ok(()), input::email));

@@ -27,13 +27,16 @@ use uuid::Uuid;
 /// A user who has just proved who it is, and what it goes on with.
 #[derive(Debug)]
 pub struct SignedIn {
+    /// The account that is signed in.
     pub user: User,
+    /// The tokens of its new or renewed session.
     pub tokens: TokenSet,
 }
 
 /// The tokens of one session.
 #[derive(Debug)]
 pub struct TokenSet {
+    /// For a Bearer header; lives for minutes.
     pub access: Secret,
     /// Good once; comes back with a successor.
     pub refresh: Secret,
@@ -44,11 +47,15 @@ pub struct TokenSet {
 /// A live session as its user sees it.
 #[derive(Debug)]
 pub struct SessionInfo {
+    /// What ends it (`DELETE`), and what its access tokens name.
     pub id: SessionId,
     /// What the device called itself.
     pub user_agent: String,
+    /// When somebody signed in.
     pub created_at: Timestamp,
+    /// When its refresh token was last used.
     pub last_used_at: Timestamp,
+    /// When it ends by itself, unless it is renewed.
     pub expires_at: Timestamp,
     /// Whether it is the one that asks.
     pub current: bool,

@@ -10,23 +10,32 @@ use protocol::{account::Role, chat::PresenceStatus, id::UserId, time::Timestamp}
 /// An account as the database has it, without its password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
+    /// Never another account's, also after this one is gone.
     pub id: UserId,
+    /// As first written; compared by its key.
     pub username: String,
+    /// `None` for accounts that were registered by a username alone.
     pub email: Option<String>,
     /// Display name.
     pub name: String,
     /// A URL, or empty.
     pub avatar: String,
+    /// What it may do.
     pub role: Role,
+    /// When it was registered.
     pub created_at: Timestamp,
+    /// An administrator has shut it out.
     pub blocked: bool,
+    /// It was removed: it signs in no more, and its name stays taken.
     pub deactivated: bool,
 }
 
 /// A user as somebody may see it.
 #[derive(Debug, Clone)]
 pub struct Profile {
+    /// Never another account's.
     pub id: UserId,
+    /// As first written.
     pub username: String,
     /// Empty when there is none and to others than the user itself and admins.
     pub email: String,
@@ -34,8 +43,11 @@ pub struct Profile {
     pub name: String,
     /// A URL, or empty.
     pub avatar: String,
+    /// Whether it is connected now.
     pub status: PresenceStatus,
+    /// What it may do.
     pub role: Role,
+    /// When it was registered.
     pub created_at: Timestamp,
     /// Shown to the user itself and to admins.
     pub blocked: Option<bool>,
@@ -46,6 +58,7 @@ pub struct Profile {
 pub enum Viewer {
     /// The user itself, or an admin: sees everything.
     Trusted,
+    /// Anybody else: sees neither the email address nor whether the user is blocked.
     Stranger,
 }
 
@@ -66,15 +79,6 @@ impl User {
         }
     }
 }
-
-/// The columns of a [`User`], of the table `u`.
-macro_rules! columns {
-    () => {
-        "u.id, u.username, u.email, u.name, u.avatar, u.role, u.created_at, \
-         u.blocked_at, u.deactivated_at"
-    };
-}
-pub(crate) use columns;
 
 from_row!(User, |row| Self {
     id: UserId(row.try_get("id")?),
@@ -108,7 +112,9 @@ pub(crate) async fn role(db: &Db, id: UserId) -> Result<Role, DbError> {
 pub(crate) async fn by_id(mut link: Link<'_>, id: UserId) -> Result<Option<User>, DbError> {
     fetch_optional!(
         link,
-        concat!("SELECT ", columns!(), " FROM users u WHERE u.id = $1 AND NOT u.guest"),
+        "SELECT u.id, u.username, u.email, u.name, u.avatar, u.role, u.created_at, u.blocked_at,
+            u.deactivated_at
+         FROM users u WHERE u.id = $1 AND NOT u.guest",
         id.0
     )
 }
@@ -122,12 +128,10 @@ pub(crate) async fn by_username(
     let [written, prepared] = input::username_keys(username);
     fetch_optional!(
         link,
-        concat!(
-            "SELECT ",
-            columns!(),
-            " FROM users u WHERE u.username_key IN ($1, $2)
-              ORDER BY u.username_key = $1 DESC LIMIT 1"
-        ),
+        "SELECT u.id, u.username, u.email, u.name, u.avatar, u.role, u.created_at, u.blocked_at,
+            u.deactivated_at
+         FROM users u WHERE u.username_key IN ($1, $2)
+         ORDER BY u.username_key = $1 DESC LIMIT 1",
         &written,
         &prepared
     )

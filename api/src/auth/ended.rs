@@ -15,7 +15,9 @@ use tokio::time::Instant;
 /// What the list knows about a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
+    /// It had not ended when the list was read last.
     Live,
+    /// It has ended, for this reason.
     Ended(EndReason),
     /// Ask the database.
     Unknown,
@@ -23,10 +25,10 @@ pub enum Standing {
 
 /// The list. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Ended(Arc<RwLock<State>>);
+pub struct Ended(Arc<RwLock<EndedList>>);
 
 #[derive(Debug, Default)]
-struct State {
+struct EndedList {
     sessions: HashMap<SessionId, (EndReason, Timestamp)>,
     /// Until when the list may be believed; `None` before the first reading and when it overflows.
     good_until: Option<Instant>,
@@ -118,12 +120,14 @@ impl Ended {
             match self.poll(&db, config.ended_capacity).await {
                 Ok(true) => failing = false,
                 Ok(false) => {
-                    tracing::warn!("more sessions ended than are remembered; asking for each one");
+                    tracing::warn!(
+                        "more sessions ended than this process remembers; it now looks each one up in the database"
+                    );
                     every.reset_after(OVERFLOW_PAUSE);
                 }
                 Err(error) if !failing => {
                     failing = true;
-                    tracing::warn!(%error, "cannot read ended sessions; asking for each one");
+                    tracing::warn!(%error, "cannot read which sessions ended; looking each one up in the database");
                 }
                 Err(_) => {}
             }

@@ -43,9 +43,13 @@ const DERIVED: &[u8] = b"switchboard: a successor of ";
 /// Whom a token speaks for.
 #[derive(Debug, Clone)]
 pub struct Subject {
+    /// Whose token it is.
     pub user_id: UserId,
+    /// The session whose end ends the token, too.
     pub session_id: SessionId,
+    /// As of the signing.
     pub username: String,
+    /// As of the signing.
     pub role: Role,
 }
 

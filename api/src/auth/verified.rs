@@ -16,18 +16,18 @@ const CAPACITY: usize = 16_384;
 /// The tokens, by their SHA-256: the tokens themselves are not kept. Clones share them.
 #[derive(Clone, Default)]
 pub struct Verified {
-    known: Arc<Mutex<Known>>,
+    known: Arc<Mutex<KnownTokens>>,
 }
 
 /// Two generations: the older one goes when the younger has half of the capacity, and who is in use moves to
 /// the younger.
 #[derive(Default)]
-struct Known {
+struct KnownTokens {
     young: HashMap<[u8; 32], Claims>,
     old: HashMap<[u8; 32], Claims>,
 }
 
-impl Known {
+impl KnownTokens {
     fn find(&mut self, digest: &[u8; 32]) -> Option<Claims> {
         if let Some(claims) = self.young.get(digest) {
             return Some(claims.clone());

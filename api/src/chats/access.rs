@@ -18,6 +18,7 @@ use protocol::{
 /// By which right somebody manages a chat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Right {
+    /// The chat's own owner.
     Owner,
     /// Could not have done it without being an administrator: goes into the audit log.
     Admin,
@@ -28,6 +29,7 @@ pub enum Right {
 pub enum MemberRole {
     /// May rename and delete the chat, add and remove members, delete anybody's messages.
     Owner,
+    /// Reads and posts; leaves.
     Member,
 }
 
@@ -49,10 +51,15 @@ pub(crate) fn chat_type(text: &str) -> ChatType {
 /// A chat that exists, as one user stands to it.
 #[derive(Clone, Debug)]
 pub struct Access {
+    /// The chat, which is there.
     pub chat_id: ChatId,
+    /// Decides who may enter.
     pub chat_type: ChatType,
+    /// The chat's newest event.
     pub last_seq: Seq,
+    /// Members now, invited ones included.
     pub member_count: i64,
+    /// Messages now, without deleted ones.
     pub message_count: i64,
     /// The user's own part; `None`: not a member.
     pub role: Option<MemberRole>,

@@ -1,8 +1,9 @@
 //! The bans of rooms as the database keeps them. Who may ban whom is for [`super::bans`] and
 //! [`super::membership`] to know.
 
+use super::member_key::MemberKey;
 use crate::{
-    db::{DbError, Link, List, Tx, execute, fetch_all, fetch_one, json_rows},
+    db::{DbError, Link, List, Tx, column, execute, fetch_all, fetch_one, json_rows},
     error::{Error, Result},
 };
 use protocol::{
@@ -83,18 +84,17 @@ pub(crate) async fn among(
     if pairs.is_empty() {
         return Ok(HashSet::new());
     }
-    let rows: Vec<(i64, i64)> = pairs.iter().map(|pair| (pair.chat_id.0, pair.user_id.0)).collect();
-    let (chats, users): (Vec<i64>, Vec<i64>) = rows.iter().copied().unzip();
+    let keys: Vec<MemberKey> = pairs.iter().map(MemberKey::from).collect();
     let banned: Vec<(i64, i64)> = fetch_all!(
         link,
         postgres: "SELECT b.chat_id, b.user_id FROM UNNEST($1::BIGINT[], $2::BIGINT[]) AS r (chat_id, user_id)
             JOIN bans b ON b.chat_id = r.chat_id AND b.user_id = r.user_id
             WHERE b.ends_at IS NULL OR b.ends_at > (SELECT now FROM clock)",
-        (chats, users),
+        (column!(keys, chat_id), column!(keys, user_id)),
         sqlite: "SELECT b.chat_id, b.user_id FROM json_each($1) r
-            JOIN bans b ON b.chat_id = r.value ->> 0 AND b.user_id = r.value ->> 1
+            JOIN bans b ON b.chat_id = r.value ->> 'chat_id' AND b.user_id = r.value ->> 'user_id'
             WHERE b.ends_at IS NULL OR b.ends_at > (SELECT now FROM clock)",
-        (json_rows(&rows)),
+        (json_rows(&keys)),
     )?;
     let pair = |(chat, user)| UserChat { user_id: UserId(user), chat_id: ChatId(chat) };
     Ok(banned.into_iter().map(pair).collect())

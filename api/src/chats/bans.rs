@@ -30,12 +30,15 @@ pub const MAX_BANS: i64 = 500;
 /// A ban that has not ended.
 #[derive(Clone, Debug)]
 pub struct Ban {
+    /// Who is banned.
     pub user: UserRef,
     /// Who banned the user.
     pub by: UserId,
+    /// When the ban began.
     pub banned_at: Timestamp,
     /// `null`: it does not end by itself.
     pub ends_at: Option<Timestamp>,
+    /// As it was given; empty for none.
     pub reason: String,
 }
 

@@ -23,7 +23,9 @@ pub const MAX_ENTRIES: i64 = 500;
 /// Somebody on the list.
 #[derive(Clone, Debug)]
 pub struct BlockedPerson {
+    /// Who is not to be heard.
     pub user: UserRef,
+    /// When it was put on the list.
     pub blocked_at: Timestamp,
 }
 
@@ -57,7 +59,7 @@ pub async fn block(api: &Api, actor: Actor, user: UserId) -> Result<()> {
     if entries >= most {
         return Err(Error::new(
             Code::BlocklistFull,
-            format!("You block {most} people already. Take one off the list first."),
+            format!("You already block {most} people. Unblock somebody first."),
         ));
     }
     execute!(
@@ -81,7 +83,7 @@ pub async fn block(api: &Api, actor: Actor, user: UserId) -> Result<()> {
     for (chat,) in invitations {
         match membership::leave(api, actor, ChatId(chat)).await {
             // Deleted, or left, in between.
-            Err(error) if !error.code.status() >= 500 => {}
+            Err(error) if error.is_refusal() => {}
             left => left?,
         }
     }

@@ -16,6 +16,7 @@ use protocol::{
     id::{ChatId, UserId},
     relay::UserPayload,
 };
+use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Chats in one call.
@@ -27,6 +28,7 @@ pub const MAX_MEMBERS: usize = 10_000;
 /// A chat to be. The first member owns a group or room.
 #[derive(Debug)]
 pub struct NewChat {
+    /// As for [`super::create::NewChat`].
     pub chat_type: ChatType,
     /// As for [`super::create::NewChat`].
     pub name: Option<String>,
@@ -59,10 +61,17 @@ pub async fn create(api: &Api, admin: UserId, chats: &[NewChat]) -> Result<Vec<C
     Ok(ids)
 }
 
-/// Of a chat: its kind, its name, its pair, who made it, how many are in it.
-type Row<'a> = (&'static str, &'a str, Option<String>, i64, i64);
+/// A chat's row, all of it checked.
+#[derive(Serialize)]
+struct ChatRow<'a> {
+    kind: &'static str,
+    name: &'a str,
+    pair: Option<String>,
+    maker: i64,
+    members: i64,
+}
 
-fn check<'a>(chats: &'a [NewChat], limits: &ChatLimits) -> Result<Vec<Row<'a>>> {
+fn check<'a>(chats: &'a [NewChat], limits: &ChatLimits) -> Result<Vec<ChatRow<'a>>> {
     if chats.is_empty() || chats.len() > MAX_CHATS {
         return Err(Error::field("chats", format!("must have 1 to {MAX_CHATS} chats")));
     }
@@ -74,7 +83,7 @@ fn check<'a>(chats: &'a [NewChat], limits: &ChatLimits) -> Result<Vec<Row<'a>>> 
     chats.iter().map(|chat| row(chat, limits)).collect()
 }
 
-fn row<'a>(chat: &'a NewChat, limits: &ChatLimits) -> Result<Row<'a>> {
+fn row<'a>(chat: &'a NewChat, limits: &ChatLimits) -> Result<ChatRow<'a>> {
     let members = &chat.member_ids;
     let distinct: BTreeSet<UserId> = members.iter().copied().collect();
     let Some(first) = members.first().filter(|_| distinct.len() == members.len()) else {
@@ -101,27 +110,27 @@ fn row<'a>(chat: &'a NewChat, limits: &ChatLimits) -> Result<Row<'a>> {
             return Err(Error::field("name", "is required for a room"));
         }
     };
-    Ok((kind, name, pair, first.0, count))
+    Ok(ChatRow { kind, name, pair, maker: first.0, members: count })
 }
 
 /// Adds the chats' rows, or finds those of pairs that have one.
-async fn insert(tx: &mut Tx, rows: &[Row<'_>]) -> Result<Vec<ChatId>, DbError> {
+async fn insert(tx: &mut Tx, rows: &[ChatRow<'_>]) -> Result<Vec<ChatId>, DbError> {
     // In the order of their keys, in which all calls make them, and each pair once.
-    let pairs: BTreeMap<&str, &Row<'_>> =
-        rows.iter().filter_map(|row| Some((row.2.as_deref()?, row))).collect();
-    let pairs: Vec<&Row<'_>> = pairs.into_values().collect();
+    let pairs: BTreeMap<&str, &ChatRow<'_>> =
+        rows.iter().filter_map(|row| Some((row.pair.as_deref()?, row))).collect();
+    let pairs: Vec<&ChatRow<'_>> = pairs.into_values().collect();
     let pairs: BTreeMap<String, i64> = insert_rows(tx, &pairs)
         .await?
         .into_iter()
         .filter_map(|(id, pair)| Some((pair?, id)))
         .collect();
-    let others: Vec<&Row<'_>> = rows.iter().filter(|row| row.2.is_none()).collect();
+    let others: Vec<&ChatRow<'_>> = rows.iter().filter(|row| row.pair.is_none()).collect();
     let mut others: Vec<i64> =
         insert_rows(tx, &others).await?.into_iter().map(|(id, _)| id).collect();
     // The rows were inserted in their order, so their ids grow in that order.
     others.sort_unstable();
     let mut others = others.into_iter();
-    let id = |row: &Row<'_>| match &row.2 {
+    let id = |row: &ChatRow<'_>| match &row.pair {
         Some(pair) => pairs.get(pair).copied(),
         None => others.next(),
     };
@@ -130,11 +139,12 @@ async fn insert(tx: &mut Tx, rows: &[Row<'_>]) -> Result<Vec<ChatId>, DbError> {
 
 async fn insert_rows(
     tx: &mut Tx,
-    rows: &[&Row<'_>],
+    rows: &[&ChatRow<'_>],
 ) -> Result<Vec<(i64, Option<String>)>, DbError> {
     if rows.is_empty() {
         return Ok(Vec::new());
     }
+    // `OFFSET 0` has PostgreSQL read the clock once, and not for each row.
     fetch_all!(
         tx,
         postgres: "INSERT INTO chats
@@ -147,15 +157,16 @@ async fn insert_rows(
             ON CONFLICT (pair_key) DO UPDATE SET pair_key = EXCLUDED.pair_key
             RETURNING id, pair_key",
         (
-            column!(rows, 0),
-            column!(rows, 1),
-            rows.iter().map(|row| row.2.clone()).collect::<Vec<_>>(),
-            column!(rows, 3),
-            column!(rows, 4),
+            column!(rows, kind),
+            column!(rows, name),
+            column!(rows, pair),
+            column!(rows, maker),
+            column!(rows, members),
         ),
         sqlite: "INSERT INTO chats
                 (chat_type, name, pair_key, created_by, created_at, changed_at, member_count)
-            SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, c.now, c.now, value ->> 4
+            SELECT value ->> 'kind', value ->> 'name', value ->> 'pair', value ->> 'maker', c.now, c.now,
+                value ->> 'members'
             FROM (SELECT now FROM clock) c CROSS JOIN json_each($1) WHERE TRUE ORDER BY key
             ON CONFLICT (pair_key) DO UPDATE SET pair_key = excluded.pair_key
             RETURNING id, pair_key",
@@ -163,15 +174,23 @@ async fn insert_rows(
     )
 }
 
+#[derive(Serialize)]
+struct NewMember {
+    chat_id: i64,
+    user_id: i64,
+    role: &'static str,
+}
+
 /// Writes the members; those of a private chat that was there already are in it.
 async fn enter(tx: &mut Tx, chats: &[NewChat], ids: &[ChatId]) -> Result<(), DbError> {
-    let rows: Vec<(i64, i64, &str)> = chats
+    let rows: Vec<NewMember> = chats
         .iter()
         .zip(ids)
         .flat_map(|(chat, id)| {
             chat.member_ids.iter().enumerate().map(|(place, member)| {
                 let owns = place == 0 && chat.chat_type != ChatType::Private;
-                (id.0, member.0, if owns { "owner" } else { "member" })
+                let role = if owns { "owner" } else { "member" };
+                NewMember { chat_id: id.0, user_id: member.0, role }
             })
         })
         .collect();
@@ -183,12 +202,12 @@ async fn enter(tx: &mut Tx, chats: &[NewChat], ids: &[ChatId]) -> Result<(), DbE
                 $1::BIGINT[], $2::BIGINT[], $3::TEXT[]) AS r (chat_id, user_id, role)
             ON CONFLICT DO NOTHING",
         (
-            column!(rows, 0),
-            column!(rows, 1),
-            column!(rows, 2),
+            column!(rows, chat_id),
+            column!(rows, user_id),
+            column!(rows, role),
         ),
         sqlite: "INSERT INTO members (chat_id, user_id, role, joined_at, seen)
-            SELECT value ->> 0, value ->> 1, value ->> 2, c.now, 0
+            SELECT value ->> 'chat_id', value ->> 'user_id', value ->> 'role', c.now, 0
             FROM (SELECT now FROM clock) c CROSS JOIN json_each($1) WHERE TRUE
             ON CONFLICT DO NOTHING",
         (json_rows(&rows)),

@@ -20,6 +20,9 @@ const FIRST_LOOK_MS: i64 = 30_000;
 /// How many of a chat's newest events are looked through for the message that woke it.
 const MAX_LOOK: i64 = 1_000;
 
+/// One more than is answered, to know whether something was cut.
+const LIMIT: i64 = MAX_CHANGED as i64 + 1;
+
 /// Everything since a little before `since`, as of one moment. Where something is being written, the
 /// next caller begins before that, however long its commit takes.
 pub async fn changed(api: &Api, request: Changed) -> Result<ChangedFound> {
@@ -27,15 +30,29 @@ pub async fn changed(api: &Api, request: Changed) -> Result<ChangedFound> {
     let mut tx = api.db.snapshot().await?;
     let since = request.since.map_or(now - FIRST_LOOK_MS, |since| since.0) - CHANGED_OVERLAP_MS;
     let mut found = ChangedFound { now: Timestamp(now), ..ChangedFound::default() };
-    // One more than is answered, to know whether something was cut.
-    let limit = i64::try_from(MAX_CHANGED).unwrap_or(i64::MAX) + 1;
+    read_chats(&mut tx, since, &mut found).await?;
+    (found.joined, found.cut.joined) = read_joined(&mut tx, since).await?;
+    (found.parted, found.cut.parted) = read_parted(&mut tx, since).await?;
+    let more_bans;
+    (found.banned, more_bans) = read_banned(&mut tx, since).await?;
+    // Answered as one: a caller looks at both in the same way.
+    found.cut.parted |= more_bans;
+    (found.woken, found.cut.woken) = read_woken(&mut tx, since).await?;
+    read_ended(&mut tx, since, &mut found).await?;
+    tx.commit().await?;
+    let Cut { chats, joined, parted, woken, ended } = found.cut;
+    found.truncated = chats || joined || parted || woken || ended;
+    Ok(found)
+}
 
+/// Chats with new events, and those that were deleted.
+async fn read_chats(tx: &mut Tx, since: i64, found: &mut ChangedFound) -> Result<()> {
     let mut chats: Vec<(i64, i64, bool)> = fetch_all!(
         tx,
         "SELECT id, last_seq, deleted_at IS NOT NULL FROM chats
          WHERE changed_at >= $1 ORDER BY changed_at DESC LIMIT $2",
         since,
-        limit
+        LIMIT
     )?;
     found.cut.chats = cut(&mut chats);
     for (id, seq, deleted) in chats {
@@ -44,16 +61,21 @@ pub async fn changed(api: &Api, request: Changed) -> Result<ChangedFound> {
             false => found.chats.push((ChatId(id), Seq(seq))),
         }
     }
+    Ok(())
+}
 
+async fn read_joined(tx: &mut Tx, since: i64) -> Result<(Vec<UserChat>, bool)> {
     let joined: Vec<(i64, i64)> = fetch_all!(
         tx,
         "SELECT user_id, chat_id FROM members WHERE joined_at >= $1 ORDER BY joined_at DESC LIMIT $2",
         since,
-        limit
+        LIMIT
     )?;
-    (found.joined, found.cut.joined) = user_chats(joined);
+    Ok(user_chats(joined))
+}
 
-    // Whoever came back since is in `joined` only.
+/// Who is not a member any more: whoever came back since is in `joined` only.
+async fn read_parted(tx: &mut Tx, since: i64) -> Result<(Vec<UserChat>, bool)> {
     let mut parted: Vec<(i64, i64)> = fetch_all!(
         tx,
         "SELECT e.user_id, e.chat_id FROM member_events e
@@ -61,7 +83,7 @@ pub async fn changed(api: &Api, request: Changed) -> Result<ChangedFound> {
              SELECT 1 FROM members m WHERE m.chat_id = e.chat_id AND m.user_id = e.user_id)
          ORDER BY e.created_at DESC LIMIT $2",
         since,
-        limit
+        LIMIT
     )?;
     let of_rooms: Vec<(i64, i64)> = fetch_all!(
         tx,
@@ -70,34 +92,26 @@ pub async fn changed(api: &Api, request: Changed) -> Result<ChangedFound> {
              SELECT 1 FROM members m WHERE m.chat_id = d.chat_id AND m.user_id = d.user_id)
          ORDER BY d.parted_at DESC LIMIT $2",
         since,
-        limit
+        LIMIT
     )?;
     parted.extend(of_rooms);
-    (found.parted, found.cut.parted) = user_chats(parted);
+    Ok(user_chats(parted))
+}
 
+async fn read_banned(tx: &mut Tx, since: i64) -> Result<(Vec<UserChat>, bool)> {
     let banned: Vec<(i64, i64)> = fetch_all!(
         tx,
         "SELECT user_id, chat_id FROM bans WHERE banned_at >= $1 ORDER BY banned_at DESC LIMIT $2",
         since,
-        limit
+        LIMIT
     )?;
-    let more;
-    (found.banned, more) = user_chats(banned);
-    found.cut.parted |= more;
-
-    found.woken = woken(&mut tx, since, limit, &mut found.cut.woken).await?;
-
-    ended(&mut tx, since, limit, &mut found).await?;
-    tx.commit().await?;
-    let Cut { chats, joined, parted, woken, ended } = found.cut;
-    found.truncated = chats || joined || parted || woken || ended;
-    Ok(found)
+    Ok(user_chats(banned))
 }
 
 /// Members whom a message woke, and members for whom a chat is dormant although it changed (marked while
 /// something was written, say), and after what: messages are looked for from each such chat's end on, and
 /// not for ever; what is further back than that is not told of.
-async fn woken(tx: &mut Tx, since: i64, limit: i64, more: &mut bool) -> Result<Vec<Woken>> {
+async fn read_woken(tx: &mut Tx, since: i64) -> Result<(Vec<Woken>, bool)> {
     // Written so that PostgreSQL begins with the chats that changed, however few are dormant.
     let mut rows: Vec<(i64, i64, i64)> = fetch_all!(
         tx,
@@ -115,7 +129,7 @@ async fn woken(tx: &mut Tx, since: i64, limit: i64, more: &mut bool) -> Result<V
             SELECT m.user_id, woke.id, woke.after FROM woke CROSS JOIN LATERAL (
                 SELECT d.user_id FROM members d WHERE d.chat_id = woke.id AND d.dormant LIMIT $2) m
             ORDER BY woke.changed_at DESC LIMIT $2",
-        (since, limit, MAX_LOOK),
+        (since, LIMIT, MAX_LOOK),
         sqlite: "WITH woke AS (
                 SELECT c.id, c.changed_at, COALESCE((
                     SELECT x.id FROM messages x
@@ -130,31 +144,32 @@ async fn woken(tx: &mut Tx, since: i64, limit: i64, more: &mut bool) -> Result<V
             SELECT m.user_id, woke.id, woke.after
             FROM woke JOIN members m ON m.chat_id = woke.id AND m.dormant
             ORDER BY woke.changed_at DESC LIMIT $2",
-        (since, limit, MAX_LOOK),
+        (since, LIMIT, MAX_LOOK),
     )?;
     let awake: Vec<(i64, i64, i64)> = fetch_all!(
         tx,
         "SELECT user_id, chat_id, after FROM wakes WHERE woken_at >= $1
          ORDER BY woken_at DESC LIMIT $2",
         since,
-        limit
+        LIMIT
     )?;
     rows.extend(awake);
-    *more = cut(&mut rows);
+    let more = cut(&mut rows);
     let woken = |(user, chat, after)| Woken {
         user_id: UserId(user),
         chat_id: ChatId(chat),
         after: Seq(after),
     };
-    Ok(rows.into_iter().map(woken).collect())
+    Ok((rows.into_iter().map(woken).collect(), more))
 }
 
-async fn ended(tx: &mut Tx, since: i64, limit: i64, found: &mut ChangedFound) -> Result<()> {
+/// Sessions that ended, by the reason.
+async fn read_ended(tx: &mut Tx, since: i64, found: &mut ChangedFound) -> Result<()> {
     let mut rows: Vec<(String, Option<String>)> = fetch_all!(
         tx,
         "SELECT id, end_reason FROM sessions WHERE ended_at >= $1 ORDER BY ended_at DESC LIMIT $2",
         since,
-        limit
+        LIMIT
     )?;
     found.cut.ended = cut(&mut rows);
     for (session, reason) in rows {
@@ -178,6 +193,7 @@ fn end_reason(text: Option<&str>) -> EndReason {
     }
 }
 
+/// What is answered of these rows, and whether there was more.
 fn user_chats(mut rows: Vec<(i64, i64)>) -> (Vec<UserChat>, bool) {
     let more = cut(&mut rows);
     let pair = |(user, chat)| UserChat { user_id: UserId(user), chat_id: ChatId(chat) };

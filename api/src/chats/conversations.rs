@@ -42,6 +42,7 @@ const LOOKED_AT: i64 = 2;
 /// Which messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
+    /// Sent and received ones.
     All,
     /// Received and read. Chats without such messages are left out.
     Read,
@@ -54,14 +55,17 @@ pub enum Part {
 pub struct Line {
     /// Its number in the chat.
     pub id: Seq,
+    /// The chat it was sent to.
     pub chat_id: ChatId,
     /// The sender's username.
     pub from: String,
     /// The recipient's username, or the group's name.
     pub to: String,
+    /// The latest one, if it was edited.
     pub text: String,
     /// A received one: by the user. A sent one: by every other member, of at most 100 altogether.
     pub is_read: bool,
+    /// When it was sent.
     pub date: Timestamp,
 }
 
@@ -118,7 +122,7 @@ pub async fn of_other(
 }
 
 /// One of the user's chats.
-struct Chat {
+struct RecentChat {
     id: ChatId,
     chat_type: ChatType,
     /// The other's username, or the group's name.
@@ -142,7 +146,7 @@ row! {
 
 /// The private chats and groups that changed last, the newest change first, without messages. Of
 /// groups, which may be large, no members are looked at.
-async fn recent(conn: &mut Conn, user: UserId) -> Result<Vec<Chat>> {
+async fn recent(conn: &mut Conn, user: UserId) -> Result<Vec<RecentChat>> {
     // From the user's memberships to their chats, whatever PostgreSQL believes of the tables.
     Ok(fetch_all!(
         conn,
@@ -171,7 +175,7 @@ async fn recent(conn: &mut Conn, user: UserId) -> Result<Vec<Chat>> {
     )?)
 }
 
-from_row!(Chat, |row| {
+from_row!(RecentChat, |row| {
     let other: Option<String> = row.try_get("other")?;
     let name: String = row.try_get("name")?;
     Self {
@@ -185,7 +189,7 @@ from_row!(Chat, |row| {
     }
 });
 
-impl Chat {
+impl RecentChat {
     /// Reads the newest `limit` messages of the part.
     async fn read(&mut self, conn: &mut Conn, user: UserId, part: Part, limit: i64) -> Result<()> {
         let (after, upto, not_of) = match part {
@@ -219,8 +223,8 @@ impl Chat {
 /// How far everybody else has read in the groups where that shows: those that the user wrote in, and of
 /// those the ones with as few members as are told of each other's marks; in a larger one nothing counts
 /// as read by all.
-async fn find_marks(conn: &mut Conn, user: UserId, chats: &mut [Chat]) -> Result<()> {
-    let shows = |chat: &&Chat| {
+async fn find_marks(conn: &mut Conn, user: UserId, chats: &mut [RecentChat]) -> Result<()> {
+    let shows = |chat: &&RecentChat| {
         chat.chat_type == ChatType::Group && chat.rows.iter().any(|row| row.sender_id == user.0)
     };
     let groups: List<i64> = chats.iter().filter(shows).map(|chat| chat.id.0).collect();
@@ -248,7 +252,11 @@ async fn find_marks(conn: &mut Conn, user: UserId, chats: &mut [Chat]) -> Result
 }
 
 /// The usernames of the user and of all senders.
-async fn names(conn: &mut Conn, user: UserId, chats: &[Chat]) -> Result<HashMap<i64, String>> {
+async fn names(
+    conn: &mut Conn,
+    user: UserId,
+    chats: &[RecentChat],
+) -> Result<HashMap<i64, String>> {
     let senders = chats.iter().flat_map(|chat| &chat.rows).map(|row| row.sender_id);
     let users: BTreeSet<i64> = senders.chain([user.0]).collect();
     let rows: Vec<(i64, String)> = fetch_all!(
@@ -261,7 +269,7 @@ async fn names(conn: &mut Conn, user: UserId, chats: &[Chat]) -> Result<HashMap<
 
 /// Private chats take their names first: no group can be called so that it is mistaken for one.
 fn by_name(
-    mut chats: Vec<Chat>,
+    mut chats: Vec<RecentChat>,
     user: UserId,
     names: &HashMap<i64, String>,
 ) -> BTreeMap<String, Vec<Line>> {
@@ -277,7 +285,7 @@ fn by_name(
     found
 }
 
-impl Chat {
+impl RecentChat {
     fn lines(self, user: UserId, names: &HashMap<i64, String>) -> Vec<Line> {
         let name_of = |user: i64| names.get(&user).cloned().unwrap_or_default();
         let line = |row: ConversationMessage| {

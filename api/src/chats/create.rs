@@ -25,6 +25,7 @@ use std::collections::BTreeSet;
 /// What a new chat is asked to be.
 #[derive(Debug)]
 pub struct NewChat {
+    /// Decides what else must be there.
     pub chat_type: ChatType,
     /// Not of private chats; groups have one of their own choice or `Group`, rooms need one.
     pub name: Option<String>,
@@ -41,25 +42,10 @@ pub async fn create(api: &Api, actor: Actor, new: NewChat) -> Result<Overview> {
         metrics::counter!("limit_refused_total", "kind" => "chats").increment(1);
         return Err(Error::too_many(limit::seconds(wait)));
     }
-    let name = match (new.chat_type, new.name.as_deref()) {
-        (ChatType::Private, _) => "",
-        (ChatType::Group, None) => "Group",
-        (ChatType::Room, None) => return Err(Error::field("name", "is required for a room")),
-        (_, Some(name)) => rules::check_name(name)?,
-    };
-    let mut members: BTreeSet<i64> = new.member_ids.iter().map(|user| user.0).collect();
-    if members.len() > limits.members_per_request {
-        let most = limits.members_per_request;
-        return Err(Error::field("member_ids", format!("has more than {most} users")));
-    }
-    members.remove(&actor.user_id.0);
+    let name = name(&new)?;
+    let mut members = others(actor, &new, limits.members_per_request)?;
     let pair_key = match (new.chat_type, members.first()) {
-        (ChatType::Private, Some(&other)) if members.len() == 1 => {
-            Some(pair_key(actor.user_id, UserId(other)))
-        }
-        (ChatType::Private, _) => {
-            return Err(Error::field("member_ids", "must name exactly one other user"));
-        }
+        (ChatType::Private, Some(&other)) => Some(pair_key(actor.user_id, UserId(other))),
         _ => None,
     };
     members.insert(actor.user_id.0);
@@ -92,6 +78,28 @@ pub async fn create(api: &Api, actor: Actor, new: NewChat) -> Result<Overview> {
     }
     news::commit(api, tx, news).await?;
     Ok(overview)
+}
+
+fn name(new: &NewChat) -> Result<&str> {
+    match (new.chat_type, new.name.as_deref()) {
+        (ChatType::Private, _) => Ok(""),
+        (ChatType::Group, None) => Ok("Group"),
+        (ChatType::Room, None) => Err(Error::field("name", "is required for a room")),
+        (_, Some(name)) => rules::check_name(name),
+    }
+}
+
+/// The members beside the one who makes the chat: exactly one of a private chat.
+fn others(actor: Actor, new: &NewChat, most: usize) -> Result<BTreeSet<i64>> {
+    let mut others: BTreeSet<i64> = new.member_ids.iter().map(|user| user.0).collect();
+    if others.len() > most {
+        return Err(Error::field("member_ids", format!("must name at most {most} users")));
+    }
+    others.remove(&actor.user_id.0);
+    if new.chat_type == ChatType::Private && others.len() != 1 {
+        return Err(Error::field("member_ids", "must name exactly one other user"));
+    }
+    Ok(others)
 }
 
 /// A chat to be, all of it checked.

@@ -1,7 +1,7 @@
 //! The private chat of two users, found by who they are: for clients that name people and know no
 //! chats. Making one is [`super::create`].
 
-use super::stored::{Stored, message_columns};
+use super::stored::Stored;
 use crate::{
     accounts::Actor,
     audit::{self, Action, Entry},
@@ -79,13 +79,11 @@ pub async fn conversation(
     }
     let mut found: Vec<Stored> = fetch_all!(
         conn,
-        concat!(
-            "SELECT ",
-            message_columns!(),
-            " FROM messages m JOIN users s ON s.id = m.sender_id
-              WHERE m.chat_id = $1 AND m.id < $2 AND m.deleted_at IS NULL
-              ORDER BY m.id DESC LIMIT $3"
-        ),
+        "SELECT m.chat_id, m.id, m.seq, m.sender_id, s.username, s.guest, m.client_message_id, m.text,
+            m.reply_to, m.created_at, m.edited_at, m.deleted_at, m.deleted_by
+         FROM messages m JOIN users s ON s.id = m.sender_id
+         WHERE m.chat_id = $1 AND m.id < $2 AND m.deleted_at IS NULL
+         ORDER BY m.id DESC LIMIT $3",
         chat.0,
         before.map_or(i64::MAX, |seq| seq.0),
         limit.clamp(1, MAX_MESSAGES)

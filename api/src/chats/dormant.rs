@@ -1,28 +1,38 @@
 //! `dormant`: chats whose members hear of new events through `user:{id}`, because their connections
 //! do not hold them live.
 
+use super::member_key::MemberKey;
 use crate::{
     db::{Db, column, fetch_all, json_rows},
     error::Result,
     state::Api,
 };
 use protocol::calls::{Dormant, DormantMarked};
+use serde::Serialize;
 use std::collections::HashSet;
 
-/// Chat, user, and whether it is dormant.
-pub(super) type Mark = (i64, i64, bool);
+/// A member, and whether the chat is to be dormant for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct DormantMark {
+    pub chat_id: i64,
+    pub user_id: i64,
+    pub dormant: bool,
+}
 
 /// Marks these chats dormant for these users; tells who is a member.
 pub async fn dormant(api: &Api, request: Dormant) -> Result<DormantMarked> {
-    let asked = request.chats.iter().map(|chat| (chat.chat_id.0, chat.user_id.0));
-    let marks: Vec<Mark> =
-        asked.clone().collect::<HashSet<_>>().into_iter().map(|(c, u)| (c, u, true)).collect();
+    let asked: Vec<MemberKey> = request.chats.iter().map(MemberKey::from).collect();
+    let each_once: HashSet<MemberKey> = asked.iter().copied().collect();
+    let marks: Vec<DormantMark> = each_once
+        .into_iter()
+        .map(|MemberKey { chat_id, user_id }| DormantMark { chat_id, user_id, dormant: true })
+        .collect();
     let members = mark(&api.db, &marks).await?;
-    Ok(DormantMarked { members: asked.map(|chat| members.contains(&chat)).collect() })
+    Ok(DormantMarked { members: asked.iter().map(|key| members.contains(key)).collect() })
 }
 
 /// Sets these marks, each once; returns those of members.
-pub(super) async fn mark(db: &Db, marks: &[Mark]) -> Result<HashSet<(i64, i64)>> {
+pub(super) async fn mark(db: &Db, marks: &[DormantMark]) -> Result<HashSet<MemberKey>> {
     if marks.is_empty() {
         return Ok(HashSet::new());
     }
@@ -39,17 +49,18 @@ pub(super) async fn mark(db: &Db, marks: &[Mark]) -> Result<HashSet<(i64, i64)>>
             WHERE m.chat_id = marks.chat_id AND m.user_id = marks.user_id
             RETURNING m.chat_id, m.user_id",
         (
-            column!(marks, 0),
-            column!(marks, 1),
-            column!(marks, 2),
+            column!(marks, chat_id),
+            column!(marks, user_id),
+            column!(marks, dormant),
         ),
         sqlite: "UPDATE members SET dormant = marks.dormant
-            FROM (SELECT value ->> 0 AS chat, value ->> 1 AS user, value ->> 2 AS dormant
-                  FROM json_each($1)) marks
+            FROM (SELECT value ->> 'chat_id' AS chat, value ->> 'user_id' AS user,
+                      value ->> 'dormant' AS dormant FROM json_each($1)) marks
             WHERE chat_id = marks.chat AND user_id = marks.user
             RETURNING chat_id, user_id",
         (json_rows(marks)),
     )?;
     tx.commit().await?;
-    Ok(members.into_iter().collect())
+    let key = |(chat_id, user_id)| MemberKey { chat_id, user_id };
+    Ok(members.into_iter().map(key).collect())
 }

@@ -1,7 +1,7 @@
 //! Read marks, one by one or of whole chats at once. They only move forward, whoever else moves them at the
 //! same time, and the user's other devices and the senders hear of it.
 
-use super::direct;
+use super::{direct, member_key::MemberKey};
 use crate::{
     db::{Tx, column, execute, fetch_all, json_rows, row},
     error::Result,
@@ -14,6 +14,7 @@ use protocol::{
     limits::MAX_BATCH,
     relay::{ChatPayload, MAX_WATCHERS, UserPayload},
 };
+use serde::Serialize;
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
 row! {
@@ -30,20 +31,45 @@ row! {
 
 /// Moves the marks of members and publishes those that moved. Marks of others are ignored.
 pub async fn mark_read(api: &Api, request: MarkRead) -> Result<()> {
-    let mut furthest: BTreeMap<(i64, i64), i64> = BTreeMap::new();
-    for mark in &request.marks {
-        let place = furthest.entry((mark.chat_id.0, mark.user_id.0)).or_default();
-        *place = mark.message_id.0.max(*place);
-    }
-    let marks: Vec<(i64, i64, i64)> =
-        furthest.into_iter().map(|((chat, user), mark)| (chat, user, mark)).collect();
+    let marks = furthest(&request.marks);
     if marks.is_empty() {
         return Ok(());
     }
     let mut tx = api.db.begin().await?;
+    let moved = move_marks(&mut tx, &marks).await?;
+    // PostgreSQL has done so in the same round trip.
+    if let Tx::Sqlite(..) = tx {
+        move_seen(&mut tx, &marks).await?;
+    }
+    news::commit(api, tx, tell(moved)).await?;
+    Ok(())
+}
+
+/// Where a member's mark is to be, at least.
+#[derive(Serialize)]
+struct NewMark {
+    chat_id: i64,
+    user_id: i64,
+    mark: i64,
+}
+
+/// Each member's mark once, the furthest, in the order of the members' keys.
+fn furthest(marks: &[ReadMark]) -> Vec<NewMark> {
+    let mut furthest: BTreeMap<MemberKey, i64> = BTreeMap::new();
+    for mark in marks {
+        let member = MemberKey { chat_id: mark.chat_id.0, user_id: mark.user_id.0 };
+        let place = furthest.entry(member).or_default();
+        *place = mark.message_id.0.max(*place);
+    }
+    let new = |(MemberKey { chat_id, user_id }, mark)| NewMark { chat_id, user_id, mark };
+    furthest.into_iter().map(new).collect()
+}
+
+/// Moves the marks, and with PostgreSQL what is seen. What is seen may move without the mark: by a mark set
+/// while the chat was not numbered.
+async fn move_marks(tx: &mut Tx, marks: &[NewMark]) -> Result<Vec<MovedMark>> {
     // PostgreSQL: rows are locked in one order everywhere, or two batches could wait for each other.
-    // What is seen may move without the mark: by a mark set while the chat was not numbered.
-    let moved: Vec<MovedMark> = fetch_all!(
+    Ok(fetch_all!(
         tx,
         postgres: "WITH marks AS (
                 SELECT m.chat_id, m.user_id, m.last_read AS before, c.chat_type, c.member_count,
@@ -62,37 +88,43 @@ pub async fn mark_read(api: &Api, request: MarkRead) -> Result<()> {
             RETURNING m.chat_id, m.user_id, m.last_read, marks.before < m.last_read AS forward, marks.chat_type,
                 marks.member_count",
         (
-            column!(marks, 0),
-            column!(marks, 1),
-            column!(marks, 2),
+            column!(marks, chat_id),
+            column!(marks, user_id),
+            column!(marks, mark),
         ),
         sqlite: "UPDATE members SET last_read = marks.mark
-            FROM (SELECT r.value ->> 0 AS chat, r.value ->> 1 AS user, MIN(r.value ->> 2, c.last_seq) AS mark
+            FROM (SELECT r.value ->> 'chat_id' AS chat, r.value ->> 'user_id' AS user,
+                      MIN(r.value ->> 'mark', c.last_seq) AS mark
                   FROM json_each($1) r
-                  JOIN chats c ON c.id = r.value ->> 0 AND c.deleted_at IS NULL) marks
+                  JOIN chats c ON c.id = r.value ->> 'chat_id' AND c.deleted_at IS NULL) marks
             WHERE chat_id = marks.chat AND user_id = marks.user AND last_read < marks.mark
             RETURNING chat_id, user_id, last_read, TRUE AS forward,
                 (SELECT chat_type FROM chats WHERE chats.id = chat_id) AS chat_type,
                 (SELECT member_count FROM chats WHERE chats.id = chat_id) AS member_count",
-        (json_rows(&marks)),
+        (json_rows(marks)),
+    )?)
+}
+
+/// Moves what is seen in chats that are numbered.
+async fn move_seen(tx: &mut Tx, marks: &[NewMark]) -> Result<()> {
+    execute!(
+        tx,
+        "UPDATE members SET seen = marks.seen
+         FROM (SELECT c.id AS chat, r.value ->> 'user_id' AS user, COALESCE((
+                   SELECT x.ordinal - 1 FROM messages x
+                   WHERE x.chat_id = c.id AND x.id > (r.value ->> 'mark') AND x.deleted_at IS NULL
+                   ORDER BY x.id LIMIT 1), c.sent_count) AS seen
+               FROM json_each($1) r
+               JOIN chats c ON c.id = r.value ->> 'chat_id' AND c.deleted_at IS NULL
+                   AND c.sent_seq = c.last_seq) marks
+         WHERE chat_id = marks.chat AND user_id = marks.user
+             AND COALESCE(members.seen, -1) < marks.seen",
+        json_rows(marks)
     )?;
-    // PostgreSQL has done so in the same round trip.
-    if let Tx::Sqlite(..) = tx {
-        execute!(
-            tx,
-            "UPDATE members SET seen = marks.seen
-             FROM (SELECT c.id AS chat, r.value ->> 1 AS user, COALESCE((
-                       SELECT x.ordinal - 1 FROM messages x
-                       WHERE x.chat_id = c.id AND x.id > (r.value ->> 2) AND x.deleted_at IS NULL
-                       ORDER BY x.id LIMIT 1), c.sent_count) AS seen
-                   FROM json_each($1) r
-                   JOIN chats c ON c.id = r.value ->> 0 AND c.deleted_at IS NULL
-                       AND c.sent_seq = c.last_seq) marks
-             WHERE chat_id = marks.chat AND user_id = marks.user
-                 AND COALESCE(members.seen, -1) < marks.seen",
-            json_rows(&marks)
-        )?;
-    }
+    Ok(())
+}
+
+fn tell(moved: Vec<MovedMark>) -> News {
     let mut news = News::default();
     for moved in moved.into_iter().filter(|moved| moved.forward) {
         let (chat_id, user_id) = (ChatId(moved.chat_id), UserId(moved.user_id));
@@ -103,8 +135,7 @@ pub async fn mark_read(api: &Api, request: MarkRead) -> Result<()> {
             news.for_chat(chat_id, ChatPayload::Read { user_id, message_id });
         }
     }
-    news::commit(api, tx, news).await?;
-    Ok(())
+    news
 }
 
 /// Marks everything in all of a user's chats as read. Returns how many chats' marks moved.

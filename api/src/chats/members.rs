@@ -18,12 +18,19 @@ pub const MAX_MEMBERS: i64 = 500;
 /// A member as the others see it.
 #[derive(Clone, Debug)]
 pub struct Member {
+    /// Who it is.
     pub user_id: UserId,
+    /// Its username, unique.
     pub username: String,
+    /// Its display name, as chosen; not unique.
     pub name: String,
+    /// A URL, or empty.
     pub avatar: String,
+    /// What it may do in the chat.
     pub role: MemberRole,
+    /// Whether it is connected now.
     pub status: PresenceStatus,
+    /// When it joined, or joined again.
     pub joined_at: Timestamp,
     /// Everything up to this message has been read.
     pub last_read: Seq,

@@ -204,7 +204,11 @@ pub(super) async fn check_users(
     if !full.is_empty() {
         return Err(Error::new(
             Code::TooManyChats,
-            format!("Users with {} chats cannot have more: {}.", limits.chats_per_user, ids(full)),
+            format!(
+                "These users already have {} chats, the most that anybody can have: {}.",
+                limits.chats_per_user,
+                ids(full)
+            ),
         ));
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use super::{
     access,
-    stored::{Stored, message_columns},
+    stored::Stored,
     stretches::{self, Place},
 };
 use crate::{
@@ -42,13 +42,11 @@ pub async fn list(api: &Api, user: UserId, chat: ChatId, page: Page) -> Result<V
     let mut found: Vec<Stored> = match page.after {
         Some(_) => fetch_all!(
             conn,
-            concat!(
-                "SELECT ",
-                message_columns!(),
-                " FROM messages m JOIN users s ON s.id = m.sender_id
-                  WHERE m.chat_id = $1 AND m.id > $2 AND m.id < $3 AND m.deleted_at IS NULL
-                  ORDER BY m.id LIMIT $4"
-            ),
+            "SELECT m.chat_id, m.id, m.seq, m.sender_id, s.username, s.guest, m.client_message_id, m.text,
+                m.reply_to, m.created_at, m.edited_at, m.deleted_at, m.deleted_by
+             FROM messages m JOIN users s ON s.id = m.sender_id
+             WHERE m.chat_id = $1 AND m.id > $2 AND m.id < $3 AND m.deleted_at IS NULL
+             ORDER BY m.id LIMIT $4",
             chat.0,
             after,
             before,
@@ -56,13 +54,11 @@ pub async fn list(api: &Api, user: UserId, chat: ChatId, page: Page) -> Result<V
         )?,
         None => fetch_all!(
             conn,
-            concat!(
-                "SELECT ",
-                message_columns!(),
-                " FROM messages m JOIN users s ON s.id = m.sender_id
-                  WHERE m.chat_id = $1 AND m.id > $2 AND m.id < $3 AND m.deleted_at IS NULL
-                  ORDER BY m.id DESC LIMIT $4"
-            ),
+            "SELECT m.chat_id, m.id, m.seq, m.sender_id, s.username, s.guest, m.client_message_id, m.text,
+                m.reply_to, m.created_at, m.edited_at, m.deleted_at, m.deleted_by
+             FROM messages m JOIN users s ON s.id = m.sender_id
+             WHERE m.chat_id = $1 AND m.id > $2 AND m.id < $3 AND m.deleted_at IS NULL
+             ORDER BY m.id DESC LIMIT $4",
             chat.0,
             after,
             before,
@@ -106,8 +102,8 @@ pub async fn history(
         }
     } else {
         let most = format!(
-            "is more than {MAX_OFFSET} messages away from both ends of the chat; pages of any place are at \
-             GET /chats/{{chat_id}}/messages?before="
+            "is more than {MAX_OFFSET} messages away from either end of the chat; to read any part of it, \
+             use GET /chats/{{chat_id}}/messages?before="
         );
         return Err(Error::field("offset", most));
     };
@@ -118,14 +114,12 @@ pub async fn history(
 async fn oldest(tx: &mut Tx, chat: ChatId, place: Place, limit: i64) -> Result<Vec<Stored>> {
     Ok(fetch_all!(
         tx,
-        concat!(
-            "SELECT ",
-            message_columns!(),
-            " FROM (SELECT chat_id, id FROM messages WHERE chat_id = $1 AND id >= $2 AND deleted_at IS NULL
-                    ORDER BY id LIMIT $3 OFFSET $4) p
-              JOIN messages m ON m.chat_id = p.chat_id AND m.id = p.id JOIN users s ON s.id = m.sender_id
-              ORDER BY m.id"
-        ),
+        "SELECT m.chat_id, m.id, m.seq, m.sender_id, s.username, s.guest, m.client_message_id, m.text,
+            m.reply_to, m.created_at, m.edited_at, m.deleted_at, m.deleted_by
+         FROM (SELECT chat_id, id FROM messages WHERE chat_id = $1 AND id >= $2 AND deleted_at IS NULL
+               ORDER BY id LIMIT $3 OFFSET $4) p
+         JOIN messages m ON m.chat_id = p.chat_id AND m.id = p.id JOIN users s ON s.id = m.sender_id
+         ORDER BY m.id",
         chat.0,
         place.first,
         limit,
@@ -137,14 +131,12 @@ async fn oldest(tx: &mut Tx, chat: ChatId, place: Place, limit: i64) -> Result<V
 async fn newest(tx: &mut Tx, chat: ChatId, skip: i64, limit: i64) -> Result<Vec<Stored>> {
     Ok(fetch_all!(
         tx,
-        concat!(
-            "SELECT ",
-            message_columns!(),
-            " FROM (SELECT chat_id, id FROM messages WHERE chat_id = $1 AND deleted_at IS NULL
-                    ORDER BY id DESC LIMIT $2 OFFSET $3) p
-              JOIN messages m ON m.chat_id = p.chat_id AND m.id = p.id JOIN users s ON s.id = m.sender_id
-              ORDER BY m.id"
-        ),
+        "SELECT m.chat_id, m.id, m.seq, m.sender_id, s.username, s.guest, m.client_message_id, m.text,
+            m.reply_to, m.created_at, m.edited_at, m.deleted_at, m.deleted_by
+         FROM (SELECT chat_id, id FROM messages WHERE chat_id = $1 AND deleted_at IS NULL
+               ORDER BY id DESC LIMIT $2 OFFSET $3) p
+         JOIN messages m ON m.chat_id = p.chat_id AND m.id = p.id JOIN users s ON s.id = m.sender_id
+         ORDER BY m.id",
         chat.0,
         limit,
         skip
@@ -155,12 +147,10 @@ async fn newest(tx: &mut Tx, chat: ChatId, skip: i64, limit: i64) -> Result<Vec<
 pub async fn get(link: &mut Link<'_>, chat: ChatId, id: Seq) -> Result<Option<Message>> {
     let found: Option<Stored> = fetch_optional!(
         link,
-        concat!(
-            "SELECT ",
-            message_columns!(),
-            " FROM messages m JOIN users s ON s.id = m.sender_id
-              WHERE m.chat_id = $1 AND m.id = $2 AND m.deleted_at IS NULL"
-        ),
+        "SELECT m.chat_id, m.id, m.seq, m.sender_id, s.username, s.guest, m.client_message_id, m.text,
+            m.reply_to, m.created_at, m.edited_at, m.deleted_at, m.deleted_by
+         FROM messages m JOIN users s ON s.id = m.sender_id
+         WHERE m.chat_id = $1 AND m.id = $2 AND m.deleted_at IS NULL",
         chat.0,
         id.0
     )?;

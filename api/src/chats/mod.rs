@@ -20,6 +20,7 @@ pub mod dormant;
 pub mod events;
 pub mod manage;
 pub mod marks;
+mod member_key;
 pub mod members;
 pub mod membership;
 pub mod messages;

@@ -3,8 +3,8 @@
 //! user instead. A connection that shows one chat alone, or none, leaves the marks as they are.
 
 use super::{
-    dormant::{Mark, mark},
-    overview::{self, Overview},
+    dormant::{DormantMark, mark},
+    overview::{self, Overview, select_overviews},
 };
 use crate::{
     db::{Conn, List, fetch_all, from_row, row},
@@ -37,7 +37,7 @@ pub async fn open(api: &Api, request: Open) -> Result<Opened> {
     shown.dedup();
     let live = i64::from(request.live_chats.min(MAX_LIVE_CHATS));
     let mut chats: HashMap<(UserId, Shows), Vec<ChatView>> = HashMap::new();
-    let mut wrong: Vec<Mark> = Vec::new();
+    let mut wrong: Vec<DormantMark> = Vec::new();
     for which in [Which::All, Which::Private] {
         let users = shown.iter().filter(|(_, shows)| *shows == which.shows());
         let users: List<i64> = users.map(|(user, _)| user.0).collect();
@@ -171,36 +171,19 @@ from_row!(Placed, |row| Self {
 });
 
 impl Placed {
-    fn wrong_mark(&self, which: Which) -> Option<Mark> {
+    fn wrong_mark(&self, which: Which) -> Option<DormantMark> {
         let is_wrong = match (self.live, which) {
             (true, Which::All) => self.dormant && self.settled,
             // Those that show all chats may not hold it.
             (true, Which::Private) => false,
             (false, _) => !self.dormant,
         };
-        is_wrong.then_some((self.chat.view.id.0, self.user.0, !self.dormant))
+        is_wrong.then_some(DormantMark {
+            chat_id: self.chat.view.id.0,
+            user_id: self.user.0,
+            dormant: !self.dormant,
+        })
     }
-}
-
-/// The columns of an [`Overview`] as in [`overview`], of `p`, which has those of the chat and of the member.
-macro_rules! placed_columns {
-    () => {
-        "p.id, CASE WHEN p.chat_type <> 'private' THEN p.name ELSE COALESCE((
-         SELECT ou.name FROM members o JOIN users ou ON ou.id = o.user_id
-         WHERE o.chat_id = p.id AND o.user_id <> p.user_id), '') END AS name,
-         p.chat_type, p.last_seq, p.last_read,
-         CASE WHEN p.user_id IS NULL OR p.last_read >= p.last_seq THEN 0
-          WHEN p.seen IS NULL OR p.sent_seq <> p.last_seq THEN (
-              SELECT count(*) FROM (
-                  SELECT x.sender_id FROM messages x WHERE x.chat_id = p.id
-                      AND x.id > p.last_read AND x.deleted_at IS NULL
-                  ORDER BY x.id LIMIT 100) next
-              WHERE sender_id <> p.user_id)
-          WHEN p.newest - p.seen > 100 THEN 100
-          WHEN p.newest > p.seen THEN p.newest - p.seen ELSE 0 END AS unread,
-         p.role, p.invited_by, (SELECT iu.username FROM users iu WHERE iu.id = p.invited_by) AS inviter,
-         p.member_count, p.message_count, p.created_by, p.created_at"
-    };
 }
 
 /// The users' live chats, the most recently active first and what strangers invited them to after all others,
@@ -211,7 +194,7 @@ async fn places(conn: &mut Conn, users: List<i64>, live: i64, which: Which) -> R
     let private = which == Which::Private;
     Ok(fetch_all!(
         conn,
-        postgres: concat!("SELECT ", placed_columns!(), ", p.user_id, p.place <= $2 AS live, p.dormant,
+        postgres: select_overviews!(", p.user_id, p.place <= $2 AS live, p.dormant,
                 p.changed_at < (SELECT now FROM clock) - $3 AS settled
             FROM UNNEST($1::BIGINT[]) AS r (user_id) CROSS JOIN LATERAL (
                 SELECT c.*, m.user_id, m.role, m.last_read, m.seen, m.dormant, m.invited_by,
@@ -224,7 +207,7 @@ async fn places(conn: &mut Conn, users: List<i64>, live: i64, which: Which) -> R
             WHERE (p.place <= $2 OR NOT p.dormant) AND (NOT $4 OR p.chat_type = 'private')
             ORDER BY p.user_id, p.place"),
         (users, live, SETTLED_MS, private),
-        sqlite: concat!("SELECT ", placed_columns!(), ", p.user_id, p.place <= $2 AS live, p.dormant,
+        sqlite: select_overviews!(", p.user_id, p.place <= $2 AS live, p.dormant,
                 p.changed_at < (SELECT now FROM clock) - $3 AS settled
             FROM (SELECT c.*, m.user_id, m.role, m.last_read, m.seen, m.dormant, m.invited_by,
                       ROW_NUMBER() OVER (PARTITION BY m.user_id

@@ -75,7 +75,7 @@ pub(crate) async fn keep_numbering(db: Db) {
             }
             Ok(false) => {
                 if std::mem::take(&mut numbered) > 0 {
-                    tracing::info!("all chats' messages are numbered");
+                    tracing::info!("finished numbering the messages of all chats");
                 }
                 REST
             }

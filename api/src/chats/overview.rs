@@ -4,9 +4,10 @@
 use super::{
     access::{MemberRole, chat_type},
     ban_rows,
+    member_key::MemberKey,
 };
 use crate::{
-    db::{Link, fetch_all, fetch_optional, from_row, json_rows},
+    db::{Link, column, fetch_all, fetch_optional, from_row, json_rows},
     error::Result,
 };
 use protocol::{
@@ -23,12 +24,17 @@ pub const MAX_CHATS: i64 = 500;
 /// A chat with what lists show beside the native protocol's fields.
 #[derive(Clone, Debug)]
 pub struct Overview {
+    /// What the native protocol shows of it.
     pub view: ChatView,
     /// The user's own part; `None` for a room that the user is not a member of.
     pub role: Option<MemberRole>,
+    /// Members now, invited ones included.
     pub member_count: i64,
+    /// Messages now, without deleted ones.
     pub message_count: i64,
+    /// `None` for the lobby, which nobody made.
     pub created_by: Option<UserId>,
+    /// When it was made.
     pub created_at: Timestamp,
     /// Kept out of the room. Looked up by [`find`] alone.
     pub banned: bool,
@@ -46,30 +52,37 @@ impl Overview {
     }
 }
 
-/// The columns of an [`Overview`], of `chats c` and the user's `members m`, which may be missing.
+/// A statement that reads [`Overview`]s: their columns, and what stands behind them, which begins with more
+/// columns or with `FROM`. They are columns of `p`, which has all of the chat's, and of the user's row of
+/// `members`, if there is one, these: `user_id, role, last_read, seen, invited_by`.
 ///
 /// Unread is a subtraction ([`super::ordinals`]), counted to 100. What is not numbered yet is counted:
 /// others' messages among the first 100 behind the mark, in their order, so that PostgreSQL goes by the
 /// index of it.
-macro_rules! overview_columns {
-    () => {
-        "c.id, CASE WHEN c.chat_type <> 'private' THEN c.name ELSE COALESCE((
-             SELECT ou.name FROM members o JOIN users ou ON ou.id = o.user_id
-             WHERE o.chat_id = c.id AND o.user_id <> m.user_id), '') END AS name,
-         c.chat_type, c.last_seq, m.last_read,
-         CASE WHEN m.user_id IS NULL OR m.last_read >= c.last_seq THEN 0
-              WHEN m.seen IS NULL OR c.sent_seq <> c.last_seq THEN (
-                  SELECT count(*) FROM (
-                      SELECT x.sender_id FROM messages x WHERE x.chat_id = c.id
-                          AND x.id > m.last_read AND x.deleted_at IS NULL
-                      ORDER BY x.id LIMIT 100) next
-                  WHERE sender_id <> m.user_id)
-              WHEN c.newest - m.seen > 100 THEN 100
-              WHEN c.newest > m.seen THEN c.newest - m.seen ELSE 0 END AS unread,
-         m.role, m.invited_by, (SELECT iu.username FROM users iu WHERE iu.id = m.invited_by) AS inviter,
-         c.member_count, c.message_count, c.created_by, c.created_at"
+macro_rules! select_overviews {
+    ($rest:literal) => {
+        concat!(
+            "SELECT p.id, CASE WHEN p.chat_type <> 'private' THEN p.name ELSE COALESCE((
+                 SELECT ou.name FROM members o JOIN users ou ON ou.id = o.user_id
+                 WHERE o.chat_id = p.id AND o.user_id <> p.user_id), '') END AS name,
+             p.chat_type, p.last_seq, p.last_read,
+             CASE WHEN p.user_id IS NULL OR p.last_read >= p.last_seq THEN 0
+                  WHEN p.seen IS NULL OR p.sent_seq <> p.last_seq THEN (
+                      SELECT count(*) FROM (
+                          SELECT x.sender_id FROM messages x WHERE x.chat_id = p.id
+                              AND x.id > p.last_read AND x.deleted_at IS NULL
+                          ORDER BY x.id LIMIT 100) next
+                      WHERE sender_id <> p.user_id)
+                  WHEN p.newest - p.seen > 100 THEN 100
+                  WHEN p.newest > p.seen THEN p.newest - p.seen ELSE 0 END AS unread,
+             p.role, p.invited_by,
+             (SELECT iu.username FROM users iu WHERE iu.id = p.invited_by) AS inviter,
+             p.member_count, p.message_count, p.created_by, p.created_at",
+            $rest
+        )
     };
 }
+pub(super) use select_overviews;
 
 from_row!(Overview, |row| {
     let invited_by: Option<i64> = row.try_get("invited_by")?;
@@ -105,21 +118,21 @@ from_row!(FoundChat, |row| Self { chat: Overview::from_row(row)?, place: row.try
 /// Each of these chats as its user sees it, in the order asked; `None` where there is no such chat.
 /// Does not say whether the user may: see [`Overview::to_enter`].
 pub async fn find(link: &mut Link<'_>, pairs: &[UserChat]) -> Result<Vec<Option<Overview>>> {
-    let rows: Vec<(i64, i64)> = pairs.iter().map(|pair| (pair.chat_id.0, pair.user_id.0)).collect();
-    let (chats, users): (Vec<i64>, Vec<i64>) = rows.iter().copied().unzip();
+    let keys: Vec<MemberKey> = pairs.iter().map(MemberKey::from).collect();
     let found: Vec<FoundChat> = fetch_all!(
         link,
-        postgres: concat!("SELECT ", overview_columns!(), ", r.place - 1 AS place
+        postgres: select_overviews!(", p.place FROM (
+            SELECT c.*, m.user_id, m.role, m.last_read, m.seen, m.invited_by, r.place - 1 AS place
             FROM UNNEST($1::BIGINT[], $2::BIGINT[]) WITH ORDINALITY AS r (chat_id, user_id, place)
             JOIN chats c ON c.id = r.chat_id AND c.deleted_at IS NULL
-            LEFT JOIN members m ON m.chat_id = r.chat_id AND m.user_id = r.user_id"),
-        (chats, users),
-        sqlite: concat!("SELECT ", overview_columns!(), ", r.place
-            FROM (SELECT key AS place, value ->> 0 AS chat_id, value ->> 1 AS user_id
-                  FROM json_each($1)) r
-            JOIN chats c ON c.id = r.chat_id AND c.deleted_at IS NULL
-            LEFT JOIN members m ON m.chat_id = r.chat_id AND m.user_id = r.user_id"),
-        (json_rows(&rows)),
+            LEFT JOIN members m ON m.chat_id = r.chat_id AND m.user_id = r.user_id) p"),
+        (column!(keys, chat_id), column!(keys, user_id)),
+        sqlite: select_overviews!(", p.place FROM (
+            SELECT c.*, m.user_id, m.role, m.last_read, m.seen, m.invited_by, r.key AS place
+            FROM json_each($1) r
+            JOIN chats c ON c.id = r.value ->> 'chat_id' AND c.deleted_at IS NULL
+            LEFT JOIN members m ON m.chat_id = c.id AND m.user_id = r.value ->> 'user_id') p"),
+        (json_rows(&keys)),
     )?;
     let mut chats = vec![None; pairs.len()];
     for FoundChat { chat, place } in found {
@@ -175,12 +188,12 @@ pub async fn list(
         true => Vec::new(),
         false => fetch_all!(
             link,
-            concat!(
-                "SELECT ",
-                overview_columns!(),
-                " FROM members m JOIN chats c ON c.id = m.chat_id AND c.deleted_at IS NULL
-                  WHERE m.user_id = $1 AND m.chat_id < $2 AND m.invited_by IS NULL
-                  ORDER BY m.chat_id DESC LIMIT $3"
+            select_overviews!(
+                " FROM (
+                    SELECT c.*, m.user_id, m.role, m.last_read, m.seen, m.invited_by, m.chat_id
+                    FROM members m JOIN chats c ON c.id = m.chat_id AND c.deleted_at IS NULL
+                    WHERE m.user_id = $1 AND m.chat_id < $2 AND m.invited_by IS NULL) p
+                 ORDER BY p.chat_id DESC LIMIT $3"
             ),
             user.0,
             before,
@@ -192,12 +205,12 @@ pub async fn list(
         let before = if among_invitations { before } else { i64::MAX };
         let invitations: Vec<Overview> = fetch_all!(
             link,
-            concat!(
-                "SELECT ",
-                overview_columns!(),
-                " FROM members m JOIN chats c ON c.id = m.chat_id AND c.deleted_at IS NULL
-                  WHERE m.user_id = $1 AND m.chat_id < $2 AND m.invited_by IS NOT NULL
-                  ORDER BY m.chat_id DESC LIMIT $3"
+            select_overviews!(
+                " FROM (
+                    SELECT c.*, m.user_id, m.role, m.last_read, m.seen, m.invited_by, m.chat_id
+                    FROM members m JOIN chats c ON c.id = m.chat_id AND c.deleted_at IS NULL
+                    WHERE m.user_id = $1 AND m.chat_id < $2 AND m.invited_by IS NOT NULL) p
+                 ORDER BY p.chat_id DESC LIMIT $3"
             ),
             user.0,
             before,
@@ -217,12 +230,12 @@ pub async fn rooms(
 ) -> Result<Vec<Overview>> {
     Ok(fetch_all!(
         link,
-        concat!(
-            "SELECT ",
-            overview_columns!(),
-            " FROM chats c LEFT JOIN members m ON m.chat_id = c.id AND m.user_id = $1
-              WHERE c.chat_type = 'room' AND c.deleted_at IS NULL AND c.id > $2
-              ORDER BY c.id LIMIT $3"
+        select_overviews!(
+            " FROM (
+                SELECT c.*, m.user_id, m.role, m.last_read, m.seen, m.invited_by
+                FROM chats c LEFT JOIN members m ON m.chat_id = c.id AND m.user_id = $1
+                WHERE c.chat_type = 'room' AND c.deleted_at IS NULL AND c.id > $2) p
+             ORDER BY p.id LIMIT $3"
         ),
         user.0,
         after.0,

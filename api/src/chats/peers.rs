@@ -44,31 +44,36 @@ pub async fn peers(api: &Api, request: Peers) -> Result<PeersFound> {
             Err(refusal) => Err(refusal),
             Ok(other) => match there.next().flatten() {
                 Some(chat) => Ok(chat),
-                None => make(api, pair.user_id, other).await?,
+                None => match make(api, pair.user_id, other).await {
+                    Ok(chat) => Ok(chat),
+                    Err(error) => Err(refusal(error)?),
+                },
             },
         });
     }
     Ok(PeersFound { chats })
 }
 
-async fn make(api: &Api, user: UserId, other: UserId) -> Result<Result<ChatId, Refusal>> {
+/// Makes the chat of a pair that has none.
+async fn make(api: &Api, user: UserId, other: UserId) -> Result<ChatId> {
     let new = NewChat { chat_type: ChatType::Private, name: None, member_ids: vec![other] };
     let actor = Actor { user_id: user, role: Role::User };
     match create::create(api, actor, new).await {
-        Ok(made) => Ok(Ok(made.view.id)),
+        Ok(made) => Ok(made.view.id),
         // Somebody else has just made it.
-        Err(Error { chat_id: Some(chat), .. }) => Ok(Ok(chat)),
-        // Deactivated since it was found.
-        Err(error) if error.code == Code::ValidationFailed => {
-            Ok(Err(Code::RecipientNotFound.into()))
-        }
-        Err(error) if error.code == Code::BlockedByRecipient => {
-            Ok(Err(Refusal::new(Code::BlockedByRecipient, error.detail)))
-        }
-        Err(error) if !error.code.status() >= 500 => {
-            Ok(Err(Refusal::new(Code::TooManyChats, error.detail)))
-        }
+        Err(Error { chat_id: Some(chat), .. }) => Ok(chat),
         Err(error) => Err(error),
+    }
+}
+
+/// What the pair is told whose chat could not be made; an error that is none of its own stays one.
+fn refusal(error: Error) -> Result<Refusal> {
+    match error.code {
+        // Deactivated since it was found.
+        Code::ValidationFailed => Ok(Code::RecipientNotFound.into()),
+        Code::BlockedByRecipient => Ok(Refusal::new(Code::BlockedByRecipient, error.detail)),
+        _ if error.is_refusal() => Ok(Refusal::new(Code::TooManyChats, error.detail)),
+        _ => Err(error),
     }
 }
 
@@ -122,5 +127,17 @@ impl People {
             return Err(Code::RecipientBlocked.into());
         }
         Ok(other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_of_ours_is_no_refusal() {
+        assert_eq!(refusal(Error::too_many(3)).unwrap().code, Code::TooManyChats);
+        assert_eq!(refusal(Error::unavailable()).unwrap_err().code, Code::Unavailable);
+        assert_eq!(refusal(Error::internal()).unwrap_err().code, Code::Internal);
     }
 }

@@ -10,7 +10,7 @@ pub const MAX_NAME_CHARS: usize = 100;
 pub fn check_name(name: &str) -> Result<&str> {
     let name = name.trim();
     if is_blank(name) {
-        return Err(Error::field("name", "must show something"));
+        return Err(Error::field("name", "must have at least one visible character"));
     }
     if is_longer(name, MAX_NAME_CHARS) {
         return Err(Error::field("name", format!("must have at most {MAX_NAME_CHARS} characters")));

@@ -7,15 +7,6 @@ use protocol::{
     time::Timestamp,
 };
 
-/// The columns of a [`Stored`], of `messages m` and its sender `users s`.
-macro_rules! message_columns {
-    () => {
-        "m.chat_id, m.id, m.seq, m.sender_id, s.username, s.guest, m.client_message_id, m.text, m.reply_to, \
-         m.created_at, m.edited_at, m.deleted_at, m.deleted_by"
-    };
-}
-pub(crate) use message_columns;
-
 /// A message, deleted ones included.
 #[derive(Clone, Debug)]
 pub(crate) struct Stored {

@@ -99,7 +99,7 @@ pub(super) async fn check_invitations(
             count_refused();
             Err(Error::new(
                 Code::TooManyInvitations,
-                format!("Users who have invitations to answer first: {}.", ids(full)),
+                format!("These users have too many unanswered invitations: {}.", ids(full)),
             ))
         }
     }
@@ -116,7 +116,7 @@ pub(super) async fn check_wanted(tx: &mut Tx, actor: Actor, users: &[i64]) -> Re
         [] => Ok(()),
         unwilling => Err(Error::new(
             Code::BlockedByRecipient,
-            format!("Users who do not want to hear from you: {}.", ids(unwilling)),
+            format!("These users do not want to hear from you: {}.", ids(unwilling)),
         )),
     }
 }

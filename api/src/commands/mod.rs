@@ -51,7 +51,7 @@ pub async fn renew_epoch(db: &Db) -> anyhow::Result<()> {
     let mut tx = db.begin().await?;
     execute!(tx, "UPDATE meta SET value = $1 WHERE key = 'epoch'", random_secret().reveal())?;
     tx.commit().await?;
-    tracing::info!("clients will load everything anew");
+    tracing::info!("clients will reload everything");
     Ok(())
 }
 

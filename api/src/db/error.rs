@@ -15,7 +15,7 @@ pub enum DbError {
     #[error("the database does not answer: {0}")]
     Unavailable(sqlx::Error),
     /// Somebody else holds a row for longer than the transaction waits.
-    #[error("a row is held: {0}")]
+    #[error("a row is locked: {0}")]
     Held(sqlx::Error),
     /// A fault of ours.
     #[error("the database refused: {0}")]
@@ -108,11 +108,14 @@ impl From<DbError> for Error {
             }
             DbError::Held(cause) => {
                 metrics::counter!("db_errors_total", "kind" => "unavailable").increment(1);
-                tracing::warn!(error = %cause, "a row is held for too long");
+                tracing::warn!(error = %cause, "gave up waiting for a locked row");
                 Error::unavailable()
             }
             DbError::Constraint(name) => {
-                tracing::error!(db.constraint = name, "a constraint was violated unexpectedly");
+                tracing::error!(
+                    db.constraint = name,
+                    "a statement violated a constraint unexpectedly"
+                );
                 Error::internal()
             }
             DbError::Fault(cause) => {
@@ -126,12 +129,16 @@ impl From<DbError> for Error {
 /// A database URL that cannot work, or a file that cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
+    /// No URL was given.
     #[error("DATABASE_URL is missing. Set it to the database, such as postgres://user@host/name")]
     Missing,
+    /// A URL of another kind of database.
     #[error("DATABASE_URL must start with postgres:// or sqlite:")]
     Scheme,
+    /// A PostgreSQL URL that cannot be read. PostgreSQL itself need not be there.
     #[error("DATABASE_URL is not a valid PostgreSQL URL: {0}")]
     Url(sqlx::Error),
+    /// The SQLite file cannot be opened or made.
     #[error("cannot open the database file: {0}")]
     Open(sqlx::Error),
 }

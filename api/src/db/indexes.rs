@@ -67,10 +67,10 @@ async fn make_here(mut conn: PoolConnection<Postgres>) -> Result<(), DbError> {
             continue;
         }
         let started = Instant::now();
-        tracing::info!(db.index = index.name, "making an index");
+        tracing::info!(db.index = index.name, "creating an index");
         sqlx::raw_sql(index.drop).execute(&mut *conn).await?;
         sqlx::raw_sql(index.create).execute(&mut *conn).await?;
-        tracing::info!(db.index = index.name, took = ?started.elapsed(), "made an index");
+        tracing::info!(db.index = index.name, took = ?started.elapsed(), "created an index");
     }
     Ok(())
 }

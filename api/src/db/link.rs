@@ -4,7 +4,8 @@
 //!
 //! The first argument is a [`Conn`], [`Tx`] or [`Link`]; then the text and its parameters:
 //! `fetch_all!(tx, "… $1 … $2", a, b)`. Where the databases need different texts:
-//! `fetch_all!(tx, postgres: "… UNNEST($1, $2) …", (a, b), sqlite: "… json_each($1) …", (c))`.
+//! `fetch_all!(tx, postgres: "… UNNEST($1, $2) …", (a, b), sqlite: "… json_each($1) …", (c))`; rows as
+//! parameters are [`super::columns`].
 //! Numbers are `i64` (cast what PostgreSQL would make smaller), times are milliseconds.
 
 use super::{DbError, Written};
@@ -12,7 +13,9 @@ use sqlx::{PgConnection, Postgres, Sqlite, SqliteConnection, Transaction, pool::
 
 /// A connection for reading.
 pub enum Conn {
+    /// Of a pool; goes back to it when dropped.
     Postgres(PoolConnection<Postgres>),
+    /// Of the readers' pool; goes back to it when dropped.
     Sqlite(PoolConnection<Sqlite>),
 }
 
@@ -20,17 +23,22 @@ pub enum Conn {
 /// again: who looks at the same rows next ends it by [`Tx::rollback`]. One that may write in SQLite notes
 /// when it has.
 pub enum Tx {
+    /// Read committed, unless it is a snapshot.
     Postgres(Transaction<'static, Postgres>),
+    /// The writer's, or a reader's snapshot, which has no [`Written`].
     Sqlite(Transaction<'static, Sqlite>, Option<Written>),
 }
 
 /// Either of them, borrowed: for functions that serve both.
 pub enum Link<'c> {
+    /// Of a connection or a transaction.
     Postgres(&'c mut PgConnection),
+    /// Of a connection or a transaction.
     Sqlite(&'c mut SqliteConnection),
 }
 
 impl Conn {
+    /// Lends it to a function that serves transactions, too.
     pub fn link(&mut self) -> Link<'_> {
         match self {
             Self::Postgres(conn) => Link::Postgres(conn),
@@ -40,6 +48,7 @@ impl Conn {
 }
 
 impl Tx {
+    /// Lends it to a function that serves connections, too.
     pub fn link(&mut self) -> Link<'_> {
         match self {
             Self::Postgres(tx) => Link::Postgres(tx),
@@ -70,6 +79,7 @@ impl Tx {
 }
 
 impl Link<'_> {
+    /// Lends it on.
     pub fn link(&mut self) -> Link<'_> {
         match self {
             Self::Postgres(conn) => Link::Postgres(conn),
@@ -85,6 +95,8 @@ macro_rules! run {
      sqlite: $lite:expr, ($($lite_arg:expr),* $(,)?) $(,)?) => {
         match $link.link() {
             $crate::db::Link::Postgres(conn) => {
+                // Two columns that change places would be stored without an error.
+                debug_assert_eq!($crate::db::misplaced($pg, &[$(stringify!($pg_arg)),*]), None);
                 sqlx::$query($pg)$(.bind($pg_arg))*.$method(conn).await.map($map)
             }
             $crate::db::Link::Sqlite(conn) => {

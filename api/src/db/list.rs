@@ -46,19 +46,3 @@ impl<T: Serialize> Encode<'_, Sqlite> for List<T> {
         Encode::<Sqlite>::encode(serde_json::to_string(&self.0)?, buffer)
     }
 }
-
-/// Rows of several columns as one parameter for SQLite: `json_each($1)` gives each row's `key`
-/// (0, 1, …), and `value ->> 0`, `value ->> 1`, … its columns. PostgreSQL takes a [`List`] a column
-/// and `UNNEST`.
-pub fn json_rows<T: Serialize>(rows: &[T]) -> String {
-    // Tuples of numbers and texts always serialize.
-    serde_json::to_string(rows).unwrap_or_default()
-}
-
-/// One column of a slice of tuples, as a parameter for PostgreSQL's `UNNEST`: `column!(rows, 0)`.
-macro_rules! column {
-    ($rows:expr, $index:tt) => {
-        $rows.iter().map(|row| row.$index).collect::<Vec<_>>()
-    };
-}
-pub(crate) use column;

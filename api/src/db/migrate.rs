@@ -56,16 +56,35 @@ const LOCK_KEY: i64 = 0x5357_4954_4348;
 /// The schema cannot be brought to, or is not in, the state this program needs.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
+    /// A newer program has migrated it.
     #[error(
         "the database schema has version {found}, but this program knows only version {known}: start a newer program"
     )]
-    TooNew { found: i64, known: i64 },
+    TooNew {
+        /// The database's version.
+        found: i64,
+        /// The newest one that this program brings.
+        known: i64,
+    },
+    /// It waits for a migration that this process may not make.
     #[error(
         "the database schema has version {found}, but this program needs version {known}: migrate first"
     )]
-    TooOld { found: i64, known: i64 },
+    TooOld {
+        /// The database's version.
+        found: i64,
+        /// The one that this program needs.
+        known: i64,
+    },
+    /// The database refused a migration; those before it stand.
     #[error("migration {name} failed: {error}")]
-    Failed { name: &'static str, error: DbError },
+    Failed {
+        /// The migration's file, without its ending.
+        name: &'static str,
+        /// Why.
+        error: DbError,
+    },
+    /// The version could not be read or written.
     #[error(transparent)]
     Db(#[from] DbError),
 }
@@ -78,8 +97,8 @@ pub(super) async fn migrate(db: &Db) -> Result<(), MigrateError> {
     let mut tries = 0;
     loop {
         match step(db).await {
-            Ok(Step::Made) => tries = 0,
-            Ok(Step::Done { found }) => {
+            Ok(MigrationStep::Made) => tries = 0,
+            Ok(MigrationStep::Done { found }) => {
                 // Those of a newer schema are its own program's to make.
                 if found == known() {
                     indexes::make(db).await?;
@@ -89,9 +108,7 @@ pub(super) async fn migrate(db: &Db) -> Result<(), MigrateError> {
             }
             Err(MigrateError::Failed { name, error: DbError::Held(_) }) if tries < TRIES => {
                 if tries == 0 {
-                    tracing::info!(
-                        "migration {name} waits for a moment in which its tables are free"
-                    );
+                    tracing::info!("migration {name} waits until nobody uses its tables");
                 }
                 tries += 1;
                 tokio::time::sleep(PAUSE).await;
@@ -101,7 +118,7 @@ pub(super) async fn migrate(db: &Db) -> Result<(), MigrateError> {
     }
 }
 
-enum Step {
+enum MigrationStep {
     /// There may be another one to make.
     Made,
     Done {
@@ -110,7 +127,7 @@ enum Step {
 }
 
 /// Makes the next migration, in a transaction of its own: one that is there stays, if the next one fails.
-async fn step(db: &Db) -> Result<Step, MigrateError> {
+async fn step(db: &Db) -> Result<MigrationStep, MigrateError> {
     let mut tx = db.begin().await?;
     // A migration may take longer than a request, and so may waiting for another process's.
     match tx.link() {
@@ -130,7 +147,7 @@ async fn step(db: &Db) -> Result<Step, MigrateError> {
     let Some((version, migration)) = (1_i64..).zip(MIGRATIONS).find(|(v, _)| *v > found) else {
         fits(&mut tx, found).await?;
         tx.commit().await?;
-        return Ok(Step::Done { found });
+        return Ok(MigrationStep::Done { found });
     };
     let (name, script) = match tx.link() {
         Link::Postgres(_) => (migration.name, migration.postgres),
@@ -150,7 +167,7 @@ async fn step(db: &Db) -> Result<Step, MigrateError> {
     tx.commit().await?;
     let took = started.elapsed();
     tracing::info!(db.version = version, ?took, "migrated the database to {name}");
-    Ok(Step::Made)
+    Ok(MigrationStep::Made)
 }
 
 /// Whether this program may work on a schema of this version, of which it knows the beginning: if each

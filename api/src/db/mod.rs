@@ -14,6 +14,7 @@
 //! (`SELECT now FROM clock`, milliseconds since 1970), and `json_each($1)` turns a [`List`] into
 //! rows of `value`. Where only two texts will do, the macros in `link` take both.
 
+mod columns;
 mod error;
 mod indexes;
 mod link;
@@ -22,11 +23,12 @@ mod migrate;
 pub(crate) mod skeletons;
 mod sqlite;
 
+pub use columns::json_rows;
+pub(crate) use columns::{column, misplaced};
 pub use error::{ConnectError, DbError};
 pub use link::{Conn, Link, Tx};
 pub(crate) use link::{execute, fetch_all, fetch_one, fetch_optional, from_row, row, run};
-pub(crate) use list::column;
-pub use list::{List, json_rows};
+pub use list::List;
 pub use migrate::MigrateError;
 pub use sqlite::Written;
 
@@ -115,12 +117,16 @@ impl Waiting {
 /// A database. Clones share its connections.
 #[derive(Clone, Debug)]
 pub enum Db {
+    /// Any number of apis may share it.
     Postgres(PgPool),
+    /// A file, of one process.
     Sqlite {
+        /// Several connections, which never wait for the writer.
         read: SqlitePool,
         /// One connection: SQLite has one writer at a time, and a queue here is fair where its
         /// own busy handler is not.
         write: SqlitePool,
+        /// When this process wrote last.
         written: Written,
     },
 }

@@ -4,6 +4,7 @@
 
 use super::{DbError, Link, List, Tx, column, execute, fetch_all, json_rows};
 use crate::lookalikes::{ADMIN, skeletons};
+use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 
 /// The constraint that the later one of two registrations at once violates.
@@ -26,18 +27,26 @@ pub(crate) async fn owners(
     Ok(rows.into_iter().collect())
 }
 
+#[derive(Serialize)]
+struct OwnedSkeleton {
+    skeleton: String,
+    user_id: i64,
+}
+
 /// Gives skeletons to users. One that is somebody's by now violates [`TAKEN`]. In their order, in which all
 /// calls take them: two that take the same ones wait for each other once, not in a circle.
 pub(crate) async fn keep(tx: &mut Tx, owners: BTreeMap<String, i64>) -> Result<(), DbError> {
-    let rows: Vec<(String, i64)> = owners.into_iter().collect();
+    let row = |(skeleton, user_id)| OwnedSkeleton { skeleton, user_id };
+    let rows: Vec<OwnedSkeleton> = owners.into_iter().map(row).collect();
     execute!(
         tx,
         postgres: "INSERT INTO username_skeletons (skeleton, user_id)
             SELECT r.skeleton, r.user_id
             FROM UNNEST($1::TEXT[], $2::BIGINT[]) AS r (skeleton, user_id) ORDER BY r.skeleton",
-        (rows.iter().map(|row| row.0.clone()).collect::<Vec<_>>(), column!(rows, 1)),
+        (column!(rows, skeleton), column!(rows, user_id)),
         sqlite: "INSERT INTO username_skeletons (skeleton, user_id)
-            SELECT value ->> 0, value ->> 1 FROM json_each($1) ORDER BY value ->> 0",
+            SELECT value ->> 'skeleton', value ->> 'user_id' FROM json_each($1)
+            ORDER BY value ->> 'skeleton'",
         (json_rows(&rows)),
     )?;
     Ok(())

@@ -45,9 +45,7 @@ pub(super) async fn connect(path: &str, config: &DbConfig) -> Result<Db, Connect
                     // SQLite ends a transaction by itself when the disk is full or a statement runs
                     // too long. sqlx goes on counting it, and no other could ever begin.
                     if conn.is_in_transaction() {
-                        tracing::debug!(
-                            "replacing a connection whose transaction SQLite has ended"
-                        );
+                        tracing::debug!("replacing a connection whose transaction SQLite ended");
                         return Ok(false);
                     }
                     limit(conn, most).await?;

@@ -17,9 +17,13 @@ use protocol::{
 /// A message with the names that the lobby's clients know it by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LobbyMessage {
+    /// Its number in the lobby.
     pub id: Seq,
+    /// The sender's, a guest's as chosen.
     pub username: String,
+    /// The latest text, if it was edited.
     pub message: String,
+    /// When it was sent.
     pub timestamp: Timestamp,
     /// The sender has no account.
     pub guest: bool,

@@ -10,6 +10,7 @@ use protocol::id::ChatId;
 /// Of the messages that are there now; deleted ones count no more.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Statistics {
+    /// Messages that are there now.
     pub total_messages: i64,
     /// Senders of at least one message.
     pub total_users: i64,
@@ -21,9 +22,12 @@ pub struct Statistics {
     pub average_message_length: f64,
 }
 
+/// Somebody who has written in the lobby.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sender {
+    /// A guest's as chosen.
     pub username: String,
+    /// Its messages that are there now.
     pub message_count: i64,
     /// Has no account.
     pub guest: bool,

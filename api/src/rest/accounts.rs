@@ -223,7 +223,7 @@ async fn login_in_numbers(
 
 async fn try_login(api: &Api, origin: Origin, body: LoginBody) -> Result<Response> {
     let identity = body.username.or(body.email);
-    let identity = identity.ok_or_else(|| Error::field("username", "is required, or email"))?;
+    let identity = identity.ok_or_else(|| Error::field("username", "or email is required"))?;
     admit(api, Attempt::LoginFrom(origin.address)).await?;
     let password = Secret::new(body.password);
     let attempt = Login {

@@ -127,7 +127,7 @@ impl<S: Sync> FromRequestParts<S> for NoCookie {
         if parts.method == Method::HEAD {
             return Err(Error::new(
                 Code::MethodNotAllowed,
-                "This changes something: send a GET or POST.",
+                "This request changes something: send it as GET or POST.",
             ));
         }
         match Credential::of(&parts.headers) {

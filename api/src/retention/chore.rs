@@ -83,6 +83,7 @@ const OF_A_CHAT: [&str; 10] = [
 ];
 
 impl Chore {
+    /// In the order in which they are looked at.
     pub const ALL: [Self; 7] = [
         Self::Members,
         Self::Chats,
@@ -123,7 +124,7 @@ impl Chore {
 
 /// What a step did.
 #[derive(Debug, Default)]
-pub(super) struct Made {
+pub(super) struct Tidied {
     pub removed: u64,
     /// Whether there may be more to be done at once.
     pub more: bool,
@@ -138,7 +139,7 @@ pub(super) async fn work(
     chore: Chore,
     now: i64,
     place: &str,
-) -> Result<Made, DbError> {
+) -> Result<Tidied, DbError> {
     let rows = config.step_rows;
     let before = |stay: Option<Duration>| {
         stay.map(|stay| now - i64::try_from(stay.as_millis()).unwrap_or(i64::MAX))
@@ -147,12 +148,12 @@ pub(super) async fn work(
         Chore::Members => members(tx, now - MEMBERS_STAY_MS, rows).await,
         Chore::Chats => match before(config.deleted_chats) {
             Some(before) => chats(tx, before, rows).await,
-            None => Ok(Made::default()),
+            None => Ok(Tidied::default()),
         },
         Chore::Sessions => sessions(tx, now - SESSIONS_STAY_MS, rows, place).await,
         Chore::Guests => match before(config.guests) {
             Some(before) => guests(tx, before, rows).await,
-            None => Ok(Made::default()),
+            None => Ok(Tidied::default()),
         },
         Chore::Edits => {
             const OLD: &str =
@@ -175,21 +176,21 @@ pub(super) async fn work(
     }
 }
 
-async fn old(tx: &mut Tx, sql: &'static str, before: i64, rows: i64) -> Result<Made, DbError> {
+async fn old(tx: &mut Tx, sql: &'static str, before: i64, rows: i64) -> Result<Tidied, DbError> {
     let removed = execute!(tx, sql, before, rows)?;
-    Ok(Made { removed, more: removed >= rows as u64, ..Made::default() })
+    Ok(Tidied { removed, more: removed >= rows as u64, ..Tidied::default() })
 }
 
 /// A chat whose members are gone has none by its own count either, which is how it is known. Until then
 /// the count stays, so that a step that stops half-way goes on.
-async fn members(tx: &mut Tx, before: i64, rows: i64) -> Result<Made, DbError> {
+async fn members(tx: &mut Tx, before: i64, rows: i64) -> Result<Tidied, DbError> {
     let chats: Vec<(i64,)> = fetch_all!(
         tx,
         "SELECT id FROM chats WHERE deleted_at < $1 AND member_count > 0 ORDER BY deleted_at LIMIT $2",
         before,
         MOST_MEMBERS_CHATS
     )?;
-    let (mut made, mut left) = (Made::default(), rows);
+    let (mut made, mut left) = (Tidied::default(), rows);
     for (chat,) in &chats {
         if left == 0 {
             made.more = true;
@@ -207,14 +208,14 @@ async fn members(tx: &mut Tx, before: i64, rows: i64) -> Result<Made, DbError> {
 }
 
 /// The chat's own row goes last: as long as it is there, the chat is one that is to be removed.
-async fn chats(tx: &mut Tx, before: i64, rows: i64) -> Result<Made, DbError> {
+async fn chats(tx: &mut Tx, before: i64, rows: i64) -> Result<Tidied, DbError> {
     let chats: Vec<(i64,)> = fetch_all!(
         tx,
         "SELECT id FROM chats WHERE deleted_at < $1 ORDER BY deleted_at LIMIT $2",
         before,
         MOST_CHATS
     )?;
-    let (mut made, mut left) = (Made::default(), rows);
+    let (mut made, mut left) = (Tidied::default(), rows);
     for (chat,) in &chats {
         for remove in OF_A_CHAT {
             let removed = execute!(tx, remove, chat, left)?;
@@ -232,14 +233,14 @@ async fn chats(tx: &mut Tx, before: i64, rows: i64) -> Result<Made, DbError> {
 }
 
 /// Walks over all sessions once: an index by when they expire would be written at each renewal.
-async fn sessions(tx: &mut Tx, before: i64, rows: i64, after: &str) -> Result<Made, DbError> {
+async fn sessions(tx: &mut Tx, before: i64, rows: i64, after: &str) -> Result<Tidied, DbError> {
     let (upto,): (Option<String>,) = fetch_one!(
         tx,
         "SELECT MAX(id) FROM (SELECT id FROM sessions WHERE id > $1 ORDER BY id LIMIT $2) AS part",
         after,
         rows
     )?;
-    let Some(place) = upto else { return Ok(Made::default()) };
+    let Some(place) = upto else { return Ok(Tidied::default()) };
     let removed = execute!(
         tx,
         "DELETE FROM sessions WHERE id > $1 AND id <= $2 AND (ended_at < $3 OR expires_at < $3)",
@@ -247,12 +248,12 @@ async fn sessions(tx: &mut Tx, before: i64, rows: i64, after: &str) -> Result<Ma
         &place,
         before
     )?;
-    Ok(Made { removed, more: true, place })
+    Ok(Tidied { removed, more: true, place })
 }
 
 /// A guest who has written is the name shown beside its messages, one who is blocked or banned must not come
 /// back as somebody new: these stay, and are not looked at again before they come again.
-async fn guests(tx: &mut Tx, before: i64, rows: i64) -> Result<Made, DbError> {
+async fn guests(tx: &mut Tx, before: i64, rows: i64) -> Result<Tidied, DbError> {
     // One by one, and written so that PostgreSQL looks for one message by the index, whatever it believes
     // of the tables' sizes.
     const REMOVE: &str = "DELETE FROM users WHERE id = $1 AND guest AND blocked_at IS NULL
@@ -270,7 +271,7 @@ async fn guests(tx: &mut Tx, before: i64, rows: i64) -> Result<Made, DbError> {
         sqlite: "SELECT user_id FROM guest_visits WHERE seen_at < $1 ORDER BY seen_at LIMIT $2",
         (before, most),
     )?;
-    let mut made = Made { more: old.len() as i64 == most, ..Made::default() };
+    let mut made = Tidied { more: old.len() as i64 == most, ..Tidied::default() };
     for (guest,) in old {
         made.removed += execute!(tx, REMOVE, guest)?;
         execute!(tx, "DELETE FROM guest_visits WHERE user_id = $1", guest)?;

@@ -13,7 +13,7 @@ use crate::{
     config::{Config, RetentionConfig},
     db::{Db, DbError, Tx, execute, fetch_all, fetch_optional},
 };
-use chore::{Made, work};
+use chore::{Tidied, work};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -36,7 +36,14 @@ const RESTS_UNTIL: &str = "retention_rests_until";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// A step is made. The next one may come after this time.
-    Made { chore: Chore, removed: u64, rest: Duration },
+    Made {
+        /// What was tidied.
+        chore: Chore,
+        /// Rows that are gone.
+        removed: u64,
+        /// How long the database is left alone, whichever process makes the next step.
+        rest: Duration,
+    },
     /// Nothing is to be done now.
     Nothing,
     /// Another process is making a step, or the rest after one is not over.
@@ -52,7 +59,7 @@ pub(crate) async fn keep_tidy(db: Db, config: Arc<Config>) {
         if Instant::now() >= measure_at {
             measure_at = Instant::now() + config.look_every;
             if let Err(error) = measure(&db).await {
-                tracing::debug!(%error, "cannot tell how far behind the retention is");
+                tracing::debug!(%error, "cannot measure how far retention is behind");
             }
         }
         tokio::time::sleep(pause).await;
@@ -61,7 +68,7 @@ pub(crate) async fn keep_tidy(db: Db, config: Arc<Config>) {
         if let Some(error) = &failed
             && !failing
         {
-            tracing::warn!(error, "cannot remove what is over");
+            tracing::warn!(error, "cannot delete expired data; trying again");
         }
         failing = failed.is_some();
         pause = match made {
@@ -117,7 +124,7 @@ async fn carry_out(
     place: &str,
 ) -> Result<Removal, DbError> {
     let started = Instant::now();
-    let Made { removed, more, place } = work(tx, config, chore, now, place).await?;
+    let Tidied { removed, more, place } = work(tx, config, chore, now, place).await?;
     let rest = started
         .elapsed()
         .saturating_mul(config.rest)

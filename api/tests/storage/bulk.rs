@@ -3,7 +3,7 @@
 use crate::harness::{T, actor, both, refused, send};
 use api::{
     accounts::{
-        bulk::{self, Account, Range},
+        bulk::{self, BulkAccount, Range},
         bulk_removal::{self, Removed},
     },
     chats::{
@@ -39,21 +39,21 @@ fn range(prefix: &str, from: usize, count: usize) -> Range {
     Range { prefix: prefix.to_owned(), from, count }
 }
 
-fn session_of(t: &T, account: &Account) -> SessionId {
+fn session_of(t: &T, account: &BulkAccount) -> SessionId {
     let now = protocol::time::Timestamp::now();
     let claims = t.api.tokens.verifier().verify(&account.access_token, now).unwrap();
     assert_eq!((claims.sub, &claims.name), (account.id, &account.username));
     claims.sid
 }
 
-async fn opens(t: &T, account: &Account) -> Result<UserId, SessionRefusal> {
+async fn opens(t: &T, account: &BulkAccount) -> Result<UserId, SessionRefusal> {
     let session_id = session_of(t, account);
     let sessions = vec![OpenSession { user_id: account.id, session_id, shows: Shows::All }];
     let opened = api::internal::open(&t.api, Open { sessions, live_chats: 10 }).await.unwrap();
     opened.sessions.into_iter().next().unwrap().map(|view| view.user.id)
 }
 
-fn chat(chat_type: ChatType, members: &[&Account]) -> NewChat {
+fn chat(chat_type: ChatType, members: &[&BulkAccount]) -> NewChat {
     let member_ids = members.iter().map(|account| account.id).collect();
     NewChat { chat_type, name: Some("a chat".to_owned()), member_ids }
 }
@@ -160,7 +160,7 @@ async fn a_call_is_all_or_nothing(t: T) {
     let admin = administrator(&t).await;
     let people = bulk::create(&t.api, admin, &range("p-", 0, 6)).await.unwrap();
     let [a, b, ..] = &people[..] else { panic!("six") };
-    let all: Vec<&Account> = people.iter().collect();
+    let all: Vec<&BulkAccount> = people.iter().collect();
     let before = t.number("SELECT count(*) FROM chats".to_owned()).await;
     let nobody = NewChat { member_ids: vec![a.id, UserId(9_999)], ..chat(ChatType::Room, &[]) };
     for (wrong, code) in [

@@ -22,7 +22,7 @@ pub fn room_for(connections: usize) -> Result<usize, String> {
     let room = fitting(connections, limit)?;
     if room < connections {
         tracing::warn!(
-            "this process may have {limit} open files, so it lets in {room} connections and not \
+            "this process may open only {limit} files, so it accepts {room} connections instead of \
              {connections}: raise the hard limit (ulimit -H -n, LimitNOFILE=) to {}",
             connections.saturating_add(OTHERS)
         );

@@ -81,15 +81,15 @@ impl Lifecycle {
             any().await;
             stopping.cancel();
             tracing::info!(
-                "stopping: what is under way is finished and clients are let go, {} s at most; \
-                 Ctrl-C or SIGTERM once more ends it at once",
+                "stopping: finishing requests and letting clients go, for at most {} s; press Ctrl-C \
+                 or send SIGTERM again to stop at once",
                 (delay + finish).as_secs()
             );
             if tokio::time::timeout(delay, any()).await.is_err() {
                 soft.cancel();
                 any().await;
             }
-            tracing::warn!("ending at once");
+            tracing::warn!("stopping at once");
             soft.cancel();
             hard.cancel();
         });

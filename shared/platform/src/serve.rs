@@ -140,10 +140,10 @@ pub struct Secure(pub bool);
 /// A place among the listener's connections, in the extensions of every request. Whoever takes the
 /// connection over by an upgrade keeps it: the place is free again when the last clone is dropped.
 #[derive(Clone, Debug)]
-pub struct Place(#[expect(dead_code, reason = "held for its drop")] Arc<Taken>);
+pub struct Place(#[expect(dead_code, reason = "held for its drop")] Arc<TakenPlace>);
 
 #[derive(Debug)]
-struct Taken {
+struct TakenPlace {
     places: Arc<Places>,
     network: Option<IpAddr>,
 }
@@ -157,7 +157,7 @@ struct Places {
 impl Places {
     fn try_take(self: &Arc<Self>, config: &ServeConfig, peer: IpAddr) -> Option<Place> {
         // Counted before it is checked: two at once can both be refused, never both admitted.
-        let mut taken = Taken { places: Arc::clone(self), network: None };
+        let mut taken = TakenPlace { places: Arc::clone(self), network: None };
         if self.taken.fetch_add(1, Ordering::Relaxed) >= config.max_connections {
             return None;
         }
@@ -176,7 +176,7 @@ impl Places {
     }
 }
 
-impl Drop for Taken {
+impl Drop for TakenPlace {
     fn drop(&mut self) {
         self.places.taken.fetch_sub(1, Ordering::Relaxed);
         if let Some(network) = self.network {
@@ -246,7 +246,7 @@ pub async fn serve(listener: TcpListener, app: Router, config: ServeConfig, life
         };
         if failing {
             failing = false;
-            tracing::info!(listener = config.name, "connections are accepted again");
+            tracing::info!(listener = config.name, "accepting connections again");
         }
         // On a listener of both families an IPv4 peer looks like one of IPv6; trust and limits mean it.
         let peer = peer.ip().to_canonical();

@@ -77,7 +77,7 @@ async fn clients_leave_operators_a_file() {
     clients.pop().unwrap().read_to_string(&mut last).await.unwrap();
     assert!(last.starts_with("HTTP/1.1 503"), "{last}");
     assert_eq!(
-        logged(&t, "this process may have 300 open files, so it lets in 100 connections"),
+        logged(&t, "this process may open only 300 files, so it accepts 100 connections"),
         1
     );
     assert_eq!(metric(&t, "gateway_connections_limit").await, 100.0);
@@ -127,7 +127,7 @@ async fn a_listener_that_cannot_accept_says_so_once() {
     until("it to have tried often", async || (errors().await >= 5.0).then_some(())).await;
     let open = std::fs::read_dir(format!("/proc/{}/fd", t.alone().process.pid())).unwrap().count();
     limit(&(open + 100).to_string());
-    let again = "connections are accepted again";
+    let again = "accepting connections again";
     until("it to accept again", async || (logged(&t, again) == 1).then_some(())).await;
     assert_eq!(logged(&t, "cannot accept connections"), 1);
     drop(waiting);
@@ -163,7 +163,8 @@ async fn a_second_signal_ends_it_at_once() {
     let _phones = [ann.connect().await, ann.connect().await, ann.connect().await];
     let process = &t.alone().process;
     process.terminate();
-    let said = "clients are let go, 130 s at most; Ctrl-C or SIGTERM once more ends it at once";
+    let said =
+        "letting clients go, for at most 130 s; press Ctrl-C or send SIGTERM again to stop at once";
     until("it to say what it does", async || (logged(&t, said) == 1).then_some(())).await;
     process.terminate();
     assert_eq!(process.wait(Duration::from_secs(10)).await.unwrap(), 0);

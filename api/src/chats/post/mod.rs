@@ -5,7 +5,9 @@
 //! statistics are kept of one of the chats. What each command means is decided in `plan`, without the
 //! database.
 
+mod lock;
 mod plan;
+mod sifted;
 mod statistics;
 mod store;
 mod tally;
@@ -14,15 +16,16 @@ mod write;
 
 use crate::{
     audit,
-    db::{DbError, Tx},
+    db::Tx,
     error::Result,
     news::{self, News},
     state::Api,
 };
+use lock::{Locked, lock};
 use plan::{
     Decision,
-    batch::{Batch, Done},
-    facts::Chat,
+    batch::{Batch, BatchDone},
+    facts::ChatFacts,
 };
 use platform::telemetry::trace::{Kind, Span};
 use protocol::{
@@ -33,8 +36,8 @@ use protocol::{
     refusal::Refusal,
     relay::{ChatEvents, UserPayload},
 };
-use std::collections::{HashMap, HashSet};
-use store::Lock;
+use sifted::Sifted;
+use std::collections::HashMap;
 
 /// Carries the commands out in order. A refused command does not hinder the others, nor does a chat
 /// that somebody holds when the caller is impatient; an error means that nothing is known of any, and
@@ -42,23 +45,13 @@ use store::Lock;
 pub async fn post(api: &Api, request: Post) -> Result<Posted> {
     metrics::histogram!("post_batch_size").record(request.commands.len() as f64);
     let Post { commands, impatient } = request;
-    let checked: Vec<Result<(), Refusal>> = commands.iter().map(plan::check).collect();
-    // Those worth asking the database about.
-    let sound: Vec<&Command> =
-        commands.iter().zip(&checked).filter(|(_, ok)| ok.is_ok()).map(|(c, _)| c).collect();
-    let (decided, events) = if sound.is_empty() {
-        Default::default()
-    } else {
-        carry_out(api, &sound, impatient).await?
+    // Those that pass are worth asking the database about.
+    let sound = Sifted::new(&commands, plan::check);
+    let (decided, events) = match sound.passed() {
+        [] => Default::default(),
+        passed => carry_out(api, passed, impatient).await?,
     };
-    let mut decided = decided.into_iter();
-    let results: Vec<Decision> = checked
-        .into_iter()
-        .map(|checked| match checked {
-            Ok(()) => decided.next().unwrap_or_else(|| unreachable!("one for each sound command")),
-            Err(refusal) => Err(refusal),
-        })
-        .collect();
+    let results = sound.join(decided)?;
     count(&results);
     Ok(Posted { results, events })
 }
@@ -87,7 +80,7 @@ type Outcome = (Vec<Decision>, Vec<ChatEvents>);
 async fn carry_out(api: &Api, commands: &[&Command], impatient: bool) -> Result<Outcome> {
     let mut span = Span::child("transaction", Kind::Internal);
     span.number("commands", commands.len() as i64);
-    let stored = span.around(store(api, commands, impatient)).await;
+    let stored = span.around(transact(api, commands, impatient)).await;
     if let Err(error) = &stored {
         span.fail(error.code.as_str());
     }
@@ -97,20 +90,21 @@ async fn carry_out(api: &Api, commands: &[&Command], impatient: bool) -> Result<
 }
 
 /// Stores what the commands do and tells the gateways.
-async fn store(api: &Api, commands: &[&Command], impatient: bool) -> Result<(Vec<Decision>, News)> {
+async fn transact(
+    api: &Api,
+    commands: &[&Command],
+    impatient: bool,
+) -> Result<(Vec<Decision>, News)> {
     let Locked { mut tx, chats, busy } = lock(api, commands, impatient).await?;
-    let free: Vec<&Command> =
-        commands.iter().filter(|command| !busy.contains(&command.chat_id)).copied().collect();
-    let (decided, done) = match free.is_empty() {
-        true => Default::default(),
-        false => decide(&mut tx, chats, &free).await?,
+    let free = Sifted::new(commands.iter().copied(), |command| match busy.get(&command.chat_id) {
+        Some(_) => Err(Refusal::new(Code::Busy, "The chat is busy. Try again in a moment.")),
+        None => Ok(()),
+    });
+    let (decided, done) = match free.passed() {
+        [] => Default::default(),
+        passed => decide(&mut tx, chats, passed).await?,
     };
-    let mut decided = decided.into_iter();
-    let result = |command: &&Command| match busy.contains(&command.chat_id) {
-        true => Err(Refusal::new(Code::Busy, "Somebody else holds the chat.")),
-        false => decided.next().unwrap_or_else(|| unreachable!("one for each free command")),
-    };
-    let results = commands.iter().map(result).collect();
+    let results = free.join(decided)?;
     let news = if done.chats.is_empty() {
         // Nothing to commit, but perhaps something to say once more.
         tx.rollback().await?;
@@ -124,7 +118,7 @@ async fn store(api: &Api, commands: &[&Command], impatient: bool) -> Result<(Vec
 
 /// What gateways are told: what was done before and is asked for again, what was done, and who of the
 /// dormant members is to wake for it (chat, user).
-fn tell(done: Done, sleepers: Vec<(i64, i64)>) -> News {
+fn tell(done: BatchDone, sleepers: Vec<(i64, i64)>) -> News {
     let mut news = News::default();
     let wake = |(chat, user)| {
         let chat_id = ChatId(chat);
@@ -144,36 +138,12 @@ fn tell(done: Done, sleepers: Vec<(i64, i64)>) -> News {
     news
 }
 
-/// A transaction that has locked chats.
-struct Locked {
-    tx: Tx,
-    /// Those that exist.
-    chats: HashMap<ChatId, Chat>,
-    /// Those that exist and that somebody else has locked.
-    busy: HashSet<ChatId>,
-}
-
-async fn lock(api: &Api, commands: &[&Command], impatient: bool) -> Result<Locked, DbError> {
-    let mut tx = if impatient { api.db.begin_impatient().await? } else { api.db.begin().await? };
-    match store::lock_chats(&mut tx, commands, Lock::Wait).await {
-        Err(DbError::Held(_)) if impatient => {}
-        chats => return Ok(Locked { tx, chats: chats?, busy: HashSet::new() }),
-    }
-    // Which chats it waited for, nobody says. Those that it had locked must be free for the next one.
-    tx.rollback().await?;
-    let mut tx = api.db.begin().await?;
-    let chats = store::lock_chats(&mut tx, commands, Lock::Skip).await?;
-    let mut busy = store::existing(&mut tx, commands).await?;
-    busy.retain(|chat| !chats.contains_key(chat));
-    Ok(Locked { tx, chats, busy })
-}
-
 /// Decides and writes.
 async fn decide(
     tx: &mut Tx,
-    chats: HashMap<ChatId, Chat>,
+    chats: HashMap<ChatId, ChatFacts>,
     commands: &[&Command],
-) -> Result<(Vec<Decision>, Done)> {
+) -> Result<(Vec<Decision>, BatchDone)> {
     let (now, facts) = store::facts(tx, commands).await?;
     let named = store::named_messages(tx, commands, &facts).await?;
     let edits = store::earlier_edits(tx, commands).await?;

@@ -1,14 +1,10 @@
-//! The statements of `post` that read and lock; [`super::write`] has those that write. Each handles the
-//! whole batch.
+//! The statements of `post` that read what a batch must know; [`super::lock`] has those that lock, and
+//! [`super::write`] those that write. Each handles the whole batch.
 
-use super::plan::facts::{Barred, Chat, EditKey, Edited, Fact, Repeated, Sender, fingerprint};
+use super::plan::facts::{Barred, EditKey, Edited, Fact, Repeated, Sender, fingerprint};
 use crate::{
-    chats::{
-        access::{MemberRole, chat_type},
-        ordinals::Ordinals,
-        stored::{Stored, message_columns},
-    },
-    db::{DbError, List, Tx, column, fetch_all, from_row, json_rows, row},
+    chats::{access::MemberRole, stored::Stored},
+    db::{Tx, column, fetch_all, from_row, json_rows, row},
     error::Result,
 };
 use protocol::{
@@ -17,88 +13,25 @@ use protocol::{
     id::{ChatId, Seq},
     time::Timestamp,
 };
-use std::collections::{BTreeSet, HashMap, HashSet};
+use serde::Serialize;
+use std::collections::{BTreeSet, HashMap};
 
-/// How to lock chats that somebody else holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lock {
-    /// Wait for them, as long as the transaction waits for rows.
-    Wait,
-    /// Leave them out.
-    Skip,
+/// Whose command it is, where, and by what it would be known again.
+#[derive(Serialize)]
+struct AskedSender<'a> {
+    chat_id: i64,
+    user_id: i64,
+    client_id: Option<&'a str>,
 }
 
-/// Locks the chats that exist, in the order of their ids, so that overlapping batches queue up
-/// instead of waiting for each other in a circle.
-pub(super) async fn lock_chats(
-    tx: &mut Tx,
-    commands: &[&Command],
-    how: Lock,
-) -> Result<HashMap<ChatId, Chat>, DbError> {
-    let ids = chat_ids(commands);
-    macro_rules! select {
-        () => {
-            "SELECT c.id, c.chat_type, c.last_seq, c.sent_count, c.sent_seq, c.newest,
-                 COALESCE((SELECT TRUE FROM members d
-                     WHERE d.chat_id = c.id AND d.dormant LIMIT 1), FALSE) AS has_dormant,
-                 COALESCE((SELECT TRUE FROM statistics k WHERE k.chat_id = c.id), FALSE) AS counted
-             FROM chats c
-             WHERE c.id IN (SELECT value FROM json_each($1)) AND c.deleted_at IS NULL
-             ORDER BY c.id"
+impl<'a> AskedSender<'a> {
+    fn of(command: &'a Command) -> Self {
+        let client_id = match &command.action {
+            Action::Send { client_message_id, .. } => Some(client_message_id.as_str()),
+            Action::Edit { .. } | Action::Delete { .. } => None,
         };
+        Self { chat_id: command.chat_id.0, user_id: command.user_id.0, client_id }
     }
-    let found: Vec<LockedChat> = match how {
-        Lock::Wait => fetch_all!(
-            tx,
-            postgres: concat!(select!(), " FOR NO KEY UPDATE OF c"), (ids),
-            sqlite: select!(), (ids),
-        )?,
-        Lock::Skip => fetch_all!(
-            tx,
-            postgres: concat!(select!(), " FOR NO KEY UPDATE OF c SKIP LOCKED"), (ids),
-            sqlite: select!(), (ids),
-        )?,
-    };
-    Ok(found.into_iter().map(|LockedChat { id, chat }| (id, chat)).collect())
-}
-
-struct LockedChat {
-    id: ChatId,
-    chat: Chat,
-}
-
-from_row!(LockedChat, |row| Self {
-    id: ChatId(row.try_get("id")?),
-    chat: Chat {
-        chat_type: chat_type(row.try_get("chat_type")?),
-        last_seq: Seq(row.try_get("last_seq")?),
-        ordinals: Ordinals {
-            sent_count: row.try_get("sent_count")?,
-            sent_seq: Seq(row.try_get("sent_seq")?),
-            newest: row.try_get("newest")?,
-        },
-        has_dormant: row.try_get("has_dormant")?,
-        counted: row.try_get("counted")?,
-    },
-});
-
-/// The chats of these commands that exist, locked by whomever.
-pub(super) async fn existing(
-    tx: &mut Tx,
-    commands: &[&Command],
-) -> Result<HashSet<ChatId>, DbError> {
-    let rows: Vec<(i64,)> = fetch_all!(
-        tx,
-        "SELECT id FROM chats
-         WHERE id IN (SELECT value FROM json_each($1)) AND deleted_at IS NULL",
-        chat_ids(commands)
-    )?;
-    Ok(rows.into_iter().map(|(id,)| ChatId(id)).collect())
-}
-
-fn chat_ids(commands: &[&Command]) -> List<i64> {
-    let ids: BTreeSet<i64> = commands.iter().map(|command| command.chat_id.0).collect();
-    ids.into_iter().collect()
 }
 
 row! {
@@ -122,16 +55,7 @@ row! {
 /// The time, and for each command what must be known of its sender. Read after the locks, so that
 /// times grow with the numbers.
 pub(super) async fn facts(tx: &mut Tx, commands: &[&Command]) -> Result<(Timestamp, Vec<Fact>)> {
-    let rows: Vec<(i64, i64, Option<&str>)> = commands
-        .iter()
-        .map(|command| {
-            let key = match &command.action {
-                Action::Send { client_message_id, .. } => Some(client_message_id.as_str()),
-                Action::Edit { .. } | Action::Delete { .. } => None,
-            };
-            (command.chat_id.0, command.user_id.0, key)
-        })
-        .collect();
+    let rows: Vec<AskedSender> = commands.iter().copied().map(AskedSender::of).collect();
     // PostgreSQL looks for repeats in the order of the index that is meant: while chats are small, the
     // primary key looks as good to it, and would have it read all of a big chat for each message. What has
     // no key finds another message, which is not joined.
@@ -156,9 +80,9 @@ pub(super) async fn facts(tx: &mut Tx, commands: &[&Command]) -> Result<(Timesta
                 ON d.chat_id = r.chat_id AND d.sender_id = r.user_id AND d.client_message_id = r.client_id
             ORDER BY r.place",
         (
-            column!(rows, 0),
-            column!(rows, 1),
-            column!(rows, 2),
+            column!(rows, chat_id),
+            column!(rows, user_id),
+            column!(rows, client_id),
         ),
         sqlite: "SELECT u.username, u.role, u.blocked_at IS NOT NULL OR u.deactivated_at IS NOT NULL AS shut_out,
                 m.role AS member, d.id, d.text, d.reply_to, d.created_at,
@@ -168,8 +92,8 @@ pub(super) async fn facts(tx: &mut Tx, commands: &[&Command]) -> Result<(Timesta
                     SELECT 'banned' FROM bans b WHERE b.chat_id = r.chat_id AND b.user_id = r.user_id
                         AND (b.ends_at IS NULL OR b.ends_at > clock.now)) END AS barred,
                 clock.now
-            FROM clock CROSS JOIN (SELECT key AS place, value ->> 0 AS chat_id, value ->> 1 AS user_id,
-                value ->> 2 AS client_id FROM json_each($1)) r
+            FROM clock CROSS JOIN (SELECT key AS place, value ->> 'chat_id' AS chat_id,
+                value ->> 'user_id' AS user_id, value ->> 'client_id' AS client_id FROM json_each($1)) r
             LEFT JOIN users u ON u.id = r.user_id
             LEFT JOIN users t ON u.guest AND t.username_key = substr(u.username_key, 2)
             LEFT JOIN members m ON m.chat_id = r.chat_id AND m.user_id = r.user_id
@@ -207,6 +131,12 @@ fn fact(row: FactRow) -> Fact {
     }
 }
 
+#[derive(PartialEq, Eq, PartialOrd, Ord, Serialize)]
+struct MessageKey {
+    chat_id: i64,
+    id: i64,
+}
+
 /// The messages that edits, deletions and replies name, as far as they exist, and those that were sent
 /// before.
 pub(super) async fn named_messages(
@@ -214,7 +144,7 @@ pub(super) async fn named_messages(
     commands: &[&Command],
     facts: &[Fact],
 ) -> Result<Vec<Stored>> {
-    let named: BTreeSet<(i64, i64)> = commands
+    let named: BTreeSet<MessageKey> = commands
         .iter()
         .zip(facts)
         .flat_map(|(command, fact)| {
@@ -225,27 +155,37 @@ pub(super) async fn named_messages(
                 }
             };
             let repeated = fact.repeated.as_ref().map(|repeated| repeated.id);
-            [named, repeated].into_iter().flatten().map(|id| (command.chat_id.0, id.0))
+            let ids = [named, repeated].into_iter().flatten();
+            ids.map(|id| MessageKey { chat_id: command.chat_id.0, id: id.0 })
         })
         .collect();
     if named.is_empty() {
         return Ok(Vec::new());
     }
-    let named: Vec<(i64, i64)> = named.into_iter().collect();
-    let (chats, ids): (Vec<i64>, Vec<i64>) = named.iter().copied().unzip();
+    let named: Vec<MessageKey> = named.into_iter().collect();
     Ok(fetch_all!(
         tx,
-        postgres: concat!("SELECT ", message_columns!(), "
-            FROM UNNEST($1::BIGINT[], $2::BIGINT[]) AS r (chat_id, id)
-            JOIN messages m ON m.chat_id = r.chat_id AND m.id = r.id
-            JOIN users s ON s.id = m.sender_id"),
-        (chats, ids),
-        sqlite: concat!("SELECT ", message_columns!(), "
-            FROM json_each($1) r
-            JOIN messages m ON m.chat_id = r.value ->> 0 AND m.id = r.value ->> 1
-            JOIN users s ON s.id = m.sender_id"),
+        postgres: "SELECT m.chat_id, m.id, m.seq, m.sender_id, s.username, s.guest, m.client_message_id, m.text,
+            m.reply_to, m.created_at, m.edited_at, m.deleted_at, m.deleted_by
+         FROM UNNEST($1::BIGINT[], $2::BIGINT[]) AS r (chat_id, id)
+         JOIN messages m ON m.chat_id = r.chat_id AND m.id = r.id
+         JOIN users s ON s.id = m.sender_id",
+        (column!(named, chat_id), column!(named, id)),
+        sqlite: "SELECT m.chat_id, m.id, m.seq, m.sender_id, s.username, s.guest, m.client_message_id, m.text,
+            m.reply_to, m.created_at, m.edited_at, m.deleted_at, m.deleted_by
+         FROM json_each($1) r
+         JOIN messages m ON m.chat_id = r.value ->> 'chat_id' AND m.id = r.value ->> 'id'
+         JOIN users s ON s.id = m.sender_id",
         (json_rows(&named)),
     )?)
+}
+
+/// An edit that has an id, and the fingerprint of it.
+#[derive(Serialize)]
+struct AskedEdit<'a> {
+    chat_id: i64,
+    message_id: i64,
+    fingerprint: &'a str,
 }
 
 /// Which of the edits that have an id were made before.
@@ -265,8 +205,14 @@ pub(super) async fn earlier_edits(
     if keys.is_empty() {
         return Ok(HashMap::new());
     }
-    let rows: Vec<(i64, i64, &str)> =
-        keys.iter().map(|(chat, message, key)| (chat.0, message.0, key.as_str())).collect();
+    let rows: Vec<AskedEdit> = keys
+        .iter()
+        .map(|(chat, message, fingerprint)| AskedEdit {
+            chat_id: chat.0,
+            message_id: message.0,
+            fingerprint,
+        })
+        .collect();
     let found: Vec<EarlierEdit> = fetch_all!(
         tx,
         postgres: "SELECT e.chat_id, e.message_id, e.fingerprint, e.seq, e.created_at
@@ -274,14 +220,14 @@ pub(super) async fn earlier_edits(
             JOIN edits e ON e.chat_id = r.chat_id AND e.message_id = r.message_id
                 AND e.fingerprint = r.fingerprint",
         (
-            column!(rows, 0),
-            column!(rows, 1),
-            column!(rows, 2),
+            column!(rows, chat_id),
+            column!(rows, message_id),
+            column!(rows, fingerprint),
         ),
         sqlite: "SELECT e.chat_id, e.message_id, e.fingerprint, e.seq, e.created_at
             FROM json_each($1) r
-            JOIN edits e ON e.chat_id = r.value ->> 0 AND e.message_id = r.value ->> 1
-                AND e.fingerprint = r.value ->> 2",
+            JOIN edits e ON e.chat_id = r.value ->> 'chat_id'
+                AND e.message_id = r.value ->> 'message_id' AND e.fingerprint = r.value ->> 'fingerprint'",
         (json_rows(&rows)),
     )?;
     Ok(found.into_iter().map(|EarlierEdit { key, edited }| (key, edited)).collect())

@@ -34,16 +34,16 @@ impl Tally {
         }
     }
 
-    pub(super) fn posted(&mut self, message: &Message) {
+    pub(super) fn add_message(&mut self, message: &Message) {
         self.count(message, 1);
     }
 
-    pub(super) fn edited(&mut self, before: &str, after: &str) {
+    pub(super) fn change_text(&mut self, before: &str, after: &str) {
         self.chars += chars(after) - chars(before);
     }
 
     /// `message` still has its text.
-    pub(super) fn deleted(&mut self, message: &Message) {
+    pub(super) fn remove_message(&mut self, message: &Message) {
         self.count(message, -1);
     }
 
@@ -97,17 +97,17 @@ mod tests {
     #[test]
     fn characters_are_counted_not_bytes() {
         let mut tally = Tally::new(NOW);
-        tally.posted(&message(1, "привет", NOW));
-        tally.edited("привет", "😀");
+        tally.add_message(&message(1, "привет", NOW));
+        tally.change_text("привет", "😀");
         assert_eq!((tally.chars, tally.of_day), (1, 1));
     }
 
     #[test]
     fn a_message_counts_for_its_own_day() {
         let mut tally = Tally::new(NOW);
-        tally.deleted(&message(1, "late", Timestamp(20_000 * DAY_MS - 1)));
+        tally.remove_message(&message(1, "late", Timestamp(20_000 * DAY_MS - 1)));
         assert_eq!((tally.chars, tally.of_day), (-4, 0));
-        tally.deleted(&message(1, "early", Timestamp(20_000 * DAY_MS)));
+        tally.remove_message(&message(1, "early", Timestamp(20_000 * DAY_MS)));
         assert_eq!((tally.chars, tally.of_day), (-9, -1));
     }
 

@@ -1,19 +1,29 @@
 //! Waking the members whose connections do not hold a chat live: each once, by the first message since it
 //! was marked dormant for them.
 
-use super::plan::batch::Done;
+use super::plan::batch::BatchDone;
 use crate::{
     db::{List, Tx, column, execute, fetch_all, json_rows},
     error::Result,
 };
+use protocol::id::ChatId;
+use serde::Serialize;
 
 /// The most members woken by one batch. The others keep their marks, by which `changed` finds them.
 const MAX_WAKES: i64 = 10_000;
 
+/// A member who is woken, for what came after an event.
+#[derive(Serialize)]
+struct Wake {
+    chat_id: i64,
+    user_id: i64,
+    after: i64,
+}
+
 /// The dormant members of these chats, chat and user. Their marks are taken away, so that nobody who never
 /// comes back is woken for each message, and that they were woken is remembered, for gateways that the
 /// bus does not reach. Whatever marks a chat once more is for the messages after this batch.
-pub(super) async fn wake(tx: &mut Tx, done: &Done) -> Result<Vec<(i64, i64)>> {
+pub(super) async fn wake(tx: &mut Tx, done: &BatchDone) -> Result<Vec<(i64, i64)>> {
     let chats: List<i64> =
         done.chats.iter().filter(|(_, chat)| chat.has_dormant).map(|(id, _)| id.0).collect();
     if chats.0.is_empty() {
@@ -26,12 +36,11 @@ pub(super) async fn wake(tx: &mut Tx, done: &Done) -> Result<Vec<(i64, i64)>> {
         chats,
         MAX_WAKES
     )?;
-    let before =
-        |chat: i64| done.chats.iter().find(|(id, _)| id.0 == chat).map(|(_, c)| c.before.0);
-    let rows: Vec<(i64, i64, i64)> = sleepers
-        .iter()
-        .map(|(chat, user)| (*chat, *user, before(*chat).unwrap_or_default()))
-        .collect();
+    let wake = |&(chat_id, user_id): &(i64, i64)| {
+        let after = done.chats.get(&ChatId(chat_id)).map(|chat| chat.before.0).unwrap_or_default();
+        Wake { chat_id, user_id, after }
+    };
+    let rows: Vec<Wake> = sleepers.iter().map(wake).collect();
     // A batch waits for no member's row: one that is being marked at this moment keeps its mark.
     execute!(
         tx,
@@ -41,11 +50,11 @@ pub(super) async fn wake(tx: &mut Tx, done: &Done) -> Result<Vec<(i64, i64)>> {
                   FOR NO KEY UPDATE OF m SKIP LOCKED) free
             WHERE m.chat_id = free.chat_id AND m.user_id = free.user_id",
         (
-            column!(rows, 0),
-            column!(rows, 1),
+            column!(rows, chat_id),
+            column!(rows, user_id),
         ),
         sqlite: "UPDATE members SET dormant = FALSE FROM json_each($1) r
-            WHERE chat_id = r.value ->> 0 AND user_id = r.value ->> 1",
+            WHERE chat_id = r.value ->> 'chat_id' AND user_id = r.value ->> 'user_id'",
         (json_rows(&rows)),
     )?;
     execute!(
@@ -55,12 +64,13 @@ pub(super) async fn wake(tx: &mut Tx, done: &Done) -> Result<Vec<(i64, i64)>> {
             CROSS JOIN UNNEST($1::BIGINT[], $2::BIGINT[], $3::BIGINT[]) AS r (chat_id, user_id, after)
             ON CONFLICT DO NOTHING",
         (
-            column!(rows, 0),
-            column!(rows, 1),
-            column!(rows, 2),
+            column!(rows, chat_id),
+            column!(rows, user_id),
+            column!(rows, after),
         ),
         sqlite: "INSERT INTO wakes (woken_at, chat_id, user_id, after)
-            SELECT now, r.value ->> 0, r.value ->> 1, r.value ->> 2 FROM clock CROSS JOIN json_each($1) r
+            SELECT now, r.value ->> 'chat_id', r.value ->> 'user_id', r.value ->> 'after'
+            FROM clock CROSS JOIN json_each($1) r
             WHERE TRUE ON CONFLICT DO NOTHING",
         (json_rows(&rows)),
     )?;

@@ -1,50 +1,74 @@
 //! The statements of `post` that write what a batch did. Each handles the whole batch.
 
-use super::plan::batch::Done;
+use super::plan::batch::BatchDone;
 use crate::{
-    chats::{
-        ordinals::{self, Ordinals},
-        stored::Stored,
-    },
+    chats::ordinals::{self, Ordinals},
     db::{Tx, column, execute, json_rows},
     error::Result,
 };
 use protocol::time::Timestamp;
+use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A chat's id, its newest number, how many messages it has more, and its [`Ordinals`].
-type Numbered = (i64, i64, i64, i64, i64, i64);
-
 /// Writes what the batch did.
-pub(super) async fn write(tx: &mut Tx, now: Timestamp, done: &Done) -> Result<()> {
-    let numbered = done.chats.iter().map(|(id, chat)| {
-        let Ordinals { sent_count, sent_seq, newest } = chat.ordinals;
-        (id.0, chat.last_seq.0, chat.messages, sent_count, sent_seq.0, newest)
-    });
-    let numbered: Vec<Numbered> = numbered.collect();
-    if !done.sent.is_empty() {
-        insert_messages(tx, now, done, &numbered).await?;
+pub(super) async fn write(tx: &mut Tx, now: Timestamp, done: &BatchDone) -> Result<()> {
+    let chats = numbered_chats(done);
+    if done.sent.is_empty() {
+        number_chats(tx, now, &chats).await?;
+    } else {
+        let messages = new_messages(done);
+        let seen = senders_seen(&messages);
+        insert_messages(tx, now, &messages, &chats, &seen).await?;
+        // PostgreSQL has done both with the insert: two round trips less for every batch, which is what a
+        // batch mostly costs. In SQLite a statement is only a call, and changes one table.
+        if let Tx::Sqlite(..) = tx {
+            move_seen(tx, &seen).await?;
+            number_chats(tx, now, &chats).await?;
+        }
     }
     if !done.changed.is_empty() {
-        update_messages(tx, done).await?;
+        update_messages(tx, &changed_messages(done)).await?;
     }
     if !done.edits.is_empty() {
-        insert_edits(tx, now, done).await?;
-    }
-    // PostgreSQL has numbered them with the insert: a round trip less for every batch, which is
-    // what a batch mostly costs. In SQLite a statement is only a call, and changes one table.
-    if done.sent.is_empty() || matches!(tx, Tx::Sqlite(..)) {
-        number_chats(tx, now, &numbered).await?;
+        insert_edits(tx, now, &new_edits(done)).await?;
     }
     let deleted = done.changed.iter().filter(|stored| stored.deleted.is_some());
     let deleted: BTreeSet<i64> = deleted.map(|stored| stored.chat_id.0).collect();
+    // Last: it looks at what is left of the chats.
     if !deleted.is_empty() {
         ordinals::settle_newest(tx, deleted.into_iter().collect()).await?;
     }
     Ok(())
 }
 
-async fn number_chats(tx: &mut Tx, now: Timestamp, rows: &[Numbered]) -> Result<()> {
+/// What a batch changes of a chat itself.
+#[derive(Serialize)]
+struct NumberedChat {
+    id: i64,
+    last_seq: i64,
+    /// How many it has more.
+    messages: i64,
+    sent_count: i64,
+    sent_seq: i64,
+    newest: i64,
+}
+
+fn numbered_chats(done: &BatchDone) -> Vec<NumberedChat> {
+    let chats = done.chats.iter().map(|(id, chat)| {
+        let Ordinals { sent_count, sent_seq, newest } = chat.ordinals;
+        NumberedChat {
+            id: id.0,
+            last_seq: chat.last_seq.0,
+            messages: chat.messages,
+            sent_count,
+            sent_seq: sent_seq.0,
+            newest,
+        }
+    });
+    chats.collect()
+}
+
+async fn number_chats(tx: &mut Tx, now: Timestamp, chats: &[NumberedChat]) -> Result<()> {
     execute!(
         tx,
         postgres: "UPDATE chats SET last_seq = n.last_seq, message_count = message_count + n.messages,
@@ -53,47 +77,74 @@ async fn number_chats(tx: &mut Tx, now: Timestamp, rows: &[Numbered]) -> Result<
                 AS n (id, last_seq, messages, sent_count, sent_seq, newest) WHERE chats.id = n.id",
         (
             now.0,
-            column!(rows, 0),
-            column!(rows, 1),
-            column!(rows, 2),
-            column!(rows, 3),
-            column!(rows, 4),
-            column!(rows, 5),
+            column!(chats, id),
+            column!(chats, last_seq),
+            column!(chats, messages),
+            column!(chats, sent_count),
+            column!(chats, sent_seq),
+            column!(chats, newest),
         ),
-        sqlite: "UPDATE chats SET last_seq = r.value ->> 1,
-                message_count = message_count + (r.value ->> 2), sent_count = r.value ->> 3,
-                sent_seq = r.value ->> 4, newest = r.value ->> 5, changed_at = $1
-            FROM json_each($2) r WHERE chats.id = r.value ->> 0",
-        (now.0, json_rows(rows)),
+        sqlite: "UPDATE chats SET last_seq = n.value ->> 'last_seq',
+                message_count = message_count + (n.value ->> 'messages'),
+                sent_count = n.value ->> 'sent_count', sent_seq = n.value ->> 'sent_seq',
+                newest = n.value ->> 'newest', changed_at = $1
+            FROM json_each($2) n WHERE chats.id = n.value ->> 'id'",
+        (now.0, json_rows(chats)),
     )?;
     Ok(())
 }
 
-/// Inserts the new messages, and notes that their senders have seen them and want to be members. With PostgreSQL it numbers the
-/// chats, too.
+/// A message as first sent.
+#[derive(Serialize)]
+struct NewMessage<'a> {
+    chat_id: i64,
+    id: i64,
+    sender_id: i64,
+    client_id: &'a str,
+    text: &'a str,
+    reply_to: Option<i64>,
+    ordinal: Option<i64>,
+}
+
+fn new_messages(done: &BatchDone) -> Vec<NewMessage<'_>> {
+    let messages = done.sent.iter().map(|(chat, message, ordinal)| NewMessage {
+        chat_id: chat.0,
+        id: message.id.0,
+        sender_id: message.sender.id.0,
+        client_id: message.client_message_id.as_deref().unwrap_or_default(),
+        text: &message.text,
+        reply_to: message.reply_to.map(|id| id.0),
+        ordinal: *ordinal,
+    });
+    messages.collect()
+}
+
+/// How far a sender has seen a chat: up to the last message of its own.
+#[derive(Serialize)]
+struct SenderSeen {
+    chat_id: i64,
+    user_id: i64,
+    ordinal: Option<i64>,
+}
+
+/// In the order in which everybody locks members' rows: the lists are, and each row of them is looked
+/// for in its turn.
+fn senders_seen(messages: &[NewMessage<'_>]) -> Vec<SenderSeen> {
+    // The last message of each sender stays.
+    let last: BTreeMap<(i64, i64), Option<i64>> =
+        messages.iter().map(|sent| ((sent.chat_id, sent.sender_id), sent.ordinal)).collect();
+    let seen = last.into_iter();
+    seen.map(|((chat_id, user_id), ordinal)| SenderSeen { chat_id, user_id, ordinal }).collect()
+}
+
+/// Inserts the new messages. With PostgreSQL it does what [`move_seen`] and [`number_chats`] do, too.
 async fn insert_messages(
     tx: &mut Tx,
     now: Timestamp,
-    done: &Done,
-    numbered: &[Numbered],
+    messages: &[NewMessage<'_>],
+    chats: &[NumberedChat],
+    seen: &[SenderSeen],
 ) -> Result<()> {
-    type Row<'a> = (i64, i64, i64, &'a str, &'a str, Option<i64>, Option<i64>);
-    let rows: Vec<Row<'_>> = done
-        .sent
-        .iter()
-        .map(|(chat, message, ordinal)| {
-            let key = message.client_message_id.as_deref().unwrap_or_default();
-            let reply_to = message.reply_to.map(|id| id.0);
-            let (id, sender, text) = (message.id.0, message.sender.id.0, message.text.as_str());
-            (chat.0, id, sender, key, text, reply_to, *ordinal)
-        })
-        .collect();
-    // In the order in which everybody locks members' rows: the lists are, and each row of them is looked
-    // for in its turn.
-    let seen: BTreeMap<(i64, i64), Option<i64>> =
-        rows.iter().map(|row| ((row.0, row.2), row.6)).collect();
-    let seen: Vec<(i64, i64, Option<i64>)> =
-        seen.into_iter().map(|((chat, user), ordinal)| (chat, user, ordinal)).collect();
     execute!(
         tx,
         postgres: "WITH numbered AS (
@@ -114,78 +165,71 @@ async fn insert_messages(
                  AS r (chat_id, id, sender_id, client_id, text, reply_to, ordinal)",
         (
             now.0,
-            column!(rows, 0),
-            column!(rows, 1),
-            column!(rows, 2),
-            column!(rows, 3),
-            column!(rows, 4),
-            column!(rows, 5),
-            column!(rows, 6),
-            column!(numbered, 0),
-            column!(numbered, 1),
-            column!(numbered, 2),
-            column!(numbered, 3),
-            column!(numbered, 4),
-            column!(numbered, 5),
-            column!(seen, 0),
-            column!(seen, 1),
-            column!(seen, 2),
+            column!(messages, chat_id),
+            column!(messages, id),
+            column!(messages, sender_id),
+            column!(messages, client_id),
+            column!(messages, text),
+            column!(messages, reply_to),
+            column!(messages, ordinal),
+            column!(chats, id),
+            column!(chats, last_seq),
+            column!(chats, messages),
+            column!(chats, sent_count),
+            column!(chats, sent_seq),
+            column!(chats, newest),
+            column!(seen, chat_id),
+            column!(seen, user_id),
+            column!(seen, ordinal),
         ),
         sqlite: "INSERT INTO messages
                 (chat_id, id, seq, sender_id, client_message_id, text, reply_to, ordinal, created_at)
-            SELECT value ->> 0, value ->> 1, value ->> 1, value ->> 2, value ->> 3, value ->> 4,
-                value ->> 5, value ->> 6, $1 FROM json_each($2)",
-        (now.0, json_rows(&rows)),
+            SELECT value ->> 'chat_id', value ->> 'id', value ->> 'id', value ->> 'sender_id',
+                value ->> 'client_id', value ->> 'text', value ->> 'reply_to', value ->> 'ordinal', $1
+            FROM json_each($2)",
+        (now.0, json_rows(messages)),
     )?;
-    if let Tx::Sqlite(..) = tx {
-        execute!(
-            tx,
-            "UPDATE members SET seen = COALESCE(r.value ->> 2, seen), invited_by = NULL
-             FROM json_each($1) r
-             WHERE members.chat_id = r.value ->> 0 AND members.user_id = r.value ->> 1",
-            json_rows(&seen)
-        )?;
-    }
     Ok(())
 }
 
-async fn insert_edits(tx: &mut Tx, now: Timestamp, done: &Done) -> Result<()> {
-    let rows: Vec<(i64, i64, &str, i64)> = done
-        .edits
-        .iter()
-        .map(|((chat, message, fingerprint), seq)| (chat.0, message.0, fingerprint.as_str(), seq.0))
-        .collect();
+/// Notes that senders have seen their own messages, and want to be members if they were only invited.
+async fn move_seen(tx: &mut Tx, seen: &[SenderSeen]) -> Result<()> {
     execute!(
         tx,
-        postgres: "INSERT INTO edits (chat_id, message_id, fingerprint, seq, created_at)
-            SELECT chat_id, message_id, fingerprint, seq, $1
-            FROM UNNEST($2::BIGINT[], $3::BIGINT[], $4::TEXT[], $5::BIGINT[])
-                AS r (chat_id, message_id, fingerprint, seq)",
-        (
-            now.0,
-            column!(rows, 0),
-            column!(rows, 1),
-            column!(rows, 2),
-            column!(rows, 3),
-        ),
-        sqlite: "INSERT INTO edits (chat_id, message_id, fingerprint, seq, created_at)
-            SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, $1 FROM json_each($2)",
-        (now.0, json_rows(&rows)),
+        "UPDATE members SET seen = COALESCE(r.value ->> 'ordinal', seen), invited_by = NULL
+         FROM json_each($1) r
+         WHERE members.chat_id = r.value ->> 'chat_id' AND members.user_id = r.value ->> 'user_id'",
+        json_rows(seen)
     )?;
     Ok(())
 }
 
-async fn update_messages(tx: &mut Tx, done: &Done) -> Result<()> {
-    type Row<'a> = (i64, i64, i64, &'a str, Option<i64>, Option<i64>, Option<i64>);
-    let rows: Vec<Row<'_>> = done
-        .changed
-        .iter()
-        .map(|Stored { chat_id, seq, message, deleted }| {
-            let edited_at = message.edited_at.map(|at| at.0);
-            let (deleted_at, by) = (deleted.map(|d| d.at.0), deleted.map(|d| d.by.0));
-            (chat_id.0, message.id.0, seq.0, message.text.as_str(), edited_at, deleted_at, by)
-        })
-        .collect();
+/// A message that was edited or deleted, as it is now.
+#[derive(Serialize)]
+struct ChangedMessage<'a> {
+    chat_id: i64,
+    id: i64,
+    seq: i64,
+    text: &'a str,
+    edited_at: Option<i64>,
+    deleted_at: Option<i64>,
+    deleted_by: Option<i64>,
+}
+
+fn changed_messages(done: &BatchDone) -> Vec<ChangedMessage<'_>> {
+    let messages = done.changed.iter().map(|stored| ChangedMessage {
+        chat_id: stored.chat_id.0,
+        id: stored.message.id.0,
+        seq: stored.seq.0,
+        text: &stored.message.text,
+        edited_at: stored.message.edited_at.map(|at| at.0),
+        deleted_at: stored.deleted.map(|deletion| deletion.at.0),
+        deleted_by: stored.deleted.map(|deletion| deletion.by.0),
+    });
+    messages.collect()
+}
+
+async fn update_messages(tx: &mut Tx, messages: &[ChangedMessage<'_>]) -> Result<()> {
     execute!(
         tx,
         postgres: "UPDATE messages m SET seq = r.seq, text = r.text, edited_at = r.edited_at,
@@ -195,19 +239,61 @@ async fn update_messages(tx: &mut Tx, done: &Done) -> Result<()> {
                 AS r (chat_id, id, seq, text, edited_at, deleted_at, deleted_by)
             WHERE m.chat_id = r.chat_id AND m.id = r.id",
         (
-            column!(rows, 0),
-            column!(rows, 1),
-            column!(rows, 2),
-            column!(rows, 3),
-            column!(rows, 4),
-            column!(rows, 5),
-            column!(rows, 6),
+            column!(messages, chat_id),
+            column!(messages, id),
+            column!(messages, seq),
+            column!(messages, text),
+            column!(messages, edited_at),
+            column!(messages, deleted_at),
+            column!(messages, deleted_by),
         ),
-        sqlite: "UPDATE messages SET seq = r.value ->> 2, text = r.value ->> 3,
-                edited_at = r.value ->> 4, deleted_at = r.value ->> 5, deleted_by = r.value ->> 6
+        sqlite: "UPDATE messages SET seq = r.value ->> 'seq', text = r.value ->> 'text',
+                edited_at = r.value ->> 'edited_at', deleted_at = r.value ->> 'deleted_at',
+                deleted_by = r.value ->> 'deleted_by'
             FROM json_each($1) r
-            WHERE messages.chat_id = r.value ->> 0 AND messages.id = r.value ->> 1",
-        (json_rows(&rows)),
+            WHERE messages.chat_id = r.value ->> 'chat_id' AND messages.id = r.value ->> 'id'",
+        (json_rows(messages)),
+    )?;
+    Ok(())
+}
+
+/// An edit that had an id, for when it is asked for again.
+#[derive(Serialize)]
+struct NewEdit<'a> {
+    chat_id: i64,
+    message_id: i64,
+    fingerprint: &'a str,
+    seq: i64,
+}
+
+fn new_edits(done: &BatchDone) -> Vec<NewEdit<'_>> {
+    let edits = done.edits.iter().map(|((chat, message, fingerprint), seq)| NewEdit {
+        chat_id: chat.0,
+        message_id: message.0,
+        fingerprint,
+        seq: seq.0,
+    });
+    edits.collect()
+}
+
+async fn insert_edits(tx: &mut Tx, now: Timestamp, edits: &[NewEdit<'_>]) -> Result<()> {
+    execute!(
+        tx,
+        postgres: "INSERT INTO edits (chat_id, message_id, fingerprint, seq, created_at)
+            SELECT chat_id, message_id, fingerprint, seq, $1
+            FROM UNNEST($2::BIGINT[], $3::BIGINT[], $4::TEXT[], $5::BIGINT[])
+                AS r (chat_id, message_id, fingerprint, seq)",
+        (
+            now.0,
+            column!(edits, chat_id),
+            column!(edits, message_id),
+            column!(edits, fingerprint),
+            column!(edits, seq),
+        ),
+        sqlite: "INSERT INTO edits (chat_id, message_id, fingerprint, seq, created_at)
+            SELECT value ->> 'chat_id', value ->> 'message_id', value ->> 'fingerprint', value ->> 'seq', $1
+            FROM json_each($2)",
+        (now.0, json_rows(edits)),
     )?;
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! What administrators are shown.
 
 use crate::{
-    accounts::{bulk::Account, bulk_removal::Removed},
+    accounts::{bulk::BulkAccount, bulk_removal::Removed},
     audit::{Action, Recorded},
 };
 use protocol::{
@@ -30,9 +30,9 @@ pub(crate) struct BulkAccountView {
     refresh_token: String,
 }
 
-impl From<Account> for BulkAccountView {
-    fn from(account: Account) -> Self {
-        let Account { id, username, access_token, refresh_token } = account;
+impl From<BulkAccount> for BulkAccountView {
+    fn from(account: BulkAccount) -> Self {
+        let BulkAccount { id, username, access_token, refresh_token } = account;
         Self { id, username, access_token, refresh_token }
     }
 }

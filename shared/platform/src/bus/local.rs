@@ -101,7 +101,9 @@ async fn pump(subscription: Arc<Subscription>, on_event: impl Fn(BusEvent)) {
     on_event(BusEvent::Up);
     while let Some(batch) = subscription.queue.take(BATCH).await {
         if batch.overflowed {
-            tracing::warn!("A subscriber was too slow for the local bus: messages were dropped");
+            tracing::warn!(
+                "a subscriber was too slow for the local bus, which dropped its messages"
+            );
             on_event(BusEvent::Down);
             on_event(BusEvent::Up);
         }

@@ -13,7 +13,7 @@ pub(super) type Entry = (Channel, Bytes);
 /// Shared between those who publish and the one task that takes.
 pub(super) struct Queue {
     limit: Limit,
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
     changed: Notify,
 }
 
@@ -25,7 +25,7 @@ pub(super) struct Limit {
 }
 
 #[derive(Default)]
-struct State {
+struct QueueState {
     entries: VecDeque<Entry>,
     bytes: usize,
     overflowed: bool,

@@ -9,9 +9,9 @@ use tokio::time::Instant;
 
 /// Limits within this process; clones share them.
 #[derive(Clone)]
-pub struct LocalLimiter(Arc<Inner>);
+pub struct LocalLimiter(Arc<LocalBuckets>);
 
-struct Inner {
+struct LocalBuckets {
     start: Instant,
     half: usize,
     buckets: Mutex<Generations>,
@@ -26,7 +26,7 @@ struct Generations {
 impl LocalLimiter {
     pub(super) fn new(config: LimiterConfig) -> Self {
         let half = (config.max_keys / 2).max(1);
-        Self(Arc::new(Inner { start: Instant::now(), half, buckets: Mutex::default() }))
+        Self(Arc::new(LocalBuckets { start: Instant::now(), half, buckets: Mutex::default() }))
     }
 
     pub(super) fn try_take(&self, key: &str, rate: &Rate, cost: u32) -> Taken {

@@ -23,9 +23,9 @@ const TAKE: &str = "
 
 /// Limits in Redis; clones share them.
 #[derive(Clone)]
-pub struct RedisLimiter(Arc<Inner>);
+pub struct RedisLimiter(Arc<RedisBuckets>);
 
-struct Inner {
+struct RedisBuckets {
     pool: Pool,
     breaker: Breaker,
     take: Script,
@@ -34,10 +34,10 @@ struct Inner {
 
 impl RedisLimiter {
     pub(super) fn new(pool: Pool, config: LimiterConfig) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(RedisBuckets {
             pool,
             breaker: Breaker::new(
-                "limits count in this process alone",
+                "each process counts rate limits for itself until it does",
                 config.redis_timeout,
                 config.redis_pause,
             ),
@@ -65,7 +65,7 @@ enum RedisAway {
     Redis(#[from] redis::RedisError),
 }
 
-impl Inner {
+impl RedisBuckets {
     async fn take(&self, key: &str, rate: &Rate, cost: u32) -> Result<(u64, u64), RedisAway> {
         let mut connection = self.pool.get().await?;
         // Up to 35 years, so that sums stay exact in the script's doubles.

@@ -13,10 +13,10 @@ const SWEEP: usize = 500;
 
 /// The register of a single process; clones share it. Bounded by what its gateway admits.
 #[derive(Clone, Default)]
-pub struct LocalPresence(Arc<Mutex<Inner>>);
+pub struct LocalPresence(Arc<Mutex<LocalRegister>>);
 
 #[derive(Default)]
-struct Inner {
+struct LocalRegister {
     nodes: HashMap<NodeId, Node>,
     /// Of nodes that ended, until somebody sweeps them.
     owed: HashMap<NodeId, BTreeMap<UserId, Stated>>,
@@ -124,7 +124,7 @@ impl LocalPresence {
     }
 }
 
-impl Inner {
+impl LocalRegister {
     fn on(&self, user: UserId) -> impl Iterator<Item = (NodeId, &Stated)> {
         self.nodes.iter().filter_map(move |(id, node)| Some((*id, node.users.get(&user)?)))
     }

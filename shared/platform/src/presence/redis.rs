@@ -31,9 +31,9 @@ const NODES: &str = "presence:nodes";
 
 /// The register in Redis; clones share it.
 #[derive(Clone)]
-pub struct RedisPresence(Arc<Inner>);
+pub struct RedisPresence(Arc<RedisRegister>);
 
-struct Inner {
+struct RedisRegister {
     pool: Pool,
     config: PresenceConfig,
     /// For look-ups. Changes are repeated by one task a node, which goes on trying.
@@ -48,11 +48,11 @@ type EnteredRow = (bool, u32, String);
 
 impl RedisPresence {
     pub(super) fn new(pool: Pool, config: PresenceConfig) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(RedisRegister {
             pool,
             config,
             breaker: Breaker::new(
-                "nobody knows who is online",
+                "nobody can see who is online until it does",
                 config.look_up_timeout,
                 config.look_up_pause,
             ),
@@ -189,7 +189,7 @@ impl RedisPresence {
     }
 }
 
-impl Inner {
+impl RedisRegister {
     /// Asks on behalf of somebody who waits.
     async fn look_up<T>(
         &self,

@@ -27,9 +27,9 @@ const MAX_FILTER_BYTES: usize = 1024;
 
 /// The handle to what this process logs. Clones share it.
 #[derive(Clone)]
-pub struct Logs(Arc<Inner>);
+pub struct Logs(Arc<LevelState>);
 
-struct Inner {
+struct LevelState {
     filter: reload::Handle<Targets, Registry>,
     /// What the process was started with.
     usual: LogFilter,
@@ -48,7 +48,7 @@ impl Logs {
     /// Logs by this filter, and the layer that carries it out.
     pub(super) fn new(filter: &LogFilter) -> (Self, reload::Layer<Targets, Registry>) {
         let (layer, handle) = reload::Layer::new(filter.targets());
-        let inner = Inner {
+        let inner = LevelState {
             filter: handle,
             usual: filter.clone(),
             now: Mutex::new(Now { filter: filter.clone(), until: None }),
@@ -65,7 +65,7 @@ impl Logs {
         *now = Now { filter: filter.clone(), until };
         drop(now);
         self.0.changed.notify_one();
-        tracing::info!(%filter, minutes = lasts.as_secs() / 60, "the log level was changed");
+        tracing::info!(%filter, minutes = lasts.as_secs() / 60, "changed the log level");
         Ok(())
     }
 
@@ -82,7 +82,7 @@ impl Logs {
                 () = self.0.changed.notified() => continue,
             }
             if let Err(error) = self.set(&self.0.usual, Duration::ZERO) {
-                tracing::error!(error, "cannot log as usual again");
+                tracing::error!(error, "could not restore the usual log level");
                 return;
             }
         }

@@ -29,12 +29,12 @@ pub struct LastLines(Arc<Buffer>);
 
 #[derive(Default)]
 struct Buffer {
-    state: Mutex<State>,
+    state: Mutex<LinesState>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct LinesState {
     waiting: Vec<u8>,
     /// The thread has taken lines and is not done with them.
     writing: bool,
@@ -64,7 +64,7 @@ impl Buffer {
     /// For ever.
     fn write_all(&self, mut out: impl Write) {
         loop {
-            let idle = |state: &mut State| state.waiting.is_empty();
+            let idle = |state: &mut LinesState| state.waiting.is_empty();
             let mut state = self.state.lock();
             self.changed.wait_while(&mut state, idle);
             let lines = mem::take(&mut state.waiting);
@@ -105,7 +105,7 @@ impl MakeWriter<'_> for Lines {
 
 impl Drop for LastLines {
     fn drop(&mut self) {
-        let busy = |state: &mut State| state.writing || !state.waiting.is_empty();
+        let busy = |state: &mut LinesState| state.writing || !state.waiting.is_empty();
         self.0.changed.wait_while_for(&mut self.0.state.lock(), busy, LAST_LINES);
     }
 }

@@ -1,7 +1,7 @@
 //! What the commands of a batch have done so far, which those behind them see, and what there is to write at
 //! the end. It gives numbers and keeps states; which command may do what is for the others to know.
 
-use super::facts::{Chat, EditKey, Edited, Repeated};
+use super::facts::{ChatFacts, EditKey, Edited, Repeated};
 use crate::{
     audit::Entry,
     chats::{ordinals::Ordinals, post::tally::Tally, stored::Stored},
@@ -19,19 +19,19 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 /// The state of the batch while its commands are decided one after the other.
 pub(crate) struct Batch {
     pub(super) now: Timestamp,
-    chats: HashMap<ChatId, Chat>,
+    chats: HashMap<ChatId, ChatFacts>,
     /// Messages that commands name or made, in their latest state.
     messages: HashMap<(ChatId, Seq), Stored>,
     /// Idempotency keys used in this batch.
     pub(super) keys: HashMap<(ChatId, UserId, String), Repeated>,
     /// Edits that had an id, made before or in this batch.
     pub(super) edits: HashMap<EditKey, Edited>,
-    pub(super) done: Done,
+    pub(super) done: BatchDone,
 }
 
 /// What the batch did.
 #[derive(Default)]
-pub(crate) struct Done {
+pub(crate) struct BatchDone {
     pub chats: BTreeMap<ChatId, ChatDone>,
     /// New messages as first sent, with their ordinals where these are known.
     pub sent: Vec<(ChatId, Message, Option<i64>)>,
@@ -66,17 +66,17 @@ impl Batch {
     /// repeat; `edits` those that it may repeat.
     pub(crate) fn new(
         now: Timestamp,
-        chats: HashMap<ChatId, Chat>,
+        chats: HashMap<ChatId, ChatFacts>,
         named: Vec<Stored>,
         edits: HashMap<EditKey, Edited>,
     ) -> Self {
         let key = |stored: Stored| ((stored.chat_id, stored.message.id), stored);
         let messages = named.into_iter().map(key).collect();
-        Self { now, chats, messages, keys: HashMap::new(), edits, done: Done::default() }
+        Self { now, chats, messages, keys: HashMap::new(), edits, done: BatchDone::default() }
     }
 
     /// What is to be written.
-    pub(crate) fn finish(mut self) -> Done {
+    pub(crate) fn finish(mut self) -> BatchDone {
         let mut seen = HashSet::new();
         let changed = std::mem::take(&mut self.done.changed);
         // The last state of each, once.
@@ -88,7 +88,7 @@ impl Batch {
         self.done
     }
 
-    pub(super) fn chat(&self, id: ChatId) -> Result<Chat, Refusal> {
+    pub(super) fn chat(&self, id: ChatId) -> Result<ChatFacts, Refusal> {
         Ok(self.chats.get(&id).copied().ok_or(Code::ChatNotFound)?)
     }
 

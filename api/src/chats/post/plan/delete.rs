@@ -48,7 +48,7 @@ pub(super) fn delete(batch: &mut Batch, command: &Command, id: Seq, fact: &Fact)
     let change = Change::Deleted { id, by: deletion.by, timestamp: deletion.at };
     (stored.seq, _) = batch.record(chat_id, -1, change);
     if let Some(tally) = batch.tally(chat_id) {
-        tally.deleted(&stored.message);
+        tally.remove_message(&stored.message);
     }
     stored.message.text.clear();
     stored.deleted = Some(deletion);

@@ -48,7 +48,7 @@ pub(super) fn edit(
     stored.message.edited_at = Some(batch.now);
     (stored.seq, _) = batch.record(chat_id, 0, Change::Edited(stored.message.clone()));
     if let Some(tally) = batch.tally(chat_id) {
-        tally.edited(&before, text);
+        tally.change_text(&before, text);
     }
     if let Some(key) = key {
         batch.edits.insert(key.clone(), Edited { seq: stored.seq, timestamp: batch.now });

@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 /// A chat that exists, locked.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Chat {
+pub(crate) struct ChatFacts {
     pub chat_type: ChatType,
     pub last_seq: Seq,
     pub ordinals: Ordinals,
@@ -51,7 +51,7 @@ impl Fact {
             ));
         }
         if sender.guest && chat_id != ChatId::LOBBY {
-            return Err(Refusal::new(Code::NotAMember, "Guests write in the lobby only."));
+            return Err(Refusal::new(Code::NotAMember, "Guests can write only in the lobby."));
         }
         if self.member.is_none() && chat_type != ChatType::Room {
             return Err(Code::NotAMember.into());

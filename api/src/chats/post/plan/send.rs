@@ -64,7 +64,7 @@ pub(super) fn send(
     };
     let (id, ordinal) = batch.record(chat_id, 1, Change::Message(message.clone()));
     if let Some(tally) = batch.tally(chat_id) {
-        tally.posted(&message);
+        tally.add_message(&message);
     }
     let timestamp = batch.now;
     let first = Repeated { id, text: text.to_owned(), reply_to, timestamp, changed: false };

@@ -20,9 +20,9 @@ use std::sync::Arc;
 /// The bus over one Redis server. Clones share it; with the last one, publishing ends once the
 /// queue is empty.
 #[derive(Clone)]
-pub struct RedisBus(Arc<Inner>);
+pub struct RedisBus(Arc<RedisParts>);
 
-struct Inner {
+struct RedisParts {
     config: RedisConfig,
     node: NodeId,
     lifecycle: Lifecycle,
@@ -34,7 +34,7 @@ impl RedisBus {
         // Said from the start: a process that subscribes to nothing, an api, has none.
         metric::subscriptions_grew(0);
         let publisher = Arc::new(Publisher::spawn(config.clone(), lifecycle));
-        Self(Arc::new(Inner { config, node, lifecycle: lifecycle.clone(), publisher }))
+        Self(Arc::new(RedisParts { config, node, lifecycle: lifecycle.clone(), publisher }))
     }
 
     pub(super) fn publish(&self, channel: Channel, payload: Bytes) {

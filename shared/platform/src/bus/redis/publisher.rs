@@ -87,7 +87,7 @@ async fn run(shared: Arc<Shared>, config: RedisConfig) {
             Ok(connection) => {
                 if connected_before {
                     metric::reconnected(Role::Publish);
-                    tracing::info!("Publishing to Redis again");
+                    tracing::info!("publishing to Redis again");
                 }
                 connected_before = true;
                 metric::up(Role::Publish, true);
@@ -106,9 +106,9 @@ async fn run(shared: Arc<Shared>, config: RedisConfig) {
         metric::up(Role::Publish, false);
         shared.losses.fetch_add(1, Ordering::Relaxed);
         if shared.accepting.swap(false, Ordering::Relaxed) {
-            tracing::warn!(%error, "Cannot publish to Redis; other nodes hear of events by polling");
+            tracing::warn!(%error, "cannot publish to Redis; other nodes learn of events by polling");
         } else {
-            tracing::debug!(%error, "Still cannot publish to Redis");
+            tracing::debug!(%error, "still cannot publish to Redis");
         }
         metric::dropped(Dropped::Disconnected, shared.queue.clear());
         if shared.queue.is_closed() {

@@ -133,9 +133,9 @@ impl Supervisor {
                 (self.on_event)(BusEvent::Down);
             }
             if complained {
-                tracing::debug!(error = %lost, "Still no subscription to Redis");
+                tracing::debug!(error = %lost, "still no subscription to Redis");
             } else {
-                tracing::warn!(error = %lost, "No subscription to Redis; connecting again");
+                tracing::warn!(error = %lost, "lost the subscription to Redis; connecting again");
                 complained = true;
             }
             time::sleep(backoff.pause(rand::random())).await;
@@ -165,7 +165,7 @@ impl Supervisor {
         if let Err(error) = self.tell(&mut connection, &channels, &[]).await {
             return error;
         }
-        tracing::info!(channels = channels.len(), "Subscribed to Redis");
+        tracing::info!(channels = channels.len(), "subscribed to Redis");
         drop(channels);
         self.up.store(true, Ordering::Relaxed);
         metric::up(Role::Subscribe, true);

@@ -10,12 +10,12 @@ use tokio::sync::{Notify, oneshot};
 /// Shared between the subscriber's handle and its supervisor.
 #[derive(Default)]
 pub(super) struct Wanted {
-    state: Mutex<State>,
+    state: Mutex<WantedState>,
     changed: Notify,
 }
 
 #[derive(Default)]
-struct State {
+struct WantedState {
     channels: HashSet<Channel>,
     /// A connection exists that knows what was wanted when it began.
     connected: bool,

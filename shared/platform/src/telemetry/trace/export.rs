@@ -66,7 +66,7 @@ pub fn start(args: &TraceArgs, service: &'static str, node: NodeId) -> Result<Tr
     TRACER
         .set(provider.tracer("switchboard"))
         .map_err(|_| "traces are being sent already".to_owned())?;
-    tracing::info!(url, "traces are sent");
+    tracing::info!(url, "sending traces");
     Ok(Traces(Some(provider)))
 }
 
@@ -76,7 +76,7 @@ impl Traces {
         let Some(provider) = self.0 else { return };
         let sent = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(LAST_EXPORT));
         if let Ok(Err(error)) = sent.await {
-            tracing::warn!(%error, "the last traces were not sent");
+            tracing::warn!(%error, "could not send the last traces");
         }
     }
 }

@@ -75,7 +75,7 @@ fn the_counters_follow() {
     assert_eq!(tally.chars, "hi there".len() as i64 - "before".len() as i64);
     assert_eq!((tally.senders[&ANN], tally.of_day), (0, 0));
 
-    let not_counted = Chat { counted: false, ..chat(ChatType::Group) };
+    let not_counted = ChatFacts { counted: false, ..chat(ChatType::Group) };
     let mut batch = batch_in(CHAT, not_counted);
     decide(&mut batch, &send("a", "hi"), &member()).unwrap();
     assert!(batch.finish().chats[&CHAT].tally.is_none());

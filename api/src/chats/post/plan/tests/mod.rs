@@ -6,9 +6,9 @@ mod repeats;
 mod rights;
 
 use super::{
-    batch::{Batch, Done},
+    batch::{Batch, BatchDone},
     check, decide,
-    facts::{Barred, Chat, Edited, Fact, Repeated, Sender, fingerprint},
+    facts::{Barred, ChatFacts, Edited, Fact, Repeated, Sender, fingerprint},
 };
 use crate::{
     audit::{Action as Act, Entry},
@@ -40,9 +40,9 @@ const EARLIER: Timestamp = Timestamp(3_000);
 const OF_ANN: Seq = Seq(3);
 const OF_BOB: Seq = Seq(4);
 
-fn chat(chat_type: ChatType) -> Chat {
+fn chat(chat_type: ChatType) -> ChatFacts {
     let ordinals = Ordinals { sent_count: 4, sent_seq: Seq(10), newest: 4 };
-    Chat { chat_type, last_seq: Seq(10), ordinals, has_dormant: false, counted: true }
+    ChatFacts { chat_type, last_seq: Seq(10), ordinals, has_dormant: false, counted: true }
 }
 
 fn stored(chat_id: ChatId, id: Seq, sender: UserId) -> Stored {
@@ -58,7 +58,7 @@ fn stored(chat_id: ChatId, id: Seq, sender: UserId) -> Stored {
     Stored { chat_id, seq: id, message, deleted: None }
 }
 
-fn batch_in(chat_id: ChatId, chat: Chat) -> Batch {
+fn batch_in(chat_id: ChatId, chat: ChatFacts) -> Batch {
     let named = vec![stored(chat_id, OF_ANN, ANN), stored(chat_id, OF_BOB, BOB)];
     Batch::new(NOW, [(chat_id, chat)].into(), named, HashMap::new())
 }
@@ -130,7 +130,7 @@ fn repeated(message_id: Seq, seq: i64, timestamp: Timestamp) -> Result<Receipt, 
     Ok(Receipt { message_id, seq: Seq(seq), timestamp, repeated: true })
 }
 
-fn assert_nothing_written(done: &Done) {
+fn assert_nothing_written(done: &BatchDone) {
     assert!(done.chats.is_empty() && done.sent.is_empty() && done.changed.is_empty());
     assert!(done.edits.is_empty() && done.by_admin.is_empty());
 }
