@@ -4,10 +4,12 @@
 use crate::{
     backend::{
         Backend, Unavailable,
-        lane::{Done, Full, Lane, call},
+        lane::{Done, Full, Lane, ask},
+        outcome::{Outcome, on_outcome},
     },
     config::LaneConfig,
 };
+use futures_util::TryFutureExt;
 use platform::lifecycle::Lifecycle;
 use protocol::{
     calls::{Dormant, Events, Range, RangeFound, UserChat, View},
@@ -29,27 +31,13 @@ impl HubLanes {
         config: LaneConfig,
         lifecycle: &Lifecycle,
     ) -> Self {
-        let events = {
-            let backend = Arc::clone(backend);
-            call(move |ranges: Vec<Range>| {
-                let asked = backend.events(Events { ranges });
-                async move { Ok(asked.await?.ranges) }
-            })
-        };
-        let views = {
-            let backend = Arc::clone(backend);
-            call(move |chats: Vec<UserChat>| {
-                let asked = backend.view(View { chats });
-                async move { Ok(asked.await?.chats) }
-            })
-        };
-        let dormant = {
-            let backend = Arc::clone(backend);
-            call(move |chats: Vec<UserChat>| {
-                let asked = backend.dormant(Dormant { chats });
-                async move { Ok(asked.await?.members) }
-            })
-        };
+        let events =
+            ask(backend, |api, ranges| api.events(Events { ranges }).map_ok(|found| found.ranges));
+        let views =
+            ask(backend, |api, chats| api.view(View { chats }).map_ok(|viewed| viewed.chats));
+        let dormant = ask(backend, |api, chats| {
+            api.dormant(Dormant { chats }).map_ok(|marked| marked.members)
+        });
         Self {
             dormant: Lane::start("dormant", config, dormant, lifecycle),
             events: Lane::start("events", config, events, lifecycle),
@@ -71,21 +59,18 @@ impl HubLanes {
         self.events.request(range).await
     }
 
-    /// Requests a chat as this user may watch it; `done` gets it, or why the user may not.
+    /// Requests a chat as this user may watch it; `done` gets it, or why it cannot be had.
     pub(crate) fn request_view(
         &self,
         chat: UserChat,
-        done: Done<Result<ChatView, Refusal>>,
+        done: impl FnOnce(Outcome<ChatView>) + Send + 'static,
     ) -> Result<(), Full> {
-        self.views.submit(chat, done)
+        self.views.submit(chat, on_outcome(done))
     }
 
-    /// A chat as this user may watch it, or why the user may not.
-    pub(crate) async fn view(
-        &self,
-        chat: UserChat,
-    ) -> Result<Result<ChatView, Refusal>, Unavailable> {
-        self.views.request(chat).await
+    /// A chat as this user may watch it.
+    pub(crate) async fn view(&self, chat: UserChat) -> Outcome<ChatView> {
+        Ok(self.views.request(chat).await??)
     }
 
     /// Has the user be woken when this chat stirs; `false` when the user is no member of it.

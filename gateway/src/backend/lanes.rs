@@ -4,10 +4,12 @@
 use crate::{
     backend::{
         Backend, Unavailable,
-        lane::{Attempt, Call, Done, Full, Lane, Reply, call},
+        lane::{Attempt, Call, Full, Lane, Reply, ask},
+        outcome::{Outcome, on_outcome},
     },
     config::{Config, LaneConfig},
 };
+use futures_util::TryFutureExt;
 use platform::lifecycle::Lifecycle;
 use protocol::{
     calls::{
@@ -43,56 +45,25 @@ impl ApiLanes {
         lifecycle: &Lifecycle,
         on_events: impl Fn(ChatEvents) + Clone + Send + Sync + 'static,
     ) -> Self {
-        let opens = {
-            let (backend, live_chats) = (Arc::clone(backend), config.live_chats);
-            call(move |sessions: Vec<OpenSession>| {
-                let asked = backend.open(Open { sessions, live_chats });
-                async move {
-                    let opened = asked.await?;
-                    let epoch: Arc<str> = opened.epoch.into();
-                    Ok(opened.sessions.into_iter().map(|view| (Arc::clone(&epoch), view)).collect())
-                }
+        let live_chats = config.live_chats;
+        let opens = ask(backend, move |api, sessions| {
+            api.open(Open { sessions, live_chats }).map_ok(|opened| {
+                let epoch: Arc<str> = opened.epoch.into();
+                opened.sessions.into_iter().map(|view| (Arc::clone(&epoch), view)).collect()
             })
-        };
-        let reads = {
-            let backend = Arc::clone(backend);
-            call(move |marks: Vec<ReadMark>| {
-                let (count, asked) = (marks.len(), backend.mark_read(MarkRead { marks }));
-                async move { asked.await.map(|()| vec![(); count]) }
-            })
-        };
+        });
         let posts = (0..config.post_lanes.max(1)).map(|_| {
-            let (backend, on_events) = (Arc::clone(backend), on_events.clone());
-            let call: Call<Command, _> = Box::new(move |commands, attempt| {
-                let asked = backend.post(Post { commands, impatient: true });
-                let on_events = on_events.clone();
-                Box::pin(async move {
-                    let mut posted = asked.await?;
-                    // Local devices need not wait for the bus, nor does anybody depend on it.
-                    posted.events.into_iter().for_each(&on_events);
-                    if attempt == Attempt::Again {
-                        // Committed by the attempt before, perhaps: then it is no client's repeat.
-                        posted.results.iter_mut().flatten().for_each(|done| done.repeated = false);
-                    }
-                    Ok(posted.results.into_iter().map(reply).collect())
-                })
-            });
+            let call = post_call(Arc::clone(backend), on_events.clone());
             Lane::start("post", config.post, call, lifecycle)
         });
-        let peers = {
-            let backend = Arc::clone(backend);
-            call(move |pairs: Vec<Pair>| {
-                let asked = backend.peers(Peers { pairs });
-                async move { Ok(asked.await?.chats) }
-            })
-        };
-        let guests = {
-            let backend = Arc::clone(backend);
-            call(move |names: Vec<String>| {
-                let asked = backend.guests(Guests { names });
-                async move { Ok(asked.await?.guests) }
-            })
-        };
+        let reads = ask(backend, |api, marks: Vec<ReadMark>| {
+            let count = marks.len();
+            api.mark_read(MarkRead { marks }).map_ok(move |()| vec![(); count])
+        });
+        let peers =
+            ask(backend, |api, pairs| api.peers(Peers { pairs }).map_ok(|found| found.chats));
+        let guests =
+            ask(backend, |api, names| api.guests(Guests { names }).map_ok(|found| found.guests));
         let query = config.query;
         let open = LaneConfig { at_once: config.open_at_once, ..query };
         let read = LaneConfig { at_once: config.read_at_once, ..query };
@@ -114,10 +85,10 @@ impl ApiLanes {
     pub(crate) fn post(
         &self,
         command: Command,
-        done: Done<Result<Receipt, Refusal>>,
+        done: impl FnOnce(Outcome<Receipt>) + Send + 'static,
     ) -> Result<(), Full> {
         let lane = command.chat_id.0.unsigned_abs() as usize % self.posts.len();
-        self.posts[lane].submit(command, done)
+        self.posts[lane].submit(command, on_outcome(done))
     }
 
     /// Passes a read mark on; a later one includes those that are lost.
@@ -126,17 +97,35 @@ impl ApiLanes {
     }
 
     /// The private chat of two users, made when there is none.
-    pub(crate) async fn peer(&self, pair: Pair) -> Result<Result<ChatId, Refusal>, Unavailable> {
-        self.peers.request(pair).await
+    pub(crate) async fn peer(&self, pair: Pair) -> Outcome<ChatId> {
+        Ok(self.peers.request(pair).await??)
     }
 
     /// The guest of this name.
-    pub(crate) async fn guest(
-        &self,
-        name: String,
-    ) -> Result<Result<UserRef, Refusal>, Unavailable> {
-        self.guests.request(name).await
+    pub(crate) async fn guest(&self, name: String) -> Outcome<UserRef> {
+        Ok(self.guests.request(name).await??)
     }
+}
+
+/// The call of a lane of commands. Gives the events of committed ones to `on_events`.
+fn post_call(
+    backend: Arc<dyn Backend>,
+    on_events: impl Fn(ChatEvents) + Clone + Send + Sync + 'static,
+) -> Call<Command, Result<Receipt, Refusal>> {
+    Box::new(move |commands, attempt| {
+        let answer = backend.post(Post { commands, impatient: true });
+        let on_events = on_events.clone();
+        Box::pin(async move {
+            let mut posted = answer.await?;
+            // Local devices need not wait for the bus, nor does anybody depend on it.
+            posted.events.into_iter().for_each(&on_events);
+            if attempt == Attempt::Again {
+                // Committed by the attempt before, perhaps: then it is no client's repeat.
+                posted.results.iter_mut().flatten().for_each(|done| done.repeated = false);
+            }
+            Ok(posted.results.into_iter().map(reply).collect())
+        })
+    })
 }
 
 /// What an api says of a command, in the lane's words.

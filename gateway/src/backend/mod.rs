@@ -4,6 +4,7 @@
 //! - `http.rs`: the api over HTTP
 //! - `lane/`: batches and repeats of one kind of request; `lanes.rs`: the lanes of connections;
 //!   `hub_lanes.rs`: those of the hub
+//! - `outcome.rs`: what became of a request that the api may refuse
 //! - `keys.rs`: the public keys that tokens are verified with
 
 pub mod http;
@@ -11,6 +12,7 @@ pub(crate) mod hub_lanes;
 pub(crate) mod keys;
 pub(crate) mod lane;
 pub(crate) mod lanes;
+pub(crate) mod outcome;
 #[cfg(test)]
 pub(crate) mod scripted;
 

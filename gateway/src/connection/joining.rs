@@ -3,7 +3,7 @@
 //! in between. Runs on the connection's own task; which chats go on when is `arriving.rs`'s.
 
 use crate::{
-    backend::Unavailable,
+    backend::{Unavailable, outcome::RequestError},
     dialect::refusal,
     hub::{
         Hub,
@@ -50,12 +50,12 @@ pub(crate) async fn join(hub: Arc<Hub>, conn: Arc<Conn>, mut join: Join) -> Step
             Attached::AccessChanged => {
                 join.allowed = conn.access_version();
                 match hub.view_for(&conn, join.chat_id).await {
-                    Ok(Ok(_)) => {}
-                    Ok(Err(refusal)) => {
+                    Ok(_) => {}
+                    Err(RequestError::Refused(refusal)) => {
                         refused(&conn, &mut join, &refusal);
                         return Step::Done(join.chat_id);
                     }
-                    Err(_) => {
+                    Err(RequestError::Unavailable) => {
                         // Nothing was allowed: ask again before the next try.
                         conn.revoke();
                         return Step::Later(join, A_WHILE);

@@ -3,7 +3,7 @@
 //! one client's messages keep their order is [`crate::connection::asking`]'s.
 
 use crate::{
-    backend::Unavailable,
+    backend::outcome::{Outcome, RequestError},
     config::Config,
     connection::{
         Connection,
@@ -129,17 +129,14 @@ async fn permit(gateway: &Gateway, what: &str, network: IpAddr, rate: Rate) -> R
 }
 
 /// What the api found, or what the client is told instead.
-fn result<T>(
-    answer: Result<Result<T, Refusal>, Unavailable>,
-    wait: Duration,
-) -> Result<T, Misread> {
-    let error = match answer {
-        Ok(Ok(found)) => return Ok(found),
-        Ok(Err(Refusal { code, message })) => refusal(None, code, &message),
-        Err(_) => {
-            let text = "Names cannot be looked up right now. Send it again.";
-            try_later(None, Code::Unavailable, text, wait)
-        }
-    };
-    Err(Box::new(error))
+fn result<T>(outcome: Outcome<T>, wait: Duration) -> Result<T, Misread> {
+    outcome.map_err(|error| {
+        Box::new(match error {
+            RequestError::Refused(Refusal { code, message }) => refusal(None, code, &message),
+            RequestError::Unavailable => {
+                let text = "Names cannot be looked up right now. Send it again.";
+                try_later(None, Code::Unavailable, text, wait)
+            }
+        })
+    })
 }

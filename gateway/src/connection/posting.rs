@@ -2,7 +2,7 @@
 //! keeps the order; nothing here waits.
 
 use crate::{
-    backend::Unavailable,
+    backend::outcome::{Outcome, RequestError},
     connection::{Connection, answer::Answer},
     dialect::{Window, refusal, try_later},
 };
@@ -47,24 +47,24 @@ impl Connection {
         // The lane has it, unless that is full.
         let answer = answer.shared();
         let or_else = answer.clone();
-        let done = Box::new(move |outcome: Result<Result<Receipt, Refusal>, Unavailable>| {
+        let done = move |outcome: Outcome<Receipt>| {
             drop(in_flight);
             let result = match &outcome {
-                Ok(Ok(_)) => "acknowledged",
-                Ok(Err(_)) => "refused",
-                Err(_) => "unavailable",
+                Ok(_) => "acknowledged",
+                Err(RequestError::Refused(_)) => "refused",
+                Err(RequestError::Unavailable) => "unavailable",
             };
             count(result);
             span.text("result", result);
-            if let Ok(Err(refusal)) = &outcome {
+            if let Err(RequestError::Refused(refusal)) = &outcome {
                 span.text("refusal", refusal.code.as_str());
             }
             metrics::histogram!("gateway_command_duration_seconds").record(taken.elapsed());
             answer.send(&match (outcome, echo) {
-                (Ok(Ok(receipt)), Some(echo)) if receipt.repeated => echo.repeat(chat_id, receipt),
+                (Ok(receipt), Some(echo)) if receipt.repeated => echo.repeat(chat_id, receipt),
                 (outcome, _) => result_frame(frame_id, chat_id, outcome, unavailable_wait),
             });
-        });
+        };
         let lanes = &self.gateway().lanes;
         if trace::within(here, || lanes.post(command, done)).is_err() {
             count("overloaded");
@@ -121,15 +121,15 @@ impl PendingEcho {
 fn result_frame(
     id: Option<String>,
     chat_id: ChatId,
-    outcome: Result<Result<Receipt, Refusal>, Unavailable>,
+    outcome: Outcome<Receipt>,
     wait: Duration,
 ) -> ServerFrame {
     match outcome {
-        Ok(Ok(Receipt { message_id, seq, timestamp, .. })) => {
+        Ok(Receipt { message_id, seq, timestamp, .. }) => {
             ServerFrame::Ack { id, chat_id, message_id, seq, timestamp }
         }
-        Ok(Err(Refusal { code, message })) => refusal(id, code, &message),
-        Err(_) => {
+        Err(RequestError::Refused(Refusal { code, message })) => refusal(id, code, &message),
+        Err(RequestError::Unavailable) => {
             let text = match id {
                 Some(_) => {
                     "It is not known whether this was stored. Send it again with the same id."

@@ -2,7 +2,7 @@
 //! `joining.rs`'s business.
 
 use crate::{
-    backend::Unavailable,
+    backend::outcome::{Outcome, RequestError},
     connection::{
         Connection,
         answer::Answer,
@@ -58,15 +58,15 @@ impl Connection {
         &mut self,
         (id, after): (Option<String>, Option<Seq>),
         allowed: AccessVersion,
-        view: Result<Result<ChatView, Refusal>, Unavailable>,
+        view: Outcome<ChatView>,
         answer: Answer,
     ) {
         let chat = match view {
-            Ok(Ok(chat)) => chat,
-            Ok(Err(Refusal { code, message })) => {
+            Ok(chat) => chat,
+            Err(RequestError::Refused(Refusal { code, message })) => {
                 return answer.send(&refusal(id, code, &message));
             }
-            Err(_) => {
+            Err(RequestError::Unavailable) => {
                 let text = "The chat cannot be looked up right now.";
                 let wait = self.gateway().hub.config.unavailable_wait;
                 return answer.send(&try_later(id, Code::Unavailable, text, wait));

@@ -30,7 +30,7 @@ pub(crate) mod users;
 pub(crate) mod watching;
 
 use crate::{
-    backend::{Unavailable, hub_lanes::HubLanes},
+    backend::{hub_lanes::HubLanes, outcome::Outcome},
     config::Config,
     hub::{conn::Conn, crowds::Crowds, local_chat::LocalChat, pace::Pace, users::Users},
 };
@@ -44,7 +44,6 @@ use protocol::{
     calls::UserChat,
     chat::ChatView,
     id::{ChatId, NodeId},
-    refusal::Refusal,
 };
 use std::{
     collections::HashMap,
@@ -117,11 +116,7 @@ impl Hub {
     }
 
     /// A chat as this connection may watch it. A guest, who is no user, may enter rooms.
-    pub(crate) async fn view_for(
-        &self,
-        conn: &Conn,
-        chat_id: ChatId,
-    ) -> Result<Result<ChatView, Refusal>, Unavailable> {
+    pub(crate) async fn view_for(&self, conn: &Conn, chat_id: ChatId) -> Outcome<ChatView> {
         let user_id = conn.user_id().unwrap_or_default();
         self.lanes.view(UserChat { user_id, chat_id }).await
     }

@@ -5,11 +5,14 @@ use super::{
     item::{Asker, Item},
     request::Request,
 };
-use crate::{backend::Unavailable, config::LaneConfig};
+use crate::{
+    backend::{Backend, Unavailable},
+    config::LaneConfig,
+};
 use futures_util::future::BoxFuture;
 use platform::telemetry::trace::{Kind, Span};
 use protocol::id::ChatId;
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 use tokio::time::Instant;
 
 /// One call: the items in order, to replies in the same order.
@@ -37,6 +40,16 @@ pub(crate) enum Attempt {
 /// refuses everything is not asked four hundred times for each batch.
 const MAX_REFUSALS: usize = 32;
 
+/// A lane's call that asks the backend: see [`call`].
+pub(crate) fn ask<Q, A, F, Fut>(backend: &Arc<dyn Backend>, function: F) -> Call<Q, A>
+where
+    F: Fn(&dyn Backend, Vec<Q>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Vec<A>, Unavailable>> + Send + 'static,
+{
+    let backend = Arc::clone(backend);
+    call(move |requests| function(&*backend, requests))
+}
+
 /// Wraps a function, to which one attempt is like another and nothing is ever busy, as a lane's call.
 pub(crate) fn call<Q, A, F, Fut>(function: F) -> Call<Q, A>
 where
@@ -44,8 +57,8 @@ where
     Fut: Future<Output = Result<Vec<A>, Unavailable>> + Send + 'static,
 {
     Box::new(move |requests, _| {
-        let asked = function(requests);
-        Box::pin(async move { Ok(asked.await?.into_iter().map(Reply::Answer).collect()) })
+        let answer = function(requests);
+        Box::pin(async move { Ok(answer.await?.into_iter().map(Reply::Answer).collect()) })
     })
 }
 

@@ -14,7 +14,9 @@ pub(crate) mod request;
 mod tests;
 mod worker;
 
-pub(crate) use caller::{Attempt, Call, Reply, call};
+#[cfg(test)]
+use caller::call;
+pub(crate) use caller::{Attempt, Call, Reply, ask};
 pub(crate) use item::{Done, Full};
 pub(crate) use request::Request;
 

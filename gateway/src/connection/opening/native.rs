@@ -2,6 +2,7 @@
 
 use super::{Admitted, Opened, admit, handshake, opened};
 use crate::{
+    backend::outcome::RequestError,
     connection::{
         arriving::Arriving,
         greeting::{Greeted, Greeting, Hello},
@@ -201,10 +202,12 @@ async fn unlisted(
     let mut chats = Vec::new();
     for (chat_id, answer) in futures_util::future::join_all(asked).await {
         match answer {
-            Ok(Ok(chat)) => chats.push(chat),
-            Ok(Err(_)) => conn.send(&ServerFrame::ChatRemoved { chat_id }, DropPolicy::Durable),
+            Ok(chat) => chats.push(chat),
+            Err(RequestError::Refused(_)) => {
+                conn.send(&ServerFrame::ChatRemoved { chat_id }, DropPolicy::Durable)
+            }
             // Half an answer would leave holes that nobody tells of.
-            Err(_) => return Err(Close::Overloaded),
+            Err(RequestError::Unavailable) => return Err(Close::Overloaded),
         }
     }
     let missed = |chat: &ChatView| cursors.get(&chat.id).is_some_and(|cursor| *cursor < chat.seq);

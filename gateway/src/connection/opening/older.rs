@@ -3,6 +3,7 @@
 //! and are told nothing on opening.
 
 use crate::{
+    backend::outcome::RequestError,
     connection::{
         arriving::{Arriving, join_all},
         joining::closed_by,
@@ -123,11 +124,10 @@ fn lifetime(max_session: Duration) -> Duration {
 }
 
 async fn look_up(gateway: &Gateway, conn: &Conn, chat: ChatId) -> Result<ChatView, Close> {
-    match gateway.hub.view_for(conn, chat).await {
-        Ok(Ok(chat)) => Ok(chat),
-        Ok(Err(refusal)) => Err(closed_by(&refusal)),
-        Err(_) => Err(Close::Overloaded),
-    }
+    gateway.hub.view_for(conn, chat).await.map_err(|error| match error {
+        RequestError::Refused(refusal) => closed_by(&refusal),
+        RequestError::Unavailable => Close::Overloaded,
+    })
 }
 
 /// Watches these chats from their present ends on.
