@@ -18,7 +18,7 @@ use std::{collections::VecDeque, future::pending, mem};
 pub(crate) const MAX_WAITING: usize = 8;
 
 /// A frame that needs a look-up, or that must not overtake one.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) enum Question {
     /// The private chat with this person, to post to it.
     Direct { to: Peer, action: Action },

@@ -57,7 +57,7 @@ impl Connection {
                 answer.send(&match verdict {
                     Ok(claims) => {
                         let expires_at = Timestamp(claims.exp.saturating_mul(1000));
-                        connection.session.renewed(id, (claims.sid, own), expires_at)
+                        connection.session.renew(id, (claims.sid, own), expires_at)
                     }
                     Err(Close::Overloaded) => {
                         let text = "This token cannot be checked right now. Send it again.";

@@ -27,12 +27,12 @@ use crate::{
     connection::{
         answer::Answer,
         arriving::Arriving,
-        asking::{Asking, Question},
+        asking::Asking,
         guest_names::GuestNames,
         heartbeat::{Beat, look},
         opening::{Opened, Registered, native::open},
         presented::Presented,
-        session::{Session, Wanted},
+        session::{Effect, Session},
     },
     dialect::Window,
     hub::{
@@ -279,7 +279,7 @@ impl Connection {
         };
         let answer = Answer::of(self.conn());
         let conn = &self.registered.conn;
-        let wanted = {
+        let effect = {
             let allowance = &mut conn.account.allowance();
             match text {
                 Some(text) => {
@@ -289,25 +289,17 @@ impl Connection {
                 None => self.session.on_binary(allowance, now)?,
             }
         };
-        match wanted {
-            Wanted::Reply(frame) => answer.send(&frame),
-            Wanted::Post { id, command } => self.post(id, command, answer),
-            Wanted::Direct { to, action } => self.ask(Question::Direct { to, action }, answer),
-            Wanted::Guest { name, action } => self.ask(Question::Guest { name, action }, answer),
-            Wanted::Read(mark) => self.submit_mark(mark),
-            Wanted::Typing(chat) => {
+        match effect {
+            Effect::Reply(frame) => answer.send(&frame),
+            Effect::Post { id, command } => self.post(id, command, answer),
+            Effect::LookUp(question) => self.ask(question, answer),
+            Effect::Read(mark) => self.submit_mark(mark),
+            Effect::Typing(chat) => {
                 if self.registered.conn.watches(chat) {
                     self.gateway().hub.typing(&self.registered.conn, chat);
                 }
             }
-            Wanted::Subscribe { id, chat_id, after } => {
-                self.ask(Question::Subscribe { id, chat_id, after }, answer);
-            }
-            Wanted::Unsubscribe { id, chat_id } => {
-                self.ask(Question::Unsubscribe { id, chat_id }, answer);
-            }
-            Wanted::Renew { id, token } => self.ask(Question::Renew { id, token }, answer),
-            Wanted::Nothing => {}
+            Effect::Nothing => {}
         }
         Ok(())
     }
@@ -315,11 +307,11 @@ impl Connection {
     /// Answers a frame that is refused, unless that happens too often.
     pub(crate) fn refuse(&mut self, error: ServerFrame, answer: Answer) -> Result<(), Close> {
         let now = self.gateway().uptime();
-        let wanted = {
+        let effect = {
             let allowance = &mut self.registered.conn.account.allowance();
             self.session.refuse(error, allowance, now)?
         };
-        if let Wanted::Reply(error) = wanted {
+        if let Effect::Reply(error) = effect {
             answer.send(&error);
         }
         Ok(())

@@ -10,7 +10,7 @@ use crate::{
         answer::Answer,
         asking::{LookUp, then},
     },
-    dialect::{Misread, refusal, try_later},
+    dialect::{ErrorFrame, refusal, try_later},
     hub::conn::Owner,
     state::Gateway,
 };
@@ -96,7 +96,7 @@ struct Found {
 }
 
 enum NoGuest {
-    Unknown(Misread),
+    Unknown(ErrorFrame),
     TooMuch(Duration),
 }
 
@@ -129,7 +129,7 @@ async fn permit(gateway: &Gateway, what: &str, network: IpAddr, rate: Rate) -> R
 }
 
 /// What the api found, or what the client is told instead.
-fn result<T>(outcome: Outcome<T>, wait: Duration) -> Result<T, Misread> {
+fn result<T>(outcome: Outcome<T>, wait: Duration) -> Result<T, ErrorFrame> {
     outcome.map_err(|error| {
         Box::new(match error {
             RequestError::Refused(Refusal { code, message }) => refusal(None, code, &message),

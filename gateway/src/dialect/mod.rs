@@ -62,7 +62,7 @@ pub struct Speaker<'a> {
 
 /// What a client's frame asks for, in the words of the native protocol where it has them.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum ClientRequest {
     Frame(ClientFrame),
     /// A message to a person: the private chat is to be found first.
     Direct {
@@ -78,7 +78,7 @@ pub enum Asked {
 }
 
 /// A frame that is refused: the `error` that explains why. Boxed, because it is rare.
-pub type Misread = Box<ServerFrame>;
+pub type ErrorFrame = Box<ServerFrame>;
 
 impl Dialect {
     /// All of them.
@@ -190,9 +190,9 @@ impl Window {
 
 impl Speaker<'_> {
     /// A client's frame, or the `error` that explains what is wrong with it.
-    pub fn decode(&self, text: &str) -> Result<Asked, Misread> {
+    pub fn decode(&self, text: &str) -> Result<ClientRequest, ErrorFrame> {
         match self.window {
-            Window::Native => native::decode(text).map(Asked::Frame),
+            Window::Native => native::decode(text).map(ClientRequest::Frame),
             Window::Lobby => lobby::decode(text, self.user),
             Window::Chat(chat) => chat::decode(text, chat, self.user),
             Window::Names => names::decode(text),
@@ -227,7 +227,7 @@ pub fn too_fast(id: Option<String>, wait: Duration) -> ServerFrame {
 }
 
 /// The `error` for a frame that names another user than the token.
-fn identity_mismatch(field: &str) -> Misread {
+fn identity_mismatch(field: &str) -> ErrorFrame {
     let message = format!("The frame's {field} is not the signed-in user's.");
     Box::new(refusal(None, Code::IdentityMismatch, &message))
 }

@@ -1,7 +1,7 @@
 //! `WS /gateway`, the native dialect: a frame's text to its meaning and back, in the types of
 //! [`protocol::frames`]. What a frame leads to is decided in [`crate::connection::session`].
 
-use super::{Misread, refusal};
+use super::{ErrorFrame, refusal};
 use crate::wire::frame::Frame;
 use protocol::{
     code::Code,
@@ -20,7 +20,7 @@ pub(crate) fn encode(frame: &impl Serialize) -> Frame {
 }
 
 /// A client's frame, or the `error` that explains what is wrong with it.
-pub(crate) fn decode(text: &str) -> Result<ClientFrame, Misread> {
+pub(crate) fn decode(text: &str) -> Result<ClientFrame, ErrorFrame> {
     serde_json::from_str(text).map_err(|error| Box::new(explain(text, &error)))
 }
 

@@ -8,13 +8,14 @@ use crate::{
         Hub,
         conn::{Conn, ConnId, outbox::DropPolicy},
         local_chat::LocalChat,
+        shared_event::SharedFrame,
     },
     wire::frame::Frame,
 };
 use protocol::{
     chat::{PresenceStatus, UserRef},
     frames::{ServerFrame, Typist},
-    id::{ChatId, UserId},
+    id::{ChatId, Seq, UserId},
     relay::{Channel, ChatPayload, MAX_WATCHERS},
     time::Timestamp,
 };
@@ -98,6 +99,20 @@ impl Hub {
                 left_out();
             }
         });
+    }
+
+    /// A user has read a chat up to here, on one device: tells the user's other devices.
+    pub(crate) fn tell_own_read(&self, user_id: UserId, chat_id: ChatId, message_id: Seq) {
+        let frame = ServerFrame::Read { chat_id, user_id, message_id };
+        let shared_frame = SharedFrame::new(&frame);
+        for conn in self.users.of_user(user_id) {
+            let dialect = conn.window.dialect();
+            // A window on one chat shows nothing of others.
+            let shows = dialect == Dialect::Native || conn.watches(chat_id);
+            if let Some(frame) = shared_frame.frame(dialect).filter(|_| shows) {
+                conn.outbox.push(frame, DropPolicy::Ephemeral);
+            }
+        }
     }
 
     fn publish(&self, chat_id: ChatId, payload: &ChatPayload) {
