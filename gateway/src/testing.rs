@@ -9,7 +9,7 @@ use crate::{
         conn::{
             Conn, Owner,
             join::{Cause, Join},
-            outbox::Taken,
+            outbox::OutboxBatch,
         },
         local_chat::Attached,
     },
@@ -70,6 +70,6 @@ pub(crate) fn watch(gateway: &Gateway, conn: &Arc<Conn>, chat: &ChatView) {
 }
 
 /// What waits for a connection's task.
-pub(crate) fn taken(conn: &Conn) -> Taken {
+pub(crate) fn taken(conn: &Conn) -> OutboxBatch {
     conn.outbox.take(Default::default()).now_or_never().unwrap_or_default()
 }

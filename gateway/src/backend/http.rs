@@ -158,9 +158,9 @@ impl Backend for HttpBackend {
 
     fn mark_read(&self, call: MarkRead) -> Answer<()> {
         #[derive(serde::Deserialize)]
-        struct Done {}
+        struct Empty {}
         let answer = self.post("/internal/read", &call);
-        Box::pin(async move { answer.await.map(|Done {}| ()) })
+        Box::pin(async move { answer.await.map(|Empty {}| ()) })
     }
 
     fn events(&self, call: Events) -> Answer<EventsFound> {

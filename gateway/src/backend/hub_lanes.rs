@@ -4,7 +4,7 @@
 use crate::{
     backend::{
         Backend, Unavailable,
-        lane::{Done, Full, Lane, ask},
+        lane::{Lane, LaneFull, OnAnswer, ask},
         outcome::{Outcome, on_outcome},
     },
     config::LaneConfig,
@@ -49,8 +49,8 @@ impl HubLanes {
     pub(crate) fn request_range(
         &self,
         range: Range,
-        done: Done<Option<RangeFound>>,
-    ) -> Result<(), Full> {
+        done: OnAnswer<Option<RangeFound>>,
+    ) -> Result<(), LaneFull> {
         self.events.submit(range, done)
     }
 
@@ -64,7 +64,7 @@ impl HubLanes {
         &self,
         chat: UserChat,
         done: impl FnOnce(Outcome<ChatView>) + Send + 'static,
-    ) -> Result<(), Full> {
+    ) -> Result<(), LaneFull> {
         self.views.submit(chat, on_outcome(done))
     }
 

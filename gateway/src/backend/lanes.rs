@@ -4,7 +4,7 @@
 use crate::{
     backend::{
         Backend, Unavailable,
-        lane::{Attempt, Call, Full, Lane, Reply, ask},
+        lane::{Attempt, Call, Lane, LaneFull, Reply, ask},
         outcome::{Outcome, on_outcome},
     },
     config::{Config, LaneConfig},
@@ -86,13 +86,13 @@ impl ApiLanes {
         &self,
         command: Command,
         done: impl FnOnce(Outcome<Receipt>) + Send + 'static,
-    ) -> Result<(), Full> {
+    ) -> Result<(), LaneFull> {
         let lane = command.chat_id.0.unsigned_abs() as usize % self.posts.len();
         self.posts[lane].submit(command, on_outcome(done))
     }
 
     /// Passes a read mark on; a later one includes those that are lost.
-    pub(crate) fn mark_read(&self, mark: ReadMark) -> Result<(), Full> {
+    pub(crate) fn mark_read(&self, mark: ReadMark) -> Result<(), LaneFull> {
         self.reads.submit(mark, Box::new(|_| ()))
     }
 

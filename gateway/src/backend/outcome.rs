@@ -1,7 +1,7 @@
 //! What became of a request that the api may refuse. The api's answer to a whole batch is a
 //! [`crate::backend::Answer`].
 
-use crate::backend::{Unavailable, lane::Done};
+use crate::backend::{Unavailable, lane::OnAnswer};
 use protocol::refusal::Refusal;
 
 /// What a request brought, or why it brought nothing.
@@ -32,7 +32,7 @@ impl From<Unavailable> for RequestError {
 /// Has `done` called with the outcome of a request in a lane.
 pub(crate) fn on_outcome<T>(
     done: impl FnOnce(Outcome<T>) + Send + 'static,
-) -> Done<Result<T, Refusal>> {
+) -> OnAnswer<Result<T, Refusal>> {
     Box::new(move |answer| {
         let outcome = answer.map_err(RequestError::from);
         done(outcome.and_then(|result| result.map_err(RequestError::from)));

@@ -44,20 +44,20 @@ pub(crate) fn then<C>(then: impl FnOnce(&mut C) -> Result<(), Close> + Send + 's
 }
 
 /// The look-ups of one connection.
-pub(crate) struct Asking<C> {
+pub(crate) struct LookUpQueue<C> {
     under_way: Option<LookUp<C>>,
     waiting: VecDeque<(Question, Answer)>,
     /// Frames are left unread, for a reason that was counted.
     paused: bool,
 }
 
-impl<C> Default for Asking<C> {
+impl<C> Default for LookUpQueue<C> {
     fn default() -> Self {
         Self { under_way: None, waiting: VecDeque::new(), paused: false }
     }
 }
 
-impl<C> Asking<C> {
+impl<C> LookUpQueue<C> {
     /// Adds a frame behind those that wait.
     pub(crate) fn add(&mut self, question: Question, answer: Answer) {
         self.waiting.push_back((question, answer));
@@ -76,13 +76,13 @@ impl<C> Asking<C> {
         next
     }
 
-    /// A look-up begins: [`Asking::found`] waits for it.
+    /// A look-up begins: [`LookUpQueue::finish`] waits for it.
     pub(crate) fn begin(&mut self, look_up: LookUp<C>) {
         self.under_way = Some(look_up);
     }
 
     /// What to do now that the look-up under way has ended. Safe to drop while it waits.
-    pub(crate) async fn found(&mut self) -> Then<C> {
+    pub(crate) async fn finish(&mut self) -> Then<C> {
         match &mut self.under_way {
             Some(look_up) => {
                 let then = look_up.await;
@@ -104,7 +104,7 @@ impl<C> Asking<C> {
         let full = match progress {
             Progress::Open if self.waiting.len() >= MAX_WAITING => Some("look_ups"),
             Progress::Full => Some("answers"),
-            Progress::Open | Progress::Leaving | Progress::Left => None,
+            Progress::Open | Progress::Draining | Progress::Drained => None,
         };
         let paused = mem::replace(&mut self.paused, full.is_some());
         if let Some(reason) = full.filter(|_| !paused) {

@@ -52,7 +52,7 @@ pub(crate) async fn join(hub: Arc<Hub>, conn: Arc<Conn>, mut join: Join) -> Step
                 match hub.view_for(&conn, join.chat_id).await {
                     Ok(_) => {}
                     Err(RequestError::Refused(refusal)) => {
-                        refused(&conn, &mut join, &refusal);
+                        on_refusal(&conn, &mut join, &refusal);
                         return Step::Done(join.chat_id);
                     }
                     Err(RequestError::Unavailable) => {
@@ -117,18 +117,18 @@ fn resync(conn: &Conn, join: &mut Join) {
 
 /// The api does not allow it any more: the answer to the client's frame, if that asked for it, or
 /// what is said of a chat that one loses.
-fn refused(conn: &Conn, join: &mut Join, why: &Refusal) {
+fn on_refusal(conn: &Conn, join: &mut Join, why: &Refusal) {
     match join.announce.take() {
         Some(Announce::Subscribed(granted)) => {
             let Subscription { id, reply, .. } = *granted;
             reply(&refusal(id, why.code, &why.message));
         }
-        _ => conn.lose(join.chat_id, closed_by(why)),
+        _ => conn.lose(join.chat_id, close_for(why)),
     }
 }
 
 /// Why a window closes whose chat the api refused.
-pub(crate) fn closed_by(refusal: &Refusal) -> Close {
+pub(crate) fn close_for(refusal: &Refusal) -> Close {
     match refusal.code {
         Code::ChatNotFound => Close::ChatNotFound,
         _ => Close::NotAMember,

@@ -16,19 +16,19 @@ use std::sync::Arc;
 impl Connection {
     /// Looks up what a frame needs, behind what those before it need.
     pub(crate) fn ask(&mut self, question: Question, answer: Answer) {
-        self.asking.add(question, answer);
+        self.look_ups.add(question, answer);
         self.ask_next();
     }
 
     /// A look-up has ended.
-    pub(crate) fn on_found(&mut self, then: Then<Self>) -> Result<(), Close> {
+    pub(crate) fn on_look_up(&mut self, then: Then<Self>) -> Result<(), Close> {
         then(self)?;
         self.ask_next();
         Ok(())
     }
 
     fn ask_next(&mut self) {
-        while let Some((question, answer)) = self.asking.next() {
+        while let Some((question, answer)) = self.look_ups.next() {
             let look_up = match question {
                 Question::Direct { to, action } => self.find_peer(to, action, answer),
                 Question::Guest { name, action } => self.find_guest(name, action, answer),
@@ -40,7 +40,7 @@ impl Connection {
                 Question::Renew { id, token } => Some(self.verify(id, token, answer)),
             };
             if let Some(look_up) = look_up {
-                self.asking.begin(look_up);
+                self.look_ups.begin(look_up);
             }
         }
     }

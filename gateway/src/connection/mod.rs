@@ -26,18 +26,18 @@ mod subscribing;
 use crate::{
     connection::{
         answer::Answer,
-        arriving::Arriving,
-        asking::Asking,
+        arriving::JoinQueue,
+        asking::LookUpQueue,
         guest_names::GuestNames,
         heartbeat::{Beat, look},
-        opening::{Opened, Registered, native::open},
+        opening::{ConnectionParts, Registered, native::open},
         presented::Presented,
         session::{Effect, Session},
     },
     dialect::Window,
     hub::{
-        conn::{Conn, join::Join, outbox::Taken, unanswered::Progress},
-        presence::sharing,
+        conn::{Conn, join::Join, outbox::OutboxBatch, unanswered::Progress},
+        presence::chats_to_tell,
         strangers::Stranger,
     },
     state::Gateway,
@@ -69,7 +69,7 @@ pub(crate) enum Begin {
     /// The client says hello first; with what came with the upgrade.
     Hello(Presented, Stranger),
     /// It was opened before the upgrade was answered.
-    Opened(Box<Opened>),
+    Opened(Box<ConnectionParts>),
 }
 
 /// Runs a connection from the upgrade to its end; `place` is its place in the listener. What lives as
@@ -98,7 +98,7 @@ pub(crate) async fn run(
     let close = match opened {
         Ok(opened) => {
             if opened.registered.conn.user().is_some() {
-                socket.client_is_known();
+                socket.on_client_known();
             }
             Box::new(Connection::new(opened)).run(&mut socket).await
         }
@@ -114,8 +114,8 @@ pub(crate) struct Connection {
     pub(crate) registered: Registered,
     pub(crate) session: Session,
     pub(crate) names: GuestNames,
-    pub(crate) asking: Asking<Self>,
-    pub(crate) arriving: Arriving,
+    pub(crate) look_ups: LookUpQueue<Self>,
+    pub(crate) joins: JoinQueue,
     /// Whether the first chats have come in and others know that the user is here.
     settled: bool,
     /// The chats that are to hear so then.
@@ -130,18 +130,18 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(opened: Opened) -> Self {
-        let Opened { registered, session, arriving, shares, stranger } = opened;
+    pub(crate) fn new(parts: ConnectionParts) -> Self {
+        let ConnectionParts { registered, session, joins, shares, stranger } = parts;
         let heartbeat = registered.gateway.hub.config.heartbeat;
         // The first look comes at a random moment, so that who came together is not looked at together.
-        let first = heartbeat.mul_f64(rand::random_range(0.1..1.0)).min(left(&session));
+        let first = heartbeat.mul_f64(rand::random_range(0.1..1.0)).min(time_left(&session));
         let now = Instant::now();
         Self {
             registered,
             session,
             names: GuestNames::default(),
-            asking: Asking::default(),
-            arriving,
+            look_ups: LookUpQueue::default(),
+            joins,
             settled: false,
             shares,
             stranger,
@@ -153,13 +153,13 @@ impl Connection {
     pub(crate) async fn run(mut self: Box<Self>, socket: &mut Socket) -> Close {
         let conn = Arc::clone(&self.registered.conn);
         let mut scratch = VecDeque::new();
-        self.get_on();
+        self.join_waiting();
         loop {
             let progress = conn.unanswered.progress();
-            if progress == Progress::Left {
-                conn.send_away();
+            if progress == Progress::Drained {
+                conn.close_for_restart();
             }
-            let reads = self.asking.may_read(progress);
+            let reads = self.look_ups.may_read(progress);
             // In this order: looking whether a frame came costs little, and tokio ends a flood of them
             // in time for the others. Nothing but a write is awaited outside of here, so that nothing
             // holds up what is to be written, or the order to close.
@@ -169,8 +169,8 @@ impl Connection {
                     incoming.and_then(|incoming| self.on_incoming(incoming))
                 }
                 taken = conn.outbox.take(mem::take(&mut scratch)) => {
-                    let Taken { mut frames, since, reads, joins, closing } = taken;
-                    self.invited(joins);
+                    let OutboxBatch { mut frames, since, reads, joins, closing } = taken;
+                    self.on_joins(joins);
                     let written = self.write(socket, &mut frames, closing).await;
                     if written.is_ok() {
                         if let Some(since) = since {
@@ -183,10 +183,10 @@ impl Connection {
                     }
                     closing.map_or(written, Err)
                 }
-                found = self.asking.found() => self.on_found(found),
-                () = conn.unanswered.moves_on_from(progress) => Ok(()),
-                () = self.arriving.next(&self.registered.gateway.hub, &conn) => {
-                    self.get_on();
+                then = self.look_ups.finish() => self.on_look_up(then),
+                () = conn.unanswered.changes_from(progress) => Ok(()),
+                () = self.joins.next(&self.registered.gateway.hub, &conn) => {
+                    self.join_waiting();
                     Ok(())
                 }
                 () = &mut self.timer => Box::pin(self.on_timer(socket)).await,
@@ -224,34 +224,34 @@ impl Connection {
     }
 
     /// Chats that came while the connection was open, or that it was detached from.
-    fn invited(&mut self, joins: Vec<Join>) {
+    fn on_joins(&mut self, joins: Vec<Join>) {
         if joins.is_empty() {
             return;
         }
         let chats = joins.iter().map(|join| (join.chat_id, join.chat_type));
-        let shares = sharing(chats, self.gateway().hub.config.presence_chats);
+        let shares = chats_to_tell(chats, self.gateway().hub.config.presence_chats);
         match self.conn().user_id() {
-            Some(user) if self.settled => self.gateway().hub.users.arrived(user, &shares),
+            Some(user) if self.settled => self.gateway().hub.users.mark_present(user, &shares),
             _ => self.shares.extend(shares),
         }
         for join in joins {
-            self.arriving.add(join);
+            self.joins.add(join);
         }
-        self.get_on();
+        self.join_waiting();
     }
 
     /// Joins what may be joined now.
-    pub(crate) fn get_on(&mut self) {
-        self.arriving.start(&self.registered.gateway.hub, &self.registered.conn);
-        if self.settled || !self.arriving.is_settled() {
+    pub(crate) fn join_waiting(&mut self) {
+        self.joins.start(&self.registered.gateway.hub, &self.registered.conn);
+        if self.settled || !self.joins.is_settled() {
             return;
         }
         self.settled = true;
         let shares = mem::take(&mut self.shares);
         if let Some(UserRef { id, username, .. }) = self.conn().user() {
-            self.gateway().hub.users.arrived(*id, &shares);
+            self.gateway().hub.users.mark_present(*id, &shares);
             if self.conn().window == Window::Lobby {
-                self.gateway().hub.arrived(self.conn(), username);
+                self.gateway().hub.announce_arrival(self.conn(), username);
             }
         }
     }
@@ -296,7 +296,7 @@ impl Connection {
             Effect::Read(mark) => self.submit_mark(mark),
             Effect::Typing(chat) => {
                 if self.registered.conn.watches(chat) {
-                    self.gateway().hub.typing(&self.registered.conn, chat);
+                    self.gateway().hub.on_typing(&self.registered.conn, chat);
                 }
             }
             Effect::Nothing => {}
@@ -320,7 +320,7 @@ impl Connection {
     /// Heartbeat and the token's end.
     async fn on_timer(&mut self, socket: &mut Socket) -> Result<(), Close> {
         let heartbeat = self.gateway().hub.config.heartbeat;
-        let left = left(&self.session);
+        let left = time_left(&self.session);
         if left.is_zero() {
             return Err(match self.conn().window {
                 Window::Native => Close::TokenExpired,
@@ -328,8 +328,8 @@ impl Connection {
                 _ => Close::Renew,
             });
         }
-        self.arriving.forget();
-        if self.asking.is_paused() {
+        self.joins.forget();
+        if self.look_ups.is_paused() {
             // It may have spoken and not been heard.
             self.heard_at = Instant::now();
         }
@@ -344,7 +344,7 @@ impl Connection {
 }
 
 /// How long the session's token is still good.
-fn left(session: &Session) -> Duration {
+fn time_left(session: &Session) -> Duration {
     let left = session.expires_at.0 - Timestamp::now().0;
     Duration::from_millis(u64::try_from(left).unwrap_or_default())
 }
@@ -367,7 +367,7 @@ async fn write_rest(
     tokio::select! {
         biased;
         written = socket.write(frames, patience) => written,
-        close = conn.outbox.closing(), if closing.is_none() => Err(close),
+        close = conn.outbox.close_order(), if closing.is_none() => Err(close),
         () = last => Err(Close::SlowConsumer),
     }
 }

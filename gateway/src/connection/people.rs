@@ -65,7 +65,10 @@ impl Connection {
                 Ok(Found { guest, newcomer }) => {
                     if newcomer {
                         connection.names.add(guest.clone());
-                        connection.gateway().hub.arrived(connection.conn(), &guest.username);
+                        connection
+                            .gateway()
+                            .hub
+                            .announce_arrival(connection.conn(), &guest.username);
                     }
                     if let Some(action) = action {
                         let (user_id, chat_id) = (guest.id, ChatId::LOBBY);

@@ -45,7 +45,7 @@ impl Connection {
         span.number("chat.id", chat_id.0);
         let here = span.here();
         // The lane has it, unless that is full.
-        let answer = answer.shared();
+        let answer = answer.share();
         let or_else = answer.clone();
         let done = move |outcome: Outcome<Receipt>| {
             drop(in_flight);

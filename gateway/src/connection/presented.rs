@@ -52,7 +52,7 @@ impl Presented {
 }
 
 /// The parts of a header that is a list, over however many lines.
-pub(crate) fn listed<'a>(
+pub(crate) fn header_parts<'a>(
     headers: &'a HeaderMap,
     name: &header::HeaderName,
 ) -> impl Iterator<Item = &'a str> {
@@ -62,7 +62,7 @@ pub(crate) fn listed<'a>(
 
 /// The subprotocols that the client offers.
 pub(crate) fn offers(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    listed(headers, &header::SEC_WEBSOCKET_PROTOCOL)
+    header_parts(headers, &header::SEC_WEBSOCKET_PROTOCOL)
 }
 
 #[cfg(test)]

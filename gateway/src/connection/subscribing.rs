@@ -49,7 +49,7 @@ impl Connection {
     /// Whether the connection, which watches as many chats as it may or is about to, would have to watch
     /// one more for this.
     fn is_too_much(&self, chat_id: ChatId) -> bool {
-        let many = self.conn().watched() + self.arriving.len();
+        let many = self.conn().watch_count() + self.joins.len();
         self.gateway().hub.config.max_chats <= many && !self.conn().watches(chat_id)
     }
 
@@ -76,19 +76,19 @@ impl Connection {
         let after = after.filter(|after| *after >= Seq::ZERO);
         let reachable = |after: Seq| (0..=MAX_CATCH_UP).contains(&(chat.seq.0 - after.0));
         let join = match after {
-            Some(after) if reachable(after) => join.resumed(after),
+            Some(after) if reachable(after) => join.resume_at(after),
             _ => join,
         };
         let resync = after.is_some() && join.target.is_none();
         let reply = Box::new(move |frame: &ServerFrame| answer.send(frame));
         let granted = Subscription { id, chat, resync, reply };
-        self.arriving.add(Join { announce: Some(Announce::Subscribed(Box::new(granted))), ..join });
-        self.get_on();
+        self.joins.add(Join { announce: Some(Announce::Subscribed(Box::new(granted))), ..join });
+        self.join_waiting();
     }
 
     pub(crate) fn unsubscribe(&mut self, id: Option<String>, chat_id: ChatId, answer: Answer) {
         self.gateway().hub.detach(self.conn(), chat_id);
-        self.arriving.decline(chat_id, &self.registered.conn);
+        self.joins.decline(chat_id, &self.registered.conn);
         answer.send(&ServerFrame::Unsubscribed { id, chat_id });
     }
 }

@@ -13,7 +13,7 @@ use strum::VariantNames as _;
 
 /// A server's frame.
 pub(crate) fn encode(frame: &impl Serialize) -> Frame {
-    Frame::written(|bytes| {
+    Frame::from_writer(|bytes| {
         // Our own types always serialise: no maps with odd keys, no fallible impls.
         let _ = serde_json::to_writer(bytes, frame);
     })

@@ -35,7 +35,7 @@ const CHUNK: usize = 500;
 /// The chats of a user's connection that others in them may hear of it, given in `ready`'s order:
 /// private ones first, then the most recently active. A public room's people do not all want to know
 /// about each other.
-pub(crate) fn sharing(
+pub(crate) fn chats_to_tell(
     chats: impl Iterator<Item = (ChatId, ChatType)> + Clone,
     most: usize,
 ) -> Vec<ChatId> {
@@ -118,7 +118,7 @@ impl Keeper {
                 Ok(entered) => {
                     for one in entered {
                         self.hub.announce(one.user, PresenceStatus::Online, &one.untold);
-                        self.hub.users.elsewhere(one.user, one.elsewhere);
+                        self.hub.users.on_elsewhere(one.user, one.elsewhere);
                     }
                 }
                 Err(error) => {
@@ -189,7 +189,7 @@ impl Keeper {
             return Ok(());
         }
         tracing::info!("the presence lease was lost, stating all users again");
-        for chunk in self.hub.users.present().chunks(CHUNK) {
+        for chunk in self.hub.users.present_users().chunks(CHUNK) {
             for entered in self.presence.enter(self.hub.node, chunk).await? {
                 // Nobody is told again when nobody was told that they went: nothing changed.
                 if self.swept {
@@ -244,7 +244,10 @@ mod tests {
         let chats = [(9, Room), (8, Group), (2, Private), (7, Group), (5, Private)];
         let chats = chats.map(|(id, kind)| (ChatId(id), kind));
         let ids = |most| {
-            sharing(chats.into_iter(), most).into_iter().map(|chat| chat.0).collect::<Vec<_>>()
+            chats_to_tell(chats.into_iter(), most)
+                .into_iter()
+                .map(|chat| chat.0)
+                .collect::<Vec<_>>()
         };
         assert_eq!(ids(50), [2, 5, 8, 7]);
         assert_eq!(ids(3), [2, 5, 8]);

@@ -30,7 +30,7 @@ pub(crate) enum Relay {
 
 impl Hub {
     /// A local user is typing: tells the others here and on other nodes.
-    pub(crate) fn typing(&self, conn: &Conn, chat_id: ChatId) {
+    pub(crate) fn on_typing(&self, conn: &Conn, chat_id: ChatId) {
         let Some(user) = conn.user().cloned() else { return };
         if self.show_typing(chat_id, user.clone()) == Relay::Yes {
             self.publish(chat_id, &ChatPayload::Typing { origin: self.node, user });
@@ -47,7 +47,7 @@ impl Hub {
 
     /// Announces somebody who entered the lobby by its own window to the others in it, here and on
     /// other nodes, unless too many arrive at once.
-    pub(crate) fn arrived(&self, conn: &Conn, username: &str) {
+    pub(crate) fn announce_arrival(&self, conn: &Conn, username: &str) {
         let rate = &self.config.arrivals;
         if self.arrivals.lock().try_take(rate, self.started.elapsed(), 1).is_err() {
             metrics::counter!("gateway_dropped_frames_total", "reason" => "many_arrivals")
@@ -86,7 +86,7 @@ impl Hub {
         if relays {
             return Relay::Yes;
         }
-        left_out();
+        count_left_out();
         Relay::No
     }
 
@@ -96,7 +96,7 @@ impl Hub {
             if chat.watchers().len() <= MAX_WATCHERS {
                 chat.tell(frame, DropPolicy::Ephemeral, Some(about));
             } else {
-                left_out();
+                count_left_out();
             }
         });
     }
@@ -123,6 +123,6 @@ impl Hub {
 }
 
 /// Counts a signal that many watchers are not told of.
-fn left_out() {
+fn count_left_out() {
     metrics::counter!("gateway_dropped_frames_total", "reason" => "many_watchers").increment(1);
 }

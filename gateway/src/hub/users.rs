@@ -168,7 +168,7 @@ impl Users {
 
     /// A connection of the user watches these chats: others in them may know that it is here. They are
     /// taken in this order, as many as there is room for.
-    pub(crate) fn arrived(&self, user: UserId, chats: &[ChatId]) {
+    pub(crate) fn mark_present(&self, user: UserId, chats: &[ChatId]) {
         let mut inner = self.inner.lock();
         let local = inner.users.get_mut(&user).filter(|local| !local.conns.is_empty());
         let Some(local) = local else { return };
@@ -182,7 +182,7 @@ impl Users {
     }
 
     /// The user is out of this chat, which hears no more of it.
-    pub(crate) fn parted(&self, user: UserId, chat: ChatId) {
+    pub(crate) fn stop_telling(&self, user: UserId, chat: ChatId) {
         let mut inner = self.inner.lock();
         if let Some(local) = inner.users.get_mut(&user) {
             local.chats.retain(|told| *told != chat);
@@ -212,7 +212,7 @@ impl Users {
 
     /// The account has this many connections on other nodes: of those here the oldest go that are more
     /// than it may have in all, but for the newest one.
-    pub(crate) fn elsewhere(&self, user: UserId, connections: u32) {
+    pub(crate) fn on_elsewhere(&self, user: UserId, connections: u32) {
         let mut inner = self.inner.lock();
         if let Some(local) = inner.users.get_mut(&user) {
             let elsewhere = usize::try_from(connections).unwrap_or(usize::MAX);
@@ -259,7 +259,7 @@ impl Users {
     }
 
     /// All users whom others know to be here.
-    pub(crate) fn present(&self) -> Vec<Here> {
+    pub(crate) fn present_users(&self) -> Vec<Here> {
         let inner = self.inner.lock();
         let present = inner.users.iter().filter(|(_, local)| local.present);
         present.map(|(id, local)| local.here(*id)).collect()

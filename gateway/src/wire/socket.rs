@@ -121,7 +121,7 @@ impl Socket {
     }
 
     /// Removes the stranger's budget: from here on the client's own limits suffice.
-    pub fn client_is_known(&mut self) {
+    pub fn on_client_known(&mut self) {
         self.loan = None;
     }
 
@@ -192,7 +192,7 @@ impl Socket {
     /// Whether what is incomplete may stay in memory.
     fn paid_for(&mut self, read: Result<Option<Read>, Close>) -> Result<Option<Read>, Close> {
         if let Some(loan) = &mut self.loan
-            && !loan.try_cover(self.reader.held())
+            && !loan.try_cover(self.reader.memory())
         {
             metrics::counter!("gateway_strangers_refused_total").increment(1);
             return Err(Close::Overloaded);

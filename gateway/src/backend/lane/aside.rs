@@ -28,7 +28,7 @@ impl<Q: Request, A> Aside<Q, A> {
     }
 
     /// Gives the item back, unless earlier ones of its chat are here: then it waits behind them.
-    pub(super) fn pass(&mut self, item: Item<Q, A>) -> Option<Item<Q, A>> {
+    pub(super) fn hold_if_busy(&mut self, item: Item<Q, A>) -> Option<Item<Q, A>> {
         let queue = item.request.chat().and_then(|chat| self.chats.get_mut(&chat));
         match queue {
             Some(queue) => {
@@ -41,8 +41,8 @@ impl<Q: Request, A> Aside<Q, A> {
 
     /// Takes in items that found their chats busy. They are earlier than what is here of their chats.
     /// Those that have been tried for long enough fail.
-    pub(super) fn take_in(&mut self, busy: Vec<Item<Q, A>>, give_up_after: Duration) {
-        let late = |item: &Item<Q, A>| item.asker.since.elapsed() > give_up_after;
+    pub(super) fn add(&mut self, busy: Vec<Item<Q, A>>, give_up_after: Duration) {
+        let late = |item: &Item<Q, A>| item.waiter.since.elapsed() > give_up_after;
         let (late, busy): (Vec<_>, Vec<_>) = busy.into_iter().partition(late);
         for item in late {
             let why = "somebody else holds the chat".to_owned();
@@ -70,7 +70,7 @@ impl<Q: Request, A> Aside<Q, A> {
             let Some(queue) = self.chats.get_mut(&chat) else { continue };
             for _ in 0..share {
                 let Some(item) = queue.front() else { break };
-                bytes += item.asker.held.bytes;
+                bytes += item.waiter.share.bytes;
                 if !batch.is_empty() && bytes > config.max_batch_bytes {
                     return batch;
                 }
@@ -84,7 +84,7 @@ impl<Q: Request, A> Aside<Q, A> {
     }
 
     /// Lets go of the chats that have nothing waiting any more: they are the lane's again.
-    pub(super) fn tidy(&mut self) {
+    pub(super) fn drop_empty(&mut self) {
         self.chats.retain(|_, queue| !queue.is_empty());
         let chats = &self.chats;
         self.turns.retain(|chat| chats.contains_key(chat));

@@ -2,7 +2,7 @@
 //! until the item that it hangs on fails alone.
 
 use super::{
-    item::{Asker, Item},
+    item::{Item, Waiter},
     request::Request,
 };
 use crate::{
@@ -75,8 +75,11 @@ impl<Q: Request, A: Send> Caller<Q, A> {
         metrics::histogram!("gateway_lane_batch_size", "lane" => self.name)
             .record(batch.len() as f64);
         // Items of different traces share a call, which is in that of the first and linked to all.
-        let mut span =
-            Span::caused(self.name, Kind::Client, batch.iter().filter_map(|item| item.asker.cause));
+        let mut span = Span::caused(
+            self.name,
+            Kind::Client,
+            batch.iter().filter_map(|item| item.waiter.cause),
+        );
         span.number("batch", batch.len() as i64);
         let (busy, answered) = span.around(self.answer_all(batch)).await;
         if !answered {
@@ -89,21 +92,21 @@ impl<Q: Request, A: Send> Caller<Q, A> {
     /// The items whose chats are busy, and whether all the others were answered.
     async fn answer_all(&self, batch: Vec<Item<Q, A>>) -> (Vec<Item<Q, A>>, bool) {
         let started = Instant::now();
-        let mut busy = Busy { items: Vec::new(), chats: HashSet::new() };
+        let mut busy = BusyItems { items: Vec::new(), chats: HashSet::new() };
         let (mut attempt, mut refusals, mut all) = (Attempt::First, 0, true);
         // The next part is the last.
         let mut parts = vec![batch];
         while let Some(part) = parts.pop() {
-            let part = busy.without(part);
+            let part = busy.take_free(part);
             if part.is_empty() {
                 continue;
             }
             // Apart, so that a request is copied once a call and what waits for it never moves.
-            let (requests, askers): (Vec<Q>, Vec<Asker<A>>) =
-                part.into_iter().map(|Item { request, asker }| (request, asker)).unzip();
+            let (requests, waiters): (Vec<Q>, Vec<Waiter<A>>) =
+                part.into_iter().map(|Item { request, waiter }| (request, waiter)).unzip();
             let answer = self.answer(&requests, attempt, started).await;
-            let items = requests.into_iter().zip(askers);
-            let items = items.map(|(request, asker)| Item { request, asker });
+            let items = requests.into_iter().zip(waiters);
+            let items = items.map(|(request, waiter)| Item { request, waiter });
             let error = match answer {
                 Ok(replies) => {
                     for (item, reply) in items.zip(replies) {
@@ -184,19 +187,19 @@ impl<Q: Request, A: Send> Caller<Q, A> {
 }
 
 /// Items that found their chats busy, and all later ones for these chats.
-struct Busy<Q, A> {
+struct BusyItems<Q, A> {
     items: Vec<Item<Q, A>>,
     chats: HashSet<ChatId>,
 }
 
-impl<Q: Request, A> Busy<Q, A> {
+impl<Q: Request, A> BusyItems<Q, A> {
     fn add(&mut self, item: Item<Q, A>) {
         self.chats.extend(item.request.chat());
         self.items.push(item);
     }
 
     /// What of a part may still be asked.
-    fn without(&mut self, part: Vec<Item<Q, A>>) -> Vec<Item<Q, A>> {
+    fn take_free(&mut self, part: Vec<Item<Q, A>>) -> Vec<Item<Q, A>> {
         if self.chats.is_empty() {
             return part;
         }

@@ -9,23 +9,23 @@ use std::sync::{
 use tokio::time::Instant;
 
 /// What to do with an item's answer. Called once, on the lane's task: it must not block.
-pub(crate) type Done<A> = Box<dyn FnOnce(Result<A, Unavailable>) + Send>;
+pub(crate) type OnAnswer<A> = Box<dyn FnOnce(Result<A, Unavailable>) + Send>;
 
 /// The lane has as many items waiting as it may: come back a little later.
 #[derive(Debug, thiserror::Error)]
 #[error("too many requests are waiting")]
-pub(crate) struct Full;
+pub(crate) struct LaneFull;
 
 /// What a lane carries.
 pub(super) struct Item<Q, A> {
     pub request: Q,
-    pub asker: Asker<A>,
+    pub waiter: Waiter<A>,
 }
 
 /// Who waits for an item's answer, and since when.
-pub(super) struct Asker<A> {
-    pub held: Held,
-    pub done: Done<A>,
+pub(super) struct Waiter<A> {
+    pub share: LoadShare,
+    pub done: OnAnswer<A>,
     pub since: Instant,
     /// The span that the item belongs to, where that is recorded.
     pub cause: Option<Traceparent>,
@@ -34,7 +34,7 @@ pub(super) struct Asker<A> {
 impl<Q, A> Item<Q, A> {
     /// Gives whoever waits the answer.
     pub(super) fn finish(self, answer: Result<A, Unavailable>) {
-        (self.asker.done)(answer);
+        (self.waiter.done)(answer);
     }
 }
 
@@ -47,23 +47,27 @@ pub(super) struct Load {
 
 /// An item's part of the load, from its submission to its answer.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct LoadShare {
     load: Arc<Load>,
     pub bytes: usize,
 }
 
-impl Held {
+impl LoadShare {
     /// A part for an item of so many bytes, if there is space for it.
-    pub(super) fn take(load: &Arc<Load>, bytes: usize, config: &LaneConfig) -> Result<Self, Full> {
+    pub(super) fn take(
+        load: &Arc<Load>,
+        bytes: usize,
+        config: &LaneConfig,
+    ) -> Result<Self, LaneFull> {
         let items = load.items.fetch_add(1, Ordering::Relaxed) + 1;
         let all = load.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
         // From here on it is given back when dropped.
-        let held = Self { load: Arc::clone(load), bytes };
-        if items > config.max_items || all > config.max_bytes { Err(Full) } else { Ok(held) }
+        let share = Self { load: Arc::clone(load), bytes };
+        if items > config.max_items || all > config.max_bytes { Err(LaneFull) } else { Ok(share) }
     }
 }
 
-impl Drop for Held {
+impl Drop for LoadShare {
     fn drop(&mut self) {
         self.load.items.fetch_sub(1, Ordering::Relaxed);
         self.load.bytes.fetch_sub(self.bytes, Ordering::Relaxed);

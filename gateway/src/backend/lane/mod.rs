@@ -17,12 +17,12 @@ mod worker;
 #[cfg(test)]
 use caller::call;
 pub(crate) use caller::{Attempt, Call, Reply, ask};
-pub(crate) use item::{Done, Full};
+pub(crate) use item::{LaneFull, OnAnswer};
 pub(crate) use request::Request;
 
 use crate::{backend::Unavailable, config::LaneConfig};
 use caller::Caller;
-use item::{Asker, Held, Item, Load};
+use item::{Item, Load, LoadShare, Waiter};
 use platform::{lifecycle::Lifecycle, telemetry::trace};
 use std::sync::Arc;
 use tokio::{sync::mpsc, time::Instant};
@@ -59,15 +59,15 @@ impl<Q: Request, A: Send + 'static> Lane<Q, A> {
 
     /// Puts an item at the end of the lane; `done` gets its answer. Never blocks. A lane that is full
     /// is counted.
-    pub(crate) fn submit(&self, request: Q, done: Done<A>) -> Result<(), Full> {
-        let full = |Full| {
+    pub(crate) fn submit(&self, request: Q, done: OnAnswer<A>) -> Result<(), LaneFull> {
+        let full = |LaneFull| {
             metrics::counter!("gateway_lane_full_total", "lane" => self.name).increment(1);
-            Full
+            LaneFull
         };
-        let held = Held::take(&self.load, request.bytes(), &self.config).map_err(full)?;
+        let share = LoadShare::take(&self.load, request.bytes(), &self.config).map_err(full)?;
         let (since, cause) = (Instant::now(), trace::current());
-        let asker = Asker { held, done, since, cause };
-        self.queue.try_send(Item { request, asker }).map_err(|_| full(Full))
+        let waiter = Waiter { share, done, since, cause };
+        self.queue.try_send(Item { request, waiter }).map_err(|_| full(LaneFull))
     }
 
     /// Puts an item at the end of the lane and waits for its answer.

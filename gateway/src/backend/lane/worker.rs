@@ -13,7 +13,7 @@ pub(super) struct Worker<Q, A> {
     /// Taken from the queue and too large for the batch before.
     next: Option<Item<Q, A>>,
     aside: Aside<Q, A>,
-    calls: FuturesUnordered<BoxFuture<'static, Over<Q, A>>>,
+    calls: FuturesUnordered<BoxFuture<'static, CallEnd<Q, A>>>,
     /// Calls in flight: in the lane, and whether there is one beside it.
     in_lane: usize,
     beside: bool,
@@ -22,7 +22,7 @@ pub(super) struct Worker<Q, A> {
 }
 
 /// Where a call was made, and the items whose chats it found busy.
-type Over<Q, A> = (Way, Vec<Item<Q, A>>);
+type CallEnd<Q, A> = (Way, Vec<Item<Q, A>>);
 
 /// Where a call was made.
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +58,7 @@ impl<Q: Request, A: Send + 'static> Worker<Q, A> {
                 // What a call found busy is put aside before anything later is taken.
                 biased;
                 Some((way, busy)) = self.calls.next(), if !self.calls.is_empty() => {
-                    self.over(way, busy);
+                    self.on_call_end(way, busy);
                 }
                 () = tokio::time::sleep_until(self.slow_at),
                     if open && self.in_lane < self.config.at_once && !self.may_request() => {}
@@ -87,7 +87,7 @@ impl<Q: Request, A: Send + 'static> Worker<Q, A> {
     }
 
     /// A call is over, but for these items.
-    fn over(&mut self, way: Way, busy: Vec<Item<Q, A>>) {
+    fn on_call_end(&mut self, way: Way, busy: Vec<Item<Q, A>>) {
         match way {
             Way::InLane => {
                 self.in_lane -= 1;
@@ -98,11 +98,11 @@ impl<Q: Request, A: Send + 'static> Worker<Q, A> {
             }
             Way::Beside => self.beside = false,
         }
-        self.aside.take_in(busy, self.config.give_up_after);
+        self.aside.add(busy, self.config.give_up_after);
         if self.beside {
             return;
         }
-        self.aside.tidy();
+        self.aside.drop_empty();
         if self.aside.is_empty() {
             return;
         }
@@ -129,16 +129,16 @@ async fn collect<Q: Request, A>(
             Some(item) => item,
             None => waiting.recv().await?,
         };
-        if let Some(item) = aside.pass(item) {
+        if let Some(item) = aside.hold_if_busy(item) {
             break item;
         }
     };
-    let mut bytes = first.asker.held.bytes;
+    let mut bytes = first.waiter.share.bytes;
     let mut batch = vec![first];
     while batch.len() < config.max_batch {
         let Ok(item) = waiting.try_recv() else { break };
-        let Some(item) = aside.pass(item) else { continue };
-        bytes += item.asker.held.bytes;
+        let Some(item) = aside.hold_if_busy(item) else { continue };
+        bytes += item.waiter.share.bytes;
         if bytes > config.max_batch_bytes {
             *next = Some(item);
             break;

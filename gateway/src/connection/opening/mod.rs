@@ -6,7 +6,7 @@ pub(crate) mod native;
 pub(crate) mod older;
 
 use crate::{
-    connection::{arriving::Arriving, session::Session},
+    connection::{arriving::JoinQueue, session::Session},
     dialect::Window,
     hub::{
         conn::{Conn, Owner, join::AccessVersion},
@@ -38,10 +38,10 @@ const SUBSCRIBE_PATIENCE: Duration = Duration::from_secs(1);
 const TOO_FAST: Duration = Duration::from_secs(2);
 
 /// What an open connection starts with.
-pub(crate) struct Opened {
+pub(crate) struct ConnectionParts {
     pub registered: Registered,
     pub session: Session,
-    pub arriving: Arriving,
+    pub joins: JoinQueue,
     /// The chats that may hear that the user is here.
     pub shares: Vec<ChatId>,
     /// A guest's place among the strangers.
@@ -51,8 +51,8 @@ pub(crate) struct Opened {
 /// A handshake as a piece of work in a trace.
 pub(crate) async fn handshake(
     window: Window,
-    opening: impl Future<Output = Result<Opened, Close>>,
-) -> Result<Opened, Close> {
+    opening: impl Future<Output = Result<ConnectionParts, Close>>,
+) -> Result<ConnectionParts, Close> {
     let mut span = Span::root("handshake", Kind::Server);
     span.text("dialect", window.dialect().name());
     let opened = span.around(opening).await;
@@ -63,7 +63,7 @@ pub(crate) async fn handshake(
 }
 
 /// Counts a connection that opened.
-pub(crate) fn opened(window: Window, started: Instant) {
+pub(crate) fn count_opening(window: Window, started: Instant) {
     metrics::histogram!("gateway_handshake_duration_seconds").record(started.elapsed());
     metrics::counter!("gateway_opened_total", "dialect" => window.dialect().name()).increment(1);
 }

@@ -5,9 +5,9 @@
 use crate::{
     backend::outcome::RequestError,
     connection::{
-        arriving::{Arriving, join_all},
-        joining::closed_by,
-        opening::{Admitted, Opened, Registered, admit, handshake, opened},
+        arriving::{JoinQueue, join_all},
+        joining::close_for,
+        opening::{Admitted, ConnectionParts, Registered, admit, count_opening, handshake},
         presented::Presented,
         session::Session,
     },
@@ -17,7 +17,7 @@ use crate::{
             Conn, Owner,
             join::{AccessVersion, Cause, Join},
         },
-        presence::sharing,
+        presence::chats_to_tell,
         strangers::Stranger,
     },
     state::Gateway,
@@ -38,7 +38,7 @@ pub(crate) async fn open(
     presented: Presented,
     address: IpAddr,
     stranger: Stranger,
-) -> Result<Opened, Close> {
+) -> Result<ConnectionParts, Close> {
     let started = Instant::now();
     let opening = async {
         // A page of another origin opens nothing for whom it finds behind the browser: no account
@@ -53,7 +53,7 @@ pub(crate) async fn open(
         async { tokio::time::timeout(patience, opening).await.unwrap_or(Err(Close::Overloaded)) };
     let result = handshake(window, opening).await;
     if result.is_ok() {
-        opened(window, started);
+        count_opening(window, started);
     }
     result
 }
@@ -63,7 +63,7 @@ async fn open_user(
     window: Window,
     token: &str,
     stranger: Stranger,
-) -> Result<Opened, Close> {
+) -> Result<ConnectionParts, Close> {
     let claims = gateway.keys.verify(token).await?;
     drop(stranger);
     if let Window::Numbers(user) = window
@@ -75,7 +75,7 @@ async fn open_user(
     // An older api tells of more than was asked for.
     view.chats.retain(|chat| window.takes(chat));
     let kinds = view.chats.iter().map(|chat| (chat.id, chat.chat_type));
-    let shares = sharing(kinds, gateway.hub.config.presence_chats);
+    let shares = chats_to_tell(kinds, gateway.hub.config.presence_chats);
     let conn = &registered.conn;
     let joined = async {
         if let Shows::One(chat_id) = window.shows()
@@ -92,15 +92,15 @@ async fn open_user(
     let lives = i64::try_from(lives).unwrap_or(i64::MAX);
     let expires_at = Timestamp(Timestamp::now().0.saturating_add(lives));
     let session = Session::new(expires_at, &gateway.hub.config);
-    let arriving = Arriving::default();
-    Ok(Opened { registered, session, arriving, shares, stranger: None })
+    let joins = JoinQueue::default();
+    Ok(ConnectionParts { registered, session, joins, shares, stranger: None })
 }
 
 async fn open_guest(
     gateway: &Arc<Gateway>,
     address: IpAddr,
     stranger: Stranger,
-) -> Result<Opened, Close> {
+) -> Result<ConnectionParts, Close> {
     let owner = Owner::Guest { network: network(address) };
     let (registered, _) = Registered::new(gateway, Window::Lobby, owner)?;
     let conn = &registered.conn;
@@ -113,8 +113,8 @@ async fn open_guest(
     conn.unless_closing(joined).await??;
     // There is no session that could end.
     let session = Session::new(Timestamp(i64::MAX), &gateway.hub.config);
-    let (arriving, shares) = (Arriving::default(), Vec::new());
-    Ok(Opened { registered, session, arriving, shares, stranger: Some(stranger) })
+    let (joins, shares) = (JoinQueue::default(), Vec::new());
+    Ok(ConnectionParts { registered, session, joins, shares, stranger: Some(stranger) })
 }
 
 /// How long a connection lives at the most: a random part of this time is left out, so that those that a
@@ -125,7 +125,7 @@ fn lifetime(max_session: Duration) -> Duration {
 
 async fn look_up(gateway: &Gateway, conn: &Conn, chat: ChatId) -> Result<ChatView, Close> {
     gateway.hub.view_for(conn, chat).await.map_err(|error| match error {
-        RequestError::Refused(refusal) => closed_by(&refusal),
+        RequestError::Refused(refusal) => close_for(&refusal),
         RequestError::Unavailable => Close::Overloaded,
     })
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{dialect::Window, hub::conn::outbox::Taken};
+use crate::{dialect::Window, hub::conn::outbox::OutboxBatch};
 use futures_util::FutureExt;
 use proptest::prelude::*;
 use protocol::chat::UserRef;
@@ -26,7 +26,8 @@ fn register(users: &Users) -> Arc<Conn> {
 }
 
 fn closing(conn: &Conn) -> Option<Close> {
-    let taken: Taken = conn.outbox.take(Default::default()).now_or_never().unwrap_or_default();
+    let taken: OutboxBatch =
+        conn.outbox.take(Default::default()).now_or_never().unwrap_or_default();
     taken.closing
 }
 
@@ -43,10 +44,10 @@ async fn one_connection_more_ends_the_oldest() {
     assert_eq!(closed[3..], [None; 20]);
     assert!(try_register(&users, UserId(2)).is_ok(), "others are not concerned");
     // What is elsewhere counts, and the newest one stays whatever there is.
-    users.elsewhere(ANN, 15);
+    users.on_elsewhere(ANN, 15);
     let open = |conns: &[Arc<Conn>]| conns.iter().filter(|conn| closing(conn).is_none()).count();
     assert_eq!(open(&conns), 5);
-    users.elsewhere(ANN, 2_000);
+    users.on_elsewhere(ANN, 2_000);
     assert_eq!((open(&conns), closing(&conns[22])), (1, None));
 }
 
@@ -93,12 +94,12 @@ async fn the_same_chats_hear_of_coming_and_going() {
     let users = users(&config);
     let native = register(&users);
     assert_eq!(users.take_unstated(), [], "nobody knows yet");
-    users.arrived(ANN, &chats(0..30));
+    users.mark_present(ANN, &chats(0..30));
     let window = register(&users);
-    users.arrived(ANN, &chats(20..90));
+    users.mark_present(ANN, &chats(20..90));
     let here = |sockets, chats| vec![Here { user: ANN, sockets, chats }];
     assert_eq!(users.take_unstated(), here(2, chats(0..50)), "as many as there is room for");
-    users.parted(ANN, ChatId(7));
+    users.stop_telling(ANN, ChatId(7));
     users.unregister(&native);
     let told: Vec<ChatId> = chats(0..50).into_iter().filter(|chat| *chat != ChatId(7)).collect();
     let news = users.take_unstated();
@@ -121,7 +122,7 @@ async fn whoever_comes_back_within_the_grace_never_left() {
     let config = Config::default();
     let users = users(&config);
     let first = register(&users);
-    users.arrived(ANN, &chats(0..2));
+    users.mark_present(ANN, &chats(0..2));
     users.unregister(&first);
     tokio::time::advance(config.presence_grace / 2).await;
     let (second, arrival) = try_register(&users, ANN).unwrap();

@@ -200,7 +200,7 @@ async fn members_who_left_unheard_are_found() {
     });
     was_cut(&gateway, &backend, Cut { parted: true, ..Cut::default() });
     tokio::time::sleep(Duration::from_secs(20)).await;
-    assert_eq!((ann.conn.watched(), bob.conn.watched()), (251, 250));
+    assert_eq!((ann.conn.watch_count(), bob.conn.watch_count()), (251, 250));
     assert!(!bob.conn.watches(ChatId(7)));
     assert!(taken(&ann.conn).frames.is_empty());
     let [told] = &taken(&bob.conn).frames.into_iter().collect::<Vec<_>>()[..] else { panic!() };

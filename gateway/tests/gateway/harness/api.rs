@@ -154,7 +154,7 @@ impl Api {
     }
 
     /// What was asked since the last look, one line a call.
-    pub fn asked(&self, call: &'static str) -> Vec<String> {
+    pub fn take_calls(&self, call: &'static str) -> Vec<String> {
         self.world.lock().calls.remove(call).unwrap_or_default()
     }
 

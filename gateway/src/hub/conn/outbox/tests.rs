@@ -2,7 +2,7 @@ use super::*;
 use crate::{hub::conn::join::AccessVersion, testing::chat};
 use protocol::chat::ChatType;
 
-fn take(outbox: &Outbox) -> Option<Taken> {
+fn take(outbox: &Outbox) -> Option<OutboxBatch> {
     futures_util::FutureExt::now_or_never(outbox.take(VecDeque::new()))
 }
 
