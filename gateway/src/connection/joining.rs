@@ -1,6 +1,6 @@
 //! How a connection comes to watch a chat from where it stopped: from the replay where it
 //! reaches, page by page from the api where it does not, then live, with no event lost or repeated
-//! in between. Runs on the connection's own task; which chats go on when is `arriving.rs`'s.
+//! in between. Runs on the connection's own task; which chats go on when is `join_queue.rs`'s.
 
 use crate::{
     backend::{Unavailable, outcome::RequestError},

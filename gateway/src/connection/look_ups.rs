@@ -1,11 +1,11 @@
 //! How each frame that needs a look-up has it, and what is done on the connection afterwards. In which
-//! order is `asking.rs`'s business.
+//! order is `look_up_queue.rs`'s business.
 
 use crate::{
     connection::{
         Connection,
         answer::Answer,
-        asking::{LookUp, Question, Then, then},
+        look_up_queue::{LookUp, Question, Then, then},
     },
     dialect::{refusal, try_later},
     hub::conn::Owner,

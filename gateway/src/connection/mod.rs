@@ -3,18 +3,18 @@
 //!
 //! - `presented.rs`, `greeting.rs`, `opening/`: until its client is known
 //! - `session.rs`: what each frame leads to, a pure state machine
-//! - `asking.rs`, `look_ups.rs`, `people.rs`, `guest_names.rs`, `subscribing.rs`: what a frame needs first
+//! - `look_up_queue.rs`, `look_ups.rs`, `people.rs`, `guest_names.rs`, `subscribing.rs`: what a frame needs first
 //! - `posting.rs`, `answer.rs`: a command's way to the api, and the answer that each frame is owed
-//! - `arriving.rs`, `joining.rs`: how it comes to watch chats from where its client stopped
+//! - `join_queue.rs`, `joining.rs`: how it comes to watch chats from where its client stopped
 //! - `heartbeat.rs`: when it is pinged and given up
 
 mod answer;
-mod arriving;
-mod asking;
 mod greeting;
 mod guest_names;
 mod heartbeat;
+mod join_queue;
 mod joining;
+mod look_up_queue;
 mod look_ups;
 pub(crate) mod opening;
 mod people;
@@ -26,10 +26,10 @@ mod subscribing;
 use crate::{
     connection::{
         answer::Answer,
-        arriving::JoinQueue,
-        asking::LookUpQueue,
         guest_names::GuestNames,
         heartbeat::{Beat, look},
+        join_queue::JoinQueue,
+        look_up_queue::LookUpQueue,
         opening::{ConnectionParts, Registered, native::open},
         presented::Presented,
         session::{Effect, Session},

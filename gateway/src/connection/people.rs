@@ -1,6 +1,6 @@
 //! What frames that name a person need before they can be posted: the private chat with that person,
 //! or the guest of that name. Who may be written to and who may take a name is the api's to say; that
-//! one client's messages keep their order is [`crate::connection::asking`]'s.
+//! one client's messages keep their order is [`crate::connection::look_up_queue`]'s.
 
 use crate::{
     backend::outcome::{Outcome, RequestError},
@@ -8,7 +8,7 @@ use crate::{
     connection::{
         Connection,
         answer::Answer,
-        asking::{LookUp, then},
+        look_up_queue::{LookUp, then},
     },
     dialect::{ErrorFrame, refusal, try_later},
     hub::conn::Owner,

@@ -4,7 +4,7 @@
 
 use crate::{
     config::Config,
-    connection::asking::Question,
+    connection::look_up_queue::Question,
     dialect::{ClientRequest, Speaker, native::frame_id, refusal, too_fast},
     hub::conn::account::Allowance,
 };

@@ -6,7 +6,7 @@ use crate::{
     connection::{
         Connection,
         answer::Answer,
-        asking::{LookUp, then},
+        look_up_queue::{LookUp, then},
         opening::native::MAX_CATCH_UP,
     },
     dialect::{refusal, try_later},

@@ -5,7 +5,7 @@
 use crate::{
     backend::{Backend, hub_lanes::HubLanes, scripted::Scripted},
     config::Config,
-    connection::arriving::JoinQueue,
+    connection::join_queue::JoinQueue,
     dialect::Window,
     hub::{
         Hub,

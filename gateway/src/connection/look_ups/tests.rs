@@ -4,7 +4,7 @@ use crate::{
     backend::scripted::Scripted,
     config::Config,
     connection::{
-        Connection, arriving::JoinQueue, asking::MAX_WAITING, opening::ConnectionParts,
+        Connection, join_queue::JoinQueue, look_up_queue::MAX_WAITING, opening::ConnectionParts,
         session::Session,
     },
     dialect::Window,

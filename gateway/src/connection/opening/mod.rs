@@ -6,7 +6,7 @@ pub(crate) mod native;
 pub(crate) mod older;
 
 use crate::{
-    connection::{arriving::JoinQueue, session::Session},
+    connection::{join_queue::JoinQueue, session::Session},
     dialect::Window,
     hub::{
         conn::{Conn, Owner, join::AccessVersion},

@@ -4,8 +4,8 @@ use super::{Admitted, ConnectionParts, admit, count_opening, handshake};
 use crate::{
     backend::outcome::RequestError,
     connection::{
-        arriving::JoinQueue,
         greeting::{Greeted, Greeting, Hello},
+        join_queue::JoinQueue,
         presented::Presented,
         session::Session,
     },

@@ -5,7 +5,7 @@
 use crate::{
     backend::outcome::RequestError,
     connection::{
-        arriving::{JoinQueue, join_all},
+        join_queue::{JoinQueue, join_all},
         joining::close_for,
         opening::{Admitted, ConnectionParts, Registered, admit, count_opening, handshake},
         presented::Presented,
