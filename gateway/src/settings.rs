@@ -133,7 +133,8 @@ impl Settings {
             "REDIS_URL is missing. Set it to the Redis server that relays between nodes: redis://host:port",
         )?;
         let redis = RedisConfig::new(redis_url).map_err(|error| format!("REDIS_URL: {error}"))?;
-        let config = Config { guests: self.guests, ..self.client.check()? };
+        let mut config = self.client.check()?;
+        config.guests.enabled = self.guests;
         self.trace.check()?;
         Ok(Checked { config, backend, redis })
     }
@@ -169,16 +170,13 @@ impl ClientArgs {
             per: Duration::from_secs(60) / self.guest_messages_per_minute,
             burst: self.guest_messages_per_minute,
         };
-        let config = Config::default();
-        let account_connections = self.max_connections_per_account;
-        let burst = account_connections.saturating_mul(2);
-        Ok(Config {
-            frames,
-            guest_messages,
-            account_connections: usize::try_from(account_connections).unwrap_or(usize::MAX),
-            openings: Rate { burst, ..config.openings },
-            ..config
-        })
+        let most = self.max_connections_per_account;
+        let mut config = Config::default();
+        config.account.connections = usize::try_from(most).unwrap_or(usize::MAX);
+        config.account.openings.burst = most.saturating_mul(2);
+        config.account.frames = frames;
+        config.guests.messages = guest_messages;
+        Ok(config)
     }
 
     /// The configuration of the clients' listener.

@@ -53,7 +53,7 @@ impl Gateway {
             metrics::gauge!(name).set(0.0);
         }
         let Deps { node, backend, bus, presence, limiter, lifecycle } = deps;
-        let hub_lanes = HubLanes::start(&backend, config.query, &lifecycle);
+        let hub_lanes = HubLanes::start(&backend, config.lanes.query, &lifecycle);
         let hub =
             Arc::new(Hub::new(node, config.clone(), bus.clone(), hub_lanes, lifecycle.clone()));
         let listening = Arc::downgrade(&hub);

@@ -7,7 +7,7 @@ use crate::{
         lane::{Attempt, Call, Lane, LaneFull, Reply, ask},
         outcome::{Outcome, on_outcome},
     },
-    config::{Config, LaneConfig},
+    config::{Config, LaneConfig, LanesConfig},
 };
 use futures_util::TryFutureExt;
 use platform::lifecycle::Lifecycle;
@@ -46,15 +46,16 @@ impl ApiLanes {
         on_events: impl Fn(ChatEvents) + Clone + Send + Sync + 'static,
     ) -> Self {
         let live_chats = config.live_chats;
+        let LanesConfig { post_lanes, post, query, open_at_once, read_at_once } = config.lanes;
         let opens = ask(backend, move |api, sessions| {
             api.open(Open { sessions, live_chats }).map_ok(|opened| {
                 let epoch: Arc<str> = opened.epoch.into();
                 opened.sessions.into_iter().map(|view| (Arc::clone(&epoch), view)).collect()
             })
         });
-        let posts = (0..config.post_lanes.max(1)).map(|_| {
+        let posts = (0..post_lanes.max(1)).map(|_| {
             let call = post_call(Arc::clone(backend), on_events.clone());
-            Lane::start("post", config.post, call, lifecycle)
+            Lane::start("post", post, call, lifecycle)
         });
         let reads = ask(backend, |api, marks: Vec<ReadMark>| {
             let count = marks.len();
@@ -64,13 +65,20 @@ impl ApiLanes {
             ask(backend, |api, pairs| api.peers(Peers { pairs }).map_ok(|found| found.chats));
         let guests =
             ask(backend, |api, names| api.guests(Guests { names }).map_ok(|found| found.guests));
-        let query = config.query;
-        let open = LaneConfig { at_once: config.open_at_once, ..query };
-        let read = LaneConfig { at_once: config.read_at_once, ..query };
         Self {
-            opens: Lane::start("open", open, opens, lifecycle),
+            opens: Lane::start(
+                "open",
+                LaneConfig { at_once: open_at_once, ..query },
+                opens,
+                lifecycle,
+            ),
             posts: posts.collect(),
-            reads: Lane::start("read", read, reads, lifecycle),
+            reads: Lane::start(
+                "read",
+                LaneConfig { at_once: read_at_once, ..query },
+                reads,
+                lifecycle,
+            ),
             peers: Lane::start("peers", query, peers, lifecycle),
             guests: Lane::start("guests", query, guests, lifecycle),
         }

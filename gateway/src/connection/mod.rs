@@ -229,7 +229,7 @@ impl Connection {
             return;
         }
         let chats = joins.iter().map(|join| (join.chat_id, join.chat_type));
-        let shares = chats_to_tell(chats, self.gateway().hub.config.presence_chats);
+        let shares = chats_to_tell(chats, self.gateway().hub.config.presence.max_chats);
         match self.conn().user_id() {
             Some(user) if self.settled => self.gateway().hub.users.mark_present(user, &shares),
             _ => self.shares.extend(shares),

@@ -112,16 +112,16 @@ async fn guest(
     known: Option<UserRef>,
     says: bool,
 ) -> Result<Found, NoGuest> {
-    let Config { guest_messages, guest_names, unavailable_wait, .. } = gateway.hub.config;
+    let Config { guests, unavailable_wait, .. } = &gateway.hub.config;
     if says {
-        permit(gateway, "guest-messages", network, guest_messages).await?;
+        permit(gateway, "guest-messages", network, guests.messages).await?;
     }
     if let Some(guest) = known {
         return Ok(Found { guest, newcomer: false });
     }
-    permit(gateway, "guest-names", network, guest_names).await?;
+    permit(gateway, "guest-names", network, guests.names).await?;
     let found = gateway.lanes.guest(name).await;
-    let guest = result(found, unavailable_wait).map_err(NoGuest::Unknown)?;
+    let guest = result(found, *unavailable_wait).map_err(NoGuest::Unknown)?;
     Ok(Found { guest, newcomer: true })
 }
 

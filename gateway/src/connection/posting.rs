@@ -22,7 +22,7 @@ impl Connection {
     /// Has a command carried out; `id` is its frame's.
     pub(crate) fn post(&self, id: Option<String>, command: Command, answer: Answer) {
         let config = &self.gateway().hub.config;
-        let Some(in_flight) = self.conn().account.try_command(config.account_in_flight) else {
+        let Some(in_flight) = self.conn().account.try_command(config.account.in_flight) else {
             metrics::counter!("gateway_rate_limited_total").increment(1);
             let text = "Too many of your commands have no answer yet. Wait for some.";
             return answer.send(&try_later(id, Code::RateLimited, text, config.in_flight_wait));

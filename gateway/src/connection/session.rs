@@ -54,9 +54,9 @@ impl Session {
     pub(crate) fn new(expires_at: Timestamp, config: &Config) -> Self {
         Self {
             expires_at,
-            frame_rate: config.frames,
-            typing_rate: config.typing,
-            refused_rate: config.refused_frames,
+            frame_rate: config.account.frames,
+            typing_rate: config.account.typing,
+            refused_rate: config.account.refused_frames,
         }
     }
 

@@ -175,7 +175,7 @@ impl Keeper {
     async fn lease(&mut self) -> Result<(), PresenceError> {
         let connections = self.hub.users.connections() as u64;
         let soon = connections != self.stated || self.overdue;
-        let wait = if soon { RESTATE } else { self.hub.config.presence_renewal };
+        let wait = if soon { RESTATE } else { self.hub.config.presence.renewal };
         if self.renewed.elapsed() < wait {
             return Ok(());
         }
@@ -212,7 +212,7 @@ impl Keeper {
                 self.dead.entry(node).or_insert_with(Instant::now);
             }
         }
-        let over = |since: &Instant| since.elapsed() >= self.hub.config.presence_grace;
+        let over = |since: &Instant| since.elapsed() >= self.hub.config.presence.grace;
         let due: Vec<NodeId> =
             self.dead.iter().filter(|(_, since)| over(since)).map(|(node, _)| *node).collect();
         for node in due {

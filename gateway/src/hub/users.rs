@@ -94,10 +94,10 @@ pub(crate) struct Departed {
 impl Users {
     pub(crate) fn new(config: &Config) -> Self {
         let limits = Limits {
-            connections: config.account_connections.max(1),
-            openings: config.openings,
-            chats: config.presence_chats,
-            grace: config.presence_grace,
+            connections: config.account.connections.max(1),
+            openings: config.account.openings,
+            chats: config.presence.max_chats,
+            grace: config.presence.grace,
             memory: full_after(config),
         };
         Self { limits, started: Instant::now(), inner: Mutex::default() }

@@ -93,7 +93,7 @@ async fn a_socket_that_opens_while_its_session_ends_is_closed() {
 
 #[tokio::test(start_paused = true)]
 async fn an_account_that_has_as_many_sockets_as_it_may_loses_its_oldest() {
-    let t = Node::with(|config| config.account_connections = 2).await;
+    let t = Node::with(|config| config.account.connections = 2).await;
     let (mut first, mut second) = (t.connect(ANN).await, t.connect(ANN).await);
     let mut other = t.connect(BOB).await;
     let mut third = t.connect(ANN).await;

@@ -9,7 +9,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Two members of a group, both also in a team, on a node with one lane for commands.
 async fn two(change: impl FnOnce(&mut gateway::config::Config)) -> (Node, Phone, Phone) {
     let t = Node::with(|config| {
-        config.post_lanes = 1;
+        config.lanes.post_lanes = 1;
         change(config);
     })
     .await;
@@ -80,7 +80,7 @@ async fn a_command_that_nobody_answers_for_long_fails_and_the_next_one_does_not(
 
 #[tokio::test(start_paused = true)]
 async fn a_full_lane_refuses_and_takes_again_when_it_is_emptied() {
-    let (t, mut ann, _bob) = two(|config| config.post.max_items = 2).await;
+    let (t, mut ann, _bob) = two(|config| config.lanes.post.max_items = 2).await;
     t.api.set("post", Mode::Holds);
     for id in ["a", "b", "c"] {
         ann.send(GROUP, id, id).await;
@@ -94,7 +94,7 @@ async fn a_full_lane_refuses_and_takes_again_when_it_is_emptied() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lane_is_full_by_its_bytes_too() {
-    let (t, mut ann, _bob) = two(|config| config.post.max_bytes = 1_000).await;
+    let (t, mut ann, _bob) = two(|config| config.lanes.post.max_bytes = 1_000).await;
     t.api.set("post", Mode::Holds);
     ann.send(GROUP, "a", &"x".repeat(300)).await;
     ann.send(GROUP, "b", &"x".repeat(300)).await;
@@ -104,7 +104,7 @@ async fn a_lane_is_full_by_its_bytes_too() {
 #[tokio::test(start_paused = true)]
 async fn a_batch_is_bounded_in_items_and_in_bytes() {
     let (t, mut ann, _bob) = two(|config| {
-        (config.post.max_batch, config.post.max_batch_bytes) = (3, 2_000);
+        (config.lanes.post.max_batch, config.lanes.post.max_batch_bytes) = (3, 2_000);
     })
     .await;
     t.api.set("post", Mode::Holds);
@@ -120,7 +120,7 @@ async fn a_batch_is_bounded_in_items_and_in_bytes() {
 
 #[tokio::test(start_paused = true)]
 async fn one_account_has_only_so_many_commands_in_flight() {
-    let (t, mut ann, mut bob) = two(|config| config.account_in_flight = 1).await;
+    let (t, mut ann, mut bob) = two(|config| config.account.in_flight = 1).await;
     t.api.set("post", Mode::Holds);
     ann.send(GROUP, "a", "a").await;
     ann.send(GROUP, "b", "b").await;
@@ -156,7 +156,7 @@ async fn a_busy_chat_waits_aside_in_its_order_and_the_others_go_on() {
 
 #[tokio::test(start_paused = true)]
 async fn what_waits_aside_is_asked_about_within_the_same_bounds() {
-    let (t, mut ann, _bob) = two(|config| config.post.max_batch_bytes = 1_000).await;
+    let (t, mut ann, _bob) = two(|config| config.lanes.post.max_batch_bytes = 1_000).await;
     t.api.set_busy(&[GROUP]);
     let texts = ["a", "b", "c"].map(|text| text.repeat(400));
     for text in &texts {

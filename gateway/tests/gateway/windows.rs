@@ -18,7 +18,7 @@ async fn hears(phone: &mut Phone, part: &str) {
 
 /// A node with a lobby.
 async fn node() -> Node {
-    let t = Node::with(|config| config.guests = true).await;
+    let t = Node::with(|config| config.guests.enabled = true).await;
     t.api.makes(LOBBY, ChatType::Room, &[]);
     t
 }

@@ -116,7 +116,7 @@ fn group(id: ChatId, seq: Seq) -> ChatView {
 fn hub(store: &Arc<Store>, config: Config) -> Arc<Hub> {
     let lifecycle = Lifecycle::new();
     let backend: Arc<dyn Backend> = Arc::new(api(store));
-    let lanes = HubLanes::start(&backend, config.query, &lifecycle);
+    let lanes = HubLanes::start(&backend, config.lanes.query, &lifecycle);
     let hub = Arc::new(Hub::new(NodeId::random(), config, Bus::local(), lanes, lifecycle));
     hub.lifecycle.spawn_background(sweep::run(Arc::clone(&hub)));
     let pacing = Arc::clone(&hub);

@@ -105,7 +105,9 @@ async fn connect(window: Window, lasts: Duration) -> Pair {
     let [look_ups, posts] = [(); 2].map(|()| Arc::new(Semaphore::new(0)));
     let stored = Stored::default();
     // The account's own bound is below this one.
-    let config = Config { frames: FAST, account_in_flight: 1_000, ..Config::default() };
+    let mut config = Config::default();
+    config.account.frames = FAST;
+    config.account.in_flight = 1_000;
     let gateway = gateway(&gated(&look_ups, &posts, &stored), config.clone());
     let registered = testing::connect(&gateway, UserId(4), window);
     let conn = Arc::clone(&registered.conn);

@@ -82,7 +82,7 @@ async fn answer(
     };
     conn.send(&ready, DropPolicy::Durable);
     let kinds = view.chats.iter().map(|chat| (chat.id, chat.chat_type));
-    let shares = chats_to_tell(kinds, config.presence_chats);
+    let shares = chats_to_tell(kinds, config.presence.max_chats);
     let joins = plan_joins(gateway, &conn, allowed, view.chats, resume, &epoch);
     let joins = conn.unless_closing(joins).await??;
     let session = Session::new(expires_at, config);

@@ -43,7 +43,10 @@ pub(crate) async fn open(
     let opening = async {
         // A page of another origin opens nothing for whom it finds behind the browser: no account
         // by its cookie, and no guest by the network that the browser is in.
-        if presented == Presented::Nothing && window == Window::Lobby && gateway.hub.config.guests {
+        if presented == Presented::Nothing
+            && window == Window::Lobby
+            && gateway.hub.config.guests.enabled
+        {
             return open_guest(gateway, address, stranger).await;
         }
         open_user(gateway, window, &presented.token()?, stranger).await
@@ -75,7 +78,7 @@ async fn open_user(
     // An older api tells of more than was asked for.
     view.chats.retain(|chat| window.takes(chat));
     let kinds = view.chats.iter().map(|chat| (chat.id, chat.chat_type));
-    let shares = chats_to_tell(kinds, gateway.hub.config.presence_chats);
+    let shares = chats_to_tell(kinds, gateway.hub.config.presence.max_chats);
     let conn = &registered.conn;
     let joined = async {
         if let Shows::One(chat_id) = window.shows()

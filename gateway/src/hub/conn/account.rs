@@ -1,7 +1,7 @@
 //! The share of this node that one account has, common to all its connections: a new connection adds nothing.
 //! Pure except for the lock. A guest's connection has no account, so it has a share of its own.
 
-use crate::config::Config;
+use crate::config::{AccountConfig, Config};
 use parking_lot::{Mutex, MutexGuard};
 use platform::limit::{Bucket, Rate};
 use std::{
@@ -55,9 +55,9 @@ impl Drop for InFlight {
 /// After so long without a frame everything has come back, and the account may be forgotten.
 pub(crate) fn full_after(config: &Config) -> Duration {
     let full = |rate: &Rate| rate.per.saturating_mul(rate.burst.max(1));
-    let Config { frames, refused_frames, typing, openings, .. } = config;
+    let AccountConfig { frames, refused_frames, typing, openings, .. } = &config.account;
     let all = [full(frames), full(refused_frames), full(typing), full(openings)];
-    all.into_iter().fold(config.presence_grace, Duration::max)
+    all.into_iter().fold(config.presence.grace, Duration::max)
 }
 
 #[cfg(test)]
@@ -93,8 +93,8 @@ mod tests {
         let config = Config::default();
         let (full, start) = (full_after(&config), Duration::from_secs(9));
         let mut allowance = Allowance::default();
-        while allowance.openings.try_take(&config.openings, start, 1).is_ok() {}
-        while allowance.refused.try_take(&config.refused_frames, start, 1).is_ok() {}
+        while allowance.openings.try_take(&config.account.openings, start, 1).is_ok() {}
+        while allowance.refused.try_take(&config.account.refused_frames, start, 1).is_ok() {}
         assert!(!allowance.openings.is_full(start + full - Duration::from_millis(1)));
         assert!(allowance.openings.is_full(start + full));
         assert!(allowance.refused.is_full(start + full));

@@ -55,16 +55,16 @@ async fn one_connection_more_ends_the_oldest() {
 async fn a_new_connection_brings_nothing_and_leaving_gives_nothing_back() {
     let config = Config::default();
     let users = users(&config);
-    for _ in 0..config.openings.burst {
+    for _ in 0..config.account.openings.burst {
         let conn = register(&users);
         users.unregister(&conn);
     }
     for _ in 0..3 {
         assert_eq!(try_register(&users, ANN).unwrap_err(), Close::Abuse);
         // Longer than the grace: the user is gone for others, its account is remembered.
-        tokio::time::advance(config.presence_grace).await;
+        tokio::time::advance(config.presence.grace).await;
         users.take_departed();
-        for _ in 0..config.presence_grace.as_secs() {
+        for _ in 0..config.presence.grace.as_secs() {
             let conn = register(&users);
             users.unregister(&conn);
         }
@@ -81,7 +81,8 @@ async fn all_connections_of_an_account_share_one_allowance() {
     let users = users(&config);
     let conns: Vec<_> = (0..20).map(|_| register(&users)).collect();
     let now = Duration::from_secs(1);
-    let take = |conn: &Arc<Conn>| conn.account.allowance().frames.try_take(&config.frames, now, 1);
+    let take =
+        |conn: &Arc<Conn>| conn.account.allowance().frames.try_take(&config.account.frames, now, 1);
     let taken = conns.iter().cycle().take(10_000).filter(|conn| take(conn).is_ok()).count();
     assert_eq!(taken, 200);
     let other = try_register(&users, UserId(2)).unwrap().0;
@@ -108,7 +109,7 @@ async fn the_same_chats_hear_of_coming_and_going() {
     assert_eq!(users.take_unstated(), news);
     users.unregister(&window);
     assert!(users.take_departed().is_empty());
-    tokio::time::advance(config.presence_grace).await;
+    tokio::time::advance(config.presence.grace).await;
     let departed = users.take_departed();
     assert!(
         matches!(&departed[..], [Departed { user: ANN, present: true, chats }] if *chats == told)
@@ -124,13 +125,13 @@ async fn whoever_comes_back_within_the_grace_never_left() {
     let first = register(&users);
     users.mark_present(ANN, &chats(0..2));
     users.unregister(&first);
-    tokio::time::advance(config.presence_grace / 2).await;
+    tokio::time::advance(config.presence.grace / 2).await;
     let (second, arrival) = try_register(&users, ANN).unwrap();
     assert_eq!(arrival, Arrival::Another);
-    tokio::time::advance(config.presence_grace).await;
+    tokio::time::advance(config.presence.grace).await;
     assert!(users.take_departed().is_empty());
     users.unregister(&second);
-    tokio::time::advance(config.presence_grace).await;
+    tokio::time::advance(config.presence.grace).await;
     assert_eq!(users.take_departed().len(), 1);
     assert_eq!(try_register(&users, ANN).unwrap().1, Arrival::First, "its channel was let go");
 }
@@ -144,7 +145,8 @@ proptest! {
     ) {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         runtime.enable_time().start_paused(true).build().unwrap().block_on(async {
-            let config = Config { account_connections: 3, ..Config::default() };
+            let mut config = Config::default();
+            config.account.connections = 3;
             let users = users(&config);
             let mut open: Vec<Arc<Conn>> = Vec::new();
             for (user, place, step) in steps {

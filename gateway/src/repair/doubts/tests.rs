@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     backend::scripted::Scripted,
-    config::{Config, LaneConfig},
+    config::Config,
     connection::opening::Registered,
     dialect::{Window, samples::message_event},
     repair,
@@ -59,8 +59,8 @@ const ROOMS: i64 = 30;
 async fn busy_gateway() -> (Arc<Gateway>, Registered, Arc<AtomicUsize>) {
     let backend = Arc::new(Scripted::default());
     let mut config = Config::default();
-    config.query =
-        LaneConfig { max_items: 10, give_up_after: Duration::from_secs(1), ..config.query };
+    config.lanes.query.max_items = 10;
+    config.lanes.query.give_up_after = Duration::from_secs(1);
     let gateway = gateway(&backend, config);
     let ann = connect(&gateway, UserId(1), Window::Native);
     backend.events.says(|call| {

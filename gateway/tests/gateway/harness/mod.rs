@@ -72,12 +72,9 @@ impl Node {
         let (clock_stands, test_ends) = mpsc::sync_channel(1);
         drop(tokio::task::spawn_blocking(move || test_ends.recv_timeout(PATIENCE)));
         let (api, bus, lifecycle) = (Api::new(), Bus::local(), Lifecycle::new());
-        let mut config = Config {
-            // No pings, and nobody is told who comes and goes.
-            heartbeat: Duration::from_secs(3_600),
-            presence_chats: 0,
-            ..Config::default()
-        };
+        // No pings, and nobody is told who comes and goes.
+        let mut config = Config { heartbeat: Duration::from_secs(3_600), ..Config::default() };
+        config.presence.max_chats = 0;
         change(&mut config);
         let backend: Arc<dyn Backend> = Arc::<crate::scripted::Scripted>::clone(&api.script);
         let deps = Deps {
