@@ -18,6 +18,7 @@ use std::time::Duration;
 #[derive(Parser, Clone, Debug)]
 #[command(name = "gateway", version)]
 pub struct Settings {
+    /// What to do instead of serving.
     #[command(subcommand)]
     pub command: Option<Command>,
     /// The address where clients open WebSockets. The load balancer sends all upgrade requests here
@@ -41,14 +42,18 @@ pub struct Settings {
     /// Allow people without an account to enter the lobby through /ws. Must match the apis' setting
     #[arg(long, env = "GUESTS", default_value_t = false, action = clap::ArgAction::Set)]
     pub guests: bool,
+    /// How clients are let in and limited.
     #[command(flatten)]
     pub client: ClientArgs,
+    /// What is logged.
     #[command(flatten)]
     pub log: LogArgs,
+    /// Where traces go.
     #[command(flatten)]
     pub trace: TraceArgs,
 }
 
+/// What the `gateway` binary does.
 #[derive(Subcommand, Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Serve sockets (the default)
@@ -115,8 +120,11 @@ pub struct ClientArgs {
 
 /// The checked values that a gateway needs to serve, beyond the settings themselves.
 pub struct Checked {
+    /// The gateway's numbers, with what the operator set.
     pub config: Config,
+    /// The apis, which are not called yet.
     pub backend: HttpBackend,
+    /// Where Redis is. Nothing has connected yet.
     pub redis: RedisConfig,
 }
 

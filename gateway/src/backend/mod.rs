@@ -23,19 +23,34 @@ use protocol::calls::{
     MarkRead, Open, Opened, Peers, PeersFound, Post, Posted, View, Viewed,
 };
 
-/// The api as a gateway sees it: batches, each safe to repeat. See [`protocol::calls`] for what
-/// each promises.
+/// The api as a gateway sees it. Every call is a batch, safe to repeat, and is answered item by item in the
+/// order of its items. An item that is refused stops no other. [`protocol::calls`] has the bounds of each
+/// call. The contract's tests are in `gateway/tests/gateway/contract.rs`.
 pub trait Backend: Send + Sync + 'static {
+    /// Whether these sessions stand, and the chats from which their connections start. Called before a
+    /// connection is ready, and again for all sessions when the gateway may have missed their end.
     fn open(&self, call: Open) -> Answer<Opened>;
+    /// Carries out commands. An item is answered with its receipt once it is committed, and a command that
+    /// was committed before with the receipt of then. The answer brings the events.
     fn post(&self, call: Post) -> Answer<Posted>;
+    /// Moves read marks forward. A mark of somebody who is no member changes nothing and is no error.
     fn mark_read(&self, call: MarkRead) -> Answer<()>;
+    /// A page of each range of events, or `None` for a chat that is gone. A page that stops before the
+    /// chat's head says how far it reaches: ask again from there.
     fn events(&self, call: Events) -> Answer<EventsFound>;
+    /// Chats as these users may watch them now, or why they may not.
     fn view(&self, call: View) -> Answer<Viewed>;
+    /// Has these users be woken when these chats get a message. `false` for whoever is no member: nobody
+    /// will be woken.
     fn dormant(&self, call: Dormant) -> Answer<DormantMarked>;
+    /// What changed lately: everything that the bus may have lost. Asked every few seconds.
     fn changed(&self, call: Changed) -> Answer<ChangedFound>;
+    /// The private chats of these pairs, made where there is none.
     fn peers(&self, call: Peers) -> Answer<PeersFound>;
+    /// The guests of these names. A name keeps its id.
     fn guests(&self, call: Guests) -> Answer<GuestsFound>;
-    /// The public keys that access tokens verify with.
+    /// The public keys that access tokens verify with. Fetched once a minute, and at once for a token of a
+    /// key that is not known.
     fn jwks(&self) -> Answer<Jwks>;
 }
 

@@ -44,7 +44,9 @@ pub enum Dialect {
 pub enum Window {
     /// All of the user's chats.
     Native,
+    /// The lobby, for users and guests.
     Lobby,
+    /// This chat.
     Chat(ChatId),
     /// All private chats.
     Names,
@@ -55,25 +57,32 @@ pub enum Window {
 /// Who speaks, and where.
 #[derive(Clone, Copy, Debug)]
 pub struct Speaker<'a> {
+    /// What its connection shows.
     pub window: Window,
     /// `None`: a guest, who is who its frames say.
     pub user: Option<&'a UserRef>,
 }
 
-/// What a client's frame asks for, in the words of the native protocol where it has them.
+/// What a client asks for with a frame of any dialect, in the words of the native protocol where it has them.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ClientRequest {
+    /// A frame of the native protocol, or one that asks for the same.
     Frame(ClientFrame),
     /// A message to a person: the private chat is to be found first.
     Direct {
+        /// The person, as the client names it.
         to: Peer,
+        /// The message. Its length is not checked yet.
         text: String,
     },
     /// A guest gives itself a name and may say something.
     Guest {
+        /// The name as the guest wrote it.
         name: String,
+        /// The message to the lobby, if there is one.
         text: Option<String>,
     },
+    /// Nothing: older clients send frames that mean nothing here.
     Nothing,
 }
 
@@ -148,6 +157,7 @@ impl Window {
         }
     }
 
+    /// The dialect that is spoken in it.
     pub fn dialect(self) -> Dialect {
         match self {
             Self::Native => Dialect::Native,

@@ -59,7 +59,9 @@ const MAX_FORGOTTEN_FRAMES: usize = 1_000;
 /// The next input from the client.
 #[derive(Debug)]
 pub enum Incoming {
+    /// A whole text message, however many fragments it came in.
     Text(String),
+    /// A binary message, whose content is dropped: no dialect has any.
     Binary,
     /// A ping or a pong: the client lives. See [`Socket::owes_pong`].
     Sign,
@@ -96,6 +98,7 @@ struct ClosedByClient {
 /// The result of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
+    /// The kernel took everything.
     All,
     /// The kernel has no space now: go on with [`Socket::write`].
     Some,
