@@ -66,3 +66,6 @@ fn unavailable(error: Error) -> Unavailable {
     let problem = Problem::from(error);
     Unavailable::status(problem.status.as_u16(), problem.detail.to_string())
 }
+
+#[cfg(test)]
+mod tests;
