@@ -135,6 +135,7 @@ impl JoinQueue {
         while work.active < AT_ONCE
             && let Some(chat) = work.turns.front().copied()
         {
+            // A chat that is watched already takes no further place.
             if !conn.watches(chat)
                 && conn.watch_count() + work.joining >= hub.config.max_chats
                 && work.make_space(hub, conn)

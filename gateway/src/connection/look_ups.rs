@@ -28,6 +28,7 @@ impl Connection {
     }
 
     fn ask_next(&mut self) {
+        // A frame that needs no look-up after all is answered at once, and the next one follows.
         while let Some((question, answer)) = self.look_ups.next() {
             let look_up = match question {
                 Question::Direct { to, action } => self.find_peer(to, action, answer),

@@ -81,6 +81,7 @@ impl Session {
                 None
             }
         };
+        // After decoding, so that the refusal names the frame.
         if let Err(wait) = allowance.frames.try_take(&self.frame_rate, now, 1) {
             metrics::counter!("gateway_rate_limited_total").increment(1);
             return self.refuse(too_fast(id, wait), allowance, now);

@@ -37,6 +37,7 @@ impl Connection {
         }
         let (gateway, conn) = (Arc::clone(self.gateway()), Arc::clone(self.conn()));
         Some(Box::pin(async move {
+            // Before the api is asked: a right that is lost meanwhile is noticed when the chat is joined.
             let allowed = conn.access_version();
             let view = gateway.hub.view_for(&conn, chat_id).await;
             then(move |connection: &mut Self| {

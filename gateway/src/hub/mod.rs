@@ -110,8 +110,10 @@ impl Hub {
         chat_id: ChatId,
         change: impl FnOnce(&mut LocalChat) -> T,
     ) -> Option<T> {
+        // The shard's lock ends with this line: what happens in one chat holds up no look-up of another.
         let chat = self.shard(chat_id).get(&chat_id).cloned()?;
         let mut chat = chat.lock();
+        // A sweep may have dropped it in between; whoever joins it makes a new one.
         (!chat.closed).then(|| change(&mut chat))
     }
 

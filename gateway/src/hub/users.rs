@@ -111,6 +111,7 @@ impl Users {
         make: impl FnOnce(Owner, Arc<Account>) -> Conn,
     ) -> Result<(Arc<Conn>, Arrival), Close> {
         let mut inner = self.inner.lock();
+        // Under the lock under which the door closes: nobody comes in behind those who are let go.
         if inner.closed {
             return Err(Close::Restart);
         }
@@ -129,6 +130,7 @@ impl Users {
         if user.account.allowance().openings.try_take(&self.limits.openings, now, 1).is_err() {
             return Err(Close::Abuse);
         }
+        // Its grace was over: to the others it comes anew.
         if std::mem::replace(&mut user.left, false) {
             arrival = Arrival::First;
         }
@@ -155,6 +157,7 @@ impl Users {
             }
             if let Some(local) = inner.users.get_mut(&user.id) {
                 local.conns.retain(|other| other.id != conn.id);
+                // A connection that was shed may end after the last one: the grace does not begin again.
                 if local.conns.is_empty() && local.gone_since.is_none() {
                     let now = Instant::now();
                     local.gone_since = Some(now);
@@ -228,6 +231,7 @@ impl Users {
         let inner = &mut *inner;
         let mut departed = Vec::new();
         while let Some((since, id)) = next(&mut inner.leaving, now, self.limits.grace) {
+            // Whoever came back meanwhile has no such time, or a later one.
             let gone = |local: &&mut LocalUser| local.gone_since == Some(since);
             if let Some(local) = inner.users.get_mut(&id).filter(gone) {
                 local.left = true;

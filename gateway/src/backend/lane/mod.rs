@@ -67,6 +67,7 @@ impl<Q: Request, A: Send + 'static> Lane<Q, A> {
         let share = LoadShare::take(&self.load, request.bytes(), &self.config).map_err(full)?;
         let (since, cause) = (Instant::now(), trace::current());
         let waiter = Waiter { share, done, since, cause };
+        // The queue has space for as many items as the load lets in: it is full only when the worker is gone.
         self.queue.try_send(Item { request, waiter }).map_err(|_| full(LaneFull))
     }
 

@@ -60,6 +60,7 @@ impl<Q: Request, A: Send + 'static> Worker<Q, A> {
                 Some((way, busy)) = self.calls.next(), if !self.calls.is_empty() => {
                     self.on_call_end(way, busy);
                 }
+                // Wakes this loop when the call in flight counts as slow, so that another may go beside it.
                 () = tokio::time::sleep_until(self.slow_at),
                     if open && self.in_lane < self.config.at_once && !self.may_request() => {}
                 batch = collect(&mut self.waiting, &mut self.next, &mut self.aside, &self.config),

@@ -134,6 +134,7 @@ impl LocalChat {
     /// Lets a connection watch that has everything up to `join.after`, if the feed can serve it from
     /// there.
     pub(crate) fn attach(&mut self, conn: &Arc<Conn>, join: &mut Join, now: Instant) -> Attached {
+        // First of all: whatever else fits, nobody watches by a right that may be gone.
         if conn.access_version() != join.allowed {
             return Attached::AccessChanged;
         }
@@ -356,6 +357,18 @@ impl Busy {
 mod tests {
     use super::*;
     use parking_lot::Mutex;
+
+    #[test]
+    fn what_goes_on_in_a_chat_is_let_go_when_it_is_over() {
+        let now = Instant::now();
+        let mut chat = LocalChat::new(ChatType::Group, Feed::new(ChatId(1), Seq::ZERO), now);
+        chat.busy().behind_since = Some(now);
+        chat.calm_down(now);
+        assert!(chat.if_busy().is_some(), "it is behind");
+        chat.busy().behind_since = None;
+        chat.calm_down(now);
+        assert!(chat.if_busy().is_none());
+    }
 
     #[test]
     fn a_quiet_chat_takes_what_is_planned() {

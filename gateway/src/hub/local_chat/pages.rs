@@ -89,6 +89,7 @@ impl Pages {
         if let Some((_, page)) = self.kept.iter().find(|(_, page)| page.serves(cursor)) {
             return PageSource::Page(Arc::clone(page));
         }
+        // A request ends with the last reader that waits for it, and is never answered then.
         self.asked.retain(|(_, asked)| asked.upgrade().is_some());
         let reach = MAX_RANGE_EVENTS as i64;
         let may_do = |after: Seq| {
