@@ -5,7 +5,7 @@ use crate::{
     backend::{
         Backend, Unavailable,
         lane::{Lane, LaneFull, OnAnswer, ask},
-        outcome::{Outcome, on_outcome},
+        outcome::{RequestResult, on_outcome},
     },
     config::LaneConfig,
 };
@@ -63,13 +63,13 @@ impl HubLanes {
     pub(crate) fn request_view(
         &self,
         chat: UserChat,
-        done: impl FnOnce(Outcome<ChatView>) + Send + 'static,
+        done: impl FnOnce(RequestResult<ChatView>) + Send + 'static,
     ) -> Result<(), LaneFull> {
         self.views.submit(chat, on_outcome(done))
     }
 
     /// A chat as this user may watch it.
-    pub(crate) async fn view(&self, chat: UserChat) -> Outcome<ChatView> {
+    pub(crate) async fn view(&self, chat: UserChat) -> RequestResult<ChatView> {
         Ok(self.views.request(chat).await??)
     }
 

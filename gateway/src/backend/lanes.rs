@@ -5,7 +5,7 @@ use crate::{
     backend::{
         Backend, Unavailable,
         lane::{Attempt, Call, Lane, LaneFull, Reply, ask},
-        outcome::{Outcome, on_outcome},
+        outcome::{RequestResult, on_outcome},
     },
     config::{Config, LaneConfig, LanesConfig},
 };
@@ -93,7 +93,7 @@ impl ApiLanes {
     pub(crate) fn post(
         &self,
         command: Command,
-        done: impl FnOnce(Outcome<Receipt>) + Send + 'static,
+        done: impl FnOnce(RequestResult<Receipt>) + Send + 'static,
     ) -> Result<(), LaneFull> {
         let lane = command.chat_id.0.unsigned_abs() as usize % self.posts.len();
         self.posts[lane].submit(command, on_outcome(done))
@@ -105,12 +105,12 @@ impl ApiLanes {
     }
 
     /// The private chat of two users, made when there is none.
-    pub(crate) async fn peer(&self, pair: Pair) -> Outcome<ChatId> {
+    pub(crate) async fn peer(&self, pair: Pair) -> RequestResult<ChatId> {
         Ok(self.peers.request(pair).await??)
     }
 
     /// The guest of this name.
-    pub(crate) async fn guest(&self, name: String) -> Outcome<UserRef> {
+    pub(crate) async fn guest(&self, name: String) -> RequestResult<UserRef> {
         Ok(self.guests.request(name).await??)
     }
 }

@@ -29,33 +29,33 @@ use protocol::calls::{
 pub trait Backend: Send + Sync + 'static {
     /// Whether these sessions stand, and the chats from which their connections start. Called before a
     /// connection is ready, and again for all sessions when the gateway may have missed their end.
-    fn open(&self, call: Open) -> Answer<Opened>;
+    fn open(&self, call: Open) -> ApiAnswer<Opened>;
     /// Carries out commands. An item is answered with its receipt once it is committed, and a command that
     /// was committed before with the receipt of then. The answer brings the events.
-    fn post(&self, call: Post) -> Answer<Posted>;
+    fn post(&self, call: Post) -> ApiAnswer<Posted>;
     /// Moves read marks forward. A mark of somebody who is no member changes nothing and is no error.
-    fn mark_read(&self, call: MarkRead) -> Answer<()>;
+    fn mark_read(&self, call: MarkRead) -> ApiAnswer<()>;
     /// A page of each range of events, or `None` for a chat that is gone. A page that stops before the
     /// chat's head says how far it reaches: ask again from there.
-    fn events(&self, call: Events) -> Answer<EventsFound>;
+    fn events(&self, call: Events) -> ApiAnswer<EventsFound>;
     /// Chats as these users may watch them now, or why they may not.
-    fn view(&self, call: View) -> Answer<Viewed>;
+    fn view(&self, call: View) -> ApiAnswer<Viewed>;
     /// Has these users be woken when these chats get a message. `false` for whoever is no member: nobody
     /// will be woken.
-    fn dormant(&self, call: Dormant) -> Answer<DormantMarked>;
+    fn dormant(&self, call: Dormant) -> ApiAnswer<DormantMarked>;
     /// What changed lately: everything that the bus may have lost. Asked every few seconds.
-    fn changed(&self, call: Changed) -> Answer<ChangedFound>;
+    fn changed(&self, call: Changed) -> ApiAnswer<ChangedFound>;
     /// The private chats of these pairs, made where there is none.
-    fn peers(&self, call: Peers) -> Answer<PeersFound>;
+    fn peers(&self, call: Peers) -> ApiAnswer<PeersFound>;
     /// The guests of these names. A name keeps its id.
-    fn guests(&self, call: Guests) -> Answer<GuestsFound>;
+    fn guests(&self, call: Guests) -> ApiAnswer<GuestsFound>;
     /// The public keys that access tokens verify with. Fetched once a minute, and at once for a token of a
     /// key that is not known.
-    fn jwks(&self) -> Answer<Jwks>;
+    fn jwks(&self) -> ApiAnswer<Jwks>;
 }
 
 /// An answer on its way.
-pub type Answer<T> = BoxFuture<'static, Result<T, Unavailable>>;
+pub type ApiAnswer<T> = BoxFuture<'static, Result<T, Unavailable>>;
 
 /// There is no answer. Whether the call took effect is unknown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

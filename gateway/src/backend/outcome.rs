@@ -1,11 +1,11 @@
 //! What became of a request that the api may refuse. The api's answer to a whole batch is a
-//! [`crate::backend::Answer`].
+//! [`crate::backend::ApiAnswer`].
 
 use crate::backend::{Unavailable, lane::OnAnswer};
 use protocol::refusal::Refusal;
 
 /// What a request brought, or why it brought nothing.
-pub(crate) type Outcome<T> = Result<T, RequestError>;
+pub(crate) type RequestResult<T> = Result<T, RequestError>;
 
 /// Why a request to the api brought nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl From<Unavailable> for RequestError {
 
 /// Has `done` called with the outcome of a request in a lane.
 pub(crate) fn on_outcome<T>(
-    done: impl FnOnce(Outcome<T>) + Send + 'static,
+    done: impl FnOnce(RequestResult<T>) + Send + 'static,
 ) -> OnAnswer<Result<T, Refusal>> {
     Box::new(move |answer| {
         let outcome = answer.map_err(RequestError::from);

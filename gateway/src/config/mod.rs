@@ -56,7 +56,7 @@ pub struct Config {
     /// What people without an account may do.
     pub guests: GuestConfig,
     /// When others hear of a user.
-    pub presence: PresenceConfig,
+    pub presence: OnlineConfig,
     /// How the api is called.
     pub lanes: LanesConfig,
     /// The feeds' memory: about 64 KiB a chat while it is active, and as much again for a thousand
@@ -102,7 +102,7 @@ pub struct FeedConfig {
 
 /// When others hear that a user comes or goes.
 #[derive(Clone, Copy, Debug)]
-pub struct PresenceConfig {
+pub struct OnlineConfig {
     /// A user whose last connection here closed stays online for this long: a reconnect is no news.
     pub grace: Duration,
     /// The node renews its presence lease this often: a third of the lease.
@@ -128,7 +128,7 @@ impl Default for Config {
             arrivals: Rate { per: Duration::from_millis(200), burst: 50 },
             account: AccountConfig::default(),
             guests: GuestConfig::default(),
-            presence: PresenceConfig::default(),
+            presence: OnlineConfig::default(),
             lanes: LanesConfig::default(),
             feed: FeedConfig::default(),
             chat_linger: Duration::from_secs(10),
@@ -156,7 +156,7 @@ impl Default for FeedConfig {
     }
 }
 
-impl Default for PresenceConfig {
+impl Default for OnlineConfig {
     fn default() -> Self {
         Self { grace: Duration::from_secs(5), renewal: Duration::from_secs(10), max_chats: 50 }
     }

@@ -72,7 +72,7 @@ mod tests {
         dialect::{Window, refusal},
         hub::conn::{
             ConnId, Owner,
-            unanswered::{MAX_UNANSWERED, Progress},
+            unanswered::{Intake, MAX_UNANSWERED},
         },
     };
     use futures_util::FutureExt;
@@ -146,25 +146,25 @@ mod tests {
         let (waker, woken) = counting_waker();
         let mut context = std::task::Context::from_waker(&waker);
         let mut answers: Vec<Answer> = (0..MAX_UNANSWERED).map(|_| Answer::of(&conn)).collect();
-        assert_eq!(unanswered.progress(), Progress::Full);
-        let mut full = Box::pin(unanswered.changes_from(Progress::Full));
+        assert_eq!(unanswered.intake(), Intake::Full);
+        let mut full = Box::pin(unanswered.changes_from(Intake::Full));
         assert!(full.poll_unpin(&mut context).is_pending());
         answers.pop();
-        assert_eq!((woken(), unanswered.progress()), (1, Progress::Open));
+        assert_eq!((woken(), unanswered.intake()), (1, Intake::Open));
 
-        let mut open = Box::pin(unanswered.changes_from(Progress::Open));
+        let mut open = Box::pin(unanswered.changes_from(Intake::Open));
         assert!(open.poll_unpin(&mut context).is_pending());
         answers.truncate(2);
         assert_eq!(woken(), 1, "nothing to be done");
         unanswered.drain();
-        assert_eq!((woken(), unanswered.progress()), (2, Progress::Draining));
+        assert_eq!((woken(), unanswered.intake()), (2, Intake::Draining));
 
-        let mut leaving = Box::pin(unanswered.changes_from(Progress::Draining));
+        let mut leaving = Box::pin(unanswered.changes_from(Intake::Draining));
         assert!(leaving.poll_unpin(&mut context).is_pending());
         answers.pop();
         assert_eq!(woken(), 2);
         answers.pop();
-        assert_eq!((woken(), unanswered.progress()), (3, Progress::Drained));
+        assert_eq!((woken(), unanswered.intake()), (3, Intake::Drained));
     }
 
     /// A waker and how often it was woken.

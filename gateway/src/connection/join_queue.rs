@@ -3,7 +3,7 @@
 //! once and one that cannot be answered delays its own only. Runs on the connection's own task.
 
 use crate::{
-    connection::joining::{Step, join},
+    connection::joining::{JoinStep, join},
     hub::{
         Hub,
         conn::{
@@ -90,7 +90,7 @@ enum State {
 }
 
 enum Stage {
-    Step(Step),
+    Step(JoinStep),
     /// A pause is over.
     Rested(Join),
     LetGo(ChatId),
@@ -158,11 +158,11 @@ impl JoinQueue {
     pub(crate) async fn next(&mut self, hub: &Hub, conn: &Conn) {
         let Some(work) = &mut self.work else { return pending().await };
         match work.under_way.next().await {
-            Some(Stage::Step(Step::Done(chat))) => {
+            Some(Stage::Step(JoinStep::Done(chat))) => {
                 work.active -= 1;
                 work.end_turn(chat, hub, conn);
             }
-            Some(Stage::Step(Step::Later(join, pause))) => {
+            Some(Stage::Step(JoinStep::Later(join, pause))) => {
                 work.active -= 1;
                 work.under_way.push(Box::pin(async move {
                     tokio::time::sleep(pause).await;

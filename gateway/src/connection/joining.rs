@@ -22,7 +22,7 @@ use std::{sync::Arc, time::Duration};
 
 /// How far a join got.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(super) enum JoinStep {
     /// The chat is watched, or cannot be and the client was told.
     Done(ChatId),
     /// Go on after a pause, in which other chats may.
@@ -36,15 +36,15 @@ const A_MOMENT: Duration = Duration::from_millis(20);
 const A_WHILE: Duration = Duration::from_secs(1);
 
 /// Takes one chat as far as it gets without waiting for what may take long.
-pub(crate) async fn join(hub: Arc<Hub>, conn: Arc<Conn>, mut join: Join) -> Step {
+pub(crate) async fn join(hub: Arc<Hub>, conn: Arc<Conn>, mut join: Join) -> JoinStep {
     loop {
         hub.pace.turn().await;
         match hub.attach(&conn, &mut join) {
-            Attached::Live => return Step::Done(join.chat_id),
+            Attached::Live => return JoinStep::Done(join.chat_id),
             Attached::NotYet => {
                 let pause = A_MOMENT.saturating_mul(1 << join.waits.min(6)).min(A_WHILE);
                 join.waits += 1;
-                return Step::Later(join, pause);
+                return JoinStep::Later(join, pause);
             }
             Attached::NoSpace => conn.outbox.wait_for_space().await,
             Attached::AccessChanged => {
@@ -53,12 +53,12 @@ pub(crate) async fn join(hub: Arc<Hub>, conn: Arc<Conn>, mut join: Join) -> Step
                     Ok(_) => {}
                     Err(RequestError::Refused(refusal)) => {
                         on_refusal(&conn, &mut join, &refusal);
-                        return Step::Done(join.chat_id);
+                        return JoinStep::Done(join.chat_id);
                     }
                     Err(RequestError::Unavailable) => {
                         // Nothing was allowed: ask again before the next try.
                         conn.revoke();
-                        return Step::Later(join, A_WHILE);
+                        return JoinStep::Later(join, A_WHILE);
                     }
                 }
             }
@@ -71,17 +71,17 @@ pub(crate) async fn join(hub: Arc<Hub>, conn: Arc<Conn>, mut join: Join) -> Step
                     send(&conn, &mut join, page.since(after), page.whole(after)).await;
                     if page.upto <= after {
                         // A database that has less than it had: nothing to do but to wait.
-                        return Step::Later(join, A_WHILE);
+                        return JoinStep::Later(join, A_WHILE);
                     }
                     join.after = page.upto;
                 }
                 Ok(None) => {
                     conn.lose(join.chat_id, Close::ChatNotFound);
-                    return Step::Done(join.chat_id);
+                    return JoinStep::Done(join.chat_id);
                 }
                 // What nobody can be asked is not asked again and again.
                 Err(Unavailable::Refused(_)) => resync(&conn, &mut join),
-                Err(Unavailable::NotAnswered(_)) => return Step::Later(join, A_WHILE),
+                Err(Unavailable::NotAnswered(_)) => return JoinStep::Later(join, A_WHILE),
             },
         }
     }

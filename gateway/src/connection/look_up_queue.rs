@@ -2,7 +2,7 @@
 //! order of the frames, beside everything else that the connection does. Nothing waits for them but
 //! the answers that need them. It does not know how anything is looked up.
 
-use crate::{connection::answer::Answer, hub::conn::unanswered::Progress};
+use crate::{connection::answer::Answer, hub::conn::unanswered::Intake};
 use futures_util::future::BoxFuture;
 use protocol::{
     calls::Peer,
@@ -100,16 +100,16 @@ impl<C> LookUpQueue<C> {
 
     /// Whether the next frame is to be read. Otherwise it stays in the kernel, whose buffer fills, so
     /// that the client is slowed down and nobody else.
-    pub(crate) fn may_read(&mut self, progress: Progress) -> bool {
-        let full = match progress {
-            Progress::Open if self.waiting.len() >= MAX_WAITING => Some("look_ups"),
-            Progress::Full => Some("answers"),
-            Progress::Open | Progress::Draining | Progress::Drained => None,
+    pub(crate) fn may_read(&mut self, intake: Intake) -> bool {
+        let full = match intake {
+            Intake::Open if self.waiting.len() >= MAX_WAITING => Some("look_ups"),
+            Intake::Full => Some("answers"),
+            Intake::Open | Intake::Draining | Intake::Drained => None,
         };
         let paused = mem::replace(&mut self.paused, full.is_some());
         if let Some(reason) = full.filter(|_| !paused) {
             metrics::counter!("gateway_reading_pauses_total", "reason" => reason).increment(1);
         }
-        progress == Progress::Open && full.is_none()
+        intake == Intake::Open && full.is_none()
     }
 }

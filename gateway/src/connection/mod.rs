@@ -36,7 +36,7 @@ use crate::{
     },
     dialect::Window,
     hub::{
-        conn::{Conn, join::Join, outbox::OutboxBatch, unanswered::Progress},
+        conn::{Conn, join::Join, outbox::OutboxBatch, unanswered::Intake},
         presence::chats_to_tell,
         strangers::Stranger,
     },
@@ -155,11 +155,11 @@ impl Connection {
         let mut scratch = VecDeque::new();
         self.join_waiting();
         loop {
-            let progress = conn.unanswered.progress();
-            if progress == Progress::Drained {
+            let intake = conn.unanswered.intake();
+            if intake == Intake::Drained {
                 conn.close_for_restart();
             }
-            let reads = self.look_ups.may_read(progress);
+            let reads = self.look_ups.may_read(intake);
             // In this order: looking whether a frame came costs little, and tokio ends a flood of them
             // in time for the others. Nothing but a write is awaited outside of here, so that nothing
             // holds up what is to be written, or the order to close.
@@ -184,7 +184,7 @@ impl Connection {
                     closing.map_or(written, Err)
                 }
                 then = self.look_ups.finish() => self.on_look_up(then),
-                () = conn.unanswered.changes_from(progress) => Ok(()),
+                () = conn.unanswered.changes_from(intake) => Ok(()),
                 () = self.joins.next(&self.registered.gateway.hub, &conn) => {
                     self.join_waiting();
                     Ok(())

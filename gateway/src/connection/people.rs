@@ -3,7 +3,7 @@
 //! one client's messages keep their order is [`crate::connection::look_up_queue`]'s.
 
 use crate::{
-    backend::outcome::{Outcome, RequestError},
+    backend::outcome::{RequestError, RequestResult},
     config::Config,
     connection::{
         Connection,
@@ -133,7 +133,7 @@ async fn permit(gateway: &Gateway, what: &str, network: IpAddr, rate: Rate) -> R
 }
 
 /// What the api found, or what the client is told instead.
-fn result<T>(outcome: Outcome<T>, wait: Duration) -> Result<T, ErrorFrame> {
+fn result<T>(outcome: RequestResult<T>, wait: Duration) -> Result<T, ErrorFrame> {
     outcome.map_err(|error| {
         Box::new(match error {
             RequestError::Refused(Refusal { code, message }) => refusal(None, code, &message),

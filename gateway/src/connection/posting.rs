@@ -2,7 +2,7 @@
 //! keeps the order; nothing here waits.
 
 use crate::{
-    backend::outcome::{Outcome, RequestError},
+    backend::outcome::{RequestError, RequestResult},
     connection::{Connection, answer::Answer},
     dialect::{Window, refusal, try_later},
 };
@@ -47,7 +47,7 @@ impl Connection {
         // The lane has it, unless that is full.
         let answer = answer.share();
         let or_else = answer.clone();
-        let done = move |outcome: Outcome<Receipt>| {
+        let done = move |outcome: RequestResult<Receipt>| {
             drop(in_flight);
             let result = match &outcome {
                 Ok(_) => "acknowledged",
@@ -121,7 +121,7 @@ impl PendingEcho {
 fn result_frame(
     id: Option<String>,
     chat_id: ChatId,
-    outcome: Outcome<Receipt>,
+    outcome: RequestResult<Receipt>,
     wait: Duration,
 ) -> ServerFrame {
     match outcome {

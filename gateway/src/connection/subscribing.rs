@@ -2,7 +2,7 @@
 //! `joining.rs`'s business.
 
 use crate::{
-    backend::outcome::{Outcome, RequestError},
+    backend::outcome::{RequestError, RequestResult},
     connection::{
         Connection,
         answer::Answer,
@@ -59,7 +59,7 @@ impl Connection {
         &mut self,
         (id, after): (Option<String>, Option<Seq>),
         allowed: AccessVersion,
-        view: Outcome<ChatView>,
+        view: RequestResult<ChatView>,
         answer: Answer,
     ) {
         let chat = match view {

@@ -2,7 +2,7 @@
 //! became active. The connection's own task joins the chat.
 
 use crate::{
-    backend::outcome::Outcome,
+    backend::outcome::RequestResult,
     dialect::Window,
     hub::{
         Hub,
@@ -48,7 +48,7 @@ impl Hub {
         // A connection that comes later starts from an answer that is newer than this request.
         let waiting: Vec<_> =
             waiting.into_iter().map(|conn| (conn.access_version(), conn)).collect();
-        let done = move |view: Outcome<ChatView>| {
+        let done = move |view: RequestResult<ChatView>| {
             // Refused: no longer a member. No answer: the next poll finds it again.
             let Ok(mut chat) = view else { return };
             let head = chat.seq;

@@ -30,7 +30,7 @@ pub(crate) mod users;
 pub(crate) mod watching;
 
 use crate::{
-    backend::{hub_lanes::HubLanes, outcome::Outcome},
+    backend::{hub_lanes::HubLanes, outcome::RequestResult},
     config::Config,
     hub::{conn::Conn, crowds::Crowds, local_chat::LocalChat, pace::Pace, users::Users},
 };
@@ -118,7 +118,7 @@ impl Hub {
     }
 
     /// A chat as this connection may watch it. A guest, who is no user, may enter rooms.
-    pub(crate) async fn view_for(&self, conn: &Conn, chat_id: ChatId) -> Outcome<ChatView> {
+    pub(crate) async fn view_for(&self, conn: &Conn, chat_id: ChatId) -> RequestResult<ChatView> {
         let user_id = conn.user_id().unwrap_or_default();
         self.lanes.view(UserChat { user_id, chat_id }).await
     }

@@ -50,7 +50,7 @@ pub(crate) async fn run(hub: Arc<Hub>, presence: Presence, leave: CancellationTo
     // The first renewal makes the node known; there is no lease yet that it could find lost.
     let mut failing = presence.renew(hub.node, 0).await.is_err();
     let now = Instant::now();
-    let mut keeper = Keeper {
+    let mut keeper = PresenceKeeper {
         hub,
         presence,
         leaving: HashMap::new(),
@@ -81,7 +81,7 @@ pub(crate) async fn run(hub: Arc<Hub>, presence: Presence, leave: CancellationTo
     }
 }
 
-struct Keeper {
+struct PresenceKeeper {
     hub: Arc<Hub>,
     presence: Presence,
     /// Gone, and not out of the register yet, with the chats that this node told. At most as many as
@@ -100,7 +100,7 @@ struct Keeper {
     swept: bool,
 }
 
-impl Keeper {
+impl PresenceKeeper {
     async fn round(&mut self) -> Result<(), PresenceError> {
         let stated = self.state_users().await;
         self.forget_gone().await;

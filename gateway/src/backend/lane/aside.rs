@@ -2,7 +2,7 @@
 //! themselves, in their order, until each chat has answered; meanwhile the lane goes on with all
 //! other chats.
 
-use super::{item::Item, request::Request};
+use super::{item::LaneItem, request::Request};
 use crate::{backend::Unavailable, config::LaneConfig};
 use protocol::id::ChatId;
 use std::{
@@ -13,7 +13,7 @@ use std::{
 /// Items of busy chats, each chat's in order. Bounded with the lane's load.
 pub(super) struct Aside<Q, A> {
     /// A chat stays here without items while those it had are asked about.
-    chats: HashMap<ChatId, VecDeque<Item<Q, A>>>,
+    chats: HashMap<ChatId, VecDeque<LaneItem<Q, A>>>,
     /// The chats, the longest not asked about first.
     turns: VecDeque<ChatId>,
 }
@@ -28,7 +28,7 @@ impl<Q: Request, A> Aside<Q, A> {
     }
 
     /// Gives the item back, unless earlier ones of its chat are here: then it waits behind them.
-    pub(super) fn hold_if_busy(&mut self, item: Item<Q, A>) -> Option<Item<Q, A>> {
+    pub(super) fn hold_if_busy(&mut self, item: LaneItem<Q, A>) -> Option<LaneItem<Q, A>> {
         let queue = item.request.chat().and_then(|chat| self.chats.get_mut(&chat));
         match queue {
             Some(queue) => {
@@ -41,8 +41,8 @@ impl<Q: Request, A> Aside<Q, A> {
 
     /// Takes in items that found their chats busy. They are earlier than what is here of their chats.
     /// Those that have been tried for long enough fail.
-    pub(super) fn add(&mut self, busy: Vec<Item<Q, A>>, give_up_after: Duration) {
-        let late = |item: &Item<Q, A>| item.waiter.since.elapsed() > give_up_after;
+    pub(super) fn add(&mut self, busy: Vec<LaneItem<Q, A>>, give_up_after: Duration) {
+        let late = |item: &LaneItem<Q, A>| item.waiter.since.elapsed() > give_up_after;
         let (late, busy): (Vec<_>, Vec<_>) = busy.into_iter().partition(late);
         for item in late {
             let why = "somebody else holds the chat".to_owned();
@@ -61,7 +61,7 @@ impl<Q: Request, A> Aside<Q, A> {
     }
 
     /// The next items to ask about: of each chat in turn the same number, within a call's bounds.
-    pub(super) fn batch(&mut self, config: &LaneConfig) -> Vec<Item<Q, A>> {
+    pub(super) fn batch(&mut self, config: &LaneConfig) -> Vec<LaneItem<Q, A>> {
         let share = (config.max_batch / self.turns.len().max(1)).max(1);
         let (mut batch, mut bytes) = (Vec::new(), 0);
         for _ in 0..self.turns.len() {

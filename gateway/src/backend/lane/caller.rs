@@ -2,7 +2,7 @@
 //! until the item that it hangs on fails alone.
 
 use super::{
-    item::{Item, Waiter},
+    item::{LaneItem, Waiter},
     request::Request,
 };
 use crate::{
@@ -63,15 +63,15 @@ where
 }
 
 /// Makes a lane's calls.
-pub(super) struct Caller<Q, A> {
+pub(super) struct BatchCaller<Q, A> {
     pub name: &'static str,
     pub call: Call<Q, A>,
     pub config: LaneConfig,
 }
 
-impl<Q: Request, A: Send> Caller<Q, A> {
+impl<Q: Request, A: Send> BatchCaller<Q, A> {
     /// Has the items answered, in order; returns those whose chats are busy, in order.
-    pub(super) async fn carry_out(&self, batch: Vec<Item<Q, A>>) -> Vec<Item<Q, A>> {
+    pub(super) async fn carry_out(&self, batch: Vec<LaneItem<Q, A>>) -> Vec<LaneItem<Q, A>> {
         metrics::histogram!("gateway_lane_batch_size", "lane" => self.name)
             .record(batch.len() as f64);
         // Items of different traces share a call, which is in that of the first and linked to all.
@@ -90,7 +90,7 @@ impl<Q: Request, A: Send> Caller<Q, A> {
     }
 
     /// The items whose chats are busy, and whether all the others were answered.
-    async fn answer_all(&self, batch: Vec<Item<Q, A>>) -> (Vec<Item<Q, A>>, bool) {
+    async fn answer_all(&self, batch: Vec<LaneItem<Q, A>>) -> (Vec<LaneItem<Q, A>>, bool) {
         let started = Instant::now();
         let mut busy = BusyItems { items: Vec::new(), chats: HashSet::new() };
         let (mut attempt, mut refusals, mut all) = (Attempt::First, 0, true);
@@ -103,10 +103,10 @@ impl<Q: Request, A: Send> Caller<Q, A> {
             }
             // Apart, so that a request is copied once a call and what waits for it never moves.
             let (requests, waiters): (Vec<Q>, Vec<Waiter<A>>) =
-                part.into_iter().map(|Item { request, waiter }| (request, waiter)).unzip();
+                part.into_iter().map(|LaneItem { request, waiter }| (request, waiter)).unzip();
             let answer = self.answer(&requests, attempt, started).await;
             let items = requests.into_iter().zip(waiters);
-            let items = items.map(|(request, waiter)| Item { request, waiter });
+            let items = items.map(|(request, waiter)| LaneItem { request, waiter });
             let error = match answer {
                 Ok(replies) => {
                     for (item, reply) in items.zip(replies) {
@@ -119,7 +119,7 @@ impl<Q: Request, A: Send> Caller<Q, A> {
                 }
                 Err(error) => error,
             };
-            let mut part: Vec<Item<Q, A>> = items.collect();
+            let mut part: Vec<LaneItem<Q, A>> = items.collect();
             // An answer that could not be read was an answer.
             attempt = Attempt::Again;
             if let Unavailable::Refused(_) = error {
@@ -188,23 +188,24 @@ impl<Q: Request, A: Send> Caller<Q, A> {
 
 /// Items that found their chats busy, and all later ones for these chats.
 struct BusyItems<Q, A> {
-    items: Vec<Item<Q, A>>,
+    items: Vec<LaneItem<Q, A>>,
     chats: HashSet<ChatId>,
 }
 
 impl<Q: Request, A> BusyItems<Q, A> {
-    fn add(&mut self, item: Item<Q, A>) {
+    fn add(&mut self, item: LaneItem<Q, A>) {
         self.chats.extend(item.request.chat());
         self.items.push(item);
     }
 
     /// What of a part may still be asked.
-    fn take_free(&mut self, part: Vec<Item<Q, A>>) -> Vec<Item<Q, A>> {
+    fn take_free(&mut self, part: Vec<LaneItem<Q, A>>) -> Vec<LaneItem<Q, A>> {
         if self.chats.is_empty() {
             return part;
         }
-        let held =
-            |item: &Item<Q, A>| item.request.chat().is_some_and(|chat| self.chats.contains(&chat));
+        let held = |item: &LaneItem<Q, A>| {
+            item.request.chat().is_some_and(|chat| self.chats.contains(&chat))
+        };
         let (held, free) = part.into_iter().partition(held);
         self.items.extend::<Vec<_>>(held);
         free

@@ -17,7 +17,7 @@ pub(crate) type OnAnswer<A> = Box<dyn FnOnce(Result<A, Unavailable>) + Send>;
 pub(crate) struct LaneFull;
 
 /// What a lane carries.
-pub(super) struct Item<Q, A> {
+pub(super) struct LaneItem<Q, A> {
     pub request: Q,
     pub waiter: Waiter<A>,
 }
@@ -31,7 +31,7 @@ pub(super) struct Waiter<A> {
     pub cause: Option<Traceparent>,
 }
 
-impl<Q, A> Item<Q, A> {
+impl<Q, A> LaneItem<Q, A> {
     /// Gives whoever waits the answer.
     pub(super) fn finish(self, answer: Result<A, Unavailable>) {
         (self.waiter.done)(answer);
@@ -40,7 +40,7 @@ impl<Q, A> Item<Q, A> {
 
 /// How much a lane holds.
 #[derive(Debug, Default)]
-pub(super) struct Load {
+pub(super) struct LaneLoad {
     items: AtomicUsize,
     bytes: AtomicUsize,
 }
@@ -48,14 +48,14 @@ pub(super) struct Load {
 /// An item's part of the load, from its submission to its answer.
 #[derive(Debug)]
 pub(super) struct LoadShare {
-    load: Arc<Load>,
+    load: Arc<LaneLoad>,
     pub bytes: usize,
 }
 
 impl LoadShare {
     /// A part for an item of so many bytes, if there is space for it.
     pub(super) fn take(
-        load: &Arc<Load>,
+        load: &Arc<LaneLoad>,
         bytes: usize,
         config: &LaneConfig,
     ) -> Result<Self, LaneFull> {

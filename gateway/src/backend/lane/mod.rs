@@ -21,8 +21,8 @@ pub(crate) use item::{LaneFull, OnAnswer};
 pub(crate) use request::Request;
 
 use crate::{backend::Unavailable, config::LaneConfig};
-use caller::Caller;
-use item::{Item, Load, LoadShare, Waiter};
+use caller::BatchCaller;
+use item::{LaneItem, LaneLoad, LoadShare, Waiter};
 use platform::{lifecycle::Lifecycle, telemetry::trace};
 use std::sync::Arc;
 use tokio::{sync::mpsc, time::Instant};
@@ -32,8 +32,8 @@ use worker::Worker;
 pub(crate) struct Lane<Q, A> {
     name: &'static str,
     config: LaneConfig,
-    queue: mpsc::Sender<Item<Q, A>>,
-    load: Arc<Load>,
+    queue: mpsc::Sender<LaneItem<Q, A>>,
+    load: Arc<LaneLoad>,
 }
 
 impl<Q, A> Clone for Lane<Q, A> {
@@ -52,7 +52,7 @@ impl<Q: Request, A: Send + 'static> Lane<Q, A> {
         lifecycle: &Lifecycle,
     ) -> Self {
         let (queue, waiting) = mpsc::channel(config.max_items);
-        let caller = Caller { name, call, config };
+        let caller = BatchCaller { name, call, config };
         lifecycle.spawn_background(Worker::new(config, caller, waiting).run());
         Self { name, config, queue, load: Arc::default() }
     }
@@ -68,7 +68,7 @@ impl<Q: Request, A: Send + 'static> Lane<Q, A> {
         let (since, cause) = (Instant::now(), trace::current());
         let waiter = Waiter { share, done, since, cause };
         // The queue has space for as many items as the load lets in: it is full only when the worker is gone.
-        self.queue.try_send(Item { request, waiter }).map_err(|_| full(LaneFull))
+        self.queue.try_send(LaneItem { request, waiter }).map_err(|_| full(LaneFull))
     }
 
     /// Puts an item at the end of the lane and waits for its answer.

@@ -1,6 +1,6 @@
 //! A lane's task: makes batches of what waits, and puts beside the lane what would hold it up.
 
-use super::{aside::Aside, caller::Caller, item::Item, request::Request};
+use super::{aside::Aside, caller::BatchCaller, item::LaneItem, request::Request};
 use crate::config::LaneConfig;
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use std::sync::Arc;
@@ -8,10 +8,10 @@ use tokio::{sync::mpsc, time::Instant};
 
 pub(super) struct Worker<Q, A> {
     config: LaneConfig,
-    caller: Arc<Caller<Q, A>>,
-    waiting: mpsc::Receiver<Item<Q, A>>,
+    caller: Arc<BatchCaller<Q, A>>,
+    waiting: mpsc::Receiver<LaneItem<Q, A>>,
     /// Taken from the queue and too large for the batch before.
-    next: Option<Item<Q, A>>,
+    next: Option<LaneItem<Q, A>>,
     aside: Aside<Q, A>,
     calls: FuturesUnordered<BoxFuture<'static, CallEnd<Q, A>>>,
     /// Calls in flight: in the lane, and whether there is one beside it.
@@ -22,7 +22,7 @@ pub(super) struct Worker<Q, A> {
 }
 
 /// Where a call was made, and the items whose chats it found busy.
-type CallEnd<Q, A> = (Way, Vec<Item<Q, A>>);
+type CallEnd<Q, A> = (Way, Vec<LaneItem<Q, A>>);
 
 /// Where a call was made.
 #[derive(Clone, Copy, Debug)]
@@ -34,8 +34,8 @@ enum Way {
 impl<Q: Request, A: Send + 'static> Worker<Q, A> {
     pub(super) fn new(
         config: LaneConfig,
-        caller: Caller<Q, A>,
-        waiting: mpsc::Receiver<Item<Q, A>>,
+        caller: BatchCaller<Q, A>,
+        waiting: mpsc::Receiver<LaneItem<Q, A>>,
     ) -> Self {
         Self {
             config,
@@ -80,7 +80,7 @@ impl<Q: Request, A: Send + 'static> Worker<Q, A> {
         self.in_lane == 0 || (self.in_lane < self.config.at_once && Instant::now() >= self.slow_at)
     }
 
-    fn request(&mut self, batch: Vec<Item<Q, A>>) {
+    fn request(&mut self, batch: Vec<LaneItem<Q, A>>) {
         self.in_lane += 1;
         self.slow_at = Instant::now() + self.config.slow_after;
         let caller = Arc::clone(&self.caller);
@@ -88,7 +88,7 @@ impl<Q: Request, A: Send + 'static> Worker<Q, A> {
     }
 
     /// A call is over, but for these items.
-    fn on_call_end(&mut self, way: Way, busy: Vec<Item<Q, A>>) {
+    fn on_call_end(&mut self, way: Way, busy: Vec<LaneItem<Q, A>>) {
         match way {
             Way::InLane => {
                 self.in_lane -= 1;
@@ -120,11 +120,11 @@ impl<Q: Request, A: Send + 'static> Worker<Q, A> {
 /// The next batch: the first item, and whatever else waits, within the bounds. `None` when there will
 /// be none any more. Nothing is lost when this is dropped half-way.
 async fn collect<Q: Request, A>(
-    waiting: &mut mpsc::Receiver<Item<Q, A>>,
-    next: &mut Option<Item<Q, A>>,
+    waiting: &mut mpsc::Receiver<LaneItem<Q, A>>,
+    next: &mut Option<LaneItem<Q, A>>,
     aside: &mut Aside<Q, A>,
     config: &LaneConfig,
-) -> Option<Vec<Item<Q, A>>> {
+) -> Option<Vec<LaneItem<Q, A>>> {
     let first = loop {
         let item = match next.take() {
             Some(item) => item,

@@ -30,7 +30,7 @@ pub(crate) struct Allowance {
 
 /// A command without an answer yet. Dropping it frees its place, whatever became of it.
 #[derive(Debug)]
-pub(crate) struct InFlight(Arc<Account>);
+pub(crate) struct CommandInFlight(Arc<Account>);
 
 impl Account {
     /// What is left. Held for a frame, never across an await.
@@ -39,14 +39,14 @@ impl Account {
     }
 
     /// A place for one more command, if the account has fewer than `most` without an answer.
-    pub(crate) fn try_command(self: &Arc<Self>, most: usize) -> Option<InFlight> {
+    pub(crate) fn try_command(self: &Arc<Self>, most: usize) -> Option<CommandInFlight> {
         // Counted before it is checked: two at once can both be refused, never both admitted.
-        let one = InFlight(Arc::clone(self));
+        let one = CommandInFlight(Arc::clone(self));
         (self.in_flight.fetch_add(1, Ordering::Relaxed) < most).then_some(one)
     }
 }
 
-impl Drop for InFlight {
+impl Drop for CommandInFlight {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
     }

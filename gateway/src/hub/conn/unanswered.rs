@@ -24,22 +24,22 @@ pub(crate) const MAX_UNANSWERED: u32 = 256;
 pub(crate) struct Unanswered {
     count: AtomicU32,
     draining: AtomicBool,
-    /// The connection's task, when it waits for [`Progress`].
+    /// The connection's task, when it waits for [`Intake`].
     waker: AtomicWaker,
     /// Where the dialect's answers name no frame.
     turns: Option<Box<Mutex<Turns<Frame>>>>,
 }
 
-/// What a connection's frames are about to come to.
+/// Whether a connection's next frames are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Progress {
-    /// They are read and answered.
+pub(crate) enum Intake {
+    /// They are.
     Open,
     /// As many as may be are not answered: no more are read now.
     Full,
     /// The node lets the connection go: no more are read, those that were are to be answered.
     Draining,
-    /// And they have been.
+    /// The same, and all have been answered.
     Drained,
 }
 
@@ -60,22 +60,22 @@ impl Unanswered {
         self.waker.wake();
     }
 
-    /// How far the connection is. For its own task, which alone makes it go back to reading.
-    pub(crate) fn progress(&self) -> Progress {
+    /// Whether to read on. For the connection's task, which alone goes back to reading.
+    pub(crate) fn intake(&self) -> Intake {
         // In one order with the stores of others, who look at both after they changed one.
         match (self.draining.load(SeqCst), self.count()) {
-            (true, 0) => Progress::Drained,
-            (true, _) => Progress::Draining,
-            (false, MAX_UNANSWERED..) => Progress::Full,
-            (false, _) => Progress::Open,
+            (true, 0) => Intake::Drained,
+            (true, _) => Intake::Draining,
+            (false, MAX_UNANSWERED..) => Intake::Full,
+            (false, _) => Intake::Open,
         }
     }
 
-    /// Waits until the progress is another one. For the connection's task only.
-    pub(crate) async fn changes_from(&self, known: Progress) {
+    /// Waits until it is no longer as `known`. For the connection's task only.
+    pub(crate) async fn changes_from(&self, known: Intake) {
         poll_fn(|context| {
             self.waker.register(context.waker());
-            if self.progress() == known { Poll::Pending } else { Poll::Ready(()) }
+            if self.intake() == known { Poll::Pending } else { Poll::Ready(()) }
         })
         .await;
     }

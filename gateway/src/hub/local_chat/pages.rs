@@ -174,6 +174,7 @@ mod tests {
     #[test]
     fn the_bytes_of_what_goes_are_given_back() {
         let (mut pages, now) = (Pages::default(), Instant::now());
+        assert!(pages.is_empty());
         let kept: Vec<Arc<Page>> =
             (0..=MAX_KEPT as i64).map(|at| page(at, [at + 1], at + 1)).collect();
         let (last, first) = kept.split_last().unwrap();
@@ -186,5 +187,8 @@ mod tests {
         assert_eq!(pages.forget(now + KEPT), rest, "all but the last");
         assert!(matches!(pages.find(last.after, false), PageSource::Page(_)));
         assert!(matches!(pages.find(first[1].after, false), PageSource::Nowhere));
+        assert!(!pages.is_empty());
+        assert_eq!(pages.forget(now + 2 * KEPT), last.bytes);
+        assert!(pages.is_empty());
     }
 }
