@@ -1,5 +1,5 @@
-//! The api over HTTP: one POST a call, JSON both ways, connections kept alive. Retrying is the
-//! lanes' business; this only turns to another api when one is away.
+//! The api over HTTP: one POST for each call, JSON both ways, over kept-alive connections. It does not retry,
+//! which is up to the lanes; it only turns to the next api when one does not answer.
 
 use crate::backend::{ApiAnswer, Backend, Unavailable};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
@@ -35,11 +35,11 @@ use std::{
     time::Duration,
 };
 
-/// A call that takes longer has failed: longer than the api's own statement timeout would be
-/// pointless, shorter would repeat work that is about to finish.
+/// A call that takes longer has failed. A longer timeout than the api's own statement timeout is pointless;
+/// a shorter one repeats work that is about to finish.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The apis, asked in turn.
+/// The apis. Calls go to one of them until it does not answer, then to the next.
 #[derive(Clone)]
 pub struct HttpBackend {
     inner: Arc<Inner>,
@@ -54,7 +54,8 @@ struct Inner {
 }
 
 impl HttpBackend {
-    /// For these internal listeners and this shared secret; one sentence when it cannot be.
+    /// A backend on these internal listeners, with this shared secret. An error is one sentence for the
+    /// operator. Connects to nothing yet.
     pub fn new<'a>(
         apis: impl Iterator<Item = &'a ServerUrl>,
         token: &Secret,

@@ -1,11 +1,11 @@
-//! What the hub asks of the api, each kind in its own lane: events that a feed or a client misses, chats
-//! as a user may watch them, chats that are to be dormant.
+//! The hub's requests to the api, each kind in its own lane: missing events of feeds and clients, chats as a
+//! user may watch them, chats to mark as dormant.
 
 use crate::{
     backend::{
         Backend, Unavailable,
         lane::{Lane, LaneFull, OnAnswer, ask},
-        outcome::{RequestResult, on_outcome},
+        request_result::{RequestResult, on_result},
     },
     config::LaneConfig,
 };
@@ -65,7 +65,7 @@ impl HubLanes {
         chat: UserChat,
         done: impl FnOnce(RequestResult<ChatView>) + Send + 'static,
     ) -> Result<(), LaneFull> {
-        self.views.submit(chat, on_outcome(done))
+        self.views.submit(chat, on_result(done))
     }
 
     /// A chat as this user may watch it.
@@ -73,7 +73,7 @@ impl HubLanes {
         Ok(self.views.request(chat).await??)
     }
 
-    /// Has the user be woken when this chat stirs; `false` when the user is no member of it.
+    /// Has the api wake the user when the chat gets a message. `false` if the user is not a member of it.
     pub(crate) async fn mark_dormant(&self, chat: UserChat) -> Result<bool, Unavailable> {
         self.dormant.request(chat).await
     }

@@ -1,11 +1,11 @@
-//! What connections ask of the api, each kind in its own lane: sessions to open, commands, read marks,
+//! The connections' requests to the api, each kind in its own lane: sessions to open, commands, read marks,
 //! people and guests by name.
 
 use crate::{
     backend::{
         Backend, Unavailable,
         lane::{Attempt, Call, Lane, LaneFull, Reply, ask},
-        outcome::{RequestResult, on_outcome},
+        request_result::{RequestResult, on_result},
     },
     config::{Config, LaneConfig, LanesConfig},
 };
@@ -38,7 +38,7 @@ pub(crate) struct ApiLanes {
 }
 
 impl ApiLanes {
-    /// Starts the lanes. `on_events` is given the events of own commands as soon as they are committed.
+    /// Starts the lanes. `on_events` gets the events of this node's commands as soon as they are committed.
     pub(crate) fn start(
         backend: &Arc<dyn Backend>,
         config: &Config,
@@ -84,22 +84,23 @@ impl ApiLanes {
         }
     }
 
-    /// Whether a session may open, and what it starts from.
+    /// Opens a session: what its connection starts from, or why it may not open.
     pub(crate) async fn open(&self, session: OpenSession) -> Result<OpenAnswer, Unavailable> {
         self.opens.request(session).await
     }
 
-    /// Puts a command into its chat's lane: a sender's commands to a chat keep their order.
+    /// Puts a command into its chat's lane, so that a sender's commands to a chat keep their order. `done`
+    /// gets the outcome on the lane's task.
     pub(crate) fn post(
         &self,
         command: Command,
         done: impl FnOnce(RequestResult<Receipt>) + Send + 'static,
     ) -> Result<(), LaneFull> {
         let lane = command.chat_id.0.unsigned_abs() as usize % self.posts.len();
-        self.posts[lane].submit(command, on_outcome(done))
+        self.posts[lane].submit(command, on_result(done))
     }
 
-    /// Passes a read mark on; a later one includes those that are lost.
+    /// Sends a read mark. A later mark makes up for a lost one.
     pub(crate) fn mark_read(&self, mark: ReadMark) -> Result<(), LaneFull> {
         self.reads.submit(mark, Box::new(|_| ()))
     }
@@ -136,7 +137,7 @@ fn post_call(
     })
 }
 
-/// What an api says of a command, in the lane's words.
+/// The api's result of a command as the lane's reply.
 fn reply(result: Result<Receipt, Refusal>) -> Reply<Result<Receipt, Refusal>> {
     match result {
         Err(Refusal { code: Code::Busy, .. }) => Reply::Busy,

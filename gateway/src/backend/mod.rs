@@ -1,10 +1,10 @@
-//! What a gateway asks of the api. The gateway may not know who answers: over HTTP in a cluster, by direct
-//! calls in one process.
+//! The gateway's calls to the api. The gateway does not know who answers them: an api over HTTP in a cluster,
+//! the api's own functions in one process.
 //!
 //! - `http.rs`: the api over HTTP
 //! - `lane/`: batches and repeats of one kind of request; `lanes.rs`: the lanes of connections;
 //!   `hub_lanes.rs`: those of the hub
-//! - `outcome.rs`: what became of a request that the api may refuse
+//! - `request_result.rs`: what became of a request that the api may refuse
 //! - `keys.rs`: the public keys that tokens are verified with
 
 pub mod http;
@@ -12,7 +12,7 @@ pub(crate) mod hub_lanes;
 pub(crate) mod keys;
 pub(crate) mod lane;
 pub(crate) mod lanes;
-pub(crate) mod outcome;
+pub(crate) mod request_result;
 #[cfg(test)]
 pub(crate) mod scripted;
 
@@ -54,26 +54,26 @@ pub trait Backend: Send + Sync + 'static {
     fn jwks(&self) -> ApiAnswer<Jwks>;
 }
 
-/// An answer on its way.
+/// A pending answer to a whole batch.
 pub type ApiAnswer<T> = BoxFuture<'static, Result<T, Unavailable>>;
 
 /// There is no answer. Whether the call took effect is unknown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unavailable {
-    /// Nobody answered, or for a reason that does not lie in what was asked: the same call may be
-    /// answered a moment later, or by another api.
+    /// Nobody answered, or the api failed for a reason of its own. The same call may be answered a moment
+    /// later, or by another api.
     #[error("the api did not answer: {0}")]
     NotAnswered(String),
-    /// The api does not take this call, or its answer cannot be taken: too long, or not as agreed.
-    /// The same call would end the same way.
+    /// The api does not accept this call, or its answer is too long or malformed. The same call would end
+    /// the same way.
     #[error("the api refused the call: {0}")]
     Refused(String),
 }
 
 impl Unavailable {
-    /// For an answer that says no. Only what judges the body stays the same for the same body; all
-    /// else, a wrong secret or an unknown path too, is the api's state and nothing that smaller calls
-    /// would get around.
+    /// The error for an HTTP status other than 200. Only a status that judges the body repeats for the same
+    /// body. Any other one, such as for a wrong secret or an unknown path, depends on the api's state, and a
+    /// smaller call would not get around it.
     pub fn status(status: u16, why: String) -> Self {
         match status {
             400 | 413 | 422 => Self::Refused(why),

@@ -3,7 +3,7 @@
 //! in between. Runs on the connection's own task; which chats go on when is `join_queue.rs`'s.
 
 use crate::{
-    backend::{Unavailable, outcome::RequestError},
+    backend::{Unavailable, request_result::RequestError},
     dialect::refusal,
     hub::{
         Hub,
@@ -87,7 +87,7 @@ pub(crate) async fn join(hub: Arc<Hub>, conn: Arc<Conn>, mut join: Join) -> Join
     }
 }
 
-/// Sends events that the client missed, which may be at hand as a `whole`, at the pace at which it reads.
+/// Sends missed events at the pace at which the client reads. `whole` is all of them in one frame, if at hand.
 async fn send(
     conn: &Conn,
     join: &mut Join,
@@ -107,7 +107,7 @@ async fn send(
     }
 }
 
-/// What the client missed cannot be had: it goes on at the chat's end.
+/// Nobody can supply what the client missed, so it goes on at the chat's end.
 fn resync(conn: &Conn, join: &mut Join) {
     metrics::counter!("gateway_resyncs_total").increment(1);
     let (chat_id, seq) = (join.chat_id, join.head.max(join.after));
@@ -115,8 +115,8 @@ fn resync(conn: &Conn, join: &mut Join) {
     (join.after, join.target) = (seq, None);
 }
 
-/// The api does not allow it any more: the answer to the client's frame, if that asked for it, or
-/// what is said of a chat that one loses.
+/// The user may no longer watch the chat. Answers the client's `subscribe` if that caused the join;
+/// otherwise tells the client that it lost the chat.
 fn on_refusal(conn: &Conn, join: &mut Join, why: &Refusal) {
     match join.announce.take() {
         Some(Announce::Subscribed(granted)) => {
@@ -127,7 +127,7 @@ fn on_refusal(conn: &Conn, join: &mut Join, why: &Refusal) {
     }
 }
 
-/// Why a window closes whose chat the api refused.
+/// The close for a window whose chat the api refused.
 pub(crate) fn close_for(refusal: &Refusal) -> Close {
     match refusal.code {
         Code::ChatNotFound => Close::ChatNotFound,

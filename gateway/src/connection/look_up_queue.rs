@@ -1,6 +1,6 @@
-//! What a connection's frames need before they can be answered: look-ups, one after the other in the
-//! order of the frames, beside everything else that the connection does. Nothing waits for them but
-//! the answers that need them. It does not know how anything is looked up.
+//! The look-ups that a connection's frames need before they can be answered. They run one at a time, in the
+//! order of the frames, beside everything else that the connection does. This file does not know how
+//! anything is looked up.
 
 use crate::{connection::answer::Answer, hub::conn::unanswered::Intake};
 use futures_util::future::BoxFuture;
@@ -12,9 +12,9 @@ use protocol::{
 };
 use std::{collections::VecDeque, future::pending, mem};
 
-/// The most frames of a connection that wait for the look-up of one before; more are left unread until
-/// there are fewer. Each may hold the longest text, so it is a bound of memory; and one at a time goes
-/// to the api, so that no connection's flood is others' wait. A look-up takes a millisecond or two.
+/// How many frames of a connection may wait behind a look-up. Further ones are left unread until fewer wait.
+/// Each may hold the longest text, so this bounds memory. Only one look-up at a time goes to the api, so that
+/// one connection's flood does not delay others. A look-up takes a millisecond or two.
 pub(crate) const MAX_WAITING: usize = 8;
 
 /// A frame that needs a look-up, or that must not overtake one.
@@ -26,13 +26,13 @@ pub(crate) enum Question {
     Guest { name: String, action: Option<Action> },
     /// A chat as the user may watch it.
     Subscribe { id: Option<String>, chat_id: ChatId, after: Option<Seq> },
-    /// Nothing: it is in here to stay behind its `subscribe`.
+    /// Needs no look-up, but must stay behind its `subscribe`.
     Unsubscribe { id: Option<String>, chat_id: ChatId },
     /// Whose token this is.
     Renew { id: Option<String>, token: String },
 }
 
-/// What is done on the connection `C` once a look-up has ended.
+/// Runs on the connection `C` after a look-up has ended.
 pub(crate) type Then<C> = Box<dyn FnOnce(&mut C) -> Result<(), Close> + Send>;
 
 /// A look-up under way.
@@ -47,7 +47,7 @@ pub(crate) fn then<C>(then: impl FnOnce(&mut C) -> Result<(), Close> + Send + 's
 pub(crate) struct LookUpQueue<C> {
     under_way: Option<LookUp<C>>,
     waiting: VecDeque<(Question, Answer)>,
-    /// Frames are left unread, for a reason that was counted.
+    /// Whether frames are left unread. The reason has been counted.
     paused: bool,
 }
 
@@ -81,7 +81,7 @@ impl<C> LookUpQueue<C> {
         self.under_way = Some(look_up);
     }
 
-    /// What to do now that the look-up under way has ended. Safe to drop while it waits.
+    /// Waits for the look-up under way and returns what to run then. Can be dropped safely while it waits.
     pub(crate) async fn finish(&mut self) -> Then<C> {
         match &mut self.under_way {
             Some(look_up) => {

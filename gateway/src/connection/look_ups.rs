@@ -1,5 +1,5 @@
-//! How each frame that needs a look-up has it, and what is done on the connection afterwards. In which
-//! order is `look_up_queue.rs`'s business.
+//! Starts the look-up that a frame needs, and carries the frame out afterwards. `look_up_queue.rs` keeps the
+//! order.
 
 use crate::{
     connection::{
@@ -46,7 +46,7 @@ impl Connection {
         }
     }
 
-    /// Looks up whose token this is, to go on with it.
+    /// Verifies a token, then renews the session with it.
     fn verify(&self, id: Option<String>, token: String, answer: Answer) -> LookUp<Self> {
         let gateway = Arc::clone(self.gateway());
         Box::pin(async move {

@@ -1,9 +1,10 @@
-//! The life of one connection, in whatever dialect: it opens, then frames in and events out until either
-//! side ends it. This task owns the socket; everybody else holds a [`Conn`].
+//! The life of one connection in any dialect: it opens, then reads frames and writes events until either side
+//! ends it. This task owns the socket; everybody else holds a [`Conn`].
 //!
 //! - `presented.rs`, `greeting.rs`, `opening/`: until its client is known
 //! - `session.rs`: what each frame leads to, a pure state machine
-//! - `look_up_queue.rs`, `look_ups.rs`, `people.rs`, `guest_names.rs`, `subscribing.rs`: what a frame needs first
+//! - `look_up_queue.rs`, `look_ups.rs`, `people.rs`, `guest_names.rs`, `subscribing.rs`: what a frame
+//!   needs first
 //! - `posting.rs`, `answer.rs`: a command's way to the api, and the answer that each frame is owed
 //! - `join_queue.rs`, `joining.rs`: how it comes to watch chats from where its client stopped
 //! - `heartbeat.rs`: when it is pinged and given up
@@ -116,9 +117,9 @@ pub(crate) struct Connection {
     pub(crate) names: GuestNames,
     pub(crate) look_ups: LookUpQueue<Self>,
     pub(crate) joins: JoinQueue,
-    /// Whether the first chats have come in and others know that the user is here.
+    /// Whether the first chats have been joined and others know that the user is here.
     settled: bool,
-    /// The chats that are to hear so then.
+    /// The chats to tell so then.
     shares: Vec<ChatId>,
     #[expect(
         dead_code,
@@ -223,7 +224,7 @@ impl Connection {
         &self.registered.conn
     }
 
-    /// Chats that came while the connection was open, or that it was detached from.
+    /// Queues joins from the hub: new chats, and chats that the connection did not keep up with.
     fn on_joins(&mut self, joins: Vec<Join>) {
         if joins.is_empty() {
             return;
@@ -240,7 +241,7 @@ impl Connection {
         self.join_waiting();
     }
 
-    /// Joins what may be joined now.
+    /// Starts the joins that may start now. After the first ones, tells others that the user is here.
     pub(crate) fn join_waiting(&mut self) {
         self.joins.start(&self.registered.gateway.hub, &self.registered.conn);
         if self.settled || !self.joins.is_settled() {
@@ -256,7 +257,7 @@ impl Connection {
         }
     }
 
-    /// What was shown to a client that cannot say what it has read.
+    /// Marks as read what was shown to a client that cannot say what it has read.
     fn mark_read(&self, reads: Vec<(ChatId, Seq)>) {
         let Some(user_id) = self.conn().user_id() else { return };
         for (chat_id, message_id) in reads {
@@ -349,8 +350,8 @@ fn time_left(session: &Session) -> Duration {
     Duration::from_millis(u64::try_from(left).unwrap_or_default())
 }
 
-/// Writes what the kernel did not take at once. A client of which it takes nothing for `patience` is
-/// too slow; an order to close ends it, unless this is what goes before the close.
+/// Writes what the kernel did not take at once. A client is too slow if the kernel takes nothing for
+/// `patience`. An order to close interrupts the write, unless these are the last frames before the close.
 async fn write_rest(
     socket: &mut Socket,
     frames: &mut VecDeque<Frame>,

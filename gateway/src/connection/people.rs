@@ -1,9 +1,9 @@
-//! What frames that name a person need before they can be posted: the private chat with that person,
-//! or the guest of that name. Who may be written to and who may take a name is the api's to say; that
-//! one client's messages keep their order is [`crate::connection::look_up_queue`]'s.
+//! Finds the private chat with a person, or the guest of a name, before a frame that names them is posted.
+//! The api decides who may write to whom and who may take a name. [`crate::connection::look_up_queue`] keeps
+//! the order of a client's messages.
 
 use crate::{
-    backend::outcome::{RequestError, RequestResult},
+    backend::request_result::{RequestError, RequestResult},
     config::Config,
     connection::{
         Connection,
@@ -26,7 +26,7 @@ use protocol::{
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 impl Connection {
-    /// Looks for the private chat with a person, to post to it.
+    /// Finds the private chat with a person, then posts to it. `None` for a guest, who has no chats.
     pub(crate) fn find_peer(
         &self,
         to: Peer,
@@ -49,7 +49,7 @@ impl Connection {
         }))
     }
 
-    /// Looks for a guest, to let it take its name and say something under it.
+    /// Finds a guest, lets it take its name, then posts what it says. `None` for a user.
     pub(crate) fn find_guest(
         &self,
         name: String,
@@ -92,7 +92,7 @@ impl Connection {
     }
 }
 
-/// A guest that may do what it wants to.
+/// A guest who may post.
 struct Found {
     guest: UserRef,
     /// This connection has not used the name before.
@@ -104,8 +104,8 @@ enum NoGuest {
     TooMuch(Duration),
 }
 
-/// The guest of this name, who is `known` when the connection used it before. `says`: it says
-/// something, which its network may do so often only, as it may take names.
+/// The guest of this name; `known` if the connection used the name before. The network's limits bound how
+/// many messages its guests send (`says`) and how many names they take.
 async fn guest(
     gateway: &Gateway,
     network: IpAddr,
@@ -126,13 +126,13 @@ async fn guest(
     Ok(Found { guest, newcomer: true })
 }
 
-/// Whether the guests of a network may do one more of these.
+/// Takes one from the limit of a network's guests.
 async fn permit(gateway: &Gateway, what: &str, network: IpAddr, rate: Rate) -> Result<(), NoGuest> {
     let key = format!("{what}:{network}");
     gateway.limiter.try_take(&key, &rate).await.map_err(NoGuest::TooMuch)
 }
 
-/// What the api found, or what the client is told instead.
+/// The api's result, or the `error` for the client.
 fn result<T>(outcome: RequestResult<T>, wait: Duration) -> Result<T, ErrorFrame> {
     outcome.map_err(|error| {
         Box::new(match error {

@@ -1,8 +1,8 @@
-//! How a command of a connection reaches the api and what its client is told of the outcome. The lane
-//! keeps the order; nothing here waits.
+//! Sends a connection's commands to the api and tells the client the outcome. The lane keeps their order.
+//! Nothing here waits.
 
 use crate::{
-    backend::outcome::{RequestError, RequestResult},
+    backend::request_result::{RequestError, RequestResult},
     connection::{Connection, answer::Answer},
     dialect::{Window, refusal, try_later},
 };
@@ -19,7 +19,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 impl Connection {
-    /// Has a command carried out; `id` is its frame's.
+    /// Sends a command to its lane. `answer` gets an `ack` or an `error` with the frame's `id`.
     pub(crate) fn post(&self, id: Option<String>, command: Command, answer: Answer) {
         let config = &self.gateway().hub.config;
         let Some(in_flight) = self.conn().account.try_command(config.account.in_flight) else {
@@ -73,8 +73,8 @@ impl Connection {
         }
     }
 
-    /// What is kept of a message until its receipt is there: nothing but in the one dialect that
-    /// has client message ids and no `ack`.
+    /// The part of a message to keep until its receipt arrives. `None` except in the one dialect that has
+    /// client message ids and no `ack`.
     fn pending_echo(&self, id: Option<&str>, action: &Action) -> Option<PendingEcho> {
         match (self.conn().window, action) {
             (Window::Chat(_), Action::Send { text, .. }) => Some(PendingEcho {
@@ -92,7 +92,7 @@ fn count(result: &'static str) {
     metrics::counter!("gateway_command_results_total", "result" => result).increment(1);
 }
 
-/// A message that its sender may be shown once more.
+/// A message that its sender may have to see again.
 struct PendingEcho {
     sender: UserRef,
     text: String,
@@ -100,8 +100,8 @@ struct PendingEcho {
 }
 
 impl PendingEcho {
-    /// The message was stored before and makes no event; its sender, who repeats it because the
-    /// first answer was lost, is shown what was stored.
+    /// The stored message as an event for its sender. A repeat makes no event of its own, and the sender
+    /// repeated it because the first answer was lost.
     fn repeat(self, chat_id: ChatId, receipt: Receipt) -> ServerFrame {
         let message = Message {
             id: receipt.message_id,

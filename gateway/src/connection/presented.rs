@@ -1,5 +1,5 @@
-//! What came with an upgrade to say who the client is, and from which page. Whose token it is, is
-//! checked in `opening/`.
+//! Reads from an upgrade request who the client is, and whether its page is of an allowed origin. The files in
+//! `opening/` verify the token.
 
 use axum::http::{HeaderMap, header};
 use platform::{
@@ -41,7 +41,7 @@ impl Presented {
         }
     }
 
-    /// The token, or what its absence leads to where one is needed.
+    /// The token, or the close for a client that needs one and has none.
     pub(crate) fn token(self) -> Result<String, Close> {
         match self {
             Self::Token(token) => Ok(token),

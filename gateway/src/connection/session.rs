@@ -1,5 +1,5 @@
-//! What a client's frames lead to, whatever dialect they came in. A pure state machine: no socket, no
-//! clock, no lock. [`Session`] is a connection whose client is known; a native one that has not said
+//! Decides what a client's frames lead to, in every dialect. A pure state machine: no socket, no clock, no
+//! lock. [`Session`] is a connection whose client is known; a native one that has not said
 //! hello yet is a [`crate::connection::greeting::Greeting`].
 
 use crate::{
@@ -60,9 +60,9 @@ impl Session {
         }
     }
 
-    /// A text frame by this speaker, out of what is left to its account. `now` counts from any fixed
-    /// start, the same for all of the account's connections; `fallback_id` makes a client message id for
-    /// a message without one.
+    /// Decides on a text frame of this speaker. `allowance` is what the account has left. `now` counts from
+    /// any fixed start, the same for all of the account's connections. `fallback_id` makes a client message
+    /// id for a message without one. An error closes the connection.
     pub(crate) fn on_text(
         &self,
         text: &str,
@@ -114,7 +114,7 @@ impl Session {
         self.on_frame(frame, user.id, allowance, now, fallback_id)
     }
 
-    /// A frame of this user that is well-formed and in time.
+    /// Decides on a user's frame that is well-formed and within the rate.
     fn on_frame(
         &self,
         frame: ClientFrame,
@@ -172,7 +172,7 @@ impl Session {
         self.refuse(refusal(None, Code::TextOnly, "Frames are JSON text."), allowance, now)
     }
 
-    /// Something else was wrong with a frame: the answer to it, unless that happens too often.
+    /// Answers a wrong frame with this `error`. Too many of them close the connection.
     pub(crate) fn refuse(
         &self,
         error: ServerFrame,
@@ -183,8 +183,8 @@ impl Session {
             .map(|()| Effect::Reply(error))
     }
 
-    /// A fresh token of session `new` verified, on a connection of session `own`: the answer to the
-    /// frame that brought it.
+    /// Extends the session by a fresh token, if that belongs to the connection's own session. Returns the
+    /// answer to the frame that brought it.
     pub(crate) fn renew(
         &mut self,
         id: Option<String>,

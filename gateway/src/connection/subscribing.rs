@@ -1,8 +1,7 @@
-//! How a client comes to watch a chat that it asks for, and how it stops. The joining itself is
-//! `joining.rs`'s business.
+//! Lets a client watch a chat that it asks for, and stop watching it. `joining.rs` does the joining itself.
 
 use crate::{
-    backend::outcome::{RequestError, RequestResult},
+    backend::request_result::{RequestError, RequestResult},
     connection::{
         Connection,
         answer::Answer,
@@ -22,7 +21,7 @@ use protocol::{
 use std::sync::Arc;
 
 impl Connection {
-    /// Looks a chat up as the user may watch it, to join it; refused at once when there are too many.
+    /// Views a chat as the user, then joins it. Refused at once if the connection watches too many chats.
     pub(crate) fn view(
         &self,
         id: Option<String>,
@@ -47,14 +46,13 @@ impl Connection {
         }))
     }
 
-    /// Whether the connection, which watches as many chats as it may or is about to, would have to watch
-    /// one more for this.
+    /// Whether the chat would be one more than the connection may watch. Chats on their way in count.
     fn is_too_much(&self, chat_id: ChatId) -> bool {
         let many = self.conn().watch_count() + self.joins.len();
         self.gateway().hub.config.max_chats <= many && !self.conn().watches(chat_id)
     }
 
-    /// The api's answer about a chat to subscribe to.
+    /// Joins a chat that the api lets the user watch; otherwise answers with the refusal.
     fn subscribe(
         &mut self,
         (id, after): (Option<String>, Option<Seq>),

@@ -2,7 +2,7 @@
 //! became active. The connection's own task joins the chat.
 
 use crate::{
-    backend::outcome::RequestResult,
+    backend::request_result::RequestResult,
     dialect::Window,
     hub::{
         Hub,

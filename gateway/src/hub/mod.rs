@@ -30,7 +30,7 @@ pub(crate) mod users;
 pub(crate) mod watching;
 
 use crate::{
-    backend::{hub_lanes::HubLanes, outcome::RequestResult},
+    backend::{hub_lanes::HubLanes, request_result::RequestResult},
     config::Config,
     hub::{conn::Conn, crowds::Crowds, local_chat::LocalChat, pace::Pace, users::Users},
 };

@@ -1,6 +1,6 @@
-//! What waits beside a lane: the items of chats that somebody else holds. They are asked about by
-//! themselves, in their order, until each chat has answered; meanwhile the lane goes on with all
-//! other chats.
+//! The items of busy chats, which wait beside a lane. Another transaction holds the rows of these chats. A
+//! call of their own repeats the items, in order, until each chat has answered. Meanwhile the lane goes on
+//! with all other chats.
 
 use super::{item::LaneItem, request::Request};
 use crate::{backend::Unavailable, config::LaneConfig};
@@ -10,11 +10,11 @@ use std::{
     time::Duration,
 };
 
-/// Items of busy chats, each chat's in order. Bounded with the lane's load.
+/// The items of busy chats, in order within each chat. They count in the lane's load, which bounds them.
 pub(super) struct Aside<Q, A> {
-    /// A chat stays here without items while those it had are asked about.
+    /// A chat whose items are all in a call stays here with an empty queue.
     chats: HashMap<ChatId, VecDeque<LaneItem<Q, A>>>,
-    /// The chats, the longest not asked about first.
+    /// The chats in the order of their next turns.
     turns: VecDeque<ChatId>,
 }
 
@@ -27,7 +27,7 @@ impl<Q: Request, A> Aside<Q, A> {
         self.chats.is_empty()
     }
 
-    /// Gives the item back, unless earlier ones of its chat are here: then it waits behind them.
+    /// Holds an item whose chat is busy, behind the chat's earlier items. Gives any other item back.
     pub(super) fn hold_if_busy(&mut self, item: LaneItem<Q, A>) -> Option<LaneItem<Q, A>> {
         let queue = item.request.chat().and_then(|chat| self.chats.get_mut(&chat));
         match queue {
@@ -39,8 +39,8 @@ impl<Q: Request, A> Aside<Q, A> {
         }
     }
 
-    /// Takes in items that found their chats busy. They are earlier than what is here of their chats.
-    /// Those that have been tried for long enough fail.
+    /// Adds items that found their chats busy, before any other items of these chats. Items that have
+    /// been tried for `give_up_after` fail instead.
     pub(super) fn add(&mut self, busy: Vec<LaneItem<Q, A>>, give_up_after: Duration) {
         let late = |item: &LaneItem<Q, A>| item.waiter.since.elapsed() > give_up_after;
         let (late, busy): (Vec<_>, Vec<_>) = busy.into_iter().partition(late);
@@ -60,7 +60,7 @@ impl<Q: Request, A> Aside<Q, A> {
         }
     }
 
-    /// The next items to ask about: of each chat in turn the same number, within a call's bounds.
+    /// The items of the next call: the same number from each chat in turn, within the bounds of a call.
     pub(super) fn batch(&mut self, config: &LaneConfig) -> Vec<LaneItem<Q, A>> {
         let share = (config.max_batch / self.turns.len().max(1)).max(1);
         let (mut batch, mut bytes) = (Vec::new(), 0);
@@ -83,7 +83,7 @@ impl<Q: Request, A> Aside<Q, A> {
         batch
     }
 
-    /// Lets go of the chats that have nothing waiting any more: they are the lane's again.
+    /// Drops the chats without items. The lane serves them again.
     pub(super) fn drop_empty(&mut self) {
         self.chats.retain(|_, queue| !queue.is_empty());
         let chats = &self.chats;

@@ -1,5 +1,5 @@
-//! Has a batch answered: repeats a call that nobody answered, and takes apart one that was refused,
-//! until the item that it hangs on fails alone.
+//! Calls the api until a batch is answered. A call without an answer is repeated. A refused call is halved
+//! until the item that caused the refusal fails alone.
 
 use super::{
     item::{LaneItem, Waiter},
@@ -15,16 +15,16 @@ use protocol::id::ChatId;
 use std::{collections::HashSet, sync::Arc};
 use tokio::time::Instant;
 
-/// One call: the items in order, to replies in the same order.
+/// One call to the api. It answers with one reply for each request, in the same order.
 pub(crate) type Call<Q, A> = Box<
     dyn Fn(Vec<Q>, Attempt) -> BoxFuture<'static, Result<Vec<Reply<A>>, Unavailable>> + Send + Sync,
 >;
 
-/// What became of one item of a call.
+/// The reply to one item of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reply<A> {
     Answer(A),
-    /// Somebody else holds its chat: ask again, before anything later for this chat.
+    /// Another transaction holds its chat. The item must be repeated before any later item of this chat.
     Busy,
 }
 
@@ -32,12 +32,12 @@ pub(crate) enum Reply<A> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Attempt {
     First,
-    /// An earlier call got no answer, and may have taken effect all the same.
+    /// An earlier call got no answer. It may have taken effect.
     Again,
 }
 
-/// The most refusals that one batch is taken apart for. One bad item of 200 needs eight; an api that
-/// refuses everything is not asked four hundred times for each batch.
+/// How many refusals halve a batch before the rest fails. One bad item among 200 takes eight. The bound
+/// keeps an api that refuses everything from getting four hundred calls for each batch.
 const MAX_REFUSALS: usize = 32;
 
 /// A lane's call that asks the backend: see [`call`].
@@ -50,7 +50,7 @@ where
     call(move |requests| function(&*backend, requests))
 }
 
-/// Wraps a function, to which one attempt is like another and nothing is ever busy, as a lane's call.
+/// Makes a function a lane's call. The function treats a repeat like a first call and finds no chat busy.
 pub(crate) fn call<Q, A, F, Fut>(function: F) -> Call<Q, A>
 where
     F: Fn(Vec<Q>) -> Fut + Send + Sync + 'static,
@@ -70,7 +70,7 @@ pub(super) struct BatchCaller<Q, A> {
 }
 
 impl<Q: Request, A: Send> BatchCaller<Q, A> {
-    /// Has the items answered, in order; returns those whose chats are busy, in order.
+    /// Calls until every item has its answer or found its chat busy. Returns the busy ones, in order.
     pub(super) async fn carry_out(&self, batch: Vec<LaneItem<Q, A>>) -> Vec<LaneItem<Q, A>> {
         metrics::histogram!("gateway_lane_batch_size", "lane" => self.name)
             .record(batch.len() as f64);
@@ -89,7 +89,7 @@ impl<Q: Request, A: Send> BatchCaller<Q, A> {
         busy
     }
 
-    /// The items whose chats are busy, and whether all the others were answered.
+    /// The items that found their chats busy, and whether all others were answered.
     async fn answer_all(&self, batch: Vec<LaneItem<Q, A>>) -> (Vec<LaneItem<Q, A>>, bool) {
         let started = Instant::now();
         let mut busy = BusyItems { items: Vec::new(), chats: HashSet::new() };
@@ -141,7 +141,7 @@ impl<Q: Request, A: Send> BatchCaller<Q, A> {
         (busy.items, all)
     }
 
-    /// Calls until there is an answer, a refusal, or it is too late for one.
+    /// Repeats one call until it is answered or refused, or until `give_up_after` has passed.
     async fn answer(
         &self,
         requests: &[Q],
@@ -186,7 +186,7 @@ impl<Q: Request, A: Send> BatchCaller<Q, A> {
     }
 }
 
-/// Items that found their chats busy, and all later ones for these chats.
+/// The items that found their chats busy, and all later items of these chats.
 struct BusyItems<Q, A> {
     items: Vec<LaneItem<Q, A>>,
     chats: HashSet<ChatId>,
@@ -198,7 +198,7 @@ impl<Q: Request, A> BusyItems<Q, A> {
         self.items.push(item);
     }
 
-    /// What of a part may still be asked.
+    /// Moves the items of busy chats here and returns the others.
     fn take_free(&mut self, part: Vec<LaneItem<Q, A>>) -> Vec<LaneItem<Q, A>> {
         if self.chats.is_empty() {
             return part;

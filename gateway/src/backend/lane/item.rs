@@ -1,4 +1,4 @@
-//! An item of a lane: the request, who waits for its answer, and its part of what the lane may hold.
+//! An item of a lane: the request, the waiter for its answer, and its share of what the lane may hold.
 
 use crate::{backend::Unavailable, config::LaneConfig};
 use protocol::traceparent::Traceparent;
@@ -8,44 +8,44 @@ use std::sync::{
 };
 use tokio::time::Instant;
 
-/// What to do with an item's answer. Called once, on the lane's task: it must not block.
+/// Receives an item's answer. Called once, on the lane's task, so it must not block.
 pub(crate) type OnAnswer<A> = Box<dyn FnOnce(Result<A, Unavailable>) + Send>;
 
-/// The lane has as many items waiting as it may: come back a little later.
+/// The lane holds as many items or bytes as it may. A later try may succeed.
 #[derive(Debug, thiserror::Error)]
 #[error("too many requests are waiting")]
 pub(crate) struct LaneFull;
 
-/// What a lane carries.
+/// One request in a lane.
 pub(super) struct LaneItem<Q, A> {
     pub request: Q,
     pub waiter: Waiter<A>,
 }
 
-/// Who waits for an item's answer, and since when.
+/// The waiter for an item's answer.
 pub(super) struct Waiter<A> {
     pub share: LoadShare,
     pub done: OnAnswer<A>,
     pub since: Instant,
-    /// The span that the item belongs to, where that is recorded.
+    /// The span that the item belongs to, if its trace is recorded.
     pub cause: Option<Traceparent>,
 }
 
 impl<Q, A> LaneItem<Q, A> {
-    /// Gives whoever waits the answer.
+    /// Gives the answer to the waiter and frees the item's share of the load.
     pub(super) fn finish(self, answer: Result<A, Unavailable>) {
         (self.waiter.done)(answer);
     }
 }
 
-/// How much a lane holds.
+/// The items and bytes that a lane holds.
 #[derive(Debug, Default)]
 pub(super) struct LaneLoad {
     items: AtomicUsize,
     bytes: AtomicUsize,
 }
 
-/// An item's part of the load, from its submission to its answer.
+/// An item's share of the load, held from its submission to its answer.
 #[derive(Debug)]
 pub(super) struct LoadShare {
     load: Arc<LaneLoad>,
@@ -53,7 +53,7 @@ pub(super) struct LoadShare {
 }
 
 impl LoadShare {
-    /// A part for an item of so many bytes, if there is space for it.
+    /// Takes a share for an item of `bytes`, if the lane has space for it.
     pub(super) fn take(
         load: &Arc<LaneLoad>,
         bytes: usize,

@@ -1,10 +1,10 @@
-//! A lane to the backend: few calls in flight, and whatever arrives meanwhile is the next batch. So
-//! batches grow with the load, and an idle lane adds no delay. Where more calls than one are allowed, the
-//! next goes beside one that is slow; with one call in flight, order is kept. A request that cannot be
-//! answered does no harm to those beside or behind it.
+//! A lane to the backend. It has few calls in flight and collects what arrives meanwhile into the next batch,
+//! so batches grow with the load and an idle lane adds no delay. A lane with one call in flight keeps the
+//! order of its items; where more are allowed, the next call starts beside a slow one. A request that cannot
+//! be answered does not hold up the requests beside or behind it.
 //!
 //! - `request.rs`, `item.rs`: what a lane carries, and what each weighs
-//! - `worker.rs`: makes batches; `caller.rs`: has a batch answered; `aside.rs`: items of busy chats
+//! - `worker.rs`: makes batches; `caller.rs`: calls until a batch is answered; `aside.rs`: items of busy chats
 
 mod aside;
 mod caller;
@@ -57,8 +57,8 @@ impl<Q: Request, A: Send + 'static> Lane<Q, A> {
         Self { name, config, queue, load: Arc::default() }
     }
 
-    /// Puts an item at the end of the lane; `done` gets its answer. Never blocks. A lane that is full
-    /// is counted.
+    /// Puts a request at the end of the lane. `done` gets its answer, on the lane's task. Never blocks.
+    /// Counts a refusal by a full lane.
     pub(crate) fn submit(&self, request: Q, done: OnAnswer<A>) -> Result<(), LaneFull> {
         let full = |LaneFull| {
             metrics::counter!("gateway_lane_full_total", "lane" => self.name).increment(1);
@@ -71,7 +71,7 @@ impl<Q: Request, A: Send + 'static> Lane<Q, A> {
         self.queue.try_send(LaneItem { request, waiter }).map_err(|_| full(LaneFull))
     }
 
-    /// Puts an item at the end of the lane and waits for its answer.
+    /// Puts a request at the end of the lane and waits for its answer. A full lane counts as no answer.
     pub(crate) async fn request(&self, request: Q) -> Result<A, Unavailable> {
         let (answer, answered) = tokio::sync::oneshot::channel();
         let done = Box::new(move |result| {

@@ -7,16 +7,16 @@ use protocol::{
     id::ChatId,
 };
 
-/// About what a request takes beside its texts: in a call, 200 bytes of JSON; in memory, the item
-/// with what is to be done with its answer.
+/// The approximate size of a request without its texts: 200 bytes of JSON in a call, or the item and its
+/// callback in memory.
 pub(crate) const ITEM_BYTES: usize = 256;
 
-/// A request to the api that may stand in a lane.
+/// A request to the api that a lane can carry.
 pub(crate) trait Request: Clone + Send + Sync + 'static {
-    /// What it weighs: [`ITEM_BYTES`] and all its texts and names, which clients wrote.
+    /// Its size: [`ITEM_BYTES`] and the bytes of all texts and names that clients wrote.
     fn bytes(&self) -> usize;
 
-    /// The chat for whose row the api waits, and within which order is kept.
+    /// The chat whose row the api locks for it. A lane keeps the order of requests within a chat.
     fn chat(&self) -> Option<ChatId> {
         None
     }

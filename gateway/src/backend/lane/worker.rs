@@ -1,4 +1,4 @@
-//! A lane's task: makes batches of what waits, and puts beside the lane what would hold it up.
+//! A lane's task. It makes batches of the waiting items and moves the items of busy chats beside the lane.
 
 use super::{aside::Aside, caller::BatchCaller, item::LaneItem, request::Request};
 use crate::config::LaneConfig;
@@ -14,14 +14,14 @@ pub(super) struct Worker<Q, A> {
     next: Option<LaneItem<Q, A>>,
     aside: Aside<Q, A>,
     calls: FuturesUnordered<BoxFuture<'static, CallEnd<Q, A>>>,
-    /// Calls in flight: in the lane, and whether there is one beside it.
+    /// The number of calls in flight in the lane, and whether one is beside it.
     in_lane: usize,
     beside: bool,
-    /// From when on there may be another one in the lane.
+    /// When the newest call in the lane counts as slow, so that another may start.
     slow_at: Instant,
 }
 
-/// Where a call was made, and the items whose chats it found busy.
+/// Where a call was made, and the items that found their chats busy.
 type CallEnd<Q, A> = (Way, Vec<LaneItem<Q, A>>);
 
 /// Where a call was made.
@@ -50,7 +50,7 @@ impl<Q: Request, A: Send + 'static> Worker<Q, A> {
         }
     }
 
-    /// Until nobody can submit any more and all is answered.
+    /// Runs until nobody can submit any more and every item is answered.
     pub(super) async fn run(mut self) {
         let mut open = true;
         while open || !self.calls.is_empty() {
@@ -75,7 +75,7 @@ impl<Q: Request, A: Send + 'static> Worker<Q, A> {
         }
     }
 
-    /// Whether there may be one more call in the lane.
+    /// Whether another call may start in the lane.
     fn may_request(&self) -> bool {
         self.in_lane == 0 || (self.in_lane < self.config.at_once && Instant::now() >= self.slow_at)
     }
@@ -87,7 +87,7 @@ impl<Q: Request, A: Send + 'static> Worker<Q, A> {
         self.calls.push(Box::pin(async move { (Way::InLane, caller.carry_out(batch).await) }));
     }
 
-    /// A call is over, but for these items.
+    /// A call has ended. The items in `busy` go beside the lane.
     fn on_call_end(&mut self, way: Way, busy: Vec<LaneItem<Q, A>>) {
         match way {
             Way::InLane => {

@@ -1,6 +1,5 @@
-//! How a connection opens: the steps that all dialects share. What comes before and after them is each
-//! dialect's own: a native client says hello first (`native.rs`), the older ones are opened before
-//! their upgrade is answered (`older.rs`).
+//! The steps of opening a connection that all dialects share. A native client says hello first
+//! (`native.rs`); a connection in an older dialect opens before its upgrade is answered (`older.rs`).
 
 pub(crate) mod native;
 pub(crate) mod older;
@@ -33,8 +32,8 @@ use tokio::time::Instant;
 /// covers what is missed.
 const SUBSCRIBE_PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long an account that opens connections too fast waits to be told so. Nothing else slows down a
-/// thousand sockets that open again at once, and each try costs a signature.
+/// How long an account that opens connections too fast waits for its refusal. Nothing else slows down a
+/// thousand sockets that reconnect at once, and each try costs a signature.
 const TOO_FAST: Duration = Duration::from_secs(2);
 
 /// What an open connection starts with.
@@ -48,7 +47,7 @@ pub(crate) struct ConnectionParts {
     pub stranger: Option<Stranger>,
 }
 
-/// A handshake as a piece of work in a trace.
+/// Runs a handshake within a span of its own.
 pub(crate) async fn handshake(
     window: Window,
     opening: impl Future<Output = Result<ConnectionParts, Close>>,

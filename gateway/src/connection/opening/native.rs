@@ -2,7 +2,7 @@
 
 use super::{Admitted, ConnectionParts, admit, count_opening, handshake};
 use crate::{
-    backend::outcome::RequestError,
+    backend::request_result::RequestError,
     connection::{
         greeting::{Greeted, Greeting, Hello},
         join_queue::JoinQueue,
@@ -42,7 +42,7 @@ use tokio::time::Instant;
 /// A client further behind than this reloads its chats instead of being sent everything.
 pub(crate) const MAX_CATCH_UP: i64 = 10_000;
 
-/// From the first frame to `ready`.
+/// Opens a native connection, from the first frame to `ready`.
 pub(crate) async fn open(
     gateway: &Arc<Gateway>,
     socket: &mut Socket,
@@ -164,8 +164,8 @@ async fn plan_joins(
     Ok(joins)
 }
 
-/// Answers the cursors of chats for which there is no place. Members are woken when such a chat stirs;
-/// whoever only watched a public room is told that it is gone.
+/// Answers the cursors of chats beyond the bound of watched chats. A member will be woken when such a chat
+/// gets a message. Whoever only watched a public room is told that it is gone.
 async fn turn_away(
     gateway: &Gateway,
     conn: &Conn,
@@ -186,9 +186,9 @@ async fn turn_away(
     Ok(())
 }
 
-/// The chats that the client knows and `ready` does not list: rooms that it watched, dormant chats.
-/// It is told of those that are lost to it. First those that nothing but watching tells of, then
-/// those where it missed something.
+/// The chats that the client knows and `ready` does not list: watched rooms and dormant chats. Tells the
+/// client which of them it lost. Rooms come first, because only watching tells of their messages, then chats
+/// in which the client missed something.
 async fn view_unlisted(
     gateway: &Gateway,
     conn: &Conn,

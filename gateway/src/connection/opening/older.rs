@@ -1,9 +1,8 @@
-//! How a connection in one of the older dialects opens: entirely before the upgrade is answered, so that
-//! whatever is sent after a client's handshake reaches it. These clients say no hello, resume nothing
-//! and are told nothing on opening.
+//! Opens a connection in an older dialect before the upgrade is answered, so that everything sent after the
+//! handshake reaches the client. These clients say no hello, resume nothing and hear nothing on opening.
 
 use crate::{
-    backend::outcome::RequestError,
+    backend::request_result::RequestError,
     connection::{
         join_queue::{JoinQueue, join_all},
         joining::close_for,
@@ -30,8 +29,8 @@ use tokio::time::Instant;
 /// The shortest life of a connection as a part of the longest: 20 of 24 hours.
 const SHORTEST: f64 = 5.0 / 6.0;
 
-/// Opens a window, for whose token this is, or for a guest. Whoever drops this future, because the
-/// client went away, leaves nothing behind.
+/// Opens a window for the token's user, or for a guest. Can be dropped at any point, as when the client goes
+/// away, and leaves nothing behind.
 pub(crate) async fn open(
     gateway: &Arc<Gateway>,
     window: Window,

@@ -30,7 +30,7 @@ impl From<Unavailable> for RequestError {
 }
 
 /// Has `done` called with the outcome of a request in a lane.
-pub(crate) fn on_outcome<T>(
+pub(crate) fn on_result<T>(
     done: impl FnOnce(RequestResult<T>) + Send + 'static,
 ) -> OnAnswer<Result<T, Refusal>> {
     Box::new(move |answer| {
