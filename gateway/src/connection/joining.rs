@@ -136,4 +136,6 @@ pub(crate) fn close_for(refusal: &Refusal) -> Close {
 }
 
 #[cfg(test)]
+mod step_tests;
+#[cfg(test)]
 mod tests;
