@@ -1,5 +1,5 @@
 //! `WS /gateway`, the native dialect: a frame's text to its meaning and back, in the types of
-//! [`protocol::frames`]. What a frame leads to is decided in [`crate::connection::session`].
+//! [`protocol::frames`]. What a frame leads to is decided in `connection/session.rs`.
 
 use super::{ErrorFrame, refusal};
 use crate::wire::frame::Frame;

@@ -237,6 +237,36 @@ impl PresenceKeeper {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        backend::scripted::Scripted,
+        config::Config,
+        dialect::Window,
+        testing::{chat, connect, gateway_in, taken, watch},
+    };
+    use platform::presence::Here;
+    use protocol::id::Seq;
+
+    /// The dead are looked for every two seconds, which bounds what that costs the register.
+    #[tokio::test(start_paused = true)]
+    async fn users_of_a_dead_node_are_gone_after_the_next_look_and_the_grace() {
+        let (presence, dead, config) = (Presence::local(), NodeId::random(), Config::default());
+        let grace = config.presence.grace;
+        let gateway = gateway_in(presence.clone(), &Arc::new(Scripted::default()), config);
+        let group = chat(ChatId(1), ChatType::Group, Seq::ZERO);
+        let bob = connect(&gateway, UserId(2), Window::Native);
+        watch(&gateway, &bob.conn, &group);
+        presence.renew(dead, 1).await.unwrap();
+        let ann = Here { user: UserId(1), sockets: 1, chats: vec![group.id] };
+        presence.enter(dead, &[ann]).await.unwrap();
+        presence.retire(dead).await.unwrap();
+        tokio::time::sleep(grace + LOOK / 2).await;
+        assert!(taken(&bob.conn).frames.is_empty(), "she may come back");
+        tokio::time::sleep(LOOK).await;
+        let frames = taken(&bob.conn).frames;
+        let frames: Vec<&str> = frames.iter().map(|frame| frame.text()).collect();
+        let gone = r#"{"type":"presence","user_id":1,"status":"offline"}"#;
+        assert_eq!(frames, [gone]);
+    }
 
     #[test]
     fn private_chats_come_first_then_the_most_recently_active_and_rooms_take_no_place() {

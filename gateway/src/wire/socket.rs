@@ -106,7 +106,7 @@ pub enum Written {
 
 impl Socket {
     /// Takes over a stream after the upgrade; `read_ahead` is what was read beyond it, `loan` pays for
-    /// incomplete frames until [`Socket::client_is_known`].
+    /// incomplete frames until [`Socket::on_client_known`].
     pub fn new(stream: TcpStream, read_ahead: &Bytes, config: &Config, loan: Loan) -> Self {
         Self {
             stream,
