@@ -12,7 +12,7 @@
 //! [`upgrade`], `connection`, `state`, `repair`, `hub`, [`settings`], [`backend`], [`metric`],
 //! [`dialect`], [`wire`], [`config`].
 
-#![warn(unreachable_pub)]
+#![warn(missing_docs, unreachable_pub)]
 
 pub mod backend;
 pub mod config;

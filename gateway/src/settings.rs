@@ -18,6 +18,7 @@ use std::time::Duration;
 #[derive(Parser, Clone, Debug)]
 #[command(name = "gateway", version)]
 pub struct Settings {
+    /// What to do instead of serving.
     #[command(subcommand)]
     pub command: Option<Command>,
     /// The address where clients open WebSockets. The load balancer sends all upgrade requests here
@@ -41,14 +42,18 @@ pub struct Settings {
     /// Allow people without an account to enter the lobby through /ws. Must match the apis' setting
     #[arg(long, env = "GUESTS", default_value_t = false, action = clap::ArgAction::Set)]
     pub guests: bool,
+    /// How clients are let in and limited.
     #[command(flatten)]
     pub client: ClientArgs,
+    /// What is logged.
     #[command(flatten)]
     pub log: LogArgs,
+    /// Where traces go.
     #[command(flatten)]
     pub trace: TraceArgs,
 }
 
+/// What the `gateway` binary does.
 #[derive(Subcommand, Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Serve sockets (the default)
@@ -115,8 +120,11 @@ pub struct ClientArgs {
 
 /// The checked values that a gateway needs to serve, beyond the settings themselves.
 pub struct Checked {
+    /// The gateway's numbers, with what the operator set.
     pub config: Config,
+    /// The apis, which are not called yet.
     pub backend: HttpBackend,
+    /// Where Redis is. Nothing has connected yet.
     pub redis: RedisConfig,
 }
 
@@ -133,7 +141,8 @@ impl Settings {
             "REDIS_URL is missing. Set it to the Redis server that relays between nodes: redis://host:port",
         )?;
         let redis = RedisConfig::new(redis_url).map_err(|error| format!("REDIS_URL: {error}"))?;
-        let config = Config { guests: self.guests, ..self.client.check()? };
+        let mut config = self.client.check()?;
+        config.guests.enabled = self.guests;
         self.trace.check()?;
         Ok(Checked { config, backend, redis })
     }
@@ -169,16 +178,13 @@ impl ClientArgs {
             per: Duration::from_secs(60) / self.guest_messages_per_minute,
             burst: self.guest_messages_per_minute,
         };
-        let config = Config::default();
-        let account_connections = self.max_connections_per_account;
-        let burst = account_connections.saturating_mul(2);
-        Ok(Config {
-            frames,
-            guest_messages,
-            account_connections: usize::try_from(account_connections).unwrap_or(usize::MAX),
-            openings: Rate { burst, ..config.openings },
-            ..config
-        })
+        let most = self.max_connections_per_account;
+        let mut config = Config::default();
+        config.account.connections = usize::try_from(most).unwrap_or(usize::MAX);
+        config.account.openings.burst = most.saturating_mul(2);
+        config.account.frames = frames;
+        config.guests.messages = guest_messages;
+        Ok(config)
     }
 
     /// The configuration of the clients' listener.

@@ -35,12 +35,17 @@ pub struct Gateway {
 
 /// What a gateway stands on.
 pub struct Deps {
+    /// Names this node to the others; no two running nodes may share one.
     pub node: NodeId,
+    /// The api.
     pub backend: Arc<dyn Backend>,
+    /// What the apis publish on, and the other gateways.
     pub bus: Bus,
+    /// The register of the users on all nodes.
     pub presence: Presence,
     /// Shared with the other gateways: for what is limited by address.
     pub limiter: Limiter,
+    /// Owns the gateway's tasks and stops them.
     pub lifecycle: Lifecycle,
 }
 
@@ -53,7 +58,7 @@ impl Gateway {
             metrics::gauge!(name).set(0.0);
         }
         let Deps { node, backend, bus, presence, limiter, lifecycle } = deps;
-        let hub_lanes = HubLanes::start(&backend, config.query, &lifecycle);
+        let hub_lanes = HubLanes::start(&backend, config.lanes.query, &lifecycle);
         let hub =
             Arc::new(Hub::new(node, config.clone(), bus.clone(), hub_lanes, lifecycle.clone()));
         let listening = Arc::downgrade(&hub);

@@ -9,7 +9,7 @@ use crate::{
         conn::{
             Conn, Owner,
             join::{Cause, Join},
-            outbox::Taken,
+            outbox::OutboxBatch,
         },
         local_chat::Attached,
     },
@@ -29,14 +29,23 @@ use protocol::{
 };
 use std::sync::Arc;
 
-/// A gateway on this api.
+/// A gateway on this api, with a presence register of its own.
 pub(crate) fn gateway(backend: &Arc<Scripted>, config: Config) -> Arc<Gateway> {
+    gateway_in(Presence::local(), backend, config)
+}
+
+/// A gateway on this api that shares this presence register.
+pub(crate) fn gateway_in(
+    presence: Presence,
+    backend: &Arc<Scripted>,
+    config: Config,
+) -> Arc<Gateway> {
     let backend: Arc<dyn Backend> = Arc::<Scripted>::clone(backend);
     let deps = Deps {
         node: NodeId::random(),
         backend,
         bus: Bus::local(),
-        presence: Presence::local(),
+        presence,
         limiter: Limiter::local(LimiterConfig::default()),
         lifecycle: Lifecycle::new(),
     };
@@ -70,6 +79,6 @@ pub(crate) fn watch(gateway: &Gateway, conn: &Arc<Conn>, chat: &ChatView) {
 }
 
 /// What waits for a connection's task.
-pub(crate) fn taken(conn: &Conn) -> Taken {
+pub(crate) fn taken(conn: &Conn) -> OutboxBatch {
     conn.outbox.take(Default::default()).now_or_never().unwrap_or_default()
 }

@@ -6,7 +6,7 @@ use crate::{
     connection::{
         self, Begin,
         opening::older,
-        presented::{Presented, listed, offers},
+        presented::{Presented, header_parts, offers},
     },
     dialect::Window,
     state::Gateway,
@@ -81,7 +81,7 @@ async fn upgrade(
     let subprotocol =
         offers(request.headers()).any(|offer| offer == SUBPROTOCOL).then_some(SUBPROTOCOL);
     let ClientAddr(address) = address;
-    let Some(stranger) = gateway.strangers.admit(address) else { return crowded() };
+    let Some(stranger) = gateway.strangers.admit(address) else { return too_many_strangers() };
     let begin = match window {
         Window::Native => Ok(Begin::Hello(presented, stranger)),
         _ => {
@@ -117,7 +117,7 @@ async fn upgrade(
 fn accept_key(request: &Request) -> Result<HeaderValue, Box<Response>> {
     let headers = request.headers();
     let has = |name: header::HeaderName, word: &str| {
-        listed(headers, &name).any(|part| part.eq_ignore_ascii_case(word))
+        header_parts(headers, &name).any(|part| part.eq_ignore_ascii_case(word))
     };
     let is_upgrade = request.method() == Method::GET
         && request.version() == Version::HTTP_11
@@ -166,7 +166,7 @@ fn bad_key() -> Problem {
 
 /// Too many sockets of the client's network wait to be known. Refused before the upgrade, as the listener
 /// does when it is full: this guards against the cost of upgrades.
-fn crowded() -> Response {
+fn too_many_strangers() -> Response {
     metrics::counter!("gateway_openings_total", "result" => "refused").increment(1);
     let problem = Problem::new(
         StatusCode::SERVICE_UNAVAILABLE,

@@ -1,7 +1,7 @@
 //! The gateway's view of the api in one process: direct calls, no HTTP between.
 
 use api::{Api, error::Error, internal};
-use gateway::backend::{Answer, Backend, Unavailable};
+use gateway::backend::{ApiAnswer, Backend, Unavailable};
 use platform::{problem::Problem, token::Jwks};
 use protocol::calls::{
     Changed, ChangedFound, Dormant, DormantMarked, Events, EventsFound, Guests, GuestsFound,
@@ -20,43 +20,43 @@ macro_rules! call {
 }
 
 impl Backend for Direct {
-    fn open(&self, call: Open) -> Answer<Opened> {
+    fn open(&self, call: Open) -> ApiAnswer<Opened> {
         call!(self, call, internal::open)
     }
 
-    fn post(&self, call: Post) -> Answer<Posted> {
+    fn post(&self, call: Post) -> ApiAnswer<Posted> {
         call!(self, call, internal::post)
     }
 
-    fn mark_read(&self, call: MarkRead) -> Answer<()> {
+    fn mark_read(&self, call: MarkRead) -> ApiAnswer<()> {
         call!(self, call, internal::mark_read)
     }
 
-    fn events(&self, call: Events) -> Answer<EventsFound> {
+    fn events(&self, call: Events) -> ApiAnswer<EventsFound> {
         call!(self, call, internal::events)
     }
 
-    fn view(&self, call: View) -> Answer<Viewed> {
+    fn view(&self, call: View) -> ApiAnswer<Viewed> {
         call!(self, call, internal::view)
     }
 
-    fn dormant(&self, call: Dormant) -> Answer<DormantMarked> {
+    fn dormant(&self, call: Dormant) -> ApiAnswer<DormantMarked> {
         call!(self, call, internal::dormant)
     }
 
-    fn changed(&self, call: Changed) -> Answer<ChangedFound> {
+    fn changed(&self, call: Changed) -> ApiAnswer<ChangedFound> {
         call!(self, call, internal::changed)
     }
 
-    fn peers(&self, call: Peers) -> Answer<PeersFound> {
+    fn peers(&self, call: Peers) -> ApiAnswer<PeersFound> {
         call!(self, call, internal::peers)
     }
 
-    fn guests(&self, call: Guests) -> Answer<GuestsFound> {
+    fn guests(&self, call: Guests) -> ApiAnswer<GuestsFound> {
         call!(self, call, internal::guests)
     }
 
-    fn jwks(&self) -> Answer<Jwks> {
+    fn jwks(&self) -> ApiAnswer<Jwks> {
         let jwks = self.0.tokens.jwks().clone();
         Box::pin(async move { Ok(jwks) })
     }
@@ -66,3 +66,6 @@ fn unavailable(error: Error) -> Unavailable {
     let problem = Problem::from(error);
     Unavailable::status(problem.status.as_u16(), problem.detail.to_string())
 }
+
+#[cfg(test)]
+mod tests;

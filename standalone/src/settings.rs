@@ -91,7 +91,8 @@ pub struct Checked {
 impl Settings {
     /// Checks the settings. An error is one sentence about the first value that cannot work.
     pub fn check(&self) -> Result<Checked, String> {
-        let gateway = GatewayConfig { guests: self.guests, ..self.client.check()? };
+        let mut gateway = self.client.check()?;
+        gateway.guests.enabled = self.guests;
         let mut api = ApiConfig {
             guests: self.guests,
             allowed_origins: self.client.allowed_origins.iter().flatten().cloned().collect(),

@@ -75,7 +75,7 @@ fn an_api_is_waited_for_until_it_gives_up_itself() {
         assert!(seconds(wait) > limit, "{wait}: the api takes up to {limit:?}");
     }
     // The answer to an upgrade comes after a gateway's own questions.
-    let patience = gateway::config::Config::default().query.give_up_after;
+    let patience = gateway::config::Config::default().lanes.query.give_up_after;
     let gateways = between(&haproxy, "\nbackend gateways\n", "\nbackend ");
     assert!(seconds(values(gateways, "timeout server")[0]) > patience * 2);
 }

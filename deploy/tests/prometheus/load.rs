@@ -22,7 +22,7 @@ const THINGS: usize = 20;
 /// What it looks at then.
 const PAGES: usize = 5;
 /// More than a connection may send within the seconds that a busy machine takes for it: 200 at once
-/// and 50 a second, see `Config::frames` of the gateway.
+/// and 50 a second, see `AccountConfig::frames` of the gateway.
 const TOO_MANY_FRAMES: usize = 600;
 /// What is sent past the client that does not read, in bytes: more than the gateway's queue for one
 /// connection and the kernel's buffers take.

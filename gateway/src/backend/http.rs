@@ -1,7 +1,7 @@
-//! The api over HTTP: one POST a call, JSON both ways, connections kept alive. Retrying is the
-//! lanes' business; this only turns to another api when one is away.
+//! The api over HTTP: one POST for each call, JSON both ways, over kept-alive connections. It does not retry,
+//! which is up to the lanes; it only turns to the next api when one does not answer.
 
-use crate::backend::{Answer, Backend, Unavailable};
+use crate::backend::{ApiAnswer, Backend, Unavailable};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{
     Request, StatusCode,
@@ -35,11 +35,11 @@ use std::{
     time::Duration,
 };
 
-/// A call that takes longer has failed: longer than the api's own statement timeout would be
-/// pointless, shorter would repeat work that is about to finish.
+/// A call that takes longer has failed. A longer timeout than the api's own statement timeout is pointless;
+/// a shorter one repeats work that is about to finish.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The apis, asked in turn.
+/// The apis. Calls go to one of them until it does not answer, then to the next.
 #[derive(Clone)]
 pub struct HttpBackend {
     inner: Arc<Inner>,
@@ -54,7 +54,8 @@ struct Inner {
 }
 
 impl HttpBackend {
-    /// For these internal listeners and this shared secret; one sentence when it cannot be.
+    /// A backend on these internal listeners, with this shared secret. An error is one sentence for the
+    /// operator. Connects to nothing yet.
     pub fn new<'a>(
         apis: impl Iterator<Item = &'a ServerUrl>,
         token: &Secret,
@@ -82,7 +83,7 @@ impl HttpBackend {
         Ok(Self { inner: Arc::new(Inner { client, bases, current, authorization }) })
     }
 
-    fn post<A: DeserializeOwned>(&self, path: &'static str, call: &impl Serialize) -> Answer<A> {
+    fn post<A: DeserializeOwned>(&self, path: &'static str, call: &impl Serialize) -> ApiAnswer<A> {
         let body = serde_json::to_vec(call).map(Bytes::from);
         let inner = Arc::clone(&self.inner);
         Box::pin(async move {
@@ -148,46 +149,46 @@ impl Inner {
 }
 
 impl Backend for HttpBackend {
-    fn open(&self, call: Open) -> Answer<Opened> {
+    fn open(&self, call: Open) -> ApiAnswer<Opened> {
         self.post("/internal/open", &call)
     }
 
-    fn post(&self, call: Post) -> Answer<Posted> {
+    fn post(&self, call: Post) -> ApiAnswer<Posted> {
         self.post("/internal/post", &call)
     }
 
-    fn mark_read(&self, call: MarkRead) -> Answer<()> {
+    fn mark_read(&self, call: MarkRead) -> ApiAnswer<()> {
         #[derive(serde::Deserialize)]
-        struct Done {}
+        struct Empty {}
         let answer = self.post("/internal/read", &call);
-        Box::pin(async move { answer.await.map(|Done {}| ()) })
+        Box::pin(async move { answer.await.map(|Empty {}| ()) })
     }
 
-    fn events(&self, call: Events) -> Answer<EventsFound> {
+    fn events(&self, call: Events) -> ApiAnswer<EventsFound> {
         self.post("/internal/events", &call)
     }
 
-    fn view(&self, call: View) -> Answer<Viewed> {
+    fn view(&self, call: View) -> ApiAnswer<Viewed> {
         self.post("/internal/view", &call)
     }
 
-    fn dormant(&self, call: Dormant) -> Answer<DormantMarked> {
+    fn dormant(&self, call: Dormant) -> ApiAnswer<DormantMarked> {
         self.post("/internal/dormant", &call)
     }
 
-    fn changed(&self, call: Changed) -> Answer<ChangedFound> {
+    fn changed(&self, call: Changed) -> ApiAnswer<ChangedFound> {
         self.post("/internal/changed", &call)
     }
 
-    fn peers(&self, call: Peers) -> Answer<PeersFound> {
+    fn peers(&self, call: Peers) -> ApiAnswer<PeersFound> {
         self.post("/internal/peers", &call)
     }
 
-    fn guests(&self, call: Guests) -> Answer<GuestsFound> {
+    fn guests(&self, call: Guests) -> ApiAnswer<GuestsFound> {
         self.post("/internal/guests", &call)
     }
 
-    fn jwks(&self) -> Answer<Jwks> {
+    fn jwks(&self) -> ApiAnswer<Jwks> {
         let inner = Arc::clone(&self.inner);
         Box::pin(async move { inner.send("GET", "/.well-known/jwks.json", Bytes::new()).await })
     }

@@ -1,13 +1,15 @@
-//! What the hub asks of the api, each kind in its own lane: events that a feed or a client misses, chats
-//! as a user may watch them, chats that are to be dormant.
+//! The hub's requests to the api, each kind in its own lane: missing events of feeds and clients, chats as a
+//! user may watch them, chats to mark as dormant.
 
 use crate::{
     backend::{
         Backend, Unavailable,
-        lane::{Done, Full, Lane, call},
+        lane::{Lane, LaneFull, OnAnswer, ask},
+        request_result::{RequestResult, on_result},
     },
     config::LaneConfig,
 };
+use futures_util::TryFutureExt;
 use platform::lifecycle::Lifecycle;
 use protocol::{
     calls::{Dormant, Events, Range, RangeFound, UserChat, View},
@@ -29,27 +31,13 @@ impl HubLanes {
         config: LaneConfig,
         lifecycle: &Lifecycle,
     ) -> Self {
-        let events = {
-            let backend = Arc::clone(backend);
-            call(move |ranges: Vec<Range>| {
-                let asked = backend.events(Events { ranges });
-                async move { Ok(asked.await?.ranges) }
-            })
-        };
-        let views = {
-            let backend = Arc::clone(backend);
-            call(move |chats: Vec<UserChat>| {
-                let asked = backend.view(View { chats });
-                async move { Ok(asked.await?.chats) }
-            })
-        };
-        let dormant = {
-            let backend = Arc::clone(backend);
-            call(move |chats: Vec<UserChat>| {
-                let asked = backend.dormant(Dormant { chats });
-                async move { Ok(asked.await?.members) }
-            })
-        };
+        let events =
+            ask(backend, |api, ranges| api.events(Events { ranges }).map_ok(|found| found.ranges));
+        let views =
+            ask(backend, |api, chats| api.view(View { chats }).map_ok(|viewed| viewed.chats));
+        let dormant = ask(backend, |api, chats| {
+            api.dormant(Dormant { chats }).map_ok(|marked| marked.members)
+        });
         Self {
             dormant: Lane::start("dormant", config, dormant, lifecycle),
             events: Lane::start("events", config, events, lifecycle),
@@ -61,8 +49,8 @@ impl HubLanes {
     pub(crate) fn request_range(
         &self,
         range: Range,
-        done: Done<Option<RangeFound>>,
-    ) -> Result<(), Full> {
+        done: OnAnswer<Option<RangeFound>>,
+    ) -> Result<(), LaneFull> {
         self.events.submit(range, done)
     }
 
@@ -71,24 +59,21 @@ impl HubLanes {
         self.events.request(range).await
     }
 
-    /// Requests a chat as this user may watch it; `done` gets it, or why the user may not.
+    /// Requests a chat as this user may watch it; `done` gets it, or why it cannot be had.
     pub(crate) fn request_view(
         &self,
         chat: UserChat,
-        done: Done<Result<ChatView, Refusal>>,
-    ) -> Result<(), Full> {
-        self.views.submit(chat, done)
+        done: impl FnOnce(RequestResult<ChatView>) + Send + 'static,
+    ) -> Result<(), LaneFull> {
+        self.views.submit(chat, on_result(done))
     }
 
-    /// A chat as this user may watch it, or why the user may not.
-    pub(crate) async fn view(
-        &self,
-        chat: UserChat,
-    ) -> Result<Result<ChatView, Refusal>, Unavailable> {
-        self.views.request(chat).await
+    /// A chat as this user may watch it.
+    pub(crate) async fn view(&self, chat: UserChat) -> RequestResult<ChatView> {
+        Ok(self.views.request(chat).await??)
     }
 
-    /// Has the user be woken when this chat stirs; `false` when the user is no member of it.
+    /// Has the api wake the user when the chat gets a message. `false` if the user is not a member of it.
     pub(crate) async fn mark_dormant(&self, chat: UserChat) -> Result<bool, Unavailable> {
         self.dormant.request(chat).await
     }

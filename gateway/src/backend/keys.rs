@@ -1,5 +1,5 @@
-//! The public keys that tokens verify with: fetched now and then, and at once for a token of a key
-//! that is not here. Checking a token of a known key waits for nothing.
+//! The public keys that verify access tokens. They are fetched once a minute, and at once for a token of an
+//! unknown key. Verifying a token of a known key waits for nothing.
 
 use crate::backend::Backend;
 use platform::token::{Claims, TokenError, Verifier};
@@ -36,8 +36,8 @@ impl Keys {
         Self { backend, verifier: Verifier::new(), tried: Mutex::default() }
     }
 
-    /// Whose token this is, or why the socket may not open. Whoever brings a token of a key that
-    /// cannot be fetched comes back later: it may well be good.
+    /// Verifies a token, or returns the close for its socket. If the token's key is unknown and the keys
+    /// cannot be fetched, the client must come back later, since its token may be good.
     pub(crate) async fn verify(&self, token: &str) -> Result<Claims, Close> {
         let mut verdict = self.verifier.verify(token, Timestamp::now());
         if verdict == Err(TokenError::UnknownKey) {
@@ -55,7 +55,7 @@ impl Keys {
         })
     }
 
-    /// Whether tokens can be verified. Waits for nobody.
+    /// Whether there are any keys yet. Does not wait.
     pub(crate) fn any(&self) -> bool {
         self.verifier.has_keys()
     }
@@ -69,7 +69,7 @@ impl Keys {
         }
     }
 
-    /// Has the keys be those of a moment ago, if the api answers in time.
+    /// Fetches the keys unless that was just done. `false` if the api does not answer in time.
     async fn are_fresh(&self) -> bool {
         let Ok(mut tried) = tokio::time::timeout(KEYS_PATIENCE, self.tried.lock()).await else {
             return false;

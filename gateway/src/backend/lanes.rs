@@ -1,13 +1,15 @@
-//! What connections ask of the api, each kind in its own lane: sessions to open, commands, read marks,
+//! The connections' requests to the api, each kind in its own lane: sessions to open, commands, read marks,
 //! people and guests by name.
 
 use crate::{
     backend::{
         Backend, Unavailable,
-        lane::{Attempt, Call, Done, Full, Lane, Reply, call},
+        lane::{Attempt, Call, Lane, LaneFull, Reply, ask},
+        request_result::{RequestResult, on_result},
     },
-    config::{Config, LaneConfig},
+    config::{Config, LaneConfig, LanesConfig},
 };
+use futures_util::TryFutureExt;
 use platform::lifecycle::Lifecycle;
 use protocol::{
     calls::{
@@ -36,110 +38,106 @@ pub(crate) struct ApiLanes {
 }
 
 impl ApiLanes {
-    /// Starts the lanes. `on_events` is given the events of own commands as soon as they are committed.
+    /// Starts the lanes. `on_events` gets the events of this node's commands as soon as they are committed.
     pub(crate) fn start(
         backend: &Arc<dyn Backend>,
         config: &Config,
         lifecycle: &Lifecycle,
         on_events: impl Fn(ChatEvents) + Clone + Send + Sync + 'static,
     ) -> Self {
-        let opens = {
-            let (backend, live_chats) = (Arc::clone(backend), config.live_chats);
-            call(move |sessions: Vec<OpenSession>| {
-                let asked = backend.open(Open { sessions, live_chats });
-                async move {
-                    let opened = asked.await?;
-                    let epoch: Arc<str> = opened.epoch.into();
-                    Ok(opened.sessions.into_iter().map(|view| (Arc::clone(&epoch), view)).collect())
-                }
+        let live_chats = config.live_chats;
+        let LanesConfig { post_lanes, post, query, open_at_once, read_at_once } = config.lanes;
+        let opens = ask(backend, move |api, sessions| {
+            api.open(Open { sessions, live_chats }).map_ok(|opened| {
+                let epoch: Arc<str> = opened.epoch.into();
+                opened.sessions.into_iter().map(|view| (Arc::clone(&epoch), view)).collect()
             })
-        };
-        let reads = {
-            let backend = Arc::clone(backend);
-            call(move |marks: Vec<ReadMark>| {
-                let (count, asked) = (marks.len(), backend.mark_read(MarkRead { marks }));
-                async move { asked.await.map(|()| vec![(); count]) }
-            })
-        };
-        let posts = (0..config.post_lanes.max(1)).map(|_| {
-            let (backend, on_events) = (Arc::clone(backend), on_events.clone());
-            let call: Call<Command, _> = Box::new(move |commands, attempt| {
-                let asked = backend.post(Post { commands, impatient: true });
-                let on_events = on_events.clone();
-                Box::pin(async move {
-                    let mut posted = asked.await?;
-                    // Local devices need not wait for the bus, nor does anybody depend on it.
-                    posted.events.into_iter().for_each(&on_events);
-                    if attempt == Attempt::Again {
-                        // Committed by the attempt before, perhaps: then it is no client's repeat.
-                        posted.results.iter_mut().flatten().for_each(|done| done.repeated = false);
-                    }
-                    Ok(posted.results.into_iter().map(reply).collect())
-                })
-            });
-            Lane::start("post", config.post, call, lifecycle)
         });
-        let peers = {
-            let backend = Arc::clone(backend);
-            call(move |pairs: Vec<Pair>| {
-                let asked = backend.peers(Peers { pairs });
-                async move { Ok(asked.await?.chats) }
-            })
-        };
-        let guests = {
-            let backend = Arc::clone(backend);
-            call(move |names: Vec<String>| {
-                let asked = backend.guests(Guests { names });
-                async move { Ok(asked.await?.guests) }
-            })
-        };
-        let query = config.query;
-        let open = LaneConfig { at_once: config.open_at_once, ..query };
-        let read = LaneConfig { at_once: config.read_at_once, ..query };
+        let posts = (0..post_lanes.max(1)).map(|_| {
+            let call = post_call(Arc::clone(backend), on_events.clone());
+            Lane::start("post", post, call, lifecycle)
+        });
+        let reads = ask(backend, |api, marks: Vec<ReadMark>| {
+            let count = marks.len();
+            api.mark_read(MarkRead { marks }).map_ok(move |()| vec![(); count])
+        });
+        let peers =
+            ask(backend, |api, pairs| api.peers(Peers { pairs }).map_ok(|found| found.chats));
+        let guests =
+            ask(backend, |api, names| api.guests(Guests { names }).map_ok(|found| found.guests));
         Self {
-            opens: Lane::start("open", open, opens, lifecycle),
+            opens: Lane::start(
+                "open",
+                LaneConfig { at_once: open_at_once, ..query },
+                opens,
+                lifecycle,
+            ),
             posts: posts.collect(),
-            reads: Lane::start("read", read, reads, lifecycle),
+            reads: Lane::start(
+                "read",
+                LaneConfig { at_once: read_at_once, ..query },
+                reads,
+                lifecycle,
+            ),
             peers: Lane::start("peers", query, peers, lifecycle),
             guests: Lane::start("guests", query, guests, lifecycle),
         }
     }
 
-    /// Whether a session may open, and what it starts from.
+    /// Opens a session: what its connection starts from, or why it may not open.
     pub(crate) async fn open(&self, session: OpenSession) -> Result<OpenAnswer, Unavailable> {
         self.opens.request(session).await
     }
 
-    /// Puts a command into its chat's lane: a sender's commands to a chat keep their order.
+    /// Puts a command into its chat's lane, so that a sender's commands to a chat keep their order. `done`
+    /// gets the outcome on the lane's task.
     pub(crate) fn post(
         &self,
         command: Command,
-        done: Done<Result<Receipt, Refusal>>,
-    ) -> Result<(), Full> {
+        done: impl FnOnce(RequestResult<Receipt>) + Send + 'static,
+    ) -> Result<(), LaneFull> {
         let lane = command.chat_id.0.unsigned_abs() as usize % self.posts.len();
-        self.posts[lane].submit(command, done)
+        self.posts[lane].submit(command, on_result(done))
     }
 
-    /// Passes a read mark on; a later one includes those that are lost.
-    pub(crate) fn mark_read(&self, mark: ReadMark) -> Result<(), Full> {
+    /// Sends a read mark. A later mark makes up for a lost one.
+    pub(crate) fn mark_read(&self, mark: ReadMark) -> Result<(), LaneFull> {
         self.reads.submit(mark, Box::new(|_| ()))
     }
 
     /// The private chat of two users, made when there is none.
-    pub(crate) async fn peer(&self, pair: Pair) -> Result<Result<ChatId, Refusal>, Unavailable> {
-        self.peers.request(pair).await
+    pub(crate) async fn peer(&self, pair: Pair) -> RequestResult<ChatId> {
+        Ok(self.peers.request(pair).await??)
     }
 
     /// The guest of this name.
-    pub(crate) async fn guest(
-        &self,
-        name: String,
-    ) -> Result<Result<UserRef, Refusal>, Unavailable> {
-        self.guests.request(name).await
+    pub(crate) async fn guest(&self, name: String) -> RequestResult<UserRef> {
+        Ok(self.guests.request(name).await??)
     }
 }
 
-/// What an api says of a command, in the lane's words.
+/// The call of a lane of commands. Gives the events of committed ones to `on_events`.
+fn post_call(
+    backend: Arc<dyn Backend>,
+    on_events: impl Fn(ChatEvents) + Clone + Send + Sync + 'static,
+) -> Call<Command, Result<Receipt, Refusal>> {
+    Box::new(move |commands, attempt| {
+        let answer = backend.post(Post { commands, impatient: true });
+        let on_events = on_events.clone();
+        Box::pin(async move {
+            let mut posted = answer.await?;
+            // Local devices need not wait for the bus, nor does anybody depend on it.
+            posted.events.into_iter().for_each(&on_events);
+            if attempt == Attempt::Again {
+                // Committed by the attempt before, perhaps: then it is no client's repeat.
+                posted.results.iter_mut().flatten().for_each(|done| done.repeated = false);
+            }
+            Ok(posted.results.into_iter().map(reply).collect())
+        })
+    })
+}
+
+/// The api's result of a command as the lane's reply.
 fn reply(result: Result<Receipt, Refusal>) -> Reply<Result<Receipt, Refusal>> {
     match result {
         Err(Refusal { code: Code::Busy, .. }) => Reply::Busy,

@@ -1,9 +1,10 @@
-//! What a gateway asks of the api. The gateway may not know who answers: over HTTP in a cluster, by direct
-//! calls in one process.
+//! The gateway's calls to the api. The gateway does not know who answers them: an api over HTTP in a cluster,
+//! the api's own functions in one process.
 //!
 //! - `http.rs`: the api over HTTP
 //! - `lane/`: batches and repeats of one kind of request; `lanes.rs`: the lanes of connections;
 //!   `hub_lanes.rs`: those of the hub
+//! - `request_result.rs`: what became of a request that the api may refuse
 //! - `keys.rs`: the public keys that tokens are verified with
 
 pub mod http;
@@ -11,6 +12,7 @@ pub(crate) mod hub_lanes;
 pub(crate) mod keys;
 pub(crate) mod lane;
 pub(crate) mod lanes;
+pub(crate) mod request_result;
 #[cfg(test)]
 pub(crate) mod scripted;
 
@@ -21,42 +23,57 @@ use protocol::calls::{
     MarkRead, Open, Opened, Peers, PeersFound, Post, Posted, View, Viewed,
 };
 
-/// The api as a gateway sees it: batches, each safe to repeat. See [`protocol::calls`] for what
-/// each promises.
+/// The api as a gateway sees it. Every call is a batch, safe to repeat, and is answered item by item in the
+/// order of its items. An item that is refused stops no other. [`protocol::calls`] has the bounds of each
+/// call. The contract's tests are in `gateway/tests/gateway/contract.rs`.
 pub trait Backend: Send + Sync + 'static {
-    fn open(&self, call: Open) -> Answer<Opened>;
-    fn post(&self, call: Post) -> Answer<Posted>;
-    fn mark_read(&self, call: MarkRead) -> Answer<()>;
-    fn events(&self, call: Events) -> Answer<EventsFound>;
-    fn view(&self, call: View) -> Answer<Viewed>;
-    fn dormant(&self, call: Dormant) -> Answer<DormantMarked>;
-    fn changed(&self, call: Changed) -> Answer<ChangedFound>;
-    fn peers(&self, call: Peers) -> Answer<PeersFound>;
-    fn guests(&self, call: Guests) -> Answer<GuestsFound>;
-    /// The public keys that access tokens verify with.
-    fn jwks(&self) -> Answer<Jwks>;
+    /// Whether these sessions stand, and the chats from which their connections start. Called before a
+    /// connection is ready, and again for all sessions when the gateway may have missed their end.
+    fn open(&self, call: Open) -> ApiAnswer<Opened>;
+    /// Carries out commands. An item is answered with its receipt once it is committed, and a command that
+    /// was committed before with the receipt of then. The answer brings the events.
+    fn post(&self, call: Post) -> ApiAnswer<Posted>;
+    /// Moves read marks forward. A mark of somebody who is no member changes nothing and is no error.
+    fn mark_read(&self, call: MarkRead) -> ApiAnswer<()>;
+    /// A page of each range of events, or `None` for a chat that is gone. A page that stops before the
+    /// chat's head says how far it reaches: ask again from there.
+    fn events(&self, call: Events) -> ApiAnswer<EventsFound>;
+    /// Chats as these users may watch them now, or why they may not.
+    fn view(&self, call: View) -> ApiAnswer<Viewed>;
+    /// Has these users be woken when these chats get a message. `false` for whoever is no member: nobody
+    /// will be woken.
+    fn dormant(&self, call: Dormant) -> ApiAnswer<DormantMarked>;
+    /// What changed lately: everything that the bus may have lost. Asked every few seconds.
+    fn changed(&self, call: Changed) -> ApiAnswer<ChangedFound>;
+    /// The private chats of these pairs, made where there is none.
+    fn peers(&self, call: Peers) -> ApiAnswer<PeersFound>;
+    /// The guests of these names. A name keeps its id.
+    fn guests(&self, call: Guests) -> ApiAnswer<GuestsFound>;
+    /// The public keys that access tokens verify with. Fetched once a minute, and at once for a token of a
+    /// key that is not known.
+    fn jwks(&self) -> ApiAnswer<Jwks>;
 }
 
-/// An answer on its way.
-pub type Answer<T> = BoxFuture<'static, Result<T, Unavailable>>;
+/// A pending answer to a whole batch.
+pub type ApiAnswer<T> = BoxFuture<'static, Result<T, Unavailable>>;
 
 /// There is no answer. Whether the call took effect is unknown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unavailable {
-    /// Nobody answered, or for a reason that does not lie in what was asked: the same call may be
-    /// answered a moment later, or by another api.
+    /// Nobody answered, or the api failed for a reason of its own. The same call may be answered a moment
+    /// later, or by another api.
     #[error("the api did not answer: {0}")]
     NotAnswered(String),
-    /// The api does not take this call, or its answer cannot be taken: too long, or not as agreed.
-    /// The same call would end the same way.
+    /// The api does not accept this call, or its answer is too long or malformed. The same call would end
+    /// the same way.
     #[error("the api refused the call: {0}")]
     Refused(String),
 }
 
 impl Unavailable {
-    /// For an answer that says no. Only what judges the body stays the same for the same body; all
-    /// else, a wrong secret or an unknown path too, is the api's state and nothing that smaller calls
-    /// would get around.
+    /// The error for an HTTP status other than 200. Only a status that judges the body repeats for the same
+    /// body. Any other one, such as for a wrong secret or an unknown path, depends on the api's state, and a
+    /// smaller call would not get around it.
     pub fn status(status: u16, why: String) -> Self {
         match status {
             400 | 413 | 422 => Self::Refused(why),

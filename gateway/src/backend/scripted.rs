@@ -1,6 +1,6 @@
 //! For tests: an api that says what the test says.
 
-use crate::backend::{Answer, Backend, Unavailable};
+use crate::backend::{ApiAnswer, Backend, Unavailable};
 use parking_lot::Mutex;
 use platform::token::Jwks;
 use protocol::calls::{
@@ -9,7 +9,7 @@ use protocol::calls::{
 };
 
 /// What an api says to one kind of call.
-pub(crate) struct Script<Q, A>(Mutex<Box<dyn Fn(Q) -> Answer<A> + Send>>);
+pub(crate) struct Script<Q, A>(Mutex<Box<dyn Fn(Q) -> ApiAnswer<A> + Send>>);
 
 /// Nobody answers.
 impl<Q: 'static, A: Send + 'static> Default for Script<Q, A> {
@@ -21,7 +21,7 @@ impl<Q: 'static, A: Send + 'static> Default for Script<Q, A> {
 }
 
 impl<Q, A: Send + 'static> Script<Q, A> {
-    fn answer(&self, call: Q) -> Answer<A> {
+    fn answer(&self, call: Q) -> ApiAnswer<A> {
         self.0.lock()(call)
     }
 
@@ -58,43 +58,43 @@ pub(crate) struct Scripted {
 }
 
 impl Backend for Scripted {
-    fn open(&self, call: Open) -> Answer<Opened> {
+    fn open(&self, call: Open) -> ApiAnswer<Opened> {
         self.open.answer(call)
     }
 
-    fn post(&self, call: Post) -> Answer<Posted> {
+    fn post(&self, call: Post) -> ApiAnswer<Posted> {
         self.post.answer(call)
     }
 
-    fn mark_read(&self, call: MarkRead) -> Answer<()> {
+    fn mark_read(&self, call: MarkRead) -> ApiAnswer<()> {
         self.mark_read.answer(call)
     }
 
-    fn events(&self, call: Events) -> Answer<EventsFound> {
+    fn events(&self, call: Events) -> ApiAnswer<EventsFound> {
         self.events.answer(call)
     }
 
-    fn view(&self, call: View) -> Answer<Viewed> {
+    fn view(&self, call: View) -> ApiAnswer<Viewed> {
         self.view.answer(call)
     }
 
-    fn dormant(&self, call: Dormant) -> Answer<DormantMarked> {
+    fn dormant(&self, call: Dormant) -> ApiAnswer<DormantMarked> {
         self.dormant.answer(call)
     }
 
-    fn changed(&self, call: Changed) -> Answer<ChangedFound> {
+    fn changed(&self, call: Changed) -> ApiAnswer<ChangedFound> {
         self.changed.answer(call)
     }
 
-    fn peers(&self, call: Peers) -> Answer<PeersFound> {
+    fn peers(&self, call: Peers) -> ApiAnswer<PeersFound> {
         self.peers.answer(call)
     }
 
-    fn guests(&self, call: Guests) -> Answer<GuestsFound> {
+    fn guests(&self, call: Guests) -> ApiAnswer<GuestsFound> {
         self.guests.answer(call)
     }
 
-    fn jwks(&self) -> Answer<Jwks> {
+    fn jwks(&self) -> ApiAnswer<Jwks> {
         self.jwks.answer(())
     }
 }

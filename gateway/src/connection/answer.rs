@@ -30,7 +30,7 @@ impl Answer {
     }
 
     /// For two who may both answer.
-    pub(crate) fn shared(self) -> SharedAnswer {
+    pub(crate) fn share(self) -> SharedAnswer {
         SharedAnswer(Arc::new(Mutex::new(Some(self))))
     }
 
@@ -72,7 +72,7 @@ mod tests {
         dialect::{Window, refusal},
         hub::conn::{
             ConnId, Owner,
-            unanswered::{MAX_UNANSWERED, Progress},
+            unanswered::{Intake, MAX_UNANSWERED},
         },
     };
     use futures_util::FutureExt;
@@ -90,7 +90,7 @@ mod tests {
     }
 
     /// The codes of the errors in the outbox.
-    fn told(conn: &Conn) -> Vec<String> {
+    fn error_codes(conn: &Conn) -> Vec<String> {
         let taken = conn.outbox.take(Default::default()).now_or_never().unwrap_or_default();
         let code = |frame: &Frame| {
             let frame: serde_json::Value = serde_json::from_str(frame.text()).unwrap();
@@ -109,31 +109,34 @@ mod tests {
             let conn = conn(window);
             let [first, forgotten, last] = [(); 3].map(|()| Answer::of(&conn));
             last.send(&error(Code::TextOnly));
-            assert!(told(&conn).is_empty(), "{window:?}");
+            assert!(error_codes(&conn).is_empty(), "{window:?}");
             first.send(&error(Code::Malformed));
-            assert_eq!(told(&conn), ["malformed"], "{window:?}");
+            assert_eq!(error_codes(&conn), ["malformed"], "{window:?}");
             drop(forgotten);
-            assert_eq!(told(&conn), ["text_only"], "{window:?}");
+            assert_eq!(error_codes(&conn), ["text_only"], "{window:?}");
             assert_eq!(conn.unanswered.count(), 0);
         }
         let native = conn(Window::Native);
         let [first, last] = [(); 2].map(|()| Answer::of(&native));
         last.send(&error(Code::InvalidFrame));
         first.send(&error(Code::Malformed));
-        assert_eq!(told(&native), ["invalid_frame", "malformed"]);
+        assert_eq!(error_codes(&native), ["invalid_frame", "malformed"]);
     }
 
     #[test]
     fn of_two_who_may_answer_the_first_does() {
         let conn = conn(Window::Names);
-        let one = Answer::of(&conn).shared();
+        let one = Answer::of(&conn).share();
         let other = one.clone();
         drop(one);
         assert_eq!(conn.unanswered.count(), 1);
         let again = other.clone();
         other.send(&error(Code::Malformed));
         again.send(&error(Code::InvalidFrame));
-        assert_eq!((told(&conn), conn.unanswered.count()), (vec!["malformed".to_owned()], 0));
+        assert_eq!(
+            (error_codes(&conn), conn.unanswered.count()),
+            (vec!["malformed".to_owned()], 0)
+        );
     }
 
     #[test]
@@ -143,25 +146,25 @@ mod tests {
         let (waker, woken) = counting_waker();
         let mut context = std::task::Context::from_waker(&waker);
         let mut answers: Vec<Answer> = (0..MAX_UNANSWERED).map(|_| Answer::of(&conn)).collect();
-        assert_eq!(unanswered.progress(), Progress::Full);
-        let mut full = Box::pin(unanswered.moves_on_from(Progress::Full));
+        assert_eq!(unanswered.intake(), Intake::Full);
+        let mut full = Box::pin(unanswered.changes_from(Intake::Full));
         assert!(full.poll_unpin(&mut context).is_pending());
         answers.pop();
-        assert_eq!((woken(), unanswered.progress()), (1, Progress::Open));
+        assert_eq!((woken(), unanswered.intake()), (1, Intake::Open));
 
-        let mut open = Box::pin(unanswered.moves_on_from(Progress::Open));
+        let mut open = Box::pin(unanswered.changes_from(Intake::Open));
         assert!(open.poll_unpin(&mut context).is_pending());
         answers.truncate(2);
         assert_eq!(woken(), 1, "nothing to be done");
-        unanswered.leave();
-        assert_eq!((woken(), unanswered.progress()), (2, Progress::Leaving));
+        unanswered.drain();
+        assert_eq!((woken(), unanswered.intake()), (2, Intake::Draining));
 
-        let mut leaving = Box::pin(unanswered.moves_on_from(Progress::Leaving));
+        let mut leaving = Box::pin(unanswered.changes_from(Intake::Draining));
         assert!(leaving.poll_unpin(&mut context).is_pending());
         answers.pop();
         assert_eq!(woken(), 2);
         answers.pop();
-        assert_eq!((woken(), unanswered.progress()), (3, Progress::Left));
+        assert_eq!((woken(), unanswered.intake()), (3, Intake::Drained));
     }
 
     /// A waker and how often it was woken.

@@ -45,7 +45,7 @@ pub(super) enum Greeted {
 
 impl Greeting {
     pub(super) fn new(presented: Presented, config: &Config) -> Self {
-        Self { presented, refused: Bucket::default(), refused_rate: config.refused_frames }
+        Self { presented, refused: Bucket::default(), refused_rate: config.account.refused_frames }
     }
 
     /// A text frame. `now` counts from any fixed start.

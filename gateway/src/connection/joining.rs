@@ -1,9 +1,9 @@
 //! How a connection comes to watch a chat from where it stopped: from the replay where it
 //! reaches, page by page from the api where it does not, then live, with no event lost or repeated
-//! in between. Runs on the connection's own task; which chats go on when is `arriving.rs`'s.
+//! in between. Runs on the connection's own task; which chats go on when is `join_queue.rs`'s.
 
 use crate::{
-    backend::Unavailable,
+    backend::{Unavailable, request_result::RequestError},
     dialect::refusal,
     hub::{
         Hub,
@@ -22,7 +22,7 @@ use std::{sync::Arc, time::Duration};
 
 /// How far a join got.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(super) enum JoinStep {
     /// The chat is watched, or cannot be and the client was told.
     Done(ChatId),
     /// Go on after a pause, in which other chats may.
@@ -36,29 +36,29 @@ const A_MOMENT: Duration = Duration::from_millis(20);
 const A_WHILE: Duration = Duration::from_secs(1);
 
 /// Takes one chat as far as it gets without waiting for what may take long.
-pub(crate) async fn join(hub: Arc<Hub>, conn: Arc<Conn>, mut join: Join) -> Step {
+pub(crate) async fn join(hub: Arc<Hub>, conn: Arc<Conn>, mut join: Join) -> JoinStep {
     loop {
         hub.pace.turn().await;
         match hub.attach(&conn, &mut join) {
-            Attached::Live => return Step::Done(join.chat_id),
+            Attached::Live => return JoinStep::Done(join.chat_id),
             Attached::NotYet => {
                 let pause = A_MOMENT.saturating_mul(1 << join.waits.min(6)).min(A_WHILE);
                 join.waits += 1;
-                return Step::Later(join, pause);
+                return JoinStep::Later(join, pause);
             }
             Attached::NoSpace => conn.outbox.wait_for_space().await,
             Attached::AccessChanged => {
                 join.allowed = conn.access_version();
                 match hub.view_for(&conn, join.chat_id).await {
-                    Ok(Ok(_)) => {}
-                    Ok(Err(refusal)) => {
-                        refused(&conn, &mut join, &refusal);
-                        return Step::Done(join.chat_id);
+                    Ok(_) => {}
+                    Err(RequestError::Refused(refusal)) => {
+                        on_refusal(&conn, &mut join, &refusal);
+                        return JoinStep::Done(join.chat_id);
                     }
-                    Err(_) => {
+                    Err(RequestError::Unavailable) => {
                         // Nothing was allowed: ask again before the next try.
                         conn.revoke();
-                        return Step::Later(join, A_WHILE);
+                        return JoinStep::Later(join, A_WHILE);
                     }
                 }
             }
@@ -71,23 +71,23 @@ pub(crate) async fn join(hub: Arc<Hub>, conn: Arc<Conn>, mut join: Join) -> Step
                     send(&conn, &mut join, page.since(after), page.whole(after)).await;
                     if page.upto <= after {
                         // A database that has less than it had: nothing to do but to wait.
-                        return Step::Later(join, A_WHILE);
+                        return JoinStep::Later(join, A_WHILE);
                     }
                     join.after = page.upto;
                 }
                 Ok(None) => {
                     conn.lose(join.chat_id, Close::ChatNotFound);
-                    return Step::Done(join.chat_id);
+                    return JoinStep::Done(join.chat_id);
                 }
                 // What nobody can be asked is not asked again and again.
                 Err(Unavailable::Refused(_)) => resync(&conn, &mut join),
-                Err(Unavailable::NotAnswered(_)) => return Step::Later(join, A_WHILE),
+                Err(Unavailable::NotAnswered(_)) => return JoinStep::Later(join, A_WHILE),
             },
         }
     }
 }
 
-/// Sends events that the client missed, which may be at hand as a `whole`, at the pace at which it reads.
+/// Sends missed events at the pace at which the client reads. `whole` is all of them in one frame, if at hand.
 async fn send(
     conn: &Conn,
     join: &mut Join,
@@ -107,7 +107,7 @@ async fn send(
     }
 }
 
-/// What the client missed cannot be had: it goes on at the chat's end.
+/// Nobody can supply what the client missed, so it goes on at the chat's end.
 fn resync(conn: &Conn, join: &mut Join) {
     metrics::counter!("gateway_resyncs_total").increment(1);
     let (chat_id, seq) = (join.chat_id, join.head.max(join.after));
@@ -115,25 +115,27 @@ fn resync(conn: &Conn, join: &mut Join) {
     (join.after, join.target) = (seq, None);
 }
 
-/// The api does not allow it any more: the answer to the client's frame, if that asked for it, or
-/// what is said of a chat that one loses.
-fn refused(conn: &Conn, join: &mut Join, why: &Refusal) {
+/// The user may no longer watch the chat. Answers the client's `subscribe` if that caused the join;
+/// otherwise tells the client that it lost the chat.
+fn on_refusal(conn: &Conn, join: &mut Join, why: &Refusal) {
     match join.announce.take() {
         Some(Announce::Subscribed(granted)) => {
             let Subscription { id, reply, .. } = *granted;
             reply(&refusal(id, why.code, &why.message));
         }
-        _ => conn.lose(join.chat_id, closed_by(why)),
+        _ => conn.lose(join.chat_id, close_for(why)),
     }
 }
 
-/// Why a window closes whose chat the api refused.
-pub(crate) fn closed_by(refusal: &Refusal) -> Close {
+/// The close for a window whose chat the api refused.
+pub(crate) fn close_for(refusal: &Refusal) -> Close {
     match refusal.code {
         Code::ChatNotFound => Close::ChatNotFound,
         _ => Close::NotAMember,
     }
 }
 
+#[cfg(test)]
+mod step_tests;
 #[cfg(test)]
 mod tests;

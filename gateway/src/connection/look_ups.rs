@@ -1,11 +1,11 @@
-//! How each frame that needs a look-up has it, and what is done on the connection afterwards. In which
-//! order is `asking.rs`'s business.
+//! Starts the look-up that a frame needs, and carries the frame out afterwards. `look_up_queue.rs` keeps the
+//! order.
 
 use crate::{
     connection::{
         Connection,
         answer::Answer,
-        asking::{LookUp, Question, Then, then},
+        look_up_queue::{LookUp, Question, Then, then},
     },
     dialect::{refusal, try_later},
     hub::conn::Owner,
@@ -16,19 +16,20 @@ use std::sync::Arc;
 impl Connection {
     /// Looks up what a frame needs, behind what those before it need.
     pub(crate) fn ask(&mut self, question: Question, answer: Answer) {
-        self.asking.add(question, answer);
+        self.look_ups.add(question, answer);
         self.ask_next();
     }
 
     /// A look-up has ended.
-    pub(crate) fn on_found(&mut self, then: Then<Self>) -> Result<(), Close> {
+    pub(crate) fn on_look_up(&mut self, then: Then<Self>) -> Result<(), Close> {
         then(self)?;
         self.ask_next();
         Ok(())
     }
 
     fn ask_next(&mut self) {
-        while let Some((question, answer)) = self.asking.next() {
+        // A frame that needs no look-up after all is answered at once, and the next one follows.
+        while let Some((question, answer)) = self.look_ups.next() {
             let look_up = match question {
                 Question::Direct { to, action } => self.find_peer(to, action, answer),
                 Question::Guest { name, action } => self.find_guest(name, action, answer),
@@ -40,12 +41,12 @@ impl Connection {
                 Question::Renew { id, token } => Some(self.verify(id, token, answer)),
             };
             if let Some(look_up) = look_up {
-                self.asking.begin(look_up);
+                self.look_ups.begin(look_up);
             }
         }
     }
 
-    /// Looks up whose token this is, to go on with it.
+    /// Verifies a token, then renews the session with it.
     fn verify(&self, id: Option<String>, token: String, answer: Answer) -> LookUp<Self> {
         let gateway = Arc::clone(self.gateway());
         Box::pin(async move {
@@ -57,7 +58,7 @@ impl Connection {
                 answer.send(&match verdict {
                     Ok(claims) => {
                         let expires_at = Timestamp(claims.exp.saturating_mul(1000));
-                        connection.session.renewed(id, (claims.sid, own), expires_at)
+                        connection.session.renew(id, (claims.sid, own), expires_at)
                     }
                     Err(Close::Overloaded) => {
                         let text = "This token cannot be checked right now. Send it again.";

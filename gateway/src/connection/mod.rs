@@ -1,20 +1,21 @@
-//! The life of one connection, in whatever dialect: it opens, then frames in and events out until either
-//! side ends it. This task owns the socket; everybody else holds a [`Conn`].
+//! The life of one connection in any dialect: it opens, then reads frames and writes events until either side
+//! ends it. This task owns the socket; everybody else holds a [`Conn`].
 //!
 //! - `presented.rs`, `greeting.rs`, `opening/`: until its client is known
 //! - `session.rs`: what each frame leads to, a pure state machine
-//! - `asking.rs`, `look_ups.rs`, `people.rs`, `guest_names.rs`, `subscribing.rs`: what a frame needs first
+//! - `look_up_queue.rs`, `look_ups.rs`, `people.rs`, `guest_names.rs`, `subscribing.rs`: what a frame
+//!   needs first
 //! - `posting.rs`, `answer.rs`: a command's way to the api, and the answer that each frame is owed
-//! - `arriving.rs`, `joining.rs`: how it comes to watch chats from where its client stopped
+//! - `join_queue.rs`, `joining.rs`: how it comes to watch chats from where its client stopped
 //! - `heartbeat.rs`: when it is pinged and given up
 
 mod answer;
-mod arriving;
-mod asking;
 mod greeting;
 mod guest_names;
 mod heartbeat;
+mod join_queue;
 mod joining;
+mod look_up_queue;
 mod look_ups;
 pub(crate) mod opening;
 mod people;
@@ -26,18 +27,18 @@ mod subscribing;
 use crate::{
     connection::{
         answer::Answer,
-        arriving::Arriving,
-        asking::{Asking, Question},
         guest_names::GuestNames,
         heartbeat::{Beat, look},
-        opening::{Opened, Registered, native::open},
+        join_queue::JoinQueue,
+        look_up_queue::LookUpQueue,
+        opening::{ConnectionParts, Registered, native::open},
         presented::Presented,
-        session::{Session, Wanted},
+        session::{Effect, Session},
     },
     dialect::Window,
     hub::{
-        conn::{Conn, join::Join, outbox::Taken, unanswered::Progress},
-        presence::sharing,
+        conn::{Conn, join::Join, outbox::OutboxBatch, unanswered::Intake},
+        presence::chats_to_tell,
         strangers::Stranger,
     },
     state::Gateway,
@@ -69,7 +70,7 @@ pub(crate) enum Begin {
     /// The client says hello first; with what came with the upgrade.
     Hello(Presented, Stranger),
     /// It was opened before the upgrade was answered.
-    Opened(Box<Opened>),
+    Opened(Box<ConnectionParts>),
 }
 
 /// Runs a connection from the upgrade to its end; `place` is its place in the listener. What lives as
@@ -98,7 +99,7 @@ pub(crate) async fn run(
     let close = match opened {
         Ok(opened) => {
             if opened.registered.conn.user().is_some() {
-                socket.client_is_known();
+                socket.on_client_known();
             }
             Box::new(Connection::new(opened)).run(&mut socket).await
         }
@@ -114,11 +115,11 @@ pub(crate) struct Connection {
     pub(crate) registered: Registered,
     pub(crate) session: Session,
     pub(crate) names: GuestNames,
-    pub(crate) asking: Asking<Self>,
-    pub(crate) arriving: Arriving,
-    /// Whether the first chats have come in and others know that the user is here.
+    pub(crate) look_ups: LookUpQueue<Self>,
+    pub(crate) joins: JoinQueue,
+    /// Whether the first chats have been joined and others know that the user is here.
     settled: bool,
-    /// The chats that are to hear so then.
+    /// The chats to tell so then.
     shares: Vec<ChatId>,
     #[expect(
         dead_code,
@@ -130,18 +131,18 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(opened: Opened) -> Self {
-        let Opened { registered, session, arriving, shares, stranger } = opened;
+    pub(crate) fn new(parts: ConnectionParts) -> Self {
+        let ConnectionParts { registered, session, joins, shares, stranger } = parts;
         let heartbeat = registered.gateway.hub.config.heartbeat;
         // The first look comes at a random moment, so that who came together is not looked at together.
-        let first = heartbeat.mul_f64(rand::random_range(0.1..1.0)).min(left(&session));
+        let first = heartbeat.mul_f64(rand::random_range(0.1..1.0)).min(time_left(&session));
         let now = Instant::now();
         Self {
             registered,
             session,
             names: GuestNames::default(),
-            asking: Asking::default(),
-            arriving,
+            look_ups: LookUpQueue::default(),
+            joins,
             settled: false,
             shares,
             stranger,
@@ -153,13 +154,13 @@ impl Connection {
     pub(crate) async fn run(mut self: Box<Self>, socket: &mut Socket) -> Close {
         let conn = Arc::clone(&self.registered.conn);
         let mut scratch = VecDeque::new();
-        self.get_on();
+        self.join_waiting();
         loop {
-            let progress = conn.unanswered.progress();
-            if progress == Progress::Left {
-                conn.send_away();
+            let intake = conn.unanswered.intake();
+            if intake == Intake::Drained {
+                conn.close_for_restart();
             }
-            let reads = self.asking.may_read(progress);
+            let reads = self.look_ups.may_read(intake);
             // In this order: looking whether a frame came costs little, and tokio ends a flood of them
             // in time for the others. Nothing but a write is awaited outside of here, so that nothing
             // holds up what is to be written, or the order to close.
@@ -169,8 +170,8 @@ impl Connection {
                     incoming.and_then(|incoming| self.on_incoming(incoming))
                 }
                 taken = conn.outbox.take(mem::take(&mut scratch)) => {
-                    let Taken { mut frames, since, reads, joins, closing } = taken;
-                    self.invited(joins);
+                    let OutboxBatch { mut frames, since, reads, joins, closing } = taken;
+                    self.on_joins(joins);
                     let written = self.write(socket, &mut frames, closing).await;
                     if written.is_ok() {
                         if let Some(since) = since {
@@ -183,10 +184,10 @@ impl Connection {
                     }
                     closing.map_or(written, Err)
                 }
-                found = self.asking.found() => self.on_found(found),
-                () = conn.unanswered.moves_on_from(progress) => Ok(()),
-                () = self.arriving.next(&self.registered.gateway.hub, &conn) => {
-                    self.get_on();
+                then = self.look_ups.finish() => self.on_look_up(then),
+                () = conn.unanswered.changes_from(intake) => Ok(()),
+                () = self.joins.next(&self.registered.gateway.hub, &conn) => {
+                    self.join_waiting();
                     Ok(())
                 }
                 () = &mut self.timer => Box::pin(self.on_timer(socket)).await,
@@ -223,40 +224,40 @@ impl Connection {
         &self.registered.conn
     }
 
-    /// Chats that came while the connection was open, or that it was detached from.
-    fn invited(&mut self, joins: Vec<Join>) {
+    /// Queues joins from the hub: new chats, and chats that the connection did not keep up with.
+    fn on_joins(&mut self, joins: Vec<Join>) {
         if joins.is_empty() {
             return;
         }
         let chats = joins.iter().map(|join| (join.chat_id, join.chat_type));
-        let shares = sharing(chats, self.gateway().hub.config.presence_chats);
+        let shares = chats_to_tell(chats, self.gateway().hub.config.presence.max_chats);
         match self.conn().user_id() {
-            Some(user) if self.settled => self.gateway().hub.users.arrived(user, &shares),
+            Some(user) if self.settled => self.gateway().hub.users.mark_present(user, &shares),
             _ => self.shares.extend(shares),
         }
         for join in joins {
-            self.arriving.add(join);
+            self.joins.add(join);
         }
-        self.get_on();
+        self.join_waiting();
     }
 
-    /// Joins what may be joined now.
-    pub(crate) fn get_on(&mut self) {
-        self.arriving.start(&self.registered.gateway.hub, &self.registered.conn);
-        if self.settled || !self.arriving.is_settled() {
+    /// Starts the joins that may start now. After the first ones, tells others that the user is here.
+    pub(crate) fn join_waiting(&mut self) {
+        self.joins.start(&self.registered.gateway.hub, &self.registered.conn);
+        if self.settled || !self.joins.is_settled() {
             return;
         }
         self.settled = true;
         let shares = mem::take(&mut self.shares);
         if let Some(UserRef { id, username, .. }) = self.conn().user() {
-            self.gateway().hub.users.arrived(*id, &shares);
+            self.gateway().hub.users.mark_present(*id, &shares);
             if self.conn().window == Window::Lobby {
-                self.gateway().hub.arrived(self.conn(), username);
+                self.gateway().hub.announce_arrival(self.conn(), username);
             }
         }
     }
 
-    /// What was shown to a client that cannot say what it has read.
+    /// Marks as read what was shown to a client that cannot say what it has read.
     fn mark_read(&self, reads: Vec<(ChatId, Seq)>) {
         let Some(user_id) = self.conn().user_id() else { return };
         for (chat_id, message_id) in reads {
@@ -279,7 +280,7 @@ impl Connection {
         };
         let answer = Answer::of(self.conn());
         let conn = &self.registered.conn;
-        let wanted = {
+        let effect = {
             let allowance = &mut conn.account.allowance();
             match text {
                 Some(text) => {
@@ -289,25 +290,17 @@ impl Connection {
                 None => self.session.on_binary(allowance, now)?,
             }
         };
-        match wanted {
-            Wanted::Reply(frame) => answer.send(&frame),
-            Wanted::Post { id, command } => self.post(id, command, answer),
-            Wanted::Direct { to, action } => self.ask(Question::Direct { to, action }, answer),
-            Wanted::Guest { name, action } => self.ask(Question::Guest { name, action }, answer),
-            Wanted::Read(mark) => self.submit_mark(mark),
-            Wanted::Typing(chat) => {
+        match effect {
+            Effect::Reply(frame) => answer.send(&frame),
+            Effect::Post { id, command } => self.post(id, command, answer),
+            Effect::LookUp(question) => self.ask(question, answer),
+            Effect::Read(mark) => self.submit_mark(mark),
+            Effect::Typing(chat) => {
                 if self.registered.conn.watches(chat) {
-                    self.gateway().hub.typing(&self.registered.conn, chat);
+                    self.gateway().hub.on_typing(&self.registered.conn, chat);
                 }
             }
-            Wanted::Subscribe { id, chat_id, after } => {
-                self.ask(Question::Subscribe { id, chat_id, after }, answer);
-            }
-            Wanted::Unsubscribe { id, chat_id } => {
-                self.ask(Question::Unsubscribe { id, chat_id }, answer);
-            }
-            Wanted::Renew { id, token } => self.ask(Question::Renew { id, token }, answer),
-            Wanted::Nothing => {}
+            Effect::Nothing => {}
         }
         Ok(())
     }
@@ -315,11 +308,11 @@ impl Connection {
     /// Answers a frame that is refused, unless that happens too often.
     pub(crate) fn refuse(&mut self, error: ServerFrame, answer: Answer) -> Result<(), Close> {
         let now = self.gateway().uptime();
-        let wanted = {
+        let effect = {
             let allowance = &mut self.registered.conn.account.allowance();
             self.session.refuse(error, allowance, now)?
         };
-        if let Wanted::Reply(error) = wanted {
+        if let Effect::Reply(error) = effect {
             answer.send(&error);
         }
         Ok(())
@@ -328,7 +321,7 @@ impl Connection {
     /// Heartbeat and the token's end.
     async fn on_timer(&mut self, socket: &mut Socket) -> Result<(), Close> {
         let heartbeat = self.gateway().hub.config.heartbeat;
-        let left = left(&self.session);
+        let left = time_left(&self.session);
         if left.is_zero() {
             return Err(match self.conn().window {
                 Window::Native => Close::TokenExpired,
@@ -336,8 +329,8 @@ impl Connection {
                 _ => Close::Renew,
             });
         }
-        self.arriving.forget();
-        if self.asking.is_paused() {
+        self.joins.forget();
+        if self.look_ups.is_paused() {
             // It may have spoken and not been heard.
             self.heard_at = Instant::now();
         }
@@ -352,13 +345,13 @@ impl Connection {
 }
 
 /// How long the session's token is still good.
-fn left(session: &Session) -> Duration {
+fn time_left(session: &Session) -> Duration {
     let left = session.expires_at.0 - Timestamp::now().0;
     Duration::from_millis(u64::try_from(left).unwrap_or_default())
 }
 
-/// Writes what the kernel did not take at once. A client of which it takes nothing for `patience` is
-/// too slow; an order to close ends it, unless this is what goes before the close.
+/// Writes what the kernel did not take at once. A client is too slow if the kernel takes nothing for
+/// `patience`. An order to close interrupts the write, unless these are the last frames before the close.
 async fn write_rest(
     socket: &mut Socket,
     frames: &mut VecDeque<Frame>,
@@ -375,7 +368,7 @@ async fn write_rest(
     tokio::select! {
         biased;
         written = socket.write(frames, patience) => written,
-        close = conn.outbox.closing(), if closing.is_none() => Err(close),
+        close = conn.outbox.close_order(), if closing.is_none() => Err(close),
         () = last => Err(Close::SlowConsumer),
     }
 }

@@ -1,16 +1,16 @@
-//! What frames that name a person need before they can be posted: the private chat with that person,
-//! or the guest of that name. Who may be written to and who may take a name is the api's to say; that
-//! one client's messages keep their order is [`crate::connection::asking`]'s.
+//! Finds the private chat with a person, or the guest of a name, before a frame that names them is posted.
+//! The api decides who may write to whom and who may take a name. [`crate::connection::look_up_queue`] keeps
+//! the order of a client's messages.
 
 use crate::{
-    backend::Unavailable,
+    backend::request_result::{RequestError, RequestResult},
     config::Config,
     connection::{
         Connection,
         answer::Answer,
-        asking::{LookUp, then},
+        look_up_queue::{LookUp, then},
     },
-    dialect::{Misread, refusal, try_later},
+    dialect::{ErrorFrame, refusal, try_later},
     hub::conn::Owner,
     state::Gateway,
 };
@@ -26,7 +26,7 @@ use protocol::{
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 impl Connection {
-    /// Looks for the private chat with a person, to post to it.
+    /// Finds the private chat with a person, then posts to it. `None` for a guest, who has no chats.
     pub(crate) fn find_peer(
         &self,
         to: Peer,
@@ -49,7 +49,7 @@ impl Connection {
         }))
     }
 
-    /// Looks for a guest, to let it take its name and say something under it.
+    /// Finds a guest, lets it take its name, then posts what it says. `None` for a user.
     pub(crate) fn find_guest(
         &self,
         name: String,
@@ -57,6 +57,7 @@ impl Connection {
         answer: Answer,
     ) -> Option<LookUp<Self>> {
         let Owner::Guest { network } = self.conn().owner else { return None };
+        // Looked at now: the look-up runs beside the connection and cannot borrow it.
         let (gateway, known) = (Arc::clone(self.gateway()), self.names.get(&name).cloned());
         let says = action.is_some();
         Some(Box::pin(async move {
@@ -65,7 +66,10 @@ impl Connection {
                 Ok(Found { guest, newcomer }) => {
                     if newcomer {
                         connection.names.add(guest.clone());
-                        connection.gateway().hub.arrived(connection.conn(), &guest.username);
+                        connection
+                            .gateway()
+                            .hub
+                            .announce_arrival(connection.conn(), &guest.username);
                     }
                     if let Some(action) = action {
                         let (user_id, chat_id) = (guest.id, ChatId::LOBBY);
@@ -88,7 +92,7 @@ impl Connection {
     }
 }
 
-/// A guest that may do what it wants to.
+/// A guest who may post.
 struct Found {
     guest: UserRef,
     /// This connection has not used the name before.
@@ -96,12 +100,12 @@ struct Found {
 }
 
 enum NoGuest {
-    Unknown(Misread),
+    Unknown(ErrorFrame),
     TooMuch(Duration),
 }
 
-/// The guest of this name, who is `known` when the connection used it before. `says`: it says
-/// something, which its network may do so often only, as it may take names.
+/// The guest of this name; `known` if the connection used the name before. The network's limits bound how
+/// many messages its guests send (`says`) and how many names they take.
 async fn guest(
     gateway: &Gateway,
     network: IpAddr,
@@ -109,37 +113,34 @@ async fn guest(
     known: Option<UserRef>,
     says: bool,
 ) -> Result<Found, NoGuest> {
-    let Config { guest_messages, guest_names, unavailable_wait, .. } = gateway.hub.config;
+    let Config { guests, unavailable_wait, .. } = &gateway.hub.config;
     if says {
-        permit(gateway, "guest-messages", network, guest_messages).await?;
+        permit(gateway, "guest-messages", network, guests.messages).await?;
     }
     if let Some(guest) = known {
         return Ok(Found { guest, newcomer: false });
     }
-    permit(gateway, "guest-names", network, guest_names).await?;
+    permit(gateway, "guest-names", network, guests.names).await?;
     let found = gateway.lanes.guest(name).await;
-    let guest = result(found, unavailable_wait).map_err(NoGuest::Unknown)?;
+    let guest = result(found, *unavailable_wait).map_err(NoGuest::Unknown)?;
     Ok(Found { guest, newcomer: true })
 }
 
-/// Whether the guests of a network may do one more of these.
+/// Takes one from the limit of a network's guests.
 async fn permit(gateway: &Gateway, what: &str, network: IpAddr, rate: Rate) -> Result<(), NoGuest> {
     let key = format!("{what}:{network}");
     gateway.limiter.try_take(&key, &rate).await.map_err(NoGuest::TooMuch)
 }
 
-/// What the api found, or what the client is told instead.
-fn result<T>(
-    answer: Result<Result<T, Refusal>, Unavailable>,
-    wait: Duration,
-) -> Result<T, Misread> {
-    let error = match answer {
-        Ok(Ok(found)) => return Ok(found),
-        Ok(Err(Refusal { code, message })) => refusal(None, code, &message),
-        Err(_) => {
-            let text = "Names cannot be looked up right now. Send it again.";
-            try_later(None, Code::Unavailable, text, wait)
-        }
-    };
-    Err(Box::new(error))
+/// The api's result, or the `error` for the client.
+fn result<T>(outcome: RequestResult<T>, wait: Duration) -> Result<T, ErrorFrame> {
+    outcome.map_err(|error| {
+        Box::new(match error {
+            RequestError::Refused(Refusal { code, message }) => refusal(None, code, &message),
+            RequestError::Unavailable => {
+                let text = "Names cannot be looked up right now. Send it again.";
+                try_later(None, Code::Unavailable, text, wait)
+            }
+        })
+    })
 }

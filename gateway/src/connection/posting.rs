@@ -1,8 +1,8 @@
-//! How a command of a connection reaches the api and what its client is told of the outcome. The lane
-//! keeps the order; nothing here waits.
+//! Sends a connection's commands to the api and tells the client the outcome. The lane keeps their order.
+//! Nothing here waits.
 
 use crate::{
-    backend::Unavailable,
+    backend::request_result::{RequestError, RequestResult},
     connection::{Connection, answer::Answer},
     dialect::{Window, refusal, try_later},
 };
@@ -19,10 +19,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 impl Connection {
-    /// Has a command carried out; `id` is its frame's.
+    /// Sends a command to its lane. `answer` gets an `ack` or an `error` with the frame's `id`.
     pub(crate) fn post(&self, id: Option<String>, command: Command, answer: Answer) {
         let config = &self.gateway().hub.config;
-        let Some(in_flight) = self.conn().account.try_command(config.account_in_flight) else {
+        let Some(in_flight) = self.conn().account.try_command(config.account.in_flight) else {
             metrics::counter!("gateway_rate_limited_total").increment(1);
             let text = "Too many of your commands have no answer yet. Wait for some.";
             return answer.send(&try_later(id, Code::RateLimited, text, config.in_flight_wait));
@@ -45,26 +45,26 @@ impl Connection {
         span.number("chat.id", chat_id.0);
         let here = span.here();
         // The lane has it, unless that is full.
-        let answer = answer.shared();
+        let answer = answer.share();
         let or_else = answer.clone();
-        let done = Box::new(move |outcome: Result<Result<Receipt, Refusal>, Unavailable>| {
+        let done = move |outcome: RequestResult<Receipt>| {
             drop(in_flight);
             let result = match &outcome {
-                Ok(Ok(_)) => "acknowledged",
-                Ok(Err(_)) => "refused",
-                Err(_) => "unavailable",
+                Ok(_) => "acknowledged",
+                Err(RequestError::Refused(_)) => "refused",
+                Err(RequestError::Unavailable) => "unavailable",
             };
             count(result);
             span.text("result", result);
-            if let Ok(Err(refusal)) = &outcome {
+            if let Err(RequestError::Refused(refusal)) = &outcome {
                 span.text("refusal", refusal.code.as_str());
             }
             metrics::histogram!("gateway_command_duration_seconds").record(taken.elapsed());
             answer.send(&match (outcome, echo) {
-                (Ok(Ok(receipt)), Some(echo)) if receipt.repeated => echo.repeat(chat_id, receipt),
+                (Ok(receipt), Some(echo)) if receipt.repeated => echo.repeat(chat_id, receipt),
                 (outcome, _) => result_frame(frame_id, chat_id, outcome, unavailable_wait),
             });
-        });
+        };
         let lanes = &self.gateway().lanes;
         if trace::within(here, || lanes.post(command, done)).is_err() {
             count("overloaded");
@@ -73,8 +73,8 @@ impl Connection {
         }
     }
 
-    /// What is kept of a message until its receipt is there: nothing but in the one dialect that
-    /// has client message ids and no `ack`.
+    /// The part of a message to keep until its receipt arrives. `None` except in the one dialect that has
+    /// client message ids and no `ack`.
     fn pending_echo(&self, id: Option<&str>, action: &Action) -> Option<PendingEcho> {
         match (self.conn().window, action) {
             (Window::Chat(_), Action::Send { text, .. }) => Some(PendingEcho {
@@ -92,7 +92,7 @@ fn count(result: &'static str) {
     metrics::counter!("gateway_command_results_total", "result" => result).increment(1);
 }
 
-/// A message that its sender may be shown once more.
+/// A message that its sender may have to see again.
 struct PendingEcho {
     sender: UserRef,
     text: String,
@@ -100,8 +100,8 @@ struct PendingEcho {
 }
 
 impl PendingEcho {
-    /// The message was stored before and makes no event; its sender, who repeats it because the
-    /// first answer was lost, is shown what was stored.
+    /// The stored message as an event for its sender. A repeat makes no event of its own, and the sender
+    /// repeated it because the first answer was lost.
     fn repeat(self, chat_id: ChatId, receipt: Receipt) -> ServerFrame {
         let message = Message {
             id: receipt.message_id,
@@ -121,15 +121,15 @@ impl PendingEcho {
 fn result_frame(
     id: Option<String>,
     chat_id: ChatId,
-    outcome: Result<Result<Receipt, Refusal>, Unavailable>,
+    outcome: RequestResult<Receipt>,
     wait: Duration,
 ) -> ServerFrame {
     match outcome {
-        Ok(Ok(Receipt { message_id, seq, timestamp, .. })) => {
+        Ok(Receipt { message_id, seq, timestamp, .. }) => {
             ServerFrame::Ack { id, chat_id, message_id, seq, timestamp }
         }
-        Ok(Err(Refusal { code, message })) => refusal(id, code, &message),
-        Err(_) => {
+        Err(RequestError::Refused(Refusal { code, message })) => refusal(id, code, &message),
+        Err(RequestError::Unavailable) => {
             let text = match id {
                 Some(_) => {
                     "It is not known whether this was stored. Send it again with the same id."

@@ -1,5 +1,5 @@
-//! What came with an upgrade to say who the client is, and from which page. Whose token it is, is
-//! checked in `opening/`.
+//! Reads from an upgrade request who the client is, and whether its page is of an allowed origin. The files in
+//! `opening/` verify the token.
 
 use axum::http::{HeaderMap, header};
 use platform::{
@@ -41,7 +41,7 @@ impl Presented {
         }
     }
 
-    /// The token, or what its absence leads to where one is needed.
+    /// The token, or the close for a client that needs one and has none.
     pub(crate) fn token(self) -> Result<String, Close> {
         match self {
             Self::Token(token) => Ok(token),
@@ -52,7 +52,7 @@ impl Presented {
 }
 
 /// The parts of a header that is a list, over however many lines.
-pub(crate) fn listed<'a>(
+pub(crate) fn header_parts<'a>(
     headers: &'a HeaderMap,
     name: &header::HeaderName,
 ) -> impl Iterator<Item = &'a str> {
@@ -62,7 +62,7 @@ pub(crate) fn listed<'a>(
 
 /// The subprotocols that the client offers.
 pub(crate) fn offers(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    listed(headers, &header::SEC_WEBSOCKET_PROTOCOL)
+    header_parts(headers, &header::SEC_WEBSOCKET_PROTOCOL)
 }
 
 #[cfg(test)]

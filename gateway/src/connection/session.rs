@@ -1,20 +1,21 @@
-//! What a client's frames lead to, whatever dialect they came in. A pure state machine: no socket, no
-//! clock, no lock. [`Session`] is a connection whose client is known; a native one that has not said
+//! Decides what a client's frames lead to, in every dialect. A pure state machine: no socket, no clock, no
+//! lock. [`Session`] is a connection whose client is known; a native one that has not said
 //! hello yet is a [`crate::connection::greeting::Greeting`].
 
 use crate::{
     config::Config,
-    dialect::{Asked, Speaker, native::frame_id, refusal, too_fast},
+    connection::look_up_queue::Question,
+    dialect::{ClientRequest, Speaker, native::frame_id, refusal, too_fast},
     hub::conn::account::Allowance,
 };
 use platform::limit::{Bucket, Rate};
 use protocol::{
-    calls::{Peer, ReadMark},
+    calls::ReadMark,
     close::Close,
     code::Code,
     command::{Action, Command},
     frames::{ClientFrame, ServerFrame},
-    id::{ChatId, Seq, SessionId},
+    id::{ChatId, Seq, SessionId, UserId},
     limits::MAX_CLIENT_ID_BYTES,
     refusal::Refusal,
     time::Timestamp,
@@ -32,9 +33,9 @@ pub(crate) struct Session {
     refused_rate: Rate,
 }
 
-/// What a frame asks for. Whoever runs the session carries it out.
+/// What a frame leads to. Whoever runs the session carries it out.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Wanted {
+pub(crate) enum Effect {
     /// Answer with this.
     Reply(ServerFrame),
     /// Have the api carry this out and answer with `ack` or `error`.
@@ -42,32 +43,10 @@ pub(crate) enum Wanted {
         id: Option<String>,
         command: Command,
     },
-    /// Find the private chat with this person and post to it.
-    Direct {
-        to: Peer,
-        action: Action,
-    },
-    /// Find the guest of this name, announce it when it is new here, and let it say this.
-    Guest {
-        name: String,
-        action: Option<Action>,
-    },
+    /// Look this up first. A token that verifies comes back to [`Session::renew`].
+    LookUp(Question),
     Read(ReadMark),
     Typing(ChatId),
-    Subscribe {
-        id: Option<String>,
-        chat_id: ChatId,
-        after: Option<Seq>,
-    },
-    Unsubscribe {
-        id: Option<String>,
-        chat_id: ChatId,
-    },
-    /// Check this token; if it is good, [`Session::renewed`].
-    Renew {
-        id: Option<String>,
-        token: String,
-    },
     Nothing,
 }
 
@@ -75,15 +54,15 @@ impl Session {
     pub(crate) fn new(expires_at: Timestamp, config: &Config) -> Self {
         Self {
             expires_at,
-            frame_rate: config.frames,
-            typing_rate: config.typing,
-            refused_rate: config.refused_frames,
+            frame_rate: config.account.frames,
+            typing_rate: config.account.typing,
+            refused_rate: config.account.refused_frames,
         }
     }
 
-    /// A text frame by this speaker, out of what is left to its account. `now` counts from any fixed
-    /// start, the same for all of the account's connections; `fallback_id` makes a client message id for
-    /// a message without one.
+    /// Decides on a text frame of this speaker. `allowance` is what the account has left. `now` counts from
+    /// any fixed start, the same for all of the account's connections. `fallback_id` makes a client message
+    /// id for a message without one. An error closes the connection.
     pub(crate) fn on_text(
         &self,
         text: &str,
@@ -91,15 +70,18 @@ impl Session {
         allowance: &mut Allowance,
         now: Duration,
         fallback_id: impl FnOnce() -> String,
-    ) -> Result<Wanted, Close> {
-        let asked = match from.decode(text) {
-            Ok(asked) => asked,
+    ) -> Result<Effect, Close> {
+        let request = match from.decode(text) {
+            Ok(request) => request,
             Err(error) => return self.refuse(*error, allowance, now),
         };
-        let id = match &asked {
-            Asked::Frame(frame) => frame_id(frame),
-            Asked::Direct { .. } | Asked::Guest { .. } | Asked::Nothing => None,
+        let id = match &request {
+            ClientRequest::Frame(frame) => frame_id(frame),
+            ClientRequest::Direct { .. } | ClientRequest::Guest { .. } | ClientRequest::Nothing => {
+                None
+            }
         };
+        // After decoding, so that the refusal names the frame.
         if let Err(wait) = allowance.frames.try_take(&self.frame_rate, now, 1) {
             metrics::counter!("gateway_rate_limited_total").increment(1);
             return self.refuse(too_fast(id, wait), allowance, now);
@@ -108,32 +90,42 @@ impl Session {
             let error = refusal(None, Code::InvalidId, "A frame's id has 1 to 64 bytes.");
             return self.refuse(error, allowance, now);
         }
-        if let Err(Refusal { code, message }) = asked.check() {
+        if let Err(Refusal { code, message }) = request.check() {
             // In the api's words, which would say the same.
-            return Ok(Wanted::Reply(refusal(id, code, &message)));
+            return Ok(Effect::Reply(refusal(id, code, &message)));
         }
-        let say = |id: Option<String>, text, reply_to| {
-            let client_message_id = id.unwrap_or_else(fallback_id);
-            Action::Send { client_message_id, text, reply_to }
-        };
-        let frame = match asked {
-            Asked::Frame(frame) => frame,
-            Asked::Direct { to, text } => {
-                return Ok(Wanted::Direct { to, action: say(None, text, None) });
+        let frame = match request {
+            ClientRequest::Frame(frame) => frame,
+            ClientRequest::Direct { to, text } => {
+                let action = send(fallback_id(), text, None);
+                return Ok(Effect::LookUp(Question::Direct { to, action }));
             }
-            Asked::Guest { name, text } => {
-                let action = text.map(|text| say(None, text, None));
-                return Ok(Wanted::Guest { name, action });
+            ClientRequest::Guest { name, text } => {
+                let action = text.map(|text| send(fallback_id(), text, None));
+                return Ok(Effect::LookUp(Question::Guest { name, action }));
             }
-            Asked::Nothing => return Ok(Wanted::Nothing),
+            ClientRequest::Nothing => return Ok(Effect::Nothing),
         };
-        let Some(user_id) = from.user.map(|user| user.id) else {
+        let Some(user) = from.user else {
             // No guest's dialect asks for more.
-            return self.refuse(
-                refusal(None, Code::Unauthenticated, "Sign in first."),
-                allowance,
-                now,
-            );
+            let error = refusal(None, Code::Unauthenticated, "Sign in first.");
+            return self.refuse(error, allowance, now);
+        };
+        self.on_frame(frame, user.id, allowance, now, fallback_id)
+    }
+
+    /// Decides on a user's frame that is well-formed and within the rate.
+    fn on_frame(
+        &self,
+        frame: ClientFrame,
+        user_id: UserId,
+        allowance: &mut Allowance,
+        now: Duration,
+        fallback_id: impl FnOnce() -> String,
+    ) -> Result<Effect, Close> {
+        let post = |id, chat_id, action| {
+            let command = Command { user_id, chat_id, action };
+            Effect::Post { id, command }
         };
         Ok(match frame {
             ClientFrame::Hello { .. } => {
@@ -141,33 +133,33 @@ impl Session {
                 return self.refuse(error, allowance, now);
             }
             ClientFrame::Send { id, chat_id, text, reply_to } => {
-                let action = say(id.clone(), text, reply_to);
-                Wanted::Post { id, command: Command { user_id, chat_id, action } }
+                let client_message_id = id.clone().unwrap_or_else(fallback_id);
+                post(id, chat_id, send(client_message_id, text, reply_to))
             }
             ClientFrame::Edit { id, chat_id, message_id, text } => {
                 let client_edit_id = id.clone();
-                let action = Action::Edit { message_id, text, client_edit_id };
-                Wanted::Post { id, command: Command { user_id, chat_id, action } }
+                post(id, chat_id, Action::Edit { message_id, text, client_edit_id })
             }
             ClientFrame::Delete { id, chat_id, message_id } => {
-                let action = Action::Delete { message_id };
-                Wanted::Post { id, command: Command { user_id, chat_id, action } }
+                post(id, chat_id, Action::Delete { message_id })
             }
             ClientFrame::Read { chat_id, message_id } => {
-                Wanted::Read(ReadMark { user_id, chat_id, message_id })
+                Effect::Read(ReadMark { user_id, chat_id, message_id })
             }
             ClientFrame::Typing { chat_id } => {
                 match allowance.typing.try_take(&self.typing_rate, now, 1) {
-                    Ok(()) => Wanted::Typing(chat_id),
-                    Err(_) => Wanted::Nothing,
+                    Ok(()) => Effect::Typing(chat_id),
+                    Err(_) => Effect::Nothing,
                 }
             }
             ClientFrame::Subscribe { id, chat_id, after } => {
-                Wanted::Subscribe { id, chat_id, after }
+                Effect::LookUp(Question::Subscribe { id, chat_id, after })
             }
-            ClientFrame::Unsubscribe { id, chat_id } => Wanted::Unsubscribe { id, chat_id },
-            ClientFrame::Token { id, token } => Wanted::Renew { id, token },
-            ClientFrame::Ping { id } => Wanted::Reply(ServerFrame::Pong { id }),
+            ClientFrame::Unsubscribe { id, chat_id } => {
+                Effect::LookUp(Question::Unsubscribe { id, chat_id })
+            }
+            ClientFrame::Token { id, token } => Effect::LookUp(Question::Renew { id, token }),
+            ClientFrame::Ping { id } => Effect::Reply(ServerFrame::Pong { id }),
         })
     }
 
@@ -176,24 +168,24 @@ impl Session {
         &self,
         allowance: &mut Allowance,
         now: Duration,
-    ) -> Result<Wanted, Close> {
+    ) -> Result<Effect, Close> {
         self.refuse(refusal(None, Code::TextOnly, "Frames are JSON text."), allowance, now)
     }
 
-    /// Something else was wrong with a frame: the answer to it, unless that happens too often.
+    /// Answers a wrong frame with this `error`. Too many of them close the connection.
     pub(crate) fn refuse(
         &self,
         error: ServerFrame,
         allowance: &mut Allowance,
         now: Duration,
-    ) -> Result<Wanted, Close> {
+    ) -> Result<Effect, Close> {
         count_refused(&mut allowance.refused, &self.refused_rate, now)
-            .map(|()| Wanted::Reply(error))
+            .map(|()| Effect::Reply(error))
     }
 
-    /// A fresh token of session `new` verified, on a connection of session `own`: the answer to the
-    /// frame that brought it.
-    pub(crate) fn renewed(
+    /// Extends the session by a fresh token, if that belongs to the connection's own session. Returns the
+    /// answer to the frame that brought it.
+    pub(crate) fn renew(
         &mut self,
         id: Option<String>,
         (new, own): (SessionId, SessionId),
@@ -209,6 +201,10 @@ impl Session {
         self.expires_at = self.expires_at.max(expires_at);
         ServerFrame::TokenAccepted { id, expires_at: self.expires_at }
     }
+}
+
+fn send(client_message_id: String, text: String, reply_to: Option<Seq>) -> Action {
+    Action::Send { client_message_id, text, reply_to }
 }
 
 /// Counts refused frames: now and then one is a mistake, many are abuse.

@@ -1,12 +1,11 @@
-//! How a client comes to watch a chat that it asks for, and how it stops. The joining itself is
-//! `joining.rs`'s business.
+//! Lets a client watch a chat that it asks for, and stop watching it. `joining.rs` does the joining itself.
 
 use crate::{
-    backend::Unavailable,
+    backend::request_result::{RequestError, RequestResult},
     connection::{
         Connection,
         answer::Answer,
-        asking::{LookUp, then},
+        look_up_queue::{LookUp, then},
         opening::native::MAX_CATCH_UP,
     },
     dialect::{refusal, try_later},
@@ -22,7 +21,7 @@ use protocol::{
 use std::sync::Arc;
 
 impl Connection {
-    /// Looks a chat up as the user may watch it, to join it; refused at once when there are too many.
+    /// Views a chat as the user, then joins it. Refused at once if the connection watches too many chats.
     pub(crate) fn view(
         &self,
         id: Option<String>,
@@ -37,6 +36,7 @@ impl Connection {
         }
         let (gateway, conn) = (Arc::clone(self.gateway()), Arc::clone(self.conn()));
         Some(Box::pin(async move {
+            // Before the api is asked: a right that is lost meanwhile is noticed when the chat is joined.
             let allowed = conn.access_version();
             let view = gateway.hub.view_for(&conn, chat_id).await;
             then(move |connection: &mut Self| {
@@ -46,27 +46,26 @@ impl Connection {
         }))
     }
 
-    /// Whether the connection, which watches as many chats as it may or is about to, would have to watch
-    /// one more for this.
+    /// Whether the chat would be one more than the connection may watch. Chats on their way in count.
     fn is_too_much(&self, chat_id: ChatId) -> bool {
-        let many = self.conn().watched() + self.arriving.len();
+        let many = self.conn().watch_count() + self.joins.len();
         self.gateway().hub.config.max_chats <= many && !self.conn().watches(chat_id)
     }
 
-    /// The api's answer about a chat to subscribe to.
+    /// Joins a chat that the api lets the user watch; otherwise answers with the refusal.
     fn subscribe(
         &mut self,
         (id, after): (Option<String>, Option<Seq>),
         allowed: AccessVersion,
-        view: Result<Result<ChatView, Refusal>, Unavailable>,
+        view: RequestResult<ChatView>,
         answer: Answer,
     ) {
         let chat = match view {
-            Ok(Ok(chat)) => chat,
-            Ok(Err(Refusal { code, message })) => {
+            Ok(chat) => chat,
+            Err(RequestError::Refused(Refusal { code, message })) => {
                 return answer.send(&refusal(id, code, &message));
             }
-            Err(_) => {
+            Err(RequestError::Unavailable) => {
                 let text = "The chat cannot be looked up right now.";
                 let wait = self.gateway().hub.config.unavailable_wait;
                 return answer.send(&try_later(id, Code::Unavailable, text, wait));
@@ -76,19 +75,19 @@ impl Connection {
         let after = after.filter(|after| *after >= Seq::ZERO);
         let reachable = |after: Seq| (0..=MAX_CATCH_UP).contains(&(chat.seq.0 - after.0));
         let join = match after {
-            Some(after) if reachable(after) => join.resumed(after),
+            Some(after) if reachable(after) => join.resume_at(after),
             _ => join,
         };
         let resync = after.is_some() && join.target.is_none();
         let reply = Box::new(move |frame: &ServerFrame| answer.send(frame));
         let granted = Subscription { id, chat, resync, reply };
-        self.arriving.add(Join { announce: Some(Announce::Subscribed(Box::new(granted))), ..join });
-        self.get_on();
+        self.joins.add(Join { announce: Some(Announce::Subscribed(Box::new(granted))), ..join });
+        self.join_waiting();
     }
 
     pub(crate) fn unsubscribe(&mut self, id: Option<String>, chat_id: ChatId, answer: Answer) {
         self.gateway().hub.detach(self.conn(), chat_id);
-        self.arriving.decline(chat_id, &self.registered.conn);
+        self.joins.decline(chat_id, &self.registered.conn);
         answer.send(&ServerFrame::Unsubscribed { id, chat_id });
     }
 }

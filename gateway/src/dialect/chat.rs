@@ -3,7 +3,7 @@
 //! sender must be so.
 
 use super::{
-    Asked, Misread, encode_error, identity_mismatch, native, new_message, refusal,
+    ClientRequest, ErrorFrame, encode_error, identity_mismatch, native, new_message, refusal,
     text::{Number, invalid, parse, unknown_type},
 };
 use crate::wire::frame::Frame;
@@ -35,10 +35,10 @@ pub(super) fn decode(
     text: &str,
     chat_id: ChatId,
     user: Option<&UserRef>,
-) -> Result<Asked, Misread> {
+) -> Result<ClientRequest, ErrorFrame> {
     let frame: Incoming = parse(text)?;
     let id = frame.client_message_id;
-    let explained = |mut error: Misread| {
+    let explained = |mut error: ErrorFrame| {
         if let ServerFrame::Error { id: of, .. } = &mut *error {
             of.clone_from(&id);
         }
@@ -56,7 +56,7 @@ pub(super) fn decode(
             return Err(explained(identity_mismatch("username")));
         }
     }
-    Ok(Asked::Frame(match frame.r#type.as_deref() {
+    Ok(ClientRequest::Frame(match frame.r#type.as_deref() {
         None | Some("message") => match frame.text.or(frame.content) {
             Some(text) => ClientFrame::Send { id, chat_id, text, reply_to: None },
             None => return Err(explained(invalid("missing field `text`"))),
@@ -133,16 +133,21 @@ mod tests {
     use super::*;
     use crate::dialect::{Dialect, samples::*};
 
-    fn read(text: &str) -> Result<Asked, (String, Option<String>)> {
+    fn read(text: &str) -> Result<ClientRequest, (String, Option<String>)> {
         decode(text, ChatId(12), Some(&ann())).map_err(|error| match *error {
             ServerFrame::Error { code, id, .. } => (code, id),
             other => panic!("{other:?}"),
         })
     }
 
-    fn said(id: Option<&str>) -> Result<Asked, (String, Option<String>)> {
+    fn said(id: Option<&str>) -> Result<ClientRequest, (String, Option<String>)> {
         let (id, text) = (id.map(str::to_owned), "hi".into());
-        Ok(Asked::Frame(ClientFrame::Send { id, chat_id: ChatId(12), text, reply_to: None }))
+        Ok(ClientRequest::Frame(ClientFrame::Send {
+            id,
+            chat_id: ChatId(12),
+            text,
+            reply_to: None,
+        }))
     }
 
     #[test]
@@ -162,7 +167,7 @@ mod tests {
         );
         assert_eq!(
             read(r#"{"type":"read","message_id":7}"#),
-            Ok(Asked::Frame(ClientFrame::Read { chat_id: ChatId(12), message_id: Seq(7) }))
+            Ok(ClientRequest::Frame(ClientFrame::Read { chat_id: ChatId(12), message_id: Seq(7) }))
         );
     }
 

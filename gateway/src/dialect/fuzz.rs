@@ -1,6 +1,6 @@
 //! Whatever a client sends: decoding never panics, and what comes out owns little more than came in.
 
-use super::{Asked, Speaker, Window, samples::ann};
+use super::{ClientRequest, Speaker, Window, samples::ann};
 use proptest::prelude::*;
 use protocol::{
     calls::Peer,
@@ -34,7 +34,7 @@ fn speakers(check: impl Fn(Speaker<'_>)) {
 fn decode(text: &str) {
     speakers(|from| {
         let (owned, limit) = match from.decode(text) {
-            Ok(asked) => (weight(&asked), text.len()),
+            Ok(request) => (weight(&request), text.len()),
             Err(error) => (error_weight(&error), text.len() + ANSWER_BYTES),
         };
         assert!(owned <= limit, "{from:?}: {owned} bytes of {}: {text:.200}", text.len());
@@ -42,18 +42,20 @@ fn decode(text: &str) {
 }
 
 /// The bytes of text that a decoded frame owns.
-fn weight(asked: &Asked) -> usize {
-    match asked {
-        Asked::Direct { to, text } => {
+fn weight(request: &ClientRequest) -> usize {
+    match request {
+        ClientRequest::Direct { to, text } => {
             let name = match to {
                 Peer::Username(name) => name.capacity(),
                 Peer::Id(_) => 0,
             };
             name + text.capacity()
         }
-        Asked::Guest { name, text } => name.capacity() + text.as_ref().map_or(0, String::capacity),
-        Asked::Nothing => 0,
-        Asked::Frame(frame) => frame_weight(frame),
+        ClientRequest::Guest { name, text } => {
+            name.capacity() + text.as_ref().map_or(0, String::capacity)
+        }
+        ClientRequest::Nothing => 0,
+        ClientRequest::Frame(frame) => frame_weight(frame),
     }
 }
 

@@ -2,7 +2,7 @@
 //! frame says, a signed-in user's is its own. It has no words for other chats, edits or read marks.
 
 use super::{
-    Asked, Misread, encode_error, identity_mismatch, native, new_message,
+    ClientRequest, ErrorFrame, encode_error, identity_mismatch, native, new_message,
     text::{invalid, parse, unknown_type},
 };
 use crate::wire::frame::Frame;
@@ -23,7 +23,7 @@ struct Incoming {
 }
 
 /// A client's frame. A guest is nobody until a frame names it.
-pub fn decode(text: &str, user: Option<&UserRef>) -> Result<Asked, Misread> {
+pub fn decode(text: &str, user: Option<&UserRef>) -> Result<ClientRequest, ErrorFrame> {
     let Incoming { r#type, username, message } = parse(text)?;
     let text = match r#type.as_str() {
         "chat_message" => Some(message.ok_or_else(|| invalid("missing field `message`"))?),
@@ -32,20 +32,20 @@ pub fn decode(text: &str, user: Option<&UserRef>) -> Result<Asked, Misread> {
     };
     let Some(user) = user else {
         let name = username.ok_or_else(|| invalid("missing field `username`"))?;
-        return Ok(Asked::Guest { name, text });
+        return Ok(ClientRequest::Guest { name, text });
     };
     if username.is_some_and(|name| !is_name_of(&name, &user.username)) {
         return Err(identity_mismatch("username"));
     }
     Ok(match text {
-        Some(text) => Asked::Frame(ClientFrame::Send {
+        Some(text) => ClientRequest::Frame(ClientFrame::Send {
             id: None,
             chat_id: ChatId::LOBBY,
             text,
             reply_to: None,
         }),
         // Everybody heard when it connected.
-        None => Asked::Nothing,
+        None => ClientRequest::Nothing,
     })
 }
 
@@ -96,13 +96,18 @@ mod tests {
     use crate::dialect::{Dialect, refusal, samples::*};
     use protocol::code::Code;
 
-    fn read(text: &str, user: Option<&UserRef>) -> Result<Asked, String> {
+    fn read(text: &str, user: Option<&UserRef>) -> Result<ClientRequest, String> {
         decode(text, user).map_err(code)
     }
 
-    fn said(text: &str) -> Asked {
+    fn said(text: &str) -> ClientRequest {
         let chat_id = ChatId::LOBBY;
-        Asked::Frame(ClientFrame::Send { id: None, chat_id, text: text.into(), reply_to: None })
+        ClientRequest::Frame(ClientFrame::Send {
+            id: None,
+            chat_id,
+            text: text.into(),
+            reply_to: None,
+        })
     }
 
     #[test]
@@ -116,7 +121,7 @@ mod tests {
             assert_eq!(read(text, Some(&ann)), Ok(said("hi")), "{text}");
         }
         let joined = r#"{"type":"user_joined","username":"ann"}"#;
-        assert_eq!(read(joined, Some(&ann)), Ok(Asked::Nothing));
+        assert_eq!(read(joined, Some(&ann)), Ok(ClientRequest::Nothing));
         for kind in ["chat_message", "user_joined"] {
             let text = format!(r#"{{"type":"{kind}","username":"bob","message":"hi"}}"#);
             assert_eq!(read(&text, Some(&ann)), Err("identity_mismatch".into()));
@@ -126,8 +131,10 @@ mod tests {
     #[test]
     fn a_guest_is_who_its_frame_says() {
         let text = r#"{"type":"chat_message","username":"Zoe","message":"hi"}"#;
-        let guest =
-            |text: Option<&str>| Asked::Guest { name: "Zoe".into(), text: text.map(str::to_owned) };
+        let guest = |text: Option<&str>| ClientRequest::Guest {
+            name: "Zoe".into(),
+            text: text.map(str::to_owned),
+        };
         assert_eq!(read(text, None), Ok(guest(Some("hi"))));
         assert_eq!(read(r#"{"type":"user_joined","username":"Zoe"}"#, None), Ok(guest(None)));
         let nameless = r#"{"type":"chat_message","message":"hi"}"#;

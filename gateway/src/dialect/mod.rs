@@ -44,7 +44,9 @@ pub enum Dialect {
 pub enum Window {
     /// All of the user's chats.
     Native,
+    /// The lobby, for users and guests.
     Lobby,
+    /// This chat.
     Chat(ChatId),
     /// All private chats.
     Names,
@@ -55,30 +57,37 @@ pub enum Window {
 /// Who speaks, and where.
 #[derive(Clone, Copy, Debug)]
 pub struct Speaker<'a> {
+    /// What its connection shows.
     pub window: Window,
     /// `None`: a guest, who is who its frames say.
     pub user: Option<&'a UserRef>,
 }
 
-/// What a client's frame asks for, in the words of the native protocol where it has them.
+/// What a client asks for with a frame of any dialect, in the words of the native protocol where it has them.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum ClientRequest {
+    /// A frame of the native protocol, or one that asks for the same.
     Frame(ClientFrame),
     /// A message to a person: the private chat is to be found first.
     Direct {
+        /// The person, as the client names it.
         to: Peer,
+        /// The message. Its length is not checked yet.
         text: String,
     },
     /// A guest gives itself a name and may say something.
     Guest {
+        /// The name as the guest wrote it.
         name: String,
+        /// The message to the lobby, if there is one.
         text: Option<String>,
     },
+    /// Nothing: older clients send frames that mean nothing here.
     Nothing,
 }
 
 /// A frame that is refused: the `error` that explains why. Boxed, because it is rare.
-pub type Misread = Box<ServerFrame>;
+pub type ErrorFrame = Box<ServerFrame>;
 
 impl Dialect {
     /// All of them.
@@ -148,6 +157,7 @@ impl Window {
         }
     }
 
+    /// The dialect that is spoken in it.
     pub fn dialect(self) -> Dialect {
         match self {
             Self::Native => Dialect::Native,
@@ -190,9 +200,9 @@ impl Window {
 
 impl Speaker<'_> {
     /// A client's frame, or the `error` that explains what is wrong with it.
-    pub fn decode(&self, text: &str) -> Result<Asked, Misread> {
+    pub fn decode(&self, text: &str) -> Result<ClientRequest, ErrorFrame> {
         match self.window {
-            Window::Native => native::decode(text).map(Asked::Frame),
+            Window::Native => native::decode(text).map(ClientRequest::Frame),
             Window::Lobby => lobby::decode(text, self.user),
             Window::Chat(chat) => chat::decode(text, chat, self.user),
             Window::Names => names::decode(text),
@@ -227,7 +237,7 @@ pub fn too_fast(id: Option<String>, wait: Duration) -> ServerFrame {
 }
 
 /// The `error` for a frame that names another user than the token.
-fn identity_mismatch(field: &str) -> Misread {
+fn identity_mismatch(field: &str) -> ErrorFrame {
     let message = format!("The frame's {field} is not the signed-in user's.");
     Box::new(refusal(None, Code::IdentityMismatch, &message))
 }

@@ -1,7 +1,7 @@
 //! `WS /ws/chat`: private messages between usernames. Each message that a client sends is answered
 //! with a status; what others send it comes without one, and counts as read once written.
 
-use super::{Asked, Misread, native, new_message, text::parse};
+use super::{ClientRequest, ErrorFrame, native, new_message, text::parse};
 use crate::wire::frame::Frame;
 use protocol::{
     calls::Peer,
@@ -18,9 +18,9 @@ struct Incoming {
 }
 
 /// A client's frame.
-pub(super) fn decode(text: &str) -> Result<Asked, Misread> {
+pub(super) fn decode(text: &str) -> Result<ClientRequest, ErrorFrame> {
     let Incoming { username_to, message } = parse(text)?;
-    Ok(Asked::Direct { to: Peer::Username(username_to), text: message })
+    Ok(ClientRequest::Direct { to: Peer::Username(username_to), text: message })
 }
 
 #[derive(Serialize)]
@@ -95,7 +95,7 @@ mod tests {
         let to = Peer::Username("Bob".into());
         assert_eq!(
             decode(r#"{"username_to":"Bob","message":"hi","id":1}"#),
-            Ok(Asked::Direct { to, text: "hi".into() })
+            Ok(ClientRequest::Direct { to, text: "hi".into() })
         );
         for (text, expected) in [
             ("null", "malformed"),

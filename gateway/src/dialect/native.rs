@@ -1,7 +1,7 @@
 //! `WS /gateway`, the native dialect: a frame's text to its meaning and back, in the types of
-//! [`protocol::frames`]. What a frame leads to is decided in [`crate::connection::session`].
+//! [`protocol::frames`]. What a frame leads to is decided in `connection/session.rs`.
 
-use super::{Misread, refusal};
+use super::{ErrorFrame, refusal};
 use crate::wire::frame::Frame;
 use protocol::{
     code::Code,
@@ -13,14 +13,14 @@ use strum::VariantNames as _;
 
 /// A server's frame.
 pub(crate) fn encode(frame: &impl Serialize) -> Frame {
-    Frame::written(|bytes| {
+    Frame::from_writer(|bytes| {
         // Our own types always serialise: no maps with odd keys, no fallible impls.
         let _ = serde_json::to_writer(bytes, frame);
     })
 }
 
 /// A client's frame, or the `error` that explains what is wrong with it.
-pub(crate) fn decode(text: &str) -> Result<ClientFrame, Misread> {
+pub(crate) fn decode(text: &str) -> Result<ClientFrame, ErrorFrame> {
     serde_json::from_str(text).map_err(|error| Box::new(explain(text, &error)))
 }
 

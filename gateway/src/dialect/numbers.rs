@@ -2,7 +2,7 @@
 //! hears nothing of a message that was stored.
 
 use super::{
-    Asked, Misread, encode_error, identity_mismatch, native, new_message,
+    ClientRequest, ErrorFrame, encode_error, identity_mismatch, native, new_message,
     text::{Number, parse},
 };
 use crate::wire::frame::Frame;
@@ -24,12 +24,12 @@ struct Incoming {
 
 /// A client's frame; its sender must be the window's user. Its time is not asked for: the database's
 /// clock counts.
-pub(super) fn decode(text: &str, user: UserId) -> Result<Asked, Misread> {
+pub(super) fn decode(text: &str, user: UserId) -> Result<ClientRequest, ErrorFrame> {
     let Incoming { sender_id, receiver_id, content } = parse(text)?;
     if sender_id.0 != user.0 {
         return Err(identity_mismatch("senderId"));
     }
-    Ok(Asked::Direct { to: Peer::Id(UserId(receiver_id.0)), text: content })
+    Ok(ClientRequest::Direct { to: Peer::Id(UserId(receiver_id.0)), text: content })
 }
 
 #[derive(Serialize)]
@@ -76,7 +76,10 @@ mod tests {
             r#"{"senderId":"3","receiverId":"4","content":"hi"}"#,
         ] {
             let to = Peer::Id(UserId(4));
-            assert_eq!(decode(text, UserId(3)), Ok(Asked::Direct { to, text: "hi".into() }));
+            assert_eq!(
+                decode(text, UserId(3)),
+                Ok(ClientRequest::Direct { to, text: "hi".into() })
+            );
         }
         for (text, expected) in [
             ("7", "malformed"),

@@ -1,6 +1,6 @@
 //! What the dialects' tests share: one user, one message, one of each other frame.
 
-use super::{Dialect, Misread, refusal};
+use super::{Dialect, ErrorFrame, refusal};
 use protocol::{
     chat::{Change, Event, MemberChange, Message, PresenceStatus, UserRef},
     code::Code,
@@ -48,7 +48,7 @@ pub(crate) fn ack() -> ServerFrame {
 }
 
 #[expect(clippy::boxed_local, reason = "as decoding returns it")]
-pub(crate) fn code(error: Misread) -> String {
+pub(crate) fn code(error: ErrorFrame) -> String {
     match *error {
         ServerFrame::Error { code, .. } => code,
         other => panic!("{other:?}"),

@@ -1,11 +1,11 @@
 //! What can be said of a frame's texts and names without the api, so that nothing longer than it takes
 //! is on its way to it. The rules are [`platform::text`]'s, and so are the words.
 
-use super::Asked;
+use super::ClientRequest;
 use platform::text::{check_client_message_id, check_peer, check_text, guest_name};
 use protocol::{frames::ClientFrame, refusal::Refusal};
 
-impl Asked {
+impl ClientRequest {
     /// The refusal that the api would give, whatever it holds.
     pub fn check(&self) -> Result<(), Refusal> {
         match self {

@@ -1,7 +1,7 @@
 //! Reading the older dialects' frames: JSON objects of few fields, with the same explanations for what is
 //! wrong in every dialect. Nothing unknown is kept, so a frame takes no more memory than its text.
 
-use super::{Misread, refusal};
+use super::{ErrorFrame, refusal};
 use protocol::code::Code;
 use serde::{
     Deserialize, Deserializer,
@@ -10,7 +10,7 @@ use serde::{
 use std::fmt;
 
 /// A frame's fields, or why the text has none of that kind.
-pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Misread> {
+pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, ErrorFrame> {
     // A list would do for serde's structs.
     if !text.trim_ascii_start().starts_with('{') {
         return Err(malformed());
@@ -26,19 +26,19 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Misread>
 }
 
 /// The `error` for a text that is no JSON object.
-pub(super) fn malformed() -> Misread {
+pub(super) fn malformed() -> ErrorFrame {
     Box::new(refusal(None, Code::Malformed, "A frame is a JSON object."))
 }
 
 /// The `error` for a frame whose fields are not right.
-pub(super) fn invalid(reason: &str) -> Misread {
+pub(super) fn invalid(reason: &str) -> ErrorFrame {
     // A reason may quote what the client sent, and an answer is no place for all of that.
     let reason: String = reason.chars().take(200).collect();
     Box::new(refusal(None, Code::InvalidFrame, &format!("This frame is not valid: {reason}.")))
 }
 
 /// The `error` for a frame of a type that the dialect does not know.
-pub(super) fn unknown_type() -> Misread {
+pub(super) fn unknown_type() -> ErrorFrame {
     Box::new(refusal(None, Code::UnknownType, "There is no frame of this type here."))
 }
 

@@ -2,14 +2,9 @@
 //! each leads to; `repair/` finds messages that the bus loses.
 
 use crate::{
-    dialect::{Dialect, lobby},
+    dialect::lobby,
     hub::{
-        Hub,
-        conn::{join::Cause, outbox::DropPolicy},
-        crowds::CROWD,
-        invitations::Invitation,
-        local_chat::LocalChat,
-        shared_event::SharedFrame,
+        Hub, conn::join::Cause, crowds::CROWD, invitations::Invitation, local_chat::LocalChat,
         watching::Parting,
     },
 };
@@ -62,16 +57,7 @@ impl Hub {
                     self.invite(user, chat_id, Invitation::Woke(after), Cause::Invited);
                 }
                 UserPayload::Read { chat_id, message_id } => {
-                    let frame = ServerFrame::Read { chat_id, user_id: user, message_id };
-                    let shared_frame = SharedFrame::new(&frame);
-                    for conn in self.users.of_user(user) {
-                        let dialect = conn.window.dialect();
-                        // A window on one chat shows nothing of others.
-                        let shows = dialect == Dialect::Native || conn.watches(chat_id);
-                        if let Some(frame) = shared_frame.frame(dialect).filter(|_| shows) {
-                            conn.outbox.push(frame, DropPolicy::Ephemeral);
-                        }
-                    }
+                    self.tell_own_read(user, chat_id, message_id);
                 }
             },
             Channel::Control => match serde_json::from_slice(payload)? {

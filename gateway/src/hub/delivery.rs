@@ -48,6 +48,7 @@ impl Hub {
             (delivered, span)
         });
         let Some((Delivered { joined, parted }, span)) = delivered else { return };
+        // Without the chat's lock, which parting takes again.
         span.end();
         for user in parted {
             self.part(user, chat_id, Parting::Member);

@@ -18,9 +18,9 @@ pub(crate) async fn drain(hub: &Arc<Hub>, drain_time: Duration) {
     // Ends with the last connection, if that is sooner.
     hub.lifecycle.spawn_background(async move {
         tokio::time::sleep(LAST_ANSWERS).await;
-        spread(late, drain_time, |conn| conn.send_away()).await;
+        spread(late, drain_time, |conn| conn.close_for_restart()).await;
     });
-    spread(all, drain_time, |conn| conn.unanswered.leave()).await;
+    spread(all, drain_time, |conn| conn.unanswered.drain()).await;
 }
 
 /// Does something to each item, evenly over `drain_time`. By the clock and not by a pause after each:

@@ -5,7 +5,7 @@ use crate::hub::{
     Hub,
     local_chat::{
         LocalChat,
-        pages::{Answer, Found, Page},
+        pages::{Page, PageAnswer, PageSource},
     },
 };
 use futures_util::FutureExt;
@@ -22,13 +22,13 @@ const MAX_KEPT_BYTES: usize = 32 << 20;
 impl Hub {
     /// The page that a reader at `after` missed, fetched once for all readers who wait for it;
     /// `None` if the chat was deleted.
-    pub(crate) async fn page(self: &Arc<Self>, chat_id: ChatId, after: Seq) -> Answer {
+    pub(crate) async fn page(self: &Arc<Self>, chat_id: ChatId, after: Seq) -> PageAnswer {
         // A page that somebody else asked for may leave out what this reader needs.
         for alone in [false, true] {
             let asked = match self.find_page(chat_id, after, alone) {
-                Found::Page(page) => return Ok(Some(page)),
-                Found::Wait(asked) => asked,
-                Found::Nowhere => return self.fetch_page(chat_id, after).await,
+                PageSource::Page(page) => return Ok(Some(page)),
+                PageSource::Wait(asked) => asked,
+                PageSource::Nowhere => return self.fetch_page(chat_id, after).await,
             };
             match asked.await {
                 Ok(Some(page)) if !page.serves(after) => {}
@@ -38,25 +38,25 @@ impl Hub {
         self.fetch_page(chat_id, after).await
     }
 
-    fn find_page(self: &Arc<Self>, chat_id: ChatId, after: Seq, alone: bool) -> Found {
+    fn find_page(self: &Arc<Self>, chat_id: ChatId, after: Seq, alone: bool) -> PageSource {
         let find = |chat: &mut LocalChat| {
             let pages = &mut chat.busy().pages;
             let found = pages.find(after, alone);
-            if !matches!(found, Found::Nowhere) {
+            if !matches!(found, PageSource::Nowhere) {
                 return found;
             }
             let asked = self.fetch_page(chat_id, after).boxed().shared();
-            pages.asked(after, &asked);
-            Found::Wait(asked)
+            pages.add_request(after, &asked);
+            PageSource::Wait(asked)
         };
-        self.with_chat(chat_id, find).unwrap_or(Found::Nowhere)
+        self.with_chat(chat_id, find).unwrap_or(PageSource::Nowhere)
     }
 
     fn fetch_page(
         self: &Arc<Self>,
         chat_id: ChatId,
         after: Seq,
-    ) -> impl Future<Output = Answer> + Send + use<> {
+    ) -> impl Future<Output = PageAnswer> + Send + use<> {
         let hub = Arc::clone(self);
         async move {
             let range = Range { chat_id, after };

@@ -2,7 +2,7 @@
 //! became active. The connection's own task joins the chat.
 
 use crate::{
-    backend::Unavailable,
+    backend::request_result::RequestResult,
     dialect::Window,
     hub::{
         Hub,
@@ -14,7 +14,6 @@ use protocol::{
     chat::ChatView,
     frames::ServerFrame,
     id::{ChatId, Seq, UserId},
-    refusal::Refusal,
 };
 use std::sync::Arc;
 
@@ -49,9 +48,9 @@ impl Hub {
         // A connection that comes later starts from an answer that is newer than this request.
         let waiting: Vec<_> =
             waiting.into_iter().map(|conn| (conn.access_version(), conn)).collect();
-        let done = Box::new(move |answer: Result<Result<ChatView, Refusal>, Unavailable>| {
+        let done = move |view: RequestResult<ChatView>| {
             // Refused: no longer a member. No answer: the next poll finds it again.
-            let Ok(Ok(mut chat)) = answer else { return };
+            let Ok(mut chat) = view else { return };
             let head = chat.seq;
             if let Invitation::Woke(after) = invitation {
                 chat.seq = after.min(head);
@@ -73,7 +72,7 @@ impl Hub {
                 let join = Join::at_end(&chat, allowed, cause);
                 conn.outbox.join(Join { head, from, after: from, announce, ..join });
             }
-        });
+        };
         let asked = UserChat { user_id: user, chat_id: chat };
         // When the lane is full, the next poll finds it again.
         let _ = self.lanes.request_view(asked, done);

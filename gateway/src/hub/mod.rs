@@ -30,7 +30,7 @@ pub(crate) mod users;
 pub(crate) mod watching;
 
 use crate::{
-    backend::{Unavailable, hub_lanes::HubLanes},
+    backend::{hub_lanes::HubLanes, request_result::RequestResult},
     config::Config,
     hub::{conn::Conn, crowds::Crowds, local_chat::LocalChat, pace::Pace, users::Users},
 };
@@ -44,7 +44,6 @@ use protocol::{
     calls::UserChat,
     chat::ChatView,
     id::{ChatId, NodeId},
-    refusal::Refusal,
 };
 use std::{
     collections::HashMap,
@@ -111,17 +110,15 @@ impl Hub {
         chat_id: ChatId,
         change: impl FnOnce(&mut LocalChat) -> T,
     ) -> Option<T> {
+        // The shard's lock ends with this line: what happens in one chat holds up no look-up of another.
         let chat = self.shard(chat_id).get(&chat_id).cloned()?;
         let mut chat = chat.lock();
+        // A sweep may have dropped it in between; whoever joins it makes a new one.
         (!chat.closed).then(|| change(&mut chat))
     }
 
     /// A chat as this connection may watch it. A guest, who is no user, may enter rooms.
-    pub(crate) async fn view_for(
-        &self,
-        conn: &Conn,
-        chat_id: ChatId,
-    ) -> Result<Result<ChatView, Refusal>, Unavailable> {
+    pub(crate) async fn view_for(&self, conn: &Conn, chat_id: ChatId) -> RequestResult<ChatView> {
         let user_id = conn.user_id().unwrap_or_default();
         self.lanes.view(UserChat { user_id, chat_id }).await
     }

@@ -35,7 +35,7 @@ const CHUNK: usize = 500;
 /// The chats of a user's connection that others in them may hear of it, given in `ready`'s order:
 /// private ones first, then the most recently active. A public room's people do not all want to know
 /// about each other.
-pub(crate) fn sharing(
+pub(crate) fn chats_to_tell(
     chats: impl Iterator<Item = (ChatId, ChatType)> + Clone,
     most: usize,
 ) -> Vec<ChatId> {
@@ -50,7 +50,7 @@ pub(crate) async fn run(hub: Arc<Hub>, presence: Presence, leave: CancellationTo
     // The first renewal makes the node known; there is no lease yet that it could find lost.
     let mut failing = presence.renew(hub.node, 0).await.is_err();
     let now = Instant::now();
-    let mut keeper = Keeper {
+    let mut keeper = PresenceKeeper {
         hub,
         presence,
         leaving: HashMap::new(),
@@ -81,7 +81,7 @@ pub(crate) async fn run(hub: Arc<Hub>, presence: Presence, leave: CancellationTo
     }
 }
 
-struct Keeper {
+struct PresenceKeeper {
     hub: Arc<Hub>,
     presence: Presence,
     /// Gone, and not out of the register yet, with the chats that this node told. At most as many as
@@ -100,7 +100,7 @@ struct Keeper {
     swept: bool,
 }
 
-impl Keeper {
+impl PresenceKeeper {
     async fn round(&mut self) -> Result<(), PresenceError> {
         let stated = self.state_users().await;
         self.forget_gone().await;
@@ -118,7 +118,7 @@ impl Keeper {
                 Ok(entered) => {
                     for one in entered {
                         self.hub.announce(one.user, PresenceStatus::Online, &one.untold);
-                        self.hub.users.elsewhere(one.user, one.elsewhere);
+                        self.hub.users.on_elsewhere(one.user, one.elsewhere);
                     }
                 }
                 Err(error) => {
@@ -175,7 +175,7 @@ impl Keeper {
     async fn lease(&mut self) -> Result<(), PresenceError> {
         let connections = self.hub.users.connections() as u64;
         let soon = connections != self.stated || self.overdue;
-        let wait = if soon { RESTATE } else { self.hub.config.presence_renewal };
+        let wait = if soon { RESTATE } else { self.hub.config.presence.renewal };
         if self.renewed.elapsed() < wait {
             return Ok(());
         }
@@ -189,7 +189,7 @@ impl Keeper {
             return Ok(());
         }
         tracing::info!("the presence lease was lost, stating all users again");
-        for chunk in self.hub.users.present().chunks(CHUNK) {
+        for chunk in self.hub.users.present_users().chunks(CHUNK) {
             for entered in self.presence.enter(self.hub.node, chunk).await? {
                 // Nobody is told again when nobody was told that they went: nothing changed.
                 if self.swept {
@@ -212,7 +212,7 @@ impl Keeper {
                 self.dead.entry(node).or_insert_with(Instant::now);
             }
         }
-        let over = |since: &Instant| since.elapsed() >= self.hub.config.presence_grace;
+        let over = |since: &Instant| since.elapsed() >= self.hub.config.presence.grace;
         let due: Vec<NodeId> =
             self.dead.iter().filter(|(_, since)| over(since)).map(|(node, _)| *node).collect();
         for node in due {
@@ -237,6 +237,36 @@ impl Keeper {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        backend::scripted::Scripted,
+        config::Config,
+        dialect::Window,
+        testing::{chat, connect, gateway_in, taken, watch},
+    };
+    use platform::presence::Here;
+    use protocol::id::Seq;
+
+    /// The dead are looked for every two seconds, which bounds what that costs the register.
+    #[tokio::test(start_paused = true)]
+    async fn users_of_a_dead_node_are_gone_after_the_next_look_and_the_grace() {
+        let (presence, dead, config) = (Presence::local(), NodeId::random(), Config::default());
+        let grace = config.presence.grace;
+        let gateway = gateway_in(presence.clone(), &Arc::new(Scripted::default()), config);
+        let group = chat(ChatId(1), ChatType::Group, Seq::ZERO);
+        let bob = connect(&gateway, UserId(2), Window::Native);
+        watch(&gateway, &bob.conn, &group);
+        presence.renew(dead, 1).await.unwrap();
+        let ann = Here { user: UserId(1), sockets: 1, chats: vec![group.id] };
+        presence.enter(dead, &[ann]).await.unwrap();
+        presence.retire(dead).await.unwrap();
+        tokio::time::sleep(grace + LOOK / 2).await;
+        assert!(taken(&bob.conn).frames.is_empty(), "she may come back");
+        tokio::time::sleep(LOOK).await;
+        let frames = taken(&bob.conn).frames;
+        let frames: Vec<&str> = frames.iter().map(|frame| frame.text()).collect();
+        let gone = r#"{"type":"presence","user_id":1,"status":"offline"}"#;
+        assert_eq!(frames, [gone]);
+    }
 
     #[test]
     fn private_chats_come_first_then_the_most_recently_active_and_rooms_take_no_place() {
@@ -244,7 +274,10 @@ mod tests {
         let chats = [(9, Room), (8, Group), (2, Private), (7, Group), (5, Private)];
         let chats = chats.map(|(id, kind)| (ChatId(id), kind));
         let ids = |most| {
-            sharing(chats.into_iter(), most).into_iter().map(|chat| chat.0).collect::<Vec<_>>()
+            chats_to_tell(chats.into_iter(), most)
+                .into_iter()
+                .map(|chat| chat.0)
+                .collect::<Vec<_>>()
         };
         assert_eq!(ids(50), [2, 5, 8, 7]);
         assert_eq!(ids(3), [2, 5, 8]);

@@ -92,9 +92,9 @@ impl SharedEvent {
 }
 
 /// A run in one, as native clients read it: unless it is one event, or longer than a piece.
-pub(crate) fn joined(run: &[Arc<SharedEvent>]) -> Option<Frame> {
+pub(crate) fn concat(run: &[Arc<SharedEvent>]) -> Option<Frame> {
     let several = run.len() > 1 && piece(run).is_none();
-    several.then(|| Frame::joined(run.iter().map(|event| event.native())))
+    several.then(|| Frame::concat(run.iter().map(|event| event.native())))
 }
 
 /// How many of these events are one piece; `None` when all of them are.

@@ -8,13 +8,14 @@ use crate::{
         Hub,
         conn::{Conn, ConnId, outbox::DropPolicy},
         local_chat::LocalChat,
+        shared_event::SharedFrame,
     },
     wire::frame::Frame,
 };
 use protocol::{
     chat::{PresenceStatus, UserRef},
     frames::{ServerFrame, Typist},
-    id::{ChatId, UserId},
+    id::{ChatId, Seq, UserId},
     relay::{Channel, ChatPayload, MAX_WATCHERS},
     time::Timestamp,
 };
@@ -29,7 +30,7 @@ pub(crate) enum Relay {
 
 impl Hub {
     /// A local user is typing: tells the others here and on other nodes.
-    pub(crate) fn typing(&self, conn: &Conn, chat_id: ChatId) {
+    pub(crate) fn on_typing(&self, conn: &Conn, chat_id: ChatId) {
         let Some(user) = conn.user().cloned() else { return };
         if self.show_typing(chat_id, user.clone()) == Relay::Yes {
             self.publish(chat_id, &ChatPayload::Typing { origin: self.node, user });
@@ -46,7 +47,7 @@ impl Hub {
 
     /// Announces somebody who entered the lobby by its own window to the others in it, here and on
     /// other nodes, unless too many arrive at once.
-    pub(crate) fn arrived(&self, conn: &Conn, username: &str) {
+    pub(crate) fn announce_arrival(&self, conn: &Conn, username: &str) {
         let rate = &self.config.arrivals;
         if self.arrivals.lock().try_take(rate, self.started.elapsed(), 1).is_err() {
             metrics::counter!("gateway_dropped_frames_total", "reason" => "many_arrivals")
@@ -85,7 +86,7 @@ impl Hub {
         if relays {
             return Relay::Yes;
         }
-        left_out();
+        count_left_out();
         Relay::No
     }
 
@@ -95,9 +96,23 @@ impl Hub {
             if chat.watchers().len() <= MAX_WATCHERS {
                 chat.tell(frame, DropPolicy::Ephemeral, Some(about));
             } else {
-                left_out();
+                count_left_out();
             }
         });
+    }
+
+    /// A user has read a chat up to here, on one device: tells the user's other devices.
+    pub(crate) fn tell_own_read(&self, user_id: UserId, chat_id: ChatId, message_id: Seq) {
+        let frame = ServerFrame::Read { chat_id, user_id, message_id };
+        let shared_frame = SharedFrame::new(&frame);
+        for conn in self.users.of_user(user_id) {
+            let dialect = conn.window.dialect();
+            // A window on one chat shows nothing of others.
+            let shows = dialect == Dialect::Native || conn.watches(chat_id);
+            if let Some(frame) = shared_frame.frame(dialect).filter(|_| shows) {
+                conn.outbox.push(frame, DropPolicy::Ephemeral);
+            }
+        }
     }
 
     fn publish(&self, chat_id: ChatId, payload: &ChatPayload) {
@@ -108,6 +123,6 @@ impl Hub {
 }
 
 /// Counts a signal that many watchers are not told of.
-fn left_out() {
+fn count_left_out() {
     metrics::counter!("gateway_dropped_frames_total", "reason" => "many_watchers").increment(1);
 }

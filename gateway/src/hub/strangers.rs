@@ -51,6 +51,7 @@ impl Drop for Stranger {
         let mut counts = self.strangers.counts.lock();
         if let Some(count) = counts.get_mut(&network) {
             *count -= 1;
+            // Else the map would grow with every network that ever came.
             if *count == 0 {
                 counts.remove(&network);
             }

@@ -26,6 +26,7 @@ impl Hub {
         let (mut chats_open, mut suspects) = (0, 0);
         for shard in &self.shards {
             let mut chats = shard.lock();
+            // Under the shard's lock, so that nobody finds a chat between the last look at it and its end.
             chats.retain(|chat_id, chat| {
                 let mut chat = chat.lock();
                 let behind_since = chat.if_busy().and_then(|busy| busy.behind_since);

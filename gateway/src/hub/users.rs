@@ -94,10 +94,10 @@ pub(crate) struct Departed {
 impl Users {
     pub(crate) fn new(config: &Config) -> Self {
         let limits = Limits {
-            connections: config.account_connections.max(1),
-            openings: config.openings,
-            chats: config.presence_chats,
-            grace: config.presence_grace,
+            connections: config.account.connections.max(1),
+            openings: config.account.openings,
+            chats: config.presence.max_chats,
+            grace: config.presence.grace,
             memory: full_after(config),
         };
         Self { limits, started: Instant::now(), inner: Mutex::default() }
@@ -111,6 +111,7 @@ impl Users {
         make: impl FnOnce(Owner, Arc<Account>) -> Conn,
     ) -> Result<(Arc<Conn>, Arrival), Close> {
         let mut inner = self.inner.lock();
+        // Under the lock under which the door closes: nobody comes in behind those who are let go.
         if inner.closed {
             return Err(Close::Restart);
         }
@@ -129,6 +130,7 @@ impl Users {
         if user.account.allowance().openings.try_take(&self.limits.openings, now, 1).is_err() {
             return Err(Close::Abuse);
         }
+        // Its grace was over: to the others it comes anew.
         if std::mem::replace(&mut user.left, false) {
             arrival = Arrival::First;
         }
@@ -155,6 +157,7 @@ impl Users {
             }
             if let Some(local) = inner.users.get_mut(&user.id) {
                 local.conns.retain(|other| other.id != conn.id);
+                // A connection that was shed may end after the last one: the grace does not begin again.
                 if local.conns.is_empty() && local.gone_since.is_none() {
                     let now = Instant::now();
                     local.gone_since = Some(now);
@@ -168,7 +171,7 @@ impl Users {
 
     /// A connection of the user watches these chats: others in them may know that it is here. They are
     /// taken in this order, as many as there is room for.
-    pub(crate) fn arrived(&self, user: UserId, chats: &[ChatId]) {
+    pub(crate) fn mark_present(&self, user: UserId, chats: &[ChatId]) {
         let mut inner = self.inner.lock();
         let local = inner.users.get_mut(&user).filter(|local| !local.conns.is_empty());
         let Some(local) = local else { return };
@@ -182,7 +185,7 @@ impl Users {
     }
 
     /// The user is out of this chat, which hears no more of it.
-    pub(crate) fn parted(&self, user: UserId, chat: ChatId) {
+    pub(crate) fn stop_telling(&self, user: UserId, chat: ChatId) {
         let mut inner = self.inner.lock();
         if let Some(local) = inner.users.get_mut(&user) {
             local.chats.retain(|told| *told != chat);
@@ -212,7 +215,7 @@ impl Users {
 
     /// The account has this many connections on other nodes: of those here the oldest go that are more
     /// than it may have in all, but for the newest one.
-    pub(crate) fn elsewhere(&self, user: UserId, connections: u32) {
+    pub(crate) fn on_elsewhere(&self, user: UserId, connections: u32) {
         let mut inner = self.inner.lock();
         if let Some(local) = inner.users.get_mut(&user) {
             let elsewhere = usize::try_from(connections).unwrap_or(usize::MAX);
@@ -228,6 +231,7 @@ impl Users {
         let inner = &mut *inner;
         let mut departed = Vec::new();
         while let Some((since, id)) = next(&mut inner.leaving, now, self.limits.grace) {
+            // Whoever came back meanwhile has no such time, or a later one.
             let gone = |local: &&mut LocalUser| local.gone_since == Some(since);
             if let Some(local) = inner.users.get_mut(&id).filter(gone) {
                 local.left = true;
@@ -259,7 +263,7 @@ impl Users {
     }
 
     /// All users whom others know to be here.
-    pub(crate) fn present(&self) -> Vec<Here> {
+    pub(crate) fn present_users(&self) -> Vec<Here> {
         let inner = self.inner.lock();
         let present = inner.users.iter().filter(|(_, local)| local.present);
         present.map(|(id, local)| local.here(*id)).collect()

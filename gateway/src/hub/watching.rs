@@ -73,7 +73,7 @@ impl Hub {
     pub(crate) fn part(&self, user: UserId, chat_id: ChatId, parting: Parting) {
         // First those that are about to join, under this chat's lock or later.
         self.users.of_user(user).iter().for_each(|conn| conn.revoke());
-        self.users.parted(user, chat_id);
+        self.users.stop_telling(user, chat_id);
         let now = Instant::now();
         self.with_chat(chat_id, |chat| {
             for conn in chat.of_user(user) {

@@ -40,6 +40,7 @@ async fn run(hub: Arc<Hub>, backend: Arc<dyn Backend>, doubts: Arc<Doubts>) {
             }
             Err(error) => {
                 metrics::counter!("gateway_backend_errors_total", "call" => "changed").increment(1);
+                // Once for each outage, not for each poll.
                 if failing_since.replace(Instant::now()).is_none() {
                     tracing::warn!(%error, "cannot ask the api what changed");
                 }
@@ -50,6 +51,7 @@ async fn run(hub: Arc<Hub>, backend: Arc<dyn Backend>, doubts: Arc<Doubts>) {
 
 /// Applies the api's changes to this node. What the answer was too short for becomes a doubt.
 pub(crate) fn apply(hub: &Arc<Hub>, found: ChangedFound, doubts: &Doubts) {
+    // What ends comes first. An invitation asks the api once more, so it is right whatever came before.
     let cut = found.cut();
     for ended in &found.ended {
         hub.users.end_sessions(ended);

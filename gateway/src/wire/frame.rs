@@ -4,7 +4,7 @@
 use std::{fmt, str, sync::Arc};
 
 /// One unfragmented WebSocket frame, nearly always of text, or some that go together
-/// ([`Frame::joined`]). Cloning it counts a reference.
+/// ([`Frame::concat`]). Cloning it counts a reference.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Frame(Arc<[u8]>);
 
@@ -19,7 +19,7 @@ const HEADER: usize = 10;
 
 impl Frame {
     /// A text frame; `write` appends the text to its argument.
-    pub fn written(write: impl FnOnce(&mut Vec<u8>)) -> Self {
+    pub fn from_writer(write: impl FnOnce(&mut Vec<u8>)) -> Self {
         Self::of(TEXT, write)
     }
 
@@ -69,7 +69,7 @@ impl Frame {
     }
 
     /// Concatenated frames: written together, and read by the client as separate frames.
-    pub fn joined<'a>(frames: impl Iterator<Item = &'a Self>) -> Self {
+    pub fn concat<'a>(frames: impl Iterator<Item = &'a Self>) -> Self {
         let mut bytes = Vec::new();
         frames.for_each(|frame| bytes.extend_from_slice(frame.wire()));
         Self(bytes.into())
@@ -102,7 +102,7 @@ fn header_length(frame: &[u8]) -> usize {
 
 impl From<&str> for Frame {
     fn from(text: &str) -> Self {
-        Self::written(|bytes| bytes.extend_from_slice(text.as_bytes()))
+        Self::from_writer(|bytes| bytes.extend_from_slice(text.as_bytes()))
     }
 }
 
@@ -132,7 +132,7 @@ mod tests {
     fn frames_that_go_together_are_read_one_by_one() {
         let texts = ["one", "", &"x".repeat(70_000), "é"];
         let frames = texts.map(Frame::from);
-        assert_eq!(Frame::joined(frames.iter()).texts(), texts);
+        assert_eq!(Frame::concat(frames.iter()).texts(), texts);
     }
 
     #[test]

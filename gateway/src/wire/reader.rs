@@ -146,8 +146,8 @@ impl Reader {
     }
 
     /// The memory that an incomplete frame or message holds, in bytes.
-    pub(super) fn held(&self) -> usize {
-        self.text.held() + self.control.capacity()
+    pub(super) fn memory(&self) -> usize {
+        self.text.memory() + self.control.capacity()
     }
 
     fn end(&mut self) {
@@ -206,7 +206,7 @@ impl Reader {
             };
             if have >= need && need > 2 {
                 self.header_bytes = 0;
-                return self.announced(need).map(Some);
+                return self.read_header(need).map(Some);
             }
             let take = (need - have).min(input.len());
             if take == 0 {
@@ -238,7 +238,7 @@ impl Reader {
     }
 
     /// The frame that a complete header of `length` bytes announces.
-    fn announced(&mut self, length: usize) -> Result<FrameInProgress, Close> {
+    fn read_header(&mut self, length: usize) -> Result<FrameInProgress, Close> {
         let (head, mask) = self.header[..length].split_at(length - 4);
         let opcode = Opcode::new(head[0] & 0x0f).ok_or(Close::ProtocolError)?;
         let (left, shortest) = match head[2..] {

@@ -59,7 +59,9 @@ const MAX_FORGOTTEN_FRAMES: usize = 1_000;
 /// The next input from the client.
 #[derive(Debug)]
 pub enum Incoming {
+    /// A whole text message, however many fragments it came in.
     Text(String),
+    /// A binary message, whose content is dropped: no dialect has any.
     Binary,
     /// A ping or a pong: the client lives. See [`Socket::owes_pong`].
     Sign,
@@ -96,6 +98,7 @@ struct ClosedByClient {
 /// The result of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
+    /// The kernel took everything.
     All,
     /// The kernel has no space now: go on with [`Socket::write`].
     Some,
@@ -103,7 +106,7 @@ pub enum Written {
 
 impl Socket {
     /// Takes over a stream after the upgrade; `read_ahead` is what was read beyond it, `loan` pays for
-    /// incomplete frames until [`Socket::client_is_known`].
+    /// incomplete frames until [`Socket::on_client_known`].
     pub fn new(stream: TcpStream, read_ahead: &Bytes, config: &Config, loan: Loan) -> Self {
         Self {
             stream,
@@ -121,7 +124,7 @@ impl Socket {
     }
 
     /// Removes the stranger's budget: from here on the client's own limits suffice.
-    pub fn client_is_known(&mut self) {
+    pub fn on_client_known(&mut self) {
         self.loan = None;
     }
 
@@ -192,7 +195,7 @@ impl Socket {
     /// Whether what is incomplete may stay in memory.
     fn paid_for(&mut self, read: Result<Option<Read>, Close>) -> Result<Option<Read>, Close> {
         if let Some(loan) = &mut self.loan
-            && !loan.try_cover(self.reader.held())
+            && !loan.try_cover(self.reader.memory())
         {
             metrics::counter!("gateway_strangers_refused_total").increment(1);
             return Err(Close::Overloaded);

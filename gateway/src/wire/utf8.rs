@@ -45,7 +45,7 @@ impl Utf8 {
     }
 
     /// The memory it holds, in bytes.
-    pub(super) fn held(&self) -> usize {
+    pub(super) fn memory(&self) -> usize {
         self.bytes.capacity()
     }
 }

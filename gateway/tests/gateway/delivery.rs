@@ -73,7 +73,7 @@ async fn signals_reach_the_others_and_not_who_made_them() {
     bob.expect_nothing().await;
     ann.say(r#"{"type":"read","chat_id":1,"message_id":2}"#).await;
     t.settles().await;
-    assert_eq!(t.api.asked("read"), ["1#2 by 1"]);
+    assert_eq!(t.api.take_calls("read"), ["1#2 by 1"]);
     ann.expect_nothing().await;
 }
 

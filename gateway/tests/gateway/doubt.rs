@@ -17,17 +17,17 @@ fn cut(cut: Cut) -> ChangedFound {
 #[tokio::test(start_paused = true)]
 async fn each_poll_goes_on_from_the_answer_before_it() {
     let t = Node::start().await;
-    assert_eq!(t.api.asked("changed"), ["the first time"], "at once, when the bus is up");
+    assert_eq!(t.api.take_calls("changed"), ["the first time"], "at once, when the bus is up");
     t.api.changes(ChangedFound { now: Timestamp(7), ..ChangedFound::default() });
     t.passes(3 * SECOND).await;
-    assert!(t.api.asked("changed").is_empty());
+    assert!(t.api.take_calls("changed").is_empty());
     t.passes(2 * SECOND).await;
-    assert_eq!(t.api.asked("changed"), ["since 0"]);
+    assert_eq!(t.api.take_calls("changed"), ["since 0"]);
     t.api.set("changed", Mode::Silent);
     t.passes(4 * SECOND).await;
     t.api.set("changed", Mode::Answers);
     t.passes(4 * SECOND).await;
-    assert_eq!(t.api.asked("changed"), ["since 7", "since 7"]);
+    assert_eq!(t.api.take_calls("changed"), ["since 7", "since 7"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -36,14 +36,14 @@ async fn a_chat_that_got_on_unheard_is_asked_about() {
     t.api.opens(GROUP, &[ANN]);
     let mut ann = t.connect(ANN).await;
     t.api.commits(GROUP, "lost");
-    t.api.asked("events");
+    t.api.take_calls("events");
     t.finds(ChangedFound { chats: vec![(GROUP, Seq(1))], ..ChangedFound::default() }).await;
     t.passes(2 * SECOND).await;
     ann.expect(["1#1 lost"]).await;
-    assert_eq!(t.api.asked("events"), ["1 after 0"]);
+    assert_eq!(t.api.take_calls("events"), ["1 after 0"]);
     t.finds(ChangedFound { chats: vec![(GROUP, Seq(1))], ..ChangedFound::default() }).await;
     t.passes(2 * SECOND).await;
-    assert!(t.api.asked("events").is_empty(), "that is no news");
+    assert!(t.api.take_calls("events").is_empty(), "that is no news");
 }
 
 #[tokio::test(start_paused = true)]
@@ -70,16 +70,21 @@ async fn when_chats_were_left_out_all_are_asked_about() {
     t.api.opens(TEAM, &[ANN, BOB]);
     let mut ann = t.connect(ANN).await;
     t.api.commits(GROUP, "lost");
-    t.api.asked("events");
+    t.api.take_calls("events");
     t.finds(cut(Cut { chats: true, ..Cut::default() })).await;
     t.passes(2 * SECOND).await;
     ann.expect(["1#1 lost"]).await;
-    let mut asked: Vec<String> =
-        t.api.asked("events").iter().flat_map(|call| call.split(", ")).map(str::to_owned).collect();
+    let mut asked: Vec<String> = t
+        .api
+        .take_calls("events")
+        .iter()
+        .flat_map(|call| call.split(", "))
+        .map(str::to_owned)
+        .collect();
     asked.sort_unstable();
     assert_eq!(asked, ["1 after 0", "2 after 0"]);
     t.passes(5 * SECOND).await;
-    assert!(t.api.asked("events").is_empty(), "once");
+    assert!(t.api.take_calls("events").is_empty(), "once");
 }
 
 #[tokio::test(start_paused = true)]
@@ -89,10 +94,10 @@ async fn when_new_members_were_left_out_all_sessions_are_asked_for_their_chats()
         let t = Node::start().await;
         let mut ann = t.connect(ANN).await;
         t.api.opens(GROUP, &[ANN]);
-        t.api.asked("open");
+        t.api.take_calls("open");
         t.finds(cut(left_out)).await;
         ann.expect(["chat 1@0"]).await;
-        assert_eq!(t.api.asked("open"), ["1"]);
+        assert_eq!(t.api.take_calls("open"), ["1"]);
     }
 }
 
@@ -104,11 +109,11 @@ async fn when_lost_members_were_left_out_all_who_watch_are_asked_about() {
     let mut ann = t.connect(ANN).await;
     let _laptop = t.connect(ANN).await;
     let _bob = t.connect(BOB).await;
-    t.api.asked("open");
+    t.api.take_calls("open");
     t.finds(cut(Cut { parted: true, ..Cut::default() })).await;
-    assert!(t.api.asked("open").is_empty());
+    assert!(t.api.take_calls("open").is_empty());
     t.passes(SECOND).await;
-    assert_eq!(t.api.asked("view"), ["1 for 1, 1 for 2", "2 for 1"]);
+    assert_eq!(t.api.take_calls("view"), ["1 for 1, 1 for 2", "2 for 1"]);
     ann.expect_nothing().await;
 }
 

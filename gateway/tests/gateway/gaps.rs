@@ -10,7 +10,7 @@ const MOMENT: Duration = Duration::from_millis(50);
 async fn watching(t: &Node) -> Phone {
     t.api.opens(GROUP, &[ANN, BOB]);
     let ann = t.connect(ANN).await;
-    assert_eq!(t.api.asked("events"), ["1 after 0"], "once, when the chat's channel is heard");
+    assert_eq!(t.api.take_calls("events"), ["1 after 0"], "once, when the chat's channel is heard");
     ann
 }
 
@@ -27,7 +27,7 @@ async fn events_that_swap_places_wait_for_each_other_and_nobody_is_asked() {
     t.brings(GROUP, &events[1]);
     ann.expect(["1#2 b", "1#3 c"]).await;
     t.passes(Duration::from_secs(3)).await;
-    assert!(t.api.asked("events").is_empty());
+    assert!(t.api.take_calls("events").is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -37,11 +37,11 @@ async fn a_gap_is_asked_about_after_a_moment() {
     t.api.commits(GROUP, "lost");
     t.posts(GROUP, "late");
     t.passes(Duration::from_millis(25)).await;
-    assert!(t.api.asked("events").is_empty());
+    assert!(t.api.take_calls("events").is_empty());
     ann.expect_nothing().await;
     t.passes(MOMENT).await;
     ann.expect(["1#1 lost", "1#2 late"]).await;
-    assert_eq!(t.api.asked("events"), ["1 after 0"]);
+    assert_eq!(t.api.take_calls("events"), ["1 after 0"]);
     t.posts(GROUP, "then");
     ann.expect(["1#3 then"]).await;
 }
@@ -57,7 +57,7 @@ async fn a_long_gap_is_filled_page_after_page() {
         assert_eq!(ann.hear().await, format!("1#{number} {number}"));
     }
     ann.expect_nothing().await;
-    assert_eq!(t.api.asked("events"), ["1 after 0", "1 after 10", "1 after 20"]);
+    assert_eq!(t.api.take_calls("events"), ["1 after 0", "1 after 10", "1 after 20"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -74,7 +74,7 @@ async fn an_answer_that_live_events_overtook_changes_nothing() {
     t.api.set("events", Mode::Answers);
     t.passes(Duration::from_secs(3)).await;
     ann.expect_nothing().await;
-    assert_eq!(t.api.asked("events"), ["1 after 0"]);
+    assert_eq!(t.api.take_calls("events"), ["1 after 0"]);
     t.posts(GROUP, "d");
     ann.expect(["1#4 d"]).await;
 }
@@ -91,9 +91,9 @@ async fn an_api_that_does_not_answer_is_asked_until_it_does() {
     t.api.set("events", Mode::Answers);
     t.passes(Duration::from_secs(2)).await;
     ann.expect(["1#1 lost", "1#2 late"]).await;
-    t.api.asked("events");
+    t.api.take_calls("events");
     t.passes(Duration::from_secs(10)).await;
-    assert!(t.api.asked("events").is_empty(), "it is not asked any more");
+    assert!(t.api.take_calls("events").is_empty(), "it is not asked any more");
 }
 
 #[tokio::test(start_paused = true)]
@@ -141,7 +141,7 @@ async fn an_answer_that_leaves_changes_out_serves_nobody_inside_it() {
     ann.expect(["1#1 1", "1#5 5"]).await;
     let mut first = t.resume(BOB, &[(GROUP, 0)]).await;
     first.expect(["1#1 1", "1#5 5", "caught up 1@5"]).await;
-    let asked = t.api.asked("events");
+    let asked = t.api.take_calls("events");
     assert!(asked.is_empty(), "served from the replay: {asked:?}");
     let mut inside = t.resume(BOB, &[(GROUP, 3)]).await;
     inside.expect(["1#5 5", "caught up 1@5"]).await;
@@ -157,11 +157,11 @@ async fn a_chat_that_everybody_left_stays_warm_for_a_while() {
     t.passes(Duration::from_secs(5)).await;
     let mut ann = t.resume(ANN, &[(GROUP, 0)]).await;
     ann.expect(["1#1 meanwhile", "caught up 1@1"]).await;
-    assert!(t.api.asked("events").is_empty(), "its feed was kept");
+    assert!(t.api.take_calls("events").is_empty(), "its feed was kept");
     drop(ann);
     t.passes(Duration::from_secs(12)).await;
     t.posts(GROUP, "later");
     let mut ann = t.resume(ANN, &[(GROUP, 0)]).await;
     ann.expect(["1#1 meanwhile", "1#2 later", "caught up 1@2"]).await;
-    assert_eq!(t.api.asked("events"), ["1 after 0"], "it was let go");
+    assert_eq!(t.api.take_calls("events"), ["1 after 0"], "it was let go");
 }

@@ -18,12 +18,12 @@ async fn a_client_that_missed_little_is_served_from_the_replay() {
         t.posts(GROUP, text);
     }
     t.settles().await;
-    t.api.asked("events");
+    t.api.take_calls("events");
     let mut ann = t.resume(ANN, &[(GROUP, 1)]).await;
     ann.expect(["1#2 b", "1#3 c", "caught up 1@3"]).await;
     t.posts(GROUP, "d");
     ann.expect(["1#4 d"]).await;
-    assert!(t.api.asked("events").is_empty());
+    assert!(t.api.take_calls("events").is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -33,10 +33,10 @@ async fn a_chat_that_nobody_watches_starts_where_its_first_client_stopped() {
     t.api.commits_many(GROUP, 3);
     let mut ann = t.resume(ANN, &[(GROUP, 1)]).await;
     ann.expect(["1#2 2", "1#3 3", "caught up 1@3"]).await;
-    assert_eq!(t.api.asked("events"), ["1 after 1"]);
+    assert_eq!(t.api.take_calls("events"), ["1 after 1"]);
     let mut bob = t.resume(BOB, &[(GROUP, 2)]).await;
     bob.expect(["1#3 3", "caught up 1@3"]).await;
-    assert!(t.api.asked("events").is_empty(), "the first one's answer serves others");
+    assert!(t.api.take_calls("events").is_empty(), "the first one's answer serves others");
 }
 
 #[tokio::test(start_paused = true)]
@@ -45,7 +45,7 @@ async fn clients_from_far_back_read_pages_that_are_fetched_once_for_all() {
     t.api.opens(GROUP, &[ANN, BOB]);
     t.api.commits_many(GROUP, 35);
     let mut bob = t.connect(BOB).await;
-    t.api.asked("events");
+    t.api.take_calls("events");
     let mut devices = [t.resume(ANN, &[(GROUP, 5)]).await, t.resume(ANN, &[(GROUP, 5)]).await];
     for ann in &mut devices {
         for number in 6..=35 {
@@ -54,7 +54,7 @@ async fn clients_from_far_back_read_pages_that_are_fetched_once_for_all() {
         ann.expect(["caught up 1@35"]).await;
         ann.expect_nothing().await;
     }
-    assert_eq!(t.api.asked("events"), ["1 after 5", "1 after 15", "1 after 25"]);
+    assert_eq!(t.api.take_calls("events"), ["1 after 5", "1 after 15", "1 after 25"]);
     t.posts(GROUP, "hi");
     for phone in devices.iter_mut().chain([&mut bob]) {
         phone.expect(["1#36 hi"]).await;
@@ -67,16 +67,16 @@ async fn clients_that_wait_for_the_same_page_share_one_call() {
     t.api.opens(GROUP, &[ANN, BOB]);
     t.api.commits_many(GROUP, 15);
     let _bob = t.connect(BOB).await;
-    t.api.asked("events");
+    t.api.take_calls("events");
     t.api.set("events", Mode::Holds);
     let mut devices = [t.resume(ANN, &[(GROUP, 5)]).await, t.resume(ANN, &[(GROUP, 5)]).await];
     t.settles().await;
-    assert_eq!(t.api.asked("events"), ["1 after 5"]);
+    assert_eq!(t.api.take_calls("events"), ["1 after 5"]);
     t.api.set("events", Mode::Answers);
     for ann in &mut devices {
         assert_eq!(ann.hear_until("caught up 1@15").await.len(), 11);
     }
-    assert!(t.api.asked("events").is_empty());
+    assert!(t.api.take_calls("events").is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -217,11 +217,11 @@ async fn a_new_chat_comes_to_those_who_are_connected() {
     t.settles().await;
     t.posts(TEAM, "hi");
     ann.expect(["2#4 hi"]).await;
-    assert_eq!(t.api.asked("view"), ["2 for 1"]);
+    assert_eq!(t.api.take_calls("view"), ["2 for 1"]);
     t.tells_user(ANN, &UserPayload::Added { chat_id: TEAM });
     t.settles().await;
     ann.expect_nothing().await;
-    assert!(t.api.asked("view").is_empty(), "it watches the chat already");
+    assert!(t.api.take_calls("view").is_empty(), "it watches the chat already");
 }
 
 #[tokio::test(start_paused = true)]
@@ -249,7 +249,7 @@ async fn at_the_bound_the_chat_that_has_been_quiet_longest_is_let_go() {
     t.api.opens(third, &[ANN]);
     t.tells_user(ANN, &UserPayload::Added { chat_id: third });
     ann.expect(["chat 9@0"]).await;
-    assert_eq!(t.api.asked("dormant"), ["2"]);
+    assert_eq!(t.api.take_calls("dormant"), ["2"]);
     t.settles().await;
     t.posts(TEAM, "not heard");
     t.posts(GROUP, "a");

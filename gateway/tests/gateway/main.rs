@@ -4,9 +4,11 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod contract;
 mod delivery;
 mod doubt;
 mod drain;
+mod fake_api;
 mod gaps;
 mod harness;
 mod joining;

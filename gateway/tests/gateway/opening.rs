@@ -35,7 +35,7 @@ async fn sessions_that_open_together_are_asked_about_together() {
     for phone in &mut phones {
         phone.expect(["ready"]).await;
     }
-    assert_eq!(t.api.asked("open"), ["1", "1, 1, 1, 1"]);
+    assert_eq!(t.api.take_calls("open"), ["1", "1, 1, 1, 1"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -75,7 +75,7 @@ async fn an_api_that_does_not_answer_is_asked_for_long_and_then_the_client_comes
     let mut ann = t.dial().await;
     ann.say(&hello(ANN, None)).await;
     t.passes(Duration::from_secs(9)).await;
-    assert!(t.api.asked("open").len() > 5);
+    assert!(t.api.take_calls("open").len() > 5);
     t.passes(Duration::from_secs(2)).await;
     ann.expect(["close 1013 overloaded"]).await;
 }
@@ -93,7 +93,7 @@ async fn a_socket_that_opens_while_its_session_ends_is_closed() {
 
 #[tokio::test(start_paused = true)]
 async fn an_account_that_has_as_many_sockets_as_it_may_loses_its_oldest() {
-    let t = Node::with(|config| config.account_connections = 2).await;
+    let t = Node::with(|config| config.account.connections = 2).await;
     let (mut first, mut second) = (t.connect(ANN).await, t.connect(ANN).await);
     let mut other = t.connect(BOB).await;
     let mut third = t.connect(ANN).await;

@@ -9,7 +9,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Two members of a group, both also in a team, on a node with one lane for commands.
 async fn two(change: impl FnOnce(&mut gateway::config::Config)) -> (Node, Phone, Phone) {
     let t = Node::with(|config| {
-        config.post_lanes = 1;
+        config.lanes.post_lanes = 1;
         change(config);
     })
     .await;
@@ -32,7 +32,7 @@ async fn what_is_sent_during_a_call_is_the_next_batch_in_its_order() {
     let acks = ann.hear_until("ack d").await;
     let acks: Vec<&String> = acks.iter().filter(|line| line.starts_with("ack")).collect();
     assert_eq!(acks, ["ack a 1#1", "ack b 1#2", "ack c 1#3", "ack d 1#4"]);
-    assert_eq!(t.api.asked("post"), ["a", "b, c, d"]);
+    assert_eq!(t.api.take_calls("post"), ["a", "b, c, d"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -47,7 +47,7 @@ async fn a_batch_without_an_answer_is_repeated_and_stored_once() {
     ann.expect_in_any_order(["1#1 hi", "ack a 1#1"]).await;
     bob.expect(["1#1 hi"]).await;
     bob.expect_nothing().await;
-    let calls = t.api.asked("post");
+    let calls = t.api.take_calls("post");
     assert!(calls.len() > 3 && calls.iter().all(|texts| texts == "hi"), "{calls:?}");
 }
 
@@ -57,10 +57,10 @@ async fn pauses_between_two_tries_grow_up_to_a_second() {
     t.api.set("post", Mode::Silent);
     ann.send(GROUP, "a", "hi").await;
     t.passes(SECOND).await;
-    let first = t.api.asked("post").len();
+    let first = t.api.take_calls("post").len();
     assert!((4..=7).contains(&first), "{first}");
     t.passes(10 * SECOND).await;
-    let then = t.api.asked("post").len();
+    let then = t.api.take_calls("post").len();
     assert!((10..=20).contains(&then), "{then}");
 }
 
@@ -80,7 +80,7 @@ async fn a_command_that_nobody_answers_for_long_fails_and_the_next_one_does_not(
 
 #[tokio::test(start_paused = true)]
 async fn a_full_lane_refuses_and_takes_again_when_it_is_emptied() {
-    let (t, mut ann, _bob) = two(|config| config.post.max_items = 2).await;
+    let (t, mut ann, _bob) = two(|config| config.lanes.post.max_items = 2).await;
     t.api.set("post", Mode::Holds);
     for id in ["a", "b", "c"] {
         ann.send(GROUP, id, id).await;
@@ -94,7 +94,7 @@ async fn a_full_lane_refuses_and_takes_again_when_it_is_emptied() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lane_is_full_by_its_bytes_too() {
-    let (t, mut ann, _bob) = two(|config| config.post.max_bytes = 1_000).await;
+    let (t, mut ann, _bob) = two(|config| config.lanes.post.max_bytes = 1_000).await;
     t.api.set("post", Mode::Holds);
     ann.send(GROUP, "a", &"x".repeat(300)).await;
     ann.send(GROUP, "b", &"x".repeat(300)).await;
@@ -104,7 +104,7 @@ async fn a_lane_is_full_by_its_bytes_too() {
 #[tokio::test(start_paused = true)]
 async fn a_batch_is_bounded_in_items_and_in_bytes() {
     let (t, mut ann, _bob) = two(|config| {
-        (config.post.max_batch, config.post.max_batch_bytes) = (3, 2_000);
+        (config.lanes.post.max_batch, config.lanes.post.max_batch_bytes) = (3, 2_000);
     })
     .await;
     t.api.set("post", Mode::Holds);
@@ -115,12 +115,12 @@ async fn a_batch_is_bounded_in_items_and_in_bytes() {
     }
     t.api.set("post", Mode::Answers);
     ann.hear_until("ack f").await;
-    assert_eq!(t.api.asked("post"), ["a", "b, c, d", "e", &long, "f"]);
+    assert_eq!(t.api.take_calls("post"), ["a", "b, c, d", "e", &long, "f"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_account_has_only_so_many_commands_in_flight() {
-    let (t, mut ann, mut bob) = two(|config| config.account_in_flight = 1).await;
+    let (t, mut ann, mut bob) = two(|config| config.account.in_flight = 1).await;
     t.api.set("post", Mode::Holds);
     ann.send(GROUP, "a", "a").await;
     ann.send(GROUP, "b", "b").await;
@@ -148,26 +148,26 @@ async fn a_busy_chat_waits_aside_in_its_order_and_the_others_go_on() {
     t.passes(SECOND).await;
     bob.expect(["1#1 a", "1#2 b"]).await;
     ann.hear_until("ack b").await;
-    t.api.asked("post");
+    t.api.take_calls("post");
     ann.send(GROUP, "d", "d").await;
     ann.expect_in_any_order(["1#3 d", "ack d 1#3"]).await;
-    assert_eq!(t.api.asked("post"), ["d"], "the chat is the lane's again");
+    assert_eq!(t.api.take_calls("post"), ["d"], "the chat is the lane's again");
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_waits_aside_is_asked_about_within_the_same_bounds() {
-    let (t, mut ann, _bob) = two(|config| config.post.max_batch_bytes = 1_000).await;
+    let (t, mut ann, _bob) = two(|config| config.lanes.post.max_batch_bytes = 1_000).await;
     t.api.set_busy(&[GROUP]);
     let texts = ["a", "b", "c"].map(|text| text.repeat(400));
     for text in &texts {
         ann.send(GROUP, &text[..1], text).await;
     }
     t.passes(SECOND).await;
-    t.api.asked("post");
+    t.api.take_calls("post");
     t.api.set_busy(&[]);
     t.passes(SECOND).await;
     ann.hear_until("ack c").await;
-    assert_eq!(t.api.asked("post"), texts, "two would be too long for one call");
+    assert_eq!(t.api.take_calls("post"), texts, "two would be too long for one call");
 }
 
 #[tokio::test(start_paused = true)]
@@ -195,7 +195,7 @@ async fn a_refused_batch_is_halved_until_what_it_hangs_on_fails_alone() {
     let heard = ann.hear_until("ack d").await;
     assert!(heard.contains(&"error poison unavailable".to_owned()), "{heard:?}");
     let calls = ["a", "b, c, poison, d", "b, c", "poison, d", "poison", "d"];
-    assert_eq!(t.api.asked("post"), calls);
+    assert_eq!(t.api.take_calls("post"), calls);
 }
 
 #[tokio::test(start_paused = true)]

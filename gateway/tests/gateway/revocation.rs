@@ -103,7 +103,7 @@ async fn losing_another_chat_while_joining_costs_a_second_look() {
     t.api.set("open", Mode::Answers);
     ann.expect(["ready 1@0"]).await;
     t.settles().await;
-    assert_eq!(t.api.asked("view"), ["1 for 1"]);
+    assert_eq!(t.api.take_calls("view"), ["1 for 1"]);
     t.posts(GROUP, "hi");
     ann.expect(["1#1 hi"]).await;
 }

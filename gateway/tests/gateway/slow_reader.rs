@@ -53,10 +53,10 @@ async fn a_client_that_reads_late_lags_and_catches_up_with_everything() {
         t.posts(GROUP, &format!("{number}:{}", "x".repeat(8_000)));
         assert!(bob.hear().await.starts_with(&format!("1#{number} ")));
     }
-    t.api.asked("events");
+    t.api.take_calls("events");
     t.passes(10 * SECOND).await;
     expect_all(&mut ann, GROUP).await;
-    assert!(!t.api.asked("events").is_empty(), "it joined again, from pages");
+    assert!(!t.api.take_calls("events").is_empty(), "it joined again, from pages");
     ann.expect_nothing().await;
     t.posts(GROUP, "then");
     ann.expect(["1#101 then"]).await;

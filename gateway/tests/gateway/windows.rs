@@ -18,7 +18,7 @@ async fn hears(phone: &mut Phone, part: &str) {
 
 /// A node with a lobby.
 async fn node() -> Node {
-    let t = Node::with(|config| config.guests = true).await;
+    let t = Node::with(|config| config.guests.enabled = true).await;
     t.api.makes(LOBBY, ChatType::Room, &[]);
     t
 }
@@ -45,7 +45,7 @@ async fn a_guest_writes_under_the_name_that_its_frame_says() {
     let mut zoe = t.window(None, "/ws").await;
     zoe.say(r#"{"type":"chat_message","username":"zoe","message":"hi"}"#).await;
     hears(&mut zoe, r#""message":"hi""#).await;
-    assert_eq!(t.api.asked("post"), ["hi"]);
+    assert_eq!(t.api.take_calls("post"), ["hi"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -92,6 +92,6 @@ async fn what_a_window_of_names_shows_counts_as_read() {
     }
     t.api.set("read", Mode::Answers);
     t.settles().await;
-    let marks = t.api.asked("read").join(", ");
+    let marks = t.api.take_calls("read").join(", ");
     assert!(marks.contains("8#2 by 1") && marks.contains("9#1 by 1"), "{marks}");
 }

@@ -1,8 +1,8 @@
-//! What waits beside a lane: the items of chats that somebody else holds. They are asked about by
-//! themselves, in their order, until each chat has answered; meanwhile the lane goes on with all
-//! other chats.
+//! The items of busy chats, which wait beside a lane. Another transaction holds the rows of these chats. A
+//! call of their own repeats the items, in order, until each chat has answered. Meanwhile the lane goes on
+//! with all other chats.
 
-use super::{item::Item, request::Request};
+use super::{item::LaneItem, request::Request};
 use crate::{backend::Unavailable, config::LaneConfig};
 use protocol::id::ChatId;
 use std::{
@@ -10,11 +10,11 @@ use std::{
     time::Duration,
 };
 
-/// Items of busy chats, each chat's in order. Bounded with the lane's load.
+/// The items of busy chats, in order within each chat. They count in the lane's load, which bounds them.
 pub(super) struct Aside<Q, A> {
-    /// A chat stays here without items while those it had are asked about.
-    chats: HashMap<ChatId, VecDeque<Item<Q, A>>>,
-    /// The chats, the longest not asked about first.
+    /// A chat whose items are all in a call stays here with an empty queue.
+    chats: HashMap<ChatId, VecDeque<LaneItem<Q, A>>>,
+    /// The chats in the order of their next turns.
     turns: VecDeque<ChatId>,
 }
 
@@ -27,8 +27,8 @@ impl<Q: Request, A> Aside<Q, A> {
         self.chats.is_empty()
     }
 
-    /// Gives the item back, unless earlier ones of its chat are here: then it waits behind them.
-    pub(super) fn pass(&mut self, item: Item<Q, A>) -> Option<Item<Q, A>> {
+    /// Holds an item whose chat is busy, behind the chat's earlier items. Gives any other item back.
+    pub(super) fn hold_if_busy(&mut self, item: LaneItem<Q, A>) -> Option<LaneItem<Q, A>> {
         let queue = item.request.chat().and_then(|chat| self.chats.get_mut(&chat));
         match queue {
             Some(queue) => {
@@ -39,10 +39,10 @@ impl<Q: Request, A> Aside<Q, A> {
         }
     }
 
-    /// Takes in items that found their chats busy. They are earlier than what is here of their chats.
-    /// Those that have been tried for long enough fail.
-    pub(super) fn take_in(&mut self, busy: Vec<Item<Q, A>>, give_up_after: Duration) {
-        let late = |item: &Item<Q, A>| item.asker.since.elapsed() > give_up_after;
+    /// Adds items that found their chats busy, before any other items of these chats. Items that have
+    /// been tried for `give_up_after` fail instead.
+    pub(super) fn add(&mut self, busy: Vec<LaneItem<Q, A>>, give_up_after: Duration) {
+        let late = |item: &LaneItem<Q, A>| item.waiter.since.elapsed() > give_up_after;
         let (late, busy): (Vec<_>, Vec<_>) = busy.into_iter().partition(late);
         for item in late {
             let why = "somebody else holds the chat".to_owned();
@@ -60,8 +60,8 @@ impl<Q: Request, A> Aside<Q, A> {
         }
     }
 
-    /// The next items to ask about: of each chat in turn the same number, within a call's bounds.
-    pub(super) fn batch(&mut self, config: &LaneConfig) -> Vec<Item<Q, A>> {
+    /// The items of the next call: the same number from each chat in turn, within the bounds of a call.
+    pub(super) fn batch(&mut self, config: &LaneConfig) -> Vec<LaneItem<Q, A>> {
         let share = (config.max_batch / self.turns.len().max(1)).max(1);
         let (mut batch, mut bytes) = (Vec::new(), 0);
         for _ in 0..self.turns.len() {
@@ -70,7 +70,7 @@ impl<Q: Request, A> Aside<Q, A> {
             let Some(queue) = self.chats.get_mut(&chat) else { continue };
             for _ in 0..share {
                 let Some(item) = queue.front() else { break };
-                bytes += item.asker.held.bytes;
+                bytes += item.waiter.share.bytes;
                 if !batch.is_empty() && bytes > config.max_batch_bytes {
                     return batch;
                 }
@@ -83,8 +83,8 @@ impl<Q: Request, A> Aside<Q, A> {
         batch
     }
 
-    /// Lets go of the chats that have nothing waiting any more: they are the lane's again.
-    pub(super) fn tidy(&mut self) {
+    /// Drops the chats without items. The lane serves them again.
+    pub(super) fn drop_empty(&mut self) {
         self.chats.retain(|_, queue| !queue.is_empty());
         let chats = &self.chats;
         self.turns.retain(|chat| chats.contains_key(chat));

@@ -1,27 +1,30 @@
-//! Has a batch answered: repeats a call that nobody answered, and takes apart one that was refused,
-//! until the item that it hangs on fails alone.
+//! Calls the api until a batch is answered. A call without an answer is repeated. A refused call is halved
+//! until the item that caused the refusal fails alone.
 
 use super::{
-    item::{Asker, Item},
+    item::{LaneItem, Waiter},
     request::Request,
 };
-use crate::{backend::Unavailable, config::LaneConfig};
+use crate::{
+    backend::{Backend, Unavailable},
+    config::LaneConfig,
+};
 use futures_util::future::BoxFuture;
 use platform::telemetry::trace::{Kind, Span};
 use protocol::id::ChatId;
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 use tokio::time::Instant;
 
-/// One call: the items in order, to replies in the same order.
+/// One call to the api. It answers with one reply for each request, in the same order.
 pub(crate) type Call<Q, A> = Box<
     dyn Fn(Vec<Q>, Attempt) -> BoxFuture<'static, Result<Vec<Reply<A>>, Unavailable>> + Send + Sync,
 >;
 
-/// What became of one item of a call.
+/// The reply to one item of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reply<A> {
     Answer(A),
-    /// Somebody else holds its chat: ask again, before anything later for this chat.
+    /// Another transaction holds its chat. The item must be repeated before any later item of this chat.
     Busy,
 }
 
@@ -29,41 +32,54 @@ pub(crate) enum Reply<A> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Attempt {
     First,
-    /// An earlier call got no answer, and may have taken effect all the same.
+    /// An earlier call got no answer. It may have taken effect.
     Again,
 }
 
-/// The most refusals that one batch is taken apart for. One bad item of 200 needs eight; an api that
-/// refuses everything is not asked four hundred times for each batch.
+/// How many refusals halve a batch before the rest fails. One bad item among 200 takes eight. The bound
+/// keeps an api that refuses everything from getting four hundred calls for each batch.
 const MAX_REFUSALS: usize = 32;
 
-/// Wraps a function, to which one attempt is like another and nothing is ever busy, as a lane's call.
+/// A lane's call that asks the backend: see [`call`].
+pub(crate) fn ask<Q, A, F, Fut>(backend: &Arc<dyn Backend>, function: F) -> Call<Q, A>
+where
+    F: Fn(&dyn Backend, Vec<Q>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Vec<A>, Unavailable>> + Send + 'static,
+{
+    let backend = Arc::clone(backend);
+    call(move |requests| function(&*backend, requests))
+}
+
+/// Makes a function a lane's call. The function treats a repeat like a first call and finds no chat busy.
 pub(crate) fn call<Q, A, F, Fut>(function: F) -> Call<Q, A>
 where
     F: Fn(Vec<Q>) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<Vec<A>, Unavailable>> + Send + 'static,
 {
     Box::new(move |requests, _| {
-        let asked = function(requests);
-        Box::pin(async move { Ok(asked.await?.into_iter().map(Reply::Answer).collect()) })
+        let answer = function(requests);
+        Box::pin(async move { Ok(answer.await?.into_iter().map(Reply::Answer).collect()) })
     })
 }
 
 /// Makes a lane's calls.
-pub(super) struct Caller<Q, A> {
+pub(super) struct BatchCaller<Q, A> {
     pub name: &'static str,
     pub call: Call<Q, A>,
     pub config: LaneConfig,
 }
 
-impl<Q: Request, A: Send> Caller<Q, A> {
-    /// Has the items answered, in order; returns those whose chats are busy, in order.
-    pub(super) async fn carry_out(&self, batch: Vec<Item<Q, A>>) -> Vec<Item<Q, A>> {
+impl<Q: Request, A: Send> BatchCaller<Q, A> {
+    /// Calls until every item has its answer or found its chat busy. Returns the busy ones, in order.
+    pub(super) async fn carry_out(&self, batch: Vec<LaneItem<Q, A>>) -> Vec<LaneItem<Q, A>> {
         metrics::histogram!("gateway_lane_batch_size", "lane" => self.name)
             .record(batch.len() as f64);
         // Items of different traces share a call, which is in that of the first and linked to all.
-        let mut span =
-            Span::caused(self.name, Kind::Client, batch.iter().filter_map(|item| item.asker.cause));
+        let mut span = Span::caused(
+            self.name,
+            Kind::Client,
+            batch.iter().filter_map(|item| item.waiter.cause),
+        );
         span.number("batch", batch.len() as i64);
         let (busy, answered) = span.around(self.answer_all(batch)).await;
         if !answered {
@@ -73,24 +89,24 @@ impl<Q: Request, A: Send> Caller<Q, A> {
         busy
     }
 
-    /// The items whose chats are busy, and whether all the others were answered.
-    async fn answer_all(&self, batch: Vec<Item<Q, A>>) -> (Vec<Item<Q, A>>, bool) {
+    /// The items that found their chats busy, and whether all others were answered.
+    async fn answer_all(&self, batch: Vec<LaneItem<Q, A>>) -> (Vec<LaneItem<Q, A>>, bool) {
         let started = Instant::now();
-        let mut busy = Busy { items: Vec::new(), chats: HashSet::new() };
+        let mut busy = BusyItems { items: Vec::new(), chats: HashSet::new() };
         let (mut attempt, mut refusals, mut all) = (Attempt::First, 0, true);
         // The next part is the last.
         let mut parts = vec![batch];
         while let Some(part) = parts.pop() {
-            let part = busy.without(part);
+            let part = busy.take_free(part);
             if part.is_empty() {
                 continue;
             }
             // Apart, so that a request is copied once a call and what waits for it never moves.
-            let (requests, askers): (Vec<Q>, Vec<Asker<A>>) =
-                part.into_iter().map(|Item { request, asker }| (request, asker)).unzip();
+            let (requests, waiters): (Vec<Q>, Vec<Waiter<A>>) =
+                part.into_iter().map(|LaneItem { request, waiter }| (request, waiter)).unzip();
             let answer = self.answer(&requests, attempt, started).await;
-            let items = requests.into_iter().zip(askers);
-            let items = items.map(|(request, asker)| Item { request, asker });
+            let items = requests.into_iter().zip(waiters);
+            let items = items.map(|(request, waiter)| LaneItem { request, waiter });
             let error = match answer {
                 Ok(replies) => {
                     for (item, reply) in items.zip(replies) {
@@ -103,7 +119,7 @@ impl<Q: Request, A: Send> Caller<Q, A> {
                 }
                 Err(error) => error,
             };
-            let mut part: Vec<Item<Q, A>> = items.collect();
+            let mut part: Vec<LaneItem<Q, A>> = items.collect();
             // An answer that could not be read was an answer.
             attempt = Attempt::Again;
             if let Unavailable::Refused(_) = error {
@@ -125,7 +141,7 @@ impl<Q: Request, A: Send> Caller<Q, A> {
         (busy.items, all)
     }
 
-    /// Calls until there is an answer, a refusal, or it is too late for one.
+    /// Repeats one call until it is answered or refused, or until `give_up_after` has passed.
     async fn answer(
         &self,
         requests: &[Q],
@@ -170,25 +186,26 @@ impl<Q: Request, A: Send> Caller<Q, A> {
     }
 }
 
-/// Items that found their chats busy, and all later ones for these chats.
-struct Busy<Q, A> {
-    items: Vec<Item<Q, A>>,
+/// The items that found their chats busy, and all later items of these chats.
+struct BusyItems<Q, A> {
+    items: Vec<LaneItem<Q, A>>,
     chats: HashSet<ChatId>,
 }
 
-impl<Q: Request, A> Busy<Q, A> {
-    fn add(&mut self, item: Item<Q, A>) {
+impl<Q: Request, A> BusyItems<Q, A> {
+    fn add(&mut self, item: LaneItem<Q, A>) {
         self.chats.extend(item.request.chat());
         self.items.push(item);
     }
 
-    /// What of a part may still be asked.
-    fn without(&mut self, part: Vec<Item<Q, A>>) -> Vec<Item<Q, A>> {
+    /// Moves the items of busy chats here and returns the others.
+    fn take_free(&mut self, part: Vec<LaneItem<Q, A>>) -> Vec<LaneItem<Q, A>> {
         if self.chats.is_empty() {
             return part;
         }
-        let held =
-            |item: &Item<Q, A>| item.request.chat().is_some_and(|chat| self.chats.contains(&chat));
+        let held = |item: &LaneItem<Q, A>| {
+            item.request.chat().is_some_and(|chat| self.chats.contains(&chat))
+        };
         let (held, free) = part.into_iter().partition(held);
         self.items.extend::<Vec<_>>(held);
         free

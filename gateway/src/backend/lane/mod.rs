@@ -1,10 +1,10 @@
-//! A lane to the backend: few calls in flight, and whatever arrives meanwhile is the next batch. So
-//! batches grow with the load, and an idle lane adds no delay. Where more calls than one are allowed, the
-//! next goes beside one that is slow; with one call in flight, order is kept. A request that cannot be
-//! answered does no harm to those beside or behind it.
+//! A lane to the backend. It has few calls in flight and collects what arrives meanwhile into the next batch,
+//! so batches grow with the load and an idle lane adds no delay. A lane with one call in flight keeps the
+//! order of its items; where more are allowed, the next call starts beside a slow one. A request that cannot
+//! be answered does not hold up the requests beside or behind it.
 //!
 //! - `request.rs`, `item.rs`: what a lane carries, and what each weighs
-//! - `worker.rs`: makes batches; `caller.rs`: has a batch answered; `aside.rs`: items of busy chats
+//! - `worker.rs`: makes batches; `caller.rs`: calls until a batch is answered; `aside.rs`: items of busy chats
 
 mod aside;
 mod caller;
@@ -14,13 +14,15 @@ pub(crate) mod request;
 mod tests;
 mod worker;
 
-pub(crate) use caller::{Attempt, Call, Reply, call};
-pub(crate) use item::{Done, Full};
+#[cfg(test)]
+use caller::call;
+pub(crate) use caller::{Attempt, Call, Reply, ask};
+pub(crate) use item::{LaneFull, OnAnswer};
 pub(crate) use request::Request;
 
 use crate::{backend::Unavailable, config::LaneConfig};
-use caller::Caller;
-use item::{Asker, Held, Item, Load};
+use caller::BatchCaller;
+use item::{LaneItem, LaneLoad, LoadShare, Waiter};
 use platform::{lifecycle::Lifecycle, telemetry::trace};
 use std::sync::Arc;
 use tokio::{sync::mpsc, time::Instant};
@@ -30,8 +32,8 @@ use worker::Worker;
 pub(crate) struct Lane<Q, A> {
     name: &'static str,
     config: LaneConfig,
-    queue: mpsc::Sender<Item<Q, A>>,
-    load: Arc<Load>,
+    queue: mpsc::Sender<LaneItem<Q, A>>,
+    load: Arc<LaneLoad>,
 }
 
 impl<Q, A> Clone for Lane<Q, A> {
@@ -50,25 +52,26 @@ impl<Q: Request, A: Send + 'static> Lane<Q, A> {
         lifecycle: &Lifecycle,
     ) -> Self {
         let (queue, waiting) = mpsc::channel(config.max_items);
-        let caller = Caller { name, call, config };
+        let caller = BatchCaller { name, call, config };
         lifecycle.spawn_background(Worker::new(config, caller, waiting).run());
         Self { name, config, queue, load: Arc::default() }
     }
 
-    /// Puts an item at the end of the lane; `done` gets its answer. Never blocks. A lane that is full
-    /// is counted.
-    pub(crate) fn submit(&self, request: Q, done: Done<A>) -> Result<(), Full> {
-        let full = |Full| {
+    /// Puts a request at the end of the lane. `done` gets its answer, on the lane's task. Never blocks.
+    /// Counts a refusal by a full lane.
+    pub(crate) fn submit(&self, request: Q, done: OnAnswer<A>) -> Result<(), LaneFull> {
+        let full = |LaneFull| {
             metrics::counter!("gateway_lane_full_total", "lane" => self.name).increment(1);
-            Full
+            LaneFull
         };
-        let held = Held::take(&self.load, request.bytes(), &self.config).map_err(full)?;
+        let share = LoadShare::take(&self.load, request.bytes(), &self.config).map_err(full)?;
         let (since, cause) = (Instant::now(), trace::current());
-        let asker = Asker { held, done, since, cause };
-        self.queue.try_send(Item { request, asker }).map_err(|_| full(Full))
+        let waiter = Waiter { share, done, since, cause };
+        // The queue has space for as many items as the load lets in: it is full only when the worker is gone.
+        self.queue.try_send(LaneItem { request, waiter }).map_err(|_| full(LaneFull))
     }
 
-    /// Puts an item at the end of the lane and waits for its answer.
+    /// Puts a request at the end of the lane and waits for its answer. A full lane counts as no answer.
     pub(crate) async fn request(&self, request: Q) -> Result<A, Unavailable> {
         let (answer, answered) = tokio::sync::oneshot::channel();
         let done = Box::new(move |result| {

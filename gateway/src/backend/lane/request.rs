@@ -7,16 +7,16 @@ use protocol::{
     id::ChatId,
 };
 
-/// About what a request takes beside its texts: in a call, 200 bytes of JSON; in memory, the item
-/// with what is to be done with its answer.
+/// The approximate size of a request without its texts: 200 bytes of JSON in a call, or the item and its
+/// callback in memory.
 pub(crate) const ITEM_BYTES: usize = 256;
 
-/// A request to the api that may stand in a lane.
+/// A request to the api that a lane can carry.
 pub(crate) trait Request: Clone + Send + Sync + 'static {
-    /// What it weighs: [`ITEM_BYTES`] and all its texts and names, which clients wrote.
+    /// Its size: [`ITEM_BYTES`] and the bytes of all texts and names that clients wrote.
     fn bytes(&self) -> usize;
 
-    /// The chat for whose row the api waits, and within which order is kept.
+    /// The chat whose row the api locks for it. A lane keeps the order of requests within a chat.
     fn chat(&self) -> Option<ChatId> {
         None
     }
@@ -85,7 +85,7 @@ impl Request for UserChat {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
+    use crate::config::{Config, LanesConfig};
     use platform::text::MAX_USERNAME;
     use protocol::{
         account::{Account, Role},
@@ -140,7 +140,7 @@ mod tests {
         }
         const { assert!(GROWTH * MAX_BATCH_BYTES + 1_000 < MAX_CALL_BYTES) };
         let config = Config::default();
-        for lane in [config.post, config.query] {
+        for lane in [config.lanes.post, config.lanes.query] {
             assert_eq!((lane.max_batch, lane.max_batch_bytes), (MAX_BATCH, MAX_BATCH_BYTES));
         }
         // And as it comes out: as many of the worst texts as fit.
@@ -188,7 +188,7 @@ mod tests {
     /// Memory: what the lanes of a node hold when all of them are full.
     #[test]
     fn full_lanes_are_bounded() {
-        let Config { post, query, post_lanes, .. } = Config::default();
+        let LanesConfig { post, query, post_lanes, .. } = LanesConfig::default();
         let lanes = post_lanes * post.max_bytes + 6 * query.max_bytes;
         assert!(lanes <= 80 << 20, "{} MiB", lanes >> 20);
         // Every ordinary message fits: the bound in bytes is for long ones.

@@ -1,6 +1,6 @@
-//! A lane's task: makes batches of what waits, and puts beside the lane what would hold it up.
+//! A lane's task. It makes batches of the waiting items and moves the items of busy chats beside the lane.
 
-use super::{aside::Aside, caller::Caller, item::Item, request::Request};
+use super::{aside::Aside, caller::BatchCaller, item::LaneItem, request::Request};
 use crate::config::LaneConfig;
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use std::sync::Arc;
@@ -8,21 +8,21 @@ use tokio::{sync::mpsc, time::Instant};
 
 pub(super) struct Worker<Q, A> {
     config: LaneConfig,
-    caller: Arc<Caller<Q, A>>,
-    waiting: mpsc::Receiver<Item<Q, A>>,
+    caller: Arc<BatchCaller<Q, A>>,
+    waiting: mpsc::Receiver<LaneItem<Q, A>>,
     /// Taken from the queue and too large for the batch before.
-    next: Option<Item<Q, A>>,
+    next: Option<LaneItem<Q, A>>,
     aside: Aside<Q, A>,
-    calls: FuturesUnordered<BoxFuture<'static, Over<Q, A>>>,
-    /// Calls in flight: in the lane, and whether there is one beside it.
+    calls: FuturesUnordered<BoxFuture<'static, CallEnd<Q, A>>>,
+    /// The number of calls in flight in the lane, and whether one is beside it.
     in_lane: usize,
     beside: bool,
-    /// From when on there may be another one in the lane.
+    /// When the newest call in the lane counts as slow, so that another may start.
     slow_at: Instant,
 }
 
-/// Where a call was made, and the items whose chats it found busy.
-type Over<Q, A> = (Way, Vec<Item<Q, A>>);
+/// Where a call was made, and the items that found their chats busy.
+type CallEnd<Q, A> = (Way, Vec<LaneItem<Q, A>>);
 
 /// Where a call was made.
 #[derive(Clone, Copy, Debug)]
@@ -34,8 +34,8 @@ enum Way {
 impl<Q: Request, A: Send + 'static> Worker<Q, A> {
     pub(super) fn new(
         config: LaneConfig,
-        caller: Caller<Q, A>,
-        waiting: mpsc::Receiver<Item<Q, A>>,
+        caller: BatchCaller<Q, A>,
+        waiting: mpsc::Receiver<LaneItem<Q, A>>,
     ) -> Self {
         Self {
             config,
@@ -50,7 +50,7 @@ impl<Q: Request, A: Send + 'static> Worker<Q, A> {
         }
     }
 
-    /// Until nobody can submit any more and all is answered.
+    /// Runs until nobody can submit any more and every item is answered.
     pub(super) async fn run(mut self) {
         let mut open = true;
         while open || !self.calls.is_empty() {
@@ -58,8 +58,9 @@ impl<Q: Request, A: Send + 'static> Worker<Q, A> {
                 // What a call found busy is put aside before anything later is taken.
                 biased;
                 Some((way, busy)) = self.calls.next(), if !self.calls.is_empty() => {
-                    self.over(way, busy);
+                    self.on_call_end(way, busy);
                 }
+                // Wakes this loop when the call in flight counts as slow, so that another may go beside it.
                 () = tokio::time::sleep_until(self.slow_at),
                     if open && self.in_lane < self.config.at_once && !self.may_request() => {}
                 batch = collect(&mut self.waiting, &mut self.next, &mut self.aside, &self.config),
@@ -74,20 +75,20 @@ impl<Q: Request, A: Send + 'static> Worker<Q, A> {
         }
     }
 
-    /// Whether there may be one more call in the lane.
+    /// Whether another call may start in the lane.
     fn may_request(&self) -> bool {
         self.in_lane == 0 || (self.in_lane < self.config.at_once && Instant::now() >= self.slow_at)
     }
 
-    fn request(&mut self, batch: Vec<Item<Q, A>>) {
+    fn request(&mut self, batch: Vec<LaneItem<Q, A>>) {
         self.in_lane += 1;
         self.slow_at = Instant::now() + self.config.slow_after;
         let caller = Arc::clone(&self.caller);
         self.calls.push(Box::pin(async move { (Way::InLane, caller.carry_out(batch).await) }));
     }
 
-    /// A call is over, but for these items.
-    fn over(&mut self, way: Way, busy: Vec<Item<Q, A>>) {
+    /// A call has ended. The items in `busy` go beside the lane.
+    fn on_call_end(&mut self, way: Way, busy: Vec<LaneItem<Q, A>>) {
         match way {
             Way::InLane => {
                 self.in_lane -= 1;
@@ -98,11 +99,11 @@ impl<Q: Request, A: Send + 'static> Worker<Q, A> {
             }
             Way::Beside => self.beside = false,
         }
-        self.aside.take_in(busy, self.config.give_up_after);
+        self.aside.add(busy, self.config.give_up_after);
         if self.beside {
             return;
         }
-        self.aside.tidy();
+        self.aside.drop_empty();
         if self.aside.is_empty() {
             return;
         }
@@ -119,26 +120,26 @@ impl<Q: Request, A: Send + 'static> Worker<Q, A> {
 /// The next batch: the first item, and whatever else waits, within the bounds. `None` when there will
 /// be none any more. Nothing is lost when this is dropped half-way.
 async fn collect<Q: Request, A>(
-    waiting: &mut mpsc::Receiver<Item<Q, A>>,
-    next: &mut Option<Item<Q, A>>,
+    waiting: &mut mpsc::Receiver<LaneItem<Q, A>>,
+    next: &mut Option<LaneItem<Q, A>>,
     aside: &mut Aside<Q, A>,
     config: &LaneConfig,
-) -> Option<Vec<Item<Q, A>>> {
+) -> Option<Vec<LaneItem<Q, A>>> {
     let first = loop {
         let item = match next.take() {
             Some(item) => item,
             None => waiting.recv().await?,
         };
-        if let Some(item) = aside.pass(item) {
+        if let Some(item) = aside.hold_if_busy(item) {
             break item;
         }
     };
-    let mut bytes = first.asker.held.bytes;
+    let mut bytes = first.waiter.share.bytes;
     let mut batch = vec![first];
     while batch.len() < config.max_batch {
         let Ok(item) = waiting.try_recv() else { break };
-        let Some(item) = aside.pass(item) else { continue };
-        bytes += item.asker.held.bytes;
+        let Some(item) = aside.hold_if_busy(item) else { continue };
+        bytes += item.waiter.share.bytes;
         if bytes > config.max_batch_bytes {
             *next = Some(item);
             break;

@@ -5,14 +5,14 @@
 use crate::{
     backend::{Backend, hub_lanes::HubLanes, scripted::Scripted},
     config::Config,
-    connection::arriving::Arriving,
+    connection::join_queue::JoinQueue,
     dialect::Window,
     hub::{
         Hub,
         conn::{
             Conn, ConnId, Owner,
             join::{Cause, Join},
-            outbox::Taken,
+            outbox::OutboxBatch,
         },
         sweep,
     },
@@ -116,7 +116,7 @@ fn group(id: ChatId, seq: Seq) -> ChatView {
 fn hub(store: &Arc<Store>, config: Config) -> Arc<Hub> {
     let lifecycle = Lifecycle::new();
     let backend: Arc<dyn Backend> = Arc::new(api(store));
-    let lanes = HubLanes::start(&backend, config.query, &lifecycle);
+    let lanes = HubLanes::start(&backend, config.lanes.query, &lifecycle);
     let hub = Arc::new(Hub::new(NodeId::random(), config, Bus::local(), lanes, lifecycle));
     hub.lifecycle.spawn_background(sweep::run(Arc::clone(&hub)));
     let pacing = Arc::clone(&hub);
@@ -164,18 +164,18 @@ fn connect(hub: &Arc<Hub>, id: u64, joins: Vec<Join>, per_frame: Duration) -> Cl
     let (hub, handle, log) = (Arc::clone(hub), Arc::clone(&conn), Arc::clone(&seen));
     let lifecycle = hub.lifecycle.clone();
     lifecycle.spawn_background(async move {
-        let mut arriving = Arriving::default();
+        let mut queue = JoinQueue::default();
         for join in joins {
-            arriving.add(join);
+            queue.add(join);
         }
         loop {
-            arriving.start(&hub, &handle);
+            queue.start(&hub, &handle);
             tokio::select! {
                 biased;
                 taken = handle.outbox.take(VecDeque::new()) => {
-                    let Taken { frames, joins, closing, .. } = taken;
+                    let OutboxBatch { frames, joins, closing, .. } = taken;
                     for join in joins {
-                        arriving.add(join);
+                        queue.add(join);
                     }
                     for text in frames.iter().flat_map(Frame::texts) {
                         sleep(per_frame).await;
@@ -187,7 +187,7 @@ fn connect(hub: &Arc<Hub>, id: u64, joins: Vec<Join>, per_frame: Duration) -> Cl
                         return;
                     }
                 }
-                () = arriving.next(&hub, &handle) => {}
+                () = queue.next(&hub, &handle) => {}
             }
         }
     });
@@ -251,7 +251,7 @@ proptest! {
                     let head = store.head(*chat);
                     let access = Conn::new(ConnId(99), owner(), Window::Native, 1).access_version();
                     Join::at_end(&group(*chat, head), access, Cause::Opened)
-                        .resumed(Seq(cursor).min(head))
+                        .resume_at(Seq(cursor).min(head))
                 });
                 let (joins, starts): (Vec<_>, Vec<_>) = joins.map(|join| {
                     let from = join.from.0;

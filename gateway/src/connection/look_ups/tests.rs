@@ -4,7 +4,8 @@ use crate::{
     backend::scripted::Scripted,
     config::Config,
     connection::{
-        Connection, arriving::Arriving, asking::MAX_WAITING, opening::Opened, session::Session,
+        Connection, join_queue::JoinQueue, look_up_queue::MAX_WAITING, opening::ConnectionParts,
+        session::Session,
     },
     dialect::Window,
     hub::conn::{Conn, unanswered::MAX_UNANSWERED},
@@ -104,7 +105,9 @@ async fn connect(window: Window, lasts: Duration) -> Pair {
     let [look_ups, posts] = [(); 2].map(|()| Arc::new(Semaphore::new(0)));
     let stored = Stored::default();
     // The account's own bound is below this one.
-    let config = Config { frames: FAST, account_in_flight: 1_000, ..Config::default() };
+    let mut config = Config::default();
+    config.account.frames = FAST;
+    config.account.in_flight = 1_000;
     let gateway = gateway(&gated(&look_ups, &posts, &stored), config.clone());
     let registered = testing::connect(&gateway, UserId(4), window);
     let conn = Arc::clone(&registered.conn);
@@ -115,10 +118,10 @@ async fn connect(window: Window, lasts: Duration) -> Pair {
     let loan = gateway.credit.loan(address.ip());
     let mut socket = Socket::new(server, &Bytes::new(), &config, loan);
     let expires_at = Timestamp(Timestamp::now().0 + lasts.as_millis() as i64);
-    let opened = Opened {
+    let opened = ConnectionParts {
         registered,
         session: Session::new(expires_at, &config),
-        arriving: Arriving::default(),
+        joins: JoinQueue::default(),
         shares: Vec::new(),
         stranger: None,
     };
@@ -240,7 +243,7 @@ async fn who_is_let_go_hears_first_what_became_of_what_was_read() {
     // All three are looked up, and two are on their way to be stored.
     until(|| pair.look_ups.available_permits() == 97).await;
     until(|| pair.conn.unanswered.count() == 2).await;
-    pair.conn.unanswered.leave();
+    pair.conn.unanswered.drain();
     // Read too late: it is not stored, and may be sent to another node.
     pair.say("bob", "hi").await;
     pair.conn.outbox.push("{}".into(), crate::hub::conn::outbox::DropPolicy::Durable);
@@ -261,7 +264,7 @@ async fn who_is_let_go_hears_first_what_became_of_what_was_read() {
 async fn who_owes_no_answer_goes_at_once() {
     for window in [Window::Names, Window::Native] {
         let mut pair = connect(window, LONG).await;
-        pair.conn.unanswered.leave();
+        pair.conn.unanswered.drain();
         if window == Window::Native {
             assert_eq!(pair.hear().await.unwrap()["type"], "reconnect");
         }

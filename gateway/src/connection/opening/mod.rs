@@ -1,12 +1,11 @@
-//! How a connection opens: the steps that all dialects share. What comes before and after them is each
-//! dialect's own: a native client says hello first (`native.rs`), the older ones are opened before
-//! their upgrade is answered (`older.rs`).
+//! The steps of opening a connection that all dialects share. A native client says hello first
+//! (`native.rs`); a connection in an older dialect opens before its upgrade is answered (`older.rs`).
 
 pub(crate) mod native;
 pub(crate) mod older;
 
 use crate::{
-    connection::{arriving::Arriving, session::Session},
+    connection::{join_queue::JoinQueue, session::Session},
     dialect::Window,
     hub::{
         conn::{Conn, Owner, join::AccessVersion},
@@ -33,26 +32,26 @@ use tokio::time::Instant;
 /// covers what is missed.
 const SUBSCRIBE_PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long an account that opens connections too fast waits to be told so. Nothing else slows down a
-/// thousand sockets that open again at once, and each try costs a signature.
+/// How long an account that opens connections too fast waits for its refusal. Nothing else slows down a
+/// thousand sockets that reconnect at once, and each try costs a signature.
 const TOO_FAST: Duration = Duration::from_secs(2);
 
 /// What an open connection starts with.
-pub(crate) struct Opened {
+pub(crate) struct ConnectionParts {
     pub registered: Registered,
     pub session: Session,
-    pub arriving: Arriving,
+    pub joins: JoinQueue,
     /// The chats that may hear that the user is here.
     pub shares: Vec<ChatId>,
     /// A guest's place among the strangers.
     pub stranger: Option<Stranger>,
 }
 
-/// A handshake as a piece of work in a trace.
+/// Runs a handshake within a span of its own.
 pub(crate) async fn handshake(
     window: Window,
-    opening: impl Future<Output = Result<Opened, Close>>,
-) -> Result<Opened, Close> {
+    opening: impl Future<Output = Result<ConnectionParts, Close>>,
+) -> Result<ConnectionParts, Close> {
     let mut span = Span::root("handshake", Kind::Server);
     span.text("dialect", window.dialect().name());
     let opened = span.around(opening).await;
@@ -63,7 +62,7 @@ pub(crate) async fn handshake(
 }
 
 /// Counts a connection that opened.
-pub(crate) fn opened(window: Window, started: Instant) {
+pub(crate) fn count_opening(window: Window, started: Instant) {
     metrics::histogram!("gateway_handshake_duration_seconds").record(started.elapsed());
     metrics::counter!("gateway_opened_total", "dialect" => window.dialect().name()).increment(1);
 }

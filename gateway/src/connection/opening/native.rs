@@ -1,10 +1,11 @@
 //! How a native connection opens: hello, token, the api's answer, `ready`, and where each chat goes on.
 
-use super::{Admitted, Opened, admit, handshake, opened};
+use super::{Admitted, ConnectionParts, admit, count_opening, handshake};
 use crate::{
+    backend::request_result::RequestError,
     connection::{
-        arriving::Arriving,
         greeting::{Greeted, Greeting, Hello},
+        join_queue::JoinQueue,
         presented::Presented,
         session::Session,
     },
@@ -15,7 +16,7 @@ use crate::{
             join::{AccessVersion, Announce, Cause, Join},
             outbox::DropPolicy,
         },
-        presence::sharing,
+        presence::chats_to_tell,
         strangers::Stranger,
     },
     state::Gateway,
@@ -41,20 +42,20 @@ use tokio::time::Instant;
 /// A client further behind than this reloads its chats instead of being sent everything.
 pub(crate) const MAX_CATCH_UP: i64 = 10_000;
 
-/// From the first frame to `ready`.
+/// Opens a native connection, from the first frame to `ready`.
 pub(crate) async fn open(
     gateway: &Arc<Gateway>,
     socket: &mut Socket,
     presented: Presented,
     stranger: Stranger,
-) -> Result<Opened, Close> {
+) -> Result<ConnectionParts, Close> {
     let started = Instant::now();
     let config = &gateway.hub.config;
     let hello = tokio::time::timeout(config.hello_timeout, greet(gateway, socket, presented));
     let hello = hello.await.map_err(|_| Close::HelloTimeout)??;
     // From here on it is our time that passes, not the client's.
     let answered = handshake(Window::Native, answer(gateway, hello, stranger)).await?;
-    opened(Window::Native, started);
+    count_opening(Window::Native, started);
     Ok(answered)
 }
 
@@ -62,7 +63,7 @@ async fn answer(
     gateway: &Arc<Gateway>,
     Hello { token, version, resume }: Hello,
     stranger: Stranger,
-) -> Result<Opened, Close> {
+) -> Result<ConnectionParts, Close> {
     let config = &gateway.hub.config;
     let claims = gateway.keys.verify(&token).await?;
     drop(stranger);
@@ -81,11 +82,11 @@ async fn answer(
     };
     conn.send(&ready, DropPolicy::Durable);
     let kinds = view.chats.iter().map(|chat| (chat.id, chat.chat_type));
-    let shares = sharing(kinds, config.presence_chats);
-    let arriving = arriving(gateway, &conn, allowed, view.chats, resume, &epoch);
-    let arriving = conn.unless_closing(arriving).await??;
+    let shares = chats_to_tell(kinds, config.presence.max_chats);
+    let joins = plan_joins(gateway, &conn, allowed, view.chats, resume, &epoch);
+    let joins = conn.unless_closing(joins).await??;
     let session = Session::new(expires_at, config);
-    Ok(Opened { registered, session, arriving, shares, stranger: None })
+    Ok(ConnectionParts { registered, session, joins, shares, stranger: None })
 }
 
 async fn greet(
@@ -110,14 +111,14 @@ async fn greet(
 
 /// The chats to join, each from where the client stopped, or from where `ready` says it is. Every
 /// cursor is answered: by what was missed, by `resync`, or by `chat_removed`.
-async fn arriving(
+async fn plan_joins(
     gateway: &Gateway,
     conn: &Conn,
     allowed: AccessVersion,
     mut chats: Vec<ChatView>,
     resume: Option<Resume>,
     epoch: &str,
-) -> Result<Arriving, Close> {
+) -> Result<JoinQueue, Close> {
     let known = resume.is_some();
     let same_epoch = resume.as_ref().is_none_or(|resume| resume.epoch == epoch);
     metrics::counter!("gateway_resumes_total", "result" => match (known, same_epoch) {
@@ -128,20 +129,20 @@ async fn arriving(
     .increment(1);
     let mut cursors = resume.map(|resume| resume.cursors).unwrap_or_default();
     let ours = chats.len();
-    chats.extend(unlisted(gateway, conn, &chats, &cursors).await?);
+    chats.extend(view_unlisted(gateway, conn, &chats, &cursors).await?);
     let max_chats = gateway.hub.config.max_chats.max(ours);
-    let mut arriving = Arriving::default();
+    let mut joins = JoinQueue::default();
     let mut beyond = Vec::new();
     for (place, chat) in chats.into_iter().enumerate() {
         let join = Join::at_end(&chat, allowed, Cause::Opened);
         let Some(cursor) = cursors.remove(&chat.id) else {
-            arriving.add(join);
+            joins.add(join);
             continue;
         };
         let missed = chat.seq.0 - cursor.0;
         let reachable = same_epoch && cursor >= Seq::ZERO && (0..=MAX_CATCH_UP).contains(&missed);
         if place < max_chats && reachable {
-            arriving.add(join.resumed(cursor));
+            joins.add(join.resume_at(cursor));
             continue;
         }
         let (chat_id, seq) = (chat.id, chat.seq);
@@ -153,18 +154,18 @@ async fn arriving(
         };
         if place < max_chats {
             let announce = Some(Announce::Frame(native::encode(&answer)));
-            arriving.add(Join { announce, ..join });
+            joins.add(Join { announce, ..join });
         } else {
-            arriving.remember(chat_id, Some(seq));
+            joins.remember(chat_id, Some(seq));
             beyond.push((chat_id, answer));
         }
     }
     turn_away(gateway, conn, beyond).await?;
-    Ok(arriving)
+    Ok(joins)
 }
 
-/// Answers the cursors of chats for which there is no place. Members are woken when such a chat stirs;
-/// whoever only watched a public room is told that it is gone.
+/// Answers the cursors of chats beyond the bound of watched chats. A member will be woken when such a chat
+/// gets a message. Whoever only watched a public room is told that it is gone.
 async fn turn_away(
     gateway: &Gateway,
     conn: &Conn,
@@ -185,10 +186,10 @@ async fn turn_away(
     Ok(())
 }
 
-/// The chats that the client knows and `ready` does not list: rooms that it watched, dormant chats.
-/// It is told of those that are lost to it. First those that nothing but watching tells of, then
-/// those where it missed something.
-async fn unlisted(
+/// The chats that the client knows and `ready` does not list: watched rooms and dormant chats. Tells the
+/// client which of them it lost. Rooms come first, because only watching tells of their messages, then chats
+/// in which the client missed something.
+async fn view_unlisted(
     gateway: &Gateway,
     conn: &Conn,
     listed: &[ChatView],
@@ -201,10 +202,12 @@ async fn unlisted(
     let mut chats = Vec::new();
     for (chat_id, answer) in futures_util::future::join_all(asked).await {
         match answer {
-            Ok(Ok(chat)) => chats.push(chat),
-            Ok(Err(_)) => conn.send(&ServerFrame::ChatRemoved { chat_id }, DropPolicy::Durable),
+            Ok(chat) => chats.push(chat),
+            Err(RequestError::Refused(_)) => {
+                conn.send(&ServerFrame::ChatRemoved { chat_id }, DropPolicy::Durable)
+            }
             // Half an answer would leave holes that nobody tells of.
-            Err(_) => return Err(Close::Overloaded),
+            Err(RequestError::Unavailable) => return Err(Close::Overloaded),
         }
     }
     let missed = |chat: &ChatView| cursors.get(&chat.id).is_some_and(|cursor| *cursor < chat.seq);

@@ -1,12 +1,12 @@
-//! How a connection in one of the older dialects opens: entirely before the upgrade is answered, so that
-//! whatever is sent after a client's handshake reaches it. These clients say no hello, resume nothing
-//! and are told nothing on opening.
+//! Opens a connection in an older dialect before the upgrade is answered, so that everything sent after the
+//! handshake reaches the client. These clients say no hello, resume nothing and hear nothing on opening.
 
 use crate::{
+    backend::request_result::RequestError,
     connection::{
-        arriving::{Arriving, join_all},
-        joining::closed_by,
-        opening::{Admitted, Opened, Registered, admit, handshake, opened},
+        join_queue::{JoinQueue, join_all},
+        joining::close_for,
+        opening::{Admitted, ConnectionParts, Registered, admit, count_opening, handshake},
         presented::Presented,
         session::Session,
     },
@@ -16,7 +16,7 @@ use crate::{
             Conn, Owner,
             join::{AccessVersion, Cause, Join},
         },
-        presence::sharing,
+        presence::chats_to_tell,
         strangers::Stranger,
     },
     state::Gateway,
@@ -29,20 +29,23 @@ use tokio::time::Instant;
 /// The shortest life of a connection as a part of the longest: 20 of 24 hours.
 const SHORTEST: f64 = 5.0 / 6.0;
 
-/// Opens a window, for whose token this is, or for a guest. Whoever drops this future, because the
-/// client went away, leaves nothing behind.
+/// Opens a window for the token's user, or for a guest. Can be dropped at any point, as when the client goes
+/// away, and leaves nothing behind.
 pub(crate) async fn open(
     gateway: &Arc<Gateway>,
     window: Window,
     presented: Presented,
     address: IpAddr,
     stranger: Stranger,
-) -> Result<Opened, Close> {
+) -> Result<ConnectionParts, Close> {
     let started = Instant::now();
     let opening = async {
         // A page of another origin opens nothing for whom it finds behind the browser: no account
         // by its cookie, and no guest by the network that the browser is in.
-        if presented == Presented::Nothing && window == Window::Lobby && gateway.hub.config.guests {
+        if presented == Presented::Nothing
+            && window == Window::Lobby
+            && gateway.hub.config.guests.enabled
+        {
             return open_guest(gateway, address, stranger).await;
         }
         open_user(gateway, window, &presented.token()?, stranger).await
@@ -52,7 +55,7 @@ pub(crate) async fn open(
         async { tokio::time::timeout(patience, opening).await.unwrap_or(Err(Close::Overloaded)) };
     let result = handshake(window, opening).await;
     if result.is_ok() {
-        opened(window, started);
+        count_opening(window, started);
     }
     result
 }
@@ -62,7 +65,7 @@ async fn open_user(
     window: Window,
     token: &str,
     stranger: Stranger,
-) -> Result<Opened, Close> {
+) -> Result<ConnectionParts, Close> {
     let claims = gateway.keys.verify(token).await?;
     drop(stranger);
     if let Window::Numbers(user) = window
@@ -74,7 +77,7 @@ async fn open_user(
     // An older api tells of more than was asked for.
     view.chats.retain(|chat| window.takes(chat));
     let kinds = view.chats.iter().map(|chat| (chat.id, chat.chat_type));
-    let shares = sharing(kinds, gateway.hub.config.presence_chats);
+    let shares = chats_to_tell(kinds, gateway.hub.config.presence.max_chats);
     let conn = &registered.conn;
     let joined = async {
         if let Shows::One(chat_id) = window.shows()
@@ -91,15 +94,15 @@ async fn open_user(
     let lives = i64::try_from(lives).unwrap_or(i64::MAX);
     let expires_at = Timestamp(Timestamp::now().0.saturating_add(lives));
     let session = Session::new(expires_at, &gateway.hub.config);
-    let arriving = Arriving::default();
-    Ok(Opened { registered, session, arriving, shares, stranger: None })
+    let joins = JoinQueue::default();
+    Ok(ConnectionParts { registered, session, joins, shares, stranger: None })
 }
 
 async fn open_guest(
     gateway: &Arc<Gateway>,
     address: IpAddr,
     stranger: Stranger,
-) -> Result<Opened, Close> {
+) -> Result<ConnectionParts, Close> {
     let owner = Owner::Guest { network: network(address) };
     let (registered, _) = Registered::new(gateway, Window::Lobby, owner)?;
     let conn = &registered.conn;
@@ -112,8 +115,8 @@ async fn open_guest(
     conn.unless_closing(joined).await??;
     // There is no session that could end.
     let session = Session::new(Timestamp(i64::MAX), &gateway.hub.config);
-    let (arriving, shares) = (Arriving::default(), Vec::new());
-    Ok(Opened { registered, session, arriving, shares, stranger: Some(stranger) })
+    let (joins, shares) = (JoinQueue::default(), Vec::new());
+    Ok(ConnectionParts { registered, session, joins, shares, stranger: Some(stranger) })
 }
 
 /// How long a connection lives at the most: a random part of this time is left out, so that those that a
@@ -123,11 +126,10 @@ fn lifetime(max_session: Duration) -> Duration {
 }
 
 async fn look_up(gateway: &Gateway, conn: &Conn, chat: ChatId) -> Result<ChatView, Close> {
-    match gateway.hub.view_for(conn, chat).await {
-        Ok(Ok(chat)) => Ok(chat),
-        Ok(Err(refusal)) => Err(closed_by(&refusal)),
-        Err(_) => Err(Close::Overloaded),
-    }
+    gateway.hub.view_for(conn, chat).await.map_err(|error| match error {
+        RequestError::Refused(refusal) => close_for(&refusal),
+        RequestError::Unavailable => Close::Overloaded,
+    })
 }
 
 /// Watches these chats from their present ends on.

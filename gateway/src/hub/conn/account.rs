@@ -1,7 +1,7 @@
 //! The share of this node that one account has, common to all its connections: a new connection adds nothing.
 //! Pure except for the lock. A guest's connection has no account, so it has a share of its own.
 
-use crate::config::Config;
+use crate::config::{AccountConfig, Config};
 use parking_lot::{Mutex, MutexGuard};
 use platform::limit::{Bucket, Rate};
 use std::{
@@ -30,7 +30,7 @@ pub(crate) struct Allowance {
 
 /// A command without an answer yet. Dropping it frees its place, whatever became of it.
 #[derive(Debug)]
-pub(crate) struct InFlight(Arc<Account>);
+pub(crate) struct CommandInFlight(Arc<Account>);
 
 impl Account {
     /// What is left. Held for a frame, never across an await.
@@ -39,14 +39,14 @@ impl Account {
     }
 
     /// A place for one more command, if the account has fewer than `most` without an answer.
-    pub(crate) fn try_command(self: &Arc<Self>, most: usize) -> Option<InFlight> {
+    pub(crate) fn try_command(self: &Arc<Self>, most: usize) -> Option<CommandInFlight> {
         // Counted before it is checked: two at once can both be refused, never both admitted.
-        let one = InFlight(Arc::clone(self));
+        let one = CommandInFlight(Arc::clone(self));
         (self.in_flight.fetch_add(1, Ordering::Relaxed) < most).then_some(one)
     }
 }
 
-impl Drop for InFlight {
+impl Drop for CommandInFlight {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
@@ -55,9 +55,9 @@ impl Drop for InFlight {
 /// After so long without a frame everything has come back, and the account may be forgotten.
 pub(crate) fn full_after(config: &Config) -> Duration {
     let full = |rate: &Rate| rate.per.saturating_mul(rate.burst.max(1));
-    let Config { frames, refused_frames, typing, openings, .. } = config;
+    let AccountConfig { frames, refused_frames, typing, openings, .. } = &config.account;
     let all = [full(frames), full(refused_frames), full(typing), full(openings)];
-    all.into_iter().fold(config.presence_grace, Duration::max)
+    all.into_iter().fold(config.presence.grace, Duration::max)
 }
 
 #[cfg(test)]
@@ -93,8 +93,8 @@ mod tests {
         let config = Config::default();
         let (full, start) = (full_after(&config), Duration::from_secs(9));
         let mut allowance = Allowance::default();
-        while allowance.openings.try_take(&config.openings, start, 1).is_ok() {}
-        while allowance.refused.try_take(&config.refused_frames, start, 1).is_ok() {}
+        while allowance.openings.try_take(&config.account.openings, start, 1).is_ok() {}
+        while allowance.refused.try_take(&config.account.refused_frames, start, 1).is_ok() {}
         assert!(!allowance.openings.is_full(start + full - Duration::from_millis(1)));
         assert!(allowance.openings.is_full(start + full));
         assert!(allowance.refused.is_full(start + full));

@@ -61,11 +61,8 @@ pub(crate) struct Subscription {
     /// What the client missed of it is too much to be sent.
     pub resync: bool,
     /// Answers the frame. Dropped uncalled, it answers with nothing.
-    pub reply: Reply,
+    pub reply: Box<dyn FnOnce(&ServerFrame) + Send>,
 }
-
-/// Answers the frame that asked for a chat.
-pub(crate) type Reply = Box<dyn FnOnce(&ServerFrame) + Send>;
 
 /// The version of what a connection's user may watch. It changes when the user loses the right to watch
 /// some chat: see [`super::Conn::access_version`].
@@ -90,7 +87,7 @@ impl Join {
     }
 
     /// The same from this place on, where the client stopped; it is told when it has caught up.
-    pub(crate) fn resumed(self, from: Seq) -> Self {
+    pub(crate) fn resume_at(self, from: Seq) -> Self {
         Self { from, after: from, target: Some(self.head), ..self }
     }
 

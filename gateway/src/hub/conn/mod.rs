@@ -212,7 +212,7 @@ impl Conn {
     }
 
     /// The node lets the connection go, after what is queued: tells its client when to come back.
-    pub(crate) fn send_away(&self) {
+    pub(crate) fn close_for_restart(&self) {
         // The closes are spread already; a small delay keeps the balancer's answer in time.
         let after_ms = rand::random_range(100..1_000);
         self.send(&ServerFrame::Reconnect { after_ms }, DropPolicy::Durable);
@@ -227,7 +227,7 @@ impl Conn {
     ) -> Result<T, Close> {
         tokio::select! {
             needed = self.outbox.unless_closing(needed) => needed,
-            () = self.unanswered.leaving() => Err(Close::Restart),
+            () = self.unanswered.drain_order() => Err(Close::Restart),
         }
     }
 
@@ -237,7 +237,7 @@ impl Conn {
     }
 
     /// How many chats this connection watches.
-    pub(crate) fn watched(&self) -> usize {
+    pub(crate) fn watch_count(&self) -> usize {
         self.chats().len()
     }
 
@@ -272,7 +272,7 @@ mod tests {
     use super::*;
     use crate::{
         dialect::samples::{ann, message_event},
-        hub::conn::outbox::Taken,
+        hub::conn::outbox::OutboxBatch,
     };
     use futures_util::FutureExt;
 
@@ -290,7 +290,7 @@ mod tests {
         Conn::new(ConnId(1), Owner::User { user, session }, window, 10_000)
     }
 
-    fn taken(conn: &Conn) -> Taken {
+    fn taken(conn: &Conn) -> OutboxBatch {
         conn.outbox.take(Default::default()).now_or_never().unwrap_or_default()
     }
 
@@ -300,7 +300,7 @@ mod tests {
         for window in WINDOWS {
             let conn = conn(window);
             assert_eq!(conn.deliver(ChatId(12), [&event].into_iter()).shown, 1);
-            let Taken { frames, reads, .. } = taken(&conn);
+            let OutboxBatch { frames, reads, .. } = taken(&conn);
             assert_eq!(frames.len(), 1, "{window:?}");
             let read = if window == Window::Names { vec![(ChatId(12), Seq(7))] } else { vec![] };
             assert_eq!(reads, read, "{window:?}");
@@ -322,7 +322,7 @@ mod tests {
         ] {
             let conn = conn(window);
             conn.lose(ChatId(12), Close::NotAMember);
-            let Taken { frames, closing, .. } = taken(&conn);
+            let OutboxBatch { frames, closing, .. } = taken(&conn);
             assert_eq!((frames.len(), closing), (told, close), "{window:?}");
         }
     }

@@ -67,7 +67,7 @@ struct Inner {
 
 /// The contents that a connection took from its outbox.
 #[derive(Debug, Default)]
-pub(crate) struct Taken {
+pub(crate) struct OutboxBatch {
     /// The frames to write, in this order.
     pub frames: VecDeque<Frame>,
     /// When the first of them was queued, where that is watched.
@@ -160,7 +160,7 @@ impl Outbox {
 
     /// Takes everything, waiting until there is something; what was taken before has been written.
     /// `scratch` is an emptied queue whose memory is used again. For the connection's task only.
-    pub(crate) async fn take(&self, scratch: VecDeque<Frame>) -> Taken {
+    pub(crate) async fn take(&self, scratch: VecDeque<Frame>) -> OutboxBatch {
         let mut scratch = Some(scratch);
         poll_fn(|context| {
             let mut inner = self.inner.lock();
@@ -173,7 +173,7 @@ impl Outbox {
             }
             let empty = scratch.take().unwrap_or_default();
             inner.writing = mem::take(&mut inner.bytes);
-            Poll::Ready(Taken {
+            Poll::Ready(OutboxBatch {
                 frames: mem::replace(&mut inner.frames, empty),
                 since: inner.since.take(),
                 reads: mem::take(&mut inner.reads),
@@ -191,7 +191,7 @@ impl Outbox {
 
     /// Waits for the order to close, whatever is queued. For the connection's task, while a write
     /// does not get on.
-    pub(crate) async fn closing(&self) -> Close {
+    pub(crate) async fn close_order(&self) -> Close {
         poll_fn(|context| {
             let mut inner = self.inner.lock();
             match inner.closing {
@@ -213,7 +213,7 @@ impl Outbox {
     ) -> Result<T, Close> {
         tokio::select! {
             answer = answer => Ok(answer),
-            close = self.closing() => Err(close),
+            close = self.close_order() => Err(close),
         }
     }
 }

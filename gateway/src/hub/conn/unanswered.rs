@@ -23,24 +23,24 @@ pub(crate) const MAX_UNANSWERED: u32 = 256;
 #[derive(Debug)]
 pub(crate) struct Unanswered {
     count: AtomicU32,
-    leaving: AtomicBool,
-    /// The connection's task, when it waits for [`Progress`].
+    draining: AtomicBool,
+    /// The connection's task, when it waits for [`Intake`].
     waker: AtomicWaker,
     /// Where the dialect's answers name no frame.
     turns: Option<Box<Mutex<Turns<Frame>>>>,
 }
 
-/// What a connection's frames are about to come to.
+/// Whether a connection's next frames are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Progress {
-    /// They are read and answered.
+pub(crate) enum Intake {
+    /// They are.
     Open,
     /// As many as may be are not answered: no more are read now.
     Full,
     /// The node lets the connection go: no more are read, those that were are to be answered.
-    Leaving,
-    /// And they have been.
-    Left,
+    Draining,
+    /// The same, and all have been answered.
+    Drained,
 }
 
 impl Unanswered {
@@ -48,43 +48,43 @@ impl Unanswered {
     pub(crate) fn new(in_order: bool) -> Self {
         Self {
             count: AtomicU32::new(0),
-            leaving: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
             waker: AtomicWaker::new(),
             turns: in_order.then(Box::default),
         }
     }
 
-    /// From now on nothing more is to be read. The connection's task takes it from there.
-    pub(crate) fn leave(&self) {
-        self.leaving.store(true, SeqCst);
+    /// The node lets the connection go: nothing more is read. The connection's task takes it from there.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, SeqCst);
         self.waker.wake();
     }
 
-    /// How far the connection is. For its own task, which alone makes it go back to reading.
-    pub(crate) fn progress(&self) -> Progress {
+    /// Whether to read on. For the connection's task, which alone goes back to reading.
+    pub(crate) fn intake(&self) -> Intake {
         // In one order with the stores of others, who look at both after they changed one.
-        match (self.leaving.load(SeqCst), self.count()) {
-            (true, 0) => Progress::Left,
-            (true, _) => Progress::Leaving,
-            (false, MAX_UNANSWERED..) => Progress::Full,
-            (false, _) => Progress::Open,
+        match (self.draining.load(SeqCst), self.count()) {
+            (true, 0) => Intake::Drained,
+            (true, _) => Intake::Draining,
+            (false, MAX_UNANSWERED..) => Intake::Full,
+            (false, _) => Intake::Open,
         }
     }
 
-    /// Waits until the progress is another one. For the connection's task only.
-    pub(crate) async fn moves_on_from(&self, known: Progress) {
+    /// Waits until it is no longer as `known`. For the connection's task only.
+    pub(crate) async fn changes_from(&self, known: Intake) {
         poll_fn(|context| {
             self.waker.register(context.waker());
-            if self.progress() == known { Poll::Pending } else { Poll::Ready(()) }
+            if self.intake() == known { Poll::Pending } else { Poll::Ready(()) }
         })
         .await;
     }
 
-    /// Waits for the order to leave. For the connection's task, while it opens.
-    pub(crate) async fn leaving(&self) {
+    /// Waits for the order to drain. For the connection's task, while it opens.
+    pub(crate) async fn drain_order(&self) {
         poll_fn(|context| {
             self.waker.register(context.waker());
-            if self.leaving.load(SeqCst) { Poll::Ready(()) } else { Poll::Pending }
+            if self.draining.load(SeqCst) { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }
@@ -122,7 +122,7 @@ impl Unanswered {
     /// them queued.
     pub(crate) fn end(&self) {
         let before = self.count.fetch_sub(1, SeqCst);
-        if before == MAX_UNANSWERED || (before == 1 && self.leaving.load(SeqCst)) {
+        if before == MAX_UNANSWERED || (before == 1 && self.draining.load(SeqCst)) {
             self.waker.wake();
         }
     }

@@ -23,7 +23,7 @@ use crate::{
             typists::Typists,
             watchers::Watchers,
         },
-        shared_event::{About, SharedEvent, SharedFrame, joined, piece},
+        shared_event::{About, SharedEvent, SharedFrame, concat, piece},
     },
     wire::frame::Frame,
 };
@@ -134,6 +134,7 @@ impl LocalChat {
     /// Lets a connection watch that has everything up to `join.after`, if the feed can serve it from
     /// there.
     pub(crate) fn attach(&mut self, conn: &Arc<Conn>, join: &mut Join, now: Instant) -> Attached {
+        // First of all: whatever else fits, nobody watches by a right that may be gone.
         if conn.access_version() != join.allowed {
             return Attached::AccessChanged;
         }
@@ -141,7 +142,7 @@ impl LocalChat {
             if join.cause != Cause::Subscribed || join.from >= watcher.from {
                 // What came since is in its outbox already; it waits once, however often it asks.
                 conn.announce(join, join.target.is_none().then_some(self.feed.last()));
-                self.waits_no_more(conn.id);
+                self.stop_waiting(conn.id);
                 return self.settle(conn, join.target);
             }
             // It wants more than it was sent.
@@ -177,7 +178,7 @@ impl LocalChat {
         if let Some(target) = target {
             let target = target.max(self.feed.head());
             if self.feed.last() >= target {
-                conn.send(&self.caught_up(), DropPolicy::Durable);
+                conn.send(&self.caught_up_frame(), DropPolicy::Durable);
             } else {
                 self.busy().catching_up.push((conn.id, target));
             }
@@ -186,7 +187,7 @@ impl LocalChat {
     }
 
     /// Nobody tells this connection that it has caught up: where that was to be.
-    fn waits_no_more(&mut self, id: ConnId) -> Option<Seq> {
+    fn stop_waiting(&mut self, id: ConnId) -> Option<Seq> {
         let waiting = &mut self.if_busy()?.catching_up;
         let place = waiting.iter().position(|(waits, _)| *waits == id)?;
         Some(waiting.swap_remove(place).1)
@@ -197,7 +198,7 @@ impl LocalChat {
         if !self.watchers.remove(conn.id) {
             return false;
         }
-        self.waits_no_more(conn.id);
+        self.stop_waiting(conn.id);
         conn.watches_no_more(self.chat_id());
         self.note_empty(now);
         true
@@ -218,7 +219,7 @@ impl LocalChat {
         }
         if !update.deliver.is_empty() {
             self.active_at = now;
-            self.got_on();
+            self.on_progress();
             metrics::histogram!("gateway_fanout_size").record(self.watchers.len() as f64);
             self.hand_out(update, now);
             for event in &update.deliver {
@@ -232,7 +233,7 @@ impl LocalChat {
         if update.behind {
             self.busy().behind_since.get_or_insert(now);
         } else {
-            self.got_on();
+            self.on_progress();
         }
         self.tell_caught_up();
         delivered
@@ -248,11 +249,11 @@ impl LocalChat {
         let (chat_id, seq) = (self.chat_id(), self.feed.head());
         self.tell(&ServerFrame::Resync { chat_id, seq }, DropPolicy::Durable, None);
         self.feed.on_refused();
-        self.got_on();
+        self.on_progress();
         self.tell_caught_up();
     }
 
-    fn got_on(&mut self) {
+    fn on_progress(&mut self) {
         if let Some(busy) = self.if_busy() {
             busy.behind_since = None;
         }
@@ -261,7 +262,7 @@ impl LocalChat {
     fn hand_out(&mut self, update: &Update, now: Instant) {
         let mut shown = 0;
         let (chat_id, events) = (self.chat_id(), &update.deliver);
-        let joined = joined(events);
+        let joined = concat(events);
         let mut lagging = Vec::new();
         self.watchers.retain(|watcher| {
             let pushed = watcher.conn.deliver_run(chat_id, events, joined.as_ref());
@@ -278,7 +279,7 @@ impl LocalChat {
         }
         metrics::counter!("gateway_lagging_total").increment(lagging.len() as u64);
         for (conn, from, after) in lagging {
-            let target = self.waits_no_more(conn.id);
+            let target = self.stop_waiting(conn.id);
             conn.outbox.join(Join {
                 chat_id,
                 chat_type: self.chat_type,
@@ -330,7 +331,7 @@ impl LocalChat {
     }
 
     fn tell_caught_up(&mut self) {
-        let (last, caught_up) = (self.feed.last(), self.caught_up());
+        let (last, caught_up) = (self.feed.last(), self.caught_up_frame());
         let Some(busy) = &mut self.busy else { return };
         let told = busy.catching_up.extract_if(.., |(_, target)| *target <= last);
         for watcher in told.filter_map(|(id, _)| self.watchers.get(id)) {
@@ -338,7 +339,7 @@ impl LocalChat {
         }
     }
 
-    fn caught_up(&self) -> ServerFrame {
+    fn caught_up_frame(&self) -> ServerFrame {
         ServerFrame::CaughtUp { chat_id: self.chat_id(), seq: self.feed.last() }
     }
 }
@@ -356,6 +357,18 @@ impl Busy {
 mod tests {
     use super::*;
     use parking_lot::Mutex;
+
+    #[test]
+    fn what_goes_on_in_a_chat_is_let_go_when_it_is_over() {
+        let now = Instant::now();
+        let mut chat = LocalChat::new(ChatType::Group, Feed::new(ChatId(1), Seq::ZERO), now);
+        chat.busy().behind_since = Some(now);
+        chat.calm_down(now);
+        assert!(chat.if_busy().is_some(), "it is behind");
+        chat.busy().behind_since = None;
+        chat.calm_down(now);
+        assert!(chat.if_busy().is_none());
+    }
 
     #[test]
     fn a_quiet_chat_takes_what_is_planned() {

@@ -31,24 +31,24 @@ pub(crate) struct Page {
 }
 
 /// A page, or `None` when the chat is gone.
-pub(crate) type Answer = Result<Option<Arc<Page>>, Unavailable>;
+pub(crate) type PageAnswer = Result<Option<Arc<Page>>, Unavailable>;
 
 /// A page that was asked for, for all who wait for it.
-pub(crate) type Asked = Shared<BoxFuture<'static, Answer>>;
+pub(crate) type PendingPage = Shared<BoxFuture<'static, PageAnswer>>;
 
 /// The pages of one chat.
 #[derive(Debug, Default)]
 pub(crate) struct Pages {
     kept: VecDeque<(Instant, Arc<Page>)>,
-    asked: Vec<(Seq, WeakShared<BoxFuture<'static, Answer>>)>,
+    asked: Vec<(Seq, WeakShared<BoxFuture<'static, PageAnswer>>)>,
 }
 
 /// Where a page comes from.
 #[derive(Debug)]
-pub(crate) enum Found {
+pub(crate) enum PageSource {
     Page(Arc<Page>),
     /// Somebody asked for a page that may do.
-    Wait(Asked),
+    Wait(PendingPage),
     /// Nobody did.
     Nowhere,
 }
@@ -57,7 +57,7 @@ impl Page {
     pub(crate) fn new(chat_id: ChatId, after: Seq, found: RangeFound) -> Self {
         let share = |event| Arc::new(SharedEvent::new(&ChatEvent { chat_id, event }));
         let events: Vec<_> = found.events.into_iter().map(share).collect();
-        let whole = Frame::joined(events.iter().map(|event| event.native()));
+        let whole = Frame::concat(events.iter().map(|event| event.native()));
         let bytes = whole.size() + events.iter().map(|event| event.bytes()).sum::<usize>();
         Self { after, upto: found.upto, events, whole, bytes }
     }
@@ -85,10 +85,11 @@ impl Page {
 
 impl Pages {
     /// What there is for a reader at `cursor`. Whoever waited in vain once asks `alone`.
-    pub(crate) fn find(&mut self, cursor: Seq, alone: bool) -> Found {
+    pub(crate) fn find(&mut self, cursor: Seq, alone: bool) -> PageSource {
         if let Some((_, page)) = self.kept.iter().find(|(_, page)| page.serves(cursor)) {
-            return Found::Page(Arc::clone(page));
+            return PageSource::Page(Arc::clone(page));
         }
+        // A request ends with the last reader that waits for it, and is never answered then.
         self.asked.retain(|(_, asked)| asked.upgrade().is_some());
         let reach = MAX_RANGE_EVENTS as i64;
         let may_do = |after: Seq| {
@@ -96,13 +97,13 @@ impl Pages {
         };
         let waiting = self.asked.iter().filter(|(after, _)| may_do(*after));
         match waiting.max_by_key(|(after, _)| *after).and_then(|(_, asked)| asked.upgrade()) {
-            Some(asked) => Found::Wait(asked),
-            None => Found::Nowhere,
+            Some(asked) => PageSource::Wait(asked),
+            None => PageSource::Nowhere,
         }
     }
 
     /// Remembers a request, as long as anybody waits for its answer.
-    pub(crate) fn asked(&mut self, after: Seq, asked: &Asked) {
+    pub(crate) fn add_request(&mut self, after: Seq, asked: &PendingPage) {
         if let Some(asked) = asked.downgrade() {
             self.asked.push((after, asked));
         }
@@ -173,6 +174,7 @@ mod tests {
     #[test]
     fn the_bytes_of_what_goes_are_given_back() {
         let (mut pages, now) = (Pages::default(), Instant::now());
+        assert!(pages.is_empty());
         let kept: Vec<Arc<Page>> =
             (0..=MAX_KEPT as i64).map(|at| page(at, [at + 1], at + 1)).collect();
         let (last, first) = kept.split_last().unwrap();
@@ -183,7 +185,10 @@ mod tests {
         assert_eq!(pages.forget(now + KEPT / 2), 0);
         let rest: usize = first[1..].iter().map(|page| page.bytes).sum();
         assert_eq!(pages.forget(now + KEPT), rest, "all but the last");
-        assert!(matches!(pages.find(last.after, false), Found::Page(_)));
-        assert!(matches!(pages.find(first[1].after, false), Found::Nowhere));
+        assert!(matches!(pages.find(last.after, false), PageSource::Page(_)));
+        assert!(matches!(pages.find(first[1].after, false), PageSource::Nowhere));
+        assert!(!pages.is_empty());
+        assert_eq!(pages.forget(now + 2 * KEPT), last.bytes);
+        assert!(pages.is_empty());
     }
 }

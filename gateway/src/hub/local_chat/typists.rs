@@ -58,6 +58,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn other_nodes_hear_of_ten_a_second_at_most() {
+        let mut typists = Typists::default();
+        let mut relayed = |at: Duration| (0..100).filter(|_| typists.try_relay(at)).count();
+        let start = Duration::from_secs(5);
+        assert_eq!(relayed(start), 10);
+        assert_eq!(relayed(start + Duration::from_millis(300)), 3);
+    }
+
+    #[test]
     fn a_crowd_is_counted_once_a_second_and_each_of_it_once() {
         let (mut typists, start) = (Typists::default(), Instant::now());
         assert_eq!(typists.on_typing(UserId(0), start), Some(1));

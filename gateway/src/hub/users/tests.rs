@@ -1,5 +1,5 @@
 use super::*;
-use crate::{dialect::Window, hub::conn::outbox::Taken};
+use crate::{dialect::Window, hub::conn::outbox::OutboxBatch};
 use futures_util::FutureExt;
 use proptest::prelude::*;
 use protocol::chat::UserRef;
@@ -26,7 +26,8 @@ fn register(users: &Users) -> Arc<Conn> {
 }
 
 fn closing(conn: &Conn) -> Option<Close> {
-    let taken: Taken = conn.outbox.take(Default::default()).now_or_never().unwrap_or_default();
+    let taken: OutboxBatch =
+        conn.outbox.take(Default::default()).now_or_never().unwrap_or_default();
     taken.closing
 }
 
@@ -43,10 +44,10 @@ async fn one_connection_more_ends_the_oldest() {
     assert_eq!(closed[3..], [None; 20]);
     assert!(try_register(&users, UserId(2)).is_ok(), "others are not concerned");
     // What is elsewhere counts, and the newest one stays whatever there is.
-    users.elsewhere(ANN, 15);
+    users.on_elsewhere(ANN, 15);
     let open = |conns: &[Arc<Conn>]| conns.iter().filter(|conn| closing(conn).is_none()).count();
     assert_eq!(open(&conns), 5);
-    users.elsewhere(ANN, 2_000);
+    users.on_elsewhere(ANN, 2_000);
     assert_eq!((open(&conns), closing(&conns[22])), (1, None));
 }
 
@@ -54,16 +55,16 @@ async fn one_connection_more_ends_the_oldest() {
 async fn a_new_connection_brings_nothing_and_leaving_gives_nothing_back() {
     let config = Config::default();
     let users = users(&config);
-    for _ in 0..config.openings.burst {
+    for _ in 0..config.account.openings.burst {
         let conn = register(&users);
         users.unregister(&conn);
     }
     for _ in 0..3 {
         assert_eq!(try_register(&users, ANN).unwrap_err(), Close::Abuse);
         // Longer than the grace: the user is gone for others, its account is remembered.
-        tokio::time::advance(config.presence_grace).await;
+        tokio::time::advance(config.presence.grace).await;
         users.take_departed();
-        for _ in 0..config.presence_grace.as_secs() {
+        for _ in 0..config.presence.grace.as_secs() {
             let conn = register(&users);
             users.unregister(&conn);
         }
@@ -80,7 +81,8 @@ async fn all_connections_of_an_account_share_one_allowance() {
     let users = users(&config);
     let conns: Vec<_> = (0..20).map(|_| register(&users)).collect();
     let now = Duration::from_secs(1);
-    let take = |conn: &Arc<Conn>| conn.account.allowance().frames.try_take(&config.frames, now, 1);
+    let take =
+        |conn: &Arc<Conn>| conn.account.allowance().frames.try_take(&config.account.frames, now, 1);
     let taken = conns.iter().cycle().take(10_000).filter(|conn| take(conn).is_ok()).count();
     assert_eq!(taken, 200);
     let other = try_register(&users, UserId(2)).unwrap().0;
@@ -93,12 +95,12 @@ async fn the_same_chats_hear_of_coming_and_going() {
     let users = users(&config);
     let native = register(&users);
     assert_eq!(users.take_unstated(), [], "nobody knows yet");
-    users.arrived(ANN, &chats(0..30));
+    users.mark_present(ANN, &chats(0..30));
     let window = register(&users);
-    users.arrived(ANN, &chats(20..90));
+    users.mark_present(ANN, &chats(20..90));
     let here = |sockets, chats| vec![Here { user: ANN, sockets, chats }];
     assert_eq!(users.take_unstated(), here(2, chats(0..50)), "as many as there is room for");
-    users.parted(ANN, ChatId(7));
+    users.stop_telling(ANN, ChatId(7));
     users.unregister(&native);
     let told: Vec<ChatId> = chats(0..50).into_iter().filter(|chat| *chat != ChatId(7)).collect();
     let news = users.take_unstated();
@@ -107,7 +109,7 @@ async fn the_same_chats_hear_of_coming_and_going() {
     assert_eq!(users.take_unstated(), news);
     users.unregister(&window);
     assert!(users.take_departed().is_empty());
-    tokio::time::advance(config.presence_grace).await;
+    tokio::time::advance(config.presence.grace).await;
     let departed = users.take_departed();
     assert!(
         matches!(&departed[..], [Departed { user: ANN, present: true, chats }] if *chats == told)
@@ -121,15 +123,15 @@ async fn whoever_comes_back_within_the_grace_never_left() {
     let config = Config::default();
     let users = users(&config);
     let first = register(&users);
-    users.arrived(ANN, &chats(0..2));
+    users.mark_present(ANN, &chats(0..2));
     users.unregister(&first);
-    tokio::time::advance(config.presence_grace / 2).await;
+    tokio::time::advance(config.presence.grace / 2).await;
     let (second, arrival) = try_register(&users, ANN).unwrap();
     assert_eq!(arrival, Arrival::Another);
-    tokio::time::advance(config.presence_grace).await;
+    tokio::time::advance(config.presence.grace).await;
     assert!(users.take_departed().is_empty());
     users.unregister(&second);
-    tokio::time::advance(config.presence_grace).await;
+    tokio::time::advance(config.presence.grace).await;
     assert_eq!(users.take_departed().len(), 1);
     assert_eq!(try_register(&users, ANN).unwrap().1, Arrival::First, "its channel was let go");
 }
@@ -143,7 +145,8 @@ proptest! {
     ) {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         runtime.enable_time().start_paused(true).build().unwrap().block_on(async {
-            let config = Config { account_connections: 3, ..Config::default() };
+            let mut config = Config::default();
+            config.account.connections = 3;
             let users = users(&config);
             let mut open: Vec<Arc<Conn>> = Vec::new();
             for (user, place, step) in steps {

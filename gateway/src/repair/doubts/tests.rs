@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     backend::scripted::Scripted,
-    config::{Config, LaneConfig},
+    config::Config,
     connection::opening::Registered,
     dialect::{Window, samples::message_event},
     repair,
@@ -59,8 +59,8 @@ const ROOMS: i64 = 30;
 async fn busy_gateway() -> (Arc<Gateway>, Registered, Arc<AtomicUsize>) {
     let backend = Arc::new(Scripted::default());
     let mut config = Config::default();
-    config.query =
-        LaneConfig { max_items: 10, give_up_after: Duration::from_secs(1), ..config.query };
+    config.lanes.query.max_items = 10;
+    config.lanes.query.give_up_after = Duration::from_secs(1);
     let gateway = gateway(&backend, config);
     let ann = connect(&gateway, UserId(1), Window::Native);
     backend.events.says(|call| {
@@ -200,7 +200,7 @@ async fn members_who_left_unheard_are_found() {
     });
     was_cut(&gateway, &backend, Cut { parted: true, ..Cut::default() });
     tokio::time::sleep(Duration::from_secs(20)).await;
-    assert_eq!((ann.conn.watched(), bob.conn.watched()), (251, 250));
+    assert_eq!((ann.conn.watch_count(), bob.conn.watch_count()), (251, 250));
     assert!(!bob.conn.watches(ChatId(7)));
     assert!(taken(&ann.conn).frames.is_empty());
     let [told] = &taken(&bob.conn).frames.into_iter().collect::<Vec<_>>()[..] else { panic!() };

@@ -123,7 +123,7 @@ proptest! {
         prop_assert_eq!(reads, expected);
         prop_assert_eq!(close, None);
         prop_assert!(reader.has_ended());
-        prop_assert_eq!(reader.held(), 0);
+        prop_assert_eq!(reader.memory(), 0);
     }
 
     /// Bytes that may be anything, and ones that are nearly right: no panic, no text that is longer than
@@ -157,14 +157,14 @@ proptest! {
                     prop_assert!(text.len() <= max);
                 }
             }
-            prop_assert!(reader.held() <= came.min(max + 125) + 4096 + 128, "{}", reader.held());
+            prop_assert!(reader.memory() <= came.min(max + 125) + 4096 + 128, "{}", reader.memory());
             if close.is_some() {
                 prop_assert!(reader.has_ended());
-                prop_assert_eq!(reader.held(), 0);
+                prop_assert_eq!(reader.memory(), 0);
             }
         }
         reader.forget(&wire);
-        prop_assert!(reader.held() <= 256, "only a control frame: {}", reader.held());
+        prop_assert!(reader.memory() <= 256, "only a control frame: {}", reader.memory());
     }
 }
 
@@ -174,11 +174,11 @@ fn an_announced_length_reserves_nothing_and_a_long_frame_leaves_nothing() {
     frame(&mut wire, 0x81, &[b'x'; 50_000], [1, 2, 3, 4]);
     let mut reader = Reader::new(52_096);
     assert_eq!(reader.read(&mut &wire[..14]), Ok(None));
-    assert!(reader.held() <= 16, "{}", reader.held());
+    assert!(reader.memory() <= 16, "{}", reader.memory());
     assert_eq!(reader.read(&mut &wire[14..9_000]), Ok(None));
-    assert!(reader.held() <= 9_000 + 4096);
+    assert!(reader.memory() <= 9_000 + 4096);
     let Ok(Some(Read::Text(text))) = reader.read(&mut &wire[9_000..]) else { panic!("no text") };
-    assert_eq!((text.len(), reader.held()), (50_000, 0));
+    assert_eq!((text.len(), reader.memory()), (50_000, 0));
     assert!(size_of::<Reader>() <= 144, "{}: each connection has one", size_of::<Reader>());
 }
 
@@ -189,7 +189,7 @@ fn while_a_close_is_awaited_frames_are_forgotten() {
     let mut reader = Reader::new(1_000);
     assert_eq!(reader.read(&mut &wire[..200]), Ok(None));
     reader.forget(&wire[200..]);
-    assert_eq!((reader.held(), reader.has_ended()), (0, false));
+    assert_eq!((reader.memory(), reader.has_ended()), (0, false));
     let mut wire = Vec::new();
     frame(&mut wire, 0x80, &[0xff; 5_000], [1, 2, 3, 4]);
     frame(&mut wire, 0x89, b"ping", [1, 2, 3, 4]);

@@ -172,8 +172,8 @@ async fn a_stranger_holds_what_it_has_paid_for() {
     assert!(matches!(server.next().await, Err(Close::Overloaded)));
 
     let (mut server, mut client) = streams().await;
-    server.client_is_known();
+    server.on_client_known();
     client.write_all(&frame).await.unwrap();
     assert!(matches!(server.next().await, Ok(Incoming::Text(text)) if text.len() == 50_000));
-    assert_eq!((server.reader.held(), server.rest.capacity()), (0, 0), "nothing stays");
+    assert_eq!((server.reader.memory(), server.rest.capacity()), (0, 0), "nothing stays");
 }

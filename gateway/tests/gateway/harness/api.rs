@@ -16,7 +16,7 @@ use protocol::{
         ChangedFound, DormantMarked, EventsFound, GuestsFound, Opened, PeersFound, Posted, Range,
         SessionRefusal, Viewed,
     },
-    chat::{ChatType, Event, UserRef},
+    chat::{ChatType, Event},
     id::{ChatId, UserId},
 };
 use std::{collections::HashMap, sync::Arc};
@@ -44,7 +44,7 @@ pub struct Api {
 }
 
 impl Api {
-    pub(super) fn new() -> Self {
+    pub fn new() -> Self {
         let api = Self {
             script: Arc::default(),
             world: Arc::default(),
@@ -56,7 +56,7 @@ impl Api {
             let sessions =
                 call.sessions.iter().map(|session| match world.ended.get(&session.session_id) {
                     Some(refusal) => Err(*refusal),
-                    None => Ok(world.session(session.user_id)),
+                    None => Ok(world.session(session.user_id, session.shows)),
                 });
             Ok(Opened { epoch: EPOCH.to_owned(), sessions: sessions.collect() })
         });
@@ -110,11 +110,8 @@ impl Api {
         api.carries_out("peers", &script.peers, |_, call| {
             Ok(PeersFound { chats: vec![Ok(super::GROUP); call.pairs.len()] })
         });
-        api.carries_out("guests", &script.guests, |_, call| {
-            let guests = call
-                .names
-                .iter()
-                .map(|name| Ok(UserRef { id: UserId(99), username: name.clone(), guest: true }));
+        api.carries_out("guests", &script.guests, |world, call| {
+            let guests = call.names.into_iter().map(|name| Ok(world.guest(name)));
             Ok(GuestsFound { guests: guests.collect() })
         });
         api.carries_out("jwks", &script.jwks, |_, ()| Ok(Jwks { keys: vec![jwk()] }));
@@ -154,7 +151,7 @@ impl Api {
     }
 
     /// What was asked since the last look, one line a call.
-    pub fn asked(&self, call: &'static str) -> Vec<String> {
+    pub fn take_calls(&self, call: &'static str) -> Vec<String> {
         self.world.lock().calls.remove(call).unwrap_or_default()
     }
 

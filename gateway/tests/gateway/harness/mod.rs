@@ -9,6 +9,7 @@ mod world;
 
 pub use api::{Api, Mode};
 pub use phone::Phone;
+pub use tokens::token;
 
 use crate::backend::Backend;
 use gateway::{Deps, Gateway, config::Config, settings::ClientArgs, upgrade};
@@ -37,6 +38,7 @@ use tokio::time::Instant;
 
 pub const ANN: UserId = UserId(1);
 pub const BOB: UserId = UserId(2);
+pub const EVE: UserId = UserId(3);
 /// A chat of members.
 pub const GROUP: ChatId = ChatId(1);
 /// Another one.
@@ -72,12 +74,9 @@ impl Node {
         let (clock_stands, test_ends) = mpsc::sync_channel(1);
         drop(tokio::task::spawn_blocking(move || test_ends.recv_timeout(PATIENCE)));
         let (api, bus, lifecycle) = (Api::new(), Bus::local(), Lifecycle::new());
-        let mut config = Config {
-            // No pings, and nobody is told who comes and goes.
-            heartbeat: Duration::from_secs(3_600),
-            presence_chats: 0,
-            ..Config::default()
-        };
+        // No pings, and nobody is told who comes and goes.
+        let mut config = Config { heartbeat: Duration::from_secs(3_600), ..Config::default() };
+        config.presence.max_chats = 0;
         change(&mut config);
         let backend: Arc<dyn Backend> = Arc::<crate::scripted::Scripted>::clone(&api.script);
         let deps = Deps {
@@ -122,7 +121,7 @@ impl Node {
 
     /// An older client of this user, or of nobody, whose upgrade is answered.
     pub async fn window(&self, user: Option<UserId>, path: &str) -> Phone {
-        let token = user.map(|user| format!("?token={}", tokens::token(user)));
+        let token = user.map(|user| format!("?token={}", token(user)));
         Phone::dial(self.address, &format!("{path}{}", token.unwrap_or_default())).await
     }
 
@@ -192,7 +191,7 @@ pub fn hello(user: UserId, cursors: Option<&[(ChatId, i64)]>) -> String {
         epoch: api::EPOCH.to_owned(),
         cursors: cursors.iter().map(|(chat, seq)| (*chat, Seq(*seq))).collect(),
     });
-    let token = Some(tokens::token(user));
+    let token = Some(token(user));
     serde_json::to_string(&protocol::frames::ClientFrame::hello(token, resume)).unwrap()
 }
 

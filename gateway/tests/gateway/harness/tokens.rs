@@ -15,7 +15,7 @@ pub(super) fn jwk() -> Jwk {
 }
 
 /// A token of the user's session.
-pub(super) fn token(user: UserId) -> String {
+pub fn token(user: UserId) -> String {
     let now = Timestamp::now().unix_seconds();
     let claims = Claims {
         sub: user,

@@ -2,7 +2,7 @@
 
 use protocol::{
     account::{Account, Role},
-    calls::{ChangedFound, Range, RangeFound, SessionRefusal, SessionView},
+    calls::{ChangedFound, Range, RangeFound, SessionRefusal, SessionView, Shows},
     chat::{Change, ChatType, ChatView, Event, Message, UserRef},
     code::Code,
     command::{Action, Command, Receipt},
@@ -16,6 +16,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 /// The most events of one range.
 const PAGE: usize = 10;
 
+const FIRST_GUEST: i64 = 100;
+
 #[derive(Default)]
 pub(super) struct World {
     pub(super) chats: BTreeMap<ChatId, Chat>,
@@ -23,6 +25,8 @@ pub(super) struct World {
     pub(super) changed: Option<ChangedFound>,
     pub(super) busy: HashSet<ChatId>,
     pub(super) poison: Option<String>,
+    /// Names that guests took, in order.
+    pub(super) guests: Vec<String>,
     pub(super) calls: HashMap<&'static str, Vec<String>>,
 }
 
@@ -42,8 +46,17 @@ impl World {
         self.chats.get_mut(&chat).expect("a chat that the test made")
     }
 
-    pub(super) fn session(&self, user: UserId) -> SessionView {
-        let mine = self.chats.iter().filter(|(_, chat)| chat.members.contains(&user));
+    pub(super) fn session(&self, user: UserId, shows: Shows) -> SessionView {
+        let shown = |id: ChatId, chat: &Chat| match shows {
+            Shows::All => true,
+            Shows::Private => chat.chat_type == ChatType::Private,
+            Shows::One(one) => one == id,
+            Shows::Nothing => false,
+        };
+        let mine = self
+            .chats
+            .iter()
+            .filter(|(id, chat)| chat.members.contains(&user) && shown(**id, chat));
         let chats = mine.map(|(id, chat)| chat.view(*id)).collect();
         let username = username(user);
         let name = username.clone();
@@ -56,6 +69,17 @@ impl World {
             return Err(refusal(Code::NotAMember));
         }
         Ok(chat.view(id))
+    }
+
+    /// A guest's name has one id, whoever takes it.
+    pub(super) fn guest(&mut self, username: String) -> UserRef {
+        let known = self.guests.iter().position(|name| *name == username);
+        let place = known.unwrap_or_else(|| {
+            self.guests.push(username.clone());
+            self.guests.len() - 1
+        });
+        let id = UserId(FIRST_GUEST + i64::try_from(place).unwrap());
+        UserRef { id, username, guest: true }
     }
 
     pub(super) fn range(&self, Range { chat_id, after }: Range) -> Option<RangeFound> {
@@ -102,12 +126,17 @@ impl World {
         let Action::Send { client_message_id, text, .. } = &command.action else {
             return Err(refusal(Code::MessageNotFound));
         };
-        let stored = self.chat(chat_id).events.iter().find(|event| {
-            let Change::Message(message) = &event.change else { return false };
-            message.client_message_id.as_ref() == Some(client_message_id)
+        let stored = self.chat(chat_id).events.iter().find_map(|event| {
+            let Change::Message(message) = &event.change else { return None };
+            let is_repeat = message.sender.id == command.user_id
+                && message.client_message_id.as_ref() == Some(client_message_id);
+            is_repeat.then_some((event, message))
         });
         let (repeated, event) = match stored {
-            Some(event) => (true, event.clone()),
+            Some((_, message)) if message.text != *text => {
+                return Err(refusal(Code::ClientMessageIdReused));
+            }
+            Some((event, _)) => (true, event.clone()),
             None => {
                 let id = Some(client_message_id.clone());
                 (false, self.commit(chat_id, command.user_id, id, text))

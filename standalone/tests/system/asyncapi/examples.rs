@@ -2,7 +2,7 @@
 //! writes.
 
 use super::document::{Channel, Frame, document};
-use gateway::dialect::{Asked, Dialect, Speaker, Window, lobby};
+use gateway::dialect::{ClientRequest, Dialect, Speaker, Window, lobby};
 use protocol::{chat::UserRef, frames::ServerFrame, id::UserId, time::Timestamp};
 use serde_json::{Value, json};
 
@@ -84,11 +84,13 @@ fn what_a_client_may_send_is_understood() {
                 .decode(&example.to_string())
                 .unwrap_or_else(|error| panic!("{name} {example}: {error:?}"));
             match asked {
-                Asked::Frame(frame) if channel.name == "native" => {
+                ClientRequest::Frame(frame) if channel.name == "native" => {
                     assert_eq!(serde_json::to_value(frame).unwrap(), *example, "{name}");
                 }
-                Asked::Nothing => panic!("{name} {example} leads to nothing"),
-                Asked::Frame(_) | Asked::Direct { .. } | Asked::Guest { .. } => {}
+                ClientRequest::Nothing => panic!("{name} {example} leads to nothing"),
+                ClientRequest::Frame(_)
+                | ClientRequest::Direct { .. }
+                | ClientRequest::Guest { .. } => {}
             }
         }
     }

@@ -1,8 +1,15 @@
 use super::*;
 use crate::{hub::conn::join::AccessVersion, testing::chat};
 use protocol::chat::ChatType;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Wake},
+};
 
-fn take(outbox: &Outbox) -> Option<Taken> {
+fn take(outbox: &Outbox) -> Option<OutboxBatch> {
     futures_util::FutureExt::now_or_never(outbox.take(VecDeque::new()))
 }
 
@@ -82,6 +89,38 @@ fn what_is_read_when_written_goes_with_its_frames() {
     let taken = take(&outbox).unwrap();
     assert_eq!(taken.frames.len(), 3);
     assert_eq!(taken.reads, [(ChatId(1), Seq(5)), (ChatId(2), Seq(9))], "not what found no space");
+}
+
+#[test]
+fn an_ephemeral_frame_may_fill_half_of_the_outbox_and_no_more() {
+    for (text, queued) in [("12345", true), ("123456", false)] {
+        let outbox = Outbox::new(14, false);
+        outbox.push(text.into(), DropPolicy::Ephemeral);
+        assert_eq!(take(&outbox).is_some(), queued, "{text}");
+    }
+}
+
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn only_a_write_wakes_those_who_wait_for_space() {
+    let outbox = Outbox::new(8, false);
+    outbox.push("1234".into(), DropPolicy::Durable);
+    let wakes = Arc::new(Wakes::default());
+    let waker = Waker::from(Arc::clone(&wakes));
+    let mut space = Box::pin(outbox.wait_for_space());
+    assert!(space.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    for (what, woken) in [("taken", 0), ("written", 1)] {
+        let _ = take(&outbox);
+        assert_eq!(wakes.0.load(Ordering::Relaxed), woken, "{what}");
+    }
 }
 
 #[tokio::test]

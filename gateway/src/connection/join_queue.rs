@@ -3,7 +3,7 @@
 //! once and one that cannot be answered delays its own only. Runs on the connection's own task.
 
 use crate::{
-    connection::joining::{Step, join},
+    connection::joining::{JoinStep, join},
     hub::{
         Hub,
         conn::{
@@ -46,7 +46,7 @@ const ANOTHER_TRY: Duration = Duration::from_secs(1);
 
 /// Chats on their way in.
 #[derive(Default)]
-pub(crate) struct Arriving {
+pub(crate) struct JoinQueue {
     /// Nothing while nothing is on its way, as it is for nearly all of a connection's life.
     work: Option<Box<Work>>,
     known: HashMap<ChatId, Known>,
@@ -90,13 +90,13 @@ enum State {
 }
 
 enum Stage {
-    Step(Step),
+    Step(JoinStep),
     /// A pause is over.
     Rested(Join),
     LetGo(ChatId),
 }
 
-impl Arriving {
+impl JoinQueue {
     /// Adds a chat behind those that wait. A chat that is on its way already is not joined twice:
     /// whoever is invited to it learns nothing new, whoever asks for it is answered afterwards.
     pub(crate) fn add(&mut self, mut join: Join) {
@@ -135,8 +135,9 @@ impl Arriving {
         while work.active < AT_ONCE
             && let Some(chat) = work.turns.front().copied()
         {
+            // A chat that is watched already takes no further place.
             if !conn.watches(chat)
-                && conn.watched() + work.joining >= hub.config.max_chats
+                && conn.watch_count() + work.joining >= hub.config.max_chats
                 && work.make_space(hub, conn)
             {
                 return;
@@ -152,24 +153,24 @@ impl Arriving {
         }
     }
 
-    /// Waits until something got on; [`Arriving::start`] afterwards. For ever, when nothing is on its
+    /// Waits until something got on; [`JoinQueue::start`] afterwards. For ever, when nothing is on its
     /// way. Safe to drop while it waits.
     pub(crate) async fn next(&mut self, hub: &Hub, conn: &Conn) {
         let Some(work) = &mut self.work else { return pending().await };
         match work.under_way.next().await {
-            Some(Stage::Step(Step::Done(chat))) => {
+            Some(Stage::Step(JoinStep::Done(chat))) => {
                 work.active -= 1;
-                work.done(chat, hub, conn);
+                work.end_turn(chat, hub, conn);
             }
-            Some(Stage::Step(Step::Later(join, pause))) => {
+            Some(Stage::Step(JoinStep::Later(join, pause))) => {
                 work.active -= 1;
                 work.under_way.push(Box::pin(async move {
                     tokio::time::sleep(pause).await;
                     Stage::Rested(join)
                 }));
             }
-            Some(Stage::Rested(join)) => work.rested(join, hub, conn),
-            Some(Stage::LetGo(chat)) => work.done(chat, hub, conn),
+            Some(Stage::Rested(join)) => work.end_pause(join, hub, conn),
+            Some(Stage::LetGo(chat)) => work.end_turn(chat, hub, conn),
             None => return pending().await,
         }
         if work.chats.is_empty() {
@@ -258,7 +259,7 @@ impl Work {
     }
 
     /// Nothing is under way for this chat: what is to follow waits for its turn.
-    fn done(&mut self, chat: ChatId, hub: &Hub, conn: &Conn) {
+    fn end_turn(&mut self, chat: ChatId, hub: &Hub, conn: &Conn) {
         let Some(entry) = self.chats.get_mut(&chat) else { return };
         if entry.state == State::Unwanted {
             hub.detach(conn, chat);
@@ -274,13 +275,13 @@ impl Work {
         }
     }
 
-    fn rested(&mut self, mut join: Join, hub: &Hub, conn: &Conn) {
+    fn end_pause(&mut self, mut join: Join, hub: &Hub, conn: &Conn) {
         let chat = join.chat_id;
         match self.chats.get_mut(&chat) {
             Some(entry) if entry.state == State::Joining => entry.queue.push_front(join),
             _ => conn.announce(&mut join, None),
         }
-        self.done(chat, hub, conn);
+        self.end_turn(chat, hub, conn);
     }
 }
 
@@ -315,14 +316,14 @@ impl Hub {
 
 /// Joins all these chats.
 pub(super) async fn join_all(hub: &Arc<Hub>, conn: &Arc<Conn>, joins: Vec<Join>) {
-    let mut arriving = Arriving::default();
+    let mut queue = JoinQueue::default();
     for join in joins {
-        arriving.add(join);
+        queue.add(join);
     }
-    arriving.start(hub, conn);
-    while arriving.len() > 0 {
-        arriving.next(hub, conn).await;
-        arriving.start(hub, conn);
+    queue.start(hub, conn);
+    while queue.len() > 0 {
+        queue.next(hub, conn).await;
+        queue.start(hub, conn);
     }
 }
 
@@ -354,42 +355,42 @@ mod tests {
     }
 
     /// From where the joins that wait go on.
-    fn waiting(arriving: &Arriving) -> Vec<i64> {
-        let queue = arriving.work.iter().flat_map(|work| work.chats.values());
-        queue.flat_map(|entry| &entry.queue).map(|join| join.after.0).collect()
+    fn waiting(queue: &JoinQueue) -> Vec<i64> {
+        let entries = queue.work.iter().flat_map(|work| work.chats.values());
+        entries.flat_map(|entry| &entry.queue).map(|join| join.after.0).collect()
     }
 
     #[test]
     fn an_invitation_takes_nobody_back_to_what_was_sent() {
         for cause in [Cause::Opened, Cause::Lagged, Cause::Subscribed] {
-            let mut arriving = Arriving::default();
-            arriving.add(join(cause, 50, 60));
-            arriving.add(join(Cause::Found, 0, 60));
-            assert_eq!(waiting(&arriving), [50], "{cause:?}");
+            let mut queue = JoinQueue::default();
+            queue.add(join(cause, 50, 60));
+            queue.add(join(Cause::Found, 0, 60));
+            assert_eq!(waiting(&queue), [50], "{cause:?}");
         }
-        let mut arriving = Arriving::default();
-        arriving.add(join(Cause::Invited, 50, 60));
-        arriving.add(join(Cause::Found, 40, 60));
-        assert_eq!(waiting(&arriving), [40], "the earlier of two invitations");
+        let mut queue = JoinQueue::default();
+        queue.add(join(Cause::Invited, 50, 60));
+        queue.add(join(Cause::Found, 40, 60));
+        assert_eq!(waiting(&queue), [40], "the earlier of two invitations");
     }
 
     #[test]
     fn what_a_client_knows_or_declined_does_not_come_again_by_a_poll() {
-        let mut arriving = Arriving::default();
-        arriving.remember(CHAT, Some(Seq(60)));
-        arriving.add(join(Cause::Found, 0, 60));
-        assert!(waiting(&arriving).is_empty(), "nothing new");
-        arriving.add(join(Cause::Invited, 0, 61));
-        assert_eq!(waiting(&arriving), [60], "what is new");
+        let mut queue = JoinQueue::default();
+        queue.remember(CHAT, Some(Seq(60)));
+        queue.add(join(Cause::Found, 0, 60));
+        assert!(waiting(&queue).is_empty(), "nothing new");
+        queue.add(join(Cause::Invited, 0, 61));
+        assert_eq!(waiting(&queue), [60], "what is new");
 
-        let mut arriving = Arriving::default();
-        arriving.remember(CHAT, None);
-        arriving.add(join(Cause::Found, 0, 60));
-        arriving.add(join(Cause::Lagged, 50, 60));
-        assert!(waiting(&arriving).is_empty(), "declined");
-        arriving.add(join(Cause::Invited, 60, 60));
-        assert_eq!(waiting(&arriving), [60], "an invitation is news");
-        arriving.add(join(Cause::Subscribed, 10, 60));
-        assert_eq!(waiting(&arriving), [60, 10], "it asks itself");
+        let mut queue = JoinQueue::default();
+        queue.remember(CHAT, None);
+        queue.add(join(Cause::Found, 0, 60));
+        queue.add(join(Cause::Lagged, 50, 60));
+        assert!(waiting(&queue).is_empty(), "declined");
+        queue.add(join(Cause::Invited, 60, 60));
+        assert_eq!(waiting(&queue), [60], "an invitation is news");
+        queue.add(join(Cause::Subscribed, 10, 60));
+        assert_eq!(waiting(&queue), [60, 10], "it asks itself");
     }
 }

@@ -1,8 +1,8 @@
-//! What a connection's frames need before they can be answered: look-ups, one after the other in the
-//! order of the frames, beside everything else that the connection does. Nothing waits for them but
-//! the answers that need them. It does not know how anything is looked up.
+//! The look-ups that a connection's frames need before they can be answered. They run one at a time, in the
+//! order of the frames, beside everything else that the connection does. This file does not know how
+//! anything is looked up.
 
-use crate::{connection::answer::Answer, hub::conn::unanswered::Progress};
+use crate::{connection::answer::Answer, hub::conn::unanswered::Intake};
 use futures_util::future::BoxFuture;
 use protocol::{
     calls::Peer,
@@ -12,13 +12,13 @@ use protocol::{
 };
 use std::{collections::VecDeque, future::pending, mem};
 
-/// The most frames of a connection that wait for the look-up of one before; more are left unread until
-/// there are fewer. Each may hold the longest text, so it is a bound of memory; and one at a time goes
-/// to the api, so that no connection's flood is others' wait. A look-up takes a millisecond or two.
+/// How many frames of a connection may wait behind a look-up. Further ones are left unread until fewer wait.
+/// Each may hold the longest text, so this bounds memory. Only one look-up at a time goes to the api, so that
+/// one connection's flood does not delay others. A look-up takes a millisecond or two.
 pub(crate) const MAX_WAITING: usize = 8;
 
 /// A frame that needs a look-up, or that must not overtake one.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) enum Question {
     /// The private chat with this person, to post to it.
     Direct { to: Peer, action: Action },
@@ -26,13 +26,13 @@ pub(crate) enum Question {
     Guest { name: String, action: Option<Action> },
     /// A chat as the user may watch it.
     Subscribe { id: Option<String>, chat_id: ChatId, after: Option<Seq> },
-    /// Nothing: it is in here to stay behind its `subscribe`.
+    /// Needs no look-up, but must stay behind its `subscribe`.
     Unsubscribe { id: Option<String>, chat_id: ChatId },
     /// Whose token this is.
     Renew { id: Option<String>, token: String },
 }
 
-/// What is done on the connection `C` once a look-up has ended.
+/// Runs on the connection `C` after a look-up has ended.
 pub(crate) type Then<C> = Box<dyn FnOnce(&mut C) -> Result<(), Close> + Send>;
 
 /// A look-up under way.
@@ -44,20 +44,20 @@ pub(crate) fn then<C>(then: impl FnOnce(&mut C) -> Result<(), Close> + Send + 's
 }
 
 /// The look-ups of one connection.
-pub(crate) struct Asking<C> {
+pub(crate) struct LookUpQueue<C> {
     under_way: Option<LookUp<C>>,
     waiting: VecDeque<(Question, Answer)>,
-    /// Frames are left unread, for a reason that was counted.
+    /// Whether frames are left unread. The reason has been counted.
     paused: bool,
 }
 
-impl<C> Default for Asking<C> {
+impl<C> Default for LookUpQueue<C> {
     fn default() -> Self {
         Self { under_way: None, waiting: VecDeque::new(), paused: false }
     }
 }
 
-impl<C> Asking<C> {
+impl<C> LookUpQueue<C> {
     /// Adds a frame behind those that wait.
     pub(crate) fn add(&mut self, question: Question, answer: Answer) {
         self.waiting.push_back((question, answer));
@@ -76,13 +76,13 @@ impl<C> Asking<C> {
         next
     }
 
-    /// A look-up begins: [`Asking::found`] waits for it.
+    /// A look-up begins: [`LookUpQueue::finish`] waits for it.
     pub(crate) fn begin(&mut self, look_up: LookUp<C>) {
         self.under_way = Some(look_up);
     }
 
-    /// What to do now that the look-up under way has ended. Safe to drop while it waits.
-    pub(crate) async fn found(&mut self) -> Then<C> {
+    /// Waits for the look-up under way and returns what to run then. Can be dropped safely while it waits.
+    pub(crate) async fn finish(&mut self) -> Then<C> {
         match &mut self.under_way {
             Some(look_up) => {
                 let then = look_up.await;
@@ -100,16 +100,16 @@ impl<C> Asking<C> {
 
     /// Whether the next frame is to be read. Otherwise it stays in the kernel, whose buffer fills, so
     /// that the client is slowed down and nobody else.
-    pub(crate) fn may_read(&mut self, progress: Progress) -> bool {
-        let full = match progress {
-            Progress::Open if self.waiting.len() >= MAX_WAITING => Some("look_ups"),
-            Progress::Full => Some("answers"),
-            Progress::Open | Progress::Leaving | Progress::Left => None,
+    pub(crate) fn may_read(&mut self, intake: Intake) -> bool {
+        let full = match intake {
+            Intake::Open if self.waiting.len() >= MAX_WAITING => Some("look_ups"),
+            Intake::Full => Some("answers"),
+            Intake::Open | Intake::Draining | Intake::Drained => None,
         };
         let paused = mem::replace(&mut self.paused, full.is_some());
         if let Some(reason) = full.filter(|_| !paused) {
             metrics::counter!("gateway_reading_pauses_total", "reason" => reason).increment(1);
         }
-        progress == Progress::Open && full.is_none()
+        intake == Intake::Open && full.is_none()
     }
 }
