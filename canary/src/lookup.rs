@@ -1,7 +1,7 @@
 //! Where the gateways are: the addresses of their names, looked up again and again, because gateways
 //! come and go. It connects to none of them.
 
-use crate::config::Config;
+use crate::config::CanaryConfig;
 use platform::settings::ServerUrl;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,7 +17,7 @@ const LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
 pub type Gateways = BTreeMap<SocketAddr, String>;
 
 /// Looks the names up now and once in each interval, for as long as somebody wants to know.
-pub async fn run(config: Config, found: watch::Sender<Gateways>) {
+pub async fn run(config: CanaryConfig, found: watch::Sender<Gateways>) {
     let mut known = vec![BTreeSet::new(); config.gateways.len()];
     let mut every = tokio::time::interval(config.interval);
     let mut sampled = false;

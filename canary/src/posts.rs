@@ -3,10 +3,10 @@
 
 use crate::{
     account::CanaryAccount,
-    connection::{Connection, ConnectionReport, Number},
+    connection::{CanaryConnection, ConnectionNumber, ConnectionReport},
     keeper::{Complaint, Credentials},
     lookup::Gateways,
-    post::{Post, Seat},
+    post::{ConnectionPair, Seat},
     resume::ResumeState,
 };
 use platform::lifecycle::Lifecycle;
@@ -21,11 +21,11 @@ use tokio::sync::{mpsc, watch};
 const MAX_ORDERS: usize = 16;
 
 /// See the module's head.
-pub struct Posts {
-    posts: BTreeMap<SocketAddr, Post>,
+pub struct ConnectionPairs {
+    posts: BTreeMap<SocketAddr, ConnectionPair>,
     /// Which connection has which number. Numbers are never reused.
-    numbers: HashMap<Number, (SocketAddr, CanaryAccount)>,
-    next_number: Number,
+    numbers: HashMap<ConnectionNumber, (SocketAddr, CanaryAccount)>,
+    next_number: ConnectionNumber,
     ties: Ties,
 }
 
@@ -37,7 +37,7 @@ pub struct Ties {
     pub lifecycle: Lifecycle,
 }
 
-impl Posts {
+impl ConnectionPairs {
     pub fn new(ties: Ties) -> Self {
         Self { posts: BTreeMap::new(), numbers: HashMap::new(), next_number: 0, ties }
     }
@@ -54,7 +54,7 @@ impl Posts {
             if !self.posts.contains_key(at) {
                 let sender = self.connect(*at, authority, CanaryAccount::Sender);
                 let listener = self.connect(*at, authority, CanaryAccount::Listener);
-                self.posts.insert(*at, Post { sender, listener });
+                self.posts.insert(*at, ConnectionPair { sender, listener });
                 tracing::info!(gateway = %at, "a gateway came");
             }
         }
@@ -65,7 +65,7 @@ impl Posts {
         let (orders, to_send) = mpsc::channel(MAX_ORDERS);
         self.next_number += 1;
         self.numbers.insert(self.next_number, (address, account));
-        let connection = Connection {
+        let connection = CanaryConnection {
             number: self.next_number,
             address,
             authority: authority.to_owned(),
@@ -81,7 +81,10 @@ impl Posts {
     }
 
     /// The connection with this number; nothing where it is an old one's last word.
-    pub fn seat(&mut self, number: Number) -> Option<(SocketAddr, CanaryAccount, &mut Seat)> {
+    pub fn seat(
+        &mut self,
+        number: ConnectionNumber,
+    ) -> Option<(SocketAddr, CanaryAccount, &mut Seat)> {
         let (at, account) = *self.numbers.get(&number)?;
         Some((at, account, self.posts.get_mut(&at)?.seat(account)))
     }

@@ -4,16 +4,16 @@
 
 use crate::{
     account::CanaryAccount,
-    config::Config,
+    config::CanaryConfig,
     connection::{ConnectionEvent, ConnectionReport},
     keeper::{Complaint, Credentials},
-    ledger::Ledger,
+    ledger::RoundLedger,
     lookup::Gateways,
     post::Seat,
-    posts::{Posts, Ties},
-    report::Report,
+    posts::{ConnectionPairs, Ties},
+    report::HealthReport,
     resume::CanaryEvent,
-    round::Verdict,
+    round::RoundVerdict,
 };
 use platform::lifecycle::Lifecycle;
 use protocol::{frames::ClientFrame, id::ChatId};
@@ -47,10 +47,10 @@ pub struct Inputs {
 
 /// See the module's head.
 pub struct Watch {
-    config: Config,
-    ledger: Ledger,
-    report: Report,
-    posts: Posts,
+    config: CanaryConfig,
+    ledger: RoundLedger,
+    report: HealthReport,
+    posts: ConnectionPairs,
     credentials: watch::Receiver<Credentials>,
     complaints: mpsc::Sender<Complaint>,
     begun: Arc<AtomicBool>,
@@ -71,7 +71,7 @@ struct Again {
 
 impl Watch {
     /// Watches until the soft stop.
-    pub async fn run(config: Config, inputs: Inputs) {
+    pub async fn run(config: CanaryConfig, inputs: Inputs) {
         let (reports, mut incoming) = mpsc::channel(MAX_REPORTS);
         let Inputs { credentials, mut gateways, complaints, begun, lifecycle } = inputs;
         let stop = lifecycle.soft_stop().clone();
@@ -82,9 +82,9 @@ impl Watch {
             Ties { reports, credentials: credentials.clone(), complaints: complain, lifecycle };
         let chat = credentials.borrow().chat;
         let mut watch = Self {
-            ledger: Ledger::new(config.rules),
-            report: Report::new(config.good_rounds),
-            posts: Posts::new(ties),
+            ledger: RoundLedger::new(config.rules),
+            report: HealthReport::new(config.good_rounds),
+            posts: ConnectionPairs::new(ties),
             credentials,
             complaints,
             begun,
@@ -266,7 +266,7 @@ impl Watch {
         tracing::debug!(chat.id = %self.chat, "the chat is gone");
     }
 
-    fn conclude(&mut self, verdicts: Vec<Verdict>) {
+    fn conclude(&mut self, verdicts: Vec<RoundVerdict>) {
         if !verdicts.is_empty() {
             self.report.verdicts(verdicts, &self.posts.connected());
         }

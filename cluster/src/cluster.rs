@@ -2,8 +2,8 @@
 //! process has a file of its own.
 
 use crate::{
-    Backend, Balancer, BalancerKind, Cpus, Durability, Node, Postgres, Process, Program, Redis,
-    State, binaries, free_port, scratch::Scratch,
+    BalancedNode, Balancer, BalancerKind, ClusterState, Cpus, Durability, Node, Postgres, Process,
+    Program, Redis, binaries, free_port, scratch::Scratch,
 };
 use anyhow::{Context, Result};
 use ed25519_dalek::{SigningKey, pkcs8::EncodePrivateKey, pkcs8::spki::der::pem::LineEnding};
@@ -14,7 +14,7 @@ use std::{
 
 /// What a cluster consists of.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct ClusterOptions {
     /// At least one, as of the apis.
     pub gateways: usize,
     pub apis: usize,
@@ -35,7 +35,7 @@ pub struct Options {
     pub logs: Option<PathBuf>,
 }
 
-impl Default for Options {
+impl Default for ClusterOptions {
     fn default() -> Self {
         Self {
             gateways: 2,
@@ -80,7 +80,7 @@ impl Cluster {
     ///
     /// # Errors
     /// [`MissingBinary`](crate::MissingBinary) before anything is started; a failed build or start.
-    pub async fn start(options: Options) -> Result<Self> {
+    pub async fn start(options: ClusterOptions) -> Result<Self> {
         let binaries = binaries::cluster_folder(options.binaries.as_deref()).await?;
         let cpus = options.cpus;
         let scratch = Scratch::new("cluster")?;
@@ -164,8 +164,8 @@ impl Cluster {
     }
 
     /// Process ids and addresses as they are now.
-    pub fn state(&self) -> State {
-        State::of(self)
+    pub fn state(&self) -> ClusterState {
+        ClusterState::of(self)
     }
 
     /// Starts one more gateway and puts it behind the load balancer.
@@ -251,8 +251,8 @@ async fn together<F: Future<Output = Result<Node>>>(
     Ok(nodes)
 }
 
-fn backends(nodes: &[Node]) -> Vec<Backend> {
-    nodes.iter().map(Backend::from).collect()
+fn backends(nodes: &[Node]) -> Vec<BalancedNode> {
+    nodes.iter().map(BalancedNode::from).collect()
 }
 
 /// 128 random bits in hexadecimal.

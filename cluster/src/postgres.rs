@@ -1,6 +1,6 @@
 //! A private, throw-away PostgreSQL server, and fresh databases in it.
 
-use crate::{Process, Program, installed, port::free_port, program::User, scratch::Scratch};
+use crate::{Process, Program, installed, port::free_port, program::ChildUser, scratch::Scratch};
 use anyhow::{Context, Result, bail};
 use std::{
     ffi::{OsStr, OsString},
@@ -155,7 +155,7 @@ impl Postgres {
     }
 }
 
-fn init(initdb: &Path, data: &Path, user: Option<User>) -> Result<()> {
+fn init(initdb: &Path, data: &Path, user: Option<ChildUser>) -> Result<()> {
     let mut command = Command::new(initdb);
     command
         .args(["--no-sync", "--auth=trust", "--username=postgres"])

@@ -1,6 +1,6 @@
 //! A temporary folder that is removed with this process, even if the process is killed.
 
-use crate::program::User;
+use crate::program::ChildUser;
 use anyhow::{Context, Result};
 use std::{
     os::unix::{fs::chown, process::CommandExt},
@@ -47,7 +47,7 @@ impl Scratch {
     }
 
     /// Gives the folder to the user that a server in it runs as.
-    pub(crate) fn give_to(&self, user: Option<User>) -> Result<()> {
+    pub(crate) fn give_to(&self, user: Option<ChildUser>) -> Result<()> {
         if let Some(user) = user {
             chown(self.path(), Some(user.uid), Some(user.gid)).context("cannot chown a folder")?;
         }

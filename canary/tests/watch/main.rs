@@ -6,7 +6,7 @@
 mod harness;
 mod upkeep;
 
-use harness::{Canary, PASSWORD, Rest, cluster};
+use harness::{Canary, PASSWORD, PublicApi, cluster};
 use std::{process::Command, time::Duration};
 
 #[tokio::test]
@@ -58,7 +58,7 @@ async fn in_health_everything_arrives_everywhere() {
     assert!(wrong.log().contains(said), "{}", wrong.log());
 
     // What it leaves behind: nothing.
-    let rest = Rest::sign_in(&cluster, "canary_a").await;
+    let rest = PublicApi::sign_in(&cluster, "canary_a").await;
     assert_eq!(rest.chats().await.len(), 2);
     for (canary, watched) in [(&canary, 2), (&lonely, 1)] {
         assert_eq!(canary.process.stop().await.unwrap(), 0);
@@ -158,7 +158,7 @@ async fn what_is_taken_away_it_gets_again() {
     let canary = Canary::start(&cluster, &gateways, PASSWORD);
     canary.ready().await;
     canary.more_rounds(2.0, 2.0).await;
-    let rest = Rest::sign_in(&cluster, "canary_a").await;
+    let rest = PublicApi::sign_in(&cluster, "canary_a").await;
 
     let chats = rest.chats().await;
     rest.delete(&format!("/chats/{}", chats[0])).await;

@@ -1,6 +1,6 @@
 //! `deploy/haproxy` with our ports, and our nodes where the shipped file asks DNS for them.
 
-use super::{Backend, START};
+use super::{BalancedNode, START};
 use crate::{
     Process, Program, free_port,
     installed::{self, shipped},
@@ -24,8 +24,8 @@ pub(super) async fn start(
     folder: &Path,
     logs: &Path,
     address: SocketAddr,
-    gateways: &[Backend],
-    apis: &[Backend],
+    gateways: &[BalancedNode],
+    apis: &[BalancedNode],
 ) -> Result<(Process, SocketAddr)> {
     let metrics = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let process = run(folder, logs, metrics, &conf(address, metrics, gateways, apis)?, &[]).await?;
@@ -88,8 +88,8 @@ async fn worker(folder: &Path) -> Result<String> {
 pub(super) fn conf(
     address: SocketAddr,
     metrics: SocketAddr,
-    gateways: &[Backend],
-    apis: &[Backend],
+    gateways: &[BalancedNode],
+    apis: &[BalancedNode],
 ) -> Result<String> {
     let mut text = String::new();
     for line in listening(address, metrics)?.lines() {

@@ -2,7 +2,7 @@
 //! something. Whether it does is tried by the live test; how they look is not known to anything here.
 
 use deploy::{
-    dashboards::{Dashboard, Query},
+    dashboards::{Dashboard, PanelQuery},
     known, promql, registry, rules,
 };
 use serde_json::Value;
@@ -260,9 +260,9 @@ fn every_metric_of_an_alert_is_on_a_dashboard() {
     }
 }
 
-fn query(target: &Value) -> Query {
+fn query(target: &Value) -> PanelQuery {
     let expr = target["expr"].as_str().unwrap().to_owned();
-    Query { place: String::new(), expr, instant: false }
+    PanelQuery { place: String::new(), expr, instant: false }
 }
 
 /// Whether a query wants one value of a label only.

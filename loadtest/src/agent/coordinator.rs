@@ -6,7 +6,7 @@
 use super::{
     clocks::{Offset, worst_pair},
     merged::MergedProgress,
-    message::{LEASE, RunRequest, Start, State, UPDATES_AT_ONCE},
+    message::{LEASE, RunRequest, RunStage, Start, UPDATES_AT_ONCE},
     remote::{AgentFault, Remote},
 };
 use crate::{
@@ -184,12 +184,12 @@ async fn follow(
             let more = progress.updates.len() == UPDATES_AT_ONCE;
             live.hear(place, progress.updates).iter().for_each(|said| observer(said));
             match progress.state {
-                State::Failed(why) => return Err(blame(agent, AgentFault::Failed(why))),
-                State::Ended if !more => {
+                RunStage::Failed(why) => return Err(blame(agent, AgentFault::Failed(why))),
+                RunStage::Ended if !more => {
                     one.ended = true;
                     live.ended(place);
                 }
-                State::Ended | State::Prepared | State::Running => {}
+                RunStage::Ended | RunStage::Prepared | RunStage::Running => {}
             }
         }
         live.complete().iter().for_each(|said| observer(said));

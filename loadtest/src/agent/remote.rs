@@ -4,7 +4,7 @@
 use super::{
     clocks::{Offset, Sample},
     message::{
-        MAX_RESULT_BYTES, MAX_RESULT_UNPACKED, Piece, Reading, RunProgress, RunRequest, Start,
+        ClockReading, MAX_RESULT_BYTES, MAX_RESULT_UNPACKED, Piece, RunProgress, RunRequest, Start,
     },
 };
 use crate::{
@@ -70,7 +70,7 @@ impl Remote {
         let mut samples = Vec::with_capacity(CLOCK_QUESTIONS);
         for _ in 0..CLOCK_QUESTIONS {
             let sent = ours.micros(Instant::now());
-            let reading: Reading = soon(self.rest.get(&path, self.secret())).await?;
+            let reading: ClockReading = soon(self.rest.get(&path, self.secret())).await?;
             let received = ours.micros(Instant::now());
             samples.push(Sample { sent, theirs: reading.unix_micros, received });
         }

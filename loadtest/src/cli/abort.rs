@@ -1,7 +1,7 @@
 //! `--abort-on-fail`: watches a run's figures and stops the run when a threshold can no longer be met.
 
 use crate::{
-    engine::{Observer, PartSlice, Progress},
+    engine::{Observer, PartSlice, RunEvent},
     measure::Slice,
     report::build::sums,
     scenario::Scenario,
@@ -57,7 +57,7 @@ impl Abort {
     pub fn observer(self: &Arc<Self>) -> Observer {
         let this = Arc::clone(self);
         Arc::new(move |progress| {
-            if let Progress::Second(slice) = progress {
+            if let RunEvent::Second(slice) = progress {
                 this.second(slice);
             }
         })

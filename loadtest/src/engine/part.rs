@@ -3,7 +3,7 @@
 use crate::{
     history::Record,
     measure::{Latency, Slice},
-    report::Mark,
+    report::FaultMark,
 };
 use protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -76,17 +76,17 @@ pub struct GeneratorUse {
 
 /// What was done to the servers and seen of them.
 #[derive(Clone, Debug, Default)]
-pub struct Watched {
-    pub marks: Vec<Mark>,
+pub struct ServerObservations {
+    pub marks: Vec<FaultMark>,
     /// Readings of each server, by the seconds since the first phase began.
-    pub targets: BTreeMap<String, Vec<(f64, Reading)>>,
+    pub targets: BTreeMap<String, Vec<(f64, UsageReading)>>,
     /// How many readings failed, by server, and why the first one did.
     pub unread: BTreeMap<String, (u64, String)>,
 }
 
 /// What a server had used so far, and its memory now.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Reading {
+pub struct UsageReading {
     pub cpu_seconds: f64,
     pub memory_bytes: f64,
 }

@@ -14,7 +14,7 @@ pub(super) fn digest(text: &str) -> u64 {
 
 /// An event's content. A key's digest is zero where none was told: it then agrees with any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Fact {
+pub(super) enum EventFact {
     #[serde(rename = "m")]
     Message { id: i64, sender: i64, key: u64, text: u64 },
     #[serde(rename = "e")]
@@ -25,7 +25,7 @@ pub(super) enum Fact {
     Other,
 }
 
-impl Fact {
+impl EventFact {
     /// Whether both say the same, as far as both know.
     pub fn agrees(&self, other: &Self) -> bool {
         match (*self, *other) {
@@ -46,7 +46,7 @@ impl Fact {
     }
 }
 
-impl From<&ReportedEvent<'_>> for Fact {
+impl From<&ReportedEvent<'_>> for EventFact {
     fn from(told: &ReportedEvent<'_>) -> Self {
         match told.what {
             What::Message { id, sender, key, text } => Self::Message {

@@ -3,10 +3,10 @@
 
 use super::{
     Ledger, ReportedEvent,
-    fact::{Fact, digest},
+    fact::{EventFact, digest},
     ledger::ChatEntry,
-    record::{DeviceRecord, Mishap, MishapKind, UnnumberedView, Watched},
-    segment::{Arrival, Segment},
+    record::{DeviceRecord, Mishap, MishapKind, UnnumberedView, WatchedSegment},
+    segment::{Segment, SeqArrival},
     timeline::Claim,
 };
 use protocol::id::{ChatId, Seq, UserId};
@@ -123,7 +123,8 @@ impl Log {
             self.mishap(MishapKind::Foreign, told.chat, told.seq.0, 0);
             return false;
         };
-        let claim = Claim { fact: Fact::from(told), by: Some(self.record.number), acked: None };
+        let claim =
+            Claim { fact: EventFact::from(told), by: Some(self.record.number), acked: None };
         let Some(variant) = self.ledger.enter(&self.watched[at].entry, told, claim) else {
             return false;
         };
@@ -170,17 +171,17 @@ impl Log {
     #[inline]
     fn step(&mut self, at: usize, chat: ChatId, seq: i64) -> bool {
         match self.watched[at].segment.step(seq) {
-            Arrival::Next => true,
+            SeqArrival::Next => true,
             // The hole is kept even beyond the bounds, which then says that something is missing.
-            Arrival::Skipping => {
+            SeqArrival::Skipping => {
                 self.ledger.note();
                 true
             }
-            Arrival::Late { after } => {
+            SeqArrival::Late { after } => {
                 self.mishap(MishapKind::Reordered, chat, seq, after);
                 true
             }
-            Arrival::Repeated => {
+            SeqArrival::Repeated => {
                 self.mishap(MishapKind::Repeated, chat, seq, self.watched[at].segment.last);
                 false
             }
@@ -195,7 +196,7 @@ impl Log {
 
     fn end(&mut self, watching: Watching) {
         let segment = Segment { ended: true, ..watching.segment };
-        self.record.segments.push(Watched { chat: watching.entry.chat, segment });
+        self.record.segments.push(WatchedSegment { chat: watching.entry.chat, segment });
     }
 }
 
@@ -205,7 +206,7 @@ impl Drop for Log {
         record.away = self.away;
         for Watching { entry, mut segment } in std::mem::take(&mut self.watched) {
             segment.ended = self.away;
-            record.segments.push(Watched { chat: entry.chat, segment });
+            record.segments.push(WatchedSegment { chat: entry.chat, segment });
         }
         for (entry, mut window) in std::mem::take(&mut self.windows) {
             window.ended = self.away;

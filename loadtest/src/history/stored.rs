@@ -16,7 +16,7 @@ pub struct Kept<'a> {
 
 /// What is stored of the run's chats. A chat not told of here is not judged against the database.
 #[derive(Clone, Debug, Default)]
-pub struct Stored(pub(super) BTreeMap<ChatId, StoredChat>);
+pub struct StoredChats(pub(super) BTreeMap<ChatId, StoredChat>);
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct StoredChat {
@@ -33,7 +33,7 @@ pub(super) struct StoredMessage {
     pub text: u64,
 }
 
-impl Stored {
+impl StoredChats {
     /// The chat was read from its message after `after` on (zero: all of it); its messages follow.
     pub fn chat(&mut self, chat: ChatId, after: Seq) {
         self.0.entry(chat).or_default().after = after.0;

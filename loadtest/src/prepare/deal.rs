@@ -1,6 +1,6 @@
 //! Assigns accounts to chats. Pure, and the same for the same scenario, so that two runs are comparable.
 
-use crate::scenario::{ChatKind, Chats};
+use crate::scenario::{ChatGroup, ChatKind};
 use protocol::chat::ChatType;
 
 /// A chat to be made: its members by their index, the first one its owner.
@@ -12,10 +12,10 @@ pub struct Dealt {
 
 /// Deals the chats of a scenario out to so many people. Members are taken in turn, so that everybody
 /// is in about as many; two people share at most one direct chat.
-pub fn deal(chats: &[Chats], people: usize) -> Result<Vec<Dealt>, String> {
+pub fn deal(chats: &[ChatGroup], people: usize) -> Result<Vec<Dealt>, String> {
     let mut dealt = Vec::new();
     for chats in chats {
-        let Chats { kind, count, members } = *chats;
+        let ChatGroup { kind, count, members } = *chats;
         match kind {
             ChatKind::Direct => dealt.extend(direct(count, people)?),
             ChatKind::Group => dealt.extend(in_turn(ChatType::Group, count, members, people)?),
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn everybody_is_in_about_as_many() {
-        let rooms = Chats { kind: ChatKind::Room, count: 30, members: 7 };
+        let rooms = ChatGroup { kind: ChatKind::Room, count: 30, members: 7 };
         let dealt = deal(&[rooms], 20).unwrap();
         let mut of_each = [0; 20];
         for chat in &dealt {
@@ -84,7 +84,7 @@ mod tests {
     fn no_pair_has_two_direct_chats() {
         for people in [2, 3, 6, 7] {
             let pairs = people * (people - 1) / 2;
-            let all = Chats { kind: ChatKind::Direct, count: pairs, members: 2 };
+            let all = ChatGroup { kind: ChatKind::Direct, count: pairs, members: 2 };
             let dealt = deal(&[all], people).unwrap();
             let distinct: BTreeSet<Vec<usize>> = dealt
                 .into_iter()
@@ -96,10 +96,10 @@ mod tests {
                 })
                 .collect();
             assert_eq!(distinct.len(), pairs, "{people}");
-            let more = Chats { count: pairs + 1, ..all };
+            let more = ChatGroup { count: pairs + 1, ..all };
             assert!(deal(&[more], people).is_err());
         }
-        let half = Chats { kind: ChatKind::Direct, count: 5, members: 2 };
+        let half = ChatGroup { kind: ChatKind::Direct, count: 5, members: 2 };
         let people: BTreeSet<usize> =
             deal(&[half], 10).unwrap().into_iter().flat_map(|chat| chat.members).collect();
         assert_eq!(people.len(), 10, "everybody has one");
@@ -107,8 +107,8 @@ mod tests {
 
     #[test]
     fn more_members_than_people_are_refused() {
-        let room = Chats { kind: ChatKind::Room, count: 1, members: 11 };
+        let room = ChatGroup { kind: ChatKind::Room, count: 1, members: 11 };
         assert!(deal(&[room], 10).is_err());
-        assert!(deal(&[Chats { members: 0, ..room }], 10).is_err());
+        assert!(deal(&[ChatGroup { members: 0, ..room }], 10).is_err());
     }
 }

@@ -1,8 +1,8 @@
 //! Accounts kept in a file between runs. It holds tokens and a password, so only its owner may read
 //! it, and one that others may read is refused.
 
-use super::{Accounts, PrepareError, Target, deal::Dealt};
-use crate::cast::{Cast, Chat, Person};
+use super::{Accounts, LoadTarget, PrepareError, deal::Dealt};
+use crate::cast::{Cast, CastChat, CastMember};
 use protocol::id::ChatId;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -24,14 +24,14 @@ pub(super) struct Saved {
     pub prefix: String,
     /// Of accounts that were registered; bulk ones have none.
     pub password: Option<String>,
-    pub people: Vec<Person>,
-    pub chats: Vec<Chat>,
+    pub people: Vec<CastMember>,
+    pub chats: Vec<CastChat>,
 }
 
 impl Saved {
     /// These, and of what was there before the accounts that this run did not want.
     pub fn new(
-        target: &Target,
+        target: &LoadTarget,
         prefix: &str,
         accounts: &Accounts,
         dealt: &[Dealt],
@@ -40,7 +40,7 @@ impl Saved {
     ) -> Self {
         let mut people = accounts.people.clone();
         people.extend(before.into_iter().flat_map(|saved| saved.people).skip(people.len()));
-        let chat = |(dealt, id): (&Dealt, &ChatId)| Chat {
+        let chat = |(dealt, id): (&Dealt, &ChatId)| CastChat {
             id: *id,
             chat_type: dealt.chat_type,
             members: dealt.members.clone(),
@@ -61,7 +61,7 @@ impl Saved {
 
     /// The ids of these chats, when they are the ones that the file has.
     pub fn made(&self, dealt: &[Dealt]) -> Option<Vec<ChatId>> {
-        let same = |(chat, dealt): (&Chat, &Dealt)| {
+        let same = |(chat, dealt): (&CastChat, &Dealt)| {
             chat.chat_type == dealt.chat_type && chat.members == dealt.members
         };
         let all = self.chats.len() == dealt.len() && self.chats.iter().zip(dealt).all(same);
@@ -76,7 +76,7 @@ impl Saved {
 /// The file's content, `None` when there is no file yet; checked against what it is to serve for.
 pub(super) fn load(
     path: &Path,
-    target: &Target,
+    target: &LoadTarget,
     wanted: usize,
 ) -> Result<Option<Saved>, PrepareError> {
     let wrong = |why: String| PrepareError::File(path.to_owned(), why);
@@ -128,12 +128,12 @@ mod tests {
     use platform::settings::Secret;
     use protocol::{chat::ChatType, id::UserId};
 
-    fn target() -> Target {
-        Target { url: "http://127.0.0.1:8000".to_owned(), admin: None }
+    fn target() -> LoadTarget {
+        LoadTarget { url: "http://127.0.0.1:8000".to_owned(), admin: None }
     }
 
     fn accounts(count: i64) -> Accounts {
-        let person = |id| Person {
+        let person = |id| CastMember {
             id: UserId(id),
             username: format!("lt-x-{id}"),
             token: "SECRET".to_owned(),
@@ -168,13 +168,13 @@ mod tests {
         let path = folder.path().join("accounts.json");
         let saved = Saved::new(&target(), "lt-x-", &accounts(3), &[], &[], None);
         save(&path, &saved).unwrap();
-        let refused = |target: &Target, wanted| {
+        let refused = |target: &LoadTarget, wanted| {
             let text = load(&path, target, wanted).err().unwrap().to_string();
             assert!(!text.contains("SECRET"), "{text}");
             text
         };
         assert!(refused(&target(), 4).contains("has 3 accounts"));
-        let other = Target { url: "http://other".to_owned(), admin: None };
+        let other = LoadTarget { url: "http://other".to_owned(), admin: None };
         assert!(refused(&other, 3).contains("are of http://127.0.0.1:8000"));
         let whole = fs::read_to_string(&path).unwrap();
         fs::write(&path, whole.replace("\"people\"", "\"SECRET\"")).unwrap();

@@ -1,6 +1,6 @@
 //! The report as JUnit XML, which every CI shows: each threshold and each kind of fault is a test.
 
-use super::{Outcome, Report, text::count};
+use super::{Report, RunOutcome, text::count};
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 use std::time::Duration;
 
@@ -32,12 +32,12 @@ impl Report {
 /// Whether the run tells anything about the servers.
 fn outcome(report: &Report) -> TestCase {
     let error = match report.outcome {
-        Outcome::Passed | Outcome::Failed => None,
-        Outcome::GeneratorLimited => {
+        RunOutcome::Passed | RunOutcome::Failed => None,
+        RunOutcome::GeneratorLimited => {
             let why = report.generator.limited.as_deref().unwrap_or("it had too little CPU");
             Some(format!("the load tester was the limit: {why}"))
         }
-        Outcome::Interrupted => Some("the run was stopped before its end".to_owned()),
+        RunOutcome::Interrupted => Some("the run was stopped before its end".to_owned()),
     };
     let status = error.map_or_else(TestCaseStatus::success, |error| {
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn a_run_that_says_nothing_is_an_error() {
         let mut report = sample();
-        report.outcome = Outcome::GeneratorLimited;
+        report.outcome = RunOutcome::GeneratorLimited;
         report.generator.limited = Some("lag p99 was 80 ms".to_owned());
         let xml = report.to_junit();
         assert!(xml.contains("errors=\"1\""), "{xml}");

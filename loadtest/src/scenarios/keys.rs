@@ -4,13 +4,13 @@
 /// A key of a table.
 pub(super) struct Key {
     pub(super) name: &'static str,
-    pub(super) kind: Kind,
+    pub(super) kind: KeyType,
     /// A file without it is refused.
     pub(super) required: bool,
 }
 
 /// What a key takes.
-pub(super) enum Kind {
+pub(super) enum KeyType {
     Text,
     Texts,
     OneOf(&'static [&'static str]),
@@ -26,7 +26,7 @@ pub(super) enum Kind {
     Tables(&'static [Key]),
 }
 
-impl Kind {
+impl KeyType {
     /// What to write, with an example.
     pub(super) fn example(&self) -> String {
         match self {
@@ -51,66 +51,66 @@ fn names(keys: &[Key]) -> String {
     keys.iter().map(|key| key.name).collect::<Vec<_>>().join(", ")
 }
 
-const fn must(name: &'static str, kind: Kind) -> Key {
+const fn must(name: &'static str, kind: KeyType) -> Key {
     Key { name, kind, required: true }
 }
 
-const fn may(name: &'static str, kind: Kind) -> Key {
+const fn may(name: &'static str, kind: KeyType) -> Key {
     Key { name, kind, required: false }
 }
 
 pub(super) const SCENARIO: &[Key] = &[
-    must("name", Kind::Text),
-    may("description", Kind::Text),
-    may("seed", Kind::Whole),
-    must("people", Kind::Table(PEOPLE)),
-    may("chats", Kind::Tables(CHATS)),
-    must("phases", Kind::Tables(PHASE)),
-    may("faults", Kind::Tables(FAULT)),
-    may("thresholds", Kind::Texts),
+    must("name", KeyType::Text),
+    may("description", KeyType::Text),
+    may("seed", KeyType::Whole),
+    must("people", KeyType::Table(PEOPLE)),
+    may("chats", KeyType::Tables(CHATS)),
+    must("phases", KeyType::Tables(PHASE)),
+    may("faults", KeyType::Tables(FAULT)),
+    may("thresholds", KeyType::Texts),
 ];
 
 const PEOPLE: &[Key] = &[
-    must("accounts", Kind::Whole),
-    may("dialects", Kind::Table(DIALECTS)),
-    may("slow", Kind::Table(SLOW)),
+    must("accounts", KeyType::Whole),
+    may("dialects", KeyType::Table(DIALECTS)),
+    may("slow", KeyType::Table(SLOW)),
 ];
 
 const DIALECTS: &[Key] = &[
-    may("native", Kind::Number),
-    may("lobby", Kind::Number),
-    may("chat", Kind::Number),
-    may("names", Kind::Number),
-    may("numbers", Kind::Number),
+    may("native", KeyType::Number),
+    may("lobby", KeyType::Number),
+    may("chat", KeyType::Number),
+    may("names", KeyType::Number),
+    may("numbers", KeyType::Number),
 ];
 
-const SLOW: &[Key] = &[must("share", Kind::Number), must("bytes_per_second", Kind::Whole)];
+const SLOW: &[Key] = &[must("share", KeyType::Number), must("bytes_per_second", KeyType::Whole)];
 
 const CHATS: &[Key] = &[
-    must("kind", Kind::OneOf(&["direct", "group", "room"])),
-    must("count", Kind::Whole),
-    must("members", Kind::Whole),
+    must("kind", KeyType::OneOf(&["direct", "group", "room"])),
+    must("count", KeyType::Whole),
+    must("members", KeyType::Whole),
 ];
 
 const PHASE: &[Key] = &[
-    must("name", Kind::Text),
-    must("duration", Kind::Duration),
-    may("connections", Kind::Whole),
-    may("warmup", Kind::Flag),
-    may("bytes", Kind::Bytes),
-    may("messages", Kind::Rate),
-    may("edits", Kind::Rate),
-    may("deletes", Kind::Rate),
-    may("typing", Kind::Rate),
-    may("reads", Kind::Rate),
-    may("history", Kind::Rate),
-    may("reconnects", Kind::Rate),
-    may("churn", Kind::Rate),
-    may("storm", Kind::Number),
-    may("closed", Kind::Table(CLOSED)),
+    must("name", KeyType::Text),
+    must("duration", KeyType::Duration),
+    may("connections", KeyType::Whole),
+    may("warmup", KeyType::Flag),
+    may("bytes", KeyType::Bytes),
+    may("messages", KeyType::Rate),
+    may("edits", KeyType::Rate),
+    may("deletes", KeyType::Rate),
+    may("typing", KeyType::Rate),
+    may("reads", KeyType::Rate),
+    may("history", KeyType::Rate),
+    may("reconnects", KeyType::Rate),
+    may("churn", KeyType::Rate),
+    may("storm", KeyType::Number),
+    may("closed", KeyType::Table(CLOSED)),
 ];
 
-const CLOSED: &[Key] = &[must("senders", Kind::Whole), must("window", Kind::Whole)];
+const CLOSED: &[Key] = &[must("senders", KeyType::Whole), must("window", KeyType::Whole)];
 
 const FAULT: &[Key] =
-    &[must("name", Kind::Text), must("at", Kind::Duration), must("run", Kind::Text)];
+    &[must("name", KeyType::Text), must("at", KeyType::Duration), must("run", KeyType::Text)];

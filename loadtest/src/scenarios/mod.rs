@@ -14,11 +14,11 @@ mod shipped;
 
 pub use check::{check, thresholds};
 pub use mistakes::{Mistake, Mistakes};
-pub use set::Set;
+pub use set::ScenarioOverride;
 pub use shipped::{SHIPPED, Shipped, shipped};
 
 use crate::{scenario::Scenario, suggest::instead};
-use position::Places;
+use position::KeyPositions;
 use serde::Deserialize as _;
 use std::{fs::File, io::Read as _};
 
@@ -27,13 +27,13 @@ const MAX_BYTES: u64 = 1 << 20;
 
 /// A scenario's text and where it is from.
 #[derive(Clone, Debug)]
-pub struct Source {
+pub struct ScenarioSource {
     /// The file as it was named, or the shipped scenario's name.
     pub name: String,
     pub text: String,
 }
 
-impl Source {
+impl ScenarioSource {
     /// A file when it has a slash or ends in `.toml`, a shipped scenario otherwise.
     pub fn open(name: &str) -> Result<Self, Mistakes> {
         let wrong = |text: String| Mistakes::new(name, vec![Mistake::of_all(text)]);
@@ -57,9 +57,9 @@ impl Source {
 }
 
 /// Reads a scenario, with these changes, and checks it.
-pub fn read(source: &Source, sets: &[Set]) -> Result<Scenario, Mistakes> {
+pub fn read(source: &ScenarioSource, sets: &[ScenarioOverride]) -> Result<Scenario, Mistakes> {
     let wrong = |found: Vec<Mistake>| Mistakes::new(&source.name, found);
-    let places = Places::new(&source.text).map_err(wrong)?;
+    let places = KeyPositions::new(&source.text).map_err(wrong)?;
     let found = |mut found: Vec<Mistake>| {
         for mistake in &mut found {
             mistake.position = places.of(&mistake.path, sets);

@@ -2,7 +2,7 @@
 //! serde stops at the first.
 
 use super::{
-    keys::{Key, Kind, SCENARIO},
+    keys::{Key, KeyType, SCENARIO},
     mistakes::Mistake,
 };
 use crate::{duration, suggest::instead};
@@ -47,13 +47,15 @@ impl Mistaken {
         }
     }
 
-    fn value(&mut self, value: &Value, kind: &Kind) {
+    fn value(&mut self, value: &Value, kind: &KeyType) {
         match (kind, value) {
-            (Kind::Table(keys), Value::Table(table)) => self.table(table, keys),
-            (Kind::Tables(keys), Value::Array(items)) => self.items(items, &Kind::Table(keys)),
-            (Kind::Texts, Value::Array(items)) => self.items(items, &Kind::Text),
-            (Kind::Rate, Value::Table(table)) => self.table(table, RAMP),
-            (Kind::Bytes, Value::Table(table)) => self.table(table, RANGE),
+            (KeyType::Table(keys), Value::Table(table)) => self.table(table, keys),
+            (KeyType::Tables(keys), Value::Array(items)) => {
+                self.items(items, &KeyType::Table(keys))
+            }
+            (KeyType::Texts, Value::Array(items)) => self.items(items, &KeyType::Text),
+            (KeyType::Rate, Value::Table(table)) => self.table(table, RAMP),
+            (KeyType::Bytes, Value::Table(table)) => self.table(table, RANGE),
             _ if fits(value, kind) => {}
             _ => {
                 let found = shown(value);
@@ -62,7 +64,7 @@ impl Mistaken {
         }
     }
 
-    fn items(&mut self, items: &[Value], kind: &Kind) {
+    fn items(&mut self, items: &[Value], kind: &KeyType) {
         for (index, item) in items.iter().enumerate() {
             self.within(index.to_string(), |this| this.value(item, kind));
         }
@@ -70,24 +72,24 @@ impl Mistaken {
 }
 
 const RAMP: &[Key] = &[
-    Key { name: "from", kind: Kind::Number, required: true },
-    Key { name: "to", kind: Kind::Number, required: true },
+    Key { name: "from", kind: KeyType::Number, required: true },
+    Key { name: "to", kind: KeyType::Number, required: true },
 ];
 
 const RANGE: &[Key] = &[
-    Key { name: "min", kind: Kind::Whole, required: true },
-    Key { name: "max", kind: Kind::Whole, required: true },
+    Key { name: "min", kind: KeyType::Whole, required: true },
+    Key { name: "max", kind: KeyType::Whole, required: true },
 ];
 
 /// Whether a value that is no table or list is what a key takes.
-fn fits(value: &Value, kind: &Kind) -> bool {
+fn fits(value: &Value, kind: &KeyType) -> bool {
     match (kind, value) {
-        (Kind::Text, Value::String(_)) | (Kind::Flag, Value::Boolean(_)) => true,
-        (Kind::OneOf(names), Value::String(text)) => names.contains(&text.as_str()),
-        (Kind::Duration, Value::String(text)) => duration::parse(text).is_some(),
-        (Kind::Whole | Kind::Bytes, Value::Integer(number)) => *number >= 0,
-        (Kind::Number | Kind::Rate, Value::Integer(_)) => true,
-        (Kind::Number | Kind::Rate, Value::Float(number)) => number.is_finite(),
+        (KeyType::Text, Value::String(_)) | (KeyType::Flag, Value::Boolean(_)) => true,
+        (KeyType::OneOf(names), Value::String(text)) => names.contains(&text.as_str()),
+        (KeyType::Duration, Value::String(text)) => duration::parse(text).is_some(),
+        (KeyType::Whole | KeyType::Bytes, Value::Integer(number)) => *number >= 0,
+        (KeyType::Number | KeyType::Rate, Value::Integer(_)) => true,
+        (KeyType::Number | KeyType::Rate, Value::Float(number)) => number.is_finite(),
         _ => false,
     }
 }

@@ -1,7 +1,7 @@
 //! The scenarios that come with the program. Each file's comments teach what it is for and what to
 //! raise; they are small enough for one laptop that runs the server, too.
 
-use super::{Mistakes, Source, read};
+use super::{Mistakes, ScenarioSource, read};
 use crate::scenario::Scenario;
 
 /// A scenario of the program's own.
@@ -29,5 +29,5 @@ pub const SHIPPED: [Shipped; 11] = shipped![
 
 /// A shipped scenario as it is.
 pub fn shipped(name: &str) -> Result<Scenario, Mistakes> {
-    read(&Source::open(name)?, &[])
+    read(&ScenarioSource::open(name)?, &[])
 }

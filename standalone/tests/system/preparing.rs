@@ -3,9 +3,10 @@
 
 use crate::harness::{System, unique, until_eq};
 use loadtest::{
-    cast::{Cast, Person},
+    cast::{Cast, CastMember},
     prepare::{
-        Admin, Preparation, PrepareError, Prepared, Target, clean_up, prepare, remove_saved,
+        AdminCredentials, LoadTarget, Preparation, PrepareError, Prepared, clean_up, prepare,
+        remove_saved,
     },
     scenario::Scenario,
 };
@@ -38,14 +39,16 @@ fn run_name(name: &str) -> String {
     unique(name).replace('_', "-")
 }
 
-fn target(t: &System, admin: Option<&str>) -> Target {
-    let admin = admin
-        .map(|password| Admin { username: "admin".to_owned(), password: Secret::new(password) });
-    Target { url: format!("http://{}", t.front()), admin }
+fn target(t: &System, admin: Option<&str>) -> LoadTarget {
+    let admin = admin.map(|password| AdminCredentials {
+        username: "admin".to_owned(),
+        password: Secret::new(password),
+    });
+    LoadTarget { url: format!("http://{}", t.front()), admin }
 }
 
 async fn made(
-    target: &Target,
+    target: &LoadTarget,
     scenario: &Scenario,
     run: &str,
     accounts: Option<&Path>,
@@ -55,7 +58,7 @@ async fn made(
 
 /// Every member can read each of its chats, which has these members.
 async fn assert_good(t: &System, cast: &Cast) {
-    let rest = |person: &Person| t.rest().with_token(&person.token);
+    let rest = |person: &CastMember| t.rest().with_token(&person.token);
     for (place, chat) in cast.chats.iter().enumerate() {
         for member in &chat.members {
             assert!(cast.people[*member].chats.contains(&place));

@@ -80,9 +80,10 @@ fn every_variable_is_a_setting_and_none_is_missing() {
                         assert!(settings.database_password.is_some(), "{what}");
                         settings.check().err()
                     }
-                    ("canary", _) => {
-                        canary::settings::Settings::try_parse_from(&line).unwrap().check().err()
-                    }
+                    ("canary", _) => canary::settings::CanarySettings::try_parse_from(&line)
+                        .unwrap()
+                        .check()
+                        .err(),
                     ("loadtest", _) => {
                         let cli = loadtest::cli::Cli::try_parse_from(&line);
                         cli.err().map(|error| error.to_string())

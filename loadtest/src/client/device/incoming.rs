@@ -9,7 +9,7 @@ use crate::{
         dialect::{
             Acks, ClientMessage, CommandKind, Content, Observation, Of, ServerMessage, decode,
         },
-        events::{EventKey, Frames, Known},
+        events::{EventKey, Frames, RememberedFrame},
         order::DeviceState,
         stamp::{key, number_in},
     },
@@ -83,8 +83,8 @@ impl ConnectedDevice<'_> {
         now_micros: i64,
     ) {
         match frames.find(payload) {
-            Some(Known::Ephemeral) => counters.count(Count::Ephemeral, 1),
-            Some(Known::Event { chat, place, message, stamp }) => {
+            Some(RememberedFrame::Ephemeral) => counters.count(Count::Ephemeral, 1),
+            Some(RememberedFrame::Event { chat, place, message, stamp }) => {
                 match place {
                     EventKey::Seq(seq) => {
                         self.device.log.on_event_again(*chat, *seq);
@@ -100,7 +100,7 @@ impl ConnectedDevice<'_> {
                 match decode(self.device.dialect(), &self.device.worker.run, text) {
                     ServerMessage::Ephemeral => {
                         counters.count(Count::Ephemeral, 1);
-                        frames.remember(payload, Known::Ephemeral);
+                        frames.remember(payload, RememberedFrame::Ephemeral);
                     }
                     ServerMessage::Event(heard) => {
                         let (chat, message, stamp) = (heard.chat, heard.message, heard.stamp);

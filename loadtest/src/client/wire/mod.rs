@@ -8,7 +8,7 @@ mod frame;
 mod handshake;
 mod stream;
 
-pub(super) use frame::{Frame, Opcode, close_frame, close_frame_of, parse, put};
+pub(super) use frame::{Opcode, WireFrame, close_frame, close_frame_of, parse, put};
 pub(super) use handshake::shake_hands;
 pub(super) use stream::{WireStream, connect};
 

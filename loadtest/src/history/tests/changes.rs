@@ -5,8 +5,8 @@ use super::*;
 const OPENED: [(i64, &str, &str); 2] = [(1, "one", "new"), (2, "two", "two")];
 
 /// Message 1 is edited by events 3 and 4. A live device hears everything; the other one, this.
-fn verdict(stored: &Stored, other: impl FnOnce(&mut Log)) -> Verdict {
-    let ledger = Ledger::new(Limits::default());
+fn verdict(stored: &StoredChats, other: impl FnOnce(&mut Log)) -> Verdict {
+    let ledger = Ledger::new(LedgerLimits::default());
     let mut live = ledger.log("live".to_owned());
     live.watch(CHAT, Seq::ZERO);
     for told in [message(1, "one"), message(2, "two"), edited(3, 1, "old"), edited(4, 1, "new")] {
@@ -130,8 +130,8 @@ fn a_superseded_text_is_not_what_may_be_stored() {
 }
 
 /// Message 1 is deleted by event 3.
-fn deletion(stored: &Stored, other: impl FnOnce(&mut Log)) -> Verdict {
-    let ledger = Ledger::new(Limits::default());
+fn deletion(stored: &StoredChats, other: impl FnOnce(&mut Log)) -> Verdict {
+    let ledger = Ledger::new(LedgerLimits::default());
     let mut live = ledger.log("live".to_owned());
     live.watch(CHAT, Seq::ZERO);
     for told in [message(1, "one"), message(2, "two"), deleted(3, 1)] {

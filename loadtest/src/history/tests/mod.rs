@@ -25,8 +25,8 @@ fn deleted(seq: i64, id: i64) -> ReportedEvent<'static> {
     ReportedEvent { chat: CHAT, seq: Seq(seq), what: What::Deleted { id: Seq(id) } }
 }
 
-fn stored(messages: &[(i64, &str, &str)]) -> Stored {
-    let mut stored = Stored::default();
+fn stored(messages: &[(i64, &str, &str)]) -> StoredChats {
+    let mut stored = StoredChats::default();
     stored.chat(CHAT, Seq::ZERO);
     for (id, key, text) in messages {
         stored.add(CHAT, &Kept { id: Seq(*id), sender: UserId(3), key, text });

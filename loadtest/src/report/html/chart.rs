@@ -5,7 +5,7 @@ use super::{
     scale::{BOTTOM, LEFT, RIGHT, Scale, TOP, along},
     scene::{Scene, backdrop},
 };
-use crate::report::text::{Escaped, Unit, decimals, moment, script_json};
+use crate::report::text::{Escaped, FigureUnit, decimals, moment, script_json};
 use serde_json::json;
 
 /// The drawing's own units: about the pixels of one on a screen of 1280.
@@ -22,7 +22,7 @@ pub struct Chart {
     /// What to know about it, in a sentence.
     pub note: &'static str,
     pub x: Across,
-    pub unit: Unit,
+    pub unit: FigureUnit,
     /// Each power of ten takes the same room.
     pub log: bool,
     pub lines: Vec<ChartLine>,
@@ -70,7 +70,7 @@ impl Across {
     fn ticks(&self) -> Vec<(f64, String)> {
         match self {
             Self::Seconds(_) => self.scale().moments(),
-            Self::Percentiles(_) => self.scale().ticks(Unit::Plain),
+            Self::Percentiles(_) => self.scale().ticks(FigureUnit::Plain),
         }
     }
 

@@ -9,15 +9,15 @@ use super::{
 use crate::{
     measure::{Count, Op},
     report::{
-        Change, ComparedFigure, Comparison, Point, Report,
-        text::{Escaped, Unit},
+        ComparedFigure, FigureVerdict, Point, Report, ReportComparison,
+        text::{Escaped, FigureUnit},
     },
 };
 
 /// What is drawn of a point: its name, which colour, and the value where there is one.
 type Pick<'a> = (&'a str, usize, &'a dyn Fn(&Point) -> Option<f64>);
 
-impl Comparison {
+impl ReportComparison {
     /// The page of this comparison of these two. Phases and faults on the charts are the later run's.
     pub fn to_html(&self, earlier: &Report, later: &Report) -> String {
         let scene = Scene { phases: &later.phases, marks: &later.marks };
@@ -48,9 +48,9 @@ impl Comparison {
 fn table(rows: &[ComparedFigure]) -> String {
     let row = |row: &ComparedFigure| {
         let class = match row.verdict {
-            Change::Better => "better",
-            Change::Worse => "worse",
-            Change::Noise | Change::Unknown => "noise",
+            FigureVerdict::Better => "better",
+            FigureVerdict::Worse => "worse",
+            FigureVerdict::Noise | FigureVerdict::Unknown => "noise",
         };
         let [before, after] = row.values.map(|value| row.shown(value));
         format!(
@@ -78,7 +78,7 @@ fn groups(both: [&Report; 2]) -> Vec<Group> {
         let chart = over(both, &[("p50", 0, &p50), ("p99", 2, &p99)]);
         latency.push(Chart {
             title: format!("{name} latency"),
-            unit: Unit::Millis,
+            unit: FigureUnit::Millis,
             log: true,
             ..chart
         });
@@ -98,12 +98,12 @@ fn groups(both: [&Report; 2]) -> Vec<Group> {
     let mut other = vec![
         Chart {
             title: "Deliveries".to_owned(),
-            unit: Unit::PerSecond,
+            unit: FigureUnit::PerSecond,
             ..over(both, &[("delivered", 0, &rate(Count::Delivered))])
         },
         Chart {
             title: "Messages".to_owned(),
-            unit: Unit::PerSecond,
+            unit: FigureUnit::PerSecond,
             ..over(both, &[("acknowledged", 1, &rate(Count::Acked))])
         },
         Chart {
@@ -112,7 +112,7 @@ fn groups(both: [&Report; 2]) -> Vec<Group> {
         },
         Chart {
             title: "CPU of all servers".to_owned(),
-            unit: Unit::Cores,
+            unit: FigureUnit::Cores,
             ..over(both, &[("cores", 4, &cpu)])
         },
     ];
@@ -141,7 +141,7 @@ fn over(both: [&Report; 2], picks: &[Pick<'_>]) -> Chart {
         title: String::new(),
         note: "Dashed: before. Phases and faults are the later run's.",
         x: Across::Seconds(places),
-        unit: Unit::Plain,
+        unit: FigureUnit::Plain,
         log: false,
         lines,
     }
@@ -167,7 +167,7 @@ fn curve(both: [&Report; 2], op: Op, name: &str) -> Chart {
         note: "Dashed: before. The percentage of actions that took at most this long.",
         lines: curves.into_iter().map(line).collect(),
         x: Across::Percentiles(places),
-        unit: Unit::Millis,
+        unit: FigureUnit::Millis,
         log: true,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::scale::{BOTTOM, LEFT, RIGHT, Scale, TOP, along};
 use crate::report::{
-    Mark, PhaseReport,
+    FaultMark, PhaseReport,
     text::{Escaped, decimals},
 };
 
@@ -13,7 +13,7 @@ const LETTER: f64 = 6.2;
 #[derive(Clone, Copy, Debug)]
 pub struct Scene<'a> {
     pub phases: &'a [PhaseReport],
-    pub marks: &'a [Mark],
+    pub marks: &'a [FaultMark],
 }
 
 /// Phases as bands, and marks as lines with their names and the time until all was well.
@@ -33,7 +33,7 @@ pub fn backdrop(scene: Scene<'_>, across: Scale) -> String {
             name = Escaped(&name),
         )
     };
-    let mark = |(place, mark): (usize, &Mark)| {
+    let mark = |(place, mark): (usize, &FaultMark)| {
         let at = along(across, mark.at);
         let recovered = mark.recovery.map_or(at, |seconds| along(across, mark.at + seconds));
         // Three rows, so that marks near each other do not hide their names.
