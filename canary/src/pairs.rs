@@ -6,7 +6,7 @@ use crate::{
     connection::{CanaryConnection, ConnectionNumber, ConnectionReport},
     keeper::{Complaint, Credentials},
     lookup::Gateways,
-    post::{ConnectionPair, Seat},
+    pair::{ConnectionPair, Seat},
     resume::ResumeState,
 };
 use platform::lifecycle::Lifecycle;
