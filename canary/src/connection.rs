@@ -107,7 +107,7 @@ impl CanaryConnection {
             };
             count("ok");
             let since = Instant::now();
-            let end = self.talk(socket, pass, heartbeat).await;
+            let end = self.exchange_frames(socket, pass, heartbeat).await;
             if since.elapsed() > HELD {
                 backoff = Backoff::of_client();
             }
@@ -166,7 +166,7 @@ impl CanaryConnection {
     }
 
     /// Frames both ways until the connection ends.
-    async fn talk(
+    async fn exchange_frames(
         &mut self,
         mut socket: ClientSocket,
         mut pass: AccessPass,

@@ -4,7 +4,7 @@
 use crate::{
     account::{AccessPass, AccountSession, CanaryAccount, SignInError, WrongPassword},
     config::CanaryConfig,
-    rest::{Listed, PublicApi, RequestError},
+    rest::{ListedChat, PublicApi, RequestError},
 };
 use platform::{backoff::Backoff, settings::Secret};
 use protocol::{
@@ -194,7 +194,7 @@ impl AccountKeeper {
             Vec::new()
         });
         let long_ago = Timestamp::now().0 - 2 * millis(self.config.chat_age);
-        let forgotten = |one: &Listed| {
+        let forgotten = |one: &ListedChat| {
             one.view.chat_type == ChatType::Group
                 && one.view.name == CHAT_NAME
                 && one.created_by == Some(self.sender.user_id())

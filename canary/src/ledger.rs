@@ -83,7 +83,7 @@ impl RoundLedger {
     }
 
     /// The chat of a message that nobody has acknowledged or refused yet, and the gateway that sent it.
-    pub fn unacknowledged(&self, id: &str) -> Option<(ChatId, SocketAddr)> {
+    pub fn open_send(&self, id: &str) -> Option<(ChatId, SocketAddr)> {
         let mut open = self.rounds.iter().filter(|round| round.is_unacknowledged());
         open.find(|round| round.id == id).map(|round| (round.chat, round.from))
     }

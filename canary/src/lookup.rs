@@ -26,7 +26,7 @@ pub async fn run(config: CanaryConfig, found: watch::Sender<Gateways>) {
         for (target, known) in config.gateways.iter().zip(&mut known) {
             refresh(target, known).await;
         }
-        let all = together(&config.gateways, &known);
+        let all = merged(&config.gateways, &known);
         if sampled != (all.len() > config.max_gateways) {
             sampled = !sampled;
             let (found, watched) = (all.len(), all.len().min(config.max_gateways));
@@ -69,7 +69,7 @@ fn one_family(addresses: impl Iterator<Item = SocketAddr>) -> BTreeSet<SocketAdd
 }
 
 /// Each address once, with the first name that led to it.
-fn together(targets: &[ServerUrl], known: &[BTreeSet<SocketAddr>]) -> Gateways {
+fn merged(targets: &[ServerUrl], known: &[BTreeSet<SocketAddr>]) -> Gateways {
     let mut all = Gateways::new();
     for (target, addresses) in targets.iter().zip(known) {
         for address in addresses {
@@ -123,7 +123,7 @@ mod tests {
             BTreeSet::from([address("10.0.0.1:1")]),
             BTreeSet::from([address("10.0.0.1:1"), address("10.0.0.2:1")]),
         ];
-        let all = together(&targets, &known);
+        let all = merged(&targets, &known);
         let expected = [("10.0.0.1:1", "a:1"), ("10.0.0.2:1", "b:1")];
         let expected = expected.map(|(at, name)| (address(at), name.to_owned()));
         assert_eq!(all, Gateways::from(expected));

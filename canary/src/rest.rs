@@ -59,7 +59,7 @@ pub struct TokenGrant {
 
 /// A chat in the caller's list.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Listed {
+pub struct ListedChat {
     #[serde(flatten)]
     pub view: ChatView,
     pub created_by: Option<UserId>,
@@ -112,7 +112,7 @@ impl PublicApi {
     }
 
     /// The newest 500 chats of the caller.
-    pub async fn chats(&self, token: &Secret) -> Result<Vec<Listed>, RequestError> {
+    pub async fn chats(&self, token: &Secret) -> Result<Vec<ListedChat>, RequestError> {
         self.ask(Method::GET, "/chats", Some(token), None).await
     }
 

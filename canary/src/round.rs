@@ -44,14 +44,14 @@ pub(crate) struct Round {
     /// The gateway that sent the message last.
     pub from: SocketAddr,
     sent: Instant,
-    sending: Sending,
+    sending: SendState,
     listeners: BTreeMap<SocketAddr, Listener>,
     /// Nothing went wrong so far and `Passed` was not said.
     may_pass: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sending {
+enum SendState {
     Open,
     Acknowledged,
     Failed,
@@ -95,22 +95,22 @@ impl Round {
         let message = MessageState::Expected { since: now, timed: true };
         let listener = |at| (at, Listener { message, signal: Signal::Expected });
         let listeners = listeners.into_iter().map(listener).collect();
-        Self { id, chat, from, sent: now, sending: Sending::Open, listeners, may_pass: true }
+        Self { id, chat, from, sent: now, sending: SendState::Open, listeners, may_pass: true }
     }
 
     /// Whether nobody has acknowledged or refused the message yet.
     pub fn is_unacknowledged(&self) -> bool {
-        self.sending == Sending::Open
+        self.sending == SendState::Open
     }
 
     pub fn on_ack(&mut self) -> Vec<RoundVerdict> {
-        self.sending = Sending::Acknowledged;
+        self.sending = SendState::Acknowledged;
         [RoundVerdict::Acknowledged].into_iter().chain(self.passed()).collect()
     }
 
     /// The message will not be stored, or nobody says that it is.
     pub fn fail(&mut self) -> RoundVerdict {
-        self.sending = Sending::Failed;
+        self.sending = SendState::Failed;
         self.may_pass = false;
         RoundVerdict::SendFailed { from: self.from }
     }
@@ -204,11 +204,11 @@ impl Round {
         let mut verdicts = Vec::new();
         let age = now.duration_since(self.sent);
         if age >= patience {
-            if self.sending == Sending::Open {
+            if self.sending == SendState::Open {
                 verdicts.push(self.fail());
             }
             let arrived = self.listeners.values().any(|one| one.message == MessageState::Arrived);
-            let promised = arrived || self.sending == Sending::Acknowledged;
+            let promised = arrived || self.sending == SendState::Acknowledged;
             for (at, one) in &mut self.listeners {
                 one.message = match one.message {
                     MessageState::Expected { since, .. }
@@ -238,7 +238,7 @@ impl Round {
     fn passed(&mut self) -> Option<RoundVerdict> {
         let mut all = self.listeners.values();
         let passed = self.may_pass
-            && self.sending == Sending::Acknowledged
+            && self.sending == SendState::Acknowledged
             && all.all(|one| one.signal == Signal::Decided && !one.message.is_open())
             && self.listeners.values().any(|one| one.message == MessageState::Arrived);
         self.may_pass &= !passed;

@@ -244,7 +244,7 @@ impl Watch {
 
     fn send_again(&mut self, now: Instant) {
         for Again { id, interrupted } in std::mem::take(&mut self.again) {
-            let Some((chat, from)) = self.ledger.unacknowledged(&id) else { continue };
+            let Some((chat, from)) = self.ledger.open_send(&id) else { continue };
             let part = |seat: &Seat| seat.takes_part(chat, self.chat_since, now, &self.config);
             let same = self.pairs.sender(from).filter(|seat| part(seat)).map(|_| from);
             let sender = same.or_else(|| self.pairs.next_sender(self.turn, part));

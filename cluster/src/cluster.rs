@@ -107,8 +107,9 @@ impl Cluster {
             token_key: key.to_pkcs8_pem(LineEnding::LF)?.to_string(),
             admin_password: options.admin_password.unwrap_or_else(secret),
         };
-        let apis = together(options.apis, |number| wiring.api(number)).await?;
-        let gateways = together(options.gateways, |number| wiring.gateway(number, &apis)).await?;
+        let apis = start_nodes(options.apis, |number| wiring.api(number)).await?;
+        let gateways =
+            start_nodes(options.gateways, |number| wiring.gateway(number, &apis)).await?;
         let port = options.port.unwrap_or_else(free_port);
         let (behind, beside) = (backends(&gateways), backends(&apis));
         let (logs, kind) = (Some(wiring.logs.as_path()), options.balancer);
@@ -240,7 +241,7 @@ impl Wiring {
 
 /// Starts nodes number 1 to `count`: the first alone, because an api makes the tables, and the
 /// others at once, as a deployment would.
-async fn together<F: Future<Output = Result<Node>>>(
+async fn start_nodes<F: Future<Output = Result<Node>>>(
     count: usize,
     start: impl Fn(usize) -> F,
 ) -> Result<Vec<Node>> {

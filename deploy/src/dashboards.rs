@@ -84,7 +84,7 @@ impl Dashboard {
 impl PanelQuery {
     /// The query that Prometheus gets when every instance is chosen and rates are taken over
     /// `interval`. An error names a variable that is not known.
-    pub fn substituted(&self, interval: &str) -> Result<String> {
+    pub fn with_variables(&self, interval: &str) -> Result<String> {
         let expr = self.expr.replace("$__rate_interval", interval).replace("$instance", ".+");
         anyhow::ensure!(!expr.contains('$'), "{}: an unknown variable in {expr}", self.place);
         Ok(expr)

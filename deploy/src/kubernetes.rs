@@ -36,7 +36,7 @@ pub struct Workload {
 pub struct Container {
     pub name: String,
     pub image: String,
-    pub env: BTreeMap<String, Given>,
+    pub env: BTreeMap<String, EnvValue>,
     /// By name.
     pub ports: BTreeMap<String, u64>,
     pub spec: Value,
@@ -44,7 +44,7 @@ pub struct Container {
 
 /// Where the value of an environment variable comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Given {
+pub enum EnvValue {
     Plain(String),
     Secret { secret: String, key: String },
 }
@@ -103,14 +103,14 @@ impl Manifests {
             let map_name = text(&source["configMapRef"]["name"]);
             let found = self.get("ConfigMap", &map_name);
             let found = found.with_context(|| format!("{name}: no ConfigMap {map_name:?}"))?;
-            env.extend(map(&found["data"]).into_iter().map(|(key, v)| (key, Given::Plain(v))));
+            env.extend(map(&found["data"]).into_iter().map(|(key, v)| (key, EnvValue::Plain(v))));
         }
         for variable in list(&spec["env"]) {
             let reference = &variable["valueFrom"]["secretKeyRef"];
             let given = if let Some(value) = variable["value"].as_str() {
-                Given::Plain(value.to_owned())
+                EnvValue::Plain(value.to_owned())
             } else if reference.is_mapping() {
-                Given::Secret { secret: text(&reference["name"]), key: text(&reference["key"]) }
+                EnvValue::Secret { secret: text(&reference["name"]), key: text(&reference["key"]) }
             } else {
                 bail!("{name}: a variable from elsewhere: {variable:?}");
             };
@@ -142,8 +142,8 @@ impl Container {
     /// A setting that stands in the manifests in plain; nothing for a secret.
     pub fn plain(&self, name: &str) -> Option<&str> {
         match self.env.get(name)? {
-            Given::Plain(value) => Some(value),
-            Given::Secret { .. } => None,
+            EnvValue::Plain(value) => Some(value),
+            EnvValue::Secret { .. } => None,
         }
     }
 }

@@ -94,7 +94,7 @@ impl ExpressionCheck<'_> {
         for matcher in &selector.matchers.matchers {
             match series.labels.get(&matcher.name) {
                 None => self.wrong.push(format!("no label {}: {selector}", matcher.name)),
-                Some(Some(values)) if !sensible(matcher, values) => {
+                Some(Some(values)) if !can_match(matcher, values) => {
                     self.wrong.push(format!("{matcher} is none of {values:?}: {selector}"));
                 }
                 Some(_) => {}
@@ -219,7 +219,7 @@ fn equal(selector: Option<&Expr>) -> Vec<String> {
 
 /// Whether a matcher speaks of values that there are. Of a regular expression, each alternative: in
 /// `a|typo` the second would be silence.
-fn sensible(matcher: &Matcher, values: &[String]) -> bool {
+fn can_match(matcher: &Matcher, values: &[String]) -> bool {
     let known = |value: &str| value.is_empty() || values.iter().any(|known| known == value);
     let (MatchOp::Re(regex) | MatchOp::NotRe(regex)) = &matcher.op else {
         return known(&matcher.value);

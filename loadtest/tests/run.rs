@@ -6,7 +6,7 @@ use cluster::{Cluster, ClusterOptions};
 use loadtest::{
     engine::{self, Fault, Observer, RunEvent, RunOptions, UsageSource},
     measure::Op,
-    prepare::{self, AdminCredentials, LoadTarget, Preparation, Prepared},
+    prepare::{self, AdminCredentials, LoadTarget, Preparation, PreparedCast},
     report::{Report, RunOutcome},
     scenario::Scenario,
 };
@@ -200,7 +200,7 @@ async fn a_run_that_is_stopped_still_says_what_it_found(target: &LoadTarget) {
 async fn prepared(scenario: &str, run: &str, target: &LoadTarget) -> RunOptions {
     let scenario: Scenario = toml::from_str(scenario).unwrap();
     let plan = Preparation { scenario: &scenario, target, run, accounts: None };
-    let Prepared { cast, .. } = prepare::prepare(plan, &|_| {}).await.unwrap();
+    let PreparedCast { cast, .. } = prepare::prepare(plan, &|_| {}).await.unwrap();
     RunOptions::new(scenario, cast, &target.url, run)
 }
 

@@ -25,7 +25,7 @@ pub async fn administer(
 }
 
 /// `switchboard restored`.
-pub async fn restored(settings: &StandaloneSettings) -> anyhow::Result<()> {
+pub async fn restore(settings: &StandaloneSettings) -> anyhow::Result<()> {
     let db = open(settings).await?;
     commands::renew_epoch(&db).await?;
     db.close().await;

@@ -22,12 +22,12 @@ async fn main() -> ExitCode {
         StandaloneCommand::Health => return admin::health(settings.admin_listen.0).await,
         StandaloneCommand::Log(command) => return command.run(settings.admin_listen.0).await,
         StandaloneCommand::Admin(command) => {
-            return ended(commands::administer(&settings, &command).await);
+            return exit_code(commands::administer(&settings, &command).await);
         }
         StandaloneCommand::Backup { file } => {
-            return ended(commands::backup(&settings, &file).await);
+            return exit_code(commands::backup(&settings, &file).await);
         }
-        StandaloneCommand::Restored => return ended(commands::restored(&settings).await),
+        StandaloneCommand::Restored => return exit_code(commands::restore(&settings).await),
     }
     let checked = settings.check().and_then(|checked| {
         let (logs, last_lines) = start_logs(&settings.log)?;
@@ -38,10 +38,10 @@ async fn main() -> ExitCode {
         Ok(checked) => checked,
         Err(why) => return refuse(why),
     };
-    ended(server::run(settings, checked, logs).await)
+    exit_code(server::run(settings, checked, logs).await)
 }
 
-fn ended(result: anyhow::Result<()>) -> ExitCode {
+fn exit_code(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is::<WrongSetting>() => refuse(error),

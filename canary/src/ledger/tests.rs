@@ -180,7 +180,7 @@ fn a_sender_whose_connection_ends_sends_again() {
     let mut case = Case::new();
     assert!(case.ledger.on_sender_away(gateway(2)).is_empty());
     assert_eq!(case.ledger.on_sender_away(gateway(1)), ["m"]);
-    assert_eq!(case.ledger.unacknowledged("m"), Some((CHAT, gateway(1))));
+    assert_eq!(case.ledger.open_send("m"), Some((CHAT, gateway(1))));
     case.after(9_000);
     case.ledger.on_sent_again("m", gateway(2), case.now);
     assert_eq!(case.next_round(), [], "its signals may have been lost with the connection");
@@ -188,7 +188,7 @@ fn a_sender_whose_connection_ends_sends_again() {
     let delivered = |number| RoundVerdict::Delivered { at: gateway(number), took: None };
     assert_eq!(case.after(600).message(2), [delivered(2)]);
     assert_eq!(case.message(3), [delivered(3), RoundVerdict::Passed]);
-    assert_eq!(case.ledger.unacknowledged("m"), None);
+    assert_eq!(case.ledger.open_send("m"), None);
 }
 
 #[derive(Clone, Copy, Debug)]

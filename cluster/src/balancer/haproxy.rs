@@ -92,7 +92,7 @@ pub(super) fn conf(
     apis: &[BalancedNode],
 ) -> Result<String> {
     let mut text = String::new();
-    for line in listening(address, metrics)?.lines() {
+    for line in configuration_for(address, metrics)?.lines() {
         // The options of all servers stand in default-server; those of a template are about DNS.
         let nodes = match line.trim_start().strip_prefix("server-template ") {
             None => {
@@ -112,7 +112,7 @@ pub(super) fn conf(
 }
 
 /// The shipped configuration with our addresses.
-pub(super) fn listening(address: SocketAddr, metrics: SocketAddr) -> Result<String> {
+pub(super) fn configuration_for(address: SocketAddr, metrics: SocketAddr) -> Result<String> {
     let shipped = shipped("haproxy/haproxy.cfg");
     let mut text = fs::read_to_string(&shipped)
         .with_context(|| format!("cannot read {}", shipped.display()))?;

@@ -117,7 +117,7 @@ async fn dashboards_show_something(stack: &Stack, mut queries: Vec<PanelQuery>) 
         let mut empty = Vec::new();
         let now = stack.prometheus.now().await;
         for query in queries {
-            let expr = query.substituted(RATE).unwrap();
+            let expr = query.with_variables(RATE).unwrap();
             let gave = match query.instant {
                 true => stack.prometheus.query(&expr).await.map(|found| !found.is_empty()),
                 false => stack.prometheus.gave(&expr, RANGE, now).await,

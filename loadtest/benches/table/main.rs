@@ -94,7 +94,7 @@ fn run(args: Args) -> Result<()> {
 }
 
 async fn bench(args: Args) -> Result<()> {
-    let cpus = Cpus::apart().unwrap_or_else(|| {
+    let cpus = Cpus::separate().unwrap_or_else(|| {
         eprintln!(
             "one CPU, or no taskset: servers and clients share their caches, figures are worse"
         );

@@ -42,7 +42,7 @@ impl MergedProgress {
                     one.told = one.told.max(at);
                     match self.seconds.get_mut(&at) {
                         Some(sum) => {
-                            sum.slice.beside(&second.slice);
+                            sum.slice.add_parallel(&second.slice);
                             sum.cpu += second.cpu;
                         }
                         None => drop(self.seconds.insert(at, Arc::unwrap_or_clone(second))),

@@ -190,19 +190,19 @@ impl Run {
 }
 
 fn pack(part: &RunPart) -> io::Result<Vec<u8>> {
-    let bounded = Bounded { bytes: Vec::new(), most: MAX_RESULT_BYTES };
+    let bounded = BoundedWriter { bytes: Vec::new(), most: MAX_RESULT_BYTES };
     let mut packer = GzEncoder::new(bounded, Compression::fast());
     serde_json::to_writer(&mut packer, part)?;
     Ok(packer.finish()?.bytes)
 }
 
 /// Memory that does not grow without end.
-struct Bounded {
+struct BoundedWriter {
     bytes: Vec<u8>,
     most: usize,
 }
 
-impl Write for Bounded {
+impl Write for BoundedWriter {
     fn write(&mut self, more: &[u8]) -> io::Result<usize> {
         if self.bytes.len() + more.len() > self.most {
             return Err(io::Error::other(format!("it is larger than {} MiB", self.most >> 20)));
@@ -259,7 +259,7 @@ mod tests {
 
     #[test]
     fn a_result_beyond_the_bound_is_none() {
-        let mut bounded = Bounded { bytes: Vec::new(), most: 1 << 20 };
+        let mut bounded = BoundedWriter { bytes: Vec::new(), most: 1 << 20 };
         assert!(bounded.write_all(&[0; 1 << 20]).is_ok());
         assert!(bounded.write(&[0]).unwrap_err().to_string().contains("1 MiB"));
     }

@@ -16,7 +16,7 @@ use crate::{
     engine::{self, Observer, RunOptions, UsageSource},
     live::LiveView,
     metric,
-    prepare::{self, LoadTarget, MAX_RUN, Preparation, Prepared},
+    prepare::{self, LoadTarget, MAX_RUN, Preparation, PreparedCast},
     report::{Report, RunOutcome},
     scenario::Scenario,
     threshold::Threshold,
@@ -138,7 +138,7 @@ async fn run_and_report(args: &RunArgs) -> Result<Report, Failure> {
         say(format_args!("warning: accounts named lt-{run}-… remain on the deployment: {why:#}"));
     }
     let mut report = done?;
-    if let Some(because) = abort.as_ref().and_then(|abort| abort.because()) {
+    if let Some(because) = abort.as_ref().and_then(|abort| abort.reason()) {
         say(format_args!("stopped early: {because} can no longer be met"));
         report.outcome = RunOutcome::Failed;
     }
@@ -173,7 +173,7 @@ async fn prepare_cast(
     plan: Preparation<'_>,
     tell: prepare::Tell<'_>,
     interrupt: &mut Interrupt,
-) -> Result<Prepared, Failure> {
+) -> Result<PreparedCast, Failure> {
     let run = plan.run;
     tokio::select! {
         prepared = prepare::prepare(plan, tell) => prepared.map_err(Failure::from),
@@ -218,7 +218,7 @@ async fn perform(
 
 async fn clean_up(
     target: &LoadTarget,
-    prepared: &Prepared,
+    prepared: &PreparedCast,
     tell: prepare::Tell<'_>,
     interrupt: &mut Interrupt,
 ) -> anyhow::Result<()> {

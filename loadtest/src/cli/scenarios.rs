@@ -51,7 +51,7 @@ pub(super) fn validate(args: &ValidateArgs) -> Exit {
     let mut exit = Exit::Ok;
     for name in &args.scenarios {
         match ScenarioSource::open(name).and_then(|source| read(&source, &args.set)) {
-            Ok(scenario) => print(&format!("{name}: ok: {}", in_short(&scenario))),
+            Ok(scenario) => print(&format!("{name}: ok: {}", one_line(&scenario))),
             Err(mistakes) => {
                 say(mistakes);
                 exit = Exit::Usage;
@@ -62,7 +62,7 @@ pub(super) fn validate(args: &ValidateArgs) -> Exit {
 }
 
 /// What it would do.
-fn in_short(scenario: &Scenario) -> String {
+fn one_line(scenario: &Scenario) -> String {
     let most = scenario.phases.iter().filter_map(|phase| phase.connections).max().unwrap_or(0);
     let messages = scenario.phases.iter().map(|phase| {
         let rate = phase.messages;

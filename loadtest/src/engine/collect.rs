@@ -180,9 +180,9 @@ impl PartSlice {
     }
 
     /// Adds what another process measured in the same stretch.
-    pub(super) fn beside(&mut self, other: &Self) {
+    pub(super) fn add_parallel(&mut self, other: &Self) {
         self.cpu += other.cpu;
-        self.slice.beside(&other.slice);
+        self.slice.add_parallel(&other.slice);
     }
 }
 

@@ -40,7 +40,7 @@ pub async fn conclude(
     truth.evidence.extend(read.unread.into_iter().take(MAX_UNREAD));
     fall_short(&mut truth, parts.iter().map(|part| part.shortfall));
 
-    let slices = beside(parts.iter_mut().flat_map(|part| std::mem::take(&mut part.slices)));
+    let slices = add_parallel(parts.iter_mut().flat_map(|part| std::mem::take(&mut part.slices)));
     let measured = measured(phases, &slices, &watched.targets);
     let mut marks = watched.marks;
     marks.sort_by(|one, other| one.at.total_cmp(&other.at));
@@ -111,11 +111,11 @@ fn outcome(report: &Report, interrupted: bool) -> RunOutcome {
 
 /// The parts' slices of the same stretches added up. All parts cut at the same places but in the very
 /// end, and where one was too busy to; that goes to the next place of the others.
-fn beside(slices: impl Iterator<Item = PartSlice>) -> Vec<PartSlice> {
+fn add_parallel(slices: impl Iterator<Item = PartSlice>) -> Vec<PartSlice> {
     let mut by_end: BTreeMap<u64, PartSlice> = BTreeMap::new();
     for slice in slices {
         match by_end.get_mut(&slice.at.to_bits()) {
-            Some(same) => same.beside(&slice),
+            Some(same) => same.add_parallel(&slice),
             None => _ = by_end.insert(slice.at.to_bits(), slice),
         }
     }

@@ -1,7 +1,7 @@
 //! Runs one process's share of the load: through the phases on schedule, then until everything has settled.
 
 use super::{
-    Observer, Renewed, RunError, RunEvent, RunOptions, RunPart,
+    Observer, RunError, RunEvent, RunOptions, RunPart, TokenRenewal,
     collect::Collector,
     pages::HistoryPages,
     plan::Plan,
@@ -85,7 +85,7 @@ pub async fn run_part(options: &RunOptions, observer: Observer) -> Result<RunPar
     let mut renewed = Vec::new();
     for (person, account) in population.accounts().iter().enumerate() {
         let changed = account.changed().await;
-        renewed.extend(changed.map(|(token, refresh)| Renewed { person, token, refresh }));
+        renewed.extend(changed.map(|(token, refresh)| TokenRenewal { person, token, refresh }));
     }
     drop(population);
     let (slices, generator) = collector.finish(Instant::now(), &observer);

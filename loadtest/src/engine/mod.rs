@@ -25,7 +25,7 @@ pub use conclude::conclude;
 pub use load::run_part;
 pub use options::{Act, Fault, RunOptions, Share, Tuning, UsageSource};
 pub use part::{
-    GeneratorUse, PartSlice, Renewed, RunPart, ServerObservations, Shortfall, UsageReading,
+    GeneratorUse, PartSlice, RunPart, ServerObservations, Shortfall, TokenRenewal, UsageReading,
 };
 pub use progress::{Observer, RunEvent};
 

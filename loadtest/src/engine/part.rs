@@ -23,7 +23,7 @@ pub struct RunPart {
     /// How many of the phases began.
     pub begun: usize,
     /// People whose tokens are not those of the cast any more.
-    pub renewed: Vec<Renewed>,
+    pub renewed: Vec<TokenRenewal>,
 }
 
 /// What the schedule asked for and did not come about, though it was waited for.
@@ -37,14 +37,14 @@ pub struct Shortfall {
 
 /// A person's newest tokens. The cast's are void.
 #[derive(Clone, Serialize, Deserialize)]
-pub struct Renewed {
+pub struct TokenRenewal {
     /// The place in the cast.
     pub person: usize,
     pub token: String,
     pub refresh: String,
 }
 
-impl fmt::Debug for Renewed {
+impl fmt::Debug for TokenRenewal {
     /// Without the tokens.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Renewed").field("person", &self.person).finish_non_exhaustive()

@@ -1,11 +1,11 @@
 //! Reads the final contents of the run's chats from the database, to compare them with what was acknowledged
 //! and received. It judges nothing.
 
-use super::{Observer, Renewed, RunError, RunEvent, RunOptions, RunPart};
+use super::{Observer, RunError, RunEvent, RunOptions, RunPart, TokenRenewal};
 use crate::{
     cast::{CastChat, CastMember},
     client::{RenewError, TestAccount},
-    history::{Kept, Record, StoredChats},
+    history::{HistoryMessage, Record, StoredChats},
     rest::{Rest, RestError},
 };
 use futures_util::{StreamExt, stream};
@@ -63,7 +63,7 @@ pub(super) async fn read(
     let rest = Rest::new(&options.url).map_err(|error| RunError::Rest(error.to_string()))?;
     let (now, unix_seconds) = (Instant::now(), Timestamp::now().unix_seconds());
     let mut people = options.cast.people.clone();
-    for Renewed { person, token, refresh } in parts.iter().flat_map(|part| &part.renewed) {
+    for TokenRenewal { person, token, refresh } in parts.iter().flat_map(|part| &part.renewed) {
         if let Some(CastMember { token: old, refresh: old_refresh, .. }) = people.get_mut(*person) {
             old.clone_from(token);
             old_refresh.clone_from(refresh);
@@ -121,7 +121,7 @@ async fn read_chat(
     stored.chat(chat.id, from);
     for MessageRow { id, sender_id, text, client_message_id } in &rows {
         let key = client_message_id.as_deref().unwrap_or_default();
-        stored.add(chat.id, &Kept { id: *id, sender: *sender_id, key, text });
+        stored.add(chat.id, &HistoryMessage { id: *id, sender: *sender_id, key, text });
     }
     Ok(())
 }

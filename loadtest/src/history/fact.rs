@@ -1,6 +1,6 @@
 //! A reported event, small enough to keep every event of a run: digests instead of texts.
 
-use super::{ReportedEvent, What};
+use super::{ReportedContent, ReportedEvent};
 use serde::{Deserialize, Serialize};
 use std::hash::{DefaultHasher, Hasher};
 
@@ -49,15 +49,15 @@ impl EventFact {
 impl From<&ReportedEvent<'_>> for EventFact {
     fn from(told: &ReportedEvent<'_>) -> Self {
         match told.what {
-            What::Message { id, sender, key, text } => Self::Message {
+            ReportedContent::Message { id, sender, key, text } => Self::Message {
                 id: id.0,
                 sender: sender.0,
                 key: if key.is_empty() { 0 } else { digest(key) },
                 text: digest(text),
             },
-            What::Edited { id, text } => Self::Edited { id: id.0, text: digest(text) },
-            What::Deleted { id } => Self::Deleted { id: id.0 },
-            What::Other => Self::Other,
+            ReportedContent::Edited { id, text } => Self::Edited { id: id.0, text: digest(text) },
+            ReportedContent::Deleted { id } => Self::Deleted { id: id.0 },
+            ReportedContent::Other => Self::Other,
         }
     }
 }

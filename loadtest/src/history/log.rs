@@ -17,7 +17,7 @@ use std::sync::Arc;
 pub struct Log {
     ledger: Arc<Ledger>,
     /// What it watches, by chat: found by halving, in a few comparisons for the few chats of a device.
-    watched: Vec<Watching>,
+    watched: Vec<ChatWatch>,
     /// Those it watches through windows without numbers.
     windows: Vec<(Arc<ChatEntry>, UnnumberedView)>,
     record: DeviceRecord,
@@ -26,7 +26,7 @@ pub struct Log {
 
 /// A chat being watched.
 #[derive(Debug)]
-struct Watching {
+struct ChatWatch {
     entry: Arc<ChatEntry>,
     segment: Segment,
 }
@@ -38,7 +38,7 @@ impl Log {
     }
 
     /// It is connected. One that never is heard nothing, and is none of the verdict's devices.
-    pub fn here(&mut self) {
+    pub fn on_connected(&mut self) {
         self.away = false;
         self.record.connected = true;
     }
@@ -46,10 +46,10 @@ impl Log {
     /// The chat is live after this place: `ready`, `chat` or `subscribed` said so. Nothing happens
     /// when it is watched already, so that every `ready` can be told whole: one that resumes goes on.
     pub fn watch(&mut self, chat: ChatId, after: Seq) {
-        self.here();
+        self.on_connected();
         if let Err(at) = self.find(chat) {
             let entry = self.ledger.entry(chat);
-            self.watched.insert(at, Watching { entry, segment: Segment::new(after.0) });
+            self.watched.insert(at, ChatWatch { entry, segment: Segment::new(after.0) });
         }
     }
 
@@ -57,7 +57,7 @@ impl Log {
     /// on; only messages are shown, and none of `not_from`, where a window does not show its own
     /// user's. What is acknowledged 20 s after now or later is expected even when it hears nothing.
     pub fn watch_texts(&mut self, chat: ChatId, not_from: Option<UserId>) {
-        self.here();
+        self.on_connected();
         if !self.windows.iter().any(|(entry, _)| entry.chat == chat) {
             let window = UnnumberedView {
                 since: self.ledger.now(),
@@ -92,7 +92,7 @@ impl Log {
 
     /// A connection resumed: the chats watched are caught up, each until its `caught_up` or `resync`.
     pub fn catching_up(&mut self) {
-        self.here();
+        self.on_connected();
         self.watched.iter_mut().for_each(|watching| watching.segment.catching = true);
     }
 
@@ -110,7 +110,7 @@ impl Log {
         self.record.resyncs += 1;
         let Ok(at) = self.find(chat) else { return };
         let next =
-            Watching { entry: Arc::clone(&self.watched[at].entry), segment: Segment::new(seq.0) };
+            ChatWatch { entry: Arc::clone(&self.watched[at].entry), segment: Segment::new(seq.0) };
         let before = std::mem::replace(&mut self.watched[at], next);
         self.end(before);
     }
@@ -158,7 +158,7 @@ impl Log {
     /// without numbers nothing is known before the end.
     pub fn is_complete(&self) -> bool {
         let complete =
-            |one: &Watching| !one.segment.catching && one.segment.last >= one.entry.head();
+            |one: &ChatWatch| !one.segment.catching && one.segment.last >= one.entry.head();
         self.away || self.watched.iter().all(complete)
     }
 
@@ -194,7 +194,7 @@ impl Log {
         }
     }
 
-    fn end(&mut self, watching: Watching) {
+    fn end(&mut self, watching: ChatWatch) {
         let segment = Segment { ended: true, ..watching.segment };
         self.record.segments.push(WatchedSegment { chat: watching.entry.chat, segment });
     }
@@ -204,7 +204,7 @@ impl Drop for Log {
     fn drop(&mut self) {
         let mut record = std::mem::take(&mut self.record);
         record.away = self.away;
-        for Watching { entry, mut segment } in std::mem::take(&mut self.watched) {
+        for ChatWatch { entry, mut segment } in std::mem::take(&mut self.watched) {
             segment.ended = self.away;
             record.segments.push(WatchedSegment { chat: entry.chat, segment });
         }

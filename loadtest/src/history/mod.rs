@@ -19,8 +19,8 @@ mod verdict;
 pub use ledger::{Ledger, LedgerLimits};
 pub use log::Log;
 pub use record::Record;
-pub use reported::{ReportedEvent, What};
-pub use stored::{Kept, StoredChats};
+pub use reported::{ReportedContent, ReportedEvent};
+pub use stored::{HistoryMessage, StoredChats};
 pub use verdict::Verdict;
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 /// A message in the database that is not deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kept<'a> {
+pub struct HistoryMessage<'a> {
     pub id: Seq,
     pub sender: UserId,
     /// The sender's idempotency key; empty where there is none.
@@ -40,7 +40,7 @@ impl StoredChats {
     }
 
     /// A message of a chat, told of before.
-    pub fn add(&mut self, chat: ChatId, message: &Kept<'_>) {
+    pub fn add(&mut self, chat: ChatId, message: &HistoryMessage<'_>) {
         let key = if message.key.is_empty() { 0 } else { digest(message.key) };
         let stored = StoredMessage { sender: message.sender.0, key, text: digest(message.text) };
         self.0.entry(chat).or_default().messages.insert(message.id.0, stored);

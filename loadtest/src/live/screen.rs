@@ -118,7 +118,7 @@ impl Screen {
         let full = (done * BAR as f64) as usize;
         let bar = "█".repeat(full) + &"░".repeat(BAR - full);
         let figures = self.figures();
-        format!("{}: {}\n{bar} {:.0} %{figures}", self.scenario, self.doing(), done * 100.0)
+        format!("{}: {}\n{bar} {:.0} %{figures}", self.scenario, self.activity(), done * 100.0)
     }
 
     /// How far it is, from 0 to 1.
@@ -156,7 +156,7 @@ impl Screen {
 
     /// All of it in one line. The next second begins anew.
     pub fn line(&mut self) -> String {
-        let doing = self.doing();
+        let doing = self.activity();
         if matches!(self.stage, ScreenStage::Counting { .. } | ScreenStage::Checking) {
             return doing;
         }
@@ -169,7 +169,7 @@ impl Screen {
         parts.join("; ")
     }
 
-    fn doing(&self) -> String {
+    fn activity(&self) -> String {
         match &self.stage {
             ScreenStage::Counting { what, of: 0, .. } => what.clone(),
             ScreenStage::Counting { what, done, of, more } => {

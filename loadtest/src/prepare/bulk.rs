@@ -2,8 +2,8 @@
 
 use super::{
     PrepareError,
-    deal::Dealt,
-    progress::{Going, PrepareStep, Steps},
+    deal::DealtChat,
+    progress::{PrepareStep, StepProgress, Steps},
 };
 use crate::{
     cast::CastMember,
@@ -83,7 +83,7 @@ pub(super) async fn chats(
     token: &str,
     prefix: &str,
     people: &[CastMember],
-    dealt: &[Dealt],
+    dealt: &[DealtChat],
     steps: &Steps<'_>,
 ) -> Result<Vec<ChatId>, PrepareError> {
     #[derive(Deserialize)]
@@ -147,7 +147,7 @@ async fn post<A: DeserializeOwned>(
     token: &str,
     path: &str,
     body: &Value,
-    going: &Going<'_>,
+    going: &StepProgress<'_>,
 ) -> Result<A, RestError> {
     let wait = |wait| going.waiting(wait);
     patiently(PATIENCE, wait, || rest.post(path, Some(token), body)).await

@@ -5,14 +5,14 @@ use protocol::chat::ChatType;
 
 /// A chat to be made: its members by their index, the first one its owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dealt {
+pub struct DealtChat {
     pub chat_type: ChatType,
     pub members: Vec<usize>,
 }
 
 /// Deals the chats of a scenario out to so many people. Members are taken in turn, so that everybody
 /// is in about as many; two people share at most one direct chat.
-pub fn deal(chats: &[ChatGroup], people: usize) -> Result<Vec<Dealt>, String> {
+pub fn deal(chats: &[ChatGroup], people: usize) -> Result<Vec<DealtChat>, String> {
     let mut dealt = Vec::new();
     for chats in chats {
         let ChatGroup { kind, count, members } = *chats;
@@ -30,7 +30,7 @@ fn in_turn(
     count: usize,
     members: usize,
     people: usize,
-) -> Result<Vec<Dealt>, String> {
+) -> Result<Vec<DealtChat>, String> {
     if members == 0 || members > people {
         return Err(format!(
             "a chat cannot have {members} members: write 1 to {people}, the number of accounts"
@@ -38,14 +38,14 @@ fn in_turn(
     }
     let chat = |chat: usize| {
         let members = (chat * members..(chat + 1) * members).map(|place| place % people);
-        Dealt { chat_type, members: members.collect() }
+        DealtChat { chat_type, members: members.collect() }
     };
     Ok((0..count).map(chat).collect())
 }
 
 /// Neighbours first, then those at distance two, and so on. Of each distance those from even places
 /// come first, so that half as many direct chats as people give everybody one.
-fn direct(count: usize, people: usize) -> Result<Vec<Dealt>, String> {
+fn direct(count: usize, people: usize) -> Result<Vec<DealtChat>, String> {
     let pairs = people * people.saturating_sub(1) / 2;
     if count > pairs {
         return Err(format!(
@@ -59,7 +59,7 @@ fn direct(count: usize, people: usize) -> Result<Vec<Dealt>, String> {
         places.map(move |place| [place, (place + distance) % people])
     };
     let all = (1..=people / 2).flat_map(of_distance).take(count);
-    Ok(all.map(|pair| Dealt { chat_type: ChatType::Private, members: pair.to_vec() }).collect())
+    Ok(all.map(|pair| DealtChat { chat_type: ChatType::Private, members: pair.to_vec() }).collect())
 }
 
 #[cfg(test)]

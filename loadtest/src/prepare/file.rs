@@ -1,7 +1,7 @@
 //! Accounts kept in a file between runs. It holds tokens and a password, so only its owner may read
 //! it, and one that others may read is refused.
 
-use super::{Accounts, LoadTarget, PrepareError, deal::Dealt};
+use super::{Accounts, LoadTarget, PrepareError, deal::DealtChat};
 use crate::cast::{Cast, CastChat, CastMember};
 use protocol::id::ChatId;
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ const MAX_BYTES: u64 = 256 << 20;
 /// What a file holds.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Saved {
+pub(super) struct SavedAccounts {
     pub url: String,
     /// What every account's name begins with.
     pub prefix: String,
@@ -28,19 +28,19 @@ pub(super) struct Saved {
     pub chats: Vec<CastChat>,
 }
 
-impl Saved {
+impl SavedAccounts {
     /// These, and of what was there before the accounts that this run did not want.
     pub fn new(
         target: &LoadTarget,
         prefix: &str,
         accounts: &Accounts,
-        dealt: &[Dealt],
+        dealt: &[DealtChat],
         made: &[ChatId],
         before: Option<Self>,
     ) -> Self {
         let mut people = accounts.people.clone();
         people.extend(before.into_iter().flat_map(|saved| saved.people).skip(people.len()));
-        let chat = |(dealt, id): (&Dealt, &ChatId)| CastChat {
+        let chat = |(dealt, id): (&DealtChat, &ChatId)| CastChat {
             id: *id,
             chat_type: dealt.chat_type,
             members: dealt.members.clone(),
@@ -60,8 +60,8 @@ impl Saved {
     }
 
     /// The ids of these chats, when they are the ones that the file has.
-    pub fn made(&self, dealt: &[Dealt]) -> Option<Vec<ChatId>> {
-        let same = |(chat, dealt): (&CastChat, &Dealt)| {
+    pub fn saved_chats(&self, dealt: &[DealtChat]) -> Option<Vec<ChatId>> {
+        let same = |(chat, dealt): (&CastChat, &DealtChat)| {
             chat.chat_type == dealt.chat_type && chat.members == dealt.members
         };
         let all = self.chats.len() == dealt.len() && self.chats.iter().zip(dealt).all(same);
@@ -78,7 +78,7 @@ pub(super) fn load(
     path: &Path,
     target: &LoadTarget,
     wanted: usize,
-) -> Result<Option<Saved>, PrepareError> {
+) -> Result<Option<SavedAccounts>, PrepareError> {
     let wrong = |why: String| PrepareError::File(path.to_owned(), why);
     let about = match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -92,7 +92,7 @@ pub(super) fn load(
     }
     let text = fs::read(path).map_err(|error| wrong(error.to_string()))?;
     // The parser's own words could repeat a token.
-    let saved: Saved = serde_json::from_slice(&text)
+    let saved: SavedAccounts = serde_json::from_slice(&text)
         .map_err(|error| wrong(format!("line {} is no file of accounts", error.line())))?;
     if saved.url != target.url {
         return Err(wrong(format!("its accounts are of {}, not of {}", saved.url, target.url)));
@@ -105,7 +105,7 @@ pub(super) fn load(
 }
 
 /// Written beside and renamed, so that a full disk leaves the earlier file.
-pub(super) fn save(path: &Path, saved: &Saved) -> Result<(), PrepareError> {
+pub(super) fn save(path: &Path, saved: &SavedAccounts) -> Result<(), PrepareError> {
     let write = || -> io::Result<()> {
         let unfinished = path.with_extension("new");
         let mut options = fs::OpenOptions::new();
@@ -149,16 +149,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("accounts.json");
         assert!(load(&path, &target(), 3).unwrap().is_none());
-        let dealt = [Dealt { chat_type: ChatType::Group, members: vec![0, 1] }];
-        let saved = Saved::new(&target(), "lt-x-", &accounts(3), &dealt, &[ChatId(7)], None);
+        let dealt = [DealtChat { chat_type: ChatType::Group, members: vec![0, 1] }];
+        let saved =
+            SavedAccounts::new(&target(), "lt-x-", &accounts(3), &dealt, &[ChatId(7)], None);
         save(&path, &saved).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 
         let again = load(&path, &target(), 3).unwrap().unwrap();
-        assert_eq!(again.made(&dealt), Some(vec![ChatId(7)]));
-        let other = [Dealt { chat_type: ChatType::Room, members: vec![0, 1] }];
-        assert_eq!((again.made(&other), again.made(&[])), (None, None));
-        let fewer = Saved::new(&target(), "lt-x-", &accounts(1), &[], &[], Some(again));
+        assert_eq!(again.saved_chats(&dealt), Some(vec![ChatId(7)]));
+        let other = [DealtChat { chat_type: ChatType::Room, members: vec![0, 1] }];
+        assert_eq!((again.saved_chats(&other), again.saved_chats(&[])), (None, None));
+        let fewer = SavedAccounts::new(&target(), "lt-x-", &accounts(1), &[], &[], Some(again));
         assert_eq!(fewer.people.len(), 3, "the other two are not forgotten");
     }
 
@@ -166,7 +167,7 @@ mod tests {
     fn a_file_that_does_not_fit_is_refused_without_its_secrets() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("accounts.json");
-        let saved = Saved::new(&target(), "lt-x-", &accounts(3), &[], &[], None);
+        let saved = SavedAccounts::new(&target(), "lt-x-", &accounts(3), &[], &[], None);
         save(&path, &saved).unwrap();
         let refused = |target: &LoadTarget, wanted| {
             let text = load(&path, target, wanted).err().unwrap().to_string();

@@ -10,7 +10,7 @@ mod public;
 
 pub use self::progress::{PrepareProgress, PrepareStep, Tell};
 
-use self::{deal::Dealt, file::Saved, progress::Steps};
+use self::{deal::DealtChat, file::SavedAccounts, progress::Steps};
 use crate::{
     cast::{Cast, CastChat, CastMember},
     rest::{Rest, RestError},
@@ -86,14 +86,14 @@ pub enum PrepareError {
 
 /// What was prepared, and what is to be known to take it away.
 #[derive(Debug)]
-pub struct Prepared {
+pub struct PreparedCast {
     pub cast: Cast,
     /// What every account's name begins with.
     pub prefix: String,
 }
 
 /// Makes sure that everybody and everything in the plan exists. `tell` hears how far it is.
-pub async fn prepare(plan: Preparation<'_>, tell: Tell<'_>) -> Result<Prepared, PrepareError> {
+pub async fn prepare(plan: Preparation<'_>, tell: Tell<'_>) -> Result<PreparedCast, PrepareError> {
     check_run(plan.run)?;
     let Preparation { scenario, target, run, accounts } = plan;
     let wanted = scenario.people.accounts;
@@ -108,10 +108,10 @@ pub async fn prepare(plan: Preparation<'_>, tell: Tell<'_>) -> Result<Prepared, 
     let in_bulk = admin.as_ref().filter(|_| saved.as_ref().is_none_or(|saved| saved.in_bulk()));
     let people = match (in_bulk, &saved) {
         (Some(token), _) => bulk::accounts(&rest, token, &prefix, wanted, &steps).await?.into(),
-        (None, Some(saved)) => public::again(&rest, saved, wanted, &steps).await?,
+        (None, Some(saved)) => public::sign_in_again(&rest, saved, wanted, &steps).await?,
         (None, None) => public::accounts(&rest, &prefix, wanted, &steps).await?,
     };
-    let known = saved.as_ref().and_then(|saved| saved.made(&dealt));
+    let known = saved.as_ref().and_then(|saved| saved.saved_chats(&dealt));
     let made = match (known, &admin) {
         (Some(made), _) => made,
         (None, Some(token)) => {
@@ -120,11 +120,11 @@ pub async fn prepare(plan: Preparation<'_>, tell: Tell<'_>) -> Result<Prepared, 
         (None, None) => public::chats(&rest, &prefix, &people.people, &dealt, &steps).await?,
     };
     if let Some(path) = accounts {
-        file::save(path, &Saved::new(target, &prefix, &people, &dealt, &made, saved))?;
+        file::save(path, &SavedAccounts::new(target, &prefix, &people, &dealt, &made, saved))?;
     }
     let lobby =
         scenario.people.dialects.get(&ClientDialect::Lobby).is_some_and(|share| *share > 0.0);
-    Ok(Prepared { cast: assemble(people.people, dealt, &made, lobby), prefix })
+    Ok(PreparedCast { cast: assemble(people.people, dealt, &made, lobby), prefix })
 }
 
 /// Takes away what [`prepare`] made without a file, and what a run left behind. Without an
@@ -132,7 +132,7 @@ pub async fn prepare(plan: Preparation<'_>, tell: Tell<'_>) -> Result<Prepared, 
 /// sessions end, and the chats that they own are deleted.
 pub async fn clean_up(
     target: &LoadTarget,
-    prepared: &Prepared,
+    prepared: &PreparedCast,
     tell: Tell<'_>,
 ) -> Result<(), PrepareError> {
     let (rest, steps) = (reach(target).await?, Steps::new(tell));
@@ -151,7 +151,7 @@ pub async fn remove_saved(
     let Some(saved) = file::load(path, target, 0)? else {
         return Err(PrepareError::File(path.to_owned(), "there is no such file".to_owned()));
     };
-    let prepared = Prepared { prefix: saved.prefix.clone(), cast: saved.into_cast() };
+    let prepared = PreparedCast { prefix: saved.prefix.clone(), cast: saved.into_cast() };
     clean_up(target, &prepared, tell).await?;
     file::remove(path)
 }
@@ -205,11 +205,16 @@ async fn sign_in(rest: &Rest, target: &LoadTarget) -> Result<Option<String>, Pre
 }
 
 /// Puts people and chats together; the lobby comes last, with everybody in it.
-fn assemble(mut people: Vec<CastMember>, dealt: Vec<Dealt>, made: &[ChatId], lobby: bool) -> Cast {
+fn assemble(
+    mut people: Vec<CastMember>,
+    dealt: Vec<DealtChat>,
+    made: &[ChatId],
+    lobby: bool,
+) -> Cast {
     let mut chats: Vec<CastChat> = dealt
         .into_iter()
         .zip(made)
-        .map(|(Dealt { chat_type, members }, id)| CastChat { id: *id, chat_type, members })
+        .map(|(DealtChat { chat_type, members }, id)| CastChat { id: *id, chat_type, members })
         .collect();
     if lobby {
         let members = (0..people.len()).collect();
@@ -237,8 +242,8 @@ mod tests {
     #[test]
     fn people_know_their_chats_and_the_lobby_has_everybody() {
         let dealt = vec![
-            Dealt { chat_type: ChatType::Group, members: vec![0, 2] },
-            Dealt { chat_type: ChatType::Private, members: vec![2, 1] },
+            DealtChat { chat_type: ChatType::Group, members: vec![0, 2] },
+            DealtChat { chat_type: ChatType::Private, members: vec![2, 1] },
         ];
         let made = [ChatId(7), ChatId(8)];
         let people = vec![person(11), person(12), person(13)];

@@ -53,16 +53,21 @@ impl<'a> Steps<'a> {
     }
 
     /// A step of so many begins; 0 where that is not known.
-    pub fn begin(&self, step: PrepareStep, of: usize) -> Going<'a> {
-        let going =
-            Going { tell: self.tell, step, of, done: AtomicUsize::new(0), since: Instant::now() };
+    pub fn begin(&self, step: PrepareStep, of: usize) -> StepProgress<'a> {
+        let going = StepProgress {
+            tell: self.tell,
+            step,
+            of,
+            done: AtomicUsize::new(0),
+            since: Instant::now(),
+        };
         going.more(0);
         going
     }
 }
 
 /// A step under way.
-pub(super) struct Going<'a> {
+pub(super) struct StepProgress<'a> {
     tell: Tell<'a>,
     step: PrepareStep,
     of: usize,
@@ -70,7 +75,7 @@ pub(super) struct Going<'a> {
     since: Instant,
 }
 
-impl Going<'_> {
+impl StepProgress<'_> {
     /// So many more are done.
     pub fn more(&self, count: usize) {
         let done = self.done.fetch_add(count, Ordering::Relaxed) + count;

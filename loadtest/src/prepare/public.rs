@@ -2,9 +2,9 @@
 
 use super::{
     Accounts, PrepareError,
-    deal::Dealt,
-    file::Saved,
-    progress::{Going, PrepareStep, Steps},
+    deal::DealtChat,
+    file::SavedAccounts,
+    progress::{PrepareStep, StepProgress, Steps},
 };
 use crate::{
     cast::{Cast, CastMember},
@@ -79,9 +79,9 @@ pub(super) async fn accounts(
 
 /// New tokens for the first so many accounts of a file: by their refresh tokens, and by their
 /// password where a run has used that up.
-pub(super) async fn again(
+pub(super) async fn sign_in_again(
     rest: &Rest,
-    saved: &Saved,
+    saved: &SavedAccounts,
     wanted: usize,
     steps: &Steps<'_>,
 ) -> Result<Accounts, PrepareError> {
@@ -108,7 +108,7 @@ pub(super) async fn chats(
     rest: &Rest,
     prefix: &str,
     people: &[CastMember],
-    dealt: &[Dealt],
+    dealt: &[DealtChat],
     steps: &Steps<'_>,
 ) -> Result<Vec<ChatId>, PrepareError> {
     let going = &steps.begin(PrepareStep::Chats, dealt.len());
@@ -126,8 +126,8 @@ async fn make(
     rest: &Rest,
     name: &str,
     people: &[CastMember],
-    chat: &Dealt,
-    going: &Going<'_>,
+    chat: &DealtChat,
+    going: &StepProgress<'_>,
 ) -> Result<ChatId, RestError> {
     #[derive(Deserialize)]
     struct CreatedChat {
@@ -187,7 +187,7 @@ async fn ask<A: serde::de::DeserializeOwned>(
     token: Option<&str>,
     path: &str,
     body: &Value,
-    going: &Going<'_>,
+    going: &StepProgress<'_>,
 ) -> Result<A, RestError> {
     patiently(PATIENCE, |wait| going.waiting(wait), || rest.post(path, token, body)).await
 }

@@ -14,7 +14,7 @@ const CURVE_END: f64 = 99.9999;
 
 /// What a run's measurements add up to: the parts of a [`super::Report`] of the same names.
 #[derive(Clone, Debug)]
-pub struct Measured {
+pub struct MeasuredRun {
     pub phases: Vec<PhaseReport>,
     pub total: Sums,
     pub series: Vec<Point>,
@@ -28,7 +28,7 @@ pub type TargetReadings = BTreeMap<String, Vec<(f64, UsageReading)>>;
 /// Adds a run up. The slices are all agents' together, in the order of time. A slice counts for the
 /// phase that its middle falls in, and what comes after the last phase for that one: it is late, not
 /// lost. Phases that never began are left out.
-pub fn measured(phases: &[Phase], slices: &[PartSlice], readings: &TargetReadings) -> Measured {
+pub fn measured(phases: &[Phase], slices: &[PartSlice], readings: &TargetReadings) -> MeasuredRun {
     let reached = slices.last().map_or(0.0, |last| last.at);
     let mut measured_phases = measured_phases(phases);
     for slice in slices {
@@ -36,7 +36,8 @@ pub fn measured(phases: &[Phase], slices: &[PartSlice], readings: &TargetReading
             measured_phases[place].slice.then(&slice.slice);
         }
     }
-    let targets = readings.iter().map(|(name, read)| (name.clone(), used(read, &measured_phases)));
+    let targets =
+        readings.iter().map(|(name, read)| (name.clone(), target_use(read, &measured_phases)));
     let targets = targets.collect();
     let mut total = (0.0, Slice::default());
     let mut told = Vec::new();
@@ -49,7 +50,7 @@ pub fn measured(phases: &[Phase], slices: &[PartSlice], readings: &TargetReading
         }
         told.push(PhaseReport { name, warmup, from, to, sums: sums(&slice, to - from) });
     }
-    Measured {
+    MeasuredRun {
         phases: told,
         total: sums(&total.1, total.0),
         series: slices.iter().map(|slice| point(slice, readings)).collect(),
@@ -104,7 +105,7 @@ fn point(PartSlice { at, seconds, slice, cpu }: &PartSlice, readings: &TargetRea
 }
 
 /// What a server used in the phases that count, the last of which has no end, as in [`place`].
-fn used(read: &[(f64, UsageReading)], phases: &[MeasuredPhase]) -> TargetUse {
+fn target_use(read: &[(f64, UsageReading)], phases: &[MeasuredPhase]) -> TargetUse {
     let mut used = TargetUse::default();
     let last = phases.len().saturating_sub(1);
     for (place, phase) in phases.iter().enumerate().filter(|(_, phase)| !phase.warmup) {

@@ -54,7 +54,7 @@ fn thresholds(report: &Report) -> impl Iterator<Item = TestCase> {
             |value| format!("found {value}"),
         );
         let expression = &threshold.expression;
-        report.case("thresholds", expression, passed_or(threshold.ok, found, expression))
+        report.case("thresholds", expression, test_case_status(threshold.ok, found, expression))
     })
 }
 
@@ -62,7 +62,7 @@ fn faults(report: &Report) -> impl Iterator<Item = TestCase> {
     let truth = &report.truth;
     let message = format!("{} of {} delivered", count(truth.delivered), count(truth.expected));
     let all_delivered = truth.delivered == truth.expected;
-    let status = passed_or(all_delivered, message, &truth.evidence.join("\n"));
+    let status = test_case_status(all_delivered, message, &truth.evidence.join("\n"));
     let delivered = report.case("truth", "delivered == expected", status);
     let each = truth.faults().into_iter().map(|(kind, found, meaning)| {
         // The checker begins each piece of evidence with its kind; without one all are shown.
@@ -73,13 +73,13 @@ fn faults(report: &Report) -> impl Iterator<Item = TestCase> {
             .filter(|line| line.replace(' ', "_").starts_with(kind))
             .collect();
         let text = if own.is_empty() { truth.evidence.join("\n") } else { own.join("\n") };
-        let status = passed_or(found == 0, format!("{}: {meaning}", count(found)), &text);
+        let status = test_case_status(found == 0, format!("{}: {meaning}", count(found)), &text);
         report.case("truth", &format!("{kind} == 0"), status)
     });
     each.chain([delivered])
 }
 
-fn passed_or(passed: bool, message: String, text: &str) -> TestCaseStatus {
+fn test_case_status(passed: bool, message: String, text: &str) -> TestCaseStatus {
     if passed {
         return TestCaseStatus::success();
     }

@@ -57,7 +57,7 @@ pub fn thresholds(scenario: &Scenario) -> Vec<Mistake> {
                 if !scenario.phases.iter().any(|known| known.name == phase) =>
             {
                 let known = scenario.phases.iter().map(|phase| phase.name.as_str());
-                let instead = crate::suggest::instead(&phase, known);
+                let instead = crate::suggest::suggestion(&phase, known);
                 note(format!("{text:?}: there is no phase {phase}; {instead}"));
             }
             Ok(_) => {}

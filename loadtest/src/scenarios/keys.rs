@@ -51,66 +51,70 @@ fn names(keys: &[Key]) -> String {
     keys.iter().map(|key| key.name).collect::<Vec<_>>().join(", ")
 }
 
-const fn must(name: &'static str, kind: KeyType) -> Key {
+const fn required(name: &'static str, kind: KeyType) -> Key {
     Key { name, kind, required: true }
 }
 
-const fn may(name: &'static str, kind: KeyType) -> Key {
+const fn optional(name: &'static str, kind: KeyType) -> Key {
     Key { name, kind, required: false }
 }
 
 pub(super) const SCENARIO: &[Key] = &[
-    must("name", KeyType::Text),
-    may("description", KeyType::Text),
-    may("seed", KeyType::Whole),
-    must("people", KeyType::Table(PEOPLE)),
-    may("chats", KeyType::Tables(CHATS)),
-    must("phases", KeyType::Tables(PHASE)),
-    may("faults", KeyType::Tables(FAULT)),
-    may("thresholds", KeyType::Texts),
+    required("name", KeyType::Text),
+    optional("description", KeyType::Text),
+    optional("seed", KeyType::Whole),
+    required("people", KeyType::Table(PEOPLE)),
+    optional("chats", KeyType::Tables(CHATS)),
+    required("phases", KeyType::Tables(PHASE)),
+    optional("faults", KeyType::Tables(FAULT)),
+    optional("thresholds", KeyType::Texts),
 ];
 
 const PEOPLE: &[Key] = &[
-    must("accounts", KeyType::Whole),
-    may("dialects", KeyType::Table(DIALECTS)),
-    may("slow", KeyType::Table(SLOW)),
+    required("accounts", KeyType::Whole),
+    optional("dialects", KeyType::Table(DIALECTS)),
+    optional("slow", KeyType::Table(SLOW)),
 ];
 
 const DIALECTS: &[Key] = &[
-    may("native", KeyType::Number),
-    may("lobby", KeyType::Number),
-    may("chat", KeyType::Number),
-    may("names", KeyType::Number),
-    may("numbers", KeyType::Number),
+    optional("native", KeyType::Number),
+    optional("lobby", KeyType::Number),
+    optional("chat", KeyType::Number),
+    optional("names", KeyType::Number),
+    optional("numbers", KeyType::Number),
 ];
 
-const SLOW: &[Key] = &[must("share", KeyType::Number), must("bytes_per_second", KeyType::Whole)];
+const SLOW: &[Key] =
+    &[required("share", KeyType::Number), required("bytes_per_second", KeyType::Whole)];
 
 const CHATS: &[Key] = &[
-    must("kind", KeyType::OneOf(&["direct", "group", "room"])),
-    must("count", KeyType::Whole),
-    must("members", KeyType::Whole),
+    required("kind", KeyType::OneOf(&["direct", "group", "room"])),
+    required("count", KeyType::Whole),
+    required("members", KeyType::Whole),
 ];
 
 const PHASE: &[Key] = &[
-    must("name", KeyType::Text),
-    must("duration", KeyType::Duration),
-    may("connections", KeyType::Whole),
-    may("warmup", KeyType::Flag),
-    may("bytes", KeyType::Bytes),
-    may("messages", KeyType::Rate),
-    may("edits", KeyType::Rate),
-    may("deletes", KeyType::Rate),
-    may("typing", KeyType::Rate),
-    may("reads", KeyType::Rate),
-    may("history", KeyType::Rate),
-    may("reconnects", KeyType::Rate),
-    may("churn", KeyType::Rate),
-    may("storm", KeyType::Number),
-    may("closed", KeyType::Table(CLOSED)),
+    required("name", KeyType::Text),
+    required("duration", KeyType::Duration),
+    optional("connections", KeyType::Whole),
+    optional("warmup", KeyType::Flag),
+    optional("bytes", KeyType::Bytes),
+    optional("messages", KeyType::Rate),
+    optional("edits", KeyType::Rate),
+    optional("deletes", KeyType::Rate),
+    optional("typing", KeyType::Rate),
+    optional("reads", KeyType::Rate),
+    optional("history", KeyType::Rate),
+    optional("reconnects", KeyType::Rate),
+    optional("churn", KeyType::Rate),
+    optional("storm", KeyType::Number),
+    optional("closed", KeyType::Table(CLOSED)),
 ];
 
-const CLOSED: &[Key] = &[must("senders", KeyType::Whole), must("window", KeyType::Whole)];
+const CLOSED: &[Key] = &[required("senders", KeyType::Whole), required("window", KeyType::Whole)];
 
-const FAULT: &[Key] =
-    &[must("name", KeyType::Text), must("at", KeyType::Duration), must("run", KeyType::Text)];
+const FAULT: &[Key] = &[
+    required("name", KeyType::Text),
+    required("at", KeyType::Duration),
+    required("run", KeyType::Text),
+];

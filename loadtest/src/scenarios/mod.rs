@@ -15,9 +15,9 @@ mod shipped;
 pub use check::{check, thresholds};
 pub use mistakes::{Mistake, Mistakes};
 pub use set::ScenarioOverride;
-pub use shipped::{SHIPPED, Shipped, shipped};
+pub use shipped::{SHIPPED, ShippedScenario, shipped};
 
-use crate::{scenario::Scenario, suggest::instead};
+use crate::{scenario::Scenario, suggest::suggestion};
 use position::KeyPositions;
 use serde::Deserialize as _;
 use std::{fs::File, io::Read as _};
@@ -40,7 +40,7 @@ impl ScenarioSource {
         if !name.contains('/') && !name.ends_with(".toml") {
             let found = SHIPPED.iter().find(|shipped| shipped.name == name);
             let shipped = found.ok_or_else(|| {
-                let known = instead(name, SHIPPED.iter().map(|shipped| shipped.name));
+                let known = suggestion(name, SHIPPED.iter().map(|shipped| shipped.name));
                 wrong(format!("no shipped scenario has this name; {known} (a file ends in .toml)"))
             })?;
             return Ok(Self { name: name.to_owned(), text: shipped.text.to_owned() });

@@ -31,7 +31,7 @@ pub(super) fn check(found: &mut Vec<Mistake>, scenario: &Scenario) {
         let mut at = At { found, index: &index };
         at.numbers(phase);
         at.beginning(phase, connected);
-        at.together(phase, most, messages, scenario);
+        at.check_combinations(phase, most, messages, scenario);
         connected = phase.connections.unwrap_or(connected);
     }
     let nobody = scenario.phases.iter().all(|phase| phase.connections.unwrap_or(0) == 0);
@@ -103,7 +103,13 @@ impl At<'_> {
 
     /// What does not go together. `connected` is the most connections at any time in the phase,
     /// `messages` whether there are any to edit, delete and read.
-    fn together(&mut self, phase: &Phase, connected: usize, messages: bool, scenario: &Scenario) {
+    fn check_combinations(
+        &mut self,
+        phase: &Phase,
+        connected: usize,
+        messages: bool,
+        scenario: &Scenario,
+    ) {
         if phase.closed.is_some() && is_some(phase.messages) {
             let why = "this phase also has messages on schedule: use only one of the two";
             self.note("closed", why);

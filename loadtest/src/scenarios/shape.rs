@@ -5,22 +5,22 @@ use super::{
     keys::{Key, KeyType, SCENARIO},
     mistakes::Mistake,
 };
-use crate::{duration, suggest::instead};
+use crate::{duration, suggest::suggestion};
 use toml::{Table, Value};
 
 /// What passes can be deserialised.
 pub(super) fn check(table: &Table) -> Result<(), Vec<Mistake>> {
-    let mut mistakes = Mistaken { path: Vec::new(), found: Vec::new() };
+    let mut mistakes = ShapeChecker { path: Vec::new(), found: Vec::new() };
     mistakes.table(table, SCENARIO);
     if mistakes.found.is_empty() { Ok(()) } else { Err(mistakes.found) }
 }
 
-struct Mistaken {
+struct ShapeChecker {
     path: Vec<String>,
     found: Vec<Mistake>,
 }
 
-impl Mistaken {
+impl ShapeChecker {
     fn note(&mut self, text: String) {
         self.found.push(Mistake::new(self.path.iter().map(String::as_str), text));
     }
@@ -37,7 +37,7 @@ impl Mistaken {
                 Some(key) => this.value(value, &key.kind),
                 None => {
                     let known = keys.iter().map(|key| key.name);
-                    this.note(format!("unknown key; {}", instead(name, known)));
+                    this.note(format!("unknown key; {}", suggestion(name, known)));
                 }
             });
         }
@@ -58,7 +58,7 @@ impl Mistaken {
             (KeyType::Bytes, Value::Table(table)) => self.table(table, RANGE),
             _ if fits(value, kind) => {}
             _ => {
-                let found = shown(value);
+                let found = excerpt(value);
                 self.note(format!("{found} does not fit; write {}", kind.example()));
             }
         }
@@ -95,7 +95,7 @@ fn fits(value: &Value, kind: &KeyType) -> bool {
 }
 
 /// A value as it was written, or what it is when that would be long.
-fn shown(value: &Value) -> String {
+fn excerpt(value: &Value) -> String {
     match value {
         Value::Table(_) => "a table".to_owned(),
         Value::Array(_) => "a list".to_owned(),

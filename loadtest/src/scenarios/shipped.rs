@@ -6,7 +6,7 @@ use crate::scenario::Scenario;
 
 /// A scenario of the program's own.
 #[derive(Clone, Copy, Debug)]
-pub struct Shipped {
+pub struct ShippedScenario {
     pub name: &'static str,
     /// The file, comments and all.
     pub text: &'static str,
@@ -14,7 +14,7 @@ pub struct Shipped {
 
 macro_rules! shipped {
     ($($name:literal),* $(,)?) => {
-        [$(Shipped {
+        [$(ShippedScenario {
             name: $name,
             text: include_str!(concat!("../../scenarios/", $name, ".toml")),
         }),*]
@@ -22,7 +22,7 @@ macro_rules! shipped {
 }
 
 /// In the order in which one gets to know a deployment.
-pub const SHIPPED: [Shipped; 11] = shipped![
+pub const SHIPPED: [ShippedScenario; 11] = shipped![
     "smoke", "idle", "fanout", "rooms", "direct", "mix", "churn", "storm", "slow", "soak",
     "families",
 ];

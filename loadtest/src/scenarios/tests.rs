@@ -25,7 +25,7 @@ connections = 2
 
 #[test]
 fn what_is_shipped_can_be_run() {
-    for Shipped { name, text } in SHIPPED {
+    for ShippedScenario { name, text } in SHIPPED {
         let scenario = shipped(name).unwrap_or_else(|mistakes| panic!("{mistakes}"));
         assert_eq!(scenario.name, name);
         assert!(!scenario.description.is_empty() && !scenario.thresholds.is_empty(), "{name}");
@@ -47,7 +47,7 @@ fn every_file_is_shipped() {
 
 #[test]
 fn a_scenario_written_by_itself_is_read_again() {
-    for Shipped { name, .. } in SHIPPED {
+    for ShippedScenario { name, .. } in SHIPPED {
         let scenario = shipped(name).unwrap();
         let text = toml::to_string(&scenario).unwrap();
         let again = read(&ScenarioSource { name: name.to_owned(), text }, &[]).unwrap();
@@ -217,7 +217,7 @@ fn the_documentation_has_every_key() {
     for key in keys {
         assert!(page.contains(&format!("| `{key}` |")), "docs/loadtest.md has no row for {key}");
     }
-    for Shipped { name, .. } in SHIPPED {
+    for ShippedScenario { name, .. } in SHIPPED {
         assert!(page.contains(&format!("| `{name}` |")), "docs/loadtest.md has no row for {name}");
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     history::Verdict,
     measure::{Count, Op},
     report::{LatencySums, Report, Sums},
-    suggest::instead,
+    suggest::suggestion,
 };
 use std::{collections::BTreeMap, fmt, str::FromStr};
 use strum::VariantNames;
@@ -251,7 +251,7 @@ impl FromStr for ThresholdMetric {
             let known = Count::ALL.iter().map(|count| count.name());
             let known = known.chain(TruthCount::VARIANTS.iter().copied());
             let known = known.chain(["errors", "closes", "delivery.p99", "ack.p99", "rate(sent)"]);
-            format!("there is no metric {text:?}; {}", instead(text, known))
+            format!("there is no metric {text:?}; {}", suggestion(text, known))
         })
     }
 }
@@ -260,7 +260,7 @@ impl FromStr for ThresholdMetric {
 fn split(of: &str, stat: &str) -> Result<ThresholdMetric, String> {
     if let Some(op) = Op::ALL.iter().copied().find(|op| op.name() == of) {
         return stat.parse().map(|stat| ThresholdMetric::Latency(op, stat)).map_err(|_| {
-            format!("{of} has no {stat:?}; {}", instead(stat, Stat::VARIANTS.iter().copied()))
+            format!("{of} has no {stat:?}; {}", suggestion(stat, Stat::VARIANTS.iter().copied()))
         });
     }
     if let Some(what) = stat.parse().ok().filter(|_| !of.is_empty()) {
@@ -268,7 +268,7 @@ fn split(of: &str, stat: &str) -> Result<ThresholdMetric, String> {
     }
     if stat.parse::<Stat>().is_ok() {
         let known = Op::ALL.iter().map(|op| op.name());
-        return Err(format!("there is no latency called {of:?}; {}", instead(of, known)));
+        return Err(format!("there is no latency called {of:?}; {}", suggestion(of, known)));
     }
     Err(format!(
         "there is no metric {of}.{stat}; latencies are written like delivery.p99, and \
@@ -285,7 +285,7 @@ fn count(text: &str) -> Result<Count, String> {
     let found = Count::ALL.iter().copied().find(|count| count.name() == text);
     found.ok_or_else(|| {
         let known = Count::ALL.iter().map(|count| count.name());
-        format!("there is no count called {text:?}; {}", instead(text, known))
+        format!("there is no count called {text:?}; {}", suggestion(text, known))
     })
 }
 

@@ -35,7 +35,7 @@ pub enum Comparator {
 /// Why a text is no threshold, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct NoThreshold(String);
+pub struct ThresholdError(String);
 
 /// What is demanded of every run, unless its scenario says something else of the same.
 const ALWAYS: [&str; 8] = [
@@ -132,9 +132,9 @@ impl Comparator {
 }
 
 impl FromStr for Threshold {
-    type Err = NoThreshold;
+    type Err = ThresholdError;
 
-    fn from_str(text: &str) -> Result<Self, NoThreshold> {
+    fn from_str(text: &str) -> Result<Self, ThresholdError> {
         let text = text.trim();
         let (phase, rest) = match text.strip_prefix("phase(") {
             None => (None, text),
@@ -149,7 +149,7 @@ impl FromStr for Threshold {
                 delivery.p99<250ms or lost==0")
         };
         let (metric, comparison, bound) = Comparator::split(rest).ok_or_else(shape)?;
-        let metric: ThresholdMetric = metric.trim().parse().map_err(NoThreshold)?;
+        let metric: ThresholdMetric = metric.trim().parse().map_err(ThresholdError)?;
         if phase.is_some() && !metric.is_of_phases() {
             return Err(no(format!("{metric} is known only for the whole run: omit the phase")));
         }
@@ -158,7 +158,7 @@ impl FromStr for Threshold {
         let (number, unit) = bound.split_at(digits);
         let number = number.parse().ok().filter(|number: &f64| number.is_finite());
         let bound = number.ok_or_else(shape)?;
-        let unit = metric.quantity().unit(unit.trim()).map_err(NoThreshold)?;
+        let unit = metric.quantity().unit(unit.trim()).map_err(ThresholdError)?;
         Ok(Self { phase, metric, comparison, bound, unit })
     }
 }
@@ -179,8 +179,8 @@ impl fmt::Display for Comparator {
     }
 }
 
-fn no(why: impl Into<String>) -> NoThreshold {
-    NoThreshold(why.into())
+fn no(why: impl Into<String>) -> ThresholdError {
+    ThresholdError(why.into())
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use cluster::{Cluster, ClusterOptions};
 use loadtest::{
     engine::{self, RunOptions},
     measure::Op,
-    prepare::{AdminCredentials, LoadTarget, Preparation, Prepared, prepare},
+    prepare::{AdminCredentials, LoadTarget, Preparation, PreparedCast, prepare},
     report::{LatencySums, Report, RunOutcome},
     scenario::Scenario,
 };
@@ -122,7 +122,7 @@ async fn run(cluster: &Cluster, name: &str, load: &str, plan: FaultPlan) -> Repo
     let server = cluster.balancer().address();
     let target = LoadTarget { url: format!("http://{server}"), admin };
     let preparing = Preparation { scenario: &scenario, target: &target, run: name, accounts: None };
-    let Prepared { cast, .. } = prepare(preparing, &|_| {}).await.unwrap();
+    let PreparedCast { cast, .. } = prepare(preparing, &|_| {}).await.unwrap();
     let proxy = Proxy::before(server, plan).await;
     let mut options = RunOptions::new(scenario, cast, proxy.url(), name);
     // Who is never let in shall not be waited for long.

@@ -5,7 +5,7 @@ use crate::harness::{System, unique, until_eq};
 use loadtest::{
     cast::{Cast, CastMember},
     prepare::{
-        AdminCredentials, LoadTarget, Preparation, PrepareError, Prepared, clean_up, prepare,
+        AdminCredentials, LoadTarget, Preparation, PrepareError, PreparedCast, clean_up, prepare,
         remove_saved,
     },
     scenario::Scenario,
@@ -52,7 +52,7 @@ async fn made(
     scenario: &Scenario,
     run: &str,
     accounts: Option<&Path>,
-) -> Result<Prepared, PrepareError> {
+) -> Result<PreparedCast, PrepareError> {
     prepare(Preparation { scenario, target, run, accounts }, &|_| {}).await
 }
 
@@ -85,7 +85,7 @@ async fn a_cast_is_made_in_bulk_and_taken_away(t: System) {
     let target = target(&t, Some(t.admin_password()));
     let (run, scenario) = (run_name("bulk"), scenario(8));
     let prepared = made(&target, &scenario, &run, None).await.unwrap();
-    let Prepared { cast, prefix } = &prepared;
+    let PreparedCast { cast, prefix } = &prepared;
     assert_eq!(*prefix, format!("lt-{run}-"));
     assert_eq!(cast.people[7].username, format!("lt-{run}-7"));
     let (group, private, room) = (ChatType::Group, ChatType::Private, ChatType::Room);

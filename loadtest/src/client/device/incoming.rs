@@ -13,7 +13,7 @@ use crate::{
         order::DeviceState,
         stamp::{key, number_in},
     },
-    history::{ReportedEvent, What},
+    history::{ReportedContent, ReportedEvent},
     measure::{Count, Op},
     recorder::Counters,
 };
@@ -56,7 +56,7 @@ impl ConnectedDevice<'_> {
         self.heartbeat = heartbeat;
         self.ready = Some(now);
         self.free_since = now;
-        self.device.log.here();
+        self.device.log.on_connected();
         counters.connected();
         if !self.resuming {
             counters.time(Op::Connect, micros(now, self.due));
@@ -252,10 +252,10 @@ impl ConnectedDevice<'_> {
             CommandKind::Send => {
                 self.device.commands.own(chat, message);
                 let sender = self.device.spec.account.id;
-                What::Message { id: message, sender, key: &key, text }
+                ReportedContent::Message { id: message, sender, key: &key, text }
             }
-            CommandKind::Edit(id) => What::Edited { id, text },
-            CommandKind::Delete(id) => What::Deleted { id },
+            CommandKind::Edit(id) => ReportedContent::Edited { id, text },
+            CommandKind::Delete(id) => ReportedContent::Deleted { id },
         };
         self.device.worker.ledger.acked(&ReportedEvent { chat, seq, what });
         if !dialect::shows_own(self.device.dialect()) {

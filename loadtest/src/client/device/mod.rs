@@ -18,7 +18,7 @@ use super::{
 use crate::{history::Log, measure::Count, scenario::ClientDialect};
 use connected::ConnectedDevice;
 use memory::{Commands, DeviceChats};
-use open::NotOpen;
+use open::OpenError;
 use platform::backoff::Backoff;
 use protocol::{
     close::{Close, Retry},
@@ -139,14 +139,14 @@ impl Device {
                     self.ended(&end, ready.is_some());
                     self.back(end, held, &mut backoff)
                 }
-                Err(NotOpen::Left) => None,
-                Err(NotOpen::NoToken(error)) => {
+                Err(OpenError::Left) => None,
+                Err(OpenError::NoToken(error)) => {
                     self.worker.shard.lock().error(&error.kind());
                     let pause = backoff.pause(self.chance.random());
                     let pause = error.retry_after().unwrap_or_default() + pause;
                     (!error.is_final()).then(|| Instant::now() + pause)
                 }
-                Err(NotOpen::Failed(error)) => {
+                Err(OpenError::Failed(error)) => {
                     self.worker.shard.lock().error(&error.to_string());
                     Some(Instant::now() + backoff.pause(self.chance.random()))
                 }

@@ -12,7 +12,7 @@ mod samples;
 
 use super::Stamp;
 use crate::{
-    history::{ReportedEvent, What},
+    history::{ReportedContent, ReportedEvent},
     scenario::ClientDialect,
 };
 use protocol::{
@@ -178,9 +178,9 @@ impl Observation {
     /// Of a dialect with places.
     pub fn numbered(run: &str, event: ChatEvent) -> Self {
         let (message, text) = match ReportedEvent::from(&event).what {
-            What::Message { id, text, .. } => (Some(id), Some(text)),
-            What::Edited { text, .. } => (None, Some(text)),
-            What::Deleted { .. } | What::Other => (None, None),
+            ReportedContent::Message { id, text, .. } => (Some(id), Some(text)),
+            ReportedContent::Edited { text, .. } => (None, Some(text)),
+            ReportedContent::Deleted { .. } | ReportedContent::Other => (None, None),
         };
         let stamp = text.and_then(|text| Stamp::of(run, text));
         Self { chat: event.chat_id, message, stamp, what: Content::Numbered(Box::new(event)) }

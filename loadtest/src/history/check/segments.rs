@@ -21,7 +21,7 @@ pub(super) struct Sum {
 
 /// Why a place that did not arrive may be missing.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Missing {
+enum HoleCause {
     Lost,
     /// Something newer of the same message arrived, or was due.
     Superseded,
@@ -65,8 +65,8 @@ pub(super) fn check(
         let known = course.between(hole.from - 1, hole.to);
         for &seq in known {
             match judge.missing(seq, hole) {
-                Missing::Lost => judge.tell_lost(seq, hole, end, findings),
-                Missing::Superseded => {
+                HoleCause::Lost => judge.tell_lost(seq, hole, end, findings),
+                HoleCause::Superseded => {
                     sum.expected -= 1;
                     sum.skipped += u64::from(hole.live);
                 }
@@ -94,18 +94,18 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    fn missing(&self, seq: i64, hole: &Hole) -> Missing {
+    fn missing(&self, seq: i64, hole: &Hole) -> HoleCause {
         let superseded = match self.course.role(seq) {
             // A message that is gone need not be shown to whoever was not there.
             EventRole::Creation => self.course.fate(seq).gone && !hole.live,
-            EventRole::Change(id) => self.knows_better(id, seq),
+            EventRole::Change(id) => self.has_newer_state(id, seq),
             EventRole::Other => false,
         };
-        if superseded { Missing::Superseded } else { Missing::Lost }
+        if superseded { HoleCause::Superseded } else { HoleCause::Lost }
     }
 
     /// Whether the device had, or was due, a newer state of the message than the change at this place.
-    fn knows_better(&self, id: i64, seq: i64) -> bool {
+    fn has_newer_state(&self, id: i64, seq: i64) -> bool {
         let fate = self.course.fate(id);
         if fate.last > seq {
             // The later change is judged at its own place.

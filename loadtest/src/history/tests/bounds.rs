@@ -65,7 +65,7 @@ fn processes_that_heard_different_contents_are_told_so() {
 
 #[test]
 fn a_process_that_knew_the_latest_state_first_is_understood() {
-    let late = What::Message { id: Seq(1), sender: UserId(3), key: "one", text: "new" };
+    let late = ReportedContent::Message { id: Seq(1), sender: UserId(3), key: "one", text: "new" };
     let late = ReportedEvent { what: late, ..message(1, "") };
     let ledger = Ledger::new(LedgerLimits::default());
     let mut log = ledger.log("two".to_owned());

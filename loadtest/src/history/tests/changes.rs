@@ -25,11 +25,12 @@ fn a_catch_up_shows_the_latest_state_only() {
         log.watch(CHAT, Seq::ZERO);
         log.away();
         log.catching_up();
-        let ReportedEvent { what: What::Message { id, sender, key, .. }, .. } = message(1, "one")
+        let ReportedEvent { what: ReportedContent::Message { id, sender, key, .. }, .. } =
+            message(1, "one")
         else {
             panic!("a message")
         };
-        let what = What::Message { id, sender, key, text: "new" };
+        let what = ReportedContent::Message { id, sender, key, text: "new" };
         assert!(!log.on_event(&ReportedEvent { what, ..message(1, "") }), "not for the fast path");
         log.on_event(&message(2, "two"));
         log.caught_up(CHAT, Seq(4));

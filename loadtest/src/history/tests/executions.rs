@@ -53,7 +53,10 @@ fn judge(server: &Server, sent: &[Vec<Step>]) -> Verdict {
     stored.chat(CHAT, Seq::ZERO);
     for (id, row) in server.messages.iter().filter(|(_, row)| !row.gone) {
         let key = format!("key {id}");
-        stored.add(CHAT, &Kept { id: Seq(*id), sender: UserId(3), key: &key, text: &row.text });
+        stored.add(
+            CHAT,
+            &HistoryMessage { id: Seq(*id), sender: UserId(3), key: &key, text: &row.text },
+        );
     }
     record.check(&stored)
 }

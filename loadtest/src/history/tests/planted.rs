@@ -108,7 +108,8 @@ fn another_content_everywhere() {
 #[test]
 fn another_sender() {
     let mut second = all();
-    let what = What::Message { id: Seq(3), sender: UserId(4), key: "three", text: "three" };
+    let what =
+        ReportedContent::Message { id: Seq(3), sender: UserId(4), key: "three", text: "three" };
     second[2] = ReportedEvent { chat: CHAT, seq: Seq(3), what };
     assert_eq!(faults(&verdict_on(&second)), [0, 0, 0, 1, 0, 0]);
 }

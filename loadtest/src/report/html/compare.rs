@@ -75,7 +75,7 @@ fn groups(both: [&Report; 2]) -> Vec<Group> {
     for (op, name) in OPS {
         let p50 = |point: &Point| Some(point.latencies.get(&op)?.p50);
         let p99 = |point: &Point| Some(point.latencies.get(&op)?.p99);
-        let chart = over(both, &[("p50", 0, &p50), ("p99", 2, &p99)]);
+        let chart = over_time(both, &[("p50", 0, &p50), ("p99", 2, &p99)]);
         latency.push(Chart {
             title: format!("{name} latency"),
             unit: FigureUnit::Millis,
@@ -99,21 +99,21 @@ fn groups(both: [&Report; 2]) -> Vec<Group> {
         Chart {
             title: "Deliveries".to_owned(),
             unit: FigureUnit::PerSecond,
-            ..over(both, &[("delivered", 0, &rate(Count::Delivered))])
+            ..over_time(both, &[("delivered", 0, &rate(Count::Delivered))])
         },
         Chart {
             title: "Messages".to_owned(),
             unit: FigureUnit::PerSecond,
-            ..over(both, &[("acknowledged", 1, &rate(Count::Acked))])
+            ..over_time(both, &[("acknowledged", 1, &rate(Count::Acked))])
         },
         Chart {
             title: "Connections".to_owned(),
-            ..over(both, &[("connections", 1, &connections)])
+            ..over_time(both, &[("connections", 1, &connections)])
         },
         Chart {
             title: "CPU of all servers".to_owned(),
             unit: FigureUnit::Cores,
-            ..over(both, &[("cores", 4, &cpu)])
+            ..over_time(both, &[("cores", 4, &cpu)])
         },
     ];
     latency.retain(|chart| !chart.is_empty());
@@ -124,7 +124,7 @@ fn groups(both: [&Report; 2]) -> Vec<Group> {
 }
 
 /// Both runs over time, at the places of the longer one.
-fn over(both: [&Report; 2], picks: &[Pick<'_>]) -> Chart {
+fn over_time(both: [&Report; 2], picks: &[Pick<'_>]) -> Chart {
     let longer = both.into_iter().max_by_key(|report| report.series.len());
     let places: Vec<f64> =
         longer.into_iter().flat_map(|report| &report.series).map(|point| point.at).collect();

@@ -138,7 +138,7 @@ fn is_power(value: f64) -> bool {
 }
 
 /// How far to the right a value stands.
-pub fn along(scale: Scale, value: f64) -> f64 {
+pub fn pixel_of(scale: Scale, value: f64) -> f64 {
     LEFT + scale.place(value) * (RIGHT - LEFT)
 }
 

@@ -105,7 +105,7 @@ fn tiles(report: &Report) -> String {
 }
 
 /// Beside the truth, where there is room: the thresholds, and what it cost.
-pub fn judged(report: &Report) -> String {
+pub fn thresholds_and_cost(report: &Report) -> String {
     format!(
         "<div class=\"sides\">{}<div>{}{}</div></div>\n",
         truth(&report.truth),

@@ -3,7 +3,7 @@
 
 use crate::harness::{Device, System, User, want, within};
 use futures_util::future::join_all;
-use loadtest::history::{Kept, Ledger, LedgerLimits, StoredChats, Verdict};
+use loadtest::history::{HistoryMessage, Ledger, LedgerLimits, StoredChats, Verdict};
 use protocol::id::{ChatId, Seq};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::{
@@ -151,7 +151,7 @@ impl Crowd {
             stored.chat(*chat, Seq::ZERO);
             for said in messages {
                 let (id, sender, key, text) = (said.id, said.sender, &said.key, &said.text);
-                stored.add(*chat, &Kept { id, sender, key, text });
+                stored.add(*chat, &HistoryMessage { id, sender, key, text });
             }
         }
         self.ledger.record().check(&stored)
