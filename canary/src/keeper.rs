@@ -175,11 +175,11 @@ impl AccountKeeper {
         match make_chat(&self.rest, &self.sender, &self.listener).await {
             Ok(chat) => {
                 self.old_chat = Some(std::mem::replace(&mut self.chat, chat));
-                tracing::info!(chat.id = %chat, "goes on in a new chat");
+                tracing::info!(chat.id = %chat, "the canary continues in a new chat");
                 true
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot make a new chat");
+                tracing::warn!(%error, "cannot create a new chat");
                 false
             }
         }

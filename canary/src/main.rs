@@ -78,7 +78,7 @@ async fn run(
 }
 
 /// Ready means that it watches: a round has begun. How the rounds go is for the metrics to say;
-/// restarting the canary because a gateway is unwell would only hide that.
+/// restarting the canary because a gateway is unhealthy would only hide that.
 fn ready(begun: &Arc<AtomicBool>, lifecycle: &Lifecycle) -> Ready {
     let (begun, lifecycle) = (Arc::clone(begun), lifecycle.clone());
     Arc::new(move || {

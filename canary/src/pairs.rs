@@ -55,7 +55,7 @@ impl ConnectionPairs {
                 let sender = self.connect(*at, authority, CanaryAccount::Sender);
                 let listener = self.connect(*at, authority, CanaryAccount::Listener);
                 self.pairs.insert(*at, ConnectionPair { sender, listener });
-                tracing::info!(gateway = %at, "a gateway came");
+                tracing::info!(gateway = %at, "a gateway appeared");
             }
         }
         left

@@ -49,7 +49,7 @@ impl HealthReport {
     pub fn trouble(&mut self, gateway: SocketAddr, why: &str) {
         let before = self.gateways.insert(gateway, GatewayHealth::Unwell(0));
         if !matches!(before, Some(GatewayHealth::Unwell(_))) {
-            tracing::warn!(%gateway, why, "a gateway is unwell");
+            tracing::warn!(%gateway, why, "a gateway is unhealthy");
         }
     }
 
@@ -67,7 +67,7 @@ impl HealthReport {
             _ => GatewayHealth::Well,
         };
         if before != Some(&GatewayHealth::Well) && after == GatewayHealth::Well {
-            tracing::info!(%gateway, "a gateway is well");
+            tracing::info!(%gateway, "a gateway is healthy");
         }
         self.gateways.insert(gateway, after);
     }

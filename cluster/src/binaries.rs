@@ -80,7 +80,7 @@ fn build(programs: &[&str]) -> Result<PathBuf> {
         folder = folder.parent().context("no folder")?;
     }
     let (Some(target), Some(profile)) = (folder.parent(), folder.file_name()) else {
-        bail!("{} is not in a target folder", own.display());
+        bail!("{} is not in a Cargo target folder", own.display());
     };
     // The one in the search path: it chooses the toolchain, as it did for us.
     let mut cargo = Command::new("cargo");

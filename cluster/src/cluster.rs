@@ -85,7 +85,7 @@ impl Cluster {
         let cpus = options.cpus;
         let scratch = Scratch::new("cluster")?;
         let logs = options.logs.unwrap_or_else(|| scratch.path().join("logs"));
-        fs::create_dir_all(&logs).with_context(|| format!("cannot make {}", logs.display()))?;
+        fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
         let logs = fs::canonicalize(logs)?;
         let (redis, postgres) = tokio::try_join!(
             Redis::start_in(Some(&logs), cpus.others),

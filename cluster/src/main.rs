@@ -64,7 +64,7 @@ async fn run(args: Args) -> Result<()> {
     if let Err(error) = TcpListener::bind(("127.0.0.1", args.port)) {
         bail!("port {}: {error}. Choose another port with PORT=", args.port);
     }
-    let folder = args.state.parent().context("--state names no file")?;
+    let folder = args.state.parent().context("--state must name a file in a folder")?;
     let logs = folder.join("logs");
     remove(&args.state)?;
     if logs.exists() {

@@ -196,11 +196,11 @@ async fn takes_connections(process: &Process, data: &Path) -> Result<()> {
     let pid = pid.as_str();
     process
         .wait_until(START, || async move {
-            let text = fs::read_to_string(data.join("postmaster.pid")).context("no lock file")?;
+            let text = fs::read_to_string(data.join("postmaster.pid")).context("PostgreSQL has no lock file")?;
             let lines: Vec<&str> = text.lines().map(str::trim).collect();
             match (lines.first(), lines.get(7)) {
                 (Some(&owner), Some(&"ready")) if owner == pid => Ok(()),
-                (_, state) => bail!("its state is {state:?}"),
+                (_, state) => bail!("PostgreSQL is in the state {state:?}"),
             }
         })
         .await

@@ -133,7 +133,7 @@ impl Process {
         self.wait_until(timeout, || async move {
             let answer = get(admin, path).await?;
             if !answer.starts_with("HTTP/1.1 200") {
-                bail!("{path} says {:?}", answer.lines().next().unwrap_or_default());
+                bail!("{path} answered {:?}", answer.lines().next().unwrap_or_default());
             }
             Ok(())
         })

@@ -28,7 +28,7 @@ impl Scratch {
         let folder = tempfile::Builder::new()
             .prefix(&format!("switchboard-{name}-"))
             .tempdir()
-            .context("cannot make a temporary folder")?;
+            .context("cannot create a temporary folder")?;
         let sweeper = Command::new("sh")
             .args(["-c", SWEEPER, "sweeper"])
             .arg(folder.path())
@@ -49,7 +49,7 @@ impl Scratch {
     /// Gives the folder to the user that a server in it runs as.
     pub(crate) fn give_to(&self, user: Option<ChildUser>) -> Result<()> {
         if let Some(user) = user {
-            chown(self.path(), Some(user.uid), Some(user.gid)).context("cannot chown a folder")?;
+            chown(self.path(), Some(user.uid), Some(user.gid)).context("cannot change the owner of a folder")?;
         }
         Ok(())
     }

@@ -39,7 +39,7 @@ impl Project {
         let (text, mut variables) = substitute_defaults(&text)?;
         let mut whole: Value = serde_yaml_ng::from_str(&text)?;
         whole.apply_merge()?;
-        let services = whole.get("services").and_then(Value::as_mapping).context("no services")?;
+        let services = whole.get("services").and_then(Value::as_mapping).context("the file has no services")?;
         let services: BTreeMap<String, Service> = services
             .iter()
             .filter_map(|(name, service)| Some((name.as_str()?.into(), Service(service.clone()))))
@@ -119,7 +119,7 @@ fn substitute_defaults(text: &str) -> anyhow::Result<(String, BTreeMap<String, O
     let (mut done, mut names) = (String::new(), BTreeMap::new());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
-        let (inner, after) = after.split_once('}').context("a ${ without a }")?;
+        let (inner, after) = after.split_once('}').context("a ${ is not closed")?;
         let (name, default) =
             inner.split_once(":-").with_context(|| format!("${{{inner}}} has no default"))?;
         names.insert(name.to_owned(), Some(default.to_owned()));

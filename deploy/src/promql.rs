@@ -45,7 +45,7 @@ pub fn uses(expr: &str) -> anyhow::Result<Vec<SeriesUse>> {
     let Ok(_) = walk_expr(&mut found, &parse(expr)?);
     let named = |(selector, over): (VectorSelector, _)| match selector.name {
         Some(series) => Ok(SeriesUse { series, matchers: selector.matchers.matchers, over }),
-        None => Err(anyhow::anyhow!("a selector without a name: {selector}")),
+        None => Err(anyhow::anyhow!("a selector has no metric name: {selector}")),
     };
     found.0.into_iter().map(named).collect()
 }

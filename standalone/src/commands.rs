@@ -39,7 +39,7 @@ pub async fn backup(settings: &StandaloneSettings, file: &Path) -> anyhow::Resul
     let db = open(settings).await?;
     let mut private = OpenOptions::new();
     private.write(true).create_new(true).mode(0o600);
-    private.open(file).with_context(|| format!("cannot make {file:?}"))?;
+    private.open(file).with_context(|| format!("cannot create {file:?}"))?;
     let copied = async {
         db.copy_to(file).await.context("cannot copy the database")?;
         let copy = connect(file).await?;
@@ -63,7 +63,7 @@ async fn open(settings: &StandaloneSettings) -> anyhow::Result<Db> {
     let file = settings.data.join(DATABASE);
     ensure!(
         file.exists(),
-        "there is no database in {:?}: start switchboard there once, or name another --data",
+        "there is no database in {:?}: start switchboard there once, or choose another --data",
         settings.data
     );
     let db = connect(&file).await?;

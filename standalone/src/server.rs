@@ -59,7 +59,7 @@ fn take_data_folder(data: &Path) -> Result<File, WrongSetting> {
     let wrong = |why: String| WrongSetting(format!("DATA: {why}"));
     let mut folder = DirBuilder::new();
     let made = folder.recursive(true).mode(0o700).create(data);
-    made.map_err(|error| wrong(format!("cannot make {data:?}: {error}")))?;
+    made.map_err(|error| wrong(format!("cannot create {data:?}: {error}")))?;
     let file = File::create(data.join("lock"))
         .map_err(|error| wrong(format!("cannot write to {data:?}: {error}")))?;
     file.try_lock().map_err(|_| {

@@ -126,7 +126,7 @@ async fn bench(args: Args) -> Result<()> {
 
 fn write(book: &Book) -> Result<()> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bench");
-    fs::create_dir_all(&folder).context("cannot make target/bench")?;
+    fs::create_dir_all(&folder).context("cannot create target/bench")?;
     fs::write(folder.join("table.md"), book.markdown())?;
     fs::write(folder.join("table.json"), serde_json::to_string_pretty(&book.json())?)?;
     Ok(())

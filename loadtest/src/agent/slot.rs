@@ -52,7 +52,7 @@ impl Slot {
                 () = tokio::time::sleep_until(until) => {}
             }
             if run.lease_ends() <= until {
-                tracing::warn!(run.name, "the coordinator has vanished: its run ends here");
+                tracing::warn!(run.name, "the coordinator has disappeared; its run was ended");
                 break;
             }
         }

@@ -49,7 +49,7 @@ fn direct(count: usize, people: usize) -> Result<Vec<DealtChat>, String> {
     let pairs = people * people.saturating_sub(1) / 2;
     if count > pairs {
         return Err(format!(
-            "{people} accounts have {pairs} pairs; {count} direct chats need more"
+            "{people} accounts form {pairs} pairs, too few for {count} direct chats"
         ));
     }
     let of_distance = |distance: usize| {

@@ -19,7 +19,7 @@ pub(super) enum WireError {
     Connect(std::io::ErrorKind),
     #[error("handshake: status {0}")]
     Status(u16),
-    #[error("handshake: no WebSocket's answer")]
+    #[error("handshake: the answer does not accept a WebSocket")]
     NotAWebSocket,
     #[error("socket: {0}")]
     Io(std::io::ErrorKind),
