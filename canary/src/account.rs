@@ -1,7 +1,7 @@
 //! The canary's two accounts: signing one in, registering it when it is missing, renewing its tokens.
 //! When to do that is the keeper's business.
 
-use crate::rest::{Fault, Grant, Rest};
+use crate::rest::{PublicApi, RequestError, TokenGrant};
 use platform::settings::Secret;
 use protocol::id::UserId;
 use std::{fmt, time::Duration};
@@ -27,7 +27,7 @@ impl CanaryAccount {
 
 /// A token, and the session it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pass {
+pub struct AccessPass {
     pub token: Secret,
     /// Counts how often the account was signed in; renewing keeps the session.
     pub session: u64,
@@ -37,7 +37,7 @@ pub struct Pass {
 #[derive(Debug, PartialEq, Eq)]
 pub enum SignInError {
     Wrong(WrongPassword),
-    Fault(Fault),
+    Fault(RequestError),
 }
 
 /// The account exists and has another password: nothing that waiting helps with.
@@ -45,18 +45,18 @@ pub enum SignInError {
 pub struct WrongPassword(CanaryAccount);
 
 /// One account's session.
-pub struct Session {
+pub struct AccountSession {
     account: CanaryAccount,
-    grant: Grant,
+    grant: TokenGrant,
     number: u64,
     /// The server has ended it: only signing in helps.
     over: bool,
 }
 
-impl Session {
+impl AccountSession {
     /// Signs the account in.
     pub async fn start(
-        rest: &Rest,
+        rest: &PublicApi,
         account: CanaryAccount,
         password: &Secret,
     ) -> Result<Self, SignInError> {
@@ -64,8 +64,8 @@ impl Session {
         Ok(Self { account, grant, number: 1, over: false })
     }
 
-    pub fn pass(&self) -> Pass {
-        Pass { token: self.grant.access_token.clone(), session: self.number }
+    pub fn pass(&self) -> AccessPass {
+        AccessPass { token: self.grant.access_token.clone(), session: self.number }
     }
 
     pub fn token(&self) -> &Secret {
@@ -89,14 +89,14 @@ impl Session {
     }
 
     /// Fresh tokens: of the same session, or of a new one where that has ended.
-    pub async fn renew(&mut self, rest: &Rest, password: &Secret) -> Result<(), SignInError> {
+    pub async fn renew(&mut self, rest: &PublicApi, password: &Secret) -> Result<(), SignInError> {
         if !self.over {
             match rest.renew(&self.grant.refresh_token).await {
                 Ok(grant) => {
                     self.grant = grant;
                     return Ok(());
                 }
-                Err(Fault::Refused(..)) => self.over = true,
+                Err(RequestError::Refused(..)) => self.over = true,
                 Err(fault) => return Err(SignInError::Fault(fault)),
             }
         }
@@ -110,12 +110,12 @@ impl Session {
 
 /// Signs in, and registers before when there is no such account yet.
 async fn sign_in(
-    rest: &Rest,
+    rest: &PublicApi,
     account: CanaryAccount,
     password: &Secret,
-) -> Result<Grant, SignInError> {
+) -> Result<TokenGrant, SignInError> {
     let username = account.username();
-    let refused = |fault: &Fault| fault.is("invalid_credentials");
+    let refused = |fault: &RequestError| fault.is("invalid_credentials");
     // The answer does not tell a missing account from a wrong password; registering does.
     match rest.sign_in(username, password).await {
         Err(fault) if refused(&fault) => {}
@@ -132,8 +132,8 @@ async fn sign_in(
     }
 }
 
-impl From<Fault> for SignInError {
-    fn from(fault: Fault) -> Self {
+impl From<RequestError> for SignInError {
+    fn from(fault: RequestError) -> Self {
         Self::Fault(fault)
     }
 }

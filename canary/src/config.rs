@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// What watching needs.
 #[derive(Clone, Debug)]
-pub struct Config {
+pub struct CanaryConfig {
     /// Where to sign in.
     pub api: ServerUrl,
     /// Each name stands for all of its addresses.
@@ -37,7 +37,7 @@ pub struct Config {
     pub good_rounds: u32,
 }
 
-impl Config {
+impl CanaryConfig {
     /// The defaults, for these servers.
     pub fn new(api: ServerUrl, gateways: Vec<ServerUrl>, password: Secret) -> Self {
         Self {

@@ -3,7 +3,7 @@
 //! is decided in [`crate::watch`].
 
 use crate::{
-    account::{CanaryAccount, Pass},
+    account::{AccessPass, CanaryAccount},
     keeper::{Complaint, Credentials},
     resume::{CanaryEvent, ResumeState, retry},
 };
@@ -35,13 +35,13 @@ const AT_ONCE: Duration = Duration::from_millis(100);
 /// The largest frame taken: `ready` with 200 chats has about 60 KiB.
 const MAX_FRAME_BYTES: usize = 1 << 20;
 
-/// Names one [`Connection`], so that what an old one told is not taken for a new one's.
-pub type Number = u64;
+/// Names one [`CanaryConnection`], so that what an old one told is not taken for a new one's.
+pub type ConnectionNumber = u64;
 
 /// A report of a connection, and when it happened.
 #[derive(Debug)]
 pub struct ConnectionReport {
-    pub number: Number,
+    pub number: ConnectionNumber,
     pub at: Instant,
     pub what: ConnectionEvent,
 }
@@ -56,8 +56,8 @@ pub enum ConnectionEvent {
 }
 
 /// What a connection is and whom it talks to.
-pub struct Connection {
-    pub number: Number,
+pub struct CanaryConnection {
+    pub number: ConnectionNumber,
     pub address: SocketAddr,
     /// Host and port as the `Host` header has them.
     pub authority: String,
@@ -70,10 +70,10 @@ pub struct Connection {
     pub resume: ResumeState,
 }
 
-type Socket = WebSocketStream<TcpStream>;
+type ClientSocket = WebSocketStream<TcpStream>;
 
 /// Why a connection ended, and when to open the next one.
-enum End {
+enum ConnectionEnd {
     /// Nobody wants it any more.
     Unwanted,
     Lost {
@@ -86,7 +86,7 @@ enum End {
     },
 }
 
-impl Connection {
+impl CanaryConnection {
     /// Keeps the connection until its orders end.
     pub async fn run(mut self) {
         let mut backoff = Backoff::of_client();
@@ -94,7 +94,7 @@ impl Connection {
             let opened = timeout(OPEN_TIMEOUT, self.open()).await;
             let (socket, pass, heartbeat) = match opened.unwrap_or_else(|_| Err(silent("answer"))) {
                 Ok(opened) => opened,
-                Err(End::Lost { why, retry }) => {
+                Err(ConnectionEnd::Lost { why, retry }) => {
                     count("failed");
                     self.tell(ConnectionEvent::Failed(why)).await;
                     self.complain(retry);
@@ -107,17 +107,17 @@ impl Connection {
             };
             count("ok");
             let since = Instant::now();
-            let end = self.talk(socket, pass, heartbeat).await;
+            let end = self.exchange_frames(socket, pass, heartbeat).await;
             if since.elapsed() > HELD {
                 backoff = Backoff::of_client();
             }
             let again_at = match end {
-                End::Unwanted => return,
-                End::Told { at } => {
+                ConnectionEnd::Unwanted => return,
+                ConnectionEnd::Told { at } => {
                     self.tell(ConnectionEvent::Ended("the gateway restarts".to_owned())).await;
                     at
                 }
-                End::Lost { why, retry } => {
+                ConnectionEnd::Lost { why, retry } => {
                     self.tell(ConnectionEvent::Ended(why)).await;
                     self.complain(retry);
                     let at_once = retry == Retry::Now && since.elapsed() > HELD;
@@ -136,7 +136,7 @@ impl Connection {
     }
 
     /// A socket that is ready, and told of.
-    async fn open(&mut self) -> Result<(Socket, Pass, Duration), End> {
+    async fn open(&mut self) -> Result<(ClientSocket, AccessPass, Duration), ConnectionEnd> {
         let tcp = TcpStream::connect(self.address).await.map_err(lost)?;
         tcp.set_nodelay(true).map_err(lost)?;
         let request = format!("ws://{}/gateway", self.authority).into_client_request();
@@ -166,7 +166,12 @@ impl Connection {
     }
 
     /// Frames both ways until the connection ends.
-    async fn talk(&mut self, mut socket: Socket, mut pass: Pass, heartbeat: Duration) -> End {
+    async fn exchange_frames(
+        &mut self,
+        mut socket: ClientSocket,
+        mut pass: AccessPass,
+        heartbeat: Duration,
+    ) -> ConnectionEnd {
         let (mut leave_at, mut silence) = (None, Instant::now() + 2 * heartbeat);
         loop {
             let result = tokio::select! {
@@ -190,30 +195,34 @@ impl Connection {
                     Some(frame) => say(&mut socket, &frame).await,
                     None => {
                         let _ = timeout(WRITE_TIMEOUT, socket.close(None)).await;
-                        return End::Unwanted;
+                        return ConnectionEnd::Unwanted;
                     }
                 },
                 Ok(()) = self.credentials.changed() => self.renew(&mut socket, &mut pass).await,
                 () = sleep_until(leave_at.unwrap_or(silence)), if leave_at.is_some() => {
                     let _ = timeout(WRITE_TIMEOUT, socket.close(None)).await;
-                    Err(End::Told { at: Instant::now() })
+                    Err(ConnectionEnd::Told { at: Instant::now() })
                 }
             };
             match (result, leave_at) {
                 (Ok(()), _) => {}
                 // Closed, as announced: back when it was said.
-                (Err(_), Some(at)) => return End::Told { at },
+                (Err(_), Some(at)) => return ConnectionEnd::Told { at },
                 (Err(end), None) => return end,
             }
         }
     }
 
     /// Shows a fresh token, or starts again where it belongs to another session.
-    async fn renew(&mut self, socket: &mut Socket, pass: &mut Pass) -> Result<(), End> {
+    async fn renew(
+        &mut self,
+        socket: &mut ClientSocket,
+        pass: &mut AccessPass,
+    ) -> Result<(), ConnectionEnd> {
         let fresh = self.credentials.borrow_and_update().pass(self.account).clone();
         if fresh.session != pass.session {
             let why = "another session".to_owned();
-            return Err(End::Lost { why, retry: Retry::Now });
+            return Err(ConnectionEnd::Lost { why, retry: Retry::Now });
         }
         if fresh == *pass {
             return Ok(());
@@ -258,27 +267,27 @@ fn count(result: &'static str) {
     metrics::counter!("canary_connects_total", "result" => result).increment(1);
 }
 
-fn lost(why: impl ToString) -> End {
-    End::Lost { why: why.to_string(), retry: Retry::Backoff }
+fn lost(why: impl ToString) -> ConnectionEnd {
+    ConnectionEnd::Lost { why: why.to_string(), retry: Retry::Backoff }
 }
 
-fn silent(what: &str) -> End {
+fn silent(what: &str) -> ConnectionEnd {
     lost(format!("no {what} in time"))
 }
 
-async fn say(socket: &mut Socket, frame: &ClientFrame) -> Result<(), End> {
+async fn say(socket: &mut ClientSocket, frame: &ClientFrame) -> Result<(), ConnectionEnd> {
     let text = serde_json::to_string(frame).map_err(lost)?;
     let sent = timeout(WRITE_TIMEOUT, socket.send(Message::text(text))).await;
     sent.map_err(|_| silent("progress in sending"))?.map_err(lost)
 }
 
 /// The next sign of life, with its frame if it is one that we know. Cancel-safe.
-async fn next(socket: &mut Socket) -> Result<Option<ServerFrame>, End> {
+async fn next(socket: &mut ClientSocket) -> Result<Option<ServerFrame>, ConnectionEnd> {
     match socket.next().await {
         Some(Ok(Message::Text(text))) => Ok(serde_json::from_str(&text).ok()),
         Some(Ok(Message::Close(Some(frame)))) => {
             let (code, reason) = (u16::from(frame.code), frame.reason.as_str());
-            Err(End::Lost {
+            Err(ConnectionEnd::Lost {
                 why: format!("closed with {code} {reason}"),
                 retry: retry(code, reason),
             })

@@ -2,9 +2,9 @@
 //! not run out, and the chat that the two meet in. Who connects and sends is in [`crate::watch`].
 
 use crate::{
-    account::{CanaryAccount, Pass, Session, SignInError, WrongPassword},
-    config::Config,
-    rest::{Fault, Listed, Rest},
+    account::{AccessPass, AccountSession, CanaryAccount, SignInError, WrongPassword},
+    config::CanaryConfig,
+    rest::{ListedChat, PublicApi, RequestError},
 };
 use platform::{backoff::Backoff, settings::Secret};
 use protocol::{
@@ -27,15 +27,15 @@ const GOODBYE: Duration = Duration::from_secs(3);
 /// The tokens, the user and the chat that connections and rounds use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credentials {
-    pub sender: Pass,
-    pub listener: Pass,
+    pub sender: AccessPass,
+    pub listener: AccessPass,
     /// Who sends, to know its messages by.
     pub sender_id: UserId,
     pub chat: ChatId,
 }
 
 impl Credentials {
-    pub fn pass(&self, account: CanaryAccount) -> &Pass {
+    pub fn pass(&self, account: CanaryAccount) -> &AccessPass {
         match account {
             CanaryAccount::Sender => &self.sender,
             CanaryAccount::Listener => &self.listener,
@@ -53,20 +53,20 @@ pub enum Complaint {
 }
 
 /// Keeps the credentials.
-pub struct Keeper {
-    config: Config,
-    rest: Rest,
-    sender: Session,
-    listener: Session,
+pub struct AccountKeeper {
+    config: CanaryConfig,
+    rest: PublicApi,
+    sender: AccountSession,
+    listener: AccountSession,
     chat: ChatId,
     /// Replaced; to be deleted when nothing of it is on its way any more.
     old_chat: Option<ChatId>,
 }
 
-impl Keeper {
+impl AccountKeeper {
     /// Signs both accounts in and makes the chat, however long the api takes to be there.
-    pub async fn start(config: Config) -> Result<Self, WrongPassword> {
-        let rest = Rest::new(&config.api);
+    pub async fn start(config: CanaryConfig) -> Result<Self, WrongPassword> {
+        let rest = PublicApi::new(&config.api);
         let mut backoff = Backoff::of_client();
         let mut told = false;
         loop {
@@ -175,11 +175,11 @@ impl Keeper {
         match make_chat(&self.rest, &self.sender, &self.listener).await {
             Ok(chat) => {
                 self.old_chat = Some(std::mem::replace(&mut self.chat, chat));
-                tracing::info!(chat.id = %chat, "goes on in a new chat");
+                tracing::info!(chat.id = %chat, "the canary continues in a new chat");
                 true
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot make a new chat");
+                tracing::warn!(%error, "cannot create a new chat");
                 false
             }
         }
@@ -194,7 +194,7 @@ impl Keeper {
             Vec::new()
         });
         let long_ago = Timestamp::now().0 - 2 * millis(self.config.chat_age);
-        let forgotten = |one: &Listed| {
+        let forgotten = |one: &ListedChat| {
             one.view.chat_type == ChatType::Group
                 && one.view.name == CHAT_NAME
                 && one.created_by == Some(self.sender.user_id())
@@ -220,16 +220,20 @@ impl Keeper {
 }
 
 async fn first_steps(
-    rest: &Rest,
+    rest: &PublicApi,
     password: &Secret,
-) -> Result<(Session, Session, ChatId), SignInError> {
-    let sender = Session::start(rest, CanaryAccount::Sender, password).await?;
-    let listener = Session::start(rest, CanaryAccount::Listener, password).await?;
+) -> Result<(AccountSession, AccountSession, ChatId), SignInError> {
+    let sender = AccountSession::start(rest, CanaryAccount::Sender, password).await?;
+    let listener = AccountSession::start(rest, CanaryAccount::Listener, password).await?;
     let chat = make_chat(rest, &sender, &listener).await?;
     Ok((sender, listener, chat))
 }
 
-async fn make_chat(rest: &Rest, sender: &Session, listener: &Session) -> Result<ChatId, Fault> {
+async fn make_chat(
+    rest: &PublicApi,
+    sender: &AccountSession,
+    listener: &AccountSession,
+) -> Result<ChatId, RequestError> {
     rest.make_group(sender.token(), CHAT_NAME, listener.user_id()).await
 }
 

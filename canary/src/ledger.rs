@@ -13,7 +13,7 @@
 //! - A typing signal must arrive before the next round begins. Nothing repairs one, so it is not
 //!   asked for where the connection that sent it or the one that should get it ended meanwhile.
 
-use crate::round::{Round, Verdict};
+use crate::round::{Round, RoundVerdict};
 use protocol::id::ChatId;
 use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 use tokio::time::Instant;
@@ -29,12 +29,12 @@ pub struct Rules {
 
 /// All open rounds, the newest last. Bounded by what the caller begins within twice the patience.
 #[derive(Debug)]
-pub struct Ledger {
+pub struct RoundLedger {
     rules: Rules,
     rounds: VecDeque<Round>,
 }
 
-impl Ledger {
+impl RoundLedger {
     pub fn new(rules: Rules) -> Self {
         Self { rules, rounds: VecDeque::new() }
     }
@@ -48,19 +48,19 @@ impl Ledger {
         from: SocketAddr,
         listeners: impl IntoIterator<Item = SocketAddr>,
         now: Instant,
-    ) -> Vec<Verdict> {
+    ) -> Vec<RoundVerdict> {
         let verdicts = self.rounds.back_mut().map(Round::end_signals);
         self.rounds.push_back(Round::new(id, chat, from, listeners, now));
         verdicts.unwrap_or_default()
     }
 
     /// The server has promised that the message will never be lost.
-    pub fn on_ack(&mut self, id: &str) -> Vec<Verdict> {
+    pub fn on_ack(&mut self, id: &str) -> Vec<RoundVerdict> {
         self.open(id).map(Round::on_ack).unwrap_or_default()
     }
 
     /// The server has refused the message for good.
-    pub fn on_refusal(&mut self, id: &str) -> Option<Verdict> {
+    pub fn on_refusal(&mut self, id: &str) -> Option<RoundVerdict> {
         self.open(id).map(Round::fail)
     }
 
@@ -83,19 +83,19 @@ impl Ledger {
     }
 
     /// The chat of a message that nobody has acknowledged or refused yet, and the gateway that sent it.
-    pub fn unacknowledged(&self, id: &str) -> Option<(ChatId, SocketAddr)> {
+    pub fn open_send(&self, id: &str) -> Option<(ChatId, SocketAddr)> {
         let mut open = self.rounds.iter().filter(|round| round.is_unacknowledged());
         open.find(|round| round.id == id).map(|round| (round.chat, round.from))
     }
 
     /// A message came to a listener.
-    pub fn on_message(&mut self, id: &str, at: SocketAddr, now: Instant) -> Vec<Verdict> {
+    pub fn on_message(&mut self, id: &str, at: SocketAddr, now: Instant) -> Vec<RoundVerdict> {
         let round = self.rounds.iter_mut().find(|round| round.id == id);
         round.map(|round| round.on_message(at, now, self.rules.late)).unwrap_or_default()
     }
 
     /// A typing signal came to a listener. It has no number: it is taken for the newest round's.
-    pub fn on_signal(&mut self, at: SocketAddr) -> Vec<Verdict> {
+    pub fn on_signal(&mut self, at: SocketAddr) -> Vec<RoundVerdict> {
         self.rounds.back_mut().map(|round| round.on_signal(at)).unwrap_or_default()
     }
 
@@ -110,12 +110,12 @@ impl Ledger {
     }
 
     /// Nothing more is expected at a listener: its gateway left, or cannot send what was missed.
-    pub fn excuse(&mut self, at: SocketAddr) -> Vec<Verdict> {
+    pub fn excuse(&mut self, at: SocketAddr) -> Vec<RoundVerdict> {
         self.rounds.iter_mut().filter_map(|round| round.excuse(at)).collect()
     }
 
     /// Judges what time has decided, and forgets rounds that are over. To be called now and then.
-    pub fn pass_time(&mut self, now: Instant) -> Vec<Verdict> {
+    pub fn pass_time(&mut self, now: Instant) -> Vec<RoundVerdict> {
         let patience = self.rules.patience;
         let verdicts = self.rounds.iter_mut().flat_map(|round| round.pass_time(now, patience));
         let verdicts = verdicts.collect();

@@ -7,8 +7,8 @@ pub mod connection;
 pub mod keeper;
 pub mod ledger;
 pub mod lookup;
-pub mod post;
-pub mod posts;
+pub mod pair;
+pub mod pairs;
 pub mod report;
 pub mod rest;
 pub mod resume;
@@ -17,8 +17,8 @@ pub mod settings;
 pub mod watch;
 
 use crate::{
-    config::Config,
-    keeper::Keeper,
+    config::CanaryConfig,
+    keeper::AccountKeeper,
     lookup::Gateways,
     watch::{Inputs, Watch},
 };
@@ -42,7 +42,12 @@ pub fn start_gauges() {
 }
 
 /// Watches until the lifecycle's soft stop. `begun` becomes true with the first round.
-pub fn start(config: Config, keeper: Keeper, lifecycle: &Lifecycle, begun: Arc<AtomicBool>) {
+pub fn start(
+    config: CanaryConfig,
+    keeper: AccountKeeper,
+    lifecycle: &Lifecycle,
+    begun: Arc<AtomicBool>,
+) {
     let (tell, credentials) = channel::channel(keeper.credentials());
     let (complaints, to_help) = mpsc::channel(MAX_COMPLAINTS);
     let (found, gateways) = channel::channel(Gateways::new());

@@ -1,7 +1,7 @@
 //! Where the gateways are: the addresses of their names, looked up again and again, because gateways
 //! come and go. It connects to none of them.
 
-use crate::config::Config;
+use crate::config::CanaryConfig;
 use platform::settings::ServerUrl;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,7 +17,7 @@ const LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
 pub type Gateways = BTreeMap<SocketAddr, String>;
 
 /// Looks the names up now and once in each interval, for as long as somebody wants to know.
-pub async fn run(config: Config, found: watch::Sender<Gateways>) {
+pub async fn run(config: CanaryConfig, found: watch::Sender<Gateways>) {
     let mut known = vec![BTreeSet::new(); config.gateways.len()];
     let mut every = tokio::time::interval(config.interval);
     let mut sampled = false;
@@ -26,11 +26,11 @@ pub async fn run(config: Config, found: watch::Sender<Gateways>) {
         for (target, known) in config.gateways.iter().zip(&mut known) {
             refresh(target, known).await;
         }
-        let all = together(&config.gateways, &known);
+        let all = merged(&config.gateways, &known);
         if sampled != (all.len() > config.max_gateways) {
             sampled = !sampled;
             let (found, watched) = (all.len(), all.len().min(config.max_gateways));
-            tracing::warn!(found, watched, "the number of gateways has crossed the most watched");
+            tracing::warn!(found, watched, "the number of gateways crossed the largest number that is watched");
         }
         let chosen = choose(&found.borrow(), all, config.max_gateways);
         found.send_if_modified(|before| {
@@ -69,7 +69,7 @@ fn one_family(addresses: impl Iterator<Item = SocketAddr>) -> BTreeSet<SocketAdd
 }
 
 /// Each address once, with the first name that led to it.
-fn together(targets: &[ServerUrl], known: &[BTreeSet<SocketAddr>]) -> Gateways {
+fn merged(targets: &[ServerUrl], known: &[BTreeSet<SocketAddr>]) -> Gateways {
     let mut all = Gateways::new();
     for (target, addresses) in targets.iter().zip(known) {
         for address in addresses {
@@ -123,7 +123,7 @@ mod tests {
             BTreeSet::from([address("10.0.0.1:1")]),
             BTreeSet::from([address("10.0.0.1:1"), address("10.0.0.2:1")]),
         ];
-        let all = together(&targets, &known);
+        let all = merged(&targets, &known);
         let expected = [("10.0.0.1:1", "a:1"), ("10.0.0.2:1", "b:1")];
         let expected = expected.map(|(at, name)| (address(at), name.to_owned()));
         assert_eq!(all, Gateways::from(expected));

@@ -1,9 +1,9 @@
 //! The `canary` binary: settings, the admin listener, signals.
 
 use canary::{
-    config::Config,
-    keeper::Keeper,
-    settings::{Command, Settings},
+    config::CanaryConfig,
+    keeper::AccountKeeper,
+    settings::{CanaryCommand, CanarySettings},
 };
 use platform::{
     admin,
@@ -26,14 +26,14 @@ const FINISH: Duration = Duration::from_secs(10);
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let settings = match parse::<Settings>() {
+    let settings = match parse::<CanarySettings>() {
         Ok(settings) => settings,
         Err(code) => return code,
     };
-    match settings.command.clone().unwrap_or(Command::Watch) {
-        Command::Watch => {}
-        Command::Health => return admin::health(settings.admin_listen.0).await,
-        Command::Log(command) => return command.run(settings.admin_listen.0).await,
+    match settings.command.clone().unwrap_or(CanaryCommand::Watch) {
+        CanaryCommand::Watch => {}
+        CanaryCommand::Health => return admin::health(settings.admin_listen.0).await,
+        CanaryCommand::Log(command) => return command.run(settings.admin_listen.0).await,
     }
     let checked = settings.check().and_then(|config| {
         let (logs, last_lines) = start_logs(&settings.log)?;
@@ -49,7 +49,11 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(settings: Settings, config: Config, logs: Logs) -> anyhow::Result<ExitCode> {
+async fn run(
+    settings: CanarySettings,
+    config: CanaryConfig,
+    logs: Logs,
+) -> anyhow::Result<ExitCode> {
     let lifecycle = Lifecycle::new();
     lifecycle.stop_on_signals(Duration::ZERO, FINISH)?;
     let metrics = start_metrics(canary::METRICS, &lifecycle).map_err(anyhow::Error::msg)?;
@@ -62,7 +66,7 @@ async fn run(settings: Settings, config: Config, logs: Logs) -> anyhow::Result<E
     lifecycle.spawn_background(serve(admin, routes, ServeConfig::admin(), lifecycle.clone()));
     tracing::info!(admin = %listen, "canary is up");
 
-    match lifecycle.unless_stopped(Keeper::start(config.clone())).await {
+    match lifecycle.unless_stopped(AccountKeeper::start(config.clone())).await {
         Some(Ok(keeper)) => canary::start(config, keeper, &lifecycle, begun),
         // Found out late, and still a wrong setting.
         Some(Err(wrong)) => return Ok(refuse(wrong)),
@@ -74,7 +78,7 @@ async fn run(settings: Settings, config: Config, logs: Logs) -> anyhow::Result<E
 }
 
 /// Ready means that it watches: a round has begun. How the rounds go is for the metrics to say;
-/// restarting the canary because a gateway is unwell would only hide that.
+/// restarting the canary because a gateway is unhealthy would only hide that.
 fn ready(begun: &Arc<AtomicBool>, lifecycle: &Lifecycle) -> Ready {
     let (begun, lifecycle) = (Arc::clone(begun), lifecycle.clone());
     Arc::new(move || {

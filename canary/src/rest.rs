@@ -30,14 +30,14 @@ const MAX_ANSWER_BYTES: usize = 4 << 20;
 
 /// The api's public listener.
 #[derive(Clone)]
-pub struct Rest {
+pub struct PublicApi {
     client: Client<HttpConnector, Full<Bytes>>,
     base: String,
 }
 
 /// Why a request did not do what it should.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum RequestError {
     /// The api's own answer: status and code. Asking again the same way leads to the same.
     Refused(StatusCode, String),
     /// No answer, or one that says to come back later.
@@ -46,7 +46,7 @@ pub enum Fault {
 
 /// What signing in, registering and renewing give.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Grant {
+pub struct TokenGrant {
     /// The user's.
     pub id: UserId,
     #[serde(deserialize_with = "secret")]
@@ -59,14 +59,14 @@ pub struct Grant {
 
 /// A chat in the caller's list.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Listed {
+pub struct ListedChat {
     #[serde(flatten)]
     pub view: ChatView,
     pub created_by: Option<UserId>,
     pub created_at: Timestamp,
 }
 
-impl Rest {
+impl PublicApi {
     /// Of this server.
     pub fn new(server: &ServerUrl) -> Self {
         let mut connector = HttpConnector::new();
@@ -78,12 +78,20 @@ impl Rest {
         Self { client, base: server.to_string() }
     }
 
-    pub async fn sign_in(&self, username: &str, password: &Secret) -> Result<Grant, Fault> {
+    pub async fn sign_in(
+        &self,
+        username: &str,
+        password: &Secret,
+    ) -> Result<TokenGrant, RequestError> {
         let body = json!({ "username": username, "password": password.reveal() });
         self.ask(Method::POST, "/login", None, Some(body)).await
     }
 
-    pub async fn register(&self, username: &str, password: &Secret) -> Result<Grant, Fault> {
+    pub async fn register(
+        &self,
+        username: &str,
+        password: &Secret,
+    ) -> Result<TokenGrant, RequestError> {
         let body = json!({
             "username": username,
             "name": "Switchboard's canary",
@@ -93,18 +101,18 @@ impl Rest {
     }
 
     /// New tokens of the same session. A refresh token is good once.
-    pub async fn renew(&self, refresh_token: &Secret) -> Result<Grant, Fault> {
+    pub async fn renew(&self, refresh_token: &Secret) -> Result<TokenGrant, RequestError> {
         let body = json!({ "refresh_token": refresh_token.reveal() });
         self.ask(Method::POST, "/token/refresh", None, Some(body)).await
     }
 
     /// Ends the session of this token.
-    pub async fn sign_out(&self, token: &Secret) -> Result<(), Fault> {
+    pub async fn sign_out(&self, token: &Secret) -> Result<(), RequestError> {
         self.ask::<Value>(Method::POST, "/logout", Some(token), None).await.map(drop)
     }
 
     /// The newest 500 chats of the caller.
-    pub async fn chats(&self, token: &Secret) -> Result<Vec<Listed>, Fault> {
+    pub async fn chats(&self, token: &Secret) -> Result<Vec<ListedChat>, RequestError> {
         self.ask(Method::GET, "/chats", Some(token), None).await
     }
 
@@ -114,14 +122,14 @@ impl Rest {
         token: &Secret,
         name: &str,
         other: UserId,
-    ) -> Result<ChatId, Fault> {
+    ) -> Result<ChatId, RequestError> {
         let body = json!({ "chat_type": ChatType::Group, "name": name, "member_ids": [other] });
         let made = self.ask::<ChatView>(Method::POST, "/chats", Some(token), Some(body)).await?;
         Ok(made.id)
     }
 
     /// Deletes a chat of the caller's for everybody.
-    pub async fn delete_chat(&self, token: &Secret, chat: ChatId) -> Result<(), Fault> {
+    pub async fn delete_chat(&self, token: &Secret, chat: ChatId) -> Result<(), RequestError> {
         let path = format!("/chats/{chat}");
         self.ask::<Value>(Method::DELETE, &path, Some(token), None).await.map(drop)
     }
@@ -132,18 +140,18 @@ impl Rest {
         path: &str,
         token: Option<&Secret>,
         body: Option<Value>,
-    ) -> Result<A, Fault> {
+    ) -> Result<A, RequestError> {
         let answer = tokio::time::timeout(CALL_TIMEOUT, self.call(method, path, token, body)).await;
         let (status, body) = answer
             .unwrap_or_else(|_| Err(format!("no answer within {} s", CALL_TIMEOUT.as_secs())))
-            .map_err(|why| Fault::Unavailable(format!("{path}: {why}")))?;
+            .map_err(|why| RequestError::Unavailable(format!("{path}: {why}")))?;
         if !status.is_success() {
             return Err(refusal(path, status, &body));
         }
         // An answer without a body is `null`.
         let body: &[u8] = if body.is_empty() { b"null" } else { &body };
         serde_json::from_slice(body).map_err(|error| {
-            Fault::Unavailable(format!("{path}: this is no answer of an api: {error}"))
+            RequestError::Unavailable(format!("{path}: this is no answer of an api: {error}"))
         })
     }
 
@@ -173,19 +181,19 @@ impl Rest {
     }
 }
 
-fn refusal(path: &str, status: StatusCode, body: &[u8]) -> Fault {
+fn refusal(path: &str, status: StatusCode, body: &[u8]) -> RequestError {
     #[derive(Deserialize)]
-    struct Problem {
+    struct RefusalBody {
         code: String,
     }
-    let problem = serde_json::from_slice::<Problem>(body).ok();
+    let problem = serde_json::from_slice::<RefusalBody>(body).ok();
     match problem {
-        Some(Problem { code })
+        Some(RefusalBody { code })
             if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS =>
         {
-            Fault::Refused(status, code)
+            RequestError::Refused(status, code)
         }
-        _ => Fault::Unavailable(format!("{path}: status {status}")),
+        _ => RequestError::Unavailable(format!("{path}: status {status}")),
     }
 }
 
@@ -193,14 +201,14 @@ fn secret<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Secret, D
     String::deserialize(deserializer).map(Secret::new)
 }
 
-impl Fault {
+impl RequestError {
     /// Whether the api refused with this code.
     pub fn is(&self, code: &str) -> bool {
         matches!(self, Self::Refused(_, refused) if refused == code)
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for RequestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(status, code) => write!(f, "refused with {status} {code}"),
@@ -222,13 +230,16 @@ mod tests {
             (StatusCode::SERVICE_UNAVAILABLE, br#"{"code":"unavailable"}"#),
             (StatusCode::NOT_FOUND, b"<html>nginx</html>"),
         ] {
-            assert!(matches!(refusal("/login", status, body), Fault::Unavailable(_)), "{status}");
+            assert!(
+                matches!(refusal("/login", status, body), RequestError::Unavailable(_)),
+                "{status}"
+            );
         }
     }
 
     #[test]
     fn tokens_do_not_print() {
-        let grant: Grant = serde_json::from_value(json!({
+        let grant: TokenGrant = serde_json::from_value(json!({
             "id": 7, "access_token": "aaa", "refresh_token": "rrr", "expires_in": 900
         }))
         .unwrap();

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 /// One thing that was found out. `at` is the listener's gateway.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Verdict {
+pub enum RoundVerdict {
     Acknowledged,
     /// The gateway `from` refused the message, or nobody acknowledged it.
     SendFailed {
@@ -44,14 +44,14 @@ pub(crate) struct Round {
     /// The gateway that sent the message last.
     pub from: SocketAddr,
     sent: Instant,
-    sending: Sending,
+    sending: SendState,
     listeners: BTreeMap<SocketAddr, Listener>,
     /// Nothing went wrong so far and `Passed` was not said.
     may_pass: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sending {
+enum SendState {
     Open,
     Acknowledged,
     Failed,
@@ -59,12 +59,12 @@ enum Sending {
 
 #[derive(Debug)]
 struct Listener {
-    message: Message,
+    message: MessageState,
     signal: Signal,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Message {
+enum MessageState {
     /// `timed`: the time since then is the time it took.
     Expected {
         since: Instant,
@@ -92,27 +92,27 @@ impl Round {
         listeners: impl IntoIterator<Item = SocketAddr>,
         now: Instant,
     ) -> Self {
-        let message = Message::Expected { since: now, timed: true };
+        let message = MessageState::Expected { since: now, timed: true };
         let listener = |at| (at, Listener { message, signal: Signal::Expected });
         let listeners = listeners.into_iter().map(listener).collect();
-        Self { id, chat, from, sent: now, sending: Sending::Open, listeners, may_pass: true }
+        Self { id, chat, from, sent: now, sending: SendState::Open, listeners, may_pass: true }
     }
 
     /// Whether nobody has acknowledged or refused the message yet.
     pub fn is_unacknowledged(&self) -> bool {
-        self.sending == Sending::Open
+        self.sending == SendState::Open
     }
 
-    pub fn on_ack(&mut self) -> Vec<Verdict> {
-        self.sending = Sending::Acknowledged;
-        [Verdict::Acknowledged].into_iter().chain(self.passed()).collect()
+    pub fn on_ack(&mut self) -> Vec<RoundVerdict> {
+        self.sending = SendState::Acknowledged;
+        [RoundVerdict::Acknowledged].into_iter().chain(self.passed()).collect()
     }
 
     /// The message will not be stored, or nobody says that it is.
-    pub fn fail(&mut self) -> Verdict {
-        self.sending = Sending::Failed;
+    pub fn fail(&mut self) -> RoundVerdict {
+        self.sending = SendState::Failed;
         self.may_pass = false;
-        Verdict::SendFailed { from: self.from }
+        RoundVerdict::SendFailed { from: self.from }
     }
 
     /// The connection that sent has ended before the message was acknowledged. The signal went before
@@ -124,45 +124,50 @@ impl Round {
     pub fn on_sent_again(&mut self, from: SocketAddr, now: Instant) {
         self.from = from;
         for one in self.listeners.values_mut() {
-            if let Message::Expected { since, timed } = &mut one.message {
+            if let MessageState::Expected { since, timed } = &mut one.message {
                 (*since, *timed) = (now, false);
             }
         }
     }
 
-    pub fn on_message(&mut self, at: SocketAddr, now: Instant, late: Duration) -> Vec<Verdict> {
+    pub fn on_message(
+        &mut self,
+        at: SocketAddr,
+        now: Instant,
+        late: Duration,
+    ) -> Vec<RoundVerdict> {
         let Some(one) = self.listeners.get_mut(&at) else { return Vec::new() };
         let verdict = match one.message {
-            Message::Expected { since, timed: true } => match now.duration_since(since) {
-                took if took > late => Verdict::Late { at, took },
-                took => Verdict::Delivered { at, took: Some(took) },
+            MessageState::Expected { since, timed: true } => match now.duration_since(since) {
+                took if took > late => RoundVerdict::Late { at, took },
+                took => RoundVerdict::Delivered { at, took: Some(took) },
             },
-            Message::Expected { timed: false, .. } | Message::Away => {
-                Verdict::Delivered { at, took: None }
+            MessageState::Expected { timed: false, .. } | MessageState::Away => {
+                RoundVerdict::Delivered { at, took: None }
             }
-            Message::Arrived => Verdict::Repeated { at },
+            MessageState::Arrived => RoundVerdict::Repeated { at },
             // Judged or let off already: better late than never, and no second verdict.
-            Message::Lost | Message::Excused => return Vec::new(),
+            MessageState::Lost | MessageState::Excused => return Vec::new(),
         };
-        one.message = Message::Arrived;
-        self.may_pass &= matches!(verdict, Verdict::Delivered { .. });
+        one.message = MessageState::Arrived;
+        self.may_pass &= matches!(verdict, RoundVerdict::Delivered { .. });
         [verdict].into_iter().chain(self.passed()).collect()
     }
 
-    pub fn on_signal(&mut self, at: SocketAddr) -> Vec<Verdict> {
+    pub fn on_signal(&mut self, at: SocketAddr) -> Vec<RoundVerdict> {
         let Some(one) = self.listeners.get_mut(&at) else { return Vec::new() };
         if std::mem::replace(&mut one.signal, Signal::Decided) == Signal::Decided {
             return Vec::new();
         }
-        [Verdict::SignalDelivered].into_iter().chain(self.passed()).collect()
+        [RoundVerdict::SignalDelivered].into_iter().chain(self.passed()).collect()
     }
 
     /// Whatever signal has not come by now is lost.
-    pub fn end_signals(&mut self) -> Vec<Verdict> {
+    pub fn end_signals(&mut self) -> Vec<RoundVerdict> {
         let mut verdicts = Vec::new();
         for (at, one) in &mut self.listeners {
             if std::mem::replace(&mut one.signal, Signal::Decided) == Signal::Expected {
-                verdicts.push(Verdict::SignalLost { at: *at });
+                verdicts.push(RoundVerdict::SignalLost { at: *at });
                 self.may_pass = false;
             }
         }
@@ -173,51 +178,53 @@ impl Round {
         let Some(one) = self.listeners.get_mut(&at) else { return };
         one.signal = Signal::Decided;
         if one.message.is_open() {
-            one.message = Message::Away;
+            one.message = MessageState::Away;
         }
     }
 
     pub fn on_listener_back(&mut self, at: SocketAddr, now: Instant) {
         if let Some(one) = self.listeners.get_mut(&at)
-            && one.message == Message::Away
+            && one.message == MessageState::Away
         {
-            one.message = Message::Expected { since: now, timed: false };
+            one.message = MessageState::Expected { since: now, timed: false };
         }
     }
 
-    pub fn excuse(&mut self, at: SocketAddr) -> Option<Verdict> {
+    pub fn excuse(&mut self, at: SocketAddr) -> Option<RoundVerdict> {
         let one = self.listeners.get_mut(&at)?;
         one.signal = Signal::Decided;
         if one.message.is_open() {
-            one.message = Message::Excused;
+            one.message = MessageState::Excused;
         }
         self.passed()
     }
 
     /// Judges what time has decided.
-    pub fn pass_time(&mut self, now: Instant, patience: Duration) -> Vec<Verdict> {
+    pub fn pass_time(&mut self, now: Instant, patience: Duration) -> Vec<RoundVerdict> {
         let mut verdicts = Vec::new();
         let age = now.duration_since(self.sent);
         if age >= patience {
-            if self.sending == Sending::Open {
+            if self.sending == SendState::Open {
                 verdicts.push(self.fail());
             }
-            let arrived = self.listeners.values().any(|one| one.message == Message::Arrived);
-            let promised = arrived || self.sending == Sending::Acknowledged;
+            let arrived = self.listeners.values().any(|one| one.message == MessageState::Arrived);
+            let promised = arrived || self.sending == SendState::Acknowledged;
             for (at, one) in &mut self.listeners {
                 one.message = match one.message {
-                    Message::Expected { since, .. } if now.duration_since(since) >= patience => {
+                    MessageState::Expected { since, .. }
+                        if now.duration_since(since) >= patience =>
+                    {
                         if !promised {
-                            Message::Excused
+                            MessageState::Excused
                         } else {
-                            verdicts.push(Verdict::Lost { at: *at });
+                            verdicts.push(RoundVerdict::Lost { at: *at });
                             self.may_pass = false;
-                            Message::Lost
+                            MessageState::Lost
                         }
                     }
                     // A connection that comes and goes must not keep a round open for ever.
-                    Message::Expected { .. } | Message::Away if age >= 2 * patience => {
-                        Message::Excused
+                    MessageState::Expected { .. } | MessageState::Away if age >= 2 * patience => {
+                        MessageState::Excused
                     }
                     other => other,
                 };
@@ -228,14 +235,14 @@ impl Round {
     }
 
     /// `Passed` when that is so now.
-    fn passed(&mut self) -> Option<Verdict> {
+    fn passed(&mut self) -> Option<RoundVerdict> {
         let mut all = self.listeners.values();
         let passed = self.may_pass
-            && self.sending == Sending::Acknowledged
+            && self.sending == SendState::Acknowledged
             && all.all(|one| one.signal == Signal::Decided && !one.message.is_open())
-            && self.listeners.values().any(|one| one.message == Message::Arrived);
+            && self.listeners.values().any(|one| one.message == MessageState::Arrived);
         self.may_pass &= !passed;
-        passed.then_some(Verdict::Passed)
+        passed.then_some(RoundVerdict::Passed)
     }
 
     /// Nothing is left to find out but repeats, and time is up for those.
@@ -245,7 +252,7 @@ impl Round {
     }
 }
 
-impl Message {
+impl MessageState {
     /// Whether it may still come.
     fn is_open(self) -> bool {
         matches!(self, Self::Expected { .. } | Self::Away)

@@ -1,6 +1,6 @@
 //! The settings of the canary.
 
-use crate::config::Config;
+use crate::config::CanaryConfig;
 use clap::{Parser, Subcommand};
 use platform::{
     settings::{List, ListenAddr, Secret, ServerUrl},
@@ -16,9 +16,9 @@ use std::time::Duration;
 /// is enough.
 #[derive(Parser, Clone, Debug)]
 #[command(name = "canary", version)]
-pub struct Settings {
+pub struct CanarySettings {
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub command: Option<CanaryCommand>,
     /// The address of the operators' endpoints /livez, /readyz and /metrics
     #[arg(long, env = "ADMIN_LISTEN", default_value = "127.0.0.1:9300", global = true)]
     pub admin_listen: ListenAddr,
@@ -45,7 +45,7 @@ pub struct Settings {
 }
 
 #[derive(Subcommand, Clone, Debug, PartialEq, Eq)]
-pub enum Command {
+pub enum CanaryCommand {
     /// Watch the gateways (the default)
     Watch,
     /// Check whether a canary on this machine is watching: exit code 0 if it is, 1 if not
@@ -54,10 +54,10 @@ pub enum Command {
     Log(LogCommand),
 }
 
-impl Settings {
+impl CanarySettings {
     /// Checks the settings. An error is one sentence about the first setting that is missing or
     /// wrong.
-    pub fn check(&self) -> Result<Config, String> {
+    pub fn check(&self) -> Result<CanaryConfig, String> {
         let Some(password) = self.canary_password.clone() else {
             return Err(
                 "CANARY_PASSWORD is missing. Set it to the password of the canary's own two \
@@ -76,7 +76,7 @@ impl Settings {
         if !(1..=10_000).contains(&self.late_milliseconds) {
             return Err("LATE_MILLISECONDS must be from 1 to 10000".to_owned());
         }
-        let mut config = Config::new(self.api_url.clone(), gateways, password);
+        let mut config = CanaryConfig::new(self.api_url.clone(), gateways, password);
         config.interval = Duration::from_secs(self.interval_seconds);
         config.rules.late = Duration::from_millis(self.late_milliseconds);
         Ok(config)
@@ -88,15 +88,15 @@ mod tests {
     use super::*;
     use clap::CommandFactory as _;
 
-    fn settings(arguments: &[&str]) -> Result<Settings, String> {
+    fn settings(arguments: &[&str]) -> Result<CanarySettings, String> {
         let line = ["canary"].iter().chain(arguments);
-        Settings::try_parse_from(line).map_err(|error| error.to_string())
+        CanarySettings::try_parse_from(line).map_err(|error| error.to_string())
     }
 
     #[test]
     fn the_command_line_is_consistent() {
-        Settings::command().debug_assert();
-        assert_eq!(settings(&["health"]).unwrap().command, Some(Command::Health));
+        CanarySettings::command().debug_assert();
+        assert_eq!(settings(&["health"]).unwrap().command, Some(CanaryCommand::Health));
         assert_eq!(settings(&[]).unwrap().command, None);
     }
 

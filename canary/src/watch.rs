@@ -4,16 +4,16 @@
 
 use crate::{
     account::CanaryAccount,
-    config::Config,
+    config::CanaryConfig,
     connection::{ConnectionEvent, ConnectionReport},
     keeper::{Complaint, Credentials},
-    ledger::Ledger,
+    ledger::RoundLedger,
     lookup::Gateways,
-    post::Seat,
-    posts::{Posts, Ties},
-    report::Report,
+    pair::Seat,
+    pairs::{ConnectionPairs, Ties},
+    report::HealthReport,
     resume::CanaryEvent,
-    round::Verdict,
+    round::RoundVerdict,
 };
 use platform::lifecycle::Lifecycle;
 use protocol::{frames::ClientFrame, id::ChatId};
@@ -47,10 +47,10 @@ pub struct Inputs {
 
 /// See the module's head.
 pub struct Watch {
-    config: Config,
-    ledger: Ledger,
-    report: Report,
-    posts: Posts,
+    config: CanaryConfig,
+    ledger: RoundLedger,
+    report: HealthReport,
+    pairs: ConnectionPairs,
     credentials: watch::Receiver<Credentials>,
     complaints: mpsc::Sender<Complaint>,
     begun: Arc<AtomicBool>,
@@ -71,7 +71,7 @@ struct Again {
 
 impl Watch {
     /// Watches until the soft stop.
-    pub async fn run(config: Config, inputs: Inputs) {
+    pub async fn run(config: CanaryConfig, inputs: Inputs) {
         let (reports, mut incoming) = mpsc::channel(MAX_REPORTS);
         let Inputs { credentials, mut gateways, complaints, begun, lifecycle } = inputs;
         let stop = lifecycle.soft_stop().clone();
@@ -82,9 +82,9 @@ impl Watch {
             Ties { reports, credentials: credentials.clone(), complaints: complain, lifecycle };
         let chat = credentials.borrow().chat;
         let mut watch = Self {
-            ledger: Ledger::new(config.rules),
-            report: Report::new(config.good_rounds),
-            posts: Posts::new(ties),
+            ledger: RoundLedger::new(config.rules),
+            report: HealthReport::new(config.good_rounds),
+            pairs: ConnectionPairs::new(ties),
             credentials,
             complaints,
             begun,
@@ -115,7 +115,7 @@ impl Watch {
 
     fn on_gateways(&mut self, found: &Gateways) {
         metrics::gauge!("canary_gateways").set(found.len() as f64);
-        for at in self.posts.set(found) {
+        for at in self.pairs.set(found) {
             let excused = self.ledger.excuse(at);
             self.conclude(excused);
             self.sender_ended(at);
@@ -128,7 +128,7 @@ impl Watch {
 
     fn on_report(&mut self, report: ConnectionReport) {
         let present = self.chat;
-        let Some((gateway, account, seat)) = self.posts.seat(report.number) else { return };
+        let Some((gateway, account, seat)) = self.pairs.seat(report.number) else { return };
         match report.what {
             ConnectionEvent::Received(CanaryEvent::Ready { chats, resumed, .. }) => {
                 seat.on_ready(chats, report.at);
@@ -219,8 +219,8 @@ impl Watch {
     fn begin_round(&mut self, now: Instant) {
         let chat = self.chat;
         let part = |seat: &Seat| seat.takes_part(chat, self.chat_since, now, &self.config);
-        let Some(from) = self.posts.next_sender(self.turn, part) else { return };
-        let listeners = self.posts.listeners(from, part);
+        let Some(from) = self.pairs.next_sender(self.turn, part) else { return };
+        let listeners = self.pairs.listeners(from, part);
         if listeners.is_empty() {
             return;
         }
@@ -228,7 +228,7 @@ impl Watch {
         let id = uuid::Uuid::new_v4().to_string();
         let verdicts = self.ledger.begin(id.clone(), chat, from, listeners, now);
         self.conclude(verdicts);
-        if let Some(sender) = self.posts.sender(from) {
+        if let Some(sender) = self.pairs.sender(from) {
             // In this order: an acknowledged message proves that the signal was read, too.
             sender.send(ClientFrame::Typing { chat_id: chat });
             sender.send(message(id, chat));
@@ -244,12 +244,12 @@ impl Watch {
 
     fn send_again(&mut self, now: Instant) {
         for Again { id, interrupted } in std::mem::take(&mut self.again) {
-            let Some((chat, from)) = self.ledger.unacknowledged(&id) else { continue };
+            let Some((chat, from)) = self.ledger.open_send(&id) else { continue };
             let part = |seat: &Seat| seat.takes_part(chat, self.chat_since, now, &self.config);
-            let same = self.posts.sender(from).filter(|seat| part(seat)).map(|_| from);
-            let sender = same.or_else(|| self.posts.next_sender(self.turn, part));
+            let same = self.pairs.sender(from).filter(|seat| part(seat)).map(|_| from);
+            let sender = same.or_else(|| self.pairs.next_sender(self.turn, part));
             let sent = sender.filter(|at| {
-                let seat = self.posts.sender(*at);
+                let seat = self.pairs.sender(*at);
                 seat.is_some_and(|seat| seat.send(message(id.clone(), chat)))
             });
             match sent {
@@ -266,14 +266,14 @@ impl Watch {
         tracing::debug!(chat.id = %self.chat, "the chat is gone");
     }
 
-    fn conclude(&mut self, verdicts: Vec<Verdict>) {
+    fn conclude(&mut self, verdicts: Vec<RoundVerdict>) {
         if !verdicts.is_empty() {
-            self.report.verdicts(verdicts, &self.posts.connected());
+            self.report.verdicts(verdicts, &self.pairs.connected());
         }
     }
 
     fn count_connections(&self) {
-        metrics::gauge!("canary_connections").set(self.posts.connected().len() as f64);
+        metrics::gauge!("canary_connections").set(self.pairs.connected().len() as f64);
     }
 }
 

@@ -4,8 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use canary::{
-    account::{CanaryAccount, Pass},
-    connection::{Connection, ConnectionEvent, ConnectionReport},
+    account::{AccessPass, CanaryAccount},
+    connection::{CanaryConnection, ConnectionEvent, ConnectionReport},
     keeper::{Complaint, Credentials},
     resume::{CanaryEvent, ResumeState},
 };
@@ -42,8 +42,8 @@ struct Played {
 }
 
 fn credentials(token: &str, session: u64) -> Credentials {
-    let pass = Pass { token: Secret::new(token), session };
-    let other = Pass { token: Secret::new("the sender's"), session: 1 };
+    let pass = AccessPass { token: Secret::new(token), session };
+    let other = AccessPass { token: Secret::new("the sender's"), session: 1 };
     Credentials { sender: other, listener: pass, sender_id: UserId(6), chat: ChatId(5) }
 }
 
@@ -54,7 +54,7 @@ impl Played {
         let (orders, to_send) = mpsc::channel(16);
         let (tell, credentials) = watch::channel(credentials("one", 1));
         let (complaints, complained) = mpsc::channel(16);
-        let connection = Connection {
+        let connection = CanaryConnection {
             number: 1,
             address: listener.local_addr().unwrap(),
             authority: "gateway.example:8100".to_owned(),

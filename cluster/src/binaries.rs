@@ -43,7 +43,7 @@ pub(crate) async fn cluster_folder(given: Option<&Path>) -> Result<PathBuf> {
     if let Some(folder) = given {
         return check(folder, &["api", "gateway"]);
     }
-    BUILT.get_or_try_init(|| built(&["api", "gateway", "canary"])).await.cloned()
+    BUILT.get_or_try_init(|| build_in_background(&["api", "gateway", "canary"])).await.cloned()
 }
 
 /// The folder of the all-in-one binary `switchboard`: the `given` one, which must have it, or the one where it
@@ -54,7 +54,7 @@ pub(crate) async fn cluster_folder(given: Option<&Path>) -> Result<PathBuf> {
 pub async fn switchboard_folder(given: Option<&Path>) -> Result<PathBuf> {
     match given {
         Some(folder) => check(folder, &["switchboard"]),
-        None => built(&["switchboard"]).await,
+        None => build_in_background(&["switchboard"]).await,
     }
 }
 
@@ -68,7 +68,7 @@ fn check(folder: &Path, names: &[&'static str]) -> Result<PathBuf> {
     Ok(fs::canonicalize(folder)?)
 }
 
-async fn built(programs: &'static [&str]) -> Result<PathBuf> {
+async fn build_in_background(programs: &'static [&str]) -> Result<PathBuf> {
     tokio::task::spawn_blocking(|| build(programs)).await?.context("cannot build the binaries")
 }
 
@@ -80,7 +80,7 @@ fn build(programs: &[&str]) -> Result<PathBuf> {
         folder = folder.parent().context("no folder")?;
     }
     let (Some(target), Some(profile)) = (folder.parent(), folder.file_name()) else {
-        bail!("{} is not in a target folder", own.display());
+        bail!("{} is not in a Cargo target folder", own.display());
     };
     // The one in the search path: it chooses the toolchain, as it did for us.
     let mut cargo = Command::new("cargo");

@@ -2,8 +2,8 @@
 //! process has a file of its own.
 
 use crate::{
-    Backend, Balancer, BalancerKind, Cpus, Durability, Node, Postgres, Process, Program, Redis,
-    State, binaries, free_port, scratch::Scratch,
+    BalancedNode, Balancer, BalancerKind, ClusterState, Cpus, Durability, Node, Postgres, Process,
+    Program, Redis, binaries, free_port, scratch::Scratch,
 };
 use anyhow::{Context, Result};
 use ed25519_dalek::{SigningKey, pkcs8::EncodePrivateKey, pkcs8::spki::der::pem::LineEnding};
@@ -14,7 +14,7 @@ use std::{
 
 /// What a cluster consists of.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct ClusterOptions {
     /// At least one, as of the apis.
     pub gateways: usize,
     pub apis: usize,
@@ -35,7 +35,7 @@ pub struct Options {
     pub logs: Option<PathBuf>,
 }
 
-impl Default for Options {
+impl Default for ClusterOptions {
     fn default() -> Self {
         Self {
             gateways: 2,
@@ -80,12 +80,12 @@ impl Cluster {
     ///
     /// # Errors
     /// [`MissingBinary`](crate::MissingBinary) before anything is started; a failed build or start.
-    pub async fn start(options: Options) -> Result<Self> {
+    pub async fn start(options: ClusterOptions) -> Result<Self> {
         let binaries = binaries::cluster_folder(options.binaries.as_deref()).await?;
         let cpus = options.cpus;
         let scratch = Scratch::new("cluster")?;
         let logs = options.logs.unwrap_or_else(|| scratch.path().join("logs"));
-        fs::create_dir_all(&logs).with_context(|| format!("cannot make {}", logs.display()))?;
+        fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
         let logs = fs::canonicalize(logs)?;
         let (redis, postgres) = tokio::try_join!(
             Redis::start_in(Some(&logs), cpus.others),
@@ -107,8 +107,9 @@ impl Cluster {
             token_key: key.to_pkcs8_pem(LineEnding::LF)?.to_string(),
             admin_password: options.admin_password.unwrap_or_else(secret),
         };
-        let apis = together(options.apis, |number| wiring.api(number)).await?;
-        let gateways = together(options.gateways, |number| wiring.gateway(number, &apis)).await?;
+        let apis = start_nodes(options.apis, |number| wiring.api(number)).await?;
+        let gateways =
+            start_nodes(options.gateways, |number| wiring.gateway(number, &apis)).await?;
         let port = options.port.unwrap_or_else(free_port);
         let (behind, beside) = (backends(&gateways), backends(&apis));
         let (logs, kind) = (Some(wiring.logs.as_path()), options.balancer);
@@ -164,8 +165,8 @@ impl Cluster {
     }
 
     /// Process ids and addresses as they are now.
-    pub fn state(&self) -> State {
-        State::of(self)
+    pub fn state(&self) -> ClusterState {
+        ClusterState::of(self)
     }
 
     /// Starts one more gateway and puts it behind the load balancer.
@@ -240,7 +241,7 @@ impl Wiring {
 
 /// Starts nodes number 1 to `count`: the first alone, because an api makes the tables, and the
 /// others at once, as a deployment would.
-async fn together<F: Future<Output = Result<Node>>>(
+async fn start_nodes<F: Future<Output = Result<Node>>>(
     count: usize,
     start: impl Fn(usize) -> F,
 ) -> Result<Vec<Node>> {
@@ -251,8 +252,8 @@ async fn together<F: Future<Output = Result<Node>>>(
     Ok(nodes)
 }
 
-fn backends(nodes: &[Node]) -> Vec<Backend> {
-    nodes.iter().map(Backend::from).collect()
+fn backends(nodes: &[Node]) -> Vec<BalancedNode> {
+    nodes.iter().map(BalancedNode::from).collect()
 }
 
 /// 128 random bits in hexadecimal.

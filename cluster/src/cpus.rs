@@ -15,17 +15,17 @@ pub struct Cpus {
 impl Cpus {
     /// The gateways on the first CPU that this process may use, all else on the second. `None` where there
     /// is only one, or no `taskset` to say it with (util-linux; on every common distribution).
-    pub fn apart() -> Option<Self> {
+    pub fn separate() -> Option<Self> {
         installed::find("taskset").ok()?;
         let status = fs::read_to_string("/proc/self/status").ok()?;
         let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
-        let mut cpus = listed(allowed);
+        let mut cpus = parse_list(allowed);
         Some(Self { gateways: Some(cpus.next()?), others: Some(cpus.next()?) })
     }
 }
 
 /// The numbers in the kernel's way of listing them, such as `0-3,8`.
-fn listed(text: &str) -> impl Iterator<Item = usize> {
+fn parse_list(text: &str) -> impl Iterator<Item = usize> {
     text.trim().split(',').flat_map(|range| {
         let (first, last) = range.split_once('-').unwrap_or((range, range));
         let numbers = first.parse().ok().zip(last.parse().ok());
@@ -39,8 +39,8 @@ mod tests {
 
     #[test]
     fn the_kernels_lists_are_read() {
-        assert_eq!(listed("\t0-1\n").collect::<Vec<_>>(), [0, 1]);
-        assert_eq!(listed("2,4-6").collect::<Vec<_>>(), [2, 4, 5, 6]);
-        assert_eq!(listed("").count(), 0);
+        assert_eq!(parse_list("\t0-1\n").collect::<Vec<_>>(), [0, 1]);
+        assert_eq!(parse_list("2,4-6").collect::<Vec<_>>(), [2, 4, 5, 6]);
+        assert_eq!(parse_list("").count(), 0);
     }
 }

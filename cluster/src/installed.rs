@@ -1,7 +1,7 @@
 //! Finds the servers' programs on this machine, and the shipped configurations for them.
 //! `scripts/install-test-tools` installs the programs.
 
-use crate::program::User;
+use crate::program::ChildUser;
 use anyhow::{Context, Result};
 use std::{
     fs,
@@ -49,14 +49,14 @@ fn subfolders(path: &Path) -> impl Iterator<Item = PathBuf> {
 }
 
 /// PostgreSQL refuses to run as root: the user it runs as instead, or `None` when we are not root.
-pub(crate) fn unprivileged_user() -> Result<Option<User>> {
+pub(crate) fn unprivileged_user() -> Result<Option<ChildUser>> {
     if shell(r#"id "$1""#, "-u").as_deref() != Some("0") {
         return Ok(None);
     }
     let id = |flag: &str, name: &str| shell(&format!(r#"id {flag} "$1""#), name)?.parse().ok();
     ["postgres", "nobody"]
         .into_iter()
-        .find_map(|name| Some(Some(User { uid: id("-u", name)?, gid: id("-g", name)? })))
+        .find_map(|name| Some(Some(ChildUser { uid: id("-u", name)?, gid: id("-g", name)? })))
         .context("running as root, but neither a user postgres nor a user nobody exists")
 }
 

@@ -17,9 +17,9 @@ mod scratch;
 mod state;
 mod supervised;
 
-pub use balancer::{Backend, Balancer, BalancerKind};
+pub use balancer::{BalancedNode, Balancer, BalancerKind};
 pub use binaries::{MissingBinary, exit_code, switchboard_folder};
-pub use cluster::{Cluster, Options};
+pub use cluster::{Cluster, ClusterOptions};
 pub use cpus::Cpus;
 pub use node::Node;
 pub use port::free_port;
@@ -27,4 +27,4 @@ pub use postgres::{Durability, Postgres};
 pub use process::Process;
 pub use program::Program;
 pub use redis::Redis;
-pub use state::{ApiState, BalancerState, GatewayState, Pid, State};
+pub use state::{ApiState, BalancerState, ClusterState, GatewayState, Pid};

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use cluster::{BalancerKind, Cluster, Durability, Options};
+use cluster::{BalancerKind, Cluster, ClusterOptions, Durability};
 use std::{
     collections::BTreeSet,
     fs,
@@ -64,7 +64,7 @@ async fn run(args: Args) -> Result<()> {
     if let Err(error) = TcpListener::bind(("127.0.0.1", args.port)) {
         bail!("port {}: {error}. Choose another port with PORT=", args.port);
     }
-    let folder = args.state.parent().context("--state names no file")?;
+    let folder = args.state.parent().context("--state must name a file in a folder")?;
     let logs = folder.join("logs");
     remove(&args.state)?;
     if logs.exists() {
@@ -72,7 +72,7 @@ async fn run(args: Args) -> Result<()> {
     }
     let action = if args.binaries.is_some() { "Starting" } else { "Building and starting" };
     println!("{action}; logs are in {}", logs.display());
-    let options = Options {
+    let options = ClusterOptions {
         gateways: args.gateways.into(),
         apis: args.apis.into(),
         balancer: args.balancer,
@@ -82,7 +82,7 @@ async fn run(args: Args) -> Result<()> {
         // An empty variable is one that nobody set.
         admin_password: args.admin_password.filter(|password| !password.is_empty()),
         logs: Some(logs),
-        ..Options::default()
+        ..ClusterOptions::default()
     };
     let cluster = tokio::select! {
         cluster = Cluster::start(options) => cluster?,

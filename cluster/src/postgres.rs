@@ -1,6 +1,6 @@
 //! A private, throw-away PostgreSQL server, and fresh databases in it.
 
-use crate::{Process, Program, installed, port::free_port, program::User, scratch::Scratch};
+use crate::{Process, Program, installed, port::free_port, program::ChildUser, scratch::Scratch};
 use anyhow::{Context, Result, bail};
 use std::{
     ffi::{OsStr, OsString},
@@ -155,7 +155,7 @@ impl Postgres {
     }
 }
 
-fn init(initdb: &Path, data: &Path, user: Option<User>) -> Result<()> {
+fn init(initdb: &Path, data: &Path, user: Option<ChildUser>) -> Result<()> {
     let mut command = Command::new(initdb);
     command
         .args(["--no-sync", "--auth=trust", "--username=postgres"])
@@ -196,11 +196,11 @@ async fn takes_connections(process: &Process, data: &Path) -> Result<()> {
     let pid = pid.as_str();
     process
         .wait_until(START, || async move {
-            let text = fs::read_to_string(data.join("postmaster.pid")).context("no lock file")?;
+            let text = fs::read_to_string(data.join("postmaster.pid")).context("PostgreSQL has no lock file")?;
             let lines: Vec<&str> = text.lines().map(str::trim).collect();
             match (lines.first(), lines.get(7)) {
                 (Some(&owner), Some(&"ready")) if owner == pid => Ok(()),
-                (_, state) => bail!("its state is {state:?}"),
+                (_, state) => bail!("PostgreSQL is in the state {state:?}"),
             }
         })
         .await

@@ -1,7 +1,7 @@
 //! A child process: start and stop, signals, readiness. It dies with this process. The command it runs is a
 //! [`Program`]; how the processes work together is in [`crate::Cluster`].
 
-use crate::{program::Program, supervised::Supervised};
+use crate::{program::Program, supervised::SupervisedProcess};
 use anyhow::{Context, Result, bail};
 use parking_lot::{Mutex, MutexGuard};
 use std::{
@@ -25,12 +25,12 @@ const STANDSTILL: Duration = Duration::from_secs(5);
 /// A started [`Program`]. Dropping it ends the child and waits until it is gone.
 pub struct Process {
     program: Program,
-    running: Mutex<Supervised>,
+    running: Mutex<SupervisedProcess>,
 }
 
 impl Process {
     pub fn start(program: Program) -> Result<Self> {
-        let running = Mutex::new(Supervised::start(&program)?);
+        let running = Mutex::new(SupervisedProcess::start(&program)?);
         Ok(Self { program, running })
     }
 
@@ -38,7 +38,7 @@ impl Process {
     pub fn restart(&self) -> Result<()> {
         let mut running = self.running();
         running.signal("KILL");
-        *running = Supervised::start(&self.program)?;
+        *running = SupervisedProcess::start(&self.program)?;
         Ok(())
     }
 
@@ -133,7 +133,7 @@ impl Process {
         self.wait_until(timeout, || async move {
             let answer = get(admin, path).await?;
             if !answer.starts_with("HTTP/1.1 200") {
-                bail!("{path} says {:?}", answer.lines().next().unwrap_or_default());
+                bail!("{path} answered {:?}", answer.lines().next().unwrap_or_default());
             }
             Ok(())
         })
@@ -166,7 +166,7 @@ impl Process {
         }
     }
 
-    fn running(&self) -> MutexGuard<'_, Supervised> {
+    fn running(&self) -> MutexGuard<'_, SupervisedProcess> {
         self.running.lock()
     }
 }

@@ -17,7 +17,7 @@ pub struct Program {
     pub(crate) args: Vec<OsString>,
     pub(crate) env: Vec<(String, String)>,
     pub(crate) log: PathBuf,
-    pub(crate) user: Option<User>,
+    pub(crate) user: Option<ChildUser>,
     pub(crate) last_signal: &'static str,
 }
 
@@ -85,7 +85,7 @@ impl fmt::Display for Program {
 
 /// The user that a child runs as.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct User {
+pub(crate) struct ChildUser {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
 }

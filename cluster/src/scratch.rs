@@ -1,6 +1,6 @@
 //! A temporary folder that is removed with this process, even if the process is killed.
 
-use crate::program::User;
+use crate::program::ChildUser;
 use anyhow::{Context, Result};
 use std::{
     os::unix::{fs::chown, process::CommandExt},
@@ -28,7 +28,7 @@ impl Scratch {
         let folder = tempfile::Builder::new()
             .prefix(&format!("switchboard-{name}-"))
             .tempdir()
-            .context("cannot make a temporary folder")?;
+            .context("cannot create a temporary folder")?;
         let sweeper = Command::new("sh")
             .args(["-c", SWEEPER, "sweeper"])
             .arg(folder.path())
@@ -47,9 +47,9 @@ impl Scratch {
     }
 
     /// Gives the folder to the user that a server in it runs as.
-    pub(crate) fn give_to(&self, user: Option<User>) -> Result<()> {
+    pub(crate) fn give_to(&self, user: Option<ChildUser>) -> Result<()> {
         if let Some(user) = user {
-            chown(self.path(), Some(user.uid), Some(user.gid)).context("cannot chown a folder")?;
+            chown(self.path(), Some(user.uid), Some(user.gid)).context("cannot change the owner of a folder")?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::{fs, path::Path};
 
 /// A running cluster, for scripts, load testers and fault injection.
 #[derive(Debug, Serialize)]
-pub struct State {
+pub struct ClusterState {
     /// The load balancer: where clients connect.
     pub url: String,
     pub admin_username: String,
@@ -52,7 +52,7 @@ pub struct Pid {
     pub pid: u32,
 }
 
-impl State {
+impl ClusterState {
     pub(crate) fn of(cluster: &Cluster) -> Self {
         let pid = |process: &Process| Pid { pid: process.pid() };
         Self {

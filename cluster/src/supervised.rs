@@ -14,7 +14,7 @@ use std::{
 const SUPERVISOR: &str = include_str!("supervisor.sh");
 
 /// A started program. Dropping it ends the program and waits until it is gone.
-pub(crate) struct Supervised {
+pub(crate) struct SupervisedProcess {
     shell: Child,
     /// Signals to send, a line each; closing it ends the program.
     signals: Option<ChildStdin>,
@@ -22,7 +22,7 @@ pub(crate) struct Supervised {
     exit: Option<i32>,
 }
 
-impl Supervised {
+impl SupervisedProcess {
     /// Starts `program`; its output is appended to its log. A program that cannot be executed is
     /// one that exits with 126 or 127 and says so in the log.
     pub(crate) fn start(program: &Program) -> Result<Self> {
@@ -82,7 +82,7 @@ impl Supervised {
     }
 }
 
-impl Drop for Supervised {
+impl Drop for SupervisedProcess {
     fn drop(&mut self) {
         drop(self.signals.take());
         // Bounded: the supervisor kills what has not ended after 5 seconds.

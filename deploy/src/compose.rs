@@ -36,10 +36,10 @@ impl Project {
     /// Reads the file of the checkout at `root`.
     pub fn read(root: &Path) -> anyhow::Result<Self> {
         let text = fs::read_to_string(root.join("docker-compose.yml"))?;
-        let (text, mut variables) = put_in(&text)?;
+        let (text, mut variables) = substitute_defaults(&text)?;
         let mut whole: Value = serde_yaml_ng::from_str(&text)?;
         whole.apply_merge()?;
-        let services = whole.get("services").and_then(Value::as_mapping).context("no services")?;
+        let services = whole.get("services").and_then(Value::as_mapping).context("the file has no services")?;
         let services: BTreeMap<String, Service> = services
             .iter()
             .filter_map(|(name, service)| Some((name.as_str()?.into(), Service(service.clone()))))
@@ -115,11 +115,11 @@ impl Service {
 
 /// Replaces each `${NAME:-default}` by its default, and gives these, too. There must be a default: the
 /// project starts with nothing set.
-fn put_in(text: &str) -> anyhow::Result<(String, BTreeMap<String, Option<String>>)> {
+fn substitute_defaults(text: &str) -> anyhow::Result<(String, BTreeMap<String, Option<String>>)> {
     let (mut done, mut names) = (String::new(), BTreeMap::new());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
-        let (inner, after) = after.split_once('}').context("a ${ without a }")?;
+        let (inner, after) = after.split_once('}').context("a ${ is not closed")?;
         let (name, default) =
             inner.split_once(":-").with_context(|| format!("${{{inner}}} has no default"))?;
         names.insert(name.to_owned(), Some(default.to_owned()));

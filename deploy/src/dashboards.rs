@@ -17,7 +17,7 @@ pub struct Dashboard {
 
 /// A query as it stands in a dashboard, with Grafana's variables in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Query {
+pub struct PanelQuery {
     /// Where it stands, for messages: file, panel or annotation.
     pub place: String,
     pub expr: String,
@@ -56,8 +56,8 @@ impl Dashboard {
     }
 
     /// The queries of panels and annotations, and what the variables list their values from.
-    pub fn queries(&self) -> Vec<Query> {
-        let query = |what: &Value, expr: &Value, instant: bool| Query {
+    pub fn queries(&self) -> Vec<PanelQuery> {
+        let query = |what: &Value, expr: &Value, instant: bool| PanelQuery {
             place: format!("{}: {}", self.file, text(what)),
             expr: text(expr).to_owned(),
             instant,
@@ -75,18 +75,18 @@ impl Dashboard {
             let selector = values.expr.strip_prefix("label_values(");
             let selector =
                 selector.and_then(|rest| rest.rsplit_once(',')).map(|(series, _)| series);
-            Query { expr: selector.unwrap_or(&values.expr).to_owned(), ..values }
+            PanelQuery { expr: selector.unwrap_or(&values.expr).to_owned(), ..values }
         });
         panels.chain(annotations).chain(variables).collect()
     }
 }
 
-impl Query {
+impl PanelQuery {
     /// The query that Prometheus gets when every instance is chosen and rates are taken over
     /// `interval`. An error names a variable that is not known.
-    pub fn substituted(&self, interval: &str) -> Result<String> {
+    pub fn with_variables(&self, interval: &str) -> Result<String> {
         let expr = self.expr.replace("$__rate_interval", interval).replace("$instance", ".+");
-        anyhow::ensure!(!expr.contains('$'), "{}: an unknown variable in {expr}", self.place);
+        anyhow::ensure!(!expr.contains('$'), "{}: unknown variable in {expr}", self.place);
         Ok(expr)
     }
 }

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 
 /// A stage: from one FROM to the next.
 #[derive(Clone, Debug, Default)]
-pub struct Stage {
+pub struct ImageStage {
     pub name: String,
     /// An image's name, or another stage's.
     pub from: String,
@@ -31,16 +31,20 @@ pub struct Image {
 }
 
 /// The stages of the Dockerfile of the checkout at `root`.
-pub fn stages(root: &Path) -> anyhow::Result<Vec<Stage>> {
-    let mut stages: Vec<Stage> = Vec::new();
+pub fn stages(root: &Path) -> anyhow::Result<Vec<ImageStage>> {
+    let mut stages: Vec<ImageStage> = Vec::new();
     for line in lines(&fs::read_to_string(root.join("deploy/Dockerfile"))?) {
         let (keyword, rest) = line.split_once(' ').with_context(|| line.clone())?;
         if keyword == "FROM" {
             let (from, name) =
-                rest.split_once(" AS ").with_context(|| format!("unnamed: {rest}"))?;
-            stages.push(Stage { name: name.into(), from: from.into(), ..Stage::default() });
+                rest.split_once(" AS ").with_context(|| format!("the stage has no name: {rest}"))?;
+            stages.push(ImageStage {
+                name: name.into(),
+                from: from.into(),
+                ..ImageStage::default()
+            });
         } else {
-            let stage = stages.last_mut().context("an instruction before the first FROM")?;
+            let stage = stages.last_mut().context("an instruction stands before the first FROM")?;
             stage.instructions.push((keyword.to_owned(), rest.trim().to_owned()));
         }
     }
@@ -56,7 +60,7 @@ fn lines(text: &str) -> Vec<String> {
 
 impl Image {
     /// What `docker build --target` makes.
-    pub fn of(stages: &[Stage], target: &str) -> anyhow::Result<Self> {
+    pub fn of(stages: &[ImageStage], target: &str) -> anyhow::Result<Self> {
         let stage = stages.iter().find(|stage| stage.name == target);
         let stage = stage.with_context(|| format!("there is no stage {target}"))?;
         let mut image = match stages.iter().find(|other| other.name == stage.from) {
@@ -69,7 +73,7 @@ impl Image {
                 "STOPSIGNAL" => image.stop_signal.clone_from(rest),
                 "ENTRYPOINT" => image.entrypoint = exec(rest)?,
                 "HEALTHCHECK" => {
-                    let command = rest.split_once("CMD ").context("a HEALTHCHECK without CMD")?.1;
+                    let command = rest.split_once("CMD ").context("a HEALTHCHECK has no CMD")?.1;
                     image.health = exec(command)?;
                 }
                 "EXPOSE" => {
@@ -81,14 +85,14 @@ impl Image {
                 "LABEL" => image.labels.extend(pairs(rest)?),
                 "VOLUME" => image.volumes.push(rest.clone()),
                 "ARG" | "COPY" | "RUN" | "WORKDIR" => {}
-                other => bail!("{other} is an instruction that nobody reads here"),
+                other => bail!("the instruction {other} is not supported here"),
             }
         }
         Ok(image)
     }
 }
 
-impl Stage {
+impl ImageStage {
     /// What is copied from the build context. Copies from other stages are not among them.
     pub fn sources(&self) -> Vec<&str> {
         let copies = self.instructions.iter().filter(|(keyword, _)| keyword == "COPY");

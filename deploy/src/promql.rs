@@ -15,7 +15,7 @@ use std::{collections::BTreeSet, convert::Infallible, time::Duration};
 
 /// One selector of an expression: `gateway_closes_total{reason="silent"}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Use {
+pub struct SeriesUse {
     /// As it is written, so a histogram's with `_bucket`, `_sum` or `_count`.
     pub series: String,
     /// What it demands of labels.
@@ -26,7 +26,7 @@ pub struct Use {
 
 /// Every selector of an expression, in the order of the text. An error when it does not parse, or
 /// when a selector has no name: nothing could be said of it.
-pub fn uses(expr: &str) -> anyhow::Result<Vec<Use>> {
+pub fn uses(expr: &str) -> anyhow::Result<Vec<SeriesUse>> {
     struct Selectors(Vec<(VectorSelector, Option<Duration>)>);
     impl ExprVisitor for Selectors {
         type Error = Infallible;
@@ -44,8 +44,8 @@ pub fn uses(expr: &str) -> anyhow::Result<Vec<Use>> {
     let mut found = Selectors(Vec::new());
     let Ok(_) = walk_expr(&mut found, &parse(expr)?);
     let named = |(selector, over): (VectorSelector, _)| match selector.name {
-        Some(series) => Ok(Use { series, matchers: selector.matchers.matchers, over }),
-        None => Err(anyhow::anyhow!("a selector without a name: {selector}")),
+        Some(series) => Ok(SeriesUse { series, matchers: selector.matchers.matchers, over }),
+        None => Err(anyhow::anyhow!("a selector has no metric name: {selector}")),
     };
     found.0.into_iter().map(named).collect()
 }
@@ -54,7 +54,7 @@ pub fn uses(expr: &str) -> anyhow::Result<Vec<Use>> {
 /// everything for which the expression, or a part of it, can never find anything.
 pub fn check(expr: &str, registry: &KnownSeries) -> Result<Series, Vec<String>> {
     let parsed = parse(expr).map_err(|error| vec![error.to_string()])?;
-    let mut check = Check { registry, wrong: Vec::new() };
+    let mut check = ExpressionCheck { registry, wrong: Vec::new() };
     let labels = check.labels(&parsed);
     if check.wrong.is_empty() { Ok(labels) } else { Err(check.wrong) }
 }
@@ -63,12 +63,12 @@ fn parse(expr: &str) -> anyhow::Result<Expr> {
     parser::parse(expr).map_err(|why| anyhow::anyhow!("{why} in: {expr}"))
 }
 
-struct Check<'a> {
+struct ExpressionCheck<'a> {
     registry: &'a KnownSeries,
     wrong: Vec<String>,
 }
 
-impl Check<'_> {
+impl ExpressionCheck<'_> {
     /// The labels of a part's result; of a number, none.
     fn labels(&mut self, expr: &Expr) -> Series {
         match expr {
@@ -94,7 +94,7 @@ impl Check<'_> {
         for matcher in &selector.matchers.matchers {
             match series.labels.get(&matcher.name) {
                 None => self.wrong.push(format!("no label {}: {selector}", matcher.name)),
-                Some(Some(values)) if !sensible(matcher, values) => {
+                Some(Some(values)) if !can_match(matcher, values) => {
                     self.wrong.push(format!("{matcher} is none of {values:?}: {selector}"));
                 }
                 Some(_) => {}
@@ -219,7 +219,7 @@ fn equal(selector: Option<&Expr>) -> Vec<String> {
 
 /// Whether a matcher speaks of values that there are. Of a regular expression, each alternative: in
 /// `a|typo` the second would be silence.
-fn sensible(matcher: &Matcher, values: &[String]) -> bool {
+fn can_match(matcher: &Matcher, values: &[String]) -> bool {
     let known = |value: &str| value.is_empty() || values.iter().any(|known| known == value);
     let (MatchOp::Re(regex) | MatchOp::NotRe(regex)) = &matcher.op else {
         return known(&matcher.value);

@@ -68,7 +68,7 @@ pub fn text(of: &Value, name: &str) -> Option<String> {
 fn read(rule: &Value, group: &str, file: &Path) -> anyhow::Result<Rule> {
     let (alert, record) = (text(rule, "alert"), text(rule, "record"));
     let is_alert = alert.is_some();
-    let name = alert.or(record).with_context(|| format!("a rule without a name in {group}"))?;
+    let name = alert.or(record).with_context(|| format!("a rule in {group} has no name"))?;
     Ok(Rule {
         alert: is_alert,
         expr: text(rule, "expr").with_context(|| format!("{name} has no expr"))?,

@@ -11,16 +11,16 @@ use serde::{Deserialize, Serialize};
 /// Everybody and everything that a run needs to exist.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Cast {
-    pub people: Vec<Person>,
-    pub chats: Vec<Chat>,
+    pub people: Vec<CastMember>,
+    pub chats: Vec<CastChat>,
 }
 
 /// An account.
 #[derive(Clone, Serialize, Deserialize)]
-pub struct Person {
+pub struct CastMember {
     pub id: UserId,
     pub username: String,
-    /// The access token. It runs out; see [`Person::refresh`].
+    /// The access token. It runs out; see [`CastMember::refresh`].
     pub token: String,
     /// What fetches the next access token, by `POST /token/refresh`.
     pub refresh: String,
@@ -30,14 +30,14 @@ pub struct Person {
 
 /// A chat of the run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Chat {
+pub struct CastChat {
     pub id: ChatId,
     pub chat_type: ChatType,
     /// The members, as indices into [`Cast::people`]. In the lobby: everybody in the run.
     pub members: Vec<usize>,
 }
 
-impl std::fmt::Debug for Person {
+impl std::fmt::Debug for CastMember {
     /// Without the tokens.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Person")

@@ -119,7 +119,7 @@ pub struct Slice {
 impl Slice {
     /// Adds what another agent measured in the same stretch, without loss: all its connections are
     /// further ones.
-    pub fn beside(&mut self, other: &Self) {
+    pub fn add_parallel(&mut self, other: &Self) {
         self.connections += other.connections;
         self.sum(other);
     }

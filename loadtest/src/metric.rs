@@ -2,7 +2,7 @@
 //! the servers'. The report uses exact figures; these are the last second's.
 
 use crate::{
-    engine::{Observer, Progress},
+    engine::{Observer, RunEvent},
     measure::{Count, Op, Slice, add_kind},
     report::build::latency_sums,
     scenario::Scenario,
@@ -101,23 +101,23 @@ pub fn observer(scenario: &Scenario) -> Observer {
     let phases: Vec<String> = scenario.phases.iter().map(|phase| phase.name.clone()).collect();
     let kinds = Mutex::new([BTreeMap::new(), BTreeMap::new()]);
     Arc::new(move |progress| match progress {
-        Progress::Phase(now) => {
+        RunEvent::Phase(now) => {
             for (place, phase) in phases.iter().enumerate() {
                 let value = f64::from(u8::from(place == *now));
                 metrics::gauge!("loadtest_phase_info", "phase" => phase.clone()).set(value);
             }
         }
-        Progress::Second(second) => {
+        RunEvent::Second(second) => {
             measured(&second.slice);
             let mut kinds = kinds.lock();
             let [errors, closes] = &mut *kinds;
             add_kinds("loadtest_errors_total", errors, &second.slice.errors);
             add_kinds("loadtest_closes_total", closes, &second.slice.closes);
         }
-        Progress::Mark(_)
-        | Progress::Settling { .. }
-        | Progress::Reading { .. }
-        | Progress::Checking => {}
+        RunEvent::Mark(_)
+        | RunEvent::Settling { .. }
+        | RunEvent::Reading { .. }
+        | RunEvent::Checking => {}
     })
 }
 
@@ -182,9 +182,9 @@ mod tests {
             closes: BTreeMap::new(),
         };
         let second = Arc::new(PartSlice { at: 1.0, seconds: 1.0, slice, cpu: 0.1 });
-        observer(&Progress::Phase(1));
-        observer(&Progress::Second(Arc::clone(&second)));
-        observer(&Progress::Second(second));
+        observer(&RunEvent::Phase(1));
+        observer(&RunEvent::Second(Arc::clone(&second)));
+        observer(&RunEvent::Second(second));
         let path = "/metrics";
         let asked = platform::admin::ask(at, axum::http::Method::GET, path, "").await;
         let (_, text) = asked.unwrap();

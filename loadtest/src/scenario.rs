@@ -14,9 +14,9 @@ pub struct Scenario {
     pub description: String,
     #[serde(default)]
     pub seed: u64,
-    pub people: People,
+    pub people: ScenarioPeople,
     #[serde(default)]
-    pub chats: Vec<Chats>,
+    pub chats: Vec<ChatGroup>,
     pub phases: Vec<Phase>,
     #[serde(default)]
     pub faults: Vec<FaultHook>,
@@ -28,12 +28,12 @@ pub struct Scenario {
 /// Who connects.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct People {
+pub struct ScenarioPeople {
     /// Accounts. Connections beyond them are further devices of the same people, in turn.
     pub accounts: usize,
     /// What share of the connections speaks which dialect. The shares are weights.
     #[serde(default = "native_only")]
-    pub dialects: BTreeMap<Dialect, f64>,
+    pub dialects: BTreeMap<ClientDialect, f64>,
     /// A share of the connections reads slowly.
     #[serde(default)]
     pub slow: Option<Slow>,
@@ -42,7 +42,7 @@ pub struct People {
 /// The native protocol and the four older dialects, by the names that scenarios use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Dialect {
+pub enum ClientDialect {
     Native,
     Lobby,
     Chat,
@@ -50,7 +50,7 @@ pub enum Dialect {
     Numbers,
 }
 
-impl Dialect {
+impl ClientDialect {
     /// As scenarios and reports write it; the same as serialised.
     pub const fn name(self) -> &'static str {
         match self {
@@ -75,7 +75,7 @@ pub struct Slow {
 /// Chats of one kind. Members are dealt out in turn, so that everybody is in about as many.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Chats {
+pub struct ChatGroup {
     pub kind: ChatKind,
     pub count: usize,
     /// Members of each. Two in a direct chat.
@@ -110,24 +110,24 @@ pub struct Phase {
     /// What is done, each so often a second, by all connections together, on a fixed schedule
     /// whatever the answers do (the open model).
     #[serde(default)]
-    pub messages: Rate,
+    pub messages: PhaseRate,
     #[serde(default)]
-    pub edits: Rate,
+    pub edits: PhaseRate,
     #[serde(default)]
-    pub deletes: Rate,
+    pub deletes: PhaseRate,
     #[serde(default)]
-    pub typing: Rate,
+    pub typing: PhaseRate,
     #[serde(default)]
-    pub reads: Rate,
+    pub reads: PhaseRate,
     /// Pages of 50 read over REST.
     #[serde(default)]
-    pub history: Rate,
+    pub history: PhaseRate,
     /// Lines cut without a word that come back at once and resume.
     #[serde(default)]
-    pub reconnects: Rate,
+    pub reconnects: PhaseRate,
     /// Connections closed for good, each replaced by a new one that knows nothing.
     #[serde(default)]
-    pub churn: Rate,
+    pub churn: PhaseRate,
     /// This share of the connections is cut at once when the phase begins, and comes back as good
     /// clients do: at a random moment within a second, then with growing pauses.
     #[serde(default)]
@@ -135,7 +135,7 @@ pub struct Phase {
     /// The closed loop instead of `messages`: so many senders, each with so many messages on their
     /// way. It finds how much a deployment takes; its latencies hide stalls.
     #[serde(default)]
-    pub closed: Option<Closed>,
+    pub closed: Option<ClosedLoop>,
 }
 
 /// The length of texts in bytes, evenly spread over the range.
@@ -157,7 +157,7 @@ enum BytesText {
 /// How often a second; may change evenly over the phase.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(from = "RateText", into = "RateText")]
-pub struct Rate {
+pub struct PhaseRate {
     pub from: f64,
     pub to: f64,
 }
@@ -173,7 +173,7 @@ enum RateText {
 /// Senders that wait for their acknowledgements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Closed {
+pub struct ClosedLoop {
     pub senders: usize,
     /// Messages of one sender on their way at once. One is on its way until the sender has received
     /// it as everybody else does, so that a deployment cannot fall behind unnoticed.
@@ -214,7 +214,7 @@ impl From<TextBytes> for BytesText {
     }
 }
 
-impl From<RateText> for Rate {
+impl From<RateText> for PhaseRate {
     fn from(text: RateText) -> Self {
         match text {
             RateText::Steady(rate) => Self { from: rate, to: rate },
@@ -223,12 +223,12 @@ impl From<RateText> for Rate {
     }
 }
 
-impl From<Rate> for RateText {
-    fn from(Rate { from, to }: Rate) -> Self {
+impl From<PhaseRate> for RateText {
+    fn from(PhaseRate { from, to }: PhaseRate) -> Self {
         if from == to { Self::Steady(from) } else { Self::Ramp { from, to } }
     }
 }
 
-fn native_only() -> BTreeMap<Dialect, f64> {
-    BTreeMap::from([(Dialect::Native, 1.0)])
+fn native_only() -> BTreeMap<ClientDialect, f64> {
+    BTreeMap::from([(ClientDialect::Native, 1.0)])
 }

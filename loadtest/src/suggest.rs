@@ -4,7 +4,7 @@
 const ALIKE: f64 = 0.8;
 
 /// `. Did you mean x?`, or the known names when none is near.
-pub(crate) fn instead<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn suggestion<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.into_iter().collect();
     let alike = |name: &&str| strsim::jaro_winkler(wrong, name);
     let nearest = known.iter().copied().max_by(|a, b| alike(a).total_cmp(&alike(b)));

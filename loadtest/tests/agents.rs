@@ -2,14 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail like the test")]
 
-use cluster::{Cluster, Options};
+use cluster::{Cluster, ClusterOptions};
 use loadtest::{
     agent::{Crew, coordinate, routes},
     cast::Cast,
-    engine::{Observer, Progress, RunOptions},
+    engine::{Observer, RunEvent, RunOptions},
     measure::Count,
-    prepare::{Admin, Preparation, Target, prepare},
-    report::{Outcome, Report},
+    prepare::{AdminCredentials, LoadTarget, Preparation, prepare},
+    report::{Report, RunOutcome},
     scenario::Scenario,
 };
 use platform::{
@@ -59,8 +59,8 @@ async fn agent(secret: &Secret, lifecycle: &Lifecycle) -> String {
 
 async fn cast(cluster: &Cluster, url: &str, scenario: &Scenario) -> Cast {
     let password = Secret::new(cluster.admin_password());
-    let admin = Some(Admin { username: "admin".to_owned(), password });
-    let target = Target { url: url.to_owned(), admin };
+    let admin = Some(AdminCredentials { username: "admin".to_owned(), password });
+    let target = LoadTarget { url: url.to_owned(), admin };
     let plan = Preparation { scenario, target: &target, run: "two", accounts: None };
     prepare(plan, &|_| ()).await.unwrap().cast
 }
@@ -71,7 +71,7 @@ fn count(report: &Report, count: Count) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_agents_are_one_run() {
-    let options = Options { gateways: 2, apis: 1, ..Options::default() };
+    let options = ClusterOptions { gateways: 2, apis: 1, ..ClusterOptions::default() };
     let cluster = Cluster::start(options).await.unwrap();
     let url = cluster.balancer().url();
     let scenario: Scenario = toml::from_str(SCENARIO).unwrap();
@@ -85,7 +85,7 @@ async fn two_agents_are_one_run() {
     let seconds: Arc<Mutex<Vec<(f64, u64)>>> = Arc::default();
     let heard = Arc::clone(&seconds);
     let observer: Observer = Arc::new(move |progress| {
-        if let Progress::Second(second) = progress {
+        if let RunEvent::Second(second) = progress {
             heard.lock().unwrap().push((second.at, second.slice.connections));
         }
     });
@@ -93,7 +93,7 @@ async fn two_agents_are_one_run() {
 
     // All of it shares this machine's cores, and then the generator may well be the limit.
     assert!(
-        matches!(report.outcome, Outcome::Passed | Outcome::GeneratorLimited),
+        matches!(report.outcome, RunOutcome::Passed | RunOutcome::GeneratorLimited),
         "{:?} {:?} {:?}",
         report.outcome,
         report.truth,

@@ -2,8 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail like the test")]
 
-use cluster::{Cluster, Options};
-use loadtest::report::{Outcome, Report};
+use cluster::{Cluster, ClusterOptions};
+use loadtest::report::{Report, RunOutcome};
 use std::{
     fs,
     io::{BufRead as _, BufReader},
@@ -89,7 +89,7 @@ fn a_deployment_that_is_not_there_is_70() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn runs_end_as_they_say() {
-    let options = Options { gateways: 1, apis: 1, ..Options::default() };
+    let options = ClusterOptions { gateways: 1, apis: 1, ..ClusterOptions::default() };
     let cluster = Cluster::start(options).await.unwrap();
     let (url, password) = (cluster.balancer().url(), cluster.admin_password().to_owned());
     let folder = tempfile::tempdir().unwrap();
@@ -115,7 +115,7 @@ async fn runs_end_as_they_say() {
     assert_eq!(stop.wait().unwrap().code(), Some(130), "{told:?}");
     assert!(told.iter().any(|line| line.starts_with("INTERRUPTED")), "{told:?}");
     let report = Report::read(&stopped.join("report.json")).unwrap();
-    assert_eq!(report.outcome, Outcome::Interrupted);
+    assert_eq!(report.outcome, RunOutcome::Interrupted);
     assert!(report.truth.is_sound(), "what was done is checked: {:?}", report.truth);
 
     let Output { status, stderr, .. } = abort.wait_with_output().unwrap();

@@ -2,12 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use cluster::{Cluster, Options};
+use cluster::{Cluster, ClusterOptions};
 use loadtest::{
-    engine::{self, Fault, Observer, Progress, RunOptions, Source},
+    engine::{self, Fault, Observer, RunEvent, RunOptions, UsageSource},
     measure::Op,
-    prepare::{self, Admin, Preparation, Prepared, Target},
-    report::{Outcome, Report},
+    prepare::{self, AdminCredentials, LoadTarget, Preparation, PreparedCast},
+    report::{Report, RunOutcome},
     scenario::Scenario,
 };
 use platform::settings::Secret;
@@ -98,12 +98,12 @@ run = "echo said; exit 3"
 
 #[tokio::test(flavor = "multi_thread")]
 async fn runs_against_a_cluster_add_up() {
-    let options = Options { gateways: 1, apis: 1, ..Options::default() };
+    let options = ClusterOptions { gateways: 1, apis: 1, ..ClusterOptions::default() };
     let cluster = Arc::new(Cluster::start(options).await.unwrap());
     let url = format!("http://{}", cluster.balancer().address());
-    let target = Target {
+    let target = LoadTarget {
         url: url.clone(),
-        admin: Some(Admin {
+        admin: Some(AdminCredentials {
             username: "admin".to_owned(),
             password: Secret::new(cluster.admin_password()),
         }),
@@ -114,14 +114,14 @@ async fn runs_against_a_cluster_add_up() {
     a_run_that_is_stopped_still_says_what_it_found(&target).await;
 }
 
-async fn a_mix_adds_up(cluster: &Cluster, target: &Target) {
+async fn a_mix_adds_up(cluster: &Cluster, target: &LoadTarget) {
     let mut options = prepared(MIX, "mix", target).await;
     let metrics = format!("http://{}/metrics", cluster.gateways()[0].admin());
     let api = cluster.apis()[0].process().pid();
     options.scrape = vec![
-        ("gateway".to_owned(), Source::Metrics(metrics)),
-        ("api".to_owned(), Source::Processes(vec![api])),
-        ("nobody".to_owned(), Source::Metrics("http://127.0.0.1:1/metrics".to_owned())),
+        ("gateway".to_owned(), UsageSource::Metrics(metrics)),
+        ("api".to_owned(), UsageSource::Processes(vec![api])),
+        ("nobody".to_owned(), UsageSource::Metrics("http://127.0.0.1:1/metrics".to_owned())),
     ];
     let (report, seen) = run(&options).await;
 
@@ -152,13 +152,13 @@ async fn a_mix_adds_up(cluster: &Cluster, target: &Target) {
     assert!(report.targets["api"].cpu_seconds > 0.0, "{:?}", report.targets);
     assert!(report.generator.cpu_seconds > 0.0 && report.generator.lag.count > 150);
 
-    let phases = seen.iter().filter(|seen| matches!(seen, Progress::Phase(_))).count();
-    let seconds = seen.iter().filter(|seen| matches!(seen, Progress::Second(_))).count();
+    let phases = seen.iter().filter(|seen| matches!(seen, RunEvent::Phase(_))).count();
+    let seconds = seen.iter().filter(|seen| matches!(seen, RunEvent::Second(_))).count();
     assert!(phases == 4 && seconds >= 5, "{phases} {seconds}");
-    assert!(seen.iter().any(|seen| matches!(seen, Progress::Reading { chats: 7, of: 7 })));
+    assert!(seen.iter().any(|seen| matches!(seen, RunEvent::Reading { chats: 7, of: 7 })));
 }
 
-async fn a_run_goes_on_when_the_gateway_dies(cluster: &Arc<Cluster>, target: &Target) {
+async fn a_run_goes_on_when_the_gateway_dies(cluster: &Arc<Cluster>, target: &LoadTarget) {
     let mut options = prepared(FAULT, "fault", target).await;
     let killed = Arc::clone(cluster);
     let kill = Fault::call("kill -9", Duration::from_millis(1_500), move || {
@@ -183,28 +183,28 @@ async fn a_run_goes_on_when_the_gateway_dies(cluster: &Arc<Cluster>, target: &Ta
     assert_eq!((truth.acked, truth.stored), (counts["acked"], counts["acked"]), "{truth:#?}");
 }
 
-async fn a_run_that_is_stopped_still_says_what_it_found(target: &Target) {
+async fn a_run_that_is_stopped_still_says_what_it_found(target: &LoadTarget) {
     let options = prepared(FAULT, "stopped", target).await;
     let stop = options.stop.clone();
     let observer: Observer = Arc::new(move |progress| {
-        if matches!(progress, Progress::Phase(0)) {
+        if matches!(progress, RunEvent::Phase(0)) {
             stop.cancel();
         }
     });
     let report = engine::run(&options, observer).await.unwrap();
-    assert_eq!(report.outcome, Outcome::Interrupted);
+    assert_eq!(report.outcome, RunOutcome::Interrupted);
     assert_eq!(report.phases.len(), 1, "{:?}", report.phases);
     assert!(report.marks.is_empty(), "{:?}", report.marks);
 }
 
-async fn prepared(scenario: &str, run: &str, target: &Target) -> RunOptions {
+async fn prepared(scenario: &str, run: &str, target: &LoadTarget) -> RunOptions {
     let scenario: Scenario = toml::from_str(scenario).unwrap();
     let plan = Preparation { scenario: &scenario, target, run, accounts: None };
-    let Prepared { cast, .. } = prepare::prepare(plan, &|_| {}).await.unwrap();
+    let PreparedCast { cast, .. } = prepare::prepare(plan, &|_| {}).await.unwrap();
     RunOptions::new(scenario, cast, &target.url, run)
 }
 
-async fn run(options: &RunOptions) -> (Report, Vec<Progress>) {
+async fn run(options: &RunOptions) -> (Report, Vec<RunEvent>) {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let observer: Observer = {
         let seen = Arc::clone(&seen);
@@ -222,5 +222,5 @@ fn adds_up(report: &Report) {
     assert!(truth.is_sound(), "{truth:#?}");
     assert!(truth.delivered > 0 && truth.delivered == truth.expected, "{truth:#?}");
     assert!(report.thresholds.iter().all(|threshold| threshold.ok), "{:?}", report.thresholds);
-    assert!(matches!(report.outcome, Outcome::Passed | Outcome::GeneratorLimited));
+    assert!(matches!(report.outcome, RunOutcome::Passed | RunOutcome::GeneratorLimited));
 }

@@ -1,6 +1,6 @@
 //! What the `switchboard` binary does beside serving, on its data folder; one may be serving from it.
 
-use crate::{server::DATABASE, settings::Settings};
+use crate::{server::DATABASE, settings::StandaloneSettings};
 use anyhow::{Context, ensure};
 use api::{
     commands,
@@ -14,7 +14,10 @@ use std::{
 };
 
 /// `switchboard admin`.
-pub async fn administer(settings: &Settings, command: &AdminCommand) -> anyhow::Result<()> {
+pub async fn administer(
+    settings: &StandaloneSettings,
+    command: &AdminCommand,
+) -> anyhow::Result<()> {
     let db = open(settings).await?;
     commands::run_admin(command, &db, settings.admin_password.as_ref()).await?;
     db.close().await;
@@ -22,7 +25,7 @@ pub async fn administer(settings: &Settings, command: &AdminCommand) -> anyhow::
 }
 
 /// `switchboard restored`.
-pub async fn restored(settings: &Settings) -> anyhow::Result<()> {
+pub async fn restore(settings: &StandaloneSettings) -> anyhow::Result<()> {
     let db = open(settings).await?;
     commands::renew_epoch(&db).await?;
     db.close().await;
@@ -32,11 +35,11 @@ pub async fn restored(settings: &Settings) -> anyhow::Result<()> {
 /// `switchboard backup`: a copy for its owner only, which is opened and checked before it is called one.
 /// None is left when something goes wrong.
 #[expect(clippy::print_stdout, reason = "what is asked for on the command line")]
-pub async fn backup(settings: &Settings, file: &Path) -> anyhow::Result<()> {
+pub async fn backup(settings: &StandaloneSettings, file: &Path) -> anyhow::Result<()> {
     let db = open(settings).await?;
     let mut private = OpenOptions::new();
     private.write(true).create_new(true).mode(0o600);
-    private.open(file).with_context(|| format!("cannot make {file:?}"))?;
+    private.open(file).with_context(|| format!("cannot create {file:?}"))?;
     let copied = async {
         db.copy_to(file).await.context("cannot copy the database")?;
         let copy = connect(file).await?;
@@ -56,11 +59,11 @@ pub async fn backup(settings: &Settings, file: &Path) -> anyhow::Result<()> {
 }
 
 /// The database of the data folder, which must be there.
-async fn open(settings: &Settings) -> anyhow::Result<Db> {
+async fn open(settings: &StandaloneSettings) -> anyhow::Result<Db> {
     let file = settings.data.join(DATABASE);
     ensure!(
         file.exists(),
-        "there is no database in {:?}: start switchboard there once, or name another --data",
+        "there is no database in {:?}: start switchboard there once, or choose another --data",
         settings.data
     );
     let db = connect(&file).await?;

@@ -7,23 +7,27 @@ use platform::{
 };
 use standalone::{
     commands, server,
-    settings::{Command, Settings},
+    settings::{StandaloneCommand, StandaloneSettings},
 };
 use std::process::ExitCode;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let mut settings = match parse::<Settings>() {
+    let mut settings = match parse::<StandaloneSettings>() {
         Ok(settings) => settings,
         Err(code) => return code,
     };
-    match settings.command.clone().unwrap_or(Command::Serve) {
-        Command::Serve => {}
-        Command::Health => return admin::health(settings.admin_listen.0).await,
-        Command::Log(command) => return command.run(settings.admin_listen.0).await,
-        Command::Admin(command) => return ended(commands::administer(&settings, &command).await),
-        Command::Backup { file } => return ended(commands::backup(&settings, &file).await),
-        Command::Restored => return ended(commands::restored(&settings).await),
+    match settings.command.clone().unwrap_or(StandaloneCommand::Serve) {
+        StandaloneCommand::Serve => {}
+        StandaloneCommand::Health => return admin::health(settings.admin_listen.0).await,
+        StandaloneCommand::Log(command) => return command.run(settings.admin_listen.0).await,
+        StandaloneCommand::Admin(command) => {
+            return exit_code(commands::administer(&settings, &command).await);
+        }
+        StandaloneCommand::Backup { file } => {
+            return exit_code(commands::backup(&settings, &file).await);
+        }
+        StandaloneCommand::Restored => return exit_code(commands::restore(&settings).await),
     }
     let checked = settings.check().and_then(|checked| {
         let (logs, last_lines) = start_logs(&settings.log)?;
@@ -34,10 +38,10 @@ async fn main() -> ExitCode {
         Ok(checked) => checked,
         Err(why) => return refuse(why),
     };
-    ended(server::run(settings, checked, logs).await)
+    exit_code(server::run(settings, checked, logs).await)
 }
 
-fn ended(result: anyhow::Result<()>) -> ExitCode {
+fn exit_code(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is::<WrongSetting>() => refuse(error),

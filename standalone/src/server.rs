@@ -3,7 +3,7 @@
 
 use crate::{
     direct::Direct,
-    settings::{Checked, Settings},
+    settings::{CheckedSettings, StandaloneSettings},
 };
 use anyhow::Context;
 use api::{
@@ -59,7 +59,7 @@ fn take_data_folder(data: &Path) -> Result<File, WrongSetting> {
     let wrong = |why: String| WrongSetting(format!("DATA: {why}"));
     let mut folder = DirBuilder::new();
     let made = folder.recursive(true).mode(0o700).create(data);
-    made.map_err(|error| wrong(format!("cannot make {data:?}: {error}")))?;
+    made.map_err(|error| wrong(format!("cannot create {data:?}: {error}")))?;
     let file = File::create(data.join("lock"))
         .map_err(|error| wrong(format!("cannot write to {data:?}: {error}")))?;
     file.try_lock().map_err(|_| {
@@ -78,7 +78,11 @@ fn keep_private(database: &Path) -> io::Result<()> {
 
 /// Runs until a signal. What can be wrong is tried before anything is made: the ports first, then the data
 /// folder, then the administrator, whose password is told once.
-pub async fn run(settings: Settings, checked: Checked, logs: Logs) -> anyhow::Result<()> {
+pub async fn run(
+    settings: StandaloneSettings,
+    checked: CheckedSettings,
+    logs: Logs,
+) -> anyhow::Result<()> {
     let lifecycle = Lifecycle::new();
     let delay = Duration::from_secs(settings.client.shutdown_delay_seconds);
     let finish = Duration::from_secs(settings.client.drain_seconds.saturating_add(10));
@@ -125,7 +129,7 @@ pub async fn run(settings: Settings, checked: Checked, logs: Logs) -> anyhow::Re
 }
 
 async fn start_api(
-    settings: &Settings,
+    settings: &StandaloneSettings,
     file: &Path,
     config: Config,
     (bus, presence, limiter): (Bus, Presence, Limiter),
@@ -156,7 +160,7 @@ async fn start_api(
 
 /// On the first start makes the administrator; a password nobody chose is printed, once, and before it
 /// counts: if nobody can be told, nobody is made.
-async fn make_admin(settings: &Settings, api: &Api) -> anyhow::Result<()> {
+async fn make_admin(settings: &StandaloneSettings, api: &Api) -> anyhow::Result<()> {
     let chosen = settings.admin_password.is_some();
     let password = settings.admin_password.clone().unwrap_or_else(random_secret);
     let tell = |password: &Secret| match chosen {

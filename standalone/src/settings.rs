@@ -21,9 +21,9 @@ use std::path::PathBuf;
 /// Each flag can also be set by the environment variable shown beside it.
 #[derive(Parser, Clone, Debug)]
 #[command(name = "switchboard", version)]
-pub struct Settings {
+pub struct StandaloneSettings {
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub command: Option<StandaloneCommand>,
     /// The address of the page, REST and WebSockets. To let other machines connect, use
     /// 0.0.0.0:8000, or :8000 for short, and put a TLS proxy in front
     #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8000")]
@@ -60,7 +60,7 @@ pub struct Settings {
 }
 
 #[derive(Subcommand, Clone, Debug, PartialEq, Eq)]
-pub enum Command {
+pub enum StandaloneCommand {
     /// Serve everything (the default)
     Serve,
     /// Check whether a switchboard on this machine accepts clients: exit code 0 if it does, 1 if
@@ -83,14 +83,14 @@ pub enum Command {
 }
 
 /// The checked configuration of both parts.
-pub struct Checked {
+pub struct CheckedSettings {
     pub api: ApiConfig,
     pub gateway: GatewayConfig,
 }
 
-impl Settings {
+impl StandaloneSettings {
     /// Checks the settings. An error is one sentence about the first value that cannot work.
-    pub fn check(&self) -> Result<Checked, String> {
+    pub fn check(&self) -> Result<CheckedSettings, String> {
         let mut gateway = self.client.check()?;
         gateway.guests.enabled = self.guests;
         let mut api = ApiConfig {
@@ -101,6 +101,6 @@ impl Settings {
         self.limits.apply(&mut api)?;
         self.retention.apply(&mut api)?;
         self.trace.check()?;
-        Ok(Checked { api, gateway })
+        Ok(CheckedSettings { api, gateway })
     }
 }

@@ -2,7 +2,7 @@
 //! exit code and its log.
 
 use canary::METRICS;
-use cluster::{Cluster, Node, Options, Process, Program, free_port};
+use cluster::{Cluster, ClusterOptions, Node, Process, Program, free_port};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fs, net::SocketAddr, time::Duration};
@@ -21,7 +21,7 @@ pub const PASSWORD: &str = "a password of canaries";
 pub async fn cluster() -> Cluster {
     let settings = [("DRAIN_SECONDS", "2"), ("SHUTDOWN_DELAY_SECONDS", "1")];
     let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-    Cluster::start(Options { apis: 1, settings, ..Options::default() }).await.unwrap()
+    Cluster::start(ClusterOptions { apis: 1, settings, ..ClusterOptions::default() }).await.unwrap()
 }
 
 /// Looks until it is so; a failure shows what was last seen.
@@ -148,13 +148,13 @@ impl Canary {
 }
 
 /// The api's REST service, as one of the canary's own accounts.
-pub struct Rest {
+pub struct PublicApi {
     http: reqwest::Client,
     base: String,
     token: String,
 }
 
-impl Rest {
+impl PublicApi {
     pub async fn sign_in(cluster: &Cluster, username: &str) -> Self {
         let (http, base) =
             (reqwest::Client::new(), format!("http://{}", cluster.apis()[0].address()));

@@ -6,7 +6,7 @@
 mod harness;
 mod upkeep;
 
-use harness::{Canary, PASSWORD, Rest, cluster};
+use harness::{Canary, PASSWORD, PublicApi, cluster};
 use std::{process::Command, time::Duration};
 
 #[tokio::test]
@@ -58,7 +58,7 @@ async fn in_health_everything_arrives_everywhere() {
     assert!(wrong.log().contains(said), "{}", wrong.log());
 
     // What it leaves behind: nothing.
-    let rest = Rest::sign_in(&cluster, "canary_a").await;
+    let rest = PublicApi::sign_in(&cluster, "canary_a").await;
     assert_eq!(rest.chats().await.len(), 2);
     for (canary, watched) in [(&canary, 2), (&lonely, 1)] {
         assert_eq!(canary.process.stop().await.unwrap(), 0);
@@ -66,8 +66,8 @@ async fn in_health_everything_arrives_everywhere() {
         let log = canary.log();
         assert!(log.contains("canary has stopped"), "{log}");
         assert!(!log.contains(PASSWORD) && !log.contains("eyJ"), "{log}");
-        assert!(!log.contains("is unwell"), "{log}");
-        assert_eq!(log.matches("a gateway is well").count(), watched, "one line each: {log}");
+        assert!(!log.contains("is unhealthy"), "{log}");
+        assert_eq!(log.matches("a gateway is healthy").count(), watched, "one line each: {log}");
     }
     assert_eq!(rest.chats().await, Vec::<i64>::new());
     assert_eq!(rest.get("/me/sessions").await.len(), 1, "the test's own");
@@ -92,7 +92,7 @@ async fn without_redis_signals_are_lost_and_messages_are_not() {
         .await;
     seen.assert_nothing_lost();
     let last_success = seen.get("canary_last_success_timestamp_seconds");
-    let unwell = canary.log().matches("is unwell").count();
+    let unwell = canary.log().matches("is unhealthy").count();
     assert!((1..=2).contains(&unwell), "one line for each gateway at most: {}", canary.log());
 
     cluster.redis().process().resume();
@@ -100,8 +100,8 @@ async fn without_redis_signals_are_lost_and_messages_are_not() {
     seen.assert_nothing_lost();
     assert!(seen.get("canary_last_success_timestamp_seconds") > last_success);
     let log = canary.log();
-    let well = log.rfind("a gateway is well").unwrap();
-    assert!(well > log.rfind("is unwell").unwrap(), "{log}");
+    let well = log.rfind("a gateway is healthy").unwrap();
+    assert!(well > log.rfind("is unhealthy").unwrap(), "{log}");
     cluster.stop().await.unwrap();
 }
 
@@ -141,7 +141,7 @@ async fn a_dead_gateway_is_missed_and_found_again() {
     assert_eq!(seen.get("canary_gateways"), 2.0, "it should be there");
     canary.more_rounds(2.0, 1.0).await;
     let name = gateways[1].address().to_string();
-    let line = canary.log().lines().filter(|line| line.contains("is unwell")).collect::<String>();
+    let line = canary.log().lines().filter(|line| line.contains("is unhealthy")).collect::<String>();
     assert!(line.contains(&name) && line.contains("cannot connect"), "{line}");
 
     gateways[1].restart().await.unwrap();
@@ -158,7 +158,7 @@ async fn what_is_taken_away_it_gets_again() {
     let canary = Canary::start(&cluster, &gateways, PASSWORD);
     canary.ready().await;
     canary.more_rounds(2.0, 2.0).await;
-    let rest = Rest::sign_in(&cluster, "canary_a").await;
+    let rest = PublicApi::sign_in(&cluster, "canary_a").await;
 
     let chats = rest.chats().await;
     rest.delete(&format!("/chats/{}", chats[0])).await;

@@ -1,10 +1,10 @@
 //! What happens once in minutes, days or never: renewed tokens, a new chat, gateways that come and go
 //! under the same name. The canary's parts run in the test, with a day of some seconds.
 
-use crate::harness::{Metrics, PASSWORD, Rest, cluster, until};
+use crate::harness::{Metrics, PASSWORD, PublicApi, cluster, until};
 use canary::{
-    config::Config,
-    keeper::Keeper,
+    config::CanaryConfig,
+    keeper::AccountKeeper,
     lookup::Gateways,
     watch::{Inputs, Watch},
 };
@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 async fn a_long_life_in_a_minute() {
     let cluster = cluster().await;
     let api = format!("http://{}", cluster.apis()[0].address()).parse().unwrap();
-    let mut config = Config::new(api, Vec::new(), Secret::new(PASSWORD));
+    let mut config = CanaryConfig::new(api, Vec::new(), Secret::new(PASSWORD));
     config.interval = Duration::from_secs(1);
     config.rules.late = Duration::from_secs(10);
     config.rules.patience = Duration::from_secs(5);
@@ -29,7 +29,7 @@ async fn a_long_life_in_a_minute() {
     let lifecycle = Lifecycle::new();
     let metrics = start_metrics(canary::METRICS, &lifecycle).unwrap();
     canary::start_gauges();
-    let keeper = Keeper::start(config.clone()).await.unwrap();
+    let keeper = AccountKeeper::start(config.clone()).await.unwrap();
     let (tell, mut credentials) = watch::channel(keeper.credentials());
     let (complaints, complained) = mpsc::channel(16);
     let (found, gateways) = watch::channel(Gateways::new());
@@ -64,7 +64,7 @@ async fn a_long_life_in_a_minute() {
     // One gateway's connections were opened twice; renewing tokens opens none.
     assert_eq!((seen.of("connects", "ok"), seen.of("connects", "failed")), (6.0, 0.0));
 
-    let rest = Rest::sign_in(&cluster, "canary_a").await;
+    let rest = PublicApi::sign_in(&cluster, "canary_a").await;
     let first = credentials.borrow_and_update().clone();
     for _ in 0..2 {
         let chat = credentials.borrow().chat;

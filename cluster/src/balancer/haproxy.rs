@@ -1,6 +1,6 @@
 //! `deploy/haproxy` with our ports, and our nodes where the shipped file asks DNS for them.
 
-use super::{Backend, START};
+use super::{BalancedNode, START};
 use crate::{
     Process, Program, free_port,
     installed::{self, shipped},
@@ -24,8 +24,8 @@ pub(super) async fn start(
     folder: &Path,
     logs: &Path,
     address: SocketAddr,
-    gateways: &[Backend],
-    apis: &[Backend],
+    gateways: &[BalancedNode],
+    apis: &[BalancedNode],
 ) -> Result<(Process, SocketAddr)> {
     let metrics = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let process = run(folder, logs, metrics, &conf(address, metrics, gateways, apis)?, &[]).await?;
@@ -66,7 +66,7 @@ pub(super) async fn reload(process: &Process, folder: &Path, conf: &str) -> Resu
     process.signal("USR2");
     // One at a time: a signal that finds the master at work is lost.
     let changed = || async {
-        ensure!(worker(folder).await? != old, "the old worker serves");
+        ensure!(worker(folder).await? != old, "the old worker still serves");
         Ok(())
     };
     process.wait_until(START, changed).await
@@ -81,18 +81,18 @@ async fn worker(folder: &Path) -> Result<String> {
     master.read_to_string(&mut processes).await?;
     let worker = processes.lines().find(|line| line.split_whitespace().nth(1) == Some("worker"));
     let pid = worker.and_then(|line| line.split_whitespace().next());
-    pid.map(str::to_owned).context("there is no worker")
+    pid.map(str::to_owned).context("HAProxy has no worker")
 }
 
 /// The shipped configuration with our addresses and a line for each node.
 pub(super) fn conf(
     address: SocketAddr,
     metrics: SocketAddr,
-    gateways: &[Backend],
-    apis: &[Backend],
+    gateways: &[BalancedNode],
+    apis: &[BalancedNode],
 ) -> Result<String> {
     let mut text = String::new();
-    for line in listening(address, metrics)?.lines() {
+    for line in configuration_for(address, metrics)?.lines() {
         // The options of all servers stand in default-server; those of a template are about DNS.
         let nodes = match line.trim_start().strip_prefix("server-template ") {
             None => {
@@ -101,7 +101,7 @@ pub(super) fn conf(
             }
             Some(template) if template.starts_with("gateway ") => ("gateway", gateways),
             Some(template) if template.starts_with("api ") => ("api", apis),
-            Some(template) => bail!("whose nodes are these in haproxy.cfg: {template}"),
+            Some(template) => bail!("haproxy.cfg has a server-template for unknown nodes: {template}"),
         };
         for (number, node) in nodes.1.iter().enumerate() {
             let (name, admin) = (nodes.0, node.admin.port());
@@ -112,13 +112,13 @@ pub(super) fn conf(
 }
 
 /// The shipped configuration with our addresses.
-pub(super) fn listening(address: SocketAddr, metrics: SocketAddr) -> Result<String> {
+pub(super) fn configuration_for(address: SocketAddr, metrics: SocketAddr) -> Result<String> {
     let shipped = shipped("haproxy/haproxy.cfg");
     let mut text = fs::read_to_string(&shipped)
         .with_context(|| format!("cannot read {}", shipped.display()))?;
     for (theirs, ours) in [("bind :8000 ", address), ("bind :8404 ", metrics)] {
         if text.matches(theirs).count() != 1 {
-            bail!("haproxy.cfg should say {theirs:?} once");
+            bail!("haproxy.cfg must contain {theirs:?} exactly once");
         }
         text = text.replace(theirs, &format!("bind {ours} "));
     }

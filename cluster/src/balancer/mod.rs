@@ -28,7 +28,7 @@ pub enum BalancerKind {
 
 /// A node as load balancers know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Backend {
+pub struct BalancedNode {
     /// Where clients' requests are sent.
     pub public: SocketAddr,
     /// Where `GET /readyz` says whether they should be; on the public address's IP. nginx does not ask.
@@ -36,13 +36,13 @@ pub struct Backend {
 }
 
 /// A node that says whether it is ready where it serves.
-impl From<SocketAddr> for Backend {
+impl From<SocketAddr> for BalancedNode {
     fn from(address: SocketAddr) -> Self {
         Self { public: address, admin: address }
     }
 }
 
-impl From<&Node> for Backend {
+impl From<&Node> for BalancedNode {
     fn from(node: &Node) -> Self {
         Self { public: node.address(), admin: node.admin() }
     }
@@ -59,7 +59,7 @@ pub struct Balancer {
 
 impl Balancer {
     /// Starts nginx on 127.0.0.1 and `port`: see [`Balancer::start_kind`].
-    pub async fn start<N: Copy + Into<Backend>>(
+    pub async fn start<N: Copy + Into<BalancedNode>>(
         port: u16,
         gateways: &[N],
         apis: &[N],
@@ -69,7 +69,7 @@ impl Balancer {
 
     /// Starts one on 127.0.0.1 and `port`. Both lists must not be empty; nobody needs to listen there
     /// yet. An error when the port is taken.
-    pub async fn start_kind<N: Copy + Into<Backend>>(
+    pub async fn start_kind<N: Copy + Into<BalancedNode>>(
         kind: BalancerKind,
         port: u16,
         gateways: &[N],
@@ -82,8 +82,8 @@ impl Balancer {
         logs: Option<&Path>,
         kind: BalancerKind,
         port: u16,
-        gateways: &[Backend],
-        apis: &[Backend],
+        gateways: &[BalancedNode],
+        apis: &[BalancedNode],
     ) -> Result<Self> {
         let scratch = Scratch::new("balancer")?;
         let folder = scratch.path();
@@ -128,7 +128,7 @@ impl Balancer {
 
     /// Puts other nodes behind it; open sockets stay, also those to nodes that are gone from the
     /// lists. It takes them up a moment later.
-    pub async fn set_nodes<N: Copy + Into<Backend>>(
+    pub async fn set_nodes<N: Copy + Into<BalancedNode>>(
         &self,
         gateways: &[N],
         apis: &[N],
@@ -149,6 +149,6 @@ impl Balancer {
     }
 }
 
-fn backends<N: Copy + Into<Backend>>(nodes: &[N]) -> Vec<Backend> {
+fn backends<N: Copy + Into<BalancedNode>>(nodes: &[N]) -> Vec<BalancedNode> {
     nodes.iter().map(|node| (*node).into()).collect()
 }

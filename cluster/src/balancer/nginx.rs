@@ -1,6 +1,6 @@
 //! `deploy/nginx` with our port and nodes.
 
-use super::{Backend, START};
+use super::{BalancedNode, START};
 use crate::{
     Process, Program,
     installed::{self, shipped},
@@ -17,8 +17,8 @@ pub(super) async fn start(
     folder: &Path,
     logs: &Path,
     address: SocketAddr,
-    gateways: &[Backend],
-    apis: &[Backend],
+    gateways: &[BalancedNode],
+    apis: &[BalancedNode],
 ) -> Result<Process> {
     write(folder, address, gateways, apis)?;
     run(folder, logs).await
@@ -28,8 +28,8 @@ pub(super) async fn start(
 pub(super) fn write(
     folder: &Path,
     address: SocketAddr,
-    gateways: &[Backend],
-    apis: &[Backend],
+    gateways: &[BalancedNode],
+    apis: &[BalancedNode],
 ) -> Result<PathBuf> {
     let shipped = shipped("nginx");
     let conf = folder.join("nginx.conf");
@@ -61,15 +61,15 @@ pub(super) async fn run(folder: &Path, logs: &Path) -> Result<Process> {
 pub(super) fn reload(
     process: &Process,
     folder: &Path,
-    gateways: &[Backend],
-    apis: &[Backend],
+    gateways: &[BalancedNode],
+    apis: &[BalancedNode],
 ) -> Result<()> {
     write_nodes(folder, gateways, apis)?;
     process.signal("HUP");
     Ok(())
 }
 
-fn write_nodes(folder: &Path, gateways: &[Backend], apis: &[Backend]) -> Result<()> {
+fn write_nodes(folder: &Path, gateways: &[BalancedNode], apis: &[BalancedNode]) -> Result<()> {
     // As in the shipped files, which say why.
     for (file, nodes, failures) in [
         ("gateways.conf", gateways, "max_fails=0"),

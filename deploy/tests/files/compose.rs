@@ -123,7 +123,7 @@ fn each_of_our_services_would_start_with_what_it_is_given() {
                 loadtest::cli::Cli::try_parse_from(flags).err().map(|error| error.to_string())
             }
             _ => {
-                let settings = canary::settings::Settings::try_parse_from(flags)
+                let settings = canary::settings::CanarySettings::try_parse_from(flags)
                     .unwrap_or_else(|error| panic!("{name}: {error}"));
                 settings.canary_password.is_none().then(|| "no password".to_owned())
             }

@@ -2,7 +2,7 @@
 //! something. Whether it does is tried by the live test; how they look is not known to anything here.
 
 use deploy::{
-    dashboards::{Dashboard, Query},
+    dashboards::{Dashboard, PanelQuery},
     known, promql, registry, rules,
 };
 use serde_json::Value;
@@ -115,7 +115,7 @@ fn every_query_can_find_something() {
     let registry = registry::load(&known::root()).unwrap();
     let mut wrong = Vec::new();
     for query in dashboards().iter().flat_map(Dashboard::queries) {
-        let expr = query.substituted("1m").unwrap();
+        let expr = query.with_variables("1m").unwrap();
         if let Err(faults) = promql::check(&expr, &registry) {
             wrong.push(format!("{}: {}", query.place, faults.join("; ")));
             continue;
@@ -142,7 +142,8 @@ fn lines_are_named_by_the_labels_that_tell_them_apart() {
     for dashboard in dashboards() {
         for (place, panel) in shown(&dashboard) {
             for target in panel["targets"].as_array().into_iter().flatten() {
-                let Ok(has) = promql::check(&query(target).substituted("1m").unwrap(), &registry)
+                let Ok(has) =
+                    promql::check(&query(target).with_variables("1m").unwrap(), &registry)
                 else {
                     continue;
                 };
@@ -251,7 +252,7 @@ fn every_metric_of_an_alert_is_on_a_dashboard() {
         found
     };
     let queries = dashboards().iter().flat_map(Dashboard::queries).collect::<Vec<_>>();
-    let shown = measured(queries.iter().map(|query| query.substituted("1m").unwrap()).collect());
+    let shown = measured(queries.iter().map(|query| query.with_variables("1m").unwrap()).collect());
     for alert in rules::alerts(&root).unwrap() {
         for metric in measured(vec![alert.expr.clone()]) {
             let alive = recorded.contains_key(&metric) || shown.contains(&metric);
@@ -260,9 +261,9 @@ fn every_metric_of_an_alert_is_on_a_dashboard() {
     }
 }
 
-fn query(target: &Value) -> Query {
+fn query(target: &Value) -> PanelQuery {
     let expr = target["expr"].as_str().unwrap().to_owned();
-    Query { place: String::new(), expr, instant: false }
+    PanelQuery { place: String::new(), expr, instant: false }
 }
 
 /// Whether a query wants one value of a label only.

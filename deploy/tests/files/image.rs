@@ -2,7 +2,7 @@
 //! built from exists and reaches the builder. Building one is the business of scripts/check-containers.
 
 use deploy::{
-    image::{Ignore, Image, Stage, stages},
+    image::{Ignore, Image, ImageStage, stages},
     known::{self, BINARIES, root},
 };
 use std::{collections::BTreeSet, fs, path::Path};
@@ -22,7 +22,7 @@ fn members() -> Vec<String> {
     line.split('"').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
-fn build() -> Stage {
+fn build() -> ImageStage {
     stages(&root()).unwrap().into_iter().find(|stage| stage.name == "build").unwrap()
 }
 

@@ -149,7 +149,7 @@ fn every_alert_is_tried_firing_and_quiet() {
 }
 
 /// Whether a test gives something to one of an alert's selectors, directly or through rules.
-fn has_data(group: &Value, parts: &[promql::Use]) -> bool {
+fn has_data(group: &Value, parts: &[promql::SeriesUse]) -> bool {
     let given = rules::list(group, "input_series");
     let given: BTreeSet<_> =
         given.iter().filter_map(|series| rules::text(series, "series")).collect();

@@ -13,7 +13,7 @@ mod scrape;
 mod stack;
 
 use deploy::{
-    dashboards::{Dashboard, Query},
+    dashboards::{Dashboard, PanelQuery},
     known, registry,
 };
 use load::Load;
@@ -104,20 +104,20 @@ async fn the_load_does_its_part(stack: &Stack) {
     }
 }
 
-fn queries() -> Vec<Query> {
+fn queries() -> Vec<PanelQuery> {
     let all = Dashboard::all().unwrap();
     all.iter().flat_map(Dashboard::queries).collect()
 }
 
 /// Every query gives something, at once or when a little more has happened; given back are those that
 /// only have something to say when something is wrong.
-async fn dashboards_show_something(stack: &Stack, mut queries: Vec<Query>) -> Vec<Query> {
+async fn dashboards_show_something(stack: &Stack, mut queries: Vec<PanelQuery>) -> Vec<PanelQuery> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let mut empty = Vec::new();
         let now = stack.prometheus.now().await;
         for query in queries {
-            let expr = query.substituted(RATE).unwrap();
+            let expr = query.with_variables(RATE).unwrap();
             let gave = match query.instant {
                 true => stack.prometheus.query(&expr).await.map(|found| !found.is_empty()),
                 false => stack.prometheus.gave(&expr, RANGE, now).await,

@@ -3,7 +3,7 @@
 //! time goes by: a day of alerts does not fit into a test.
 
 use crate::{apart::Apart, ask::Ask};
-use cluster::{BalancerKind, Cluster, Options, Process, Program, free_port};
+use cluster::{BalancerKind, Cluster, ClusterOptions, Process, Program, free_port};
 use deploy::known;
 use serde_yaml_ng::{Mapping, Value};
 use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path, time::Duration};
@@ -32,10 +32,10 @@ impl Stack {
         let token = "a secret of the nodes";
         let settings =
             [("DRAIN_SECONDS", "3"), ("SHUTDOWN_DELAY_SECONDS", "1"), ("INTERNAL_TOKEN", token)];
-        let cluster = Cluster::start(Options {
+        let cluster = Cluster::start(ClusterOptions {
             balancer: BalancerKind::Haproxy,
             settings: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
-            ..Options::default()
+            ..ClusterOptions::default()
         });
         let cluster = cluster.await.unwrap();
         let folder = tempfile::tempdir().unwrap();

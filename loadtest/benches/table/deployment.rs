@@ -3,7 +3,7 @@
 
 use crate::usage;
 use anyhow::{Context, Result};
-use cluster::{Cluster, Durability, Node, Options, Process, Program, free_port};
+use cluster::{Cluster, ClusterOptions, Durability, Node, Process, Program, free_port};
 use loadtest::rest::Rest;
 use serde::Deserialize;
 use serde_json::json;
@@ -64,7 +64,7 @@ impl Deployment {
     pub async fn start(kind: Kind, binaries: Option<PathBuf>) -> Result<Self> {
         if kind == Kind::Cluster {
             let durability = Durability::Durable;
-            let options = Options { durability, binaries, ..Options::default() };
+            let options = ClusterOptions { durability, binaries, ..ClusterOptions::default() };
             return Ok(Self::Cluster(Box::new(Cluster::start(options).await?)));
         }
         let programs = cluster::switchboard_folder(binaries.as_deref()).await?;

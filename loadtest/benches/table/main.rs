@@ -94,7 +94,7 @@ fn run(args: Args) -> Result<()> {
 }
 
 async fn bench(args: Args) -> Result<()> {
-    let cpus = Cpus::apart().unwrap_or_else(|| {
+    let cpus = Cpus::separate().unwrap_or_else(|| {
         eprintln!(
             "one CPU, or no taskset: servers and clients share their caches, figures are worse"
         );
@@ -126,7 +126,7 @@ async fn bench(args: Args) -> Result<()> {
 
 fn write(book: &Book) -> Result<()> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bench");
-    fs::create_dir_all(&folder).context("cannot make target/bench")?;
+    fs::create_dir_all(&folder).context("cannot create target/bench")?;
     fs::write(folder.join("table.md"), book.markdown())?;
     fs::write(folder.join("table.json"), serde_json::to_string_pretty(&book.json())?)?;
     Ok(())

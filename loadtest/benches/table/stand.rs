@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result, ensure};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use cluster::{Cluster, Cpus, Durability, Node, Options};
+use cluster::{Cluster, ClusterOptions, Cpus, Durability, Node};
 use ed25519_dalek::{Signer, SigningKey, pkcs8::DecodePrivateKey};
 use platform::token::{Claims, ISSUER, Jwk};
 use protocol::{
@@ -90,14 +90,14 @@ impl Stand {
             settings.push(("REQUESTS_PER_SECOND", PER_SECOND));
         }
         let settings = settings.into_iter();
-        let cluster = Cluster::start(Options {
+        let cluster = Cluster::start(ClusterOptions {
             gateways: plan.gateways,
             apis: 1,
             durability: Durability::Durable,
             cpus: plan.cpus,
             binaries: plan.binaries.clone(),
             settings: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
-            ..Options::default()
+            ..ClusterOptions::default()
         })
         .await?;
         let database = PgConnection::connect(cluster.database_url()).await?;

@@ -6,7 +6,7 @@
 use super::{
     clocks::{Offset, worst_pair},
     merged::MergedProgress,
-    message::{LEASE, RunRequest, Start, State, UPDATES_AT_ONCE},
+    message::{LEASE, RunRequest, RunStage, Start, UPDATES_AT_ONCE},
     remote::{AgentFault, Remote},
 };
 use crate::{
@@ -67,7 +67,7 @@ impl Crew {
     }
 
     /// Does the same with all at once. The first fault, with the agent's name, ends it.
-    async fn each<'c, A, F>(
+    async fn for_each_agent<'c, A, F>(
         &'c self,
         ask: impl Fn(usize, &'c Remote) -> F,
     ) -> Result<Vec<A>, AgentsError>
@@ -105,15 +105,15 @@ async fn lead(
     observer: Observer,
 ) -> Result<Report, AgentsError> {
     let (run, of) = (options.run.as_str(), crew.0.len());
-    crew.each(
-        |index, agent| async move { agent.prepare(&RunRequest::new(options, index, of)).await },
-    )
+    crew.for_each_agent(|index, agent| async move {
+        agent.prepare(&RunRequest::new(options, index, of)).await
+    })
     .await?;
     let clock = Clock::read();
-    let offsets: Vec<Offset> = crew.each(|_, agent| agent.offset(run, &clock)).await?;
+    let offsets: Vec<Offset> = crew.for_each_agent(|_, agent| agent.offset(run, &clock)).await?;
     let start = Instant::now() + START_DELAY;
     let unix_micros = clock.micros(start);
-    crew.each(|place, agent| {
+    crew.for_each_agent(|place, agent| {
         let add_micros = offsets.get(place).map_or(0, |offset| offset.micros.saturating_neg());
         async move { agent.start(run, &Start { unix_micros, add_micros }).await }
     })
@@ -129,8 +129,8 @@ async fn lead(
     let (followed, watched) = tokio::join!(follow, watch);
     followed?;
 
-    let ends: Vec<Offset> = crew.each(|_, agent| agent.offset(run, &clock)).await?;
-    let parts = crew.each(|_, agent| agent.result(run)).await?;
+    let ends: Vec<Offset> = crew.for_each_agent(|_, agent| agent.offset(run, &clock)).await?;
+    let parts = crew.for_each_agent(|_, agent| agent.result(run)).await?;
     let mut report = engine::conclude(options, parts, watched, observer).await?;
     let uncertain = offsets.iter().zip(&ends).map(|(start, end)| start.until(*end));
     report.generator.clock_uncertainty_ms = worst_pair(&uncertain.collect::<Vec<_>>());
@@ -139,7 +139,7 @@ async fn lead(
 
 /// What is known of an agent that is followed.
 #[derive(Clone)]
-struct Followed {
+struct FollowedAgent {
     since: u64,
     heard: Instant,
     ended: bool,
@@ -153,7 +153,8 @@ async fn follow(
     observer: &Observer,
 ) -> Result<(), AgentsError> {
     let mut live = MergedProgress::new(crew.0.len());
-    let mut all = vec![Followed { since: 0, heard: Instant::now(), ended: false }; crew.0.len()];
+    let mut all =
+        vec![FollowedAgent { since: 0, heard: Instant::now(), ended: false }; crew.0.len()];
     let mut polls = interval(POLL);
     polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut stopping = false;
@@ -176,7 +177,7 @@ async fn follow(
             };
             let progress = match answer {
                 Ok(progress) => progress,
-                Err(fault) if passing(&fault) && one.heard.elapsed() < LEASE => continue,
+                Err(fault) if is_transient(&fault) && one.heard.elapsed() < LEASE => continue,
                 Err(fault) => return Err(blame(agent, fault)),
             };
             one.heard = Instant::now();
@@ -184,12 +185,12 @@ async fn follow(
             let more = progress.updates.len() == UPDATES_AT_ONCE;
             live.hear(place, progress.updates).iter().for_each(|said| observer(said));
             match progress.state {
-                State::Failed(why) => return Err(blame(agent, AgentFault::Failed(why))),
-                State::Ended if !more => {
+                RunStage::Failed(why) => return Err(blame(agent, AgentFault::Failed(why))),
+                RunStage::Ended if !more => {
                     one.ended = true;
                     live.ended(place);
                 }
-                State::Ended | State::Prepared | State::Running => {}
+                RunStage::Ended | RunStage::Prepared | RunStage::Running => {}
             }
         }
         live.complete().iter().for_each(|said| observer(said));
@@ -198,7 +199,7 @@ async fn follow(
 }
 
 /// Whether the next poll may have an answer.
-fn passing(fault: &AgentFault) -> bool {
+fn is_transient(fault: &AgentFault) -> bool {
     matches!(
         fault,
         AgentFault::Silent { .. }

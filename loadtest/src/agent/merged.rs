@@ -2,7 +2,7 @@
 //! have reported theirs. The report is not made from this but from whole parts.
 
 use super::message::ProgressUpdate;
-use crate::engine::{PartSlice, Progress};
+use crate::engine::{PartSlice, RunEvent};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// What the agents have reported so far.
@@ -27,14 +27,14 @@ impl MergedProgress {
     }
 
     /// Takes in what an agent reported. Returns the progress of the whole run that follows from it.
-    pub(super) fn hear(&mut self, agent: usize, updates: Vec<ProgressUpdate>) -> Vec<Progress> {
+    pub(super) fn hear(&mut self, agent: usize, updates: Vec<ProgressUpdate>) -> Vec<RunEvent> {
         let mut said = Vec::new();
         let Some(one) = self.agents.get_mut(agent) else { return said };
         for piece in updates {
             match piece {
                 ProgressUpdate::Phase(phase) if self.phase.is_none_or(|last| phase > last) => {
                     self.phase = Some(phase);
-                    said.push(Progress::Phase(phase));
+                    said.push(RunEvent::Phase(phase));
                 }
                 ProgressUpdate::Phase(_) => {}
                 ProgressUpdate::Second(second) => {
@@ -42,7 +42,7 @@ impl MergedProgress {
                     one.told = one.told.max(at);
                     match self.seconds.get_mut(&at) {
                         Some(sum) => {
-                            sum.slice.beside(&second.slice);
+                            sum.slice.add_parallel(&second.slice);
                             sum.cpu += second.cpu;
                         }
                         None => drop(self.seconds.insert(at, Arc::unwrap_or_clone(second))),
@@ -64,18 +64,18 @@ impl MergedProgress {
     }
 
     /// What is complete now. Called once a second.
-    pub(super) fn complete(&mut self) -> Vec<Progress> {
+    pub(super) fn complete(&mut self) -> Vec<RunEvent> {
         let behind = self.agents.iter().filter(|one| !one.ended).map(|one| one.told).min();
         let later = match behind {
             Some(all) => self.seconds.split_off(&(all + 1)),
             None => BTreeMap::new(),
         };
         let complete = std::mem::replace(&mut self.seconds, later);
-        let seconds = complete.into_values().map(|second| Progress::Second(Arc::new(second)));
-        let mut said: Vec<Progress> = seconds.collect();
+        let seconds = complete.into_values().map(|second| RunEvent::Second(Arc::new(second)));
+        let mut said: Vec<RunEvent> = seconds.collect();
         let settling = self.agents.iter_mut().filter_map(|one| one.settling.take());
         let sum = settling.reduce(|a, b| (a.0 + b.0, a.1 + b.1, a.2.max(b.2)));
-        said.extend(sum.map(|(unacked, away, left_ms)| Progress::Settling {
+        said.extend(sum.map(|(unacked, away, left_ms)| RunEvent::Settling {
             unacked,
             away,
             left: Duration::from_millis(left_ms),
@@ -96,9 +96,9 @@ mod tests {
         ProgressUpdate::Second(Arc::new(PartSlice { at, seconds: 1.0, slice, cpu: 0.25 }))
     }
 
-    fn seconds(said: Vec<Progress>) -> Vec<(f64, u64, u64, u64, f64)> {
+    fn seconds(said: Vec<RunEvent>) -> Vec<(f64, u64, u64, u64, f64)> {
         let read = |progress| match progress {
-            Progress::Second(second) => {
+            RunEvent::Second(second) => {
                 let slice = &second.slice;
                 let acks = slice.latencies[&Op::Ack].0.len();
                 (second.at, slice.connections, slice.counts[&Count::Sent], acks, second.cpu)
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn phases_are_told_once_and_settling_is_the_sum() {
         let mut live = MergedProgress::new(2);
-        let phase = |said: Vec<Progress>| said.len();
+        let phase = |said: Vec<RunEvent>| said.len();
         assert_eq!(
             phase(live.hear(0, vec![ProgressUpdate::Phase(0), ProgressUpdate::Phase(1)])),
             2
@@ -139,7 +139,7 @@ mod tests {
         live.hear(0, vec![settling(9, 3_000), settling(4, 2_000)]);
         live.hear(1, vec![settling(3, 1_000)]);
         let said = live.complete();
-        let [Progress::Settling { unacked: 7, away: 2, left }] = said[..] else {
+        let [RunEvent::Settling { unacked: 7, away: 2, left }] = said[..] else {
             panic!("{said:?}")
         };
         assert_eq!(left, Duration::from_secs(2));

@@ -95,7 +95,7 @@ impl RunRequest {
 
 /// `GET /runs/{run}/clock`: the agent's clock while it answered.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Reading {
+pub(super) struct ClockReading {
     pub unix_micros: i64,
 }
 
@@ -110,7 +110,7 @@ pub(super) struct Start {
 /// `GET /runs/{run}/progress?since=N`: the state of the run, and its updates from number N on.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct RunProgress {
-    pub state: State,
+    pub state: RunStage,
     /// What to ask for next.
     pub next: u64,
     pub updates: Vec<ProgressUpdate>,
@@ -119,7 +119,7 @@ pub(super) struct RunProgress {
 /// How far an agent's run is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum State {
+pub(super) enum RunStage {
     /// Waits for the start.
     Prepared,
     Running,

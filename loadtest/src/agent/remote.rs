@@ -4,7 +4,7 @@
 use super::{
     clocks::{Offset, Sample},
     message::{
-        MAX_RESULT_BYTES, MAX_RESULT_UNPACKED, Piece, Reading, RunProgress, RunRequest, Start,
+        ClockReading, MAX_RESULT_BYTES, MAX_RESULT_UNPACKED, Piece, RunProgress, RunRequest, Start,
     },
 };
 use crate::{
@@ -70,7 +70,7 @@ impl Remote {
         let mut samples = Vec::with_capacity(CLOCK_QUESTIONS);
         for _ in 0..CLOCK_QUESTIONS {
             let sent = ours.micros(Instant::now());
-            let reading: Reading = soon(self.rest.get(&path, self.secret())).await?;
+            let reading: ClockReading = with_timeout(self.rest.get(&path, self.secret())).await?;
             let received = ours.micros(Instant::now());
             samples.push(Sample { sent, theirs: reading.unix_micros, received });
         }
@@ -78,16 +78,16 @@ impl Remote {
     }
 
     pub(super) async fn start(&self, run: &str, start: &Start) -> Result<(), AgentFault> {
-        soon(self.rest.post(&format!("/runs/{run}/start"), self.secret(), start)).await
+        with_timeout(self.rest.post(&format!("/runs/{run}/start"), self.secret(), start)).await
     }
 
     pub(super) async fn progress(&self, run: &str, since: u64) -> Result<RunProgress, AgentFault> {
         let path = format!("/runs/{run}/progress?since={since}");
-        soon(self.rest.get(&path, self.secret())).await
+        with_timeout(self.rest.get(&path, self.secret())).await
     }
 
     pub(super) async fn stop(&self, run: &str) -> Result<(), AgentFault> {
-        soon(self.rest.post(&format!("/runs/{run}/stop"), self.secret(), &())).await
+        with_timeout(self.rest.post(&format!("/runs/{run}/stop"), self.secret(), &())).await
     }
 
     /// What it found, piece by piece.
@@ -117,11 +117,13 @@ impl Remote {
     /// Frees the agent. That it is free already, or unreachable and will find out, is no matter.
     pub(super) async fn release(&self, run: &str) {
         let path = format!("/runs/{run}");
-        let _: Result<(), _> = soon(self.rest.delete(&path, self.secret())).await;
+        let _: Result<(), _> = with_timeout(self.rest.delete(&path, self.secret())).await;
     }
 }
 
-async fn soon<A>(call: impl Future<Output = Result<A, RestError>>) -> Result<A, AgentFault> {
+async fn with_timeout<A>(
+    call: impl Future<Output = Result<A, RestError>>,
+) -> Result<A, AgentFault> {
     let silent = || AgentFault::Silent { after: SOON, why: "no answer".to_owned() };
     Ok(timeout(SOON, call).await.map_err(|_| silent())??)
 }

@@ -1,7 +1,7 @@
 //! An agent's HTTP: reads requests, asks the slot and its run, words refusals.
 
 use super::{
-    message::{MAX_REQUEST_BYTES, Piece, Reading, RunProgress, RunRequest, VERSION},
+    message::{ClockReading, MAX_REQUEST_BYTES, Piece, RunProgress, RunRequest, VERSION},
     run::{NoStart, Run},
     slot::Slot,
 };
@@ -79,7 +79,10 @@ async fn prepare(State(slot): State<Arc<Slot>>, body: Bytes) -> Result<StatusCod
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn clock(State(slot): State<Arc<Slot>>, run: Path<String>) -> Result<Json<Reading>, Problem> {
+async fn clock(
+    State(slot): State<Arc<Slot>>,
+    run: Path<String>,
+) -> Result<Json<ClockReading>, Problem> {
     Ok(Json(find(&slot, &run)?.reading()))
 }
 

@@ -2,12 +2,12 @@
 //! business.
 
 use super::message::{
-    LEASE, LEASE_PREPARED, MAX_RESULT_BYTES, PIECE_BYTES, Piece, ProgressUpdate, Reading,
-    RunProgress, Start, State, UPDATES_AT_ONCE, UPDATES_KEPT,
+    ClockReading, LEASE, LEASE_PREPARED, MAX_RESULT_BYTES, PIECE_BYTES, Piece, ProgressUpdate,
+    RunProgress, RunStage, Start, UPDATES_AT_ONCE, UPDATES_KEPT,
 };
 use crate::{
     client::Clock,
-    engine::{self, Observer, Progress, RunOptions, RunPart},
+    engine::{self, Observer, RunEvent, RunOptions, RunPart},
     metric,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -32,13 +32,13 @@ pub(super) struct Run {
     pub left: CancellationToken,
     /// Cancelled when nothing of it runs any more.
     pub over: CancellationToken,
-    inner: Mutex<Inner>,
+    inner: Mutex<RunState>,
 }
 
-struct Inner {
+struct RunState {
     /// Until it starts.
     options: Option<RunOptions>,
-    state: State,
+    state: RunStage,
     /// When the coordinator was last heard of.
     heard: Instant,
     updates: VecDeque<ProgressUpdate>,
@@ -64,9 +64,9 @@ impl Run {
             stop: options.stop.clone(),
             left: CancellationToken::new(),
             over: CancellationToken::new(),
-            inner: Mutex::new(Inner {
+            inner: Mutex::new(RunState {
                 options: Some(options),
-                state: State::Prepared,
+                state: RunStage::Prepared,
                 heard: Instant::now(),
                 updates: VecDeque::new(),
                 first: 0,
@@ -75,7 +75,7 @@ impl Run {
         }
     }
 
-    fn inner(&self) -> MutexGuard<'_, Inner> {
+    fn inner(&self) -> MutexGuard<'_, RunState> {
         self.inner.lock()
     }
 
@@ -90,8 +90,8 @@ impl Run {
         inner.heard + if inner.options.is_some() { LEASE_PREPARED } else { LEASE }
     }
 
-    pub(super) fn reading(&self) -> Reading {
-        Reading { unix_micros: self.clock.micros(Instant::now()) }
+    pub(super) fn reading(&self) -> ClockReading {
+        ClockReading { unix_micros: self.clock.micros(Instant::now()) }
     }
 
     /// What [`Run::carry_out`] needs. It is had once.
@@ -102,7 +102,7 @@ impl Run {
             return Err(NoStart::Late);
         }
         let mut options = inner.options.take().ok_or(NoStart::Twice)?;
-        inner.state = State::Running;
+        inner.state = RunStage::Running;
         options.start = Some(clock.instant(start.unix_micros));
         options.clock_offset_micros = start.add_micros;
         Ok(options)
@@ -136,22 +136,22 @@ impl Run {
         };
         let mut inner = self.inner();
         match result {
-            Ok(packed) => (inner.result, inner.state) = (packed.into(), State::Ended),
-            Err(why) => inner.state = State::Failed(why),
+            Ok(packed) => (inner.result, inner.state) = (packed.into(), RunStage::Ended),
+            Err(why) => inner.state = RunStage::Failed(why),
         }
     }
 
-    fn note(&self, progress: &Progress) {
+    fn note(&self, progress: &RunEvent) {
         let update = match progress {
-            Progress::Phase(phase) => ProgressUpdate::Phase(*phase),
-            Progress::Second(second) => ProgressUpdate::Second(Arc::clone(second)),
-            Progress::Settling { unacked, away, left } => ProgressUpdate::Settling {
+            RunEvent::Phase(phase) => ProgressUpdate::Phase(*phase),
+            RunEvent::Second(second) => ProgressUpdate::Second(Arc::clone(second)),
+            RunEvent::Settling { unacked, away, left } => ProgressUpdate::Settling {
                 unacked: *unacked,
                 away: *away,
                 left_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
             },
             // The coordinator's own business.
-            Progress::Mark(_) | Progress::Reading { .. } | Progress::Checking => return,
+            RunEvent::Mark(_) | RunEvent::Reading { .. } | RunEvent::Checking => return,
         };
         let mut inner = self.inner();
         if inner.updates.len() == UPDATES_KEPT {
@@ -169,8 +169,8 @@ impl Run {
         let updates: Vec<ProgressUpdate> =
             inner.updates.iter().skip(skip).take(UPDATES_AT_ONCE).cloned().collect();
         let state = match &inner.state {
-            State::Running if self.over.is_cancelled() => {
-                State::Failed("it ended without a result".to_owned())
+            RunStage::Running if self.over.is_cancelled() => {
+                RunStage::Failed("it ended without a result".to_owned())
             }
             state => state.clone(),
         };
@@ -181,7 +181,7 @@ impl Run {
     pub(super) fn piece(&self, from: usize) -> Option<Piece> {
         let result = {
             let inner = self.inner();
-            (inner.state == State::Ended).then(|| Arc::clone(&inner.result))?
+            (inner.state == RunStage::Ended).then(|| Arc::clone(&inner.result))?
         };
         let bytes = result.get(from..).unwrap_or_default();
         let bytes = STANDARD.encode(&bytes[..bytes.len().min(PIECE_BYTES)]);
@@ -190,19 +190,19 @@ impl Run {
 }
 
 fn pack(part: &RunPart) -> io::Result<Vec<u8>> {
-    let bounded = Bounded { bytes: Vec::new(), most: MAX_RESULT_BYTES };
+    let bounded = BoundedWriter { bytes: Vec::new(), most: MAX_RESULT_BYTES };
     let mut packer = GzEncoder::new(bounded, Compression::fast());
     serde_json::to_writer(&mut packer, part)?;
     Ok(packer.finish()?.bytes)
 }
 
 /// Memory that does not grow without end.
-struct Bounded {
+struct BoundedWriter {
     bytes: Vec<u8>,
     most: usize,
 }
 
-impl Write for Bounded {
+impl Write for BoundedWriter {
     fn write(&mut self, more: &[u8]) -> io::Result<usize> {
         if self.bytes.len() + more.len() > self.most {
             return Err(io::Error::other(format!("it is larger than {} MiB", self.most >> 20)));
@@ -225,9 +225,9 @@ mod tests {
     fn news_are_numbered_kept_for_a_while_and_told_in_bounded_portions() {
         let run = Run::new(small("r1"));
         for phase in 0..UPDATES_KEPT + 5 {
-            run.note(&Progress::Phase(phase));
+            run.note(&RunEvent::Phase(phase));
         }
-        run.note(&Progress::Checking);
+        run.note(&RunEvent::Checking);
         let first = run.progress(0);
         assert!(matches!(first.updates[0], ProgressUpdate::Phase(5)), "the oldest went: {first:?}");
         assert_eq!(first.updates.len(), UPDATES_AT_ONCE);
@@ -259,7 +259,7 @@ mod tests {
 
     #[test]
     fn a_result_beyond_the_bound_is_none() {
-        let mut bounded = Bounded { bytes: Vec::new(), most: 1 << 20 };
+        let mut bounded = BoundedWriter { bytes: Vec::new(), most: 1 << 20 };
         assert!(bounded.write_all(&[0; 1 << 20]).is_ok());
         assert!(bounded.write(&[0]).unwrap_err().to_string().contains("1 MiB"));
     }

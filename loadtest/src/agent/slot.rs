@@ -18,7 +18,7 @@ pub(super) struct Slot {
 
 /// Another run has the agent.
 #[derive(Debug)]
-pub(super) struct Taken;
+pub(super) struct AgentBusy;
 
 impl Slot {
     pub(super) fn new(lifecycle: Lifecycle) -> Arc<Self> {
@@ -30,10 +30,10 @@ impl Slot {
     }
 
     /// Takes the agent for a run, which must be heard of again within [`super::message::LEASE`].
-    pub(super) fn take(self: &Arc<Self>, mut options: RunOptions) -> Result<(), Taken> {
+    pub(super) fn take(self: &Arc<Self>, mut options: RunOptions) -> Result<(), AgentBusy> {
         let mut place = self.run();
         if place.is_some() {
-            return Err(Taken);
+            return Err(AgentBusy);
         }
         options.stop = self.lifecycle.soft_stop().child_token();
         let run = Arc::new(Run::new(options));
@@ -52,7 +52,7 @@ impl Slot {
                 () = tokio::time::sleep_until(until) => {}
             }
             if run.lease_ends() <= until {
-                tracing::warn!(run.name, "the coordinator has vanished: its run ends here");
+                tracing::warn!(run.name, "the coordinator has disappeared; its run was ended");
                 break;
             }
         }

@@ -2,10 +2,10 @@
 
 use super::{AgentFault, AgentsError, Crew, coordinate, message::RunRequest, routes};
 use crate::{
-    cast::{Cast, Person},
+    cast::{Cast, CastMember},
     engine::{Observer, RunOptions, Share},
     rest::{Rest, RestError},
-    scenario::{People, Phase, Scenario},
+    scenario::{Phase, Scenario, ScenarioPeople},
 };
 use platform::{
     lifecycle::Lifecycle,
@@ -27,7 +27,7 @@ pub(super) fn small(run: &str) -> RunOptions {
         name: "small".to_owned(),
         description: String::new(),
         seed: 7,
-        people: People { accounts: 0, dialects: <_>::default(), slow: None },
+        people: ScenarioPeople { accounts: 0, dialects: <_>::default(), slow: None },
         chats: Vec::new(),
         phases: vec![phase],
         faults: Vec::new(),
@@ -124,7 +124,7 @@ async fn what_is_no_order_is_refused_in_words() {
 
 #[test]
 fn an_agent_learns_no_tokens_but_its_own_peoples() {
-    let person = |n: usize| Person {
+    let person = |n: usize| CastMember {
         id: UserId(n as i64),
         username: format!("person{n}"),
         token: format!("token{n}"),

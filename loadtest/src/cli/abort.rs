@@ -1,7 +1,7 @@
 //! `--abort-on-fail`: watches a run's figures and stops the run when a threshold can no longer be met.
 
 use crate::{
-    engine::{Observer, PartSlice, Progress},
+    engine::{Observer, PartSlice, RunEvent},
     measure::Slice,
     report::build::sums,
     scenario::Scenario,
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 pub(super) struct Abort {
     phases: Vec<PhaseEnd>,
     thresholds: Vec<Threshold>,
-    seen: Mutex<Vec<Seen>>,
+    seen: Mutex<Vec<PhaseTotal>>,
     stop: CancellationToken,
     /// The first threshold that failed.
     because: OnceLock<String>,
@@ -30,7 +30,7 @@ struct PhaseEnd {
 
 /// What was measured in one.
 #[derive(Clone, Default)]
-struct Seen {
+struct PhaseTotal {
     slice: Slice,
     seconds: f64,
 }
@@ -49,7 +49,7 @@ impl Abort {
             .collect();
         let thresholds = scenario.thresholds.iter().filter_map(|text| text.parse().ok());
         let thresholds = thresholds.filter(Threshold::only_gets_worse).collect();
-        let seen = Mutex::new(vec![Seen::default(); phases.len()]);
+        let seen = Mutex::new(vec![PhaseTotal::default(); phases.len()]);
         Arc::new(Self { phases, thresholds, seen, stop, because: OnceLock::new() })
     }
 
@@ -57,14 +57,14 @@ impl Abort {
     pub fn observer(self: &Arc<Self>) -> Observer {
         let this = Arc::clone(self);
         Arc::new(move |progress| {
-            if let Progress::Second(slice) = progress {
+            if let RunEvent::Second(slice) = progress {
                 this.second(slice);
             }
         })
     }
 
     /// The threshold that ended the run.
-    pub fn because(&self) -> Option<&str> {
+    pub fn reason(&self) -> Option<&str> {
         self.because.get().map(String::as_str)
     }
 
@@ -78,7 +78,7 @@ impl Abort {
         now.slice.then(&slice.slice);
         now.seconds += slice.seconds;
         for threshold in &self.thresholds {
-            let mut whole = Seen::default();
+            let mut whole = PhaseTotal::default();
             for (stretch, seen) in self.phases.iter().zip(&*seen) {
                 let counts = match &threshold.phase {
                     Some(phase) => *phase == stretch.name,

@@ -2,7 +2,7 @@
 
 use super::say;
 use crate::{
-    agent::AgentsError, engine::RunError, prepare::PrepareError, report::Outcome,
+    agent::AgentsError, engine::RunError, prepare::PrepareError, report::RunOutcome,
     scenarios::Mistakes,
 };
 use std::process::ExitCode;
@@ -51,13 +51,13 @@ impl From<Exit> for ExitCode {
     }
 }
 
-impl From<Outcome> for Exit {
-    fn from(outcome: Outcome) -> Self {
+impl From<RunOutcome> for Exit {
+    fn from(outcome: RunOutcome) -> Self {
         match outcome {
-            Outcome::Passed => Self::Ok,
-            Outcome::Failed => Self::Threshold,
-            Outcome::GeneratorLimited => Self::GeneratorLimited,
-            Outcome::Interrupted => Self::Interrupted,
+            RunOutcome::Passed => Self::Ok,
+            RunOutcome::Failed => Self::Threshold,
+            RunOutcome::GeneratorLimited => Self::GeneratorLimited,
+            RunOutcome::Interrupted => Self::Interrupted,
         }
     }
 }

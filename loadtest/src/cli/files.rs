@@ -35,7 +35,7 @@ impl Files {
     pub fn new(args: &FileArgs) -> Result<Self, Failure> {
         if let Some(out) = &args.out {
             let made = fs::create_dir_all(out);
-            made.with_context(|| format!("cannot make {}", out.display()))
+            made.with_context(|| format!("cannot create {}", out.display()))
                 .map_err(Failure::failed)?;
         }
         let files = |file: &Option<PathBuf>, name: &str| -> Vec<PathBuf> {

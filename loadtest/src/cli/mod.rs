@@ -26,7 +26,7 @@ use std::process::ExitCode;
 #[command(name = "loadtest", version, after_help = AFTER_HELP)]
 pub struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: LoadtestCommand,
 }
 
 const AFTER_HELP: &str = "\
@@ -45,7 +45,7 @@ Exit codes:
   130  interrupted";
 
 #[derive(Subcommand)]
-enum Command {
+enum LoadtestCommand {
     /// Runs a scenario and writes a report
     Run(Box<run::RunArgs>),
     /// Checks scenarios without creating load
@@ -75,14 +75,14 @@ pub async fn main() -> ExitCode {
         Err(code) => return code,
     };
     let exit = match cli.command {
-        Command::Run(args) => run::run(&args).await,
-        Command::Validate(args) => scenarios::validate(&args),
-        Command::Scenarios(args) => scenarios::show(&args),
-        Command::Prepare(args) => prepare::prepare(&args).await,
-        Command::Agent(settings) => return run_agent(&settings).await,
-        Command::Health { listen } => return agent_health(listen).await,
-        Command::Compare(args) => judge::compare(&args),
-        Command::Report(args) => judge::report(&args),
+        LoadtestCommand::Run(args) => run::run(&args).await,
+        LoadtestCommand::Validate(args) => scenarios::validate(&args),
+        LoadtestCommand::Scenarios(args) => scenarios::show(&args),
+        LoadtestCommand::Prepare(args) => prepare::prepare(&args).await,
+        LoadtestCommand::Agent(settings) => return run_agent(&settings).await,
+        LoadtestCommand::Health { listen } => return agent_health(listen).await,
+        LoadtestCommand::Compare(args) => judge::compare(&args),
+        LoadtestCommand::Report(args) => judge::report(&args),
     };
     exit.into()
 }

@@ -3,10 +3,10 @@
 
 use super::exit::Failure;
 use crate::{
-    client::Target as Resolved,
-    prepare::{Admin, Target},
+    client::SocketTarget,
+    prepare::{AdminCredentials, LoadTarget},
     scenario::Scenario,
-    scenarios::{Set, Source, read},
+    scenarios::{ScenarioOverride, ScenarioSource, read},
 };
 use anyhow::Context as _;
 use clap::Args;
@@ -20,7 +20,7 @@ pub(super) struct ScenarioArgs {
     pub scenario: String,
     /// Changes a value in the scenario, such as people.accounts=200 or phases.steady.messages=50
     #[arg(long, value_name = "KEY=VALUE")]
-    pub set: Vec<Set>,
+    pub set: Vec<ScenarioOverride>,
     /// Replaces the scenario's random seed
     #[arg(long)]
     pub seed: Option<u64>,
@@ -32,7 +32,7 @@ pub(super) struct ScenarioArgs {
 impl ScenarioArgs {
     /// The scenario as it shall be run.
     pub fn read(&self) -> Result<Scenario, Failure> {
-        let source = Source::open(&self.scenario)?;
+        let source = ScenarioSource::open(&self.scenario)?;
         let mut scenario = read(&source, &self.set)?;
         if let Some(seed) = self.seed {
             scenario.seed = seed;
@@ -83,9 +83,9 @@ const MAX_PASSWORD_BYTES: u64 = 4 << 10;
 
 impl TargetArgs {
     /// The deployment, with a URL that can be one.
-    pub async fn read(&self) -> Result<Target, Failure> {
+    pub async fn read(&self) -> Result<LoadTarget, Failure> {
         let url = self.url.to_string();
-        Resolved::resolve(&url).await.context("--url").map_err(Failure::usage)?;
+        SocketTarget::resolve(&url).await.context("--url").map_err(Failure::usage)?;
         let mut password = self.admin_password.clone();
         if let Some(path) = &self.admin_password_file {
             let mut text = String::new();
@@ -97,7 +97,7 @@ impl TargetArgs {
         }
         let password = password.filter(|password| !password.reveal().is_empty());
         let username = self.admin_username.clone();
-        let admin = password.map(|password| Admin { username, password });
-        Ok(Target { url, admin })
+        let admin = password.map(|password| AdminCredentials { username, password });
+        Ok(LoadTarget { url, admin })
     }
 }

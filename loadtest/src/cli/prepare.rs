@@ -30,7 +30,7 @@ pub(super) struct PrepareArgs {
 }
 
 pub(super) async fn prepare(args: &PrepareArgs) -> Exit {
-    match prepared(args).await {
+    match prepare_and_describe(args).await {
         Ok(said) => {
             say(said);
             Exit::Ok
@@ -39,7 +39,7 @@ pub(super) async fn prepare(args: &PrepareArgs) -> Exit {
     }
 }
 
-async fn prepared(args: &PrepareArgs) -> Result<String, Failure> {
+async fn prepare_and_describe(args: &PrepareArgs) -> Result<String, Failure> {
     let scenario = args.scenario.read()?;
     let target = args.target.read().await?;
     let mut interrupt = Interrupt::new().map_err(Failure::failed)?;

@@ -13,11 +13,11 @@ use super::{
 };
 use crate::{
     agent::{Crew, SecretArgs, coordinate},
-    engine::{self, Observer, RunOptions, Source},
+    engine::{self, Observer, RunOptions, UsageSource},
     live::LiveView,
     metric,
-    prepare::{self, MAX_RUN, Preparation, Prepared, Target},
-    report::{Outcome, Report},
+    prepare::{self, LoadTarget, MAX_RUN, Preparation, PreparedCast},
+    report::{Report, RunOutcome},
     scenario::Scenario,
     threshold::Threshold,
 };
@@ -51,7 +51,7 @@ pub(super) struct RunArgs {
     /// Reads a server's CPU time and memory each second, either from its metrics or from processes
     /// on this machine (gateway=pid:12,13)
     #[arg(long, value_name = "NAME=URL", value_parser = scrape)]
-    scrape: Vec<(String, Source)>,
+    scrape: Vec<(String, UsageSource)>,
     /// The agents that create the load, each its share; this process coordinates them
     #[arg(long, value_name = "URL,URL")]
     agents: Vec<List<ServerUrl>>,
@@ -82,7 +82,7 @@ pub(super) struct RunArgs {
 }
 
 pub(super) async fn run(args: &RunArgs) -> Exit {
-    match reported(args).await {
+    match run_and_report(args).await {
         Ok(report) => {
             if !args.quiet {
                 say(summary(&report).trim_end());
@@ -93,14 +93,12 @@ pub(super) async fn run(args: &RunArgs) -> Exit {
     }
 }
 
-async fn reported(args: &RunArgs) -> Result<Report, Failure> {
+async fn run_and_report(args: &RunArgs) -> Result<Report, Failure> {
     let scenario = args.scenario.read()?;
     is_scraped(&scenario, &args.scrape)?;
     let target = args.target.read().await?;
-    let secret = args.secret.read().map_err(|why| Failure::usage(anyhow!(why)))?;
-    let agents: Vec<String> = args.agents.iter().flatten().map(ToString::to_string).collect();
-    let crew = (!agents.is_empty()).then(|| Crew::new(&agents, secret.as_ref()));
-    let crew = crew.transpose()?;
+    let crew = args.crew()?;
+    // Agents check their own limits; only a run of this process needs its files.
     if crew.is_none() {
         has_files(&scenario)?;
     }
@@ -109,13 +107,8 @@ async fn reported(args: &RunArgs) -> Result<Report, Failure> {
     let mut interrupt = Interrupt::new().map_err(Failure::failed)?;
 
     let lifecycle = Lifecycle::new();
-    let mut observers: Vec<Observer> = Vec::new();
-    if let Some(listen) = args.metrics_listen {
-        let listening = metric::listen(listen.0, &lifecycle).await;
-        listening.map_err(|why| Failure::failed(anyhow!(why)))?;
-        observers.push(metric::observer(&scenario));
-    }
     let live = (!args.quiet && !args.no_live).then(|| LiveView::new(&scenario));
+    let mut observers = args.metrics(&scenario, &lifecycle).await?;
     observers.extend(live.as_ref().map(LiveView::observer));
     let tell = |progress| {
         if let Some(live) = &live {
@@ -125,13 +118,8 @@ async fn reported(args: &RunArgs) -> Result<Report, Failure> {
 
     let accounts = args.accounts.as_deref();
     let plan = Preparation { scenario: &scenario, target: &target, run: &run, accounts };
-    let prepared = tokio::select! {
-        prepared = prepare::prepare(plan, &tell) => prepared.map_err(Failure::from),
-        () = interrupt.next() => Err(Failure {
-            exit: Exit::Interrupted,
-            error: anyhow!("interrupted while creating accounts; their names begin with lt-{run}-"),
-        }),
-    };
+    let prepared = prepare_cast(plan, &tell, &mut interrupt).await;
+    // The view owns the terminal: it has to go before the failure is printed.
     let prepared = prepared.inspect_err(|_| finish(&live))?;
 
     let mut options = RunOptions::new(scenario, prepared.cast.clone(), &target.url, &run);
@@ -140,6 +128,7 @@ async fn reported(args: &RunArgs) -> Result<Report, Failure> {
     let abort = args.abort_on_fail.then(|| Abort::new(&options.scenario, options.stop.clone()));
     observers.extend(abort.as_ref().map(Abort::observer));
     let done = perform(&options, crew.as_ref(), all(observers), &mut interrupt).await;
+    // Before `done?`: a failed run leaves no accounts behind either.
     let removed = match args.accounts.is_some() || args.keep {
         true => Ok(()),
         false => clean_up(&target, &prepared, &tell, &mut interrupt).await,
@@ -149,12 +138,50 @@ async fn reported(args: &RunArgs) -> Result<Report, Failure> {
         say(format_args!("warning: accounts named lt-{run}-… remain on the deployment: {why:#}"));
     }
     let mut report = done?;
-    if let Some(because) = abort.as_ref().and_then(|abort| abort.because()) {
+    if let Some(because) = abort.as_ref().and_then(|abort| abort.reason()) {
         say(format_args!("stopped early: {because} can no longer be met"));
-        report.outcome = Outcome::Failed;
+        report.outcome = RunOutcome::Failed;
     }
     files.write(&report)?;
     Ok(report)
+}
+
+impl RunArgs {
+    /// The agents that create the load; none without `--agents`.
+    fn crew(&self) -> Result<Option<Crew>, Failure> {
+        let secret = self.secret.read().map_err(|why| Failure::usage(anyhow!(why)))?;
+        let agents: Vec<String> = self.agents.iter().flatten().map(ToString::to_string).collect();
+        let crew = (!agents.is_empty()).then(|| Crew::new(&agents, secret.as_ref()));
+        Ok(crew.transpose()?)
+    }
+
+    /// Opens the listener of `--metrics-listen` and returns the observer that feeds it; nothing
+    /// without that flag.
+    async fn metrics(
+        &self,
+        scenario: &Scenario,
+        lifecycle: &Lifecycle,
+    ) -> Result<Vec<Observer>, Failure> {
+        let Some(listen) = self.metrics_listen else { return Ok(Vec::new()) };
+        let listening = metric::listen(listen.0, lifecycle).await;
+        listening.map_err(|why| Failure::failed(anyhow!(why)))?;
+        Ok(vec![metric::observer(scenario)])
+    }
+}
+
+async fn prepare_cast(
+    plan: Preparation<'_>,
+    tell: prepare::Tell<'_>,
+    interrupt: &mut Interrupt,
+) -> Result<PreparedCast, Failure> {
+    let run = plan.run;
+    tokio::select! {
+        prepared = prepare::prepare(plan, tell) => prepared.map_err(Failure::from),
+        () = interrupt.next() => Err(Failure {
+            exit: Exit::Interrupted,
+            error: anyhow!("interrupted while creating accounts; their names begin with lt-{run}-"),
+        }),
+    }
 }
 
 /// The run itself. The first signal ends it early, and what was done is checked and reported; the
@@ -190,8 +217,8 @@ async fn perform(
 }
 
 async fn clean_up(
-    target: &Target,
-    prepared: &Prepared,
+    target: &LoadTarget,
+    prepared: &PreparedCast,
     tell: prepare::Tell<'_>,
     interrupt: &mut Interrupt,
 ) -> anyhow::Result<()> {
@@ -202,7 +229,7 @@ async fn clean_up(
 }
 
 /// A threshold on a server that is not scraped would fail after the run; better before.
-fn is_scraped(scenario: &Scenario, scrape: &[(String, Source)]) -> Result<(), Failure> {
+fn is_scraped(scenario: &Scenario, scrape: &[(String, UsageSource)]) -> Result<(), Failure> {
     for text in &scenario.thresholds {
         let Ok(threshold) = text.parse::<Threshold>() else { continue };
         let Some(name) = threshold.metric.target() else { continue };
@@ -256,7 +283,7 @@ fn run_name(text: &str) -> Result<String, String> {
     Err(format!("a run's name must have 1 to {MAX_RUN} letters, digits or hyphens"))
 }
 
-fn scrape(text: &str) -> Result<(String, Source), String> {
+fn scrape(text: &str) -> Result<(String, UsageSource), String> {
     let example = "write it like gateway-1=http://127.0.0.1:9100/metrics or gateway-1=pid:1234";
     let (name, from) = text.split_once('=').ok_or(example)?;
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -266,9 +293,9 @@ fn scrape(text: &str) -> Result<(String, Source), String> {
     let source = match from.strip_prefix("pid:") {
         Some(pids) => {
             let pids: Result<_, _> = pids.split(',').map(|pid| pid.trim().parse()).collect();
-            Source::Processes(pids.map_err(|_| example)?)
+            UsageSource::Processes(pids.map_err(|_| example)?)
         }
-        None if from.starts_with("http://") => Source::Metrics(from.to_owned()),
+        None if from.starts_with("http://") => UsageSource::Metrics(from.to_owned()),
         None => return Err(example.to_owned()),
     };
     Ok((name.to_owned(), source))

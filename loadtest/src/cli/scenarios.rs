@@ -4,7 +4,7 @@ use super::{Exit, print, say};
 use crate::{
     duration,
     scenario::Scenario,
-    scenarios::{SHIPPED, Set, Source, read, shipped},
+    scenarios::{SHIPPED, ScenarioOverride, ScenarioSource, read, shipped},
 };
 use clap::Args;
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub(super) struct ValidateArgs {
     scenarios: Vec<String>,
     /// Changes a value in each scenario, such as people.accounts=200
     #[arg(long, value_name = "KEY=VALUE")]
-    set: Vec<Set>,
+    set: Vec<ScenarioOverride>,
 }
 
 pub(super) fn show(args: &ScenariosArgs) -> Exit {
@@ -35,7 +35,7 @@ pub(super) fn show(args: &ScenariosArgs) -> Exit {
         }
         return Exit::Ok;
     };
-    match Source::open(name) {
+    match ScenarioSource::open(name) {
         Ok(source) => {
             print(&source.text);
             Exit::Ok
@@ -50,8 +50,8 @@ pub(super) fn show(args: &ScenariosArgs) -> Exit {
 pub(super) fn validate(args: &ValidateArgs) -> Exit {
     let mut exit = Exit::Ok;
     for name in &args.scenarios {
-        match Source::open(name).and_then(|source| read(&source, &args.set)) {
-            Ok(scenario) => print(&format!("{name}: ok: {}", in_short(&scenario))),
+        match ScenarioSource::open(name).and_then(|source| read(&source, &args.set)) {
+            Ok(scenario) => print(&format!("{name}: ok: {}", one_line(&scenario))),
             Err(mistakes) => {
                 say(mistakes);
                 exit = Exit::Usage;
@@ -62,7 +62,7 @@ pub(super) fn validate(args: &ValidateArgs) -> Exit {
 }
 
 /// What it would do.
-fn in_short(scenario: &Scenario) -> String {
+fn one_line(scenario: &Scenario) -> String {
     let most = scenario.phases.iter().filter_map(|phase| phase.connections).max().unwrap_or(0);
     let messages = scenario.phases.iter().map(|phase| {
         let rate = phase.messages;

@@ -3,7 +3,7 @@
 use crate::{
     measure::{Count, Op},
     report::{
-        Outcome, Report,
+        Report, RunOutcome,
         text::{count, millis, number},
     },
 };
@@ -72,13 +72,13 @@ pub(super) fn summary(report: &Report) -> String {
 /// The last line.
 fn verdict(report: &Report) -> String {
     match report.outcome {
-        Outcome::Passed => "passed".to_owned(),
-        Outcome::Failed => "FAILED".to_owned(),
-        Outcome::GeneratorLimited => {
+        RunOutcome::Passed => "passed".to_owned(),
+        RunOutcome::Failed => "FAILED".to_owned(),
+        RunOutcome::GeneratorLimited => {
             let why = report.generator.limited.as_deref().unwrap_or("it had too little CPU");
             format!("NO RESULT: the load tester was the limit, not the servers: {why}")
         }
-        Outcome::Interrupted => {
+        RunOutcome::Interrupted => {
             "INTERRUPTED: the figures cover only the time until then".to_owned()
         }
     }

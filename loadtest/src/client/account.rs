@@ -2,7 +2,7 @@
 //! first device that finds the token expired renews it, the others wait and take the new one.
 
 use crate::{
-    cast::Person,
+    cast::CastMember,
     rest::{Rest, RestError},
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -26,7 +26,7 @@ const MAX_RESERVE: Duration = Duration::from_secs(30);
 pub struct TestAccount {
     pub id: UserId,
     pub username: String,
-    tokens: Mutex<Tokens>,
+    tokens: Mutex<TokenPair>,
 }
 
 /// A token to show, and until when it may be shown.
@@ -49,7 +49,7 @@ impl Pass {
 }
 
 #[derive(Debug)]
-struct Tokens {
+struct TokenPair {
     pass: Pass,
     refresh: Secret,
 }
@@ -85,7 +85,7 @@ impl RenewError {
 
 impl TestAccount {
     /// `now` and `unix_seconds` are the same moment.
-    pub fn new(person: &Person, now: Instant, unix_seconds: i64) -> Self {
+    pub fn new(person: &CastMember, now: Instant, unix_seconds: i64) -> Self {
         let life = expiry(&person.token).map_or(DEFAULT_LIFE, |at| {
             Duration::from_secs(u64::try_from(at - unix_seconds).unwrap_or(0))
         });
@@ -93,7 +93,7 @@ impl TestAccount {
         Self {
             id: person.id,
             username: person.username.clone(),
-            tokens: Mutex::new(Tokens { pass, refresh: Secret::new(&person.refresh) }),
+            tokens: Mutex::new(TokenPair { pass, refresh: Secret::new(&person.refresh) }),
         }
     }
 
@@ -105,7 +105,7 @@ impl TestAccount {
     /// The newest access and refresh token, where they are not those of the beginning any more: those
     /// are void then.
     pub async fn changed(&self) -> Option<(String, String)> {
-        let Tokens { pass, refresh } = &*self.tokens.lock().await;
+        let TokenPair { pass, refresh } = &*self.tokens.lock().await;
         (pass.number > 0).then(|| (pass.token.reveal().to_owned(), refresh.reveal().to_owned()))
     }
 
@@ -138,11 +138,11 @@ impl TestAccount {
 /// When a token says that it expires, in Unix seconds. Its signature is the server's business.
 fn expiry(token: &str) -> Option<i64> {
     #[derive(Deserialize)]
-    struct Claims {
+    struct AccessClaims {
         exp: i64,
     }
     let claims = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
-    serde_json::from_slice::<Claims>(&claims).ok().map(|claims| claims.exp)
+    serde_json::from_slice::<AccessClaims>(&claims).ok().map(|claims| claims.exp)
 }
 
 #[cfg(test)]

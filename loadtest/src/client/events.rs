@@ -25,27 +25,27 @@ const TAIL_BYTES: usize = 32;
 /// Recognises frames.
 #[derive(Debug)]
 pub(super) struct Frames {
-    sets: Vec<Set>,
+    sets: Vec<CacheSet>,
 }
 
 #[derive(Debug, Default)]
-struct Set {
-    slots: [Option<Slot>; WAYS],
+struct CacheSet {
+    slots: [Option<CacheEntry>; WAYS],
     /// The one that is given to the next frame.
     oldest: u8,
 }
 
 #[derive(Debug)]
-struct Slot {
+struct CacheEntry {
     /// The rest of the hash: looked at before the bytes are.
     tag: u32,
     bytes: Box<[u8]>,
-    known: Known,
+    known: RememberedFrame,
 }
 
 /// What a frame that was seen before is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Known {
+pub(super) enum RememberedFrame {
     Event {
         chat: ChatId,
         place: EventKey,
@@ -63,7 +63,7 @@ pub(super) enum EventKey {
     Text(Box<str>),
 }
 
-impl From<Observation> for Known {
+impl From<Observation> for RememberedFrame {
     fn from(observation: Observation) -> Self {
         let Observation { chat, what, message, stamp } = observation;
         let place = match what {
@@ -82,7 +82,7 @@ impl Frames {
 
     /// What these bytes are, when they were seen before.
     #[inline]
-    pub(super) fn find(&self, bytes: &[u8]) -> Option<&Known> {
+    pub(super) fn find(&self, bytes: &[u8]) -> Option<&RememberedFrame> {
         let (set, tag) = place(bytes);
         let slots = self.sets.get(set)?.slots.iter().flatten();
         let mut alike = slots.filter(|slot| slot.tag == tag && *slot.bytes == *bytes);
@@ -90,16 +90,16 @@ impl Frames {
     }
 
     /// Remembers them, which were not found, in place of another frame when it must.
-    pub(super) fn remember(&mut self, bytes: &[u8], known: Known) {
+    pub(super) fn remember(&mut self, bytes: &[u8], known: RememberedFrame) {
         if bytes.len() > MAX_FRAME_BYTES {
             return;
         }
         if self.sets.is_empty() {
-            self.sets.resize_with(SETS, Set::default);
+            self.sets.resize_with(SETS, CacheSet::default);
         }
         let (set, tag) = place(bytes);
-        let Set { slots, oldest } = &mut self.sets[set];
-        slots[usize::from(*oldest)] = Some(Slot { tag, bytes: bytes.into(), known });
+        let CacheSet { slots, oldest } = &mut self.sets[set];
+        slots[usize::from(*oldest)] = Some(CacheEntry { tag, bytes: bytes.into(), known });
         *oldest = (*oldest + 1) % WAYS as u8;
     }
 }
@@ -132,9 +132,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn event(seq: i64) -> Known {
+    fn event(seq: i64) -> RememberedFrame {
         let place = EventKey::Seq(Seq(seq));
-        Known::Event { chat: ChatId(1), place, message: Some(Seq(seq)), stamp: None }
+        RememberedFrame::Event { chat: ChatId(1), place, message: Some(Seq(seq)), stamp: None }
     }
 
     fn frame(seq: i64) -> Vec<u8> {

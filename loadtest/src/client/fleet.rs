@@ -2,8 +2,8 @@
 //! the recorder, so that a delivery shares nothing between threads and no thread wakes another.
 
 use super::{
-    Clock, DeviceHandle, DeviceSpec, DeviceState, Full, Order, Target, device::Device,
-    order::Inbox, worker::Worker,
+    Clock, DeviceHandle, DeviceSpec, DeviceState, Order, OrdersFull, SocketTarget, device::Device,
+    order::Inbox, worker::DeviceWorker,
 };
 use crate::{history::Ledger, recorder::Recorder};
 use std::{
@@ -34,8 +34,8 @@ const STOP_LOOK: Duration = Duration::from_millis(5);
 
 /// What all devices of a fleet have in common.
 #[derive(Clone, Debug)]
-pub struct Options {
-    pub target: Target,
+pub struct FleetOptions {
+    pub target: SocketTarget,
     /// Names the run; the beginning of every text and key. Letters, digits and hyphens, 20 at most.
     pub run: String,
     pub seed: u64,
@@ -52,34 +52,34 @@ pub struct Options {
 /// Some threads full of devices. Dropping it ends them at once, without the closes of [`Fleet::stop`].
 #[derive(Debug)]
 pub struct Fleet {
-    lanes: Vec<Lane>,
+    lanes: Vec<WorkerThread>,
     next: AtomicUsize,
 }
 
 #[derive(Debug)]
-struct Lane {
+struct WorkerThread {
     intake: mpsc::Sender<(DeviceSpec, Arc<Inbox>)>,
     thread: JoinHandle<()>,
 }
 
 impl Fleet {
     /// Starts the threads.
-    pub fn start(options: Options) -> io::Result<Self> {
+    pub fn start(options: FleetOptions) -> io::Result<Self> {
         let threads = match options.threads {
             0 => thread::available_parallelism().map_or(1, usize::from),
             threads => threads,
         };
-        let lanes = (0..threads).map(|number| Lane::start(options.clone(), number));
+        let lanes = (0..threads).map(|number| WorkerThread::start(options.clone(), number));
         Ok(Self { lanes: lanes.collect::<io::Result<_>>()?, next: AtomicUsize::new(0) })
     }
 
     /// Connects a device. It goes on until it is told to leave or the fleet is stopped. Refused when
     /// more devices wait to begin than a process may have files.
-    pub fn spawn(&self, spec: DeviceSpec) -> Result<DeviceHandle, Full> {
+    pub fn spawn(&self, spec: DeviceSpec) -> Result<DeviceHandle, OrdersFull> {
         let inbox = Inbox::new();
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         let lane = &self.lanes[turn % self.lanes.len()];
-        lane.intake.try_send((spec, Arc::clone(&inbox))).map_err(|_| Full)?;
+        lane.intake.try_send((spec, Arc::clone(&inbox))).map_err(|_| OrdersFull)?;
         Ok(DeviceHandle { inbox })
     }
 
@@ -98,11 +98,11 @@ impl Fleet {
     }
 }
 
-impl Lane {
-    fn start(options: Options, number: usize) -> io::Result<Self> {
+impl WorkerThread {
+    fn start(options: FleetOptions, number: usize) -> io::Result<Self> {
         let (intake, specs) = mpsc::channel(MAX_BEGINNING);
         let recorder = options.recorder.clone();
-        let worker = move || Worker::new(&options, &recorder, number);
+        let worker = move || DeviceWorker::new(&options, &recorder, number);
         let (told, tells) = std::sync::mpsc::sync_channel(1);
         let thread = thread::Builder::new().name(format!("devices-{number}")).spawn(move || {
             // Made here, because neither may leave its thread.
@@ -126,7 +126,7 @@ impl Lane {
 /// Runs devices until nobody can send any more and all have ended.
 fn run(
     runtime: &LocalRuntime,
-    worker: Rc<Worker>,
+    worker: Rc<DeviceWorker>,
     mut specs: mpsc::Receiver<(DeviceSpec, Arc<Inbox>)>,
 ) {
     runtime.block_on(async {

@@ -67,7 +67,7 @@ impl Order {
 /// The device has more to do than it gets done; the order was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the device has too many orders waiting")]
-pub struct Full;
+pub struct OrdersFull;
 
 /// Whether a device is connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +89,7 @@ pub struct DeviceHandle {
 
 impl DeviceHandle {
     /// Orders are carried out in their turn, as soon as the device can.
-    pub fn order(&self, order: Order) -> Result<(), Full> {
+    pub fn order(&self, order: Order) -> Result<(), OrdersFull> {
         let waker = {
             let mut inbox = self.inbox.lock();
             let waiting = &mut inbox.orders;
@@ -98,7 +98,7 @@ impl DeviceHandle {
                 Order::Leave if self.inbox.leaving.swap(true, Ordering::AcqRel) => return Ok(()),
                 Order::Leave => {}
                 _ if waiting.len() >= MAX_WAITING || self.state() == DeviceState::Gone => {
-                    return Err(Full);
+                    return Err(OrdersFull);
                 }
                 _ => {}
             }
@@ -144,7 +144,7 @@ impl DeviceHandle {
 /// What handle and device share.
 #[derive(Debug)]
 pub(super) struct Inbox {
-    waiting_orders: Mutex<Waiting>,
+    waiting_orders: Mutex<OrderQueue>,
     /// How many orders wait, so that a device that is woken by something else need not lock.
     waiting: AtomicUsize,
     in_flight: AtomicUsize,
@@ -155,7 +155,7 @@ pub(super) struct Inbox {
 }
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct OrderQueue {
     orders: VecDeque<Order>,
     /// The device's task. Kept, and not taken by who wakes it: a task's waker stays the same.
     waker: Option<Waker>,
@@ -234,7 +234,7 @@ impl Inbox {
         self.in_flight.store(number, Ordering::Release);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, OrderQueue> {
         self.waiting_orders.lock()
     }
 }

@@ -6,7 +6,7 @@ use std::{io, net::SocketAddr};
 
 /// Where to connect.
 #[derive(Clone, Debug)]
-pub struct Target {
+pub struct SocketTarget {
     /// Host and port, as the `Host` header has them.
     pub authority: String,
     /// What the host's name stands for; connections take them in turn. Never empty.
@@ -22,7 +22,7 @@ pub enum TargetError {
     Unknown { host: String, why: io::Error },
 }
 
-impl Target {
+impl SocketTarget {
     /// Looks up what the URL's host stands for.
     pub async fn resolve(url: &str) -> Result<Self, TargetError> {
         let server = url.parse::<ServerUrl>();
@@ -44,12 +44,12 @@ mod tests {
 
     #[tokio::test]
     async fn urls() {
-        let target = Target::resolve("http://127.0.0.1:8000").await.unwrap();
+        let target = SocketTarget::resolve("http://127.0.0.1:8000").await.unwrap();
         assert_eq!(target.authority, "127.0.0.1:8000");
         assert_eq!(target.addresses, ["127.0.0.1:8000".parse().unwrap()]);
-        assert_eq!(Target::resolve("http://[::1]:9/").await.unwrap().addresses[0].port(), 9);
+        assert_eq!(SocketTarget::resolve("http://[::1]:9/").await.unwrap().addresses[0].port(), 9);
         for bad in ["127.0.0.1:8000", "", "https://127.0.0.1", "http://127.0.0.1/x", "ws://a"] {
-            assert!(Target::resolve(bad).await.is_err(), "{bad}");
+            assert!(SocketTarget::resolve(bad).await.is_err(), "{bad}");
         }
     }
 }

@@ -1,12 +1,12 @@
 //! What the devices of one thread share. They run one at a time, so nothing here is locked but the
 //! recorder's shard, which a drain on another thread visits once a second.
 
-use super::{Clock, Options, events::Frames, order::Inbox};
+use super::{Clock, FleetOptions, events::Frames, order::Inbox};
 use crate::{
     history::Ledger,
     recorder::{Recorder, Shard},
     rest::{Rest, RestError},
-    scenario::Dialect,
+    scenario::ClientDialect,
 };
 use std::{
     cell::{Cell, RefCell},
@@ -20,7 +20,7 @@ use std::{
 pub(super) const READ_BYTES: usize = 64 << 10;
 
 /// A thread's own.
-pub(super) struct Worker {
+pub(super) struct DeviceWorker {
     pub clock: Clock,
     pub run: Box<str>,
     pub authority: Box<str>,
@@ -46,10 +46,10 @@ pub(super) struct ReadBuffers {
     frames: [Frames; 5],
 }
 
-impl Worker {
+impl DeviceWorker {
     /// `start` spreads the threads over addresses and sources.
     pub(super) fn new(
-        options: &Options,
+        options: &FleetOptions,
         recorder: &Recorder,
         start: usize,
     ) -> Result<Self, RestError> {
@@ -106,7 +106,7 @@ impl Worker {
 
 impl ReadBuffers {
     /// The buffer, and what is remembered of a dialect's frames.
-    pub(super) fn of(&mut self, dialect: Dialect) -> (&mut Vec<u8>, &mut Frames) {
+    pub(super) fn of(&mut self, dialect: ClientDialect) -> (&mut Vec<u8>, &mut Frames) {
         (&mut self.buffer, &mut self.frames[dialect as usize])
     }
 }

@@ -1,7 +1,7 @@
 //! Collects the clients' measurements, second by second, and decides at the end whether the load tester kept
 //! up. All parts of a run cut at the same moments, so that they can be summed.
 
-use super::{GeneratorUse, Observer, PartSlice, Progress, RunOptions, Tuning, plan::Plan, usage};
+use super::{GeneratorUse, Observer, PartSlice, RunEvent, RunOptions, Tuning, plan::Plan, usage};
 use crate::{
     measure::{Latency, Op},
     recorder::Recorder,
@@ -115,7 +115,7 @@ impl Collector {
             cpu: cpu - std::mem::replace(&mut self.cpu, cpu),
         };
         self.weigh(&taken);
-        observer(&Progress::Second(Arc::new(taken.clone())));
+        observer(&RunEvent::Second(Arc::new(taken.clone())));
         match &mut self.open {
             Some(open) => open.then(&taken),
             None => self.open = Some(taken),
@@ -180,9 +180,9 @@ impl PartSlice {
     }
 
     /// Adds what another process measured in the same stretch.
-    pub(super) fn beside(&mut self, other: &Self) {
+    pub(super) fn add_parallel(&mut self, other: &Self) {
         self.cpu += other.cpu;
-        self.slice.beside(&other.slice);
+        self.slice.add_parallel(&other.slice);
     }
 }
 

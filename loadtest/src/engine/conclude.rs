@@ -1,14 +1,14 @@
 //! Builds the report from the results of all parts.
 
 use super::{
-    GeneratorUse, Observer, PartSlice, Progress, RunError, RunOptions, RunPart, Shortfall, Watched,
-    faults, truth,
+    GeneratorUse, Observer, PartSlice, RunError, RunEvent, RunOptions, RunPart, ServerObservations,
+    Shortfall, faults, truth,
 };
 use crate::{
     history::{Record, Verdict},
     measure::Latency,
     report::{
-        Generator, Outcome, Report, VERSION,
+        Generator, Report, RunOutcome, VERSION,
         build::{latency_sums, measured},
     },
     threshold,
@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 pub async fn conclude(
     options: &RunOptions,
     mut parts: Vec<RunPart>,
-    watched: Watched,
+    watched: ServerObservations,
     observer: Observer,
 ) -> Result<Report, RunError> {
     let started = parts.iter().map(|part| part.started).min().ok_or(RunError::NoPart)?;
@@ -34,13 +34,13 @@ pub async fn conclude(
         record.merge(std::mem::take(&mut part.record));
     }
     let read = truth::read(options, &parts, &record, &observer).await?;
-    observer(&Progress::Checking);
+    observer(&RunEvent::Checking);
     let mut truth = record.check(&read.stored);
     truth.unrecorded += read.unread.len() as u64;
     truth.evidence.extend(read.unread.into_iter().take(MAX_UNREAD));
     fall_short(&mut truth, parts.iter().map(|part| part.shortfall));
 
-    let slices = beside(parts.iter_mut().flat_map(|part| std::mem::take(&mut part.slices)));
+    let slices = add_parallel(parts.iter_mut().flat_map(|part| std::mem::take(&mut part.slices)));
     let measured = measured(phases, &slices, &watched.targets);
     let mut marks = watched.marks;
     marks.sort_by(|one, other| one.at.total_cmp(&other.at));
@@ -65,7 +65,7 @@ pub async fn conclude(
         generator: generator(parts.into_iter().map(|part| part.generator)),
         targets: measured.targets,
         thresholds: Vec::new(),
-        outcome: Outcome::Passed,
+        outcome: RunOutcome::Passed,
     };
     report.thresholds = threshold::judge(&options.scenario.thresholds, &report);
     report.outcome = outcome(&report, interrupted);
@@ -93,29 +93,29 @@ fn fall_short(truth: &mut Verdict, parts: impl Iterator<Item = Shortfall>) {
 }
 
 /// What is wrong with the servers' word outranks who was the limit, which outranks figures.
-fn outcome(report: &Report, interrupted: bool) -> Outcome {
+fn outcome(report: &Report, interrupted: bool) -> RunOutcome {
     let truth = &report.truth;
     let faults: u64 = truth.faults().iter().map(|(_, number, _)| number).sum();
     if interrupted {
-        Outcome::Interrupted
+        RunOutcome::Interrupted
     } else if faults > 0 || truth.delivered != truth.expected {
-        Outcome::Failed
+        RunOutcome::Failed
     } else if report.generator.limited.is_some() {
-        Outcome::GeneratorLimited
+        RunOutcome::GeneratorLimited
     } else if report.thresholds.iter().any(|threshold| !threshold.ok) {
-        Outcome::Failed
+        RunOutcome::Failed
     } else {
-        Outcome::Passed
+        RunOutcome::Passed
     }
 }
 
 /// The parts' slices of the same stretches added up. All parts cut at the same places but in the very
 /// end, and where one was too busy to; that goes to the next place of the others.
-fn beside(slices: impl Iterator<Item = PartSlice>) -> Vec<PartSlice> {
+fn add_parallel(slices: impl Iterator<Item = PartSlice>) -> Vec<PartSlice> {
     let mut by_end: BTreeMap<u64, PartSlice> = BTreeMap::new();
     for slice in slices {
         match by_end.get_mut(&slice.at.to_bits()) {
-            Some(same) => same.beside(&slice),
+            Some(same) => same.add_parallel(&slice),
             None => _ = by_end.insert(slice.at.to_bits(), slice),
         }
     }

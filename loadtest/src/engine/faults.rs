@@ -1,10 +1,10 @@
 //! Injects faults during a run: each at its time, marked with its result. Whether the servers recovered is
 //! determined at the end, from the measurements.
 
-use super::{Act, Fault, Observer, PartSlice, Progress};
+use super::{Act, Fault, Observer, PartSlice, RunEvent};
 use crate::{
     measure::{Count, Latency, Op},
-    report::Mark,
+    report::FaultMark,
 };
 use std::{process::Stdio, time::Duration};
 use tokio::{
@@ -35,7 +35,7 @@ pub(super) async fn happen(
     start: Instant,
     (stop, done): (&CancellationToken, &CancellationToken),
     observer: &Observer,
-) -> Option<Mark> {
+) -> Option<FaultMark> {
     tokio::select! {
         biased;
         () = stop.cancelled() => return None,
@@ -53,8 +53,8 @@ pub(super) async fn happen(
         outcome = doing => outcome,
         () = done.cancelled() => "still running when the run ended".to_owned(),
     };
-    let mark = Mark { at, name: fault.name.clone(), outcome, recovery: None };
-    observer(&Progress::Mark(mark.clone()));
+    let mark = FaultMark { at, name: fault.name.clone(), outcome, recovery: None };
+    observer(&RunEvent::Mark(mark.clone()));
     Some(mark)
 }
 

@@ -1,16 +1,16 @@
 //! Runs one process's share of the load: through the phases on schedule, then until everything has settled.
 
 use super::{
-    Observer, Progress, Renewed, RunError, RunOptions, RunPart,
+    Observer, RunError, RunEvent, RunOptions, RunPart, TokenRenewal,
     collect::Collector,
-    pages::Pages,
+    pages::HistoryPages,
     plan::Plan,
     population::{Backlog, Population},
     schedule::Schedule,
 };
 use crate::{
-    client::{Clock, Fleet, Options, Target},
-    history::{Ledger, Limits},
+    client::{Clock, Fleet, FleetOptions, SocketTarget},
+    history::{Ledger, LedgerLimits},
     measure::Op,
     recorder::{Recorder, Shard},
     rest::Rest,
@@ -25,13 +25,13 @@ const BATCH: usize = 256;
 /// Between two looks at whether everything has settled.
 const LOOK: Duration = Duration::from_millis(100);
 
-struct Load<'a> {
+struct RunningLoad<'a> {
     options: &'a RunOptions,
     plan: &'a Plan,
     start: Instant,
     population: Population<'a>,
     collector: Collector,
-    pages: Pages,
+    pages: HistoryPages,
     shard: Shard,
     observer: &'a Observer,
 }
@@ -45,10 +45,10 @@ pub async fn run_part(options: &RunOptions, observer: Observer) -> Result<RunPar
     if needed > there {
         return Err(RunError::People { needed, there });
     }
-    let target = Target::resolve(&options.url).await?;
+    let target = SocketTarget::resolve(&options.url).await?;
     let rest = Rest::new(&options.url).map_err(|error| RunError::Rest(error.to_string()))?;
-    let (recorder, ledger) = (Recorder::default(), Ledger::new(Limits::default()));
-    let fleet = Fleet::start(Options {
+    let (recorder, ledger) = (Recorder::default(), Ledger::new(LedgerLimits::default()));
+    let fleet = Fleet::start(FleetOptions {
         target,
         run: options.run.clone(),
         seed: scenario.seed.wrapping_add(options.share.index as u64),
@@ -63,13 +63,13 @@ pub async fn run_part(options: &RunOptions, observer: Observer) -> Result<RunPar
     let start = options.start.unwrap_or_else(Instant::now);
     tokio::time::sleep_until(start).await;
     let started = Timestamp::now();
-    let mut load = Load {
+    let mut load = RunningLoad {
         options,
         plan: &plan,
         start,
         population,
         collector: Collector::new(options, &plan, recorder, start),
-        pages: Pages::new(rest, shard.clone(), options.tuning.pages),
+        pages: HistoryPages::new(rest, shard.clone(), options.tuning.pages),
         shard,
         observer: &observer,
     };
@@ -80,12 +80,12 @@ pub async fn run_part(options: &RunOptions, observer: Observer) -> Result<RunPar
     }
     load.settle().await;
     let shortfall = load.population.shortfall();
-    let Load { population, collector, pages, .. } = load;
+    let RunningLoad { population, collector, pages, .. } = load;
     pages.finish().await;
     let mut renewed = Vec::new();
     for (person, account) in population.accounts().iter().enumerate() {
         let changed = account.changed().await;
-        renewed.extend(changed.map(|(token, refresh)| Renewed { person, token, refresh }));
+        renewed.extend(changed.map(|(token, refresh)| TokenRenewal { person, token, refresh }));
     }
     drop(population);
     let (slices, generator) = collector.finish(Instant::now(), &observer);
@@ -94,10 +94,10 @@ pub async fn run_part(options: &RunOptions, observer: Observer) -> Result<RunPar
     Ok(RunPart { started, slices, record, shortfall, generator, interrupted, begun, renewed })
 }
 
-impl Load<'_> {
+impl RunningLoad<'_> {
     /// Whether the phase came to its end.
     async fn phase(&mut self, phase: usize) -> bool {
-        (self.observer)(&Progress::Phase(phase));
+        (self.observer)(&RunEvent::Phase(phase));
         let scenario = &*self.options.scenario;
         let bytes = scenario.phases[phase].bytes;
         let end = self.start + Duration::from_secs_f64(self.plan.spans()[phase].to);
@@ -168,7 +168,7 @@ impl Load<'_> {
             if said.is_none_or(|said| now >= said + Duration::from_secs(1)) {
                 said = Some(now);
                 let Backlog { unacked, away, behind } = backlog;
-                (self.observer)(&Progress::Settling { unacked, away: away + behind, left });
+                (self.observer)(&RunEvent::Settling { unacked, away: away + behind, left });
             }
         }
     }

@@ -23,9 +23,11 @@ mod usage;
 
 pub use conclude::conclude;
 pub use load::run_part;
-pub use options::{Act, Fault, RunOptions, Share, Source, Tuning};
-pub use part::{GeneratorUse, PartSlice, Reading, Renewed, RunPart, Shortfall, Watched};
-pub use progress::{Observer, Progress};
+pub use options::{Act, Fault, RunOptions, Share, Tuning, UsageSource};
+pub use part::{
+    GeneratorUse, PartSlice, RunPart, ServerObservations, Shortfall, TokenRenewal, UsageReading,
+};
+pub use progress::{Observer, RunEvent};
 
 use crate::{client::TargetError, report::Report};
 use futures_util::future::join_all;
@@ -72,7 +74,7 @@ pub async fn watch(
     start: Instant,
     done: CancellationToken,
     observer: Observer,
-) -> Watched {
+) -> ServerObservations {
     let commands = options.scenario.faults.iter().map(|hook| Fault {
         name: hook.name.clone(),
         at: hook.at,
@@ -85,8 +87,10 @@ pub async fn watch(
         (name.clone(), scrape::readings(source, start, SCRAPE_INTERVAL, &done).await)
     });
     let (marks, readings) = tokio::join!(join_all(faults), join_all(scrapes));
-    let mut watched =
-        Watched { marks: marks.into_iter().flatten().collect(), ..Watched::default() };
+    let mut watched = ServerObservations {
+        marks: marks.into_iter().flatten().collect(),
+        ..ServerObservations::default()
+    };
     for (name, readings) in readings {
         watched.unread.extend(readings.failed.map(|failed| (name.clone(), failed)));
         watched.targets.insert(name, readings.taken);

@@ -25,7 +25,7 @@ pub struct RunOptions {
     /// about 28,000 ports towards one server.
     pub local_addresses: Vec<IpAddr>,
     /// Servers whose CPU time and memory are read each second, by name.
-    pub scrape: Vec<(String, Source)>,
+    pub scrape: Vec<(String, UsageSource)>,
     /// What happens from outside, beside the scenario's own commands.
     pub faults: Vec<Fault>,
     pub tuning: Tuning,
@@ -81,7 +81,7 @@ impl Share {
 
 /// Where a server's CPU time and memory are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum UsageSource {
     /// Its Prometheus metrics: `process_cpu_seconds_total` and `process_resident_memory_bytes`.
     Metrics(String),
     /// These processes of this machine, added up: user and system time, proportional memory.

@@ -20,14 +20,14 @@ const MARGIN: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(5);
 
 /// The readers of pages.
-pub(super) struct Pages {
+pub(super) struct HistoryPages {
     rest: Rest,
     shard: Shard,
     room: Arc<Semaphore>,
     tasks: Lifecycle,
 }
 
-impl Pages {
+impl HistoryPages {
     /// At most so many requests at once.
     pub(super) fn new(rest: Rest, shard: Shard, at_once: usize) -> Self {
         Self { rest, shard, room: Arc::new(Semaphore::new(at_once)), tasks: Lifecycle::new() }

@@ -3,7 +3,7 @@
 use crate::{
     history::Record,
     measure::{Latency, Slice},
-    report::Mark,
+    report::FaultMark,
 };
 use protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -23,7 +23,7 @@ pub struct RunPart {
     /// How many of the phases began.
     pub begun: usize,
     /// People whose tokens are not those of the cast any more.
-    pub renewed: Vec<Renewed>,
+    pub renewed: Vec<TokenRenewal>,
 }
 
 /// What the schedule asked for and did not come about, though it was waited for.
@@ -37,14 +37,14 @@ pub struct Shortfall {
 
 /// A person's newest tokens. The cast's are void.
 #[derive(Clone, Serialize, Deserialize)]
-pub struct Renewed {
+pub struct TokenRenewal {
     /// The place in the cast.
     pub person: usize,
     pub token: String,
     pub refresh: String,
 }
 
-impl fmt::Debug for Renewed {
+impl fmt::Debug for TokenRenewal {
     /// Without the tokens.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Renewed").field("person", &self.person).finish_non_exhaustive()
@@ -76,17 +76,17 @@ pub struct GeneratorUse {
 
 /// What was done to the servers and seen of them.
 #[derive(Clone, Debug, Default)]
-pub struct Watched {
-    pub marks: Vec<Mark>,
+pub struct ServerObservations {
+    pub marks: Vec<FaultMark>,
     /// Readings of each server, by the seconds since the first phase began.
-    pub targets: BTreeMap<String, Vec<(f64, Reading)>>,
+    pub targets: BTreeMap<String, Vec<(f64, UsageReading)>>,
     /// How many readings failed, by server, and why the first one did.
     pub unread: BTreeMap<String, (u64, String)>,
 }
 
 /// What a server had used so far, and its memory now.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Reading {
+pub struct UsageReading {
     pub cpu_seconds: f64,
     pub memory_bytes: f64,
 }

@@ -3,7 +3,7 @@
 //! *slot*: when there are n, they are in the slots below n, and the newest close first.
 
 use super::Share;
-use crate::scenario::{Dialect, Phase, Scenario};
+use crate::scenario::{ClientDialect, Phase, Scenario};
 
 /// The golden ratio's fraction: its multiples are as evenly spread over 0 to 1 as can be, however many
 /// are taken, so that 10 connections have the shares of dialects that 10,000 have.
@@ -15,7 +15,7 @@ pub struct Plan {
     people: usize,
     share: Share,
     /// Each dialect with the sum of all weights up to its own, of 1.
-    dialects: Vec<(Dialect, f64)>,
+    dialects: Vec<(ClientDialect, f64)>,
     slow: f64,
     spans: Vec<PhaseSpan>,
 }
@@ -35,7 +35,7 @@ impl Plan {
         let weights = &scenario.people.dialects;
         let sum: f64 = weights.values().sum();
         let mut reached = 0.0;
-        let mut up_to = |(dialect, weight): (&Dialect, &f64)| {
+        let mut up_to = |(dialect, weight): (&ClientDialect, &f64)| {
             reached += weight / sum;
             (*dialect, reached)
         };
@@ -84,10 +84,10 @@ impl Plan {
         self.share.has(self.person(slot))
     }
 
-    pub fn dialect(&self, slot: usize) -> Dialect {
+    pub fn dialect(&self, slot: usize) -> ClientDialect {
         let place = ((slot as f64 + 0.5) * SPREAD).fract();
         let found = self.dialects.iter().find(|(_, up_to)| place < *up_to);
-        found.or(self.dialects.last()).map_or(Dialect::Native, |(dialect, _)| *dialect)
+        found.or(self.dialects.last()).map_or(ClientDialect::Native, |(dialect, _)| *dialect)
     }
 
     /// Whether it is one of those that read slowly.

@@ -4,17 +4,17 @@
 use super::{
     RunOptions, Shortfall,
     plan::Plan,
-    schedule::{Action, ActionKind},
+    schedule::{ActionKind, ScheduledAction},
 };
 use crate::{
-    cast::{Cast, Chat},
+    cast::{Cast, CastChat},
     client::{
         DeviceHandle, DeviceSpec, DeviceState, Fleet, Order, TestAccount,
-        dialect::{Peer, Window},
+        dialect::{ConnectionView, PrivatePeer},
     },
     measure::Count,
     recorder::Shard,
-    scenario::{Dialect, TextBytes},
+    scenario::{ClientDialect, TextBytes},
 };
 use protocol::{chat::ChatType, id::ChatId, time::Timestamp};
 use std::{collections::VecDeque, sync::Arc, time::Duration};
@@ -96,7 +96,7 @@ impl<'a> Population<'a> {
     /// reads are returned as (account, chat), because devices do not perform them.
     pub(super) fn execute(
         &mut self,
-        action: &Action,
+        action: &ScheduledAction,
         due: Instant,
         bytes: TextBytes,
     ) -> Option<(Arc<TestAccount>, ChatId)> {
@@ -292,29 +292,29 @@ fn window(
     person: usize,
     chats: &[usize],
     turn: usize,
-    dialect: Dialect,
-) -> (Window, Arc<[ChatId]>) {
-    let chats: Vec<&Chat> = chats.iter().filter_map(|chat| cast.chats.get(*chat)).collect();
-    let ids = |chats: &[&Chat]| chats.iter().map(|chat| chat.id).collect();
+    dialect: ClientDialect,
+) -> (ConnectionView, Arc<[ChatId]>) {
+    let chats: Vec<&CastChat> = chats.iter().filter_map(|chat| cast.chats.get(*chat)).collect();
+    let ids = |chats: &[&CastChat]| chats.iter().map(|chat| chat.id).collect();
     match dialect {
-        Dialect::Native => (Window::Native, ids(&chats)),
-        Dialect::Lobby => (Window::Lobby, Arc::new([ChatId::LOBBY])),
-        Dialect::Chat => {
+        ClientDialect::Native => (ConnectionView::Native, ids(&chats)),
+        ClientDialect::Lobby => (ConnectionView::Lobby, Arc::new([ChatId::LOBBY])),
+        ClientDialect::Chat => {
             let chat = chats.get(turn % chats.len().max(1)).map_or(ChatId::LOBBY, |chat| chat.id);
-            (Window::Chat(chat), Arc::new([chat]))
+            (ConnectionView::Chat(chat), Arc::new([chat]))
         }
-        Dialect::Names | Dialect::Numbers => {
-            let private: Vec<&Chat> =
+        ClientDialect::Names | ClientDialect::Numbers => {
+            let private: Vec<&CastChat> =
                 chats.into_iter().filter(|chat| chat.chat_type == ChatType::Private).collect();
-            let peer = |chat: &&Chat| {
+            let peer = |chat: &&CastChat| {
                 let other = chat.members.iter().find(|member| **member != person)?;
                 let other = cast.people.get(*other)?;
-                Some(Peer { chat: chat.id, id: other.id, username: other.username.clone() })
+                Some(PrivatePeer { chat: chat.id, id: other.id, username: other.username.clone() })
             };
-            let peers: Arc<[Peer]> = private.iter().filter_map(peer).collect();
+            let peers: Arc<[PrivatePeer]> = private.iter().filter_map(peer).collect();
             let window = match dialect {
-                Dialect::Names => Window::Names(peers),
-                _ => Window::Numbers(peers),
+                ClientDialect::Names => ConnectionView::Names(peers),
+                _ => ConnectionView::Numbers(peers),
             };
             (window, ids(&private))
         }

@@ -1,21 +1,21 @@
 //! The progress updates of a run. The live view displays them.
 
 use super::PartSlice;
-use crate::report::Mark;
+use crate::report::FaultMark;
 use std::{sync::Arc, time::Duration};
 
 /// Called from the engine's own tasks, so it must not block. Cloned freely.
-pub type Observer = Arc<dyn Fn(&Progress) + Send + Sync>;
+pub type Observer = Arc<dyn Fn(&RunEvent) + Send + Sync>;
 
 /// What just happened.
 #[derive(Clone, Debug)]
-pub enum Progress {
+pub enum RunEvent {
     /// A phase begins, by its place in the scenario.
     Phase(usize),
     /// A second is over, from the beginning of the first phase until everything has settled.
     Second(Arc<PartSlice>),
     /// A fault happened. Its recovery is not known yet.
-    Mark(Mark),
+    Mark(FaultMark),
     /// The last phase is over. Said each second while commands wait for their acknowledgements, and
     /// devices are on their way back or have not received everything.
     Settling { unacked: u64, away: u64, left: Duration },

@@ -9,7 +9,7 @@
 use super::plan::{PhaseSpan, Plan};
 use crate::{
     client::ChatAction,
-    scenario::{Phase, Rate, Scenario},
+    scenario::{Phase, PhaseRate, Scenario},
 };
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use std::time::Duration;
@@ -19,7 +19,7 @@ const STORM_RETURN: f64 = 1.0;
 
 /// Something that is due.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Action {
+pub struct ScheduledAction {
     /// Since the first phase began.
     pub at: Duration,
     pub what: ActionKind,
@@ -60,7 +60,7 @@ pub struct Schedule {
 #[derive(Debug)]
 struct Stream {
     arrivals: Arrivals,
-    next: Option<Action>,
+    next: Option<ScheduledAction>,
     chance: SmallRng,
 }
 
@@ -72,7 +72,7 @@ enum Arrivals {
     /// Slots that open or close evenly over the phase; the next one's place.
     Ramp(usize),
     /// The deed, how often, and how many there have been.
-    Rate(ActionKind, Rate, u64),
+    Rate(ActionKind, PhaseRate, u64),
 }
 
 impl Schedule {
@@ -119,9 +119,9 @@ impl Schedule {
 }
 
 impl Iterator for Schedule {
-    type Item = Action;
+    type Item = ScheduledAction;
 
-    fn next(&mut self) -> Option<Action> {
+    fn next(&mut self) -> Option<ScheduledAction> {
         let at = |stream: &Stream| stream.next.map_or(Duration::MAX, |action| action.at);
         let first = self.streams.iter_mut().min_by_key(|stream| at(stream))?;
         let action = first.next?;
@@ -137,7 +137,7 @@ impl Stream {
 }
 
 impl Arrivals {
-    fn next(&mut self, span: &PhaseSpan, chance: &mut SmallRng) -> Option<Action> {
+    fn next(&mut self, span: &PhaseSpan, chance: &mut SmallRng) -> Option<ScheduledAction> {
         let (after, what, slot) = match self {
             Self::Once(all) => {
                 let (what, slot) = all.next()?;
@@ -173,18 +173,18 @@ impl Arrivals {
             }
         };
         let at = Duration::from_secs_f64(span.from + after);
-        Some(Action { at, what, slot, chance: chance.random() })
+        Some(ScheduledAction { at, what, slot, chance: chance.random() })
     }
 }
 
 /// How many there are in all.
-fn total(rate: Rate, seconds: f64) -> f64 {
+fn total(rate: PhaseRate, seconds: f64) -> f64 {
     (rate.from + rate.to) / 2.0 * seconds
 }
 
 /// After how many seconds so many have been, of `rate` that changes evenly over `seconds`: the inverse of
 /// from·t + (to − from)/seconds · t²/2, in the form that is exact for a rate that hardly changes.
-fn moment(rate: Rate, seconds: f64, number: f64) -> f64 {
+fn moment(rate: PhaseRate, seconds: f64, number: f64) -> f64 {
     let slope = (rate.to - rate.from) / seconds;
     let root = (rate.from * rate.from + 2.0 * slope * number).max(0.0).sqrt();
     (2.0 * number / (rate.from + root)).min(seconds)

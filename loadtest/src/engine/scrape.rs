@@ -1,7 +1,7 @@
 //! Reads the servers' CPU time and memory during a run, from their metrics or from `/proc`. A server that
 //! does not answer costs one reading and never the run.
 
-use super::{Reading, Source, usage};
+use super::{UsageReading, UsageSource, usage};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{Uri, body::Bytes};
 use hyper_util::{
@@ -20,26 +20,26 @@ const MAX_BYTES: usize = 4 << 20;
 
 /// A server's readings, each with the seconds since the first phase began.
 #[derive(Debug, Default)]
-pub(super) struct Readings {
-    pub(super) taken: Vec<(f64, Reading)>,
+pub(super) struct ScrapedReadings {
+    pub(super) taken: Vec<(f64, UsageReading)>,
     /// How many failed, and why the first one did.
     pub(super) failed: Option<(u64, String)>,
 }
 
 /// Reads at `start`, then every `interval`, and once more when `done`.
 pub(super) async fn readings(
-    source: &Source,
+    source: &UsageSource,
     start: Instant,
     interval: Duration,
     done: &CancellationToken,
-) -> Readings {
+) -> ScrapedReadings {
     let mut connector = HttpConnector::new();
     connector.set_connect_timeout(Some(TIMEOUT));
     let client = Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_max_idle_per_host(1)
         .build(connector);
-    let mut readings = Readings::default();
+    let mut readings = ScrapedReadings::default();
     let mut ticks = tokio::time::interval_at(start, interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
@@ -61,10 +61,10 @@ pub(super) async fn readings(
 
 type Http = Client<HttpConnector, Empty<Bytes>>;
 
-async fn read(client: &Http, source: &Source) -> Result<Reading, String> {
+async fn read(client: &Http, source: &UsageSource) -> Result<UsageReading, String> {
     match source {
-        Source::Processes(processes) => usage::of(processes).map_err(|why| why.to_string()),
-        Source::Metrics(url) => {
+        UsageSource::Processes(processes) => usage::of(processes).map_err(|why| why.to_string()),
+        UsageSource::Metrics(url) => {
             let page = tokio::time::timeout(TIMEOUT, fetch(client, url)).await;
             let page = page.map_err(|_| format!("no answer in {} ms", TIMEOUT.as_millis()))??;
             parse(&page).ok_or_else(|| "no process_cpu_seconds_total in it".to_owned())
@@ -83,7 +83,7 @@ async fn fetch(client: &Http, url: &str) -> Result<Bytes, String> {
 }
 
 /// The two lines that are of interest. Memory may be missing, as it is outside Linux.
-fn parse(page: &[u8]) -> Option<Reading> {
+fn parse(page: &[u8]) -> Option<UsageReading> {
     let page = String::from_utf8_lossy(page);
     let value = |name: &str| {
         page.lines().find_map(|line| {
@@ -94,7 +94,7 @@ fn parse(page: &[u8]) -> Option<Reading> {
             rest.strip_prefix(' ')?.split(' ').next()?.parse::<f64>().ok()
         })
     };
-    Some(Reading {
+    Some(UsageReading {
         cpu_seconds: value("process_cpu_seconds_total")?,
         memory_bytes: value("process_resident_memory_bytes").unwrap_or(0.0),
     })
@@ -109,7 +109,7 @@ mod tests {
         let page = "# HELP process_cpu_seconds_total x\n# TYPE process_cpu_seconds_total counter\n\
                     process_cpu_seconds_total_other 9\nprocess_cpu_seconds_total 12.5\n\
                     process_resident_memory_bytes{app=\"a b\"} 1.5e7 1700000000\n";
-        let found = Reading { cpu_seconds: 12.5, memory_bytes: 1.5e7 };
+        let found = UsageReading { cpu_seconds: 12.5, memory_bytes: 1.5e7 };
         assert_eq!(parse(page.as_bytes()), Some(found));
         assert_eq!(parse(b"process_cpu_seconds_total 3\n").map(|r| r.memory_bytes), Some(0.0));
         assert_eq!(parse(b"<html>"), None);
@@ -119,11 +119,11 @@ mod tests {
     async fn a_server_is_read_from_the_start_to_the_end_and_failures_are_counted() {
         let done = CancellationToken::new();
         done.cancel();
-        let own = Source::Processes(vec![std::process::id()]);
+        let own = UsageSource::Processes(vec![std::process::id()]);
         let start = Instant::now();
         let readings_of = readings(&own, start, Duration::from_secs(1), &done).await;
         assert!(!readings_of.taken.is_empty() && readings_of.failed.is_none());
-        let nobody = Source::Metrics("http://127.0.0.1:1/metrics".to_owned());
+        let nobody = UsageSource::Metrics("http://127.0.0.1:1/metrics".to_owned());
         let none = readings(&nobody, start, Duration::from_secs(1), &done).await;
         assert!(none.taken.is_empty());
         assert!(none.failed.is_some_and(|(count, _)| count >= 1));

@@ -1,11 +1,11 @@
 //! Reads the final contents of the run's chats from the database, to compare them with what was acknowledged
 //! and received. It judges nothing.
 
-use super::{Observer, Progress, Renewed, RunError, RunOptions, RunPart};
+use super::{Observer, RunError, RunEvent, RunOptions, RunPart, TokenRenewal};
 use crate::{
-    cast::{Chat, Person},
+    cast::{CastChat, CastMember},
     client::{RenewError, TestAccount},
-    history::{Kept, Record, Stored},
+    history::{HistoryMessage, Record, StoredChats},
     rest::{Rest, RestError},
 };
 use futures_util::{StreamExt, stream};
@@ -28,8 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// What the database holds, and why some of it could not be read: in words, a chat each.
-pub(super) struct Read {
-    pub(super) stored: Stored,
+pub(super) struct StoredHistory {
+    pub(super) stored: StoredChats,
     pub(super) unread: Vec<String>,
 }
 
@@ -59,19 +59,19 @@ pub(super) async fn read(
     parts: &[RunPart],
     record: &Record,
     observer: &Observer,
-) -> Result<Read, RunError> {
+) -> Result<StoredHistory, RunError> {
     let rest = Rest::new(&options.url).map_err(|error| RunError::Rest(error.to_string()))?;
     let (now, unix_seconds) = (Instant::now(), Timestamp::now().unix_seconds());
     let mut people = options.cast.people.clone();
-    for Renewed { person, token, refresh } in parts.iter().flat_map(|part| &part.renewed) {
-        if let Some(Person { token: old, refresh: old_refresh, .. }) = people.get_mut(*person) {
+    for TokenRenewal { person, token, refresh } in parts.iter().flat_map(|part| &part.renewed) {
+        if let Some(CastMember { token: old, refresh: old_refresh, .. }) = people.get_mut(*person) {
             old.clone_from(token);
             old_refresh.clone_from(refresh);
         }
     }
     let accounts: Vec<TestAccount> =
         people.iter().map(|person| TestAccount::new(person, now, unix_seconds)).collect();
-    let (stored, starts) = (Mutex::new(Stored::default()), record.starts());
+    let (stored, starts) = (Mutex::new(StoredChats::default()), record.starts());
     let chats = &options.cast.chats;
     let mut reading = stream::iter(chats)
         .map(|chat| {
@@ -89,20 +89,20 @@ pub(super) async fn read(
         }
         if said.elapsed() >= Duration::from_secs(1) || done == chats.len() {
             said = Instant::now();
-            observer(&Progress::Reading { chats: done, of: chats.len() });
+            observer(&RunEvent::Reading { chats: done, of: chats.len() });
         }
     }
     drop(reading);
-    Ok(Read { stored: stored.into_inner(), unread })
+    Ok(StoredHistory { stored: stored.into_inner(), unread })
 }
 
 /// A chat that is not read to its end is not told of: half of it would look like a loss.
 async fn read_chat(
     rest: &Rest,
     accounts: &[TestAccount],
-    chat: &Chat,
+    chat: &CastChat,
     from: Seq,
-    stored: &Mutex<Stored>,
+    stored: &Mutex<StoredChats>,
 ) -> Result<(), Unread> {
     let member = chat.members.iter().find_map(|member| accounts.get(*member));
     let member = member.or(accounts.first().filter(|_| chat.id == ChatId::LOBBY));
@@ -121,7 +121,7 @@ async fn read_chat(
     stored.chat(chat.id, from);
     for MessageRow { id, sender_id, text, client_message_id } in &rows {
         let key = client_message_id.as_deref().unwrap_or_default();
-        stored.add(chat.id, &Kept { id: *id, sender: *sender_id, key, text });
+        stored.add(chat.id, &HistoryMessage { id: *id, sender: *sender_id, key, text });
     }
     Ok(())
 }

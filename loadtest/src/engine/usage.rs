@@ -1,7 +1,7 @@
 //! CPU time and memory of processes on this machine, from `/proc`: the load tester's own, and those of
 //! servers beside it. It knows nothing of runs.
 
-use super::Reading;
+use super::UsageReading;
 use std::{fs, io};
 
 /// The kernel shows CPU time in hundredths of a second, on every architecture that Rust runs on.
@@ -9,8 +9,8 @@ const TICKS_PER_SECOND: f64 = 100.0;
 
 /// What these processes have used so far, added up: user and system time, and memory that is shared
 /// counted in shares. A process that has gone is an error, because the sums would go backwards.
-pub(super) fn of(processes: &[u32]) -> io::Result<Reading> {
-    let mut sum = Reading { cpu_seconds: 0.0, memory_bytes: 0.0 };
+pub(super) fn of(processes: &[u32]) -> io::Result<UsageReading> {
+    let mut sum = UsageReading { cpu_seconds: 0.0, memory_bytes: 0.0 };
     for process in processes {
         let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
         sum.cpu_seconds += cpu(&stat).ok_or(io::ErrorKind::InvalidData)?;

@@ -1,6 +1,6 @@
 //! A reported event, small enough to keep every event of a run: digests instead of texts.
 
-use super::{ReportedEvent, What};
+use super::{ReportedContent, ReportedEvent};
 use serde::{Deserialize, Serialize};
 use std::hash::{DefaultHasher, Hasher};
 
@@ -14,7 +14,7 @@ pub(super) fn digest(text: &str) -> u64 {
 
 /// An event's content. A key's digest is zero where none was told: it then agrees with any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Fact {
+pub(super) enum EventFact {
     #[serde(rename = "m")]
     Message { id: i64, sender: i64, key: u64, text: u64 },
     #[serde(rename = "e")]
@@ -25,7 +25,7 @@ pub(super) enum Fact {
     Other,
 }
 
-impl Fact {
+impl EventFact {
     /// Whether both say the same, as far as both know.
     pub fn agrees(&self, other: &Self) -> bool {
         match (*self, *other) {
@@ -46,18 +46,18 @@ impl Fact {
     }
 }
 
-impl From<&ReportedEvent<'_>> for Fact {
+impl From<&ReportedEvent<'_>> for EventFact {
     fn from(told: &ReportedEvent<'_>) -> Self {
         match told.what {
-            What::Message { id, sender, key, text } => Self::Message {
+            ReportedContent::Message { id, sender, key, text } => Self::Message {
                 id: id.0,
                 sender: sender.0,
                 key: if key.is_empty() { 0 } else { digest(key) },
                 text: digest(text),
             },
-            What::Edited { id, text } => Self::Edited { id: id.0, text: digest(text) },
-            What::Deleted { id } => Self::Deleted { id: id.0 },
-            What::Other => Self::Other,
+            ReportedContent::Edited { id, text } => Self::Edited { id: id.0, text: digest(text) },
+            ReportedContent::Deleted { id } => Self::Deleted { id: id.0 },
+            ReportedContent::Other => Self::Other,
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::{
     Log, Record, ReportedEvent,
-    fact::Fact,
+    fact::EventFact,
     record::DeviceRecord,
     timeline::{Claim, Timeline},
 };
@@ -21,7 +21,7 @@ use std::{
 /// The bounds of a ledger's memory. What is beyond them is not recorded, and the verdict then says
 /// that it is incomplete, which is a failure.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct LedgerLimits {
     /// Events of all chats, each kept once in about 100 bytes.
     pub events: usize,
     /// What devices keep besides their places, each in at most 32 bytes: holes, odd variants, faults,
@@ -29,7 +29,7 @@ pub struct Limits {
     pub notes: usize,
 }
 
-impl Default for Limits {
+impl Default for LedgerLimits {
     /// 400 MB and 512 MB when they are reached: an hour of 1,000 messages a second; 26 minutes of
     /// them in rooms of ten whose members all are windows without numbers.
     fn default() -> Self {
@@ -41,7 +41,7 @@ impl Default for Limits {
 #[derive(Debug)]
 pub struct Ledger {
     opened: Instant,
-    limits: Limits,
+    limits: LedgerLimits,
     /// Read by each `ack` and each `watch`, written once a chat.
     entries: RwLock<HashMap<ChatId, Arc<ChatEntry>>>,
     events: AtomicUsize,
@@ -61,7 +61,7 @@ pub(super) struct ChatEntry {
 }
 
 impl Ledger {
-    pub fn new(limits: Limits) -> Arc<Self> {
+    pub fn new(limits: LedgerLimits) -> Arc<Self> {
         Arc::new(Self {
             opened: Instant::now(),
             limits,
@@ -80,7 +80,7 @@ impl Ledger {
         self.enter(
             &entry,
             told,
-            Claim { fact: Fact::from(told), by: None, acked: Some(self.now()) },
+            Claim { fact: EventFact::from(told), by: None, acked: Some(self.now()) },
         );
     }
 

@@ -3,10 +3,10 @@
 
 use super::{
     Ledger, ReportedEvent,
-    fact::{Fact, digest},
+    fact::{EventFact, digest},
     ledger::ChatEntry,
-    record::{DeviceRecord, Mishap, MishapKind, UnnumberedView, Watched},
-    segment::{Arrival, Segment},
+    record::{DeviceRecord, Mishap, MishapKind, UnnumberedView, WatchedSegment},
+    segment::{Segment, SeqArrival},
     timeline::Claim,
 };
 use protocol::id::{ChatId, Seq, UserId};
@@ -17,7 +17,7 @@ use std::sync::Arc;
 pub struct Log {
     ledger: Arc<Ledger>,
     /// What it watches, by chat: found by halving, in a few comparisons for the few chats of a device.
-    watched: Vec<Watching>,
+    watched: Vec<ChatWatch>,
     /// Those it watches through windows without numbers.
     windows: Vec<(Arc<ChatEntry>, UnnumberedView)>,
     record: DeviceRecord,
@@ -26,7 +26,7 @@ pub struct Log {
 
 /// A chat being watched.
 #[derive(Debug)]
-struct Watching {
+struct ChatWatch {
     entry: Arc<ChatEntry>,
     segment: Segment,
 }
@@ -38,7 +38,7 @@ impl Log {
     }
 
     /// It is connected. One that never is heard nothing, and is none of the verdict's devices.
-    pub fn here(&mut self) {
+    pub fn on_connected(&mut self) {
         self.away = false;
         self.record.connected = true;
     }
@@ -46,10 +46,10 @@ impl Log {
     /// The chat is live after this place: `ready`, `chat` or `subscribed` said so. Nothing happens
     /// when it is watched already, so that every `ready` can be told whole: one that resumes goes on.
     pub fn watch(&mut self, chat: ChatId, after: Seq) {
-        self.here();
+        self.on_connected();
         if let Err(at) = self.find(chat) {
             let entry = self.ledger.entry(chat);
-            self.watched.insert(at, Watching { entry, segment: Segment::new(after.0) });
+            self.watched.insert(at, ChatWatch { entry, segment: Segment::new(after.0) });
         }
     }
 
@@ -57,7 +57,7 @@ impl Log {
     /// on; only messages are shown, and none of `not_from`, where a window does not show its own
     /// user's. What is acknowledged 20 s after now or later is expected even when it hears nothing.
     pub fn watch_texts(&mut self, chat: ChatId, not_from: Option<UserId>) {
-        self.here();
+        self.on_connected();
         if !self.windows.iter().any(|(entry, _)| entry.chat == chat) {
             let window = UnnumberedView {
                 since: self.ledger.now(),
@@ -92,7 +92,7 @@ impl Log {
 
     /// A connection resumed: the chats watched are caught up, each until its `caught_up` or `resync`.
     pub fn catching_up(&mut self) {
-        self.here();
+        self.on_connected();
         self.watched.iter_mut().for_each(|watching| watching.segment.catching = true);
     }
 
@@ -110,7 +110,7 @@ impl Log {
         self.record.resyncs += 1;
         let Ok(at) = self.find(chat) else { return };
         let next =
-            Watching { entry: Arc::clone(&self.watched[at].entry), segment: Segment::new(seq.0) };
+            ChatWatch { entry: Arc::clone(&self.watched[at].entry), segment: Segment::new(seq.0) };
         let before = std::mem::replace(&mut self.watched[at], next);
         self.end(before);
     }
@@ -123,7 +123,8 @@ impl Log {
             self.mishap(MishapKind::Foreign, told.chat, told.seq.0, 0);
             return false;
         };
-        let claim = Claim { fact: Fact::from(told), by: Some(self.record.number), acked: None };
+        let claim =
+            Claim { fact: EventFact::from(told), by: Some(self.record.number), acked: None };
         let Some(variant) = self.ledger.enter(&self.watched[at].entry, told, claim) else {
             return false;
         };
@@ -157,7 +158,7 @@ impl Log {
     /// without numbers nothing is known before the end.
     pub fn is_complete(&self) -> bool {
         let complete =
-            |one: &Watching| !one.segment.catching && one.segment.last >= one.entry.head();
+            |one: &ChatWatch| !one.segment.catching && one.segment.last >= one.entry.head();
         self.away || self.watched.iter().all(complete)
     }
 
@@ -170,17 +171,17 @@ impl Log {
     #[inline]
     fn step(&mut self, at: usize, chat: ChatId, seq: i64) -> bool {
         match self.watched[at].segment.step(seq) {
-            Arrival::Next => true,
+            SeqArrival::Next => true,
             // The hole is kept even beyond the bounds, which then says that something is missing.
-            Arrival::Skipping => {
+            SeqArrival::Skipping => {
                 self.ledger.note();
                 true
             }
-            Arrival::Late { after } => {
+            SeqArrival::Late { after } => {
                 self.mishap(MishapKind::Reordered, chat, seq, after);
                 true
             }
-            Arrival::Repeated => {
+            SeqArrival::Repeated => {
                 self.mishap(MishapKind::Repeated, chat, seq, self.watched[at].segment.last);
                 false
             }
@@ -193,9 +194,9 @@ impl Log {
         }
     }
 
-    fn end(&mut self, watching: Watching) {
+    fn end(&mut self, watching: ChatWatch) {
         let segment = Segment { ended: true, ..watching.segment };
-        self.record.segments.push(Watched { chat: watching.entry.chat, segment });
+        self.record.segments.push(WatchedSegment { chat: watching.entry.chat, segment });
     }
 }
 
@@ -203,9 +204,9 @@ impl Drop for Log {
     fn drop(&mut self) {
         let mut record = std::mem::take(&mut self.record);
         record.away = self.away;
-        for Watching { entry, mut segment } in std::mem::take(&mut self.watched) {
+        for ChatWatch { entry, mut segment } in std::mem::take(&mut self.watched) {
             segment.ended = self.away;
-            record.segments.push(Watched { chat: entry.chat, segment });
+            record.segments.push(WatchedSegment { chat: entry.chat, segment });
         }
         for (entry, mut window) in std::mem::take(&mut self.windows) {
             window.ended = self.away;

@@ -3,7 +3,7 @@
 //! edits and deletes converged, everyone equal to what the database holds. Pure: it knows no sockets.
 //!
 //! Clients write into a [`Ledger`], each device through its own [`Log`]; in the end the ledger becomes
-//! a [`Record`], which can be sent and merged, and is checked against what is [`Stored`].
+//! a [`Record`], which can be sent and merged, and is checked against what is [`StoredChats`].
 
 mod check;
 mod fact;
@@ -16,11 +16,11 @@ mod stored;
 mod timeline;
 mod verdict;
 
-pub use ledger::{Ledger, Limits};
+pub use ledger::{Ledger, LedgerLimits};
 pub use log::Log;
 pub use record::Record;
-pub use reported::{ReportedEvent, What};
-pub use stored::{Kept, Stored};
+pub use reported::{ReportedContent, ReportedEvent};
+pub use stored::{HistoryMessage, StoredChats};
 pub use verdict::Verdict;
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ pub(super) struct DeviceRecord {
     pub name: String,
     /// The place of its process in [`Record::processes`].
     pub process: usize,
-    pub segments: Vec<Watched>,
+    pub segments: Vec<WatchedSegment>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub windows: Vec<(ChatId, UnnumberedView)>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -42,7 +42,7 @@ pub(super) struct DeviceRecord {
 
 /// A watched segment of a chat.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Watched {
+pub(super) struct WatchedSegment {
     pub chat: ChatId,
     #[serde(flatten)]
     pub segment: Segment,
@@ -143,7 +143,7 @@ impl Record {
         for mut device in other.devices {
             device.number += offset;
             device.process += process;
-            for Watched { chat, segment } in &mut device.segments {
+            for WatchedSegment { chat, segment } in &mut device.segments {
                 segment
                     .odd
                     .iter_mut()

@@ -11,12 +11,12 @@ use protocol::{
 pub struct ReportedEvent<'a> {
     pub chat: ChatId,
     pub seq: Seq,
-    pub what: What<'a>,
+    pub what: ReportedContent<'a>,
 }
 
 /// What it is. `key` is the sender's idempotency key, empty where the server shows none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What<'a> {
+pub enum ReportedContent<'a> {
     Message {
         id: Seq,
         sender: UserId,
@@ -37,18 +37,20 @@ pub enum What<'a> {
 impl<'a> From<&'a ChatEvent> for ReportedEvent<'a> {
     fn from(event: &'a ChatEvent) -> Self {
         let what = match &event.event.change {
-            Change::Message(message) => What::Message {
+            Change::Message(message) => ReportedContent::Message {
                 id: message.id,
                 sender: message.sender.id,
                 key: message.client_message_id.as_deref().unwrap_or_default(),
                 text: &message.text,
             },
-            Change::Edited(message) => What::Edited { id: message.id, text: &message.text },
-            Change::Deleted { id, .. } => What::Deleted { id: *id },
+            Change::Edited(message) => {
+                ReportedContent::Edited { id: message.id, text: &message.text }
+            }
+            Change::Deleted { id, .. } => ReportedContent::Deleted { id: *id },
             Change::Member { .. }
             | Change::Renamed { .. }
             | Change::Owner { .. }
-            | Change::Unknown => What::Other,
+            | Change::Unknown => ReportedContent::Other,
         };
         Self { chat: event.chat_id, seq: event.event.seq, what }
     }

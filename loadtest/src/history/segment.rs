@@ -16,7 +16,7 @@ pub(super) struct Hole {
 
 /// What a place that arrived was to the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Arrival {
+pub(super) enum SeqArrival {
     Next,
     /// Something was left out before it.
     Skipping,
@@ -62,31 +62,31 @@ impl Segment {
 
     /// The event at this place arrived.
     #[inline]
-    pub fn step(&mut self, seq: i64) -> Arrival {
+    pub fn step(&mut self, seq: i64) -> SeqArrival {
         if seq == self.last + 1 {
             self.last = seq;
             self.heard += 1;
-            return Arrival::Next;
+            return SeqArrival::Next;
         }
         self.leap(seq)
     }
 
-    fn leap(&mut self, seq: i64) -> Arrival {
+    fn leap(&mut self, seq: i64) -> SeqArrival {
         if seq > self.last {
             self.pass(seq - 1);
             self.last = seq;
             self.heard += 1;
-            return Arrival::Skipping;
+            return SeqArrival::Skipping;
         }
         let Some(at) = self.holes.iter().position(|hole| hole.from <= seq && seq <= hole.to) else {
-            return Arrival::Repeated;
+            return SeqArrival::Repeated;
         };
         let hole = self.holes.remove(at);
         let rest = [Hole { to: seq - 1, ..hole }, Hole { from: seq + 1, ..hole }];
         let rest = rest.into_iter().filter(|hole| hole.from <= hole.to);
         self.holes.splice(at..at, rest);
         self.heard += 1;
-        Arrival::Late { after: self.last }
+        SeqArrival::Late { after: self.last }
     }
 
     /// Everything up to here has been sent.
@@ -121,15 +121,15 @@ mod tests {
     #[test]
     fn what_is_left_out_is_a_hole_until_it_comes() {
         let mut segment = Segment::new(3);
-        assert_eq!(segment.step(4), Arrival::Next);
-        assert_eq!(segment.step(9), Arrival::Skipping);
+        assert_eq!(segment.step(4), SeqArrival::Next);
+        assert_eq!(segment.step(9), SeqArrival::Skipping);
         assert_eq!(segment.holes, [hole(5, 8, true)]);
-        assert_eq!(segment.step(6), Arrival::Late { after: 9 });
+        assert_eq!(segment.step(6), SeqArrival::Late { after: 9 });
         assert_eq!(segment.holes, [hole(5, 5, true), hole(7, 8, true)]);
-        assert_eq!(segment.step(5), Arrival::Late { after: 9 });
-        assert_eq!(segment.step(5), Arrival::Repeated);
-        assert_eq!(segment.step(9), Arrival::Repeated);
-        assert_eq!(segment.step(2), Arrival::Repeated, "it had it before the start");
+        assert_eq!(segment.step(5), SeqArrival::Late { after: 9 });
+        assert_eq!(segment.step(5), SeqArrival::Repeated);
+        assert_eq!(segment.step(9), SeqArrival::Repeated);
+        assert_eq!(segment.step(2), SeqArrival::Repeated, "it had it before the start");
         assert_eq!((segment.heard, segment.last), (4, 9));
         assert!(segment.hole(6).is_none() && segment.hole(7).is_some());
     }

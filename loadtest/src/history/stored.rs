@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 /// A message in the database that is not deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kept<'a> {
+pub struct HistoryMessage<'a> {
     pub id: Seq,
     pub sender: UserId,
     /// The sender's idempotency key; empty where there is none.
@@ -16,7 +16,7 @@ pub struct Kept<'a> {
 
 /// What is stored of the run's chats. A chat not told of here is not judged against the database.
 #[derive(Clone, Debug, Default)]
-pub struct Stored(pub(super) BTreeMap<ChatId, StoredChat>);
+pub struct StoredChats(pub(super) BTreeMap<ChatId, StoredChat>);
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct StoredChat {
@@ -33,14 +33,14 @@ pub(super) struct StoredMessage {
     pub text: u64,
 }
 
-impl Stored {
+impl StoredChats {
     /// The chat was read from its message after `after` on (zero: all of it); its messages follow.
     pub fn chat(&mut self, chat: ChatId, after: Seq) {
         self.0.entry(chat).or_default().after = after.0;
     }
 
     /// A message of a chat, told of before.
-    pub fn add(&mut self, chat: ChatId, message: &Kept<'_>) {
+    pub fn add(&mut self, chat: ChatId, message: &HistoryMessage<'_>) {
         let key = if message.key.is_empty() { 0 } else { digest(message.key) };
         let stored = StoredMessage { sender: message.sender.0, key, text: digest(message.text) };
         self.0.entry(chat).or_default().messages.insert(message.id.0, stored);

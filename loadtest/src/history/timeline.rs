@@ -1,14 +1,14 @@
 //! A chat's events as a process heard of them: for each place what was told, and whether it was
 //! acknowledged. It does not judge; several contents of one place are kept side by side.
 
-use super::fact::Fact;
+use super::fact::EventFact;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Somebody's word on what happened at a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Claim {
-    pub fact: Fact,
+    pub fact: EventFact,
     /// The number of the first device that heard it; none when only an `ack` said so.
     pub by: Option<u32>,
     /// When it was first acknowledged, in milliseconds since the ledger was opened.
@@ -81,7 +81,7 @@ impl Claim {
         if !self.fact.agrees(&other.fact) {
             return false;
         }
-        if let (Fact::Message { key, .. }, Fact::Message { key: told, .. }) =
+        if let (EventFact::Message { key, .. }, EventFact::Message { key: told, .. }) =
             (&mut self.fact, other.fact)
             && *key == 0
         {

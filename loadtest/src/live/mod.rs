@@ -33,8 +33,8 @@ pub struct LiveView {
 /// What can be shown.
 #[derive(Clone, Debug)]
 pub(crate) enum ViewUpdate {
-    Preparing(prepare::Progress),
-    Run(engine::Progress),
+    Preparing(prepare::PrepareProgress),
+    Run(engine::RunEvent),
 }
 
 /// Where and how.
@@ -64,7 +64,7 @@ impl LiveView {
     }
 
     /// For [`prepare::prepare`].
-    pub fn preparing(&self, progress: prepare::Progress) {
+    pub fn preparing(&self, progress: prepare::PrepareProgress) {
         self.tell(ViewUpdate::Preparing(progress));
     }
 

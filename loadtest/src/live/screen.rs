@@ -2,7 +2,7 @@
 
 use super::ViewUpdate;
 use crate::{
-    engine::Progress,
+    engine::RunEvent,
     measure::{Count, Op, Slice},
     report::{
         build::latency_sums,
@@ -21,7 +21,7 @@ pub struct Screen {
     /// Seconds that the phases take.
     length: f64,
     at: f64,
-    stage: Stage,
+    stage: ScreenStage,
     /// What was measured since it was last shown, how long that was, and the CPU seconds used.
     fresh: Slice,
     seconds: f64,
@@ -33,7 +33,7 @@ pub struct Screen {
 }
 
 /// What is being done.
-enum Stage {
+enum ScreenStage {
     /// Something that has so many of so many, and more to say.
     Counting {
         what: String,
@@ -76,11 +76,11 @@ impl Screen {
                 let what = format!("preparing: {}", progress.step.name());
                 self.stage = counting(&what, progress.done, progress.of, more);
             }
-            ViewUpdate::Run(Progress::Phase(place)) => {
-                self.stage = Stage::Phase(*place);
+            ViewUpdate::Run(RunEvent::Phase(place)) => {
+                self.stage = ScreenStage::Phase(*place);
                 return Some(format!("{} phase {}", moment(self.at), self.phase(*place)));
             }
-            ViewUpdate::Run(Progress::Second(second)) => {
+            ViewUpdate::Run(RunEvent::Second(second)) => {
                 if std::mem::take(&mut self.shown) {
                     self.fresh = Slice::default();
                     (self.seconds, self.cpu) = (0.0, 0.0);
@@ -93,21 +93,21 @@ impl Screen {
                 self.closes += second.slice.closes.values().sum::<u64>();
                 self.skipped += counted(&second.slice, Count::Skipped);
             }
-            ViewUpdate::Run(Progress::Mark(mark)) => {
+            ViewUpdate::Run(RunEvent::Mark(mark)) => {
                 return Some(format!("{} {}: {}", moment(mark.at), mark.name, mark.outcome));
             }
-            ViewUpdate::Run(Progress::Settling { unacked, away, left }) => {
-                self.stage = Stage::Settling(format!(
+            ViewUpdate::Run(RunEvent::Settling { unacked, away, left }) => {
+                self.stage = ScreenStage::Settling(format!(
                     "{} not acknowledged, {} devices away, at most {} left",
                     count(*unacked),
                     count(*away),
                     moment(left.as_secs_f64())
                 ));
             }
-            ViewUpdate::Run(Progress::Reading { chats, of }) => {
+            ViewUpdate::Run(RunEvent::Reading { chats, of }) => {
                 self.stage = counting("reading the database: chats", *chats, *of, String::new());
             }
-            ViewUpdate::Run(Progress::Checking) => self.stage = Stage::Checking,
+            ViewUpdate::Run(RunEvent::Checking) => self.stage = ScreenStage::Checking,
         }
         None
     }
@@ -118,27 +118,27 @@ impl Screen {
         let full = (done * BAR as f64) as usize;
         let bar = "█".repeat(full) + &"░".repeat(BAR - full);
         let figures = self.figures();
-        format!("{}: {}\n{bar} {:.0} %{figures}", self.scenario, self.doing(), done * 100.0)
+        format!("{}: {}\n{bar} {:.0} %{figures}", self.scenario, self.activity(), done * 100.0)
     }
 
     /// How far it is, from 0 to 1.
     fn done(&self) -> f64 {
         match &self.stage {
-            Stage::Counting { of: 0, .. } => 0.0,
-            Stage::Counting { done, of, .. } => (*done as f64 / *of as f64).min(1.0),
-            Stage::Phase(_) => (self.at / self.length.max(1.0)).min(1.0),
-            Stage::Settling(_) | Stage::Checking => 1.0,
+            ScreenStage::Counting { of: 0, .. } => 0.0,
+            ScreenStage::Counting { done, of, .. } => (*done as f64 / *of as f64).min(1.0),
+            ScreenStage::Phase(_) => (self.at / self.length.max(1.0)).min(1.0),
+            ScreenStage::Settling(_) | ScreenStage::Checking => 1.0,
         }
     }
 
     /// Whether a plain line would say anything.
     pub fn has_figures(&self) -> bool {
-        !matches!(self.stage, Stage::Counting { of: 0, .. })
+        !matches!(self.stage, ScreenStage::Counting { of: 0, .. })
     }
 
     /// The lines below the bar, each after a line feed.
     fn figures(&mut self) -> String {
-        if matches!(self.stage, Stage::Counting { .. } | Stage::Checking) {
+        if matches!(self.stage, ScreenStage::Counting { .. } | ScreenStage::Checking) {
             return String::new();
         }
         let mut lines = vec![self.rates()];
@@ -156,8 +156,8 @@ impl Screen {
 
     /// All of it in one line. The next second begins anew.
     pub fn line(&mut self) -> String {
-        let doing = self.doing();
-        if matches!(self.stage, Stage::Counting { .. } | Stage::Checking) {
+        let doing = self.activity();
+        if matches!(self.stage, ScreenStage::Counting { .. } | ScreenStage::Checking) {
             return doing;
         }
         let mut parts = vec![format!("{} {doing}", moment(self.at)), self.rates()];
@@ -169,19 +169,19 @@ impl Screen {
         parts.join("; ")
     }
 
-    fn doing(&self) -> String {
+    fn activity(&self) -> String {
         match &self.stage {
-            Stage::Counting { what, of: 0, .. } => what.clone(),
-            Stage::Counting { what, done, of, more } => {
+            ScreenStage::Counting { what, of: 0, .. } => what.clone(),
+            ScreenStage::Counting { what, done, of, more } => {
                 let text = format!("{what} {} of {}", count(*done as u64), count(*of as u64));
                 if more.is_empty() { text } else { format!("{text}, {more}") }
             }
-            Stage::Phase(place) => {
+            ScreenStage::Phase(place) => {
                 let left = (self.length - self.at).max(0.0);
                 format!("{}, {} left", self.phase(*place), moment(left))
             }
-            Stage::Settling(text) => format!("settling: {text}"),
-            Stage::Checking => "checking what everybody received".to_owned(),
+            ScreenStage::Settling(text) => format!("settling: {text}"),
+            ScreenStage::Checking => "checking what everybody received".to_owned(),
         }
     }
 
@@ -225,8 +225,8 @@ impl Screen {
     }
 }
 
-fn counting(what: &str, done: usize, of: usize, more: String) -> Stage {
-    Stage::Counting { what: what.to_owned(), done, of, more }
+fn counting(what: &str, done: usize, of: usize, more: String) -> ScreenStage {
+    ScreenStage::Counting { what: what.to_owned(), done, of, more }
 }
 
 fn counted(slice: &Slice, count: Count) -> u64 {

@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::{
-    engine::{PartSlice, Progress},
+    engine::{PartSlice, RunEvent},
     measure::{Count, Latency, Op, Slice},
-    prepare::Step,
-    report::{Mark, sample::sample},
+    prepare::PrepareStep,
+    report::{FaultMark, sample::sample},
 };
 use std::collections::BTreeMap;
 
@@ -44,13 +44,13 @@ fn second(at: f64, sent: u64) -> ViewUpdate {
         errors: BTreeMap::from([("rate_limited".to_owned(), 2)]),
         closes: BTreeMap::new(),
     };
-    ViewUpdate::Run(Progress::Second(Arc::new(PartSlice { at, seconds: 1.0, slice, cpu: 0.12 })))
+    ViewUpdate::Run(RunEvent::Second(Arc::new(PartSlice { at, seconds: 1.0, slice, cpu: 0.12 })))
 }
 
 #[test]
 fn a_terminal_shows_the_last_second_until_the_next() {
     let mut screen = screen();
-    screen.on(&ViewUpdate::Run(Progress::Phase(1)));
+    screen.on(&ViewUpdate::Run(RunEvent::Phase(1)));
     screen.on(&second(29.0, 100));
     screen.lines();
     screen.on(&second(30.0, 500));
@@ -76,13 +76,17 @@ fn without_a_terminal_a_line_each_five_seconds_adds_up_what_came_between() {
         let event = screen.on(&updates);
         paper.write(&mut screen, event, begin + Duration::from_secs(after));
     };
-    hear(ViewUpdate::Run(Progress::Phase(0)), 0);
+    hear(ViewUpdate::Run(RunEvent::Phase(0)), 0);
     for at in 1..=6 {
         hear(second(at as f64, 500), at);
     }
-    let mark =
-        Mark { at: 7.0, name: "kill".to_owned(), outcome: "exit 0".to_owned(), recovery: None };
-    hear(ViewUpdate::Run(Progress::Mark(mark)), 7);
+    let mark = FaultMark {
+        at: 7.0,
+        name: "kill".to_owned(),
+        outcome: "exit 0".to_owned(),
+        recovery: None,
+    };
+    hear(ViewUpdate::Run(RunEvent::Mark(mark)), 7);
     let text = sink.text();
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 4, "{text}");
@@ -99,8 +103,8 @@ fn without_a_terminal_a_line_each_five_seconds_adds_up_what_came_between() {
 #[test]
 fn preparing_settling_and_checking_are_told() {
     let mut screen = screen();
-    let preparing = prepare::Progress {
-        step: Step::Accounts,
+    let preparing = prepare::PrepareProgress {
+        step: PrepareStep::Accounts,
         done: 250,
         of: 1000,
         left: Some(Duration::from_secs(9)),
@@ -110,13 +114,13 @@ fn preparing_settling_and_checking_are_told() {
     assert_eq!(screen.line(), "preparing: accounts 250 of 1,000, 9 s left");
     assert!(screen.lines().ends_with(" 25 %"), "no figures before the run");
     let left = Duration::from_secs(28);
-    screen.on(&ViewUpdate::Run(Progress::Settling { unacked: 3, away: 1, left }));
+    screen.on(&ViewUpdate::Run(RunEvent::Settling { unacked: 3, away: 1, left }));
     assert!(
         screen.line().contains("settling: 3 not acknowledged, 1 devices away, at most 28 s left")
     );
-    screen.on(&ViewUpdate::Run(Progress::Reading { chats: 10, of: 40 }));
+    screen.on(&ViewUpdate::Run(RunEvent::Reading { chats: 10, of: 40 }));
     assert_eq!(screen.line(), "reading the database: chats 10 of 40");
-    screen.on(&ViewUpdate::Run(Progress::Checking));
+    screen.on(&ViewUpdate::Run(RunEvent::Checking));
     assert_eq!(screen.line(), "checking what everybody received");
 }
 
@@ -139,13 +143,13 @@ fn a_stuck_terminal_holds_nobody_up_and_finishing_writes_the_rest() {
     let observer = live.observer();
     let held = gate.lock();
     for _ in 0..10 * WAITING {
-        observer(&Progress::Phase(2));
+        observer(&RunEvent::Phase(2));
     }
     assert_eq!(sink.text(), "");
     drop(held);
     live.finish();
     let lines = sink.text().lines().count();
     assert!((WAITING..10 * WAITING).contains(&lines), "{lines} lines");
-    observer(&Progress::Checking);
+    observer(&RunEvent::Checking);
     assert_eq!(sink.text().lines().count(), lines, "nothing after the end");
 }

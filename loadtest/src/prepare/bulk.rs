@@ -2,11 +2,11 @@
 
 use super::{
     PrepareError,
-    deal::Dealt,
-    progress::{Going, Step, Steps},
+    deal::DealtChat,
+    progress::{PrepareStep, StepProgress, Steps},
 };
 use crate::{
-    cast::Person,
+    cast::CastMember,
     rest::{Rest, RestError, patiently},
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -41,33 +41,33 @@ pub(super) async fn accounts(
     prefix: &str,
     wanted: usize,
     steps: &Steps<'_>,
-) -> Result<Vec<Person>, PrepareError> {
+) -> Result<Vec<CastMember>, PrepareError> {
     #[derive(Deserialize)]
-    struct Made {
-        users: Vec<Account>,
+    struct CreatedAccounts {
+        users: Vec<CreatedAccount>,
     }
     #[derive(Deserialize)]
-    struct Account {
+    struct CreatedAccount {
         id: UserId,
         username: String,
         access_token: String,
         refresh_token: String,
     }
-    let going = &steps.begin(Step::Accounts, wanted);
+    let going = &steps.begin(PrepareStep::Accounts, wanted);
     let calls = (0..wanted).step_by(ACCOUNTS).map(|from| async move {
         let body = json!({ "prefix": prefix, "from": from, "count": ACCOUNTS.min(wanted - from) });
-        let made: Made =
-            post(rest, token, "/admin/users/bulk", &body, going).await.map_err(|why| match why
-                .is("username_taken")
-            {
+        let made: CreatedAccounts = post(rest, token, "/admin/users/bulk", &body, going)
+            .await
+            .map_err(|why| match why.is("username_taken") {
                 true => PrepareError::Taken(format!("{prefix}{from} or one after it")),
                 false => PrepareError::Refused { what: "accounts cannot be made", why },
             })?;
         going.more(made.users.len());
         Ok::<_, PrepareError>(made.users)
     });
-    let made: Vec<Vec<Account>> = stream::iter(calls).buffered(AT_ONCE).try_collect().await?;
-    let person = |account: Account| Person {
+    let made: Vec<Vec<CreatedAccount>> =
+        stream::iter(calls).buffered(AT_ONCE).try_collect().await?;
+    let person = |account: CreatedAccount| CastMember {
         id: account.id,
         username: account.username,
         token: account.access_token,
@@ -82,22 +82,22 @@ pub(super) async fn chats(
     rest: &Rest,
     token: &str,
     prefix: &str,
-    people: &[Person],
-    dealt: &[Dealt],
+    people: &[CastMember],
+    dealt: &[DealtChat],
     steps: &Steps<'_>,
 ) -> Result<Vec<ChatId>, PrepareError> {
     #[derive(Deserialize)]
-    struct Made {
+    struct CreatedChats {
         chat_ids: Vec<ChatId>,
     }
-    let going = &steps.begin(Step::Chats, dealt.len());
+    let going = &steps.begin(PrepareStep::Chats, dealt.len());
     let bodies = dealt.iter().zip(0..).map(|(chat, number)| {
         let ids: Vec<UserId> = chat.members.iter().map(|member| people[*member].id).collect();
         body(chat.chat_type, format!("{prefix}{number}"), ids)
     });
     let calls = batches(bodies).into_iter().map(|chats| async move {
         let body = json!({ "chats": chats });
-        let made: Made = post(rest, token, "/admin/chats/bulk", &body, going)
+        let made: CreatedChats = post(rest, token, "/admin/chats/bulk", &body, going)
             .await
             .map_err(|why| PrepareError::Refused { what: "chats cannot be made", why })?;
         going.more(made.chat_ids.len());
@@ -124,18 +124,17 @@ pub(super) async fn remove(
     steps: &Steps<'_>,
 ) -> Result<(), PrepareError> {
     #[derive(Deserialize)]
-    struct Removed {
+    struct BulkRemoval {
         users: usize,
         chats: usize,
         more: bool,
     }
-    let going = steps.begin(Step::CleaningUp, 0);
+    let going = steps.begin(PrepareStep::CleaningUp, 0);
     let body = json!({ "prefix": prefix });
     loop {
-        let removed: Removed =
-            post(rest, token, "/admin/users/bulk/remove", &body, &going)
-                .await
-                .map_err(|why| PrepareError::Refused { what: "accounts cannot be removed", why })?;
+        let removed: BulkRemoval = post(rest, token, "/admin/users/bulk/remove", &body, &going)
+            .await
+            .map_err(|why| PrepareError::Refused { what: "accounts cannot be removed", why })?;
         going.more(removed.users + removed.chats);
         if !removed.more {
             return Ok(());
@@ -148,7 +147,7 @@ async fn post<A: DeserializeOwned>(
     token: &str,
     path: &str,
     body: &Value,
-    going: &Going<'_>,
+    going: &StepProgress<'_>,
 ) -> Result<A, RestError> {
     let wait = |wait| going.waiting(wait);
     patiently(PATIENCE, wait, || rest.post(path, Some(token), body)).await

@@ -1,8 +1,8 @@
 //! Accounts kept in a file between runs. It holds tokens and a password, so only its owner may read
 //! it, and one that others may read is refused.
 
-use super::{Accounts, PrepareError, Target, deal::Dealt};
-use crate::cast::{Cast, Chat, Person};
+use super::{Accounts, LoadTarget, PrepareError, deal::DealtChat};
+use crate::cast::{Cast, CastChat, CastMember};
 use protocol::id::ChatId;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -18,29 +18,29 @@ const MAX_BYTES: u64 = 256 << 20;
 /// What a file holds.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Saved {
+pub(super) struct SavedAccounts {
     pub url: String,
     /// What every account's name begins with.
     pub prefix: String,
     /// Of accounts that were registered; bulk ones have none.
     pub password: Option<String>,
-    pub people: Vec<Person>,
-    pub chats: Vec<Chat>,
+    pub people: Vec<CastMember>,
+    pub chats: Vec<CastChat>,
 }
 
-impl Saved {
+impl SavedAccounts {
     /// These, and of what was there before the accounts that this run did not want.
     pub fn new(
-        target: &Target,
+        target: &LoadTarget,
         prefix: &str,
         accounts: &Accounts,
-        dealt: &[Dealt],
+        dealt: &[DealtChat],
         made: &[ChatId],
         before: Option<Self>,
     ) -> Self {
         let mut people = accounts.people.clone();
         people.extend(before.into_iter().flat_map(|saved| saved.people).skip(people.len()));
-        let chat = |(dealt, id): (&Dealt, &ChatId)| Chat {
+        let chat = |(dealt, id): (&DealtChat, &ChatId)| CastChat {
             id: *id,
             chat_type: dealt.chat_type,
             members: dealt.members.clone(),
@@ -60,8 +60,8 @@ impl Saved {
     }
 
     /// The ids of these chats, when they are the ones that the file has.
-    pub fn made(&self, dealt: &[Dealt]) -> Option<Vec<ChatId>> {
-        let same = |(chat, dealt): (&Chat, &Dealt)| {
+    pub fn saved_chats(&self, dealt: &[DealtChat]) -> Option<Vec<ChatId>> {
+        let same = |(chat, dealt): (&CastChat, &DealtChat)| {
             chat.chat_type == dealt.chat_type && chat.members == dealt.members
         };
         let all = self.chats.len() == dealt.len() && self.chats.iter().zip(dealt).all(same);
@@ -76,9 +76,9 @@ impl Saved {
 /// The file's content, `None` when there is no file yet; checked against what it is to serve for.
 pub(super) fn load(
     path: &Path,
-    target: &Target,
+    target: &LoadTarget,
     wanted: usize,
-) -> Result<Option<Saved>, PrepareError> {
+) -> Result<Option<SavedAccounts>, PrepareError> {
     let wrong = |why: String| PrepareError::File(path.to_owned(), why);
     let about = match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -92,7 +92,7 @@ pub(super) fn load(
     }
     let text = fs::read(path).map_err(|error| wrong(error.to_string()))?;
     // The parser's own words could repeat a token.
-    let saved: Saved = serde_json::from_slice(&text)
+    let saved: SavedAccounts = serde_json::from_slice(&text)
         .map_err(|error| wrong(format!("line {} is no file of accounts", error.line())))?;
     if saved.url != target.url {
         return Err(wrong(format!("its accounts are of {}, not of {}", saved.url, target.url)));
@@ -105,7 +105,7 @@ pub(super) fn load(
 }
 
 /// Written beside and renamed, so that a full disk leaves the earlier file.
-pub(super) fn save(path: &Path, saved: &Saved) -> Result<(), PrepareError> {
+pub(super) fn save(path: &Path, saved: &SavedAccounts) -> Result<(), PrepareError> {
     let write = || -> io::Result<()> {
         let unfinished = path.with_extension("new");
         let mut options = fs::OpenOptions::new();
@@ -128,12 +128,12 @@ mod tests {
     use platform::settings::Secret;
     use protocol::{chat::ChatType, id::UserId};
 
-    fn target() -> Target {
-        Target { url: "http://127.0.0.1:8000".to_owned(), admin: None }
+    fn target() -> LoadTarget {
+        LoadTarget { url: "http://127.0.0.1:8000".to_owned(), admin: None }
     }
 
     fn accounts(count: i64) -> Accounts {
-        let person = |id| Person {
+        let person = |id| CastMember {
             id: UserId(id),
             username: format!("lt-x-{id}"),
             token: "SECRET".to_owned(),
@@ -149,16 +149,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("accounts.json");
         assert!(load(&path, &target(), 3).unwrap().is_none());
-        let dealt = [Dealt { chat_type: ChatType::Group, members: vec![0, 1] }];
-        let saved = Saved::new(&target(), "lt-x-", &accounts(3), &dealt, &[ChatId(7)], None);
+        let dealt = [DealtChat { chat_type: ChatType::Group, members: vec![0, 1] }];
+        let saved =
+            SavedAccounts::new(&target(), "lt-x-", &accounts(3), &dealt, &[ChatId(7)], None);
         save(&path, &saved).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 
         let again = load(&path, &target(), 3).unwrap().unwrap();
-        assert_eq!(again.made(&dealt), Some(vec![ChatId(7)]));
-        let other = [Dealt { chat_type: ChatType::Room, members: vec![0, 1] }];
-        assert_eq!((again.made(&other), again.made(&[])), (None, None));
-        let fewer = Saved::new(&target(), "lt-x-", &accounts(1), &[], &[], Some(again));
+        assert_eq!(again.saved_chats(&dealt), Some(vec![ChatId(7)]));
+        let other = [DealtChat { chat_type: ChatType::Room, members: vec![0, 1] }];
+        assert_eq!((again.saved_chats(&other), again.saved_chats(&[])), (None, None));
+        let fewer = SavedAccounts::new(&target(), "lt-x-", &accounts(1), &[], &[], Some(again));
         assert_eq!(fewer.people.len(), 3, "the other two are not forgotten");
     }
 
@@ -166,15 +167,15 @@ mod tests {
     fn a_file_that_does_not_fit_is_refused_without_its_secrets() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("accounts.json");
-        let saved = Saved::new(&target(), "lt-x-", &accounts(3), &[], &[], None);
+        let saved = SavedAccounts::new(&target(), "lt-x-", &accounts(3), &[], &[], None);
         save(&path, &saved).unwrap();
-        let refused = |target: &Target, wanted| {
+        let refused = |target: &LoadTarget, wanted| {
             let text = load(&path, target, wanted).err().unwrap().to_string();
             assert!(!text.contains("SECRET"), "{text}");
             text
         };
         assert!(refused(&target(), 4).contains("has 3 accounts"));
-        let other = Target { url: "http://other".to_owned(), admin: None };
+        let other = LoadTarget { url: "http://other".to_owned(), admin: None };
         assert!(refused(&other, 3).contains("are of http://127.0.0.1:8000"));
         let whole = fs::read_to_string(&path).unwrap();
         fs::write(&path, whole.replace("\"people\"", "\"SECRET\"")).unwrap();

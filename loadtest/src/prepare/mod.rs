@@ -8,13 +8,13 @@ mod file;
 mod progress;
 mod public;
 
-pub use self::progress::{Progress, Step, Tell};
+pub use self::progress::{PrepareProgress, PrepareStep, Tell};
 
-use self::{deal::Dealt, file::Saved, progress::Steps};
+use self::{deal::DealtChat, file::SavedAccounts, progress::Steps};
 use crate::{
-    cast::{Cast, Chat, Person},
+    cast::{Cast, CastChat, CastMember},
     rest::{Rest, RestError},
-    scenario::{Dialect, Scenario},
+    scenario::{ClientDialect, Scenario},
 };
 use platform::settings::Secret;
 use protocol::{chat::ChatType, id::ChatId};
@@ -22,16 +22,16 @@ use std::path::{Path, PathBuf};
 
 /// The deployment to be loaded.
 #[derive(Clone, Debug)]
-pub struct Target {
+pub struct LoadTarget {
     /// REST and sockets are behind this one: `http://host:port`.
     pub url: String,
     /// Without it accounts are registered like anybody's, which a deployment limits to some a second.
-    pub admin: Option<Admin>,
+    pub admin: Option<AdminCredentials>,
 }
 
 /// An administrator of the deployment.
 #[derive(Clone, Debug)]
-pub struct Admin {
+pub struct AdminCredentials {
     pub username: String,
     pub password: Secret,
 }
@@ -40,7 +40,7 @@ pub struct Admin {
 #[derive(Clone, Copy, Debug)]
 pub struct Preparation<'a> {
     pub scenario: &'a Scenario,
-    pub target: &'a Target,
+    pub target: &'a LoadTarget,
     /// Names the run: 1 to [`MAX_RUN`] characters. Accounts are called `lt-{run}-{number}`.
     pub run: &'a str,
     /// Where the accounts are kept between runs. A file that exists is used: its accounts serve
@@ -86,14 +86,14 @@ pub enum PrepareError {
 
 /// What was prepared, and what is to be known to take it away.
 #[derive(Debug)]
-pub struct Prepared {
+pub struct PreparedCast {
     pub cast: Cast,
     /// What every account's name begins with.
     pub prefix: String,
 }
 
 /// Makes sure that everybody and everything in the plan exists. `tell` hears how far it is.
-pub async fn prepare(plan: Preparation<'_>, tell: Tell<'_>) -> Result<Prepared, PrepareError> {
+pub async fn prepare(plan: Preparation<'_>, tell: Tell<'_>) -> Result<PreparedCast, PrepareError> {
     check_run(plan.run)?;
     let Preparation { scenario, target, run, accounts } = plan;
     let wanted = scenario.people.accounts;
@@ -108,10 +108,10 @@ pub async fn prepare(plan: Preparation<'_>, tell: Tell<'_>) -> Result<Prepared, 
     let in_bulk = admin.as_ref().filter(|_| saved.as_ref().is_none_or(|saved| saved.in_bulk()));
     let people = match (in_bulk, &saved) {
         (Some(token), _) => bulk::accounts(&rest, token, &prefix, wanted, &steps).await?.into(),
-        (None, Some(saved)) => public::again(&rest, saved, wanted, &steps).await?,
+        (None, Some(saved)) => public::sign_in_again(&rest, saved, wanted, &steps).await?,
         (None, None) => public::accounts(&rest, &prefix, wanted, &steps).await?,
     };
-    let known = saved.as_ref().and_then(|saved| saved.made(&dealt));
+    let known = saved.as_ref().and_then(|saved| saved.saved_chats(&dealt));
     let made = match (known, &admin) {
         (Some(made), _) => made,
         (None, Some(token)) => {
@@ -120,18 +120,19 @@ pub async fn prepare(plan: Preparation<'_>, tell: Tell<'_>) -> Result<Prepared, 
         (None, None) => public::chats(&rest, &prefix, &people.people, &dealt, &steps).await?,
     };
     if let Some(path) = accounts {
-        file::save(path, &Saved::new(target, &prefix, &people, &dealt, &made, saved))?;
+        file::save(path, &SavedAccounts::new(target, &prefix, &people, &dealt, &made, saved))?;
     }
-    let lobby = scenario.people.dialects.get(&Dialect::Lobby).is_some_and(|share| *share > 0.0);
-    Ok(Prepared { cast: assemble(people.people, dealt, &made, lobby), prefix })
+    let lobby =
+        scenario.people.dialects.get(&ClientDialect::Lobby).is_some_and(|share| *share > 0.0);
+    Ok(PreparedCast { cast: assemble(people.people, dealt, &made, lobby), prefix })
 }
 
 /// Takes away what [`prepare`] made without a file, and what a run left behind. Without an
 /// administrator the accounts stay, since nobody can remove an account of one's own: their
 /// sessions end, and the chats that they own are deleted.
 pub async fn clean_up(
-    target: &Target,
-    prepared: &Prepared,
+    target: &LoadTarget,
+    prepared: &PreparedCast,
     tell: Tell<'_>,
 ) -> Result<(), PrepareError> {
     let (rest, steps) = (reach(target).await?, Steps::new(tell));
@@ -143,26 +144,26 @@ pub async fn clean_up(
 
 /// Takes away what a file of accounts holds, and the file.
 pub async fn remove_saved(
-    target: &Target,
+    target: &LoadTarget,
     path: &Path,
     tell: Tell<'_>,
 ) -> Result<(), PrepareError> {
     let Some(saved) = file::load(path, target, 0)? else {
         return Err(PrepareError::File(path.to_owned(), "there is no such file".to_owned()));
     };
-    let prepared = Prepared { prefix: saved.prefix.clone(), cast: saved.into_cast() };
+    let prepared = PreparedCast { prefix: saved.prefix.clone(), cast: saved.into_cast() };
     clean_up(target, &prepared, tell).await?;
     file::remove(path)
 }
 
 /// Accounts, and the password of those that have one.
 struct Accounts {
-    people: Vec<Person>,
+    people: Vec<CastMember>,
     password: Option<Secret>,
 }
 
-impl From<Vec<Person>> for Accounts {
-    fn from(people: Vec<Person>) -> Self {
+impl From<Vec<CastMember>> for Accounts {
+    fn from(people: Vec<CastMember>) -> Self {
         Self { people, password: None }
     }
 }
@@ -176,7 +177,7 @@ fn check_run(run: &str) -> Result<(), PrepareError> {
     }
 }
 
-async fn reach(target: &Target) -> Result<Rest, PrepareError> {
+async fn reach(target: &LoadTarget) -> Result<Rest, PrepareError> {
     let unreachable = |error: RestError| PrepareError::Unreachable {
         url: target.url.clone(),
         why: error.to_string(),
@@ -187,15 +188,15 @@ async fn reach(target: &Target) -> Result<Rest, PrepareError> {
 }
 
 /// The administrator's access token, if there is to be one.
-async fn sign_in(rest: &Rest, target: &Target) -> Result<Option<String>, PrepareError> {
+async fn sign_in(rest: &Rest, target: &LoadTarget) -> Result<Option<String>, PrepareError> {
     #[derive(serde::Deserialize)]
-    struct SignedIn {
+    struct AdminSignIn {
         access_token: String,
         role: String,
     }
-    let Some(Admin { username, password }) = &target.admin else { return Ok(None) };
+    let Some(AdminCredentials { username, password }) = &target.admin else { return Ok(None) };
     let body = serde_json::json!({ "username": username, "password": password.reveal() });
-    let answer = rest.post::<SignedIn>("/login", None, &body).await;
+    let answer = rest.post::<AdminSignIn>("/login", None, &body).await;
     let answer = answer.map_err(PrepareError::AdminRefused)?;
     match answer.role.as_str() {
         "admin" => Ok(Some(answer.access_token)),
@@ -204,15 +205,20 @@ async fn sign_in(rest: &Rest, target: &Target) -> Result<Option<String>, Prepare
 }
 
 /// Puts people and chats together; the lobby comes last, with everybody in it.
-fn assemble(mut people: Vec<Person>, dealt: Vec<Dealt>, made: &[ChatId], lobby: bool) -> Cast {
-    let mut chats: Vec<Chat> = dealt
+fn assemble(
+    mut people: Vec<CastMember>,
+    dealt: Vec<DealtChat>,
+    made: &[ChatId],
+    lobby: bool,
+) -> Cast {
+    let mut chats: Vec<CastChat> = dealt
         .into_iter()
         .zip(made)
-        .map(|(Dealt { chat_type, members }, id)| Chat { id: *id, chat_type, members })
+        .map(|(DealtChat { chat_type, members }, id)| CastChat { id: *id, chat_type, members })
         .collect();
     if lobby {
         let members = (0..people.len()).collect();
-        chats.push(Chat { id: ChatId::LOBBY, chat_type: ChatType::Room, members });
+        chats.push(CastChat { id: ChatId::LOBBY, chat_type: ChatType::Room, members });
     }
     for (place, chat) in chats.iter().enumerate() {
         for member in &chat.members {
@@ -227,17 +233,17 @@ mod tests {
     use super::*;
     use protocol::id::UserId;
 
-    fn person(id: i64) -> Person {
+    fn person(id: i64) -> CastMember {
         let username = format!("lt-x-{id}");
         let (token, refresh) = (String::new(), String::new());
-        Person { id: UserId(id), username, token, refresh, chats: Vec::new() }
+        CastMember { id: UserId(id), username, token, refresh, chats: Vec::new() }
     }
 
     #[test]
     fn people_know_their_chats_and_the_lobby_has_everybody() {
         let dealt = vec![
-            Dealt { chat_type: ChatType::Group, members: vec![0, 2] },
-            Dealt { chat_type: ChatType::Private, members: vec![2, 1] },
+            DealtChat { chat_type: ChatType::Group, members: vec![0, 2] },
+            DealtChat { chat_type: ChatType::Private, members: vec![2, 1] },
         ];
         let made = [ChatId(7), ChatId(8)];
         let people = vec![person(11), person(12), person(13)];

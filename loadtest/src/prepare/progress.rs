@@ -8,14 +8,14 @@ use tokio::time::Instant;
 
 /// What is being done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum PrepareStep {
     Accounts,
     Chats,
     /// Taking away.
     CleaningUp,
 }
 
-impl Step {
+impl PrepareStep {
     /// For people.
     pub fn name(self) -> &'static str {
         match self {
@@ -28,8 +28,8 @@ impl Step {
 
 /// How far a step is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Progress {
-    pub step: Step,
+pub struct PrepareProgress {
+    pub step: PrepareStep,
     pub done: usize,
     /// 0 while it is not known.
     pub of: usize,
@@ -40,9 +40,9 @@ pub struct Progress {
 }
 
 /// Who is told; called from several tasks, must not block.
-pub type Tell<'a> = &'a (dyn Fn(Progress) + Send + Sync);
+pub type Tell<'a> = &'a (dyn Fn(PrepareProgress) + Send + Sync);
 
-/// Makes the [`Progress`] of each step.
+/// Makes the [`PrepareProgress`] of each step.
 pub(super) struct Steps<'a> {
     tell: Tell<'a>,
 }
@@ -53,24 +53,29 @@ impl<'a> Steps<'a> {
     }
 
     /// A step of so many begins; 0 where that is not known.
-    pub fn begin(&self, step: Step, of: usize) -> Going<'a> {
-        let going =
-            Going { tell: self.tell, step, of, done: AtomicUsize::new(0), since: Instant::now() };
+    pub fn begin(&self, step: PrepareStep, of: usize) -> StepProgress<'a> {
+        let going = StepProgress {
+            tell: self.tell,
+            step,
+            of,
+            done: AtomicUsize::new(0),
+            since: Instant::now(),
+        };
         going.more(0);
         going
     }
 }
 
 /// A step under way.
-pub(super) struct Going<'a> {
+pub(super) struct StepProgress<'a> {
     tell: Tell<'a>,
-    step: Step,
+    step: PrepareStep,
     of: usize,
     done: AtomicUsize,
     since: Instant,
 }
 
-impl Going<'_> {
+impl StepProgress<'_> {
     /// So many more are done.
     pub fn more(&self, count: usize) {
         let done = self.done.fetch_add(count, Ordering::Relaxed) + count;
@@ -86,11 +91,11 @@ impl Going<'_> {
         self.done.load(Ordering::Relaxed)
     }
 
-    fn at(&self, done: usize, waiting: Option<Duration>) -> Progress {
+    fn at(&self, done: usize, waiting: Option<Duration>) -> PrepareProgress {
         let Self { step, of, .. } = *self;
         let rest = of.saturating_sub(done) as f64;
         let left = (done > 0 && of > 0).then(|| self.since.elapsed().mul_f64(rest / done as f64));
-        Progress { step, done, of, left, waiting }
+        PrepareProgress { step, done, of, left, waiting }
     }
 }
 
@@ -103,7 +108,7 @@ mod tests {
     async fn the_rest_takes_as_long_as_the_pace_says() {
         let heard = Mutex::new(Vec::new());
         let tell = |progress| heard.lock().unwrap().push(progress);
-        let going = Steps::new(&tell).begin(Step::Accounts, 100);
+        let going = Steps::new(&tell).begin(PrepareStep::Accounts, 100);
         tokio::time::advance(Duration::from_secs(2)).await;
         going.more(10);
         going.more(15);

@@ -2,12 +2,12 @@
 
 use super::{
     Accounts, PrepareError,
-    deal::Dealt,
-    file::Saved,
-    progress::{Going, Step, Steps},
+    deal::DealtChat,
+    file::SavedAccounts,
+    progress::{PrepareStep, StepProgress, Steps},
 };
 use crate::{
-    cast::{Cast, Person},
+    cast::{Cast, CastMember},
     rest::{Rest, RestError, patiently},
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -31,16 +31,16 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const NAMED: usize = 200;
 
 #[derive(Deserialize)]
-struct SignedIn {
+struct AccountSignIn {
     id: UserId,
     username: String,
     access_token: String,
     refresh_token: String,
 }
 
-impl SignedIn {
-    fn person(self) -> Person {
-        Person {
+impl AccountSignIn {
+    fn person(self) -> CastMember {
+        CastMember {
             id: self.id,
             username: self.username,
             token: self.access_token,
@@ -58,11 +58,11 @@ pub(super) async fn accounts(
     steps: &Steps<'_>,
 ) -> Result<Accounts, PrepareError> {
     let password = Secret::new(format!("{:032x}", rand::random::<u128>()));
-    let (going, secret) = (&steps.begin(Step::Accounts, wanted), &password);
+    let (going, secret) = (&steps.begin(PrepareStep::Accounts, wanted), &password);
     let calls = (0..wanted).map(|number| async move {
         let username = format!("{prefix}{number}");
         let body = json!({ "username": username, "password": secret.reveal() });
-        let made = ask::<SignedIn>(rest, None, "/register", &body, going).await;
+        let made = ask::<AccountSignIn>(rest, None, "/register", &body, going).await;
         let made = made.map_err(|why| match why {
             RestError::Later { .. } => {
                 PrepareError::RegistrationsRefused { made: going.done(), wanted, why }
@@ -79,17 +79,17 @@ pub(super) async fn accounts(
 
 /// New tokens for the first so many accounts of a file: by their refresh tokens, and by their
 /// password where a run has used that up.
-pub(super) async fn again(
+pub(super) async fn sign_in_again(
     rest: &Rest,
-    saved: &Saved,
+    saved: &SavedAccounts,
     wanted: usize,
     steps: &Steps<'_>,
 ) -> Result<Accounts, PrepareError> {
-    let going = &steps.begin(Step::Accounts, wanted);
+    let going = &steps.begin(PrepareStep::Accounts, wanted);
     let password = saved.password.as_deref();
     let calls = saved.people.iter().take(wanted).map(|person| async move {
         let body = json!({ "refresh_token": person.refresh });
-        let mut answer = ask::<SignedIn>(rest, None, "/token/refresh", &body, going).await;
+        let mut answer = ask::<AccountSignIn>(rest, None, "/token/refresh", &body, going).await;
         if let (Err(RestError::Refused { .. }), Some(password)) = (&answer, password) {
             let body = json!({ "username": person.username, "password": password });
             answer = ask(rest, None, "/login", &body, going).await;
@@ -107,11 +107,11 @@ pub(super) async fn again(
 pub(super) async fn chats(
     rest: &Rest,
     prefix: &str,
-    people: &[Person],
-    dealt: &[Dealt],
+    people: &[CastMember],
+    dealt: &[DealtChat],
     steps: &Steps<'_>,
 ) -> Result<Vec<ChatId>, PrepareError> {
-    let going = &steps.begin(Step::Chats, dealt.len());
+    let going = &steps.begin(PrepareStep::Chats, dealt.len());
     let calls = dealt.iter().enumerate().map(|(number, chat)| async move {
         let made = make(rest, &format!("{prefix}{number}"), people, chat, going).await;
         let what = "a chat cannot be made";
@@ -125,12 +125,12 @@ pub(super) async fn chats(
 async fn make(
     rest: &Rest,
     name: &str,
-    people: &[Person],
-    chat: &Dealt,
-    going: &Going<'_>,
+    people: &[CastMember],
+    chat: &DealtChat,
+    going: &StepProgress<'_>,
 ) -> Result<ChatId, RestError> {
     #[derive(Deserialize)]
-    struct Made {
+    struct CreatedChat {
         id: ChatId,
     }
     let ids: Vec<UserId> = chat.members.iter().map(|member| people[*member].id).collect();
@@ -142,7 +142,7 @@ async fn make(
         ChatType::Private => json!({ "chat_type": chat.chat_type, "member_ids": &named[1..] }),
         _ => json!({ "chat_type": chat.chat_type, "name": name, "member_ids": named }),
     };
-    let id = match ask::<Made>(rest, owner, "/chats", &body, going).await {
+    let id = match ask::<CreatedChat>(rest, owner, "/chats", &body, going).await {
         Ok(made) => made.id,
         // Of an earlier run of these accounts, or begun by one of them.
         Err(RestError::Refused { chat_id: Some(id), .. }) => id,
@@ -162,7 +162,7 @@ pub(super) async fn leave(rest: &Rest, cast: &Cast, steps: &Steps<'_>) -> Result
         .iter()
         .filter(|chat| chat.chat_type != ChatType::Private && chat.id != ChatId::LOBBY);
     let owned: Vec<_> = owned.collect();
-    let going = &steps.begin(Step::CleaningUp, owned.len() + cast.people.len());
+    let going = &steps.begin(PrepareStep::CleaningUp, owned.len() + cast.people.len());
     let gone = |answer: Result<Value, RestError>| match answer {
         Ok(_) | Err(RestError::Refused { .. }) => {
             going.more(1);
@@ -187,7 +187,7 @@ async fn ask<A: serde::de::DeserializeOwned>(
     token: Option<&str>,
     path: &str,
     body: &Value,
-    going: &Going<'_>,
+    going: &StepProgress<'_>,
 ) -> Result<A, RestError> {
     patiently(PATIENCE, |wait| going.waiting(wait), || rest.post(path, token, body)).await
 }

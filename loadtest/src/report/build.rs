@@ -3,7 +3,7 @@
 
 use super::{CurvePoint, LatencySums, PhaseReport, Point, Sums, TargetPoint, TargetUse};
 use crate::{
-    engine::{PartSlice, Reading},
+    engine::{PartSlice, UsageReading},
     measure::{Latency, Op, Slice},
     scenario::Phase,
 };
@@ -14,7 +14,7 @@ const CURVE_END: f64 = 99.9999;
 
 /// What a run's measurements add up to: the parts of a [`super::Report`] of the same names.
 #[derive(Clone, Debug)]
-pub struct Measured {
+pub struct MeasuredRun {
     pub phases: Vec<PhaseReport>,
     pub total: Sums,
     pub series: Vec<Point>,
@@ -23,12 +23,12 @@ pub struct Measured {
 }
 
 /// Readings of each server, by the seconds since the first phase began, in order.
-pub type Readings = BTreeMap<String, Vec<(f64, Reading)>>;
+pub type TargetReadings = BTreeMap<String, Vec<(f64, UsageReading)>>;
 
 /// Adds a run up. The slices are all agents' together, in the order of time. A slice counts for the
 /// phase that its middle falls in, and what comes after the last phase for that one: it is late, not
 /// lost. Phases that never began are left out.
-pub fn measured(phases: &[Phase], slices: &[PartSlice], readings: &Readings) -> Measured {
+pub fn measured(phases: &[Phase], slices: &[PartSlice], readings: &TargetReadings) -> MeasuredRun {
     let reached = slices.last().map_or(0.0, |last| last.at);
     let mut measured_phases = measured_phases(phases);
     for slice in slices {
@@ -36,7 +36,8 @@ pub fn measured(phases: &[Phase], slices: &[PartSlice], readings: &Readings) -> 
             measured_phases[place].slice.then(&slice.slice);
         }
     }
-    let targets = readings.iter().map(|(name, read)| (name.clone(), used(read, &measured_phases)));
+    let targets =
+        readings.iter().map(|(name, read)| (name.clone(), target_use(read, &measured_phases)));
     let targets = targets.collect();
     let mut total = (0.0, Slice::default());
     let mut told = Vec::new();
@@ -49,7 +50,7 @@ pub fn measured(phases: &[Phase], slices: &[PartSlice], readings: &Readings) -> 
         }
         told.push(PhaseReport { name, warmup, from, to, sums: sums(&slice, to - from) });
     }
-    Measured {
+    MeasuredRun {
         phases: told,
         total: sums(&total.1, total.0),
         series: slices.iter().map(|slice| point(slice, readings)).collect(),
@@ -85,8 +86,8 @@ fn place(phases: &[MeasuredPhase], at: f64) -> Option<usize> {
     found.or_else(|| phases.len().checked_sub(1))
 }
 
-fn point(PartSlice { at, seconds, slice, cpu }: &PartSlice, readings: &Readings) -> Point {
-    let target = |(name, read): (&String, &Vec<(f64, Reading)>)| {
+fn point(PartSlice { at, seconds, slice, cpu }: &PartSlice, readings: &TargetReadings) -> Point {
+    let target = |(name, read): (&String, &Vec<(f64, UsageReading)>)| {
         let (from, to) = (at - seconds, *at);
         let memory = memory(read, from, to)?;
         Some((name.clone(), TargetPoint { cpu: cpu_seconds(read, from, to) / seconds, memory }))
@@ -104,7 +105,7 @@ fn point(PartSlice { at, seconds, slice, cpu }: &PartSlice, readings: &Readings)
 }
 
 /// What a server used in the phases that count, the last of which has no end, as in [`place`].
-fn used(read: &[(f64, Reading)], phases: &[MeasuredPhase]) -> TargetUse {
+fn target_use(read: &[(f64, UsageReading)], phases: &[MeasuredPhase]) -> TargetUse {
     let mut used = TargetUse::default();
     let last = phases.len().saturating_sub(1);
     for (place, phase) in phases.iter().enumerate().filter(|(_, phase)| !phase.warmup) {
@@ -118,8 +119,8 @@ fn used(read: &[(f64, Reading)], phases: &[MeasuredPhase]) -> TargetUse {
 
 /// The CPU seconds between two moments, taking it as evenly used between two readings. A server that
 /// began anew has used what it says.
-fn cpu_seconds(read: &[(f64, Reading)], from: f64, to: f64) -> f64 {
-    let between = |pair: &[(f64, Reading)]| {
+fn cpu_seconds(read: &[(f64, UsageReading)], from: f64, to: f64) -> f64 {
+    let between = |pair: &[(f64, UsageReading)]| {
         let [(start, before), (end, after)] = pair else { return 0.0 };
         let within = (end.min(to) - start.max(from)).max(0.0);
         let more = after.cpu_seconds - before.cpu_seconds;
@@ -130,7 +131,7 @@ fn cpu_seconds(read: &[(f64, Reading)], from: f64, to: f64) -> f64 {
 }
 
 /// The most memory that was read between two moments; none when nothing was.
-fn memory(read: &[(f64, Reading)], from: f64, to: f64) -> Option<f64> {
+fn memory(read: &[(f64, UsageReading)], from: f64, to: f64) -> Option<f64> {
     let within = read.iter().filter(|(at, _)| from < *at && *at <= to);
     within.map(|(_, reading)| reading.memory_bytes).reduce(f64::max)
 }

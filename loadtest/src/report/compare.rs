@@ -2,11 +2,11 @@
 //! not be comparable, but does not decide that.
 
 use super::{
-    Report,
-    text::{Unit, number},
+    LatencySums, Report,
+    text::{FigureUnit, number},
 };
 use crate::measure::{Count, Op};
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 /// Differences of latencies up to this many milliseconds are noise, whatever the percentage: a
 /// scheduler's tick, and what two runs on one idle machine differ by.
@@ -14,7 +14,7 @@ const NOISE_MILLIS: f64 = 1.0;
 
 /// What two reports differ in.
 #[derive(Clone, Debug)]
-pub struct Comparison {
+pub struct ReportComparison {
     /// How the runs are called, the earlier one first.
     pub names: [String; 2],
     /// The change from which on it counts, such as 0.1 for a tenth.
@@ -30,14 +30,14 @@ pub struct ComparedFigure {
     pub name: String,
     /// None where one run has none.
     pub values: [Option<f64>; 2],
-    pub unit: Unit,
+    pub unit: FigureUnit,
     /// The second less the first, by the first; none when there is nothing to compare with.
     pub change: Option<f64>,
-    pub verdict: Change,
+    pub verdict: FigureVerdict,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum FigureVerdict {
     Better,
     Worse,
     /// Within the tolerance, or too little to tell.
@@ -54,91 +54,129 @@ enum Good {
 }
 
 /// Compares a run with an earlier one.
-pub fn compare(earlier: &Report, later: &Report, tolerance: f64) -> Comparison {
+pub fn compare(earlier: &Report, later: &Report, tolerance: f64) -> ReportComparison {
     let both = [earlier, later];
-    let mut rows = Vec::new();
-    let mut add = |name: String, unit, good, least, of: &dyn Fn(&Report) -> Option<f64>| {
-        let values = both.map(of);
-        if values.iter().any(Option::is_some) {
-            rows.push(row(name, values, unit, good, least, tolerance));
-        }
-    };
-    for op in [Op::Delivery, Op::Ack, Op::Connect, Op::Resume, Op::History] {
-        let sums = |report: &Report| report.total.latencies.get(&op).copied();
-        let mut latency = |name: &str, of: fn(&super::LatencySums) -> f64| {
-            let name = format!("{}.{name}", op.name());
-            add(name, Unit::Millis, Good::Less, NOISE_MILLIS, &|report| {
-                sums(report).as_ref().map(of)
-            });
-        };
-        latency("p50", |sums| sums.p50);
-        latency("p95", |sums| sums.p95);
-        latency("p99", |sums| sums.p99);
-        latency("p99.9", |sums| sums.p999);
-        latency("max", |sums| sums.max);
-    }
-    for count in [Count::Sent, Count::Acked, Count::Delivered] {
-        let rate =
-            |report: &Report| Some(report.total.per_second(count)).filter(|rate| *rate > 0.0);
-        add(format!("{}/s", count.name()), Unit::PerSecond, Good::More, 0.0, &rate);
-    }
-    let errors = |report: &Report| Some(report.total.errors.values().sum::<u64>() as f64);
-    add("errors".to_owned(), Unit::Plain, Good::Less, 0.0, &errors);
-    for count in [Count::Dropped, Count::Skipped] {
-        let n = |report: &Report| Some(report.total.counted(count) as f64);
-        add(count.name().to_owned(), Unit::Plain, Good::Less, 0.0, &n);
-    }
-    for (place, (kind, ..)) in earlier.truth.faults().into_iter().enumerate() {
-        let found = |report: &Report| Some(report.truth.faults()[place].1 as f64);
-        add(kind.to_owned(), Unit::Plain, Good::Less, 0.0, &found);
-    }
-    let mut servers: Vec<&String> = both.iter().flat_map(|report| report.targets.keys()).collect();
-    servers.sort_unstable();
-    servers.dedup();
-    for server in &servers {
-        let used = |report: &Report| {
-            per_million(report, report.targets.get(*server).map(|used| used.cpu_seconds)?)
-        };
-        add(format!("{server}: CPU-s per million"), Unit::Plain, Good::Less, 0.0, &used);
-        let memory = |report: &Report| Some(report.targets.get(*server)?.max_memory_bytes);
-        add(format!("{server}: memory"), Unit::Bytes, Good::Less, 0.0, &memory);
-    }
-    if servers.len() > 1 {
-        let used = |report: &Report| {
-            let used = report.targets.values().map(|used| used.cpu_seconds);
-            per_million(report, (!report.targets.is_empty()).then(|| used.sum())?)
-        };
-        add("all servers: CPU-s per million".to_owned(), Unit::Plain, Good::Less, 0.0, &used);
-    }
-    let own = |report: &Report| per_million(report, report.generator.cpu_seconds);
-    add("load tester: CPU-s per million".to_owned(), Unit::Plain, Good::Less, 0.0, &own);
-    Comparison {
+    let mut rows = ComparedRows { both, tolerance, rows: Vec::new() };
+    rows.add_latencies();
+    rows.add_counts();
+    rows.add_usage();
+    ReportComparison {
         names: both.map(|report| format!("{} ({})", report.run, report.started)),
         tolerance,
-        rows,
+        rows: rows.rows,
         warnings: warnings(earlier, later),
+    }
+}
+
+/// The table while it is filled, from the top.
+struct ComparedRows<'a> {
+    both: [&'a Report; 2],
+    tolerance: f64,
+    rows: Vec<ComparedFigure>,
+}
+
+impl ComparedRows<'_> {
+    /// Adds a figure unless neither report has it. Differences up to `least` are noise.
+    fn add(
+        &mut self,
+        name: String,
+        unit: FigureUnit,
+        good: Good,
+        least: f64,
+        of: impl Fn(&Report) -> Option<f64>,
+    ) {
+        let values = self.both.map(of);
+        if values.iter().any(Option::is_some) {
+            self.rows.push(row(name, values, unit, good, least, self.tolerance));
+        }
+    }
+
+    /// Adds a figure that is better when it is lower, in any amount.
+    fn add_plain(&mut self, name: impl Into<String>, of: impl Fn(&Report) -> Option<f64>) {
+        self.add(name.into(), FigureUnit::Plain, Good::Less, 0.0, of);
+    }
+
+    fn add_latencies(&mut self) {
+        for op in [Op::Delivery, Op::Ack, Op::Connect, Op::Resume, Op::History] {
+            let mut add = |name: &str, of: fn(&LatencySums) -> f64| {
+                let name = format!("{}.{name}", op.name());
+                self.add(name, FigureUnit::Millis, Good::Less, NOISE_MILLIS, |report| {
+                    report.total.latencies.get(&op).map(of)
+                });
+            };
+            add("p50", |sums| sums.p50);
+            add("p95", |sums| sums.p95);
+            add("p99", |sums| sums.p99);
+            add("p99.9", |sums| sums.p999);
+            add("max", |sums| sums.max);
+        }
+    }
+
+    fn add_counts(&mut self) {
+        for count in [Count::Sent, Count::Acked, Count::Delivered] {
+            let name = format!("{}/s", count.name());
+            self.add(name, FigureUnit::PerSecond, Good::More, 0.0, |report| {
+                Some(report.total.per_second(count)).filter(|rate| *rate > 0.0)
+            });
+        }
+        self.add_plain("errors", |report| Some(report.total.errors.values().sum::<u64>() as f64));
+        for count in [Count::Dropped, Count::Skipped] {
+            self.add_plain(count.name(), |report| Some(report.total.counted(count) as f64));
+        }
+        for (place, (kind, ..)) in self.both[0].truth.faults().into_iter().enumerate() {
+            self.add_plain(kind, |report| Some(report.truth.faults()[place].1 as f64));
+        }
+    }
+
+    fn add_usage(&mut self) {
+        let targets = self.both.iter().flat_map(|report| report.targets.keys());
+        let servers: BTreeSet<&String> = targets.collect();
+        for server in &servers {
+            self.add_plain(format!("{server}: CPU-s per million"), |report| {
+                per_million(report, report.targets.get(*server)?.cpu_seconds)
+            });
+            let name = format!("{server}: memory");
+            self.add(name, FigureUnit::Bytes, Good::Less, 0.0, |report| {
+                Some(report.targets.get(*server)?.max_memory_bytes)
+            });
+        }
+        // With one server the sum would repeat its row.
+        if servers.len() > 1 {
+            self.add_plain("all servers: CPU-s per million", |report| {
+                per_million(report, report.targets.values().map(|used| used.cpu_seconds).sum())
+            });
+        }
+        self.add_plain("load tester: CPU-s per million", |report| {
+            per_million(report, report.generator.cpu_seconds)
+        });
     }
 }
 
 fn row(
     name: String,
     values: [Option<f64>; 2],
-    unit: Unit,
+    unit: FigureUnit,
     good: Good,
     least: f64,
     tolerance: f64,
 ) -> ComparedFigure {
     let [Some(before), Some(after)] = values else {
-        return ComparedFigure { name, values, unit, change: None, verdict: Change::Unknown };
+        return ComparedFigure {
+            name,
+            values,
+            unit,
+            change: None,
+            verdict: FigureVerdict::Unknown,
+        };
     };
     let change = (before != 0.0).then(|| (after - before) / before);
     // From nothing to something is no percentage, and beyond every tolerance.
     let beyond = change.map_or(after != before, |change| change.abs() > tolerance);
     let verdict = match good {
-        _ if !beyond || (after - before).abs() <= least => Change::Noise,
-        Good::Less if after < before => Change::Better,
-        Good::More if after > before => Change::Better,
-        Good::Less | Good::More => Change::Worse,
+        _ if !beyond || (after - before).abs() <= least => FigureVerdict::Noise,
+        Good::Less if after < before => FigureVerdict::Better,
+        Good::More if after > before => FigureVerdict::Better,
+        Good::Less | Good::More => FigureVerdict::Worse,
     };
     ComparedFigure { name, values, unit, change, verdict }
 }
@@ -167,20 +205,20 @@ fn warnings(earlier: &Report, later: &Report) -> Vec<String> {
     for report in [earlier, later] {
         let run = &report.run;
         match report.outcome {
-            super::Outcome::GeneratorLimited => {
+            super::RunOutcome::GeneratorLimited => {
                 warnings.push(format!("Run {run} was limited by the load tester"));
             }
-            super::Outcome::Interrupted => warnings.push(format!("Run {run} was interrupted")),
-            super::Outcome::Passed | super::Outcome::Failed => {}
+            super::RunOutcome::Interrupted => warnings.push(format!("Run {run} was interrupted")),
+            super::RunOutcome::Passed | super::RunOutcome::Failed => {}
         }
     }
     warnings
 }
 
-impl Comparison {
+impl ReportComparison {
     /// What became worse beyond the tolerance. Any at all makes the exit code 99.
     pub fn regressions(&self) -> impl Iterator<Item = &ComparedFigure> {
-        self.rows.iter().filter(|row| row.verdict == Change::Worse)
+        self.rows.iter().filter(|row| row.verdict == FigureVerdict::Worse)
     }
 
     /// For the terminal: warnings, a table, a last line that says it all.
@@ -207,8 +245,8 @@ impl Comparison {
         let count = |verdict| self.rows.iter().filter(|row| row.verdict == verdict).count();
         format!(
             "{} worse, {} better, the rest within {} %",
-            count(Change::Worse),
-            count(Change::Better),
+            count(FigureVerdict::Worse),
+            count(FigureVerdict::Better),
             number(self.tolerance * 100.0)
         )
     }
@@ -230,7 +268,7 @@ impl ComparedFigure {
     }
 }
 
-impl Change {
+impl FigureVerdict {
     /// In one word; none for what says nothing.
     pub fn word(self) -> &'static str {
         match self {

@@ -1,6 +1,6 @@
 //! The report as JUnit XML, which every CI shows: each threshold and each kind of fault is a test.
 
-use super::{Outcome, Report, text::count};
+use super::{Report, RunOutcome, text::count};
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 use std::time::Duration;
 
@@ -32,12 +32,12 @@ impl Report {
 /// Whether the run tells anything about the servers.
 fn outcome(report: &Report) -> TestCase {
     let error = match report.outcome {
-        Outcome::Passed | Outcome::Failed => None,
-        Outcome::GeneratorLimited => {
+        RunOutcome::Passed | RunOutcome::Failed => None,
+        RunOutcome::GeneratorLimited => {
             let why = report.generator.limited.as_deref().unwrap_or("it had too little CPU");
             Some(format!("the load tester was the limit: {why}"))
         }
-        Outcome::Interrupted => Some("the run was stopped before its end".to_owned()),
+        RunOutcome::Interrupted => Some("the run was stopped before its end".to_owned()),
     };
     let status = error.map_or_else(TestCaseStatus::success, |error| {
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
@@ -54,7 +54,7 @@ fn thresholds(report: &Report) -> impl Iterator<Item = TestCase> {
             |value| format!("found {value}"),
         );
         let expression = &threshold.expression;
-        report.case("thresholds", expression, passed_or(threshold.ok, found, expression))
+        report.case("thresholds", expression, test_case_status(threshold.ok, found, expression))
     })
 }
 
@@ -62,7 +62,7 @@ fn faults(report: &Report) -> impl Iterator<Item = TestCase> {
     let truth = &report.truth;
     let message = format!("{} of {} delivered", count(truth.delivered), count(truth.expected));
     let all_delivered = truth.delivered == truth.expected;
-    let status = passed_or(all_delivered, message, &truth.evidence.join("\n"));
+    let status = test_case_status(all_delivered, message, &truth.evidence.join("\n"));
     let delivered = report.case("truth", "delivered == expected", status);
     let each = truth.faults().into_iter().map(|(kind, found, meaning)| {
         // The checker begins each piece of evidence with its kind; without one all are shown.
@@ -73,13 +73,13 @@ fn faults(report: &Report) -> impl Iterator<Item = TestCase> {
             .filter(|line| line.replace(' ', "_").starts_with(kind))
             .collect();
         let text = if own.is_empty() { truth.evidence.join("\n") } else { own.join("\n") };
-        let status = passed_or(found == 0, format!("{}: {meaning}", count(found)), &text);
+        let status = test_case_status(found == 0, format!("{}: {meaning}", count(found)), &text);
         report.case("truth", &format!("{kind} == 0"), status)
     });
     each.chain([delivered])
 }
 
-fn passed_or(passed: bool, message: String, text: &str) -> TestCaseStatus {
+fn test_case_status(passed: bool, message: String, text: &str) -> TestCaseStatus {
     if passed {
         return TestCaseStatus::success();
     }
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn a_run_that_says_nothing_is_an_error() {
         let mut report = sample();
-        report.outcome = Outcome::GeneratorLimited;
+        report.outcome = RunOutcome::GeneratorLimited;
         report.generator.limited = Some("lag p99 was 80 ms".to_owned());
         let xml = report.to_junit();
         assert!(xml.contains("errors=\"1\""), "{xml}");

@@ -10,7 +10,7 @@ mod junit;
 pub(crate) mod sample;
 pub(crate) mod text;
 
-pub use compare::{Change, ComparedFigure, Comparison, compare};
+pub use compare::{ComparedFigure, FigureVerdict, ReportComparison, compare};
 pub use json::ReadError;
 
 use crate::{
@@ -44,17 +44,17 @@ pub struct Report {
     /// Each operation's percentile curve over [`Report::total`].
     pub curves: BTreeMap<Op, Vec<CurvePoint>>,
     pub truth: Verdict,
-    pub marks: Vec<Mark>,
+    pub marks: Vec<FaultMark>,
     pub generator: Generator,
     /// What was scraped from the servers, by the name of each.
     pub targets: BTreeMap<String, TargetUse>,
     pub thresholds: Vec<ThresholdResult>,
-    pub outcome: Outcome,
+    pub outcome: RunOutcome,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum RunOutcome {
     Passed,
     /// A threshold was not kept.
     Failed,
@@ -141,7 +141,7 @@ pub struct CurvePoint {
 
 /// What happened from outside at a moment.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Mark {
+pub struct FaultMark {
     /// Seconds since the first phase began.
     pub at: f64,
     pub name: String,

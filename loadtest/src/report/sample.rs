@@ -2,7 +2,7 @@
 //! gateway that is killed, one threshold that is not kept, a lost message, and names that are traps.
 
 use super::{
-    CurvePoint, Generator, LatencySums, Mark, Outcome, PhaseReport, Point, Report, Sums,
+    CurvePoint, FaultMark, Generator, LatencySums, PhaseReport, Point, Report, RunOutcome, Sums,
     TargetPoint, TargetUse, ThresholdResult, VERSION,
 };
 use crate::{history::Verdict, measure::Op};
@@ -53,14 +53,7 @@ pub fn sample() -> Report {
     let mut scenario: crate::scenario::Scenario = toml::from_str(SCENARIO).unwrap();
     scenario.phases[2].name = TRAP.to_owned();
     let series: Vec<Point> = (1..=124).map(point).collect();
-    let phase = |name: &str, warmup, from: f64, to: f64| {
-        let of =
-            series.iter().filter(|point| from < point.at && point.at <= to.max(124.0 * to / 120.0));
-        let sums = sums(of.collect(), to - from);
-        PhaseReport { name: name.to_owned(), warmup, from, to, sums }
-    };
     let total = sums(series.iter().filter(|point| point.at > 20.0).collect(), 100.0);
-    let delivered = total.counts["delivered"];
     Report {
         version: VERSION,
         tool: "0.1.0".to_owned(),
@@ -68,27 +61,10 @@ pub fn sample() -> Report {
         target: "http://127.0.0.1:8000".to_owned(),
         started: Timestamp(1_795_000_000_000),
         agents: 2,
-        phases: vec![
-            phase("ramp", true, 0.0, 20.0),
-            phase("steady", false, 20.0, 80.0),
-            phase(TRAP, false, 80.0, 120.0),
-        ],
+        phases: phases(&series),
         curves: total.latencies.iter().map(|(op, latency)| (*op, curve(latency))).collect(),
-        truth: Verdict {
-            acked: total.counts["acked"],
-            stored: total.counts["acked"],
-            delivered: delivered - 1,
-            expected: delivered,
-            devices: 1000,
-            lost: 1,
-            skipped: 2,
-            evidence: vec![
-                "lost: device lt-k4x9-17/1 never received seq 812 of chat 3, which 9 others did"
-                    .to_owned(),
-            ],
-            ..Verdict::default()
-        },
-        marks: vec![Mark {
+        truth: verdict(&total),
+        marks: vec![FaultMark {
             at: 45.0,
             name: "kill gateway 1".to_owned(),
             outcome: "exit 0".to_owned(),
@@ -106,20 +82,51 @@ pub fn sample() -> Report {
             ("gateway-2".to_owned(), TargetUse { cpu_seconds: 19.8, max_memory_bytes: 74e6 }),
         ]),
         thresholds: vec![
-            ThresholdResult {
-                expression: "delivery.p99<50ms".to_owned(),
-                value: Some(61.2),
-                ok: false,
-            },
-            ThresholdResult { expression: "lost==0".to_owned(), value: Some(1.0), ok: false },
-            ThresholdResult { expression: "errors<100".to_owned(), value: Some(31.0), ok: true },
-            ThresholdResult { expression: "history.p99<1s".to_owned(), value: None, ok: false },
+            threshold("delivery.p99<50ms", Some(61.2), false),
+            threshold("lost==0", Some(1.0), false),
+            threshold("errors<100", Some(31.0), true),
+            threshold("history.p99<1s", None, false),
         ],
-        outcome: Outcome::Failed,
+        outcome: RunOutcome::Failed,
         scenario,
         total,
         series,
     }
+}
+
+fn phases(series: &[Point]) -> Vec<PhaseReport> {
+    let phase = |name: &str, warmup, from: f64, to: f64| {
+        // The last phase has the seconds of settling, which come after its end.
+        let until = to.max(124.0 * to / 120.0);
+        let of = series.iter().filter(|point| from < point.at && point.at <= until);
+        let sums = sums(of.collect(), to - from);
+        PhaseReport { name: name.to_owned(), warmup, from, to, sums }
+    };
+    vec![
+        phase("ramp", true, 0.0, 20.0),
+        phase("steady", false, 20.0, 80.0),
+        phase(TRAP, false, 80.0, 120.0),
+    ]
+}
+
+fn verdict(total: &Sums) -> Verdict {
+    let (acked, delivered) = (total.counts["acked"], total.counts["delivered"]);
+    let lost = "lost: device lt-k4x9-17/1 never received seq 812 of chat 3, which 9 others did";
+    Verdict {
+        acked,
+        stored: acked,
+        delivered: delivered - 1,
+        expected: delivered,
+        devices: 1000,
+        lost: 1,
+        skipped: 2,
+        evidence: vec![lost.to_owned()],
+        ..Verdict::default()
+    }
+}
+
+fn threshold(expression: &str, value: Option<f64>, ok: bool) -> ThresholdResult {
+    ThresholdResult { expression: expression.to_owned(), value, ok }
 }
 
 /// A second of it: up to 1000 connections, a break at 45 s, a storm at 80 s.

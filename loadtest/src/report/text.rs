@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 /// What a figure is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
+pub enum FigureUnit {
     Millis,
     PerSecond,
     Plain,
@@ -13,7 +13,7 @@ pub enum Unit {
     Bytes,
 }
 
-impl Unit {
+impl FigureUnit {
     /// A figure with its unit, short.
     pub fn text(self, value: f64) -> String {
         match self {
@@ -146,19 +146,19 @@ mod tests {
     #[test]
     fn figures_are_short_and_true() {
         let all = [
-            (Unit::Millis, 0.214, "0.21 ms"),
-            (Unit::Millis, 2.0, "2 ms"),
-            (Unit::Millis, 61.4, "61 ms"),
-            (Unit::Millis, 1234.0, "1.23 s"),
-            (Unit::Millis, 61_000.0, "61 s"),
-            (Unit::PerSecond, 5012.4, "5,012/s"),
-            (Unit::Plain, 1_234_567.0, "1,234,567"),
-            (Unit::Plain, 100.0, "100"),
-            (Unit::Plain, 0.0, "0"),
-            (Unit::Plain, -0.0, "0"),
-            (Unit::Plain, -0.001, "0"),
-            (Unit::Cores, 0.163, "0.16"),
-            (Unit::Bytes, 61e6, "58.2 MiB"),
+            (FigureUnit::Millis, 0.214, "0.21 ms"),
+            (FigureUnit::Millis, 2.0, "2 ms"),
+            (FigureUnit::Millis, 61.4, "61 ms"),
+            (FigureUnit::Millis, 1234.0, "1.23 s"),
+            (FigureUnit::Millis, 61_000.0, "61 s"),
+            (FigureUnit::PerSecond, 5012.4, "5,012/s"),
+            (FigureUnit::Plain, 1_234_567.0, "1,234,567"),
+            (FigureUnit::Plain, 100.0, "100"),
+            (FigureUnit::Plain, 0.0, "0"),
+            (FigureUnit::Plain, -0.0, "0"),
+            (FigureUnit::Plain, -0.001, "0"),
+            (FigureUnit::Cores, 0.163, "0.16"),
+            (FigureUnit::Bytes, 61e6, "58.2 MiB"),
         ];
         for (unit, value, text) in all {
             assert_eq!(unit.text(value), text);

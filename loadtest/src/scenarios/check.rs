@@ -7,7 +7,7 @@ use super::{
     phases,
 };
 use crate::{
-    scenario::{ChatKind, Dialect, Scenario},
+    scenario::{ChatKind, ClientDialect, Scenario},
     threshold::Threshold,
 };
 use std::time::Duration;
@@ -57,7 +57,7 @@ pub fn thresholds(scenario: &Scenario) -> Vec<Mistake> {
                 if !scenario.phases.iter().any(|known| known.name == phase) =>
             {
                 let known = scenario.phases.iter().map(|phase| phase.name.as_str());
-                let instead = crate::suggest::instead(&phase, known);
+                let instead = crate::suggest::suggestion(&phase, known);
                 note(format!("{text:?}: there is no phase {phase}; {instead}"));
             }
             Ok(_) => {}
@@ -119,16 +119,16 @@ fn chats(found: &mut Vec<Mistake>, scenario: &Scenario) {
     between(found, &["chats"], "chats in total", chats, 0, MAX_CHATS);
     between(found, &["chats"], "members in all chats", memberships, 0, MAX_MEMBERSHIPS);
     let speaks = |dialect| scenario.people.dialects.get(&dialect).is_some_and(|share| *share > 0.0);
-    for dialect in [Dialect::Names, Dialect::Numbers] {
+    for dialect in [ClientDialect::Names, ClientDialect::Numbers] {
         if speaks(dialect) && !scenario.chats.iter().any(|kind| kind.kind == ChatKind::Direct) {
             let why =
                 "this dialect has only private messages: add [[chats]] with kind = \"direct\"";
             found.push(Mistake::new(["people", "dialects", dialect.name()], why));
         }
     }
-    if speaks(Dialect::Chat) && scenario.chats.is_empty() {
+    if speaks(ClientDialect::Chat) && scenario.chats.is_empty() {
         let why = "each of its sockets shows one chat: add [[chats]]";
-        found.push(Mistake::new(["people", "dialects", Dialect::Chat.name()], why));
+        found.push(Mistake::new(["people", "dialects", ClientDialect::Chat.name()], why));
     }
 }
 

@@ -4,13 +4,13 @@
 /// A key of a table.
 pub(super) struct Key {
     pub(super) name: &'static str,
-    pub(super) kind: Kind,
+    pub(super) kind: KeyType,
     /// A file without it is refused.
     pub(super) required: bool,
 }
 
 /// What a key takes.
-pub(super) enum Kind {
+pub(super) enum KeyType {
     Text,
     Texts,
     OneOf(&'static [&'static str]),
@@ -26,7 +26,7 @@ pub(super) enum Kind {
     Tables(&'static [Key]),
 }
 
-impl Kind {
+impl KeyType {
     /// What to write, with an example.
     pub(super) fn example(&self) -> String {
         match self {
@@ -51,66 +51,70 @@ fn names(keys: &[Key]) -> String {
     keys.iter().map(|key| key.name).collect::<Vec<_>>().join(", ")
 }
 
-const fn must(name: &'static str, kind: Kind) -> Key {
+const fn required(name: &'static str, kind: KeyType) -> Key {
     Key { name, kind, required: true }
 }
 
-const fn may(name: &'static str, kind: Kind) -> Key {
+const fn optional(name: &'static str, kind: KeyType) -> Key {
     Key { name, kind, required: false }
 }
 
 pub(super) const SCENARIO: &[Key] = &[
-    must("name", Kind::Text),
-    may("description", Kind::Text),
-    may("seed", Kind::Whole),
-    must("people", Kind::Table(PEOPLE)),
-    may("chats", Kind::Tables(CHATS)),
-    must("phases", Kind::Tables(PHASE)),
-    may("faults", Kind::Tables(FAULT)),
-    may("thresholds", Kind::Texts),
+    required("name", KeyType::Text),
+    optional("description", KeyType::Text),
+    optional("seed", KeyType::Whole),
+    required("people", KeyType::Table(PEOPLE)),
+    optional("chats", KeyType::Tables(CHATS)),
+    required("phases", KeyType::Tables(PHASE)),
+    optional("faults", KeyType::Tables(FAULT)),
+    optional("thresholds", KeyType::Texts),
 ];
 
 const PEOPLE: &[Key] = &[
-    must("accounts", Kind::Whole),
-    may("dialects", Kind::Table(DIALECTS)),
-    may("slow", Kind::Table(SLOW)),
+    required("accounts", KeyType::Whole),
+    optional("dialects", KeyType::Table(DIALECTS)),
+    optional("slow", KeyType::Table(SLOW)),
 ];
 
 const DIALECTS: &[Key] = &[
-    may("native", Kind::Number),
-    may("lobby", Kind::Number),
-    may("chat", Kind::Number),
-    may("names", Kind::Number),
-    may("numbers", Kind::Number),
+    optional("native", KeyType::Number),
+    optional("lobby", KeyType::Number),
+    optional("chat", KeyType::Number),
+    optional("names", KeyType::Number),
+    optional("numbers", KeyType::Number),
 ];
 
-const SLOW: &[Key] = &[must("share", Kind::Number), must("bytes_per_second", Kind::Whole)];
+const SLOW: &[Key] =
+    &[required("share", KeyType::Number), required("bytes_per_second", KeyType::Whole)];
 
 const CHATS: &[Key] = &[
-    must("kind", Kind::OneOf(&["direct", "group", "room"])),
-    must("count", Kind::Whole),
-    must("members", Kind::Whole),
+    required("kind", KeyType::OneOf(&["direct", "group", "room"])),
+    required("count", KeyType::Whole),
+    required("members", KeyType::Whole),
 ];
 
 const PHASE: &[Key] = &[
-    must("name", Kind::Text),
-    must("duration", Kind::Duration),
-    may("connections", Kind::Whole),
-    may("warmup", Kind::Flag),
-    may("bytes", Kind::Bytes),
-    may("messages", Kind::Rate),
-    may("edits", Kind::Rate),
-    may("deletes", Kind::Rate),
-    may("typing", Kind::Rate),
-    may("reads", Kind::Rate),
-    may("history", Kind::Rate),
-    may("reconnects", Kind::Rate),
-    may("churn", Kind::Rate),
-    may("storm", Kind::Number),
-    may("closed", Kind::Table(CLOSED)),
+    required("name", KeyType::Text),
+    required("duration", KeyType::Duration),
+    optional("connections", KeyType::Whole),
+    optional("warmup", KeyType::Flag),
+    optional("bytes", KeyType::Bytes),
+    optional("messages", KeyType::Rate),
+    optional("edits", KeyType::Rate),
+    optional("deletes", KeyType::Rate),
+    optional("typing", KeyType::Rate),
+    optional("reads", KeyType::Rate),
+    optional("history", KeyType::Rate),
+    optional("reconnects", KeyType::Rate),
+    optional("churn", KeyType::Rate),
+    optional("storm", KeyType::Number),
+    optional("closed", KeyType::Table(CLOSED)),
 ];
 
-const CLOSED: &[Key] = &[must("senders", Kind::Whole), must("window", Kind::Whole)];
+const CLOSED: &[Key] = &[required("senders", KeyType::Whole), required("window", KeyType::Whole)];
 
-const FAULT: &[Key] =
-    &[must("name", Kind::Text), must("at", Kind::Duration), must("run", Kind::Text)];
+const FAULT: &[Key] = &[
+    required("name", KeyType::Text),
+    required("at", KeyType::Duration),
+    required("run", KeyType::Text),
+];

@@ -14,11 +14,11 @@ mod shipped;
 
 pub use check::{check, thresholds};
 pub use mistakes::{Mistake, Mistakes};
-pub use set::Set;
-pub use shipped::{SHIPPED, Shipped, shipped};
+pub use set::ScenarioOverride;
+pub use shipped::{SHIPPED, ShippedScenario, shipped};
 
-use crate::{scenario::Scenario, suggest::instead};
-use position::Places;
+use crate::{scenario::Scenario, suggest::suggestion};
+use position::KeyPositions;
 use serde::Deserialize as _;
 use std::{fs::File, io::Read as _};
 
@@ -27,20 +27,20 @@ const MAX_BYTES: u64 = 1 << 20;
 
 /// A scenario's text and where it is from.
 #[derive(Clone, Debug)]
-pub struct Source {
+pub struct ScenarioSource {
     /// The file as it was named, or the shipped scenario's name.
     pub name: String,
     pub text: String,
 }
 
-impl Source {
+impl ScenarioSource {
     /// A file when it has a slash or ends in `.toml`, a shipped scenario otherwise.
     pub fn open(name: &str) -> Result<Self, Mistakes> {
         let wrong = |text: String| Mistakes::new(name, vec![Mistake::of_all(text)]);
         if !name.contains('/') && !name.ends_with(".toml") {
             let found = SHIPPED.iter().find(|shipped| shipped.name == name);
             let shipped = found.ok_or_else(|| {
-                let known = instead(name, SHIPPED.iter().map(|shipped| shipped.name));
+                let known = suggestion(name, SHIPPED.iter().map(|shipped| shipped.name));
                 wrong(format!("no shipped scenario has this name; {known} (a file ends in .toml)"))
             })?;
             return Ok(Self { name: name.to_owned(), text: shipped.text.to_owned() });
@@ -57,9 +57,9 @@ impl Source {
 }
 
 /// Reads a scenario, with these changes, and checks it.
-pub fn read(source: &Source, sets: &[Set]) -> Result<Scenario, Mistakes> {
+pub fn read(source: &ScenarioSource, sets: &[ScenarioOverride]) -> Result<Scenario, Mistakes> {
     let wrong = |found: Vec<Mistake>| Mistakes::new(&source.name, found);
-    let places = Places::new(&source.text).map_err(wrong)?;
+    let places = KeyPositions::new(&source.text).map_err(wrong)?;
     let found = |mut found: Vec<Mistake>| {
         for mistake in &mut found {
             mistake.position = places.of(&mistake.path, sets);

@@ -4,7 +4,7 @@ use super::{
     bounds::{MAX_CONNECTIONS, between, name, share},
     mistakes::Mistake,
 };
-use crate::scenario::{Dialect, Phase, Rate, Scenario};
+use crate::scenario::{ClientDialect, Phase, PhaseRate, Scenario};
 use protocol::limits::MAX_TEXT_CHARS;
 use std::collections::BTreeSet;
 
@@ -31,7 +31,7 @@ pub(super) fn check(found: &mut Vec<Mistake>, scenario: &Scenario) {
         let mut at = At { found, index: &index };
         at.numbers(phase);
         at.beginning(phase, connected);
-        at.together(phase, most, messages, scenario);
+        at.check_combinations(phase, most, messages, scenario);
         connected = phase.connections.unwrap_or(connected);
     }
     let nobody = scenario.phases.iter().all(|phase| phase.connections.unwrap_or(0) == 0);
@@ -103,15 +103,21 @@ impl At<'_> {
 
     /// What does not go together. `connected` is the most connections at any time in the phase,
     /// `messages` whether there are any to edit, delete and read.
-    fn together(&mut self, phase: &Phase, connected: usize, messages: bool, scenario: &Scenario) {
+    fn check_combinations(
+        &mut self,
+        phase: &Phase,
+        connected: usize,
+        messages: bool,
+        scenario: &Scenario,
+    ) {
         if phase.closed.is_some() && is_some(phase.messages) {
             let why = "this phase also has messages on schedule: use only one of the two";
             self.note("closed", why);
         }
-        let speaks = |dialect: &Dialect| {
+        let speaks = |dialect: &ClientDialect| {
             scenario.people.dialects.get(dialect).is_some_and(|share| *share > 0.0)
         };
-        let somewhere = !scenario.chats.is_empty() || speaks(&Dialect::Lobby);
+        let somewhere = !scenario.chats.is_empty() || speaks(&ClientDialect::Lobby);
         let done = rates(phase).into_iter().filter(|(_, rate)| is_some(*rate));
         let closed = phase.closed.map(|_| "closed");
         for key in done.map(|(key, _)| key).chain(closed) {
@@ -134,7 +140,7 @@ impl At<'_> {
                     "there are no messages yet: set messages in this or an earlier phase",
                 );
             }
-            if matches!(key, "edits" | "deletes" | "typing") && !speaks(&Dialect::Native) {
+            if matches!(key, "edits" | "deletes" | "typing") && !speaks(&ClientDialect::Native) {
                 self.note(
                     key,
                     "only native clients do this: set a share of native in people.dialects",
@@ -144,7 +150,7 @@ impl At<'_> {
     }
 }
 
-fn rates(phase: &Phase) -> [(&'static str, Rate); 8] {
+fn rates(phase: &Phase) -> [(&'static str, PhaseRate); 8] {
     [
         ("messages", phase.messages),
         ("edits", phase.edits),
@@ -157,6 +163,6 @@ fn rates(phase: &Phase) -> [(&'static str, Rate); 8] {
     ]
 }
 
-fn is_some(rate: Rate) -> bool {
+fn is_some(rate: PhaseRate) -> bool {
     rate.from > 0.0 || rate.to > 0.0
 }

@@ -2,7 +2,7 @@
 
 use super::{
     mistakes::{Mistake, Position},
-    set::Set,
+    set::ScenarioOverride,
 };
 use std::ops::Range;
 use toml::{
@@ -11,12 +11,12 @@ use toml::{
 };
 
 /// The places of a text's keys.
-pub(super) struct Places<'a> {
+pub(super) struct KeyPositions<'a> {
     text: &'a str,
     table: Spanned<DeTable<'a>>,
 }
 
-impl<'a> Places<'a> {
+impl<'a> KeyPositions<'a> {
     /// What is no TOML is told, all of it.
     pub(super) fn new(text: &'a str) -> Result<Self, Vec<Mistake>> {
         let (table, errors) = DeTable::parse_recoverable(text);
@@ -35,7 +35,7 @@ impl<'a> Places<'a> {
     }
 
     /// Where the value of a path is, or as much of the path as there is.
-    pub(super) fn of(&self, path: &[String], sets: &[Set]) -> Position {
+    pub(super) fn of(&self, path: &[String], sets: &[ScenarioOverride]) -> Position {
         if sets.iter().any(|set| set.covers(path)) {
             return Position::Set;
         }

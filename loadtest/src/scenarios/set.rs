@@ -7,12 +7,12 @@ use toml::{Table, Value};
 /// One change: a path of keys with dots, and the value as TOML, or as text without quotes. An item of
 /// a list is named by its number, from 0, or by its `name`: `phases.steady.duration=10s`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Set {
+pub struct ScenarioOverride {
     path: Vec<String>,
     value: Value,
 }
 
-impl FromStr for Set {
+impl FromStr for ScenarioOverride {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -29,7 +29,7 @@ impl FromStr for Set {
     }
 }
 
-impl Set {
+impl ScenarioOverride {
     /// Whether it decides what is at this path. Names of items are taken for any item.
     pub(super) fn covers(&self, path: &[String]) -> bool {
         let is_number = |text: &str| text.parse::<usize>().is_ok();
@@ -43,7 +43,7 @@ impl Set {
 }
 
 /// Carries the changes out, in their order.
-pub(super) fn apply(sets: &[Set], table: &mut Table) -> Result<(), Vec<Mistake>> {
+pub(super) fn apply(sets: &[ScenarioOverride], table: &mut Table) -> Result<(), Vec<Mistake>> {
     let mut mistakes = Vec::new();
     for set in sets {
         let Some((last, tables)) = set.path.split_last() else { continue };

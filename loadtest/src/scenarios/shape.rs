@@ -2,25 +2,25 @@
 //! serde stops at the first.
 
 use super::{
-    keys::{Key, Kind, SCENARIO},
+    keys::{Key, KeyType, SCENARIO},
     mistakes::Mistake,
 };
-use crate::{duration, suggest::instead};
+use crate::{duration, suggest::suggestion};
 use toml::{Table, Value};
 
 /// What passes can be deserialised.
 pub(super) fn check(table: &Table) -> Result<(), Vec<Mistake>> {
-    let mut mistakes = Mistaken { path: Vec::new(), found: Vec::new() };
+    let mut mistakes = ShapeChecker { path: Vec::new(), found: Vec::new() };
     mistakes.table(table, SCENARIO);
     if mistakes.found.is_empty() { Ok(()) } else { Err(mistakes.found) }
 }
 
-struct Mistaken {
+struct ShapeChecker {
     path: Vec<String>,
     found: Vec<Mistake>,
 }
 
-impl Mistaken {
+impl ShapeChecker {
     fn note(&mut self, text: String) {
         self.found.push(Mistake::new(self.path.iter().map(String::as_str), text));
     }
@@ -37,7 +37,7 @@ impl Mistaken {
                 Some(key) => this.value(value, &key.kind),
                 None => {
                     let known = keys.iter().map(|key| key.name);
-                    this.note(format!("unknown key; {}", instead(name, known)));
+                    this.note(format!("unknown key; {}", suggestion(name, known)));
                 }
             });
         }
@@ -47,22 +47,24 @@ impl Mistaken {
         }
     }
 
-    fn value(&mut self, value: &Value, kind: &Kind) {
+    fn value(&mut self, value: &Value, kind: &KeyType) {
         match (kind, value) {
-            (Kind::Table(keys), Value::Table(table)) => self.table(table, keys),
-            (Kind::Tables(keys), Value::Array(items)) => self.items(items, &Kind::Table(keys)),
-            (Kind::Texts, Value::Array(items)) => self.items(items, &Kind::Text),
-            (Kind::Rate, Value::Table(table)) => self.table(table, RAMP),
-            (Kind::Bytes, Value::Table(table)) => self.table(table, RANGE),
+            (KeyType::Table(keys), Value::Table(table)) => self.table(table, keys),
+            (KeyType::Tables(keys), Value::Array(items)) => {
+                self.items(items, &KeyType::Table(keys))
+            }
+            (KeyType::Texts, Value::Array(items)) => self.items(items, &KeyType::Text),
+            (KeyType::Rate, Value::Table(table)) => self.table(table, RAMP),
+            (KeyType::Bytes, Value::Table(table)) => self.table(table, RANGE),
             _ if fits(value, kind) => {}
             _ => {
-                let found = shown(value);
+                let found = excerpt(value);
                 self.note(format!("{found} does not fit; write {}", kind.example()));
             }
         }
     }
 
-    fn items(&mut self, items: &[Value], kind: &Kind) {
+    fn items(&mut self, items: &[Value], kind: &KeyType) {
         for (index, item) in items.iter().enumerate() {
             self.within(index.to_string(), |this| this.value(item, kind));
         }
@@ -70,30 +72,30 @@ impl Mistaken {
 }
 
 const RAMP: &[Key] = &[
-    Key { name: "from", kind: Kind::Number, required: true },
-    Key { name: "to", kind: Kind::Number, required: true },
+    Key { name: "from", kind: KeyType::Number, required: true },
+    Key { name: "to", kind: KeyType::Number, required: true },
 ];
 
 const RANGE: &[Key] = &[
-    Key { name: "min", kind: Kind::Whole, required: true },
-    Key { name: "max", kind: Kind::Whole, required: true },
+    Key { name: "min", kind: KeyType::Whole, required: true },
+    Key { name: "max", kind: KeyType::Whole, required: true },
 ];
 
 /// Whether a value that is no table or list is what a key takes.
-fn fits(value: &Value, kind: &Kind) -> bool {
+fn fits(value: &Value, kind: &KeyType) -> bool {
     match (kind, value) {
-        (Kind::Text, Value::String(_)) | (Kind::Flag, Value::Boolean(_)) => true,
-        (Kind::OneOf(names), Value::String(text)) => names.contains(&text.as_str()),
-        (Kind::Duration, Value::String(text)) => duration::parse(text).is_some(),
-        (Kind::Whole | Kind::Bytes, Value::Integer(number)) => *number >= 0,
-        (Kind::Number | Kind::Rate, Value::Integer(_)) => true,
-        (Kind::Number | Kind::Rate, Value::Float(number)) => number.is_finite(),
+        (KeyType::Text, Value::String(_)) | (KeyType::Flag, Value::Boolean(_)) => true,
+        (KeyType::OneOf(names), Value::String(text)) => names.contains(&text.as_str()),
+        (KeyType::Duration, Value::String(text)) => duration::parse(text).is_some(),
+        (KeyType::Whole | KeyType::Bytes, Value::Integer(number)) => *number >= 0,
+        (KeyType::Number | KeyType::Rate, Value::Integer(_)) => true,
+        (KeyType::Number | KeyType::Rate, Value::Float(number)) => number.is_finite(),
         _ => false,
     }
 }
 
 /// A value as it was written, or what it is when that would be long.
-fn shown(value: &Value) -> String {
+fn excerpt(value: &Value) -> String {
     match value {
         Value::Table(_) => "a table".to_owned(),
         Value::Array(_) => "a list".to_owned(),

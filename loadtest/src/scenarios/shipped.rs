@@ -1,12 +1,12 @@
 //! The scenarios that come with the program. Each file's comments teach what it is for and what to
 //! raise; they are small enough for one laptop that runs the server, too.
 
-use super::{Mistakes, Source, read};
+use super::{Mistakes, ScenarioSource, read};
 use crate::scenario::Scenario;
 
 /// A scenario of the program's own.
 #[derive(Clone, Copy, Debug)]
-pub struct Shipped {
+pub struct ShippedScenario {
     pub name: &'static str,
     /// The file, comments and all.
     pub text: &'static str,
@@ -14,7 +14,7 @@ pub struct Shipped {
 
 macro_rules! shipped {
     ($($name:literal),* $(,)?) => {
-        [$(Shipped {
+        [$(ShippedScenario {
             name: $name,
             text: include_str!(concat!("../../scenarios/", $name, ".toml")),
         }),*]
@@ -22,12 +22,12 @@ macro_rules! shipped {
 }
 
 /// In the order in which one gets to know a deployment.
-pub const SHIPPED: [Shipped; 11] = shipped![
+pub const SHIPPED: [ShippedScenario; 11] = shipped![
     "smoke", "idle", "fanout", "rooms", "direct", "mix", "churn", "storm", "slow", "soak",
     "families",
 ];
 
 /// A shipped scenario as it is.
 pub fn shipped(name: &str) -> Result<Scenario, Mistakes> {
-    read(&Source::open(name)?, &[])
+    read(&ScenarioSource::open(name)?, &[])
 }

@@ -1,15 +1,15 @@
 //! What is shipped is right, and what is wrong is told so that it can be put right.
 
 use super::{
-    keys::{Key, Kind, SCENARIO},
+    keys::{Key, KeyType, SCENARIO},
     *,
 };
-use crate::scenario::{Rate, TextBytes};
+use crate::scenario::{PhaseRate, TextBytes};
 use std::{collections::BTreeSet, time::Duration};
 
 fn mistakes(text: &str, sets: &[&str]) -> String {
-    let source = Source { name: "bad.toml".to_owned(), text: text.to_owned() };
-    let sets: Vec<Set> = sets.iter().map(|set| set.parse().unwrap()).collect();
+    let source = ScenarioSource { name: "bad.toml".to_owned(), text: text.to_owned() };
+    let sets: Vec<ScenarioOverride> = sets.iter().map(|set| set.parse().unwrap()).collect();
     read(&source, &sets).map(|_| String::new()).unwrap_or_else(|mistakes| mistakes.to_string())
 }
 
@@ -25,7 +25,7 @@ connections = 2
 
 #[test]
 fn what_is_shipped_can_be_run() {
-    for Shipped { name, text } in SHIPPED {
+    for ShippedScenario { name, text } in SHIPPED {
         let scenario = shipped(name).unwrap_or_else(|mistakes| panic!("{mistakes}"));
         assert_eq!(scenario.name, name);
         assert!(!scenario.description.is_empty() && !scenario.thresholds.is_empty(), "{name}");
@@ -47,10 +47,10 @@ fn every_file_is_shipped() {
 
 #[test]
 fn a_scenario_written_by_itself_is_read_again() {
-    for Shipped { name, .. } in SHIPPED {
+    for ShippedScenario { name, .. } in SHIPPED {
         let scenario = shipped(name).unwrap();
         let text = toml::to_string(&scenario).unwrap();
-        let again = read(&Source { name: name.to_owned(), text }, &[]).unwrap();
+        let again = read(&ScenarioSource { name: name.to_owned(), text }, &[]).unwrap();
         assert_eq!(again, scenario, "{name}");
     }
 }
@@ -81,7 +81,7 @@ bytes, messages, edits, deletes, typing, reads, history, reconnects, churn, stor
 
 #[test]
 fn a_name_that_is_no_scenario() {
-    let wrong = |name: &str| Source::open(name).unwrap_err().to_string();
+    let wrong = |name: &str| ScenarioSource::open(name).unwrap_err().to_string();
     let told = wrong("fanuot");
     assert_eq!(
         told,
@@ -92,7 +92,7 @@ fn a_name_that_is_no_scenario() {
 
 #[test]
 fn set_changes_values() {
-    let source = Source::open("mix").unwrap();
+    let source = ScenarioSource::open("mix").unwrap();
     let sets = [
         "people.accounts=500",
         "phases.0.connections=7",
@@ -104,12 +104,12 @@ fn set_changes_values() {
         "thresholds=[]",
         "description=none",
     ];
-    let sets: Vec<Set> = sets.iter().map(|set| set.parse().unwrap()).collect();
+    let sets: Vec<ScenarioOverride> = sets.iter().map(|set| set.parse().unwrap()).collect();
     let scenario = read(&source, &sets).unwrap();
     assert_eq!(scenario.people.accounts, 500);
     assert_eq!(scenario.phases[0].connections, Some(7));
     assert_eq!(scenario.phases[1].duration, Duration::from_secs(60));
-    assert_eq!(scenario.phases[1].messages, Rate { from: 1.0, to: 2.0 });
+    assert_eq!(scenario.phases[1].messages, PhaseRate { from: 1.0, to: 2.0 });
     assert_eq!(scenario.phases[2].bytes, TextBytes { min: 99, max: 99 });
     assert_eq!(scenario.people.slow.map(|slow| slow.share), Some(0.25));
     assert_eq!((scenario.thresholds.len(), scenario.description.as_str()), (0, "none"));
@@ -142,8 +142,10 @@ fn what_set_breaks_is_told_of_the_command_line() {
         told("phases.messages=1"),
         "--set phases.messages: phases is a list: select an item by its index, from 0"
     );
-    assert_eq!("x".parse::<Set>().unwrap_err(), "write KEY=VALUE");
-    assert!("=1".parse::<Set>().is_err() && "a..b=1".parse::<Set>().is_err());
+    assert_eq!("x".parse::<ScenarioOverride>().unwrap_err(), "write KEY=VALUE");
+    assert!(
+        "=1".parse::<ScenarioOverride>().is_err() && "a..b=1".parse::<ScenarioOverride>().is_err()
+    );
 }
 
 /// Every key of the tables, by its path.
@@ -151,8 +153,8 @@ fn known(keys: &[Key], path: &str, into: &mut BTreeSet<String>) {
     for key in keys {
         let path = format!("{path}{}", key.name);
         match &key.kind {
-            Kind::Table(keys) => known(keys, &format!("{path}."), into),
-            Kind::Tables(keys) => known(keys, &format!("{path}."), into),
+            KeyType::Table(keys) => known(keys, &format!("{path}."), into),
+            KeyType::Tables(keys) => known(keys, &format!("{path}."), into),
             _ => {
                 into.insert(path);
             }
@@ -179,7 +181,7 @@ fn the_tables_of_keys_are_the_types() {
     let inner = |keys: &[Key], name: &str| -> BTreeSet<String> {
         let key = keys.iter().find(|key| key.name == name).unwrap();
         match &key.kind {
-            Kind::Table(keys) | Kind::Tables(keys) => tables(keys),
+            KeyType::Table(keys) | KeyType::Tables(keys) => tables(keys),
             _ => panic!("{name} is no table"),
         }
     };
@@ -197,7 +199,7 @@ fn the_tables_of_keys_are_the_types() {
     {
         let owner = if table == "closed" { "phases" } else { "people" };
         let owner = SCENARIO.iter().find(|key| key.name == owner).unwrap();
-        let (Kind::Table(keys) | Kind::Tables(keys)) = &owner.kind else { panic!("{table}") };
+        let (KeyType::Table(keys) | KeyType::Tables(keys)) = &owner.kind else { panic!("{table}") };
         assert_eq!(
             names(&full.replace(known, &format!("wrong = 1, {known}"))),
             inner(keys, table),
@@ -215,7 +217,7 @@ fn the_documentation_has_every_key() {
     for key in keys {
         assert!(page.contains(&format!("| `{key}` |")), "docs/loadtest.md has no row for {key}");
     }
-    for Shipped { name, .. } in SHIPPED {
+    for ShippedScenario { name, .. } in SHIPPED {
         assert!(page.contains(&format!("| `{name}` |")), "docs/loadtest.md has no row for {name}");
     }
 }

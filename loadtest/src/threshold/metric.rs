@@ -5,14 +5,14 @@ use crate::{
     history::Verdict,
     measure::{Count, Op},
     report::{LatencySums, Report, Sums},
-    suggest::instead,
+    suggest::suggestion,
 };
 use std::{collections::BTreeMap, fmt, str::FromStr};
 use strum::VariantNames;
 
 /// A figure of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Metric {
+pub enum ThresholdMetric {
     /// `delivery.p99`
     Latency(Op, Stat),
     /// `sent`
@@ -26,7 +26,7 @@ pub enum Metric {
     /// `lost`
     Truth(TruthCount),
     /// `generator.cpu`, `gateway-1.memory`
-    Use(String, Use),
+    Use(String, ResourceUse),
 }
 
 /// Of the times that something took.
@@ -69,7 +69,7 @@ pub enum TruthCount {
     Clone, Copy, Debug, PartialEq, Eq, strum::Display, strum::EnumString, strum::VariantNames,
 )]
 #[strum(serialize_all = "snake_case")]
-pub enum Use {
+pub enum ResourceUse {
     /// CPU seconds a second, on average.
     Cpu,
     /// The most resident memory.
@@ -79,7 +79,7 @@ pub enum Use {
 /// The load tester itself, among those whose use is measured.
 const GENERATOR: &str = "generator";
 
-impl Metric {
+impl ThresholdMetric {
     /// Whether it is known of each phase. The truth is decided in the end, about everything.
     pub(super) fn is_of_phases(&self) -> bool {
         match self {
@@ -102,8 +102,8 @@ impl Metric {
             Self::Latency(_, Stat::Count) => Quantity::Number,
             Self::Latency(..) => Quantity::Time,
             Self::Rate(_) => Quantity::Rate,
-            Self::Use(_, Use::Cpu) => Quantity::Cpu,
-            Self::Use(_, Use::Memory) => Quantity::Memory,
+            Self::Use(_, ResourceUse::Cpu) => Quantity::Cpu,
+            Self::Use(_, ResourceUse::Memory) => Quantity::Memory,
             _ => Quantity::Number,
         }
     }
@@ -124,16 +124,16 @@ impl Metric {
             Self::Use(of, what) if of == GENERATOR => {
                 let generator = &report.generator;
                 Some(match what {
-                    Use::Cpu => generator.cpu_seconds / positive(report.total.seconds)?,
-                    Use::Memory => positive(generator.max_memory_bytes as f64)?,
+                    ResourceUse::Cpu => generator.cpu_seconds / positive(report.total.seconds)?,
+                    ResourceUse::Memory => positive(generator.max_memory_bytes as f64)?,
                 })
             }
             Self::Use(of, what) => match phase {
                 None => {
                     let used = report.targets.get(of)?;
                     Some(match what {
-                        Use::Cpu => used.cpu_seconds / positive(report.total.seconds)?,
-                        Use::Memory => used.max_memory_bytes,
+                        ResourceUse::Cpu => used.cpu_seconds / positive(report.total.seconds)?,
+                        ResourceUse::Memory => used.max_memory_bytes,
                     })
                 }
                 Some(phase) => what.in_points(report, of, phase.from, phase.to),
@@ -199,7 +199,7 @@ impl TruthCount {
     }
 }
 
-impl Use {
+impl ResourceUse {
     /// From the charts' points that end within a phase.
     fn in_points(self, report: &Report, of: &str, from: f64, to: f64) -> Option<f64> {
         let within = report.series.iter().filter(|point| point.at > from && point.at <= to);
@@ -216,7 +216,7 @@ impl Use {
     }
 }
 
-impl FromStr for Metric {
+impl FromStr for ThresholdMetric {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -251,24 +251,24 @@ impl FromStr for Metric {
             let known = Count::ALL.iter().map(|count| count.name());
             let known = known.chain(TruthCount::VARIANTS.iter().copied());
             let known = known.chain(["errors", "closes", "delivery.p99", "ack.p99", "rate(sent)"]);
-            format!("there is no metric {text:?}; {}", instead(text, known))
+            format!("there is no metric {text:?}; {}", suggestion(text, known))
         })
     }
 }
 
 /// What is before and after the last dot.
-fn split(of: &str, stat: &str) -> Result<Metric, String> {
+fn split(of: &str, stat: &str) -> Result<ThresholdMetric, String> {
     if let Some(op) = Op::ALL.iter().copied().find(|op| op.name() == of) {
-        return stat.parse().map(|stat| Metric::Latency(op, stat)).map_err(|_| {
-            format!("{of} has no {stat:?}; {}", instead(stat, Stat::VARIANTS.iter().copied()))
+        return stat.parse().map(|stat| ThresholdMetric::Latency(op, stat)).map_err(|_| {
+            format!("{of} has no {stat:?}; {}", suggestion(stat, Stat::VARIANTS.iter().copied()))
         });
     }
     if let Some(what) = stat.parse().ok().filter(|_| !of.is_empty()) {
-        return Ok(Metric::Use(of.to_owned(), what));
+        return Ok(ThresholdMetric::Use(of.to_owned(), what));
     }
     if stat.parse::<Stat>().is_ok() {
         let known = Op::ALL.iter().map(|op| op.name());
-        return Err(format!("there is no latency called {of:?}; {}", instead(of, known)));
+        return Err(format!("there is no latency called {of:?}; {}", suggestion(of, known)));
     }
     Err(format!(
         "there is no metric {of}.{stat}; latencies are written like delivery.p99, and \
@@ -285,7 +285,7 @@ fn count(text: &str) -> Result<Count, String> {
     let found = Count::ALL.iter().copied().find(|count| count.name() == text);
     found.ok_or_else(|| {
         let known = Count::ALL.iter().map(|count| count.name());
-        format!("there is no count called {text:?}; {}", instead(text, known))
+        format!("there is no count called {text:?}; {}", suggestion(text, known))
     })
 }
 
@@ -305,7 +305,7 @@ fn positive(number: f64) -> Option<f64> {
     (number > 0.0).then_some(number)
 }
 
-impl fmt::Display for Metric {
+impl fmt::Display for ThresholdMetric {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Latency(op, stat) => write!(f, "{}.{stat}", op.name()),

@@ -4,8 +4,8 @@
 mod metric;
 mod unit;
 
-pub use metric::{Metric, Stat, TruthCount, Use};
-pub use unit::Unit;
+pub use metric::{ResourceUse, Stat, ThresholdMetric, TruthCount};
+pub use unit::ThresholdUnit;
 
 use crate::report::{Report, Sums, ThresholdResult};
 use std::{fmt, str::FromStr};
@@ -15,15 +15,15 @@ use std::{fmt, str::FromStr};
 pub struct Threshold {
     /// All phases but the warm-ups, when none is named.
     pub phase: Option<String>,
-    pub metric: Metric,
-    pub comparison: Comparison,
+    pub metric: ThresholdMetric,
+    pub comparison: Comparator,
     /// In [`Threshold::unit`]. Finite and not negative.
     pub bound: f64,
-    pub unit: Unit,
+    pub unit: ThresholdUnit,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Comparison {
+pub enum Comparator {
     Less,
     LessOrEqual,
     More,
@@ -35,7 +35,7 @@ pub enum Comparison {
 /// Why a text is no threshold, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct NoThreshold(String);
+pub struct ThresholdError(String);
 
 /// What is demanded of every run, unless its scenario says something else of the same.
 const ALWAYS: [&str; 8] = [
@@ -82,7 +82,7 @@ impl Threshold {
     pub fn only_gets_worse(&self) -> bool {
         let is_upper = matches!(
             self.comparison,
-            Comparison::Less | Comparison::LessOrEqual | Comparison::Equal
+            Comparator::Less | Comparator::LessOrEqual | Comparator::Equal
         );
         is_upper && self.metric.only_grows()
     }
@@ -91,13 +91,13 @@ impl Threshold {
     pub fn is_broken(&self, so_far: &Sums) -> bool {
         let value = self.metric.in_sums(so_far).map(|value| value / self.unit.scale());
         value.is_some_and(|value| match self.comparison {
-            Comparison::Less => value >= self.bound,
+            Comparator::Less => value >= self.bound,
             _ => value > self.bound,
         })
     }
 }
 
-impl Comparison {
+impl Comparator {
     /// The longer ones first: `<=` begins with `<`.
     const ALL: [(&str, Self); 6] = [
         ("<=", Self::LessOrEqual),
@@ -132,9 +132,9 @@ impl Comparison {
 }
 
 impl FromStr for Threshold {
-    type Err = NoThreshold;
+    type Err = ThresholdError;
 
-    fn from_str(text: &str) -> Result<Self, NoThreshold> {
+    fn from_str(text: &str) -> Result<Self, ThresholdError> {
         let text = text.trim();
         let (phase, rest) = match text.strip_prefix("phase(") {
             None => (None, text),
@@ -148,8 +148,8 @@ impl FromStr for Threshold {
             no("write a metric, one of < <= > >= == != and a number, such as \
                 delivery.p99<250ms or lost==0")
         };
-        let (metric, comparison, bound) = Comparison::split(rest).ok_or_else(shape)?;
-        let metric: Metric = metric.trim().parse().map_err(NoThreshold)?;
+        let (metric, comparison, bound) = Comparator::split(rest).ok_or_else(shape)?;
+        let metric: ThresholdMetric = metric.trim().parse().map_err(ThresholdError)?;
         if phase.is_some() && !metric.is_of_phases() {
             return Err(no(format!("{metric} is known only for the whole run: omit the phase")));
         }
@@ -158,7 +158,7 @@ impl FromStr for Threshold {
         let (number, unit) = bound.split_at(digits);
         let number = number.parse().ok().filter(|number: &f64| number.is_finite());
         let bound = number.ok_or_else(shape)?;
-        let unit = metric.quantity().unit(unit.trim()).map_err(NoThreshold)?;
+        let unit = metric.quantity().unit(unit.trim()).map_err(ThresholdError)?;
         Ok(Self { phase, metric, comparison, bound, unit })
     }
 }
@@ -172,15 +172,15 @@ impl fmt::Display for Threshold {
     }
 }
 
-impl fmt::Display for Comparison {
+impl fmt::Display for Comparator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = Self::ALL.iter().find(|(_, comparison)| comparison == self);
         f.write_str(sign.map_or("", |(sign, _)| sign))
     }
 }
 
-fn no(why: impl Into<String>) -> NoThreshold {
-    NoThreshold(why.into())
+fn no(why: impl Into<String>) -> ThresholdError {
+    ThresholdError(why.into())
 }
 
 #[cfg(test)]

@@ -185,9 +185,9 @@ proptest! {
         whole in any::<bool>(),
         unit in any::<prop::sample::Index>(),
     ) {
-        let metric: Metric = metric.parse().unwrap();
+        let metric: ThresholdMetric = metric.parse().unwrap();
         let phase = phase.filter(|_| metric.is_of_phases());
-        let comparison = Comparison::split(sign).unwrap().1;
+        let comparison = Comparator::split(sign).unwrap().1;
         let bound = if whole { bound.round() } else { bound };
         let unit = *unit.get(metric.quantity().units());
         let threshold = Threshold { phase, metric, comparison, bound, unit };

@@ -5,7 +5,7 @@ use std::fmt;
 
 /// What a threshold's number counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
+pub enum ThresholdUnit {
     /// Pieces.
     None,
     Micros,
@@ -31,7 +31,7 @@ pub(super) enum Quantity {
     Cpu,
 }
 
-impl Unit {
+impl ThresholdUnit {
     /// How much one is of what reports hold.
     pub(super) const fn scale(self) -> f64 {
         match self {
@@ -63,17 +63,24 @@ impl Unit {
 
 impl Quantity {
     /// The units that a number of it may have, the one that is meant when there is none first.
-    pub(super) const fn units(self) -> &'static [Unit] {
+    pub(super) const fn units(self) -> &'static [ThresholdUnit] {
         match self {
-            Self::Number => &[Unit::None],
-            Self::Time => &[Unit::Millis, Unit::Micros, Unit::Seconds, Unit::Minutes],
-            Self::Rate => &[Unit::PerSecond],
-            Self::Memory => &[Unit::Bytes, Unit::Kib, Unit::Mib, Unit::Gib],
-            Self::Cpu => &[Unit::Cores],
+            Self::Number => &[ThresholdUnit::None],
+            Self::Time => &[
+                ThresholdUnit::Millis,
+                ThresholdUnit::Micros,
+                ThresholdUnit::Seconds,
+                ThresholdUnit::Minutes,
+            ],
+            Self::Rate => &[ThresholdUnit::PerSecond],
+            Self::Memory => {
+                &[ThresholdUnit::Bytes, ThresholdUnit::Kib, ThresholdUnit::Mib, ThresholdUnit::Gib]
+            }
+            Self::Cpu => &[ThresholdUnit::Cores],
         }
     }
 
-    pub(super) fn unit(self, text: &str) -> Result<Unit, String> {
+    pub(super) fn unit(self, text: &str) -> Result<ThresholdUnit, String> {
         let units = self.units();
         let found = if text.is_empty() {
             units.first()
@@ -93,7 +100,7 @@ impl Quantity {
     }
 }
 
-impl fmt::Display for Unit {
+impl fmt::Display for ThresholdUnit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.text())
     }

@@ -6,12 +6,12 @@
 
 mod proxy;
 
-use cluster::{Cluster, Options};
+use cluster::{Cluster, ClusterOptions};
 use loadtest::{
     engine::{self, RunOptions},
     measure::Op,
-    prepare::{Admin, Preparation, Prepared, Target, prepare},
-    report::{LatencySums, Outcome, Report},
+    prepare::{AdminCredentials, LoadTarget, Preparation, PreparedCast, prepare},
+    report::{LatencySums, Report, RunOutcome},
     scenario::Scenario,
 };
 use platform::settings::Secret;
@@ -62,7 +62,7 @@ const STALL: FaultPlan = FaultPlan {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn planted_faults_are_found() {
-    let options = Options { gateways: 1, apis: 1, ..Options::default() };
+    let options = ClusterOptions { gateways: 1, apis: 1, ..ClusterOptions::default() };
     let cluster = Cluster::start(options).await.unwrap();
     let faults = FaultPlan { swallow: Some(100), repeat: Some(300), ..FaultPlan::default() };
     let few = FaultPlan { most: Some(6), ..FaultPlan::default() };
@@ -78,7 +78,7 @@ async fn planted_faults_are_found() {
     assert_eq!((truth.reordered, truth.altered), (0, 0), "{truth:#?}");
     assert_eq!((truth.not_stored, truth.stored_twice), (0, 0), "{truth:#?}");
     assert_eq!(truth.delivered + 1, truth.expected, "{truth:#?}");
-    assert_eq!(faulty.outcome, Outcome::Failed);
+    assert_eq!(faulty.outcome, RunOutcome::Failed);
     let told = |words: &str| truth.evidence.iter().any(|line| line.starts_with(words));
     assert!(told("lost: device") && told("repeated: device"), "{truth:#?}");
 
@@ -93,7 +93,7 @@ async fn planted_faults_are_found() {
     let failed: Vec<&str> = failed.map(|threshold| threshold.expression.as_str()).collect();
     assert!(failed.ends_with(&["unconnected==0", "unsent==0"]), "{failed:?}");
     let limited = crowded.generator.limited.is_some();
-    let expected = if limited { Outcome::GeneratorLimited } else { Outcome::Failed };
+    let expected = if limited { RunOutcome::GeneratorLimited } else { RunOutcome::Failed };
     assert_eq!(crowded.outcome, expected);
 
     for report in [&open, &closed] {
@@ -118,11 +118,11 @@ fn delivery(report: &Report) -> LatencySums {
 async fn run(cluster: &Cluster, name: &str, load: &str, plan: FaultPlan) -> Report {
     let scenario: Scenario = toml::from_str(&scenario(name, load)).unwrap();
     let password = Secret::new(cluster.admin_password());
-    let admin = Some(Admin { username: "admin".to_owned(), password });
+    let admin = Some(AdminCredentials { username: "admin".to_owned(), password });
     let server = cluster.balancer().address();
-    let target = Target { url: format!("http://{server}"), admin };
+    let target = LoadTarget { url: format!("http://{server}"), admin };
     let preparing = Preparation { scenario: &scenario, target: &target, run: name, accounts: None };
-    let Prepared { cast, .. } = prepare(preparing, &|_| {}).await.unwrap();
+    let PreparedCast { cast, .. } = prepare(preparing, &|_| {}).await.unwrap();
     let proxy = Proxy::before(server, plan).await;
     let mut options = RunOptions::new(scenario, cast, proxy.url(), name);
     // Who is never let in shall not be waited for long.

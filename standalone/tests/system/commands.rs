@@ -88,9 +88,9 @@ async fn a_backup_of_a_running_server_is_all_of_it() {
     assert!(said.contains("20 messages") && said.contains("jwt.pem"), "{said}");
     assert_eq!(fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
     // Nothing is overwritten, and nothing is left of what cannot be.
-    assert_refused(&on(&data, &["backup", copy.to_str().unwrap()]), "cannot make");
+    assert_refused(&on(&data, &["backup", copy.to_str().unwrap()]), "cannot create");
     let nowhere = folder.path().join("no/such/folder");
-    assert_refused(&on(&data, &["backup", nowhere.to_str().unwrap()]), "cannot make");
+    assert_refused(&on(&data, &["backup", nowhere.to_str().unwrap()]), "cannot create");
 
     ann.post(chat, "after the backup").await;
     t.alone().process.kill().await.unwrap();

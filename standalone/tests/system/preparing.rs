@@ -3,9 +3,10 @@
 
 use crate::harness::{System, unique, until_eq};
 use loadtest::{
-    cast::{Cast, Person},
+    cast::{Cast, CastMember},
     prepare::{
-        Admin, Preparation, PrepareError, Prepared, Target, clean_up, prepare, remove_saved,
+        AdminCredentials, LoadTarget, Preparation, PrepareError, PreparedCast, clean_up, prepare,
+        remove_saved,
     },
     scenario::Scenario,
 };
@@ -38,24 +39,26 @@ fn run_name(name: &str) -> String {
     unique(name).replace('_', "-")
 }
 
-fn target(t: &System, admin: Option<&str>) -> Target {
-    let admin = admin
-        .map(|password| Admin { username: "admin".to_owned(), password: Secret::new(password) });
-    Target { url: format!("http://{}", t.front()), admin }
+fn target(t: &System, admin: Option<&str>) -> LoadTarget {
+    let admin = admin.map(|password| AdminCredentials {
+        username: "admin".to_owned(),
+        password: Secret::new(password),
+    });
+    LoadTarget { url: format!("http://{}", t.front()), admin }
 }
 
 async fn made(
-    target: &Target,
+    target: &LoadTarget,
     scenario: &Scenario,
     run: &str,
     accounts: Option<&Path>,
-) -> Result<Prepared, PrepareError> {
+) -> Result<PreparedCast, PrepareError> {
     prepare(Preparation { scenario, target, run, accounts }, &|_| {}).await
 }
 
 /// Every member can read each of its chats, which has these members.
 async fn assert_good(t: &System, cast: &Cast) {
-    let rest = |person: &Person| t.rest().with_token(&person.token);
+    let rest = |person: &CastMember| t.rest().with_token(&person.token);
     for (place, chat) in cast.chats.iter().enumerate() {
         for member in &chat.members {
             assert!(cast.people[*member].chats.contains(&place));
@@ -82,7 +85,7 @@ async fn a_cast_is_made_in_bulk_and_taken_away(t: System) {
     let target = target(&t, Some(t.admin_password()));
     let (run, scenario) = (run_name("bulk"), scenario(8));
     let prepared = made(&target, &scenario, &run, None).await.unwrap();
-    let Prepared { cast, prefix } = &prepared;
+    let PreparedCast { cast, prefix } = &prepared;
     assert_eq!(*prefix, format!("lt-{run}-"));
     assert_eq!(cast.people[7].username, format!("lt-{run}-7"));
     let (group, private, room) = (ChatType::Group, ChatType::Private, ChatType::Room);

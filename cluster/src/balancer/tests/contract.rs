@@ -4,7 +4,7 @@ use super::{
     node::{Answer, FakeNode, Manner::*, UPGRADE, ask, open},
     until, with_both_kinds,
 };
-use crate::{Backend, Balancer, BalancerKind, balancer::haproxy, free_port, scratch::Scratch};
+use crate::{BalancedNode, Balancer, BalancerKind, balancer::haproxy, free_port, scratch::Scratch};
 use serde_json::Value;
 use std::{fs, net::SocketAddr};
 
@@ -51,7 +51,7 @@ async fn upgrades_go_to_gateways_and_the_rest_to_apis(kind: BalancerKind) {
 #[tokio::test]
 async fn haproxy_believes_another_proxy_that_it_was_told_of() {
     let node = FakeNode::start("node", Serves).await;
-    let nodes = [Backend::from(node.address)];
+    let nodes = [BalancedNode::from(node.address)];
     let [address, metrics] = [(); 2].map(|()| SocketAddr::from(([127, 0, 0, 1], free_port())));
     for (trusted, client, scheme) in
         [("127.0.0.0/8 10.0.0.0/8", "7.7.7.7", "https"), ("10.0.0.0/8", "127.0.0.1", "http")]

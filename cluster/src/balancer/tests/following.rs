@@ -30,7 +30,7 @@ async fn sockets_spread_over_the_nodes_that_dns_lists_and_stay_open() {
     let scratch = Scratch::new("following").unwrap();
     let local = || SocketAddr::from(([127, 0, 0, 1], free_port()));
     let (address, metrics) = (local(), local());
-    let mut conf = haproxy::listening(address, metrics).unwrap();
+    let mut conf = haproxy::configuration_for(address, metrics).unwrap();
     for (shipped, ours) in [
         ("    parse-resolv-conf", format!("    nameserver test {}", dns.address)),
         // The nodes are their own admin listeners.

@@ -6,7 +6,7 @@ use super::{
     with_both_kinds,
 };
 use crate::{
-    Backend, BalancerKind,
+    BalancedNode, BalancerKind,
     balancer::{haproxy, nginx},
     free_port,
     scratch::Scratch,
@@ -21,7 +21,7 @@ const SILENCE: Duration = Duration::from_secs(3);
 
 async fn a_silent_socket_is_kept_as_long_as_it_says_and_no_longer(kind: BalancerKind) {
     let node = FakeNode::start("node", Serves).await;
-    let nodes = [Backend::from(node.address)];
+    let nodes = [BalancedNode::from(node.address)];
     let scratch = Scratch::new("idle").unwrap();
     let folder = scratch.path();
     fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();

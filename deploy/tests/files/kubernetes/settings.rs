@@ -4,7 +4,7 @@ use super::{ALL, binary, text};
 use clap::Parser as _;
 use deploy::{
     known,
-    kubernetes::{Container, Given, list},
+    kubernetes::{Container, EnvValue, list},
 };
 use std::{collections::BTreeSet, fs};
 
@@ -28,14 +28,14 @@ pub(super) fn command_line(binary: &str, container: &Container) -> Vec<String> {
             .find(|setting| setting.get_env().is_some_and(|env| env == name.as_str()))
             .unwrap_or_else(|| panic!("{binary} has no setting {name}"));
         let value = match given {
-            Given::Plain(value) => {
+            EnvValue::Plain(value) => {
                 assert!(
                     !setting.is_hide_env_values_set() || !holds_a_password(value),
                     "{binary}: {name} is secret and stands in the manifests"
                 );
                 value.clone()
             }
-            Given::Secret { secret, key } => {
+            EnvValue::Secret { secret, key } => {
                 assert_eq!((secret.as_str(), key), ("switchboard", name));
                 stand_in(key)
             }
@@ -80,9 +80,10 @@ fn every_variable_is_a_setting_and_none_is_missing() {
                         assert!(settings.database_password.is_some(), "{what}");
                         settings.check().err()
                     }
-                    ("canary", _) => {
-                        canary::settings::Settings::try_parse_from(&line).unwrap().check().err()
-                    }
+                    ("canary", _) => canary::settings::CanarySettings::try_parse_from(&line)
+                        .unwrap()
+                        .check()
+                        .err(),
                     ("loadtest", _) => {
                         let cli = loadtest::cli::Cli::try_parse_from(&line);
                         cli.err().map(|error| error.to_string())
@@ -131,7 +132,7 @@ fn somebody_makes_every_secret() {
         for workload in manifests.workloads() {
             for container in manifests.containers(&workload.pod).unwrap() {
                 for (name, given) in &container.env {
-                    let Given::Secret { secret, key } = given else { continue };
+                    let EnvValue::Secret { secret, key } = given else { continue };
                     let made =
                         api::commands::secrets::NAMES.contains(&key.as_str()) || key == "REDIS_URL";
                     assert!(secret == "switchboard" && made, "{}: {name}", container.name);

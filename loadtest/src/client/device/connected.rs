@@ -2,13 +2,13 @@
 //! handles everything it read, then its orders, then the timer. `incoming` handles frames, `outgoing` handles
 //! orders.
 
-use super::{Device, End, Pass, dialect};
+use super::{Device, Disconnection, Pass, dialect};
 use crate::{
     client::{
         account::RenewError,
         dialect::ClientMessage,
         order::DeviceState,
-        wire::{Frame, Opcode, WireError, WireStream, close_frame, parse, put},
+        wire::{Opcode, WireError, WireFrame, WireStream, close_frame, parse, put},
         worker::{READ_BYTES, ReadBuffers},
     },
     measure::Count,
@@ -113,17 +113,19 @@ impl<'a> ConnectedDevice<'a> {
     }
 
     /// Until it ends: why, since when it was ready, and the number of the pass last shown.
-    pub(super) async fn run(mut self: Box<Self>) -> (End, Option<Instant>, u32) {
+    pub(super) async fn run(mut self: Box<Self>) -> (Disconnection, Option<Instant>, u32) {
         let end = poll_fn(|cx| self.poll(cx)).await;
         let end = match (end, self.back) {
             // Closed, as announced: back when it was said.
-            (End::Closed { .. } | End::Lost(_), Some(back)) => End::Told { back },
+            (Disconnection::Closed { .. } | Disconnection::Lost(_), Some(back)) => {
+                Disconnection::Told { back }
+            }
             (end, _) => end,
         };
         (end, self.ready, self.pass.0)
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Disconnection> {
         let now = Instant::now();
         match self.step(cx, now) {
             Ok(()) => Poll::Pending,
@@ -131,7 +133,7 @@ impl<'a> ConnectedDevice<'a> {
         }
     }
 
-    fn step(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<(), End> {
+    fn step(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<(), Disconnection> {
         if !self.begun {
             self.begin(cx, now)?;
         }
@@ -150,7 +152,7 @@ impl<'a> ConnectedDevice<'a> {
         Ok(())
     }
 
-    fn begin(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<(), End> {
+    fn begin(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<(), Disconnection> {
         self.begun = true;
         // A task's waker stays the same.
         self.device.inbox.register(cx.waker());
@@ -169,7 +171,7 @@ impl<'a> ConnectedDevice<'a> {
     }
 
     /// Reads and digests what there is.
-    fn read(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<(), End> {
+    fn read(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<(), Disconnection> {
         let worker = Rc::clone(&self.device.worker);
         for _ in 0..READS_AT_ONCE {
             let limit = self.slow.as_ref().map_or(READ_BYTES, |slow| slow.limit());
@@ -182,7 +184,7 @@ impl<'a> ConnectedDevice<'a> {
             };
             let read = read?;
             if read.fresh == 0 {
-                return Err(End::Lost(WireError::Io(std::io::ErrorKind::UnexpectedEof)));
+                return Err(Disconnection::Lost(WireError::Io(std::io::ErrorKind::UnexpectedEof)));
             }
             self.last_heard = now;
             if let Some(slow) = &mut self.slow {
@@ -206,14 +208,14 @@ impl<'a> ConnectedDevice<'a> {
         ahead: Option<&[u8]>,
         filled: usize,
         now: Instant,
-    ) -> Result<usize, End> {
+    ) -> Result<usize, Disconnection> {
         let (buffer, frames) = buffers.of(self.device.dialect());
         let bytes = ahead.unwrap_or(&buffer[..filled]);
         let worker = Rc::clone(&self.device.worker);
         let mut counters = worker.shard.lock();
         let now_micros = worker.clock.micros(now);
         let mut used = 0;
-        while let Some(Frame { opcode, payload, length }) = parse(&bytes[used..])? {
+        while let Some(WireFrame { opcode, payload, length }) = parse(&bytes[used..])? {
             used += length;
             match opcode {
                 Opcode::Text => self.on_text(payload, frames, &mut counters, now, now_micros),
@@ -221,7 +223,7 @@ impl<'a> ConnectedDevice<'a> {
                 Opcode::Pong => {}
                 Opcode::Close => {
                     let (code, reason) = close_frame(payload);
-                    return Err(End::Closed { code, reason });
+                    return Err(Disconnection::Closed { code, reason });
                 }
                 Opcode::Binary => counters.error("frames: binary"),
             }
@@ -231,7 +233,7 @@ impl<'a> ConnectedDevice<'a> {
     }
 
     /// Does what there is to do and writes, as far as server and kernel let it.
-    fn work(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<(), End> {
+    fn work(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<(), Disconnection> {
         loop {
             let did = match self.do_orders(now) {
                 Ok(did) => did,
@@ -247,15 +249,15 @@ impl<'a> ConnectedDevice<'a> {
         }
     }
 
-    fn on_time(&mut self, now: Instant) -> Result<(), End> {
+    fn on_time(&mut self, now: Instant) -> Result<(), Disconnection> {
         if self.ready.is_none() && now >= self.ready_by {
-            return Err(End::Lost(WireError::Timeout));
+            return Err(Disconnection::Lost(WireError::Timeout));
         }
         if now >= self.last_heard + 2 * self.heartbeat && self.slow.is_none() {
-            return Err(End::Lost(WireError::Io(std::io::ErrorKind::TimedOut)));
+            return Err(Disconnection::Lost(WireError::Io(std::io::ErrorKind::TimedOut)));
         }
         if let Some(back) = self.back.filter(|back| now >= *back) {
-            return Err(End::Told { back });
+            return Err(Disconnection::Told { back });
         }
         if self.renew_at.is_some_and(|at| now >= at) {
             self.renew_at = None;

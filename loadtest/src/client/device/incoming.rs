@@ -9,11 +9,11 @@ use crate::{
         dialect::{
             Acks, ClientMessage, CommandKind, Content, Observation, Of, ServerMessage, decode,
         },
-        events::{EventKey, Frames, Known},
+        events::{EventKey, Frames, RememberedFrame},
         order::DeviceState,
         stamp::{key, number_in},
     },
-    history::{ReportedEvent, What},
+    history::{ReportedContent, ReportedEvent},
     measure::{Count, Op},
     recorder::Counters,
 };
@@ -56,7 +56,7 @@ impl ConnectedDevice<'_> {
         self.heartbeat = heartbeat;
         self.ready = Some(now);
         self.free_since = now;
-        self.device.log.here();
+        self.device.log.on_connected();
         counters.connected();
         if !self.resuming {
             counters.time(Op::Connect, micros(now, self.due));
@@ -83,8 +83,8 @@ impl ConnectedDevice<'_> {
         now_micros: i64,
     ) {
         match frames.find(payload) {
-            Some(Known::Ephemeral) => counters.count(Count::Ephemeral, 1),
-            Some(Known::Event { chat, place, message, stamp }) => {
+            Some(RememberedFrame::Ephemeral) => counters.count(Count::Ephemeral, 1),
+            Some(RememberedFrame::Event { chat, place, message, stamp }) => {
                 match place {
                     EventKey::Seq(seq) => {
                         self.device.log.on_event_again(*chat, *seq);
@@ -100,7 +100,7 @@ impl ConnectedDevice<'_> {
                 match decode(self.device.dialect(), &self.device.worker.run, text) {
                     ServerMessage::Ephemeral => {
                         counters.count(Count::Ephemeral, 1);
-                        frames.remember(payload, Known::Ephemeral);
+                        frames.remember(payload, RememberedFrame::Ephemeral);
                     }
                     ServerMessage::Event(heard) => {
                         let (chat, message, stamp) = (heard.chat, heard.message, heard.stamp);
@@ -252,10 +252,10 @@ impl ConnectedDevice<'_> {
             CommandKind::Send => {
                 self.device.commands.own(chat, message);
                 let sender = self.device.spec.account.id;
-                What::Message { id: message, sender, key: &key, text }
+                ReportedContent::Message { id: message, sender, key: &key, text }
             }
-            CommandKind::Edit(id) => What::Edited { id, text },
-            CommandKind::Delete(id) => What::Deleted { id },
+            CommandKind::Edit(id) => ReportedContent::Edited { id, text },
+            CommandKind::Delete(id) => ReportedContent::Deleted { id },
         };
         self.device.worker.ledger.acked(&ReportedEvent { chat, seq, what });
         if !dialect::shows_own(self.device.dialect()) {

@@ -15,14 +15,14 @@ const MAX_OWN: usize = 8;
 
 /// The chats of a device, in the order of their ids: a device has few of them.
 #[derive(Debug, Default)]
-pub(super) struct Chats {
-    chats: Vec<Chat>,
+pub(super) struct DeviceChats {
+    chats: Vec<DeviceChat>,
     /// Of those how many are still being caught up.
     catching: usize,
 }
 
 #[derive(Debug)]
-struct Chat {
+struct DeviceChat {
     id: ChatId,
     cursor: Seq,
     /// The newest message that was heard.
@@ -30,11 +30,11 @@ struct Chat {
     catching: bool,
 }
 
-impl Chats {
+impl DeviceChats {
     /// A chat is live after this place, if it was not already.
     pub(super) fn live(&mut self, id: ChatId, seq: Seq) {
         if let Err(at) = self.find(id) {
-            let chat = Chat { id, cursor: seq, newest: Seq::ZERO, catching: false };
+            let chat = DeviceChat { id, cursor: seq, newest: Seq::ZERO, catching: false };
             self.chats.insert(at, chat);
         }
     }
@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn catching_up_ends_with_the_last_chat() {
-        let mut chats = Chats::default();
+        let mut chats = DeviceChats::default();
         for id in [12, 3, 7] {
             chats.live(ChatId(id), Seq(10));
         }

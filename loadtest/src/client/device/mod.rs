@@ -10,15 +10,15 @@ mod outgoing;
 use super::{
     TestAccount,
     account::Pass,
-    dialect::{self, Acks, Me, Window},
+    dialect::{self, Acks, ConnectionView, Me},
     order::{DeviceState, Inbox},
     wire::WireError,
-    worker::Worker,
+    worker::DeviceWorker,
 };
-use crate::{history::Log, measure::Count, scenario::Dialect};
+use crate::{history::Log, measure::Count, scenario::ClientDialect};
 use connected::ConnectedDevice;
-use memory::{Chats, Commands};
-use open::NotOpen;
+use memory::{Commands, DeviceChats};
+use open::OpenError;
 use platform::backoff::Backoff;
 use protocol::{
     close::{Close, Retry},
@@ -41,7 +41,7 @@ pub struct DeviceSpec {
     /// Unique in the run, over all agents: part of every key.
     pub number: u32,
     pub account: Arc<TestAccount>,
-    pub window: Window,
+    pub window: ConnectionView,
     /// The most that it reads; no limit when `None`.
     pub read_bytes_per_second: Option<u64>,
     /// The moment that it was meant to connect at: the first connection's latency counts from there.
@@ -52,10 +52,10 @@ pub struct DeviceSpec {
 pub(super) struct Device {
     spec: DeviceSpec,
     inbox: Arc<Inbox>,
-    worker: Rc<Worker>,
+    worker: Rc<DeviceWorker>,
     log: Log,
     chance: SmallRng,
-    chats: Chats,
+    chats: DeviceChats,
     commands: Commands,
     closed_loop: Option<ClosedLoop>,
     /// The database that the cursors are of.
@@ -76,7 +76,7 @@ struct ClosedLoop {
 
 /// Why a connection ended.
 #[derive(Debug)]
-enum End {
+enum Disconnection {
     /// Told to leave.
     Left,
     /// Told to drop it and to be back then.
@@ -95,14 +95,14 @@ enum End {
     Lost(WireError),
 }
 
-impl From<WireError> for End {
+impl From<WireError> for Disconnection {
     fn from(error: WireError) -> Self {
         Self::Lost(error)
     }
 }
 
 impl Device {
-    pub(super) fn new(spec: DeviceSpec, inbox: Arc<Inbox>, worker: Rc<Worker>) -> Box<Self> {
+    pub(super) fn new(spec: DeviceSpec, inbox: Arc<Inbox>, worker: Rc<DeviceWorker>) -> Box<Self> {
         let log = worker.ledger.log(format!("{} #{}", spec.account.username, spec.number));
         let chance = SmallRng::seed_from_u64(worker.seed ^ (u64::from(spec.number) << 32));
         Box::new(Self {
@@ -111,7 +111,7 @@ impl Device {
             worker,
             log,
             chance,
-            chats: Chats::default(),
+            chats: DeviceChats::default(),
             commands: Commands::default(),
             closed_loop: None,
             epoch: None,
@@ -139,14 +139,14 @@ impl Device {
                     self.ended(&end, ready.is_some());
                     self.back(end, held, &mut backoff)
                 }
-                Err(NotOpen::Left) => None,
-                Err(NotOpen::NoToken(error)) => {
+                Err(OpenError::Left) => None,
+                Err(OpenError::NoToken(error)) => {
                     self.worker.shard.lock().error(&error.kind());
                     let pause = backoff.pause(self.chance.random());
                     let pause = error.retry_after().unwrap_or_default() + pause;
                     (!error.is_final()).then(|| Instant::now() + pause)
                 }
-                Err(NotOpen::Failed(error)) => {
+                Err(OpenError::Failed(error)) => {
                     self.worker.shard.lock().error(&error.to_string());
                     Some(Instant::now() + backoff.pause(self.chance.random()))
                 }
@@ -168,11 +168,11 @@ impl Device {
     }
 
     /// Records the end of a connection.
-    fn ended(&mut self, end: &End, was_ready: bool) {
+    fn ended(&mut self, end: &Disconnection, was_ready: bool) {
         self.inbox.set_state(DeviceState::Away);
         // Who is there when the run ends has had its time: what it has not received is missing. Only
         // one that reads slowly may have it all before it.
-        let to_the_end = matches!(end, End::Left) && self.worker.is_stopping();
+        let to_the_end = matches!(end, Disconnection::Left) && self.worker.is_stopping();
         if to_the_end && was_ready && self.spec.read_bytes_per_second.is_none() {
             self.worker.shard.lock().disconnected();
             return;
@@ -192,10 +192,12 @@ impl Device {
             counters.disconnected();
         }
         match end {
-            End::Left | End::Cut { .. } => return,
-            End::Told { .. } => {}
-            End::Closed { code, reason } => counters.close(format!("{code} {reason}").trim_end()),
-            End::Lost(error) => counters.error(&error.to_string()),
+            Disconnection::Left | Disconnection::Cut { .. } => return,
+            Disconnection::Told { .. } => {}
+            Disconnection::Closed { code, reason } => {
+                counters.close(format!("{code} {reason}").trim_end())
+            }
+            Disconnection::Lost(error) => counters.error(&error.to_string()),
         }
         if was_ready {
             counters.count(Count::Dropped, 1);
@@ -203,16 +205,16 @@ impl Device {
     }
 
     /// When to come back; never, when it left or is not wanted.
-    fn back(&mut self, end: End, held: bool, backoff: &mut Backoff) -> Option<Instant> {
+    fn back(&mut self, end: Disconnection, held: bool, backoff: &mut Backoff) -> Option<Instant> {
         let retry = match end {
-            End::Left => return None,
-            End::Cut { back } => {
+            Disconnection::Left => return None,
+            Disconnection::Cut { back } => {
                 self.measure_from = i64::MAX;
                 return Some(back);
             }
-            End::Told { back } => return Some(back),
-            End::Closed { code, ref reason } => retry(code, reason),
-            End::Lost(_) => Retry::Now,
+            Disconnection::Told { back } => return Some(back),
+            Disconnection::Closed { code, ref reason } => retry(code, reason),
+            Disconnection::Lost(_) => Retry::Now,
         };
         let pause = match retry {
             Retry::Never => return None,
@@ -222,7 +224,7 @@ impl Device {
         Some(Instant::now() + pause)
     }
 
-    fn dialect(&self) -> Dialect {
+    fn dialect(&self) -> ClientDialect {
         self.spec.window.dialect()
     }
 
@@ -245,8 +247,8 @@ fn retry(code: u16, reason: &str) -> Retry {
     }
 }
 
-fn is_token_expired(end: &End) -> bool {
-    let End::Closed { code, reason } = end else { return false };
+fn is_token_expired(end: &Disconnection) -> bool {
+    let Disconnection::Closed { code, reason } = end else { return false };
     let expired = Close::TokenExpired;
     *code == expired.code() && reason == expired.reason()
 }

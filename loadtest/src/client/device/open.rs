@@ -17,13 +17,13 @@ const SLOW_RECEIVE_BYTES: u32 = 16 << 10;
 
 /// Why there is no connection.
 #[derive(Debug)]
-pub(super) enum NotOpen {
+pub(super) enum OpenError {
     Left,
     NoToken(RenewError),
     Failed(WireError),
 }
 
-impl From<WireError> for NotOpen {
+impl From<WireError> for OpenError {
     fn from(error: WireError) -> Self {
         Self::Failed(error)
     }
@@ -36,11 +36,11 @@ impl Device {
         &mut self,
         refused: Option<u32>,
         due: Instant,
-    ) -> Result<Box<ConnectedDevice<'_>>, NotOpen> {
+    ) -> Result<Box<ConnectedDevice<'_>>, OpenError> {
         let inbox = Arc::clone(&self.inbox);
         tokio::select! {
             opened = self.try_open(refused, due) => opened,
-            () = inbox.leaving() => Err(NotOpen::Left),
+            () = inbox.leaving() => Err(OpenError::Left),
         }
     }
 
@@ -48,11 +48,11 @@ impl Device {
         &mut self,
         refused: Option<u32>,
         due: Instant,
-    ) -> Result<Box<ConnectedDevice<'_>>, NotOpen> {
+    ) -> Result<Box<ConnectedDevice<'_>>, OpenError> {
         let mut pass = self.spec.account.pass().await;
         if refused == Some(pass.number) || pass.renew_from() <= Instant::now() {
             let renewed = self.spec.account.renewed(pass.number, &self.worker.rest).await;
-            pass = renewed.map_err(NotOpen::NoToken)?;
+            pass = renewed.map_err(OpenError::NoToken)?;
         }
         let (to, from) = self.worker.next_ends();
         let receive = self.spec.read_bytes_per_second.map(|_| SLOW_RECEIVE_BYTES);

@@ -1,7 +1,9 @@
 //! Turns orders into frames to write. It starts no order while the device is not ready, is told to wait by
 //! the server, or has reached its limit of messages in flight.
 
-use super::{ClosedLoop, ConnectedDevice, End, dialect, incoming::micros, memory::PendingCommand};
+use super::{
+    ClosedLoop, ConnectedDevice, Disconnection, dialect, incoming::micros, memory::PendingCommand,
+};
 use crate::{
     client::{
         Stamp,
@@ -23,11 +25,11 @@ const MAX_UNSENT_BYTES: usize = 64 << 10;
 impl ConnectedDevice<'_> {
     /// Does what there is to do and may be done now. Whether there may be more once these bytes are
     /// written.
-    pub(super) fn do_orders(&mut self, now: Instant) -> Result<bool, End> {
+    pub(super) fn do_orders(&mut self, now: Instant) -> Result<bool, Disconnection> {
         let inbox = &self.device.inbox;
         if self.ready.is_none() || self.held_until > now {
             // Whoever is to leave does not wait for a server that makes it wait.
-            return if inbox.is_leaving() { Err(End::Left) } else { Ok(false) };
+            return if inbox.is_leaving() { Err(Disconnection::Left) } else { Ok(false) };
         }
         let busy = self.device.commands.has_repeats() || self.device.closed_loop.is_some();
         if !busy && !inbox.has_orders() {
@@ -84,7 +86,12 @@ impl ConnectedDevice<'_> {
         }
     }
 
-    fn obey(&mut self, order: Order, counters: &mut Counters, now: Instant) -> Result<(), End> {
+    fn obey(
+        &mut self,
+        order: Order,
+        counters: &mut Counters,
+        now: Instant,
+    ) -> Result<(), Disconnection> {
         if let Some(due) = order.due().filter(|due| *due >= self.free_since) {
             counters.time(Op::Lag, micros(now, due));
         }
@@ -101,14 +108,14 @@ impl ConnectedDevice<'_> {
             }
             // What was to be cut was away by itself then.
             Order::Cut { due, .. } if self.ready.is_none_or(|since| due < since) => false,
-            Order::Cut { back, .. } => return Err(End::Cut { back }),
+            Order::Cut { back, .. } => return Err(Disconnection::Cut { back }),
             Order::Recheck => {
                 self.device.inbox.set_complete(self.device.log.is_complete());
                 true
             }
             Order::Leave => {
                 self.put(counters, Opcode::Close, &close_frame_of(1000));
-                return Err(End::Left);
+                return Err(Disconnection::Left);
             }
         };
         if !done {

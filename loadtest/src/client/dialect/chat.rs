@@ -2,14 +2,14 @@
 //! which is the acknowledgement. Of the two kinds of clients that speak it, this is the one with keys: a
 //! message that is sent again is stored once, and its sender is shown the stored one again.
 
-use super::{ClientMessage, CommandKind, Observation, Of, ServerMessage, refusal::Refusal};
+use super::{ClientMessage, CommandKind, Observation, Of, ServerMessage, refusal::ErrorFrame};
 use protocol::id::{ChatId, Seq};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum Outgoing<'a> {
+enum ChatClientFrame<'a> {
     Message { text: &'a str, client_message_id: &'a str },
     Read { message_id: Seq },
 }
@@ -18,10 +18,10 @@ enum Outgoing<'a> {
 pub fn encode(window: ChatId, outgoing: ClientMessage<'_>) -> Option<String> {
     let frame = match outgoing {
         ClientMessage::Command { kind: CommandKind::Send, key, chat, text } if chat == window => {
-            Outgoing::Message { text, client_message_id: key }
+            ChatClientFrame::Message { text, client_message_id: key }
         }
         ClientMessage::Read { chat, message } if chat == window => {
-            Outgoing::Read { message_id: message }
+            ChatClientFrame::Read { message_id: message }
         }
         ClientMessage::Command { .. }
         | ClientMessage::Read { .. }
@@ -34,7 +34,7 @@ pub fn encode(window: ChatId, outgoing: ClientMessage<'_>) -> Option<String> {
 
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum Incoming<'a> {
+enum ChatServerFrame<'a> {
     Message {
         id: Seq,
         chat_id: ChatId,
@@ -42,17 +42,17 @@ enum Incoming<'a> {
         text: Cow<'a, str>,
     },
     Read {},
-    Error(Refusal),
+    Error(ErrorFrame),
 }
 
 /// What a server's text means.
 pub fn decode(run: &str, text: &str) -> ServerMessage {
     match serde_json::from_str(text) {
-        Ok(Incoming::Message { id, chat_id, text }) => {
+        Ok(ChatServerFrame::Message { id, chat_id, text }) => {
             ServerMessage::Event(Observation::text(run, chat_id, id, &text))
         }
-        Ok(Incoming::Read {}) => ServerMessage::Ephemeral,
-        Ok(Incoming::Error(refusal)) => refusal.into_message(Of::Nothing),
+        Ok(ChatServerFrame::Read {}) => ServerMessage::Ephemeral,
+        Ok(ChatServerFrame::Error(refusal)) => refusal.into_message(Of::Nothing),
         Err(_) => ServerMessage::Unknown,
     }
 }

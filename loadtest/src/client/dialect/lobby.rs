@@ -2,13 +2,13 @@
 //! acknowledgement; nothing is sent twice, since there is no key to know a repeat by. It has neither
 //! edits nor read marks.
 
-use super::{ClientMessage, CommandKind, Me, Observation, Of, ServerMessage, refusal::Refusal};
+use super::{ClientMessage, CommandKind, Me, Observation, Of, ServerMessage, refusal::ErrorFrame};
 use protocol::id::{ChatId, Seq};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
 #[derive(Serialize)]
-struct Outgoing<'a> {
+struct LobbyClientFrame<'a> {
     r#type: &'static str,
     username: &'a str,
     message: &'a str,
@@ -22,29 +22,29 @@ pub fn encode(me: Me<'_>, outgoing: ClientMessage<'_>) -> Option<String> {
         return None;
     };
     let (r#type, username) = ("chat_message", me.username);
-    serde_json::to_string(&Outgoing { r#type, username, message: text }).ok()
+    serde_json::to_string(&LobbyClientFrame { r#type, username, message: text }).ok()
 }
 
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum Incoming<'a> {
+enum LobbyServerFrame<'a> {
     ChatMessage {
         id: Seq,
         #[serde(borrow)]
         message: Cow<'a, str>,
     },
     UserJoined {},
-    Error(Refusal),
+    Error(ErrorFrame),
 }
 
 /// What a server's text means.
 pub fn decode(run: &str, text: &str) -> ServerMessage {
     match serde_json::from_str(text) {
-        Ok(Incoming::ChatMessage { id, message }) => {
+        Ok(LobbyServerFrame::ChatMessage { id, message }) => {
             ServerMessage::Event(Observation::text(run, ChatId::LOBBY, id, &message))
         }
-        Ok(Incoming::UserJoined {}) => ServerMessage::Ephemeral,
-        Ok(Incoming::Error(refusal)) => refusal.into_message(Of::Oldest),
+        Ok(LobbyServerFrame::UserJoined {}) => ServerMessage::Ephemeral,
+        Ok(LobbyServerFrame::Error(refusal)) => refusal.into_message(Of::Oldest),
         Err(_) => ServerMessage::Unknown,
     }
 }

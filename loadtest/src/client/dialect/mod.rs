@@ -12,8 +12,8 @@ mod samples;
 
 use super::Stamp;
 use crate::{
-    history::{ReportedEvent, What},
-    scenario::Dialect,
+    history::{ReportedContent, ReportedEvent},
+    scenario::ClientDialect,
 };
 use protocol::{
     frames::ChatEvent,
@@ -24,7 +24,7 @@ use std::{sync::Arc, time::Duration};
 /// What a connection shows: its path, and whom a message in a chat is addressed to where the dialect
 /// knows people instead of chats.
 #[derive(Clone, Debug)]
-pub enum Window {
+pub enum ConnectionView {
     /// `/gateway`: all of the person's chats.
     Native,
     /// `/ws`.
@@ -32,14 +32,14 @@ pub enum Window {
     /// `/ws/{chat_id}`.
     Chat(ChatId),
     /// `/ws/chat`: all private chats, by the other's username.
-    Names(Arc<[Peer]>),
+    Names(Arc<[PrivatePeer]>),
     /// `/messages/{user_id}`: the same, by the other's id.
-    Numbers(Arc<[Peer]>),
+    Numbers(Arc<[PrivatePeer]>),
 }
 
 /// The other one of a private chat.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Peer {
+pub struct PrivatePeer {
     pub chat: ChatId,
     pub id: UserId,
     pub username: String,
@@ -178,9 +178,9 @@ impl Observation {
     /// Of a dialect with places.
     pub fn numbered(run: &str, event: ChatEvent) -> Self {
         let (message, text) = match ReportedEvent::from(&event).what {
-            What::Message { id, text, .. } => (Some(id), Some(text)),
-            What::Edited { text, .. } => (None, Some(text)),
-            What::Deleted { .. } | What::Other => (None, None),
+            ReportedContent::Message { id, text, .. } => (Some(id), Some(text)),
+            ReportedContent::Edited { text, .. } => (None, Some(text)),
+            ReportedContent::Deleted { .. } | ReportedContent::Other => (None, None),
         };
         let stamp = text.and_then(|text| Stamp::of(run, text));
         Self { chat: event.chat_id, message, stamp, what: Content::Numbered(Box::new(event)) }
@@ -193,14 +193,14 @@ impl Observation {
     }
 }
 
-impl Window {
-    pub fn dialect(&self) -> Dialect {
+impl ConnectionView {
+    pub fn dialect(&self) -> ClientDialect {
         match self {
-            Self::Native => Dialect::Native,
-            Self::Lobby => Dialect::Lobby,
-            Self::Chat(_) => Dialect::Chat,
-            Self::Names(_) => Dialect::Names,
-            Self::Numbers(_) => Dialect::Numbers,
+            Self::Native => ClientDialect::Native,
+            Self::Lobby => ClientDialect::Lobby,
+            Self::Chat(_) => ClientDialect::Chat,
+            Self::Names(_) => ClientDialect::Names,
+            Self::Numbers(_) => ClientDialect::Numbers,
         }
     }
 
@@ -241,36 +241,36 @@ impl Window {
 
 /// Whether a connection says hello and resumes. The others show the token with the upgrade, are ready
 /// with its answer, and resume nothing.
-pub fn greets(dialect: Dialect) -> bool {
-    dialect == Dialect::Native
+pub fn greets(dialect: ClientDialect) -> bool {
+    dialect == ClientDialect::Native
 }
 
 /// How it acknowledges.
-pub fn acks(dialect: Dialect) -> Acks {
+pub fn acks(dialect: ClientDialect) -> Acks {
     match dialect {
-        Dialect::Native | Dialect::Names => Acks::Frame,
-        Dialect::Lobby | Dialect::Chat => Acks::Echo,
-        Dialect::Numbers => Acks::Never,
+        ClientDialect::Native | ClientDialect::Names => Acks::Frame,
+        ClientDialect::Lobby | ClientDialect::Chat => Acks::Echo,
+        ClientDialect::Numbers => Acks::Never,
     }
 }
 
 /// Whether a sender's idempotency key reaches the server, which then knows a repeat.
-pub fn shows_key(dialect: Dialect) -> bool {
-    matches!(dialect, Dialect::Native | Dialect::Chat)
+pub fn shows_key(dialect: ClientDialect) -> bool {
+    matches!(dialect, ClientDialect::Native | ClientDialect::Chat)
 }
 
 /// Whether a sender's own connections are shown its messages.
-pub fn shows_own(dialect: Dialect) -> bool {
-    !matches!(dialect, Dialect::Names | Dialect::Numbers)
+pub fn shows_own(dialect: ClientDialect) -> bool {
+    !matches!(dialect, ClientDialect::Names | ClientDialect::Numbers)
 }
 
 /// What a server's text means; `run` is the run's name, by which its own messages are known.
-pub fn decode(dialect: Dialect, run: &str, text: &str) -> ServerMessage {
+pub fn decode(dialect: ClientDialect, run: &str, text: &str) -> ServerMessage {
     match dialect {
-        Dialect::Native => native::decode(run, text),
-        Dialect::Lobby => lobby::decode(run, text),
-        Dialect::Chat => chat::decode(run, text),
-        Dialect::Names => names::decode(run, text),
-        Dialect::Numbers => numbers::decode(run, text),
+        ClientDialect::Native => native::decode(run, text),
+        ClientDialect::Lobby => lobby::decode(run, text),
+        ClientDialect::Chat => chat::decode(run, text),
+        ClientDialect::Names => names::decode(run, text),
+        ClientDialect::Numbers => numbers::decode(run, text),
     }
 }

@@ -2,30 +2,30 @@
 //! by a status that says in which chat but not which message; its messages are shown to the other
 //! one only. There is no key: nothing is sent twice.
 
-use super::{ClientMessage, CommandKind, Observation, Of, Peer, ServerMessage};
+use super::{ClientMessage, CommandKind, Observation, Of, PrivatePeer, ServerMessage};
 use protocol::id::{ChatId, Seq};
 use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, time::Duration};
 
 #[derive(Serialize)]
-struct Outgoing<'a> {
+struct NamesClientFrame<'a> {
     username_to: &'a str,
     message: &'a str,
 }
 
 /// A frame to one of these, as text.
-pub fn encode(peers: &[Peer], outgoing: ClientMessage<'_>) -> Option<String> {
+pub fn encode(peers: &[PrivatePeer], outgoing: ClientMessage<'_>) -> Option<String> {
     let ClientMessage::Command { kind: CommandKind::Send, chat, text, .. } = outgoing else {
         return None;
     };
     let peer = peers.iter().find(|peer| peer.chat == chat)?;
-    serde_json::to_string(&Outgoing { username_to: &peer.username, message: text }).ok()
+    serde_json::to_string(&NamesClientFrame { username_to: &peer.username, message: text }).ok()
 }
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Incoming<'a> {
-    Status(#[serde(borrow)] Status<'a>),
+enum NamesServerFrame<'a> {
+    Status(#[serde(borrow)] NamesStatus<'a>),
     Message {
         #[serde(borrow, rename = "username_from")]
         _from: Cow<'a, str>,
@@ -38,7 +38,7 @@ enum Incoming<'a> {
 
 #[derive(Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
-enum Status<'a> {
+enum NamesStatus<'a> {
     Success {
         id: Seq,
         chat_id: ChatId,
@@ -53,17 +53,19 @@ enum Status<'a> {
 /// What a server's text means.
 pub fn decode(run: &str, text: &str) -> ServerMessage {
     match serde_json::from_str(text) {
-        Ok(Incoming::Message { message, id, chat_id, .. }) => {
+        Ok(NamesServerFrame::Message { message, id, chat_id, .. }) => {
             ServerMessage::Event(Observation::text(run, chat_id, id, &message))
         }
-        Ok(Incoming::Status(Status::Success { id, chat_id })) => {
+        Ok(NamesServerFrame::Status(NamesStatus::Success { id, chat_id })) => {
             ServerMessage::Ack { of: Of::OldestIn(chat_id), chat: chat_id, message: id, seq: id }
         }
-        Ok(Incoming::Status(Status::Error { code, retry_after_ms })) => ServerMessage::Refused {
-            of: Of::Oldest,
-            code: code.into_owned(),
-            retry_after: retry_after_ms.map(Duration::from_millis),
-        },
+        Ok(NamesServerFrame::Status(NamesStatus::Error { code, retry_after_ms })) => {
+            ServerMessage::Refused {
+                of: Of::Oldest,
+                code: code.into_owned(),
+                retry_after: retry_after_ms.map(Duration::from_millis),
+            }
+        }
         Err(_) => ServerMessage::Unknown,
     }
 }

@@ -2,7 +2,8 @@
 //! that was stored; the other one is shown it. There is no key: nothing is sent twice.
 
 use super::{
-    ClientMessage, CommandKind, Me, Observation, Of, Peer, ServerMessage, refusal::Refusal,
+    ClientMessage, CommandKind, Me, Observation, Of, PrivatePeer, ServerMessage,
+    refusal::ErrorFrame,
 };
 use protocol::id::{ChatId, Seq, UserId};
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,7 @@ use std::borrow::Cow;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Outgoing<'a> {
+struct NumbersClientFrame<'a> {
     sender_id: UserId,
     receiver_id: UserId,
     content: &'a str,
@@ -19,35 +20,41 @@ struct Outgoing<'a> {
 }
 
 /// A frame to one of these, as text.
-pub fn encode(me: Me<'_>, peers: &[Peer], outgoing: ClientMessage<'_>) -> Option<String> {
+pub fn encode(me: Me<'_>, peers: &[PrivatePeer], outgoing: ClientMessage<'_>) -> Option<String> {
     let ClientMessage::Command { kind: CommandKind::Send, chat, text, .. } = outgoing else {
         return None;
     };
     let peer = peers.iter().find(|peer| peer.chat == chat)?;
     let (sender_id, receiver_id) = (me.id, peer.id);
-    serde_json::to_string(&Outgoing { sender_id, receiver_id, content: text, timestamp: 0 }).ok()
+    serde_json::to_string(&NumbersClientFrame {
+        sender_id,
+        receiver_id,
+        content: text,
+        timestamp: 0,
+    })
+    .ok()
 }
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Incoming<'a> {
+enum NumbersServerFrame<'a> {
     Message {
         #[serde(borrow)]
         content: Cow<'a, str>,
         id: Seq,
         chat_id: ChatId,
     },
-    Error(Refusal),
+    Error(ErrorFrame),
 }
 
 /// What a server's text means.
 pub fn decode(run: &str, text: &str) -> ServerMessage {
     match serde_json::from_str(text) {
-        Ok(Incoming::Message { content, id, chat_id }) => {
+        Ok(NumbersServerFrame::Message { content, id, chat_id }) => {
             ServerMessage::Event(Observation::text(run, chat_id, id, &content))
         }
         // Whatever was written counts as answered already.
-        Ok(Incoming::Error(refusal)) => refusal.into_message(Of::Nothing),
+        Ok(NumbersServerFrame::Error(refusal)) => refusal.into_message(Of::Nothing),
         Err(_) => ServerMessage::Unknown,
     }
 }

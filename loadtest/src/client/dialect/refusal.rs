@@ -7,13 +7,13 @@ use std::time::Duration;
 
 /// An error frame's fields; what else a frame of type `error` has is for people.
 #[derive(Deserialize)]
-pub(super) struct Refusal {
+pub(super) struct ErrorFrame {
     code: String,
     retry_after_ms: Option<u64>,
     client_message_id: Option<String>,
 }
 
-impl Refusal {
+impl ErrorFrame {
     /// The refusal, and `otherwise` as what it is about where it says nothing.
     pub(super) fn into_message(self, otherwise: Of) -> ServerMessage {
         ServerMessage::Refused {

@@ -1,6 +1,6 @@
 //! Samples for the dialects' tests: a run, a speaker, a message of the run.
 
-use super::{ClientMessage, CommandKind, Content, Me, Peer, ServerMessage};
+use super::{ClientMessage, CommandKind, Content, Me, PrivatePeer, ServerMessage};
 use crate::client::{Stamp, text};
 use protocol::id::{ChatId, Seq, UserId};
 
@@ -8,8 +8,8 @@ pub const RUN: &str = "r";
 pub const ME: Me<'static> = Me { id: UserId(3), username: "ann" };
 const STAMP: Stamp = Stamp { device: 3, n: 9, due_micros: 17 };
 
-pub fn peers() -> [Peer; 2] {
-    let peer = |chat, id, username: &str| Peer {
+pub fn peers() -> [PrivatePeer; 2] {
+    let peer = |chat, id, username: &str| PrivatePeer {
         chat: ChatId(chat),
         id: UserId(id),
         username: username.to_owned(),

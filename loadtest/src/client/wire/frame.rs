@@ -20,7 +20,7 @@ pub(crate) enum Opcode {
 
 /// A whole frame in the bytes it was read into.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Frame<'a> {
+pub(crate) struct WireFrame<'a> {
     pub opcode: Opcode,
     pub payload: &'a [u8],
     /// Its bytes with the header.
@@ -29,7 +29,7 @@ pub(crate) struct Frame<'a> {
 
 /// The frame at the beginning of these bytes; `None` while it is not all there.
 #[inline]
-pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Frame<'_>>, WireError> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Option<WireFrame<'_>>, WireError> {
     let [first, second, rest @ ..] = bytes else { return Ok(None) };
     let opcode = match first {
         0x81 => Opcode::Text,
@@ -62,7 +62,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Frame<'_>>, WireError> {
         return Err(WireError::Frame("too big a control frame"));
     }
     let length = header + size;
-    Ok(bytes.get(header..length).map(|payload| Frame { opcode, payload, length }))
+    Ok(bytes.get(header..length).map(|payload| WireFrame { opcode, payload, length }))
 }
 
 /// Appends a client's frame.
@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn the_rfcs_vectors() {
         let hello = [0x81, 0x05, 0x48, 0x65, 0x6c, 0x6c, 0x6f];
-        let frame = Frame { opcode: Opcode::Text, payload: b"Hello", length: 7 };
+        let frame = WireFrame { opcode: Opcode::Text, payload: b"Hello", length: 7 };
         assert_eq!(parse(&hello).unwrap(), Some(frame));
         let mut masked = Vec::new();
         put(&mut masked, Opcode::Text, 0x37fa_213d, b"Hello");

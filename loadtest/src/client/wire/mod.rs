@@ -8,7 +8,7 @@ mod frame;
 mod handshake;
 mod stream;
 
-pub(super) use frame::{Frame, Opcode, close_frame, close_frame_of, parse, put};
+pub(super) use frame::{Opcode, WireFrame, close_frame, close_frame_of, parse, put};
 pub(super) use handshake::shake_hands;
 pub(super) use stream::{WireStream, connect};
 
@@ -19,7 +19,7 @@ pub(super) enum WireError {
     Connect(std::io::ErrorKind),
     #[error("handshake: status {0}")]
     Status(u16),
-    #[error("handshake: no WebSocket's answer")]
+    #[error("handshake: the answer does not accept a WebSocket")]
     NotAWebSocket,
     #[error("socket: {0}")]
     Io(std::io::ErrorKind),

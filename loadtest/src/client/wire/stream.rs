@@ -44,7 +44,7 @@ pub(crate) struct WireStream {
 
 /// What a read brought.
 #[derive(Debug)]
-pub(crate) struct Read {
+pub(crate) struct ReadBytes {
     /// The buffer's bytes up to here are to be parsed: those kept from the last read come first.
     pub filled: usize,
     /// Those of this read.
@@ -68,7 +68,7 @@ impl WireStream {
         cx: &mut Context<'_>,
         buffer: &mut Vec<u8>,
         limit: usize,
-    ) -> Poll<Result<Read, WireError>> {
+    ) -> Poll<Result<ReadBytes, WireError>> {
         let kept = self.partial.len();
         if buffer.len() < kept + limit {
             // Only ever for a frame larger than the buffer: at most to twice the largest frame.
@@ -83,7 +83,7 @@ impl WireStream {
             buffer[..kept].copy_from_slice(&self.partial);
             self.partial = Vec::new();
         }
-        Poll::Ready(Ok(Read { filled: kept + fresh, fresh }))
+        Poll::Ready(Ok(ReadBytes { filled: kept + fresh, fresh }))
     }
 
     /// Keeps the beginning of a frame for the next read.

@@ -28,7 +28,7 @@ impl Bench {
         let observer: Observer = {
             let seen = Arc::clone(&seen);
             Arc::new(move |progress| {
-                let Progress::Second(second) = progress else { panic!("{progress:?}") };
+                let RunEvent::Second(second) = progress else { panic!("{progress:?}") };
                 seen.lock().unwrap().push((second.at, second.seconds));
             })
         };

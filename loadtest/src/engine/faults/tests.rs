@@ -59,7 +59,7 @@ async fn faults_happen_at_their_time_and_not_after_the_end() {
     let observer: Observer = {
         let seen = Arc::clone(&seen);
         Arc::new(move |progress| {
-            let Progress::Mark(mark) = progress else { panic!("{progress:?}") };
+            let RunEvent::Mark(mark) = progress else { panic!("{progress:?}") };
             seen.lock().unwrap().push(mark.name.clone());
         })
     };

@@ -7,12 +7,12 @@ fn scenario(text: &str) -> Scenario {
     toml::from_str(&format!("name = 'x'\npeople = {{ accounts = 7 }}\n{text}")).unwrap()
 }
 
-fn schedule(scenario: &Scenario, phase: usize) -> Vec<Action> {
+fn schedule(scenario: &Scenario, phase: usize) -> Vec<ScheduledAction> {
     let plan = Plan::new(scenario, Share::default());
     Schedule::new(scenario, &plan, phase).collect()
 }
 
-fn count(actions: &[Action], what: ActionKind) -> usize {
+fn count(actions: &[ScheduledAction], what: ActionKind) -> usize {
     actions.iter().filter(|action| action.what == what).count()
 }
 
@@ -23,7 +23,7 @@ proptest! {
     ) {
         let mut scenario = scenario("[[phases]]\nname = 'a'\nduration = '1s'\nconnections = 5");
         (scenario.seed, scenario.phases[0].duration) = (seed >> 1, Duration::from_secs(seconds));
-        scenario.phases[0].messages = Rate { from, to };
+        scenario.phases[0].messages = PhaseRate { from, to };
         let actions = schedule(&scenario, 0);
         let sent: Vec<Duration> =
             actions.iter().filter(|a| a.what == ActionKind::InChat(ChatAction::Message)).map(|a| a.at).collect();
@@ -110,7 +110,7 @@ fn a_storm_cuts_its_share_at_once_and_brings_it_back_within_a_second() {
     let cut = schedule(&scenario, 1);
     let slots: BTreeSet<_> = cut.iter().map(|action| action.slot.unwrap()).collect();
     assert_eq!((cut.len(), slots.len()), (50, 50));
-    let away = |action: &Action| match action.what {
+    let away = |action: &ScheduledAction| match action.what {
         ActionKind::Cut { away } => away,
         other => panic!("{other:?}"),
     };
@@ -148,9 +148,9 @@ fn shares_of_dialects_and_slow_readers_hold_for_any_number() {
     for slots in [10, 100, 1_000] {
         let of = |dialect| (0..slots).filter(|slot| plan.dialect(*slot) == dialect).count();
         for (dialect, tenths) in [
-            (crate::scenario::Dialect::Native, 6),
-            (crate::scenario::Dialect::Lobby, 3),
-            (crate::scenario::Dialect::Chat, 1),
+            (crate::scenario::ClientDialect::Native, 6),
+            (crate::scenario::ClientDialect::Lobby, 3),
+            (crate::scenario::ClientDialect::Chat, 1),
         ] {
             assert!(of(dialect).abs_diff(slots * tenths / 10) <= 1 + slots / 100, "{dialect:?}");
         }

@@ -3,10 +3,10 @@
 
 use super::{
     course::{Course, Fate},
-    findings::{Findings, Kind, describe_ack},
+    findings::{FaultKind, Findings, describe_ack},
 };
 use crate::history::{
-    fact::Fact,
+    fact::EventFact,
     stored::{StoredChat, StoredMessage},
     timeline::Claim,
 };
@@ -27,7 +27,7 @@ pub(super) fn check(chat: ChatId, course: &Course<'_>, findings: &mut Findings<'
         if message.key != 0
             && let Some(earlier) = first.insert((message.sender, message.key), *id)
         {
-            findings.add(Kind::StoredTwice, || {
+            findings.add(FaultKind::StoredTwice, || {
                 let sender = message.sender;
                 format!("one message of user {sender} is {earlier} and {id} of chat {chat}")
             });
@@ -42,7 +42,7 @@ fn compare(chat: ChatId, seq: i64, course: &Course<'_>, findings: &mut Findings<
         if let Some(why) = contradiction(seq, claim, reference, course) {
             let who = findings.teller(claim);
             let than = findings.teller(reference);
-            findings.add(Kind::Altered, || match why {
+            findings.add(FaultKind::Altered, || match why {
                 Why::Differs => {
                     format!("event {seq} of chat {chat}: {who} got another one than {than}")
                 }
@@ -65,24 +65,24 @@ enum Why {
 /// any state that it had.
 fn contradiction(seq: i64, claim: &Claim, reference: &Claim, course: &Course<'_>) -> Option<Why> {
     let is_at_home = match claim.fact {
-        Fact::Message { id, .. } => id == seq,
-        Fact::Edited { id, .. } => id < seq,
-        Fact::Deleted { id } => id <= seq,
-        Fact::Other => true,
+        EventFact::Message { id, .. } => id == seq,
+        EventFact::Edited { id, .. } => id < seq,
+        EventFact::Deleted { id } => id <= seq,
+        EventFact::Other => true,
     };
     if !is_at_home {
         return Some(Why::Misplaced);
     }
     let same = match (claim.fact, reference.fact) {
         (
-            Fact::Message { sender, key, text, .. },
-            Fact::Message { sender: by, key: under, text: original, .. },
+            EventFact::Message { sender, key, text, .. },
+            EventFact::Message { sender: by, key: under, text: original, .. },
         ) => {
             let same_key = key == under || key == 0 || under == 0;
             sender == by && same_key && (text == original || course.was_edited_to(seq, text))
         }
-        (Fact::Message { .. }, Fact::Deleted { id })
-        | (Fact::Deleted { id }, Fact::Message { .. }) => id == seq,
+        (EventFact::Message { .. }, EventFact::Deleted { id })
+        | (EventFact::Deleted { id }, EventFact::Message { .. }) => id == seq,
         (one, other) => one == other,
     };
     (!same).then_some(Why::Differs)
@@ -109,9 +109,9 @@ fn compare_with_stored(
     let word = if wrong == Mismatch::Text && fate.last > 0 { fate.last } else { id };
     let acked = course.acked(word).or(course.acked(seq));
     let kind = match wrong {
-        Mismatch::Kept => Kind::Altered,
-        _ if acked.is_some() => Kind::NotStored,
-        _ => Kind::Altered,
+        Mismatch::Kept => FaultKind::Altered,
+        _ if acked.is_some() => FaultKind::NotStored,
+        _ => FaultKind::Altered,
     };
     let teller = findings.teller(acked.unwrap_or(claim));
     findings.add(kind, || {
@@ -145,7 +145,7 @@ fn mismatch(claim: &Claim, fate: Fate, stored: Option<&StoredMessage>) -> Option
         return Some(Mismatch::Kept);
     }
     let mut last = fate.edited.map(|(_, text)| text);
-    if let Fact::Message { sender, key, text, .. } = claim.fact {
+    if let EventFact::Message { sender, key, text, .. } = claim.fact {
         let same_key = key == stored.key || key == 0 || stored.key == 0;
         if sender != stored.sender || !same_key {
             return Some(Mismatch::Origin);

@@ -2,7 +2,7 @@
 //! each is, and how each message ended.
 
 use crate::history::{
-    fact::Fact,
+    fact::EventFact,
     stored::StoredChat,
     timeline::{Claim, Timeline},
 };
@@ -32,7 +32,7 @@ pub(super) struct Fate {
 
 /// What an event is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
+pub(super) enum EventRole {
     Creation,
     /// A change of the message with this id.
     Change(i64),
@@ -48,12 +48,14 @@ impl<'a> Course<'a> {
         for seq in timeline.places() {
             // What was acknowledged or heard first is taken; contradictions are found as such.
             for claim in timeline.claims(seq) {
-                let (Fact::Edited { id, .. } | Fact::Deleted { id }) = claim.fact else { continue };
+                let (EventFact::Edited { id, .. } | EventFact::Deleted { id }) = claim.fact else {
+                    continue;
+                };
                 let fate = messages.entry(id).or_default();
                 if seq > id {
                     fate.last = fate.last.max(seq);
                 }
-                if let Fact::Edited { text, .. } = claim.fact {
+                if let EventFact::Edited { text, .. } = claim.fact {
                     edits.entry(id).or_default().push(text);
                     if fate.edited.is_none_or(|(at, _)| at < seq) {
                         fate.edited = Some((seq, text));
@@ -88,12 +90,12 @@ impl<'a> Course<'a> {
         !self.messages.is_empty()
     }
 
-    pub fn role(&self, seq: i64) -> Role {
+    pub fn role(&self, seq: i64) -> EventRole {
         match self.timeline.claims(seq).next().and_then(|claim| claim.fact.id()) {
-            Some(id) if id != seq => Role::Change(id),
-            None if self.timeline.knows(seq) => Role::Other,
+            Some(id) if id != seq => EventRole::Change(id),
+            None if self.timeline.knows(seq) => EventRole::Other,
             // A message, or known from the database only, which holds messages.
-            _ => Role::Creation,
+            _ => EventRole::Creation,
         }
     }
 
@@ -102,11 +104,11 @@ impl<'a> Course<'a> {
     pub fn reference(&self, seq: i64) -> Option<&Claim> {
         let kept = self.stored.and_then(|chat| chat.messages.get(&seq));
         let fits = |claim: &&Claim| match claim.fact {
-            Fact::Message { text, .. } => kept.is_some_and(|kept| kept.text == text),
+            EventFact::Message { text, .. } => kept.is_some_and(|kept| kept.text == text),
             _ => false,
         };
         let is_first_state = |claim: &&Claim| match claim.fact {
-            Fact::Message { id, text, .. } => !self.was_edited_to(id, text),
+            EventFact::Message { id, text, .. } => !self.was_edited_to(id, text),
             _ => false,
         };
         let claims = || self.timeline.claims(seq);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 /// The kinds of faults, the gravest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
+pub(super) enum FaultKind {
     NotStored,
     Lost,
     StoredTwice,
@@ -19,8 +19,8 @@ const TOLD: usize = 5;
 
 /// The faults found so far.
 pub(super) struct Findings<'a> {
-    counts: BTreeMap<Kind, u64>,
-    told: BTreeMap<Kind, Vec<String>>,
+    counts: BTreeMap<FaultKind, u64>,
+    told: BTreeMap<FaultKind, Vec<String>>,
     names: HashMap<u32, &'a str>,
 }
 
@@ -31,7 +31,7 @@ impl<'a> Findings<'a> {
     }
 
     /// Counts a fault. The words are asked for only when they are wanted.
-    pub fn add(&mut self, kind: Kind, evidence: impl FnOnce() -> String) {
+    pub fn add(&mut self, kind: FaultKind, evidence: impl FnOnce() -> String) {
         *self.counts.entry(kind).or_default() += 1;
         let told = self.told.entry(kind).or_default();
         if told.len() < TOLD {
@@ -39,13 +39,13 @@ impl<'a> Findings<'a> {
         }
     }
 
-    pub fn count(&self, kind: Kind) -> u64 {
+    pub fn count(&self, kind: FaultKind) -> u64 {
         self.counts.get(&kind).copied().unwrap_or(0)
     }
 
     /// All evidence, the shortest of each kind first.
     pub fn evidence(self) -> Vec<String> {
-        let sorted = |(kind, mut told): (Kind, Vec<String>)| {
+        let sorted = |(kind, mut told): (FaultKind, Vec<String>)| {
             told.sort_by_key(String::len);
             told.into_iter().map(move |words| format!("{}: {words}", kind.name()))
         };
@@ -68,7 +68,7 @@ impl<'a> Findings<'a> {
     }
 }
 
-impl Kind {
+impl FaultKind {
     fn name(self) -> &'static str {
         match self {
             Self::NotStored => "not stored",
@@ -83,11 +83,11 @@ impl Kind {
 
 /// To whom and when an event was acknowledged.
 pub(super) fn describe_ack(claim: &Claim) -> String {
-    use crate::history::fact::Fact;
+    use crate::history::fact::EventFact;
     let at = claim.acked.map(|millis| format!(" at {:.2} s", f64::from(millis) / 1000.0));
     let at = at.unwrap_or_default();
     match claim.fact {
-        Fact::Message { sender, .. } => format!("acknowledged to user {sender}{at}"),
+        EventFact::Message { sender, .. } => format!("acknowledged to user {sender}{at}"),
         _ => format!("acknowledged{at}"),
     }
 }

@@ -7,9 +7,9 @@ mod findings;
 mod segments;
 mod windows;
 
-use super::{Record, Stored, Verdict, fact::Fact};
+use super::{Record, StoredChats, Verdict, fact::EventFact};
 use course::Course;
-use findings::{Findings, Kind};
+use findings::{FaultKind, Findings};
 use protocol::id::ChatId;
 use segments::Sum;
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ use windows::Texts;
 
 impl Record {
     /// Holds everything against everything.
-    pub fn check(&self, stored: &Stored) -> Verdict {
+    pub fn check(&self, stored: &StoredChats) -> Verdict {
         let empty = super::timeline::Timeline::default();
         let chats = self.timelines.keys().chain(stored.0.keys());
         let courses: BTreeMap<ChatId, Course<'_>> = chats
@@ -38,12 +38,12 @@ impl Record {
             count_acked(course, &mut verdict);
         }
         self.check_devices(&courses, &mut findings, &mut verdict);
-        verdict.lost = findings.count(Kind::Lost);
-        verdict.repeated = findings.count(Kind::Repeated);
-        verdict.reordered = findings.count(Kind::Reordered);
-        verdict.altered = findings.count(Kind::Altered);
-        verdict.not_stored = findings.count(Kind::NotStored);
-        verdict.stored_twice = findings.count(Kind::StoredTwice);
+        verdict.lost = findings.count(FaultKind::Lost);
+        verdict.repeated = findings.count(FaultKind::Repeated);
+        verdict.reordered = findings.count(FaultKind::Reordered);
+        verdict.altered = findings.count(FaultKind::Altered);
+        verdict.not_stored = findings.count(FaultKind::NotStored);
+        verdict.stored_twice = findings.count(FaultKind::StoredTwice);
         verdict.evidence = findings.evidence();
         if verdict.unrecorded > 0 {
             let count = verdict.unrecorded;
@@ -83,7 +83,7 @@ impl Record {
 fn count_acked(course: &Course<'_>, verdict: &mut Verdict) {
     for claim in course.known.iter().filter_map(|seq| course.acked(*seq)) {
         match claim.fact {
-            Fact::Message { id, .. } => {
+            EventFact::Message { id, .. } => {
                 verdict.acked += 1;
                 verdict.deleted += u64::from(course.fate(id).gone);
             }

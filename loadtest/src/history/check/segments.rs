@@ -1,12 +1,12 @@
 //! Checks that a device received everything it watched, once and in order.
 
 use super::{
-    course::{Course, Role},
-    findings::{Findings, Kind, describe_ack},
+    course::{Course, EventRole},
+    findings::{FaultKind, Findings, describe_ack},
 };
 use crate::history::{
-    fact::Fact,
-    record::{DeviceRecord, Mishap, MishapKind, Record, Watched},
+    fact::EventFact,
+    record::{DeviceRecord, Mishap, MishapKind, Record, WatchedSegment},
     segment::{Hole, Segment},
 };
 use protocol::id::ChatId;
@@ -21,7 +21,7 @@ pub(super) struct Sum {
 
 /// Why a place that did not arrive may be missing.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Missing {
+enum HoleCause {
     Lost,
     /// Something newer of the same message arrived, or was due.
     Superseded,
@@ -32,13 +32,13 @@ pub(super) fn tell_mishap(device: &DeviceRecord, mishap: &Mishap, findings: &mut
     let Mishap { kind, chat, seq, after } = *mishap;
     let who = findings.device(device.number);
     match kind {
-        MishapKind::Repeated => findings.add(Kind::Repeated, || {
+        MishapKind::Repeated => findings.add(FaultKind::Repeated, || {
             format!("{who} got event {seq} of chat {chat} again, having everything up to {after}")
         }),
-        MishapKind::Reordered => findings.add(Kind::Reordered, || {
+        MishapKind::Reordered => findings.add(FaultKind::Reordered, || {
             format!("{who} got event {seq} of chat {chat} after event {after}")
         }),
-        MishapKind::Foreign => findings.add(Kind::Altered, || {
+        MishapKind::Foreign => findings.add(FaultKind::Altered, || {
             format!("{who} got event {seq} of chat {chat}, which it does not watch")
         }),
     }
@@ -48,11 +48,11 @@ pub(super) fn tell_mishap(device: &DeviceRecord, mishap: &Mishap, findings: &mut
 pub(super) fn check(
     record: &Record,
     device: &DeviceRecord,
-    watched: &Watched,
+    watched: &WatchedSegment,
     course: &Course<'_>,
     findings: &mut Findings<'_>,
 ) -> Sum {
-    let Watched { chat, segment } = watched;
+    let WatchedSegment { chat, segment } = watched;
     let end = if segment.ended { segment.last } else { course.head().max(segment.last) };
     let mut sum = Sum {
         delivered: segment.heard,
@@ -65,8 +65,8 @@ pub(super) fn check(
         let known = course.between(hole.from - 1, hole.to);
         for &seq in known {
             match judge.missing(seq, hole) {
-                Missing::Lost => judge.tell_lost(seq, hole, end, findings),
-                Missing::Superseded => {
+                HoleCause::Lost => judge.tell_lost(seq, hole, end, findings),
+                HoleCause::Superseded => {
                     sum.expected -= 1;
                     sum.skipped += u64::from(hole.live);
                 }
@@ -94,18 +94,18 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    fn missing(&self, seq: i64, hole: &Hole) -> Missing {
+    fn missing(&self, seq: i64, hole: &Hole) -> HoleCause {
         let superseded = match self.course.role(seq) {
             // A message that is gone need not be shown to whoever was not there.
-            Role::Creation => self.course.fate(seq).gone && !hole.live,
-            Role::Change(id) => self.knows_better(id, seq),
-            Role::Other => false,
+            EventRole::Creation => self.course.fate(seq).gone && !hole.live,
+            EventRole::Change(id) => self.has_newer_state(id, seq),
+            EventRole::Other => false,
         };
-        if superseded { Missing::Superseded } else { Missing::Lost }
+        if superseded { HoleCause::Superseded } else { HoleCause::Lost }
     }
 
     /// Whether the device had, or was due, a newer state of the message than the change at this place.
-    fn knows_better(&self, id: i64, seq: i64) -> bool {
+    fn has_newer_state(&self, id: i64, seq: i64) -> bool {
         let fate = self.course.fate(id);
         if fate.last > seq {
             // The later change is judged at its own place.
@@ -119,8 +119,8 @@ impl Judge<'_> {
             None if id > self.segment.last => false,
             // It was created before the device's eyes: perhaps in its latest state already.
             None => match self.shown(id) {
-                Some(Fact::Deleted { .. }) => true,
-                Some(Fact::Message { text, .. }) => {
+                Some(EventFact::Deleted { .. }) => true,
+                Some(EventFact::Message { text, .. }) => {
                     !fate.gone && fate.edited.is_some_and(|(_, last)| last == text)
                 }
                 _ => false,
@@ -129,7 +129,7 @@ impl Judge<'_> {
     }
 
     /// What the device was shown at this place.
-    fn shown(&self, seq: i64) -> Option<Fact> {
+    fn shown(&self, seq: i64) -> Option<EventFact> {
         let own = self.segment.odd.iter().find(|(place, _)| *place == seq).map(|(_, odd)| *odd);
         let of_process = || {
             let odd = self.record.processes.get(self.device.process)?;
@@ -141,11 +141,11 @@ impl Judge<'_> {
 
     fn tell_lost(&self, seq: i64, hole: &Hole, end: i64, findings: &mut Findings<'_>) {
         let who = findings.device(self.device.number);
-        findings.add(Kind::Lost, || {
+        findings.add(FaultKind::Lost, || {
             let what = match self.course.role(seq) {
-                Role::Creation => format!("message {seq}"),
-                Role::Change(id) => format!("the change of message {id}, event {seq},"),
-                Role::Other => format!("event {seq}"),
+                EventRole::Creation => format!("message {seq}"),
+                EventRole::Change(id) => format!("the change of message {id}, event {seq},"),
+                EventRole::Other => format!("event {seq}"),
             };
             let acked = self.course.acked(seq).map(|claim| format!(", {}", describe_ack(claim)));
             let around = match (hole.from - 1, hole.to) {

@@ -2,11 +2,11 @@
 
 use super::{
     course::Course,
-    findings::{Findings, Kind, describe_ack},
+    findings::{FaultKind, Findings, describe_ack},
     segments::Sum,
 };
 use crate::history::{
-    fact::Fact,
+    fact::EventFact,
     record::{DeviceRecord, UnnumberedView},
 };
 use protocol::id::ChatId;
@@ -30,7 +30,9 @@ impl Texts {
         };
         for seq in course.timeline.places() {
             for claim in course.timeline.claims(seq) {
-                if let Fact::Message { id, text, .. } | Fact::Edited { id, text } = claim.fact {
+                if let EventFact::Message { id, text, .. } | EventFact::Edited { id, text } =
+                    claim.fact
+                {
                     enter(text, id);
                 }
             }
@@ -54,18 +56,19 @@ pub(super) fn check(
     let mut heard: BTreeSet<i64> = BTreeSet::new();
     for text in &window.heard {
         let Some(ids) = texts.0.get(text) else {
-            findings
-                .add(Kind::Altered, || format!("{who} got a text in chat {chat} that nobody sent"));
+            findings.add(FaultKind::Altered, || {
+                format!("{who} got a text in chat {chat} that nobody sent")
+            });
             continue;
         };
         let Some(&id) = ids.iter().find(|id| !heard.contains(id)) else {
-            findings.add(Kind::Repeated, || {
+            findings.add(FaultKind::Repeated, || {
                 format!("{who} got message {} of chat {chat} again", ids[0])
             });
             continue;
         };
         if let Some(&after) = heard.last().filter(|last| **last > id) {
-            findings.add(Kind::Reordered, || {
+            findings.add(FaultKind::Reordered, || {
                 format!("{who} got message {id} of chat {chat} after message {after}")
             });
         }
@@ -83,7 +86,7 @@ pub(super) fn check(
             continue;
         }
         sum.expected += 1;
-        findings.add(Kind::Lost, || {
+        findings.add(FaultKind::Lost, || {
             let acked = course.acked(id).map(|claim| format!(", {}", describe_ack(claim)));
             format!("{who} never got message {id} of chat {chat}{}", acked.unwrap_or_default())
         });
@@ -96,7 +99,7 @@ fn is_due(id: i64, window: &UnnumberedView, course: &Course<'_>, first: Option<&
     let claim = course.reference(id);
     let stored = || course.stored.and_then(|chat| chat.messages.get(&id));
     let sender = match claim.map(|claim| claim.fact) {
-        Some(Fact::Message { sender, .. }) => Some(sender),
+        Some(EventFact::Message { sender, .. }) => Some(sender),
         Some(_) => None,
         None => stored().map(|message| message.sender),
     };

@@ -4,9 +4,10 @@ use super::*;
 
 #[test]
 fn beyond_the_bounds_the_verdict_says_so() {
-    for limits in
-        [Limits { events: 1, ..Limits::default() }, Limits { notes: 0, ..Limits::default() }]
-    {
+    for limits in [
+        LedgerLimits { events: 1, ..LedgerLimits::default() },
+        LedgerLimits { notes: 0, ..LedgerLimits::default() },
+    ] {
         let ledger = Ledger::new(limits);
         let mut log = ledger.log("desk".to_owned());
         log.watch(CHAT, Seq::ZERO);
@@ -14,7 +15,7 @@ fn beyond_the_bounds_the_verdict_says_so() {
         log.on_event(&message(3, "three"));
         log.on_event(&message(3, "three"));
         drop(log);
-        let verdict = ledger.record().check(&Stored::default());
+        let verdict = ledger.record().check(&StoredChats::default());
         assert!(verdict.unrecorded > 0 && !verdict.is_sound(), "{verdict:?}");
         assert!(verdict.evidence[0].starts_with("incomplete"), "{verdict:?}");
     }
@@ -22,7 +23,7 @@ fn beyond_the_bounds_the_verdict_says_so() {
 
 /// What a process records whose only device hears these.
 fn process(name: &str, heard: &[ReportedEvent<'_>], acked: &[ReportedEvent<'_>]) -> Record {
-    let ledger = Ledger::new(Limits::default());
+    let ledger = Ledger::new(LedgerLimits::default());
     let mut log = ledger.log(name.to_owned());
     log.watch(CHAT, Seq::ZERO);
     heard.iter().for_each(|told| _ = log.on_event(told));
@@ -64,9 +65,9 @@ fn processes_that_heard_different_contents_are_told_so() {
 
 #[test]
 fn a_process_that_knew_the_latest_state_first_is_understood() {
-    let late = What::Message { id: Seq(1), sender: UserId(3), key: "one", text: "new" };
+    let late = ReportedContent::Message { id: Seq(1), sender: UserId(3), key: "one", text: "new" };
     let late = ReportedEvent { what: late, ..message(1, "") };
-    let ledger = Ledger::new(Limits::default());
+    let ledger = Ledger::new(LedgerLimits::default());
     let mut log = ledger.log("two".to_owned());
     log.watch(CHAT, Seq::ZERO);
     log.catching_up();

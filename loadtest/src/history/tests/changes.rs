@@ -5,8 +5,8 @@ use super::*;
 const OPENED: [(i64, &str, &str); 2] = [(1, "one", "new"), (2, "two", "two")];
 
 /// Message 1 is edited by events 3 and 4. A live device hears everything; the other one, this.
-fn verdict(stored: &Stored, other: impl FnOnce(&mut Log)) -> Verdict {
-    let ledger = Ledger::new(Limits::default());
+fn verdict(stored: &StoredChats, other: impl FnOnce(&mut Log)) -> Verdict {
+    let ledger = Ledger::new(LedgerLimits::default());
     let mut live = ledger.log("live".to_owned());
     live.watch(CHAT, Seq::ZERO);
     for told in [message(1, "one"), message(2, "two"), edited(3, 1, "old"), edited(4, 1, "new")] {
@@ -25,11 +25,12 @@ fn a_catch_up_shows_the_latest_state_only() {
         log.watch(CHAT, Seq::ZERO);
         log.away();
         log.catching_up();
-        let ReportedEvent { what: What::Message { id, sender, key, .. }, .. } = message(1, "one")
+        let ReportedEvent { what: ReportedContent::Message { id, sender, key, .. }, .. } =
+            message(1, "one")
         else {
             panic!("a message")
         };
-        let what = What::Message { id, sender, key, text: "new" };
+        let what = ReportedContent::Message { id, sender, key, text: "new" };
         assert!(!log.on_event(&ReportedEvent { what, ..message(1, "") }), "not for the fast path");
         log.on_event(&message(2, "two"));
         log.caught_up(CHAT, Seq(4));
@@ -130,8 +131,8 @@ fn a_superseded_text_is_not_what_may_be_stored() {
 }
 
 /// Message 1 is deleted by event 3.
-fn deletion(stored: &Stored, other: impl FnOnce(&mut Log)) -> Verdict {
-    let ledger = Ledger::new(Limits::default());
+fn deletion(stored: &StoredChats, other: impl FnOnce(&mut Log)) -> Verdict {
+    let ledger = Ledger::new(LedgerLimits::default());
     let mut live = ledger.log("live".to_owned());
     live.watch(CHAT, Seq::ZERO);
     for told in [message(1, "one"), message(2, "two"), deleted(3, 1)] {

@@ -30,7 +30,7 @@ fn happening() -> impl Strategy<Value = Happening> {
 fn judge(server: &Server, sent: &[Vec<Step>]) -> Verdict {
     let mut record = Record::default();
     for process in 0..2 {
-        let ledger = Ledger::new(Limits::default());
+        let ledger = Ledger::new(LedgerLimits::default());
         // Each process knows of the acknowledgements that its own devices got.
         for event in server.events.iter().skip(process).step_by(2) {
             if !matches!(event.change, Change::Member { .. }) {
@@ -49,11 +49,14 @@ fn judge(server: &Server, sent: &[Vec<Step>]) -> Verdict {
         let json = serde_json::to_string(&ledger.record()).unwrap();
         record.merge(serde_json::from_str(&json).unwrap());
     }
-    let mut stored = Stored::default();
+    let mut stored = StoredChats::default();
     stored.chat(CHAT, Seq::ZERO);
     for (id, row) in server.messages.iter().filter(|(_, row)| !row.gone) {
         let key = format!("key {id}");
-        stored.add(CHAT, &Kept { id: Seq(*id), sender: UserId(3), key: &key, text: &row.text });
+        stored.add(
+            CHAT,
+            &HistoryMessage { id: Seq(*id), sender: UserId(3), key: &key, text: &row.text },
+        );
     }
     record.check(&stored)
 }

@@ -13,23 +13,23 @@ use protocol::id::{ChatId, Seq, UserId};
 const CHAT: ChatId = ChatId(9);
 
 fn message<'a>(seq: i64, text: &'a str) -> ReportedEvent<'a> {
-    let what = What::Message { id: Seq(seq), sender: UserId(3), key: text, text };
+    let what = ReportedContent::Message { id: Seq(seq), sender: UserId(3), key: text, text };
     ReportedEvent { chat: CHAT, seq: Seq(seq), what }
 }
 
 fn edited(seq: i64, id: i64, text: &str) -> ReportedEvent<'_> {
-    ReportedEvent { chat: CHAT, seq: Seq(seq), what: What::Edited { id: Seq(id), text } }
+    ReportedEvent { chat: CHAT, seq: Seq(seq), what: ReportedContent::Edited { id: Seq(id), text } }
 }
 
 fn deleted(seq: i64, id: i64) -> ReportedEvent<'static> {
-    ReportedEvent { chat: CHAT, seq: Seq(seq), what: What::Deleted { id: Seq(id) } }
+    ReportedEvent { chat: CHAT, seq: Seq(seq), what: ReportedContent::Deleted { id: Seq(id) } }
 }
 
-fn stored(messages: &[(i64, &str, &str)]) -> Stored {
-    let mut stored = Stored::default();
+fn stored(messages: &[(i64, &str, &str)]) -> StoredChats {
+    let mut stored = StoredChats::default();
     stored.chat(CHAT, Seq::ZERO);
     for (id, key, text) in messages {
-        stored.add(CHAT, &Kept { id: Seq(*id), sender: UserId(3), key, text });
+        stored.add(CHAT, &HistoryMessage { id: Seq(*id), sender: UserId(3), key, text });
     }
     stored
 }

@@ -5,8 +5,12 @@ use super::*;
 const TEXTS: [(i64, &str); 4] = [(1, "one"), (2, "two"), (3, "three"), (4, "four")];
 
 /// What the second device hears, in this order; the first one hears everything.
-fn verdict(second: &[ReportedEvent<'_>], acked: &[ReportedEvent<'_>], stored: &Stored) -> Verdict {
-    let ledger = Ledger::new(Limits::default());
+fn verdict(
+    second: &[ReportedEvent<'_>],
+    acked: &[ReportedEvent<'_>],
+    stored: &StoredChats,
+) -> Verdict {
+    let ledger = Ledger::new(LedgerLimits::default());
     acked.iter().for_each(|told| ledger.acked(told));
     let mut first = ledger.log("phone".to_owned());
     let mut other = ledger.log("desk".to_owned());
@@ -104,7 +108,8 @@ fn another_content_everywhere() {
 #[test]
 fn another_sender() {
     let mut second = all();
-    let what = What::Message { id: Seq(3), sender: UserId(4), key: "three", text: "three" };
+    let what =
+        ReportedContent::Message { id: Seq(3), sender: UserId(4), key: "three", text: "three" };
     second[2] = ReportedEvent { chat: CHAT, seq: Seq(3), what };
     assert_eq!(faults(&verdict_on(&second)), [0, 0, 0, 1, 0, 0]);
 }
@@ -156,7 +161,7 @@ fn one_send_stored_twice() {
 
 #[test]
 fn a_place_that_nobody_knows() {
-    let ledger = Ledger::new(Limits::default());
+    let ledger = Ledger::new(LedgerLimits::default());
     let mut log = ledger.log("desk".to_owned());
     log.watch(CHAT, Seq::ZERO);
     for told in [message(1, "one"), message(3, "three")] {

@@ -4,8 +4,8 @@ use super::*;
 
 /// Messages 1 to 4, of which 2 is the window's own user's and 3 an edit of message 1.
 fn verdict(not_from: Option<UserId>, shown: &[&str]) -> Verdict {
-    let ledger = Ledger::new(Limits::default());
-    let own = What::Message { id: Seq(2), sender: UserId(5), key: "two", text: "two" };
+    let ledger = Ledger::new(LedgerLimits::default());
+    let own = ReportedContent::Message { id: Seq(2), sender: UserId(5), key: "two", text: "two" };
     let own = ReportedEvent { chat: CHAT, seq: Seq(2), what: own };
     let mut window = ledger.log("window".to_owned());
     window.watch_texts(CHAT, not_from);
@@ -15,7 +15,7 @@ fn verdict(not_from: Option<UserId>, shown: &[&str]) -> Verdict {
     }
     drop(window);
     let mut stored = stored(&[(1, "one", "new"), (4, "four", "four")]);
-    let own = Kept { id: Seq(2), sender: UserId(5), key: "two", text: "two" };
+    let own = HistoryMessage { id: Seq(2), sender: UserId(5), key: "two", text: "two" };
     stored.add(CHAT, &own);
     ledger.record().check(&stored)
 }

@@ -24,8 +24,8 @@ fn second(at: f64, connections: u64, millis: u64) -> PartSlice {
     PartSlice { at, seconds: 1.0, slice, cpu: 0.5 }
 }
 
-fn reading(cpu_seconds: f64, memory_bytes: f64) -> Reading {
-    Reading { cpu_seconds, memory_bytes }
+fn reading(cpu_seconds: f64, memory_bytes: f64) -> UsageReading {
+    UsageReading { cpu_seconds, memory_bytes }
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn slices_count_for_the_phase_they_are_in_and_late_ones_for_the_last() {
     let phases = [phase("warm", 2, true), phase("one", 2, false), phase("two", 2, false)];
     // Ticks are a little late, and two seconds of settling follow.
     let slices: Vec<PartSlice> = (1..=8).map(|at| second(at as f64 + 0.01, at, 10 * at)).collect();
-    let measured = measured(&phases, &slices, &Readings::new());
+    let measured = measured(&phases, &slices, &TargetReadings::new());
     let sent: Vec<u64> = measured.phases.iter().map(|phase| phase.sums.counts["sent"]).collect();
     assert_eq!(sent, [1 + 2, 3 + 4, 5 + 6 + 7 + 8]);
     assert_eq!(measured.total.counts["sent"], 33, "without the warm-up");
@@ -51,7 +51,8 @@ fn slices_count_for_the_phase_they_are_in_and_late_ones_for_the_last() {
 #[test]
 fn phases_that_never_began_are_left_out() {
     let phases = [phase("one", 5, false), phase("two", 5, false)];
-    let measured = measured(&phases, &[second(1.0, 1, 1), second(2.0, 1, 1)], &Readings::new());
+    let measured =
+        measured(&phases, &[second(1.0, 1, 1), second(2.0, 1, 1)], &TargetReadings::new());
     assert_eq!(measured.phases.len(), 1);
     assert_eq!((measured.phases[0].to, measured.total.seconds), (2.0, 2.0));
 }
@@ -68,7 +69,7 @@ fn cpu_is_shared_out_between_readings_and_survives_a_restart() {
         // Killed and started again.
         (5.0, reading(0.5, 1e6)),
     ];
-    let measured = measured(&phases, &slices, &Readings::from([("g".to_owned(), read)]));
+    let measured = measured(&phases, &slices, &TargetReadings::from([("g".to_owned(), read)]));
     let used = measured.targets["g"];
     assert!((used.cpu_seconds - 1.5).abs() < 1e-9, "{used:?}");
     assert_eq!(used.max_memory_bytes, 3e6);

@@ -18,7 +18,7 @@ fn later() -> Report {
     later
 }
 
-fn verdict(comparison: &Comparison, name: &str) -> (Change, String) {
+fn verdict(comparison: &ReportComparison, name: &str) -> (FigureVerdict, String) {
     let row = comparison.rows.iter().find(|row| row.name == name);
     let row = row.unwrap_or_else(|| panic!("no row {name}"));
     (row.verdict, row.percent())
@@ -28,27 +28,31 @@ fn verdict(comparison: &Comparison, name: &str) -> (Change, String) {
 fn better_worse_and_noise_are_told_apart() {
     let comparison = compare(&sample(), &later(), 0.1);
     let of = |name| verdict(&comparison, name);
-    assert_eq!(of("delivery.p99"), (Change::Worse, "+50.0 %".to_owned()));
-    assert_eq!(of("delivery.p50").0, Change::Noise, "less than a millisecond");
-    assert_eq!(of("gateway-1: CPU-s per million"), (Change::Better, "-50.0 %".to_owned()));
-    assert_eq!(of("gateway-2: CPU-s per million"), (Change::Noise, "+0.0 %".to_owned()));
-    assert_eq!(of("repeated"), (Change::Worse, "new".to_owned()), "from nothing to something");
-    assert_eq!(of("lost").0, Change::Noise);
-    assert_eq!(of("resume.p99").0, Change::Unknown, "a loss of figures is no improvement");
+    assert_eq!(of("delivery.p99"), (FigureVerdict::Worse, "+50.0 %".to_owned()));
+    assert_eq!(of("delivery.p50").0, FigureVerdict::Noise, "less than a millisecond");
+    assert_eq!(of("gateway-1: CPU-s per million"), (FigureVerdict::Better, "-50.0 %".to_owned()));
+    assert_eq!(of("gateway-2: CPU-s per million"), (FigureVerdict::Noise, "+0.0 %".to_owned()));
+    assert_eq!(
+        of("repeated"),
+        (FigureVerdict::Worse, "new".to_owned()),
+        "from nothing to something"
+    );
+    assert_eq!(of("lost").0, FigureVerdict::Noise);
+    assert_eq!(of("resume.p99").0, FigureVerdict::Unknown, "a loss of figures is no improvement");
     let worse: Vec<&str> = comparison.regressions().map(|row| row.name.as_str()).collect();
     assert_eq!(worse, ["delivery.p99", "repeated"]);
     assert!(comparison.warnings.is_empty(), "{:?}", comparison.warnings);
     let loose = compare(&sample(), &later(), 0.6);
-    assert_eq!(verdict(&loose, "delivery.p99").0, Change::Noise);
+    assert_eq!(verdict(&loose, "delivery.p99").0, FigureVerdict::Noise);
     let back = compare(&later(), &sample(), 0.1);
-    assert_eq!(verdict(&back, "delivery.p99").0, Change::Better);
+    assert_eq!(verdict(&back, "delivery.p99").0, FigureVerdict::Better);
 }
 
 #[test]
 fn fewer_deliveries_are_worse() {
     let mut later = later();
     later.total.counts.insert("delivered".to_owned(), 100_000);
-    assert_eq!(verdict(&compare(&sample(), &later, 0.1), "delivered/s").0, Change::Worse);
+    assert_eq!(verdict(&compare(&sample(), &later, 0.1), "delivered/s").0, FigureVerdict::Worse);
 }
 
 #[test]
@@ -57,7 +61,7 @@ fn what_makes_it_unfair_is_said() {
     later.scenario.seed = 8;
     later.scenario.people.accounts = 7;
     later.agents = 1;
-    later.outcome = super::super::Outcome::GeneratorLimited;
+    later.outcome = super::super::RunOutcome::GeneratorLimited;
     let warnings = compare(&sample(), &later, 0.1).warnings;
     assert_eq!(
         warnings,

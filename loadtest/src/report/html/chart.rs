@@ -2,10 +2,10 @@
 //! figures in a table for those who cannot see or point.
 
 use super::{
-    scale::{BOTTOM, LEFT, RIGHT, Scale, TOP, along},
+    scale::{BOTTOM, LEFT, RIGHT, Scale, TOP, pixel_of},
     scene::{Scene, backdrop},
 };
-use crate::report::text::{Escaped, Unit, decimals, moment, script_json};
+use crate::report::text::{Escaped, FigureUnit, decimals, moment, script_json};
 use serde_json::json;
 
 /// The drawing's own units: about the pixels of one on a screen of 1280.
@@ -22,7 +22,7 @@ pub struct Chart {
     /// What to know about it, in a sentence.
     pub note: &'static str,
     pub x: Across,
-    pub unit: Unit,
+    pub unit: FigureUnit,
     /// Each power of ten takes the same room.
     pub log: bool,
     pub lines: Vec<ChartLine>,
@@ -70,7 +70,7 @@ impl Across {
     fn ticks(&self) -> Vec<(f64, String)> {
         match self {
             Self::Seconds(_) => self.scale().moments(),
-            Self::Percentiles(_) => self.scale().ticks(Unit::Plain),
+            Self::Percentiles(_) => self.scale().ticks(FigureUnit::Plain),
         }
     }
 
@@ -132,7 +132,7 @@ impl Chart {
             )
         });
         let columns = self.x.ticks().into_iter().map(|(value, label)| {
-            let at = along(across, value);
+            let at = pixel_of(across, value);
             let y = BOTTOM + 17.0;
             let anchor = if at > RIGHT - 20.0 { "end" } else { "middle" };
             format!(
@@ -151,7 +151,7 @@ impl Chart {
             columns.collect::<String>(),
             lines.collect::<String>(),
             title = Escaped(&self.title),
-            what = Escaped(&self.spoken()),
+            what = Escaped(&self.aria_label()),
         )
     }
 
@@ -161,7 +161,7 @@ impl Chart {
     }
 
     /// The drawing in words: what each line reaches.
-    fn spoken(&self) -> String {
+    fn aria_label(&self) -> String {
         let line = |line: &ChartLine| {
             let most = line.values.iter().copied().flatten().reduce(f64::max)?;
             Some(format!("{} up to {}", line.name, self.unit.text(most)))
@@ -171,8 +171,9 @@ impl Chart {
 
     fn draw(&self, line: &ChartLine, across: Scale, y: Scale) -> String {
         let places = self.x.values().iter().zip(&line.values);
-        let places: Vec<Option<(f64, f64)>> =
-            places.map(|(x, value)| value.map(|value| (along(across, *x), up(y, value)))).collect();
+        let places: Vec<Option<(f64, f64)>> = places
+            .map(|(x, value)| value.map(|value| (pixel_of(across, *x), up(y, value))))
+            .collect();
         let (mut path, mut area) = (String::new(), String::new());
         for run in places.split(Option::is_none) {
             let points: Vec<(f64, f64)> = run.iter().copied().flatten().collect();
@@ -226,7 +227,7 @@ impl Chart {
     fn data(&self) -> String {
         let across = self.x.scale();
         let places: Vec<f64> =
-            self.x.values().iter().map(|x| (along(across, *x) * 10.0).round() / 10.0).collect();
+            self.x.values().iter().map(|x| (pixel_of(across, *x) * 10.0).round() / 10.0).collect();
         let labels: Vec<String> = self.x.values().iter().map(|x| self.x.label(*x)).collect();
         let line = |line: &ChartLine| {
             let values: Vec<Option<f64>> =

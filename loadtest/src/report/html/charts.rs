@@ -3,7 +3,7 @@
 use super::chart::{Across, Chart, ChartLine, Style};
 use crate::{
     measure::{Count, Op},
-    report::{LatencySums, Point, Report, TargetPoint, text::Unit},
+    report::{LatencySums, Point, Report, TargetPoint, text::FigureUnit},
 };
 
 /// The charts under one heading.
@@ -51,7 +51,7 @@ fn latency(series: &[Point], op: Op, title: &str) -> Chart {
         title: title.to_owned(),
         note: "Measured from the scheduled moment, on a logarithmic axis.",
         x: seconds(series),
-        unit: Unit::Millis,
+        unit: FigureUnit::Millis,
         log: true,
         lines: vec![
             line("p50", 0, Style::Plain, |sums| sums.p50),
@@ -81,7 +81,7 @@ fn curves(report: &Report) -> Chart {
         note: "Without warm-ups. The percentage of actions that took at most this long; each further nine has the same width.",
         lines: OPS.iter().enumerate().filter_map(line).collect(),
         x: Across::Percentiles(places),
-        unit: Unit::Millis,
+        unit: FigureUnit::Millis,
         log: true,
     }
 }
@@ -115,7 +115,7 @@ fn connections(series: &[Point]) -> Chart {
         title: "Connections".to_owned(),
         note: "Ready connections at the end of each second.",
         x: seconds(series),
-        unit: Unit::Plain,
+        unit: FigureUnit::Plain,
         log: false,
         lines: vec![ChartLine {
             name: "connections".to_owned(),
@@ -145,7 +145,7 @@ fn errors(series: &[Point]) -> Chart {
         title: "Errors".to_owned(),
         note: "Errors from the servers or the network, per second.",
         x: seconds(series),
-        unit: Unit::PerSecond,
+        unit: FigureUnit::PerSecond,
         log: false,
         lines: vec![ChartLine {
             name: "errors".to_owned(),
@@ -166,7 +166,7 @@ fn cpu(series: &[Point]) -> Chart {
         title: "CPU".to_owned(),
         note: "Cores used by each server, and by the load tester with all its agents.",
         x: seconds(series),
-        unit: Unit::Cores,
+        unit: FigureUnit::Cores,
         log: false,
         lines,
     }
@@ -177,7 +177,7 @@ fn memory(series: &[Point]) -> Chart {
         title: "Memory".to_owned(),
         note: "Resident bytes of each server.",
         x: seconds(series),
-        unit: Unit::Bytes,
+        unit: FigureUnit::Bytes,
         log: false,
         lines: targets(series, |point| point.memory),
     }
@@ -204,7 +204,7 @@ fn rates(title: &str, note: &'static str, series: &[Point], lines: &[RateLine]) 
         title: title.to_owned(),
         note,
         x: seconds(series),
-        unit: Unit::PerSecond,
+        unit: FigureUnit::PerSecond,
         log: false,
         lines: lines.iter().filter_map(|line| rate(series, *line)).collect(),
     }

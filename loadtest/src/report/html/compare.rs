@@ -9,15 +9,15 @@ use super::{
 use crate::{
     measure::{Count, Op},
     report::{
-        Change, ComparedFigure, Comparison, Point, Report,
-        text::{Escaped, Unit},
+        ComparedFigure, FigureVerdict, Point, Report, ReportComparison,
+        text::{Escaped, FigureUnit},
     },
 };
 
 /// What is drawn of a point: its name, which colour, and the value where there is one.
 type Pick<'a> = (&'a str, usize, &'a dyn Fn(&Point) -> Option<f64>);
 
-impl Comparison {
+impl ReportComparison {
     /// The page of this comparison of these two. Phases and faults on the charts are the later run's.
     pub fn to_html(&self, earlier: &Report, later: &Report) -> String {
         let scene = Scene { phases: &later.phases, marks: &later.marks };
@@ -48,9 +48,9 @@ impl Comparison {
 fn table(rows: &[ComparedFigure]) -> String {
     let row = |row: &ComparedFigure| {
         let class = match row.verdict {
-            Change::Better => "better",
-            Change::Worse => "worse",
-            Change::Noise | Change::Unknown => "noise",
+            FigureVerdict::Better => "better",
+            FigureVerdict::Worse => "worse",
+            FigureVerdict::Noise | FigureVerdict::Unknown => "noise",
         };
         let [before, after] = row.values.map(|value| row.shown(value));
         format!(
@@ -75,10 +75,10 @@ fn groups(both: [&Report; 2]) -> Vec<Group> {
     for (op, name) in OPS {
         let p50 = |point: &Point| Some(point.latencies.get(&op)?.p50);
         let p99 = |point: &Point| Some(point.latencies.get(&op)?.p99);
-        let chart = over(both, &[("p50", 0, &p50), ("p99", 2, &p99)]);
+        let chart = over_time(both, &[("p50", 0, &p50), ("p99", 2, &p99)]);
         latency.push(Chart {
             title: format!("{name} latency"),
-            unit: Unit::Millis,
+            unit: FigureUnit::Millis,
             log: true,
             ..chart
         });
@@ -98,22 +98,22 @@ fn groups(both: [&Report; 2]) -> Vec<Group> {
     let mut other = vec![
         Chart {
             title: "Deliveries".to_owned(),
-            unit: Unit::PerSecond,
-            ..over(both, &[("delivered", 0, &rate(Count::Delivered))])
+            unit: FigureUnit::PerSecond,
+            ..over_time(both, &[("delivered", 0, &rate(Count::Delivered))])
         },
         Chart {
             title: "Messages".to_owned(),
-            unit: Unit::PerSecond,
-            ..over(both, &[("acknowledged", 1, &rate(Count::Acked))])
+            unit: FigureUnit::PerSecond,
+            ..over_time(both, &[("acknowledged", 1, &rate(Count::Acked))])
         },
         Chart {
             title: "Connections".to_owned(),
-            ..over(both, &[("connections", 1, &connections)])
+            ..over_time(both, &[("connections", 1, &connections)])
         },
         Chart {
             title: "CPU of all servers".to_owned(),
-            unit: Unit::Cores,
-            ..over(both, &[("cores", 4, &cpu)])
+            unit: FigureUnit::Cores,
+            ..over_time(both, &[("cores", 4, &cpu)])
         },
     ];
     latency.retain(|chart| !chart.is_empty());
@@ -124,7 +124,7 @@ fn groups(both: [&Report; 2]) -> Vec<Group> {
 }
 
 /// Both runs over time, at the places of the longer one.
-fn over(both: [&Report; 2], picks: &[Pick<'_>]) -> Chart {
+fn over_time(both: [&Report; 2], picks: &[Pick<'_>]) -> Chart {
     let longer = both.into_iter().max_by_key(|report| report.series.len());
     let places: Vec<f64> =
         longer.into_iter().flat_map(|report| &report.series).map(|point| point.at).collect();
@@ -141,7 +141,7 @@ fn over(both: [&Report; 2], picks: &[Pick<'_>]) -> Chart {
         title: String::new(),
         note: "Dashed: before. Phases and faults are the later run's.",
         x: Across::Seconds(places),
-        unit: Unit::Plain,
+        unit: FigureUnit::Plain,
         log: false,
         lines,
     }
@@ -167,7 +167,7 @@ fn curve(both: [&Report; 2], op: Op, name: &str) -> Chart {
         note: "Dashed: before. The percentage of actions that took at most this long.",
         lines: curves.into_iter().map(line).collect(),
         x: Across::Percentiles(places),
-        unit: Unit::Millis,
+        unit: FigureUnit::Millis,
         log: true,
     }
 }

@@ -26,7 +26,7 @@ impl Report {
         let body = [
             header(self),
             verdict::banner(self),
-            verdict::judged(self),
+            verdict::thresholds_and_cost(self),
             figures(&charts::groups(self), scene),
             tables::phases(self),
             tables::latencies(self),

@@ -1,6 +1,6 @@
 //! The axes of charts: the position of a value, and which values get labels.
 
-use crate::report::text::{Unit, byte_unit, moment};
+use crate::report::text::{FigureUnit, byte_unit, moment};
 
 /// The plot's edges: labels of the phases above, of the axes at the left and below.
 pub const LEFT: f64 = 62.0;
@@ -27,7 +27,7 @@ const AIR: f64 = 1.08;
 
 impl Scale {
     /// An even axis that ends at a round value above all of these, with some air for labels.
-    pub fn even(values: impl Iterator<Item = f64>, unit: Unit) -> Self {
+    pub fn even(values: impl Iterator<Item = f64>, unit: FigureUnit) -> Self {
         let most = values.fold(0.0, f64::max) * AIR;
         let step = step(most, unit);
         Self::Even { to: if most > 0.0 { (most / step - 1e-9).ceil() * step } else { 1.0 } }
@@ -55,7 +55,7 @@ impl Scale {
     }
 
     /// The labelled values of an axis that shows figures.
-    pub fn ticks(self, unit: Unit) -> Vec<(f64, String)> {
+    pub fn ticks(self, unit: FigureUnit) -> Vec<(f64, String)> {
         match self {
             Self::Even { to } => {
                 let step = step(to, unit);
@@ -98,8 +98,8 @@ fn nines(percentile: f64) -> f64 {
 
 /// From label to label on an even axis up to `most`: 1, 2 or 5 times a power of ten of what the unit is
 /// counted in, so that there are at most six.
-fn step(most: f64, unit: Unit) -> f64 {
-    let each = if unit == Unit::Bytes { byte_unit(most).0 } else { 1.0 };
+fn step(most: f64, unit: FigureUnit) -> f64 {
+    let each = if unit == FigureUnit::Bytes { byte_unit(most).0 } else { 1.0 };
     let least = (most / each / 6.0).max(1e-9);
     let down = round_down(least);
     each * if down < least * 0.999_999 { next(down) } else { down }
@@ -138,7 +138,7 @@ fn is_power(value: f64) -> bool {
 }
 
 /// How far to the right a value stands.
-pub fn along(scale: Scale, value: f64) -> f64 {
+pub fn pixel_of(scale: Scale, value: f64) -> f64 {
     LEFT + scale.place(value) * (RIGHT - LEFT)
 }
 
@@ -152,18 +152,18 @@ mod tests {
 
     #[test]
     fn axes_are_round_and_hold_everything() {
-        let even = Scale::even([3.0, 4570.0].into_iter(), Unit::Plain);
+        let even = Scale::even([3.0, 4570.0].into_iter(), FigureUnit::Plain);
         assert_eq!(even, Scale::Even { to: 5000.0 });
-        let ticks = labels(even.ticks(Unit::Plain));
+        let ticks = labels(even.ticks(FigureUnit::Plain));
         assert_eq!(ticks, ["0", "1,000", "2,000", "3,000", "4,000", "5,000"]);
-        assert_eq!(Scale::even(std::iter::empty(), Unit::Plain), Scale::Even { to: 1.0 });
-        let bytes = Scale::even([61e6].into_iter(), Unit::Bytes).ticks(Unit::Bytes);
+        assert_eq!(Scale::even(std::iter::empty(), FigureUnit::Plain), Scale::Even { to: 1.0 });
+        let bytes = Scale::even([61e6].into_iter(), FigureUnit::Bytes).ticks(FigureUnit::Bytes);
         assert_eq!(labels(bytes), ["0 KiB", "20 MiB", "40 MiB", "60 MiB", "80 MiB"]);
 
         let log = Scale::log([0.7, 61.0, 940.0].into_iter());
         let Scale::Log { from, to } = log else { panic!("{log:?}") };
         assert!((from - 0.5).abs() < 1e-9 && (to - 1000.0).abs() < 1e-6, "{log:?}");
-        assert_eq!(labels(log.ticks(Unit::Millis)), ["1 ms", "10 ms", "100 ms", "1 s"]);
+        assert_eq!(labels(log.ticks(FigureUnit::Millis)), ["1 ms", "10 ms", "100 ms", "1 s"]);
         assert!((log.place(1000.0) - 1.0).abs() < 1e-9);
         assert_eq!(log.place(0.0), 0.0, "nothing is off the chart");
     }

@@ -1,8 +1,8 @@
 //! The background of every chart over time: the run's phases and the faults.
 
-use super::scale::{BOTTOM, LEFT, RIGHT, Scale, TOP, along};
+use super::scale::{BOTTOM, LEFT, RIGHT, Scale, TOP, pixel_of};
 use crate::report::{
-    Mark, PhaseReport,
+    FaultMark, PhaseReport,
     text::{Escaped, decimals},
 };
 
@@ -13,16 +13,16 @@ const LETTER: f64 = 6.2;
 #[derive(Clone, Copy, Debug)]
 pub struct Scene<'a> {
     pub phases: &'a [PhaseReport],
-    pub marks: &'a [Mark],
+    pub marks: &'a [FaultMark],
 }
 
 /// Phases as bands, and marks as lines with their names and the time until all was well.
 pub fn backdrop(scene: Scene<'_>, across: Scale) -> String {
     let phase = |(place, phase): (usize, &PhaseReport)| {
-        let (from, to) = (along(across, phase.from), along(across, phase.to));
+        let (from, to) = (pixel_of(across, phase.from), pixel_of(across, phase.to));
         let parity = if place % 2 == 0 { "even" } else { "odd" };
         let kind = if phase.warmup { "warmup" } else { "" };
-        let name = fitting(&phase.name, to - from);
+        let name = shortened_to(&phase.name, to - from);
         format!(
             "<rect class=\"phase {parity} {kind}\" x=\"{from:.1}\" y=\"{TOP}\" width=\"{width:.1}\" \
              height=\"{height}\"/><text class=\"phase-name {kind}\" x=\"{x:.1}\" y=\"{y}\">{name}</text>",
@@ -33,9 +33,9 @@ pub fn backdrop(scene: Scene<'_>, across: Scale) -> String {
             name = Escaped(&name),
         )
     };
-    let mark = |(place, mark): (usize, &Mark)| {
-        let at = along(across, mark.at);
-        let recovered = mark.recovery.map_or(at, |seconds| along(across, mark.at + seconds));
+    let mark = |(place, mark): (usize, &FaultMark)| {
+        let at = pixel_of(across, mark.at);
+        let recovered = mark.recovery.map_or(at, |seconds| pixel_of(across, mark.at + seconds));
         // Three rows, so that marks near each other do not hide their names.
         let y = TOP + 13.0 + 13.0 * (place % 3) as f64;
         let name = match mark.recovery {
@@ -53,22 +53,22 @@ pub fn backdrop(scene: Scene<'_>, across: Scale) -> String {
              <text class=\"mark-name\" x=\"{x:.1}\" y=\"{y}\" text-anchor=\"{anchor}\">{name}</text>",
             width = recovered - at,
             height = BOTTOM - TOP,
-            name = Escaped(&fitting(&name, room)),
+            name = Escaped(&shortened_to(&name, room)),
         )
     };
     let phases: String = scene.phases.iter().enumerate().map(phase).collect();
-    let end = scene.phases.last().map_or(RIGHT, |last| along(across, last.to));
+    let end = scene.phases.last().map_or(RIGHT, |last| pixel_of(across, last.to));
     let settling = format!(
         "<text class=\"phase-name warmup\" x=\"{:.1}\" y=\"{}\">{}</text>",
         end + 3.0,
         TOP - 7.0,
-        fitting("settling", RIGHT - end)
+        shortened_to("settling", RIGHT - end)
     );
     phases + &settling + &scene.marks.iter().enumerate().map(mark).collect::<String>()
 }
 
 /// As much of a label as there is room for; nothing when that is nearly nothing.
-fn fitting(name: &str, room: f64) -> String {
+fn shortened_to(name: &str, room: f64) -> String {
     let letters = (room / LETTER).max(0.0) as usize;
     match letters {
         letters if name.chars().count() <= letters => name.to_owned(),

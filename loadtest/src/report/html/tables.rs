@@ -4,8 +4,8 @@ use super::charts::{OPS, op_name};
 use crate::{
     measure::{Count, Op},
     report::{
-        LatencySums, Mark, Report, Sums,
-        text::{Escaped, Unit, count, decimals, millis, moment, number},
+        FaultMark, LatencySums, Report, Sums,
+        text::{Escaped, FigureUnit, count, decimals, millis, moment, number},
     },
 };
 use std::collections::BTreeMap;
@@ -100,7 +100,7 @@ pub fn kinds(title: &str, kinds: &BTreeMap<String, u64>) -> String {
 }
 
 /// What was done to the servers.
-pub fn marks(marks: &[Mark]) -> String {
+pub fn marks(marks: &[FaultMark]) -> String {
     if marks.is_empty() {
         return String::new();
     }
@@ -126,7 +126,7 @@ pub fn usage(report: &Report) -> String {
             name,
             number(cpu_seconds),
             if delivered > 0 { number(each) } else { "–".to_owned() },
-            Unit::Bytes.text(memory),
+            FigureUnit::Bytes.text(memory),
         ]
     };
     let servers = targets.iter().map(|(name, used)| {

@@ -5,7 +5,7 @@ use crate::{
     history::Verdict,
     measure::{Count, Op},
     report::{
-        Outcome, Report, ThresholdResult,
+        Report, RunOutcome, ThresholdResult,
         text::{Escaped, count, millis, number},
     },
 };
@@ -13,14 +13,14 @@ use crate::{
 /// The outcome in words, and the class that colours it.
 pub fn outcome(report: &Report) -> (&'static str, String, &'static str) {
     match report.outcome {
-        Outcome::Passed => ("Passed", thresholds_kept(report), "good"),
-        Outcome::Failed => ("Failed", thresholds_kept(report), "bad"),
-        Outcome::GeneratorLimited => {
+        RunOutcome::Passed => ("Passed", thresholds_kept(report), "good"),
+        RunOutcome::Failed => ("Failed", thresholds_kept(report), "bad"),
+        RunOutcome::GeneratorLimited => {
             let why = report.generator.limited.as_deref().unwrap_or("it had too little CPU");
             let text = format!("The load tester was the limit, not the servers: {why}");
             ("No result", text, "doubtful")
         }
-        Outcome::Interrupted => (
+        RunOutcome::Interrupted => (
             "Interrupted",
             "The run was stopped early; the results so far are below".to_owned(),
             "doubtful",
@@ -105,7 +105,7 @@ fn tiles(report: &Report) -> String {
 }
 
 /// Beside the truth, where there is room: the thresholds, and what it cost.
-pub fn judged(report: &Report) -> String {
+pub fn thresholds_and_cost(report: &Report) -> String {
     format!(
         "<div class=\"sides\">{}<div>{}{}</div></div>\n",
         truth(&report.truth),

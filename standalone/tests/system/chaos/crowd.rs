@@ -3,7 +3,7 @@
 
 use crate::harness::{Device, System, User, want, within};
 use futures_util::future::join_all;
-use loadtest::history::{Kept, Ledger, Limits, Stored, Verdict};
+use loadtest::history::{HistoryMessage, Ledger, LedgerLimits, StoredChats, Verdict};
 use protocol::id::{ChatId, Seq};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::{
@@ -76,7 +76,7 @@ impl Crowd {
         }))
         .await;
         // Everyone is there before the first message is sent.
-        let ledger = Ledger::new(Limits::default());
+        let ledger = Ledger::new(LedgerLimits::default());
         let mut everyone = Vec::new();
         for (number, user) in users.iter().enumerate() {
             for (node, shares) in [(number % 2, true), ((number + 1) % 2, false)] {
@@ -146,12 +146,12 @@ impl Crowd {
     async fn verdict(&self) -> Verdict {
         let read = self.chats.iter().enumerate();
         let read = join_all(read.map(|(number, chat)| self.member(number).messages(*chat))).await;
-        let mut stored = Stored::default();
+        let mut stored = StoredChats::default();
         for (chat, messages) in self.chats.iter().zip(&read) {
             stored.chat(*chat, Seq::ZERO);
             for said in messages {
                 let (id, sender, key, text) = (said.id, said.sender, &said.key, &said.text);
-                stored.add(*chat, &Kept { id, sender, key, text });
+                stored.add(*chat, &HistoryMessage { id, sender, key, text });
             }
         }
         self.ledger.record().check(&stored)

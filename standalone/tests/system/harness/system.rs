@@ -7,7 +7,7 @@ use super::{
     user::{PASSWORD, User},
     wait::until,
 };
-use cluster::{Balancer, BalancerKind, Cluster, Node, Options, Redis};
+use cluster::{Balancer, BalancerKind, Cluster, ClusterOptions, Node, Redis};
 use serde_json::{Value, json};
 use std::{
     net::SocketAddr,
@@ -268,7 +268,8 @@ pub(super) const USUAL: &[(&str, &str)] = &[("REQUESTS_PER_SECOND", "5000")];
 async fn start_cluster(balancer: BalancerKind, settings: &[(&str, &str)]) -> Cluster {
     let settings = [USUAL, &[("DRAIN_SECONDS", "2")], settings].concat();
     let settings = settings.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let options = Options { balancer, settings: settings.collect(), ..Options::default() };
+    let options =
+        ClusterOptions { balancer, settings: settings.collect(), ..ClusterOptions::default() };
     Cluster::start(options).await.expect("a cluster")
 }
 

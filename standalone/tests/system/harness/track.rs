@@ -2,7 +2,7 @@
 //! not acknowledged, and here also a record of all it received. Pure: it knows no socket.
 
 use super::user::SentMessage;
-use loadtest::history::{Ledger, Log, ReportedEvent, What};
+use loadtest::history::{Ledger, Log, ReportedContent, ReportedEvent};
 use protocol::{
     chat::Change,
     frames::{ChatEvent, ClientFrame, Resume, ServerFrame},
@@ -166,7 +166,7 @@ impl Track {
                 if let Some(Unacked { id: key, text, .. }) = self.take_unacked(id) {
                     if let Some((ledger, _)) = &self.recorded {
                         let (sender, key, text) = (self.user, &key, &text);
-                        let what = What::Message { id: at, sender, key, text };
+                        let what = ReportedContent::Message { id: at, sender, key, text };
                         ledger.acked(&ReportedEvent { chat, seq: *seq, what });
                     }
                     self.acked.push(SentMessage { chat, id: at, sender: self.user, key, text });

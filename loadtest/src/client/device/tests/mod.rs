@@ -4,9 +4,9 @@ mod server;
 
 use super::*;
 use crate::{
-    cast::Person,
-    client::{ChatAction, Clock, DeviceHandle, Fleet, Options, Order, Stamp, Target},
-    history::{Ledger, Limits},
+    cast::CastMember,
+    client::{ChatAction, Clock, DeviceHandle, Fleet, FleetOptions, Order, SocketTarget, Stamp},
+    history::{Ledger, LedgerLimits},
     measure::{Op, Slice},
     recorder::Recorder,
 };
@@ -28,14 +28,14 @@ impl Stage {
     async fn set() -> Self {
         let server = Server::start().await;
         let recorder = Recorder::default();
-        let fleet = Fleet::start(Options {
-            target: Target::resolve(&server.url()).await.unwrap(),
+        let fleet = Fleet::start(FleetOptions {
+            target: SocketTarget::resolve(&server.url()).await.unwrap(),
             run: "r".to_owned(),
             seed: 7,
             clock: Clock::read(),
             threads: 1,
             sources: vec!["127.0.0.1".parse().unwrap()],
-            ledger: Ledger::new(Limits::default()),
+            ledger: Ledger::new(LedgerLimits::default()),
             recorder: recorder.clone(),
         });
         let fleet = fleet.unwrap();
@@ -44,7 +44,7 @@ impl Stage {
 
     /// `life`: seconds that the first token is good for.
     fn account(&self, life: i64) -> Arc<TestAccount> {
-        let person = Person {
+        let person = CastMember {
             id: UserId(7),
             username: "ann".to_owned(),
             token: server::token("first", 1_000_000 + life),
@@ -55,7 +55,7 @@ impl Stage {
     }
 
     fn spawn(&self, number: u32, account: &Arc<TestAccount>, slow: Option<u64>) -> DeviceHandle {
-        let (account, window) = (Arc::clone(account), Window::Native);
+        let (account, window) = (Arc::clone(account), ConnectionView::Native);
         let spec = DeviceSpec {
             number,
             account,

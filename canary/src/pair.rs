@@ -1,13 +1,13 @@
 //! A watched gateway: its two connections as the rounds see them. Pure but for the queues of frames to
 //! send.
 
-use crate::{account::CanaryAccount, config::Config};
+use crate::{account::CanaryAccount, config::CanaryConfig};
 use protocol::{frames::ClientFrame, id::ChatId};
 use std::collections::BTreeMap;
 use tokio::{sync::mpsc, time::Instant};
 
 /// The two connections to one gateway.
-pub struct Post {
+pub struct ConnectionPair {
     pub sender: Seat,
     pub listener: Seat,
 }
@@ -20,7 +20,7 @@ pub struct Seat {
     chats: BTreeMap<ChatId, Instant>,
 }
 
-impl Post {
+impl ConnectionPair {
     pub fn seat(&mut self, account: CanaryAccount) -> &mut Seat {
         match account {
             CanaryAccount::Sender => &mut self.sender,
@@ -60,7 +60,13 @@ impl Seat {
     }
 
     /// Whether it takes part in rounds in a chat that was made at `made`.
-    pub fn takes_part(&self, chat: ChatId, made: Instant, now: Instant, config: &Config) -> bool {
+    pub fn takes_part(
+        &self,
+        chat: ChatId,
+        made: Instant,
+        now: Instant,
+        config: &CanaryConfig,
+    ) -> bool {
         let Some(ready) = self.ready_since else { return false };
         match self.chats.get(&chat) {
             Some(live) => now.duration_since(*live) >= config.settle,
@@ -83,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_connection_settles_before_it_takes_part() {
-        let config = Config::new("http://a".parse().unwrap(), Vec::new(), Secret::new("p"));
+        let config = CanaryConfig::new("http://a".parse().unwrap(), Vec::new(), Secret::new("p"));
         let (old, chat, start) = (ChatId(4), ChatId(5), Instant::now());
         let after = |seconds| start + Duration::from_secs(seconds);
         let mut seat = Seat::new(mpsc::channel(1).0);

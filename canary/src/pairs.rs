@@ -3,10 +3,10 @@
 
 use crate::{
     account::CanaryAccount,
-    connection::{Connection, ConnectionReport, Number},
+    connection::{CanaryConnection, ConnectionNumber, ConnectionReport},
     keeper::{Complaint, Credentials},
     lookup::Gateways,
-    post::{Post, Seat},
+    pair::{ConnectionPair, Seat},
     resume::ResumeState,
 };
 use platform::lifecycle::Lifecycle;
@@ -21,11 +21,11 @@ use tokio::sync::{mpsc, watch};
 const MAX_ORDERS: usize = 16;
 
 /// See the module's head.
-pub struct Posts {
-    posts: BTreeMap<SocketAddr, Post>,
+pub struct ConnectionPairs {
+    pairs: BTreeMap<SocketAddr, ConnectionPair>,
     /// Which connection has which number. Numbers are never reused.
-    numbers: HashMap<Number, (SocketAddr, CanaryAccount)>,
-    next_number: Number,
+    numbers: HashMap<ConnectionNumber, (SocketAddr, CanaryAccount)>,
+    next_number: ConnectionNumber,
     ties: Ties,
 }
 
@@ -37,25 +37,25 @@ pub struct Ties {
     pub lifecycle: Lifecycle,
 }
 
-impl Posts {
+impl ConnectionPairs {
     pub fn new(ties: Ties) -> Self {
-        Self { posts: BTreeMap::new(), numbers: HashMap::new(), next_number: 0, ties }
+        Self { pairs: BTreeMap::new(), numbers: HashMap::new(), next_number: 0, ties }
     }
 
     /// Opens connections to gateways that came and ends those to gateways that left, which it returns.
     pub fn set(&mut self, found: &Gateways) -> Vec<SocketAddr> {
-        let left = self.posts.keys().filter(|at| !found.contains_key(at)).copied();
+        let left = self.pairs.keys().filter(|at| !found.contains_key(at)).copied();
         let left: Vec<SocketAddr> = left.collect();
         for at in &left {
-            self.posts.remove(at);
+            self.pairs.remove(at);
             self.numbers.retain(|_, (address, _)| address != at);
         }
         for (at, authority) in found {
-            if !self.posts.contains_key(at) {
+            if !self.pairs.contains_key(at) {
                 let sender = self.connect(*at, authority, CanaryAccount::Sender);
                 let listener = self.connect(*at, authority, CanaryAccount::Listener);
-                self.posts.insert(*at, Post { sender, listener });
-                tracing::info!(gateway = %at, "a gateway came");
+                self.pairs.insert(*at, ConnectionPair { sender, listener });
+                tracing::info!(gateway = %at, "a gateway appeared");
             }
         }
         left
@@ -65,7 +65,7 @@ impl Posts {
         let (orders, to_send) = mpsc::channel(MAX_ORDERS);
         self.next_number += 1;
         self.numbers.insert(self.next_number, (address, account));
-        let connection = Connection {
+        let connection = CanaryConnection {
             number: self.next_number,
             address,
             authority: authority.to_owned(),
@@ -81,14 +81,17 @@ impl Posts {
     }
 
     /// The connection with this number; nothing where it is an old one's last word.
-    pub fn seat(&mut self, number: Number) -> Option<(SocketAddr, CanaryAccount, &mut Seat)> {
+    pub fn seat(
+        &mut self,
+        number: ConnectionNumber,
+    ) -> Option<(SocketAddr, CanaryAccount, &mut Seat)> {
         let (at, account) = *self.numbers.get(&number)?;
-        Some((at, account, self.posts.get_mut(&at)?.seat(account)))
+        Some((at, account, self.pairs.get_mut(&at)?.seat(account)))
     }
 
     /// The connection that sends at this gateway.
     pub fn sender(&self, at: SocketAddr) -> Option<&Seat> {
-        self.posts.get(&at).map(|post| &post.sender)
+        self.pairs.get(&at).map(|pair| &pair.sender)
     }
 
     /// The gateway after this one, in the order of addresses, whose sender takes part.
@@ -98,21 +101,21 @@ impl Posts {
         part: impl Fn(&Seat) -> bool,
     ) -> Option<SocketAddr> {
         let after = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let mut order = self.posts.range((after, Bound::Unbounded)).chain(&self.posts);
-        order.find(|(_, post)| part(&post.sender)).map(|(at, _)| *at)
+        let mut order = self.pairs.range((after, Bound::Unbounded)).chain(&self.pairs);
+        order.find(|(_, pair)| part(&pair.sender)).map(|(at, _)| *at)
     }
 
     /// Where a message of this gateway must arrive: at all others whose listener takes part, or with
     /// none of them there at its own.
     pub fn listeners(&self, from: SocketAddr, part: impl Fn(&Seat) -> bool) -> Vec<SocketAddr> {
-        let all = self.posts.iter().filter(|(_, post)| part(&post.listener)).map(|(at, _)| *at);
+        let all = self.pairs.iter().filter(|(_, pair)| part(&pair.listener)).map(|(at, _)| *at);
         let (own, others): (Vec<_>, Vec<_>) = all.partition(|at| *at == from);
         if others.is_empty() { own } else { others }
     }
 
     /// The gateways to which both connections are open and ready.
     pub fn connected(&self) -> Vec<SocketAddr> {
-        let connected = self.posts.iter().filter(|(_, post)| post.is_connected());
+        let connected = self.pairs.iter().filter(|(_, pair)| pair.is_connected());
         connected.map(|(at, _)| *at).collect()
     }
 }
