@@ -196,7 +196,8 @@ async fn takes_connections(process: &Process, data: &Path) -> Result<()> {
     let pid = pid.as_str();
     process
         .wait_until(START, || async move {
-            let text = fs::read_to_string(data.join("postmaster.pid")).context("PostgreSQL has no lock file")?;
+            let text = fs::read_to_string(data.join("postmaster.pid"))
+                .context("PostgreSQL has no lock file")?;
             let lines: Vec<&str> = text.lines().map(str::trim).collect();
             match (lines.first(), lines.get(7)) {
                 (Some(&owner), Some(&"ready")) if owner == pid => Ok(()),

@@ -39,7 +39,10 @@ impl Project {
         let (text, mut variables) = substitute_defaults(&text)?;
         let mut whole: Value = serde_yaml_ng::from_str(&text)?;
         whole.apply_merge()?;
-        let services = whole.get("services").and_then(Value::as_mapping).context("the file has no services")?;
+        let services = whole
+            .get("services")
+            .and_then(Value::as_mapping)
+            .context("the file has no services")?;
         let services: BTreeMap<String, Service> = services
             .iter()
             .filter_map(|(name, service)| Some((name.as_str()?.into(), Service(service.clone()))))

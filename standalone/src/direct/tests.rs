@@ -62,7 +62,7 @@ async fn stage() -> SqliteStage {
 async fn users(api: &Api) -> [User; 3] {
     let range = bulk::Range { prefix: "user".to_owned(), from: 1, count: 3 };
     let accounts = bulk::create(api, UserId(0), &range).await.unwrap();
-    let user = |account: bulk::Account| {
+    let user = |account: bulk::BulkAccount| {
         let token = account.access_token;
         let claims = api.tokens.verifier().verify(&token, Timestamp::now()).unwrap();
         User { id: account.id, session: claims.sid, token }

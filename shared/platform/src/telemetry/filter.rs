@@ -42,7 +42,9 @@ impl FromStr for LogFilter {
             return Err(format!("{level:?} names no module. {HINT}"));
         }
         if let Some(part) = parts.iter().find(|part| part.contains(['[', ']', '{', '}'])) {
-            return Err(format!("{part:?} names a span or a field; a filter names modules. {HINT}"));
+            return Err(format!(
+                "{part:?} names a span or a field; a filter names modules. {HINT}"
+            ));
         }
         let text = parts.join(",");
         let targets = text.parse().map_err(|error| format!("{error}. {HINT}"))?;

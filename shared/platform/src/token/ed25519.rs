@@ -34,8 +34,8 @@ fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>
 /// Of the 32 bytes of a public key.
 fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>, Error> {
     only_ed25519(*algorithm)?;
-    let key = VerifyingKey::try_from(key.try_get_as_bytes()?)
-        .map_err(|_| ErrorKind::InvalidEddsaKey)?;
+    let key =
+        VerifyingKey::try_from(key.try_get_as_bytes()?).map_err(|_| ErrorKind::InvalidEddsaKey)?;
     Ok(Box::new(Verifying(key)))
 }
 
