@@ -136,6 +136,4 @@ pub(crate) fn close_for(refusal: &Refusal) -> Close {
 }
 
 #[cfg(test)]
-mod step_tests;
-#[cfg(test)]
 mod tests;

@@ -126,3 +126,40 @@ impl Hub {
 fn count_left_out() {
     metrics::counter!("gateway_dropped_frames_total", "reason" => "many_watchers").increment(1);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        backend::scripted::Scripted,
+        config::Config,
+        dialect::Window,
+        testing::{chat, connect, gateway, watch},
+    };
+    use platform::bus::BusEvent;
+    use protocol::chat::ChatType;
+    use std::sync::Arc;
+    use tokio::sync::mpsc;
+
+    #[tokio::test(start_paused = true)]
+    async fn other_nodes_hear_who_types_here() {
+        let gateway = gateway(&Arc::new(Scripted::default()), Config::default());
+        let group = chat(ChatId(1), ChatType::Group, Seq::ZERO);
+        let (heard, mut payloads) = mpsc::channel(10);
+        let other_node = gateway.hub.bus.subscriber(move |event| {
+            if let BusEvent::Message { payload, .. } = event {
+                heard.try_send(payload).unwrap();
+            }
+        });
+        other_node.add(&[Channel::Chat(group.id)]).await;
+        let ann = connect(&gateway, UserId(1), Window::Native);
+        watch(&gateway, &ann.conn, &group);
+        gateway.hub.on_typing(&ann.conn, group.id);
+        let waited = tokio::time::timeout(std::time::Duration::from_secs(1), payloads.recv());
+        let payload = waited.await.unwrap().unwrap();
+        let ChatPayload::Typing { origin, user } = serde_json::from_slice(&payload).unwrap() else {
+            panic!("{payload:?}")
+        };
+        assert_eq!((origin, user.id), (gateway.hub.node, UserId(1)));
+    }
+}

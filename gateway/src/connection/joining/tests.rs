@@ -2,6 +2,8 @@
 //! memory: whatever is posted, however long and however fast, nobody is closed, and everything
 //! arrives once and in order from wherever a client stopped.
 
+mod steps;
+
 use crate::{
     backend::{Backend, hub_lanes::HubLanes, scripted::Scripted},
     config::Config,

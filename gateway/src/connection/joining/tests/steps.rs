@@ -1,6 +1,6 @@
 //! One chat taken as far as it gets, against an api that says what the test says.
 
-use super::*;
+use super::super::*;
 use crate::{
     backend::scripted::Scripted,
     config::Config,
