@@ -30,7 +30,11 @@ pub async fn run(config: CanaryConfig, found: watch::Sender<Gateways>) {
         if sampled != (all.len() > config.max_gateways) {
             sampled = !sampled;
             let (found, watched) = (all.len(), all.len().min(config.max_gateways));
-            tracing::warn!(found, watched, "the number of gateways crossed the largest number that is watched");
+            tracing::warn!(
+                found,
+                watched,
+                "the number of gateways crossed the largest number that is watched"
+            );
         }
         let chosen = choose(&found.borrow(), all, config.max_gateways);
         found.send_if_modified(|before| {

@@ -118,6 +118,7 @@ impl Postgres {
         Ok(())
     }
 
+    /// The TCP port on 127.0.0.1; it stays the same over restarts.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -196,7 +197,8 @@ async fn takes_connections(process: &Process, data: &Path) -> Result<()> {
     let pid = pid.as_str();
     process
         .wait_until(START, || async move {
-            let text = fs::read_to_string(data.join("postmaster.pid")).context("PostgreSQL has no lock file")?;
+            let text = fs::read_to_string(data.join("postmaster.pid"))
+                .context("PostgreSQL has no lock file")?;
             let lines: Vec<&str> = text.lines().map(str::trim).collect();
             match (lines.first(), lines.get(7)) {
                 (Some(&owner), Some(&"ready")) if owner == pid => Ok(()),

@@ -49,7 +49,8 @@ impl Scratch {
     /// Gives the folder to the user that a server in it runs as.
     pub(crate) fn give_to(&self, user: Option<ChildUser>) -> Result<()> {
         if let Some(user) = user {
-            chown(self.path(), Some(user.uid), Some(user.gid)).context("cannot change the owner of a folder")?;
+            chown(self.path(), Some(user.uid), Some(user.gid))
+                .context("cannot change the owner of a folder")?;
         }
         Ok(())
     }

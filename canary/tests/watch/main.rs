@@ -141,7 +141,8 @@ async fn a_dead_gateway_is_missed_and_found_again() {
     assert_eq!(seen.get("canary_gateways"), 2.0, "it should be there");
     canary.more_rounds(2.0, 1.0).await;
     let name = gateways[1].address().to_string();
-    let line = canary.log().lines().filter(|line| line.contains("is unhealthy")).collect::<String>();
+    let line =
+        canary.log().lines().filter(|line| line.contains("is unhealthy")).collect::<String>();
     assert!(line.contains(&name) && line.contains("cannot connect"), "{line}");
 
     gateways[1].restart().await.unwrap();

@@ -101,7 +101,9 @@ pub(super) fn conf(
             }
             Some(template) if template.starts_with("gateway ") => ("gateway", gateways),
             Some(template) if template.starts_with("api ") => ("api", apis),
-            Some(template) => bail!("haproxy.cfg has a server-template for unknown nodes: {template}"),
+            Some(template) => {
+                bail!("haproxy.cfg has a server-template for unknown nodes: {template}")
+            }
         };
         for (number, node) in nodes.1.iter().enumerate() {
             let (name, admin) = (nodes.0, node.admin.port());
