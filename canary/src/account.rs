@@ -10,13 +10,17 @@ use std::{fmt, time::Duration};
 /// typing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum CanaryAccount {
+    /// Sends messages and typing signals.
     Sender,
+    /// Receives them on every gateway.
     Listener,
 }
 
 impl CanaryAccount {
+    /// The sender and the listener.
     pub const BOTH: [CanaryAccount; 2] = [Self::Sender, Self::Listener];
 
+    /// The fixed name that the account registers and signs in with.
     pub fn username(self) -> &'static str {
         match self {
             Self::Sender => "canary_a",
@@ -28,6 +32,7 @@ impl CanaryAccount {
 /// A token, and the session it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessPass {
+    /// The access token to present.
     pub token: Secret,
     /// Counts how often the account was signed in; renewing keeps the session.
     pub session: u64,
@@ -36,7 +41,9 @@ pub struct AccessPass {
 /// Why an account cannot be signed in.
 #[derive(Debug, PartialEq, Eq)]
 pub enum SignInError {
+    /// The password is wrong; trying again does not help.
     Wrong(WrongPassword),
+    /// The request failed.
     Fault(RequestError),
 }
 
@@ -64,14 +71,17 @@ impl AccountSession {
         Ok(Self { account, grant, number: 1, over: false })
     }
 
+    /// The current access token, with the number of its session.
     pub fn pass(&self) -> AccessPass {
         AccessPass { token: self.grant.access_token.clone(), session: self.number }
     }
 
+    /// The current access token.
     pub fn token(&self) -> &Secret {
         &self.grant.access_token
     }
 
+    /// The account's user.
     pub fn user_id(&self) -> UserId {
         self.grant.id
     }

@@ -11,10 +11,12 @@ pub struct CanaryConfig {
     pub api: ServerUrl,
     /// Each name stands for all of its addresses.
     pub gateways: Vec<ServerUrl>,
+    /// The password of both accounts.
     pub password: Secret,
     /// A round begins this often. Not below a second: gateways relay one typing signal a second of a
     /// connection, and with one gateway all come from the same.
     pub interval: Duration,
+    /// When a message counts as late or lost.
     pub rules: Rules,
     /// The most gateways that are watched; of more, as many chosen by chance. Each costs two
     /// connections, and each message one delivery: the canary shall see trouble and not make it.

@@ -41,13 +41,18 @@ pub type ConnectionNumber = u64;
 /// A report of a connection, and when it happened.
 #[derive(Debug)]
 pub struct ConnectionReport {
+    /// The number of the connection that reports.
     pub number: ConnectionNumber,
+    /// When it happened, by the monotonic clock.
     pub at: Instant,
+    /// What happened.
     pub what: ConnectionEvent,
 }
 
+/// A change of a connection, or a frame that it received.
 #[derive(Debug)]
 pub enum ConnectionEvent {
+    /// The gateway sent a frame that concerns the canary.
     Received(CanaryEvent),
     /// It was ready and is not any more.
     Ended(String),
@@ -57,16 +62,23 @@ pub enum ConnectionEvent {
 
 /// What a connection is and whom it talks to.
 pub struct CanaryConnection {
+    /// Its own number, which every report carries.
     pub number: ConnectionNumber,
+    /// The address of the gateway.
     pub address: SocketAddr,
     /// Host and port as the `Host` header has them.
     pub authority: String,
+    /// The account that it signs in as.
     pub account: CanaryAccount,
     /// Frames to be sent; it ends when this does.
     pub orders: mpsc::Receiver<ClientFrame>,
+    /// Receives every report; a full channel delays the connection.
     pub reports: mpsc::Sender<ConnectionReport>,
+    /// The current tokens; the connection reads them whenever it opens.
     pub credentials: watch::Receiver<Credentials>,
+    /// Tells the keeper of a session or chat that is gone.
     pub complaints: mpsc::Sender<Complaint>,
+    /// What the connection has seen, so that it can resume.
     pub resume: ResumeState,
 }
 

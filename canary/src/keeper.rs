@@ -27,14 +27,18 @@ const GOODBYE: Duration = Duration::from_secs(3);
 /// The tokens, the user and the chat that connections and rounds use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credentials {
+    /// The sender's token.
     pub sender: AccessPass,
+    /// The listener's token.
     pub listener: AccessPass,
     /// Who sends, to know its messages by.
     pub sender_id: UserId,
+    /// The chat that the current rounds use.
     pub chat: ChatId,
 }
 
 impl Credentials {
+    /// The account's current token.
     pub fn pass(&self, account: CanaryAccount) -> &AccessPass {
         match account {
             CanaryAccount::Sender => &self.sender,

@@ -29,19 +29,19 @@ pub struct Rules {
 
 /// All open rounds, the newest last. Bounded by what the caller begins within twice the patience.
 #[derive(Debug)]
-pub struct RoundLedger {
+pub(crate) struct RoundLedger {
     rules: Rules,
     rounds: VecDeque<Round>,
 }
 
 impl RoundLedger {
-    pub fn new(rules: Rules) -> Self {
+    pub(crate) fn new(rules: Rules) -> Self {
         Self { rules, rounds: VecDeque::new() }
     }
 
     /// The gateway `from` is about to send a signal and the message `id` to a chat, for these
     /// listeners. Signals of the round before that have not come are lost with that.
-    pub fn begin(
+    pub(crate) fn begin(
         &mut self,
         id: String,
         chat: ChatId,
@@ -55,18 +55,18 @@ impl RoundLedger {
     }
 
     /// The server has promised that the message will never be lost.
-    pub fn on_ack(&mut self, id: &str) -> Vec<RoundVerdict> {
+    pub(crate) fn on_ack(&mut self, id: &str) -> Vec<RoundVerdict> {
         self.open(id).map(Round::on_ack).unwrap_or_default()
     }
 
     /// The server has refused the message for good.
-    pub fn on_refusal(&mut self, id: &str) -> Option<RoundVerdict> {
+    pub(crate) fn on_refusal(&mut self, id: &str) -> Option<RoundVerdict> {
         self.open(id).map(Round::fail)
     }
 
     /// The connection of this gateway that sends has ended. What has to be sent again, by whichever
     /// connection there is: what it sent and nobody acknowledged.
-    pub fn on_sender_away(&mut self, from: SocketAddr) -> Vec<String> {
+    pub(crate) fn on_sender_away(&mut self, from: SocketAddr) -> Vec<String> {
         let of_it = |round: &&mut Round| round.from == from && round.is_unacknowledged();
         let again = self.rounds.iter_mut().filter(of_it).map(|round| {
             round.on_sender_away();
@@ -76,46 +76,51 @@ impl RoundLedger {
     }
 
     /// The message was sent again by `from`, because the connection that sent it first has ended.
-    pub fn on_sent_again(&mut self, id: &str, from: SocketAddr, now: Instant) {
+    pub(crate) fn on_sent_again(&mut self, id: &str, from: SocketAddr, now: Instant) {
         if let Some(round) = self.open(id) {
             round.on_sent_again(from, now);
         }
     }
 
     /// The chat of a message that nobody has acknowledged or refused yet, and the gateway that sent it.
-    pub fn open_send(&self, id: &str) -> Option<(ChatId, SocketAddr)> {
+    pub(crate) fn open_send(&self, id: &str) -> Option<(ChatId, SocketAddr)> {
         let mut open = self.rounds.iter().filter(|round| round.is_unacknowledged());
         open.find(|round| round.id == id).map(|round| (round.chat, round.from))
     }
 
     /// A message came to a listener.
-    pub fn on_message(&mut self, id: &str, at: SocketAddr, now: Instant) -> Vec<RoundVerdict> {
+    pub(crate) fn on_message(
+        &mut self,
+        id: &str,
+        at: SocketAddr,
+        now: Instant,
+    ) -> Vec<RoundVerdict> {
         let round = self.rounds.iter_mut().find(|round| round.id == id);
         round.map(|round| round.on_message(at, now, self.rules.late)).unwrap_or_default()
     }
 
     /// A typing signal came to a listener. It has no number: it is taken for the newest round's.
-    pub fn on_signal(&mut self, at: SocketAddr) -> Vec<RoundVerdict> {
+    pub(crate) fn on_signal(&mut self, at: SocketAddr) -> Vec<RoundVerdict> {
         self.rounds.back_mut().map(|round| round.on_signal(at)).unwrap_or_default()
     }
 
     /// A listener's connection has ended.
-    pub fn on_listener_away(&mut self, at: SocketAddr) {
+    pub(crate) fn on_listener_away(&mut self, at: SocketAddr) {
         self.rounds.iter_mut().for_each(|round| round.on_listener_away(at));
     }
 
     /// A listener's connection is back and resumes: what it missed will be sent to it.
-    pub fn on_listener_back(&mut self, at: SocketAddr, now: Instant) {
+    pub(crate) fn on_listener_back(&mut self, at: SocketAddr, now: Instant) {
         self.rounds.iter_mut().for_each(|round| round.on_listener_back(at, now));
     }
 
     /// Nothing more is expected at a listener: its gateway left, or cannot send what was missed.
-    pub fn excuse(&mut self, at: SocketAddr) -> Vec<RoundVerdict> {
+    pub(crate) fn excuse(&mut self, at: SocketAddr) -> Vec<RoundVerdict> {
         self.rounds.iter_mut().filter_map(|round| round.excuse(at)).collect()
     }
 
     /// Judges what time has decided, and forgets rounds that are over. To be called now and then.
-    pub fn pass_time(&mut self, now: Instant) -> Vec<RoundVerdict> {
+    pub(crate) fn pass_time(&mut self, now: Instant) -> Vec<RoundVerdict> {
         let patience = self.rules.patience;
         let verdicts = self.rounds.iter_mut().flat_map(|round| round.pass_time(now, patience));
         let verdicts = verdicts.collect();

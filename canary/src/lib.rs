@@ -1,18 +1,20 @@
 //! The canary: clients of Switchboard's own that pass messages between all gateways all the time. What
 //! they see is what users see, and no single node could know it: a partition of the relay, say.
 
+#![warn(missing_docs, unreachable_pub)]
+
 pub mod account;
 pub mod config;
 pub mod connection;
 pub mod keeper;
-pub mod ledger;
+mod ledger;
 pub mod lookup;
-pub mod pair;
-pub mod pairs;
-pub mod report;
-pub mod rest;
+mod pair;
+mod pairs;
+mod report;
+mod rest;
 pub mod resume;
-pub mod round;
+mod round;
 pub mod settings;
 pub mod watch;
 

@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use tokio::{sync::mpsc, time::Instant};
 
 /// The two connections to one gateway.
-pub struct ConnectionPair {
+pub(crate) struct ConnectionPair {
     pub sender: Seat,
     pub listener: Seat,
 }
 
 /// One connection, open or not. Dropping it ends the connection.
-pub struct Seat {
+pub(crate) struct Seat {
     orders: mpsc::Sender<ClientFrame>,
     ready_since: Option<Instant>,
     /// The canary's chats that are live on it, since when.
@@ -21,7 +21,7 @@ pub struct Seat {
 }
 
 impl ConnectionPair {
-    pub fn seat(&mut self, account: CanaryAccount) -> &mut Seat {
+    pub(crate) fn seat(&mut self, account: CanaryAccount) -> &mut Seat {
         match account {
             CanaryAccount::Sender => &mut self.sender,
             CanaryAccount::Listener => &mut self.listener,
@@ -29,38 +29,38 @@ impl ConnectionPair {
     }
 
     /// Whether both connections are open and ready.
-    pub fn is_connected(&self) -> bool {
+    pub(crate) fn is_connected(&self) -> bool {
         self.sender.ready_since.is_some() && self.listener.ready_since.is_some()
     }
 }
 
 impl Seat {
-    pub fn new(orders: mpsc::Sender<ClientFrame>) -> Self {
+    pub(crate) fn new(orders: mpsc::Sender<ClientFrame>) -> Self {
         Self { orders, ready_since: None, chats: BTreeMap::new() }
     }
 
-    pub fn on_ready(&mut self, chats: Vec<ChatId>, now: Instant) {
+    pub(crate) fn on_ready(&mut self, chats: Vec<ChatId>, now: Instant) {
         self.ready_since = Some(now);
         self.chats = chats.into_iter().map(|chat| (chat, now)).collect();
     }
 
-    pub fn on_ended(&mut self) {
+    pub(crate) fn on_ended(&mut self) {
         self.ready_since = None;
         self.chats.clear();
     }
 
     /// A chat became live. Those made before the present one are of no use any more.
-    pub fn on_chat(&mut self, chat: ChatId, present: ChatId, now: Instant) {
+    pub(crate) fn on_chat(&mut self, chat: ChatId, present: ChatId, now: Instant) {
         self.chats.retain(|other, _| *other >= present);
         self.chats.entry(chat).or_insert(now);
     }
 
-    pub fn on_chat_gone(&mut self, chat: ChatId) {
+    pub(crate) fn on_chat_gone(&mut self, chat: ChatId) {
         self.chats.remove(&chat);
     }
 
     /// Whether it takes part in rounds in a chat that was made at `made`.
-    pub fn takes_part(
+    pub(crate) fn takes_part(
         &self,
         chat: ChatId,
         made: Instant,
@@ -76,7 +76,7 @@ impl Seat {
 
     /// Queues a frame; whether there was room. A connection that does not even take the few frames of
     /// some rounds is dead, and is found to be so by its own silence.
-    pub fn send(&self, frame: ClientFrame) -> bool {
+    pub(crate) fn send(&self, frame: ClientFrame) -> bool {
         self.orders.try_send(frame).is_ok()
     }
 }

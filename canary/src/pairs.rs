@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, watch};
 const MAX_ORDERS: usize = 16;
 
 /// See the module's head.
-pub struct ConnectionPairs {
+pub(crate) struct ConnectionPairs {
     pairs: BTreeMap<SocketAddr, ConnectionPair>,
     /// Which connection has which number. Numbers are never reused.
     numbers: HashMap<ConnectionNumber, (SocketAddr, CanaryAccount)>,
@@ -30,7 +30,7 @@ pub struct ConnectionPairs {
 }
 
 /// What every connection is given.
-pub struct Ties {
+pub(crate) struct Ties {
     pub reports: mpsc::Sender<ConnectionReport>,
     pub credentials: watch::Receiver<Credentials>,
     pub complaints: mpsc::Sender<Complaint>,
@@ -38,12 +38,12 @@ pub struct Ties {
 }
 
 impl ConnectionPairs {
-    pub fn new(ties: Ties) -> Self {
+    pub(crate) fn new(ties: Ties) -> Self {
         Self { pairs: BTreeMap::new(), numbers: HashMap::new(), next_number: 0, ties }
     }
 
     /// Opens connections to gateways that came and ends those to gateways that left, which it returns.
-    pub fn set(&mut self, found: &Gateways) -> Vec<SocketAddr> {
+    pub(crate) fn set(&mut self, found: &Gateways) -> Vec<SocketAddr> {
         let left = self.pairs.keys().filter(|at| !found.contains_key(at)).copied();
         let left: Vec<SocketAddr> = left.collect();
         for at in &left {
@@ -81,7 +81,7 @@ impl ConnectionPairs {
     }
 
     /// The connection with this number; nothing where it is an old one's last word.
-    pub fn seat(
+    pub(crate) fn seat(
         &mut self,
         number: ConnectionNumber,
     ) -> Option<(SocketAddr, CanaryAccount, &mut Seat)> {
@@ -90,12 +90,12 @@ impl ConnectionPairs {
     }
 
     /// The connection that sends at this gateway.
-    pub fn sender(&self, at: SocketAddr) -> Option<&Seat> {
+    pub(crate) fn sender(&self, at: SocketAddr) -> Option<&Seat> {
         self.pairs.get(&at).map(|pair| &pair.sender)
     }
 
     /// The gateway after this one, in the order of addresses, whose sender takes part.
-    pub fn next_sender(
+    pub(crate) fn next_sender(
         &self,
         after: Option<SocketAddr>,
         part: impl Fn(&Seat) -> bool,
@@ -107,14 +107,18 @@ impl ConnectionPairs {
 
     /// Where a message of this gateway must arrive: at all others whose listener takes part, or with
     /// none of them there at its own.
-    pub fn listeners(&self, from: SocketAddr, part: impl Fn(&Seat) -> bool) -> Vec<SocketAddr> {
+    pub(crate) fn listeners(
+        &self,
+        from: SocketAddr,
+        part: impl Fn(&Seat) -> bool,
+    ) -> Vec<SocketAddr> {
         let all = self.pairs.iter().filter(|(_, pair)| part(&pair.listener)).map(|(at, _)| *at);
         let (own, others): (Vec<_>, Vec<_>) = all.partition(|at| *at == from);
         if others.is_empty() { own } else { others }
     }
 
     /// The gateways to which both connections are open and ready.
-    pub fn connected(&self) -> Vec<SocketAddr> {
+    pub(crate) fn connected(&self) -> Vec<SocketAddr> {
         let connected = self.pairs.iter().filter(|(_, pair)| pair.is_connected());
         connected.map(|(at, _)| *at).collect()
     }

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 /// How each gateway is.
 #[derive(Debug)]
-pub struct HealthReport {
+pub(crate) struct HealthReport {
     /// Good rounds in a row after which an unwell gateway is well again.
     good_rounds: u32,
     gateways: BTreeMap<SocketAddr, GatewayHealth>,
@@ -21,12 +21,12 @@ enum GatewayHealth {
 }
 
 impl HealthReport {
-    pub fn new(good_rounds: u32) -> Self {
+    pub(crate) fn new(good_rounds: u32) -> Self {
         Self { good_rounds, gateways: BTreeMap::new() }
     }
 
     /// Notes what was found out, while these gateways were connected.
-    pub fn verdicts(&mut self, verdicts: Vec<RoundVerdict>, connected: &[SocketAddr]) {
+    pub(crate) fn verdicts(&mut self, verdicts: Vec<RoundVerdict>, connected: &[SocketAddr]) {
         for verdict in verdicts {
             measure(&verdict);
             match verdict {
@@ -46,7 +46,7 @@ impl HealthReport {
     }
 
     /// Something is wrong with a gateway.
-    pub fn trouble(&mut self, gateway: SocketAddr, why: &str) {
+    pub(crate) fn trouble(&mut self, gateway: SocketAddr, why: &str) {
         let before = self.gateways.insert(gateway, GatewayHealth::Unwell(0));
         if !matches!(before, Some(GatewayHealth::Unwell(_))) {
             tracing::warn!(%gateway, why, "a gateway is unhealthy");
@@ -54,7 +54,7 @@ impl HealthReport {
     }
 
     /// The gateway has left: nothing is known of it any more.
-    pub fn forget(&mut self, gateway: SocketAddr) {
+    pub(crate) fn forget(&mut self, gateway: SocketAddr) {
         self.gateways.remove(&gateway);
     }
 

@@ -29,8 +29,11 @@ pub struct ResumeState {
 pub enum CanaryEvent {
     /// The canary's chats that are live from here on. `resumed`: what was missed in them follows.
     Ready {
+        /// How often the gateway pings.
         heartbeat: Duration,
+        /// The canary's chats in the order of the frame.
         chats: Vec<ChatId>,
+        /// Whether the missed events follow.
         resumed: bool,
     },
     /// One more of them.
@@ -39,21 +42,31 @@ pub enum CanaryEvent {
     Gone(ChatId),
     /// What was missed cannot be sent.
     Missed,
+    /// A message arrived.
     Message {
+        /// The chat that it was sent to.
         chat: ChatId,
+        /// The author, which need not be the canary.
         sender: UserId,
+        /// The client's id of the message, by which its round knows it.
         id: String,
     },
+    /// A typing signal arrived.
     Typing {
+        /// The chat where the user types.
         chat: ChatId,
+        /// The user who types.
         user: UserId,
     },
     /// The message with this id is stored.
     Ack(String),
-    /// It is not; `again`: send it again.
+    /// The message was not stored.
     Refused {
+        /// The client's id of the message.
         id: String,
+        /// The refusal's code.
         code: String,
+        /// Whether the client may send it again.
         again: bool,
     },
     /// Come back after this time.

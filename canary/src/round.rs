@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 /// One thing that was found out. `at` is the listener's gateway.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum RoundVerdict {
+pub(crate) enum RoundVerdict {
     Acknowledged,
     /// The gateway `from` refused the message, or nobody acknowledged it.
     SendFailed {
@@ -85,7 +85,7 @@ enum Signal {
 }
 
 impl Round {
-    pub fn new(
+    pub(crate) fn new(
         id: String,
         chat: ChatId,
         from: SocketAddr,
@@ -99,17 +99,17 @@ impl Round {
     }
 
     /// Whether nobody has acknowledged or refused the message yet.
-    pub fn is_unacknowledged(&self) -> bool {
+    pub(crate) fn is_unacknowledged(&self) -> bool {
         self.sending == SendState::Open
     }
 
-    pub fn on_ack(&mut self) -> Vec<RoundVerdict> {
+    pub(crate) fn on_ack(&mut self) -> Vec<RoundVerdict> {
         self.sending = SendState::Acknowledged;
         [RoundVerdict::Acknowledged].into_iter().chain(self.passed()).collect()
     }
 
     /// The message will not be stored, or nobody says that it is.
-    pub fn fail(&mut self) -> RoundVerdict {
+    pub(crate) fn fail(&mut self) -> RoundVerdict {
         self.sending = SendState::Failed;
         self.may_pass = false;
         RoundVerdict::SendFailed { from: self.from }
@@ -117,11 +117,11 @@ impl Round {
 
     /// The connection that sent has ended before the message was acknowledged. The signal went before
     /// it on the same connection: both may be gone.
-    pub fn on_sender_away(&mut self) {
+    pub(crate) fn on_sender_away(&mut self) {
         self.listeners.values_mut().for_each(|one| one.signal = Signal::Decided);
     }
 
-    pub fn on_sent_again(&mut self, from: SocketAddr, now: Instant) {
+    pub(crate) fn on_sent_again(&mut self, from: SocketAddr, now: Instant) {
         self.from = from;
         for one in self.listeners.values_mut() {
             if let MessageState::Expected { since, timed } = &mut one.message {
@@ -130,7 +130,7 @@ impl Round {
         }
     }
 
-    pub fn on_message(
+    pub(crate) fn on_message(
         &mut self,
         at: SocketAddr,
         now: Instant,
@@ -154,7 +154,7 @@ impl Round {
         [verdict].into_iter().chain(self.passed()).collect()
     }
 
-    pub fn on_signal(&mut self, at: SocketAddr) -> Vec<RoundVerdict> {
+    pub(crate) fn on_signal(&mut self, at: SocketAddr) -> Vec<RoundVerdict> {
         let Some(one) = self.listeners.get_mut(&at) else { return Vec::new() };
         if std::mem::replace(&mut one.signal, Signal::Decided) == Signal::Decided {
             return Vec::new();
@@ -163,7 +163,7 @@ impl Round {
     }
 
     /// Whatever signal has not come by now is lost.
-    pub fn end_signals(&mut self) -> Vec<RoundVerdict> {
+    pub(crate) fn end_signals(&mut self) -> Vec<RoundVerdict> {
         let mut verdicts = Vec::new();
         for (at, one) in &mut self.listeners {
             if std::mem::replace(&mut one.signal, Signal::Decided) == Signal::Expected {
@@ -174,7 +174,7 @@ impl Round {
         verdicts
     }
 
-    pub fn on_listener_away(&mut self, at: SocketAddr) {
+    pub(crate) fn on_listener_away(&mut self, at: SocketAddr) {
         let Some(one) = self.listeners.get_mut(&at) else { return };
         one.signal = Signal::Decided;
         if one.message.is_open() {
@@ -182,7 +182,7 @@ impl Round {
         }
     }
 
-    pub fn on_listener_back(&mut self, at: SocketAddr, now: Instant) {
+    pub(crate) fn on_listener_back(&mut self, at: SocketAddr, now: Instant) {
         if let Some(one) = self.listeners.get_mut(&at)
             && one.message == MessageState::Away
         {
@@ -190,7 +190,7 @@ impl Round {
         }
     }
 
-    pub fn excuse(&mut self, at: SocketAddr) -> Option<RoundVerdict> {
+    pub(crate) fn excuse(&mut self, at: SocketAddr) -> Option<RoundVerdict> {
         let one = self.listeners.get_mut(&at)?;
         one.signal = Signal::Decided;
         if one.message.is_open() {
@@ -200,7 +200,7 @@ impl Round {
     }
 
     /// Judges what time has decided.
-    pub fn pass_time(&mut self, now: Instant, patience: Duration) -> Vec<RoundVerdict> {
+    pub(crate) fn pass_time(&mut self, now: Instant, patience: Duration) -> Vec<RoundVerdict> {
         let mut verdicts = Vec::new();
         let age = now.duration_since(self.sent);
         if age >= patience {
@@ -246,7 +246,7 @@ impl Round {
     }
 
     /// Nothing is left to find out but repeats, and time is up for those.
-    pub fn is_over(&self, now: Instant, patience: Duration) -> bool {
+    pub(crate) fn is_over(&self, now: Instant, patience: Duration) -> bool {
         now.duration_since(self.sent) >= patience
             && self.listeners.values().all(|one| !one.message.is_open())
     }

@@ -17,6 +17,7 @@ use std::time::Duration;
 #[derive(Parser, Clone, Debug)]
 #[command(name = "canary", version)]
 pub struct CanarySettings {
+    #[expect(missing_docs, reason = "clap would show it in --help")]
     #[command(subcommand)]
     pub command: Option<CanaryCommand>,
     /// The address of the operators' endpoints /livez, /readyz and /metrics
@@ -40,10 +41,12 @@ pub struct CanarySettings {
     /// Milliseconds after which a message from one gateway to another counts as late, 1 to 10000
     #[arg(long, env = "LATE_MILLISECONDS", default_value_t = 500)]
     pub late_milliseconds: u64,
+    #[expect(missing_docs, reason = "clap would show it in --help")]
     #[command(flatten)]
     pub log: LogArgs,
 }
 
+#[expect(missing_docs, reason = "clap would show it in --help")]
 #[derive(Subcommand, Clone, Debug, PartialEq, Eq)]
 pub enum CanaryCommand {
     /// Watch the gateways (the default)

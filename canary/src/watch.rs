@@ -37,11 +37,15 @@ const TEXT: &str = "A message of Switchboard's own canary";
 
 /// What the watch lives from.
 pub struct Inputs {
+    /// The current tokens and the chat, from the keeper.
     pub credentials: watch::Receiver<Credentials>,
+    /// The current gateways, from the look-ups.
     pub gateways: watch::Receiver<Gateways>,
+    /// Where connections report lost sessions and chats to the keeper.
     pub complaints: mpsc::Sender<Complaint>,
     /// Set when the first round has begun.
     pub begun: Arc<AtomicBool>,
+    /// Owns the tasks of the connections.
     pub lifecycle: Lifecycle,
 }
 

@@ -17,11 +17,13 @@ use std::{
 pub struct ClusterOptions {
     /// At least one, as of the apis.
     pub gateways: usize,
+    /// At least one.
     pub apis: usize,
     /// Which load balancer.
     pub balancer: BalancerKind,
     /// The load balancer's port; a free one when `None`.
     pub port: Option<u16>,
+    /// Whether PostgreSQL waits for the disk at each commit.
     pub durability: Durability,
     /// Which CPUs they run on.
     pub cpus: Cpus,
@@ -127,14 +129,17 @@ impl Cluster {
         &self.apis
     }
 
+    /// The load balancer in front of all nodes.
     pub fn balancer(&self) -> &Balancer {
         &self.balancer
     }
 
+    /// The Redis server that all nodes share.
     pub fn redis(&self) -> &Redis {
         &self.redis
     }
 
+    /// The PostgreSQL server of the apis.
     pub fn postgres(&self) -> &Postgres {
         &self.postgres
     }
@@ -144,6 +149,7 @@ impl Cluster {
         &self.wiring.admin_password
     }
 
+    /// The URL of the apis' database, with its password.
     pub fn database_url(&self) -> &str {
         &self.wiring.database_url
     }

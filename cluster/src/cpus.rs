@@ -7,6 +7,7 @@ use std::fs;
 /// A CPU for the gateways and one for everybody else. `None`: wherever the system likes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cpus {
+    /// The CPU of all gateways.
     pub gateways: Option<usize>,
     /// The apis, Redis and PostgreSQL. Not the load balancer: measurements go past it.
     pub others: Option<usize>,

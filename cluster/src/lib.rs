@@ -2,6 +2,8 @@
 //! Switchboard's own processes, on free ports and in temporary folders. Nothing here outlives the process
 //! that started it, however that process ends. No part of the product depends on this crate.
 
+#![warn(missing_docs, unreachable_pub)]
+
 mod balancer;
 mod binaries;
 mod cluster;

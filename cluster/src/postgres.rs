@@ -118,6 +118,7 @@ impl Postgres {
         Ok(())
     }
 
+    /// The TCP port on 127.0.0.1; it stays the same over restarts.
     pub fn port(&self) -> u16 {
         self.port
     }

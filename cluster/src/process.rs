@@ -29,6 +29,7 @@ pub struct Process {
 }
 
 impl Process {
+    /// Starts the program and returns at once; see `wait_ready` for when it serves. An error if it cannot be executed.
     pub fn start(program: Program) -> Result<Self> {
         let running = Mutex::new(SupervisedProcess::start(&program)?);
         Ok(Self { program, running })
@@ -42,6 +43,7 @@ impl Process {
         Ok(())
     }
 
+    /// The name that messages and the log file use.
     pub fn name(&self) -> &str {
         &self.program.name
     }

@@ -37,6 +37,7 @@ impl Program {
         }
     }
 
+    /// Appends command-line arguments.
     #[must_use]
     pub fn args<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
         self.args.extend(args.into_iter().map(Into::into));
@@ -53,6 +54,7 @@ impl Program {
         self
     }
 
+    /// Sets an environment variable of the child, over an inherited one.
     #[must_use]
     pub fn env(mut self, name: impl Into<String>, value: impl ToString) -> Self {
         self.env.push((name.into(), value.to_string()));

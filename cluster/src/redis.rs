@@ -38,10 +38,12 @@ impl Redis {
         Ok(redis)
     }
 
+    /// The URL for clients, without a password.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
+    /// The TCP port on 127.0.0.1; it stays the same over restarts.
     pub fn port(&self) -> u16 {
         self.port
     }

@@ -10,45 +10,68 @@ use std::{fs, path::Path};
 pub struct ClusterState {
     /// The load balancer: where clients connect.
     pub url: String,
+    /// The administrator that the apis created at their first start.
     pub admin_username: String,
+    /// The password of the administrator.
     pub admin_password: String,
     /// The folder of the log files of all processes.
     pub logs: String,
+    /// The URL of the apis' database, with its password.
     pub database_url: String,
+    /// The URL of the Redis server.
     pub redis_url: String,
+    /// All gateways, in the order they were started.
     pub gateways: Vec<GatewayState>,
+    /// All apis, in the order they were started.
     pub apis: Vec<ApiState>,
+    /// The Redis server.
     pub redis: Pid,
+    /// The PostgreSQL server.
     pub postgres: Pid,
+    /// The load balancer.
     pub balancer: BalancerState,
 }
 
+/// A running gateway.
 #[derive(Debug, Serialize)]
 pub struct GatewayState {
+    /// The process id.
     pub pid: u32,
+    /// The base URL for WebSocket clients.
     pub url: String,
+    /// The base URL of the operators' endpoints.
     pub admin_url: String,
 }
 
+/// A running api.
 #[derive(Debug, Serialize)]
 pub struct ApiState {
+    /// The process id.
     pub pid: u32,
+    /// The base URL of the public listener.
     pub url: String,
+    /// The base URL that gateways call.
     pub internal_url: String,
+    /// The base URL of the operators' endpoints.
     pub admin_url: String,
 }
 
+/// The running load balancer.
 #[derive(Debug, Serialize)]
 pub struct BalancerState {
+    /// The process id.
     pub pid: u32,
+    /// Which program it is.
     pub kind: BalancerKind,
     /// Where its own `/metrics` is; not there for nginx, which has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metrics_url: Option<String>,
 }
 
+/// A server that is known by its process only.
 #[derive(Debug, Serialize)]
 pub struct Pid {
+    /// The process id.
     pub pid: u32,
 }
 

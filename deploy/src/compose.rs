@@ -12,6 +12,7 @@ use std::{
 /// The project with nothing set by the operator.
 #[derive(Clone, Debug)]
 pub struct Project {
+    /// The whole file with all defaults substituted.
     pub whole: Value,
     /// By name.
     pub services: BTreeMap<String, Service>,
@@ -20,6 +21,7 @@ pub struct Project {
     pub variables: BTreeMap<String, Option<String>>,
 }
 
+/// A service of the project, as it stands in the file.
 #[derive(Clone, Debug)]
 pub struct Service(pub Value);
 
@@ -28,7 +30,9 @@ pub struct Service(pub Value);
 pub struct Mount {
     /// A path when it begins with `.`, a volume's name otherwise.
     pub source: String,
+    /// The path in the container.
     pub target: String,
+    /// Whether the container may not write to it.
     pub read_only: bool,
 }
 

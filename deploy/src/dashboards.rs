@@ -11,7 +11,9 @@ use std::fs;
 pub struct Dashboard {
     /// Its name without the folder.
     pub file: String,
+    /// The file's text.
     pub text: String,
+    /// The same text, parsed.
     pub json: Value,
 }
 
@@ -20,6 +22,7 @@ pub struct Dashboard {
 pub struct PanelQuery {
     /// Where it stands, for messages: file, panel or annotation.
     pub place: String,
+    /// The PromQL expression.
     pub expr: String,
     /// What it wants: the value now, or a line over time.
     pub instant: bool,
@@ -47,10 +50,12 @@ impl Dashboard {
         list(&self.json, "/panels")
     }
 
+    /// The variables of the dashboard.
     pub fn variables(&self) -> &[Value] {
         list(&self.json, "/templating/list")
     }
 
+    /// The annotations of the dashboard.
     pub fn annotations(&self) -> &[Value] {
         list(&self.json, "/annotations/list")
     }

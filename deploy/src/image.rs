@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 /// A stage: from one FROM to the next.
 #[derive(Clone, Debug, Default)]
 pub struct ImageStage {
+    /// The name after `AS`.
     pub name: String,
     /// An image's name, or another stage's.
     pub from: String,
@@ -20,13 +21,21 @@ pub struct ImageStage {
 pub struct Image {
     /// The public image that all begins with.
     pub base: String,
+    /// The last `USER`.
     pub user: String,
+    /// The last `ENTRYPOINT`.
     pub entrypoint: Vec<String>,
+    /// The command of the last `HEALTHCHECK`.
     pub health: Vec<String>,
+    /// The last `STOPSIGNAL`.
     pub stop_signal: String,
+    /// Every `ENV`, by name.
     pub env: BTreeMap<String, String>,
+    /// Every `EXPOSE`.
     pub ports: Vec<u16>,
+    /// Every `VOLUME`.
     pub volumes: Vec<String>,
+    /// Every `LABEL`, by name.
     pub labels: BTreeMap<String, String>,
 }
 

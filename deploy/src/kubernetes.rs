@@ -14,14 +14,18 @@ use std::{
 /// The objects of one overlay, in the order of the rendering.
 #[derive(Clone, Debug)]
 pub struct Manifests {
+    /// The name of the folder below `k8s/overlays`.
     pub overlay: String,
+    /// The rendered objects.
     pub objects: Vec<Value>,
 }
 
 /// A Deployment or StatefulSet.
 #[derive(Clone, Debug)]
 pub struct Workload {
+    /// `Deployment` or `StatefulSet`.
     pub kind: String,
+    /// Its name in the namespace.
     pub name: String,
     /// Of its pods.
     pub labels: BTreeMap<String, String>,
@@ -34,19 +38,30 @@ pub struct Workload {
 /// A container, or an init container.
 #[derive(Clone, Debug)]
 pub struct Container {
+    /// Its name in the pod.
     pub name: String,
+    /// The image with its tag.
     pub image: String,
+    /// Its environment variables, by name, with those of its ConfigMaps.
     pub env: BTreeMap<String, EnvValue>,
     /// By name.
     pub ports: BTreeMap<String, u64>,
+    /// The whole specification of the container.
     pub spec: Value,
 }
 
 /// Where the value of an environment variable comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EnvValue {
+    /// The value itself.
     Plain(String),
-    Secret { secret: String, key: String },
+    /// A key of a Secret.
+    Secret {
+        /// The name of the Secret.
+        secret: String,
+        /// The key in it.
+        key: String,
+    },
 }
 
 impl Manifests {
@@ -63,18 +78,22 @@ impl Manifests {
         Ok(Self { overlay: overlay.to_owned(), objects })
     }
 
+    /// All objects of this kind.
     pub fn of(&self, kind: &str) -> impl Iterator<Item = &Value> {
         self.objects.iter().filter(move |object| object["kind"] == kind)
     }
 
+    /// The object of this kind and name, if there is one.
     pub fn get(&self, kind: &str, name: &str) -> Option<&Value> {
         self.of(kind).find(|object| object["metadata"]["name"] == name)
     }
 
+    /// All Deployments and StatefulSets.
     pub fn workloads(&self) -> Vec<Workload> {
         self.of("Deployment").chain(self.of("StatefulSet")).map(Workload::of).collect()
     }
 
+    /// The workload of this name, if there is one.
     pub fn workload(&self, name: &str) -> Option<Workload> {
         self.workloads().into_iter().find(|workload| workload.name == name)
     }

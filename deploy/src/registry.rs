@@ -18,8 +18,11 @@ const OWN_JOBS: [&str; 3] = ["gateway", "api", "canary"];
 /// A metric of an exporter or another program, as a line of `deploy/prometheus/foreign-metrics.txt`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Foreign {
+    /// The job that exports it.
     pub job: String,
+    /// The name of the series.
     pub series: String,
+    /// The names of its labels.
     pub labels: Vec<String>,
 }
 

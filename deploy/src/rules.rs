@@ -14,11 +14,15 @@ use std::{
 pub struct Rule {
     /// Of the series that it records, or of the alert.
     pub name: String,
+    /// Whether it is an alert.
     pub alert: bool,
+    /// The PromQL expression.
     pub expr: String,
     /// How long it must hold before the alert fires, as written.
     pub lasting: Option<String>,
+    /// The labels that it sets.
     pub labels: BTreeMap<String, String>,
+    /// The annotations of an alert.
     pub annotations: BTreeMap<String, String>,
     /// The name of its group.
     pub group: String,

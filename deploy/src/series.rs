@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 /// happened. Of a part of an expression it says what the result may carry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Series {
+    /// The values of each label; `None` where they are not known.
     pub labels: BTreeMap<String, Option<Vec<String>>>,
     /// Whether it only grows; nothing for what others made, or was computed.
     pub counts: Option<bool>,

@@ -8,7 +8,7 @@ const UNITS: [(&str, u64); 5] =
     [("us", 1), ("ms", 1_000), ("s", 1_000_000), ("m", 60_000_000), ("h", 3_600_000_000)];
 
 /// Reads a number with its unit; `None` when it is neither.
-pub fn parse(text: &str) -> Option<Duration> {
+pub(crate) fn parse(text: &str) -> Option<Duration> {
     let text = text.trim();
     let (unit, micros) = UNITS.iter().find(|(unit, _)| {
         text.strip_suffix(unit).is_some_and(|number| number.trim().parse::<f64>().is_ok())
@@ -18,7 +18,7 @@ pub fn parse(text: &str) -> Option<Duration> {
 }
 
 /// Writes it in the largest unit that needs no fraction.
-pub fn format(duration: Duration) -> String {
+pub(crate) fn format(duration: Duration) -> String {
     let micros = duration.as_micros();
     let exact = UNITS.iter().rev().find(|(_, unit)| micros.is_multiple_of(u128::from(*unit)));
     let (unit, each) = exact.unwrap_or(&UNITS[0]);

@@ -2,21 +2,23 @@
 //! [`scenario`] defines a run; [`cast`] is its participants, prepared on a deployment; [`history`] judges
 //! what the clients recorded and [`measure`] counts it; a [`report`] shows the result.
 
+#![warn(unreachable_pub)]
+
 pub mod agent;
 pub mod cast;
 pub mod cli;
-pub mod client;
+mod client;
 mod duration;
 pub mod engine;
 pub mod history;
-pub mod live;
+mod live;
 pub mod measure;
 pub mod metric;
 pub mod prepare;
-pub mod recorder;
+mod recorder;
 pub mod report;
 pub mod rest;
 pub mod scenario;
-pub mod scenarios;
+mod scenarios;
 mod suggest;
-pub mod threshold;
+mod threshold;

@@ -25,20 +25,20 @@ const OPS: [Op; 6] = [Op::Connect, Op::Resume, Op::Ack, Op::Delivery, Op::Histor
 
 /// What is recorded, by everybody. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Recorder {
+pub(crate) struct Recorder {
     shards: Arc<Mutex<Vec<Shard>>>,
 }
 
 /// One thread's part. Its lock is taken once for a whole batch of events and is contended only while
 /// a drain takes what is in it, which is some microseconds a second.
 #[derive(Clone, Debug, Default)]
-pub struct Shard {
+pub(crate) struct Shard {
     counters: Arc<Mutex<Counters>>,
 }
 
 /// The figures since the last drain.
 #[derive(Debug, Default)]
-pub struct Counters {
+pub(crate) struct Counters {
     counts: [u64; COUNTS.len()],
     latencies: [Latency; OPS.len()],
     errors: BTreeMap<String, u64>,
@@ -50,7 +50,7 @@ pub struct Counters {
 
 impl Recorder {
     /// A further shard. Shards are never given back: take one for each thread, not for each device.
-    pub fn shard(&self) -> Shard {
+    pub(crate) fn shard(&self) -> Shard {
         let shard = Shard::default();
         self.shards.lock().push(shard.clone());
         shard
@@ -58,7 +58,7 @@ impl Recorder {
 
     /// Everything recorded since the last drain, by all shards. Nothing is counted in two slices and
     /// nothing in none.
-    pub fn drain(&self) -> Slice {
+    pub(crate) fn drain(&self) -> Slice {
         let mut slice = Slice::default();
         let mut connections = 0;
         for shard in self.shards.lock().iter() {
@@ -73,38 +73,38 @@ impl Recorder {
 
 impl Shard {
     /// For a batch of records; do not keep it over an await.
-    pub fn lock(&self) -> MutexGuard<'_, Counters> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Counters> {
         self.counters.lock()
     }
 }
 
 impl Counters {
-    pub fn count(&mut self, count: Count, by: u64) {
+    pub(crate) fn count(&mut self, count: Count, by: u64) {
         self.counts[count as usize] += by;
     }
 
-    pub fn time(&mut self, op: Op, micros: u64) {
+    pub(crate) fn time(&mut self, op: Op, micros: u64) {
         self.latencies[op as usize].record(micros);
     }
 
     /// An error by what the server or the network said.
-    pub fn error(&mut self, kind: &str) {
+    pub(crate) fn error(&mut self, kind: &str) {
         add(&mut self.errors, kind, 1);
     }
 
     /// A close that the server made, as `1013 slow_consumer`.
-    pub fn close(&mut self, kind: &str) {
+    pub(crate) fn close(&mut self, kind: &str) {
         add(&mut self.closes, kind, 1);
     }
 
     /// A connection became ready.
-    pub fn connected(&mut self) {
+    pub(crate) fn connected(&mut self) {
         self.count(Count::Connected, 1);
         self.connections += 1;
     }
 
     /// A connection that was ready ended.
-    pub fn disconnected(&mut self) {
+    pub(crate) fn disconnected(&mut self) {
         self.connections -= 1;
     }
 

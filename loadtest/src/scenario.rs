@@ -135,7 +135,7 @@ pub struct Phase {
     /// The closed loop instead of `messages`: so many senders, each with so many messages on their
     /// way. It finds how much a deployment takes; its latencies hide stalls.
     #[serde(default)]
-    pub closed: Option<ClosedLoop>,
+    pub closed: Option<ClosedPhase>,
 }
 
 /// The length of texts in bytes, evenly spread over the range.
@@ -173,7 +173,7 @@ enum RateText {
 /// Senders that wait for their acknowledgements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ClosedLoop {
+pub struct ClosedPhase {
     pub senders: usize,
     /// Messages of one sender on their way at once. One is on its way until the sender has received
     /// it as everybody else does, so that a deployment cannot fall behind unnoticed.

@@ -104,14 +104,17 @@ impl Balancer {
         Ok(Self { process, kind, address, metrics, scratch })
     }
 
+    /// Which program it is.
     pub fn kind(&self) -> BalancerKind {
         self.kind
     }
 
+    /// Where clients connect.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
+    /// The same address as a base URL, `http://host:port`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }

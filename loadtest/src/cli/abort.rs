@@ -37,7 +37,7 @@ struct PhaseTotal {
 
 impl Abort {
     /// `stop` ends the run.
-    pub fn new(scenario: &Scenario, stop: CancellationToken) -> Arc<Self> {
+    pub(super) fn new(scenario: &Scenario, stop: CancellationToken) -> Arc<Self> {
         let mut to = 0.0;
         let phases: Vec<PhaseEnd> = scenario
             .phases
@@ -54,7 +54,7 @@ impl Abort {
     }
 
     /// For the engine.
-    pub fn observer(self: &Arc<Self>) -> Observer {
+    pub(super) fn observer(self: &Arc<Self>) -> Observer {
         let this = Arc::clone(self);
         Arc::new(move |progress| {
             if let RunEvent::Second(slice) = progress {
@@ -64,7 +64,7 @@ impl Abort {
     }
 
     /// The threshold that ended the run.
-    pub fn reason(&self) -> Option<&str> {
+    pub(super) fn reason(&self) -> Option<&str> {
         self.because.get().map(String::as_str)
     }
 

@@ -27,16 +27,16 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    pub fn usage(error: impl Into<anyhow::Error>) -> Self {
+    pub(super) fn usage(error: impl Into<anyhow::Error>) -> Self {
         Self { exit: Exit::Usage, error: error.into() }
     }
 
-    pub fn failed(error: impl Into<anyhow::Error>) -> Self {
+    pub(super) fn failed(error: impl Into<anyhow::Error>) -> Self {
         Self { exit: Exit::Failed, error: error.into() }
     }
 
     /// Says it.
-    pub fn tell(self) -> Exit {
+    pub(super) fn tell(self) -> Exit {
         match self.exit {
             Exit::Interrupted => say(self.error),
             _ => say(format_args!("error: {:#}", self.error)),

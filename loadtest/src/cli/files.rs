@@ -32,7 +32,7 @@ pub(super) struct Files {
 impl Files {
     /// Makes the folder and tries every file: an hour of load is not for a report that cannot be
     /// written.
-    pub fn new(args: &FileArgs) -> Result<Self, Failure> {
+    pub(super) fn new(args: &FileArgs) -> Result<Self, Failure> {
         if let Some(out) = &args.out {
             let made = fs::create_dir_all(out);
             made.with_context(|| format!("cannot create {}", out.display()))
@@ -52,7 +52,7 @@ impl Files {
         Ok(Self { json, html, junit })
     }
 
-    pub fn write(&self, report: &Report) -> Result<(), Failure> {
+    pub(super) fn write(&self, report: &Report) -> Result<(), Failure> {
         let all = |files: &[PathBuf], text: &dyn Fn() -> String| -> Result<(), Failure> {
             files.iter().try_for_each(|file: &PathBuf| write(file, &text()))
         };

@@ -31,7 +31,7 @@ pub(super) struct ScenarioArgs {
 
 impl ScenarioArgs {
     /// The scenario as it shall be run.
-    pub fn read(&self) -> Result<Scenario, Failure> {
+    pub(super) fn read(&self) -> Result<Scenario, Failure> {
         let source = ScenarioSource::open(&self.scenario)?;
         let mut scenario = read(&source, &self.set)?;
         if let Some(seed) = self.seed {
@@ -83,7 +83,7 @@ const MAX_PASSWORD_BYTES: u64 = 4 << 10;
 
 impl TargetArgs {
     /// The deployment, with a URL that can be one.
-    pub async fn read(&self) -> Result<LoadTarget, Failure> {
+    pub(super) async fn read(&self) -> Result<LoadTarget, Failure> {
         let url = self.url.to_string();
         SocketTarget::resolve(&url).await.context("--url").map_err(Failure::usage)?;
         let mut password = self.admin_password.clone();

@@ -23,7 +23,7 @@ const MAX_RESERVE: Duration = Duration::from_secs(30);
 
 /// One person. Shared by its devices.
 #[derive(Debug)]
-pub struct TestAccount {
+pub(crate) struct TestAccount {
     pub id: UserId,
     pub username: String,
     tokens: Mutex<TokenPair>,
@@ -31,7 +31,7 @@ pub struct TestAccount {
 
 /// A token to show, and until when it may be shown.
 #[derive(Clone, Debug)]
-pub struct Pass {
+pub(crate) struct Pass {
     pub token: Secret,
     pub expires: Instant,
     /// How long it was good for when it came.
@@ -43,7 +43,7 @@ pub struct Pass {
 impl Pass {
     /// From when on it is better renewed than shown: a part of its life, for connecting takes some
     /// seconds; not much of the quarter of an hour that tokens usually have.
-    pub fn renew_from(&self) -> Instant {
+    pub(crate) fn renew_from(&self) -> Instant {
         self.expires.checked_sub(MAX_RESERVE.min(self.life / 4)).unwrap_or(self.expires)
     }
 }
@@ -57,16 +57,16 @@ struct TokenPair {
 /// Why there is no fresh token.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot renew the token: {0}")]
-pub struct RenewError(#[from] RestError);
+pub(crate) struct RenewError(#[from] RestError);
 
 impl RenewError {
     /// Whether asking again cannot help: the session is over.
-    pub fn is_final(&self) -> bool {
+    pub(crate) fn is_final(&self) -> bool {
         matches!(self.0, RestError::Refused { .. })
     }
 
     /// When to ask again, where the api says so.
-    pub fn retry_after(&self) -> Option<Duration> {
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self.0 {
             RestError::Later { wait, .. } => Some(wait),
             _ => None,
@@ -74,7 +74,7 @@ impl RenewError {
     }
 
     /// For [`crate::recorder::Counters::error`].
-    pub fn kind(&self) -> String {
+    pub(crate) fn kind(&self) -> String {
         match &self.0 {
             RestError::Refused { code, .. } => format!("refresh: {code}"),
             RestError::Later { code, .. } => format!("refresh: {code}"),
@@ -85,7 +85,7 @@ impl RenewError {
 
 impl TestAccount {
     /// `now` and `unix_seconds` are the same moment.
-    pub fn new(person: &CastMember, now: Instant, unix_seconds: i64) -> Self {
+    pub(crate) fn new(person: &CastMember, now: Instant, unix_seconds: i64) -> Self {
         let life = expiry(&person.token).map_or(DEFAULT_LIFE, |at| {
             Duration::from_secs(u64::try_from(at - unix_seconds).unwrap_or(0))
         });
@@ -98,19 +98,19 @@ impl TestAccount {
     }
 
     /// The newest token. Waits while it is being renewed.
-    pub async fn pass(&self) -> Pass {
+    pub(crate) async fn pass(&self) -> Pass {
         self.tokens.lock().await.pass.clone()
     }
 
     /// The newest access and refresh token, where they are not those of the beginning any more: those
     /// are void then.
-    pub async fn changed(&self) -> Option<(String, String)> {
+    pub(crate) async fn changed(&self) -> Option<(String, String)> {
         let TokenPair { pass, refresh } = &*self.tokens.lock().await;
         (pass.number > 0).then(|| (pass.token.reveal().to_owned(), refresh.reveal().to_owned()))
     }
 
     /// A newer token than that one: fetched, unless another device did meanwhile.
-    pub async fn renewed(&self, old: u32, rest: &Rest) -> Result<Pass, RenewError> {
+    pub(crate) async fn renewed(&self, old: u32, rest: &Rest) -> Result<Pass, RenewError> {
         #[derive(Deserialize)]
         struct Grant {
             access_token: String,

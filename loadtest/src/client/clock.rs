@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 /// An instant and what the wall clock said then.
 #[derive(Clone, Copy, Debug)]
-pub struct Clock {
+pub(crate) struct Clock {
     anchor: Instant,
     unix_micros: i64,
 }
@@ -16,7 +16,7 @@ pub struct Clock {
 impl Clock {
     /// Reads the wall clock, which tells milliseconds, as it turns: that is exact to some
     /// microseconds and takes one millisecond.
-    pub fn read() -> Self {
+    pub(crate) fn read() -> Self {
         let before = Timestamp::now();
         loop {
             let (now, anchor) = (Timestamp::now(), Instant::now());
@@ -28,12 +28,12 @@ impl Clock {
     }
 
     /// The same clock, so much later: what an agent adds that found its own to be behind.
-    pub fn shifted(self, micros: i64) -> Self {
+    pub(crate) fn shifted(self, micros: i64) -> Self {
         Self { unix_micros: self.unix_micros.saturating_add(micros), ..self }
     }
 
     /// Microseconds since 1970-01-01 UTC at that moment.
-    pub fn micros(&self, at: Instant) -> i64 {
+    pub(crate) fn micros(&self, at: Instant) -> i64 {
         let micros = |duration: Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
         match at.checked_duration_since(self.anchor) {
             Some(since) => self.unix_micros.saturating_add(micros(since)),
@@ -42,7 +42,7 @@ impl Clock {
     }
 
     /// The moment of these microseconds; the clock's beginning for what is too long ago to tell.
-    pub fn instant(&self, unix_micros: i64) -> Instant {
+    pub(crate) fn instant(&self, unix_micros: i64) -> Instant {
         let since = unix_micros.saturating_sub(self.unix_micros);
         let distance = Duration::from_micros(since.unsigned_abs());
         let at = if since >= 0 {

@@ -34,7 +34,7 @@ const STOP_LOOK: Duration = Duration::from_millis(5);
 
 /// What all devices of a fleet have in common.
 #[derive(Clone, Debug)]
-pub struct FleetOptions {
+pub(crate) struct FleetOptions {
     pub target: SocketTarget,
     /// Names the run; the beginning of every text and key. Letters, digits and hyphens, 20 at most.
     pub run: String,
@@ -51,7 +51,7 @@ pub struct FleetOptions {
 
 /// Some threads full of devices. Dropping it ends them at once, without the closes of [`Fleet::stop`].
 #[derive(Debug)]
-pub struct Fleet {
+pub(crate) struct Fleet {
     lanes: Vec<WorkerThread>,
     next: AtomicUsize,
 }
@@ -64,7 +64,7 @@ struct WorkerThread {
 
 impl Fleet {
     /// Starts the threads.
-    pub fn start(options: FleetOptions) -> io::Result<Self> {
+    pub(crate) fn start(options: FleetOptions) -> io::Result<Self> {
         let threads = match options.threads {
             0 => thread::available_parallelism().map_or(1, usize::from),
             threads => threads,
@@ -75,7 +75,7 @@ impl Fleet {
 
     /// Connects a device. It goes on until it is told to leave or the fleet is stopped. Refused when
     /// more devices wait to begin than a process may have files.
-    pub fn spawn(&self, spec: DeviceSpec) -> Result<DeviceHandle, OrdersFull> {
+    pub(crate) fn spawn(&self, spec: DeviceSpec) -> Result<DeviceHandle, OrdersFull> {
         let inbox = Inbox::new();
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         let lane = &self.lanes[turn % self.lanes.len()];
@@ -85,7 +85,7 @@ impl Fleet {
 
     /// Closes all devices and waits until all have ended and given their logs back; those that do
     /// not within some seconds are dropped.
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         let threads: Vec<JoinHandle<()>> = self.lanes.into_iter().map(|lane| lane.thread).collect();
         // Their senders are gone now, which is what the threads end for.
         let joined = tokio::task::spawn_blocking(|| {

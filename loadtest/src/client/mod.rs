@@ -5,7 +5,7 @@
 mod account;
 mod clock;
 mod device;
-pub mod dialect;
+pub(crate) mod dialect;
 mod events;
 mod fleet;
 mod order;
@@ -14,10 +14,10 @@ mod target;
 mod wire;
 mod worker;
 
-pub use account::{RenewError, TestAccount};
-pub use clock::Clock;
-pub use device::DeviceSpec;
-pub use fleet::{Fleet, FleetOptions};
-pub use order::{ChatAction, DeviceHandle, DeviceState, Order, OrdersFull};
-pub use stamp::{Stamp, key, text};
-pub use target::{SocketTarget, TargetError};
+pub(crate) use account::{RenewError, TestAccount};
+pub(crate) use clock::Clock;
+pub(crate) use device::DeviceSpec;
+pub(crate) use fleet::{Fleet, FleetOptions};
+pub(crate) use order::{ChatAction, DeviceHandle, DeviceState, Order, OrdersFull};
+pub(crate) use stamp::Stamp;
+pub(crate) use target::{SocketTarget, TargetError};

@@ -19,7 +19,7 @@ const MAX_WAITING: usize = 256;
 
 /// Something that a person does in a chat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChatAction {
+pub(crate) enum ChatAction {
     /// Sends a message.
     Message,
     /// Changes the text of the newest own message. Skipped when there is none.
@@ -33,7 +33,7 @@ pub enum ChatAction {
 
 /// An order to a device. `due` is the moment it is meant for: latencies count from there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
+pub(crate) enum Order {
     /// A text, where the action has one, is of so many bytes; at least as many as its stamp has.
     Act { action: ChatAction, chat: ChatId, due: Instant, bytes: usize },
     /// Keeps so many messages in flight until told otherwise; `window` 0 ends it. One is on its
@@ -67,12 +67,12 @@ impl Order {
 /// The device has more to do than it gets done; the order was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the device has too many orders waiting")]
-pub struct OrdersFull;
+pub(crate) struct OrdersFull;
 
 /// Whether a device is connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum DeviceState {
+pub(crate) enum DeviceState {
     /// Not connected, or not ready yet; it tries.
     Away,
     /// Ready, and caught up if it had to.
@@ -83,13 +83,13 @@ pub enum DeviceState {
 
 /// Tells one device what to do. Dropping it changes nothing for the device.
 #[derive(Clone, Debug)]
-pub struct DeviceHandle {
+pub(crate) struct DeviceHandle {
     pub(super) inbox: Arc<Inbox>,
 }
 
 impl DeviceHandle {
     /// Orders are carried out in their turn, as soon as the device can.
-    pub fn order(&self, order: Order) -> Result<(), OrdersFull> {
+    pub(crate) fn order(&self, order: Order) -> Result<(), OrdersFull> {
         let waker = {
             let mut inbox = self.inbox.lock();
             let waiting = &mut inbox.orders;
@@ -112,7 +112,7 @@ impl DeviceHandle {
         Ok(())
     }
 
-    pub fn state(&self) -> DeviceState {
+    pub(crate) fn state(&self) -> DeviceState {
         match self.inbox.state.load(Ordering::Acquire) {
             0 => DeviceState::Away,
             1 => DeviceState::Ready,
@@ -121,22 +121,22 @@ impl DeviceHandle {
     }
 
     /// What the last [`Order::Recheck`] found; false before.
-    pub fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.inbox.complete.load(Ordering::Acquire)
     }
 
     /// Whether it was ready once.
-    pub fn was_ready(&self) -> bool {
+    pub(crate) fn was_ready(&self) -> bool {
         self.inbox.was_ready.load(Ordering::Acquire)
     }
 
     /// What it was to send and has not begun, and commands that have no answer.
-    pub fn unsent(&self) -> usize {
+    pub(crate) fn unsent(&self) -> usize {
         self.inbox.unsent() + self.inbox.in_flight.load(Ordering::Acquire)
     }
 
     /// Orders not begun and commands not answered yet. A closed loop always has some.
-    pub fn unsettled(&self) -> usize {
+    pub(crate) fn unsettled(&self) -> usize {
         self.inbox.waiting.load(Ordering::Acquire) + self.inbox.in_flight.load(Ordering::Acquire)
     }
 }

@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 /// What a text's beginning says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stamp {
+pub(crate) struct Stamp {
     /// The sender's [`crate::client::DeviceSpec::number`].
     pub device: u32,
     /// Counts what the sender said and did, from 1.
@@ -18,12 +18,12 @@ pub struct Stamp {
 const FILLING: &str = "the quick brown fox jumps over the lazy dog, 0123456789 times; ";
 
 /// The idempotency key: what a stamp begins with.
-pub fn key(run: &str, device: u32, n: u32) -> String {
+pub(crate) fn key(run: &str, device: u32, n: u32) -> String {
     format!("{run}/{device}/{n}")
 }
 
 /// A text of so many bytes; longer when the stamp is.
-pub fn text(run: &str, stamp: Stamp, bytes: usize) -> String {
+pub(crate) fn text(run: &str, stamp: Stamp, bytes: usize) -> String {
     let mut text = String::with_capacity(bytes.max(64));
     // Writing to a string does not fail.
     let _ = write!(text, "{run}/{}/{}/{} ", stamp.device, stamp.n, stamp.due_micros);
@@ -36,7 +36,7 @@ pub fn text(run: &str, stamp: Stamp, bytes: usize) -> String {
 
 impl Stamp {
     /// The stamp of a text of this run; `None` for any other text.
-    pub fn of(run: &str, text: &str) -> Option<Self> {
+    pub(crate) fn of(run: &str, text: &str) -> Option<Self> {
         let rest = text.strip_prefix(run)?.strip_prefix('/')?;
         let mut parts = rest.splitn(3, '/');
         let (device, n, rest) = (parts.next()?, parts.next()?, parts.next()?);

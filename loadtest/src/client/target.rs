@@ -6,7 +6,7 @@ use std::{io, net::SocketAddr};
 
 /// Where to connect.
 #[derive(Clone, Debug)]
-pub struct SocketTarget {
+pub(crate) struct SocketTarget {
     /// Host and port, as the `Host` header has them.
     pub authority: String,
     /// What the host's name stands for; connections take them in turn. Never empty.
@@ -24,7 +24,7 @@ pub enum TargetError {
 
 impl SocketTarget {
     /// Looks up what the URL's host stands for.
-    pub async fn resolve(url: &str) -> Result<Self, TargetError> {
+    pub(crate) async fn resolve(url: &str) -> Result<Self, TargetError> {
         let server = url.parse::<ServerUrl>();
         let server = server.map_err(|why| TargetError::Invalid { url: url.to_owned(), why })?;
         let host = server.host();

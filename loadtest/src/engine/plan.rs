@@ -11,7 +11,7 @@ const SPREAD: f64 = 0.618_033_988_749_894_9;
 
 /// A scenario's people and phases.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub(super) struct Plan {
     people: usize,
     share: Share,
     /// Each dialect with the sum of all weights up to its own, of 1.
@@ -22,7 +22,7 @@ pub struct Plan {
 
 /// A phase, with seconds since the first one began.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct PhaseSpan {
+pub(super) struct PhaseSpan {
     pub from: f64,
     pub to: f64,
     /// Open connections at its beginning and at its end.
@@ -31,7 +31,7 @@ pub struct PhaseSpan {
 }
 
 impl Plan {
-    pub fn new(scenario: &Scenario, share: Share) -> Self {
+    pub(super) fn new(scenario: &Scenario, share: Share) -> Self {
         let weights = &scenario.people.dialects;
         let sum: f64 = weights.values().sum();
         let mut reached = 0.0;
@@ -60,50 +60,50 @@ impl Plan {
     }
 
     /// The phases in their order.
-    pub fn spans(&self) -> &[PhaseSpan] {
+    pub(super) fn spans(&self) -> &[PhaseSpan] {
         &self.spans
     }
 
     /// Seconds from the beginning of the first phase to the end of the last one.
-    pub fn seconds(&self) -> f64 {
+    pub(super) fn seconds(&self) -> f64 {
         self.spans.last().map_or(0.0, |last| last.to)
     }
 
     /// The most connections that are open at once.
-    pub fn slots(&self) -> usize {
+    pub(super) fn slots(&self) -> usize {
         self.spans.iter().map(|span| span.after).max().unwrap_or(0)
     }
 
     /// Whose device it is, by the place in the cast.
-    pub fn person(&self, slot: usize) -> usize {
+    pub(super) fn person(&self, slot: usize) -> usize {
         slot % self.people
     }
 
     /// Whether this process does what the slot does.
-    pub fn has(&self, slot: usize) -> bool {
+    pub(super) fn has(&self, slot: usize) -> bool {
         self.share.has(self.person(slot))
     }
 
-    pub fn dialect(&self, slot: usize) -> ClientDialect {
+    pub(super) fn dialect(&self, slot: usize) -> ClientDialect {
         let place = ((slot as f64 + 0.5) * SPREAD).fract();
         let found = self.dialects.iter().find(|(_, up_to)| place < *up_to);
         found.or(self.dialects.last()).map_or(ClientDialect::Native, |(dialect, _)| *dialect)
     }
 
     /// Whether it is one of those that read slowly.
-    pub fn is_slow(&self, slot: usize) -> bool {
+    pub(super) fn is_slow(&self, slot: usize) -> bool {
         let so_far = |slots: usize| (slots as f64 * self.slow + 1e-9).floor();
         so_far(slot + 1) > so_far(slot)
     }
 }
 
 impl PhaseSpan {
-    pub fn seconds(&self) -> f64 {
+    pub(super) fn seconds(&self) -> f64 {
         self.to - self.from
     }
 
     /// Open connections so many seconds after its beginning.
-    pub fn open(&self, after: f64) -> usize {
+    pub(super) fn open(&self, after: f64) -> usize {
         let done = (after / self.seconds()).clamp(0.0, 1.0);
         let change = (self.after as f64 - self.before as f64) * done;
         (self.before as f64 + change).round() as usize

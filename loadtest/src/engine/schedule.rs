@@ -19,7 +19,7 @@ const STORM_RETURN: f64 = 1.0;
 
 /// Something that is due.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ScheduledAction {
+pub(super) struct ScheduledAction {
     /// Since the first phase began.
     pub at: Duration,
     pub what: ActionKind,
@@ -31,7 +31,7 @@ pub struct ScheduledAction {
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum ActionKind {
+pub(super) enum ActionKind {
     /// The slot's first connection, or its next one after a `Close`.
     Open,
     /// Closed for good.
@@ -52,7 +52,7 @@ pub enum ActionKind {
 
 /// All that is due in one phase, in order.
 #[derive(Debug)]
-pub struct Schedule {
+pub(super) struct Schedule {
     span: PhaseSpan,
     streams: Vec<Stream>,
 }
@@ -77,7 +77,7 @@ enum Arrivals {
 
 impl Schedule {
     /// Of the phase at this place of the scenario.
-    pub fn new(scenario: &Scenario, plan: &Plan, phase: usize) -> Self {
+    pub(super) fn new(scenario: &Scenario, plan: &Plan, phase: usize) -> Self {
         let span = plan.spans()[phase];
         let mut seeds = SmallRng::seed_from_u64(
             scenario.seed ^ (phase as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15),

@@ -27,7 +27,7 @@ pub(super) enum EventFact {
 
 impl EventFact {
     /// Whether both say the same, as far as both know.
-    pub fn agrees(&self, other: &Self) -> bool {
+    pub(super) fn agrees(&self, other: &Self) -> bool {
         match (*self, *other) {
             (
                 Self::Message { id, sender, key, text },
@@ -38,7 +38,7 @@ impl EventFact {
     }
 
     /// The message that it is about.
-    pub fn id(&self) -> Option<i64> {
+    pub(super) fn id(&self) -> Option<i64> {
         match self {
             Self::Message { id, .. } | Self::Edited { id, .. } | Self::Deleted { id } => Some(*id),
             Self::Other => None,

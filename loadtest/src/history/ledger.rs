@@ -166,7 +166,7 @@ impl Ledger {
 }
 
 impl ChatEntry {
-    pub fn head(&self) -> i64 {
+    pub(super) fn head(&self) -> i64 {
         self.head.load(Relaxed)
     }
 }

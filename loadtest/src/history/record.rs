@@ -78,7 +78,7 @@ pub(super) enum MishapKind {
 }
 
 impl DeviceRecord {
-    pub fn new(number: u32, name: String) -> Self {
+    pub(super) fn new(number: u32, name: String) -> Self {
         Self { number, name, ..Self::default() }
     }
 }

@@ -48,7 +48,7 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    pub fn new(start: i64) -> Self {
+    pub(super) fn new(start: i64) -> Self {
         Self {
             start,
             last: start,
@@ -62,7 +62,7 @@ impl Segment {
 
     /// The event at this place arrived.
     #[inline]
-    pub fn step(&mut self, seq: i64) -> SeqArrival {
+    pub(super) fn step(&mut self, seq: i64) -> SeqArrival {
         if seq == self.last + 1 {
             self.last = seq;
             self.heard += 1;
@@ -90,7 +90,7 @@ impl Segment {
     }
 
     /// Everything up to here has been sent.
-    pub fn caught_up(&mut self, seq: i64) {
+    pub(super) fn caught_up(&mut self, seq: i64) {
         if seq > self.last {
             self.pass(seq);
             self.last = seq;
@@ -104,7 +104,7 @@ impl Segment {
     }
 
     /// The hole that this place is in.
-    pub fn hole(&self, seq: i64) -> Option<&Hole> {
+    pub(super) fn hole(&self, seq: i64) -> Option<&Hole> {
         let at = self.holes.partition_point(|hole| hole.to < seq);
         self.holes.get(at).filter(|hole| hole.from <= seq)
     }

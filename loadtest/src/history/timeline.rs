@@ -31,7 +31,7 @@ pub(super) struct Timeline {
 impl Timeline {
     /// Enters a claim. Gives its variant: 0 for the first content told of this place, and `None` when
     /// there is no room for another one.
-    pub fn enter(&mut self, seq: i64, claim: Claim) -> Option<u8> {
+    pub(super) fn enter(&mut self, seq: i64, claim: Claim) -> Option<u8> {
         let Some(first) = self.first.get_mut(&seq) else {
             self.first.insert(seq, claim);
             return Some(0);
@@ -52,22 +52,22 @@ impl Timeline {
     }
 
     /// All claims on this place, by their variants.
-    pub fn claims(&self, seq: i64) -> impl Iterator<Item = &Claim> {
+    pub(super) fn claims(&self, seq: i64) -> impl Iterator<Item = &Claim> {
         let more = self.more.get(&seq).into_iter().flatten();
         self.first.get(&seq).into_iter().chain(more)
     }
 
-    pub fn knows(&self, seq: i64) -> bool {
+    pub(super) fn knows(&self, seq: i64) -> bool {
         self.first.contains_key(&seq)
     }
 
     /// The places that anything is known of, in order.
-    pub fn places(&self) -> impl Iterator<Item = i64> {
+    pub(super) fn places(&self) -> impl Iterator<Item = i64> {
         self.first.keys().copied()
     }
 
     /// Makes room for the numbers of other devices below this ledger's.
-    pub fn renumber(&mut self, offset: u32) {
+    pub(super) fn renumber(&mut self, offset: u32) {
         let more = self.more.values_mut().flatten();
         for claim in self.first.values_mut().chain(more) {
             claim.by = claim.by.map(|by| by + offset);

@@ -25,7 +25,7 @@ const WAITING: usize = 64;
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
 
 /// Shows a run. Clones of the [`Arc`] share the screen; nothing here blocks.
-pub struct LiveView {
+pub(crate) struct LiveView {
     updates: Mutex<Option<SyncSender<ViewUpdate>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -47,7 +47,7 @@ enum Paper {
 
 impl LiveView {
     /// On stderr, as a terminal or as a file likes it.
-    pub fn new(scenario: &Scenario) -> Arc<Self> {
+    pub(crate) fn new(scenario: &Scenario) -> Arc<Self> {
         let paper = if io::stderr().is_terminal() {
             Paper::terminal(ProgressDrawTarget::stderr())
         } else {
@@ -64,18 +64,18 @@ impl LiveView {
     }
 
     /// For [`prepare::prepare`].
-    pub fn preparing(&self, progress: prepare::PrepareProgress) {
+    pub(crate) fn preparing(&self, progress: prepare::PrepareProgress) {
         self.tell(ViewUpdate::Preparing(progress));
     }
 
     /// For the engine.
-    pub fn observer(self: &Arc<Self>) -> engine::Observer {
+    pub(crate) fn observer(self: &Arc<Self>) -> engine::Observer {
         let live = Arc::clone(self);
         Arc::new(move |progress| live.tell(ViewUpdate::Run(progress.clone())))
     }
 
     /// Shows what is still waiting, and leaves the terminal to others. Blocks until that is done.
-    pub fn finish(&self) {
+    pub(crate) fn finish(&self) {
         drop(self.updates.lock().take());
         if let Some(thread) = self.thread.lock().take() {
             // It ends by itself; a panic in it has been printed.

@@ -15,7 +15,7 @@ use crate::{
 const BAR: usize = 40;
 
 /// What is known of the run.
-pub struct Screen {
+pub(super) struct Screen {
     scenario: String,
     phases: Vec<String>,
     /// Seconds that the phases take.
@@ -47,7 +47,7 @@ enum ScreenStage {
 }
 
 impl Screen {
-    pub fn new(scenario: &Scenario) -> Self {
+    pub(super) fn new(scenario: &Scenario) -> Self {
         Self {
             scenario: scenario.name.clone(),
             phases: scenario.phases.iter().map(|phase| phase.name.clone()).collect(),
@@ -65,7 +65,7 @@ impl Screen {
     }
 
     /// Takes in an update. Returns the line of an event, which stays on the screen.
-    pub fn on(&mut self, updates: &ViewUpdate) -> Option<String> {
+    pub(super) fn on(&mut self, updates: &ViewUpdate) -> Option<String> {
         match updates {
             ViewUpdate::Preparing(progress) => {
                 let left = progress.left.map(|left| format!("{} left", moment(left.as_secs_f64())));
@@ -113,7 +113,7 @@ impl Screen {
     }
 
     /// All there is to show at a terminal. The next second begins anew.
-    pub fn lines(&mut self) -> String {
+    pub(super) fn lines(&mut self) -> String {
         let done = self.done();
         let full = (done * BAR as f64) as usize;
         let bar = "█".repeat(full) + &"░".repeat(BAR - full);
@@ -132,7 +132,7 @@ impl Screen {
     }
 
     /// Whether a plain line would say anything.
-    pub fn has_figures(&self) -> bool {
+    pub(super) fn has_figures(&self) -> bool {
         !matches!(self.stage, ScreenStage::Counting { of: 0, .. })
     }
 
@@ -155,7 +155,7 @@ impl Screen {
     }
 
     /// All of it in one line. The next second begins anew.
-    pub fn line(&mut self) -> String {
+    pub(super) fn line(&mut self) -> String {
         let doing = self.activity();
         if matches!(self.stage, ScreenStage::Counting { .. } | ScreenStage::Checking) {
             return doing;

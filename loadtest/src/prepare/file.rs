@@ -30,7 +30,7 @@ pub(super) struct SavedAccounts {
 
 impl SavedAccounts {
     /// These, and of what was there before the accounts that this run did not want.
-    pub fn new(
+    pub(super) fn new(
         target: &LoadTarget,
         prefix: &str,
         accounts: &Accounts,
@@ -55,12 +55,12 @@ impl SavedAccounts {
     }
 
     /// Whether the administrators' route made the accounts.
-    pub fn in_bulk(&self) -> bool {
+    pub(super) fn in_bulk(&self) -> bool {
         self.password.is_none()
     }
 
     /// The ids of these chats, when they are the ones that the file has.
-    pub fn saved_chats(&self, dealt: &[DealtChat]) -> Option<Vec<ChatId>> {
+    pub(super) fn saved_chats(&self, dealt: &[DealtChat]) -> Option<Vec<ChatId>> {
         let same = |(chat, dealt): (&CastChat, &DealtChat)| {
             chat.chat_type == dealt.chat_type && chat.members == dealt.members
         };
@@ -68,7 +68,7 @@ impl SavedAccounts {
         all.then(|| self.chats.iter().map(|chat| chat.id).collect())
     }
 
-    pub fn into_cast(self) -> Cast {
+    pub(super) fn into_cast(self) -> Cast {
         Cast { people: self.people, chats: self.chats }
     }
 }

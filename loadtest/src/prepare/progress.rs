@@ -48,12 +48,12 @@ pub(super) struct Steps<'a> {
 }
 
 impl<'a> Steps<'a> {
-    pub fn new(tell: Tell<'a>) -> Self {
+    pub(super) fn new(tell: Tell<'a>) -> Self {
         Self { tell }
     }
 
     /// A step of so many begins; 0 where that is not known.
-    pub fn begin(&self, step: PrepareStep, of: usize) -> StepProgress<'a> {
+    pub(super) fn begin(&self, step: PrepareStep, of: usize) -> StepProgress<'a> {
         let going = StepProgress {
             tell: self.tell,
             step,
@@ -77,17 +77,17 @@ pub(super) struct StepProgress<'a> {
 
 impl StepProgress<'_> {
     /// So many more are done.
-    pub fn more(&self, count: usize) {
+    pub(super) fn more(&self, count: usize) {
         let done = self.done.fetch_add(count, Ordering::Relaxed) + count;
         (self.tell)(self.at(done, None));
     }
 
     /// The service wants a pause.
-    pub fn waiting(&self, wait: Duration) {
+    pub(super) fn waiting(&self, wait: Duration) {
         (self.tell)(self.at(self.done(), Some(wait)));
     }
 
-    pub fn done(&self) -> usize {
+    pub(super) fn done(&self) -> usize {
         self.done.load(Ordering::Relaxed)
     }
 

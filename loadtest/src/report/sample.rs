@@ -10,7 +10,7 @@ use protocol::time::Timestamp;
 use std::collections::BTreeMap;
 
 /// A name that must appear nowhere as it is.
-pub const TRAP: &str = "<script>alert('x')</script> & \"so\"";
+pub(crate) const TRAP: &str = "<script>alert('x')</script> & \"so\"";
 
 const SCENARIO: &str = r#"
 name = "kill a gateway"
@@ -49,7 +49,7 @@ at = "45s"
 run = "kill -9 1234"
 "#;
 
-pub fn sample() -> Report {
+pub(crate) fn sample() -> Report {
     let mut scenario: crate::scenario::Scenario = toml::from_str(SCENARIO).unwrap();
     scenario.phases[2].name = TRAP.to_owned();
     let series: Vec<Point> = (1..=124).map(point).collect();

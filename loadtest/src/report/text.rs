@@ -39,7 +39,7 @@ impl FigureUnit {
 
 /// Milliseconds, in seconds where that is shorter, with two significant digits or more: latencies are
 /// known to 1 %.
-pub fn millis(value: f64) -> String {
+pub(crate) fn millis(value: f64) -> String {
     match value {
         value if value >= 10_000.0 => format!("{} s", decimals(value / 1e3, 1)),
         value if value >= 1000.0 => format!("{} s", decimals(value / 1e3, 2)),
@@ -50,7 +50,7 @@ pub fn millis(value: f64) -> String {
 }
 
 /// A number with its thousands apart; with a fraction only when it is small.
-pub fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     if value.abs() < 10.0 {
         return decimals(value, 2);
     }
@@ -69,7 +69,7 @@ pub fn number(value: f64) -> String {
 }
 
 /// A count, whole.
-pub fn count(value: u64) -> String {
+pub(crate) fn count(value: u64) -> String {
     number(value as f64)
 }
 
@@ -79,7 +79,7 @@ fn bytes(value: f64) -> String {
 }
 
 /// What so many bytes are counted in, and its name.
-pub fn byte_unit(value: f64) -> (f64, &'static str) {
+pub(crate) fn byte_unit(value: f64) -> (f64, &'static str) {
     const KIB: f64 = 1024.0;
     match value {
         value if value >= KIB * KIB * KIB => (KIB * KIB * KIB, "GiB"),
@@ -89,7 +89,7 @@ pub fn byte_unit(value: f64) -> (f64, &'static str) {
 }
 
 /// With at most so many decimals, and none that is nothing.
-pub fn decimals(value: f64, most: usize) -> String {
+pub(crate) fn decimals(value: f64, most: usize) -> String {
     let text = format!("{value:.most$}");
     let text = match text.contains('.') {
         true => text.trim_end_matches('0').trim_end_matches('.'),
@@ -100,7 +100,7 @@ pub fn decimals(value: f64, most: usize) -> String {
 }
 
 /// A moment of the run: `20 s`, `1:20`, `2:05:00`.
-pub fn moment(seconds: f64) -> String {
+pub(crate) fn moment(seconds: f64) -> String {
     let whole = seconds.round().max(0.0) as u64;
     match whole {
         0..120 => format!("{whole} s"),
@@ -112,7 +112,7 @@ pub fn moment(seconds: f64) -> String {
 /// Text from outside, for HTML and XML, within elements and quoted attributes. Control characters,
 /// which XML forbids even escaped, become `\u{fffd}`.
 #[derive(Clone, Copy, Debug)]
-pub struct Escaped<'a>(pub &'a str);
+pub(crate) struct Escaped<'a>(pub &'a str);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -135,7 +135,7 @@ impl fmt::Display for Escaped<'_> {
 }
 
 /// JSON for a `<script>` element, which no text in it can end.
-pub fn script_json(value: &serde_json::Value) -> String {
+pub(crate) fn script_json(value: &serde_json::Value) -> String {
     value.to_string().replace('<', "\\u003c")
 }
 

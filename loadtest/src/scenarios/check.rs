@@ -25,7 +25,7 @@ const MAX_THRESHOLDS: usize = 100;
 const MAX_LENGTH: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Everything that is wrong with a scenario.
-pub fn check(scenario: &Scenario) -> Vec<Mistake> {
+pub(crate) fn check(scenario: &Scenario) -> Vec<Mistake> {
     let mut found = Vec::new();
     name(&mut found, &["name"], &scenario.name);
     people(&mut found, scenario);
@@ -38,7 +38,7 @@ pub fn check(scenario: &Scenario) -> Vec<Mistake> {
 }
 
 /// What is wrong with its thresholds.
-pub fn thresholds(scenario: &Scenario) -> Vec<Mistake> {
+pub(crate) fn thresholds(scenario: &Scenario) -> Vec<Mistake> {
     let mut found = Vec::new();
     between(
         &mut found,

@@ -7,7 +7,7 @@ const LISTED: usize = 30;
 
 /// One thing that is wrong, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistake {
+pub(crate) struct Mistake {
     /// Keys and numbers of items, from 0, such as `phases`, `2`, `duration`. None: it is about all.
     pub path: Vec<String>,
     pub text: String,
@@ -17,7 +17,7 @@ pub struct Mistake {
 
 /// Where a value was written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Position {
+pub(crate) enum Position {
     #[default]
     Unknown,
     /// Both from 1; columns are characters.
@@ -28,7 +28,7 @@ pub enum Position {
 
 /// All that is wrong with a scenario.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistakes {
+pub(crate) struct Mistakes {
     /// Of the file.
     name: String,
     /// At least one.

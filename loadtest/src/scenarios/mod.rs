@@ -12,10 +12,10 @@ mod set;
 mod shape;
 mod shipped;
 
-pub use check::{check, thresholds};
-pub use mistakes::{Mistake, Mistakes};
-pub use set::ScenarioOverride;
-pub use shipped::{SHIPPED, ShippedScenario, shipped};
+pub(crate) use check::check;
+pub(crate) use mistakes::{Mistake, Mistakes};
+pub(crate) use set::ScenarioOverride;
+pub(crate) use shipped::{SHIPPED, shipped};
 
 use crate::{scenario::Scenario, suggest::suggestion};
 use position::KeyPositions;
@@ -27,7 +27,7 @@ const MAX_BYTES: u64 = 1 << 20;
 
 /// A scenario's text and where it is from.
 #[derive(Clone, Debug)]
-pub struct ScenarioSource {
+pub(crate) struct ScenarioSource {
     /// The file as it was named, or the shipped scenario's name.
     pub name: String,
     pub text: String,
@@ -35,7 +35,7 @@ pub struct ScenarioSource {
 
 impl ScenarioSource {
     /// A file when it has a slash or ends in `.toml`, a shipped scenario otherwise.
-    pub fn open(name: &str) -> Result<Self, Mistakes> {
+    pub(crate) fn open(name: &str) -> Result<Self, Mistakes> {
         let wrong = |text: String| Mistakes::new(name, vec![Mistake::of_all(text)]);
         if !name.contains('/') && !name.ends_with(".toml") {
             let found = SHIPPED.iter().find(|shipped| shipped.name == name);
@@ -57,7 +57,10 @@ impl ScenarioSource {
 }
 
 /// Reads a scenario, with these changes, and checks it.
-pub fn read(source: &ScenarioSource, sets: &[ScenarioOverride]) -> Result<Scenario, Mistakes> {
+pub(crate) fn read(
+    source: &ScenarioSource,
+    sets: &[ScenarioOverride],
+) -> Result<Scenario, Mistakes> {
     let wrong = |found: Vec<Mistake>| Mistakes::new(&source.name, found);
     let places = KeyPositions::new(&source.text).map_err(wrong)?;
     let found = |mut found: Vec<Mistake>| {

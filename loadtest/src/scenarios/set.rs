@@ -7,7 +7,7 @@ use toml::{Table, Value};
 /// One change: a path of keys with dots, and the value as TOML, or as text without quotes. An item of
 /// a list is named by its number, from 0, or by its `name`: `phases.steady.duration=10s`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ScenarioOverride {
+pub(crate) struct ScenarioOverride {
     path: Vec<String>,
     value: Value,
 }

@@ -6,7 +6,7 @@ use crate::scenario::Scenario;
 
 /// A scenario of the program's own.
 #[derive(Clone, Copy, Debug)]
-pub struct ShippedScenario {
+pub(crate) struct ShippedScenario {
     pub name: &'static str,
     /// The file, comments and all.
     pub text: &'static str,
@@ -22,12 +22,12 @@ macro_rules! shipped {
 }
 
 /// In the order in which one gets to know a deployment.
-pub const SHIPPED: [ShippedScenario; 11] = shipped![
+pub(crate) const SHIPPED: [ShippedScenario; 11] = shipped![
     "smoke", "idle", "fanout", "rooms", "direct", "mix", "churn", "storm", "slow", "soak",
     "families",
 ];
 
 /// A shipped scenario as it is.
-pub fn shipped(name: &str) -> Result<Scenario, Mistakes> {
+pub(crate) fn shipped(name: &str) -> Result<Scenario, Mistakes> {
     read(&ScenarioSource::open(name)?, &[])
 }

@@ -2,6 +2,7 @@
 
 use super::{
     keys::{Key, KeyType, SCENARIO},
+    shipped::ShippedScenario,
     *,
 };
 use crate::scenario::{PhaseRate, TextBytes};

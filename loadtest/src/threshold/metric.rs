@@ -12,7 +12,7 @@ use strum::VariantNames;
 
 /// A figure of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ThresholdMetric {
+pub(crate) enum ThresholdMetric {
     /// `delivery.p99`
     Latency(Op, Stat),
     /// `sent`
@@ -34,7 +34,7 @@ pub enum ThresholdMetric {
     Clone, Copy, Debug, PartialEq, Eq, strum::Display, strum::EnumString, strum::VariantNames,
 )]
 #[strum(serialize_all = "snake_case")]
-pub enum Stat {
+pub(crate) enum Stat {
     Count,
     Mean,
     P50,
@@ -50,7 +50,7 @@ pub enum Stat {
     Clone, Copy, Debug, PartialEq, Eq, strum::Display, strum::EnumString, strum::VariantNames,
 )]
 #[strum(serialize_all = "snake_case")]
-pub enum TruthCount {
+pub(crate) enum TruthCount {
     Lost,
     Repeated,
     Reordered,
@@ -69,7 +69,7 @@ pub enum TruthCount {
     Clone, Copy, Debug, PartialEq, Eq, strum::Display, strum::EnumString, strum::VariantNames,
 )]
 #[strum(serialize_all = "snake_case")]
-pub enum ResourceUse {
+pub(crate) enum ResourceUse {
     /// CPU seconds a second, on average.
     Cpu,
     /// The most resident memory.
@@ -90,7 +90,7 @@ impl ThresholdMetric {
     }
 
     /// The scraped server that it is about.
-    pub fn target(&self) -> Option<&str> {
+    pub(crate) fn target(&self) -> Option<&str> {
         match self {
             Self::Use(of, _) if of != GENERATOR => Some(of),
             _ => None,

@@ -4,15 +4,15 @@
 mod metric;
 mod unit;
 
-pub use metric::{ResourceUse, Stat, ThresholdMetric, TruthCount};
-pub use unit::ThresholdUnit;
+pub(crate) use metric::ThresholdMetric;
+pub(crate) use unit::ThresholdUnit;
 
 use crate::report::{Report, Sums, ThresholdResult};
 use std::{fmt, str::FromStr};
 
 /// What must be true of a run, or of one of its phases.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Threshold {
+pub(crate) struct Threshold {
     /// All phases but the warm-ups, when none is named.
     pub phase: Option<String>,
     pub metric: ThresholdMetric,
@@ -23,7 +23,7 @@ pub struct Threshold {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Comparator {
+pub(crate) enum Comparator {
     Less,
     LessOrEqual,
     More,
@@ -35,7 +35,7 @@ pub enum Comparator {
 /// Why a text is no threshold, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct ThresholdError(String);
+pub(crate) struct ThresholdError(String);
 
 /// What is demanded of every run, unless its scenario says something else of the same.
 const ALWAYS: [&str; 8] = [
@@ -52,7 +52,7 @@ const ALWAYS: [&str; 8] = [
 /// What a report says to each of these expressions, and to the truth whether or not they speak of it.
 /// An expression that is no threshold fails; [`crate::scenarios`] refuses such a scenario before it
 /// runs.
-pub fn judge(expressions: &[String], report: &Report) -> Vec<ThresholdResult> {
+pub(crate) fn judge(expressions: &[String], report: &Report) -> Vec<ThresholdResult> {
     let read: Vec<_> = expressions.iter().map(|text| text.parse::<Threshold>()).collect();
     let is_said = |always: &Threshold| {
         read.iter().flatten().any(|threshold| threshold.metric == always.metric)
@@ -70,7 +70,7 @@ pub fn judge(expressions: &[String], report: &Report) -> Vec<ThresholdResult> {
 impl Threshold {
     /// Whether the report keeps it. What was not measured has no value and fails: a threshold on
     /// deliveries must not pass because nothing was delivered.
-    pub fn judge(&self, report: &Report) -> ThresholdResult {
+    pub(crate) fn judge(&self, report: &Report) -> ThresholdResult {
         let value = self.metric.find(report, self.phase.as_deref());
         let value = value.map(|value| value / self.unit.scale());
         let ok = value.is_some_and(|value| self.comparison.holds(value, self.bound));
@@ -79,7 +79,7 @@ impl Threshold {
 
     /// Whether it is an upper bound of something that only grows while a run goes on, so that
     /// [`Threshold::is_broken`] is final. A percentile may still sink.
-    pub fn only_gets_worse(&self) -> bool {
+    pub(crate) fn only_gets_worse(&self) -> bool {
         let is_upper = matches!(
             self.comparison,
             Comparator::Less | Comparator::LessOrEqual | Comparator::Equal
@@ -88,7 +88,7 @@ impl Threshold {
     }
 
     /// Whether what was measured so far, of its phase or of all that counts, is above the bound.
-    pub fn is_broken(&self, so_far: &Sums) -> bool {
+    pub(crate) fn is_broken(&self, so_far: &Sums) -> bool {
         let value = self.metric.in_sums(so_far).map(|value| value / self.unit.scale());
         value.is_some_and(|value| match self.comparison {
             Comparator::Less => value >= self.bound,

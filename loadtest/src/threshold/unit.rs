@@ -5,7 +5,7 @@ use std::fmt;
 
 /// What a threshold's number counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ThresholdUnit {
+pub(crate) enum ThresholdUnit {
     /// Pieces.
     None,
     Micros,

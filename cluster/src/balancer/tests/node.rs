@@ -16,7 +16,7 @@ use tokio::{
 
 /// What a node does with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Manner {
+pub(super) enum Manner {
     /// Answers with its name and the request's head; after an upgrade, echoes.
     Serves,
     /// Answers 503, as a gateway without a free place does.
@@ -26,19 +26,19 @@ pub enum Manner {
 }
 
 /// A node that is ready until told otherwise. It stops listening and drops its connections when dropped.
-pub struct FakeNode {
-    pub address: SocketAddr,
+pub(super) struct FakeNode {
+    pub(super) address: SocketAddr,
     heard: Arc<Mutex<Vec<String>>>,
     ready: Arc<AtomicBool>,
     _listening: JoinSet<()>,
 }
 
 impl FakeNode {
-    pub async fn start(name: &'static str, manner: Manner) -> Self {
+    pub(super) async fn start(name: &'static str, manner: Manner) -> Self {
         Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), name, manner).await
     }
 
-    pub async fn start_at(address: SocketAddr, name: &'static str, manner: Manner) -> Self {
+    pub(super) async fn start_at(address: SocketAddr, name: &'static str, manner: Manner) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (heard, ready) = (Arc::default(), Arc::new(AtomicBool::new(true)));
@@ -54,12 +54,12 @@ impl FakeNode {
     }
 
     /// From now on `/readyz` answers 503.
-    pub fn drain(&self) {
+    pub(super) fn drain(&self) {
         self.ready.store(false, Ordering::Relaxed);
     }
 
     /// The requests it was sent, but for those about its health.
-    pub fn heard(&self) -> Vec<String> {
+    pub(super) fn heard(&self) -> Vec<String> {
         self.heard.lock().unwrap().clone()
     }
 }
@@ -109,42 +109,42 @@ impl One {
 }
 
 /// The example of RFC 6455, section 1.3.
-pub const UPGRADE: &str = "Upgrade: WebSocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+pub(super) const UPGRADE: &str = "Upgrade: WebSocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
                            Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 const ACCEPTED: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\n\
                         Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
 
 /// An answer, and the connection it came on.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
+pub(super) struct Answer {
+    pub(super) status: u16,
     /// In lower case.
-    pub head: String,
-    pub body: String,
+    pub(super) head: String,
+    pub(super) body: String,
     stream: TcpStream,
 }
 
 impl Answer {
     /// The node that answered.
-    pub fn node(&self) -> &str {
+    pub(super) fn node(&self) -> &str {
         self.body.split(' ').next().unwrap()
     }
 
     /// Whether what is sent on the open socket comes back.
-    pub async fn echoes(&mut self) -> bool {
+    pub(super) async fn echoes(&mut self) -> bool {
         let mut back = [0; 4];
         let sent = self.stream.write_all(b"ping").await.is_ok();
         sent && self.stream.read_exact(&mut back).await.is_ok() && &back == b"ping"
     }
 
     /// Waits until the other side ends the open socket.
-    pub async fn ended(&mut self) {
+    pub(super) async fn ended(&mut self) {
         while self.stream.read_u8().await.is_ok() {}
     }
 }
 
 /// One request on a connection of its own: `line` is method and target; `headers` end with a line end.
-pub async fn ask(at: SocketAddr, line: &str, headers: &str, body: &str) -> Answer {
+pub(super) async fn ask(at: SocketAddr, line: &str, headers: &str, body: &str) -> Answer {
     let mut stream = TcpStream::connect(at).await.unwrap();
     let request = format!("{line} HTTP/1.1\r\nHost: {at}\r\n{headers}\r\n{body}");
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -159,7 +159,7 @@ pub async fn ask(at: SocketAddr, line: &str, headers: &str, body: &str) -> Answe
 }
 
 /// An upgrade.
-pub async fn open(at: SocketAddr) -> Answer {
+pub(super) async fn open(at: SocketAddr) -> Answer {
     ask(at, "GET /gateway?token=secret", UPGRADE, "").await
 }
 

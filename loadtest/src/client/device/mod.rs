@@ -37,7 +37,7 @@ const AT_ONCE: Duration = Duration::from_millis(100);
 
 /// What a device is.
 #[derive(Clone, Debug)]
-pub struct DeviceSpec {
+pub(crate) struct DeviceSpec {
     /// Unique in the run, over all agents: part of every key.
     pub number: u32,
     pub account: Arc<TestAccount>,

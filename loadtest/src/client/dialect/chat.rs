@@ -15,7 +15,7 @@ enum ChatClientFrame<'a> {
 }
 
 /// A frame in the window of this chat, as text.
-pub fn encode(window: ChatId, outgoing: ClientMessage<'_>) -> Option<String> {
+pub(crate) fn encode(window: ChatId, outgoing: ClientMessage<'_>) -> Option<String> {
     let frame = match outgoing {
         ClientMessage::Command { kind: CommandKind::Send, key, chat, text } if chat == window => {
             ChatClientFrame::Message { text, client_message_id: key }
@@ -46,7 +46,7 @@ enum ChatServerFrame<'a> {
 }
 
 /// What a server's text means.
-pub fn decode(run: &str, text: &str) -> ServerMessage {
+pub(crate) fn decode(run: &str, text: &str) -> ServerMessage {
     match serde_json::from_str(text) {
         Ok(ChatServerFrame::Message { id, chat_id, text }) => {
             ServerMessage::Event(Observation::text(run, chat_id, id, &text))

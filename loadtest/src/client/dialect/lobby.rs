@@ -15,7 +15,7 @@ struct LobbyClientFrame<'a> {
 }
 
 /// A frame as text.
-pub fn encode(me: Me<'_>, outgoing: ClientMessage<'_>) -> Option<String> {
+pub(crate) fn encode(me: Me<'_>, outgoing: ClientMessage<'_>) -> Option<String> {
     let ClientMessage::Command { kind: CommandKind::Send, chat: ChatId::LOBBY, text, .. } =
         outgoing
     else {
@@ -38,7 +38,7 @@ enum LobbyServerFrame<'a> {
 }
 
 /// What a server's text means.
-pub fn decode(run: &str, text: &str) -> ServerMessage {
+pub(crate) fn decode(run: &str, text: &str) -> ServerMessage {
     match serde_json::from_str(text) {
         Ok(LobbyServerFrame::ChatMessage { id, message }) => {
             ServerMessage::Event(Observation::text(run, ChatId::LOBBY, id, &message))

@@ -1,11 +1,11 @@
 //! The dialects that connections speak. Each is one pure file, which encodes a client's message and decodes a
 //! server's. The device decides what a frame leads to.
 
-pub mod chat;
-pub mod lobby;
-pub mod names;
-pub mod native;
-pub mod numbers;
+pub(crate) mod chat;
+pub(crate) mod lobby;
+pub(crate) mod names;
+pub(crate) mod native;
+pub(crate) mod numbers;
 mod refusal;
 #[cfg(test)]
 mod samples;
@@ -24,7 +24,7 @@ use std::{sync::Arc, time::Duration};
 /// What a connection shows: its path, and whom a message in a chat is addressed to where the dialect
 /// knows people instead of chats.
 #[derive(Clone, Debug)]
-pub enum ConnectionView {
+pub(crate) enum ConnectionView {
     /// `/gateway`: all of the person's chats.
     Native,
     /// `/ws`.
@@ -39,7 +39,7 @@ pub enum ConnectionView {
 
 /// The other one of a private chat.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PrivatePeer {
+pub(crate) struct PrivatePeer {
     pub chat: ChatId,
     pub id: UserId,
     pub username: String,
@@ -47,14 +47,14 @@ pub struct PrivatePeer {
 
 /// Who speaks.
 #[derive(Clone, Copy, Debug)]
-pub struct Me<'a> {
+pub(crate) struct Me<'a> {
     pub id: UserId,
     pub username: &'a str,
 }
 
 /// A message from a device to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ClientMessage<'a> {
+pub(crate) enum ClientMessage<'a> {
     Hello {
         token: &'a str,
         epoch: Option<&'a str>,
@@ -80,7 +80,7 @@ pub enum ClientMessage<'a> {
 
 /// What a command does to a message: a new one, or the one with this id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CommandKind {
+pub(crate) enum CommandKind {
     Send,
     Edit(Seq),
     Delete(Seq),
@@ -89,7 +89,7 @@ pub enum CommandKind {
 /// What a server's frame means. Owned, and the same for every device that is sent these bytes in this
 /// dialect: devices that are sent the same bytes share it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ServerMessage {
+pub(crate) enum ServerMessage {
     /// The connection is ready; each chat is live after its place.
     Ready {
         epoch: String,
@@ -133,7 +133,7 @@ pub enum ServerMessage {
 
 /// Which command an answer belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Of {
+pub(crate) enum Of {
     /// The one with this key.
     Key(String),
     /// The oldest one without an answer: the dialect answers in order and names none.
@@ -146,7 +146,7 @@ pub enum Of {
 
 /// How a dialect acknowledges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Acks {
+pub(crate) enum Acks {
     /// By [`ServerMessage::Ack`].
     Frame,
     /// A sender is shown its own message once it is stored.
@@ -157,7 +157,7 @@ pub enum Acks {
 
 /// An event that a device received.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Observation {
+pub(crate) struct Observation {
     pub chat: ChatId,
     pub what: Content,
     /// Whether it is a new message, whose id is its place.
@@ -168,7 +168,7 @@ pub struct Observation {
 
 /// What the history checker learns of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Content {
+pub(crate) enum Content {
     Numbered(Box<ChatEvent>),
     /// Of a dialect without places.
     Text(Box<str>),
@@ -176,7 +176,7 @@ pub enum Content {
 
 impl Observation {
     /// Of a dialect with places.
-    pub fn numbered(run: &str, event: ChatEvent) -> Self {
+    pub(crate) fn numbered(run: &str, event: ChatEvent) -> Self {
         let (message, text) = match ReportedEvent::from(&event).what {
             ReportedContent::Message { id, text, .. } => (Some(id), Some(text)),
             ReportedContent::Edited { text, .. } => (None, Some(text)),
@@ -187,14 +187,14 @@ impl Observation {
     }
 
     /// A message of a dialect without places; `message` is its id.
-    pub fn text(run: &str, chat: ChatId, message: Seq, text: &str) -> Self {
+    pub(crate) fn text(run: &str, chat: ChatId, message: Seq, text: &str) -> Self {
         let stamp = Stamp::of(run, text);
         Self { chat, message: Some(message), stamp, what: Content::Text(text.into()) }
     }
 }
 
 impl ConnectionView {
-    pub fn dialect(&self) -> ClientDialect {
+    pub(crate) fn dialect(&self) -> ClientDialect {
         match self {
             Self::Native => ClientDialect::Native,
             Self::Lobby => ClientDialect::Lobby,
@@ -205,7 +205,7 @@ impl ConnectionView {
     }
 
     /// The path of its socket.
-    pub fn path(&self, me: Me<'_>) -> String {
+    pub(crate) fn path(&self, me: Me<'_>) -> String {
         match self {
             Self::Native => "/gateway".to_owned(),
             Self::Lobby => "/ws".to_owned(),
@@ -216,7 +216,7 @@ impl ConnectionView {
     }
 
     /// The chats it shows from its first moment on, where no frame says so: those of the older dialects.
-    pub fn chats(&self) -> Vec<ChatId> {
+    pub(crate) fn chats(&self) -> Vec<ChatId> {
         match self {
             Self::Native => Vec::new(),
             Self::Lobby => vec![ChatId::LOBBY],
@@ -228,7 +228,7 @@ impl ConnectionView {
     }
 
     /// The text of a frame; `None` when the dialect has no words for it.
-    pub fn encode(&self, me: Me<'_>, outgoing: ClientMessage<'_>) -> Option<String> {
+    pub(crate) fn encode(&self, me: Me<'_>, outgoing: ClientMessage<'_>) -> Option<String> {
         match self {
             Self::Native => native::encode(outgoing),
             Self::Lobby => lobby::encode(me, outgoing),
@@ -241,12 +241,12 @@ impl ConnectionView {
 
 /// Whether a connection says hello and resumes. The others show the token with the upgrade, are ready
 /// with its answer, and resume nothing.
-pub fn greets(dialect: ClientDialect) -> bool {
+pub(crate) fn greets(dialect: ClientDialect) -> bool {
     dialect == ClientDialect::Native
 }
 
 /// How it acknowledges.
-pub fn acks(dialect: ClientDialect) -> Acks {
+pub(crate) fn acks(dialect: ClientDialect) -> Acks {
     match dialect {
         ClientDialect::Native | ClientDialect::Names => Acks::Frame,
         ClientDialect::Lobby | ClientDialect::Chat => Acks::Echo,
@@ -255,17 +255,17 @@ pub fn acks(dialect: ClientDialect) -> Acks {
 }
 
 /// Whether a sender's idempotency key reaches the server, which then knows a repeat.
-pub fn shows_key(dialect: ClientDialect) -> bool {
+pub(crate) fn shows_key(dialect: ClientDialect) -> bool {
     matches!(dialect, ClientDialect::Native | ClientDialect::Chat)
 }
 
 /// Whether a sender's own connections are shown its messages.
-pub fn shows_own(dialect: ClientDialect) -> bool {
+pub(crate) fn shows_own(dialect: ClientDialect) -> bool {
     !matches!(dialect, ClientDialect::Names | ClientDialect::Numbers)
 }
 
 /// What a server's text means; `run` is the run's name, by which its own messages are known.
-pub fn decode(dialect: ClientDialect, run: &str, text: &str) -> ServerMessage {
+pub(crate) fn decode(dialect: ClientDialect, run: &str, text: &str) -> ServerMessage {
     match dialect {
         ClientDialect::Native => native::decode(run, text),
         ClientDialect::Lobby => lobby::decode(run, text),

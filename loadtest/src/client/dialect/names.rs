@@ -14,7 +14,7 @@ struct NamesClientFrame<'a> {
 }
 
 /// A frame to one of these, as text.
-pub fn encode(peers: &[PrivatePeer], outgoing: ClientMessage<'_>) -> Option<String> {
+pub(crate) fn encode(peers: &[PrivatePeer], outgoing: ClientMessage<'_>) -> Option<String> {
     let ClientMessage::Command { kind: CommandKind::Send, chat, text, .. } = outgoing else {
         return None;
     };
@@ -51,7 +51,7 @@ enum NamesStatus<'a> {
 }
 
 /// What a server's text means.
-pub fn decode(run: &str, text: &str) -> ServerMessage {
+pub(crate) fn decode(run: &str, text: &str) -> ServerMessage {
     match serde_json::from_str(text) {
         Ok(NamesServerFrame::Message { message, id, chat_id, .. }) => {
             ServerMessage::Event(Observation::text(run, chat_id, id, &message))

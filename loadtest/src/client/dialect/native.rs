@@ -5,7 +5,7 @@ use protocol::frames::{ClientFrame, Resume, ServerFrame};
 use std::time::Duration;
 
 /// A frame as text.
-pub fn encode(outgoing: ClientMessage<'_>) -> Option<String> {
+pub(crate) fn encode(outgoing: ClientMessage<'_>) -> Option<String> {
     let frame = match outgoing {
         ClientMessage::Hello { token, epoch, cursors } => ClientFrame::hello(
             Some(token.to_owned()),
@@ -34,7 +34,7 @@ pub fn encode(outgoing: ClientMessage<'_>) -> Option<String> {
 }
 
 /// What a server's text means.
-pub fn decode(run: &str, text: &str) -> ServerMessage {
+pub(crate) fn decode(run: &str, text: &str) -> ServerMessage {
     let Ok(frame) = serde_json::from_str(text) else { return ServerMessage::Unknown };
     match frame {
         ServerFrame::Ready { epoch, heartbeat_ms, chats, .. } => ServerMessage::Ready {
@@ -76,7 +76,11 @@ fn of(id: Option<String>) -> Of {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::{Stamp, dialect::Content, key, text};
+    use crate::client::{
+        Stamp,
+        dialect::Content,
+        stamp::{key, text},
+    };
     use protocol::id::{ChatId, Seq};
 
     #[test]

@@ -20,7 +20,11 @@ struct NumbersClientFrame<'a> {
 }
 
 /// A frame to one of these, as text.
-pub fn encode(me: Me<'_>, peers: &[PrivatePeer], outgoing: ClientMessage<'_>) -> Option<String> {
+pub(crate) fn encode(
+    me: Me<'_>,
+    peers: &[PrivatePeer],
+    outgoing: ClientMessage<'_>,
+) -> Option<String> {
     let ClientMessage::Command { kind: CommandKind::Send, chat, text, .. } = outgoing else {
         return None;
     };
@@ -48,7 +52,7 @@ enum NumbersServerFrame<'a> {
 }
 
 /// What a server's text means.
-pub fn decode(run: &str, text: &str) -> ServerMessage {
+pub(crate) fn decode(run: &str, text: &str) -> ServerMessage {
     match serde_json::from_str(text) {
         Ok(NumbersServerFrame::Message { content, id, chat_id }) => {
             ServerMessage::Event(Observation::text(run, chat_id, id, &content))

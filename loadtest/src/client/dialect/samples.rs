@@ -1,14 +1,14 @@
 //! Samples for the dialects' tests: a run, a speaker, a message of the run.
 
 use super::{ClientMessage, CommandKind, Content, Me, PrivatePeer, ServerMessage};
-use crate::client::{Stamp, text};
+use crate::client::{Stamp, stamp::text};
 use protocol::id::{ChatId, Seq, UserId};
 
-pub const RUN: &str = "r";
-pub const ME: Me<'static> = Me { id: UserId(3), username: "ann" };
+pub(super) const RUN: &str = "r";
+pub(super) const ME: Me<'static> = Me { id: UserId(3), username: "ann" };
 const STAMP: Stamp = Stamp { device: 3, n: 9, due_micros: 17 };
 
-pub fn peers() -> [PrivatePeer; 2] {
+pub(super) fn peers() -> [PrivatePeer; 2] {
     let peer = |chat, id, username: &str| PrivatePeer {
         chat: ChatId(chat),
         id: UserId(id),
@@ -18,13 +18,13 @@ pub fn peers() -> [PrivatePeer; 2] {
 }
 
 /// A text of the run.
-pub fn stamped() -> String {
+pub(super) fn stamped() -> String {
     text(RUN, STAMP, 100)
 }
 
 /// It is the message 7 of that chat, with this text of [`stamped`].
 #[track_caller]
-pub fn assert_is_message(message: ServerMessage, chat: ChatId, text: &str) {
+pub(super) fn assert_is_message(message: ServerMessage, chat: ChatId, text: &str) {
     let ServerMessage::Event(observation) = message else { panic!("{message:?}") };
     assert_eq!(
         (observation.chat, observation.message, observation.stamp),
@@ -35,7 +35,7 @@ pub fn assert_is_message(message: ServerMessage, chat: ChatId, text: &str) {
 
 impl<'a> ClientMessage<'a> {
     /// A new message.
-    pub fn send(key: &'a str, chat: ChatId, text: &'a str) -> Self {
+    pub(crate) fn send(key: &'a str, chat: ChatId, text: &'a str) -> Self {
         Self::Command { kind: CommandKind::Send, key, chat, text }
     }
 }

@@ -40,7 +40,7 @@ pub(super) enum EventRole {
 }
 
 impl<'a> Course<'a> {
-    pub fn new(timeline: &'a Timeline, stored: Option<&'a StoredChat>) -> Self {
+    pub(super) fn new(timeline: &'a Timeline, stored: Option<&'a StoredChat>) -> Self {
         let kept = stored.into_iter().flat_map(|chat| chat.messages.keys().copied());
         let known: BTreeSet<i64> = timeline.places().chain(kept).collect();
         let mut messages: HashMap<i64, Fate> = HashMap::new();
@@ -69,28 +69,28 @@ impl<'a> Course<'a> {
     }
 
     /// The newest place.
-    pub fn head(&self) -> i64 {
+    pub(super) fn head(&self) -> i64 {
         self.known.last().copied().unwrap_or(0)
     }
 
     /// The known places after `start` up to `end`.
-    pub fn between(&self, start: i64, end: i64) -> &[i64] {
+    pub(super) fn between(&self, start: i64, end: i64) -> &[i64] {
         let from = self.known.partition_point(|seq| *seq <= start);
         let to = self.known.partition_point(|seq| *seq <= end).max(from);
         &self.known[from..to]
     }
 
     /// Whether the message was edited or deleted.
-    pub fn fate(&self, id: i64) -> Fate {
+    pub(super) fn fate(&self, id: i64) -> Fate {
         self.messages.get(&id).copied().unwrap_or_default()
     }
 
     /// Whether any message was edited or deleted: then places may be left out that nobody knows.
-    pub fn has_changes(&self) -> bool {
+    pub(super) fn has_changes(&self) -> bool {
         !self.messages.is_empty()
     }
 
-    pub fn role(&self, seq: i64) -> EventRole {
+    pub(super) fn role(&self, seq: i64) -> EventRole {
         match self.timeline.claims(seq).next().and_then(|claim| claim.fact.id()) {
             Some(id) if id != seq => EventRole::Change(id),
             None if self.timeline.knows(seq) => EventRole::Other,
@@ -101,7 +101,7 @@ impl<'a> Course<'a> {
 
     /// The claim that others are held against: what was acknowledged, else what fits the database, else
     /// a message's first state rather than a later one.
-    pub fn reference(&self, seq: i64) -> Option<&Claim> {
+    pub(super) fn reference(&self, seq: i64) -> Option<&Claim> {
         let kept = self.stored.and_then(|chat| chat.messages.get(&seq));
         let fits = |claim: &&Claim| match claim.fact {
             EventFact::Message { text, .. } => kept.is_some_and(|kept| kept.text == text),
@@ -120,12 +120,12 @@ impl<'a> Course<'a> {
     }
 
     /// Whether an edit gave the message this text.
-    pub fn was_edited_to(&self, id: i64, text: u64) -> bool {
+    pub(super) fn was_edited_to(&self, id: i64, text: u64) -> bool {
         self.edits.get(&id).is_some_and(|texts| texts.contains(&text))
     }
 
     /// When and to whom the event was acknowledged.
-    pub fn acked(&self, seq: i64) -> Option<&Claim> {
+    pub(super) fn acked(&self, seq: i64) -> Option<&Claim> {
         self.timeline.claims(seq).find(|claim| claim.acked.is_some())
     }
 }

@@ -25,13 +25,13 @@ pub(super) struct Findings<'a> {
 }
 
 impl<'a> Findings<'a> {
-    pub fn new(devices: &'a [DeviceRecord]) -> Self {
+    pub(super) fn new(devices: &'a [DeviceRecord]) -> Self {
         let names = devices.iter().map(|device| (device.number, device.name.as_str())).collect();
         Self { counts: BTreeMap::new(), told: BTreeMap::new(), names }
     }
 
     /// Counts a fault. The words are asked for only when they are wanted.
-    pub fn add(&mut self, kind: FaultKind, evidence: impl FnOnce() -> String) {
+    pub(super) fn add(&mut self, kind: FaultKind, evidence: impl FnOnce() -> String) {
         *self.counts.entry(kind).or_default() += 1;
         let told = self.told.entry(kind).or_default();
         if told.len() < TOLD {
@@ -39,12 +39,12 @@ impl<'a> Findings<'a> {
         }
     }
 
-    pub fn count(&self, kind: FaultKind) -> u64 {
+    pub(super) fn count(&self, kind: FaultKind) -> u64 {
         self.counts.get(&kind).copied().unwrap_or(0)
     }
 
     /// All evidence, the shortest of each kind first.
-    pub fn evidence(self) -> Vec<String> {
+    pub(super) fn evidence(self) -> Vec<String> {
         let sorted = |(kind, mut told): (FaultKind, Vec<String>)| {
             told.sort_by_key(String::len);
             told.into_iter().map(move |words| format!("{}: {words}", kind.name()))
@@ -52,7 +52,7 @@ impl<'a> Findings<'a> {
         self.told.into_iter().flat_map(sorted).collect()
     }
 
-    pub fn device(&self, number: u32) -> String {
+    pub(super) fn device(&self, number: u32) -> String {
         match self.names.get(&number) {
             Some(name) => format!("device {number} ({name})"),
             None => format!("device {number}"),
@@ -60,7 +60,7 @@ impl<'a> Findings<'a> {
     }
 
     /// Who said so.
-    pub fn teller(&self, claim: &Claim) -> String {
+    pub(super) fn teller(&self, claim: &Claim) -> String {
         match claim.by {
             Some(number) if claim.acked.is_none() => self.device(number),
             _ => "its sender".to_owned(),

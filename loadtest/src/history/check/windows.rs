@@ -20,7 +20,7 @@ const SURELY_LATER: u32 = 20_000;
 pub(super) struct Texts(HashMap<u64, Vec<i64>>);
 
 impl Texts {
-    pub fn new(course: &Course<'_>) -> Self {
+    pub(super) fn new(course: &Course<'_>) -> Self {
         let mut texts: HashMap<u64, Vec<i64>> = HashMap::new();
         let mut enter = |text: u64, id: i64| {
             let of = texts.entry(text).or_default();

@@ -9,12 +9,12 @@ use protocol::{
 };
 use std::collections::BTreeMap;
 
-pub const DEVICES: usize = 4;
+pub(super) const DEVICES: usize = 4;
 const SENDER: UserId = UserId(3);
 
 /// Something that happens.
 #[derive(Clone, Copy, Debug)]
-pub enum Happening {
+pub(super) enum Happening {
     Post,
     /// Of the message that is so far down the list.
     Edit(usize),
@@ -34,7 +34,7 @@ pub enum Happening {
 
 /// What a device goes through.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Step {
+pub(super) enum Step {
     Heard(ChatEvent),
     Away,
     CatchingUp,
@@ -44,7 +44,7 @@ pub enum Step {
 
 /// The whole of it, after the end.
 #[derive(Default)]
-pub struct Server {
+pub(super) struct Server {
     /// Everything that was committed, in order; each event was acknowledged.
     pub events: Vec<Event>,
     pub messages: BTreeMap<i64, StoredRow>,
@@ -54,7 +54,7 @@ pub struct Server {
 
 /// A message in the database.
 #[derive(Clone, Debug)]
-pub struct StoredRow {
+pub(super) struct StoredRow {
     pub text: String,
     /// Its last change.
     pub seq: i64,
@@ -62,7 +62,7 @@ pub struct StoredRow {
 }
 
 #[derive(Default)]
-pub struct Device {
+pub(super) struct Device {
     pub steps: Vec<Step>,
     away: bool,
     cursor: i64,
@@ -70,7 +70,7 @@ pub struct Device {
 
 impl Server {
     /// Lets all of this happen, then heals everything and brings everybody back.
-    pub fn after(happenings: &[Happening]) -> Self {
+    pub(super) fn after(happenings: &[Happening]) -> Self {
         let mut server = Self::default();
         happenings.iter().for_each(|happening| server.on(*happening));
         server.on(Happening::Heal);

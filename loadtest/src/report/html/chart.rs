@@ -17,7 +17,7 @@ const ROWS: usize = 60;
 
 /// Lines over one axis.
 #[derive(Clone, Debug)]
-pub struct Chart {
+pub(super) struct Chart {
     pub title: String,
     /// What to know about it, in a sentence.
     pub note: &'static str,
@@ -30,14 +30,14 @@ pub struct Chart {
 
 /// What the horizontal axis is, and the places that all lines have values at, in order.
 #[derive(Clone, Debug)]
-pub enum Across {
+pub(super) enum Across {
     Seconds(Vec<f64>),
     Percentiles(Vec<f64>),
 }
 
 /// A line. Where it has no value it is broken.
 #[derive(Clone, Debug)]
-pub struct ChartLine {
+pub(super) struct ChartLine {
     pub name: String,
     /// Which of the page's colours, from 0 to 5 and then again.
     pub color: usize,
@@ -46,7 +46,7 @@ pub struct ChartLine {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Style {
+pub(super) enum Style {
     Plain,
     /// With the room below it shaded.
     Filled,
@@ -84,12 +84,12 @@ impl Across {
 
 impl Chart {
     /// Whether there is anything to see.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.lines.iter().all(|line| line.values.iter().all(Option::is_none))
     }
 
     /// The `<figure>`. The number tells it from the page's other ones.
-    pub fn figure(&self, number: usize, scene: Scene<'_>) -> String {
+    pub(super) fn figure(&self, number: usize, scene: Scene<'_>) -> String {
         format!(
             "<figure id=\"chart-{number}\" data-chart>\n<figcaption><h3>{title}</h3><p>{note}</p>\
              {legend}</figcaption>\n<div class=\"plot\">{svg}<div class=\"tip\" hidden></div></div>\n\

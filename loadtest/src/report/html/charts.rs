@@ -7,13 +7,13 @@ use crate::{
 };
 
 /// The charts under one heading.
-pub struct Group {
+pub(super) struct Group {
     pub title: &'static str,
     pub charts: Vec<Chart>,
 }
 
 /// What operations are called on charts, the most interesting one first.
-pub const OPS: [(Op, &str); 5] = [
+pub(super) const OPS: [(Op, &str); 5] = [
     (Op::Delivery, "Delivery"),
     (Op::Ack, "Acknowledgement"),
     (Op::Connect, "Connect"),
@@ -22,7 +22,7 @@ pub const OPS: [(Op, &str); 5] = [
 ];
 
 /// All charts that have something to show.
-pub fn groups(report: &Report) -> Vec<Group> {
+pub(super) fn groups(report: &Report) -> Vec<Group> {
     let series = &report.series;
     let latency = OPS.iter().map(|(op, name)| latency(series, *op, &format!("{name} latency")));
     let groups = [
@@ -38,7 +38,7 @@ pub fn groups(report: &Report) -> Vec<Group> {
     filled.into_iter().filter(|group| !group.charts.is_empty()).collect()
 }
 
-pub fn op_name(op: Op) -> &'static str {
+pub(super) fn op_name(op: Op) -> &'static str {
     OPS.iter().find(|(known, _)| *known == op).map_or("Lag", |(_, name)| *name)
 }
 

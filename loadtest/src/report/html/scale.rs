@@ -3,14 +3,14 @@
 use crate::report::text::{FigureUnit, byte_unit, moment};
 
 /// The plot's edges: labels of the phases above, of the axes at the left and below.
-pub const LEFT: f64 = 62.0;
-pub const RIGHT: f64 = 628.0;
-pub const TOP: f64 = 24.0;
-pub const BOTTOM: f64 = 242.0;
+pub(super) const LEFT: f64 = 62.0;
+pub(super) const RIGHT: f64 = 628.0;
+pub(super) const TOP: f64 = 24.0;
+pub(super) const BOTTOM: f64 = 242.0;
 
 /// An axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Scale {
+pub(super) enum Scale {
     /// Even, from 0.
     Even { to: f64 },
     /// Each power of ten takes the same room.
@@ -27,14 +27,14 @@ const AIR: f64 = 1.08;
 
 impl Scale {
     /// An even axis that ends at a round value above all of these, with some air for labels.
-    pub fn even(values: impl Iterator<Item = f64>, unit: FigureUnit) -> Self {
+    pub(super) fn even(values: impl Iterator<Item = f64>, unit: FigureUnit) -> Self {
         let most = values.fold(0.0, f64::max) * AIR;
         let step = step(most, unit);
         Self::Even { to: if most > 0.0 { (most / step - 1e-9).ceil() * step } else { 1.0 } }
     }
 
     /// A log axis between round values around all of these.
-    pub fn log(values: impl Iterator<Item = f64> + Clone) -> Self {
+    pub(super) fn log(values: impl Iterator<Item = f64> + Clone) -> Self {
         let least = values.clone().fold(f64::MAX, f64::min).max(LOWEST);
         let most = values.fold(LOWEST, f64::max).max(least);
         let (from, mut to) = (round_down(least), round_down(most));
@@ -45,7 +45,7 @@ impl Scale {
     }
 
     /// Where a value is, from 0 to 1. What is outside is at the edge.
-    pub fn place(self, value: f64) -> f64 {
+    pub(super) fn place(self, value: f64) -> f64 {
         let place = match self {
             Self::Even { to } => value / to,
             Self::Log { from, to } => (value.max(from) / from).log10() / (to / from).log10(),
@@ -55,7 +55,7 @@ impl Scale {
     }
 
     /// The labelled values of an axis that shows figures.
-    pub fn ticks(self, unit: FigureUnit) -> Vec<(f64, String)> {
+    pub(super) fn ticks(self, unit: FigureUnit) -> Vec<(f64, String)> {
         match self {
             Self::Even { to } => {
                 let step = step(to, unit);
@@ -79,7 +79,7 @@ impl Scale {
     }
 
     /// The labelled values of an axis that shows moments of the run.
-    pub fn moments(self) -> Vec<(f64, String)> {
+    pub(super) fn moments(self) -> Vec<(f64, String)> {
         const STEPS: [f64; 14] = [
             1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 10_800.0,
             43_200.0,
@@ -138,7 +138,7 @@ fn is_power(value: f64) -> bool {
 }
 
 /// How far to the right a value stands.
-pub fn pixel_of(scale: Scale, value: f64) -> f64 {
+pub(super) fn pixel_of(scale: Scale, value: f64) -> f64 {
     LEFT + scale.place(value) * (RIGHT - LEFT)
 }
 

@@ -11,13 +11,13 @@ const LETTER: f64 = 6.2;
 
 /// What all charts over time show behind their lines.
 #[derive(Clone, Copy, Debug)]
-pub struct Scene<'a> {
+pub(super) struct Scene<'a> {
     pub phases: &'a [PhaseReport],
     pub marks: &'a [FaultMark],
 }
 
 /// Phases as bands, and marks as lines with their names and the time until all was well.
-pub fn backdrop(scene: Scene<'_>, across: Scale) -> String {
+pub(super) fn backdrop(scene: Scene<'_>, across: Scale) -> String {
     let phase = |(place, phase): (usize, &PhaseReport)| {
         let (from, to) = (pixel_of(across, phase.from), pixel_of(across, phase.to));
         let parity = if place % 2 == 0 { "even" } else { "odd" };

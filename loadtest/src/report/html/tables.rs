@@ -33,7 +33,7 @@ fn table(title: &str, heads: &[&str], rows: impl Iterator<Item = Vec<String>>) -
 }
 
 /// How much was done in each phase, and in all that count.
-pub fn phases(report: &Report) -> String {
+pub(super) fn phases(report: &Report) -> String {
     let heads = [
         "phase",
         "from",
@@ -69,7 +69,7 @@ pub fn phases(report: &Report) -> String {
 }
 
 /// Each operation's latencies in each phase, and in all that count.
-pub fn latencies(report: &Report) -> String {
+pub(super) fn latencies(report: &Report) -> String {
     let heads = ["operation", "count", "mean", "p50", "p90", "p95", "p99", "p99.9", "max"];
     let row = |name: String, sums: &LatencySums| {
         let LatencySums { count: records, mean, p50, p90, p95, p99, p999, max } = *sums;
@@ -89,7 +89,7 @@ pub fn latencies(report: &Report) -> String {
 }
 
 /// Errors and closes by kind, the frequent ones first.
-pub fn kinds(title: &str, kinds: &BTreeMap<String, u64>) -> String {
+pub(super) fn kinds(title: &str, kinds: &BTreeMap<String, u64>) -> String {
     if kinds.is_empty() {
         return String::new();
     }
@@ -100,7 +100,7 @@ pub fn kinds(title: &str, kinds: &BTreeMap<String, u64>) -> String {
 }
 
 /// What was done to the servers.
-pub fn marks(marks: &[FaultMark]) -> String {
+pub(super) fn marks(marks: &[FaultMark]) -> String {
     if marks.is_empty() {
         return String::new();
     }
@@ -117,7 +117,7 @@ pub fn marks(marks: &[FaultMark]) -> String {
 }
 
 /// What servers and load tester used in the phases that count.
-pub fn usage(report: &Report) -> String {
+pub(super) fn usage(report: &Report) -> String {
     let Report { generator, total, targets, .. } = report;
     let delivered = total.counted(Count::Delivered);
     let row = |name: String, cpu_seconds: f64, memory: f64| {
@@ -154,7 +154,7 @@ pub fn usage(report: &Report) -> String {
 }
 
 /// The scenario, to run it again. What is at rest is left out.
-pub fn scenario(report: &Report) -> String {
+pub(super) fn scenario(report: &Report) -> String {
     let text = toml::to_string(&report.scenario).unwrap_or_default();
     let at_rest = |line: &&str| !line.ends_with(" = 0.0") && !line.ends_with("warmup = false");
     let text = text.lines().filter(at_rest).collect::<Vec<_>>().join("\n");

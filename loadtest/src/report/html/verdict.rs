@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The outcome in words, and the class that colours it.
-pub fn outcome(report: &Report) -> (&'static str, String, &'static str) {
+pub(super) fn outcome(report: &Report) -> (&'static str, String, &'static str) {
     match report.outcome {
         RunOutcome::Passed => ("Passed", thresholds_kept(report), "good"),
         RunOutcome::Failed => ("Failed", thresholds_kept(report), "bad"),
@@ -39,14 +39,14 @@ fn thresholds_kept(report: &Report) -> String {
 }
 
 /// Servers' CPU seconds per million deliveries; none when nothing was scraped or delivered.
-pub fn cpu_per_million(report: &Report) -> Option<f64> {
+pub(super) fn cpu_per_million(report: &Report) -> Option<f64> {
     let used: f64 = report.targets.values().map(|target| target.cpu_seconds).sum();
     let delivered = report.total.counted(Count::Delivered);
     (used > 0.0 && delivered > 0).then(|| used * 1e6 / delivered as f64)
 }
 
 /// The banner and the tiles.
-pub fn banner(report: &Report) -> String {
+pub(super) fn banner(report: &Report) -> String {
     let (word, text, class) = outcome(report);
     let truth = match &report.truth {
         truth if truth.is_sound() && truth.expected > 0 => {
@@ -105,7 +105,7 @@ fn tiles(report: &Report) -> String {
 }
 
 /// Beside the truth, where there is room: the thresholds, and what it cost.
-pub fn thresholds_and_cost(report: &Report) -> String {
+pub(super) fn thresholds_and_cost(report: &Report) -> String {
     format!(
         "<div class=\"sides\">{}<div>{}{}</div></div>\n",
         truth(&report.truth),
@@ -137,7 +137,7 @@ fn thresholds(thresholds: &[ThresholdResult]) -> String {
 }
 
 /// What was found, with the unit that the expression has.
-pub fn value_of(threshold: &ThresholdResult) -> String {
+pub(super) fn value_of(threshold: &ThresholdResult) -> String {
     let Some(value) = threshold.value else { return "nothing was measured".to_owned() };
     let expression = threshold.expression.trim_end();
     let bare = expression.trim_end_matches(|c: char| c.is_ascii_alphabetic());

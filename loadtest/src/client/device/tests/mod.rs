@@ -246,13 +246,14 @@ async fn a_cut_device_comes_back_when_told_and_its_absence_is_not_timed() {
     line_2.hear().await;
     line_2.say(ready(25_000, 41)).await;
     let stamp = |due| Stamp { device: 9, n: 1, due_micros: due };
-    let old = json!({ "text": crate::client::text("r", stamp(1), 60), "id": "r/9/1" });
+    let old = json!({ "text": crate::client::stamp::text("r", stamp(1), 60), "id": "r/9/1" });
     line_2.say(message(41, &old)).await;
     line_2.say(json!({ "type": "caught_up", "chat_id": CHAT, "seq": 41 })).await;
     stage.until(|slice| slice.latencies.contains_key(&Op::Resume)).await;
     assert_eq!((stage.count(Count::Delivered), stage.timed(Op::Delivery)), (1, 0));
     assert_eq!(stage.count(Count::Dropped), 0);
-    let new = json!({ "text": crate::client::text("r", stamp(i64::MAX), 60), "id": "r/9/2" });
+    let new =
+        json!({ "text": crate::client::stamp::text("r", stamp(i64::MAX), 60), "id": "r/9/2" });
     line_2.say(message(42, &new)).await;
     stage.until(|slice| slice.latencies.contains_key(&Op::Delivery)).await;
 }
