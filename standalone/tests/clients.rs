@@ -6,9 +6,10 @@
 
 use cluster::{Process, Program, free_port};
 use std::{
+    fs::{self, File},
     net::{Ipv4Addr, SocketAddr},
     path::Path,
-    process::{Output, Stdio},
+    process::{ExitStatus, Stdio},
     time::Duration,
 };
 use tokio::{process::Command, time::timeout};
@@ -20,6 +21,9 @@ const ADDRESS: &str = "127.0.0.1:8000";
 const TOOLS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/test-tools/bin");
 /// Long for a machine that compiles beside it; the whole page takes a few seconds.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// The files that take what the commands print, and what they complain about.
+const PRINTED: &str = "printed.txt";
+const SAID: &str = "said.txt";
 /// Printed after each block: the ASCII record separator, which no answer has.
 const END: char = '\u{1e}';
 
@@ -41,9 +45,10 @@ async fn the_commands_of_the_page_work_and_print_what_it_says() {
         script += &step.commands.replace(ADDRESS, &address.to_string());
         script += &format!("\nprintf '\\x{:02x}'\n", u32::from(END));
     }
-    let output = timeout(PATIENCE, bash(&script, folder.path())).await;
-    let output = output.unwrap_or_else(|_| panic!("a command does not end by itself"));
-    let (printed, said) = (text(&output.stdout), text(&output.stderr));
+    let status = timeout(PATIENCE, bash(&script, folder.path())).await;
+    let read =
+        |name| String::from_utf8_lossy(&fs::read(folder.path().join(name)).unwrap()).into_owned();
+    let (printed, said) = (read(PRINTED), read(SAID));
     let printed: Vec<&str> = printed.split(END).collect();
 
     for (step, printed) in steps.iter().zip(&printed) {
@@ -57,9 +62,10 @@ async fn the_commands_of_the_page_work_and_print_what_it_says() {
     }
     if let Some(failed) = steps.get(printed.len() - 1) {
         let last = printed.last().unwrap();
-        panic!("this failed:\n{}\n{last}\n{said}{}", failed.commands, server.log_tail());
+        let how = if status.is_err() { "does not end" } else { "failed" };
+        panic!("this {how}:\n{}\n{last}\n{said}{}", failed.commands, server.log_tail());
     }
-    assert!(output.status.success(), "{said}");
+    assert!(status.unwrap().success(), "{said}");
 }
 
 /// The page's blocks of commands, each with what follows it.
@@ -122,7 +128,8 @@ async fn serve(folder: &Path) -> (Process, SocketAddr) {
     (process, public)
 }
 
-async fn bash(script: &str, folder: &Path) -> Output {
+/// What the commands print and complain goes to files, so that it can be read when one does not end.
+async fn bash(script: &str, folder: &Path) -> ExitStatus {
     #[expect(clippy::disallowed_methods, reason = "the tools go before what is on the path")]
     let path = std::env::var("PATH").unwrap_or_default();
     let bash = Command::new("bash")
@@ -130,13 +137,9 @@ async fn bash(script: &str, folder: &Path) -> Output {
         .current_dir(folder)
         .env("PATH", format!("{TOOLS}:{path}"))
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stdout(File::create(folder.join(PRINTED)).unwrap())
+        .stderr(File::create(folder.join(SAID)).unwrap())
         .kill_on_drop(true)
         .spawn();
-    bash.unwrap().wait_with_output().await.unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+    bash.unwrap().wait().await.unwrap()
 }

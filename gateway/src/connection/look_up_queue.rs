@@ -93,6 +93,11 @@ impl<C> LookUpQueue<C> {
         }
     }
 
+    /// Whether no look-up is under way. Then none waits either.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.under_way.is_none()
+    }
+
     /// Whether frames are left unread.
     pub(crate) fn is_paused(&self) -> bool {
         self.paused

@@ -27,6 +27,17 @@ impl Connection {
         Ok(())
     }
 
+    /// Carries out what the client sent before it hung up: in a dialect without acks it has no reason to stay,
+    /// and would never send it again. Takes as long as the api has for so many look-ups.
+    pub(crate) async fn finish_look_ups(&mut self) {
+        while !self.look_ups.is_empty() {
+            let then = self.look_ups.finish().await;
+            if self.on_look_up(then).is_err() {
+                return;
+            }
+        }
+    }
+
     fn ask_next(&mut self) {
         // A frame that needs no look-up after all is answered at once, and the next one follows.
         while let Some((question, answer)) = self.look_ups.next() {

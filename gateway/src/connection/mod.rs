@@ -197,6 +197,9 @@ impl Connection {
                 }
             };
             if let Err(close) = result {
+                if close == Close::ByPeer {
+                    Box::pin(self.finish_look_ups()).await;
+                }
                 return close;
             }
         }

@@ -49,6 +49,22 @@ async fn a_guest_writes_under_the_name_that_its_frame_says() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn messages_that_a_client_sent_before_it_hung_up_are_posted() {
+    let t = node().await;
+    t.api.set("peers", Mode::Holds);
+    let mut ann = t.window(Some(ANN), &format!("/messages/{ANN}")).await;
+    for text in ["hi", "bye"] {
+        let to = format!(r#""senderId":{ANN},"receiverId":{BOB},"timestamp":0"#);
+        ann.say(&format!(r#"{{{to},"content":"{text}"}}"#)).await;
+    }
+    drop(ann);
+    t.settles().await;
+    t.api.set("peers", Mode::Answers);
+    t.settles().await;
+    assert_eq!(t.api.take_calls("post"), ["hi", "bye"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_former_member_may_go_on_watching_a_room_and_a_banned_user_may_not() {
     let t = node().await;
     t.api.makes(ROOM, ChatType::Room, &[ANN]);
