@@ -118,7 +118,13 @@ impl Batch {
         let Some(chat) = self.chats.get_mut(&chat_id) else { return (Seq::ZERO, None) };
         let before = chat.last_seq;
         let seq = before.next();
-        let ordinal = chat.ordinals.advance(before, matches!(change, Change::Message(_)));
+        let ordinal = match change {
+            Change::Message(_) => chat.ordinals.advance_by_message(before),
+            _ => {
+                chat.ordinals.advance(before);
+                None
+            }
+        };
         chat.last_seq = seq;
         let ordinals = chat.ordinals;
         let (has_dormant, counted, now) = (chat.has_dormant, chat.counted, self.now);
