@@ -6,7 +6,7 @@ use super::{
     input,
 };
 use crate::{
-    audit::{self, Action, Entry},
+    audit::{self, AuditAction, AuditEntry},
     auth::passwords::NO_PASSWORD,
     db::{DbError, List, execute, fetch_all},
     error::Result,
@@ -56,7 +56,7 @@ pub async fn remove(api: &Api, admin: UserId, prefix: &str) -> Result<Removed> {
     let reason = EndReason::SignedOut;
     let ended = end_sessions(&mut tx, &users, reason).await?;
     let told = format!("{prefix}: {} accounts", users.len());
-    let entry = Entry::of(admin, Action::RemoveUsers).because(&told);
+    let entry = AuditEntry::of(admin, AuditAction::RemoveUsers).because(&told);
     audit::record(&mut tx, &[entry]).await?;
     let mut news = News::default();
     news.ended(ended, reason);
@@ -111,7 +111,7 @@ async fn delete_chats(api: &Api, admin: UserId, prefix: &str, users: &[i64]) -> 
         ids
     )?;
     let told = format!("{prefix}: {} chats", chats.len());
-    let entry = Entry::of(admin, Action::RemoveUsers).because(&told);
+    let entry = AuditEntry::of(admin, AuditAction::RemoveUsers).because(&told);
     audit::record(&mut tx, &[entry]).await?;
     let mut news = News::default();
     for (chat,) in &chats {

@@ -5,7 +5,7 @@
 //! The successor is derived from it, so nothing but hashes is stored all the same.
 
 use super::{
-    sessions::{self, SignedIn, TokenSet, Which, lifetime_ms, refresh_hash},
+    sessions::{self, SignedIn, TokenSet, WhichSessions, lifetime_ms, refresh_hash},
     user,
 };
 use crate::{
@@ -123,7 +123,7 @@ row! {
 
 async fn end(api: &Api, mut tx: Tx, user: UserId, session: SessionId) -> Result<Error> {
     let reason = EndReason::TokenReuse;
-    let ended = sessions::end_in(tx.link(), user, Which::One(session), reason).await?;
+    let ended = sessions::end_in(tx.link(), user, WhichSessions::One(session), reason).await?;
     let mut news = News::default();
     news.ended(ended, reason);
     news::commit(api, tx, news).await?;

@@ -63,7 +63,7 @@ pub struct SessionInfo {
 
 /// Which of a user's sessions.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Which {
+pub(crate) enum WhichSessions {
     All,
     One(SessionId),
     AllBut(SessionId),
@@ -228,7 +228,7 @@ row! {
 /// Signs the user out of one session. Whether there was one to end.
 pub async fn end(api: &Api, user: UserId, session: SessionId) -> Result<bool> {
     let mut tx = api.db.begin().await?;
-    let ended = end_in(tx.link(), user, Which::One(session), EndReason::SignedOut).await?;
+    let ended = end_in(tx.link(), user, WhichSessions::One(session), EndReason::SignedOut).await?;
     let any = !ended.is_empty();
     let mut news = News::default();
     news.ended(ended, EndReason::SignedOut);
@@ -240,13 +240,13 @@ pub async fn end(api: &Api, user: UserId, session: SessionId) -> Result<bool> {
 pub(crate) async fn end_in(
     mut link: Link<'_>,
     user: UserId,
-    which: Which,
+    which: WhichSessions,
     reason: EndReason,
 ) -> Result<Vec<SessionId>, DbError> {
     let (only, except) = match which {
-        Which::All => (None, None),
-        Which::One(session) => (Some(session.to_string()), None),
-        Which::AllBut(session) => (None, Some(session.to_string())),
+        WhichSessions::All => (None, None),
+        WhichSessions::One(session) => (Some(session.to_string()), None),
+        WhichSessions::AllBut(session) => (None, Some(session.to_string())),
     };
     let rows: Vec<(String,)> = fetch_all!(
         link,

@@ -78,7 +78,7 @@ impl Access {
     }
 
     /// Renames, deletes, adds and removes members: the owner, and administrators.
-    pub fn to_manage(&self, actor: Actor) -> Result<Right> {
+    pub(crate) fn to_manage(&self, actor: Actor) -> Result<Right> {
         if self.role == Some(MemberRole::Owner) {
             return Ok(Right::Owner);
         }
@@ -90,7 +90,7 @@ impl Access {
     }
 
     /// The lobby belongs to everybody.
-    pub fn not_lobby(&self) -> Result<()> {
+    pub(crate) fn not_lobby(&self) -> Result<()> {
         if self.chat_id == ChatId::LOBBY {
             return Err(Code::Lobby.into());
         }
@@ -98,7 +98,7 @@ impl Access {
     }
 
     /// A private chat has its two members for ever and no name of its own.
-    pub fn not_private(&self) -> Result<()> {
+    pub(crate) fn not_private(&self) -> Result<()> {
         if self.chat_type == ChatType::Private {
             return Err(Code::PrivateChat.into());
         }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     accounts::Actor,
-    audit::{self, Action, Entry},
+    audit::{self, AuditAction, AuditEntry},
     db::{Link, fetch_all, fetch_optional, from_row},
     error::{Error, Result},
     news::{self, News},
@@ -72,7 +72,7 @@ pub async fn ban(
     )
     .await?;
     if right == Right::Admin {
-        let entry = Entry::of(actor.user_id, Action::BanUser).in_chat(chat).on_user(user);
+        let entry = AuditEntry::of(actor.user_id, AuditAction::BanUser).in_chat(chat).on_user(user);
         audit::record(&mut tx, &[entry.because(reason)]).await?;
     }
     let ban = read(&mut tx.link(), chat, user.0 - 1, 1).await?.pop().ok_or_else(Error::internal)?;
@@ -93,7 +93,7 @@ pub async fn lift(api: &Api, actor: Actor, chat: ChatId, user: UserId) -> Result
     let access = access::lock(&mut tx, chat, actor.user_id).await?;
     let right = to_ban(&access, actor)?;
     if ban_rows::remove(&mut tx, chat, &[user.0]).await? > 0 && right == Right::Admin {
-        let entry = Entry::of(actor.user_id, Action::LiftBan).in_chat(chat).on_user(user);
+        let entry = AuditEntry::of(actor.user_id, AuditAction::LiftBan).in_chat(chat).on_user(user);
         audit::record(&mut tx, &[entry]).await?;
     }
     tx.commit().await?;

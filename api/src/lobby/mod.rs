@@ -6,4 +6,4 @@ mod pages;
 mod statistics;
 
 pub use pages::{LobbyMessage, MAX_MESSAGES, SenderPage, by_sender, page, recent, total};
-pub use statistics::{Sender, Statistics, statistics};
+pub use statistics::{LobbySender, Statistics, statistics};

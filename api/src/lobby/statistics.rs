@@ -14,8 +14,8 @@ pub struct Statistics {
     pub total_messages: i64,
     /// Senders of at least one message.
     pub total_users: i64,
-    /// The first of them when several have as many messages; `null` when there is no message.
-    pub most_active_user: Option<Sender>,
+    /// The lowest id when several have equally many messages; `None` when there is no message.
+    pub most_active_user: Option<LobbySender>,
     /// Messages of this day, which begins at midnight UTC.
     pub messages_today: i64,
     /// In characters, rounded to two decimals.
@@ -24,8 +24,8 @@ pub struct Statistics {
 
 /// Somebody who has written in the lobby.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sender {
-    /// A guest's as chosen.
+pub struct LobbySender {
+    /// Unique among accounts; a guest's is the name as chosen.
     pub username: String,
     /// Its messages that are there now.
     pub message_count: i64,
@@ -63,7 +63,7 @@ pub async fn statistics(api: &Api) -> Result<Statistics> {
     Ok(Statistics {
         total_messages: message_count,
         total_users: sender_count,
-        most_active_user: most_active.map(|(username, message_count, guest)| Sender {
+        most_active_user: most_active.map(|(username, message_count, guest)| LobbySender {
             username,
             message_count,
             guest,

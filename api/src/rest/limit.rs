@@ -13,7 +13,7 @@ use axum::{
 };
 use platform::{
     credentials::Credential,
-    limit::{Rate, Taken, network, seconds},
+    limit::{LimitAnswer, Rate, network, seconds},
     serve::ClientAddr,
     token::Claims,
 };
@@ -80,6 +80,6 @@ fn policy(name: &str, rate: &Rate) -> String {
 }
 
 /// After `t` seconds everything is there again.
-fn left(name: &str, taken: &Taken) -> String {
+fn left(name: &str, taken: &LimitAnswer) -> String {
     format!("\"{name}\";r={};t={}", taken.left, seconds(taken.full_in))
 }
