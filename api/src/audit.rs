@@ -73,7 +73,7 @@ impl AuditAction {
     }
 }
 
-/// An act to be recorded: `Entry::of(actor, action).on_user(…).because(…)`.
+/// An act to be recorded: `AuditEntry::of(actor, action).on_user(…).because(…)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AuditEntry<'a> {
     actor: Option<UserId>,
@@ -125,7 +125,7 @@ pub fn check_reason(reason: &str) -> Result<()> {
     Ok(())
 }
 
-/// An [`Entry`] as its statement takes it.
+/// An [`AuditEntry`] as its statement takes it.
 #[derive(Serialize)]
 struct NewEntry<'a> {
     actor_id: Option<i64>,
@@ -197,13 +197,13 @@ pub struct RecordedEntry {
     pub at: Timestamp,
     /// `null`: the operator, who makes the first administrator.
     pub actor: Option<UserRef>,
-    /// As [`Action::as_str`] spells it.
+    /// As [`AuditAction::as_str`] spells it.
     pub action: String,
-    /// To whom, or whose.
+    /// The user it was done to, or whose data it was; `None`: nobody's.
     pub target_user: Option<UserRef>,
-    /// Where it was done.
+    /// `None`: it concerned no chat.
     pub chat_id: Option<ChatId>,
-    /// To which message it was done.
+    /// `None`: it concerned no message.
     pub message_id: Option<Seq>,
     /// As the administrator gave it, or what a bulk act was about; empty for none.
     pub reason: String,

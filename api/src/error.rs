@@ -38,7 +38,7 @@ impl Error {
         Self { code, detail: detail.into(), fields: Vec::new(), retry_after: None, chat_id: None }
     }
 
-    /// One field did not validate.
+    /// `validation_failed`, with one field and its reason.
     pub fn field(field: &str, message: impl Into<String>) -> Self {
         let message = message.into();
         let detail = format!("{field}: {message}");

@@ -23,7 +23,7 @@ use std::{path::PathBuf, time::Duration};
 #[derive(Parser, Clone, Debug)]
 #[command(name = "api", version)]
 pub struct Settings {
-    /// What to do; [`Command::Serve`] when it is missing.
+    /// What to do; [`ApiCommand::Serve`] when it is missing.
     #[command(subcommand)]
     pub command: Option<ApiCommand>,
     /// The address for clients' requests. The load balancer sends everything except upgrade

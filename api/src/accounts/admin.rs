@@ -1,5 +1,5 @@
-//! Administrators, as operators make and unmake them on the command line. The first one's name is kept from
-//! everybody else, so that it can be made at any later start too.
+//! Making and removing administrators, for operators on the command line. Nobody else can register the first
+//! administrator's name, so any later start can still create that account.
 
 use super::{
     input,

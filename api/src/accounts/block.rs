@@ -1,5 +1,5 @@
-//! Blocking and unblocking a user. A block ends all of the user's sessions; its tokens and sockets
-//! die on every node within a second. Who may is for the route to know.
+//! An administrator's block of an account, and its end. A block ends all sessions of the user; within a second
+//! every node refuses the tokens and closes the sockets. The route checks who may block.
 
 use super::{
     sessions::{self, WhichSessions},

@@ -1,10 +1,10 @@
-//! Accounts by the thousand, for administrators who try or load a deployment: made, taken again and
-//! removed by the beginning of their names. Nobody knows a password of theirs; whoever made them gets
-//! a session of each.
+//! Accounts by the thousand, for administrators who try out a deployment or put it under load. A call makes
+//! a range of names, or takes the accounts again if an earlier call made them, and returns a session for each.
+//! Nobody knows a password for them.
 //!
-//! It hands out sessions of no other accounts: a name that somebody registered is refused, and so is
-//! a blocked account. What tells them apart is what stands where the password's hash would be, which
-//! only this file writes and nothing changes afterwards, since a new password takes the present one.
+//! A call gives out no sessions of other accounts: it refuses a name that somebody registered, and a blocked
+//! account. The mark of a bulk account stands in place of the password's hash. Only this file writes the
+//! mark, and nothing changes it afterwards, because setting a password requires the present one.
 
 use super::{
     input::{self, Check},
@@ -56,7 +56,7 @@ pub struct NameRange {
 
 /// An account and its only session.
 pub struct BulkAccount {
-    /// The same as before where the account is taken again.
+    /// Stays the same when a later call takes the account again.
     pub id: UserId,
     /// The prefix and a number.
     pub username: String,

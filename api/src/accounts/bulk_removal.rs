@@ -1,5 +1,5 @@
-//! Removing accounts that [`super::bulk`] made, and the chats that they made, a bounded piece a call.
-//! Nobody else's account is touched; what these wrote in others' chats stays, as everybody's does.
+//! Removes accounts that [`super::bulk`] made, and the chats that they made, a bounded part in each call. No
+//! other account is touched. What the removed accounts wrote in other people's chats stays.
 
 use super::{
     bulk::{self, MAX_ACCOUNTS, end_sessions},
@@ -84,7 +84,8 @@ async fn find(api: &Api, prefix: &str) -> Result<Vec<i64>, DbError> {
 /// Deletes chats that these users made; how many.
 async fn delete_chats(api: &Api, admin: UserId, prefix: &str, users: &[i64]) -> Result<usize> {
     let mut tx = api.db.begin().await?;
-    // By their places in chats, which have an index. In the order of the ids, in which all lock.
+    // It begins with the users' memberships, which have an index. It locks by id, as everybody does, so
+    // that no two transactions wait for each other.
     let chats: Vec<(i64,)> = fetch_all!(
         tx,
         postgres: "SELECT c.id FROM chats c WHERE c.id IN (

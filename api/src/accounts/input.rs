@@ -1,5 +1,5 @@
-//! What usernames, emails, display names, avatars and passwords may be. Pure rules; whether a name
-//! is free is for the database.
+//! What usernames, emails, display names, avatars and passwords may look like. The rules are pure; only the
+//! database knows whether a name is free.
 
 use crate::error::{Error, InvalidField, Result};
 pub use platform::text::{MAX_PASSWORD, MAX_USERNAME, is_unseen, password, username};

@@ -1,4 +1,4 @@
-//! Who may try to sign in, register and renew how often. The rates and their reasons are in
+//! Limits on signing in, registering and renewing. The rates and their reasons are in
 //! [`crate::config::Config`].
 
 use crate::{

@@ -1,5 +1,5 @@
-//! Signing in with a password. Unknown names and wrong passwords take the same time and get the
-//! same answer.
+//! Signing in with a password. An unknown name and a wrong password take the same time and get the same
+//! answer, so that nobody can find out which names exist.
 
 use super::{
     device, input,

@@ -1,4 +1,4 @@
-//! Changing one's password, which signs out every other device.
+//! Changing one's own password, which signs out every other device.
 
 use super::{
     input::{self, Check},

@@ -1,4 +1,4 @@
-//! Looking at users and changing one's own profile.
+//! Reading users' profiles and changing one's own.
 
 use super::{
     Actor,

@@ -1,5 +1,5 @@
-//! Sessions: opened by signing in, listed, ended. Whoever ends some tells everybody with the commit
-//! (`news`); the nodes that miss it read it from the database.
+//! Sessions: signing in opens one; they can be listed and ended. The commit that ends sessions also publishes
+//! it (`news`); a node that misses the news reads it from the database.
 
 use super::{
     input::is_unseen,
@@ -57,7 +57,7 @@ pub struct SessionInfo {
     pub last_used_at: Timestamp,
     /// When it ends by itself, unless it is renewed.
     pub expires_at: Timestamp,
-    /// Whether it is the one that asks.
+    /// Whether it is the caller's own session.
     pub current: bool,
 }
 
@@ -138,6 +138,7 @@ impl Opening {
         let refresh = refresh_token(session);
         let agent: String =
             user_agent.chars().filter(|c| !is_unseen(*c)).take(MAX_USER_AGENT).collect();
+        // Rows of ended sessions stay for a while, so that a gateway can still tell why one ended.
         execute!(
             tx,
             "DELETE FROM sessions WHERE user_id = $1
@@ -156,6 +157,7 @@ impl Opening {
             api.config.sessions_per_user - 1,
             reason_text(EndReason::SignedOut)
         )?;
+        // After the limit was applied: the new session is never the one that goes.
         execute!(
             tx,
             "INSERT INTO sessions
@@ -175,6 +177,7 @@ impl Opening {
         let mut news = News::default();
         news.ended(self.displaced, EndReason::SignedOut);
         news::commit(api, tx, news).await?;
+        // After the commit: a token must not exist without its session.
         let subject = Subject {
             user_id: user.id,
             session_id: self.session,

@@ -51,7 +51,7 @@ pub(crate) fn chat_type(text: &str) -> ChatType {
 /// A chat that exists, as one user stands to it.
 #[derive(Clone, Debug)]
 pub struct Access {
-    /// The chat, which is there.
+    /// Names a chat that exists and is not deleted.
     pub chat_id: ChatId,
     /// Decides who may enter.
     pub chat_type: ChatType,
@@ -63,7 +63,7 @@ pub struct Access {
     pub message_count: i64,
     /// The user's own part; `None`: not a member.
     pub role: Option<MemberRole>,
-    /// Kept out of the room.
+    /// Whether a ban keeps the user out of the room.
     pub banned: bool,
 }
 

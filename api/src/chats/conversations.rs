@@ -53,11 +53,11 @@ pub enum Part {
 /// A message of one of the user's chats.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// Its number in the chat.
+    /// Counts events in the chat, from 1.
     pub id: Seq,
     /// The chat it was sent to.
     pub chat_id: ChatId,
-    /// The sender's username.
+    /// Who sent it, by username.
     pub from: String,
     /// The recipient's username, or the group's name.
     pub to: String,

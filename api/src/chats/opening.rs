@@ -187,7 +187,7 @@ impl Placed {
 }
 
 /// The users' live chats, the most recently active first and what strangers invited them to after all others,
-/// and those others that are not dormant yet. Of [`Which::Private`] the private ones come before all others.
+/// and those others that are not dormant yet. Of [`WhichChats::Private`] the private ones come before all others.
 /// PostgreSQL goes from the users to their memberships and from there to the chats, whatever it believes
 /// of the tables: each step is a subquery that it cannot turn around.
 async fn places(

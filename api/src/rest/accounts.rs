@@ -291,6 +291,7 @@ async fn renew(
     let signed_in = refresh(&api, Secret::new(body.refresh_token)).await?;
     let reply = Json(SignedInReply::new(&signed_in, PresenceStatus::Online));
     Ok(match Credential::of(&headers) {
+        // A client with tokens only must not come to act with a cookie that it never asked for.
         Some(Credential::Cookie(_)) => with_cookie(&api, &origin, &signed_in, reply)?,
         _ => reply.into_response(),
     })

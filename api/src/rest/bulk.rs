@@ -1,5 +1,5 @@
-//! Accounts and chats by the thousand: how administrators prepare a trial or a load test, and take
-//! it away again.
+//! Accounts and chats by the thousand: administrators prepare a trial or a load test with these calls, and
+//! remove it afterwards.
 
 use super::views::{BulkAccountView, RemovedView};
 use crate::{

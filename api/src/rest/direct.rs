@@ -1,5 +1,5 @@
-//! Conversations between two users, addressed by their ids, for clients of the `numbers` dialect. These
-//! clients write over their socket.
+//! Conversations between two users, addressed by the users' ids, for clients of the `numbers` dialect. These
+//! routes only read; the clients write over their socket.
 
 use super::page::limit_within;
 use crate::{

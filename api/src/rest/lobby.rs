@@ -1,4 +1,4 @@
-//! The lobby over REST, with the names that clients of the `lobby` dialect use. Everything here only reads.
+//! The lobby over REST, with the field names that clients of the `lobby` dialect use. These routes only read.
 
 use super::{
     page::limit_within,

@@ -1,5 +1,5 @@
-//! A chat's messages: reading in pages, posting, editing, deleting, the read mark. Posting takes the
-//! same path as sockets do, so a message appears everywhere however it was sent.
+//! A chat's messages: reading pages, posting, editing, deleting, and moving the read mark. Posting takes the
+//! same path as a socket's commands, so a message reaches everybody however it was sent.
 
 use super::page::limit_within;
 use crate::{

@@ -1,5 +1,5 @@
-//! What signing in answers with: the user, the tokens and the session cookie; and how that cookie
-//! looks and goes away again.
+//! The answer to signing in: the user, the tokens and the session cookie. The form of the cookies is here,
+//! too, and how signing out clears them.
 
 use super::views::UserView;
 use crate::{

@@ -1,4 +1,4 @@
-//! What administrators are shown.
+//! What the administrators' calls answer.
 
 use crate::{
     accounts::{bulk::BulkAccount, bulk_removal::Removed},
@@ -56,7 +56,7 @@ impl From<Removed> for RemovedView {
     }
 }
 
-/// For the document: the words of [`Action`].
+/// For the document: the words of [`AuditAction`].
 struct AuditedAction;
 
 impl PartialSchema for AuditedAction {

@@ -1,4 +1,4 @@
-//! The lobby as its clients see it.
+//! The lobby's messages and statistics as clients see them.
 
 use crate::lobby::{LobbyMessage, LobbySender, Statistics};
 use protocol::{id::Seq, time::Timestamp};

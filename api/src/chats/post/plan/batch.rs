@@ -51,9 +51,9 @@ pub(crate) struct ChatDone {
     /// The chat's newest event before and after the batch.
     pub before: Seq,
     pub last_seq: Seq,
-    /// After the batch.
+    /// As they are after the batch.
     pub ordinals: Ordinals,
-    /// Messages more or fewer.
+    /// Messages sent minus messages deleted.
     pub messages: i64,
     pub has_dormant: bool,
     /// For its statistics, where they are kept.
