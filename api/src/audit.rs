@@ -16,7 +16,7 @@ use protocol::{
 use serde::Serialize;
 
 /// Longest reason, in characters: a sentence or two.
-pub const MAX_REASON_CHARS: usize = 200;
+pub(crate) const MAX_REASON_CHARS: usize = 200;
 
 /// Most entries in one page.
 pub const MAX_ENTRIES: i64 = 100;
@@ -25,7 +25,7 @@ pub const MAX_ENTRIES: i64 = 100;
 /// could not have done without it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "snake_case")]
-pub enum Action {
+pub enum AuditAction {
     /// Shut an account out.
     BlockUser,
     /// Let it in again.
@@ -66,27 +66,27 @@ pub enum Action {
     CreateChats,
 }
 
-impl Action {
+impl AuditAction {
     /// The spelling in the database and in answers.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 }
 
-/// An act to be recorded: `Entry::of(actor, action).on_user(…).because(…)`.
+/// An act to be recorded: `AuditEntry::of(actor, action).on_user(…).because(…)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry<'a> {
+pub struct AuditEntry<'a> {
     actor: Option<UserId>,
-    action: Action,
+    action: AuditAction,
     user: Option<UserId>,
     chat: Option<ChatId>,
     message: Option<Seq>,
     reason: &'a str,
 }
 
-impl<'a> Entry<'a> {
+impl<'a> AuditEntry<'a> {
     /// `None` as the actor: the operator, outside of the product.
-    pub fn of(actor: impl Into<Option<UserId>>, action: Action) -> Self {
+    pub fn of(actor: impl Into<Option<UserId>>, action: AuditAction) -> Self {
         let actor = actor.into();
         Self { actor, action, user: None, chat: None, message: None, reason: "" }
     }
@@ -125,7 +125,7 @@ pub fn check_reason(reason: &str) -> Result<()> {
     Ok(())
 }
 
-/// An [`Entry`] as its statement takes it.
+/// An [`AuditEntry`] as its statement takes it.
 #[derive(Serialize)]
 struct NewEntry<'a> {
     actor_id: Option<i64>,
@@ -136,8 +136,8 @@ struct NewEntry<'a> {
     reason: &'a str,
 }
 
-impl<'a> From<&Entry<'a>> for NewEntry<'a> {
-    fn from(entry: &Entry<'a>) -> Self {
+impl<'a> From<&AuditEntry<'a>> for NewEntry<'a> {
+    fn from(entry: &AuditEntry<'a>) -> Self {
         Self {
             actor_id: entry.actor.map(|id| id.0),
             action: entry.action.as_str(),
@@ -150,7 +150,7 @@ impl<'a> From<&Entry<'a>> for NewEntry<'a> {
 }
 
 /// Appends these entries, in their order, when the transaction commits.
-pub async fn record(tx: &mut Tx, entries: &[Entry<'_>]) -> Result<(), DbError> {
+pub async fn record(tx: &mut Tx, entries: &[AuditEntry<'_>]) -> Result<(), DbError> {
     if entries.is_empty() {
         return Ok(());
     }
@@ -181,7 +181,7 @@ pub async fn record(tx: &mut Tx, entries: &[Entry<'_>]) -> Result<(), DbError> {
 }
 
 /// Appends the entry of a reading, at once: before the answer.
-pub async fn record_reading(api: &Api, entry: Entry<'_>) -> Result<()> {
+pub(crate) async fn record_reading(api: &Api, entry: AuditEntry<'_>) -> Result<()> {
     let mut tx = api.db.begin().await?;
     record(&mut tx, &[entry]).await?;
     tx.commit().await?;
@@ -190,26 +190,26 @@ pub async fn record_reading(api: &Api, entry: Entry<'_>) -> Result<()> {
 
 /// An entry as administrators read it.
 #[derive(Clone, Debug)]
-pub struct Recorded {
+pub struct RecordedEntry {
     /// Grows with time: the cursor of pages.
     pub id: i64,
     /// When its transaction wrote it.
     pub at: Timestamp,
     /// `null`: the operator, who makes the first administrator.
     pub actor: Option<UserRef>,
-    /// As [`Action::as_str`] spells it.
+    /// As [`AuditAction::as_str`] spells it.
     pub action: String,
-    /// To whom, or whose.
+    /// The user it was done to, or whose data it was; `None`: nobody's.
     pub target_user: Option<UserRef>,
-    /// Where it was done.
+    /// `None`: it concerned no chat.
     pub chat_id: Option<ChatId>,
-    /// To which message it was done.
+    /// `None`: it concerned no message.
     pub message_id: Option<Seq>,
     /// As the administrator gave it, or what a bulk act was about; empty for none.
     pub reason: String,
 }
 
-from_row!(Recorded, |row| {
+from_row!(RecordedEntry, |row| {
     let actor: Option<i64> = row.try_get("actor_id")?;
     let actor_name: Option<String> = row.try_get("actor_name")?;
     let user: Option<i64> = row.try_get("user_id")?;
@@ -233,7 +233,7 @@ from_row!(Recorded, |row| {
 });
 
 /// The entries before the entry `before`, the newest first; at most [`MAX_ENTRIES`].
-pub async fn list(api: &Api, before: Option<i64>, limit: i64) -> Result<Vec<Recorded>> {
+pub async fn list(api: &Api, before: Option<i64>, limit: i64) -> Result<Vec<RecordedEntry>> {
     let mut conn = api.db.read().await?;
     Ok(fetch_all!(
         conn,

@@ -67,7 +67,7 @@ pub struct Config {
     pub chats: ChatLimits,
     /// Whether people without an account may read and write in the lobby.
     pub guests: bool,
-    /// When what is over goes.
+    /// How long deleted and unused things are kept.
     pub retention: RetentionConfig,
 }
 
@@ -76,7 +76,7 @@ pub struct Config {
 pub struct ChatLimits {
     /// Members of a group: each gets every event, and a join is told to all the others.
     pub group_members: i64,
-    /// Members named in one request.
+    /// Most members that one request may name.
     pub members_per_request: usize,
     /// Chats of one user. Opening a connection sorts them all: 10,000 take PostgreSQL about 10 ms.
     pub chats_per_user: i64,
@@ -92,7 +92,7 @@ pub struct ChatLimits {
     pub invitations: i64,
     /// People whom one user has blocked.
     pub blocklist: i64,
-    /// Users banned from one room.
+    /// Most users that one room bans at a time.
     pub bans: i64,
 }
 

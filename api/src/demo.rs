@@ -93,7 +93,7 @@ pub struct Person {
     pub id: UserId,
     /// What it signs in with.
     pub username: String,
-    /// An address of nobody.
+    /// At a reserved domain: no mail can reach anybody.
     pub email: &'static str,
     /// Now; otherwise the account was there and has whatever password it had.
     pub made: bool,

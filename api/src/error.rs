@@ -16,7 +16,7 @@ pub struct Error {
     /// One sentence for a person: the code's own, or one that says more.
     pub detail: Cow<'static, str>,
     /// The fields that did not validate, each with its reason.
-    pub fields: Vec<FieldError>,
+    pub fields: Vec<InvalidField>,
     /// Seconds after which the caller may come back, where that is known.
     pub retry_after: Option<u64>,
     /// The chat that the caller meant, where there is one already.
@@ -25,7 +25,7 @@ pub struct Error {
 
 /// One field that did not validate.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FieldError {
+pub struct InvalidField {
     /// As the request names it; a path such as `chats[3].name` inside of lists.
     pub field: String,
     /// What is wrong with it, to be read behind the field's name.
@@ -38,11 +38,11 @@ impl Error {
         Self { code, detail: detail.into(), fields: Vec::new(), retry_after: None, chat_id: None }
     }
 
-    /// One field did not validate.
+    /// `validation_failed`, with one field and its reason.
     pub fn field(field: &str, message: impl Into<String>) -> Self {
         let message = message.into();
         let detail = format!("{field}: {message}");
-        let fields = vec![FieldError { field: field.to_owned(), message }];
+        let fields = vec![InvalidField { field: field.to_owned(), message }];
         Self { fields, ..Self::new(Code::ValidationFailed, detail) }
     }
 
@@ -57,7 +57,7 @@ impl Error {
     }
 
     /// Whether it is about what the caller asked for, and not a failure of ours.
-    pub fn is_refusal(&self) -> bool {
+    pub(crate) fn is_refusal(&self) -> bool {
         self.code.status() < 500
     }
 

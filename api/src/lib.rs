@@ -54,9 +54,9 @@ pub const METRICS: &[&[Metric]] =
 
 /// What an [`Api`] is made of and shares with the rest of its process.
 pub struct Parts {
-    /// With its schema in place.
+    /// The database; its schema must be up to date.
     pub db: Db,
-    /// [`Db::apart`] from it.
+    /// Connections for people's requests, from [`Db::apart`].
     pub people: Db,
     /// Carries what is published to the gateways.
     pub bus: Bus,
@@ -74,12 +74,15 @@ pub async fn start(parts: Parts, config: Config, lifecycle: &Lifecycle) -> Resul
     let Parts { db, people, bus, presence, limiter, tokens } = parts;
     let config = Arc::new(config);
     let ended = Ended::default();
+    // Before the first request, or the first ones would each ask the database about their session. A
+    // database that is away does not stop the start.
     if let Err(error) = ended.poll(&db, config.ended_capacity).await {
         tracing::warn!(%error, "cannot read yet which sessions ended");
     }
     lifecycle.spawn_background(db.clone().keep_measuring(people.clone()));
     lifecycle.spawn_background(ended.clone().keep_current(db.clone(), Arc::clone(&config)));
     lifecycle.spawn_background(chats::ordinals::keep_numbering(db.clone()));
+    // Deleting takes the connections for people, so that gateways' calls never queue behind it.
     lifecycle.spawn_background(retention::keep_tidy(people.clone(), Arc::clone(&config)));
     let passwords = Passwords::new(&config.passwords)?;
     Ok(Api {

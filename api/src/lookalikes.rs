@@ -10,7 +10,7 @@ pub const ADMIN: &str = "admin";
 
 /// What a name looks like: as it is written, in lower case and in upper case, because a name is its owner's in
 /// whatever case and some letters look alike in one case only (`ADMlN`). Each once.
-pub fn skeletons(name: &str) -> Vec<String> {
+pub(crate) fn skeletons(name: &str) -> Vec<String> {
     // As it would be kept now, or what is seen of it.
     let seen = || name.chars().filter(|c| !is_unseen(*c)).collect();
     let name = username(name).unwrap_or_else(|_| seen());
@@ -22,7 +22,7 @@ pub fn skeletons(name: &str) -> Vec<String> {
 }
 
 /// Whether the username is kept for the product itself, or looks like one that is.
-pub fn is_reserved(name: &str) -> bool {
+pub(crate) fn is_reserved(name: &str) -> bool {
     let reserved = skeletons(ADMIN);
     skeletons(name).iter().any(|one| reserved.contains(one))
 }

@@ -6,7 +6,7 @@ use api::{
     commands,
     db::{ConnectError, Db},
     ready,
-    settings::{Checked, Command, Settings},
+    settings::{ApiCommand, CheckedApi, Settings},
 };
 use platform::{
     admin as admin_listener,
@@ -32,11 +32,11 @@ async fn main() -> ExitCode {
         Ok(started) => started,
         Err(why) => return refuse(why),
     };
-    let result = match settings.command.clone().unwrap_or(Command::Serve) {
-        Command::Health => return admin_listener::health(settings.admin_listen.0).await,
-        Command::Log(command) => return command.run(settings.admin_listen.0).await,
-        Command::Secrets { folder } => commands::secrets::make(&folder),
-        Command::Serve => {
+    let result = match settings.command.clone().unwrap_or(ApiCommand::Serve) {
+        ApiCommand::Health => return admin_listener::health(settings.admin_listen.0).await,
+        ApiCommand::Log(command) => return command.run(settings.admin_listen.0).await,
+        ApiCommand::Secrets { folder } => commands::secrets::make(&folder),
+        ApiCommand::Serve => {
             let checked = settings.check().and_then(|checked| {
                 let most = ServeConfig::default().max_connections;
                 // The internal listener has a quarter of the public one's.
@@ -47,10 +47,10 @@ async fn main() -> ExitCode {
                 Err(why) => return refuse(why),
             }
         }
-        Command::Migrate => commands::migrate(&settings).await,
-        Command::Restored => commands::restored(&settings).await,
-        Command::Demo => commands::make_demo(&settings).await,
-        Command::Admin(command) => commands::administer(&settings, &command).await,
+        ApiCommand::Migrate => commands::migrate(&settings).await,
+        ApiCommand::Restored => commands::restored(&settings).await,
+        ApiCommand::Demo => commands::make_demo(&settings).await,
+        ApiCommand::Admin(command) => commands::administer(&settings, &command).await,
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -61,11 +61,11 @@ async fn main() -> ExitCode {
 
 async fn serve(
     settings: Settings,
-    checked: Checked,
+    checked: CheckedApi,
     max_connections: usize,
     logs: Logs,
 ) -> anyhow::Result<()> {
-    let Checked { config, redis, tokens } = checked;
+    let CheckedApi { config, redis, tokens } = checked;
     let lifecycle = Lifecycle::new();
     let delay = Duration::from_secs(settings.shutdown_delay_seconds);
     let finish = Duration::from_secs(settings.drain_seconds);

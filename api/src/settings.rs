@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use platform::{
     bus::RedisConfig,
     limit::Rate,
-    settings::{List, ListenAddr, Origin, Secret, TrustedNetwork, shared_secrets},
+    settings::{CommaSeparated, ListenAddr, Origin, Secret, TrustedNetwork, shared_secrets},
     telemetry::{LogArgs, LogCommand, trace::TraceArgs},
 };
 use std::{path::PathBuf, time::Duration};
@@ -23,9 +23,9 @@ use std::{path::PathBuf, time::Duration};
 #[derive(Parser, Clone, Debug)]
 #[command(name = "api", version)]
 pub struct Settings {
-    /// What to do; [`Command::Serve`] when it is missing.
+    /// What to do; [`ApiCommand::Serve`] when it is missing.
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub command: Option<ApiCommand>,
     /// The address for clients' requests. The load balancer sends everything except upgrade
     /// requests here
     #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8200", global = true)]
@@ -76,11 +76,11 @@ pub struct Settings {
     /// send the cookie only for pages of the same site (SameSite=Lax), so a page on another site
     /// must sign in for a Bearer token
     #[arg(long, env = "ALLOWED_ORIGINS", global = true)]
-    pub allowed_origins: Vec<List<Origin>>,
+    pub allowed_origins: Vec<CommaSeparated<Origin>>,
     /// The load balancers' networks and addresses, separated by commas. The api trusts
     /// X-Forwarded-For and X-Forwarded-Proto only if they come from one of them
     #[arg(long, env = "TRUSTED_PROXIES", default_value = "127.0.0.0/8,::1/128", global = true)]
-    pub trusted_proxies: Vec<List<TrustedNetwork>>,
+    pub trusted_proxies: Vec<CommaSeparated<TrustedNetwork>>,
     /// Allow people without an account to read and write in the lobby. Must match the gateways'
     /// setting
     #[arg(long, env = "GUESTS", default_value_t = false, action = clap::ArgAction::Set, global = true)]
@@ -109,7 +109,7 @@ pub struct Settings {
 
 /// What the `api` binary does.
 #[derive(Subcommand, Clone, Debug, PartialEq, Eq)]
-pub enum Command {
+pub enum ApiCommand {
     /// Serve requests (the default)
     Serve,
     /// Update the database schema and exit
@@ -241,7 +241,7 @@ impl RetentionArgs {
 }
 
 /// The checked values that an api needs to serve, beyond the settings themselves.
-pub struct Checked {
+pub struct CheckedApi {
     /// The numbers of the services.
     pub config: Config,
     /// Where Redis is.
@@ -253,7 +253,7 @@ pub struct Checked {
 impl Settings {
     /// Checks the settings. An error is one sentence about the first setting that is missing or
     /// wrong.
-    pub fn check(&self) -> Result<Checked, String> {
+    pub fn check(&self) -> Result<CheckedApi, String> {
         if self.database_url.is_none() {
             return Err(ConnectError::Missing.to_string());
         }
@@ -280,7 +280,7 @@ impl Settings {
         self.limits.apply(&mut config)?;
         self.retention.apply(&mut config)?;
         self.trace.check()?;
-        Ok(Checked { config, redis, tokens })
+        Ok(CheckedApi { config, redis, tokens })
     }
 
     /// The configuration of the database connections.
@@ -333,7 +333,7 @@ mod tests {
         assert_eq!(settings(&["serve", "--listen", "127.0.0.1:1"]).listen.0.port(), 1);
         assert_eq!(
             settings(&["admin", "create"]).command,
-            Some(Command::Admin(AdminCommand::Create))
+            Some(ApiCommand::Admin(AdminCommand::Create))
         );
     }
 

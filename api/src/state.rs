@@ -18,17 +18,17 @@ pub struct Api {
     pub people: Db,
     /// Carries what is published to the gateways.
     pub bus: Bus,
-    /// Who is connected.
+    /// Knows who is connected, to any gateway.
     pub presence: Presence,
     /// Counts of everything that is limited.
     pub limiter: Limiter,
     /// Signs and verifies access tokens.
     pub tokens: Tokens,
-    /// Tokens whose signature is known.
+    /// Remembers tokens whose signature was checked, so that it is not checked each time.
     pub verified: Verified,
     /// Hashes and verifies passwords, a few at a time.
     pub passwords: Passwords,
-    /// Sessions that ended lately.
+    /// Knows the sessions that ended while their access tokens were still valid.
     pub ended: Ended,
     /// The numbers of the services.
     pub config: Arc<Config>,

@@ -3,7 +3,7 @@
 use crate::config::CanaryConfig;
 use clap::{Parser, Subcommand};
 use platform::{
-    settings::{List, ListenAddr, Secret, ServerUrl},
+    settings::{CommaSeparated, ListenAddr, Secret, ServerUrl},
     telemetry::{LogArgs, LogCommand},
     text,
 };
@@ -29,7 +29,7 @@ pub struct CanarySettings {
     /// The gateways, separated by commas: http://host:port. A name stands for all of its addresses.
     /// The canary looks it up again in each round, so gateways may come and go
     #[arg(long, env = "GATEWAY_URL", default_value = "http://127.0.0.1:8100")]
-    pub gateway_url: Vec<List<ServerUrl>>,
+    pub gateway_url: Vec<CommaSeparated<ServerUrl>>,
     /// The password of the accounts `canary_a` and `canary_b`, 8 to 128 characters. The canary
     /// creates the accounts if they do not exist
     #[arg(long, env = "CANARY_PASSWORD", hide_env_values = true)]

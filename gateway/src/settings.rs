@@ -6,7 +6,9 @@ use platform::{
     bus::RedisConfig,
     limit::Rate,
     serve::ServeConfig,
-    settings::{List, ListenAddr, Origin, Secret, ServerUrl, TrustedNetwork, shared_secrets},
+    settings::{
+        CommaSeparated, ListenAddr, Origin, Secret, ServerUrl, TrustedNetwork, shared_secrets,
+    },
     telemetry::{LogArgs, LogCommand, trace::TraceArgs},
 };
 use std::time::Duration;
@@ -31,7 +33,7 @@ pub struct Settings {
     /// The internal listeners of the apis, separated by commas. If one does not respond, the
     /// gateway calls the next
     #[arg(long, env = "API_URL")]
-    pub api_url: Vec<List<ServerUrl>>,
+    pub api_url: Vec<CommaSeparated<ServerUrl>>,
     /// The secret shared with the apis, at least 16 characters. If several are given, separated by
     /// commas, the gateway uses the first
     #[arg(long, env = "INTERNAL_TOKEN", hide_env_values = true)]
@@ -72,11 +74,11 @@ pub struct ClientArgs {
     /// Browsers send the cookie only for pages of the same site (SameSite=Lax), so a page on
     /// another site must sign in for a Bearer token
     #[arg(long, env = "ALLOWED_ORIGINS")]
-    pub allowed_origins: Vec<List<Origin>>,
+    pub allowed_origins: Vec<CommaSeparated<Origin>>,
     /// The load balancers' networks and addresses, separated by commas. The gateway trusts
     /// X-Forwarded-For only if it comes from one of them
     #[arg(long, env = "TRUSTED_PROXIES", default_value = "127.0.0.0/8,::1/128")]
-    pub trusted_proxies: Vec<List<TrustedNetwork>>,
+    pub trusted_proxies: Vec<CommaSeparated<TrustedNetwork>>,
     /// The maximum number of open sockets. A further request is answered with 503. The limit is
     /// lower if the hard limit on open files is not at least 200 above it; the log says so at
     /// startup

@@ -1,4 +1,4 @@
-//! Who is connected right now, to any gateway. Guests are not in the list: they have no account.
+//! Lists who is connected right now, to any gateway. Guests are left out, because they have no account.
 
 use crate::{
     db::{List, fetch_all},

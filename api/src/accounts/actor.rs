@@ -1,4 +1,4 @@
-//! Who asks a service for something. How the caller proved it is for the faces to know.
+//! Who asks a service for something. The service's caller has checked it already.
 
 use protocol::{account::Role, id::UserId};
 

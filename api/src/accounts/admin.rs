@@ -1,14 +1,14 @@
-//! Administrators, as operators make and unmake them on the command line. The first one's name is kept from
-//! everybody else, so that it can be made at any later start too.
+//! Making and removing administrators, for operators on the command line. Nobody else can register the first
+//! administrator's name, so any later start can still create that account.
 
 use super::{
     input,
     register::{NewAccount, insert},
-    sessions::{self, Which},
+    sessions::{self, WhichSessions},
     user,
 };
 use crate::{
-    audit::{self, Action, Entry},
+    audit::{self, AuditAction, AuditEntry},
     auth::passwords::Passwords,
     db::{Db, DbError, execute, fetch_all, fetch_one},
     error::{Result, fault},
@@ -53,7 +53,7 @@ pub async fn create(
     };
     let made = insert(&mut tx, &account).await?;
     if let Some(user) = made {
-        let entry = Entry::of(None, Action::CreateAdmin).on_user(user);
+        let entry = AuditEntry::of(None, AuditAction::CreateAdmin).on_user(user);
         audit::record(&mut tx, &[entry]).await?;
         tell(&password).map_err(fault)?;
     }
@@ -73,8 +73,8 @@ pub async fn reset_password(
     let mut tx = db.begin().await?;
     let user = user::account(tx.link(), username).await?.ok_or(Code::UserNotFound)?;
     execute!(tx, "UPDATE users SET password_hash = $2 WHERE id = $1", user.id.0, &hash)?;
-    sessions::end_in(tx.link(), user.id, Which::All, EndReason::PasswordChanged).await?;
-    let entry = Entry::of(None, Action::ResetPassword).on_user(user.id);
+    sessions::end_in(tx.link(), user.id, WhichSessions::All, EndReason::PasswordChanged).await?;
+    let entry = AuditEntry::of(None, AuditAction::ResetPassword).on_user(user.id);
     audit::record(&mut tx, &[entry]).await?;
     tell(&password).map_err(fault)?;
     tx.commit().await?;
@@ -83,7 +83,7 @@ pub async fn reset_password(
 
 /// Makes an account an administrator, which it is from its next sign-in or renewal on, or makes it none,
 /// which it is at once. The last one stays. `false` when it was so already.
-pub async fn set_role(db: &Db, username: &str, role: Role) -> Result<bool> {
+pub(crate) async fn set_role(db: &Db, username: &str, role: Role) -> Result<bool> {
     let mut tx = db.begin().await?;
     // Of two that are demoted at once, one finds itself the last. SQLite has one writer anyway.
     let admins: Vec<(i64,)> = fetch_all!(
@@ -101,14 +101,14 @@ pub async fn set_role(db: &Db, username: &str, role: Role) -> Result<bool> {
         return Ok(false);
     }
     let (word, action) = match role {
-        Role::Admin => ("admin", Action::PromoteUser),
-        Role::User => ("user", Action::DemoteUser),
+        Role::Admin => ("admin", AuditAction::PromoteUser),
+        Role::User => ("user", AuditAction::DemoteUser),
     };
     if role == Role::User && admins.iter().all(|(id,)| *id == user.id.0) {
         return Err(Code::LastAdmin.into());
     }
     execute!(tx, "UPDATE users SET role = $2 WHERE id = $1", user.id.0, word)?;
-    let entry = Entry::of(None, action).on_user(user.id);
+    let entry = AuditEntry::of(None, action).on_user(user.id);
     audit::record(&mut tx, &[entry]).await?;
     tx.commit().await?;
     Ok(true)

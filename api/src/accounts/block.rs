@@ -1,12 +1,12 @@
-//! Blocking and unblocking a user. A block ends all of the user's sessions; its tokens and sockets
-//! die on every node within a second. Who may is for the route to know.
+//! An administrator's block of an account, and its end. A block ends all sessions of the user; within a second
+//! every node refuses the tokens and closes the sockets. The route checks who may block.
 
 use super::{
-    sessions::{self, Which},
+    sessions::{self, WhichSessions},
     user::{self, Profile, Viewer},
 };
 use crate::{
-    audit::{self, Action, Entry},
+    audit::{self, AuditAction, AuditEntry},
     db::{Tx, execute},
     error::Result,
     news::{self, News},
@@ -31,11 +31,11 @@ pub async fn block(api: &Api, admin: UserId, username: &str, reason: &str) -> Re
         user.id.0
     )?;
     if blocked > 0 {
-        record(&mut tx, admin, Action::BlockUser, user.id, reason).await?;
+        record(&mut tx, admin, AuditAction::BlockUser, user.id, reason).await?;
         tracing::info!(user.id = user.id.0, admin.id = admin.0, "blocking a user");
     }
     let end_reason = EndReason::Blocked;
-    let ended = sessions::end_in(tx.link(), user.id, Which::All, end_reason).await?;
+    let ended = sessions::end_in(tx.link(), user.id, WhichSessions::All, end_reason).await?;
     let mut news = News::default();
     news.ended(ended, end_reason);
     news::commit(api, tx, news).await?;
@@ -54,7 +54,7 @@ pub async fn unblock(api: &Api, admin: UserId, username: &str, reason: &str) -> 
         user.id.0
     )?;
     if unblocked > 0 {
-        record(&mut tx, admin, Action::UnblockUser, user.id, reason).await?;
+        record(&mut tx, admin, AuditAction::UnblockUser, user.id, reason).await?;
         tracing::info!(user.id = user.id.0, admin.id = admin.0, "unblocking a user");
     }
     tx.commit().await?;
@@ -64,11 +64,11 @@ pub async fn unblock(api: &Api, admin: UserId, username: &str, reason: &str) -> 
 async fn record(
     tx: &mut Tx,
     admin: UserId,
-    action: Action,
+    action: AuditAction,
     user: UserId,
     reason: &str,
 ) -> Result<()> {
-    let entry = Entry::of(admin, action).on_user(user).because(reason);
+    let entry = AuditEntry::of(admin, action).on_user(user).because(reason);
     audit::record(tx, &[entry]).await?;
     Ok(())
 }

@@ -1,17 +1,17 @@
-//! Accounts by the thousand, for administrators who try or load a deployment: made, taken again and
-//! removed by the beginning of their names. Nobody knows a password of theirs; whoever made them gets
-//! a session of each.
+//! Accounts by the thousand, for administrators who try out a deployment or put it under load. A call makes
+//! a range of names, or takes the accounts again if an earlier call made them, and returns a session for each.
+//! Nobody knows a password for them.
 //!
-//! It hands out sessions of no other accounts: a name that somebody registered is refused, and so is
-//! a blocked account. What tells them apart is what stands where the password's hash would be, which
-//! only this file writes and nothing changes afterwards, since a new password takes the present one.
+//! A call gives out no sessions of other accounts: it refuses a name that somebody registered, and a blocked
+//! account. The mark of a bulk account stands in place of the password's hash. Only this file writes the
+//! mark, and nothing changes it afterwards, because setting a password requires the present one.
 
 use super::{
     input::{self, Check},
     sessions::{lifetime_ms, refresh_hash, refresh_token},
 };
 use crate::{
-    audit::{self, Action, Entry},
+    audit::{self, AuditAction, AuditEntry},
     auth::{
         ended::reason_text,
         passwords::NO_PASSWORD,
@@ -41,11 +41,11 @@ use uuid::Uuid;
 pub const MAX_ACCOUNTS: usize = 1_000;
 
 /// The largest number in a name: eight digits, and a prefix of 24 characters.
-pub const MAX_NUMBER: usize = 99_999_999;
+pub(crate) const MAX_NUMBER: usize = 99_999_999;
 
 /// `{prefix}{from}` and so on, `count` of them.
 #[derive(Debug)]
-pub struct Range {
+pub struct NameRange {
     /// What all the names begin with; not empty, and no digit at its end.
     pub prefix: String,
     /// The number behind the first one.
@@ -56,7 +56,7 @@ pub struct Range {
 
 /// An account and its only session.
 pub struct BulkAccount {
-    /// The same as before where the account is taken again.
+    /// Stays the same when a later call takes the account again.
     pub id: UserId,
     /// The prefix and a number.
     pub username: String,
@@ -69,8 +69,8 @@ pub struct BulkAccount {
 /// Makes the accounts of a range, in its order. Those that an earlier call made are taken again, also
 /// after their removal: their earlier sessions end. `username_taken` when a name is somebody else's;
 /// then nothing is made.
-pub async fn create(api: &Api, admin: UserId, range: &Range) -> Result<Vec<BulkAccount>> {
-    let Range { from, count, .. } = *range;
+pub async fn create(api: &Api, admin: UserId, range: &NameRange) -> Result<Vec<BulkAccount>> {
+    let NameRange { from, count, .. } = *range;
     let prefix = &prefix(&range.prefix)?;
     let names = names(prefix, from, count)?;
     let mut tx = api.db.begin().await?;
@@ -84,7 +84,7 @@ pub async fn create(api: &Api, admin: UserId, range: &Range) -> Result<Vec<BulkA
     let displaced = end_sessions(&mut tx, &ids, reason).await?;
     let opened = open_sessions(api, &mut tx, &names, users).await?;
     let told = format!("{prefix}{from} to {prefix}{}", from + count - 1);
-    let entry = Entry::of(admin, Action::CreateUsers).because(&told);
+    let entry = AuditEntry::of(admin, AuditAction::CreateUsers).because(&told);
     audit::record(&mut tx, &[entry]).await?;
     let mut news = News::default();
     news.ended(displaced, reason);

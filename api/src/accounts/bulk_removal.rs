@@ -1,12 +1,12 @@
-//! Removing accounts that [`super::bulk`] made, and the chats that they made, a bounded piece a call.
-//! Nobody else's account is touched; what these wrote in others' chats stays, as everybody's does.
+//! Removes accounts that [`super::bulk`] made, and the chats that they made, a bounded part in each call. No
+//! other account is touched. What the removed accounts wrote in other people's chats stays.
 
 use super::{
     bulk::{self, MAX_ACCOUNTS, end_sessions},
     input,
 };
 use crate::{
-    audit::{self, Action, Entry},
+    audit::{self, AuditAction, AuditEntry},
     auth::passwords::NO_PASSWORD,
     db::{DbError, List, execute, fetch_all},
     error::Result,
@@ -56,7 +56,7 @@ pub async fn remove(api: &Api, admin: UserId, prefix: &str) -> Result<Removed> {
     let reason = EndReason::SignedOut;
     let ended = end_sessions(&mut tx, &users, reason).await?;
     let told = format!("{prefix}: {} accounts", users.len());
-    let entry = Entry::of(admin, Action::RemoveUsers).because(&told);
+    let entry = AuditEntry::of(admin, AuditAction::RemoveUsers).because(&told);
     audit::record(&mut tx, &[entry]).await?;
     let mut news = News::default();
     news.ended(ended, reason);
@@ -84,7 +84,8 @@ async fn find(api: &Api, prefix: &str) -> Result<Vec<i64>, DbError> {
 /// Deletes chats that these users made; how many.
 async fn delete_chats(api: &Api, admin: UserId, prefix: &str, users: &[i64]) -> Result<usize> {
     let mut tx = api.db.begin().await?;
-    // By their places in chats, which have an index. In the order of the ids, in which all lock.
+    // It begins with the users' memberships, which have an index. It locks by id, as everybody does, so
+    // that no two transactions wait for each other.
     let chats: Vec<(i64,)> = fetch_all!(
         tx,
         postgres: "SELECT c.id FROM chats c WHERE c.id IN (
@@ -111,7 +112,7 @@ async fn delete_chats(api: &Api, admin: UserId, prefix: &str, users: &[i64]) -> 
         ids
     )?;
     let told = format!("{prefix}: {} chats", chats.len());
-    let entry = Entry::of(admin, Action::RemoveUsers).because(&told);
+    let entry = AuditEntry::of(admin, AuditAction::RemoveUsers).because(&told);
     audit::record(&mut tx, &[entry]).await?;
     let mut news = News::default();
     for (chat,) in &chats {

@@ -1,5 +1,5 @@
-//! Devices that have signed in before: a cookie proves it, so that wrong passwords from all over the world
-//! keep nobody from signing in at home (the device cookies of OWASP). Nothing is stored of them.
+//! Recognizes devices that have signed in before, by a cookie (the device cookies of OWASP). Wrong passwords
+//! from all over the world then cannot keep a user from signing in at home. Nothing is stored for it.
 
 use crate::state::Api;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};

@@ -1,4 +1,4 @@
-//! `guests`: the senders that people without an account are, by the names they chose.
+//! `guests`: finds or makes the senders that stand for people without an account, by the names they chose.
 
 use crate::{
     accounts::input,

@@ -1,26 +1,26 @@
-//! What usernames, emails, display names, avatars and passwords may be. Pure rules; whether a name
-//! is free is for the database.
+//! What usernames, emails, display names, avatars and passwords may look like. The rules are pure; only the
+//! database knows whether a name is free.
 
-use crate::error::{Error, FieldError, Result};
+use crate::error::{Error, InvalidField, Result};
 pub use platform::text::{MAX_PASSWORD, MAX_USERNAME, is_unseen, password, username};
 use platform::text::{check_shown, is_longer};
 
 /// Longest display name, in characters.
 pub const MAX_NAME: usize = 64;
 /// Longest email address, in bytes (RFC 5321, 4.5.3.1.3).
-pub const MAX_EMAIL: usize = 254;
+pub(crate) const MAX_EMAIL: usize = 254;
 /// Longest avatar URL, in bytes.
-pub const MAX_AVATAR: usize = 512;
+pub(crate) const MAX_AVATAR: usize = 512;
 
 /// Collects what is wrong with a request, so that the client hears of all of it at once.
 #[derive(Debug, Default)]
-pub struct Check(Vec<FieldError>);
+pub struct Check(Vec<InvalidField>);
 
 impl Check {
     /// Notes the reason when there is one.
     pub fn field(&mut self, field: &str, verdict: Result<(), &'static str>) -> &mut Self {
         if let Err(message) = verdict {
-            self.0.push(FieldError { field: field.to_owned(), message: message.to_owned() });
+            self.0.push(InvalidField { field: field.to_owned(), message: message.to_owned() });
         }
         self
     }
@@ -87,7 +87,7 @@ pub fn avatar(text: &str) -> Result<(), &'static str> {
 
 /// The keys under which the account that a text names may stand. A name from before names were prepared
 /// stands under what was written, and that one comes first.
-pub fn username_keys(text: &str) -> [String; 2] {
+pub(crate) fn username_keys(text: &str) -> [String; 2] {
     [key(text), username(text).map_or_else(|_| key(text), |name| key(&name))]
 }
 

@@ -1,4 +1,4 @@
-//! Who may try to sign in, register and renew how often. The rates and their reasons are in
+//! Limits on signing in, registering and renewing. The rates and their reasons are in
 //! [`crate::config::Config`].
 
 use crate::{
@@ -11,7 +11,7 @@ use std::net::IpAddr;
 
 /// One attempt of something limited.
 #[derive(Debug, Clone, Copy)]
-pub enum Attempt<'a> {
+pub enum AccountAttempt<'a> {
     /// Any sign-in from this address.
     LoginFrom(IpAddr),
     /// To this name, whether an account has it or not, from this address.
@@ -28,7 +28,7 @@ pub enum Attempt<'a> {
     RefreshFrom(IpAddr),
 }
 
-impl Attempt<'_> {
+impl AccountAttempt<'_> {
     /// For the metric.
     fn kind(self) -> &'static str {
         match self {
@@ -44,7 +44,7 @@ impl Attempt<'_> {
 }
 
 /// `rate_limited` with the time to come back when it is one too many.
-pub async fn admit(api: &Api, attempt: Attempt<'_>) -> Result<()> {
+pub async fn admit(api: &Api, attempt: AccountAttempt<'_>) -> Result<()> {
     let (key, rate) = key_and_rate(api, attempt);
     api.limiter.try_take(&key, &rate).await.map_err(|wait| {
         metrics::counter!("limit_refused_total", "kind" => attempt.kind()).increment(1);
@@ -52,28 +52,28 @@ pub async fn admit(api: &Api, attempt: Attempt<'_>) -> Result<()> {
     })
 }
 
-fn key_and_rate(api: &Api, attempt: Attempt<'_>) -> (String, Rate) {
+fn key_and_rate(api: &Api, attempt: AccountAttempt<'_>) -> (String, Rate) {
     let config = &api.config;
     match attempt {
-        Attempt::LoginFrom(address) => {
+        AccountAttempt::LoginFrom(address) => {
             (format!("login:from:{}", network(address)), config.login_per_address)
         }
-        Attempt::LoginTo(name, address) => {
+        AccountAttempt::LoginTo(name, address) => {
             (format!("login:to:{}:{name}", network(address)), config.login_per_account_and_address)
         }
-        Attempt::LoginToByStranger(name) => {
+        AccountAttempt::LoginToByStranger(name) => {
             (format!("login:anywhere:{name}"), config.login_per_account)
         }
-        Attempt::LoginByDevice(id) => {
+        AccountAttempt::LoginByDevice(id) => {
             (format!("login:device:{id}"), config.login_per_account_and_address)
         }
-        Attempt::PasswordOf(user) => {
+        AccountAttempt::PasswordOf(user) => {
             (format!("password:{user}"), config.login_per_account_and_address)
         }
-        Attempt::RegisterFrom(address) => {
+        AccountAttempt::RegisterFrom(address) => {
             (format!("register:from:{}", network(address)), config.register_per_address)
         }
-        Attempt::RefreshFrom(address) => {
+        AccountAttempt::RefreshFrom(address) => {
             (format!("refresh:from:{}", network(address)), config.refresh_per_address)
         }
     }

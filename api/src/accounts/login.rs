@@ -1,9 +1,9 @@
-//! Signing in with a password. Unknown names and wrong passwords take the same time and get the
-//! same answer.
+//! Signing in with a password. An unknown name and a wrong password take the same time and get the same
+//! answer, so that nobody can find out which names exist.
 
 use super::{
     device, input,
-    limits::{Attempt, admit},
+    limits::{AccountAttempt, admit},
     sessions::{self, Opening, SignedIn},
     user::User,
 };
@@ -41,12 +41,12 @@ pub async fn login(api: &Api, login: Login) -> Result<SignedIn> {
         identity.len() <= input::MAX_EMAIL && password.reveal().len() <= 4 * input::MAX_PASSWORD;
     let identity = if possible { identity } else { String::new() };
     let key = input::key(&identity);
-    admit(api, Attempt::LoginTo(&key, from)).await?;
+    admit(api, AccountAttempt::LoginTo(&key, from)).await?;
     let found = find(api, &identity).await?;
     let known = found.as_ref().zip(device.as_deref());
     match known.and_then(|((user, _), shown)| device::recognize(api, user.id, shown)) {
-        Some(device) => admit(api, Attempt::LoginByDevice(device)).await?,
-        None => admit(api, Attempt::LoginToByStranger(&key)).await?,
+        Some(device) => admit(api, AccountAttempt::LoginByDevice(device)).await?,
+        None => admit(api, AccountAttempt::LoginToByStranger(&key)).await?,
     }
     let password = if possible { password } else { Secret::new("") };
     let stored = found.as_ref().map(|(_, hash)| hash.clone());

@@ -1,5 +1,5 @@
-//! Accounts: who exists, how they prove it, and their sessions. No HTTP in here; addresses come in
-//! only as keys of limits.
+//! Accounts: who exists, how they prove it, and their sessions. Nothing here knows HTTP; addresses are only
+//! keys of limits.
 
 pub mod active;
 mod actor;

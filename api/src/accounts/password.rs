@@ -1,9 +1,9 @@
-//! Changing one's password, which signs out every other device.
+//! Changing one's own password, which signs out every other device.
 
 use super::{
     input::{self, Check},
-    limits::{Attempt, admit},
-    sessions::{self, Which},
+    limits::{AccountAttempt, admit},
+    sessions::{self, WhichSessions},
 };
 use crate::{
     db::{execute, fetch_optional},
@@ -40,7 +40,7 @@ pub async fn change(api: &Api, change: PasswordChange) -> Result<()> {
     let PasswordChange { user, session, from, current, new } = change;
     Check::default().field("new_password", input::password(new.reveal())).finish()?;
     let passwords = api.passwords.of(from);
-    admit(api, Attempt::PasswordOf(user)).await?;
+    admit(api, AccountAttempt::PasswordOf(user)).await?;
     let mut conn = api.db.read().await?;
     let row: Option<(String,)> =
         fetch_optional!(conn, "SELECT password_hash FROM users WHERE id = $1", user.0)?;
@@ -64,7 +64,7 @@ pub async fn change(api: &Api, change: PasswordChange) -> Result<()> {
         return Err(Code::WrongPassword.into());
     }
     let reason = EndReason::PasswordChanged;
-    let ended = sessions::end_in(tx.link(), user, Which::AllBut(session), reason).await?;
+    let ended = sessions::end_in(tx.link(), user, WhichSessions::AllBut(session), reason).await?;
     let mut news = News::default();
     news.ended(ended, reason);
     news::commit(api, tx, news).await?;

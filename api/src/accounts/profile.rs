@@ -1,4 +1,4 @@
-//! Looking at users and changing one's own profile.
+//! Reading users' profiles and changing one's own.
 
 use super::{
     Actor,
@@ -6,7 +6,7 @@ use super::{
     user::{self, Profile, User, Viewer},
 };
 use crate::{
-    audit::{self, Action, Entry},
+    audit::{self, AuditAction, AuditEntry},
     db::{execute, fetch_all},
     error::Result,
     state::Api,
@@ -16,7 +16,7 @@ use protocol::{account::Role, chat::PresenceStatus, code::Code, id::UserId};
 /// Most users in one answer.
 pub const MAX_PAGE: i64 = 100;
 /// How many when the client does not say.
-pub const DEFAULT_PAGE: i64 = 20;
+pub(crate) const DEFAULT_PAGE: i64 = 20;
 
 /// What of a profile changes; the rest stays.
 #[derive(Debug, Default)]
@@ -46,7 +46,7 @@ pub async fn view(api: &Api, actor: Actor, id: UserId) -> Result<Profile> {
     let status = user::status(api, user.id).await;
     let view = user.view(status, viewer(actor, id));
     if actor.user_id != id && !view.email.is_empty() {
-        let entry = Entry::of(actor.user_id, Action::ReadEmail).on_user(id);
+        let entry = AuditEntry::of(actor.user_id, AuditAction::ReadEmail).on_user(id);
         audit::record_reading(api, entry).await?;
     }
     Ok(view)

@@ -1,11 +1,11 @@
-//! Renewing a session: each refresh token is good once and replaced by its successor. One that comes
-//! back after its time was copied, by whoever came first or by whoever comes now: the session ends
-//! (RFC 9700, 4.14.2). Only the direct predecessor has a short grace, in which the same question has
-//! the same answer: two tabs renewing at once, or a try repeated after a lost answer, are no theft.
-//! The successor is derived from it, so nothing but hashes is stored all the same.
+//! Renewing a session. Each refresh token works once and is replaced by its successor. If one comes back
+//! later, somebody has copied it, and nobody can tell which of the two is the thief; so the session ends
+//! (RFC 9700, 4.14.2). Only the direct predecessor has a short grace period, in which the same request gets
+//! the same answer: two tabs that renew at once, or a retry after a lost answer, are no theft. The successor
+//! is derived from the predecessor, so the database stores only hashes.
 
 use super::{
-    sessions::{self, SignedIn, TokenSet, Which, lifetime_ms, refresh_hash},
+    sessions::{self, SignedIn, TokenSet, WhichSessions, lifetime_ms, refresh_hash},
     user,
 };
 use crate::{
@@ -123,7 +123,7 @@ row! {
 
 async fn end(api: &Api, mut tx: Tx, user: UserId, session: SessionId) -> Result<Error> {
     let reason = EndReason::TokenReuse;
-    let ended = sessions::end_in(tx.link(), user, Which::One(session), reason).await?;
+    let ended = sessions::end_in(tx.link(), user, WhichSessions::One(session), reason).await?;
     let mut news = News::default();
     news.ended(ended, reason);
     news::commit(api, tx, news).await?;

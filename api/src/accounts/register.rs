@@ -1,4 +1,4 @@
-//! Making an account, and its first session.
+//! Registering: makes an account and its first session.
 
 use super::{
     input::{self, Check},
@@ -41,6 +41,7 @@ const TRIES: usize = 8;
 pub async fn register(api: &Api, registration: Registration) -> Result<SignedIn> {
     let Registration { username, email, name, password, user_agent, from } = registration;
     let username = check(username.as_deref(), email.as_deref(), name.as_deref(), &password)?;
+    // Before the hash, which is the expensive part. It proves nothing: `insert` decides.
     refuse_taken(api, username.as_deref(), email.as_deref()).await?;
     let hash = api.passwords.of(from).hash(password).await?;
 
@@ -58,6 +59,7 @@ pub async fn register(api: &Api, registration: Registration) -> Result<SignedIn>
             password_hash: &hash,
         };
         let made = insert(&mut tx, &account).await;
+        // PostgreSQL has given up the transaction, so no other candidate can be tried in it.
         if matches!(&made, Err(error) if error.violates(skeletons::TAKEN)) {
             return Err(Code::UsernameTaken.into());
         }
@@ -69,6 +71,7 @@ pub async fn register(api: &Api, registration: Registration) -> Result<SignedIn>
             metrics::counter!("registrations_total").increment(1);
             return Ok(signed_in);
         }
+        // `insert` does not say which of the two was taken. Another username helps only if it was that.
         if email_taken(&mut tx, email.as_deref()).await? {
             return Err(Code::EmailTaken.into());
         }

@@ -1,5 +1,5 @@
-//! Sessions: opened by signing in, listed, ended. Whoever ends some tells everybody with the commit
-//! (`news`); the nodes that miss it read it from the database.
+//! Sessions: signing in opens one; they can be listed and ended. The commit that ends sessions also publishes
+//! it (`news`); a node that misses the news reads it from the database.
 
 use super::{
     input::is_unseen,
@@ -57,13 +57,13 @@ pub struct SessionInfo {
     pub last_used_at: Timestamp,
     /// When it ends by itself, unless it is renewed.
     pub expires_at: Timestamp,
-    /// Whether it is the one that asks.
+    /// Whether it is the caller's own session.
     pub current: bool,
 }
 
 /// Which of a user's sessions.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Which {
+pub(crate) enum WhichSessions {
     All,
     One(SessionId),
     AllBut(SessionId),
@@ -138,6 +138,7 @@ impl Opening {
         let refresh = refresh_token(session);
         let agent: String =
             user_agent.chars().filter(|c| !is_unseen(*c)).take(MAX_USER_AGENT).collect();
+        // Rows of ended sessions stay for a while, so that a gateway can still tell why one ended.
         execute!(
             tx,
             "DELETE FROM sessions WHERE user_id = $1
@@ -156,6 +157,7 @@ impl Opening {
             api.config.sessions_per_user - 1,
             reason_text(EndReason::SignedOut)
         )?;
+        // After the limit was applied: the new session is never the one that goes.
         execute!(
             tx,
             "INSERT INTO sessions
@@ -175,6 +177,7 @@ impl Opening {
         let mut news = News::default();
         news.ended(self.displaced, EndReason::SignedOut);
         news::commit(api, tx, news).await?;
+        // After the commit: a token must not exist without its session.
         let subject = Subject {
             user_id: user.id,
             session_id: self.session,
@@ -228,7 +231,7 @@ row! {
 /// Signs the user out of one session. Whether there was one to end.
 pub async fn end(api: &Api, user: UserId, session: SessionId) -> Result<bool> {
     let mut tx = api.db.begin().await?;
-    let ended = end_in(tx.link(), user, Which::One(session), EndReason::SignedOut).await?;
+    let ended = end_in(tx.link(), user, WhichSessions::One(session), EndReason::SignedOut).await?;
     let any = !ended.is_empty();
     let mut news = News::default();
     news.ended(ended, EndReason::SignedOut);
@@ -240,13 +243,13 @@ pub async fn end(api: &Api, user: UserId, session: SessionId) -> Result<bool> {
 pub(crate) async fn end_in(
     mut link: Link<'_>,
     user: UserId,
-    which: Which,
+    which: WhichSessions,
     reason: EndReason,
 ) -> Result<Vec<SessionId>, DbError> {
     let (only, except) = match which {
-        Which::All => (None, None),
-        Which::One(session) => (Some(session.to_string()), None),
-        Which::AllBut(session) => (None, Some(session.to_string())),
+        WhichSessions::All => (None, None),
+        WhichSessions::One(session) => (Some(session.to_string()), None),
+        WhichSessions::AllBut(session) => (None, Some(session.to_string())),
     };
     let rows: Vec<(String,)> = fetch_all!(
         link,

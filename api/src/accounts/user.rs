@@ -1,4 +1,5 @@
-//! A user's row, and finding it. Deactivated users are found only where a caller says so.
+//! A user's row, and the queries that find it. They leave out deactivated users unless the caller says
+//! otherwise.
 
 use super::input;
 use crate::{
@@ -147,6 +148,7 @@ pub async fn status(api: &Api, id: UserId) -> PresenceStatus {
     match api.presence.online(&[id]).await {
         Ok(online) if online.contains(&id) => PresenceStatus::Online,
         Ok(_) => PresenceStatus::Offline,
+        // A profile without the green dot is better than no profile.
         Err(error) => {
             tracing::debug!(%error, "presence does not answer");
             PresenceStatus::Offline

@@ -121,7 +121,9 @@ impl Passwords {
         });
         let permits = permits.await.map_err(|_| busy())?.map_err(fault)?;
         let spare = Arc::clone(&self.memory);
+        // A hash takes one core for long enough to stall every other request of an async thread.
         tokio::task::spawn_blocking(move || {
+            // Held until the hash is done, even if the request has gone: its core is busy all the same.
             let _permits = permits;
             let mut memory = spare.lock().pop().unwrap_or_default();
             let done = work(&mut memory);

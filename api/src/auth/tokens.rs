@@ -25,11 +25,11 @@ use std::{
 /// Makes and checks access tokens. Clones share the keys.
 #[derive(Clone)]
 pub struct Tokens {
-    signing: Arc<Signing>,
+    signing: Arc<SigningKeys>,
     verifier: Verifier,
 }
 
-struct Signing {
+struct SigningKeys {
     header: Header,
     key: EncodingKey,
     jwks: Jwks,
@@ -104,7 +104,7 @@ impl Tokens {
             Ok(mac.chain_update(DERIVED))
         };
         let secrets = keys.iter().map(secret).collect::<anyhow::Result<_>>()?;
-        let signing = Signing { header, key: encoding, jwks, secrets };
+        let signing = SigningKeys { header, key: encoding, jwks, secrets };
         Ok(Self { signing: Arc::new(signing), verifier })
     }
 

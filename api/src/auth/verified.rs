@@ -53,10 +53,13 @@ impl Verified {
         token: &str,
         now: Timestamp,
     ) -> Result<Claims, TokenError> {
+        // The digest and not the token, so that a dump of the memory holds nothing to sign in with.
         let digest: [u8; 32] = Sha256::digest(token).into();
         if let Some(claims) = self.known.lock().find(&digest) {
+            // The signature stays good, the time does not.
             return if claims.expired(now) { Err(TokenError::Expired) } else { Ok(claims) };
         }
+        // Without the lock: checking a signature would make every other request wait for it.
         let claims = verifier.verify(token, now)?;
         self.known.lock().keep(digest, claims.clone());
         Ok(claims)

@@ -51,7 +51,7 @@ pub(crate) fn chat_type(text: &str) -> ChatType {
 /// A chat that exists, as one user stands to it.
 #[derive(Clone, Debug)]
 pub struct Access {
-    /// The chat, which is there.
+    /// Names a chat that exists and is not deleted.
     pub chat_id: ChatId,
     /// Decides who may enter.
     pub chat_type: ChatType,
@@ -63,7 +63,7 @@ pub struct Access {
     pub message_count: i64,
     /// The user's own part; `None`: not a member.
     pub role: Option<MemberRole>,
-    /// Kept out of the room.
+    /// Whether a ban keeps the user out of the room.
     pub banned: bool,
 }
 
@@ -78,7 +78,7 @@ impl Access {
     }
 
     /// Renames, deletes, adds and removes members: the owner, and administrators.
-    pub fn to_manage(&self, actor: Actor) -> Result<Right> {
+    pub(crate) fn to_manage(&self, actor: Actor) -> Result<Right> {
         if self.role == Some(MemberRole::Owner) {
             return Ok(Right::Owner);
         }
@@ -90,7 +90,7 @@ impl Access {
     }
 
     /// The lobby belongs to everybody.
-    pub fn not_lobby(&self) -> Result<()> {
+    pub(crate) fn not_lobby(&self) -> Result<()> {
         if self.chat_id == ChatId::LOBBY {
             return Err(Code::Lobby.into());
         }
@@ -98,7 +98,7 @@ impl Access {
     }
 
     /// A private chat has its two members for ever and no name of its own.
-    pub fn not_private(&self) -> Result<()> {
+    pub(crate) fn not_private(&self) -> Result<()> {
         if self.chat_type == ChatType::Private {
             return Err(Code::PrivateChat.into());
         }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     accounts::Actor,
-    audit::{self, Action, Entry},
+    audit::{self, AuditAction, AuditEntry},
     db::{Link, fetch_all, fetch_optional, from_row},
     error::{Error, Result},
     news::{self, News},
@@ -30,13 +30,13 @@ pub const MAX_BANS: i64 = 500;
 /// A ban that has not ended.
 #[derive(Clone, Debug)]
 pub struct Ban {
-    /// Who is banned.
+    /// The user who cannot enter or write.
     pub user: UserRef,
-    /// Who banned the user.
+    /// The owner or administrator who did it.
     pub by: UserId,
-    /// When the ban began.
+    /// When the ban began, by the database's clock.
     pub banned_at: Timestamp,
-    /// `null`: it does not end by itself.
+    /// `None`: it lasts until somebody lifts it.
     pub ends_at: Option<Timestamp>,
     /// As it was given; empty for none.
     pub reason: String,
@@ -54,6 +54,7 @@ pub async fn ban(
 ) -> Result<Ban> {
     audit::check_reason(reason)?;
     let mut tx = api.db.begin().await?;
+    // Locked before anything is read of the room: nobody enters it while the ban is being written.
     let access = access::lock(&mut tx, chat, actor.user_id).await?;
     let right = to_ban(&access, actor)?;
     if user == actor.user_id {
@@ -71,13 +72,15 @@ pub async fn ban(
         api.config.chats.bans,
     )
     .await?;
+    // An owner rules its own room; only what administrators do in others' rooms is logged.
     if right == Right::Admin {
-        let entry = Entry::of(actor.user_id, Action::BanUser).in_chat(chat).on_user(user);
+        let entry = AuditEntry::of(actor.user_id, AuditAction::BanUser).in_chat(chat).on_user(user);
         audit::record(&mut tx, &[entry.because(reason)]).await?;
     }
     let ban = read(&mut tx.link(), chat, user.0 - 1, 1).await?.pop().ok_or_else(Error::internal)?;
     match role {
         Some(role) => membership::expel(api, tx, access, actor.user_id, user, role).await?,
+        // Not a member, but perhaps watching the room, which the ban ends, too.
         None => {
             let mut news = News::default();
             news.for_user(user, UserPayload::Removed { chat_id: chat, banned: true });
@@ -93,7 +96,7 @@ pub async fn lift(api: &Api, actor: Actor, chat: ChatId, user: UserId) -> Result
     let access = access::lock(&mut tx, chat, actor.user_id).await?;
     let right = to_ban(&access, actor)?;
     if ban_rows::remove(&mut tx, chat, &[user.0]).await? > 0 && right == Right::Admin {
-        let entry = Entry::of(actor.user_id, Action::LiftBan).in_chat(chat).on_user(user);
+        let entry = AuditEntry::of(actor.user_id, AuditAction::LiftBan).in_chat(chat).on_user(user);
         audit::record(&mut tx, &[entry]).await?;
     }
     tx.commit().await?;

@@ -3,7 +3,7 @@
 
 use super::{direct::pair_key, membership, rules};
 use crate::{
-    audit::{self, Action, Entry},
+    audit::{self, AuditAction, AuditEntry},
     config::ChatLimits,
     db::{DbError, Tx, column, execute, fetch_all, json_rows},
     error::{Error, Result},
@@ -27,7 +27,7 @@ pub const MAX_MEMBERS: usize = 10_000;
 
 /// A chat to be. The first member owns a group or room.
 #[derive(Debug)]
-pub struct NewChat {
+pub struct NewBulkChat {
     /// As for [`super::create::NewChat`].
     pub chat_type: ChatType,
     /// As for [`super::create::NewChat`].
@@ -38,7 +38,7 @@ pub struct NewChat {
 
 /// Makes the chats, all or none; their ids in the same order. A pair that has its private chat keeps
 /// that one. A member may come to have a call's chats more than a user may have otherwise.
-pub async fn create(api: &Api, admin: UserId, chats: &[NewChat]) -> Result<Vec<ChatId>> {
+pub async fn create(api: &Api, admin: UserId, chats: &[NewBulkChat]) -> Result<Vec<ChatId>> {
     let limits = &api.config.chats;
     let rows = check(chats, limits)?;
     let users: BTreeSet<i64> =
@@ -49,7 +49,7 @@ pub async fn create(api: &Api, admin: UserId, chats: &[NewChat]) -> Result<Vec<C
     let ids = insert(&mut tx, &rows).await?;
     enter(&mut tx, chats, &ids).await?;
     let told = format!("{} chats", ids.len());
-    let entry = Entry::of(admin, Action::CreateChats).because(&told);
+    let entry = AuditEntry::of(admin, AuditAction::CreateChats).because(&told);
     audit::record(&mut tx, &[entry]).await?;
     let mut news = News::default();
     for (chat, id) in chats.iter().zip(&ids) {
@@ -71,7 +71,7 @@ struct ChatRow<'a> {
     members: i64,
 }
 
-fn check<'a>(chats: &'a [NewChat], limits: &ChatLimits) -> Result<Vec<ChatRow<'a>>> {
+fn check<'a>(chats: &'a [NewBulkChat], limits: &ChatLimits) -> Result<Vec<ChatRow<'a>>> {
     if chats.is_empty() || chats.len() > MAX_CHATS {
         return Err(Error::field("chats", format!("must have 1 to {MAX_CHATS} chats")));
     }
@@ -83,7 +83,7 @@ fn check<'a>(chats: &'a [NewChat], limits: &ChatLimits) -> Result<Vec<ChatRow<'a
     chats.iter().map(|chat| row(chat, limits)).collect()
 }
 
-fn row<'a>(chat: &'a NewChat, limits: &ChatLimits) -> Result<ChatRow<'a>> {
+fn row<'a>(chat: &'a NewBulkChat, limits: &ChatLimits) -> Result<ChatRow<'a>> {
     let members = &chat.member_ids;
     let distinct: BTreeSet<UserId> = members.iter().copied().collect();
     let Some(first) = members.first().filter(|_| distinct.len() == members.len()) else {
@@ -182,7 +182,7 @@ struct NewMember {
 }
 
 /// Writes the members; those of a private chat that was there already are in it.
-async fn enter(tx: &mut Tx, chats: &[NewChat], ids: &[ChatId]) -> Result<(), DbError> {
+async fn enter(tx: &mut Tx, chats: &[NewBulkChat], ids: &[ChatId]) -> Result<(), DbError> {
     let rows: Vec<NewMember> = chats
         .iter()
         .zip(ids)

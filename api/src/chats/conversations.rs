@@ -5,7 +5,7 @@
 use super::access::chat_type;
 use crate::{
     accounts::user,
-    audit::{self, Action, Entry},
+    audit::{self, AuditAction, AuditEntry},
     db::{Conn, List, fetch_all, from_row, row},
     error::Result,
     state::Api,
@@ -53,11 +53,11 @@ pub enum Part {
 /// A message of one of the user's chats.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// Its number in the chat.
+    /// Counts events in the chat, from 1.
     pub id: Seq,
     /// The chat it was sent to.
     pub chat_id: ChatId,
-    /// The sender's username.
+    /// Who sent it, by username.
     pub from: String,
     /// The recipient's username, or the group's name.
     pub to: String,
@@ -105,7 +105,7 @@ pub async fn of_user(
 
 /// The same of the user of this name, for an administrator: recorded before it is read.
 /// `user_not_found` when nobody has the name.
-pub async fn of_other(
+pub(crate) async fn of_other(
     api: &Api,
     admin: UserId,
     username: &str,
@@ -116,7 +116,7 @@ pub async fn of_other(
     let mut conn = api.db.read().await?;
     let user = user::account(conn.link(), username).await?.ok_or(Code::UserNotFound)?;
     drop(conn);
-    let entry = Entry::of(admin, Action::ReadUserChats).on_user(user.id);
+    let entry = AuditEntry::of(admin, AuditAction::ReadUserChats).on_user(user.id);
     audit::record_reading(api, entry.because(reason)).await?;
     of_user(api, user.id, Part::All, limit).await
 }

@@ -1,10 +1,10 @@
 //! The private chat of two users, found by who they are: for clients that name people and know no
 //! chats. Making one is [`super::create`].
 
-use super::stored::Stored;
+use super::stored::MessageRecord;
 use crate::{
     accounts::Actor,
-    audit::{self, Action, Entry},
+    audit::{self, AuditAction, AuditEntry},
     db::{Conn, DbError, List, fetch_all},
     error::Result,
     state::Api,
@@ -73,11 +73,12 @@ pub async fn conversation(
         // Given back first: a request that holds one connection and waits for another could wait
         // for itself.
         drop(conn);
-        let entry = Entry::of(actor.user_id, Action::ReadConversation).on_user(one).in_chat(chat);
+        let entry =
+            AuditEntry::of(actor.user_id, AuditAction::ReadConversation).on_user(one).in_chat(chat);
         audit::record_reading(api, entry).await?;
         conn = api.db.read().await?;
     }
-    let mut found: Vec<Stored> = fetch_all!(
+    let mut found: Vec<MessageRecord> = fetch_all!(
         conn,
         "SELECT m.chat_id, m.id, m.seq, m.sender_id, s.username, s.guest, m.client_message_id, m.text,
             m.reply_to, m.created_at, m.edited_at, m.deleted_at, m.deleted_by

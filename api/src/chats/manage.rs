@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     accounts::Actor,
-    audit::{self, Action, Entry},
+    audit::{self, AuditAction, AuditEntry},
     db::{DbError, Tx, execute},
     error::Result,
     news::{self, News},
@@ -30,7 +30,7 @@ pub async fn rename(api: &Api, actor: Actor, chat: ChatId, name: &str) -> Result
     }
     let event = changes::renamed(&mut tx, &mut access, actor.user_id, name).await?;
     if right == Right::Admin {
-        let entry = Entry::of(actor.user_id, Action::RenameChat).in_chat(chat);
+        let entry = AuditEntry::of(actor.user_id, AuditAction::RenameChat).in_chat(chat);
         audit::record(&mut tx, &[entry]).await?;
     }
     let mut news = News::default();
@@ -48,7 +48,7 @@ pub async fn delete(api: &Api, actor: Actor, chat: ChatId) -> Result<()> {
     access.not_lobby()?;
     mark_deleted(&mut tx, chat).await?;
     if right == Right::Admin {
-        let entry = Entry::of(actor.user_id, Action::DeleteChat).in_chat(chat);
+        let entry = AuditEntry::of(actor.user_id, AuditAction::DeleteChat).in_chat(chat);
         audit::record(&mut tx, &[entry]).await?;
     }
     let mut news = News::default();

@@ -18,9 +18,9 @@ pub const MAX_MEMBERS: i64 = 500;
 /// A member as the others see it.
 #[derive(Clone, Debug)]
 pub struct Member {
-    /// Who it is.
+    /// The member's account.
     pub user_id: UserId,
-    /// Its username, unique.
+    /// Unique regardless of case.
     pub username: String,
     /// Its display name, as chosen; not unique.
     pub name: String,

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     accounts::Actor,
-    audit::{self, Action, Entry},
+    audit::{self, AuditAction, AuditEntry},
     config::ChatLimits,
     db::{DbError, List, Tx, execute, fetch_all, fetch_optional},
     error::{Error, Result},
@@ -67,8 +67,8 @@ pub async fn add(api: &Api, actor: Actor, chat: ChatId, users: &[UserId]) -> Res
     strangers::check_wanted(&mut tx, actor, &new).await?;
     let new: Vec<UserId> = new.into_iter().map(UserId).collect();
     if right == Right::Admin {
-        let entry = Entry::of(actor.user_id, Action::AddMember).in_chat(chat);
-        let entries: Vec<Entry<'_>> = new.iter().map(|user| entry.on_user(*user)).collect();
+        let entry = AuditEntry::of(actor.user_id, AuditAction::AddMember).in_chat(chat);
+        let entries: Vec<AuditEntry<'_>> = new.iter().map(|user| entry.on_user(*user)).collect();
         audit::record(&mut tx, &entries).await?;
     }
     let mut news = News::default();
@@ -113,7 +113,7 @@ pub async fn leave(api: &Api, actor: Actor, chat: ChatId) -> Result<()> {
         return Ok(());
     };
     let change = if access.chat_type == ChatType::Room { None } else { Some(MemberChange::Left) };
-    part(api, tx, access, actor.user_id, Parting { user: actor.user_id, role, change }).await
+    part(api, tx, access, actor.user_id, Departure { user: actor.user_id, role, change }).await
 }
 
 /// Removes a member of a group or room: owner and administrators. Only an administrator can remove
@@ -130,7 +130,8 @@ pub async fn remove(api: &Api, actor: Actor, chat: ChatId, user: UserId) -> Resu
         return Err(Code::MemberNotFound.into());
     };
     if right == Right::Admin {
-        let entry = Entry::of(actor.user_id, Action::RemoveMember).in_chat(chat).on_user(user);
+        let entry =
+            AuditEntry::of(actor.user_id, AuditAction::RemoveMember).in_chat(chat).on_user(user);
         audit::record(&mut tx, &[entry]).await?;
     }
     if access.chat_type == ChatType::Room {
@@ -150,7 +151,7 @@ pub(super) async fn expel(
     role: MemberRole,
 ) -> Result<()> {
     let change = Some(MemberChange::Removed);
-    part(api, tx, access, by, Parting { user, role, change }).await
+    part(api, tx, access, by, Departure { user, role, change }).await
 }
 
 /// A user's part in a chat; `None`: not a member.
@@ -266,7 +267,7 @@ async fn enter(
     Ok(changes::members(tx, access, by, users, change).await?)
 }
 
-struct Parting {
+struct Departure {
     user: UserId,
     role: MemberRole,
     change: Option<MemberChange>,
@@ -278,9 +279,9 @@ async fn part(
     mut tx: Tx,
     mut access: Access,
     by: UserId,
-    parting: Parting,
+    parting: Departure,
 ) -> Result<()> {
-    let Parting { user, role, change } = parting;
+    let Departure { user, role, change } = parting;
     let chat = access.chat_id;
     let heir = match role {
         MemberRole::Owner => find_heir(&mut tx, chat, user).await?,

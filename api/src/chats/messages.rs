@@ -2,8 +2,8 @@
 
 use super::{
     access,
-    stored::Stored,
-    stretches::{self, Place},
+    stored::MessageRecord,
+    stretches::{self, OffsetPlace},
 };
 use crate::{
     db::{Link, Tx, fetch_all, fetch_optional},
@@ -23,7 +23,7 @@ pub const MAX_OFFSET: i64 = 10_000;
 
 /// Which part of a chat's messages.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Page {
+pub struct MessagesPage {
     /// Only messages after this one; without `before` the ones that follow it.
     pub after: Option<Seq>,
     /// Only messages before this one; without `after` the ones that precede it.
@@ -33,13 +33,18 @@ pub struct Page {
 }
 
 /// A page, the oldest first: after a cursor, before one, or the newest. For whoever may enter.
-pub async fn list(api: &Api, user: UserId, chat: ChatId, page: Page) -> Result<Vec<Message>> {
+pub async fn list(
+    api: &Api,
+    user: UserId,
+    chat: ChatId,
+    page: MessagesPage,
+) -> Result<Vec<Message>> {
     let mut conn = api.db.read().await?;
     access::find(&mut conn.link(), chat, user).await?.to_enter()?;
     let after = page.after.map_or(0, |seq| seq.0);
     let before = page.before.map_or(i64::MAX, |seq| seq.0);
     let limit = page.limit.clamp(1, MAX_MESSAGES);
-    let mut found: Vec<Stored> = match page.after {
+    let mut found: Vec<MessageRecord> = match page.after {
         Some(_) => fetch_all!(
             conn,
             "SELECT m.chat_id, m.id, m.seq, m.sender_id, s.username, s.guest, m.client_message_id, m.text,
@@ -90,7 +95,7 @@ pub async fn history(
     let count = (total - offset).clamp(0, limit);
     let newer = total - offset - count;
     let found = if offset <= MAX_OFFSET {
-        oldest(&mut tx, chat, Place { first: 0, skip: offset }, limit).await?
+        oldest(&mut tx, chat, OffsetPlace { first: 0, skip: offset }, limit).await?
     } else if count == 0 {
         Vec::new()
     } else if newer <= MAX_OFFSET {
@@ -111,7 +116,12 @@ pub async fn history(
 }
 
 /// The messages from a place on.
-async fn oldest(tx: &mut Tx, chat: ChatId, place: Place, limit: i64) -> Result<Vec<Stored>> {
+async fn oldest(
+    tx: &mut Tx,
+    chat: ChatId,
+    place: OffsetPlace,
+    limit: i64,
+) -> Result<Vec<MessageRecord>> {
     Ok(fetch_all!(
         tx,
         "SELECT m.chat_id, m.id, m.seq, m.sender_id, s.username, s.guest, m.client_message_id, m.text,
@@ -128,7 +138,7 @@ async fn oldest(tx: &mut Tx, chat: ChatId, place: Place, limit: i64) -> Result<V
 }
 
 /// The messages before the newest `skip` ones.
-async fn newest(tx: &mut Tx, chat: ChatId, skip: i64, limit: i64) -> Result<Vec<Stored>> {
+async fn newest(tx: &mut Tx, chat: ChatId, skip: i64, limit: i64) -> Result<Vec<MessageRecord>> {
     Ok(fetch_all!(
         tx,
         "SELECT m.chat_id, m.id, m.seq, m.sender_id, s.username, s.guest, m.client_message_id, m.text,
@@ -145,7 +155,7 @@ async fn newest(tx: &mut Tx, chat: ChatId, skip: i64, limit: i64) -> Result<Vec<
 
 /// One message; `None` when there is none or it is deleted. Checks no rights.
 pub async fn get(link: &mut Link<'_>, chat: ChatId, id: Seq) -> Result<Option<Message>> {
-    let found: Option<Stored> = fetch_optional!(
+    let found: Option<MessageRecord> = fetch_optional!(
         link,
         "SELECT m.chat_id, m.id, m.seq, m.sender_id, s.username, s.guest, m.client_message_id, m.text,
             m.reply_to, m.created_at, m.edited_at, m.deleted_at, m.deleted_by

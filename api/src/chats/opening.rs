@@ -38,7 +38,7 @@ pub async fn open(api: &Api, request: Open) -> Result<Opened> {
     let live = i64::from(request.live_chats.min(MAX_LIVE_CHATS));
     let mut chats: HashMap<(UserId, Shows), Vec<ChatView>> = HashMap::new();
     let mut wrong: Vec<DormantMark> = Vec::new();
-    for which in [Which::All, Which::Private] {
+    for which in [WhichChats::All, WhichChats::Private] {
         let users = shown.iter().filter(|(_, shows)| *shows == which.shows());
         let users: List<i64> = users.map(|(user, _)| user.0).collect();
         if users.0.is_empty() {
@@ -80,12 +80,12 @@ pub async fn open(api: &Api, request: Open) -> Result<Opened> {
 
 /// Those of a user's chats that are placed by their activity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Which {
+enum WhichChats {
     All,
     Private,
 }
 
-impl Which {
+impl WhichChats {
     fn shows(self) -> Shows {
         match self {
             Self::All => Shows::All,
@@ -171,11 +171,11 @@ from_row!(Placed, |row| Self {
 });
 
 impl Placed {
-    fn wrong_mark(&self, which: Which) -> Option<DormantMark> {
+    fn wrong_mark(&self, which: WhichChats) -> Option<DormantMark> {
         let is_wrong = match (self.live, which) {
-            (true, Which::All) => self.dormant && self.settled,
+            (true, WhichChats::All) => self.dormant && self.settled,
             // Those that show all chats may not hold it.
-            (true, Which::Private) => false,
+            (true, WhichChats::Private) => false,
             (false, _) => !self.dormant,
         };
         is_wrong.then_some(DormantMark {
@@ -187,11 +187,16 @@ impl Placed {
 }
 
 /// The users' live chats, the most recently active first and what strangers invited them to after all others,
-/// and those others that are not dormant yet. Of [`Which::Private`] the private ones come before all others.
+/// and those others that are not dormant yet. Of [`WhichChats::Private`] the private ones come before all others.
 /// PostgreSQL goes from the users to their memberships and from there to the chats, whatever it believes
 /// of the tables: each step is a subquery that it cannot turn around.
-async fn places(conn: &mut Conn, users: List<i64>, live: i64, which: Which) -> Result<Vec<Placed>> {
-    let private = which == Which::Private;
+async fn places(
+    conn: &mut Conn,
+    users: List<i64>,
+    live: i64,
+    which: WhichChats,
+) -> Result<Vec<Placed>> {
+    let private = which == WhichChats::Private;
     Ok(fetch_all!(
         conn,
         postgres: select_overviews!(", p.user_id, p.place <= $2 AS live, p.dormant,

@@ -27,14 +27,19 @@ pub(crate) struct Ordinals {
 }
 
 impl Ordinals {
-    /// Goes on to the event behind `last_seq`, if everything before is numbered; the ordinal of the
-    /// message that it makes, if it does.
-    pub(crate) fn advance(&mut self, last_seq: Seq, makes_message: bool) -> Option<i64> {
-        if self.sent_seq != last_seq {
-            return None;
+    /// Goes on to the event behind `last_seq`, which makes no message. Whether everything before it is
+    /// numbered; if not, nothing changes.
+    pub(crate) fn advance(&mut self, last_seq: Seq) -> bool {
+        let numbered = self.sent_seq == last_seq;
+        if numbered {
+            self.sent_seq = last_seq.next();
         }
-        self.sent_seq = last_seq.next();
-        if !makes_message {
+        numbered
+    }
+
+    /// The same for an event that makes a message: the message's ordinal.
+    pub(crate) fn advance_by_message(&mut self, last_seq: Seq) -> Option<i64> {
+        if !self.advance(last_seq) {
             return None;
         }
         self.sent_count += 1;

@@ -34,7 +34,7 @@ pub struct Overview {
     pub message_count: i64,
     /// `None` for the lobby, which nobody made.
     pub created_by: Option<UserId>,
-    /// When it was made.
+    /// By the database's clock.
     pub created_at: Timestamp,
     /// Kept out of the room. Looked up by [`find`] alone.
     pub banned: bool,

@@ -4,10 +4,10 @@ use crate::error::{Error, Result};
 use platform::text::{hides_something, is_blank, is_longer};
 
 /// Longest name of a chat, in characters: what a list shows in two lines.
-pub const MAX_NAME_CHARS: usize = 100;
+pub(crate) const MAX_NAME_CHARS: usize = 100;
 
 /// The name of a group or room, without the spaces around it.
-pub fn check_name(name: &str) -> Result<&str> {
+pub(crate) fn check_name(name: &str) -> Result<&str> {
     let name = name.trim();
     if is_blank(name) {
         return Err(Error::field("name", "must have at least one visible character"));

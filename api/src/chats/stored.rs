@@ -9,7 +9,7 @@ use protocol::{
 
 /// A message, deleted ones included.
 #[derive(Clone, Debug)]
-pub(crate) struct Stored {
+pub(crate) struct MessageRecord {
     pub chat_id: ChatId,
     /// The place of its last change.
     pub seq: Seq,
@@ -23,7 +23,7 @@ pub(crate) struct Deletion {
     pub at: Timestamp,
 }
 
-from_row!(Stored, |row| {
+from_row!(MessageRecord, |row| {
     let sender = UserId(row.try_get("sender_id")?);
     let deleted_at: Option<i64> = row.try_get("deleted_at")?;
     let deleted_by: Option<i64> = row.try_get("deleted_by")?;
@@ -48,7 +48,7 @@ from_row!(Stored, |row| {
     }
 });
 
-impl Stored {
+impl MessageRecord {
     /// The event that shows this message to somebody who has seen everything up to `after`: at the
     /// place of its creation when that is later, else at the place of its last change.
     pub(crate) fn into_event(self, after: Seq) -> Event {

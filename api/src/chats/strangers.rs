@@ -73,6 +73,7 @@ pub(super) async fn check_invitations(
     let limits = &api.config.chats;
     let (key, many) = (format!("invitations:{}", actor.user_id), strangers.len());
     let cost = u32::try_from(many).unwrap_or(u32::MAX);
+    // Before the query: whoever invites without end costs the database nothing.
     let taken = api.limiter.try_take_many(&key, &limits.invitation, cost).await;
     taken.result.map_err(|wait| {
         count_refused();

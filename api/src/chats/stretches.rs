@@ -8,15 +8,15 @@ use protocol::id::ChatId;
 /// and as many messages are walked over from a stretch's beginning: a few milliseconds each.
 pub(crate) const STRETCH: i64 = 4_096;
 
-/// Where the message behind so many of the oldest ones is found: so many behind a message's id.
-pub(crate) struct Place {
+/// The place of an offset: `skip` messages after the first one whose id is at least `first`.
+pub(crate) struct OffsetPlace {
     pub first: i64,
     /// Less than [`STRETCH`].
     pub skip: i64,
 }
 
 /// The place of an offset in the lobby, by adding up the stretches before it; `None`: behind the end.
-pub(crate) async fn place(tx: &mut Tx, offset: i64) -> Result<Option<Place>, DbError> {
+pub(crate) async fn place(tx: &mut Tx, offset: i64) -> Result<Option<OffsetPlace>, DbError> {
     let offset = offset.max(0);
     let found: Option<(i64, i64)> = fetch_optional!(
         tx,
@@ -28,5 +28,6 @@ pub(crate) async fn place(tx: &mut Tx, offset: i64) -> Result<Option<Place>, DbE
         ChatId::LOBBY.0,
         offset
     )?;
-    Ok(found.map(|(stretch, before)| Place { first: stretch * STRETCH, skip: offset - before }))
+    Ok(found
+        .map(|(stretch, before)| OffsetPlace { first: stretch * STRETCH, skip: offset - before }))
 }

@@ -19,7 +19,7 @@ use serde::Serialize;
 
 /// Rows as one parameter for SQLite: `json_each($1)` gives each row's `key` (0, 1, …), and
 /// `value ->> 'name'` its columns.
-pub fn json_rows<T: Serialize>(rows: &[T]) -> String {
+pub(crate) fn json_rows<T: Serialize>(rows: &[T]) -> String {
     // Structs of numbers and texts always serialize.
     serde_json::to_string(rows).unwrap_or_default()
 }

@@ -8,7 +8,7 @@
 //! parameters are [`super::columns`].
 //! Numbers are `i64` (cast what PostgreSQL would make smaller), times are milliseconds.
 
-use super::{DbError, Written};
+use super::{DbError, LastWrite};
 use sqlx::{PgConnection, Postgres, Sqlite, SqliteConnection, Transaction, pool::PoolConnection};
 
 /// A connection for reading.
@@ -25,8 +25,8 @@ pub enum Conn {
 pub enum Tx {
     /// Read committed, unless it is a snapshot.
     Postgres(Transaction<'static, Postgres>),
-    /// The writer's, or a reader's snapshot, which has no [`Written`].
-    Sqlite(Transaction<'static, Sqlite>, Option<Written>),
+    /// The writer's, or a reader's snapshot, which has no [`LastWrite`].
+    Sqlite(Transaction<'static, Sqlite>, Option<LastWrite>),
 }
 
 /// Either of them, borrowed: for functions that serve both.
@@ -62,7 +62,7 @@ impl Tx {
             Self::Postgres(tx) => tx.commit().await?,
             Self::Sqlite(tx, written) => {
                 tx.commit().await?;
-                written.iter().for_each(Written::now);
+                written.iter().for_each(LastWrite::now);
             }
         }
         Ok(())

@@ -46,8 +46,10 @@ const NAMES: &str = "0003_names";
 /// A statement that waits for a table makes everybody wait who comes later: not for long.
 const BRIEF: &str = "SET LOCAL lock_timeout = '1s'";
 
-/// How often that is tried, with pauses in which the others get on: for three minutes.
+/// How often a statement is tried before the migration gives up: about three minutes.
 const TRIES: u32 = 60;
+
+/// Between two tries, so that the statements which queued up behind the last one get on.
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// The advisory lock's key on PostgreSQL: any number that no other program uses.

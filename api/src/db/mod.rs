@@ -23,14 +23,13 @@ mod migrate;
 pub(crate) mod skeletons;
 mod sqlite;
 
-pub use columns::json_rows;
-pub(crate) use columns::{column, misplaced};
+pub(crate) use columns::{column, json_rows, misplaced};
 pub use error::{ConnectError, DbError};
 pub use link::{Conn, Link, Tx};
 pub(crate) use link::{execute, fetch_all, fetch_one, fetch_optional, from_row, row, run};
 pub use list::List;
 pub use migrate::MigrateError;
-pub use sqlite::Written;
+pub use sqlite::LastWrite;
 
 use platform::settings::Secret;
 use sqlx::{
@@ -127,7 +126,7 @@ pub enum Db {
         /// own busy handler is not.
         write: SqlitePool,
         /// When this process wrote last.
-        written: Written,
+        written: LastWrite,
     },
 }
 

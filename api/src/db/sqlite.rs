@@ -58,7 +58,7 @@ pub(super) async fn connect(path: &str, config: &DbConfig) -> Result<Db, Connect
         .connect_with(options.pragma("query_only", "ON"))
         .await
         .map_err(ConnectError::Open)?;
-    Ok(Db::Sqlite { read, write, written: Written::default() })
+    Ok(Db::Sqlite { read, write, written: LastWrite::default() })
 }
 
 /// Whoever has the connection now may have it run for so long: what runs then ends with SQLITE_INTERRUPT,
@@ -105,9 +105,9 @@ async fn all_day(db: &Db) -> Result<PoolConnection<Sqlite>, DbError> {
 
 /// When the database has last taken a write. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Written(Arc<Mutex<Option<Instant>>>);
+pub struct LastWrite(Arc<Mutex<Option<Instant>>>);
 
-impl Written {
+impl LastWrite {
     pub(super) fn now(&self) {
         *self.0.lock() = Some(Instant::now());
     }

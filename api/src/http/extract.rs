@@ -1,7 +1,7 @@
 //! Extractors whose refusals are [`Error`]s: 400 for what is not JSON at all, 413, 415, and 422
 //! with the field's name for what has the wrong shape. They check shapes, not rules.
 
-use crate::error::{Error, FieldError, Result};
+use crate::error::{Error, InvalidField, Result};
 use axum::{
     extract::{
         FromRequest, FromRequestParts, MatchedPath, Request,
@@ -174,7 +174,7 @@ fn wrong_field<E: StdError + 'static>(error: &(dyn StdError + 'static)) -> Error
         }
         next = error.source();
     }
-    let fields = vec![FieldError { field: "body".to_owned(), message: cause(error) }];
+    let fields = vec![InvalidField { field: "body".to_owned(), message: cause(error) }];
     Error { fields, ..Error::field("body", "has the wrong shape") }
 }
 

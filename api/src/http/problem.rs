@@ -10,7 +10,7 @@ use platform::problem::{FieldError, Problem};
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let Error { code, detail, fields, retry_after, chat_id } = error;
-        let field = |field: crate::error::FieldError| FieldError {
+        let field = |field: crate::error::InvalidField| FieldError {
             field: field.field,
             message: field.message,
         };

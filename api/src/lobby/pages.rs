@@ -1,4 +1,4 @@
-//! Pages of the lobby's messages, the oldest first in each. Deleted ones are not in them.
+//! Pages of the lobby's messages. The oldest message of a page comes first; deleted messages are left out.
 
 use crate::{
     accounts::{guests::guest_key, input},
@@ -17,15 +17,15 @@ use protocol::{
 /// A message with the names that the lobby's clients know it by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LobbyMessage {
-    /// Its number in the lobby.
+    /// Counts events in the lobby, so a page has gaps between numbers.
     pub id: Seq,
     /// The sender's, a guest's as chosen.
     pub username: String,
     /// The latest text, if it was edited.
     pub message: String,
-    /// When it was sent.
+    /// When it was sent, by the database's clock; an edit does not change it.
     pub timestamp: Timestamp,
-    /// The sender has no account.
+    /// Whether the sender has no account.
     pub guest: bool,
 }
 
@@ -55,7 +55,8 @@ pub async fn total(link: &mut Link<'_>) -> Result<i64> {
 /// At most `limit` messages after the oldest `offset` ones, and how many there are in all. Takes about
 /// as long whatever the offset.
 pub async fn page(api: &Api, offset: i64, limit: i64) -> Result<(Vec<LobbyMessage>, i64)> {
-    // One moment for all three statements, or the place found in the second were another's.
+    // All three statements must see the same moment: if a message is deleted between them, the place that
+    // the second one found is off by one.
     let mut tx = api.db.snapshot().await?;
     let total = total(&mut tx.link()).await?;
     let Some(place) = stretches::place(&mut tx, offset).await? else {
@@ -96,7 +97,7 @@ pub async fn recent(api: &Api, limit: i64) -> Result<(Vec<LobbyMessage>, i64)> {
 /// What one sender wrote in the lobby.
 #[derive(Debug)]
 pub struct SenderPage {
-    /// As it was first spelled.
+    /// As the sender spells it, whatever case the caller asked with.
     pub username: String,
     /// The newest ones.
     pub messages: Vec<LobbyMessage>,

@@ -1,4 +1,4 @@
-//! The lobby's numbers, read from their counters: two rows, however many messages there are.
+//! The lobby's statistics. They are read from two rows of counters, however many messages there are.
 
 use crate::{
     db::{fetch_one, fetch_optional, row},
@@ -10,12 +10,12 @@ use protocol::id::ChatId;
 /// Of the messages that are there now; deleted ones count no more.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Statistics {
-    /// Messages that are there now.
+    /// Without deleted ones.
     pub total_messages: i64,
-    /// Senders of at least one message.
+    /// Accounts and guests with at least one message left.
     pub total_users: i64,
-    /// The first of them when several have as many messages; `null` when there is no message.
-    pub most_active_user: Option<Sender>,
+    /// The lowest id when several have equally many messages; `None` when there is no message.
+    pub most_active_user: Option<LobbySender>,
     /// Messages of this day, which begins at midnight UTC.
     pub messages_today: i64,
     /// In characters, rounded to two decimals.
@@ -24,12 +24,12 @@ pub struct Statistics {
 
 /// Somebody who has written in the lobby.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sender {
-    /// A guest's as chosen.
+pub struct LobbySender {
+    /// Unique among accounts; a guest's is the name as chosen.
     pub username: String,
-    /// Its messages that are there now.
+    /// At least 1; without deleted messages.
     pub message_count: i64,
-    /// Has no account.
+    /// Whether the sender has no account.
     pub guest: bool,
 }
 
@@ -63,7 +63,7 @@ pub async fn statistics(api: &Api) -> Result<Statistics> {
     Ok(Statistics {
         total_messages: message_count,
         total_users: sender_count,
-        most_active_user: most_active.map(|(username, message_count, guest)| Sender {
+        most_active_user: most_active.map(|(username, message_count, guest)| LobbySender {
             username,
             message_count,
             guest,

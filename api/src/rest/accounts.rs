@@ -4,7 +4,7 @@ use super::reply::{Origin, SessionCookie, SignedInReply};
 use crate::{
     accounts::{
         SignedIn, device,
-        limits::{Attempt, admit},
+        limits::{AccountAttempt, admit},
         login::{Login, login},
         refresh::refresh,
         register::{Registration, register},
@@ -162,7 +162,7 @@ async fn register_in_numbers(
 }
 
 async fn try_register(api: &Api, origin: Origin, body: RegisterBody) -> Result<SignedIn> {
-    admit(api, Attempt::RegisterFrom(origin.address)).await?;
+    admit(api, AccountAttempt::RegisterFrom(origin.address)).await?;
     let RegisterBody { username, email, name, password } = body;
     let password = Secret::new(password);
     let Origin { address: from, user_agent, .. } = origin;
@@ -224,7 +224,8 @@ async fn login_in_numbers(
 async fn try_login(api: &Api, origin: Origin, body: LoginBody) -> Result<Response> {
     let identity = body.username.or(body.email);
     let identity = identity.ok_or_else(|| Error::field("username", "or email is required"))?;
-    admit(api, Attempt::LoginFrom(origin.address)).await?;
+    // Before anything that costs: the address alone is limited here, `login` limits the name.
+    admit(api, AccountAttempt::LoginFrom(origin.address)).await?;
     let password = Secret::new(body.password);
     let attempt = Login {
         identity,
@@ -249,12 +250,12 @@ fn with_cookie(
 ) -> Result<Response> {
     Ok(match origin.takes_cookies(api) {
         true => {
-            let answer = SessionCookie::set(api, signed_in, origin.secure)?.with(reply);
+            let answer = SessionCookie::set(api, signed_in, origin)?.with(reply);
             let user = signed_in.user.id;
             let shown = origin.device();
             match shown.and_then(|shown| device::recognize(api, user, shown)) {
                 Some(_) => answer,
-                None => SessionCookie::introduce(api, user, origin.secure)?.with(answer),
+                None => SessionCookie::introduce(api, user, origin)?.with(answer),
             }
         }
         false => reply.into_response(),
@@ -286,10 +287,11 @@ async fn renew(
     headers: HeaderMap,
     Json(body): Json<RefreshBody>,
 ) -> Result<Response> {
-    admit(&api, Attempt::RefreshFrom(origin.address)).await?;
+    admit(&api, AccountAttempt::RefreshFrom(origin.address)).await?;
     let signed_in = refresh(&api, Secret::new(body.refresh_token)).await?;
     let reply = Json(SignedInReply::new(&signed_in, PresenceStatus::Online));
     Ok(match Credential::of(&headers) {
+        // A client with tokens only must not come to act with a cookie that it never asked for.
         Some(Credential::Cookie(_)) => with_cookie(&api, &origin, &signed_in, reply)?,
         _ => reply.into_response(),
     })
@@ -309,7 +311,7 @@ async fn renew(
 )]
 async fn logout(State(api): State<Api>, origin: Origin, caller: Caller) -> Result<Response> {
     sessions::end(&api, caller.user_id, caller.session_id).await?;
-    Ok(SessionCookie::clear(origin.secure)?.with(Json(SignedOut { message: "Signed out" })))
+    Ok(SessionCookie::clear(&origin)?.with(Json(SignedOut { message: "Signed out" })))
 }
 
 /// Get the keys that check access tokens

@@ -1,6 +1,6 @@
 //! The administrators' calls: blocking users, listing connected users, reading another user's chats, and the
-//! audit log of all that. Blocking is a POST, and with a Bearer token also the GET that clients of the
-//! `names` dialect send.
+//! audit log of all these. Blocking is a POST; clients of the `names` dialect send a GET, which works with a
+//! Bearer token only.
 
 use super::{
     names_dialect::{self, ByName},

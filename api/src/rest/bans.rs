@@ -1,4 +1,4 @@
-//! A room's bans.
+//! The bans of a room: listing them, banning a user, lifting a ban.
 
 use super::{
     page::{Items, UsersQuery, limit_within},

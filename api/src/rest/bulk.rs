@@ -1,13 +1,13 @@
-//! Accounts and chats by the thousand: how administrators prepare a trial or a load test, and take
-//! it away again.
+//! Accounts and chats by the thousand: administrators prepare a trial or a load test with these calls, and
+//! remove it afterwards.
 
 use super::views::{BulkAccountView, RemovedView};
 use crate::{
     accounts::{
-        bulk::{self, Range},
+        bulk::{self, NameRange},
         bulk_removal,
     },
-    chats::bulk::{self as chats, NewChat},
+    chats::bulk::{self as chats, NewBulkChat},
     error::Result,
     http::extract::Json,
     rest::caller::Admin,
@@ -72,7 +72,7 @@ async fn make_users(
     Json(body): Json<MakeUsersBody>,
 ) -> Result<(StatusCode, Json<MadeUsers>)> {
     let MakeUsersBody { prefix, from, count } = body;
-    let users = bulk::create(&api, admin.0.user_id, &Range { prefix, from, count }).await?;
+    let users = bulk::create(&api, admin.0.user_id, &NameRange { prefix, from, count }).await?;
     let users = users.into_iter().map(Into::into).collect();
     Ok((StatusCode::CREATED, Json(MadeUsers { users })))
 }
@@ -157,8 +157,9 @@ async fn make_chats(
     admin: Admin,
     Json(body): Json<MakeChatsBody>,
 ) -> Result<(StatusCode, Json<MadeChats>)> {
-    let chat = |BulkChat { chat_type, name, member_ids }| NewChat { chat_type, name, member_ids };
-    let new: Vec<NewChat> = body.chats.into_iter().map(chat).collect();
+    let chat =
+        |BulkChat { chat_type, name, member_ids }| NewBulkChat { chat_type, name, member_ids };
+    let new: Vec<NewBulkChat> = body.chats.into_iter().map(chat).collect();
     let chat_ids = chats::create(&api, admin.0.user_id, &new).await?;
     Ok((StatusCode::CREATED, Json(MadeChats { chat_ids })))
 }

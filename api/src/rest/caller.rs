@@ -1,5 +1,5 @@
-//! Who makes a request: extractors that check the token, the session behind it and, for cookies,
-//! the page it comes from. What a caller may do is for the services.
+//! Who makes a request: extractors that check the token, its session and, for cookies, the page that the
+//! request comes from. The services decide what the caller may do.
 
 use crate::{
     accounts::{Actor, user},
@@ -116,7 +116,8 @@ impl FromRequestParts<Api> for Visitor {
 
 /// A request that changes something although it is a GET: by Bearer token only, 401 with the cookie.
 /// Browsers send the cookie along with a GET from any page's link or image, and no `Origin` with it.
-/// 405 for HEAD, which comes to every GET's handler and asks for nothing to happen. Stands before the [`Caller`] in a route's arguments.
+/// 405 for HEAD, which comes to every GET's handler and asks for nothing to happen. Stands before the
+/// [`Caller`] in a route's arguments.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NoCookie;
 

@@ -35,7 +35,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
-struct ListQuery {
+struct ChatListQuery {
     /// The last id of the previous page.
     before: Option<ChatId>,
     /// The maximum number of items.
@@ -52,13 +52,13 @@ struct ListQuery {
     path = "/chats",
     operation_id = "list_chats",
     tag = "Chats",
-    params(ListQuery),
+    params(ChatListQuery),
     responses((status = 200, description = "A page of chats.", body = [ChatDetailsView]))
 )]
 async fn list(
     State(api): State<Api>,
     caller: Caller,
-    Query(query): Query<ListQuery>,
+    Query(query): Query<ChatListQuery>,
 ) -> Result<Json<Vec<ChatDetailsView>>> {
     let limit = limit_within(query.limit, MAX_CHATS, MAX_CHATS)?;
     let mut conn = api.db.read().await?;

@@ -1,5 +1,5 @@
-//! Pages of other origins: which of them may read answers and send the cookie. Whether a request with the
-//! cookie may change something is [`super::caller`]'s to check.
+//! Pages of other origins: which of them may read answers and send the cookie. [`super::caller`] checks
+//! whether a request with the cookie may change something.
 
 use super::limit::{LEFT, POLICY};
 use crate::config::Config;

@@ -1,6 +1,5 @@
-//! What each request costs, in one table, counted in cheap reads: one row by its key, some 400 µs of
-//! api and database together. Pure: whose share it is taken from is [`super::limit`]'s, and how large
-//! the shares are is [`crate::config::Config`]'s.
+//! One table of what each request costs. The unit is a cheap read: one row by its key, some 400 µs of api and
+//! database together. [`super::limit`] takes the costs, and [`crate::config::Config`] has the allowances.
 
 use axum::{
     extract::Query,

@@ -1,5 +1,5 @@
-//! Conversations between two users, addressed by their ids, for clients of the `numbers` dialect. These
-//! clients write over their socket.
+//! Conversations between two users, addressed by the users' ids, for clients of the `numbers` dialect. These
+//! routes only read; the clients write over their socket.
 
 use super::page::limit_within;
 use crate::{
@@ -52,7 +52,7 @@ impl DirectMessage {
 
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
-struct PageQuery {
+struct ConversationQuery {
     /// Return messages before the one with this `id`.
     before: Option<Seq>,
     /// The maximum number of messages.
@@ -70,7 +70,7 @@ struct PageQuery {
     path = "/messages/{sender_id}/{receiver_id}",
     operation_id = "list_direct_messages",
     tag = "Direct messages",
-    params(("sender_id" = UserId, Path), ("receiver_id" = UserId, Path), PageQuery),
+    params(("sender_id" = UserId, Path), ("receiver_id" = UserId, Path), ConversationQuery),
     responses(
         (status = 200, description = "A page of messages.", body = [DirectMessage]),
         (status = 403, description = "`other_user` A conversation is for its two users and for \
@@ -81,7 +81,7 @@ async fn conversation(
     State(api): State<Api>,
     caller: Caller,
     Path(pair): Path<(UserId, UserId)>,
-    Query(query): Query<PageQuery>,
+    Query(query): Query<ConversationQuery>,
 ) -> Result<Json<Vec<DirectMessage>>> {
     let limit = limit_within(query.limit, MAX_MESSAGES, MAX_MESSAGES)?;
     let page = direct::conversation(&api, (&caller).into(), pair, query.before, limit).await?;

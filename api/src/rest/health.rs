@@ -1,4 +1,4 @@
-//! Whether the service is well, for anybody who asks. Load balancers ask the admin listener.
+//! A public health check that anybody may call. Load balancers use the one on the admin listener.
 
 use super::status::{self, Health, LastStatus, Status};
 use crate::{http::extract::Json, state::Api};

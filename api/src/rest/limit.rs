@@ -1,7 +1,7 @@
-//! Takes what a request costs from its caller's share, before it is read any further, and says in the
-//! answer what is left: the `RateLimit` fields of draft-ietf-httpapi-ratelimit-headers-11. An account
-//! has a share of its own wherever it asks from; whoever shows no account has a part in its network's.
-//! What requests cost is in [`super::costs`].
+//! Takes the cost of a request from its caller's allowance before the request is read any further. The
+//! answer tells what is left, in the `RateLimit` fields of draft-ietf-httpapi-ratelimit-headers-11. Each
+//! account has an allowance of its own, wherever its requests come from; requests without an account share
+//! one for each network. The costs themselves are in [`super::costs`].
 
 use super::costs::{Asker, cost};
 use crate::{error::Error, state::Api};
@@ -13,7 +13,7 @@ use axum::{
 };
 use platform::{
     credentials::Credential,
-    limit::{Rate, Taken, network, seconds},
+    limit::{LimitAnswer, Rate, network, seconds},
     serve::ClientAddr,
     token::Claims,
 };
@@ -80,6 +80,6 @@ fn policy(name: &str, rate: &Rate) -> String {
 }
 
 /// After `t` seconds everything is there again.
-fn left(name: &str, taken: &Taken) -> String {
+fn left(name: &str, taken: &LimitAnswer) -> String {
     format!("\"{name}\";r={};t={}", taken.left, seconds(taken.full_in))
 }

@@ -1,4 +1,4 @@
-//! The lobby over REST, with the names that clients of the `lobby` dialect use. Everything here only reads.
+//! The lobby over REST, with the field names that clients of the `lobby` dialect use. These routes only read.
 
 use super::{
     page::limit_within,
@@ -29,7 +29,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
-struct PageQuery {
+struct LobbyQuery {
     /// The maximum number of messages.
     #[param(minimum = 1, maximum = 100, default = 50)]
     limit: Option<i64>,
@@ -60,13 +60,13 @@ struct LobbyPage {
     operation_id = "list_lobby_messages",
     tag = "Lobby",
     security((), ("bearer" = []), ("oauth2" = []), ("session" = [])),
-    params(PageQuery),
+    params(LobbyQuery),
     responses((status = 200, description = "A page of messages.", body = LobbyPage))
 )]
 async fn page(
     State(api): State<Api>,
     _: Visitor,
-    Query(query): Query<PageQuery>,
+    Query(query): Query<LobbyQuery>,
 ) -> Result<Json<LobbyPage>> {
     let limit = limit_within(query.limit, DEFAULT_PAGE, MAX_MESSAGES)?;
     let offset = query.offset;

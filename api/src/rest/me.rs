@@ -163,7 +163,7 @@ async fn end_session(
         return Err(Code::SessionNotFound.into());
     }
     if session == caller.session_id {
-        return Ok(SessionCookie::clear(origin.secure)?.with(StatusCode::NO_CONTENT));
+        return Ok(SessionCookie::clear(&origin)?.with(StatusCode::NO_CONTENT));
     }
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -1,11 +1,11 @@
-//! A chat's messages: reading in pages, posting, editing, deleting, the read mark. Posting takes the
-//! same path as sockets do, so a message appears everywhere however it was sent.
+//! A chat's messages: reading pages, posting, editing, deleting, and moving the read mark. Posting takes the
+//! same path as a socket's commands, so a message reaches everybody however it was sent.
 
 use super::page::limit_within;
 use crate::{
     chats::{
         access, marks,
-        messages::{self, MAX_MESSAGES, Page},
+        messages::{self, MAX_MESSAGES, MessagesPage},
         post,
     },
     error::{Error, Result},
@@ -96,7 +96,7 @@ impl MessageView {
 
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
-struct ListQuery {
+struct MessageListQuery {
     /// Return the messages that follow the one with this id.
     after: Option<Seq>,
     /// Return the messages that precede the one with this id.
@@ -115,7 +115,7 @@ struct ListQuery {
     path = "/chats/{chat_id}/messages",
     operation_id = "list_messages",
     tag = "Messages",
-    params(("chat_id" = ChatId, Path), ListQuery),
+    params(("chat_id" = ChatId, Path), MessageListQuery),
     responses(
         (status = 200, description = "A page of messages.", body = [MessageView]),
         (status = 403, description = "`not_a_member` You are not a member of this chat. \
@@ -127,10 +127,10 @@ async fn list(
     State(api): State<Api>,
     caller: Caller,
     Path(chat): Path<ChatId>,
-    Query(query): Query<ListQuery>,
+    Query(query): Query<MessageListQuery>,
 ) -> Result<Json<Vec<MessageView>>> {
     let limit = limit_within(query.limit, DEFAULT_PAGE, MAX_MESSAGES)?;
-    let page = Page { after: query.after, before: query.before, limit };
+    let page = MessagesPage { after: query.after, before: query.before, limit };
     let messages = messages::list(&api, caller.user_id, chat, page).await?;
     Ok(Json(messages.into_iter().map(|message| MessageView::new(chat, message)).collect()))
 }

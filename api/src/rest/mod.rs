@@ -1,5 +1,5 @@
-//! The public routes, a file a subject. Each is thin: it reads the request, calls one service and
-//! shapes the answer.
+//! The public routes, one file for each subject. A handler reads the request, calls one service and shapes
+//! the answer; it holds no rules of its own.
 
 mod accounts;
 mod admin;

@@ -1,5 +1,5 @@
 //! Chats by name with their read and unread messages, for clients of the `names` dialect. The calls that mark
-//! messages as read are POSTs, and with a Bearer token also the GETs that those clients send.
+//! messages as read are POSTs; those clients send GETs, which work with a Bearer token only.
 
 use super::{page::limit_within, views::LineView};
 use crate::{

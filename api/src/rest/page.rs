@@ -1,4 +1,4 @@
-//! What paged routes share: limits and the shape of a page with a cursor.
+//! What the paged routes share: the check of `limit`, and the shape of a page with a cursor.
 
 use crate::error::{Error, Result};
 use protocol::id::UserId;

@@ -1,5 +1,5 @@
-//! What signing in answers with: the user, the tokens and the session cookie; and how that cookie
-//! looks and goes away again.
+//! The answer to signing in: the user, the tokens and the session cookie. The form of the cookies is here,
+//! too, and how signing out clears them.
 
 use super::views::UserView;
 use crate::{
@@ -31,7 +31,7 @@ use utoipa::ToSchema;
 pub(super) struct Origin {
     pub address: IpAddr,
     /// Whether it came over TLS.
-    pub secure: bool,
+    secure: bool,
     pub user_agent: String,
     headers: HeaderMap,
 }
@@ -109,25 +109,26 @@ pub(super) struct SessionCookie(HeaderValue);
 
 impl SessionCookie {
     /// Holds the session's cookie token, as long as the session lives.
-    pub(super) fn set(api: &Api, signed_in: &SignedIn, secure: bool) -> Result<Self> {
+    pub(super) fn set(api: &Api, signed_in: &SignedIn, origin: &Origin) -> Result<Self> {
         let token = signed_in.tokens.cookie.reveal();
-        Self::new(SESSION_COOKIE, token, api.config.session_lifetime, secure)
+        Self::new(SESSION_COOKIE, token, api.config.session_lifetime, origin)
     }
 
     /// Makes the device known as one that has signed in as this user.
-    pub(super) fn introduce(api: &Api, user: UserId, secure: bool) -> Result<Self> {
+    pub(super) fn introduce(api: &Api, user: UserId, origin: &Origin) -> Result<Self> {
         let device = device::introduce(api, user).ok_or_else(Error::internal)?;
-        Self::new(DEVICE_COOKIE, device.reveal(), DEVICE_LIFETIME, secure)
+        Self::new(DEVICE_COOKIE, device.reveal(), DEVICE_LIFETIME, origin)
     }
 
     /// Takes it away.
-    pub(super) fn clear(secure: bool) -> Result<Self> {
-        Self::new(SESSION_COOKIE, "", Duration::ZERO, secure)
+    pub(super) fn clear(origin: &Origin) -> Result<Self> {
+        Self::new(SESSION_COOKIE, "", Duration::ZERO, origin)
     }
 
-    fn new(name: &str, value: &str, age: Duration, secure: bool) -> Result<Self> {
+    /// `Secure` over TLS only: browsers refuse such a cookie from a machine without TLS.
+    fn new(name: &str, value: &str, age: Duration, origin: &Origin) -> Result<Self> {
         let age = age.as_secs();
-        let secure = if secure { "; Secure" } else { "" };
+        let secure = if origin.secure { "; Secure" } else { "" };
         let text = format!("{name}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}");
         let mut value = HeaderValue::try_from(text).map_err(fault)?;
         value.set_sensitive(true);

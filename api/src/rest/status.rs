@@ -1,5 +1,5 @@
-//! How the service is doing, as anybody may know it. What a load balancer asks is on the admin
-//! listener ([`crate::ready`]).
+//! A public page on how the service is doing. What load balancers ask is on the admin listener
+//! ([`crate::ready`]).
 
 use crate::{lobby, state::Api};
 use protocol::time::Timestamp;

@@ -1,4 +1,4 @@
-//! Other users: one by id, many by the beginning of their username.
+//! Other users: looking one up by id, and searching by the beginning of the username.
 
 use super::views::{UserPageView, UserView};
 use crate::{

@@ -1,4 +1,5 @@
-//! The chores: what goes, how long it stays before, and one step of each.
+//! The chores: what each deletes, how long the rows stay before that, and one step of the work. When a step
+//! runs is decided in [`super`].
 
 use crate::{
     config::RetentionConfig,
@@ -6,10 +7,10 @@ use crate::{
 };
 use std::time::Duration;
 
-/// Something that goes when its time is over.
+/// A kind of rows that is deleted some time after it is needed last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Chore {
-    /// Members of deleted chats: whoever opens a connection walks over them.
+    /// Members of deleted chats. They go early, because every opening connection walks over them.
     Members,
     /// Deleted chats, with everything in them.
     Chats,
@@ -17,11 +18,11 @@ pub enum Chore {
     Sessions,
     /// Guests who have written nothing.
     Guests,
-    /// Which edits were made, for clients that repeat one.
+    /// Records of edits, kept for clients that repeat one.
     Edits,
-    /// Who left a room, for `changed`.
+    /// Records of who left a room, kept for `changed`.
     Departures,
-    /// Who was woken, for `changed`.
+    /// Records of who was woken, kept for `changed`.
     Wakes,
 }
 
@@ -36,7 +37,7 @@ const MEMBERS_STAY_MS: i64 = HOUR_MS;
 /// was cut off for a night is still told why the session ended.
 pub(crate) const SESSIONS_STAY_MS: i64 = DAY_MS;
 
-/// How long edits are remembered. A client that was offline over the weekend repeats what got no answer.
+/// How long edits are remembered: a client that was offline over a weekend still repeats its last edit.
 const EDITS_STAY_MS: i64 = 7 * DAY_MS;
 
 /// How long `changed` is told of departures and wake-ups: by far longer than a gateway is cut off and goes

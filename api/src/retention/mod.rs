@@ -1,8 +1,8 @@
-//! What is over goes, in the background: deleted chats, ended sessions, guests who never wrote, and what is
-//! remembered for gateways and repeats. One step at a time over all apis, each of some hundred rows in a
-//! transaction of its own, with rests between them, so that people do not notice. What goes, and when, is
-//! in `chore`; where each chore stands is in the table `chores`, so a step that fails or a process that
-//! dies costs that step only.
+//! Retention deletes in the background what nobody needs any more: deleted chats, ended sessions, guests who
+//! never wrote, and records kept for gateways and for repeated calls. Over all apis, one step runs at a
+//! time. A step deletes some hundred rows in a transaction of its own, and a rest follows it, so that people
+//! do not notice. The file `chore` knows what each chore deletes and when. The table `chores` keeps how far
+//! each one has come, so a failed step or a dead process costs one step only.
 
 mod chore;
 
@@ -19,38 +19,40 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A chore that failed is left alone for so long, while the others go on.
+/// How long a failed chore waits before its next step, while the others go on.
 const AFTER_FAILURE_MS: i64 = 60_000;
 
-/// The longest rest between two steps, whatever they took. One that seems longer was set by a clock that
-/// was wrong, and is not kept.
+/// The longest rest after a step, however long the step took. A rest that looks longer was set while a
+/// clock was wrong, and is ignored.
 const LONGEST_REST_MS: i64 = 60_000;
 
 /// No chore waits for longer than its round is long. The same of a time that is further away.
 const LONGEST_WAIT_MS: i64 = 2 * 24 * 60 * 60 * 1000;
 
-/// Until when whoever made the newest step has the database rest. Who holds this row makes the next one.
+/// Names the row that says until when the database rests. The process that locks the row makes the next
+/// step.
 const RESTS_UNTIL: &str = "retention_rests_until";
 
-/// What came of a look.
+/// What a call of [`step`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// A step is made. The next one may come after this time.
+    /// A step was made.
     Made {
-        /// What was tidied.
+        /// Whose step it was.
         chore: Chore,
-        /// Rows that are gone.
+        /// Rows that the step deleted.
         removed: u64,
         /// How long the database is left alone, whichever process makes the next step.
         rest: Duration,
     },
-    /// Nothing is to be done now.
+    /// No chore is due.
     Nothing,
-    /// Another process is making a step, or the rest after one is not over.
+    /// Another process is making a step, or the rest after its step is not over.
     NotNow,
 }
 
-/// Makes steps for ever. Whoever starts has something else to do first.
+/// Makes steps for ever. It pauses before the first one, because a process that starts has more urgent
+/// work.
 pub(crate) async fn keep_tidy(db: Db, config: Arc<Config>) {
     let config = &config.retention;
     let (mut pause, mut failing) = (config.look_every, false);

@@ -2,7 +2,7 @@
 
 use crate::harness::{T, actor, admin, both, delete, refused};
 use api::{
-    audit::{self, Action, Entry, Recorded, check_reason},
+    audit::{self, AuditAction, AuditEntry, RecordedEntry, check_reason},
     chats::{manage, membership},
     db::Db,
 };
@@ -21,7 +21,7 @@ both!(
     the_log_in_pages,
 );
 
-async fn log(t: &T) -> Vec<Recorded> {
+async fn log(t: &T) -> Vec<RecordedEntry> {
     let mut entries = audit::list(&t.api, None, 100).await.unwrap();
     entries.reverse();
     entries
@@ -29,10 +29,11 @@ async fn log(t: &T) -> Vec<Recorded> {
 
 type Told = (String, Option<UserId>, Option<ChatId>, Option<Seq>);
 
-fn told(entries: &[Recorded]) -> Vec<Told> {
-    let user = |entry: &Recorded| entry.target_user.as_ref().map(|user| user.id);
-    let told =
-        |entry: &Recorded| (entry.action.clone(), user(entry), entry.chat_id, entry.message_id);
+fn told(entries: &[RecordedEntry]) -> Vec<Told> {
+    let user = |entry: &RecordedEntry| entry.target_user.as_ref().map(|user| user.id);
+    let told = |entry: &RecordedEntry| {
+        (entry.action.clone(), user(entry), entry.chat_id, entry.message_id)
+    };
     entries.iter().map(told).collect()
 }
 
@@ -153,7 +154,7 @@ async fn no_act_without_its_entry(t: T) {
 async fn the_log_is_only_appended_to(t: T) {
     let root = t.user("root").await;
     let mut tx = t.api.db.begin().await.unwrap();
-    let first = Entry::of(root, Action::BlockUser).on_user(root).because("a reason");
+    let first = AuditEntry::of(root, AuditAction::BlockUser).on_user(root).because("a reason");
     audit::record(&mut tx, &[first]).await.unwrap();
     tx.commit().await.unwrap();
     let mut attempts = vec![
@@ -179,12 +180,13 @@ async fn the_log_in_pages(t: T) {
     let root = t.user("root").await;
     let mut tx = t.api.db.begin().await.unwrap();
     let reasons: Vec<String> = (0..5).map(|n| n.to_string()).collect();
-    let entry = Entry::of(None, Action::CreateAdmin).on_user(root);
-    let entries: Vec<Entry<'_>> = reasons.iter().map(|reason| entry.because(reason)).collect();
+    let entry = AuditEntry::of(None, AuditAction::CreateAdmin).on_user(root);
+    let entries: Vec<AuditEntry<'_>> = reasons.iter().map(|reason| entry.because(reason)).collect();
     audit::record(&mut tx, &entries).await.unwrap();
     tx.commit().await.unwrap();
     let page = async |before, limit| audit::list(&t.api, before, limit).await.unwrap();
-    let reasons = |page: &[Recorded]| page.iter().map(|e| e.reason.clone()).collect::<Vec<_>>();
+    let reasons =
+        |page: &[RecordedEntry]| page.iter().map(|e| e.reason.clone()).collect::<Vec<_>>();
     let newest = page(None, 2).await;
     assert_eq!(reasons(&newest), ["4", "3"]);
     assert!(newest[0].actor.is_none());

@@ -3,11 +3,11 @@
 use crate::harness::{T, actor, both, refused, send};
 use api::{
     accounts::{
-        bulk::{self, BulkAccount, Range},
+        bulk::{self, BulkAccount, NameRange},
         bulk_removal::{self, Removed},
     },
     chats::{
-        bulk::{self as chats, NewChat},
+        bulk::{self as chats, NewBulkChat},
         manage,
     },
 };
@@ -35,8 +35,8 @@ async fn administrator(t: &T) -> UserId {
     user
 }
 
-fn range(prefix: &str, from: usize, count: usize) -> Range {
-    Range { prefix: prefix.to_owned(), from, count }
+fn range(prefix: &str, from: usize, count: usize) -> NameRange {
+    NameRange { prefix: prefix.to_owned(), from, count }
 }
 
 fn session_of(t: &T, account: &BulkAccount) -> SessionId {
@@ -53,9 +53,9 @@ async fn opens(t: &T, account: &BulkAccount) -> Result<UserId, SessionRefusal> {
     opened.sessions.into_iter().next().unwrap().map(|view| view.user.id)
 }
 
-fn chat(chat_type: ChatType, members: &[&BulkAccount]) -> NewChat {
+fn chat(chat_type: ChatType, members: &[&BulkAccount]) -> NewBulkChat {
     let member_ids = members.iter().map(|account| account.id).collect();
-    NewChat { chat_type, name: Some("a chat".to_owned()), member_ids }
+    NewBulkChat { chat_type, name: Some("a chat".to_owned()), member_ids }
 }
 
 async fn accounts_are_made_and_taken_again(t: T) {
@@ -162,14 +162,14 @@ async fn a_call_is_all_or_nothing(t: T) {
     let [a, b, ..] = &people[..] else { panic!("six") };
     let all: Vec<&BulkAccount> = people.iter().collect();
     let before = t.number("SELECT count(*) FROM chats".to_owned()).await;
-    let nobody = NewChat { member_ids: vec![a.id, UserId(9_999)], ..chat(ChatType::Room, &[]) };
+    let nobody = NewBulkChat { member_ids: vec![a.id, UserId(9_999)], ..chat(ChatType::Room, &[]) };
     for (wrong, code) in [
         (chat(ChatType::Private, &[a]), "validation_failed"),
         (chat(ChatType::Private, &[a, a]), "validation_failed"),
         (chat(ChatType::Room, &[]), "validation_failed"),
-        (NewChat { name: None, ..chat(ChatType::Room, &[a]) }, "validation_failed"),
+        (NewBulkChat { name: None, ..chat(ChatType::Room, &[a]) }, "validation_failed"),
         (
-            NewChat { name: Some("a\nb".to_owned()), ..chat(ChatType::Group, &[a]) },
+            NewBulkChat { name: Some("a\nb".to_owned()), ..chat(ChatType::Group, &[a]) },
             "validation_failed",
         ),
         (nobody, "validation_failed"),
@@ -212,7 +212,7 @@ async fn a_thousand_fit_into_a_call(t: T) {
     let admin = administrator(&t).await;
     let people = bulk::create(&t.api, admin, &range("p-", 0, 1_000)).await.unwrap();
     assert!(people.iter().zip(0..).all(|(one, number)| one.username == format!("p-{number}")));
-    let groups: Vec<NewChat> =
+    let groups: Vec<NewBulkChat> =
         people.chunks(2).map(|two| chat(ChatType::Group, &[&two[0], &two[1]])).collect();
     let made = chats::create(&t.api, admin, &groups).await.unwrap();
     assert!(made.is_sorted() && made.len() == 500);

@@ -23,7 +23,7 @@ both!(
 );
 
 async fn messages(t: &T, user: UserId, chat: ChatId) -> Vec<Message> {
-    let page = messages::Page { limit: 100, ..Default::default() };
+    let page = messages::MessagesPage { limit: 100, ..Default::default() };
     messages::list(&t.api, user, chat, page).await.unwrap()
 }
 

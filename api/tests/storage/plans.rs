@@ -6,7 +6,7 @@ use api::{
     chats::{
         conversations::{self, Part},
         marks, membership,
-        messages::{self, Page},
+        messages::{self, MessagesPage},
         ordinals, overview,
     },
     config::RetentionConfig,
@@ -170,7 +170,7 @@ async fn lopsided(analyzed: Analyzed) {
     }
     let (huge, member) = (ChatId(100), UserId(2_100));
     for after in [None, Some(Seq(1))] {
-        let page = Page { after, before: None, limit: 50 };
+        let page = MessagesPage { after, before: None, limit: 50 };
         messages::list(&t.api, member, huge, page).await.unwrap();
     }
     messages::history(&t.api, member, huge, 0, 50).await.unwrap();

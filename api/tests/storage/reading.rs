@@ -1,7 +1,7 @@
 //! Messages in pages.
 
 use crate::harness::{T, both, delete, refused};
-use api::chats::messages::{MAX_OFFSET, Page, get, history, list};
+use api::chats::messages::{MAX_OFFSET, MessagesPage, get, history, list};
 use protocol::id::{ChatId, Seq};
 
 both!(
@@ -23,7 +23,7 @@ async fn cursors_both_ways(t: T) {
     }
     t.one(delete(ann, chat, Seq(4))).await.unwrap();
     let page = async |after: Option<i64>, before: Option<i64>, limit| {
-        let page = Page { after: after.map(Seq), before: before.map(Seq), limit };
+        let page = MessagesPage { after: after.map(Seq), before: before.map(Seq), limit };
         list(&t.api, ann, chat, page).await.unwrap()
     };
     assert_eq!(texts(&page(None, None, 3).await), ["3", "5", "6"], "the newest, oldest first");
@@ -94,7 +94,7 @@ async fn offsets_reach_so_far_from_either_end(t: T) {
 async fn only_for_whoever_may_enter(t: T) {
     let [ann, eve] = t.users(["ann", "eve"]).await;
     let [chat, room] = [t.group(ann, &[]).await, t.room(ann).await];
-    let page = Page { limit: 1, ..Page::default() };
+    let page = MessagesPage { limit: 1, ..MessagesPage::default() };
     assert_eq!(refused(list(&t.api, eve, chat, page).await), (403, "not_a_member"));
     assert_eq!(refused(history(&t.api, eve, chat, 0, 1).await), (403, "not_a_member"));
     assert_eq!(refused(list(&t.api, eve, ChatId(999), page).await), (404, "chat_not_found"));

@@ -3,7 +3,7 @@
 use crate::generated;
 use deploy::{documents, known};
 use platform::{
-    settings::{List, ListenAddr, Origin, TrustedNetwork},
+    settings::{CommaSeparated, ListenAddr, Origin, TrustedNetwork},
     telemetry::LogFilter,
 };
 use std::{any::TypeId, collections::HashSet};
@@ -24,10 +24,13 @@ fn what_people_write_is_read_in_one_place() {
         let command = known::command(binary).unwrap();
         for setting in known::settings(&command) {
             let name = setting.get_env().unwrap().to_str().unwrap();
-            assert!(setting.get_value_delimiter().is_none(), "{binary}: {name} is not a List");
+            assert!(
+                setting.get_value_delimiter().is_none(),
+                "{binary}: {name} is not a CommaSeparated list"
+            );
             let expected = match name {
-                "ALLOWED_ORIGINS" => TypeId::of::<List<Origin>>(),
-                "TRUSTED_PROXIES" => TypeId::of::<List<TrustedNetwork>>(),
+                "ALLOWED_ORIGINS" => TypeId::of::<CommaSeparated<Origin>>(),
+                "TRUSTED_PROXIES" => TypeId::of::<CommaSeparated<TrustedNetwork>>(),
                 "LOG" => TypeId::of::<LogFilter>(),
                 name if name.ends_with("LISTEN") => TypeId::of::<ListenAddr>(),
                 _ => continue,

@@ -25,7 +25,7 @@ use anyhow::anyhow;
 use clap::Args;
 use platform::{
     lifecycle::Lifecycle,
-    settings::{List, ListenAddr, ServerUrl},
+    settings::{CommaSeparated, ListenAddr, ServerUrl},
 };
 use std::{net::IpAddr, path::PathBuf, sync::Arc};
 
@@ -54,12 +54,12 @@ pub(super) struct RunArgs {
     scrape: Vec<(String, UsageSource)>,
     /// The agents that create the load, each its share; this process coordinates them
     #[arg(long, value_name = "URL,URL")]
-    agents: Vec<List<ServerUrl>>,
+    agents: Vec<CommaSeparated<ServerUrl>>,
     #[command(flatten)]
     secret: SecretArgs,
     /// Addresses of this machine to connect from, in turn; each offers about 28,000 ports
     #[arg(long, value_name = "IP,IP")]
-    local_address: Vec<List<IpAddr>>,
+    local_address: Vec<CommaSeparated<IpAddr>>,
     /// Serves the load tester's own metrics (loadtest_*) at this address during the run
     #[arg(long, value_name = "ADDRESS")]
     metrics_listen: Option<ListenAddr>,

@@ -10,7 +10,7 @@ mod web;
 
 pub use self::{
     address::{ListenAddr, reachable},
-    list::List,
+    list::CommaSeparated,
     secret::{Secret, shared_secrets},
     trusted::TrustedNetwork,
     web::{Origin, ServerUrl},

@@ -3,7 +3,7 @@
 
 use super::size::overflow;
 use crate::{
-    chats::stored::Stored,
+    chats::stored::MessageRecord,
     db::{Conn, List, column, fetch_all, from_row, json_rows, row},
     error::Result,
 };
@@ -137,12 +137,12 @@ pub(super) async fn messages(
 /// A message and its range's place in the question.
 struct PlacedMessage {
     place: i64,
-    stored: Stored,
+    stored: MessageRecord,
 }
 
 from_row!(PlacedMessage, |row| Self {
     place: row.try_get("place")?,
-    stored: Stored::from_row(row)?
+    stored: MessageRecord::from_row(row)?
 });
 
 row! {

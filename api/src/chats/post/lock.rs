@@ -22,37 +22,41 @@ pub(super) struct Locked {
     pub busy: HashSet<ChatId>,
 }
 
-/// Begins a transaction and locks the chats of these commands that exist. An impatient caller waits for
-/// them a moment only, and goes on without those that are still held.
+/// What a caller does about chats that another transaction holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HeldChats {
+    /// It waits until they are free, or the database's `lock_timeout` is over: a fault.
+    Wait,
+    /// It waits a moment, as long as [`crate::db::Db::begin_impatient`] does, and then goes on
+    /// without them: they are [`Locked::busy`].
+    Skip,
+}
+
+/// Begins a transaction and locks the chats of these commands that exist.
 pub(super) async fn lock(
     api: &Api,
     commands: &[&Command],
-    impatient: bool,
+    held: HeldChats,
 ) -> Result<Locked, DbError> {
-    let mut tx = if impatient { api.db.begin_impatient().await? } else { api.db.begin().await? };
-    match lock_chats(&mut tx, commands, HeldChats::Wait).await {
-        Err(DbError::Held(_)) if impatient => {}
+    let mut tx = match held {
+        HeldChats::Wait => api.db.begin().await?,
+        HeldChats::Skip => api.db.begin_impatient().await?,
+    };
+    match lock_chats(&mut tx, commands, LOCK_CHATS).await {
+        Err(DbError::Held(_)) if held == HeldChats::Skip => {}
         chats => return Ok(Locked { tx, chats: chats?, busy: HashSet::new() }),
     }
-    // Which chats it waited for, nobody says. Those that it had locked must be free for the next one.
+    // PostgreSQL does not say which chat is held. The rollback frees those that are locked already,
+    // and the second transaction takes all that are free without waiting.
     tx.rollback().await?;
     let mut tx = api.db.begin().await?;
-    let chats = lock_chats(&mut tx, commands, HeldChats::Skip).await?;
+    let chats = lock_chats(&mut tx, commands, LOCK_FREE_CHATS).await?;
     let mut busy = find_existing(&mut tx, commands).await?;
     busy.retain(|chat| !chats.contains_key(chat));
     Ok(Locked { tx, chats, busy })
 }
 
-/// What to do about chats that somebody else holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum HeldChats {
-    /// Wait for them, as long as the transaction waits for rows.
-    Wait,
-    /// Leave them out.
-    Skip,
-}
-
-/// PostgreSQL, [`HeldChats::Wait`].
+/// PostgreSQL: waits for chats that another transaction holds.
 const LOCK_CHATS: &str = "
     SELECT c.id, c.chat_type, c.last_seq, c.sent_count, c.sent_seq, c.newest,
         COALESCE((SELECT TRUE FROM members d
@@ -63,7 +67,7 @@ const LOCK_CHATS: &str = "
     ORDER BY c.id
     FOR NO KEY UPDATE OF c";
 
-/// PostgreSQL, [`HeldChats::Skip`].
+/// PostgreSQL: leaves out chats that another transaction holds.
 const LOCK_FREE_CHATS: &str = "
     SELECT c.id, c.chat_type, c.last_seq, c.sent_count, c.sent_seq, c.newest,
         COALESCE((SELECT TRUE FROM members d
@@ -89,13 +93,9 @@ const READ_CHATS: &str = "
 async fn lock_chats(
     tx: &mut Tx,
     commands: &[&Command],
-    held: HeldChats,
+    postgres: &'static str,
 ) -> Result<HashMap<ChatId, ChatFacts>, DbError> {
     let ids = chat_ids(commands);
-    let postgres = match held {
-        HeldChats::Wait => LOCK_CHATS,
-        HeldChats::Skip => LOCK_FREE_CHATS,
-    };
     let found: Vec<LockedChat> =
         fetch_all!(tx, postgres: postgres, (ids), sqlite: READ_CHATS, (ids))?;
     Ok(found.into_iter().map(|LockedChat { id, chat }| (id, chat)).collect())

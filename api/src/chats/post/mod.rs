@@ -21,7 +21,7 @@ use crate::{
     news::{self, News},
     state::Api,
 };
-use lock::{Locked, lock};
+use lock::{HeldChats, Locked, lock};
 use plan::{
     Decision,
     batch::{Batch, BatchDone},
@@ -45,11 +45,12 @@ use std::collections::HashMap;
 pub async fn post(api: &Api, request: Post) -> Result<Posted> {
     metrics::histogram!("post_batch_size").record(request.commands.len() as f64);
     let Post { commands, impatient } = request;
+    let held = if impatient { HeldChats::Skip } else { HeldChats::Wait };
     // Those that pass are worth asking the database about.
     let sound = Sifted::new(&commands, plan::check);
     let (decided, events) = match sound.passed() {
         [] => Default::default(),
-        passed => carry_out(api, passed, impatient).await?,
+        passed => carry_out(api, passed, held).await?,
     };
     let results = sound.join(decided)?;
     count(&results);
@@ -77,10 +78,10 @@ fn count(results: &[Decision]) {
 
 type Outcome = (Vec<Decision>, Vec<ChatEvents>);
 
-async fn carry_out(api: &Api, commands: &[&Command], impatient: bool) -> Result<Outcome> {
+async fn carry_out(api: &Api, commands: &[&Command], held: HeldChats) -> Result<Outcome> {
     let mut span = Span::child("transaction", Kind::Internal);
     span.number("commands", commands.len() as i64);
-    let stored = span.around(transact(api, commands, impatient)).await;
+    let stored = span.around(transact(api, commands, held)).await;
     if let Err(error) = &stored {
         span.fail(error.code.as_str());
     }
@@ -93,9 +94,9 @@ async fn carry_out(api: &Api, commands: &[&Command], impatient: bool) -> Result<
 async fn transact(
     api: &Api,
     commands: &[&Command],
-    impatient: bool,
+    held: HeldChats,
 ) -> Result<(Vec<Decision>, News)> {
-    let Locked { mut tx, chats, busy } = lock(api, commands, impatient).await?;
+    let Locked { mut tx, chats, busy } = lock(api, commands, held).await?;
     let free = Sifted::new(commands.iter().copied(), |command| match busy.get(&command.chat_id) {
         Some(_) => Err(Refusal::new(Code::Busy, "The chat is busy. Try again in a moment.")),
         None => Ok(()),

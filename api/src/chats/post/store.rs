@@ -3,7 +3,7 @@
 
 use super::plan::facts::{Barred, EditKey, Edited, Fact, Repeated, Sender, fingerprint};
 use crate::{
-    chats::{access::MemberRole, stored::Stored},
+    chats::{access::MemberRole, stored::MessageRecord},
     db::{Tx, column, fetch_all, from_row, json_rows, row},
     error::Result,
 };
@@ -143,7 +143,7 @@ pub(super) async fn named_messages(
     tx: &mut Tx,
     commands: &[&Command],
     facts: &[Fact],
-) -> Result<Vec<Stored>> {
+) -> Result<Vec<MessageRecord>> {
     let named: BTreeSet<MessageKey> = commands
         .iter()
         .zip(facts)

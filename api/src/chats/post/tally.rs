@@ -5,6 +5,7 @@ use crate::chats::stretches::STRETCH;
 use protocol::{chat::Message, id::UserId, time::Timestamp};
 use std::collections::BTreeMap;
 
+/// Days begin at midnight UTC, so the number of a day is a division.
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
 /// More (or fewer, when negative) of everything that is counted.

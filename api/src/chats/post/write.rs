@@ -46,7 +46,7 @@ pub(super) async fn write(tx: &mut Tx, now: Timestamp, done: &BatchDone) -> Resu
 struct NumberedChat {
     id: i64,
     last_seq: i64,
-    /// How many it has more.
+    /// Added to the count: messages sent minus messages deleted.
     messages: i64,
     sent_count: i64,
     sent_seq: i64,

@@ -1,5 +1,5 @@
-//! A file that is served as it is: with a policy for what a page of it may do, and not again to a
-//! browser that has it. Where it is served is for [`web_client`] and [`super::openapi`] to say.
+//! A file that is served unchanged, with the policy that limits what its page may do. A browser that has the
+//! file already is not sent it again. [`web_client`] and [`super::openapi`] decide where each file is.
 
 pub(crate) mod web_client;
 

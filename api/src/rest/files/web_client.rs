@@ -1,5 +1,5 @@
-//! The web client: the files of `web/`, embedded in the binary, at `/` and under `/assets/`. It
-//! serves them as they are; it knows no users and no chats, and needs no build step.
+//! The web client: the files of `web/`, embedded in the binary, at `/` and under `/assets/`. They are served
+//! unchanged and need no build step. This file knows no users and no chats.
 
 use super::File;
 use axum::{Router, http::HeaderMap, routing::get};

@@ -1,4 +1,4 @@
-//! What the document says before its first operation: title, tags, how to authenticate.
+//! The parts of the document before its first operation: title, tags and how to authenticate.
 
 use platform::credentials::SESSION_COOKIE;
 use utoipa::{

@@ -1,7 +1,8 @@
-//! What requests may hold beyond the types of their fields: the patterns of texts, and which of several fields must
-//! be there. The derive has no words for the second, and the first are the same for many fields. The rules are
-//! those of [`platform::text`] and [`crate::accounts::input`]. A regular expression that every generator reads
-//! cannot say all of them (unassigned characters, lengths in bytes), so the document is a little wider.
+//! Rules for request bodies beyond the types of the fields: the patterns of texts, and which of several fields
+//! must be there. The derive cannot express the second, and many fields share the first. The rules are those
+//! of [`platform::text`] and [`crate::accounts::input`]. A regular expression that every generator reads
+//! cannot express all of them (unassigned characters, lengths in bytes), so the document allows a little
+//! more than the api.
 
 use super::operations::operations;
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
-//! An example for every request body and success, put together from the examples of the fields. A
-//! handler that gives one of its own keeps it.
+//! Adds an example to every request body and every success, made from the examples of the fields. A handler
+//! that gives its own example keeps it.
 
 use super::operations::operations;
 use serde_json::{Map, Value};

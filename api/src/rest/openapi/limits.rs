@@ -1,5 +1,5 @@
-//! The `RateLimit` fields of the answers. Those of refusals beside 429 are in the description only: what
-//! is refused before or outside of the limits has none.
+//! The `RateLimit` fields of the answers. For refusals other than 429 only the document's description names
+//! them, because a request that is refused before the limits has none.
 
 use super::operations::operations;
 use crate::rest::costs;

@@ -1,4 +1,4 @@
-//! The operations of a document, for whoever completes them.
+//! All operations of an OpenAPI document, for the files that complete them.
 
 use serde_json::Value;
 

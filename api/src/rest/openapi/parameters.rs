@@ -1,5 +1,5 @@
-//! What the parameters of paths mean, by their names: the same everywhere. A handler that describes
-//! one itself keeps its words.
+//! Descriptions of path parameters, by name, so that they are the same everywhere. A handler that describes
+//! a parameter itself keeps its words.
 
 use super::operations::operations;
 use serde_json::Value;

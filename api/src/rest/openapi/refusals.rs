@@ -61,7 +61,7 @@ pub(super) fn add(document: &mut Value) {
         let Some(responses) = operation["responses"].as_object_mut() else { continue };
         for (status, declared) in responses.iter_mut().filter(|(status, _)| is_refusal(status)) {
             let codes = declared_codes(declared["description"].as_str().unwrap_or_default());
-            let mut refusal = Refusal::new(status);
+            let mut refusal = DocumentedRefusal::new(status);
             for (code, sentence) in codes {
                 refusal.add(&code, example(status, &code, &sentence));
             }
@@ -80,7 +80,7 @@ pub(super) fn add(document: &mut Value) {
             if responses.contains_key(&status) {
                 continue;
             }
-            let mut refusal = Refusal::new(&status);
+            let mut refusal = DocumentedRefusal::new(&status);
             shape.common(&status).for_each(|code| refusal.add_common(code));
             let name = refusal.codes.join("_or_");
             responses.insert(status, reference("responses", &name));
@@ -139,12 +139,12 @@ fn reference(kind: &str, name: &str) -> Value {
 }
 
 /// A response being made of codes, in the order in which they come, each once.
-struct Refusal {
+struct DocumentedRefusal {
     codes: Vec<String>,
     response: Value,
 }
 
-impl Refusal {
+impl DocumentedRefusal {
     fn new(status: &str) -> Self {
         let mut response = json!({
             "content": { PROBLEM_JSON: {

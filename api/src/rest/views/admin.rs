@@ -1,8 +1,8 @@
-//! What administrators are shown.
+//! What the administrators' calls answer.
 
 use crate::{
     accounts::{bulk::BulkAccount, bulk_removal::Removed},
-    audit::{Action, Recorded},
+    audit::{AuditAction, RecordedEntry},
 };
 use protocol::{
     chat::UserRef,
@@ -56,14 +56,14 @@ impl From<Removed> for RemovedView {
     }
 }
 
-/// For the document: the words of [`Action`].
+/// For the document: the words of [`AuditAction`].
 struct AuditedAction;
 
 impl PartialSchema for AuditedAction {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new()
             .schema_type(Type::String)
-            .enum_values(Some(Action::VARIANTS.iter().copied()))
+            .enum_values(Some(AuditAction::VARIANTS.iter().copied()))
             .description(Some(
                 "What was done. Of chats, members and messages only what an administrator did by that \
                  right and\ncould not have done without it.",
@@ -95,9 +95,10 @@ pub(crate) struct AuditEntryView {
     reason: String,
 }
 
-impl From<Recorded> for AuditEntryView {
-    fn from(entry: Recorded) -> Self {
-        let Recorded { id, at, actor, action, target_user, chat_id, message_id, reason } = entry;
+impl From<RecordedEntry> for AuditEntryView {
+    fn from(entry: RecordedEntry) -> Self {
+        let RecordedEntry { id, at, actor, action, target_user, chat_id, message_id, reason } =
+            entry;
         Self { id, at, actor, action, target_user, chat_id, message_id, reason }
     }
 }

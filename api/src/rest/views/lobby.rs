@@ -1,6 +1,6 @@
-//! The lobby as its clients see it.
+//! The lobby's messages and statistics as clients see them.
 
-use crate::lobby::{LobbyMessage, Sender, Statistics};
+use crate::lobby::{LobbyMessage, LobbySender, Statistics};
 use protocol::{id::Seq, time::Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -76,9 +76,9 @@ pub(super) struct MostActiveUserView {
     guest: bool,
 }
 
-impl From<Sender> for MostActiveUserView {
-    fn from(sender: Sender) -> Self {
-        let Sender { username, message_count, guest } = sender;
+impl From<LobbySender> for MostActiveUserView {
+    fn from(sender: LobbySender) -> Self {
+        let LobbySender { username, message_count, guest } = sender;
         Self { username, message_count, guest }
     }
 }

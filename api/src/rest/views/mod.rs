@@ -1,5 +1,5 @@
-//! What answers look like: the services' results with the names that clients know them by, and what the
-//! document says of them. The views of one route only are beside it.
+//! The views: the services' results under the names that clients know, with what the OpenAPI document says
+//! about each. A view that only one route uses is in that route's file.
 
 mod admin;
 mod chats;

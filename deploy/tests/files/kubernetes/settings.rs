@@ -71,7 +71,7 @@ fn every_variable_is_a_setting_and_none_is_missing() {
                     }
                     ("api", "migrate") => {
                         let settings = api::settings::Settings::try_parse_from(&line).unwrap();
-                        assert_eq!(settings.command, Some(api::settings::Command::Migrate));
+                        assert_eq!(settings.command, Some(api::settings::ApiCommand::Migrate));
                         assert!(settings.database_password.is_some(), "{what}");
                         settings.database_url.is_none().then(|| "DATABASE_URL".to_owned())
                     }

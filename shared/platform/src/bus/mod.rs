@@ -74,16 +74,16 @@ impl Bus {
     /// runtime.
     pub fn subscriber(&self, on_event: impl Fn(BusEvent) + Send + Sync + 'static) -> Subscriber {
         match self {
-            Bus::Local(bus) => Subscriber(Kind::Local(bus.subscriber(on_event))),
-            Bus::Redis(bus) => Subscriber(Kind::Redis(bus.subscriber(on_event))),
+            Bus::Local(bus) => Subscriber(SubscriberKind::Local(bus.subscriber(on_event))),
+            Bus::Redis(bus) => Subscriber(SubscriberKind::Redis(bus.subscriber(on_event))),
         }
     }
 }
 
 /// The wanted channels of one subscription. Dropping it ends the subscription.
-pub struct Subscriber(Kind);
+pub struct Subscriber(SubscriberKind);
 
-enum Kind {
+enum SubscriberKind {
     Local(local::LocalSubscriber),
     Redis(redis::RedisSubscriber),
 }
@@ -95,11 +95,11 @@ impl Subscriber {
     /// when that is found out, after some seconds at most.
     pub fn add(&self, channels: &[Channel]) -> impl Future<Output = ()> + Send + use<> {
         let confirmed = match &self.0 {
-            Kind::Local(subscriber) => {
+            SubscriberKind::Local(subscriber) => {
                 subscriber.add(channels);
                 None
             }
-            Kind::Redis(subscriber) => subscriber.add(channels),
+            SubscriberKind::Redis(subscriber) => subscriber.add(channels),
         };
         async move {
             if let Some(confirmed) = confirmed {
@@ -113,16 +113,16 @@ impl Subscriber {
     /// a later `add` has resolved.
     pub fn remove(&self, channels: &[Channel]) {
         match &self.0 {
-            Kind::Local(subscriber) => subscriber.remove(channels),
-            Kind::Redis(subscriber) => subscriber.remove(channels),
+            SubscriberKind::Local(subscriber) => subscriber.remove(channels),
+            SubscriberKind::Redis(subscriber) => subscriber.remove(channels),
         }
     }
 
     /// Between `Up` and `Down`.
     pub fn is_up(&self) -> bool {
         match &self.0 {
-            Kind::Local(_) => true,
-            Kind::Redis(subscriber) => subscriber.is_up(),
+            SubscriberKind::Local(_) => true,
+            SubscriberKind::Redis(subscriber) => subscriber.is_up(),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! the younger has filled half of the bound. Keys in use move to the younger, so what is forgotten
 //! has been unused the longest.
 
-use super::{Bucket, LimiterConfig, Rate, Taken};
+use super::{Bucket, LimitAnswer, LimiterConfig, Rate};
 use parking_lot::Mutex;
 use std::{collections::HashMap, sync::Arc};
 use tokio::time::Instant;
@@ -29,11 +29,11 @@ impl LocalLimiter {
         Self(Arc::new(LocalBuckets { start: Instant::now(), half, buckets: Mutex::default() }))
     }
 
-    pub(super) fn try_take(&self, key: &str, rate: &Rate, cost: u32) -> Taken {
+    pub(super) fn try_take(&self, key: &str, rate: &Rate, cost: u32) -> LimitAnswer {
         let now = self.0.start.elapsed();
         let take = |bucket: &mut Bucket| {
             let result = bucket.try_take(rate, now, cost);
-            Taken::new(rate, result, bucket.full_in(now))
+            LimitAnswer::new(rate, result, bucket.full_in(now))
         };
         let mut buckets = self.0.buckets.lock();
         if let Some(bucket) = buckets.young.get_mut(key) {

@@ -55,7 +55,7 @@ impl Bucket {
 
 /// What a limit by key answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Taken {
+pub struct LimitAnswer {
     /// `Err`: nothing was taken; come back after so long.
     pub result: Result<(), Duration>,
     /// Permits there are now.
@@ -64,7 +64,7 @@ pub struct Taken {
     pub full_in: Duration,
 }
 
-impl Taken {
+impl LimitAnswer {
     fn new(rate: &Rate, result: Result<(), Duration>, full_in: Duration) -> Self {
         let missing = full_in.as_nanos().div_ceil(rate.per.as_nanos().max(1));
         let left = u128::from(rate.burst.max(1)).saturating_sub(missing);
@@ -157,7 +157,7 @@ impl Limiter {
     }
 
     /// Takes `cost` permits of this key or none, as [`Bucket::try_take`] does, and tells what is left.
-    pub async fn try_take_many(&self, key: &str, rate: &Rate, cost: u32) -> Taken {
+    pub async fn try_take_many(&self, key: &str, rate: &Rate, cost: u32) -> LimitAnswer {
         match self {
             Self::Local(limiter) => limiter.try_take(key, rate, cost),
             Self::Redis(limiter) => limiter.try_take(key, rate, cost).await,
@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn what_is_left_is_what_can_be_taken() {
         let rate = Rate { per: Duration::from_secs(1), burst: 3 };
-        let left = |millis| Taken::new(&rate, Ok(()), Duration::from_millis(millis)).left;
+        let left = |millis| LimitAnswer::new(&rate, Ok(()), Duration::from_millis(millis)).left;
         assert_eq!([0, 1, 1_000, 1_001, 3_000, 9_000].map(left), [3, 2, 2, 1, 0, 0]);
     }
 

@@ -2,7 +2,7 @@
 //! key expires as soon as the bucket is full again. While Redis is down, this process's memory decides: each
 //! process then allows the whole rate, which is better than refusing everybody or nobody.
 
-use super::{LimiterConfig, Rate, Taken, local::LocalLimiter};
+use super::{LimitAnswer, LimiterConfig, Rate, local::LocalLimiter};
 use crate::breaker::Breaker;
 use deadpool_redis::Pool;
 use redis::Script;
@@ -46,14 +46,14 @@ impl RedisLimiter {
         }))
     }
 
-    pub(super) async fn try_take(&self, key: &str, rate: &Rate, cost: u32) -> Taken {
+    pub(super) async fn try_take(&self, key: &str, rate: &Rate, cost: u32) -> LimitAnswer {
         let inner = &*self.0;
         let Some((wait, full_in)) = inner.breaker.ask(inner.take(key, rate, cost)).await else {
             metrics::counter!("limit_fallback_total").increment(1);
             return inner.local.try_take(key, rate, cost);
         };
         let result = if wait == 0 { Ok(()) } else { Err(Duration::from_micros(wait)) };
-        Taken::new(rate, result, Duration::from_micros(full_in))
+        LimitAnswer::new(rate, result, Duration::from_micros(full_in))
     }
 }
 

@@ -5,9 +5,9 @@ use std::{fmt, slice, str::FromStr, vec};
 /// Values separated by commas. Spaces around them and a comma at the end mean nothing. A setting is a
 /// `Vec` of these, so that its flag may also be given more than once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct List<T>(Vec<T>);
+pub struct CommaSeparated<T>(Vec<T>);
 
-impl<T: FromStr<Err: fmt::Display>> FromStr for List<T> {
+impl<T: FromStr<Err: fmt::Display>> FromStr for CommaSeparated<T> {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
@@ -16,7 +16,7 @@ impl<T: FromStr<Err: fmt::Display>> FromStr for List<T> {
     }
 }
 
-impl<T> IntoIterator for List<T> {
+impl<T> IntoIterator for CommaSeparated<T> {
     type Item = T;
     type IntoIter = vec::IntoIter<T>;
     fn into_iter(self) -> Self::IntoIter {
@@ -24,7 +24,7 @@ impl<T> IntoIterator for List<T> {
     }
 }
 
-impl<'a, T> IntoIterator for &'a List<T> {
+impl<'a, T> IntoIterator for &'a CommaSeparated<T> {
     type Item = &'a T;
     type IntoIter = slice::Iter<'a, T>;
     fn into_iter(self) -> Self::IntoIter {
@@ -38,7 +38,7 @@ mod tests {
 
     #[test]
     fn a_list_is_separated_by_commas() {
-        let read = |text: &str| text.parse::<List<u8>>().map(|list| list.0);
+        let read = |text: &str| text.parse::<CommaSeparated<u8>>().map(|list| list.0);
         for text in ["1,2", "1, 2", " 1 ,2, ", "1,,2"] {
             assert_eq!(read(text), Ok(vec![1, 2]), "{text:?}");
         }

@@ -3,8 +3,8 @@
 
 use super::facts::{ChatFacts, EditKey, Edited, Repeated};
 use crate::{
-    audit::Entry,
-    chats::{ordinals::Ordinals, post::tally::Tally, stored::Stored},
+    audit::AuditEntry,
+    chats::{ordinals::Ordinals, post::tally::Tally, stored::MessageRecord},
 };
 use protocol::{
     chat::{Change, Event, Message},
@@ -21,7 +21,7 @@ pub(crate) struct Batch {
     pub(super) now: Timestamp,
     chats: HashMap<ChatId, ChatFacts>,
     /// Messages that commands name or made, in their latest state.
-    messages: HashMap<(ChatId, Seq), Stored>,
+    messages: HashMap<(ChatId, Seq), MessageRecord>,
     /// Idempotency keys used in this batch.
     pub(super) keys: HashMap<(ChatId, UserId, String), Repeated>,
     /// Edits that had an id, made before or in this batch.
@@ -36,14 +36,14 @@ pub(crate) struct BatchDone {
     /// New messages as first sent, with their ordinals where these are known.
     pub sent: Vec<(ChatId, Message, Option<i64>)>,
     /// Messages edited or deleted, new ones included, in their latest state.
-    pub changed: Vec<Stored>,
+    pub changed: Vec<MessageRecord>,
     /// Edits that had an id.
     pub edits: Vec<(EditKey, Seq)>,
     /// Events of commands that were repeated, by their messages' present state: perhaps nobody was told
     /// when they were carried out first.
     pub again: Vec<(ChatId, Event)>,
     /// What only an administrator could do.
-    pub by_admin: Vec<Entry<'static>>,
+    pub by_admin: Vec<AuditEntry<'static>>,
 }
 
 /// What the batch did to one chat.
@@ -51,9 +51,9 @@ pub(crate) struct ChatDone {
     /// The chat's newest event before and after the batch.
     pub before: Seq,
     pub last_seq: Seq,
-    /// After the batch.
+    /// As they are after the batch.
     pub ordinals: Ordinals,
-    /// Messages more or fewer.
+    /// Messages sent minus messages deleted.
     pub messages: i64,
     pub has_dormant: bool,
     /// For its statistics, where they are kept.
@@ -67,10 +67,10 @@ impl Batch {
     pub(crate) fn new(
         now: Timestamp,
         chats: HashMap<ChatId, ChatFacts>,
-        named: Vec<Stored>,
+        named: Vec<MessageRecord>,
         edits: HashMap<EditKey, Edited>,
     ) -> Self {
-        let key = |stored: Stored| ((stored.chat_id, stored.message.id), stored);
+        let key = |stored: MessageRecord| ((stored.chat_id, stored.message.id), stored);
         let messages = named.into_iter().map(key).collect();
         Self { now, chats, messages, keys: HashMap::new(), edits, done: BatchDone::default() }
     }
@@ -93,7 +93,7 @@ impl Batch {
     }
 
     /// A message that commands name or made.
-    pub(super) fn message(&self, chat_id: ChatId, id: Seq) -> Option<&Stored> {
+    pub(super) fn message(&self, chat_id: ChatId, id: Seq) -> Option<&MessageRecord> {
         self.messages.get(&(chat_id, id))
     }
 
@@ -118,7 +118,13 @@ impl Batch {
         let Some(chat) = self.chats.get_mut(&chat_id) else { return (Seq::ZERO, None) };
         let before = chat.last_seq;
         let seq = before.next();
-        let ordinal = chat.ordinals.advance(before, matches!(change, Change::Message(_)));
+        let ordinal = match change {
+            Change::Message(_) => chat.ordinals.advance_by_message(before),
+            _ => {
+                chat.ordinals.advance(before);
+                None
+            }
+        };
         chat.last_seq = seq;
         let ordinals = chat.ordinals;
         let (has_dormant, counted, now) = (chat.has_dormant, chat.counted, self.now);
@@ -147,11 +153,12 @@ impl Batch {
     pub(super) fn add(&mut self, chat_id: ChatId, message: Message, ordinal: Option<i64>) {
         let seq = message.id;
         self.done.sent.push((chat_id, message.clone(), ordinal));
-        self.messages.insert((chat_id, seq), Stored { chat_id, seq, message, deleted: None });
+        self.messages
+            .insert((chat_id, seq), MessageRecord { chat_id, seq, message, deleted: None });
     }
 
     /// Keeps a changed message for the commands that follow and for writing.
-    pub(super) fn keep(&mut self, stored: Stored) -> Receipt {
+    pub(super) fn keep(&mut self, stored: MessageRecord) -> Receipt {
         let receipt = Receipt {
             message_id: stored.message.id,
             seq: stored.seq,

@@ -3,7 +3,7 @@
 
 use super::{Decision, batch::Batch, facts::Fact, message_not_found};
 use crate::{
-    audit::{Action, Entry},
+    audit::{AuditAction, AuditEntry},
     chats::{access::MemberRole, stored::Deletion},
 };
 use protocol::{
@@ -40,7 +40,7 @@ pub(super) fn delete(batch: &mut Batch, command: &Command, id: Seq, fact: &Fact)
     }
     let mut stored = stored.clone();
     if !may_delete {
-        let entry = Entry::of(command.user_id, Action::DeleteMessage);
+        let entry = AuditEntry::of(command.user_id, AuditAction::DeleteMessage);
         let entry = entry.on_user(stored.message.sender.id).in_chat(chat_id).on_message(id);
         batch.done.by_admin.push(entry);
     }

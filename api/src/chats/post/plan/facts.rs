@@ -21,7 +21,7 @@ pub(crate) struct ChatFacts {
     pub ordinals: Ordinals,
     /// Somebody is marked dormant in it.
     pub has_dormant: bool,
-    /// Has a row in `statistics`.
+    /// Whether statistics are kept of the chat.
     pub counted: bool,
 }
 
@@ -67,7 +67,7 @@ impl Fact {
 /// Why somebody may not write in a chat that others like it may write in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Barred {
-    /// From a room.
+    /// Banned from this room.
     Banned,
     /// By the other one of a private chat.
     Silenced,

@@ -11,11 +11,11 @@ use super::{
     facts::{Barred, ChatFacts, Edited, Fact, Repeated, Sender, fingerprint},
 };
 use crate::{
-    audit::{Action as Act, Entry},
+    audit::{AuditAction, AuditEntry},
     chats::{
         access::MemberRole,
         ordinals::Ordinals,
-        stored::{Deletion, Stored},
+        stored::{Deletion, MessageRecord},
     },
 };
 use protocol::{
@@ -45,7 +45,7 @@ fn chat(chat_type: ChatType) -> ChatFacts {
     ChatFacts { chat_type, last_seq: Seq(10), ordinals, has_dormant: false, counted: true }
 }
 
-fn stored(chat_id: ChatId, id: Seq, sender: UserId) -> Stored {
+fn stored(chat_id: ChatId, id: Seq, sender: UserId) -> MessageRecord {
     let message = Message {
         id,
         sender: UserRef::registered(sender, "somebody"),
@@ -55,7 +55,7 @@ fn stored(chat_id: ChatId, id: Seq, sender: UserId) -> Stored {
         reply_to: None,
         edited_at: None,
     };
-    Stored { chat_id, seq: id, message, deleted: None }
+    MessageRecord { chat_id, seq: id, message, deleted: None }
 }
 
 fn batch_in(chat_id: ChatId, chat: ChatFacts) -> Batch {

@@ -88,9 +88,9 @@ fn who_may_delete() {
             Ok(logged) => {
                 assert_eq!(decision, made(id, 11), "{who}");
                 let sender = if id == OF_ANN { ANN } else { BOB };
-                let entry = Entry::of(ANN, Act::DeleteMessage).on_user(sender);
+                let entry = AuditEntry::of(ANN, AuditAction::DeleteMessage).on_user(sender);
                 let entry = entry.in_chat(CHAT).on_message(id);
-                let expected: &[Entry<'_>] = if logged { &[entry] } else { &[] };
+                let expected: &[AuditEntry<'_>] = if logged { &[entry] } else { &[] };
                 assert_eq!(done.by_admin, expected, "{who}");
             }
         }
