@@ -30,6 +30,7 @@ const START_DELAY: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_secs(1);
 
 /// Why several agents did no run together.
+#[expect(missing_docs, reason = "each variant's message says what happened")]
 #[derive(Debug, thiserror::Error)]
 pub enum AgentsError {
     #[error("{0:?} is not the URL of an agent; write http://HOST:7400")]

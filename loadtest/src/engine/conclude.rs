@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 /// Reads what the database holds, checks what all parts recorded, and adds everything up. The
 /// thresholds are evaluated, too.
-pub async fn conclude(
+pub(crate) async fn conclude(
     options: &RunOptions,
     mut parts: Vec<RunPart>,
     watched: ServerObservations,

@@ -38,7 +38,10 @@ struct RunningLoad<'a> {
 
 /// Does this process's share: connects, goes through the phases, waits until everything has settled.
 /// Commands and scrapes are not part of it.
-pub async fn run_part(options: &RunOptions, observer: Observer) -> Result<RunPart, RunError> {
+pub(crate) async fn run_part(
+    options: &RunOptions,
+    observer: Observer,
+) -> Result<RunPart, RunError> {
     let scenario = &*options.scenario;
     let plan = Plan::new(scenario, options.share);
     let (needed, there) = (scenario.people.accounts, options.cast.people.len());

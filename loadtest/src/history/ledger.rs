@@ -61,6 +61,7 @@ pub(super) struct ChatEntry {
 }
 
 impl Ledger {
+    /// An empty ledger. Its clock starts now: everything recorded is timed from this moment.
     pub fn new(limits: LedgerLimits) -> Arc<Self> {
         Arc::new(Self {
             opened: Instant::now(),
