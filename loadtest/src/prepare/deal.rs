@@ -43,7 +43,7 @@ fn in_turn(
     Ok((0..count).map(chat).collect())
 }
 
-/// Neighbours first, then those at distance two, and so on. Of each distance those from even places
+/// Neighbors first, then those at distance two, and so on. Of each distance those from even places
 /// come first, so that half as many direct chats as people give everybody one.
 fn direct(count: usize, people: usize) -> Result<Vec<DealtChat>, String> {
     let pairs = people * people.saturating_sub(1) / 2;
