@@ -130,10 +130,10 @@ pub struct Phase {
     /// whatever the answers do (the open model).
     #[serde(default)]
     pub messages: PhaseRate,
-    /// Edits, each of the newest message of its sender.
+    /// Edits, each of the sender's newest message in a chat.
     #[serde(default)]
     pub edits: PhaseRate,
-    /// Deletes, each of the newest message of its sender.
+    /// Deletes, each of the sender's newest message in a chat.
     #[serde(default)]
     pub deletes: PhaseRate,
     /// Typing signals.
