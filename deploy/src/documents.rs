@@ -60,7 +60,7 @@ path of a file that holds it, as container platforms mount secrets. A line break
 
 The standard `OTEL_*` variables configure tracing: see [operations.md](operations.md#tracing). Bounds that are
 not listed here (queues, frames, batches, pages) are documented with their reasons in the `Default`s of
-`gateway/src/config.rs`, `api/src/config.rs` and `shared/`. A metric counts each time one is hit: see
+`gateway/src/config/`, `api/src/config.rs` and `shared/`. A metric counts each time one is hit: see
 [metrics.md](metrics.md).
 ";
 
