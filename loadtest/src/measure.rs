@@ -1,5 +1,5 @@
 //! The counts and latencies of a run: the units that clients record, that agents send to their coordinator,
-//! and that can be summed without loss. Types only; [`crate::recorder`] records at speed.
+//! and that can be summed without loss. Types only; `crate::recorder` records at speed.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hdrhistogram::{

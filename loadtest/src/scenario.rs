@@ -1,4 +1,4 @@
-//! A scenario, as its TOML file defines it. Types only: [`crate::scenarios`] reads, checks and ships
+//! A scenario, as its TOML file defines it. Types only: `crate::scenarios` reads, checks and ships
 //! scenarios; the engine runs them.
 
 use serde::{Deserialize, Serialize};

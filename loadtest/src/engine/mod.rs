@@ -1,10 +1,10 @@
 //! Runs a scenario: connects people, sends on schedule, injects faults, waits until everything has settled,
 //! reads the database, and lets the history checker judge. It prepares no accounts, speaks no protocol
-//! ([`crate::client`] does) and draws nothing.
+//! (`crate::client` does) and draws nothing.
 //!
 //! A run consists of parts, one for each agent; a run in one process is one part. [`run`] does everything. A
-//! coordinator instead has its agents call [`run_part`], itself calls [`watch`] meanwhile, and calls
-//! [`conclude`] at the end.
+//! coordinator instead has its agents call `run_part`, itself calls `watch` meanwhile, and calls
+//! `conclude` at the end.
 
 mod collect;
 mod conclude;
