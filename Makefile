@@ -30,7 +30,7 @@ lint: ## Formatting, clippy, documentation; dependencies where cargo-deny is ins
 	@if $(CARGO) deny --version >/dev/null 2>&1; then \
 		$(CARGO) deny check; \
 	else \
-		echo "cargo-deny is not installed: licences and advisories were not checked"; \
+		echo "cargo-deny is not installed: licenses and advisories were not checked"; \
 	fi
 
 fmt: ## Formats the code

@@ -34,8 +34,8 @@ pub struct CanaryConfig {
     /// Tokens are renewed this long after they were given, unless that is later than half of their
     /// time.
     pub renew_after: Duration,
-    /// A gateway that was unwell is well again after so many good rounds in a row: a log line for
-    /// each change is then never one for each round.
+    /// A gateway that was unhealthy is healthy again after this many good rounds in a row, so that one
+    /// that fails now and then does not log a line in each round.
     pub good_rounds: u32,
 }
 

@@ -121,6 +121,7 @@ impl CanaryConnection {
             let since = Instant::now();
             let end = self.exchange_frames(socket, pass, heartbeat).await;
             if since.elapsed() > HELD {
+                // A gateway that accepts sockets and drops them at once must keep the growing pauses.
                 backoff = Backoff::of_client();
             }
             let again_at = match end {
@@ -184,6 +185,8 @@ impl CanaryConnection {
         mut pass: AccessPass,
         heartbeat: Duration,
     ) -> ConnectionEnd {
+        // The gateway pings a quiet client once in each heartbeat. Two heartbeats without a frame mean
+        // a dead connection.
         let (mut leave_at, mut silence) = (None, Instant::now() + 2 * heartbeat);
         loop {
             let result = tokio::select! {
@@ -232,6 +235,7 @@ impl CanaryConnection {
         pass: &mut AccessPass,
     ) -> Result<(), ConnectionEnd> {
         let fresh = self.credentials.borrow_and_update().pass(self.account).clone();
+        // A connection accepts only tokens of its own session.
         if fresh.session != pass.session {
             let why = "another session".to_owned();
             return Err(ConnectionEnd::Lost { why, retry: Retry::Now });
@@ -249,6 +253,8 @@ impl CanaryConnection {
         loop {
             tokio::select! {
                 () = sleep_until(until) => return true,
+                // A frame for the ended connection is dropped: the watch sends what was not
+                // acknowledged again.
                 order = self.orders.recv() => if order.is_none() {
                     return false;
                 },

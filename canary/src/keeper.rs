@@ -112,6 +112,7 @@ impl AccountKeeper {
         let mut tidy_at = Instant::now();
         loop {
             tokio::select! {
+                // The watch and all connections have ended: nobody uses the credentials any more.
                 () = credentials.closed() => break,
                 () = sleep_until(renew_at) => {
                     let good = self.renew().await;
@@ -127,6 +128,8 @@ impl AccountKeeper {
                     replace_at = Instant::now() + pause;
                     if good {
                         replacing = Backoff::of_client();
+                        // Rounds in the old chat stay open for up to twice the patience. Without the chat
+                        // their messages would count as lost.
                         tidy_at = Instant::now() + 2 * self.config.rules.patience;
                     }
                 }
@@ -136,6 +139,8 @@ impl AccountKeeper {
                 }
                 Some(complaint) = complaints.recv() => match complaint {
                     Complaint::Session(account, number) => {
+                        // All connections of an account complain of one session; only the first complaint
+                        // renews it.
                         if self.sender.on_refused(account, number)
                             || self.listener.on_refused(account, number)
                         {
@@ -155,6 +160,7 @@ impl AccountKeeper {
 
     fn renew_after(&self) -> Duration {
         let life = self.sender.token_life().min(self.listener.token_life());
+        // Half a life remains for retries while the api is away.
         self.config.renew_after.min(life / 2)
     }
 
@@ -215,6 +221,7 @@ impl AccountKeeper {
     /// Leaves nothing behind.
     async fn leave(&mut self) {
         let token = self.sender.token();
+        // Failures do not matter here: the next canary removes the chats, and sessions expire.
         for chat in [Some(self.chat), self.old_chat].into_iter().flatten() {
             let _ = self.rest.delete_chat(token, chat).await;
         }

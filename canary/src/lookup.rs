@@ -37,6 +37,7 @@ pub async fn run(config: CanaryConfig, found: watch::Sender<Gateways>) {
             );
         }
         let chosen = choose(&found.borrow(), all, config.max_gateways);
+        // Only a change wakes the watch.
         found.send_if_modified(|before| {
             let changed = *before != chosen;
             *before = chosen;

@@ -70,6 +70,8 @@ impl Seat {
         let Some(ready) = self.ready_since else { return false };
         match self.chats.get(&chat) {
             Some(live) => now.duration_since(*live) >= config.settle,
+            // A gateway that never announces the chat takes part all the same, and fails its rounds.
+            // Left out, it would hide its fault.
             None => now.duration_since(ready.max(made)) >= config.overdue,
         }
     }

@@ -101,6 +101,7 @@ impl ConnectionPairs {
         part: impl Fn(&Seat) -> bool,
     ) -> Option<SocketAddr> {
         let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+        // Past the last gateway the turn begins again at the first one.
         let mut order = self.pairs.range((after, Bound::Unbounded)).chain(&self.pairs);
         order.find(|(_, pair)| part(&pair.sender)).map(|(at, _)| *at)
     }

@@ -1,5 +1,5 @@
-//! What the canary tells operators: each verdict as a metric, and a log line when a gateway turns
-//! unwell or well again. It decides nothing.
+//! What the canary tells operators: each verdict as a metric, and a log line when a gateway becomes
+//! unhealthy or healthy again. It decides nothing.
 
 use crate::round::RoundVerdict;
 use protocol::time::Timestamp;
@@ -8,16 +8,16 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 /// How each gateway is.
 #[derive(Debug)]
 pub(crate) struct HealthReport {
-    /// Good rounds in a row after which an unwell gateway is well again.
+    /// Good rounds in a row after which an unhealthy gateway is healthy again.
     good_rounds: u32,
     gateways: BTreeMap<SocketAddr, GatewayHealth>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum GatewayHealth {
-    Well,
-    /// And so many good rounds since.
-    Unwell(u32),
+    Healthy,
+    /// With this many good rounds since.
+    Unhealthy(u32),
 }
 
 impl HealthReport {
@@ -40,6 +40,7 @@ impl HealthReport {
                 RoundVerdict::SignalLost { at } => {
                     self.trouble(at, "typing signals are lost: is Redis reached?");
                 }
+                // A passed round speaks for every connected gateway: nothing expected of one is missing.
                 RoundVerdict::Passed => connected.iter().for_each(|gateway| self.good(*gateway)),
             }
         }
@@ -47,8 +48,8 @@ impl HealthReport {
 
     /// Something is wrong with a gateway.
     pub(crate) fn trouble(&mut self, gateway: SocketAddr, why: &str) {
-        let before = self.gateways.insert(gateway, GatewayHealth::Unwell(0));
-        if !matches!(before, Some(GatewayHealth::Unwell(_))) {
+        let before = self.gateways.insert(gateway, GatewayHealth::Unhealthy(0));
+        if !matches!(before, Some(GatewayHealth::Unhealthy(_))) {
             tracing::warn!(%gateway, why, "a gateway is unhealthy");
         }
     }
@@ -61,12 +62,12 @@ impl HealthReport {
     fn good(&mut self, gateway: SocketAddr) {
         let before = self.gateways.get(&gateway);
         let after = match before {
-            Some(GatewayHealth::Unwell(rounds)) if rounds + 1 < self.good_rounds => {
-                GatewayHealth::Unwell(rounds + 1)
+            Some(GatewayHealth::Unhealthy(rounds)) if rounds + 1 < self.good_rounds => {
+                GatewayHealth::Unhealthy(rounds + 1)
             }
-            _ => GatewayHealth::Well,
+            _ => GatewayHealth::Healthy,
         };
-        if before != Some(&GatewayHealth::Well) && after == GatewayHealth::Well {
+        if before != Some(&GatewayHealth::Healthy) && after == GatewayHealth::Healthy {
             tracing::info!(%gateway, "a gateway is healthy");
         }
         self.gateways.insert(gateway, after);
@@ -111,21 +112,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unwell_gateway_needs_some_good_rounds() {
+    fn an_unhealthy_gateway_needs_some_good_rounds() {
         let gateway = SocketAddr::from(([10, 0, 0, 1], 8100));
         let mut report = HealthReport::new(3);
         let state = |report: &HealthReport| report.gateways.get(&gateway).copied();
         report.verdicts(vec![RoundVerdict::Passed], &[]);
         assert_eq!(state(&report), None);
         report.verdicts(vec![RoundVerdict::Passed], &[gateway]);
-        assert_eq!(state(&report), Some(GatewayHealth::Well), "at once, when it was never unwell");
+        assert_eq!(
+            state(&report),
+            Some(GatewayHealth::Healthy),
+            "at once, when it was never unhealthy"
+        );
         report.verdicts(vec![RoundVerdict::Lost { at: gateway }, RoundVerdict::Passed], &[gateway]);
         report.verdicts(vec![RoundVerdict::Passed], &[gateway]);
-        assert_eq!(state(&report), Some(GatewayHealth::Unwell(2)));
+        assert_eq!(state(&report), Some(GatewayHealth::Unhealthy(2)));
         report.verdicts(vec![RoundVerdict::SignalLost { at: gateway }], &[gateway]);
         report.verdicts(vec![RoundVerdict::Passed; 2], &[gateway]);
-        assert_eq!(state(&report), Some(GatewayHealth::Unwell(2)));
+        assert_eq!(state(&report), Some(GatewayHealth::Unhealthy(2)));
         report.verdicts(vec![RoundVerdict::Passed], &[gateway]);
-        assert_eq!(state(&report), Some(GatewayHealth::Well));
+        assert_eq!(state(&report), Some(GatewayHealth::Healthy));
     }
 }

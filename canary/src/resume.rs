@@ -120,6 +120,7 @@ impl ResumeState {
             }
             ServerFrame::Ack { id, .. } => CanaryEvent::Ack(id?),
             ServerFrame::Error { id, code, retry_after_ms, .. } => {
+                // Both mean "not now". Any other refusal would only be repeated.
                 let again = retry_after_ms.is_some() || code == "unavailable";
                 CanaryEvent::Refused { id: id?, code, again }
             }
@@ -135,8 +136,10 @@ impl ResumeState {
         if chat.chat_type != ChatType::Group || chat.name != CHAT_NAME {
             return None;
         }
+        // A cursor that exists stays: the events after it are still to come.
         self.cursors.entry(chat.id).or_insert(chat.seq);
         while self.cursors.len() > MAX_CHATS {
+            // Ids grow, so the first chat is the oldest one.
             self.cursors.pop_first();
         }
         Some(chat.id)

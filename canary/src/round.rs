@@ -125,6 +125,8 @@ impl Round {
         self.from = from;
         for one in self.listeners.values_mut() {
             if let MessageState::Expected { since, timed } = &mut one.message {
+                // The first connection's end delayed this message, so its time says nothing about the
+                // relay.
                 (*since, *timed) = (now, false);
             }
         }
@@ -207,6 +209,8 @@ impl Round {
             if self.sending == SendState::Open {
                 verdicts.push(self.fail());
             }
+            // Without an ack and without an arrival nobody promised the message: then the failed send is
+            // the only verdict.
             let arrived = self.listeners.values().any(|one| one.message == MessageState::Arrived);
             let promised = arrived || self.sending == SendState::Acknowledged;
             for (at, one) in &mut self.listeners {

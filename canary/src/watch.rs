@@ -80,6 +80,7 @@ impl Watch {
         let Inputs { credentials, mut gateways, complaints, begun, lifecycle } = inputs;
         let stop = lifecycle.soft_stop().clone();
         let mut every = interval(config.interval);
+        // After a pause of this process, missed rounds must not begin all at once.
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (complain, mut changed) = (complaints.clone(), credentials.clone());
         let ties =
@@ -132,6 +133,7 @@ impl Watch {
 
     fn on_report(&mut self, report: ConnectionReport) {
         let present = self.chat;
+        // A connection to a gateway that has left may still report; nobody waits for it.
         let Some((gateway, account, seat)) = self.pairs.seat(report.number) else { return };
         match report.what {
             ConnectionEvent::Received(CanaryEvent::Ready { chats, resumed, .. }) => {
@@ -225,6 +227,7 @@ impl Watch {
         let part = |seat: &Seat| seat.takes_part(chat, self.chat_since, now, &self.config);
         let Some(from) = self.pairs.next_sender(self.turn, part) else { return };
         let listeners = self.pairs.listeners(from, part);
+        // A round that nobody can receive proves nothing.
         if listeners.is_empty() {
             return;
         }
@@ -259,6 +262,7 @@ impl Watch {
             match sent {
                 Some(at) if interrupted => self.ledger.on_sent_again(&id, at, now),
                 Some(_) => {}
+                // Nobody can send it now; the next tick or the next connection tries again.
                 None => self.again.push(Again { id, interrupted }),
             }
         }

@@ -88,6 +88,7 @@ impl Cluster {
         let scratch = Scratch::new("cluster")?;
         let logs = options.logs.unwrap_or_else(|| scratch.path().join("logs"));
         fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
+        // Some children run in another folder, where a relative path would lead elsewhere.
         let logs = fs::canonicalize(logs)?;
         let (redis, postgres) = tokio::try_join!(
             Redis::start_in(Some(&logs), cpus.others),
@@ -98,6 +99,7 @@ impl Cluster {
             ("REDIS_URL".to_owned(), redis.url()),
             ("INTERNAL_TOKEN".to_owned(), secret()),
         ];
+        // Last, because a later value of the same name wins.
         settings.extend(options.settings);
         let key = SigningKey::from_bytes(&rand::random());
         let wiring = Wiring {
@@ -201,6 +203,7 @@ impl Cluster {
     pub async fn stop(self) -> Result<()> {
         // Without it clients are gone, and gateways need not wait for them.
         self.balancer.stop().await?;
+        // Gateways first: they still need the apis to answer what they have read.
         for nodes in [&self.gateways, &self.apis] {
             nodes.iter().for_each(|node| node.process().terminate());
             for node in nodes {

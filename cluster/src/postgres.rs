@@ -100,6 +100,7 @@ impl Postgres {
 
     pub(crate) async fn try_create_database(&self) -> Result<String> {
         let name = format!("db{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        // Nobody can connect to `template0`; a session in the template would make the copy fail.
         self.sql(&format!("CREATE DATABASE {name} TEMPLATE template0")).await?;
         Ok(self.url(&name))
     }
@@ -130,6 +131,7 @@ impl Postgres {
 
     /// Stops the server: open transactions are rolled back, connections closed.
     pub async fn stop(&self) -> Result<()> {
+        // TERM would wait until every client has disconnected.
         self.process.signal("INT");
         self.process.wait(START).await.map(drop)
     }
@@ -159,6 +161,7 @@ impl Postgres {
 fn init(initdb: &Path, data: &Path, user: Option<ChildUser>) -> Result<()> {
     let mut command = Command::new(initdb);
     command
+        // The server listens on loopback only, and its data does not outlive it.
         .args(["--no-sync", "--auth=trust", "--username=postgres"])
         .args(["--encoding=UTF8", "--locale=C.UTF-8", "-D"])
         .arg(data);

@@ -37,6 +37,7 @@ impl Process {
 
     /// Ends the child, if it runs, and starts the same program again.
     pub fn restart(&self) -> Result<()> {
+        // Locked until the new child runs, so that nobody signals or waits for a process that is gone.
         let mut running = self.running();
         running.signal("KILL");
         *running = SupervisedProcess::start(&self.program)?;

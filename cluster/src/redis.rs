@@ -75,6 +75,7 @@ impl Redis {
         self.process
             .wait_until(START, || async move {
                 let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+                // A server that accepts connections may still be loading; only PONG means ready.
                 stream.write_all(b"PING\r\n").await?;
                 let mut answer = [0; 7];
                 stream.read_exact(&mut answer).await?;

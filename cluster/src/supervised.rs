@@ -76,6 +76,7 @@ impl SupervisedProcess {
     /// The exit code when the program has ended; 128 + the signal's number when one killed it.
     pub(crate) fn exit_code(&mut self) -> Result<Option<i32>> {
         if self.exit.is_none() {
+            // Without a code the supervisor itself was killed: 128 + SIGKILL.
             self.exit = self.shell.try_wait()?.map(|status| status.code().unwrap_or(137));
         }
         Ok(self.exit)

@@ -106,6 +106,7 @@ impl ExpressionCheck<'_> {
     fn aggregate(&mut self, aggregate: &AggregateExpr) -> Series {
         let inner = self.labels(&aggregate.expr);
         let operator = aggregate.op.to_string();
+        // These choose whole series and keep their labels.
         if matches!(operator.as_str(), "topk" | "bottomk") {
             return inner;
         }
@@ -128,12 +129,14 @@ impl ExpressionCheck<'_> {
     fn binary(&mut self, binary: &BinaryExpr) -> Series {
         let (left, right) = (self.labels(&binary.lhs), self.labels(&binary.rhs));
         let scalar = |expr: &Expr| expr.value_type() == ValueType::Scalar;
+        // A number has no labels: the result has those of the other side.
         match (scalar(&binary.lhs), scalar(&binary.rhs)) {
             (true, _) => return right,
             (_, true) => return left,
             (false, false) => {}
         }
         let operator = binary.op.to_string();
+        // A series of the result may come from either side.
         if operator == "or" {
             return left.or(&right);
         }
@@ -156,6 +159,8 @@ impl ExpressionCheck<'_> {
                 None
             }
         };
+        // `group_left` and `group_right` keep the labels of the side with more series, and copy the named
+        // ones from the other side.
         match (card, matched) {
             (Some(VectorMatchCardinality::ManyToOne(extra)), _) => {
                 left.or(&self.only(&right, &extra.labels, binary))
@@ -163,6 +168,7 @@ impl ExpressionCheck<'_> {
             (Some(VectorMatchCardinality::OneToMany(extra)), _) => {
                 right.or(&self.only(&left, &extra.labels, binary))
             }
+            // `and` and `unless` only filter the left side, so its labels stay.
             (_, Some(on)) if !matches!(operator.as_str(), "and" | "unless") => on,
             _ => left,
         }

@@ -11,14 +11,18 @@ use serde::{Deserialize, Serialize};
 /// Everybody and everything that a run needs to exist.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Cast {
+    /// The accounts, in the order in which shares and connections divide them.
     pub people: Vec<CastMember>,
+    /// The chats that exist on the deployment. A member names them by their index.
     pub chats: Vec<CastChat>,
 }
 
 /// An account.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct CastMember {
+    /// The account's id on the deployment.
     pub id: UserId,
+    /// The account's name: the prefix of the preparation and a number.
     pub username: String,
     /// The access token. It runs out; see [`CastMember::refresh`].
     pub token: String,
@@ -31,7 +35,9 @@ pub struct CastMember {
 /// A chat of the run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CastChat {
+    /// The chat's id on the deployment.
     pub id: ChatId,
+    /// Clients of the dialects `names` and `numbers` write only in private chats.
     pub chat_type: ChatType,
     /// The members, as indices into [`Cast::people`]. In the lobby: everybody in the run.
     pub members: Vec<usize>,

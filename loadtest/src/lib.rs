@@ -2,7 +2,7 @@
 //! [`scenario`] defines a run; [`cast`] is its participants, prepared on a deployment; [`history`] judges
 //! what the clients recorded and [`measure`] counts it; a [`report`] shows the result.
 
-#![warn(unreachable_pub)]
+#![warn(missing_docs, unreachable_pub)]
 
 pub mod agent;
 pub mod cast;

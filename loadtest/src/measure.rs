@@ -1,5 +1,5 @@
 //! The counts and latencies of a run: the units that clients record, that agents send to their coordinator,
-//! and that can be summed without loss. Types only; [`crate::recorder`] records at speed.
+//! and that can be summed without loss. Types only; `crate::recorder` records at speed.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hdrhistogram::{
@@ -30,7 +30,7 @@ const MAX_KINDS: usize = 50;
     strum::VariantArray,
 )]
 #[serde(rename_all = "lowercase")]
-#[strum(serialize_all = "lowercase", const_into_str)]
+#[strum(serialize_all = "lowercase")]
 pub enum Op {
     /// From the start of the TCP connection to `ready`, of a connection that knows nothing.
     Connect,
@@ -62,17 +62,19 @@ pub enum Op {
     strum::VariantArray,
 )]
 #[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case", const_into_str)]
+#[strum(serialize_all = "snake_case")]
 pub enum Count {
     /// Messages, edits and deletes that went out; a repeat under the same id is not counted again.
     Sent,
+    /// Commands that the server acknowledged.
     Acked,
     /// Numbered events that arrived at a device.
     Delivered,
     /// Typing, presence and read marks that arrived.
     Ephemeral,
-    /// Bytes of WebSocket frames, headers included.
+    /// Bytes of WebSocket frames that clients received, headers included.
     BytesIn,
+    /// The same in the other direction, from clients to servers.
     BytesOut,
     /// Connections that became ready, resumed ones included.
     Connected,
@@ -85,20 +87,22 @@ pub enum Count {
 }
 
 impl Op {
+    /// Every operation, in the order in which reports list them.
     pub const ALL: &'static [Self] = Self::VARIANTS;
 
-    /// As reports and thresholds write it; the same as serialised.
-    pub const fn name(self) -> &'static str {
-        self.into_str()
+    /// As reports and thresholds write it; the same as serialized.
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 }
 
 impl Count {
+    /// Every count, in the order in which reports list them.
     pub const ALL: &'static [Self] = Self::VARIANTS;
 
-    /// As reports and thresholds write it; the same as serialised.
-    pub const fn name(self) -> &'static str {
-        self.into_str()
+    /// As reports and thresholds write it; the same as serialized.
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -107,7 +111,9 @@ impl Count {
 pub struct Slice {
     /// Connections that are ready, at its end.
     pub connections: u64,
+    /// What happened in it. A count that is missing is zero.
     pub counts: BTreeMap<Count, u64>,
+    /// The operations that ended in it.
     pub latencies: BTreeMap<Op, Latency>,
     /// Errors by what the server or the network said, such as `rate_limited` or `connect: refused`. At
     /// most 50 kinds; the rest is `other`.

@@ -61,6 +61,7 @@ impl Recorder {
     pub(crate) fn drain(&self) -> Slice {
         let mut slice = Slice::default();
         let mut connections = 0;
+        // The list first, then each shard. Nobody takes them the other way round.
         for shard in self.shards.lock().iter() {
             let mut counters = shard.lock();
             connections += counters.connections;

@@ -35,6 +35,7 @@ pub struct Rest {
 }
 
 /// Why a request did not do what it should. Never holds a token or a password.
+#[expect(missing_docs, reason = "each variant's message says what happened")]
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RestError {
     #[error("{0:?} is not the URL of a deployment; write http://HOST:PORT")]
@@ -83,6 +84,7 @@ impl Rest {
         Ok(Self { client, base: url.trim_end_matches('/').to_owned() })
     }
 
+    /// Asks once, see [`Rest::ask`].
     pub async fn get<A: DeserializeOwned>(
         &self,
         path: &str,
@@ -91,6 +93,7 @@ impl Rest {
         self.ask(Method::GET, path, token, None::<&()>).await
     }
 
+    /// Asks once with a JSON body, see [`Rest::ask`].
     pub async fn post<A: DeserializeOwned>(
         &self,
         path: &str,
@@ -100,6 +103,7 @@ impl Rest {
         self.ask(Method::POST, path, token, Some(body)).await
     }
 
+    /// Asks once, see [`Rest::ask`].
     pub async fn delete<A: DeserializeOwned>(
         &self,
         path: &str,

@@ -1,4 +1,4 @@
-//! A scenario, as its TOML file defines it. Types only: [`crate::scenarios`] reads, checks and ships
+//! A scenario, as its TOML file defines it. Types only: `crate::scenarios` reads, checks and ships
 //! scenarios; the engine runs them.
 
 use serde::{Deserialize, Serialize};
@@ -8,16 +8,22 @@ use std::{collections::BTreeMap, time::Duration};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
+    /// Names the scenario in lists and reports.
     pub name: String,
     /// What the run is to show, for people.
     #[serde(default)]
     pub description: String,
+    /// Two runs with the same seed do the same things in the same order.
     #[serde(default)]
     pub seed: u64,
+    /// The accounts and how their clients behave.
     pub people: ScenarioPeople,
+    /// The chats that are created for the run.
     #[serde(default)]
     pub chats: Vec<ChatGroup>,
+    /// The load, one phase right after the other.
     pub phases: Vec<Phase>,
+    /// Commands against the servers while the load goes on.
     #[serde(default)]
     pub faults: Vec<FaultHook>,
     /// What must be true in the end, such as `delivery.p99<250ms` or `lost==0`.
@@ -43,15 +49,20 @@ pub struct ScenarioPeople {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ClientDialect {
+    /// All chats of a user on one socket, with resumes.
     Native,
+    /// The public lobby.
     Lobby,
+    /// One chat on each socket.
     Chat,
+    /// Private messages, people by name.
     Names,
+    /// Private messages, people by number.
     Numbers,
 }
 
 impl ClientDialect {
-    /// As scenarios and reports write it; the same as serialised.
+    /// As scenarios and reports write it; the same as serialized.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Native => "native",
@@ -69,6 +80,7 @@ impl ClientDialect {
 pub struct Slow {
     /// 0 to 1.
     pub share: f64,
+    /// The most that such a client takes from its socket.
     pub bytes_per_second: u64,
 }
 
@@ -76,16 +88,21 @@ pub struct Slow {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChatGroup {
+    /// The kind of all of them.
     pub kind: ChatKind,
+    /// How many chats there are.
     pub count: usize,
     /// Members of each. Two in a direct chat.
     pub members: usize,
 }
 
+/// The kinds of chats that a scenario can ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ChatKind {
+    /// A private chat of two people.
     Direct,
+    /// A group that only its members see.
     Group,
     /// A public room.
     Room,
@@ -95,7 +112,9 @@ pub enum ChatKind {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Phase {
+    /// Names the phase in reports and in `--set`.
     pub name: String,
+    /// How long the phase lasts.
     #[serde(with = "crate::duration")]
     pub duration: Duration,
     /// Connections at its end, grown or shrunk to evenly. As before, when left out.
@@ -111,12 +130,16 @@ pub struct Phase {
     /// whatever the answers do (the open model).
     #[serde(default)]
     pub messages: PhaseRate,
+    /// Edits, each of the sender's newest message in a chat.
     #[serde(default)]
     pub edits: PhaseRate,
+    /// Deletes, each of the sender's newest message in a chat.
     #[serde(default)]
     pub deletes: PhaseRate,
+    /// Typing signals.
     #[serde(default)]
     pub typing: PhaseRate,
+    /// Read marks.
     #[serde(default)]
     pub reads: PhaseRate,
     /// Pages of 50 read over REST.
@@ -142,7 +165,9 @@ pub struct Phase {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "BytesText", into = "BytesText")]
 pub struct TextBytes {
+    /// The shortest text.
     pub min: usize,
+    /// The longest text, included in the range.
     pub max: usize,
 }
 
@@ -158,7 +183,9 @@ enum BytesText {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(from = "RateText", into = "RateText")]
 pub struct PhaseRate {
+    /// The rate when the phase begins.
     pub from: f64,
+    /// The rate when the phase ends.
     pub to: f64,
 }
 
@@ -174,6 +201,7 @@ enum RateText {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClosedPhase {
+    /// How many people send.
     pub senders: usize,
     /// Messages of one sender on their way at once. One is on its way until the sender has received
     /// it as everybody else does, so that a deployment cannot fall behind unnoticed.
@@ -184,6 +212,7 @@ pub struct ClosedPhase {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FaultHook {
+    /// The label of the mark on the charts.
     pub name: String,
     /// Since the first phase began.
     #[serde(with = "crate::duration")]

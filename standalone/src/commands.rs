@@ -38,6 +38,7 @@ pub async fn restore(settings: &StandaloneSettings) -> anyhow::Result<()> {
 pub async fn backup(settings: &StandaloneSettings, file: &Path) -> anyhow::Result<()> {
     let db = open(settings).await?;
     let mut private = OpenOptions::new();
+    // The file is made before SQLite writes to it, which would give it the usual permissions.
     private.write(true).create_new(true).mode(0o600);
     private.open(file).with_context(|| format!("cannot create {file:?}"))?;
     let copied = async {

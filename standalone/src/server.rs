@@ -85,6 +85,7 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let lifecycle = Lifecycle::new();
     let delay = Duration::from_secs(settings.client.shutdown_delay_seconds);
+    // Ten seconds after the drain for frames and requests that are still on their way.
     let finish = Duration::from_secs(settings.client.drain_seconds.saturating_add(10));
     lifecycle.stop_on_signals(delay, finish)?;
     let node = NodeId::random();
@@ -98,9 +99,11 @@ pub async fn run(
     let admin = bind(settings.admin_listen.0)?;
     let open = reachable(public.local_addr()?);
     let file = settings.data.join(DATABASE);
+    // A refused password must not leave a data folder behind.
     if !file.exists() {
         admin::check(None, settings.admin_password.as_ref()).await?;
     }
+    // Held to the end of this function, after the last write.
     let _lock = take_data_folder(&settings.data)?;
     keep_private(&file).with_context(|| format!("cannot keep {file:?} private"))?;
     let api = start_api(&settings, &file, checked.api, parts, &lifecycle).await?;
@@ -117,11 +120,13 @@ pub async fn run(
     let listener = settings.client.listener();
     let app = one_port(upgrade::router(gateway), api::router(api.clone()));
     let routes = admin_router(metrics, ready).merge(log_routes(logs, &lifecycle));
+    // In the background: the operators' port answers until all other work has ended.
     lifecycle.spawn_background(serve(admin, routes, ServeConfig::admin(), lifecycle.clone()));
     lifecycle.spawn(serve(public, app, listener, lifecycle.clone()));
     tracing::info!("Switchboard is up: open http://{open}");
 
     let left = lifecycle.finish(finish).await;
+    // Only now: running requests still use the database.
     api.close().await;
     traces.finish().await;
     tracing::info!(left, "stopped");
@@ -141,6 +146,7 @@ async fn start_api(
         .with_context(|| format!("cannot open {file:?}"))?;
     admin::check(Some(&db), settings.admin_password.as_ref()).await?;
     db.migrate().await.context("cannot update the database schema")?;
+    // Clients' requests have connections of their own, so they cannot starve the gateway's calls.
     let people = db.apart(&DbConfig::default());
     let parts = Parts {
         db,

@@ -92,16 +92,16 @@ async fn without_redis_signals_are_lost_and_messages_are_not() {
         .await;
     seen.assert_nothing_lost();
     let last_success = seen.get("canary_last_success_timestamp_seconds");
-    let unwell = canary.log().matches("is unhealthy").count();
-    assert!((1..=2).contains(&unwell), "one line for each gateway at most: {}", canary.log());
+    let unhealthy = canary.log().matches("is unhealthy").count();
+    assert!((1..=2).contains(&unhealthy), "one line for each gateway at most: {}", canary.log());
 
     cluster.redis().process().resume();
     let seen = canary.more_rounds(6.0, 2.0).await;
     seen.assert_nothing_lost();
     assert!(seen.get("canary_last_success_timestamp_seconds") > last_success);
     let log = canary.log();
-    let well = log.rfind("a gateway is healthy").unwrap();
-    assert!(well > log.rfind("is unhealthy").unwrap(), "{log}");
+    let healthy = log.rfind("a gateway is healthy").unwrap();
+    assert!(healthy > log.rfind("is unhealthy").unwrap(), "{log}");
     cluster.stop().await.unwrap();
 }
 

@@ -30,6 +30,7 @@ const START_DELAY: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_secs(1);
 
 /// Why several agents did no run together.
+#[expect(missing_docs, reason = "each variant's message says what happened")]
 #[derive(Debug, thiserror::Error)]
 pub enum AgentsError {
     #[error("{0:?} is not the URL of an agent; write http://HOST:7400")]
@@ -95,6 +96,7 @@ pub async fn coordinate(
     observer: Observer,
 ) -> Result<Report, AgentsError> {
     let report = lead(options, crew, observer).await;
+    // After a failure, too: an agent that is not released stays busy until its lease ends.
     join_all(crew.0.iter().map(|agent| agent.release(&options.run))).await;
     report
 }
@@ -109,6 +111,7 @@ async fn lead(
         agent.prepare(&RunRequest::new(options, index, of)).await
     })
     .await?;
+    // After the preparation, which may take long: the offsets have to be fresh when the load starts.
     let clock = Clock::read();
     let offsets: Vec<Offset> = crew.for_each_agent(|_, agent| agent.offset(run, &clock)).await?;
     let start = Instant::now() + START_DELAY;
@@ -129,6 +132,7 @@ async fn lead(
     let (followed, watched) = tokio::join!(follow, watch);
     followed?;
 
+    // Once more, because clocks drift: both readings together bound the error in between.
     let ends: Vec<Offset> = crew.for_each_agent(|_, agent| agent.offset(run, &clock)).await?;
     let parts = crew.for_each_agent(|_, agent| agent.result(run)).await?;
     let mut report = engine::conclude(options, parts, watched, observer).await?;
@@ -156,6 +160,7 @@ async fn follow(
     let mut all =
         vec![FollowedAgent { since: 0, heard: Instant::now(), ended: false }; crew.0.len()];
     let mut polls = interval(POLL);
+    // A slow round of polls must not be followed by several at once.
     polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut stopping = false;
     while all.iter().any(|one| !one.ended) {
@@ -177,11 +182,14 @@ async fn follow(
             };
             let progress = match answer {
                 Ok(progress) => progress,
+                // The agent keeps running for a lease without its coordinator, so nothing is
+                // lost before that.
                 Err(fault) if is_transient(&fault) && one.heard.elapsed() < LEASE => continue,
                 Err(fault) => return Err(blame(agent, fault)),
             };
             one.heard = Instant::now();
             one.since = progress.next;
+            // A full answer may not be the last one: an ended agent is asked until it has told all.
             let more = progress.updates.len() == UPDATES_AT_ONCE;
             live.hear(place, progress.updates).iter().for_each(|said| observer(said));
             match progress.state {

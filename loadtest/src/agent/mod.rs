@@ -19,5 +19,5 @@ mod tests;
 pub use coordinator::{AgentsError, Crew, coordinate};
 pub use remote::AgentFault;
 pub use routes::routes;
-pub use serve::{agent_health, run_agent};
-pub use settings::{AgentSettings, SecretArgs};
+pub(crate) use serve::{agent_health, run_agent};
+pub(crate) use settings::{AgentSettings, SecretArgs};

@@ -28,6 +28,7 @@ const CLOCK_QUESTIONS: usize = 16;
 const SOON: Duration = Duration::from_secs(3);
 
 /// What an agent did not do. Never holds the secret.
+#[expect(missing_docs, reason = "each variant's message says what happened")]
 #[derive(Debug, thiserror::Error)]
 pub enum AgentFault {
     #[error(transparent)]

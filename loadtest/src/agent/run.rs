@@ -98,6 +98,7 @@ impl Run {
     pub(super) fn start(&self, start: &Start) -> Result<RunOptions, NoStart> {
         let clock = self.clock.shifted(start.add_micros);
         let mut inner = self.inner();
+        // Before the options are taken, so that the coordinator may name a later moment.
         if clock.micros(Instant::now()) > start.unix_micros {
             return Err(NoStart::Late);
         }
@@ -169,6 +170,7 @@ impl Run {
         let updates: Vec<ProgressUpdate> =
             inner.updates.iter().skip(skip).take(UPDATES_AT_ONCE).cloned().collect();
         let state = match &inner.state {
+            // The guard in `carry_out` ended a run that set no result: the engine panicked.
             RunStage::Running if self.over.is_cancelled() => {
                 RunStage::Failed("it ended without a result".to_owned())
             }
@@ -181,6 +183,7 @@ impl Run {
     pub(super) fn piece(&self, from: usize) -> Option<Piece> {
         let result = {
             let inner = self.inner();
+            // The lock ends with this block: encoding a piece takes longer than an observer may wait.
             (inner.state == RunStage::Ended).then(|| Arc::clone(&inner.result))?
         };
         let bytes = result.get(from..).unwrap_or_default();

@@ -18,7 +18,7 @@ const FINISH: Duration = Duration::from_secs(10);
 const EXIT_SETUP: u8 = 70;
 
 /// Serves coordinators until a signal. Exit code 0, 64 for settings that cannot work, 70 otherwise.
-pub async fn run_agent(settings: &AgentSettings) -> ExitCode {
+pub(crate) async fn run_agent(settings: &AgentSettings) -> ExitCode {
     let checked =
         settings.check().and_then(|secret| start_logs(&settings.log).map(|logs| (secret, logs)));
     let (secret, (_logs, _last_lines)) = match checked {
@@ -32,7 +32,7 @@ pub async fn run_agent(settings: &AgentSettings) -> ExitCode {
 }
 
 /// Asks an agent on this machine whether it can be reached: exit code 0 or 1.
-pub async fn agent_health(listen: ListenAddr) -> ExitCode {
+pub(crate) async fn agent_health(listen: ListenAddr) -> ExitCode {
     admin::health(listen.0).await
 }
 

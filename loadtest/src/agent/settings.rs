@@ -8,7 +8,7 @@ use std::{fs::File, io::Read as _, path::Path, path::PathBuf};
 
 /// The settings of `loadtest agent`.
 #[derive(Clone, Debug, clap::Args)]
-pub struct AgentSettings {
+pub(crate) struct AgentSettings {
     /// The address where the agent waits for its coordinator and serves /readyz and /metrics. An
     /// address other than loopback requires a secret, because a coordinator can make the agent send
     /// load anywhere
@@ -22,7 +22,7 @@ pub struct AgentSettings {
 
 /// The secret that agents and their coordinator share, given directly or in a file.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub struct SecretArgs {
+pub(crate) struct SecretArgs {
     /// The secret that agents and their coordinator share, at least 16 characters
     #[arg(long, env = "AGENT_SECRET", hide_env_values = true)]
     pub agent_secret: Option<Secret>,
@@ -45,7 +45,7 @@ const MAX_SECRET_BYTES: u64 = 4 << 10;
 
 impl AgentSettings {
     /// The secret. An error is one sentence for the terminal.
-    pub fn check(&self) -> Result<Option<Secret>, String> {
+    pub(crate) fn check(&self) -> Result<Option<Secret>, String> {
         let secret = self.secret.read()?;
         if secret.is_none() && !self.listen.0.ip().is_loopback() {
             return Err(format!(
@@ -60,7 +60,7 @@ impl AgentSettings {
 
 impl SecretArgs {
     /// Reads the file, if it is one. An error is one sentence, without the secret.
-    pub fn read(&self) -> Result<Option<Secret>, String> {
+    pub(crate) fn read(&self) -> Result<Option<Secret>, String> {
         let secret = match (&self.agent_secret, &self.agent_secret_file) {
             (Some(secret), _) => secret.clone(),
             (None, Some(path)) => Secret::new(first_line(path)?),

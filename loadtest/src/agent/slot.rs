@@ -51,12 +51,15 @@ impl Slot {
                 () = run.left.cancelled() => break,
                 () = tokio::time::sleep_until(until) => {}
             }
+            // A request may have renewed the lease during the wait.
             if run.lease_ends() <= until {
                 tracing::warn!(run.name, "the coordinator has disappeared; its run was ended");
                 break;
             }
         }
         run.stop.cancel();
+        // A run that has started takes a moment to end. The slot stays taken until then, so that two
+        // loads never share the machine.
         if !run.forgo() {
             run.over.cancelled().await;
         }
@@ -74,6 +77,8 @@ impl Slot {
 
     fn clear(&self, run: &Arc<Run>) {
         let mut place = self.run();
+        // Both the task and the coordinator clear the slot; the later of them must not evict the next
+        // run.
         if place.as_ref().is_some_and(|one| Arc::ptr_eq(one, run)) {
             *place = None;
         }
@@ -81,6 +86,7 @@ impl Slot {
 
     /// The run of this name, if it has the agent. Its coordinator is alive.
     pub(super) fn find(&self, name: &str) -> Option<Arc<Run>> {
+        // A clone, so that the slot's lock is free before the run's own is taken.
         let run = self.run().clone().filter(|run| run.name == name)?;
         run.renew();
         Some(run)

@@ -69,6 +69,7 @@ impl Abort {
     }
 
     fn second(&self, slice: &PartSlice) {
+        // A slice counts for the phase of its middle, as in the report.
         let middle = slice.at - slice.seconds / 2.0;
         let Some(place) = self.phases.iter().position(|stretch| middle < stretch.to) else {
             return;

@@ -11,11 +11,17 @@ use std::process::ExitCode;
 /// testers use for thresholds, 130 what shells say of Ctrl-C.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
+    /// The command did its work and found nothing wrong.
     Ok = 0,
+    /// The arguments or the scenario are wrong. Nothing was run.
     Usage = 64,
+    /// The deployment, an agent or a file failed. There is no result.
     Failed = 70,
+    /// The load tester was the limit. The figures say nothing about the servers.
     GeneratorLimited = 98,
+    /// A threshold was missed, or a comparison found a regression.
     Threshold = 99,
+    /// A signal ended the command.
     Interrupted = 130,
 }
 

@@ -208,6 +208,7 @@ async fn perform(
                     let error = anyhow!("interrupted twice; no report was written");
                     return Err(Failure { exit: Exit::Interrupted, error });
                 }
+                // The run goes on after this, to its checks and its report.
                 interrupted = true;
                 options.stop.cancel();
                 say("stopping and checking the results so far (interrupt again to stop at once)");

@@ -118,6 +118,7 @@ impl WorkerThread {
                 Err(error) => _ = told.send(Err(error)),
             }
         })?;
+        // Wait for the runtime, so that a failure to make it is the caller's.
         tells.recv().map_err(io::Error::other)??;
         Ok(Self { intake, thread })
     }

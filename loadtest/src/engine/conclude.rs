@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 /// Reads what the database holds, checks what all parts recorded, and adds everything up. The
 /// thresholds are evaluated, too.
-pub async fn conclude(
+pub(crate) async fn conclude(
     options: &RunOptions,
     mut parts: Vec<RunPart>,
     watched: ServerObservations,
@@ -96,6 +96,8 @@ fn fall_short(truth: &mut Verdict, parts: impl Iterator<Item = Shortfall>) {
 fn outcome(report: &Report, interrupted: bool) -> RunOutcome {
     let truth = &report.truth;
     let faults: u64 = truth.faults().iter().map(|(_, number, _)| number).sum();
+    // In this order: an interrupted run proves nothing, a fault in the truth outweighs every figure, and
+    // a busy generator makes the thresholds on latencies meaningless.
     if interrupted {
         RunOutcome::Interrupted
     } else if faults > 0 || truth.delivered != truth.expected {

@@ -38,7 +38,10 @@ struct RunningLoad<'a> {
 
 /// Does this process's share: connects, goes through the phases, waits until everything has settled.
 /// Commands and scrapes are not part of it.
-pub async fn run_part(options: &RunOptions, observer: Observer) -> Result<RunPart, RunError> {
+pub(crate) async fn run_part(
+    options: &RunOptions,
+    observer: Observer,
+) -> Result<RunPart, RunError> {
     let scenario = &*options.scenario;
     let plan = Plan::new(scenario, options.share);
     let (needed, there) = (scenario.people.accounts, options.cast.people.len());
@@ -61,6 +64,7 @@ pub async fn run_part(options: &RunOptions, observer: Observer) -> Result<RunPar
     let shard = recorder.shard();
     let population = Population::new(options, &plan, &fleet, shard.clone());
     let start = options.start.unwrap_or_else(Instant::now);
+    // Threads and accounts exist by now, so that the first action is not late.
     tokio::time::sleep_until(start).await;
     let started = Timestamp::now();
     let mut load = RunningLoad {
@@ -87,9 +91,11 @@ pub async fn run_part(options: &RunOptions, observer: Observer) -> Result<RunPar
         let changed = account.changed().await;
         renewed.extend(changed.map(|(token, refresh)| TokenRenewal { person, token, refresh }));
     }
+    // It borrows the fleet, which ends below.
     drop(population);
     let (slices, generator) = collector.finish(Instant::now(), &observer);
     fleet.stop().await;
+    // Only when the fleet has ended has every device given its log back.
     let record = ledger.record();
     Ok(RunPart { started, slices, record, shortfall, generator, interrupted, begun, renewed })
 }
@@ -124,10 +130,12 @@ impl RunningLoad<'_> {
             }
             let mut wake = next.min(self.collector.next_cut());
             if self.population.is_crowded() {
+                // A handshake may end at any moment, and the next one takes its place.
                 wake = now;
             }
             let wake = wake.max(now + self.options.tuning.tick);
             tokio::select! {
+                // A stop comes first, even if the schedule is behind.
                 biased;
                 () = self.options.stop.cancelled() => break false,
                 () = tokio::time::sleep_until(wake) => {}
@@ -155,6 +163,7 @@ impl RunningLoad<'_> {
                     return;
                 }
             } else {
+                // Something is on its way again: the quiet time begins anew.
                 since = None;
             }
             // What is acknowledged is known to exist: only then it can be said who has everything.

@@ -1,10 +1,10 @@
 //! Runs a scenario: connects people, sends on schedule, injects faults, waits until everything has settled,
 //! reads the database, and lets the history checker judge. It prepares no accounts, speaks no protocol
-//! ([`crate::client`] does) and draws nothing.
+//! (`crate::client` does) and draws nothing.
 //!
 //! A run consists of parts, one for each agent; a run in one process is one part. [`run`] does everything. A
-//! coordinator instead has its agents call [`run_part`], itself calls [`watch`] meanwhile, and calls
-//! [`conclude`] at the end.
+//! coordinator instead has its agents call `run_part`, itself calls `watch` meanwhile, and calls
+//! `conclude` at the end.
 
 mod collect;
 mod conclude;
@@ -21,11 +21,12 @@ mod scrape;
 mod truth;
 mod usage;
 
-pub use conclude::conclude;
-pub use load::run_part;
+pub(crate) use conclude::conclude;
+pub(crate) use load::run_part;
 pub use options::{Act, Fault, RunOptions, Share, Tuning, UsageSource};
-pub use part::{
-    GeneratorUse, PartSlice, RunPart, ServerObservations, Shortfall, TokenRenewal, UsageReading,
+pub use part::PartSlice;
+pub(crate) use part::{
+    GeneratorUse, RunPart, ServerObservations, Shortfall, TokenRenewal, UsageReading,
 };
 pub use progress::{Observer, RunEvent};
 
@@ -39,6 +40,7 @@ use tokio_util::sync::CancellationToken;
 const SCRAPE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Why a run could not be done. What went wrong with the servers while it went on is in the report.
+#[expect(missing_docs, reason = "each variant's message says what happened")]
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     #[error(transparent)]
@@ -69,7 +71,7 @@ pub async fn run(options: &RunOptions, observer: Observer) -> Result<Report, Run
 
 /// Does to the servers what the scenario and the options say, at its time since `start`, and reads
 /// what the servers use, until `done`.
-pub async fn watch(
+pub(crate) async fn watch(
     options: &RunOptions,
     start: Instant,
     done: CancellationToken,

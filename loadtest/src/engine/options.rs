@@ -8,7 +8,9 @@ use tokio_util::sync::CancellationToken;
 /// What to do, to whom, as whom.
 #[derive(Clone, Debug)]
 pub struct RunOptions {
+    /// The whole scenario, even if this process runs only a share of it.
     pub scenario: Arc<Scenario>,
+    /// Everybody in the scenario. Their tokens must be valid when the run starts.
     pub cast: Arc<Cast>,
     /// The deployment's base URL for REST and sockets, `http://host:port`.
     pub url: String,
@@ -28,6 +30,7 @@ pub struct RunOptions {
     pub scrape: Vec<(String, UsageSource)>,
     /// What happens from outside, beside the scenario's own commands.
     pub faults: Vec<Fault>,
+    /// The engine's own limits and pauses. The defaults suit every run; tests shorten some.
     pub tuning: Tuning,
     /// Cancelled: the run ends now, and what has happened is still checked and reported.
     pub stop: CancellationToken,
@@ -62,7 +65,9 @@ impl RunOptions {
 /// what these do: nobody is in two, and all together are the scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
+    /// Which part, counted from 0.
     pub index: usize,
+    /// The number of parts, at least 1.
     pub of: usize,
 }
 
@@ -91,9 +96,11 @@ pub enum UsageSource {
 /// Something that happens from outside at a moment of the run and is marked on the charts.
 #[derive(Clone)]
 pub struct Fault {
+    /// The label of the mark on the charts.
     pub name: String,
     /// Since the first phase began.
     pub at: Duration,
+    /// What the run does at that moment.
     pub act: Act,
 }
 

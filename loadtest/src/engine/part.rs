@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, fmt};
 
 /// One process's share of a run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct RunPart {
+pub(crate) struct RunPart {
     /// When the first phase began.
     pub started: Timestamp,
     pub slices: Vec<PartSlice>,
@@ -28,7 +28,7 @@ pub struct RunPart {
 
 /// What the schedule asked for and did not come about, though it was waited for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shortfall {
+pub(crate) struct Shortfall {
     /// See [`crate::history::Verdict::unconnected`].
     pub unconnected: u64,
     /// See [`crate::history::Verdict::unsent`].
@@ -37,7 +37,7 @@ pub struct Shortfall {
 
 /// A person's newest tokens. The cast's are void.
 #[derive(Clone, Serialize, Deserialize)]
-pub struct TokenRenewal {
+pub(crate) struct TokenRenewal {
     /// The place in the cast.
     pub person: usize,
     pub token: String,
@@ -55,9 +55,11 @@ impl fmt::Debug for TokenRenewal {
 /// beginning of the first phase, so that they can be added up.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PartSlice {
-    /// Its end, in seconds since the first phase began, and how long it lasted.
+    /// Its end, in seconds since the first phase began.
     pub at: f64,
+    /// How long it lasted.
     pub seconds: f64,
+    /// What the clients of this part did in it.
     pub slice: Slice,
     /// CPU seconds that the load tester used in it.
     pub cpu: f64,
@@ -65,7 +67,7 @@ pub struct PartSlice {
 
 /// What the load tester itself needed.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct GeneratorUse {
+pub(crate) struct GeneratorUse {
     pub cpu_seconds: f64,
     pub max_memory_bytes: u64,
     /// How late its work began, over the phases that count.
@@ -76,7 +78,7 @@ pub struct GeneratorUse {
 
 /// What was done to the servers and seen of them.
 #[derive(Clone, Debug, Default)]
-pub struct ServerObservations {
+pub(crate) struct ServerObservations {
     pub marks: Vec<FaultMark>,
     /// Readings of each server, by the seconds since the first phase began.
     pub targets: BTreeMap<String, Vec<(f64, UsageReading)>>,
@@ -86,7 +88,7 @@ pub struct ServerObservations {
 
 /// What a server had used so far, and its memory now.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct UsageReading {
+pub(crate) struct UsageReading {
     pub cpu_seconds: f64,
     pub memory_bytes: f64,
 }

@@ -160,6 +160,7 @@ impl<'a> Population<'a> {
             let opened = slots[*slot].as_ref();
             opened.is_some_and(|opened| opened.device.state() == DeviceState::Away)
         };
+        // While nobody waits, the number of handshakes on their way does not matter.
         if !self.waiting.is_empty() {
             self.connecting.retain(is_away);
         }

@@ -18,9 +18,21 @@ pub enum RunEvent {
     Mark(FaultMark),
     /// The last phase is over. Said each second while commands wait for their acknowledgements, and
     /// devices are on their way back or have not received everything.
-    Settling { unacked: u64, away: u64, left: Duration },
+    Settling {
+        /// Commands that have no acknowledgement yet.
+        unacked: u64,
+        /// Devices that are not connected, or that have not received everything.
+        away: u64,
+        /// How long the run waits at most from now on.
+        left: Duration,
+    },
     /// So many chats of all have been read from the database.
-    Reading { chats: usize, of: usize },
+    Reading {
+        /// Chats that have been read.
+        chats: usize,
+        /// All chats to be read.
+        of: usize,
+    },
     /// The history checker is at work.
     Checking,
 }

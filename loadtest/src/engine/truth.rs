@@ -62,6 +62,7 @@ pub(super) async fn read(
 ) -> Result<StoredHistory, RunError> {
     let rest = Rest::new(&options.url).map_err(|error| RunError::Rest(error.to_string()))?;
     let (now, unix_seconds) = (Instant::now(), Timestamp::now().unix_seconds());
+    // A renewal made the cast's token void, and the agents hold the new one.
     let mut people = options.cast.people.clone();
     for TokenRenewal { person, token, refresh } in parts.iter().flat_map(|part| &part.renewed) {
         if let Some(CastMember { token: old, refresh: old_refresh, .. }) = people.get_mut(*person) {
@@ -117,6 +118,7 @@ async fn read_chat(
             break;
         }
     }
+    // Not before: a lock must not be held while a page is fetched.
     let mut stored = stored.lock();
     stored.chat(chat.id, from);
     for MessageRow { id, sender_id, text, client_message_id } in &rows {

@@ -61,6 +61,7 @@ pub(super) struct ChatEntry {
 }
 
 impl Ledger {
+    /// An empty ledger. Its clock starts now: everything recorded is timed from this moment.
     pub fn new(limits: LedgerLimits) -> Arc<Self> {
         Arc::new(Self {
             opened: Instant::now(),
@@ -110,6 +111,7 @@ impl Ledger {
     pub(super) fn entry(&self, chat: ChatId) -> Arc<ChatEntry> {
         let known = self.entries.read().get(&chat).cloned();
         known.unwrap_or_else(|| {
+            // Another client may have made it since the look above.
             let mut entries = self.entries.write();
             Arc::clone(entries.entry(chat).or_insert_with(|| {
                 let (head, timeline) = (AtomicI64::new(0), Mutex::default());
@@ -127,8 +129,11 @@ impl Ledger {
     ) -> Option<u8> {
         let mut timeline = entry.timeline.lock();
         let is_new = !timeline.knows(told.seq.0);
+        // Threads of different chats may pass this at the same time. They exceed the bound by an event
+        // each at most, which is harmless.
         let full = is_new && self.events.load(Relaxed) >= self.limits.events;
         let variant = if full { None } else { timeline.enter(told.seq.0, claim) };
+        // The counters below belong to the process; the chat is free for other devices.
         drop(timeline);
         match variant {
             Some(_) if is_new => {

@@ -9,28 +9,42 @@ use protocol::{
 /// The event at a place of a chat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReportedEvent<'a> {
+    /// The chat that the event changes.
     pub chat: ChatId,
+    /// The event's place among the chat's events.
     pub seq: Seq,
+    /// What the witness says that the event did. Witnesses of one place must agree.
     pub what: ReportedContent<'a>,
 }
 
-/// What it is. `key` is the sender's idempotency key, empty where the server shows none.
+/// What the event did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReportedContent<'a> {
+    /// A new message.
     Message {
+        /// The message's id, which is the `seq` of this event.
         id: Seq,
+        /// The message's author.
         sender: UserId,
+        /// The sender's idempotency key, empty where the server shows none.
         key: &'a str,
+        /// The text as this witness saw it.
         text: &'a str,
     },
+    /// A message got another text.
     Edited {
+        /// The `seq` of the message's creation.
         id: Seq,
+        /// The whole new text.
         text: &'a str,
     },
+    /// A message was removed.
     Deleted {
+        /// The `seq` of the message's creation.
         id: Seq,
     },
-    /// Somebody joined, left or was removed; or what a newer server knows.
+    /// Another change of the chat, such as a new member, or one that only a newer server knows. The
+    /// checker compares only its place.
     Other,
 }
 

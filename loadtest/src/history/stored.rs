@@ -7,10 +7,13 @@ use std::collections::BTreeMap;
 /// A message in the database that is not deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HistoryMessage<'a> {
+    /// The `seq` of the message's creation.
     pub id: Seq,
+    /// The message's author.
     pub sender: UserId,
     /// The sender's idempotency key; empty where there is none.
     pub key: &'a str,
+    /// The newest text.
     pub text: &'a str,
 }
 

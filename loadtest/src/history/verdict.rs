@@ -5,26 +5,33 @@ use serde::{Deserialize, Serialize};
 /// The verdict on a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
-    /// Messages that were acknowledged, how many of them were deleted later, and the edits and deletes
-    /// that were acknowledged.
+    /// Messages that were acknowledged.
     pub acked: u64,
+    /// Acknowledged messages that were deleted later.
     pub deleted: u64,
+    /// Edits and deletes that were acknowledged.
     pub changed: u64,
     /// Messages in the database: those acknowledged and not deleted, and any whose `ack` got lost.
     pub stored: u64,
-    /// Events that devices received, each once, and that they should have. Equal when nothing is wrong.
+    /// Events that devices received. A repeated one counts once.
     pub delivered: u64,
+    /// Events that devices should have received. Equal to `delivered` when nothing is wrong.
     pub expected: u64,
     /// Devices that were connected once.
     pub devices: u64,
     /// Devices of those that were not connected in the end. Of them is expected what came until they went.
     pub away: u64,
+    /// Events that a device should have received and never did, once for each device.
     pub lost: u64,
+    /// Events that a device received again, once for each device.
     pub repeated: u64,
+    /// Events that a device received before an earlier one of their chat.
     pub reordered: u64,
     /// Contents, not deliveries: what a thousand devices got alike is one.
     pub altered: u64,
+    /// Acknowledged messages that the database does not hold.
     pub not_stored: u64,
+    /// Messages that the database holds twice under one idempotency key.
     pub stored_twice: u64,
     /// Connections that the scenario asked for and that were not there: in the end, or for some seconds
     /// before they were to go. Not the checker's to say, nor the next one: the engine adds them, and a

@@ -136,6 +136,7 @@ pub(super) async fn remove(
             .await
             .map_err(|why| PrepareError::Refused { what: "accounts cannot be removed", why })?;
         going.more(removed.users + removed.chats);
+        // A call removes a bounded number; `more` says that some remain.
         if !removed.more {
             return Ok(());
         }
@@ -170,6 +171,7 @@ fn body(chat_type: ChatType, name: String, mut member_ids: Vec<UserId>) -> Body 
     let rest = member_ids.split_off(member_ids.len().min(MEMBERS));
     let mut body = Body { chat_type, name, member_ids, rest };
     while AROUND + size(&body) > BODY_BYTES {
+        // Ids differ in length, so the number that fits is found by trying.
         let kept = body.member_ids.len() * 9 / 10;
         let mut more = body.member_ids.split_off(kept);
         more.append(&mut body.rest);

@@ -5,14 +5,14 @@ use protocol::chat::ChatType;
 
 /// A chat to be made: its members by their index, the first one its owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DealtChat {
+pub(crate) struct DealtChat {
     pub chat_type: ChatType,
     pub members: Vec<usize>,
 }
 
 /// Deals the chats of a scenario out to so many people. Members are taken in turn, so that everybody
 /// is in about as many; two people share at most one direct chat.
-pub fn deal(chats: &[ChatGroup], people: usize) -> Result<Vec<DealtChat>, String> {
+pub(crate) fn deal(chats: &[ChatGroup], people: usize) -> Result<Vec<DealtChat>, String> {
     let mut dealt = Vec::new();
     for chats in chats {
         let ChatGroup { kind, count, members } = *chats;
@@ -43,7 +43,7 @@ fn in_turn(
     Ok((0..count).map(chat).collect())
 }
 
-/// Neighbours first, then those at distance two, and so on. Of each distance those from even places
+/// Neighbors first, then those at distance two, and so on. Of each distance those from even places
 /// come first, so that half as many direct chats as people give everybody one.
 fn direct(count: usize, people: usize) -> Result<Vec<DealtChat>, String> {
     let pairs = people * people.saturating_sub(1) / 2;

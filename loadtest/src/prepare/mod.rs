@@ -3,7 +3,7 @@
 //! Nothing connects here.
 
 mod bulk;
-pub mod deal;
+pub(crate) mod deal;
 mod file;
 mod progress;
 mod public;
@@ -32,14 +32,18 @@ pub struct LoadTarget {
 /// An administrator of the deployment.
 #[derive(Clone, Debug)]
 pub struct AdminCredentials {
+    /// The administrator's account name.
     pub username: String,
+    /// Sent only to the deployment, to sign in.
     pub password: Secret,
 }
 
 /// What to prepare, where, and under which name.
 #[derive(Clone, Copy, Debug)]
 pub struct Preparation<'a> {
+    /// Says how many accounts and which chats are needed.
     pub scenario: &'a Scenario,
+    /// The deployment on which they are created.
     pub target: &'a LoadTarget,
     /// Names the run: 1 to [`MAX_RUN`] characters. Accounts are called `lt-{run}-{number}`.
     pub run: &'a str,
@@ -52,6 +56,7 @@ pub struct Preparation<'a> {
 pub const MAX_RUN: usize = 20;
 
 /// Why there is no cast. None of these holds a token or a password; each says what to do.
+#[expect(missing_docs, reason = "each variant's message says what happened")]
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
     #[error("{url} does not answer: {why}. Is the deployment running, and is the address right?")]
@@ -87,6 +92,7 @@ pub enum PrepareError {
 /// What was prepared, and what is to be known to take it away.
 #[derive(Debug)]
 pub struct PreparedCast {
+    /// The accounts, tokens and chats, ready for a run.
     pub cast: Cast,
     /// What every account's name begins with.
     pub prefix: String,

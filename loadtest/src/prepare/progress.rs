@@ -9,9 +9,11 @@ use tokio::time::Instant;
 /// What is being done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PrepareStep {
+    /// Creating accounts, or signing in to those of an earlier run.
     Accounts,
+    /// Creating chats with their members.
     Chats,
-    /// Taking away.
+    /// Removing the accounts and chats of a preparation.
     CleaningUp,
 }
 
@@ -29,7 +31,9 @@ impl PrepareStep {
 /// How far a step is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrepareProgress {
+    /// The step that these figures are about.
     pub step: PrepareStep,
+    /// Accounts or chats that are finished.
     pub done: usize,
     /// 0 while it is not known.
     pub of: usize,

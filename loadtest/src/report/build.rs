@@ -14,7 +14,7 @@ const CURVE_END: f64 = 99.9999;
 
 /// What a run's measurements add up to: the parts of a [`super::Report`] of the same names.
 #[derive(Clone, Debug)]
-pub struct MeasuredRun {
+pub(crate) struct MeasuredRun {
     pub phases: Vec<PhaseReport>,
     pub total: Sums,
     pub series: Vec<Point>,
@@ -23,12 +23,16 @@ pub struct MeasuredRun {
 }
 
 /// Readings of each server, by the seconds since the first phase began, in order.
-pub type TargetReadings = BTreeMap<String, Vec<(f64, UsageReading)>>;
+pub(crate) type TargetReadings = BTreeMap<String, Vec<(f64, UsageReading)>>;
 
 /// Adds a run up. The slices are all agents' together, in the order of time. A slice counts for the
 /// phase that its middle falls in, and what comes after the last phase for that one: it is late, not
 /// lost. Phases that never began are left out.
-pub fn measured(phases: &[Phase], slices: &[PartSlice], readings: &TargetReadings) -> MeasuredRun {
+pub(crate) fn measured(
+    phases: &[Phase],
+    slices: &[PartSlice],
+    readings: &TargetReadings,
+) -> MeasuredRun {
     let reached = slices.last().map_or(0.0, |last| last.at);
     let mut measured_phases = measured_phases(phases);
     for slice in slices {
@@ -137,7 +141,7 @@ fn memory(read: &[(f64, UsageReading)], from: f64, to: f64) -> Option<f64> {
 }
 
 /// What a slice of so many seconds adds up to.
-pub fn sums(slice: &Slice, seconds: f64) -> Sums {
+pub(crate) fn sums(slice: &Slice, seconds: f64) -> Sums {
     Sums {
         seconds,
         counts: counts(slice),
@@ -157,7 +161,7 @@ fn latencies(slice: &Slice) -> BTreeMap<Op, LatencySums> {
 }
 
 /// A histogram in a few figures.
-pub fn latency_sums(latency: &Latency) -> LatencySums {
+pub(crate) fn latency_sums(latency: &Latency) -> LatencySums {
     let Latency(histogram) = latency;
     if histogram.is_empty() {
         return LatencySums::default();

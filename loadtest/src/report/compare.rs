@@ -14,9 +14,7 @@ const NOISE_MILLIS: f64 = 1.0;
 
 /// What two reports differ in.
 #[derive(Clone, Debug)]
-pub struct ReportComparison {
-    /// How the runs are called, the earlier one first.
-    pub names: [String; 2],
+pub(crate) struct ReportComparison {
     /// The change from which on it counts, such as 0.1 for a tenth.
     pub tolerance: f64,
     pub rows: Vec<ComparedFigure>,
@@ -26,7 +24,7 @@ pub struct ReportComparison {
 
 /// One figure of both.
 #[derive(Clone, Debug)]
-pub struct ComparedFigure {
+pub(crate) struct ComparedFigure {
     pub name: String,
     /// None where one run has none.
     pub values: [Option<f64>; 2],
@@ -37,7 +35,7 @@ pub struct ComparedFigure {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FigureVerdict {
+pub(crate) enum FigureVerdict {
     Better,
     Worse,
     /// Within the tolerance, or too little to tell.
@@ -54,18 +52,13 @@ enum Good {
 }
 
 /// Compares a run with an earlier one.
-pub fn compare(earlier: &Report, later: &Report, tolerance: f64) -> ReportComparison {
+pub(crate) fn compare(earlier: &Report, later: &Report, tolerance: f64) -> ReportComparison {
     let both = [earlier, later];
     let mut rows = ComparedRows { both, tolerance, rows: Vec::new() };
     rows.add_latencies();
     rows.add_counts();
     rows.add_usage();
-    ReportComparison {
-        names: both.map(|report| format!("{} ({})", report.run, report.started)),
-        tolerance,
-        rows: rows.rows,
-        warnings: warnings(earlier, later),
-    }
+    ReportComparison { tolerance, rows: rows.rows, warnings: warnings(earlier, later) }
 }
 
 /// The table while it is filled, from the top.
@@ -217,12 +210,12 @@ fn warnings(earlier: &Report, later: &Report) -> Vec<String> {
 
 impl ReportComparison {
     /// What became worse beyond the tolerance. Any at all makes the exit code 99.
-    pub fn regressions(&self) -> impl Iterator<Item = &ComparedFigure> {
+    pub(crate) fn regressions(&self) -> impl Iterator<Item = &ComparedFigure> {
         self.rows.iter().filter(|row| row.verdict == FigureVerdict::Worse)
     }
 
     /// For the terminal: warnings, a table, a last line that says it all.
-    pub fn to_text(&self) -> String {
+    pub(crate) fn to_text(&self) -> String {
         let mut text = String::new();
         for warning in &self.warnings {
             let _ = writeln!(text, "warning: {warning}");
@@ -241,7 +234,7 @@ impl ReportComparison {
     }
 
     /// In one line.
-    pub fn summary(&self) -> String {
+    pub(crate) fn summary(&self) -> String {
         let count = |verdict| self.rows.iter().filter(|row| row.verdict == verdict).count();
         format!(
             "{} worse, {} better, the rest within {} %",
@@ -254,12 +247,12 @@ impl ReportComparison {
 
 impl ComparedFigure {
     /// A value as people read it.
-    pub fn shown(&self, value: Option<f64>) -> String {
+    pub(crate) fn shown(&self, value: Option<f64>) -> String {
         value.map_or("–".to_owned(), |value| self.unit.text(value))
     }
 
     /// The change in percent.
-    pub fn percent(&self) -> String {
+    pub(crate) fn percent(&self) -> String {
         match (self.change, self.values) {
             (Some(change), _) => format!("{:+.1} %", change * 100.0),
             (None, [Some(before), Some(after)]) if before != after => "new".to_owned(),
@@ -270,7 +263,7 @@ impl ComparedFigure {
 
 impl FigureVerdict {
     /// In one word; none for what says nothing.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Better => "better",
             Self::Worse => "WORSE",

@@ -10,6 +10,7 @@ use std::{fs, io, path::Path};
 const MAX_BYTES: u64 = 64 << 20;
 
 /// Why a file is no report that can be read. Complete sentences for the terminal.
+#[expect(missing_docs, reason = "each variant's message says what happened")]
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     #[error("cannot read {path}: {cause}")]

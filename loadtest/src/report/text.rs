@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 /// What a figure is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FigureUnit {
+pub(crate) enum FigureUnit {
     Millis,
     PerSecond,
     Plain,
@@ -15,7 +15,7 @@ pub enum FigureUnit {
 
 impl FigureUnit {
     /// A figure with its unit, short.
-    pub fn text(self, value: f64) -> String {
+    pub(crate) fn text(self, value: f64) -> String {
         match self {
             Self::Millis => millis(value),
             Self::PerSecond => format!("{}/s", number(value)),
@@ -26,7 +26,7 @@ impl FigureUnit {
     }
 
     /// Its name in the page's script, which formats in the same way.
-    pub fn key(self) -> &'static str {
+    pub(crate) fn key(self) -> &'static str {
         match self {
             Self::Millis => "ms",
             Self::PerSecond => "rate",

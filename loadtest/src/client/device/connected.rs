@@ -197,6 +197,7 @@ impl<'a> ConnectedDevice<'a> {
             // A short read is followed by one more try, which costs no system call: it only says whom
             // to wake.
         }
+        // There may be more to read, but the thread's other devices come first.
         cx.waker().wake_by_ref();
         Ok(())
     }
@@ -253,6 +254,7 @@ impl<'a> ConnectedDevice<'a> {
         if self.ready.is_none() && now >= self.ready_by {
             return Err(Disconnection::Lost(WireError::Timeout));
         }
+        // A slow reader hears late what came in time.
         if now >= self.last_heard + 2 * self.heartbeat && self.slow.is_none() {
             return Err(Disconnection::Lost(WireError::Io(std::io::ErrorKind::TimedOut)));
         }

@@ -209,6 +209,7 @@ impl Device {
         let retry = match end {
             Disconnection::Left => return None,
             Disconnection::Cut { back } => {
+                // Until it is ready again: messages due meanwhile are late on purpose.
                 self.measure_from = i64::MAX;
                 return Some(back);
             }
@@ -218,6 +219,7 @@ impl Device {
         };
         let pause = match retry {
             Retry::Never => return None,
+            // A server that drops connections at once must not be asked again at once.
             Retry::Now if held => AT_ONCE.mul_f64(self.chance.random()),
             Retry::Now | Retry::Backoff => backoff.pause(self.chance.random()),
         };

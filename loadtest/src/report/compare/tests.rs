@@ -1,7 +1,7 @@
 //! Compares the sample report with changed ones.
 
 use super::*;
-use crate::report::sample::{TRAP, sample};
+use crate::report::sample::sample;
 
 /// A later run with slower deliveries, cheaper servers and one more error.
 fn later() -> Report {
@@ -90,19 +90,4 @@ repeated                   0             2        new  WORSE
 2 worse, 0 better, the rest within 10 %
 ";
     assert_eq!(text, expected);
-}
-
-#[test]
-fn the_page_shows_both_and_escapes() {
-    let (earlier, mut later) = (sample(), later());
-    later.scenario.name = TRAP.to_owned();
-    let page = compare(&earlier, &later, 0.1).to_html(&earlier, &later);
-    assert!(!page.contains("<script>alert"));
-    assert!(page.contains("2 worse, 2 better, the rest within 10 %"));
-    for title in
-        ["Delivery latency", "Delivery percentile curve", "Deliveries", "CPU of all servers"]
-    {
-        assert_eq!(page.matches(&format!("<h3>{title}</h3>")).count(), 1, "{title}");
-    }
-    assert!(page.contains(">p99 before</th>") && page.contains(">p99 after</th>"));
 }

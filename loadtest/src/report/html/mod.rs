@@ -3,7 +3,6 @@
 
 mod chart;
 mod charts;
-mod compare;
 mod scale;
 mod scene;
 mod tables;
