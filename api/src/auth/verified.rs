@@ -55,7 +55,7 @@ impl Verified {
     ) -> Result<Claims, TokenError> {
         let digest: [u8; 32] = Sha256::digest(token).into();
         if let Some(claims) = self.known.lock().find(&digest) {
-            return if claims.expired(now) { Err(TokenError::Expired) } else { Ok(claims) };
+            return if claims.is_expired(now) { Err(TokenError::Expired) } else { Ok(claims) };
         }
         let claims = verifier.verify(token, now)?;
         self.known.lock().keep(digest, claims.clone());

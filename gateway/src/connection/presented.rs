@@ -3,7 +3,7 @@
 
 use axum::http::{HeaderMap, header};
 use platform::{
-    credentials::{Credential, origin_allowed},
+    credentials::{Credential, is_origin_allowed},
     settings::Origin,
 };
 use protocol::close::Close;
@@ -35,7 +35,7 @@ impl Presented {
             return Self::Token(token);
         }
         match credential {
-            _ if !origin_allowed(headers, allowed_origins) => Self::ForeignPage,
+            _ if !is_origin_allowed(headers, allowed_origins) => Self::ForeignPage,
             Some(credential) => Self::Token(credential.token().to_owned()),
             None => Self::Nothing,
         }

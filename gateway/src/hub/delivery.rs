@@ -37,7 +37,7 @@ impl Hub {
             let update = change(&mut chat.feed, &self.config.feed, watchers);
             // What came before by another way was delivered then.
             let cause = cause.filter(|_| !update.deliver.is_empty());
-            let mut span = Span::caused("deliver", Kind::Consumer, cause);
+            let mut span = Span::following("deliver", Kind::Consumer, cause);
             let delivered = chat.deliver(&update, Instant::now());
             span.number("chat.id", chat_id.0);
             span.number("events", update.deliver.len() as i64);

@@ -75,7 +75,7 @@ impl<Q: Request, A: Send> BatchCaller<Q, A> {
         metrics::histogram!("gateway_lane_batch_size", "lane" => self.name)
             .record(batch.len() as f64);
         // Items of different traces share a call, which is in that of the first and linked to all.
-        let mut span = Span::caused(
+        let mut span = Span::following(
             self.name,
             Kind::Client,
             batch.iter().filter_map(|item| item.waiter.cause),

@@ -44,14 +44,14 @@ impl LocalBus {
     }
 
     pub(super) fn publish(&self, channel: Channel, payload: Bytes) {
-        metric::published(1);
+        metric::count_published(1);
         let subscriptions = self.subscriptions.read();
         for subscription in subscriptions.iter() {
             let wants = subscription.wanted.read();
             if wants.contains(&channel)
                 && subscription.queue.push((channel, payload.clone())).is_err()
             {
-                metric::dropped(metric::Dropped::SlowSubscriber, 1);
+                metric::count_dropped(metric::DropReason::SlowSubscriber, 1);
             }
         }
     }
@@ -73,7 +73,7 @@ impl LocalSubscriber {
         let mut wanted = self.subscription.wanted.write();
         let before = wanted.len();
         wanted.extend(channels);
-        metric::subscriptions_grew(wanted.len() - before);
+        metric::add_subscriptions(wanted.len() - before);
     }
 
     pub(super) fn remove(&self, channels: &[Channel]) {
@@ -82,7 +82,7 @@ impl LocalSubscriber {
         for channel in channels {
             wanted.remove(channel);
         }
-        metric::subscriptions_shrank(before - wanted.len());
+        metric::remove_subscriptions(before - wanted.len());
     }
 }
 
@@ -90,7 +90,7 @@ impl Drop for LocalSubscriber {
     fn drop(&mut self) {
         self.bus.subscriptions.write().retain(|other| !Arc::ptr_eq(other, &self.subscription));
         let wanted = self.subscription.wanted.read();
-        metric::subscriptions_shrank(wanted.len());
+        metric::remove_subscriptions(wanted.len());
         self.subscription.queue.clear();
         self.subscription.queue.close();
     }
@@ -104,13 +104,15 @@ async fn pump(subscription: Arc<Subscription>, on_event: impl Fn(BusEvent)) {
             tracing::warn!(
                 "a subscriber was too slow for the local bus, which dropped its messages"
             );
+            // Before the batch: the lost messages would have come somewhere in it.
             on_event(BusEvent::Down);
             on_event(BusEvent::Up);
         }
-        metric::received(batch.entries.len());
+        metric::count_received(batch.entries.len());
         for (channel, payload) in batch.entries {
             on_event(BusEvent::Message { channel, payload });
         }
+        // A queue that never empties must not keep the other tasks from running.
         tokio::task::yield_now().await;
     }
 }

@@ -63,6 +63,7 @@ impl Queue {
                 Ok(())
             }
         };
+        // Also after a refusal, which the taker reports. Without the lock, which the taker needs at once.
         self.changed.notify_one();
         result
     }

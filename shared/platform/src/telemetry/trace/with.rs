@@ -62,7 +62,7 @@ impl Span {
     }
 
     /// Follows from these: the child of the first, linked to all. Nothing when none is recorded.
-    pub fn caused(
+    pub fn following(
         name: &'static str,
         kind: Kind,
         causes: impl IntoIterator<Item = Traceparent>,
