@@ -6,7 +6,7 @@ use crate::{
     connection::{
         self, Begin,
         opening::older,
-        presented::{Presented, header_parts, offers},
+        upgrade_credential::{UpgradeCredential, header_parts, offers},
     },
     dialect::Window,
     state::Gateway,
@@ -77,16 +77,16 @@ async fn upgrade(
         return not_an_upgrade();
     };
     let query = query.ok().and_then(|Query(TokenQuery { token })| token);
-    let presented = Presented::of(request.headers(), query, &gateway.allowed_origins);
+    let credential = UpgradeCredential::of(request.headers(), query, &gateway.allowed_origins);
     let subprotocol =
         offers(request.headers()).any(|offer| offer == SUBPROTOCOL).then_some(SUBPROTOCOL);
     let ClientAddr(address) = address;
     let Some(stranger) = gateway.strangers.admit(address) else { return too_many_strangers() };
     let begin = match window {
-        Window::Native => Ok(Begin::Hello(presented, stranger)),
+        Window::Native => Ok(Begin::Hello(credential, stranger)),
         _ => {
             // Boxed, because most upgrades are native and need none of its memory.
-            let opened = older::open(&gateway, window, presented, address, stranger);
+            let opened = older::open(&gateway, window, credential, address, stranger);
             let opened = Box::pin(opened).await;
             opened.map(|opened| Begin::Opened(Box::new(opened)))
         }

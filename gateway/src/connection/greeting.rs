@@ -3,7 +3,7 @@
 
 use crate::{
     config::Config,
-    connection::{presented::Presented, session::count_refused},
+    connection::{session::count_refused, upgrade_credential::UpgradeCredential},
     dialect::{
         native::{decode, frame_id},
         refusal,
@@ -21,7 +21,7 @@ use std::{mem, time::Duration};
 #[derive(Debug)]
 pub(super) struct Greeting {
     /// What came with the upgrade.
-    presented: Presented,
+    credential: UpgradeCredential,
     refused: Bucket,
     refused_rate: Rate,
 }
@@ -37,24 +37,28 @@ pub(super) struct Hello {
 
 /// What a frame before `hello` leads to.
 #[derive(Debug)]
-pub(super) enum Greeted {
+pub(super) enum GreetingOutcome {
     Hello(Hello),
     /// Answer with this and wait on.
     NotYet(ServerFrame),
 }
 
 impl Greeting {
-    pub(super) fn new(presented: Presented, config: &Config) -> Self {
-        Self { presented, refused: Bucket::default(), refused_rate: config.account.refused_frames }
+    pub(super) fn new(credential: UpgradeCredential, config: &Config) -> Self {
+        Self { credential, refused: Bucket::default(), refused_rate: config.account.refused_frames }
     }
 
     /// A text frame. `now` counts from any fixed start.
-    pub(super) fn on_text(&mut self, text: &str, now: Duration) -> Result<Greeted, Close> {
+    pub(super) fn on_text(&mut self, text: &str, now: Duration) -> Result<GreetingOutcome, Close> {
         match decode(text) {
             Ok(ClientFrame::Hello { token, version, resume }) => {
-                let presented = mem::take(&mut self.presented);
-                let token = token.map_or_else(|| presented.token(), Ok)?;
-                Ok(Greeted::Hello(Hello { token, version: version.clamp(1, VERSION), resume }))
+                let credential = mem::take(&mut self.credential);
+                let token = token.map_or_else(|| credential.token(), Ok)?;
+                Ok(GreetingOutcome::Hello(Hello {
+                    token,
+                    version: version.clamp(1, VERSION),
+                    resume,
+                }))
             }
             Ok(frame) => {
                 let error = refusal(frame_id(&frame), Code::HelloRequired, "Say hello first.");
@@ -64,9 +68,9 @@ impl Greeting {
         }
     }
 
-    fn refuse(&mut self, error: ServerFrame, now: Duration) -> Result<Greeted, Close> {
+    fn refuse(&mut self, error: ServerFrame, now: Duration) -> Result<GreetingOutcome, Close> {
         count_refused(&mut self.refused, &self.refused_rate, now)?;
-        Ok(Greeted::NotYet(error))
+        Ok(GreetingOutcome::NotYet(error))
     }
 }
 
@@ -79,31 +83,33 @@ mod tests {
     #[test]
     fn hello_takes_its_own_token_or_the_upgrades() {
         let config = Config::default();
-        let hello =
-            |presented: &Presented, text: &str| match Greeting::new(presented.clone(), &config)
-                .on_text(text, NOW)
-            {
-                Ok(Greeted::Hello(hello)) => Ok(hello.token),
-                Ok(Greeted::NotYet(frame)) => panic!("{frame:?}"),
-                Err(close) => Err(close),
-            };
+        let hello = |credential: &UpgradeCredential, text: &str| match Greeting::new(
+            credential.clone(),
+            &config,
+        )
+        .on_text(text, NOW)
+        {
+            Ok(GreetingOutcome::Hello(hello)) => Ok(hello.token),
+            Ok(GreetingOutcome::NotYet(frame)) => panic!("{frame:?}"),
+            Err(close) => Err(close),
+        };
         let (with, without) = (r#"{"type":"hello","token":"a"}"#, r#"{"type":"hello"}"#);
-        let token = Presented::Token("b".into());
-        for presented in [&token, &Presented::Nothing, &Presented::ForeignPage] {
-            assert_eq!(hello(presented, with), Ok("a".into()));
+        let token = UpgradeCredential::Token("b".into());
+        for credential in [&token, &UpgradeCredential::Nothing, &UpgradeCredential::ForeignPage] {
+            assert_eq!(hello(credential, with), Ok("a".into()));
         }
         assert_eq!(hello(&token, without), Ok("b".into()));
-        assert_eq!(hello(&Presented::Nothing, without), Err(Close::Unauthenticated));
-        assert_eq!(hello(&Presented::ForeignPage, without), Err(Close::WrongOrigin));
+        assert_eq!(hello(&UpgradeCredential::Nothing, without), Err(Close::Unauthenticated));
+        assert_eq!(hello(&UpgradeCredential::ForeignPage, without), Err(Close::WrongOrigin));
     }
 
     #[test]
     fn a_connection_speaks_the_older_version_of_both() {
         let config = Config::default();
         let version = |text: &str| {
-            let mut greeting = Greeting::new(Presented::Token("a".into()), &config);
+            let mut greeting = Greeting::new(UpgradeCredential::Token("a".into()), &config);
             match greeting.on_text(text, NOW) {
-                Ok(Greeted::Hello(hello)) => Some(hello.version),
+                Ok(GreetingOutcome::Hello(hello)) => Some(hello.version),
                 _ => None,
             }
         };
@@ -120,9 +126,9 @@ mod tests {
     #[test]
     fn before_hello_everything_else_is_refused_and_too_much_of_it_closes() {
         let config = Config::default();
-        let mut greeting = Greeting::new(Presented::Nothing, &config);
+        let mut greeting = Greeting::new(UpgradeCredential::Nothing, &config);
         let frame = r#"{"type":"ping","id":"1"}"#;
-        let Greeted::NotYet(ServerFrame::Error { code, id, .. }) =
+        let GreetingOutcome::NotYet(ServerFrame::Error { code, id, .. }) =
             greeting.on_text(frame, NOW).unwrap()
         else {
             panic!("greeted")

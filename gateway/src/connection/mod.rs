@@ -1,7 +1,7 @@
 //! The life of one connection in any dialect: it opens, then reads frames and writes events until either side
 //! ends it. This task owns the socket; everybody else holds a [`Conn`].
 //!
-//! - `presented.rs`, `greeting.rs`, `opening/`: until its client is known
+//! - `upgrade_credential.rs`, `greeting.rs`, `opening/`: until its client is known
 //! - `session.rs`: what each frame leads to, a pure state machine
 //! - `look_up_queue.rs`, `look_ups.rs`, `people.rs`, `guest_names.rs`, `subscribing.rs`: what a frame
 //!   needs first
@@ -20,9 +20,9 @@ mod look_ups;
 pub(crate) mod opening;
 mod people;
 mod posting;
-pub(crate) mod presented;
 mod session;
 mod subscribing;
+pub(crate) mod upgrade_credential;
 
 use crate::{
     connection::{
@@ -31,9 +31,9 @@ use crate::{
         heartbeat::{Beat, look},
         join_queue::JoinQueue,
         look_up_queue::LookUpQueue,
-        opening::{ConnectionParts, Registered, native::open},
-        presented::Presented,
+        opening::{ConnGuard, ConnectionParts, native::open},
         session::{Effect, Session},
+        upgrade_credential::UpgradeCredential,
     },
     dialect::Window,
     hub::{
@@ -68,7 +68,7 @@ const KEEP_QUEUE: usize = 32;
 /// How a connection begins.
 pub(crate) enum Begin {
     /// The client says hello first; with what came with the upgrade.
-    Hello(Presented, Stranger),
+    Hello(UpgradeCredential, Stranger),
     /// It was opened before the upgrade was answered.
     Opened(Box<ConnectionParts>),
 }
@@ -83,8 +83,8 @@ pub(crate) async fn run(
 ) {
     let opened = match begin {
         // Boxed, like all that is rare here: it is no part of an idle connection's memory.
-        Ok(Begin::Hello(presented, stranger)) => {
-            Box::pin(open(&gateway, &mut socket, presented, stranger)).await
+        Ok(Begin::Hello(credential, stranger)) => {
+            Box::pin(open(&gateway, &mut socket, credential, stranger)).await
         }
         Ok(Begin::Opened(opened)) => Ok(*opened),
         Err(close) => Err(close),
@@ -98,7 +98,7 @@ pub(crate) async fn run(
     .increment(1);
     let close = match opened {
         Ok(opened) => {
-            if opened.registered.conn.user().is_some() {
+            if opened.guard.conn.user().is_some() {
                 socket.on_client_known();
             }
             Box::new(Connection::new(opened)).run(&mut socket).await
@@ -112,7 +112,7 @@ pub(crate) async fn run(
 
 /// A connection that is ready.
 pub(crate) struct Connection {
-    pub(crate) registered: Registered,
+    pub(crate) guard: ConnGuard,
     pub(crate) session: Session,
     pub(crate) names: GuestNames,
     pub(crate) look_ups: LookUpQueue<Self>,
@@ -132,13 +132,13 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) fn new(parts: ConnectionParts) -> Self {
-        let ConnectionParts { registered, session, joins, shares, stranger } = parts;
-        let heartbeat = registered.gateway.hub.config.heartbeat;
+        let ConnectionParts { guard, session, joins, shares, stranger } = parts;
+        let heartbeat = guard.gateway.hub.config.heartbeat;
         // The first look comes at a random moment, so that who came together is not looked at together.
         let first = heartbeat.mul_f64(rand::random_range(0.1..1.0)).min(time_left(&session));
         let now = Instant::now();
         Self {
-            registered,
+            guard,
             session,
             names: GuestNames::default(),
             look_ups: LookUpQueue::default(),
@@ -152,7 +152,7 @@ impl Connection {
     }
 
     pub(crate) async fn run(mut self: Box<Self>, socket: &mut Socket) -> Close {
-        let conn = Arc::clone(&self.registered.conn);
+        let conn = Arc::clone(&self.guard.conn);
         let mut scratch = VecDeque::new();
         self.join_waiting();
         loop {
@@ -186,7 +186,7 @@ impl Connection {
                 }
                 then = self.look_ups.finish() => self.on_look_up(then),
                 () = conn.unanswered.changes_from(intake) => Ok(()),
-                () = self.joins.next(&self.registered.gateway.hub, &conn) => {
+                () = self.joins.next(&self.guard.gateway.hub, &conn) => {
                     self.join_waiting();
                     Ok(())
                 }
@@ -217,11 +217,11 @@ impl Connection {
     }
 
     pub(crate) fn gateway(&self) -> &Arc<Gateway> {
-        &self.registered.gateway
+        &self.guard.gateway
     }
 
     pub(crate) fn conn(&self) -> &Arc<Conn> {
-        &self.registered.conn
+        &self.guard.conn
     }
 
     /// Queues joins from the hub: new chats, and chats that the connection did not keep up with.
@@ -243,7 +243,7 @@ impl Connection {
 
     /// Starts the joins that may start now. After the first ones, tells others that the user is here.
     pub(crate) fn join_waiting(&mut self) {
-        self.joins.start(&self.registered.gateway.hub, &self.registered.conn);
+        self.joins.start(&self.guard.gateway.hub, &self.guard.conn);
         if self.settled || !self.joins.is_settled() {
             return;
         }
@@ -279,7 +279,7 @@ impl Connection {
             Incoming::Sign => return Ok(()),
         };
         let answer = Answer::of(self.conn());
-        let conn = &self.registered.conn;
+        let conn = &self.guard.conn;
         let effect = {
             let allowance = &mut conn.account.allowance();
             match text {
@@ -296,8 +296,8 @@ impl Connection {
             Effect::LookUp(question) => self.ask(question, answer),
             Effect::Read(mark) => self.submit_mark(mark),
             Effect::Typing(chat) => {
-                if self.registered.conn.watches(chat) {
-                    self.gateway().hub.on_typing(&self.registered.conn, chat);
+                if self.guard.conn.watches(chat) {
+                    self.gateway().hub.on_typing(&self.guard.conn, chat);
                 }
             }
             Effect::Nothing => {}
@@ -309,7 +309,7 @@ impl Connection {
     pub(crate) fn refuse(&mut self, error: ServerFrame, answer: Answer) -> Result<(), Close> {
         let now = self.gateway().uptime();
         let effect = {
-            let allowance = &mut self.registered.conn.account.allowance();
+            let allowance = &mut self.guard.conn.account.allowance();
             self.session.refuse(error, allowance, now)?
         };
         if let Effect::Reply(error) = effect {

@@ -38,7 +38,7 @@ const TOO_FAST: Duration = Duration::from_secs(2);
 
 /// What an open connection starts with.
 pub(crate) struct ConnectionParts {
-    pub registered: Registered,
+    pub guard: ConnGuard,
     pub session: Session,
     pub joins: JoinQueue,
     /// The chats that may hear that the user is here.
@@ -68,8 +68,8 @@ pub(crate) fn count_opening(window: Window, started: Instant) {
 }
 
 /// A connection whose session stands.
-pub(crate) struct Admitted {
-    pub registered: Registered,
+pub(crate) struct Admission {
+    pub guard: ConnGuard,
     /// The version of the user's rights before the api was asked.
     pub allowed: AccessVersion,
     pub epoch: Arc<str>,
@@ -81,16 +81,16 @@ pub(crate) async fn admit(
     gateway: &Arc<Gateway>,
     window: Window,
     claims: Claims,
-) -> Result<Admitted, Close> {
-    // Registered before the api is asked: a session that ends meanwhile closes this connection too.
+) -> Result<Admission, Close> {
+    // ConnGuard before the api is asked: a session that ends meanwhile closes this connection too.
     let user = UserRef::registered(claims.sub, claims.name);
     let owner = Owner::User { user, session: claims.sid };
-    let (registered, arrival) = match Registered::new(gateway, window, owner) {
+    let (guard, arrival) = match ConnGuard::new(gateway, window, owner) {
         Err(Close::Abuse) => {
             tokio::time::sleep(TOO_FAST).await;
             return Err(Close::Abuse);
         }
-        registered => registered?,
+        result => result?,
     };
     let shows = window.shows();
     let answered = async {
@@ -100,11 +100,11 @@ pub(crate) async fn admit(
             let confirmed = subscriber.add(&[Channel::User(claims.sub)]);
             let _ = tokio::time::timeout(SUBSCRIBE_PATIENCE, confirmed).await;
         }
-        let allowed = registered.conn.access_version();
+        let allowed = guard.conn.access_version();
         let session = OpenSession { user_id: claims.sub, session_id: claims.sid, shows };
         (allowed, gateway.lanes.open(session).await)
     };
-    let (allowed, answer) = registered.conn.unless_closing(answered).await?;
+    let (allowed, answer) = guard.conn.unless_closing(answered).await?;
     // One answer is for many.
     gateway.hub.pace.turn().await;
     let (epoch, view) = answer.map_err(|_| Close::Overloaded)?;
@@ -112,16 +112,16 @@ pub(crate) async fn admit(
         SessionRefusal::Blocked => Close::Blocked,
         SessionRefusal::Ended => Close::SessionEnded,
     })?;
-    Ok(Admitted { registered, allowed, epoch, view })
+    Ok(Admission { guard, allowed, epoch, view })
 }
 
 /// A registered connection; dropping it removes it everywhere.
-pub(crate) struct Registered {
+pub(crate) struct ConnGuard {
     pub gateway: Arc<Gateway>,
     pub conn: Arc<Conn>,
 }
 
-impl Registered {
+impl ConnGuard {
     /// Lets a connection in, unless the node drains or its account opens them too fast.
     pub(crate) fn new(
         gateway: &Arc<Gateway>,
@@ -136,7 +136,7 @@ impl Registered {
     }
 }
 
-impl Drop for Registered {
+impl Drop for ConnGuard {
     fn drop(&mut self) {
         self.gateway.hub.forget(&self.conn);
         self.gateway.hub.users.unregister(&self.conn);
