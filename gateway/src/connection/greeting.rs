@@ -1,5 +1,5 @@
-//! A native connection that has not said hello yet. A pure state machine: no socket, no clock; whose
-//! token it is, is checked in `opening/native.rs`.
+//! A native connection before its client says hello. A pure state machine: no socket, no clock. It does not
+//! verify the token; `opening/native.rs` does.
 
 use crate::{
     config::Config,
@@ -20,26 +20,26 @@ use std::{mem, time::Duration};
 /// A connection that has not said hello yet.
 #[derive(Debug)]
 pub(super) struct Greeting {
-    /// What came with the upgrade.
+    /// The credential of the upgrade, for a hello without a token.
     credential: UpgradeCredential,
     refused: Bucket,
     refused_rate: Rate,
 }
 
-/// A hello that makes sense; its token is not checked yet.
+/// A valid hello, whose token is not verified yet.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Hello {
     pub token: String,
-    /// What the connection speaks.
+    /// The version of the protocol that the connection speaks.
     pub version: u16,
     pub resume: Option<Resume>,
 }
 
-/// What a frame before `hello` leads to.
+/// The result of a frame that comes before the connection is open.
 #[derive(Debug)]
 pub(super) enum GreetingOutcome {
     Hello(Hello),
-    /// Answer with this and wait on.
+    /// Another frame: send this error and go on waiting.
     NotYet(ServerFrame),
 }
 
@@ -48,7 +48,7 @@ impl Greeting {
         Self { credential, refused: Bucket::default(), refused_rate: config.account.refused_frames }
     }
 
-    /// A text frame. `now` counts from any fixed start.
+    /// Handles a text frame. `now` counts from any fixed start.
     pub(super) fn on_text(&mut self, text: &str, now: Duration) -> Result<GreetingOutcome, Close> {
         match decode(text) {
             Ok(ClientFrame::Hello { token, version, resume }) => {

@@ -59,17 +59,17 @@ use protocol::{
 use std::{collections::VecDeque, mem, pin::Pin, sync::Arc, time::Duration};
 use tokio::time::{Instant, Sleep};
 
-/// What is queued before an order to close may take this long: a client that reads gets it all.
+/// How long the frames before a close may take. A client that reads gets all of them in this time.
 const LAST_WRITE: Duration = Duration::from_secs(2);
 
-/// An emptied queue larger than this is let go, so that a burst does not stay in memory.
+/// An empty queue with a larger capacity is freed, so that a burst does not stay in memory.
 const KEEP_QUEUE: usize = 32;
 
 /// How a connection begins.
 pub(crate) enum Begin {
-    /// The client says hello first; with what came with the upgrade.
+    /// The client says hello first. It may use the credential of the upgrade.
     Hello(UpgradeCredential, Stranger),
-    /// It was opened before the upgrade was answered.
+    /// The connection was opened before the upgrade was answered.
     Opened(Box<ConnectionParts>),
 }
 
@@ -82,7 +82,7 @@ pub(crate) async fn run(
     place: Place,
 ) {
     let opened = match begin {
-        // Boxed, like all that is rare here: it is no part of an idle connection's memory.
+        // Boxed, like all rare steps here, so that an idle connection does not hold their memory.
         Ok(Begin::Hello(credential, stranger)) => {
             Box::pin(open(&gateway, &mut socket, credential, stranger)).await
         }
@@ -107,6 +107,7 @@ pub(crate) async fn run(
     };
     metrics::counter!("gateway_closes_total", "reason" => close.reason()).increment(1);
     Box::pin(socket.close(close)).await;
+    // The socket is closed now: only then may the listener take another in its place.
     drop(place);
 }
 
@@ -119,7 +120,7 @@ pub(crate) struct Connection {
     pub(crate) joins: JoinQueue,
     /// Whether the first chats have been joined and others know that the user is here.
     settled: bool,
-    /// The chats to tell so then.
+    /// The chats to tell then.
     shares: Vec<ChatId>,
     #[expect(
         dead_code,
@@ -134,7 +135,7 @@ impl Connection {
     pub(crate) fn new(parts: ConnectionParts) -> Self {
         let ConnectionParts { guard, session, joins, shares, stranger } = parts;
         let heartbeat = guard.gateway.hub.config.heartbeat;
-        // The first look comes at a random moment, so that who came together is not looked at together.
+        // The first heartbeat comes at a random time, so that connections that opened together spread out.
         let first = heartbeat.mul_f64(rand::random_range(0.1..1.0)).min(time_left(&session));
         let now = Instant::now();
         Self {
@@ -161,9 +162,9 @@ impl Connection {
                 conn.close_for_restart();
             }
             let reads = self.look_ups.may_read(intake);
-            // In this order: looking whether a frame came costs little, and tokio ends a flood of them
-            // in time for the others. Nothing but a write is awaited outside of here, so that nothing
-            // holds up what is to be written, or the order to close.
+            // Incoming frames come first: the check costs little, and tokio's budget ends a flood of them in
+            // time for the others. Only writes are awaited inside the branches, so that nothing else delays
+            // the outbox or the order to close.
             let result = tokio::select! {
                 biased;
                 incoming = socket.next(), if reads => {
@@ -173,6 +174,7 @@ impl Connection {
                     let OutboxBatch { mut frames, since, reads, joins, closing } = taken;
                     self.on_joins(joins);
                     let written = self.write(socket, &mut frames, closing).await;
+                    // A failed write shows a client nothing, so nothing counts as read.
                     if written.is_ok() {
                         if let Some(since) = since {
                             metrics::histogram!("gateway_write_wait_seconds").record(since.elapsed());
@@ -191,7 +193,7 @@ impl Connection {
                     Ok(())
                 }
                 () = &mut self.timer => Box::pin(self.on_timer(socket)).await,
-                // Nothing else is written that it could go with.
+                // Last, because a pong goes with any other write.
                 () = std::future::ready(()), if socket.owes_pong() => {
                     self.write(socket, &mut VecDeque::new(), None).await
                 }
@@ -257,7 +259,7 @@ impl Connection {
         }
     }
 
-    /// Marks as read what was shown to a client that cannot say what it has read.
+    /// Marks messages as read that were written to a client that cannot send read marks.
     fn mark_read(&self, reads: Vec<(ChatId, Seq)>) {
         let Some(user_id) = self.conn().user_id() else { return };
         for (chat_id, message_id) in reads {
@@ -281,6 +283,7 @@ impl Connection {
         let answer = Answer::of(self.conn());
         let conn = &self.guard.conn;
         let effect = {
+            // Locked for this block only: carrying out the effect may take the lock again.
             let allowance = &mut conn.account.allowance();
             match text {
                 Some(text) => {
@@ -318,20 +321,20 @@ impl Connection {
         Ok(())
     }
 
-    /// Heartbeat and the token's end.
+    /// Handles the heartbeat and the expiry of the token.
     async fn on_timer(&mut self, socket: &mut Socket) -> Result<(), Close> {
         let heartbeat = self.gateway().hub.config.heartbeat;
         let left = time_left(&self.session);
         if left.is_zero() {
             return Err(match self.conn().window {
                 Window::Native => Close::TokenExpired,
-                // Its token is no matter: it has lived as long as a connection may.
+                // Its end is not the token's: the connection has reached its longest life.
                 _ => Close::Renew,
             });
         }
         self.joins.forget();
         if self.look_ups.is_paused() {
-            // It may have spoken and not been heard.
+            // Its frames are left unread, so silence is no sign that the client is gone.
             self.heard_at = Instant::now();
         }
         let (wait, mut frames) = match look(self.heard_at.elapsed(), heartbeat, rand::random()) {

@@ -8,19 +8,20 @@ use platform::{
 };
 use protocol::close::Close;
 
-/// What came with an upgrade to say who the client is.
+/// The credential that came with an upgrade.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum UpgradeCredential {
     Token(String),
+    /// No credential.
     #[default]
     Nothing,
-    /// Nothing that counts, from a page of another origin: browsers add cookies by themselves, and
-    /// reach networks that the page's author cannot.
+    /// No credential that counts, because the page is of another origin: browsers add cookies by
+    /// themselves, and reach networks that the page's author cannot.
     ForeignPage,
 }
 
 impl UpgradeCredential {
-    /// Header, else query, else subprotocol, else cookie from an allowed page.
+    /// The first of: header, query, subprotocol, cookie from a page of an allowed origin.
     pub(crate) fn of(
         headers: &HeaderMap,
         query: Option<String>,

@@ -67,7 +67,7 @@ pub(crate) fn count_opening(window: Window, started: Instant) {
     metrics::counter!("gateway_opened_total", "dialect" => window.dialect().name()).increment(1);
 }
 
-/// A connection whose session stands.
+/// The result of [`admit`]: a connection whose session stands.
 pub(crate) struct Admission {
     pub guard: ConnGuard,
     /// The version of the user's rights before the api was asked.
@@ -115,7 +115,7 @@ pub(crate) async fn admit(
     Ok(Admission { guard, allowed, epoch, view })
 }
 
-/// A registered connection; dropping it removes it everywhere.
+/// Holds a connection in the registry; dropping it removes the connection there and from all chats.
 pub(crate) struct ConnGuard {
     pub gateway: Arc<Gateway>,
     pub conn: Arc<Conn>,

@@ -4,11 +4,11 @@
 
 use std::collections::VecDeque;
 
-/// An emptied queue larger than this is let go, so that a burst does not stay in memory.
+/// An empty queue with a larger capacity is freed, so that a burst does not stay in memory.
 const KEEP_TURNS: usize = 16;
 
-/// The turns of one connection. It holds as many as its owner has taken and not filled, and those
-/// filled behind them: whoever takes them bounds how many.
+/// The turns of one connection: those that were taken and not filled, and the filled ones behind them. The caller
+/// bounds how many it takes.
 #[derive(Debug)]
 pub(crate) struct Turns<T> {
     /// The number of the turn at the front.
@@ -16,14 +16,14 @@ pub(crate) struct Turns<T> {
     waiting: VecDeque<Place<T>>,
 }
 
-/// A turn that is to be filled. There is one of each, and filling uses it up.
+/// A turn that must be filled. Filling consumes it, so it is filled once.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Turn(u64);
 
 #[derive(Debug)]
 enum Place<T> {
     Open,
-    /// Filled while one before it is open; there may be nothing to say.
+    /// Filled, but an earlier turn is open. `None` if its frame gets no answer.
     Filled(Option<T>),
 }
 
@@ -40,7 +40,8 @@ impl<T> Turns<T> {
         Turn(self.first + self.waiting.len() as u64 - 1)
     }
 
-    /// Fills a turn of these, perhaps with nothing to say; `release` gets what may leave now, in order.
+    /// Fills a turn with an answer, or with `None` if there is none to send. `release` gets the answers that
+    /// may leave now, in order.
     pub(crate) fn fill(
         &mut self,
         Turn(number): Turn,
