@@ -28,15 +28,15 @@ use protocol::{
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-/// How long to wait for the bus to confirm a user's channel before opening without it: repair
-/// covers what is missed.
+/// How long an opening waits for the bus to confirm the user's channel. After that it goes on without, and repair
+/// covers the messages that it misses.
 const SUBSCRIBE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long an account that opens connections too fast waits for its refusal. Nothing else slows down a
 /// thousand sockets that reconnect at once, and each try costs a signature.
 const TOO_FAST: Duration = Duration::from_secs(2);
 
-/// What an open connection starts with.
+/// The parts of a connection that has opened.
 pub(crate) struct ConnectionParts {
     pub guard: ConnGuard,
     pub session: Session,
@@ -70,7 +70,7 @@ pub(crate) fn count_opening(window: Window, started: Instant) {
 /// The result of [`admit`]: a connection whose session stands.
 pub(crate) struct Admission {
     pub guard: ConnGuard,
-    /// The version of the user's rights before the api was asked.
+    /// The version of the user's rights, read before the api was asked.
     pub allowed: AccessVersion,
     pub epoch: Arc<str>,
     pub view: SessionView,
@@ -82,7 +82,7 @@ pub(crate) async fn admit(
     window: Window,
     claims: Claims,
 ) -> Result<Admission, Close> {
-    // ConnGuard before the api is asked: a session that ends meanwhile closes this connection too.
+    // Registers before it asks the api, so that the end of the session meanwhile closes this connection.
     let user = UserRef::registered(claims.sub, claims.name);
     let owner = Owner::User { user, session: claims.sid };
     let (guard, arrival) = match ConnGuard::new(gateway, window, owner) {
@@ -105,7 +105,7 @@ pub(crate) async fn admit(
         (allowed, gateway.lanes.open(session).await)
     };
     let (allowed, answer) = guard.conn.unless_closing(answered).await?;
-    // One answer is for many.
+    // One answer of the api wakes many openings: they go on a few at a time.
     gateway.hub.pace.turn().await;
     let (epoch, view) = answer.map_err(|_| Close::Overloaded)?;
     let view = view.map_err(|refused| match refused {

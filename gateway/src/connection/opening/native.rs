@@ -1,4 +1,4 @@
-//! How a native connection opens: hello, token, the api's answer, `ready`, and where each chat goes on.
+//! Opens a native connection: hello, token, the api's answer, `ready`, and the place at which each chat goes on.
 
 use super::{Admission, ConnectionParts, admit, count_opening, handshake};
 use crate::{
@@ -53,7 +53,7 @@ pub(crate) async fn open(
     let config = &gateway.hub.config;
     let hello = tokio::time::timeout(config.hello_timeout, greet(gateway, socket, credential));
     let hello = hello.await.map_err(|_| Close::HelloTimeout)??;
-    // From here on it is our time that passes, not the client's.
+    // After the timeout: from here on the node takes the time, not the client.
     let answered = handshake(Window::Native, answer(gateway, hello, stranger)).await?;
     count_opening(Window::Native, started);
     Ok(answered)
@@ -108,8 +108,8 @@ async fn greet(
     }
 }
 
-/// The chats to join, each from where the client stopped, or from where `ready` says it is. Every
-/// cursor is answered: by what was missed, by `resync`, or by `chat_removed`.
+/// Plans the joins: each chat goes on where the client stopped, or else at the end that `ready` named. Every cursor is
+/// answered by the missed events, by `resync`, or by `chat_removed`.
 async fn plan_joins(
     gateway: &Gateway,
     conn: &Conn,
@@ -205,7 +205,7 @@ async fn view_unlisted(
             Err(RequestError::Refused(_)) => {
                 conn.send(&ServerFrame::ChatRemoved { chat_id }, DropPolicy::Durable)
             }
-            // Half an answer would leave holes that nobody tells of.
+            // Without this chat the client would have a hole that it cannot notice.
             Err(RequestError::Unavailable) => return Err(Close::Overloaded),
         }
     }

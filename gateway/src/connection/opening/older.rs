@@ -26,7 +26,7 @@ use protocol::{calls::Shows, chat::ChatView, close::Close, id::ChatId, time::Tim
 use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-/// The shortest life of a connection as a part of the longest: 20 of 24 hours.
+/// The shortest life of a connection as a part of the longest: 20 of 24 hours. See [`lifetime`].
 const SHORTEST: f64 = 5.0 / 6.0;
 
 /// Opens a window for the token's user, or for a guest. Can be dropped at any point, as when the client goes
@@ -40,8 +40,8 @@ pub(crate) async fn open(
 ) -> Result<ConnectionParts, Close> {
     let started = Instant::now();
     let opening = async {
-        // A page of another origin opens nothing for whom it finds behind the browser: no account
-        // by its cookie, and no guest by the network that the browser is in.
+        // A page of another origin must not use its visitor's browser: neither the cookie of an account, nor
+        // the network for a guest.
         if credential == UpgradeCredential::Nothing
             && window == Window::Lobby
             && gateway.hub.config.guests.enabled
@@ -74,7 +74,7 @@ async fn open_user(
         return Err(Close::OtherUser);
     }
     let Admission { guard, allowed, mut view, .. } = admit(gateway, window, claims).await?;
-    // An older api tells of more than was asked for.
+    // An older api returns more chats than the window shows.
     view.chats.retain(|chat| window.takes(chat));
     let kinds = view.chats.iter().map(|chat| (chat.id, chat.chat_type));
     let shares = chats_to_tell(kinds, gateway.hub.config.presence.max_chats);
@@ -83,7 +83,7 @@ async fn open_user(
         if let Shows::One(chat_id) = window.shows()
             && view.chats.is_empty()
         {
-            // Why it is not there is told by the chat's own question.
+            // The answer for the single chat says why it is missing.
             view.chats.push(look_up(gateway, conn, chat_id).await?);
         }
         join(gateway, conn, allowed, view.chats).await;
@@ -113,14 +113,14 @@ async fn open_guest(
         Ok(())
     };
     conn.unless_closing(joined).await??;
-    // There is no session that could end.
+    // A guest has no session, so the connection has no end of its own.
     let session = Session::new(Timestamp(i64::MAX), &gateway.hub.config);
     let (joins, shares) = (JoinQueue::default(), Vec::new());
     Ok(ConnectionParts { guard, session, joins, shares, stranger: Some(stranger) })
 }
 
-/// How long a connection lives at the most: a random part of this time is left out, so that those that a
-/// restart of their node brought together do not all come back together a day later.
+/// The longest life of a connection. It is shorter than `max_session` by a random part, so that connections that came
+/// together after a restart do not all return together a day later.
 fn lifetime(max_session: Duration) -> Duration {
     max_session.mul_f64(rand::random_range(SHORTEST..1.0))
 }
