@@ -21,13 +21,13 @@ const BATCH: usize = 128;
 /// The bus of a single process. Clones share it.
 #[derive(Clone)]
 pub struct LocalBus {
-    subscriptions: Arc<RwLock<Vec<Arc<Subscription>>>>,
+    subscriptions: Arc<RwLock<Vec<Arc<LocalSubscription>>>>,
     limit: Limit,
     /// Owns the pumps; they end with their subscribers, so nobody needs to stop it.
     pumps: Lifecycle,
 }
 
-struct Subscription {
+struct LocalSubscription {
     wanted: RwLock<HashSet<Channel>>,
     queue: Queue,
 }
@@ -35,7 +35,7 @@ struct Subscription {
 /// One subscriber's place on the bus.
 pub(super) struct LocalSubscriber {
     bus: LocalBus,
-    subscription: Arc<Subscription>,
+    subscription: Arc<LocalSubscription>,
 }
 
 impl LocalBus {
@@ -60,8 +60,10 @@ impl LocalBus {
         &self,
         on_event: impl Fn(BusEvent) + Send + Sync + 'static,
     ) -> LocalSubscriber {
-        let subscription =
-            Arc::new(Subscription { wanted: RwLock::default(), queue: Queue::new(self.limit) });
+        let subscription = Arc::new(LocalSubscription {
+            wanted: RwLock::default(),
+            queue: Queue::new(self.limit),
+        });
         self.pumps.spawn(pump(Arc::clone(&subscription), on_event));
         self.subscriptions.write().push(Arc::clone(&subscription));
         LocalSubscriber { bus: self.clone(), subscription }
@@ -97,7 +99,7 @@ impl Drop for LocalSubscriber {
 }
 
 /// Hands one subscriber what is queued for it, until it is dropped.
-async fn pump(subscription: Arc<Subscription>, on_event: impl Fn(BusEvent)) {
+async fn pump(subscription: Arc<LocalSubscription>, on_event: impl Fn(BusEvent)) {
     on_event(BusEvent::Up);
     while let Some(batch) = subscription.queue.take(BATCH).await {
         if batch.overflowed {

@@ -32,12 +32,12 @@ impl DropReason {
 
 /// One of the bus's two connections to Redis; the `role` label.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Role {
+pub(super) enum LinkRole {
     Publish,
     Subscribe,
 }
 
-impl Role {
+impl LinkRole {
     pub(super) fn label(self) -> &'static str {
         match self {
             Self::Publish => "publish",
@@ -71,11 +71,11 @@ pub const METRICS: &[Metric] = &[
 
 const ROLE: &[metric::Name] = &[("role", Values::These(&["publish", "subscribe"]))];
 
-pub(super) fn set_link_up(role: Role, up: bool) {
+pub(super) fn set_link_up(role: LinkRole, up: bool) {
     gauge!("bus_up", "role" => role.label()).set(if up { 1.0 } else { 0.0 });
 }
 
-pub(super) fn count_reconnect(role: Role) {
+pub(super) fn count_reconnect(role: LinkRole) {
     counter!("bus_reconnects_total", "role" => role.label()).increment(1);
 }
 

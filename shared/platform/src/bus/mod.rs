@@ -73,16 +73,16 @@ impl Bus {
     /// sender's buffer overflows, which leads to `Down` and `Up`. Needs a Tokio runtime.
     pub fn subscriber(&self, on_event: impl Fn(BusEvent) + Send + Sync + 'static) -> Subscriber {
         match self {
-            Bus::Local(bus) => Subscriber(Kind::Local(bus.subscriber(on_event))),
-            Bus::Redis(bus) => Subscriber(Kind::Redis(bus.subscriber(on_event))),
+            Bus::Local(bus) => Subscriber(SubscriberKind::Local(bus.subscriber(on_event))),
+            Bus::Redis(bus) => Subscriber(SubscriberKind::Redis(bus.subscriber(on_event))),
         }
     }
 }
 
 /// The wanted channels of one subscription. Dropping it ends the subscription.
-pub struct Subscriber(Kind);
+pub struct Subscriber(SubscriberKind);
 
-enum Kind {
+enum SubscriberKind {
     Local(local::LocalSubscriber),
     Redis(redis::RedisSubscriber),
 }
@@ -93,11 +93,11 @@ impl Subscriber {
     /// `Up` has that meaning. If the connection dies meanwhile, it resolves when that is noticed, within seconds.
     pub fn add(&self, channels: &[Channel]) -> impl Future<Output = ()> + Send + use<> {
         let confirmed = match &self.0 {
-            Kind::Local(subscriber) => {
+            SubscriberKind::Local(subscriber) => {
                 subscriber.add(channels);
                 None
             }
-            Kind::Redis(subscriber) => subscriber.add(channels),
+            SubscriberKind::Redis(subscriber) => subscriber.add(channels),
         };
         async move {
             if let Some(confirmed) = confirmed {
@@ -110,16 +110,16 @@ impl Subscriber {
     /// Stops wanting these channels. Messages on their way may still arrive until a later `add` has resolved.
     pub fn remove(&self, channels: &[Channel]) {
         match &self.0 {
-            Kind::Local(subscriber) => subscriber.remove(channels),
-            Kind::Redis(subscriber) => subscriber.remove(channels),
+            SubscriberKind::Local(subscriber) => subscriber.remove(channels),
+            SubscriberKind::Redis(subscriber) => subscriber.remove(channels),
         }
     }
 
     /// Whether the subscription stands: true between `Up` and `Down`.
     pub fn is_up(&self) -> bool {
         match &self.0 {
-            Kind::Local(_) => true,
-            Kind::Redis(subscriber) => subscriber.is_up(),
+            SubscriberKind::Local(_) => true,
+            SubscriberKind::Redis(subscriber) => subscriber.is_up(),
         }
     }
 }

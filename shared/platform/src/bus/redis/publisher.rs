@@ -4,7 +4,7 @@
 
 use super::{
     super::{
-        metric::{self, DropReason, Role},
+        metric::{self, DropReason, LinkRole},
         queue::{Limit, Queue},
     },
     config::RedisConfig,
@@ -86,24 +86,24 @@ async fn run(shared: Arc<Shared>, config: RedisConfig) {
         let error = match config.connect(on_push, config.limits.response_timeout).await {
             Ok(connection) => {
                 if connected_before {
-                    metric::count_reconnect(Role::Publish);
+                    metric::count_reconnect(LinkRole::Publish);
                     tracing::info!("publishing to Redis again");
                 }
                 connected_before = true;
-                metric::set_link_up(Role::Publish, true);
+                metric::set_link_up(LinkRole::Publish, true);
                 if !shared.accepting.load(Ordering::Relaxed) {
                     // Callers that looked just before the loss may have queued messages. They are old by now.
                     metric::count_dropped(DropReason::Disconnected, shared.queue.clear());
                     shared.accepting.store(true, Ordering::Relaxed);
                 }
                 match publish(&shared, connection, &gone, &config, &mut backoff).await {
-                    Ok(()) => return metric::set_link_up(Role::Publish, false),
+                    Ok(()) => return metric::set_link_up(LinkRole::Publish, false),
                     Err(error) => error,
                 }
             }
             Err(error) => error,
         };
-        metric::set_link_up(Role::Publish, false);
+        metric::set_link_up(LinkRole::Publish, false);
         shared.losses.fetch_add(1, Ordering::Relaxed);
         if shared.accepting.swap(false, Ordering::Relaxed) {
             tracing::warn!(%error, "cannot publish to Redis; other nodes learn of events by polling");

@@ -4,7 +4,7 @@
 use super::{
     super::{
         BusEvent,
-        metric::{self, Role},
+        metric::{self, LinkRole},
     },
     config::RedisConfig,
     link::{Link, OnEvent},
@@ -57,7 +57,7 @@ impl RedisSubscriber {
         let ended = subscriber.ended.clone();
         lifecycle.spawn_background(async move {
             ended.run_until_cancelled_owned(supervisor.run()).await;
-            metric::set_link_up(Role::Subscribe, false);
+            metric::set_link_up(LinkRole::Subscribe, false);
         });
         subscriber
     }
@@ -118,7 +118,7 @@ impl Supervisor {
             let lost = match self.config.connect(on_push, patience).await {
                 Ok(connection) => {
                     if connected_before {
-                        metric::count_reconnect(Role::Subscribe);
+                        metric::count_reconnect(LinkRole::Subscribe);
                     }
                     connected_before = true;
                     self.serve(connection, &link).await
@@ -131,7 +131,7 @@ impl Supervisor {
             if self.up.swap(false, Ordering::Relaxed) {
                 backoff.reset();
                 complained = false;
-                metric::set_link_up(Role::Subscribe, false);
+                metric::set_link_up(LinkRole::Subscribe, false);
                 (self.on_event)(BusEvent::Down);
             }
             if complained {
@@ -171,7 +171,7 @@ impl Supervisor {
         // The list can be long, and this function runs as long as the connection.
         drop(channels);
         self.up.store(true, Ordering::Relaxed);
-        metric::set_link_up(Role::Subscribe, true);
+        metric::set_link_up(LinkRole::Subscribe, true);
         (self.on_event)(BusEvent::Up);
         loop {
             let changes = self.wanted.changes().await;
