@@ -92,24 +92,28 @@ impl Gateway {
                 args.trusted_proxies.iter().flatten().copied().collect(),
             ),
             allowed_origins: args.allowed_origins.iter().flatten().cloned().collect(),
-            lifecycle: lifecycle.clone(),
+            lifecycle,
             started: Instant::now(),
             max_connections: args.max_connections,
         });
-        let (draining, drain_time) =
-            (Arc::clone(&gateway), Duration::from_secs(args.drain_seconds));
+        gateway.keep_presence_until_drained(presence, Duration::from_secs(args.drain_seconds));
+        gateway
+    }
+
+    /// Keeps the presence lease until the soft stop, then drains the node and gives the lease back.
+    fn keep_presence_until_drained(self: &Arc<Self>, presence: Presence, drain_time: Duration) {
         let drained = CancellationToken::new();
-        let keeping = hub::presence::run(Arc::clone(&gateway.hub), presence, drained.clone());
+        let keeping = hub::presence::run(Arc::clone(&self.hub), presence, drained.clone());
         // The process waits for this task, as for the drain below, because it gives the lease back.
-        lifecycle.spawn(keeping);
-        lifecycle.spawn(async move {
-            draining.lifecycle.soft_stop().cancelled().await;
+        self.lifecycle.spawn(keeping);
+        let gateway = Arc::clone(self);
+        self.lifecycle.spawn(async move {
+            gateway.lifecycle.soft_stop().cancelled().await;
             metrics::gauge!("gateway_draining").set(1.0);
-            hub::drain::drain(&draining.hub, drain_time).await;
+            hub::drain::drain(&gateway.hub, drain_time).await;
             // Only now: this node's users are here until the drain has told them to leave.
             drained.cancel();
         });
-        gateway
     }
 
     /// Tells the load balancer whether new sockets are welcome.

@@ -60,7 +60,7 @@ struct Known {
 
 #[derive(Default)]
 struct Work {
-    chats: HashMap<ChatId, Entry>,
+    chats: HashMap<ChatId, ChatJoins>,
     /// Chats that wait to be joined, in order.
     turns: VecDeque<ChatId>,
     /// Joins, their pauses, and chats that are being marked as dormant.
@@ -72,14 +72,14 @@ struct Work {
 }
 
 #[derive(Default)]
-struct Entry {
-    state: State,
+struct ChatJoins {
+    state: JoinState,
     /// The next joins of the chat.
     queue: VecDeque<Join>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum State {
+enum JoinState {
     #[default]
     Waiting,
     Joining,
@@ -105,7 +105,7 @@ impl JoinQueue {
         let work = self.work.get_or_insert_default();
         let entry = work.chats.entry(join.chat_id).or_default();
         if matches!(join.cause, Cause::Opened | Cause::Found | Cause::Invited) {
-            if entry.state == State::Joining {
+            if entry.state == JoinState::Joining {
                 return;
             }
             if let Some(waiting) = entry.queue.front_mut() {
@@ -121,7 +121,7 @@ impl JoinQueue {
         if join.cause == Cause::Subscribed && entry.queue.len() >= MAX_BEHIND {
             return join.turn_away(ANOTHER_TRY);
         }
-        if entry.state == State::Waiting && entry.queue.is_empty() {
+        if entry.state == JoinState::Waiting && entry.queue.is_empty() {
             work.turns.push_back(join.chat_id);
         }
         entry.queue.push_back(join);
@@ -144,7 +144,7 @@ impl JoinQueue {
             work.turns.pop_front();
             let Some(entry) = work.chats.get_mut(&chat) else { continue };
             let Some(next) = entry.queue.pop_front() else { continue };
-            entry.state = State::Joining;
+            entry.state = JoinState::Joining;
             work.joining += 1;
             work.active += 1;
             let joining = join(Arc::clone(hub), Arc::clone(conn), next);
@@ -188,12 +188,12 @@ impl JoinQueue {
             conn.announce(&mut join, None);
         }
         match entry.state {
-            State::Waiting => {
+            JoinState::Waiting => {
                 work.chats.remove(&chat);
                 work.turns.retain(|waiting| *waiting != chat);
             }
-            State::Joining => entry.state = State::Unwanted,
-            State::Unwanted | State::LettingGo => {}
+            JoinState::Joining => entry.state = JoinState::Unwanted,
+            JoinState::Unwanted | JoinState::LettingGo => {}
         }
     }
 
@@ -245,10 +245,10 @@ impl JoinQueue {
 impl Work {
     /// Begins to make space for one more chat. `true` if the caller must wait.
     fn make_space(&mut self, hub: &Arc<Hub>, conn: &Arc<Conn>) -> bool {
-        if !self.chats.values().any(|entry| entry.state == State::LettingGo)
+        if !self.chats.values().any(|entry| entry.state == JoinState::LettingGo)
             && let Some(chat) = hub.quietest(conn, |chat| self.chats.contains_key(&chat))
         {
-            self.chats.entry(chat).or_default().state = State::LettingGo;
+            self.chats.entry(chat).or_default().state = JoinState::LettingGo;
             let letting_go = Arc::clone(hub).let_go(Arc::clone(conn), chat);
             self.under_way.push(Box::pin(async move {
                 letting_go.await;
@@ -261,13 +261,13 @@ impl Work {
     /// Ends a chat's step. The chat's next join waits for its turn.
     fn end_turn(&mut self, chat: ChatId, hub: &Hub, conn: &Conn) {
         let Some(entry) = self.chats.get_mut(&chat) else { return };
-        if entry.state == State::Unwanted {
+        if entry.state == JoinState::Unwanted {
             hub.detach(conn, chat);
         }
-        if matches!(entry.state, State::Joining | State::Unwanted) {
+        if matches!(entry.state, JoinState::Joining | JoinState::Unwanted) {
             self.joining -= 1;
         }
-        entry.state = State::Waiting;
+        entry.state = JoinState::Waiting;
         if entry.queue.is_empty() {
             self.chats.remove(&chat);
         } else {
@@ -278,7 +278,7 @@ impl Work {
     fn end_pause(&mut self, mut join: Join, hub: &Hub, conn: &Conn) {
         let chat = join.chat_id;
         match self.chats.get_mut(&chat) {
-            Some(entry) if entry.state == State::Joining => entry.queue.push_front(join),
+            Some(entry) if entry.state == JoinState::Joining => entry.queue.push_front(join),
             _ => conn.announce(&mut join, None),
         }
         self.end_turn(chat, hub, conn);

@@ -32,14 +32,14 @@ pub(super) enum Read {
 #[derive(Debug)]
 pub(super) struct Reader {
     max_message: usize,
-    state: State,
+    state: ReaderState,
     header: [u8; MAX_HEADER],
     /// The number of header bytes that have arrived.
     header_bytes: u8,
     /// The frame with a complete header and an incomplete payload.
     frame: Option<FrameInProgress>,
     /// The kind of the incomplete message.
-    message: Option<Kind>,
+    message: Option<MessageKind>,
     /// The payload bytes of the incomplete message so far.
     message_bytes: usize,
     text: Utf8,
@@ -49,7 +49,7 @@ pub(super) struct Reader {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum ReaderState {
     Reading,
     /// The server closes: only a close frame still counts.
     Forgetting,
@@ -66,7 +66,7 @@ struct FrameInProgress {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum MessageKind {
     Text,
     Binary,
 }
@@ -74,7 +74,7 @@ enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Opcode {
     Continuation,
-    Data(Kind),
+    Data(MessageKind),
     Close,
     Ping,
     Pong,
@@ -84,8 +84,8 @@ impl Opcode {
     fn new(bits: u8) -> Option<Self> {
         Some(match bits {
             0 => Self::Continuation,
-            1 => Self::Data(Kind::Text),
-            2 => Self::Data(Kind::Binary),
+            1 => Self::Data(MessageKind::Text),
+            2 => Self::Data(MessageKind::Binary),
             8 => Self::Close,
             9 => Self::Ping,
             10 => Self::Pong,
@@ -103,7 +103,7 @@ impl Reader {
     pub(super) fn new(max_message: usize) -> Self {
         Self {
             max_message,
-            state: State::Reading,
+            state: ReaderState::Reading,
             header: [0; MAX_HEADER],
             header_bytes: 0,
             frame: None,
@@ -130,8 +130,8 @@ impl Reader {
     /// Ignores all frames except a close frame from now on. Searches these bytes for one, and returns the number
     /// of units in them. See [`Reader::has_ended`].
     pub(super) fn forget(&mut self, mut bytes: &[u8]) -> usize {
-        if self.state == State::Reading {
-            self.state = State::Forgetting;
+        if self.state == ReaderState::Reading {
+            self.state = ReaderState::Forgetting;
             self.text = Utf8::default();
         }
         let mut frames = 0;
@@ -143,7 +143,7 @@ impl Reader {
 
     /// True if no further input can be a frame.
     pub(super) fn has_ended(&self) -> bool {
-        self.state == State::Ended
+        self.state == ReaderState::Ended
     }
 
     /// The memory that an incomplete frame or message holds, in bytes.
@@ -152,7 +152,7 @@ impl Reader {
     }
 
     fn end(&mut self) {
-        self.state = State::Ended;
+        self.state = ReaderState::Ended;
         self.frame = None;
         self.text = Utf8::default();
         self.control = Vec::new();
@@ -252,7 +252,7 @@ impl Reader {
         if left < shortest || left >> 63 != 0 {
             return Err(Close::ProtocolError);
         }
-        if !opcode.is_control() && self.state == State::Reading {
+        if !opcode.is_control() && self.state == ReaderState::Reading {
             let space = self.max_message - self.message_bytes;
             if left > space as u64 {
                 return Err(Close::FrameTooBig);
@@ -283,11 +283,11 @@ impl Reader {
             }
             Opcode::Pong => return Ok(()),
         };
-        if self.state != State::Reading {
+        if self.state != ReaderState::Reading {
             return Ok(());
         }
         self.message_bytes += payload.len();
-        if kind == Some(Kind::Text) {
+        if kind == Some(MessageKind::Text) {
             unmask(self.text.append(payload), frame.mask);
             // Not at the end of a message: `complete` checks the text when it becomes a string.
             if !(ends_frame && frame.is_final) {
@@ -308,7 +308,7 @@ impl Reader {
             Opcode::Continuation | Opcode::Data(_) if is_final => {
                 self.message_bytes = 0;
                 match self.message.take() {
-                    Some(Kind::Text) if self.state == State::Reading => {
+                    Some(MessageKind::Text) if self.state == ReaderState::Reading => {
                         let text = mem::take(&mut self.text).finish();
                         Some(Read::Text(text.map_err(|_| Close::InvalidUtf8)?))
                     }

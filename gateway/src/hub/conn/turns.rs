@@ -13,7 +13,7 @@ const KEEP_TURNS: usize = 16;
 pub(crate) struct Turns<T> {
     /// The number of the turn at the front.
     first: u64,
-    waiting: VecDeque<Place<T>>,
+    waiting: VecDeque<TurnState<T>>,
 }
 
 /// A turn that must be filled. Filling consumes it, so it is filled once.
@@ -21,7 +21,7 @@ pub(crate) struct Turns<T> {
 pub(crate) struct Turn(u64);
 
 #[derive(Debug)]
-enum Place<T> {
+enum TurnState<T> {
     Open,
     /// Filled, but an earlier turn is open. `None` if its frame gets no answer.
     Filled(Option<T>),
@@ -36,7 +36,7 @@ impl<T> Default for Turns<T> {
 impl<T> Turns<T> {
     /// The next turn.
     pub(crate) fn take(&mut self) -> Turn {
-        self.waiting.push_back(Place::Open);
+        self.waiting.push_back(TurnState::Open);
         Turn(self.first + self.waiting.len() as u64 - 1)
     }
 
@@ -50,10 +50,10 @@ impl<T> Turns<T> {
     ) {
         let place = number.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
         if let Some(place) = place.and_then(|at| self.waiting.get_mut(at)) {
-            *place = Place::Filled(answer);
+            *place = TurnState::Filled(answer);
         }
-        while let Some(Place::Filled(answer)) =
-            self.waiting.pop_front_if(|place| matches!(place, Place::Filled(_)))
+        while let Some(TurnState::Filled(answer)) =
+            self.waiting.pop_front_if(|place| matches!(place, TurnState::Filled(_)))
         {
             self.first += 1;
             answer.into_iter().for_each(&mut release);
