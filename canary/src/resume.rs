@@ -154,9 +154,8 @@ impl ResumeState {
 
 /// Whether to come back after a close with this code and reason.
 pub fn retry(code: u16, reason: &str) -> Retry {
-    let rows = Close::ALL.iter().map(|close| close.row());
-    let known = rows.into_iter().find(|row| (row.0, row.1) == (code, reason));
-    known.map_or(Retry::Backoff, |row| row.2)
+    let known = Close::ALL.iter().find(|close| (close.code(), close.reason()) == (code, reason));
+    known.map_or(Retry::Backoff, |close| close.retry())
 }
 
 #[cfg(test)]

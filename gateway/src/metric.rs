@@ -45,7 +45,7 @@ pub const METRICS: &[Metric] = &[
     ),
     counter(
         "gateway_closes_total",
-        &[("reason", Values::From(|| Close::ALL.map(Close::reason).to_vec()))],
+        &[("reason", Values::From(|| Close::ALL.iter().map(|close| close.reason()).collect()))],
         "Connections closed, by reason",
     ),
     counter(

@@ -1,5 +1,4 @@
-//! A running gateway: what it stands on, how it starts, what its connections work with. What a connection
-//! does with it is `connection/`'s business.
+//! A running gateway: its dependencies, its start, and the parts that connections share. `connection/` uses them.
 
 use crate::{
     backend::{Backend, hub_lanes::HubLanes, keys::Keys, lanes::ApiLanes},
@@ -33,25 +32,25 @@ pub struct Gateway {
     max_connections: usize,
 }
 
-/// What a gateway stands on.
+/// The dependencies of a gateway.
 pub struct Deps {
     /// Names this node to the others; no two running nodes may share one.
     pub node: NodeId,
     /// The api.
     pub backend: Arc<dyn Backend>,
-    /// What the apis publish on, and the other gateways.
+    /// The bus on which the apis and the other gateways publish.
     pub bus: Bus,
     /// The register of the users on all nodes.
     pub presence: Presence,
-    /// Shared with the other gateways: for what is limited by address.
+    /// The limits by address, which all gateways share.
     pub limiter: Limiter,
     /// Owns the gateway's tasks and stops them.
     pub lifecycle: Lifecycle,
 }
 
 impl Gateway {
-    /// Starts the gateway's tasks; [`crate::upgrade::router`] lets clients in. At the soft stop it lets all
-    /// of them go, spread over the drain time, and ends.
+    /// Starts the gateway's tasks. [`crate::upgrade::router`] lets clients in. At the soft stop the gateway closes
+    /// all connections, spread over the drain time, and ends.
     pub fn start(deps: Deps, config: Config, args: &ClientArgs) -> Arc<Self> {
         metrics::gauge!("gateway_connections_limit").set(args.max_connections as f64);
         for name in ["gateway_connections", "gateway_rooms", "gateway_draining"] {
@@ -61,13 +60,14 @@ impl Gateway {
         let hub_lanes = HubLanes::start(&backend, config.lanes.query, &lifecycle);
         let hub =
             Arc::new(Hub::new(node, config.clone(), bus.clone(), hub_lanes, lifecycle.clone()));
+        // Weak, because the hub owns the subscriber and so this closure.
         let listening = Arc::downgrade(&hub);
         let subscriber = bus.subscriber(move |event| {
             if let Some(hub) = listening.upgrade() {
                 hub.on_bus(event);
             }
         });
-        // Nobody awaits this subscription: whatever is published before it stands is found by the first poll.
+        // Not awaited: the first poll finds what was published before the subscription stood.
         drop(subscriber.add(&[Channel::Control]));
         let _ = hub.subscriber.set(subscriber);
         let credit = Credit::new(config.strangers_bytes, config.strangers_bytes_of_network);
@@ -92,25 +92,31 @@ impl Gateway {
                 args.trusted_proxies.iter().flatten().copied().collect(),
             ),
             allowed_origins: args.allowed_origins.iter().flatten().cloned().collect(),
-            lifecycle: lifecycle.clone(),
+            lifecycle,
             started: Instant::now(),
             max_connections: args.max_connections,
         });
-        let (draining, drain_time) =
-            (Arc::clone(&gateway), Duration::from_secs(args.drain_seconds));
-        let drained = CancellationToken::new();
-        let keeping = hub::presence::run(Arc::clone(&gateway.hub), presence, drained.clone());
-        lifecycle.spawn(keeping);
-        lifecycle.spawn(async move {
-            draining.lifecycle.soft_stop().cancelled().await;
-            metrics::gauge!("gateway_draining").set(1.0);
-            hub::drain::drain(&draining.hub, drain_time).await;
-            drained.cancel();
-        });
+        gateway.keep_presence_until_drained(presence, Duration::from_secs(args.drain_seconds));
         gateway
     }
 
-    /// Whether new sockets are welcome: for the load balancer.
+    /// Keeps the presence lease until the soft stop, then drains the node and gives the lease back.
+    fn keep_presence_until_drained(self: &Arc<Self>, presence: Presence, drain_time: Duration) {
+        let drained = CancellationToken::new();
+        let keeping = hub::presence::run(Arc::clone(&self.hub), presence, drained.clone());
+        // The process waits for this task, as for the drain below, because it gives the lease back.
+        self.lifecycle.spawn(keeping);
+        let gateway = Arc::clone(self);
+        self.lifecycle.spawn(async move {
+            gateway.lifecycle.soft_stop().cancelled().await;
+            metrics::gauge!("gateway_draining").set(1.0);
+            hub::drain::drain(&gateway.hub, drain_time).await;
+            // Only now: this node's users are here until the drain has told them to leave.
+            drained.cancel();
+        });
+    }
+
+    /// Tells the load balancer whether new sockets are welcome.
     pub fn ready(self: &Arc<Self>) -> Ready {
         let gateway = Arc::clone(self);
         Arc::new(move || {
@@ -122,17 +128,17 @@ impl Gateway {
                 if !gateway.keys.any() {
                     return Err("the api's public keys are not here yet".to_owned());
                 }
-                // The last twentieth is for clients that a balancer sends all the same.
+                // The last twentieth is left for clients that a balancer sends nevertheless.
                 if gateway.hub.users.connections() * 20 > gateway.max_connections * 19 {
                     return Err("full".to_owned());
                 }
-                // Without Redis clients are still served, so that is no reason to send them away.
+                // Redis is not asked: without it clients are still served.
                 Ok(())
             })
         })
     }
 
-    /// Time since the start, the sessions' clock.
+    /// The time since the start: the clock of sessions and rate limits.
     pub(crate) fn uptime(&self) -> Duration {
         self.started.elapsed()
     }

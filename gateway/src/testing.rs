@@ -3,7 +3,7 @@
 use crate::{
     backend::{Backend, scripted::Scripted},
     config::Config,
-    connection::opening::Registered,
+    connection::opening::ConnGuard,
     dialect::Window,
     hub::{
         conn::{
@@ -59,10 +59,10 @@ pub(crate) fn gateway_in(
 }
 
 /// A connection of this user, with a session of its own.
-pub(crate) fn connect(gateway: &Arc<Gateway>, user: UserId, window: Window) -> Registered {
+pub(crate) fn connect(gateway: &Arc<Gateway>, user: UserId, window: Window) -> ConnGuard {
     let session = SessionId(uuid::Uuid::from_u128(user.0.unsigned_abs().into()));
     let user = UserRef::registered(user, format!("user {user}"));
-    Registered::new(gateway, window, Owner::User { user, session }).unwrap().0
+    ConnGuard::new(gateway, window, Owner::User { user, session }).unwrap().0
 }
 
 /// A chat that has got as far as this.

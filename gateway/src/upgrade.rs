@@ -1,12 +1,12 @@
-//! From an HTTP request to a WebSocket: the routes of the public listener, the handshake, and where
-//! the token was presented. A refusal that concerns the socket is a close code after the upgrade,
-//! because browsers hide HTTP errors of an upgrade from their pages.
+//! Turns an HTTP request into a WebSocket: the routes of the public listener and the handshake. A refusal that
+//! concerns the client is a close code after the upgrade, because browsers hide HTTP errors of an upgrade from
+//! their pages. `connection/` runs the socket.
 
 use crate::{
     connection::{
         self, Begin,
         opening::older,
-        presented::{Presented, header_parts, offers},
+        upgrade_credential::{UpgradeCredential, header_parts, offers},
     },
     dialect::Window,
     state::Gateway,
@@ -33,10 +33,11 @@ use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::{Bytes, handshake::derive_accept_key};
 
-/// What a client may offer as its subprotocol. Browsers refuse an answer that names none of several.
+/// The subprotocol that a client may offer. Browsers fail a handshake whose answer selects none of the offered
+/// ones.
 const SUBPROTOCOL: &str = "switchboard";
 
-/// How keys are read: bits that stand for nothing may be anything, as in RFC 6455's own example (1.2).
+/// The decoder of keys. It accepts any value of the unused bits at the end, as RFC 6455's own example (1.2) needs.
 const KEY: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
@@ -45,12 +46,12 @@ const KEY: GeneralPurpose = GeneralPurpose::new(
 /// The routes of the public listener.
 pub fn router(gateway: Arc<Gateway>) -> Router {
     Router::new()
-        // One handler for all: which window a path opens is written in one place.
+        // One handler for all paths, because `Window::from_path` alone knows them.
         .fallback(upgrade)
         .with_state(gateway)
 }
 
-/// The query of an upgrade. It must not reach a log.
+/// The query of an upgrade. It holds a secret and must not reach a log.
 #[derive(serde::Deserialize)]
 struct TokenQuery {
     token: Option<String>,
@@ -77,26 +78,27 @@ async fn upgrade(
         return not_an_upgrade();
     };
     let query = query.ok().and_then(|Query(TokenQuery { token })| token);
-    let presented = Presented::of(request.headers(), query, &gateway.allowed_origins);
+    let credential = UpgradeCredential::of(request.headers(), query, &gateway.allowed_origins);
     let subprotocol =
         offers(request.headers()).any(|offer| offer == SUBPROTOCOL).then_some(SUBPROTOCOL);
     let ClientAddr(address) = address;
     let Some(stranger) = gateway.strangers.admit(address) else { return too_many_strangers() };
     let begin = match window {
-        Window::Native => Ok(Begin::Hello(presented, stranger)),
+        Window::Native => Ok(Begin::Hello(credential, stranger)),
         _ => {
-            // Boxed, because most upgrades are native and need none of its memory.
-            let opened = older::open(&gateway, window, presented, address, stranger);
+            // Boxed, because most upgrades are native and should not hold the memory of this one.
+            let opened = older::open(&gateway, window, credential, address, stranger);
             let opened = Box::pin(opened).await;
             opened.map(|opened| Begin::Opened(Box::new(opened)))
         }
     };
     let running = Arc::clone(&gateway);
     gateway.lifecycle.spawn(async move {
+        // The stream is free once the response is written. The client may go away before.
         let Some((stream, read_ahead)) = take_over(on_upgrade).await else { return };
         let loan = running.credit.loan(address);
         let socket = Box::new(Socket::new(stream, &read_ahead, &running.hub.config, loan));
-        // A task of its own: this one's memory is as large as all its steps together need.
+        // In a task of its own, because this one keeps the memory of its own steps until it ends.
         let lifecycle = running.lifecycle.clone();
         lifecycle.spawn(connection::run(running, socket, begin, place));
     });
@@ -112,8 +114,8 @@ async fn upgrade(
     response
 }
 
-/// The answer to the client's key, when the request is an upgrade to a WebSocket (RFC 6455, 4.2.1);
-/// else the answer to the request.
+/// The answer to the client's key, if the request is an upgrade to a WebSocket (RFC 6455, 4.2.1). Otherwise the
+/// error is the response.
 fn accept_key(request: &Request) -> Result<HeaderValue, Box<Response>> {
     let headers = request.headers();
     let has = |name: header::HeaderName, word: &str| {
@@ -164,8 +166,8 @@ fn bad_key() -> Problem {
     )
 }
 
-/// Too many sockets of the client's network wait to be known. Refused before the upgrade, as the listener
-/// does when it is full: this guards against the cost of upgrades.
+/// The response if the client's network has too many strangers. Refuses before the upgrade, as a full listener
+/// does, because the cost of upgrades is what this limit guards against.
 fn too_many_strangers() -> Response {
     metrics::counter!("gateway_openings_total", "result" => "refused").increment(1);
     let problem = Problem::new(
@@ -178,7 +180,7 @@ fn too_many_strangers() -> Response {
     response
 }
 
-/// The bare stream below the HTTP connection, and what was read beyond the request.
+/// The bare stream below the HTTP connection, and the bytes that were read beyond the request.
 async fn take_over(on_upgrade: OnUpgrade) -> Option<(TcpStream, Bytes)> {
     let upgraded: Upgraded = on_upgrade.await.ok()?;
     let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;

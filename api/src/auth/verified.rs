@@ -57,7 +57,7 @@ impl Verified {
         let digest: [u8; 32] = Sha256::digest(token).into();
         if let Some(claims) = self.known.lock().find(&digest) {
             // The signature stays good, the time does not.
-            return if claims.expired(now) { Err(TokenError::Expired) } else { Ok(claims) };
+            return if claims.is_expired(now) { Err(TokenError::Expired) } else { Ok(claims) };
         }
         // Without the lock: checking a signature would make every other request wait for it.
         let claims = verifier.verify(token, now)?;

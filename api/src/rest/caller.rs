@@ -12,7 +12,7 @@ use axum::{
     http::{Method, request::Parts},
 };
 use platform::{
-    credentials::{Credential, origin_allowed},
+    credentials::{Credential, is_origin_allowed},
     token::TokenError,
 };
 use protocol::{
@@ -64,7 +64,7 @@ impl FromRequestParts<Api> for Caller {
         )?;
         if by_cookie
             && !parts.method.is_safe()
-            && !origin_allowed(&parts.headers, &api.config.allowed_origins)
+            && !is_origin_allowed(&parts.headers, &api.config.allowed_origins)
         {
             return Err(Code::WrongOrigin.into());
         }

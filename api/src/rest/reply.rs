@@ -13,7 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use platform::{
-    credentials::{SESSION_COOKIE, cookies, origin_allowed},
+    credentials::{SESSION_COOKIE, cookies, is_origin_allowed},
     serve::{ClientAddr, Secure},
     token::ACCESS_TOKEN_LIFETIME,
 };
@@ -39,7 +39,7 @@ pub(super) struct Origin {
 impl Origin {
     /// Whether a cookie may be set: not for another site's page.
     pub(super) fn takes_cookies(&self, api: &Api) -> bool {
-        origin_allowed(&self.headers, &api.config.allowed_origins)
+        is_origin_allowed(&self.headers, &api.config.allowed_origins)
     }
 
     /// What the device shows of having signed in before, where its page may act with cookies.

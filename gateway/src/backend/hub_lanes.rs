@@ -1,5 +1,5 @@
-//! The hub's requests to the api, each kind in its own lane: missing events of feeds and clients, chats as a
-//! user may watch them, chats to mark as dormant.
+//! The hub's requests to the api, each kind in its own lane: ranges of events, chats as users may watch them, chats
+//! to mark as dormant.
 
 use crate::{
     backend::{
@@ -45,7 +45,7 @@ impl HubLanes {
         }
     }
 
-    /// Requests the events of a range; `done` gets them, or `None` when the chat is gone.
+    /// Requests the events of a range. `done` gets them, or `None` if the chat was deleted.
     pub(crate) fn request_range(
         &self,
         range: Range,
@@ -54,12 +54,12 @@ impl HubLanes {
         self.events.submit(range, done)
     }
 
-    /// The events of a range; `None` when the chat is gone.
+    /// The events of a range; `None` if the chat was deleted.
     pub(crate) async fn range(&self, range: Range) -> Result<Option<RangeFound>, Unavailable> {
         self.events.request(range).await
     }
 
-    /// Requests a chat as this user may watch it; `done` gets it, or why it cannot be had.
+    /// Requests a chat as this user may watch it. `done` gets the result.
     pub(crate) fn request_view(
         &self,
         chat: UserChat,

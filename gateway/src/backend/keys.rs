@@ -26,8 +26,8 @@ const KEYS_PATIENCE: Duration = Duration::from_secs(1);
 pub(crate) struct Keys {
     backend: Arc<dyn Backend>,
     verifier: Verifier,
-    /// When keys were last asked for because of a token, and whether they came. Held while asking,
-    /// by one; the others wait for [`KEYS_PATIENCE`] at most.
+    /// When a token last caused a fetch, and whether the keys came. One task holds the lock while it fetches. The
+    /// others wait for [`KEYS_PATIENCE`] at most.
     tried: Mutex<Option<(Instant, bool)>>,
 }
 
@@ -79,7 +79,7 @@ impl Keys {
         {
             return came;
         }
-        // Noted before: whoever goes away while asking has asked all the same.
+        // Noted before the fetch: a client that goes away meanwhile must not let the next one fetch at once.
         *tried = Some((Instant::now(), false));
         let came = tokio::time::timeout(KEYS_PATIENCE, self.fetch()).await.unwrap_or(false);
         *tried = Some((Instant::now(), came));

@@ -126,10 +126,10 @@ fn post_call(
         let on_events = on_events.clone();
         Box::pin(async move {
             let mut posted = answer.await?;
-            // Local devices need not wait for the bus, nor does anybody depend on it.
+            // Before the receipts, so that the watchers here need not wait for the bus.
             posted.events.into_iter().for_each(&on_events);
             if attempt == Attempt::Again {
-                // Committed by the attempt before, perhaps: then it is no client's repeat.
+                // The lane repeated the call, not the client: hide that the first attempt may have committed.
                 posted.results.iter_mut().flatten().for_each(|done| done.repeated = false);
             }
             Ok(posted.results.into_iter().map(reply).collect())

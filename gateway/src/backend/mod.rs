@@ -4,7 +4,7 @@
 //! - `http.rs`: the api over HTTP
 //! - `lane/`: batches and repeats of one kind of request; `lanes.rs`: the lanes of connections;
 //!   `hub_lanes.rs`: those of the hub
-//! - `request_result.rs`: what became of a request that the api may refuse
+//! - `request_result.rs`: the result of a request that the api may refuse
 //! - `keys.rs`: the public keys that tokens are verified with
 
 pub mod http;
@@ -24,33 +24,33 @@ use protocol::calls::{
 };
 
 /// The api as a gateway sees it. Every call is a batch, safe to repeat, and is answered item by item in the
-/// order of its items. An item that is refused stops no other. [`protocol::calls`] has the bounds of each
-/// call. The contract's tests are in `gateway/tests/gateway/contract.rs`.
+/// order of its items. The refusal of one item does not stop the others. [`protocol::calls`] has the bounds of
+/// each call.
 pub trait Backend: Send + Sync + 'static {
-    /// Whether these sessions stand, and the chats from which their connections start. Called before a
-    /// connection is ready, and again for all sessions when the gateway may have missed their end.
+    /// Checks that these sessions are open, and returns the chats with which their connections start. Called
+    /// before a connection is ready, and again for all sessions when the gateway may have missed the end of one.
     fn open(&self, call: Open) -> ApiAnswer<Opened>;
-    /// Carries out commands. An item is answered with its receipt once it is committed, and a command that
-    /// was committed before with the receipt of then. The answer brings the events.
+    /// Carries out commands. The answer to an item is its receipt, given after the commit. A command that was
+    /// committed before gets its earlier receipt again. The answer also has the events.
     fn post(&self, call: Post) -> ApiAnswer<Posted>;
-    /// Moves read marks forward. A mark of somebody who is no member changes nothing and is no error.
+    /// Moves read marks forward. A mark of a user who is not a member changes nothing and is no error.
     fn mark_read(&self, call: MarkRead) -> ApiAnswer<()>;
-    /// A page of each range of events, or `None` for a chat that is gone. A page that stops before the
-    /// chat's head says how far it reaches: ask again from there.
+    /// Returns a page of each range of events, or `None` for a deleted chat. A page that stops before the chat's
+    /// head says how far it reaches. Ask again from there.
     fn events(&self, call: Events) -> ApiAnswer<EventsFound>;
-    /// Chats as these users may watch them now, or why they may not.
+    /// Returns chats as these users may watch them now, or a refusal.
     fn view(&self, call: View) -> ApiAnswer<Viewed>;
-    /// Has these users be woken when these chats get a message. `false` for whoever is no member: nobody
-    /// will be woken.
+    /// Marks chats as dormant for users: the next message in such a chat wakes the user. `false` for a user who
+    /// is not a member and will not be woken.
     fn dormant(&self, call: Dormant) -> ApiAnswer<DormantMarked>;
-    /// What changed lately: everything that the bus may have lost. Asked every few seconds.
+    /// Returns recent changes, which include everything that the bus may have lost. Called every few seconds.
     fn changed(&self, call: Changed) -> ApiAnswer<ChangedFound>;
-    /// The private chats of these pairs, made where there is none.
+    /// Returns the private chats of these pairs. Makes a chat for a pair that has none.
     fn peers(&self, call: Peers) -> ApiAnswer<PeersFound>;
-    /// The guests of these names. A name keeps its id.
+    /// Returns the guests of these names. A name keeps its id.
     fn guests(&self, call: Guests) -> ApiAnswer<GuestsFound>;
-    /// The public keys that access tokens verify with. Fetched once a minute, and at once for a token of a
-    /// key that is not known.
+    /// Returns the public keys that verify access tokens. Called once a minute, and at once for a token of an
+    /// unknown key.
     fn jwks(&self) -> ApiAnswer<Jwks>;
 }
 

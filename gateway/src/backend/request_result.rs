@@ -1,18 +1,18 @@
-//! What became of a request that the api may refuse. The api's answer to a whole batch is a
+//! The result of one request that the api may refuse. The answer to a whole batch is a
 //! [`crate::backend::ApiAnswer`].
 
 use crate::backend::{Unavailable, lane::OnAnswer};
 use protocol::refusal::Refusal;
 
-/// What a request brought, or why it brought nothing.
+/// The result of a request to the api.
 pub(crate) type RequestResult<T> = Result<T, RequestError>;
 
-/// Why a request to the api brought nothing.
+/// The reason why a request to the api has no result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RequestError {
     /// The api refused it. It was not carried out and will not be.
     Refused(Refusal),
-    /// There is no answer, although its lane tried for long. Whether it was carried out is unknown.
+    /// The request has no answer, although its lane tried for long. Whether it took effect is unknown.
     Unavailable,
 }
 
@@ -23,13 +23,13 @@ impl From<Refusal> for RequestError {
 }
 
 impl From<Unavailable> for RequestError {
-    /// The cause is in the lane's log: no client is told it.
+    /// Drops the cause, which the lane has logged and no client is told.
     fn from(_: Unavailable) -> Self {
         Self::Unavailable
     }
 }
 
-/// Has `done` called with the outcome of a request in a lane.
+/// Makes a lane's callback that calls `done` with the result of a request.
 pub(crate) fn on_result<T>(
     done: impl FnOnce(RequestResult<T>) + Send + 'static,
 ) -> OnAnswer<Result<T, Refusal>> {

@@ -1,5 +1,5 @@
-//! The answer that a frame of a client is owed. Each frame has one [`Answer`]; whoever holds it owes it.
-//! How many are owed is counted in `unanswered.rs`.
+//! The answer that a client's frame needs. Each frame has one [`Answer`], and the holder must send it.
+//! `unanswered.rs` counts the frames without an answer.
 
 use crate::{
     hub::conn::{Conn, outbox::DropPolicy, turns::Turn},
@@ -9,8 +9,8 @@ use parking_lot::Mutex;
 use protocol::frames::ServerFrame;
 use std::sync::Arc;
 
-/// The answer to one frame, to be sent once. Dropped unsent, the frame is answered with nothing: those
-/// behind it do not wait for ever, whoever forgot it.
+/// The answer to one frame. It is sent once. If it is dropped unsent, the frame counts as answered, so that later
+/// answers do not wait for ever.
 #[derive(Debug)]
 pub(crate) struct Answer {
     conn: Arc<Conn>,
@@ -18,18 +18,18 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// Of the frame that this connection has just read.
+    /// The answer to the frame that this connection has just read.
     pub(crate) fn of(conn: &Arc<Conn>) -> Self {
         Self { turn: conn.unanswered.begin(), conn: Arc::clone(conn) }
     }
 
-    /// Answers with this, as far as the dialect has words for it.
+    /// Sends this frame, unless the dialect has no words for it.
     pub(crate) fn send(mut self, frame: &ServerFrame) {
         let frame = self.conn.encode(frame);
         self.give(frame);
     }
 
-    /// For two who may both answer.
+    /// Lets two holders answer. The first one wins.
     pub(crate) fn share(self) -> SharedAnswer {
         SharedAnswer(Arc::new(Mutex::new(Some(self))))
     }
@@ -46,17 +46,17 @@ impl Drop for Answer {
         if self.turn.is_some() {
             self.give(None);
         }
-        // Last: who waits for all answers finds them queued.
+        // Last, so that a task that waits for all answers finds them queued.
         self.conn.unanswered.end();
     }
 }
 
-/// An answer that the first of two gives.
+/// An answer with two holders. The first to answer wins.
 #[derive(Clone, Debug)]
 pub(crate) struct SharedAnswer(Arc<Mutex<Option<Answer>>>);
 
 impl SharedAnswer {
-    /// Answers, unless the other one did.
+    /// Answers, unless the other holder did.
     pub(crate) fn send(&self, frame: &ServerFrame) {
         let answer = self.0.lock().take();
         if let Some(answer) = answer {

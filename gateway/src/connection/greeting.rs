@@ -1,9 +1,9 @@
-//! A native connection that has not said hello yet. A pure state machine: no socket, no clock; whose
-//! token it is, is checked in `opening/native.rs`.
+//! A native connection before its client says hello. A pure state machine: no socket, no clock. It does not
+//! verify the token; `opening/native.rs` does.
 
 use crate::{
     config::Config,
-    connection::{presented::Presented, session::count_refused},
+    connection::{session::count_refused, upgrade_credential::UpgradeCredential},
     dialect::{
         native::{decode, frame_id},
         refusal,
@@ -20,41 +20,45 @@ use std::{mem, time::Duration};
 /// A connection that has not said hello yet.
 #[derive(Debug)]
 pub(super) struct Greeting {
-    /// What came with the upgrade.
-    presented: Presented,
+    /// The credential of the upgrade, for a hello without a token.
+    credential: UpgradeCredential,
     refused: Bucket,
     refused_rate: Rate,
 }
 
-/// A hello that makes sense; its token is not checked yet.
+/// A valid hello, whose token is not verified yet.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Hello {
     pub token: String,
-    /// What the connection speaks.
+    /// The version of the protocol that the connection speaks.
     pub version: u16,
     pub resume: Option<Resume>,
 }
 
-/// What a frame before `hello` leads to.
+/// The result of a frame that comes before the connection is open.
 #[derive(Debug)]
-pub(super) enum Greeted {
+pub(super) enum GreetingOutcome {
     Hello(Hello),
-    /// Answer with this and wait on.
+    /// Another frame: send this error and go on waiting.
     NotYet(ServerFrame),
 }
 
 impl Greeting {
-    pub(super) fn new(presented: Presented, config: &Config) -> Self {
-        Self { presented, refused: Bucket::default(), refused_rate: config.account.refused_frames }
+    pub(super) fn new(credential: UpgradeCredential, config: &Config) -> Self {
+        Self { credential, refused: Bucket::default(), refused_rate: config.account.refused_frames }
     }
 
-    /// A text frame. `now` counts from any fixed start.
-    pub(super) fn on_text(&mut self, text: &str, now: Duration) -> Result<Greeted, Close> {
+    /// Handles a text frame. `now` counts from any fixed start.
+    pub(super) fn on_text(&mut self, text: &str, now: Duration) -> Result<GreetingOutcome, Close> {
         match decode(text) {
             Ok(ClientFrame::Hello { token, version, resume }) => {
-                let presented = mem::take(&mut self.presented);
-                let token = token.map_or_else(|| presented.token(), Ok)?;
-                Ok(Greeted::Hello(Hello { token, version: version.clamp(1, VERSION), resume }))
+                let credential = mem::take(&mut self.credential);
+                let token = token.map_or_else(|| credential.token(), Ok)?;
+                Ok(GreetingOutcome::Hello(Hello {
+                    token,
+                    version: version.clamp(1, VERSION),
+                    resume,
+                }))
             }
             Ok(frame) => {
                 let error = refusal(frame_id(&frame), Code::HelloRequired, "Say hello first.");
@@ -64,9 +68,9 @@ impl Greeting {
         }
     }
 
-    fn refuse(&mut self, error: ServerFrame, now: Duration) -> Result<Greeted, Close> {
+    fn refuse(&mut self, error: ServerFrame, now: Duration) -> Result<GreetingOutcome, Close> {
         count_refused(&mut self.refused, &self.refused_rate, now)?;
-        Ok(Greeted::NotYet(error))
+        Ok(GreetingOutcome::NotYet(error))
     }
 }
 
@@ -79,31 +83,33 @@ mod tests {
     #[test]
     fn hello_takes_its_own_token_or_the_upgrades() {
         let config = Config::default();
-        let hello =
-            |presented: &Presented, text: &str| match Greeting::new(presented.clone(), &config)
-                .on_text(text, NOW)
-            {
-                Ok(Greeted::Hello(hello)) => Ok(hello.token),
-                Ok(Greeted::NotYet(frame)) => panic!("{frame:?}"),
-                Err(close) => Err(close),
-            };
+        let hello = |credential: &UpgradeCredential, text: &str| match Greeting::new(
+            credential.clone(),
+            &config,
+        )
+        .on_text(text, NOW)
+        {
+            Ok(GreetingOutcome::Hello(hello)) => Ok(hello.token),
+            Ok(GreetingOutcome::NotYet(frame)) => panic!("{frame:?}"),
+            Err(close) => Err(close),
+        };
         let (with, without) = (r#"{"type":"hello","token":"a"}"#, r#"{"type":"hello"}"#);
-        let token = Presented::Token("b".into());
-        for presented in [&token, &Presented::Nothing, &Presented::ForeignPage] {
-            assert_eq!(hello(presented, with), Ok("a".into()));
+        let token = UpgradeCredential::Token("b".into());
+        for credential in [&token, &UpgradeCredential::Nothing, &UpgradeCredential::ForeignPage] {
+            assert_eq!(hello(credential, with), Ok("a".into()));
         }
         assert_eq!(hello(&token, without), Ok("b".into()));
-        assert_eq!(hello(&Presented::Nothing, without), Err(Close::Unauthenticated));
-        assert_eq!(hello(&Presented::ForeignPage, without), Err(Close::WrongOrigin));
+        assert_eq!(hello(&UpgradeCredential::Nothing, without), Err(Close::Unauthenticated));
+        assert_eq!(hello(&UpgradeCredential::ForeignPage, without), Err(Close::WrongOrigin));
     }
 
     #[test]
     fn a_connection_speaks_the_older_version_of_both() {
         let config = Config::default();
         let version = |text: &str| {
-            let mut greeting = Greeting::new(Presented::Token("a".into()), &config);
+            let mut greeting = Greeting::new(UpgradeCredential::Token("a".into()), &config);
             match greeting.on_text(text, NOW) {
-                Ok(Greeted::Hello(hello)) => Some(hello.version),
+                Ok(GreetingOutcome::Hello(hello)) => Some(hello.version),
                 _ => None,
             }
         };
@@ -120,9 +126,9 @@ mod tests {
     #[test]
     fn before_hello_everything_else_is_refused_and_too_much_of_it_closes() {
         let config = Config::default();
-        let mut greeting = Greeting::new(Presented::Nothing, &config);
+        let mut greeting = Greeting::new(UpgradeCredential::Nothing, &config);
         let frame = r#"{"type":"ping","id":"1"}"#;
-        let Greeted::NotYet(ServerFrame::Error { code, id, .. }) =
+        let GreetingOutcome::NotYet(ServerFrame::Error { code, id, .. }) =
             greeting.on_text(frame, NOW).unwrap()
         else {
             panic!("greeted")

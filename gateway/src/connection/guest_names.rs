@@ -3,8 +3,8 @@
 use platform::text::is_name_of;
 use protocol::chat::UserRef;
 
-/// The most names of one connection that are remembered. A person has one; a page for several
-/// people, a few. Who uses more is announced again, which its network's limit bounds.
+/// The maximum number of remembered names of one connection. A person has one, and a page for several people a few. A
+/// client with more is announced again, which the limit of its network bounds.
 const MAX_NAMES: usize = 8;
 
 /// The names that a guest's connection has used, the latest last.

@@ -1,24 +1,24 @@
-//! When a connection is pinged and when it is given up. Pure.
+//! Decides when a connection is pinged and when it is given up. Pure.
 
 use std::time::Duration;
 
-/// A client that is quiet for this much longer than a heartbeat is pinged: one that pings by itself
-/// every heartbeat, as pages do, is not. A random part more, so that clients that came together are
-/// not pinged together for ever.
+/// The silence before a ping, as a multiple of the heartbeat. It is longer than a heartbeat, so that clients that ping
+/// with every heartbeat by themselves, as pages do, are not pinged. A random part keeps clients that connected together
+/// from being pinged together for ever.
 const LATE: std::ops::Range<f64> = 1.04..1.2;
 
-/// What a look at a connection leads to.
+/// The result of a look at a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Beat {
-    /// Look again after so long.
+    /// Look again after this time.
     Wait(Duration),
-    /// Ask the client whether it lives, and look again after so long.
+    /// Ping the client, and look again after this time.
     Ping(Duration),
-    /// Nothing was heard for two heartbeats.
+    /// The client sent nothing for two heartbeats.
     Silent,
 }
 
-/// A look at a connection of which nothing was heard for `quiet`. `chance` is at least 0 and below 1.
+/// Looks at a connection whose client sent nothing for `quiet`. `chance` is at least 0 and below 1.
 pub(crate) fn look(quiet: Duration, heartbeat: Duration, chance: f64) -> Beat {
     let left = (2 * heartbeat).saturating_sub(quiet);
     let late = heartbeat.mul_f64(LATE.start + (LATE.end - LATE.start) * chance);

@@ -1,6 +1,6 @@
-//! The chats of one connection that are on their way in: which wait, which are being joined, which
-//! are let go to make space, which the client declined. One map, so that no chat is joined twice at
-//! once and one that cannot be answered delays its own only. Runs on the connection's own task.
+//! The joins of one connection: chats that wait, chats that are being joined, chats that it stops watching to make
+//! space, and chats that the client declined. All are in one map, so that a chat is joined once at a time, and a chat
+//! without an answer delays no other. Runs on the connection's own task.
 
 use crate::{
     connection::joining::{JoinStep, join},
@@ -26,65 +26,64 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// The most chats caught up at once for one connection: enough to hide the round trips to the api,
-/// few enough that one returning client is not a storm.
+/// The maximum number of chats that one connection joins at once. It is enough to hide the round trips to the api, and
+/// small enough that one returning client makes no storm.
 const AT_ONCE: usize = 8;
 
-/// The most joins of one chat that wait for each other: a client that asks for a chat again and again
-/// is answered, but not without end.
+/// The maximum number of waiting joins of one chat. It bounds a client that subscribes to one chat again and again.
 const MAX_BEHIND: usize = 8;
 
-/// What the client knows of a chat that it does not watch is remembered for longer than polls tell of
-/// the same event.
+/// How long the client's knowledge of a chat that it does not watch is remembered: longer than polls repeat the same
+/// event.
 const REMEMBERED: Duration = Duration::from_secs(20);
 
-/// The most chats of which that is remembered: as many cursors as a hello has room for.
+/// The maximum number of chats of which it is remembered: as many as a hello has space for cursors.
 const MAX_REMEMBERED: usize = 4_096;
 
-/// How long a chat that could not be let go is watched on before another try.
+/// How long a connection goes on watching a chat that it could not mark as dormant, before another try.
 const ANOTHER_TRY: Duration = Duration::from_secs(1);
 
 /// Chats on their way in.
 #[derive(Default)]
 pub(crate) struct JoinQueue {
-    /// Nothing while nothing is on its way, as it is for nearly all of a connection's life.
+    /// `None` while no chat is on its way, as for nearly all of a connection's life.
     work: Option<Box<Work>>,
     known: HashMap<ChatId, Known>,
 }
 
-/// What the client knows of a chat that it does not watch.
+/// The client's knowledge of a chat that it does not watch.
 struct Known {
-    /// The last of the events that it was told of in some way. `None`: it wants to hear of none.
+    /// The last event that the client knows of. `None` if the client declined the chat.
     upto: Option<Seq>,
     at: Instant,
 }
 
 #[derive(Default)]
 struct Work {
-    chats: HashMap<ChatId, Entry>,
+    chats: HashMap<ChatId, ChatJoins>,
     /// Chats that wait to be joined, in order.
     turns: VecDeque<ChatId>,
-    /// Joins, their pauses, and farewells.
+    /// Joins, their pauses, and chats that are being marked as dormant.
     under_way: FuturesUnordered<BoxFuture<'static, Stage>>,
-    /// Joins among those that are not paused.
+    /// The number of joins that are not paused.
     active: usize,
-    /// Chats that are being joined, those in a pause included.
+    /// The number of joins, with those in a pause.
     joining: usize,
 }
 
 #[derive(Default)]
-struct Entry {
-    state: State,
-    /// What is to be done next.
+struct ChatJoins {
+    state: JoinState,
+    /// The next joins of the chat.
     queue: VecDeque<Join>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum State {
+enum JoinState {
     #[default]
     Waiting,
     Joining,
-    /// The client said meanwhile that it does not want it.
+    /// The client declined the chat while it was being joined.
     Unwanted,
     LettingGo,
 }
@@ -97,8 +96,8 @@ enum Stage {
 }
 
 impl JoinQueue {
-    /// Adds a chat behind those that wait. A chat that is on its way already is not joined twice:
-    /// whoever is invited to it learns nothing new, whoever asks for it is answered afterwards.
+    /// Adds a join behind those that wait. An invitation to a chat that is on its way is dropped, because it brings
+    /// nothing new. A `subscribe` is answered after the join before it.
     pub(crate) fn add(&mut self, mut join: Join) {
         if self.is_old_news(&mut join) {
             return;
@@ -106,12 +105,12 @@ impl JoinQueue {
         let work = self.work.get_or_insert_default();
         let entry = work.chats.entry(join.chat_id).or_default();
         if matches!(join.cause, Cause::Opened | Cause::Found | Cause::Invited) {
-            if entry.state == State::Joining {
+            if entry.state == JoinState::Joining {
                 return;
             }
             if let Some(waiting) = entry.queue.front_mut() {
-                // Two invitations become the earlier one. Whoever was sent a part of the chat goes on
-                // from there, whatever an invitation says.
+                // Two invitations become one from the earlier place. A waiting join of another cause stays as
+                // it is, because its client was sent a part of the chat.
                 if matches!(waiting.cause, Cause::Found | Cause::Invited) {
                     waiting.from = waiting.from.min(join.from);
                     waiting.after = waiting.after.min(join.after);
@@ -122,20 +121,20 @@ impl JoinQueue {
         if join.cause == Cause::Subscribed && entry.queue.len() >= MAX_BEHIND {
             return join.turn_away(ANOTHER_TRY);
         }
-        if entry.state == State::Waiting && entry.queue.is_empty() {
+        if entry.state == JoinState::Waiting && entry.queue.is_empty() {
             work.turns.push_back(join.chat_id);
         }
         entry.queue.push_back(join);
     }
 
-    /// Starts as many joins as may go on at once. A connection that watches as many chats as it may
-    /// lets go of the one that has been quiet longest first.
+    /// Starts as many joins as may go on at once. A connection that watches as many chats as it may first stops
+    /// watching the one that has been quiet longest.
     pub(crate) fn start(&mut self, hub: &Arc<Hub>, conn: &Arc<Conn>) {
         let Some(work) = &mut self.work else { return };
         while work.active < AT_ONCE
             && let Some(chat) = work.turns.front().copied()
         {
-            // A chat that is watched already takes no further place.
+            // A chat that the connection watches already needs no further space.
             if !conn.watches(chat)
                 && conn.watch_count() + work.joining >= hub.config.max_chats
                 && work.make_space(hub, conn)
@@ -145,7 +144,7 @@ impl JoinQueue {
             work.turns.pop_front();
             let Some(entry) = work.chats.get_mut(&chat) else { continue };
             let Some(next) = entry.queue.pop_front() else { continue };
-            entry.state = State::Joining;
+            entry.state = JoinState::Joining;
             work.joining += 1;
             work.active += 1;
             let joining = join(Arc::clone(hub), Arc::clone(conn), next);
@@ -153,8 +152,8 @@ impl JoinQueue {
         }
     }
 
-    /// Waits until something got on; [`JoinQueue::start`] afterwards. For ever, when nothing is on its
-    /// way. Safe to drop while it waits.
+    /// Waits until a join makes progress. Call [`JoinQueue::start`] afterwards. Waits for ever when no chat is on its
+    /// way. Can be dropped safely while it waits.
     pub(crate) async fn next(&mut self, hub: &Hub, conn: &Conn) {
         let Some(work) = &mut self.work else { return pending().await };
         match work.under_way.next().await {
@@ -163,6 +162,7 @@ impl JoinQueue {
                 work.end_turn(chat, hub, conn);
             }
             Some(Stage::Step(JoinStep::Later(join, pause))) => {
+                // A pause takes none of the places of joins that go on at once.
                 work.active -= 1;
                 work.under_way.push(Box::pin(async move {
                     tokio::time::sleep(pause).await;
@@ -178,8 +178,8 @@ impl JoinQueue {
         }
     }
 
-    /// The client does not want this chat, whether it waits or is being joined. What was to be said
-    /// of it is said.
+    /// Ends all joins of a chat that the client does not want, whether they wait or go on. Their announcements are
+    /// sent.
     pub(crate) fn decline(&mut self, chat: ChatId, conn: &Conn) {
         self.remember(chat, None);
         let Some(work) = &mut self.work else { return };
@@ -188,33 +188,33 @@ impl JoinQueue {
             conn.announce(&mut join, None);
         }
         match entry.state {
-            State::Waiting => {
+            JoinState::Waiting => {
                 work.chats.remove(&chat);
                 work.turns.retain(|waiting| *waiting != chat);
             }
-            State::Joining => entry.state = State::Unwanted,
-            State::Unwanted | State::LettingGo => {}
+            JoinState::Joining => entry.state = JoinState::Unwanted,
+            JoinState::Unwanted | JoinState::LettingGo => {}
         }
     }
 
-    /// How many chats are on their way.
+    /// The number of chats on their way.
     pub(crate) fn len(&self) -> usize {
         self.work.as_ref().map_or(0, |work| work.chats.len())
     }
 
-    /// Whether each chat has been tried: none waits, and none goes on but those that cannot get on.
+    /// Whether each chat has been tried: no chat waits, and the joins that are left are paused.
     pub(crate) fn is_settled(&self) -> bool {
         self.work.as_ref().is_none_or(|work| work.active == 0 && work.turns.is_empty())
     }
 
-    /// The client knows what there is of a chat up to here, or wants to hear nothing of it.
+    /// Remembers that the client knows a chat's events up to here, or that it declined the chat (`None`).
     pub(crate) fn remember(&mut self, chat: ChatId, upto: Option<Seq>) {
         if self.known.len() < MAX_REMEMBERED {
             self.known.insert(chat, Known { upto, at: Instant::now() });
         }
     }
 
-    /// Forgets what has been remembered for long enough. To be called now and then.
+    /// Forgets knowledge that is old enough. Called with each heartbeat.
     pub(crate) fn forget(&mut self) {
         self.known.retain(|_, known| known.at.elapsed() < REMEMBERED);
         if self.known.is_empty() {
@@ -222,7 +222,7 @@ impl JoinQueue {
         }
     }
 
-    /// Whether a join tells the client what it knows; if in part, that part is left out.
+    /// Whether the client knows all events of a join. If it knows a part, the join skips that part.
     fn is_old_news(&mut self, join: &mut Join) -> bool {
         let Some(known) = self.known.get(&join.chat_id) else { return false };
         match (join.cause, known.upto) {
@@ -243,12 +243,12 @@ impl JoinQueue {
 }
 
 impl Work {
-    /// Makes space for one more chat; `true` when the caller has to wait for it.
+    /// Begins to make space for one more chat. `true` if the caller must wait.
     fn make_space(&mut self, hub: &Arc<Hub>, conn: &Arc<Conn>) -> bool {
-        if !self.chats.values().any(|entry| entry.state == State::LettingGo)
+        if !self.chats.values().any(|entry| entry.state == JoinState::LettingGo)
             && let Some(chat) = hub.quietest(conn, |chat| self.chats.contains_key(&chat))
         {
-            self.chats.entry(chat).or_default().state = State::LettingGo;
+            self.chats.entry(chat).or_default().state = JoinState::LettingGo;
             let letting_go = Arc::clone(hub).let_go(Arc::clone(conn), chat);
             self.under_way.push(Box::pin(async move {
                 letting_go.await;
@@ -258,16 +258,16 @@ impl Work {
         !self.under_way.is_empty()
     }
 
-    /// Nothing is under way for this chat: what is to follow waits for its turn.
+    /// Ends a chat's step. The chat's next join waits for its turn.
     fn end_turn(&mut self, chat: ChatId, hub: &Hub, conn: &Conn) {
         let Some(entry) = self.chats.get_mut(&chat) else { return };
-        if entry.state == State::Unwanted {
+        if entry.state == JoinState::Unwanted {
             hub.detach(conn, chat);
         }
-        if matches!(entry.state, State::Joining | State::Unwanted) {
+        if matches!(entry.state, JoinState::Joining | JoinState::Unwanted) {
             self.joining -= 1;
         }
-        entry.state = State::Waiting;
+        entry.state = JoinState::Waiting;
         if entry.queue.is_empty() {
             self.chats.remove(&chat);
         } else {
@@ -278,7 +278,7 @@ impl Work {
     fn end_pause(&mut self, mut join: Join, hub: &Hub, conn: &Conn) {
         let chat = join.chat_id;
         match self.chats.get_mut(&chat) {
-            Some(entry) if entry.state == State::Joining => entry.queue.push_front(join),
+            Some(entry) if entry.state == JoinState::Joining => entry.queue.push_front(join),
             _ => conn.announce(&mut join, None),
         }
         self.end_turn(chat, hub, conn);
@@ -286,8 +286,7 @@ impl Work {
 }
 
 impl Hub {
-    /// The chat that this connection watches and that has been quiet longest, among those whose
-    /// members are woken when it stirs, and not one that is `taken`.
+    /// The chat that has been quiet longest among the chats that this connection watches, except `taken` ones.
     fn quietest(&self, conn: &Conn, taken: impl Fn(ChatId) -> bool) -> Option<ChatId> {
         let chats = conn.chat_ids().into_iter().filter(|chat| !taken(*chat));
         chats
@@ -296,8 +295,8 @@ impl Hub {
             .map(|(_, chat)| chat)
     }
 
-    /// Stops watching a chat whose user is woken from now on when it stirs; a public room that the
-    /// user is no member of is told to be gone.
+    /// Marks a chat as dormant and stops watching it. From then on the next message wakes a member. A client that
+    /// watched a room without membership is told that the chat is gone.
     async fn let_go(self: Arc<Self>, conn: Arc<Conn>, chat_id: ChatId) {
         let Some(user_id) = conn.user_id() else { return };
         metrics::counter!("gateway_let_go_total").increment(1);
@@ -308,7 +307,7 @@ impl Hub {
                     conn.lose(chat_id, Close::NotAMember);
                 }
             }
-            // It goes on being watched: another try in a while.
+            // The connection goes on watching the chat. The pause bounds the tries.
             Err(_) => tokio::time::sleep(ANOTHER_TRY).await,
         }
     }

@@ -1,6 +1,6 @@
-//! How a connection comes to watch a chat from where it stopped: from the replay where it
-//! reaches, page by page from the api where it does not, then live, with no event lost or repeated
-//! in between. Runs on the connection's own task; which chats go on when is `join_queue.rs`'s.
+//! Joins a chat from where the client stopped: from the replay as far as that reaches back, otherwise page by page
+//! from the api, and then live. No event is lost or repeated in between. Runs on the connection's own task.
+//! `join_queue.rs` decides which chat goes on when.
 
 use crate::{
     backend::{Unavailable, request_result::RequestError},
@@ -23,19 +23,19 @@ use std::{sync::Arc, time::Duration};
 /// How far a join got.
 #[derive(Debug)]
 pub(super) enum JoinStep {
-    /// The chat is watched, or cannot be and the client was told.
+    /// The connection watches the chat, or the client was told why not.
     Done(ChatId),
-    /// Go on after a pause, in which other chats may.
+    /// Go on after a pause. Other chats go on meanwhile.
     Later(Join, Duration),
 }
 
-/// How long to wait for a feed that is a moment behind; longer each time.
+/// The first pause before another try when the feed is a moment behind. Each pause is twice as long as the last.
 const A_MOMENT: Duration = Duration::from_millis(20);
 
-/// How long to wait when the api does not answer although its lane tried for long.
+/// The longest pause, also used when the api does not answer although its lane tried for long.
 const A_WHILE: Duration = Duration::from_secs(1);
 
-/// Takes one chat as far as it gets without waiting for what may take long.
+/// Joins one chat until it is done or needs a pause.
 pub(crate) async fn join(hub: Arc<Hub>, conn: Arc<Conn>, mut join: Join) -> JoinStep {
     loop {
         hub.pace.turn().await;
@@ -56,21 +56,21 @@ pub(crate) async fn join(hub: Arc<Hub>, conn: Arc<Conn>, mut join: Join) -> Join
                         return JoinStep::Done(join.chat_id);
                     }
                     Err(RequestError::Unavailable) => {
-                        // Nothing was allowed: ask again before the next try.
+                        // Makes the next try ask the api again, since this one allowed nothing.
                         conn.revoke();
                         return JoinStep::Later(join, A_WHILE);
                     }
                 }
             }
             Attached::Page(events) => send(&conn, &mut join, &events, None).await,
-            // The client's reading sets the pace: a page only when the last one is on its way.
+            // `send` waits for space, so the next page is fetched only when the client has read enough.
             Attached::Behind => match hub.page(join.chat_id, join.after).await {
                 Ok(Some(page)) => {
                     hub.pace.turn().await;
                     let after = join.after;
                     send(&conn, &mut join, page.since(after), page.whole(after)).await;
                     if page.upto <= after {
-                        // A database that has less than it had: nothing to do but to wait.
+                        // The page brings nothing new, as after a restore of the database: wait.
                         return JoinStep::Later(join, A_WHILE);
                     }
                     join.after = page.upto;
@@ -79,7 +79,7 @@ pub(crate) async fn join(hub: Arc<Hub>, conn: Arc<Conn>, mut join: Join) -> Join
                     conn.lose(join.chat_id, Close::ChatNotFound);
                     return JoinStep::Done(join.chat_id);
                 }
-                // What nobody can be asked is not asked again and again.
+                // The api would refuse the same request again, so the client reloads the chat.
                 Err(Unavailable::Refused(_)) => resync(&conn, &mut join),
                 Err(Unavailable::NotAnswered(_)) => return JoinStep::Later(join, A_WHILE),
             },

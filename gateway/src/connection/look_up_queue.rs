@@ -70,7 +70,7 @@ impl<C> LookUpQueue<C> {
         }
         let next = self.waiting.pop_front();
         if next.is_none() && self.waiting.capacity() > 0 {
-            // It is rare, and no part of an idle connection's memory.
+            // Look-ups are rare, so an idle connection does not keep the memory.
             self.waiting = VecDeque::new();
         }
         next

@@ -14,13 +14,13 @@ use protocol::{close::Close, code::Code, time::Timestamp};
 use std::sync::Arc;
 
 impl Connection {
-    /// Looks up what a frame needs, behind what those before it need.
+    /// Queues the look-up of a frame behind those of earlier frames.
     pub(crate) fn ask(&mut self, question: Question, answer: Answer) {
         self.look_ups.add(question, answer);
         self.ask_next();
     }
 
-    /// A look-up has ended.
+    /// Carries a frame out after its look-up, and starts the next look-up.
     pub(crate) fn on_look_up(&mut self, then: Then<Self>) -> Result<(), Close> {
         then(self)?;
         self.ask_next();
@@ -39,7 +39,7 @@ impl Connection {
     }
 
     fn ask_next(&mut self) {
-        // A frame that needs no look-up after all is answered at once, and the next one follows.
+        // Goes on after a frame that is answered without a look-up.
         while let Some((question, answer)) = self.look_ups.next() {
             let look_up = match question {
                 Question::Direct { to, action } => self.find_peer(to, action, answer),
@@ -83,7 +83,7 @@ impl Connection {
     }
 }
 
-/// Why a token is not accepted, as an error frame says it.
+/// The code of the `error` for a token that would close a new connection.
 fn code(close: Close) -> Code {
     match close {
         Close::TokenExpired => Code::TokenExpired,

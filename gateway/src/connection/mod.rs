@@ -1,7 +1,7 @@
 //! The life of one connection in any dialect: it opens, then reads frames and writes events until either side
 //! ends it. This task owns the socket; everybody else holds a [`Conn`].
 //!
-//! - `presented.rs`, `greeting.rs`, `opening/`: until its client is known
+//! - `upgrade_credential.rs`, `greeting.rs`, `opening/`: until its client is known
 //! - `session.rs`: what each frame leads to, a pure state machine
 //! - `look_up_queue.rs`, `look_ups.rs`, `people.rs`, `guest_names.rs`, `subscribing.rs`: what a frame
 //!   needs first
@@ -20,9 +20,9 @@ mod look_ups;
 pub(crate) mod opening;
 mod people;
 mod posting;
-pub(crate) mod presented;
 mod session;
 mod subscribing;
+pub(crate) mod upgrade_credential;
 
 use crate::{
     connection::{
@@ -31,9 +31,9 @@ use crate::{
         heartbeat::{Beat, look},
         join_queue::JoinQueue,
         look_up_queue::LookUpQueue,
-        opening::{ConnectionParts, Registered, native::open},
-        presented::Presented,
+        opening::{ConnGuard, ConnectionParts, native::open},
         session::{Effect, Session},
+        upgrade_credential::UpgradeCredential,
     },
     dialect::Window,
     hub::{
@@ -59,17 +59,17 @@ use protocol::{
 use std::{collections::VecDeque, mem, pin::Pin, sync::Arc, time::Duration};
 use tokio::time::{Instant, Sleep};
 
-/// What is queued before an order to close may take this long: a client that reads gets it all.
+/// How long the frames before a close may take. A client that reads gets all of them in this time.
 const LAST_WRITE: Duration = Duration::from_secs(2);
 
-/// An emptied queue larger than this is let go, so that a burst does not stay in memory.
+/// An empty queue with a larger capacity is freed, so that a burst does not stay in memory.
 const KEEP_QUEUE: usize = 32;
 
 /// How a connection begins.
 pub(crate) enum Begin {
-    /// The client says hello first; with what came with the upgrade.
-    Hello(Presented, Stranger),
-    /// It was opened before the upgrade was answered.
+    /// The client says hello first. It may use the credential of the upgrade.
+    Hello(UpgradeCredential, Stranger),
+    /// The connection was opened before the upgrade was answered.
     Opened(Box<ConnectionParts>),
 }
 
@@ -82,9 +82,9 @@ pub(crate) async fn run(
     place: Place,
 ) {
     let opened = match begin {
-        // Boxed, like all that is rare here: it is no part of an idle connection's memory.
-        Ok(Begin::Hello(presented, stranger)) => {
-            Box::pin(open(&gateway, &mut socket, presented, stranger)).await
+        // Boxed, like all rare steps here, so that an idle connection does not hold their memory.
+        Ok(Begin::Hello(credential, stranger)) => {
+            Box::pin(open(&gateway, &mut socket, credential, stranger)).await
         }
         Ok(Begin::Opened(opened)) => Ok(*opened),
         Err(close) => Err(close),
@@ -98,7 +98,7 @@ pub(crate) async fn run(
     .increment(1);
     let close = match opened {
         Ok(opened) => {
-            if opened.registered.conn.user().is_some() {
+            if opened.guard.conn.user().is_some() {
                 socket.on_client_known();
             }
             Box::new(Connection::new(opened)).run(&mut socket).await
@@ -107,19 +107,20 @@ pub(crate) async fn run(
     };
     metrics::counter!("gateway_closes_total", "reason" => close.reason()).increment(1);
     Box::pin(socket.close(close)).await;
+    // The socket is closed now: only then may the listener take another in its place.
     drop(place);
 }
 
 /// A connection that is ready.
 pub(crate) struct Connection {
-    pub(crate) registered: Registered,
+    pub(crate) guard: ConnGuard,
     pub(crate) session: Session,
     pub(crate) names: GuestNames,
     pub(crate) look_ups: LookUpQueue<Self>,
     pub(crate) joins: JoinQueue,
     /// Whether the first chats have been joined and others know that the user is here.
     settled: bool,
-    /// The chats to tell so then.
+    /// The chats to tell then.
     shares: Vec<ChatId>,
     #[expect(
         dead_code,
@@ -132,13 +133,13 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) fn new(parts: ConnectionParts) -> Self {
-        let ConnectionParts { registered, session, joins, shares, stranger } = parts;
-        let heartbeat = registered.gateway.hub.config.heartbeat;
-        // The first look comes at a random moment, so that who came together is not looked at together.
+        let ConnectionParts { guard, session, joins, shares, stranger } = parts;
+        let heartbeat = guard.gateway.hub.config.heartbeat;
+        // The first heartbeat comes at a random time, so that connections that opened together spread out.
         let first = heartbeat.mul_f64(rand::random_range(0.1..1.0)).min(time_left(&session));
         let now = Instant::now();
         Self {
-            registered,
+            guard,
             session,
             names: GuestNames::default(),
             look_ups: LookUpQueue::default(),
@@ -152,7 +153,7 @@ impl Connection {
     }
 
     pub(crate) async fn run(mut self: Box<Self>, socket: &mut Socket) -> Close {
-        let conn = Arc::clone(&self.registered.conn);
+        let conn = Arc::clone(&self.guard.conn);
         let mut scratch = VecDeque::new();
         self.join_waiting();
         loop {
@@ -161,9 +162,9 @@ impl Connection {
                 conn.close_for_restart();
             }
             let reads = self.look_ups.may_read(intake);
-            // In this order: looking whether a frame came costs little, and tokio ends a flood of them
-            // in time for the others. Nothing but a write is awaited outside of here, so that nothing
-            // holds up what is to be written, or the order to close.
+            // Incoming frames come first: the check costs little, and tokio's budget ends a flood of them in
+            // time for the others. Only writes are awaited inside the branches, so that nothing else delays
+            // the outbox or the order to close.
             let result = tokio::select! {
                 biased;
                 incoming = socket.next(), if reads => {
@@ -173,6 +174,7 @@ impl Connection {
                     let OutboxBatch { mut frames, since, reads, joins, closing } = taken;
                     self.on_joins(joins);
                     let written = self.write(socket, &mut frames, closing).await;
+                    // A failed write shows a client nothing, so nothing counts as read.
                     if written.is_ok() {
                         if let Some(since) = since {
                             metrics::histogram!("gateway_write_wait_seconds").record(since.elapsed());
@@ -186,12 +188,12 @@ impl Connection {
                 }
                 then = self.look_ups.finish() => self.on_look_up(then),
                 () = conn.unanswered.changes_from(intake) => Ok(()),
-                () = self.joins.next(&self.registered.gateway.hub, &conn) => {
+                () = self.joins.next(&self.guard.gateway.hub, &conn) => {
                     self.join_waiting();
                     Ok(())
                 }
                 () = &mut self.timer => Box::pin(self.on_timer(socket)).await,
-                // Nothing else is written that it could go with.
+                // Last, because a pong goes with any other write.
                 () = std::future::ready(()), if socket.owes_pong() => {
                     self.write(socket, &mut VecDeque::new(), None).await
                 }
@@ -220,11 +222,11 @@ impl Connection {
     }
 
     pub(crate) fn gateway(&self) -> &Arc<Gateway> {
-        &self.registered.gateway
+        &self.guard.gateway
     }
 
     pub(crate) fn conn(&self) -> &Arc<Conn> {
-        &self.registered.conn
+        &self.guard.conn
     }
 
     /// Queues joins from the hub: new chats, and chats that the connection did not keep up with.
@@ -246,7 +248,7 @@ impl Connection {
 
     /// Starts the joins that may start now. After the first ones, tells others that the user is here.
     pub(crate) fn join_waiting(&mut self) {
-        self.joins.start(&self.registered.gateway.hub, &self.registered.conn);
+        self.joins.start(&self.guard.gateway.hub, &self.guard.conn);
         if self.settled || !self.joins.is_settled() {
             return;
         }
@@ -260,7 +262,7 @@ impl Connection {
         }
     }
 
-    /// Marks as read what was shown to a client that cannot say what it has read.
+    /// Marks messages as read that were written to a client that cannot send read marks.
     fn mark_read(&self, reads: Vec<(ChatId, Seq)>) {
         let Some(user_id) = self.conn().user_id() else { return };
         for (chat_id, message_id) in reads {
@@ -282,8 +284,9 @@ impl Connection {
             Incoming::Sign => return Ok(()),
         };
         let answer = Answer::of(self.conn());
-        let conn = &self.registered.conn;
+        let conn = &self.guard.conn;
         let effect = {
+            // Locked for this block only: carrying out the effect may take the lock again.
             let allowance = &mut conn.account.allowance();
             match text {
                 Some(text) => {
@@ -299,8 +302,8 @@ impl Connection {
             Effect::LookUp(question) => self.ask(question, answer),
             Effect::Read(mark) => self.submit_mark(mark),
             Effect::Typing(chat) => {
-                if self.registered.conn.watches(chat) {
-                    self.gateway().hub.on_typing(&self.registered.conn, chat);
+                if self.guard.conn.watches(chat) {
+                    self.gateway().hub.on_typing(&self.guard.conn, chat);
                 }
             }
             Effect::Nothing => {}
@@ -312,7 +315,7 @@ impl Connection {
     pub(crate) fn refuse(&mut self, error: ServerFrame, answer: Answer) -> Result<(), Close> {
         let now = self.gateway().uptime();
         let effect = {
-            let allowance = &mut self.registered.conn.account.allowance();
+            let allowance = &mut self.guard.conn.account.allowance();
             self.session.refuse(error, allowance, now)?
         };
         if let Effect::Reply(error) = effect {
@@ -321,20 +324,20 @@ impl Connection {
         Ok(())
     }
 
-    /// Heartbeat and the token's end.
+    /// Handles the heartbeat and the expiry of the token.
     async fn on_timer(&mut self, socket: &mut Socket) -> Result<(), Close> {
         let heartbeat = self.gateway().hub.config.heartbeat;
         let left = time_left(&self.session);
         if left.is_zero() {
             return Err(match self.conn().window {
                 Window::Native => Close::TokenExpired,
-                // Its token is no matter: it has lived as long as a connection may.
+                // Its end is not the token's: the connection has reached its longest life.
                 _ => Close::Renew,
             });
         }
         self.joins.forget();
         if self.look_ups.is_paused() {
-            // It may have spoken and not been heard.
+            // Its frames are left unread, so silence is no sign that the client is gone.
             self.heard_at = Instant::now();
         }
         let (wait, mut frames) = match look(self.heard_at.elapsed(), heartbeat, rand::random()) {

@@ -57,7 +57,7 @@ impl Connection {
         answer: Answer,
     ) -> Option<LookUp<Self>> {
         let Owner::Guest { network } = self.conn().owner else { return None };
-        // Looked at now: the look-up runs beside the connection and cannot borrow it.
+        // Copied now, because the look-up runs beside the connection and cannot borrow it.
         let (gateway, known) = (Arc::clone(self.gateway()), self.names.get(&name).cloned());
         let says = action.is_some();
         Some(Box::pin(async move {

@@ -44,10 +44,11 @@ impl Connection {
         span.text("dialect", self.conn().window.dialect().name());
         span.number("chat.id", chat_id.0);
         let here = span.here();
-        // The lane has it, unless that is full.
+        // Shared with the callback, because a full lane drops the callback unused.
         let answer = answer.share();
         let or_else = answer.clone();
         let done = move |outcome: RequestResult<Receipt>| {
+            // Before the answer: a client that answers it at once finds its place free.
             drop(in_flight);
             let result = match &outcome {
                 Ok(_) => "acknowledged",

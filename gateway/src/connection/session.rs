@@ -1,6 +1,5 @@
 //! Decides what a client's frames lead to, in every dialect. A pure state machine: no socket, no clock, no
-//! lock. [`Session`] is a connection whose client is known; a native one that has not said
-//! hello yet is a [`crate::connection::greeting::Greeting`].
+//! lock. Before a native client says hello, a [`crate::connection::greeting::Greeting`] decides.
 
 use crate::{
     config::Config,
@@ -25,15 +24,15 @@ use std::time::Duration;
 /// A connection whose client is known.
 #[derive(Debug)]
 pub(crate) struct Session {
-    /// When the token expires, or what stands for it in dialects that cannot renew it: the connection
-    /// does not live longer.
+    /// When the connection ends: at the token's expiry, or at the end of the longest life in dialects that cannot
+    /// renew a token.
     pub expires_at: Timestamp,
     frame_rate: Rate,
     typing_rate: Rate,
     refused_rate: Rate,
 }
 
-/// What a frame leads to. Whoever runs the session carries it out.
+/// The effect of a frame. The connection carries it out.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Effect {
     /// Answer with this.
@@ -91,7 +90,7 @@ impl Session {
             return self.refuse(error, allowance, now);
         }
         if let Err(Refusal { code, message }) = request.check() {
-            // In the api's words, which would say the same.
+            // Not counted by `refuse`: the text is a person's mistake, as when the api refuses it.
             return Ok(Effect::Reply(refusal(id, code, &message)));
         }
         let frame = match request {
@@ -107,7 +106,7 @@ impl Session {
             ClientRequest::Nothing => return Ok(Effect::Nothing),
         };
         let Some(user) = from.user else {
-            // No guest's dialect asks for more.
+            // The guests' dialect makes no other requests.
             let error = refusal(None, Code::Unauthenticated, "Sign in first.");
             return self.refuse(error, allowance, now);
         };
@@ -163,7 +162,7 @@ impl Session {
         })
     }
 
-    /// A binary frame: the protocol has none.
+    /// Refuses a binary frame, since the protocol has none.
     pub(crate) fn on_binary(
         &self,
         allowance: &mut Allowance,
@@ -207,7 +206,7 @@ fn send(client_message_id: String, text: String, reply_to: Option<Seq>) -> Actio
     Action::Send { client_message_id, text, reply_to }
 }
 
-/// Counts refused frames: now and then one is a mistake, many are abuse.
+/// Counts a refused frame. A few are mistakes; too many are abuse, which closes the connection.
 pub(crate) fn count_refused(bucket: &mut Bucket, rate: &Rate, now: Duration) -> Result<(), Close> {
     bucket.try_take(rate, now, 1).map_err(|_| Close::Abuse)
 }

@@ -87,7 +87,7 @@ impl Connection {
 
     pub(crate) fn unsubscribe(&mut self, id: Option<String>, chat_id: ChatId, answer: Answer) {
         self.gateway().hub.detach(self.conn(), chat_id);
-        self.joins.decline(chat_id, &self.registered.conn);
+        self.joins.decline(chat_id, &self.guard.conn);
         answer.send(&ServerFrame::Unsubscribed { id, chat_id });
     }
 }

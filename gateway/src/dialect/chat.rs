@@ -1,6 +1,5 @@
-//! `WS /ws/{chat_id}`: one chat, in the spellings of two kinds of clients at once. Frames out carry the
-//! fields of both; of frames in either one's will do, and whatever a frame says about chat and
-//! sender must be so.
+//! `WS /ws/{chat_id}`: one chat, in the spellings of two kinds of clients at once. A server's frame has the fields
+//! of both. A client's frame may use either spelling. If it names the chat or the sender, they must be right.
 
 use super::{
     ClientRequest, ErrorFrame, encode_error, identity_mismatch, native, new_message, refusal,
@@ -30,7 +29,7 @@ struct Incoming {
     username: Option<String>,
 }
 
-/// A client's frame in the window of this chat.
+/// Decodes a client's frame in the window of this chat.
 pub(super) fn decode(
     text: &str,
     chat_id: ChatId,
@@ -38,6 +37,7 @@ pub(super) fn decode(
 ) -> Result<ClientRequest, ErrorFrame> {
     let frame: Incoming = parse(text)?;
     let id = frame.client_message_id;
+    // Errors name the frame's id, so that the client knows which frame failed.
     let explained = |mut error: ErrorFrame| {
         if let ServerFrame::Error { id: of, .. } = &mut *error {
             of.clone_from(&id);
@@ -94,7 +94,7 @@ struct ReadFrame {
     chat_id: ChatId,
 }
 
-/// A message.
+/// Encodes a message.
 pub(super) fn encode_event(event: &ChatEvent) -> Option<Frame> {
     new_message(event).map(|message| {
         native::encode(&MessageFrame {
@@ -114,7 +114,7 @@ pub(super) fn encode_event(event: &ChatEvent) -> Option<Frame> {
     })
 }
 
-/// Read marks, errors, and a message told to one connection again.
+/// Encodes read marks, errors, and a message that one connection gets again.
 pub(super) fn encode(frame: &ServerFrame, now: Timestamp) -> Option<Frame> {
     match frame {
         ServerFrame::Read { chat_id, user_id, message_id } => Some(native::encode(&ReadFrame {

@@ -1,5 +1,5 @@
-//! `WS /ws`: one public lobby. A frame carries the name of who says it; a guest's name is what its
-//! frame says, a signed-in user's is its own. It has no words for other chats, edits or read marks.
+//! `WS /ws`: one public lobby. A frame names its author. A guest's frame gives the guest its name; a signed-in
+//! user's frame must have the user's own. The dialect has no words for other chats, edits or read marks.
 
 use super::{
     ClientRequest, ErrorFrame, encode_error, identity_mismatch, native, new_message,
@@ -22,7 +22,7 @@ struct Incoming {
     message: Option<String>,
 }
 
-/// A client's frame. A guest is nobody until a frame names it.
+/// Decodes a client's frame. A guest has no name until a frame gives it one.
 pub fn decode(text: &str, user: Option<&UserRef>) -> Result<ClientRequest, ErrorFrame> {
     let Incoming { r#type, username, message } = parse(text)?;
     let text = match r#type.as_str() {
@@ -44,7 +44,7 @@ pub fn decode(text: &str, user: Option<&UserRef>) -> Result<ClientRequest, Error
             text,
             reply_to: None,
         }),
-        // Everybody heard when it connected.
+        // The user was announced when it connected.
         None => ClientRequest::Nothing,
     })
 }
@@ -66,7 +66,7 @@ struct UserJoined<'a> {
     timestamp: Timestamp,
 }
 
-/// A message in the lobby.
+/// Encodes a message in the lobby.
 pub fn encode_event(event: &ChatEvent) -> Option<Frame> {
     new_message(event).map(|message| {
         native::encode(&ChatMessage {
@@ -80,12 +80,12 @@ pub fn encode_event(event: &ChatEvent) -> Option<Frame> {
     })
 }
 
-/// Somebody came in.
+/// The frame that announces a newcomer.
 pub fn user_joined(username: &str, at: Timestamp) -> Frame {
     native::encode(&UserJoined { r#type: "user_joined", username, timestamp: at })
 }
 
-/// Errors; this dialect's clients understand no other frame.
+/// Encodes errors. This dialect's clients understand no other frame.
 pub fn encode(frame: &ServerFrame, now: Timestamp) -> Option<Frame> {
     encode_error(frame, now)
 }

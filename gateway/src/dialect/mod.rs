@@ -1,6 +1,6 @@
-//! The wire formats. Each dialect is one pure file: it decodes a client's text to what the client asks for,
-//! and encodes what the server says. What a frame leads to is decided in `connection::session`; who may open
-//! which window, in `connection/opening/`.
+//! The wire formats. Each dialect is one pure file that decodes a client's text to a request and encodes the
+//! server's frames. `connection::session` decides what a request leads to, and `connection/opening/` who may open
+//! which window.
 
 mod chat;
 pub mod lobby;
@@ -23,7 +23,7 @@ use serde::Serialize;
 use std::time::Duration;
 use strum::{IntoStaticStr, VariantArray};
 
-/// The wire formats a connection may speak.
+/// A wire format that a connection may speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "lowercase")]
 pub enum Dialect {
@@ -39,10 +39,10 @@ pub enum Dialect {
     Numbers,
 }
 
-/// What a connection shows, as its path says.
+/// The chats that a connection shows, by its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Window {
-    /// All of the user's chats.
+    /// The user's chats of all kinds.
     Native,
     /// The lobby, for users and guests.
     Lobby,
@@ -50,43 +50,43 @@ pub enum Window {
     Chat(ChatId),
     /// All private chats.
     Names,
-    /// All private chats of this user, who must be the token's.
+    /// All private chats of this user, who must be the user of the token.
     Numbers(UserId),
 }
 
-/// Who speaks, and where.
+/// The sender of a client's frames.
 #[derive(Clone, Copy, Debug)]
 pub struct Speaker<'a> {
-    /// What its connection shows.
+    /// The window of its connection.
     pub window: Window,
-    /// `None`: a guest, who is who its frames say.
+    /// The user; `None` for a guest, whose frames say a name.
     pub user: Option<&'a UserRef>,
 }
 
-/// What a client asks for with a frame of any dialect, in the words of the native protocol where it has them.
+/// A client's request in any dialect. It is a frame of the native protocol wherever that has one for it.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ClientRequest {
     /// A frame of the native protocol, or one that asks for the same.
     Frame(ClientFrame),
-    /// A message to a person: the private chat is to be found first.
+    /// A message to a person, whose private chat must be found first.
     Direct {
         /// The person, as the client names it.
         to: Peer,
-        /// The message. Its length is not checked yet.
+        /// The message, of any length.
         text: String,
     },
-    /// A guest gives itself a name and may say something.
+    /// A guest takes a name and may write a message.
     Guest {
         /// The name as the guest wrote it.
         name: String,
         /// The message to the lobby, if there is one.
         text: Option<String>,
     },
-    /// Nothing: older clients send frames that mean nothing here.
+    /// No request: older clients send frames that have no meaning here.
     Nothing,
 }
 
-/// A frame that is refused: the `error` that explains why. Boxed, because it is rare.
+/// The `error` that explains why a frame is refused. Boxed, because it is rare and much larger than a result.
 pub type ErrorFrame = Box<ServerFrame>;
 
 impl Dialect {
@@ -103,18 +103,18 @@ impl Dialect {
         matches!(self, Self::Names | Self::Numbers)
     }
 
-    /// Whether a client can tell by the order alone which of its frames an answer is about: then
-    /// answers keep it. Only the native protocol asks for an id on every frame that matters.
+    /// Whether answers must leave in the order of their frames, because a client can match them in no other way.
+    /// Only the native protocol has an id on every frame that matters.
     pub fn answers_in_order(self) -> bool {
         self != Self::Native
     }
 
-    /// Whether what was written to the client counts as read, since it cannot say so.
+    /// Whether a message counts as read once it is written, because the client cannot send read marks.
     pub fn reads_what_it_is_shown(self) -> bool {
         self == Self::Names
     }
 
-    /// A frame for one connection; `None` when the dialect has no words for it.
+    /// Encodes a frame for one connection. `None` if the dialect has no words for it.
     pub fn encode(self, frame: &ServerFrame, now: Timestamp) -> Option<Frame> {
         match self {
             Self::Native => Some(native::encode(frame)),
@@ -125,7 +125,8 @@ impl Dialect {
         }
     }
 
-    /// An event for all connections of this dialect that are shown it; `reader` is the user of one.
+    /// Encodes an event for all connections of this dialect that are shown it. `reader` is the user of one of
+    /// them. `None` if the dialect has no words for the event.
     pub fn encode_event(self, event: &ChatEvent, reader: Option<UserId>) -> Option<Frame> {
         match self {
             Self::Native => Some(native::encode(event)),
@@ -138,9 +139,9 @@ impl Dialect {
 }
 
 impl Window {
-    /// The window of a path; `None` when there is none.
+    /// The window of a path; `None` if no window has this path.
     pub fn from_path(path: &str) -> Option<Self> {
-        // Digits only: a sign or a second spelling of a number is no path of ours.
+        // Digits only: `parse` alone would take a sign or leading zeros, and give one chat many paths.
         let number = |text: &str| {
             let digits = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
             if digits { text.parse().ok() } else { None }
@@ -157,7 +158,7 @@ impl Window {
         }
     }
 
-    /// The dialect that is spoken in it.
+    /// The dialect of the window.
     pub fn dialect(self) -> Dialect {
         match self {
             Self::Native => Dialect::Native,
@@ -168,7 +169,7 @@ impl Window {
         }
     }
 
-    /// Which of its user's chats it starts with.
+    /// The selection of the user's chats with which the window starts.
     pub fn shows(self) -> Shows {
         match self {
             Self::Native => Shows::All,
@@ -178,16 +179,16 @@ impl Window {
         }
     }
 
-    /// Whether chats may come into this window while it is open.
+    /// Whether the window may get further chats while it is open.
     pub fn takes_invitations(self) -> bool {
         match self {
             Self::Native | Self::Names | Self::Numbers(_) => true,
-            // These show one chat, from the beginning.
+            // These show one chat, which they have from the start.
             Self::Lobby | Self::Chat(_) => false,
         }
     }
 
-    /// Whether a chat of the user's belongs into this window.
+    /// Whether a chat of the user belongs in this window.
     pub fn takes(self, chat: &ChatView) -> bool {
         match self {
             Self::Native => true,
@@ -199,7 +200,7 @@ impl Window {
 }
 
 impl Speaker<'_> {
-    /// A client's frame, or the `error` that explains what is wrong with it.
+    /// Decodes a client's frame. The error is the `error` frame to answer with.
     pub fn decode(&self, text: &str) -> Result<ClientRequest, ErrorFrame> {
         match self.window {
             Window::Native => native::decode(text).map(ClientRequest::Frame),
@@ -242,7 +243,7 @@ fn identity_mismatch(field: &str) -> ErrorFrame {
     Box::new(refusal(None, Code::IdentityMismatch, &message))
 }
 
-/// The message that an event is, when it is a new one: all that the older dialects' clients know.
+/// The new message of an event. Clients of the older dialects know no other events.
 fn new_message(event: &ChatEvent) -> Option<&Message> {
     match &event.event.change {
         Change::Message(message) => Some(message),

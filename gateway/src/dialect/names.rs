@@ -1,5 +1,5 @@
-//! `WS /ws/chat`: private messages between usernames. Each message that a client sends is answered
-//! with a status; what others send it comes without one, and counts as read once written.
+//! `WS /ws/chat`: private messages between usernames. The server answers each message of a client with a status.
+//! Messages of others come without a status and count as read once they are written.
 
 use super::{ClientRequest, ErrorFrame, native, new_message, text::parse};
 use crate::wire::frame::Frame;
@@ -17,7 +17,7 @@ struct Incoming {
     message: String,
 }
 
-/// A client's frame.
+/// Decodes a client's frame.
 pub(super) fn decode(text: &str) -> Result<ClientRequest, ErrorFrame> {
     let Incoming { username_to, message } = parse(text)?;
     Ok(ClientRequest::Direct { to: Peer::Username(username_to), text: message })
@@ -35,7 +35,7 @@ struct MessageFrame<'a> {
 #[derive(Serialize)]
 struct Stored {
     status: &'static str,
-    /// `null`: this dialect's clients look for it.
+    /// Always `null`. This dialect's clients expect the field.
     error: Option<()>,
     id: Seq,
     chat_id: ChatId,
@@ -51,7 +51,7 @@ struct Failed<'a> {
     retry_after_ms: Option<u64>,
 }
 
-/// A message by another.
+/// Encodes another user's message.
 pub(super) fn encode_event(event: &ChatEvent) -> Option<Frame> {
     new_message(event).map(|message| {
         native::encode(&MessageFrame {
@@ -64,7 +64,7 @@ pub(super) fn encode_event(event: &ChatEvent) -> Option<Frame> {
     })
 }
 
-/// What became of a message that this client sent.
+/// Encodes the outcome of a message that this client sent.
 pub(super) fn encode(frame: &ServerFrame) -> Option<Frame> {
     match frame {
         ServerFrame::Ack { chat_id, message_id, timestamp, .. } => Some(native::encode(&Stored {

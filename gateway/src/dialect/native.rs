@@ -1,5 +1,5 @@
-//! `WS /gateway`, the native dialect: a frame's text to its meaning and back, in the types of
-//! [`protocol::frames`]. What a frame leads to is decided in `connection/session.rs`.
+//! `WS /gateway`, the native dialect: decodes and encodes the types of [`protocol::frames`].
+//! `connection/session.rs` decides what a frame leads to.
 
 use super::{ErrorFrame, refusal};
 use crate::wire::frame::Frame;
@@ -11,21 +11,21 @@ use protocol::{
 use serde::Serialize;
 use strum::VariantNames as _;
 
-/// A server's frame.
+/// Encodes a server's frame.
 pub(crate) fn encode(frame: &impl Serialize) -> Frame {
     Frame::from_writer(|bytes| {
-        // Our own types always serialise: no maps with odd keys, no fallible impls.
+        // Cannot fail: our own types have only keys that JSON allows, and no fallible impls.
         let _ = serde_json::to_writer(bytes, frame);
     })
 }
 
-/// A client's frame, or the `error` that explains what is wrong with it.
+/// Decodes a client's frame. The error is the `error` frame to answer with.
 pub(crate) fn decode(text: &str) -> Result<ClientFrame, ErrorFrame> {
     serde_json::from_str(text).map_err(|error| Box::new(explain(text, &error)))
 }
 
-/// Why a text is no frame: not JSON, of no known type, or with wrong fields. Names the frame's id
-/// when it has one, so that the client knows which of its frames failed.
+/// Explains why a text is no frame: it is not JSON, has no known type, or has wrong fields. Names the frame's id
+/// if it has one, so that the client knows which of its frames failed.
 fn explain(text: &str, error: &serde_json::Error) -> ServerFrame {
     #[derive(serde::Deserialize)]
     struct Outline {
@@ -36,6 +36,7 @@ fn explain(text: &str, error: &serde_json::Error) -> ServerFrame {
         return refusal(None, Code::Malformed, "A frame is a JSON object with a type.");
     };
     let id = outline.id.and_then(|id| id.as_str().map(str::to_owned));
+    // A longer id is not repeated: the answer must not grow with what a client sends.
     let id = id.filter(|id| id.len() <= MAX_CLIENT_ID_BYTES);
     let known = outline.r#type.as_ref().and_then(|kind| kind.as_str());
     let known = known.map(|kind| ClientFrame::VARIANTS.contains(&kind));
@@ -43,7 +44,7 @@ fn explain(text: &str, error: &serde_json::Error) -> ServerFrame {
         None => refusal(id, Code::Malformed, "A frame is a JSON object with a type."),
         Some(false) => refusal(id, Code::UnknownType, "There is no frame of this type."),
         Some(true) => {
-            // serde's message names the field; the position behind it means nothing here.
+            // serde's message names the field. The position at its end helps nobody.
             let reason = error.to_string();
             let reason = reason.split(" at line ").next().unwrap_or_default();
             refusal(id, Code::InvalidFrame, &format!("This frame is not valid: {reason}."))
@@ -51,7 +52,7 @@ fn explain(text: &str, error: &serde_json::Error) -> ServerFrame {
     }
 }
 
-/// The id that a frame was given by its sender.
+/// The id that the client gave a frame.
 pub(crate) fn frame_id(frame: &ClientFrame) -> Option<String> {
     match frame {
         ClientFrame::Send { id, .. }

@@ -1,5 +1,5 @@
-//! `WS /messages/{user_id}`: private messages between user ids, the same shape in and out. A sender
-//! hears nothing of a message that was stored.
+//! `WS /messages/{user_id}`: private messages between user ids. Frames of clients and of the server have the same
+//! shape. A sender gets no answer to a message that was stored.
 
 use super::{
     ClientRequest, ErrorFrame, encode_error, identity_mismatch, native, new_message,
@@ -22,8 +22,8 @@ struct Incoming {
     content: String,
 }
 
-/// A client's frame; its sender must be the window's user. Its time is not asked for: the database's
-/// clock counts.
+/// Decodes a client's frame, whose sender must be the window's user. Ignores its time, because the database's clock
+/// counts.
 pub(super) fn decode(text: &str, user: UserId) -> Result<ClientRequest, ErrorFrame> {
     let Incoming { sender_id, receiver_id, content } = parse(text)?;
     if sender_id.0 != user.0 {
@@ -45,8 +45,8 @@ struct MessageFrame<'a> {
     chat_id: ChatId,
 }
 
-/// A message by another. In a private chat whoever is shown it and is not the sender is the one
-/// receiver, so one encoding fits all who are shown it.
+/// Encodes another user's message. A private chat has two members, so every reader is the receiver, and one encoding
+/// fits all connections.
 pub(super) fn encode_event(event: &ChatEvent, reader: Option<UserId>) -> Option<Frame> {
     let message = new_message(event)?;
     Some(native::encode(&MessageFrame {
@@ -59,7 +59,7 @@ pub(super) fn encode_event(event: &ChatEvent, reader: Option<UserId>) -> Option<
     }))
 }
 
-/// Errors; this dialect's clients understand no other frame.
+/// Encodes errors. This dialect's clients understand no other frame.
 pub(super) fn encode(frame: &ServerFrame, now: Timestamp) -> Option<Frame> {
     encode_error(frame, now)
 }

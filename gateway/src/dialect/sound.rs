@@ -1,12 +1,12 @@
-//! What can be said of a frame's texts and names without the api, so that nothing longer than it takes
-//! is on its way to it. The rules are [`platform::text`]'s, and so are the words.
+//! Checks a request's texts and names before it goes to the api, so that the api gets none that are too long. The
+//! rules and the messages are those of [`platform::text`].
 
 use super::ClientRequest;
 use platform::text::{check_client_message_id, check_peer, check_text, guest_name};
 use protocol::{frames::ClientFrame, refusal::Refusal};
 
 impl ClientRequest {
-    /// The refusal that the api would give, whatever it holds.
+    /// Refuses what the api would refuse without a look at its data.
     pub fn check(&self) -> Result<(), Refusal> {
         match self {
             Self::Frame(ClientFrame::Send { id, text, .. }) => {

@@ -1,5 +1,5 @@
-//! Reading the older dialects' frames: JSON objects of few fields, with the same explanations for what is
-//! wrong in every dialect. Nothing unknown is kept, so a frame takes no more memory than its text.
+//! Reads the frames of the older dialects: JSON objects of few fields. Every dialect explains errors in the same
+//! words. Unknown fields are not kept, so a frame takes no more memory than its text.
 
 use super::{ErrorFrame, refusal};
 use protocol::code::Code;
@@ -9,9 +9,9 @@ use serde::{
 };
 use std::fmt;
 
-/// A frame's fields, or why the text has none of that kind.
+/// Parses a frame's fields. The error is the `error` frame to answer with.
 pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, ErrorFrame> {
-    // A list would do for serde's structs.
+    // serde would also read a struct from a list.
     if !text.trim_ascii_start().starts_with('{') {
         return Err(malformed());
     }
@@ -19,7 +19,7 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, ErrorFra
         if !error.is_data() {
             return malformed();
         }
-        // serde's message names the field; the position behind it means nothing here.
+        // serde's message names the field. The position at its end helps nobody.
         let reason = error.to_string();
         invalid(reason.split(" at line ").next().unwrap_or_default())
     })
@@ -32,7 +32,7 @@ pub(super) fn malformed() -> ErrorFrame {
 
 /// The `error` for a frame whose fields are not right.
 pub(super) fn invalid(reason: &str) -> ErrorFrame {
-    // A reason may quote what the client sent, and an answer is no place for all of that.
+    // A reason may quote the client's frame, and an answer must not be as long as that.
     let reason: String = reason.chars().take(200).collect();
     Box::new(refusal(None, Code::InvalidFrame, &format!("This frame is not valid: {reason}.")))
 }

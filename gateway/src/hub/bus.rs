@@ -27,7 +27,7 @@ impl Hub {
                     bad_payload();
                 }
             }
-            // What was published in between is lost; polling finds it.
+            // Messages that were published meanwhile are lost. A poll finds what they said.
             BusEvent::Up | BusEvent::Down => self.poll_now.notify_one(),
         }
     }
@@ -89,7 +89,7 @@ impl Hub {
             | ChatPayload::Presence { .. }
             | ChatPayload::Arrived { .. } => {}
             ChatPayload::Read { user_id, message_id } => {
-                // The reader's own devices hear it through `user:{id}`.
+                // The reader's own devices get the mark from `user:{id}`.
                 let frame = ServerFrame::Read { chat_id, user_id, message_id };
                 self.tell_few(chat_id, &frame, user_id);
             }
@@ -97,11 +97,12 @@ impl Hub {
         }
     }
 
-    /// Makes a crowd of a chat with many watchers, or ends it when half of them have gone. Called when
-    /// their number may have changed. What the chat's task and others handle at the same time then is
-    /// put in order by the feed.
+    /// Gives a chat with many watchers a task of its own, or ends that task when half of them have left. Called
+    /// when the number of watchers may have changed. During the change two tasks may handle the chat's payloads
+    /// at the same time; the feed puts their events in order.
     pub(crate) fn look_at_crowd(self: &Arc<Self>, chat: &mut LocalChat) {
         let (chat_id, watchers) = (chat.chat_id(), chat.watchers().len());
+        // Half of the bound, so that a chat at the bound does not change with every watcher.
         if chat.crowded && watchers < CROWD / 2 {
             chat.crowded = false;
             self.crowds.disperse(chat_id);

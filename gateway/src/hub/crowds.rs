@@ -1,6 +1,6 @@
-//! Chats with more watchers than one delivery can serve without delaying others: it takes a core for
-//! milliseconds. Each such chat has a queue of bus payloads and a task of its own that handles them in order.
-//! The task that reads the bus can continue with other chats, and crowded chats are spread over the cores.
+//! The queues of crowded chats. A delivery to thousands of watchers takes a core for milliseconds, in which the
+//! task that reads the bus could serve no other chat. Each crowded chat therefore has a queue of bus payloads,
+//! and a task of its own that handles them in order. `bus.rs` runs that task.
 
 use bytes::Bytes;
 use parking_lot::RwLock;
@@ -18,11 +18,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 /// so other work waits for at most a third of a millisecond.
 pub(crate) const CROWD: usize = 1_000;
 
-/// The maximum number of queued bytes per crowded chat: some seconds of a chat in which everybody
-/// talks. The gateway requests payloads that find no space from the api.
+/// The maximum number of queued bytes of a crowded chat: some seconds of a chat in which everybody talks. The
+/// gateway requests the events of payloads that find no space from the api.
 const MAX_BYTES: usize = 4 << 20;
 
-/// The maximum number of queued payloads, which may be small.
+/// The maximum number of queued payloads of a crowded chat: it bounds the cost of many small ones.
 const MAX_PAYLOADS: usize = 4_096;
 
 /// The crowded chats of a node.
@@ -32,7 +32,7 @@ pub(crate) struct Crowds(RwLock<HashMap<ChatId, Crowd>>);
 /// The payloads queued for a crowded chat. Its task ends after the last payload.
 struct Crowd {
     waiting: mpsc::Sender<Payload>,
-    /// A permit is a byte.
+    /// One permit for each free byte.
     space: Arc<Semaphore>,
     missed: Arc<Missed>,
 }
@@ -54,12 +54,12 @@ pub(crate) struct Payloads {
 }
 
 impl Crowds {
-    /// Hands a payload to the chat's task, unless it has none. Never waits: what finds no space is
-    /// lost, as it is to a node that does not hear it, and the task asks for it later.
+    /// Hands a payload to the chat's task; `false` if the chat has none. Never waits. A payload without space
+    /// is dropped, as if the bus had lost it, and the task has its events requested later.
     pub(crate) fn hand_over(&self, chat: ChatId, bytes: &Bytes) -> bool {
         let crowds = self.0.read();
         let Some(crowd) = crowds.get(&chat) else { return false };
-        // One that is larger than the bound finds space when nothing waits.
+        // Clamped, so that a payload above the bound fits into an empty queue.
         let size = u32::try_from(bytes.len().clamp(1, MAX_BYTES)).unwrap_or(u32::MAX);
         let place = Arc::clone(&crowd.space).try_acquire_many_owned(size);
         let payload = place.map(|place| Payload { bytes: bytes.clone(), _place: place });
@@ -70,7 +70,7 @@ impl Crowds {
         true
     }
 
-    /// From now on what the bus says of this chat is handed to whoever has these payloads.
+    /// Queues the chat's payloads from now on. The caller handles them.
     pub(crate) fn form(&self, chat: ChatId) -> Payloads {
         let (waiting, receiver) = mpsc::channel(MAX_PAYLOADS);
         let (space, missed) = (Arc::new(Semaphore::new(MAX_BYTES)), Arc::new(Missed::new(false)));
@@ -79,7 +79,7 @@ impl Crowds {
         Payloads { waiting: receiver, missed }
     }
 
-    /// The chat is a crowd no more: its task ends after the last payload.
+    /// Stops queueing the chat's payloads. The chat's task ends after the last one.
     pub(crate) fn disperse(&self, chat: ChatId) {
         self.0.write().remove(&chat);
     }
@@ -92,12 +92,12 @@ impl Payload {
 }
 
 impl Payloads {
-    /// The next one; `None` when the crowd has dispersed.
+    /// The next payload; `None` when the crowd has dispersed.
     pub(crate) async fn next(&mut self) -> Option<Payload> {
         self.waiting.recv().await
     }
 
-    /// Whether some were lost since the last call, because there was no space for them.
+    /// Whether payloads were dropped for lack of space since the last call.
     pub(crate) fn have_overflowed(&self) -> bool {
         self.missed.swap(false, Ordering::AcqRel)
     }

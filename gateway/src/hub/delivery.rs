@@ -18,14 +18,15 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 impl Hub {
-    /// Events from the bus or from the reply to an own batch.
+    /// Handles events from the bus or from the reply to one of this node's batches.
     pub(crate) fn on_events(self: &Arc<Self>, run: ChatEvents) {
         self.update(run.chat_id, run.traceparent, |feed, config, watchers| {
             feed.on_live(run.events, config, watchers)
         });
     }
 
-    /// Changes a chat's feed and delivers the events that became deliverable.
+    /// Calls `change` with a chat's feed and delivers the events that became deliverable. `cause` is the span
+    /// that published them.
     pub(super) fn update(
         self: &Arc<Self>,
         chat_id: ChatId,
@@ -35,9 +36,9 @@ impl Hub {
         let delivered = self.with_chat(chat_id, |chat| {
             let watchers = chat.watchers().len();
             let update = change(&mut chat.feed, &self.config.feed, watchers);
-            // What came before by another way was delivered then.
+            // If all these events are repeats, another run caused their delivery.
             let cause = cause.filter(|_| !update.deliver.is_empty());
-            let mut span = Span::caused("deliver", Kind::Consumer, cause);
+            let mut span = Span::following("deliver", Kind::Consumer, cause);
             let delivered = chat.deliver(&update, Instant::now());
             span.number("chat.id", chat_id.0);
             span.number("events", update.deliver.len() as i64);
@@ -48,7 +49,7 @@ impl Hub {
             (delivered, span)
         });
         let Some((Delivered { joined, parted }, span)) = delivered else { return };
-        // Without the chat's lock, which parting takes again.
+        // After the chat's lock is released: `part` takes it again.
         span.end();
         for user in parted {
             self.part(user, chat_id, Parting::Member);

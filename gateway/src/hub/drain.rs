@@ -1,13 +1,13 @@
-//! Closes all connections one after another, evenly over the drain time, so that the nodes that take over see
-//! a stream and not a wave. The lifecycle decides when to begin; each connection first answers what it has
-//! read.
+//! Closes all connections one after another, evenly over the drain time, so that other nodes get a steady
+//! stream of reconnects and not a wave. Each connection first answers the frames that it has read. The
+//! lifecycle decides when this begins.
 
 use crate::hub::Hub;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-/// How long a closing connection may take to answer what it has read: many times the length of a
-/// commit, and short beside the time after which a process is killed.
+/// How long a closing connection may take to answer the frames that it has read. That is many times the
+/// length of a commit, and short compared with the time after which a process is killed.
 pub(crate) const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// Refuses new connections and closes all others over `drain_time`, telling each when to reconnect.
@@ -15,7 +15,7 @@ pub(crate) const LAST_ANSWERS: Duration = Duration::from_secs(2);
 pub(crate) async fn drain(hub: &Arc<Hub>, drain_time: Duration) {
     let all = hub.users.close_door();
     let late = all.clone();
-    // Ends with the last connection, if that is sooner.
+    // In the background: the process does not wait for this task when all connections have ended.
     hub.lifecycle.spawn_background(async move {
         tokio::time::sleep(LAST_ANSWERS).await;
         spread(late, drain_time, |conn| conn.close_for_restart()).await;
@@ -23,9 +23,9 @@ pub(crate) async fn drain(hub: &Arc<Hub>, drain_time: Duration) {
     spread(all, drain_time, |conn| conn.unanswered.drain()).await;
 }
 
-/// Does something to each item, evenly over `drain_time`. By the clock and not by a pause after each:
-/// with thousands of items a pause is shorter than a timer's tick, and rounding up would add up to
-/// far more than the drain time.
+/// Calls `each` for every item, evenly over `drain_time`. Each call has its own point in time. A pause after
+/// each call would not do: with thousands of items it is shorter than a timer's tick, and the rounding would
+/// add up to far more than the drain time.
 async fn spread<T>(items: Vec<T>, drain_time: Duration, each: impl Fn(T)) {
     let (started, count) = (Instant::now(), items.len().max(1) as f64);
     for (place, item) in items.into_iter().enumerate() {

@@ -1,5 +1,5 @@
-//! Fetches a chat's pages, each once for all readers who resume together. The requests use the same lane as
-//! those of the feeds.
+//! Fetches a chat's pages, each once for all readers who resume together. The requests share a lane with the
+//! requests of the feeds.
 
 use crate::hub::{
     Hub,
@@ -16,14 +16,15 @@ use protocol::{
 use std::sync::{Arc, atomic::Ordering};
 use tokio::time::Instant;
 
-/// The most bytes of pages that all chats together keep; beyond, each asks for itself.
+/// The maximum number of bytes of pages that all chats together keep: about 200 full pages. Beyond it each reader
+/// fetches pages of its own.
 const MAX_KEPT_BYTES: usize = 32 << 20;
 
 impl Hub {
-    /// The page that a reader at `after` missed, fetched once for all readers who wait for it;
-    /// `None` if the chat was deleted.
+    /// The next page for a reader at `after`, fetched once for all readers who wait for it. `None` if the
+    /// chat was deleted.
     pub(crate) async fn page(self: &Arc<Self>, chat_id: ChatId, after: Seq) -> PageAnswer {
-        // A page that somebody else asked for may leave out what this reader needs.
+        // A page for another reader may leave out events that this one needs: then ask a second time, alone.
         for alone in [false, true] {
             let asked = match self.find_page(chat_id, after, alone) {
                 PageSource::Page(page) => return Ok(Some(page)),
@@ -45,6 +46,7 @@ impl Hub {
             if !matches!(found, PageSource::Nowhere) {
                 return found;
             }
+            // Shared, so that the fetch ends with its last reader and not with its first.
             let asked = self.fetch_page(chat_id, after).boxed().shared();
             pages.add_request(after, &asked);
             PageSource::Wait(asked)
@@ -77,7 +79,7 @@ impl Hub {
         self.page_bytes.fetch_sub(gone, Ordering::Relaxed);
     }
 
-    /// Lets a chat's old pages go.
+    /// Drops a chat's old pages.
     pub(crate) fn forget_pages(&self, chat: &mut LocalChat, now: Instant) {
         if let Some(busy) = chat.if_busy() {
             self.page_bytes.fetch_sub(busy.pages.forget(now), Ordering::Relaxed);

@@ -23,7 +23,7 @@ impl Hub {
             }
             chat.busy().behind_since.get_or_insert(Instant::now());
             if !self.hears() {
-                // Nothing is on its way: the sweeper's second would be lost.
+                // The bus brings nothing now, so waiting for the sweep would only lose a second.
                 self.schedule_request(chat);
             }
         });
@@ -44,7 +44,7 @@ impl Hub {
                     feed.on_range(asked.after, found, config, watchers)
                 });
                 if got_on {
-                    // What is left of a long gap needs no patience.
+                    // The rest of a long gap will not fill by itself: request it at once.
                     self.with_chat(asked.chat_id, |chat| self.request_missing(chat));
                 }
             }
@@ -53,7 +53,7 @@ impl Hub {
                 self.with_chat(asked.chat_id, LocalChat::pass_over);
             }
             Err(Unavailable::NotAnswered(_)) => {
-                // The next sweep requests it again: the lane has just tried for long.
+                // The lane has just tried for long, so the next sweep repeats the request.
                 self.with_chat(asked.chat_id, |chat| {
                     chat.feed.on_no_range();
                     chat.suspect = true;
@@ -62,7 +62,7 @@ impl Hub {
         }
     }
 
-    /// Requests what a gap lacks, unless the gap fills by itself in a moment.
+    /// Requests the missing events after `gap_patience`, unless they have arrived by then.
     pub(super) fn schedule_request(self: &Arc<Self>, chat: &mut LocalChat) {
         chat.busy().behind_since.get_or_insert(Instant::now());
         if std::mem::replace(&mut chat.request_scheduled, true) {
@@ -78,7 +78,7 @@ impl Hub {
         });
     }
 
-    /// Requests what the chat is known to lack, unless a request is out.
+    /// Requests the events that the chat is known to lack, unless a request is out.
     pub(super) fn request_missing(self: &Arc<Self>, chat: &mut LocalChat) {
         if let Some(after) = chat.feed.request() {
             metrics::counter!("gateway_gaps_total").increment(1);
@@ -86,11 +86,11 @@ impl Hub {
         }
     }
 
-    /// Requests whatever comes after the feed, though nothing is known to be missing.
+    /// Requests the events after the feed, though none is known to be missing.
     pub(super) fn request_unconditionally(self: &Arc<Self>, chat: &mut LocalChat) {
         match chat.feed.request_anyway() {
             Some(after) => self.request_after(chat, after),
-            // The answer on its way may be older than the suspicion.
+            // The answer on its way may be older than the suspicion, so the sweep asks once more.
             None => chat.suspect = true,
         }
     }

@@ -1,5 +1,5 @@
-//! Makes a user's open connections watch one more chat, because the user became a member or the dormant chat
-//! became active. The connection's own task joins the chat.
+//! Makes a user's open connections watch one more chat, because the user became a member or because a dormant
+//! chat woke. The connection's own task joins the chat.
 
 use crate::{
     backend::request_result::RequestResult,
@@ -22,17 +22,17 @@ use std::sync::Arc;
 pub(crate) enum Invitation {
     /// The user became a member of it.
     Joined,
-    /// It was dormant and has events after this place.
+    /// The chat was dormant and has events after this place.
     Woke(Seq),
 }
 
 impl Hub {
-    /// A user became a member of a chat: its connections here watch it from now on.
+    /// Invites the connections of a user who became a member of a chat.
     pub(crate) fn welcome(self: &Arc<Self>, user: UserId, chat: ChatId) {
         self.invite(user, chat, Invitation::Joined, Cause::Invited);
     }
 
-    /// A user's connections here watch a chat from now on, if their windows take it.
+    /// Makes a user's connections here watch a chat, if their windows take it. Asks the api for the chat first.
     pub(crate) fn invite(
         self: &Arc<Self>,
         user: UserId,
@@ -45,11 +45,11 @@ impl Hub {
         if waiting.is_empty() {
             return;
         }
-        // A connection that comes later starts from an answer that is newer than this request.
+        // Connections that open after this get the chat from an answer that is newer than this request.
         let waiting: Vec<_> =
             waiting.into_iter().map(|conn| (conn.access_version(), conn)).collect();
         let done = move |view: RequestResult<ChatView>| {
-            // Refused: no longer a member. No answer: the next poll finds it again.
+            // On a refusal the user is no longer a member. Without an answer, the next poll invites again.
             let Ok(mut chat) = view else { return };
             let head = chat.seq;
             if let Invitation::Woke(after) = invitation {
@@ -59,8 +59,8 @@ impl Hub {
                 if conn.watches(chat.id) || !conn.window.takes(&chat) {
                     continue;
                 }
-                // Who is told of the chat loads what it missed of it. A window that only shows
-                // messages is shown a new chat's from the first on.
+                // A native client is told of the chat and loads older messages itself. A window that only
+                // shows messages gets all messages of a new chat.
                 let (announce, from) = match (conn.window, invitation) {
                     (Window::Native, _) => {
                         let frame = conn.encode(&ServerFrame::Chat { chat: chat.clone() });
@@ -74,7 +74,7 @@ impl Hub {
             }
         };
         let asked = UserChat { user_id: user, chat_id: chat };
-        // When the lane is full, the next poll finds it again.
+        // When the lane is full, the next poll invites again.
         let _ = self.lanes.request_view(asked, done);
     }
 }

@@ -3,13 +3,15 @@
 //!
 //! - `conn/`: the handle to one connection; `users.rs`: all of them, by user and by session; `strangers.rs`:
 //!   sockets whose clients are not known yet
-//! - `local_chat/`: one chat on this node, and whatever happens under its lock
-//! - `watching.rs`: connections come to a chat, leave it, lose it; `invitations.rs`: why they come
-//! - `bus.rs`: whatever the bus says enters here; `crowds.rs`: what waits for chats with many watchers
-//! - `delivery.rs`: events go out; `shared_event.rs`: each encoded once; `gaps.rs`: missing events are
-//!   requested; `fetching.rs`: pages for those who come back from far
-//! - `signals.rs`: typing, presence, arrivals; `presence.rs`: the users here, for other nodes
-//! - `sweep.rs`, `pace.rs`, `drain.rs`: now and then, a few at a time, the end
+//! - `local_chat/`: one chat on this node, and all work under its lock
+//! - `watching.rs`: connections start and stop watching chats; `invitations.rs`: open connections get one more
+//!   chat to watch
+//! - `bus.rs`: the entry point of bus messages; `crowds.rs`: the queues of chats with many watchers
+//! - `delivery.rs`: delivers events; `shared_event.rs`: encodes each event once; `gaps.rs`: requests missing
+//!   events; `fetching.rs`: fetches pages for clients that resume from far back
+//! - `signals.rs`: typing, presence, arrivals; `presence.rs`: reports this node's users to the register
+//! - `sweep.rs`: periodic work; `pace.rs`: limits how many tasks continue at once; `drain.rs`: closes all
+//!   connections at the end
 
 mod bus;
 pub(crate) mod conn;
@@ -51,7 +53,8 @@ use std::{
 };
 use tokio::{sync::Notify, time::Instant};
 
-/// The map of chats is spread over this many locks, each held for a look-up. A chat has its own.
+/// The number of locks over the map of chats, more than a node has cores, so that look-ups seldom meet. A
+/// shard's lock is held for a look-up only; each chat has a lock of its own.
 const SHARDS: usize = 64;
 
 type Chats = HashMap<ChatId, Arc<Mutex<LocalChat>>>;
@@ -104,26 +107,27 @@ impl Hub {
         }
     }
 
-    /// Changes a chat under its lock; `None` when this node has no such chat.
+    /// Calls `change` with a chat under the chat's lock. `None` if this node does not have the chat.
     pub(crate) fn with_chat<T>(
         &self,
         chat_id: ChatId,
         change: impl FnOnce(&mut LocalChat) -> T,
     ) -> Option<T> {
-        // The shard's lock ends with this line: what happens in one chat holds up no look-up of another.
+        // The shard is unlocked again after this line: work on one chat must not delay look-ups of others.
         let chat = self.shard(chat_id).get(&chat_id).cloned()?;
         let mut chat = chat.lock();
-        // A sweep may have dropped it in between; whoever joins it makes a new one.
+        // A sweep may have dropped the chat after the look-up. The next join makes a new one.
         (!chat.closed).then(|| change(&mut chat))
     }
 
-    /// A chat as this connection may watch it. A guest, who is no user, may enter rooms.
+    /// Asks the api for a chat as this connection may watch it. A guest asks with the id 0, which belongs to
+    /// no user and may enter rooms only.
     pub(crate) async fn view_for(&self, conn: &Conn, chat_id: ChatId) -> RequestResult<ChatView> {
         let user_id = conn.user_id().unwrap_or_default();
         self.lanes.view(UserChat { user_id, chat_id }).await
     }
 
-    /// Whether the bus delivers.
+    /// Whether the subscription to the bus stands.
     pub(crate) fn hears(&self) -> bool {
         self.subscriber.get().is_some_and(Subscriber::is_up)
     }

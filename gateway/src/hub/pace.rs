@@ -8,11 +8,11 @@ use tokio::{
     task::yield_now,
 };
 
-/// The number of tasks that pass without waiting after a quiet moment: others then wait for 10 ms.
+/// The number of tasks that pass without waiting after a quiet moment. Other tasks then wait for up to 10 ms.
 const AT_ONCE: usize = 64;
 
-/// The number of tasks that pass in each round. A piece of work takes 0.1 to 0.3 ms, so others wait
-/// for about one millisecond.
+/// The number of tasks that pass in each round. A piece of work takes 0.1 to 0.3 ms, so other tasks wait for
+/// about one millisecond.
 const A_ROUND: usize = 4;
 
 /// The gate of a node.
@@ -32,8 +32,9 @@ impl Pace {
     /// Waits for a turn, in order. Can be dropped safely while it waits.
     pub(crate) async fn turn(&self) {
         self.passed.notify_one();
-        // It is never closed.
+        // Acquiring fails only on a closed semaphore, and nobody closes this one.
         if let Ok(turn) = self.open.acquire().await {
+            // Not given back: `keep` adds new permits at its own pace.
             turn.forget();
         }
     }
@@ -48,6 +49,7 @@ impl Pace {
                     break;
                 }
                 self.open.add_permits(missing.min(A_ROUND));
+                // The tasks that just passed run before the next permits, and so do all others.
                 yield_now().await;
             }
         }

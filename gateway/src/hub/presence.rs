@@ -17,24 +17,25 @@ use std::{
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// How often arrivals and departures are gathered: soon enough to look live, and a storm of
-/// reconnects becomes a few calls.
+/// The interval of the rounds that report arrivals and departures. It is short enough to look live, and long
+/// enough to turn a storm of reconnects into a few calls.
 const GATHER: Duration = Duration::from_millis(250);
 
-/// The number of connections is stated anew at most this often when it changed: what
-/// `/status` shows is seldom older, and a storm of connects costs a call a second.
+/// The shortest time between two statements of a changed number of connections. `/status` seldom shows an
+/// older number, and a storm of connects costs one call a second.
 const RESTATE: Duration = Duration::from_secs(1);
 
-/// How often to look for dead nodes. Each look is one command a node in Redis: of 50 nodes together
-/// about 1,000 a second, a thousandth of what it does.
+/// The interval at which a node looks for dead nodes. Each look costs Redis one command for each node: about
+/// 1,000 a second with 50 nodes, a thousandth of what Redis can do.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// Users in one call, whose answer is acted on before the next: a failure costs no other call's.
+/// The maximum number of users in one call. The node acts on each answer before the next call, so a failed call
+/// costs no other call's answer.
 const CHUNK: usize = 500;
 
-/// The chats of a user's connection that others in them may hear of it, given in `ready`'s order:
-/// private ones first, then the most recently active. A public room's people do not all want to know
-/// about each other.
+/// Selects the chats that hear when a user comes or goes: private chats first, then groups, at most `most`.
+/// Expects the chats in the order of `ready`, the most recently active first. Rooms are left out, because
+/// their visitors need not know about each other.
 pub(crate) fn chats_to_tell(
     chats: impl Iterator<Item = (ChatId, ChatType)> + Clone,
     most: usize,
@@ -43,11 +44,11 @@ pub(crate) fn chats_to_tell(
     of(ChatType::Private).chain(of(ChatType::Group)).take(most).collect()
 }
 
-/// Keeps the node's lease until it is to leave, then gives it back: the others tell of those of its
-/// users who do not come back.
+/// Keeps the node's lease until `leave` is cancelled, then gives it back. After that other nodes announce that
+/// this node's users are gone, except users who connected again.
 pub(crate) async fn run(hub: Arc<Hub>, presence: Presence, leave: CancellationToken) {
     let mut every = tokio::time::interval(GATHER);
-    // The first renewal makes the node known; there is no lease yet that it could find lost.
+    // The first renewal makes the node known. Its answer says nothing: there was no lease to lose yet.
     let mut failing = presence.renew(hub.node, 0).await.is_err();
     let now = Instant::now();
     let mut keeper = PresenceKeeper {
@@ -63,6 +64,7 @@ pub(crate) async fn run(hub: Arc<Hub>, presence: Presence, leave: CancellationTo
     };
     loop {
         tokio::select! {
+            // The order to leave comes first: nothing may be written after the lease ends.
             biased;
             () = leave.cancelled() => break,
             _ = every.tick() => {}
@@ -84,24 +86,25 @@ pub(crate) async fn run(hub: Arc<Hub>, presence: Presence, leave: CancellationTo
 struct PresenceKeeper {
     hub: Arc<Hub>,
     presence: Presence,
-    /// Gone, and not out of the register yet, with the chats that this node told. At most as many as
-    /// were connected.
+    /// Users who are gone here but still in the register, each with the chats that this node told. Bounded by
+    /// the number of users who were connected.
     leaving: HashMap<UserId, Vec<ChatId>>,
-    /// Nodes without a lease, and since when that is known here.
+    /// Nodes without a lease, each with the time at which this node noticed.
     dead: HashMap<NodeId, Instant>,
     looked: Instant,
     renewed: Instant,
-    /// The last try failed. The next one comes soon: once Redis is back, the lease must stand before
-    /// others, who give it the grace, take this node for dead.
+    /// The last renewal failed, so the next one comes soon. Once Redis is back, the lease must stand before
+    /// the grace ends after which other nodes take this one for dead.
     overdue: bool,
     /// The number of connections that the register has.
     stated: u64,
-    /// Others have told of this node's users that they went, and not all are back in the register.
+    /// Other nodes announced that this node's users are gone, and not all of them are in the register again.
     swept: bool,
 }
 
 impl PresenceKeeper {
     async fn round(&mut self) -> Result<(), PresenceError> {
+        // Every step runs even if an earlier one failed: an outage of one call must not cost the lease.
         let stated = self.state_users().await;
         self.forget_gone().await;
         let departures = self.departures().await;
@@ -109,8 +112,8 @@ impl PresenceKeeper {
         stated.and(departures).and(lease).and(self.sweep().await)
     }
 
-    /// Tells the register of the users here whose state changed, and the chats that hear of one for the first
-    /// time.
+    /// Tells the register about users here whose state changed. Announces each user in the chats that do not know
+    /// yet that the user is online.
     async fn state_users(&self) -> Result<(), PresenceError> {
         let unstated = self.hub.users.take_unstated();
         for (number, chunk) in unstated.chunks(CHUNK).enumerate() {
@@ -130,13 +133,13 @@ impl PresenceKeeper {
         Ok(())
     }
 
-    /// Lets go of users whose grace is over. Those whom others know of are to leave.
+    /// Gives up the channels of users whose grace is over. Users whom others know to be here become departures.
     async fn forget_gone(&mut self) {
         let gone = self.hub.users.take_departed();
         if let Some(subscriber) = self.hub.subscriber.get().filter(|_| !gone.is_empty()) {
             let channels: Vec<Channel> = gone.iter().map(|one| Channel::User(one.user)).collect();
             subscriber.remove(&channels);
-            // One who came back in this very moment has asked for the channel again, or does so now.
+            // A user who came back at this moment may have subscribed before the removal: subscribe again.
             let back: Vec<Channel> = gone
                 .iter()
                 .filter(|one| !self.hub.users.of_user(one.user).is_empty())
@@ -150,8 +153,10 @@ impl PresenceKeeper {
         self.leaving.extend(known.map(|Departed { user, chats, .. }| (user, chats)));
     }
 
+    /// Takes users who left out of the register and announces those who are on no other node.
     async fn departures(&mut self) -> Result<(), PresenceError> {
-        // Whoever others know to be here again does not leave; who is only about to be may still go.
+        // A user who is present again does not leave. One who has only connected stays on the list, since it
+        // may be gone again before it is present.
         self.leaving.retain(|user, _| !self.hub.users.is_present(*user));
         let ids = self.leaving.keys().copied();
         let ids: Vec<UserId> =
@@ -163,7 +168,7 @@ impl PresenceKeeper {
                 left.extend(self.leaving.remove(user).map(|chats| (*user, chats)));
             }
             for Gone { user, chats } in &mut gone {
-                // A register that was emptied meanwhile does not know what this node told.
+                // A register that lost its data does not know which chats this node told.
                 chats.extend(left.remove(user).unwrap_or_default());
             }
             self.tell_gone(gone);
@@ -171,7 +176,7 @@ impl PresenceKeeper {
         Ok(())
     }
 
-    /// Renews the lease when it is time, and states everybody anew when it was lost.
+    /// Renews the lease when it is due. States all users again if the lease was lost.
     async fn lease(&mut self) -> Result<(), PresenceError> {
         let connections = self.hub.users.connections() as u64;
         let soon = connections != self.stated || self.overdue;
@@ -191,7 +196,7 @@ impl PresenceKeeper {
         tracing::info!("the presence lease was lost, stating all users again");
         for chunk in self.hub.users.present_users().chunks(CHUNK) {
             for entered in self.presence.enter(self.hub.node, chunk).await? {
-                // Nobody is told again when nobody was told that they went: nothing changed.
+                // Unless other nodes announced that these users are gone, nothing changed for their chats.
                 if self.swept {
                     self.hub.announce(entered.user, PresenceStatus::Online, &entered.untold);
                 }
@@ -201,8 +206,8 @@ impl PresenceKeeper {
         Ok(())
     }
 
-    /// Tells of the users of dead nodes who did not come back to another one within the grace. All
-    /// nodes do this side by side; each user goes to one of them.
+    /// Announces that users of dead nodes are gone who did not come back to another node within the grace. All
+    /// nodes do this at the same time; the register gives each user to one of them.
     async fn sweep(&mut self) -> Result<(), PresenceError> {
         if self.looked.elapsed() >= LOOK {
             self.looked = Instant::now();
@@ -216,7 +221,7 @@ impl PresenceKeeper {
         let due: Vec<NodeId> =
             self.dead.iter().filter(|(_, since)| over(since)).map(|(node, _)| *node).collect();
         for node in due {
-            // One call a round: thousands who go at once are told of over some seconds.
+            // One call for each node and round, so that thousands of announcements take some seconds.
             match self.presence.sweep(node).await? {
                 Some(gone) => self.tell_gone(gone),
                 None => drop(self.dead.remove(&node)),

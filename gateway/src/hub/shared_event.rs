@@ -16,18 +16,18 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-/// The most bytes of events that go into an outbox under the chat's lock when a client joins; what it
-/// missed beyond that is handed out piece by piece.
+/// The maximum number of bytes of events that a join queues under the chat's lock. A client that missed more
+/// gets it piece by piece, so that the lock is held for a moment only.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// A chat's event as it is handed out. What is kept of it is its native frame; the older dialects,
-/// which few chats are watched in, read that again.
+/// A chat's event, shared by all who get it. It keeps the native frame only. The older dialects, in which few
+/// chats are watched, parse that frame again.
 #[derive(Debug)]
 pub(crate) struct SharedEvent {
     pub seq: Seq,
     pub about: About,
     native: Frame,
-    /// Apart, because most chats are watched by native clients only: one place a dialect.
+    /// The other dialects' encodings. Allocated on demand, because only native clients watch most chats.
     others: OnceLock<Box<Encodings>>,
 }
 
@@ -59,8 +59,8 @@ impl SharedEvent {
         Self { seq: event.event.seq, about, native, others: OnceLock::new() }
     }
 
-    /// The event in a dialect, for a connection of this user (`None`: a guest's). `None` when that
-    /// connection is not shown it.
+    /// The event in a dialect, for a connection of the user `reader`, or of a guest (`None`). Returns `None` if
+    /// that connection is not shown the event.
     pub(crate) fn frame(&self, dialect: Dialect, reader: Option<UserId>) -> Option<Frame> {
         if dialect == Dialect::Native {
             return Some(self.native.clone());
@@ -80,8 +80,8 @@ impl SharedEvent {
         &self.native
     }
 
-    /// About what it takes in memory: its native frame, which is what outboxes count, too, and
-    /// itself. Each older dialect in use adds as much again, which is less than the bounds leave open.
+    /// The approximate size in memory: the native frame, which outboxes count too, and this struct. Each older
+    /// dialect in use adds about as much again, for which the bounds leave space.
     pub(crate) fn bytes(&self) -> usize {
         self.native.size() + size_of::<Self>()
     }
@@ -91,13 +91,13 @@ impl SharedEvent {
     }
 }
 
-/// A run in one, as native clients read it: unless it is one event, or longer than a piece.
+/// A run of events as one native frame. `None` if it is a single event or longer than a piece.
 pub(crate) fn concat(run: &[Arc<SharedEvent>]) -> Option<Frame> {
     let several = run.len() > 1 && piece(run).is_none();
     several.then(|| Frame::concat(run.iter().map(|event| event.native())))
 }
 
-/// How many of these events are one piece; `None` when all of them are.
+/// The number of events in the first piece of these, at least one. `None` if all of them are one piece.
 pub(crate) fn piece(events: &[Arc<SharedEvent>]) -> Option<usize> {
     let mut bytes = 0;
     let fits = events.iter().take_while(|event| {
@@ -108,7 +108,7 @@ pub(crate) fn piece(events: &[Arc<SharedEvent>]) -> Option<usize> {
     (count < events.len()).then_some(count)
 }
 
-/// A frame without a number with its encodings.
+/// A frame that is no event, with its encoding in each dialect.
 #[derive(Debug)]
 pub(crate) struct SharedFrame<'a> {
     frame: &'a ServerFrame,
@@ -121,7 +121,7 @@ impl<'a> SharedFrame<'a> {
         Self { frame, now: Timestamp::now(), encodings: Default::default() }
     }
 
-    /// The frame in a dialect that has words for it.
+    /// The frame in a dialect; `None` if the dialect has no words for it.
     pub(crate) fn frame(&self, dialect: Dialect) -> Option<Frame> {
         let encode = || dialect.encode(self.frame, self.now);
         self.encodings[dialect as usize].get_or_init(encode).clone()

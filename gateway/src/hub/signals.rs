@@ -21,7 +21,7 @@ use protocol::{
 };
 use tokio::time::Instant;
 
-/// Whether to tell other nodes of somebody who types here.
+/// Whether other nodes must hear that somebody types here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Relay {
     Yes,
@@ -29,7 +29,7 @@ pub(crate) enum Relay {
 }
 
 impl Hub {
-    /// A local user is typing: tells the others here and on other nodes.
+    /// Tells the chat's other watchers, here and on other nodes, that a local user is typing.
     pub(crate) fn on_typing(&self, conn: &Conn, chat_id: ChatId) {
         let Some(user) = conn.user().cloned() else { return };
         if self.show_typing(chat_id, user.clone()) == Relay::Yes {
@@ -37,7 +37,7 @@ impl Hub {
         }
     }
 
-    /// A user came online or went offline: tells those who share these chats.
+    /// Tells the watchers of these chats, here and on other nodes, that a user came online or went offline.
     pub(crate) fn announce(&self, user_id: UserId, status: PresenceStatus, chats: &[ChatId]) {
         for chat_id in chats {
             self.tell_few(*chat_id, &ServerFrame::Presence { user_id, status }, user_id);
@@ -45,8 +45,8 @@ impl Hub {
         }
     }
 
-    /// Announces somebody who entered the lobby by its own window to the others in it, here and on
-    /// other nodes, unless too many arrive at once.
+    /// Announces a newcomer in the lobby's own window to the others in the lobby, here and on other nodes.
+    /// Announces nobody while too many arrive at once.
     pub(crate) fn announce_arrival(&self, conn: &Conn, username: &str) {
         let rate = &self.config.arrivals;
         if self.arrivals.lock().try_take(rate, self.started.elapsed(), 1).is_err() {
@@ -60,11 +60,13 @@ impl Hub {
         self.publish(ChatId::LOBBY, &arrived);
     }
 
+    /// Sends a frame to the windows on the lobby here, except one.
     pub(crate) fn tell_lobby(&self, frame: &Frame, except: Option<ConnId>) {
         self.with_chat(ChatId::LOBBY, |chat| chat.tell_dialect(Dialect::Lobby, frame, except));
     }
 
-    /// Tells the local watchers who types, or how many people type.
+    /// Tells the local watchers who types, or how many people type. [`Relay::Yes`] also if the chat is not on
+    /// this node, since other nodes may have watchers.
     pub(crate) fn show_typing(&self, chat_id: ChatId, user: UserRef) -> Relay {
         self.with_chat(chat_id, |chat| self.show_typing_in(chat, user)).unwrap_or(Relay::Yes)
     }
@@ -80,7 +82,7 @@ impl Hub {
         let relays = typists.try_relay(self.started.elapsed());
         if let Some(count) = typists.on_typing(user_id, Instant::now()) {
             let frame = ServerFrame::Typing { chat_id, who: Typist::Many { count } };
-            // Nobody is told of itself alone.
+            // A count of one would tell the typist of itself.
             chat.tell(&frame, DropPolicy::Ephemeral, (count == 1).then_some(user_id));
         }
         if relays {
@@ -90,7 +92,7 @@ impl Hub {
         Relay::No
     }
 
-    /// Tells a chat's watchers about one of them, unless they are many.
+    /// Sends a signal about one user to a chat's other watchers, unless there are too many of them.
     pub(crate) fn tell_few(&self, chat_id: ChatId, frame: &ServerFrame, about: UserId) {
         self.with_chat(chat_id, |chat| {
             if chat.watchers().len() <= MAX_WATCHERS {
@@ -101,13 +103,13 @@ impl Hub {
         });
     }
 
-    /// A user has read a chat up to here, on one device: tells the user's other devices.
+    /// Tells a user's devices that the user has read a chat up to this message on one of them.
     pub(crate) fn tell_own_read(&self, user_id: UserId, chat_id: ChatId, message_id: Seq) {
         let frame = ServerFrame::Read { chat_id, user_id, message_id };
         let shared_frame = SharedFrame::new(&frame);
         for conn in self.users.of_user(user_id) {
             let dialect = conn.window.dialect();
-            // A window on one chat shows nothing of others.
+            // A window of an older dialect shows read marks of its own chats only.
             let shows = dialect == Dialect::Native || conn.watches(chat_id);
             if let Some(frame) = shared_frame.frame(dialect).filter(|_| shows) {
                 conn.outbox.push(frame, DropPolicy::Ephemeral);
@@ -122,7 +124,7 @@ impl Hub {
     }
 }
 
-/// Counts a signal that many watchers are not told of.
+/// Counts a signal that is not sent because the chat has too many watchers.
 fn count_left_out() {
     metrics::counter!("gateway_dropped_frames_total", "reason" => "many_watchers").increment(1);
 }

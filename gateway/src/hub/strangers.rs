@@ -5,7 +5,7 @@ use parking_lot::Mutex;
 use platform::{forwarded::is_trusted, limit::network, settings::TrustedNetwork};
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
-/// The strangers of a node. Bounded by its connections.
+/// The strangers of a node. Its memory is bounded by the number of connections.
 #[derive(Debug)]
 pub(crate) struct Strangers {
     most: usize,
@@ -13,17 +13,17 @@ pub(crate) struct Strangers {
     counts: Mutex<HashMap<IpAddr, usize>>,
 }
 
-/// A stranger's place; dropping it frees the place.
+/// A stranger's place. Dropping it frees the place.
 #[derive(Debug)]
 pub(crate) struct Stranger {
     strangers: Arc<Strangers>,
-    /// `None`: not counted.
+    /// `None` if the stranger is not counted.
     network: Option<IpAddr>,
 }
 
 impl Strangers {
-    /// At most so many of a network at once. Of trusted proxies' own addresses, whose clients nobody can
-    /// tell apart, any number: as with the listener's limit by address.
+    /// Admits at most `most` strangers of a network at once. The addresses of trusted proxies have no limit,
+    /// because their clients cannot be told apart; the listener's limit by address does the same.
     pub(crate) fn new(most: usize, trusted: Vec<TrustedNetwork>) -> Arc<Self> {
         Arc::new(Self { most, trusted, counts: Mutex::default() })
     }
@@ -51,7 +51,7 @@ impl Drop for Stranger {
         let mut counts = self.strangers.counts.lock();
         if let Some(count) = counts.get_mut(&network) {
             *count -= 1;
-            // Else the map would grow with every network that ever came.
+            // Otherwise the map would keep an entry for every network that ever connected.
             if *count == 0 {
                 counts.remove(&network);
             }

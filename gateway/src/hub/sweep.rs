@@ -1,15 +1,15 @@
-//! Periodic work on all chats of the hub: sends overdue requests, and drops what nobody needs.
+//! Periodic work on all chats of the hub: sends overdue requests, and drops chats and replays that nobody needs.
 
 use crate::hub::{Hub, conn::Conn};
 use protocol::{calls::UserChat, chat::ChatType, relay::Channel};
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// The most suspected chats that are asked about in one sweep: five calls, so that a client that resumes
-/// meanwhile is not late. 10,000 chats take ten sweeps.
+/// The maximum number of suspected chats that one sweep asks about. That is five calls, so a client that
+/// resumes meanwhile hardly waits. 10,000 chats take ten sweeps.
 const SUSPECTS_A_SWEEP: usize = 1_000;
 
-/// Sweeps now and then, for as long as the process lives: see [`Hub::sweep`].
+/// Runs [`Hub::sweep`] periodically for the lifetime of the process.
 pub(crate) async fn run(hub: Arc<Hub>) {
     let mut every = tokio::time::interval(hub.config.sweep_interval);
     loop {
@@ -26,7 +26,7 @@ impl Hub {
         let (mut chats_open, mut suspects) = (0, 0);
         for shard in &self.shards {
             let mut chats = shard.lock();
-            // Under the shard's lock, so that nobody finds a chat between the last look at it and its end.
+            // The shard stays locked, so that no join finds a chat between the check and its removal.
             chats.retain(|chat_id, chat| {
                 let mut chat = chat.lock();
                 let behind_since = chat.if_busy().and_then(|busy| busy.behind_since);
@@ -48,6 +48,7 @@ impl Hub {
                 let keep = lingers || chat.if_busy().is_some_and(|busy| !busy.pages.is_empty());
                 if !keep {
                     chat.closed = true;
+                    // Still under the shard's lock: a join that makes the chat anew subscribes after this.
                     if let Some(subscriber) = self.subscriber.get() {
                         subscriber.remove(&[Channel::Chat(*chat_id)]);
                     }
@@ -59,21 +60,23 @@ impl Hub {
         metrics::gauge!("gateway_rooms").set(chats_open as f64);
     }
 
-    /// Suspects all chats: the following sweeps request whatever comes after each feed, at their pace.
+    /// Marks all chats as suspect. The following sweeps request the events after each feed, for a bounded
+    /// number of chats at a time.
     pub(crate) fn suspect_all(&self) {
         for shard in &self.shards {
             shard.lock().values().for_each(|chat| chat.lock().suspect = true);
         }
     }
 
-    /// Who watches which chat of members here, a part of all chats at a time.
+    /// The users who watch private chats and groups here, each with the chat: one list for each shard.
     pub(crate) fn memberships(&self) -> impl Iterator<Item = Vec<UserChat>> {
         self.shards.iter().map(|shard| {
+            // Cloned first: many chats' locks in a row must not hold up the shard.
             let chats: Vec<_> = shard.lock().values().cloned().collect();
             let mut pairs = Vec::new();
             for chat in chats {
                 let chat = chat.lock();
-                // Rooms are everybody's to watch.
+                // Anybody may watch a room.
                 if chat.chat_type != ChatType::Room {
                     let pair = |conn: &Arc<Conn>| {
                         Some(UserChat { user_id: conn.user_id()?, chat_id: chat.chat_id() })

@@ -23,7 +23,7 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// All connections whose clients are known. Guests' are in no user's and no session's.
+/// All connections whose clients are known. A guest's connection is found by its id only.
 #[derive(Debug)]
 pub(crate) struct Users {
     limits: Limits,
@@ -35,7 +35,7 @@ pub(crate) struct Users {
 struct Limits {
     connections: usize,
     openings: Rate,
-    /// The most chats that are told of one user.
+    /// The maximum number of chats that hear when one user comes or goes.
     chats: usize,
     grace: Duration,
     /// How long an account is remembered without a connection.
@@ -47,13 +47,14 @@ struct Inner {
     conns: HashMap<ConnId, Arc<Conn>>,
     users: HashMap<UserId, LocalUser>,
     sessions: HashMap<SessionId, Vec<Arc<Conn>>>,
-    /// Users whose state here is to be told to the register.
+    /// Users whose state here has changed and that the register must hear of.
     unstated: Vec<UserId>,
-    /// Whose last connection closed, and when; in this order. Those who came back are still in it.
+    /// Users whose last connection closed, each with the time, the earliest first. Users who came back stay
+    /// in it until their time is over.
     leaving: VecDeque<(Instant, UserId)>,
-    /// Whose grace is over, and since when they have no connection; likewise.
+    /// Users whose grace is over, each with the time at which the last connection closed, likewise.
     left: VecDeque<(Instant, UserId)>,
-    /// The node drains: nobody comes in any more.
+    /// The node drains and takes no more connections.
     closed: bool,
 }
 
@@ -64,17 +65,17 @@ struct LocalUser {
     conns: Vec<Arc<Conn>>,
     /// Whether others know that the user is here.
     present: bool,
-    /// The user is among the unstated.
+    /// Whether the user is in [`Inner::unstated`].
     is_unstated: bool,
-    /// The chats that hear from this node when the user comes or goes: the same ones both times.
+    /// The chats that hear from this node when the user comes or goes. The same chats hear both.
     chats: Vec<ChatId>,
-    /// Since when there is no connection.
+    /// When the last connection closed.
     gone_since: Option<Instant>,
-    /// Its grace is over as well: only the account is kept.
+    /// The grace is over too; only the account is kept.
     left: bool,
 }
 
-/// Whether a connection makes its user one of this node's; a guest's never does.
+/// Whether a connection is its user's first on this node. A guest's never is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Arrival {
     First,
@@ -85,9 +86,9 @@ pub(crate) enum Arrival {
 #[derive(Debug)]
 pub(crate) struct Departed {
     pub user: UserId,
-    /// Others knew that it was here.
+    /// Whether others knew that the user was here.
     pub present: bool,
-    /// The chats that heard so from this node.
+    /// The chats that heard of the user from this node.
     pub chats: Vec<ChatId>,
 }
 
@@ -103,15 +104,15 @@ impl Users {
         Self { limits, started: Instant::now(), inner: Mutex::default() }
     }
 
-    /// Makes a connection for this owner and adds it. Refused when the node drains, and when the
-    /// account opens connections too fast. Its oldest one goes when it has as many as it may.
+    /// Makes a connection for this owner and adds it. Fails when the node drains, and when the account opens
+    /// connections too fast. If the account has too many connections now, the oldest one is closed.
     pub(crate) fn register(
         &self,
         owner: Owner,
         make: impl FnOnce(Owner, Arc<Account>) -> Conn,
     ) -> Result<(Arc<Conn>, Arrival), Close> {
         let mut inner = self.inner.lock();
-        // Under the lock under which the door closes: nobody comes in behind those who are let go.
+        // Checked under the lock of `close_door`: no connection appears after the drain has its list.
         if inner.closed {
             return Err(Close::Restart);
         }
@@ -130,7 +131,7 @@ impl Users {
         if user.account.allowance().openings.try_take(&self.limits.openings, now, 1).is_err() {
             return Err(Close::Abuse);
         }
-        // Its grace was over: to the others it comes anew.
+        // The grace was over: the user's channel was given up, and others may have heard that the user left.
         if std::mem::replace(&mut user.left, false) {
             arrival = Arrival::First;
         }
@@ -144,7 +145,7 @@ impl Users {
         Ok((conn, arrival))
     }
 
-    /// Removes a connection; its user stays for the grace.
+    /// Removes a connection. Its user stays for the grace.
     pub(crate) fn unregister(&self, conn: &Conn) {
         let mut inner = self.inner.lock();
         inner.conns.remove(&conn.id);
@@ -157,7 +158,7 @@ impl Users {
             }
             if let Some(local) = inner.users.get_mut(&user.id) {
                 local.conns.retain(|other| other.id != conn.id);
-                // A connection that was shed may end after the last one: the grace does not begin again.
+                // A closed connection may end after the last open one. The grace must not begin again then.
                 if local.conns.is_empty() && local.gone_since.is_none() {
                     let now = Instant::now();
                     local.gone_since = Some(now);
@@ -169,8 +170,8 @@ impl Users {
         metrics::gauge!("gateway_connections").set(inner.conns.len() as f64);
     }
 
-    /// A connection of the user watches these chats: others in them may know that it is here. They are
-    /// taken in this order, as many as there is room for.
+    /// Lets others in these chats know that the user is here. Called when a connection of the user watches
+    /// them. Takes the chats in this order, up to `presence.max_chats`.
     pub(crate) fn mark_present(&self, user: UserId, chats: &[ChatId]) {
         let mut inner = self.inner.lock();
         let local = inner.users.get_mut(&user).filter(|local| !local.conns.is_empty());
@@ -184,7 +185,7 @@ impl Users {
         inner.tell(user);
     }
 
-    /// The user is out of this chat, which hears no more of it.
+    /// Stops telling this chat when the user comes or goes, because the user left it.
     pub(crate) fn stop_telling(&self, user: UserId, chat: ChatId) {
         let mut inner = self.inner.lock();
         if let Some(local) = inner.users.get_mut(&user) {
@@ -205,7 +206,7 @@ impl Users {
         unstated.into_iter().filter_map(here).collect()
     }
 
-    /// The register did not hear of these users: they are unstated again.
+    /// Takes users back for the next [`Users::take_unstated`], because the register did not hear of them.
     pub(crate) fn put_back(&self, users: &[Here]) {
         let mut inner = self.inner.lock();
         for here in users {
@@ -213,8 +214,8 @@ impl Users {
         }
     }
 
-    /// The account has this many connections on other nodes: of those here the oldest go that are more
-    /// than it may have in all, but for the newest one.
+    /// Notes that the account has this many connections on other nodes. Closes its oldest connections here
+    /// until it has no more than it may have in all, or one here.
     pub(crate) fn on_elsewhere(&self, user: UserId, connections: u32) {
         let mut inner = self.inner.lock();
         if let Some(local) = inner.users.get_mut(&user) {
@@ -223,15 +224,15 @@ impl Users {
         }
     }
 
-    /// Lets go of the users who have been gone for longer than the grace, and forgets those whose
-    /// account has all its share back.
+    /// Removes and returns the users whose grace is over. Forgets the accounts whose rate limits have
+    /// recovered.
     pub(crate) fn take_departed(&self) -> Vec<Departed> {
         let now = Instant::now();
         let mut inner = self.inner.lock();
         let inner = &mut *inner;
         let mut departed = Vec::new();
         while let Some((since, id)) = next(&mut inner.leaving, now, self.limits.grace) {
-            // Whoever came back meanwhile has no such time, or a later one.
+            // A user who came back has no time of leaving, or a later one.
             let gone = |local: &&mut LocalUser| local.gone_since == Some(since);
             if let Some(local) = inner.users.get_mut(&id).filter(gone) {
                 local.left = true;
@@ -283,7 +284,7 @@ impl Users {
         }
     }
 
-    /// The sessions that have connections here, and whose they are.
+    /// The sessions that have connections here, each with its user.
     pub(crate) fn sessions(&self) -> Vec<(UserId, SessionId)> {
         let inner = self.inner.lock();
         let whose = |conns: &Vec<Arc<Conn>>| conns.first().and_then(|conn| conn.user_id());
@@ -295,7 +296,7 @@ impl Users {
         self.inner.lock().conns.len()
     }
 
-    /// Lets nobody in any more, and hands out all who are in.
+    /// Refuses new connections from now on and returns all present ones.
     pub(crate) fn close_door(&self) -> Vec<Arc<Conn>> {
         let mut inner = self.inner.lock();
         inner.closed = true;
@@ -309,7 +310,7 @@ impl Inner {
         metrics::gauge!("gateway_connections").set(self.conns.len() as f64);
     }
 
-    /// The register should hear of a user who is present, once.
+    /// Adds a present user to the unstated ones, once.
     fn tell(&mut self, id: UserId) {
         if let Some(local) = self.users.get_mut(&id)
             && local.present
@@ -326,7 +327,7 @@ impl LocalUser {
         Here { user, sockets, chats: self.chats.clone() }
     }
 
-    /// Closes the oldest connections beyond so many. They count no more: they are on their way out.
+    /// Closes the oldest connections beyond `most`. They no longer count while they close.
     fn shed(&mut self, most: usize) {
         let over = self.conns.len().saturating_sub(most);
         for conn in self.conns.drain(..over) {
@@ -335,7 +336,7 @@ impl LocalUser {
     }
 }
 
-/// The queue's first, when it has been in there for so long.
+/// Takes the first entry of a queue, if it has been there for `wait`.
 fn next(
     queue: &mut VecDeque<(Instant, UserId)>,
     now: Instant,

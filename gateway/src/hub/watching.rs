@@ -1,5 +1,5 @@
-//! Connects connections and chats: a connection joins a chat, leaves it, or loses the right to watch it. It
-//! does not check that right: the api was asked before.
+//! Attaches connections to chats and detaches them: a connection joins a chat, leaves it, or loses the right to
+//! watch it. It does not check that right; the api was asked before.
 
 use crate::{
     dialect::Window,
@@ -19,23 +19,24 @@ use protocol::{
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// How far a user is out of a chat.
+/// What a user lost who parted from a chat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Parting {
-    /// No longer a member, who may watch a room all the same.
+    /// The membership. Anybody may still watch a room.
     Member,
-    /// May not watch it.
+    /// The right to watch it.
     Barred,
 }
 
 impl Hub {
-    /// Lets a connection watch a chat whose events it has up to `join.after`, if it can be served from
-    /// there.
+    /// Lets a connection watch a chat, if the chat can serve it from `join.after`, the last event that its
+    /// client has.
     pub(crate) fn attach(self: &Arc<Self>, conn: &Arc<Conn>, join: &mut Join) -> Attached {
         let now = Instant::now();
         loop {
             let chat = self.chat_for(join, now);
             let mut chat = chat.lock();
+            // A sweep dropped the chat after the look-up: look again, which makes a new one.
             if chat.closed {
                 continue;
             }
@@ -49,12 +50,12 @@ impl Hub {
         }
     }
 
-    /// The chat on this node, made when there is none.
+    /// The chat on this node. Makes it if there is none.
     fn chat_for(self: &Arc<Self>, join: &Join, now: Instant) -> Arc<Mutex<LocalChat>> {
         let mut chats = self.shard(join.chat_id);
         let chat = chats.entry(join.chat_id).or_insert_with(|| {
-            // A client not too far back becomes where the feed starts, so that one request to the
-            // api serves all who come back together.
+            // The feed starts where this client stopped, unless that is too far back. One request to the
+            // api then serves all clients that come back together.
             let reachable = (join.head.0 - join.after.0) <= self.config.feed.replay_events as i64;
             let start = if reachable { join.after.min(join.head) } else { join.head };
             let feed = Feed::new(join.chat_id, start);
@@ -64,21 +65,21 @@ impl Hub {
         Arc::clone(chat)
     }
 
-    /// Stops a connection from watching a chat. Whether it did.
+    /// Stops a connection from watching a chat. `true` if it watched it.
     pub(crate) fn detach(&self, conn: &Conn, chat_id: ChatId) -> bool {
         self.with_chat(chat_id, |chat| chat.detach(conn, Instant::now())).unwrap_or_default()
     }
 
-    /// A user may no longer watch a chat: its connections here stop and are told.
+    /// Takes a chat from a user who parted from it: the user's connections here stop watching it and are told.
     pub(crate) fn part(&self, user: UserId, chat_id: ChatId, parting: Parting) {
-        // First those that are about to join, under this chat's lock or later.
+        // Before the chat is locked: a join that locks it later sees the new version and asks the api again.
         self.users.of_user(user).iter().for_each(|conn| conn.revoke());
         self.users.stop_telling(user, chat_id);
         let now = Instant::now();
         self.with_chat(chat_id, |chat| {
             for conn in chat.of_user(user) {
-                // A public room may be watched by anybody who is not barred from it. Only native clients
-                // hold it among their chats, and so leave it.
+                // A former member may watch a room like anybody else. Only native clients list the room
+                // among their own chats, so only they lose it.
                 let may_stay = chat.chat_type == ChatType::Room && parting == Parting::Member;
                 if may_stay && conn.window != Window::Native {
                     continue;
@@ -89,7 +90,7 @@ impl Hub {
         });
     }
 
-    /// A chat is gone: its watchers are told and stop watching.
+    /// Detaches all watchers of a deleted chat and tells them.
     pub(crate) fn close_chat(&self, chat_id: ChatId) {
         let now = Instant::now();
         self.with_chat(chat_id, |chat| {
@@ -101,14 +102,14 @@ impl Hub {
         });
     }
 
-    /// The connection is gone: no chat holds it any more.
+    /// Detaches a connection that ended from all its chats.
     pub(crate) fn forget(&self, conn: &Conn) {
         for chat_id in conn.chat_ids() {
             self.detach(conn, chat_id);
         }
     }
 
-    /// Subscribes to a new chat's channel, then requests what passed before the subscription stood.
+    /// Subscribes to a new chat's channel, then requests the events that came before the subscription stood.
     fn subscribe_chat(self: &Arc<Self>, chat_id: ChatId) {
         let Some(subscriber) = self.subscriber.get() else { return };
         let confirmed = subscriber.add(&[Channel::Chat(chat_id)]);

@@ -1,6 +1,6 @@
-//! Checks what an answer to `changed` was too short for. If its lists of sessions or members were cut, this
-//! file asks about all sessions and members here, in pages and one call at a time, until each has an answer.
-//! Chats whose events were left out are suspected one by one, see `LocalChat::suspect`.
+//! Follows up on an answer to `changed` that was cut. If the list of sessions or members was cut, this file asks
+//! about all sessions and members here, in pages and one call at a time, until each page has an answer. A cut
+//! list of chats is not handled here: see `LocalChat::suspect`.
 
 use crate::{
     backend::{Backend, Unavailable},
@@ -16,10 +16,10 @@ use protocol::{
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Notify;
 
-/// The pause between two pages: 15,000 sessions take eight seconds, and the api hardly notices.
+/// The pause between two pages. 15,000 sessions then take eight seconds, which is a small load for the api.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The pause before a page without an answer is requested again.
+/// The pause before a page without an answer is requested again, so that an outage meets no storm of calls.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// The lists that were cut since the last look.
@@ -30,7 +30,7 @@ pub(crate) struct Doubts {
 }
 
 impl Doubts {
-    /// Some lists were cut.
+    /// Notes lists that were cut.
     pub(crate) fn raise(&self, more: Cut) {
         let mut cut = self.cut.lock();
         cut.parted |= more.parted;
@@ -60,7 +60,8 @@ pub(crate) async fn run(hub: Arc<Hub>, backend: Arc<dyn Backend>, doubts: Arc<Do
     }
 }
 
-/// Ends the sessions that are over, and invites the others to the chats that the answer left out.
+/// Closes the connections of sessions that are over. Invites the others to their chats, if `joined` or `woken` was
+/// cut.
 async fn check_sessions(hub: &Arc<Hub>, backend: &dyn Backend, cut: Cut) {
     let shows = if cut.joined || cut.woken { Shows::All } else { Shows::Nothing };
     let live_chats = hub.config.live_chats;
@@ -73,7 +74,7 @@ async fn check_sessions(hub: &Arc<Hub>, backend: &dyn Backend, cut: Cut) {
             match answer {
                 Ok(view) => {
                     for chat in view.chats {
-                        // What came before is not known to be news.
+                        // Invites after the chat's end: nothing says that earlier events are new to the client.
                         hub.invite(user, chat.id, Invitation::Woke(chat.seq), Cause::Found);
                     }
                 }
@@ -92,7 +93,7 @@ fn end(hub: &Hub, session: SessionId, refusal: SessionRefusal) {
     hub.users.end_sessions(&EndedSessions { sessions: vec![session], reason });
 }
 
-/// Stops users from watching what is not theirs any more.
+/// Detaches users from chats that they may no longer watch.
 async fn check_members(hub: &Arc<Hub>, backend: &dyn Backend) {
     for part in hub.memberships() {
         for page in part.chunks(MAX_BATCH) {
@@ -108,7 +109,7 @@ async fn check_members(hub: &Arc<Hub>, backend: &dyn Backend) {
     }
 }
 
-/// Asks for as long as nobody answers. `None`: this cannot be asked.
+/// Repeats a call until it is answered. `None` if the api refuses it, which another try would not change.
 async fn until_answered<T, F>(call: &'static str, ask: impl Fn() -> F) -> Option<T>
 where
     F: Future<Output = Result<T, Unavailable>>,

@@ -1,7 +1,6 @@
-//! Anti-entropy: recovers what the bus lost. Every few seconds the gateway asks the api what changed
-//! recently, and compares the answer with the feeds, memberships and sessions here. It asks at once when the
-//! bus comes back, and every second while the bus is down. `doubts.rs` checks what an answer was too short
-//! for.
+//! Anti-entropy: repairs the damage of lost bus messages. Every few seconds the gateway asks the api for recent
+//! changes, and compares the answer with the feeds, memberships and sessions here. It asks at once when the bus
+//! comes back, and every second while the bus is down. `doubts.rs` follows up on answers that were cut.
 
 mod doubts;
 
@@ -14,7 +13,7 @@ use protocol::calls::{Changed, ChangedFound, Cut, UserChat, Woken};
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// Starts the tasks that compare with the api for the lifetime of the process.
+/// Starts the tasks that compare this node with the api for the lifetime of the process.
 pub(crate) fn start(hub: &Arc<Hub>, backend: &Arc<dyn Backend>) {
     let doubts = Arc::new(Doubts::default());
     let checking = doubts::run(Arc::clone(hub), Arc::clone(backend), Arc::clone(&doubts));
@@ -40,7 +39,7 @@ async fn run(hub: Arc<Hub>, backend: Arc<dyn Backend>, doubts: Arc<Doubts>) {
             }
             Err(error) => {
                 metrics::counter!("gateway_backend_errors_total", "call" => "changed").increment(1);
-                // Once for each outage, not for each poll.
+                // One warning for each outage, not for each poll.
                 if failing_since.replace(Instant::now()).is_none() {
                     tracing::warn!(%error, "cannot ask the api what changed");
                 }
@@ -49,9 +48,10 @@ async fn run(hub: Arc<Hub>, backend: Arc<dyn Backend>, doubts: Arc<Doubts>) {
     }
 }
 
-/// Applies the api's changes to this node. What the answer was too short for becomes a doubt.
+/// Applies the api's changes to this node. Lists that were cut become suspicions and doubts.
 pub(crate) fn apply(hub: &Arc<Hub>, found: ChangedFound, doubts: &Doubts) {
-    // What ends comes first. An invitation asks the api once more, so it is right whatever came before.
+    // Ended sessions come first and invitations last. An invitation asks the api once more, so it is right even
+    // if the user has left the chat meanwhile.
     let cut = found.cut();
     for ended in &found.ended {
         hub.users.end_sessions(ended);

@@ -1,13 +1,12 @@
-//! The memory budget for frames of unidentified clients. A `hello` that resumes thousands of chats is long
-//! and must get through; many clients that begin a frame and never end it must not cost the node its memory.
+//! The memory budget for incomplete frames of unidentified clients. A `hello` that resumes thousands of chats is
+//! long and must get through. Many clients that never finish a frame must not use up the node's memory.
 
 use parking_lot::Mutex;
 use platform::limit::network;
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
-/// What each may hold of an incomplete frame beside the common budget: a token and the cursors of
-/// some 300 chats. 15,000 sockets of strangers therefore hold at most 120 MB, and only for the time
-/// to say hello.
+/// The bytes of an incomplete frame that each stranger may hold without a loan: a token and the cursors of some
+/// 300 chats. 15,000 strangers hold at most 120 MB this way, and only until the hello timeout.
 const FREE_BYTES: usize = 8 * 1024;
 
 /// The budget of a node's strangers.
@@ -39,7 +38,7 @@ impl Credit {
         Arc::new(Self { max_bytes, max_bytes_of_network, lent: Mutex::default() })
     }
 
-    /// Opens an account for a stranger at this address. Nothing is lent yet.
+    /// A loan of no bytes yet, for a stranger at this address.
     pub fn loan(self: &Arc<Self>, address: IpAddr) -> Loan {
         Loan { from: Arc::clone(self), network: network(address), bytes: 0 }
     }
@@ -56,6 +55,7 @@ impl Loan {
     /// nothing, if the budget is too small.
     pub fn try_cover(&mut self, held: usize) -> bool {
         let wanted = if held <= FREE_BYTES { 0 } else { held };
+        // The usual case, which needs no lock.
         if wanted == self.bytes {
             return true;
         }

@@ -1,20 +1,20 @@
-//! A frame on its way to clients, as the bytes that go over the wire: a server's frames are not
-//! masked (RFC 6455, 5.1), so all receivers get the same bytes, header included, made once.
+//! A frame on its way to clients, as the bytes on the wire. A server does not mask its frames (RFC 6455, 5.1), so
+//! all receivers get the same bytes, header included, and the frame is encoded once.
 
 use std::{fmt, str, sync::Arc};
 
-/// One unfragmented WebSocket frame, nearly always of text, or some that go together
-/// ([`Frame::concat`]). Cloning it counts a reference.
+/// One unfragmented WebSocket frame, nearly always of text, or several frames in a row ([`Frame::concat`]). A
+/// clone shares the bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Frame(Arc<[u8]>);
 
-/// The first byte: final, and what it is.
+// The first byte of a frame: the final bit and the opcode.
 const TEXT: u8 = 0x81;
 const CLOSE: u8 = 0x88;
 const PING: u8 = 0x89;
 const PONG: u8 = 0x8a;
 
-/// The longest header.
+/// The longest header in bytes: two, and eight of length.
 const HEADER: usize = 10;
 
 impl Frame {
@@ -68,7 +68,7 @@ impl Frame {
         Self(bytes[HEADER - used..].into())
     }
 
-    /// Concatenated frames: written together, and read by the client as separate frames.
+    /// Several frames in a row. They are written together, and the client reads separate frames.
     pub fn concat<'a>(frames: impl Iterator<Item = &'a Self>) -> Self {
         let mut bytes = Vec::new();
         frames.for_each(|frame| bytes.extend_from_slice(frame.wire()));

@@ -32,27 +32,28 @@ pub(super) enum Read {
 #[derive(Debug)]
 pub(super) struct Reader {
     max_message: usize,
-    state: State,
+    state: ReaderState,
     header: [u8; MAX_HEADER],
-    /// How much of the header has come.
+    /// The number of header bytes that have arrived.
     header_bytes: u8,
-    /// The frame whose header is complete and whose payload is not.
+    /// The frame with a complete header and an incomplete payload.
     frame: Option<FrameInProgress>,
-    /// The message that began and is not final yet.
-    message: Option<Kind>,
-    /// The bytes of it so far.
+    /// The kind of the incomplete message.
+    message: Option<MessageKind>,
+    /// The payload bytes of the incomplete message so far.
     message_bytes: usize,
     text: Utf8,
-    /// The payload so far of a control frame, which may come between two frames of a message.
+    /// The payload so far of a control frame. It is separate from `text`, because a control frame may come
+    /// between two frames of a message.
     control: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum ReaderState {
     Reading,
-    /// Only a close frame is still of interest.
+    /// The server closes: only a close frame still counts.
     Forgetting,
-    /// After a close frame nothing follows; after an error nobody knows where a frame begins.
+    /// Input is ignored: nothing may follow a close frame, and after an error no frame's beginning is known.
     Ended,
 }
 
@@ -65,7 +66,7 @@ struct FrameInProgress {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum MessageKind {
     Text,
     Binary,
 }
@@ -73,7 +74,7 @@ enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Opcode {
     Continuation,
-    Data(Kind),
+    Data(MessageKind),
     Close,
     Ping,
     Pong,
@@ -83,8 +84,8 @@ impl Opcode {
     fn new(bits: u8) -> Option<Self> {
         Some(match bits {
             0 => Self::Continuation,
-            1 => Self::Data(Kind::Text),
-            2 => Self::Data(Kind::Binary),
+            1 => Self::Data(MessageKind::Text),
+            2 => Self::Data(MessageKind::Binary),
             8 => Self::Close,
             9 => Self::Ping,
             10 => Self::Pong,
@@ -98,11 +99,11 @@ impl Opcode {
 }
 
 impl Reader {
-    /// A reader for a client whose messages may have up to `max_message` bytes.
+    /// A reader for messages of up to `max_message` bytes.
     pub(super) fn new(max_message: usize) -> Self {
         Self {
             max_message,
-            state: State::Reading,
+            state: ReaderState::Reading,
             header: [0; MAX_HEADER],
             header_bytes: 0,
             frame: None,
@@ -113,11 +114,11 @@ impl Reader {
         }
     }
 
-    /// Decodes from the front of `input` up to the end of what it returns; `None` when all of `input`
-    /// is used up and nothing is complete. After an error or [`Read::Close`] input is only thrown away.
+    /// Decodes the next unit and removes its bytes from the front of `input`. Returns `None` when `input` is used
+    /// up and no unit is complete. After an error or [`Read::Close`] all input is ignored.
     ///
-    /// Errors: [`Close::ProtocolError`], [`Close::InvalidUtf8`] as soon as no bytes could make the text
-    /// valid, [`Close::FrameTooBig`] as soon as a header announces too much.
+    /// Errors: [`Close::ProtocolError`], [`Close::InvalidUtf8`] as soon as no further bytes can make the text
+    /// valid, [`Close::FrameTooBig`] as soon as a header announces too many bytes.
     pub(super) fn read(&mut self, input: &mut &[u8]) -> Result<Option<Read>, Close> {
         let read = self.next(input);
         if matches!(read, Err(_) | Ok(Some(Read::Close(_)))) {
@@ -126,11 +127,11 @@ impl Reader {
         read
     }
 
-    /// From here on only a close frame matters: searches these bytes for it. Returns the number of
-    /// other frames in them. See [`Reader::has_ended`].
+    /// Ignores all frames except a close frame from now on. Searches these bytes for one, and returns the number
+    /// of units in them. See [`Reader::has_ended`].
     pub(super) fn forget(&mut self, mut bytes: &[u8]) -> usize {
-        if self.state == State::Reading {
-            self.state = State::Forgetting;
+        if self.state == ReaderState::Reading {
+            self.state = ReaderState::Forgetting;
             self.text = Utf8::default();
         }
         let mut frames = 0;
@@ -142,7 +143,7 @@ impl Reader {
 
     /// True if no further input can be a frame.
     pub(super) fn has_ended(&self) -> bool {
-        self.state == State::Ended
+        self.state == ReaderState::Ended
     }
 
     /// The memory that an incomplete frame or message holds, in bytes.
@@ -151,7 +152,7 @@ impl Reader {
     }
 
     fn end(&mut self) {
-        self.state = State::Ended;
+        self.state = ReaderState::Ended;
         self.frame = None;
         self.text = Utf8::default();
         self.control = Vec::new();
@@ -177,6 +178,7 @@ impl Reader {
             self.payload(frame, payload, left == 0)?;
             if left > 0 {
                 let mut mask = frame.mask;
+                // The next piece of the payload goes on in the middle of the mask.
                 mask.rotate_left(here % 4);
                 self.frame = Some(FrameInProgress { left, mask, ..frame });
                 return Ok(None);
@@ -188,12 +190,12 @@ impl Reader {
         }
     }
 
-    /// Gathers a header; `None` when `input` ends before it does.
+    /// Gathers a header. Returns `None` when `input` ends first.
     fn header(&mut self, input: &mut &[u8]) -> Result<Option<FrameInProgress>, Close> {
         loop {
             let have = usize::from(self.header_bytes);
             let need = match self.header[..have] {
-                // Checked as soon as the two bytes are here, whatever they announce.
+                // Checked before the rest of the header is awaited, which may never come.
                 [first, second, ..] => {
                     self.check(first, second)?;
                     match second & 0x7f {
@@ -215,12 +217,12 @@ impl Reader {
             let (head, rest) = input.split_at(take);
             self.header[have..have + take].copy_from_slice(head);
             *input = rest;
-            // At most MAX_HEADER.
+            // Fits: a header has at most MAX_HEADER bytes.
             self.header_bytes += take as u8;
         }
     }
 
-    /// What the first two bytes may be (RFC 6455, 5.2, 5.4 and 5.5).
+    /// Checks the first two bytes of a header (RFC 6455, 5.2, 5.4 and 5.5).
     fn check(&self, first: u8, second: u8) -> Result<(), Close> {
         let is_final = first & 0x80 != 0;
         let opcode = Opcode::new(first & 0x0f).ok_or(Close::ProtocolError)?;
@@ -246,11 +248,11 @@ impl Reader {
             [a, b, c, d, e, f, g, h] => (u64::from_be_bytes([a, b, c, d, e, f, g, h]), 1 << 16),
             _ => (u64::from(head[1] & 0x7f), 0),
         };
-        // A length takes the fewest bytes possible, and its first bit is 0.
+        // The RFC demands the shortest form of a length, and 0 as its first bit.
         if left < shortest || left >> 63 != 0 {
             return Err(Close::ProtocolError);
         }
-        if !opcode.is_control() && self.state == State::Reading {
+        if !opcode.is_control() && self.state == ReaderState::Reading {
             let space = self.max_message - self.message_bytes;
             if left > space as u64 {
                 return Err(Close::FrameTooBig);
@@ -260,7 +262,7 @@ impl Reader {
         Ok(FrameInProgress { opcode, is_final: head[0] & 0x80 != 0, left, mask })
     }
 
-    /// Takes in what has come of a frame's payload.
+    /// Handles a piece of a frame's payload.
     fn payload(
         &mut self,
         frame: FrameInProgress,
@@ -281,13 +283,13 @@ impl Reader {
             }
             Opcode::Pong => return Ok(()),
         };
-        if self.state != State::Reading {
+        if self.state != ReaderState::Reading {
             return Ok(());
         }
         self.message_bytes += payload.len();
-        if kind == Some(Kind::Text) {
+        if kind == Some(MessageKind::Text) {
             unmask(self.text.append(payload), frame.mask);
-            // The end of a message is checked where it becomes a string.
+            // Not at the end of a message: `complete` checks the text when it becomes a string.
             if !(ends_frame && frame.is_final) {
                 self.text.check().map_err(|_| Close::InvalidUtf8)?;
             }
@@ -295,7 +297,8 @@ impl Reader {
         Ok(())
     }
 
-    /// The result of a complete frame; `None` for a fragment of a message.
+    /// The unit that a complete frame completes; `None` for a fragment of a message. `last` is the number of
+    /// payload bytes in its last piece.
     fn complete(&mut self, frame: FrameInProgress, last: usize) -> Result<Option<Read>, Close> {
         let is_final = frame.is_final;
         Ok(match frame.opcode {
@@ -305,7 +308,7 @@ impl Reader {
             Opcode::Continuation | Opcode::Data(_) if is_final => {
                 self.message_bytes = 0;
                 match self.message.take() {
-                    Some(Kind::Text) if self.state == State::Reading => {
+                    Some(MessageKind::Text) if self.state == ReaderState::Reading => {
                         let text = mem::take(&mut self.text).finish();
                         Some(Read::Text(text.map_err(|_| Close::InvalidUtf8)?))
                     }
@@ -319,6 +322,7 @@ impl Reader {
 
 /// Removes the mask (RFC 6455, 5.3). `mask` begins with the byte for the first of these bytes.
 fn unmask(bytes: &mut [u8], mask @ [a, b, c, d]: [u8; 4]) {
+    // Eight bytes at a time: every byte that clients send passes through here.
     let word = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
     let (words, rest) = bytes.as_chunks_mut::<8>();
     for bytes in words {
@@ -329,12 +333,12 @@ fn unmask(bytes: &mut [u8], mask @ [a, b, c, d]: [u8; 4]) {
     }
 }
 
-/// The code in a close frame's payload, which is empty, or a code and a reason (RFC 6455, 5.5.1).
+/// The code in a close frame's payload. The payload is empty, or a code with a reason (RFC 6455, 5.5.1).
 fn close_code(payload: &[u8]) -> Result<Option<u16>, Close> {
     let Some((code, reason)) = payload.split_first_chunk() else {
         return if payload.is_empty() { Ok(None) } else { Err(Close::ProtocolError) };
     };
-    // RFC 6455, 7.4, and IANA's registry; 1004 to 1006 and 1015 never go over the wire.
+    // The codes of RFC 6455, 7.4, and of IANA's registry. 1004 to 1006 and 1015 must not be sent.
     let code = u16::from_be_bytes(*code);
     if !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
         return Err(Close::ProtocolError);

@@ -1,9 +1,9 @@
-//! One client's WebSocket: frames in, frames out, and the closing handshake, over the bare TCP stream taken
-//! out of the HTTP server. It knows nothing of chats; `Reader` decodes the bytes.
+//! One client's WebSocket over the bare TCP stream that the HTTP server gave up: frames in, frames out, and the
+//! closing handshake. It knows nothing of chats. `Reader` decodes the bytes.
 //!
 //! A frame has the same bytes on the wire as in memory ([`Frame`]), so writing many of them takes one copy
-//! and one system call. An idle connection owns no buffer: frames are read and joined in memory of the
-//! thread, and only incomplete data is kept.
+//! and one system call. An idle connection owns no buffer: the thread has the memory in which bytes are read and
+//! frames joined, and a connection keeps incomplete data only.
 
 use crate::{
     config::Config,
@@ -31,29 +31,29 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::Bytes;
 
-/// Reading: what one system call takes in at most. The largest frame that clients may send takes
-/// seven, nearly all others one.
+/// The maximum number of bytes that one system call reads. The largest frame that clients may send takes seven
+/// calls, and nearly all others one.
 const READ_BYTES: usize = 8 * 1024;
 
-/// Writing: frames are joined up to here before they go to the kernel, which rarely takes more at once.
+/// The maximum number of bytes that are joined for one write. The kernel rarely takes more at once.
 const JOINED_BYTES: usize = 64 * 1024;
 
 thread_local! {
-    /// Where bytes are read to: used within one poll only, so one a thread is enough.
+    /// The bytes that were read. They are used within one poll only, so one buffer for each thread is enough.
     static INPUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-    /// Where frames are joined: used between two system calls only.
+    /// The joined frames, used within one write only.
     static JOINED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// How long closing may take, until the client has closed, too.
+/// How long the closing handshake may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a client may still send after it was told that the socket closes: a large frame that was
-/// refused by its header is on its way, and a client that is reset does not read why.
+/// The number of bytes that a client may still send after the server's close. A large frame that was refused by
+/// its header is on its way, and a client whose stream is reset does not read why.
 const MAX_FORGOTTEN_BYTES: usize = 2 << 20;
 
-/// The same in frames, more than any burst that is allowed: two megabytes of pings are 350,000, and
-/// cost a thousand times what one large frame does.
+/// The number of frames that a client may still send then, more than any permitted burst. The bytes alone do not
+/// bound the cost: two megabytes may be 350,000 pings, which cost a thousand times as much as one large frame.
 const MAX_FORGOTTEN_FRAMES: usize = 1_000;
 
 /// The next input from the client.
@@ -61,9 +61,9 @@ const MAX_FORGOTTEN_FRAMES: usize = 1_000;
 pub enum Incoming {
     /// A whole text message, however many fragments it came in.
     Text(String),
-    /// A binary message, whose content is dropped: no dialect has any.
+    /// A binary message. Its content is dropped, since no dialect has binary messages.
     Binary,
-    /// A ping or a pong: the client lives. See [`Socket::owes_pong`].
+    /// A frame without content, such as a ping or a pong: the client is alive. See [`Socket::owes_pong`].
     Sign,
 }
 
@@ -105,8 +105,8 @@ pub enum Written {
 }
 
 impl Socket {
-    /// Takes over a stream after the upgrade; `read_ahead` is what was read beyond it, `loan` pays for
-    /// incomplete frames until [`Socket::on_client_known`].
+    /// Takes over a stream after the upgrade. `read_ahead` has the bytes that were read beyond the request. `loan`
+    /// covers incomplete frames until [`Socket::on_client_known`].
     pub fn new(stream: TcpStream, read_ahead: &Bytes, config: &Config, loan: Loan) -> Self {
         Self {
             stream,
@@ -161,7 +161,7 @@ impl Socket {
         }
     }
 
-    /// Decodes what was read before.
+    /// Decodes the next unit of the bytes that were read before.
     fn read_rest(&mut self) -> Result<Option<Read>, Close> {
         if self.rest.is_empty() {
             return Ok(None);
@@ -176,10 +176,11 @@ impl Socket {
         self.paid_for(read)
     }
 
-    /// Reads once from the kernel; the first frame in it, if one is complete.
+    /// Reads once from the kernel. Returns the first unit in the bytes, if one is complete.
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Read>, Close>> {
         let Self { stream, reader, rest, .. } = self;
         let read = poll_input(stream, context, |mut input| {
+            // A read of no bytes is the end of the client's side.
             if input.is_empty() {
                 return Err(Close::ByPeer);
             }
@@ -187,12 +188,12 @@ impl Socket {
             *rest = input.to_vec();
             read
         });
-        // A connection that broke is gone like one that ended.
+        // A broken connection counts as one that the client ended.
         let read = ready!(read).unwrap_or(Err(Close::ByPeer));
         Poll::Ready(self.paid_for(read))
     }
 
-    /// Whether what is incomplete may stay in memory.
+    /// Passes `read` on if the loan covers the memory of incomplete frames.
     fn paid_for(&mut self, read: Result<Option<Read>, Close>) -> Result<Option<Read>, Close> {
         if let Some(loan) = &mut self.loan
             && !loan.try_cover(self.reader.memory())
@@ -203,7 +204,7 @@ impl Socket {
         read
     }
 
-    /// Whether a ping waits for its answer, which goes with whatever is written next.
+    /// Whether a ping waits for its answer. The next write includes the answer.
     pub fn owes_pong(&self) -> bool {
         self.pong.is_some()
     }
@@ -236,8 +237,10 @@ impl Socket {
         Ok(Written::All)
     }
 
-    /// Hands the kernel as many frames as are joined at once. The rest goes to `unsent`.
+    /// Joins as many frames as fit and hands them to the kernel. Bytes that the kernel does not take go to
+    /// `unsent`.
     fn write_some(&mut self, frames: &mut VecDeque<Frame>) -> Result<Written, Close> {
+        // A single frame needs no copy.
         if let ([frame], []) = frames.as_slices() {
             let written = self.hand_over(frame.wire());
             frames.clear();
@@ -273,17 +276,17 @@ impl Socket {
             let taken = timeout(patience, self.stream.write_buf(&mut self.unsent)).await;
             taken.map_err(|_| Close::SlowConsumer)?.map_err(|_| Close::ByPeer)?;
         }
-        // A burst does not stay in memory.
+        // Frees the memory of a burst.
         self.unsent = VecDeque::new();
         Ok(())
     }
 
-    /// Sends the reason, or answers the client's own close frame; then waits a moment for the
-    /// client, so that it reads the close and not a reset. Ignores frames that still arrive.
+    /// Sends the reason, or answers the client's own close frame. Then waits a moment for the client, so that it
+    /// reads the close and not a reset. Ignores frames that still arrive.
     pub async fn close(mut self, close: Close) {
         let closing = timeout(CLOSE_TIMEOUT, self.shake_hands(close)).await;
         if !matches!(closing, Ok(Ok(()))) {
-            // Nobody is there to read what the kernel still holds for it: let go of that, too.
+            // The client will not read the bytes that the kernel still holds for it. Free them, too.
             let _ = self.stream.set_zero_linger();
         }
     }
@@ -303,8 +306,8 @@ impl Socket {
         self.stream.write_all(frame.wire()).await?;
         let (mut forgotten, mut is_shut) = (0, false);
         loop {
-            // The client's answer first, where one can come; then the end of our side, to which it
-            // answers with the end of its own. A stream dropped with something unread is reset.
+            // First wait for the client's close frame, then end our side, and read until the client ends its
+            // own. Dropping a stream with unread bytes would reset it.
             if self.reader.has_ended() && !mem::replace(&mut is_shut, true) {
                 self.stream.shutdown().await?;
             }
@@ -328,7 +331,7 @@ impl Socket {
     }
 }
 
-/// Reads once and passes the bytes to `take`: none if the client's side has ended.
+/// Reads once and passes the bytes to `take`. There are none if the client's side has ended.
 fn poll_input<T>(
     stream: &mut TcpStream,
     context: &mut Context<'_>,
@@ -337,8 +340,8 @@ fn poll_input<T>(
     INPUT.with_borrow_mut(|input| {
         input.resize(READ_BYTES, 0);
         let mut buffer = ReadBuf::new(input);
-        // Not `try_read`: this one knows that a buffer which is not filled was the last of it, so that
-        // nothing is asked twice.
+        // Not `try_read`: after a read that does not fill the buffer, `poll_read` knows that nothing is left
+        // and saves the next system call.
         ready!(Pin::new(stream).poll_read(context, &mut buffer))?;
         Poll::Ready(Ok(take(buffer.filled())))
     })

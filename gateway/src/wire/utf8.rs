@@ -1,16 +1,16 @@
-//! A text that arrives in pieces, checked as it arrives: a character may be cut anywhere.
+//! A text that arrives in pieces and is checked as it arrives. A piece may end inside a character.
 
 use std::str;
 
-/// Memory grows in steps of at most this much, so that a text holds no more than this beyond what has
-/// come; and enough that a client which sends single bytes costs few copies.
+/// The largest step in bytes by which memory grows for later pieces. A text holds no more than this beyond its
+/// bytes, and a client that sends single bytes still costs few copies.
 const GROWTH: usize = 4096;
 
 /// The bytes received so far. An empty text owns no heap memory.
 #[derive(Debug, Default)]
 pub(crate) struct Utf8 {
     bytes: Vec<u8>,
-    /// The number of bytes that are known to be whole characters.
+    /// The number of bytes that are known to be valid, whole characters.
     valid: usize,
 }
 
@@ -33,6 +33,7 @@ impl Utf8 {
     pub(super) fn check(&mut self) -> Result<(), Invalid> {
         match str::from_utf8(&self.bytes[self.valid..]) {
             Ok(_) => self.valid = self.bytes.len(),
+            // An error without a length is a character whose end has not arrived.
             Err(error) if error.error_len().is_none() => self.valid += error.valid_up_to(),
             Err(_) => return Err(Invalid),
         }

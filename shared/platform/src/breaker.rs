@@ -10,14 +10,14 @@ use std::{
 };
 use tokio::time::{self, Instant};
 
-/// Stands before the questions to one service.
+/// Guards the questions to one service.
 pub(crate) struct Breaker {
-    /// What its silence means, for the log.
+    /// The consequence of its silence, for the log.
     meaning: &'static str,
     timeout: Duration,
     pause: Duration,
     start: Instant,
-    /// Nobody asks before, in milliseconds since `start`; 0 while the service answers.
+    /// The time of the next try, in milliseconds since `start`; 0 while the service answers.
     ask_after: AtomicU64,
 }
 
@@ -27,8 +27,8 @@ impl Breaker {
         Self { meaning, timeout, pause, start: Instant::now(), ask_after: AtomicU64::new(0) }
     }
 
-    /// The answer. `None` when the question failed or took too long, and at once during the pause after
-    /// that. The cause is in the log, once an outage.
+    /// Asks the question. `None` if it failed or took too long, and at once during the pause after that. Logs the
+    /// cause once for each outage.
     pub(crate) async fn ask<T, E: Display>(
         &self,
         question: impl Future<Output = Result<T, E>>,
@@ -47,7 +47,7 @@ impl Breaker {
         None
     }
 
-    /// Of those who come after the pause the first one is to ask, and the others go on without.
+    /// Whether the caller may ask. After the pause the first caller may, and the others still may not.
     fn may_ask(&self) -> bool {
         let ask_after = self.ask_after.load(Ordering::Relaxed);
         if ask_after == 0 {
@@ -59,7 +59,7 @@ impl Breaker {
     }
 
     fn on_answer(&self) {
-        // Read first: while all is well nobody writes what all share.
+        // Reads first, so that nobody writes the shared value while the service answers.
         if self.ask_after.load(Ordering::Relaxed) != 0
             && self.ask_after.swap(0, Ordering::Relaxed) != 0
         {

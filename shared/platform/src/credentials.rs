@@ -14,7 +14,7 @@ pub const SESSION_COOKIE: &str = "session";
 pub enum Credential<'a> {
     /// `Authorization: Bearer`: sent on purpose, so no other site's page can make a browser send it.
     Bearer(&'a str),
-    /// The session cookie: browsers add it by themselves, so [`origin_allowed`] must agree.
+    /// The session cookie: browsers add it by themselves, so [`is_origin_allowed`] must agree.
     Cookie(&'a str),
 }
 
@@ -56,7 +56,7 @@ pub fn cookies<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &
 /// Browsers send `Origin` with every such request across sites; where an old one does not,
 /// `Sec-Fetch-Site` still tells. A client that sends neither is no browser, and nobody can make it
 /// send a cookie against its will.
-pub fn origin_allowed(headers: &HeaderMap, allowed: &[Origin]) -> bool {
+pub fn is_origin_allowed(headers: &HeaderMap, allowed: &[Origin]) -> bool {
     let text = |name: header::HeaderName| headers.get(name).map(|value| value.to_str().ok());
     match text(header::ORIGIN) {
         Some(origin) => {
@@ -148,7 +148,7 @@ mod tests {
             (&[host, ("sec-fetch-site", "same-origin")], true),
         ];
         for (request, expected) in cases {
-            assert_eq!(origin_allowed(&headers(request), &allowed), expected, "{request:?}");
+            assert_eq!(is_origin_allowed(&headers(request), &allowed), expected, "{request:?}");
         }
     }
 }

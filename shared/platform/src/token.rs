@@ -58,7 +58,7 @@ pub struct Claims {
 
 impl Claims {
     /// Whether the token is not good any more, with [`LEEWAY`].
-    pub fn expired(&self, now: Timestamp) -> bool {
+    pub fn is_expired(&self, now: Timestamp) -> bool {
         let leeway = i64::try_from(LEEWAY.as_secs()).unwrap_or(i64::MAX);
         now.unix_seconds() >= self.exp.saturating_add(leeway)
     }
@@ -223,7 +223,7 @@ impl Verifier {
                 _ => TokenError::Malformed,
             })?
             .claims;
-        if claims.expired(now) {
+        if claims.is_expired(now) {
             return Err(TokenError::Expired);
         }
         // Its issuer's clock runs ahead, and it would live longer than ended sessions are remembered.

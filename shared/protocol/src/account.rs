@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 /// A user as shown to itself on a socket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
-    /// The number that never changes.
+    /// The id, which never changes.
     pub id: UserId,
-    /// The unique name, which others type.
+    /// The unique name by which others find the account.
     pub username: String,
     /// Display name.
     pub name: String,
-    /// What it may do beside chatting.
+    /// The account's rights.
     pub role: Role,
 }
 

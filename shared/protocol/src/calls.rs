@@ -1,8 +1,10 @@
-//! The calls a gateway makes to the api: one `POST /internal/{name}` each with these bodies as
-//! JSON, or a direct call in one process. Every call is a batch; every list here is bounded by
-//! [`MAX_BATCH`](crate::limits::MAX_BATCH), every body in bytes; answers stand in the order of the questions. All are safe to
-//! repeat. While nodes of two versions run side by side, each reads the other's bodies: fields that
-//! came later have defaults, and what an enum does not know is its last variant.
+//! The calls of a gateway to the api: each is a `POST /internal/{name}` with these bodies as JSON, or a direct call
+//! in one process. Every call is a batch and safe to repeat. Its list has at most
+//! [`MAX_BATCH`](crate::limits::MAX_BATCH) items, and the answers come in the order of the items. The bodies are
+//! bounded in bytes ([`crate::limits`]).
+//!
+//! While nodes of two versions run side by side, each reads the other's bodies: newer fields have defaults, and an
+//! enum reads an unknown value as its last variant.
 
 use crate::{
     account::Account,
@@ -18,25 +20,25 @@ use serde::{Deserialize, Serialize};
 #[cfg(test)]
 mod tests;
 
-/// `open`: sessions whose sockets are being opened.
+/// `open`: asks whether sessions are open, and for the chats with which their sockets start.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Open {
     /// At most [`MAX_BATCH`](crate::limits::MAX_BATCH).
     pub sessions: Vec<OpenSession>,
     /// How many of its most recently active chats each connection holds live, at most
-    /// [`MAX_LIVE_CHATS`](crate::limits::MAX_LIVE_CHATS). The api remembers the user's others as dormant: the next message in one
-    /// wakes it through `user:{id}`.
+    /// [`MAX_LIVE_CHATS`](crate::limits::MAX_LIVE_CHATS). The api remembers the user's other chats as dormant. The
+    /// next message in one wakes it through `user:{id}`.
     pub live_chats: u32,
 }
 
 /// One session of an [`Open`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenSession {
-    /// Whose session it is.
+    /// The user of the session.
     pub user_id: UserId,
     /// The session that the token names.
     pub session_id: SessionId,
-    /// What the connection is going to show. An older api tells of all chats, whatever this says.
+    /// The chats that the connection will show. An older api ignores this and returns all chats.
     #[serde(default)]
     pub shows: Shows,
 }
@@ -54,20 +56,20 @@ pub enum Shows {
     Private,
     /// One chat alone, if it is the user's to watch; else none.
     One(ChatId),
-    /// None: whether the session stands is all that is asked.
+    /// No chat: the caller asks only whether the session is open.
     Nothing,
 }
 
 /// The answer to [`Open`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Opened {
-    /// Names the database.
+    /// The name of the database.
     pub epoch: String,
     /// One for each session.
     pub sessions: Vec<Result<SessionView, SessionRefusal>>,
 }
 
-/// What a new connection starts from.
+/// The state with which a new connection starts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionView {
     /// The account.
@@ -82,24 +84,24 @@ pub struct SessionView {
 pub enum SessionRefusal {
     /// The account is blocked.
     Blocked,
-    /// Signed out, expired or revoked; or what a newer api knows beside it.
+    /// The session was signed out, expired or revoked. Also the reading of a reason that only a newer api knows.
     #[serde(other)]
     Ended,
 }
 
-/// `post`: commands in the order in which each sender gave them. One transaction for all.
+/// `post`: carries out commands in one transaction. The commands of each sender are in the sender's order.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Post {
     /// At most [`MAX_BATCH`](crate::limits::MAX_BATCH).
     pub commands: Vec<Command>,
-    /// When somebody else holds some of the chats for longer than a moment, carry out what is for the
-    /// others and answer the rest with [`Code::Busy`](crate::code::Code::Busy).
+    /// Whether to answer commands with [`Code::Busy`](crate::code::Code::Busy) when another transaction holds their
+    /// chat for longer than a moment. The commands for other chats are carried out.
     #[serde(default)]
     pub impatient: bool,
 }
 
 impl Post {
-    /// Waits for every chat, for as long as the api waits for anything.
+    /// A call that waits for every chat, for as long as the api waits for anything.
     pub fn patient(commands: Vec<Command>) -> Self {
         Self { commands, impatient: false }
     }
@@ -110,13 +112,13 @@ impl Post {
 pub struct Posted {
     /// One for each command.
     pub results: Vec<Result<Receipt, Refusal>>,
-    /// The events these commands made, and those of commands that were repeated, by their messages'
-    /// present state: the caller delivers them itself and need not wait for the bus. Runs are in order
-    /// each; who has an event already passes over it.
+    /// The events that these commands made. A repeated command brings the event of its message's present state. The
+    /// caller delivers them itself and need not wait for the bus. Each run is in order, and receivers skip events
+    /// that they have.
     pub events: Vec<ChatEvents>,
 }
 
-/// `read`: read marks. A mark never moves back; one beyond the chat's end stands at its end.
+/// `read`: moves read marks. A mark never moves back, and stops at the chat's end.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MarkRead {
     /// At most [`MAX_BATCH`](crate::limits::MAX_BATCH).
@@ -134,7 +136,7 @@ pub struct ReadMark {
     pub message_id: Seq,
 }
 
-/// `events`: what was missed in each of these ranges.
+/// `events`: asks for the events of ranges.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Events {
     /// At most [`MAX_BATCH`](crate::limits::MAX_BATCH).
@@ -164,16 +166,16 @@ pub struct EventsFound {
 /// numbers, and the range is complete all the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RangeFound {
-    /// In the order of `seq`, with holes.
+    /// The events in the order of `seq`, which may skip numbers.
     pub events: Vec<Event>,
-    /// Everything up to here is in `events`, or was before `after`.
+    /// The end of the range. `events` is complete from `after` up to here.
     pub upto: Seq,
-    /// The chat's newest event when this was read. `upto < head`: ask again from `upto`.
+    /// The chat's newest event at the time of the answer. If `upto < head`, ask again from `upto`.
     pub head: Seq,
 }
 
-/// `view`: chats as a user may watch them: one's own chats and any room one is not banned from. For `subscribe` and for
-/// chats that woke or were joined.
+/// `view`: asks for chats as users may watch them. A user may watch its own chats and any room without a ban for it.
+/// Used for `subscribe`, and for chats that woke or that the user joined.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct View {
     /// At most [`MAX_BATCH`](crate::limits::MAX_BATCH).
@@ -196,9 +198,9 @@ pub struct Viewed {
     pub chats: Vec<Result<ChatView, Refusal>>,
 }
 
-/// `dormant`: chats that a connection lets go of although its user is in them, because it watches as
-/// many as it may. The next message in one wakes it, once, through `user:{id}`; who misses that is told by
-/// `changed`.
+/// `dormant`: marks chats that a connection stops watching although its user is a member, because it watches too
+/// many. The next message in such a chat wakes it, once, through `user:{id}`. `changed` repeats this for a gateway
+/// that missed it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Dormant {
     /// At most [`MAX_BATCH`](crate::limits::MAX_BATCH).
@@ -208,26 +210,26 @@ pub struct Dormant {
 /// The answer to [`Dormant`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DormantMarked {
-    /// Whether the user is a member, for each: nobody else is woken.
+    /// Whether the user is a member, for each item. Nobody else is woken.
     pub members: Vec<bool>,
 }
 
-/// `changed`: what happened lately, so that whatever the bus lost is repaired.
+/// `changed`: asks for recent changes, to repair the loss of bus messages.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Changed {
-    /// The `now` of the caller's previous answer; `None` the first time: the last 30 seconds.
+    /// The `now` of the caller's previous answer. `None` in the first call, which returns the last 30 seconds.
     pub since: Option<Timestamp>,
 }
 
-/// Everything since a little before `since`: the api reaches back [`CHANGED_OVERLAP_MS`] more than
-/// asked. Repeats are therefore normal.
+/// The answer to [`Changed`]: the changes from [`CHANGED_OVERLAP_MS`] before `since` on. Successive answers therefore
+/// repeat changes.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ChangedFound {
-    /// For the next `since`: the database's clock, or the beginning of the oldest transaction that is
-    /// still writing, because what it wrote appears later with its time.
+    /// The next `since`: the time by the database's clock, or the start of the oldest open transaction, whose
+    /// changes appear later with that time.
     pub now: Timestamp,
-    /// Chats with new events and their newest `seq`; the least recently changed are left out beyond
-    /// [`MAX_CHANGED`](crate::limits::MAX_CHANGED), and `truncated` says so.
+    /// Chats with new events, each with its newest `seq`. Beyond [`MAX_CHANGED`](crate::limits::MAX_CHANGED) the
+    /// least recently changed ones are left out, and `truncated` is set.
     pub chats: Vec<(ChatId, Seq)>,
     /// Chats that were deleted.
     pub deleted: Vec<ChatId>,
@@ -242,21 +244,21 @@ pub struct ChangedFound {
     pub woken: Vec<Woken>,
     /// Sessions that ended before their time.
     pub ended: Vec<EndedSessions>,
-    /// Some list was cut: the caller must suspect what it holds of that kind.
+    /// Whether a list was cut. The caller must then check what it holds of that kind.
     pub truncated: bool,
-    /// Which were.
+    /// The lists that were cut.
     #[serde(default)]
     pub cut: Cut,
 }
 
 impl ChangedFound {
-    /// The lists that were cut. Of an older api, which does not say which, all.
+    /// The lists that were cut. All of them for an older api, which does not say which.
     pub fn cut(&self) -> Cut {
         if self.truncated && self.cut == Cut::default() { Cut::ALL } else { self.cut }
     }
 }
 
-/// Lists of a [`ChangedFound`] that were cut.
+/// The lists of a [`ChangedFound`] that were cut.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Cut {
@@ -278,15 +280,15 @@ impl Cut {
         Self { chats: true, joined: true, parted: true, woken: true, ended: true };
 }
 
-/// A member for whom a chat was or is dormant that changed.
+/// A member, and a changed chat that was or is dormant for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Woken {
     /// The member.
     pub user_id: UserId,
     /// The chat.
     pub chat_id: ChatId,
-    /// All messages that woke it come after this place. An older api does not say: then it is beyond
-    /// the chat's end.
+    /// All messages that woke it come after this place. An older api does not send it; then it is beyond the chat's
+    /// end.
     #[serde(default = "beyond_the_end")]
     pub after: Seq,
 }
@@ -295,11 +297,11 @@ fn beyond_the_end() -> Seq {
     Seq(i64::MAX)
 }
 
-/// How much further back than asked `changed` looks: more than clocks are corrected by at once.
+/// How far `changed` looks back before `since`, in milliseconds: further than a clock is corrected at once.
 pub const CHANGED_OVERLAP_MS: i64 = 10_000;
 
-/// `peers`: the private chats of pairs of users, for dialects that name a person and not a chat. A
-/// chat that is missing is made, and both are told (`Added`).
+/// `peers`: asks for the private chats of pairs of users, for dialects that name a person and not a chat. The api makes
+/// a missing chat and tells both users (`Added`).
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Peers {
     /// At most [`MAX_BATCH`](crate::limits::MAX_BATCH).
@@ -311,17 +313,17 @@ pub struct Peers {
 pub struct Pair {
     /// The user.
     pub user_id: UserId,
-    /// The other one.
+    /// The person.
     pub peer: Peer,
 }
 
-/// The other one, as the client names it.
+/// The other user of a pair, as the client names it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Peer {
     /// By id.
     Id(UserId),
-    /// In whatever case.
+    /// By username, in any case.
     Username(String),
 }
 
@@ -332,8 +334,8 @@ pub struct PeersFound {
     pub chats: Vec<Result<ChatId, Refusal>>,
 }
 
-/// `guests`: names that people without an account chose. A name keeps its id, so that a guest who
-/// comes back under it is the same sender; whoever takes it is not asked to prove anything.
+/// `guests`: asks for the guests of names that people without an account chose. A name keeps its id, so a guest who
+/// comes back with it is the same sender. Nobody has to prove that a name is theirs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Guests {
     /// At most [`MAX_BATCH`](crate::limits::MAX_BATCH).
@@ -343,6 +345,7 @@ pub struct Guests {
 /// The answer to [`Guests`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct GuestsFound {
-    /// With [`UserRef::guest`]. Refused: [`Code::GuestsOff`](crate::code::Code::GuestsOff), `InvalidUsername`, `UsernameTaken`.
+    /// One for each name, with [`UserRef::guest`] set. Refusals: [`Code::GuestsOff`](crate::code::Code::GuestsOff),
+    /// `InvalidUsername`, `UsernameTaken`.
     pub guests: Vec<Result<UserRef, Refusal>>,
 }

@@ -1,26 +1,26 @@
-//! Why something is refused: one table for sockets, REST and the documents of both. A code is an answer
-//! and the connection goes on; what ends a socket is in [`crate::close`].
+//! Why something is refused: one table for sockets, REST and the documents of both. A refusal is an answer, and the
+//! connection goes on. The reasons that end a socket are in [`crate::close`].
 
 use crate::close::Retry;
 use serde::{Deserialize, Serialize};
 
 macro_rules! codes {
     ($($name:ident = $status:literal, $retry:ident, $sentence:literal;)*) => {
-        /// A stable reason for a refusal. Its snake_case spelling is the `code` that clients see and compare:
-        /// one that was published stays.
+        /// A stable reason for a refusal. Its snake_case spelling is the `code` that clients see and compare, so
+        /// a published code never changes.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, strum::IntoStaticStr)]
         #[serde(rename_all = "snake_case")]
         #[strum(serialize_all = "snake_case")]
         pub enum Code {
             $(#[doc = $sentence] $name,)*
-            /// A reason that a newer node knows; its message tells people what it is.
+            /// A reason that only a newer node knows. The message explains it to people.
             #[serde(other)]
             #[strum(to_string = "refused")]
             Unknown,
         }
 
         impl Code {
-            /// Every code that this version says, for documents.
+            /// Every code that this version sends, for documents.
             pub const ALL: &[Self] = &[$(Self::$name),*];
 
             /// The HTTP status of a REST answer with this code.
@@ -39,7 +39,7 @@ macro_rules! codes {
                 }
             }
 
-            /// What a person is told where nothing more exact is known: what is wrong, and what to do.
+            /// The message for people if there is none more exact: what is wrong, and what to do.
             pub fn sentence(self) -> &'static str {
                 match self {
                     $(Self::$name => $sentence,)*

@@ -1,6 +1,6 @@
-//! The native protocol of `WS /gateway`: JSON text frames, each with a `type`. Types only; the
-//! session decides what a frame means. Unknown fields are ignored. `docs/protocol.md` tells it to
-//! the writers of clients.
+//! The types of the native protocol of `WS /gateway`: JSON text frames, each with a `type`. Unknown fields are ignored.
+//! The gateway's session decides what a frame leads to. `docs/protocol.md` describes the protocol to the writers of
+//! clients.
 
 use crate::{
     account::Account,
@@ -11,23 +11,23 @@ use crate::{
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use std::collections::HashMap;
 
-/// The version of the protocol that this code speaks. It grows when a client has to behave differently; a
-/// new frame or field is no new version.
+/// The version of the protocol that this code speaks. It grows when a client has to behave differently. A new frame or
+/// field does not change it.
 pub const VERSION: u16 = 1;
 
-/// What a client speaks that names no version, and a server that tells none.
+/// The version of clients and servers that do not send one.
 fn first_version() -> u16 {
     1
 }
 
-/// What a client sends.
+/// A client's frame.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, strum::VariantNames)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum ClientFrame {
-    /// First frame of every connection.
+    /// The first frame of every connection.
     Hello {
-        /// An access token, unless it came with the upgrade.
+        /// An access token. May be left out if it came with the upgrade.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         token: Option<String>,
         /// The newest version of the protocol that the client speaks.
@@ -44,9 +44,9 @@ pub enum ClientFrame {
         id: Option<String>,
         /// The chat to post to.
         chat_id: ChatId,
-        /// What the message says.
+        /// The text of the message.
         text: String,
-        /// The message that it answers, in the same chat.
+        /// The message of the same chat to which this one replies.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reply_to: Option<Seq>,
     },
@@ -59,7 +59,7 @@ pub enum ClientFrame {
         chat_id: ChatId,
         /// The message to change.
         message_id: Seq,
-        /// What it says from now on.
+        /// The new text.
         text: String,
     },
     /// Remove an own message; the owner of a chat and administrators may remove any.
@@ -72,19 +72,19 @@ pub enum ClientFrame {
         /// The message to remove.
         message_id: Seq,
     },
-    /// Everything up to this message has been read. No answer.
+    /// The user has read the chat up to this message. No answer.
     Read {
         /// The chat that was read.
         chat_id: ChatId,
         /// The newest message that was read.
         message_id: Seq,
     },
-    /// The user is typing. No answer. Send it again every few seconds while it lasts.
+    /// The user is typing. No answer. Clients repeat it every few seconds while the user types.
     Typing {
         /// The chat that the user writes in.
         chat_id: ChatId,
     },
-    /// Watch a public room without being a member. With `after`: what was missed first.
+    /// Watch a public room without being a member. With `after`, the missed events come first.
     Subscribe {
         /// Repeated in the answer.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -136,8 +136,8 @@ pub struct Resume {
     pub cursors: HashMap<ChatId, Seq>,
 }
 
-/// JSON spells a map's keys as text, and serde, which buffers a tagged enum's fields, no longer
-/// knows then that such a text may be read as a number.
+/// Reads cursors. JSON spells a map's keys as text, and serde buffers the fields of a tagged enum. After that it no
+/// longer reads such a text as a number, so this does.
 fn cursors<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HashMap<ChatId, Seq>, D::Error> {
     HashMap::<String, Seq>::deserialize(deserializer)?
         .into_iter()
@@ -145,7 +145,7 @@ fn cursors<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HashMap<ChatId,
         .collect()
 }
 
-/// What the server sends.
+/// A server's frame.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ServerFrame {
@@ -155,32 +155,32 @@ pub enum ServerFrame {
         /// server's.
         #[serde(default = "first_version")]
         version: u16,
-        /// Names the connection, for support and logs.
+        /// The name of the connection, for support and logs.
         connection_id: String,
         /// The account that is signed in.
         user: Account,
-        /// Names this database. Another epoch than before: forget all cursors.
+        /// The name of this database. If it differs from before, the client must forget all cursors.
         epoch: String,
-        /// The server pings this often; hearing nothing for twice as long means the connection is dead.
+        /// The interval of the server's pings. After silence for twice as long, the connection is dead.
         heartbeat_ms: u64,
         /// The user's live chats, the most recently active first.
         chats: Vec<ChatView>,
     },
-    /// Everything that was missed in this chat has been sent: all events up to `seq`.
+    /// The client has been sent all events of this chat up to `seq`.
     CaughtUp {
         /// The chat.
         chat_id: ChatId,
         /// The newest event that was sent.
         seq: Seq,
     },
-    /// What was missed cannot be sent. Fetch the chat's recent messages; events after `seq` follow.
+    /// The missed events cannot be sent. The client must fetch the chat's recent messages; events after `seq` follow.
     Resync {
         /// The chat.
         chat_id: ChatId,
         /// Events after this one follow.
         seq: Seq,
     },
-    /// Committed: the command's effect will never be lost. `seq` is the event it made.
+    /// A command was committed, and its effect will never be lost.
     Ack {
         /// The `id` of the command.
         id: Option<String>,
@@ -193,11 +193,11 @@ pub enum ServerFrame {
         /// When it was committed, by the database's clock.
         timestamp: Timestamp,
     },
-    /// A user read up to a message. Also the own user's, from another device.
+    /// A user read up to a message. It may be the client's own user on another device.
     Read {
         /// The chat.
         chat_id: ChatId,
-        /// Who read.
+        /// The reader.
         user_id: UserId,
         /// The newest message that was read.
         message_id: Seq,
@@ -214,10 +214,10 @@ pub enum ServerFrame {
     Presence {
         /// The user.
         user_id: UserId,
-        /// What the user is now.
+        /// The new status.
         status: PresenceStatus,
     },
-    /// The user has a new chat, or an old one woke; it is live after its `seq`.
+    /// The user has a new chat, or an old one woke. It is live after its `seq`.
     Chat {
         /// The chat as the user sees it.
         chat: ChatView,
@@ -227,14 +227,14 @@ pub enum ServerFrame {
         /// The chat.
         chat_id: ChatId,
     },
-    /// The answer to `subscribe`; live after its `seq`, or caught up first when `after` was given.
+    /// The answer to `subscribe`. The chat is live after its `seq`. If `after` was given, the missed events come first.
     Subscribed {
         /// The `id` of the `subscribe`.
         id: Option<String>,
         /// The room as the user sees it.
         chat: ChatView,
     },
-    /// The answer to `unsubscribe`: the room is watched no more.
+    /// The answer to `unsubscribe`: the connection no longer watches the room.
     Unsubscribed {
         /// The `id` of the `unsubscribe`.
         id: Option<String>,
@@ -253,12 +253,12 @@ pub enum ServerFrame {
         /// The `id` of the `ping`.
         id: Option<String>,
     },
-    /// This connection ends soon: open another one after the delay, resuming.
+    /// This connection ends soon. The client should open another one after the delay, and resume.
     Reconnect {
         /// The delay, which differs between connections so that they do not return together.
         after_ms: u64,
     },
-    /// A frame was refused; `id` is that frame's.
+    /// A frame was refused.
     Error {
         /// The `id` of the refused frame, if it had one.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -285,9 +285,9 @@ pub enum Typist {
         /// The typist.
         user: UserRef,
     },
-    /// In a chat that many watch: how many have been within the last second, about.
+    /// The number of typists in a chat with many watchers, within about the last second.
     Many {
-        /// About how many.
+        /// The approximate number.
         count: u32,
     },
 }

@@ -1,5 +1,5 @@
-//! Newtypes for everything that is identified by a number or a uuid, so that a chat cannot be
-//! passed where a user is meant. It holds no lookups: an id says nothing about existence.
+//! A type for each kind of id, so that a chat's id cannot be passed where a user's is meant. An id says nothing
+//! about whether its object exists.
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};

@@ -1,4 +1,4 @@
-//! One item's refusal in the answer to a batch: the items beside it stand.
+//! The refusal of one item in the answer to a batch. The other items are not affected.
 
 use crate::code::Code;
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// A refusal with a sentence of its own, where the code's says too little.
+    /// A refusal with its own sentence, if the code's sentence says too little.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
     }

@@ -1,5 +1,5 @@
-//! What travels on the bus: channel names and payloads. Nothing here may be the only copy of
-//! anything: whatever a lost payload said is repaired from the api (`Changed`, `Events`).
+//! The channels and payloads of the bus. A payload must never be the only copy of a fact: the gateways repair the
+//! loss of any payload from the api (`Changed`, `Events`).
 
 use crate::{
     chat::{Event, PresenceStatus, UserRef},
@@ -10,9 +10,9 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-/// Up to so many watchers of a chat on a node are told by name who types, comes, goes and has read; and
-/// up to so many members make read marks travel at all. With more each of these signals would cost a
-/// frame a watcher, and each watcher makes them: the square of a crowd.
+/// The maximum number of a chat's watchers on a node that get signals by name: typing, presence and read marks. Read
+/// marks of chats with more members are not published at all. Every watcher makes signals, and each signal costs a
+/// frame for every watcher, so the cost grows with the square of the watchers.
 pub const MAX_WATCHERS: usize = 100;
 
 /// A channel of the bus. Its text is the Redis channel's name.
@@ -39,7 +39,7 @@ impl fmt::Display for Channel {
     }
 }
 
-/// The text is not one of ours.
+/// The text does not name a channel.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("not a channel of Switchboard")]
 pub struct UnknownChannel;
@@ -67,7 +67,7 @@ impl FromStr for Channel {
 pub enum ChatPayload {
     /// Committed events in the order of `seq`. Published by the api, once a chat and batch.
     Events(ChatEvents),
-    /// Somebody is typing. Published by the typist's gateway, which has delivered it locally itself.
+    /// Somebody is typing. Published by the typist's gateway, which delivers it to its own clients itself.
     Typing {
         /// The gateway that published.
         origin: NodeId,
@@ -76,22 +76,22 @@ pub enum ChatPayload {
     },
     /// Somebody read up to a message. Published by the api.
     Read {
-        /// Who read.
+        /// The reader.
         user_id: UserId,
         /// The newest message that was read.
         message_id: Seq,
     },
-    /// Somebody came online or went offline. Published by a gateway, which has delivered it locally itself.
+    /// Somebody came online or went offline. Published by a gateway, which delivers it to its own clients itself.
     Presence {
         /// The gateway that published.
         origin: NodeId,
         /// The user.
         user_id: UserId,
-        /// What the user is now.
+        /// The new status.
         status: PresenceStatus,
     },
-    /// Somebody came into the lobby by a dialect that announces it. Published by that gateway, which
-    /// has delivered it locally itself.
+    /// Somebody came into the lobby by a dialect that announces newcomers. Published by the newcomer's gateway,
+    /// which delivers it to its own clients itself.
     Arrived {
         /// The gateway that published.
         origin: NodeId,
@@ -100,7 +100,7 @@ pub enum ChatPayload {
         /// When it came.
         at: Timestamp,
     },
-    /// The chat is gone. Published by the api.
+    /// The chat was deleted. Published by the api.
     ChatDeleted,
 }
 
@@ -111,9 +111,9 @@ pub struct ChatEvents {
     pub chat_id: ChatId,
     /// In the order of `seq`. Live runs have no holes; ranges may (see [`crate::calls::Range`]).
     pub events: Vec<Event>,
-    /// When the api published, milliseconds since 1970 by its clock: for the relay lag metric only.
+    /// The time of publication by the api's clock, in milliseconds since 1970. For the relay lag metric only.
     pub published_ms: i64,
-    /// The span that published them, where that is recorded: their deliveries follow from it.
+    /// The span of the publication, if it is recorded. The spans of the deliveries follow it.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
@@ -131,7 +131,7 @@ pub enum UserPayload {
         /// The chat.
         chat_id: ChatId,
     },
-    /// The user is no longer a member of this chat; if banned from the room, it may not watch it either.
+    /// The user is no longer a member of this chat. A user who is banned from a room may not watch it either.
     Removed {
         /// The chat.
         chat_id: ChatId,
@@ -159,7 +159,7 @@ pub enum UserPayload {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum ControlPayload {
-    /// These sessions are over: their sockets close, their access tokens are refused.
+    /// These sessions have ended. Their sockets close, and their access tokens are refused.
     Ended(EndedSessions),
 }
 
@@ -168,7 +168,7 @@ pub enum ControlPayload {
 pub struct EndedSessions {
     /// The sessions.
     pub sessions: Vec<SessionId>,
-    /// Why all of them ended.
+    /// The common reason.
     pub reason: EndReason,
 }
 
@@ -178,11 +178,11 @@ pub struct EndedSessions {
 pub enum EndReason {
     /// An administrator blocked the user.
     Blocked,
-    /// A used refresh token came back: somebody copied it.
+    /// A refresh token was used a second time, so somebody has a copy of it.
     TokenReuse,
     /// The password changed.
     PasswordChanged,
-    /// The user signed out, here or from another device; or what a newer api knows beside these.
+    /// The user signed out, on this or another device. Also the reading of a reason that only a newer api knows.
     #[serde(other)]
     SignedOut,
 }
@@ -205,6 +205,7 @@ mod tests {
             assert_eq!(text.parse::<Channel>(), Err(UnknownChannel), "{text}");
         }
     }
+
     #[test]
     fn a_trace_goes_along_only_where_there_is_one_and_breaks_nothing() {
         let read = |json: &str| serde_json::from_str::<ChatPayload>(json).unwrap();

@@ -1,5 +1,5 @@
-//! Points in time as the product stores and shows them, and the one place that reads the wall
-//! clock. Durations inside a process use `tokio::time::Instant`.
+//! Points in time as the product stores and shows them. This is the one file that reads the wall clock. Durations
+//! inside a process use `tokio::time::Instant`.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::fmt;
@@ -15,8 +15,8 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339, macros::form
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// The wall clock of this process. For expiry and logs; chats take their times from the
-    /// database, so that nodes with different clocks agree.
+    /// The wall clock of this process. For expiry and logs. Chats take their times from the database, so that
+    /// nodes with different clocks agree.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
     pub fn now() -> Self {
         let since =
@@ -31,8 +31,8 @@ impl Timestamp {
 }
 
 impl fmt::Display for Timestamp {
-    /// By hand for the years 1970 to 9999: every message of every page and frame has one or more, and
-    /// the general way took a twentieth of a page's time.
+    /// Formats the years 1970 to 9999 by hand. Every message of every page and frame has a time, and the general
+    /// formatter took a twentieth of a page's time.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(text) = u64::try_from(self.0).ok().and_then(rfc3339) {
             return f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?);
@@ -62,16 +62,16 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
-/// `None` after the year 9999, which has no place in four digits.
+/// The text of a time; `None` after the year 9999, which needs more than four digits.
 fn rfc3339(millis: u64) -> Option<[u8; 24]> {
     const DAY: u64 = 24 * 60 * 60 * 1000;
     /// From 0000-03-01, where the leap day is a year's last, to 1970.
     const BEFORE_1970: u64 = 719_468;
-    // Every 400 years have as many days.
+    // The number of days in 400 years, always the same.
     const ERA: u64 = 146_097;
     let (day, of_day) = (millis / DAY + BEFORE_1970, millis % DAY);
     let (era, day) = (day / ERA, day % ERA);
-    // Leap days every 4 years, but not every 100.
+    // Takes out the leap days: one every 4 years, but not every 100.
     let year = (day - day / 1_460 + day / 36_524 - day / (ERA - 1)) / 365;
     let day = day - (365 * year + year / 4 - year / 100);
     // Five months from March on have 153 days, and so have the next five.

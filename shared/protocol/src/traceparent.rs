@@ -1,5 +1,5 @@
-//! A place in a trace as it travels between processes: the `traceparent` of W3C Trace Context. `tracestate`
-//! is not passed on: it is for vendors, and a line of text on every event is not for free.
+//! The `traceparent` of W3C Trace Context: a span of a trace, as processes name it to each other. `tracestate` is not
+//! passed on: it serves vendors, and would cost a line of text on every event.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{fmt, str::FromStr};
@@ -18,23 +18,23 @@ impl Traceparent {
         (trace_id != 0 && span_id != 0).then_some(Self { trace_id, span_id, sampled })
     }
 
-    /// The trace; not zero.
+    /// The id of the trace. It is not zero.
     pub fn trace_id(&self) -> u128 {
         self.trace_id
     }
 
-    /// The span in it; not zero.
+    /// The id of the span. It is not zero.
     pub fn span_id(&self) -> u64 {
         self.span_id
     }
 
-    /// Whether the span is recorded, and so should be what follows from it.
+    /// Whether the span is recorded. Spans that follow it should be recorded then, too.
     pub fn is_sampled(&self) -> bool {
         self.sampled
     }
 
-    /// Reads an optional field of a payload. What cannot be read is none: a trace is never a reason
-    /// to lose what it is about.
+    /// Reads an optional field of a payload. A value that cannot be parsed counts as none, because a broken trace
+    /// must not cost the payload.
     pub fn lenient<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Self>, D::Error> {
         let text = Option::<String>::deserialize(from)?;
         Ok(text.and_then(|text| text.parse().ok()))
@@ -57,7 +57,7 @@ impl FromStr for Traceparent {
     type Err = Unreadable;
 
     fn from_str(text: &str) -> Result<Self, Unreadable> {
-        // Later versions may have more fields behind these four, version 0 has not.
+        // A later version may have more fields after these four; version 0 may not.
         let mut fields = text.splitn(5, '-');
         let mut field = |digits| fields.next().and_then(|field| hex(field, digits));
         let fields = (field(2), field(32), field(16), field(2));

@@ -60,7 +60,7 @@ async fn stage() -> SqliteStage {
 
 /// Made in bulk, because hashing passwords takes long.
 async fn users(api: &Api) -> [User; 3] {
-    let range = bulk::Range { prefix: "user".to_owned(), from: 1, count: 3 };
+    let range = bulk::NameRange { prefix: "user".to_owned(), from: 1, count: 3 };
     let accounts = bulk::create(api, UserId(0), &range).await.unwrap();
     let user = |account: bulk::BulkAccount| {
         let token = account.access_token;

@@ -75,7 +75,7 @@ impl<Q: Request, A: Send> BatchCaller<Q, A> {
         metrics::histogram!("gateway_lane_batch_size", "lane" => self.name)
             .record(batch.len() as f64);
         // Items of different traces share a call, which is in that of the first and linked to all.
-        let mut span = Span::caused(
+        let mut span = Span::following(
             self.name,
             Kind::Client,
             batch.iter().filter_map(|item| item.waiter.cause),
@@ -94,14 +94,14 @@ impl<Q: Request, A: Send> BatchCaller<Q, A> {
         let started = Instant::now();
         let mut busy = BusyItems { items: Vec::new(), chats: HashSet::new() };
         let (mut attempt, mut refusals, mut all) = (Attempt::First, 0, true);
-        // The next part is the last.
+        // A stack: the last part is the next one.
         let mut parts = vec![batch];
         while let Some(part) = parts.pop() {
             let part = busy.take_free(part);
             if part.is_empty() {
                 continue;
             }
-            // Apart, so that a request is copied once a call and what waits for it never moves.
+            // Split, so that each call copies the requests alone.
             let (requests, waiters): (Vec<Q>, Vec<Waiter<A>>) =
                 part.into_iter().map(|LaneItem { request, waiter }| (request, waiter)).unzip();
             let answer = self.answer(&requests, attempt, started).await;
@@ -120,7 +120,7 @@ impl<Q: Request, A: Send> BatchCaller<Q, A> {
                 Err(error) => error,
             };
             let mut part: Vec<LaneItem<Q, A>> = items.collect();
-            // An answer that could not be read was an answer.
+            // A call that was refused for its answer may have taken effect, so the next is a repeat.
             attempt = Attempt::Again;
             if let Unavailable::Refused(_) = error {
                 refusals += 1;
@@ -132,7 +132,7 @@ impl<Q: Request, A: Send> BatchCaller<Q, A> {
                 metrics::counter!("gateway_lane_refused_total", "lane" => self.name)
                     .increment(part.len() as u64);
             } else {
-                // It has been tried for as long as it may: the rest would be no luckier.
+                // The time for all parts is up, so the rest fails too.
                 part.extend(parts.drain(..).rev().flatten());
             }
             all = false;

@@ -10,7 +10,7 @@ pub(super) struct Worker<Q, A> {
     config: LaneConfig,
     caller: Arc<BatchCaller<Q, A>>,
     waiting: mpsc::Receiver<LaneItem<Q, A>>,
-    /// Taken from the queue and too large for the batch before.
+    /// The item that was taken from the queue and was too large for the last batch.
     next: Option<LaneItem<Q, A>>,
     aside: Aside<Q, A>,
     calls: FuturesUnordered<BoxFuture<'static, CallEnd<Q, A>>>,
@@ -50,12 +50,13 @@ impl<Q: Request, A: Send + 'static> Worker<Q, A> {
         }
     }
 
-    /// Runs until nobody can submit any more and every item is answered.
+    /// Runs until no handle is left and every item is answered.
     pub(super) async fn run(mut self) {
         let mut open = true;
         while open || !self.calls.is_empty() {
             tokio::select! {
-                // What a call found busy is put aside before anything later is taken.
+                // Ended calls come first, so that busy items are put aside before later items of their chats
+                // are taken.
                 biased;
                 Some((way, busy)) = self.calls.next(), if !self.calls.is_empty() => {
                     self.on_call_end(way, busy);
@@ -117,8 +118,8 @@ impl<Q: Request, A: Send + 'static> Worker<Q, A> {
     }
 }
 
-/// The next batch: the first item, and whatever else waits, within the bounds. `None` when there will
-/// be none any more. Nothing is lost when this is dropped half-way.
+/// Takes the next batch: waits for the first item, and adds the waiting items within the bounds. `None` when no item
+/// can come any more. Can be dropped safely while it waits.
 async fn collect<Q: Request, A>(
     waiting: &mut mpsc::Receiver<LaneItem<Q, A>>,
     next: &mut Option<LaneItem<Q, A>>,

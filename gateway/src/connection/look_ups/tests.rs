@@ -109,8 +109,8 @@ async fn connect(window: Window, lasts: Duration) -> Pair {
     config.account.frames = FAST;
     config.account.in_flight = 1_000;
     let gateway = gateway(&gated(&look_ups, &posts, &stored), config.clone());
-    let registered = testing::connect(&gateway, UserId(4), window);
-    let conn = Arc::clone(&registered.conn);
+    let guard = testing::connect(&gateway, UserId(4), window);
+    let conn = Arc::clone(&guard.conn);
 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
@@ -119,7 +119,7 @@ async fn connect(window: Window, lasts: Duration) -> Pair {
     let mut socket = Socket::new(server, &Bytes::new(), &config, loan);
     let expires_at = Timestamp(Timestamp::now().0 + lasts.as_millis() as i64);
     let opened = ConnectionParts {
-        registered,
+        guard,
         session: Session::new(expires_at, &config),
         joins: JoinQueue::default(),
         shares: Vec::new(),

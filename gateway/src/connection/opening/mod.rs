@@ -28,17 +28,17 @@ use protocol::{
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-/// How long to wait for the bus to confirm a user's channel before opening without it: repair
-/// covers what is missed.
+/// How long an opening waits for the bus to confirm the user's channel. After that it goes on without, and repair
+/// covers the messages that it misses.
 const SUBSCRIBE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long an account that opens connections too fast waits for its refusal. Nothing else slows down a
 /// thousand sockets that reconnect at once, and each try costs a signature.
 const TOO_FAST: Duration = Duration::from_secs(2);
 
-/// What an open connection starts with.
+/// The parts of a connection that has opened.
 pub(crate) struct ConnectionParts {
-    pub registered: Registered,
+    pub guard: ConnGuard,
     pub session: Session,
     pub joins: JoinQueue,
     /// The chats that may hear that the user is here.
@@ -67,10 +67,10 @@ pub(crate) fn count_opening(window: Window, started: Instant) {
     metrics::counter!("gateway_opened_total", "dialect" => window.dialect().name()).increment(1);
 }
 
-/// A connection whose session stands.
-pub(crate) struct Admitted {
-    pub registered: Registered,
-    /// The version of the user's rights before the api was asked.
+/// The result of [`admit`]: a connection whose session stands.
+pub(crate) struct Admission {
+    pub guard: ConnGuard,
+    /// The version of the user's rights, read before the api was asked.
     pub allowed: AccessVersion,
     pub epoch: Arc<str>,
     pub view: SessionView,
@@ -81,16 +81,16 @@ pub(crate) async fn admit(
     gateway: &Arc<Gateway>,
     window: Window,
     claims: Claims,
-) -> Result<Admitted, Close> {
-    // Registered before the api is asked: a session that ends meanwhile closes this connection too.
+) -> Result<Admission, Close> {
+    // Registers before it asks the api, so that the end of the session meanwhile closes this connection.
     let user = UserRef::registered(claims.sub, claims.name);
     let owner = Owner::User { user, session: claims.sid };
-    let (registered, arrival) = match Registered::new(gateway, window, owner) {
+    let (guard, arrival) = match ConnGuard::new(gateway, window, owner) {
         Err(Close::Abuse) => {
             tokio::time::sleep(TOO_FAST).await;
             return Err(Close::Abuse);
         }
-        registered => registered?,
+        result => result?,
     };
     let shows = window.shows();
     let answered = async {
@@ -100,28 +100,28 @@ pub(crate) async fn admit(
             let confirmed = subscriber.add(&[Channel::User(claims.sub)]);
             let _ = tokio::time::timeout(SUBSCRIBE_PATIENCE, confirmed).await;
         }
-        let allowed = registered.conn.access_version();
+        let allowed = guard.conn.access_version();
         let session = OpenSession { user_id: claims.sub, session_id: claims.sid, shows };
         (allowed, gateway.lanes.open(session).await)
     };
-    let (allowed, answer) = registered.conn.unless_closing(answered).await?;
-    // One answer is for many.
+    let (allowed, answer) = guard.conn.unless_closing(answered).await?;
+    // One answer of the api wakes many openings: they go on a few at a time.
     gateway.hub.pace.turn().await;
     let (epoch, view) = answer.map_err(|_| Close::Overloaded)?;
     let view = view.map_err(|refused| match refused {
         SessionRefusal::Blocked => Close::Blocked,
         SessionRefusal::Ended => Close::SessionEnded,
     })?;
-    Ok(Admitted { registered, allowed, epoch, view })
+    Ok(Admission { guard, allowed, epoch, view })
 }
 
-/// A registered connection; dropping it removes it everywhere.
-pub(crate) struct Registered {
+/// Holds a connection in the registry; dropping it removes the connection there and from all chats.
+pub(crate) struct ConnGuard {
     pub gateway: Arc<Gateway>,
     pub conn: Arc<Conn>,
 }
 
-impl Registered {
+impl ConnGuard {
     /// Lets a connection in, unless the node drains or its account opens them too fast.
     pub(crate) fn new(
         gateway: &Arc<Gateway>,
@@ -136,7 +136,7 @@ impl Registered {
     }
 }
 
-impl Drop for Registered {
+impl Drop for ConnGuard {
     fn drop(&mut self) {
         self.gateway.hub.forget(&self.conn);
         self.gateway.hub.users.unregister(&self.conn);

@@ -1,13 +1,13 @@
-//! How a native connection opens: hello, token, the api's answer, `ready`, and where each chat goes on.
+//! Opens a native connection: hello, token, the api's answer, `ready`, and the place at which each chat goes on.
 
-use super::{Admitted, ConnectionParts, admit, count_opening, handshake};
+use super::{Admission, ConnectionParts, admit, count_opening, handshake};
 use crate::{
     backend::request_result::RequestError,
     connection::{
-        greeting::{Greeted, Greeting, Hello},
+        greeting::{Greeting, GreetingOutcome, Hello},
         join_queue::JoinQueue,
-        presented::Presented,
         session::Session,
+        upgrade_credential::UpgradeCredential,
     },
     dialect::{Window, native},
     hub::{
@@ -46,14 +46,14 @@ pub(crate) const MAX_CATCH_UP: i64 = 10_000;
 pub(crate) async fn open(
     gateway: &Arc<Gateway>,
     socket: &mut Socket,
-    presented: Presented,
+    credential: UpgradeCredential,
     stranger: Stranger,
 ) -> Result<ConnectionParts, Close> {
     let started = Instant::now();
     let config = &gateway.hub.config;
-    let hello = tokio::time::timeout(config.hello_timeout, greet(gateway, socket, presented));
+    let hello = tokio::time::timeout(config.hello_timeout, greet(gateway, socket, credential));
     let hello = hello.await.map_err(|_| Close::HelloTimeout)??;
-    // From here on it is our time that passes, not the client's.
+    // After the timeout: from here on the node takes the time, not the client.
     let answered = handshake(Window::Native, answer(gateway, hello, stranger)).await?;
     count_opening(Window::Native, started);
     Ok(answered)
@@ -68,9 +68,8 @@ async fn answer(
     let claims = gateway.keys.verify(&token).await?;
     drop(stranger);
     let expires_at = Timestamp(claims.exp.saturating_mul(1000));
-    let Admitted { registered, allowed, epoch, view } =
-        admit(gateway, Window::Native, claims).await?;
-    let conn = Arc::clone(&registered.conn);
+    let Admission { guard, allowed, epoch, view } = admit(gateway, Window::Native, claims).await?;
+    let conn = Arc::clone(&guard.conn);
 
     let ready = ServerFrame::Ready {
         version,
@@ -86,20 +85,20 @@ async fn answer(
     let joins = plan_joins(gateway, &conn, allowed, view.chats, resume, &epoch);
     let joins = conn.unless_closing(joins).await??;
     let session = Session::new(expires_at, config);
-    Ok(ConnectionParts { registered, session, joins, shares, stranger: None })
+    Ok(ConnectionParts { guard, session, joins, shares, stranger: None })
 }
 
 async fn greet(
     gateway: &Gateway,
     socket: &mut Socket,
-    presented: Presented,
+    credential: UpgradeCredential,
 ) -> Result<Hello, Close> {
-    let mut greeting = Greeting::new(presented, &gateway.hub.config);
+    let mut greeting = Greeting::new(credential, &gateway.hub.config);
     loop {
         let answer = match socket.next().await? {
             Incoming::Text(text) => match greeting.on_text(&text, gateway.uptime())? {
-                Greeted::Hello(hello) => return Ok(hello),
-                Greeted::NotYet(answer) => Some(answer),
+                GreetingOutcome::Hello(hello) => return Ok(hello),
+                GreetingOutcome::NotYet(answer) => Some(answer),
             },
             Incoming::Binary => return Err(Close::TextOnly),
             Incoming::Sign => None,
@@ -109,8 +108,8 @@ async fn greet(
     }
 }
 
-/// The chats to join, each from where the client stopped, or from where `ready` says it is. Every
-/// cursor is answered: by what was missed, by `resync`, or by `chat_removed`.
+/// Plans the joins: each chat goes on where the client stopped, or else at the end that `ready` named. Every cursor is
+/// answered by the missed events, by `resync`, or by `chat_removed`.
 async fn plan_joins(
     gateway: &Gateway,
     conn: &Conn,
@@ -206,7 +205,7 @@ async fn view_unlisted(
             Err(RequestError::Refused(_)) => {
                 conn.send(&ServerFrame::ChatRemoved { chat_id }, DropPolicy::Durable)
             }
-            // Half an answer would leave holes that nobody tells of.
+            // Without this chat the client would have a hole that it cannot notice.
             Err(RequestError::Unavailable) => return Err(Close::Overloaded),
         }
     }

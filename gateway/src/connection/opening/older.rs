@@ -6,9 +6,9 @@ use crate::{
     connection::{
         join_queue::{JoinQueue, join_all},
         joining::close_for,
-        opening::{Admitted, ConnectionParts, Registered, admit, count_opening, handshake},
-        presented::Presented,
+        opening::{Admission, ConnGuard, ConnectionParts, admit, count_opening, handshake},
         session::Session,
+        upgrade_credential::UpgradeCredential,
     },
     dialect::Window,
     hub::{
@@ -26,7 +26,7 @@ use protocol::{calls::Shows, chat::ChatView, close::Close, id::ChatId, time::Tim
 use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-/// The shortest life of a connection as a part of the longest: 20 of 24 hours.
+/// The shortest life of a connection as a part of the longest: 20 of 24 hours. See [`lifetime`].
 const SHORTEST: f64 = 5.0 / 6.0;
 
 /// Opens a window for the token's user, or for a guest. Can be dropped at any point, as when the client goes
@@ -34,21 +34,21 @@ const SHORTEST: f64 = 5.0 / 6.0;
 pub(crate) async fn open(
     gateway: &Arc<Gateway>,
     window: Window,
-    presented: Presented,
+    credential: UpgradeCredential,
     address: IpAddr,
     stranger: Stranger,
 ) -> Result<ConnectionParts, Close> {
     let started = Instant::now();
     let opening = async {
-        // A page of another origin opens nothing for whom it finds behind the browser: no account
-        // by its cookie, and no guest by the network that the browser is in.
-        if presented == Presented::Nothing
+        // A page of another origin must not use its visitor's browser: neither the cookie of an account, nor
+        // the network for a guest.
+        if credential == UpgradeCredential::Nothing
             && window == Window::Lobby
             && gateway.hub.config.guests.enabled
         {
             return open_guest(gateway, address, stranger).await;
         }
-        open_user(gateway, window, &presented.token()?, stranger).await
+        open_user(gateway, window, &credential.token()?, stranger).await
     };
     let patience = gateway.hub.config.hello_timeout;
     let opening =
@@ -73,17 +73,17 @@ async fn open_user(
     {
         return Err(Close::OtherUser);
     }
-    let Admitted { registered, allowed, mut view, .. } = admit(gateway, window, claims).await?;
-    // An older api tells of more than was asked for.
+    let Admission { guard, allowed, mut view, .. } = admit(gateway, window, claims).await?;
+    // An older api returns more chats than the window shows.
     view.chats.retain(|chat| window.takes(chat));
     let kinds = view.chats.iter().map(|chat| (chat.id, chat.chat_type));
     let shares = chats_to_tell(kinds, gateway.hub.config.presence.max_chats);
-    let conn = &registered.conn;
+    let conn = &guard.conn;
     let joined = async {
         if let Shows::One(chat_id) = window.shows()
             && view.chats.is_empty()
         {
-            // Why it is not there is told by the chat's own question.
+            // The answer for the single chat says why it is missing.
             view.chats.push(look_up(gateway, conn, chat_id).await?);
         }
         join(gateway, conn, allowed, view.chats).await;
@@ -95,7 +95,7 @@ async fn open_user(
     let expires_at = Timestamp(Timestamp::now().0.saturating_add(lives));
     let session = Session::new(expires_at, &gateway.hub.config);
     let joins = JoinQueue::default();
-    Ok(ConnectionParts { registered, session, joins, shares, stranger: None })
+    Ok(ConnectionParts { guard, session, joins, shares, stranger: None })
 }
 
 async fn open_guest(
@@ -104,8 +104,8 @@ async fn open_guest(
     stranger: Stranger,
 ) -> Result<ConnectionParts, Close> {
     let owner = Owner::Guest { network: network(address) };
-    let (registered, _) = Registered::new(gateway, Window::Lobby, owner)?;
-    let conn = &registered.conn;
+    let (guard, _) = ConnGuard::new(gateway, Window::Lobby, owner)?;
+    let conn = &guard.conn;
     let joined = async {
         let allowed = conn.access_version();
         let lobby = look_up(gateway, conn, ChatId::LOBBY).await?;
@@ -113,14 +113,14 @@ async fn open_guest(
         Ok(())
     };
     conn.unless_closing(joined).await??;
-    // There is no session that could end.
+    // A guest has no session, so the connection has no end of its own.
     let session = Session::new(Timestamp(i64::MAX), &gateway.hub.config);
     let (joins, shares) = (JoinQueue::default(), Vec::new());
-    Ok(ConnectionParts { registered, session, joins, shares, stranger: Some(stranger) })
+    Ok(ConnectionParts { guard, session, joins, shares, stranger: Some(stranger) })
 }
 
-/// How long a connection lives at the most: a random part of this time is left out, so that those that a
-/// restart of their node brought together do not all come back together a day later.
+/// The longest life of a connection. It is shorter than `max_session` by a random part, so that connections that came
+/// together after a restart do not all return together a day later.
 fn lifetime(max_session: Duration) -> Duration {
     max_session.mul_f64(rand::random_range(SHORTEST..1.0))
 }

@@ -1,5 +1,5 @@
-//! The share of this node that one account has, common to all its connections: a new connection adds nothing.
-//! Pure except for the lock. A guest's connection has no account, so it has a share of its own.
+//! The share of this node that one account has. All its connections use the same share, so a new connection adds
+//! nothing. A guest's connection has no account and therefore a share of its own. Pure except for the lock.
 
 use crate::config::{AccountConfig, Config};
 use parking_lot::{Mutex, MutexGuard};
@@ -28,19 +28,19 @@ pub(crate) struct Allowance {
     pub openings: Bucket,
 }
 
-/// A command without an answer yet. Dropping it frees its place, whatever became of it.
+/// The place of a command that has no answer yet. Dropping it frees the place.
 #[derive(Debug)]
 pub(crate) struct CommandInFlight(Arc<Account>);
 
 impl Account {
-    /// What is left. Held for a frame, never across an await.
+    /// The rest of the allowance. Callers hold it for one frame and never across an await.
     pub(crate) fn allowance(&self) -> MutexGuard<'_, Allowance> {
         self.allowance.lock()
     }
 
     /// A place for one more command, if the account has fewer than `most` without an answer.
     pub(crate) fn try_command(self: &Arc<Self>, most: usize) -> Option<CommandInFlight> {
-        // Counted before it is checked: two at once can both be refused, never both admitted.
+        // Counts first and checks then: of two calls at once both may be refused, but not both admitted.
         let one = CommandInFlight(Arc::clone(self));
         (self.in_flight.fetch_add(1, Ordering::Relaxed) < most).then_some(one)
     }
@@ -52,7 +52,7 @@ impl Drop for CommandInFlight {
     }
 }
 
-/// After so long without a frame everything has come back, and the account may be forgotten.
+/// The time without a frame after which an account has its full allowance again, and may be forgotten.
 pub(crate) fn full_after(config: &Config) -> Duration {
     let full = |rate: &Rate| rate.per.saturating_mul(rate.burst.max(1));
     let AccountConfig { frames, refused_frames, typing, openings, .. } = &config.account;

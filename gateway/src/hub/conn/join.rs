@@ -14,53 +14,55 @@ use std::{fmt, time::Duration};
 pub(crate) struct Join {
     pub chat_id: ChatId,
     pub chat_type: ChatType,
-    /// The chat's newest event as far as known.
+    /// The newest event that the chat is known to have.
     pub head: Seq,
-    /// The version of the user's rights when the api allowed it.
+    /// The version of the user's rights at the time when the api allowed the join.
     pub allowed: AccessVersion,
-    /// From where on the client is sent the chat's events …
+    /// The client gets all events after this one …
     pub from: Seq,
-    /// … and how far it has been sent them.
+    /// … and has been sent them up to this one.
     pub after: Seq,
-    /// To be sent first.
+    /// A frame that precedes the events.
     pub announce: Option<Announce>,
-    /// Tell the client when it has everything up to here.
+    /// The client is told `caught_up` once it has everything up to here.
     pub target: Option<Seq>,
     pub cause: Cause,
-    /// How often the feed was not as far as the client.
+    /// How often the join had to wait because the feed was behind the client.
     pub waits: u32,
 }
 
 /// Why a chat is joined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
+    /// The connection opened.
     Opened,
-    /// The user became a member, or the chat woke, as the bus says.
+    /// The bus said that the user became a member, or that the chat woke.
     Invited,
-    /// The same, as a poll found; polls find it again for a while.
+    /// A poll found the same. Polls find it again for a while.
     Found,
-    /// The client asked for it, from `from` on if it says so: what it was sent before does not count.
+    /// The client subscribed, perhaps from an earlier place than the one it was sent events from.
     Subscribed,
-    /// It was watched, and the client did not keep up.
+    /// The client did not keep up with a chat that it watched.
     Lagged,
 }
 
-/// What a client is told of a chat before its events.
+/// The announcement of a chat to a client, before its events.
 pub(crate) enum Announce {
     Frame(Frame),
     /// The answer to a `subscribe`.
     Subscribed(Box<Subscription>),
 }
 
-/// What a `subscribe` was granted.
+/// A `subscribe` that the api granted.
 pub(crate) struct Subscription {
-    /// Its frame's.
+    /// The `id` of its frame.
     pub id: Option<String>,
-    /// If it is watched already, it goes on after what has been sent, which only the chat knows.
+    /// The chat as the api showed it. If the connection watches it already, only the chat on this node knows
+    /// how far the client has been sent it.
     pub chat: ChatView,
-    /// What the client missed of it is too much to be sent.
+    /// Whether the client missed too much and must reload the chat.
     pub resync: bool,
-    /// Answers the frame. Dropped uncalled, it answers with nothing.
+    /// Answers the frame. If it is dropped uncalled, the frame gets no answer.
     pub reply: Box<dyn FnOnce(&ServerFrame) + Send>,
 }
 
@@ -70,7 +72,7 @@ pub(crate) struct Subscription {
 pub(crate) struct AccessVersion(pub(crate) u32);
 
 impl Join {
-    /// A chat to be watched after its present end.
+    /// A join at the chat's present end.
     pub(crate) fn at_end(chat: &ChatView, allowed: AccessVersion, cause: Cause) -> Self {
         Self {
             chat_id: chat.id,
@@ -86,12 +88,12 @@ impl Join {
         }
     }
 
-    /// The same from this place on, where the client stopped; it is told when it has caught up.
+    /// The same join from the place where the client stopped. The client is told when it has caught up.
     pub(crate) fn resume_at(self, from: Seq) -> Self {
         Self { from, after: from, target: Some(self.head), ..self }
     }
 
-    /// The client asks for this chat again and again: it is told to wait.
+    /// Refuses a repeated `subscribe` while the chat is on its way. The client is told to wait.
     pub(crate) fn turn_away(self, wait: Duration) {
         if let Some(Announce::Subscribed(granted)) = self.announce {
             let Subscription { id, reply, .. } = *granted;

@@ -1,8 +1,8 @@
-//! The handle to one connection, which everybody except its own task holds.
+//! The handle to one connection. The hub and the lanes hold it; the connection's own task alone has the socket.
 //!
-//! - `outbox.rs`: what waits to be written, chats to join, the order to close; `join.rs`: a chat to join
-//! - `unanswered.rs`, `turns.rs`: how many frames are owed an answer, and in which order answers leave
-//! - `account.rs`: what the account's connections share
+//! - `outbox.rs`: frames to write, chats to join, the order to close; `join.rs`: a chat to join
+//! - `unanswered.rs`: counts the frames that have no answer yet; `turns.rs`: puts answers in order
+//! - `account.rs`: the rate limits that an account's connections share
 
 pub(crate) mod account;
 pub(crate) mod join;
@@ -39,8 +39,8 @@ use std::{
     },
 };
 
-/// One connection in so many is watched for how long its frames wait to be written: enough to see a
-/// node that does not get on, and nothing that a fan-out would feel.
+/// One of so many connections measures how long its frames wait to be written. That is enough to notice a slow
+/// node, and too few to slow down a fan-out.
 const TIMED: u64 = 64;
 
 /// Names a connection within this process; later ones are greater.
@@ -63,25 +63,25 @@ pub(crate) struct Conn {
     pub id: ConnId,
     pub owner: Owner,
     pub window: Window,
-    /// What it may do, shared with the user's other connections.
+    /// The account's share of this node, common to the user's connections.
     pub account: Arc<Account>,
     pub outbox: Outbox,
     pub unanswered: Unanswered,
-    /// The chats that this connection watches, in order of their ids. Changed under each chat's lock
-    /// only.
+    /// The chats that this connection watches, in the order of their ids. An entry changes only under the
+    /// lock of its chat, so that both sides agree.
     chats: Mutex<Vec<ChatId>>,
     /// How often the user lost the right to watch some chat since the connection was made.
     access_version: AtomicU32,
 }
 
-/// Whose a connection is.
+/// The owner of a connection.
 #[derive(Debug)]
 pub(crate) enum Owner {
     User {
         user: UserRef,
         session: SessionId,
     },
-    /// Somebody without an account, who is who its frames say. Limited by its network.
+    /// A person without an account, whose frames say a name. The limits apply to the network.
     Guest {
         network: IpAddr,
     },
@@ -102,7 +102,7 @@ impl Conn {
         }
     }
 
-    /// The same as one of this account.
+    /// The same connection with this account's share.
     pub(crate) fn of(self, account: Arc<Account>) -> Self {
         Self { account, ..self }
     }
@@ -120,35 +120,35 @@ impl Conn {
         self.user().map(|user| user.id)
     }
 
-    /// Whose frames come from here.
+    /// The speaker of the frames that come from here.
     pub(crate) fn speaker(&self) -> Speaker<'_> {
         Speaker { window: self.window, user: self.user() }
     }
 
-    /// To be read before the api is asked what the user may watch: if it has changed by the time of
-    /// joining, the api's answer may be out of date.
+    /// The version of the user's rights. Read it before asking the api what the user may watch. If it has
+    /// changed by the time of the join, the api's answer may be out of date.
     pub(crate) fn access_version(&self) -> AccessVersion {
         AccessVersion(self.access_version.load(Ordering::Acquire))
     }
 
-    /// The user lost the right to watch some chat.
+    /// Notes that the user lost the right to watch some chat.
     pub(crate) fn revoke(&self) {
         self.access_version.fetch_add(1, Ordering::Release);
     }
 
-    /// The frame in this connection's dialect, when that has words for it.
+    /// The frame in this connection's dialect; `None` if the dialect has no words for it.
     pub(crate) fn encode(&self, frame: &ServerFrame) -> Option<Frame> {
         self.window.dialect().encode(frame, Timestamp::now())
     }
 
-    /// Queues a frame, when this connection's dialect has words for it.
+    /// Queues a frame, unless this connection's dialect has no words for it.
     pub(crate) fn send(&self, frame: &ServerFrame, policy: DropPolicy) {
         if let Some(frame) = self.encode(frame) {
             self.outbox.push(frame, policy);
         }
     }
 
-    /// Queues those of these events of a chat that this connection is shown, as far as there is space.
+    /// Queues the events of a chat that this connection is shown, as far as there is space.
     pub(crate) fn deliver<'a>(
         &self,
         chat: ChatId,
@@ -163,8 +163,8 @@ impl Conn {
         }))
     }
 
-    /// The same, where many are sent the same run, which is `joined` for those who are shown all of it:
-    /// one frame to queue and to write, however many events.
+    /// Like [`Conn::deliver`], for a run that many watchers get. `joined` is the whole run as one native frame,
+    /// which costs one entry in the queue, however many events it has.
     pub(crate) fn deliver_run(
         &self,
         chat: ChatId,
@@ -174,7 +174,7 @@ impl Conn {
         if let Some(joined) = joined.filter(|_| self.window == Window::Native) {
             let pushed = self.outbox.push_events([(Some(joined.clone()), None)].into_iter());
             if !pushed.full {
-                // All of it, or nothing of a connection that closes.
+                // Either the whole run was queued, or nothing because the connection closes.
                 let (taken, shown) = (pushed.taken * run.len(), pushed.shown * run.len());
                 return Pushed { taken, shown, full: false };
             }
@@ -182,8 +182,8 @@ impl Conn {
         self.deliver(chat, run.iter().map(Arc::as_ref))
     }
 
-    /// Tells the client what a join announces, once; `after` is where the chat goes on for the client,
-    /// where that is not as the api said.
+    /// Sends a join's announcement, once. `after` is the last event that the client has been sent, if the chat
+    /// knows it better than the api.
     pub(crate) fn announce(&self, join: &mut Join, after: Option<Seq>) {
         match join.announce.take() {
             None => {}
@@ -201,8 +201,7 @@ impl Conn {
         }
     }
 
-    /// The user may not watch this chat any more, or it is gone: tells the client in its window's
-    /// way, which is to close when it was a window on that chat alone.
+    /// Tells the client that it lost a chat, in the way of its window. A window on this chat alone closes.
     pub(crate) fn lose(&self, chat_id: ChatId, why: Close) {
         match self.window {
             Window::Native => self.send(&ServerFrame::ChatRemoved { chat_id }, DropPolicy::Durable),
@@ -211,16 +210,16 @@ impl Conn {
         }
     }
 
-    /// The node lets the connection go, after what is queued: tells its client when to come back.
+    /// Closes the connection for the drain, after the queued frames. Tells a native client when to come back.
     pub(crate) fn close_for_restart(&self) {
-        // The closes are spread already; a small delay keeps the balancer's answer in time.
+        // The drain has spread the closes already, so a short delay is enough.
         let after_ms = rand::random_range(100..1_000);
         self.send(&ServerFrame::Reconnect { after_ms }, DropPolicy::Durable);
         self.outbox.close(Close::Restart);
     }
 
-    /// Waits for what the connection needs to open, unless it is to close meanwhile. For the
-    /// connection's task.
+    /// Waits for something that the connection needs to open. Fails as soon as the connection must close. For
+    /// the connection's task.
     pub(crate) async fn unless_closing<T>(
         &self,
         needed: impl Future<Output = T>,
@@ -246,7 +245,7 @@ impl Conn {
         self.chats().clone()
     }
 
-    /// A chat holds this connection now. Under the chat's lock.
+    /// Notes that a chat holds this connection. Called under the chat's lock.
     pub(crate) fn now_watches(&self, chat: ChatId) {
         let mut chats = self.chats();
         if let Err(place) = chats.binary_search(&chat) {
@@ -254,7 +253,7 @@ impl Conn {
         }
     }
 
-    /// A chat lets go of this connection. Under the chat's lock.
+    /// Notes that a chat no longer holds this connection. Called under the chat's lock.
     pub(crate) fn watches_no_more(&self, chat: ChatId) {
         let mut chats = self.chats();
         if let Ok(place) = chats.binary_search(&chat) {

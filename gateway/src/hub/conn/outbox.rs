@@ -22,8 +22,8 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// The maximum number of chats waiting to be joined, except chats that the connection was watching:
-/// more than a connection may watch.
+/// The maximum number of chats that wait to be joined, besides chats that the connection was watching. It is more
+/// than a connection may watch.
 const MAX_JOINS: usize = 500;
 
 /// Answers may fill the outbox to this multiple of its bound. They answer the client's frames,
@@ -92,8 +92,8 @@ impl Outbox {
         self.inner.lock().push(frame, policy, self);
     }
 
-    /// Queues events in order under one lock, as far as there is space. `shown` is the frame of each,
-    /// or `None` where this client is not shown it; `read` those that count as read when written.
+    /// Queues events in order under one lock, as far as there is space. Each item is the event's frame, or
+    /// `None` if this client is not shown it, and the message that counts as read once it is written.
     pub(crate) fn push_events(
         &self,
         events: impl Iterator<Item = (Option<Frame>, Option<(ChatId, Seq)>)>,
@@ -124,7 +124,8 @@ impl Outbox {
     /// them again within seconds.
     pub(crate) fn join(&self, join: Join) {
         let mut inner = self.inner.lock();
-        // Chats that it was watching are as many as it may watch, and nobody else tells of them.
+        // A lagging chat always finds space: no poll would find it again, and the connection watches a bounded
+        // number of chats.
         if inner.joins.len() >= MAX_JOINS && join.cause != Cause::Lagged {
             metrics::counter!("gateway_invitations_put_off_total").increment(1);
             return;
@@ -144,8 +145,8 @@ impl Outbox {
         self.inner.lock().has_space(self)
     }
 
-    /// Waits until [`Outbox::has_space`]. On the connection's task only: while that writes, nobody
-    /// else goes on here, so the client's reading sets the pace.
+    /// Waits until [`Outbox::has_space`]. For the connection's task only: while it writes, the waiting joins
+    /// do not run, so the client's reading sets the pace.
     pub(crate) async fn wait_for_space(&self) {
         poll_fn(|context| {
             let mut inner = self.inner.lock();
@@ -158,8 +159,8 @@ impl Outbox {
         .await;
     }
 
-    /// Takes everything, waiting until there is something; what was taken before has been written.
-    /// `scratch` is an emptied queue whose memory is used again. For the connection's task only.
+    /// Takes everything; waits until there is something. The call means that the frames taken before have been
+    /// written. `scratch` is an empty queue whose memory is used again. For the connection's task only.
     pub(crate) async fn take(&self, scratch: VecDeque<Frame>) -> OutboxBatch {
         let mut scratch = Some(scratch);
         poll_fn(|context| {
@@ -184,13 +185,13 @@ impl Outbox {
         .await
     }
 
-    /// True if the connection must close: nothing is queued any more.
+    /// True if the connection must close. Then nothing more is queued.
     pub(crate) fn is_closing(&self) -> bool {
         self.inner.lock().closing.is_some()
     }
 
-    /// Waits for the order to close, whatever is queued. For the connection's task, while a write
-    /// does not get on.
+    /// Waits for the order to close, whatever is queued. For the connection's task, while it waits for
+    /// something else.
     pub(crate) async fn close_order(&self) -> Close {
         poll_fn(|context| {
             let mut inner = self.inner.lock();
@@ -205,8 +206,7 @@ impl Outbox {
         .await
     }
 
-    /// Waits for an answer that a frame needs, unless the connection is to close meanwhile. For the
-    /// connection's task.
+    /// Waits for an answer. Fails as soon as the connection must close. For the connection's task.
     pub(crate) async fn unless_closing<T>(
         &self,
         answer: impl Future<Output = T>,
@@ -234,7 +234,7 @@ impl Inner {
         self.bytes + self.writing < of.max_bytes / 4
     }
 
-    /// Whether an event finds space. One always does in an empty outbox.
+    /// Whether there is space for an event. An empty outbox takes any event, or a large one would never leave.
     fn has_space_for(&self, frame: &Frame, of: &Outbox) -> bool {
         let used = self.bytes + self.writing;
         used == 0 || used + frame.size() <= of.max_bytes
@@ -247,7 +247,7 @@ impl Inner {
                 metrics::counter!("gateway_dropped_frames_total", "reason" => "outbox_half_full")
                     .increment(1);
             }
-            // What is queued would arrive with a hole behind it; the client resumes instead.
+            // A dropped answer would leave a hole, so nothing of the queue is sent, and the client resumes.
             DropPolicy::Durable if after > of.max_bytes * ANSWERS => {
                 self.frames = VecDeque::new();
                 self.reads = Vec::new();
@@ -271,7 +271,7 @@ impl Inner {
     }
 
     fn read(&mut self, chat: ChatId, message: Seq) {
-        // At most one a chat, and there are only as many as the connection watches.
+        // One entry for each chat, so there are at most as many as the connection watches.
         match self.reads.iter_mut().find(|(of, _)| *of == chat) {
             Some((_, furthest)) => *furthest = message.max(*furthest),
             None => self.reads.push((chat, message)),

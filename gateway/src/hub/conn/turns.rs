@@ -4,26 +4,26 @@
 
 use std::collections::VecDeque;
 
-/// An emptied queue larger than this is let go, so that a burst does not stay in memory.
+/// An empty queue with a larger capacity is freed, so that a burst does not stay in memory.
 const KEEP_TURNS: usize = 16;
 
-/// The turns of one connection. It holds as many as its owner has taken and not filled, and those
-/// filled behind them: whoever takes them bounds how many.
+/// The turns of one connection: those that were taken and not filled, and the filled ones behind them. The caller
+/// bounds how many it takes.
 #[derive(Debug)]
 pub(crate) struct Turns<T> {
     /// The number of the turn at the front.
     first: u64,
-    waiting: VecDeque<Place<T>>,
+    waiting: VecDeque<TurnState<T>>,
 }
 
-/// A turn that is to be filled. There is one of each, and filling uses it up.
+/// A turn that must be filled. Filling consumes it, so it is filled once.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Turn(u64);
 
 #[derive(Debug)]
-enum Place<T> {
+enum TurnState<T> {
     Open,
-    /// Filled while one before it is open; there may be nothing to say.
+    /// Filled, but an earlier turn is open. `None` if its frame gets no answer.
     Filled(Option<T>),
 }
 
@@ -36,11 +36,12 @@ impl<T> Default for Turns<T> {
 impl<T> Turns<T> {
     /// The next turn.
     pub(crate) fn take(&mut self) -> Turn {
-        self.waiting.push_back(Place::Open);
+        self.waiting.push_back(TurnState::Open);
         Turn(self.first + self.waiting.len() as u64 - 1)
     }
 
-    /// Fills a turn of these, perhaps with nothing to say; `release` gets what may leave now, in order.
+    /// Fills a turn with an answer, or with `None` if there is none to send. `release` gets the answers that
+    /// may leave now, in order.
     pub(crate) fn fill(
         &mut self,
         Turn(number): Turn,
@@ -49,10 +50,10 @@ impl<T> Turns<T> {
     ) {
         let place = number.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
         if let Some(place) = place.and_then(|at| self.waiting.get_mut(at)) {
-            *place = Place::Filled(answer);
+            *place = TurnState::Filled(answer);
         }
-        while let Some(Place::Filled(answer)) =
-            self.waiting.pop_front_if(|place| matches!(place, Place::Filled(_)))
+        while let Some(TurnState::Filled(answer)) =
+            self.waiting.pop_front_if(|place| matches!(place, TurnState::Filled(_)))
         {
             self.first += 1;
             answer.into_iter().for_each(&mut release);

@@ -1,6 +1,5 @@
-//! Counts a connection's frames that have no answer yet, tells the connection's task what follows from the
-//! count, and holds the turns in which answers leave if the dialect's answers name no frame. It knows no
-//! connection.
+//! Counts a connection's frames that have no answer yet, and tells the connection's task whether to read on. Holds
+//! the turns of the answers if the dialect's answers do not name their frames. It knows no connection.
 
 use crate::{
     hub::conn::turns::{Turn, Turns},
@@ -14,9 +13,9 @@ use std::{
     task::Poll,
 };
 
-/// The most frames of a connection that are not answered; more are left unread until some are. Above
-/// the burst of a connection (200), so it is met only when the api is behind, and low enough that
-/// one connection's answers in waiting are a few KiB.
+/// The maximum number of a connection's frames without an answer. Further frames are left unread until some are
+/// answered. The number is above the burst of a connection (200), so only a slow api leads to it, and low
+/// enough that one connection's waiting answers take a few KiB.
 pub(crate) const MAX_UNANSWERED: u32 = 256;
 
 /// The frames of one connection that are not answered yet.
@@ -24,22 +23,22 @@ pub(crate) const MAX_UNANSWERED: u32 = 256;
 pub(crate) struct Unanswered {
     count: AtomicU32,
     draining: AtomicBool,
-    /// The connection's task, when it waits for [`Intake`].
+    /// Wakes the connection's task, which waits for a change of [`Intake`].
     waker: AtomicWaker,
-    /// Where the dialect's answers name no frame.
+    /// The turns of the answers, if the dialect's answers do not name their frames.
     turns: Option<Box<Mutex<Turns<Frame>>>>,
 }
 
 /// Whether a connection's next frames are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Intake {
-    /// They are.
+    /// Frames are read.
     Open,
-    /// As many as may be are not answered: no more are read now.
+    /// [`MAX_UNANSWERED`] frames have no answer. No frame is read until one of them has.
     Full,
-    /// The node lets the connection go: no more are read, those that were are to be answered.
+    /// The node drains. No frame is read, but frames that were read are answered.
     Draining,
-    /// The same, and all have been answered.
+    /// The node drains, and all frames have been answered.
     Drained,
 }
 
@@ -54,15 +53,16 @@ impl Unanswered {
         }
     }
 
-    /// The node lets the connection go: nothing more is read. The connection's task takes it from there.
+    /// Stops the reading, because the node drains. The connection's task does the rest.
     pub(crate) fn drain(&self) {
         self.draining.store(true, SeqCst);
         self.waker.wake();
     }
 
-    /// Whether to read on. For the connection's task, which alone goes back to reading.
+    /// Whether to read the next frame. For the connection's task.
     pub(crate) fn intake(&self) -> Intake {
-        // In one order with the stores of others, who look at both after they changed one.
+        // All accesses are SeqCst and so have one order: whoever makes the last change sees the other one, and
+        // wakes the task.
         match (self.draining.load(SeqCst), self.count()) {
             (true, 0) => Intake::Drained,
             (true, _) => Intake::Draining,
@@ -71,9 +71,10 @@ impl Unanswered {
         }
     }
 
-    /// Waits until it is no longer as `known`. For the connection's task only.
+    /// Waits until [`Unanswered::intake`] differs from `known`. For the connection's task only.
     pub(crate) async fn changes_from(&self, known: Intake) {
         poll_fn(|context| {
+            // Before the look: a change in between wakes the task.
             self.waker.register(context.waker());
             if self.intake() == known { Poll::Pending } else { Poll::Ready(()) }
         })
@@ -89,19 +90,20 @@ impl Unanswered {
         .await;
     }
 
-    /// How many there are.
+    /// The number of frames without an answer.
     pub(crate) fn count(&self) -> u32 {
         self.count.load(SeqCst)
     }
 
-    /// A frame was read: its turn, where answers have turns.
+    /// Counts a frame that was read. Returns its turn, if answers have turns.
     pub(crate) fn begin(&self) -> Option<Turn> {
         self.count.fetch_add(1, SeqCst);
         let turns = self.turns.as_ref()?;
         Some(turns.lock().take())
     }
 
-    /// Gives an answer to `push`, and those behind it that waited for it; `None` is nothing to say.
+    /// Gives `push` an answer and the answers that waited behind it. `frame` is `None` if the client gets no
+    /// answer.
     pub(crate) fn give(
         &self,
         turn: Option<Turn>,
@@ -110,7 +112,7 @@ impl Unanswered {
     ) {
         match (turn, &self.turns) {
             (Some(turn), Some(turns)) => {
-                // Pushed under the lock: what is released next is pushed behind it.
+                // `push` runs under the lock, so that answers released by another task come behind these.
                 let mut turns = turns.lock();
                 turns.fill(turn, frame, push);
             }
@@ -118,8 +120,8 @@ impl Unanswered {
         }
     }
 
-    /// A frame was answered. Called after [`Unanswered::give`]: whoever waits for all answers finds
-    /// them queued.
+    /// Counts a frame as answered. Called after [`Unanswered::give`], so that a task that waits for all answers
+    /// finds them queued.
     pub(crate) fn end(&self) {
         let before = self.count.fetch_sub(1, SeqCst);
         if before == MAX_UNANSWERED || (before == 1 && self.draining.load(SeqCst)) {

@@ -2,7 +2,7 @@ use super::*;
 use crate::{
     backend::scripted::Scripted,
     config::Config,
-    connection::opening::Registered,
+    connection::opening::ConnGuard,
     dialect::Window,
     hub::conn::Conn,
     state::Gateway,
@@ -24,13 +24,13 @@ const QUIET: ChatId = ChatId(2);
 const SOON: Duration = Duration::from_secs(20);
 
 /// A user's connection that watches a chat.
-fn watcher(gateway: &Arc<Gateway>, user: i64, id: ChatId) -> Registered {
-    let registered = connect(gateway, UserId(user), Window::Native);
-    watch(gateway, &registered.conn, &chat(id, ChatType::Group, Seq::ZERO));
-    registered
+fn watcher(gateway: &Arc<Gateway>, user: i64, id: ChatId) -> ConnGuard {
+    let guard = connect(gateway, UserId(user), Window::Native);
+    watch(gateway, &guard.conn, &chat(id, ChatType::Group, Seq::ZERO));
+    guard
 }
 
-fn crowd(gateway: &Arc<Gateway>) -> Vec<Registered> {
+fn crowd(gateway: &Arc<Gateway>) -> Vec<ConnGuard> {
     (0..=CROWD as i64).map(|user| watcher(gateway, user, CROWDED)).collect()
 }
 

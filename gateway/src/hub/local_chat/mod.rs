@@ -1,8 +1,8 @@
 //! One chat on this node: its feed and the local connections that watch it. Everything here happens under
 //! the chat's lock, is short, and neither blocks nor awaits.
 //!
-//! - `feed/`: puts the chat's events in order; `watchers.rs`: who is sent them
-//! - `pages.rs`, `typists.rs`: what is kept only while something goes on in the chat
+//! - `feed/`: puts the chat's events in order; `watchers.rs`: the connections that get them
+//! - `pages.rs`, `typists.rs`: state that the chat keeps only while it is busy
 
 pub(crate) mod feed;
 pub(crate) mod pages;
@@ -41,53 +41,53 @@ pub(crate) struct LocalChat {
     pub chat_type: ChatType,
     pub feed: Feed,
     watchers: Watchers,
-    /// Nothing in a chat that is quiet, which most are.
+    /// `None` in a quiet chat, as most chats are.
     busy: Option<Box<Busy>>,
     /// A request for missing events is scheduled.
     pub request_scheduled: bool,
-    /// The hub has let go of it: whoever still holds it looks for the new one.
+    /// The hub has dropped this chat. A caller that still holds it must look it up again.
     pub closed: bool,
-    /// What the bus says of it is handled by its own task.
+    /// A task of its own handles the chat's bus payloads.
     pub crowded: bool,
-    /// Something may have passed unheard: each sweep requests it, until there is an answer.
+    /// Events may have been missed. Each sweep requests them until there is an answer.
     pub suspect: bool,
-    /// Since when nobody watches.
+    /// Since when the chat has had no watcher; `None` while it has one.
     pub empty_since: Option<Instant>,
     /// When the last event came.
     pub active_at: Instant,
 }
 
-/// What a chat holds only while something goes on in it.
+/// The state that a chat holds only while something goes on in it.
 #[derive(Debug, Default)]
 pub(crate) struct Busy {
-    /// Since when the feed knows of events that it does not have.
+    /// When the feed first heard of events that it does not have.
     pub behind_since: Option<Instant>,
-    /// Watchers that resumed and are told once the feed has got there.
+    /// Watchers that resumed, each with the place at which they are told `caught_up`.
     catching_up: Vec<(ConnId, Seq)>,
-    /// What those who come back from far are sent.
+    /// Pages for clients that resume from further back than the replay reaches.
     pub pages: Pages,
-    /// Who types, where that is only counted.
+    /// The typists of a chat that only counts them.
     pub typists: Typists,
 }
 
-/// How an attempt to watch a chat ended.
+/// The result of an attempt to watch a chat.
 #[derive(Debug)]
 pub(crate) enum Attached {
-    /// The connection watches; what it missed is in its outbox or comes through the feed.
+    /// The connection watches. The events that it missed are in its outbox or come through the feed.
     Live,
-    /// The feed has not got as far as the connection: try again in a moment.
+    /// The feed is behind the client. Try again in a moment.
     NotYet,
-    /// The client has to read first.
+    /// The outbox is too full. Try again when the client has read.
     NoSpace,
-    /// The user lost the right to watch some chat, perhaps this one: ask the api once more.
+    /// The user lost the right to watch some chat, perhaps this one. Ask the api once more.
     AccessChanged,
-    /// This comes first, then try again.
+    /// Send these events first, then try again.
     Page(Vec<Arc<SharedEvent>>),
-    /// The replay does not reach back to the connection's cursor: fetch what it missed.
+    /// The replay does not reach back to the client's cursor. Fetch a page first.
     Behind,
 }
 
-/// What delivering changed about who may watch.
+/// The membership changes among delivered events.
 #[derive(Debug, Default)]
 pub(crate) struct Delivered {
     pub joined: Vec<UserId>,
@@ -114,38 +114,38 @@ impl LocalChat {
         self.feed.chat_id()
     }
 
-    /// What goes on in it.
+    /// The busy state, made if there is none.
     pub(crate) fn busy(&mut self) -> &mut Busy {
         self.busy.get_or_insert_default()
     }
 
-    /// The same, if anything does.
+    /// The busy state, if there is one.
     pub(crate) fn if_busy(&mut self) -> Option<&mut Busy> {
         self.busy.as_deref_mut()
     }
 
-    /// Lets go of what a moment ago went on in it. To be called now and then.
+    /// Drops the busy state when nothing goes on any more. Called by each sweep.
     pub(crate) fn calm_down(&mut self, now: Instant) {
         if self.busy.as_ref().is_some_and(|busy| busy.is_over(now)) {
             self.busy = None;
         }
     }
 
-    /// Lets a connection watch that has everything up to `join.after`, if the feed can serve it from
-    /// there.
+    /// Lets a connection watch, if the feed can serve it from `join.after`, the last event that its client has.
     pub(crate) fn attach(&mut self, conn: &Arc<Conn>, join: &mut Join, now: Instant) -> Attached {
-        // First of all: whatever else fits, nobody watches by a right that may be gone.
+        // Before everything else: nobody may watch by a right that may be lost.
         if conn.access_version() != join.allowed {
             return Attached::AccessChanged;
         }
         if let Some(watcher) = self.watchers.get(conn.id) {
             if join.cause != Cause::Subscribed || join.from >= watcher.from {
-                // What came since is in its outbox already; it waits once, however often it asks.
+                // It watches already, and newer events are in its outbox. An earlier request may wait for
+                // `caught_up`: this one replaces it.
                 conn.announce(join, join.target.is_none().then_some(self.feed.last()));
                 self.stop_waiting(conn.id);
                 return self.settle(conn, join.target);
             }
-            // It wants more than it was sent.
+            // The client asks for events from before the place where it began to watch.
             self.detach(conn, now);
         }
         conn.announce(join, None);
@@ -164,6 +164,7 @@ impl LocalChat {
         let events = missed.iter().map(Arc::as_ref);
         let Pushed { taken, full, .. } = conn.deliver(self.chat_id(), events);
         if full {
+            // The next attempt goes on after the events that found space.
             join.after = missed[..taken].last().map_or(join.after, |last| last.seq);
             return Attached::NoSpace;
         }
@@ -173,7 +174,7 @@ impl LocalChat {
         self.settle(conn, join.target)
     }
 
-    /// Tells a watcher that resumed when it has caught up: now or once the feed has got there.
+    /// Tells a watcher that resumed that it has caught up: now, or once the feed reaches `target`.
     fn settle(&mut self, conn: &Conn, target: Option<Seq>) -> Attached {
         if let Some(target) = target {
             let target = target.max(self.feed.head());
@@ -186,14 +187,14 @@ impl LocalChat {
         Attached::Live
     }
 
-    /// Nobody tells this connection that it has caught up: where that was to be.
+    /// Cancels a connection's wait for `caught_up`. Returns the place at which it would have been told.
     fn stop_waiting(&mut self, id: ConnId) -> Option<Seq> {
         let waiting = &mut self.if_busy()?.catching_up;
         let place = waiting.iter().position(|(waits, _)| *waits == id)?;
         Some(waiting.swap_remove(place).1)
     }
 
-    /// Stops a connection from watching. Whether it did.
+    /// Stops a connection from watching. `true` if it watched.
     pub(crate) fn detach(&mut self, conn: &Conn, now: Instant) -> bool {
         if !self.watchers.remove(conn.id) {
             return false;
@@ -210,8 +211,8 @@ impl LocalChat {
         }
     }
 
-    /// Hands out what became deliverable. A watcher whose outbox is full stops watching: it is caught
-    /// up by a join from where it stopped, as its client reads.
+    /// Hands out the events that became deliverable. A watcher whose outbox is full stops watching. It joins the
+    /// chat again from where it stopped, at the pace at which its client reads.
     pub(crate) fn deliver(&mut self, update: &Update, now: Instant) -> Delivered {
         let mut delivered = Delivered::default();
         if update.repeats > 0 {
@@ -239,8 +240,8 @@ impl LocalChat {
         delivered
     }
 
-    /// Nobody can be asked for what the feed missed, as when an api of a newer version says it in words
-    /// that this one does not know: the watchers load the chat anew and go on at its end.
+    /// Gives up the events that the feed misses, because the api refused the request: for instance, the answer
+    /// of a newer api may be unreadable. The watchers reload the chat and go on at its end.
     pub(crate) fn pass_over(&mut self) {
         if !self.feed.is_behind() {
             return self.feed.on_no_range();
@@ -292,13 +293,13 @@ impl LocalChat {
                 cause: Cause::Lagged,
                 waits: 0,
             });
-            // Last: whoever finds that the chat is not watched comes behind this join.
+            // Last, so that any later join finds this one ahead of it in the outbox.
             conn.watches_no_more(chat_id);
         }
         self.note_empty(now);
     }
 
-    /// Sends a frame without a number to all watchers but those of one user.
+    /// Sends a frame that is no event to all watchers except those of one user.
     pub(crate) fn tell(&self, frame: &ServerFrame, policy: DropPolicy, except: Option<UserId>) {
         let shared_frame = SharedFrame::new(frame);
         for conn in self.watchers() {
@@ -311,7 +312,7 @@ impl LocalChat {
         }
     }
 
-    /// Sends an ephemeral frame of one dialect to its watchers, but for one.
+    /// Sends an ephemeral frame to the watchers of one dialect, except one.
     pub(crate) fn tell_dialect(&self, dialect: Dialect, frame: &Frame, except: Option<ConnId>) {
         for conn in self.watchers().filter(|conn| conn.window.dialect() == dialect) {
             if Some(conn.id) != except {

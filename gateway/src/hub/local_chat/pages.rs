@@ -12,28 +12,28 @@ use protocol::{
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-/// A page is kept for this long for others: those who come back together come within seconds.
+/// How long a page is kept for other readers. Clients that resume together do so within seconds.
 const KEPT: Duration = Duration::from_secs(3);
 
-/// The most pages of a chat that are kept: some for those ahead, some for those behind. A page is at
-/// most an answer's range, 64 KiB of text.
+/// The maximum number of kept pages of a chat, so that readers who are ahead and readers who are behind both
+/// find theirs. A page has at most 64 KiB of text, as the answer to a range.
 const MAX_KEPT: usize = 8;
 
-/// Events of a chat from some place on: complete for a reader at `after`.
+/// A range of a chat's events, complete for a reader at `after`.
 #[derive(Debug)]
 pub(crate) struct Page {
     pub after: Seq,
     pub upto: Seq,
     events: Vec<Arc<SharedEvent>>,
-    /// All of them as a native client reads them: thousands of such clients are sent the same.
+    /// All events as one native frame, made once for thousands of clients.
     whole: Frame,
     pub bytes: usize,
 }
 
-/// A page, or `None` when the chat is gone.
+/// A page, or `None` if the chat was deleted.
 pub(crate) type PageAnswer = Result<Option<Arc<Page>>, Unavailable>;
 
-/// A page that was asked for, for all who wait for it.
+/// A page on its way, for all readers who wait for it.
 pub(crate) type PendingPage = Shared<BoxFuture<'static, PageAnswer>>;
 
 /// The pages of one chat.
@@ -47,9 +47,9 @@ pub(crate) struct Pages {
 #[derive(Debug)]
 pub(crate) enum PageSource {
     Page(Arc<Page>),
-    /// Somebody asked for a page that may do.
+    /// Another reader waits for a page that may serve this one too.
     Wait(PendingPage),
-    /// Nobody did.
+    /// There is no page, and nobody waits for a fitting one.
     Nowhere,
 }
 
@@ -62,13 +62,14 @@ impl Page {
         Self { after, upto: found.upto, events, whole, bytes }
     }
 
-    /// All of its events in one, for a native client whose cursor is where it begins.
+    /// All events in one frame, for a native client at the beginning of the page.
     pub(crate) fn whole(&self, cursor: Seq) -> Option<&Frame> {
         (cursor == self.after && !self.events.is_empty()).then_some(&self.whole)
     }
 
-    /// Whether this is what a reader at `cursor` missed next. A range leaves superseded changes out for
-    /// a reader at its start; one inside is served only if none was left out behind it.
+    /// Whether this page has the events that a reader at `cursor` needs next. A range omits superseded changes,
+    /// which is right for a reader at its start. A reader inside is served only if no event is omitted after
+    /// its cursor.
     pub(crate) fn serves(&self, cursor: Seq) -> bool {
         cursor == self.after
             || (self.after < cursor
@@ -76,7 +77,7 @@ impl Page {
                 && self.since(cursor).len() as i64 == self.upto.0 - cursor.0)
     }
 
-    /// The events after a cursor that it serves.
+    /// The events after a cursor. The page must serve that cursor.
     pub(crate) fn since(&self, cursor: Seq) -> &[Arc<SharedEvent>] {
         let start = self.events.partition_point(|event| event.seq <= cursor);
         &self.events[start..]
@@ -84,12 +85,13 @@ impl Page {
 }
 
 impl Pages {
-    /// What there is for a reader at `cursor`. Whoever waited in vain once asks `alone`.
+    /// Finds a page for a reader at `cursor`. A reader who has waited in vain once asks `alone`, and then waits
+    /// only for a page of exactly this cursor.
     pub(crate) fn find(&mut self, cursor: Seq, alone: bool) -> PageSource {
         if let Some((_, page)) = self.kept.iter().find(|(_, page)| page.serves(cursor)) {
             return PageSource::Page(Arc::clone(page));
         }
-        // A request ends with the last reader that waits for it, and is never answered then.
+        // A request is dropped with the last reader that waits for it. Nobody would answer it then.
         self.asked.retain(|(_, asked)| asked.upgrade().is_some());
         let reach = MAX_RANGE_EVENTS as i64;
         let may_do = |after: Seq| {
@@ -102,14 +104,14 @@ impl Pages {
         }
     }
 
-    /// Remembers a request, as long as anybody waits for its answer.
+    /// Remembers a request for as long as a reader waits for its answer.
     pub(crate) fn add_request(&mut self, after: Seq, asked: &PendingPage) {
         if let Some(asked) = asked.downgrade() {
             self.asked.push((after, asked));
         }
     }
 
-    /// Keeps a page for others; returns the bytes of the one that had to go.
+    /// Keeps a page for other readers. Returns the bytes of the page that had to make space.
     pub(crate) fn keep(&mut self, page: Arc<Page>, now: Instant) -> usize {
         self.asked.retain(|(after, _)| *after != page.after);
         let gone = if self.kept.len() >= MAX_KEPT { self.kept.pop_front() } else { None };
@@ -117,7 +119,7 @@ impl Pages {
         gone.map_or(0, |(_, page)| page.bytes)
     }
 
-    /// Lets old pages go; returns their bytes.
+    /// Drops old pages and returns their bytes.
     pub(crate) fn forget(&mut self, now: Instant) -> usize {
         let mut bytes = 0;
         while let Some((at, page)) = self.kept.front()
@@ -129,7 +131,7 @@ impl Pages {
         bytes
     }
 
-    /// Whether nothing is kept and nobody waits.
+    /// Whether no page is kept and no reader waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.kept.is_empty() && self.asked.iter().all(|(_, asked)| asked.upgrade().is_none())
     }

@@ -1,25 +1,24 @@
-//! Counts who types in a chat with too many watchers to name each person. Pure.
+//! Counts the typists in a chat that has too many watchers to name each of them. Pure.
 
 use platform::limit::{Bucket, Rate};
 use protocol::id::UserId;
 use std::{collections::HashSet, time::Duration};
 use tokio::time::Instant;
 
-/// How often the watchers of a crowded chat hear how many type.
+/// The shortest time between two counts that the watchers get.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
 
-/// A crowd in which nobody typed for so long is remembered no more: all that may be relayed of it has
-/// come back, and a count has no past.
+/// The typists are forgotten when nobody has typed for this long. By then the rate limit has recovered, and no
+/// count depends on older ones.
 const FORGOTTEN: Duration = Duration::from_secs(10);
 
-/// The most who are counted between two counts: what that takes in memory is 16 KiB a chat.
+/// The maximum number of typists that are remembered between two counts, which takes 16 KiB of memory a chat.
 const MAX_TYPISTS: usize = 1_000;
 
-/// What a node tells others of those who type in a crowded chat: enough that each of them has
-/// something to count.
+/// The rate at which a node relays typing signals of a chat to other nodes. It is enough for a count there.
 const TYPISTS_RELAYED: Rate = Rate { per: Duration::from_millis(100), burst: 10 };
 
-/// Who types in a crowded chat.
+/// The typists of a chat with many watchers.
 #[derive(Debug, Default)]
 pub(crate) struct Typists {
     told_at: Option<Instant>,
@@ -28,13 +27,13 @@ pub(crate) struct Typists {
 }
 
 impl Typists {
-    /// Whether nobody has typed for long, so that all may be forgotten.
+    /// Whether nobody has typed for long, so that this state may be dropped.
     pub(crate) fn is_over(&self, now: Instant) -> bool {
         self.told_at.is_none_or(|told_at| now.duration_since(told_at) >= FORGOTTEN)
     }
 
-    /// Somebody types: how many have since the last count, when it is time for the next one. People
-    /// who type say so again and again, so the last ones of a second are counted in the next.
+    /// Notes that a user types. Returns the number of typists since the last count, if the next count is due.
+    /// Clients repeat the signal while a person types, so nobody is missed for long.
     pub(crate) fn on_typing(&mut self, user: UserId, now: Instant) -> Option<u32> {
         if self.since.len() < MAX_TYPISTS {
             self.since.insert(user);
@@ -47,7 +46,7 @@ impl Typists {
         u32::try_from(count).ok()
     }
 
-    /// Whether other nodes are to hear of one more; `now` counts from any fixed start.
+    /// Whether other nodes may hear of one more typist. `now` counts from any fixed start.
     pub(crate) fn try_relay(&mut self, now: Duration) -> bool {
         self.relayed.try_take(&TYPISTS_RELAYED, now, 1).is_ok()
     }

@@ -5,15 +5,15 @@ use crate::hub::conn::{Conn, ConnId};
 use protocol::id::Seq;
 use std::sync::Arc;
 
-/// A connection that watches a chat.
+/// A connection that watches the chat.
 #[derive(Debug)]
 pub(crate) struct Watcher {
     pub conn: Arc<Conn>,
-    /// It has been sent all events after here.
+    /// The client has been sent all events after this one.
     pub from: Seq,
 }
 
-/// A chat's watchers in the order of their ids, so that one is found without searching all.
+/// A chat's watchers, sorted by connection id, so that a binary search finds one.
 #[derive(Debug, Default)]
 pub(crate) struct Watchers(Vec<Watcher>);
 
@@ -22,16 +22,17 @@ impl Watchers {
         self.position(id).ok().map(|place| &self.0[place])
     }
 
-    /// Adds a connection that is not among them. There is seldom more room than for a quarter more.
+    /// Adds a connection, unless it is among them.
     pub(super) fn add(&mut self, conn: &Arc<Conn>, from: Seq) {
         let Err(place) = self.position(conn.id) else { return };
         if self.0.len() == self.0.capacity() {
+            // A quarter more, where a `Vec` would double: the spare space of all chats adds up.
             self.0.reserve_exact((self.0.len() / 4).max(1));
         }
         self.0.insert(place, Watcher { conn: Arc::clone(conn), from });
     }
 
-    /// Takes a connection out. Whether it was in.
+    /// Removes a connection. `true` if it was among them.
     pub(super) fn remove(&mut self, id: ConnId) -> bool {
         let Ok(place) = self.position(id) else { return false };
         self.0.remove(place);
@@ -39,7 +40,7 @@ impl Watchers {
         true
     }
 
-    /// Keeps those of whom this is true.
+    /// Keeps the watchers for which `keep` returns true.
     pub(super) fn retain(&mut self, keep: impl FnMut(&Watcher) -> bool) {
         self.0.retain(keep);
         self.shrink();
@@ -57,7 +58,7 @@ impl Watchers {
         self.0.is_empty()
     }
 
-    /// A crowd that went leaves no memory behind.
+    /// Frees memory after a crowd has left.
     fn shrink(&mut self) {
         if self.0.len() < self.0.capacity() / 2 {
             self.0.shrink_to(self.0.len() + self.0.len() / 4);

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     backend::scripted::Scripted,
     config::Config,
-    connection::opening::Registered,
+    connection::opening::ConnGuard,
     dialect::{Window, samples::message_event},
     repair,
     state::Gateway,
@@ -56,7 +56,7 @@ const ROOMS: i64 = 30;
 
 /// A gateway whose lane of events takes ten requests, and one of whose clients watches more chats.
 /// No chat's event has come by the bus, and chat 7 is deleted; for ten seconds the api does not say so.
-async fn busy_gateway() -> (Arc<Gateway>, Registered, Arc<AtomicUsize>) {
+async fn busy_gateway() -> (Arc<Gateway>, ConnGuard, Arc<AtomicUsize>) {
     let backend = Arc::new(Scripted::default());
     let mut config = Config::default();
     config.lanes.query.max_items = 10;
@@ -144,7 +144,7 @@ fn view(user: UserId, chats: Vec<ChatView>) -> SessionView {
 async fn sessions_that_ended_unheard_are_found_in_pages() {
     let backend = Arc::new(Scripted::default());
     let gateway = gateway(&backend, Config::default());
-    let conns: Vec<Registered> =
+    let conns: Vec<ConnGuard> =
         (1..=450).map(|id| connect(&gateway, UserId(id), Window::Native)).collect();
     let calls = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&calls);
@@ -168,13 +168,13 @@ async fn sessions_that_ended_unheard_are_found_in_pages() {
     was_cut(&gateway, &backend, Cut { ended: true, ..Cut::default() });
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(*calls.lock(), [200, 200, 200, 50]);
-    for registered in &conns {
-        let closing = match registered.conn.user_id() {
+    for guard in &conns {
+        let closing = match guard.conn.user_id() {
             Some(UserId(123)) => Some(Close::SessionEnded),
             Some(UserId(321)) => Some(Close::Blocked),
             _ => None,
         };
-        assert_eq!(taken(&registered.conn).closing, closing, "{:?}", registered.conn.user());
+        assert_eq!(taken(&guard.conn).closing, closing, "{:?}", guard.conn.user());
     }
 }
 
@@ -184,9 +184,9 @@ async fn members_who_left_unheard_are_found() {
     let gateway = gateway(&backend, Config::default());
     let [ann, bob] = [1, 2].map(|id| connect(&gateway, UserId(id), Window::Native));
     let room = chat(ChatId(300), ChatType::Room, Seq::ZERO);
-    for registered in [&ann, &bob] {
-        (1..=250).for_each(|id| watch(&gateway, &registered.conn, &group(id)));
-        watch(&gateway, &registered.conn, &room);
+    for guard in [&ann, &bob] {
+        (1..=250).for_each(|id| watch(&gateway, &guard.conn, &group(id)));
+        watch(&gateway, &guard.conn, &room);
     }
     backend.view.says(|call| {
         let answer = |pair: &protocol::calls::UserChat| {
@@ -243,8 +243,8 @@ async fn a_woken_chat_is_watched_from_before_what_woke_it() {
     let found = ChangedFound { woken, ..ChangedFound::default() };
     repair::apply(&gateway.hub, found, &Doubts::default());
     tokio::time::sleep(Duration::from_secs(1)).await;
-    for registered in [native, names] {
-        let joins = taken(&registered.conn).joins;
+    for guard in [native, names] {
+        let joins = taken(&guard.conn).joins;
         let [join] = &joins[..] else { panic!("{joins:?}") };
         assert_eq!((join.chat_id, join.head, join.after), (ChatId(5), Seq(9), Seq(7)));
     }

@@ -245,7 +245,7 @@ fn retry(code: u16, reason: &str) -> Retry {
     match known {
         // Nobody said bye: that is the server's answer to a close, or somebody in between.
         Some(Close::ByPeer) | None => Retry::Backoff,
-        Some(close) => close.row().2,
+        Some(close) => close.retry(),
     }
 }
 

@@ -21,13 +21,13 @@ const BATCH: usize = 128;
 /// The bus of a single process. Clones share it.
 #[derive(Clone)]
 pub struct LocalBus {
-    subscriptions: Arc<RwLock<Vec<Arc<Subscription>>>>,
+    subscriptions: Arc<RwLock<Vec<Arc<LocalSubscription>>>>,
     limit: Limit,
     /// Owns the pumps; they end with their subscribers, so nobody needs to stop it.
     pumps: Lifecycle,
 }
 
-struct Subscription {
+struct LocalSubscription {
     wanted: RwLock<HashSet<Channel>>,
     queue: Queue,
 }
@@ -35,7 +35,7 @@ struct Subscription {
 /// One subscriber's place on the bus.
 pub(super) struct LocalSubscriber {
     bus: LocalBus,
-    subscription: Arc<Subscription>,
+    subscription: Arc<LocalSubscription>,
 }
 
 impl LocalBus {
@@ -44,14 +44,14 @@ impl LocalBus {
     }
 
     pub(super) fn publish(&self, channel: Channel, payload: Bytes) {
-        metric::published(1);
+        metric::count_published(1);
         let subscriptions = self.subscriptions.read();
         for subscription in subscriptions.iter() {
             let wants = subscription.wanted.read();
             if wants.contains(&channel)
                 && subscription.queue.push((channel, payload.clone())).is_err()
             {
-                metric::dropped(metric::Dropped::SlowSubscriber, 1);
+                metric::count_dropped(metric::DropReason::SlowSubscriber, 1);
             }
         }
     }
@@ -60,8 +60,10 @@ impl LocalBus {
         &self,
         on_event: impl Fn(BusEvent) + Send + Sync + 'static,
     ) -> LocalSubscriber {
-        let subscription =
-            Arc::new(Subscription { wanted: RwLock::default(), queue: Queue::new(self.limit) });
+        let subscription = Arc::new(LocalSubscription {
+            wanted: RwLock::default(),
+            queue: Queue::new(self.limit),
+        });
         self.pumps.spawn(pump(Arc::clone(&subscription), on_event));
         self.subscriptions.write().push(Arc::clone(&subscription));
         LocalSubscriber { bus: self.clone(), subscription }
@@ -73,7 +75,7 @@ impl LocalSubscriber {
         let mut wanted = self.subscription.wanted.write();
         let before = wanted.len();
         wanted.extend(channels);
-        metric::subscriptions_grew(wanted.len() - before);
+        metric::add_subscriptions(wanted.len() - before);
     }
 
     pub(super) fn remove(&self, channels: &[Channel]) {
@@ -82,7 +84,7 @@ impl LocalSubscriber {
         for channel in channels {
             wanted.remove(channel);
         }
-        metric::subscriptions_shrank(before - wanted.len());
+        metric::remove_subscriptions(before - wanted.len());
     }
 }
 
@@ -90,27 +92,29 @@ impl Drop for LocalSubscriber {
     fn drop(&mut self) {
         self.bus.subscriptions.write().retain(|other| !Arc::ptr_eq(other, &self.subscription));
         let wanted = self.subscription.wanted.read();
-        metric::subscriptions_shrank(wanted.len());
+        metric::remove_subscriptions(wanted.len());
         self.subscription.queue.clear();
         self.subscription.queue.close();
     }
 }
 
 /// Hands one subscriber what is queued for it, until it is dropped.
-async fn pump(subscription: Arc<Subscription>, on_event: impl Fn(BusEvent)) {
+async fn pump(subscription: Arc<LocalSubscription>, on_event: impl Fn(BusEvent)) {
     on_event(BusEvent::Up);
     while let Some(batch) = subscription.queue.take(BATCH).await {
         if batch.overflowed {
             tracing::warn!(
                 "a subscriber was too slow for the local bus, which dropped its messages"
             );
+            // Before the batch: the lost messages would have come somewhere in it.
             on_event(BusEvent::Down);
             on_event(BusEvent::Up);
         }
-        metric::received(batch.entries.len());
+        metric::count_received(batch.entries.len());
         for (channel, payload) in batch.entries {
             on_event(BusEvent::Message { channel, payload });
         }
+        // A queue that never empties must not keep the other tasks from running.
         tokio::task::yield_now().await;
     }
 }

@@ -1,11 +1,11 @@
-//! The bus's metrics: every name once, with what it means.
+//! The metrics of the bus: names, meanings, and the functions that count.
 
 use crate::metric::{self, Metric, Values};
 use metrics::{Counter, counter, gauge};
 
 /// Why a message was dropped; the `reason` label.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Dropped {
+pub(super) enum DropReason {
     /// The publish queue was full.
     QueueFull,
     /// The publishing connection was down, or broke before the server answered.
@@ -16,7 +16,7 @@ pub(super) enum Dropped {
     UnknownChannel,
 }
 
-impl Dropped {
+impl DropReason {
     const ALL: [Self; 4] =
         [Self::QueueFull, Self::Disconnected, Self::SlowSubscriber, Self::UnknownChannel];
 
@@ -32,12 +32,12 @@ impl Dropped {
 
 /// One of the bus's two connections to Redis; the `role` label.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Role {
+pub(super) enum LinkRole {
     Publish,
     Subscribe,
 }
 
-impl Role {
+impl LinkRole {
     pub(super) fn label(self) -> &'static str {
         match self {
             Self::Publish => "publish",
@@ -57,7 +57,7 @@ pub const METRICS: &[Metric] = &[
     ),
     metric::counter(
         "bus_dropped_total",
-        &[("reason", Values::From(|| Dropped::ALL.map(Dropped::label).to_vec()))],
+        &[("reason", Values::From(|| DropReason::ALL.map(DropReason::label).to_vec()))],
         "Messages dropped, by reason. Repair recovers their events",
     ),
     metric::counter("bus_received_total", &[], "Messages received from the bus"),
@@ -71,39 +71,40 @@ pub const METRICS: &[Metric] = &[
 
 const ROLE: &[metric::Name] = &[("role", Values::These(&["publish", "subscribe"]))];
 
-pub(super) fn up(role: Role, up: bool) {
+pub(super) fn set_link_up(role: LinkRole, up: bool) {
     gauge!("bus_up", "role" => role.label()).set(if up { 1.0 } else { 0.0 });
 }
 
-pub(super) fn reconnected(role: Role) {
+pub(super) fn count_reconnect(role: LinkRole) {
     counter!("bus_reconnects_total", "role" => role.label()).increment(1);
 }
 
-pub(super) fn published(count: usize) {
+pub(super) fn count_published(count: usize) {
     counter!("bus_published_total").increment(count as u64);
 }
 
-pub(super) fn dropped(reason: Dropped, count: usize) {
+pub(super) fn count_dropped(reason: DropReason, count: usize) {
     counter!("bus_dropped_total", "reason" => reason.label()).increment(count as u64);
 }
 
-pub(super) fn received(count: usize) {
+pub(super) fn count_received(count: usize) {
     counter!("bus_received_total").increment(count as u64);
 }
 
-/// For where a look-up each message would cost more than the message.
+/// The counter of [`count_received`], for a path on which a look-up for each message would cost more than the
+/// message.
 pub(super) fn received_counter() -> Counter {
     counter!("bus_received_total")
 }
 
-pub(super) fn probe_failed() {
+pub(super) fn count_probe_failure() {
     counter!("bus_probe_failures_total").increment(1);
 }
 
-pub(super) fn subscriptions_grew(count: usize) {
+pub(super) fn add_subscriptions(count: usize) {
     gauge!("bus_subscriptions").increment(count as f64);
 }
 
-pub(super) fn subscriptions_shrank(count: usize) {
+pub(super) fn remove_subscriptions(count: usize) {
     gauge!("bus_subscriptions").decrement(count as f64);
 }

@@ -29,20 +29,20 @@ pub enum Bus {
     Redis(RedisBus),
 }
 
-/// What a subscriber hears.
+/// An event for a subscriber.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BusEvent {
-    /// Somebody, perhaps this process, published on a channel that is or just was wanted.
+    /// A process, perhaps this one, published on a channel that the subscriber wants or just wanted.
     Message {
         /// The channel that it was published on.
         channel: Channel,
         /// As published.
         payload: Bytes,
     },
-    /// The subscription stands, for the first time or again: messages may have been lost before
-    /// now, so suspect everything held; none is lost from now on without another `Down`.
+    /// The subscription stands, for the first time or again. Messages before this may have been lost, so the
+    /// subscriber must check all state that it keeps by them. From now on none is lost without another `Down`.
     Up,
-    /// The subscription is lost; follows an `Up` and is followed by one, however long that takes.
+    /// The subscription is lost. Every `Down` follows an `Up`, and another `Up` follows it at some time.
     Down,
 }
 
@@ -53,8 +53,8 @@ impl Bus {
         Bus::Local(LocalBus::new())
     }
 
-    /// A bus over Redis. Connects in the background, for ever: a server that is away is not an
-    /// error. `node` names this process's probe channel. Needs a Tokio runtime.
+    /// A bus over Redis. It connects in the background and never gives up, so an unreachable server is no error.
+    /// `node` names this process's probe channel. Needs a Tokio runtime.
     pub fn redis(config: RedisConfig, node: NodeId, lifecycle: &Lifecycle) -> Bus {
         Bus::Redis(RedisBus::new(config, node, lifecycle))
     }
@@ -68,10 +68,9 @@ impl Bus {
         }
     }
 
-    /// Starts a subscription that wants no channel yet. Over Redis it has its own connection: make
-    /// one per process. `on_event` runs on the task that reads: it must neither block nor wait; what
-    /// it takes too long for, the sender's buffer limit ends with `Down` and `Up`. Needs a Tokio
-    /// runtime.
+    /// Starts a subscription that wants no channel yet. Over Redis it has its own connection, so a process should
+    /// make one. `on_event` runs on the task that reads and must neither block nor wait. If it is too slow, the
+    /// sender's buffer overflows, which leads to `Down` and `Up`. Needs a Tokio runtime.
     pub fn subscriber(&self, on_event: impl Fn(BusEvent) + Send + Sync + 'static) -> Subscriber {
         match self {
             Bus::Local(bus) => Subscriber(SubscriberKind::Local(bus.subscriber(on_event))),
@@ -89,10 +88,9 @@ enum SubscriberKind {
 }
 
 impl Subscriber {
-    /// Wants these channels from now on; repeats are harmless. The future may be dropped. It
-    /// resolves when whatever is published from then on arrives, or at once while the subscription
-    /// is down: then the next `Up` says the same. A connection that dies meanwhile ends the wait
-    /// when that is found out, after some seconds at most.
+    /// Wants these channels from now on. Repeats are harmless, and the future may be dropped. It resolves when all
+    /// messages published from then on arrive. While the subscription is down it resolves at once, and the next
+    /// `Up` has that meaning. If the connection dies meanwhile, it resolves when that is noticed, within seconds.
     pub fn add(&self, channels: &[Channel]) -> impl Future<Output = ()> + Send + use<> {
         let confirmed = match &self.0 {
             SubscriberKind::Local(subscriber) => {
@@ -109,8 +107,7 @@ impl Subscriber {
         }
     }
 
-    /// Wants these channels no longer. Messages on their way may still arrive, at the latest until
-    /// a later `add` has resolved.
+    /// Stops wanting these channels. Messages on their way may still arrive until a later `add` has resolved.
     pub fn remove(&self, channels: &[Channel]) {
         match &self.0 {
             SubscriberKind::Local(subscriber) => subscriber.remove(channels),
@@ -118,7 +115,7 @@ impl Subscriber {
         }
     }
 
-    /// Between `Up` and `Down`.
+    /// Whether the subscription stands: true between `Up` and `Down`.
     pub fn is_up(&self) -> bool {
         match &self.0 {
             SubscriberKind::Local(_) => true,

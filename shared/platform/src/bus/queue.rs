@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use tokio::sync::Notify;
 
 /// One message on its way.
-pub(super) type Entry = (Channel, Bytes);
+pub(super) type QueueEntry = (Channel, Bytes);
 
 /// Shared between those who publish and the one task that takes.
 pub(super) struct Queue {
@@ -26,16 +26,16 @@ pub(super) struct Limit {
 
 #[derive(Default)]
 struct QueueState {
-    entries: VecDeque<Entry>,
+    entries: VecDeque<QueueEntry>,
     bytes: usize,
     overflowed: bool,
     closed: bool,
 }
 
 /// What [`Queue::take`] found.
-pub(super) struct Batch {
+pub(super) struct QueueBatch {
     /// In the order of pushing.
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Vec<QueueEntry>,
     /// A push was refused since the last batch.
     pub(super) overflowed: bool,
 }
@@ -50,7 +50,7 @@ impl Queue {
     }
 
     /// Appends, or refuses and remembers that it did.
-    pub(super) fn push(&self, entry: Entry) -> Result<(), Full> {
+    pub(super) fn push(&self, entry: QueueEntry) -> Result<(), Full> {
         let result = {
             let mut state = self.state.lock();
             let bytes = state.bytes.saturating_add(entry.1.len());
@@ -63,22 +63,23 @@ impl Queue {
                 Ok(())
             }
         };
+        // Also after a refusal, which the taker reports. Without the lock, which the taker needs at once.
         self.changed.notify_one();
         result
     }
 
     /// Waits until there is something to report and returns at most `max` entries; `None` once the
     /// queue is closed and empty. For one task; may be cancelled without losing anything.
-    pub(super) async fn take(&self, max: usize) -> Option<Batch> {
+    pub(super) async fn take(&self, max: usize) -> Option<QueueBatch> {
         loop {
             {
                 let mut state = self.state.lock();
                 if !state.entries.is_empty() || state.overflowed {
                     let count = state.entries.len().min(max);
-                    let entries: Vec<Entry> = state.entries.drain(..count).collect();
+                    let entries: Vec<QueueEntry> = state.entries.drain(..count).collect();
                     state.bytes -= entries.iter().map(|(_, payload)| payload.len()).sum::<usize>();
                     let overflowed = std::mem::take(&mut state.overflowed);
-                    return Some(Batch { entries, overflowed });
+                    return Some(QueueBatch { entries, overflowed });
                 }
                 if state.closed {
                     return None;
@@ -113,7 +114,7 @@ mod tests {
     use super::*;
     use protocol::id::ChatId;
 
-    fn entry(bytes: usize) -> Entry {
+    fn entry(bytes: usize) -> QueueEntry {
         (Channel::Chat(ChatId(1)), Bytes::from(vec![0; bytes]))
     }
 

@@ -1,4 +1,4 @@
-//! Presence within one process. Its nodes end with the process, so there is no lease to run out.
+//! The presence register within one process. Its nodes end with the process, so no lease can run out.
 
 use super::{Entered, Gone, Here, Lease, MAX_HANDED_OVER};
 use parking_lot::Mutex;
@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-/// Users that one call sweeps.
+/// The maximum number of users that one call sweeps, which bounds the time under the lock.
 const SWEEP: usize = 500;
 
 /// The register of a single process; clones share it. Bounded by what its gateway admits.
@@ -17,13 +17,13 @@ pub struct LocalPresence(Arc<Mutex<LocalRegister>>);
 
 #[derive(Default)]
 struct LocalRegister {
-    nodes: HashMap<NodeId, Node>,
-    /// Of nodes that ended, until somebody sweeps them.
+    nodes: HashMap<NodeId, LocalNode>,
+    /// The users of nodes that ended, until another node sweeps them.
     owed: HashMap<NodeId, BTreeMap<UserId, Stated>>,
 }
 
 #[derive(Default)]
-struct Node {
+struct LocalNode {
     users: BTreeMap<UserId, Stated>,
     connections: u64,
     renewed: bool,
@@ -129,7 +129,8 @@ impl LocalRegister {
         self.nodes.iter().filter_map(move |(id, node)| Some((*id, node.users.get(&user)?)))
     }
 
-    /// What a node that the user left told goes to another one, or makes the user gone.
+    /// Hands the chats that a node told of a user over to another node of the user. `Some` if there is none, and the
+    /// user is gone.
     fn hand_over(&mut self, user: UserId, left: Stated) -> Option<Gone> {
         let Some(there) = self.nodes.values_mut().find_map(|node| node.users.get_mut(&user)) else {
             return Some(Gone { user, chats: left.chats().into_iter().collect() });

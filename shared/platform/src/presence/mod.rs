@@ -1,8 +1,7 @@
-//! Who is connected to any gateway: for each node the set of its users, under a lease that dies with
-//! the node, and beside each user its sockets there and the chats that were told that it is online. It
-//! holds nothing that may not be lost, and tells nobody about changes: whoever makes one hears whether
-//! it was a transition, and which chats are to be told. What a dead node's users owe is swept by the
-//! others.
+//! The register of users who are connected to any gateway. For each node it has the set of its users, under a lease
+//! that ends with the node. For each user of a node it has the number of sockets there, and the chats that were told
+//! that the user is online. All of it may be lost. The register announces nothing: the caller of a change learns
+//! whether the user came or went, and which chats it must tell. Other nodes sweep a dead node's users.
 
 mod local;
 mod redis;
@@ -19,7 +18,6 @@ pub enum Presence {
     /// Within this process.
     Local(LocalPresence),
     /// In Redis, shared by every process on the same server.
-    /// Redis answered with an error, or not at all.
     Redis(RedisPresence),
 }
 
@@ -94,14 +92,14 @@ pub struct Here {
     pub chats: Vec<ChatId>,
 }
 
-/// What a statement led to.
+/// The answer to the statement of one user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entered {
     /// The user.
     pub user: UserId,
-    /// It was on no live node before, this one included.
+    /// Whether the user was on no live node before, not even this one.
     pub came: bool,
-    /// Those of its chats that no node has told yet that it is online.
+    /// Its chats that no node has told yet that the user is online.
     pub untold: Vec<ChatId>,
     /// Its sockets on other live nodes, as they last stated them.
     pub elsewhere: u32,
@@ -116,16 +114,15 @@ pub struct Gone {
     pub chats: Vec<ChatId>,
 }
 
-/// What became of a node's lease by the time it was renewed.
+/// The state in which a renewal found the node's lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lease {
-    /// It was renewed in time: the register holds all that the node stated.
+    /// The lease was renewed in time. The register holds all users that the node stated.
     Held,
-    /// The register may not hold all of the node's users: at the node's first call, after a lost lease
-    /// (it came too late, or Redis restarted) and after a call that failed. `enter` everyone again;
-    /// nobody was told anything.
+    /// The register may lack users of the node: at the node's first call, after a lost lease (the renewal was late, or
+    /// Redis restarted) and after a failed call. The node must `enter` all users again. No chat was told anything.
     Lost,
-    /// The same, and other nodes have told the users' chats that they went offline.
+    /// Like `Lost`, and other nodes have told the users' chats that they went offline.
     Swept,
 }
 

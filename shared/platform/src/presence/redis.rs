@@ -91,7 +91,7 @@ impl RedisPresence {
         let mut all = Vec::new();
         for chunk in users.chunks(self.0.config.chunk.max(1)) {
             let rows = self.0.call(&self.0.scripts.leave, Some(node), &ids(chunk)).await;
-            all.extend(gone(self.doubt(rows)?));
+            all.extend(gone_users(self.doubt(rows)?));
         }
         Ok(all)
     }
@@ -118,7 +118,7 @@ impl RedisPresence {
     pub(super) async fn sweep(&self, dead: NodeId) -> Result<Option<Vec<Gone>>, PresenceError> {
         let rows: Option<Vec<GoneRow>> =
             self.0.call(&self.0.scripts.sweep, Some(dead), &[]).await?;
-        Ok(rows.map(|rows| gone(rows).collect()))
+        Ok(rows.map(|rows| gone_users(rows).collect()))
     }
 
     pub(super) async fn retire(&self, node: NodeId) -> Result<(), PresenceError> {
@@ -230,7 +230,7 @@ impl RedisRegister {
 /// A user who went offline, and its chats in all states.
 type GoneRow = (i64, String);
 
-fn gone(rows: Vec<GoneRow>) -> impl Iterator<Item = Gone> {
+fn gone_users(rows: Vec<GoneRow>) -> impl Iterator<Item = Gone> {
     rows.into_iter().map(|(user, chats)| {
         let chats: BTreeSet<ChatId> = split(&chats).collect();
         Gone { user: UserId(user), chats: chats.into_iter().collect() }

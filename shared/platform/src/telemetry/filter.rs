@@ -11,7 +11,7 @@ const HINT: &str = "Try info, debug or info,gateway=debug";
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogFilter {
     text: String,
-    // Some 500 bytes: without the box, every command of every program would have room for them.
+    /// Some 500 bytes: without the box, every command of every program would have room for them.
     targets: Box<Targets>,
 }
 
@@ -48,13 +48,13 @@ impl FromStr for LogFilter {
             ));
         }
         let text = parts.join(",");
-        let targets: Targets = text.parse().map_err(|error| format!("{error}. {HINT}"))?;
+        let targets = text.parse().map(Box::new).map_err(|error| format!("{error}. {HINT}"))?;
         if levels.is_empty() {
             return Err(format!(
                 "no level is named for all the rest, which would be silent. {HINT}"
             ));
         }
-        Ok(Self { text, targets: Box::new(targets) })
+        Ok(Self { text, targets: targets })
     }
 }
 

@@ -88,8 +88,8 @@ impl Logs {
         }
     }
 
-    /// For people: the filter, and when it ends.
-    fn told(&self) -> String {
+    /// The filter and the time of its end, as text for people.
+    fn describe(&self) -> String {
         let Now { filter, until } = self.now().clone();
         match until {
             None => format!("{filter}\n"),
@@ -119,7 +119,7 @@ pub fn log_routes(logs: Logs, lifecycle: &Lifecycle) -> Router {
                     query: Result<Query<Lasts>, QueryRejection>,
                     filter: String| async move { change(&logs, peer, query, &filter) };
     Router::new()
-        .route("/log", get(move || async move { shown.told() }).put(put))
+        .route("/log", get(move || async move { shown.describe() }).put(put))
         .layer(DefaultBodyLimit::max(MAX_FILTER_BYTES))
 }
 
@@ -142,7 +142,7 @@ fn change(
     }
     let lasts = Duration::from_secs(60 * minutes);
     match filter.parse::<LogFilter>().and_then(|filter| logs.set(&filter, lasts)) {
-        Ok(()) => (StatusCode::OK, logs.told()),
+        Ok(()) => (StatusCode::OK, logs.describe()),
         Err(why) => (StatusCode::BAD_REQUEST, format!("{why}\n")),
     }
 }

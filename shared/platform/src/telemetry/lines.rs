@@ -53,7 +53,7 @@ impl Buffer {
         let mut state = self.state.lock();
         if state.waiting.len() + line.len() > MAX_WAITING_BYTES {
             drop(state);
-            dropped(1);
+            count_dropped(1);
             return;
         }
         state.waiting.extend_from_slice(line);
@@ -71,7 +71,7 @@ impl Buffer {
             state.writing = true;
             drop(state);
             if out.write_all(&lines).and_then(|()| out.flush()).is_err() {
-                dropped(lines.iter().filter(|byte| **byte == b'\n').count());
+                count_dropped(lines.iter().filter(|byte| **byte == b'\n').count());
             }
             self.state.lock().writing = false;
             self.changed.notify_all();
@@ -79,7 +79,8 @@ impl Buffer {
     }
 }
 
-fn dropped(lines: usize) {
+/// Counts lines that were lost.
+fn count_dropped(lines: usize) {
     metrics::counter!("log_lines_dropped_total").increment(lines as u64);
 }
 

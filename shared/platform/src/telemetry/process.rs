@@ -37,6 +37,7 @@ fn soft_limit(resource: Resource) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocol::time::Timestamp;
 
     #[test]
     fn the_operating_system_is_read_as_it_tells() {
@@ -61,7 +62,7 @@ mod tests {
         let fds = value("process_open_fds");
         assert!(fds >= 3.0 && fds < value("process_max_fds"), "{fds}");
         let started = value("process_start_time_seconds");
-        let age = protocol::time::Timestamp::now().0 as f64 / 1_000.0 - started;
+        let age = Timestamp::now().0 as f64 / 1e3 - started;
         assert!((0.0..3_600.0).contains(&age), "{age}");
     }
 }

@@ -186,10 +186,13 @@ fn every_close_is_there_and_no_other() {
         .collect();
     let known: Vec<(u64, &str, &str)> = Close::ALL
         .iter()
-        .map(|close| match close.row() {
-            (code, reason, Retry::Now) => (code.into(), reason, "now"),
-            (code, reason, Retry::Backoff) => (code.into(), reason, "backoff"),
-            (code, reason, Retry::Never) => (code.into(), reason, "never"),
+        .map(|close| {
+            let come_back = match close.retry() {
+                Retry::Now => "now",
+                Retry::Backoff => "backoff",
+                Retry::Never => "never",
+            };
+            (close.code().into(), close.reason(), come_back)
         })
         .collect();
     assert_eq!(listed, known);

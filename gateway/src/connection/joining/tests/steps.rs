@@ -49,8 +49,8 @@ async fn a_refusal_answers_the_frame_that_asked() {
         Ok(Viewed { chats: call.chats.iter().map(refused).collect() })
     });
     let gateway = gateway(&backend, Config::default());
-    let registered = connect(&gateway, UserId(1), Window::Native);
-    let conn = &registered.conn;
+    let guard = connect(&gateway, UserId(1), Window::Native);
+    let conn = &guard.conn;
     for subscribes in [true, false] {
         let answers = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&answers);

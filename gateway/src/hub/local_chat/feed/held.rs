@@ -1,5 +1,5 @@
-//! The events that a feed holds: the replay, from which clients resume, and those that came ahead of their
-//! turn. When they are delivered is the feed's business.
+//! The events that a feed holds: the replay, from which clients resume, and events that came ahead of their turn.
+//! The feed decides when an event is delivered.
 
 use crate::{config::FeedConfig, hub::shared_event::SharedEvent};
 use protocol::id::Seq;
@@ -11,19 +11,19 @@ use std::{
 /// The events that a feed holds.
 #[derive(Debug)]
 pub(super) struct Held {
-    /// Everything after here is in the replay.
+    /// The replay has all events after this one.
     base: Seq,
     replay: VecDeque<Arc<SharedEvent>>,
     replay_bytes: usize,
-    /// Runs `(after, upto)` that came as a range with superseded events left out: complete for
-    /// whoever was at `after`, but not for a cursor inside the run.
+    /// Runs `(after, upto)` that came as a range without superseded events. They are complete for a cursor at
+    /// `after`, but not for a cursor inside the run.
     folded: VecDeque<(Seq, Seq)>,
     ahead: BTreeMap<Seq, Arc<SharedEvent>>,
     ahead_bytes: usize,
 }
 
 impl Held {
-    /// Nothing yet, of a feed that got as far as this.
+    /// Holds no events, for a feed that has delivered everything up to `base`.
     pub(super) fn after(base: Seq) -> Self {
         Self {
             base,
@@ -41,20 +41,20 @@ impl Held {
         self.replay.push_back(Arc::clone(event));
     }
 
-    /// The feed went from `after` to `upto` by a range that left superseded events out. How many such
-    /// runs there are.
+    /// Notes that the feed went from `after` to `upto` by a range without superseded events. Returns the number
+    /// of such runs.
     pub(super) fn fold(&mut self, after: Seq, upto: Seq) -> usize {
         self.folded.push_back((after, upto));
         self.folded.len()
     }
 
-    /// Whether the replay has everything that a client at `cursor` missed.
+    /// Whether the replay has all events that a client at `cursor` missed.
     pub(super) fn reaches(&self, cursor: Seq) -> bool {
         let is_inside = |(after, upto): &(Seq, Seq)| *after < cursor && cursor < *upto;
         cursor >= self.base && !self.folded.iter().any(is_inside)
     }
 
-    /// The events after a cursor that it reaches.
+    /// The events after a cursor. The replay must reach that cursor.
     pub(super) fn since(&self, cursor: Seq) -> impl Iterator<Item = &Arc<SharedEvent>> {
         let start = self.replay.partition_point(|event| event.seq <= cursor);
         self.replay.range(start..)
@@ -73,7 +73,7 @@ impl Held {
         }
     }
 
-    /// Lets the replay of a feed go that got as far as `last`.
+    /// Drops the replay of a feed that has delivered everything up to `last`.
     pub(super) fn forget_replay(&mut self, last: Seq) -> &Self {
         self.base = last;
         self.replay = VecDeque::new();
@@ -82,12 +82,12 @@ impl Held {
         self
     }
 
-    /// Whether there is nothing in it that a new one would not have.
+    /// Whether it holds no more than a new one would.
     pub(super) fn is_empty(&self) -> bool {
         self.replay.is_empty() && self.folded.is_empty() && self.ahead.is_empty()
     }
 
-    /// Keeps an event that came before its turn, if there is space; how many repeats it was.
+    /// Keeps an event that came ahead of its turn, if there is space. Returns 1 for a repeat, otherwise 0.
     pub(super) fn keep_ahead(&mut self, event: Arc<SharedEvent>, config: &FeedConfig) -> usize {
         if self.ahead.contains_key(&event.seq) {
             return 1;
@@ -100,14 +100,14 @@ impl Held {
         0
     }
 
-    /// Takes out the event of this number that came before its turn.
+    /// Takes out the event with this number, if it came ahead of its turn.
     pub(super) fn take_ahead(&mut self, seq: Seq) -> Option<Arc<SharedEvent>> {
         let event = self.ahead.remove(&seq)?;
         self.ahead_bytes -= event.bytes();
         Some(event)
     }
 
-    /// Forgets what came ahead of its turn before `next`.
+    /// Forgets events before `next` that came ahead of their turn.
     pub(super) fn forget_ahead(&mut self, next: Seq) {
         self.ahead = self.ahead.split_off(&next);
         self.ahead_bytes = self.ahead.values().map(|event| event.bytes()).sum();

@@ -1,5 +1,5 @@
-//! The feed of one chat on this gateway: puts the chat's events in order, whatever the bus lost,
-//! repeated or swapped. A pure state machine: no I/O, no clock, no connections.
+//! The feed of one chat on this gateway: puts the chat's events in order although the bus may lose, repeat or swap
+//! them. A pure state machine: no I/O, no clock, no connections.
 
 mod held;
 
@@ -22,11 +22,11 @@ pub(crate) struct Feed {
     head: Seq,
     /// A range after `last` has been requested and not been answered.
     requested: bool,
-    /// Nothing in a chat that is quiet, which most are.
+    /// `None` in a quiet chat, as most chats are.
     held: Option<Box<Held>>,
 }
 
-/// What became deliverable, in order.
+/// The events that became deliverable, in order.
 #[derive(Debug, Default)]
 #[must_use]
 pub(crate) struct Update {
@@ -35,12 +35,12 @@ pub(crate) struct Update {
     pub deliver: Vec<Arc<SharedEvent>>,
     /// Events that had been seen before.
     pub repeats: usize,
-    /// Something is missing: [`Feed::request`] soon.
+    /// Events are missing: call [`Feed::request`] soon.
     pub behind: bool,
 }
 
 impl Feed {
-    /// A feed whose clients have everything up to `last`.
+    /// A feed that starts after `last`.
     pub(crate) fn new(chat_id: ChatId, last: Seq) -> Self {
         Self { chat_id, last, head: last, requested: false, held: None }
     }
@@ -59,13 +59,13 @@ impl Feed {
         self.head
     }
 
-    /// Whether events exist that were not delivered yet.
+    /// Whether events exist that have not been delivered.
     pub(crate) fn is_behind(&self) -> bool {
         self.last < self.head
     }
 
-    /// A run of committed events, from the bus or from the reply to an own batch. `config` bounds what
-    /// is kept of them for `watchers`.
+    /// Handles a run of committed events from the bus or from the reply to one of this node's batches. `config`
+    /// and the number of `watchers` bound the replay.
     pub(crate) fn on_live(
         &mut self,
         events: Vec<Event>,
@@ -88,36 +88,37 @@ impl Feed {
         self.finish(update, config, watchers)
     }
 
-    /// The chat has got at least this far, as the api says.
+    /// Notes that the chat has at least this newest event.
     pub(crate) fn on_head(&mut self, head: Seq) {
         self.head = self.head.max(head);
     }
 
-    /// What to request from the api now: the events after this place. `None` when nothing is known to be
-    /// missing or a request is already out. Answer with [`Feed::on_range`] or [`Feed::on_no_range`].
+    /// Begins a request: returns the place after which the api must be asked for events. `None` if no event is
+    /// known to be missing, or if a request is out. The caller ends the request with [`Feed::on_range`],
+    /// [`Feed::on_no_range`] or [`Feed::on_refused`].
     pub(crate) fn request(&mut self) -> Option<Seq> {
         if self.is_behind() { self.request_anyway() } else { None }
     }
 
-    /// Like [`Feed::request`], though nothing is known to be missing: after subscribing, when events may
-    /// have passed unheard.
+    /// Like [`Feed::request`], even if no event is known to be missing: after subscribing, events may have been
+    /// missed.
     pub(crate) fn request_anyway(&mut self) -> Option<Seq> {
         (!std::mem::replace(&mut self.requested, true)).then_some(self.last)
     }
 
-    /// The request got no answer: request again later.
+    /// Ends a request that got no answer. The caller requests again later.
     pub(crate) fn on_no_range(&mut self) {
         self.requested = false;
     }
 
-    /// The request cannot be answered: goes on at the newest event, without what is missing.
+    /// Ends a request that cannot be answered. The feed goes on at the newest event, without the missing ones.
     pub(crate) fn on_refused(&mut self) {
         self.requested = false;
         self.last = self.head;
         self.held = None;
     }
 
-    /// The api's answer to the request after `after`.
+    /// Ends the request for the events after `after` with the api's answer.
     pub(crate) fn on_range(
         &mut self,
         after: Seq,
@@ -128,8 +129,8 @@ impl Feed {
         let mut update = Update { after: self.last, ..Update::default() };
         self.requested = false;
         self.head = self.head.max(found.head);
-        // When live events came in meanwhile, the answer no longer fits: it left out changes that
-        // are superseded for a reader at `after`, not for one further on.
+        // If live events came meanwhile, the answer does not fit any more: it omits changes that are superseded
+        // for a reader at `after`, but not for one further on.
         if after == self.last {
             let whole = found.upto.0 - after.0 == found.events.len() as i64;
             for event in found.events {
@@ -155,13 +156,13 @@ impl Feed {
     /// The events after `cursor`, or `None` when the replay does not reach back so far.
     pub(crate) fn since(&self, cursor: Seq) -> Option<impl Iterator<Item = &Arc<SharedEvent>>> {
         let held = self.held.as_deref();
-        // A feed that holds nothing has nothing to add for whoever is where it is.
+        // A feed without a replay serves only a cursor at its end, for which it has nothing to add.
         let serves =
             held.map_or(cursor == self.last, |held| cursor <= self.last && held.reaches(cursor));
         serves.then(|| held.into_iter().flat_map(move |held| held.since(cursor)))
     }
 
-    /// Lets the replay go: nobody has resumed from it for long.
+    /// Drops the replay. Called when the chat has been quiet for long.
     pub(crate) fn forget_replay(&mut self) {
         let last = self.last;
         if self.held.as_mut().is_some_and(|held| held.forget_replay(last).is_empty()) {
@@ -191,7 +192,7 @@ impl Feed {
         update.deliver.push(event);
     }
 
-    /// Cuts the replay to its bounds, once after each run.
+    /// Ends each run: cuts the replay to its bounds.
     fn finish(&mut self, mut update: Update, config: &FeedConfig, watchers: usize) -> Update {
         update.behind = self.is_behind();
         if let Some(held) = &mut self.held {

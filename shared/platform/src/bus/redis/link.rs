@@ -1,9 +1,9 @@
-//! What one subscription connection's reading task makes of push messages, and what it leaves for
-//! the supervisor to see. It neither waits nor decides.
+//! Handles the push messages of one subscription connection, on its reading task, and keeps the facts that the
+//! supervisor looks at. It neither waits nor decides.
 
 use super::super::{
     BusEvent,
-    metric::{self, Dropped},
+    metric::{self, DropReason},
 };
 use bytes::Bytes;
 use protocol::relay::Channel;
@@ -30,8 +30,7 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// What the reading task does with a push message: messages go to `on_event`, except the node's
-    /// own probes.
+    /// The reading task's handler of push messages. Messages go to `on_event`, except the node's own probes.
     pub(super) fn on_push(
         self: Arc<Self>,
         own_probe: Channel,
@@ -53,7 +52,7 @@ impl Link {
                             received.increment(1);
                             on_event(BusEvent::Message { channel, payload });
                         }
-                        None => metric::dropped(Dropped::UnknownChannel, 1),
+                        None => metric::count_dropped(DropReason::UnknownChannel, 1),
                     }
                 }
                 PushKind::Disconnection => self.gone.notify_one(),
@@ -64,23 +63,23 @@ impl Link {
     }
 
     /// Waits for the connection's end.
-    pub(super) async fn gone(&self) {
+    pub(super) async fn wait_for_end(&self) {
         self.gone.notified().await;
     }
 
     /// Waits for a probe of this number or a later one. For one task.
-    pub(super) async fn probed(&self, number: u64) {
+    pub(super) async fn wait_for_probe(&self, number: u64) {
         while self.probe.load(Ordering::Relaxed) < number {
             self.probed.notified().await;
         }
     }
 
-    /// How much was pushed so far. It grows as long as the connection delivers anything at all.
+    /// The number of pushes so far. It grows as long as the connection delivers anything.
     pub(super) fn pushes(&self) -> u64 {
         self.pushes.load(Ordering::Relaxed)
     }
 
-    /// The connection is given up: a reading task that is still being dropped must say nothing more.
+    /// Stops all events of a connection that is given up, whose reading task may still run for a moment.
     pub(super) fn mute(&self) {
         self.muted.store(true, Ordering::Relaxed);
     }

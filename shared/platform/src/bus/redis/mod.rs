@@ -32,7 +32,7 @@ struct RedisParts {
 impl RedisBus {
     pub(super) fn new(config: RedisConfig, node: NodeId, lifecycle: &Lifecycle) -> Self {
         // Said from the start: a process that subscribes to nothing, an api, has none.
-        metric::subscriptions_grew(0);
+        metric::add_subscriptions(0);
         let publisher = Arc::new(Publisher::spawn(config.clone(), lifecycle));
         Self(Arc::new(RedisParts { config, node, lifecycle: lifecycle.clone(), publisher }))
     }

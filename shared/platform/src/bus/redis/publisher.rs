@@ -4,7 +4,7 @@
 
 use super::{
     super::{
-        metric::{self, Dropped, Role},
+        metric::{self, DropReason, LinkRole},
         queue::{Limit, Queue},
     },
     config::RedisConfig,
@@ -44,14 +44,14 @@ impl Publisher {
 
     /// Queues the message, or drops and counts it; says which.
     pub(super) fn publish(&self, channel: Channel, payload: Bytes) -> bool {
-        let dropped = if !self.0.accepting.load(Ordering::Relaxed) {
-            Dropped::Disconnected
+        let reason = if !self.0.accepting.load(Ordering::Relaxed) {
+            DropReason::Disconnected
         } else if self.0.queue.push((channel, payload)).is_err() {
-            Dropped::QueueFull
+            DropReason::QueueFull
         } else {
             return true;
         };
-        metric::dropped(dropped, 1);
+        metric::count_dropped(reason, 1);
         false
     }
 
@@ -86,31 +86,31 @@ async fn run(shared: Arc<Shared>, config: RedisConfig) {
         let error = match config.connect(on_push, config.limits.response_timeout).await {
             Ok(connection) => {
                 if connected_before {
-                    metric::reconnected(Role::Publish);
+                    metric::count_reconnect(LinkRole::Publish);
                     tracing::info!("publishing to Redis again");
                 }
                 connected_before = true;
-                metric::up(Role::Publish, true);
+                metric::set_link_up(LinkRole::Publish, true);
                 if !shared.accepting.load(Ordering::Relaxed) {
-                    // Pushed by callers that looked just before the loss: old by now.
-                    metric::dropped(Dropped::Disconnected, shared.queue.clear());
+                    // Callers that looked just before the loss may have queued messages. They are old by now.
+                    metric::count_dropped(DropReason::Disconnected, shared.queue.clear());
                     shared.accepting.store(true, Ordering::Relaxed);
                 }
                 match publish(&shared, connection, &gone, &config, &mut backoff).await {
-                    Ok(()) => return metric::up(Role::Publish, false),
+                    Ok(()) => return metric::set_link_up(LinkRole::Publish, false),
                     Err(error) => error,
                 }
             }
             Err(error) => error,
         };
-        metric::up(Role::Publish, false);
+        metric::set_link_up(LinkRole::Publish, false);
         shared.losses.fetch_add(1, Ordering::Relaxed);
         if shared.accepting.swap(false, Ordering::Relaxed) {
             tracing::warn!(%error, "cannot publish to Redis; other nodes learn of events by polling");
         } else {
             tracing::debug!(%error, "still cannot publish to Redis");
         }
-        metric::dropped(Dropped::Disconnected, shared.queue.clear());
+        metric::count_dropped(DropReason::Disconnected, shared.queue.clear());
         if shared.queue.is_closed() {
             return;
         }
@@ -138,13 +138,13 @@ async fn publish(
                     pipeline.cmd("PUBLISH").arg(channel.to_string()).arg(&payload[..]).ignore();
                 }
                 if let Err(error) = pipeline.exec_async(&mut connection).await {
-                    metric::dropped(Dropped::Disconnected, batch.entries.len());
+                    metric::count_dropped(DropReason::Disconnected, batch.entries.len());
                     return Err(error);
                 }
-                metric::published(batch.entries.len());
+                metric::count_published(batch.entries.len());
             }
             () = gone.notified() => return Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset).into()),
-            // Only when idle: traffic proves as much.
+            // Only when idle, because the answers to traffic prove the same.
             () = time::sleep(config.limits.probe_every) => {
                 redis::cmd("PING").exec_async(&mut connection).await?;
             }

@@ -4,7 +4,7 @@
 use super::{
     super::{
         BusEvent,
-        metric::{self, Role},
+        metric::{self, LinkRole},
     },
     config::RedisConfig,
     link::{Link, OnEvent},
@@ -57,7 +57,7 @@ impl RedisSubscriber {
         let ended = subscriber.ended.clone();
         lifecycle.spawn_background(async move {
             ended.run_until_cancelled_owned(supervisor.run()).await;
-            metric::up(Role::Subscribe, false);
+            metric::set_link_up(LinkRole::Subscribe, false);
         });
         subscriber
     }
@@ -100,7 +100,7 @@ struct Supervisor {
     on_event: OnEvent,
     wanted: Arc<Wanted>,
     up: Arc<AtomicBool>,
-    /// How many were sent, over all connections: a late one is not taken for a newer.
+    /// The number of probes over all connections, so that a late probe is not taken for a newer one.
     probes: AtomicU64,
 }
 
@@ -112,24 +112,26 @@ impl Supervisor {
         loop {
             let link = Arc::new(Link::default());
             let on_push = Arc::clone(&link).on_push(self.probe, Arc::clone(&self.on_event));
-            // Answers come in turn with messages: a subscription far behind is slow, not dead.
+            // Redis sends answers and messages in one order, so the answer of a subscription that is far behind
+            // comes late. Such a subscription is slow and not dead.
             let patience = self.config.limits.probe_patience;
             let lost = match self.config.connect(on_push, patience).await {
                 Ok(connection) => {
                     if connected_before {
-                        metric::reconnected(Role::Subscribe);
+                        metric::count_reconnect(LinkRole::Subscribe);
                     }
                     connected_before = true;
                     self.serve(connection, &link).await
                 }
                 Err(error) => error.into(),
             };
+            // Before `Down`: nothing of the old connection may be heard after it.
             link.mute();
             self.wanted.lost();
             if self.up.swap(false, Ordering::Relaxed) {
                 backoff.reset();
                 complained = false;
-                metric::up(Role::Subscribe, false);
+                metric::set_link_up(LinkRole::Subscribe, false);
                 (self.on_event)(BusEvent::Down);
             }
             if complained {
@@ -155,20 +157,21 @@ impl Supervisor {
         tokio::select! {
             error = self.follow(connection.clone()) => error.into(),
             lost = self.prove(connection, link) => lost,
-            () = link.gone() => Lost::Closed,
+            () = link.wait_for_end() => Lost::Closed,
         }
     }
 
-    /// Subscribes to everything wanted, and then to whatever changes.
+    /// Subscribes to all wanted channels, and then follows the changes.
     async fn follow(&self, mut connection: MultiplexedConnection) -> RedisError {
         let channels = self.wanted.begin();
         if let Err(error) = self.tell(&mut connection, &channels, &[]).await {
             return error;
         }
         tracing::info!(channels = channels.len(), "subscribed to Redis");
+        // The list can be long, and this function runs as long as the connection.
         drop(channels);
         self.up.store(true, Ordering::Relaxed);
-        metric::up(Role::Subscribe, true);
+        metric::set_link_up(LinkRole::Subscribe, true);
         (self.on_event)(BusEvent::Up);
         loop {
             let changes = self.wanted.changes().await;
@@ -177,7 +180,7 @@ impl Supervisor {
                 return error;
             }
             for waiting in changes.waiting {
-                // Whoever does not wait any more need not hear it.
+                // The caller may have stopped waiting.
                 let _ = waiting.send(());
             }
         }
@@ -191,7 +194,7 @@ impl Supervisor {
     ) -> Result<(), RedisError> {
         let batch = self.config.limits.subscribe_batch.max(1);
         for channels in unsubscribe.chunks(batch) {
-            // The probe's channel is the supervisor's own, whatever the caller wants.
+            // The supervisor needs the probe's channel even if the caller does not want it.
             let names = channels.iter().filter(|channel| **channel != self.probe);
             let names: Vec<String> = names.map(ToString::to_string).collect();
             if !names.is_empty() {
@@ -219,7 +222,7 @@ impl Supervisor {
                 redis::cmd("PING").exec_async(&mut connection).await?;
                 answered.store(true, Ordering::Relaxed);
                 if let Some(number) = probe {
-                    link.probed(number).await;
+                    link.wait_for_probe(number).await;
                 }
                 Ok::<(), RedisError>(())
             });
@@ -231,15 +234,15 @@ impl Supervisor {
                     Ok(Err(error)) => return error.into(),
                     Err(_) => {}
                 }
-                // A probe that the publisher may have lost proves nothing.
+                // The publisher may have lost the probe, so its absence says nothing about this connection.
                 if answered.load(Ordering::Relaxed) && losses != self.publisher.losses() {
                     break;
                 }
-                // While anything arrives the proof may only be behind it. A new connection would
-                // add catching up to the load.
+                // While other messages arrive, the proof may be behind them. A new connection would only add
+                // to the load.
                 let before = std::mem::replace(&mut pushes, link.pushes());
                 if before == pushes || Instant::now() >= latest {
-                    metric::probe_failed();
+                    metric::count_probe_failure();
                     return Lost::Deaf;
                 }
             }

@@ -1,5 +1,5 @@
-//! Which channels a subscription wants and what of that the server does not know yet. It survives
-//! connections; it talks to nobody.
+//! The wanted channels of a subscription, and the changes that the server does not know yet. It outlives connections
+//! and does no I/O.
 
 use super::super::metric;
 use parking_lot::Mutex;
@@ -17,9 +17,10 @@ pub(super) struct Wanted {
 #[derive(Default)]
 struct WantedState {
     channels: HashSet<Channel>,
-    /// A connection exists that knows what was wanted when it began.
+    /// A connection exists that knows the channels that were wanted when it began.
     connected: bool,
-    /// Added or removed since then, or since the last [`Wanted::changes`]. Empty while away.
+    /// The channels that were added or removed since then, or since the last [`Wanted::changes`]. Empty without a
+    /// connection.
     changed: HashSet<Channel>,
     waiting: Vec<oneshot::Sender<()>>,
 }
@@ -40,7 +41,8 @@ impl Wanted {
         let mut state = self.state.lock();
         let before = state.channels.len();
         state.channels.extend(channels);
-        metric::subscriptions_grew(state.channels.len() - before);
+        metric::add_subscriptions(state.channels.len() - before);
+        // The next connection begins with all wanted channels.
         if !state.connected {
             return None;
         }
@@ -56,7 +58,7 @@ impl Wanted {
         let mut state = self.state.lock();
         for channel in channels {
             if state.channels.remove(channel) {
-                metric::subscriptions_shrank(1);
+                metric::remove_subscriptions(1);
                 if state.connected {
                     state.changed.insert(*channel);
                 }
@@ -66,16 +68,15 @@ impl Wanted {
         self.changed.notify_one();
     }
 
-    /// A connection begins: everything wanted. Whatever changes from now on is in
-    /// [`Wanted::changes`].
+    /// Returns all wanted channels for a connection that begins. [`Wanted::changes`] returns later changes.
     pub(super) fn begin(&self) -> Vec<Channel> {
         let mut state = self.state.lock();
         state.connected = true;
         state.channels.iter().copied().collect()
     }
 
-    /// Waits for changes and takes all of them. A repeat of what the server knows may be among
-    /// them: it is harmless there and rarer than it would be worth to remember.
+    /// Waits for changes and takes all of them. They may repeat what the server knows, which is harmless and too
+    /// rare to prevent.
     pub(super) async fn changes(&self) -> Changes {
         loop {
             {
@@ -92,7 +93,7 @@ impl Wanted {
         }
     }
 
-    /// The connection is gone: nobody waits for it any more.
+    /// Notes that the connection is lost, and ends all waits for it.
     pub(super) fn lost(&self) {
         let mut state = self.state.lock();
         state.connected = false;
@@ -100,10 +101,10 @@ impl Wanted {
         state.waiting = Vec::new();
     }
 
-    /// Nothing is wanted any more.
+    /// Removes all wanted channels.
     pub(super) fn clear(&self) {
         let channels = std::mem::take(&mut self.state.lock().channels);
-        metric::subscriptions_shrank(channels.len());
+        metric::remove_subscriptions(channels.len());
     }
 }
 

@@ -62,7 +62,7 @@ impl Span {
     }
 
     /// Follows from these: the child of the first, linked to all. Nothing when none is recorded.
-    pub fn caused(
+    pub fn following(
         name: &'static str,
         kind: Kind,
         causes: impl IntoIterator<Item = Traceparent>,
@@ -70,7 +70,7 @@ impl Span {
         let causes = causes.into_iter().filter(Traceparent::is_sampled);
         let mut causes = causes.peekable();
         let Some(first) = causes.peek().copied() else { return Self(None) };
-        let links = causes.map(|cause| Link::with_context(told(cause, kind))).collect();
+        let links = causes.map(|cause| Link::with_context(span_context(cause, kind))).collect();
         Self::start(name, kind, Some(first), links)
     }
 
@@ -90,7 +90,7 @@ impl Span {
     ) -> Self {
         let Some(tracer) = TRACER.get() else { return Self(None) };
         let parent = match parent {
-            Some(parent) => Context::new().with_remote_span_context(told(parent, kind)),
+            Some(parent) => Context::new().with_remote_span_context(span_context(parent, kind)),
             None => Context::new(),
         };
         let builder = SpanBuilder::from_name(name).with_kind(match kind {
@@ -167,7 +167,7 @@ impl Span {
 }
 
 /// In OpenTelemetry's types, as the parent of a span of this kind.
-fn told(parent: Traceparent, kind: Kind) -> SpanContext {
+fn span_context(parent: Traceparent, kind: Kind) -> SpanContext {
     let flags = if parent.is_sampled() { TraceFlags::SAMPLED } else { TraceFlags::NOT_SAMPLED };
     SpanContext::new(
         TraceId::from(parent.trace_id()),

@@ -23,7 +23,7 @@ impl Span {
         Self
     }
 
-    pub fn caused(_: &'static str, _: Kind, _: impl IntoIterator<Item = Traceparent>) -> Self {
+    pub fn following(_: &'static str, _: Kind, _: impl IntoIterator<Item = Traceparent>) -> Self {
         Self
     }
 

@@ -3,24 +3,25 @@
 
 use axum::http::{HeaderMap, header};
 use platform::{
-    credentials::{Credential, origin_allowed},
+    credentials::{Credential, is_origin_allowed},
     settings::Origin,
 };
 use protocol::close::Close;
 
-/// What came with an upgrade to say who the client is.
+/// The credential that came with an upgrade.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Presented {
+pub(crate) enum UpgradeCredential {
     Token(String),
+    /// No credential.
     #[default]
     Nothing,
-    /// Nothing that counts, from a page of another origin: browsers add cookies by themselves, and
-    /// reach networks that the page's author cannot.
+    /// No credential that counts, because the page is of another origin: browsers add cookies by
+    /// themselves, and reach networks that the page's author cannot.
     ForeignPage,
 }
 
-impl Presented {
-    /// Header, else query, else subprotocol, else cookie from an allowed page.
+impl UpgradeCredential {
+    /// The first of: header, query, subprotocol, cookie from a page of an allowed origin.
     pub(crate) fn of(
         headers: &HeaderMap,
         query: Option<String>,
@@ -35,7 +36,7 @@ impl Presented {
             return Self::Token(token);
         }
         match credential {
-            _ if !origin_allowed(headers, allowed_origins) => Self::ForeignPage,
+            _ if !is_origin_allowed(headers, allowed_origins) => Self::ForeignPage,
             Some(credential) => Self::Token(credential.token().to_owned()),
             None => Self::Nothing,
         }
@@ -79,37 +80,41 @@ mod tests {
 
     #[test]
     fn only_what_a_page_sends_on_purpose_counts_from_everywhere() {
-        let token = |token: &str| Presented::Token(token.to_owned());
+        let token = |token: &str| UpgradeCredential::Token(token.to_owned());
         let host = ("host", "chat.example.com");
         let (own, foreign) =
             (("origin", "https://chat.example.com"), ("origin", "https://evil.example"));
         let cookie = ("cookie", concat!("session=", ours!()));
         let protocols = ("sec-websocket-protocol", "switchboard, bearer.p");
-        type Case<'a> = (&'a [(&'static str, &'a str)], Option<&'a str>, Presented);
+        type Case<'a> = (&'a [(&'static str, &'a str)], Option<&'a str>, UpgradeCredential);
         let cases: [Case<'_>; 15] = [
-            (&[host], None, Presented::Nothing),
-            (&[host, own], None, Presented::Nothing),
-            (&[host, foreign], None, Presented::ForeignPage),
-            (&[host, ("origin", "null")], None, Presented::ForeignPage),
-            (&[host, ("sec-fetch-site", "cross-site")], None, Presented::ForeignPage),
+            (&[host], None, UpgradeCredential::Nothing),
+            (&[host, own], None, UpgradeCredential::Nothing),
+            (&[host, foreign], None, UpgradeCredential::ForeignPage),
+            (&[host, ("origin", "null")], None, UpgradeCredential::ForeignPage),
+            (&[host, ("sec-fetch-site", "cross-site")], None, UpgradeCredential::ForeignPage),
             (&[host, cookie], None, token(ours!())),
             (&[host, own, cookie], None, token(ours!())),
-            (&[host, foreign, cookie], None, Presented::ForeignPage),
+            (&[host, foreign, cookie], None, UpgradeCredential::ForeignPage),
             (&[host, foreign, cookie, protocols], None, token("p")),
             (&[host, foreign, cookie], Some("q"), token("q")),
             (&[host, foreign, cookie, protocols], Some("q"), token("q")),
             (&[host, cookie, protocols, ("authorization", "Bearer h")], Some("q"), token("h")),
-            (&[host, foreign, ("authorization", "Basic x")], None, Presented::ForeignPage),
+            (&[host, foreign, ("authorization", "Basic x")], None, UpgradeCredential::ForeignPage),
             (&[host, own, cookie, ("authorization", "Basic x")], None, token(ours!())),
-            (&[host, own, ("cookie", "session=another.application.s")], None, Presented::Nothing),
+            (
+                &[host, own, ("cookie", "session=another.application.s")],
+                None,
+                UpgradeCredential::Nothing,
+            ),
         ];
         for (pairs, query, expected) in cases {
             let headers = pairs
                 .iter()
                 .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()))
                 .collect();
-            let presented = Presented::of(&headers, query.map(str::to_owned), &[]);
-            assert_eq!(presented, expected, "{pairs:?} {query:?}");
+            let credential = UpgradeCredential::of(&headers, query.map(str::to_owned), &[]);
+            assert_eq!(credential, expected, "{pairs:?} {query:?}");
         }
     }
 }
