@@ -86,11 +86,7 @@ pub(crate) async fn run_part(
     let shortfall = load.population.shortfall();
     let RunningLoad { population, collector, pages, .. } = load;
     pages.finish().await;
-    let mut renewed = Vec::new();
-    for (person, account) in population.accounts().iter().enumerate() {
-        let changed = account.changed().await;
-        renewed.extend(changed.map(|(token, refresh)| TokenRenewal { person, token, refresh }));
-    }
+    let renewed = renewals(&population).await;
     // It borrows the fleet, which ends below.
     drop(population);
     let (slices, generator) = collector.finish(Instant::now(), &observer);
@@ -98,6 +94,16 @@ pub(crate) async fn run_part(
     // Only when the fleet has ended has every device given its log back.
     let record = ledger.record();
     Ok(RunPart { started, slices, record, shortfall, generator, interrupted, begun, renewed })
+}
+
+/// The people whose tokens changed in the run, with their present tokens.
+async fn renewals(population: &Population<'_>) -> Vec<TokenRenewal> {
+    let mut renewed = Vec::new();
+    for (person, account) in population.accounts().iter().enumerate() {
+        let changed = account.changed().await;
+        renewed.extend(changed.map(|(token, refresh)| TokenRenewal { person, token, refresh }));
+    }
+    renewed
 }
 
 impl RunningLoad<'_> {

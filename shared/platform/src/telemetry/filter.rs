@@ -54,7 +54,7 @@ impl FromStr for LogFilter {
                 "no level is named for all the rest, which would be silent. {HINT}"
             ));
         }
-        Ok(Self { text, targets: targets })
+        Ok(Self { text, targets })
     }
 }
 
