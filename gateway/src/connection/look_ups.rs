@@ -28,14 +28,20 @@ impl Connection {
     }
 
     /// Carries out what the client sent before it hung up: in a dialect without acks it has no reason to stay,
-    /// and would never send it again. Takes as long as the api has for so many look-ups.
+    /// and would never send it again. Each of the few look-ups ends when its lane gives up, and all end with an
+    /// order to close: nothing is posted for a session that is over.
     pub(crate) async fn finish_look_ups(&mut self) {
-        while !self.look_ups.is_empty() {
-            let then = self.look_ups.finish().await;
-            if self.on_look_up(then).is_err() {
-                return;
+        let conn = Arc::clone(self.conn());
+        let finished = async {
+            while !self.look_ups.is_empty() {
+                let then = self.look_ups.finish().await;
+                if self.on_look_up(then).is_err() {
+                    return;
+                }
             }
-        }
+        };
+        // Whether they ended or were ended: the socket is gone, and nobody is told.
+        let _ = conn.outbox.unless_closing(finished).await;
     }
 
     fn ask_next(&mut self) {

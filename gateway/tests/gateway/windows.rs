@@ -4,7 +4,7 @@ use crate::harness::{ANN, BOB, Mode, Node, Phone, ROOM, TEAM};
 use protocol::{
     chat::ChatType,
     id::{ChatId, NodeId},
-    relay::{Channel, ChatPayload, UserPayload},
+    relay::{Channel, ChatPayload, EndReason, UserPayload},
     time::Timestamp,
 };
 
@@ -62,6 +62,22 @@ async fn messages_that_a_client_sent_before_it_hung_up_are_posted() {
     t.api.set("peers", Mode::Answers);
     t.settles().await;
     assert_eq!(t.api.take_calls("post"), ["hi", "bye"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_ends_after_its_client_hung_up_posts_nothing() {
+    let t = node().await;
+    t.api.set("peers", Mode::Holds);
+    let mut ann = t.window(Some(ANN), &format!("/messages/{ANN}")).await;
+    let to = format!(r#""senderId":{ANN},"receiverId":{BOB},"timestamp":0"#);
+    ann.say(&format!(r#"{{{to},"content":"hi"}}"#)).await;
+    drop(ann);
+    t.settles().await;
+    t.ends_session(ANN, EndReason::SignedOut);
+    t.settles().await;
+    t.api.set("peers", Mode::Answers);
+    t.settles().await;
+    assert!(t.api.take_calls("post").is_empty());
 }
 
 #[tokio::test(start_paused = true)]
