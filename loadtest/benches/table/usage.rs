@@ -29,9 +29,16 @@ pub fn cpu_of_family(pid: u32) -> Result<f64> {
     Ok(sum)
 }
 
-/// CPU seconds of the thread that asks, to the nanosecond.
-pub fn cpu_of_thread() -> Result<f64> {
-    running_time(Path::new("/proc/thread-self/schedstat"))
+/// The thread that asks, for [`cpu_of`].
+pub fn thread_id() -> Result<usize> {
+    let link = fs::read_link("/proc/thread-self")?;
+    let id = link.file_name().and_then(|id| id.to_str()).context("no thread")?;
+    Ok(id.parse()?)
+}
+
+/// CPU seconds of a thread of this process, to the nanosecond.
+pub fn cpu_of(thread: usize) -> Result<f64> {
+    running_time(&Path::new("/proc/self/task").join(thread.to_string()).join("schedstat"))
 }
 
 /// KiB of memory: the process's own pages, and its share of those it has with others.
@@ -43,9 +50,8 @@ pub fn pss_kib(pid: u32) -> Result<f64> {
 
 /// Lets only these CPUs run the thread that asks, and the threads that it starts from now on.
 pub fn pin_thread(cpus: &[usize]) -> Result<()> {
-    let link = fs::read_link("/proc/thread-self")?;
     let list: Vec<String> = cpus.iter().map(usize::to_string).collect();
-    let id = link.file_name().context("no thread")?;
+    let id = thread_id()?.to_string();
     let output = Command::new("taskset").arg("-cp").arg(list.join(",")).arg(id).output()?;
     anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(())
@@ -63,8 +69,7 @@ pub fn come_back() -> Result<()> {
 }
 
 fn renice(niceness: &str) -> Result<()> {
-    let link = fs::read_link("/proc/thread-self")?;
-    let id = link.file_name().context("no thread")?;
+    let id = thread_id()?.to_string();
     let output = Command::new("renice").args(["-n", niceness, "-p"]).arg(id).output()?;
     anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(())
