@@ -2,12 +2,19 @@
 //! connection's task takes all of them at once. The outbox also carries the two other things that reach a
 //! connection from outside: chats to join and the order to close.
 //!
+//! While the task does not write, the outbox holds the socket's writing half, and whoever delivers events may write
+//! them at once. That costs less than to wake the task. It is one system call, which never waits, under a lock that
+//! only this connection's frames need. The half has one owner at a time, so all frames keep their order.
+//!
 //! A full outbox does not close the connection. If an event finds no space, its chat detaches the watcher and
 //! lets it catch up as its client reads.
 
 use crate::{
     hub::conn::join::{Cause, Join},
-    wire::frame::Frame,
+    wire::{
+        frame::Frame,
+        output::{Output, Written},
+    },
 };
 use parking_lot::Mutex;
 use protocol::{
@@ -19,6 +26,7 @@ use std::{
     future::poll_fn,
     mem,
     task::{Poll, Waker},
+    time::Duration,
 };
 use tokio::time::Instant;
 
@@ -29,6 +37,20 @@ const MAX_JOINS: usize = 500;
 /// Answers may fill the outbox to this multiple of its bound. They answer the client's frames,
 /// which are not read while the client does not read, so only a bug can queue this many.
 const ANSWERS: usize = 2;
+
+/// Events are a burst if they come within this time after others that were written at once. The connection's task
+/// writes them, because it joins what has come when it runs: a frame more costs nearly nothing there, and a system
+/// call each would cost eight times as much. People who talk to each other make no such bursts.
+const BURST: Duration = Duration::from_millis(5);
+
+/// Who writes events to a client whose outbox is empty.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Writer {
+    /// Whoever delivers them, at this time, as far as the kernel takes them and no burst is under way.
+    Deliverer(Instant),
+    /// The connection's task.
+    Task,
+}
 
 /// What happens to a frame when the client reads too slowly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,8 +75,12 @@ struct Inner {
     frames: VecDeque<Frame>,
     /// The bytes of the waiting frames.
     bytes: usize,
-    /// The bytes of the frames being written.
+    /// The bytes of the frames being written by the connection's task.
     writing: usize,
+    /// The writing half, while the connection is open and its task does not write.
+    output: Option<Box<Output>>,
+    /// When events were last written by whoever delivered them.
+    delivered_at: Option<Instant>,
     /// When the first frame was queued, if sampled.
     since: Option<Instant>,
     reads: Vec<(ChatId, Seq)>,
@@ -92,30 +118,26 @@ impl Outbox {
         self.inner.lock().push(frame, policy, self);
     }
 
-    /// Queues events in order under one lock, as far as there is space. Each item is the event's frame, or
-    /// `None` if this client is not shown it, and the message that counts as read once it is written.
+    /// Queues events in order under one lock, as far as there is space, or writes them at once. Each item is the
+    /// event's frame, or `None` if this client is not shown it, and the message that counts as read once it is
+    /// written.
     pub(crate) fn push_events(
         &self,
         events: impl Iterator<Item = (Option<Frame>, Option<(ChatId, Seq)>)>,
+        writer: Writer,
     ) -> Pushed {
         let mut inner = self.inner.lock();
-        let mut pushed = Pushed::default();
         if inner.closing.is_some() {
-            return pushed;
+            return Pushed::default();
         }
-        for (frame, read) in events {
-            if let Some(frame) = frame {
-                if !inner.has_space_for(&frame, self) {
-                    pushed.full = true;
-                    return pushed;
-                }
-                inner.add(frame, self);
-                pushed.shown += 1;
+        let at_once = inner.may_write(writer);
+        let pushed = inner.push_events(events, self);
+        if pushed.shown > 0 {
+            match at_once {
+                Some(now) if inner.reads.is_empty() => inner.write(now),
+                // Only the task can mark messages as read.
+                _ => inner.wake(),
             }
-            if let Some((chat, message)) = read {
-                inner.read(chat, message);
-            }
-            pushed.taken += 1;
         }
         pushed
     }
@@ -159,6 +181,20 @@ impl Outbox {
         .await;
     }
 
+    /// Lets whoever delivers events write from the next [`Outbox::take`] on. For the connection's task: when it opens
+    /// and after each of its own writes.
+    pub(crate) fn put_output(&self, output: Box<Output>) {
+        self.inner.lock().output = Some(output);
+    }
+
+    /// Takes the writing half, so that nobody else writes. `None` if it is not here. For the connection's task only.
+    pub(crate) fn take_output(&self) -> Option<Box<Output>> {
+        let mut inner = self.inner.lock();
+        let output = inner.output.take()?;
+        inner.writing += output.unsent();
+        Some(output)
+    }
+
     /// Takes everything; waits until there is something. The call means that the frames taken before have been
     /// written. `scratch` is an empty queue whose memory is used again. For the connection's task only.
     pub(crate) async fn take(&self, scratch: VecDeque<Frame>) -> OutboxBatch {
@@ -168,7 +204,7 @@ impl Outbox {
             if mem::take(&mut inner.writing) > 0 {
                 mem::take(&mut inner.wants_space).into_iter().for_each(Waker::wake);
             }
-            if inner.frames.is_empty() && inner.joins.is_empty() && inner.closing.is_none() {
+            if inner.is_done() {
                 inner.waker = Some(context.waker().clone());
                 return Poll::Pending;
             }
@@ -218,6 +254,11 @@ impl Outbox {
     }
 }
 
+/// Records how long frames waited to be written.
+pub(crate) fn record_wait(since: Instant) {
+    metrics::histogram!("gateway_write_wait_seconds").record(since.elapsed());
+}
+
 /// The result of [`Outbox::push_events`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Pushed {
@@ -230,18 +271,29 @@ pub(crate) struct Pushed {
 }
 
 impl Inner {
+    /// The bytes that wait or are being written, by whomever.
+    fn used(&self) -> usize {
+        self.bytes + self.writing + self.output.as_ref().map_or(0, |output| output.unsent())
+    }
+
     fn has_space(&self, of: &Outbox) -> bool {
-        self.bytes + self.writing < of.max_bytes / 4
+        self.used() < of.max_bytes / 4
+    }
+
+    /// Whether there is nothing to do for the connection's task.
+    fn is_done(&self) -> bool {
+        let is_sent = self.output.as_ref().is_none_or(|output| output.unsent() == 0);
+        is_sent && self.frames.is_empty() && self.joins.is_empty() && self.closing.is_none()
     }
 
     /// Whether there is space for an event. An empty outbox takes any event, or a large one would never leave.
     fn has_space_for(&self, frame: &Frame, of: &Outbox) -> bool {
-        let used = self.bytes + self.writing;
+        let used = self.used();
         used == 0 || used + frame.size() <= of.max_bytes
     }
 
     fn push(&mut self, frame: Frame, policy: DropPolicy, of: &Outbox) {
-        let after = self.bytes + self.writing + frame.size();
+        let after = self.used() + frame.size();
         match policy {
             DropPolicy::Ephemeral if after > of.max_bytes / 2 => {
                 metrics::counter!("gateway_dropped_frames_total", "reason" => "outbox_half_full")
@@ -254,8 +306,34 @@ impl Inner {
                 self.bytes = 0;
                 self.close(Close::SlowConsumer);
             }
-            DropPolicy::Durable | DropPolicy::Ephemeral => self.add(frame, of),
+            DropPolicy::Durable | DropPolicy::Ephemeral => {
+                self.add(frame, of);
+                self.wake();
+            }
         }
+    }
+
+    fn push_events(
+        &mut self,
+        events: impl Iterator<Item = (Option<Frame>, Option<(ChatId, Seq)>)>,
+        of: &Outbox,
+    ) -> Pushed {
+        let mut pushed = Pushed::default();
+        for (frame, read) in events {
+            if let Some(frame) = frame {
+                if !self.has_space_for(&frame, of) {
+                    pushed.full = true;
+                    return pushed;
+                }
+                self.add(frame, of);
+                pushed.shown += 1;
+            }
+            if let Some((chat, message)) = read {
+                self.read(chat, message);
+            }
+            pushed.taken += 1;
+        }
+        pushed
     }
 
     fn add(&mut self, frame: Frame, of: &Outbox) {
@@ -267,7 +345,31 @@ impl Inner {
             self.since = Some(Instant::now());
         }
         self.frames.push_back(frame);
-        self.wake();
+    }
+
+    /// The time, if whoever delivers events may write them now: everything before them is written, and no burst
+    /// is under way.
+    fn may_write(&self, writer: Writer) -> Option<Instant> {
+        let Writer::Deliverer(now) = writer else { return None };
+        let is_burst = self.delivered_at.is_some_and(|last| now < last + BURST);
+        let is_open = self.output.is_some() && self.used() == 0 && self.frames.is_empty();
+        (is_open && !is_burst).then_some(now)
+    }
+
+    /// Writes the waiting frames, as far as the kernel takes them. The task does the rest.
+    fn write(&mut self, now: Instant) {
+        let Some(output) = &mut self.output else { return };
+        self.delivered_at = Some(now);
+        let written = output.write_now(&mut self.frames);
+        self.bytes = self.frames.iter().map(Frame::size).sum();
+        if written == Ok(Written::All) {
+            if let Some(since) = self.since.take() {
+                record_wait(since);
+            }
+        } else {
+            // It waits for the kernel, or its own write fails as this one did.
+            self.wake();
+        }
     }
 
     fn read(&mut self, chat: ChatId, message: Seq) {
