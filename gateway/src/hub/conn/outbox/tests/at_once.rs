@@ -38,19 +38,17 @@ async fn open(max_bytes: usize) -> (Outbox, TcpStream) {
     (outbox, client)
 }
 
-/// What a connection's task does until it closes: the sizes of the batches that it wrote.
-async fn task(outbox: &Outbox, patience: Duration) -> Result<Vec<usize>, Close> {
-    let mut batches = Vec::new();
+/// What a connection's task does until it closes.
+async fn task(outbox: &Outbox, patience: Duration) -> Result<(), Close> {
     loop {
         let OutboxBatch { mut frames, closing, .. } = outbox.take(VecDeque::new()).await;
-        batches.push(frames.len());
         let mut output = outbox.take_output().unwrap();
         let written = output.write(&mut frames, patience).await;
         outbox.put_output(output);
         written?;
         if closing.is_some() {
             drop(outbox.take_output());
-            return Ok(batches);
+            return Ok(());
         }
     }
 }
@@ -135,6 +133,20 @@ async fn answers_marks_and_what_the_task_is_to_write_are_left_to_the_task() {
 }
 
 #[tokio::test]
+async fn the_task_ends_what_the_kernel_did_not_take() {
+    let (outbox, mut client) = open(10_000).await;
+    let large = "x".repeat(300_000);
+    assert_eq!(deliver(&outbox, &large, Instant::now()).shown, 1);
+    let used = outbox.inner.lock().used();
+    assert!((1..300_000).contains(&used), "{used} are left");
+    let reading = async { tokio::time::timeout(PATIENCE, read(&mut client, &large)).await };
+    tokio::select! {
+        read = reading => read.expect("all of it comes"),
+        ended = task(&outbox, PATIENCE) => panic!("{ended:?}"),
+    }
+}
+
+#[tokio::test]
 async fn what_the_kernel_does_not_take_fills_the_outbox_and_the_client_is_slow() {
     let (outbox, _client) = open(20_000).await;
     let wakes = Arc::new(Wakes::default());
@@ -169,6 +181,7 @@ async fn a_client_that_went_away_is_noticed_by_the_task() {
     tokio::select! {
         ended = task(&outbox, PATIENCE) => assert_eq!(ended, Err(Close::ByPeer)),
         () = delivering => unreachable!("nobody orders it to close"),
+        () = tokio::time::sleep(PATIENCE) => panic!("not noticed"),
     }
 }
 
@@ -241,9 +254,10 @@ async fn run(steps: Vec<Step>, stalls: Vec<(usize, u8)>) -> (Vec<u8>, Vec<u8>) {
         outbox.close(Close::Restart);
         expected
     };
-    let (expected, batches, got) =
-        tokio::join!(delivering, task(&outbox, PATIENCE), read_all(client, &stalls));
-    batches.unwrap();
+    let all =
+        async { tokio::join!(delivering, task(&outbox, PATIENCE), read_all(client, &stalls)) };
+    let (expected, written, got) = tokio::time::timeout(PATIENCE, all).await.unwrap();
+    written.unwrap();
     (expected, got)
 }
 
