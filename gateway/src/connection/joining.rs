@@ -10,7 +10,7 @@ use crate::{
         conn::{
             Conn,
             join::{Announce, Join, Subscription},
-            outbox::{DropPolicy, Writer},
+            outbox::{DropPolicy, queue::Writer},
         },
         local_chat::Attached,
         shared_event::SharedEvent,

@@ -41,7 +41,7 @@ use crate::{
         conn::{
             Conn,
             join::Join,
-            outbox::{OutboxBatch, record_wait},
+            outbox::{OutboxBatch, queue::record_wait},
             unanswered::Intake,
         },
         presence::chats_to_tell,

@@ -5,7 +5,7 @@ use crate::{
     config::FeedConfig,
     hub::{
         Hub,
-        conn::outbox::Writer,
+        conn::outbox::queue::Writer,
         local_chat::{
             Delivered, LocalChat,
             feed::{Feed, Update},

@@ -1,7 +1,7 @@
 //! The handle to one connection. The hub and the lanes hold it; the connection's own task has the socket, and lends
 //! its writing half to the outbox.
 //!
-//! - `outbox.rs`: frames to write, chats to join, the order to close; `join.rs`: a chat to join
+//! - `outbox.rs`, `outbox/queue.rs`: frames to write, chats to join, the order to close; `join.rs`: a chat to join
 //! - `unanswered.rs`: counts the frames that have no answer yet; `turns.rs`: puts answers in order
 //! - `account.rs`: the rate limits that an account's connections share
 
@@ -17,7 +17,10 @@ use crate::{
         conn::{
             account::Account,
             join::{AccessVersion, Announce, Join, Subscription},
-            outbox::{DropPolicy, Outbox, Pushed, Writer},
+            outbox::{
+                DropPolicy, Outbox,
+                queue::{Pushed, Writer},
+            },
             unanswered::Unanswered,
         },
         shared_event::SharedEvent,

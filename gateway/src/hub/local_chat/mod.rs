@@ -15,7 +15,10 @@ use crate::{
         conn::{
             Conn, ConnId,
             join::{Cause, Join},
-            outbox::{DropPolicy, Pushed, Writer},
+            outbox::{
+                DropPolicy,
+                queue::{Pushed, Writer},
+            },
         },
         local_chat::{
             feed::{Feed, Update},

@@ -9,6 +9,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Wake},
+    time::Duration,
 };
 
 fn take(outbox: &Outbox) -> Option<OutboxBatch> {

@@ -3,6 +3,7 @@
 use super::*;
 use crate::{
     config::Config,
+    hub::conn::outbox::queue::BURST,
     wire::{credit::Credit, socket::Socket},
 };
 use proptest::prelude::*;
@@ -137,7 +138,7 @@ async fn the_task_ends_what_the_kernel_did_not_take() {
     let (outbox, mut client) = open(10_000).await;
     let large = "x".repeat(300_000);
     assert_eq!(deliver(&outbox, &large, Instant::now()).shown, 1);
-    let used = outbox.inner.lock().used();
+    let used = outbox.0.lock().queue.used();
     assert!((1..300_000).contains(&used), "{used} are left");
     let reading = async { tokio::time::timeout(PATIENCE, read(&mut client, &large)).await };
     tokio::select! {
@@ -156,7 +157,7 @@ async fn what_the_kernel_does_not_take_fills_the_outbox_and_the_client_is_slow()
     while !deliver(&outbox, &text, now).full {
         now += BURST;
         written += 1;
-        let used = outbox.inner.lock().used();
+        let used = outbox.0.lock().queue.used();
         assert!(used <= 20_000, "{used} after {written}");
     }
     assert_eq!(wakes.0.load(Ordering::Relaxed), 1, "the task waits for the kernel");
@@ -243,7 +244,7 @@ async fn run(steps: Vec<Step>, stalls: Vec<(usize, u8)>) -> (Vec<u8>, Vec<u8>) {
                 Step::Answer(size) => {
                     let answer = frame(size);
                     // Too many answers would close it.
-                    if outbox.inner.lock().used() + answer.size() < 60_000 {
+                    if outbox.0.lock().queue.used() + answer.size() < 60_000 {
                         expected.extend_from_slice(answer.wire());
                         outbox.push(answer, DropPolicy::Durable);
                     }
