@@ -97,7 +97,7 @@ async fn upgrade(
         // The stream is free once the response is written. The client may go away before.
         let Some((stream, read_ahead)) = take_over(on_upgrade).await else { return };
         let loan = running.credit.loan(address);
-        let socket = Box::new(Socket::new(stream, &read_ahead, &running.hub.config, loan));
+        let socket = Socket::new(stream, &read_ahead, &running.hub.config, loan);
         // In a task of its own, because this one keeps the memory of its own steps until it ends.
         let lifecycle = running.lifecycle.clone();
         lifecycle.spawn(connection::run(running, socket, begin, place));

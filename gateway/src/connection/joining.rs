@@ -10,7 +10,7 @@ use crate::{
         conn::{
             Conn,
             join::{Announce, Join, Subscription},
-            outbox::DropPolicy,
+            outbox::{DropPolicy, queue::Writer},
         },
         local_chat::Attached,
         shared_event::SharedEvent,
@@ -96,7 +96,7 @@ async fn send(
 ) {
     while !events.is_empty() {
         conn.outbox.wait_for_space().await;
-        let pushed = conn.deliver_run(join.chat_id, events, whole.take());
+        let pushed = conn.deliver_run(join.chat_id, events, whole.take(), Writer::Task);
         if conn.outbox.is_closing() {
             return;
         }

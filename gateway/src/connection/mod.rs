@@ -1,5 +1,6 @@
 //! The life of one connection in any dialect: it opens, then reads frames and writes events until either side
-//! ends it. This task owns the socket; everybody else holds a [`Conn`].
+//! ends it. This task owns the socket, and lends its writing half to whoever delivers events; everybody else holds
+//! a [`Conn`].
 //!
 //! - `upgrade_credential.rs`, `greeting.rs`, `opening/`: until its client is known
 //! - `session.rs`: what each frame leads to, a pure state machine
@@ -37,14 +38,21 @@ use crate::{
     },
     dialect::Window,
     hub::{
-        conn::{Conn, join::Join, outbox::OutboxBatch, unanswered::Intake},
+        conn::{
+            Conn,
+            join::Join,
+            outbox::{OutboxBatch, queue::record_wait},
+            unanswered::Intake,
+        },
         presence::chats_to_tell,
         strangers::Stranger,
     },
     state::Gateway,
     wire::{
         frame::Frame,
-        socket::{Incoming, Socket, Written},
+        input::{Incoming, Input},
+        output::{Output, Written},
+        socket::Socket,
     },
 };
 use platform::serve::Place;
@@ -77,7 +85,7 @@ pub(crate) enum Begin {
 /// long as the connection is boxed, because a future holds its arguments twice.
 pub(crate) async fn run(
     gateway: Arc<Gateway>,
-    mut socket: Box<Socket>,
+    mut socket: Socket,
     begin: Result<Begin, Close>,
     place: Place,
 ) {
@@ -96,17 +104,19 @@ pub(crate) async fn run(
         Err(_) => "refused",
     })
     .increment(1);
-    let close = match opened {
+    let (socket, close) = match opened {
         Ok(opened) => {
             if opened.guard.conn.user().is_some() {
                 socket.on_client_known();
             }
-            Box::new(Connection::new(opened)).run(&mut socket).await
+            Box::new(Connection::new(opened)).run(socket).await
         }
-        Err(close) => close,
+        Err(close) => (Some(socket), close),
     };
     metrics::counter!("gateway_closes_total", "reason" => close.reason()).increment(1);
-    Box::pin(socket.close(close)).await;
+    if let Some(socket) = socket {
+        Box::pin(socket.close(close)).await;
+    }
     // The socket is closed now: only then may the listener take another in its place.
     drop(place);
 }
@@ -152,7 +162,16 @@ impl Connection {
         }
     }
 
-    pub(crate) async fn run(mut self: Box<Self>, socket: &mut Socket) -> Close {
+    /// Runs until either side ends it. Returns the socket with the reason to close it.
+    pub(crate) async fn run(mut self: Box<Self>, socket: Socket) -> (Option<Socket>, Close) {
+        let Socket { mut input, output } = socket;
+        self.conn().outbox.put_output(output);
+        let close = self.serve(&mut input).await;
+        let output = self.conn().outbox.take_output();
+        (output.map(|output| Socket { input, output }), close)
+    }
+
+    async fn serve(&mut self, input: &mut Input) -> Close {
         let conn = Arc::clone(&self.guard.conn);
         let mut scratch = VecDeque::new();
         self.join_waiting();
@@ -167,17 +186,17 @@ impl Connection {
             // the outbox or the order to close.
             let result = tokio::select! {
                 biased;
-                incoming = socket.next(), if reads => {
+                incoming = input.next(), if reads => {
                     incoming.and_then(|incoming| self.on_incoming(incoming))
                 }
                 taken = conn.outbox.take(mem::take(&mut scratch)) => {
                     let OutboxBatch { mut frames, since, reads, joins, closing } = taken;
                     self.on_joins(joins);
-                    let written = self.write(socket, &mut frames, closing).await;
+                    let written = self.write(input, &mut frames, closing).await;
                     // A failed write shows a client nothing, so nothing counts as read.
                     if written.is_ok() {
                         if let Some(since) = since {
-                            metrics::histogram!("gateway_write_wait_seconds").record(since.elapsed());
+                            record_wait(since);
                         }
                         self.mark_read(reads);
                     }
@@ -192,10 +211,10 @@ impl Connection {
                     self.join_waiting();
                     Ok(())
                 }
-                () = &mut self.timer => Box::pin(self.on_timer(socket)).await,
+                () = &mut self.timer => Box::pin(self.on_timer(input)).await,
                 // Last, because a pong goes with any other write.
-                () = std::future::ready(()), if socket.owes_pong() => {
-                    self.write(socket, &mut VecDeque::new(), None).await
+                () = std::future::ready(()), if input.owes_pong() => {
+                    self.write(input, &mut VecDeque::new(), None).await
                 }
             };
             if let Err(close) = result {
@@ -210,15 +229,26 @@ impl Connection {
     /// Writes these frames and the answer to a ping.
     async fn write(
         &mut self,
-        socket: &mut Socket,
+        input: &mut Input,
         frames: &mut VecDeque<Frame>,
         closing: Option<Close>,
     ) -> Result<(), Close> {
-        if socket.write_now(frames)? == Written::All {
-            return Ok(());
+        // Always there: this task alone takes it, and puts it back below.
+        let Some(mut output) = self.conn().outbox.take_output() else { return Err(Close::ByPeer) };
+        if let Some(pong) = input.take_pong() {
+            frames.push_front(pong);
         }
-        let patience = self.gateway().hub.config.write_timeout;
-        Box::pin(write_rest(socket, frames, closing, self.conn(), patience)).await
+        let written = match output.write_now(frames) {
+            Ok(Written::All) => Ok(()),
+            Ok(Written::Some) => {
+                let patience = self.gateway().hub.config.write_timeout;
+                let rest = write_rest(&mut output, frames, closing, self.conn(), patience);
+                Box::pin(rest).await
+            }
+            Err(close) => Err(close),
+        };
+        self.conn().outbox.put_output(output);
+        written
     }
 
     pub(crate) fn gateway(&self) -> &Arc<Gateway> {
@@ -325,7 +355,7 @@ impl Connection {
     }
 
     /// Handles the heartbeat and the expiry of the token.
-    async fn on_timer(&mut self, socket: &mut Socket) -> Result<(), Close> {
+    async fn on_timer(&mut self, input: &mut Input) -> Result<(), Close> {
         let heartbeat = self.gateway().hub.config.heartbeat;
         let left = time_left(&self.session);
         if left.is_zero() {
@@ -346,7 +376,7 @@ impl Connection {
             Beat::Ping(wait) => (wait, VecDeque::from([Frame::ping()])),
         };
         self.timer.as_mut().reset(Instant::now() + wait.min(left));
-        self.write(socket, &mut frames, None).await
+        self.write(input, &mut frames, None).await
     }
 }
 
@@ -359,7 +389,7 @@ fn time_left(session: &Session) -> Duration {
 /// Writes what the kernel did not take at once. A client is too slow if the kernel takes nothing for
 /// `patience`. An order to close interrupts the write, unless these are the last frames before the close.
 async fn write_rest(
-    socket: &mut Socket,
+    output: &mut Output,
     frames: &mut VecDeque<Frame>,
     closing: Option<Close>,
     conn: &Conn,
@@ -373,7 +403,7 @@ async fn write_rest(
     };
     tokio::select! {
         biased;
-        written = socket.write(frames, patience) => written,
+        written = output.write(frames, patience) => written,
         close = conn.outbox.close_order(), if closing.is_none() => Err(close),
         () = last => Err(Close::SlowConsumer),
     }

@@ -5,8 +5,9 @@ use crate::{
     config::FeedConfig,
     hub::{
         Hub,
+        conn::outbox::queue::Writer,
         local_chat::{
-            Delivered,
+            Delivered, LocalChat,
             feed::{Feed, Update},
         },
         watching::Parting,
@@ -39,7 +40,8 @@ impl Hub {
             // If all these events are repeats, another run caused their delivery.
             let cause = cause.filter(|_| !update.deliver.is_empty());
             let mut span = Span::following("deliver", Kind::Consumer, cause);
-            let delivered = chat.deliver(&update, Instant::now());
+            let now = Instant::now();
+            let delivered = chat.deliver(&update, now, self.writer(chat, &update, now));
             span.number("chat.id", chat_id.0);
             span.number("events", update.deliver.len() as i64);
             span.number("fanout", chat.watchers().len() as i64);
@@ -57,5 +59,63 @@ impl Hub {
         for user in joined {
             self.welcome(user, chat_id);
         }
+    }
+
+    /// Who writes these events: whoever delivers them, as long as that is little. One task delivers the events of
+    /// nearly all chats, and a write takes ten times as long as a wake-up. A crowd's events, and those beyond the
+    /// rate, are written by the connections' tasks, on all cores.
+    fn writer(&self, chat: &LocalChat, update: &Update, now: Instant) -> Writer {
+        let writes = u32::try_from(chat.watchers().len()).unwrap_or(u32::MAX);
+        let (rate, clock) = (&self.config.direct_writes, now - self.started);
+        let is_granted = !chat.crowded
+            && !update.deliver.is_empty()
+            && self.direct_writes.lock().try_take(rate, clock, writes).is_ok();
+        if is_granted { Writer::Deliverer(now) } else { Writer::Task }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        backend::scripted::Scripted,
+        config::Config,
+        dialect::{Window, samples::message_event},
+        hub::shared_event::SharedEvent,
+        testing::{chat, connect, gateway, watch},
+    };
+    use platform::limit::Rate;
+    use protocol::{
+        chat::ChatType,
+        id::{Seq, UserId},
+    };
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn whoever_delivers_writes_little_and_never_to_a_crowd() {
+        let second = Duration::from_secs(1);
+        let direct_writes = Rate { per: second, burst: 2 };
+        let config = Config { direct_writes, ..Config::default() };
+        let gateway = gateway(&Arc::new(Scripted::default()), config);
+        let (hub, id) = (&gateway.hub, ChatId(1));
+        let guards = [1, 2].map(|user| connect(&gateway, UserId(user), Window::Native));
+        for guard in &guards {
+            watch(&gateway, &guard.conn, &chat(id, ChatType::Group, Seq::ZERO));
+        }
+        let nothing = Update::default();
+        let event = Arc::new(SharedEvent::new(&message_event()));
+        let one = Update { deliver: vec![event], ..Update::default() };
+        let is_direct = |update: &Update, now| {
+            let writer = hub.with_chat(id, |chat| hub.writer(chat, update, now));
+            matches!(writer, Some(Writer::Deliverer(_)))
+        };
+        let now = hub.started + second;
+        assert!(!is_direct(&nothing, now));
+        assert!(is_direct(&one, now), "nothing was taken for no event");
+        assert!(!is_direct(&one, now), "that took a write for each watcher");
+        assert!(!is_direct(&one, now + second), "half of them have come back");
+        assert!(is_direct(&one, now + 2 * second));
+        hub.with_chat(id, |chat| chat.crowded = true);
+        assert!(!is_direct(&one, now + 10 * second));
     }
 }

@@ -71,9 +71,11 @@ pub(crate) struct Hub {
     /// Set once, right after construction: its callback needs the hub.
     pub(crate) subscriber: OnceLock<Subscriber>,
     pub(crate) lifecycle: Lifecycle,
-    /// Limits the arrivals that this node announces in the lobby; `started` is its time origin.
+    /// Limits the arrivals that this node announces in the lobby; `started` is the time origin.
     pub(crate) arrivals: Mutex<Bucket>,
     pub(crate) started: Instant,
+    /// Limits the writes of those who deliver events.
+    direct_writes: Mutex<Bucket>,
     shards: [Mutex<Chats>; SHARDS],
     pub(crate) crowds: Crowds,
     pub(crate) pace: Pace,
@@ -99,6 +101,7 @@ impl Hub {
             lifecycle,
             arrivals: Mutex::default(),
             started: Instant::now(),
+            direct_writes: Mutex::default(),
             shards: std::array::from_fn(|_| Mutex::default()),
             crowds: Crowds::default(),
             pace: Pace::default(),

@@ -3,11 +3,7 @@
 use crate::BINARY;
 use gateway::{
     config::Config,
-    wire::{
-        credit::Credit,
-        frame::Frame,
-        socket::{Incoming, Socket},
-    },
+    wire::{credit::Credit, frame::Frame, input::Incoming, socket::Socket},
 };
 use std::{collections::VecDeque, time::Duration};
 use tokio::{

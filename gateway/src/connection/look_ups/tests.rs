@@ -116,7 +116,7 @@ async fn connect(window: Window, lasts: Duration) -> Pair {
     let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (server, address) = listener.accept().await.unwrap();
     let loan = gateway.credit.loan(address.ip());
-    let mut socket = Socket::new(server, &Bytes::new(), &config, loan);
+    let socket = Socket::new(server, &Bytes::new(), &config, loan);
     let expires_at = Timestamp(Timestamp::now().0 + lasts.as_millis() as i64);
     let opened = ConnectionParts {
         guard,
@@ -126,8 +126,8 @@ async fn connect(window: Window, lasts: Duration) -> Pair {
         stranger: None,
     };
     let running = async move {
-        let close = Box::new(Connection::new(opened)).run(&mut socket).await;
-        socket.close(close).await;
+        let (socket, close) = Box::new(Connection::new(opened)).run(socket).await;
+        socket.unwrap().close(close).await;
         close
     };
     #[expect(clippy::disallowed_methods, reason = "it ends with the test's runtime")]

@@ -20,10 +20,7 @@ use crate::{
         strangers::Stranger,
     },
     state::Gateway,
-    wire::{
-        frame::Frame,
-        socket::{Incoming, Socket},
-    },
+    wire::{frame::Frame, input::Incoming, socket::Socket},
 };
 use protocol::{
     calls::UserChat,

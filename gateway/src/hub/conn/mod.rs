@@ -1,6 +1,7 @@
-//! The handle to one connection. The hub and the lanes hold it; the connection's own task alone has the socket.
+//! The handle to one connection. The hub and the lanes hold it; the connection's own task has the socket, and lends
+//! its writing half to the outbox.
 //!
-//! - `outbox.rs`: frames to write, chats to join, the order to close; `join.rs`: a chat to join
+//! - `outbox.rs`, `outbox/queue.rs`: frames to write, chats to join, the order to close; `join.rs`: a chat to join
 //! - `unanswered.rs`: counts the frames that have no answer yet; `turns.rs`: puts answers in order
 //! - `account.rs`: the rate limits that an account's connections share
 
@@ -16,7 +17,10 @@ use crate::{
         conn::{
             account::Account,
             join::{AccessVersion, Announce, Join, Subscription},
-            outbox::{DropPolicy, Outbox, Pushed},
+            outbox::{
+                DropPolicy, Outbox,
+                queue::{Pushed, Writer},
+            },
             unanswered::Unanswered,
         },
         shared_event::SharedEvent,
@@ -148,19 +152,27 @@ impl Conn {
         }
     }
 
-    /// Queues the events of a chat that this connection is shown, as far as there is space.
+    /// Queues or writes the events of a chat that this connection is shown, as far as there is space.
     pub(crate) fn deliver<'a>(
         &self,
         chat: ChatId,
         events: impl Iterator<Item = &'a SharedEvent>,
+        writer: Writer,
     ) -> Pushed {
         let (dialect, reader) = (self.window.dialect(), self.user_id());
         let reads = dialect.reads_what_it_is_shown();
-        self.outbox.push_events(events.map(|event| {
+        let events = events.map(|event| {
             let frame = event.frame(dialect, reader);
             let read = (reads && frame.is_some()).then_some((chat, event.seq));
             (frame, read)
-        }))
+        });
+        self.outbox.push_events(events, self.writer(writer))
+    }
+
+    /// Leaves events to the task of a client that waits for an answer, perhaps to what caused the events. The
+    /// answer comes in a moment, and one write takes both.
+    fn writer(&self, writer: Writer) -> Writer {
+        if self.unanswered.count() == 0 { writer } else { Writer::Task }
     }
 
     /// Like [`Conn::deliver`], for a run that many watchers get. `joined` is the whole run as one native frame,
@@ -170,16 +182,18 @@ impl Conn {
         chat: ChatId,
         run: &[Arc<SharedEvent>],
         joined: Option<&Frame>,
+        writer: Writer,
     ) -> Pushed {
         if let Some(joined) = joined.filter(|_| self.window == Window::Native) {
-            let pushed = self.outbox.push_events([(Some(joined.clone()), None)].into_iter());
+            let whole = [(Some(joined.clone()), None)].into_iter();
+            let pushed = self.outbox.push_events(whole, self.writer(writer));
             if !pushed.full {
                 // Either the whole run was queued, or nothing because the connection closes.
                 let (taken, shown) = (pushed.taken * run.len(), pushed.shown * run.len());
                 return Pushed { taken, shown, full: false };
             }
         }
-        self.deliver(chat, run.iter().map(Arc::as_ref))
+        self.deliver(chat, run.iter().map(Arc::as_ref), writer)
     }
 
     /// Sends a join's announcement, once. `after` is the last event that the client has been sent, if the chat
@@ -298,7 +312,7 @@ mod tests {
         let event = SharedEvent::new(&message_event());
         for window in WINDOWS {
             let conn = conn(window);
-            assert_eq!(conn.deliver(ChatId(12), [&event].into_iter()).shown, 1);
+            assert_eq!(conn.deliver(ChatId(12), [&event].into_iter(), Writer::Task).shown, 1);
             let OutboxBatch { frames, reads, .. } = taken(&conn);
             assert_eq!(frames.len(), 1, "{window:?}");
             let read = if window == Window::Names { vec![(ChatId(12), Seq(7))] } else { vec![] };
@@ -306,8 +320,19 @@ mod tests {
         }
         let own = Owner::User { user: ann(), session: SessionId(uuid::Uuid::nil()) };
         let own = Conn::new(ConnId(2), own, Window::Names, 10_000);
-        assert_eq!(own.deliver(ChatId(12), [&event].into_iter()).shown, 0);
+        assert_eq!(own.deliver(ChatId(12), [&event].into_iter(), Writer::Task).shown, 0);
         assert!(taken(&own).reads.is_empty(), "what was not shown was not read");
+    }
+
+    #[test]
+    fn events_go_with_the_answer_that_a_client_waits_for() {
+        let (conn, now) = (conn(Window::Native), tokio::time::Instant::now());
+        let is_deliverer = || matches!(conn.writer(Writer::Deliverer(now)), Writer::Deliverer(_));
+        assert!(is_deliverer());
+        let _ = conn.unanswered.begin();
+        assert!(!is_deliverer());
+        conn.unanswered.end();
+        assert!(is_deliverer());
     }
 
     #[test]

@@ -4,10 +4,20 @@
 //!
 //! A full outbox does not close the connection. If an event finds no space, its chat detaches the watcher and
 //! lets it catch up as its client reads.
+//!
+//! - `queue.rs`: the frames, their space, and who writes them
+
+pub(crate) mod queue;
 
 use crate::{
-    hub::conn::join::{Cause, Join},
-    wire::frame::Frame,
+    hub::conn::{
+        join::{Cause, Join},
+        outbox::queue::{Pushed, Queue, Writer},
+    },
+    wire::{
+        frame::Frame,
+        output::{Output, Written},
+    },
 };
 use parking_lot::Mutex;
 use protocol::{
@@ -41,23 +51,11 @@ pub(crate) enum DropPolicy {
 
 /// A connection's outbox.
 #[derive(Debug)]
-pub(crate) struct Outbox {
-    max_bytes: usize,
-    /// Record how long frames wait in this outbox.
-    timed: bool,
-    inner: Mutex<Inner>,
-}
+pub(crate) struct Outbox(Mutex<Inner>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
-    frames: VecDeque<Frame>,
-    /// The bytes of the waiting frames.
-    bytes: usize,
-    /// The bytes of the frames being written.
-    writing: usize,
-    /// When the first frame was queued, if sampled.
-    since: Option<Instant>,
-    reads: Vec<(ChatId, Seq)>,
+    queue: Queue,
     joins: Vec<Join>,
     closing: Option<Close>,
     waker: Option<Waker>,
@@ -84,38 +82,35 @@ impl Outbox {
     /// `timed` records how long frames wait, which costs two looks at the clock each time the queue
     /// fills and empties.
     pub(crate) fn new(max_bytes: usize, timed: bool) -> Self {
-        Self { max_bytes, timed, inner: Mutex::default() }
+        Self(Mutex::new(Inner {
+            queue: Queue::new(max_bytes, timed),
+            joins: Vec::new(),
+            closing: None,
+            waker: None,
+            wants_space: Vec::new(),
+        }))
     }
 
     /// Queues a frame. An ephemeral frame without space is dropped and counted.
     pub(crate) fn push(&self, frame: Frame, policy: DropPolicy) {
-        self.inner.lock().push(frame, policy, self);
+        self.0.lock().push(frame, policy);
     }
 
-    /// Queues events in order under one lock, as far as there is space. Each item is the event's frame, or
-    /// `None` if this client is not shown it, and the message that counts as read once it is written.
+    /// Queues events in order under one lock, as far as there is space, or writes them at once. Each item is the
+    /// event's frame, or `None` if this client is not shown it, and the message that counts as read once it is
+    /// written.
     pub(crate) fn push_events(
         &self,
         events: impl Iterator<Item = (Option<Frame>, Option<(ChatId, Seq)>)>,
+        writer: Writer,
     ) -> Pushed {
-        let mut inner = self.inner.lock();
-        let mut pushed = Pushed::default();
+        let mut inner = self.0.lock();
         if inner.closing.is_some() {
-            return pushed;
+            return Pushed::default();
         }
-        for (frame, read) in events {
-            if let Some(frame) = frame {
-                if !inner.has_space_for(&frame, self) {
-                    pushed.full = true;
-                    return pushed;
-                }
-                inner.add(frame, self);
-                pushed.shown += 1;
-            }
-            if let Some((chat, message)) = read {
-                inner.read(chat, message);
-            }
-            pushed.taken += 1;
+        let (pushed, written) = inner.queue.push_events(events, writer);
+        if written == Written::Some {
+            inner.wake();
         }
         pushed
     }
@@ -123,7 +118,7 @@ impl Outbox {
     /// Asks the connection to join a chat. Excess invitations are left to the polls, which find
     /// them again within seconds.
     pub(crate) fn join(&self, join: Join) {
-        let mut inner = self.inner.lock();
+        let mut inner = self.0.lock();
         // A lagging chat always finds space: no poll would find it again, and the connection watches a bounded
         // number of chats.
         if inner.joins.len() >= MAX_JOINS && join.cause != Cause::Lagged {
@@ -136,21 +131,21 @@ impl Outbox {
 
     /// Asks the connection to close after the queued frames. The first reason wins.
     pub(crate) fn close(&self, close: Close) {
-        self.inner.lock().close(close);
+        self.0.lock().close(close);
     }
 
     /// True if catching up may queue more: less than a quarter is in use, so that live events find
     /// space.
     pub(crate) fn has_space(&self) -> bool {
-        self.inner.lock().has_space(self)
+        self.0.lock().queue.has_space()
     }
 
     /// Waits until [`Outbox::has_space`]. For the connection's task only: while it writes, the waiting joins
     /// do not run, so the client's reading sets the pace.
     pub(crate) async fn wait_for_space(&self) {
         poll_fn(|context| {
-            let mut inner = self.inner.lock();
-            if inner.has_space(self) {
+            let mut inner = self.0.lock();
+            if inner.queue.has_space() {
                 return Poll::Ready(());
             }
             inner.wants_space.push(context.waker().clone());
@@ -159,42 +154,47 @@ impl Outbox {
         .await;
     }
 
+    /// Lets whoever delivers events write from the next [`Outbox::take`] on. For the connection's task: when it opens
+    /// and after each of its own writes.
+    pub(crate) fn put_output(&self, output: Box<Output>) {
+        self.0.lock().queue.put_output(output);
+    }
+
+    /// Takes the writing half, so that nobody else writes. `None` if it is not here. For the connection's task only.
+    pub(crate) fn take_output(&self) -> Option<Box<Output>> {
+        self.0.lock().queue.take_output()
+    }
+
     /// Takes everything; waits until there is something. The call means that the frames taken before have been
     /// written. `scratch` is an empty queue whose memory is used again. For the connection's task only.
     pub(crate) async fn take(&self, scratch: VecDeque<Frame>) -> OutboxBatch {
         let mut scratch = Some(scratch);
         poll_fn(|context| {
-            let mut inner = self.inner.lock();
-            if mem::take(&mut inner.writing) > 0 {
+            let mut inner = self.0.lock();
+            if inner.queue.on_written() {
                 mem::take(&mut inner.wants_space).into_iter().for_each(Waker::wake);
             }
-            if inner.frames.is_empty() && inner.joins.is_empty() && inner.closing.is_none() {
+            if inner.is_done() {
                 inner.waker = Some(context.waker().clone());
                 return Poll::Pending;
             }
             let empty = scratch.take().unwrap_or_default();
-            inner.writing = mem::take(&mut inner.bytes);
-            Poll::Ready(OutboxBatch {
-                frames: mem::replace(&mut inner.frames, empty),
-                since: inner.since.take(),
-                reads: mem::take(&mut inner.reads),
-                joins: mem::take(&mut inner.joins),
-                closing: inner.closing,
-            })
+            let (joins, closing) = (mem::take(&mut inner.joins), inner.closing);
+            Poll::Ready(OutboxBatch { joins, closing, ..inner.queue.take(empty) })
         })
         .await
     }
 
     /// True if the connection must close. Then nothing more is queued.
     pub(crate) fn is_closing(&self) -> bool {
-        self.inner.lock().closing.is_some()
+        self.0.lock().closing.is_some()
     }
 
     /// Waits for the order to close, whatever is queued. For the connection's task, while it waits for
     /// something else.
     pub(crate) async fn close_order(&self) -> Close {
         poll_fn(|context| {
-            let mut inner = self.inner.lock();
+            let mut inner = self.0.lock();
             match inner.closing {
                 Some(close) => Poll::Ready(close),
                 None => {
@@ -218,63 +218,31 @@ impl Outbox {
     }
 }
 
-/// The result of [`Outbox::push_events`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Pushed {
-    /// Events that were queued, or that this client is not shown.
-    pub taken: usize,
-    /// Of those, the ones that were queued.
-    pub shown: usize,
-    /// The event after those found no space.
-    pub full: bool,
-}
-
 impl Inner {
-    fn has_space(&self, of: &Outbox) -> bool {
-        self.bytes + self.writing < of.max_bytes / 4
+    /// Whether there is nothing to do for the connection's task.
+    fn is_done(&self) -> bool {
+        self.queue.is_done() && self.joins.is_empty() && self.closing.is_none()
     }
 
-    /// Whether there is space for an event. An empty outbox takes any event, or a large one would never leave.
-    fn has_space_for(&self, frame: &Frame, of: &Outbox) -> bool {
-        let used = self.bytes + self.writing;
-        used == 0 || used + frame.size() <= of.max_bytes
-    }
-
-    fn push(&mut self, frame: Frame, policy: DropPolicy, of: &Outbox) {
-        let after = self.bytes + self.writing + frame.size();
+    fn push(&mut self, frame: Frame, policy: DropPolicy) {
+        if self.closing.is_some() {
+            return;
+        }
+        let (after, max_bytes) = (self.queue.used() + frame.size(), self.queue.max_bytes());
         match policy {
-            DropPolicy::Ephemeral if after > of.max_bytes / 2 => {
+            DropPolicy::Ephemeral if after > max_bytes / 2 => {
                 metrics::counter!("gateway_dropped_frames_total", "reason" => "outbox_half_full")
                     .increment(1);
             }
             // A dropped answer would leave a hole, so nothing of the queue is sent, and the client resumes.
-            DropPolicy::Durable if after > of.max_bytes * ANSWERS => {
-                self.frames = VecDeque::new();
-                self.reads = Vec::new();
-                self.bytes = 0;
+            DropPolicy::Durable if after > max_bytes * ANSWERS => {
+                self.queue.clear();
                 self.close(Close::SlowConsumer);
             }
-            DropPolicy::Durable | DropPolicy::Ephemeral => self.add(frame, of),
-        }
-    }
-
-    fn add(&mut self, frame: Frame, of: &Outbox) {
-        if self.closing.is_some() {
-            return;
-        }
-        self.bytes += frame.size();
-        if of.timed && self.frames.is_empty() {
-            self.since = Some(Instant::now());
-        }
-        self.frames.push_back(frame);
-        self.wake();
-    }
-
-    fn read(&mut self, chat: ChatId, message: Seq) {
-        // One entry for each chat, so there are at most as many as the connection watches.
-        match self.reads.iter_mut().find(|(of, _)| *of == chat) {
-            Some((_, furthest)) => *furthest = message.max(*furthest),
-            None => self.reads.push((chat, message)),
+            DropPolicy::Durable | DropPolicy::Ephemeral => {
+                self.queue.add(frame);
+                self.wake();
+            }
         }
     }
 

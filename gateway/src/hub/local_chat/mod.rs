@@ -15,7 +15,10 @@ use crate::{
         conn::{
             Conn, ConnId,
             join::{Cause, Join},
-            outbox::{DropPolicy, Pushed},
+            outbox::{
+                DropPolicy,
+                queue::{Pushed, Writer},
+            },
         },
         local_chat::{
             feed::{Feed, Update},
@@ -162,7 +165,7 @@ impl LocalChat {
             return Attached::Page(missed[..first].to_vec());
         }
         let events = missed.iter().map(Arc::as_ref);
-        let Pushed { taken, full, .. } = conn.deliver(self.chat_id(), events);
+        let Pushed { taken, full, .. } = conn.deliver(self.chat_id(), events, Writer::Task);
         if full {
             // The next attempt goes on after the events that found space.
             join.after = missed[..taken].last().map_or(join.after, |last| last.seq);
@@ -213,7 +216,7 @@ impl LocalChat {
 
     /// Hands out the events that became deliverable. A watcher whose outbox is full stops watching. It joins the
     /// chat again from where it stopped, at the pace at which its client reads.
-    pub(crate) fn deliver(&mut self, update: &Update, now: Instant) -> Delivered {
+    pub(crate) fn deliver(&mut self, update: &Update, now: Instant, writer: Writer) -> Delivered {
         let mut delivered = Delivered::default();
         if update.repeats > 0 {
             metrics::counter!("gateway_repeats_dropped_total").increment(update.repeats as u64);
@@ -222,7 +225,7 @@ impl LocalChat {
             self.active_at = now;
             self.on_progress();
             metrics::histogram!("gateway_fanout_size").record(self.watchers.len() as f64);
-            self.hand_out(update, now);
+            self.hand_out(update, now, writer);
             for event in &update.deliver {
                 match event.about {
                     About::Joined(user) => delivered.joined.push(user),
@@ -260,13 +263,13 @@ impl LocalChat {
         }
     }
 
-    fn hand_out(&mut self, update: &Update, now: Instant) {
+    fn hand_out(&mut self, update: &Update, now: Instant, writer: Writer) {
         let mut shown = 0;
         let (chat_id, events) = (self.chat_id(), &update.deliver);
         let joined = concat(events);
         let mut lagging = Vec::new();
         self.watchers.retain(|watcher| {
-            let pushed = watcher.conn.deliver_run(chat_id, events, joined.as_ref());
+            let pushed = watcher.conn.deliver_run(chat_id, events, joined.as_ref(), writer);
             shown += pushed.shown;
             if pushed.full {
                 let after = events[..pushed.taken].last().map_or(update.after, |last| last.seq);

@@ -2,9 +2,13 @@
 //! it should is tried in `tests/conformance`.
 
 use super::*;
-use crate::wire::credit::Credit;
+use crate::wire::{credit::Credit, output::Written};
 use futures_util::{FutureExt, SinkExt, StreamExt};
-use tokio::{io::AsyncReadExt, net::TcpListener};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    time::Instant,
+};
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{Message, protocol::Role},
@@ -44,7 +48,7 @@ async fn next(client: &mut Client) -> Message {
 async fn a_client_gets_every_frame_whole_however_slowly_it_reads() {
     let (mut server, mut client) = pair().await;
     let mut frames = many();
-    assert_eq!(server.write_now(&mut frames), Ok(Written::Some), "too much for the kernel");
+    assert_eq!(server.output.write_now(&mut frames), Ok(Written::Some), "too much for the kernel");
     let reading = async {
         for frame in many() {
             assert_eq!(next(&mut client).await, Message::text(frame.text()));
@@ -52,7 +56,7 @@ async fn a_client_gets_every_frame_whole_however_slowly_it_reads() {
     };
     let (written, ()) = tokio::join!(server.write(&mut frames, PATIENCE), reading);
     assert_eq!(written, Ok(()));
-    assert_eq!(server.write_now(&mut VecDeque::from(["end".into()])), Ok(Written::All));
+    assert_eq!(server.output.write_now(&mut VecDeque::from(["end".into()])), Ok(Written::All));
     assert_eq!(next(&mut client).await, Message::text("end"));
 }
 
@@ -115,12 +119,12 @@ async fn the_newest_ping_is_answered_with_whatever_is_written_next() {
     for n in ["a", "b"] {
         let Ok(Incoming::Text(text)) = server.next().await else { panic!("no text") };
         assert_eq!(text, n);
-        assert!(server.owes_pong());
+        assert!(server.input.owes_pong());
     }
     assert!(matches!(server.next().await, Ok(Incoming::Sign)), "once for both");
     assert!(server.next().now_or_never().is_none());
     server.write(&mut VecDeque::from(["answer".into()]), PATIENCE).await.unwrap();
-    assert!(!server.owes_pong());
+    assert!(!server.input.owes_pong());
     assert_eq!(next(&mut client).await, Message::Pong("d".into()));
     assert_eq!(next(&mut client).await, Message::text("answer"));
 }
@@ -163,7 +167,7 @@ async fn who_floods_instead_of_closing_is_not_waited_for() {
 async fn a_stranger_holds_what_it_has_paid_for() {
     let (mut server, mut client) = streams().await;
     let credit = Credit::new(20_000, 20_000);
-    server.loan = Some(Box::new(credit.loan([192, 0, 2, 1].into())));
+    server.input.set_loan(credit.loan([192, 0, 2, 1].into()));
     let mut frame = vec![0x81, 0xfe, 0xc3, 0x50, 0, 0, 0, 0];
     frame.resize(50_008, b'x');
     client.write_all(&frame[..8_000]).await.unwrap();
@@ -175,5 +179,5 @@ async fn a_stranger_holds_what_it_has_paid_for() {
     server.on_client_known();
     client.write_all(&frame).await.unwrap();
     assert!(matches!(server.next().await, Ok(Incoming::Text(text)) if text.len() == 50_000));
-    assert_eq!((server.reader.memory(), server.rest.capacity()), (0, 0), "nothing stays");
+    assert_eq!(server.input.memory(), 0, "nothing stays");
 }

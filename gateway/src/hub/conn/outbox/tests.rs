@@ -1,3 +1,5 @@
+mod at_once;
+
 use super::*;
 use crate::{hub::conn::join::AccessVersion, testing::chat};
 use protocol::chat::ChatType;
@@ -7,6 +9,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Wake},
+    time::Duration,
 };
 
 fn take(outbox: &Outbox) -> Option<OutboxBatch> {
@@ -14,7 +17,7 @@ fn take(outbox: &Outbox) -> Option<OutboxBatch> {
 }
 
 fn events(outbox: &Outbox, texts: &[&str]) -> Pushed {
-    outbox.push_events(texts.iter().map(|text| (Some((*text).into()), None)))
+    outbox.push_events(texts.iter().map(|text| (Some((*text).into()), None)), Writer::Task)
 }
 
 #[test]
@@ -80,7 +83,8 @@ fn ephemeral_frames_go_first_and_answers_last() {
 fn what_is_read_when_written_goes_with_its_frames() {
     let outbox = Outbox::new(10, false);
     let read = |text: &str, chat, message| {
-        outbox.push_events([(Some(text.into()), Some((ChatId(chat), Seq(message))))].into_iter())
+        let event = (Some(text.into()), Some((ChatId(chat), Seq(message))));
+        outbox.push_events([event].into_iter(), Writer::Task)
     };
     for (text, chat, message) in [("a", 1, 4), ("b", 2, 9), ("c", 1, 5)] {
         assert!(!read(text, chat, message).full);
@@ -143,7 +147,7 @@ async fn catching_up_goes_on_when_what_was_taken_is_written() {
     let _ = outbox.take(VecDeque::new()).await;
     let writing = async { assert!(take(&outbox).is_none()) };
     let both = async { tokio::join!(outbox.wait_for_space(), writing) };
-    let (second, started) = (std::time::Duration::from_secs(1), Instant::now());
+    let (second, started) = (Duration::from_secs(1), Instant::now());
     tokio::time::timeout(second, both).await.expect("there is space");
     assert!(started.elapsed() < second, "it was woken, and did not find it by the way");
 }
