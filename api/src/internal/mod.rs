@@ -1,4 +1,4 @@
-//! The calls gateways make: over HTTP with a shared secret, or directly in one process. What each
+//! The calls gateways make: over HTTP and streams with a shared secret, or directly in one process. What each
 //! promises is written at its types in [`protocol::calls`]. Who calls is trusted to have checked the
 //! users' tokens, and nothing more. Each call checks how long its list is and hands over to the service.
 //!

@@ -3,6 +3,7 @@
 
 #[path = "../../../gateway/tests/gateway/contract.rs"]
 mod contract;
+mod odd_gateways;
 mod stopping;
 
 use super::Direct;
