@@ -124,7 +124,7 @@ pub fn internal_router(api: Api) -> Router {
         // A gateway says with each call whether it is recorded; its polls never are.
         begins_traces: false,
     };
-    let calls = internal::router(&api.config.internal_tokens);
+    let calls = internal::router(&api.config.internal_tokens, surroundings);
     surroundings.around(calls.merge(rest::keys())).with_state(api)
 }
 

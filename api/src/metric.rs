@@ -25,6 +25,12 @@ pub const METRICS: &[Metric] = &[
         &[],
         "Requests that ended in a panic, which is a bug in Switchboard",
     ),
+    gauge("internal_streams", &[], "Open streams of gateways"),
+    counter(
+        "internal_stream_waits_total",
+        &[],
+        "Times a gateway's stream was not read for a while because too many of its calls were unanswered",
+    ),
     histogram("post_batch_size", &[], "Commands per call of post"),
     counter(
         "commands_total",

@@ -2,6 +2,7 @@
 
 use gateway::{
     Deps, Gateway,
+    backend::stream::StreamBackend,
     settings::{Checked, Command, Settings},
     upgrade,
 };
@@ -57,7 +58,7 @@ async fn run(settings: Settings, checked: Checked, logs: Logs) -> anyhow::Result
     let pool = bus::pool(&redis)?;
     let deps = Deps {
         node,
-        backend: Arc::new(backend),
+        backend: Arc::new(StreamBackend::new(backend, &lifecycle)),
         presence: Presence::redis(pool.clone(), Default::default()),
         limiter: Limiter::redis(pool, Default::default()),
         bus: Bus::redis(redis, node, &lifecycle),

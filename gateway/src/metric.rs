@@ -134,6 +134,16 @@ pub const METRICS: &[Metric] = &[
     ),
     histogram("gateway_backend_duration_seconds", &[CALL], "Duration of calls to the api, by call"),
     counter("gateway_backend_errors_total", &[CALL], "Calls that the api did not answer, by call"),
+    counter(
+        "gateway_stream_openings_total",
+        &[("result", Values::These(&["opened", "refused", "failed"]))],
+        "Attempts to open a stream to an api. refused: the api has no streams of this version, so calls go by HTTP for a while",
+    ),
+    counter(
+        "gateway_stream_waits_total",
+        &[],
+        "Calls that waited for a place on their stream because too many were unanswered",
+    ),
     counter("gateway_presence_errors_total", &[], "Presence updates that failed"),
     counter("gateway_bad_payloads_total", &[], "Bus messages that could not be parsed"),
 ];

@@ -23,15 +23,13 @@ use base64::{
     Engine, alphabet,
     engine::{GeneralPurpose, GeneralPurposeConfig},
 };
-use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
+use hyper::upgrade::OnUpgrade;
 use platform::{
     problem::Problem,
-    serve::{ClientAddr, Place},
+    serve::{ClientAddr, Place, take_over},
 };
 use std::sync::Arc;
-use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::{Bytes, handshake::derive_accept_key};
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 /// The subprotocol that a client may offer. Browsers fail a handshake whose answer selects none of the offered
 /// ones.
@@ -178,11 +176,4 @@ fn too_many_strangers() -> Response {
     let mut response = problem.into_response();
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
     response
-}
-
-/// The bare stream below the HTTP connection, and the bytes that were read beyond the request.
-async fn take_over(on_upgrade: OnUpgrade) -> Option<(TcpStream, Bytes)> {
-    let upgraded: Upgraded = on_upgrade.await.ok()?;
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
-    Some((parts.io.into_inner(), parts.read_buf))
 }

@@ -4,7 +4,7 @@
 pub(crate) mod extract;
 mod problem;
 
-use crate::error::{Error, fault};
+use crate::error::{Error, Result, fault};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, MatchedPath, Request},
@@ -12,9 +12,10 @@ use axum::{
     middleware::{Next, from_fn},
     response::{IntoResponse, Response},
 };
+use futures_util::FutureExt;
 use platform::telemetry::trace::{self, Kind, Span};
-use protocol::code::Code;
-use std::{any::Any, time::Duration};
+use protocol::{code::Code, traceparent::Traceparent};
+use std::{any::Any, borrow::Cow, panic::AssertUnwindSafe, time::Duration};
 use tokio::time::Instant;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -30,6 +31,28 @@ pub(crate) struct Surroundings {
 }
 
 impl Surroundings {
+    /// Answers a call that came by a stream, as if it had come by HTTP to this route.
+    pub(crate) async fn around_call<T>(
+        self,
+        route: &'static str,
+        parent: Option<Traceparent>,
+        call: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let span = match parent {
+            None if !self.begins_traces => Span::none(),
+            parent => Span::remote("POST", Kind::Server, parent),
+        };
+        let measured = Measured::begin(self.listener, "POST", route.into(), span);
+        let call = tokio::time::timeout(self.timeout, AssertUnwindSafe(call).catch_unwind());
+        let answer = match measured.span.around(call).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(panic)) => Err(panicked(panic)),
+            Err(_) => Err(too_slow()),
+        };
+        measured.end(answer.as_ref().map_or_else(|error| error.code.status(), |_| 200));
+        answer
+    }
+
     /// Around all routes that `router` has now.
     pub(crate) fn around<S: Clone + Send + Sync + 'static>(self, router: Router<S>) -> Router<S> {
         let Self { listener, body_limit, timeout, begins_traces } = self;
@@ -38,7 +61,7 @@ impl Surroundings {
             .fallback(no_route)
             .method_not_allowed_fallback(no_method)
             .layer(DefaultBodyLimit::max(body_limit))
-            .layer(CatchPanicLayer::custom(answer_panic))
+            .layer(CatchPanicLayer::custom(|panic| panicked(panic).into_response()))
             .layer(from_fn(move |request: Request, next: Next| async move {
                 tokio::time::timeout(timeout, next.run(request))
                     .await
@@ -55,37 +78,61 @@ async fn measure(
     request: Request,
     next: Next,
 ) -> Response {
-    let in_flight = InFlight::enter(listener);
     // The template (`/users/{user_id}`), so that labels are bounded.
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("none", MatchedPath::as_str).to_owned();
     let method = method_label(request.method());
-    let mut span = match trace::parent(request.headers()) {
+    let span = match trace::parent(request.headers()) {
         None if !begins_traces => Span::none(),
         parent => Span::remote(method, Kind::Server, parent),
     };
-    if span.is_recording() {
-        span.rename(format!("{method} {route}"));
-        span.text("http.request.method", method);
-        span.text("http.route", &route);
-    }
-    let started = Instant::now();
-    let response = span.around(next.run(request)).await;
-    span.number("http.response.status_code", response.status().as_u16().into());
-    if response.status().is_server_error() {
-        span.fail("server error");
-    }
-    span.end();
-    drop(in_flight);
-    let took = started.elapsed().as_secs_f64();
-    let status = response.status().as_u16().to_string();
-    metrics::histogram!("http_request_duration_seconds",
-        "listener" => listener, "method" => method, "route" => route.clone())
-    .record(took);
-    metrics::counter!("http_requests_total",
-        "listener" => listener, "method" => method, "route" => route, "status" => status)
-    .increment(1);
+    let measured = Measured::begin(listener, method, route.into(), span);
+    let response = measured.span.around(next.run(request)).await;
+    measured.end(response.status().as_u16());
     response
+}
+
+/// A request that is being answered, for metrics and its span.
+struct Measured {
+    listener: &'static str,
+    method: &'static str,
+    route: Cow<'static, str>,
+    span: Span,
+    started: Instant,
+    in_flight: InFlight,
+}
+
+impl Measured {
+    fn begin(
+        listener: &'static str,
+        method: &'static str,
+        route: Cow<'static, str>,
+        mut span: Span,
+    ) -> Self {
+        let in_flight = InFlight::enter(listener);
+        if span.is_recording() {
+            span.rename(format!("{method} {route}"));
+            span.text("http.request.method", method);
+            span.text("http.route", &route);
+        }
+        Self { listener, method, route, span, started: Instant::now(), in_flight }
+    }
+
+    fn end(self, status: u16) {
+        let Self { listener, method, route, mut span, started, in_flight } = self;
+        span.number("http.response.status_code", status.into());
+        if status >= 500 {
+            span.fail("server error");
+        }
+        span.end();
+        drop(in_flight);
+        metrics::histogram!("http_request_duration_seconds",
+            "listener" => listener, "method" => method, "route" => route.clone())
+        .record(started.elapsed().as_secs_f64());
+        metrics::counter!("http_requests_total",
+            "listener" => listener, "method" => method, "route" => route, "status" => status.to_string())
+        .increment(1);
+    }
 }
 
 /// Counts a request, also one whose client goes away.
@@ -150,11 +197,11 @@ fn too_slow() -> Error {
 }
 
 /// The connection and the process go on. The panic's place is in the panic hook's line.
-fn answer_panic(panic: Box<dyn Any + Send>) -> Response {
+fn panicked(panic: Box<dyn Any + Send>) -> Error {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
     metrics::counter!("http_panics_total").increment(1);
-    fault(format!("panic: {text}")).into_response()
+    fault(format!("panic: {text}"))
 }
 
 #[cfg(test)]

@@ -1,12 +1,16 @@
-//! The calls gateways make: over HTTP with a shared secret, or directly in one process. What each
+//! The calls gateways make: over HTTP and streams with a shared secret, or directly in one process. What each
 //! promises is written at its types in [`protocol::calls`]. Who calls is trusted to have checked the
 //! users' tokens, and nothing more. Each call checks how long its list is and hands over to the service.
+//!
+//! - `stream.rs`: `post` over streams
+
+mod stream;
 
 use crate::{
     accounts::guests,
     chats::{changed, dormant, events, marks, opening, peers, post, view},
     error::{Error, Result},
-    http::extract::Json,
+    http::{Surroundings, extract::Json},
     state::Api,
 };
 use axum::{
@@ -25,13 +29,15 @@ use protocol::{
     },
     code::Code,
     limits::MAX_BATCH,
+    stream::PATH,
 };
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
-/// The internal listener's calls. Each needs `Authorization: Bearer` with one of these secrets.
-pub fn router(secrets: &[Secret]) -> Router<Api> {
+/// The internal listener's calls. Each needs `Authorization: Bearer` with one of these secrets. `surroundings` are
+/// those of calls by stream, too.
+pub(crate) fn router(secrets: &[Secret], surroundings: Surroundings) -> Router<Api> {
     macro_rules! call {
         ($call:path) => {
             routing::post(|State(api): State<Api>, Json(request): Json<_>| async move {
@@ -52,6 +58,7 @@ pub fn router(secrets: &[Secret]) -> Router<Api> {
         .route("/internal/view", call!(view))
         .route("/internal/peers", call!(peers))
         .route("/internal/guests", call!(guests))
+        .route(PATH, stream::route(surroundings))
         .layer(middleware::from_fn(move |request: Request, next: Next| {
             check_secret(Arc::clone(&expected), request, next)
         }))

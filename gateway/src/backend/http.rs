@@ -1,13 +1,15 @@
 //! The api over HTTP: one POST for each call, JSON both ways, over kept-alive connections. It does not retry,
 //! which is up to the lanes; it only turns to the next api when one does not answer.
 
-use crate::backend::{ApiAnswer, Backend, Unavailable};
+use crate::backend::{
+    ApiAnswer, Backend, Unavailable,
+    apis::{Apis, CALL_TIMEOUT, IDLE_TIMEOUT, connector},
+};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{
     Request, StatusCode,
     body::Bytes,
     header::{AUTHORIZATION, CONTENT_TYPE},
-    http::HeaderValue,
 };
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -26,31 +28,13 @@ use protocol::{
     limits::MAX_ANSWER_BYTES,
 };
 use serde::{Serialize, de::DeserializeOwned};
-use std::{
-    fmt::Display,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{fmt::Display, sync::Arc};
 
-/// A call that takes longer has failed. A longer timeout than the api's own statement timeout is pointless;
-/// a shorter one repeats work that is about to finish.
-const CALL_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The apis. Calls go to one of them until it does not answer, then to the next.
+/// The apis by HTTP.
 #[derive(Clone)]
 pub struct HttpBackend {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
     client: Client<HttpConnector, Full<Bytes>>,
-    bases: Vec<String>,
-    /// The api that answered last; a failure moves on to the next.
-    current: AtomicUsize,
-    authorization: HeaderValue,
+    apis: Arc<Apis>,
 }
 
 impl HttpBackend {
@@ -60,58 +44,39 @@ impl HttpBackend {
         apis: impl Iterator<Item = &'a ServerUrl>,
         token: &Secret,
     ) -> Result<Self, String> {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(Duration::from_secs(1)));
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
-            // Below the api's own idle timeout, so that a call never meets a closing connection.
-            .pool_idle_timeout(Duration::from_secs(10))
-            .build(connector);
-        let bases: Vec<String> = apis.map(ToString::to_string).collect();
-        if bases.is_empty() {
-            return Err(
-                "API_URL is missing. Set it to the apis' internal listeners: http://host:port"
-                    .into(),
-            );
-        }
-        let mut authorization = HeaderValue::from_str(&format!("Bearer {}", token.reveal()))
-            .map_err(|_| "INTERNAL_TOKEN contains characters that an HTTP header cannot carry")?;
-        authorization.set_sensitive(true);
-        // Gateways start with different apis.
-        let current = AtomicUsize::new(rand::random_range(0..bases.len()));
-        Ok(Self { inner: Arc::new(Inner { client, bases, current, authorization }) })
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .build(connector());
+        Ok(Self { client, apis: Arc::new(Apis::new(apis, token)?) })
+    }
+
+    /// The apis that it calls.
+    pub(super) fn apis(&self) -> &Arc<Apis> {
+        &self.apis
     }
 
     fn post<A: DeserializeOwned>(&self, path: &'static str, call: &impl Serialize) -> ApiAnswer<A> {
         let body = serde_json::to_vec(call).map(Bytes::from);
-        let inner = Arc::clone(&self.inner);
+        let this = self.clone();
         Box::pin(async move {
             let body = body.map_err(|error| Unavailable::Refused(format!("{path}: {error}")))?;
-            inner.send("POST", path, body).await
+            this.send("POST", path, body).await
         })
     }
-}
 
-impl Inner {
     async fn send<A: DeserializeOwned>(
         &self,
         method: &'static str,
         path: &'static str,
         body: Bytes,
     ) -> Result<A, Unavailable> {
-        let current = self.current.load(Ordering::Relaxed);
-        let base = &self.bases[current % self.bases.len()];
-        let answer = tokio::time::timeout(CALL_TIMEOUT, self.call(method, base, path, body)).await;
-        let answer = answer.unwrap_or_else(|_| {
-            let why = format!("{path}: no answer within {} s", CALL_TIMEOUT.as_secs());
-            Err(Unavailable::NotAnswered(why))
-        });
+        let turn = self.apis.turn();
+        let call = self.call(method, self.apis.base(turn), path, body);
+        let answer = tokio::time::timeout(CALL_TIMEOUT, call).await;
+        let answer = answer.unwrap_or_else(|_| Err(Unavailable::late(path, CALL_TIMEOUT)));
         if let Err(Unavailable::NotAnswered(_)) = &answer {
-            // Whoever fails first moves everybody on; the others' failures do not skip one.
-            let next = current.wrapping_add(1);
-            let _ =
-                self.current.compare_exchange(current, next, Ordering::Relaxed, Ordering::Relaxed);
+            self.apis.move_on(turn);
         }
         answer
     }
@@ -128,7 +93,7 @@ impl Inner {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{base}{path}"))
-            .header(AUTHORIZATION, self.authorization.clone())
+            .header(AUTHORIZATION, self.apis.authorization.clone())
             .header(CONTENT_TYPE, "application/json");
         if let Some(here) = trace::current() {
             request = request.header(trace::HEADER, here.to_string());
@@ -189,7 +154,7 @@ impl Backend for HttpBackend {
     }
 
     fn jwks(&self) -> ApiAnswer<Jwks> {
-        let inner = Arc::clone(&self.inner);
-        Box::pin(async move { inner.send("GET", "/.well-known/jwks.json", Bytes::new()).await })
+        let this = self.clone();
+        Box::pin(async move { this.send("GET", "/.well-known/jwks.json", Bytes::new()).await })
     }
 }

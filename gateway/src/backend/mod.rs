@@ -1,12 +1,13 @@
 //! The gateway's calls to the api. The gateway does not know who answers them: an api over HTTP in a cluster,
 //! the api's own functions in one process.
 //!
-//! - `http.rs`: the api over HTTP
+//! - `http.rs`: the api over HTTP; `stream/`: its hottest call over streams; `apis.rs`: the addresses of both
 //! - `lane/`: batches and repeats of one kind of request; `lanes.rs`: the lanes of connections;
 //!   `hub_lanes.rs`: those of the hub
 //! - `request_result.rs`: the result of a request that the api may refuse
 //! - `keys.rs`: the public keys that tokens are verified with
 
+mod apis;
 pub mod http;
 pub(crate) mod hub_lanes;
 pub(crate) mod keys;
@@ -15,6 +16,7 @@ pub(crate) mod lanes;
 pub(crate) mod request_result;
 #[cfg(test)]
 pub(crate) mod scripted;
+pub mod stream;
 
 use futures_util::future::BoxFuture;
 use platform::token::Jwks;
@@ -22,6 +24,7 @@ use protocol::calls::{
     Changed, ChangedFound, Dormant, DormantMarked, Events, EventsFound, Guests, GuestsFound,
     MarkRead, Open, Opened, Peers, PeersFound, Post, Posted, View, Viewed,
 };
+use std::time::Duration;
 
 /// The api as a gateway sees it. Every call is a batch, safe to repeat, and is answered item by item in the
 /// order of its items. The refusal of one item does not stop the others. [`protocol::calls`] has the bounds of
@@ -71,6 +74,11 @@ pub enum Unavailable {
 }
 
 impl Unavailable {
+    /// The error for a call that took longer than it may.
+    fn late(call: &str, timeout: Duration) -> Self {
+        Self::NotAnswered(format!("{call}: no answer within {} s", timeout.as_secs()))
+    }
+
     /// The error for an HTTP status other than 200. Only a status that judges the body repeats for the same
     /// body. Any other one, such as for a wrong secret or an unknown path, depends on the api's state, and a
     /// smaller call would not get around it.

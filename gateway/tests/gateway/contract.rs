@@ -1,6 +1,6 @@
 //! What a gateway may expect of every [`Backend`], written once. It is tried on the api of this crate's tests,
-//! so that what they prove is true, and on the product's own api in one process (`standalone/src/direct/`).
-//! It holds no more than both can promise: rights, limits and what the database does are proved with the api.
+//! so that what they prove is true, and on the product's own api in one process, by HTTP and by streams
+//! (`standalone/src/direct/`). It holds no more than all can promise: rights, limits and what the database does are proved with the api.
 
 use gateway::backend::Backend;
 use platform::token::Verifier;

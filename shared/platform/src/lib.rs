@@ -18,6 +18,7 @@ pub mod presence;
 pub mod problem;
 pub mod serve;
 pub mod settings;
+pub mod stream;
 pub mod telemetry;
 pub mod text;
 pub mod token;

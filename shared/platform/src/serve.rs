@@ -10,7 +10,11 @@ use crate::{
 };
 use axum::{Router, extract::Request, http::StatusCode};
 use futures_util::future::BoxFuture;
-use hyper::{body::Incoming, server::conn::http1};
+use hyper::{
+    body::{Bytes, Incoming},
+    server::conn::http1,
+    upgrade::{OnUpgrade, Upgraded},
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use std::{
@@ -314,6 +318,14 @@ impl Connection {
         }
         let _ = connection.await;
     }
+}
+
+/// The bare stream below an HTTP connection that was upgraded, and the bytes that were read beyond the upgrade. `None`
+/// if the connection ended before. To be awaited after the response was returned, on either side.
+pub async fn take_over(on_upgrade: OnUpgrade) -> Option<(TcpStream, Bytes)> {
+    let upgraded: Upgraded = on_upgrade.await.ok()?;
+    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+    Some((parts.io.into_inner(), parts.read_buf))
 }
 
 /// Over the cap: say so in the client's language, at once, without reading what it wanted.

@@ -1,7 +1,7 @@
 //! The calls of a gateway to the api: each is a `POST /internal/{name}` with these bodies as JSON, or a direct call
-//! in one process. Every call is a batch and safe to repeat. Its list has at most
-//! [`MAX_BATCH`](crate::limits::MAX_BATCH) items, and the answers come in the order of the items. The bodies are
-//! bounded in bytes ([`crate::limits`]).
+//! in one process; `post` goes over streams, too ([`crate::stream`]). Every call is a batch and safe to repeat. Its
+//! list has at most [`MAX_BATCH`](crate::limits::MAX_BATCH) items, and the answers come in the order of the items.
+//! The bodies are bounded in bytes ([`crate::limits`]).
 //!
 //! While nodes of two versions run side by side, each reads the other's bodies: newer fields have defaults, and an
 //! enum reads an unknown value as its last variant.

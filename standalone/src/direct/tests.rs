@@ -1,7 +1,10 @@
-//! The api in one process keeps the contract that the gateway's own tests rely on.
+//! The api keeps the contract that the gateway's own tests rely on, in one process, by HTTP and by streams. And an api
+//! that stops loses no call by stream.
 
 #[path = "../../../gateway/tests/gateway/contract.rs"]
 mod contract;
+mod odd_gateways;
+mod stopping;
 
 use super::Direct;
 use api::{
@@ -15,13 +18,16 @@ use api::{
     config::Config,
     db::{Db, DbConfig},
 };
+use axum::{Router, http::StatusCode, routing::post};
 use contract::{Stage, User, keeps_the_contract};
-use gateway::backend::Backend;
+use gateway::backend::{Backend, http::HttpBackend, stream::StreamBackend};
 use platform::{
     bus::Bus,
     lifecycle::Lifecycle,
     limit::{Limiter, LimiterConfig},
     presence::Presence,
+    serve::{self, ServeConfig},
+    settings::{Secret, ServerUrl},
 };
 use protocol::{
     account::Role,
@@ -29,33 +35,93 @@ use protocol::{
     id::{ChatId, UserId},
     time::Timestamp,
 };
+use std::net::SocketAddr;
 
-keeps_the_contract!(stage);
+mod in_one_process {
+    use super::*;
+
+    keeps_the_contract!(stage);
+
+    async fn stage() -> SqliteStage {
+        SqliteStage::new(|api| Box::new(Direct(api.clone()))).await
+    }
+}
+
+mod by_http {
+    use super::*;
+
+    keeps_the_contract!(stage);
+
+    async fn stage() -> SqliteStage {
+        SqliteStage::new(|api| Box::new(http(&[serves(api, api::internal_router(api.clone()))])))
+            .await
+    }
+}
+
+mod by_streams {
+    use super::*;
+
+    keeps_the_contract!(stage);
+
+    async fn stage() -> SqliteStage {
+        SqliteStage::new(|api| {
+            let streams = http(&[serves(api, by_streams_alone(api))]);
+            Box::new(StreamBackend::new(streams, &api.lifecycle))
+        })
+        .await
+    }
+}
+
+const SECRET: &str = "the internal secret of these tests";
+
+/// Starts an internal listener of this api with these routes. Returns its address.
+fn serves(api: &Api, app: Router) -> ServerUrl {
+    let listener = serve::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let config = ServeConfig { name: "internal", ..ServeConfig::default() };
+    let lifecycle = api.lifecycle.clone();
+    api.lifecycle.spawn(serve::serve(listener, app, config, lifecycle));
+    url
+}
+
+/// An api that takes no posts by HTTP, so that what is answered was asked by a stream.
+fn by_streams_alone(api: &Api) -> Router {
+    let gone = post(|| async { StatusCode::GONE });
+    Router::new().route("/internal/post", gone).fallback_service(api::internal_router(api.clone()))
+}
+
+fn http(apis: &[ServerUrl]) -> HttpBackend {
+    HttpBackend::new(apis.iter(), &Secret::new(SECRET)).unwrap()
+}
 
 struct SqliteStage {
-    direct: Direct,
+    api: Api,
+    backend: Box<dyn Backend>,
     users: [User; 3],
     /// Where the database lies.
     _folder: tempfile::TempDir,
 }
 
-async fn stage() -> SqliteStage {
-    let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite:{}", folder.path().join("data.db").display());
-    let db = Db::connect(&url, &DbConfig::default()).await.unwrap();
-    db.migrate().await.unwrap();
-    let parts = Parts {
-        people: db.apart(&DbConfig::default()),
-        db,
-        bus: Bus::local(),
-        presence: Presence::local(),
-        limiter: Limiter::local(LimiterConfig::default()),
-        tokens: Tokens::from_pem(generate_pem().unwrap().reveal()).unwrap(),
-    };
-    let config = Config { guests: true, ..Config::default() };
-    let api = api::start(parts, config, &Lifecycle::new()).await.unwrap();
-    let users = users(&api).await;
-    SqliteStage { direct: Direct(api), users, _folder: folder }
+impl SqliteStage {
+    async fn new(backend: impl FnOnce(&Api) -> Box<dyn Backend>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("data.db").display());
+        let db = Db::connect(&url, &DbConfig::default()).await.unwrap();
+        db.migrate().await.unwrap();
+        let parts = Parts {
+            people: db.apart(&DbConfig::default()),
+            db,
+            bus: Bus::local(),
+            presence: Presence::local(),
+            limiter: Limiter::local(LimiterConfig::default()),
+            tokens: Tokens::from_pem(generate_pem().unwrap().reveal()).unwrap(),
+        };
+        let internal_tokens = vec![Secret::new(SECRET)];
+        let config = Config { guests: true, internal_tokens, ..Config::default() };
+        let api = api::start(parts, config, &Lifecycle::new()).await.unwrap();
+        let users = users(&api).await;
+        Self { backend: backend(&api), api, users, _folder: folder }
+    }
 }
 
 /// Made in bulk, because hashing passwords takes long.
@@ -76,7 +142,7 @@ fn actor(user: &User) -> Actor {
 
 impl Stage for SqliteStage {
     fn backend(&self) -> &dyn Backend {
-        &self.direct
+        &*self.backend
     }
 
     fn users(&self) -> [User; 3] {
@@ -88,18 +154,18 @@ impl Stage for SqliteStage {
         let (owner, others) = members.split_first().unwrap();
         let member_ids = others.iter().map(|user| user.id).collect();
         let new = NewChat { chat_type, name, member_ids };
-        create::create(&self.direct.0, actor(owner), new).await.unwrap().view.id
+        create::create(&self.api, actor(owner), new).await.unwrap().view.id
     }
 
     async fn remove(&self, chat: ChatId, owner: &User, member: &User) {
-        membership::remove(&self.direct.0, actor(owner), chat, member.id).await.unwrap();
+        membership::remove(&self.api, actor(owner), chat, member.id).await.unwrap();
     }
 
     async fn delete(&self, chat: ChatId, owner: &User) {
-        manage::delete(&self.direct.0, actor(owner), chat).await.unwrap();
+        manage::delete(&self.api, actor(owner), chat).await.unwrap();
     }
 
     async fn sign_out(&self, user: &User) {
-        assert!(sessions::end(&self.direct.0, user.id, user.session).await.unwrap());
+        assert!(sessions::end(&self.api, user.id, user.session).await.unwrap());
     }
 }
