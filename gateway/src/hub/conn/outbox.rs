@@ -12,7 +12,7 @@ pub(crate) mod queue;
 use crate::{
     hub::conn::{
         join::{Cause, Join},
-        outbox::queue::{Pushed, Queue, Writer},
+        outbox::queue::{FrameQueue, Pushed, Writer},
     },
     wire::{
         frame::Frame,
@@ -55,7 +55,7 @@ pub(crate) struct Outbox(Mutex<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    queue: Queue,
+    queue: FrameQueue,
     joins: Vec<Join>,
     closing: Option<Close>,
     waker: Option<Waker>,
@@ -83,7 +83,7 @@ impl Outbox {
     /// fills and empties.
     pub(crate) fn new(max_bytes: usize, timed: bool) -> Self {
         Self(Mutex::new(Inner {
-            queue: Queue::new(max_bytes, timed),
+            queue: FrameQueue::new(max_bytes, timed),
             joins: Vec::new(),
             closing: None,
             waker: None,

@@ -32,7 +32,7 @@ pub(crate) enum Writer {
 
 /// The frames in an outbox.
 #[derive(Debug)]
-pub(super) struct Queue {
+pub(super) struct FrameQueue {
     /// The bound for events, those being written included.
     max_bytes: usize,
     /// Record how long frames wait.
@@ -63,7 +63,7 @@ pub(crate) struct Pushed {
     pub full: bool,
 }
 
-impl Queue {
+impl FrameQueue {
     /// See [`super::Outbox::new`].
     pub(super) fn new(max_bytes: usize, timed: bool) -> Self {
         Self {
