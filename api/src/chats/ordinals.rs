@@ -100,9 +100,9 @@ pub async fn number_one(db: &Db) -> Result<bool, DbError> {
     // What another process is at, or somebody writes to, comes later.
     let found: Option<(i64, i64, i64)> = fetch_optional!(
         tx,
-        postgres: "SELECT id, last_seq, sent_seq FROM chats
-            WHERE sent_seq <> last_seq AND deleted_at IS NULL ORDER BY id LIMIT 1
-            FOR NO KEY UPDATE SKIP LOCKED",
+        postgres: "SELECT c.id, c.last_seq, c.sent_seq
+            FROM unnumbered_chats u JOIN chats c ON c.id = u.id ORDER BY u.id LIMIT 1
+            FOR NO KEY UPDATE OF c SKIP LOCKED",
         (),
         sqlite: "SELECT id, last_seq, sent_seq FROM chats
             WHERE sent_seq <> last_seq AND deleted_at IS NULL ORDER BY id LIMIT 1",
@@ -146,6 +146,12 @@ pub async fn number_one(db: &Db) -> Result<bool, DbError> {
         i64::try_from(count).unwrap_or(i64::MAX)
     )?;
     settle_newest(&mut tx, List(vec![chat])).await?;
+    // PostgreSQL has a list of them. Whoever puts the chat there once more waits for its lock.
+    if let Tx::Postgres(_) = tx
+        && upto == last_seq
+    {
+        execute!(tx, "DELETE FROM unnumbered_chats WHERE id = $1", chat)?;
+    }
     tx.commit().await?;
     if upto == last_seq {
         find_seen(db, chat).await?;

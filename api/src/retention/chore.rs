@@ -24,6 +24,9 @@ pub enum Chore {
     Departures,
     /// Records of who was woken, kept for `changed`.
     Wakes,
+    /// Records of which chats changed, kept for `changed`. PostgreSQL only: SQLite's row in `chores` is
+    /// missing, so nothing is ever due.
+    Changes,
 }
 
 const HOUR_MS: i64 = 60 * 60 * 1000;
@@ -43,6 +46,11 @@ const EDITS_STAY_MS: i64 = 7 * DAY_MS;
 /// How long `changed` is told of departures and wake-ups: by far longer than a gateway is cut off and goes
 /// on.
 const NEWS_STAY_MS: i64 = DAY_MS;
+
+/// How long `changed` is told which chats changed: there is a row for each batch of messages, about 90 bytes
+/// with its index, so 1,000 a second are 54 MB. Gateways ask every few seconds, and one that was cut off for
+/// longer goes through all that it holds. The script that made the table filled it with as much.
+pub(crate) const CHANGES_STAY_MS: i64 = 10 * 60 * 1000;
 
 /// Chats begun in one step: a dozen statements each.
 const MOST_CHATS: i64 = 20;
@@ -85,7 +93,7 @@ const OF_A_CHAT: [&str; 10] = [
 
 impl Chore {
     /// In the order in which they are looked at.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Members,
         Self::Chats,
         Self::Sessions,
@@ -93,6 +101,7 @@ impl Chore {
         Self::Edits,
         Self::Departures,
         Self::Wakes,
+        Self::Changes,
     ];
 
     /// As the table `chores` and the metrics spell it.
@@ -105,6 +114,7 @@ impl Chore {
             Self::Edits => "edits",
             Self::Departures => "departures",
             Self::Wakes => "wakes",
+            Self::Changes => "changes",
         }
     }
 
@@ -173,6 +183,11 @@ pub(super) async fn work(
                 "DELETE FROM wakes WHERE woken_at < $1 AND woken_at <= (SELECT MAX(woken_at) FROM (
                  SELECT woken_at FROM wakes WHERE woken_at < $1 ORDER BY woken_at LIMIT $2) AS part)";
             old(tx, OLD, now - NEWS_STAY_MS, rows).await
+        }
+        Chore::Changes => {
+            const OLD: &str = "DELETE FROM changes WHERE at < $1 AND at <= (SELECT MAX(at) FROM (
+                 SELECT at FROM changes WHERE at < $1 ORDER BY at LIMIT $2) AS part)";
+            old(tx, OLD, now - CHANGES_STAY_MS, rows).await
         }
     }
 }

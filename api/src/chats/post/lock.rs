@@ -63,7 +63,7 @@ const LOCK_CHATS: &str = "
             WHERE d.chat_id = c.id AND d.dormant LIMIT 1), FALSE) AS has_dormant,
         COALESCE((SELECT TRUE FROM statistics k WHERE k.chat_id = c.id), FALSE) AS counted
     FROM chats c
-    WHERE c.id IN (SELECT value FROM json_each($1)) AND c.deleted_at IS NULL
+    WHERE c.id = ANY($1) AND c.deleted_at IS NULL
     ORDER BY c.id
     FOR NO KEY UPDATE OF c";
 
@@ -74,7 +74,7 @@ const LOCK_FREE_CHATS: &str = "
             WHERE d.chat_id = c.id AND d.dormant LIMIT 1), FALSE) AS has_dormant,
         COALESCE((SELECT TRUE FROM statistics k WHERE k.chat_id = c.id), FALSE) AS counted
     FROM chats c
-    WHERE c.id IN (SELECT value FROM json_each($1)) AND c.deleted_at IS NULL
+    WHERE c.id = ANY($1) AND c.deleted_at IS NULL
     ORDER BY c.id
     FOR NO KEY UPDATE OF c SKIP LOCKED";
 
