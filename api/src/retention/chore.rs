@@ -52,6 +52,10 @@ const NEWS_STAY_MS: i64 = DAY_MS;
 /// longer goes through all that it holds. The script that made the table filled it with as much.
 pub(crate) const CHANGES_STAY_MS: i64 = 10 * 60 * 1000;
 
+/// As many times more of these rows go in a step: they are small and lie side by side, and there are as many
+/// as batches.
+const CHANGES_TIMES: i64 = 10;
+
 /// Chats begun in one step: a dozen statements each.
 const MOST_CHATS: i64 = 20;
 
@@ -187,7 +191,7 @@ pub(super) async fn work(
         Chore::Changes => {
             const OLD: &str = "DELETE FROM changes WHERE at < $1 AND at <= (SELECT MAX(at) FROM (
                  SELECT at FROM changes WHERE at < $1 ORDER BY at LIMIT $2) AS part)";
-            old(tx, OLD, now - CHANGES_STAY_MS, rows).await
+            old(tx, OLD, now - CHANGES_STAY_MS, CHANGES_TIMES * rows).await
         }
     }
 }
