@@ -93,12 +93,10 @@ pub(crate) async fn keep_numbering(db: Db) {
     }
 }
 
-/// Takes a step in a chat that is not numbered. Once it is, finds what its members have seen. `Ok(false)`:
-/// all chats are numbered.
-pub async fn number_one(db: &Db) -> Result<bool, DbError> {
-    let mut tx = db.begin().await?;
+/// A chat that is not numbered, locked: its id, its newest event, and how far it is numbered.
+async fn next_unnumbered(tx: &mut Tx) -> Result<Option<(i64, i64, i64)>, DbError> {
     // What another process is at, or somebody writes to, comes later.
-    let found: Option<(i64, i64, i64)> = fetch_optional!(
+    fetch_optional!(
         tx,
         postgres: "SELECT c.id, c.last_seq, c.sent_seq
             FROM unnumbered_chats u JOIN chats c ON c.id = u.id ORDER BY u.id LIMIT 1
@@ -107,7 +105,14 @@ pub async fn number_one(db: &Db) -> Result<bool, DbError> {
         sqlite: "SELECT id, last_seq, sent_seq FROM chats
             WHERE sent_seq <> last_seq AND deleted_at IS NULL ORDER BY id LIMIT 1",
         (),
-    )?;
+    )
+}
+
+/// Takes a step in a chat that is not numbered. Once it is, finds what its members have seen. `Ok(false)`:
+/// all chats are numbered.
+pub async fn number_one(db: &Db) -> Result<bool, DbError> {
+    let mut tx = db.begin().await?;
+    let found = next_unnumbered(&mut tx).await?;
     let Some((chat, last_seq, after)) = found else {
         tx.rollback().await?;
         return Ok(false);

@@ -95,6 +95,18 @@ const OF_A_CHAT: [&str; 10] = [
     MEMBERS_OF_A_CHAT,
 ];
 
+const OLD_EDITS: &str =
+    "DELETE FROM edits WHERE created_at < $1 AND created_at <= (SELECT MAX(created_at) FROM (
+     SELECT created_at FROM edits WHERE created_at < $1 ORDER BY created_at LIMIT $2) AS part)";
+const OLD_DEPARTURES: &str =
+    "DELETE FROM departures WHERE parted_at < $1 AND parted_at <= (SELECT MAX(parted_at) FROM (
+     SELECT parted_at FROM departures WHERE parted_at < $1 ORDER BY parted_at LIMIT $2) AS part)";
+const OLD_WAKES: &str =
+    "DELETE FROM wakes WHERE woken_at < $1 AND woken_at <= (SELECT MAX(woken_at) FROM (
+     SELECT woken_at FROM wakes WHERE woken_at < $1 ORDER BY woken_at LIMIT $2) AS part)";
+const OLD_CHANGES: &str = "DELETE FROM changes WHERE at < $1 AND at <= (SELECT MAX(at) FROM (
+     SELECT at FROM changes WHERE at < $1 ORDER BY at LIMIT $2) AS part)";
+
 impl Chore {
     /// In the order in which they are looked at.
     pub const ALL: [Self; 8] = [
@@ -170,29 +182,10 @@ pub(super) async fn work(
             Some(before) => guests(tx, before, rows).await,
             None => Ok(Tidied::default()),
         },
-        Chore::Edits => {
-            const OLD: &str =
-                "DELETE FROM edits WHERE created_at < $1 AND created_at <= (SELECT MAX(created_at) FROM (
-                 SELECT created_at FROM edits WHERE created_at < $1 ORDER BY created_at LIMIT $2) AS part)";
-            old(tx, OLD, now - EDITS_STAY_MS, rows).await
-        }
-        Chore::Departures => {
-            const OLD: &str =
-                "DELETE FROM departures WHERE parted_at < $1 AND parted_at <= (SELECT MAX(parted_at) FROM (
-                 SELECT parted_at FROM departures WHERE parted_at < $1 ORDER BY parted_at LIMIT $2) AS part)";
-            old(tx, OLD, now - NEWS_STAY_MS, rows).await
-        }
-        Chore::Wakes => {
-            const OLD: &str =
-                "DELETE FROM wakes WHERE woken_at < $1 AND woken_at <= (SELECT MAX(woken_at) FROM (
-                 SELECT woken_at FROM wakes WHERE woken_at < $1 ORDER BY woken_at LIMIT $2) AS part)";
-            old(tx, OLD, now - NEWS_STAY_MS, rows).await
-        }
-        Chore::Changes => {
-            const OLD: &str = "DELETE FROM changes WHERE at < $1 AND at <= (SELECT MAX(at) FROM (
-                 SELECT at FROM changes WHERE at < $1 ORDER BY at LIMIT $2) AS part)";
-            old(tx, OLD, now - CHANGES_STAY_MS, CHANGES_TIMES * rows).await
-        }
+        Chore::Edits => old(tx, OLD_EDITS, now - EDITS_STAY_MS, rows).await,
+        Chore::Departures => old(tx, OLD_DEPARTURES, now - NEWS_STAY_MS, rows).await,
+        Chore::Wakes => old(tx, OLD_WAKES, now - NEWS_STAY_MS, rows).await,
+        Chore::Changes => old(tx, OLD_CHANGES, now - CHANGES_STAY_MS, CHANGES_TIMES * rows).await,
     }
 }
 

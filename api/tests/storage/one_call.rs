@@ -154,3 +154,55 @@ async fn plain_messages_are_one_call() {
     assert!(!is_one_call(&t, bob, chats, "k6").await);
     assert!(is_one_call(&t, ann, chats, "k6").await);
 }
+
+/// The function's variables, with their types.
+const VARIABLES: [(&str, &str); 16] = [
+    ("chat_ids", "BIGINT[]"),
+    ("chat_counts", "BIGINT[]"),
+    ("message_chats", "BIGINT[]"),
+    ("message_places", "BIGINT[]"),
+    ("message_numbers", "BIGINT[]"),
+    ("message_senders", "BIGINT[]"),
+    ("message_keys", "TEXT[]"),
+    ("message_texts", "TEXT[]"),
+    ("seen_chats", "BIGINT[]"),
+    ("seen_users", "BIGINT[]"),
+    ("seen_places", "BIGINT[]"),
+    ("seen_numbers", "BIGINT[]"),
+    ("sent_at", "BIGINT"),
+    ("last_seqs", "BIGINT[]"),
+    ("ordinals", "BIGINT[]"),
+    ("are_rooms", "BOOLEAN[]"),
+];
+
+/// Also planned while the tables are empty, it looks for what it was asked for, and walks over nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn its_statements_go_by_the_indexes() {
+    let t = T::postgres().await;
+    let Db::Postgres(pool) = &t.api.db else { panic!("not PostgreSQL") };
+    let mut conn = pool.acquire().await.unwrap();
+    let source = "SELECT prosrc FROM pg_proc WHERE proname = 'post_plain'";
+    let source: String = sqlx::query_scalar(source).fetch_one(&mut *conn).await.unwrap();
+    let types = VARIABLES.map(|(_, kind)| kind).join(", ");
+    let nulls = VARIABLES.map(|_| "NULL").join(", ");
+    for (name, target) in
+        [("numbered", "INTO last_seqs, ordinals, are_rooms"), ("plain", "INTO usernames")]
+    {
+        let begin = source.find(&format!("WITH {name} AS")).unwrap();
+        let statement = source[begin..].split(';').next().unwrap();
+        let mut statement = statement.replace(target, "");
+        for (number, (variable, _)) in (1..).zip(VARIABLES) {
+            statement = statement.replace(variable, &format!("${number}"));
+        }
+        let prepare = format!("PREPARE {name} ({types}) AS {statement}");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(prepare)).execute(&mut *conn).await.unwrap();
+        let explain = format!("EXPLAIN (COSTS OFF) EXECUTE {name} ({nulls})");
+        let plan: Vec<String> =
+            sqlx::query_scalar(sqlx::AssertSqlSafe(explain)).fetch_all(&mut *conn).await.unwrap();
+        let plan = plan.join("\n");
+        assert!(!plan.contains("Seq Scan"), "{plan}");
+        let (scans, conditions) =
+            (plan.matches(" Scan using ").count(), plan.matches("Index Cond").count());
+        assert!(scans > 0 && scans == conditions, "{plan}");
+    }
+}

@@ -76,14 +76,13 @@ fn count(way: &'static str) {
 }
 
 /// What the function answers: when it was, each chat's newest event, each message's sender's name.
-type Answer = (i64, Vec<i64>, Vec<String>);
+type Confirmed = (i64, Vec<i64>, Vec<String>);
 
-async fn run(db: &Db, arguments: PgArguments) -> Result<Answer, DbError> {
+async fn run(db: &Db, arguments: PgArguments) -> Result<Confirmed, DbError> {
     let Conn::Postgres(mut conn) = db.read().await? else { return Err(DbError::Declined) };
     let call = sqlx::query_as_with(POST_PLAIN, arguments);
-    // All rows, of which there is one: they end when the statement is committed, and not before.
-    let mut rows: Vec<Answer> = call.fetch_all(&mut *conn).await?;
-    rows.pop().ok_or(DbError::Declined)
+    // It returns when the statement is committed, and not with the row, which comes before that.
+    Ok(call.fetch_one(&mut *conn).await?)
 }
 
 /// Messages of which the database need only be told.
@@ -196,7 +195,7 @@ impl PlainBatch {
     }
 
     /// The receipts, and what gateways are told, by chats in the order of their ids.
-    fn tell(self, (sent_at, last_seqs, usernames): Answer) -> Result<(Vec<Decision>, News)> {
+    fn tell(self, (sent_at, last_seqs, usernames): Confirmed) -> Result<(Vec<Decision>, News)> {
         let Self { chats, messages } = self;
         let timestamp = Timestamp(sent_at);
         if last_seqs.len() != chats.len() || usernames.len() != messages.len() {
