@@ -33,6 +33,11 @@ pub const METRICS: &[Metric] = &[
     ),
     histogram("post_batch_size", &[], "Commands per call of post"),
     counter(
+        "post_batches_total",
+        &[("way", Values::These(&["short", "both", "long"]))],
+        "Batches of commands by how PostgreSQL stored them. short: by one call, as plain messages. both: that call declined, because of a message sent before or one that is not allowed, say. long: not tried, because of a reply, an edit, a deletion or the lobby",
+    ),
+    counter(
         "commands_total",
         &[("result", Values::These(&["committed", "repeated", "refused", "busy"]))],
         "Sends, edits and deletes processed. committed: committed now. repeated: already committed. refused: not allowed. busy: postponed because another transaction held the chat's lock",

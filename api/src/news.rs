@@ -90,20 +90,33 @@ impl News {
     }
 }
 
-/// Commits, then publishes: on a task of its own, because a commit that hangs, on a disk or a standby
-/// that does not answer, outlives whoever waits for it. Returns what was published. An error leaves it
-/// open whether the transaction is committed; if it is, gateways find it by `changed`.
+/// Commits, then publishes, as [`commit_by`] does. Returns what was published.
 pub(crate) async fn commit(api: &Api, tx: Tx, news: News) -> Result<News> {
+    let committed = commit_by(api, async move {
+        tx.commit().await?;
+        Ok(((), news))
+    });
+    Ok(committed.await?.1)
+}
+
+/// Carries out what commits, then publishes: on a task of its own, because a commit that hangs, on a disk or
+/// a standby that does not answer, outlives whoever waits for it. Returns what came of it and what was
+/// published. An error leaves it open whether it is committed; if it is, gateways find it by `changed`.
+pub(crate) async fn commit_by<T: Send + 'static>(
+    api: &Api,
+    work: impl Future<Output = Result<(T, News)>> + Send + 'static,
+) -> Result<(T, News)> {
     let (done, over) = oneshot::channel();
     let (here, this) = (trace::current(), api.clone());
     api.lifecycle.spawn(async move {
-        let committed = tx.commit().await;
-        let published = committed.map(|()| trace::within(here, || publish(&this, news)));
+        let committed = work.await;
+        let published = committed
+            .map(|(outcome, news)| (outcome, trace::within(here, || publish(&this, news))));
         // Whoever asked may have gone meanwhile.
         let _ = done.send(published);
     });
     // Nobody answers when the process is stopped hard.
-    Ok(over.await.map_err(|_| Error::unavailable())??)
+    over.await.map_err(|_| Error::unavailable())?
 }
 
 /// Publishes what is committed already. Returns what was published.

@@ -93,21 +93,26 @@ pub(crate) async fn keep_numbering(db: Db) {
     }
 }
 
-/// Takes a step in a chat that is not numbered. Once it is, finds what its members have seen. `Ok(false)`:
-/// all chats are numbered.
-pub async fn number_one(db: &Db) -> Result<bool, DbError> {
-    let mut tx = db.begin().await?;
+/// A chat that is not numbered, locked: its id, its newest event, and how far it is numbered.
+async fn next_unnumbered(tx: &mut Tx) -> Result<Option<(i64, i64, i64)>, DbError> {
     // What another process is at, or somebody writes to, comes later.
-    let found: Option<(i64, i64, i64)> = fetch_optional!(
+    fetch_optional!(
         tx,
-        postgres: "SELECT id, last_seq, sent_seq FROM chats
-            WHERE sent_seq <> last_seq AND deleted_at IS NULL ORDER BY id LIMIT 1
-            FOR NO KEY UPDATE SKIP LOCKED",
+        postgres: "SELECT c.id, c.last_seq, c.sent_seq
+            FROM unnumbered_chats u JOIN chats c ON c.id = u.id ORDER BY u.id LIMIT 1
+            FOR NO KEY UPDATE OF c SKIP LOCKED",
         (),
         sqlite: "SELECT id, last_seq, sent_seq FROM chats
             WHERE sent_seq <> last_seq AND deleted_at IS NULL ORDER BY id LIMIT 1",
         (),
-    )?;
+    )
+}
+
+/// Takes a step in a chat that is not numbered. Once it is, finds what its members have seen. `Ok(false)`:
+/// all chats are numbered.
+pub async fn number_one(db: &Db) -> Result<bool, DbError> {
+    let mut tx = db.begin().await?;
+    let found = next_unnumbered(&mut tx).await?;
     let Some((chat, last_seq, after)) = found else {
         tx.rollback().await?;
         return Ok(false);
@@ -146,6 +151,12 @@ pub async fn number_one(db: &Db) -> Result<bool, DbError> {
         i64::try_from(count).unwrap_or(i64::MAX)
     )?;
     settle_newest(&mut tx, List(vec![chat])).await?;
+    // PostgreSQL has a list of them. Whoever puts the chat there once more waits for its lock.
+    if let Tx::Postgres(_) = tx
+        && upto == last_seq
+    {
+        execute!(tx, "DELETE FROM unnumbered_chats WHERE id = $1", chat)?;
+    }
     tx.commit().await?;
     if upto == last_seq {
         find_seen(db, chat).await?;

@@ -17,6 +17,9 @@ pub enum DbError {
     /// Somebody else holds a row for longer than the transaction waits.
     #[error("a row is locked: {0}")]
     Held(sqlx::Error),
+    /// A function of the schema does not do what it was asked for; there is another way.
+    #[error("the database's function declined")]
+    Declined,
     /// A fault of ours.
     #[error("the database refused: {0}")]
     Fault(sqlx::Error),
@@ -52,6 +55,9 @@ impl From<sqlx::Error> for DbError {
                 let code = cause.code().unwrap_or_default();
                 if code == "55P03" {
                     return Self::Held(error);
+                }
+                if code == "SB001" {
+                    return Self::Declined;
                 }
                 if is_passing(&code) { Self::unavailable(error) } else { Self::fault(error) }
             }
@@ -116,6 +122,10 @@ impl From<DbError> for Error {
                     db.constraint = name,
                     "a statement violated a constraint unexpectedly"
                 );
+                Error::internal()
+            }
+            DbError::Declined => {
+                tracing::error!("a function of the database declined unexpectedly");
                 Error::internal()
             }
             DbError::Fault(cause) => {

@@ -23,8 +23,6 @@ macro_rules! index {
 }
 
 const INDEXES: &[Index] = &[
-    // What `chats::ordinals` looks for every ten seconds: empty as a rule.
-    index!("chats_unnumbered" "ON chats (id) WHERE sent_seq <> last_seq AND deleted_at IS NULL"),
     // A user's invitations, those of one person together.
     index!("members_invited" "ON members (user_id, invited_by) WHERE invited_by IS NOT NULL"),
     // Pages, however many deleted messages lie between.

@@ -38,6 +38,9 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0006_strangers"),
     migration!("0007_retention"),
     migration!("0008_loose_ends"),
+    migration!("0009_unnumbered"),
+    migration!("0010_changes"),
+    migration!("0011_post_plain"),
 ];
 
 /// Makes a table that SQL cannot fill with what is to be said of the accounts that are there.

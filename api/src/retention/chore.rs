@@ -24,6 +24,9 @@ pub enum Chore {
     Departures,
     /// Records of who was woken, kept for `changed`.
     Wakes,
+    /// Records of which chats changed, kept for `changed`. PostgreSQL only: SQLite's row in `chores` is
+    /// missing, so nothing is ever due.
+    Changes,
 }
 
 const HOUR_MS: i64 = 60 * 60 * 1000;
@@ -43,6 +46,15 @@ const EDITS_STAY_MS: i64 = 7 * DAY_MS;
 /// How long `changed` is told of departures and wake-ups: by far longer than a gateway is cut off and goes
 /// on.
 const NEWS_STAY_MS: i64 = DAY_MS;
+
+/// How long `changed` is told which chats changed: there is a row for each batch of messages, about 90 bytes
+/// with its index, so 1,000 a second are 54 MB. Gateways ask every few seconds, and one that was cut off for
+/// longer goes through all that it holds. The script that made the table filled it with as much.
+pub(crate) const CHANGES_STAY_MS: i64 = 10 * 60 * 1000;
+
+/// As many times more of these rows go in a step: they are small and lie side by side, and there are as many
+/// as batches.
+const CHANGES_TIMES: i64 = 10;
 
 /// Chats begun in one step: a dozen statements each.
 const MOST_CHATS: i64 = 20;
@@ -83,9 +95,21 @@ const OF_A_CHAT: [&str; 10] = [
     MEMBERS_OF_A_CHAT,
 ];
 
+const OLD_EDITS: &str =
+    "DELETE FROM edits WHERE created_at < $1 AND created_at <= (SELECT MAX(created_at) FROM (
+     SELECT created_at FROM edits WHERE created_at < $1 ORDER BY created_at LIMIT $2) AS part)";
+const OLD_DEPARTURES: &str =
+    "DELETE FROM departures WHERE parted_at < $1 AND parted_at <= (SELECT MAX(parted_at) FROM (
+     SELECT parted_at FROM departures WHERE parted_at < $1 ORDER BY parted_at LIMIT $2) AS part)";
+const OLD_WAKES: &str =
+    "DELETE FROM wakes WHERE woken_at < $1 AND woken_at <= (SELECT MAX(woken_at) FROM (
+     SELECT woken_at FROM wakes WHERE woken_at < $1 ORDER BY woken_at LIMIT $2) AS part)";
+const OLD_CHANGES: &str = "DELETE FROM changes WHERE at < $1 AND at <= (SELECT MAX(at) FROM (
+     SELECT at FROM changes WHERE at < $1 ORDER BY at LIMIT $2) AS part)";
+
 impl Chore {
     /// In the order in which they are looked at.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Members,
         Self::Chats,
         Self::Sessions,
@@ -93,6 +117,7 @@ impl Chore {
         Self::Edits,
         Self::Departures,
         Self::Wakes,
+        Self::Changes,
     ];
 
     /// As the table `chores` and the metrics spell it.
@@ -105,6 +130,7 @@ impl Chore {
             Self::Edits => "edits",
             Self::Departures => "departures",
             Self::Wakes => "wakes",
+            Self::Changes => "changes",
         }
     }
 
@@ -156,24 +182,10 @@ pub(super) async fn work(
             Some(before) => guests(tx, before, rows).await,
             None => Ok(Tidied::default()),
         },
-        Chore::Edits => {
-            const OLD: &str =
-                "DELETE FROM edits WHERE created_at < $1 AND created_at <= (SELECT MAX(created_at) FROM (
-                 SELECT created_at FROM edits WHERE created_at < $1 ORDER BY created_at LIMIT $2) AS part)";
-            old(tx, OLD, now - EDITS_STAY_MS, rows).await
-        }
-        Chore::Departures => {
-            const OLD: &str =
-                "DELETE FROM departures WHERE parted_at < $1 AND parted_at <= (SELECT MAX(parted_at) FROM (
-                 SELECT parted_at FROM departures WHERE parted_at < $1 ORDER BY parted_at LIMIT $2) AS part)";
-            old(tx, OLD, now - NEWS_STAY_MS, rows).await
-        }
-        Chore::Wakes => {
-            const OLD: &str =
-                "DELETE FROM wakes WHERE woken_at < $1 AND woken_at <= (SELECT MAX(woken_at) FROM (
-                 SELECT woken_at FROM wakes WHERE woken_at < $1 ORDER BY woken_at LIMIT $2) AS part)";
-            old(tx, OLD, now - NEWS_STAY_MS, rows).await
-        }
+        Chore::Edits => old(tx, OLD_EDITS, now - EDITS_STAY_MS, rows).await,
+        Chore::Departures => old(tx, OLD_DEPARTURES, now - NEWS_STAY_MS, rows).await,
+        Chore::Wakes => old(tx, OLD_WAKES, now - NEWS_STAY_MS, rows).await,
+        Chore::Changes => old(tx, OLD_CHANGES, now - CHANGES_STAY_MS, CHANGES_TIMES * rows).await,
     }
 }
 

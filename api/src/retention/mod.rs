@@ -7,7 +7,7 @@
 mod chore;
 
 pub use chore::Chore;
-pub(crate) use chore::SESSIONS_STAY_MS;
+pub(crate) use chore::{CHANGES_STAY_MS, SESSIONS_STAY_MS};
 
 use crate::{
     config::{Config, RetentionConfig},

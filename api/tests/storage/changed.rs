@@ -113,14 +113,39 @@ async fn what_is_old_is_not(t: T) {
     let ann = t.user("ann").await;
     let chat = t.group(ann, &[]).await;
     t.say(ann, chat, "hello").await;
-    for column in ["chats SET changed_at", "members SET joined_at"] {
-        t.sql(format!("UPDATE {column} = 1000")).await;
-    }
+    t.change_at(1000).await;
+    t.sql("UPDATE members SET joined_at = 1000".to_owned()).await;
     let found = ask(&t, None).await;
     assert_eq!((found.chats.len(), found.joined.len()), (0, 0));
     let found = ask(&t, Some(Timestamp(11_000))).await;
     assert_eq!(found.chats.len(), 2, "the lobby and the chat, within the overlap");
     assert_eq!(ask(&t, Some(Timestamp(11_001))).await.chats.len(), 0);
+}
+
+/// Whoever asks for more than is kept must look at all of its chats.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_kept_is_cut() {
+    const KEPT_MS: i64 = 600_000;
+    let t = T::postgres().await;
+    let now = ask(&t, None).await.now.0;
+    let asked = async |ago: i64| ask(&t, Some(Timestamp(now - ago))).await;
+    // A little is looked further back, and the clock goes on.
+    assert!(!asked(KEPT_MS - 60_000).await.truncated);
+    let found = asked(KEPT_MS).await;
+    assert!(found.truncated);
+    assert_eq!(found.cut, Cut { chats: true, woken: true, ..Cut::default() });
+}
+
+/// Else each message would write its chat's row anew, and all of that row's index entries.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_index_of_chats_names_what_a_message_changes() {
+    let t = T::postgres().await;
+    let named = "SELECT count(*) FROM pg_index i JOIN pg_depend d ON d.objid = i.indexrelid
+        JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+        WHERE i.indrelid = 'chats'::REGCLASS AND d.refobjid = i.indrelid AND a.attname";
+    let changed = "('changed_at', 'last_seq', 'message_count', 'newest', 'sent_count', 'sent_seq')";
+    assert_eq!(t.number(format!("{named} IN {changed}")).await, 0);
+    assert!(t.number(format!("{named} = 'deleted_at'")).await > 2, "those of conditions, too");
 }
 
 async fn long_lists_are_cut(t: T) {

@@ -123,6 +123,14 @@ impl T {
         }
     }
 
+    /// As if all chats had changed so early.
+    pub async fn change_at(&self, at: i64) {
+        self.sql(format!("UPDATE chats SET changed_at = {at}")).await;
+        if let Db::Postgres(_) = self.api.db {
+            self.sql(format!("UPDATE changes SET at = {at}")).await;
+        }
+    }
+
     pub async fn user(&self, name: &str) -> UserId {
         self.sql(format!(
             "INSERT INTO users (username, username_key, name, password_hash, created_at)

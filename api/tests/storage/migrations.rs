@@ -117,7 +117,7 @@ const IS_THERE: &str = "SELECT count(*) FROM pg_index WHERE indexrelid = to_regc
 async fn an_index_whose_making_was_cut_off_is_made_anew() {
     let t = T::postgres().await;
     let cut_off = "UPDATE pg_index SET indisvalid = FALSE
-        WHERE indexrelid IN ('messages_living'::REGCLASS, 'chats_unnumbered'::REGCLASS)";
+        WHERE indexrelid IN ('messages_living'::REGCLASS, 'members_invited'::REGCLASS)";
     t.sql(cut_off.to_owned()).await;
     assert_eq!(t.number(IS_THERE.to_owned()).await, 0);
     // By several processes at once.

@@ -47,7 +47,7 @@ async fn a_member_is_woken_once(t: T) {
     t.say(ann, chat, "before").await;
     mark(&t, bob, chat).await;
     mark(&t, bob, other).await;
-    t.sql("UPDATE chats SET changed_at = 1000".to_owned()).await;
+    t.change_at(1000).await;
     let mut heard = t.listen(&[Channel::User(bob)]).await;
     t.post(vec![send(ann, chat, "a", "wakes"), send(ann, chat, "b", "says")]).await;
     assert_eq!(marks(&t, chat).await, 0);

@@ -30,6 +30,8 @@ pub(super) enum HeldChats {
     /// It waits a moment, as long as [`crate::db::Db::begin_impatient`] does, and then goes on
     /// without them: they are [`Locked::busy`].
     Skip,
+    /// It has waited a moment already.
+    SkipAtOnce,
 }
 
 /// Begins a transaction and locks the chats of these commands that exist.
@@ -41,6 +43,7 @@ pub(super) async fn lock(
     let mut tx = match held {
         HeldChats::Wait => api.db.begin().await?,
         HeldChats::Skip => api.db.begin_impatient().await?,
+        HeldChats::SkipAtOnce => return lock_free(api, commands).await,
     };
     match lock_chats(&mut tx, commands, LOCK_CHATS).await {
         Err(DbError::Held(_)) if held == HeldChats::Skip => {}
@@ -49,6 +52,11 @@ pub(super) async fn lock(
     // PostgreSQL does not say which chat is held. The rollback frees those that are locked already,
     // and the second transaction takes all that are free without waiting.
     tx.rollback().await?;
+    lock_free(api, commands).await
+}
+
+/// Those that nobody holds.
+async fn lock_free(api: &Api, commands: &[&Command]) -> Result<Locked, DbError> {
     let mut tx = api.db.begin().await?;
     let chats = lock_chats(&mut tx, commands, LOCK_FREE_CHATS).await?;
     let mut busy = find_existing(&mut tx, commands).await?;
@@ -63,7 +71,7 @@ const LOCK_CHATS: &str = "
             WHERE d.chat_id = c.id AND d.dormant LIMIT 1), FALSE) AS has_dormant,
         COALESCE((SELECT TRUE FROM statistics k WHERE k.chat_id = c.id), FALSE) AS counted
     FROM chats c
-    WHERE c.id IN (SELECT value FROM json_each($1)) AND c.deleted_at IS NULL
+    WHERE c.id = ANY($1) AND c.deleted_at IS NULL
     ORDER BY c.id
     FOR NO KEY UPDATE OF c";
 
@@ -74,7 +82,7 @@ const LOCK_FREE_CHATS: &str = "
             WHERE d.chat_id = c.id AND d.dormant LIMIT 1), FALSE) AS has_dormant,
         COALESCE((SELECT TRUE FROM statistics k WHERE k.chat_id = c.id), FALSE) AS counted
     FROM chats c
-    WHERE c.id IN (SELECT value FROM json_each($1)) AND c.deleted_at IS NULL
+    WHERE c.id = ANY($1) AND c.deleted_at IS NULL
     ORDER BY c.id
     FOR NO KEY UPDATE OF c SKIP LOCKED";
 

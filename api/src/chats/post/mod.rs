@@ -1,11 +1,12 @@
-//! `post`: many users' commands in one transaction. Five round trips for a batch of plain
-//! messages: begin, lock the chats, read the facts, insert and number the chats, commit; one more when
-//! commands name older messages (edits, deletions, replies, what was sent before), when edits have an
+//! `post`: many users' commands in one transaction. With PostgreSQL a batch of plain messages is one round
+//! trip, see `plain`. Any other batch takes five: begin, lock the chats, read the facts, insert and number the
+//! chats, commit; one more when commands name older messages (edits, deletions, replies, what was sent before), when edits have an
 //! id, when messages change, and when there are dormant members; two more when those are woken, and three when
 //! statistics are kept of one of the chats. What each command means is decided in `plan`, without the
 //! database.
 
 mod lock;
+mod plain;
 mod plan;
 mod sifted;
 mod statistics;
@@ -22,6 +23,7 @@ use crate::{
     state::Api,
 };
 use lock::{HeldChats, Locked, lock};
+use plain::Short;
 use plan::{
     Decision,
     batch::{Batch, BatchDone},
@@ -96,6 +98,11 @@ async fn transact(
     commands: &[&Command],
     held: HeldChats,
 ) -> Result<(Vec<Decision>, News)> {
+    let held = match plain::store(api, commands, held).await? {
+        Short::Stored(results, news) => return Ok((results, news)),
+        Short::Held => HeldChats::SkipAtOnce,
+        Short::Declined => held,
+    };
     let Locked { mut tx, chats, busy } = lock(api, commands, held).await?;
     let free = Sifted::new(commands.iter().copied(), |command| match busy.get(&command.chat_id) {
         Some(_) => Err(Refusal::new(Code::Busy, "The chat is busy. Try again in a moment.")),

@@ -1,0 +1,228 @@
+//! The short way of `post`, PostgreSQL only: a batch of plain messages is stored by one call of the function
+//! `post_plain`, which commits with its statement. It is one trip instead of six, and half of the database's
+//! work.
+//!
+//! A message is plain when nothing about it needs a rule of `plan`: it was not sent before, replies to
+//! nothing, its sender has an account and may write, and its chat exists, is numbered and not counted, and has
+//! no dormant members. The function takes that for granted and declines the whole batch where it was wrong.
+//! Then the batch goes the long way, so no refusal is decided twice.
+
+use super::{lock::HeldChats, plan::Decision};
+use crate::{
+    db::{Conn, Db, DbError, IMPATIENT, column},
+    error::{Error, Result},
+    news::{self, News},
+    state::Api,
+};
+use protocol::{
+    chat::{Change, Event, Message, UserRef},
+    command::{Action, Command, Receipt},
+    id::{ChatId, Seq, UserId},
+    time::Timestamp,
+};
+use sqlx::{Arguments as _, postgres::PgArguments};
+use std::collections::BTreeMap;
+
+/// What became of a batch on the short way.
+pub(super) enum Short {
+    /// It is committed, and the gateways are told.
+    Stored(Vec<Decision>, News),
+    /// Nothing is stored: it goes the long way.
+    Declined,
+    /// Nothing is stored: a chat is held for longer than an impatient caller waits.
+    Held,
+}
+
+/// Stores the batch if it is plain. One that is declined costs both ways and no more: whatever made it odd is
+/// still so, or is decided on the long way, so this one is never tried again.
+pub(super) async fn store(api: &Api, commands: &[&Command], held: HeldChats) -> Result<Short> {
+    let Db::Postgres(_) = api.db else { return Ok(Short::Declined) };
+    let Some(batch) = PlainBatch::of(commands) else {
+        count("long");
+        return Ok(Short::Declined);
+    };
+    let (db, arguments) = (api.db.clone(), batch.arguments(held)?);
+    let stored = news::commit_by(api, async move {
+        Ok(match run(&db, arguments).await {
+            Ok(answer) => {
+                let (results, news) = batch.tell(answer)?;
+                (Short::Stored(results, News::default()), news)
+            }
+            Err(DbError::Declined) => (Short::Declined, News::default()),
+            // It was sent before.
+            Err(error) if error.violates(REPEATED) => (Short::Declined, News::default()),
+            Err(DbError::Held(_)) if held == HeldChats::Skip => (Short::Held, News::default()),
+            Err(error) => return Err(error.into()),
+        })
+    });
+    let (short, news) = stored.await?;
+    Ok(match short {
+        Short::Stored(results, _) => {
+            count("short");
+            Short::Stored(results, news)
+        }
+        other => {
+            count("both");
+            other
+        }
+    })
+}
+
+/// The key that a message which was sent before violates.
+const REPEATED: &str = "messages_chat_id_sender_id_client_message_id";
+
+fn count(way: &'static str) {
+    metrics::counter!("post_batches_total", "way" => way).increment(1);
+}
+
+/// What the function answers: when it was, each chat's newest event, each message's sender's name.
+type Confirmed = (i64, Vec<i64>, Vec<String>);
+
+async fn run(db: &Db, arguments: PgArguments) -> Result<Confirmed, DbError> {
+    let Conn::Postgres(mut conn) = db.read().await? else { return Err(DbError::Declined) };
+    let call = sqlx::query_as_with(POST_PLAIN, arguments);
+    // It returns when the statement is committed, and not with the row, which comes before that.
+    Ok(call.fetch_one(&mut *conn).await?)
+}
+
+/// Messages of which the database need only be told.
+struct PlainBatch {
+    /// In the order of their ids.
+    chats: Vec<PlainChat>,
+    /// In the order of the batch.
+    messages: Vec<PlainMessage>,
+}
+
+struct PlainChat {
+    id: i64,
+    messages: i64,
+}
+
+struct PlainMessage {
+    chat_id: i64,
+    /// Of the chat among the batch's, from 1 on.
+    place: i64,
+    /// Among the batch's messages in the chat, from 1 on.
+    number: i64,
+    sender_id: i64,
+    key: String,
+    text: String,
+}
+
+/// A sender's newest message in a chat.
+struct PlainSeen {
+    chat_id: i64,
+    user_id: i64,
+    place: i64,
+    number: i64,
+}
+
+const POST_PLAIN: &str = "SELECT sent_at, last_seqs, usernames
+    FROM post_plain($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+
+impl PlainBatch {
+    /// `None`: something in it is odd for sure. Statistics are kept of the lobby, and guests write there.
+    fn of(commands: &[&Command]) -> Option<Self> {
+        let mut counts: BTreeMap<ChatId, PlainChat> = BTreeMap::new();
+        let mut messages = Vec::with_capacity(commands.len());
+        for command in commands {
+            let Action::Send { client_message_id, text, reply_to: None } = &command.action else {
+                return None;
+            };
+            let id = command.chat_id.0;
+            let chat = counts.entry(command.chat_id).or_insert(PlainChat { id, messages: 0 });
+            chat.messages += 1;
+            messages.push(PlainMessage {
+                chat_id: id,
+                place: 0,
+                number: chat.messages,
+                sender_id: command.user_id.0,
+                key: client_message_id.clone(),
+                text: text.clone(),
+            });
+        }
+        if counts.contains_key(&ChatId::LOBBY) {
+            return None;
+        }
+        let chats: Vec<PlainChat> = counts.into_values().collect();
+        for message in &mut messages {
+            let place = chats.partition_point(|chat| chat.id < message.chat_id) + 1;
+            message.place = i64::try_from(place).ok()?;
+        }
+        Some(Self { chats, messages })
+    }
+
+    /// For [`POST_PLAIN`].
+    fn arguments(&self, held: HeldChats) -> Result<PgArguments, DbError> {
+        let Self { chats, messages } = self;
+        let seen = self.seen();
+        let keys: Vec<&str> = messages.iter().map(|message| message.key.as_str()).collect();
+        let texts: Vec<&str> = messages.iter().map(|message| message.text.as_str()).collect();
+        let mut arguments = PgArguments::default();
+        let added = arguments
+            .add((held == HeldChats::Skip).then_some(IMPATIENT))
+            .and_then(|()| arguments.add(column!(chats, id)))
+            .and_then(|()| arguments.add(column!(chats, messages)))
+            .and_then(|()| arguments.add(column!(messages, chat_id)))
+            .and_then(|()| arguments.add(column!(messages, place)))
+            .and_then(|()| arguments.add(column!(messages, number)))
+            .and_then(|()| arguments.add(column!(messages, sender_id)))
+            .and_then(|()| arguments.add(keys))
+            .and_then(|()| arguments.add(texts))
+            .and_then(|()| arguments.add(column!(seen, chat_id)))
+            .and_then(|()| arguments.add(column!(seen, user_id)))
+            .and_then(|()| arguments.add(column!(seen, place)))
+            .and_then(|()| arguments.add(column!(seen, number)));
+        added.map_err(sqlx::Error::Encode)?;
+        Ok(arguments)
+    }
+
+    /// In the order in which everybody locks members' rows.
+    fn seen(&self) -> Vec<PlainSeen> {
+        // The last message of each sender stays.
+        let last: BTreeMap<(i64, i64), &PlainMessage> = self
+            .messages
+            .iter()
+            .map(|message| ((message.chat_id, message.sender_id), message))
+            .collect();
+        let seen = last.into_iter().map(|((chat_id, user_id), message)| PlainSeen {
+            chat_id,
+            user_id,
+            place: message.place,
+            number: message.number,
+        });
+        seen.collect()
+    }
+
+    /// The receipts, and what gateways are told, by chats in the order of their ids.
+    fn tell(self, (sent_at, last_seqs, usernames): Confirmed) -> Result<(Vec<Decision>, News)> {
+        let Self { chats, messages } = self;
+        let timestamp = Timestamp(sent_at);
+        if last_seqs.len() != chats.len() || usernames.len() != messages.len() {
+            tracing::error!("the database did not tell of every message");
+            return Err(Error::internal());
+        }
+        let mut runs: Vec<Vec<Event>> = chats.iter().map(|_| Vec::new()).collect();
+        let mut receipts = Vec::with_capacity(messages.len());
+        for (message, username) in messages.into_iter().zip(usernames) {
+            let place = message.place as usize - 1;
+            let id = Seq(last_seqs[place] - chats[place].messages + message.number);
+            receipts.push(Ok(Receipt { message_id: id, seq: id, timestamp, repeated: false }));
+            let message = Message {
+                id,
+                sender: UserRef { id: UserId(message.sender_id), username, guest: false },
+                text: message.text,
+                timestamp,
+                client_message_id: Some(message.key),
+                reply_to: None,
+                edited_at: None,
+            };
+            runs[place].push(Event { seq: id, change: Change::Message(message) });
+        }
+        let mut news = News::default();
+        for (chat, events) in chats.iter().zip(runs) {
+            news.events(ChatId(chat.id), events);
+        }
+        Ok((receipts, news))
+    }
+}

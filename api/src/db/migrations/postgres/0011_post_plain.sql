@@ -1,0 +1,79 @@
+-- Stores messages that nothing is odd about, in one call: `chats/post/plain.rs` says which these are. It takes
+-- for granted what it cannot undo, and raises SB001 when that was wrong, or violates the unique key of
+-- `messages` when one was sent before; then nothing is stored. Why is not for it to say.
+--
+-- The chats come in the order of their ids, each once. The update is what locks them, in that order. What
+-- follows it reads a later state, and a later time, than whoever held a chat before has left.
+CREATE FUNCTION post_plain(
+    patience TEXT, -- waits for no chat longer than this; NULL: than the session does
+    chat_ids BIGINT[],
+    chat_counts BIGINT[], -- messages in each
+    -- Each message: its chat, that chat's place in the list, and which of those in the chat it is, from 1 on.
+    message_chats BIGINT[], message_places BIGINT[], message_numbers BIGINT[],
+    message_senders BIGINT[], message_keys TEXT[], message_texts TEXT[],
+    -- Each sender's newest message in a chat, by chat and sender: everybody locks members in this order.
+    seen_chats BIGINT[], seen_users BIGINT[], seen_places BIGINT[], seen_numbers BIGINT[],
+    OUT sent_at BIGINT,
+    OUT last_seqs BIGINT[], -- of each chat
+    OUT usernames TEXT[] -- of each message's sender
+) LANGUAGE plpgsql
+SET switchboard.notes_changes = 'on'
+-- An index scan takes the chats in the order of their ids, a bitmap scan as they lie on the disk.
+SET enable_bitmapscan = off
+AS $$
+DECLARE
+    ordinals BIGINT[];
+    are_rooms BOOLEAN[];
+BEGIN
+    IF patience IS NOT NULL THEN
+        PERFORM set_config('lock_timeout', patience, TRUE);
+    END IF;
+    -- No join, which would walk over all chats when it is planned while there are few.
+    WITH numbered AS (
+        UPDATE chats c SET
+            last_seq = c.last_seq + chat_counts[array_position(chat_ids, c.id)],
+            message_count = c.message_count + chat_counts[array_position(chat_ids, c.id)],
+            sent_count = c.sent_count + chat_counts[array_position(chat_ids, c.id)],
+            sent_seq = c.sent_seq + chat_counts[array_position(chat_ids, c.id)],
+            newest = c.sent_count + chat_counts[array_position(chat_ids, c.id)],
+            changed_at = (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT
+        WHERE c.id = ANY (chat_ids) AND c.deleted_at IS NULL AND c.sent_seq = c.last_seq
+        RETURNING c.id, c.last_seq, c.sent_count, c.chat_type = 'room' AS is_room)
+    SELECT array_agg(o.last_seq), array_agg(o.sent_count), array_agg(o.is_room)
+    INTO last_seqs, ordinals, are_rooms
+    FROM (SELECT * FROM numbered ORDER BY id) o;
+    sent_at := (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT;
+    IF cardinality(last_seqs) IS DISTINCT FROM cardinality(chat_ids)
+        OR EXISTS (SELECT FROM statistics WHERE chat_id = ANY (chat_ids))
+        OR EXISTS (SELECT FROM members WHERE chat_id = ANY (chat_ids) AND dormant)
+    THEN
+        RAISE EXCEPTION USING ERRCODE = 'SB001', MESSAGE = 'not all of the chats are plain';
+    END IF;
+    WITH plain AS (
+        SELECT r.*, u.username
+        FROM UNNEST(message_chats, message_places, message_numbers, message_senders, message_keys, message_texts)
+            WITH ORDINALITY AS r (chat_id, place, number, sender_id, key, text, turn)
+        LEFT JOIN users u ON u.id = r.sender_id
+        LEFT JOIN members m ON m.chat_id = r.chat_id AND m.user_id = r.sender_id
+        WHERE u.blocked_at IS NULL AND u.deactivated_at IS NULL AND NOT COALESCE(u.guest, TRUE)
+            AND CASE WHEN m.user_id IS NOT NULL THEN NOT m.silenced
+                ELSE are_rooms[r.place] AND NOT EXISTS (
+                    SELECT FROM bans b WHERE b.chat_id = r.chat_id AND b.user_id = r.sender_id) END),
+    stored AS (
+        INSERT INTO messages (chat_id, id, seq, sender_id, client_message_id, text, ordinal, created_at)
+        SELECT p.chat_id, s.id, s.id, p.sender_id, p.key, p.text,
+            ordinals[p.place] - chat_counts[p.place] + p.number, sent_at
+        FROM plain p CROSS JOIN LATERAL (
+            SELECT last_seqs[p.place] - chat_counts[p.place] + p.number AS id OFFSET 0) s),
+    seen AS (
+        UPDATE members m SET seen = ordinals[r.place] - chat_counts[r.place] + r.number, invited_by = NULL
+        FROM UNNEST(seen_chats, seen_users, seen_places, seen_numbers) AS r (chat_id, user_id, place, number)
+        WHERE m.chat_id = r.chat_id AND m.user_id = r.user_id),
+    noted AS (INSERT INTO changes (at, chats, seqs) VALUES (sent_at, chat_ids, last_seqs))
+    SELECT array_agg(p.username ORDER BY p.turn) INTO usernames FROM plain p;
+    IF cardinality(usernames) IS DISTINCT FROM cardinality(message_senders) THEN
+        RAISE EXCEPTION USING ERRCODE = 'SB001', MESSAGE = 'not all of the senders are plain';
+    END IF;
+END$$;
+
+INSERT INTO meta (key, value) VALUES ('oldest_program_11', '4');
