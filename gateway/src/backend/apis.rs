@@ -27,7 +27,7 @@ pub(super) struct Apis {
 }
 
 /// One api's turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Turn(usize);
 
 impl Apis {
@@ -61,7 +61,20 @@ impl Apis {
         &self.bases[turn % self.bases.len()]
     }
 
-    /// The api does not answer, or is about to stop. Whoever finds out first moves everybody on; the others do not
+    /// Whether both turns are those of one address. A single one is always next.
+    pub(super) fn is_same(&self, Turn(one): Turn, Turn(other): Turn) -> bool {
+        one % self.bases.len() == other % self.bases.len()
+    }
+
+    /// The api of this turn is about to stop: whatever turn it has now, the next one begins.
+    pub(super) fn leave(&self, turn: Turn) {
+        let now = self.turn();
+        if self.is_same(now, turn) {
+            self.move_on(now);
+        }
+    }
+
+    /// The api does not answer. Whoever finds out first moves everybody on; the others do not
     /// skip one.
     pub(super) fn move_on(&self, Turn(turn): Turn) {
         let (next, relaxed) = (turn.wrapping_add(1), Ordering::Relaxed);

@@ -165,14 +165,14 @@ async fn a_stream_that_stalls_is_given_up() {
 async fn a_slow_call_alone_does_not_cost_the_stream() {
     let api = FakeApi::start().await;
     let backend = backend(&[api.url()]);
-    let (mut one, mut other) = {
-        let serves = async {
-            let (mut one, mut other) = (api.stream().await, api.stream().await);
-            join!(one.answers_next(), other.answers_next());
-            (one, other)
-        };
-        join!(is_answered(&backend, 1), is_answered(&backend, 2), serves).2
+    // One after the other, so that it is known whose turn is next.
+    let begins = async || {
+        let mut stream = api.stream().await;
+        stream.answers_next().await;
+        stream
     };
+    let ((), mut one) = join!(is_answered(&backend, 1), begins());
+    let ((), mut other) = join!(is_answered(&backend, 2), begins());
     let serves = async {
         let slow = one.call().await;
         let quick = async { join!(is_answered(&backend, 4), is_answered(&backend, 5)) };

@@ -217,7 +217,7 @@ impl Connection {
             Kind::Failed => self.answer(head, Err(failure(&body))),
             Kind::Goodbye => {
                 self.retire();
-                self.apis.move_on(self.turn);
+                self.apis.leave(self.turn);
             }
             Kind::Post => {
                 tracing::warn!("the api sent a call");

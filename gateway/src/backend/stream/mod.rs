@@ -125,7 +125,7 @@ impl Inner {
         // Held while a stream is made, so that calls wait for one and do not make more.
         let mut slot = self.slots[slot].lock().await;
         if let Some(way) = &slot.way
-            && way.turn == turn
+            && self.apis.is_same(way.turn, turn)
             && Instant::now() < way.until
         {
             match &way.by {
