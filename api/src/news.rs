@@ -16,6 +16,7 @@ use protocol::{
     relay::{
         Channel, ChatEvents, ChatPayload, ControlPayload, EndReason, EndedSessions, UserPayload,
     },
+    relay_head::RunHead,
     time::Timestamp,
 };
 use tokio::sync::oneshot;
@@ -71,19 +72,25 @@ impl News {
         for item in &mut self.0 {
             match item {
                 NewsItem::Chat(chat, payload) => {
+                    let channel = Channel::Chat(*chat);
                     if let ChatPayload::Events(run) = payload {
                         run.published_ms = Timestamp::now().0;
                         run.traceparent = trace::current();
+                        send(api, channel, RunHead::encode(run));
+                    } else {
+                        send(api, channel, serde_json::to_vec(payload));
                     }
-                    send(api, Channel::Chat(*chat), payload);
                 }
-                NewsItem::User(user, payload) => send(api, Channel::User(*user), payload),
+                NewsItem::User(user, payload) => {
+                    send(api, Channel::User(*user), serde_json::to_vec(payload))
+                }
                 NewsItem::Ended(EndedSessions { sessions, reason }) => {
                     api.ended.add(sessions, *reason);
                     metrics::counter!("sessions_ended_total", "reason" => reason_text(*reason))
                         .increment(sessions.len() as u64);
                     let ended = EndedSessions { sessions: sessions.clone(), reason: *reason };
-                    send(api, Channel::Control, &ControlPayload::Ended(ended));
+                    let payload = serde_json::to_vec(&ControlPayload::Ended(ended));
+                    send(api, Channel::Control, payload);
                 }
             }
         }
@@ -127,8 +134,8 @@ pub(crate) fn publish(api: &Api, mut news: News) -> News {
     news
 }
 
-fn send(api: &Api, channel: Channel, payload: &impl serde::Serialize) {
-    match serde_json::to_vec(payload) {
+fn send(api: &Api, channel: Channel, payload: serde_json::Result<Vec<u8>>) {
+    match payload {
         Ok(bytes) => api.bus.publish(channel, Bytes::from(bytes)),
         Err(error) => tracing::error!(%error, %channel, "cannot encode what to publish"),
     }

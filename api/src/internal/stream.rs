@@ -21,7 +21,8 @@ use platform::{
     stream::{StreamReader, StreamWriter, split},
 };
 use protocol::stream::{
-    self, BadBody, Failed, Head, Kind, MAX_IN_FLIGHT, PROTOCOL, VERSION, VERSION_HEADER,
+    self, BadBody, FailedBody, FrameHead, FrameKind, MAX_IN_FLIGHT, PROTOCOL, VERSION,
+    VERSION_HEADER,
     post::{PostBody, PostedBody},
 };
 use std::{sync::Arc, time::Duration};
@@ -57,7 +58,7 @@ fn upgrade(api: Api, surroundings: Surroundings, mut request: Request) -> Respon
         // The socket is free once the response is written. The gateway may go away before.
         let Some((socket, read_ahead)) = take_over(on_upgrade).await else { return };
         let (reader, writer) = split(socket, &read_ahead, surroundings.body_limit);
-        let stream = Stream { api, surroundings, writer };
+        let stream = GatewayStream { api, surroundings, writer };
         metrics::gauge!("internal_streams").increment(1);
         Arc::new(stream).serve(reader).await;
         metrics::gauge!("internal_streams").decrement(1);
@@ -86,13 +87,13 @@ fn not_a_stream() -> Response {
 }
 
 /// One gateway's stream.
-struct Stream {
+struct GatewayStream {
     api: Api,
     surroundings: Surroundings,
     writer: StreamWriter,
 }
 
-impl Stream {
+impl GatewayStream {
     /// Takes calls until the gateway ends the stream, or breaks it, or is silent. At the soft stop it says goodbye,
     /// and takes what the gateway sent before it read that. The calls go on by themselves.
     async fn serve(self: Arc<Self>, mut reader: StreamReader) {
@@ -105,13 +106,13 @@ impl Stream {
                 frame = tokio::time::timeout(silence, reader.read()) => frame,
                 () = soft_stop.cancelled(), if silence == IDLE_TIMEOUT => {
                     silence = GOODBYE_TIME;
-                    self.write(stream::frame(Kind::Goodbye, 0, &())).await;
+                    self.write(stream::frame(FrameKind::Goodbye, 0, &())).await;
                     continue;
                 }
                 () = self.writer.broken() => return,
             };
             match frame {
-                Ok(Ok(Some((Head { kind: Kind::Post, call, .. }, body)))) => {
+                Ok(Ok(Some((FrameHead { kind: FrameKind::Post, call, .. }, body)))) => {
                     let stream = Arc::clone(&self);
                     self.api.lifecycle.spawn(stream.answer(call, body, place));
                 }
@@ -133,8 +134,8 @@ impl Stream {
         let answered = self.post(call, &body).await;
         let frame = answered.unwrap_or_else(|error| {
             let problem = Problem::from(error);
-            let failed = Failed { status: problem.status.as_u16(), why: &problem.detail };
-            stream::frame(Kind::Failed, call, &failed)
+            let failed = FailedBody { status: problem.status.as_u16(), why: &problem.detail };
+            stream::frame(FrameKind::Failed, call, &failed)
         });
         self.write(frame).await;
     }
@@ -147,7 +148,7 @@ impl Stream {
         let posted =
             self.surroundings.around_call("/internal/post", request.traceparent, work).await?;
         let body = PostedBody::new(&request, &posted);
-        Ok(body.and_then(|body| stream::frame(Kind::Posted, call, &body)))
+        Ok(body.and_then(|body| stream::frame(FrameKind::Posted, call, &body)))
     }
 
     async fn write(&self, frame: Result<Vec<u8>, BadBody>) {

@@ -27,8 +27,8 @@ pub(super) struct Apis {
 }
 
 /// One api's turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Turn(usize);
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ApiTurn(usize);
 
 impl Apis {
     /// At least one, with the shared secret. An error is one sentence for the operator.
@@ -52,18 +52,31 @@ impl Apis {
     }
 
     /// Whose turn it is.
-    pub(super) fn turn(&self) -> Turn {
-        Turn(self.current.load(Ordering::Relaxed))
+    pub(super) fn turn(&self) -> ApiTurn {
+        ApiTurn(self.current.load(Ordering::Relaxed))
     }
 
     /// The address of the api.
-    pub(super) fn base(&self, Turn(turn): Turn) -> &str {
+    pub(super) fn base(&self, ApiTurn(turn): ApiTurn) -> &str {
         &self.bases[turn % self.bases.len()]
     }
 
-    /// The api does not answer, or is about to stop. Whoever finds out first moves everybody on; the others do not
+    /// Whether both turns are those of one address. A single one is always next.
+    pub(super) fn is_same(&self, ApiTurn(one): ApiTurn, ApiTurn(other): ApiTurn) -> bool {
+        one % self.bases.len() == other % self.bases.len()
+    }
+
+    /// The api of this turn is about to stop: whatever turn it has now, the next one begins.
+    pub(super) fn leave(&self, turn: ApiTurn) {
+        let now = self.turn();
+        if self.is_same(now, turn) {
+            self.move_on(now);
+        }
+    }
+
+    /// The api does not answer. Whoever finds out first moves everybody on; the others do not
     /// skip one.
-    pub(super) fn move_on(&self, Turn(turn): Turn) {
+    pub(super) fn move_on(&self, ApiTurn(turn): ApiTurn) {
         let (next, relaxed) = (turn.wrapping_add(1), Ordering::Relaxed);
         let _ = self.current.compare_exchange(turn, next, relaxed, relaxed);
     }

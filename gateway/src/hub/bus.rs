@@ -12,8 +12,9 @@ use bytes::Bytes;
 use platform::bus::BusEvent;
 use protocol::{
     frames::ServerFrame,
-    id::ChatId,
+    id::{ChatId, Seq},
     relay::{Channel, ChatPayload, ControlPayload, UserPayload},
+    relay_head::RunHead,
     time::Timestamp,
 };
 use std::sync::Arc;
@@ -34,10 +35,24 @@ impl Hub {
 
     /// Handles a bus message about a chat.
     pub(crate) fn on_chat_bytes(self: &Arc<Self>, chat: ChatId, payload: &[u8]) {
+        if let Some(head) = RunHead::read(payload)
+            && self.has_all(chat, head.upto)
+        {
+            // Mostly what this node's own commands made: their answer brought it, and was here first.
+            relayed(head.published_ms);
+            let repeats = head.upto.0.saturating_sub(head.after.0);
+            metrics::counter!("gateway_repeats_dropped_total").increment(repeats.unsigned_abs());
+            return;
+        }
         match serde_json::from_slice(payload) {
             Ok(payload) => self.on_chat_payload(chat, payload),
             Err(_) => bad_payload(),
         }
+    }
+
+    /// Whether the chat's watchers here were given all events up to this one, or there are none.
+    fn has_all(&self, chat: ChatId, upto: Seq) -> bool {
+        self.with_chat(chat, |chat| upto <= chat.feed.last()).unwrap_or(true)
     }
 
     fn on_message(self: &Arc<Self>, channel: Channel, payload: &Bytes) -> serde_json::Result<()> {
@@ -72,8 +87,7 @@ impl Hub {
     pub(crate) fn on_chat_payload(self: &Arc<Self>, chat_id: ChatId, payload: ChatPayload) {
         match payload {
             ChatPayload::Events(run) => {
-                let lag = Timestamp::now().0.saturating_sub(run.published_ms);
-                metrics::histogram!("gateway_relay_lag_seconds").record(lag.max(0) as f64 / 1e3);
+                relayed(run.published_ms);
                 self.on_events(run);
             }
             ChatPayload::Typing { origin, user } if origin != self.node => {
@@ -120,6 +134,12 @@ impl Hub {
             });
         }
     }
+}
+
+/// Notes how long the bus took.
+fn relayed(published_ms: i64) {
+    let lag = Timestamp::now().0.saturating_sub(published_ms);
+    metrics::histogram!("gateway_relay_lag_seconds").record(lag.max(0) as f64 / 1e3);
 }
 
 /// Counts a bus payload that cannot be parsed.

@@ -4,7 +4,8 @@ use crate::harness::{ANN, BOB, GROUP, Node, TEAM};
 use protocol::{
     chat::UserRef,
     id::{NodeId, Seq},
-    relay::{Channel, ChatPayload, UserPayload},
+    relay::{Channel, ChatEvents, ChatPayload, UserPayload},
+    relay_head::RunHead,
 };
 
 #[tokio::test(start_paused = true)]
@@ -36,6 +37,27 @@ async fn what_the_bus_repeats_is_heard_once() {
     ann.expect(["1#1 a", "1#2 b", "1#3 c"]).await;
     t.settles().await;
     ann.expect_nothing().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_is_known_by_its_first_bytes() {
+    let t = Node::start().await;
+    t.api.opens(GROUP, &[ANN]);
+    let mut ann = t.connect(ANN).await;
+    t.posts(GROUP, "a");
+    let event = t.api.commits(GROUP, "b");
+    let run =
+        ChatEvents { chat_id: GROUP, events: vec![event], published_ms: 0, traceparent: None };
+    // Says that it ends where the chat is. Whoever reads on would find the next event.
+    let known = String::from_utf8(RunHead::encode(&run).unwrap()).unwrap();
+    let known = known.replace(r#""upto":2"#, r#""upto":1"#);
+    t.publishes_bytes(Channel::Chat(GROUP), known.into_bytes());
+    ann.expect(["1#1 a"]).await;
+    t.settles().await;
+    ann.expect_nothing().await;
+    // As an older api publishes it.
+    t.publishes(Channel::Chat(GROUP), &ChatPayload::Events(run));
+    ann.expect(["1#2 b"]).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,7 +14,7 @@ use protocol::{
     limits::MAX_CALL_BYTES,
     relay::ChatEvents,
     stream::{
-        self, Head, Kind,
+        self, FrameHead, FrameKind,
         post::{PostBody, PostedBody},
     },
     time::Timestamp,
@@ -108,7 +108,7 @@ impl FakeStream {
     /// The next call: its number and its body.
     pub async fn call(&mut self) -> (u64, Vec<u8>) {
         let (head, body) = self.reader.read().await.unwrap().expect("a call");
-        assert_eq!(head.kind, Kind::Post);
+        assert_eq!(head.kind, FrameKind::Post);
         (head.call, body.into())
     }
 
@@ -122,7 +122,7 @@ impl FakeStream {
     }
 
     pub async fn says_goodbye(&self) {
-        self.writer.write(&stream::frame(Kind::Goodbye, 0, &()).unwrap()).await.unwrap();
+        self.writer.write(&stream::frame(FrameKind::Goodbye, 0, &()).unwrap()).await.unwrap();
     }
 
     /// Nothing comes before the gateway ends the stream.
@@ -135,14 +135,14 @@ impl FakeStream {
 pub fn answer(call: u64, body: &[u8]) -> Vec<u8> {
     let request: PostBody<'_> = stream::read(body).unwrap();
     let posted = posted(&request.call());
-    stream::frame(Kind::Posted, call, &PostedBody::new(&request, &posted).unwrap()).unwrap()
+    stream::frame(FrameKind::Posted, call, &PostedBody::new(&request, &posted).unwrap()).unwrap()
 }
 
 /// Only a head.
-pub fn bare_head(kind: Kind, call: u64, body_bytes: u32) -> Vec<u8> {
+pub fn bare_head(kind: FrameKind, call: u64, body_bytes: u32) -> Vec<u8> {
     let mut bytes = stream::frame(kind, call, &()).unwrap();
     bytes[..4].copy_from_slice(&body_bytes.to_be_bytes());
-    assert!(Head::read(bytes[..].try_into().unwrap()).is_some());
+    assert!(FrameHead::read(bytes[..].try_into().unwrap()).is_some());
     bytes
 }
 

@@ -10,7 +10,7 @@ use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use gateway::backend::{Backend, Unavailable};
 use protocol::{
     limits::MAX_ANSWER_BYTES,
-    stream::{Failed, Kind, MAX_IN_FLIGHT, frame},
+    stream::{FailedBody, FrameKind, MAX_IN_FLIGHT, frame},
 };
 use tokio::{io::AsyncWriteExt, join};
 
@@ -165,14 +165,14 @@ async fn a_stream_that_stalls_is_given_up() {
 async fn a_slow_call_alone_does_not_cost_the_stream() {
     let api = FakeApi::start().await;
     let backend = backend(&[api.url()]);
-    let (mut one, mut other) = {
-        let serves = async {
-            let (mut one, mut other) = (api.stream().await, api.stream().await);
-            join!(one.answers_next(), other.answers_next());
-            (one, other)
-        };
-        join!(is_answered(&backend, 1), is_answered(&backend, 2), serves).2
+    // One after the other, so that it is known whose turn is next.
+    let begins = async || {
+        let mut stream = api.stream().await;
+        stream.answers_next().await;
+        stream
     };
+    let ((), mut one) = join!(is_answered(&backend, 1), begins());
+    let ((), mut other) = join!(is_answered(&backend, 2), begins());
     let serves = async {
         let slow = one.call().await;
         let quick = async { join!(is_answered(&backend, 4), is_answered(&backend, 5)) };
@@ -197,7 +197,7 @@ async fn an_answer_over_the_limit_is_refused_and_ends_the_stream() {
         let mut stream = api.stream().await;
         let (call, _) = stream.call().await;
         let too_long = u32::try_from(MAX_ANSWER_BYTES + 1).unwrap();
-        stream.writer.write(&bare_head(Kind::Posted, call, too_long)).await.unwrap();
+        stream.writer.write(&bare_head(FrameKind::Posted, call, too_long)).await.unwrap();
         stream.expect_end().await;
     };
     let (error, ()) = join!(fails(&backend, 1), serves);
@@ -212,8 +212,8 @@ async fn a_failure_is_what_its_status_says() {
         let serves = async {
             let mut stream = api.stream().await;
             let (call, _) = stream.call().await;
-            let failed = Failed { status, why: "no" };
-            stream.writer.write(&frame(Kind::Failed, call, &failed).unwrap()).await.unwrap();
+            let failed = FailedBody { status, why: "no" };
+            stream.writer.write(&frame(FrameKind::Failed, call, &failed).unwrap()).await.unwrap();
         };
         let (error, ()) = join!(fails(&backend, 1), serves);
         assert_eq!(matches!(error, Unavailable::Refused(_)), refused, "{status}: {error}");

@@ -2,7 +2,7 @@
 //! and within bounds. It knows neither calls nor deadlines.
 
 use bytes::{Buf, Bytes, BytesMut};
-use protocol::stream::{HEAD_BYTES, Head};
+use protocol::stream::{FrameHead, HEAD_BYTES};
 use std::io;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -44,7 +44,7 @@ pub enum StreamError {
     Broken(#[from] io::Error),
     /// The head announces a body over the limit.
     #[error("a frame of {} bytes is too long", .0.body_bytes)]
-    TooLong(Head),
+    TooLong(FrameHead),
     /// The head is of no kind that this version has.
     #[error("a frame of an unknown kind")]
     UnknownKind,
@@ -52,7 +52,7 @@ pub enum StreamError {
 
 impl StreamReader {
     /// The next frame; `None` at the end of the stream. Dropping it while it waits loses nothing.
-    pub async fn read(&mut self) -> Result<Option<(Head, Bytes)>, StreamError> {
+    pub async fn read(&mut self) -> Result<Option<(FrameHead, Bytes)>, StreamError> {
         loop {
             if let Some(frame) = self.take()? {
                 return Ok(Some(frame));
@@ -68,9 +68,9 @@ impl StreamReader {
     }
 
     /// The frame at the front of what was read, if it is whole.
-    fn take(&mut self) -> Result<Option<(Head, Bytes)>, StreamError> {
+    fn take(&mut self) -> Result<Option<(FrameHead, Bytes)>, StreamError> {
         let Some(head) = self.buffer.first_chunk::<HEAD_BYTES>() else { return Ok(None) };
-        let head = Head::read(*head).ok_or(StreamError::UnknownKind)?;
+        let head = FrameHead::read(*head).ok_or(StreamError::UnknownKind)?;
         if head.body_bytes > self.max_body {
             return Err(StreamError::TooLong(head));
         }

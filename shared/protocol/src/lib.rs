@@ -18,6 +18,7 @@ pub mod id;
 pub mod limits;
 pub mod refusal;
 pub mod relay;
+pub mod relay_head;
 pub mod stream;
 pub mod time;
 pub mod traceparent;

@@ -35,19 +35,19 @@ pub const MAX_IN_FLIGHT: usize = 16;
 
 /// The kind of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum FrameKind {
     /// A call of `post`: [`post::PostBody`].
     Post = 1,
     /// Its answer: [`post::PostedBody`].
     Posted = 2,
-    /// There is no answer to a call: [`Failed`].
+    /// There is no answer to a call: [`FailedBody`].
     Failed = 3,
     /// The api is about to stop. It still answers all calls that it gets before the gateway closes the stream. No
     /// number, no body.
     Goodbye = 4,
 }
 
-impl Kind {
+impl FrameKind {
     fn from_byte(byte: u8) -> Option<Self> {
         [Self::Post, Self::Posted, Self::Failed, Self::Goodbye]
             .into_iter()
@@ -57,27 +57,27 @@ impl Kind {
 
 /// The head of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Head {
+pub struct FrameHead {
     /// The kind of the frame.
-    pub kind: Kind,
+    pub kind: FrameKind,
     /// The number of the call: the gateway's choice, and unique among the calls that wait on the stream.
     pub call: u64,
     /// The number of bytes that follow.
     pub body_bytes: usize,
 }
 
-impl Head {
+impl FrameHead {
     /// Reads a head. `None` for an unknown kind.
     pub fn read(bytes: [u8; HEAD_BYTES]) -> Option<Self> {
         let [a, b, c, d, call @ .., kind] = bytes;
         let body_bytes = u32::from_be_bytes([a, b, c, d]) as usize;
-        Some(Self { kind: Kind::from_byte(kind)?, call: u64::from_be_bytes(call), body_bytes })
+        Some(Self { kind: FrameKind::from_byte(kind)?, call: u64::from_be_bytes(call), body_bytes })
     }
 }
 
-/// The body of [`Kind::Failed`]: the call was not answered.
+/// The body of [`FrameKind::Failed`]: the call was not answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failed<'a> {
+pub struct FailedBody<'a> {
     /// The HTTP status that the call would have been answered.
     pub status: u16,
     /// A sentence for the log.
@@ -90,7 +90,7 @@ pub struct Failed<'a> {
 pub struct BadBody(String);
 
 /// A whole frame with this body.
-pub fn frame(kind: Kind, call: u64, body: &impl Serialize) -> Result<Vec<u8>, BadBody> {
+pub fn frame(kind: FrameKind, call: u64, body: &impl Serialize) -> Result<Vec<u8>, BadBody> {
     let mut frame = postcard::to_extend(body, vec![0; HEAD_BYTES]).map_err(BadBody::of)?;
     let body_bytes = u32::try_from(frame.len() - HEAD_BYTES).map_err(BadBody::of)?;
     frame[..4].copy_from_slice(&body_bytes.to_be_bytes());
@@ -116,16 +116,16 @@ mod tests {
 
     #[test]
     fn a_head_is_read_as_it_was_written() {
-        let failed = Failed { status: 503, why: "stopping" };
-        let bytes = frame(Kind::Failed, 7, &failed).unwrap();
+        let failed = FailedBody { status: 503, why: "stopping" };
+        let bytes = frame(FrameKind::Failed, 7, &failed).unwrap();
         let (head, body) = bytes.split_first_chunk::<HEAD_BYTES>().unwrap();
-        let head = Head::read(*head).unwrap();
-        assert_eq!(head, Head { kind: Kind::Failed, call: 7, body_bytes: body.len() });
-        assert_eq!(read::<Failed<'_>>(body).unwrap(), failed);
-        assert!(read::<Failed<'_>>(&body[..body.len() - 1]).is_err());
+        let head = FrameHead::read(*head).unwrap();
+        assert_eq!(head, FrameHead { kind: FrameKind::Failed, call: 7, body_bytes: body.len() });
+        assert_eq!(read::<FailedBody<'_>>(body).unwrap(), failed);
+        assert!(read::<FailedBody<'_>>(&body[..body.len() - 1]).is_err());
         let mut unknown = [0; HEAD_BYTES];
         unknown[12] = 9;
-        assert_eq!(Head::read(unknown), None);
-        assert_eq!(frame(Kind::Goodbye, 0, &()).unwrap().len(), HEAD_BYTES);
+        assert_eq!(FrameHead::read(unknown), None);
+        assert_eq!(frame(FrameKind::Goodbye, 0, &()).unwrap().len(), HEAD_BYTES);
     }
 }

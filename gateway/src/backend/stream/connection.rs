@@ -3,7 +3,7 @@
 
 use crate::backend::{
     Unavailable,
-    apis::{Apis, CALL_TIMEOUT, Turn},
+    apis::{ApiTurn, Apis, CALL_TIMEOUT},
 };
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -12,7 +12,7 @@ use protocol::{
     calls::Posted,
     limits::{MAX_ANSWER_BYTES, MAX_CALL_BYTES},
     stream::{
-        self, BadBody, Failed, HEAD_BYTES, Head, Kind, MAX_IN_FLIGHT,
+        self, BadBody, FailedBody, FrameHead, FrameKind, HEAD_BYTES, MAX_IN_FLIGHT,
         post::{PostBody, PostedBody},
     },
 };
@@ -25,13 +25,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 /// A stream to an api.
-pub(super) struct Connection {
+pub(super) struct StreamClient {
     writer: StreamWriter,
     calls: Mutex<Calls>,
     places: Semaphore,
     retired: CancellationToken,
     apis: Arc<Apis>,
-    turn: Turn,
+    turn: ApiTurn,
 }
 
 /// The calls that wait for answers.
@@ -40,13 +40,13 @@ struct Calls {
     open: bool,
     /// The number of the next call.
     next: u64,
-    waiting: HashMap<u64, oneshot::Sender<Answer>>,
+    waiting: HashMap<u64, oneshot::Sender<AnswerBody>>,
     /// When the stream began, or anything came last.
     heard: Instant,
 }
 
 /// An answer's body, or why there is none.
-type Answer = Result<Bytes, Unavailable>;
+type AnswerBody = Result<Bytes, Unavailable>;
 
 /// A call has no answer.
 #[derive(Debug)]
@@ -65,23 +65,23 @@ impl From<BadBody> for CallError {
 }
 
 /// A place among the calls of a stream. Frees it when dropped, as by a caller that waits no longer.
-struct Call<'a> {
-    stream: &'a Connection,
+struct PendingCall<'a> {
+    stream: &'a StreamClient,
     number: u64,
 }
 
-impl Drop for Call<'_> {
+impl Drop for PendingCall<'_> {
     fn drop(&mut self) {
         self.stream.calls.lock().waiting.remove(&self.number);
     }
 }
 
-impl Connection {
+impl StreamClient {
     pub(super) fn new(
         socket: TcpStream,
         read_ahead: &[u8],
         apis: Arc<Apis>,
-        turn: Turn,
+        turn: ApiTurn,
     ) -> (Self, StreamReader) {
         let (reader, writer) = split(socket, read_ahead, MAX_ANSWER_BYTES);
         let calls = Calls { open: true, next: 0, waiting: HashMap::new(), heard: Instant::now() };
@@ -108,14 +108,14 @@ impl Connection {
         body: &PostBody<'_>,
         deadline: Instant,
     ) -> Result<Posted, CallError> {
-        let answer = self.call(Kind::Post, body, deadline).await?;
+        let answer = self.call(FrameKind::Post, body, deadline).await?;
         let posted: PostedBody<'_> = stream::read(&answer)?;
         Ok(posted.answer(body)?)
     }
 
     async fn call(
         &self,
-        kind: Kind,
+        kind: FrameKind,
         body: &PostBody<'_>,
         deadline: Instant,
     ) -> Result<Bytes, CallError> {
@@ -155,7 +155,7 @@ impl Connection {
     }
 
     /// Takes a number for a call; `None` when the stream takes no more.
-    fn begin(&self, answer: oneshot::Sender<Answer>) -> Option<Call<'_>> {
+    fn begin(&self, answer: oneshot::Sender<AnswerBody>) -> Option<PendingCall<'_>> {
         let mut calls = self.calls.lock();
         if !calls.open {
             return None;
@@ -163,7 +163,7 @@ impl Connection {
         let number = calls.next;
         calls.next += 1;
         calls.waiting.insert(number, answer);
-        Some(Call { stream: self, number })
+        Some(PendingCall { stream: self, number })
     }
 
     /// Hands out answers until the stream ends. Its calls fail then.
@@ -211,22 +211,22 @@ impl Connection {
         }
     }
 
-    fn on_frame(&self, head: Head, body: Bytes) {
+    fn on_frame(&self, head: FrameHead, body: Bytes) {
         match head.kind {
-            Kind::Posted => self.answer(head, Ok(body)),
-            Kind::Failed => self.answer(head, Err(failure(&body))),
-            Kind::Goodbye => {
+            FrameKind::Posted => self.answer(head, Ok(body)),
+            FrameKind::Failed => self.answer(head, Err(failure(&body))),
+            FrameKind::Goodbye => {
                 self.retire();
-                self.apis.move_on(self.turn);
+                self.apis.leave(self.turn);
             }
-            Kind::Post => {
+            FrameKind::Post => {
                 tracing::warn!("the api sent a call");
                 self.writer.give_up();
             }
         }
     }
 
-    fn answer(&self, head: Head, answer: Answer) {
+    fn answer(&self, head: FrameHead, answer: AnswerBody) {
         let mut calls = self.calls.lock();
         calls.heard = Instant::now();
         if let Some(waiting) = calls.waiting.remove(&head.call) {
@@ -243,10 +243,10 @@ impl Connection {
     }
 }
 
-/// The error of a call that the api answered with [`Failed`].
+/// The error of a call that the api answered with [`FailedBody`].
 fn failure(body: &[u8]) -> Unavailable {
-    match stream::read::<Failed<'_>>(body) {
-        Ok(Failed { status, why }) => {
+    match stream::read::<FailedBody<'_>>(body) {
+        Ok(FailedBody { status, why }) => {
             Unavailable::status(status, format!("post: status {status}: {why}"))
         }
         Err(error) => Unavailable::NotAnswered(format!("post: {error}")),

@@ -9,10 +9,10 @@ mod opening;
 
 use super::{
     ApiAnswer, Backend, Unavailable,
-    apis::{Apis, CALL_TIMEOUT, IDLE_TIMEOUT, Turn},
+    apis::{ApiTurn, Apis, CALL_TIMEOUT, IDLE_TIMEOUT},
     http::HttpBackend,
 };
-use connection::{CallError, Connection};
+use connection::{CallError, StreamClient};
 use opening::Opener;
 use platform::{lifecycle::Lifecycle, telemetry::trace, token::Jwks};
 use protocol::{
@@ -50,33 +50,33 @@ const BY_HTTP: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct StreamBackend {
     http: HttpBackend,
-    inner: Arc<Inner>,
+    inner: Arc<StreamSlots>,
 }
 
-struct Inner {
+struct StreamSlots {
     apis: Arc<Apis>,
     opener: Opener,
-    slots: [Mutex<Slot>; STREAMS],
+    slots: [Mutex<StreamSlot>; STREAMS],
     /// Deals the calls out among the slots.
     next: AtomicUsize,
 }
 
 /// The way that calls go now, until they need a new one.
 #[derive(Default)]
-struct Slot {
-    way: Option<Way>,
+struct StreamSlot {
+    way: Option<PostWay>,
 }
 
 #[derive(Clone)]
-struct Way {
-    turn: Turn,
+struct PostWay {
+    turn: ApiTurn,
     until: Instant,
     by: By,
 }
 
 #[derive(Clone)]
 enum By {
-    Stream(Arc<Connection>),
+    Stream(Arc<StreamClient>),
     /// The api refused a stream.
     Http,
 }
@@ -86,7 +86,8 @@ impl StreamBackend {
     pub fn new(http: HttpBackend, lifecycle: &Lifecycle) -> Self {
         let apis = Arc::clone(http.apis());
         let opener = Opener::new(Arc::clone(&apis), lifecycle.clone());
-        let inner = Inner { apis, opener, slots: Default::default(), next: AtomicUsize::new(0) };
+        let inner =
+            StreamSlots { apis, opener, slots: Default::default(), next: AtomicUsize::new(0) };
         Self { http, inner: Arc::new(inner) }
     }
 
@@ -118,14 +119,14 @@ impl StreamBackend {
     }
 }
 
-impl Inner {
+impl StreamSlots {
     /// The way of the next call to the api whose turn it is.
-    async fn way(&self, turn: Turn) -> Result<By, Unavailable> {
+    async fn way(&self, turn: ApiTurn) -> Result<By, Unavailable> {
         let slot = self.next.fetch_add(1, Ordering::Relaxed) % STREAMS;
         // Held while a stream is made, so that calls wait for one and do not make more.
         let mut slot = self.slots[slot].lock().await;
         if let Some(way) = &slot.way
-            && way.turn == turn
+            && self.apis.is_same(way.turn, turn)
             && Instant::now() < way.until
         {
             match &way.by {
@@ -139,15 +140,15 @@ impl Inner {
             Some(stream) => (By::Stream(stream), LIFE.mul_f64(rand::random_range(1.0..2.0))),
             None => (By::Http, BY_HTTP),
         };
-        slot.way = Some(Way { turn, until: Instant::now() + lasts, by: by.clone() });
+        slot.way = Some(PostWay { turn, until: Instant::now() + lasts, by: by.clone() });
         Ok(by)
     }
 }
 
-impl Slot {
+impl StreamSlot {
     /// Lets the stream end once its calls are answered.
     fn retire(&mut self) {
-        if let Some(Way { by: By::Stream(stream), .. }) = self.way.take() {
+        if let Some(PostWay { by: By::Stream(stream), .. }) = self.way.take() {
             stream.retire();
         }
     }

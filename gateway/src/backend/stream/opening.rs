@@ -1,9 +1,9 @@
 //! Makes streams: upgrades a new connection to an api. It does not decide when a stream is needed.
 
-use super::connection::Connection;
+use super::connection::StreamClient;
 use crate::backend::{
     Unavailable,
-    apis::{Apis, Turn, connector},
+    apis::{ApiTurn, Apis, connector},
 };
 use http_body_util::Empty;
 use hyper::{
@@ -36,7 +36,10 @@ impl Opener {
     }
 
     /// A new stream to the api; `None` if it has no streams of this version.
-    pub(super) async fn open(&self, turn: Turn) -> Result<Option<Arc<Connection>>, Unavailable> {
+    pub(super) async fn open(
+        &self,
+        turn: ApiTurn,
+    ) -> Result<Option<Arc<StreamClient>>, Unavailable> {
         let opened = self.upgrade(turn).await;
         let result = match &opened {
             Ok(Some(_)) => "opened",
@@ -47,7 +50,7 @@ impl Opener {
         opened
     }
 
-    async fn upgrade(&self, turn: Turn) -> Result<Option<Arc<Connection>>, Unavailable> {
+    async fn upgrade(&self, turn: ApiTurn) -> Result<Option<Arc<StreamClient>>, Unavailable> {
         let failed = |why: &dyn Display| Unavailable::NotAnswered(format!("{PATH}: {why}"));
         let request = Request::get(format!("{}{PATH}", self.apis.base(turn)))
             .header(AUTHORIZATION, self.apis.authorization.clone())
@@ -67,7 +70,7 @@ impl Opener {
             .await
             .ok_or_else(|| failed(&"the upgrade ended"))?;
         let (connection, reader) =
-            Connection::new(socket, &read_ahead, Arc::clone(&self.apis), turn);
+            StreamClient::new(socket, &read_ahead, Arc::clone(&self.apis), turn);
         let connection = Arc::new(connection);
         self.lifecycle.spawn_background(Arc::clone(&connection).run(reader));
         Ok(Some(connection))

@@ -24,9 +24,8 @@ use protocol::{
     calls::ChangedFound,
     chat::Event,
     id::{ChatId, NodeId, Seq, SessionId, UserId},
-    relay::{
-        Channel, ChatEvents, ChatPayload, ControlPayload, EndReason, EndedSessions, UserPayload,
-    },
+    relay::{Channel, ChatEvents, ControlPayload, EndReason, EndedSessions, UserPayload},
+    relay_head::RunHead,
 };
 use serde::Serialize;
 use std::{
@@ -151,7 +150,7 @@ impl Node {
     pub fn brings(&self, chat_id: ChatId, event: &Event) {
         let events = vec![event.clone()];
         let run = ChatEvents { chat_id, events, published_ms: 0, traceparent: None };
-        self.publishes(Channel::Chat(chat_id), &ChatPayload::Events(run));
+        self.publishes_bytes(Channel::Chat(chat_id), RunHead::encode(&run).unwrap());
     }
 
     pub fn tells_user(&self, user: UserId, payload: &UserPayload) {
@@ -165,7 +164,11 @@ impl Node {
     }
 
     pub fn publishes(&self, channel: Channel, payload: &impl Serialize) {
-        self.bus.publish(channel, serde_json::to_vec(payload).unwrap().into());
+        self.publishes_bytes(channel, serde_json::to_vec(payload).unwrap());
+    }
+
+    pub fn publishes_bytes(&self, channel: Channel, payload: Vec<u8>) {
+        self.bus.publish(channel, payload.into());
     }
 
     /// The next poll is answered so. Time passes until it was.

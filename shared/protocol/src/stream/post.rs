@@ -102,7 +102,7 @@ impl From<&CommandBody<'_>> for Command {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PostedBody<'a> {
     #[serde(borrow)]
-    results: Vec<Result<ReceiptBody, RefusalBody<'a>>>,
+    results: Vec<Result<ReceiptBody, RefusedBody<'a>>>,
     #[serde(borrow)]
     runs: Vec<RunBody<'a>>,
 }
@@ -117,7 +117,7 @@ struct ReceiptBody {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct RefusalBody<'a> {
+struct RefusedBody<'a> {
     /// As text, because the numbers of codes change from one release to the next.
     code: &'a str,
     message: &'a str,
@@ -146,7 +146,7 @@ impl<'a> PostedBody<'a> {
     pub fn new(call: &PostBody<'_>, posted: &'a Posted) -> Result<Self, BadBody> {
         let results = posted.results.iter().map(|result| match result {
             Ok(receipt) => Ok(ReceiptBody::from(receipt)),
-            Err(Refusal { code, message }) => Err(RefusalBody { code: code.as_str(), message }),
+            Err(Refusal { code, message }) => Err(RefusedBody { code: code.as_str(), message }),
         });
         let results: Vec<_> = results.collect();
         let makers: HashMap<(ChatId, Seq), usize> = call
@@ -190,7 +190,7 @@ impl<'a> PostedBody<'a> {
     pub fn answer(&self, call: &PostBody<'_>) -> Result<Posted, BadBody> {
         let results = self.results.iter().map(|result| match result {
             Ok(receipt) => Ok(Receipt::from(receipt)),
-            Err(RefusalBody { code, message }) => Err(Refusal::new(code_of(code), *message)),
+            Err(RefusedBody { code, message }) => Err(Refusal::new(code_of(code), *message)),
         });
         let events = self.runs.iter().map(|run| {
             let events = run.events.iter().map(|event| self.event(call, event));

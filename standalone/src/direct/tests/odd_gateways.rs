@@ -7,7 +7,9 @@ use protocol::{
     command::{Action, Command},
     id::Seq,
     limits::{MAX_ANSWER_BYTES, MAX_BATCH, MAX_CALL_BYTES},
-    stream::{self, Failed, HEAD_BYTES, Kind, MAX_IN_FLIGHT, PROTOCOL, VERSION, post::PostBody},
+    stream::{
+        self, FailedBody, FrameKind, HEAD_BYTES, MAX_IN_FLIGHT, PROTOCOL, VERSION, post::PostBody,
+    },
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -52,10 +54,10 @@ fn call(number: u64, commands: usize) -> Vec<u8> {
     let action = Action::Delete { message_id: Seq(1) };
     let command = Command { user_id: UserId(1), chat_id: ChatId(0), action };
     let post = Post { commands: vec![command; commands], impatient: true };
-    stream::frame(Kind::Post, number, &PostBody::new(&post, None)).unwrap()
+    stream::frame(FrameKind::Post, number, &PostBody::new(&post, None)).unwrap()
 }
 
-async fn next(reader: &mut StreamReader) -> (Kind, u64, Vec<u8>) {
+async fn next(reader: &mut StreamReader) -> (FrameKind, u64, Vec<u8>) {
     let (head, body) = reader.read().await.unwrap().unwrap();
     (head.kind, head.call, body.to_vec())
 }
@@ -63,7 +65,7 @@ async fn next(reader: &mut StreamReader) -> (Kind, u64, Vec<u8>) {
 async fn is_answered(reader: &mut StreamReader, writer: &StreamWriter, number: u64) {
     writer.write(&call(number, 1)).await.unwrap();
     let (kind, answered, _) = next(reader).await;
-    assert_eq!((kind, answered), (Kind::Posted, number));
+    assert_eq!((kind, answered), (FrameKind::Posted, number));
 }
 
 #[tokio::test]
@@ -83,12 +85,12 @@ async fn a_stream_needs_the_secret_and_a_known_version() {
 async fn a_call_that_is_refused_ends_nothing() {
     let (_stage, address) = listening().await;
     let (mut reader, writer) = begin(&address).await;
-    let unreadable = stream::frame(Kind::Post, 1, &"no call").unwrap();
+    let unreadable = stream::frame(FrameKind::Post, 1, &"no call").unwrap();
     for (number, frame) in [(1, unreadable), (2, call(2, MAX_BATCH + 1))] {
         writer.write(&frame).await.unwrap();
         let (kind, answered, body) = next(&mut reader).await;
-        assert_eq!((kind, answered), (Kind::Failed, number));
-        assert_eq!(stream::read::<Failed<'_>>(&body).unwrap().status, 422);
+        assert_eq!((kind, answered), (FrameKind::Failed, number));
+        assert_eq!(stream::read::<FailedBody<'_>>(&body).unwrap().status, 422);
     }
     is_answered(&mut reader, &writer, 3).await;
 }
@@ -100,7 +102,7 @@ async fn what_is_no_frame_of_a_gateway_ends_the_stream_alone() {
     too_long[..4].copy_from_slice(&u32::try_from(MAX_CALL_BYTES + 1).unwrap().to_be_bytes());
     let mut unknown = call(1, 1);
     unknown[12] = 9;
-    let answer = stream::frame(Kind::Posted, 1, &()).unwrap();
+    let answer = stream::frame(FrameKind::Posted, 1, &()).unwrap();
     for frame in [too_long, unknown, answer] {
         let (mut reader, writer) = begin(&address).await;
         writer.write(&frame).await.unwrap();

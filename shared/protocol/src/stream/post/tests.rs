@@ -3,12 +3,12 @@
 use super::*;
 use crate::{
     chat::MemberChange,
-    stream::{self, HEAD_BYTES, Kind},
+    stream::{self, FrameKind, HEAD_BYTES},
 };
 use proptest::{collection::vec, option, prelude::*};
 
 fn through<'a, T: Deserialize<'a> + Serialize>(body: &T, room: &'a mut Vec<u8>) -> T {
-    *room = stream::frame(Kind::Post, 1, body).unwrap();
+    *room = stream::frame(FrameKind::Post, 1, body).unwrap();
     stream::read(&room[HEAD_BYTES..]).unwrap()
 }
 
@@ -122,7 +122,7 @@ fn the_text_of_a_message_does_not_come_back() {
     let mut posted = Posted { results: vec![Ok(receipt)], events: vec![run] };
     let body = PostBody::new(&post, None);
     let bytes = |posted: &Posted| {
-        stream::frame(Kind::Posted, 1, &PostedBody::new(&body, posted).unwrap()).unwrap().len()
+        stream::frame(FrameKind::Posted, 1, &PostedBody::new(&body, posted).unwrap()).unwrap().len()
     };
     assert!(bytes(&posted) < 50);
     posted.events[0].events[0].change = Change::Member {
