@@ -51,9 +51,9 @@ impl Socket {
         self.input.on_client_known();
     }
 
-    /// See [`Input::next`].
+    /// See [`Input::incoming`].
     pub async fn next(&mut self) -> Result<Incoming, Close> {
-        self.input.next().await
+        self.input.incoming().await
     }
 
     /// Writes the answer to a ping, then all of these frames. See [`Output::write`].
