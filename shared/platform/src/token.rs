@@ -220,15 +220,15 @@ pub const METRICS: &[Metric] = &[metric::counter(
 )];
 
 /// Checks access tokens. Clones share the keys and the memory of good tokens. Checking waits for nobody. It takes about
-/// 60 µs, and a microsecond for a token that is remembered.
+/// 50 µs, and a microsecond for a token that is remembered.
 #[derive(Clone, Default)]
 pub struct Verifier {
-    keys: Arc<ArcSwap<Keys>>,
+    keys: Arc<ArcSwap<KeySet>>,
 }
 
 /// A set of keys, and the tokens that it found good: what a former key signed is not remembered.
 #[derive(Default)]
-struct Keys {
+struct KeySet {
     jwks: Vec<Jwk>,
     by_id: HashMap<String, VerifyingKey>,
     known: KnownTokens,
@@ -253,7 +253,7 @@ impl Verifier {
             .iter()
             .map(|key| Ok((key.kid.clone(), key.public_key()?)))
             .collect::<Result<HashMap<_, _>, BadKey>>()?;
-        let keys = Keys { jwks: jwks.keys.clone(), by_id, known: KnownTokens::default() };
+        let keys = KeySet { jwks: jwks.keys.clone(), by_id, known: KnownTokens::default() };
         self.keys.store(Arc::new(keys));
         Ok(())
     }
@@ -297,7 +297,7 @@ impl Verifier {
     }
 
     /// What the token says, if one of these keys signed it, at whatever time it is good.
-    fn claims(&self, token: &str, keys: &Keys) -> Result<Claims, TokenError> {
+    fn claims(&self, token: &str, keys: &KeySet) -> Result<Claims, TokenError> {
         let kid = Header::of(token).and_then(|header| header.kid).ok_or(TokenError::Malformed)?;
         let key = keys.by_id.get(&kid).ok_or(TokenError::UnknownKey)?;
         let (signed, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
