@@ -2,23 +2,21 @@
 //! replaced without anybody signing in again. What a token says is [`platform::token`]'s business.
 
 use anyhow::{Context as _, bail, ensure};
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ed25519_dalek::{
-    Signer as _, SigningKey,
+    SigningKey,
     pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, spki::der::pem::LineEnding},
 };
 use hmac::{Hmac, Mac as _};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use platform::{
     settings::Secret,
-    token::{ALGORITHM, Claims, Issuer, Jwk, Jwks, MAX_KEYS, Verifier},
+    token::{Claims, Issuer, Jwk, Jwks, MAX_KEYS, Verifier},
 };
 use protocol::{
     account::Role,
     id::{SessionId, UserId},
     time::Timestamp,
 };
-use serde::Serialize;
-use serde_json::json;
 use sha2::Sha256;
 use std::{
     fmt, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path, sync::Arc, time::Duration,
@@ -32,9 +30,8 @@ pub struct Tokens {
 }
 
 struct SigningKeys {
-    /// The header of every token, encoded.
-    header: String,
-    key: SigningKey,
+    header: Header,
+    key: EncodingKey,
     jwks: Jwks,
     /// Of each held key, for [`Tokens::derive`].
     secrets: Vec<Hmac<Sha256>>,
@@ -98,14 +95,16 @@ impl Tokens {
         };
         let verifier = Verifier::new();
         verifier.replace(&jwks)?;
-        let kid = jwks.keys.first().map(|key| &key.kid);
-        let header = encode(&json!({ "typ": "JWT", "alg": ALGORITHM, "kid": kid }))?;
+        let mut header = Header::new(Algorithm::EdDSA);
+        header.kid = jwks.keys.first().map(|key| key.kid.clone());
+        let der = first.to_pkcs8_der().context("cannot encode the key")?;
+        let encoding = EncodingKey::from_ed_der(der.as_bytes());
         let secret = |key: &SigningKey| {
             let mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).context("no key for HMAC")?;
             Ok(mac.chain_update(DERIVED))
         };
         let secrets = keys.iter().map(secret).collect::<anyhow::Result<_>>()?;
-        let signing = SigningKeys { header, key: first.clone(), jwks, secrets };
+        let signing = SigningKeys { header, key: encoding, jwks, secrets };
         Ok(Self { signing: Arc::new(signing), verifier })
     }
 
@@ -126,9 +125,8 @@ impl Tokens {
             exp: iat.saturating_add_unsigned(lifetime.as_secs()),
             iss: Issuer::Switchboard,
         };
-        let signed = format!("{}.{}", self.signing.header, encode(&claims)?);
-        let signature = self.signing.key.sign(signed.as_bytes());
-        Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature.to_bytes())))
+        jsonwebtoken::encode(&self.signing.header, &claims, &self.signing.key)
+            .context("cannot sign a token")
     }
 
     /// A secret that only holders of the keys can make, the same for the same question: with the key
@@ -155,11 +153,6 @@ impl fmt::Debug for Tokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tokens").field("jwks", &self.signing.jwks).finish_non_exhaustive()
     }
-}
-
-/// A part of a token: JSON in base64url without padding.
-fn encode(part: &impl Serialize) -> anyhow::Result<String> {
-    Ok(URL_SAFE_NO_PAD.encode(serde_json::to_vec(part).context("cannot encode a token")?))
 }
 
 /// A fresh private key as PKCS#8 PEM.
