@@ -4,7 +4,11 @@
 use crate::{
     dialect::lobby,
     hub::{
-        Hub, conn::join::Cause, crowds::CROWD, invitations::Invitation, local_chat::LocalChat,
+        Hub,
+        conn::join::Cause,
+        crowds::{CROWD, Content, Payload},
+        invitations::Invitation,
+        local_chat::LocalChat,
         watching::Parting,
     },
 };
@@ -13,7 +17,7 @@ use platform::bus::BusEvent;
 use protocol::{
     frames::ServerFrame,
     id::{ChatId, Seq},
-    relay::{Channel, ChatPayload, ControlPayload, UserPayload},
+    relay::{Channel, ChatEvents, ChatPayload, ControlPayload, UserPayload},
     relay_head::RunHead,
     time::Timestamp,
 };
@@ -34,7 +38,14 @@ impl Hub {
     }
 
     /// Handles a bus message about a chat.
-    pub(crate) fn on_chat_bytes(self: &Arc<Self>, chat: ChatId, payload: &[u8]) {
+    fn on_chat_bytes(self: &Arc<Self>, chat: ChatId, payload: &[u8]) {
+        if let Some(payload) = self.read(chat, payload) {
+            self.on_chat_payload(chat, payload);
+        }
+    }
+
+    /// Reads a bus message about a chat. `None` if it cannot be read, or says nothing new.
+    fn read(&self, chat: ChatId, payload: &[u8]) -> Option<ChatPayload> {
         if let Some(head) = RunHead::read(payload)
             && self.has_all(chat, head.upto)
         {
@@ -42,12 +53,39 @@ impl Hub {
             relayed(head.published_ms);
             let repeats = head.upto.0.saturating_sub(head.after.0);
             metrics::counter!("gateway_repeats_dropped_total").increment(repeats.unsigned_abs());
-            return;
+            return None;
         }
-        match serde_json::from_slice(payload) {
-            Ok(payload) => self.on_chat_payload(chat, payload),
-            Err(_) => bad_payload(),
+        serde_json::from_slice(payload).inspect_err(|_| bad_payload()).ok()
+    }
+
+    /// Handles the payloads of a crowded chat that are delivered together. `true` if there were events among them.
+    fn on_crowd(self: &Arc<Self>, chat: ChatId, payloads: Vec<Payload>) -> bool {
+        let mut together: Option<ChatEvents> = None;
+        for payload in payloads {
+            let run = match payload.content {
+                Content::Own(run) => run,
+                Content::Bus(bytes) => match self.read(chat, &bytes) {
+                    Some(ChatPayload::Events(run)) => {
+                        relayed(run.published_ms);
+                        run
+                    }
+                    Some(other) => {
+                        // Not before the events that came before it.
+                        together.take().into_iter().for_each(|run| self.on_events(run));
+                        self.on_chat_payload(chat, other);
+                        continue;
+                    }
+                    None => continue,
+                },
+            };
+            match &mut together {
+                Some(together) => together.events.extend(run.events),
+                None => together = Some(run),
+            }
         }
+        let Some(run) = together else { return false };
+        self.on_events(run);
+        true
     }
 
     /// Whether the chat's watchers here were given all events up to this one, or there are none.
@@ -125,10 +163,14 @@ impl Hub {
             let mut payloads = self.crowds.form(chat_id);
             let hub = Arc::clone(self);
             self.lifecycle.spawn_background(async move {
-                while let Some(payload) = payloads.next().await {
-                    hub.on_chat_bytes(chat_id, payload.bytes());
-                    if payloads.have_overflowed() {
-                        hub.with_chat(chat_id, |chat| chat.suspect = true);
+                while let Some(together) = payloads.next().await {
+                    let has_delivered = hub.on_crowd(chat_id, together);
+                    let watchers = hub.with_chat(chat_id, |chat| {
+                        chat.suspect |= payloads.have_overflowed();
+                        chat.watchers().len()
+                    });
+                    if let Some(watchers) = watchers.filter(|_| has_delivered) {
+                        payloads.rest(watchers);
                     }
                 }
             });

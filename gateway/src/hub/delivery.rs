@@ -19,7 +19,14 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 impl Hub {
-    /// Handles events from the bus or from the reply to one of this node's batches.
+    /// Handles the events of this node's commands, as soon as the api has answered.
+    pub(crate) fn on_own_events(self: &Arc<Self>, run: ChatEvents) {
+        if let Err(run) = self.crowds.hand_over_own(run) {
+            self.on_events(run);
+        }
+    }
+
+    /// Delivers events from the bus or from the reply to one of this node's batches.
     pub(crate) fn on_events(self: &Arc<Self>, run: ChatEvents) {
         self.update(run.chat_id, run.traceparent, |feed, config, watchers| {
             feed.on_live(run.events, config, watchers)
