@@ -7,7 +7,7 @@ use protocol::{
     command::{Action, Command},
     id::{ChatId, Seq},
     refusal::Refusal,
-    relay::Channel,
+    relay::{Channel, ChatPayload},
 };
 use serde_json::json;
 
@@ -277,8 +277,8 @@ async fn what_is_committed_is_published(t: T) {
     for run in &posted.events {
         let (channel, payload) = heard.next().await;
         assert_eq!(channel, Channel::Chat(run.chat_id));
-        assert_eq!(payload["kind"], "events");
-        assert_eq!(payload["events"], serde_json::to_value(&run.events).unwrap());
+        let payload: ChatPayload = serde_json::from_value(payload).unwrap();
+        assert_eq!(payload, ChatPayload::Events(run.clone()), "as it is answered");
     }
     let wake = serde_json::json!({"kind": "wake", "chat_id": two, "after": 0});
     heard.expect(Channel::User(bob), wake).await;

@@ -12,9 +12,8 @@ use bytes::Bytes;
 use platform::bus::BusEvent;
 use protocol::{
     frames::ServerFrame,
-    id::{ChatId, Seq},
+    id::ChatId,
     relay::{Channel, ChatPayload, ControlPayload, UserPayload},
-    relay_head::RunHead,
     time::Timestamp,
 };
 use std::sync::Arc;
@@ -35,24 +34,14 @@ impl Hub {
 
     /// Handles a bus message about a chat.
     pub(crate) fn on_chat_bytes(self: &Arc<Self>, chat: ChatId, payload: &[u8]) {
-        if let Some(head) = RunHead::read(payload)
-            && self.has_all(chat, head.upto)
-        {
-            // Mostly what this node's own commands made: their answer brought it, and was here first.
+        if let Some(head) = self.on_run(payload) {
             relayed(head.published_ms);
-            let repeats = head.upto.0.saturating_sub(head.after.0);
-            metrics::counter!("gateway_repeats_dropped_total").increment(repeats.unsigned_abs());
             return;
         }
         match serde_json::from_slice(payload) {
             Ok(payload) => self.on_chat_payload(chat, payload),
             Err(_) => bad_payload(),
         }
-    }
-
-    /// Whether the chat's watchers here were given all events up to this one, or there are none.
-    fn has_all(&self, chat: ChatId, upto: Seq) -> bool {
-        self.with_chat(chat, |chat| upto <= chat.feed.last()).unwrap_or(true)
     }
 
     fn on_message(self: &Arc<Self>, channel: Channel, payload: &Bytes) -> serde_json::Result<()> {
@@ -86,9 +75,10 @@ impl Hub {
     /// A payload of `chat:{id}`.
     pub(crate) fn on_chat_payload(self: &Arc<Self>, chat_id: ChatId, payload: ChatPayload) {
         match payload {
+            // An older api's, or a newer one's.
             ChatPayload::Events(run) => {
                 relayed(run.published_ms);
-                self.on_events(run);
+                self.on_events(&run);
             }
             ChatPayload::Typing { origin, user } if origin != self.node => {
                 self.show_typing(chat_id, user);
@@ -142,7 +132,7 @@ fn relayed(published_ms: i64) {
     metrics::histogram!("gateway_relay_lag_seconds").record(lag.max(0) as f64 / 1e3);
 }
 
-/// Counts a bus payload that cannot be parsed.
-fn bad_payload() {
+/// Counts a bus payload, or a run of events in an answer, that cannot be read.
+pub(super) fn bad_payload() {
     metrics::counter!("gateway_bad_payloads_total").increment(1);
 }

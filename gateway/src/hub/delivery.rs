@@ -5,6 +5,7 @@ use crate::{
     config::FeedConfig,
     hub::{
         Hub,
+        bus::bad_payload,
         conn::outbox::queue::Writer,
         local_chat::{
             Delivered, LocalChat,
@@ -14,16 +15,52 @@ use crate::{
     },
 };
 use platform::telemetry::trace::{Kind, Span};
-use protocol::{id::ChatId, relay::ChatEvents, traceparent::Traceparent};
+use protocol::{
+    encoded_run::{EncodedRun, RunHead, SlicedRun},
+    id::{ChatId, Seq},
+    relay::ChatEvents,
+    traceparent::Traceparent,
+};
 use std::sync::Arc;
 use tokio::time::Instant;
 
 impl Hub {
-    /// Handles events from the bus or from the reply to one of this node's batches.
-    pub(crate) fn on_events(self: &Arc<Self>, run: ChatEvents) {
-        self.update(run.chat_id, run.traceparent, |feed, config, watchers| {
-            feed.on_live(run.events, config, watchers)
+    /// Handles a run of events from the bus or from the answer to one of this node's batches, and returns what its
+    /// first bytes say. `None` if it cannot be taken apart.
+    pub(crate) fn on_run(self: &Arc<Self>, run: &[u8]) -> Option<RunHead> {
+        let head = RunHead::read(run)?;
+        if self.has_all(head.chat_id, head.upto) {
+            // Mostly what this node's own commands made: the answer and the bus bring it.
+            let repeats = head.upto.0.saturating_sub(head.after.0);
+            metrics::counter!("gateway_repeats_dropped_total").increment(repeats.unsigned_abs());
+            return Some(head);
+        }
+        let SlicedRun { traceparent, events, .. } = SlicedRun::read(run)?;
+        let events = events.into_iter().map(|event| Arc::new(event.into())).collect();
+        self.update(head.chat_id, traceparent, |feed, config, watchers| {
+            feed.on_live(events, config, watchers)
         });
+        Some(head)
+    }
+
+    /// Handles a run in the answer to one of this node's batches.
+    pub(crate) fn on_answered(self: &Arc<Self>, run: &EncodedRun) {
+        if self.on_run(run.payload()).is_none() {
+            bad_payload();
+        }
+    }
+
+    /// Handles a run that had to be parsed.
+    pub(crate) fn on_events(self: &Arc<Self>, run: &ChatEvents) {
+        match EncodedRun::of(run) {
+            Ok(run) => self.on_answered(&run),
+            Err(_) => bad_payload(),
+        }
+    }
+
+    /// Whether the chat's watchers here were given all events up to this one, or there are none.
+    fn has_all(&self, chat: ChatId, upto: Seq) -> bool {
+        self.with_chat(chat, |chat| upto <= chat.feed.last()).unwrap_or(true)
     }
 
     /// Calls `change` with a chat's feed and delivers the events that became deliverable. `cause` is the span
@@ -85,10 +122,7 @@ mod tests {
         testing::{chat, connect, gateway, watch},
     };
     use platform::limit::Rate;
-    use protocol::{
-        chat::ChatType,
-        id::{Seq, UserId},
-    };
+    use protocol::{chat::ChatType, id::UserId};
     use std::time::Duration;
 
     #[tokio::test]
