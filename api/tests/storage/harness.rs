@@ -23,12 +23,12 @@ use platform::{
 };
 use protocol::{
     account::Role,
-    calls::{Events, Post, Posted, Range, RangeFound},
+    calls::{Events, Post, Range, RangeFound},
     chat::{ChatType, Event},
     command::{Action, Command, Receipt},
     id::{ChatId, Seq, SessionId, UserId},
     refusal::Refusal,
-    relay::Channel,
+    relay::{Channel, ChatEvents},
 };
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -51,6 +51,13 @@ macro_rules! both {
     )*};
 }
 pub(crate) use both;
+
+/// What came of commands, their events parsed.
+#[derive(Debug)]
+pub struct Outcome {
+    pub results: Vec<Result<Receipt, Refusal>>,
+    pub events: Vec<ChatEvents>,
+}
 
 pub struct T {
     pub api: Api,
@@ -179,10 +186,11 @@ impl T {
 
     /// Posts. A repeat's receipt is the first one's: what says which it was is left out here, see
     /// [`T::repeats`].
-    pub async fn post(&self, commands: Vec<Command>) -> Posted {
+    pub async fn post(&self, commands: Vec<Command>) -> Outcome {
         let mut posted = internal::post(&self.api, Post::patient(commands)).await.unwrap();
         posted.results.iter_mut().flatten().for_each(|receipt| receipt.repeated = false);
-        posted
+        let events = posted.events.iter().map(|run| run.parse().unwrap()).collect();
+        Outcome { results: posted.results, events }
     }
 
     /// Posts one command; whether it had been posted before.

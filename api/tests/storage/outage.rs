@@ -6,7 +6,7 @@ use api::internal;
 use cluster::Postgres;
 use platform::problem::Problem;
 use protocol::{
-    calls::{Post, Posted},
+    calls::Post,
     id::{ChatId, Seq},
 };
 
@@ -30,7 +30,7 @@ async fn an_outage_is_503_and_passes() {
             Err(error) => assert_eq!(Problem::from(error).status.as_u16(), 503),
         }
     };
-    let ids = |posted: &Posted| posted.results[0].as_ref().unwrap().message_id;
-    assert_eq!(ids(&again), ids(&first), "what was acknowledged is still there, once");
+    let [first, again] = [first.results, again.results].map(|results| results[0].clone().unwrap());
+    assert_eq!(again.message_id, first.message_id, "what was acknowledged is still there, once");
     assert_eq!(t.head(ChatId(1)).await, Seq(1));
 }

@@ -8,11 +8,7 @@
 
 use bytes::Bytes;
 use parking_lot::RwLock;
-use protocol::{
-    chat::{Change, Event},
-    id::ChatId,
-    relay::ChatEvents,
-};
+use protocol::id::ChatId;
 use std::{
     collections::HashMap,
     sync::{
@@ -64,17 +60,18 @@ type Missed = AtomicBool;
 
 /// A payload of a crowded chat.
 pub(crate) struct Payload {
-    pub content: Content,
+    pub bytes: Bytes,
+    pub from: PayloadSource,
     /// Its space in the queue, until it has been handled.
-    place: OwnedSemaphorePermit,
+    _place: OwnedSemaphorePermit,
 }
 
-/// What a payload brings.
-pub(crate) enum Content {
-    /// A payload of the bus, unread.
-    Bus(Bytes),
-    /// The events of a batch of this node's commands.
-    Own(ChatEvents),
+/// What brought a payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PayloadSource {
+    Bus,
+    /// The answer to this node's own commands.
+    Answer,
 }
 
 /// The payloads of a crowded chat, for its task.
@@ -93,23 +90,18 @@ impl Crowds {
     pub(crate) fn hand_over(&self, chat: ChatId, bytes: &Bytes) -> bool {
         let crowds = self.0.read();
         let Some(crowd) = crowds.get(&chat) else { return false };
-        if crowd.queue(Content::Bus(bytes.clone()), bytes.len()).is_err() {
+        if !crowd.queue(bytes, PayloadSource::Bus) {
             metrics::counter!("gateway_crowd_overflows_total").increment(1);
             crowd.missed.store(true, Ordering::Release);
         }
         true
     }
 
-    /// Hands the events of this node's commands to the chat's task. Returns them if the chat has none, or if its
-    /// queue has no space. Never waits.
-    pub(crate) fn hand_over_own(&self, run: ChatEvents) -> Result<(), ChatEvents> {
+    /// Hands a run of events that an answer brought to the chat's task; `false` if the chat has none, or its queue no
+    /// space. Never waits.
+    pub(crate) fn hand_over_answered(&self, chat: ChatId, run: &Bytes) -> bool {
         let crowds = self.0.read();
-        let Some(crowd) = crowds.get(&run.chat_id) else { return Err(run) };
-        let bytes = run.events.iter().map(bytes_of).sum();
-        match crowd.queue(Content::Own(run), bytes) {
-            Err(Content::Own(run)) => Err(run),
-            _ => Ok(()),
-        }
+        crowds.get(&chat).is_some_and(|crowd| crowd.queue(run, PayloadSource::Answer))
     }
 
     /// Queues the chat's payloads from now on. The caller handles them.
@@ -128,15 +120,13 @@ impl Crowds {
 }
 
 impl Crowd {
-    /// Queues a payload of so many bytes. Returns it if there is no space.
-    fn queue(&self, content: Content, bytes: usize) -> Result<(), Content> {
+    /// Queues a payload; `false` if there is no space.
+    fn queue(&self, bytes: &Bytes, from: PayloadSource) -> bool {
         // Clamped, so that a payload above the bound fits into an empty queue.
-        let size = u32::try_from(bytes.clamp(1, MAX_BYTES)).unwrap_or(u32::MAX);
-        let Ok(place) = Arc::clone(&self.space).try_acquire_many_owned(size) else {
-            return Err(content);
-        };
-        let queued = self.waiting.try_send(Payload { content, place });
-        queued.map_err(|error| error.into_inner().content)
+        let size = u32::try_from(bytes.len().clamp(1, MAX_BYTES)).unwrap_or(u32::MAX);
+        let place = Arc::clone(&self.space).try_acquire_many_owned(size);
+        let payload = place.map(|place| Payload { bytes: bytes.clone(), from, _place: place });
+        payload.is_ok_and(|payload| self.waiting.try_send(payload).is_ok())
     }
 }
 
@@ -149,10 +139,10 @@ impl Payloads {
             None => self.waiting.recv().await?,
         };
         sleep_until(self.rested_at).await;
-        let mut bytes = first.place.num_permits();
+        let mut bytes = first.bytes.len();
         let mut together = vec![first];
         while let Ok(payload) = self.waiting.try_recv() {
-            bytes += payload.place.num_permits();
+            bytes += payload.bytes.len();
             if bytes > TOGETHER_BYTES {
                 self.next = Some(payload);
                 break;
@@ -173,15 +163,6 @@ impl Payloads {
     pub(crate) fn have_overflowed(&self) -> bool {
         self.missed.swap(false, Ordering::AcqRel)
     }
-}
-
-/// About how many bytes an event takes.
-fn bytes_of(event: &Event) -> usize {
-    let text = match &event.change {
-        Change::Message(message) | Change::Edited(message) => message.text.len(),
-        _ => 0,
-    };
-    size_of::<Event>() + text
 }
 
 #[cfg(test)]

@@ -34,9 +34,10 @@ use protocol::{
     calls::{Post, Posted},
     code::Code,
     command::Command,
+    encoded_run::EncodedRun,
     id::{ChatId, UserId},
     refusal::Refusal,
-    relay::{ChatEvents, UserPayload},
+    relay::UserPayload,
 };
 use sifted::Sifted;
 use std::collections::HashMap;
@@ -78,7 +79,8 @@ fn count(results: &[Decision]) {
     }
 }
 
-type Outcome = (Vec<Decision>, Vec<ChatEvents>);
+/// What came of the commands, and the runs of events that were published.
+type Outcome = (Vec<Decision>, Vec<EncodedRun>);
 
 async fn carry_out(api: &Api, commands: &[&Command], held: HeldChats) -> Result<Outcome> {
     let mut span = Span::child("transaction", Kind::Internal);
@@ -88,18 +90,13 @@ async fn carry_out(api: &Api, commands: &[&Command], held: HeldChats) -> Result<
         span.fail(error.code.as_str());
     }
     span.end();
-    let (results, news) = stored?;
-    Ok((results, news.into_runs()))
+    stored
 }
 
 /// Stores what the commands do and tells the gateways.
-async fn transact(
-    api: &Api,
-    commands: &[&Command],
-    held: HeldChats,
-) -> Result<(Vec<Decision>, News)> {
+async fn transact(api: &Api, commands: &[&Command], held: HeldChats) -> Result<Outcome> {
     let held = match plain::store(api, commands, held).await? {
-        Short::Stored(results, news) => return Ok((results, news)),
+        Short::Stored(results, runs) => return Ok((results, runs)),
         Short::Held => HeldChats::SkipAtOnce,
         Short::Declined => held,
     };
@@ -113,7 +110,7 @@ async fn transact(
         passed => decide(&mut tx, chats, passed).await?,
     };
     let results = free.join(decided)?;
-    let news = if done.chats.is_empty() {
+    let runs = if done.chats.is_empty() {
         // Nothing to commit, but perhaps something to say once more.
         tx.rollback().await?;
         news::publish(api, tell(done, Vec::new()))
@@ -121,7 +118,7 @@ async fn transact(
         let sleepers = wakes::wake(&mut tx, &done).await?;
         news::commit(api, tx, tell(done, sleepers)).await?
     };
-    Ok((results, news))
+    Ok((results, runs))
 }
 
 /// What gateways are told: what was done before and is asked for again, what was done, and who of the

@@ -17,6 +17,7 @@ use crate::{
 use protocol::{
     chat::{Change, Event, Message, UserRef},
     command::{Action, Command, Receipt},
+    encoded_run::EncodedRun,
     id::{ChatId, Seq, UserId},
     time::Timestamp,
 };
@@ -26,7 +27,7 @@ use std::collections::BTreeMap;
 /// What became of a batch on the short way.
 pub(super) enum Short {
     /// It is committed, and the gateways are told.
-    Stored(Vec<Decision>, News),
+    Stored(Vec<Decision>, Vec<EncodedRun>),
     /// Nothing is stored: it goes the long way.
     Declined,
     /// Nothing is stored: a chat is held for longer than an impatient caller waits.
@@ -46,7 +47,7 @@ pub(super) async fn store(api: &Api, commands: &[&Command], held: HeldChats) -> 
         Ok(match run(&db, arguments).await {
             Ok(answer) => {
                 let (results, news) = batch.tell(answer)?;
-                (Short::Stored(results, News::default()), news)
+                (Short::Stored(results, Vec::new()), news)
             }
             Err(DbError::Declined) => (Short::Declined, News::default()),
             // It was sent before.
@@ -55,11 +56,11 @@ pub(super) async fn store(api: &Api, commands: &[&Command], held: HeldChats) -> 
             Err(error) => return Err(error.into()),
         })
     });
-    let (short, news) = stored.await?;
+    let (short, runs) = stored.await?;
     Ok(match short {
         Short::Stored(results, _) => {
             count("short");
-            Short::Stored(results, news)
+            Short::Stored(results, runs)
         }
         other => {
             count("both");

@@ -12,9 +12,9 @@ use platform::bus::BusEvent;
 use protocol::{
     calls::{Events, EventsFound, RangeFound},
     chat::{Change, ChatType, Event, Message, UserRef},
+    encoded_run::EncodedRun,
     id::{Seq, UserId},
     relay::{Channel, ChatEvents},
-    relay_head::RunHead,
     time::Timestamp,
 };
 use std::{sync::mpsc, thread, time::Duration};
@@ -58,15 +58,16 @@ fn found(after: Seq, messages: i64) -> RangeFound {
     }
 }
 
-fn run(chat_id: ChatId, seq: i64, length: usize) -> ChatEvents {
-    ChatEvents { chat_id, events: vec![event(seq, length)], published_ms: 0, traceparent: None }
+fn run(chat_id: ChatId, seq: i64, length: usize) -> EncodedRun {
+    let events = vec![event(seq, length)];
+    let run = ChatEvents { chat_id, events, published_ms: 0, traceparent: None };
+    EncodedRun::of(&run).unwrap()
 }
 
 /// What the bus says of a message with this number.
 fn message(chat_id: ChatId, seq: i64, length: usize) -> BusEvent {
-    let run = run(chat_id, seq, length);
-    let payload = RunHead::encode(&run).unwrap();
-    BusEvent::Message { channel: Channel::Chat(chat_id), payload: payload.into() }
+    let payload = run(chat_id, seq, length).payload().clone();
+    BusEvent::Message { channel: Channel::Chat(chat_id), payload }
 }
 
 /// Runs something while a chat is being handed out, which never ends until then.
@@ -173,14 +174,14 @@ async fn what_comes_while_a_crowd_rests_is_delivered_together() {
     assert_eq!(heard(moment).await, [1], "the first is delivered at once");
     hub.on_bus(message(CROWDED, 2, 10));
     // One of this node's own, and its echo.
-    hub.on_own_events(run(CROWDED, 3, 10));
+    hub.on_answered(&run(CROWDED, 3, 10));
     hub.on_bus(message(CROWDED, 3, 10));
     hub.on_bus(message(CROWDED, 4, 10));
     assert_eq!(heard(rest - 2 * moment).await, [0; 0]);
     assert_eq!(heard(2 * moment).await, [3]);
 
     assert_eq!(heard(rest).await, [0; 0]);
-    hub.on_own_events(run(CROWDED, 5, 10));
+    hub.on_answered(&run(CROWDED, 5, 10));
     assert_eq!(heard(moment).await, [1], "and so is the first after a rest");
     tokio::time::sleep(rest).await;
     hub.on_bus(message(CROWDED, 5, 10));
