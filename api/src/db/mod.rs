@@ -22,6 +22,7 @@ mod list;
 mod migrate;
 pub(crate) mod skeletons;
 mod sqlite;
+mod warm;
 
 pub(crate) use columns::{column, json_rows, misplaced};
 pub use error::{ConnectError, DbError};
@@ -30,6 +31,7 @@ pub(crate) use link::{execute, fetch_all, fetch_one, fetch_optional, from_row, r
 pub use list::List;
 pub use migrate::MigrateError;
 pub use sqlite::LastWrite;
+pub use warm::Warm;
 
 use platform::settings::Secret;
 use sqlx::{

@@ -123,6 +123,20 @@ impl T {
         }
     }
 
+    /// From now on, counts the calls that store messages, for [`T::calls`]. PostgreSQL only.
+    pub async fn count_calls(&self) {
+        let count = "CREATE TABLE calls (function TEXT);
+            UPDATE pg_proc SET prosrc = regexp_replace(prosrc, 'END\\s*$',
+                'INSERT INTO calls VALUES (''' || proname || '''); END')
+            WHERE proname IN ('post_one', 'post_plain')";
+        self.sql(count.to_owned()).await;
+    }
+
+    /// How many calls of this function have stored something.
+    pub async fn calls(&self, function: &str) -> i64 {
+        self.number(format!("SELECT count(*) FROM calls WHERE function = '{function}'")).await
+    }
+
     /// As if all chats had changed so early.
     pub async fn change_at(&self, at: i64) {
         self.sql(format!("UPDATE chats SET changed_at = {at}")).await;
