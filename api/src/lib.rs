@@ -31,7 +31,7 @@ pub use state::Api;
 use crate::{
     auth::{ended::Ended, passwords::Passwords, tokens::Tokens, verified::Verified},
     config::Config,
-    db::{Db, Warm},
+    db::Db,
     error::Result,
 };
 use axum::Router;
@@ -86,7 +86,6 @@ pub async fn start(parts: Parts, config: Config, lifecycle: &Lifecycle) -> Resul
     lifecycle.spawn_background(retention::keep_tidy(people.clone(), Arc::clone(&config)));
     let passwords = Passwords::new(&config.passwords)?;
     Ok(Api {
-        warm: Warm::of(&db),
         db,
         people,
         bus,
@@ -113,7 +112,7 @@ pub fn router(api: Api) -> Router {
     let routes =
         rest::openapi::with_documents(rest::limited(&api)).merge(rest::files::web_client::routes());
     let routes = rest::cors::allow(surroundings.around(routes), &api.config);
-    routes.with_state(Api { warm: Warm::none_of(&api.people), db: api.people.clone(), ..api })
+    routes.with_state(Api { db: api.people.clone(), ..api })
 }
 
 /// What gateways see, with the bearer secret of [`Config::internal_tokens`].

@@ -4,7 +4,7 @@
 use crate::{
     auth::{ended::Ended, passwords::Passwords, tokens::Tokens, verified::Verified},
     config::Config,
-    db::{Db, Warm},
+    db::Db,
 };
 use platform::{bus::Bus, lifecycle::Lifecycle, limit::Limiter, presence::Presence};
 use std::sync::Arc;
@@ -16,8 +16,6 @@ pub struct Api {
     pub db: Db,
     /// The same database by people's own connections: `db` of the public routes.
     pub people: Db,
-    /// Connections of `db`, for the calls that store plain messages. `None`: SQLite has no such call.
-    pub warm: Option<Warm>,
     /// Carries what is published to the gateways.
     pub bus: Bus,
     /// Knows who is connected, to any gateway.
@@ -42,7 +40,6 @@ impl Api {
     /// Closes the database's connections, waiting for those in use.
     pub async fn close(&self) {
         self.people.close().await;
-        // Closing begins first: from then on nothing is kept.
-        tokio::join!(self.db.close(), async { self.warm.iter().for_each(Warm::close) });
+        self.db.close().await;
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::harness::{T, actor, reply, send};
 use api::{chats::membership, db::Db, internal};
+use futures_util::future::join_all;
 use protocol::{
     calls::Post,
     command::Command,
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 
 /// Holds a chat's row in a transaction of its own.
 async fn hold(t: &T, chat: ChatId) -> sqlx::Transaction<'static, sqlx::Postgres> {
-    let Db::Postgres(pool) = &t.api.db else { panic!("not PostgreSQL") };
+    let Db::Postgres(pool, _) = &t.api.db else { panic!("not PostgreSQL") };
     let mut tx = pool.begin().await.unwrap();
     let lock = format!("SELECT id FROM chats WHERE id = {chat} FOR UPDATE");
     sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut *tx).await.unwrap();
@@ -45,7 +46,7 @@ async fn chats_are_locked_in_order(t: T) {
     let posting = internal::post(&t.api, Post::patient(commands));
     let looking = async {
         somebody_waits(&t).await;
-        let Db::Postgres(pool) = &t.api.db else { panic!("not PostgreSQL") };
+        let Db::Postgres(pool, _) = &t.api.db else { panic!("not PostgreSQL") };
         let free =
             "SELECT id FROM chats WHERE id > 1 AND id < 1000 ORDER BY id FOR UPDATE SKIP LOCKED";
         let free: Vec<i64> = sqlx::query_scalar(free).fetch_all(pool).await.unwrap();
@@ -196,6 +197,25 @@ async fn replies_are_one_call_if_what_they_reply_to_was_there() {
     assert_eq!(t.number(replies.to_owned()).await, 3);
 }
 
+/// The pool would give each call another connection, which nobody has used for the longest.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_that_come_alone_find_the_same_session() {
+    let t = T::postgres().await;
+    t.count_calls().await;
+    let ann = t.user("ann").await;
+    let chat = t.group(ann, &[]).await;
+    let Db::Postgres(pool, _) = &t.api.db else { panic!("not PostgreSQL") };
+    let open = join_all((0..5).map(|_| pool.acquire())).await;
+    assert!(open.into_iter().all(|conn| conn.is_ok()));
+    for key in ["k1", "k2", "k3", "k4", "k5"] {
+        t.one(send(ann, chat, key, "hello")).await.unwrap();
+        t.api.db.ping().await.unwrap();
+    }
+    let sessions = "SELECT count(DISTINCT session) FROM calls".to_owned();
+    assert_eq!(t.number(sessions).await, 1);
+    tokio::time::timeout(Duration::from_secs(30), t.api.close()).await.unwrap();
+}
+
 /// A statement of a function: the beginning of it, and where its answer goes.
 type Part = (&'static str, &'static str);
 
@@ -266,7 +286,7 @@ fn with_parameters(statement: &str, variables: &[(&str, &str)]) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn their_statements_go_by_the_indexes() {
     let t = T::postgres().await;
-    let Db::Postgres(pool) = &t.api.db else { panic!("not PostgreSQL") };
+    let Db::Postgres(pool, _) = &t.api.db else { panic!("not PostgreSQL") };
     let mut conn = pool.acquire().await.unwrap();
     for (function, variables, parts) in FUNCTIONS {
         let source = format!("SELECT prosrc FROM pg_proc WHERE proname = '{function}'");

@@ -173,7 +173,7 @@ impl World {
     }
 
     async fn rows(&self, sql: &str) -> Vec<String> {
-        let Db::Postgres(pool) = &self.t.api.db else { panic!("not PostgreSQL") };
+        let Db::Postgres(pool, _) = &self.t.api.db else { panic!("not PostgreSQL") };
         let sql = format!("SELECT r::TEXT FROM ({sql}) r ORDER BY 1");
         sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(pool).await.unwrap()
     }
@@ -300,6 +300,10 @@ fn both_ways() -> (tokio::runtime::Runtime, World, World) {
     (runtime, short, long)
 }
 
+async fn close(short: World, long: World) {
+    tokio::join!(short.t.api.close(), long.t.api.close());
+}
+
 fn cases(cases: u32) -> TestRunner {
     TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() })
 }
@@ -321,6 +325,7 @@ fn both_ways_do_the_same() {
     assert!(runtime.block_on(short.t.calls("post_plain")) > 20);
     assert_eq!(runtime.block_on(long.t.calls("post_one")), 0);
     assert_eq!(runtime.block_on(long.t.calls("post_plain")), 0);
+    runtime.block_on(close(short, long));
 }
 
 /// Callers at once, each with keys of its own: what each is answered does not depend on the others, but for
@@ -407,4 +412,5 @@ fn callers_at_once_are_answered_the_same_both_ways() {
             Ok(())
         })
         .unwrap();
+    runtime.block_on(close(short, long));
 }

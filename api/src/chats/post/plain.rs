@@ -9,7 +9,7 @@
 
 use super::{lock::HeldChats, plan::Decision};
 use crate::{
-    db::{DbError, IMPATIENT, Warm, column},
+    db::{Db, DbError, IMPATIENT, Warm, column},
     error::{Error, Result},
     news::{self, News},
     state::Api,
@@ -20,7 +20,7 @@ use protocol::{
     id::{ChatId, Seq, UserId},
     time::Timestamp,
 };
-use sqlx::{Arguments as _, error::BoxDynError, postgres::PgArguments};
+use sqlx::{Arguments as _, PgPool, error::BoxDynError, postgres::PgArguments};
 use std::collections::BTreeMap;
 
 /// What became of a batch on the short way.
@@ -36,14 +36,15 @@ pub(super) enum Short {
 /// Stores the batch if it is plain. One that is declined costs both ways and no more: whatever made it odd is
 /// still so, or is decided on the long way, so this one is never tried again.
 pub(super) async fn store(api: &Api, commands: &[&Command], held: HeldChats) -> Result<Short> {
-    let Some(warm) = api.warm.clone() else { return Ok(Short::Declined) };
+    let Db::Postgres(pool, warm) = &api.db else { return Ok(Short::Declined) };
+    let (pool, warm) = (pool.clone(), warm.clone());
     let Some(batch) = PlainBatch::of(commands) else {
         count("long");
         return Ok(Short::Declined);
     };
     let call = batch.call(held)?;
     let stored = news::commit_by(api, async move {
-        Ok(match run(&warm, call).await {
+        Ok(match run(&pool, &warm, call).await {
             Ok(Some(confirmed)) => {
                 let (results, news) = batch.tell(confirmed)?;
                 (Short::Stored(results, News::default()), news)
@@ -85,13 +86,13 @@ struct PlainCall {
 }
 
 /// `None`: it is declined.
-async fn run(warm: &Warm, call: PlainCall) -> Result<Option<Confirmed>, DbError> {
-    let mut conn = warm.take().await?;
+async fn run(pool: &PgPool, warm: &Warm, call: PlainCall) -> Result<Option<Confirmed>, DbError> {
+    let mut conn = warm.take(pool).await?;
     let call = sqlx::query_scalar_with(call.sql, call.arguments);
     // It returns when the statement is committed, and not with the row, which comes before that.
     let answer: (Option<i64>, Option<Vec<i64>>, Option<Vec<String>>) =
         call.fetch_one(&mut **conn).await?;
-    warm.keep(conn);
+    warm.keep(pool, conn);
     Ok(match answer {
         (Some(sent_at), Some(last_seqs), Some(usernames)) => Some((sent_at, last_seqs, usernames)),
         _ => None,

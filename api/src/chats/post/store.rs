@@ -56,6 +56,7 @@ row! {
 /// times grow with the numbers.
 pub(super) async fn facts(tx: &mut Tx, commands: &[&Command]) -> Result<(Timestamp, Vec<Fact>)> {
     let rows: Vec<AskedSender> = commands.iter().copied().map(AskedSender::of).collect();
+    // No EXISTS, for which PostgreSQL may read the whole table, and no join: only guests' names may be taken.
     // PostgreSQL looks for repeats in the order of the index that is meant: while chats are small, the
     // primary key looks as good to it, and would have it read all of a big chat for each message. What has
     // no key finds another message, which is not joined.
@@ -64,8 +65,8 @@ pub(super) async fn facts(tx: &mut Tx, commands: &[&Command]) -> Result<(Timesta
         postgres: "SELECT u.username, u.role, u.blocked_at IS NOT NULL OR u.deactivated_at IS NOT NULL AS shut_out,
                 m.role AS member, d.id, d.text, d.reply_to, d.created_at,
                 d.edited_at IS NOT NULL OR d.deleted_at IS NOT NULL AS changed,
-                COALESCE(u.guest, FALSE) AS guest, COALESCE(u.guest AND EXISTS (
-                    SELECT FROM users t WHERE t.username_key = substr(u.username_key, 2)), FALSE) AS name_taken,
+                COALESCE(u.guest, FALSE) AS guest, COALESCE(u.guest AND (
+                    SELECT TRUE FROM users t WHERE t.username_key = substr(u.username_key, 2)), FALSE) AS name_taken,
                 CASE WHEN m.silenced THEN 'silenced' WHEN m.user_id IS NULL THEN (
                     SELECT 'banned' FROM bans b WHERE b.chat_id = r.chat_id AND b.user_id = r.user_id
                         AND (b.ends_at IS NULL OR b.ends_at > clock.now)) END AS barred,

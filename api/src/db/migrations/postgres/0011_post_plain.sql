@@ -116,8 +116,9 @@ BEGIN
             AND CASE WHEN m.user_id IS NOT NULL THEN NOT m.silenced
                 ELSE are_rooms[r.place] AND NOT EXISTS (
                     SELECT FROM bans b WHERE b.chat_id = r.chat_id AND b.user_id = r.sender_id) END
-            AND (r.reply_to IS NULL OR EXISTS (
-                SELECT FROM messages x WHERE x.chat_id = r.chat_id AND x.id = r.reply_to))),
+            -- No EXISTS, for which all messages may be read.
+            AND (r.reply_to IS NULL OR (
+                SELECT TRUE FROM messages x WHERE x.chat_id = r.chat_id AND x.id = r.reply_to))),
     stored AS (
         INSERT INTO messages
             (chat_id, id, seq, sender_id, client_message_id, text, reply_to, ordinal, created_at)
