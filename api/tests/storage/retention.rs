@@ -157,6 +157,21 @@ async fn a_deleted_chat_goes_with_everything_in_it(mut t: T) {
     assert_eq!(log.iter().filter(|entry| entry.chat_id == Some(gone)).count(), 2);
 }
 
+/// A chat may go before anybody has numbered it. PostgreSQL keeps a list of those.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chat_that_is_gone_is_not_to_be_numbered() {
+    let mut t = T::postgres().await;
+    set(&mut t, 500);
+    let ann = t.user("ann").await;
+    let chat = t.group(ann, &[]).await;
+    t.sql(format!("INSERT INTO unnumbered_chats (id) VALUES ({chat})")).await;
+    manage::delete(&t.api, actor(ann), chat).await.unwrap();
+    deleted_ago(&t, chat, 30 * DAY + HOUR).await;
+    tidy(&t).await;
+    assert_eq!(count(&t, &format!("chats WHERE id = {chat}")).await, 0);
+    assert_eq!(count(&t, "unnumbered_chats").await, 0);
+}
+
 async fn what_is_off_stays(mut t: T) {
     set(&mut t, 500);
     let config = &mut Arc::make_mut(&mut t.api.config).retention;
