@@ -35,7 +35,7 @@ pub const METRICS: &[Metric] = &[
     counter(
         "post_batches_total",
         &[("way", Values::These(&["short", "both", "long"]))],
-        "Batches of commands by how PostgreSQL stored them. short: by one call, as plain messages. both: that call declined, because of a message sent before or one that is not allowed, say. long: not tried, because of a reply, an edit, a deletion or the lobby",
+        "Batches of commands by how PostgreSQL stored them. short: by one call, as plain messages. both: that call declined, because of a message sent before, one that is not allowed or a member to be woken, say. long: not tried, because of an edit, a deletion or the lobby",
     ),
     counter(
         "commands_total",

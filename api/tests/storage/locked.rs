@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 /// Holds a chat's row in a transaction of its own.
 async fn hold(t: &T, chat: ChatId) -> sqlx::Transaction<'static, sqlx::Postgres> {
-    let Db::Postgres(pool) = &t.api.db else { panic!("not PostgreSQL") };
+    let Db::Postgres(pool, _) = &t.api.db else { panic!("not PostgreSQL") };
     let mut tx = pool.begin().await.unwrap();
     let lock = format!("SELECT id FROM chats WHERE id = {chat} FOR UPDATE");
     sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut *tx).await.unwrap();
