@@ -304,7 +304,7 @@ mod tests {
     }
 
     fn taken(conn: &Conn) -> OutboxBatch {
-        conn.outbox.take(Default::default()).now_or_never().unwrap_or_default()
+        conn.outbox.take().now_or_never().unwrap_or_default()
     }
 
     #[test]

@@ -27,7 +27,7 @@ fn register(users: &Users) -> Arc<Conn> {
 
 fn closing(conn: &Conn) -> Option<Close> {
     let taken: OutboxBatch =
-        conn.outbox.take(Default::default()).now_or_never().unwrap_or_default();
+        conn.outbox.take().now_or_never().unwrap_or_default();
     taken.closing
 }
 
