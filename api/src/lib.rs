@@ -29,7 +29,7 @@ mod state;
 pub use state::Api;
 
 use crate::{
-    auth::{ended::Ended, passwords::Passwords, tokens::Tokens, verified::Verified},
+    auth::{ended::Ended, passwords::Passwords, tokens::Tokens},
     config::Config,
     db::Db,
     error::Result,
@@ -44,13 +44,20 @@ use platform::{
     presence::Presence,
     serve::{self, ServeConfig},
     telemetry::{self, Ready},
+    token,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 
 /// The metrics of the `api` binary.
-pub const METRICS: &[&[Metric]] =
-    &[telemetry::METRICS, serve::METRICS, bus::METRICS, limit::METRICS, metric::METRICS];
+pub const METRICS: &[&[Metric]] = &[
+    telemetry::METRICS,
+    serve::METRICS,
+    bus::METRICS,
+    limit::METRICS,
+    token::METRICS,
+    metric::METRICS,
+];
 
 /// What an [`Api`] is made of and shares with the rest of its process.
 pub struct Parts {
@@ -92,7 +99,6 @@ pub async fn start(parts: Parts, config: Config, lifecycle: &Lifecycle) -> Resul
         presence,
         limiter,
         tokens,
-        verified: Verified::default(),
         passwords,
         ended,
         config,

@@ -2,7 +2,7 @@
 //! crate's root to know: so nothing below the root imports it.
 
 use crate::{
-    auth::{ended::Ended, passwords::Passwords, tokens::Tokens, verified::Verified},
+    auth::{ended::Ended, passwords::Passwords, tokens::Tokens},
     config::Config,
     db::Db,
 };
@@ -24,8 +24,6 @@ pub struct Api {
     pub limiter: Limiter,
     /// Signs and verifies access tokens.
     pub tokens: Tokens,
-    /// Remembers tokens whose signature was checked, so that it is not checked each time.
-    pub verified: Verified,
     /// Hashes and verifies passwords, a few at a time.
     pub passwords: Passwords,
     /// Knows the sessions that ended while their access tokens were still valid.

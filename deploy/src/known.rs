@@ -65,6 +65,7 @@ pub fn metric_tables() -> Vec<(&'static str, &'static str, &'static [Metric])> {
             "Metrics of each process that limits by address or user.",
             platform::limit::METRICS,
         ),
+        ("Access tokens", "Metrics of each process that checks them.", platform::token::METRICS),
         ("Listeners", "Metrics of each process.", platform::serve::METRICS),
         ("Process", "Metrics of each process. The runtime is Tokio.", platform::telemetry::METRICS),
     ]

@@ -30,8 +30,14 @@ pub mod wire;
 
 pub use state::{Deps, Gateway};
 
-use platform::{bus, limit, metric::Metric, serve, telemetry};
+use platform::{bus, limit, metric::Metric, serve, telemetry, token};
 
 /// The metrics of the `gateway` binary.
-pub const METRICS: &[&[Metric]] =
-    &[telemetry::METRICS, serve::METRICS, bus::METRICS, limit::METRICS, metric::METRICS];
+pub const METRICS: &[&[Metric]] = &[
+    telemetry::METRICS,
+    serve::METRICS,
+    bus::METRICS,
+    limit::METRICS,
+    token::METRICS,
+    metric::METRICS,
+];

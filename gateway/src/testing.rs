@@ -80,5 +80,5 @@ pub(crate) fn watch(gateway: &Gateway, conn: &Arc<Conn>, chat: &ChatView) {
 
 /// What waits for a connection's task.
 pub(crate) fn taken(conn: &Conn) -> OutboxBatch {
-    conn.outbox.take(Default::default()).now_or_never().unwrap_or_default()
+    conn.outbox.take().now_or_never().unwrap_or_default()
 }

@@ -28,6 +28,7 @@ use platform::{
     serve::{self, ServeConfig, bind, serve},
     settings::{Secret, WrongSetting, reachable},
     telemetry::{self, Logs, Ready, admin_router, log_routes, start_metrics, trace},
+    token,
 };
 use protocol::id::NodeId;
 use std::{
@@ -46,6 +47,7 @@ pub const METRICS: &[&[Metric]] = &[
     serve::METRICS,
     bus::METRICS,
     limit::METRICS,
+    token::METRICS,
     api::metric::METRICS,
     gateway::metric::METRICS,
 ];

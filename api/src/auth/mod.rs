@@ -1,7 +1,6 @@
-//! What proves who somebody is: access tokens, signatures that were checked before, sessions that have
-//! ended, password hashes. It knows no accounts and no requests.
+//! What proves who somebody is: access tokens, sessions that have ended, password hashes. It knows no
+//! accounts and no requests.
 
 pub mod ended;
 pub mod passwords;
 pub mod tokens;
-pub mod verified;

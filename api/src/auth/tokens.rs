@@ -10,7 +10,7 @@ use hmac::{Hmac, Mac as _};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use platform::{
     settings::Secret,
-    token::{Claims, ISSUER, Jwk, Jwks, MAX_KEYS, Verifier},
+    token::{Claims, Issuer, Jwk, Jwks, MAX_KEYS, Verifier},
 };
 use protocol::{
     account::Role,
@@ -123,7 +123,7 @@ impl Tokens {
             role: subject.role,
             iat,
             exp: iat.saturating_add_unsigned(lifetime.as_secs()),
-            iss: ISSUER.to_owned(),
+            iss: Issuer::Switchboard,
         };
         jsonwebtoken::encode(&self.signing.header, &claims, &self.signing.key)
             .context("cannot sign a token")

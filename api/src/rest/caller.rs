@@ -51,8 +51,8 @@ impl FromRequestParts<Api> for Caller {
         let credential = Credential::of(&parts.headers).ok_or(Code::Unauthenticated)?;
         let by_cookie = matches!(credential, Credential::Cookie(_));
         let now = Timestamp::now();
-        let claims = api.verified.verify(api.tokens.verifier(), credential.token(), now).map_err(
-            |error| match error {
+        let claims =
+            api.tokens.verifier().verify(credential.token(), now).map_err(|error| match error {
                 TokenError::Expired => Code::TokenExpired,
                 // Cookies know no ports: it is of another deployment on the same host.
                 TokenError::UnknownKey if by_cookie => Code::Unauthenticated,
@@ -60,8 +60,7 @@ impl FromRequestParts<Api> for Caller {
                 | TokenError::UnknownKey
                 | TokenError::BadSignature
                 | TokenError::Early => Code::InvalidToken,
-            },
-        )?;
+            })?;
         if by_cookie
             && !parts.method.is_safe()
             && !is_origin_allowed(&parts.headers, &api.config.allowed_origins)

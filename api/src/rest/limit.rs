@@ -64,7 +64,7 @@ pub(super) async fn limit(State(api): State<Api>, request: Request, next: Next) 
 /// account what it costs.
 fn account(api: &Api, request: &Request) -> Option<Claims> {
     let token = Credential::of(request.headers())?.token();
-    api.verified.verify(api.tokens.verifier(), token, Timestamp::now()).ok()
+    api.tokens.verifier().verify(token, Timestamp::now()).ok()
 }
 
 /// Our listeners always tell; without one of them there is no client to tell apart.

@@ -91,7 +91,7 @@ mod tests {
 
     /// The codes of the errors in the outbox.
     fn error_codes(conn: &Conn) -> Vec<String> {
-        let taken = conn.outbox.take(Default::default()).now_or_never().unwrap_or_default();
+        let taken = conn.outbox.take().now_or_never().unwrap_or_default();
         let code = |frame: &Frame| {
             let frame: serde_json::Value = serde_json::from_str(frame.text()).unwrap();
             frame["code"].as_str().unwrap().to_owned()

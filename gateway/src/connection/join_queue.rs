@@ -20,8 +20,9 @@ use protocol::{
 };
 use std::{
     collections::{HashMap, VecDeque},
-    future::pending,
+    future::poll_fn,
     sync::Arc,
+    task::{Context, Poll, ready},
     time::Duration,
 };
 use tokio::time::Instant;
@@ -154,9 +155,13 @@ impl JoinQueue {
 
     /// Waits until a join makes progress. Call [`JoinQueue::start`] afterwards. Waits for ever when no chat is on its
     /// way. Can be dropped safely while it waits.
-    pub(crate) async fn next(&mut self, hub: &Hub, conn: &Conn) {
-        let Some(work) = &mut self.work else { return pending().await };
-        match work.under_way.next().await {
+    pub(crate) fn next(&mut self, hub: &Hub, conn: &Conn) -> impl Future<Output = ()> {
+        poll_fn(|context| self.poll_next(hub, conn, context))
+    }
+
+    fn poll_next(&mut self, hub: &Hub, conn: &Conn, context: &mut Context<'_>) -> Poll<()> {
+        let Some(work) = &mut self.work else { return Poll::Pending };
+        match ready!(work.under_way.poll_next_unpin(context)) {
             Some(Stage::Step(JoinStep::Done(chat))) => {
                 work.active -= 1;
                 work.end_turn(chat, hub, conn);
@@ -171,11 +176,12 @@ impl JoinQueue {
             }
             Some(Stage::Rested(join)) => work.end_pause(join, hub, conn),
             Some(Stage::LetGo(chat)) => work.end_turn(chat, hub, conn),
-            None => return pending().await,
+            None => return Poll::Pending,
         }
         if work.chats.is_empty() {
             self.work = None;
         }
+        Poll::Ready(())
     }
 
     /// Ends all joins of a chat that the client does not want, whether they wait or go on. Their announcements are

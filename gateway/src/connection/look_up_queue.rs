@@ -10,7 +10,12 @@ use protocol::{
     command::Action,
     id::{ChatId, Seq},
 };
-use std::{collections::VecDeque, future::pending, mem};
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    mem,
+    task::{Poll, ready},
+};
 
 /// How many frames of a connection may wait behind a look-up. Further ones are left unread until fewer wait.
 /// Each may hold the longest text, so this bounds memory. Only one look-up at a time goes to the api, so that
@@ -82,15 +87,13 @@ impl<C> LookUpQueue<C> {
     }
 
     /// Waits for the look-up under way and returns what to run then. Can be dropped safely while it waits.
-    pub(crate) async fn finish(&mut self) -> Then<C> {
-        match &mut self.under_way {
-            Some(look_up) => {
-                let then = look_up.await;
-                self.under_way = None;
-                then
-            }
-            None => pending().await,
-        }
+    pub(crate) fn finish(&mut self) -> impl Future<Output = Then<C>> {
+        poll_fn(|context| {
+            let Some(look_up) = &mut self.under_way else { return Poll::Pending };
+            let then = ready!(look_up.as_mut().poll(context));
+            self.under_way = None;
+            Poll::Ready(then)
+        })
     }
 
     /// Whether no look-up is under way. Then none waits either.

@@ -70,9 +70,6 @@ use tokio::time::{Instant, Sleep};
 /// How long the frames before a close may take. A client that reads gets all of them in this time.
 const LAST_WRITE: Duration = Duration::from_secs(2);
 
-/// An empty queue with a larger capacity is freed, so that a burst does not stay in memory.
-const KEEP_QUEUE: usize = 32;
-
 /// How a connection begins.
 pub(crate) enum Begin {
     /// The client says hello first. It may use the credential of the upgrade.
@@ -81,18 +78,38 @@ pub(crate) enum Begin {
     Opened(Box<ConnectionParts>),
 }
 
-/// Runs a connection from the upgrade to its end; `place` is its place in the listener. What lives as
-/// long as the connection is boxed, because a future holds its arguments twice.
-pub(crate) async fn run(
+/// Runs a connection from the upgrade to its end; `place` is its place in the listener. Few bytes stay in this future
+/// for as long as the connection is open: what opens and closes it is boxed, and nothing of it is captured twice.
+pub(crate) fn run(
+    gateway: Arc<Gateway>,
+    socket: Socket,
+    begin: Result<Begin, Close>,
+    place: Place,
+) -> impl Future<Output = ()> {
+    let opening = Box::pin(begin_connection(gateway, socket, begin));
+    async move {
+        let (socket, close) = match opening.await {
+            Ok(connection) => connection.run().await,
+            Err((socket, close)) => (Some(socket), close),
+        };
+        metrics::counter!("gateway_closes_total", "reason" => close.reason()).increment(1);
+        if let Some(socket) = socket {
+            Box::pin(socket.close(close)).await;
+        }
+        // The socket is closed now: only then may the listener take another in its place.
+        drop(place);
+    }
+}
+
+/// Opens a connection, unless that was done before the upgrade. An error is the reason to close its socket.
+async fn begin_connection(
     gateway: Arc<Gateway>,
     mut socket: Socket,
     begin: Result<Begin, Close>,
-    place: Place,
-) {
+) -> Result<Box<Connection>, (Socket, Close)> {
     let opened = match begin {
-        // Boxed, like all rare steps here, so that an idle connection does not hold their memory.
         Ok(Begin::Hello(credential, stranger)) => {
-            Box::pin(open(&gateway, &mut socket, credential, stranger)).await
+            open(&gateway, &mut socket, credential, stranger).await
         }
         Ok(Begin::Opened(opened)) => Ok(*opened),
         Err(close) => Err(close),
@@ -104,25 +121,20 @@ pub(crate) async fn run(
         Err(_) => "refused",
     })
     .increment(1);
-    let (socket, close) = match opened {
+    match opened {
         Ok(opened) => {
             if opened.guard.conn.user().is_some() {
                 socket.on_client_known();
             }
-            Box::new(Connection::new(opened)).run(socket).await
+            Ok(Box::new(Connection::new(opened, socket)))
         }
-        Err(close) => (Some(socket), close),
-    };
-    metrics::counter!("gateway_closes_total", "reason" => close.reason()).increment(1);
-    if let Some(socket) = socket {
-        Box::pin(socket.close(close)).await;
+        Err(close) => Err((socket, close)),
     }
-    // The socket is closed now: only then may the listener take another in its place.
-    drop(place);
 }
 
 /// A connection that is ready.
 pub(crate) struct Connection {
+    input: Box<Input>,
     pub(crate) guard: ConnGuard,
     pub(crate) session: Session,
     pub(crate) names: GuestNames,
@@ -142,13 +154,16 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(parts: ConnectionParts) -> Self {
+    pub(crate) fn new(parts: ConnectionParts, socket: Socket) -> Self {
         let ConnectionParts { guard, session, joins, shares, stranger } = parts;
         let heartbeat = guard.gateway.hub.config.heartbeat;
         // The first heartbeat comes at a random time, so that connections that opened together spread out.
         let first = heartbeat.mul_f64(rand::random_range(0.1..1.0)).min(time_left(&session));
         let now = Instant::now();
+        let Socket { input, output } = socket;
+        guard.conn.outbox.put_output(output);
         Self {
+            input,
             guard,
             session,
             names: GuestNames::default(),
@@ -163,92 +178,95 @@ impl Connection {
     }
 
     /// Runs until either side ends it. Returns the socket with the reason to close it.
-    pub(crate) async fn run(mut self: Box<Self>, socket: Socket) -> (Option<Socket>, Close) {
-        let Socket { mut input, output } = socket;
-        self.conn().outbox.put_output(output);
-        let close = self.serve(&mut input).await;
-        let output = self.conn().outbox.take_output();
-        (output.map(|output| Socket { input, output }), close)
-    }
-
-    async fn serve(&mut self, input: &mut Input) -> Close {
-        let conn = Arc::clone(&self.guard.conn);
-        let mut scratch = VecDeque::new();
+    pub(crate) async fn run(mut self: Box<Self>) -> (Option<Socket>, Close) {
         self.join_waiting();
         loop {
-            let intake = conn.unanswered.intake();
+            let intake = self.conn().unanswered.intake();
             if intake == Intake::Drained {
-                conn.close_for_restart();
+                self.conn().close_for_restart();
             }
             let reads = self.look_ups.may_read(intake);
             // Incoming frames come first: the check costs little, and tokio's budget ends a flood of them in
-            // time for the others. Only writes are awaited inside the branches, so that nothing else delays
-            // the outbox or the order to close.
+            // time for the others. No branch awaits, so that nothing delays the outbox or the order to close.
             let result = tokio::select! {
                 biased;
-                incoming = input.next(), if reads => {
-                    incoming.and_then(|incoming| self.on_incoming(incoming))
+                incoming = self.input.next(), if reads => {
+                    incoming.and_then(|incoming| self.on_incoming(incoming)).map(|()| None)
                 }
-                taken = conn.outbox.take(mem::take(&mut scratch)) => {
-                    let OutboxBatch { mut frames, since, reads, joins, closing } = taken;
-                    self.on_joins(joins);
-                    let written = self.write(input, &mut frames, closing).await;
-                    // A failed write shows a client nothing, so nothing counts as read.
-                    if written.is_ok() {
-                        if let Some(since) = since {
-                            record_wait(since);
-                        }
-                        self.mark_read(reads);
-                    }
-                    if frames.capacity() <= KEEP_QUEUE {
-                        scratch = frames;
-                    }
-                    closing.map_or(written, Err)
-                }
-                then = self.look_ups.finish() => self.on_look_up(then),
-                () = conn.unanswered.changes_from(intake) => Ok(()),
-                () = self.joins.next(&self.guard.gateway.hub, &conn) => {
+                batch = self.guard.conn.outbox.take() => self.on_batch(batch),
+                then = self.look_ups.finish() => self.on_look_up(then).map(|()| None),
+                () = self.guard.conn.unanswered.changes_from(intake) => Ok(None),
+                () = self.joins.next(&self.guard.gateway.hub, &self.guard.conn) => {
                     self.join_waiting();
-                    Ok(())
+                    Ok(None)
                 }
-                () = &mut self.timer => Box::pin(self.on_timer(input)).await,
+                () = &mut self.timer => self.on_timer(),
                 // Last, because a pong goes with any other write.
-                () = std::future::ready(()), if input.owes_pong() => {
-                    self.write(input, &mut VecDeque::new(), None).await
+                () = std::future::ready(()), if self.input.owes_pong() => {
+                    self.write(OutboxBatch::default())
                 }
+            };
+            // Rare steps are boxed, so that an idle connection does not hold their memory.
+            let result = match result {
+                Ok(Some(blocked)) => Box::pin(self.finish_write(blocked)).await,
+                result => result.map(|_| ()),
             };
             if let Err(close) = result {
                 if close == Close::ByPeer {
                     Box::pin(self.finish_look_ups()).await;
                 }
-                return close;
+                let output = self.conn().outbox.take_output();
+                let Self { input, .. } = *self;
+                return (output.map(|output| Socket { input, output }), close);
             }
         }
     }
 
-    /// Writes these frames and the answer to a ping.
-    async fn write(
-        &mut self,
-        input: &mut Input,
-        frames: &mut VecDeque<Frame>,
-        closing: Option<Close>,
-    ) -> Result<(), Close> {
-        // Always there: this task alone takes it, and puts it back below.
+    /// Carries out what came through the outbox.
+    fn on_batch(&mut self, mut batch: OutboxBatch) -> Result<Option<BlockedWrite>, Close> {
+        self.on_joins(mem::take(&mut batch.joins));
+        self.write(batch)
+    }
+
+    /// Writes these frames and the answer to a ping. Returns the write if the kernel has no space for all of it now.
+    fn write(&mut self, mut batch: OutboxBatch) -> Result<Option<BlockedWrite>, Close> {
+        // Always there: this task alone takes it, and puts it back when all is written.
         let Some(mut output) = self.conn().outbox.take_output() else { return Err(Close::ByPeer) };
-        if let Some(pong) = input.take_pong() {
-            frames.push_front(pong);
+        if let Some(pong) = self.input.take_pong() {
+            batch.frames.push_front(pong);
         }
-        let written = match output.write_now(frames) {
-            Ok(Written::All) => Ok(()),
-            Ok(Written::Some) => {
-                let patience = self.gateway().hub.config.write_timeout;
-                let rest = write_rest(&mut output, frames, closing, self.conn(), patience);
-                Box::pin(rest).await
-            }
-            Err(close) => Err(close),
-        };
+        match output.write_now(&mut batch.frames) {
+            Ok(Written::Some) => Ok(Some(BlockedWrite { output, batch: Box::new(batch) })),
+            written => self.end_write(output, &batch, written.map(|_| ())).map(|()| None),
+        }
+    }
+
+    /// Goes on with a write as the kernel gets space for it. Nothing else of the connection runs meanwhile, except that
+    /// an order to close is heard.
+    async fn finish_write(&mut self, blocked: BlockedWrite) -> Result<(), Close> {
+        let BlockedWrite { mut output, mut batch } = blocked;
+        let patience = self.gateway().hub.config.write_timeout;
+        let OutboxBatch { frames, closing, .. } = &mut *batch;
+        let written = write_rest(&mut output, frames, *closing, self.conn(), patience).await;
+        self.end_write(output, &batch, written)
+    }
+
+    /// Ends a write. An order to close that came with its frames is followed now.
+    fn end_write(
+        &self,
+        output: Box<Output>,
+        batch: &OutboxBatch,
+        written: Result<(), Close>,
+    ) -> Result<(), Close> {
         self.conn().outbox.put_output(output);
-        written
+        // A failed write shows a client nothing, so nothing counts as read.
+        if written.is_ok() {
+            if let Some(since) = batch.since {
+                record_wait(since);
+            }
+            self.mark_read(&batch.reads);
+        }
+        batch.closing.map_or(written, Err)
     }
 
     pub(crate) fn gateway(&self) -> &Arc<Gateway> {
@@ -293,9 +311,9 @@ impl Connection {
     }
 
     /// Marks messages as read that were written to a client that cannot send read marks.
-    fn mark_read(&self, reads: Vec<(ChatId, Seq)>) {
+    fn mark_read(&self, reads: &[(ChatId, Seq)]) {
         let Some(user_id) = self.conn().user_id() else { return };
-        for (chat_id, message_id) in reads {
+        for &(chat_id, message_id) in reads {
             self.submit_mark(ReadMark { user_id, chat_id, message_id });
         }
     }
@@ -355,7 +373,7 @@ impl Connection {
     }
 
     /// Handles the heartbeat and the expiry of the token.
-    async fn on_timer(&mut self, input: &mut Input) -> Result<(), Close> {
+    fn on_timer(&mut self) -> Result<Option<BlockedWrite>, Close> {
         let heartbeat = self.gateway().hub.config.heartbeat;
         let left = time_left(&self.session);
         if left.is_zero() {
@@ -370,14 +388,20 @@ impl Connection {
             // Its frames are left unread, so silence is no sign that the client is gone.
             self.heard_at = Instant::now();
         }
-        let (wait, mut frames) = match look(self.heard_at.elapsed(), heartbeat, rand::random()) {
+        let (wait, frames) = match look(self.heard_at.elapsed(), heartbeat, rand::random()) {
             Beat::Silent => return Err(Close::Silent),
             Beat::Wait(wait) => (wait, VecDeque::new()),
             Beat::Ping(wait) => (wait, VecDeque::from([Frame::ping()])),
         };
         self.timer.as_mut().reset(Instant::now() + wait.min(left));
-        self.write(input, &mut frames, None).await
+        self.write(OutboxBatch { frames, ..OutboxBatch::default() })
     }
+}
+
+/// A write for all of which the kernel has no space.
+struct BlockedWrite {
+    output: Box<Output>,
+    batch: Box<OutboxBatch>,
 }
 
 /// How long the session's token is still good.

@@ -10,10 +10,12 @@
 //! - `delivery.rs`: delivers events; `shared_event.rs`: encodes each event once; `gaps.rs`: requests missing
 //!   events; `fetching.rs`: fetches pages for clients that resume from far back
 //! - `signals.rs`: typing, presence, arrivals; `presence.rs`: reports this node's users to the register
+//! - `compact.rs`: lists that take little memory
 //! - `sweep.rs`: periodic work; `pace.rs`: limits how many tasks continue at once; `drain.rs`: closes all
 //!   connections at the end
 
 mod bus;
+mod compact;
 pub(crate) mod conn;
 mod crowds;
 mod delivery;

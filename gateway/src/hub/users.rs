@@ -4,9 +4,12 @@
 
 use crate::{
     config::Config,
-    hub::conn::{
-        Conn, ConnId, Owner,
-        account::{Account, full_after},
+    hub::{
+        compact,
+        conn::{
+            Conn, ConnId, Owner,
+            account::{Account, full_after},
+        },
     },
 };
 use parking_lot::Mutex;
@@ -46,7 +49,8 @@ struct Limits {
 struct Inner {
     conns: HashMap<ConnId, Arc<Conn>>,
     users: HashMap<UserId, LocalUser>,
-    sessions: HashMap<SessionId, Vec<Arc<Conn>>>,
+    /// The sessions that have connections here, each with its user.
+    sessions: HashMap<SessionId, UserId>,
     /// Users whose state here has changed and that the register must hear of.
     unstated: Vec<UserId>,
     /// Users whose last connection closed, each with the time, the earliest first. Users who came back stay
@@ -136,10 +140,11 @@ impl Users {
             arrival = Arrival::First;
         }
         let conn = Arc::new(make(owner, Arc::clone(&user.account)));
-        user.conns.push(Arc::clone(&conn));
+        let newest = user.conns.len();
+        compact::insert(&mut user.conns, newest, Arc::clone(&conn));
         user.gone_since = None;
         user.shed(self.limits.connections);
-        inner.sessions.entry(session).or_default().push(Arc::clone(&conn));
+        inner.sessions.insert(session, id);
         inner.tell(id);
         inner.add(&conn);
         Ok((conn, arrival))
@@ -150,20 +155,19 @@ impl Users {
         let mut inner = self.inner.lock();
         inner.conns.remove(&conn.id);
         if let Owner::User { user, session } = &conn.owner {
-            if let Some(of_session) = inner.sessions.get_mut(session) {
-                of_session.retain(|other| other.id != conn.id);
-                if of_session.is_empty() {
-                    inner.sessions.remove(session);
-                }
-            }
+            let mut has_others = false;
             if let Some(local) = inner.users.get_mut(&user.id) {
                 local.conns.retain(|other| other.id != conn.id);
+                has_others = local.of_session(*session).next().is_some();
                 // A closed connection may end after the last open one. The grace must not begin again then.
                 if local.conns.is_empty() && local.gone_since.is_none() {
                     let now = Instant::now();
                     local.gone_since = Some(now);
                     inner.leaving.push_back((now, user.id));
                 }
+            }
+            if !has_others {
+                inner.sessions.remove(session);
             }
             inner.tell(user.id);
         }
@@ -179,7 +183,8 @@ impl Users {
         local.present = true;
         for chat in chats {
             if local.chats.len() < self.limits.chats && !local.chats.contains(chat) {
-                local.chats.push(*chat);
+                let place = local.chats.len();
+                compact::insert(&mut local.chats, place, *chat);
             }
         }
         inner.tell(user);
@@ -279,16 +284,17 @@ impl Users {
             }
         };
         let inner = self.inner.lock();
-        for conn in ended.sessions.iter().filter_map(|id| inner.sessions.get(id)).flatten() {
-            conn.outbox.close(close);
+        for session in &ended.sessions {
+            let user = inner.sessions.get(session).and_then(|user| inner.users.get(user));
+            for conn in user.into_iter().flat_map(|user| user.of_session(*session)) {
+                conn.outbox.close(close);
+            }
         }
     }
 
     /// The sessions that have connections here, each with its user.
     pub(crate) fn sessions(&self) -> Vec<(UserId, SessionId)> {
-        let inner = self.inner.lock();
-        let whose = |conns: &Vec<Arc<Conn>>| conns.first().and_then(|conn| conn.user_id());
-        inner.sessions.iter().filter_map(|(id, conns)| Some((whose(conns)?, *id))).collect()
+        self.inner.lock().sessions.iter().map(|(id, user)| (*user, *id)).collect()
     }
 
     /// How many connections there are.
@@ -325,6 +331,15 @@ impl LocalUser {
     fn here(&self, user: UserId) -> Here {
         let sockets = u32::try_from(self.conns.len()).unwrap_or(u32::MAX);
         Here { user, sockets, chats: self.chats.clone() }
+    }
+
+    /// The open connections of one session.
+    fn of_session(&self, id: SessionId) -> impl Iterator<Item = &Arc<Conn>> {
+        let is_of = move |conn: &&Arc<Conn>| match conn.owner {
+            Owner::User { session, .. } => session == id,
+            Owner::Guest { .. } => false,
+        };
+        self.conns.iter().filter(is_of)
     }
 
     /// Closes the oldest connections beyond `most`. They no longer count while they close.

@@ -102,8 +102,8 @@ impl Input {
 
     /// The next frame, or the reason why there will be none. Can be dropped safely while it waits.
     /// Of many pings, the last one is reported when no other frame is available.
-    pub async fn next(&mut self) -> Result<Incoming, Close> {
-        poll_fn(|context| self.poll_next(context)).await
+    pub fn next(&mut self) -> impl Future<Output = Result<Incoming, Close>> {
+        poll_fn(|context| self.poll_next(context))
     }
 
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Incoming, Close>> {

@@ -17,6 +17,8 @@ use std::time::Duration;
 const CHATS: usize = 20;
 /// Members of a chat, each with one connection.
 const MEMBERS: usize = 10;
+/// Connections whose chats are their own.
+const APART: usize = 2_500;
 /// Messages on their way at once.
 const WINDOW: usize = 256;
 /// Until what a storm of handshakes left behind is let go of.
@@ -25,6 +27,7 @@ const SETTLED: Duration = Duration::from_secs(5);
 pub async fn of_chats(run: &Run, side: Side, book: &mut Book) -> Result<()> {
     let connections = if run.quick { 1_500 } else { 10_000 };
     let bare = bare(run, side, connections).await?;
+    let apart = apart(run, side).await?;
 
     let mut stand = run.stand(side, 1).await?;
     let pid = gateway(&stand);
@@ -56,6 +59,7 @@ pub async fn of_chats(run: &Run, side: Side, book: &mut Book) -> Result<()> {
     for (name, value) in [
         (MAIN, idle / connections as f64),
         ("KiB of a connection without chats", bare),
+        ("KiB of a connection whose chats nobody else on the node watches", apart),
         ("KiB of a watched chat with ten watchers", (idle - bare * connections as f64) / chats),
         ("KiB more in a chat after one message", (used - idle) / chats),
         ("KiB of a connection after one message in each chat", used / connections as f64),
@@ -79,6 +83,25 @@ async fn bare(run: &Run, side: Side, connections: usize) -> Result<f64> {
     tokio::time::sleep(SETTLED).await;
     crowd.check()?;
     let each = (usage::pss_kib(pid)? - start) / connections as f64;
+    drop(crowd);
+    stand.stop().await?;
+    Ok(each)
+}
+
+/// KiB of a connection with as many chats, each its own: on many nodes, two members of a chat seldom meet.
+async fn apart(run: &Run, side: Side) -> Result<f64> {
+    let mut stand = run.stand(side, 1).await?;
+    let pid = gateway(&stand);
+    stand.people(APART).await?;
+    let groups: Vec<Vec<usize>> = (0..APART).flat_map(|one| vec![vec![one]; CHATS]).collect();
+    stand.groups(&groups).await?;
+    let start = usage::pss_kib(pid)?;
+    let mut crowd = Crowd::new()?;
+    crowd.connect(&stand, 0..APART).await?;
+    crowd.quiet().await?;
+    tokio::time::sleep(SETTLED).await;
+    crowd.check()?;
+    let each = (usage::pss_kib(pid)? - start) / APART as f64;
     drop(crowd);
     stand.stop().await?;
     Ok(each)

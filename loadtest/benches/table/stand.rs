@@ -5,7 +5,7 @@ use anyhow::{Context, Result, ensure};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use cluster::{Cluster, ClusterOptions, Cpus, Durability, Node};
 use ed25519_dalek::{Signer, SigningKey, pkcs8::DecodePrivateKey};
-use platform::token::{Claims, ISSUER, Jwk};
+use platform::token::{Claims, Issuer, Jwk};
 use protocol::{
     account::Role,
     id::{SessionId, UserId},
@@ -186,7 +186,7 @@ impl Stand {
             role: Role::User,
             iat,
             exp: iat + TOKEN_SECONDS,
-            iss: ISSUER.to_owned(),
+            iss: Issuer::Switchboard,
         };
         let kid = Jwk::ed25519(self.key.verifying_key().as_bytes()).kid;
         let header = json!({ "typ": "JWT", "alg": "EdDSA", "kid": kid });

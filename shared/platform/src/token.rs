@@ -1,9 +1,16 @@
 //! Access tokens as every node checks them: JWTs signed with Ed25519 (RFC 8037), public keys by
 //! `kid` from a JWKS. It signs nothing, fetches nothing and knows no ended sessions: a token that
 //! verifies here may still belong to a session that is over.
+//!
+//! - `known.rs`: tokens whose signature was found good
 
 mod ed25519;
+mod known;
 
+use crate::{
+    metric::{self, Metric, Values},
+    token::known::KnownTokens,
+};
 use arc_swap::ArcSwap;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, errors::ErrorKind};
@@ -52,8 +59,16 @@ pub struct Claims {
     pub iat: i64,
     /// Expires, seconds since 1970.
     pub exp: i64,
+    /// Who issued it.
+    pub iss: Issuer,
+}
+
+/// The issuer of our tokens. A token of another issuer is malformed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Issuer {
     /// [`ISSUER`].
-    pub iss: String,
+    #[serde(rename = "switchboard")]
+    Switchboard,
 }
 
 impl Claims {
@@ -61,6 +76,18 @@ impl Claims {
     pub fn is_expired(&self, now: Timestamp) -> bool {
         let leeway = i64::try_from(LEEWAY.as_secs()).unwrap_or(i64::MAX);
         now.unix_seconds() >= self.exp.saturating_add(leeway)
+    }
+
+    /// Whether the token is good at this time.
+    fn check_time(&self, now: Timestamp) -> Result<(), TokenError> {
+        if self.is_expired(now) {
+            return Err(TokenError::Expired);
+        }
+        // Its issuer's clock runs ahead, and it would live longer than ended sessions are remembered.
+        if self.iat > now.unix_seconds().saturating_add_unsigned(MAX_AHEAD.as_secs()) {
+            return Err(TokenError::Early);
+        }
+        Ok(())
     }
 }
 
@@ -160,11 +187,27 @@ pub enum TokenError {
     Early,
 }
 
-/// Checks access tokens. Clones share the keys; checking takes no lock and about 40 µs.
+/// The metrics of checked tokens.
+pub const METRICS: &[Metric] = &[metric::counter(
+    "token_checks_total",
+    &[("result", Values::These(&["remembered", "verified", "refused"]))],
+    "Access tokens checked. remembered: the same token was verified before, so its signature was not computed again",
+)];
+
+/// Checks access tokens. Clones share the keys and the memory of good tokens. Checking waits for nobody. It takes about
+/// 60 µs, and a microsecond for a token that is remembered.
 #[derive(Clone)]
 pub struct Verifier {
-    keys: Arc<ArcSwap<HashMap<String, DecodingKey>>>,
+    keys: Arc<ArcSwap<Keys>>,
     rules: Arc<Validation>,
+}
+
+/// A set of keys, and the tokens that it found good: what a former key signed is not remembered.
+#[derive(Default)]
+struct Keys {
+    jwks: Vec<Jwk>,
+    by_id: HashMap<String, DecodingKey>,
+    known: KnownTokens,
 }
 
 impl Default for Verifier {
@@ -191,46 +234,70 @@ impl Verifier {
         if jwks.keys.is_empty() || jwks.keys.len() > MAX_KEYS {
             return Err(BadKey { kid: String::new() });
         }
-        let keys = jwks
+        if self.keys.load().jwks == jwks.keys {
+            return Ok(());
+        }
+        let by_id = jwks
             .keys
             .iter()
             .map(|key| Ok((key.kid.clone(), DecodingKey::from_ed_der(&key.public_bytes()?))))
             .collect::<Result<HashMap<_, _>, BadKey>>()?;
+        let keys = Keys { jwks: jwks.keys.clone(), by_id, known: KnownTokens::default() };
         self.keys.store(Arc::new(keys));
         Ok(())
     }
 
     /// Whether any token can be verified.
     pub fn has_keys(&self) -> bool {
-        !self.keys.load().is_empty()
+        !self.keys.load().by_id.is_empty()
     }
 
     /// What the token says, when a held key signed it and it has not expired at `now`.
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<Claims, TokenError> {
+        let (result, verdict) = self.check(token, now);
+        metrics::counter!("token_checks_total", "result" => result).increment(1);
+        verdict
+    }
+
+    /// The verdict on a token, and what it is counted as.
+    fn check(&self, token: &str, now: Timestamp) -> (&'static str, Result<Claims, TokenError>) {
         if token.len() > MAX_TOKEN_BYTES {
-            return Err(TokenError::Malformed);
+            return ("refused", Err(TokenError::Malformed));
         }
+        let keys = self.keys.load();
+        // The digest and not the token, so that a dump of the memory holds nothing to sign in with.
+        let digest = Sha256::digest(token).into();
+        if let Some(claims) = keys.known.find(&digest) {
+            // The signature stays good, the time does not.
+            return match claims.check_time(now) {
+                Ok(()) => ("remembered", Ok(claims)),
+                Err(error) => ("refused", Err(error)),
+            };
+        }
+        let claims = self.claims(token, &keys);
+        let claims = claims.and_then(|claims| claims.check_time(now).map(|()| claims));
+        match claims {
+            Ok(claims) => {
+                keys.known.keep(digest, claims.clone());
+                ("verified", Ok(claims))
+            }
+            Err(error) => ("refused", Err(error)),
+        }
+    }
+
+    /// What the token says, if one of these keys signed it, at whatever time it is good.
+    fn claims(&self, token: &str, keys: &Keys) -> Result<Claims, TokenError> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Malformed)?;
         if header.alg != Algorithm::EdDSA {
             return Err(TokenError::Malformed);
         }
         let kid = header.kid.ok_or(TokenError::Malformed)?;
-        let keys = self.keys.load();
-        let key = keys.get(&kid).ok_or(TokenError::UnknownKey)?;
-        let claims = jsonwebtoken::decode::<Claims>(token, key, &self.rules)
-            .map_err(|error| match error.kind() {
-                ErrorKind::InvalidSignature | ErrorKind::Signing(_) => TokenError::BadSignature,
-                _ => TokenError::Malformed,
-            })?
-            .claims;
-        if claims.is_expired(now) {
-            return Err(TokenError::Expired);
-        }
-        // Its issuer's clock runs ahead, and it would live longer than ended sessions are remembered.
-        if claims.iat > now.unix_seconds().saturating_add_unsigned(MAX_AHEAD.as_secs()) {
-            return Err(TokenError::Early);
-        }
-        Ok(claims)
+        let key = keys.by_id.get(&kid).ok_or(TokenError::UnknownKey)?;
+        let data = jsonwebtoken::decode::<Claims>(token, key, &self.rules);
+        data.map(|data| data.claims).map_err(|error| match error.kind() {
+            ErrorKind::InvalidSignature | ErrorKind::Signing(_) => TokenError::BadSignature,
+            _ => TokenError::Malformed,
+        })
     }
 }
 
@@ -244,7 +311,7 @@ pub fn has_our_form(token: &str) -> bool {
 
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Verifier").field("keys", &self.keys.load().len()).finish()
+        f.debug_struct("Verifier").field("keys", &self.keys.load().by_id.len()).finish()
     }
 }
 

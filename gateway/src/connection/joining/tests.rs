@@ -35,11 +35,7 @@ use protocol::{
     relay::ChatEvents,
     time::Timestamp,
 };
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::sleep;
 
 /// What an api answers at most of one range, as the real one does.
@@ -174,7 +170,7 @@ fn connect(hub: &Arc<Hub>, id: u64, joins: Vec<Join>, per_frame: Duration) -> Cl
             queue.start(&hub, &handle);
             tokio::select! {
                 biased;
-                taken = handle.outbox.take(VecDeque::new()) => {
+                taken = handle.outbox.take() => {
                     let OutboxBatch { frames, joins, closing, .. } = taken;
                     for join in joins {
                         queue.add(join);

@@ -126,7 +126,7 @@ async fn connect(window: Window, lasts: Duration) -> Pair {
         stranger: None,
     };
     let running = async move {
-        let (socket, close) = Box::new(Connection::new(opened)).run(socket).await;
+        let (socket, close) = Box::new(Connection::new(opened, socket)).run().await;
         socket.unwrap().close(close).await;
         close
     };

@@ -14,6 +14,7 @@ pub(crate) mod unanswered;
 use crate::{
     dialect::{Speaker, Window},
     hub::{
+        compact,
         conn::{
             account::Account,
             join::{AccessVersion, Announce, Join, Subscription},
@@ -263,7 +264,7 @@ impl Conn {
     pub(crate) fn now_watches(&self, chat: ChatId) {
         let mut chats = self.chats();
         if let Err(place) = chats.binary_search(&chat) {
-            chats.insert(place, chat);
+            compact::insert(&mut chats, place, chat);
         }
     }
 
@@ -304,7 +305,7 @@ mod tests {
     }
 
     fn taken(conn: &Conn) -> OutboxBatch {
-        conn.outbox.take(Default::default()).now_or_never().unwrap_or_default()
+        conn.outbox.take().now_or_never().unwrap_or_default()
     }
 
     #[test]

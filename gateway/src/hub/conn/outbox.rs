@@ -166,9 +166,8 @@ impl Outbox {
     }
 
     /// Takes everything; waits until there is something. The call means that the frames taken before have been
-    /// written. `scratch` is an empty queue whose memory is used again. For the connection's task only.
-    pub(crate) async fn take(&self, scratch: VecDeque<Frame>) -> OutboxBatch {
-        let mut scratch = Some(scratch);
+    /// written. For the connection's task only.
+    pub(crate) fn take(&self) -> impl Future<Output = OutboxBatch> {
         poll_fn(|context| {
             let mut inner = self.0.lock();
             if inner.queue.on_written() {
@@ -178,11 +177,9 @@ impl Outbox {
                 inner.waker = Some(context.waker().clone());
                 return Poll::Pending;
             }
-            let empty = scratch.take().unwrap_or_default();
             let (joins, closing) = (mem::take(&mut inner.joins), inner.closing);
-            Poll::Ready(OutboxBatch { joins, closing, ..inner.queue.take(empty) })
+            Poll::Ready(OutboxBatch { joins, closing, ..inner.queue.take() })
         })
-        .await
     }
 
     /// True if the connection must close. Then nothing more is queued.

@@ -72,13 +72,12 @@ impl Unanswered {
     }
 
     /// Waits until [`Unanswered::intake`] differs from `known`. For the connection's task only.
-    pub(crate) async fn changes_from(&self, known: Intake) {
-        poll_fn(|context| {
+    pub(crate) fn changes_from(&self, known: Intake) -> impl Future<Output = ()> {
+        poll_fn(move |context| {
             // Before the look: a change in between wakes the task.
             self.waker.register(context.waker());
             if self.intake() == known { Poll::Pending } else { Poll::Ready(()) }
         })
-        .await;
     }
 
     /// Waits for the order to drain. For the connection's task, while it opens.

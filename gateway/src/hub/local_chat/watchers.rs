@@ -1,7 +1,10 @@
 //! The connections that watch one chat, in as little memory as possible: a node holds millions of these. It
 //! knows neither events nor locks.
 
-use crate::hub::conn::{Conn, ConnId};
+use crate::hub::{
+    compact,
+    conn::{Conn, ConnId},
+};
 use protocol::id::Seq;
 use std::sync::Arc;
 
@@ -25,11 +28,7 @@ impl Watchers {
     /// Adds a connection, unless it is among them.
     pub(super) fn add(&mut self, conn: &Arc<Conn>, from: Seq) {
         let Err(place) = self.position(conn.id) else { return };
-        if self.0.len() == self.0.capacity() {
-            // A quarter more, where a `Vec` would double: the spare space of all chats adds up.
-            self.0.reserve_exact((self.0.len() / 4).max(1));
-        }
-        self.0.insert(place, Watcher { conn: Arc::clone(conn), from });
+        compact::insert(&mut self.0, place, Watcher { conn: Arc::clone(conn), from });
     }
 
     /// Removes a connection. `true` if it was among them.

@@ -12,8 +12,20 @@ fn users(config: &Config) -> Users {
 }
 
 fn try_register(users: &Users, user: UserId) -> Result<(Arc<Conn>, Arrival), Close> {
+    register_with(users, user, session(user.0))
+}
+
+/// A session by its number.
+fn session(number: i64) -> SessionId {
+    SessionId(uuid::Uuid::from_u128(number.unsigned_abs().into()))
+}
+
+fn register_with(
+    users: &Users,
+    user: UserId,
+    session: SessionId,
+) -> Result<(Arc<Conn>, Arrival), Close> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    let session = SessionId(uuid::Uuid::nil());
     let owner = Owner::User { user: UserRef::registered(user, "ann"), session };
     users.register(owner, |owner, account| {
         let id = ConnId(NEXT.fetch_add(1, Ordering::Relaxed));
@@ -26,8 +38,7 @@ fn register(users: &Users) -> Arc<Conn> {
 }
 
 fn closing(conn: &Conn) -> Option<Close> {
-    let taken: OutboxBatch =
-        conn.outbox.take(Default::default()).now_or_never().unwrap_or_default();
+    let taken: OutboxBatch = conn.outbox.take().now_or_never().unwrap_or_default();
     taken.closing
 }
 
@@ -49,6 +60,26 @@ async fn one_connection_more_ends_the_oldest() {
     assert_eq!(open(&conns), 5);
     users.on_elsewhere(ANN, 2_000);
     assert_eq!((open(&conns), closing(&conns[22])), (1, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_session_closes_its_connections_alone() {
+    let users = users(&Config::default());
+    let [first, second, other] = [7, 7, 8]
+        .map(|number| register_with(&users, ANN, session(number)).map(|(conn, _)| conn).unwrap());
+    let mut sessions = users.sessions();
+    sessions.sort_unstable();
+    assert_eq!(sessions, [(ANN, session(7)), (ANN, session(8))]);
+    users.unregister(&first);
+    assert_eq!(users.sessions().len(), 2, "another connection of it is open");
+    let ended = |number| EndedSessions {
+        sessions: vec![session(number), session(9)],
+        reason: EndReason::SignedOut,
+    };
+    users.end_sessions(&ended(7));
+    assert_eq!((closing(&second), closing(&other)), (Some(Close::SessionEnded), None));
+    users.unregister(&second);
+    assert_eq!(users.sessions(), [(ANN, session(8))]);
 }
 
 #[tokio::test(start_paused = true)]

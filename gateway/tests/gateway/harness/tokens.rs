@@ -3,7 +3,7 @@
 use super::world::username;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ed25519_dalek::{Signer as _, SigningKey};
-use platform::token::{Claims, ISSUER, Jwk};
+use platform::token::{Claims, Issuer, Jwk};
 use protocol::{account::Role, id::UserId, time::Timestamp};
 
 fn key() -> SigningKey {
@@ -24,7 +24,7 @@ pub fn token(user: UserId) -> String {
         role: Role::User,
         iat: now,
         exp: now + 900,
-        iss: ISSUER.to_owned(),
+        iss: Issuer::Switchboard,
     };
     let head = serde_json::json!({ "alg": "EdDSA", "kid": jwk().kid });
     let part = |json: Vec<u8>| URL_SAFE_NO_PAD.encode(json);

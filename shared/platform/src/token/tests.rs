@@ -39,7 +39,7 @@ fn claims() -> Claims {
         role: Role::User,
         iat: NOW.unix_seconds(),
         exp: NOW.unix_seconds() + 900,
-        iss: ISSUER.to_owned(),
+        iss: Issuer::Switchboard,
     }
 }
 
@@ -92,6 +92,46 @@ fn both_keys_of_a_rotation_pass_and_a_removed_one_is_unknown() {
     }
     verifier.replace(&Jwks { keys: vec![new.jwk.clone()] }).unwrap();
     assert_eq!(verifier.verify(&old.sign(&claims()), NOW), Err(TokenError::UnknownKey));
+}
+
+#[test]
+fn a_remembered_token_expires_like_a_new_one() {
+    let signer = Signer::new(1);
+    let verifier = verifier(&[&signer]);
+    let token = signer.sign(&claims());
+    for seconds in [0, 899, 904, 905, 0] {
+        let then = Timestamp(NOW.0 + seconds * 1_000);
+        let expected = if seconds < 905 { Ok(claims()) } else { Err(TokenError::Expired) };
+        assert_eq!(verifier.verify(&token, then), expected, "{seconds}");
+        assert!(is_known(&verifier, &token));
+    }
+    let before = Timestamp(NOW.0 - 61_000);
+    assert_eq!(verifier.verify(&token, before), Err(TokenError::Early));
+}
+
+#[test]
+fn only_good_tokens_are_remembered_and_only_while_their_key_is() {
+    let (old, new) = (Signer::new(1), Signer::new(2));
+    let verifier = verifier(&[&new, &old]);
+    let good = old.sign(&claims());
+    // The same claims under another signature.
+    let (head, _) = good.rsplit_once('.').unwrap();
+    let forged = format!("{head}.{}", "A".repeat(86));
+    let expired = old.sign(&Claims { exp: NOW.unix_seconds() - 60, ..claims() });
+    for _ in 0..2 {
+        assert_eq!(verifier.verify(&good, NOW), Ok(claims()));
+        assert_eq!(verifier.verify(&forged, NOW), Err(TokenError::BadSignature));
+        assert_eq!(verifier.verify(&expired, NOW), Err(TokenError::Expired));
+    }
+    assert!(!is_known(&verifier, &forged) && !is_known(&verifier, &expired));
+    verifier.replace(&Jwks { keys: vec![new.jwk.clone(), old.jwk.clone()] }).unwrap();
+    assert!(is_known(&verifier, &good), "the keys are the same");
+    verifier.replace(&Jwks { keys: vec![new.jwk.clone()] }).unwrap();
+    assert_eq!(verifier.verify(&good, NOW), Err(TokenError::UnknownKey));
+}
+
+fn is_known(verifier: &Verifier, token: &str) -> bool {
+    verifier.keys.load().known.find(&Sha256::digest(token).into()).is_some()
 }
 
 #[test]
@@ -154,16 +194,16 @@ fn other_shapes_are_malformed() {
     no_iss.as_object_mut().unwrap().remove("iss");
     let number = json!({"sub": 7, "sid": Uuid::nil(), "name": "a", "role": "user",
         "iat": 0, "exp": 4_000_000_000_u64, "iss": ISSUER});
-    for body in [json!({}), json!([]), no_exp, no_iss, number] {
+    let mut foreign = serde_json::to_value(claims()).unwrap();
+    foreign["iss"] = json!("elsewhere");
+    for body in [json!({}), json!([]), no_exp, no_iss, foreign, number] {
         let token = signer.sign(&body);
         assert_eq!(verifier.verify(&token, NOW), Err(TokenError::Malformed), "{body}");
     }
-    let foreign = signer.sign(&Claims { iss: "elsewhere".to_owned(), ..claims() });
     let no_kid =
         jsonwebtoken::encode(&Header::new(Algorithm::EdDSA), &claims(), &signer.key).unwrap();
     let long = signer.sign(&Claims { name: "x".repeat(MAX_TOKEN_BYTES), ..claims() });
-    for token in [foreign.as_str(), &no_kid, &long, "", ".", "..", "a.b", "a.b.c", "ä.ö.ü", "\0"]
-    {
+    for token in [no_kid.as_str(), &long, "", ".", "..", "a.b", "a.b.c", "ä.ö.ü", "\0"] {
         assert_eq!(verifier.verify(token, NOW), Err(TokenError::Malformed), "{token}");
     }
 }

@@ -165,10 +165,12 @@ impl FrameQueue {
         // After an error the task's own write fails as this one did.
         let written = output.write_now(&mut self.frames).unwrap_or(Written::Some);
         self.bytes = self.frames.iter().map(Frame::size).sum();
-        if written == Written::All
-            && let Some(since) = self.since.take()
-        {
-            record_wait(since);
+        if written == Written::All {
+            // An idle connection holds no memory for frames.
+            self.frames = VecDeque::new();
+            if let Some(since) = self.since.take() {
+                record_wait(since);
+            }
         }
         written
     }
@@ -203,11 +205,11 @@ impl FrameQueue {
         mem::take(&mut self.writing) > 0
     }
 
-    /// Takes everything for the connection's task. `scratch` takes the frames' place.
-    pub(super) fn take(&mut self, scratch: VecDeque<Frame>) -> OutboxBatch {
+    /// Takes everything for the connection's task.
+    pub(super) fn take(&mut self) -> OutboxBatch {
         self.writing = mem::take(&mut self.bytes);
         OutboxBatch {
-            frames: mem::replace(&mut self.frames, scratch),
+            frames: mem::take(&mut self.frames),
             since: self.since.take(),
             reads: mem::take(&mut self.reads),
             ..OutboxBatch::default()

@@ -13,7 +13,7 @@ use std::{
 };
 
 fn take(outbox: &Outbox) -> Option<OutboxBatch> {
-    futures_util::FutureExt::now_or_never(outbox.take(VecDeque::new()))
+    futures_util::FutureExt::now_or_never(outbox.take())
 }
 
 fn events(outbox: &Outbox, texts: &[&str]) -> Pushed {
@@ -134,7 +134,7 @@ async fn catching_up_waits_until_what_was_taken_is_written() {
     let space = outbox.wait_for_space();
     tokio::pin!(space);
     assert!(futures_util::poll!(&mut space).is_pending());
-    let _ = outbox.take(VecDeque::new()).await;
+    let _ = outbox.take().await;
     assert!(futures_util::poll!(&mut space).is_pending(), "it is being written");
     assert!(take(&outbox).is_none());
     space.await;
@@ -144,7 +144,7 @@ async fn catching_up_waits_until_what_was_taken_is_written() {
 async fn catching_up_goes_on_when_what_was_taken_is_written() {
     let outbox = Outbox::new(8, false);
     outbox.push("1234".into(), DropPolicy::Durable);
-    let _ = outbox.take(VecDeque::new()).await;
+    let _ = outbox.take().await;
     let writing = async { assert!(take(&outbox).is_none()) };
     let both = async { tokio::join!(outbox.wait_for_space(), writing) };
     let (second, started) = (Duration::from_secs(1), Instant::now());

@@ -42,7 +42,7 @@ async fn open(max_bytes: usize) -> (Outbox, TcpStream) {
 /// What a connection's task does until it closes.
 async fn task(outbox: &Outbox, patience: Duration) -> Result<(), Close> {
     loop {
-        let OutboxBatch { mut frames, closing, .. } = outbox.take(VecDeque::new()).await;
+        let OutboxBatch { mut frames, closing, .. } = outbox.take().await;
         let mut output = outbox.take_output().unwrap();
         let written = output.write(&mut frames, patience).await;
         outbox.put_output(output);
@@ -69,7 +69,7 @@ async fn read(client: &mut TcpStream, text: &str) {
 /// Polls the wait of the connection's task once. Returns what it took, and counts its later wake-ups.
 fn poll(outbox: &Outbox, wakes: &Arc<Wakes>) -> Option<OutboxBatch> {
     let waker = Waker::from(Arc::clone(wakes));
-    let mut taken = Box::pin(outbox.take(VecDeque::new()));
+    let mut taken = Box::pin(outbox.take());
     match taken.as_mut().poll(&mut Context::from_waker(&waker)) {
         Poll::Ready(batch) => Some(batch),
         Poll::Pending => None,
