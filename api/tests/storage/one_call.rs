@@ -216,29 +216,35 @@ async fn calls_that_come_alone_find_the_same_session() {
     tokio::time::timeout(Duration::from_secs(30), t.api.close()).await.unwrap();
 }
 
-/// A statement of a function: the beginning of it, and where its answer goes.
-type Part = (&'static str, &'static str);
+/// A variable of a function, and its type.
+type Variable = (&'static str, &'static str);
 
-/// The functions, their variables with types, and the statements that look for rows.
-const FUNCTIONS: [(&str, &[(&str, &str)], &[Part]); 2] = [
-    (
-        "post_one",
-        &[
+struct Function {
+    name: &'static str,
+    variables: &'static [Variable],
+    /// Those that look for rows: the beginning of each, and where its answer goes.
+    statements: &'static [(&'static str, &'static str)],
+}
+
+const FUNCTIONS: [Function; 2] = [
+    Function {
+        name: "post_one",
+        variables: &[
             ("chat", "BIGINT"),
             ("sender", "BIGINT"),
             ("answered", "BIGINT"),
             ("place", "BIGINT"),
             ("is_room", "BOOLEAN"),
         ],
-        &[
+        statements: &[
             ("UPDATE chats", "INTO made, place, is_room"),
             ("SELECT u.username", "INTO username"),
             ("UPDATE members", ""),
         ],
-    ),
-    (
-        "post_plain",
-        &[
+    },
+    Function {
+        name: "post_plain",
+        variables: &[
             ("chat_ids", "BIGINT[]"),
             ("chat_counts", "BIGINT[]"),
             ("message_chats", "BIGINT[]"),
@@ -257,15 +263,15 @@ const FUNCTIONS: [(&str, &[(&str, &str)], &[Part]); 2] = [
             ("ordinals", "BIGINT[]"),
             ("are_rooms", "BOOLEAN[]"),
         ],
-        &[
+        statements: &[
             ("WITH numbered AS", "INTO last_seqs, ordinals, are_rooms"),
             ("WITH plain AS", "INTO usernames"),
         ],
-    ),
+    },
 ];
 
 /// The statement with `$1` and so on for the variables. Columns are named after a dot.
-fn with_parameters(statement: &str, variables: &[(&str, &str)]) -> String {
+fn with_parameters(statement: &str, variables: &[Variable]) -> String {
     let (mut text, mut word) = (String::new(), String::new());
     for letter in statement.chars().chain([' ']) {
         if letter.is_alphanumeric() || letter == '_' {
@@ -288,13 +294,13 @@ async fn their_statements_go_by_the_indexes() {
     let t = T::postgres().await;
     let Db::Postgres(pool, _) = &t.api.db else { panic!("not PostgreSQL") };
     let mut conn = pool.acquire().await.unwrap();
-    for (function, variables, parts) in FUNCTIONS {
+    for Function { name: function, variables, statements } in FUNCTIONS {
         let source = format!("SELECT prosrc FROM pg_proc WHERE proname = '{function}'");
         let source: String =
             sqlx::query_scalar(sqlx::AssertSqlSafe(source)).fetch_one(&mut *conn).await.unwrap();
         let types: Vec<&str> = variables.iter().map(|(_, kind)| *kind).collect();
         let nulls = vec!["NULL"; variables.len()].join(", ");
-        for (number, (begin, target)) in parts.iter().enumerate() {
+        for (number, (begin, target)) in statements.iter().enumerate() {
             let statement = &source[source.find(begin).unwrap()..];
             let statement = statement.split(';').next().unwrap().replace(target, "");
             let statement = with_parameters(&statement, variables);
