@@ -7,9 +7,9 @@
 //! no dormant members. The function takes that for granted and declines the whole batch where it was wrong.
 //! Then the batch goes the long way, so no refusal is decided twice.
 
-use super::{lock::HeldChats, plan::Decision};
+use super::plan::Decision;
 use crate::{
-    db::{Conn, Db, DbError, IMPATIENT, column},
+    db::{Conn, Db, DbError, column},
     error::{Error, Result},
     news::{self, News},
     state::Api,
@@ -21,7 +21,7 @@ use protocol::{
     time::Timestamp,
 };
 use sqlx::{Arguments as _, postgres::PgArguments};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 /// What became of a batch on the short way.
 pub(super) enum Short {
@@ -29,30 +29,28 @@ pub(super) enum Short {
     Stored(Vec<Decision>, News),
     /// Nothing is stored: it goes the long way.
     Declined,
-    /// Nothing is stored: a chat is held for longer than an impatient caller waits.
+    /// Nothing is stored: another transaction holds a chat.
     Held,
 }
 
-/// Stores the batch if it is plain. One that is declined costs both ways and no more: whatever made it odd is
+/// Whether nothing about the commands says that they are odd. Statistics are kept of the lobby, and guests write
+/// there.
+pub(super) fn are_plain(commands: &[&Command]) -> bool {
+    commands.iter().all(|command| {
+        command.chat_id != ChatId::LOBBY
+            && matches!(command.action, Action::Send { reply_to: None, .. })
+    })
+}
+
+/// Stores one caller's batch. One that is declined costs both ways and no more: whatever made it odd is
 /// still so, or is decided on the long way, so this one is never tried again.
-pub(super) async fn store(api: &Api, commands: &[&Command], held: HeldChats) -> Result<Short> {
-    let Db::Postgres(_) = api.db else { return Ok(Short::Declined) };
-    let Some(batch) = PlainBatch::of(commands) else {
-        count("long");
-        return Ok(Short::Declined);
-    };
-    let (db, arguments) = (api.db.clone(), batch.arguments(held)?);
+pub(super) async fn store(api: &Api, commands: &[&Command]) -> Result<Short> {
+    let Some(batch) = PlainBatch::of(commands) else { return Ok(Short::Declined) };
+    let (db, patience) = (api.db.clone(), api.posts.patience());
     let stored = news::commit_by(api, async move {
-        Ok(match run(&db, arguments).await {
-            Ok(answer) => {
-                let (results, news) = batch.tell(answer)?;
-                (Short::Stored(results, News::default()), news)
-            }
-            Err(DbError::Declined) => (Short::Declined, News::default()),
-            // It was sent before.
-            Err(error) if error.violates(REPEATED) => (Short::Declined, News::default()),
-            Err(DbError::Held(_)) if held == HeldChats::Skip => (Short::Held, News::default()),
-            Err(error) => return Err(error.into()),
+        Ok(match attempt(&db, batch, patience).await? {
+            Short::Stored(results, news) => (Short::Stored(results, News::default()), news),
+            other => (other, News::default()),
         })
     });
     let (short, news) = stored.await?;
@@ -68,10 +66,25 @@ pub(super) async fn store(api: &Api, commands: &[&Command], held: HeldChats) -> 
     })
 }
 
+/// Commits a batch, for a task that nobody drops. What it returns is still to be published.
+pub(super) async fn attempt(db: &Db, batch: PlainBatch, patience: Duration) -> Result<Short> {
+    match run(db, batch.arguments(patience)?).await {
+        Ok(answer) => {
+            let (results, news) = batch.tell(answer)?;
+            Ok(Short::Stored(results, news))
+        }
+        Err(DbError::Declined) => Ok(Short::Declined),
+        // It was sent before.
+        Err(error) if error.violates(REPEATED) => Ok(Short::Declined),
+        Err(DbError::Held(_)) => Ok(Short::Held),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// The key that a message which was sent before violates.
 const REPEATED: &str = "messages_chat_id_sender_id_client_message_id";
 
-fn count(way: &'static str) {
+pub(super) fn count(way: &'static str) {
     metrics::counter!("post_batches_total", "way" => way).increment(1);
 }
 
@@ -86,7 +99,7 @@ async fn run(db: &Db, arguments: PgArguments) -> Result<Confirmed, DbError> {
 }
 
 /// Messages of which the database need only be told.
-struct PlainBatch {
+pub(super) struct PlainBatch {
     /// In the order of their ids.
     chats: Vec<PlainChat>,
     /// In the order of the batch.
@@ -121,8 +134,11 @@ const POST_PLAIN: &str = "SELECT sent_at, last_seqs, usernames
     FROM post_plain($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
 
 impl PlainBatch {
-    /// `None`: something in it is odd for sure. Statistics are kept of the lobby, and guests write there.
-    fn of(commands: &[&Command]) -> Option<Self> {
+    /// `None`: something in it is odd for sure, see [`are_plain`].
+    pub(super) fn of(commands: &[&Command]) -> Option<Self> {
+        if !are_plain(commands) {
+            return None;
+        }
         let mut counts: BTreeMap<ChatId, PlainChat> = BTreeMap::new();
         let mut messages = Vec::with_capacity(commands.len());
         for command in commands {
@@ -141,9 +157,6 @@ impl PlainBatch {
                 text: text.clone(),
             });
         }
-        if counts.contains_key(&ChatId::LOBBY) {
-            return None;
-        }
         let chats: Vec<PlainChat> = counts.into_values().collect();
         for message in &mut messages {
             let place = chats.partition_point(|chat| chat.id < message.chat_id) + 1;
@@ -153,14 +166,14 @@ impl PlainBatch {
     }
 
     /// For [`POST_PLAIN`].
-    fn arguments(&self, held: HeldChats) -> Result<PgArguments, DbError> {
+    fn arguments(&self, patience: Duration) -> Result<PgArguments, DbError> {
         let Self { chats, messages } = self;
         let seen = self.seen();
         let keys: Vec<&str> = messages.iter().map(|message| message.key.as_str()).collect();
         let texts: Vec<&str> = messages.iter().map(|message| message.text.as_str()).collect();
         let mut arguments = PgArguments::default();
         let added = arguments
-            .add((held == HeldChats::Skip).then_some(IMPATIENT))
+            .add(format!("{}ms", patience.as_millis()))
             .and_then(|()| arguments.add(column!(chats, id)))
             .and_then(|()| arguments.add(column!(chats, messages)))
             .and_then(|()| arguments.add(column!(messages, chat_id)))

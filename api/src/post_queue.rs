@@ -1,0 +1,334 @@
+//! Where calls of `post` meet. While as many transactions run as may, the calls that come wait, and what waits is
+//! the next batch. So a call that comes alone waits for nothing, and batches grow with the load. It stores nothing,
+//! and does not know how a batch is stored.
+
+use crate::{config::PostQueueConfig, error::Result};
+use parking_lot::Mutex;
+use platform::telemetry::trace;
+use protocol::{
+    command::{Action, Command, Receipt},
+    id::ChatId,
+    refusal::Refusal,
+    relay::ChatEvents,
+    traceparent::Traceparent,
+};
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    mem,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::oneshot;
+
+/// The calls that wait. Clones share it.
+#[derive(Clone)]
+pub struct PostQueue {
+    config: PostQueueConfig,
+    state: Arc<Mutex<QueueState>>,
+}
+
+#[derive(Default)]
+struct QueueState {
+    waiting: VecDeque<QueuedPost>,
+    /// Of all commands that wait.
+    bytes: usize,
+    /// Writers that have not found the queue empty.
+    writers: usize,
+    /// Chats that were held lately. A batch that
+    /// finds a chat held adds its own and waits for `patience`, so there are never more than `writers` times
+    /// `apart_for` ÷ `patience` times `max_batch`: 8,000.
+    apart: HashMap<ChatId, HeldLately>,
+}
+
+/// A chat whose calls go alone.
+#[derive(Clone, Copy)]
+struct HeldLately {
+    until: Instant,
+    /// Whether an impatient caller has waited for it in vain.
+    busy: bool,
+}
+
+/// A call that waits, or is in a batch. Dropping it tells the caller that nothing is known of its commands.
+pub(crate) struct QueuedPost {
+    pub(crate) commands: Vec<Command>,
+    /// The span that the call belongs to, if its trace is recorded.
+    pub(crate) cause: Option<Traceparent>,
+    end: oneshot::Sender<Result<PostEnd>>,
+}
+
+/// What became of a call.
+pub(crate) enum PostEnd {
+    /// It is committed, and the gateways are told: a result for each command, and the events that they made.
+    Stored(Vec<Result<Receipt, Refusal>>, Vec<ChatEvents>),
+    /// Nothing is stored, and this call is why.
+    Declined,
+    /// Nothing is stored, and another call may be why: the caller goes on alone.
+    Alone,
+}
+
+/// A call's place in the queue.
+pub(crate) struct Queued {
+    pub(crate) end: oneshot::Receiver<Result<PostEnd>>,
+    /// Whoever gets one has to store what waits, until nothing does.
+    pub(crate) writer: Option<QueueWriter>,
+}
+
+impl PostQueue {
+    /// An empty one.
+    pub fn new(config: PostQueueConfig) -> Self {
+        Self { config, state: Arc::default() }
+    }
+
+    /// How long a batch waits for a chat that another transaction holds.
+    pub(crate) fn patience(&self) -> Duration {
+        self.config.patience
+    }
+
+    /// Puts a call at the end of the queue. `None`: it has to go alone, because one of its chats was held lately,
+    /// or because too much waits, which is counted.
+    pub(crate) fn join(&self, commands: &[&Command]) -> Option<Queued> {
+        let bytes: usize = commands.iter().map(|command| bytes(command)).sum();
+        let (answer, end) = oneshot::channel();
+        let mut state = self.state.lock();
+        if state.held_lately(commands).next().is_some() {
+            return None;
+        }
+        let QueueState { waiting, bytes: waiting_bytes, writers, .. } = &mut *state;
+        if waiting.len() >= self.config.max_calls || *waiting_bytes + bytes > self.config.max_bytes
+        {
+            metrics::counter!("post_queue_full_total").increment(1);
+            return None;
+        }
+        *waiting_bytes += bytes;
+        let commands = commands.iter().map(|command| (*command).clone()).collect();
+        waiting.push_back(QueuedPost { commands, cause: trace::current(), end: answer });
+        let starts = *writers < self.config.writers;
+        let writer = starts.then(|| {
+            *writers += 1;
+            QueueWriter { queue: self.clone(), writes: true }
+        });
+        Some(Queued { end, writer })
+    }
+
+    /// Somebody holds one of these chats. For a while, their calls go alone.
+    pub(crate) fn keep_apart(&self, chats: impl IntoIterator<Item = ChatId>) {
+        let (now, mut state) = (Instant::now(), self.state.lock());
+        state.apart.retain(|_, held| held.until > now);
+        let held = HeldLately { until: now + self.config.apart_for, busy: false };
+        for chat in chats {
+            state.apart.entry(chat).or_insert(held);
+        }
+    }
+
+    /// These chats are held for longer than an impatient caller waits. For a while, no other one needs to.
+    pub(crate) fn found_busy(&self, chats: &HashSet<ChatId>) {
+        let held = HeldLately { until: Instant::now() + self.config.apart_for, busy: true };
+        self.state.lock().apart.extend(chats.iter().map(|chat| (*chat, held)));
+    }
+
+    /// Nobody holds the chats of these commands any more.
+    pub(crate) fn found_free(&self, commands: &[&Command]) {
+        let mut state = self.state.lock();
+        if !state.apart.is_empty() {
+            for command in commands {
+                state.apart.remove(&command.chat_id);
+            }
+        }
+    }
+
+    /// Whether one of the chats was found busy lately.
+    pub(crate) fn are_busy(&self, commands: &[&Command]) -> bool {
+        self.state.lock().held_lately(commands).any(|held| held.busy)
+    }
+}
+
+impl QueueState {
+    fn held_lately(&self, commands: &[&Command]) -> impl Iterator<Item = HeldLately> {
+        let some = if self.apart.is_empty() { &[] } else { commands };
+        let now = Instant::now();
+        let held = some.iter().filter_map(|command| self.apart.get(&command.chat_id).copied());
+        held.filter(move |held| held.until > now)
+    }
+
+    /// The calls of the next batch, in their order: as many as are within the bounds, or one.
+    fn batch(&mut self, config: &PostQueueConfig) -> Vec<QueuedPost> {
+        let (mut batch, mut commands, mut batch_bytes) = (Vec::new(), 0, 0);
+        while let Some(call) = self.waiting.front() {
+            let call_bytes: usize = call.commands.iter().map(bytes).sum();
+            commands += call.commands.len();
+            batch_bytes += call_bytes;
+            let fits = commands <= config.max_batch && batch_bytes <= config.max_batch_bytes;
+            if !fits && !batch.is_empty() {
+                break;
+            }
+            self.bytes -= call_bytes;
+            batch.extend(self.waiting.pop_front());
+        }
+        batch
+    }
+}
+
+/// One that takes batches, until nothing waits.
+pub(crate) struct QueueWriter {
+    queue: PostQueue,
+    /// Whether it is counted among the writers.
+    writes: bool,
+}
+
+impl QueueWriter {
+    /// The next batch. `None`: nothing waits, and the next call gets a writer of its own.
+    pub(crate) fn next(&mut self) -> Option<Vec<QueuedPost>> {
+        let mut state = self.queue.state.lock();
+        let batch = state.batch(&self.queue.config);
+        if batch.is_empty() {
+            state.writers -= 1;
+            self.writes = false;
+            return None;
+        }
+        drop(state);
+        metrics::histogram!("post_transaction_size").record(batch.len() as f64);
+        Some(batch)
+    }
+}
+
+/// It panicked, or the process stops hard.
+impl Drop for QueueWriter {
+    fn drop(&mut self) {
+        if !self.writes {
+            return;
+        }
+        let mut state = self.queue.state.lock();
+        state.writers -= 1;
+        // Nobody would come for them.
+        if state.writers == 0 {
+            state.bytes = 0;
+            let abandoned = mem::take(&mut state.waiting);
+            drop(state);
+            drop(abandoned);
+        }
+    }
+}
+
+impl QueuedPost {
+    /// Tells the caller, who may have gone meanwhile.
+    pub(crate) fn finish(self, end: Result<PostEnd>) {
+        let _ = self.end.send(end);
+    }
+}
+
+/// What a command takes while it waits.
+fn bytes(command: &Command) -> usize {
+    let texts = match &command.action {
+        Action::Send { client_message_id, text, .. } => client_message_id.len() + text.len(),
+        Action::Edit { text, .. } => text.len(),
+        Action::Delete { .. } => 0,
+    };
+    size_of::<Command>() + texts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::id::UserId;
+
+    const CONFIG: PostQueueConfig = PostQueueConfig {
+        writers: 1,
+        max_batch: 3,
+        max_batch_bytes: 100_000,
+        max_calls: 5,
+        max_bytes: 1_000_000,
+        patience: Duration::from_millis(20),
+        apart_for: Duration::from_secs(3_600),
+    };
+
+    fn send(chat: i64, text: &str) -> Command {
+        let (client_message_id, text) = ("key".to_owned(), text.to_owned());
+        let action = Action::Send { client_message_id, text, reply_to: None };
+        Command { user_id: UserId(1), chat_id: ChatId(chat), action }
+    }
+
+    fn join(queue: &PostQueue, chats: &[i64]) -> Option<Queued> {
+        let commands: Vec<Command> = chats.iter().map(|chat| send(*chat, "hello")).collect();
+        queue.join(&commands.iter().collect::<Vec<_>>())
+    }
+
+    /// The chats of the next batch, by call.
+    fn next(writer: &mut QueueWriter) -> Option<Vec<Vec<i64>>> {
+        let chats = |call: QueuedPost| call.commands.iter().map(|one| one.chat_id.0).collect();
+        Some(writer.next()?.into_iter().map(chats).collect())
+    }
+
+    #[test]
+    fn what_waits_is_the_next_batch_within_its_bounds() {
+        let queue = PostQueue::new(CONFIG);
+        let mut writer = join(&queue, &[1]).unwrap().writer.unwrap();
+        assert_eq!(next(&mut writer), Some(vec![vec![1]]));
+        for chats in [&[2][..], &[3], &[4, 5], &[6, 7, 8, 9], &[10]] {
+            assert!(join(&queue, chats).unwrap().writer.is_none(), "one writes already");
+        }
+        let batches =
+            [vec![vec![2], vec![3]], vec![vec![4, 5]], vec![vec![6, 7, 8, 9]], vec![vec![10]]];
+        for batch in batches {
+            assert_eq!(next(&mut writer), Some(batch));
+        }
+        assert_eq!(next(&mut writer), None);
+        assert!(join(&queue, &[11]).unwrap().writer.is_some(), "nobody writes any more");
+    }
+
+    #[test]
+    fn long_texts_are_fewer_in_a_batch() {
+        let queue = PostQueue::new(CONFIG);
+        let long = send(1, &"x".repeat(60_000));
+        let mut writer = queue.join(&[&long]).unwrap().writer.unwrap();
+        queue.join(&[&long]).unwrap();
+        assert_eq!(next(&mut writer).unwrap().len(), 1);
+        assert_eq!(next(&mut writer).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn when_too_many_wait_the_next_goes_alone() {
+        for config in [
+            CONFIG,
+            PostQueueConfig { max_calls: 1_000, max_bytes: 5 * bytes(&send(1, "hello")), ..CONFIG },
+        ] {
+            let queue = PostQueue::new(config);
+            let mut writer = join(&queue, &[1]).unwrap().writer.unwrap();
+            assert!((0..4).all(|_| join(&queue, &[1]).is_some()) && join(&queue, &[1]).is_none());
+            writer.next();
+            assert!((0..3).all(|_| join(&queue, &[1]).is_some()) && join(&queue, &[1]).is_none());
+            while writer.next().is_some() {}
+            assert_eq!(queue.state.lock().bytes, 0);
+        }
+    }
+
+    #[test]
+    fn nobody_waits_for_a_writer_that_panicked() {
+        let queue = PostQueue::new(CONFIG);
+        let Queued { end: mut first, writer } = join(&queue, &[1]).unwrap();
+        let mut writer = writer.unwrap();
+        let batch = writer.next();
+        let mut second = join(&queue, &[2]).unwrap().end;
+        drop((batch, writer));
+        for end in [&mut first, &mut second] {
+            assert!(matches!(end.try_recv(), Err(oneshot::error::TryRecvError::Closed)));
+        }
+        let mut writer = join(&queue, &[3]).unwrap().writer.unwrap();
+        assert_eq!(next(&mut writer), Some(vec![vec![3]]));
+    }
+
+    #[test]
+    fn calls_for_a_chat_that_is_held_go_alone() {
+        let queue = PostQueue::new(CONFIG);
+        queue.keep_apart([ChatId(1), ChatId(2)]);
+        assert!(join(&queue, &[3, 1]).is_none() && join(&queue, &[3]).is_some());
+        queue.found_free(&[&send(1, "")]);
+        assert!(join(&queue, &[3, 1]).is_some() && join(&queue, &[2]).is_none());
+        assert!(!queue.are_busy(&[&send(2, "")]));
+        queue.found_busy(&HashSet::from([ChatId(2)]));
+        queue.keep_apart([ChatId(2)]);
+        assert!(queue.are_busy(&[&send(3, ""), &send(2, "")]) && !queue.are_busy(&[&send(3, "")]));
+        let queue = PostQueue::new(PostQueueConfig { apart_for: Duration::ZERO, ..CONFIG });
+        queue.keep_apart([ChatId(1)]);
+        assert!(join(&queue, &[1]).is_some(), "it is over");
+    }
+}
