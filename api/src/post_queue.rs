@@ -90,7 +90,7 @@ impl PostQueue {
         let bytes: usize = commands.iter().map(|command| bytes(command)).sum();
         let (answer, end) = oneshot::channel();
         let mut state = self.state.lock();
-        if state.held_lately(commands).next().is_some() {
+        if state.held_lately(commands.iter().copied()).next().is_some() {
             return None;
         }
         let QueueState { waiting, bytes: waiting_bytes, writers, .. } = &mut *state;
@@ -138,31 +138,43 @@ impl PostQueue {
 
     /// Whether one of the chats was found busy lately.
     pub(crate) fn are_busy(&self, commands: &[&Command]) -> bool {
-        self.state.lock().held_lately(commands).any(|held| held.busy)
+        self.state.lock().held_lately(commands.iter().copied()).any(|held| held.busy)
     }
 }
 
 impl QueueState {
-    fn held_lately(&self, commands: &[&Command]) -> impl Iterator<Item = HeldLately> {
-        let some = if self.apart.is_empty() { &[] } else { commands };
+    fn held_lately<'a>(
+        &self,
+        commands: impl IntoIterator<Item = &'a Command>,
+    ) -> impl Iterator<Item = HeldLately> {
         let now = Instant::now();
-        let held = some.iter().filter_map(|command| self.apart.get(&command.chat_id).copied());
+        let some = commands.into_iter().take_while(|_| !self.apart.is_empty());
+        let held = some.filter_map(|command| self.apart.get(&command.chat_id).copied());
         held.filter(move |held| held.until > now)
     }
 
-    /// The calls of the next batch, in their order: as many as are within the bounds, or one.
+    /// The calls of the next batch, in their order: as many as are within the bounds, or one. Those for chats that
+    /// were found held meanwhile leave the queue.
     fn batch(&mut self, config: &PostQueueConfig) -> Vec<QueuedPost> {
         let (mut batch, mut commands, mut batch_bytes) = (Vec::new(), 0, 0);
-        while let Some(call) = self.waiting.front() {
+        while let Some(call) = self.waiting.pop_front() {
             let call_bytes: usize = call.commands.iter().map(bytes).sum();
-            commands += call.commands.len();
-            batch_bytes += call_bytes;
+            let apart = self.held_lately(&call.commands).next().is_some();
+            if !apart {
+                commands += call.commands.len();
+                batch_bytes += call_bytes;
+            }
             let fits = commands <= config.max_batch && batch_bytes <= config.max_batch_bytes;
             if !fits && !batch.is_empty() {
+                self.waiting.push_front(call);
                 break;
             }
             self.bytes -= call_bytes;
-            batch.extend(self.waiting.pop_front());
+            if apart {
+                call.finish(Ok(PostEnd::Alone));
+            } else {
+                batch.push(call);
+            }
         }
         batch
     }
@@ -320,7 +332,12 @@ mod tests {
     fn calls_for_a_chat_that_is_held_go_alone() {
         let queue = PostQueue::new(CONFIG);
         queue.keep_apart([ChatId(1), ChatId(2)]);
-        assert!(join(&queue, &[3, 1]).is_none() && join(&queue, &[3]).is_some());
+        assert!(join(&queue, &[3, 1]).is_none());
+        let mut writer = join(&queue, &[3]).unwrap().writer.unwrap();
+        let mut waited = join(&queue, &[5]).unwrap().end;
+        queue.keep_apart([ChatId(5)]);
+        assert_eq!(next(&mut writer), Some(vec![vec![3]]), "also those that wait");
+        assert!(matches!(waited.try_recv(), Ok(Ok(PostEnd::Alone))));
         queue.found_free(&[&send(1, "")]);
         assert!(join(&queue, &[3, 1]).is_some() && join(&queue, &[2]).is_none());
         assert!(!queue.are_busy(&[&send(2, "")]));
