@@ -94,18 +94,9 @@ const STATEMENTS: usize = 256;
 /// that would be one more round trip for every request of a busy api.
 const TRUSTED: Duration = Duration::from_secs(1);
 
-macro_rules! impatient {
-    () => {
-        "200ms"
-    };
-}
-
-/// How long an impatient transaction waits for rows: longer than others hold them as a rule, and not
-/// so long that people notice. As PostgreSQL spells it.
-pub(crate) const IMPATIENT: &str = impatient!();
-
-/// In one text, because a second would be one more round trip.
-const BEGIN_IMPATIENT: &str = concat!("BEGIN; SET LOCAL lock_timeout = '", impatient!(), "'");
+/// An impatient transaction waits for rows longer than others hold them as a rule, and not so long that people
+/// notice. In one text, because a second would be one more round trip.
+const BEGIN_IMPATIENT: &str = "BEGIN; SET LOCAL lock_timeout = '200ms'";
 
 /// Often enough for a scrape every 15 s or so to see a recent number.
 const MEASURE_EVERY: Duration = Duration::from_secs(5);

@@ -2,7 +2,7 @@
 //! which batches it is.
 
 use crate::harness::{T, actor, reply, send};
-use api::{chats::membership, db::Db, internal};
+use api::{PostQueue, chats::membership, config::PostQueueConfig, db::Db, internal};
 use futures_util::future::join_all;
 use protocol::{
     calls::Post,
@@ -33,7 +33,10 @@ async fn somebody_waits(t: &T) {
 }
 
 /// All lock chats in the order of their ids, else two wait for each other.
-async fn chats_are_locked_in_order(t: T) {
+async fn chats_are_locked_in_order(mut t: T) {
+    // However long this test takes, the call waits.
+    let patience = Duration::from_secs(60);
+    t.api.posts = PostQueue::new(PostQueueConfig { patience, ..PostQueueConfig::default() });
     let ann = t.user("ann").await;
     let mut chats = Vec::new();
     for _ in 0..9 {

@@ -13,6 +13,7 @@ use crate::{
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::Error as _};
 use std::{
+    convert::Infallible,
     fmt::{self, Write as _},
     str,
 };
@@ -83,26 +84,17 @@ impl EncodedRun {
             event: &'a Event,
         }
         let ChatEvents { chat_id, events, published_ms, traceparent } = run;
-        let (mut index, mut frames) = (String::new(), Vec::with_capacity(events.len() * 384));
+        let mut frames = Frames::default();
         for event in events {
-            if !frames.is_empty() {
-                index.push(' ');
-                frames.push(b',');
-            }
-            let start = frames.len();
-            serde_json::to_writer(&mut frames, &EventFrame { chat_id: *chat_id, event })?;
-            let _ = write!(index, "{}{}", frames.len() - start, About::of(&event.change));
+            frames.add(About::of(&event.change), |bytes| {
+                serde_json::to_writer(bytes, &EventFrame { chat_id: *chat_id, event })
+            })?;
         }
-        let seq = |event: Option<&Event>| event.map(|event| event.seq.0).unwrap_or_default();
-        let (after, upto) = (seq(events.first()).saturating_sub(1), seq(events.last()));
-        let mut head = format!(
-            r#"{{"kind":"events","chat_id":{chat_id},"after":{after},"upto":{upto},"published_ms":{published_ms}"#
-        );
-        if let Some(traceparent) = traceparent {
-            let _ = write!(head, r#","traceparent":"{traceparent}""#);
-        }
-        let parts = [head.as_bytes(), br#","frames":""#, index.as_bytes(), br#"","events":["#];
-        Ok(Self([&parts.concat()[..], &frames, b"]}"].concat().into()))
+        let seq = |event: Option<&Event>| event.map(|event| event.seq).unwrap_or_default();
+        let (first, upto) = (seq(events.first()), seq(events.last()));
+        let after = Seq(first.0.saturating_sub(1));
+        let head = RunHead { chat_id: *chat_id, after, upto, published_ms: *published_ms };
+        Ok(frames.into_run(head, *traceparent))
     }
 
     /// The events again.
@@ -113,6 +105,44 @@ impl EncodedRun {
     /// What the bus carries.
     pub fn payload(&self) -> &Bytes {
         &self.0
+    }
+}
+
+/// Frames on their way into a run, and where each of them lies.
+#[derive(Default)]
+struct Frames {
+    bytes: Vec<u8>,
+    index: String,
+}
+
+impl Frames {
+    /// Adds the frame of an event.
+    fn add<E>(
+        &mut self,
+        about: About,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if !self.bytes.is_empty() {
+            self.index.push(' ');
+            self.bytes.push(b',');
+        }
+        let start = self.bytes.len();
+        write(&mut self.bytes)?;
+        let _ = write!(self.index, "{}{about}", self.bytes.len() - start);
+        Ok(())
+    }
+
+    fn into_run(self, head: RunHead, traceparent: Option<Traceparent>) -> EncodedRun {
+        let RunHead { chat_id, after, upto, published_ms } = head;
+        let mut head = format!(
+            r#"{{"kind":"events","chat_id":{chat_id},"after":{after},"upto":{upto},"published_ms":{published_ms}"#
+        );
+        if let Some(traceparent) = traceparent {
+            let _ = write!(head, r#","traceparent":"{traceparent}""#);
+        }
+        let Self { bytes, index } = self;
+        let parts = [head.as_bytes(), br#","frames":""#, index.as_bytes(), br#"","events":["#];
+        EncodedRun([&parts.concat()[..], &bytes, b"]}"].concat().into())
     }
 }
 
@@ -182,6 +212,24 @@ impl<'a> SlicedRun<'a> {
         }
         let is_whole = last == head.upto && rest == b"]}";
         is_whole.then_some(Self { head, traceparent, events })
+    }
+}
+
+impl SlicedRun<'_> {
+    /// Takes so many events off the front, as a run of their own. `None` if there are none.
+    pub fn take(&mut self, count: usize) -> Option<EncodedRun> {
+        let taken = self.events.drain(..count.min(self.events.len()));
+        let (mut frames, mut upto) = (Frames::default(), None);
+        for SlicedEvent { seq, about, frame } in taken {
+            let Ok(()) = frames.add(about, |bytes| -> Result<(), Infallible> {
+                bytes.extend_from_slice(frame.as_bytes());
+                Ok(())
+            });
+            upto = Some(seq);
+        }
+        let head = RunHead { upto: upto?, ..self.head };
+        self.head.after = head.upto;
+        Some(frames.into_run(head, self.traceparent))
     }
 }
 

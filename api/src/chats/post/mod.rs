@@ -1,5 +1,5 @@
 //! `post`: many users' commands in one transaction. With PostgreSQL a batch of plain messages is one round
-//! trip, see `plain`. Any other batch takes five: begin, lock the chats, read the facts, insert and number the
+//! trip, see `plain`, and callers that come at once share it, see `shared`. Any other batch takes five: begin, lock the chats, read the facts, insert and number the
 //! chats, commit; one more when commands name older messages (edits, deletions, replies, what was sent before), when edits have an
 //! id, when messages change, and when there are dormant members; two more when those are woken, and three when
 //! statistics are kept of one of the chats. What each command means is decided in `plan`, without the
@@ -8,6 +8,7 @@
 mod lock;
 mod plain;
 mod plan;
+mod shared;
 mod sifted;
 mod statistics;
 mod store;
@@ -20,6 +21,7 @@ use crate::{
     db::Tx,
     error::Result,
     news::{self, News},
+    post_queue::PostEnd,
     state::Api,
 };
 use lock::{HeldChats, Locked, lock};
@@ -82,10 +84,19 @@ fn count(results: &[Decision]) {
 /// What came of the commands, and the runs of events that were published.
 type Outcome = (Vec<Decision>, Vec<EncodedRun>);
 
-async fn carry_out(api: &Api, commands: &[&Command], held: HeldChats) -> Result<Outcome> {
+async fn carry_out(api: &Api, commands: &[&Command], mut held: HeldChats) -> Result<Outcome> {
+    let ways = match shared::store(api, commands).await? {
+        PostEnd::Stored(results, runs) => return Ok((results, runs)),
+        PostEnd::Alone if held == HeldChats::Skip && api.posts.are_busy(commands) => {
+            held = HeldChats::SkipAtOnce;
+            Ways::Long
+        }
+        PostEnd::Alone => Ways::Both,
+        PostEnd::Declined => Ways::Long,
+    };
     let mut span = Span::child("transaction", Kind::Internal);
     span.number("commands", commands.len() as i64);
-    let stored = span.around(transact(api, commands, held)).await;
+    let stored = span.around(transact(api, commands, ways, held)).await;
     if let Err(error) = &stored {
         span.fail(error.code.as_str());
     }
@@ -93,14 +104,31 @@ async fn carry_out(api: &Api, commands: &[&Command], held: HeldChats) -> Result<
     stored
 }
 
+/// The ways that are left for a batch.
+#[derive(Clone, Copy)]
+enum Ways {
+    Both,
+    Long,
+}
+
 /// Stores what the commands do and tells the gateways.
-async fn transact(api: &Api, commands: &[&Command], held: HeldChats) -> Result<Outcome> {
-    let held = match plain::store(api, commands, held).await? {
-        Short::Stored(results, runs) => return Ok((results, runs)),
-        Short::Held => HeldChats::SkipAtOnce,
-        Short::Declined => held,
-    };
+async fn transact(
+    api: &Api,
+    commands: &[&Command],
+    ways: Ways,
+    held: HeldChats,
+) -> Result<Outcome> {
+    if let Ways::Both = ways
+        && let (Short::Stored(results), runs) = plain::store(api, commands).await?
+    {
+        api.posts.found_free(commands);
+        return Ok((results, runs));
+    }
     let Locked { mut tx, chats, busy } = lock(api, commands, held).await?;
+    match busy.is_empty() {
+        true => api.posts.found_free(commands),
+        false => api.posts.found_busy(&busy),
+    }
     let free = Sifted::new(commands.iter().copied(), |command| match busy.get(&command.chat_id) {
         Some(_) => Err(Refusal::new(Code::Busy, "The chat is busy. Try again in a moment.")),
         None => Ok(()),

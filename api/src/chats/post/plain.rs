@@ -7,9 +7,9 @@
 //! counted, and has no dormant members. The functions take that for granted and decline the whole batch where it was wrong.
 //! Then the batch goes the long way, so no refusal is decided twice.
 
-use super::{lock::HeldChats, plan::Decision};
+use super::plan::Decision;
 use crate::{
-    db::{Db, DbError, IMPATIENT, Warm, column},
+    db::{Db, DbError, Warm, column},
     error::{Error, Result},
     news::{self, News},
     state::Api,
@@ -22,58 +22,64 @@ use protocol::{
     time::Timestamp,
 };
 use sqlx::{Arguments as _, PgPool, error::BoxDynError, postgres::PgArguments};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 /// What became of a batch on the short way.
 pub(super) enum Short {
-    /// It is committed, and the gateways are told.
-    Stored(Vec<Decision>, Vec<EncodedRun>),
+    /// It is committed.
+    Stored(Vec<Decision>),
     /// Nothing is stored: it goes the long way.
     Declined,
-    /// Nothing is stored: a chat is held for longer than an impatient caller waits.
+    /// Nothing is stored: another transaction holds a chat.
     Held,
 }
 
-/// Stores the batch if it is plain. One that is declined costs both ways and no more: whatever made it odd is
-/// still so, or is decided on the long way, so this one is never tried again.
-pub(super) async fn store(api: &Api, commands: &[&Command], held: HeldChats) -> Result<Short> {
-    let Db::Postgres(pool, warm) = &api.db else { return Ok(Short::Declined) };
-    let (pool, warm) = (pool.clone(), warm.clone());
-    let Some(batch) = PlainBatch::of(commands) else {
-        count("long");
-        return Ok(Short::Declined);
-    };
-    let call = batch.call(held)?;
-    let stored = news::commit_by(api, async move {
-        Ok(match run(&pool, &warm, call).await {
-            Ok(Some(confirmed)) => {
-                let (results, news) = batch.tell(confirmed)?;
-                (Short::Stored(results, Vec::new()), news)
-            }
-            Ok(None) | Err(DbError::Declined) => (Short::Declined, News::default()),
-            // It was sent before.
-            Err(error) if error.violates(REPEATED) => (Short::Declined, News::default()),
-            Err(DbError::Held(_)) if held == HeldChats::Skip => (Short::Held, News::default()),
-            Err(error) => return Err(error.into()),
-        })
-    });
-    let (short, runs) = stored.await?;
-    Ok(match short {
-        Short::Stored(results, _) => {
-            count("short");
-            Short::Stored(results, runs)
-        }
-        other => {
-            count("both");
-            other
-        }
+/// Whether nothing about the commands says that they are odd. Statistics are kept of the lobby, and guests write
+/// there.
+pub(super) fn are_plain(commands: &[&Command]) -> bool {
+    commands.iter().all(|command| {
+        command.chat_id != ChatId::LOBBY && matches!(command.action, Action::Send { .. })
     })
+}
+
+/// Stores one caller's batch, and tells the gateways if it is committed. One that is declined costs both ways and no
+/// more: whatever made it odd is still so, or is decided on the long way, so this one is never tried again.
+pub(super) async fn store(api: &Api, commands: &[&Command]) -> Result<(Short, Vec<EncodedRun>)> {
+    let Some(batch) = PlainBatch::of(commands) else { return Ok((Short::Declined, Vec::new())) };
+    let (db, patience) = (api.db.clone(), api.posts.patience());
+    let stored = news::commit_by(api, async move { attempt(&db, batch, patience).await }).await?;
+    count(match &stored {
+        (Short::Stored(_), _) => "short",
+        _ => "both",
+    });
+    Ok(stored)
+}
+
+/// Commits a batch, for a task that nobody drops. The news are still to be published.
+pub(super) async fn attempt(
+    db: &Db,
+    batch: PlainBatch,
+    patience: Duration,
+) -> Result<(Short, News)> {
+    let Db::Postgres(pool, warm) = db else { return Ok((Short::Declined, News::default())) };
+    let short = match run(pool, warm, batch.call(patience)?).await {
+        Ok(Some(confirmed)) => {
+            let (results, news) = batch.tell(confirmed)?;
+            return Ok((Short::Stored(results), news));
+        }
+        Ok(None) | Err(DbError::Declined) => Short::Declined,
+        // It was sent before.
+        Err(error) if error.violates(REPEATED) => Short::Declined,
+        Err(DbError::Held(_)) => Short::Held,
+        Err(error) => return Err(error.into()),
+    };
+    Ok((short, News::default()))
 }
 
 /// The key that a message which was sent before violates.
 const REPEATED: &str = "messages_chat_id_sender_id_client_message_id";
 
-fn count(way: &'static str) {
+pub(super) fn count(way: &'static str) {
     metrics::counter!("post_batches_total", "way" => way).increment(1);
 }
 
@@ -101,7 +107,7 @@ async fn run(pool: &PgPool, warm: &Warm, call: PlainCall) -> Result<Option<Confi
 }
 
 /// Messages of which the database need only be told.
-struct PlainBatch {
+pub(super) struct PlainBatch {
     /// In the order of their ids.
     chats: Vec<PlainChat>,
     /// In the order of the batch.
@@ -138,7 +144,7 @@ const POST_ONE: &str = "SELECT post_one($1, $2, $3, $4, $5, $6)";
 const POST_PLAIN: &str =
     "SELECT post_plain($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
 
-fn one_call(message: &PlainMessage, patience: Option<&str>) -> Result<PlainCall, BoxDynError> {
+fn one_call(message: &PlainMessage, patience: &str) -> Result<PlainCall, BoxDynError> {
     let PlainMessage { chat_id, sender_id, key, text, reply_to, .. } = message;
     let mut arguments = PgArguments::default();
     arguments.add(patience)?;
@@ -151,8 +157,11 @@ fn one_call(message: &PlainMessage, patience: Option<&str>) -> Result<PlainCall,
 }
 
 impl PlainBatch {
-    /// `None`: something in it is odd for sure. Statistics are kept of the lobby, and guests write there.
-    fn of(commands: &[&Command]) -> Option<Self> {
+    /// `None`: something in it is odd for sure, see [`are_plain`].
+    pub(super) fn of(commands: &[&Command]) -> Option<Self> {
+        if !are_plain(commands) {
+            return None;
+        }
         let mut counts: BTreeMap<ChatId, PlainChat> = BTreeMap::new();
         let mut messages = Vec::with_capacity(commands.len());
         for command in commands {
@@ -172,9 +181,6 @@ impl PlainBatch {
                 reply_to: reply_to.map(|id| id.0),
             });
         }
-        if counts.contains_key(&ChatId::LOBBY) {
-            return None;
-        }
         let chats: Vec<PlainChat> = counts.into_values().collect();
         for message in &mut messages {
             let place = chats.partition_point(|chat| chat.id < message.chat_id) + 1;
@@ -183,16 +189,16 @@ impl PlainBatch {
         Some(Self { chats, messages })
     }
 
-    fn call(&self, held: HeldChats) -> Result<PlainCall, DbError> {
-        let patience = (held == HeldChats::Skip).then_some(IMPATIENT);
+    fn call(&self, patience: Duration) -> Result<PlainCall, DbError> {
+        let patience = format!("{}ms", patience.as_millis());
         let call = match self.messages.as_slice() {
-            [message] => one_call(message, patience),
-            _ => self.call_of_all(patience),
+            [message] => one_call(message, &patience),
+            _ => self.call_of_all(&patience),
         };
         Ok(call.map_err(sqlx::Error::Encode)?)
     }
 
-    fn call_of_all(&self, patience: Option<&str>) -> Result<PlainCall, BoxDynError> {
+    fn call_of_all(&self, patience: &str) -> Result<PlainCall, BoxDynError> {
         let Self { chats, messages } = self;
         let seen = self.seen();
         let keys: Vec<&str> = messages.iter().map(|message| message.key.as_str()).collect();

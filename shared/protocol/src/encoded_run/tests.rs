@@ -155,6 +155,23 @@ proptest! {
     }
 
     #[test]
+    fn a_run_that_is_divided_says_the_same(run in run(), at in any::<prop::sample::Index>()) {
+        let encoded = EncodedRun::of(&run).unwrap();
+        let mut rest = SlicedRun::read(encoded.payload()).unwrap();
+        let at = at.index(run.events.len() + 1);
+        let parts = [rest.take(at), rest.take(run.events.len())];
+        prop_assert_eq!(rest.take(1), None);
+        let mut events = Vec::new();
+        for part in parts.into_iter().flatten() {
+            let sliced = SlicedRun::read(part.payload()).unwrap();
+            prop_assert_eq!(sliced.traceparent, run.traceparent);
+            prop_assert_eq!(sliced.head.chat_id, run.chat_id);
+            events.extend(part.parse().unwrap().events);
+        }
+        prop_assert_eq!(events, run.events);
+    }
+
+    #[test]
     fn nodes_of_two_versions_read_each_other(run in run()) {
         let encoded = EncodedRun::of(&run).unwrap();
         prop_assert_eq!(&encoded.parse().unwrap(), &run);
