@@ -21,11 +21,13 @@ pub mod lobby;
 pub mod lookalikes;
 pub mod metric;
 mod news;
+mod post_queue;
 pub mod rest;
 pub mod retention;
 pub mod settings;
 mod state;
 
+pub use post_queue::PostQueue;
 pub use state::Api;
 
 use crate::{
@@ -92,6 +94,7 @@ pub async fn start(parts: Parts, config: Config, lifecycle: &Lifecycle) -> Resul
     // Deleting takes the connections for people, so that gateways' calls never queue behind it.
     lifecycle.spawn_background(retention::keep_tidy(people.clone(), Arc::clone(&config)));
     let passwords = Passwords::new(&config.passwords)?;
+    let posts = PostQueue::new(config.posts);
     Ok(Api {
         db,
         people,
@@ -101,6 +104,7 @@ pub async fn start(parts: Parts, config: Config, lifecycle: &Lifecycle) -> Resul
         tokens,
         passwords,
         ended,
+        posts,
         config,
         lifecycle: lifecycle.clone(),
     })
@@ -118,7 +122,8 @@ pub fn router(api: Api) -> Router {
     let routes =
         rest::openapi::with_documents(rest::limited(&api)).merge(rest::files::web_client::routes());
     let routes = rest::cors::allow(surroundings.around(routes), &api.config);
-    routes.with_state(Api { db: api.people.clone(), ..api })
+    let posts = PostQueue::new(api.config.posts);
+    routes.with_state(Api { db: api.people.clone(), posts, ..api })
 }
 
 /// What gateways see, with the bearer secret of [`Config::internal_tokens`].

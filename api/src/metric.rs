@@ -32,10 +32,20 @@ pub const METRICS: &[Metric] = &[
         "Times a gateway's stream was not read for a while because too many of its calls were unanswered",
     ),
     histogram("post_batch_size", &[], "Commands per call of post"),
+    histogram(
+        "post_transaction_size",
+        &[],
+        "Calls of post that shared a transaction. Above one when more calls come than are stored at once",
+    ),
+    counter(
+        "post_queue_full_total",
+        &[],
+        "Calls of post that got a transaction of their own because too many waited to share one",
+    ),
     counter(
         "post_batches_total",
-        &[("way", Values::These(&["short", "both", "long"]))],
-        "Batches of commands by how PostgreSQL stored them. short: by one call, as plain messages. both: that call declined, because of a message sent before or one that is not allowed, say. long: not tried, because of a reply, an edit, a deletion or the lobby",
+        &[("way", Values::These(&["short", "both", "apart", "long"]))],
+        "Batches of commands by how PostgreSQL stored them. short: by one call, as plain messages. both: that call declined, because of a message sent before, one that is not allowed or a member to be woken, say. apart: that call declined or found a chat held, and each of the callers that shared it went on alone. long: not tried, because of an edit, a deletion or the lobby",
     ),
     counter(
         "commands_total",

@@ -8,17 +8,17 @@ use crate::{
     error::{Error, Result},
     state::Api,
 };
-use bytes::Bytes;
 use platform::telemetry::trace::{self, Kind, Span};
 use protocol::{
     chat::Event,
+    encoded_run::EncodedRun,
     id::{ChatId, SessionId, UserId},
     relay::{
         Channel, ChatEvents, ChatPayload, ControlPayload, EndReason, EndedSessions, UserPayload,
     },
-    relay_head::RunHead,
     time::Timestamp,
 };
+use serde::Serialize;
 use tokio::sync::oneshot;
 
 /// What gateways are told once a transaction is committed, in this order.
@@ -27,6 +27,7 @@ pub(crate) struct News(Vec<NewsItem>);
 
 #[derive(Debug)]
 enum NewsItem {
+    Run(ChatId, Vec<Event>),
     Chat(ChatId, ChatPayload),
     User(UserId, UserPayload),
     Ended(EndedSessions),
@@ -46,8 +47,7 @@ impl News {
     /// A run of events, if there are any.
     pub(crate) fn events(&mut self, chat_id: ChatId, events: Vec<Event>) {
         if !events.is_empty() {
-            let run = ChatEvents { chat_id, events, published_ms: 0, traceparent: None };
-            self.for_chat(chat_id, ChatPayload::Events(run));
+            self.0.push(NewsItem::Run(chat_id, events));
         }
     }
 
@@ -59,46 +59,37 @@ impl News {
         }
     }
 
-    /// The runs of events in it.
-    pub(crate) fn into_runs(self) -> Vec<ChatEvents> {
-        let run = |item| match item {
-            NewsItem::Chat(_, ChatPayload::Events(run)) => Some(run),
-            _ => None,
-        };
-        self.0.into_iter().filter_map(run).collect()
-    }
-
-    fn tell(&mut self, api: &Api) {
-        for item in &mut self.0 {
+    /// Tells it. Returns the runs of events, as they were published.
+    fn tell(self, api: &Api) -> Vec<EncodedRun> {
+        let mut runs = Vec::new();
+        for item in self.0 {
             match item {
-                NewsItem::Chat(chat, payload) => {
-                    let channel = Channel::Chat(*chat);
-                    if let ChatPayload::Events(run) = payload {
-                        run.published_ms = Timestamp::now().0;
-                        run.traceparent = trace::current();
-                        send(api, channel, RunHead::encode(run));
-                    } else {
-                        send(api, channel, serde_json::to_vec(payload));
+                NewsItem::Run(chat_id, events) => {
+                    let (published_ms, traceparent) = (Timestamp::now().0, trace::current());
+                    let run = ChatEvents { chat_id, events, published_ms, traceparent };
+                    let channel = Channel::Chat(chat_id);
+                    if let Some(run) = encoded(channel, EncodedRun::of(&run)) {
+                        api.bus.publish(channel, run.payload().clone());
+                        runs.push(run);
                     }
                 }
-                NewsItem::User(user, payload) => {
-                    send(api, Channel::User(*user), serde_json::to_vec(payload))
-                }
-                NewsItem::Ended(EndedSessions { sessions, reason }) => {
+                NewsItem::Chat(chat, payload) => send(api, Channel::Chat(chat), &payload),
+                NewsItem::User(user, payload) => send(api, Channel::User(user), &payload),
+                NewsItem::Ended(ended) => {
+                    let EndedSessions { sessions, reason } = &ended;
                     api.ended.add(sessions, *reason);
                     metrics::counter!("sessions_ended_total", "reason" => reason_text(*reason))
                         .increment(sessions.len() as u64);
-                    let ended = EndedSessions { sessions: sessions.clone(), reason: *reason };
-                    let payload = serde_json::to_vec(&ControlPayload::Ended(ended));
-                    send(api, Channel::Control, payload);
+                    send(api, Channel::Control, &ControlPayload::Ended(ended));
                 }
             }
         }
+        runs
     }
 }
 
-/// Commits, then publishes, as [`commit_by`] does. Returns what was published.
-pub(crate) async fn commit(api: &Api, tx: Tx, news: News) -> Result<News> {
+/// Commits, then publishes, as [`commit_by`] does. Returns the runs of events that were published.
+pub(crate) async fn commit(api: &Api, tx: Tx, news: News) -> Result<Vec<EncodedRun>> {
     let committed = commit_by(api, async move {
         tx.commit().await?;
         Ok(((), news))
@@ -107,12 +98,12 @@ pub(crate) async fn commit(api: &Api, tx: Tx, news: News) -> Result<News> {
 }
 
 /// Carries out what commits, then publishes: on a task of its own, because a commit that hangs, on a disk or
-/// a standby that does not answer, outlives whoever waits for it. Returns what came of it and what was
-/// published. An error leaves it open whether it is committed; if it is, gateways find it by `changed`.
+/// a standby that does not answer, outlives whoever waits for it. Returns what came of it and the runs of events that
+/// were published. An error leaves it open whether it is committed; if it is, gateways find it by `changed`.
 pub(crate) async fn commit_by<T: Send + 'static>(
     api: &Api,
     work: impl Future<Output = Result<(T, News)>> + Send + 'static,
-) -> Result<(T, News)> {
+) -> Result<(T, Vec<EncodedRun>)> {
     let (done, over) = oneshot::channel();
     let (here, this) = (trace::current(), api.clone());
     api.lifecycle.spawn(async move {
@@ -126,17 +117,22 @@ pub(crate) async fn commit_by<T: Send + 'static>(
     over.await.map_err(|_| Error::unavailable())?
 }
 
-/// Publishes what is committed already. Returns what was published.
-pub(crate) fn publish(api: &Api, mut news: News) -> News {
-    if !news.0.is_empty() {
-        Span::child("publish", Kind::Producer).enter(|| news.tell(api));
+/// Publishes what is committed already. Returns the runs of events.
+pub(crate) fn publish(api: &Api, news: News) -> Vec<EncodedRun> {
+    if news.0.is_empty() {
+        return Vec::new();
     }
-    news
+    Span::child("publish", Kind::Producer).enter(|| news.tell(api))
 }
 
-fn send(api: &Api, channel: Channel, payload: serde_json::Result<Vec<u8>>) {
-    match payload {
-        Ok(bytes) => api.bus.publish(channel, Bytes::from(bytes)),
-        Err(error) => tracing::error!(%error, %channel, "cannot encode what to publish"),
+fn send(api: &Api, channel: Channel, payload: &impl Serialize) {
+    if let Some(bytes) = encoded(channel, serde_json::to_vec(payload)) {
+        api.bus.publish(channel, bytes.into());
     }
+}
+
+fn encoded<T>(channel: Channel, payload: serde_json::Result<T>) -> Option<T> {
+    payload
+        .inspect_err(|error| tracing::error!(%error, %channel, "cannot encode what to publish"))
+        .ok()
 }

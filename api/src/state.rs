@@ -5,6 +5,7 @@ use crate::{
     auth::{ended::Ended, passwords::Passwords, tokens::Tokens},
     config::Config,
     db::Db,
+    post_queue::PostQueue,
 };
 use platform::{bus::Bus, lifecycle::Lifecycle, limit::Limiter, presence::Presence};
 use std::sync::Arc;
@@ -28,6 +29,8 @@ pub struct Api {
     pub passwords: Passwords,
     /// Knows the sessions that ended while their access tokens were still valid.
     pub ended: Ended,
+    /// Where calls of `post` on `db` meet.
+    pub posts: PostQueue,
     /// The numbers of the services.
     pub config: Arc<Config>,
     /// Owner of what must go on when its request has gone.

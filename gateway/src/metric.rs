@@ -145,5 +145,9 @@ pub const METRICS: &[Metric] = &[
         "Calls that waited for a place on their stream because too many were unanswered",
     ),
     counter("gateway_presence_errors_total", &[], "Presence updates that failed"),
-    counter("gateway_bad_payloads_total", &[], "Bus messages that could not be parsed"),
+    counter(
+        "gateway_bad_payloads_total",
+        &[],
+        "Bus messages, and runs of events in answers, that could not be read",
+    ),
 ];

@@ -72,7 +72,7 @@ impl Gateway {
         let _ = hub.subscriber.set(subscriber);
         let credit = Credit::new(config.strangers_bytes, config.strangers_bytes_of_network);
         let delivering = Arc::clone(&hub);
-        let on_events = move |run| delivering.on_events(run);
+        let on_events = move |run: &_| delivering.on_answered(run);
         let lanes = Arc::new(ApiLanes::start(&backend, &config, &lifecycle, on_events));
         let keys = Arc::new(Keys::new(Arc::clone(&backend)));
         lifecycle.spawn_background(Arc::clone(&keys).keep());

@@ -47,7 +47,7 @@ pub async fn changed(api: &Api, request: Changed) -> Result<ChangedFound> {
     (found.woken, found.cut.woken) = read_woken(&mut tx, since).await?;
     read_ended(&mut tx, since, &mut found).await?;
     tx.commit().await?;
-    if let Db::Postgres(_) = api.db
+    if let Db::Postgres(..) = api.db
         && since < now - CHANGES_STAY_MS
     {
         found.cut.chats = true;

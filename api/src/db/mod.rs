@@ -22,6 +22,7 @@ mod list;
 mod migrate;
 pub(crate) mod skeletons;
 mod sqlite;
+mod warm;
 
 pub(crate) use columns::{column, json_rows, misplaced};
 pub use error::{ConnectError, DbError};
@@ -30,6 +31,7 @@ pub(crate) use link::{execute, fetch_all, fetch_one, fetch_optional, from_row, r
 pub use list::List;
 pub use migrate::MigrateError;
 pub use sqlite::LastWrite;
+pub use warm::Warm;
 
 use platform::settings::Secret;
 use sqlx::{
@@ -92,18 +94,9 @@ const STATEMENTS: usize = 256;
 /// that would be one more round trip for every request of a busy api.
 const TRUSTED: Duration = Duration::from_secs(1);
 
-macro_rules! impatient {
-    () => {
-        "200ms"
-    };
-}
-
-/// How long an impatient transaction waits for rows: longer than others hold them as a rule, and not
-/// so long that people notice. As PostgreSQL spells it.
-pub(crate) const IMPATIENT: &str = impatient!();
-
-/// In one text, because a second would be one more round trip.
-const BEGIN_IMPATIENT: &str = concat!("BEGIN; SET LOCAL lock_timeout = '", impatient!(), "'");
+/// An impatient transaction waits for rows longer than others hold them as a rule, and not so long that people
+/// notice. In one text, because a second would be one more round trip.
+const BEGIN_IMPATIENT: &str = "BEGIN; SET LOCAL lock_timeout = '200ms'";
 
 /// Often enough for a scrape every 15 s or so to see a recent number.
 const MEASURE_EVERY: Duration = Duration::from_secs(5);
@@ -125,8 +118,9 @@ impl Waiting {
 /// A database. Clones share its connections.
 #[derive(Clone, Debug)]
 pub enum Db {
-    /// Any number of apis may share it.
-    Postgres(PgPool),
+    /// Any number of apis may share it. Some of the pool's connections are kept for calls that come one after
+    /// the other.
+    Postgres(PgPool, Warm),
     /// A file, of one process.
     Sqlite {
         /// Several connections, which never wait for the writer.
@@ -186,7 +180,7 @@ impl Db {
                     })
                 })
                 .connect_lazy_with(options);
-            return Ok(Self::Postgres(pool));
+            return Ok(Self::Postgres(pool, Warm::default()));
         }
         let Some(path) = url.strip_prefix("sqlite:") else {
             return Err(ConnectError::Scheme);
@@ -198,7 +192,7 @@ impl Db {
     pub async fn read(&self) -> Result<Conn, DbError> {
         let waiting = Waiting::start();
         let conn = match self {
-            Self::Postgres(pool) => Conn::Postgres(pool.acquire().await?),
+            Self::Postgres(pool, _) => Conn::Postgres(pool.acquire().await?),
             Self::Sqlite { read, .. } => Conn::Sqlite(read.acquire().await?),
         };
         waiting.over();
@@ -209,7 +203,7 @@ impl Db {
     pub async fn begin(&self) -> Result<Tx, DbError> {
         let waiting = Waiting::start();
         let tx = match self {
-            Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+            Self::Postgres(pool, _) => Tx::Postgres(pool.begin().await?),
             // Immediate: a transaction that reads first and writes later could otherwise fail
             // half-way because another process wrote in between.
             Self::Sqlite { write, written, .. } => {
@@ -223,7 +217,7 @@ impl Db {
     /// The same, but it waits for rows that others hold for a moment only, which is
     /// [`DbError::Held`] then. In SQLite nobody holds rows.
     pub async fn begin_impatient(&self) -> Result<Tx, DbError> {
-        let Self::Postgres(pool) = self else { return self.begin().await };
+        let Self::Postgres(pool, _) = self else { return self.begin().await };
         let waiting = Waiting::start();
         let tx = Tx::Postgres(pool.begin_with(BEGIN_IMPATIENT).await?);
         waiting.over();
@@ -234,7 +228,7 @@ impl Db {
     pub async fn snapshot(&self) -> Result<Tx, DbError> {
         let waiting = Waiting::start();
         let tx = match self {
-            Self::Postgres(pool) => Tx::Postgres(
+            Self::Postgres(pool, _) => Tx::Postgres(
                 pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?,
             ),
             Self::Sqlite { read, .. } => Tx::Sqlite(read.begin().await?, None),
@@ -265,9 +259,10 @@ impl Db {
     /// of theirs free, however long these take. SQLite's one writer is shared all the same.
     pub fn apart(&self, config: &DbConfig) -> Self {
         match self {
-            Self::Postgres(pool) => {
+            Self::Postgres(pool, _) => {
                 let options = pool.options().clone().max_connections(config.max_connections_apart);
-                Self::Postgres(options.connect_lazy_with((*pool.connect_options()).clone()))
+                let pool = options.connect_lazy_with((*pool.connect_options()).clone());
+                Self::Postgres(pool, Warm::default())
             }
             Self::Sqlite { read, write, written } => {
                 let options = read.options().clone();
@@ -280,7 +275,7 @@ impl Db {
     /// Open connections, idle ones, and how many there may be.
     fn measure(&self) -> (u32, usize, u32) {
         match self {
-            Self::Postgres(pool) => {
+            Self::Postgres(pool, _) => {
                 (pool.size(), pool.num_idle(), pool.options().get_max_connections())
             }
             Self::Sqlite { read, write, .. } => (
@@ -309,7 +304,7 @@ impl Db {
     /// same. For readiness; at most one write in some seconds.
     pub async fn ping(&self) -> Result<(), DbError> {
         match self {
-            Self::Postgres(_) => {
+            Self::Postgres(..) => {
                 let mut conn = self.read().await?;
                 let _: (i32,) = fetch_one!(conn, "SELECT 1")?;
                 Ok(())
@@ -356,7 +351,8 @@ impl Db {
     /// Closes all connections, waiting for those in use.
     pub async fn close(&self) {
         match self {
-            Self::Postgres(pool) => pool.close().await,
+            // Closing begins first: from then on nothing is kept warm.
+            Self::Postgres(pool, warm) => drop(tokio::join!(pool.close(), warm.close())),
             Self::Sqlite { read, write, .. } => {
                 read.close().await;
                 write.close().await;

@@ -147,8 +147,7 @@ impl GatewayStream {
         let work = super::post(&self.api, request.call());
         let posted =
             self.surroundings.around_call("/internal/post", request.traceparent, work).await?;
-        let body = PostedBody::new(&request, &posted);
-        Ok(body.and_then(|body| stream::frame(FrameKind::Posted, call, &body)))
+        Ok(stream::frame(FrameKind::Posted, call, &PostedBody::new(&posted)))
     }
 
     async fn write(&self, frame: Result<Vec<u8>, BadBody>) {

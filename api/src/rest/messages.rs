@@ -362,7 +362,8 @@ async fn carry_out(
         Some(Err(refusal)) => return Err(refused(refusal)),
         None => return Err(Error::internal()),
     };
-    match posted.events.pop().and_then(|mut run| run.events.pop()).map(|event| event.change) {
+    let event = posted.events.pop().and_then(|run| run.parse().ok()?.events.pop());
+    match event.map(|event| event.change) {
         Some(Change::Message(message) | Change::Edited(message)) => Ok(Some(message)),
         Some(_) => Ok(None),
         // It was so already.

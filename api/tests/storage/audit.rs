@@ -162,13 +162,13 @@ async fn the_log_is_only_appended_to(t: T) {
         "DELETE FROM audit_log",
         "DELETE FROM audit_log WHERE id = 1",
     ];
-    if let Db::Postgres(_) = &t.api.db {
+    if let Db::Postgres(..) = &t.api.db {
         attempts.push("TRUNCATE audit_log");
     }
     for attempt in attempts {
         let sql = sqlx::raw_sql(AssertSqlSafe(attempt));
         let error = match &t.api.db {
-            Db::Postgres(pool) => sql.execute(pool).await.unwrap_err(),
+            Db::Postgres(pool, _) => sql.execute(pool).await.unwrap_err(),
             Db::Sqlite { write, .. } => sql.execute(write).await.unwrap_err(),
         };
         assert!(error.to_string().contains("only appended to"), "{attempt}: {error}");

@@ -151,14 +151,14 @@ async fn no_index_of_chats_names_what_a_message_changes() {
 async fn long_lists_are_cut(t: T) {
     let ann = t.user("ann").await;
     let numbers = match &t.api.db {
-        api::db::Db::Postgres(_) => "generate_series(1, 10005)",
+        api::db::Db::Postgres(..) => "generate_series(1, 10005)",
         api::db::Db::Sqlite { .. } => {
             "generate AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM generate WHERE n < 10005)"
         }
     };
     let insert = "INSERT INTO chats (chat_type, name, created_at, changed_at, created_by)";
     t.sql(match &t.api.db {
-        api::db::Db::Postgres(_) => {
+        api::db::Db::Postgres(..) => {
             format!("{insert} SELECT 'group', 'x', 0, clock.now + n, {ann} FROM clock, {numbers} n")
         }
         api::db::Db::Sqlite { .. } => format!(

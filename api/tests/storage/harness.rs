@@ -23,12 +23,12 @@ use platform::{
 };
 use protocol::{
     account::Role,
-    calls::{Events, Post, Posted, Range, RangeFound},
+    calls::{Events, Post, Range, RangeFound},
     chat::{ChatType, Event},
     command::{Action, Command, Receipt},
     id::{ChatId, Seq, SessionId, UserId},
     refusal::Refusal,
-    relay::Channel,
+    relay::{Channel, ChatEvents},
 };
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -51,6 +51,13 @@ macro_rules! both {
     )*};
 }
 pub(crate) use both;
+
+/// What came of commands, their events parsed.
+#[derive(Debug)]
+pub struct Outcome {
+    pub results: Vec<Result<Receipt, Refusal>>,
+    pub events: Vec<ChatEvents>,
+}
 
 pub struct T {
     pub api: Api,
@@ -109,7 +116,7 @@ impl T {
     pub async fn sql(&self, sql: String) {
         let sql = sqlx::AssertSqlSafe(sql);
         match &self.api.db {
-            Db::Postgres(pool) => drop(sqlx::raw_sql(sql).execute(pool).await.unwrap()),
+            Db::Postgres(pool, _) => drop(sqlx::raw_sql(sql).execute(pool).await.unwrap()),
             Db::Sqlite { write, .. } => drop(sqlx::raw_sql(sql).execute(write).await.unwrap()),
         }
     }
@@ -118,15 +125,29 @@ impl T {
     pub async fn number(&self, sql: String) -> i64 {
         let sql = sqlx::AssertSqlSafe(sql);
         match &self.api.db {
-            Db::Postgres(pool) => sqlx::query_scalar(sql).fetch_one(pool).await.unwrap(),
+            Db::Postgres(pool, _) => sqlx::query_scalar(sql).fetch_one(pool).await.unwrap(),
             Db::Sqlite { write, .. } => sqlx::query_scalar(sql).fetch_one(write).await.unwrap(),
         }
+    }
+
+    /// From now on, counts the calls that store messages, for [`T::calls`]. PostgreSQL only.
+    pub async fn count_calls(&self) {
+        let count = "CREATE TABLE calls (function TEXT, session INT DEFAULT pg_backend_pid());
+            UPDATE pg_proc SET prosrc = regexp_replace(prosrc, 'END\\s*$',
+                'INSERT INTO calls VALUES (''' || proname || '''); END')
+            WHERE proname IN ('post_one', 'post_plain')";
+        self.sql(count.to_owned()).await;
+    }
+
+    /// How many calls of this function have stored something.
+    pub async fn calls(&self, function: &str) -> i64 {
+        self.number(format!("SELECT count(*) FROM calls WHERE function = '{function}'")).await
     }
 
     /// As if all chats had changed so early.
     pub async fn change_at(&self, at: i64) {
         self.sql(format!("UPDATE chats SET changed_at = {at}")).await;
-        if let Db::Postgres(_) = self.api.db {
+        if let Db::Postgres(..) = self.api.db {
             self.sql(format!("UPDATE changes SET at = {at}")).await;
         }
     }
@@ -179,10 +200,11 @@ impl T {
 
     /// Posts. A repeat's receipt is the first one's: what says which it was is left out here, see
     /// [`T::repeats`].
-    pub async fn post(&self, commands: Vec<Command>) -> Posted {
+    pub async fn post(&self, commands: Vec<Command>) -> Outcome {
         let mut posted = internal::post(&self.api, Post::patient(commands)).await.unwrap();
         posted.results.iter_mut().flatten().for_each(|receipt| receipt.repeated = false);
-        posted
+        let events = posted.events.iter().map(|run| run.parse().unwrap()).collect();
+        Outcome { results: posted.results, events }
     }
 
     /// Posts one command; whether it had been posted before.

@@ -28,6 +28,7 @@ mod reading;
 mod rest;
 mod retention;
 mod retention_kinds;
+mod shared;
 mod short_way;
 mod sqlite;
 mod statistics;

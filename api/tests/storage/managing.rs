@@ -15,7 +15,7 @@ use protocol::{
     calls::Changed,
     chat::{Change, ChatType, PresenceStatus},
     id::{ChatId, NodeId, Seq, UserId},
-    relay::Channel,
+    relay::{Channel, ChatEvents},
 };
 
 both!(
@@ -82,7 +82,8 @@ async fn renaming_and_deleting(t: T) {
     rename(&t.api, actor(ann), chat, " Team ").await.unwrap();
     let (_, told) = heard.next().await;
     let event = &t.events_after(chat, Seq(0), 200).await[0];
-    assert_eq!(told["events"], serde_json::json!([event]), "whoever comes later is told the same");
+    let told: ChatEvents = serde_json::from_value(told).unwrap();
+    assert_eq!(told.events, std::slice::from_ref(event), "whoever comes later is told the same");
     let Change::Renamed { name, by, .. } = &event.change else { panic!("{event:?}") };
     assert_eq!((event.seq, name.as_str(), *by), (Seq(1), "Team", ann));
     let found = changed(&t.api, Changed { since: Some(before) }).await.unwrap();

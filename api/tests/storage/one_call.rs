@@ -1,8 +1,9 @@
 //! The one call of PostgreSQL's that stores plain messages: who waits for whom, when it is over, and for
 //! which batches it is.
 
-use crate::harness::{T, actor, send};
-use api::{chats::membership, db::Db, internal};
+use crate::harness::{T, actor, reply, send};
+use api::{PostQueue, chats::membership, config::PostQueueConfig, db::Db, internal};
+use futures_util::future::join_all;
 use protocol::{
     calls::Post,
     command::Command,
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 
 /// Holds a chat's row in a transaction of its own.
 async fn hold(t: &T, chat: ChatId) -> sqlx::Transaction<'static, sqlx::Postgres> {
-    let Db::Postgres(pool) = &t.api.db else { panic!("not PostgreSQL") };
+    let Db::Postgres(pool, _) = &t.api.db else { panic!("not PostgreSQL") };
     let mut tx = pool.begin().await.unwrap();
     let lock = format!("SELECT id FROM chats WHERE id = {chat} FOR UPDATE");
     sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut *tx).await.unwrap();
@@ -32,7 +33,10 @@ async fn somebody_waits(t: &T) {
 }
 
 /// All lock chats in the order of their ids, else two wait for each other.
-async fn chats_are_locked_in_order(t: T) {
+async fn chats_are_locked_in_order(mut t: T) {
+    // However long this test takes, the call waits.
+    let patience = Duration::from_secs(60);
+    t.api.posts = PostQueue::new(PostQueueConfig { patience, ..PostQueueConfig::default() });
     let ann = t.user("ann").await;
     let mut chats = Vec::new();
     for _ in 0..9 {
@@ -40,11 +44,12 @@ async fn chats_are_locked_in_order(t: T) {
     }
     let commands: Vec<Command> =
         [4, 8, 0, 7, 1, 6, 2, 5, 3].map(|n: usize| send(ann, chats[n], "k", "hello")).to_vec();
+    t.count_calls().await;
     let held = hold(&t, chats[4]).await;
     let posting = internal::post(&t.api, Post::patient(commands));
     let looking = async {
         somebody_waits(&t).await;
-        let Db::Postgres(pool) = &t.api.db else { panic!("not PostgreSQL") };
+        let Db::Postgres(pool, _) = &t.api.db else { panic!("not PostgreSQL") };
         let free =
             "SELECT id FROM chats WHERE id > 1 AND id < 1000 ORDER BY id FOR UPDATE SKIP LOCKED";
         let free: Vec<i64> = sqlx::query_scalar(free).fetch_all(pool).await.unwrap();
@@ -53,7 +58,7 @@ async fn chats_are_locked_in_order(t: T) {
     };
     let (posted, ()) = tokio::join!(posting, looking);
     assert!(posted.unwrap().results.iter().all(Result::is_ok));
-    assert_eq!(together(&t).await, 1);
+    assert_eq!(t.calls("post_plain").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -74,11 +79,6 @@ async fn chats_are_locked_in_order_among_many() {
     )
     .await;
     chats_are_locked_in_order(t).await;
-}
-
-/// Batches of several chats that took the one call: only that notes them together.
-async fn together(t: &T) -> i64 {
-    t.number("SELECT count(*) FROM changes WHERE cardinality(chats) > 1".to_owned()).await
 }
 
 /// The call's row comes before its commit.
@@ -121,21 +121,26 @@ async fn gateways_are_told_although_whoever_asked_is_gone() {
     assert_eq!(payload["events"][0]["text"], "hello");
 }
 
-/// Posts to both chats. Whether one call did it.
+/// Posts to both chats, then to the first one. Whether one call did it, each time the same.
 async fn is_one_call(t: &T, user: UserId, chats: [ChatId; 2], key: &str) -> bool {
-    let before = together(t).await;
+    let before = [t.calls("post_plain").await, t.calls("post_one").await];
     t.post(chats.map(|chat| send(user, chat, key, "hello")).to_vec()).await;
-    together(t).await > before
+    let many = t.calls("post_plain").await - before[0];
+    t.post(vec![send(user, chats[0], &format!("{key} once more"), "hello")]).await;
+    let one = t.calls("post_one").await - before[1];
+    assert_eq!(many, one);
+    many == 1
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn plain_messages_are_one_call() {
     let t = T::postgres().await;
+    t.count_calls().await;
     let [ann, bob, cid] = t.users(["ann", "bob", "cid"]).await;
     let (group, room) = (t.group(ann, &[bob]).await, t.room(ann).await);
-    let chats = [room, group];
+    let chats = [group, room];
     assert!(is_one_call(&t, ann, chats, "k1").await);
-    assert!(is_one_call(&t, bob, chats, "k1").await, "to the room of a stranger");
+    assert!(is_one_call(&t, bob, [room, group], "k1").await, "to the room of a stranger");
     assert!(is_one_call(&t, bob, [t.room(ann).await, room], "k2").await);
     // A repeat.
     assert!(!is_one_call(&t, ann, chats, "k1").await);
@@ -143,66 +148,178 @@ async fn plain_messages_are_one_call() {
     // Not a member.
     assert!(!is_one_call(&t, cid, chats, "k1").await);
     assert!(!is_one_call(&t, ann, [ChatId::LOBBY, room], "k3").await);
-    // Somebody is woken, once.
-    let mark =
-        format!("UPDATE members SET dormant = TRUE WHERE chat_id = {group} AND user_id = {bob}");
-    t.sql(mark).await;
-    assert!(!is_one_call(&t, ann, chats, "k4").await);
-    assert!(is_one_call(&t, ann, chats, "k5").await);
     // Whoever leaves goes the long way, others do not.
     membership::leave(&t.api, actor(bob), group).await.unwrap();
-    assert!(!is_one_call(&t, bob, chats, "k6").await);
-    assert!(is_one_call(&t, ann, chats, "k6").await);
+    assert!(!is_one_call(&t, bob, chats, "k4").await);
+    assert!(is_one_call(&t, ann, chats, "k4").await);
 }
 
-/// The function's variables, with their types.
-const VARIABLES: [(&str, &str); 16] = [
-    ("chat_ids", "BIGINT[]"),
-    ("chat_counts", "BIGINT[]"),
-    ("message_chats", "BIGINT[]"),
-    ("message_places", "BIGINT[]"),
-    ("message_numbers", "BIGINT[]"),
-    ("message_senders", "BIGINT[]"),
-    ("message_keys", "TEXT[]"),
-    ("message_texts", "TEXT[]"),
-    ("seen_chats", "BIGINT[]"),
-    ("seen_users", "BIGINT[]"),
-    ("seen_places", "BIGINT[]"),
-    ("seen_numbers", "BIGINT[]"),
-    ("sent_at", "BIGINT"),
-    ("last_seqs", "BIGINT[]"),
-    ("ordinals", "BIGINT[]"),
-    ("are_rooms", "BOOLEAN[]"),
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_wakes_somebody_is_no_call() {
+    let t = T::postgres().await;
+    t.count_calls().await;
+    let [ann, bob] = t.users(["ann", "bob"]).await;
+    let (group, other) = (t.group(ann, &[bob]).await, t.group(ann, &[bob]).await);
+    let calls = async || t.calls("post_one").await + t.calls("post_plain").await;
+    for (key, chats) in [("k1", vec![group]), ("k2", vec![group, other])] {
+        let mark = format!(
+            "UPDATE members SET dormant = TRUE WHERE chat_id = {group} AND user_id = {bob}"
+        );
+        t.sql(mark).await;
+        let before = calls().await;
+        t.post(chats.iter().map(|chat| send(ann, *chat, key, "hello")).collect()).await;
+        assert_eq!(calls().await, before);
+        // He is awake now.
+        t.post(chats.iter().map(|chat| send(ann, *chat, &format!("{key}'"), "hello")).collect())
+            .await;
+        assert_eq!(calls().await, before + 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replies_are_one_call_if_what_they_reply_to_was_there() {
+    let t = T::postgres().await;
+    t.count_calls().await;
+    let ann = t.user("ann").await;
+    let chat = t.group(ann, &[]).await;
+    let first = t.say(ann, chat, "hello").await;
+    t.one(reply(ann, chat, "k1", "a reply", Some(first))).await.unwrap();
+    assert_eq!(t.calls("post_one").await, 2);
+    let both = vec![send(ann, chat, "k2", "hi"), reply(ann, chat, "k3", "a reply", Some(first))];
+    t.post(both).await;
+    assert_eq!(t.calls("post_plain").await, 1);
+    // To the first one of its own batch.
+    let inside = vec![
+        send(ann, chat, "k4", "hi"),
+        reply(ann, chat, "k5", "a reply", Some(t.head(chat).await.next())),
+    ];
+    assert!(t.post(inside).await.results.iter().all(Result::is_ok));
+    assert_eq!(t.calls("post_plain").await, 1);
+    let replies =
+        "SELECT count(*) FROM messages WHERE reply_to < id AND client_message_id LIKE 'k%'";
+    assert_eq!(t.number(replies.to_owned()).await, 3);
+}
+
+/// The pool would give each call another connection, which nobody has used for the longest.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_that_come_alone_find_the_same_session() {
+    let t = T::postgres().await;
+    t.count_calls().await;
+    let ann = t.user("ann").await;
+    let chat = t.group(ann, &[]).await;
+    let Db::Postgres(pool, _) = &t.api.db else { panic!("not PostgreSQL") };
+    let open = join_all((0..5).map(|_| pool.acquire())).await;
+    assert!(open.into_iter().all(|conn| conn.is_ok()));
+    for key in ["k1", "k2", "k3", "k4", "k5"] {
+        t.one(send(ann, chat, key, "hello")).await.unwrap();
+        t.api.db.ping().await.unwrap();
+    }
+    let sessions = "SELECT count(DISTINCT session) FROM calls".to_owned();
+    assert_eq!(t.number(sessions).await, 1);
+    tokio::time::timeout(Duration::from_secs(30), t.api.close()).await.unwrap();
+}
+
+/// A variable of a function, and its type.
+type Variable = (&'static str, &'static str);
+
+struct Function {
+    name: &'static str,
+    variables: &'static [Variable],
+    /// Those that look for rows: the beginning of each, and where its answer goes.
+    statements: &'static [(&'static str, &'static str)],
+}
+
+const FUNCTIONS: [Function; 2] = [
+    Function {
+        name: "post_one",
+        variables: &[
+            ("chat", "BIGINT"),
+            ("sender", "BIGINT"),
+            ("answered", "BIGINT"),
+            ("place", "BIGINT"),
+            ("is_room", "BOOLEAN"),
+        ],
+        statements: &[
+            ("UPDATE chats", "INTO made, place, is_room"),
+            ("SELECT u.username", "INTO username"),
+            ("UPDATE members", ""),
+        ],
+    },
+    Function {
+        name: "post_plain",
+        variables: &[
+            ("chat_ids", "BIGINT[]"),
+            ("chat_counts", "BIGINT[]"),
+            ("message_chats", "BIGINT[]"),
+            ("message_places", "BIGINT[]"),
+            ("message_numbers", "BIGINT[]"),
+            ("message_senders", "BIGINT[]"),
+            ("message_keys", "TEXT[]"),
+            ("message_texts", "TEXT[]"),
+            ("message_answered", "BIGINT[]"),
+            ("seen_chats", "BIGINT[]"),
+            ("seen_users", "BIGINT[]"),
+            ("seen_places", "BIGINT[]"),
+            ("seen_numbers", "BIGINT[]"),
+            ("sent_at", "BIGINT"),
+            ("last_seqs", "BIGINT[]"),
+            ("ordinals", "BIGINT[]"),
+            ("are_rooms", "BOOLEAN[]"),
+        ],
+        statements: &[
+            ("WITH numbered AS", "INTO last_seqs, ordinals, are_rooms"),
+            ("WITH plain AS", "INTO usernames"),
+        ],
+    },
 ];
 
-/// Also planned while the tables are empty, it looks for what it was asked for, and walks over nothing.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn its_statements_go_by_the_indexes() {
-    let t = T::postgres().await;
-    let Db::Postgres(pool) = &t.api.db else { panic!("not PostgreSQL") };
-    let mut conn = pool.acquire().await.unwrap();
-    let source = "SELECT prosrc FROM pg_proc WHERE proname = 'post_plain'";
-    let source: String = sqlx::query_scalar(source).fetch_one(&mut *conn).await.unwrap();
-    let types = VARIABLES.map(|(_, kind)| kind).join(", ");
-    let nulls = VARIABLES.map(|_| "NULL").join(", ");
-    for (name, target) in
-        [("numbered", "INTO last_seqs, ordinals, are_rooms"), ("plain", "INTO usernames")]
-    {
-        let begin = source.find(&format!("WITH {name} AS")).unwrap();
-        let statement = source[begin..].split(';').next().unwrap();
-        let mut statement = statement.replace(target, "");
-        for (number, (variable, _)) in (1..).zip(VARIABLES) {
-            statement = statement.replace(variable, &format!("${number}"));
+/// The statement with `$1` and so on for the variables. Columns are named after a dot.
+fn with_parameters(statement: &str, variables: &[Variable]) -> String {
+    let (mut text, mut word) = (String::new(), String::new());
+    for letter in statement.chars().chain([' ']) {
+        if letter.is_alphanumeric() || letter == '_' {
+            word.push(letter);
+            continue;
         }
-        let prepare = format!("PREPARE {name} ({types}) AS {statement}");
-        sqlx::raw_sql(sqlx::AssertSqlSafe(prepare)).execute(&mut *conn).await.unwrap();
-        let explain = format!("EXPLAIN (COSTS OFF) EXECUTE {name} ({nulls})");
-        let plan: Vec<String> =
-            sqlx::query_scalar(sqlx::AssertSqlSafe(explain)).fetch_all(&mut *conn).await.unwrap();
-        let plan = plan.join("\n");
-        assert!(!plan.contains("Seq Scan"), "{plan}");
-        let (scans, conditions) =
-            (plan.matches(" Scan using ").count(), plan.matches("Index Cond").count());
-        assert!(scans > 0 && scans == conditions, "{plan}");
+        match variables.iter().position(|(name, _)| *name == word) {
+            Some(place) if !text.ends_with('.') => text += &format!("${}", place + 1),
+            _ => text += &word,
+        }
+        word.clear();
+        text.push(letter);
+    }
+    text
+}
+
+/// Also planned while the tables are empty, they look for what they were asked for, and walk over nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn their_statements_go_by_the_indexes() {
+    let t = T::postgres().await;
+    let Db::Postgres(pool, _) = &t.api.db else { panic!("not PostgreSQL") };
+    let mut conn = pool.acquire().await.unwrap();
+    for Function { name: function, variables, statements } in FUNCTIONS {
+        let source = format!("SELECT prosrc FROM pg_proc WHERE proname = '{function}'");
+        let source: String =
+            sqlx::query_scalar(sqlx::AssertSqlSafe(source)).fetch_one(&mut *conn).await.unwrap();
+        let types: Vec<&str> = variables.iter().map(|(_, kind)| *kind).collect();
+        let nulls = vec!["NULL"; variables.len()].join(", ");
+        for (number, (begin, target)) in statements.iter().enumerate() {
+            let statement = &source[source.find(begin).unwrap()..];
+            let statement = statement.split(';').next().unwrap().replace(target, "");
+            let statement = with_parameters(&statement, variables);
+            let name = format!("{function}_{number}");
+            let prepare = format!("PREPARE {name} ({}) AS {statement}", types.join(", "));
+            sqlx::raw_sql(sqlx::AssertSqlSafe(prepare)).execute(&mut *conn).await.unwrap();
+            let explain = format!("EXPLAIN (COSTS OFF) EXECUTE {name} ({nulls})");
+            let plan: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(explain))
+                .fetch_all(&mut *conn)
+                .await
+                .unwrap();
+            let plan = plan.join("\n");
+            assert!(!plan.contains("Seq Scan"), "{plan}");
+            let (scans, conditions) =
+                (plan.matches(" Scan using ").count(), plan.matches("Index Cond").count());
+            assert!(scans > 0 && scans == conditions, "{plan}");
+        }
     }
 }

@@ -5,17 +5,15 @@ use crate::harness::{T, send};
 use api::internal;
 use cluster::Postgres;
 use platform::problem::Problem;
-use protocol::{
-    calls::{Post, Posted},
-    id::{ChatId, Seq},
-};
+use protocol::{calls::Post, id::Seq};
 
 #[tokio::test]
 async fn an_outage_is_503_and_passes() {
     let server = Postgres::start().await.unwrap();
     let t = T::at(&server.create_database().await, None).await;
     let ann = t.user("ann").await;
-    let commands = vec![send(ann, ChatId(1), "k", "hello")];
+    let chat = t.group(ann, &[]).await;
+    let commands = vec![send(ann, chat, "k", "hello")];
     let first = t.post(commands.clone()).await;
     server.kill().await.unwrap();
     let away = internal::post(&t.api, Post::patient(commands.clone())).await.unwrap_err();
@@ -30,7 +28,7 @@ async fn an_outage_is_503_and_passes() {
             Err(error) => assert_eq!(Problem::from(error).status.as_u16(), 503),
         }
     };
-    let ids = |posted: &Posted| posted.results[0].as_ref().unwrap().message_id;
-    assert_eq!(ids(&again), ids(&first), "what was acknowledged is still there, once");
-    assert_eq!(t.head(ChatId(1)).await, Seq(1));
+    let [first, again] = [first.results, again.results].map(|results| results[0].clone().unwrap());
+    assert_eq!(again.message_id, first.message_id, "what was acknowledged is still there, once");
+    assert_eq!(t.head(chat).await, Seq(1));
 }

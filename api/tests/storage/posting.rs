@@ -7,9 +7,8 @@ use protocol::{
     command::{Action, Command},
     id::{ChatId, Seq},
     refusal::Refusal,
-    relay::Channel,
+    relay::{Channel, ChatEvents},
 };
-use serde_json::json;
 
 both!(
     a_repeat_is_stored_once,
@@ -64,7 +63,8 @@ async fn a_repeat_tells_once_more(t: T) {
         let posted = t.post(vec![command.clone()]).await;
         let [run] = &posted.events[..] else { panic!("{posted:?}") };
         let (_, payload) = heard.next().await;
-        assert_eq!(payload["events"], json!(run.events), "the bus and the caller hear the same");
+        let told: ChatEvents = serde_json::from_value(payload.clone()).unwrap();
+        assert_eq!(told, *run, "the bus and the caller hear the same");
         let [event] = &run.events[..] else { panic!("{run:?}") };
         let text = payload["events"][0]["text"].as_str().map(str::to_owned);
         (event.seq.0, payload["events"][0]["type"].as_str().unwrap().to_owned(), text)
@@ -277,8 +277,8 @@ async fn what_is_committed_is_published(t: T) {
     for run in &posted.events {
         let (channel, payload) = heard.next().await;
         assert_eq!(channel, Channel::Chat(run.chat_id));
-        assert_eq!(payload["kind"], "events");
-        assert_eq!(payload["events"], serde_json::to_value(&run.events).unwrap());
+        let told: ChatEvents = serde_json::from_value(payload).unwrap();
+        assert_eq!(told, *run, "as it is answered");
     }
     let wake = serde_json::json!({"kind": "wake", "chat_id": two, "after": 0});
     heard.expect(Channel::User(bob), wake).await;

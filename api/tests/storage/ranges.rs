@@ -163,6 +163,7 @@ fn property(start: impl Future<Output = T>) {
             Ok(())
         })
         .unwrap();
+    runtime.block_on(t.api.close());
 }
 
 #[test]

@@ -67,7 +67,7 @@ async fn deleted_ago(t: &T, chat: ChatId, ago: i64) {
 /// All tables that say of their rows to which chat they belong.
 async fn tables_of_chats(t: &T) -> Vec<String> {
     let tables = match &t.api.db {
-        Db::Postgres(pool) => {
+        Db::Postgres(pool, _) => {
             let sql = "SELECT table_name::TEXT FROM information_schema.columns
                 WHERE column_name = 'chat_id' AND table_schema = current_schema() ORDER BY 1";
             sqlx::query_scalar(sql).fetch_all(pool).await
@@ -155,6 +155,21 @@ async fn a_deleted_chat_goes_with_everything_in_it(mut t: T) {
     // What administrators did stays told of.
     let log = audit::list(&t.api, None, 100).await.unwrap();
     assert_eq!(log.iter().filter(|entry| entry.chat_id == Some(gone)).count(), 2);
+}
+
+/// A chat may go before anybody has numbered it. PostgreSQL keeps a list of those.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chat_that_is_gone_is_not_to_be_numbered() {
+    let mut t = T::postgres().await;
+    set(&mut t, 500);
+    let ann = t.user("ann").await;
+    let chat = t.group(ann, &[]).await;
+    t.sql(format!("INSERT INTO unnumbered_chats (id) VALUES ({chat})")).await;
+    manage::delete(&t.api, actor(ann), chat).await.unwrap();
+    deleted_ago(&t, chat, 30 * DAY + HOUR).await;
+    tidy(&t).await;
+    assert_eq!(count(&t, &format!("chats WHERE id = {chat}")).await, 0);
+    assert_eq!(count(&t, "unnumbered_chats").await, 0);
 }
 
 async fn what_is_off_stays(mut t: T) {
@@ -291,7 +306,7 @@ async fn two_at_once_postgres() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_one_makes_a_step_nobody_waits_for_it() {
     let t = T::postgres().await;
-    let Db::Postgres(pool) = &t.api.db else { panic!("not PostgreSQL") };
+    let Db::Postgres(pool, _) = &t.api.db else { panic!("not PostgreSQL") };
     let mut other = pool.begin().await.unwrap();
     let hold = "SELECT value FROM meta WHERE key = 'retention_rests_until' FOR UPDATE";
     sqlx::query(hold).execute(&mut *other).await.unwrap();

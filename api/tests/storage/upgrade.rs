@@ -93,7 +93,7 @@ fn rows(version: usize) -> String {
 async fn run(db: &Db, sql: String) {
     let sql = AssertSqlSafe(sql);
     match db {
-        Db::Postgres(pool) => drop(sqlx::raw_sql(sql).execute(pool).await.unwrap()),
+        Db::Postgres(pool, _) => drop(sqlx::raw_sql(sql).execute(pool).await.unwrap()),
         Db::Sqlite { write, .. } => drop(sqlx::raw_sql(sql).execute(write).await.unwrap()),
     }
 }
@@ -101,7 +101,7 @@ async fn run(db: &Db, sql: String) {
 async fn texts(db: &Db, sql: String) -> Vec<String> {
     let sql = AssertSqlSafe(sql);
     match db {
-        Db::Postgres(pool) => sqlx::query_scalar(sql).fetch_all(pool).await.unwrap(),
+        Db::Postgres(pool, _) => sqlx::query_scalar(sql).fetch_all(pool).await.unwrap(),
         Db::Sqlite { write, .. } => sqlx::query_scalar(sql).fetch_all(write).await.unwrap(),
     }
 }
@@ -109,7 +109,7 @@ async fn texts(db: &Db, sql: String) -> Vec<String> {
 /// The tables that hold what people did, each with a query for all of its rows as texts.
 async fn tables(db: &Db) -> Vec<(String, String)> {
     let (names, columns) = match db {
-        Db::Postgres(_) => (
+        Db::Postgres(..) => (
             "SELECT table_name::TEXT FROM information_schema.tables
              WHERE table_schema = current_schema() AND table_type = 'BASE TABLE'",
             "SELECT 'COALESCE(' || column_name || '::TEXT, ''-'')' FROM information_schema.columns

@@ -19,9 +19,9 @@ use protocol::{
     chat::UserRef,
     code::Code,
     command::{Command, Receipt},
+    encoded_run::EncodedRun,
     id::ChatId,
     refusal::Refusal,
-    relay::ChatEvents,
 };
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ impl ApiLanes {
         backend: &Arc<dyn Backend>,
         config: &Config,
         lifecycle: &Lifecycle,
-        on_events: impl Fn(ChatEvents) + Clone + Send + Sync + 'static,
+        on_events: impl Fn(&EncodedRun) + Clone + Send + Sync + 'static,
     ) -> Self {
         let live_chats = config.live_chats;
         let LanesConfig { post_lanes, post, query, open_at_once, read_at_once } = config.lanes;
@@ -119,7 +119,7 @@ impl ApiLanes {
 /// The call of a lane of commands. Gives the events of committed ones to `on_events`.
 fn post_call(
     backend: Arc<dyn Backend>,
-    on_events: impl Fn(ChatEvents) + Clone + Send + Sync + 'static,
+    on_events: impl Fn(&EncodedRun) + Clone + Send + Sync + 'static,
 ) -> Call<Command, Result<Receipt, Refusal>> {
     Box::new(move |commands, attempt| {
         let answer = backend.post(Post { commands, impatient: true });
@@ -127,7 +127,7 @@ fn post_call(
         Box::pin(async move {
             let mut posted = answer.await?;
             // Before the receipts, so that the watchers here need not wait for the bus.
-            posted.events.into_iter().for_each(&on_events);
+            posted.events.iter().for_each(&on_events);
             if attempt == Attempt::Again {
                 // The lane repeated the call, not the client: hide that the first attempt may have committed.
                 posted.results.iter_mut().flatten().for_each(|done| done.repeated = false);

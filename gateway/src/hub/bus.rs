@@ -4,7 +4,12 @@
 use crate::{
     dialect::lobby,
     hub::{
-        Hub, conn::join::Cause, crowds::CROWD, invitations::Invitation, local_chat::LocalChat,
+        Hub,
+        conn::join::Cause,
+        crowds::{CROWD, Payload, PayloadSource},
+        delivery::LiveRun,
+        invitations::Invitation,
+        local_chat::LocalChat,
         watching::Parting,
     },
 };
@@ -12,12 +17,11 @@ use bytes::Bytes;
 use platform::bus::BusEvent;
 use protocol::{
     frames::ServerFrame,
-    id::{ChatId, Seq},
+    id::ChatId,
     relay::{Channel, ChatPayload, ControlPayload, UserPayload},
-    relay_head::RunHead,
     time::Timestamp,
 };
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 impl Hub {
     /// Handles a bus message. Runs on the task that reads the bus.
@@ -34,14 +38,9 @@ impl Hub {
     }
 
     /// Handles a bus message about a chat.
-    pub(crate) fn on_chat_bytes(self: &Arc<Self>, chat: ChatId, payload: &[u8]) {
-        if let Some(head) = RunHead::read(payload)
-            && self.has_all(chat, head.upto)
-        {
-            // Mostly what this node's own commands made: their answer brought it, and was here first.
+    fn on_chat_bytes(self: &Arc<Self>, chat: ChatId, payload: &[u8]) {
+        if let Some(head) = self.on_run(payload) {
             relayed(head.published_ms);
-            let repeats = head.upto.0.saturating_sub(head.after.0);
-            metrics::counter!("gateway_repeats_dropped_total").increment(repeats.unsigned_abs());
             return;
         }
         match serde_json::from_slice(payload) {
@@ -50,9 +49,25 @@ impl Hub {
         }
     }
 
-    /// Whether the chat's watchers here were given all events up to this one, or there are none.
-    fn has_all(&self, chat: ChatId, upto: Seq) -> bool {
-        self.with_chat(chat, |chat| upto <= chat.feed.last()).unwrap_or(true)
+    /// Handles the payloads of a crowded chat that are delivered together. `true` if there were events among them.
+    fn on_crowd(self: &Arc<Self>, chat: ChatId, payloads: Vec<Payload>) -> bool {
+        let mut together = LiveRun::default();
+        for payload in payloads {
+            let Some((head, run)) = self.read_run(&payload.bytes) else {
+                // Not before the events that came before it.
+                self.on_live(chat, mem::take(&mut together));
+                self.on_chat_bytes(chat, &payload.bytes);
+                continue;
+            };
+            if payload.from == PayloadSource::Bus {
+                relayed(head.published_ms);
+            }
+            together.cause = together.cause.or(run.cause);
+            together.events.extend(run.events);
+        }
+        let has_events = !together.events.is_empty();
+        self.on_live(chat, together);
+        has_events
     }
 
     fn on_message(self: &Arc<Self>, channel: Channel, payload: &Bytes) -> serde_json::Result<()> {
@@ -86,9 +101,10 @@ impl Hub {
     /// A payload of `chat:{id}`.
     pub(crate) fn on_chat_payload(self: &Arc<Self>, chat_id: ChatId, payload: ChatPayload) {
         match payload {
+            // An older api's, or a newer one's.
             ChatPayload::Events(run) => {
                 relayed(run.published_ms);
-                self.on_events(run);
+                self.on_events(&run);
             }
             ChatPayload::Typing { origin, user } if origin != self.node => {
                 self.show_typing(chat_id, user);
@@ -125,10 +141,14 @@ impl Hub {
             let mut payloads = self.crowds.form(chat_id);
             let hub = Arc::clone(self);
             self.lifecycle.spawn_background(async move {
-                while let Some(payload) = payloads.next().await {
-                    hub.on_chat_bytes(chat_id, payload.bytes());
-                    if payloads.have_overflowed() {
-                        hub.with_chat(chat_id, |chat| chat.suspect = true);
+                while let Some(together) = payloads.next().await {
+                    let has_delivered = hub.on_crowd(chat_id, together);
+                    let watchers = hub.with_chat(chat_id, |chat| {
+                        chat.suspect |= payloads.have_overflowed();
+                        chat.watchers().len()
+                    });
+                    if let Some(watchers) = watchers.filter(|_| has_delivered) {
+                        payloads.rest(watchers);
                     }
                 }
             });
@@ -142,7 +162,7 @@ fn relayed(published_ms: i64) {
     metrics::histogram!("gateway_relay_lag_seconds").record(lag.max(0) as f64 / 1e3);
 }
 
-/// Counts a bus payload that cannot be parsed.
-fn bad_payload() {
+/// Counts a bus payload, or a run of events in an answer, that cannot be read.
+pub(super) fn bad_payload() {
     metrics::counter!("gateway_bad_payloads_total").increment(1);
 }

@@ -5,25 +5,87 @@ use crate::{
     config::FeedConfig,
     hub::{
         Hub,
+        bus::bad_payload,
         conn::outbox::queue::Writer,
         local_chat::{
             Delivered, LocalChat,
             feed::{Feed, Update},
         },
+        shared_event::SharedEvent,
         watching::Parting,
     },
 };
 use platform::telemetry::trace::{Kind, Span};
-use protocol::{id::ChatId, relay::ChatEvents, traceparent::Traceparent};
+use protocol::{
+    encoded_run::{EncodedRun, RunHead, SlicedRun},
+    id::{ChatId, Seq},
+    relay::ChatEvents,
+    traceparent::Traceparent,
+};
 use std::sync::Arc;
 use tokio::time::Instant;
 
+/// Events to deliver.
+#[derive(Debug, Default)]
+pub(super) struct LiveRun {
+    /// The span that published them, or the first of them.
+    pub cause: Option<Traceparent>,
+    pub events: Vec<Arc<SharedEvent>>,
+}
+
 impl Hub {
-    /// Handles events from the bus or from the reply to one of this node's batches.
-    pub(crate) fn on_events(self: &Arc<Self>, run: ChatEvents) {
-        self.update(run.chat_id, run.traceparent, |feed, config, watchers| {
-            feed.on_live(run.events, config, watchers)
-        });
+    /// Handles a run in the answer to one of this node's batches.
+    pub(crate) fn on_answered(self: &Arc<Self>, run: &EncodedRun) {
+        let payload = run.payload();
+        match RunHead::read(payload) {
+            Some(head) if self.crowds.hand_over_answered(head.chat_id, payload) => {}
+            _ if self.on_run(payload).is_some() => {}
+            _ => bad_payload(),
+        }
+    }
+
+    /// Handles a run that had to be parsed.
+    pub(crate) fn on_events(self: &Arc<Self>, run: &ChatEvents) {
+        let run = EncodedRun::of(run).ok();
+        if run.is_none_or(|run| self.on_run(run.payload()).is_none()) {
+            bad_payload();
+        }
+    }
+
+    /// Handles a run of events, and returns what its first bytes say. `None` if it cannot be taken apart.
+    pub(super) fn on_run(self: &Arc<Self>, run: &[u8]) -> Option<RunHead> {
+        let (head, live) = self.read_run(run)?;
+        self.on_live(head.chat_id, live);
+        Some(head)
+    }
+
+    /// Takes a run apart, without events if the watchers were given all of them. `None` if it cannot be taken apart.
+    pub(super) fn read_run(&self, run: &[u8]) -> Option<(RunHead, LiveRun)> {
+        let head = RunHead::read(run)?;
+        if self.has_all(head.chat_id, head.upto) {
+            // Mostly what this node's own commands made: the answer and the bus bring it.
+            let repeats = head.upto.0.saturating_sub(head.after.0);
+            metrics::counter!("gateway_repeats_dropped_total").increment(repeats.unsigned_abs());
+            return Some((head, LiveRun::default()));
+        }
+        let SlicedRun { traceparent: cause, events, .. } = SlicedRun::read(run)?;
+        let events = events.into_iter().map(|event| Arc::new(event.into())).collect();
+        Some((head, LiveRun { cause, events }))
+    }
+
+    /// Delivers the events of a run.
+    pub(super) fn on_live(self: &Arc<Self>, chat: ChatId, run: LiveRun) {
+        let LiveRun { cause, events } = run;
+        if !events.is_empty() {
+            self.update(chat, cause, |feed, config, watchers| {
+                feed.on_live(events, config, watchers)
+            });
+        }
+    }
+
+    /// Whether the chat's watchers here were given all events up to this one, or there are none.
+    fn has_all(&self, chat: ChatId, upto: Seq) -> bool {
+        self.with_chat(chat, |chat| upto <= chat.feed.last()).unwrap_or(true)
     }
 
     /// Calls `change` with a chat's feed and delivers the events that became deliverable. `cause` is the span
@@ -85,10 +147,7 @@ mod tests {
         testing::{chat, connect, gateway, watch},
     };
     use platform::limit::Rate;
-    use protocol::{
-        chat::ChatType,
-        id::{Seq, UserId},
-    };
+    use protocol::{chat::ChatType, id::UserId};
     use std::time::Duration;
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use crate::{
     wire::frame::Frame,
 };
 use protocol::{
-    chat::{Change, MemberChange},
+    encoded_run::{About, SlicedEvent},
     frames::{ChatEvent, ServerFrame},
     id::{Seq, UserId},
     time::Timestamp,
@@ -31,32 +31,12 @@ pub(crate) struct SharedEvent {
     others: OnceLock<Box<Encodings>>,
 }
 
-/// The facts about an event that delivery needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum About {
-    /// A new message from this sender.
-    Message(UserId),
-    Joined(UserId),
-    Parted(UserId),
-    Other,
-}
-
 type Encodings = [OnceLock<Option<Frame>>; Dialect::ALL.len()];
 
 impl SharedEvent {
     pub(crate) fn new(event: &ChatEvent) -> Self {
-        let about = match &event.event.change {
-            Change::Message(message) => About::Message(message.sender.id),
-            Change::Member { user, change: MemberChange::Joined, .. } => About::Joined(user.id),
-            Change::Member { user, .. } => About::Parted(user.id),
-            Change::Edited(_)
-            | Change::Deleted { .. }
-            | Change::Renamed { .. }
-            | Change::Owner { .. }
-            | Change::Unknown => About::Other,
-        };
-        let native = native::encode(event);
-        Self { seq: event.event.seq, about, native, others: OnceLock::new() }
+        let about = About::of(&event.event.change);
+        Self { seq: event.event.seq, about, native: native::encode(event), others: OnceLock::new() }
     }
 
     /// The event in a dialect, for a connection of the user `reader`, or of a guest (`None`). Returns `None` if
@@ -88,6 +68,12 @@ impl SharedEvent {
 
     fn event(&self) -> Option<ChatEvent> {
         serde_json::from_str(self.native.text()).ok()
+    }
+}
+
+impl From<SlicedEvent<'_>> for SharedEvent {
+    fn from(SlicedEvent { seq, about, frame }: SlicedEvent<'_>) -> Self {
+        Self { seq, about, native: Frame::from(frame), others: OnceLock::new() }
     }
 }
 

@@ -46,24 +46,7 @@ impl Frame {
         let mut bytes = Vec::with_capacity(HEADER + 256);
         bytes.resize(HEADER, 0);
         write(&mut bytes);
-        let length = bytes.len() - HEADER;
-        let mut header = [kind, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-        let used = match (u8::try_from(length), u16::try_from(length)) {
-            (Ok(short @ ..126), _) => {
-                header[1] = short;
-                2
-            }
-            (_, Ok(middle)) => {
-                header[1] = 126;
-                header[2..4].copy_from_slice(&middle.to_be_bytes());
-                4
-            }
-            _ => {
-                header[1] = 127;
-                header[2..].copy_from_slice(&(length as u64).to_be_bytes());
-                HEADER
-            }
-        };
+        let (header, used) = header(kind, bytes.len() - HEADER);
         bytes[HEADER - used..HEADER].copy_from_slice(&header[..used]);
         Self(bytes[HEADER - used..].into())
     }
@@ -92,6 +75,28 @@ impl Frame {
     }
 }
 
+/// The header of a frame of this length, and how many of these bytes it has.
+fn header(kind: u8, length: usize) -> ([u8; HEADER], usize) {
+    let mut header = [kind, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let used = match (u8::try_from(length), u16::try_from(length)) {
+        (Ok(short @ ..126), _) => {
+            header[1] = short;
+            2
+        }
+        (_, Ok(middle)) => {
+            header[1] = 126;
+            header[2..4].copy_from_slice(&middle.to_be_bytes());
+            4
+        }
+        _ => {
+            header[1] = 127;
+            header[2..].copy_from_slice(&(length as u64).to_be_bytes());
+            HEADER
+        }
+    };
+    (header, used)
+}
+
 fn header_length(frame: &[u8]) -> usize {
     match frame.get(1) {
         Some(126) => 4,
@@ -102,7 +107,8 @@ fn header_length(frame: &[u8]) -> usize {
 
 impl From<&str> for Frame {
     fn from(text: &str) -> Self {
-        Self::from_writer(|bytes| bytes.extend_from_slice(text.as_bytes()))
+        let (header, used) = header(TEXT, text.len());
+        Self([&header[..used], text.as_bytes()].concat().into())
     }
 }
 

@@ -267,12 +267,12 @@ async fn view(stage: &impl Stage, user: &User, chat_id: ChatId) -> Result<ChatVi
 
 /// The messages of a chat that an answer brings.
 fn texts(posted: &Posted, chat: ChatId) -> Vec<(Seq, String)> {
-    let runs = posted.events.iter().filter(|run| run.chat_id == chat);
-    let text = |event: &protocol::chat::Event| match &event.change {
-        Change::Message(Message { text, .. }) => (event.seq, text.clone()),
+    let runs = posted.events.iter().map(|run| run.parse().unwrap());
+    let text = |event: protocol::chat::Event| match event.change {
+        Change::Message(Message { text, .. }) => (event.seq, text),
         other => panic!("{other:?}"),
     };
-    runs.flat_map(|run| &run.events).map(text).collect()
+    runs.filter(|run| run.chat_id == chat).flat_map(|run| run.events).map(text).collect()
 }
 
 /// The answer to the only question.

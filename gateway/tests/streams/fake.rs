@@ -10,6 +10,7 @@ use protocol::{
     calls::{Post, Posted},
     chat::{Change, Event, Message, UserRef},
     command::{Action, Command, Receipt},
+    encoded_run::EncodedRun,
     id::{ChatId, Seq, UserId},
     limits::MAX_CALL_BYTES,
     relay::ChatEvents,
@@ -135,7 +136,7 @@ impl FakeStream {
 pub fn answer(call: u64, body: &[u8]) -> Vec<u8> {
     let request: PostBody<'_> = stream::read(body).unwrap();
     let posted = posted(&request.call());
-    stream::frame(FrameKind::Posted, call, &PostedBody::new(&request, &posted).unwrap()).unwrap()
+    stream::frame(FrameKind::Posted, call, &PostedBody::new(&posted)).unwrap()
 }
 
 /// Only a head.
@@ -165,8 +166,8 @@ pub fn posted(post: &Post) -> Posted {
             edited_at: None,
         };
         let events = vec![Event { seq, change: Change::Message(message) }];
-        let chat_id = *chat_id;
-        posted.events.push(ChatEvents { chat_id, events, published_ms: 7, traceparent: None });
+        let run = ChatEvents { chat_id: *chat_id, events, published_ms: 7, traceparent: None };
+        posted.events.push(EncodedRun::of(&run).unwrap());
     }
     posted
 }

@@ -15,11 +15,14 @@ use anyhow::Result;
 /// Messages on their way in the closed loop, of one big chat: 64 × 300 bytes wait for a client then,
 /// far from what makes it a slow one.
 const WINDOW: u64 = 64;
-/// And in all rooms of ten together, most of which have one or none.
-const ROOMS_WINDOW: u64 = 256;
+const PACED_ROOMS: Load = Load::Paced { per_second: 500 };
+/// On their way in all rooms of ten together, most of which have one or none.
+const SATURATED_ROOMS: Load = Load::Saturated { window: 256 };
 /// Members of the big chat who write.
 const SENDERS: usize = 16;
 const SMALL: usize = 10;
+/// In the table's rows of small chats.
+pub const TABLE_CONNECTIONS: usize = 10_000;
 /// Both ends of each are files of this process, which may have 20,000 of them.
 const LIMIT_SOCKETS: usize = 9_900;
 
@@ -43,7 +46,8 @@ pub async fn one_chat(run: &Run, side: Side, members: usize, book: &mut Book) ->
     stand.stop().await
 }
 
-/// The same chat at 20 messages a second, its members spread over two gateways.
+/// The same chat at 20 messages a second, and the same chats of ten at 500, the members of each spread over two
+/// gateways. After the rows of one.
 pub async fn two_gateways(run: &Run, side: Side, book: &mut Book) -> Result<()> {
     let mut stand = run.stand(side, 2).await?;
     let (crowd, rooms) = big(&mut stand, 1000).await?;
@@ -55,26 +59,32 @@ pub async fn two_gateways(run: &Run, side: Side, book: &mut Book) -> Result<()> 
         book.note(TableRow::Second, side, MAIN, two / one);
     }
     drop(crowd);
+    stand.stop().await?;
+
+    let mut stand = run.stand(side, 2).await?;
+    let (crowd, rooms) = small(&mut stand, TABLE_CONNECTIONS).await?;
+    for (row, load, of) in [
+        (TableRow::Rooms, PACED_ROOMS, "rooms of 10 at 500/s"),
+        (TableRow::RoomsSaturated, SATURATED_ROOMS, "rooms of 10, saturated"),
+    ] {
+        let flow = measure(&mut stand, &crowd, &rooms, load, run.duration).await?;
+        let two = flow.per_million(flow.used.gateways);
+        book.note(TableRow::Second, side, format!("{of}: both, CPU-s per million"), two);
+        if let Some(one) = book.last(row, side, MAIN) {
+            book.note(TableRow::Second, side, format!("{of}: both ÷ one"), two / one);
+        }
+    }
+    drop(crowd);
     stand.stop().await
 }
 
 /// `connections` in chats of ten, one chat each: at 500 messages a second, then saturated.
 pub async fn small_chats(run: &Run, side: Side, connections: usize, book: &mut Book) -> Result<()> {
     let mut stand = run.stand(side, 1).await?;
-    stand.people(connections).await?;
-    let groups: Vec<Vec<usize>> =
-        (0..connections / SMALL).map(|chat| (chat * SMALL..(chat + 1) * SMALL).collect()).collect();
-    let ids = stand.groups(&groups).await?;
-    let mut crowd = Crowd::new()?;
-    crowd.connect(&stand, 0..connections).await?;
-    crowd.quiet().await?;
-    let room = |(id, senders)| Room { id, senders, members: SMALL as u64 };
-    let rooms: Vec<Room> = ids.into_iter().zip(groups).map(room).collect();
-    for (row, load) in [
-        (TableRow::Rooms, Load::Paced { per_second: 500 }),
-        (TableRow::RoomsSaturated, Load::Saturated { window: ROOMS_WINDOW }),
-    ] {
-        if run.wants(row) || run.wants(TableRow::Growth) {
+    let (crowd, rooms) = small(&mut stand, connections).await?;
+    for (row, load) in [(TableRow::Rooms, PACED_ROOMS), (TableRow::RoomsSaturated, SATURATED_ROOMS)]
+    {
+        if [row, TableRow::Growth, TableRow::Second].iter().any(|row| run.wants(*row)) {
             let flow = measure(&mut stand, &crowd, &rooms, load, run.duration).await?;
             run.tell(row, side, connections, &flow, book);
         }
@@ -90,8 +100,8 @@ pub async fn limits(run: &Run, book: &mut Book) -> Result<()> {
     for (row, pattern) in [
         (TableRow::Saturated, big(Load::Saturated { window: WINDOW })),
         (TableRow::Paced, big(Load::Paced { per_second: 20 })),
-        (TableRow::Rooms, small(Load::Paced { per_second: 500 })),
-        (TableRow::RoomsSaturated, small(Load::Saturated { window: ROOMS_WINDOW })),
+        (TableRow::Rooms, small(PACED_ROOMS)),
+        (TableRow::RoomsSaturated, small(SATURATED_ROOMS)),
     ] {
         if let Some(bytes) = book.last(row, Side::Now, "bytes a delivery") {
             let pattern = Pattern { bytes: bytes.round() as usize, ..pattern };
@@ -119,13 +129,26 @@ async fn big(stand: &mut Stand, connections: usize) -> Result<(Crowd, Vec<Room>)
     Ok((crowd, ids.into_iter().take(1).zip([room]).map(|(id, room)| room(id)).collect()))
 }
 
+/// So many people with a connection each, in groups of ten.
+async fn small(stand: &mut Stand, connections: usize) -> Result<(Crowd, Vec<Room>)> {
+    stand.people(connections).await?;
+    let groups: Vec<Vec<usize>> =
+        (0..connections / SMALL).map(|chat| (chat * SMALL..(chat + 1) * SMALL).collect()).collect();
+    let ids = stand.groups(&groups).await?;
+    let mut crowd = Crowd::new()?;
+    crowd.connect(stand, 0..connections).await?;
+    crowd.quiet().await?;
+    let room = |(id, senders)| Room { id, senders, members: SMALL as u64 };
+    Ok((crowd, ids.into_iter().zip(groups).map(room).collect()))
+}
+
 impl Run {
     /// Notes what a flow came to; other sizes than the table's are figures of their own.
     fn tell(&self, row: TableRow, side: Side, connections: usize, flow: &Flow, book: &mut Book) {
         let used = flow.used;
         let table = match row {
             TableRow::Saturated | TableRow::Paced => 1000,
-            _ => 10_000,
+            _ => TABLE_CONNECTIONS,
         };
         if connections != table || self.wants(TableRow::Growth) {
             let name = format!("{} with {connections} connections", row.about().measure);

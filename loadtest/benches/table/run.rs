@@ -74,11 +74,16 @@ impl Run {
             if wants(&[TableRow::Saturated, TableRow::Paced, TableRow::Second, TableRow::Growth]) {
                 fanout::one_chat(self, side, 1000, book).await?;
             }
+            if wants(&[
+                TableRow::Rooms,
+                TableRow::RoomsSaturated,
+                TableRow::Second,
+                TableRow::Growth,
+            ]) {
+                fanout::small_chats(self, side, fanout::TABLE_CONNECTIONS, book).await?;
+            }
             if wants(&[TableRow::Second]) {
                 fanout::two_gateways(self, side, book).await?;
-            }
-            if wants(&[TableRow::Rooms, TableRow::RoomsSaturated, TableRow::Growth]) {
-                fanout::small_chats(self, side, 10_000, book).await?;
             }
             if wants(&[TableRow::Idle, TableRow::Handshake]) {
                 idle::connections(self, side, book).await?;

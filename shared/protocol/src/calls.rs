@@ -10,9 +10,10 @@ use crate::{
     account::Account,
     chat::{ChatView, Event, UserRef},
     command::{Command, Receipt},
+    encoded_run::EncodedRun,
     id::{ChatId, Seq, SessionId, UserId},
     refusal::Refusal,
-    relay::{ChatEvents, EndedSessions},
+    relay::EndedSessions,
     time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
@@ -115,7 +116,7 @@ pub struct Posted {
     /// The events that these commands made. A repeated command brings the event of its message's present state. The
     /// caller delivers them itself and need not wait for the bus. Each run is in order, and receivers skip events
     /// that they have.
-    pub events: Vec<ChatEvents>,
+    pub events: Vec<EncodedRun>,
 }
 
 /// `read`: moves read marks. A mark never moves back, and stops at the chat's end.

@@ -2,8 +2,8 @@
 //! database and no clock but [`time::Timestamp::now`], so that a client can depend on it.
 //!
 //! Start with [`chat`] (what is said in chats), [`frames`] (the native protocol), [`command`] and its receipt,
-//! [`relay`] (what travels on the bus), [`calls`] (what a gateway asks an api) and [`stream`] (how it asks the
-//! hottest of them).
+//! [`relay`] and [`encoded_run`] (what travels on the bus), [`calls`] (what a gateway asks an api) and [`stream`]
+//! (how it asks the hottest of them).
 
 #![warn(missing_docs, unreachable_pub)]
 
@@ -13,12 +13,12 @@ pub mod chat;
 pub mod close;
 pub mod code;
 pub mod command;
+pub mod encoded_run;
 pub mod frames;
 pub mod id;
 pub mod limits;
 pub mod refusal;
 pub mod relay;
-pub mod relay_head;
 pub mod stream;
 pub mod time;
 pub mod traceparent;

@@ -30,7 +30,7 @@ pub(super) enum HeldChats {
     /// It waits a moment, as long as [`crate::db::Db::begin_impatient`] does, and then goes on
     /// without them: they are [`Locked::busy`].
     Skip,
-    /// It has waited a moment already.
+    /// It does not wait, because another one has done so in vain just now.
     SkipAtOnce,
 }
 

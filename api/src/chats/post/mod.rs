@@ -1,5 +1,5 @@
 //! `post`: many users' commands in one transaction. With PostgreSQL a batch of plain messages is one round
-//! trip, see `plain`. Any other batch takes five: begin, lock the chats, read the facts, insert and number the
+//! trip, see `plain`, and callers that come at once share it, see `shared`. Any other batch takes five: begin, lock the chats, read the facts, insert and number the
 //! chats, commit; one more when commands name older messages (edits, deletions, replies, what was sent before), when edits have an
 //! id, when messages change, and when there are dormant members; two more when those are woken, and three when
 //! statistics are kept of one of the chats. What each command means is decided in `plan`, without the
@@ -8,6 +8,7 @@
 mod lock;
 mod plain;
 mod plan;
+mod shared;
 mod sifted;
 mod statistics;
 mod store;
@@ -20,6 +21,7 @@ use crate::{
     db::Tx,
     error::Result,
     news::{self, News},
+    post_queue::PostEnd,
     state::Api,
 };
 use lock::{HeldChats, Locked, lock};
@@ -34,9 +36,10 @@ use protocol::{
     calls::{Post, Posted},
     code::Code,
     command::Command,
+    encoded_run::EncodedRun,
     id::{ChatId, UserId},
     refusal::Refusal,
-    relay::{ChatEvents, UserPayload},
+    relay::UserPayload,
 };
 use sifted::Sifted;
 use std::collections::HashMap;
@@ -78,32 +81,54 @@ fn count(results: &[Decision]) {
     }
 }
 
-type Outcome = (Vec<Decision>, Vec<ChatEvents>);
+/// What came of the commands, and the runs of events that were published.
+type Outcome = (Vec<Decision>, Vec<EncodedRun>);
 
-async fn carry_out(api: &Api, commands: &[&Command], held: HeldChats) -> Result<Outcome> {
+async fn carry_out(api: &Api, commands: &[&Command], mut held: HeldChats) -> Result<Outcome> {
+    let ways = match shared::store(api, commands).await? {
+        PostEnd::Stored(results, runs) => return Ok((results, runs)),
+        PostEnd::Alone if held == HeldChats::Skip && api.posts.are_busy(commands) => {
+            held = HeldChats::SkipAtOnce;
+            Ways::Long
+        }
+        PostEnd::Alone => Ways::Both,
+        PostEnd::Declined => Ways::Long,
+    };
     let mut span = Span::child("transaction", Kind::Internal);
     span.number("commands", commands.len() as i64);
-    let stored = span.around(transact(api, commands, held)).await;
+    let stored = span.around(transact(api, commands, ways, held)).await;
     if let Err(error) = &stored {
         span.fail(error.code.as_str());
     }
     span.end();
-    let (results, news) = stored?;
-    Ok((results, news.into_runs()))
+    stored
+}
+
+/// The ways that are left for a batch.
+#[derive(Clone, Copy)]
+enum Ways {
+    Both,
+    Long,
 }
 
 /// Stores what the commands do and tells the gateways.
 async fn transact(
     api: &Api,
     commands: &[&Command],
+    ways: Ways,
     held: HeldChats,
-) -> Result<(Vec<Decision>, News)> {
-    let held = match plain::store(api, commands, held).await? {
-        Short::Stored(results, news) => return Ok((results, news)),
-        Short::Held => HeldChats::SkipAtOnce,
-        Short::Declined => held,
-    };
+) -> Result<Outcome> {
+    if let Ways::Both = ways
+        && let (Short::Stored(results), runs) = plain::store(api, commands).await?
+    {
+        api.posts.found_free(commands);
+        return Ok((results, runs));
+    }
     let Locked { mut tx, chats, busy } = lock(api, commands, held).await?;
+    match busy.is_empty() {
+        true => api.posts.found_free(commands),
+        false => api.posts.found_busy(&busy),
+    }
     let free = Sifted::new(commands.iter().copied(), |command| match busy.get(&command.chat_id) {
         Some(_) => Err(Refusal::new(Code::Busy, "The chat is busy. Try again in a moment.")),
         None => Ok(()),
@@ -113,7 +138,7 @@ async fn transact(
         passed => decide(&mut tx, chats, passed).await?,
     };
     let results = free.join(decided)?;
-    let news = if done.chats.is_empty() {
+    let runs = if done.chats.is_empty() {
         // Nothing to commit, but perhaps something to say once more.
         tx.rollback().await?;
         news::publish(api, tell(done, Vec::new()))
@@ -121,7 +146,7 @@ async fn transact(
         let sleepers = wakes::wake(&mut tx, &done).await?;
         news::commit(api, tx, tell(done, sleepers)).await?
     };
-    Ok((results, news))
+    Ok((results, runs))
 }
 
 /// What gateways are told: what was done before and is asked for again, what was done, and who of the

@@ -1,15 +1,15 @@
-//! The short way of `post`, PostgreSQL only: a batch of plain messages is stored by one call of the function
-//! `post_plain`, which commits with its statement. It is one trip instead of six, and half of the database's
-//! work.
+//! The short way of `post`, PostgreSQL only: a batch of plain messages is stored by one call of a function,
+//! `post_one` or `post_plain`, which commits with its statement. It is one trip instead of six, and half of the
+//! database's work.
 //!
-//! A message is plain when nothing about it needs a rule of `plan`: it was not sent before, replies to
-//! nothing, its sender has an account and may write, and its chat exists, is numbered and not counted, and has
-//! no dormant members. The function takes that for granted and declines the whole batch where it was wrong.
+//! A message is plain when nothing about it needs a rule of `plan`: it was not sent before, what it replies to
+//! was there before the batch, its sender has an account and may write, and its chat exists, is numbered and not
+//! counted, and has no dormant members. The functions take that for granted and decline the whole batch where it was wrong.
 //! Then the batch goes the long way, so no refusal is decided twice.
 
-use super::{lock::HeldChats, plan::Decision};
+use super::plan::Decision;
 use crate::{
-    db::{Conn, Db, DbError, IMPATIENT, column},
+    db::{Db, DbError, Warm, column},
     error::{Error, Result},
     news::{self, News},
     state::Api,
@@ -17,76 +17,97 @@ use crate::{
 use protocol::{
     chat::{Change, Event, Message, UserRef},
     command::{Action, Command, Receipt},
+    encoded_run::EncodedRun,
     id::{ChatId, Seq, UserId},
     time::Timestamp,
 };
-use sqlx::{Arguments as _, postgres::PgArguments};
-use std::collections::BTreeMap;
+use sqlx::{Arguments as _, PgPool, error::BoxDynError, postgres::PgArguments};
+use std::{collections::BTreeMap, time::Duration};
 
 /// What became of a batch on the short way.
 pub(super) enum Short {
-    /// It is committed, and the gateways are told.
-    Stored(Vec<Decision>, News),
+    /// It is committed.
+    Stored(Vec<Decision>),
     /// Nothing is stored: it goes the long way.
     Declined,
-    /// Nothing is stored: a chat is held for longer than an impatient caller waits.
+    /// Nothing is stored: another transaction holds a chat.
     Held,
 }
 
-/// Stores the batch if it is plain. One that is declined costs both ways and no more: whatever made it odd is
-/// still so, or is decided on the long way, so this one is never tried again.
-pub(super) async fn store(api: &Api, commands: &[&Command], held: HeldChats) -> Result<Short> {
-    let Db::Postgres(_) = api.db else { return Ok(Short::Declined) };
-    let Some(batch) = PlainBatch::of(commands) else {
-        count("long");
-        return Ok(Short::Declined);
-    };
-    let (db, arguments) = (api.db.clone(), batch.arguments(held)?);
-    let stored = news::commit_by(api, async move {
-        Ok(match run(&db, arguments).await {
-            Ok(answer) => {
-                let (results, news) = batch.tell(answer)?;
-                (Short::Stored(results, News::default()), news)
-            }
-            Err(DbError::Declined) => (Short::Declined, News::default()),
-            // It was sent before.
-            Err(error) if error.violates(REPEATED) => (Short::Declined, News::default()),
-            Err(DbError::Held(_)) if held == HeldChats::Skip => (Short::Held, News::default()),
-            Err(error) => return Err(error.into()),
-        })
-    });
-    let (short, news) = stored.await?;
-    Ok(match short {
-        Short::Stored(results, _) => {
-            count("short");
-            Short::Stored(results, news)
-        }
-        other => {
-            count("both");
-            other
-        }
+/// Whether nothing about the commands says that they are odd. Statistics are kept of the lobby, and guests write
+/// there.
+pub(super) fn are_plain(commands: &[&Command]) -> bool {
+    commands.iter().all(|command| {
+        command.chat_id != ChatId::LOBBY && matches!(command.action, Action::Send { .. })
     })
+}
+
+/// Stores one caller's batch, and tells the gateways if it is committed. One that is declined costs both ways and no
+/// more: whatever made it odd is still so, or is decided on the long way, so this one is never tried again.
+pub(super) async fn store(api: &Api, commands: &[&Command]) -> Result<(Short, Vec<EncodedRun>)> {
+    let Some(batch) = PlainBatch::of(commands) else { return Ok((Short::Declined, Vec::new())) };
+    let (db, patience) = (api.db.clone(), api.posts.patience());
+    let stored = news::commit_by(api, async move { attempt(&db, batch, patience).await }).await?;
+    count(match &stored {
+        (Short::Stored(_), _) => "short",
+        _ => "both",
+    });
+    Ok(stored)
+}
+
+/// Commits a batch, for a task that nobody drops. The news are still to be published.
+pub(super) async fn attempt(
+    db: &Db,
+    batch: PlainBatch,
+    patience: Duration,
+) -> Result<(Short, News)> {
+    let Db::Postgres(pool, warm) = db else { return Ok((Short::Declined, News::default())) };
+    let short = match run(pool, warm, batch.call(patience)?).await {
+        Ok(Some(confirmed)) => {
+            let (results, news) = batch.tell(confirmed)?;
+            return Ok((Short::Stored(results), news));
+        }
+        Ok(None) | Err(DbError::Declined) => Short::Declined,
+        // It was sent before.
+        Err(error) if error.violates(REPEATED) => Short::Declined,
+        Err(DbError::Held(_)) => Short::Held,
+        Err(error) => return Err(error.into()),
+    };
+    Ok((short, News::default()))
 }
 
 /// The key that a message which was sent before violates.
 const REPEATED: &str = "messages_chat_id_sender_id_client_message_id";
 
-fn count(way: &'static str) {
+pub(super) fn count(way: &'static str) {
     metrics::counter!("post_batches_total", "way" => way).increment(1);
 }
 
-/// What the function answers: when it was, each chat's newest event, each message's sender's name.
+/// What the functions answer: when it was, each chat's newest event, each message's sender's name.
 type Confirmed = (i64, Vec<i64>, Vec<String>);
 
-async fn run(db: &Db, arguments: PgArguments) -> Result<Confirmed, DbError> {
-    let Conn::Postgres(mut conn) = db.read().await? else { return Err(DbError::Declined) };
-    let call = sqlx::query_as_with(POST_PLAIN, arguments);
+/// A call of one of the functions.
+struct PlainCall {
+    sql: &'static str,
+    arguments: PgArguments,
+}
+
+/// `None`: it is declined.
+async fn run(pool: &PgPool, warm: &Warm, call: PlainCall) -> Result<Option<Confirmed>, DbError> {
+    let mut conn = warm.take(pool).await?;
+    let call = sqlx::query_scalar_with(call.sql, call.arguments);
     // It returns when the statement is committed, and not with the row, which comes before that.
-    Ok(call.fetch_one(&mut *conn).await?)
+    let answer: (Option<i64>, Option<Vec<i64>>, Option<Vec<String>>) =
+        call.fetch_one(&mut **conn).await?;
+    warm.keep(pool, conn);
+    Ok(match answer {
+        (Some(sent_at), Some(last_seqs), Some(usernames)) => Some((sent_at, last_seqs, usernames)),
+        _ => None,
+    })
 }
 
 /// Messages of which the database need only be told.
-struct PlainBatch {
+pub(super) struct PlainBatch {
     /// In the order of their ids.
     chats: Vec<PlainChat>,
     /// In the order of the batch.
@@ -107,6 +128,7 @@ struct PlainMessage {
     sender_id: i64,
     key: String,
     text: String,
+    reply_to: Option<i64>,
 }
 
 /// A sender's newest message in a chat.
@@ -117,16 +139,33 @@ struct PlainSeen {
     number: i64,
 }
 
-const POST_PLAIN: &str = "SELECT sent_at, last_seqs, usernames
-    FROM post_plain($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+// The answer is one value: as a table of one row, PostgreSQL would store it before it gives it out.
+const POST_ONE: &str = "SELECT post_one($1, $2, $3, $4, $5, $6)";
+const POST_PLAIN: &str =
+    "SELECT post_plain($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+
+fn one_call(message: &PlainMessage, patience: &str) -> Result<PlainCall, BoxDynError> {
+    let PlainMessage { chat_id, sender_id, key, text, reply_to, .. } = message;
+    let mut arguments = PgArguments::default();
+    arguments.add(patience)?;
+    arguments.add(chat_id)?;
+    arguments.add(sender_id)?;
+    arguments.add(key)?;
+    arguments.add(text)?;
+    arguments.add(reply_to)?;
+    Ok(PlainCall { sql: POST_ONE, arguments })
+}
 
 impl PlainBatch {
-    /// `None`: something in it is odd for sure. Statistics are kept of the lobby, and guests write there.
-    fn of(commands: &[&Command]) -> Option<Self> {
+    /// `None`: something in it is odd for sure, see [`are_plain`].
+    pub(super) fn of(commands: &[&Command]) -> Option<Self> {
+        if !are_plain(commands) {
+            return None;
+        }
         let mut counts: BTreeMap<ChatId, PlainChat> = BTreeMap::new();
         let mut messages = Vec::with_capacity(commands.len());
         for command in commands {
-            let Action::Send { client_message_id, text, reply_to: None } = &command.action else {
+            let Action::Send { client_message_id, text, reply_to } = &command.action else {
                 return None;
             };
             let id = command.chat_id.0;
@@ -139,10 +178,8 @@ impl PlainBatch {
                 sender_id: command.user_id.0,
                 key: client_message_id.clone(),
                 text: text.clone(),
+                reply_to: reply_to.map(|id| id.0),
             });
-        }
-        if counts.contains_key(&ChatId::LOBBY) {
-            return None;
         }
         let chats: Vec<PlainChat> = counts.into_values().collect();
         for message in &mut messages {
@@ -152,29 +189,36 @@ impl PlainBatch {
         Some(Self { chats, messages })
     }
 
-    /// For [`POST_PLAIN`].
-    fn arguments(&self, held: HeldChats) -> Result<PgArguments, DbError> {
+    fn call(&self, patience: Duration) -> Result<PlainCall, DbError> {
+        let patience = format!("{}ms", patience.as_millis());
+        let call = match self.messages.as_slice() {
+            [message] => one_call(message, &patience),
+            _ => self.call_of_all(&patience),
+        };
+        Ok(call.map_err(sqlx::Error::Encode)?)
+    }
+
+    fn call_of_all(&self, patience: &str) -> Result<PlainCall, BoxDynError> {
         let Self { chats, messages } = self;
         let seen = self.seen();
         let keys: Vec<&str> = messages.iter().map(|message| message.key.as_str()).collect();
         let texts: Vec<&str> = messages.iter().map(|message| message.text.as_str()).collect();
         let mut arguments = PgArguments::default();
-        let added = arguments
-            .add((held == HeldChats::Skip).then_some(IMPATIENT))
-            .and_then(|()| arguments.add(column!(chats, id)))
-            .and_then(|()| arguments.add(column!(chats, messages)))
-            .and_then(|()| arguments.add(column!(messages, chat_id)))
-            .and_then(|()| arguments.add(column!(messages, place)))
-            .and_then(|()| arguments.add(column!(messages, number)))
-            .and_then(|()| arguments.add(column!(messages, sender_id)))
-            .and_then(|()| arguments.add(keys))
-            .and_then(|()| arguments.add(texts))
-            .and_then(|()| arguments.add(column!(seen, chat_id)))
-            .and_then(|()| arguments.add(column!(seen, user_id)))
-            .and_then(|()| arguments.add(column!(seen, place)))
-            .and_then(|()| arguments.add(column!(seen, number)));
-        added.map_err(sqlx::Error::Encode)?;
-        Ok(arguments)
+        arguments.add(patience)?;
+        arguments.add(column!(chats, id))?;
+        arguments.add(column!(chats, messages))?;
+        arguments.add(column!(messages, chat_id))?;
+        arguments.add(column!(messages, place))?;
+        arguments.add(column!(messages, number))?;
+        arguments.add(column!(messages, sender_id))?;
+        arguments.add(keys)?;
+        arguments.add(texts)?;
+        arguments.add(column!(messages, reply_to))?;
+        arguments.add(column!(seen, chat_id))?;
+        arguments.add(column!(seen, user_id))?;
+        arguments.add(column!(seen, place))?;
+        arguments.add(column!(seen, number))?;
+        Ok(PlainCall { sql: POST_PLAIN, arguments })
     }
 
     /// In the order in which everybody locks members' rows.
@@ -214,7 +258,7 @@ impl PlainBatch {
                 text: message.text,
                 timestamp,
                 client_message_id: Some(message.key),
-                reply_to: None,
+                reply_to: message.reply_to.map(Seq),
                 edited_at: None,
             };
             runs[place].push(Event { seq: id, change: Change::Message(message) });

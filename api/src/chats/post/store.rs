@@ -56,6 +56,7 @@ row! {
 /// times grow with the numbers.
 pub(super) async fn facts(tx: &mut Tx, commands: &[&Command]) -> Result<(Timestamp, Vec<Fact>)> {
     let rows: Vec<AskedSender> = commands.iter().copied().map(AskedSender::of).collect();
+    // No EXISTS, for which PostgreSQL may read the whole table, and no join: only guests' names may be taken.
     // PostgreSQL looks for repeats in the order of the index that is meant: while chats are small, the
     // primary key looks as good to it, and would have it read all of a big chat for each message. What has
     // no key finds another message, which is not joined.
@@ -64,7 +65,8 @@ pub(super) async fn facts(tx: &mut Tx, commands: &[&Command]) -> Result<(Timesta
         postgres: "SELECT u.username, u.role, u.blocked_at IS NOT NULL OR u.deactivated_at IS NOT NULL AS shut_out,
                 m.role AS member, d.id, d.text, d.reply_to, d.created_at,
                 d.edited_at IS NOT NULL OR d.deleted_at IS NOT NULL AS changed,
-                COALESCE(u.guest, FALSE) AS guest, t.id IS NOT NULL AS name_taken,
+                COALESCE(u.guest, FALSE) AS guest, COALESCE(u.guest AND (
+                    SELECT TRUE FROM users t WHERE t.username_key = substr(u.username_key, 2)), FALSE) AS name_taken,
                 CASE WHEN m.silenced THEN 'silenced' WHEN m.user_id IS NULL THEN (
                     SELECT 'banned' FROM bans b WHERE b.chat_id = r.chat_id AND b.user_id = r.user_id
                         AND (b.ends_at IS NULL OR b.ends_at > clock.now)) END AS barred,
@@ -72,7 +74,6 @@ pub(super) async fn facts(tx: &mut Tx, commands: &[&Command]) -> Result<(Timesta
             FROM clock CROSS JOIN UNNEST($1::BIGINT[], $2::BIGINT[], $3::TEXT[])
                 WITH ORDINALITY AS r (chat_id, user_id, client_id, place)
             LEFT JOIN users u ON u.id = r.user_id
-            LEFT JOIN users t ON u.guest AND t.username_key = substr(u.username_key, 2)
             LEFT JOIN members m ON m.chat_id = r.chat_id AND m.user_id = r.user_id
             LEFT JOIN LATERAL (SELECT * FROM messages WHERE (chat_id, sender_id, client_message_id)
                     >= (r.chat_id, r.user_id, COALESCE(r.client_id, ''))

@@ -137,7 +137,8 @@ fn senders_seen(messages: &[NewMessage<'_>]) -> Vec<SenderSeen> {
     seen.map(|((chat_id, user_id), ordinal)| SenderSeen { chat_id, user_id, ordinal }).collect()
 }
 
-/// Inserts the new messages. With PostgreSQL it does what [`move_seen`] and [`number_chats`] do, too.
+/// Inserts the new messages. With PostgreSQL it does what [`move_seen`] and [`number_chats`] do, too, and notes
+/// that the chats changed: no trigger does where messages get ordinals.
 async fn insert_messages(
     tx: &mut Tx,
     now: Timestamp,
@@ -156,7 +157,8 @@ async fn insert_messages(
              seen AS (
                 UPDATE members SET seen = COALESCE(r.ordinal, members.seen), invited_by = NULL
                 FROM UNNEST($15::BIGINT[], $16::BIGINT[], $17::BIGINT[]) AS r (chat_id, user_id, ordinal)
-                WHERE members.chat_id = r.chat_id AND members.user_id = r.user_id)
+                WHERE members.chat_id = r.chat_id AND members.user_id = r.user_id),
+             noted AS (INSERT INTO changes (at, chats, seqs) VALUES ($1, $9, $10))
              INSERT INTO messages
                  (chat_id, id, seq, sender_id, client_message_id, text, reply_to, ordinal, created_at)
              SELECT chat_id, id, id, sender_id, client_id, text, reply_to, ordinal, $1

@@ -89,13 +89,19 @@ mod tests {
     use platform::text::MAX_USERNAME;
     use protocol::{
         account::{Account, Role},
-        calls::{Guests, Peers, Post, SessionView, Shows},
-        chat::{ChatType, ChatView, UNREAD_CAP, UserRef},
+        calls::{Guests, Peers, Post, Posted, SessionView, Shows},
+        chat::{Change, ChatType, ChatView, Event, Message, UNREAD_CAP, UserRef},
+        command::Receipt,
+        encoded_run::EncodedRun,
         id::{Seq, SessionId, UserId},
         limits::{
             MAX_ANSWER_BYTES, MAX_BATCH, MAX_BATCH_BYTES, MAX_CALL_BYTES, MAX_CHANGED,
             MAX_CLIENT_ID_BYTES, MAX_EVENTS_BYTES, MAX_LIVE_CHATS, MAX_RANGE_BYTES, MAX_TEXT_CHARS,
         },
+        relay::ChatEvents,
+        stream::{FrameKind, frame, post::PostedBody},
+        time::Timestamp,
+        traceparent::Traceparent,
     };
     use serde::Serialize;
     use uuid::Uuid;
@@ -113,6 +119,31 @@ mod tests {
         let (text, reply_to) = (text.to_owned(), Some(Seq(LAST)));
         let action = Action::Send { client_message_id, text, reply_to };
         Command { user_id: UserId(LAST), chat_id: ChatId(LAST), action }
+    }
+
+    /// The longest answer to [`command`].
+    fn posted(text: &str) -> Posted {
+        let (seq, timestamp) = (Seq(i64::MAX), Timestamp(0));
+        let receipt = Receipt { message_id: seq, seq, timestamp, repeated: false };
+        let Action::Send { client_message_id, text, reply_to } = command(text).action else {
+            panic!("it sends");
+        };
+        let message = Message {
+            id: seq,
+            sender: UserRef::registered(UserId(LAST), "😀".repeat(MAX_USERNAME)),
+            text,
+            timestamp,
+            client_message_id: Some(client_message_id),
+            reply_to,
+            edited_at: Some(timestamp),
+        };
+        let run = ChatEvents {
+            chat_id: ChatId(LAST),
+            events: vec![Event { seq, change: Change::Message(message) }],
+            published_ms: LAST,
+            traceparent: Traceparent::new(1, 1, true),
+        };
+        Posted { results: vec![Ok(receipt)], events: vec![EncodedRun::of(&run).unwrap()] }
     }
 
     /// Whatever is in them, requests within a batch's bound make no larger body than the api takes.
@@ -178,8 +209,15 @@ mod tests {
         assert!(event < MAX_RANGE_BYTES);
         assert!(MAX_EVENTS_BYTES + MAX_BATCH * event < MAX_ANSWER_BYTES);
 
-        // The texts once more, and at most 1,000 bytes for each receipt and the event around its text.
+        // The texts once more, and at most 1,000 bytes for each receipt and the run around its text.
         const { assert!(GROWTH * MAX_BATCH_BYTES + MAX_BATCH * 1_000 < MAX_ANSWER_BYTES) };
+        for text in ["", "\u{7}"] {
+            let posted = posted(text);
+            let bytes = frame(FrameKind::Posted, 1, &PostedBody::new(&posted)).unwrap().len();
+            for bytes in [bytes, json(&posted)] {
+                assert!(bytes < GROWTH * command(text).bytes() + 1_000, "{bytes}");
+            }
+        }
 
         // Six lists of ids, numbers and sessions.
         const { assert!(6 * MAX_CHANGED * 120 < MAX_ANSWER_BYTES) };

@@ -110,7 +110,7 @@ impl StreamClient {
     ) -> Result<Posted, CallError> {
         let answer = self.call(FrameKind::Post, body, deadline).await?;
         let posted: PostedBody<'_> = stream::read(&answer)?;
-        Ok(posted.answer(body)?)
+        Ok(posted.answer())
     }
 
     async fn call(

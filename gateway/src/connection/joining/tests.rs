@@ -265,7 +265,7 @@ proptest! {
                         let events: Vec<_> =
                             (0..count).map(|_| store.commit(chat_id, length)).collect();
                         if !lost {
-                            hub.on_events(ChatEvents {
+                            hub.on_events(&ChatEvents {
                                 chat_id, events, published_ms: 0, traceparent: None,
                             });
                         }
@@ -315,7 +315,12 @@ fn a_client_that_reads_nothing_lags_alone_and_is_not_closed_for_it() {
         assert!(until(|| reader.conn.watches(chat) && stuck.conn.watches(chat)).await);
         for _ in 0..100 {
             let events = (0..20).map(|_| store.commit(chat, 4_000)).collect();
-            hub.on_events(ChatEvents { chat_id: chat, events, published_ms: 0, traceparent: None });
+            hub.on_events(&ChatEvents {
+                chat_id: chat,
+                events,
+                published_ms: 0,
+                traceparent: None,
+            });
             sleep(Duration::from_millis(50)).await;
         }
         assert!(until(|| reader.seen.lock().seqs(chat).len() == 2_000).await);

@@ -12,8 +12,9 @@ use platform::bus::BusEvent;
 use protocol::{
     calls::{Events, EventsFound, RangeFound},
     chat::{Change, ChatType, Event, Message, UserRef},
+    encoded_run::EncodedRun,
     id::{Seq, UserId},
-    relay::{Channel, ChatEvents, ChatPayload},
+    relay::{Channel, ChatEvents},
     time::Timestamp,
 };
 use std::{sync::mpsc, thread, time::Duration};
@@ -57,12 +58,16 @@ fn found(after: Seq, messages: i64) -> RangeFound {
     }
 }
 
-/// What the bus says of a message with this number.
-fn message(chat_id: ChatId, seq: i64, length: usize) -> BusEvent {
+fn run(chat_id: ChatId, seq: i64, length: usize) -> EncodedRun {
     let events = vec![event(seq, length)];
     let run = ChatEvents { chat_id, events, published_ms: 0, traceparent: None };
-    let payload = serde_json::to_vec(&ChatPayload::Events(run)).unwrap();
-    BusEvent::Message { channel: Channel::Chat(chat_id), payload: payload.into() }
+    EncodedRun::of(&run).unwrap()
+}
+
+/// What the bus says of a message with this number.
+fn message(chat_id: ChatId, seq: i64, length: usize) -> BusEvent {
+    let payload = run(chat_id, seq, length).payload().clone();
+    BusEvent::Message { channel: Channel::Chat(chat_id), payload }
 }
 
 /// Runs something while a chat is being handed out, which never ends until then.
@@ -149,4 +154,51 @@ async fn what_finds_no_room_is_asked_for() {
         }
     });
     until_heard(&many[0].conn, 9).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_while_a_crowd_rests_is_delivered_together() {
+    let gateway = gateway(&Arc::default(), Config::default());
+    let (many, hub) = (crowd(&gateway), &gateway.hub);
+    let rest = REST_PER_WATCHER * (CROWD as u32 + 1);
+    // The events in each frame that a watcher got within this time.
+    let heard = async |time| {
+        tokio::time::sleep(time).await;
+        let frames = taken(&many[0].conn).frames;
+        frames.iter().map(|frame| frame.texts().len()).collect::<Vec<usize>>()
+    };
+    let moment = Duration::from_millis(1);
+    assert_eq!(heard(moment).await, [0; 0]);
+
+    hub.on_bus(message(CROWDED, 1, 10));
+    assert_eq!(heard(moment).await, [1], "the first is delivered at once");
+    hub.on_bus(message(CROWDED, 2, 10));
+    // One of this node's own, and its echo.
+    hub.on_answered(&run(CROWDED, 3, 10));
+    hub.on_bus(message(CROWDED, 3, 10));
+    hub.on_bus(message(CROWDED, 4, 10));
+    assert_eq!(heard(rest - 2 * moment).await, [0; 0]);
+    assert_eq!(heard(2 * moment).await, [3]);
+
+    assert_eq!(heard(rest).await, [0; 0]);
+    hub.on_answered(&run(CROWDED, 5, 10));
+    assert_eq!(heard(moment).await, [1], "and so is the first after a rest");
+    tokio::time::sleep(rest).await;
+    hub.on_bus(message(CROWDED, 5, 10));
+    assert_eq!(heard(moment).await, [0; 0]);
+    hub.on_bus(message(CROWDED, 6, 10));
+    assert_eq!(heard(moment).await, [1], "nobody rests after what was there already");
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_so_much_is_delivered_together() {
+    let gateway = gateway(&Arc::default(), Config::default());
+    let (many, hub) = (crowd(&gateway), &gateway.hub);
+    for seq in 1..=4 {
+        hub.on_bus(message(CROWDED, seq, TOGETHER_BYTES / 2));
+    }
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(taken(&many[0].conn).frames.len(), 1);
+    tokio::time::sleep(LONGEST_REST).await;
+    assert_eq!(taken(&many[0].conn).frames.len(), 3);
 }

@@ -26,12 +26,13 @@ use crate::{
             typists::Typists,
             watchers::Watchers,
         },
-        shared_event::{About, SharedEvent, SharedFrame, concat, piece},
+        shared_event::{SharedEvent, SharedFrame, concat, piece},
     },
     wire::frame::Frame,
 };
 use protocol::{
     chat::ChatType,
+    encoded_run::About,
     frames::ServerFrame,
     id::{ChatId, Seq, UserId},
 };

@@ -121,7 +121,8 @@ async fn a_chat_that_nobody_can_tell_of_goes_on_at_its_end() {
     let hear = |seq: i64| {
         let events = vec![Event { seq: Seq(seq), ..first() }];
         let chat_id = ChatId(1);
-        gateway.hub.on_events(ChatEvents { chat_id, events, published_ms: 0, traceparent: None });
+        let run = ChatEvents { chat_id, events, published_ms: 0, traceparent: None };
+        gateway.hub.on_events(&run);
     };
     hear(3);
     tokio::time::sleep(Duration::from_secs(10)).await;

@@ -23,9 +23,9 @@ use platform::{
 use protocol::{
     calls::ChangedFound,
     chat::Event,
+    encoded_run::EncodedRun,
     id::{ChatId, NodeId, Seq, SessionId, UserId},
     relay::{Channel, ChatEvents, ControlPayload, EndReason, EndedSessions, UserPayload},
-    relay_head::RunHead,
 };
 use serde::Serialize;
 use std::{
@@ -150,7 +150,8 @@ impl Node {
     pub fn brings(&self, chat_id: ChatId, event: &Event) {
         let events = vec![event.clone()];
         let run = ChatEvents { chat_id, events, published_ms: 0, traceparent: None };
-        self.publishes_bytes(Channel::Chat(chat_id), RunHead::encode(&run).unwrap());
+        let payload = EncodedRun::of(&run).unwrap().payload().to_vec();
+        self.publishes_bytes(Channel::Chat(chat_id), payload);
     }
 
     pub fn tells_user(&self, user: UserId, payload: &UserPayload) {

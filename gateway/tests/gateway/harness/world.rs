@@ -6,6 +6,7 @@ use protocol::{
     chat::{Change, ChatType, ChatView, Event, Message, UserRef},
     code::Code,
     command::{Action, Command, Receipt},
+    encoded_run::EncodedRun,
     id::{ChatId, Seq, SessionId, UserId},
     refusal::Refusal,
     relay::ChatEvents,
@@ -116,7 +117,7 @@ impl World {
     pub(super) fn post(
         &mut self,
         command: &Command,
-        events: &mut Vec<ChatEvents>,
+        events: &mut Vec<EncodedRun>,
     ) -> Result<Receipt, Refusal> {
         let chat_id = command.chat_id;
         if self.busy.contains(&chat_id) {
@@ -144,7 +145,8 @@ impl World {
         };
         let seq = event.seq;
         let events_of = vec![event];
-        events.push(ChatEvents { chat_id, events: events_of, published_ms: 0, traceparent: None });
+        let run = ChatEvents { chat_id, events: events_of, published_ms: 0, traceparent: None };
+        events.push(EncodedRun::of(&run).expect("it has an encoding"));
         Ok(Receipt { message_id: seq, seq, timestamp: Timestamp(0), repeated })
     }
 }

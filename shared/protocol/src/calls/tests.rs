@@ -16,7 +16,8 @@ fn what_a_newer_api_says_beside_the_rest_is_no_harm_to_the_rest() {
     let refusal = posted.results[0].as_ref().unwrap_err();
     assert_eq!((refusal.code, refusal.message.as_str()), (Code::Unknown, "Not tonight."));
     assert!(posted.results[1].is_ok());
-    let [unknown, deleted] = &posted.events[0].events[..] else { panic!("{posted:?}") };
+    let run = posted.events[0].parse().unwrap();
+    let [unknown, deleted] = &run.events[..] else { panic!("{posted:?}") };
     assert_eq!((unknown.seq, &unknown.change), (Seq(1), &Change::Unknown));
     assert!(matches!(deleted.change, Change::Deleted { id: Seq(2), .. }));
     assert_eq!(serde_json::to_string(unknown).unwrap(), r#"{"seq":1,"type":"unknown"}"#);

@@ -1,15 +1,12 @@
-//! The bodies of `post` on a stream. They carry the same as [`Post`] and [`Posted`] do, and less of it: an event that
-//! the caller can make from its own command and the receipt is not sent, only which command made it.
+//! The bodies of `post` on a stream. They carry the same as [`Post`] and [`Posted`] do.
 
-use super::BadBody;
 use crate::{
     calls::{Post, Posted},
-    chat::{Change, Event, Message, UserRef},
     code::Code,
     command::{Action, Command, Receipt},
+    encoded_run::EncodedRun,
     id::{ChatId, Seq, UserId},
     refusal::Refusal,
-    relay::ChatEvents,
     time::Timestamp,
     traceparent::Traceparent,
 };
@@ -17,7 +14,7 @@ use serde::{
     Deserialize, Serialize,
     de::{IntoDeserializer, value::Error as ValueError},
 };
-use std::{borrow::Cow, collections::HashMap};
+use std::borrow::Cow;
 
 #[cfg(test)]
 mod tests;
@@ -103,8 +100,7 @@ impl From<&CommandBody<'_>> for Command {
 pub struct PostedBody<'a> {
     #[serde(borrow)]
     results: Vec<Result<ReceiptBody, RefusedBody<'a>>>,
-    #[serde(borrow)]
-    runs: Vec<RunBody<'a>>,
+    runs: Cow<'a, [EncodedRun]>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,136 +119,23 @@ struct RefusedBody<'a> {
     message: &'a str,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct RunBody<'a> {
-    chat_id: ChatId,
-    published_ms: i64,
-    #[serde(deserialize_with = "Traceparent::lenient")]
-    traceparent: Option<Traceparent>,
-    #[serde(borrow)]
-    events: Vec<EventBody<'a>>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-enum EventBody<'a> {
-    /// The message of the command at this place of the call.
-    Made { command: u32, username: &'a str, guest: bool },
-    /// Any other event, as JSON.
-    Json(#[serde(borrow)] Cow<'a, str>),
-}
-
 impl<'a> PostedBody<'a> {
-    /// The body of the answer to this call.
-    pub fn new(call: &PostBody<'_>, posted: &'a Posted) -> Result<Self, BadBody> {
+    /// The body of this answer.
+    pub fn new(posted: &'a Posted) -> Self {
         let results = posted.results.iter().map(|result| match result {
             Ok(receipt) => Ok(ReceiptBody::from(receipt)),
             Err(Refusal { code, message }) => Err(RefusedBody { code: code.as_str(), message }),
         });
-        let results: Vec<_> = results.collect();
-        let makers: HashMap<(ChatId, Seq), usize> = call
-            .commands
-            .iter()
-            .zip(&results)
-            .enumerate()
-            .filter_map(|(place, (command, result))| {
-                Some(((command.chat_id, result.as_ref().ok()?.seq), place))
-            })
-            .collect();
-        let event = |chat_id: ChatId, event: &'a Event| {
-            let made = makers.get(&(chat_id, event.seq)).and_then(|&place| {
-                let receipt = results[place].as_ref().ok()?;
-                let sender = call.commands[place].sender_if_made(receipt, event)?;
-                Some((u32::try_from(place).ok()?, sender))
-            });
-            match made {
-                Some((command, UserRef { username, guest, .. })) => {
-                    Ok(EventBody::Made { command, username, guest: *guest })
-                }
-                None => serde_json::to_string(event)
-                    .map(|json| EventBody::Json(Cow::Owned(json)))
-                    .map_err(BadBody::of),
-            }
-        };
-        let runs = posted.events.iter().map(|run| {
-            let events = run.events.iter().map(|made| event(run.chat_id, made));
-            Ok(RunBody {
-                chat_id: run.chat_id,
-                published_ms: run.published_ms,
-                traceparent: run.traceparent,
-                events: events.collect::<Result<_, BadBody>>()?,
-            })
-        });
-        let runs = runs.collect::<Result<_, BadBody>>()?;
-        Ok(Self { results, runs })
+        Self { results: results.collect(), runs: Cow::Borrowed(&posted.events) }
     }
 
-    /// The answer, read by the caller of this call.
-    pub fn answer(&self, call: &PostBody<'_>) -> Result<Posted, BadBody> {
+    /// The answer.
+    pub fn answer(self) -> Posted {
         let results = self.results.iter().map(|result| match result {
             Ok(receipt) => Ok(Receipt::from(receipt)),
             Err(RefusedBody { code, message }) => Err(Refusal::new(code_of(code), *message)),
         });
-        let events = self.runs.iter().map(|run| {
-            let events = run.events.iter().map(|event| self.event(call, event));
-            Ok(ChatEvents {
-                chat_id: run.chat_id,
-                events: events.collect::<Result<_, BadBody>>()?,
-                published_ms: run.published_ms,
-                traceparent: run.traceparent,
-            })
-        });
-        Ok(Posted { results: results.collect(), events: events.collect::<Result<_, BadBody>>()? })
-    }
-
-    fn event(&self, call: &PostBody<'_>, event: &EventBody<'_>) -> Result<Event, BadBody> {
-        let (command, username, guest) = match event {
-            EventBody::Made { command, username, guest } => (*command as usize, *username, *guest),
-            EventBody::Json(json) => return serde_json::from_str(json).map_err(BadBody::of),
-        };
-        let receipt = self.results.get(command).and_then(|result| result.as_ref().ok());
-        let made = call.commands.get(command).zip(receipt);
-        made.and_then(|(command, receipt)| command.message(receipt, username, guest))
-            .ok_or_else(|| BadBody::of("an event of no command"))
-    }
-}
-
-impl CommandBody<'_> {
-    /// The message that this command made, by its receipt. Only a send makes one.
-    fn message(&self, receipt: &ReceiptBody, username: &str, guest: bool) -> Option<Event> {
-        let ActionBody::Send { client_message_id, text, reply_to } = self.action else {
-            return None;
-        };
-        let message = Message {
-            id: receipt.message_id,
-            sender: UserRef { id: self.user_id, username: username.to_owned(), guest },
-            text: text.to_owned(),
-            timestamp: Timestamp(receipt.timestamp),
-            client_message_id: Some(client_message_id.to_owned()),
-            reply_to,
-            edited_at: None,
-        };
-        Some(Event { seq: receipt.seq, change: Change::Message(message) })
-    }
-
-    /// The sender of the event, if [`CommandBody::message`] makes exactly this event.
-    fn sender_if_made<'e>(&self, receipt: &ReceiptBody, event: &'e Event) -> Option<&'e UserRef> {
-        let Event { seq, change: Change::Message(message) } = event else { return None };
-        let ActionBody::Send { client_message_id, text: sent, reply_to: named } = self.action
-        else {
-            return None;
-        };
-        // With all its fields, so that nobody adds one that is lost here.
-        let Message { id, sender, text, timestamp, client_message_id: key, reply_to, edited_at } =
-            message;
-        let same = *seq == receipt.seq
-            && *id == receipt.message_id
-            && sender.id == self.user_id
-            && text == sent
-            && timestamp.0 == receipt.timestamp
-            && key.as_deref() == Some(client_message_id)
-            && *reply_to == named
-            && edited_at.is_none();
-        same.then_some(sender)
+        Posted { results: results.collect(), events: self.runs.into_owned() }
     }
 }
 

@@ -22,17 +22,18 @@ INSERT INTO changes (at, chats, seqs)
 SELECT c.changed_at, ARRAY[c.id], ARRAY[CASE WHEN c.deleted_at IS NULL THEN c.last_seq END]
 FROM (SELECT now FROM clock OFFSET 0) clock JOIN chats c ON c.changed_at >= clock.now - 600000;
 
--- Whoever sets `changed_at` is found by it, whichever program that is: but for `post_plain`, which writes one
--- row for all of its chats.
+-- Whoever sets `changed_at` is found by it, whichever program that is. Only who makes messages with ordinals
+-- does it by itself, one row for all chats of a batch: programs from before ordinals do not move `sent_count`.
 CREATE FUNCTION note_change() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO changes (at, chats, seqs) VALUES (
         NEW.changed_at, ARRAY[NEW.id], ARRAY[CASE WHEN NEW.deleted_at IS NULL THEN NEW.last_seq END]);
     RETURN NULL;
 END$$;
-CREATE TRIGGER chats_note_change AFTER INSERT OR UPDATE OF changed_at ON chats
-    FOR EACH ROW WHEN (current_setting('switchboard.notes_changes', TRUE) IS DISTINCT FROM 'on')
-    EXECUTE FUNCTION note_change();
+CREATE TRIGGER chats_note_new AFTER INSERT ON chats
+    FOR EACH ROW EXECUTE FUNCTION note_change();
+CREATE TRIGGER chats_note_change AFTER UPDATE OF changed_at ON chats
+    FOR EACH ROW WHEN (NEW.sent_count = OLD.sent_count) EXECUTE FUNCTION note_change();
 
 -- Room for the next version of a row, on its page.
 ALTER TABLE chats SET (fillfactor = 70);

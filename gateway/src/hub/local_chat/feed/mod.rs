@@ -68,7 +68,7 @@ impl Feed {
     /// and the number of `watchers` bound the replay.
     pub(crate) fn on_live(
         &mut self,
-        events: Vec<Event>,
+        events: Vec<Arc<SharedEvent>>,
         config: &FeedConfig,
         watchers: usize,
     ) -> Update {
@@ -78,9 +78,8 @@ impl Feed {
             if event.seq <= self.last {
                 update.repeats += 1;
             } else if event.seq == self.last.next() {
-                self.deliver(self.share(event), &mut update);
+                self.deliver(event, &mut update);
             } else {
-                let event = self.share(event);
                 update.repeats += self.held().keep_ahead(event, config);
             }
         }

@@ -27,6 +27,11 @@ fn event(seq: i64) -> Event {
     Event { seq: Seq(seq), change: Change::Message(message) }
 }
 
+fn shared(numbers: impl IntoIterator<Item = i64>) -> Vec<Arc<SharedEvent>> {
+    let share = |event| Arc::new(SharedEvent::new(&ChatEvent { chat_id: ChatId(1), event }));
+    numbers.into_iter().map(event).map(share).collect()
+}
+
 fn feed(last: i64) -> Feed {
     Feed::new(ChatId(1), Seq(last))
 }
@@ -36,7 +41,7 @@ fn seqs<'a>(events: impl IntoIterator<Item = &'a Arc<SharedEvent>>) -> Vec<i64> 
 }
 
 fn live(feed: &mut Feed, numbers: &[i64]) -> (Vec<i64>, bool) {
-    let update = feed.on_live(numbers.iter().map(|n| event(*n)).collect(), &CONFIG, 0);
+    let update = feed.on_live(shared(numbers.iter().copied()), &CONFIG, 0);
     (seqs(&update.deliver), update.behind)
 }
 
@@ -117,7 +122,7 @@ fn too_many_ahead_are_fetched_instead() {
 
 #[test]
 fn what_is_held_is_bounded_in_bytes_and_the_replay_grows_with_the_watchers() {
-    let size = SharedEvent::new(&ChatEvent { chat_id: ChatId(1), event: event(1) }).bytes();
+    let size = shared(1..2)[0].bytes();
     let config = FeedConfig {
         replay_events: 100,
         replay_bytes: 2 * size + 10,
@@ -126,12 +131,11 @@ fn what_is_held_is_bounded_in_bytes_and_the_replay_grows_with_the_watchers() {
         max_ahead_bytes: 3 * size + 10,
     };
     let mut feed = feed(0);
-    let events = |numbers: std::ops::Range<i64>| numbers.map(event).collect::<Vec<_>>();
-    let _ = feed.on_live(events(2..9), &config, 0);
-    let update = feed.on_live(events(1..2), &config, 0);
+    let _ = feed.on_live(shared(2..9), &config, 0);
+    let update = feed.on_live(shared(1..2), &config, 0);
     assert_eq!(seqs(&update.deliver), [1, 2, 3, 4], "no more were kept ahead");
     assert!(feed.since(Seq(2)).is_some() && feed.since(Seq(1)).is_none());
-    let _ = feed.on_live(events(5..9), &config, 2);
+    let _ = feed.on_live(shared(5..9), &config, 2);
     assert!(feed.since(Seq(4)).is_some() && feed.since(Seq(3)).is_none());
 }
 
