@@ -27,11 +27,11 @@ mod tests;
 #[derive(Clone)]
 pub struct PostQueue {
     config: PostQueueConfig,
-    state: Arc<Mutex<QueueState>>,
+    state: Arc<Mutex<PostQueueState>>,
 }
 
 #[derive(Default)]
-struct QueueState {
+struct PostQueueState {
     waiting: VecDeque<QueuedPost>,
     /// Of all commands that wait.
     bytes: usize,
@@ -96,7 +96,7 @@ impl PostQueue {
         if state.held_lately(commands.iter().copied()).next().is_some() {
             return None;
         }
-        let QueueState { waiting, bytes: waiting_bytes, writers, .. } = &mut *state;
+        let PostQueueState { waiting, bytes: waiting_bytes, writers, .. } = &mut *state;
         if waiting.len() >= self.config.max_calls || *waiting_bytes + bytes > self.config.max_bytes
         {
             metrics::counter!("post_queue_full_total").increment(1);
@@ -145,7 +145,7 @@ impl PostQueue {
     }
 }
 
-impl QueueState {
+impl PostQueueState {
     fn held_lately<'a>(
         &self,
         commands: impl IntoIterator<Item = &'a Command>,

@@ -7,7 +7,7 @@ use crate::{
         Hub,
         conn::join::Cause,
         crowds::{CROWD, Payload, PayloadSource},
-        delivery::LiveRun,
+        delivery::{LiveRun, bad_payload},
         invitations::Invitation,
         local_chat::LocalChat,
         watching::Parting,
@@ -160,9 +160,4 @@ impl Hub {
 fn relayed(published_ms: i64) {
     let lag = Timestamp::now().0.saturating_sub(published_ms);
     metrics::histogram!("gateway_relay_lag_seconds").record(lag.max(0) as f64 / 1e3);
-}
-
-/// Counts a bus payload, or a run of events in an answer, that cannot be read.
-pub(super) fn bad_payload() {
-    metrics::counter!("gateway_bad_payloads_total").increment(1);
 }

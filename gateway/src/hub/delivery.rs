@@ -5,7 +5,6 @@ use crate::{
     config::FeedConfig,
     hub::{
         Hub,
-        bus::bad_payload,
         conn::outbox::queue::Writer,
         local_chat::{
             Delivered, LocalChat,
@@ -134,6 +133,11 @@ impl Hub {
             && self.direct_writes.lock().try_take(rate, clock, writes).is_ok();
         if is_granted { Writer::Deliverer(now) } else { Writer::Task }
     }
+}
+
+/// Counts a bus payload, or a run of events in an answer, that cannot be read.
+pub(super) fn bad_payload() {
+    metrics::counter!("gateway_bad_payloads_total").increment(1);
 }
 
 #[cfg(test)]

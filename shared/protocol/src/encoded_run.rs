@@ -84,7 +84,7 @@ impl EncodedRun {
             event: &'a Event,
         }
         let ChatEvents { chat_id, events, published_ms, traceparent } = run;
-        let mut frames = Frames::default();
+        let mut frames = EncodedFrames::default();
         for event in events {
             frames.add(About::of(&event.change), |bytes| {
                 serde_json::to_writer(bytes, &EventFrame { chat_id: *chat_id, event })
@@ -108,14 +108,14 @@ impl EncodedRun {
     }
 }
 
-/// Frames on their way into a run, and where each of them lies.
+/// EncodedFrames on their way into a run, and where each of them lies.
 #[derive(Default)]
-struct Frames {
+struct EncodedFrames {
     bytes: Vec<u8>,
     index: String,
 }
 
-impl Frames {
+impl EncodedFrames {
     /// Adds the frame of an event.
     fn add<E>(
         &mut self,
@@ -219,7 +219,7 @@ impl SlicedRun<'_> {
     /// Takes so many events off the front, as a run of their own. `None` if there are none.
     pub fn take(&mut self, count: usize) -> Option<EncodedRun> {
         let taken = self.events.drain(..count.min(self.events.len()));
-        let (mut frames, mut upto) = (Frames::default(), None);
+        let (mut frames, mut upto) = (EncodedFrames::default(), None);
         for SlicedEvent { seq, about, frame } in taken {
             let Ok(()) = frames.add(about, |bytes| -> Result<(), Infallible> {
                 bytes.extend_from_slice(frame.as_bytes());

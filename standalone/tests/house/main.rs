@@ -28,6 +28,7 @@ const API: &[&str] = &[
     "audit",
     "news",
     "state",
+    "post_queue",
     "auth",
     "db",
     "lookalikes",
