@@ -37,9 +37,8 @@ struct PostQueueState {
     bytes: usize,
     /// Writers that have not found the queue empty.
     writers: usize,
-    /// Chats that were held lately. A batch that
-    /// finds a chat held adds its own and waits for `patience`, so there are never more than `writers` times
-    /// `apart_for` ÷ `patience` times `max_batch`: 8,000.
+    /// Chats that were held lately. A batch that finds a chat held adds its own and waits for `patience`, so there are
+    /// never more than `writers` times `apart_for` ÷ `patience` times `max_batch`: 8,000.
     apart: HashMap<ChatId, HeldLately>,
 }
 

@@ -1,9 +1,9 @@
-//! `post`: many users' commands in one transaction. With PostgreSQL a batch of plain messages is one round
-//! trip, see `plain`, and callers that come at once share it, see `shared`. Any other batch takes five: begin, lock the chats, read the facts, insert and number the
-//! chats, commit; one more when commands name older messages (edits, deletions, replies, what was sent before), when edits have an
-//! id, when messages change, and when there are dormant members; two more when those are woken, and three when
-//! statistics are kept of one of the chats. What each command means is decided in `plan`, without the
-//! database.
+//! `post`: many users' commands in one transaction. With PostgreSQL a batch of plain messages is one round trip, see
+//! `plain`, and callers that come at once share it, see `shared`. Any other batch takes five: begin, lock the chats,
+//! read the facts, insert and number the chats, commit; one more when commands name older messages (edits, deletions,
+//! replies, what was sent before), when edits have an id, when messages change, and when there are dormant members;
+//! two more when those are woken, and three when statistics are kept of one of the chats. What each command means is
+//! decided in `plan`, without the database.
 
 mod lock;
 mod plain;

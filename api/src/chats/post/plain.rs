@@ -4,8 +4,8 @@
 //!
 //! A message is plain when nothing about it needs a rule of `plan`: it was not sent before, what it replies to
 //! was there before the batch, its sender has an account and may write, and its chat exists, is numbered and not
-//! counted, and has no dormant members. The functions take that for granted and decline the whole batch where it was wrong.
-//! Then the batch goes the long way, so no refusal is decided twice.
+//! counted, and has no dormant members. The functions take that for granted and decline the whole batch where it was
+//! wrong. Then the batch goes the long way, so no refusal is decided twice.
 
 use super::plan::Decision;
 use crate::{
