@@ -143,6 +143,8 @@ impl Chore {
         match self {
             // Walks over all of them.
             Self::Sessions => DAY_MS,
+            // A tenth of the time that they stay, so that the table never holds much more.
+            Self::Changes => CHANGES_STAY_MS / 10,
             // Indexes say whether there is something to be done.
             _ => HOUR_MS / 6,
         }
