@@ -106,7 +106,7 @@ pub const METRICS: &[Metric] = &[
     gauge(
         "retention_behind_seconds",
         &[("kind", Values::From(chores))],
-        "Time since nothing was left to remove. Every api reports the same value. The job checks sessions once a day and the other kinds every ten minutes",
+        "Time since nothing was left to remove. Every api reports the same value. The job checks sessions once a day, changes once a minute and the other kinds every ten minutes",
     ),
     gauge(
         "db_schema_version",
