@@ -114,9 +114,8 @@ impl PostQueue {
 
     /// Somebody holds one of these chats. For a while, their calls go alone.
     pub(crate) fn keep_apart(&self, chats: impl IntoIterator<Item = ChatId>) {
-        let (now, mut state) = (Instant::now(), self.state.lock());
-        state.apart.retain(|_, held| held.until > now);
-        let held = HeldLately { until: now + self.config.apart_for, busy: false };
+        let mut state = self.state.lock();
+        let held = state.held_from_now(self.config.apart_for);
         for chat in chats {
             state.apart.entry(chat).or_insert(held);
         }
@@ -124,8 +123,9 @@ impl PostQueue {
 
     /// These chats are held for longer than an impatient caller waits. For a while, no other one needs to.
     pub(crate) fn found_busy(&self, chats: &HashSet<ChatId>) {
-        let held = HeldLately { until: Instant::now() + self.config.apart_for, busy: true };
-        self.state.lock().apart.extend(chats.iter().map(|chat| (*chat, held)));
+        let mut state = self.state.lock();
+        let held = HeldLately { busy: true, ..state.held_from_now(self.config.apart_for) };
+        state.apart.extend(chats.iter().map(|chat| (*chat, held)));
     }
 
     /// Nobody holds the chats of these commands any more.
@@ -145,6 +145,13 @@ impl PostQueue {
 }
 
 impl PostQueueState {
+    /// The mark of a chat that is held now. Forgets the chats that were held before, so that they do not pile up.
+    fn held_from_now(&mut self, apart_for: Duration) -> HeldLately {
+        let now = Instant::now();
+        self.apart.retain(|_, held| held.until > now);
+        HeldLately { until: now + apart_for, busy: false }
+    }
+
     fn held_lately<'a>(
         &self,
         commands: impl IntoIterator<Item = &'a Command>,

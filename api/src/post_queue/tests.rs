@@ -108,3 +108,13 @@ fn calls_for_a_chat_that_is_held_go_alone() {
     queue.keep_apart([ChatId(1)]);
     assert!(join(&queue, &[1]).is_some(), "it is over");
 }
+
+#[test]
+fn chats_that_were_held_long_ago_are_forgotten() {
+    let queue = PostQueue::new(PostQueueConfig { apart_for: Duration::ZERO, ..CONFIG });
+    for chat in 0..100 {
+        queue.found_busy(&HashSet::from([ChatId(2 * chat)]));
+        queue.keep_apart([ChatId(2 * chat + 1)]);
+        assert!(queue.state.lock().apart.len() <= 2, "{chat}");
+    }
+}
