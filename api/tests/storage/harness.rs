@@ -30,7 +30,7 @@ use protocol::{
     refusal::Refusal,
     relay::{Channel, ChatEvents},
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -313,4 +313,28 @@ pub fn delete(user_id: UserId, chat_id: ChatId, message_id: Seq) -> Command {
 pub fn refused<V: std::fmt::Debug>(result: Result<V>) -> (u16, &'static str) {
     let problem = Problem::from(result.unwrap_err());
     (problem.status.as_u16(), problem.code)
+}
+
+/// Holds a chat's row in a transaction of its own.
+pub async fn hold(t: &T, chat: ChatId) -> sqlx::Transaction<'static, sqlx::Postgres> {
+    let Db::Postgres(pool, _) = &t.api.db else { panic!("not PostgreSQL") };
+    let mut tx = pool.begin().await.unwrap();
+    // The session may idle for as long as the test takes.
+    let lock = format!(
+        "SET LOCAL idle_in_transaction_session_timeout = 0;
+         SELECT id FROM chats WHERE id = {chat} FOR UPDATE"
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut *tx).await.unwrap();
+    tx
+}
+
+/// Until one connection waits for a row.
+pub async fn somebody_waits(t: &T) {
+    let waits = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let begun = Instant::now();
+    while t.number(waits.to_owned()).await == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(30), "nobody waits");
+        tokio::task::yield_now().await;
+    }
 }

@@ -1,22 +1,13 @@
 //! Chats whose rows somebody else holds: a batch of an impatient caller is carried out but for them.
 
-use crate::harness::{T, delete, refused, send};
-use api::{db::Db, internal::post};
+use crate::harness::{T, delete, hold, refused, send};
+use api::internal::post;
 use protocol::{
     calls::{Post, Posted},
     code::Code,
     id::{ChatId, Seq},
 };
 use std::time::{Duration, Instant};
-
-/// Holds a chat's row in a transaction of its own.
-async fn hold(t: &T, chat: ChatId) -> sqlx::Transaction<'static, sqlx::Postgres> {
-    let Db::Postgres(pool, _) = &t.api.db else { panic!("not PostgreSQL") };
-    let mut tx = pool.begin().await.unwrap();
-    let lock = format!("SELECT id FROM chats WHERE id = {chat} FOR UPDATE");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut *tx).await.unwrap();
-    tx
-}
 
 fn codes(posted: &Posted) -> Vec<Option<Code>> {
     posted.results.iter().map(|result| result.as_ref().err().map(|refusal| refusal.code)).collect()

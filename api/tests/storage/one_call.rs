@@ -1,7 +1,7 @@
 //! The one call of PostgreSQL's that stores plain messages: who waits for whom, when it is over, and for
 //! which batches it is.
 
-use crate::harness::{T, actor, reply, send};
+use crate::harness::{T, actor, hold, reply, send, somebody_waits};
 use api::{PostQueue, chats::membership, config::PostQueueConfig, db::Db, internal};
 use futures_util::future::join_all;
 use protocol::{
@@ -10,27 +10,7 @@ use protocol::{
     id::{ChatId, Seq, UserId},
     relay::Channel,
 };
-use std::time::{Duration, Instant};
-
-/// Holds a chat's row in a transaction of its own.
-async fn hold(t: &T, chat: ChatId) -> sqlx::Transaction<'static, sqlx::Postgres> {
-    let Db::Postgres(pool, _) = &t.api.db else { panic!("not PostgreSQL") };
-    let mut tx = pool.begin().await.unwrap();
-    let lock = format!("SELECT id FROM chats WHERE id = {chat} FOR UPDATE");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut *tx).await.unwrap();
-    tx
-}
-
-/// Until one connection waits for a row.
-async fn somebody_waits(t: &T) {
-    let waits = "SELECT count(*) FROM pg_stat_activity
-        WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    let begun = Instant::now();
-    while t.number(waits.to_owned()).await == 0 {
-        assert!(begun.elapsed() < Duration::from_secs(30), "nobody waits");
-        tokio::task::yield_now().await;
-    }
-}
+use std::time::Duration;
 
 /// All lock chats in the order of their ids, else two wait for each other.
 async fn chats_are_locked_in_order(mut t: T) {

@@ -1,7 +1,7 @@
 //! Calls of several callers that share a transaction: nobody can tell, and nobody pays for another one's chats.
 
-use crate::harness::{T, reply, send};
-use api::{PostQueue, config::PostQueueConfig, db::Db, internal};
+use crate::harness::{T, hold, reply, send, somebody_waits};
+use api::{PostQueue, config::PostQueueConfig, internal};
 use futures_util::future::{self, join_all};
 use protocol::{
     calls::{Post, Posted},
@@ -16,30 +16,6 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::sync::Barrier;
-
-/// Holds a chat's row in a transaction of its own.
-async fn hold(t: &T, chat: ChatId) -> sqlx::Transaction<'static, sqlx::Postgres> {
-    let Db::Postgres(pool, _) = &t.api.db else { panic!("not PostgreSQL") };
-    let mut tx = pool.begin().await.unwrap();
-    // The session may idle for as long as the test takes.
-    let lock = format!(
-        "SET LOCAL idle_in_transaction_session_timeout = 0;
-         SELECT id FROM chats WHERE id = {chat} FOR UPDATE"
-    );
-    sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut *tx).await.unwrap();
-    tx
-}
-
-/// Until one connection waits for a row.
-async fn somebody_waits(t: &T) {
-    let waits = "SELECT count(*) FROM pg_stat_activity
-        WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    let begun = Instant::now();
-    while t.number(waits.to_owned()).await == 0 {
-        assert!(begun.elapsed() < Duration::from_secs(30), "nobody waits");
-        tokio::task::yield_now().await;
-    }
-}
 
 /// One whose only writer waits for as long as it takes.
 async fn one_patient_writer() -> T {
