@@ -13,14 +13,34 @@ use flate2::read::GzDecoder;
 use sha2::{Digest, Sha256};
 use std::{fmt::Write, io::Read};
 
-/// What every file is served with. `no-cache` makes browsers ask each time, which the `ETag`
-/// answers in a few bytes: after an update nobody runs half of the old page.
-const HEADERS: [(HeaderName, &str); 4] = [
-    (header::CACHE_CONTROL, "no-cache"),
+/// What every file is served with.
+const HEADERS: [(HeaderName, &str); 3] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
 ];
+
+/// How long a browser may use a file without another look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Caching {
+    /// It asks each time, which the `ETag` answers in a few bytes: after an update nobody runs half of the old page.
+    Ask,
+    /// It never asks again: the address changes with the content.
+    Forever,
+    /// It keeps nothing: the address names other content than the answer has.
+    Never,
+}
+
+impl Caching {
+    fn header(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Ask => "no-cache",
+            // A year, the longest that caches understand (RFC 9111, 5.2.2.1), and no reload asks either (RFC 8246).
+            Self::Forever => "public, max-age=31536000, immutable",
+            Self::Never => "no-store",
+        })
+    }
+}
 
 /// A file, held in memory once. Clones share it.
 #[derive(Clone, Debug)]
@@ -54,7 +74,7 @@ impl File {
     }
 
     /// The answer to a request with these headers: the file, or 304 when the client has it.
-    pub(crate) fn answer(&self, request: &HeaderMap) -> Response {
+    pub(crate) fn answer(&self, request: &HeaderMap, caching: Caching) -> Response {
         let known = request.get_all(header::IF_NONE_MATCH);
         let mut response = if known.iter().any(|given| names(given, &self.tag)) {
             StatusCode::NOT_MODIFIED.into_response()
@@ -67,6 +87,7 @@ impl File {
         };
         let headers = response.headers_mut();
         let ours = [
+            (header::CACHE_CONTROL, caching.header()),
             (header::CONTENT_TYPE, HeaderValue::from_static(self.content_type)),
             (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(self.policy)),
             (header::ETAG, self.tag.clone()),

@@ -1,12 +1,23 @@
-//! The web client: the files of `web/`, embedded in the binary, at `/` and under `/assets/`. They are served
-//! unchanged and need no build step. This file knows no users and no chats.
+//! The web client: the files of `web/`, embedded in the binary, at `/` and under `/assets/`. They need no build step,
+//! and only the page itself is changed: its files' addresses get their version. This file knows no users and no chats.
 
-use super::File;
-use axum::{Router, http::HeaderMap, routing::get};
+use super::{Caching, File};
+use crate::error::Error;
+use axum::{
+    Router,
+    extract::Path,
+    http::HeaderMap,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use protocol::code::Code;
+use sha2::{Digest, Sha256};
+use std::{collections::HashMap, sync::Arc};
+use tower_http::compression::CompressionLayer;
 
-/// One file: where it is served, what it is, what is in it.
+/// One file: its name in `web/`, what it is, what is in it.
 struct Asset {
-    path: &'static str,
+    name: &'static str,
     content_type: &'static str,
     content: &'static str,
 }
@@ -15,23 +26,28 @@ const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
+const MANIFEST: &str = "application/manifest+json";
 
 macro_rules! assets {
     ($($content_type:ident: $($name:literal)*;)*) => {
         &[$($(Asset {
-            path: concat!("/assets/", $name),
+            name: $name,
             content_type: $content_type,
             content: include_str!(concat!("../../../web/", $name)),
         }),*),*]
     };
 }
 
-const INDEX: Asset =
-    Asset { path: "/", content_type: HTML, content: include_str!("../../../web/index.html") };
+const INDEX: Asset = Asset {
+    name: "index.html",
+    content_type: HTML,
+    content: include_str!("../../../web/index.html"),
+};
 
 const ASSETS: &[Asset] = assets! {
     CSS: "base.css" "layout.css" "messages.css";
     SVG: "icon.svg";
+    MANIFEST: "manifest.webmanifest";
     SCRIPT: "actions.js" "api.js" "backoff.js" "chat.js" "connection.js" "dom.js" "main.js"
         "message-row.js" "outbox.js" "people-search.js" "store.js" "strings.js" "text.js"
         "timeline.js" "view-banner.js" "view-chat.js" "view-composer.js" "view-confirm.js" "view-invitation.js"
@@ -41,15 +57,102 @@ const ASSETS: &[Asset] = assets! {
 /// Nothing but the page's own files and its own server, the WebSocket included; no inline script
 /// or style, no frames, no other place for a form to go.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-    img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; \
+    img-src 'self' data:; manifest-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; \
     frame-ancestors 'none'";
 
 /// The page and its files. Public: whoever is not signed in gets the form for it.
 pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    ASSETS.iter().chain([&INDEX]).fold(Router::new(), |router, asset| {
-        let file = File::new(asset.content_type, POLICY, asset.content);
-        router.route(asset.path, get(async move |request: HeaderMap| file.answer(&request)))
-    })
+    let page = Arc::new(Page::new());
+    let [index, named, versioned] = [(); 3].map(|()| Arc::clone(&page));
+    Router::new()
+        .route("/", get(async move |request: HeaderMap| index.index.answer(&request, Caching::Ask)))
+        .route(
+            "/assets/{name}",
+            get(async move |Path(name): Path<String>, request: HeaderMap| {
+                named.asset(&name, &request, Caching::Ask)
+            }),
+        )
+        .route(
+            "/assets/{version}/{name}",
+            get(async move |Path((version, name)): Path<(String, String)>, request: HeaderMap| {
+                let caching =
+                    if version == versioned.version { Caching::Forever } else { Caching::Never };
+                versioned.asset(&name, &request, caching)
+            }),
+        )
+        .layer(CompressionLayer::new())
+}
+
+/// The page as this program serves it. Its files lie in a folder that is named after the content of all of them, so
+/// browsers keep them for good, and the modules' imports, which are relative, stay in that folder.
+///
+/// While a new version is rolled out, a page of one version asks apis of the other for its files: they answer with
+/// their own, which nobody keeps. Pages of programs without versions ask for files in no folder.
+struct Page {
+    version: String,
+    index: File,
+    assets: HashMap<&'static str, File>,
+}
+
+impl Page {
+    fn new() -> Self {
+        let version = version();
+        let index = File::new(INDEX.content_type, POLICY, index(&version));
+        let file = |asset: &Asset| File::new(asset.content_type, POLICY, asset.content);
+        let assets = ASSETS.iter().map(|asset| (asset.name, file(asset))).collect();
+        Self { version, index, assets }
+    }
+
+    fn asset(&self, name: &str, request: &HeaderMap, caching: Caching) -> Response {
+        let file = self.assets.get(name).ok_or_else(|| Error::from(Code::NotFound));
+        file.map(|file| file.answer(request, caching)).into_response()
+    }
+}
+
+/// The start of a SHA-256 of all files.
+fn version() -> String {
+    let mut hash = Sha256::new();
+    for asset in ASSETS.iter().chain([&INDEX]) {
+        // With the length, so that no byte can move from one file to the next unseen.
+        hash.update(asset.content.len().to_be_bytes());
+        hash.update(asset.content);
+    }
+    hash.finalize()[..6].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The page with its files' addresses. It names every module that it will need, so that a browser asks for all
+/// of them at once, and not for one generation of imports after the other.
+fn index(version: &str) -> String {
+    let preload = |name| format!("<link rel=\"modulepreload\" href=\"/assets/{name}\">\n  ");
+    let links: String = needed_from("main.js").into_iter().map(preload).collect();
+    let script = "<script type=\"module\"";
+    INDEX
+        .content
+        .replace(script, &(links + script))
+        .replace("\"/assets/", &format!("\"/assets/{version}/"))
+}
+
+/// The modules that this one imports, and those that they import. A module that is imported when it is needed
+/// (`import()`) is not among them.
+fn needed_from(first: &'static str) -> Vec<&'static str> {
+    let mut needed = vec![first];
+    let mut next = 0;
+    while let Some(&name) = needed.get(next) {
+        next += 1;
+        let module = ASSETS.iter().find(|asset| asset.name == name);
+        let more = module.into_iter().flat_map(|module| imports(module.content));
+        for import in more {
+            if !needed.contains(&import) {
+                needed.push(import);
+            }
+        }
+    }
+    needed
+}
+
+/// The names in a module's lines `import … from './name.js';`.
+fn imports(module: &'static str) -> impl Iterator<Item = &'static str> {
+    module.lines().filter_map(|line| line.split_once(" from './")?.1.strip_suffix("';"))
 }
 
 #[cfg(test)]
@@ -62,6 +165,10 @@ mod tests {
     };
     use std::{fs, path::Path};
     use tower::ServiceExt;
+
+    fn versioned(name: &str) -> String {
+        format!("/assets/{}/{name}", version())
+    }
 
     async fn get_with(path: &str, if_none_match: Option<&str>) -> Response {
         let mut request = Request::get(path);
@@ -90,7 +197,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_that_the_browser_has_is_not_sent_again() {
-        for path in ["/", "/assets/main.js"] {
+        for path in ["/", "/assets/main.js", &versioned("main.js")] {
             let tag = text(&get_with(path, None).await, "etag").to_owned();
             for given in [&tag, &format!("\"x\", {tag}"), &tag[2..], "*"] {
                 let again = get_with(path, Some(given)).await;
@@ -102,9 +209,54 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_file_is_kept_for_good_only_at_the_address_of_its_content() {
+        for (path, caching) in [
+            (versioned("main.js"), "public, max-age=31536000, immutable"),
+            ("/assets/main.js".into(), "no-cache"),
+            ("/assets/0123456789ab/main.js".into(), "no-store"),
+        ] {
+            let answer = get_with(&path, None).await;
+            assert_eq!(answer.status(), StatusCode::OK, "{path}");
+            assert_eq!(text(&answer, "cache-control"), caching, "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_takes_brotli_gets_it() {
+        for (taken, encoding) in
+            [("gzip, deflate, br, zstd", Some("br")), ("gzip", Some("gzip")), ("identity", None)]
+        {
+            let request = Request::get(versioned("main.js")).header(header::ACCEPT_ENCODING, taken);
+            let answer =
+                routes::<()>().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+            let given = answer.headers().get(header::CONTENT_ENCODING);
+            assert_eq!(given.map(|value| value.to_str().unwrap()), encoding, "{taken}");
+            assert_eq!(text(&answer, "vary"), "accept-encoding");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_page_names_every_module_of_its_first_load() {
+        let page = get_with("/", None).await;
+        let page = axum::body::to_bytes(page.into_body(), usize::MAX).await.unwrap();
+        let page = std::str::from_utf8(&page).unwrap();
+        let needed = needed_from("main.js");
+        assert!(needed.contains(&"backoff.js"), "connection.js imports it: {needed:?}");
+        for name in needed {
+            let link = format!("<link rel=\"modulepreload\" href=\"{}\">", versioned(name));
+            assert!(page.contains(&link), "{link} is not in {page}");
+        }
+        let addresses = page.split('"').filter(|part| part.starts_with("/assets/"));
+        assert!(addresses.clone().count() > 20, "{page}");
+        for address in addresses {
+            assert_eq!(get_with(address, None).await.status(), StatusCode::OK, "{address}");
+        }
+    }
+
+    #[tokio::test]
     async fn other_paths_and_methods_are_refused() {
         assert_eq!(get_with("/assets/nothing.js", None).await.status(), StatusCode::NOT_FOUND);
-        assert_eq!(get_with("/assets/../mod.rs", None).await.status(), StatusCode::NOT_FOUND);
+        assert_eq!(get_with("/assets/x/../mod.rs", None).await.status(), StatusCode::NOT_FOUND);
         let post = Request::post("/").body(Body::empty()).unwrap();
         let answer = routes::<()>().oneshot(post).await.unwrap();
         assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED);
@@ -118,21 +270,28 @@ mod tests {
             if ["index.html", "package.json", "tests"].contains(&name.as_str()) {
                 continue;
             }
-            let path = format!("/assets/{name}");
-            assert!(ASSETS.iter().any(|asset| asset.path == path), "{path} is not embedded");
+            assert!(ASSETS.iter().any(|asset| asset.name == name), "{name} is not embedded");
         }
     }
 
     #[test]
-    fn everything_that_is_asked_for_is_served() {
-        let served = |path: &str| ASSETS.iter().any(|asset| asset.path == path);
-        for part in INDEX.content.split('"').filter(|part| part.starts_with("/assets/")) {
-            assert!(served(part), "{part}");
-        }
+    fn every_module_that_is_imported_is_served() {
         for asset in ASSETS.iter().filter(|asset| asset.content_type == SCRIPT) {
-            for import in asset.content.lines().filter_map(|line| line.split("from './").nth(1)) {
-                let path = format!("/assets/{}", import.trim_end_matches("';"));
-                assert!(served(&path), "{} imports {path}", asset.path);
+            let statements = asset.content.matches(" from '").count();
+            assert_eq!(
+                imports(asset.content).count(),
+                statements,
+                "unread imports in {}",
+                asset.name
+            );
+            let later = asset.content.split("import('./").skip(1);
+            let later = later.filter_map(|rest| Some(rest.split_once("')")?.0));
+            for import in imports(asset.content).chain(later) {
+                assert!(
+                    ASSETS.iter().any(|asset| asset.name == import),
+                    "{} imports {import}",
+                    asset.name
+                );
             }
         }
     }
@@ -144,7 +303,7 @@ mod tests {
         }
         for asset in ASSETS.iter().filter(|asset| asset.content_type == SCRIPT) {
             for forbidden in ["innerHTML", "outerHTML", "insertAdjacentHTML", "eval(", "Storage"] {
-                assert!(!asset.content.contains(forbidden), "{forbidden} in {}", asset.path);
+                assert!(!asset.content.contains(forbidden), "{forbidden} in {}", asset.name);
             }
         }
     }

@@ -2,7 +2,10 @@
 //! show the OpenAPI one, Swagger UI at `/docs` and ReDoc at `/redoc`. Everything a page needs is in
 //! the binary, and its policy keeps it from asking anybody else.
 
-use crate::{rest::files::File, state::Api};
+use crate::{
+    rest::files::{Caching, File},
+    state::Api,
+};
 use axum::{Extension, Router, http::HeaderMap, response::Response, routing::get};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -79,7 +82,7 @@ struct AsyncApiFile(File);
         example = json!({ "openapi": "3.1.0", "info": { "title": "Switchboard" }, "paths": {} })))
 )]
 async fn openapi(Extension(file): Extension<OpenApiFile>, request: HeaderMap) -> Response {
-    file.0.answer(&request)
+    file.0.answer(&request, Caching::Ask)
 }
 
 /// The WebSocket document
@@ -95,7 +98,7 @@ async fn openapi(Extension(file): Extension<OpenApiFile>, request: HeaderMap) ->
         example = json!({ "asyncapi": "3.0.0", "info": { "title": "Switchboard" }, "channels": {} })))
 )]
 async fn asyncapi(Extension(file): Extension<AsyncApiFile>, request: HeaderMap) -> Response {
-    file.0.answer(&request)
+    file.0.answer(&request, Caching::Ask)
 }
 
 fn pages() -> Router<Api> {
@@ -103,7 +106,7 @@ fn pages() -> Router<Api> {
     let packed =
         PACKED.map(|(path, kind, content)| (path, File::packed(kind, PAGE_POLICY, content)));
     plain.into_iter().chain(packed).fold(Router::new(), |router, (path, file)| {
-        router.route(path, get(async move |request: HeaderMap| file.answer(&request)))
+        router.route(path, get(async move |request: HeaderMap| file.answer(&request, Caching::Ask)))
     })
 }
 
