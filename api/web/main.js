@@ -3,12 +3,14 @@
 import { Actions, explain } from './actions.js';
 import { api } from './api.js';
 import { byId, toast } from './dom.js';
+import { setUpShortcuts } from './shortcuts.js';
 import { Store, totalUnread } from './store.js';
 import { t, translate } from './strings.js';
 import { setUpBanner } from './view-banner.js';
 import { setUpChat } from './view-chat.js';
-import { openDetails, renderDetails } from './view-details.js';
+import { renderDetails, toggleDetails } from './view-details.js';
 import { setUpList } from './view-list.js';
+import { openGoTo } from './view-go-to.js';
 import { openNew } from './view-new.js';
 import { setUpSignIn, showSignIn } from './view-sign-in.js';
 
@@ -19,7 +21,7 @@ const actions = new Actions(store, (reason) => leave(t.stopped[reason] ?? t.stop
 
 const chatView = setUpChat(store, actions, {
   onBack: () => go(null),
-  onDetails: () => openDetails(store, actions),
+  onDetails: () => toggleDetails(store, actions),
 });
 const views = [
   setUpBanner(actions),
@@ -48,6 +50,13 @@ store.subscribe(() => {
 // Somebody who stopped typing says nothing about it.
 setInterval(() => store.dispatch({ type: 'tick', now: Date.now() }), 1_000);
 
+setUpShortcuts({
+  chats: () => store.state.order.map((id) => store.state.chats.get(id)),
+  open: () => store.state.open,
+  go,
+  goTo: () => store.state.me && openGoTo(store, actions, { go, enter }),
+  write: () => store.state.open && chatView.focus(),
+});
 window.addEventListener('hashchange', follow);
 window.addEventListener('online', () => actions.retryNow());
 document.addEventListener('visibilitychange', () => {

@@ -1,5 +1,5 @@
-// The dialog about the open chat: its name, its members, and leaving or deleting it. What one may do
-// follows one's role; the server has the last word.
+// What there is to say of the open chat: its name, its members, and leaving or deleting it. On a wide screen it is a
+// panel beside the chat, elsewhere a dialog over it. What one may do follows one's role; the server has the last word.
 
 import { explain } from './actions.js';
 import { api } from './api.js';
@@ -9,28 +9,46 @@ import { peopleSearch } from './people-search.js';
 import { t } from './strings.js';
 import { confirm } from './view-confirm.js';
 
-/** Opens it for the open chat; it follows the chat until it is closed. */
-export function openDetails(store, actions) {
+/** Where the list, the chat, and the panel have room side by side. The same as in layout.css. */
+const WIDE = '(min-width: 70rem)';
+
+/** Opens or closes it for the open chat; it follows the chat until it is closed. */
+export function toggleDetails(store, actions) {
   const dialog = byId('details-dialog');
+  if (dialog.open) {
+    dialog.close();
+    return;
+  }
+  fill(dialog, store);
+  if (matchMedia(WIDE).matches) {
+    dialog.show();
+    dialog.onkeydown = (event) => event.key === 'Escape' && dialog.close();
+  } else {
+    dialog.showModal();
+  }
+  renderDetails(store, actions);
+}
+
+function fill(dialog, store) {
   const close = iconButton('close', t.close, () => dialog.close());
   dialog.dataset.chat = store.state.open;
   dialog.replaceChildren(
     el('header', {}, el('h2', { id: 'details-title' }), close),
     el('div', { class: 'content', id: 'details-content' }),
   );
-  dialog.showModal();
-  renderDetails(store, actions);
 }
 
 /** Draws it again after the state has changed; closes it when the chat is gone. */
 export function renderDetails(store, actions) {
   const dialog = byId('details-dialog');
   if (!dialog.open) return;
-  const chat = store.state.chats.get(Number(dialog.dataset.chat));
+  const chat = store.state.chats.get(store.state.open);
   if (!chat) {
     dialog.close();
     return;
   }
+  // A panel goes along to the next chat; a dialog leaves no way there.
+  if (Number(dialog.dataset.chat) !== chat.id) fill(dialog, store);
   byId('details-title').textContent = chat.name;
   // What one may do is known with the members. The parts stay, and so does what is typed in them.
   if (!chat.members) return;

@@ -49,9 +49,9 @@ const ASSETS: &[Asset] = assets! {
     SVG: "icon.svg";
     MANIFEST: "manifest.webmanifest";
     SCRIPT: "actions.js" "api.js" "backoff.js" "chat.js" "connection.js" "dom.js" "main.js"
-        "message-row.js" "outbox.js" "people-search.js" "store.js" "strings.js" "text.js"
+        "message-row.js" "outbox.js" "people-search.js" "shortcuts.js" "store.js" "strings.js" "text.js"
         "timeline.js" "view-banner.js" "view-chat.js" "view-composer.js" "view-confirm.js" "view-invitation.js"
-        "view-details.js" "view-list.js" "view-messages.js" "view-new.js" "view-sign-in.js";
+        "view-details.js" "view-go-to.js" "view-list.js" "view-messages.js" "view-new.js" "view-sign-in.js";
 };
 
 /// Nothing but the page's own files and its own server, the WebSocket included; no inline script
