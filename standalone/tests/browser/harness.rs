@@ -1,0 +1,228 @@
+//! The test harness of the page: the real binary, chromedriver, and one browser a person. It waits for what a person
+//! would see, and knows no story.
+
+use cluster::{Process, Program, free_port};
+use fantoccini::{Client, ClientBuilder, Locator, error::NewSessionError, key::Key};
+use futures_util::FutureExt;
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::json;
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    panic::{AssertUnwindSafe, resume_unwind},
+    path::Path,
+    time::Duration,
+};
+use tokio::time::{Instant, sleep};
+
+/// Long for a machine that compiles beside it; what is waited for takes milliseconds.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two looks at a page that tells nobody when it changes.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Everybody's, the administrator's too.
+pub(crate) const PASSWORD: &str = "a password only for tests";
+
+/// Tells a story to its end and closes its browsers: a browser outlives a test that panics unless it is closed.
+pub(crate) async fn tell(server: &Server, browsers: &[&Browser], story: impl Future<Output = ()>) {
+    let told = AssertUnwindSafe(story).catch_unwind().await;
+    if told.is_err() {
+        for browser in browsers {
+            eprintln!("{} sees: {}", browser.name, browser.sight().await);
+        }
+        eprintln!("{}", server.process.log_tail());
+    }
+    for browser in browsers {
+        let closed = browser.client.clone().close().await;
+        if told.is_ok() {
+            closed.unwrap();
+        }
+    }
+    if let Err(panic) = told {
+        resume_unwind(panic);
+    }
+}
+
+/// The binary under test, on one port and one data folder for all its starts.
+pub(crate) struct Server {
+    process: Process,
+    public: SocketAddr,
+    admin: SocketAddr,
+}
+
+impl Server {
+    pub(crate) async fn start(folder: &Path) -> Self {
+        let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let (public, admin) = (local(free_port()), local(free_port()));
+        let program = Program::new("switchboard", env!("CARGO_BIN_EXE_switchboard"), folder)
+            .args(["--listen", &public.to_string(), "--admin-listen", &admin.to_string()])
+            .args(["--data".as_ref(), folder.join("data").as_os_str()])
+            .env("ADMIN_PASSWORD", PASSWORD)
+            .env("DRAIN_SECONDS", "1")
+            // A story may need thousands of messages to begin with.
+            .env("REQUESTS_PER_SECOND", "100000");
+        let process = Process::start(program).unwrap();
+        process.wait_ready(admin, PATIENCE).await.unwrap();
+        Self { process, public, admin }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/", self.public)
+    }
+
+    pub(crate) async fn stop(&self) {
+        let code = self.process.stop().await.unwrap();
+        assert_eq!(code, 0, "{}", self.process.log_tail());
+    }
+
+    pub(crate) async fn start_again(&self) {
+        self.process.restart().unwrap();
+        self.process.wait_ready(self.admin, PATIENCE).await.unwrap();
+    }
+}
+
+/// chromedriver, which starts browsers.
+pub(crate) struct Driver {
+    process: Process,
+    url: String,
+}
+
+impl Driver {
+    pub(crate) async fn start(folder: &Path) -> Self {
+        let port = free_port();
+        let program =
+            Program::new("chromedriver", "chromedriver", folder).args([format!("--port={port}")]);
+        let process = Process::start(program).unwrap();
+        Self { process, url: format!("http://127.0.0.1:{port}") }
+    }
+
+    /// A fresh browser: no cookies, nothing stored.
+    pub(crate) async fn browser(&self, name: &'static str) -> Browser {
+        let options = json!({ "args": [
+            "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+            "--disable-background-networking", "--disable-component-update", "--disable-sync",
+            "--disable-quic", "--no-first-run", "--window-size=1100,800",
+            // As if the network were cut off.
+            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+        ]});
+        let capabilities = [("goog:chromeOptions".to_owned(), options)].into_iter().collect();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let mut builder = ClientBuilder::new(HttpConnector::new());
+            match builder
+                .capabilities(serde_json::Map::clone(&capabilities))
+                .connect(&self.url)
+                .await
+            {
+                Ok(client) => return Browser { client, name },
+                Err(error @ NewSessionError::SessionNotCreated(_)) => {
+                    panic!("no browser: {error}. {}", self.advice())
+                }
+                // Not listening yet.
+                Err(_) if Instant::now() < deadline => sleep(LOOK).await,
+                Err(error) => panic!("no browser: {error}. {}", self.advice()),
+            }
+            let ended = self.process.exit_code().unwrap();
+            assert!(ended.is_none(), "chromedriver ended with {ended:?}. {}", self.advice());
+        }
+    }
+
+    fn advice(&self) -> String {
+        format!(
+            "This test needs chromium and chromedriver of the same version (Debian: \
+             apt-get install chromium chromium-driver).\n{}",
+            self.process.log_tail()
+        )
+    }
+}
+
+/// One person's browser.
+pub(crate) struct Browser {
+    pub(crate) client: Client,
+    pub(crate) name: &'static str,
+}
+
+impl Browser {
+    pub(crate) async fn open(&self, url: &str) {
+        self.client.goto(url).await.unwrap();
+    }
+
+    pub(crate) async fn register(&self) {
+        self.click("#sign-in-switch").await;
+        self.press("#sign-in-name", self.name).await;
+        self.press("#sign-in-password", PASSWORD).await;
+        self.click("#sign-in-form [type=submit]").await;
+    }
+
+    pub(crate) async fn say(&self, text: &str) {
+        let enter = char::from(Key::Enter);
+        self.press("#composer-text", &format!("{text}{enter}")).await;
+    }
+
+    /// Waits until exactly `times` messages in the log have this text.
+    pub(crate) async fn read(&self, text: &str, times: usize) {
+        let script = "return [...document.querySelectorAll('#items .text')]\
+            .filter((element) => element.textContent === arguments[0]).length";
+        self.until(&format!("{text:?} is there {times} times"), async || {
+            let count = self.client.execute(script, vec![json!(text)]).await;
+            count.is_ok_and(|count| count == json!(times))
+        })
+        .await;
+    }
+
+    /// Waits until an element shows exactly this text.
+    pub(crate) async fn see(&self, selector: &str, text: &str) {
+        self.until(&format!("{selector} says {text:?}"), async || {
+            let Ok(element) = self.client.find(Locator::Css(selector)).await else { return false };
+            element.text().await.is_ok_and(|shown| shown == text)
+        })
+        .await;
+    }
+
+    pub(crate) async fn find(&self, selector: &str) {
+        self.until(&format!("{selector} is there"), async || self.count(selector).await > 0).await;
+    }
+
+    pub(crate) async fn gone(&self, selector: &str) {
+        self.until(&format!("{selector} is gone"), async || self.count(selector).await == 0).await;
+    }
+
+    pub(crate) async fn count(&self, selector: &str) -> usize {
+        self.client.find_all(Locator::Css(selector)).await.unwrap().len()
+    }
+
+    /// Clicks as soon as the element can be clicked.
+    pub(crate) async fn click(&self, selector: &str) {
+        self.until(&format!("{selector} can be clicked"), async || {
+            let Ok(element) = self.client.find(Locator::Css(selector)).await else { return false };
+            element.click().await.is_ok()
+        })
+        .await;
+    }
+
+    /// Types into a field as soon as it takes it.
+    pub(crate) async fn press(&self, selector: &str, keys: &str) {
+        self.until(&format!("{selector} can be typed in"), async || {
+            let Ok(element) = self.client.find(Locator::Css(selector)).await else { return false };
+            element.send_keys(keys).await.is_ok()
+        })
+        .await;
+    }
+
+    pub(crate) async fn run(&self, script: &str) -> serde_json::Value {
+        self.client.execute(script, Vec::new()).await.unwrap()
+    }
+
+    pub(crate) async fn until(&self, what: &str, holds: impl AsyncFn() -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !holds().await {
+            assert!(Instant::now() < deadline, "{}: in vain waited until {what}", self.name);
+            sleep(LOOK).await;
+        }
+    }
+
+    /// Everything the page shows, for a failure.
+    async fn sight(&self) -> String {
+        let text = self.client.execute("return document.body.innerText", Vec::new()).await;
+        format!("{text:?}")
+    }
+}

@@ -1,0 +1,9 @@
+//! The page in real browsers against the real binary: what a person sees and does. A file is a story. What the server
+//! answers is tried in `system`; needs chromium and chromedriver.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod harness;
+
+mod chat;
+mod documents;
