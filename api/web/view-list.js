@@ -100,7 +100,7 @@ function roomEntry(room, enter) {
   return item(
     el(
       'button',
-      { type: 'button', class: 'entry', 'aria-label': t.enter(room.name), onclick: () => enter(room.id) },
+      { type: 'button', class: 'entry', title: t.enter(room.name), onclick: () => enter(room.id) },
       avatar(room.name, room.id, { room: true }),
       el(
         'span',

@@ -2,8 +2,10 @@
 //! answers is tried in `system`; needs chromium and chromedriver.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stderr, reason = "a failure shows what was in sight")]
 
 mod harness;
 
+mod accessibility;
 mod chat;
 mod documents;
