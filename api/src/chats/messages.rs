@@ -28,11 +28,13 @@ pub struct MessagesPage {
     pub after: Option<Seq>,
     /// Only messages before this one; without `after` the ones that precede it.
     pub before: Option<Seq>,
+    /// Instead of both: half of the page are the messages up to this one, half those that follow it.
+    pub around: Option<Seq>,
     /// At most [`MAX_MESSAGES`].
     pub limit: i64,
 }
 
-/// A page, the oldest first: after a cursor, before one, or the newest. For whoever may enter.
+/// A page, the oldest first: after a cursor, before one, around one, or the newest. For whoever may enter.
 pub async fn list(
     api: &Api,
     user: UserId,
@@ -41,6 +43,20 @@ pub async fn list(
 ) -> Result<Vec<Message>> {
     let mut conn = api.db.read().await?;
     access::find(&mut conn.link(), chat, user).await?.to_enter()?;
+    let Some(around) = page.around else { return part(&mut conn.link(), chat, page).await };
+    let limit = page.limit.clamp(1, MAX_MESSAGES);
+    let before = Some(Seq(around.0.saturating_add(1)));
+    let upto = MessagesPage { before, limit: limit - limit / 2, ..Default::default() };
+    let mut found = part(&mut conn.link(), chat, upto).await?;
+    if limit > 1 {
+        let behind = MessagesPage { after: Some(around), limit: limit / 2, ..Default::default() };
+        found.extend(part(&mut conn.link(), chat, behind).await?);
+    }
+    Ok(found)
+}
+
+/// A page on one side of its cursor, or the newest.
+async fn part(conn: &mut Link<'_>, chat: ChatId, page: MessagesPage) -> Result<Vec<Message>> {
     let after = page.after.map_or(0, |seq| seq.0);
     let before = page.before.map_or(i64::MAX, |seq| seq.0);
     let limit = page.limit.clamp(1, MAX_MESSAGES);

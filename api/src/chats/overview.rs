@@ -56,7 +56,7 @@ impl Overview {
 /// columns or with `FROM`. They are columns of `p`, which has all of the chat's, and of the user's row of
 /// `members`, if there is one, these: `user_id, role, last_read, seen, invited_by`.
 ///
-/// Unread is a subtraction ([`super::ordinals`]), counted to 100. What is not numbered yet is counted:
+/// Unread is a subtraction ([`super::ordinals`]). What is not numbered yet is counted:
 /// others' messages among the first 100 behind the mark, in their order, so that PostgreSQL goes by the
 /// index of it.
 macro_rules! select_overviews {
@@ -73,7 +73,6 @@ macro_rules! select_overviews {
                               AND x.id > p.last_read AND x.deleted_at IS NULL
                           ORDER BY x.id LIMIT 100) next
                       WHERE sender_id <> p.user_id)
-                  WHEN p.newest - p.seen > 100 THEN 100
                   WHEN p.newest > p.seen THEN p.newest - p.seen ELSE 0 END AS unread,
              p.role, p.invited_by,
              (SELECT iu.username FROM users iu WHERE iu.id = p.invited_by) AS inviter,

@@ -156,6 +156,7 @@ mod tests {
             ("/chats/{chat_id}", "", 1),
             ("/chats/{chat_id}/messages", "", 2),
             ("/chats/{chat_id}/messages", "limit=100&before=7", 3),
+            ("/chats/{chat_id}/messages", "limit=100&around=7", 3),
             ("/chats/{chat_id}/messages", "limit=1", 1),
             ("/chats", "", 11),
             ("/chats", "limit=20", 1),

@@ -101,6 +101,10 @@ struct MessageListQuery {
     after: Option<Seq>,
     /// Return the messages that precede the one with this id.
     before: Option<Seq>,
+    /// Return the message with this id between the messages that precede it and those that follow it.
+    /// Half of the page, rounded up, ends with this message; the rest follows it. Excludes `after`
+    /// and `before`.
+    around: Option<Seq>,
     /// The maximum number of messages.
     #[param(minimum = 1, maximum = 100, default = 50)]
     limit: Option<i64>,
@@ -108,8 +112,8 @@ struct MessageListQuery {
 
 /// List a chat's messages
 ///
-/// Returns the messages after a cursor, before a cursor, or the newest ones, oldest first. Deleted
-/// messages are left out.
+/// Returns the messages after a cursor, before a cursor, around a message, or the newest ones, oldest
+/// first. Deleted messages are left out.
 #[utoipa::path(
     get,
     path = "/chats/{chat_id}/messages",
@@ -130,7 +134,11 @@ async fn list(
     Query(query): Query<MessageListQuery>,
 ) -> Result<Json<Vec<MessageView>>> {
     let limit = limit_within(query.limit, DEFAULT_PAGE, MAX_MESSAGES)?;
-    let page = MessagesPage { after: query.after, before: query.before, limit };
+    let MessageListQuery { after, before, around, .. } = query;
+    if around.is_some() && (after.is_some() || before.is_some()) {
+        return Err(Error::field("around", "excludes after and before"));
+    }
+    let page = MessagesPage { after, before, around, limit };
     let messages = messages::list(&api, caller.user_id, chat, page).await?;
     Ok(Json(messages.into_iter().map(|message| MessageView::new(chat, message)).collect()))
 }

@@ -170,7 +170,7 @@ async fn lopsided(analyzed: Analyzed) {
     }
     let (huge, member) = (ChatId(100), UserId(2_100));
     for after in [None, Some(Seq(1))] {
-        let page = MessagesPage { after, before: None, limit: 50 };
+        let page = MessagesPage { after, limit: 50, ..Default::default() };
         messages::list(&t.api, member, huge, page).await.unwrap();
     }
     messages::history(&t.api, member, huge, 0, 50).await.unwrap();

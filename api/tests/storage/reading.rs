@@ -5,6 +5,7 @@ use api::chats::messages::{MAX_OFFSET, MessagesPage, get, history, list};
 use protocol::id::{ChatId, Seq};
 
 both!(
+    around_a_message,
     cursors_both_ways,
     history_by_offset,
     offsets_reach_so_far_from_either_end,
@@ -23,7 +24,8 @@ async fn cursors_both_ways(t: T) {
     }
     t.one(delete(ann, chat, Seq(4))).await.unwrap();
     let page = async |after: Option<i64>, before: Option<i64>, limit| {
-        let page = MessagesPage { after: after.map(Seq), before: before.map(Seq), limit };
+        let (after, before) = (after.map(Seq), before.map(Seq));
+        let page = MessagesPage { after, before, limit, ..Default::default() };
         list(&t.api, ann, chat, page).await.unwrap()
     };
     assert_eq!(texts(&page(None, None, 3).await), ["3", "5", "6"], "the newest, oldest first");
@@ -35,6 +37,30 @@ async fn cursors_both_ways(t: T) {
     let mut conn = t.api.db.read().await.unwrap();
     assert!(get(&mut conn.link(), chat, Seq(4)).await.unwrap().is_none());
     assert_eq!(get(&mut conn.link(), chat, Seq(5)).await.unwrap().unwrap().text, "5");
+}
+
+async fn around_a_message(t: T) {
+    let [ann, bob] = t.users(["ann", "bob"]).await;
+    let (chat, other) = (t.group(ann, &[]).await, t.group(ann, &[]).await);
+    for n in 1..=9 {
+        t.say(ann, chat, &n.to_string()).await;
+        t.say(ann, other, "not this chat's").await;
+    }
+    t.one(delete(ann, chat, Seq(4))).await.unwrap();
+    let page = async |around: i64, limit| {
+        let page = MessagesPage { around: Some(Seq(around)), limit, ..Default::default() };
+        list(&t.api, ann, chat, page).await.unwrap()
+    };
+    assert_eq!(texts(&page(5, 4).await), ["3", "5", "6", "7"]);
+    assert_eq!(texts(&page(5, 5).await), ["2", "3", "5", "6", "7"], "the odd one is before");
+    assert_eq!(texts(&page(5, 1).await), ["5"]);
+    assert_eq!(texts(&page(4, 4).await), ["2", "3", "5", "6"], "its place, although it is deleted");
+    assert_eq!(texts(&page(1, 4).await), ["1", "2", "3"], "nothing in the place of what is not there");
+    assert_eq!(texts(&page(9, 4).await), ["8", "9"]);
+    assert_eq!(texts(&page(0, 4).await), ["1", "2"]);
+    assert_eq!(texts(&page(i64::MAX, 4).await), ["8", "9"]);
+    let page = MessagesPage { around: Some(Seq(5)), limit: 4, ..Default::default() };
+    assert_eq!(refused(list(&t.api, bob, chat, page).await), (403, "not_a_member"));
 }
 
 async fn history_by_offset(t: T) {

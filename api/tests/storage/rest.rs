@@ -150,6 +150,7 @@ async fn refusals(t: T) {
         ("GET", "/chats?limit=0".to_owned(), Value::Null, 422),
         ("GET", "/rooms?limit=501".to_owned(), Value::Null, 422),
         ("GET", "/chats/1/messages?limit=101".to_owned(), Value::Null, 422),
+        ("GET", "/chats/1/messages?around=1&before=2".to_owned(), Value::Null, 422),
         ("GET", "/history/1?offset=-1".to_owned(), Value::Null, 422),
         ("GET", "/history/1?limit=x".to_owned(), Value::Null, 422),
     ] {

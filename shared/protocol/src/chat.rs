@@ -56,18 +56,15 @@ pub struct ChatView {
     pub seq: Seq,
     /// Everything up to this message has been read by this user.
     pub last_read: Seq,
-    /// Messages since the user last read or wrote here, counted up to 100. Those deleted meanwhile are in
-    /// the count as long as a later one is there.
-    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 100, examples(2)))]
+    /// Messages since the user last read or wrote here. Those deleted meanwhile are in the count as long as
+    /// a later one is there. Counted up to 100 in a chat that an upgrade of the server has not gone through yet.
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, examples(2)))]
     pub unread: i64,
     /// An invitation of this user, who is a stranger: it comes after all other chats, until the member joins
     /// the chat or writes in it. Left out when it is not so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invited_by: Option<UserRef>,
 }
-
-/// Unread messages are counted up to here, so that counting costs the same in every chat; shown as "99+".
-pub const UNREAD_CAP: i64 = 100;
 
 /// One message in its latest state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -90,7 +90,7 @@ mod tests {
     use protocol::{
         account::{Account, Role},
         calls::{Guests, Peers, Post, Posted, SessionView, Shows},
-        chat::{Change, ChatType, ChatView, Event, Message, UNREAD_CAP, UserRef},
+        chat::{Change, ChatType, ChatView, Event, Message, UserRef},
         command::Receipt,
         encoded_run::EncodedRun,
         id::{Seq, SessionId, UserId},
@@ -194,7 +194,7 @@ mod tests {
             chat_type: ChatType::Private,
             seq: Seq(LAST),
             last_read: Seq(LAST),
-            unread: UNREAD_CAP,
+            unread: LAST,
             invited_by: Some(UserRef::registered(UserId(LAST), "😀".repeat(MAX_USERNAME))),
         };
         let (username, role) = ("😀".repeat(MAX_USERNAME), Role::Admin);
