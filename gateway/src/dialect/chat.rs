@@ -12,6 +12,7 @@ use protocol::{
     code::Code,
     frames::{ChatEvent, ClientFrame, ServerFrame},
     id::{ChatId, Seq, UserId},
+    limits::MAX_CLIENT_ID_BYTES,
     time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
@@ -35,15 +36,9 @@ pub(super) fn decode(
     chat_id: ChatId,
     user: Option<&UserRef>,
 ) -> Result<ClientRequest, ErrorFrame> {
-    let frame: Incoming = parse(text)?;
+    let frame: Incoming = parse(text).map_err(|error| naming(id_of(text), error))?;
     let id = frame.client_message_id;
-    // Errors name the frame's id, so that the client knows which frame failed.
-    let explained = |mut error: ErrorFrame| {
-        if let ServerFrame::Error { id: of, .. } = &mut *error {
-            of.clone_from(&id);
-        }
-        error
-    };
+    let explained = |error: ErrorFrame| naming(id.clone(), error);
     if [frame.room_id, frame.chat_id].iter().flatten().any(|room| room.0 != chat_id.0) {
         let text = "This connection is another room's. Open one for that room.";
         return Err(explained(Box::new(refusal(None, Code::RoomMismatch, text))));
@@ -67,6 +62,24 @@ pub(super) fn decode(
         },
         Some(_) => return Err(explained(unknown_type())),
     }))
+}
+
+/// Names the frame's id in its error, so that the client knows which frame failed. A longer id is not repeated: the
+/// answer must not grow with what a client sends.
+fn naming(id: Option<String>, mut error: ErrorFrame) -> ErrorFrame {
+    if let ServerFrame::Error { id: of, .. } = &mut *error {
+        *of = id.filter(|id| id.len() <= MAX_CLIENT_ID_BYTES);
+    }
+    error
+}
+
+/// The id of a frame of which something else cannot be read, such as a text that ends with half an emoji.
+fn id_of(text: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Outline {
+        client_message_id: String,
+    }
+    serde_json::from_str(text).ok().map(|Outline { client_message_id }| client_message_id)
 }
 
 #[derive(Serialize)]
@@ -178,6 +191,9 @@ mod tests {
             (r#"{"content":"hi""#, "malformed", None),
             ("{}", "invalid_frame", None),
             (r#"{"content":7}"#, "invalid_frame", None),
+            (r#"{"content":7,"client_message_id":"c"}"#, "invalid_frame", Some("c")),
+            (r#"{"text":"half \ud83d","client_message_id":"c"}"#, "malformed", Some("c")),
+            (r#"{"client_message_id":"half \ud83d"}"#, "malformed", None),
             (r#"{"type":"read"}"#, "invalid_frame", None),
             (r#"{"type":"read","message_id":1.5}"#, "invalid_frame", None),
             (r#"{"type":"read","message_id":9223372036854775808}"#, "invalid_frame", None),
