@@ -1,11 +1,13 @@
 // What a person can do on the page: each action talks to the server and tells the store. It knows no
 // elements; the views call it.
 
-import { ApiError, PAGE, api } from './api.js';
+import { ApiError, api } from './api.js';
 import { Connection } from './connection.js';
 import { Refused } from './outbox.js';
+import { Reading } from './reading.js';
 import { resumePoint } from './store.js';
 import { t } from './strings.js';
+import { Unsent } from './unsent.js';
 
 /** Sign of typing at most this often: the server shows it for longer. */
 const TYPING_EVERY_MS = 3_000;
@@ -13,7 +15,7 @@ const TYPING_EVERY_MS = 3_000;
 /** A sentence about what went wrong, for a person. */
 export function explain(error) {
   if (error instanceof ApiError) return error.status === 0 ? t.unreachable : error.message || t.failed;
-  if (error instanceof Refused) return error.message || t.failed;
+  if (error instanceof Refused) return t.refused[error.code] ?? (error.message || t.failed);
   throw error;
 }
 
@@ -28,10 +30,19 @@ export class Actions {
   #connection;
   #loading = new Set();
   #typedAt = 0;
+  #onRemoved;
+  #unsent;
+  /** What is done while one reads a chat. */
+  reading;
 
-  /** `onStopped(reason)`: the server does not want this session back. */
-  constructor(store, onStopped) {
+  /**
+   * `onStopped(reason)`: the server does not want this session back. `onRemoved(chat)`: one is not in this chat any
+   * more.
+   */
+  constructor(store, onStopped, onRemoved) {
     this.#store = store;
+    this.#onRemoved = onRemoved;
+    this.#unsent = new Unsent(store, randomId());
     this.#connection = new Connection({
       url: `${location.origin.replace(/^http/, 'ws')}/gateway`,
       resume: () => resumePoint(store.state),
@@ -41,21 +52,29 @@ export class Actions {
         if (status.state === 'stopped' && status.reason) onStopped(status.reason);
       },
     });
+    this.reading = new Reading(store, (frame) => this.#connection.tell(frame), explain);
   }
 
   /** Goes live as this user. */
   start(user) {
     this.#store.dispatch({ type: 'signed_in', user });
+    this.#unsent.start(user);
     this.#connection.start();
   }
 
   async signOut() {
+    const { me } = this.#store.state;
+    this.#unsent.drop();
     await api.logout();
+    // By now the server may have ended the connection, and everything was stopped.
+    await this.#unsent.clear(me);
     this.stop();
   }
 
   stop() {
+    this.#unsent.stop();
     this.#connection.stop();
+    this.reading.stop();
     this.#loading.clear();
     this.#store.dispatch({ type: 'signed_out' });
   }
@@ -64,16 +83,24 @@ export class Actions {
     this.#connection.retryNow();
   }
 
-  /** Whether something has not reached the server yet. */
-  get unsent() {
-    return this.#connection.waiting > 0;
+  /** Whether something is lost with the window. */
+  get wouldLose() {
+    return this.#connection.waiting > 0 && !this.#unsent.lasts;
+  }
+
+  /** Writes down what is typed: the window may be closed. */
+  pause() {
+    this.#unsent.flush();
   }
 
   #onFrame(frame) {
-    const { epoch } = this.#store.state;
+    const { epoch, chats } = this.#store.state;
     if (frame.type === 'ready' && epoch && frame.epoch !== epoch) this.#connection.forget();
     this.#store.dispatch({ type: 'frame', frame, now: Date.now() });
     if (frame.type === 'ready' || frame.type === 'chat_removed') this.#refreshRooms();
+    if (frame.type === 'ready') this.#unsent.restore(frame.epoch, (message) => this.#resend(message));
+    if (frame.type === 'chat_removed' && chats.has(frame.chat_id)) this.#onRemoved(chats.get(frame.chat_id));
+    if (frame.type === 'read') this.reading.recount(frame.chat_id);
     const open = this.#openChat();
     if (frame.type === 'ready' && open?.members) this.#loadMembers(open.id);
     this.#fill();
@@ -81,6 +108,7 @@ export class Actions {
 
   /** Puts a chat on the screen; `null` none. */
   open(chatId) {
+    this.reading.enter();
     this.#store.dispatch({ type: 'open', chatId });
     this.#typedAt = 0;
     this.#fill();
@@ -90,36 +118,12 @@ export class Actions {
   #fill() {
     const chat = this.#openChat();
     if (!chat) return;
-    if (!chat.loaded && chat.historyError === null) this.#loadHistory(chat);
+    this.reading.fill(chat);
     if (!chat.members) this.#loadMembers(chat.id);
   }
 
   #openChat() {
     return this.#store.state.chats.get(this.#store.state.open);
-  }
-
-  /** Fetches the page before what is there; nothing while one is on its way. */
-  loadOlder() {
-    const chat = this.#openChat();
-    if (chat?.loaded && !chat.complete && chat.historyError === null) this.#loadHistory(chat);
-  }
-
-  /** After a failure, when asked to. */
-  retryHistory() {
-    const chat = this.#openChat();
-    if (chat) this.#loadHistory(chat);
-  }
-
-  async #loadHistory({ id: chatId, generation, loaded, items }) {
-    await this.#once(`history ${chatId} ${generation}`, async () => {
-      this.#store.dispatch({ type: 'history_failed', chatId, error: null });
-      try {
-        const messages = await api.history(chatId, loaded ? items[0]?.id : undefined);
-        this.#store.dispatch({ type: 'history', chatId, generation, messages, full: messages.length === PAGE });
-      } catch (error) {
-        this.#store.dispatch({ type: 'history_failed', chatId, error: explain(error) });
-      }
-    });
   }
 
   async #loadMembers(chatId) {
@@ -168,10 +172,11 @@ export class Actions {
     this.#store.dispatch({ type: 'rooms', rooms: [...rooms, ...items], next });
   }
 
-  /** Sends a message; without a connection as soon as there is one. */
+  /** Sends a message; without a connection as soon as there is one. What is written stands behind the newest. */
   send(chatId, text, replyTo) {
     this.#typedAt = 0;
-    this.#post(chatId, { clientId: randomId(), text, replyTo });
+    this.#post(chatId, { clientId: randomId(), text: text.toWellFormed?.() ?? text, replyTo });
+    return this.reading.showNewest(chatId);
   }
 
   /** Sends a refused message again, under the same id: it can never be there twice. */
@@ -180,17 +185,43 @@ export class Actions {
   }
 
   discard(chatId, clientId) {
+    this.#unsent.done(clientId);
     this.#store.dispatch({ type: 'discard', chatId, clientId });
   }
 
+  /** One that waits from an earlier visit. */
+  #resend({ id: clientId, chatId, text, replyTo, error, at }) {
+    const bubble = { clientId, text, replyTo };
+    if (!error) this.#post(chatId, bubble);
+    else this.#store.dispatch({ type: 'queue', chatId, ...bubble, error, at: new Date(at).toISOString() });
+  }
+
   async #post(chatId, { clientId, text, replyTo }) {
-    const at = new Date().toISOString();
-    this.#store.dispatch({ type: 'queue', chatId, clientId, text, replyTo, at });
+    const now = Date.now();
+    const kept = { id: clientId, chatId, text, replyTo, at: now };
+    this.#store.dispatch({ type: 'queue', chatId, clientId, text, replyTo, at: new Date(now).toISOString() });
+    this.#unsent.message(kept);
     try {
       await this.#connection.command({ type: 'send', id: clientId, chat_id: chatId, text, reply_to: replyTo });
+      this.#unsent.done(clientId);
     } catch (error) {
-      this.#store.dispatch({ type: 'failed', chatId, clientId, error: explain(error) });
+      const reason = explain(error);
+      // Signed out, or in a chat that is gone: there is nothing to try again with.
+      if (error.code === 'stopped') return;
+      if (this.#store.state.chats.has(chatId)) this.#unsent.message({ ...kept, error: reason });
+      else this.#unsent.done(clientId);
+      this.#store.dispatch({ type: 'failed', chatId, clientId, error: reason });
     }
+  }
+
+  /** What stands in the field of a chat while one writes, `{text, replyTo}` or null. */
+  draft(chatId, draft) {
+    this.#unsent.draft(chatId, draft);
+  }
+
+  /** The same when one leaves the chat. */
+  leaveDraft(chatId, draft) {
+    this.#unsent.leave(chatId, draft);
   }
 
   edit(chatId, messageId, text) {
@@ -199,12 +230,6 @@ export class Actions {
 
   deleteMessage(chatId, messageId) {
     return this.#connection.command({ type: 'delete', id: randomId(), chat_id: chatId, message_id: messageId });
-  }
-
-  /** Everything up to a message was on the screen. */
-  read(chatId, messageId) {
-    this.#connection.tell({ type: 'read', chat_id: chatId, message_id: messageId });
-    this.#store.dispatch({ type: 'read', chatId, messageId });
   }
 
   /** The user typed something. */

@@ -59,8 +59,21 @@ export const api = {
   addMember: (id, userId) => call('POST', `/chats/${id}/members`, { user_id: userId }),
   removeMember: (id, userId) => call('DELETE', `/chats/${id}/members/${userId}`),
 
-  /** Messages before one, or the newest, oldest first. */
-  history: async (id, before) => (await call('GET', `/chats/${id}/messages${query({ limit: PAGE, before })}`)).map(message),
+  chat: (id) => call('GET', `/chats/${id}`),
+
+  /**
+   * Messages before one, after one, around one or the newest, oldest first, and whether there may be `older` and `newer`
+   * ones. Around one are half of them up to it and half behind it.
+   */
+  history: async (id, where, limit = PAGE) => {
+    const messages = (await call('GET', `/chats/${id}/messages${query({ limit, ...where })}`)).map(message);
+    const isFull = messages.length === limit;
+    if (where.around === undefined) return { messages, older: isFull, newer: isFull && where.after !== undefined };
+    const upTo = messages.filter((one) => one.id <= where.around).length;
+    const behind = messages.length - upTo;
+    // A server of the version before knows no `around` and answers the newest.
+    return { messages, older: upTo === limit / 2 || behind > limit / 2, newer: behind === limit / 2 };
+  },
 };
 
 function message(row) {

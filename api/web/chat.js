@@ -1,12 +1,13 @@
-// One chat as the page knows it, and how events, history and own messages change it. Pure: every
-// function returns a new chat or the same one. It draws nothing and asks nobody.
+// One chat as the page knows it, and how events and history change it. Pure: every function returns a new chat or
+// the same one. It draws nothing and asks nobody. What one writes oneself is in pending.js, how far one has read in
+// unread.js.
 
-/** The server counts unread messages up to here; shown as "99+". */
-export const UNREAD_CAP = 100;
-/** Messages kept in memory for one chat; older ones are fetched again when somebody scrolls up. */
-export const MAX_ITEMS = 1_000;
-/** What is kept when there are more. */
-const KEPT_ITEMS = 500;
+import { emptyWindow, extendNewer, extendOlder, forgetItems, known, put, remove, replace } from './message-window.js';
+import { withoutPending } from './pending.js';
+import { readUpTo } from './unread.js';
+
+/** Deleted and edited messages remembered beside the window, for pages that were read before. */
+const MAX_REMEMBERED = 500;
 
 /** A chat from the server's view of it. Its events are live after `cursor`. */
 export function newChat(view) {
@@ -20,19 +21,28 @@ export function newChat(view) {
     counted: view.seq,
     lastRead: view.last_read,
     unread: view.unread,
+    /** How many are unread is not certain: the server is to be asked. */
+    unsure: false,
     /** The stranger `{id, username}` who put one into the chat, as long as one has not accepted, or null. */
     invitedBy: view.invited_by ?? null,
-    /** Messages and notes without holes, oldest first, in the order of `id`. */
-    items: [],
-    /** Whether `items` reaches from the newest message backwards. */
+    // The window: `items`, `complete`, `later`, see message-window.js.
+    ...emptyWindow(view.seq),
+    /** Whether the window shows a page. */
     loaded: false,
-    /** Whether `items` reaches back to the chat's beginning. */
-    complete: false,
-    /** Answers to questions asked before the last reset are thrown away. */
+    /** Where reading begins in the window: `{at: 'new'}`, `{at: 'end'}` or `{at: 'message', id}`. */
+    start: { at: 'end' },
+    /** Another page was put in the place of the window. Pages asked for before it are thrown away. */
     generation: 0,
+    /** Whether the newest is what somebody looks at, or nobody looks. */
+    follows: true,
+    /** What is being fetched, `page`, `older` or `newer`, and why it did not come: `{edge, error}`, or null. */
+    history: null,
     deleted: new Set(),
+    edited: new Map(),
     /** Own messages without an ack, oldest first. */
     pending: [],
+    /** What was typed and not sent, or null. */
+    draft: null,
     /** `{id, username, until}` of those typing, or `{id: 0, count, until}`. */
     typing: [],
     /** Message up to which each other user has read. */
@@ -41,8 +51,6 @@ export function newChat(view) {
     members: null,
     /** Cursor of the next page of members, or null. */
     nextMembers: null,
-    /** Why the last page of history did not come, or null. */
-    historyError: null,
   };
 }
 
@@ -55,10 +63,11 @@ export function refresh(chat, view) {
     counted: Math.max(chat.counted, view.seq),
     lastRead: view.last_read,
     unread: view.unread,
+    unsure: false,
     invitedBy: view.invited_by ?? null,
     typing: [],
     members: null,
-    historyError: null,
+    history: null,
   };
 }
 
@@ -74,14 +83,30 @@ export function reset(chat, seq) {
     ...chat,
     cursor: seq,
     counted: Math.max(chat.counted, seq),
-    items: [],
+    ...emptyWindow(seq),
     loaded: false,
-    complete: false,
     generation: chat.generation + 1,
+    history: null,
     deleted: new Set(),
+    edited: new Map(),
     members: null,
-    historyError: null,
   };
+}
+
+/** Somebody opens it: reading begins at the first unread message, else at the newest. */
+export function enter(chat) {
+  const start = { at: chat.unread > 0 ? 'new' : 'end' };
+  const { items, complete, later } = chat;
+  const first = items[0]?.id ?? Infinity;
+  const last = later === null ? Infinity : (items.at(-1)?.id ?? 0);
+  const isThere = chat.unread > 0 ? (complete || first <= chat.lastRead) && last > chat.lastRead : later === null;
+  const entered = { ...chat, start, follows: false };
+  return chat.loaded && isThere ? entered : { ...entered, ...forgetItems(chat), loaded: false, history: null, generation: chat.generation + 1 };
+}
+
+/** Nobody looks any more, or somebody looks at the newest, or at something before it. */
+export function follow(chat, follows) {
+  return chat.follows === follows ? chat : { ...chat, follows };
 }
 
 /** Whether a stranger put one into it with others: it calls for no attention. A person who writes does. */
@@ -102,14 +127,7 @@ export function caughtUp(chat, seq) {
 /** Applies a numbered event once: what is not after the cursor has been applied before. */
 export function applyEvent(chat, event, me) {
   if (event.seq <= chat.cursor) return chat;
-  const next = change(chat, event, me);
-  return {
-    ...next,
-    cursor: event.seq,
-    counted: Math.max(chat.counted, event.seq),
-    items: trim(next.items),
-    complete: next.complete && next.items.length <= MAX_ITEMS,
-  };
+  return { ...change(chat, event, me), cursor: event.seq, counted: Math.max(chat.counted, event.seq) };
 }
 
 function change(chat, event, me) {
@@ -117,11 +135,12 @@ function change(chat, event, me) {
     case 'message':
       return onMessage(chat, event, me);
     case 'edited':
-      return reaches(chat, event.id) ? { ...chat, items: insert(chat.items, fromEvent(event)) } : chat;
+      return onEdited(chat, fromEvent(event));
     case 'deleted':
       return onDeleted(chat, event, me);
     case 'member':
-      return { ...withNote(chat, event, event.change), members: null };
+      // Whose own place it was is not asked who is left.
+      return { ...withNote(chat, event, event.change), members: event.user.id === me && event.change !== 'joined' ? chat.members : null };
     case 'renamed':
       return { ...withNote(chat, event, 'renamed'), name: event.name };
     case 'owner':
@@ -133,96 +152,71 @@ function change(chat, event, me) {
 
 function onMessage(chat, event, me) {
   const message = fromEvent(event);
-  const foreign = message.sender.id !== me;
-  const isNew = foreign && event.seq > chat.counted && message.id > chat.lastRead;
-  return {
-    ...chat,
-    items: insert(chat.items, message),
-    pending: foreign ? chat.pending : withoutPending(chat.pending, message.clientId),
-    typing: chat.typing.filter((user) => user.id !== message.sender.id),
-    unread: isNew ? Math.min(UNREAD_CAP, chat.unread + 1) : chat.unread,
-  };
+  const next = { ...chat, ...put(chat, message, chat.follows), typing: chat.typing.filter((user) => user.id !== message.sender.id) };
+  // Who writes has read what is there.
+  if (message.sender.id === me) return { ...next, pending: withoutPending(chat.pending, message.clientId), ...readUpTo(chat, message.id, 0) };
+  const isNew = event.seq > chat.counted && message.id > chat.lastRead;
+  return isNew ? { ...next, unread: chat.unread + 1 } : next;
+}
+
+function onEdited(chat, message) {
+  return { ...chat, ...put(chat, message, chat.follows), edited: bounded(new Map(chat.edited).set(message.id, message)) };
 }
 
 function onDeleted(chat, event, me) {
-  const gone = chat.items.find((item) => item.id === event.id);
-  const wasUnread =
-    gone && event.seq > chat.counted && gone.id > chat.lastRead && gone.sender?.id !== me;
-  return {
+  const gone = known(chat).find((item) => item.id === event.id);
+  const wasUnread = gone && event.seq > chat.counted && gone.id > chat.lastRead && gone.sender?.id !== me;
+  const next = {
     ...chat,
-    items: gone ? chat.items.filter((item) => item !== gone) : chat.items,
-    deleted: new Set(chat.deleted).add(event.id),
-    unread: wasUnread && chat.unread < UNREAD_CAP ? Math.max(0, chat.unread - 1) : chat.unread,
+    ...remove(chat, event.id),
+    deleted: bounded(new Set(chat.deleted).add(event.id)),
+    unread: wasUnread ? Math.max(0, chat.unread - 1) : chat.unread,
   };
+  const isEmptied = chat.loaded && next.items.length === 0 && !(next.complete && next.later === null);
+  return isEmptied ? { ...next, ...emptyWindow(event.seq), loaded: false, generation: chat.generation + 1 } : next;
 }
 
 /** What happened to the chat, told between its messages. */
 function withNote(chat, event, change) {
   const { seq: id, user, name, by, timestamp } = event;
-  return { ...chat, items: insert(chat.items, { kind: 'note', id, user, name, change, by, timestamp }) };
+  return { ...chat, ...put(chat, { kind: 'note', id, user, name, change, by, timestamp }, chat.follows) };
 }
 
-/** A page of history, oldest first. `full` tells that there may be more before it. */
-export function mergeHistory(chat, { generation, messages, full }, me) {
+/**
+ * A page of history, the oldest first: `edge` is where it belongs, `older` and `newer` whether there may be more on that
+ * side, `coversTo` the event up to which it is whole if there is not, `from` the item beside which it belongs.
+ */
+export function mergeHistory(chat, { edge, generation, start, ...page }, me) {
   if (generation !== chat.generation) return chat;
-  let { items, pending } = chat;
-  for (const message of messages) {
-    if (chat.deleted.has(message.id)) continue;
-    const known = items.find((item) => item.id === message.id);
-    // What an event told may be newer than what the database answered a moment earlier.
-    if (!known || (message.editedAt ?? '') > (known.editedAt ?? '')) items = insert(items, message);
-    if (message.sender.id === me) pending = withoutPending(pending, message.clientId);
+  const messages = page.messages.filter((message) => !chat.deleted.has(message.id)).map((message) => latest(chat, message));
+  const whole = { ...page, messages };
+  const own = new Set(messages.filter((message) => message.sender.id === me).map((message) => message.clientId));
+  const pending = chat.pending.filter((bubble) => !own.has(bubble.clientId));
+  const next = { ...chat, pending, history: null };
+  switch (edge) {
+    case 'older':
+      return { ...next, ...extendOlder(chat, whole) };
+    case 'newer':
+      return { ...next, ...extendNewer(chat, whole) };
+    default:
+      return { ...next, ...replace(chat, whole), loaded: true, start: start ?? chat.start, generation: generation + 1 };
   }
-  return { ...chat, items, pending, loaded: true, complete: chat.complete || !full };
 }
 
-/** The server has it: the bubble takes its place among the messages. */
-export function acknowledge(chat, ack, me) {
-  const sent = chat.pending.find((pending) => pending.clientId === ack.id);
-  if (!sent) return chat;
-  const { clientId, text, replyTo } = sent;
-  const message = { kind: 'message', id: ack.message_id, sender: me, text, clientId, replyTo, timestamp: ack.timestamp };
-  const isThere = chat.deleted.has(message.id) || chat.items.some((item) => item.id === message.id);
-  return {
-    ...chat,
-    pending: withoutPending(chat.pending, clientId),
-    items: isThere ? chat.items : insert(chat.items, message),
-  };
+/** What an event told may be newer than what the database answered a moment earlier. */
+function latest(chat, message) {
+  const edited = chat.edited.get(message.id);
+  return edited && edited.editedAt > (message.editedAt ?? '') ? edited : message;
 }
 
-/** A message being sent, or tried again under the same id. */
-export function queue(chat, { clientId, text, replyTo, at }) {
-  const bubble = { clientId, text, replyTo, at, error: null };
-  const known = chat.pending.some((pending) => pending.clientId === clientId);
-  const pending = known
-    ? chat.pending.map((other) => (other.clientId === clientId ? bubble : other))
-    : [...chat.pending, bubble];
-  return { ...chat, pending };
+/** A message that is in no page: it was deleted before. */
+export function markGone(chat, id) {
+  return { ...chat, history: null, deleted: bounded(new Set(chat.deleted).add(id)) };
 }
 
-/** The server refused it; it stays until it is tried again or thrown away. */
-export function fail(chat, clientId, error) {
-  return {
-    ...chat,
-    pending: chat.pending.map((bubble) => (bubble.clientId === clientId ? { ...bubble, error } : bubble)),
-  };
-}
-
-export function discard(chat, clientId) {
-  return { ...chat, pending: withoutPending(chat.pending, clientId) };
-}
-
-/** Somebody has read up to a message; the own user perhaps on another device. */
-export function markRead(chat, userId, messageId, me) {
-  if (userId !== me) {
-    const upTo = Math.max(chat.reads[userId] ?? 0, messageId);
-    return { ...chat, reads: { ...chat.reads, [userId]: upTo } };
-  }
-  if (messageId <= chat.lastRead) return chat;
-  const after = chat.items.filter(
-    (item) => item.kind === 'message' && item.id > messageId && item.sender.id !== me,
-  );
-  return { ...chat, lastRead: messageId, unread: Math.min(chat.unread, after.length) };
+/** What stands in the field, unsent: `{text, replyTo}` or null. */
+export function keepDraft(chat, draft) {
+  return { ...chat, draft };
 }
 
 export function startTyping(chat, user, until) {
@@ -239,9 +233,10 @@ export function mayManage(chat, me) {
   return me.role === 'admin' || Boolean(chat.members?.some((member) => member.id === me.id && member.role === 'owner'));
 }
 
-/** The newest message that the server has, or undefined. */
+/** The newest message that the server has, as far as it is known, or undefined. */
 export function lastMessage(chat) {
-  return chat.items.findLast((item) => item.kind === 'message');
+  const newest = chat.later ? chat.later.items : chat.items;
+  return newest.findLast((item) => item.kind === 'message');
 }
 
 function fromEvent(event) {
@@ -257,22 +252,11 @@ function fromEvent(event) {
   };
 }
 
-/** Whether a message belongs to the stretch that is in memory. */
-function reaches(chat, id) {
-  return chat.complete || (chat.items.length > 0 && id >= chat.items[0].id);
-}
-
-function insert(items, item) {
-  let at = items.length;
-  while (at > 0 && items[at - 1].id > item.id) at -= 1;
-  const replaced = at > 0 && items[at - 1].id === item.id ? 1 : 0;
-  return [...items.slice(0, at - replaced), item, ...items.slice(at)];
-}
-
-function trim(items) {
-  return items.length > MAX_ITEMS ? items.slice(-KEPT_ITEMS) : items;
-}
-
-function withoutPending(pending, clientId) {
-  return pending.filter((bubble) => bubble.clientId !== clientId);
+/** Without its oldest entries, so that it does not grow with the visit. */
+function bounded(collection) {
+  for (const key of collection.keys()) {
+    if (collection.size <= MAX_REMEMBERED) break;
+    collection.delete(key);
+  }
+  return collection;
 }

@@ -10,6 +10,10 @@ const VERSION = 1;
 const READY_TIMEOUT_MS = 15_000;
 /** A connection that stood this long was a good one: the next loss starts with a short wait. */
 const STEADY_MS = 5_000;
+/** A command without an answer for so long on a sound connection gets none: the server itself gives up within 15 s. */
+const ANSWER_TIMEOUT_MS = 60_000;
+/** Refusals of a frame that the server could not read: where they name no frame, one of the commands is meant. */
+const UNREADABLE = new Set(['malformed', 'invalid_frame', 'unknown_type', 'text_only', 'invalid_id']);
 /** Until `ready` says otherwise. */
 const HEARTBEAT_MS = 25_000;
 
@@ -23,6 +27,8 @@ export class Connection {
   #notBefore = 0;
   #unanswered = false;
   #paced = false;
+  /** The command that is sent alone. */
+  #alone = null;
 
   /**
    * `resume()` gives `{epoch, cursors}` or null. `onFrame(frame)` gets every frame of the server in
@@ -70,7 +76,7 @@ export class Connection {
   /** Sends a frame with an `id` until it is answered. Resolves with the ack, rejects with `Refused`. */
   command(frame) {
     const answer = this.#outbox.add(frame);
-    if (this.online && !this.#paced && this.#outbox.has(frame.id)) this.#write(frame);
+    if (this.online && !this.#paced && this.#outbox.has(frame.id)) this.#send(frame);
     return answer;
   }
 
@@ -115,10 +121,32 @@ export class Connection {
         break;
     }
     this.#options.onFrame(frame);
+    this.#answer(frame);
+    this.#goOn();
+  }
+
+  /** Ends the command that is answered. */
+  #answer(frame) {
     if (frame.type === 'ack') this.#outbox.accept(frame.id, frame);
-    else if (frame.type === 'error' && frame.id) this.#outbox.refuse(frame.id, frame.code, frame.message);
-    else return;
-    if (this.#paced && !this.#timers.next) this.#next();
+    else if (frame.type !== 'error') return;
+    else if (frame.id) this.#outbox.refuse(frame.id, frame.code, frame.message);
+    else if (UNREADABLE.has(frame.code)) this.#suspect(frame);
+  }
+
+  /** Once what was sent alone has ended, the next one is. */
+  #goOn() {
+    if (this.#paced && !this.#timers.next && !this.#outbox.has(this.#alone)) this.#next();
+  }
+
+  /** An answer that names no command: with one alone it is that one's. Of several, each is sent again alone. */
+  #suspect({ code, message }) {
+    const [first, second] = this.#outbox.frames();
+    if (second && !this.#paced) {
+      this.#paced = true;
+      this.#next();
+    } else if (first) {
+      this.#outbox.refuse(first.id, code, message);
+    }
   }
 
   #ready(frame) {
@@ -130,20 +158,22 @@ export class Connection {
     this.#setStatus({ state: 'online' });
     this.#options.onFrame(frame);
     this.#paced = false;
-    for (const waiting of this.#outbox.frames()) this.#write(waiting);
+    for (const waiting of this.#outbox.frames()) this.#send(waiting);
   }
 
   /** "Too fast, come back later": later, and one at a time, so that the order stays. */
   #mayRepeat({ id, retry_after_ms: wait }) {
     if (!id || !this.#outbox.has(id) || !(wait > 0)) return false;
     this.#paced = true;
+    this.#outbox.written(id, null);
     this.#after('next', wait, () => this.#next());
     return true;
   }
 
   #next() {
     const [frame] = this.#outbox.frames();
-    if (frame) this.#write(frame);
+    this.#alone = frame?.id;
+    if (frame) this.#send(frame);
     else this.#paced = false;
   }
 
@@ -153,6 +183,8 @@ export class Connection {
     const tick = () => {
       if (this.#unanswered) return this.#lost('silent');
       this.#unanswered = true;
+      for (const id of this.#outbox.writtenBefore(Date.now() - ANSWER_TIMEOUT_MS)) this.#outbox.refuse(id, 'no_answer', '');
+      this.#goOn();
       this.#write({ type: 'ping' });
       this.#after('beat', interval, tick);
     };
@@ -190,6 +222,11 @@ export class Connection {
     const socket = this.#socket;
     this.#socket = null;
     socket?.close(1000);
+  }
+
+  #send(command) {
+    this.#outbox.written(command.id, Date.now());
+    this.#write(command);
   }
 
   #write(frame) {

@@ -64,22 +64,25 @@ export function avatar(name, id, { room = false, online = null } = {}) {
   return face;
 }
 
+/** The version that an element was made of. */
+const versions = new WeakMap();
+
 /**
  * Makes the children of `parent` those of `items`, reusing the element of the same `key`. An element
- * is made again only when its item's `version` differs. Elements that stay keep focus and place.
+ * is made again only when its item's `version` is another one. Elements that stay keep focus and place.
  */
 export function reconcile(parent, items, { key, version, make }) {
   const old = new Map([...parent.children].map((child) => [child.dataset.key, child]));
   let place = parent.firstElementChild;
   for (const item of items) {
     const name = String(key(item));
-    const stamp = String(version(item));
+    const stamp = version(item);
     let element = old.get(name);
     old.delete(name);
-    if (!element || element.dataset.version !== stamp) {
+    if (!element || versions.get(element) !== stamp) {
       const fresh = make(item);
       fresh.dataset.key = name;
-      fresh.dataset.version = stamp;
+      versions.set(fresh, stamp);
       if (element) {
         if (place === element) place = fresh;
         const focused = element === document.activeElement || element.contains(document.activeElement);

@@ -13,16 +13,25 @@ import { setUpList } from './view-list.js';
 import { openGoTo } from './view-go-to.js';
 import { openNew } from './view-new.js';
 import { setUpSignIn, showSignIn } from './view-sign-in.js';
+import { setUpVisit } from './view-visit.js';
 
 translate(document);
 
 const store = new Store();
-const actions = new Actions(store, (reason) => leave(t.stopped[reason] ?? t.stopped.unauthenticated));
+const actions = new Actions(
+  store,
+  (reason) => leave(t.stopped[reason] ?? t.stopped.unauthenticated),
+  (chat) => {
+    if (wanted() === chat.id) history.replaceState(null, '', '#/');
+    chatView.leave(chat);
+  },
+);
 
 const chatView = setUpChat(store, actions, {
   onBack: () => go(null),
   onDetails: () => toggleDetails(store, actions),
 });
+const visit = setUpVisit(api.chat, enter);
 const views = [
   setUpBanner(actions),
   setUpList(actions, enter, () => openNew(store, actions, go), signOut),
@@ -60,10 +69,12 @@ setUpShortcuts({
 window.addEventListener('hashchange', follow);
 window.addEventListener('online', () => actions.retryNow());
 document.addEventListener('visibilitychange', () => {
-  if (!document.hidden) actions.retryNow();
+  if (document.hidden) actions.pause();
+  else actions.retryNow();
 });
+window.addEventListener('pagehide', () => actions.pause());
 window.addEventListener('beforeunload', (event) => {
-  if (actions.unsent) event.preventDefault();
+  if (actions.wouldLose) event.preventDefault();
 });
 
 setUpSignIn(welcome);
@@ -78,6 +89,7 @@ function welcome(user) {
 /** Nobody is signed in, or not any more. */
 function leave(reason) {
   actions.stop();
+  chatView.reset();
   for (const dialog of document.querySelectorAll('dialog[open]')) dialog.close();
   document.title = t.appName;
   show('sign-in');
@@ -113,12 +125,18 @@ function go(chatId) {
   location.hash = chatId === null ? '#/' : `#/chat/${chatId}`;
 }
 
+/** The chat that the address names, or 0. */
+function wanted() {
+  return Number(/^#\/chat\/(\d+)$/.exec(location.hash)?.[1] ?? 0);
+}
+
 /** Shows what the address names, as soon as it is known. */
 function follow() {
   if (!store.state.known) return;
-  const wanted = Number(/^#\/chat\/(\d+)$/.exec(location.hash)?.[1] ?? 0);
-  const target = store.state.chats.has(wanted) ? wanted : null;
-  byId('app').dataset.screen = target === null ? 'list' : 'chat';
+  const id = wanted();
+  const target = store.state.chats.has(id) ? id : null;
+  byId('app').dataset.screen = id === 0 ? 'list' : 'chat';
+  visit(target === null && id > 0 ? id : null);
   if (target === store.state.open) return;
   actions.open(target);
   for (const view of views) view(store.state);

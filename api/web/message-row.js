@@ -52,7 +52,7 @@ function bubble(row, on) {
   return el(
     'div',
     { class: 'bubble' },
-    row.quote && quote(row, on),
+    row.replyTo && quote(row, on),
     el('span', { class: 'text', dir: 'auto' }, ...pieces(row.text).map(piece)),
     el(
       'span',
@@ -76,13 +76,13 @@ function tick(row) {
   return el('span', { role: 'img', 'aria-label': word, title: word }, icon(sign));
 }
 
-function quote(row, on) {
-  const { name, text } = row.quote;
+function quote({ quoted, quotesDeleted, replyTo }, on) {
+  if (quotesDeleted) return el('p', { class: 'quote' }, t.deletedMessage);
   return el(
     'button',
-    { type: 'button', class: 'quote', onclick: () => on.showMessage(row.replyTo) },
-    name && el('b', { dir: 'auto' }, name),
-    el('span', { dir: 'auto' }, text ?? t.earlierMessage),
+    { type: 'button', class: 'quote', onclick: () => on.showMessage(replyTo) },
+    quoted && el('b', { dir: 'auto' }, quoted.sender.username),
+    el('span', { dir: 'auto' }, quoted?.text ?? t.earlierMessage),
   );
 }
 
@@ -92,6 +92,7 @@ function trouble(row, on) {
     { class: 'trouble', role: 'alert' },
     el('span', {}, t.notSent(row.error)),
     el('button', { type: 'button', class: 'link', onclick: () => on.retry(row) }, t.tryAgain),
+    el('button', { type: 'button', class: 'link', onclick: () => on.takeBack(row) }, t.edit),
     el('button', { type: 'button', class: 'link', onclick: () => on.discard(row) }, t.discard),
   );
 }

@@ -25,7 +25,7 @@ export class Outbox {
       return Promise.reject(new Refused('outbox_full', 'Too much is waiting to be sent'));
     }
     return new Promise((resolve, reject) => {
-      this.#waiting.set(frame.id, { frame, resolve, reject });
+      this.#waiting.set(frame.id, { frame, resolve, reject, writtenAt: null });
     });
   }
 
@@ -36,6 +36,17 @@ export class Outbox {
 
   has(id) {
     return this.#waiting.has(id);
+  }
+
+  /** It was written to the connection now; with `null`, it is to be written again. */
+  written(id, at) {
+    const entry = this.#waiting.get(id);
+    if (entry) entry.writtenAt = at;
+  }
+
+  /** Commands written before a time and not answered. */
+  writtenBefore(at) {
+    return [...this.#waiting.values()].filter(({ writtenAt }) => writtenAt !== null && writtenAt < at).map(({ frame }) => frame.id);
   }
 
   accept(id, ack) {

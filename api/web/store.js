@@ -2,6 +2,8 @@
 // holds the current state and tells who listens.
 
 import * as chats from './chat.js';
+import { acknowledge, discard, fail, queue } from './pending.js';
+import { markRead, recount } from './unread.js';
 
 export const initial = Object.freeze({
   /** The signed-in account, or null. */
@@ -44,18 +46,26 @@ export function reduce(state, action) {
       return open(state, action.chatId);
     case 'history':
       return inChat(state, action.chatId, (chat) => chats.mergeHistory(chat, action, state.me.id));
-    case 'history_failed':
-      return inChat(state, action.chatId, (chat) => ({ ...chat, historyError: action.error }));
+    case 'fetching':
+      return inChat(state, action.chatId, (chat) => ({ ...chat, history: { edge: action.edge, error: action.error ?? null } }));
+    case 'message_gone':
+      return inChat(state, action.chatId, (chat) => chats.markGone(chat, action.id));
+    case 'follows':
+      return inChat(state, action.chatId, (chat) => chats.follow(chat, action.follows));
+    case 'recount':
+      return inChat(state, action.view.id, (chat) => recount(chat, action.view, state.me.id));
     case 'members':
       return withMembers(state, action);
     case 'queue':
-      return toTop(inChat(state, action.chatId, (chat) => chats.queue(chat, action)), action.chatId);
+      return toTop(withoutDivider(inChat(state, action.chatId, (chat) => queue(chat, action)), action.chatId), action.chatId);
+    case 'draft':
+      return inChat(state, action.chatId, (chat) => chats.keepDraft(chat, action.draft));
     case 'failed':
-      return inChat(state, action.chatId, (chat) => chats.fail(chat, action.clientId, action.error));
+      return inChat(state, action.chatId, (chat) => fail(chat, action.clientId, action.error));
     case 'discard':
-      return inChat(state, action.chatId, (chat) => chats.discard(chat, action.clientId));
+      return inChat(state, action.chatId, (chat) => discard(chat, action.clientId));
     case 'read':
-      return inChat(state, action.chatId, (chat) => chats.markRead(chat, state.me.id, action.messageId, state.me.id));
+      return inChat(state, action.chatId, (chat) => markRead(chat, state.me.id, action.messageId, state.me.id));
     case 'accepted':
       return toTop(inChat(state, action.chatId, chats.accept), action.chatId);
     case 'tick':
@@ -72,8 +82,8 @@ function onFrame(state, frame, now) {
       return onReady(state, frame);
     case 'message': {
       const told = inChat(state, id, (chat) => chats.applyEvent(chat, frame, state.me.id));
-      // Who writes in a chat accepts the invitation to it.
-      return toTop(frame.sender.id === state.me.id ? inChat(told, id, chats.accept) : told, id);
+      // Who writes in a chat accepts the invitation to it, and has read what is there.
+      return toTop(frame.sender.id === state.me.id ? withoutDivider(inChat(told, id, chats.accept), id) : told, id);
     }
     case 'edited':
     case 'deleted':
@@ -85,9 +95,9 @@ function onFrame(state, frame, now) {
     case 'resync':
       return inChat(state, id, (chat) => chats.reset(chat, frame.seq));
     case 'ack':
-      return inChat(state, id, (chat) => chats.acknowledge(chat, frame, userRef(state.me)));
+      return inChat(state, id, (chat) => acknowledge(chat, frame, userRef(state.me)));
     case 'read':
-      return inChat(state, id, (chat) => chats.markRead(chat, frame.user_id, frame.message_id, state.me.id));
+      return inChat(state, id, (chat) => markRead(chat, frame.user_id, frame.message_id, state.me.id));
     case 'typing':
       // Where many watch, how many type is told instead of who.
       if (!frame.user) return inChat(state, id, (chat) => chats.startTyping(chat, { id: 0, count: frame.count }, now + TYPING_MS));
@@ -139,9 +149,15 @@ function removeChat(state, id) {
 
 function open(state, chatId) {
   if (state.open === chatId) return state;
+  const left = inChat(state, state.open, (chat) => chats.follow(chat, true));
   const chat = state.chats.get(chatId);
-  if (!chat) return { ...state, open: null, divider: null };
-  return { ...state, open: chatId, divider: chat.unread > 0 ? chat.lastRead : null };
+  if (!chat) return { ...left, open: null, divider: null };
+  const entered = inChat(left, chatId, chats.enter);
+  return { ...entered, open: chatId, divider: chat.unread > 0 ? chat.lastRead : null };
+}
+
+function withoutDivider(state, chatId) {
+  return state.open === chatId && state.divider !== null ? { ...state, divider: null } : state;
 }
 
 function withMembers(state, { chatId, members, next }) {
@@ -150,7 +166,7 @@ function withMembers(state, { chatId, members, next }) {
   return inChat({ ...state, online }, chatId, (chat) =>
     members
       .filter((member) => member.id !== state.me.id)
-      .reduce((known, member) => chats.markRead(known, member.id, member.last_read, state.me.id), {
+      .reduce((known, member) => markRead(known, member.id, member.last_read, state.me.id), {
         ...chat,
         members,
         nextMembers: next,

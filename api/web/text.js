@@ -27,20 +27,55 @@ export function shortTime(timestamp, now = Date.now()) {
   return dayKey(timestamp) === dayKey(now) ? clockTime(timestamp) : shortDayFormat.format(new Date(timestamp));
 }
 
-/** Splits a text into plain pieces and web addresses: `[{text, url?}]`. */
+/** Longest message, in characters as the server counts them. */
+export const MAX_TEXT_CHARS = 4_000;
+
+/** Characters as the server counts them: an emoji may be one where JavaScript sees two. */
+export function charsIn(text) {
+  let count = 0;
+  for (const _ of text) count += 1;
+  return count;
+}
+
+// Where an address may begin, and what ends it in any case: no address has quotation marks or the signs that end a
+// sentence in scripts that write no spaces.
+const ADDRESS = /(?<![\p{L}\p{N}])(?:https?:\/\/|www\.)[^\s<>"“”„«»「」『』。、，！？；：]+/giu;
+const CLOSING = { ')': '(', ']': '[', '}': '{', '）': '（', '】': '【', '》': '《' };
+
+/** Splits a text into plain pieces and web addresses, by the rules of GitHub's autolinks: `[{text, url?}]`. */
 export function pieces(text) {
   const found = [];
   let from = 0;
-  for (const match of text.matchAll(/https?:\/\/[^\s<>"]+/g)) {
-    // A sentence's full stop or bracket after an address is not part of it.
-    const url = match[0].replace(/[.,;:!?'")\]]+$/, '');
-    if (!URL.canParse?.(url)) continue;
+  for (const match of text.matchAll(ADDRESS)) {
+    const address = withoutSentence(match[0]);
+    const url = /^www\./i.test(address) ? `http://${address}` : address;
+    if (!URL.canParse?.(url) || (url !== address && !new URL(url).hostname.includes('.', 'www.'.length))) continue;
     if (match.index > from) found.push({ text: text.slice(from, match.index) });
-    found.push({ text: url, url });
-    from = match.index + url.length;
+    found.push({ text: address, url });
+    from = match.index + address.length;
   }
   if (from < text.length) found.push({ text: text.slice(from) });
   return found;
+}
+
+/** Without what is the sentence's: punctuation at the end, and closing brackets that open outside of the address. */
+function withoutSentence(address) {
+  const unopened = {};
+  let end = address.length;
+  for (; end > 0; end -= 1) {
+    const last = address[end - 1];
+    const opening = CLOSING[last];
+    if (opening) {
+      unopened[last] ??= count(address, last) - count(address, opening);
+      unopened[last] -= 1;
+      if (unopened[last] < 0) break;
+    } else if (!/[?!.,:;*_~']|(?![\p{ASCII}])\p{P}/u.test(last)) break;
+  }
+  return address.slice(0, end);
+}
+
+function count(text, sign) {
+  return text.split(sign).length - 1;
 }
 
 /** Whether a text is one to three emoji and nothing else: shown large. */

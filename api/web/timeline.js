@@ -7,18 +7,24 @@ import { isEmoji, dayKey, dayName } from './text.js';
 /** Messages of one sender closer together than this are shown as one group. */
 const GROUP_MS = 5 * 60_000;
 
-/** The rows of the open chat, oldest first. Each has a `key`; two rows that are equal look the same. */
-export function rows(state) {
+/**
+ * The rows of the open chat, oldest first. Each has a `key`. A row that looks as in `before`, the rows of the last
+ * time, is the same object.
+ */
+export function rows(state, before = []) {
   const chat = state.chats.get(state.open);
   if (!chat) return [];
+  const about = { chat, me: state.me, manages: mayManage(chat, state.me), seen: Math.max(0, ...Object.values(chat.reads)), byId: messagesById(chat) };
   const result = [];
   let day = null;
   // The message that the next one may be grouped with.
   let previous = null;
-  let divided = state.divider === null;
-  for (const item of [...chat.items, ...chat.pending.map((bubble) => asItem(bubble, state.me))]) {
-    if (dayKey(item.timestamp) !== day) {
-      day = dayKey(item.timestamp);
+  // The line stands where the window shows what comes before it.
+  let divided = state.divider === null || !(chat.complete || chat.items[0]?.id <= state.divider);
+  for (const item of [...chat.items, ...onTheirWay(chat, state.me)]) {
+    const { day: itsDay } = traits(item);
+    if (itsDay !== day) {
+      day = itsDay;
       result.push({ kind: 'day', key: `day ${day}`, text: dayName(item.timestamp) });
       previous = null;
     }
@@ -35,17 +41,23 @@ export function rows(state) {
     }
     const grouped = previous !== null && sameGroup(previous, item);
     if (grouped) result.at(-1).last = false;
-    result.push(messageRow(item, chat, state.me, !grouped));
+    result.push(messageRow(item, about, !grouped));
     previous = item;
   }
-  return result;
+  return sameObjects(result, before);
+}
+
+/** Own messages without an answer stand behind the newest, so only where the newest is shown. */
+function onTheirWay(chat, me) {
+  if (!chat.loaded || chat.later) return [];
+  return chat.pending.map((bubble) => asItem(bubble, me));
 }
 
 function asItem({ clientId, text, replyTo, at, error }, me) {
   return { kind: 'message', clientId, text, replyTo, timestamp: at, sender: me, pending: !error, error };
 }
 
-function messageRow(item, chat, me, first) {
+function messageRow(item, { chat, me, manages, seen, byId }, first) {
   const own = item.sender.id === me.id;
   return {
     kind: 'message',
@@ -58,23 +70,34 @@ function messageRow(item, chat, me, first) {
     timestamp: item.timestamp,
     edited: Boolean(item.editedAt),
     own,
-    mayDelete: own || mayManage(chat, me),
+    mayDelete: own || manages,
     first,
     last: true,
     named: first && !own && chat.type !== 'private',
-    emoji: isEmoji(item.text) && !item.replyTo,
-    quote: quoteOf(item, chat),
+    emoji: traits(item).emoji && !item.replyTo,
+    quoted: item.replyTo ? (byId.get(item.replyTo) ?? null) : null,
+    quotesDeleted: chat.deleted.has(item.replyTo),
     replyTo: item.replyTo,
     pending: item.pending,
     error: item.error,
-    seen: own && Object.values(chat.reads).some((upTo) => upTo >= item.id),
+    seen: own && seen >= item.id,
   };
 }
 
-function quoteOf({ replyTo }, chat) {
-  if (!replyTo) return null;
-  const original = chat.items.find((item) => item.id === replyTo && item.kind === 'message');
-  return original ? { name: original.sender.username, text: original.text } : {};
+const known = new WeakMap();
+
+/** What is slow to find out of an item, which never changes. */
+function traits(item) {
+  let found = known.get(item);
+  if (!found) {
+    found = { day: dayKey(item.timestamp), emoji: item.kind === 'message' && isEmoji(item.text) };
+    known.set(item, found);
+  }
+  return found;
+}
+
+function messagesById({ items }) {
+  return new Map(items.filter((item) => item.kind === 'message').map((item) => [item.id, item]));
 }
 
 function byName({ user, by }, chat) {
@@ -85,4 +108,18 @@ function byName({ user, by }, chat) {
 function sameGroup(one, other) {
   const apart = Date.parse(other.timestamp) - Date.parse(one.timestamp);
   return one.sender.id === other.sender.id && apart < GROUP_MS;
+}
+
+/** What looks as before is the object of before, so that nobody need compare it again. */
+function sameObjects(now, before) {
+  const old = new Map(before.map((row) => [row.key, row]));
+  return now.map((row) => {
+    const known = old.get(row.key);
+    return known && Object.keys(row).every((name) => isSame(row[name], known[name], name)) ? known : row;
+  });
+}
+
+/** A sender comes anew with each frame. */
+function isSame(one, other, name) {
+  return one === other || (name === 'sender' && one.id === other.id && one.username === other.username && one.name === other.name);
 }

@@ -7,6 +7,7 @@ import { t } from './strings.js';
 import { setUpComposer } from './view-composer.js';
 import { setUpInvitation } from './view-invitation.js';
 import { setUpMessages } from './view-messages.js';
+import { notify } from './view-notice.js';
 
 export function setUpChat(store, actions, { onBack, onDetails }) {
   const chatId = () => store.state.open;
@@ -14,9 +15,11 @@ export function setUpChat(store, actions, { onBack, onDetails }) {
 
   const composer = setUpComposer({
     submit: ({ chatId: id, text, replyTo, editing }) => {
-      if (!editing) actions.send(id, text, replyTo);
+      if (!editing) orToast(actions.send(id, text, replyTo));
       else if (text !== editing.text) orToast(actions.edit(id, editing.id, text));
     },
+    onDraft: (id, draft) => actions.draft(id, draft),
+    onLeave: (id, draft) => actions.leaveDraft(id, draft),
     onTyping: (id) => actions.typing(id),
     onEditLast: () => {
       const { me, chats } = store.state;
@@ -25,7 +28,7 @@ export function setUpChat(store, actions, { onBack, onDetails }) {
     },
   });
 
-  const renderMessages = setUpMessages(actions, {
+  const renderMessages = setUpMessages(actions.reading, {
     reply: composer.reply,
     edit: composer.edit,
     copy: (row) => copy(row.text),
@@ -34,6 +37,12 @@ export function setUpChat(store, actions, { onBack, onDetails }) {
     },
     retry: (row) => actions.retry(chatId(), row),
     discard: (row) => actions.discard(chatId(), row.clientId),
+    takeBack: (row) => {
+      actions.discard(chatId(), row.clientId);
+      composer.takeBack(row.text, row.quoted);
+    },
+    failed: orToast,
+    gone: () => toast(t.messageGone),
   });
 
   byId('back').append(icon('back'));
@@ -45,7 +54,7 @@ export function setUpChat(store, actions, { onBack, onDetails }) {
 
   function render(state) {
     const chat = state.chats.get(state.open);
-    byId('welcome').hidden = Boolean(chat);
+    byId('welcome').hidden = Boolean(chat) || !byId('visit').hidden;
     byId('chat').hidden = !chat;
     if (chat) drawHead(chat, state);
     renderInvitation(chat);
@@ -53,7 +62,14 @@ export function setUpChat(store, actions, { onBack, onDetails }) {
     composer.show(chat);
   }
 
-  return { render, focus: composer.focus };
+  /** One is not in this chat any more: says so, with what was written there and not sent. */
+  function leave(chat) {
+    const written = composer.draft();
+    const texts = [...chat.pending.map(({ text }) => text), written.chatId === chat.id ? written.text : chat.draft?.text];
+    notify(t.removedFrom(chat.name), texts.filter(Boolean));
+  }
+
+  return { render, leave, reset: composer.reset, focus: composer.focus };
 }
 
 function drawHead(chat, state) {

@@ -1,122 +1,114 @@
-// The log of the open chat: keeps the place while messages come and go, fetches older ones when
-// somebody scrolls up, says what has been read, and lets the keyboard walk through the messages.
+// The log of the open chat: draws its rows, keeps the reader's place while messages come and go, asks for more when the
+// reader scrolls to an edge, says what has been read, and lets the keyboard walk through the messages.
 
-import { byId, el, icon, reconcile } from './dom.js';
+import { byId, reconcile } from './dom.js';
+import { setUpPlace } from './log-place.js';
 import { actionBar, draw } from './message-row.js';
-import { t } from './strings.js';
 import { rows } from './timeline.js';
-
-/** Closer to the end than this counts as being at the end. */
-const NEAR_END_PX = 60;
-/** Closer to the beginning than this and older messages are fetched. */
-const NEAR_START_PX = 400;
+import { setUpEdges } from './view-edges.js';
 
 const log = byId('log');
 const list = byId('items');
-const pill = byId('pill');
 
-/** `on`: what may be done with a message. Answers the function that draws a state. */
-export function setUpMessages(actions, on) {
+/**
+ * `reading` fetches and marks; `on`: what may be done with a message, and `failed(promise)`, `gone()`. Answers the
+ * function that draws a state.
+ */
+export function setUpMessages(reading, on) {
   let current = null;
   let shown = [];
-  let shownChat = null;
-  let atEnd = true;
-  let below = 0;
+  // The chat and the window that are on the screen.
+  let drawn = { chat: null, divider: null, generation: null, loaded: false };
+  const place = setUpPlace(log, list, (element) => element.matches('.message, .note'));
+  const open = () => current?.chats.get(current.open);
 
+  const { drawEdges, drawNews } = setUpEdges({
+    more: (edge) => reading.extend(open().id, edge),
+    retry: () => reading.retry(open().id),
+    newest: toNewest,
+    allRead: () => reading.markAllRead(open().id),
+  });
   const inThe = { ...on, showMessage };
-
-  const rowOf = (element) => shown.find((row) => row.key === element?.dataset.key);
 
   function render(state) {
     current = state;
-    const chat = state.chats.get(state.open);
+    const chat = open();
     if (!chat) {
-      shownChat = null;
+      drawn = { chat: null };
       return;
     }
-    const changed = shownChat !== chat.id;
-    const anchor = changed ? null : anchorRow();
-    const next = rows(state);
-    if (!changed && !atEnd) below += newcomers(shown, next);
-    shown = next;
+    const isOther = drawn.chat?.id !== chat.id || drawn.generation !== chat.generation || drawn.loaded !== chat.loaded;
+    const isSame = !isOther && drawn.chat === chat && drawn.divider === state.divider && drawn.me === state.me;
+    if (isSame) return;
+    const wrote = !isOther && chat.pending.length > drawn.chat.pending.length;
+    // At the edge of a window that did not reach the newest one was not at the end.
+    const stays = !isOther && (wrote || isAtEnd(drawn.chat));
+    drawn = { chat, divider: state.divider, me: state.me, generation: chat.generation, loaded: chat.loaded };
 
     // Old messages are not news: they are not to be read out.
-    log.setAttribute('aria-busy', String(changed || !chat.loaded));
-    if (changed) list.replaceChildren();
-    reconcile(list, shown, { key: (row) => row.key, version: JSON.stringify, make: (row) => draw(row, inThe) });
-    drawTop(chat);
+    log.setAttribute('aria-busy', String(isOther || !chat.loaded));
+    if (isOther) list.replaceChildren();
+    shown = rows(state, isOther ? [] : shown);
+    reconcile(list, shown, { key: (row) => row.key, version: (row) => row, make: (row) => draw(row, inThe) });
+    drawEdges(chat);
 
-    if (changed || (!chat.loaded && atEnd)) {
-      shownChat = chat.loaded ? chat.id : null;
-      toStart();
-    } else if (atEnd || shown.at(-1)?.pending) {
-      toEnd();
-    } else if (anchor?.element.isConnected) {
-      log.scrollTop += anchor.element.getBoundingClientRect().top - anchor.top;
-    }
-    drawPill();
+    if (isOther) begin(chat);
+    else if (stays && !chat.later) place.toEnd();
+    else place.restore();
     settle();
   }
 
-  /** The first row in sight, so that it can be kept in its place. */
-  function anchorRow() {
-    const top = log.getBoundingClientRect().top;
-    for (const element of list.children) {
-      const place = element.getBoundingClientRect();
-      if (place.bottom > top) return { element, top: place.top };
-    }
-    return null;
+  /** Where reading begins in another window. */
+  function begin({ loaded, start }) {
+    const target = start.at === 'new' ? list.querySelector('.new-line') : elementOf(start.id);
+    if (!loaded || start.at === 'end' || !target) place.toEnd();
+    else if (start.at === 'new') place.toStartAt(target);
+    else place.toMiddle(target);
+    if (start.flash && loaded) mark(target);
   }
 
-  /** Where reading begins: at the first new message, else at the end. */
-  function toStart() {
-    below = 0;
-    const line = list.querySelector('.new-line');
-    if (line) log.scrollTop = line.offsetTop - log.offsetTop - 80;
-    else toEnd();
-    atEnd = isAtEnd();
+  function elementOf(id) {
+    return id ? list.querySelector(`[data-id="${Number(id)}"]`) : null;
   }
 
-  function toEnd() {
-    log.scrollTop = log.scrollHeight;
-    atEnd = true;
-    below = 0;
-  }
+  const isAtEnd = (chat) => place.atEnd && !chat.later;
 
-  function isAtEnd() {
-    return log.scrollHeight - log.scrollTop - log.clientHeight < NEAR_END_PX;
-  }
-
-  function drawTop(chat) {
-    let text = '';
-    if (chat.historyError) text = `${t.historyFailed} ${chat.historyError} `;
-    else if (!chat.complete) text = t.loadingOlder;
-    else text = t.start(chat.name);
-    const retry = chat.historyError && el('button', { type: 'button', class: 'link', onclick: () => actions.retryHistory() }, t.tryAgain);
-    byId('log-top').replaceChildren(...[text, retry].filter(Boolean));
-  }
-
-  function drawPill() {
-    pill.hidden = atEnd;
-    pill.replaceChildren(icon('down'), t.newBelow(below));
-  }
-
-  /** After drawing and scrolling: fetch older ones if they are near, tell what has been read. */
+  /** After drawing and scrolling: tell where the reader is and what has been read. */
   function settle() {
-    if (!current) return;
-    const chat = current.chats.get(current.open);
-    if (!chat?.loaded || shownChat !== chat.id) return;
-    if (log.scrollTop < NEAR_START_PX) actions.loadOlder();
-    const newest = chat.items.findLast((item) => item.kind === 'message');
-    const looking = document.visibilityState === 'visible' && document.hasFocus();
-    const unread = newest && newest.id > chat.lastRead && (chat.unread > 0 || newest.sender.id !== current.me.id);
-    if (atEnd && looking && unread && current.connection.state === 'online') actions.read(chat.id, newest.id);
+    const chat = open();
+    if (!chat || drawn.chat !== chat) return;
+    drawNews(chat, { divider: current.divider, atEnd: isAtEnd(chat) });
+    if (!chat.loaded) return;
+    reading.at(chat.id, Number(place.first()?.dataset.id) || null, isAtEnd(chat));
+    const looks = document.visibilityState === 'visible' && document.hasFocus();
+    if (!looks || current.connection.state !== 'online') return;
+    // What was deleted at the end can be seen by nobody.
+    const last = isAtEnd(chat) && chat.unread > 0 ? chat.cursor : Number(place.lastWhole('[data-id]')?.dataset.id);
+    if (last > chat.lastRead) reading.read(chat.id, last);
   }
 
-  function showMessage(id) {
-    const element = list.querySelector(`[data-id="${Number(id)}"]`);
+  function toNewest() {
+    const chat = open();
+    if (chat.later) on.failed(reading.showNewest(chat.id));
+    else {
+      place.toEnd();
+      settle();
+    }
+    log.focus({ preventScroll: true });
+  }
+
+  async function showMessage(id) {
+    const element = elementOf(id);
+    if (element) {
+      place.toMiddle(element);
+      mark(element);
+      settle();
+    } else if ((await on.failed(reading.showMessage(open().id, id))) === false) on.gone();
+  }
+
+  /** Marks a message for a moment. */
+  function mark(element) {
     if (!element) return;
-    element.scrollIntoView({ block: 'center' });
     element.focus({ preventScroll: true });
     element.classList.add('flash');
     element.addEventListener('animationend', () => element.classList.remove('flash'), { once: true });
@@ -124,7 +116,7 @@ export function setUpMessages(actions, on) {
 
   /** One bar for the whole log, in the message that the pointer or the focus is in. */
   function offerActions(element) {
-    const row = rowOf(element);
+    const row = shown.find(({ key }) => key === element?.dataset.key);
     const bar = list.querySelector('.actions');
     if (bar?.parentElement === element) return;
     bar?.remove();
@@ -132,24 +124,17 @@ export function setUpMessages(actions, on) {
   }
 
   log.addEventListener('scroll', () => {
-    atEnd = isAtEnd();
-    if (atEnd) below = 0;
-    drawPill();
+    const chat = open();
+    const edge = place.direction();
+    if (!chat || !edge) return;
+    if (place.isNear(edge)) reading.extend(chat.id, edge);
     settle();
   });
-  pill.addEventListener('click', () => {
-    toEnd();
-    drawPill();
-    settle();
-    log.focus({ preventScroll: true });
-  });
-  new ResizeObserver(() => {
-    if (atEnd) toEnd();
-  }).observe(log);
   window.addEventListener('focus', settle);
   document.addEventListener('visibilitychange', settle);
 
-  list.addEventListener('pointerover', (event) => {
+  // Not when messages only pass under a resting pointer: drawing a bar in each makes scrolling slow.
+  list.addEventListener('pointermove', (event) => {
     if (event.pointerType === 'mouse') offerActions(event.target.closest('.message'));
   });
   list.addEventListener('pointerleave', () => offerActions(list.querySelector('.message:focus-within')));
@@ -179,10 +164,4 @@ function nextFocus(key, from, messages) {
     default:
       return null;
   }
-}
-
-/** How many messages of others came after the last one that was shown. */
-function newcomers(before, after) {
-  const newest = before.reduce((id, row) => Math.max(id, row.id ?? 0), 0);
-  return after.filter((row) => row.kind === 'message' && !row.own && row.id > newest).length;
 }

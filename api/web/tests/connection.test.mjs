@@ -179,6 +179,48 @@ test('a socket that never becomes ready is given up', () => {
   assert.equal(statuses.at(-1).state, 'waiting');
 });
 
+test('an answer that names no command ends the one that it can mean', async () => {
+  connection.start();
+  const socket = ready();
+  const alone = connection.command({ type: 'send', id: 'a' });
+  socket.hears({ type: 'error', code: 'rate_limited', message: 'Of a read mark.' });
+  assert.equal(connection.waiting, 1);
+  socket.hears({ type: 'error', code: 'malformed', message: 'No.' });
+  await assert.rejects(alone, { code: 'malformed' });
+
+  const [b, c, d] = ['b', 'c', 'd'].map((id) => connection.command({ type: 'send', id }));
+  // It is the one of c. Each is sent again alone, and their answers may come twice.
+  socket.hears({ type: 'error', code: 'malformed', message: 'No.' });
+  socket.hears({ type: 'ack', id: 'b' });
+  socket.hears({ type: 'ack', id: 'd' });
+  socket.hears({ type: 'ack', id: 'b' });
+  assert.deepEqual(socket.sent.slice(-2).map((frame) => frame.id), ['b', 'c']);
+  socket.hears({ type: 'error', code: 'malformed', message: 'No.' });
+  await assert.rejects(c, { code: 'malformed' });
+  await Promise.all([b, d]);
+  assert.equal(connection.waiting, 0);
+});
+
+test('a command without an answer ends on a sound connection, and waits without one', async () => {
+  connection.start();
+  let socket = ready();
+  const answer = connection.command({ type: 'send', id: 'a' });
+  const beats = (count) => {
+    for (let n = 0; n < count; n += 1) {
+      clock.tick(1_000);
+      socket.hears({ type: 'pong' });
+    }
+  };
+  beats(30);
+  socket.closed('');
+  clock.tick(30_000);
+  socket = ready();
+  beats(59);
+  assert.equal(connection.waiting, 1);
+  beats(3);
+  await assert.rejects(answer, { code: 'no_answer' });
+});
+
 test('a full outbox refuses at once', async () => {
   const outbox = new Outbox();
   for (let id = 0; id < MAX_WAITING; id += 1) outbox.add({ id }).catch(() => {});

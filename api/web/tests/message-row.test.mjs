@@ -46,7 +46,9 @@ const said = (seq, sender) => ({
 function drawn(...frames) {
   const ready = { type: 'ready', user: me, epoch: 'e', heartbeat_ms: 1, chats: [lobby] };
   const start = reduce(initial, { type: 'signed_in', user: me });
-  const state = [ready, ...frames].reduce((now, frame) => reduce(now, { type: 'frame', frame, now: 0 }), start);
+  const page = { type: 'history', chatId: 1, edge: 'page', generation: 0, messages: [], older: false, newer: false, coversTo: 0 };
+  const hear = (now, frame) => reduce(now, { type: 'frame', frame, now: 0 });
+  const state = frames.reduce(hear, reduce(hear(start, ready), page));
   return rows({ ...state, open: 1 }).filter((row) => row.kind === 'message').map((row) => draw(row, {}));
 }
 

@@ -2,8 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { known } from '../message-window.js';
 import { initial, reduce, resumePoint, totalUnread } from '../store.js';
-import { isEmoji, pieces } from '../text.js';
+import { charsIn, isEmoji, pieces } from '../text.js';
 import { rows } from '../timeline.js';
 
 const me = { id: 1, username: 'ann', name: 'Ann', role: 'user' };
@@ -15,7 +16,9 @@ const said = (seq, sender = bob, more = {}) => ({
 });
 const frames = (state, ...list) => list.reduce((now, frame) => reduce(now, { type: 'frame', frame, now: 0 }), state);
 const start = (...chats) => frames(reduce(initial, { type: 'signed_in', user: me }), ready(chats));
-const texts = (state) => state.chats.get(5).items.map((item) => item.text);
+const texts = (state) => known(state.chats.get(5)).map((item) => item.text);
+/** Chat 5 with these messages before the ones that events tell of. */
+const loaded = (state, messages = []) => reduce(state, { type: 'history', chatId: 5, edge: 'page', generation: 0, messages, older: false, newer: false, coversTo: 3 });
 
 test('an event is applied once', () => {
   const state = frames(start(view(5, 3)), said(3), said(4), said(4), said(5));
@@ -38,7 +41,7 @@ test('an own message is one bubble from sending to sent, whichever answer comes 
   const ack = { type: 'ack', id: 'c', chat_id: 5, message_id: 4, seq: 4, timestamp: '2026-01-01T10:00:01.000Z' };
   const event = said(4, me, { client_message_id: 'c', text: 'hi' });
   for (const order of [[ack, event], [event, ack]]) {
-    const state = frames(reduce(start(view(5, 3)), queue), ...order);
+    const state = frames(reduce(loaded(start(view(5, 3))), queue), ...order);
     assert.deepEqual(texts(state), ['hi']);
     assert.equal(state.chats.get(5).pending.length, 0);
     assert.equal(totalUnread(state), 0);
@@ -63,7 +66,7 @@ test('history does not bring back what is gone, nor an older text, nor what was 
     { type: 'edited', chat_id: 5, seq: 5, ...said(4), ...{ type: 'edited', seq: 5, text: 'new', edited_at: '2' } },
     { type: 'deleted', chat_id: 5, seq: 6, id: 3, by: 2, timestamp: 't' },
   );
-  const page = { type: 'history', chatId: 5, generation: 0, messages: [row(2), row(3), row(4)], full: false };
+  const page = { type: 'history', chatId: 5, edge: 'page', generation: 0, messages: [row(2), row(3), row(4)], older: false, newer: false, coversTo: 6 };
   state = reduce(state, page);
   assert.deepEqual(texts(state), ['m2', 'new']);
   assert.equal(state.chats.get(5).complete, true);
@@ -80,7 +83,7 @@ test('another epoch forgets everything', () => {
 });
 
 test('a woken chat is fetched again, a renamed one is not', () => {
-  const state = frames(start(view(5, 3)), said(4));
+  const state = frames(loaded(start(view(5, 3))), said(4));
   const renamed = frames(state, { type: 'renamed', chat_id: 5, seq: 5, name: 'new', by: 2, timestamp: '2026-01-01T10:00:00.000Z' });
   assert.equal(renamed.chats.get(5).name, 'new');
   const note = rows({ ...renamed, open: 5 }).find((row) => row.kind === 'note');
@@ -114,19 +117,40 @@ test('being removed closes the chat', () => {
 
 test('rows: one day, one "new" line, groups of one sender', () => {
   let state = start(view(5, 3, { last_read: 4, unread: 1 }));
-  state = frames(reduce(state, { type: 'open', chatId: 5 }), said(4), said(5), said(6, me));
+  state = reduce(state, { type: 'open', chatId: 5 });
+  const { generation } = state.chats.get(5);
+  state = frames(reduce(state, { type: 'history', chatId: 5, edge: 'page', generation, messages: [], older: false, newer: false, coversTo: 3 }), said(4), said(5), said(6));
   const drawn = rows(state);
   assert.deepEqual(drawn.map((row) => row.kind), ['day', 'message', 'new', 'message', 'message']);
-  assert.deepEqual(drawn.filter((row) => row.kind === 'message').map((row) => row.first), [true, true, true]);
+  assert.deepEqual(drawn.filter((row) => row.kind === 'message').map((row) => row.first), [true, true, false]);
+  assert.ok(rows(frames(state, said(7)), drawn).slice(0, 4).every((row, at) => row === drawn[at]), 'what looks the same is the same');
+  const wrote = rows(frames(state, said(7, me)));
+  assert.ok(!wrote.some((row) => row.kind === 'new'), 'who writes has read it');
+  assert.equal(totalUnread(frames(state, said(7, me))), 0);
 });
 
 test('addresses become links, a sentence around them does not', () => {
-  assert.deepEqual(pieces('see https://a.example/x?y=1. ok'), [
-    { text: 'see ' }, { text: 'https://a.example/x?y=1', url: 'https://a.example/x?y=1' }, { text: '. ok' },
-  ]);
-  assert.deepEqual(pieces('javascript:alert(1)'), [{ text: 'javascript:alert(1)' }]);
+  const links = (text) => pieces(text).filter((piece) => piece.url).map((piece) => piece.text);
+  for (const [text, ...expected] of [
+    ['see https://a.example/x?y=1. ok', 'https://a.example/x?y=1'],
+    ['https://en.wikipedia.org/wiki/Rust_(programming_language)', 'https://en.wikipedia.org/wiki/Rust_(programming_language)'],
+    ['(https://de.wikipedia.org/wiki/Bundeshaus_(Bern))', 'https://de.wikipedia.org/wiki/Bundeshaus_(Bern)'],
+    ['https://a.example/?q=[x], https://a.example/y]', 'https://a.example/?q=[x]', 'https://a.example/y'],
+    ['https://example.com/a。次の文', 'https://example.com/a'],
+    ['„https://example.com/a“', 'https://example.com/a'],
+    ['https://example.com/a؟ https://example.com/b…', 'https://example.com/a', 'https://example.com/b'],
+    ['Https://example.com', 'Https://example.com'],
+    ['www.example.com/x.', 'www.example.com/x'],
+    ['http://localhost:8000/x', 'http://localhost:8000/x'],
+    ['javascript:alert(1) xhttps://a.example www.x https://'],
+  ]) {
+    assert.deepEqual(links(text), expected, text);
+    assert.equal(pieces(text).map((piece) => piece.text).join(''), text, 'nothing is left out');
+  }
+  assert.equal(pieces('www.example.com')[0].url, 'http://www.example.com');
   assert.equal(isEmoji('🎉'), true);
   assert.equal(isEmoji('ok 🎉'), false);
+  assert.equal(charsIn('🎉ok'), 3);
 });
 
 test('an invitation calls for no attention until it is accepted, and writing accepts it', () => {

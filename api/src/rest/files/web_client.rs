@@ -48,10 +48,12 @@ const ASSETS: &[Asset] = assets! {
     CSS: "base.css" "layout.css" "messages.css";
     SVG: "icon.svg";
     MANIFEST: "manifest.webmanifest";
-    SCRIPT: "actions.js" "api.js" "backoff.js" "chat.js" "connection.js" "dom.js" "main.js"
-        "message-row.js" "outbox.js" "people-search.js" "shortcuts.js" "store.js" "strings.js" "text.js"
-        "timeline.js" "view-banner.js" "view-chat.js" "view-composer.js" "view-confirm.js" "view-invitation.js"
-        "view-details.js" "view-go-to.js" "view-list.js" "view-messages.js" "view-new.js" "view-sign-in.js";
+    SCRIPT: "actions.js" "api.js" "backoff.js" "chat.js" "connection.js" "dom.js" "log-place.js" "main.js"
+        "message-row.js" "message-window.js" "outbox.js" "pending.js" "people-search.js" "reading.js" "shortcuts.js"
+        "storage.js" "store.js" "strings.js" "text.js" "timeline.js" "unread.js" "unsent.js" "view-banner.js"
+        "view-chat.js" "view-composer.js" "view-confirm.js" "view-invitation.js" "view-details.js" "view-edges.js"
+        "view-go-to.js" "view-list.js" "view-messages.js" "view-new.js" "view-notice.js" "view-sign-in.js"
+        "view-visit.js";
 };
 
 /// Nothing but the page's own files and its own server, the WebSocket included; no inline script
