@@ -5,7 +5,10 @@
 #![expect(clippy::print_stderr, reason = "a failure shows what was in sight")]
 
 mod harness;
+mod writer;
 
 mod accessibility;
 mod chat;
 mod documents;
+mod reading;
+mod unsent;
