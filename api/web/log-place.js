@@ -102,6 +102,8 @@ export function setUpPlace(log, list, isAnchor) {
     isNear,
     /** The last row of these of which the end is in sight, and the first one in sight; or undefined. */
     lastWhole: (selector) => sight.findLast(({ element, isWhole }) => isWhole && element.matches(selector))?.element,
+    /** Whether one of these is among the first rows in sight. */
+    beginsWith: (selector) => sight.slice(0, 3).some(({ element }) => element.matches(selector)),
     first: () => sight.find(({ element }) => isAnchor(element))?.element,
   };
 }

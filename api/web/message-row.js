@@ -1,8 +1,10 @@
 // Draws one row of a chat's log. What may be done with it comes as functions.
 
 import { avatar, el, icon, iconButton } from './dom.js';
+import { plainText } from './markup.js';
 import { t } from './strings.js';
-import { clockTime, fullTime, pieces } from './text.js';
+import { clockTime, fullTime } from './text.js';
+import { drawMarkup } from './view-markup.js';
 
 /** An element for a row of `timeline.js`. */
 export function draw(row, on) {
@@ -19,21 +21,30 @@ export function draw(row, on) {
 }
 
 function message(row, on) {
-  const state = { own: row.own, first: row.first, last: row.last, emoji: row.emoji, pending: row.pending, failed: row.error };
+  const state = { own: row.own, first: row.first, emoji: row.emoji, pending: row.pending, failed: row.error };
   const names = Object.keys(state).filter((name) => state[name]);
   return el(
     'li',
     { class: ['message', ...names].join(' '), tabindex: '-1', 'data-id': row.id },
-    !row.own && row.last && avatarOf(row.sender),
+    row.first && avatarOf(row.sender),
     el(
       'div',
       { class: 'stack' },
-      row.named
-        ? el('span', { class: 'sender' }, el('bdi', {}, row.sender.username), ...guestMark(row.sender))
-        : el('span', { class: 'visually-hidden' }, row.own ? t.you : row.sender.username, ...guestMark(row.sender)),
-      bubble(row, on),
+      head(row),
+      el('div', { class: 'line' }, bubble(row, on), (row.edited || row.own) && meta(row)),
       row.error && trouble(row, on),
     ),
+  );
+}
+
+/** Who wrote and when: shown once for a group, where the pointer is for the other messages, and always read out. */
+function head(row) {
+  return el(
+    'div',
+    { class: 'head' },
+    el('span', { class: row.first ? 'sender' : 'visually-hidden' }, el('bdi', {}, row.sender.username), ...guestMark(row.sender)),
+    ' ',
+    el('time', { datetime: row.timestamp, title: fullTime(row.timestamp) }, clockTime(row.timestamp)),
   );
 }
 
@@ -43,9 +54,7 @@ function guestMark({ guest }) {
 }
 
 function avatarOf(sender) {
-  const face = avatar(sender.username, sender.id);
-  face.classList.add('small');
-  return face;
+  return avatar(sender.username, sender.id);
 }
 
 function bubble(row, on) {
@@ -53,19 +62,13 @@ function bubble(row, on) {
     'div',
     { class: 'bubble' },
     row.replyTo && quote(row, on),
-    el('span', { class: 'text', dir: 'auto' }, ...pieces(row.text).map(piece)),
-    el(
-      'span',
-      { class: 'meta' },
-      row.edited && el('span', {}, t.edited),
-      el('time', { datetime: row.timestamp, title: fullTime(row.timestamp) }, clockTime(row.timestamp)),
-      row.own && tick(row),
-    ),
+    el('div', { class: 'text', dir: 'auto' }, ...drawMarkup(row.text)),
   );
 }
 
-function piece({ text, url }) {
-  return url ? el('a', { href: url, target: '_blank', rel: 'noopener noreferrer nofollow' }, text) : text;
+/** What became of a message since it was written. */
+function meta(row) {
+  return el('span', { class: 'meta' }, row.edited && el('span', {}, t.edited), row.own && tick(row));
 }
 
 function tick(row) {
@@ -82,7 +85,7 @@ function quote({ quoted, quotesDeleted, replyTo }, on) {
     'button',
     { type: 'button', class: 'quote', onclick: () => on.showMessage(replyTo) },
     quoted && el('b', { dir: 'auto' }, quoted.sender.username),
-    el('span', { dir: 'auto' }, quoted?.text ?? t.earlierMessage),
+    el('span', { dir: 'auto' }, quoted ? plainText(quoted.text) : t.earlierMessage),
   );
 }
 

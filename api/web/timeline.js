@@ -40,7 +40,6 @@ export function rows(state, before = []) {
       previous = null;
     }
     const grouped = previous !== null && sameGroup(previous, item);
-    if (grouped) result.at(-1).last = false;
     result.push(messageRow(item, about, !grouped));
     previous = item;
   }
@@ -72,8 +71,6 @@ function messageRow(item, { chat, me, manages, seen, byId }, first) {
     own,
     mayDelete: own || manages,
     first,
-    last: true,
-    named: first && !own && chat.type !== 'private',
     emoji: traits(item).emoji && !item.replyTo,
     quoted: item.replyTo ? (byId.get(item.replyTo) ?? null) : null,
     quotesDeleted: chat.deleted.has(item.replyTo),

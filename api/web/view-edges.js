@@ -1,7 +1,7 @@
 // What stands around the log's messages: at its two edges whether there is more, and above and below it the way to the
 // newest and how much of it is new.
 
-import { byId, el, icon } from './dom.js';
+import { avatar, byId, el, icon } from './dom.js';
 import { t } from './strings.js';
 
 /** `on`: `more(edge)`, `retry()`, `newest()`, `allRead()`. Answers `{drawEdges(chat), drawNews(chat, …)}`. */
@@ -20,16 +20,17 @@ export function setUpEdges(on) {
     place.replaceChildren(...children());
   }
 
-  function drawEdge(place, edge, { history, name, complete, later, loaded }) {
+  function drawEdge(place, edge, chat) {
+    const { history, name, complete, later, loaded } = chat;
     const isHere = history && (history.edge === edge || (history.edge === 'page' && edge === 'older'));
     if (isHere && history.error) {
       draw(place, `error ${history.error}`, () => [`${t.historyFailed} ${history.error} `, button(t.tryAgain, on.retry)]);
     } else if (isHere || (!loaded && edge === 'older')) {
-      draw(place, 'loading', () => [t.loadingMessages]);
+      draw(place, loaded ? 'loading' : 'first', () => (loaded ? [t.loadingMessages] : [el('span', { class: 'visually-hidden' }, t.loadingMessages), skeleton()]));
     } else if (edge === 'older' ? !complete : later) {
       draw(place, 'more', () => [button(edge === 'older' ? t.showEarlier : t.showLater, () => on.more(edge))]);
     } else {
-      draw(place, edge === 'older' ? `start ${name}` : '', () => (edge === 'older' ? [t.start(name)] : []));
+      draw(place, edge === 'older' ? `start ${chat.id} ${name}` : '', () => (edge === 'older' ? beginning(chat) : []));
     }
   }
 
@@ -49,4 +50,17 @@ export function setUpEdges(on) {
   }
 
   return { drawEdges, drawNews };
+}
+
+/** What stands where a chat begins. */
+function beginning({ id, name, type }) {
+  const face = avatar(name, id, { room: type === 'room' });
+  face.classList.add('large');
+  return [face, el('h3', { dir: 'auto' }, name), el('p', {}, t.start(name))];
+}
+
+/** The outline of messages that are on their way; the style shows it only when they take a moment. */
+function skeleton() {
+  const widths = ['wide', 'narrow', 'middle', 'wide', 'narrow', 'middle'];
+  return el('div', { class: 'skeleton', 'aria-hidden': 'true' }, ...widths.map((width) => el('div', { class: width }, el('i'), el('b'))));
 }

@@ -4,6 +4,7 @@
 import { byId, reconcile } from './dom.js';
 import { setUpPlace } from './log-place.js';
 import { actionBar, draw } from './message-row.js';
+import { dayName } from './text.js';
 import { rows } from './timeline.js';
 import { setUpEdges } from './view-edges.js';
 
@@ -78,6 +79,7 @@ export function setUpMessages(reading, on) {
     const chat = open();
     if (!chat || drawn.chat !== chat) return;
     drawNews(chat, { divider: current.divider, atEnd: isAtEnd(chat) });
+    drawDay();
     if (!chat.loaded) return;
     reading.at(chat.id, Number(place.first()?.dataset.id) || null, isAtEnd(chat));
     const looks = document.visibilityState === 'visible' && document.hasFocus();
@@ -85,6 +87,18 @@ export function setUpMessages(reading, on) {
     // What was deleted at the end can be seen by nobody.
     const last = isAtEnd(chat) && chat.unread > 0 ? chat.cursor : Number(place.lastWhole('[data-id]')?.dataset.id);
     if (last > chat.lastRead) reading.read(chat.id, last);
+  }
+
+  /** The day of the first message in sight stands above the log, unless its heading is in sight, too. */
+  function drawDay() {
+    const row = rowOf(place.first());
+    const day = byId('day-now');
+    day.hidden = !row?.timestamp || place.beginsWith('.day');
+    if (!day.hidden) day.textContent = dayName(row.timestamp);
+  }
+
+  function rowOf(element) {
+    return shown.find(({ key }) => key === element?.dataset.key);
   }
 
   function toNewest() {
@@ -116,7 +130,7 @@ export function setUpMessages(reading, on) {
 
   /** One bar for the whole log, in the message that the pointer or the focus is in. */
   function offerActions(element) {
-    const row = shown.find(({ key }) => key === element?.dataset.key);
+    const row = rowOf(element);
     const bar = list.querySelector('.actions');
     if (bar?.parentElement === element) return;
     bar?.remove();

@@ -55,7 +55,11 @@ async fn around_a_message(t: T) {
     assert_eq!(texts(&page(5, 5).await), ["2", "3", "5", "6", "7"], "the odd one is before");
     assert_eq!(texts(&page(5, 1).await), ["5"]);
     assert_eq!(texts(&page(4, 4).await), ["2", "3", "5", "6"], "its place, although it is deleted");
-    assert_eq!(texts(&page(1, 4).await), ["1", "2", "3"], "nothing in the place of what is not there");
+    assert_eq!(
+        texts(&page(1, 4).await),
+        ["1", "2", "3"],
+        "nothing in the place of what is not there"
+    );
     assert_eq!(texts(&page(9, 4).await), ["8", "9"]);
     assert_eq!(texts(&page(0, 4).await), ["1", "2"]);
     assert_eq!(texts(&page(i64::MAX, 4).await), ["8", "9"]);

@@ -49,10 +49,10 @@ const ASSETS: &[Asset] = assets! {
     SVG: "icon.svg";
     MANIFEST: "manifest.webmanifest";
     SCRIPT: "actions.js" "api.js" "backoff.js" "chat.js" "connection.js" "dom.js" "log-place.js" "main.js"
-        "message-row.js" "message-window.js" "outbox.js" "pending.js" "people-search.js" "reading.js" "shortcuts.js"
+        "markup.js" "message-row.js" "message-window.js" "outbox.js" "pending.js" "people-search.js" "reading.js" "shortcuts.js"
         "storage.js" "store.js" "strings.js" "text.js" "timeline.js" "unread.js" "unsent.js" "view-banner.js"
         "view-chat.js" "view-composer.js" "view-confirm.js" "view-invitation.js" "view-details.js" "view-edges.js"
-        "view-go-to.js" "view-list.js" "view-messages.js" "view-new.js" "view-notice.js" "view-sign-in.js"
+        "view-go-to.js" "view-list.js" "view-markup.js" "view-messages.js" "view-new.js" "view-notice.js" "view-sign-in.js"
         "view-visit.js";
 };
 
