@@ -6,7 +6,7 @@ use api::{
     commands,
     db::{ConnectError, Db},
     ready,
-    settings::{ApiCommand, CheckedApi, Settings},
+    settings::{ApiCommand, COMMAND_NEEDS, CheckedApi, Settings},
 };
 use platform::{
     admin as admin_listener,
@@ -24,7 +24,7 @@ use std::{process::ExitCode, time::Duration};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let settings = match parse::<Settings>() {
+    let settings = match parse::<Settings>(COMMAND_NEEDS) {
         Ok(settings) => settings,
         Err(code) => return code,
     };

@@ -6,11 +6,15 @@ use crate::{
     db::{ConnectError, DbConfig},
     lookalikes::ADMIN,
 };
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, value_parser};
 use platform::{
     bus::RedisConfig,
+    lifecycle::MAX_STOPPING_SECONDS,
     limit::Rate,
-    settings::{CommaSeparated, ListenAddr, Origin, Secret, TrustedNetwork, shared_secrets},
+    settings::{
+        COMMON_NEEDS, CommaSeparated, CommandNeeds, ListenAddr, Origin, Secret, TrustedNetwork,
+        shared_secrets,
+    },
     telemetry::{LogArgs, LogCommand, trace::TraceArgs},
 };
 use std::{path::PathBuf, time::Duration};
@@ -47,7 +51,8 @@ pub struct Settings {
     /// The number of connections to PostgreSQL. Three of every eight serve clients' REST requests,
     /// the others serve gateways' calls. The total for all apis must fit the server's
     /// max_connections (100 by default) and leave room for operators
-    #[arg(long, env = "DATABASE_CONNECTIONS", default_value_t = 16, global = true)]
+    #[arg(long, env = "DATABASE_CONNECTIONS", default_value_t = 16, global = true,
+        value_parser = value_parser!(u32).range(2..=10_000))]
     pub database_connections: u32,
     /// Update the database schema before serving. Several apis may try at the same time. Turn it
     /// off if `api migrate` runs first with rights that the serving process must not have
@@ -93,11 +98,13 @@ pub struct Settings {
     pub retention: RetentionArgs,
     /// How long a stopping api waits for running requests. Must be longer than the request timeout
     /// (20 s) and shorter than the time after which the process is killed
-    #[arg(long, env = "DRAIN_SECONDS", default_value_t = 25, global = true)]
+    #[arg(long, env = "DRAIN_SECONDS", default_value_t = 25, global = true,
+        value_parser = value_parser!(u64).range(..=MAX_STOPPING_SECONDS))]
     pub drain_seconds: u64,
     /// How long a stopping api reports "not ready" and still accepts connections, so that load
     /// balancers notice
-    #[arg(long, env = "SHUTDOWN_DELAY_SECONDS", default_value_t = 0, global = true)]
+    #[arg(long, env = "SHUTDOWN_DELAY_SECONDS", default_value_t = 0, global = true,
+        value_parser = value_parser!(u64).range(..=MAX_STOPPING_SECONDS))]
     pub shutdown_delay_seconds: u64,
     /// What is logged, and how.
     #[command(flatten)]
@@ -136,6 +143,17 @@ pub enum ApiCommand {
     #[command(subcommand)]
     Admin(AdminCommand),
 }
+
+/// What the subcommands that do not serve need.
+pub const COMMAND_NEEDS: &[CommandNeeds] = &[
+    COMMON_NEEDS[0],
+    COMMON_NEEDS[1],
+    ("secrets", &["log", "log_format"]),
+    ("migrate", &["database_url", "database_password", "log", "log_format"]),
+    ("demo", &["database_url", "database_password", "migrate", "log", "log_format"]),
+    ("restored", &["database_url", "database_password", "migrate", "log", "log_format"]),
+    ("admin", &["database_url", "database_password", "admin_password", "log", "log_format"]),
+];
 
 /// The administrators' commands of `api` and `switchboard`.
 #[derive(Subcommand, Clone, Debug, PartialEq, Eq)]
@@ -271,9 +289,6 @@ impl Settings {
         })?;
         let tokens = Tokens::from_pem(key.reveal())
             .map_err(|error| format!("JWT_PRIVATE_KEY: {error:#}"))?;
-        if self.database_connections < 2 {
-            return Err("DATABASE_CONNECTIONS must be at least 2".to_owned());
-        }
         let allowed_origins = self.allowed_origins.iter().flatten().cloned().collect();
         let mut config =
             Config { allowed_origins, internal_tokens, guests: self.guests, ..Config::default() };

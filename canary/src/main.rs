@@ -9,7 +9,7 @@ use platform::{
     admin,
     lifecycle::Lifecycle,
     serve::{ServeConfig, bind, serve},
-    settings::{EXIT_FAILURE, fail, parse, refuse},
+    settings::{COMMON_NEEDS, EXIT_FAILURE, fail, parse, refuse},
     telemetry::{Logs, Ready, admin_router, log_routes, start_logs, start_metrics},
 };
 use std::{
@@ -26,7 +26,7 @@ const FINISH: Duration = Duration::from_secs(10);
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let settings = match parse::<CanarySettings>() {
+    let settings = match parse::<CanarySettings>(&COMMON_NEEDS) {
         Ok(settings) => settings,
         Err(code) => return code,
     };

@@ -14,7 +14,7 @@ use platform::{
     limit::Limiter,
     presence::Presence,
     serve::{ServeConfig, bind, serve},
-    settings::{EXIT_FAILURE, fail, parse, refuse},
+    settings::{COMMON_NEEDS, EXIT_FAILURE, fail, parse, refuse},
     telemetry::{Logs, admin_router, log_routes, start_logs, start_metrics, trace},
 };
 use protocol::id::NodeId;
@@ -22,7 +22,7 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let mut settings = match parse::<Settings>() {
+    let mut settings = match parse::<Settings>(&COMMON_NEEDS) {
         Ok(settings) => settings,
         Err(code) => return code,
     };

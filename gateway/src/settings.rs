@@ -1,9 +1,10 @@
 //! The settings of a gateway, given by flags or environment variables.
 
 use crate::{backend::http::HttpBackend, config::Config};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, value_parser};
 use platform::{
     bus::RedisConfig,
+    lifecycle::MAX_STOPPING_SECONDS,
     limit::Rate,
     serve::ServeConfig,
     settings::{
@@ -112,11 +113,13 @@ pub struct ClientArgs {
     /// The time over which a stopping gateway closes its sockets one after another, so that clients
     /// do not all reconnect at once. Must be shorter than the time after which the process is
     /// killed
-    #[arg(long, env = "DRAIN_SECONDS", default_value_t = 10)]
+    #[arg(long, env = "DRAIN_SECONDS", default_value_t = 10,
+        value_parser = value_parser!(u64).range(..=MAX_STOPPING_SECONDS))]
     pub drain_seconds: u64,
     /// How long a stopping gateway reports "not ready" and still accepts connections, so that load
     /// balancers notice
-    #[arg(long, env = "SHUTDOWN_DELAY_SECONDS", default_value_t = 0)]
+    #[arg(long, env = "SHUTDOWN_DELAY_SECONDS", default_value_t = 0,
+        value_parser = value_parser!(u64).range(..=MAX_STOPPING_SECONDS))]
     pub shutdown_delay_seconds: u64,
 }
 

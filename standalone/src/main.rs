@@ -7,13 +7,13 @@ use platform::{
 };
 use standalone::{
     commands, server,
-    settings::{StandaloneCommand, StandaloneSettings},
+    settings::{COMMAND_NEEDS, StandaloneCommand, StandaloneSettings},
 };
 use std::process::ExitCode;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let mut settings = match parse::<StandaloneSettings>() {
+    let mut settings = match parse::<StandaloneSettings>(COMMAND_NEEDS) {
         Ok(settings) => settings,
         Err(code) => return code,
     };

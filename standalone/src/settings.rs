@@ -7,7 +7,7 @@ use api::{
 use clap::{Parser, Subcommand};
 use gateway::{config::Config as GatewayConfig, settings::ClientArgs};
 use platform::{
-    settings::{ListenAddr, Secret},
+    settings::{COMMON_NEEDS, CommandNeeds, ListenAddr, Secret},
     telemetry::{LogArgs, LogCommand, trace::TraceArgs},
 };
 use std::path::PathBuf;
@@ -81,6 +81,15 @@ pub enum StandaloneCommand {
     /// from positions in a history that no longer exists
     Restored,
 }
+
+/// What the subcommands that do not serve need.
+pub const COMMAND_NEEDS: &[CommandNeeds] = &[
+    COMMON_NEEDS[0],
+    COMMON_NEEDS[1],
+    ("admin", &["data", "admin_password"]),
+    ("backup", &["data"]),
+    ("restored", &["data"]),
+];
 
 /// The checked configuration of both parts.
 pub struct CheckedSettings {

@@ -70,7 +70,7 @@ enum LoadtestCommand {
 
 /// Does what the command line says.
 pub async fn main() -> ExitCode {
-    let cli: Cli = match parse() {
+    let cli: Cli = match parse(&[]) {
         Ok(cli) => cli,
         Err(code) => return code,
     };

@@ -31,7 +31,7 @@ pub async fn ask(
     let client = Client::builder(TokioExecutor::new()).build_http();
     let answer = async {
         let response = client.request(request).await.map_err(|error| {
-            format!("nothing answers at {address}: {error}. Is ADMIN_LISTEN the running process's?")
+            format!("nothing answers at {address}: {error}. Is it running, with this ADMIN_LISTEN?")
         })?;
         let status = response.status();
         let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await;
@@ -57,7 +57,7 @@ pub fn tell(answer: Result<(StatusCode, String), String>) -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok((_, why)) | Err(why) => {
-            eprintln!("{why}");
+            eprintln!("error: {why}");
             ExitCode::FAILURE
         }
     }

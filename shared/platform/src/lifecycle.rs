@@ -5,6 +5,9 @@ use std::{future::Future, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::{future::FutureExt, sync::CancellationToken, task::TaskTracker};
 
+/// The longest that a setting may let a process take to stop: a day, longer than any supervisor waits.
+pub const MAX_STOPPING_SECONDS: u64 = 86_400;
+
 /// The owner of a process's tasks. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Lifecycle {

@@ -63,7 +63,7 @@ async fn a_wrong_setting_is_one_line_and_nothing_is_made() {
     let (_listener, taken) = taken();
     let [public, admin] = ["listen", "admin-listen"].map(|name| format!("--{name}={taken}"));
     let cannot_listen = format!("cannot listen on {taken}: ");
-    let cases: [(&str, i32, &str); 15] = [
+    let cases: [(&str, i32, &str); 18] = [
         ("--allowed-origins=not an origin", 64, "https://chat.example.com"),
         ("--allowed-origins=https://a.example.com,*", 64, "\"*\""),
         ("--trusted-proxies=10.0.0.5,proxy", 64, "\"proxy\""),
@@ -71,6 +71,9 @@ async fn a_wrong_setting_is_one_line_and_nothing_is_made() {
         ("--listen=127.0.0.1", 64, "127.0.0.1:8000"),
         ("--listen=127.0.0.1:99999", 64, "127.0.0.1:8000"),
         ("--max-connections=abc", 64, "it must be a whole number"),
+        ("--max-connections=99999999999999999999", 64, "the number is too large"),
+        ("--drain-seconds=18446744073709551615", 64, "a whole number from 0 to 86400"),
+        ("--shutdown-delay-seconds=-1", 64, "it must be a whole number"),
         ("--log=blah=", 64, "names no level"),
         ("--log=gatway=debug", 64, "would be silent"),
         ("--admin-password=short", 64, "ADMIN_PASSWORD must have 8 to 128 characters"),
@@ -88,6 +91,25 @@ async fn a_wrong_setting_is_one_line_and_nothing_is_made() {
         let ended = run(SWITCHBOARD.as_ref(), &arguments.collect::<Vec<_>>(), &[]).await;
         ended.is_refused(code, words);
         assert!(!Path::new(data).exists(), "{argument}: a folder was made");
+    }
+}
+
+#[tokio::test]
+async fn a_subcommand_fails_in_the_same_way_and_shows_what_it_needs() {
+    let nobody = format!("--admin-listen=127.0.0.1:{}", free_port());
+    for command in [&["health", &nobody][..], &[&nobody, "log"], &["log", "debug", &nobody]] {
+        run(SWITCHBOARD.as_ref(), command, &[]).await.is_refused(1, "nothing answers at");
+    }
+    for (command, shown, hidden) in [
+        ("serve", "--logins-per-minute", "--no-such"),
+        ("log", "--admin-listen", "--logins-per-minute"),
+        ("backup", "--data", "--listen"),
+        ("admin", "--admin-password", "--guests"),
+    ] {
+        let help = run(SWITCHBOARD.as_ref(), &[command, "--help"], &[]).await;
+        assert_eq!(help.code, Some(0), "{help:?}");
+        let shows = |flag: &str| help.stdout.contains(&format!(" {flag} <"));
+        assert!(shows(shown) && !shows(hidden), "{}", help.stdout);
     }
 }
 
