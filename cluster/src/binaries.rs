@@ -30,10 +30,13 @@ pub struct MissingBinary {
     path: PathBuf,
 }
 
+/// The exit code for wrong arguments (`EX_USAGE` of BSD's sysexits), as all programs of Switchboard have it.
+pub const EXIT_USAGE: u8 = 64;
+
 /// The exit code of a program that fails with `error`: 64 where the user named a folder without a
 /// binary, otherwise 1.
 pub fn exit_code(error: &anyhow::Error) -> ExitCode {
-    if error.is::<MissingBinary>() { ExitCode::from(64) } else { ExitCode::FAILURE }
+    if error.is::<MissingBinary>() { ExitCode::from(EXIT_USAGE) } else { ExitCode::FAILURE }
 }
 
 /// The folder of the binaries `api` and `gateway`: the `given` one, in which both must be. Otherwise the

@@ -20,7 +20,7 @@ mod state;
 mod supervised;
 
 pub use balancer::{BalancedNode, Balancer, BalancerKind};
-pub use binaries::{MissingBinary, exit_code, switchboard_folder};
+pub use binaries::{EXIT_USAGE, MissingBinary, exit_code, switchboard_folder};
 pub use cluster::{Cluster, ClusterOptions};
 pub use cpus::Cpus;
 pub use node::Node;

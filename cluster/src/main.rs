@@ -7,6 +7,7 @@ use std::{
     collections::BTreeSet,
     fs,
     net::TcpListener,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
@@ -17,19 +18,21 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Ctrl-C. The apis and gateways inherit settings from the environment (GUESTS=true, LOG=debug, …).
 #[derive(Parser)]
 struct Args {
-    /// The number of gateways
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=50))]
+    /// How many gateways hold the clients' WebSockets, 1 to 50. With two or more you can stop or kill
+    /// one and watch its clients resume at another one
+    #[arg(long, default_value_t = 2, value_parser = |text: &str| whole(text, 1..=50))]
     gateways: u16,
-    /// The number of apis
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=50))]
+    /// How many apis share the database and the REST requests, 1 to 50
+    #[arg(long, default_value_t = 2, value_parser = |text: &str| whole(text, 1..=50))]
     apis: u16,
-    /// The load balancer
+    /// The load balancer in front of them
     #[arg(long, value_enum, default_value_t)]
     balancer: BalancerKind,
     /// The port on 127.0.0.1 where clients connect
-    #[arg(long, default_value_t = 8000)]
+    #[arg(long, default_value_t = 8000, value_parser = |text: &str| whole(text, 1..=u16::MAX))]
     port: u16,
-    /// The file that lists all addresses while the cluster is ready; the logs go beside it
+    /// The file that lists all addresses while the cluster is ready; the logs go into the folder
+    /// `logs` beside it
     #[arg(long, default_value = "target/cluster/state.json")]
     state: PathBuf,
     /// Runs the binaries in this folder instead of building them
@@ -47,7 +50,11 @@ struct Args {
 #[tokio::main]
 #[expect(clippy::print_stderr, reason = "a program for the terminal")]
 async fn main() -> ExitCode {
-    match run(Args::parse()).await {
+    let args = match arguments() {
+        Ok(args) => args,
+        Err(code) => return code,
+    };
+    match run(args).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -56,20 +63,44 @@ async fn main() -> ExitCode {
     }
 }
 
+/// The command line. `Err` is what the program should exit with: the help was printed, or one line on stderr
+/// said what is wrong, as all programs of Switchboard do.
+#[expect(clippy::print_stderr, reason = "a program for the terminal")]
+fn arguments() -> Result<Args, ExitCode> {
+    Args::try_parse().map_err(|error| {
+        if !error.use_stderr() {
+            let _ = error.print();
+            return ExitCode::SUCCESS;
+        }
+        let text = error.to_string();
+        let wrong = text.lines().take_while(|line| !line.is_empty()).map(str::trim);
+        eprintln!("{} (see --help)", wrong.collect::<Vec<_>>().join(" "));
+        ExitCode::from(cluster::EXIT_USAGE)
+    })
+}
+
+fn whole(text: &str, range: RangeInclusive<u16>) -> Result<u16, String> {
+    let number = text.parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| {
+        format!("it must be a whole number from {} to {}", range.start(), range.end())
+    })
+}
+
 #[expect(clippy::print_stdout, reason = "a program for the terminal")]
 async fn run(args: Args) -> Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     // Before minutes of building: the most likely reason why it cannot work.
     if let Err(error) = TcpListener::bind(("127.0.0.1", args.port)) {
-        bail!("port {}: {error}. Choose another port with PORT=", args.port);
+        bail!(
+            "cannot listen on 127.0.0.1:{}: {error}. Choose another port: --port, or make cluster PORT=…",
+            args.port
+        );
     }
     let folder = args.state.parent().context("--state must name a file in a folder")?;
     let logs = folder.join("logs");
     remove(&args.state)?;
-    if logs.exists() {
-        fs::remove_dir_all(&logs).context("cannot remove old logs")?;
-    }
+    remove_logs(&logs)?;
     let action = if args.binaries.is_some() { "Starting" } else { "Building and starting" };
     println!("{action}; logs are in {}", logs.display());
     let options = ClusterOptions {
@@ -144,6 +175,15 @@ async fn report_deaths(cluster: &Cluster) {
             }
         }
     }
+}
+
+/// Removes the logs of the last cluster, and nothing else that may be in a folder of this name.
+fn remove_logs(logs: &Path) -> Result<()> {
+    let Ok(entries) = fs::read_dir(logs) else { return Ok(()) };
+    let files = entries.flatten().map(|entry| entry.path());
+    files
+        .filter(|file| file.extension().is_some_and(|extension| extension == "log"))
+        .try_for_each(|file| remove(&file))
 }
 
 fn remove(file: &Path) -> Result<()> {

@@ -36,6 +36,40 @@ fn binaries_that_are_given_run() {
     assert!(errors.starts_with("error: api-1 exited with code 9: given"), "{errors}");
 }
 
+#[test]
+fn wrong_arguments_are_one_line_and_exit_code_64() {
+    for (arguments, words) in [
+        (["--gateways", "x"], "'--gateways <GATEWAYS>': it must be a whole number from 1 to 50"),
+        (["--gateways", "0"], "it must be a whole number from 1 to 50"),
+        (["--apis", "51"], "it must be a whole number from 1 to 50"),
+        (["--port", "0"], "it must be a whole number from 1 to 65535"),
+        (["--balancer", "apache"], "nginx, haproxy"),
+        (["--gatways", "2"], "'--gateways' exists"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_cluster")).args(arguments).output().unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(64), "{errors}");
+        assert!(errors.starts_with("error: ") && errors.contains(words), "{errors}");
+        assert_eq!(errors.lines().count(), 1, "{errors}");
+    }
+}
+
+#[test]
+fn of_a_folder_of_logs_only_logs_are_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    put(folder.path(), "api", "exit 9");
+    put(folder.path(), "gateway", "exit 9");
+    let logs = folder.path().join("logs");
+    fs::create_dir(&logs).unwrap();
+    let [old, others] = ["redis.log", "mine.txt"].map(|name| logs.join(name));
+    for file in [&old, &others] {
+        fs::write(file, "of before").unwrap();
+    }
+    cluster_with(folder.path());
+    assert_eq!(fs::read_to_string(others).unwrap(), "of before");
+    assert_ne!(fs::read_to_string(old).unwrap_or_default(), "of before");
+}
+
 fn cluster_with(binaries: &Path) -> Output {
     Command::new(env!("CARGO_BIN_EXE_cluster"))
         .args(["--port", &free_port().to_string()])
