@@ -30,13 +30,13 @@ const PASSWORD: &str = "password123";
 
 /// Email and display name. The usernames are made from the emails, as when registering.
 const PEOPLE: [(&str, &str); 4] = [
-    ("alice@example.com", "Алиса"),
-    ("bob@example.com", "Боб"),
-    ("charlie@example.com", "Чарли"),
-    ("david@example.com", "Дэвид"),
+    ("alice@example.com", "Alice"),
+    ("bob@example.com", "Bob"),
+    ("charlie@example.com", "Charlie"),
+    ("david@example.com", "David"),
 ];
 
-const GROUP: &str = "Команда проекта";
+const GROUP: &str = "Project team";
 
 /// The row of `meta` that holds the group's id, which its name and members cannot tell: both may change.
 const GROUP_KEY: &str = "demo_group";
@@ -45,34 +45,34 @@ const GROUP_KEY: &str = "demo_group";
 type DemoLine = (usize, &'static str);
 
 const PRIVATE_TALK: [DemoLine; 10] = [
-    (0, "Привет, Боб! Ты уже видел новый чат?"),
-    (1, "Привет! Да, только что зашёл. Выглядит неплохо."),
-    (0, "Я вчера посреди разговора пересела с телефона на ноутбук, и ничего не потерялось."),
-    (1, "Здорово. А сообщения не приходят дважды?"),
-    (0, "Нет, каждое ровно один раз. Я специально проверяла."),
-    (1, "Тогда переедем сюда всей командой?"),
-    (0, "Давай. Я создам группу и позову Чарли с Дэвидом."),
-    (1, "Отлично. В пятницу как раз созвон, там всё и обсудим."),
-    (0, "Договорились. Захвати, пожалуйста, список вопросов."),
-    (1, "Захвачу. До пятницы!"),
+    (0, "Hi Bob! Have you seen the new chat yet?"),
+    (1, "Hi! Yes, I have just signed in. It looks good."),
+    (0, "Yesterday I went from phone to laptop mid-sentence, and nothing was lost."),
+    (1, "Nice. And does no message come twice?"),
+    (0, "No, each exactly once. I checked."),
+    (1, "Then shall we all move here, the whole team?"),
+    (0, "Let's do it. I'll make a group and add Charlie and David."),
+    (1, "Great. We have a call on Friday, we can talk about it then."),
+    (0, "Deal. Please bring the list of questions."),
+    (1, "I will. See you on Friday!"),
 ];
 
 const GROUP_TALK: [DemoLine; 15] = [
-    (0, "Всем привет! Это наша новая группа, теперь обсуждаем проект здесь."),
-    (1, "Привет! Наконец-то всё в одном месте."),
-    (2, "Доброе утро! А старые сообщения здесь сохраняются?"),
-    (3, "Да, можно пролистать до самого первого."),
-    (0, "План на неделю такой: до среды заканчиваем макеты, в пятницу показываем заказчику."),
-    (1, "Серверная часть готова, остались тесты."),
-    (2, "Макеты главной страницы пришлю сегодня вечером."),
-    (3, "Я возьму на себя документацию. Начну с раздела про установку."),
-    (0, "Супер. Кто сможет вычитать тексты для сайта?"),
-    (2, "Могу я, завтра после обеда."),
-    (1, "А я посмотрю, как всё работает на медленном интернете."),
-    (3, "Хорошая мысль. У меня в поезде связь как раз такая."),
-    (0, "Тогда в четверг в десять короткая встреча, на полчаса."),
-    (1, "Мне подходит."),
-    (2, "И мне. До четверга!"),
+    (0, "Hello everybody! This is our new group. From now on we discuss the project here."),
+    (1, "Hi! At last everything is in one place."),
+    (2, "Good morning! Does it keep old messages?"),
+    (3, "Yes, you can scroll back to the very first one."),
+    (0, "This week: the designs by Wednesday, and on Friday we show them to the customer."),
+    (1, "The server side is finished, only tests are left."),
+    (2, "I'll send the designs of the home page tonight."),
+    (3, "I'll write the documentation. I'll start with the chapter on installing it."),
+    (0, "Super. Who can proofread the texts for the website?"),
+    (2, "I can, tomorrow after lunch."),
+    (1, "And I'll look at how it all works on a slow network."),
+    (3, "Good idea. That is what I have on the train."),
+    (0, "Then let's meet on Thursday at ten, for half an hour."),
+    (1, "Works for me."),
+    (2, "For me too. See you on Thursday!"),
 ];
 
 /// What exists now. Shown to the operator, it says how to sign in.

@@ -70,7 +70,7 @@ async fn what_is_made(t: T) {
             person.made && sign_in(&t, person.email).await && sign_in(&t, &person.username).await
         );
     }
-    let named = "SELECT count(*) FROM users WHERE name IN ('Алиса', 'Боб', 'Чарли', 'Дэвид')";
+    let named = "SELECT count(*) FROM users WHERE name IN ('Alice', 'Bob', 'Charlie', 'David')";
     assert_eq!(t.number(named.to_owned()).await, 4);
     let [alice, bob, .., david] = people.as_slice() else { panic!() };
     assert_eq!(messages(&t, bob.id, private).await.len(), 10);
@@ -78,7 +78,7 @@ async fn what_is_made(t: T) {
     let access = t.number(format!("SELECT member_count FROM chats WHERE id = {private}")).await;
     assert_eq!(access, 2);
     let access = format!(
-        "SELECT member_count FROM chats WHERE id = {group} AND name = 'Команда проекта'
+        "SELECT member_count FROM chats WHERE id = {group} AND name = 'Project team'
          AND chat_type = 'group' AND created_by = {}",
         alice.id
     );

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 /// Who the demo's people are.
 const PEOPLE: [(&str, &str); 4] =
-    [("Алиса", "alice"), ("Боб", "bob"), ("Чарли", "charlie"), ("Дэвид", "david")];
+    [("Alice", "alice"), ("Bob", "bob"), ("Charlie", "charlie"), ("David", "david")];
 
 async fn sign_in(t: &System, local: &str) -> User {
     let body = json!({ "email": format!("{local}@example.com"), "password": "password123" });
@@ -45,12 +45,12 @@ async fn assert_demo(t: &System) -> Vec<Vec<(Value, Vec<Value>)>> {
         &chats[0].0
     };
     for of in 0..4 {
-        assert_eq!(count(of, "group", 15)["name"], "Команда проекта");
+        assert_eq!(count(of, "group", 15)["name"], "Project team");
     }
     for of in 0..2 {
         count(of, "private", 10);
     }
-    assert!(all[2].len() == 1 && all[3].len() == 1, "Чарли and Дэвид have only the group");
+    assert!(all[2].len() == 1 && all[3].len() == 1, "Charlie and David have only the group");
     all
 }
 
@@ -73,7 +73,7 @@ async fn a_cluster_as_shipped_refuses_guests_and_takes_demo_data() {
 async fn a_single_process_makes_demo_data_once() {
     let t = System::single(&[("DEMO", "true")]).await;
     let before = assert_demo(&t).await;
-    // It is live: what Алиса says there reaches Боб.
+    // It is live: what Alice says there reaches Bob.
     let (alice, bob) = (sign_in(&t, "alice").await, sign_in(&t, "bob").await);
     let private = before[0].iter().find(|(chat, _)| chat["chat_type"] == "private").unwrap();
     let chat = ChatId(private.0["id"].as_i64().unwrap());
