@@ -22,3 +22,4 @@ pub mod scenario;
 mod scenarios;
 mod suggest;
 mod threshold;
+pub mod trust;

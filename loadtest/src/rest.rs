@@ -1,6 +1,7 @@
 //! The deployment's REST service as the load tester uses it: one request, one answer, and waiting if the
-//! service says "later". Plain HTTP; the callers decide what to request.
+//! service says "later". The callers decide what to request.
 
+use crate::trust::{Trust, TrustError};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{
     Method, Request, StatusCode, Uri,
@@ -8,11 +9,13 @@ use hyper::{
     header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER},
     http::HeaderValue,
 };
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
 use protocol::id::ChatId;
+use rustls::ClientConfig;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::time::Duration;
@@ -30,7 +33,7 @@ const IDLE_CONNECTIONS: usize = 64;
 /// A deployment's REST service. Clones share its connections.
 #[derive(Clone)]
 pub struct Rest {
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     base: String,
 }
 
@@ -38,8 +41,10 @@ pub struct Rest {
 #[expect(missing_docs, reason = "each variant's message says what happened")]
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RestError {
-    #[error("{0:?} is not the URL of a deployment; write http://HOST:PORT")]
+    #[error("{0:?} is not the URL of a deployment; write http://HOST:PORT or https://HOST:PORT")]
     Url(String),
+    #[error("{url}: {why}")]
+    Trust { url: String, why: TrustError },
     /// The service's own answer: asking again the same way leads to the same.
     #[error("{path} was refused: {status} {code}: {detail}")]
     Refused {
@@ -66,16 +71,30 @@ impl RestError {
 }
 
 impl Rest {
-    /// For this base URL: `http://host:port`, with a path where the deployment lies under one.
+    /// For this base URL: `http://host:port` or `https://host:port`, with a path where the deployment
+    /// lies under one.
     pub fn new(url: &str) -> Result<Self, RestError> {
+        Self::trusting(url, &Trust::default())
+    }
+
+    /// The same, for a deployment that may show these certificates.
+    pub fn trusting(url: &str, trust: &Trust) -> Result<Self, RestError> {
         let wrong = || RestError::Url(url.to_owned());
         let uri: Uri = url.parse().map_err(|_| wrong())?;
-        if uri.scheme_str() != Some("http") || uri.host().is_none() || uri.query().is_some() {
+        let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
+        if !is_http || uri.host().is_none() || uri.query().is_some() {
             return Err(wrong());
         }
         let mut connector = HttpConnector::new();
+        connector.enforce_http(false);
         connector.set_connect_timeout(Some(Duration::from_secs(5)));
         connector.set_nodelay(true);
+        let tls = trust.client().map_err(|why| RestError::Trust { url: url.to_owned(), why })?;
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(ClientConfig::clone(&tls))
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(10))
@@ -220,10 +239,10 @@ mod tests {
 
     #[test]
     fn a_url_is_a_url() {
-        for good in ["http://127.0.0.1:8000", "http://chat.example/", "http://[::1]:8000/below"] {
+        for good in ["http://127.0.0.1:8000", "https://chat.example/", "http://[::1]:8000/below"] {
             assert!(Rest::new(good).is_ok(), "{good}");
         }
-        for bad in ["", "127.0.0.1:8000", "https://chat.example", "http://x/?a=b", "ws://x"] {
+        for bad in ["", "127.0.0.1:8000", "http://x/?a=b", "ws://x"] {
             assert!(matches!(Rest::new(bad), Err(RestError::Url(_))), "{bad}");
         }
     }

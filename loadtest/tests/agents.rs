@@ -60,7 +60,7 @@ async fn agent(secret: &Secret, lifecycle: &Lifecycle) -> String {
 async fn cast(cluster: &Cluster, url: &str, scenario: &Scenario) -> Cast {
     let password = Secret::new(cluster.admin_password());
     let admin = Some(AdminCredentials { username: "admin".to_owned(), password });
-    let target = LoadTarget { url: url.to_owned(), admin };
+    let target = LoadTarget { url: url.to_owned(), trust: Default::default(), admin };
     let plan = Preparation { scenario, target: &target, run: "two", accounts: None };
     prepare(plan, &|_| ()).await.unwrap().cast
 }

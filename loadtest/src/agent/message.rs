@@ -4,6 +4,7 @@ use crate::{
     cast::Cast,
     engine::{PartSlice, RunOptions, Share, Tuning},
     scenario::Scenario,
+    trust::Trust,
 };
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
@@ -45,6 +46,7 @@ pub(super) struct RunRequest {
     pub run: String,
     pub scenario: Scenario,
     pub url: String,
+    pub trust: Trust,
     pub index: usize,
     pub of: usize,
     /// Everybody and every chat, so that places mean the same everywhere; tokens only of the people of
@@ -72,6 +74,7 @@ impl RunRequest {
             run: options.run.clone(),
             scenario: Scenario::clone(&options.scenario),
             url: options.url.clone(),
+            trust: options.trust.clone(),
             index,
             of,
             cast,
@@ -88,6 +91,7 @@ impl RunRequest {
         RunOptions {
             share,
             tuning,
+            trust: self.trust,
             ..RunOptions::new(self.scenario, self.cast, self.url, self.run)
         }
     }

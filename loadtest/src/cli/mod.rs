@@ -2,6 +2,7 @@
 //! work.
 
 mod abort;
+mod command_line;
 mod exit;
 mod files;
 mod interrupt;

@@ -3,15 +3,20 @@
 
 use super::exit::Failure;
 use crate::{
-    client::SocketTarget,
+    client::{SocketTarget, TargetUrl},
     prepare::{AdminCredentials, LoadTarget},
     scenario::Scenario,
     scenarios::{ScenarioOverride, ScenarioSource, read},
+    trust::Trust,
 };
 use anyhow::Context as _;
 use clap::Args;
-use platform::settings::{Secret, ServerUrl};
-use std::{fs::File, io::Read as _, path::PathBuf};
+use platform::settings::Secret;
+use std::{
+    fs::File,
+    io::Read as _,
+    path::{Path, PathBuf},
+};
 
 /// Which scenario, and what is different this time.
 #[derive(Args, Debug)]
@@ -58,9 +63,13 @@ impl ScenarioArgs {
 /// Where to.
 #[derive(Args, Debug)]
 pub(super) struct TargetArgs {
-    /// The URL of the deployment, for REST and sockets
+    /// The URL of the deployment, for REST and sockets: http://host:port or https://host:port
     #[arg(long, env = "LOADTEST_URL", value_name = "URL")]
-    pub url: ServerUrl,
+    pub url: TargetUrl,
+    /// A PEM file of the authorities that may have signed the certificate of an https:// deployment,
+    /// such as your own. By default, those that browsers know
+    #[arg(long, env = "LOADTEST_CA_FILE", value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
     /// The administrator whose account creates the test accounts
     #[arg(long, default_value = "admin", value_name = "NAME")]
     pub admin_username: String,
@@ -81,16 +90,25 @@ pub(super) struct TargetArgs {
 /// The largest file taken for a password.
 const MAX_PASSWORD_BYTES: u64 = 4 << 10;
 
+/// The largest file of authorities: a system's whole list has some 220 KiB.
+const MAX_AUTHORITIES_BYTES: u64 = 4 << 20;
+
 impl TargetArgs {
     /// The deployment, with a URL that can be one.
     pub(super) async fn read(&self) -> Result<LoadTarget, Failure> {
         let url = self.url.to_string();
-        SocketTarget::resolve(&url).await.context("--url").map_err(Failure::usage)?;
+        let trust = match &self.ca_file {
+            None => Trust::default(),
+            Some(path) => text_of(path, MAX_AUTHORITIES_BYTES)
+                .and_then(|pem| Ok(Trust::only(&pem)?))
+                .with_context(|| format!("--ca-file {}", path.display()))
+                .map_err(Failure::usage)?,
+        };
+        let target = SocketTarget::resolve(&url, &trust).await;
+        target.context("--url").map_err(Failure::usage)?;
         let mut password = self.admin_password.clone();
         if let Some(path) = &self.admin_password_file {
-            let mut text = String::new();
-            File::open(path)
-                .and_then(|file| file.take(MAX_PASSWORD_BYTES).read_to_string(&mut text))
+            let text = text_of(path, MAX_PASSWORD_BYTES)
                 .with_context(|| format!("--admin-password-file {}", path.display()))
                 .map_err(Failure::usage)?;
             password = Some(Secret::new(text.trim_end_matches(['\r', '\n'])));
@@ -98,6 +116,13 @@ impl TargetArgs {
         let password = password.filter(|password| !password.reveal().is_empty());
         let username = self.admin_username.clone();
         let admin = password.map(|password| AdminCredentials { username, password });
-        Ok(LoadTarget { url, admin })
+        Ok(LoadTarget { url, trust, admin })
     }
+}
+
+/// The beginning of a file, up to so many bytes.
+fn text_of(path: &Path, most: u64) -> anyhow::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(most).read_to_string(&mut text)?;
+    Ok(text)
 }

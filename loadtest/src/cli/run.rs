@@ -4,6 +4,7 @@
 use super::{
     Exit,
     abort::Abort,
+    command_line::command_line,
     exit::Failure,
     files::{FileArgs, Files},
     interrupt::Interrupt,
@@ -27,7 +28,7 @@ use platform::{
     lifecycle::Lifecycle,
     settings::{CommaSeparated, ListenAddr, ServerUrl},
 };
-use std::{net::IpAddr, path::PathBuf, sync::Arc};
+use std::{net::IpAddr, path::PathBuf, str::FromStr, sync::Arc};
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -59,7 +60,7 @@ pub(super) struct RunArgs {
     secret: SecretArgs,
     /// Addresses of this machine to connect from, in turn; each offers about 28,000 ports
     #[arg(long, value_name = "IP,IP")]
-    local_address: Vec<CommaSeparated<IpAddr>>,
+    local_address: Vec<CommaSeparated<LocalAddress>>,
     /// Serves the load tester's own metrics (loadtest_*) at this address during the run
     #[arg(long, value_name = "ADDRESS")]
     metrics_listen: Option<ListenAddr>,
@@ -79,6 +80,19 @@ pub(super) struct RunArgs {
     /// Prints only the result, no progress
     #[arg(long)]
     no_live: bool,
+}
+
+/// An address of this machine, without a port.
+#[derive(Clone, Copy, Debug)]
+struct LocalAddress(IpAddr);
+
+impl FromStr for LocalAddress {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let address = text.parse().map(Self);
+        address.map_err(|_| "write an address of this machine, such as 10.0.0.5, without a port")
+    }
 }
 
 pub(super) async fn run(args: &RunArgs) -> Exit {
@@ -123,8 +137,10 @@ async fn run_and_report(args: &RunArgs) -> Result<Report, Failure> {
     let prepared = prepared.inspect_err(|_| finish(&live))?;
 
     let mut options = RunOptions::new(scenario, prepared.cast.clone(), &target.url, &run);
+    options.trust.clone_from(&target.trust);
+    options.command = command_line();
     options.scrape.clone_from(&args.scrape);
-    options.local_addresses = args.local_address.iter().flatten().copied().collect();
+    options.local_addresses = args.local_address.iter().flatten().map(|one| one.0).collect();
     let abort = args.abort_on_fail.then(|| Abort::new(&options.scenario, options.stop.clone()));
     observers.extend(abort.as_ref().map(Abort::observer));
     let done = perform(&options, crew.as_ref(), all(observers), &mut interrupt).await;

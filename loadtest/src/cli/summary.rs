@@ -4,7 +4,7 @@ use crate::{
     measure::{Count, Op},
     report::{
         Report, RunOutcome,
-        text::{count, millis, number},
+        text::{FigureUnit, count, millis, number},
     },
 };
 use std::fmt::Write as _;
@@ -50,17 +50,17 @@ pub(super) fn summary(report: &Report) -> String {
     }
     for (name, used) in &report.targets {
         let cores = if total.seconds > 0.0 { used.cpu_seconds / total.seconds } else { 0.0 };
-        let memory = used.max_memory_bytes / 1_048_576.0;
-        line(&mut text, name, &format!("{} CPUs, {} MiB", number(cores), number(memory)));
+        let [cpu, memory] =
+            [FigureUnit::Cores.text(cores), FigureUnit::Bytes.text(used.max_memory_bytes)];
+        line(&mut text, name, &format!("{cpu} CPUs on average, {memory} at most"));
     }
     for mark in &report.marks {
         let recovery = mark.recovery.map_or("not seen".to_owned(), |s| format!("{} s", number(s)));
         line(&mut text, &mark.name, &format!("{}; recovery {recovery}", mark.outcome));
     }
     for threshold in &report.thresholds {
-        let found = threshold.value.map_or("not measured".to_owned(), number);
         let sign = if threshold.ok { "ok  " } else { "FAIL" };
-        let _ = writeln!(text, "{sign} {} ({found})", threshold.expression);
+        let _ = writeln!(text, "{sign} {} ({})", threshold.expression, threshold.found());
     }
     for evidence in &truth.evidence {
         let _ = writeln!(text, "     {evidence}");

@@ -78,7 +78,9 @@ impl RenewError {
         match &self.0 {
             RestError::Refused { code, .. } => format!("refresh: {code}"),
             RestError::Later { code, .. } => format!("refresh: {code}"),
-            RestError::Failed { .. } | RestError::Url(_) => "refresh: no answer".to_owned(),
+            RestError::Failed { .. } | RestError::Url(_) | RestError::Trust { .. } => {
+                "refresh: no answer".to_owned()
+            }
         }
     }
 }

@@ -20,4 +20,4 @@ pub(crate) use device::DeviceSpec;
 pub(crate) use fleet::{Fleet, FleetOptions};
 pub(crate) use order::{ChatAction, DeviceHandle, DeviceState, Order, OrdersFull};
 pub(crate) use stamp::Stamp;
-pub(crate) use target::{SocketTarget, TargetError};
+pub(crate) use target::{SocketTarget, TargetError, TargetUrl};

@@ -1,7 +1,7 @@
 //! What the devices of one thread share. They run one at a time, so nothing here is locked but the
 //! recorder's shard, which a drain on another thread visits once a second.
 
-use super::{Clock, FleetOptions, events::Frames, order::Inbox};
+use super::{Clock, FleetOptions, events::Frames, order::Inbox, target::TargetTls};
 use crate::{
     history::Ledger,
     recorder::{Recorder, Shard},
@@ -24,6 +24,7 @@ pub(super) struct DeviceWorker {
     pub clock: Clock,
     pub run: Box<str>,
     pub authority: Box<str>,
+    pub tls: Option<TargetTls>,
     pub seed: u64,
     pub ledger: Arc<Ledger>,
     pub rest: Rest,
@@ -57,9 +58,10 @@ impl DeviceWorker {
             clock: options.clock,
             run: options.run.as_str().into(),
             authority: options.target.authority.as_str().into(),
+            tls: options.target.tls.clone(),
             seed: options.seed,
             ledger: Arc::clone(&options.ledger),
-            rest: Rest::new(&format!("http://{}", options.target.authority))?,
+            rest: Rest::trusting(&options.target.url, &options.target.trust)?,
             shard: recorder.shard(),
             buffers: RefCell::new(ReadBuffers {
                 buffer: vec![0; 2 * READ_BYTES],

@@ -2,7 +2,7 @@
 
 use super::{
     GeneratorUse, Observer, PartSlice, RunError, RunEvent, RunOptions, RunPart, ServerObservations,
-    Shortfall, faults, truth,
+    Shortfall, environment, faults, truth,
 };
 use crate::{
     history::{Record, Verdict},
@@ -53,6 +53,7 @@ pub(crate) async fn conclude(
         tool: env!("CARGO_PKG_VERSION").to_owned(),
         run: options.run.clone(),
         target: options.url.clone(),
+        environment: environment::here(options).await,
         started,
         scenario: (*options.scenario).clone(),
         agents,

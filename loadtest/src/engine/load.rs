@@ -48,8 +48,9 @@ pub(crate) async fn run_part(
     if needed > there {
         return Err(RunError::People { needed, there });
     }
-    let target = SocketTarget::resolve(&options.url).await?;
-    let rest = Rest::new(&options.url).map_err(|error| RunError::Rest(error.to_string()))?;
+    let target = SocketTarget::resolve(&options.url, &options.trust).await?;
+    let rest = Rest::trusting(&options.url, &options.trust)
+        .map_err(|error| RunError::Rest(error.to_string()))?;
     let (recorder, ledger) = (Recorder::default(), Ledger::new(LedgerLimits::default()));
     let fleet = Fleet::start(FleetOptions {
         target,

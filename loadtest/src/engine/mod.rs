@@ -8,6 +8,7 @@
 
 mod collect;
 mod conclude;
+mod environment;
 mod faults;
 mod load;
 mod options;

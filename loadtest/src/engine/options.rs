@@ -1,6 +1,6 @@
 //! The options of a run. Types and their numbers only.
 
-use crate::{cast::Cast, scenario::Scenario};
+use crate::{cast::Cast, scenario::Scenario, trust::Trust};
 use std::{fmt, future::Future, net::IpAddr, pin::Pin, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -12,8 +12,12 @@ pub struct RunOptions {
     pub scenario: Arc<Scenario>,
     /// Everybody in the scenario. Their tokens must be valid when the run starts.
     pub cast: Arc<Cast>,
-    /// The deployment's base URL for REST and sockets, `http://host:port`.
+    /// The deployment's base URL for REST and sockets: `http://host:port` or `https://host:port`.
     pub url: String,
+    /// Whose certificates it may show.
+    pub trust: Trust,
+    /// The command line that asked for the run, without secrets; for the report.
+    pub command: String,
     /// Names the run in every text that it sends: 1 to 20 letters, digits and hyphens.
     pub run: String,
     /// Which part of the scenario this process does.
@@ -48,6 +52,8 @@ impl RunOptions {
             scenario: Arc::new(scenario),
             cast: Arc::new(cast),
             url: url.into(),
+            trust: Trust::default(),
+            command: String::new(),
             run: run.into(),
             share: Share::default(),
             start: None,

@@ -71,6 +71,8 @@ async fn page(rest: &Rest, account: &TestAccount, chat: ChatId) -> Result<(), St
     answer.map(drop).map_err(|error| match error {
         RestError::Refused { code, .. } => format!("history: {code}"),
         RestError::Later { status, .. } => format!("history: {}", status.as_u16()),
-        RestError::Url(_) | RestError::Failed { .. } => "history: no answer".to_owned(),
+        RestError::Url(_) | RestError::Trust { .. } | RestError::Failed { .. } => {
+            "history: no answer".to_owned()
+        }
     })
 }

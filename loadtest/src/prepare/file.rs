@@ -129,7 +129,11 @@ mod tests {
     use protocol::{chat::ChatType, id::UserId};
 
     fn target() -> LoadTarget {
-        LoadTarget { url: "http://127.0.0.1:8000".to_owned(), admin: None }
+        LoadTarget {
+            url: "http://127.0.0.1:8000".to_owned(),
+            trust: Default::default(),
+            admin: None,
+        }
     }
 
     fn accounts(count: i64) -> Accounts {
@@ -175,7 +179,7 @@ mod tests {
             text
         };
         assert!(refused(&target(), 4).contains("has 3 accounts"));
-        let other = LoadTarget { url: "http://other".to_owned(), admin: None };
+        let other = LoadTarget { url: "http://other".to_owned(), ..target() };
         assert!(refused(&other, 3).contains("are of http://127.0.0.1:8000"));
         let whole = fs::read_to_string(&path).unwrap();
         fs::write(&path, whole.replace("\"people\"", "\"SECRET\"")).unwrap();

@@ -15,6 +15,7 @@ use crate::{
     cast::{Cast, CastChat, CastMember},
     rest::{Rest, RestError},
     scenario::{ClientDialect, Scenario},
+    trust::Trust,
 };
 use platform::settings::Secret;
 use protocol::{chat::ChatType, id::ChatId};
@@ -23,8 +24,10 @@ use std::path::{Path, PathBuf};
 /// The deployment to be loaded.
 #[derive(Clone, Debug)]
 pub struct LoadTarget {
-    /// REST and sockets are behind this one: `http://host:port`.
+    /// REST and sockets are behind this one: `http://host:port` or `https://host:port`.
     pub url: String,
+    /// Whose certificates it may show.
+    pub trust: Trust,
     /// Without it accounts are registered like anybody's, which a deployment limits to some a second.
     pub admin: Option<AdminCredentials>,
 }
@@ -61,6 +64,11 @@ pub const MAX_RUN: usize = 20;
 pub enum PrepareError {
     #[error("{url} does not answer: {why}. Is the deployment running, and is the address right?")]
     Unreachable { url: String, why: String },
+    #[error(
+        "{url} shows a certificate that is not trusted: {why}. If an authority of your own signed it, name \
+         that with --ca-file"
+    )]
+    Untrusted { url: String, why: String },
     #[error("the administrator cannot sign in: {0}. Check the name and the password")]
     AdminRefused(RestError),
     #[error(
@@ -184,11 +192,17 @@ fn check_run(run: &str) -> Result<(), PrepareError> {
 }
 
 async fn reach(target: &LoadTarget) -> Result<Rest, PrepareError> {
-    let unreachable = |error: RestError| PrepareError::Unreachable {
-        url: target.url.clone(),
-        why: error.to_string(),
+    let unreachable = |error: RestError| {
+        let (url, why) = (target.url.clone(), error.to_string());
+        match error {
+            // The words of rustls, which a client of HTTP only passes on.
+            RestError::Failed { why, .. } if why.contains("peer certificate") => {
+                PrepareError::Untrusted { url, why }
+            }
+            _ => PrepareError::Unreachable { url, why },
+        }
     };
-    let rest = Rest::new(&target.url).map_err(unreachable)?;
+    let rest = Rest::trusting(&target.url, &target.trust).map_err(unreachable)?;
     rest.get::<serde_json::Value>("/health", None).await.map_err(unreachable)?;
     Ok(rest)
 }

@@ -49,10 +49,10 @@ fn outcome(report: &Report) -> TestCase {
 
 fn thresholds(report: &Report) -> impl Iterator<Item = TestCase> {
     report.thresholds.iter().map(|threshold| {
-        let found = threshold.value.map_or_else(
-            || "nothing of it was measured".to_owned(),
-            |value| format!("found {value}"),
-        );
+        let found = match threshold.value {
+            Some(_) => format!("found {}", threshold.found()),
+            None => threshold.found(),
+        };
         let expression = &threshold.expression;
         report.case("thresholds", expression, test_case_status(threshold.ok, found, expression))
     })
@@ -104,7 +104,7 @@ mod tests {
     <testsuite name="loadtest: a &amp; b" tests="11" skipped="0" errors="0" failures="4" time="120.000" timestamp="2026-11-18T11:06:40.000Z" hostname="http://127.0.0.1:8000">
         <testcase name="completed" classname="a &amp; b.run" time="0.000"/>
         <testcase name="delivery.p99&lt;50ms" classname="a &amp; b.thresholds" time="0.000">
-            <failure message="found 61.2">delivery.p99&lt;50ms</failure>
+            <failure message="found 61 ms">delivery.p99&lt;50ms</failure>
         </testcase>
         <testcase name="lost==0" classname="a &amp; b.thresholds" time="0.000">
             <failure message="found 1">lost==0</failure>

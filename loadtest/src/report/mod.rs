@@ -17,6 +17,7 @@ use crate::{
     history::Verdict,
     measure::{Count, Op},
     scenario::Scenario,
+    threshold::Threshold,
 };
 use protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,9 @@ pub struct Report {
     pub run: String,
     /// The base URL that was loaded.
     pub target: String,
+    /// Where and how. Reports of before have none.
+    #[serde(default)]
+    pub environment: RunEnvironment,
     /// When the first phase began.
     pub started: Timestamp,
     /// The scenario as it ran, with the changes of the command line.
@@ -219,6 +223,23 @@ pub struct TargetUse {
     pub max_memory_bytes: f64,
 }
 
+/// Where and how a run was made, for those who compare reports later.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunEnvironment {
+    /// The load tester's command line, without secrets. Empty where a program started the run.
+    pub command: String,
+    /// The machine of the load tester, or of the coordinator of its agents.
+    pub host: String,
+    /// Its kernel.
+    pub kernel: String,
+    /// The name of its processor.
+    pub cpu: String,
+    /// The cores that the load tester may use there.
+    pub cores: usize,
+    /// The version that the servers say they have, where they do.
+    pub server: Option<String>,
+}
+
 /// One threshold and whether the run met it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ThresholdResult {
@@ -228,4 +249,18 @@ pub struct ThresholdResult {
     pub value: Option<f64>,
     /// Whether the value meets the expression.
     pub ok: bool,
+}
+
+impl ThresholdResult {
+    /// What was found, as people read it.
+    pub(crate) fn found(&self) -> String {
+        let Some(value) = self.value else { return "nothing was measured".to_owned() };
+        let threshold = self.expression.parse::<Threshold>();
+        threshold.map_or_else(|_| text::number(value), |threshold| threshold.shown(value))
+    }
+
+    /// How many times the bound that is, see [`Threshold::of_bound`].
+    pub(crate) fn of_bound(&self) -> Option<f64> {
+        self.expression.parse::<Threshold>().ok()?.of_bound(self.value?)
+    }
 }

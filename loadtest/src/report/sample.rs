@@ -2,8 +2,8 @@
 //! gateway that is killed, one threshold that is not kept, a lost message, and names that are traps.
 
 use super::{
-    CurvePoint, FaultMark, Generator, LatencySums, PhaseReport, Point, Report, RunOutcome, Sums,
-    TargetPoint, TargetUse, ThresholdResult, VERSION,
+    CurvePoint, FaultMark, Generator, LatencySums, PhaseReport, Point, Report, RunEnvironment,
+    RunOutcome, Sums, TargetPoint, TargetUse, ThresholdResult, VERSION,
 };
 use crate::{history::Verdict, measure::Op};
 use protocol::time::Timestamp;
@@ -59,6 +59,14 @@ pub(crate) fn sample() -> Report {
         tool: "0.1.0".to_owned(),
         run: "k4x9".to_owned(),
         target: "http://127.0.0.1:8000".to_owned(),
+        environment: RunEnvironment {
+            command: "loadtest run mine.toml --url http://127.0.0.1:8000".to_owned(),
+            host: "generator-1".to_owned(),
+            kernel: "Linux 6.1.0".to_owned(),
+            cpu: "A processor @ 3 GHz".to_owned(),
+            cores: 8,
+            server: Some("0.1.0".to_owned()),
+        },
         started: Timestamp(1_795_000_000_000),
         agents: 2,
         phases: phases(&series),

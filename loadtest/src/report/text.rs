@@ -20,8 +20,26 @@ impl FigureUnit {
             Self::Millis => millis(value),
             Self::PerSecond => format!("{}/s", number(value)),
             Self::Plain => number(value),
+            Self::Cores if value > 0.0 && value < 0.001 => "< 0.001".to_owned(),
+            Self::Cores if value < 0.1 => decimals(value, 3),
             Self::Cores => decimals(value, 2),
             Self::Bytes => bytes(value),
+        }
+    }
+
+    /// A label of an axis that goes up to `most` in steps: the labels of one axis have one unit, and
+    /// as many decimals as tell them apart.
+    pub(crate) fn label(self, value: f64, step: f64, most: f64) -> String {
+        let places = (-step.log10()).ceil().clamp(0.0, 9.0) as usize;
+        match self {
+            Self::Bytes => {
+                let (each, unit) = byte_unit(most);
+                format!("{} {unit}", number(value / each))
+            }
+            Self::Cores => decimals(value, places),
+            Self::Plain if places > 2 => decimals(value, places),
+            Self::PerSecond if places > 2 => format!("{}/s", decimals(value, places)),
+            Self::Millis | Self::Plain | Self::PerSecond => self.text(value),
         }
     }
 
@@ -158,6 +176,9 @@ mod tests {
             (FigureUnit::Plain, -0.0, "0"),
             (FigureUnit::Plain, -0.001, "0"),
             (FigureUnit::Cores, 0.163, "0.16"),
+            (FigureUnit::Cores, 0.0124, "0.012"),
+            (FigureUnit::Cores, 0.0004, "< 0.001"),
+            (FigureUnit::Cores, 0.0, "0"),
             (FigureUnit::Bytes, 61e6, "58.2 MiB"),
         ];
         for (unit, value, text) in all {

@@ -77,6 +77,17 @@ impl Threshold {
         ThresholdResult { expression: self.to_string(), value, ok }
     }
 
+    /// A value of it as people read it: in the unit that suits the value, whatever that of the bound is.
+    pub(crate) fn shown(&self, value: f64) -> String {
+        self.metric.quantity().figure().text(value * self.unit.scale())
+    }
+
+    /// How many times the bound a value is; none where there is no distance to speak of, as with `==`.
+    pub(crate) fn of_bound(&self, value: f64) -> Option<f64> {
+        let is_exact = matches!(self.comparison, Comparator::Equal | Comparator::NotEqual);
+        (!is_exact && self.bound > 0.0).then(|| value / self.bound)
+    }
+
     /// Whether it is an upper bound of something that only grows while a run goes on, so that
     /// [`Threshold::is_broken`] is final. A percentile may still sink.
     pub(crate) fn only_gets_worse(&self) -> bool {

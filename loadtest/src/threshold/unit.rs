@@ -1,6 +1,7 @@
 //! The units of a threshold's number, by kind of metric. Reports hold milliseconds, bytes and plain numbers;
 //! those have the scale 1.
 
+use crate::report::text::FigureUnit;
 use std::fmt;
 
 /// What a threshold's number counts.
@@ -62,6 +63,17 @@ impl ThresholdUnit {
 }
 
 impl Quantity {
+    /// How people read a figure of it, which reports hold in units of scale 1.
+    pub(super) const fn figure(self) -> FigureUnit {
+        match self {
+            Self::Number => FigureUnit::Plain,
+            Self::Time => FigureUnit::Millis,
+            Self::Rate => FigureUnit::PerSecond,
+            Self::Memory => FigureUnit::Bytes,
+            Self::Cpu => FigureUnit::Cores,
+        }
+    }
+
     /// The units that a number of it may have, the one that is meant when there is none first.
     pub(super) const fn units(self) -> &'static [ThresholdUnit] {
         match self {

@@ -120,7 +120,7 @@ async fn run(cluster: &Cluster, name: &str, load: &str, plan: FaultPlan) -> Repo
     let password = Secret::new(cluster.admin_password());
     let admin = Some(AdminCredentials { username: "admin".to_owned(), password });
     let server = cluster.balancer().address();
-    let target = LoadTarget { url: format!("http://{server}"), admin };
+    let target = LoadTarget { url: format!("http://{server}"), trust: Default::default(), admin };
     let preparing = Preparation { scenario: &scenario, target: &target, run: name, accounts: None };
     let PreparedCast { cast, .. } = prepare(preparing, &|_| {}).await.unwrap();
     let proxy = Proxy::before(server, plan).await;

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod tls;
+
 use cluster::{Cluster, ClusterOptions};
 use loadtest::{
     engine::{self, Fault, Observer, RunEvent, RunOptions, UsageSource},
@@ -103,6 +105,7 @@ async fn runs_against_a_cluster_add_up() {
     let url = format!("http://{}", cluster.balancer().address());
     let target = LoadTarget {
         url: url.clone(),
+        trust: Default::default(),
         admin: Some(AdminCredentials {
             username: "admin".to_owned(),
             password: Secret::new(cluster.admin_password()),
@@ -112,6 +115,7 @@ async fn runs_against_a_cluster_add_up() {
     a_mix_adds_up(&cluster, &target).await;
     a_run_goes_on_when_the_gateway_dies(&cluster, &target).await;
     a_run_that_is_stopped_still_says_what_it_found(&target).await;
+    tls::a_run_over_tls_adds_up(&target).await;
 }
 
 async fn a_mix_adds_up(cluster: &Cluster, target: &LoadTarget) {

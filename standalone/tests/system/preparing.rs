@@ -44,7 +44,7 @@ fn target(t: &System, admin: Option<&str>) -> LoadTarget {
         username: "admin".to_owned(),
         password: Secret::new(password),
     });
-    LoadTarget { url: format!("http://{}", t.front()), admin }
+    LoadTarget { url: format!("http://{}", t.front()), trust: Default::default(), admin }
 }
 
 async fn made(

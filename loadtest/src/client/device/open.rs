@@ -59,8 +59,7 @@ impl Device {
         let until = Instant::now() + OPEN_TIMEOUT;
         let greets = dialect::greets(self.dialect());
         let opening = async {
-            let stream = connect(to, from, receive).await;
-            let stream = stream.map_err(|error| WireError::Connect(error.kind()))?;
+            let stream = connect(to, from, receive, self.worker.tls.as_ref()).await?;
             let token = (!greets).then(|| pass.token.reveal());
             let path = self.spec.window.path(self.me());
             shake_hands(stream, &self.worker.authority, &path, token).await

@@ -1,10 +1,10 @@
-//! Upgrades a TCP connection to a WebSocket: the client's request and the server's answer.
+//! Upgrades a connection to a WebSocket: the client's request and the server's answer.
 
-use super::{WireError, stream::WireStream};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+use super::{
+    WireError,
+    stream::{Transport, WireStream},
 };
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::handshake::{client::generate_key, derive_accept_key};
 
 /// The largest answer taken: a balancer adds some lines to the five that are needed.
@@ -12,7 +12,7 @@ const MAX_ANSWER_BYTES: usize = 8192;
 
 /// Asks for a WebSocket. `token` goes into the header where the dialect shows it there.
 pub(crate) async fn shake_hands(
-    mut stream: TcpStream,
+    mut stream: Transport,
     authority: &str,
     path: &str,
     token: Option<&str>,
@@ -25,6 +25,7 @@ pub(crate) async fn shake_hands(
         bearer.unwrap_or_default()
     );
     stream.write_all(request.as_bytes()).await?;
+    stream.flush().await?;
     let mut answer = Vec::with_capacity(512);
     let end = loop {
         if stream.read_buf(&mut answer).await? == 0 {

@@ -1,4 +1,4 @@
-//! The client's end of a WebSocket (RFC 6455) over plain TCP, made for thousands of connections that
+//! The client's end of a WebSocket (RFC 6455) over TCP, with TLS or without, made for thousands of connections that
 //! mostly listen: frames are parsed where they were read, in a buffer that all connections of a thread
 //! share, and a connection holds bytes of its own only while a frame is half there. It joins no
 //! fragmented messages and speaks no extensions: the deployment uses neither, and a load tester that met
@@ -17,6 +17,8 @@ pub(super) use stream::{WireStream, connect};
 pub(super) enum WireError {
     #[error("connect: {0}")]
     Connect(std::io::ErrorKind),
+    #[error("TLS: {0}")]
+    Tls(String),
     #[error("handshake: status {0}")]
     Status(u16),
     #[error("handshake: the answer does not accept a WebSocket")]

@@ -2,6 +2,7 @@
 //! bytes of its own only while a frame is half read or half written.
 
 use super::WireError;
+use crate::client::target::TargetTls;
 use std::{
     io,
     net::{IpAddr, SocketAddr},
@@ -12,10 +13,33 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpSocket, TcpStream},
 };
+use tokio_rustls::client::TlsStream;
+
+/// What a WebSocket goes over.
+#[derive(Debug)]
+pub(crate) enum Transport {
+    Plain(TcpStream),
+    /// Boxed, because it is many times as large, and most runs have none.
+    Tls(Box<TlsStream<TcpStream>>),
+}
 
 /// Opens a TCP connection. `source` is the address to come from; `receive` the kernel's receive
-/// buffer in bytes, for clients that read slowly.
+/// buffer in bytes, for clients that read slowly. With `tls`, what is returned has agreed on it.
 pub(crate) async fn connect(
+    to: SocketAddr,
+    source: Option<IpAddr>,
+    receive: Option<u32>,
+    tls: Option<&TargetTls>,
+) -> Result<Transport, WireError> {
+    let stream = open(to, source, receive).await;
+    let stream = stream.map_err(|error| WireError::Connect(error.kind()))?;
+    let Some(TargetTls { connector, name }) = tls else { return Ok(Transport::Plain(stream)) };
+    let agreed = connector.connect(name.clone(), stream).await;
+    let stream = agreed.map_err(|why| WireError::Tls(why.to_string()))?;
+    Ok(Transport::Tls(Box::new(stream)))
+}
+
+async fn open(
     to: SocketAddr,
     source: Option<IpAddr>,
     receive: Option<u32>,
@@ -35,7 +59,7 @@ pub(crate) async fn connect(
 /// A WebSocket's stream.
 #[derive(Debug)]
 pub(crate) struct WireStream {
-    stream: TcpStream,
+    stream: Transport,
     /// The beginning of a frame whose rest has not come yet.
     partial: Vec<u8>,
     /// What the kernel has not taken yet.
@@ -52,7 +76,7 @@ pub(crate) struct ReadBytes {
 }
 
 impl WireStream {
-    pub(crate) fn new(stream: TcpStream, read_ahead: Vec<u8>) -> Self {
+    pub(crate) fn new(stream: Transport, read_ahead: Vec<u8>) -> Self {
         Self { stream, partial: read_ahead, unsent: Vec::new() }
     }
 
@@ -107,6 +131,48 @@ impl WireStream {
                 self.unsent.drain(..taken);
             }
         }
+        // TLS may still hold some of it. Plain TCP has nothing to do here.
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
         Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncRead for Transport {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Transport {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
     }
 }

@@ -15,6 +15,9 @@ const HEIGHT: f64 = 270.0;
 /// Rows of a chart's table: as many as anybody reads. The JSON report has all points.
 const ROWS: usize = 60;
 
+/// Up to so many places next to each other are drawn as a dash each.
+const FEW: usize = 3;
+
 /// Lines over one axis.
 #[derive(Clone, Debug)]
 pub(super) struct Chart {
@@ -51,6 +54,9 @@ pub(super) enum Style {
     /// With the room below it shaded.
     Filled,
     Dashed,
+    /// Pale and wide, so that it is seen on both sides of a line that hides it.
+    Wide,
+    Widest,
 }
 
 impl Across {
@@ -177,12 +183,15 @@ impl Chart {
         let (mut path, mut area) = (String::new(), String::new());
         for run in places.split(Option::is_none) {
             let points: Vec<(f64, f64)> = run.iter().copied().flatten().collect();
-            let [(first, height), .., (last, _)] = points[..] else {
-                // One alone is a short dash.
-                let dash = |(x, y): &(f64, f64)| format!("M{:.1} {y:.1}h3", x - 1.5);
-                path.extend(points.first().map(dash));
+            let (Some((first, height)), Some((last, _))) = (points.first(), points.last()) else {
                 continue;
             };
+            if points.len() <= FEW {
+                // A line between them would show a course where there is none.
+                let dash = |(x, y): &(f64, f64)| format!("M{:.1} {y:.1}h6", x - 3.0);
+                path.extend(points.iter().map(dash));
+                continue;
+            }
             let steps: String =
                 points[1..].iter().map(|(x, y)| format!("L{x:.1} {y:.1}")).collect();
             path.push_str(&format!("M{first:.1} {height:.1}{steps}"));
@@ -193,7 +202,7 @@ impl Chart {
         let (color, dash) = (line.color % 6, class(line.style));
         let area = match line.style {
             Style::Filled => format!("<path class=\"area c{color}\" d=\"{area}\"/>"),
-            Style::Plain | Style::Dashed => String::new(),
+            Style::Plain | Style::Dashed | Style::Wide | Style::Widest => String::new(),
         };
         format!("{area}<path class=\"line c{color} {dash}\" d=\"{path}\"/>")
     }
@@ -244,6 +253,8 @@ impl Chart {
 fn class(style: Style) -> &'static str {
     match style {
         Style::Dashed => "dashed",
+        Style::Wide => "wide",
+        Style::Widest => "widest",
         Style::Plain | Style::Filled => "",
     }
 }

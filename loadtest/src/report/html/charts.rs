@@ -3,11 +3,12 @@
 use super::chart::{Across, Chart, ChartLine, Style};
 use crate::{
     measure::{Count, Op},
-    report::{LatencySums, Point, Report, TargetPoint, text::FigureUnit},
+    report::{CurvePoint, LatencySums, Point, Report, TargetPoint, text::FigureUnit},
 };
 
 /// The charts under one heading.
 pub(super) struct Group {
+    pub id: &'static str,
     pub title: &'static str,
     pub charts: Vec<Chart>,
 }
@@ -26,14 +27,18 @@ pub(super) fn groups(report: &Report) -> Vec<Group> {
     let series = &report.series;
     let latency = OPS.iter().map(|(op, name)| latency(series, *op, &format!("{name} latency")));
     let groups = [
-        ("Latency", latency.chain([curves(report)]).collect::<Vec<_>>()),
-        ("Throughput", vec![messages(series), deliveries(series)]),
-        ("Connections and errors", vec![connections(series), changes(series), errors(series)]),
-        ("Servers and load tester", vec![cpu(series), memory(series), lag(series)]),
+        ("latency", "Latency", latency.chain([curves(report)]).collect::<Vec<_>>()),
+        ("throughput", "Throughput", vec![messages(series), deliveries(series)]),
+        (
+            "connections",
+            "Connections and errors",
+            vec![connections(series), changes(series), errors(series)],
+        ),
+        ("servers", "Servers and load tester", vec![cpu(series), memory(series), lag(series)]),
     ];
-    let filled = groups.map(|(title, mut charts)| {
+    let filled = groups.map(|(id, title, mut charts)| {
         charts.retain(|chart| !chart.is_empty());
-        Group { title, charts }
+        Group { id, title, charts }
     });
     filled.into_iter().filter(|group| !group.charts.is_empty()).collect()
 }
@@ -56,15 +61,14 @@ fn latency(series: &[Point], op: Op, title: &str) -> Chart {
         lines: vec![
             line("p50", 0, Style::Plain, |sums| sums.p50),
             line("p95", 1, Style::Plain, |sums| sums.p95),
-            line("p99", 2, Style::Plain, |sums| sums.p99),
-            line("max", 3, Style::Dashed, |sums| sums.max),
+            line("p99", 2, Style::Wide, |sums| sums.p99),
+            line("max", 3, Style::Widest, |sums| sums.max),
         ],
     }
 }
 
 fn curves(report: &Report) -> Chart {
-    let longest = report.curves.values().max_by_key(|curve| curve.len());
-    let places: Vec<f64> = longest.into_iter().flatten().map(|point| point.percentile).collect();
+    let places = curve_places(report.curves.values());
     let line = |(color, (op, name)): (usize, &(Op, &str))| {
         let curve = report.curves.get(op)?;
         // All curves have the same places, as far as they go.
@@ -84,6 +88,12 @@ fn curves(report: &Report) -> Chart {
         unit: FigureUnit::Millis,
         log: true,
     }
+}
+
+/// The places that curves have: the same ones, as far as each goes.
+pub(super) fn curve_places<'a>(curves: impl Iterator<Item = &'a Vec<CurvePoint>>) -> Vec<f64> {
+    let longest = curves.max_by_key(|curve| curve.len());
+    longest.into_iter().flatten().map(|point| point.percentile).collect()
 }
 
 fn messages(series: &[Point]) -> Chart {

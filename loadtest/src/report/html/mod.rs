@@ -33,8 +33,12 @@ impl Report {
             tables::kinds("Errors", &self.total.errors),
             tables::kinds("Closes", &self.total.closes),
             tables::scenario(self),
+            tables::environment(self),
         ];
-        page(&format!("{} · {word}", self.scenario.name), &self.tool, &body.concat())
+        let [head, rest @ ..] = &body;
+        let rest = rest.concat();
+        let body = format!("{head}{}{rest}", contents(&rest));
+        page(&format!("{} · {word}", self.scenario.name), &self.tool, &body)
     }
 }
 
@@ -52,16 +56,47 @@ fn page(title: &str, tool: &str, body: &str) -> String {
     )
 }
 
+/// What the pages may have, in its order, and how a link there is called.
+const CONTENTS: [(&str, &str); 19] = [
+    ("verdict", "Result"),
+    ("differences", "Differences"),
+    ("one", "Only in one"),
+    ("runs", "Both runs"),
+    ("truth", "Truth"),
+    ("usage", "Cost"),
+    ("thresholds", "Thresholds"),
+    ("latency", "Latency"),
+    ("throughput", "Throughput"),
+    ("connections", "Connections"),
+    ("servers", "Servers"),
+    ("phases", "Phases"),
+    ("latencies", "Percentiles"),
+    ("faults", "Faults"),
+    ("errors", "Errors"),
+    ("closes", "Closes"),
+    ("scenario", "Scenario"),
+    ("environment", "Where and how"),
+    ("noise", "Within the tolerance"),
+];
+
+/// Links to what this body has. No text from outside has a quote in it: they are escaped.
+fn contents(body: &str) -> String {
+    let there = CONTENTS.iter().filter(|(id, _)| body.contains(&format!(" id=\"{id}\"")));
+    let links = there.map(|(id, name)| format!("<li><a href=\"#{id}\">{name}</a></li>"));
+    format!("<nav aria-label=\"Contents\"><ul>{}</ul></nav>\n", links.collect::<String>())
+}
+
 fn header(report: &Report) -> String {
     let people = &report.scenario.people;
     let agents = match report.agents {
         1 => "1 agent".to_owned(),
         agents => format!("{agents} agents"),
     };
+    let server = report.environment.server.as_deref();
     let facts = [
-        report.target.clone(),
+        report.target.clone() + &server.map(|one| format!(" (version {one})")).unwrap_or_default(),
         format!("run {}", report.run),
-        report.started.to_string().replace('T', " ").chars().take(19).collect::<String>() + " UTC",
+        started(report),
         agents,
         format!("{} accounts", count(people.accounts as u64)),
         format!("seed {}", report.scenario.seed),
@@ -74,6 +109,10 @@ fn header(report: &Report) -> String {
     )
 }
 
+fn started(report: &Report) -> String {
+    report.started.to_string().replace('T', " ").chars().take(19).collect::<String>() + " UTC"
+}
+
 fn figures(groups: &[Group], scene: Scene<'_>) -> String {
     let mut number = 0;
     let mut figure = |chart: &chart::Chart| {
@@ -82,9 +121,11 @@ fn figures(groups: &[Group], scene: Scene<'_>) -> String {
     };
     let mut group = |group: &Group| {
         let figures: String = group.charts.iter().map(&mut figure).collect();
+        // As many in a row as leave no gap.
+        let class = if group.charts.len() % 3 == 0 { "charts small" } else { "charts" };
         format!(
-            "<section><h2>{}</h2><div class=\"charts\">\n{figures}</div></section>\n",
-            group.title
+            "<section id=\"{}\"><h2>{}</h2><div class=\"{class}\">\n{figures}</div></section>\n",
+            group.id, group.title
         )
     };
     groups.iter().map(&mut group).collect()
@@ -99,6 +140,8 @@ mod tests {
         let mut page = sample().to_html();
         // The target's address is shown, not linked.
         page = page.replace("http://127.0.0.1:8000", "");
+        // Links lead to places of the page.
+        page = page.replace("href=\"#", "");
         for outside in
             ["http:", "https:", "//cdn", "src=", "href=", "url(", "@import", "<link", "<img"]
         {
@@ -115,6 +158,10 @@ mod tests {
             &mut report.target,
             &mut report.run,
             &mut report.tool,
+            &mut report.environment.command,
+            &mut report.environment.host,
+            &mut report.environment.kernel,
+            &mut report.environment.cpu,
             &mut report.marks[0].name,
             &mut report.truth.evidence[0],
             &mut report.thresholds[0].expression,
@@ -122,6 +169,7 @@ mod tests {
             TRAP.clone_into(text);
         }
         TRAP.clone_into(&mut report.marks[0].outcome);
+        report.environment.server = Some(TRAP.to_owned());
         report.total.errors.insert(TRAP.to_owned(), 1);
         report.total.closes.insert(TRAP.to_owned(), 1);
         report.targets.insert(TRAP.to_owned(), report.targets["gateway-1"]);
@@ -168,10 +216,38 @@ mod tests {
         let page = sample().to_html();
         let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} is not there"));
         assert!(at("3 of 4 thresholds were missed") < at("1 lost"));
-        assert!(at("1 lost") < at("<figure"));
-        assert!(at("<code>delivery.p99&lt;50ms</code></th><td>61.2 ms</td>") < at("<figure"));
+        assert!(at("<strong>Incorrect</strong><span>1 lost") < at("<figure"));
+        assert!(at("<code>delivery.p99&lt;50ms</code></th><td>61 ms</td>") < at("<figure"));
         assert!(at("never received seq 812 of chat 3") < at("<figure"));
         at("seed = 7");
+        at("122 %</span>");
+        at("loadtest run mine.toml --url");
+    }
+
+    #[test]
+    fn every_link_leads_to_a_place_of_the_page() {
+        let page = sample().to_html();
+        let links: Vec<&str> =
+            page.split("href=\"#").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+        assert!(links.len() > 10, "{links:?}");
+        for link in links {
+            assert_eq!(page.matches(&format!(" id=\"{link}\"")).count(), 1, "{link}");
+        }
+    }
+
+    #[test]
+    fn figures_that_say_nothing_are_not_shown_as_if_they_did() {
+        let mut report = sample();
+        report.targets.values_mut().for_each(|used| used.cpu_seconds = 0.2);
+        report.generator.cpu_seconds = 0.0;
+        let page = report.to_html();
+        assert_eq!(page.matches("too little to say").count(), 3);
+        assert!(page.contains("<td class=\"number\">&lt; 0.01</td>"), "{page}");
+        assert!(!page.contains("per million deliveries; "), "no tile");
+        report.truth.expected = 0;
+        report.truth.delivered = 0;
+        report.truth.lost = 0;
+        assert!(report.to_html().contains("<strong>Not checked</strong>"));
     }
 
     #[test]

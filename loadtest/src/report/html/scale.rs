@@ -61,7 +61,7 @@ impl Scale {
                 let step = step(to, unit);
                 let count = (to / step).round() as u32;
                 let values = (0..=count).map(|n| f64::from(n) * step);
-                values.map(|value| (value, unit.text(value))).collect()
+                values.map(|value| (value, unit.label(value, step, to))).collect()
             }
             Self::Log { from, to } => {
                 let steps = std::iter::successors(Some(from), |value| Some(next(*value)));
@@ -158,7 +158,12 @@ mod tests {
         assert_eq!(ticks, ["0", "1,000", "2,000", "3,000", "4,000", "5,000"]);
         assert_eq!(Scale::even(std::iter::empty(), FigureUnit::Plain), Scale::Even { to: 1.0 });
         let bytes = Scale::even([61e6].into_iter(), FigureUnit::Bytes).ticks(FigureUnit::Bytes);
-        assert_eq!(labels(bytes), ["0 KiB", "20 MiB", "40 MiB", "60 MiB", "80 MiB"]);
+        assert_eq!(labels(bytes), ["0 MiB", "20 MiB", "40 MiB", "60 MiB", "80 MiB"]);
+        let cores = Scale::even([0.017].into_iter(), FigureUnit::Cores).ticks(FigureUnit::Cores);
+        assert_eq!(labels(cores), ["0", "0.005", "0.01", "0.015", "0.02"]);
+        let rare = Scale::even([0.004].into_iter(), FigureUnit::PerSecond);
+        let rare = labels(rare.ticks(FigureUnit::PerSecond));
+        assert_eq!(rare.iter().collect::<std::collections::BTreeSet<_>>().len(), rare.len());
 
         let log = Scale::log([0.7, 61.0, 940.0].into_iter());
         let Scale::Log { from, to } = log else { panic!("{log:?}") };

@@ -9,6 +9,9 @@ use crate::report::{
 /// The width of a letter in the labels, roughly: for what must fit.
 const LETTER: f64 = 6.2;
 
+/// What comes after the last phase.
+const SETTLING: &str = "settling";
+
 /// What all charts over time show behind their lines.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scene<'a> {
@@ -58,13 +61,15 @@ pub(super) fn backdrop(scene: Scene<'_>, across: Scale) -> String {
     };
     let phases: String = scene.phases.iter().enumerate().map(phase).collect();
     let end = scene.phases.last().map_or(RIGHT, |last| pixel_of(across, last.to));
-    let settling = format!(
-        "<text class=\"phase-name warmup\" x=\"{:.1}\" y=\"{}\">{}</text>",
-        end + 3.0,
-        TOP - 7.0,
-        shortened_to("settling", RIGHT - end)
-    );
-    phases + &settling + &scene.marks.iter().enumerate().map(mark).collect::<String>()
+    // Cut it would say nothing.
+    let has_room = shortened_to(SETTLING, RIGHT - end) == SETTLING;
+    let settling = has_room.then(|| {
+        let (x, y) = (end + 3.0, TOP - 7.0);
+        format!("<text class=\"phase-name warmup\" x=\"{x:.1}\" y=\"{y}\">{SETTLING}</text>")
+    });
+    phases
+        + &settling.unwrap_or_default()
+        + &scene.marks.iter().enumerate().map(mark).collect::<String>()
 }
 
 /// As much of a label as there is room for; nothing when that is nearly nothing.

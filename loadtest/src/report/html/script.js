@@ -9,7 +9,7 @@ const units = {
   plain,
   ms: (v) => (v >= 1000 ? `${plain(v / 1000)} s` : `${plain(v)} ms`),
   rate: (v) => `${plain(v)}/s`,
-  cores: (v) => plain(v),
+  cores: (v) => (v < 0.1 ? v.toLocaleString("en", { maximumFractionDigits: 3 }) : plain(v)),
   bytes: (v) => {
     const [each, unit] = v >= 2 ** 30 ? [2 ** 30, "GiB"] : v >= 2 ** 20 ? [2 ** 20, "MiB"] : [2 ** 10, "KiB"];
     return `${plain(v / each)} ${unit}`;

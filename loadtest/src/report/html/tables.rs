@@ -4,14 +4,15 @@ use super::charts::{OPS, op_name};
 use crate::{
     measure::{Count, Op},
     report::{
-        FaultMark, LatencySums, Report, Sums,
+        FaultMark, LatencySums, Report, RunEnvironment, Sums,
+        html::verdict::cpu_per_million,
         text::{Escaped, FigureUnit, count, decimals, millis, moment, number},
     },
 };
 use std::collections::BTreeMap;
 
 /// A table with a heading. Cells are HTML; all but the first of a row are numbers.
-fn table(title: &str, heads: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+fn table(id: &str, title: &str, heads: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     let class = |place: usize| if place == 0 { "" } else { " class=\"number\"" };
     let head = heads
         .iter()
@@ -25,7 +26,7 @@ fn table(title: &str, heads: &[&str], rows: impl Iterator<Item = Vec<String>>) -
         format!("<tr>{}</tr>", cells.collect::<String>())
     });
     format!(
-        "<section><h2>{title}</h2><div class=\"scroll\"><table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>\
+        "<section id=\"{id}\"><h2>{title}</h2><div class=\"scroll\"><table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>\
          </div></section>\n",
         head.collect::<String>(),
         body.collect::<String>(),
@@ -65,7 +66,7 @@ pub(super) fn phases(report: &Report) -> String {
         row(format!("{}{warmup}", Escaped(&phase.name)), moment(phase.from), &phase.sums)
     });
     let total = row("<b>total, without warm-ups</b>".to_owned(), String::new(), &report.total);
-    table("Phases", &heads, each.chain([total]))
+    table("phases", "Phases", &heads, each.chain([total]))
 }
 
 /// Each operation's latencies in each phase, and in all that count.
@@ -85,7 +86,12 @@ pub(super) fn latencies(report: &Report) -> String {
         let total = total.map(|total| row(format!("<b>{}, total</b>", op_name(op)), total));
         each.chain(total)
     };
-    table("Latencies", &heads, OPS.iter().map(|(op, _)| *op).chain([Op::Lag]).flat_map(of))
+    table(
+        "latencies",
+        "Latencies",
+        &heads,
+        OPS.iter().map(|(op, _)| *op).chain([Op::Lag]).flat_map(of),
+    )
 }
 
 /// Errors and closes by kind, the frequent ones first.
@@ -96,7 +102,7 @@ pub(super) fn kinds(title: &str, kinds: &BTreeMap<String, u64>) -> String {
     let mut rows: Vec<_> = kinds.iter().collect();
     rows.sort_by_key(|(_, n)| std::cmp::Reverse(**n));
     let rows = rows.into_iter().map(|(kind, n)| vec![Escaped(kind).to_string(), count(*n)]);
-    table(title, &["what was said", "times"], rows)
+    table(&title.to_lowercase(), title, &["what was said", "times"], rows)
 }
 
 /// What was done to the servers.
@@ -113,19 +119,18 @@ pub(super) fn marks(marks: &[FaultMark]) -> String {
             recovery.unwrap_or_else(|| "not seen".to_owned()),
         ]
     });
-    table("Faults", &["fault", "at", "result", "recovered after"], rows)
+    table("faults", "Faults", &["fault", "at", "result", "recovered after"], rows)
 }
 
 /// What servers and load tester used in the phases that count.
 pub(super) fn usage(report: &Report) -> String {
-    let Report { generator, total, targets, .. } = report;
-    let delivered = total.counted(Count::Delivered);
+    let Report { generator, targets, .. } = report;
     let row = |name: String, cpu_seconds: f64, memory: f64| {
-        let each = cpu_seconds * 1e6 / delivered as f64;
+        let each = cpu_per_million(report, cpu_seconds).map(number);
         vec![
             name,
-            number(cpu_seconds),
-            if delivered > 0 { number(each) } else { "–".to_owned() },
+            if cpu_seconds < 0.005 { "&lt; 0.01".to_owned() } else { number(cpu_seconds) },
+            each.unwrap_or_else(|| "<small>too little to say</small>".to_owned()),
             FigureUnit::Bytes.text(memory),
         ]
     };
@@ -149,7 +154,7 @@ pub(super) fn usage(report: &Report) -> String {
             off => format!(" The agents' clocks may differ by {}.", millis(off)),
         },
     );
-    table("CPU and memory", &heads, servers.chain([own]))
+    table("usage", "CPU and memory", &heads, servers.chain([own]))
         .replace("</section>", &format!("{lag}</section>"))
 }
 
@@ -159,7 +164,33 @@ pub(super) fn scenario(report: &Report) -> String {
     let at_rest = |line: &&str| !line.ends_with(" = 0.0") && !line.ends_with("warmup = false");
     let text = text.lines().filter(at_rest).collect::<Vec<_>>().join("\n");
     format!(
-        "<section><h2>Scenario</h2><details open><summary>TOML</summary><pre><code>{}</code></pre></details></section>\n",
+        "<section id=\"scenario\"><h2>Scenario</h2><details open><summary>TOML</summary><pre><code>{}</code></pre></details></section>\n",
         Escaped(&text)
+    )
+}
+
+/// Who compares reports in a month needs to know how this one came about.
+pub(super) fn environment(report: &Report) -> String {
+    let RunEnvironment { command, host, kernel, cpu, cores, server } = &report.environment;
+    let server = server.as_deref().unwrap_or_default();
+    let machine =
+        if report.agents == 1 { "load tester's machine" } else { "coordinator's machine" };
+    let cores = if *cores == 0 { String::new() } else { cores.to_string() };
+    let rows = [
+        ("command", format!("<code>{}</code>", Escaped(command)), command.as_str()),
+        ("server's version", Escaped(server).to_string(), server),
+        ("load tester's version", Escaped(&report.tool).to_string(), &report.tool),
+        (machine, Escaped(host).to_string(), host),
+        ("its cores", cores.clone(), &cores),
+        ("its processor", Escaped(cpu).to_string(), cpu),
+        ("its kernel", Escaped(kernel).to_string(), kernel),
+    ];
+    let rows = rows.iter().filter(|(_, _, text)| !text.is_empty()).map(|(name, cell, _)| {
+        format!("<tr><th scope=\"row\">{name}</th><td class=\"words\">{cell}</td></tr>")
+    });
+    format!(
+        "<section id=\"environment\"><h2>Where and how</h2><div class=\"scroll\"><table><tbody>{}</tbody></table></div>\
+         </section>\n",
+        rows.collect::<String>()
     )
 }

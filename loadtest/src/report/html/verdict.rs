@@ -38,38 +38,42 @@ fn thresholds_kept(report: &Report) -> String {
     }
 }
 
-/// Servers' CPU seconds per million deliveries; none when nothing was scraped or delivered.
-pub(super) fn cpu_per_million(report: &Report) -> Option<f64> {
-    let used: f64 = report.targets.values().map(|target| target.cpu_seconds).sum();
+/// The CPU time from which on a figure per delivery says something: what is idle costs some hundredths of a
+/// second, too, and systems count in these.
+const ENOUGH_CPU_SECONDS: f64 = 1.0;
+
+/// So many CPU seconds per million deliveries; none where that says nothing.
+pub(super) fn cpu_per_million(report: &Report, used: f64) -> Option<f64> {
     let delivered = report.total.counted(Count::Delivered);
-    (used > 0.0 && delivered > 0).then(|| used * 1e6 / delivered as f64)
+    (used >= ENOUGH_CPU_SECONDS && delivered > 0).then(|| used * 1e6 / delivered as f64)
 }
 
 /// The banner and the tiles.
 pub(super) fn banner(report: &Report) -> String {
     let (word, text, class) = outcome(report);
-    let truth = match &report.truth {
+    let (sound, judged, truth) = match &report.truth {
         truth if truth.is_sound() && truth.expected > 0 => {
-            "Every message is accounted for".to_owned()
+            ("good", "Correct", "Every message is accounted for".to_owned())
         }
-        truth if truth.is_sound() => "No delivery was expected".to_owned(),
+        truth if truth.is_sound() => {
+            ("doubtful", "Not checked", "No delivery was expected".to_owned())
+        }
         truth => {
             let faults = truth.faults();
             let some = faults.iter().filter(|(_, found, _)| *found > 0);
             let words: Vec<String> = some
                 .map(|(kind, found, _)| format!("{} {}", count(*found), kind.replace('_', " ")))
                 .collect();
-            if words.is_empty() {
-                "Not everything expected was delivered".to_owned()
-            } else {
-                words.join(", ")
-            }
+            let words = match words.as_slice() {
+                [] => "Not everything expected was delivered".to_owned(),
+                words => words.join(", "),
+            };
+            ("bad", "Incorrect", words)
         }
     };
-    let sound = if report.truth.is_sound() { "good" } else { "bad" };
     format!(
-        "<section class=\"banner\"><div class=\"verdict {class}\"><strong>{word}</strong><span>{text}</span></div>\
-         <div class=\"verdict {sound}\"><strong>Truth</strong><span>{truth}</span></div></section>\n\
+        "<section class=\"banner\" id=\"verdict\"><div class=\"verdict {class}\"><strong>{word}</strong><span>{text}</span></div>\
+         <div class=\"verdict {sound}\"><strong>{judged}</strong><span>{truth}</span></div></section>\n\
          <section class=\"tiles\" aria-label=\"Summary\">{}</section>\n",
         tiles(report),
         text = Escaped(&text),
@@ -83,8 +87,7 @@ fn tiles(report: &Report) -> String {
         tiles.push(format!("<div><span>{name}</span><b>{value}</b><small>{more}</small></div>"));
     };
     let most = report.series.iter().map(|point| point.connections).max().unwrap_or_default();
-    let made = total.counted(Count::Connected);
-    tile("Connections", count(most), format!("at most; {} made", count(made)));
+    tile("Connections", count(most), opened(report));
     for (op, name) in [(Op::Delivery, "Delivery p99"), (Op::Ack, "Acknowledgement p99")] {
         if let Some(latency) = total.latencies.get(&op) {
             let more = format!("median {}<br>max {}", millis(latency.p50), millis(latency.max));
@@ -96,21 +99,36 @@ fn tiles(report: &Report) -> String {
     let errors: u64 = total.errors.values().sum();
     let closes: u64 = total.closes.values().sum();
     tile("Errors", count(errors), format!("{} closes", count(closes)));
-    if let Some(each) = cpu_per_million(report) {
-        let used: f64 = report.targets.values().map(|target| target.cpu_seconds).sum();
+    let used: f64 = report.targets.values().map(|target| target.cpu_seconds).sum();
+    if let Some(each) = cpu_per_million(report, used) {
         let more = format!("of the servers, per million deliveries; {} s in all", number(used));
         tile("CPU seconds", number(each), more);
     }
     tiles.concat()
 }
 
-/// Beside the truth, where there is room: the thresholds, and what it cost.
+/// How many connections were opened, and when: those of the warm-up are in no other figure.
+fn opened(report: &Report) -> String {
+    let later = report.total.counted(Count::Connected);
+    let warmups = report.phases.iter().filter(|phase| phase.warmup);
+    let first: u64 = warmups.map(|phase| phase.sums.counted(Count::Connected)).sum();
+    match (first, later) {
+        (0, later) => format!("at the same time;<br>{} were opened in all", count(later)),
+        (first, later) => format!(
+            "at the same time;<br>{} opened in the warm-up, {} later",
+            count(first),
+            count(later)
+        ),
+    }
+}
+
+/// The truth and what it cost, and beside them the thresholds, which are many.
 pub(super) fn thresholds_and_cost(report: &Report) -> String {
     format!(
-        "<div class=\"sides\">{}<div>{}{}</div></div>\n",
+        "<div class=\"sides\"><div>{}{}</div>{}</div>\n",
         truth(&report.truth),
-        thresholds(&report.thresholds),
         tables::usage(report),
+        thresholds(&report.thresholds),
     )
 }
 
@@ -122,29 +140,37 @@ fn thresholds(thresholds: &[ThresholdResult]) -> String {
     let row = |threshold: &ThresholdResult| {
         let (class, word) = if threshold.ok { ("good", "met") } else { ("bad", "missed") };
         format!(
-            "<tr><th scope=\"row\"><code>{}</code></th><td>{}</td><td><span class=\"mark-word {class}\">{word}\
+            "<tr><th scope=\"row\"><code>{}</code></th><td>{}</td><td>{}</td><td><span class=\"mark-word {class}\">{word}\
              </span></td></tr>",
             Escaped(&threshold.expression),
-            Escaped(&value_of(threshold)),
+            Escaped(&threshold.found()),
+            threshold.of_bound().map(|share| gauge(share, class)).unwrap_or_default(),
         )
     };
     format!(
-        "<section class=\"side\"><h2>Thresholds</h2><div class=\"scroll\"><table><thead><tr><th scope=\"col\">what must be\
-         </th><th scope=\"col\">what was</th><th scope=\"col\">verdict</th></tr></thead><tbody>{}</tbody></table>\
+        "<section class=\"side\" id=\"thresholds\"><h2>Thresholds</h2><div class=\"scroll\"><table><thead><tr><th scope=\"col\">what must be\
+         </th><th scope=\"col\">what was</th><th scope=\"col\">of the limit</th><th scope=\"col\">verdict</th></tr></thead><tbody>{}</tbody></table>\
          </div></section>\n",
         thresholds.iter().map(row).collect::<String>(),
     )
 }
 
-/// What was found, with the unit that the expression has.
-pub(super) fn value_of(threshold: &ThresholdResult) -> String {
-    let Some(value) = threshold.value else { return "nothing was measured".to_owned() };
-    let expression = threshold.expression.trim_end();
-    let bare = expression.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit =
-        if bare.ends_with(|c: char| c.is_ascii_digit()) { &expression[bare.len()..] } else { "" };
-    let gap = if unit.is_empty() { "" } else { " " };
-    format!("{}{gap}{unit}", number(value))
+/// The widths of a gauge and of its part up to the limit, so that what is beyond it has room, too.
+const GAUGE: f64 = 90.0;
+const GAUGE_LIMIT: f64 = 60.0;
+
+/// How near a value is to its limit, as a bar with a mark at the limit.
+fn gauge(share: f64, class: &str) -> String {
+    let percent = match share * 100.0 {
+        percent if percent > 0.0 && percent < 1.0 => "< 1 %".to_owned(),
+        percent => format!("{} %", number(percent.round())),
+    };
+    format!(
+        "<span class=\"gauge {class}\"><svg viewBox=\"0 0 {GAUGE} 10\" aria-hidden=\"true\"><rect class=\"room\" \
+         width=\"{GAUGE}\" height=\"10\" rx=\"3\"/><rect width=\"{:.1}\" height=\"10\" rx=\"3\"/>\
+         <path d=\"M{GAUGE_LIMIT} 0V10\"/></svg>{percent}</span>",
+        (share * GAUGE_LIMIT).clamp(2.0, GAUGE),
+    )
 }
 
 /// What was acknowledged, stored, expected and delivered, and each kind of fault.
@@ -189,7 +215,7 @@ fn truth(truth: &Verdict) -> String {
         _ => format!("<h3>Evidence</h3><ul class=\"evidence\">{evidence}</ul>"),
     };
     format!(
-        "<section class=\"side\"><h2>The truth</h2><div class=\"pairs\">{}</div><div class=\"scroll\"><table><thead><tr>\
+        "<section class=\"side\" id=\"truth\"><h2>The truth</h2><div class=\"pairs\">{}</div><div class=\"scroll\"><table><thead><tr>\
          <th scope=\"col\">fault</th><th scope=\"col\" class=\"number\">found</th><th scope=\"col\">what it is</th>\
          </tr></thead><tbody>{}</tbody></table></div><p class=\"note\">{} devices, {} of them away in the end; \
          {} had to start anew (resync).</p>{evidence}</section>\n",

@@ -29,7 +29,7 @@ impl Stage {
         let server = Server::start().await;
         let recorder = Recorder::default();
         let fleet = Fleet::start(FleetOptions {
-            target: SocketTarget::resolve(&server.url()).await.unwrap(),
+            target: SocketTarget::resolve(&server.url(), &Default::default()).await.unwrap(),
             run: "r".to_owned(),
             seed: 7,
             clock: Clock::read(),
