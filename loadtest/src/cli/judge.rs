@@ -18,6 +18,9 @@ pub(super) struct CompareArgs {
     /// Changes up to this percentage count as noise
     #[arg(long, default_value_t = 10.0, value_name = "PERCENT", value_parser = percent)]
     tolerance: f64,
+    /// Writes the comparison as one HTML page: the differences first, both runs' charts over each other
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -41,6 +44,11 @@ pub(super) fn compare(args: &CompareArgs) -> Exit {
         Err(failure) => return failure.tell(),
     };
     let comparison = compared(&before, &after, args.tolerance / 100.0);
+    if let Some(file) = &args.html
+        && let Err(failure) = write(file, &comparison.to_html([&before, &after]))
+    {
+        return failure.tell();
+    }
     print(&comparison.to_text());
     if comparison.regressions().next().is_some() { Exit::Threshold } else { Exit::Ok }
 }

@@ -3,6 +3,7 @@
 
 mod chart;
 mod charts;
+mod compare;
 mod scale;
 mod scene;
 mod tables;
