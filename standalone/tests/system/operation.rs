@@ -13,7 +13,7 @@ async fn the_admin_port_answers(t: System) {
     let _phone = t.user("ann").await.connect().await;
     for admin in t.admin_ports() {
         let rest = Rest::new(format!("http://{admin}"));
-        for path in ["/livez", "/readyz"] {
+        for path in ["/", "/livez", "/readyz"] {
             assert_eq!(rest.get(path).await.status, 200, "{admin}{path}");
         }
         let answer = rest.request(Method::GET, "/metrics").send().await.unwrap();

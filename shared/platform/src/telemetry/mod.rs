@@ -116,10 +116,15 @@ fn measure_process() -> String {
 /// Answers whether the process wants new work; the text says why not.
 pub type Ready = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
+/// What people find who expect a page at the admin listener.
+const WELCOME: &str =
+    "This port is for operators' programs: /livez, /readyz, /metrics. No page is here.\n";
+
 /// The admin listener's routes. `/livez` only says that the process turns: it never asks another
 /// service, or an outage there would restart everything here.
 pub fn admin_router(metrics: PrometheusHandle, ready: Ready) -> Router {
     Router::new()
+        .route("/", get(|| async { WELCOME }))
         .route("/livez", get(|| async { "ok\n" }))
         .route(
             "/readyz",
