@@ -14,6 +14,10 @@ pub(super) struct FileArgs {
     /// Writes the report as JSON; /dev/stdout is allowed
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Writes what is measured while the run goes on, as a JSON object a line: phases, each second's
+    /// figures, faults, the outcome; /dev/stdout and named pipes are allowed
+    #[arg(long, value_name = "FILE")]
+    pub json_lines: Option<PathBuf>,
     /// Writes the report as one HTML page
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,

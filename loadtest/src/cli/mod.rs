@@ -6,6 +6,7 @@ mod command_line;
 mod exit;
 mod files;
 mod interrupt;
+mod json_lines;
 mod judge;
 mod options;
 mod prepare;

@@ -8,12 +8,14 @@ use super::{
     exit::Failure,
     files::{FileArgs, Files},
     interrupt::Interrupt,
+    json_lines::JsonLines,
     options::{ScenarioArgs, TargetArgs},
     say,
     summary::summary,
 };
 use crate::{
     agent::{Crew, SecretArgs, coordinate},
+    cast::Cast,
     engine::{self, Observer, RunOptions, UsageSource},
     live::LiveView,
     metric,
@@ -124,6 +126,9 @@ async fn run_and_report(args: &RunArgs) -> Result<Report, Failure> {
     let live = (!args.quiet && !args.no_live).then(|| LiveView::new(&scenario));
     let mut observers = args.metrics(&scenario, &lifecycle).await?;
     observers.extend(live.as_ref().map(LiveView::observer));
+    let lines = args.files.json_lines.as_deref().map(|file| JsonLines::create(file, &scenario));
+    let lines = lines.transpose()?;
+    observers.extend(lines.as_ref().map(JsonLines::observer));
     let tell = |progress| {
         if let Some(live) = &live {
             live.preparing(progress);
@@ -136,11 +141,7 @@ async fn run_and_report(args: &RunArgs) -> Result<Report, Failure> {
     // The view owns the terminal: it has to go before the failure is printed.
     let prepared = prepared.inspect_err(|_| finish(&live))?;
 
-    let mut options = RunOptions::new(scenario, prepared.cast.clone(), &target.url, &run);
-    options.trust.clone_from(&target.trust);
-    options.command = command_line();
-    options.scrape.clone_from(&args.scrape);
-    options.local_addresses = args.local_address.iter().flatten().map(|one| one.0).collect();
+    let options = args.options(scenario, &target, prepared.cast.clone(), &run);
     let abort = args.abort_on_fail.then(|| Abort::new(&options.scenario, options.stop.clone()));
     observers.extend(abort.as_ref().map(Abort::observer));
     let done = perform(&options, crew.as_ref(), all(observers), &mut interrupt).await;
@@ -159,10 +160,29 @@ async fn run_and_report(args: &RunArgs) -> Result<Report, Failure> {
         report.outcome = RunOutcome::Failed;
     }
     files.write(&report)?;
+    if let Some(Err(why)) = lines.map(|lines| lines.finish(&report)) {
+        say(format_args!("warning: --json-lines: {why:#}"));
+    }
     Ok(report)
 }
 
 impl RunArgs {
+    fn options(
+        &self,
+        scenario: Scenario,
+        target: &LoadTarget,
+        cast: Cast,
+        run: &str,
+    ) -> RunOptions {
+        RunOptions {
+            trust: target.trust.clone(),
+            command: command_line(),
+            scrape: self.scrape.clone(),
+            local_addresses: self.local_address.iter().flatten().map(|one| one.0).collect(),
+            ..RunOptions::new(scenario, cast, &target.url, run)
+        }
+    }
+
     /// The agents that create the load; none without `--agents`.
     fn crew(&self) -> Result<Option<Crew>, Failure> {
         let secret = self.secret.read().map_err(|why| Failure::usage(anyhow!(why)))?;

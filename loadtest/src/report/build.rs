@@ -90,7 +90,11 @@ fn place(phases: &[MeasuredPhase], at: f64) -> Option<usize> {
     found.or_else(|| phases.len().checked_sub(1))
 }
 
-fn point(PartSlice { at, seconds, slice, cpu }: &PartSlice, readings: &TargetReadings) -> Point {
+/// A slice as a place of the charts, with what was read of the servers meanwhile.
+pub(crate) fn point(
+    PartSlice { at, seconds, slice, cpu }: &PartSlice,
+    readings: &TargetReadings,
+) -> Point {
     let target = |(name, read): (&String, &Vec<(f64, UsageReading)>)| {
         let (from, to) = (at - seconds, *at);
         let memory = memory(read, from, to)?;

@@ -123,7 +123,7 @@ fn figures(groups: &[Group], scene: Scene<'_>) -> String {
     let mut group = |group: &Group| {
         let figures: String = group.charts.iter().map(&mut figure).collect();
         // As many in a row as leave no gap.
-        let class = if group.charts.len() % 3 == 0 { "charts small" } else { "charts" };
+        let class = if group.charts.len().is_multiple_of(3) { "charts small" } else { "charts" };
         format!(
             "<section id=\"{}\"><h2>{}</h2><div class=\"{class}\">\n{figures}</div></section>\n",
             group.id, group.title
