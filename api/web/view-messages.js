@@ -94,7 +94,8 @@ export function setUpMessages(reading, on) {
     const row = rowOf(place.first());
     const day = byId('day-now');
     day.hidden = !row?.timestamp || place.beginsWith('.day');
-    if (!day.hidden) day.textContent = dayName(row.timestamp);
+    const name = day.hidden ? '' : dayName(row.timestamp);
+    if (day.textContent !== name) day.textContent = name;
   }
 
   function rowOf(element) {
