@@ -3,7 +3,7 @@
 //! one; the database refuses to change or remove it. What administrators may do is decided elsewhere.
 
 use crate::{
-    db::{DbError, Tx, column, execute, fetch_all, from_row, json_rows},
+    db::{Db, DbError, Tx, column, execute, fetch_all, fetch_optional, from_row, json_rows},
     error::{Error, Result},
     state::Api,
 };
@@ -20,6 +20,9 @@ pub(crate) const MAX_REASON_CHARS: usize = 200;
 
 /// Most entries in one page.
 pub const MAX_ENTRIES: i64 = 100;
+
+/// Entries among which one page looks for those that fit: some ten milliseconds.
+const LOOKED_AT: i64 = 10_000;
 
 /// What was done. Of chats, members and messages only what an administrator did by that right and
 /// could not have done without it.
@@ -52,12 +55,26 @@ pub enum AuditAction {
     DeleteMessage,
     /// Made the first administrator.
     CreateAdmin,
-    /// By the operator, as the two that follow.
+    /// Gave an account another password. By the operator.
     ResetPassword,
-    /// By the operator: made a user an administrator.
+    /// Made a user an administrator.
     PromoteUser,
-    /// By the operator: made an administrator an ordinary user.
+    /// Made an administrator an ordinary user.
     DemoteUser,
+    /// Looked at the devices on which a user is signed in.
+    ReadSessions,
+    /// Looked who the members of a private chat or group of others are.
+    ReadMembers,
+    /// Looked at the open connections of a user.
+    ReadConnections,
+    /// Closed connections of a user.
+    Disconnect,
+    /// Told everybody something, whose beginning is the reason.
+    Announce,
+    /// Withdrew what was told.
+    WithdrawAnnouncement,
+    /// Signed a user out, on one device or on all.
+    EndSessions,
     /// Accounts in bulk, which the reason names.
     CreateUsers,
     /// Accounts in bulk, by a prefix that the reason names.
@@ -232,16 +249,67 @@ from_row!(RecordedEntry, |row| {
     }
 });
 
-/// The entries before the entry `before`, the newest first; at most [`MAX_ENTRIES`].
-pub async fn list(api: &Api, before: Option<i64>, limit: i64) -> Result<Vec<RecordedEntry>> {
-    let mut conn = api.db.read().await?;
-    Ok(fetch_all!(
+/// Which entries; every field that is given must fit.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AuditFilter<'a> {
+    /// Acts of this administrator.
+    pub actor: Option<UserId>,
+    /// Acts on this user.
+    pub user: Option<UserId>,
+    /// Acts of this kind, as [`AuditAction::as_str`] spells it.
+    pub action: Option<&'a str>,
+    /// Not before this time.
+    pub from: Option<Timestamp>,
+    /// Before this time.
+    pub until: Option<Timestamp>,
+}
+
+/// Some entries, and where the log goes on.
+#[derive(Debug)]
+pub struct AuditPage {
+    /// The newest first. May be fewer than were asked for, or none, though there are more.
+    pub entries: Vec<RecordedEntry>,
+    /// `before` of the next page; `None` on the last one.
+    pub next: Option<i64>,
+}
+
+/// The entries before the entry `before`, the newest first; at most [`MAX_ENTRIES`] and among [`LOOKED_AT`].
+pub async fn list(
+    db: &Db,
+    filter: AuditFilter<'_>,
+    before: Option<i64>,
+    limit: i64,
+) -> Result<AuditPage> {
+    let AuditFilter { actor, user, action, from, until } = filter;
+    let (before, limit) = (before.unwrap_or(i64::MAX), limit.clamp(1, MAX_ENTRIES));
+    let mut conn = db.read().await?;
+    let entries: Vec<RecordedEntry> = fetch_all!(
         conn,
         "SELECT a.id, a.at, a.actor_id, b.username AS actor_name, a.action, a.user_id, u.username, u.guest,
              a.chat_id, a.message_id, a.reason
-         FROM audit_log a LEFT JOIN users b ON b.id = a.actor_id LEFT JOIN users u ON u.id = a.user_id
-         WHERE a.id < $1 ORDER BY a.id DESC LIMIT $2",
-        before.unwrap_or(i64::MAX),
-        limit.clamp(1, MAX_ENTRIES)
-    )?)
+         FROM (SELECT * FROM audit_log WHERE id < $1 ORDER BY id DESC LIMIT $3) a
+         LEFT JOIN users b ON b.id = a.actor_id LEFT JOIN users u ON u.id = a.user_id
+         WHERE ($4 IS NULL OR a.actor_id = $4) AND ($5 IS NULL OR a.user_id = $5)
+             AND ($6 IS NULL OR a.action = $6) AND ($7 IS NULL OR a.at >= $7) AND ($8 IS NULL OR a.at < $8)
+         ORDER BY a.id DESC LIMIT $2",
+        before,
+        limit,
+        LOOKED_AT,
+        actor.map(|id| id.0),
+        user.map(|id| id.0),
+        action,
+        from.map(|at| at.0),
+        until.map(|at| at.0)
+    )?;
+    if i64::try_from(entries.len()).is_ok_and(|found| found == limit) {
+        let next = entries.last().map(|entry| entry.id);
+        return Ok(AuditPage { entries, next });
+    }
+    let last_looked_at: Option<(i64,)> = fetch_optional!(
+        conn,
+        "SELECT id FROM audit_log WHERE id < $1 ORDER BY id DESC LIMIT 1 OFFSET $2",
+        before,
+        LOOKED_AT - 1
+    )?;
+    Ok(AuditPage { entries, next: last_looked_at.map(|(id,)| id) })
 }

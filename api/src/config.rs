@@ -2,7 +2,7 @@
 
 use platform::{
     limit::Rate,
-    settings::{Origin, Secret},
+    settings::{Origin, Secret, SettingInForce},
 };
 use protocol::limits::{MAX_BATCH, MAX_BATCH_BYTES, MAX_CALL_BYTES};
 use std::time::Duration;
@@ -71,6 +71,8 @@ pub struct Config {
     pub guests: bool,
     /// How long deleted and unused things are kept.
     pub retention: RetentionConfig,
+    /// What the process was set to, for administrators to see. Nothing here goes by it.
+    pub settings: Vec<SettingInForce>,
 }
 
 /// How calls of `post` share transactions; PostgreSQL only. One queue each for gateways' calls and for people's.
@@ -228,6 +230,7 @@ impl Default for Config {
             chats: ChatLimits::default(),
             guests: false,
             retention: RetentionConfig::default(),
+            settings: Vec::new(),
         }
     }
 }

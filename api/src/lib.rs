@@ -7,6 +7,7 @@
 #![warn(missing_docs, unreachable_pub)]
 
 pub mod accounts;
+pub mod announcement;
 pub mod audit;
 pub mod auth;
 pub mod chats;

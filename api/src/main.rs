@@ -14,9 +14,9 @@ use platform::{
     files,
     lifecycle::Lifecycle,
     limit::Limiter,
-    presence::Presence,
+    presence::{NodeKind, Presence, Reporting},
     serve::{ServeConfig, bind},
-    settings::{EXIT_FAILURE, Secret, WrongSetting, fail, parse, refuse},
+    settings::{EXIT_FAILURE, Secret, WrongSetting, fail, parse_with_sources, refuse},
     telemetry::{Logs, admin_router, log_routes, start_logs, start_metrics, trace},
 };
 use protocol::id::NodeId;
@@ -24,8 +24,8 @@ use std::{process::ExitCode, time::Duration};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let settings = match parse::<Settings>(COMMAND_NEEDS) {
-        Ok(settings) => settings,
+    let (settings, in_force) = match parse_with_sources::<Settings>(COMMAND_NEEDS) {
+        Ok(parsed) => parsed,
         Err(code) => return code,
     };
     let (logs, _last_lines) = match start_logs(&settings.log) {
@@ -43,7 +43,10 @@ async fn main() -> ExitCode {
                 Ok((checked, (files::room_for(most + most / 4)? * 4 / 5).max(1)))
             });
             match checked {
-                Ok((checked, most)) => serve(settings, checked, most, logs).await,
+                Ok((mut checked, most)) => {
+                    checked.config.settings = in_force;
+                    serve(settings, checked, most, logs).await
+                }
                 Err(why) => return refuse(why),
             }
         }
@@ -97,6 +100,9 @@ async fn serve(
         let public = ServeConfig { max_connections, trusted_proxies, ..ServeConfig::default() };
         let ready = ready(&api, &lifecycle);
         let routes = admin_router(metrics, ready).merge(log_routes(logs, &lifecycle));
+        let reporting = Reporting { node, kind: NodeKind::Api };
+        let keeping = reporting.keep(api.presence.clone(), lifecycle.clone(), || None);
+        lifecycle.spawn_background(keeping);
         api::run(&api, listeners, routes, public, &lifecycle);
         tracing::info!(%node, listen = %settings.listen, internal = %settings.internal_listen,
             admin = %settings.admin_listen, "api is up");

@@ -13,6 +13,7 @@ use protocol::{
     chat::Event,
     encoded_run::EncodedRun,
     id::{ChatId, SessionId, UserId},
+    orders::OrderPayload,
     relay::{
         Channel, ChatEvents, ChatPayload, ControlPayload, EndReason, EndedSessions, UserPayload,
     },
@@ -31,6 +32,7 @@ enum NewsItem {
     Chat(ChatId, ChatPayload),
     User(UserId, UserPayload),
     Ended(EndedSessions),
+    Order(OrderPayload),
 }
 
 impl News {
@@ -59,6 +61,11 @@ impl News {
         }
     }
 
+    /// For every gateway: what an administrator wants of it.
+    pub(crate) fn order(&mut self, order: OrderPayload) {
+        self.0.push(NewsItem::Order(order));
+    }
+
     /// Tells it. Returns the runs of events, as they were published.
     fn tell(self, api: &Api) -> Vec<EncodedRun> {
         let mut runs = Vec::new();
@@ -75,6 +82,7 @@ impl News {
                 }
                 NewsItem::Chat(chat, payload) => send(api, Channel::Chat(chat), &payload),
                 NewsItem::User(user, payload) => send(api, Channel::User(user), &payload),
+                NewsItem::Order(order) => send(api, Channel::Orders, &order),
                 NewsItem::Ended(ended) => {
                     let EndedSessions { sessions, reason } = &ended;
                     api.ended.add(sessions, *reason);

@@ -1,6 +1,7 @@
 //! The settings of an api, given by flags or environment variables. Other numbers are in [`crate::config`].
 
 use crate::{
+    accounts::people::{MAX_PEOPLE, Show},
     auth::tokens::Tokens,
     config::Config,
     db::{ConnectError, DbConfig},
@@ -139,7 +140,7 @@ pub enum ApiCommand {
     /// Run this after restoring a backup and before anything starts. Clients then reload everything
     /// instead of resuming from positions in a history that no longer exists
     Restored,
-    /// Manage administrators
+    /// Manage accounts and administrators, even while apis serve the database
     #[command(subcommand)]
     Admin(AdminCommand),
 }
@@ -169,6 +170,58 @@ pub enum AdminCommand {
         #[arg(default_value = ADMIN)]
         username: String,
     },
+    /// List accounts, or find them by any part of a name: id, username, role, whether it is blocked,
+    /// when it was created and its display name, separated by tabs, the newest first
+    People {
+        /// A part of a username or display name, in any case [default: everybody]
+        text: Option<String>,
+        /// Which people
+        #[arg(long, value_enum, default_value_t = Show::Accounts)]
+        show: Show,
+        /// Go on after the person with this id, which the last line named
+        #[arg(long)]
+        before: Option<i64>,
+        /// The maximum number of people, at most 100
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=MAX_PEOPLE))]
+        limit: i64,
+    },
+    /// Shut an account out: its sessions end within seconds, and it cannot sign in. The last
+    /// administrator cannot be blocked
+    Block {
+        /// The account, or `@name` for the guest of that name
+        username: String,
+        /// Why, for the audit log
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Let a blocked account in again. Its old sessions stay ended
+    Unblock {
+        /// The account, or `@name` for the guest of that name
+        username: String,
+        /// Why, for the audit log
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// List the devices on which an account is signed in: since when, when it was last used, and
+    /// what the device calls itself
+    Sessions {
+        /// The account
+        username: String,
+        /// Sign the account out everywhere instead, within seconds. The password stays
+        #[arg(long)]
+        end: bool,
+    },
+    /// Show a text at the top of the page to everybody who is connected, in place of the one before;
+    /// within seconds, and to those who connect later
+    Announce {
+        /// One or two sentences, at most 300 characters
+        text: String,
+        /// Take it away after so many hours, at most 744 [default: it stays until it is withdrawn]
+        #[arg(long)]
+        hours: Option<u32>,
+    },
+    /// Take the announcement away
+    Withdraw,
     /// Make an account an administrator, effective at its next sign-in
     Promote {
         /// The account

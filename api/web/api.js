@@ -13,7 +13,7 @@ export class ApiError extends Error {
   }
 }
 
-async function call(method, path, body) {
+export async function call(method, path, body) {
   const request = { method, credentials: 'same-origin', cache: 'no-store', headers: { Accept: 'application/json' } };
   if (body !== undefined) {
     request.headers['Content-Type'] = 'application/json';
@@ -30,7 +30,7 @@ async function call(method, path, body) {
   return answer;
 }
 
-function query(parameters) {
+export function query(parameters) {
   const given = Object.entries(parameters).filter(([, value]) => value !== undefined && value !== null);
   return given.length ? `?${new URLSearchParams(given)}` : '';
 }

@@ -11,7 +11,7 @@ export function backoff(attempt, random) {
 }
 
 // The server's table of closes, by reason. Everything that is not listed: with backoff.
-const NEVER = new Set(['bye', 'unauthenticated', 'session_ended', 'blocked', 'wrong_origin', 'too_many_connections']);
+const NEVER = new Set(['bye', 'unauthenticated', 'session_ended', 'blocked', 'wrong_origin', 'too_many_connections', 'disconnected']);
 const NOW = new Set(['token_expired', 'silent', 'restart', 'resync']);
 
 /**

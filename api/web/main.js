@@ -6,6 +6,8 @@ import { byId, toast } from './dom.js';
 import { setUpShortcuts } from './shortcuts.js';
 import { Store, totalUnread } from './store.js';
 import { t, translate } from './strings.js';
+import { setUpAdministration } from './view-administration.js';
+import { setUpAnnouncement } from './view-announcement.js';
 import { setUpBanner } from './view-banner.js';
 import { setUpChat } from './view-chat.js';
 import { renderDetails, toggleDetails } from './view-details.js';
@@ -32,7 +34,10 @@ const chatView = setUpChat(store, actions, {
   onDetails: () => toggleDetails(store, actions),
 });
 const visit = setUpVisit(api.chat, enter);
+const administration = setUpAdministration({ show, onBack: () => go(null) });
 const views = [
+  setUpAnnouncement(),
+  (state) => administration.render(state),
   setUpBanner(actions),
   setUpList(actions, enter, () => openNew(store, actions, go), signOut),
   chatView.render,
@@ -90,6 +95,7 @@ function welcome(user) {
 function leave(reason) {
   actions.stop();
   chatView.reset();
+  administration.close();
   for (const dialog of document.querySelectorAll('dialog[open]')) dialog.close();
   document.title = t.appName;
   show('sign-in');
@@ -107,7 +113,7 @@ async function signOut() {
 }
 
 function show(id) {
-  for (const part of ['loading', 'sign-in', 'app']) byId(part).hidden = part !== id;
+  for (const part of ['loading', 'sign-in', 'app', 'admin']) byId(part).hidden = part !== id;
 }
 
 /** Enters a public room, as a member unless one is. */
@@ -132,7 +138,7 @@ function wanted() {
 
 /** Shows what the address names, as soon as it is known. */
 function follow() {
-  if (!store.state.known) return;
+  if (!store.state.known || administration.follow(store.state)) return;
   const id = wanted();
   const target = store.state.chats.has(id) ? id : null;
   byId('app').dataset.screen = id === 0 ? 'list' : 'chat';

@@ -19,6 +19,8 @@ export const initial = Object.freeze({
   rooms: [],
   /** Cursor of the next page of rooms, or null. */
   nextRooms: null,
+  /** What administrators tell everybody: `{id, text, ends_at}`, or null. */
+  announcement: null,
   /** The chat on the screen, and the message after which "new" begins. */
   open: null,
   divider: null,
@@ -111,13 +113,15 @@ function onFrame(state, frame, now) {
       return inChat(state, id, (chat) => chats.applyEvent(chat, frame, state.me.id));
     case 'chat_removed':
       return removeChat(state, id);
+    case 'announcement':
+      return { ...state, announcement: frame.announcement };
     default:
       return state;
   }
 }
 
 /** What of the known chats is still there keeps its messages; another database starts from nothing. */
-function onReady(state, { user, epoch, chats: views }) {
+function onReady(state, { user, epoch, chats: views, announcement = null }) {
   const sameBase = state.epoch === epoch;
   const next = new Map();
   for (const view of views) {
@@ -130,7 +134,7 @@ function onReady(state, { user, epoch, chats: views }) {
   }
   const order = views.map((view) => view.id);
   const open = next.has(state.open) ? state.open : null;
-  return { ...state, me: user, epoch, chats: next, order, open, known: true };
+  return { ...state, me: user, epoch, chats: next, order, open, announcement, known: true };
 }
 
 function onChat(state, view) {

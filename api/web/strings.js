@@ -156,6 +156,9 @@ export const t = {
   sureLeave: (name) => `Leave “${name}”?`,
   sureRemove: (who) => `Remove ${who} from this chat?`,
 
+  administration: 'Administration',
+  closeAnnouncement: 'Close the announcement',
+
   connecting: 'Connecting…',
   reconnecting: (seconds) => (seconds > 0 ? `Connection lost. Trying again in ${seconds} s.` : 'Connection lost. Trying again…'),
   deviceOffline: 'You are offline. Messages are sent when the connection is back.',
@@ -163,6 +166,7 @@ export const t = {
 
   stopped: {
     session_ended: 'You were signed out. Please sign in again.',
+    disconnected: 'An administrator closed your connection. You can sign in or reload the page.',
     too_many_connections: 'You have too many windows open. Close some, then reload this one.',
     blocked: 'This account is blocked. Ask an administrator.',
     wrong_origin: 'This page may not connect to the server: its address is not allowed.',

@@ -9,7 +9,11 @@ use crate::{
     wire::credit::Credit,
 };
 use platform::{
-    bus::Bus, lifecycle::Lifecycle, limit::Limiter, presence::Presence, settings::Origin,
+    bus::Bus,
+    lifecycle::Lifecycle,
+    limit::Limiter,
+    presence::{GatewayReport, NodeKind, Presence, Reporting},
+    settings::Origin,
     telemetry::Ready,
 };
 use protocol::{id::NodeId, relay::Channel};
@@ -58,8 +62,14 @@ impl Gateway {
         }
         let Deps { node, backend, bus, presence, limiter, lifecycle } = deps;
         let hub_lanes = HubLanes::start(&backend, config.lanes.query, &lifecycle);
-        let hub =
-            Arc::new(Hub::new(node, config.clone(), bus.clone(), hub_lanes, lifecycle.clone()));
+        let hub = Arc::new(Hub::new(
+            node,
+            config.clone(),
+            bus.clone(),
+            presence.clone(),
+            hub_lanes,
+            lifecycle.clone(),
+        ));
         // Weak, because the hub owns the subscriber and so this closure.
         let listening = Arc::downgrade(&hub);
         let subscriber = bus.subscriber(move |event| {
@@ -68,7 +78,7 @@ impl Gateway {
             }
         });
         // Not awaited: the first poll finds what was published before the subscription stood.
-        drop(subscriber.add(&[Channel::Control]));
+        drop(subscriber.add(&[Channel::Control, Channel::Orders]));
         let _ = hub.subscriber.set(subscriber);
         let credit = Credit::new(config.strangers_bytes, config.strangers_bytes_of_network);
         let delivering = Arc::clone(&hub);
@@ -96,8 +106,24 @@ impl Gateway {
             started: Instant::now(),
             max_connections: args.max_connections,
         });
+        gateway.keep_reporting(presence.clone());
         gateway.keep_presence_until_drained(presence, Duration::from_secs(args.drain_seconds));
         gateway
+    }
+
+    /// Describes this node every few seconds.
+    fn keep_reporting(self: &Arc<Self>, presence: Presence) {
+        let gateway = Arc::clone(self);
+        let measure = move || {
+            Some(GatewayReport {
+                connections: gateway.hub.users.connections() as u64,
+                max_connections: gateway.max_connections as u64,
+                chats: gateway.hub.chats() as u64,
+            })
+        };
+        let reporting = Reporting { node: self.hub.node, kind: NodeKind::Gateway };
+        let keeping = reporting.keep(presence, self.lifecycle.clone(), measure);
+        self.lifecycle.spawn_background(keeping);
     }
 
     /// Keeps the presence lease until the soft stop, then drains the node and gives the lease back.

@@ -62,7 +62,7 @@ pub(crate) fn gateway_in(
 pub(crate) fn connect(gateway: &Arc<Gateway>, user: UserId, window: Window) -> ConnGuard {
     let session = SessionId(uuid::Uuid::from_u128(user.0.unsigned_abs().into()));
     let user = UserRef::registered(user, format!("user {user}"));
-    ConnGuard::new(gateway, window, Owner::User { user, session }).unwrap().0
+    ConnGuard::new(gateway, window, Owner::User { user, session }, None).unwrap().0
 }
 
 /// A chat that has got as far as this.

@@ -19,7 +19,7 @@ pub async fn administer(
     command: &AdminCommand,
 ) -> anyhow::Result<()> {
     let db = open(settings).await?;
-    commands::run_admin(command, &db, settings.admin_password.as_ref()).await?;
+    commands::administration::run(command, &db, settings.admin_password.as_ref()).await?;
     db.close().await;
     Ok(())
 }

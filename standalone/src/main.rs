@@ -2,7 +2,7 @@
 
 use platform::{
     admin, files,
-    settings::{EXIT_FAILURE, WrongSetting, fail, parse, refuse},
+    settings::{EXIT_FAILURE, WrongSetting, fail, parse_with_sources, refuse},
     telemetry::start_logs,
 };
 use standalone::{
@@ -13,8 +13,8 @@ use std::process::ExitCode;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let mut settings = match parse::<StandaloneSettings>(COMMAND_NEEDS) {
-        Ok(settings) => settings,
+    let (mut settings, in_force) = match parse_with_sources::<StandaloneSettings>(COMMAND_NEEDS) {
+        Ok(parsed) => parsed,
         Err(code) => return code,
     };
     match settings.command.clone().unwrap_or(StandaloneCommand::Serve) {
@@ -34,10 +34,11 @@ async fn main() -> ExitCode {
         settings.client.max_connections = files::room_for(settings.client.max_connections)?;
         Ok((checked, logs, last_lines))
     });
-    let (checked, logs, _last_lines) = match checked {
+    let (mut checked, logs, _last_lines) = match checked {
         Ok(checked) => checked,
         Err(why) => return refuse(why),
     };
+    checked.api.settings = in_force;
     exit_code(server::run(settings, checked, logs).await)
 }
 

@@ -24,7 +24,7 @@ use platform::{
     lifecycle::Lifecycle,
     limit::{self, Limiter},
     metric::Metric,
-    presence::Presence,
+    presence::{NodeKind, Presence, Reporting},
     serve::{self, ServeConfig, bind, serve},
     settings::{Secret, WrongSetting, reachable},
     telemetry::{self, Logs, Ready, admin_router, log_routes, start_metrics, trace},
@@ -118,6 +118,9 @@ pub async fn run(
         lifecycle: lifecycle.clone(),
     };
     let gateway = Gateway::start(deps, checked.gateway, &settings.client);
+    let reporting = Reporting { node, kind: NodeKind::Api };
+    let keeping = reporting.keep(api.presence.clone(), lifecycle.clone(), || None);
+    lifecycle.spawn_background(keeping);
     let ready = both(gateway.ready(), api::ready(&api, &lifecycle));
     let listener = settings.client.listener();
     let app = one_port(upgrade::router(gateway), api::router(api.clone()));
@@ -173,7 +176,7 @@ async fn make_admin(settings: &StandaloneSettings, api: &Api) -> anyhow::Result<
     let password = settings.admin_password.clone().unwrap_or_else(random_secret);
     let tell = |password: &Secret| match chosen {
         true => Ok(()),
-        false => commands::tell_password(ADMIN, password),
+        false => commands::administration::tell_password(ADMIN, password),
     };
     admin::create(&api.db, &api.passwords, password, tell).await.map_err(commands::told)?;
     Ok(())

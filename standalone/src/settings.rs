@@ -68,7 +68,7 @@ pub enum StandaloneCommand {
     Health,
     /// Show or temporarily change the log filter of a switchboard on this machine
     Log(LogCommand),
-    /// Manage administrators, even while a switchboard uses the data folder
+    /// Manage accounts and administrators, even while a switchboard uses the data folder
     #[command(subcommand)]
     Admin(AdminCommand),
     /// Copy the database, even while a switchboard uses it, and check the copy. Keep jwt.pem with

@@ -1,21 +1,22 @@
-//! Making and removing administrators, for operators on the command line. Nobody else can register the first
-//! administrator's name, so any later start can still create that account.
+//! Making and removing administrators: the first one at the start, others by administrators and by operators on
+//! the command line, who also give out new passwords. Nobody else can register the first administrator's name, so
+//! any later start can still create that account.
 
 use super::{
     input,
     register::{NewAccount, insert},
     sessions::{self, WhichSessions},
-    user,
+    whom::Whom,
 };
 use crate::{
     audit::{self, AuditAction, AuditEntry},
     auth::passwords::Passwords,
-    db::{Db, DbError, execute, fetch_all, fetch_one},
+    db::{Db, DbError, Tx, execute, fetch_all, fetch_one},
     error::{Result, fault},
     lookalikes::ADMIN,
 };
 use platform::settings::{Secret, WrongSetting};
-use protocol::{account::Role, code::Code, relay::EndReason};
+use protocol::{account::Role, code::Code, id::UserId, relay::EndReason};
 use std::io;
 
 /// Whether [`create`] can go well with the ADMIN_PASSWORD that was set, if one was: it fits, or `admin` is
@@ -71,7 +72,7 @@ pub async fn reset_password(
 ) -> Result<()> {
     let hash = passwords.hash(password.clone()).await?;
     let mut tx = db.begin().await?;
-    let user = user::account(tx.link(), username).await?.ok_or(Code::UserNotFound)?;
+    let user = Whom::Username(username).account(tx.link()).await?;
     execute!(tx, "UPDATE users SET password_hash = $2 WHERE id = $1", user.id.0, &hash)?;
     sessions::end_in(tx.link(), user.id, WhichSessions::All, EndReason::PasswordChanged).await?;
     let entry = AuditEntry::of(None, AuditAction::ResetPassword).on_user(user.id);
@@ -82,10 +83,40 @@ pub async fn reset_password(
 }
 
 /// Makes an account an administrator, which it is from its next sign-in or renewal on, or makes it none,
-/// which it is at once. The last one stays. `false` when it was so already.
-pub(crate) async fn set_role(db: &Db, username: &str, role: Role) -> Result<bool> {
+/// which it is at once. The last one stays (`last_admin`). `by`: an administrator, or the operator. `false` when
+/// it was so already.
+pub(crate) async fn set_role(
+    db: &Db,
+    by: Option<UserId>,
+    whom: Whom<'_>,
+    role: Role,
+    reason: &str,
+) -> Result<bool> {
+    audit::check_reason(reason)?;
     let mut tx = db.begin().await?;
-    // Of two that are demoted at once, one finds itself the last. SQLite has one writer anyway.
+    let admins = lock_admins(&mut tx).await?;
+    let user = whom.account(tx.link()).await?;
+    if user.role == role {
+        tx.rollback().await?;
+        return Ok(false);
+    }
+    let (word, action) = match role {
+        Role::Admin => ("admin", AuditAction::PromoteUser),
+        Role::User => ("user", AuditAction::DemoteUser),
+    };
+    if role == Role::User && admins.iter().all(|id| *id == user.id) {
+        return Err(Code::LastAdmin.into());
+    }
+    execute!(tx, "UPDATE users SET role = $2 WHERE id = $1", user.id.0, word)?;
+    let entry = AuditEntry::of(by, action).on_user(user.id).because(reason);
+    audit::record(&mut tx, &[entry]).await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// The administrators who can act, locked: of two who are about to be none at once, the second finds itself the
+/// last one. SQLite has one writer anyway.
+pub(super) async fn lock_admins(tx: &mut Tx) -> Result<Vec<UserId>, DbError> {
     let admins: Vec<(i64,)> = fetch_all!(
         tx,
         postgres: "SELECT id FROM users WHERE role = 'admin' AND blocked_at IS NULL
@@ -95,23 +126,7 @@ pub(crate) async fn set_role(db: &Db, username: &str, role: Role) -> Result<bool
             AND deactivated_at IS NULL ORDER BY id",
         (),
     )?;
-    let user = user::account(tx.link(), username).await?.ok_or(Code::UserNotFound)?;
-    if user.role == role {
-        tx.rollback().await?;
-        return Ok(false);
-    }
-    let (word, action) = match role {
-        Role::Admin => ("admin", AuditAction::PromoteUser),
-        Role::User => ("user", AuditAction::DemoteUser),
-    };
-    if role == Role::User && admins.iter().all(|(id,)| *id == user.id.0) {
-        return Err(Code::LastAdmin.into());
-    }
-    execute!(tx, "UPDATE users SET role = $2 WHERE id = $1", user.id.0, word)?;
-    let entry = AuditEntry::of(None, action).on_user(user.id);
-    audit::record(&mut tx, &[entry]).await?;
-    tx.commit().await?;
-    Ok(true)
+    Ok(admins.into_iter().map(|(id,)| UserId(id)).collect())
 }
 
 /// The administrators' usernames, and whether they are blocked.

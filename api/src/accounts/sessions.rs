@@ -196,13 +196,23 @@ pub(crate) fn lifetime_ms(api: &Api) -> i64 {
 /// The user's live sessions, the most recently used first.
 pub async fn list(api: &Api, user: UserId, current: SessionId) -> Result<Vec<SessionInfo>> {
     let mut conn = api.db.read().await?;
+    Ok(live(conn.link(), user, Some(current), api.config.sessions_per_user).await?)
+}
+
+/// The same over a link, at most `most`; the caller's own one is `current`, if there is one.
+pub(crate) async fn live(
+    mut link: Link<'_>,
+    user: UserId,
+    current: Option<SessionId>,
+    most: i64,
+) -> Result<Vec<SessionInfo>, DbError> {
     let rows: Vec<SessionRow> = fetch_all!(
-        conn,
+        link,
         "SELECT id, user_agent, created_at, last_used_at, expires_at FROM sessions
          WHERE user_id = $1 AND ended_at IS NULL AND expires_at > (SELECT now FROM clock)
          ORDER BY last_used_at DESC, id DESC LIMIT $2",
         user.0,
-        api.config.sessions_per_user
+        most
     )?;
     let info = |row: SessionRow| {
         let id = row.id.parse().ok()?;
@@ -212,7 +222,7 @@ pub async fn list(api: &Api, user: UserId, current: SessionId) -> Result<Vec<Ses
             created_at: Timestamp(row.created_at),
             last_used_at: Timestamp(row.last_used_at),
             expires_at: Timestamp(row.expires_at),
-            current: id == current,
+            current: Some(id) == current,
         })
     };
     Ok(rows.into_iter().filter_map(info).collect())

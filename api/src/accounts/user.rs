@@ -120,6 +120,17 @@ pub(crate) async fn by_id(mut link: Link<'_>, id: UserId) -> Result<Option<User>
     )
 }
 
+/// The account of an id, or the guest, deactivated ones too.
+pub(crate) async fn anybody(mut link: Link<'_>, id: UserId) -> Result<Option<User>, DbError> {
+    fetch_optional!(
+        link,
+        "SELECT u.id, u.username, u.email, u.name, u.avatar, u.role, u.created_at, u.blocked_at,
+            u.deactivated_at
+         FROM users u WHERE u.id = $1",
+        id.0
+    )
+}
+
 /// The user of a username, in whatever case and spelling, deactivated ones too; of `@name` the guest of
 /// that name.
 pub(crate) async fn by_username(

@@ -4,6 +4,7 @@
 //! plain messages by themselves. It does not go back far: who asks for more is told that something was cut.
 
 use crate::{
+    announcement,
     db::{Db, Tx, fetch_all, row},
     error::Result,
     retention::CHANGES_STAY_MS,
@@ -46,6 +47,7 @@ pub async fn changed(api: &Api, request: Changed) -> Result<ChangedFound> {
     found.cut.parted |= more_bans;
     (found.woken, found.cut.woken) = read_woken(&mut tx, since).await?;
     read_ended(&mut tx, since, &mut found).await?;
+    found.announced = Some(announcement::current(&mut tx.link()).await?);
     tx.commit().await?;
     if let Db::Postgres(..) = api.db
         && since < now - CHANGES_STAY_MS

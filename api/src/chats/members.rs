@@ -2,12 +2,13 @@
 
 use super::access::{self, MemberRole};
 use crate::{
-    db::{List, fetch_all, row},
+    audit::{self, AuditAction, AuditEntry},
+    db::{Conn, DbError, List, fetch_all, row},
     error::Result,
     state::Api,
 };
 use protocol::{
-    chat::PresenceStatus,
+    chat::{ChatType, PresenceStatus},
     id::{ChatId, Seq, UserId},
     time::Timestamp,
 };
@@ -58,7 +59,39 @@ pub async fn list(
 ) -> Result<Vec<Member>> {
     let mut conn = api.db.read().await?;
     access::find(&mut conn.link(), chat, user).await?.to_enter()?;
-    let rows: Vec<MemberRow> = fetch_all!(
+    let rows = page(&mut conn, chat, after, limit).await?;
+    drop(conn);
+    views(api, rows).await
+}
+
+/// The same of any chat, for an administrator: of a private chat or group of others recorded before the answer.
+pub async fn list_of_any(
+    api: &Api,
+    admin: UserId,
+    chat: ChatId,
+    after: UserId,
+    limit: i64,
+) -> Result<Vec<Member>> {
+    let mut conn = api.db.read().await?;
+    let access = access::find(&mut conn.link(), chat, admin).await?;
+    drop(conn);
+    if access.to_enter().is_err() && access.chat_type != ChatType::Room {
+        let entry = AuditEntry::of(admin, AuditAction::ReadMembers).in_chat(chat);
+        audit::record_reading(api, entry).await?;
+    }
+    let mut conn = api.db.read().await?;
+    let rows = page(&mut conn, chat, after, limit).await?;
+    drop(conn);
+    views(api, rows).await
+}
+
+async fn page(
+    conn: &mut Conn,
+    chat: ChatId,
+    after: UserId,
+    limit: i64,
+) -> Result<Vec<MemberRow>, DbError> {
+    fetch_all!(
         conn,
         "SELECT u.id, u.username, u.name, u.avatar, m.role, m.joined_at, m.last_read
          FROM members m JOIN users u ON u.id = m.user_id
@@ -66,9 +99,7 @@ pub async fn list(
         chat.0,
         after.0,
         limit.clamp(1, MAX_MEMBERS)
-    )?;
-    drop(conn);
-    views(api, rows).await
+    )
 }
 
 /// These members of a chat, as far as they are members.

@@ -16,6 +16,7 @@ mod changes;
 pub mod conversations;
 pub mod create;
 pub mod direct;
+pub mod directory;
 pub mod dormant;
 pub mod events;
 pub mod manage;

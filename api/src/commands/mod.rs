@@ -1,31 +1,25 @@
 //! What the `api` binary does beside serving: migrating, administrators, demo data, and waiting for the
 //! database at start. The one-process binary has some of it, too.
 
+pub mod administration;
 pub mod secrets;
 
 use crate::{
     Parts,
     accounts::admin,
     auth::{
-        passwords::{Passwords, random_secret},
+        passwords::random_secret,
         tokens::{Tokens, generate_pem},
     },
-    config::{Config, PasswordConfig},
+    config::Config,
     db::{ConnectError, Db, execute},
     demo,
     error::Error,
-    lookalikes::ADMIN,
     settings::{AdminCommand, Settings},
 };
-use anyhow::{Context as _, bail};
-use platform::{
-    bus::Bus, lifecycle::Lifecycle, limit::Limiter, presence::Presence, settings::Secret,
-};
-use protocol::account::Role;
-use std::{
-    io::{self, Write as _},
-    time::Duration,
-};
+use anyhow::Context as _;
+use platform::{bus::Bus, lifecycle::Lifecycle, limit::Limiter, presence::Presence};
+use std::time::Duration;
 
 /// `api migrate`: brings the schema up to date.
 pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
@@ -87,69 +81,10 @@ pub fn told(error: Error) -> anyhow::Error {
     anyhow::anyhow!("{}", error.detail)
 }
 
-/// Does it on this database, whose processes may be running: each act is in the audit log, and they
-/// find it there. Prints what the operator wants to know.
-#[expect(clippy::print_stdout, reason = "what is asked for on the command line")]
-pub async fn run_admin(
-    command: &AdminCommand,
-    db: &Db,
-    chosen: Option<&Secret>,
-) -> anyhow::Result<()> {
-    let passwords = Passwords::new(&PasswordConfig::default()).map_err(told)?;
-    match command {
-        AdminCommand::Create => {
-            admin::check(Some(db), chosen).await?;
-            let password = chosen.cloned().unwrap_or_else(random_secret);
-            let given = chosen.is_some();
-            let tell = |password: &Secret| match given {
-                true => say("created admin with ADMIN_PASSWORD"),
-                false => tell_password(ADMIN, password),
-            };
-            if !admin::create(db, &passwords, password, tell).await.map_err(told)? {
-                bail!("{ADMIN} already exists; its password was not changed");
-            }
-        }
-        AdminCommand::List => {
-            for (username, blocked) in admin::list(db).await.map_err(told)? {
-                println!("{username}{}", if blocked { " (blocked)" } else { "" });
-            }
-        }
-        AdminCommand::Password { username } => {
-            let tell = |password: &Secret| tell_password(username, password);
-            admin::reset_password(db, &passwords, username, random_secret(), tell)
-                .await
-                .map_err(told)?;
-        }
-        AdminCommand::Promote { username } | AdminCommand::Demote { username } => {
-            let (role, is) = match command {
-                AdminCommand::Promote { .. } => (Role::Admin, "an administrator"),
-                _ => (Role::User, "no administrator"),
-            };
-            let changed = admin::set_role(db, username, role).await.map_err(told)?;
-            println!("{username} {} {is}", if changed { "is now" } else { "was already" });
-        }
-    }
-    Ok(())
-}
-
-/// Shows a password to the operator, or says that this cannot be.
-pub fn tell_password(username: &str, password: &Secret) -> io::Result<()> {
-    say(&format!(
-        "username: {username}\npassword: {}\nThis password will not be shown again.",
-        password.reveal()
-    ))
-}
-
-fn say(text: &str) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    writeln!(stdout, "{text}")?;
-    stdout.flush()
-}
-
 /// `api admin`.
 pub async fn administer(settings: &Settings, command: &AdminCommand) -> anyhow::Result<()> {
     let db = open(settings).await?;
-    run_admin(command, &db, settings.admin_password.as_ref()).await?;
+    administration::run(command, &db, settings.admin_password.as_ref()).await?;
     db.close().await;
     Ok(())
 }

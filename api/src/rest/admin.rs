@@ -2,6 +2,12 @@
 //! audit log of all these. Blocking is a POST; clients of the `names` dialect send a GET, which works with a
 //! Bearer token only.
 
+mod announcement;
+mod chats;
+mod nodes;
+mod people;
+mod settings;
+
 use super::{
     names_dialect::{self, ByName},
     page::{Items, limit_within},
@@ -10,9 +16,9 @@ use super::{
 use crate::{
     accounts::{
         active::{self, ActivePage},
-        block,
+        block, user,
     },
-    audit::{self, MAX_ENTRIES},
+    audit::{self, AuditFilter, AuditPage, MAX_ENTRIES},
     chats::conversations::{self, MAX_PER_CHAT},
     error::Result,
     http::extract::{Json, Query},
@@ -24,7 +30,7 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
-use protocol::id::UserId;
+use protocol::{code::Code, id::UserId, time::Timestamp};
 use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -35,6 +41,11 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(active_users))
         .routes(routes!(chats_of_user))
         .routes(routes!(audit_log))
+        .merge(people::routes())
+        .merge(chats::routes())
+        .merge(nodes::routes())
+        .merge(announcement::routes())
+        .merge(settings::routes())
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -240,6 +251,16 @@ async fn chats_of_user(
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct AuditQuery {
+    /// Only acts of this administrator, by username.
+    actor: Option<String>,
+    /// Only acts on this user, by username; `@name` for the guest with that name.
+    user: Option<String>,
+    /// Only acts of this kind.
+    action: Option<String>,
+    /// Only acts at this time or later.
+    from: Option<Timestamp>,
+    /// Only acts before this time.
+    until: Option<Timestamp>,
     /// The `next` value of the previous page.
     before: Option<i64>,
     /// The maximum number of items.
@@ -250,7 +271,8 @@ struct AuditQuery {
 /// Read the audit log
 ///
 /// Actions that administrators took by right of their role, newest first. Nobody can change or
-/// remove an entry.
+/// remove an entry. A page may have fewer entries than `limit`, or none, although `next` leads on: one request looks
+/// through 10,000 entries at most.
 #[utoipa::path(
     get,
     path = "/admin/audit",
@@ -260,6 +282,7 @@ struct AuditQuery {
     responses(
         (status = 200, description = "A page of entries.", body = Items<AuditEntryView, i64>),
         (status = 403, description = "`admin_only` Only administrators may do this."),
+        (status = 404, description = "`user_not_found` User not found"),
     )
 )]
 async fn audit_log(
@@ -268,6 +291,22 @@ async fn audit_log(
     Query(query): Query<AuditQuery>,
 ) -> Result<Json<Items<AuditEntryView, i64>>> {
     let limit = limit_within(query.limit, 50, MAX_ENTRIES)?;
-    let entries = audit::list(&api, query.before, limit).await?;
-    Ok(Json(Items::new(entries, limit, |entry| entry.id)))
+    let filter = AuditFilter {
+        actor: named(&api, query.actor.as_deref()).await?,
+        user: named(&api, query.user.as_deref()).await?,
+        action: query.action.as_deref(),
+        from: query.from,
+        until: query.until,
+    };
+    let AuditPage { entries, next } = audit::list(&api.db, filter, query.before, limit).await?;
+    let items = entries.into_iter().map(Into::into).collect();
+    Ok(Json(Items { items, next }))
+}
+
+/// The user that a filter names, removed ones too.
+async fn named(api: &Api, username: Option<&str>) -> Result<Option<UserId>> {
+    let Some(username) = username else { return Ok(None) };
+    let mut conn = api.db.read().await?;
+    let user = user::by_username(conn.link(), username).await?.ok_or(Code::UserNotFound)?;
+    Ok(Some(user.id))
 }

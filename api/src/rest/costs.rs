@@ -31,8 +31,17 @@ const LOBBY: &str = "/api/messages";
 type Rows = fn(&Asked) -> u64;
 
 /// How many rows a read may take. What is not here reads one.
-const READS: [(&str, Rows); 20] = [
+const READS: [(&str, Rows); 27] = [
     ("/admin/audit", |asked| asked.limit(50)),
+    ("/admin/nodes", |_| 500),
+    ("/admin/settings", |_| 100),
+    // What fits is looked for among 10,000.
+    ("/admin/chats", |_| 2_500),
+    ("/admin/chats/{chat_id}/members", |asked| asked.limit(100)),
+    ("/admin/users", |_| 2_500),
+    // All gateways are asked, and waited for.
+    ("/admin/users/{user_id}/connections", |_| 2_500),
+    ("/admin/users/{user_id}/sessions", |_| 100),
     // Its place is found among the counters of all stretches.
     ("/api/messages", |asked| 250 + asked.limit(50)),
     ("/api/messages/recent", |asked| asked.limit(50)),

@@ -16,6 +16,7 @@ mod limits;
 mod lobby;
 mod names;
 mod names_dialect;
+mod people;
 mod postgres;
 mod sessions;
 mod stopping;

@@ -2,7 +2,7 @@
 
 use crate::harness::{T, actor, admin, both, delete, refused};
 use api::{
-    audit::{self, AuditAction, AuditEntry, RecordedEntry, check_reason},
+    audit::{self, AuditAction, AuditEntry, AuditFilter, RecordedEntry, check_reason},
     chats::{manage, membership},
     db::Db,
 };
@@ -22,7 +22,8 @@ both!(
 );
 
 async fn log(t: &T) -> Vec<RecordedEntry> {
-    let mut entries = audit::list(&t.api, None, 100).await.unwrap();
+    let mut entries =
+        audit::list(&t.api.db, AuditFilter::default(), None, 100).await.unwrap().entries;
     entries.reverse();
     entries
 }
@@ -184,7 +185,9 @@ async fn the_log_in_pages(t: T) {
     let entries: Vec<AuditEntry<'_>> = reasons.iter().map(|reason| entry.because(reason)).collect();
     audit::record(&mut tx, &entries).await.unwrap();
     tx.commit().await.unwrap();
-    let page = async |before, limit| audit::list(&t.api, before, limit).await.unwrap();
+    let page = async |before, limit| {
+        audit::list(&t.api.db, AuditFilter::default(), before, limit).await.unwrap().entries
+    };
     let reasons =
         |page: &[RecordedEntry]| page.iter().map(|e| e.reason.clone()).collect::<Vec<_>>();
     let newest = page(None, 2).await;

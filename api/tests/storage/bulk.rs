@@ -77,7 +77,7 @@ async fn accounts_are_made_and_taken_again(t: T) {
     assert_eq!(opens(&t, &made[0]).await, Ok(made[0].id), "not asked for, not touched");
     let live = t.number("SELECT count(*) FROM sessions WHERE ended_at IS NULL".to_owned()).await;
     assert_eq!(live, 1 + 4);
-    let log = api::audit::list(&t.api, None, 10).await.unwrap();
+    let log = api::audit::list(&t.api.db, Default::default(), None, 10).await.unwrap().entries;
     let told: Vec<_> = log.iter().map(|e| (e.action.as_str(), e.reason.as_str())).collect();
     assert_eq!(
         told,

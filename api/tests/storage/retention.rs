@@ -153,7 +153,7 @@ async fn a_deleted_chat_goes_with_everything_in_it(mut t: T) {
     let told = internal::changed(&t.api, Changed { since: Some(now) }).await.unwrap().deleted;
     assert!(told.contains(&moment), "{told:?}");
     // What administrators did stays told of.
-    let log = audit::list(&t.api, None, 100).await.unwrap();
+    let log = audit::list(&t.api.db, Default::default(), None, 100).await.unwrap().entries;
     assert_eq!(log.iter().filter(|entry| entry.chat_id == Some(gone)).count(), 2);
 }
 

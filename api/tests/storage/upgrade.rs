@@ -184,7 +184,7 @@ async fn is_of_use(t: &mut T) {
     assert!(t.events_after(GROUP, Seq(0), 200).await.len() >= 2);
     let head = t.head(GROUP).await;
     assert_eq!(t.say(BOB, GROUP, "still here").await, head.next());
-    assert_eq!(audit::list(&t.api, None, 9).await.unwrap().len(), 2);
+    assert_eq!(audit::list(&t.api.db, Default::default(), None, 9).await.unwrap().entries.len(), 2);
     let guest = internal::guests(&t.api, Guests { names: vec!["vi".to_owned()] }).await.unwrap();
     assert_eq!(guest.guests[0].as_ref().unwrap().id, GUEST);
     t.say(GUEST, ChatId(1), "hello").await;
@@ -264,7 +264,7 @@ async fn programs_of_before_go_on(t: &T, old: &Db) {
     t.say(guest.id, ChatId(1), "hello").await;
     assert_eq!(t.say(ANN, GROUP, "by a new one").await, Seq(head + 2));
     membership::leave(&t.api, actor(BOB), GROUP).await.unwrap();
-    assert_eq!(audit::list(&t.api, None, 9).await.unwrap().len(), 3);
+    assert_eq!(audit::list(&t.api.db, Default::default(), None, 9).await.unwrap().entries.len(), 3);
 }
 
 #[tokio::test]

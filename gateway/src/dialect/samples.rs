@@ -77,6 +77,7 @@ pub(crate) fn only_messages_and_errors(dialect: Dialect) {
         ServerFrame::ChatRemoved { chat_id },
         ServerFrame::CaughtUp { chat_id, seq: Seq(7) },
         ServerFrame::Reconnect { after_ms: 1 },
+        ServerFrame::Announcement { announcement: None },
     ] {
         assert_eq!(dialect.encode(&frame, NOW), None, "{frame:?}");
     }

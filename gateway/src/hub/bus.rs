@@ -93,6 +93,7 @@ impl Hub {
             Channel::Control => match serde_json::from_slice(payload)? {
                 ControlPayload::Ended(ended) => self.users.end_sessions(&ended),
             },
+            Channel::Orders => self.on_order(serde_json::from_slice(payload)?),
             Channel::Probe(_) => {}
         }
         Ok(())

@@ -10,6 +10,7 @@
 //! - `delivery.rs`: delivers events; `shared_event.rs`: encodes each event once; `gaps.rs`: requests missing
 //!   events; `fetching.rs`: fetches pages for clients that resume from far back
 //! - `signals.rs`: typing, presence, arrivals; `presence.rs`: reports this node's users to the register
+//! - `orders.rs`: what administrators ask of all gateways, and announce to everybody
 //! - `compact.rs`: lists that take little memory
 //! - `sweep.rs`: periodic work; `pace.rs`: limits how many tasks continue at once; `drain.rs`: closes all
 //!   connections at the end
@@ -24,6 +25,7 @@ mod fetching;
 mod gaps;
 pub(crate) mod invitations;
 pub(crate) mod local_chat;
+mod orders;
 mod pace;
 pub(crate) mod presence;
 pub(crate) mod shared_event;
@@ -43,11 +45,13 @@ use platform::{
     bus::{Bus, Subscriber},
     lifecycle::Lifecycle,
     limit::Bucket,
+    presence::Presence,
 };
 use protocol::{
     calls::UserChat,
     chat::ChatView,
     id::{ChatId, NodeId},
+    orders::Announced,
 };
 use std::{
     collections::HashMap,
@@ -68,6 +72,10 @@ pub(crate) struct Hub {
     pub users: Users,
     pub(crate) lanes: HubLanes,
     pub(crate) bus: Bus,
+    /// For answers to administrators. Who is here, one task reports (`presence.rs`).
+    presence: Presence,
+    /// What is announced, as far as this node knows.
+    announced: Mutex<Announced>,
     /// Wakes the repair before its interval is over.
     pub(crate) poll_now: Notify,
     /// Set once, right after construction: its callback needs the hub.
@@ -90,6 +98,7 @@ impl Hub {
         node: NodeId,
         config: Config,
         bus: Bus,
+        presence: Presence,
         lanes: HubLanes,
         lifecycle: Lifecycle,
     ) -> Self {
@@ -99,6 +108,8 @@ impl Hub {
             lanes,
             poll_now: Notify::new(),
             bus,
+            presence,
+            announced: Mutex::default(),
             subscriber: OnceLock::new(),
             lifecycle,
             arrivals: Mutex::default(),
@@ -135,6 +146,11 @@ impl Hub {
     /// Whether the subscription to the bus stands.
     pub(crate) fn hears(&self) -> bool {
         self.subscriber.get().is_some_and(Subscriber::is_up)
+    }
+
+    /// How many chats somebody here watches, or watched a moment ago.
+    pub(crate) fn chats(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().len()).sum()
     }
 
     fn shard(&self, chat_id: ChatId) -> MutexGuard<'_, Chats> {

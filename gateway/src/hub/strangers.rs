@@ -19,6 +19,8 @@ pub(crate) struct Stranger {
     strangers: Arc<Strangers>,
     /// `None` if the stranger is not counted.
     network: Option<IpAddr>,
+    /// Where the client comes from.
+    pub address: IpAddr,
 }
 
 impl Strangers {
@@ -32,7 +34,7 @@ impl Strangers {
     pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Stranger> {
         let address = address.to_canonical();
         if is_trusted(&self.trusted, address) {
-            return Some(Stranger { strangers: Arc::clone(self), network: None });
+            return Some(Stranger { strangers: Arc::clone(self), network: None, address });
         }
         let network = network(address);
         let mut counts = self.counts.lock();
@@ -41,7 +43,7 @@ impl Strangers {
             return None;
         }
         *count += 1;
-        Some(Stranger { strangers: Arc::clone(self), network: Some(network) })
+        Some(Stranger { strangers: Arc::clone(self), network: Some(network), address })
     }
 }
 

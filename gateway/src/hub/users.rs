@@ -302,6 +302,11 @@ impl Users {
         self.inner.lock().conns.len()
     }
 
+    /// All connections.
+    pub(crate) fn all(&self) -> Vec<Arc<Conn>> {
+        self.inner.lock().conns.values().cloned().collect()
+    }
+
     /// Refuses new connections from now on and returns all present ones.
     pub(crate) fn close_door(&self) -> Vec<Arc<Conn>> {
         let mut inner = self.inner.lock();

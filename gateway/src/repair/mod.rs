@@ -56,6 +56,9 @@ pub(crate) fn apply(hub: &Arc<Hub>, found: ChangedFound, doubts: &Doubts) {
     for ended in &found.ended {
         hub.users.end_sessions(ended);
     }
+    if let Some(announced) = found.announced {
+        hub.on_announced(announced);
+    }
     for (chat, head) in found.chats {
         hub.on_head(chat, head);
     }

@@ -3,6 +3,7 @@
 //! printed in one spelling. Each process has its own list of settings.
 
 mod address;
+mod in_force;
 mod list;
 mod secret;
 mod trusted;
@@ -10,13 +11,14 @@ mod web;
 
 pub use self::{
     address::{ListenAddr, reachable},
+    in_force::{SettingInForce, SettingSource},
     list::CommaSeparated,
     secret::{Secret, shared_secrets},
     trusted::TrustedNetwork,
     web::{Origin, ServerUrl},
 };
 
-use clap::{Command, Parser, error::ErrorKind};
+use clap::{ArgMatches, Command, Parser, error::ErrorKind};
 use std::{
     env,
     error::Error,
@@ -51,6 +53,13 @@ pub const COMMON_NEEDS: [CommandNeeds; 2] =
 /// name a file that holds it instead, as container platforms mount secrets. `Err` is what the process
 /// should exit with: the help was printed (0), or one line on stderr said what is wrong (64).
 pub fn parse<A: Parser>(needs: &[CommandNeeds]) -> Result<A, ExitCode> {
+    parse_with_sources(needs).map(|(settings, _)| settings)
+}
+
+/// The same, with what was set and where each value comes from.
+pub fn parse_with_sources<A: Parser>(
+    needs: &[CommandNeeds],
+) -> Result<(A, Vec<SettingInForce>), ExitCode> {
     let said = |name: &str| variable(name.as_ref()).filter(|value| !value.is_empty());
     let secrets = secret::secrets_in_files(&A::command(), said).map_err(refuse)?;
     let mut arguments = env::args_os();
@@ -58,7 +67,12 @@ pub fn parse<A: Parser>(needs: &[CommandNeeds]) -> Result<A, ExitCode> {
     let arguments = arguments.next().into_iter().chain(secrets).chain(arguments);
     let command = arranged(without_empty(A::command()), needs);
     let matches = command.try_get_matches_from(arguments);
-    matches.and_then(|matches| A::from_arg_matches(&matches)).map_err(|error| match error.kind() {
+    let in_file = |name: &str| said(&format!("{name}_FILE")).is_some();
+    let read = |matches: ArgMatches| {
+        let in_force = in_force::in_force(&A::command(), &matches, in_file);
+        A::from_arg_matches(&matches).map(|settings| (settings, in_force))
+    };
+    matches.and_then(read).map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             let _ = error.print();
             ExitCode::SUCCESS

@@ -12,6 +12,7 @@ use crate::{
     command::{Command, Receipt},
     encoded_run::EncodedRun,
     id::{ChatId, Seq, SessionId, UserId},
+    orders::Announced,
     refusal::Refusal,
     relay::EndedSessions,
     time::Timestamp,
@@ -245,6 +246,9 @@ pub struct ChangedFound {
     pub woken: Vec<Woken>,
     /// Sessions that ended before their time.
     pub ended: Vec<EndedSessions>,
+    /// What administrators tell everybody. `None`: an older api, which does not know.
+    #[serde(default)]
+    pub announced: Option<Announced>,
     /// Whether a list was cut. The caller must then check what it holds of that kind.
     pub truncated: bool,
     /// The lists that were cut.

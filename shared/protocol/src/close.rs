@@ -88,6 +88,8 @@ closes! {
     /// The account opened more connections than it may have, and this was the oldest.
     // Never: coming back would close the next oldest, which would come back in its turn.
     TooManyConnections = 1008, Never;
+    /// An administrator closed the connection. The session goes on.
+    Disconnected = 1008, Never;
 }
 
 impl Close {

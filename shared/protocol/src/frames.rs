@@ -6,6 +6,7 @@ use crate::{
     account::Account,
     chat::{ChatView, Event, PresenceStatus, UserRef},
     id::{ChatId, Seq, UserId},
+    orders::Announcement,
     time::Timestamp,
 };
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
@@ -165,6 +166,9 @@ pub enum ServerFrame {
         heartbeat_ms: u64,
         /// The user's live chats, the most recently active first.
         chats: Vec<ChatView>,
+        /// What administrators tell everybody.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        announcement: Option<Announcement>,
     },
     /// The client has been sent all events of this chat up to `seq`.
     CaughtUp {
@@ -252,6 +256,11 @@ pub enum ServerFrame {
     Pong {
         /// The `id` of the `ping`.
         id: Option<String>,
+    },
+    /// Administrators tell everybody something, or have withdrawn it.
+    Announcement {
+        /// In place of the one before; `None`: there is none any more.
+        announcement: Option<Announcement>,
     },
     /// This connection ends soon. The client should open another one after the delay, and resume.
     Reconnect {

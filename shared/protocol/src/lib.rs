@@ -17,6 +17,7 @@ pub mod encoded_run;
 pub mod frames;
 pub mod id;
 pub mod limits;
+pub mod orders;
 pub mod refusal;
 pub mod relay;
 pub mod stream;

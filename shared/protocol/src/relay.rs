@@ -24,6 +24,8 @@ pub enum Channel {
     User(UserId),
     /// `control`: [`ControlPayload`], to every node.
     Control,
+    /// `orders`: [`crate::orders::OrderPayload`], to every gateway. Gateways from before it was there do not hear it.
+    Orders,
     /// `probe:{node}`: a node's proof to itself that its subscription delivers.
     Probe(NodeId),
 }
@@ -34,6 +36,7 @@ impl fmt::Display for Channel {
             Self::Chat(id) => write!(f, "chat:{id}"),
             Self::User(id) => write!(f, "user:{id}"),
             Self::Control => f.write_str("control"),
+            Self::Orders => f.write_str("orders"),
             Self::Probe(node) => write!(f, "probe:{node}"),
         }
     }
@@ -48,8 +51,10 @@ impl FromStr for Channel {
     type Err = UnknownChannel;
 
     fn from_str(text: &str) -> Result<Self, UnknownChannel> {
-        if text == "control" {
-            return Ok(Self::Control);
+        match text {
+            "control" => return Ok(Self::Control),
+            "orders" => return Ok(Self::Orders),
+            _ => {}
         }
         let (kind, id) = text.split_once(':').ok_or(UnknownChannel)?;
         match kind {
@@ -197,6 +202,7 @@ mod tests {
             Channel::Chat(ChatId(7)),
             Channel::User(UserId(8)),
             Channel::Control,
+            Channel::Orders,
             Channel::Probe(NodeId::random()),
         ] {
             assert_eq!(channel.to_string().parse(), Ok(channel));

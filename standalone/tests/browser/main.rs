@@ -8,6 +8,7 @@ mod harness;
 mod writer;
 
 mod accessibility;
+mod administration;
 mod chat;
 mod documents;
 mod reading;

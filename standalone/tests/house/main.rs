@@ -24,6 +24,7 @@ const API: &[&str] = &[
     "lobby",
     "chats",
     "accounts",
+    "announcement",
     "retention",
     "audit",
     "news",

@@ -51,7 +51,50 @@ async fn a_lost_password_is_no_end() {
     let admin = t.sign_in("admin", password_in(&password)).await;
     let log = admin.rest.get("/admin/audit").await.ok().to_string();
     assert!(log.contains("reset_password"), "{log}");
-    assert_refused(&on(&data, &["admin", "password", "nobody"]), "User not found");
+    let nobody = on(&data, &["admin", "password", "nobody"]);
+    assert_refused(&nobody, "there is no account \"nobody\": find the name with `admin people");
+    // And without a server.
+    t.alone().process.kill().await.unwrap();
+    let password = done(&on(&data, &["admin", "password"]));
+    t.alone().restart().await;
+    t.sign_in("admin", password_in(&password)).await;
+}
+
+#[tokio::test]
+async fn people_are_found_blocked_and_signed_out_beside_a_running_server() {
+    let t = System::single(&[]).await;
+    let (data, ann) = (t.alone().data(), t.user("ann").await);
+    let name = ann.username.as_str();
+    let found = done(&on(&data, &["admin", "people", &name[1..]]));
+    let row = found.lines().next().expect("a person");
+    let columns: Vec<&str> = row.split('\t').collect();
+    assert_eq!(columns[..4], [ann.id.to_string().as_str(), name, "user", "-"]);
+    let admins = done(&on(&data, &["admin", "people", "--show", "admins"]));
+    assert!(admins.lines().count() == 1 && admins.contains("\tadmin\tadmin\t"), "{admins}");
+    let first = on(&data, &["admin", "people", "--limit", "1"]);
+    assert!(String::from_utf8_lossy(&first.stderr).contains("add --before "), "{first:?}");
+
+    assert_eq!(done(&on(&data, &["admin", "sessions", name])).lines().count(), 1);
+    let mut socket = ann.socket().await;
+    done(&on(&data, &["admin", "sessions", name, "--end"]));
+    socket.expect_close(Close::SessionEnded).await;
+    let mut socket = t.sign_in(name, PASSWORD).await.socket().await;
+    done(&on(&data, &["admin", "block", name, "--reason", "spam"]));
+    socket.expect_close(Close::Blocked).await;
+    assert!(done(&on(&data, &["admin", "people", name])).contains("\tblocked\t"));
+    done(&on(&data, &["admin", "unblock", name]));
+    t.sign_in(name, PASSWORD).await;
+    assert_refused(&on(&data, &["admin", "block", "admin"]), "admin is the last administrator");
+    assert_refused(&on(&data, &["admin", "block", "nobody"]), "there is no account");
+    let log = t.admin().await.rest.get("/admin/audit?limit=3").await.ok();
+    let told: Vec<&str> = log["items"]
+        .as_array()
+        .expect("entries")
+        .iter()
+        .map(|entry| entry["action"].as_str().expect("an action"))
+        .collect();
+    assert_eq!(told, ["unblock_user", "block_user", "end_sessions"]);
+    assert!(log["items"][1]["actor"].is_null() && log["items"][1]["reason"] == "spam");
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod harness;
 mod access;
 mod accounts;
 mod accounts_share;
+mod administration;
 mod asyncapi;
 mod bad_input;
 mod balancers;

@@ -54,6 +54,12 @@ const ASSETS: &[Asset] = assets! {
         "view-chat.js" "view-composer.js" "view-confirm.js" "view-invitation.js" "view-details.js" "view-edges.js"
         "view-go-to.js" "view-list.js" "view-markup.js" "view-messages.js" "view-new.js" "view-notice.js" "view-sign-in.js"
         "view-visit.js";
+    // Loaded when an administrator opens it.
+    CSS: "admin.css";
+    SCRIPT: "admin-announcement.js" "admin-api.js" "admin-audit.js" "admin-card.js" "admin-chats.js"
+        "admin-confirm.js" "admin-devices.js" "admin-nodes.js" "admin-people.js" "admin-settings.js"
+        "admin-strings.js" "admin-table.js" "admin-text.js" "admin.js"
+        "view-administration.js" "view-announcement.js";
 };
 
 /// Nothing but the page's own files and its own server, the WebSocket included; no inline script

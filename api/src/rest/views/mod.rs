@@ -3,12 +3,18 @@
 
 mod admin;
 mod chats;
+mod directory;
 mod lobby;
+mod nodes;
+mod people;
 mod users;
 
 pub(super) use self::{
     admin::{AuditEntryView, BulkAccountView, RemovedView},
     chats::{BanView, BlockedPersonView, ChatDetailsView, LineView, MemberView},
+    directory::ChatsPageView,
     lobby::{LobbyMessageView, StatisticsView},
+    nodes::{ConnectionsView, NodeView},
+    people::{CardView, PeoplePageView},
     users::{SessionInfoView, UserPageView, UserView},
 };

@@ -23,7 +23,7 @@ use crate::{
 };
 use futures_util::FutureExt;
 use parking_lot::Mutex;
-use platform::{bus::Bus, lifecycle::Lifecycle};
+use platform::{bus::Bus, lifecycle::Lifecycle, presence::Presence};
 use proptest::prelude::*;
 use protocol::{
     calls::*,
@@ -115,7 +115,14 @@ fn hub(store: &Arc<Store>, config: Config) -> Arc<Hub> {
     let lifecycle = Lifecycle::new();
     let backend: Arc<dyn Backend> = Arc::new(api(store));
     let lanes = HubLanes::start(&backend, config.lanes.query, &lifecycle);
-    let hub = Arc::new(Hub::new(NodeId::random(), config, Bus::local(), lanes, lifecycle));
+    let hub = Arc::new(Hub::new(
+        NodeId::random(),
+        config,
+        Bus::local(),
+        Presence::local(),
+        lanes,
+        lifecycle,
+    ));
     hub.lifecycle.spawn_background(sweep::run(Arc::clone(&hub)));
     let pacing = Arc::clone(&hub);
     hub.lifecycle.spawn_background(async move { pacing.pace.keep().await });

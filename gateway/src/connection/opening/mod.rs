@@ -25,7 +25,7 @@ use protocol::{
     id::ChatId,
     relay::Channel,
 };
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// How long an opening waits for the bus to confirm the user's channel. After that it goes on without, and repair
@@ -81,11 +81,12 @@ pub(crate) async fn admit(
     gateway: &Arc<Gateway>,
     window: Window,
     claims: Claims,
+    network: IpAddr,
 ) -> Result<Admission, Close> {
     // Registers before it asks the api, so that the end of the session meanwhile closes this connection.
     let user = UserRef::registered(claims.sub, claims.name);
     let owner = Owner::User { user, session: claims.sid };
-    let (guard, arrival) = match ConnGuard::new(gateway, window, owner) {
+    let (guard, arrival) = match ConnGuard::new(gateway, window, owner, Some(network)) {
         Err(Close::Abuse) => {
             tokio::time::sleep(TOO_FAST).await;
             return Err(Close::Abuse);
@@ -127,10 +128,11 @@ impl ConnGuard {
         gateway: &Arc<Gateway>,
         window: Window,
         owner: Owner,
+        network: Option<IpAddr>,
     ) -> Result<(Self, Arrival), Close> {
         let max_outbox_bytes = gateway.hub.config.max_outbox_bytes;
         let (conn, arrival) = gateway.hub.users.register(owner, |owner, account| {
-            Conn::new(gateway.ids.next(), owner, window, max_outbox_bytes).of(account)
+            Conn::new(gateway.ids.next(), owner, window, max_outbox_bytes).of(account).from(network)
         })?;
         Ok((Self { gateway: Arc::clone(gateway), conn }, arrival))
     }

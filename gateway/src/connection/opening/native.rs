@@ -63,20 +63,22 @@ async fn answer(
 ) -> Result<ConnectionParts, Close> {
     let config = &gateway.hub.config;
     let claims = gateway.keys.verify(&token).await?;
+    let network = stranger.address;
     drop(stranger);
     let expires_at = Timestamp(claims.exp.saturating_mul(1000));
-    let Admission { guard, allowed, epoch, view } = admit(gateway, Window::Native, claims).await?;
+    let Admission { guard, allowed, epoch, view } =
+        admit(gateway, Window::Native, claims, network).await?;
     let conn = Arc::clone(&guard.conn);
 
-    let ready = ServerFrame::Ready {
+    gateway.hub.greet(&conn, |announcement| ServerFrame::Ready {
         version,
-        connection_id: format!("{}.{}", gateway.hub.node, conn.id.0),
+        connection_id: gateway.hub.name_of(&conn),
         user: view.user,
         epoch: epoch.to_string(),
         heartbeat_ms: u64::try_from(config.heartbeat.as_millis()).unwrap_or(u64::MAX),
         chats: view.chats.clone(),
-    };
-    conn.send(&ready, DropPolicy::Durable);
+        announcement,
+    });
     let kinds = view.chats.iter().map(|chat| (chat.id, chat.chat_type));
     let shares = chats_to_tell(kinds, config.presence.max_chats);
     let joins = plan_joins(gateway, &conn, allowed, view.chats, resume, &epoch);

@@ -67,13 +67,15 @@ async fn open_user(
     stranger: Stranger,
 ) -> Result<ConnectionParts, Close> {
     let claims = gateway.keys.verify(token).await?;
+    let network = stranger.address;
     drop(stranger);
     if let Window::Numbers(user) = window
         && user != claims.sub
     {
         return Err(Close::OtherUser);
     }
-    let Admission { guard, allowed, mut view, .. } = admit(gateway, window, claims).await?;
+    let Admission { guard, allowed, mut view, .. } =
+        admit(gateway, window, claims, network).await?;
     // An older api returns more chats than the window shows.
     view.chats.retain(|chat| window.takes(chat));
     let kinds = view.chats.iter().map(|chat| (chat.id, chat.chat_type));
@@ -104,7 +106,7 @@ async fn open_guest(
     stranger: Stranger,
 ) -> Result<ConnectionParts, Close> {
     let owner = Owner::Guest { network: network(address) };
-    let (guard, _) = ConnGuard::new(gateway, Window::Lobby, owner)?;
+    let (guard, _) = ConnGuard::new(gateway, Window::Lobby, owner, None)?;
     let conn = &guard.conn;
     let joined = async {
         let allowed = conn.access_version();

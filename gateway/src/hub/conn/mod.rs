@@ -40,7 +40,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
 };
 
@@ -77,6 +77,12 @@ pub(crate) struct Conn {
     chats: Mutex<Vec<ChatId>>,
     /// How often the user lost the right to watch some chat since the connection was made.
     access_version: AtomicU32,
+    /// When it was made.
+    pub since: Timestamp,
+    /// Where it comes from; `None` where tests do not say.
+    pub network: Option<IpAddr>,
+    /// Whether `ready` was sent: from then on it hears of announcements.
+    greeted: AtomicBool,
 }
 
 /// The owner of a connection.
@@ -104,12 +110,30 @@ impl Conn {
             unanswered: Unanswered::new(window.dialect().answers_in_order()),
             chats: Mutex::default(),
             access_version: AtomicU32::new(0),
+            since: Timestamp::now(),
+            network: None,
+            greeted: AtomicBool::new(false),
         }
     }
 
     /// The same connection with this account's share.
     pub(crate) fn of(self, account: Arc<Account>) -> Self {
         Self { account, ..self }
+    }
+
+    /// The same connection from this network.
+    pub(crate) fn from(self, network: Option<IpAddr>) -> Self {
+        Self { network, ..self }
+    }
+
+    /// Notes that `ready` was sent.
+    pub(crate) fn now_greeted(&self) {
+        self.greeted.store(true, Ordering::Release);
+    }
+
+    /// Whether `ready` was sent.
+    pub(crate) fn is_greeted(&self) -> bool {
+        self.greeted.load(Ordering::Acquire)
     }
 
     /// The user; `None` for guests.

@@ -43,6 +43,9 @@ pub fn words(frame: &ServerFrame) -> String {
         ServerFrame::TokenAccepted { id: of, .. } => format!("token accepted {}", id(of)),
         ServerFrame::Pong { id: of } => format!("pong {}", id(of)),
         ServerFrame::Reconnect { .. } => "reconnect".to_owned(),
+        ServerFrame::Announcement { announcement } => {
+            format!("announced {}", announcement.as_ref().map_or("nothing", |one| &one.text))
+        }
         ServerFrame::Error { id: of, code, .. } => format!("error {} {code}", id(of)),
         ServerFrame::Event(ChatEvent { chat_id, event }) => {
             let what = match &event.change {

@@ -65,7 +65,9 @@ pub(crate) fn decode(run: &str, text: &str) -> ServerMessage {
         ServerFrame::Read { .. } | ServerFrame::Typing { .. } | ServerFrame::Presence { .. } => {
             ServerMessage::Ephemeral
         }
-        ServerFrame::TokenAccepted { .. } | ServerFrame::Pong { .. } => ServerMessage::Other,
+        ServerFrame::TokenAccepted { .. }
+        | ServerFrame::Pong { .. }
+        | ServerFrame::Announcement { .. } => ServerMessage::Other,
     }
 }
 

@@ -1,12 +1,16 @@
 //! The presence register within one process. Its nodes end with the process, so no lease can run out.
 
-use super::{Entered, Gone, Here, Lease, MAX_HANDED_OVER};
+mod nodes;
+
+use super::{Entered, Gone, Here, Lease, MAX_HANDED_OVER, NodeKind, NodeReport};
+use bytes::Bytes;
 use parking_lot::Mutex;
 use protocol::id::{ChatId, NodeId, UserId};
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
     sync::Arc,
 };
+use uuid::Uuid;
 
 /// The maximum number of users that one call sweeps, which bounds the time under the lock.
 const SWEEP: usize = 500;
@@ -20,6 +24,9 @@ struct LocalRegister {
     nodes: HashMap<NodeId, LocalNode>,
     /// The users of nodes that ended, until another node sweeps them.
     owed: HashMap<NodeId, BTreeMap<UserId, Stated>>,
+    reports: HashMap<(NodeKind, NodeId), NodeReport>,
+    /// Each with the question that it answers, the oldest first.
+    answers: VecDeque<(Uuid, Bytes)>,
 }
 
 #[derive(Default)]

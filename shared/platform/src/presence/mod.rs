@@ -4,8 +4,11 @@
 //! whether the user came or went, and which chats it must tell. Other nodes sweep a dead node's users.
 
 mod local;
+mod nodes;
 mod redis;
 mod scripts;
+
+pub use self::nodes::{GatewayReport, MAX_NODES, NodeKind, NodeReport, Reporting};
 
 use self::{local::LocalPresence, redis::RedisPresence};
 use deadpool_redis::Pool;

@@ -10,6 +10,8 @@
 //! `sockets;chats;chats handed over`, which outlives the lease; `presence:telling`, the nodes that have
 //! one; `presence:swept:{node}`, there when others have taken users off it.
 
+mod nodes;
+
 use super::{
     Entered, Gone, Here, Lease, MAX_HANDED_OVER, PresenceConfig, PresenceError, scripts::Scripts,
 };

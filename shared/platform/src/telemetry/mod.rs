@@ -9,6 +9,7 @@ mod logs;
 mod process;
 pub mod trace;
 
+pub(crate) use self::process::usage;
 pub use self::{
     filter::LogFilter,
     level::{LogCommand, Logs, log_routes},

@@ -5,6 +5,25 @@ use rlimit::Resource;
 use std::time::Duration;
 use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System};
 
+/// What a process uses of its machine.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ProcessUsage {
+    /// Since the process started.
+    pub processor: Duration,
+    pub memory_bytes: u64,
+}
+
+/// Without gauges, for a report. `None` where the system does not tell.
+pub(crate) fn usage() -> Option<ProcessUsage> {
+    let pid = sysinfo::get_current_pid().ok()?;
+    let mut system = System::new();
+    let kind = ProcessRefreshKind::nothing().with_cpu().with_memory();
+    system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), false, kind);
+    let process = system.process(pid)?;
+    let processor = Duration::from_millis(process.accumulated_cpu_time());
+    Some(ProcessUsage { processor, memory_bytes: process.memory() })
+}
+
 /// Sets the gauges `process_*`, and returns the processor time since the process started. Nothing, and gauges
 /// as they were, where the system does not tell.
 pub(super) fn measure() -> Option<Duration> {

@@ -7,6 +7,7 @@ mod bus_redis;
 mod churn;
 mod limit;
 mod listener;
+mod nodes;
 mod presence;
 mod proxy;
 

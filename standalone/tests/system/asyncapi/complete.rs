@@ -47,6 +47,7 @@ wire_names!(SERVER: ServerFrame {
     Unsubscribed => "unsubscribed",
     TokenAccepted => "token_accepted",
     Pong => "pong",
+    Announcement => "announcement",
     Reconnect => "reconnect",
     Error => "error",
     Event => "",

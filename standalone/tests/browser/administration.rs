@@ -1,0 +1,98 @@
+//! What an administrator does on the page, and what the people concerned see of it.
+
+use crate::harness::{Browser, Driver, PASSWORD, Server, tell};
+use serde_json::json;
+
+#[tokio::test]
+async fn an_administrator_governs_and_others_see_no_way_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path()).await;
+    let driver = Driver::start(folder.path()).await;
+    let boss = driver.browser("boss").await;
+    let ann = driver.browser("ann").await;
+    tell(&server, &[&boss, &ann], story(&server, &boss, &ann)).await;
+}
+
+async fn story(server: &Server, boss: &Browser, ann: &Browser) {
+    ann.open(&server.url()).await;
+    ann.register().await;
+    ann.click("#enter-lobby").await;
+    ann.see("#chat-name", "lobby").await;
+    ann.find("#open-admin[hidden]").await;
+    // Nor by the address: she stays where she is.
+    ann.run("location.hash = '#/admin/people'").await;
+    ann.find("#admin[hidden]").await;
+    ann.find("#app:not([hidden])").await;
+
+    boss.open(&server.url()).await;
+    boss.press("#sign-in-name", "admin").await;
+    boss.press("#sign-in-password", PASSWORD).await;
+    boss.click("#sign-in-form [type=submit]").await;
+    boss.find("#open-admin:not([hidden])").await;
+    let loaded = "return performance.getEntriesByType('resource')\
+        .filter((entry) => /admin[^/]*\\.(js|css)$/.test(entry.name)).length";
+    assert_eq!(boss.run(loaded).await, json!(1), "only the way in is there before it is opened");
+    boss.click("#open-admin").await;
+
+    announce(boss, ann).await;
+    govern(boss, ann).await;
+    look_around(boss).await;
+    boss.click("#admin .icon-button").await;
+    boss.find("#app:not([hidden])").await;
+    boss.find("#admin[hidden]").await;
+}
+
+async fn announce(boss: &Browser, ann: &Browser) {
+    boss.click("#admin [data-section=announcement]").await;
+    boss.press("#admin textarea", "Back at ten.").await;
+    boss.click("#admin .admin-form .primary").await;
+    for person in [boss, ann] {
+        person.see("#announcement p", "Back at ten.").await;
+    }
+    ann.click("#announcement button").await;
+    ann.find("#announcement[hidden]").await;
+    boss.click("#admin .admin-now .danger-button").await;
+    agree(boss).await;
+    boss.find("#announcement[hidden]").await;
+}
+
+async fn govern(boss: &Browser, ann: &Browser) {
+    boss.click("#admin [data-section=people]").await;
+    boss.press("#admin [type=search]", "NN").await;
+    boss.find("#admin tbody tr:only-child button[aria-label='Open the card of @ann']").await;
+    boss.click("#admin tbody button").await;
+    boss.click("dialog[open] .admin-devices .plain").await;
+    boss.find("dialog[open] .people li:only-child").await;
+    boss.see("dialog[open] .admin-devices h3:last-of-type", "Open connections").await;
+    boss.click("dialog[open] .people:last-of-type .link").await;
+    agree(boss).await;
+    ann.find("#sign-in:not([hidden])").await;
+    ann.client.refresh().await.unwrap();
+    ann.find("#app:not([hidden])").await;
+    // The card is drawn anew after each act.
+    boss.click("dialog[open] .admin-acts .danger-button").await;
+    boss.press("#admin-reason", "spam").await;
+    agree(boss).await;
+    boss.see("dialog[open] .tag.danger", "Blocked").await;
+    ann.find("#sign-in:not([hidden])").await;
+    boss.click("dialog[open] header button").await;
+}
+
+async fn look_around(boss: &Browser) {
+    boss.click("#admin [data-section=chats]").await;
+    boss.find("#admin button[aria-label='Open lobby']").await;
+    boss.click("#admin [data-section=nodes]").await;
+    boss.see("#admin .admin-filter > p", "1 connection in all").await;
+    boss.click("#admin [data-section=settings]").await;
+    boss.see("#admin tbody tr:nth-child(4) code", "ADMIN_PASSWORD").await;
+    boss.see("#admin tbody tr:nth-child(4) td:nth-child(2) code", "****").await;
+    boss.click("#admin [data-section=audit]").await;
+    boss.see("#admin tbody tr:first-child td:nth-child(3)", "Blocked").await;
+    boss.see("#admin tbody tr:first-child td:nth-child(6)", "spam").await;
+    boss.see("#admin tbody tr:nth-child(2) td:nth-child(3)", "Disconnected").await;
+}
+
+/// Says yes to the question.
+async fn agree(boss: &Browser) {
+    boss.click("dialog[open] [value=yes]").await;
+}
