@@ -76,10 +76,10 @@ fn naming(id: Option<String>, mut error: ErrorFrame) -> ErrorFrame {
 /// The id of a frame of which something else cannot be read, such as a text that ends with half an emoji.
 fn id_of(text: &str) -> Option<String> {
     #[derive(Deserialize)]
-    struct Outline {
+    struct IdOnly {
         client_message_id: String,
     }
-    serde_json::from_str(text).ok().map(|Outline { client_message_id }| client_message_id)
+    serde_json::from_str(text).ok().map(|IdOnly { client_message_id }| client_message_id)
 }
 
 #[derive(Serialize)]
