@@ -129,6 +129,19 @@ test('rows: one day, one "new" line, groups of one sender', () => {
   assert.equal(totalUnread(frames(state, said(7, me))), 0);
 });
 
+test('the "new" line stands where it is seen what comes before it', () => {
+  const row = (id) => ({ kind: 'message', id, sender: bob, text: `m${id}`, timestamp: '2026-01-01T10:00:00.000Z' });
+  const open = reduce(start(view(5, 900, { last_read: 4, unread: 890 })), { type: 'open', chatId: 5 });
+  const { generation } = open.chats.get(5);
+  const showing = (first, older) => {
+    const messages = Array.from({ length: 10 }, (_, n) => row(first + n));
+    return rows(reduce(open, { type: 'history', chatId: 5, edge: 'page', generation, messages, older, newer: true, coversTo: 900 })).findIndex(({ kind }) => kind === 'new');
+  };
+  assert.equal(showing(3, true), 3);
+  assert.equal(showing(500, true), -1, 'the first that is loaded is not the first unread one');
+  assert.equal(showing(5, false), 1, 'before the first message of all there is nothing');
+});
+
 test('addresses become links, a sentence around them does not', () => {
   const links = (text) => pieces(text).filter((piece) => piece.url).map((piece) => piece.text);
   for (const [text, ...expected] of [
