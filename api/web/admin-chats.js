@@ -23,7 +23,7 @@ export function setUpChats() {
   const opener = (chat) =>
     el(
       'button',
-      { type: 'button', class: 'person', 'aria-label': words.openChat(titleOf(chat)), onclick: () => openChat(chat, list.reload) },
+      { type: 'button', class: 'person', onclick: () => openChat(chat, list.reload) },
       avatar(titleOf(chat), chat.id, { room: chat.chat_type === 'room' }),
       el('span', { dir: 'auto' }, titleOf(chat)),
     );

@@ -24,7 +24,7 @@ export function setUpPeople({ me }) {
   const opener = (person) =>
     el(
       'button',
-      { type: 'button', class: 'person', 'aria-label': words.openCard(nameOf(person)), onclick: () => openCard(person.id, { me, onChange: list.reload }) },
+      { type: 'button', class: 'person', onclick: () => openCard(person.id, { me, onChange: list.reload }) },
       avatar(person.name || person.username, person.id, { online: person.status === 'online' }),
       el('span', { dir: 'auto' }, person.name || person.username, el('small', {}, nameOf(person))),
     );

@@ -43,7 +43,6 @@ export const words = {
   blocked: 'Blocked',
   online: 'Online',
   offline: 'Offline',
-  openCard: (name) => `Open the card of ${name}`,
 
   lastSeen: 'Last seen',
   devices: 'Devices',
@@ -111,7 +110,6 @@ export const words = {
   messages: 'Messages',
   lastActivity: 'Last activity',
   made: 'Made',
-  openChat: (name) => `Open ${name}`,
   showMembers: 'Show the members',
   owner: 'Owner',
   member: 'Member',

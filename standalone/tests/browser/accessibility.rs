@@ -46,7 +46,7 @@ async fn look_round(server: &Server, ann: &Browser) {
 }
 
 /// What axe-core finds in what is in sight.
-async fn check(browser: &Browser, sight: &str) -> Vec<String> {
+pub(crate) async fn check(browser: &Browser, sight: &str) -> Vec<String> {
     let axe = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../target/test-tools/node_modules/axe-core/axe.min.js");
     let axe = fs::read_to_string(&axe)

@@ -1,6 +1,9 @@
 //! What an administrator does on the page, and what the people concerned see of it.
 
-use crate::harness::{Browser, Driver, PASSWORD, Server, tell};
+use crate::{
+    accessibility::check,
+    harness::{Browser, Driver, PASSWORD, Server, tell},
+};
 use serde_json::json;
 
 #[tokio::test]
@@ -59,11 +62,14 @@ async fn announce(boss: &Browser, ann: &Browser) {
 async fn govern(boss: &Browser, ann: &Browser) {
     boss.click("#admin [data-section=people]").await;
     boss.press("#admin [type=search]", "NN").await;
-    boss.find("#admin tbody tr:only-child button[aria-label='Open the card of @ann']").await;
+    boss.see("#admin tbody tr:only-child .person small", "@ann").await;
+    let mut found = check(boss, "people").await;
     boss.click("#admin tbody button").await;
     boss.click("dialog[open] .admin-devices .plain").await;
     boss.find("dialog[open] .people li:only-child").await;
     boss.see("dialog[open] .admin-devices h3:last-of-type", "Open connections").await;
+    found.extend(check(boss, "a person's card").await);
+    assert!(found.is_empty(), "{}", found.join("\n"));
     boss.click("dialog[open] .people:last-of-type .link").await;
     agree(boss).await;
     ann.find("#sign-in:not([hidden])").await;
@@ -79,17 +85,23 @@ async fn govern(boss: &Browser, ann: &Browser) {
 }
 
 async fn look_around(boss: &Browser) {
+    let mut found = Vec::new();
     boss.click("#admin [data-section=chats]").await;
-    boss.find("#admin button[aria-label='Open lobby']").await;
+    boss.see("#admin tbody tr:only-child .person > span:last-child", "lobby").await;
+    found.extend(check(boss, "all chats").await);
     boss.click("#admin [data-section=nodes]").await;
     boss.see("#admin .admin-filter > p", "1 connection in all").await;
+    found.extend(check(boss, "nodes").await);
     boss.click("#admin [data-section=settings]").await;
     boss.see("#admin tbody tr:nth-child(4) code", "ADMIN_PASSWORD").await;
     boss.see("#admin tbody tr:nth-child(4) td:nth-child(2) code", "****").await;
+    found.extend(check(boss, "settings").await);
     boss.click("#admin [data-section=audit]").await;
     boss.see("#admin tbody tr:first-child td:nth-child(3)", "Blocked").await;
     boss.see("#admin tbody tr:first-child td:nth-child(6)", "spam").await;
     boss.see("#admin tbody tr:nth-child(2) td:nth-child(3)", "Disconnected").await;
+    found.extend(check(boss, "the audit log").await);
+    assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
 /// Says yes to the question.
