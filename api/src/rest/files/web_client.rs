@@ -70,7 +70,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
 
 /// The page and its files. Public: whoever is not signed in gets the form for it.
 pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    let page = Arc::new(Page::new());
+    let page = Arc::new(WebClient::new());
     let [index, named, versioned] = [(); 3].map(|()| Arc::clone(&page));
     Router::new()
         .route("/", get(async move |request: HeaderMap| index.index.answer(&request, Caching::Ask)))
@@ -96,13 +96,13 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
 ///
 /// While a new version is rolled out, a page of one version asks apis of the other for its files: they answer with
 /// their own, which nobody keeps. Pages of programs without versions ask for files in no folder.
-struct Page {
+struct WebClient {
     version: String,
     index: File,
     assets: HashMap<&'static str, File>,
 }
 
-impl Page {
+impl WebClient {
     fn new() -> Self {
         let version = version();
         let index = File::new(INDEX.content_type, POLICY, index(&version));
