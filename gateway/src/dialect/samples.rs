@@ -47,7 +47,6 @@ pub(crate) fn ack() -> ServerFrame {
     ServerFrame::Ack { id: None, chat_id, message_id, seq, timestamp: NOW }
 }
 
-#[expect(clippy::boxed_local, reason = "as decoding returns it")]
 pub(crate) fn code(error: ErrorFrame) -> String {
     match *error {
         ServerFrame::Error { code, .. } => code,
