@@ -22,6 +22,7 @@ pub mod lobby;
 pub mod lookalikes;
 pub mod metric;
 mod news;
+mod parts;
 mod post_queue;
 pub mod rest;
 pub mod retention;

@@ -1,7 +1,7 @@
 // What a person can do on the page: each action talks to the server and tells the store. It knows no
 // elements; the views call it.
 
-import { ApiError, api } from './api.js';
+import { ApiError, CHATS_PAGE, api } from './api.js';
 import { Connection } from './connection.js';
 import { Refused } from './outbox.js';
 import { Reading } from './reading.js';
@@ -103,6 +103,7 @@ export class Actions {
     if (frame.type === 'read') this.reading.recount(frame.chat_id);
     const open = this.#openChat();
     if (frame.type === 'ready' && open?.members) this.#loadMembers(open.id);
+    if (frame.type === 'ready' && open) this.#watch(open);
     this.#fill();
   }
 
@@ -111,6 +112,10 @@ export class Actions {
     this.reading.enter();
     this.#store.dispatch({ type: 'open', chatId });
     this.#typedAt = 0;
+    const chat = this.#openChat();
+    if (chat) this.#watch(chat);
+    // Seen now.
+    if (chat?.settings.marked_unread) this.read(chatId, chat.lastRead);
     this.#fill();
   }
 
@@ -120,6 +125,35 @@ export class Actions {
     if (!chat) return;
     this.reading.fill(chat);
     if (!chat.members) this.#loadMembers(chat.id);
+  }
+
+  /** Has the events of a chat come that the connection does not hold: `subscribed` makes it live. */
+  #watch({ id, live }) {
+    if (!live) this.#connection.tell({ type: 'subscribe', chat_id: id });
+  }
+
+  /** Looks a chat up that is not in the list so far. A room that one is not in stays outside. */
+  async find(chatId) {
+    const view = await api.chat(chatId);
+    if (view.role !== null) this.#store.dispatch({ type: 'found', view });
+    return view;
+  }
+
+  /** Fetches the next page of the list; nothing while one is on its way. */
+  async moreChats() {
+    await this.#once('chats', async () => {
+      const { nextChats } = this.#store.state;
+      if (nextChats === null) return;
+      const views = await api.chats(nextChats);
+      const next = views.length === CHATS_PAGE ? views.at(-1).id : null;
+      if (this.#store.state.nextChats === nextChats) this.#store.dispatch({ type: 'chats', views, next });
+    });
+  }
+
+  /** Sets something for a chat: `{muted, pinned, archived, marked_unread}`, as far as it changes. */
+  async set(chatId, change) {
+    const { settings } = await api.setChat(chatId, change);
+    this.#store.dispatch({ type: 'settings', chatId, settings: settings ?? {} });
   }
 
   #openChat() {

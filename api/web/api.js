@@ -37,6 +37,8 @@ export function query(parameters) {
 
 /** How many rooms, members, users or messages are asked for at once. */
 export const PAGE = 50;
+/** And chats: some screens of the list. */
+export const CHATS_PAGE = 100;
 
 export const api = {
   me: () => call('GET', '/me'),
@@ -45,9 +47,13 @@ export const api = {
   logout: () => call('POST', '/logout'),
 
   // These three answer `{items, next}`; `next` is the `after` of the next page, or null.
-  rooms: (after) => call('GET', `/rooms${query({ limit: PAGE, after })}`),
+  rooms: (after, text) => call('GET', `/rooms${query({ limit: PAGE, after, query: text })}`),
   users: (text) => call('GET', `/users${query({ query: text, limit: 20 })}`),
   members: (id, after) => call('GET', `/chats/${id}/members${query({ limit: PAGE, after })}`),
+
+  /** The chats of the list behind this one. */
+  chats: (before) => call('GET', `/chats${query({ limit: CHATS_PAGE, before })}`),
+  setChat: (id, change) => call('PATCH', `/chats/${id}/me`, change),
 
   createChat: (chat) => call('POST', '/chats', chat),
   rename: (id, name) => call('PATCH', `/chats/${id}`, { name }),
@@ -80,7 +86,7 @@ function message(row) {
   return {
     kind: 'message',
     id: row.id,
-    sender: { id: row.sender_id, username: row.username, guest: row.guest || undefined },
+    sender: { id: row.sender_id, username: row.username, name: row.name, guest: row.guest || undefined },
     text: row.text,
     timestamp: row.timestamp,
     clientId: row.client_message_id ?? undefined,

@@ -233,12 +233,6 @@ export function mayManage(chat, me) {
   return me.role === 'admin' || Boolean(chat.members?.some((member) => member.id === me.id && member.role === 'owner'));
 }
 
-/** The newest message that the server has, as far as it is known, or undefined. */
-export function lastMessage(chat) {
-  const newest = chat.later ? chat.later.items : chat.items;
-  return newest.findLast((item) => item.kind === 'message');
-}
-
 function fromEvent(event) {
   return {
     kind: 'message',

@@ -1,5 +1,7 @@
 // Building and reusing elements. Text always goes in as text: nothing here parses HTML.
 
+import { hueOf } from './names.js';
+
 /**
  * Makes an element: `el('button', {class: 'primary', type: 'submit', onclick}, 'Send')`. Values of
  * `null`, `undefined` and `false` are left out; `on…` are listeners; children may be text.
@@ -35,6 +37,11 @@ const SHAPES = {
   clock: 'M12 7v5l3 2M21 12a9 9 0 1 1-18 0 9 9 0 0 1 18 0z',
   alert: 'M12 8v5M12 16v.01M12 3l10 18H2z',
   room: 'M5 9h15M4 15h15M10 4L8 20M16 4l-2 16',
+  more: 'M12 5.5v.01M12 12v.01M12 18.5v.01',
+  pin: 'M9 4h6M10 4v6l-3 4h10l-3-4V4M12 14v6',
+  mute: 'M4 4l16 16M8 8a6 6 0 0 0-1 3v4l-2 2h12M17 13v-2a5 5 0 0 0-7-4.5M10.5 20.5h3',
+  archive: 'M4 5h16v4H4zM5.5 9v10h13V9M10 13h4',
+  unread: 'M12 5a7 7 0 1 1-7 7M6 6.5v.01',
   search: 'M16 16l5 5M18 11a7 7 0 1 1-14 0 7 7 0 0 1 14 0z',
 };
 
@@ -55,13 +62,18 @@ export function iconButton(name, label, onclick, className = '') {
   return el('button', { type: 'button', class: `icon-button ${className}`, 'aria-label': label, title: label, onclick }, icon(name));
 }
 
-/** Two letters on one of eight colours that belongs to the id. */
-export function avatar(name, id, { room = false, online = null } = {}) {
-  const letters = [...name.trim()].slice(0, 2).join('').toUpperCase();
-  const face = el('span', { class: `avatar hue-${id % 8}${room ? ' square' : ''}`, 'aria-hidden': 'true' });
-  face.append(room ? icon('room') : letters);
+/** A person's or a chat's face: two letters on the colour that belongs to the name. People are round, chats of several are not. */
+export function avatar(name, { type = 'private', online = null } = {}) {
+  const face = el('span', { class: `avatar hue-${hueOf(name)}${type === 'private' ? '' : ' square'}`, 'aria-hidden': 'true' });
+  face.append(type === 'room' ? icon('room') : letters(name));
   if (online !== null) face.append(el('span', { class: online ? 'dot on' : 'dot' }));
   return face;
+}
+
+function letters(name) {
+  const words = name.trim().split(/\s+/);
+  const initials = words.length > 1 ? words.slice(0, 2).map((word) => [...word][0]) : [...words[0]].slice(0, 2);
+  return initials.join('').toUpperCase();
 }
 
 /** The version that an element was made of. */

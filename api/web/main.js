@@ -4,7 +4,7 @@ import { Actions, explain } from './actions.js';
 import { api } from './api.js';
 import { byId, toast } from './dom.js';
 import { setUpShortcuts } from './shortcuts.js';
-import { Store, totalUnread } from './store.js';
+import { Store, listedChats, totalUnread } from './store.js';
 import { t, translate } from './strings.js';
 import { setUpAdministration } from './view-administration.js';
 import { setUpAnnouncement } from './view-announcement.js';
@@ -33,13 +33,13 @@ const chatView = setUpChat(store, actions, {
   onBack: () => go(null),
   onDetails: () => toggleDetails(store, actions),
 });
-const visit = setUpVisit(api.chat, enter);
+const visit = setUpVisit((chatId) => actions.find(chatId), enter);
 const administration = setUpAdministration({ show, onBack: () => go(null) });
 const views = [
   setUpAnnouncement(),
   (state) => administration.render(state),
   setUpBanner(actions),
-  setUpList(actions, enter, () => openNew(store, actions, go), signOut),
+  setUpList(store, actions, { enter, go, onNewChat: () => openNew(store, actions, go), onSignOut: signOut }),
   chatView.render,
   () => renderDetails(store, actions),
   (state) => {
@@ -65,7 +65,7 @@ store.subscribe(() => {
 setInterval(() => store.dispatch({ type: 'tick', now: Date.now() }), 1_000);
 
 setUpShortcuts({
-  chats: () => store.state.order.map((id) => store.state.chats.get(id)),
+  chats: () => listedChats(store.state),
   open: () => store.state.open,
   go,
   goTo: () => store.state.me && openGoTo(store, actions, { go, enter }),

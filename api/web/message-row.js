@@ -2,6 +2,7 @@
 
 import { avatar, el, icon, iconButton } from './dom.js';
 import { plainText } from './markup.js';
+import { nameOf } from './names.js';
 import { t } from './strings.js';
 import { clockTime, fullTime } from './text.js';
 import { drawMarkup } from './view-markup.js';
@@ -42,7 +43,7 @@ function head(row) {
   return el(
     'div',
     { class: 'head' },
-    el('span', { class: row.first ? 'sender' : 'visually-hidden' }, el('bdi', {}, row.sender.username), ...guestMark(row.sender)),
+    el('span', { class: row.first ? 'sender' : 'visually-hidden' }, el('bdi', {}, nameOf(row.sender)), ...guestMark(row.sender)),
     ' ',
     el('time', { datetime: row.timestamp, title: fullTime(row.timestamp) }, clockTime(row.timestamp)),
   );
@@ -54,7 +55,7 @@ function guestMark({ guest }) {
 }
 
 function avatarOf(sender) {
-  return avatar(sender.username, sender.id);
+  return avatar(nameOf(sender));
 }
 
 function bubble(row, on) {
@@ -84,7 +85,7 @@ function quote({ quoted, quotesDeleted, replyTo }, on) {
   return el(
     'button',
     { type: 'button', class: 'quote', onclick: () => on.showMessage(replyTo) },
-    quoted && el('b', { dir: 'auto' }, quoted.sender.username),
+    quoted && el('b', { dir: 'auto' }, nameOf(quoted.sender)),
     el('span', { dir: 'auto' }, quoted ? plainText(quoted.text) : t.earlierMessage),
   );
 }

@@ -3,6 +3,7 @@
 import { explain } from './actions.js';
 import { api } from './api.js';
 import { avatar, el } from './dom.js';
+import { nameOf } from './names.js';
 import { t } from './strings.js';
 
 /** Waits this long after the last key before it asks. */
@@ -44,11 +45,11 @@ export function peopleSearch({ id, title, label, isShown, onChoose }) {
   }
 
   function choice(user) {
-    const name = user.name || user.username;
+    const name = nameOf(user);
     return el(
       'button',
       { type: 'button', class: 'person', 'aria-label': label(user), onclick: () => onChoose(user) },
-      avatar(name, user.id, { online: user.status === 'online' }),
+      avatar(name, { online: user.status === 'online' }),
       el('span', { dir: 'auto' }, name, el('small', {}, `@${user.username}`)),
     );
   }
@@ -59,5 +60,6 @@ export function peopleSearch({ id, title, label, isShown, onChoose }) {
     field.focus();
   }
 
-  return { element: el('div', {}, el('label', { for: id }, title), field, note, found), clear };
+  const focus = () => field.focus();
+  return { element: el('div', {}, el('label', { for: id }, title), field, note, found), clear, focus };
 }

@@ -3,6 +3,7 @@
 
 import * as chats from './chat.js';
 import { acknowledge, discard, fail, queue } from './pending.js';
+import { afterEvent, callsForAttention, merge, summaryOf } from './summary.js';
 import { markRead, recount } from './unread.js';
 
 export const initial = Object.freeze({
@@ -13,6 +14,8 @@ export const initial = Object.freeze({
   /** Chats by id, and their ids with the most recently active first. */
   chats: new Map(),
   order: [],
+  /** The last chat of the list so far, after which there may be more, or null. */
+  nextChats: null,
   /** Whether `ready` has come: before it an empty list means nothing. */
   known: false,
   /** Public rooms as last fetched. */
@@ -28,6 +31,9 @@ export const initial = Object.freeze({
   online: new Set(),
 });
 
+/** As many chats `ready` lists: when there are fewer, there are no more. */
+export const READY_CHATS = 200;
+
 /** How long somebody counts as typing after the last sign of it. */
 export const TYPING_MS = 6_000;
 
@@ -42,6 +48,12 @@ export function reduce(state, action) {
       return { ...state, connection: action.status };
     case 'frame':
       return onFrame(state, action.frame, action.now);
+    case 'chats':
+      return withMore(state, action);
+    case 'found':
+      return onChat(state, action.view, false);
+    case 'settings':
+      return inChat(state, action.chatId, (chat) => ({ ...chat, settings: action.settings }));
     case 'rooms':
       return { ...state, rooms: action.rooms, nextRooms: action.next };
     case 'open':
@@ -67,7 +79,7 @@ export function reduce(state, action) {
     case 'discard':
       return inChat(state, action.chatId, (chat) => discard(chat, action.clientId));
     case 'read':
-      return inChat(state, action.chatId, (chat) => markRead(chat, state.me.id, action.messageId, state.me.id));
+      return onOwnRead(state, action.chatId, action.messageId);
     case 'accepted':
       return toTop(inChat(state, action.chatId, chats.accept), action.chatId);
     case 'tick':
@@ -83,7 +95,7 @@ function onFrame(state, frame, now) {
     case 'ready':
       return onReady(state, frame);
     case 'message': {
-      const told = inChat(state, id, (chat) => chats.applyEvent(chat, frame, state.me.id));
+      const told = applyEvent(state, frame);
       // Who writes in a chat accepts the invitation to it, and has read what is there.
       return toTop(frame.sender.id === state.me.id ? withoutDivider(inChat(told, id, chats.accept), id) : told, id);
     }
@@ -91,7 +103,8 @@ function onFrame(state, frame, now) {
     case 'deleted':
     case 'member':
     case 'owner':
-      return inChat(state, id, (chat) => chats.applyEvent(chat, frame, state.me.id));
+    case 'renamed':
+      return applyEvent(state, frame);
     case 'caught_up':
       return inChat(state, id, (chat) => chats.caughtUp(chat, frame.seq));
     case 'resync':
@@ -99,6 +112,7 @@ function onFrame(state, frame, now) {
     case 'ack':
       return inChat(state, id, (chat) => acknowledge(chat, frame, userRef(state.me)));
     case 'read':
+      if (frame.user_id === state.me.id) return onOwnRead(state, id, frame.message_id);
       return inChat(state, id, (chat) => markRead(chat, frame.user_id, frame.message_id, state.me.id));
     case 'typing':
       // Where many watch, how many type is told instead of who.
@@ -108,9 +122,10 @@ function onFrame(state, frame, now) {
     case 'presence':
       return { ...state, online: withPresence(state.online, frame.user_id, frame.status) };
     case 'chat':
-      return onChat(state, frame.chat);
-    case 'renamed':
-      return inChat(state, id, (chat) => chats.applyEvent(chat, frame, state.me.id));
+    case 'subscribed':
+      return onChat(state, frame.chat, true);
+    case 'chat_settings':
+      return inChat(state, id, (chat) => ({ ...chat, settings: frame.settings }));
     case 'chat_removed':
       return removeChat(state, id);
     case 'announcement':
@@ -126,22 +141,73 @@ function onReady(state, { user, epoch, chats: views, announcement = null }) {
   const next = new Map();
   for (const view of views) {
     const known = state.chats.get(view.id);
-    let chat = chats.newChat(view);
+    let chat = newChat(view, true);
     // Who came and went meanwhile nobody told: asked for again, of the open chat at once.
-    if (known && sameBase) chat = { ...chats.refresh(known, view), members: view.id === state.open ? known.members : null };
+    if (known && sameBase) chat = { ...refresh(known, view), members: view.id === state.open ? known.members : null };
     else if (known) chat = { ...chat, generation: known.generation + 1 };
     next.set(view.id, chat);
   }
   const order = views.map((view) => view.id);
+  // Of these the cursors were sent: what happened there comes now, or that they are gone. The others are asked for again.
+  const unlisted = sameBase ? state.order.filter((id) => !next.has(id) && state.chats.get(id).live) : [];
+  for (const id of unlisted) next.set(id, state.chats.get(id));
   const open = next.has(state.open) ? state.open : null;
-  return { ...state, me: user, epoch, chats: next, order, open, announcement, known: true };
+  const nextChats = views.length >= READY_CHATS ? order.at(-1) : null;
+  const online = peersOnline(new Set(), views);
+  return { ...state, me: user, epoch, chats: next, order: [...order, ...unlisted], nextChats, open, online, announcement, known: true };
 }
 
-function onChat(state, view) {
+/** A chat by the server's view of it; `live` when its events come by themselves from `seq` on. */
+function newChat(view, live) {
+  return counted({ ...chats.newChat(view), ...summaryOf(view), live }, view);
+}
+
+function refresh(chat, view) {
+  return counted({ ...chats.refresh(chat, view), ...merge(chat, view), live: true }, view);
+}
+
+/** A woken chat goes on before the message that woke it, which its view counts all the same. */
+function counted(chat, view) {
+  return { ...chat, counted: Math.max(chat.counted, view.last_message?.id ?? 0) };
+}
+
+/** A new chat, a woken one, or one that was looked up, which only is live when it was before. */
+function onChat(state, view, live) {
   const known = state.chats.get(view.id);
-  const chat = known ? chats.announce(known, view) : chats.newChat(view);
-  const next = { ...state, chats: new Map(state.chats).set(view.id, chat) };
+  const chat = known ? counted({ ...chats.announce(known, view), ...merge(known, view), live: live || known.live }, view) : newChat(view, live);
+  const online = peersOnline(state.online, [view]);
+  const next = { ...state, online, chats: new Map(state.chats).set(view.id, chat) };
+  if (!live && !known) return { ...next, order: [...state.order, view.id] };
   return known && view.seq <= known.cursor ? next : toTop(next, view.id);
+}
+
+/** A page of the list behind what `ready` told. Of those that are known, events have told more. */
+function withMore(state, { views, next }) {
+  const others = views.filter((view) => !state.chats.has(view.id));
+  const added = new Map(state.chats);
+  for (const view of others) added.set(view.id, newChat(view, false));
+  const order = [...state.order, ...others.map((view) => view.id)];
+  return { ...state, chats: added, order, nextChats: next, online: peersOnline(state.online, others) };
+}
+
+function peersOnline(online, views) {
+  const peers = views.map((view) => view.peer).filter((peer) => peer?.status);
+  return peers.reduce((known, peer) => withPresence(known, peer.id, peer.status), online);
+}
+
+function applyEvent(state, event) {
+  return inChat(state, event.chat_id, (chat) => {
+    const next = chats.applyEvent(chat, event, state.me.id);
+    return next === chat ? chat : { ...next, ...afterEvent(chat, event, state.me.id) };
+  });
+}
+
+/** Reading takes back that one has marked the chat as unread. */
+function onOwnRead(state, id, messageId) {
+  return inChat(state, id, (chat) => {
+    const read = markRead(chat, state.me.id, messageId, state.me.id);
+    return read.settings.marked_unread ? { ...read, settings: { ...read.settings, marked_unread: false } } : read;
+  });
 }
 
 function removeChat(state, id) {
@@ -179,6 +245,7 @@ function withMembers(state, { chatId, members, next }) {
 }
 
 function withPresence(online, userId, status) {
+  if (online.has(userId) === (status === 'online')) return online;
   const next = new Set(online);
   if (status === 'online') next.add(userId);
   else next.delete(userId);
@@ -197,20 +264,28 @@ function toTop(state, id) {
   return { ...state, order: [id, ...state.order.filter((other) => other !== id)] };
 }
 
-function userRef({ id, username }) {
-  return { id, username };
+function userRef({ id, username, name }) {
+  return { id, username, name };
 }
 
 /** Where to go on after a reconnect, or null at the first time. */
 export function resumePoint(state) {
   if (!state.epoch) return null;
-  const cursors = Object.fromEntries([...state.chats].map(([id, chat]) => [id, chat.cursor]));
+  const live = [...state.chats].filter(([, chat]) => chat.live);
+  const cursors = Object.fromEntries(live.map(([id, chat]) => [id, chat.cursor]));
   return { epoch: state.epoch, cursors };
 }
 
-/** Unread messages in all chats that one is in by one's own will. */
+/** One's chats as the list shows them: pinned ones first, without invitations and what is put aside. */
+export function listedChats(state) {
+  const all = state.order.map((id) => state.chats.get(id)).filter((chat) => !chats.isInvitation(chat) && !chat.settings.archived);
+  return [...all.filter((chat) => chat.settings.pinned), ...all.filter((chat) => !chat.settings.pinned)];
+}
+
+/** Unread messages in all chats that one is in by one's own will and that are not muted or put aside. */
 export function totalUnread(state) {
-  return [...state.chats.values()].reduce((sum, chat) => sum + (chats.isInvitation(chat) ? 0 : chat.unread), 0);
+  const counts = (chat) => !chats.isInvitation(chat) && callsForAttention(chat);
+  return [...state.chats.values()].reduce((sum, chat) => sum + (counts(chat) ? chat.unread : 0), 0);
 }
 
 /** The current state, and those who want to know of the next one. */

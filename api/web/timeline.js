@@ -2,6 +2,7 @@
 // on their way. Pure: from the state to plain rows that say how they are shown.
 
 import { mayManage } from './chat.js';
+import { nameOf } from './names.js';
 import { isEmoji, dayKey, dayName } from './text.js';
 
 /** Messages of one sender closer together than this are shown as one group. */
@@ -29,7 +30,7 @@ export function rows(state, before = []) {
       previous = null;
     }
     if (item.kind === 'note') {
-      const what = item.user?.username ?? item.name;
+      const what = item.user ? nameOf(item.user) : item.name;
       result.push({ ...item, key: `n${item.id}`, what, by: byName(item, chat) });
       previous = null;
       continue;
@@ -99,7 +100,8 @@ function messagesById({ items }) {
 
 function byName({ user, by }, chat) {
   if (by === user?.id) return null;
-  return chat.members?.find((member) => member.id === by)?.username ?? null;
+  const member = chat.members?.find((one) => one.id === by);
+  return member ? nameOf(member) : null;
 }
 
 function sameGroup(one, other) {

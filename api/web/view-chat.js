@@ -3,6 +3,7 @@
 import { explain } from './actions.js';
 import { confirm } from './view-confirm.js';
 import { avatar, byId, el, icon, reconcile, toast } from './dom.js';
+import { nameOf } from './names.js';
 import { t } from './strings.js';
 import { setUpComposer } from './view-composer.js';
 import { setUpInvitation } from './view-invitation.js';
@@ -73,14 +74,14 @@ export function setUpChat(store, actions, { onBack, onDetails }) {
 }
 
 function drawHead(chat, state) {
-  const peer = chat.type === 'private' ? chat.members?.find((member) => member.id !== state.me.id) : null;
+  const { peer } = chat;
   const online = peer ? state.online.has(peer.id) : null;
   byId('chat-name').textContent = chat.name;
   byId('chat-state').textContent = stateOf(chat, state, peer, online);
-  reconcile(byId('chat-face'), [{ id: peer?.id ?? chat.id, name: chat.name, type: chat.type, online }], {
+  reconcile(byId('chat-face'), [{ id: chat.id, name: chat.name, type: chat.type, online }], {
     key: (face) => face.id,
     version: JSON.stringify,
-    make: (face) => avatar(face.name, face.id, { room: face.type === 'room', online }),
+    make: (face) => avatar(face.name, { type: face.type, online }),
   });
 
   const typing = byId('typing');
@@ -88,7 +89,7 @@ function drawHead(chat, state) {
   if (chat.typing.length === 0) return;
   const dots = el('i', { 'aria-hidden': 'true' }, el('b'), el('b'), el('b'));
   const many = chat.typing.find((user) => user.count);
-  const text = many ? t.typingCount(many.count) : t.typing(chat.typing.map((user) => user.username));
+  const text = many ? t.typingCount(many.count) : t.typing(chat.typing.map(nameOf));
   if (typing.textContent !== text) typing.replaceChildren(dots, text);
 }
 

@@ -2,6 +2,7 @@
 // typed and not sent is a draft of its chat.
 
 import { byId, el, icon, iconButton, toast } from './dom.js';
+import { nameOf } from './names.js';
 import { t } from './strings.js';
 import { MAX_TEXT_CHARS, charsIn } from './text.js';
 
@@ -86,7 +87,7 @@ export function setUpComposer({ submit, onDraft, onLeave, onTyping, onEditLast }
     context.hidden = !about;
     form.classList.toggle('editing', Boolean(editing));
     if (!about) return;
-    const title = editing ? t.editing : t.replyingTo(about.sender.username);
+    const title = editing ? t.editing : t.replyingTo(nameOf(about.sender));
     context.replaceChildren(
       el('div', {}, el('b', { dir: 'auto' }, title), el('span', { dir: 'auto' }, about.text)),
       iconButton('close', t.cancel, cancel),

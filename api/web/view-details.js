@@ -5,6 +5,7 @@ import { explain } from './actions.js';
 import { api } from './api.js';
 import { mayManage } from './chat.js';
 import { avatar, byId, el, iconButton, toast } from './dom.js';
+import { nameOf } from './names.js';
 import { peopleSearch } from './people-search.js';
 import { t } from './strings.js';
 import { confirm } from './view-confirm.js';
@@ -89,7 +90,7 @@ function addPeople(store, chat) {
   const search = peopleSearch({
     id: 'details-people',
     title: t.addPeople,
-    label: (user) => t.addPerson(user.username),
+    label: (user) => t.addPerson(nameOf(user)),
     isShown: (user) => !store.state.chats.get(chat.id)?.members?.some((member) => member.id === user.id),
     onChoose: async (user) => {
       await attempt(api.addMember(chat.id, user.id));
@@ -121,11 +122,11 @@ function drawMembers(store, actions, chat) {
       el(
         'span',
         { class: 'person' },
-        avatar(member.name || member.username, member.id, { online: online.has(member.id) }),
-        el('span', { dir: 'auto' }, member.name || member.username, el('small', {}, `@${member.username} · ${online.has(member.id) ? t.online : t.offline}`)),
+        avatar(nameOf(member), { online: online.has(member.id) }),
+        el('span', { dir: 'auto' }, nameOf(member), el('small', {}, `@${member.username} · ${online.has(member.id) ? t.online : t.offline}`)),
       ),
       member.role === 'owner' && el('span', { class: 'tag' }, t.owner),
-      mayRemove && member.id !== me.id && iconButton('close', t.removePerson(member.username), () => remove(chat, member), 'danger'),
+      mayRemove && member.id !== me.id && iconButton('close', t.removePerson(nameOf(member)), () => remove(chat, member), 'danger'),
     );
   byId('details-members').replaceChildren(...chat.members.map(row));
   const more = chat.nextMembers && el('button', { type: 'button', class: 'link', onclick: () => attempt(actions.moreMembers(chat.id)) }, t.moreMembers);
@@ -133,7 +134,7 @@ function drawMembers(store, actions, chat) {
 }
 
 async function remove(chat, member) {
-  if (await confirm(t.sureRemove(member.username), t.removePerson(member.username))) attempt(api.removeMember(chat.id, member.id));
+  if (await confirm(t.sureRemove(nameOf(member)), t.removePerson(nameOf(member)))) attempt(api.removeMember(chat.id, member.id));
 }
 
 /** Whether it worked; says so when it did not. */

@@ -53,8 +53,8 @@ export function setUpEdges(on) {
 }
 
 /** What stands where a chat begins. */
-function beginning({ id, name, type }) {
-  const face = avatar(name, id, { room: type === 'room' });
+function beginning({ name, type }) {
+  const face = avatar(name, { type });
   face.classList.add('large');
   return [face, el('h3', { dir: 'auto' }, name), el('p', {}, t.start(name))];
 }

@@ -3,6 +3,7 @@
 import { explain } from './actions.js';
 import { api } from './api.js';
 import { avatar, byId, el, toast } from './dom.js';
+import { nameOf } from './names.js';
 import { t } from './strings.js';
 
 /** Waits this long after the last key before it asks the server for people. */
@@ -122,15 +123,15 @@ export function openGoTo(store, actions, { go, enter }) {
 /** One's chats as the list has them, then the public rooms that one is not in. */
 function known(state, go, enter) {
   const chats = state.order.map((id) => state.chats.get(id)).map((chat) => ({
-    names: [chat.name],
+    names: chat.peer ? [chat.name, chat.peer.username] : [chat.name],
     about: t.kind[chat.type],
-    face: () => avatar(chat.name, chat.id, { room: chat.type === 'room' }),
+    face: () => avatar(chat.name, { type: chat.type }),
     open: () => go(chat.id),
   }));
   const rooms = state.rooms.filter((room) => !state.chats.has(room.id)).map((room) => ({
     names: [room.name],
     about: t.kind.room,
-    face: () => avatar(room.name, room.id, { room: true }),
+    face: () => avatar(room.name, { type: 'room' }),
     open: () => enter(room.id),
   }));
   return [...chats, ...rooms];
@@ -139,9 +140,9 @@ function known(state, go, enter) {
 /** People whom one can write to. */
 function strangers(state, people, actions, go) {
   return people.filter((user) => user.id !== state.me.id).slice(0, MOST).map((user) => ({
-    names: [user.name || user.username],
+    names: [nameOf(user)],
     about: `@${user.username}`,
-    face: () => avatar(user.name || user.username, user.id, { online: user.status === 'online' }),
+    face: () => avatar(nameOf(user), { online: user.status === 'online' }),
     open: async () => go(await actions.create('private', undefined, [user.id])),
   }));
 }

@@ -2,6 +2,7 @@
 
 import { explain } from './actions.js';
 import { byId, el, icon, iconButton } from './dom.js';
+import { nameOf } from './names.js';
 import { peopleSearch } from './people-search.js';
 import { t } from './strings.js';
 
@@ -23,7 +24,7 @@ export function openNew(store, actions, onCreated) {
   const search = peopleSearch({
     id: 'new-people',
     title: t.findPeople,
-    label: (user) => (kind === 'private' ? t.chatWith(user.username) : t.addPerson(user.username)),
+    label: (user) => (kind === 'private' ? t.chatWith(nameOf(user)) : t.addPerson(nameOf(user))),
     isShown: (user) => user.id !== store.state.me.id && !chosen.has(user.id),
     onChoose: choose,
   });
@@ -65,13 +66,13 @@ export function openNew(store, actions, onCreated) {
         {
           type: 'button',
           class: 'chip',
-          'aria-label': t.removePerson(user.username),
+          'aria-label': t.removePerson(nameOf(user)),
           onclick: () => {
             chosen.delete(user.id);
             drawChips();
           },
         },
-        user.username,
+        nameOf(user),
         icon('close'),
       );
     chips.replaceChildren(...[...chosen.values()].map(chip));
@@ -102,4 +103,6 @@ export function openNew(store, actions, onCreated) {
   );
   setKind(kind);
   dialog.showModal();
+  // What one types goes into the field, and not to the button that closes.
+  search.focus();
 }

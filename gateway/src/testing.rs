@@ -24,7 +24,7 @@ use platform::{
     presence::Presence,
 };
 use protocol::{
-    chat::{ChatType, ChatView, UserRef},
+    chat::{ChatSettings, ChatType, ChatView, UserRef},
     id::{ChatId, NodeId, Seq, SessionId, UserId},
 };
 use std::sync::Arc;
@@ -68,7 +68,19 @@ pub(crate) fn connect(gateway: &Arc<Gateway>, user: UserId, window: Window) -> C
 /// A chat that has got as far as this.
 pub(crate) fn chat(id: ChatId, chat_type: ChatType, seq: Seq) -> ChatView {
     let name = "a chat".to_owned();
-    ChatView { id, name, chat_type, seq, last_read: Seq::ZERO, unread: 0, invited_by: None }
+    ChatView {
+        id,
+        name,
+        chat_type,
+        seq,
+        last_read: Seq::ZERO,
+        unread: 0,
+        invited_by: None,
+        last_message: None,
+        peer: None,
+        member_count: 2,
+        settings: ChatSettings::default(),
+    }
 }
 
 /// Has a connection watch a chat from its end on.

@@ -89,7 +89,7 @@ impl KnownNames {
             return Some(name_taken());
         }
         let (id, username) = self.users.get(key)?;
-        Some(Ok(UserRef { id: UserId(*id), username: username.clone(), guest: true }))
+        Some(Ok(UserRef { guest: true, ..UserRef::registered(UserId(*id), username) }))
     }
 
     /// Whether it is a guest who is to be made, or noted to be here.

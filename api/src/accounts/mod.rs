@@ -19,6 +19,7 @@ pub mod people;
 pub mod profile;
 pub mod refresh;
 pub mod register;
+pub mod search;
 pub mod sessions;
 pub mod user;
 pub(crate) mod whom;

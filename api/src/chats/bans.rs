@@ -127,7 +127,7 @@ fn to_ban(access: &Access, actor: Actor) -> Result<Right> {
 async fn read(link: &mut Link<'_>, chat: ChatId, after: i64, limit: i64) -> Result<Vec<Ban>> {
     Ok(fetch_all!(
         link,
-        "SELECT u.id, u.username, u.guest, b.banned_by, b.banned_at, b.ends_at, b.reason
+        "SELECT u.id, u.username, u.name, u.guest, b.banned_by, b.banned_at, b.ends_at, b.reason
          FROM bans b JOIN users u ON u.id = b.user_id
          WHERE b.chat_id = $1 AND b.user_id > $2
              AND (b.ends_at IS NULL OR b.ends_at > (SELECT now FROM clock))
@@ -140,9 +140,9 @@ async fn read(link: &mut Link<'_>, chat: ChatId, after: i64, limit: i64) -> Resu
 
 from_row!(Ban, |row| Self {
     user: UserRef {
-        id: UserId(row.try_get("id")?),
-        username: row.try_get("username")?,
-        guest: row.try_get("guest")?
+        guest: row.try_get("guest")?,
+        ..UserRef::registered(UserId(row.try_get("id")?), row.try_get::<String, _>("username")?)
+            .named(row.try_get::<String, _>("name")?)
     },
     by: UserId(row.try_get("banned_by")?),
     banned_at: Timestamp(row.try_get("banned_at")?),

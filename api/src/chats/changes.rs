@@ -17,9 +17,9 @@ pub(super) async fn members(
     users: &[i64],
     change: MemberChange,
 ) -> Result<Vec<Event>, DbError> {
-    let names: Vec<(i64, String)> = fetch_all!(
+    let found: Vec<(i64, String, String)> = fetch_all!(
         tx,
-        "SELECT id, username FROM users WHERE id IN (SELECT value FROM json_each($1)) ORDER BY id",
+        "SELECT id, username, name FROM users WHERE id IN (SELECT value FROM json_each($1)) ORDER BY id",
         List(users.to_vec())
     )?;
     let before = access.last_seq.0;
@@ -40,16 +40,16 @@ pub(super) async fn members(
         now.0,
         List(users.to_vec())
     )?;
-    let event = |(place, (id, username)): (i64, (i64, String))| Event {
+    let event = |(place, (id, username, name))| Event {
         seq: Seq(place),
         change: Change::Member {
-            user: UserRef::registered(UserId(id), username),
+            user: UserRef::registered(UserId(id), username).named(name),
             change,
             by,
             timestamp: now,
         },
     };
-    Ok((before + 1..).zip(names).map(event).collect())
+    Ok((before + 1..).zip(found).map(event).collect())
 }
 
 /// The chat has this name from now on.

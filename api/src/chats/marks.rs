@@ -22,7 +22,7 @@ row! {
         chat_id: i64,
         user_id: i64,
         last_read: i64,
-        /// Not only what is seen moved, but the mark.
+        /// Not only what is seen moved, but the mark; or the chat was marked as unread.
         forward: bool,
         chat_type: String,
         member_count: i64,
@@ -68,11 +68,12 @@ fn furthest(marks: &[ReadMark]) -> Vec<NewMark> {
 /// Moves the marks, and with PostgreSQL what is seen. What is seen may move without the mark: by a mark set
 /// while the chat was not numbered.
 async fn move_marks(tx: &mut Tx, marks: &[NewMark]) -> Result<Vec<MovedMark>> {
-    // PostgreSQL: rows are locked in one order everywhere, or two batches could wait for each other.
+    // PostgreSQL: rows are locked in one order everywhere, or two batches could wait for each other. Whoever has
+    // marked the chat as unread takes that back, wherever the mark is.
     Ok(fetch_all!(
         tx,
         postgres: "WITH marks AS (
-                SELECT m.chat_id, m.user_id, m.last_read AS before, c.chat_type, c.member_count,
+                SELECT m.chat_id, m.user_id, m.last_read AS before, m.marked_unread, c.chat_type, c.member_count,
                     GREATEST(m.last_read, LEAST(r.mark, c.last_seq)) AS mark,
                     CASE WHEN c.sent_seq = c.last_seq THEN COALESCE((
                         SELECT x.ordinal - 1 FROM messages x
@@ -82,22 +83,23 @@ async fn move_marks(tx: &mut Tx, marks: &[NewMark]) -> Result<Vec<MovedMark>> {
                 JOIN chats c ON c.id = r.chat_id AND c.deleted_at IS NULL
                 JOIN members m ON m.chat_id = r.chat_id AND m.user_id = r.user_id
                 ORDER BY m.chat_id, m.user_id FOR NO KEY UPDATE OF m)
-            UPDATE members m SET last_read = marks.mark, seen = GREATEST(m.seen, marks.seen) FROM marks
+            UPDATE members m SET last_read = marks.mark, seen = GREATEST(m.seen, marks.seen), marked_unread = FALSE
+            FROM marks
             WHERE m.chat_id = marks.chat_id AND m.user_id = marks.user_id
-                AND (marks.before < marks.mark OR m.seen < marks.seen)
-            RETURNING m.chat_id, m.user_id, m.last_read, marks.before < m.last_read AS forward, marks.chat_type,
-                marks.member_count",
+                AND (marks.before < marks.mark OR m.seen < marks.seen OR marks.marked_unread)
+            RETURNING m.chat_id, m.user_id, m.last_read,
+                marks.before < m.last_read OR marks.marked_unread AS forward, marks.chat_type, marks.member_count",
         (
             column!(marks, chat_id),
             column!(marks, user_id),
             column!(marks, mark),
         ),
-        sqlite: "UPDATE members SET last_read = marks.mark
+        sqlite: "UPDATE members SET last_read = MAX(last_read, marks.mark), marked_unread = FALSE
             FROM (SELECT r.value ->> 'chat_id' AS chat, r.value ->> 'user_id' AS user,
                       MIN(r.value ->> 'mark', c.last_seq) AS mark
                   FROM json_each($1) r
                   JOIN chats c ON c.id = r.value ->> 'chat_id' AND c.deleted_at IS NULL) marks
-            WHERE chat_id = marks.chat AND user_id = marks.user AND last_read < marks.mark
+            WHERE chat_id = marks.chat AND user_id = marks.user AND (last_read < marks.mark OR marked_unread)
             RETURNING chat_id, user_id, last_read, TRUE AS forward,
                 (SELECT chat_type FROM chats WHERE chats.id = chat_id) AS chat_type,
                 (SELECT member_count FROM chats WHERE chats.id = chat_id) AS member_count",
@@ -170,7 +172,8 @@ async fn mark(api: &Api, user_id: UserId, range: RangeInclusive<i64>) -> Result<
         conn,
         "SELECT m.chat_id, c.last_seq FROM members m
          JOIN chats c ON c.id = m.chat_id AND c.deleted_at IS NULL
-         WHERE m.user_id = $1 AND m.chat_id >= $2 AND m.chat_id <= $3 AND m.last_read < c.last_seq
+         WHERE m.user_id = $1 AND m.chat_id >= $2 AND m.chat_id <= $3
+             AND (m.last_read < c.last_seq OR m.marked_unread)
          ORDER BY m.chat_id LIMIT $4",
         user_id.0,
         range.start(),

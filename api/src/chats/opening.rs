@@ -5,6 +5,7 @@
 use super::{
     dormant::{DormantMark, mark},
     overview::{self, Overview, select_overviews},
+    peer_status,
 };
 use crate::{
     db::{Conn, List, fetch_all, from_row, row},
@@ -68,6 +69,9 @@ pub async fn open(api: &Api, request: Open) -> Result<Opened> {
     drop(conn);
     // Writes nothing when there are none, which is almost always.
     mark(&api.db, &wrong).await?;
+    let listed = chats.iter_mut().filter(|((_, shows), _)| *shows == Shows::All);
+    let listed = listed.flat_map(|(_, chats)| peer_status::first_peers(chats));
+    peer_status::look_up(api, listed).await;
     let view = |(user, shows): (Account, Shows)| SessionView {
         chats: chats.get(&(user.id, shows)).cloned().unwrap_or_default(),
         user,
@@ -186,8 +190,22 @@ impl Placed {
     }
 }
 
-/// The users' live chats, the most recently active first and what strangers invited them to after all others,
-/// and those others that are not dormant yet. Of [`WhichChats::Private`] the private ones come before all others.
+/// SQLite's statement of [`places`].
+pub(super) const PLACES_SQLITE: &str = select_overviews!(sqlite: ", p.user_id, p.place <= $2 AS live, p.dormant,
+            p.changed_at < (SELECT now FROM clock) - $3 AS settled",
+        "(SELECT c.*, m.user_id, m.role, m.last_read, m.seen, m.dormant, m.invited_by, m.muted, m.pinned,
+                  m.archived_upto, m.marked_unread,
+                  ROW_NUMBER() OVER (PARTITION BY m.user_id
+                      ORDER BY ($4 AND c.chat_type = 'private') DESC,
+                          m.invited_by IS NOT NULL, NOT m.pinned, c.changed_at DESC, c.id DESC) AS place
+              FROM members m JOIN chats c ON c.id = m.chat_id AND c.deleted_at IS NULL
+              WHERE m.user_id IN (SELECT value FROM json_each($1))) p",
+        "WHERE (p.place <= $2 OR NOT p.dormant) AND (NOT $4 OR p.chat_type = 'private')
+        ORDER BY p.user_id, p.place");
+
+/// The users' live chats: pinned ones first, then the most recently active, and what strangers invited them to after
+/// all others; and those others that are not dormant yet. Of [`WhichChats::Private`] the private ones come before all
+/// others.
 /// PostgreSQL goes from the users to their memberships and from there to the chats, whatever it believes
 /// of the tables: each step is a subquery that it cannot turn around.
 async fn places(
@@ -199,29 +217,21 @@ async fn places(
     let private = which == WhichChats::Private;
     Ok(fetch_all!(
         conn,
-        postgres: select_overviews!(", p.user_id, p.place <= $2 AS live, p.dormant,
-                p.changed_at < (SELECT now FROM clock) - $3 AS settled
-            FROM UNNEST($1::BIGINT[]) AS r (user_id) CROSS JOIN LATERAL (
-                SELECT c.*, m.user_id, m.role, m.last_read, m.seen, m.dormant, m.invited_by,
+        postgres: select_overviews!(postgres: ", p.user_id, p.place <= $2 AS live, p.dormant,
+                p.changed_at < (SELECT now FROM clock) - $3 AS settled",
+            "UNNEST($1::BIGINT[]) AS r (user_id) CROSS JOIN LATERAL (
+                SELECT c.*, m.user_id, m.role, m.last_read, m.seen, m.dormant, m.invited_by, m.muted, m.pinned,
+                    m.archived_upto, m.marked_unread,
                     ROW_NUMBER() OVER (ORDER BY ($4 AND c.chat_type = 'private') DESC,
-                        m.invited_by IS NOT NULL, c.changed_at DESC, c.id DESC) AS place
+                        m.invited_by IS NOT NULL, NOT m.pinned, c.changed_at DESC, c.id DESC) AS place
                 FROM members m CROSS JOIN LATERAL (
                     SELECT * FROM chats
                     WHERE id = m.chat_id AND deleted_at IS NULL OFFSET 0) c
-                WHERE m.user_id = r.user_id) p
-            WHERE (p.place <= $2 OR NOT p.dormant) AND (NOT $4 OR p.chat_type = 'private')
+                WHERE m.user_id = r.user_id) p",
+            "WHERE (p.place <= $2 OR NOT p.dormant) AND (NOT $4 OR p.chat_type = 'private')
             ORDER BY p.user_id, p.place"),
         (users, live, SETTLED_MS, private),
-        sqlite: select_overviews!(", p.user_id, p.place <= $2 AS live, p.dormant,
-                p.changed_at < (SELECT now FROM clock) - $3 AS settled
-            FROM (SELECT c.*, m.user_id, m.role, m.last_read, m.seen, m.dormant, m.invited_by,
-                      ROW_NUMBER() OVER (PARTITION BY m.user_id
-                          ORDER BY ($4 AND c.chat_type = 'private') DESC,
-                              m.invited_by IS NOT NULL, c.changed_at DESC, c.id DESC) AS place
-                  FROM members m JOIN chats c ON c.id = m.chat_id AND c.deleted_at IS NULL
-                  WHERE m.user_id IN (SELECT value FROM json_each($1))) p
-            WHERE (p.place <= $2 OR NOT p.dormant) AND (NOT $4 OR p.chat_type = 'private')
-            ORDER BY p.user_id, p.place"),
+        sqlite: PLACES_SQLITE,
         (users, live, SETTLED_MS, private),
     )?)
 }

@@ -1,4 +1,4 @@
-//! Chats as one user sees them: name, end, read mark, unread count. For lists, for the `view` and
+//! Chats as one user sees them: name, end, read mark, unread count, newest message. For lists, for the `view` and
 //! `open` of gateways.
 
 use super::{
@@ -7,29 +7,24 @@ use super::{
     member_key::MemberKey,
 };
 use crate::{
-    db::{Link, column, fetch_all, fetch_optional, from_row, json_rows},
+    db::{Link, column, fetch_all, from_row, json_rows},
     error::Result,
 };
 use protocol::{
     calls::UserChat,
-    chat::{ChatType, ChatView, UserRef},
+    chat::{ChatPeer, ChatSettings, ChatType, ChatView, LastMessage, MAX_PREVIEW_CHARS, UserRef},
     code::Code,
     id::{ChatId, Seq, UserId},
     time::Timestamp,
 };
 
-/// Most chats in one page of [`list`].
-pub const MAX_CHATS: i64 = 500;
-
 /// A chat with what lists show beside the native protocol's fields.
 #[derive(Clone, Debug)]
 pub struct Overview {
-    /// What the native protocol shows of it.
+    /// What the native protocol shows of it. Whether its peer is connected is for [`super::peer_status`] to find.
     pub view: ChatView,
     /// The user's own part; `None` for a room that the user is not a member of.
     pub role: Option<MemberRole>,
-    /// Members now, invited ones included.
-    pub member_count: i64,
     /// Messages now, without deleted ones.
     pub message_count: i64,
     /// `None` for the lobby, which nobody made.
@@ -52,31 +47,62 @@ impl Overview {
     }
 }
 
-/// A statement that reads [`Overview`]s: their columns, and what stands behind them, which begins with more
-/// columns or with `FROM`. They are columns of `p`, which has all of the chat's, and of the user's row of
-/// `members`, if there is one, these: `user_id, role, last_read, seen, invited_by`.
+/// A statement that reads [`Overview`]s: its other columns, where `p` comes from, and what stands behind that. `p` has
+/// all of the chat's columns, and of the user's row of `members`, if there is one, these: `user_id, role, last_read,
+/// seen, invited_by, muted, pinned, archived_upto, marked_unread`.
 ///
 /// Unread is a subtraction ([`super::ordinals`]). What is not numbered yet is counted:
 /// others' messages among the first 100 behind the mark, in their order, so that PostgreSQL goes by the
-/// index of it.
+/// index of it. The newest message `x` is the last one by the primary key. The other member of a private chat stands
+/// in its `pair_key`, `3:9`, so that nobody looks for it among the members.
 macro_rules! select_overviews {
-    ($rest:literal) => {
+    (postgres: $columns:literal, $from:literal, $rest:literal) => {
+        select_overviews!(
+            $columns,
+            $from,
+            "LEFT JOIN LATERAL (
+                 SELECT id, sender_id, text, created_at, deleted_at FROM messages WHERE chat_id = p.id
+                 ORDER BY chat_id DESC, id DESC LIMIT 1) x ON TRUE",
+            $rest
+        )
+    };
+    (sqlite: $columns:literal, $from:literal, $rest:literal) => {
+        select_overviews!(
+            $columns,
+            $from,
+            "LEFT JOIN messages x ON x.chat_id = p.id
+                 AND x.id = (SELECT MAX(n.id) FROM messages n WHERE n.chat_id = p.id)",
+            $rest
+        )
+    };
+    ($columns:literal, $from:literal, $newest:literal, $rest:literal) => {
         concat!(
-            "SELECT p.id, CASE WHEN p.chat_type <> 'private' THEN p.name ELSE COALESCE((
-                 SELECT ou.name FROM members o JOIN users ou ON ou.id = o.user_id
-                 WHERE o.chat_id = p.id AND o.user_id <> p.user_id), '') END AS name,
+            "SELECT p.id, CASE WHEN p.chat_type <> 'private' THEN p.name ELSE COALESCE(o.name, '') END AS name,
              p.chat_type, p.last_seq, p.last_read,
              CASE WHEN p.user_id IS NULL OR p.last_read >= p.last_seq THEN 0
                   WHEN p.seen IS NULL OR p.sent_seq <> p.last_seq THEN (
                       SELECT count(*) FROM (
-                          SELECT x.sender_id FROM messages x WHERE x.chat_id = p.id
-                              AND x.id > p.last_read AND x.deleted_at IS NULL
-                          ORDER BY x.id LIMIT 100) next
+                          SELECT y.sender_id FROM messages y WHERE y.chat_id = p.id
+                              AND y.id > p.last_read AND y.deleted_at IS NULL
+                          ORDER BY y.id LIMIT 100) next
                       WHERE sender_id <> p.user_id)
                   WHEN p.newest > p.seen THEN p.newest - p.seen ELSE 0 END AS unread,
-             p.role, p.invited_by,
-             (SELECT iu.username FROM users iu WHERE iu.id = p.invited_by) AS inviter,
+             p.role, p.invited_by, i.username AS inviter, i.name AS inviter_name,
+             p.muted, p.pinned, p.archived_upto, p.marked_unread,
+             o.id AS peer_id, o.username AS peer_username, o.name AS peer_name,
+             x.id AS message_id, x.sender_id, s.username AS sender_username, s.name AS sender_name,
+             s.guest AS sender_guest, substr(x.text, 1, 101) AS preview, x.created_at AS sent_at,
+             x.deleted_at AS message_deleted_at,
              p.member_count, p.message_count, p.created_by, p.created_at",
+            $columns,
+            " FROM ",
+            $from,
+            " ",
+            $newest,
+            " LEFT JOIN users s ON s.id = x.sender_id
+             LEFT JOIN users o ON o.id = CAST(REPLACE(
+                 REPLACE(':' || p.pair_key || ':', ':' || p.user_id || ':', ':'), ':', '') AS BIGINT)
+             LEFT JOIN users i ON i.id = p.invited_by ",
             $rest
         )
     };
@@ -86,6 +112,13 @@ pub(super) use select_overviews;
 from_row!(Overview, |row| {
     let invited_by: Option<i64> = row.try_get("invited_by")?;
     let inviter: Option<String> = row.try_get("inviter")?;
+    let inviter_name: Option<String> = row.try_get("inviter_name")?;
+    let peer: Option<i64> = row.try_get("peer_id")?;
+    let message: Option<i64> = row.try_get("message_id")?;
+    // A room that the user is no member of has none.
+    let is_set = |set: Option<bool>| set.unwrap_or_default();
+    let muted = is_set(row.try_get("muted")?);
+    let archived_upto: Option<i64> = row.try_get("archived_upto")?;
     Self {
         view: ChatView {
             id: ChatId(row.try_get("id")?),
@@ -94,17 +127,56 @@ from_row!(Overview, |row| {
             seq: Seq(row.try_get("last_seq")?),
             last_read: Seq(row.try_get::<Option<i64>, _>("last_read")?.unwrap_or(0)),
             unread: row.try_get("unread")?,
-            invited_by: (invited_by.zip(inviter))
-                .map(|(id, username)| UserRef::registered(UserId(id), username)),
+            invited_by: (invited_by.zip(inviter)).map(|(id, username)| {
+                UserRef::registered(UserId(id), username).named(inviter_name.unwrap_or_default())
+            }),
+            last_message: match message.zip(row.try_get::<Option<String>, _>("sender_username")?) {
+                Some((id, username)) => Some(Box::new(LastMessage {
+                    id: Seq(id),
+                    sender: UserRef {
+                        guest: row.try_get("sender_guest")?,
+                        ..UserRef::registered(UserId(row.try_get("sender_id")?), username)
+                            .named(row.try_get::<String, _>("sender_name")?)
+                    },
+                    text: preview(row.try_get("preview")?),
+                    timestamp: Timestamp(row.try_get("sent_at")?),
+                    deleted: row.try_get::<Option<i64>, _>("message_deleted_at")?.is_some(),
+                })),
+                None => None,
+            },
+            peer: match peer {
+                Some(id) => Some(Box::new(ChatPeer {
+                    id: UserId(id),
+                    username: row.try_get("peer_username")?,
+                    name: row.try_get("peer_name")?,
+                    status: None,
+                })),
+                None => None,
+            },
+            member_count: row.try_get("member_count")?,
+            settings: ChatSettings {
+                muted,
+                pinned: is_set(row.try_get("pinned")?),
+                archived: archived_upto.is_some_and(|upto| muted || message.unwrap_or(0) <= upto),
+                marked_unread: is_set(row.try_get("marked_unread")?),
+            },
         },
         role: row.try_get::<Option<&str>, _>("role")?.map(MemberRole::from_text),
-        member_count: row.try_get("member_count")?,
         message_count: row.try_get("message_count")?,
         created_by: row.try_get::<Option<i64>, _>("created_by")?.map(UserId),
         created_at: Timestamp(row.try_get("created_at")?),
         banned: false,
     }
 });
+
+/// The beginning of a text, on one line. What is given may be cut, one character behind the bound.
+fn preview(text: &str) -> String {
+    let line = |c: char| if c.is_whitespace() || c.is_control() { ' ' } else { c };
+    match text.char_indices().nth(MAX_PREVIEW_CHARS) {
+        None => text.chars().map(line).collect(),
+        Some(_) => text.chars().map(line).take(MAX_PREVIEW_CHARS - 1).chain(['…']).collect(),
+    }
+}
 
 /// One that was asked for, and its place in the question.
 struct FoundChat {
@@ -114,23 +186,28 @@ struct FoundChat {
 
 from_row!(FoundChat, |row| Self { chat: Overview::from_row(row)?, place: row.try_get("place")? });
 
+/// SQLite's statement of [`find`].
+pub(super) const FIND_SQLITE: &str = select_overviews!(sqlite: ", p.place", "(
+        SELECT c.*, m.user_id, m.role, m.last_read, m.seen, m.invited_by, m.muted, m.pinned, m.archived_upto,
+            m.marked_unread, r.key AS place
+        FROM json_each($1) r
+        JOIN chats c ON c.id = r.value ->> 'chat_id' AND c.deleted_at IS NULL
+        LEFT JOIN members m ON m.chat_id = c.id AND m.user_id = r.value ->> 'user_id') p", "");
+
 /// Each of these chats as its user sees it, in the order asked; `None` where there is no such chat.
 /// Does not say whether the user may: see [`Overview::to_enter`].
 pub async fn find(link: &mut Link<'_>, pairs: &[UserChat]) -> Result<Vec<Option<Overview>>> {
     let keys: Vec<MemberKey> = pairs.iter().map(MemberKey::from).collect();
     let found: Vec<FoundChat> = fetch_all!(
         link,
-        postgres: select_overviews!(", p.place FROM (
-            SELECT c.*, m.user_id, m.role, m.last_read, m.seen, m.invited_by, r.place - 1 AS place
+        postgres: select_overviews!(postgres: ", p.place", "(
+            SELECT c.*, m.user_id, m.role, m.last_read, m.seen, m.invited_by, m.muted, m.pinned, m.archived_upto,
+                m.marked_unread, r.place - 1 AS place
             FROM UNNEST($1::BIGINT[], $2::BIGINT[]) WITH ORDINALITY AS r (chat_id, user_id, place)
             JOIN chats c ON c.id = r.chat_id AND c.deleted_at IS NULL
-            LEFT JOIN members m ON m.chat_id = r.chat_id AND m.user_id = r.user_id) p"),
+            LEFT JOIN members m ON m.chat_id = r.chat_id AND m.user_id = r.user_id) p", ""),
         (column!(keys, chat_id), column!(keys, user_id)),
-        sqlite: select_overviews!(", p.place FROM (
-            SELECT c.*, m.user_id, m.role, m.last_read, m.seen, m.invited_by, r.key AS place
-            FROM json_each($1) r
-            JOIN chats c ON c.id = r.value ->> 'chat_id' AND c.deleted_at IS NULL
-            LEFT JOIN members m ON m.chat_id = c.id AND m.user_id = r.value ->> 'user_id') p"),
+        sqlite: FIND_SQLITE,
         (json_rows(&keys)),
     )?;
     let mut chats = vec![None; pairs.len()];
@@ -163,81 +240,47 @@ pub async fn get(link: &mut Link<'_>, user_id: UserId, chat_id: ChatId) -> Resul
     Ok(overview)
 }
 
-/// A user's chats, the newest made first, and after them those that strangers have invited the user to, in the
-/// same order; those that come after the chat `before`; at most [`MAX_CHATS`].
-pub async fn list(
-    link: &mut Link<'_>,
-    user: UserId,
-    before: Option<ChatId>,
-    limit: i64,
-) -> Result<Vec<Overview>> {
-    let limit = limit.clamp(1, MAX_CHATS);
-    let invitation: Option<(bool,)> = match before {
-        None => None,
-        Some(before) => fetch_optional!(
-            link,
-            "SELECT invited_by IS NOT NULL FROM members WHERE chat_id = $1 AND user_id = $2",
-            before.0,
-            user.0
-        )?,
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        chats::{
+            lists::{LIST_SQLITE, ROOMS_SQLITE},
+            opening::PLACES_SQLITE,
+        },
+        db::{Db, DbConfig},
     };
-    let before = before.map_or(i64::MAX, |chat| chat.0);
-    let among_invitations = invitation == Some((true,));
-    let mut chats: Vec<Overview> = match among_invitations {
-        true => Vec::new(),
-        false => fetch_all!(
-            link,
-            select_overviews!(
-                " FROM (
-                    SELECT c.*, m.user_id, m.role, m.last_read, m.seen, m.invited_by, m.chat_id
-                    FROM members m JOIN chats c ON c.id = m.chat_id AND c.deleted_at IS NULL
-                    WHERE m.user_id = $1 AND m.chat_id < $2 AND m.invited_by IS NULL) p
-                 ORDER BY p.chat_id DESC LIMIT $3"
-            ),
-            user.0,
-            before,
-            limit
-        )?,
-    };
-    let left = limit - i64::try_from(chats.len()).unwrap_or(limit);
-    if left > 0 {
-        let before = if among_invitations { before } else { i64::MAX };
-        let invitations: Vec<Overview> = fetch_all!(
-            link,
-            select_overviews!(
-                " FROM (
-                    SELECT c.*, m.user_id, m.role, m.last_read, m.seen, m.invited_by, m.chat_id
-                    FROM members m JOIN chats c ON c.id = m.chat_id AND c.deleted_at IS NULL
-                    WHERE m.user_id = $1 AND m.chat_id < $2 AND m.invited_by IS NOT NULL) p
-                 ORDER BY p.chat_id DESC LIMIT $3"
-            ),
-            user.0,
-            before,
-            left
-        )?;
-        chats.extend(invitations);
-    }
-    Ok(chats)
-}
 
-/// All rooms as a user sees them, the oldest first, those after the room `after`; at most [`MAX_CHATS`].
-pub async fn rooms(
-    link: &mut Link<'_>,
-    user: UserId,
-    after: ChatId,
-    limit: i64,
-) -> Result<Vec<Overview>> {
-    Ok(fetch_all!(
-        link,
-        select_overviews!(
-            " FROM (
-                SELECT c.*, m.user_id, m.role, m.last_read, m.seen, m.invited_by
-                FROM chats c LEFT JOIN members m ON m.chat_id = c.id AND m.user_id = $1
-                WHERE c.chat_type = 'room' AND c.deleted_at IS NULL AND c.id > $2) p
-             ORDER BY p.id LIMIT $3"
-        ),
-        user.0,
-        after.0,
-        limit.clamp(1, MAX_CHATS)
-    )?)
+    /// What is read does not grow with the tables. PostgreSQL's plans are checked in `tests/storage/plans.rs`.
+    #[tokio::test]
+    async fn sqlite_looks_through_no_table() {
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", dir.path().join("data.db").display());
+        let db = Db::connect(&url, &DbConfig::default()).await.unwrap();
+        db.migrate().await.unwrap();
+        let Db::Sqlite { write, .. } = &db else { panic!("not SQLite") };
+        for statement in [PLACES_SQLITE, FIND_SQLITE, LIST_SQLITE, ROOMS_SQLITE] {
+            let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+            let plan: Vec<(i64, i64, i64, String)> =
+                sqlx::query_as(explain).fetch_all(write).await.unwrap();
+            let steps: Vec<&str> = plan.iter().map(|(.., step)| step.as_str()).collect();
+            for step in &steps {
+                let Some(scanned) = step.strip_prefix("SCAN ") else { continue };
+                // What a part of the statement has found, or was given.
+                let is_found = steps.contains(&format!("CO-ROUTINE {scanned}").as_str());
+                let is_given = scanned.contains("VIRTUAL TABLE") || scanned == "CONSTANT ROW";
+                assert!(is_found || is_given, "{steps:#?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_preview_is_one_line_of_bounded_length() {
+        assert_eq!(preview("a\n b\u{7}c"), "a  b c");
+        let longest = "😀".repeat(MAX_PREVIEW_CHARS);
+        assert_eq!(preview(&longest), longest);
+        let cut = preview(&"é".repeat(MAX_PREVIEW_CHARS + 1));
+        assert_eq!(cut, "é".repeat(MAX_PREVIEW_CHARS - 1) + "…");
+        assert_eq!(preview(""), "");
+    }
 }

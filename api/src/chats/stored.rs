@@ -33,9 +33,9 @@ from_row!(MessageRecord, |row| {
         message: Message {
             id: Seq(row.try_get("id")?),
             sender: UserRef {
-                id: sender,
-                username: row.try_get("username")?,
                 guest: row.try_get("guest")?,
+                ..UserRef::registered(sender, row.try_get::<String, _>("username")?)
+                    .named(row.try_get::<String, _>("name")?)
             },
             text: row.try_get("text")?,
             timestamp: Timestamp(row.try_get("created_at")?),

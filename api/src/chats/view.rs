@@ -1,16 +1,20 @@
 //! `view`: chats as users may watch them.
 
-use crate::{chats::overview, error::Result, state::Api};
+use super::{overview, peer_status};
+use crate::{error::Result, state::Api};
 use protocol::{
     calls::{View, Viewed},
+    chat::ChatView,
     code::Code,
+    refusal::Refusal,
 };
 
 /// One's own chats and any room that one is not banned from; the others are refused one by one.
 pub async fn view(api: &Api, request: View) -> Result<Viewed> {
     let mut conn = api.db.read().await?;
     let found = overview::find(&mut conn.link(), &request.chats).await?;
-    let chats = found
+    drop(conn);
+    let mut chats: Vec<Result<ChatView, Refusal>> = found
         .into_iter()
         .map(|found| match found {
             None => Err(Code::ChatNotFound.into()),
@@ -19,5 +23,7 @@ pub async fn view(api: &Api, request: View) -> Result<Viewed> {
             Some(chat) => Ok(chat.view),
         })
         .collect();
+    let views = chats.iter_mut().flatten();
+    peer_status::look_up(api, views.filter_map(|view| view.peer.as_deref_mut())).await;
     Ok(Viewed { chats })
 }

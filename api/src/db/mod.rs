@@ -162,6 +162,8 @@ impl Db {
                     ("enable_hashjoin", "off"),
                     ("enable_mergejoin", "off"),
                     ("enable_material", "off"),
+                    // Our loops meet few rows twice, and each execution would make a table to remember them.
+                    ("enable_memoize", "off"),
                     ("random_page_cost", "1.1"),
                     // For queries that read much: started for one of ours, they cost all the others.
                     ("max_parallel_workers_per_gather", "0"),

@@ -7,8 +7,11 @@ use super::{
 use crate::{
     chats::{
         create::{self, NewChat},
+        lists::{self, MAX_CHATS},
         manage, membership,
-        overview::{self, MAX_CHATS},
+        overview::{self, Overview},
+        peer_status,
+        settings::{self, SettingsChange},
     },
     error::Result,
     http::extract::{Json, Path, Query},
@@ -28,9 +31,16 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(list, make))
         .routes(routes!(one, rename, delete))
+        .routes(routes!(set))
         .routes(routes!(join))
         .routes(routes!(leave))
         .routes(routes!(rooms))
+}
+
+/// A chat with its peer's status.
+async fn details(api: &Api, mut chat: Overview) -> Json<ChatDetailsView> {
+    peer_status::look_up(api, chat.view.peer.as_deref_mut().into_iter()).await;
+    Json(chat.into())
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -45,15 +55,18 @@ struct ChatListQuery {
 
 /// List the caller's chats
 ///
-/// The most recently created chats first. Chats with `invited_by` follow after all others, in the
-/// same order.
+/// Pinned chats first, then the most recently active. Chats with `invited_by` follow after all others, in
+/// the same order. A chat that gets a message between two pages moves to the front and may be in both.
 #[utoipa::path(
     get,
     path = "/chats",
     operation_id = "list_chats",
     tag = "Chats",
     params(ChatListQuery),
-    responses((status = 200, description = "A page of chats.", body = [ChatDetailsView]))
+    responses(
+        (status = 200, description = "A page of chats.", body = [ChatDetailsView]),
+        (status = 404, description = "`chat_not_found` There is no such chat."),
+    )
 )]
 async fn list(
     State(api): State<Api>,
@@ -62,7 +75,10 @@ async fn list(
 ) -> Result<Json<Vec<ChatDetailsView>>> {
     let limit = limit_within(query.limit, MAX_CHATS, MAX_CHATS)?;
     let mut conn = api.db.read().await?;
-    let chats = overview::list(&mut conn.link(), caller.user_id, query.before, limit).await?;
+    let mut chats = lists::list(&mut conn.link(), caller.user_id, query.before, limit).await?;
+    drop(conn);
+    peer_status::look_up(&api, chats.iter_mut().filter_map(|chat| chat.view.peer.as_deref_mut()))
+        .await;
     Ok(Json(chats.into_iter().map(Into::into).collect()))
 }
 
@@ -107,7 +123,7 @@ async fn make(
     let MakeBody { chat_type, name, member_ids } = body;
     let chat =
         create::create(&api, (&caller).into(), NewChat { chat_type, name, member_ids }).await?;
-    Ok((StatusCode::CREATED, Json(chat.into())))
+    Ok((StatusCode::CREATED, details(&api, chat).await))
 }
 
 /// Get a chat
@@ -130,7 +146,50 @@ async fn one(
     Path(chat): Path<ChatId>,
 ) -> Result<Json<ChatDetailsView>> {
     let mut conn = api.db.read().await?;
-    Ok(Json(overview::get(&mut conn.link(), caller.user_id, chat).await?.into()))
+    let chat = overview::get(&mut conn.link(), caller.user_id, chat).await?;
+    drop(conn);
+    Ok(details(&api, chat).await)
+}
+
+#[derive(Deserialize, ToSchema)]
+struct SettingsBody {
+    /// Its messages call for no attention.
+    muted: Option<bool>,
+    /// It stands before the chats that are not pinned.
+    pinned: Option<bool>,
+    /// It is put aside. A new message brings it back, unless it is muted.
+    archived: Option<bool>,
+    /// It is shown as unread until the caller's next read mark or message there.
+    marked_unread: Option<bool>,
+}
+
+/// Change what the caller has set for a chat
+///
+/// Settings that are left out stay. Only the caller sees them, on every device.
+#[utoipa::path(
+    patch,
+    path = "/chats/{chat_id}/me",
+    operation_id = "set_chat",
+    tag = "Chats",
+    params(("chat_id" = ChatId, Path)),
+    request_body = SettingsBody,
+    responses(
+        (status = 200, description = "The chat as the caller sees it.", body = ChatDetailsView),
+        (status = 403, description = "`not_a_member` You are not a member of this chat. \
+            `banned` You are banned from this room."),
+        (status = 404, description = "`chat_not_found` There is no such chat."),
+    )
+)]
+async fn set(
+    State(api): State<Api>,
+    caller: Caller,
+    Path(chat): Path<ChatId>,
+    Json(body): Json<SettingsBody>,
+) -> Result<Json<ChatDetailsView>> {
+    let SettingsBody { muted, pinned, archived, marked_unread } = body;
+    let change = SettingsChange { muted, pinned, archived, marked_unread };
+    let chat = settings::change(&api, caller.user_id, chat, change).await?;
+    Ok(details(&api, chat).await)
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -220,7 +279,9 @@ async fn join(
 ) -> Result<Json<ChatDetailsView>> {
     membership::join(&api, (&caller).into(), chat).await?;
     let mut conn = api.db.read().await?;
-    Ok(Json(overview::get(&mut conn.link(), caller.user_id, chat).await?.into()))
+    let chat = overview::get(&mut conn.link(), caller.user_id, chat).await?;
+    drop(conn);
+    Ok(details(&api, chat).await)
 }
 
 /// Leave a group or room
@@ -253,6 +314,9 @@ async fn leave(
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct RoomsQuery {
+    /// A part of the name, in any case; empty for all rooms.
+    #[serde(default)]
+    query: String,
     /// The `next` value of the previous page.
     #[serde(default)]
     after: ChatId,
@@ -263,7 +327,8 @@ struct RoomsQuery {
 
 /// List all rooms
 ///
-/// Lists all rooms, oldest first, whether or not the caller is a member.
+/// Lists all rooms, oldest first, whether or not the caller is a member. With `query`, a page may have fewer
+/// rooms than asked for although `next` is not null: each looks through a bounded number of rooms.
 #[utoipa::path(
     get,
     path = "/rooms",
@@ -279,6 +344,7 @@ async fn rooms(
 ) -> Result<Json<Items<ChatDetailsView, ChatId>>> {
     let limit = limit_within(query.limit, 100, MAX_CHATS)?;
     let mut conn = api.db.read().await?;
-    let rooms = overview::rooms(&mut conn.link(), caller.user_id, query.after, limit).await?;
-    Ok(Json(Items::new(rooms, limit, |room| room.view.id)))
+    let RoomsQuery { query, after, .. } = query;
+    let page = lists::rooms(&mut conn.link(), caller.user_id, &query, after, limit).await?;
+    Ok(Json(Items::of(page.items, page.next)))
 }

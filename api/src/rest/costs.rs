@@ -24,6 +24,10 @@ const CHANGING: [&str; 3] = ["/blockuser", "/unblockuser", "/readnotreadedfromus
 /// How far `/history` walks, see [`crate::chats::messages::MAX_OFFSET`].
 const MAX_OFFSET: u64 = crate::chats::messages::MAX_OFFSET as u64;
 
+/// How many names a search looks through. That costs a twentieth of a row each.
+const MAX_USERS_WALK: u64 = crate::accounts::search::MAX_WALK as u64;
+const MAX_ROOMS_WALK: u64 = crate::chats::lists::MAX_WALK as u64;
+
 /// For those without an account, too, where guests are let in.
 const LOBBY: &str = "/api/messages";
 
@@ -62,8 +66,9 @@ const READS: [(&str, Rows); 27] = [
     ("/messages/{sender_id}/{receiver_id}", |asked| asked.limit(1_000)),
     // For an administrator.
     ("/readuserchats", of_each_chat),
-    ("/rooms", |asked| asked.limit(100)),
-    ("/users", |asked| asked.limit(20)),
+    // Whoever searches has others looked through, too.
+    ("/rooms", |asked| asked.limit(100) + asked.walked(MAX_ROOMS_WALK)),
+    ("/users", |asked| asked.limit(20) + asked.walked(MAX_USERS_WALK)),
 ];
 
 /// Changes that cost something else than most, in rows. What prepares load tests only administrators can
@@ -90,6 +95,8 @@ fn of_each_chat(asked: &Asked) -> u64 {
 struct Asked {
     limit: Option<u64>,
     offset: Option<u64>,
+    /// A part of a name is looked for.
+    searches: bool,
 }
 
 impl Asked {
@@ -105,11 +112,16 @@ impl Asked {
         Self {
             limit: number("limit").map(|limit| if limit > MAX_LIMIT { 0 } else { limit }),
             offset: number("offset"),
+            searches: pairs.iter().any(|(name, text)| name == "query" && !text.is_empty()),
         }
     }
 
     fn limit(&self, default: u64) -> u64 {
         self.limit.unwrap_or(default)
+    }
+
+    fn walked(&self, most: u64) -> u64 {
+        if self.searches { most / 20 } else { 0 }
     }
 
     fn offset(&self) -> u64 {
@@ -175,6 +187,9 @@ mod tests {
             ("/history/{chat_id}", "limit=1&offset=5000", 6),
             ("/history/{chat_id}", "offset=9223372036854775807", 12),
             ("/users", "limit=100", 3),
+            ("/users", "query=&limit=100", 3),
+            ("/users", "query=ann&limit=100", 13),
+            ("/rooms", "query=ann", 13),
             // Refused by the route.
             ("/getallmessages", "limit=1001", 1),
             ("/getallmessages", "limit=many", 1),

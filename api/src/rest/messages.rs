@@ -54,6 +54,9 @@ pub(super) struct MessageView {
     /// The sender's username.
     #[schema(examples("ann"))]
     username: String,
+    /// The sender's display name.
+    #[schema(examples("Ann"))]
+    name: String,
     /// True if the sender has no account.
     #[schema(examples(false))]
     guest: bool,
@@ -81,6 +84,7 @@ impl MessageView {
             room_id: chat,
             sender_id: message.sender.id,
             user_id: message.sender.id,
+            name: message.sender.name.unwrap_or_else(|| message.sender.username.clone()),
             username: message.sender.username,
             guest: message.sender.guest,
             content: message.text.clone(),

@@ -30,11 +30,16 @@ pub(super) struct Items<T: ToSchema, C: ToSchema> {
 }
 
 impl<T: ToSchema, C: ToSchema> Items<T, C> {
+    /// Of what a service returned with the next page's cursor.
+    pub(super) fn of<S: Into<T>>(items: Vec<S>, next: Option<C>) -> Self {
+        Self { items: items.into_iter().map(Into::into).collect(), next }
+    }
+
     /// Of what a service returned. `limit` is how many were asked for: fewer means that there are no more.
     pub(super) fn new<S: Into<T>>(items: Vec<S>, limit: i64, cursor: impl Fn(&S) -> C) -> Self {
         let full = i64::try_from(items.len()).is_ok_and(|items| items >= limit);
         let next = items.last().filter(|_| full).map(cursor);
-        Self { items: items.into_iter().map(Into::into).collect(), next }
+        Self::of(items, next)
     }
 }
 

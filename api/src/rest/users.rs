@@ -1,8 +1,11 @@
-//! Other users: looking one up by id, and searching by the beginning of the username.
+//! Other users: looking one up by id, and searching by a part of the name.
 
 use super::views::{UserPageView, UserView};
 use crate::{
-    accounts::profile::{self, DEFAULT_PAGE, MAX_PAGE},
+    accounts::{
+        profile,
+        search::{self, DEFAULT_PAGE, MAX_PAGE},
+    },
     error::{Error, Result},
     http::extract::{Json, Path, Query},
     rest::caller::Caller,
@@ -14,13 +17,13 @@ use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(search)).routes(routes!(one))
+    OpenApiRouter::new().routes(routes!(find)).routes(routes!(one))
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct SearchQuery {
-    /// The beginning of the usernames, in any case; empty for all users.
+    /// A part of the username or the display name, in any case; empty for all users.
     #[serde(default)]
     query: String,
     /// The `next` value of the previous page.
@@ -32,7 +35,9 @@ struct SearchQuery {
 
 /// Search users
 ///
-/// Finds users by the beginning of their usernames, in alphabetical order.
+/// Finds users whose username begins with the text, in alphabetical order, and after them those who have it
+/// anywhere in their username or display name. A page may have fewer users than asked for although `next` is
+/// not null: each looks through a bounded number of accounts.
 #[utoipa::path(
     get,
     path = "/users",
@@ -41,7 +46,7 @@ struct SearchQuery {
     params(SearchQuery),
     responses((status = 200, description = "A page of users.", body = UserPageView))
 )]
-async fn search(
+async fn find(
     State(api): State<Api>,
     caller: Caller,
     Query(query): Query<SearchQuery>,
@@ -51,7 +56,7 @@ async fn search(
         return Err(Error::field("limit", "must be from 1 to 100"));
     }
     let after = query.after.as_deref();
-    let page = profile::search(&api, (&caller).into(), &query.query, after, limit).await?;
+    let page = search::search(&api, (&caller).into(), &query.query, after, limit).await?;
     Ok(Json(page.into()))
 }
 

@@ -7,7 +7,7 @@ use crate::{
 use reqwest::Method;
 use serde_json::{Value, json};
 
-/// Ann and Bob with a private chat, Bob's two messages in it and one answer; Ann's and Bob's tokens.
+/// Ann and Bob with a private chat, a message of hers in it and Bob's two answers; Ann's and Bob's tokens.
 async fn with_chat() -> (Server, String, String) {
     let t = Server::start().await;
     let [ann, bob] = [t.user("ann").await, t.user("Bob").await];
@@ -16,7 +16,7 @@ async fn with_chat() -> (Server, String, String) {
     let chat = json!({"chat_type": "private", "member_ids": [bob_id]});
     let chat = t.post_as("/chats", &ann, chat).await.ok(201);
     let path = format!("/chats/{}/messages", chat["id"]);
-    for (user, said) in [(&bob, "hi"), (&bob, "there?"), (&ann, "hello")] {
+    for (user, said) in [(&ann, "hello"), (&bob, "hi"), (&bob, "there?")] {
         t.post_as(&path, user, json!({"text": said})).await.ok(201);
     }
     (t, ann, bob)
@@ -32,9 +32,9 @@ async fn chats_by_name() {
     let all = t.get("/getallmessages", &ann).await.ok(200);
     assert_eq!(t.get("/getallchats", &ann).await.ok(200), all);
     let lines = all["Bob"].as_array().unwrap();
-    let first = &lines[0];
+    let first = &lines[1];
     for (field, value) in [
-        ("id", json!(1)),
+        ("id", json!(2)),
         ("chat_id", json!(2)),
         ("from", json!("Bob")),
         ("to", json!("ann")),
@@ -46,8 +46,8 @@ async fn chats_by_name() {
     let date = text(first, "date");
     assert!(date.ends_with('Z') && date.len() == "2026-11-21T10:00:00.000Z".len(), "{date}");
     let texts: Vec<&str> = lines.iter().map(|line| text(line, "text")).collect();
-    assert_eq!(texts, ["hi", "there?", "hello"]);
-    assert_eq!((&lines[2]["from"], &lines[2]["to"]), (&json!("ann"), &json!("Bob")));
+    assert_eq!(texts, ["hello", "hi", "there?"]);
+    assert_eq!((&lines[0]["from"], &lines[0]["to"]), (&json!("ann"), &json!("Bob")));
 
     let newest = t.get("/getallmessages?limit=1", &ann).await.ok(200);
     assert_eq!(newest["Bob"].as_array().unwrap().len(), 1);
@@ -61,11 +61,11 @@ async fn chats_by_name() {
     let read = t.get("/getreadedmessages", &ann).await.ok(200);
     let read = read["Bob"].as_array().unwrap();
     assert!(read.len() == 2 && read.iter().all(|line| line["is_read"] == true));
-    // And so Bob knows.
+    // And so Bob knows. By answering he has read hers.
     let sent = t.get("/getallchats", &bob).await.ok(200);
     assert_eq!(
-        (&sent["ann"][1]["is_read"], &sent["ann"][2]["is_read"]),
-        (&json!(true), &json!(false))
+        (&sent["ann"][0]["is_read"], &sent["ann"][1]["is_read"]),
+        (&json!(true), &json!(true))
     );
 }
 
@@ -85,6 +85,8 @@ async fn what_somebody_sent_is_marked_by_name() {
     }
     let nameless = t.bearer(Method::POST, "/readnotreadedfromuser", &ann).await;
     assert_eq!(nameless.refused(422, "validation_failed").fields(), ["user_from"]);
+    t.post_as("/chats/2/messages", &ann, json!({"text": "later"})).await.ok(201);
+    assert_eq!(mark("bob", &ann).await.ok(200), marked(0));
     let unread = t.get("/getnotreadedmessages", &bob).await.ok(200);
     assert_eq!(unread["ann"].as_array().unwrap().len(), 1, "another's marks stay");
 }

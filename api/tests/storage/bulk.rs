@@ -139,7 +139,7 @@ async fn chats_are_made_as_if_by_their_first_members(t: T) {
     let of = async |chat: ChatId| {
         let mut conn = t.api.db.read().await.unwrap();
         let view = api::chats::overview::get(&mut conn.link(), d.id, chat).await.unwrap();
-        (view.view.chat_type, view.member_count)
+        (view.view.chat_type, view.view.member_count)
     };
     assert_eq!(of(private).await, (ChatType::Private, 2));
     assert_eq!(of(room).await, (ChatType::Room, 1));

@@ -217,6 +217,8 @@ async fn looking_for_received_messages_ends(t: T) {
 async fn everything_is_marked_as_read(t: T) {
     let [ann, bob] = t.users(["ann", "bob"]).await;
     let (with_bob, room) = (private(&t, ann, bob).await, t.room(ann).await);
+    let team = t.group(ann, &[bob]).await;
+    t.say(ann, team, "1").await;
     t.say(bob, with_bob, "1").await;
     t.say(bob, with_bob, "2").await;
     t.say(bob, room, "1").await;

@@ -4,9 +4,10 @@ use crate::harness::{T, actor, admin, both, refused};
 use api::{
     chats::{
         create::{self, NewChat},
+        lists::{list, rooms},
         manage::{delete, rename},
         members,
-        overview::{get, list, rooms},
+        overview::get,
     },
     internal::changed,
 };
@@ -66,7 +67,7 @@ async fn what_a_chat_needs(t: T) {
     assert_eq!(refused(make(ChatType::Group, Some("x"), &[UserId(999)]).await).0, 422);
     let chat = make(ChatType::Group, None, &[bob, ann]).await.unwrap();
     assert_eq!(
-        (chat.view.name.as_str(), chat.member_count, chat.created_by),
+        (chat.view.name.as_str(), chat.view.member_count, chat.created_by),
         ("Group", 2, Some(ann))
     );
     let many: Vec<UserId> = (1..=201).map(UserId).collect();
@@ -125,11 +126,12 @@ async fn lists_come_in_pages(t: T) {
     assert_eq!(ids(&page), [made[4], made[3], made[2]]);
     let page = list(&mut conn.link(), ann, Some(made[2]), 3).await.unwrap();
     assert_eq!(ids(&page), [made[1], made[0]]);
-    let page = rooms(&mut conn.link(), bob, ChatId(0), 2).await.unwrap();
-    assert_eq!(ids(&page), [ChatId::LOBBY, made[0]]);
-    assert_eq!((page[1].member_count, page[1].role), (1, None));
-    let page = rooms(&mut conn.link(), ann, made[0], 500).await.unwrap();
-    assert_eq!(ids(&page), [made[2], made[4]]);
+    let page = rooms(&mut conn.link(), bob, "", ChatId(0), 2).await.unwrap();
+    assert_eq!((ids(&page.items), page.next), (vec![ChatId::LOBBY, made[0]], Some(made[0])));
+    assert_eq!((page.items[1].view.member_count, page.items[1].role), (1, None));
+    let page = rooms(&mut conn.link(), ann, "", made[0], 500).await.unwrap();
+    assert_eq!((ids(&page.items), page.next), (vec![made[2], made[4]], None));
+    let page = page.items;
     assert!(page[0].role.is_some());
 }
 

@@ -86,7 +86,10 @@ async fn what_is_not_committed_is_not_acknowledged() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn gateways_are_told_although_whoever_asked_is_gone() {
-    let t = T::postgres().await;
+    let mut t = T::postgres().await;
+    // However long this test takes, the call waits.
+    let patience = Duration::from_secs(60);
+    t.api.posts = PostQueue::new(PostQueueConfig { patience, ..PostQueueConfig::default() });
     let ann = t.user("ann").await;
     let chat = t.group(ann, &[]).await;
     let held = hold(&t, chat).await;
@@ -216,12 +219,13 @@ const FUNCTIONS: [Function; 2] = [
             ("chat", "BIGINT"),
             ("sender", "BIGINT"),
             ("answered", "BIGINT"),
+            ("made", "BIGINT"),
             ("place", "BIGINT"),
             ("is_room", "BOOLEAN"),
         ],
         statements: &[
             ("UPDATE chats", "INTO made, place, is_room"),
-            ("SELECT u.username", "INTO username"),
+            ("SELECT u.username", "INTO username, name"),
             ("UPDATE members", ""),
         ],
     },
@@ -248,7 +252,7 @@ const FUNCTIONS: [Function; 2] = [
         ],
         statements: &[
             ("WITH numbered AS", "INTO last_seqs, ordinals, are_rooms"),
-            ("WITH plain AS", "INTO usernames"),
+            ("WITH plain AS", "INTO usernames, names"),
         ],
     },
 ];

@@ -3,11 +3,13 @@
 
 use crate::harness::{T, actor, delete, edit, reply, send};
 use api::{
+    accounts::search,
     chats::{
         conversations::{self, Part},
-        marks, membership,
+        lists, marks, membership,
         messages::{self, MessagesPage},
-        ordinals, overview,
+        ordinals,
+        settings::{self, SettingsChange},
     },
     config::RetentionConfig,
     db::Db,
@@ -163,8 +165,11 @@ async fn lopsided(analyzed: Analyzed) {
             open(&t.api, Open { sessions, live_chats: 200 }).await.unwrap();
         }
         let mut conn = t.api.db.read().await.unwrap();
-        overview::list(&mut conn.link(), user, None, 50).await.unwrap();
-        overview::rooms(&mut conn.link(), user, ChatId(0), 50).await.unwrap();
+        let page = lists::list(&mut conn.link(), user, None, 50).await.unwrap();
+        let last = page.last().map(|chat| chat.view.id);
+        lists::list(&mut conn.link(), user, last, 50).await.unwrap();
+        lists::rooms(&mut conn.link(), user, "nothing", ChatId(0), 50).await.unwrap();
+        search::search(&t.api, actor(user), "nobody", None, 50).await.unwrap();
         conversations::of_user(&t.api, user, Part::All, 10).await.unwrap();
         conversations::of_user(&t.api, user, Part::Unread, 10).await.unwrap();
     }
@@ -180,6 +185,8 @@ async fn lopsided(analyzed: Analyzed) {
     lobby::page(&t.api, 0, 50).await.unwrap();
     lobby::recent(&t.api, 50).await.unwrap();
     marks::mark_all(&t.api, member).await.unwrap();
+    let pin = SettingsChange { pinned: Some(true), ..SettingsChange::default() };
+    settings::change(&t.api, bob, chat, pin).await.unwrap();
     let marks = vec![ReadMark { user_id: bob, chat_id: chat, message_id: Seq(1) }];
     mark_read(&t.api, MarkRead { marks }).await.unwrap();
     t.post(vec![reply(bob, chat, "k3", "hi", Some(Seq(1))), delete(ann, chat, Seq(1))]).await;

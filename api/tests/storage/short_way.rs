@@ -185,7 +185,7 @@ impl World {
             "SELECT id, last_seq, message_count, sent_count, sent_seq, newest FROM chats",
             "SELECT chat_id, id, seq, sender_id, client_message_id, text, reply_to, ordinal,
                  edited_at IS NULL, deleted_by FROM messages",
-            "SELECT chat_id, user_id, seen, invited_by, dormant FROM members",
+            "SELECT chat_id, user_id, seen, last_read, marked_unread, invited_by, dormant FROM members",
             "SELECT chat_id, sender_count, text_chars, day_count FROM statistics",
             "SELECT * FROM senders",
             "SELECT * FROM stretches",

@@ -6,6 +6,7 @@ use api::{
     chats::{
         bans::{self, ban, lift},
         blocklist::{self, block, unblock},
+        lists,
         membership::{add, join, leave, remove},
         overview,
     },
@@ -49,8 +50,7 @@ async fn listed(t: &T, user: UserId, limit: i64) -> Vec<ChatId> {
     let mut all = Vec::new();
     loop {
         let mut conn = t.api.db.read().await.unwrap();
-        let page =
-            overview::list(&mut conn.link(), user, all.last().copied(), limit).await.unwrap();
+        let page = lists::list(&mut conn.link(), user, all.last().copied(), limit).await.unwrap();
         all.extend(page.iter().map(|chat| chat.view.id));
         if page.is_empty() {
             return all;

@@ -46,7 +46,7 @@ impl ApiLanes {
         on_events: impl Fn(&EncodedRun) + Clone + Send + Sync + 'static,
     ) -> Self {
         let live_chats = config.live_chats;
-        let LanesConfig { post_lanes, post, query, open_at_once, read_at_once } = config.lanes;
+        let LanesConfig { post_lanes, post, query, open, read_at_once } = config.lanes;
         let opens = ask(backend, move |api, sessions| {
             api.open(Open { sessions, live_chats }).map_ok(|opened| {
                 let epoch: Arc<str> = opened.epoch.into();
@@ -66,12 +66,7 @@ impl ApiLanes {
         let guests =
             ask(backend, |api, names| api.guests(Guests { names }).map_ok(|found| found.guests));
         Self {
-            opens: Lane::start(
-                "open",
-                LaneConfig { at_once: open_at_once, ..query },
-                opens,
-                lifecycle,
-            ),
+            opens: Lane::start("open", open, opens, lifecycle),
             posts: posts.collect(),
             reads: Lane::start(
                 "read",

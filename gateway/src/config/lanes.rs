@@ -12,10 +12,8 @@ pub struct LanesConfig {
     pub post: LaneConfig,
     /// Of each of the lanes for look-ups.
     pub query: LaneConfig,
-    /// Calls in flight in the lane that opens sessions. One session alone costs several times what one of
-    /// ten does, and ten come together only while others are asked about. One call that is slow still
-    /// leaves one.
-    pub open_at_once: usize,
+    /// Of the lane that opens sessions.
+    pub open: LaneConfig,
     /// Calls in flight in the lane of read marks. Two would only wait for each other's rows.
     pub read_at_once: usize,
 }
@@ -82,7 +80,14 @@ impl Default for LanesConfig {
                 ..query
             },
             query,
-            open_at_once: 2,
+            open: LaneConfig {
+                // Of users with the most chats and the longest names, as many as one answer may tell of.
+                max_batch: 50,
+                // One session alone costs several times what one of ten does, and ten come together only while
+                // others are asked about. One call that is slow still leaves one.
+                at_once: 2,
+                ..query
+            },
             read_at_once: 1,
         }
     }

@@ -35,7 +35,12 @@ mod tests {
         let mut names = GuestNames::default();
         for id in 0..=MAX_NAMES as i64 {
             assert_eq!(names.get(&format!("Zoe{id}")), None);
-            names.add(UserRef { id: UserId(id), username: format!("Zoe{id}"), guest: true });
+            names.add(UserRef {
+                id: UserId(id),
+                username: format!("Zoe{id}"),
+                name: None,
+                guest: true,
+            });
         }
         for name in ["ZOE3", "Ｚｏｅ3"] {
             assert_eq!(names.get(name).map(|guest| guest.id), Some(UserId(3)), "{name}");

@@ -2,7 +2,7 @@
 
 use super::{Dialect, ErrorFrame, refusal};
 use protocol::{
-    chat::{Change, Event, MemberChange, Message, PresenceStatus, UserRef},
+    chat::{Change, ChatSettings, Event, MemberChange, Message, PresenceStatus, UserRef},
     code::Code,
     frames::{ChatEvent, ServerFrame, Typist},
     id::{ChatId, Seq, UserId},
@@ -73,6 +73,7 @@ pub(crate) fn only_messages_and_errors(dialect: Dialect) {
         ServerFrame::Typing { chat_id, who: Typist::One { user: ann() } },
         ServerFrame::Typing { chat_id, who: Typist::Many { count: 3 } },
         ServerFrame::Presence { user_id: by, status: PresenceStatus::Online },
+        ServerFrame::ChatSettings { chat_id, settings: ChatSettings::default() },
         ServerFrame::ChatRemoved { chat_id },
         ServerFrame::CaughtUp { chat_id, seq: Seq(7) },
         ServerFrame::Reconnect { after_ms: 1 },

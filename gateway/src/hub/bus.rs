@@ -5,7 +5,7 @@ use crate::{
     dialect::lobby,
     hub::{
         Hub,
-        conn::join::Cause,
+        conn::{join::Cause, outbox::DropPolicy},
         crowds::{CROWD, Payload, PayloadSource},
         delivery::{LiveRun, bad_payload},
         invitations::Invitation,
@@ -88,6 +88,12 @@ impl Hub {
                 }
                 UserPayload::Read { chat_id, message_id } => {
                     self.tell_own_read(user, chat_id, message_id);
+                }
+                UserPayload::Settings { chat_id, settings } => {
+                    let frame = ServerFrame::ChatSettings { chat_id, settings };
+                    for conn in self.users.of_user(user) {
+                        conn.send(&frame, DropPolicy::Durable);
+                    }
                 }
             },
             Channel::Control => match serde_json::from_slice(payload)? {

@@ -31,7 +31,7 @@ pub(crate) enum Relay {
 impl Hub {
     /// Tells the chat's other watchers, here and on other nodes, that a local user is typing.
     pub(crate) fn on_typing(&self, conn: &Conn, chat_id: ChatId) {
-        let Some(user) = conn.user().cloned() else { return };
+        let Some(user) = conn.named_user() else { return };
         if self.show_typing(chat_id, user.clone()) == Relay::Yes {
             self.publish(chat_id, &ChatPayload::Typing { origin: self.node, user });
         }

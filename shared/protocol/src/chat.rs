@@ -29,15 +29,28 @@ pub struct UserRef {
     /// The unique name.
     #[cfg_attr(feature = "openapi", schema(examples("ann")))]
     pub username: String,
+    /// The display name: as it is now in what is read back, as it was then in a live event. Left out when it is the
+    /// username.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(examples("Ann")))]
+    pub name: Option<String>,
     /// Somebody without an account, who chose the name for this visit. Left out when it is not so.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub guest: bool,
 }
 
 impl UserRef {
-    /// Somebody with an account.
+    /// Somebody with an account, whose display name is the username.
     pub fn registered(id: UserId, username: impl Into<String>) -> Self {
-        Self { id, username: username.into(), guest: false }
+        Self { id, username: username.into(), name: None, guest: false }
+    }
+
+    /// The same with this display name. An empty one is none.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        let name = name.into();
+        self.name = (!name.is_empty() && name != self.username).then_some(name);
+        self
     }
 }
 
@@ -64,6 +77,83 @@ pub struct ChatView {
     /// the chat or writes in it. Left out when it is not so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invited_by: Option<UserRef>,
+    /// The newest message, also if it is deleted. Left out when there is none, and for a room that only lists tell of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_message: Option<Box<LastMessage>>,
+    /// The other member of a private chat.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<Box<ChatPeer>>,
+    /// Members now, invited ones included. Joins and leaves of rooms make no events: there it is as of this answer.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required, examples(4)))]
+    pub member_count: i64,
+    /// What the user has set for the chat. Left out when it is nothing.
+    #[serde(default, skip_serializing_if = "ChatSettings::are_default")]
+    pub settings: ChatSettings,
+}
+
+/// The newest message of a chat, for lists.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LastMessage {
+    /// The message.
+    pub id: Seq,
+    /// Who wrote it.
+    pub sender: UserRef,
+    /// The beginning of its latest text on one line, at most [`MAX_PREVIEW_CHARS`] characters; if it is cut, the last
+    /// one is `…`. Empty if the message is deleted.
+    #[cfg_attr(feature = "openapi", schema(max_length = 100, examples("hi")))]
+    pub text: String,
+    /// When the message was sent.
+    pub timestamp: Timestamp,
+    /// It is gone. Left out when it is not so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
+}
+
+/// Longest text of a [`LastMessage`], in characters: more than one line of a list shows.
+pub const MAX_PREVIEW_CHARS: usize = 100;
+
+/// The other member of a private chat.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ChatPeer {
+    /// The user.
+    pub id: UserId,
+    /// The unique name.
+    #[cfg_attr(feature = "openapi", schema(examples("ann")))]
+    pub username: String,
+    /// The display name.
+    #[cfg_attr(feature = "openapi", schema(examples("Ann")))]
+    pub name: String,
+    /// Whether the user is connected. Left out when it was not looked up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<PresenceStatus>,
+}
+
+/// What a user has set for one of its chats. Nobody else sees it. What is left out is false.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(default)]
+pub struct ChatSettings {
+    /// Its messages call for no attention.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub muted: bool,
+    /// It stands before the chats that are not pinned.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub pinned: bool,
+    /// It is put aside. A new message brings it back, unless it is muted.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub archived: bool,
+    /// The user wants to see it as unread. A read mark or a message of the user's own ends that.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub marked_unread: bool,
+}
+
+impl ChatSettings {
+    fn are_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// One message in its latest state.

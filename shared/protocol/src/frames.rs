@@ -4,7 +4,7 @@
 
 use crate::{
     account::Account,
-    chat::{ChatView, Event, PresenceStatus, UserRef},
+    chat::{ChatSettings, ChatView, Event, PresenceStatus, UserRef},
     id::{ChatId, Seq, UserId},
     orders::Announcement,
     time::Timestamp,
@@ -230,6 +230,13 @@ pub enum ServerFrame {
     ChatRemoved {
         /// The chat.
         chat_id: ChatId,
+    },
+    /// The user has changed what is set for one of its chats, on whatever device.
+    ChatSettings {
+        /// The chat.
+        chat_id: ChatId,
+        /// All of it, as it is now.
+        settings: ChatSettings,
     },
     /// The answer to `subscribe`. The chat is live after its `seq`. If `after` was given, the missed events come first.
     Subscribed {

@@ -20,7 +20,7 @@ pub const MAX_BATCH_BYTES: usize = 1 << 20;
 pub const MAX_CALL_BYTES: usize = 8 << 20;
 
 /// The largest answer that a gateway accepts from an api. The largest answers are those of `events`, and of `open`:
-/// 24 MiB if every user of a full batch has the most chats with the longest names.
+/// 26 MiB if every user of a gateway's batch has the most chats with the longest names.
 pub const MAX_ANSWER_BYTES: usize = 32 << 20;
 
 /// The maximum number of bytes of events, as JSON, in the answer to one range: the size of the pieces that a

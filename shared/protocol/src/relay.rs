@@ -2,7 +2,7 @@
 //! loss of any payload from the api (`Changed`, `Events`).
 
 use crate::{
-    chat::{Event, PresenceStatus, UserRef},
+    chat::{ChatSettings, Event, PresenceStatus, UserRef},
     id::{ChatId, NodeId, Seq, SessionId, UserId},
     time::Timestamp,
     traceparent::Traceparent,
@@ -150,6 +150,13 @@ pub enum UserPayload {
         chat_id: ChatId,
         /// The newest message that was read.
         message_id: Seq,
+    },
+    /// The user has changed what is set for the chat. An older gateway has no word for it.
+    Settings {
+        /// The chat.
+        chat_id: ChatId,
+        /// All of it, as it is now.
+        settings: ChatSettings,
     },
     /// A chat that the user's connections may not hold live has new events after `after`.
     Wake {

@@ -11,5 +11,6 @@ mod accessibility;
 mod administration;
 mod chat;
 mod documents;
+mod list;
 mod reading;
 mod unsent;

@@ -22,6 +22,7 @@ mod dialects;
 mod handshakes;
 mod hosting;
 mod idempotency;
+mod lists;
 mod log_level;
 mod membership;
 mod operation;

@@ -2,7 +2,7 @@
 
 use protocol::{
     calls::RangeFound,
-    chat::{Change, Event},
+    chat::{Change, Event, UserRef},
     id::Seq,
 };
 
@@ -36,16 +36,16 @@ fn json_bytes(event: &Event) -> usize {
         + match &event.change {
             Change::Message(message) | Change::Edited(message) => {
                 let key = message.client_message_id.as_deref().unwrap_or_default();
-                spelled_bytes(&message.text)
-                    + spelled_bytes(&message.sender.username)
-                    + spelled_bytes(key)
+                spelled_bytes(&message.text) + user_bytes(&message.sender) + spelled_bytes(key)
             }
-            Change::Member { user, .. } | Change::Owner { user, .. } => {
-                spelled_bytes(&user.username)
-            }
+            Change::Member { user, .. } | Change::Owner { user, .. } => user_bytes(user),
             Change::Renamed { name, .. } => spelled_bytes(name),
             Change::Deleted { .. } | Change::Unknown => 0,
         }
+}
+
+fn user_bytes(user: &UserRef) -> usize {
+    spelled_bytes(&user.username) + user.name.as_deref().map_or(0, spelled_bytes)
 }
 
 /// The length of a text as JSON spells it.
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
     use protocol::{
         calls::Range,
-        chat::{MemberChange, Message, UserRef},
+        chat::{MemberChange, Message},
         id::{ChatId, UserId},
         time::Timestamp,
     };
@@ -71,7 +71,12 @@ mod tests {
     fn event(text: &str) -> Event {
         let message = Message {
             id: Seq(i64::MIN),
-            sender: UserRef { id: UserId(i64::MIN), username: "\"".repeat(32), guest: true },
+            sender: UserRef {
+                id: UserId(i64::MIN),
+                username: "\"".repeat(32),
+                name: Some("\n".repeat(64)),
+                guest: true,
+            },
             text: text.to_owned(),
             timestamp: Timestamp(1_700_000_000_007),
             client_message_id: Some("\\".repeat(64)),
@@ -92,8 +97,10 @@ mod tests {
             let alone = serde_json::to_string(text).unwrap().len();
             assert_eq!(spelled_bytes(text) + 2, alone, "{text:?}");
         }
-        let (user, change) =
-            (UserRef::registered(UserId(1), "😀".repeat(32)), MemberChange::Removed);
+        let (user, change) = (
+            UserRef::registered(UserId(1), "😀".repeat(32)).named("\"".repeat(64)),
+            MemberChange::Removed,
+        );
         let (by, timestamp) = (UserId(i64::MIN), Timestamp(1_700_000_000_007));
         let change = Change::Member { user, change, by, timestamp };
         let event = Event { seq: Seq(i64::MIN), change };

@@ -83,8 +83,16 @@ pub(super) fn count(way: &'static str) {
     metrics::counter!("post_batches_total", "way" => way).increment(1);
 }
 
-/// What the functions answer: when it was, each chat's newest event, each message's sender's name.
-type Confirmed = (i64, Vec<i64>, Vec<String>);
+/// What the functions answer.
+struct Confirmed {
+    sent_at: i64,
+    /// Each chat's newest event.
+    last_seqs: Vec<i64>,
+    /// Of each message's sender.
+    usernames: Vec<String>,
+    /// The display name of each message's sender.
+    names: Vec<String>,
+}
 
 /// A call of one of the functions.
 struct PlainCall {
@@ -92,16 +100,20 @@ struct PlainCall {
     arguments: PgArguments,
 }
 
+/// The functions' columns, which are all NULL when they decline.
+type FunctionAnswer = (Option<i64>, Option<Vec<i64>>, Option<Vec<String>>, Option<Vec<String>>);
+
 /// `None`: it is declined.
 async fn run(pool: &PgPool, warm: &Warm, call: PlainCall) -> Result<Option<Confirmed>, DbError> {
     let mut conn = warm.take(pool).await?;
     let call = sqlx::query_scalar_with(call.sql, call.arguments);
     // It returns when the statement is committed, and not with the row, which comes before that.
-    let answer: (Option<i64>, Option<Vec<i64>>, Option<Vec<String>>) =
-        call.fetch_one(&mut **conn).await?;
+    let answer: FunctionAnswer = call.fetch_one(&mut **conn).await?;
     warm.keep(pool, conn);
     Ok(match answer {
-        (Some(sent_at), Some(last_seqs), Some(usernames)) => Some((sent_at, last_seqs, usernames)),
+        (Some(sent_at), Some(last_seqs), Some(usernames), Some(names)) => {
+            Some(Confirmed { sent_at, last_seqs, usernames, names })
+        }
         _ => None,
     })
 }
@@ -239,22 +251,26 @@ impl PlainBatch {
     }
 
     /// The receipts, and what gateways are told, by chats in the order of their ids.
-    fn tell(self, (sent_at, last_seqs, usernames): Confirmed) -> Result<(Vec<Decision>, News)> {
+    fn tell(self, confirmed: Confirmed) -> Result<(Vec<Decision>, News)> {
         let Self { chats, messages } = self;
+        let Confirmed { sent_at, last_seqs, usernames, names } = confirmed;
         let timestamp = Timestamp(sent_at);
-        if last_seqs.len() != chats.len() || usernames.len() != messages.len() {
+        let senders = [usernames.len(), names.len()];
+        if last_seqs.len() != chats.len() || senders != [messages.len(); 2] {
             tracing::error!("the database did not tell of every message");
             return Err(Error::internal());
         }
         let mut runs: Vec<Vec<Event>> = chats.iter().map(|_| Vec::new()).collect();
         let mut receipts = Vec::with_capacity(messages.len());
-        for (message, username) in messages.into_iter().zip(usernames) {
+        for (message, (username, name)) in
+            messages.into_iter().zip(usernames.into_iter().zip(names))
+        {
             let place = message.place as usize - 1;
             let id = Seq(last_seqs[place] - chats[place].messages + message.number);
             receipts.push(Ok(Receipt { message_id: id, seq: id, timestamp, repeated: false }));
             let message = Message {
                 id,
-                sender: UserRef { id: UserId(message.sender_id), username, guest: false },
+                sender: UserRef::registered(UserId(message.sender_id), username).named(name),
                 text: message.text,
                 timestamp,
                 client_message_id: Some(message.key),

@@ -119,11 +119,12 @@ fn new_messages(done: &BatchDone) -> Vec<NewMessage<'_>> {
     messages.collect()
 }
 
-/// How far a sender has seen a chat: up to the last message of its own.
+/// How far a sender has read a chat: up to the last message of its own.
 #[derive(Serialize)]
 struct SenderSeen {
     chat_id: i64,
     user_id: i64,
+    message_id: i64,
     ordinal: Option<i64>,
 }
 
@@ -131,10 +132,15 @@ struct SenderSeen {
 /// for in its turn.
 fn senders_seen(messages: &[NewMessage<'_>]) -> Vec<SenderSeen> {
     // The last message of each sender stays.
-    let last: BTreeMap<(i64, i64), Option<i64>> =
-        messages.iter().map(|sent| ((sent.chat_id, sent.sender_id), sent.ordinal)).collect();
-    let seen = last.into_iter();
-    seen.map(|((chat_id, user_id), ordinal)| SenderSeen { chat_id, user_id, ordinal }).collect()
+    let last: BTreeMap<(i64, i64), &NewMessage<'_>> =
+        messages.iter().map(|sent| ((sent.chat_id, sent.sender_id), sent)).collect();
+    let seen = |((chat_id, user_id), sent): (_, &NewMessage<'_>)| SenderSeen {
+        chat_id,
+        user_id,
+        message_id: sent.id,
+        ordinal: sent.ordinal,
+    };
+    last.into_iter().map(seen).collect()
 }
 
 /// Inserts the new messages. With PostgreSQL it does what [`move_seen`] and [`number_chats`] do, too, and notes
@@ -155,8 +161,10 @@ async fn insert_messages(
                     $14::BIGINT[]) AS n (id, last_seq, messages, sent_count, sent_seq, newest)
                 WHERE chats.id = n.id),
              seen AS (
-                UPDATE members SET seen = COALESCE(r.ordinal, members.seen), invited_by = NULL
-                FROM UNNEST($15::BIGINT[], $16::BIGINT[], $17::BIGINT[]) AS r (chat_id, user_id, ordinal)
+                UPDATE members SET seen = COALESCE(r.ordinal, members.seen), last_read = r.message_id,
+                    marked_unread = FALSE, invited_by = NULL
+                FROM UNNEST($15::BIGINT[], $16::BIGINT[], $17::BIGINT[], $18::BIGINT[])
+                    AS r (chat_id, user_id, message_id, ordinal)
                 WHERE members.chat_id = r.chat_id AND members.user_id = r.user_id),
              noted AS (INSERT INTO changes (at, chats, seqs) VALUES ($1, $9, $10))
              INSERT INTO messages
@@ -182,6 +190,7 @@ async fn insert_messages(
             column!(chats, newest),
             column!(seen, chat_id),
             column!(seen, user_id),
+            column!(seen, message_id),
             column!(seen, ordinal),
         ),
         sqlite: "INSERT INTO messages
@@ -194,11 +203,12 @@ async fn insert_messages(
     Ok(())
 }
 
-/// Notes that senders have seen their own messages, and want to be members if they were only invited.
+/// Notes that senders have read up to their own messages, and want to be members if they were only invited.
 async fn move_seen(tx: &mut Tx, seen: &[SenderSeen]) -> Result<()> {
     execute!(
         tx,
-        "UPDATE members SET seen = COALESCE(r.value ->> 'ordinal', seen), invited_by = NULL
+        "UPDATE members SET seen = COALESCE(r.value ->> 'ordinal', seen), last_read = r.value ->> 'message_id',
+             marked_unread = FALSE, invited_by = NULL
          FROM json_each($1) r
          WHERE members.chat_id = r.value ->> 'chat_id' AND members.user_id = r.value ->> 'user_id'",
         json_rows(seen)

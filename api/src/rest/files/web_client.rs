@@ -45,15 +45,15 @@ const INDEX: Asset = Asset {
 };
 
 const ASSETS: &[Asset] = assets! {
-    CSS: "base.css" "layout.css" "messages.css";
+    CSS: "base.css" "layout.css" "list.css" "messages.css";
     SVG: "icon.svg";
     MANIFEST: "manifest.webmanifest";
-    SCRIPT: "actions.js" "api.js" "backoff.js" "chat.js" "connection.js" "dom.js" "log-place.js" "main.js"
-        "markup.js" "message-row.js" "message-window.js" "outbox.js" "pending.js" "people-search.js" "reading.js" "shortcuts.js"
-        "storage.js" "store.js" "strings.js" "text.js" "timeline.js" "unread.js" "unsent.js" "view-banner.js"
-        "view-chat.js" "view-composer.js" "view-confirm.js" "view-invitation.js" "view-details.js" "view-edges.js"
-        "view-go-to.js" "view-list.js" "view-markup.js" "view-messages.js" "view-new.js" "view-notice.js" "view-sign-in.js"
-        "view-visit.js";
+    SCRIPT: "actions.js" "api.js" "backoff.js" "chat.js" "connection.js" "dom.js" "list-filter.js" "list-menu.js"
+        "list-row.js" "log-place.js" "main.js" "markup.js" "message-row.js" "message-window.js" "names.js" "outbox.js"
+        "pending.js" "people-search.js" "reading.js" "shortcuts.js" "storage.js" "store.js" "strings.js" "summary.js"
+        "text.js" "timeline.js" "unread.js" "unsent.js" "view-banner.js" "view-chat.js" "view-composer.js"
+        "view-confirm.js" "view-invitation.js" "view-details.js" "view-edges.js" "view-go-to.js" "view-list.js"
+        "view-markup.js" "view-messages.js" "view-new.js" "view-notice.js" "view-sign-in.js" "view-visit.js";
     // Loaded when an administrator opens it.
     CSS: "admin.css";
     SCRIPT: "admin-announcement.js" "admin-api.js" "admin-audit.js" "admin-card.js" "admin-chats.js"

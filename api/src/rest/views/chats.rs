@@ -39,8 +39,6 @@ pub(crate) struct ChatDetailsView {
     view: ChatView,
     /// The user's own role; `None` for a room that the user has not joined.
     role: Option<MemberRoleView>,
-    #[schema(examples(4))]
-    member_count: i64,
     #[schema(examples(25))]
     message_count: i64,
     created_by: Option<UserId>,
@@ -49,16 +47,8 @@ pub(crate) struct ChatDetailsView {
 
 impl From<Overview> for ChatDetailsView {
     fn from(overview: Overview) -> Self {
-        let Overview { view, role, member_count, message_count, created_by, created_at, .. } =
-            overview;
-        Self {
-            view,
-            role: role.map(Into::into),
-            member_count,
-            message_count,
-            created_by,
-            created_at,
-        }
+        let Overview { view, role, message_count, created_by, created_at, .. } = overview;
+        Self { view, role: role.map(Into::into), message_count, created_by, created_at }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Users and their sessions as clients see them.
 
-use crate::accounts::{profile::UserPage, sessions::SessionInfo, user::Profile};
+use crate::accounts::{search::UserPage, sessions::SessionInfo, user::Profile};
 use protocol::{
     account::Role,
     chat::PresenceStatus,

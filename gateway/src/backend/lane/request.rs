@@ -90,7 +90,10 @@ mod tests {
     use protocol::{
         account::{Account, Role},
         calls::{Guests, Peers, Post, Posted, SessionView, Shows},
-        chat::{Change, ChatType, ChatView, Event, Message, UserRef},
+        chat::{
+            Change, ChatPeer, ChatSettings, ChatType, ChatView, Event, LastMessage,
+            MAX_PREVIEW_CHARS, Message, PresenceStatus, UserRef,
+        },
         command::Receipt,
         encoded_run::EncodedRun,
         id::{Seq, SessionId, UserId},
@@ -130,7 +133,8 @@ mod tests {
         };
         let message = Message {
             id: seq,
-            sender: UserRef::registered(UserId(LAST), "😀".repeat(MAX_USERNAME)),
+            sender: UserRef::registered(UserId(LAST), "😀".repeat(MAX_USERNAME))
+                .named("😀".repeat(64)),
             text,
             timestamp,
             client_message_id: Some(client_message_id),
@@ -188,6 +192,10 @@ mod tests {
     fn the_longest_answers_are_less_than_a_gateway_takes() {
         // A chat's name has 100 characters, a person's 64; quotes take two bytes each, emoji four.
         let name = "😀".repeat(100);
+        let (id, username, persons_name) =
+            (UserId(LAST), "😀".repeat(MAX_USERNAME), "😀".repeat(64));
+        let anybody = UserRef::registered(id, username.clone()).named(persons_name.clone());
+        let set = true;
         let chat = ChatView {
             id: ChatId(LAST),
             name: name.clone(),
@@ -195,12 +203,27 @@ mod tests {
             seq: Seq(LAST),
             last_read: Seq(LAST),
             unread: LAST,
-            invited_by: Some(UserRef::registered(UserId(LAST), "😀".repeat(MAX_USERNAME))),
+            invited_by: Some(anybody.clone()),
+            last_message: Some(Box::new(LastMessage {
+                id: Seq(LAST),
+                sender: UserRef { guest: true, ..anybody },
+                text: "😀".repeat(MAX_PREVIEW_CHARS),
+                timestamp: Timestamp(0),
+                deleted: true,
+            })),
+            peer: Some(Box::new(ChatPeer {
+                id,
+                username: username.clone(),
+                name: persons_name,
+                status: Some(PresenceStatus::Offline),
+            })),
+            member_count: LAST,
+            settings: ChatSettings { muted: set, pinned: set, archived: set, marked_unread: set },
         };
-        let (username, role) = ("😀".repeat(MAX_USERNAME), Role::Admin);
-        let user = Account { id: UserId(LAST), username, name, role };
+        let user = Account { id, username, name, role: Role::Admin };
         let chats = vec![chat; MAX_LIVE_CHATS as usize];
-        let opened = json(&SessionView { user, chats }) * MAX_BATCH;
+        let batch = Config::default().lanes.open.max_batch;
+        let opened = json(&SessionView { user, chats }) * batch;
         assert!(opened < MAX_ANSWER_BYTES, "open: {opened}");
         assert!(Config::default().live_chats <= MAX_LIVE_CHATS);
 

@@ -113,6 +113,7 @@ pub(crate) async fn admit(
         SessionRefusal::Blocked => Close::Blocked,
         SessionRefusal::Ended => Close::SessionEnded,
     })?;
+    guard.conn.set_name(&view.user.name);
     Ok(Admission { guard, allowed, epoch, view })
 }
 

@@ -39,7 +39,7 @@ use protocol::{
 use std::{
     net::IpAddr,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
 };
@@ -83,6 +83,8 @@ pub(crate) struct Conn {
     pub network: Option<IpAddr>,
     /// Whether `ready` was sent: from then on it hears of announcements.
     greeted: AtomicBool,
+    /// The user's display name as it was when the connection opened, if it is not the username.
+    name: OnceLock<Box<str>>,
 }
 
 /// The owner of a connection.
@@ -113,6 +115,7 @@ impl Conn {
             since: Timestamp::now(),
             network: None,
             greeted: AtomicBool::new(false),
+            name: OnceLock::new(),
         }
     }
 
@@ -142,6 +145,23 @@ impl Conn {
             Owner::User { user, .. } => Some(user),
             Owner::Guest { .. } => None,
         }
+    }
+
+    /// Notes the user's display name, which the token does not say.
+    pub(crate) fn set_name(&self, name: &str) {
+        if self.user().is_some_and(|user| user.username != name) {
+            // Only the opening sets it.
+            let _ = self.name.set(name.into());
+        }
+    }
+
+    /// The user with the display name, as others see it; `None` for guests.
+    pub(crate) fn named_user(&self) -> Option<UserRef> {
+        let user = self.user()?.clone();
+        Some(match self.name.get() {
+            Some(name) => user.named(&**name),
+            None => user,
+        })
     }
 
     /// The user's id; `None` for guests.

@@ -33,6 +33,9 @@ pub fn words(frame: &ServerFrame) -> String {
             PresenceStatus::Offline => format!("offline {user_id}"),
         },
         ServerFrame::Chat { chat } => format!("chat {}", place(chat)),
+        ServerFrame::ChatSettings { chat_id, settings } => {
+            format!("settings {chat_id} {settings:?}")
+        }
         ServerFrame::ChatRemoved { chat_id } => format!("removed {chat_id}"),
         ServerFrame::Subscribed { id: of, chat } => {
             format!("subscribed {} {}", id(of), place(chat))

@@ -3,7 +3,7 @@
 use protocol::{
     account::{Account, Role},
     calls::{ChangedFound, Range, RangeFound, SessionRefusal, SessionView, Shows},
-    chat::{Change, ChatType, ChatView, Event, Message, UserRef},
+    chat::{Change, ChatSettings, ChatType, ChatView, Event, Message, UserRef},
     code::Code,
     command::{Action, Command, Receipt},
     encoded_run::EncodedRun,
@@ -80,7 +80,7 @@ impl World {
             self.guests.len() - 1
         });
         let id = UserId(FIRST_GUEST + i64::try_from(place).unwrap());
-        UserRef { id, username, guest: true }
+        UserRef { id, username, name: None, guest: true }
     }
 
     pub(super) fn range(&self, Range { chat_id, after }: Range) -> Option<RangeFound> {
@@ -165,6 +165,10 @@ impl Chat {
             last_read: Seq::ZERO,
             unread: 0,
             invited_by: None,
+            last_message: None,
+            peer: None,
+            member_count: self.members.len() as i64,
+            settings: ChatSettings::default(),
         }
     }
 }

@@ -67,7 +67,8 @@ pub(crate) fn decode(run: &str, text: &str) -> ServerMessage {
         }
         ServerFrame::TokenAccepted { .. }
         | ServerFrame::Pong { .. }
-        | ServerFrame::Announcement { .. } => ServerMessage::Other,
+        | ServerFrame::Announcement { .. }
+        | ServerFrame::ChatSettings { .. } => ServerMessage::Other,
     }
 }
 

@@ -19,11 +19,9 @@ fn seq() -> impl Strategy<Value = Seq> {
 }
 
 fn user() -> impl Strategy<Value = UserRef> {
-    (any::<i64>(), any::<String>(), any::<bool>()).prop_map(|(id, username, guest)| UserRef {
-        id: UserId(id),
-        username,
-        guest,
-    })
+    let name = option::of(any::<String>());
+    (any::<i64>(), any::<String>(), name, any::<bool>())
+        .prop_map(|(id, username, name, guest)| UserRef { id: UserId(id), username, name, guest })
 }
 
 fn message() -> impl Strategy<Value = Message> {

@@ -45,6 +45,7 @@ const TABLE: &[RestCase] = &[
     ("GET /chats/{chat_id}", "", "", MEMBERS),
     ("PATCH /chats/{chat_id}", "", r#"{"name":"mine now"}"#, MEMBERS),
     ("DELETE /chats/{chat_id}", "", "", MEMBERS),
+    ("PATCH /chats/{chat_id}/me", "", r#"{"muted":true}"#, MEMBERS),
     ("POST /chats/{chat_id}/join", "", "{}", MEMBERS),
     ("POST /chats/{chat_id}/leave", "", "{}", MEMBERS),
     ("GET /chats/{chat_id}/members", "", "", MEMBERS),

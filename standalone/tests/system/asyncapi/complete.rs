@@ -42,6 +42,7 @@ wire_names!(SERVER: ServerFrame {
     Typing => "typing",
     Presence => "presence",
     Chat => "chat",
+    ChatSettings => "chat_settings",
     ChatRemoved => "chat_removed",
     Subscribed => "subscribed",
     Unsubscribed => "unsubscribed",

@@ -166,6 +166,7 @@ fn event(chat_id: i64, sender: &str, said: &str, example: &Value) -> ServerFrame
     let sender = UserRef {
         id: UserId(id.unwrap_or(1)),
         username: example[sender].as_str().unwrap_or("ann").to_owned(),
+        name: None,
         guest,
     };
     let mut frame = json!({

@@ -2,7 +2,7 @@
 //! the failure's text and picks out of the frame what the test goes on with.
 
 use protocol::{
-    chat::{Change, ChatView, MemberChange, Message, PresenceStatus, UserRef},
+    chat::{Change, ChatSettings, ChatView, MemberChange, Message, PresenceStatus, UserRef},
     frames::{ChatEvent, ServerFrame, Typist},
     id::{ChatId, Seq, UserId},
 };
@@ -112,6 +112,13 @@ pub fn chat(id: ChatId) -> Want<ChatView> {
     Want::new(format!("chat {id}"), move |frame| match frame {
         ServerFrame::Chat { chat } if chat.id == id => Some(chat.clone()),
         _ => None,
+    })
+}
+
+/// The user has set this for a chat.
+pub fn chat_settings(id: ChatId, settings: ChatSettings) -> Want<()> {
+    Want::new(format!("chat {id} set to {settings:?}"), move |frame| {
+        (*frame == ServerFrame::ChatSettings { chat_id: id, settings }).then_some(())
     })
 }
 

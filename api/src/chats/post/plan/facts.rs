@@ -76,6 +76,8 @@ pub(crate) enum Barred {
 #[derive(Clone, Debug)]
 pub(crate) struct Sender {
     pub username: String,
+    /// The display name.
+    pub name: String,
     pub role: Role,
     pub blocked: bool,
     /// Has no account.

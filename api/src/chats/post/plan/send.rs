@@ -52,9 +52,8 @@ pub(super) fn send(
     let message = Message {
         id: chat.last_seq.next(),
         sender: UserRef {
-            id: command.user_id,
-            username: sender.username.clone(),
             guest: sender.guest,
+            ..UserRef::registered(command.user_id, &sender.username).named(&sender.name)
         },
         text: text.to_owned(),
         timestamp: batch.now,

@@ -6,14 +6,16 @@
 -- the lock are for `changed` to find, as those are who are marked a moment later.
 --
 -- The update is what locks a chat. What follows it reads a later state, and a later time, than whoever held the
--- chat before has left.
+-- chat before has left. The sender has read the chat up to the message. `members.marked_unread` comes with the next
+-- script: nobody calls these before.
 
 CREATE FUNCTION post_one(
     patience TEXT, -- waits for the chat no longer than this; NULL: than the session does
     chat BIGINT, sender BIGINT, key TEXT, body TEXT, answered BIGINT, -- the message that it replies to
     OUT sent_at BIGINT,
     OUT last_seqs BIGINT[], -- of the chat
-    OUT usernames TEXT[] -- of the sender
+    OUT usernames TEXT[], -- of the sender
+    OUT names TEXT[] -- the sender's display name
 ) LANGUAGE plpgsql
 AS $$
 DECLARE
@@ -21,6 +23,7 @@ DECLARE
     place BIGINT;
     is_room BOOLEAN;
     username TEXT;
+    name TEXT;
 BEGIN
     IF EXISTS (SELECT FROM statistics k WHERE k.chat_id = chat)
         OR EXISTS (SELECT FROM members d WHERE d.chat_id = chat AND d.dormant)
@@ -39,7 +42,7 @@ BEGIN
     IF made IS NULL THEN
         RETURN;
     END IF;
-    SELECT u.username INTO username
+    SELECT u.username, u.name INTO username, name
     FROM users u LEFT JOIN members m ON m.chat_id = chat AND m.user_id = u.id
     WHERE u.id = sender AND u.blocked_at IS NULL AND u.deactivated_at IS NULL AND NOT u.guest
         AND CASE WHEN m.user_id IS NOT NULL THEN NOT m.silenced
@@ -53,9 +56,11 @@ BEGIN
     sent_at := (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT;
     INSERT INTO messages (chat_id, id, seq, sender_id, client_message_id, text, reply_to, ordinal, created_at)
     VALUES (chat, made, made, sender, key, body, answered, place, sent_at);
-    UPDATE members m SET seen = place, invited_by = NULL WHERE m.chat_id = chat AND m.user_id = sender;
+    UPDATE members m SET seen = place, last_read = made, marked_unread = FALSE, invited_by = NULL
+    WHERE m.chat_id = chat AND m.user_id = sender;
     last_seqs := ARRAY[made];
     usernames := ARRAY[username];
+    names := ARRAY[name];
     INSERT INTO changes (at, chats, seqs) VALUES (sent_at, ARRAY[chat], last_seqs);
 END$$;
 
@@ -71,7 +76,8 @@ CREATE FUNCTION post_plain(
     seen_chats BIGINT[], seen_users BIGINT[], seen_places BIGINT[], seen_numbers BIGINT[],
     OUT sent_at BIGINT,
     OUT last_seqs BIGINT[], -- of each chat
-    OUT usernames TEXT[] -- of each message's sender
+    OUT usernames TEXT[], -- of each message's sender
+    OUT names TEXT[] -- the display name of each message's sender
 ) LANGUAGE plpgsql
 -- An index scan takes the chats in the order of their ids, a bitmap scan as they lie on the disk.
 SET enable_bitmapscan = off
@@ -107,7 +113,7 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'SB001', MESSAGE = 'not all of the chats are plain';
     END IF;
     WITH plain AS (
-        SELECT r.*, u.username
+        SELECT r.*, u.username, u.name
         FROM UNNEST(message_chats, message_places, message_numbers, message_senders, message_keys, message_texts,
             message_answered) WITH ORDINALITY AS r (chat_id, place, number, sender_id, key, text, reply_to, turn)
         LEFT JOIN users u ON u.id = r.sender_id
@@ -127,11 +133,13 @@ BEGIN
         FROM plain p CROSS JOIN LATERAL (
             SELECT last_seqs[p.place] - chat_counts[p.place] + p.number AS id OFFSET 0) s),
     seen AS (
-        UPDATE members m SET seen = ordinals[r.place] - chat_counts[r.place] + r.number, invited_by = NULL
+        UPDATE members m SET seen = ordinals[r.place] - chat_counts[r.place] + r.number,
+            last_read = last_seqs[r.place] - chat_counts[r.place] + r.number, marked_unread = FALSE, invited_by = NULL
         FROM UNNEST(seen_chats, seen_users, seen_places, seen_numbers) AS r (chat_id, user_id, place, number)
         WHERE m.chat_id = r.chat_id AND m.user_id = r.user_id),
     noted AS (INSERT INTO changes (at, chats, seqs) VALUES (sent_at, chat_ids, last_seqs))
-    SELECT array_agg(p.username ORDER BY p.turn) INTO usernames FROM plain p;
+    SELECT array_agg(p.username ORDER BY p.turn), array_agg(p.name ORDER BY p.turn) INTO usernames, names
+    FROM plain p;
     IF cardinality(usernames) IS DISTINCT FROM cardinality(message_senders) THEN
         RAISE EXCEPTION USING ERRCODE = 'SB001', MESSAGE = 'not all of the messages are plain';
     END IF;

@@ -71,6 +71,7 @@ fn group() -> Batch {
 fn member() -> Fact {
     let user = Sender {
         username: "ann".to_owned(),
+        name: "ann".to_owned(),
         role: Role::User,
         blocked: false,
         guest: false,
