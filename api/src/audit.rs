@@ -57,6 +57,10 @@ pub enum AuditAction {
     CreateAdmin,
     /// Gave an account another password. By the operator.
     ResetPassword,
+    /// Handed out a link to a new password.
+    MakePasswordLink,
+    /// By the account's owner: used such a link.
+    ResetPasswordByLink,
     /// Made a user an administrator.
     PromoteUser,
     /// Made an administrator an ordinary user.

@@ -74,11 +74,18 @@ pub const METRICS: &[Metric] = &[
                 "password",
                 "register",
                 "refresh",
+                "mail",
+                "link",
                 "chats",
                 "invitations",
             ]),
         )],
         "Requests answered with 429, by exceeded limit. account: one account's requests. network: requests without an account from one network. invitations: too many unanswered invitations. The others count attempts of one kind",
+    ),
+    counter(
+        "mails_total",
+        &[("result", Values::These(&["sent", "retried", "refused", "given_up", "no_room"]))],
+        "Letters by what became of them. retried: a try that failed, with another one to come. refused: the mail server does not take this letter. given_up: it took it at none of the tries. no_room: too many letters were on their way",
     ),
     gauge("ended_sessions", &[], "Recently ended sessions held in memory"),
     gauge(

@@ -1,4 +1,4 @@
-//! Limits on signing in, registering and renewing. The rates and their reasons are in
+//! Limits on signing in, registering, renewing, and mails and the links in them. The rates and their reasons are in
 //! [`crate::config::Config`].
 
 use crate::{
@@ -24,6 +24,12 @@ pub enum AccountAttempt<'a> {
     PasswordOf(UserId),
     /// Any registration from this address.
     RegisterFrom(IpAddr),
+    /// Any mail that somebody at this address asks for.
+    MailFrom(IpAddr),
+    /// To this address (its key), whoever asks for it.
+    MailTo(&'a str),
+    /// Any use of a link from this address.
+    LinkFrom(IpAddr),
     /// Any renewal of tokens from this address.
     RefreshFrom(IpAddr),
 }
@@ -38,6 +44,8 @@ impl AccountAttempt<'_> {
             | Self::LoginByDevice(_) => "login",
             Self::PasswordOf(_) => "password",
             Self::RegisterFrom(_) => "register",
+            Self::MailFrom(_) | Self::MailTo(_) => "mail",
+            Self::LinkFrom(_) => "link",
             Self::RefreshFrom(_) => "refresh",
         }
     }
@@ -72,6 +80,13 @@ fn key_and_rate(api: &Api, attempt: AccountAttempt<'_>) -> (String, Rate) {
         }
         AccountAttempt::RegisterFrom(address) => {
             (format!("register:from:{}", network(address)), config.register_per_address)
+        }
+        AccountAttempt::MailFrom(address) => {
+            (format!("mail:from:{}", network(address)), config.mail_per_address)
+        }
+        AccountAttempt::MailTo(key) => (format!("mail:to:{key}"), config.mail_per_recipient),
+        AccountAttempt::LinkFrom(address) => {
+            (format!("link:from:{}", network(address)), config.links_per_address)
         }
         AccountAttempt::RefreshFrom(address) => {
             (format!("refresh:from:{}", network(address)), config.refresh_per_address)

@@ -41,6 +41,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0009_unnumbered"),
     migration!("0010_changes"),
     migration!("0011_post_plain"),
+    migration!("0013_accounts"),
     migration!("0014_administration"),
 ];
 

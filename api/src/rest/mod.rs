@@ -11,10 +11,12 @@ mod chats;
 pub(crate) mod cors;
 pub(crate) mod costs;
 mod direct;
+mod email;
 pub(crate) mod files;
 mod health;
 mod limit;
 mod lobby;
+mod lost_password;
 mod me;
 mod members;
 mod messages;
@@ -42,6 +44,8 @@ pub fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(openapi::base())
         .merge(accounts::routes())
         .merge(accounts::keys())
+        .merge(lost_password::routes())
+        .merge(email::routes())
         .merge(me::routes())
         .merge(blocklist::routes())
         .merge(users::routes())

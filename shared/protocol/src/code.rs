@@ -63,6 +63,7 @@ codes! {
     HelloRequired = 400, Never, "Say hello first.";
     InvalidFrame = 400, Never, "This frame is not valid.";
     InvalidId = 400, Never, "A frame's id has 1 to 64 bytes.";
+    InvalidLink = 400, Never, "This link was used already or is too old. Ask for a new one.";
     InvalidUsername = 400, Never, "This is not a username.";
     Malformed = 400, Never, "A frame is a JSON object with a type.";
     MalformedJson = 400, Never, "The body is not JSON.";
@@ -103,6 +104,7 @@ codes! {
     WrongOrigin = 403, Never, "This page may not act with your session cookie.";
     // What it is about is not there.
     ChatNotFound = 404, Never, "There is no such chat.";
+    MailOff = 404, Never, "This server sends no e-mail. An administrator can give you a link.";
     MemberNotFound = 404, Never, "This user is not a member of the chat.";
     MessageNotFound = 404, Never, "There is no such message.";
     NotFound = 404, Never, "There is nothing at this path.";

@@ -117,6 +117,8 @@ fn is_said_on_sockets(code: Code) -> bool {
         | Code::BearerOnly
         | Code::InvalidCredentials
         | Code::InvalidRefreshToken
+        | Code::InvalidLink
+        | Code::MailOff
         | Code::InvalidToken
         | Code::AdminOnly
         | Code::Lobby
