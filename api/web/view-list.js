@@ -1,20 +1,20 @@
-// The list of one's chats and of the public rooms, and who one is.
+// The list of one's chats and of the public rooms.
 
 import { explain } from './actions.js';
 import { isInvitation, lastMessage } from './chat.js';
-import { avatar, byId, el, icon, iconButton, reconcile, toast } from './dom.js';
+import { avatar, byId, el, icon, reconcile, toast } from './dom.js';
 import { t } from './strings.js';
 import { fullTime, shortTime } from './text.js';
 
-export function setUpList(actions, enter, onNewChat, onSignOut) {
+export function setUpList(actions, enter, onNewChat) {
   byId('new-chat').append(icon('plus'));
   byId('new-chat').addEventListener('click', onNewChat);
   byId('more-rooms').addEventListener('click', () => actions.moreRooms().catch((error) => toast(explain(error))));
   byId('enter-lobby').addEventListener('click', () => enter(1));
-  return (state) => render(state, enter, onSignOut);
+  return (state) => render(state, enter);
 }
 
-function render(state, enter, onSignOut) {
+function render(state, enter) {
   const all = state.order.map((id) => state.chats.get(id));
   const chats = all.filter((chat) => !isInvitation(chat));
   const invitations = all.filter(isInvitation);
@@ -32,12 +32,6 @@ function render(state, enter, onSignOut) {
   byId('rooms').hidden = others.length === 0 && !state.nextRooms;
   byId('more-rooms').hidden = !state.nextRooms;
   byId('enter-lobby').hidden = state.chats.has(1);
-
-  reconcile(byId('account'), state.me ? [state.me] : [], {
-    key: (me) => me.id,
-    version: (me) => me.name,
-    make: (me) => account(me, onSignOut),
-  });
 }
 
 function drawChats(list, chats, state) {
@@ -117,14 +111,4 @@ function item(control) {
   const row = el('li', {}, control);
   row.focus = (options) => control.focus(options);
   return row;
-}
-
-function account(me, onSignOut) {
-  return el(
-    'div',
-    { class: 'account-row' },
-    avatar(me.name || me.username, me.id),
-    el('span', { class: 'who', title: t.account(me.username) }, me.name || me.username, el('small', {}, `@${me.username}`)),
-    iconButton('exit', t.signOut, onSignOut),
-  );
 }

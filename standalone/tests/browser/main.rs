@@ -9,6 +9,7 @@ mod writer;
 
 mod accessibility;
 mod administration;
+mod account;
 mod chat;
 mod documents;
 mod reading;
