@@ -61,6 +61,10 @@ pub enum AuditAction {
     MakePasswordLink,
     /// By the account's owner: used such a link.
     ResetPasswordByLink,
+    /// Turned off a user's two-step sign-in.
+    RemoveSecondFactor,
+    /// By the account's owner: deleted it.
+    DeleteAccount,
     /// Made a user an administrator.
     PromoteUser,
     /// Made an administrator an ordinary user.

@@ -1,6 +1,5 @@
 //! The api's numbers, each with its reason. Addresses, secrets and the like are in [`crate::settings`].
 
-use crate::mail::MailServer;
 use platform::{
     limit::Rate,
     settings::{Origin, Secret, SettingInForce},
@@ -64,6 +63,9 @@ pub struct Config {
     /// address has, so that one stranger cannot use that up. Whoever does, with many addresses, keeps new
     /// devices out, and no others.
     pub login_per_account: Rate,
+    /// Codes for one account's second step. Three of a million are right at a time, so that who knows the password
+    /// comes in with one chance in a thousand a day; it keeps out nobody who does not know it.
+    pub codes_per_account: Rate,
     /// New accounts from one address: a class room at once, then one a second.
     pub register_per_address: Rate,
     /// Links by mail that one network asks for: a class that begins together, and not a flood into other people's
@@ -207,6 +209,15 @@ impl Default for RetentionConfig {
     }
 }
 
+/// Where mail is handed in, and in whose name.
+#[derive(Clone, Debug)]
+pub struct MailServer {
+    /// `smtps://user:password@host`, or `smtp://host:port`.
+    pub url: Secret,
+    /// The sender, `Name <address>` or the address alone.
+    pub from: String,
+}
+
 /// How mail is sent: a bounded number of letters, each tried again for a while.
 #[derive(Clone, Debug)]
 pub struct MailConfig {
@@ -273,6 +284,7 @@ impl Default for Config {
             login_per_address: Rate { per: Duration::from_millis(500), burst: 600 },
             login_per_account_and_address: Rate { per: Duration::from_secs(5), burst: 100 },
             login_per_account: Rate { per: Duration::from_secs(1), burst: 500 },
+            codes_per_account: Rate { per: Duration::from_secs(300), burst: 10 },
             register_per_address: Rate { per: Duration::from_secs(1), burst: 300 },
             mail_per_address: Rate { per: Duration::from_secs(10), burst: 60 },
             mail_per_recipient: Rate { per: Duration::from_secs(600), burst: 5 },

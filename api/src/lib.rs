@@ -29,7 +29,6 @@ pub mod retention;
 pub mod settings;
 mod state;
 
-pub use mail::MailServer;
 pub use post_queue::PostQueue;
 pub use state::Api;
 

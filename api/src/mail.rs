@@ -2,7 +2,7 @@
 //! them. What a letter says is for the services to know; nothing here logs an address or a text.
 
 use crate::{
-    config::MailConfig,
+    config::{MailConfig, MailServer},
     error::{Error, Result},
 };
 use lettre::{
@@ -10,16 +10,15 @@ use lettre::{
     message::{Mailbox, header::ContentType},
     transport::smtp,
 };
-use platform::settings::Secret;
 use protocol::code::Code;
 use std::{fmt, sync::Arc};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Sends letters, or refuses to where no server is set. Clones share the bounds.
 #[derive(Clone, Debug)]
-pub struct Mailer(Option<Arc<Post>>);
+pub struct Mailer(Option<Arc<Outgoing>>);
 
-struct Post {
+struct Outgoing {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
     waiting: Arc<Semaphore>,
@@ -27,42 +26,31 @@ struct Post {
     config: MailConfig,
 }
 
-impl fmt::Debug for Post {
+impl fmt::Debug for Outgoing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Post").field("from", &self.from).finish_non_exhaustive()
+        f.debug_struct("Outgoing").field("from", &self.from).finish_non_exhaustive()
     }
 }
 
-/// Where mail is handed in, and in whose name.
-#[derive(Clone, Debug)]
-pub struct MailServer {
-    /// `smtps://user:password@host`, or `smtp://host:port`.
-    pub url: Secret,
-    /// The sender, `Name <address>` or the address alone.
-    pub from: String,
+/// Whether letters could go this way; an error names the setting, never the password.
+pub(crate) fn check(server: &MailServer) -> Result<(), String> {
+    transport(server)?;
+    mailbox(server)?;
+    Ok(())
 }
 
-impl MailServer {
-    /// Whether letters could go this way; an error names the setting, never the password.
-    pub fn check(&self) -> Result<(), String> {
-        self.transport()?;
-        self.mailbox()?;
-        Ok(())
-    }
+fn transport(server: &MailServer) -> Result<smtp::AsyncSmtpTransportBuilder, String> {
+    AsyncSmtpTransport::<Tokio1Executor>::from_url(server.url.reveal()).map_err(|_| {
+        "SMTP_URL: write it as smtps://user:password@mail.example.com, or as \
+         smtp://mail.example.com:587?tls=required"
+            .to_owned()
+    })
+}
 
-    fn transport(&self) -> Result<smtp::AsyncSmtpTransportBuilder, String> {
-        AsyncSmtpTransport::<Tokio1Executor>::from_url(self.url.reveal()).map_err(|_| {
-            "SMTP_URL: write it as smtps://user:password@mail.example.com, or as \
-             smtp://mail.example.com:587?tls=required"
-                .to_owned()
-        })
-    }
-
-    fn mailbox(&self) -> Result<Mailbox, String> {
-        self.from.parse().map_err(|_| {
-            "MAIL_FROM: write an address such as Switchboard <chat@example.com>".to_owned()
-        })
-    }
+fn mailbox(server: &MailServer) -> Result<Mailbox, String> {
+    server.from.parse().map_err(|_| {
+        "MAIL_FROM: write an address such as Switchboard <chat@example.com>".to_owned()
+    })
 }
 
 /// To one person.
@@ -73,8 +61,8 @@ pub(crate) struct Letter {
 }
 
 /// A letter's place among those on their way; it is free again when this is dropped.
-pub(crate) struct Place {
-    post: Arc<Post>,
+pub(crate) struct LetterPlace {
+    outgoing: Arc<Outgoing>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -82,10 +70,10 @@ impl Mailer {
     /// What is wrong with the settings is one sentence.
     pub fn new(config: &MailConfig) -> Result<Self, String> {
         let Some(server) = &config.server else { return Ok(Self(None)) };
-        let transport = server.transport()?.timeout(Some(config.timeout)).build();
-        Ok(Self(Some(Arc::new(Post {
+        let transport = transport(server)?.timeout(Some(config.timeout)).build();
+        Ok(Self(Some(Arc::new(Outgoing {
             transport,
-            from: server.mailbox()?,
+            from: mailbox(server)?,
             waiting: Arc::new(Semaphore::new(config.letters)),
             connections: Semaphore::new(config.connections),
             config: config.clone(),
@@ -93,29 +81,29 @@ impl Mailer {
     }
 
     /// Room for one letter. `mail_off` without a server, `busy` while too many letters are on their way.
-    pub(crate) fn reserve(&self) -> Result<Place> {
-        let post = self.0.as_ref().ok_or(Code::MailOff)?;
-        let permit = Arc::clone(&post.waiting).try_acquire_owned().map_err(|_| {
+    pub(crate) fn reserve(&self) -> Result<LetterPlace> {
+        let outgoing = self.0.as_ref().ok_or(Code::MailOff)?;
+        let permit = Arc::clone(&outgoing.waiting).try_acquire_owned().map_err(|_| {
             metrics::counter!("mails_total", "result" => "no_room").increment(1);
             Error { retry_after: Some(60), ..Code::Busy.into() }
         })?;
-        Ok(Place { post: Arc::clone(post), _permit: permit })
+        Ok(LetterPlace { outgoing: Arc::clone(outgoing), _permit: permit })
     }
 }
 
-impl Place {
+impl LetterPlace {
     /// Sends the letter, and tries again for a while where that may help. Returns when it is sent or given up:
     /// to be spawned.
     pub(crate) async fn deliver(self, letter: Letter) {
-        let result = match self.post.written(letter) {
-            Some(message) => self.post.send(message).await,
+        let result = match self.outgoing.written(letter) {
+            Some(message) => self.outgoing.send(message).await,
             None => "refused",
         };
         metrics::counter!("mails_total", "result" => result).increment(1);
     }
 }
 
-impl Post {
+impl Outgoing {
     /// `None` for an address that mail knows no way to.
     fn written(&self, letter: Letter) -> Option<Message> {
         let to = letter.to.parse().map(|address| Mailbox::new(None, address)).ok()?;

@@ -76,6 +76,7 @@ pub const METRICS: &[Metric] = &[
                 "refresh",
                 "mail",
                 "link",
+                "code",
                 "chats",
                 "invitations",
             ]),

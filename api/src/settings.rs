@@ -3,10 +3,10 @@
 use crate::{
     accounts::people::{MAX_PEOPLE, Show},
     auth::tokens::Tokens,
-    config::Config,
+    config::{Config, MailServer},
     db::{ConnectError, DbConfig},
     lookalikes::ADMIN,
-    mail::MailServer,
+    mail,
 };
 use clap::{Args, Parser, Subcommand, value_parser};
 use platform::{
@@ -267,7 +267,7 @@ impl MailArgs {
             return Err(missing("PUBLIC_URL", "the address of the page, for links in e-mails"));
         }
         let server = MailServer { url, from };
-        server.check()?;
+        mail::check(&server)?;
         config.mail.server = Some(server);
         Ok(())
     }

@@ -12,6 +12,8 @@ export class ApiError extends Error {
     this.fields = body?.errors ?? [];
     /** With `private_chat_exists`: that chat. */
     this.chatId = body?.chat_id;
+    /** With `second_step_required`: the token for the second step. */
+    this.secondStep = body?.second_step;
   }
 }
 
@@ -46,6 +48,7 @@ export const api = {
   login: (username, password) => call('POST', '/login', { username, password }),
   forgotPassword: (email) => call('POST', '/password/forgot', { email }),
   resetPassword: (token, next) => call('POST', '/password/reset', { token, new_password: next }),
+  secondStep: (token, code) => call('POST', '/login/second-step', { token, code }),
   logout: () => call('POST', '/logout'),
 
   changeProfile: (changes) => call('PATCH', '/me', changes),
@@ -53,6 +56,11 @@ export const api = {
   email: () => call('GET', '/me/email'),
   changeEmail: (email, password) => call('PUT', '/me/email', { email, password }),
   verifyEmail: (token) => call('POST', '/email/verify', { token }),
+  secondFactor: () => call('GET', '/me/second-factor'),
+  beginSecondFactor: (password) => call('POST', '/me/second-factor', { password }),
+  confirmSecondFactor: (code) => call('POST', '/me/second-factor/confirm', { code }),
+  removeSecondFactor: (password, code) => call('POST', '/me/second-factor/remove', { password, code }),
+  deleteAccount: (password) => call('POST', '/me/delete', { password }),
   sessions: () => call('GET', '/me/sessions'),
   endSession: (id) => call('DELETE', `/me/sessions/${id}`),
   endOtherSessions: () => call('DELETE', '/me/sessions'),

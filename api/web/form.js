@@ -37,13 +37,14 @@ export function field({ id, label, hint = null, refusals = [], ...attributes }) 
 
 /**
  * A form of such fields. `onSubmit` does the work and may answer a sentence that says it is done. While it runs
- * nothing is sent twice; the focus stays in the form.
+ * nothing is sent twice; the focus stays in the form. `username` tells password managers whose password is asked for.
  */
-export function form({ fields, submit, danger = false, onSubmit, before = [] }) {
+export function form({ fields, submit, danger = false, username = null, onSubmit }) {
+  const whose = username && el('input', { autocomplete: 'username', value: username, hidden: true, readonly: true });
   const error = el('p', { class: 'error', role: 'alert', hidden: true });
   const done = el('p', { class: 'done', role: 'status' });
   const button = el('button', { type: 'submit', class: danger ? 'danger-button' : 'primary' }, submit);
-  const element = el('form', { class: 'form', novalidate: true }, ...before, ...fields.map((one) => one.element), error, el('div', { class: 'buttons' }, done, button));
+  const element = el('form', { class: 'form', novalidate: true }, whose, ...fields.map((one) => one.element), error, el('div', { class: 'buttons' }, done, button));
 
   const complain = (text, about) => {
     (about?.complain ?? ((words) => {

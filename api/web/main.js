@@ -43,7 +43,7 @@ const views = [
   (state) => administration.render(state),
   setUpBanner(actions),
   setUpList(actions, enter, () => openNew(store, actions, go)),
-  setUpAccount(store, actions, signOut),
+  setUpAccount(store, actions, signOut, () => leave(null, t.accountDeleted)),
   chatView.render,
   () => renderDetails(store, actions),
   (state) => {
@@ -103,7 +103,7 @@ function followLink() {
   if (!link) return false;
   if (link.purpose === 'email') {
     api.verifyEmail(link.token).then(() => toast(t.emailVerified), (error) => toast(explain(error)));
-    enterPage();
+    if (!store.state.me) enterPage();
     return true;
   }
   leave(null);
@@ -118,14 +118,14 @@ function welcome(user) {
 }
 
 /** Nobody is signed in, or not any more. */
-function leave(reason) {
+function leave(reason, done = null) {
   actions.stop();
   chatView.reset();
   administration.close();
   for (const dialog of document.querySelectorAll('dialog[open]')) dialog.close();
   document.title = t.appName;
   show('sign-in');
-  showSignIn(reason);
+  showSignIn(reason, done);
 }
 
 async function signOut() {

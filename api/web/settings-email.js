@@ -7,16 +7,17 @@ import { t } from './strings.js';
 
 export const emailSection = { id: 'email', icon: 'mail', title: t.email, draw };
 
-function draw() {
-  return [el('p', { class: 'muted' }, t.emailText), fetched(api.email, forms)];
+function draw({ store }) {
+  return [el('p', { class: 'muted' }, t.emailText), fetched(api.email, (state, again) => forms(state, again, store.state.me.username))];
 }
 
-function forms({ email, verified }, again) {
+function forms({ email, verified }, again, username) {
   const address = field({ id: 'settings-email', label: t.newEmail, type: 'email', autocomplete: 'email', value: verified ? '' : email, required: true, refusals: ['email', 'email_taken'] });
   const password = field({ id: 'settings-email-password', label: t.yourPassword, type: 'password', autocomplete: 'current-password', required: true, refusals: ['wrong_password'] });
   const change = form({
     fields: [address, password],
     submit: t.verifyThis,
+    username,
     onSubmit: async () => {
       const wanted = address.input.value.trim();
       await api.changeEmail(wanted, password.input.value);

@@ -10,10 +10,8 @@ export const passwordSection = { id: 'password', icon: 'key', title: t.password,
 function draw({ store }) {
   const current = field({ id: 'settings-current', label: t.currentPassword, type: 'password', autocomplete: 'current-password', required: true, refusals: ['wrong_password'] });
   const next = field({ id: 'settings-new', label: t.newPassword, hint: t.passwordRule, type: 'password', autocomplete: 'new-password', required: true, refusals: ['new_password'] });
-  // Password managers learn from it whose password this is.
-  const whose = el('input', { autocomplete: 'username', value: store.state.me.username, hidden: true, readonly: true });
   const change = form({
-    before: [whose],
+    username: store.state.me.username,
     fields: [current, next],
     submit: t.changePassword,
     onSubmit: async () => {

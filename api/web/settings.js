@@ -4,17 +4,19 @@
 import { byId, el, icon, iconButton } from './dom.js';
 import { appearanceSection } from './settings-appearance.js';
 import { blockedSection } from './settings-blocked.js';
+import { deleteSection } from './settings-delete.js';
 import { devicesSection } from './settings-devices.js';
 import { emailSection } from './settings-email.js';
 import { passwordSection } from './settings-password.js';
 import { profileSection } from './settings-profile.js';
+import { twoStepSection } from './settings-two-step.js';
 import { t } from './strings.js';
 
 /** Each has an `id`, an `icon`, a `title`, and `draw(context)`, which answers its elements. */
-const SECTIONS = [profileSection, emailSection, passwordSection, devicesSection, blockedSection, appearanceSection];
+const SECTIONS = [profileSection, emailSection, passwordSection, twoStepSection, devicesSection, blockedSection, appearanceSection, deleteSection];
 
-/** Opens them, at a section or, on a phone, at their list. `context` is `{store, actions}`. */
-export function openSettings(context, first = null) {
+/** Opens them, at a section or, on a phone, at their list. `context` is `{store, actions, onDeleted}`. */
+export function openSettings(context, first) {
   const dialog = byId('settings-dialog');
   const panel = el('section', { class: 'settings-panel', 'aria-labelledby': 'settings-section' });
   const back = iconButton('back', t.backToSettings, () => {

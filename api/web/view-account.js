@@ -1,23 +1,27 @@
 // Who one is, in the foot of the list, and the menu behind it: profile, settings, theme, signing out.
 
 import { CHOICES, appearance, setAppearance } from './appearance.js';
-import { avatar, byId, el, icon, reconcile } from './dom.js';
-import { openSettings } from './settings.js';
+import { avatar, byId, el, icon, reconcile, toast } from './dom.js';
 import { t } from './strings.js';
 import { confirm } from './view-confirm.js';
 
-/** `onSignOut` signs out; whoever has messages that are not sent yet is asked first. */
-export function setUpAccount(store, actions, onSignOut) {
+/** `onSignOut` signs out; whoever has messages that are not sent yet is asked first. `onDeleted`: the account is gone. */
+export function setUpAccount(store, actions, onSignOut, onDeleted) {
   const menu = byId('account-menu');
-  const context = { store, actions };
+  const context = { store, actions, onDeleted };
+  // Loaded when they are wanted: most visits do without.
+  const open = async (section) => {
+    const settings = await import('./settings.js').catch(() => toast(t.unreachable));
+    settings?.openSettings(context, section);
+  };
   const choose = (work) => () => {
     menu.hidePopover();
     work();
   };
   const entry = (name, sign, text, work) => el('button', { type: 'button', role: 'menuitem', tabindex: '-1', 'data-do': name, onclick: choose(work) }, icon(sign), text);
   menu.append(
-    entry('profile', 'person', t.profile, () => openSettings(context, 'profile')),
-    entry('settings', 'gear', t.settings, () => openSettings(context)),
+    entry('profile', 'person', t.profile, () => open('profile')),
+    entry('settings', 'gear', t.settings, () => open(null)),
     themes(),
     entry('sign-out', 'exit', t.signOut, async () => {
       if (!actions.unsent || (await confirm(t.sureSignOut, t.signOut))) onSignOut();
@@ -73,7 +77,7 @@ function walk(event) {
   const all = items(event.currentTarget);
   const at = all.indexOf(document.activeElement);
   const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: -1 }[event.key];
-  if (event.key === 'Tab') event.currentTarget.hidePopover();
+  if (event.key === 'Tab' || event.key === 'Escape') event.currentTarget.hidePopover();
   if (to === undefined) return;
   event.preventDefault();
   all.at(to % all.length).focus();

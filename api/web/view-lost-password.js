@@ -1,4 +1,5 @@
-// The card for a password that was lost: it asks for a link, or, where the link has led, for the new password.
+// The cards in place of signing in: for a password that was lost they ask for a link, or, where the link has led, for
+// the new password.
 
 import { api } from './api.js';
 import { byId, el } from './dom.js';
@@ -16,7 +17,7 @@ export function showForgot(onBack) {
       return t.linkSent;
     },
   });
-  card(t.forgotTitle, t.forgotText, ask, onBack);
+  showCard(t.forgotTitle, t.forgotText, ask, onBack);
   email.input.focus();
 }
 
@@ -31,11 +32,12 @@ export function showNewPassword(token, onDone) {
       onDone(t.passwordReset);
     },
   });
-  card(t.newPasswordTitle, t.newPasswordText, choose, () => onDone(null));
+  showCard(t.newPasswordTitle, t.newPasswordText, choose, () => onDone(null));
   password.input.focus();
 }
 
-function card(title, text, content, onBack) {
+/** Shows another card in place of the one for signing in. */
+export function showCard(title, text, content, onBack) {
   const back = el('button', { type: 'button', class: 'link', onclick: onBack }, t.backToSignIn);
   byId('lost-password').replaceChildren(el('h1', {}, title), el('p', { class: 'muted' }, text), content, el('p', { class: 'switch' }, back));
   byId('lost-password').hidden = false;

@@ -5,6 +5,7 @@ import { api } from './api.js';
 import { byId } from './dom.js';
 import { t } from './strings.js';
 import { showForgot } from './view-lost-password.js';
+import { showSecondStep } from './view-second-step.js';
 
 const form = byId('sign-in-form');
 const error = byId('sign-in-error');
@@ -15,6 +16,12 @@ let registering = false;
 
 /** `onSignedIn(user)` is called when the cookie is there. */
 export function setUpSignIn(onSignedIn) {
+  const enter = async () => {
+    const user = await api.me();
+    form.reset();
+    passwordField.type = 'password';
+    onSignedIn(user);
+  };
   byId('sign-in-switch').addEventListener('click', () => setMode(!registering, true));
   byId('sign-in-forgot').addEventListener('click', () => showForgot(() => showSignIn(null)));
   byId('sign-in-show').addEventListener('change', (event) => {
@@ -32,13 +39,11 @@ export function setUpSignIn(onSignedIn) {
     try {
       if (registering) await api.register(username, password);
       await api.login(username, password);
-      const user = await api.me();
-      form.reset();
-      passwordField.type = 'password';
-      onSignedIn(user);
+      await enter();
     } catch (problem) {
       busy(false);
-      refuse(problem);
+      if (problem.code === 'second_step_required') showSecondStep(problem.secondStep, enter, () => showSignIn(null));
+      else refuse(problem);
     } finally {
       busy(false);
     }

@@ -22,6 +22,8 @@ pub enum AccountAttempt<'a> {
     LoginByDevice(&'a str),
     /// With the present password, by somebody who is signed in.
     PasswordOf(UserId),
+    /// With a code for the second step of signing in, by whoever knows the password.
+    CodeOf(UserId),
     /// Any registration from this address.
     RegisterFrom(IpAddr),
     /// Any mail that somebody at this address asks for.
@@ -43,6 +45,7 @@ impl AccountAttempt<'_> {
             | Self::LoginToByStranger(_)
             | Self::LoginByDevice(_) => "login",
             Self::PasswordOf(_) => "password",
+            Self::CodeOf(_) => "code",
             Self::RegisterFrom(_) => "register",
             Self::MailFrom(_) | Self::MailTo(_) => "mail",
             Self::LinkFrom(_) => "link",
@@ -78,6 +81,7 @@ fn key_and_rate(api: &Api, attempt: AccountAttempt<'_>) -> (String, Rate) {
         AccountAttempt::PasswordOf(user) => {
             (format!("password:{user}"), config.login_per_account_and_address)
         }
+        AccountAttempt::CodeOf(user) => (format!("code:{user}"), config.codes_per_account),
         AccountAttempt::RegisterFrom(address) => {
             (format!("register:from:{}", network(address)), config.register_per_address)
         }

@@ -84,6 +84,7 @@ async fn own(State(api): State<Api>, caller: Caller) -> Result<Json<EmailView>> 
         (status = 400, description = "`wrong_password` The present password is wrong. \
             `email_taken` Email already registered"),
         (status = 404, description = "`mail_off` This server sends no e-mail. An administrator can give you a link."),
+        (status = 503, description = "`busy` The service cannot answer right now. Try again in a moment."),
     )
 )]
 async fn change(

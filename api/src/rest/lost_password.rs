@@ -67,6 +67,7 @@ impl From<PasswordLink> for PasswordLinkView {
     responses(
         (status = 202, description = "If an account has this address, a link is on its way."),
         (status = 404, description = "`mail_off` This server sends no e-mail. An administrator can give you a link."),
+        (status = 503, description = "`busy` The service cannot answer right now. Try again in a moment."),
     )
 )]
 async fn forgot(

@@ -12,6 +12,7 @@ pub(crate) mod cors;
 pub(crate) mod costs;
 mod direct;
 mod email;
+mod farewell;
 pub(crate) mod files;
 mod health;
 mod limit;
@@ -24,6 +25,7 @@ mod names_dialect;
 pub(crate) mod openapi;
 mod page;
 mod reply;
+mod second_factor;
 pub(crate) mod status;
 mod users;
 mod views;
@@ -46,6 +48,8 @@ pub fn routes() -> OpenApiRouter<Api> {
         .merge(accounts::keys())
         .merge(lost_password::routes())
         .merge(email::routes())
+        .merge(second_factor::routes())
+        .merge(farewell::routes())
         .merge(me::routes())
         .merge(blocklist::routes())
         .merge(users::routes())

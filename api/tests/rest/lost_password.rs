@@ -4,10 +4,14 @@ use crate::{
     post_office::{Manner, PostOffice},
     support::{Server, text},
 };
-use api::{MailServer, accounts::admin, config::Config, db::Db};
+use api::{
+    accounts::admin,
+    config::{Config, MailServer},
+    db::Db,
+};
 use platform::{limit::Rate, settings::Secret};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// Where letters go, and where their links lead.
@@ -32,16 +36,24 @@ impl Server {
         self.post("/password/reset", json!({"token": token, "new_password": password})).await
     }
 
-    /// As if everybody had followed the link in the first mail.
-    async fn verify_all(&self) {
-        self.sql("UPDATE users SET email_verified_at = 1 WHERE email IS NOT NULL").await;
+    /// Accounts with verified addresses, `name@example.com`.
+    async fn reachable(&self, names: &[&str]) -> Vec<Value> {
+        let mut users = Vec::new();
+        for name in names {
+            let body = json!({"username": name, "password": "password123"});
+            users.push(self.post("/register", body).await.ok(201));
+        }
+        self.sql(
+            "UPDATE users SET email = username || '@example.com', email_verified_at = 1,
+             email_key = username || '@example.com'",
+        )
+        .await;
+        users
     }
 }
 
 async fn a_mailed_link_leads_to_a_new_password_once(t: Server, mut office: PostOffice) {
-    let ann = t.user("ann").await;
-    t.user("bob").await;
-    t.verify_all().await;
+    let users = t.reachable(&["ann", "bob"]).await;
     assert_eq!(t.forgot("Ann@Example.com").await.status, 202);
     let letter = office.letter().await;
     assert_eq!(letter.to, "ann@example.com");
@@ -52,7 +64,7 @@ async fn a_mailed_link_leads_to_a_new_password_once(t: Server, mut office: PostO
     assert_eq!(short.refused(422, "validation_failed").fields(), ["new_password"]);
     assert_eq!(t.reset(&token, "quite another one").await.status, 204);
     t.reset(&token, "and one more").await.refused(400, "invalid_link");
-    t.get("/me", text(&ann, "access_token")).await.refused(401, "session_ended");
+    t.get("/me", text(&users[0], "access_token")).await.refused(401, "session_ended");
     t.login("ann", "password123").await.refused(401, "invalid_credentials");
     t.login("ann", "quite another one").await.ok(200);
     t.login("bob", "password123").await.ok(200);
@@ -76,10 +88,7 @@ async fn a_mailed_link_leads_to_a_new_password_once_postgres() {
 async fn whoever_asks_hears_the_same_and_only_verified_addresses_get_mail() {
     let mut office = PostOffice::open().await;
     let t = Server::start_with(mail_by(&office)).await;
-    for name in ["ann", "blocked", "gone", "unverified"] {
-        t.user(name).await;
-    }
-    t.verify_all().await;
+    t.reachable(&["ann", "blocked", "gone", "unverified"]).await;
     t.sql(
         "UPDATE users SET blocked_at = 1 WHERE username = 'blocked';
            UPDATE users SET deactivated_at = 1 WHERE username = 'gone';
@@ -101,8 +110,7 @@ async fn whoever_asks_hears_the_same_and_only_verified_addresses_get_mail() {
 async fn mails_are_bounded_by_address_whether_it_is_anybodys_or_not() {
     let office = PostOffice::open().await;
     let t = Server::start_with(mail_by(&office)).await;
-    t.user("ann").await;
-    t.verify_all().await;
+    t.reachable(&["ann"]).await;
     for email in ["ann@example.com", "nobody@example.com"] {
         for _ in 0..5 {
             assert_eq!(t.forgot(email).await.status, 202);
@@ -135,13 +143,10 @@ async fn a_letter_is_tried_again_unless_it_is_refused() {
     let mail = mail_by(&office);
     let t = Server::start_with(|config| {
         mail(config);
-        config.mail.timeout = Duration::from_millis(200);
+        config.mail.timeout = Duration::from_secs(3);
     })
     .await;
-    for name in ["ann", "bob"] {
-        t.user(name).await;
-    }
-    t.verify_all().await;
+    t.reachable(&["ann", "bob"]).await;
     office.next([Manner::PutOff, Manner::Stall, Manner::PutOff, Manner::Take]);
     assert_eq!(t.forgot("ann@example.com").await.status, 202);
     let token = office.letter().await.token(PLACE);
@@ -166,8 +171,7 @@ async fn while_too_many_letters_are_on_their_way_the_next_one_waits_outside() {
         config.mail.letters = 1;
     })
     .await;
-    t.user("ann").await;
-    t.verify_all().await;
+    t.reachable(&["ann"]).await;
     office.next([Manner::Stall]);
     assert_eq!(t.forgot("ann@example.com").await.status, 202);
     t.forgot("ann@example.com").await.refused(503, "busy");
@@ -202,8 +206,7 @@ async fn without_a_mail_server_an_administrator_hands_the_link_out() {
 async fn an_old_link_is_no_link_and_a_used_one_takes_the_others_along() {
     let mut office = PostOffice::open().await;
     let t = Server::start_with(mail_by(&office)).await;
-    t.user("ann").await;
-    t.verify_all().await;
+    t.reachable(&["ann"]).await;
     let mut tokens = Vec::new();
     for _ in 0..3 {
         t.forgot("ann@example.com").await.ok(202);
@@ -215,7 +218,6 @@ async fn an_old_link_is_no_link_and_a_used_one_takes_the_others_along() {
     assert!(stored.iter().all(|(hash,)| !tokens.contains(hash)), "tokens are kept hashed");
     assert_eq!(t.reset(&tokens[1], "quite another one").await.status, 204);
     for token in [&tokens[0], &tokens[2]] {
-        t.reset(token, "one more").await.refused(422, "validation_failed");
         t.reset(token, "and one more").await.refused(400, "invalid_link");
     }
     t.forgot("ann@example.com").await.ok(202);

@@ -9,6 +9,7 @@ mod bad_input;
 #[path = "../../../standalone/tests/system/harness/contract.rs"]
 mod contract;
 mod cookies;
+mod deletion;
 mod direct;
 mod documented;
 mod email;
@@ -21,6 +22,7 @@ mod names_dialect;
 mod people;
 mod post_office;
 mod postgres;
+mod second_factor;
 mod sessions;
 mod stopping;
 mod support;

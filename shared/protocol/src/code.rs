@@ -79,12 +79,16 @@ codes! {
     UnknownType = 400, Never, "There is no frame of this type.";
     UsernameTaken = 400, Never, "Username already registered";
     WrongPassword = 400, Never, "The present password is wrong.";
+    WrongCode = 400, Never, "This code is wrong or was used already. Try the next one.";
     // Nobody is signed in, or no longer.
     BearerOnly = 401, Never, "As a GET this takes no session cookie: send a Bearer token, or POST.";
     InvalidCredentials = 401, Never, "Invalid credentials";
     InvalidRefreshToken = 401, Never, "The refresh token is not valid. Sign in again.";
+    InvalidSecondStep = 401, Never, "Too much time has passed. Sign in again.";
     InvalidToken = 401, Never, "The access token is not valid.";
     OtherSession = 401, Never, "This token belongs to another session.";
+    SecondStepRequired = 401, Never,
+        "This account asks for a code, too. Sign in where you can enter one, such as the page of this server.";
     SessionEnded = 401, Never, "This session has ended. Sign in again.";
     TokenExpired = 401, Now, "The access token has expired. Renew it.";
     Unauthenticated = 401, Never, "Sign in first: no access token came with this request.";
@@ -115,6 +119,7 @@ codes! {
     // It would leave the service in a state that may not be.
     DemoRefused = 409, Never, "The demo data cannot be made.";
     LastAdmin = 409, Never, "This is the last administrator: make another one first.";
+    SecondFactorOn = 409, Never, "Two-step sign-in is on. Turn it off first.";
     BodyTooLarge = 413, Never, "The body is too large.";
     UnsupportedMediaType = 415, Never, "Send the body as application/json.";
     // A rule for a value is broken.

@@ -1,6 +1,9 @@
 //! One's account on the page: the menu at one's name, the settings, and what is said when something is wrong.
 
-use crate::harness::{Browser, Driver, PASSWORD, Server, tell};
+use crate::{
+    accessibility::check,
+    harness::{Browser, Driver, PASSWORD, Server, tell},
+};
 use fantoccini::key::Key;
 use serde_json::json;
 
@@ -98,6 +101,13 @@ async fn the_password_changes(server: &Server, ann: &Browser) {
     ann.find("#settings-dialog .device .tag").await;
     ann.click("#settings-dialog [data-section=blocked]").await;
     ann.see("#settings-dialog .fetched p", "You have blocked nobody.").await;
+    // All that was drawn on the way, and what was not.
+    for section in ["profile", "email", "password", "two-step", "devices", "blocked", "delete"] {
+        ann.click(&format!("#settings-dialog [data-section={section}]")).await;
+        ann.gone("#settings-dialog .fetched > .muted:only-child").await;
+        let found = check(ann, section).await;
+        assert!(found.is_empty(), "{}", found.join("\n"));
+    }
     ann.click("#settings-dialog header [aria-label=Close]").await;
     ann.click("#account button").await;
     ann.click("#account-menu [data-do=sign-out]").await;

@@ -14,3 +14,7 @@ mod chat;
 mod documents;
 mod reading;
 mod unsent;
+mod lost_password;
+#[path = "../../../api/tests/rest/post_office.rs"]
+#[expect(dead_code, reason = "only the api's own tests make the server difficult")]
+mod post_office;

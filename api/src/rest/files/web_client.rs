@@ -49,8 +49,8 @@ const ASSETS: &[Asset] = assets! {
     SVG: "icon.svg";
     MANIFEST: "manifest.webmanifest";
     SCRIPT: "appearance.js" "device-name.js" "form.js" "link.js" "problems.js" "settings.js" "settings-appearance.js"
-        "settings-blocked.js" "settings-devices.js" "settings-email.js" "settings-password.js"
-        "settings-profile.js" "view-account.js" "view-lost-password.js";
+        "settings-blocked.js" "settings-delete.js" "settings-devices.js" "settings-email.js" "settings-password.js"
+        "settings-profile.js" "settings-two-step.js" "view-account.js" "view-lost-password.js" "view-second-step.js";
     SCRIPT: "actions.js" "api.js" "backoff.js" "chat.js" "connection.js" "dom.js" "log-place.js" "main.js"
         "markup.js" "message-row.js" "message-window.js" "outbox.js" "pending.js" "people-search.js" "reading.js" "shortcuts.js"
         "storage.js" "store.js" "strings.js" "text.js" "timeline.js" "unread.js" "unsent.js" "view-banner.js"

@@ -157,6 +157,38 @@ const TABLE: &[RestCase] = &[
         signed_in(No(400, "wrong_password")),
     ),
     ("GET /me/email", "", "", OWN),
+    (
+        "POST /login/second-step",
+        "",
+        r#"{"token":"{token}","code":"000000"}"#,
+        all(No(401, "invalid_second_step")),
+    ),
+    ("GET /me/second-factor", "", "", OWN),
+    (
+        "POST /me/second-factor",
+        "",
+        r#"{"password":"not the password"}"#,
+        signed_in(No(400, "wrong_password")),
+    ),
+    (
+        "POST /me/second-factor/confirm",
+        "",
+        r#"{"code":"000000"}"#,
+        signed_in(No(400, "wrong_code")),
+    ),
+    (
+        "POST /me/second-factor/remove",
+        "",
+        r#"{"password":"not the password","code":"000000"}"#,
+        signed_in(No(400, "wrong_password")),
+    ),
+    (
+        "POST /me/delete",
+        "",
+        r#"{"password":"not the password"}"#,
+        signed_in(No(400, "wrong_password")),
+    ),
+    ("DELETE /admin/users/{user_id}/second-factor", "", "", ADMINS),
     ("POST /admin/users/{user_id}/password-link", "", "{}", ADMINS),
     // The lobby.
     ("GET /api/messages", "", "", LOBBY),
