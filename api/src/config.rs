@@ -228,7 +228,7 @@ pub struct MailConfig {
     pub letters: usize,
     /// Connections to the server at once; many servers allow ten of one client.
     pub connections: usize,
-    /// How long the server may take for one step. It may check an address meanwhile.
+    /// How long the server may take to take a letter, from the connection on. It may check the address meanwhile.
     pub timeout: Duration,
     /// How long after a failure a letter is tried again. Who waits for it gives up after half an hour; servers that
     /// put strangers off take them after five minutes.

@@ -70,7 +70,7 @@ impl Mailer {
     /// What is wrong with the settings is one sentence.
     pub fn new(config: &MailConfig) -> Result<Self, String> {
         let Some(server) = &config.server else { return Ok(Self(None)) };
-        let transport = transport(server)?.timeout(Some(config.timeout)).build();
+        let transport = transport(server)?.build();
         Ok(Self(Some(Arc::new(Outgoing {
             transport,
             from: mailbox(server)?,
@@ -114,20 +114,26 @@ impl Outgoing {
     async fn send(&self, message: Message) -> &'static str {
         let mut pauses = self.config.retry_after.iter();
         loop {
-            let error = {
+            let tried = {
                 // Never closed. Between two tries the letter holds no connection.
                 let _connection = self.connections.acquire().await;
-                match self.transport.send(message.clone()).await {
-                    Ok(_) => return "sent",
-                    Err(error) => error,
-                }
+                // The transport's own time-out ends with the connecting.
+                let sending = self.transport.send(message.clone());
+                tokio::time::timeout(self.config.timeout, sending).await
             };
             // The server's words may hold the address: only its code is told.
-            let code = error.status().map(|code| code.to_string());
-            if error.is_permanent() {
-                tracing::warn!(code, "the mail server refused a letter");
-                return "refused";
-            }
+            let code = match tried {
+                Ok(Ok(_)) => return "sent",
+                Ok(Err(error)) => {
+                    let code = error.status().map(|code| code.to_string());
+                    if error.is_permanent() {
+                        tracing::warn!(code, "the mail server refused a letter");
+                        return "refused";
+                    }
+                    code
+                }
+                Err(_) => None,
+            };
             let Some(pause) = pauses.next() else {
                 tracing::warn!(code, "gave a letter up: the mail server did not take it");
                 return "given_up";
