@@ -84,6 +84,11 @@ export class Actions {
     this.#connection.retryNow();
   }
 
+  /** Whether something has not reached the server yet: signing out drops it. */
+  get unsent() {
+    return this.#connection.waiting > 0;
+  }
+
   /** Whether something is lost with the window. */
   get wouldLose() {
     return this.#connection.waiting > 0 && !this.#unsent.lasts;

@@ -24,7 +24,7 @@ export function setUpAccount(store, actions, onSignOut, onDeleted) {
     entry('settings', 'gear', t.settings, () => open(null)),
     themes(),
     entry('sign-out', 'exit', t.signOut, async () => {
-      if (!actions.unsent || (await confirm(t.sureSignOut, t.signOut))) onSignOut();
+      if (!actions.wouldLose || (await confirm(t.sureSignOut, t.signOut))) onSignOut();
     }),
   );
   menu.addEventListener('keydown', walk);

@@ -1,6 +1,7 @@
 //! A mail server for tests: it takes letters, or puts them off, refuses them, or says nothing at all. It speaks as
 //! much of SMTP (RFC 5321) as a client needs.
 
+use platform::lifecycle::Lifecycle;
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex},
@@ -44,7 +45,7 @@ impl Received {
 pub struct PostOffice {
     pub url: String,
     manners: Arc<Mutex<VecDeque<Manner>>>,
-    letters: mpsc::UnboundedReceiver<Received>,
+    letters: mpsc::Receiver<Received>,
 }
 
 impl PostOffice {
@@ -52,13 +53,15 @@ impl PostOffice {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let url = format!("smtp://{}", listener.local_addr().unwrap());
         let manners: Arc<Mutex<VecDeque<Manner>>> = Arc::default();
-        let (sender, letters) = mpsc::unbounded_channel();
+        let (sender, letters) = mpsc::channel(100);
         let next = Arc::clone(&manners);
-        tokio::spawn(async move {
+        let lifecycle = Lifecycle::new();
+        let connections = lifecycle.clone();
+        lifecycle.spawn_background(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let manner = next.lock().unwrap().pop_front().unwrap_or(Manner::Take);
                 let sender = sender.clone();
-                tokio::spawn(async move {
+                connections.spawn_background(async move {
                     // The client may go away in the middle of a word.
                     let _ = talk(stream, manner, sender).await;
                 });
@@ -79,7 +82,7 @@ impl PostOffice {
 
     pub async fn letter(&mut self) -> Received {
         let letter = tokio::time::timeout(Duration::from_secs(30), self.letters.recv());
-        letter.await.expect("a letter comes").unwrap()
+        letter.await.unwrap().unwrap()
     }
 
     /// Whether nothing has come so far.
@@ -91,7 +94,7 @@ impl PostOffice {
 async fn talk(
     stream: TcpStream,
     manner: Manner,
-    letters: mpsc::UnboundedSender<Received>,
+    letters: mpsc::Sender<Received>,
 ) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
     stream.write_all(b"220 tests\r\n").await?;
@@ -120,7 +123,7 @@ async fn talk(
                 while !text.ends_with("\r\n.\r\n") {
                     stream.read_line(&mut text).await?;
                 }
-                let _ = letters.send(Received { to: to.clone(), text });
+                let _ = letters.try_send(Received { to: to.clone(), text });
                 "250 taken"
             }
             ("QUIT", _) => {
