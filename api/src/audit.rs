@@ -57,6 +57,14 @@ pub enum AuditAction {
     CreateAdmin,
     /// Gave an account another password. By the operator.
     ResetPassword,
+    /// Handed out a link to a new password.
+    MakePasswordLink,
+    /// By the account's owner: used such a link.
+    ResetPasswordByLink,
+    /// Turned off a user's two-step sign-in.
+    RemoveSecondFactor,
+    /// By the account's owner: deleted it.
+    DeleteAccount,
     /// Made a user an administrator.
     PromoteUser,
     /// Made an administrator an ordinary user.

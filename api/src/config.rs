@@ -23,8 +23,14 @@ pub struct Config {
     /// A request is answered `timeout` after this long. Longer than the wait for a database connection
     /// and a password permit together, shorter than what load balancers commonly wait (60 s).
     pub request_timeout: Duration,
-    /// A session ends when it was not renewed for this long: a month away means signing in again.
+    /// A session ends when it was not used for this long: a month away means signing in again. Who comes back
+    /// sooner stays signed in without an end, as people expect of a chat: the list of devices shows every
+    /// session, and a new password ends them.
     pub session_lifetime: Duration,
+    /// A session cookie of this age is replaced when its page asks who is signed in, and lives for
+    /// `session_lifetime` from then on. Once a day costs one write a person, and is often enough for who looks in
+    /// once in four weeks.
+    pub cookie_renewal: Duration,
     /// A refresh token that was exchanged within this time brings the same successor again, as long as
     /// that was not used: two tabs renewing at once, or a client repeating a request whose answer was
     /// lost, are not theft. Long enough for a phone that finds a network again, short enough that a
@@ -57,10 +63,26 @@ pub struct Config {
     /// address has, so that one stranger cannot use that up. Whoever does, with many addresses, keeps new
     /// devices out, and no others.
     pub login_per_account: Rate,
+    /// Codes for one account's second step. Three of a million are right at a time, so that who knows the password
+    /// comes in with one chance in a thousand a day; it keeps out nobody who does not know it.
+    pub codes_per_account: Rate,
     /// New accounts from one address: a class room at once, then one a second.
     pub register_per_address: Rate,
+    /// Links by mail that one network asks for: a class that begins together, and not a flood into other people's
+    /// mailboxes.
+    pub mail_per_address: Rate,
+    /// Mails to one address, whoever asks for them: after five at once, one every ten minutes. Nobody needs more,
+    /// and nobody shall be woken by them.
+    pub mail_per_recipient: Rate,
+    /// Uses of links from one network. A link cannot be guessed; this bounds the work that trying makes.
+    pub links_per_address: Rate,
     /// Renewals from one address. They cost two queries; a reconnecting office renews at once.
     pub refresh_per_address: Rate,
+    /// How clients reach this deployment, for links in mails. Without it no mail is sent, because a host that a
+    /// request names may be made up.
+    pub public_url: Option<Origin>,
+    /// How mail is sent.
+    pub mail: MailConfig,
     /// Password hashing.
     pub passwords: PasswordConfig,
     /// How the calls of `post` share transactions.
@@ -187,6 +209,44 @@ impl Default for RetentionConfig {
     }
 }
 
+/// Where mail is handed in, and in whose name.
+#[derive(Clone, Debug)]
+pub struct MailServer {
+    /// `smtps://user:password@host`, or `smtp://host:port`.
+    pub url: Secret,
+    /// The sender, `Name <address>` or the address alone.
+    pub from: String,
+}
+
+/// How mail is sent: a bounded number of letters, each tried again for a while.
+#[derive(Clone, Debug)]
+pub struct MailConfig {
+    /// Where it is handed in. `None`: no mail is sent, and who asks for some is told.
+    pub server: Option<MailServer>,
+    /// Letters on their way, some KiB each: what ten connections send in a minute or two. Who comes then is told to
+    /// come back.
+    pub letters: usize,
+    /// Connections to the server at once; many servers allow ten of one client.
+    pub connections: usize,
+    /// How long the server may take to take a letter, from the connection on. It may check the address meanwhile.
+    pub timeout: Duration,
+    /// How long after a failure a letter is tried again. Who waits for it gives up after half an hour; servers that
+    /// put strangers off take them after five minutes.
+    pub retry_after: [Duration; 4],
+}
+
+impl Default for MailConfig {
+    fn default() -> Self {
+        Self {
+            server: None,
+            letters: 1_000,
+            connections: 10,
+            timeout: Duration::from_secs(30),
+            retry_after: [5, 60, 300, 900].map(Duration::from_secs),
+        }
+    }
+}
+
 /// How many passwords are hashed at once, and for how long others wait.
 #[derive(Debug, Clone)]
 pub struct PasswordConfig {
@@ -214,6 +274,7 @@ impl Default for Config {
             internal_body_limit: MAX_CALL_BYTES,
             request_timeout: Duration::from_secs(20),
             session_lifetime: Duration::from_secs(30 * 24 * 60 * 60),
+            cookie_renewal: Duration::from_secs(24 * 60 * 60),
             refresh_grace: Duration::from_secs(60),
             sessions_per_user: 100,
             ended_poll: Duration::from_millis(500),
@@ -223,8 +284,14 @@ impl Default for Config {
             login_per_address: Rate { per: Duration::from_millis(500), burst: 600 },
             login_per_account_and_address: Rate { per: Duration::from_secs(5), burst: 100 },
             login_per_account: Rate { per: Duration::from_secs(1), burst: 500 },
+            codes_per_account: Rate { per: Duration::from_secs(300), burst: 10 },
             register_per_address: Rate { per: Duration::from_secs(1), burst: 300 },
+            mail_per_address: Rate { per: Duration::from_secs(10), burst: 60 },
+            mail_per_recipient: Rate { per: Duration::from_secs(600), burst: 5 },
+            links_per_address: Rate { per: Duration::from_secs(1), burst: 60 },
             refresh_per_address: Rate { per: Duration::from_millis(100), burst: 1_000 },
+            public_url: None,
+            mail: MailConfig::default(),
             passwords: PasswordConfig::default(),
             posts: PostQueueConfig::default(),
             chats: ChatLimits::default(),

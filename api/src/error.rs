@@ -1,6 +1,7 @@
 //! What a service returns instead of a result: a refusal that the caller is shown, or a failure of ours,
 //! whose cause goes to the log where it is handled and never in here. It knows no HTTP.
 
+use platform::settings::Secret;
 use protocol::code::Code;
 use protocol::id::ChatId;
 use std::{borrow::Cow, fmt::Display};
@@ -21,6 +22,8 @@ pub struct Error {
     pub retry_after: Option<u64>,
     /// The chat that the caller meant, where there is one already.
     pub chat_id: Option<ChatId>,
+    /// What the second step of signing in needs to go on.
+    pub second_step: Option<Secret>,
 }
 
 /// One field that did not validate.
@@ -35,7 +38,14 @@ pub struct InvalidField {
 impl Error {
     /// A refusal with a sentence of its own.
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), fields: Vec::new(), retry_after: None, chat_id: None }
+        Self {
+            code,
+            detail: detail.into(),
+            fields: Vec::new(),
+            retry_after: None,
+            chat_id: None,
+            second_step: None,
+        }
     }
 
     /// `validation_failed`, with one field and its reason.

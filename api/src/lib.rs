@@ -20,6 +20,7 @@ mod http;
 pub mod internal;
 pub mod lobby;
 pub mod lookalikes;
+mod mail;
 pub mod metric;
 mod news;
 mod parts;
@@ -37,6 +38,7 @@ use crate::{
     config::Config,
     db::Db,
     error::Result,
+    mail::Mailer,
 };
 use axum::Router;
 use http::Surroundings;
@@ -95,6 +97,7 @@ pub async fn start(parts: Parts, config: Config, lifecycle: &Lifecycle) -> Resul
     lifecycle.spawn_background(chats::ordinals::keep_numbering(db.clone()));
     // Deleting takes the connections for people, so that gateways' calls never queue behind it.
     lifecycle.spawn_background(retention::keep_tidy(people.clone(), Arc::clone(&config)));
+    let mailer = Mailer::new(&config.mail).map_err(error::fault)?;
     let passwords = Passwords::new(&config.passwords)?;
     let posts = PostQueue::new(config.posts);
     Ok(Api {
@@ -105,6 +108,7 @@ pub async fn start(parts: Parts, config: Config, lifecycle: &Lifecycle) -> Resul
         limiter,
         tokens,
         passwords,
+        mailer,
         ended,
         posts,
         config,

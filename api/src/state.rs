@@ -5,6 +5,7 @@ use crate::{
     auth::{ended::Ended, passwords::Passwords, tokens::Tokens},
     config::Config,
     db::Db,
+    mail::Mailer,
     post_queue::PostQueue,
 };
 use platform::{bus::Bus, lifecycle::Lifecycle, limit::Limiter, presence::Presence};
@@ -27,6 +28,8 @@ pub struct Api {
     pub tokens: Tokens,
     /// Hashes and verifies passwords, a few at a time.
     pub passwords: Passwords,
+    /// Sends letters, where a mail server is set.
+    pub mailer: Mailer,
     /// Knows the sessions that ended while their access tokens were still valid.
     pub ended: Ended,
     /// Where calls of `post` on `db` meet.

@@ -4,6 +4,7 @@
 import { ApiError, CHATS_PAGE, api } from './api.js';
 import { Connection } from './connection.js';
 import { Refused } from './outbox.js';
+import { inWords } from './problems.js';
 import { Reading } from './reading.js';
 import { resumePoint } from './store.js';
 import { t } from './strings.js';
@@ -14,7 +15,7 @@ const TYPING_EVERY_MS = 3_000;
 
 /** A sentence about what went wrong, for a person. */
 export function explain(error) {
-  if (error instanceof ApiError) return error.status === 0 ? t.unreachable : error.message || t.failed;
+  if (error instanceof ApiError) return inWords(error);
   if (error instanceof Refused) return t.refused[error.code] ?? (error.message || t.failed);
   throw error;
 }
@@ -81,6 +82,11 @@ export class Actions {
 
   retryNow() {
     this.#connection.retryNow();
+  }
+
+  /** Whether something has not reached the server yet: signing out drops it. */
+  get unsent() {
+    return this.#connection.waiting > 0;
   }
 
   /** Whether something is lost with the window. */

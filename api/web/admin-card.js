@@ -45,7 +45,7 @@ export async function openCard(id, { me, onChange }) {
     const head = el(
       'div',
       { class: 'person' },
-      avatar(person.name || person.username, person.id, { online: person.status === 'online' }),
+      avatar(person.name || person.username, { online: person.status === 'online' }),
       el('span', {}, who),
       person.role === 'admin' && el('span', { class: 'tag' }, words.admin),
       person.guest && el('span', { class: 'tag' }, words.guest),

@@ -24,7 +24,7 @@ export function setUpChats() {
     el(
       'button',
       { type: 'button', class: 'person', onclick: () => openChat(chat, list.reload) },
-      avatar(titleOf(chat), chat.id, { room: chat.chat_type === 'room' }),
+      avatar(titleOf(chat), { type: chat.chat_type }),
       el('span', { dir: 'auto' }, titleOf(chat)),
     );
 
@@ -106,7 +106,7 @@ function membersOf(chat, title) {
     el(
       'span',
       { class: 'person' },
-      avatar(member.name || member.username, member.id, { online: member.status === 'online' }),
+      avatar(member.name || member.username, { online: member.status === 'online' }),
       el('span', { dir: 'auto' }, member.name || member.username, el('small', {}, nameOf(member))),
     );
   const roleOf = (member) => [

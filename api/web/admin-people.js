@@ -25,7 +25,7 @@ export function setUpPeople({ me }) {
     el(
       'button',
       { type: 'button', class: 'person', onclick: () => openCard(person.id, { me, onChange: list.reload }) },
-      avatar(person.name || person.username, person.id, { online: person.status === 'online' }),
+      avatar(person.name || person.username, { online: person.status === 'online' }),
       el('span', { dir: 'auto' }, person.name || person.username, el('small', {}, nameOf(person))),
     );
 

@@ -2,14 +2,18 @@
 
 /** A refusal or a server that cannot be reached (`status` 0); `message` may be shown. */
 export class ApiError extends Error {
-  constructor(status, body) {
+  constructor(status, body, retryAfter = null) {
     super(body?.message ?? '');
     this.status = status;
     this.code = body?.code ?? 'unreachable';
+    /** Seconds after which to try again, where the server says. */
+    this.retryAfter = retryAfter;
     /** The fields concerned: `{field, message}`. */
     this.fields = body?.errors ?? [];
     /** With `private_chat_exists`: that chat. */
     this.chatId = body?.chat_id;
+    /** With `second_step_required`: the token for the second step. */
+    this.secondStep = body?.second_step;
   }
 }
 
@@ -26,7 +30,7 @@ export async function call(method, path, body) {
     throw new ApiError(0);
   }
   const answer = await response.json().catch(() => null);
-  if (!response.ok) throw new ApiError(response.status, answer);
+  if (!response.ok) throw new ApiError(response.status, answer, Number(response.headers.get('Retry-After')) || null);
   return answer;
 }
 
@@ -44,7 +48,24 @@ export const api = {
   me: () => call('GET', '/me'),
   register: (username, password) => call('POST', '/register', { username, password }),
   login: (username, password) => call('POST', '/login', { username, password }),
+  forgotPassword: (email) => call('POST', '/password/forgot', { email }),
+  resetPassword: (token, next) => call('POST', '/password/reset', { token, new_password: next }),
+  secondStep: (token, code) => call('POST', '/login/second-step', { token, code }),
   logout: () => call('POST', '/logout'),
+
+  changeProfile: (changes) => call('PATCH', '/me', changes),
+  changePassword: (current, next) => call('POST', '/me/password', { current_password: current, new_password: next }),
+  email: () => call('GET', '/me/email'),
+  changeEmail: (email, password) => call('PUT', '/me/email', { email, password }),
+  verifyEmail: (token) => call('POST', '/email/verify', { token }),
+  secondFactor: () => call('GET', '/me/second-factor'),
+  beginSecondFactor: (password) => call('POST', '/me/second-factor', { password }),
+  confirmSecondFactor: (code) => call('POST', '/me/second-factor/confirm', { code }),
+  removeSecondFactor: (password, code) => call('POST', '/me/second-factor/remove', { password, code }),
+  deleteAccount: (password) => call('POST', '/me/delete', { password }),
+  sessions: () => call('GET', '/me/sessions'),
+  endSession: (id) => call('DELETE', `/me/sessions/${id}`),
+  endOtherSessions: () => call('DELETE', '/me/sessions'),
 
   // These three answer `{items, next}`; `next` is the `after` of the next page, or null.
   rooms: (after, text) => call('GET', `/rooms${query({ limit: PAGE, after, query: text })}`),
@@ -60,6 +81,8 @@ export const api = {
   deleteChat: (id) => call('DELETE', `/chats/${id}`),
   join: (id) => call('POST', `/chats/${id}/join`),
   leave: (id) => call('POST', `/chats/${id}/leave`),
+  unblock: (userId) => call('DELETE', `/me/blocklist/${userId}`),
+  blocklist: (after) => call('GET', `/me/blocklist${query({ limit: PAGE, after })}`),
   block: (userId) => call('PUT', `/me/blocklist/${userId}`),
 
   addMember: (id, userId) => call('POST', `/chats/${id}/members`, { user_id: userId }),

@@ -42,6 +42,15 @@ const SHAPES = {
   mute: 'M4 4l16 16M8 8a6 6 0 0 0-1 3v4l-2 2h12M17 13v-2a5 5 0 0 0-7-4.5M10.5 20.5h3',
   archive: 'M4 5h16v4H4zM5.5 9v10h13V9M10 13h4',
   unread: 'M12 5a7 7 0 1 1-7 7M6 6.5v.01',
+  up: 'M6 15l6-6 6 6',
+  person: 'M4 21c0-4 3.5-6.5 8-6.5s8 2.5 8 6.5M16.5 7.5a4.5 4.5 0 1 1-9 0 4.5 4.5 0 0 1 9 0z',
+  gear: 'M15.2 12a3.2 3.2 0 1 1-6.4 0 3.2 3.2 0 0 1 6.4 0zM12 2.5v3M12 18.5v3M2.5 12h3M18.5 12h3M5.3 5.3l2.1 2.1M16.6 16.6l2.1 2.1M18.7 5.3l-2.1 2.1M7.4 16.6l-2.1 2.1',
+  mail: 'M3 6h18v12H3zM3 7l9 7 9-7',
+  shield: 'M12 3l8 3v6c0 5-3.5 8-8 9-4.5-1-8-4-8-9V6zM8.5 12l2.5 2.5 4.5-5',
+  key: 'M12.5 11.5L21 3M17 7l3 3M13 16a4.5 4.5 0 1 1-9 0 4.5 4.5 0 0 1 9 0z',
+  device: 'M3 5h18v11H3zM8 20h8M12 16v4',
+  block: 'M6 6l12 12M21 12a9 9 0 1 1-18 0 9 9 0 0 1 18 0z',
+  sun: 'M16 12a4 4 0 1 1-8 0 4 4 0 0 1 8 0zM12 2v3M12 19v3M2 12h3M19 12h3M5 5l2 2M17 17l2 2M19 5l-2 2M7 17l-2 2',
   search: 'M16 16l5 5M18 11a7 7 0 1 1-14 0 7 7 0 0 1 14 0z',
 };
 
@@ -54,6 +63,18 @@ export function icon(name) {
   const path = document.createElementNS(SVG, 'path');
   path.setAttribute('d', SHAPES[name]);
   svg.append(path);
+  return svg;
+}
+
+/** A picture of one path, which says what it shows. */
+export function drawn(className, viewBox, path, label) {
+  const svg = icon('check');
+  svg.setAttribute('viewBox', viewBox);
+  svg.setAttribute('class', className);
+  svg.removeAttribute('aria-hidden');
+  svg.setAttribute('role', 'img');
+  svg.setAttribute('aria-label', label);
+  svg.firstChild.setAttribute('d', path);
   return svg;
 }
 

@@ -4,13 +4,16 @@ import { Actions, explain } from './actions.js';
 import { api } from './api.js';
 import { byId, toast } from './dom.js';
 import { setUpShortcuts } from './shortcuts.js';
+import { takeLink } from './link.js';
 import { Store, listedChats, totalUnread } from './store.js';
 import { t, translate } from './strings.js';
 import { setUpAdministration } from './view-administration.js';
 import { setUpAnnouncement } from './view-announcement.js';
+import { setUpAccount } from './view-account.js';
 import { setUpBanner } from './view-banner.js';
 import { setUpChat } from './view-chat.js';
 import { renderDetails, toggleDetails } from './view-details.js';
+import { showNewPassword } from './view-lost-password.js';
 import { setUpList } from './view-list.js';
 import { openGoTo } from './view-go-to.js';
 import { openNew } from './view-new.js';
@@ -39,7 +42,8 @@ const views = [
   setUpAnnouncement(),
   (state) => administration.render(state),
   setUpBanner(actions),
-  setUpList(store, actions, { enter, go, onNewChat: () => openNew(store, actions, go), onSignOut: signOut }),
+  setUpList(store, actions, { enter, go, onNewChat: () => openNew(store, actions, go) }),
+  setUpAccount(store, actions, signOut, () => leave(null, t.accountDeleted)),
   chatView.render,
   () => renderDetails(store, actions),
   (state) => {
@@ -61,6 +65,10 @@ store.subscribe(() => {
   });
 });
 
+// Asking who is signed in renews an old cookie: who leaves the page open for weeks stays signed in, too.
+const RENEW_EVERY_MS = 12 * 3_600_000;
+setInterval(() => store.state.me && api.me().catch(() => null), RENEW_EVERY_MS);
+
 // Somebody who stopped typing says nothing about it.
 setInterval(() => store.dispatch({ type: 'tick', now: Date.now() }), 1_000);
 
@@ -71,7 +79,7 @@ setUpShortcuts({
   goTo: () => store.state.me && openGoTo(store, actions, { go, enter }),
   write: () => store.state.open && chatView.focus(),
 });
-window.addEventListener('hashchange', follow);
+window.addEventListener('hashchange', () => followLink() || follow());
 window.addEventListener('online', () => actions.retryNow());
 document.addEventListener('visibilitychange', () => {
   if (document.hidden) actions.pause();
@@ -83,7 +91,25 @@ window.addEventListener('beforeunload', (event) => {
 });
 
 setUpSignIn(welcome);
-api.me().then(welcome, (error) => leave(error.status === 401 ? null : explain(error)));
+if (!followLink()) enterPage();
+
+function enterPage() {
+  api.me().then(welcome, (error) => leave(error.status === 401 ? null : explain(error)));
+}
+
+/** Does what a link is for; whether the address was one. */
+function followLink() {
+  const link = takeLink();
+  if (!link) return false;
+  if (link.purpose === 'email') {
+    api.verifyEmail(link.token).then(() => toast(t.emailVerified), (error) => toast(explain(error)));
+    if (!store.state.me) enterPage();
+    return true;
+  }
+  leave(null);
+  showNewPassword(link.token, (done) => (done ? showSignIn(null, done) : enterPage()));
+  return true;
+}
 
 /** Somebody is signed in. */
 function welcome(user) {
@@ -92,14 +118,14 @@ function welcome(user) {
 }
 
 /** Nobody is signed in, or not any more. */
-function leave(reason) {
+function leave(reason, done = null) {
   actions.stop();
   chatView.reset();
   administration.close();
   for (const dialog of document.querySelectorAll('dialog[open]')) dialog.close();
   document.title = t.appName;
   show('sign-in');
-  showSignIn(reason);
+  showSignIn(reason, done);
 }
 
 async function signOut() {

@@ -42,6 +42,8 @@ export function reduce(state, action) {
   switch (action.type) {
     case 'signed_in':
       return { ...initial, me: action.user };
+    case 'me':
+      return { ...state, me: { ...state.me, ...action.changes } };
     case 'signed_out':
       return initial;
     case 'connection':

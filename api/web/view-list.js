@@ -1,8 +1,8 @@
-// The list of one's chats and of the public rooms, and who one is.
+// The list of one's chats and of the public rooms.
 
 import { explain } from './actions.js';
 import { isInvitation } from './chat.js';
-import { avatar, byId, el, icon, iconButton, reconcile, toast } from './dom.js';
+import { avatar, byId, el, icon, reconcile, toast } from './dom.js';
 import { matches, setUpFilter } from './list-filter.js';
 import { openMenu } from './list-menu.js';
 import { chatRow, entryOf, item } from './list-row.js';
@@ -13,7 +13,7 @@ import { t } from './strings.js';
 /** The next page is fetched when the end of the list is nearer than this to what is seen. */
 const AHEAD_PX = 600;
 
-export function setUpList(store, actions, { enter, go, onNewChat, onSignOut }) {
+export function setUpList(store, actions, { enter, go, onNewChat }) {
   const scroll = byId('list-scroll');
   const filter = setUpFilter(() => render(store.state));
   // After a failure only when asked to.
@@ -52,7 +52,6 @@ export function setUpList(store, actions, { enter, go, onNewChat, onSignOut }) {
     byId('more-chats').hidden = state.nextChats === null;
     drawPeople(text ? people : [], state);
     drawRooms(text ? rooms : state.rooms, state, text);
-    drawAccount(state, onSignOut);
     fill(state);
   }
 
@@ -147,24 +146,6 @@ function other(named, line, label, face, onclick) {
         el('span', { class: 'line' }, el('span', { class: 'preview', dir: 'auto' }, line)),
       ),
     ),
-  );
-}
-
-function drawAccount(state, onSignOut) {
-  reconcile(byId('account'), state.me ? [state.me] : [], {
-    key: (me) => me.id,
-    version: (me) => me.name,
-    make: (me) => account(me, onSignOut),
-  });
-}
-
-function account(me, onSignOut) {
-  return el(
-    'div',
-    { class: 'account-row' },
-    avatar(nameOf(me)),
-    el('span', { class: 'who', title: t.account(me.username) }, nameOf(me), el('small', {}, `@${me.username}`)),
-    iconButton('exit', t.signOut, onSignOut),
   );
 }
 

@@ -2,7 +2,7 @@
 
 use api::{
     config::Config as ApiConfig,
-    settings::{AdminCommand, LimitArgs, RetentionArgs},
+    settings::{AdminCommand, LimitArgs, MailArgs, RetentionArgs},
 };
 use clap::{Parser, Subcommand};
 use gateway::{config::Config as GatewayConfig, settings::ClientArgs};
@@ -49,6 +49,8 @@ pub struct StandaloneSettings {
     pub guests: bool,
     #[command(flatten)]
     pub client: ClientArgs,
+    #[command(flatten)]
+    pub mail: MailArgs,
     #[command(flatten)]
     pub limits: LimitArgs,
     #[command(flatten)]
@@ -107,6 +109,7 @@ impl StandaloneSettings {
             allowed_origins: self.client.allowed_origins.iter().flatten().cloned().collect(),
             ..ApiConfig::default()
         };
+        self.mail.apply(&mut api)?;
         self.limits.apply(&mut api)?;
         self.retention.apply(&mut api)?;
         self.trace.check()?;

@@ -1,4 +1,4 @@
-//! Limits on signing in, registering and renewing. The rates and their reasons are in
+//! Limits on signing in, registering, renewing, and mails and the links in them. The rates and their reasons are in
 //! [`crate::config::Config`].
 
 use crate::{
@@ -22,8 +22,16 @@ pub enum AccountAttempt<'a> {
     LoginByDevice(&'a str),
     /// With the present password, by somebody who is signed in.
     PasswordOf(UserId),
+    /// With a code for the second step of signing in, by whoever knows the password.
+    CodeOf(UserId),
     /// Any registration from this address.
     RegisterFrom(IpAddr),
+    /// Any mail that somebody at this address asks for.
+    MailFrom(IpAddr),
+    /// To this address (its key), whoever asks for it.
+    MailTo(&'a str),
+    /// Any use of a link from this address.
+    LinkFrom(IpAddr),
     /// Any renewal of tokens from this address.
     RefreshFrom(IpAddr),
 }
@@ -37,7 +45,10 @@ impl AccountAttempt<'_> {
             | Self::LoginToByStranger(_)
             | Self::LoginByDevice(_) => "login",
             Self::PasswordOf(_) => "password",
+            Self::CodeOf(_) => "code",
             Self::RegisterFrom(_) => "register",
+            Self::MailFrom(_) | Self::MailTo(_) => "mail",
+            Self::LinkFrom(_) => "link",
             Self::RefreshFrom(_) => "refresh",
         }
     }
@@ -70,8 +81,16 @@ fn key_and_rate(api: &Api, attempt: AccountAttempt<'_>) -> (String, Rate) {
         AccountAttempt::PasswordOf(user) => {
             (format!("password:{user}"), config.login_per_account_and_address)
         }
+        AccountAttempt::CodeOf(user) => (format!("code:{user}"), config.codes_per_account),
         AccountAttempt::RegisterFrom(address) => {
             (format!("register:from:{}", network(address)), config.register_per_address)
+        }
+        AccountAttempt::MailFrom(address) => {
+            (format!("mail:from:{}", network(address)), config.mail_per_address)
+        }
+        AccountAttempt::MailTo(key) => (format!("mail:to:{key}"), config.mail_per_recipient),
+        AccountAttempt::LinkFrom(address) => {
+            (format!("link:from:{}", network(address)), config.links_per_address)
         }
         AccountAttempt::RefreshFrom(address) => {
             (format!("refresh:from:{}", network(address)), config.refresh_per_address)

@@ -4,6 +4,7 @@
 use super::{
     device, input,
     limits::{AccountAttempt, admit},
+    second_factor,
     sessions::{self, Opening, SignedIn},
     user::User,
 };
@@ -31,7 +32,7 @@ pub struct Login {
     pub device: Option<String>,
 }
 
-/// Opens a session. `invalid_credentials` when the two do not belong together, `blocked` for a blocked
+/// Opens a session, or answers `second_step_required` where the account asks for a code. `invalid_credentials` when the two do not belong together, `blocked` for a blocked
 /// user who knows the password, `rate_limited` after too many attempts on one account, by whichever of
 /// its names. The limits are the same for names that nobody has, so that they do not tell which exist.
 pub async fn login(api: &Api, login: Login) -> Result<SignedIn> {
@@ -62,6 +63,7 @@ pub async fn login(api: &Api, login: Login) -> Result<SignedIn> {
         count("blocked");
         return Err(Code::Blocked.into());
     }
+    second_factor::demand(api, user.id, &hash).await?;
 
     let mut tx = api.db.begin().await?;
     if sessions::lock_unchanged(&mut tx, user.id, &hash).await?.is_none() {

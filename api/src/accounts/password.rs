@@ -1,4 +1,4 @@
-//! Changing one's own password, which signs out every other device.
+//! Showing once more that one knows one's password, and changing it, which signs out every other device.
 
 use super::{
     input::{self, Check},
@@ -39,19 +39,8 @@ pub struct PasswordChange {
 pub async fn change(api: &Api, change: PasswordChange) -> Result<()> {
     let PasswordChange { user, session, from, current, new } = change;
     Check::default().field("new_password", input::password(new.reveal())).finish()?;
-    let passwords = api.passwords.of(from);
-    admit(api, AccountAttempt::PasswordOf(user)).await?;
-    let mut conn = api.db.read().await?;
-    let row: Option<(String,)> =
-        fetch_optional!(conn, "SELECT password_hash FROM users WHERE id = $1", user.0)?;
-    drop(conn);
-    let (stored,) = row.ok_or(Code::WrongPassword)?;
-    if current.reveal().len() > 4 * input::MAX_PASSWORD
-        || !passwords.verify(Some(stored.clone()), current).await?
-    {
-        return Err(Code::WrongPassword.into());
-    }
-    let hash = passwords.hash(new).await?;
+    let stored = prove(api, user, from, current).await?;
+    let hash = api.passwords.of(from).hash(new).await?;
     let mut tx = api.db.begin().await?;
     let changed = execute!(
         tx,
@@ -69,4 +58,26 @@ pub async fn change(api: &Api, change: PasswordChange) -> Result<()> {
     news.ended(ended, reason);
     news::commit(api, tx, news).await?;
     Ok(())
+}
+
+/// Whoever is signed in shows that it is the owner who asks, before something that would give the account away. The
+/// hash of the password; [`Code::WrongPassword`], limited as signing in is.
+pub(crate) async fn prove(
+    api: &Api,
+    user: UserId,
+    from: IpAddr,
+    password: Secret,
+) -> Result<String> {
+    admit(api, AccountAttempt::PasswordOf(user)).await?;
+    let mut conn = api.db.read().await?;
+    let row: Option<(String,)> =
+        fetch_optional!(conn, "SELECT password_hash FROM users WHERE id = $1", user.0)?;
+    drop(conn);
+    let (stored,) = row.ok_or(Code::WrongPassword)?;
+    let possible = password.reveal().len() <= 4 * input::MAX_PASSWORD;
+    if possible && api.passwords.of(from).verify(Some(stored.clone()), password).await? {
+        Ok(stored)
+    } else {
+        Err(Code::WrongPassword.into())
+    }
 }

@@ -1,6 +1,7 @@
 //! Registering: makes an account and its first session.
 
 use super::{
+    email,
     input::{self, Check},
     sessions::{Opening, SignedIn},
     user,
@@ -69,6 +70,9 @@ pub async fn register(api: &Api, registration: Registration) -> Result<SignedIn>
             let user = user.ok_or_else(Error::internal)?;
             let signed_in = opening.finish(api, tx, user).await?;
             metrics::counter!("registrations_total").increment(1);
+            if let Some(email) = email {
+                email::welcome(api, id, email).await;
+            }
             return Ok(signed_in);
         }
         // `insert` does not say which of the two was taken. Another username helps only if it was that.

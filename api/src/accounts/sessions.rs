@@ -249,6 +249,41 @@ pub async fn end(api: &Api, user: UserId, session: SessionId) -> Result<bool> {
     Ok(any)
 }
 
+/// The session is in use: it lives on for as long as a new one would. A token for its cookie, which lives as long;
+/// `None` for a session that has ended meanwhile.
+pub(crate) async fn extend(api: &Api, subject: &Subject) -> Result<Option<Secret>> {
+    let mut tx = api.db.begin().await?;
+    // A refresh token that was exchanged before counts as copied from now on, as it did when its grace was over:
+    // that is measured from `last_used_at`.
+    let extended = execute!(
+        tx,
+        "UPDATE sessions SET last_used_at = c.now, expires_at = c.now + $2,
+             previous_refresh_hash = CASE WHEN last_used_at > c.now - $3 THEN previous_refresh_hash END
+         FROM clock c WHERE id = $1 AND ended_at IS NULL AND expires_at > c.now",
+        subject.session_id.to_string(),
+        lifetime_ms(api),
+        i64::try_from(api.config.refresh_grace.as_millis()).unwrap_or(i64::MAX)
+    )?;
+    tx.commit().await?;
+    if extended == 0 {
+        return Ok(None);
+    }
+    let lifetime = api.config.session_lifetime;
+    let cookie = api.tokens.issue(subject, Timestamp::now(), lifetime).map_err(fault)?;
+    Ok(Some(Secret::new(cookie)))
+}
+
+/// Signs the user out of every session but this one.
+pub async fn end_others(api: &Api, user: UserId, current: SessionId) -> Result<()> {
+    let (which, reason) = (WhichSessions::AllBut(current), EndReason::SignedOut);
+    let mut tx = api.db.begin().await?;
+    let ended = end_in(tx.link(), user, which, reason).await?;
+    let mut news = News::default();
+    news.ended(ended, reason);
+    news::commit(api, tx, news).await?;
+    Ok(())
+}
+
 /// Ends live sessions of the user in the caller's transaction. Returns them, for the news.
 pub(crate) async fn end_in(
     mut link: Link<'_>,

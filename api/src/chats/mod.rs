@@ -19,6 +19,7 @@ pub mod direct;
 pub mod directory;
 pub mod dormant;
 pub mod events;
+pub mod farewell;
 pub mod lists;
 pub mod manage;
 pub mod marks;

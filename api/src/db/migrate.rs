@@ -42,6 +42,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0010_changes"),
     migration!("0011_post_plain"),
     migration!("0012_chat_settings"),
+    migration!("0013_accounts"),
     migration!("0014_administration"),
 ];
 

@@ -9,7 +9,7 @@ use platform::problem::{FieldError, Problem};
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        let Error { code, detail, fields, retry_after, chat_id } = error;
+        let Error { code, detail, fields, retry_after, chat_id, second_step } = error;
         let field = |field: crate::error::InvalidField| FieldError {
             field: field.field,
             message: field.message,
@@ -22,6 +22,7 @@ impl From<Error> for Problem {
             fields: fields.into_iter().map(field).collect(),
             retry_after,
             chat_id,
+            second_step,
         }
     }
 }

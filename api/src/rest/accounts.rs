@@ -172,7 +172,8 @@ async fn try_register(api: &Api, origin: Origin, body: RegisterBody) -> Result<S
 /// Sign in
 ///
 /// Send JSON or the OAuth2 password form, whose other fields are ignored. A page from an origin
-/// that is not allowed gets tokens but no cookie.
+/// that is not allowed gets tokens but no cookie. For an account with two-step sign-in the answer is
+/// `second_step_required`; its `second_step` is the token for `POST /login/second-step`.
 #[utoipa::path(
     post,
     path = "/login",
@@ -186,7 +187,9 @@ async fn try_register(api: &Api, origin: Origin, body: RegisterBody) -> Result<S
     responses(
         (status = 200, description = "The user and the tokens of its new session.",
             body = SignedInReply, headers(("Set-Cookie" = String, description = "The session cookie."))),
-        (status = 401, description = "`invalid_credentials` Invalid credentials"),
+        (status = 401, description = "`invalid_credentials` Invalid credentials \
+            `second_step_required` This account asks for a code, too. Sign in where you can enter one, such as \
+            the page of this server."),
         (status = 403, description = "`blocked` This account is blocked."),
     )
 )]
@@ -209,7 +212,9 @@ async fn login_any(
     responses(
         (status = 200, description = "The user and the tokens of its new session.",
             body = SignedInReply, headers(("Set-Cookie" = String, description = "The session cookie."))),
-        (status = 401, description = "`invalid_credentials` Invalid credentials"),
+        (status = 401, description = "`invalid_credentials` Invalid credentials \
+            `second_step_required` This account asks for a code, too. Sign in where you can enter one, such as \
+            the page of this server."),
         (status = 403, description = "`blocked` This account is blocked."),
     )
 )]
@@ -242,7 +247,7 @@ async fn try_login(api: &Api, origin: Origin, body: LoginBody) -> Result<Respons
 
 /// The answer with the session's cookie, unless it is for a page that may not act with one: another
 /// site's form could sign its visitor in to somebody else's account.
-fn with_cookie(
+pub(super) fn with_cookie(
     api: &Api,
     origin: &Origin,
     signed_in: &SignedIn,

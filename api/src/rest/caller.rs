@@ -22,6 +22,7 @@ use protocol::{
     relay::EndReason,
     time::Timestamp,
 };
+use std::time::Duration;
 
 /// A signed-in user. As an argument of a route: 401 without a good token, 403 for a blocked user
 /// and for a cookie sent by another site's page.
@@ -32,6 +33,8 @@ pub struct Caller {
     pub username: String,
     /// As the database has it now: a token lives longer than a right may.
     pub role: Role,
+    /// How old the cookie is that shows all this; `None`: it was a Bearer token.
+    pub cookie_age: Option<Duration>,
 }
 
 impl From<&Caller> for Actor {
@@ -80,6 +83,10 @@ impl FromRequestParts<Api> for Caller {
             user_id: claims.sub,
             session_id: claims.sid,
             username: claims.name,
+            cookie_age: by_cookie.then(|| {
+                let seconds = now.unix_seconds().saturating_sub(claims.iat);
+                Duration::from_secs(u64::try_from(seconds).unwrap_or_default())
+            }),
             role: match claims.role {
                 Role::User => Role::User,
                 Role::Admin => user::role(&api.db, claims.sub).await?,

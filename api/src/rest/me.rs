@@ -10,6 +10,7 @@ use crate::{
         profile::{self, ProfileChange},
         sessions,
     },
+    auth::tokens::Subject,
     error::Result,
     http::extract::{Json, Path},
     rest::caller::Caller,
@@ -30,7 +31,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(me, change))
         .routes(routes!(change_password))
-        .routes(routes!(list_sessions))
+        .routes(routes!(list_sessions, end_other_sessions))
         .routes(routes!(end_session))
 }
 
@@ -55,18 +56,35 @@ struct PasswordBody {
 }
 
 /// Get the caller's account
+///
+/// A session cookie older than a day is replaced, so that whoever comes back within 30 days stays signed in.
 #[utoipa::path(
     get,
     path = "/me",
     operation_id = "get_me",
     tag = "Me",
     responses(
-        (status = 200, description = "The current user.", body = UserView),
+        (status = 200, description = "The current user.", body = UserView,
+            headers(("Set-Cookie" = Option<String>, description = "A new session cookie in place of an old one."))),
         (status = 404, description = "`user_not_found` User not found"),
     )
 )]
-async fn me(State(api): State<Api>, caller: Caller) -> Result<Json<UserView>> {
-    Ok(Json(profile::view(&api, (&caller).into(), caller.user_id).await?.into()))
+async fn me(State(api): State<Api>, origin: Origin, caller: Caller) -> Result<Response> {
+    let user: UserView = profile::view(&api, (&caller).into(), caller.user_id).await?.into();
+    let is_old = caller.cookie_age.is_some_and(|age| age >= api.config.cookie_renewal);
+    if !is_old || !origin.takes_cookies(&api) {
+        return Ok(Json(user).into_response());
+    }
+    let subject = Subject {
+        user_id: caller.user_id,
+        session_id: caller.session_id,
+        username: caller.username,
+        role: caller.role,
+    };
+    Ok(match sessions::extend(&api, &subject).await? {
+        Some(token) => SessionCookie::hold(&api, &token, &origin)?.with(Json(user)),
+        None => Json(user).into_response(),
+    })
 }
 
 /// Change the caller's profile
@@ -135,6 +153,22 @@ async fn list_sessions(
 ) -> Result<Json<Vec<SessionInfoView>>> {
     let sessions = sessions::list(&api, caller.user_id, caller.session_id).await?;
     Ok(Json(sessions.into_iter().map(Into::into).collect()))
+}
+
+/// End all other sessions
+///
+/// Signs the caller out everywhere else: the tokens of those sessions are refused from now on and
+/// their sockets close. The session that sends this request stays.
+#[utoipa::path(
+    delete,
+    path = "/me/sessions",
+    operation_id = "end_other_sessions",
+    tag = "Me",
+    responses((status = 204, description = "Only the caller's own session is left."))
+)]
+async fn end_other_sessions(State(api): State<Api>, caller: Caller) -> Result<StatusCode> {
+    sessions::end_others(&api, caller.user_id, caller.session_id).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// End a session

@@ -11,10 +11,13 @@ mod chats;
 pub(crate) mod cors;
 pub(crate) mod costs;
 mod direct;
+mod email;
+mod farewell;
 pub(crate) mod files;
 mod health;
 mod limit;
 mod lobby;
+mod lost_password;
 mod me;
 mod members;
 mod messages;
@@ -22,6 +25,7 @@ mod names_dialect;
 pub(crate) mod openapi;
 mod page;
 mod reply;
+mod second_factor;
 pub(crate) mod status;
 mod users;
 mod views;
@@ -42,6 +46,10 @@ pub fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(openapi::base())
         .merge(accounts::routes())
         .merge(accounts::keys())
+        .merge(lost_password::routes())
+        .merge(email::routes())
+        .merge(second_factor::routes())
+        .merge(farewell::routes())
         .merge(me::routes())
         .merge(blocklist::routes())
         .merge(users::routes())

@@ -15,6 +15,7 @@ use axum::{
 use platform::{
     credentials::{SESSION_COOKIE, cookies, is_origin_allowed},
     serve::{ClientAddr, Secure},
+    settings::Secret,
     token::ACCESS_TOKEN_LIFETIME,
 };
 use protocol::{chat::PresenceStatus, id::UserId};
@@ -110,8 +111,12 @@ pub(super) struct SessionCookie(HeaderValue);
 impl SessionCookie {
     /// Holds the session's cookie token, as long as the session lives.
     pub(super) fn set(api: &Api, signed_in: &SignedIn, origin: &Origin) -> Result<Self> {
-        let token = signed_in.tokens.cookie.reveal();
-        Self::new(SESSION_COOKIE, token, api.config.session_lifetime, origin)
+        Self::hold(api, &signed_in.tokens.cookie, origin)
+    }
+
+    /// Holds this token, as long as the session lives.
+    pub(super) fn hold(api: &Api, token: &Secret, origin: &Origin) -> Result<Self> {
+        Self::new(SESSION_COOKIE, token.reveal(), api.config.session_lifetime, origin)
     }
 
     /// Makes the device known as one that has signed in as this user.

@@ -27,6 +27,8 @@ pub enum Chore {
     /// Records of which chats changed, kept for `changed`. PostgreSQL only: SQLite's row in `chores` is
     /// missing, so nothing is ever due.
     Changes,
+    /// Links to a new password or for verifying an address that nobody has used in time.
+    Links,
 }
 
 const HOUR_MS: i64 = 60 * 60 * 1000;
@@ -106,10 +108,13 @@ const OLD_WAKES: &str =
      SELECT woken_at FROM wakes WHERE woken_at < $1 ORDER BY woken_at LIMIT $2) AS part)";
 const OLD_CHANGES: &str = "DELETE FROM changes WHERE at < $1 AND at <= (SELECT MAX(at) FROM (
      SELECT at FROM changes WHERE at < $1 ORDER BY at LIMIT $2) AS part)";
+const OLD_LINKS: &str =
+    "DELETE FROM account_links WHERE expires_at < $1 AND expires_at <= (SELECT MAX(expires_at) FROM (
+     SELECT expires_at FROM account_links WHERE expires_at < $1 ORDER BY expires_at LIMIT $2) AS part)";
 
 impl Chore {
     /// In the order in which they are looked at.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Members,
         Self::Chats,
         Self::Sessions,
@@ -118,6 +123,7 @@ impl Chore {
         Self::Departures,
         Self::Wakes,
         Self::Changes,
+        Self::Links,
     ];
 
     /// As the table `chores` and the metrics spell it.
@@ -131,6 +137,7 @@ impl Chore {
             Self::Departures => "departures",
             Self::Wakes => "wakes",
             Self::Changes => "changes",
+            Self::Links => "links",
         }
     }
 
@@ -187,6 +194,7 @@ pub(super) async fn work(
         Chore::Edits => old(tx, OLD_EDITS, now - EDITS_STAY_MS, rows).await,
         Chore::Departures => old(tx, OLD_DEPARTURES, now - NEWS_STAY_MS, rows).await,
         Chore::Wakes => old(tx, OLD_WAKES, now - NEWS_STAY_MS, rows).await,
+        Chore::Links => old(tx, OLD_LINKS, now, rows).await,
         Chore::Changes => old(tx, OLD_CHANGES, now - CHANGES_STAY_MS, CHANGES_TIMES * rows).await,
     }
 }

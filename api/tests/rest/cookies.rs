@@ -2,6 +2,7 @@
 
 use crate::support::{Ask, Server, text};
 use reqwest::Method;
+use std::time::Duration;
 
 #[tokio::test]
 async fn signing_in_sets_a_cookie_that_scripts_cannot_read() {
@@ -23,6 +24,46 @@ async fn signing_in_sets_a_cookie_that_scripts_cannot_read() {
     assert_eq!(logout.status, 200);
     let me = t.request(Method::GET, "/me").header("cookie", plain.cookie()).answer().await;
     me.refused(401, "session_ended");
+}
+
+/// A year of use, with a look in every day or two.
+#[tokio::test]
+async fn who_comes_back_stays_signed_in() {
+    let t = Server::start_with(|config| config.cookie_renewal = Duration::ZERO).await;
+    let ann = t.user("ann").await;
+    let first = t.login("ann", "password123").await.cookie_named("session");
+    // The session has all but ended, and was used last long ago.
+    t.sql("UPDATE sessions SET expires_at = expires_at - 2591000000, last_used_at = 1").await;
+    let me = |cookie: &str| t.request(Method::GET, "/me").header("cookie", cookie).answer();
+    let answer = me(&first).await;
+    let set = answer.set_cookie().unwrap();
+    assert!(set.ends_with("; Path=/; Max-Age=2592000; HttpOnly; SameSite=Lax"), "{set}");
+    assert_eq!(me(&answer.cookie()).await.ok(200)["username"], "ann");
+    let sessions = t.request(Method::GET, "/me/sessions").header("cookie", answer.cookie());
+    let sessions = sessions.answer().await.ok(200);
+    let of = |current: bool| {
+        let all = sessions.as_array().unwrap();
+        all.iter().find(|session| session["current"] == current).unwrap().clone()
+    };
+    assert!(text(&of(true), "expires_at") > text(&of(false), "expires_at"));
+    assert!(text(&of(true), "last_used_at") > text(&of(false), "last_used_at"));
+
+    // Neither a Bearer token nor another site's page gets a cookie, and nobody does whose session has ended.
+    assert!(t.get("/me", text(&ann, "access_token")).await.set_cookie().is_none());
+    let elsewhere = t.request(Method::GET, "/me").header("cookie", &first);
+    let elsewhere = elsewhere.header("origin", "https://evil.example.com").answer().await;
+    assert!(elsewhere.set_cookie().is_none());
+    t.request(Method::POST, "/logout").header("cookie", &first).answer().await.ok(200);
+    me(&answer.cookie()).await.refused(401, "session_ended");
+}
+
+#[tokio::test]
+async fn a_young_cookie_stays_as_it_is() {
+    let t = Server::start().await;
+    t.user("ann").await;
+    let cookie = t.login("ann", "password123").await.cookie_named("session");
+    let answer = t.request(Method::GET, "/me").header("cookie", cookie).answer().await;
+    assert!(answer.set_cookie().is_none());
 }
 
 #[tokio::test]

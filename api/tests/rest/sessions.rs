@@ -39,6 +39,23 @@ async fn sessions_are_listed_and_ended_one_by_one() {
 }
 
 #[tokio::test]
+async fn all_other_sessions_end_at_once() {
+    let t = Server::start().await;
+    let (ann, bob) = (t.user("ann").await, t.user("bob").await);
+    let others = [t.login("ann", "password123").await, t.login("ann", "password123").await];
+    let token = text(&ann, "access_token");
+    assert_eq!(t.bearer(Method::DELETE, "/me/sessions", token).await.status, 204);
+    for other in others {
+        t.get("/me", text(&other.ok(200), "access_token")).await.refused(401, "session_ended");
+    }
+    for still in [&ann, &bob] {
+        assert_eq!(t.get("/me", text(still, "access_token")).await.status, 200);
+    }
+    let left = t.get("/me/sessions", token).await.ok(200);
+    assert_eq!(left.as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn a_new_password_signs_out_every_other_device() {
     let t = Server::start().await;
     let ann = t.user("ann").await;

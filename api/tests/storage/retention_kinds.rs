@@ -19,6 +19,7 @@ const MINUTE: i64 = 60_000;
 both!(
     sessions_go_a_day_after_their_end,
     guests_who_never_wrote_go,
+    links_go_when_they_are_good_no_more,
     what_is_remembered_of_clients_and_for_gateways_goes,
 );
 
@@ -51,6 +52,20 @@ async fn sessions_go_a_day_after_their_end(mut t: T) {
     // The walk begins anew the next time.
     t.sql("UPDATE sessions SET expires_at = 1000".to_owned()).await;
     assert_eq!(of(&tidy(&t).await, Chore::Sessions), 3);
+}
+
+async fn links_go_when_they_are_good_no_more(mut t: T) {
+    set(&mut t, 2);
+    let ann = t.user("ann").await;
+    for (token, after) in [("a", -HOUR), ("b", -1), ("c", -DAY), ("d", HOUR)] {
+        t.sql(format!(
+            "INSERT INTO account_links (token_hash, user_id, purpose, created_at, expires_at)
+             SELECT '{token}', {ann}, 'password', 1, now + {after} FROM clock"
+        ))
+        .await;
+    }
+    assert_eq!(of(&tidy(&t).await, Chore::Links), 3);
+    assert_eq!(count(&t, "account_links WHERE token_hash = 'd'").await, 1);
 }
 
 /// The guest of a name, as gateways ask for it.

@@ -1,6 +1,7 @@
 //! Errors as HTTP clients see them: `application/problem+json` with the fields that the clients of every
 //! dialect expect. The code that handles an error logs its cause; this file never does.
 
+use crate::settings::Secret;
 use axum::{
     Json,
     http::{HeaderValue, StatusCode, header},
@@ -25,6 +26,8 @@ pub struct Problem {
     pub retry_after: Option<u64>,
     /// The chat that the caller meant, where there is one already.
     pub chat_id: Option<ChatId>,
+    /// What the second step of signing in needs to go on.
+    pub second_step: Option<Secret>,
 }
 
 /// One field that did not validate.
@@ -62,6 +65,9 @@ pub struct ProblemBody<'a> {
     /// The chat that the caller meant, where there is one already.
     #[serde(skip_serializing_if = "Option::is_none")]
     chat_id: Option<ChatId>,
+    /// With `second_step_required`: the token for `POST /login/second-step`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    second_step: Option<&'a str>,
 }
 
 impl Problem {
@@ -78,6 +84,7 @@ impl Problem {
             fields: Vec::new(),
             retry_after: None,
             chat_id: None,
+            second_step: None,
         }
     }
 
@@ -137,6 +144,7 @@ impl IntoResponse for Problem {
             timestamp: Timestamp::now(),
             errors: &self.fields,
             chat_id: self.chat_id,
+            second_step: self.second_step.as_ref().map(Secret::reveal),
         };
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();

@@ -63,6 +63,7 @@ codes! {
     HelloRequired = 400, Never, "Say hello first.";
     InvalidFrame = 400, Never, "This frame is not valid.";
     InvalidId = 400, Never, "A frame's id has 1 to 64 bytes.";
+    InvalidLink = 400, Never, "This link was used already or is too old. Ask for a new one.";
     InvalidUsername = 400, Never, "This is not a username.";
     Malformed = 400, Never, "A frame is a JSON object with a type.";
     MalformedJson = 400, Never, "The body is not JSON.";
@@ -78,12 +79,16 @@ codes! {
     UnknownType = 400, Never, "There is no frame of this type.";
     UsernameTaken = 400, Never, "Username already registered";
     WrongPassword = 400, Never, "The present password is wrong.";
+    WrongCode = 400, Never, "This code is wrong or was used already. Try the next one.";
     // Nobody is signed in, or no longer.
     BearerOnly = 401, Never, "As a GET this takes no session cookie: send a Bearer token, or POST.";
     InvalidCredentials = 401, Never, "Invalid credentials";
     InvalidRefreshToken = 401, Never, "The refresh token is not valid. Sign in again.";
+    InvalidSecondStep = 401, Never, "Too much time has passed. Sign in again.";
     InvalidToken = 401, Never, "The access token is not valid.";
     OtherSession = 401, Never, "This token belongs to another session.";
+    SecondStepRequired = 401, Never,
+        "This account asks for a code, too. Sign in where you can enter one, such as the page of this server.";
     SessionEnded = 401, Never, "This session has ended. Sign in again.";
     TokenExpired = 401, Now, "The access token has expired. Renew it.";
     Unauthenticated = 401, Never, "Sign in first: no access token came with this request.";
@@ -103,6 +108,7 @@ codes! {
     WrongOrigin = 403, Never, "This page may not act with your session cookie.";
     // What it is about is not there.
     ChatNotFound = 404, Never, "There is no such chat.";
+    MailOff = 404, Never, "This server sends no e-mail. An administrator can give you a link.";
     MemberNotFound = 404, Never, "This user is not a member of the chat.";
     MessageNotFound = 404, Never, "There is no such message.";
     NotFound = 404, Never, "There is nothing at this path.";
@@ -113,6 +119,7 @@ codes! {
     // It would leave the service in a state that may not be.
     DemoRefused = 409, Never, "The demo data cannot be made.";
     LastAdmin = 409, Never, "This is the last administrator: make another one first.";
+    SecondFactorOn = 409, Never, "Two-step sign-in is on. Turn it off first.";
     BodyTooLarge = 413, Never, "The body is too large.";
     UnsupportedMediaType = 415, Never, "Send the body as application/json.";
     // A rule for a value is broken.

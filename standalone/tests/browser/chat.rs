@@ -87,6 +87,7 @@ async fn story(server: &Server, ann: &Browser, bob: &Browser) {
     ann.read("hello from bob", 1).await;
 
     bob.click("#account button").await;
+    bob.click("#account-menu [data-do=sign-out]").await;
     bob.find("#sign-in:not([hidden])").await;
     ann.click("#chat-list li:not(:has([aria-current])) a").await;
     ann.see("#chat-state", "@bob · Offline").await;

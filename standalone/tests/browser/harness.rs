@@ -51,15 +51,23 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start(folder: &Path) -> Self {
+        Self::start_with(folder, &[]).await
+    }
+
+    /// With more settings.
+    pub(crate) async fn start_with(folder: &Path, settings: &[(&str, &str)]) -> Self {
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let (public, admin) = (local(free_port()), local(free_port()));
-        let program = Program::new("switchboard", env!("CARGO_BIN_EXE_switchboard"), folder)
+        let mut program = Program::new("switchboard", env!("CARGO_BIN_EXE_switchboard"), folder)
             .args(["--listen", &public.to_string(), "--admin-listen", &admin.to_string()])
             .args(["--data".as_ref(), folder.join("data").as_os_str()])
             .env("ADMIN_PASSWORD", PASSWORD)
             .env("DRAIN_SECONDS", "1")
             // A story may need thousands of messages to begin with.
             .env("REQUESTS_PER_SECOND", "100000");
+        for (name, value) in settings {
+            program = program.env(*name, *value);
+        }
         let process = Process::start(program).unwrap();
         process.wait_ready(admin, PATIENCE).await.unwrap();
         Self { process, public, admin }

@@ -9,8 +9,13 @@ mod writer;
 
 mod accessibility;
 mod administration;
+mod account;
 mod chat;
 mod documents;
 mod list;
 mod reading;
 mod unsent;
+mod lost_password;
+#[path = "../../../api/tests/rest/post_office.rs"]
+#[expect(dead_code, reason = "only the api's own tests make the server difficult")]
+mod post_office;

@@ -32,6 +32,7 @@ const API: &[&str] = &[
     "post_queue",
     "auth",
     "db",
+    "mail",
     "lookalikes",
     "config",
     "error",

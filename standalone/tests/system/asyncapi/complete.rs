@@ -118,6 +118,12 @@ fn is_said_on_sockets(code: Code) -> bool {
         | Code::BearerOnly
         | Code::InvalidCredentials
         | Code::InvalidRefreshToken
+        | Code::InvalidLink
+        | Code::InvalidSecondStep
+        | Code::SecondStepRequired
+        | Code::SecondFactorOn
+        | Code::WrongCode
+        | Code::MailOff
         | Code::InvalidToken
         | Code::AdminOnly
         | Code::Lobby

@@ -1,0 +1,181 @@
+//! One's e-mail address. It becomes the account's when its owner has followed the link that was mailed to it; until
+//! then it gets nothing but that link. An address belongs to the one account that has shown this; who only wrote it
+//! down when registering loses it then.
+
+use super::{
+    input::{self, Check},
+    limits::{AccountAttempt, admit},
+    links::{self, LinkPurpose},
+    password,
+};
+use crate::{
+    db::{DbError, Tx, execute, fetch_optional, from_row},
+    error::{Error, Result},
+    mail::Letter,
+    state::Api,
+};
+use platform::settings::Secret;
+use protocol::{code::Code, id::UserId};
+use std::{net::IpAddr, time::Duration};
+
+/// How long the link for verifying an address is good: a mail may lie in a box over night.
+const VERIFY_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The unique key of addresses.
+const TAKEN: &str = "users_email_key";
+
+/// An account's address.
+#[derive(Debug)]
+pub struct EmailStanding {
+    /// Empty when there is none.
+    pub email: String,
+    /// Whether its owner has followed the link.
+    pub verified: bool,
+}
+
+from_row!(EmailStanding, |row| Self {
+    email: row.try_get::<Option<String>, _>("email")?.unwrap_or_default(),
+    verified: row.try_get::<Option<i64>, _>("email_verified_at")?.is_some(),
+});
+
+/// The user's own address.
+pub async fn standing(api: &Api, user: UserId) -> Result<EmailStanding> {
+    let mut conn = api.db.read().await?;
+    let found =
+        fetch_optional!(conn, "SELECT email, email_verified_at FROM users WHERE id = $1", user.0)?;
+    found.ok_or(Code::UserNotFound.into())
+}
+
+/// What a user who changes the address says.
+#[derive(Debug)]
+pub struct EmailChange {
+    /// Whose address it is to be.
+    pub user: UserId,
+    /// The client's address. Attempts are limited by it.
+    pub from: IpAddr,
+    /// The account's password.
+    pub password: Secret,
+    /// Not checked yet.
+    pub email: String,
+}
+
+/// Mails a link to the new address; nothing changes before it is followed. `wrong_password`, `mail_off`,
+/// `email_taken` when another account has verified it, `rate_limited`.
+pub async fn ask(api: &Api, change: EmailChange) -> Result<()> {
+    let EmailChange { user, from, password, email } = change;
+    Check::default().field("email", input::email(&email)).finish()?;
+    password::prove(api, user, from, password).await?;
+    let mut conn = api.db.read().await?;
+    let other: Option<(i64,)> = fetch_optional!(
+        conn,
+        "SELECT id FROM users WHERE email_key = $1 AND id <> $2 AND email_verified_at IS NOT NULL",
+        input::key(&email),
+        user.0
+    )?;
+    drop(conn);
+    if other.is_some() {
+        return Err(Code::EmailTaken.into());
+    }
+    admit(api, AccountAttempt::MailFrom(from)).await?;
+    mail_link(api, user, email).await
+}
+
+/// Takes the address off the account.
+pub async fn remove(api: &Api, user: UserId, from: IpAddr, password: Secret) -> Result<()> {
+    password::prove(api, user, from, password).await?;
+    let mut tx = api.db.begin().await?;
+    execute!(
+        tx,
+        "UPDATE users SET email = NULL, email_key = NULL, email_verified_at = NULL WHERE id = $1",
+        user.0
+    )?;
+    links::revoke(&mut tx, user, LinkPurpose::Email).await?;
+    links::revoke(&mut tx, user, LinkPurpose::Password).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Somebody has registered with an address: mails the link to it, where mail is sent. The account is there
+/// all the same when it cannot be.
+pub(crate) async fn welcome(api: &Api, user: UserId, email: String) {
+    if let Err(error) = mail_link(api, user, email).await
+        && error.code != Code::MailOff
+    {
+        tracing::debug!(code = error.code.as_str(), "mailed no link to a new account");
+    }
+}
+
+async fn mail_link(api: &Api, user: UserId, email: String) -> Result<()> {
+    let place = api.mailer.reserve()?;
+    admit(api, AccountAttempt::MailTo(&input::key(&email))).await?;
+    let purpose = LinkPurpose::Email;
+    let mut tx = api.db.begin().await?;
+    let token = links::issue(&mut tx, user, purpose, Some(&email), VERIFY_FOR).await?;
+    tx.commit().await?;
+    let address = links::address(api, purpose, &token);
+    let text = format!(
+        "Hello,\n\nsomebody, probably you, gave this as the e-mail address of an account. Open this link if it is \
+         yours:\n\n{address}\n\nThe link works once, within a day. If it was not you, do nothing: you get no \
+         other mail.\n"
+    );
+    let letter = Letter { to: email, subject: "Is this your address?".to_owned(), text };
+    api.lifecycle.spawn_background(place.deliver(letter));
+    Ok(())
+}
+
+/// Makes the address of the link the account's. `invalid_link`, or `email_taken` when another account was
+/// faster. The address that the account had verified before hears of it.
+pub async fn verify(api: &Api, token: Secret, from: IpAddr) -> Result<()> {
+    admit(api, AccountAttempt::LinkFrom(from)).await?;
+    let mut tx = api.db.begin().await?;
+    let link = links::redeem(&mut tx, LinkPurpose::Email, &token).await?;
+    let link = link.ok_or(Code::InvalidLink)?;
+    let email = link.email.ok_or_else(Error::internal)?;
+    let before: Option<EmailStanding> = fetch_optional!(
+        tx,
+        "SELECT email, email_verified_at FROM users WHERE id = $1 AND deactivated_at IS NULL",
+        link.user.0
+    )?;
+    let before = before.ok_or(Code::InvalidLink)?;
+    match give(&mut tx, link.user, &email).await {
+        Err(error) if error.violates(TAKEN) => return Err(Code::EmailTaken.into()),
+        given => given?,
+    }
+    // Whoever reads the old address must not come in by it any more.
+    links::revoke(&mut tx, link.user, LinkPurpose::Password).await?;
+    tx.commit().await?;
+    if before.verified && input::key(&before.email) != input::key(&email) {
+        tell_old_address(api, before.email);
+    }
+    Ok(())
+}
+
+async fn give(tx: &mut Tx, user: UserId, email: &str) -> Result<(), DbError> {
+    let key = input::key(email);
+    execute!(
+        tx,
+        "UPDATE users SET email = NULL, email_key = NULL
+         WHERE email_key = $1 AND id <> $2 AND email_verified_at IS NULL",
+        &key,
+        user.0
+    )?;
+    execute!(
+        tx,
+        "UPDATE users SET email = $2, email_key = $3, email_verified_at = (SELECT now FROM clock)
+         WHERE id = $1",
+        user.0,
+        email,
+        &key
+    )?;
+    Ok(())
+}
+
+fn tell_old_address(api: &Api, to: String) {
+    let Ok(place) = api.mailer.reserve() else { return };
+    let text =
+        "Hello,\n\nyour account has another e-mail address from now on. If it was not you, ask an \
+         administrator for help.\n"
+            .to_owned();
+    let letter = Letter { to, subject: "Your e-mail address was changed".to_owned(), text };
+    api.lifecycle.spawn_background(place.deliver(letter));
+}
