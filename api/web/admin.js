@@ -24,7 +24,7 @@ export async function setUpAdministration({ me, onBack }) {
   await style();
   const root = byId('admin');
   const links = Object.keys(SECTIONS).map((name) => el('a', { href: `#/admin/${name}`, 'data-section': name }, words[name]));
-  const content = el('div', { class: 'admin-content', id: 'admin-content', tabindex: '-1' });
+  const content = el('div', { class: 'admin-content', id: 'admin-content', tabindex: '0' });
   root.replaceChildren(
     el('header', { class: 'bar' }, iconButton('back', words.back, onBack), el('h1', {}, words.title)),
     el('nav', { class: 'admin-sections', 'aria-label': words.sections }, ...links),
