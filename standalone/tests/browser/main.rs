@@ -8,14 +8,14 @@ mod harness;
 mod writer;
 
 mod accessibility;
-mod administration;
 mod account;
+mod administration;
 mod chat;
 mod documents;
 mod list;
-mod reading;
-mod unsent;
 mod lost_password;
 #[path = "../../../api/tests/rest/post_office.rs"]
 #[expect(dead_code, reason = "only the api's own tests make the server difficult")]
 mod post_office;
+mod reading;
+mod unsent;
