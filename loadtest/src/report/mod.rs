@@ -17,7 +17,6 @@ use crate::{
     history::Verdict,
     measure::{Count, Op},
     scenario::Scenario,
-    threshold::Threshold,
 };
 use protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -249,18 +248,4 @@ pub struct ThresholdResult {
     pub value: Option<f64>,
     /// Whether the value meets the expression.
     pub ok: bool,
-}
-
-impl ThresholdResult {
-    /// What was found, as people read it.
-    pub(crate) fn found(&self) -> String {
-        let Some(value) = self.value else { return "nothing was measured".to_owned() };
-        let threshold = self.expression.parse::<Threshold>();
-        threshold.map_or_else(|_| text::number(value), |threshold| threshold.shown(value))
-    }
-
-    /// How many times the bound that is, see [`Threshold::of_bound`].
-    pub(crate) fn of_bound(&self) -> Option<f64> {
-        self.expression.parse::<Threshold>().ok()?.of_bound(self.value?)
-    }
 }

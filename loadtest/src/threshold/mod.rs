@@ -7,7 +7,7 @@ mod unit;
 pub(crate) use metric::ThresholdMetric;
 pub(crate) use unit::ThresholdUnit;
 
-use crate::report::{Report, Sums, ThresholdResult};
+use crate::report::{Report, Sums, ThresholdResult, text::number};
 use std::{fmt, str::FromStr};
 
 /// What must be true of a run, or of one of its phases.
@@ -105,6 +105,20 @@ impl Threshold {
             Comparator::Less => value >= self.bound,
             _ => value > self.bound,
         })
+    }
+}
+
+impl ThresholdResult {
+    /// What was found, as people read it.
+    pub(crate) fn found(&self) -> String {
+        let Some(value) = self.value else { return "nothing was measured".to_owned() };
+        let threshold = self.expression.parse::<Threshold>();
+        threshold.map_or_else(|_| number(value), |threshold| threshold.shown(value))
+    }
+
+    /// How many times the bound that is, see [`Threshold::of_bound`].
+    pub(crate) fn of_bound(&self) -> Option<f64> {
+        self.expression.parse::<Threshold>().ok()?.of_bound(self.value?)
     }
 }
 

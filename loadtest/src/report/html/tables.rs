@@ -5,7 +5,6 @@ use crate::{
     measure::{Count, Op},
     report::{
         FaultMark, LatencySums, Report, RunEnvironment, Sums,
-        html::verdict::cpu_per_million,
         text::{Escaped, FigureUnit, count, decimals, millis, moment, number},
     },
 };
@@ -120,6 +119,16 @@ pub(super) fn marks(marks: &[FaultMark]) -> String {
         ]
     });
     table("faults", "Faults", &["fault", "at", "result", "recovered after"], rows)
+}
+
+/// The CPU time from which on a figure per delivery says something: what is idle costs some hundredths of a
+/// second, too, and systems count in these.
+const ENOUGH_CPU_SECONDS: f64 = 1.0;
+
+/// So many CPU seconds per million deliveries; none where that says nothing.
+pub(super) fn cpu_per_million(report: &Report, used: f64) -> Option<f64> {
+    let delivered = report.total.counted(Count::Delivered);
+    (used >= ENOUGH_CPU_SECONDS && delivered > 0).then(|| used * 1e6 / delivered as f64)
 }
 
 /// What servers and load tester used in the phases that count.

@@ -38,16 +38,6 @@ fn thresholds_kept(report: &Report) -> String {
     }
 }
 
-/// The CPU time from which on a figure per delivery says something: what is idle costs some hundredths of a
-/// second, too, and systems count in these.
-const ENOUGH_CPU_SECONDS: f64 = 1.0;
-
-/// So many CPU seconds per million deliveries; none where that says nothing.
-pub(super) fn cpu_per_million(report: &Report, used: f64) -> Option<f64> {
-    let delivered = report.total.counted(Count::Delivered);
-    (used >= ENOUGH_CPU_SECONDS && delivered > 0).then(|| used * 1e6 / delivered as f64)
-}
-
 /// The banner and the tiles.
 pub(super) fn banner(report: &Report) -> String {
     let (word, text, class) = outcome(report);
@@ -100,7 +90,7 @@ fn tiles(report: &Report) -> String {
     let closes: u64 = total.closes.values().sum();
     tile("Errors", count(errors), format!("{} closes", count(closes)));
     let used: f64 = report.targets.values().map(|target| target.cpu_seconds).sum();
-    if let Some(each) = cpu_per_million(report, used) {
+    if let Some(each) = tables::cpu_per_million(report, used) {
         let more = format!("of the servers, per million deliveries; {} s in all", number(used));
         tile("CPU seconds", number(each), more);
     }
