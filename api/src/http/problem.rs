@@ -22,7 +22,7 @@ impl From<Error> for Problem {
             fields: fields.into_iter().map(field).collect(),
             retry_after,
             chat_id,
-            second_step,
+            second_step: second_step.map(Box::new),
         }
     }
 }

@@ -26,8 +26,8 @@ pub struct Problem {
     pub retry_after: Option<u64>,
     /// The chat that the caller meant, where there is one already.
     pub chat_id: Option<ChatId>,
-    /// What the second step of signing in needs to go on.
-    pub second_step: Option<Secret>,
+    /// What the second step of signing in needs to go on. Boxed, because every refusal carries its space.
+    pub second_step: Option<Box<Secret>>,
 }
 
 /// One field that did not validate.
@@ -144,7 +144,7 @@ impl IntoResponse for Problem {
             timestamp: Timestamp::now(),
             errors: &self.fields,
             chat_id: self.chat_id,
-            second_step: self.second_step.as_ref().map(Secret::reveal),
+            second_step: self.second_step.as_deref().map(Secret::reveal),
         };
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();
