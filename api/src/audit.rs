@@ -283,7 +283,7 @@ pub struct AuditPage {
     pub next: Option<i64>,
 }
 
-/// The entries before the entry `before`, the newest first; at most [`MAX_ENTRIES`] and among [`LOOKED_AT`].
+/// The entries before the entry `before`, the newest first; at most [`MAX_ENTRIES`] and among `LOOKED_AT`.
 pub async fn list(
     db: &Db,
     filter: AuditFilter<'_>,

@@ -21,7 +21,7 @@ use protocol::{
 /// A chat with what lists show beside the native protocol's fields.
 #[derive(Clone, Debug)]
 pub struct Overview {
-    /// What the native protocol shows of it. Whether its peer is connected is for [`super::peer_status`] to find.
+    /// What the native protocol shows of it. Whether its peer is connected is for `peer_status` to find.
     pub view: ChatView,
     /// The user's own part; `None` for a room that the user is not a member of.
     pub role: Option<MemberRole>,

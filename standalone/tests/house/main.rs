@@ -34,6 +34,7 @@ const API: &[&str] = &[
     "db",
     "mail",
     "lookalikes",
+    "parts",
     "config",
     "error",
 ];
