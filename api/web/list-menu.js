@@ -9,7 +9,7 @@ const MARGIN = 8;
 
 /** Opens it below or beside `place`. `actions(entry)` are what it offers: `{sign, label, act}`. */
 export function openMenu(label, place, opener, offers) {
-  const menu = el('div', { class: 'menu', role: 'menu', popover: 'auto', 'aria-label': label }, ...offers.map(offer));
+  const menu = el('div', { class: 'chat-menu', role: 'menu', popover: 'auto', 'aria-label': label }, ...offers.map(offer));
   menu.addEventListener('keydown', (event) => move(menu, event));
   menu.addEventListener('toggle', (event) => {
     if (event.newState !== 'closed') return;

@@ -47,7 +47,7 @@ export function setUpAccount(store, actions, onSignOut, onDeleted) {
 function opener(me) {
   return el(
     'button',
-    { type: 'button', class: 'account-row', popovertarget: 'account-menu', 'aria-haspopup': 'menu', 'aria-expanded': 'false', 'aria-label': t.accountMenu(me.name || me.username) },
+    { type: 'button', class: 'account-row', popovertarget: 'account-menu', 'aria-haspopup': 'menu', 'aria-expanded': 'false', title: t.accountMenu(me.name || me.username) },
     avatar(me.name || me.username),
     el('span', { class: 'who', dir: 'auto' }, me.name || me.username, el('small', { dir: 'ltr' }, `@${me.username}`)),
     icon('up'),

@@ -44,7 +44,7 @@ fn wrong_arguments_are_one_line_and_exit_code_64() {
         (["--apis", "51"], "it must be a whole number from 1 to 50"),
         (["--port", "0"], "it must be a whole number from 1 to 65535"),
         (["--balancer", "apache"], "nginx, haproxy"),
-        (["--gatways", "2"], "'--gateways' exists"),
+        (["--gatways", "2"], "unexpected argument '--gatways'"),
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_cluster")).args(arguments).output().unwrap();
         let errors = String::from_utf8(output.stderr).unwrap();

@@ -367,11 +367,15 @@ async fn carry_out(
     chat_id: ChatId,
     action: Action,
 ) -> Result<Option<Message>> {
+    let key = match action {
+        Action::Edit { .. } => "client_edit_id",
+        _ => "client_message_id",
+    };
     let command = Command { user_id: caller.user_id, chat_id, action };
     let mut posted = post::post(api, Post::patient(vec![command])).await?;
     let receipt = match posted.results.pop() {
         Some(Ok(receipt)) => receipt,
-        Some(Err(refusal)) => return Err(refused(refusal)),
+        Some(Err(refusal)) => return Err(refused(refusal, key)),
         None => return Err(Error::internal()),
     };
     let event = posted.events.pop().and_then(|run| run.parse().ok()?.events.pop());
@@ -386,12 +390,12 @@ async fn carry_out(
     }
 }
 
-/// A refused command as HTTP says it.
-fn refused(Refusal { code, message }: Refusal) -> Error {
+/// A refused command as HTTP says it. `key` names the field of the command's idempotency key.
+fn refused(Refusal { code, message }: Refusal, key: &str) -> Error {
     match code {
         Code::ChatNotFound | Code::NotAMember | Code::Banned => code.into(),
         Code::InvalidText => Error::field("text", message),
-        Code::InvalidClientMessageId => Error::field("client_message_id", message),
+        Code::InvalidClientMessageId => Error::field(key, message),
         Code::InvalidReplyTo => Error::field("reply_to", message),
         // A newer api's.
         Code::Unknown => Error::new(Code::Busy, message),

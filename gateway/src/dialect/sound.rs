@@ -9,11 +9,12 @@ impl ClientRequest {
     /// Refuses what the api would refuse without a look at its data.
     pub fn check(&self) -> Result<(), Refusal> {
         match self {
-            Self::Frame(ClientFrame::Send { id, text, .. }) => {
+            Self::Frame(
+                ClientFrame::Send { id, text, .. } | ClientFrame::Edit { id, text, .. },
+            ) => {
                 id.as_deref().map_or(Ok(()), check_client_message_id)?;
                 check_text(text)
             }
-            Self::Frame(ClientFrame::Edit { text, .. }) => check_text(text),
             Self::Direct { to, text } => {
                 check_peer(to)?;
                 check_text(text)

@@ -143,8 +143,8 @@ async fn one_sets_something_for_a_chat(ann: &Browser, bob: &Browser, quiet: i64)
     ann.run(&format!("document.querySelector(\"{row}\").focus()")).await;
     let menu = "document.activeElement.dispatchEvent(new MouseEvent('contextmenu', { bubbles: true, cancelable: true }))";
     ann.run(menu).await;
-    ann.see(".menu button:focus", "Mark as unread").await;
-    ann.press(".menu button:focus", &char::from(Key::Enter).to_string()).await;
+    ann.see(".chat-menu button:focus", "Mark as unread").await;
+    ann.press(".chat-menu button:focus", &char::from(Key::Enter).to_string()).await;
     ann.find(&format!("{row} .badge.empty")).await;
     choose(ann, &row, "Pin").await;
     ann.find(&format!("#chat-list li:first-child a[href='#/chat/{quiet}']")).await;
@@ -174,9 +174,9 @@ async fn choose(ann: &Browser, row: &str, offer: &str) {
     let open = format!(
         "const row = document.querySelector(\"{row}\");
          row.dispatchEvent(new MouseEvent('contextmenu', {{ bubbles: true, cancelable: true, clientX: 50, clientY: 200 }}));
-         const offers = [...document.querySelectorAll('.menu button')];
+         const offers = [...document.querySelectorAll('.chat-menu button')];
          offers.find((offer) => offer.textContent === '{offer}').click()"
     );
     ann.run(&open).await;
-    ann.gone(".menu").await;
+    ann.gone(".chat-menu").await;
 }

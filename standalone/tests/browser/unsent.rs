@@ -80,6 +80,7 @@ async fn outlast(server: &Server, ann: &Browser) {
 
     // Who signs out leaves nothing behind.
     ann.click("#account button").await;
+    ann.click("#account-menu [data-do=sign-out]").await;
     ann.find("#sign-in:not([hidden])").await;
     ann.until("all is forgotten", async || kept(ann).await == json!([Value::Null, 0])).await;
 }

@@ -48,7 +48,7 @@ async fn invitations_push_nothing_out(t: System) {
     let listed = ann.rest.get("/chats").await.ok();
     let ids: Vec<i64> =
         listed.as_array().unwrap().iter().filter_map(|c| c["id"].as_i64()).collect();
-    assert_eq!(ids[..2], [own[1].0, own[0].0]);
+    assert_eq!(ids[..2], [own[0].0, own[1].0], "by last activity");
     assert_eq!(ids.len(), 2 + invitations.len());
 }
 

@@ -206,7 +206,7 @@ const TABLE: &[RestCase] = &[
     ("POST /readnotreaded", "", "{}", OWN),
     ("GET /readnotreaded", "", "", OWN),
     ("GET /me", "", "", OWN),
-    ("PATCH /me", "", r#"{"name":"another"}"#, OWN),
+    ("PATCH /me", "", r#"{"avatar":"https://example.com/a.png"}"#, OWN),
     ("GET /me/sessions", "", "", OWN),
     ("DELETE /me/sessions", "", "", OWN),
     ("GET /me/blocklist", "", "", OWN),

@@ -24,6 +24,8 @@ async fn chats(user: &User) -> Vec<(Value, Vec<Value>)> {
         assert_eq!(page["total"], items.len());
         all.push((chat.clone(), items));
     }
+    // The list is by last activity.
+    all.sort_by_key(|(chat, _): &(Value, Vec<Value>)| chat["id"].as_i64());
     all
 }
 

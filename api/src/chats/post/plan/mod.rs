@@ -31,7 +31,10 @@ pub(super) fn check(command: &Command) -> Result<(), Refusal> {
             check_client_message_id(client_message_id)?;
             check_text(text)
         }
-        Action::Edit { text, .. } => check_text(text),
+        Action::Edit { text, client_edit_id, .. } => {
+            client_edit_id.as_deref().map_or(Ok(()), check_client_message_id)?;
+            check_text(text)
+        }
         Action::Delete { .. } => Ok(()),
     }
 }
