@@ -24,6 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// Longer than any name of a connection: a node's id and a number. What is longer would go to all gateways.
+const MAX_NAME_BYTES: usize = 64;
+
 /// A connection, and the gateway that holds it.
 #[derive(Clone, Debug)]
 pub struct Connected {
@@ -60,6 +63,12 @@ pub async fn disconnect(
     reason: &str,
 ) -> Result<Connections> {
     audit::check_reason(reason)?;
+    if connection.as_ref().is_some_and(|name| name.len() > MAX_NAME_BYTES) {
+        return Err(Error::field(
+            "connection",
+            format!("must have at most {MAX_NAME_BYTES} bytes"),
+        ));
+    }
     let question = Uuid::new_v4();
     let order = OrderPayload::Disconnect { question, user_id: user, connection };
     let entry = AuditEntry::of(admin, AuditAction::Disconnect).on_user(user).because(reason);
