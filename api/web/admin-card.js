@@ -8,6 +8,7 @@ import { devicesOf } from './admin-devices.js';
 import { words } from './admin-strings.js';
 import { moment } from './admin-text.js';
 import { avatar, el, iconButton, toast } from './dom.js';
+import { nameOf } from './names.js';
 
 /** Opens it over the view. `onChange` is called after something was changed. */
 export async function openCard(id, { me, onChange }) {
@@ -26,7 +27,7 @@ export async function openCard(id, { me, onChange }) {
   async function draw() {
     try {
       const person = await adminApi.person(id);
-      title.textContent = person.name || person.username;
+      title.textContent = nameOf(person);
       content.replaceChildren(...parts(person));
     } catch (error) {
       toast(explain(error));
@@ -45,7 +46,7 @@ export async function openCard(id, { me, onChange }) {
     const head = el(
       'div',
       { class: 'person' },
-      avatar(person.name || person.username, { online: person.status === 'online' }),
+      avatar(nameOf(person), { online: person.status === 'online' }),
       el('span', {}, who),
       person.role === 'admin' && el('span', { class: 'tag' }, words.admin),
       person.guest && el('span', { class: 'tag' }, words.guest),

@@ -5,8 +5,9 @@ import { adminApi } from './admin-api.js';
 import { carryOut } from './admin-confirm.js';
 import { words } from './admin-strings.js';
 import { choice, field, pagedTable, settled } from './admin-table.js';
-import { nameOf, timeOf } from './admin-text.js';
+import { handleOf, timeOf } from './admin-text.js';
 import { avatar, el, iconButton } from './dom.js';
+import { nameOf } from './names.js';
 
 export function setUpChats() {
   const search = el('input', { type: 'search', autocomplete: 'off', placeholder: words.findChats });
@@ -106,21 +107,21 @@ function membersOf(chat, title) {
     el(
       'span',
       { class: 'person' },
-      avatar(member.name || member.username, { online: member.status === 'online' }),
-      el('span', { dir: 'auto' }, member.name || member.username, el('small', {}, nameOf(member))),
+      avatar(nameOf(member), { online: member.status === 'online' }),
+      el('span', { dir: 'auto' }, nameOf(member), el('small', {}, handleOf(member))),
     );
   const roleOf = (member) => [
     member.role === 'owner' ? words.owner : words.member,
     // A private chat keeps its two members.
-    ...(chat.chat_type === 'private' ? [] : [' ', el('button', { type: 'button', class: 'link', 'aria-label': words.removeMember(nameOf(member)), onclick: () => remove(member) }, words.remove)]),
+    ...(chat.chat_type === 'private' ? [] : [' ', el('button', { type: 'button', class: 'link', 'aria-label': words.removeMember(handleOf(member)), onclick: () => remove(member) }, words.remove)]),
   ];
 
   async function remove(member) {
     const done = await carryOut({
-      question: words.sure.removeMember(nameOf(member), title),
+      question: words.sure.removeMember(handleOf(member), title),
       agree: words.remove,
       work: () => api.removeMember(chat.id, member.id),
-      done: words.done.removeMember(nameOf(member)),
+      done: words.done.removeMember(handleOf(member)),
       silent: true,
     });
     if (done !== null) list.reload();

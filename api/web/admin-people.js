@@ -4,8 +4,9 @@ import { adminApi } from './admin-api.js';
 import { openCard } from './admin-card.js';
 import { words } from './admin-strings.js';
 import { choice, field, pagedTable, settled } from './admin-table.js';
-import { nameOf, timeOf } from './admin-text.js';
+import { handleOf, timeOf } from './admin-text.js';
 import { avatar, el } from './dom.js';
+import { nameOf } from './names.js';
 import { fullTime } from './text.js';
 
 export function setUpPeople({ me }) {
@@ -25,8 +26,8 @@ export function setUpPeople({ me }) {
     el(
       'button',
       { type: 'button', class: 'person', onclick: () => openCard(person.id, { me, onChange: list.reload }) },
-      avatar(person.name || person.username, { online: person.status === 'online' }),
-      el('span', { dir: 'auto' }, person.name || person.username, el('small', {}, nameOf(person))),
+      avatar(nameOf(person), { online: person.status === 'online' }),
+      el('span', { dir: 'auto' }, nameOf(person), el('small', {}, handleOf(person))),
     );
 
   const look = settled(list.reload);

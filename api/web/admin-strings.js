@@ -60,7 +60,6 @@ export const words = {
   noConnections: 'Not connected.',
   connections: 'Open connections',
   unknownDevice: 'Unknown device',
-  browserOn: (browser, system) => `${browser} on ${system}`,
   lastUsed: (time) => `last used ${time}`,
   connected: (time, network) => `since ${time}${network ? `, from ${network}` : ''}`,
   onNode: (node) => `on gateway ${node}`,

@@ -3,6 +3,7 @@
 import { explain } from './actions.js';
 import { api } from './api.js';
 import { avatar, el } from './dom.js';
+import { nameOf } from './names.js';
 import { fetched } from './form.js';
 import { t } from './strings.js';
 
@@ -39,7 +40,7 @@ function page({ items, next }, again) {
 }
 
 function row({ user, blocked_at: since }, attempt) {
-  const name = user.name || user.username;
+  const name = nameOf(user);
   const unblock = () =>
     attempt(async () => {
       await api.unblock(user.id);

@@ -2,6 +2,7 @@
 
 import { CHOICES, appearance, setAppearance } from './appearance.js';
 import { avatar, byId, el, icon, reconcile, toast } from './dom.js';
+import { nameOf } from './names.js';
 import { t } from './strings.js';
 import { confirm } from './view-confirm.js';
 
@@ -47,9 +48,9 @@ export function setUpAccount(store, actions, onSignOut, onDeleted) {
 function opener(me) {
   return el(
     'button',
-    { type: 'button', class: 'account-row', popovertarget: 'account-menu', 'aria-haspopup': 'menu', 'aria-expanded': 'false', title: t.accountMenu(me.name || me.username) },
-    avatar(me.name || me.username),
-    el('span', { class: 'who', dir: 'auto' }, me.name || me.username, el('small', { dir: 'ltr' }, `@${me.username}`)),
+    { type: 'button', class: 'account-row', popovertarget: 'account-menu', 'aria-haspopup': 'menu', 'aria-expanded': 'false', title: t.accountMenu(nameOf(me)) },
+    avatar(nameOf(me)),
+    el('span', { class: 'who', dir: 'auto' }, nameOf(me), el('small', { dir: 'ltr' }, `@${me.username}`)),
     icon('up'),
   );
 }
