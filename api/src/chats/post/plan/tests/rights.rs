@@ -154,8 +154,9 @@ fn what_needs_no_facts_to_be_refused() {
     for (given, expected) in
         [("k".repeat(64), None), ("k".repeat(65), key), (String::new(), key), ("\t".into(), key)]
     {
-        let refused = check(&send(&given, "hi")).err().map(|refusal| refusal.code);
-        assert_eq!(refused, expected, "{given:?}");
+        for command in [send(&given, "hi"), edit(OF_ANN, "hi", Some(&given))] {
+            assert_eq!(check(&command).err().map(|refusal| refusal.code), expected, "{given:?}");
+        }
     }
     assert_eq!(check(&delete(Seq(1))), Ok(()));
 }
