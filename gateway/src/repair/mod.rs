@@ -71,10 +71,11 @@ pub(crate) fn apply(hub: &Arc<Hub>, found: ChangedFound, doubts: &Doubts) {
     for UserChat { user_id, chat_id } in found.banned {
         hub.part(user_id, chat_id, Parting::Barred);
     }
-    for UserChat { user_id, chat_id } in found.joined {
+    // The newest come first. Clients put on top of their lists what they hear of last.
+    for UserChat { user_id, chat_id } in found.joined.into_iter().rev() {
         hub.invite(user_id, chat_id, Invitation::Joined, Cause::Found);
     }
-    for Woken { user_id, chat_id, after } in found.woken {
+    for Woken { user_id, chat_id, after } in found.woken.into_iter().rev() {
         hub.invite(user_id, chat_id, Invitation::Woke(after), Cause::Found);
     }
     if cut.chats {
