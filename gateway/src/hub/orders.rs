@@ -93,7 +93,7 @@ impl Hub {
         let hub = Arc::clone(self);
         self.lifecycle.spawn_background(async move {
             for some in hub.users.all().chunks(TOGETHER) {
-                for conn in some.iter().filter(|conn| conn.is_greeted()) {
+                for conn in some {
                     conn.send(&frame, DropPolicy::Durable);
                 }
                 tokio::time::sleep(PAUSE).await;
@@ -101,19 +101,18 @@ impl Hub {
         });
     }
 
-    /// Sends `ready` as `make` makes it with the announcement that is in force. From then on the connection hears of
-    /// the next one, so that nobody misses one or hears of it before `ready`.
+    /// Sends `ready` as `make` makes it with the announcement that is in force. A connection that opens while one is
+    /// made hears of it in `ready` and once more after it.
     pub(crate) fn greet(
         &self,
         conn: &Conn,
         make: impl FnOnce(Option<Announcement>) -> ServerFrame,
     ) {
-        let known = self.announced.lock();
-        let in_force = known.announcement.as_ref().filter(|announcement| {
+        let known = self.announced.lock().announcement.clone();
+        let in_force = known.filter(|announcement| {
             announcement.ends_at.is_none_or(|ends_at| ends_at > Timestamp::now())
         });
-        conn.send(&make(in_force.cloned()), DropPolicy::Durable);
-        conn.now_greeted();
+        conn.greet(&make(in_force));
     }
 }
 
@@ -139,8 +138,10 @@ mod tests {
         config::Config,
         dialect::Window,
         testing::{connect, gateway_in, taken},
+        wire::frame::Frame,
     };
     use platform::presence::Presence;
+    use protocol::id::{ChatId, Seq};
 
     fn announced(revision: i64, text: Option<&str>) -> Announced {
         let announcement = text.map(|text| Announcement {
@@ -164,16 +165,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn everybody_who_was_greeted_hears_once_of_what_is_newer() {
+    async fn everybody_hears_once_of_what_is_newer() {
         let gateway =
             gateway_in(Presence::local(), &Arc::new(Scripted::default()), Config::default());
         let hub = &gateway.hub;
-        let greeted = connect(&gateway, UserId(1), Window::Native);
+        let open = connect(&gateway, UserId(1), Window::Native);
         let older = connect(&gateway, UserId(2), Window::Lobby);
-        let opening = connect(&gateway, UserId(3), Window::Native);
-        hub.greet(&greeted.conn, |none| ServerFrame::Announcement { announcement: none });
-        older.conn.now_greeted();
-        let _ = taken(&greeted.conn);
         for (revision, text, told) in [
             (5, Some("tonight"), 1),
             (5, Some("tonight"), 0),
@@ -184,14 +181,25 @@ mod tests {
         ] {
             hub.on_announced(announced(revision, text));
             tokio::time::sleep(Duration::from_secs(1)).await;
-            assert_eq!(taken(&greeted.conn).frames.len(), told, "{revision} {text:?}");
+            assert_eq!(taken(&open.conn).frames.len(), told, "{revision} {text:?}");
         }
-        assert!(taken(&opening.conn).frames.is_empty(), "ready comes first");
         assert!(taken(&older.conn).frames.is_empty(), "an older family has no words for it");
-        hub.greet(&opening.conn, |found| {
+        hub.greet(&open.conn, |found| {
             assert_eq!(found.unwrap().text, "again");
             ServerFrame::Announcement { announcement: None }
         });
+    }
+
+    #[tokio::test]
+    async fn ready_comes_before_what_happened_while_the_connection_opened() {
+        let gateway =
+            gateway_in(Presence::local(), &Arc::new(Scripted::default()), Config::default());
+        let opening = connect(&gateway, UserId(1), Window::Native);
+        gateway.hub.tell_own_read(UserId(1), ChatId(7), Seq(3));
+        gateway.hub.greet(&opening.conn, |_| ServerFrame::ChatRemoved { chat_id: ChatId(9) });
+        let frames = taken(&opening.conn).frames;
+        let told: Vec<&str> = frames.iter().map(Frame::text).collect();
+        assert!(told[0].contains("chat_removed") && told[1].contains("read"), "{told:?}");
     }
 
     #[tokio::test]

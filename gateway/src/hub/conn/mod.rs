@@ -40,7 +40,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
 };
 
@@ -81,8 +81,6 @@ pub(crate) struct Conn {
     pub since: Timestamp,
     /// Where it comes from; `None` where tests do not say.
     pub network: Option<IpAddr>,
-    /// Whether `ready` was sent: from then on it hears of announcements.
-    greeted: AtomicBool,
     /// The user's display name as it was when the connection opened, if it is not the username.
     name: OnceLock<Box<str>>,
 }
@@ -114,7 +112,6 @@ impl Conn {
             access_version: AtomicU32::new(0),
             since: Timestamp::now(),
             network: None,
-            greeted: AtomicBool::new(false),
             name: OnceLock::new(),
         }
     }
@@ -127,16 +124,6 @@ impl Conn {
     /// The same connection from this network.
     pub(crate) fn from(self, network: Option<IpAddr>) -> Self {
         Self { network, ..self }
-    }
-
-    /// Notes that `ready` was sent.
-    pub(crate) fn now_greeted(&self) {
-        self.greeted.store(true, Ordering::Release);
-    }
-
-    /// Whether `ready` was sent.
-    pub(crate) fn is_greeted(&self) -> bool {
-        self.greeted.load(Ordering::Acquire)
     }
 
     /// The user; `None` for guests.
@@ -194,6 +181,14 @@ impl Conn {
     pub(crate) fn send(&self, frame: &ServerFrame, policy: DropPolicy) {
         if let Some(frame) = self.encode(frame) {
             self.outbox.push(frame, policy);
+        }
+    }
+
+    /// Queues `ready` before all that was queued while the connection opened: what another device did meanwhile is
+    /// newer than the view in `ready`, and clients expect `ready` first.
+    pub(crate) fn greet(&self, ready: &ServerFrame) {
+        if let Some(frame) = self.encode(ready) {
+            self.outbox.push_first(frame);
         }
     }
 

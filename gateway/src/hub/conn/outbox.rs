@@ -96,6 +96,13 @@ impl Outbox {
         self.0.lock().push(frame, policy);
     }
 
+    /// Queues a frame before those that wait, whatever space there is.
+    pub(crate) fn push_first(&self, frame: Frame) {
+        let mut inner = self.0.lock();
+        inner.queue.add_first(frame);
+        inner.wake();
+    }
+
     /// Queues events in order under one lock, as far as there is space, or writes them at once. Each item is the
     /// event's frame, or `None` if this client is not shown it, and the message that counts as read once it is
     /// written.

@@ -102,11 +102,21 @@ impl FrameQueue {
 
     /// Queues a frame, whatever space there is.
     pub(super) fn add(&mut self, frame: Frame) {
+        self.make_space(&frame);
+        self.frames.push_back(frame);
+    }
+
+    /// See [`super::Outbox::push_first`].
+    pub(super) fn add_first(&mut self, frame: Frame) {
+        self.make_space(&frame);
+        self.frames.push_front(frame);
+    }
+
+    fn make_space(&mut self, frame: &Frame) {
         self.bytes += frame.size();
         if self.timed && self.frames.is_empty() {
             self.since = Some(Instant::now());
         }
-        self.frames.push_back(frame);
     }
 
     /// Queues events as far as there is space, and writes them if it may. [`Written::Some`] leaves something to the
