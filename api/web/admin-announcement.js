@@ -5,8 +5,8 @@ import { adminApi } from './admin-api.js';
 import { carryOut } from './admin-confirm.js';
 import { words } from './admin-strings.js';
 import { choice, field } from './admin-table.js';
-import { moment } from './admin-text.js';
 import { el, toast } from './dom.js';
+import { moment } from './formats.js';
 
 export function setUpAnnouncement() {
   const now = el('div', { class: 'admin-now', 'aria-live': 'polite' });

@@ -3,8 +3,8 @@
 import { adminApi } from './admin-api.js';
 import { words } from './admin-strings.js';
 import { choice, field, pagedTable, settled } from './admin-table.js';
-import { moment } from './admin-text.js';
 import { el } from './dom.js';
+import { moment } from './formats.js';
 
 export function setUpAudit() {
   const actor = el('input', { autocomplete: 'off' });

@@ -6,8 +6,8 @@ import { adminApi } from './admin-api.js';
 import { carryOut } from './admin-confirm.js';
 import { devicesOf } from './admin-devices.js';
 import { words } from './admin-strings.js';
-import { moment } from './admin-text.js';
 import { avatar, el, iconButton, toast } from './dom.js';
+import { moment } from './formats.js';
 import { nameOf } from './names.js';
 
 /** Opens it over the view. `onChange` is called after something was changed. */

@@ -7,6 +7,7 @@ import { words } from './admin-strings.js';
 import { choice, field, pagedTable, settled } from './admin-table.js';
 import { handleOf, timeOf } from './admin-text.js';
 import { avatar, el, iconButton } from './dom.js';
+import { number } from './formats.js';
 import { nameOf } from './names.js';
 
 export function setUpChats() {
@@ -17,7 +18,7 @@ export function setUpChats() {
   const list = pagedTable({
     label: words.chats,
     columns: [words.chat, words.whichChats, words.members, words.messages, words.lastActivity],
-    cells: (chat) => [opener(chat), words.kind[chat.chat_type], count(chat.member_count), count(chat.message_count), timeOf(chat.last_activity_at)],
+    cells: (chat) => [opener(chat), words.kind[chat.chat_type], number(chat.member_count), number(chat.message_count), timeOf(chat.last_activity_at)],
     load: (before) => adminApi.chats({ text: search.value.trim(), kind: kind.value, owner }, before),
     empty: () => words.noChats,
   });
@@ -47,8 +48,6 @@ export function setUpChats() {
 function titleOf(chat) {
   return chat.chat_type === 'private' ? words.privateChat(chat.id) : chat.name;
 }
-
-const count = (number) => number.toLocaleString();
 
 /** The chat's numbers and what may be done with it; members come when asked for, because looking is recorded. */
 function openChat(chat, onChange) {
@@ -87,8 +86,8 @@ function openChat(chat, onChange) {
 function facts(chat) {
   const rows = [
     [words.whichChats, words.kind[chat.chat_type]],
-    [words.members, count(chat.member_count)],
-    [words.messages, count(chat.message_count)],
+    [words.members, number(chat.member_count)],
+    [words.messages, number(chat.message_count)],
     [words.made, timeOf(chat.created_at)],
     [words.lastActivity, timeOf(chat.last_activity_at)],
   ];

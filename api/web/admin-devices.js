@@ -4,7 +4,7 @@ import { explain } from './actions.js';
 import { adminApi } from './admin-api.js';
 import { carryOut } from './admin-confirm.js';
 import { words } from './admin-strings.js';
-import { deviceOf, moment } from './admin-text.js';
+import { deviceOf } from './admin-text.js';
 import { el } from './dom.js';
 
 /** A button first; `after` waits for a change and draws the card anew. */

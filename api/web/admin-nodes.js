@@ -7,6 +7,7 @@ import { words } from './admin-strings.js';
 import { pagedTable } from './admin-table.js';
 import { timeOf } from './admin-text.js';
 import { el } from './dom.js';
+import { number } from './formats.js';
 
 /** As often as nodes report. */
 const EVERY_MS = 10_000;
@@ -23,7 +24,7 @@ export function setUpNodes() {
       node.version,
       timeOf(node.started_at),
       node.connections === null ? words.none : words.ofMost(node.connections, node.max_connections),
-      node.chats === null ? words.none : node.chats.toLocaleString(),
+      node.chats === null ? words.none : number(node.chats),
       node.cores === null ? words.none : words.cores(node.cores),
       node.memory_bytes === null ? words.none : words.mib(node.memory_bytes),
     ],

@@ -6,8 +6,8 @@ import { words } from './admin-strings.js';
 import { choice, field, pagedTable, settled } from './admin-table.js';
 import { handleOf, timeOf } from './admin-text.js';
 import { avatar, el } from './dom.js';
+import { fullTime } from './formats.js';
 import { nameOf } from './names.js';
-import { fullTime } from './text.js';
 
 export function setUpPeople({ me }) {
   const search = el('input', { type: 'search', autocomplete: 'off', placeholder: words.findPeople });

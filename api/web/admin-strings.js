@@ -1,8 +1,12 @@
-// The words of the administration, apart from `strings.js` because few people ever see them.
+// The words of the administration, in English and in the language of the page. They stand apart from `strings.js`
+// because few people ever see them.
 
-const plural = (count, one, many) => `${count} ${count === 1 ? one : many}`;
+import { number, secondsAgo } from './formats.js';
+import { inLanguage } from './language.js';
 
-export const words = {
+const plural = (count, one, many) => `${number(count)} ${count === 1 ? one : many}`;
+
+const english = {
   title: 'Administration',
   back: 'Back to the chats',
   sections: 'Sections',
@@ -124,14 +128,14 @@ export const words = {
   version: 'Version',
   load: 'Load',
   memory: 'Memory',
-  cores: (cores) => `${cores.toLocaleString(undefined, { maximumFractionDigits: 2 })} ${cores === 1 ? 'core' : 'cores'}`,
-  mib: (bytes) => `${Math.round(bytes / 1048576).toLocaleString()} MiB`,
-  ofMost: (count, most) => `${count.toLocaleString()} of ${most.toLocaleString()}`,
+  cores: (cores) => plural(cores, 'core', 'cores'),
+  mib: (bytes) => `${number(Math.round(bytes / 1048576))} MiB`,
+  ofMost: (count, most) => `${number(count)} of ${number(most)}`,
   watchedChats: 'Chats',
   openSockets: 'Connections',
   draining: 'Letting clients go',
   serving: 'Serving',
-  reported: (seconds) => `reported ${seconds} s ago`,
+  reported: (seconds) => `reported ${secondsAgo(seconds)}`,
   refresh: 'Refresh',
   noNodes: 'No node has reported yet. Programs of the version before do not.',
   total: (count) => `${plural(count, 'connection', 'connections')} in all`,
@@ -196,3 +200,6 @@ export const words = {
   settingsOf: 'The settings of the api that answered. Gateways have settings of their own. Secrets are not shown.',
   noSettings: 'This program was started without telling its settings.',
 };
+
+/** The words in the language of the page. */
+export const words = await inLanguage(english, (language) => import(`./admin-strings-${language}.js`));

@@ -3,17 +3,13 @@
 import { words } from './admin-strings.js';
 import { deviceName } from './device-name.js';
 import { el } from './dom.js';
-import { fullTime, shortTime } from './text.js';
+import { fullTime } from './formats.js';
+import { shortTime } from './text.js';
 
 /** How administrators tell people apart: anybody may be called anything. */
 export function handleOf(person) {
   return `@${person.username}`;
 }
-
-const momentFormat = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
-
-/** Day and time, to the minute. */
-export const moment = (time) => momentFormat.format(new Date(time));
 
 /** A short time whose whole is shown on pointing. */
 export function timeOf(time) {

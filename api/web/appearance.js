@@ -1,19 +1,26 @@
-// How the page looks on this device: light or dark, roomy or compact. It is loaded before anything is drawn, so
-// that nobody sees the other theme first. What is chosen stays on the device; the account knows nothing of it.
+// How the page looks on this device: light or dark, roomy or compact, and in which language. It is loaded before
+// anything is drawn, so that nobody sees another theme or language first. What is chosen stays on the device; the
+// account knows nothing of it.
+
+import { FIRST, LANGUAGES, languageOf } from './language.js';
 
 const KEY = 'appearance';
 
 /** What can be chosen; the first of each is what nobody has to choose. */
-export const CHOICES = { theme: ['system', 'light', 'dark'], density: ['comfortable', 'compact'] };
+export const CHOICES = {
+  theme: ['system', 'light', 'dark'],
+  density: ['comfortable', 'compact'],
+  language: ['system', ...Object.keys(LANGUAGES)],
+};
 
-/** What is chosen: `{theme, density}`. */
+/** What is chosen: `{theme, density, language}`. */
 export function appearance() {
   const kept = read();
   const entries = Object.entries(CHOICES).map(([name, values]) => [name, values.includes(kept[name]) ? kept[name] : values[0]]);
   return Object.fromEntries(entries);
 }
 
-/** Chooses, shows it at once, and keeps it. */
+/** Chooses, shows it at once, and keeps it. A language is shown by the page's next load. */
 export function setAppearance(changes) {
   const chosen = { ...appearance(), ...changes };
   try {
@@ -44,5 +51,14 @@ function show({ theme, density }) {
   }
 }
 
+/** The page keeps the language that it starts with. Its words are fetched beside the modules, not behind them. */
+function speak() {
+  const language = languageOf(appearance().language, navigator.languages);
+  document.documentElement.lang = language;
+  // Whoever needs them finds out whether they came.
+  if (language !== FIRST) import(`./strings-${language}.js`).catch(() => {});
+}
+
+speak();
 show(appearance());
 window.addEventListener('storage', () => show(appearance()));

@@ -3,9 +3,10 @@
 
 import { isInvitation } from './chat.js';
 import { avatar, el, icon, iconButton } from './dom.js';
+import { fullTime } from './formats.js';
 import { nameOf } from './names.js';
 import { t } from './strings.js';
-import { fullTime, shortTime } from './text.js';
+import { shortTime } from './text.js';
 
 /** How long a finger rests on a row until the menu opens: as long as on the systems' own lists. */
 const PRESS_MS = 500;

@@ -1,10 +1,10 @@
 // Draws one row of a chat's log. What may be done with it comes as functions.
 
 import { avatar, el, icon, iconButton } from './dom.js';
+import { clockTime, fullTime } from './formats.js';
 import { plainText } from './markup.js';
 import { nameOf } from './names.js';
 import { t } from './strings.js';
-import { clockTime, fullTime } from './text.js';
 import { drawMarkup } from './view-markup.js';
 
 /** An element for a row of `timeline.js`. */

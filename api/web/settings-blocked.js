@@ -5,11 +5,10 @@ import { api } from './api.js';
 import { avatar, el } from './dom.js';
 import { nameOf } from './names.js';
 import { fetched } from './form.js';
+import { day } from './formats.js';
 import { t } from './strings.js';
 
 export const blockedSection = { id: 'blocked', icon: 'block', title: t.blockedPeople, draw };
-
-const dayFormat = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium' });
 
 function draw() {
   return [el('p', { class: 'muted' }, t.blockedText), fetched(api.blocklist, page)];
@@ -51,7 +50,7 @@ function row({ user, blocked_at: since }, attempt) {
   const entry = el(
     'li',
     {},
-    el('span', { class: 'person' }, avatar(name), el('span', {}, el('bdi', {}, name), el('small', {}, t.blockedSince(dayFormat.format(new Date(since)))))),
+    el('span', { class: 'person' }, avatar(name), el('span', {}, el('bdi', {}, name), el('small', {}, t.blockedSince(day(since))))),
     el('button', { type: 'button', class: 'plain', 'aria-label': t.unblockPerson(name), onclick: unblock }, t.unblock),
   );
   return entry;

@@ -4,13 +4,11 @@ import { api } from './api.js';
 import { deviceName } from './device-name.js';
 import { el, icon } from './dom.js';
 import { fetched } from './form.js';
+import { day, moment } from './formats.js';
 import { t } from './strings.js';
 import { confirm } from './view-confirm.js';
 
 export const devicesSection = { id: 'devices', icon: 'device', title: t.devices, draw };
-
-const dayFormat = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium' });
-const timeFormat = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
 
 function draw() {
   return [el('p', { class: 'muted' }, t.devicesText), fetched(api.sessions, list)];
@@ -27,7 +25,7 @@ function list(sessions, again) {
   };
   const row = (session) => {
     const name = deviceName(session.user_agent) || t.unknownDevice;
-    const times = [t.deviceSince(dayFormat.format(new Date(session.created_at))), t.deviceSeen(timeFormat.format(new Date(session.last_used_at)))];
+    const times = [t.deviceSince(day(session.created_at)), t.deviceSeen(moment(session.last_used_at))];
     return el(
       'li',
       { class: 'device' },

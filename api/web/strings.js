@@ -1,10 +1,13 @@
-// Every word that the page shows, in one place, so that it can be translated. Static words stand in
-// index.html as `data-t` (text), `data-t-label` (aria-label), `data-t-hint` (placeholder) or
-// `data-t-tip` (title).
+// Every word that the page shows, in English, and in the reader's language where that is another one: the same words
+// stand in `strings-de.js`. Static words stand in index.html as `data-t` (text), `data-t-label` (aria-label),
+// `data-t-hint` (placeholder) or `data-t-tip` (title).
+
+import { list, number, span } from './formats.js';
+import { inLanguage } from './language.js';
 
 const plural = (count, one, many) => (count === 1 ? one : many);
 
-export const t = {
+const english = {
   appName: 'Switchboard',
   tagline: 'Talk to everyone, right now.',
   loading: 'Loading…',
@@ -78,14 +81,14 @@ export const t = {
   details: 'Chat details',
   online: 'Online',
   offline: 'Offline',
-  members: (count, more) => `${count}${more ? '+' : ''} ${plural(count, 'member', 'members')}`,
-  onlineCount: (count) => `${count} online`,
+  members: (count, more) => `${number(count)}${more ? '+' : ''} ${plural(count, 'member', 'members')}`,
+  onlineCount: (count) => `${number(count)} online`,
   typing: (names) => {
     if (names.length === 1) return `${names[0]} is typing…`;
-    if (names.length === 2) return `${names[0]} and ${names[1]} are typing…`;
+    if (names.length === 2) return `${list(names)} are typing…`;
     return 'Several people are typing…';
   },
-  typingCount: (count) => `${count} ${plural(count, 'person is', 'people are')} typing…`,
+  typingCount: (count) => `${number(count)} ${plural(count, 'person is', 'people are')} typing…`,
 
   messages: 'Messages',
   message: 'Message',
@@ -94,7 +97,7 @@ export const t = {
   today: 'Today',
   yesterday: 'Yesterday',
   newMessages: 'New messages',
-  newCount: (count) => `${count.toLocaleString()} new ${plural(count, 'message', 'messages')}`,
+  newCount: (count) => `${number(count)} new ${plural(count, 'message', 'messages')}`,
   jumpToNewest: 'Jump to newest',
   markAsRead: 'Mark as read',
   start: (name) => `This is the beginning of ${name}.`,
@@ -121,8 +124,8 @@ export const t = {
   earlierMessage: 'An earlier message',
   deletedMessage: 'A deleted message',
   messageGone: 'That message was deleted.',
-  charactersLeft: (count) => (count < 0 ? `${-count} ${plural(-count, 'character', 'characters')} too many` : `${count} left`),
-  tooLong: (count) => `The message is ${count} ${plural(count, 'character', 'characters')} too long. Shorten it, or send it in parts.`,
+  charactersLeft: (count) => (count < 0 ? `${number(-count)} ${plural(-count, 'character', 'characters')} too many` : `${count} left`),
+  tooLong: (count) => `The message is ${number(count)} ${plural(count, 'character', 'characters')} too long. Shorten it, or send it in parts.`,
   noFiles: 'Pictures and files cannot be sent here yet. Send a link to them instead.',
   removedFrom: (name) => `You are not in “${name}” any more.`,
   notSentText: 'You had written this, and it was not sent:',
@@ -179,7 +182,7 @@ export const t = {
   closeAnnouncement: 'Close the announcement',
 
   connecting: 'Connecting…',
-  reconnecting: (seconds) => (seconds > 0 ? `Connection lost. Trying again in ${seconds} s.` : 'Connection lost. Trying again…'),
+  reconnecting: (seconds) => (seconds > 0 ? `Connection lost. Trying again in ${span(seconds)}.` : 'Connection lost. Trying again…'),
   deviceOffline: 'You are offline. Messages are sent when the connection is back.',
   retryNow: 'Try now',
 
@@ -311,12 +314,8 @@ export const t = {
   densities: { comfortable: 'Comfortable', compact: 'Compact' },
 };
 
-/** A time to wait, in the largest unit that says enough. */
-function span(seconds) {
-  if (seconds < 100) return `${seconds} ${plural(seconds, 'second', 'seconds')}`;
-  const minutes = Math.ceil(seconds / 60);
-  return minutes < 100 ? `${minutes} minutes` : `${Math.ceil(minutes / 60)} hours`;
-}
+/** The words in the language of the page. */
+export const t = await inLanguage(english, (language) => import(`./strings-${language}.js`));
 
 function unreadCount(count) {
   return count >= 100 ? '99+' : String(count);

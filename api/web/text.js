@@ -1,15 +1,9 @@
 // How times and texts are shown. Pure, in the reader's language and time zone.
 
+import { clockTime, longDay, shortDay } from './formats.js';
 import { t } from './strings.js';
 
 const DAY_MS = 86_400_000;
-const timeFormat = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
-const dayFormat = new Intl.DateTimeFormat(undefined, { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' });
-const shortDayFormat = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
-const fullFormat = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'medium' });
-
-export const clockTime = (timestamp) => timeFormat.format(new Date(timestamp));
-export const fullTime = (timestamp) => fullFormat.format(new Date(timestamp));
 
 /** The same for all times of one local day. */
 export const dayKey = (timestamp) => new Date(timestamp).toDateString();
@@ -19,12 +13,12 @@ export function dayName(timestamp, now = Date.now()) {
   const day = dayKey(timestamp);
   if (day === dayKey(now)) return t.today;
   if (day === dayKey(now - DAY_MS)) return t.yesterday;
-  return dayFormat.format(new Date(timestamp));
+  return longDay(timestamp);
 }
 
 /** For the list of chats: the time today, else the day. */
 export function shortTime(timestamp, now = Date.now()) {
-  return dayKey(timestamp) === dayKey(now) ? clockTime(timestamp) : shortDayFormat.format(new Date(timestamp));
+  return dayKey(timestamp) === dayKey(now) ? clockTime(timestamp) : shortDay(timestamp);
 }
 
 /** Longest message, in characters as the server counts them. */

@@ -49,7 +49,7 @@ const ASSETS: &[Asset] = assets! {
     SVG: "icon.svg";
     MANIFEST: "manifest.webmanifest";
     SCRIPT: "actions.js" "api.js" "appearance.js" "backoff.js" "chat.js" "connection.js" "device-name.js"
-        "dom.js" "form.js" "link.js" "list-filter.js" "list-menu.js" "list-row.js" "log-place.js" "main.js"
+        "dom.js" "form.js" "formats.js" "language.js" "link.js" "list-filter.js" "list-menu.js" "list-row.js" "log-place.js" "main.js"
         "markup.js" "message-row.js" "message-window.js" "names.js" "outbox.js" "pending.js" "people-search.js"
         "problems.js" "reading.js" "settings-appearance.js" "settings-blocked.js" "settings-delete.js"
         "settings-devices.js" "settings-email.js" "settings-password.js" "settings-profile.js"
