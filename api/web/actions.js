@@ -16,7 +16,7 @@ const TYPING_EVERY_MS = 3_000;
 /** A sentence about what went wrong, for a person. */
 export function explain(error) {
   if (error instanceof ApiError) return inWords(error);
-  if (error instanceof Refused) return t.refused[error.code] ?? (error.message || t.failed);
+  if (error instanceof Refused) return t.problem[error.code] ?? (error.message || t.failed);
   throw error;
 }
 

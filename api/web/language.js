@@ -3,7 +3,7 @@
 // `admin-strings-de.js` for the administration. This file has no words.
 
 /** The languages that the page speaks, each by the name that its readers give it. */
-export const LANGUAGES = { en: 'English' };
+export const LANGUAGES = { en: 'English', de: 'Deutsch' };
 
 /** The language of the first load, and of whoever reads none of the others. */
 export const FIRST = 'en';

@@ -58,6 +58,8 @@ const ASSETS: &[Asset] = assets! {
         "view-composer.js" "view-confirm.js" "view-details.js" "view-edges.js" "view-go-to.js"
         "view-invitation.js" "view-list.js" "view-lost-password.js" "view-markup.js" "view-messages.js"
         "view-new.js" "view-notice.js" "view-second-step.js" "view-sign-in.js" "view-visit.js";
+    // Loaded by whoever reads that language.
+    SCRIPT: "strings-de.js" "admin-strings-de.js";
     // Loaded when an administrator opens it.
     CSS: "admin.css";
     SCRIPT: "admin-announcement.js" "admin-api.js" "admin-audit.js" "admin-card.js" "admin-chats.js"
