@@ -37,12 +37,22 @@ export function setUpAccount(store, actions, onSignOut, onDeleted) {
       items(menu)[0].focus();
     }
   });
-  return ({ me }) =>
+  return ({ me }) => {
     reconcile(byId('account'), me ? [me] : [], {
       key: (one) => one.id,
       version: (one) => one.name,
       make: opener,
     });
+    comeBack(open);
+  };
+}
+
+/** To the section of the settings that had the page loaded again. */
+function comeBack(open) {
+  const section = history.state?.settings;
+  if (!section) return;
+  history.replaceState(null, '');
+  open(section);
 }
 
 function opener(me) {
