@@ -16,16 +16,16 @@ export function languageOf(chosen, wanted) {
 }
 
 /**
- * The locale for dates and numbers: the language as it is written where the reader lives, for `wanted` are the
- * browser's languages, with or without a region. Somebody in Vienna who reads English keeps the clock of 24 hours.
+ * The locale for dates and numbers: the language as it is written where the reader lives. The first of the browser's
+ * languages tells where that is: a browser in Vienna asks for `en-US`, too, and its reader keeps the clock of 24 hours.
  */
-export function localeOf(language, wanted) {
-  const own = wanted.find((tag) => primary(tag) === language);
-  if (own || wanted.length === 0) return own ?? language;
+export function localeOf(language, [home]) {
   try {
-    return new Intl.Locale(language, { region: new Intl.Locale(wanted[0]).maximize().region }).toString();
+    const { language: own, region } = new Intl.Locale(home).maximize();
+    if (own === language) return home;
+    return region ? `${language}-${region}` : language;
   } catch {
-    // A browser may say what is no language.
+    // No language at all, or what is none.
     return language;
   }
 }

@@ -80,10 +80,12 @@ test('the language is the chosen one, else the first of the browser that the pag
 
 test('dates and numbers are written as where the reader lives', () => {
   assert.equal(localeOf('de', ['de-AT', 'en']), 'de-AT');
-  assert.equal(localeOf('en', ['de-DE', 'en-GB']), 'en-GB');
-  assert.equal(localeOf('en', ['de-AT']), 'en-AT');
+  assert.equal(localeOf('de', ['de']), 'de');
+  assert.equal(localeOf('en', ['en-GB', 'de-DE']), 'en-GB');
+  assert.equal(localeOf('en', ['de-AT', 'de', 'en-US', 'en']), 'en-AT');
   assert.equal(localeOf('en', ['de']), 'en-DE');
   assert.equal(localeOf('de', []), 'de');
+  assert.equal(localeOf('de', ['tlh']), 'de');
   assert.equal(localeOf('de', ['not a language']), 'de');
   const time = new Intl.DateTimeFormat(localeOf('en', ['de-AT']), { timeStyle: 'short', timeZone: 'UTC' });
   assert.equal(time.format(new Date('2026-11-30T15:05:00Z')), '15:05');
