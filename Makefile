@@ -19,6 +19,7 @@ run: ## One process with nothing installed: http://127.0.0.1:8000
 
 test: ## Installs what the tests need when it is missing, then runs all of them
 	scripts/install-test-tools
+	target/test-tools/bin/oxlint -c api/web/.oxlintrc.json api/web
 	node --test api/web/tests/
 	scripts/run-tests
 

@@ -6,6 +6,7 @@ import { carryOut } from './admin-confirm.js';
 import { words } from './admin-strings.js';
 import { deviceOf } from './admin-text.js';
 import { el } from './dom.js';
+import { moment } from './formats.js';
 
 /** A button first; `after` waits for a change and draws the card anew. */
 export function devicesOf(person, after) {

@@ -281,7 +281,7 @@ mod tests {
         let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("web");
         for entry in fs::read_dir(web).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
-            if ["index.html", "package.json", "tests"].contains(&name.as_str()) {
+            if ["index.html", "package.json", ".oxlintrc.json", "tests"].contains(&name.as_str()) {
                 continue;
             }
             assert!(ASSETS.iter().any(|asset| asset.name == name), "{name} is not embedded");
