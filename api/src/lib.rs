@@ -16,6 +16,7 @@ pub mod config;
 pub mod db;
 pub mod demo;
 pub mod error;
+mod gateways;
 mod http;
 pub mod internal;
 pub mod lobby;

@@ -21,7 +21,8 @@ export const adminApi = {
 
   nodes: () => call('GET', '/admin/nodes'),
   audit: (filter, before) => call('GET', `/admin/audit${query({ ...filter, before, limit: PAGE })}`),
-  settings: () => call('GET', '/admin/settings'),
+  /** Of a gateway, or of the api that answers. */
+  settings: (node) => call('GET', `/admin/settings${query({ node })}`),
 
   announcement: () => call('GET', '/admin/announcement'),
   announce: (text, hours) => call('PUT', '/admin/announcement', hours ? { text, hours } : { text }),

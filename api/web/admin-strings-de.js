@@ -195,6 +195,6 @@ export const words = {
   value: 'Wert',
   source: 'Woher',
   sources: { default: 'Vorgabe', environment: 'Umgebung', command_line: 'Befehlszeile', file: 'Datei' },
-  settingsOf: 'Die Einstellungen der Api, die geantwortet hat. Gateways haben eigene. Geheimnisse stehen hier nicht.',
+  settingsOf: 'Die Einstellungen der Api, die antwortet, oder eines Gateways. Geheimnisse stehen hier nicht.',
   noSettings: 'Dieses Programm wurde gestartet, ohne dass es seine Einstellungen kennt.',
 };

@@ -197,7 +197,7 @@ const english = {
   value: 'Value',
   source: 'From',
   sources: { default: 'default', environment: 'environment', command_line: 'command line', file: 'file' },
-  settingsOf: 'The settings of the api that answered. Gateways have settings of their own. Secrets are not shown.',
+  settingsOf: 'The settings of the api that answers, or of a gateway. Secrets are not shown.',
   noSettings: 'This program was started without telling its settings.',
 };
 

@@ -14,7 +14,7 @@ use platform::{
     limit::Limiter,
     presence::Presence,
     serve::{ServeConfig, bind, serve},
-    settings::{COMMON_NEEDS, EXIT_FAILURE, fail, parse, refuse},
+    settings::{COMMON_NEEDS, EXIT_FAILURE, fail, parse_with_sources, refuse},
     telemetry::{Logs, admin_router, log_routes, start_logs, start_metrics, trace},
 };
 use protocol::id::NodeId;
@@ -22,8 +22,8 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let mut settings = match parse::<Settings>(&COMMON_NEEDS) {
-        Ok(settings) => settings,
+    let (mut settings, in_force) = match parse_with_sources::<Settings>(&COMMON_NEEDS) {
+        Ok(parsed) => parsed,
         Err(code) => return code,
     };
     match settings.command.clone().unwrap_or(Command::Serve) {
@@ -36,10 +36,11 @@ async fn main() -> ExitCode {
         settings.client.max_connections = files::room_for(settings.client.max_connections)?;
         Ok((checked, logs, last_lines))
     });
-    let (checked, logs, _last_lines) = match checked {
+    let (mut checked, logs, _last_lines) = match checked {
         Ok(checked) => checked,
         Err(why) => return refuse(why),
     };
+    checked.config.settings = in_force;
     match run(settings, checked, logs).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(format_args!("{error:#}"), EXIT_FAILURE),

@@ -38,7 +38,8 @@ async fn main() -> ExitCode {
         Ok(checked) => checked,
         Err(why) => return refuse(why),
     };
-    checked.api.settings = in_force;
+    checked.api.settings.clone_from(&in_force);
+    checked.gateway.settings = in_force;
     exit_code(server::run(settings, checked, logs).await)
 }
 

@@ -6,23 +6,17 @@ use super::whom::Whom;
 use crate::{
     audit::{self, AuditAction, AuditEntry},
     error::{Error, Result},
+    gateways,
     news::{self, News},
     state::Api,
 };
-use platform::presence::{NodeKind, PresenceError};
+use bytes::Bytes;
 use protocol::{
     id::{NodeId, UserId},
     orders::{GatewayAnswer, OpenConnection, OrderPayload},
 };
-use std::{collections::BTreeSet, time::Duration};
-use tokio::time::Instant;
+use std::collections::BTreeSet;
 use uuid::Uuid;
-
-/// How long is waited for all gateways. A healthy one answers in milliseconds.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-/// Between two looks.
-const LOOK: Duration = Duration::from_millis(20);
 
 /// Longer than any name of a connection: a node's id and a number. What is longer would go to all gateways.
 const MAX_NAME_BYTES: usize = 64;
@@ -82,9 +76,7 @@ async fn ask(
     question: Uuid,
     order: OrderPayload,
 ) -> Result<Connections> {
-    let nodes = api.presence.nodes().await.map_err(silent)?;
-    let gateways = nodes.iter().filter(|report| report.kind == NodeKind::Gateway);
-    let gateways: BTreeSet<NodeId> = gateways.map(|report| report.node).collect();
+    let gateways = gateways::all(api).await?;
     let mut tx = api.db.begin().await?;
     Whom::Id(user).account(tx.link()).await?;
     audit::record(&mut tx, &[entry]).await?;
@@ -95,39 +87,23 @@ async fn ask(
 }
 
 /// Waits until all of these have answered, or long enough.
-async fn gather(
-    api: &Api,
-    question: Uuid,
-    mut waited_for: BTreeSet<NodeId>,
-) -> Result<Connections> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let answers = api.presence.answers(question).await.map_err(silent)?;
-        // One that cannot be read is of a newer gateway, which is named as silent.
-        let read = |answer: &[u8]| serde_json::from_slice::<GatewayAnswer>(answer).ok();
-        let answers: Vec<GatewayAnswer> =
-            answers.iter().filter_map(|answer| read(answer)).collect();
-        for answer in &answers {
-            waited_for.remove(&answer.node);
-        }
-        if waited_for.is_empty() || Instant::now() >= deadline {
-            let of = |GatewayAnswer { node, connections }| {
-                connections.into_iter().map(move |connection| Connected { node, connection })
-            };
-            let mut found: Vec<Connected> = answers.into_iter().flat_map(of).collect();
-            found.sort_by_key(|one| std::cmp::Reverse(one.connection.since));
-            return Ok(Connections { found, silent: waited_for.into_iter().collect() });
-        }
-        tokio::time::sleep(LOOK).await;
+async fn gather(api: &Api, question: Uuid, gateways: BTreeSet<NodeId>) -> Result<Connections> {
+    let all_said = |answers: &[Bytes]| {
+        let said: BTreeSet<NodeId> = read(answers).map(|answer| answer.node).collect();
+        gateways.is_subset(&said)
+    };
+    let answers = gateways::answers(api, question, all_said).await?;
+    let mut silent = gateways.clone();
+    let mut found = Vec::new();
+    for GatewayAnswer { node, connections } in read(&answers) {
+        silent.remove(&node);
+        found.extend(connections.into_iter().map(|connection| Connected { node, connection }));
     }
+    found.sort_by_key(|one| std::cmp::Reverse(one.connection.since));
+    Ok(Connections { found, silent: silent.into_iter().collect() })
 }
 
-/// Nobody is guessed to be away.
-pub(crate) fn silent(error: PresenceError) -> Error {
-    tracing::debug!(%error, "presence does not answer");
-    Error {
-        detail: "The service cannot ask the gateways right now: Redis does not answer. Try again in a moment."
-            .into(),
-        ..Error::unavailable()
-    }
+/// An answer that cannot be read is of a newer gateway, which is named as silent.
+fn read(answers: &[Bytes]) -> impl Iterator<Item = GatewayAnswer> {
+    answers.iter().filter_map(|answer| serde_json::from_slice(answer).ok())
 }

@@ -9,7 +9,7 @@ mod lanes;
 pub use account::{AccountConfig, GuestConfig};
 pub use lanes::{LaneConfig, LanesConfig};
 
-use platform::limit::Rate;
+use platform::{limit::Rate, settings::SettingInForce};
 use protocol::limits::{MAX_LIVE_CHATS, MAX_TEXT_CHARS};
 use std::time::Duration;
 
@@ -88,6 +88,8 @@ pub struct Config {
     pub overloaded_wait: Duration,
     /// … that found too many commands of its account in flight. Some are answered at any moment.
     pub in_flight_wait: Duration,
+    /// What the process was set to, for administrators to see. Nothing here goes by it.
+    pub settings: Vec<SettingInForce>,
 }
 
 /// The bounds of a feed's memory.
@@ -146,6 +148,7 @@ impl Default for Config {
             unavailable_wait: Duration::from_secs(2),
             overloaded_wait: Duration::from_secs(1),
             in_flight_wait: Duration::from_millis(500),
+            settings: Vec::new(),
         }
     }
 }

@@ -12,6 +12,7 @@ use protocol::{
     orders::{Announced, Announcement, GatewayAnswer, OpenConnection, OrderPayload},
     time::Timestamp,
 };
+use serde::Serialize;
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::Arc,
@@ -37,6 +38,10 @@ impl Hub {
                 let closed = self.disconnect(user_id, connection.as_deref());
                 self.answer(question, &closed);
             }
+            OrderPayload::Settings { question, node } if node == self.node => {
+                self.reply(question, &self.config.settings);
+            }
+            OrderPayload::Settings { .. } => {}
             OrderPayload::Announced(announced) => self.on_announced(announced),
             OrderPayload::Unknown => {}
         }
@@ -53,9 +58,12 @@ impl Hub {
 
     fn answer(self: &Arc<Self>, question: Uuid, conns: &[Arc<Conn>]) {
         let connections = conns.iter().filter_map(|conn| self.describe(conn)).collect();
-        let answer = GatewayAnswer { node: self.node, connections };
+        self.reply(question, &GatewayAnswer { node: self.node, connections });
+    }
+
+    fn reply(&self, question: Uuid, answer: &impl Serialize) {
         // Ids, times and names always serialize.
-        let answer = Bytes::from(serde_json::to_vec(&answer).unwrap_or_default());
+        let answer = Bytes::from(serde_json::to_vec(answer).unwrap_or_default());
         let presence = self.presence.clone();
         self.lifecycle.spawn_background(async move {
             if let Err(error) = presence.answer(question, answer).await {

@@ -28,6 +28,13 @@ pub enum OrderPayload {
         /// The one to close; `None`: all of them.
         connection: Option<String>,
     },
+    /// Say what this gateway is set to. It alone answers, with its settings as `GET /admin/settings` shows them.
+    Settings {
+        /// Names the question.
+        question: Uuid,
+        /// The gateway.
+        node: NodeId,
+    },
     /// What everybody who is connected is to be told.
     Announced(Announced),
     /// The reading of what only a newer api knows.

@@ -96,6 +96,16 @@ async fn look_around(boss: &Browser) {
     boss.see("#admin tbody tr:nth-child(4) code", "ADMIN_PASSWORD").await;
     boss.see("#admin tbody tr:nth-child(4) td:nth-child(2) code", "****").await;
     found.extend(check(boss, "settings").await);
+    let gateway = "document.querySelector('#admin .admin-filter option:nth-child(2)')";
+    boss.until("the gateway is in the list", async || {
+        boss.run(&format!("return {gateway} !== null")).await == true
+    })
+    .await;
+    boss.run(&format!(
+        "{gateway}.selected = true; {gateway}.parentElement.dispatchEvent(new Event('change'))"
+    ))
+    .await;
+    boss.see("#admin tbody tr:nth-child(4) code", "ADMIN_PASSWORD").await;
     boss.click("#admin [data-section=audit]").await;
     boss.see("#admin tbody tr:first-child td:nth-child(3)", "Blocked").await;
     boss.see("#admin tbody tr:first-child td:nth-child(6)", "spam").await;

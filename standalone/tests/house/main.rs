@@ -27,6 +27,7 @@ const API: &[&str] = &[
     "announcement",
     "retention",
     "audit",
+    "gateways",
     "news",
     "state",
     "post_queue",

@@ -8,7 +8,11 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-in_both_modes!(nodes_describe_themselves, connections_are_seen_and_closed_wherever_they_are);
+in_both_modes!(
+    nodes_describe_themselves,
+    connections_are_seen_and_closed_wherever_they_are,
+    every_gateway_tells_its_settings,
+);
 
 async fn nodes(t: &System, admin: &User) -> Vec<Value> {
     let gateways = t.nodes().len();
@@ -33,6 +37,23 @@ async fn nodes_describe_themselves(t: System) {
             (&json!(false), &json!(env!("CARGO_PKG_VERSION")))
         );
     }
+}
+
+async fn every_gateway_tells_its_settings(t: System) {
+    let admin = t.admin().await;
+    for node in nodes(&t, &admin).await.iter().filter(|node| node["kind"] == "gateway") {
+        let name = node["node"].as_str().expect("a name");
+        let settings = admin.rest.get(&format!("/admin/settings?node={name}")).await.ok();
+        let all = settings["items"].as_array().expect("settings");
+        let of = |name: &str| all.iter().find(|one| one["name"] == name);
+        let most = of("MAX_CONNECTIONS").expect("a setting of gateways");
+        assert_eq!(most["value"], node["max_connections"].to_string(), "{node}");
+        for secret in ["INTERNAL_TOKEN", "ADMIN_PASSWORD"].into_iter().filter_map(of) {
+            assert!(["****", ""].contains(&secret["value"].as_str().expect("a value")), "{secret}");
+        }
+    }
+    let nobody = uuid::Uuid::nil();
+    admin.rest.get(&format!("/admin/settings?node={nobody}")).await.refused(404, "not_found");
 }
 
 async fn connections(admin: &User, user: &User) -> Value {

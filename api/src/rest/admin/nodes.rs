@@ -1,8 +1,9 @@
 //! The running programs and their connections, for administrators.
 
 use crate::{
-    accounts::connections::{self, Connections, silent},
+    accounts::connections::{self, Connections},
     error::Result,
+    gateways::silent,
     http::extract::{Json, Path, Query},
     rest::{
         caller::Admin,

@@ -2,7 +2,7 @@
 //! left out.
 
 use clap::{ArgMatches, Command, parser::ValueSource};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
 use url::Url;
 
@@ -10,7 +10,7 @@ use url::Url;
 const MASK: &str = "****";
 
 /// A setting as it is in force.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SettingInForce {
     /// The environment variable, by which the documentation names it.
@@ -24,7 +24,7 @@ pub struct SettingInForce {
 }
 
 /// Where the value of a setting comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SettingSource {
