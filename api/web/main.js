@@ -17,7 +17,9 @@ import { showNewPassword } from './view-lost-password.js';
 import { setUpList } from './view-list.js';
 import { openGoTo } from './view-go-to.js';
 import { openNew } from './view-new.js';
+import { setUpNotifications } from './view-notifications.js';
 import { setUpSignIn, showSignIn } from './view-sign-in.js';
+import { showUnread } from './view-unread.js';
 import { setUpVisit } from './view-visit.js';
 
 translate(document);
@@ -46,11 +48,9 @@ const views = [
   setUpAccount(store, actions, signOut, () => leave(null, t.accountDeleted)),
   chatView.render,
   () => renderDetails(store, actions),
-  (state) => {
-    const unread = totalUnread(state);
-    document.title = unread > 0 ? `(${t.unreadCount(unread)}) ${t.appName}` : t.appName;
-  },
+  (state) => showUnread(totalUnread(state)),
 ];
+setUpNotifications(store, go);
 
 // Many frames in one moment are drawn once. A hidden page gets no animation frames.
 let drawing = false;
@@ -123,7 +123,7 @@ function leave(reason, done = null) {
   chatView.reset();
   administration.close();
   for (const dialog of document.querySelectorAll('dialog[open]')) dialog.close();
-  document.title = t.appName;
+  showUnread(0);
   show('sign-in');
   showSignIn(reason, done);
 }

@@ -7,13 +7,14 @@ import { blockedSection } from './settings-blocked.js';
 import { deleteSection } from './settings-delete.js';
 import { devicesSection } from './settings-devices.js';
 import { emailSection } from './settings-email.js';
+import { notificationsSection } from './settings-notifications.js';
 import { passwordSection } from './settings-password.js';
 import { profileSection } from './settings-profile.js';
 import { twoStepSection } from './settings-two-step.js';
 import { t } from './strings.js';
 
 /** Each has an `id`, an `icon`, a `title`, and `draw(context)`, which answers its elements. */
-const SECTIONS = [profileSection, emailSection, passwordSection, twoStepSection, devicesSection, blockedSection, appearanceSection, deleteSection];
+const SECTIONS = [profileSection, emailSection, passwordSection, twoStepSection, devicesSection, blockedSection, notificationsSection, appearanceSection, deleteSection];
 
 /** Opens them, at a section or, on a phone, at their list. `context` is `{store, actions, onDeleted}`. */
 export function openSettings(context, first) {

@@ -343,6 +343,16 @@ export const words = {
   language: 'Sprache',
   browserLanguage: 'Wie der Browser',
   languageText: 'Eine andere Sprache lädt die Seite neu. Was du getippt hast, bleibt.',
+  notifications: 'Benachrichtigungen',
+  notificationsText: 'Du erfährst von neuen Nachrichten, während du woanders hinsiehst, außer aus Chats, die stummgeschaltet oder archiviert sind.',
+  notificationsShow: 'Benachrichtigungen anzeigen',
+  notificationsWithText: 'Zeigen, was geschrieben wurde',
+  notificationsSound: 'Einen Ton abspielen',
+  notificationsSoundText: 'Kurz und leise, und nicht für jede Nachricht eines Chats, der weitergeht.',
+  notificationsWork: 'Hier erfährst du von neuen Nachrichten.',
+  notificationsDenied: 'Der Browser lässt diese Seite keine Benachrichtigungen anzeigen. Erlaube sie über das Zeichen neben der Adresse der Seite und lade die Seite dann neu.',
+  notificationsNever: 'Dieser Browser kann keine Benachrichtigungen dieser Seite anzeigen. Er braucht dafür eine Adresse, die mit https beginnt, und manche Telefone können es gar nicht.',
+  newInChats: (count, chats) => `${plural(count, 'neue Nachricht', 'neue Nachrichten')} in ${number(chats)} Chats`,
 };
 
 function unreadCount(count) {

@@ -345,6 +345,16 @@ const english = {
   language: 'Language',
   browserLanguage: 'Like the browser',
   languageText: 'Another language loads the page again. What you have typed is kept.',
+  notifications: 'Notifications',
+  notificationsText: 'You are told of new messages while you look elsewhere, except from chats that you muted or archived.',
+  notificationsShow: 'Show notifications',
+  notificationsWithText: 'Show what was written',
+  notificationsSound: 'Play a sound',
+  notificationsSoundText: 'Short and quiet, and not for each message of a chat that goes on.',
+  notificationsWork: 'You are told of new messages here.',
+  notificationsDenied: 'The browser keeps this page from showing notifications. Allow them with the sign beside the page’s address, then reload the page.',
+  notificationsNever: 'This browser cannot show notifications of this page. It needs an address that begins with https, and some phones cannot do it at all.',
+  newInChats: (count, chats) => `${plural(count, 'new message', 'new messages')} in ${number(chats)} chats`,
 };
 
 /** The words in the language of the page. */
