@@ -90,11 +90,14 @@ window.addEventListener('beforeunload', (event) => {
   if (actions.wouldLose) event.preventDefault();
 });
 
+// The page of a visitor came without a cookie: there is nobody to ask for until somebody signs in here.
+const session = document.querySelector('meta[name=session]');
 setUpSignIn(welcome);
 if (!followLink()) enterPage();
 
 function enterPage() {
-  api.me().then(welcome, (error) => leave(error.status === 401 ? null : explain(error)));
+  if (session?.content === 'none') leave(null);
+  else api.me().then(welcome, (error) => leave(error.status === 401 ? null : explain(error)));
 }
 
 /** Does what a link is for; whether the address was one. */
@@ -113,6 +116,7 @@ function followLink() {
 
 /** Somebody is signed in. */
 function welcome(user) {
+  if (session) session.content = 'unknown';
   show('app');
   actions.start(user);
 }

@@ -1,15 +1,17 @@
 //! The web client: the files of `web/`, embedded in the binary, at `/` and under `/assets/`. They need no build step,
-//! and only the page itself is changed: its files' addresses get their version. This file knows no users and no chats.
+//! and only the page itself is changed: its files' addresses get their version, and it says whether a session may be
+//! there to ask about. This file knows no users and no chats.
 
 use super::{Caching, File};
 use crate::error::Error;
 use axum::{
     Router,
     extract::Path,
-    http::HeaderMap,
+    http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse, Response},
     routing::get,
 };
+use platform::credentials::{SESSION_COOKIE, cookies};
 use protocol::code::Code;
 use sha2::{Digest, Sha256};
 use std::{collections::HashMap, sync::Arc};
@@ -70,6 +72,10 @@ const ASSETS: &[Asset] = assets! {
         "view-administration.js" "view-announcement.js";
 };
 
+/// What the page says of its session, and what instead when there is none.
+const UNKNOWN_SESSION: &str = "<meta name=\"session\" content=\"unknown\">";
+const NO_SESSION: &str = "<meta name=\"session\" content=\"none\">";
+
 /// Nothing but the page's own files and its own server, the WebSocket included; no inline script
 /// or style, no frames, no other place for a form to go.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
@@ -81,7 +87,7 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     let page = Arc::new(WebClient::new());
     let [index, named, versioned] = [(); 3].map(|()| Arc::clone(&page));
     Router::new()
-        .route("/", get(async move |request: HeaderMap| index.index.answer(&request, Caching::Ask)))
+        .route("/", get(async move |request: HeaderMap| index.page(&request)))
         .route(
             "/assets/{name}",
             get(async move |Path(name): Path<String>, request: HeaderMap| {
@@ -107,16 +113,33 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
 struct WebClient {
     version: String,
     index: File,
+    /// For whoever sends no session cookie: such a page asks for no user, which browsers would show as an error.
+    visitors: File,
     assets: HashMap<&'static str, File>,
 }
 
 impl WebClient {
     fn new() -> Self {
         let version = version();
-        let index = File::new(INDEX.content_type, POLICY, index(&version));
+        let index = index(&version);
+        let visitors = index.replace(UNKNOWN_SESSION, NO_SESSION);
+        let [index, visitors] =
+            [index, visitors].map(|page| File::new(INDEX.content_type, POLICY, page));
         let file = |asset: &Asset| File::new(asset.content_type, POLICY, asset.content);
         let assets = ASSETS.iter().map(|asset| (asset.name, file(asset))).collect();
-        Self { version, index, assets }
+        Self { version, index, visitors, assets }
+    }
+
+    fn page(&self, request: &HeaderMap) -> Response {
+        let may_be_signed_in = cookies(request, SESSION_COOKIE).next().is_some();
+        let mut answer = if may_be_signed_in {
+            self.index.answer(request, Caching::Ask)
+        } else {
+            // Going back shows what was kept without asking, and one may have signed in meanwhile.
+            self.visitors.answer(request, Caching::Never)
+        };
+        answer.headers_mut().append(header::VARY, HeaderValue::from_static("cookie"));
+        answer
     }
 
     fn asset(&self, name: &str, request: &HeaderMap, caching: Caching) -> Response {
@@ -176,8 +199,7 @@ mod tests {
     use super::*;
     use axum::{
         body::Body,
-        http::{Request, StatusCode, header},
-        response::Response,
+        http::{Request, StatusCode},
     };
     use std::{fs, path::Path};
     use tower::ServiceExt;
@@ -203,12 +225,28 @@ mod tests {
         let page = get_with("/", None).await;
         assert_eq!(page.status(), StatusCode::OK);
         assert_eq!(text(&page, "content-type"), HTML);
-        assert_eq!(text(&page, "cache-control"), "no-cache");
         assert_eq!(text(&page, "x-content-type-options"), "nosniff");
         assert_eq!(text(&page, "referrer-policy"), "no-referrer");
         let policy = text(&page, "content-security-policy");
         assert!(policy.starts_with("default-src 'none'; script-src 'self';"), "{policy}");
         assert!(!policy.contains("unsafe"), "{policy}");
+    }
+
+    #[tokio::test]
+    async fn the_page_says_whether_there_is_a_session_to_ask_about() {
+        for (cookie, says, caching) in [
+            ("session=x", UNKNOWN_SESSION, "no-cache"),
+            ("theme=x; session=x", UNKNOWN_SESSION, "no-cache"),
+            ("theme=session", NO_SESSION, "no-store"),
+            ("", NO_SESSION, "no-store"),
+        ] {
+            let request = Request::get("/").header(header::COOKIE, cookie);
+            let page = routes::<()>().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+            assert_eq!(text(&page, "cache-control"), caching, "{cookie}");
+            assert!(page.headers().get_all("vary").iter().any(|by| by == "cookie"), "{cookie}");
+            let page = axum::body::to_bytes(page.into_body(), usize::MAX).await.unwrap();
+            assert!(std::str::from_utf8(&page).unwrap().contains(says), "{cookie}");
+        }
     }
 
     #[tokio::test]
