@@ -25,7 +25,7 @@ export function setUpAccount(store, actions, onSignOut, onDeleted) {
     entry('settings', 'gear', t.settings, () => open(null)),
     themes(),
     entry('sign-out', 'exit', t.signOut, async () => {
-      if (!actions.wouldLose || (await confirm(t.sureSignOut, t.signOut))) onSignOut();
+      if (!actions.unsent || (await confirm(t.sureSignOut, t.signOut))) onSignOut();
     }),
   );
   menu.addEventListener('keydown', walk);
