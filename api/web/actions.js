@@ -33,6 +33,8 @@ export class Actions {
   #typedAt = 0;
   #onRemoved;
   #unsent;
+  /** Edits and deletions without an answer. */
+  #changes = 0;
   /** What is done while one reads a chat. */
   reading;
 
@@ -89,9 +91,9 @@ export class Actions {
     return this.#connection.waiting > 0;
   }
 
-  /** Whether something is lost with the window. */
+  /** Whether something is lost with the window: changes of sent messages are not kept. */
   get wouldLose() {
-    return this.#connection.waiting > 0 && !this.#unsent.lasts;
+    return this.#changes > 0 || (this.#connection.waiting > 0 && !this.#unsent.lasts);
   }
 
   /** Writes down what is typed: the window may be closed. */
@@ -254,7 +256,7 @@ export class Actions {
     }
   }
 
-  /** What stands in the field of a chat while one writes, `{text, replyTo}` or null. */
+  /** What stands in the field of a chat while one writes, `{text, replyTo, edit}` or null. */
   draft(chatId, draft) {
     this.#unsent.draft(chatId, draft);
   }
@@ -265,11 +267,20 @@ export class Actions {
   }
 
   edit(chatId, messageId, text) {
-    return this.#connection.command({ type: 'edit', id: randomId(), chat_id: chatId, message_id: messageId, text });
+    return this.#change({ type: 'edit', id: randomId(), chat_id: chatId, message_id: messageId, text });
   }
 
   deleteMessage(chatId, messageId) {
-    return this.#connection.command({ type: 'delete', id: randomId(), chat_id: chatId, message_id: messageId });
+    return this.#change({ type: 'delete', id: randomId(), chat_id: chatId, message_id: messageId });
+  }
+
+  async #change(command) {
+    this.#changes += 1;
+    try {
+      return await this.#connection.command(command);
+    } finally {
+      this.#changes -= 1;
+    }
   }
 
   /** The user typed something. */

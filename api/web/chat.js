@@ -214,7 +214,7 @@ export function markGone(chat, id) {
   return { ...chat, history: null, deleted: bounded(new Set(chat.deleted).add(id)) };
 }
 
-/** What stands in the field, unsent: `{text, replyTo}` or null. */
+/** What stands in the field, unsent: `{text, replyTo, edit}` or null. */
 export function keepDraft(chat, draft) {
   return { ...chat, draft };
 }

@@ -34,7 +34,8 @@ function lineOf(chat, me) {
   if (chat.typing.length > 0) return { tone: 'live', text: typing(chat) };
   const failed = chat.pending.find((bubble) => bubble.error);
   if (failed) return { tone: 'failed', text: t.said(t.notSentShort, failed.text) };
-  if (chat.draft?.text) return { tone: 'draft', text: t.said(t.draft, chat.draft.text) };
+  const draft = chat.draft?.edit?.text || chat.draft?.text;
+  if (draft) return { tone: 'draft', text: t.said(t.draft, draft) };
   const waiting = chat.pending.at(-1);
   if (waiting) return { text: t.said(t.you, waiting.text) };
   const last = chat.lastMessage;

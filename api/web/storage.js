@@ -31,6 +31,12 @@ function openDatabase(factory) {
   });
 }
 
+/** No text in it is longer than is kept; a draft may change another message, too. */
+function bounded({ text, edit, ...entry }) {
+  const cut = edit && { ...edit, text: edit.text.slice(0, MAX_TEXT) };
+  return { ...entry, text: text.slice(0, MAX_TEXT), ...(cut && { edit: cut }) };
+}
+
 function settled(request) {
   return new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
@@ -63,7 +69,7 @@ export class Kept {
   /** Keeps an entry in the place of the one with its `id`; the oldest make room. */
   put(kind, entry) {
     return this.#do(kind, 'readwrite', async (store) => {
-      store.put({ at: Date.now(), ...entry, text: entry.text.slice(0, MAX_TEXT), user: this.#user });
+      store.put({ at: Date.now(), ...bounded(entry), user: this.#user });
       const count = await settled(store.count(this.#range()));
       if (count <= BOUNDS[kind]) return;
       const all = await settled(store.getAll(this.#range()));

@@ -71,9 +71,9 @@ export class Unsent {
   }
 
   #showDrafts(drafts) {
-    for (const { id, epoch, text, replyTo } of drafts) {
+    for (const { id, epoch, text, replyTo, edit } of drafts) {
       if (epoch !== this.#epoch) this.#kept?.remove('drafts', id);
-      else if (!this.#drafts.has(id)) this.#store.dispatch({ type: 'draft', chatId: id, draft: { text, replyTo } });
+      else if (!this.#drafts.has(id)) this.#store.dispatch({ type: 'draft', chatId: id, draft: { text, replyTo, edit } });
     }
   }
 
@@ -90,7 +90,7 @@ export class Unsent {
     else adopt();
   }
 
-  /** What stands unsent in the field of a chat, `{text, replyTo}` or null. It is shown in the list when one leaves the chat. */
+  /** What stands unsent in the field of a chat, `{text, replyTo, edit}` or null. It is shown in the list when one leaves the chat. */
   draft(chatId, draft) {
     if (!draft && this.#store.state.chats.get(chatId)?.draft) this.#store.dispatch({ type: 'draft', chatId, draft });
     this.#drafts.set(chatId, draft);

@@ -17,7 +17,7 @@ export function setUpChat(store, actions, { onBack, onDetails }) {
   const composer = setUpComposer({
     submit: ({ chatId: id, text, replyTo, editing }) => {
       if (!editing) orToast(actions.send(id, text, replyTo));
-      else if (text !== editing.text) orToast(actions.edit(id, editing.id, text));
+      else if (text !== editing.was) orToast(change(id, { ...editing, text }));
     },
     onDraft: (id, draft) => actions.draft(id, draft),
     onLeave: (id, draft) => actions.leaveDraft(id, draft),
@@ -28,6 +28,17 @@ export function setUpChat(store, actions, { onBack, onDetails }) {
       if (last) composer.edit(last);
     },
   });
+
+  /** Changes a sent message; what was refused goes back to where it was written. */
+  async function change(id, edit) {
+    try {
+      await actions.edit(id, edit.id, edit.text);
+    } catch (error) {
+      const chat = store.state.chats.get(id);
+      if (chat && !composer.changeAgain(id, edit)) actions.leaveDraft(id, { text: '', replyTo: null, ...chat.draft, edit });
+      throw error;
+    }
+  }
 
   const renderMessages = setUpMessages(actions.reading, {
     reply: composer.reply,
@@ -65,8 +76,9 @@ export function setUpChat(store, actions, { onBack, onDetails }) {
 
   /** One is not in this chat any more: says so, with what was written there and not sent. */
   function leave(chat) {
-    const written = composer.draft();
-    const texts = [...chat.pending.map(({ text }) => text), written.chatId === chat.id ? written.text : chat.draft?.text];
+    const inField = composer.draft();
+    const draft = inField.chatId === chat.id ? inField.draft : chat.draft;
+    const texts = [...chat.pending.map(({ text }) => text), draft?.edit?.text, draft?.text];
     notify(t.removedFrom(chat.name), texts.filter(Boolean));
   }
 

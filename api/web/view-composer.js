@@ -1,5 +1,6 @@
 // The field for the next message: sending, replying, editing, how much still fits, telling that one types. What is
-// typed and not sent is a draft of its chat.
+// typed and not sent is a draft of its chat: `{text, replyTo, edit}`, where `edit` is a change of a sent message,
+// `{id, was, text}`, which is in the field before the text.
 
 import { byId, el, icon, iconButton, toast } from './dom.js';
 import { nameOf } from './names.js';
@@ -21,18 +22,21 @@ const counter = byId('composer-count');
 export function setUpComposer({ submit, onDraft, onLeave, onTyping, onEditLast }) {
   let chatId = null;
   let replyTo = null;
+  /** The message that is edited, `{id, was}`. */
   let editing = null;
-  // The draft that was put into the field, and the one that waits while a message is edited.
+  // The draft that was put into the field, and the text that waits while a message is edited.
   let known = null;
-  let aside = null;
+  let aside = '';
 
   byId('composer-send').append(icon('send'));
 
   function draft() {
-    if (editing) return aside;
-    const text = field.value.trim() === '' ? '' : field.value;
-    return text || replyTo ? { text, replyTo } : null;
+    const text = editing ? aside : written();
+    const edit = editing && { ...editing, text: field.value };
+    return text || replyTo || edit ? { text, replyTo, edit } : null;
   }
+
+  const written = () => (field.value.trim() === '' ? '' : field.value);
 
   function show(chat) {
     if (chat?.id !== chatId) {
@@ -59,10 +63,11 @@ export function setUpComposer({ submit, onDraft, onLeave, onTyping, onEditLast }
 
   /** Puts a draft into the field, or nothing. */
   function write(kept) {
-    editing = null;
-    aside = null;
+    const { text = '', edit = null } = kept ?? {};
     replyTo = kept?.replyTo ?? null;
-    setText(kept?.text ?? '');
+    editing = edit && { id: edit.id, was: edit.was };
+    aside = edit ? text : '';
+    setText(edit ? edit.text : text);
     drawContext();
   }
 
@@ -83,13 +88,12 @@ export function setUpComposer({ submit, onDraft, onLeave, onTyping, onEditLast }
   }
 
   function drawContext() {
-    const about = editing ?? replyTo;
-    context.hidden = !about;
+    context.hidden = !editing && !replyTo;
     form.classList.toggle('editing', Boolean(editing));
-    if (!about) return;
-    const title = editing ? t.editing : t.replyingTo(nameOf(about.sender));
+    if (context.hidden) return;
+    const [title, about] = editing ? [t.editing, editing.was] : [t.replyingTo(nameOf(replyTo.sender)), replyTo.text];
     context.replaceChildren(
-      el('div', {}, el('b', { dir: 'auto' }, title), el('span', { dir: 'auto' }, about.text)),
+      el('div', {}, el('b', { dir: 'auto' }, title), el('span', { dir: 'auto' }, about)),
       iconButton('close', t.cancel, cancel),
     );
   }
@@ -101,16 +105,15 @@ export function setUpComposer({ submit, onDraft, onLeave, onTyping, onEditLast }
     onDraft(chatId, draft());
   }
 
-  const cancel = () => goOn(editing ? aside : { text: field.value, replyTo: null });
+  const cancel = () => goOn(editing ? { text: aside, replyTo } : { text: field.value, replyTo: null });
   const reply = (message) => goOn({ text: draft()?.text ?? '', replyTo: message });
+  const edit = ({ id, text }) => goOn({ text: draft()?.text ?? '', replyTo, edit: { id, was: text, text } });
 
-  function edit(message) {
-    aside = draft();
-    editing = message;
-    replyTo = null;
-    setText(message.text);
-    drawContext();
-    field.focus();
+  /** Puts a change of a message that was refused back, where it was written; whether this is there. */
+  function changeAgain(id, change) {
+    if (id !== chatId || editing) return false;
+    goOn({ text: draft()?.text ?? '', replyTo, edit: change });
+    return true;
   }
 
   /** Puts a text that was not sent back, before what is written meanwhile. */
@@ -124,12 +127,13 @@ export function setUpComposer({ submit, onDraft, onLeave, onTyping, onEditLast }
       toast(t.tooLong(charsIn(text) - MAX_TEXT_CHARS));
       return;
     }
-    submit({ chatId, text, replyTo: replyTo?.id, editing });
-    goOn(aside);
+    if (editing) submit({ chatId, text, editing });
+    else submit({ chatId, text, replyTo: replyTo?.id });
+    goOn(editing && { text: aside, replyTo });
   });
   field.addEventListener('input', () => {
     fit();
-    if (!editing) onDraft(chatId, draft());
+    onDraft(chatId, draft());
     if (field.value.trim() && !editing) onTyping(chatId);
   });
   field.addEventListener('keydown', (event) => {
@@ -147,7 +151,7 @@ export function setUpComposer({ submit, onDraft, onLeave, onTyping, onEditLast }
   });
   refuseFiles();
 
-  return { show, reset, reply, edit, takeBack, draft: () => ({ chatId, text: draft()?.text ?? '' }), focus: () => field.focus() };
+  return { show, reset, reply, edit, changeAgain, takeBack, draft: () => ({ chatId, draft: draft() }), focus: () => field.focus() };
 }
 
 /** Files cannot be sent: that is said where somebody tries, and a dropped one does not replace the page. */
