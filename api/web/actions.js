@@ -112,6 +112,7 @@ export class Actions {
     const open = this.#openChat();
     if (frame.type === 'ready' && open?.members) this.#loadMembers(open.id);
     if (frame.type === 'ready' && open) this.#watch(open);
+    if (open && frame.type === 'message' && frame.chat_id === open.id && frame.reply_to) this.reading.quote(open.id);
     this.#fill();
   }
 

@@ -39,6 +39,8 @@ export function newChat(view) {
     history: null,
     deleted: new Set(),
     edited: new Map(),
+    /** Messages outside of the window that messages in it quote. */
+    quotes: new Map(),
     /** Own messages without an ack, oldest first. */
     pending: [],
     /** What was typed and not sent, or null. */
@@ -89,6 +91,7 @@ export function reset(chat, seq) {
     history: null,
     deleted: new Set(),
     edited: new Map(),
+    quotes: new Map(),
     members: null,
   };
 }
@@ -247,7 +250,7 @@ function fromEvent(event) {
 }
 
 /** Without its oldest entries, so that it does not grow with the visit. */
-function bounded(collection) {
+export function bounded(collection) {
   for (const key of collection.keys()) {
     if (collection.size <= MAX_REMEMBERED) break;
     collection.delete(key);

@@ -2,11 +2,14 @@
 // it, and how far has been read. It knows no elements.
 
 import { ApiError, api } from './api.js';
+import { missingQuotes } from './quotes.js';
 
 /** The page that a chat opens with: what was read last above the first unread message, and a screen of unread ones. */
 const FIRST_PAGE = 100;
 /** The read mark is told at most this often. */
 const MARK_EVERY_MS = 1_000;
+/** As many quoted messages that are not there are fetched at once. Of more it is said that they are earlier ones. */
+const MAX_QUOTES = 10;
 /** Marks of another device come as fast as somebody scrolls there; then the server is asked how many are unread. */
 const RECOUNT_AFTER_MS = 1_500;
 
@@ -16,6 +19,8 @@ export class Reading {
   #explain;
   /** Chats of which a page beside the window is on its way. */
   #busy = new Set();
+  /** Quoted messages that are being fetched, by chat and number. */
+  #quotes = new Set();
   /** How often another page was asked for in the place of a chat's window: the last one counts. */
   #turns = new Map();
   /** The message at the top of the screen. */
@@ -42,6 +47,7 @@ export class Reading {
     this.#timers = {};
     this.#mark = null;
     this.#busy.clear();
+    this.#quotes.clear();
   }
 
   /** The open chat is at this message, and its newest is in sight or not. */
@@ -125,6 +131,32 @@ export class Reading {
     const isGone = start?.flash && !page.messages.some((message) => message.id === start.id);
     if (isGone) this.#store.dispatch({ type: 'message_gone', chatId, id: start.id });
     else this.#store.dispatch({ type: 'history', chatId, ...page });
+    this.quote(chatId);
+  }
+
+  /** Fetches the newest of the messages that are quoted and not there. */
+  async quote(chatId) {
+    const chat = this.#chat(chatId);
+    const wanted = chat ? missingQuotes(chat).filter((id) => !this.#quotes.has(`${chatId} ${id}`)).slice(-MAX_QUOTES) : [];
+    if (wanted.length === 0) return;
+    for (const id of wanted) this.#quotes.add(`${chatId} ${id}`);
+    const found = await Promise.all(wanted.map((id) => this.#message(chatId, id)));
+    for (const id of wanted) this.#quotes.delete(`${chatId} ${id}`);
+    this.#store.dispatch({ type: 'quotes', chatId, found: found.filter(Boolean) });
+  }
+
+  /** A message, `{id, gone}` if there is none any more, or null if nobody can say. */
+  async #message(chatId, id) {
+    try {
+      const [message] = (await api.history(chatId, { around: id }, 1)).messages;
+      if (message?.id === id) return message;
+      // A server of the version before answers the newest one instead.
+      return message?.id > id ? null : { id, gone: true };
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      // The quote stays "an earlier message", which leads there all the same.
+      return null;
+    }
   }
 
   /** Everything up to a message was on the screen. */

@@ -3,6 +3,7 @@
 
 import * as chats from './chat.js';
 import { acknowledge, discard, fail, queue } from './pending.js';
+import { keepQuotes } from './quotes.js';
 import { afterEvent, callsForAttention, merge, summaryOf } from './summary.js';
 import { markRead, recount } from './unread.js';
 
@@ -66,6 +67,8 @@ export function reduce(state, action) {
       return inChat(state, action.chatId, (chat) => ({ ...chat, history: { edge: action.edge, error: action.error ?? null } }));
     case 'message_gone':
       return inChat(state, action.chatId, (chat) => chats.markGone(chat, action.id));
+    case 'quotes':
+      return inChat(state, action.chatId, (chat) => keepQuotes(chat, action.found));
     case 'follows':
       return inChat(state, action.chatId, (chat) => chats.follow(chat, action.follows));
     case 'recount':

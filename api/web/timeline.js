@@ -3,6 +3,7 @@
 
 import { mayManage } from './chat.js';
 import { nameOf } from './names.js';
+import { messagesById, quotedIn } from './quotes.js';
 import { isEmoji, dayKey, dayName } from './text.js';
 
 /** Messages of one sender closer together than this are shown as one group. */
@@ -73,7 +74,7 @@ function messageRow(item, { chat, me, manages, seen, byId }, first) {
     mayDelete: own || manages,
     first,
     emoji: traits(item).emoji && !item.replyTo,
-    quoted: item.replyTo ? (byId.get(item.replyTo) ?? null) : null,
+    quoted: item.replyTo ? (quotedIn(chat, item.replyTo, byId) ?? null) : null,
     quotesDeleted: chat.deleted.has(item.replyTo),
     replyTo: item.replyTo,
     pending: item.pending,
@@ -92,10 +93,6 @@ function traits(item) {
     known.set(item, found);
   }
   return found;
-}
-
-function messagesById({ items }) {
-  return new Map(items.filter((item) => item.kind === 'message').map((item) => [item.id, item]));
 }
 
 function byName({ user, by }, chat) {

@@ -95,6 +95,27 @@ test('a quote leads to its message, or it is said that there is none', async () 
   assert.ok(chat().deleted.has(3_000));
 });
 
+test('what is quoted and not there is fetched once, several at once, the newest first', async () => {
+  const replies = new Map([[1_010, 3], [1_011, 3], [1_012, 1_011], [1_013, 7]]);
+  answer = (path) => {
+    const list = serve(path.replace(/limit=1&around=(\d+)/, (_, id) => `limit=1&before=${Number(id) + 1}`));
+    return list.map((message) => ({ ...message, reply_to: replies.get(message.id) })).map((message) => (message.id === 7 ? { ...message, id: 6 } : message));
+  };
+  await open();
+  assert.deepEqual(asked.slice(1), ['/chats/5/messages?limit=1&before=4', '/chats/5/messages?limit=1&before=8']);
+  assert.equal(chat().quotes.get(3).text, 'm3');
+  assert.ok(chat().deleted.has(7), 'the one before it came instead');
+  reading.extend(5, 'newer');
+  await settle();
+  assert.equal(asked.length, 4, 'and then only the page');
+  const quoting = (id) => ({ kind: 'message', id, sender: { id: 2 }, text: '', replyTo: id - 900 });
+  const messages = Array.from({ length: 15 }, (_, n) => quoting(1_101 + n));
+  store.dispatch({ type: 'history', chatId: 5, edge: 'newer', generation: chat().generation, from: chat().items.at(-1).id, messages, newer: true });
+  await reading.quote(5);
+  assert.equal(asked.length, 4 + 10);
+  assert.ok(asked.at(-1).endsWith('before=216'), 'of the newest quotes');
+});
+
 test('a server of the version before, which knows no page around a message, shows its newest', async () => {
   answer = (path) => serve(path.replace(/&around=\d+/, ''));
   await open();
