@@ -8,6 +8,7 @@ export const adminApi = {
   people: ({ text, show }, before) => call('GET', `/admin/users${query({ query: text || null, show, before, limit: PAGE })}`),
   person: (id) => call('GET', `/admin/users/${id}`),
   setRole: (id, role, reason) => call('PUT', `/admin/users/${id}/role`, { role, reason }),
+  passwordLink: (id) => call('POST', `/admin/users/${id}/password-link`),
   block: (name, reason) => call('POST', `/blockuser${query({ username: name, reason })}`),
   unblock: (name, reason) => call('POST', `/unblockuser${query({ username: name, reason })}`),
   sessions: (id) => call('GET', `/admin/users/${id}/sessions`),

@@ -5,6 +5,7 @@ import { explain } from './actions.js';
 import { adminApi } from './admin-api.js';
 import { carryOut } from './admin-confirm.js';
 import { devicesOf } from './admin-devices.js';
+import { handOutLink } from './admin-password-link.js';
 import { words } from './admin-strings.js';
 import { avatar, el, iconButton, toast } from './dom.js';
 import { moment } from './formats.js';
@@ -88,6 +89,7 @@ function acts(person, who, me, after) {
     person.id !== me.id && !person.blocked_at && act('block', (reason) => adminApi.block(name, reason), 'danger-button'),
     person.blocked_at && act('unblock', (reason) => adminApi.unblock(name, reason)),
     !person.guest && person.sessions > 0 && act('signOut', (reason) => adminApi.endSessions(person.id, reason)),
+    !person.guest && el('button', { type: 'button', class: 'plain', onclick: () => handOutLink(person, who) }, words.passwordLink),
     !person.guest && person.role !== 'admin' && act('promote', (reason) => adminApi.setRole(person.id, 'admin', reason)),
     !person.guest && person.role === 'admin' && act('demote', (reason) => adminApi.setRole(person.id, 'user', reason)),
   ].filter(Boolean);

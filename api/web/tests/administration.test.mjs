@@ -1,6 +1,7 @@
 // What the administration asks for, and what is announced, without elements.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { filterOf } from '../admin-audit.js';
 import { words } from '../admin-strings.js';
@@ -40,4 +41,12 @@ test('every act has a word, and every question names whom it is about', () => {
   for (const [kind, question] of Object.entries(words.sure)) {
     if (typeof question === 'function') assert.match(question('@ann', 'team'), /@ann/, kind);
   }
+});
+
+test('every act of the audit log has a word', () => {
+  const source = readFileSync(new URL('../../src/audit.rs', import.meta.url), 'utf8');
+  const [, variants] = /pub enum AuditAction \{(.*?)\n\}/s.exec(source);
+  const names = [...variants.matchAll(/^ {4}([A-Z]\w+),$/gm)].map(([, name]) => name.replace(/(?!^)[A-Z]/g, '_$&').toLowerCase());
+  assert.ok(names.includes('block_user') && names.length > 20, names.join());
+  assert.deepEqual(Object.keys(words.actions).sort(), names.sort());
 });

@@ -67,7 +67,7 @@ const ASSETS: &[Asset] = assets! {
     // Loaded when an administrator opens it.
     CSS: "admin.css";
     SCRIPT: "admin-announcement.js" "admin-api.js" "admin-audit.js" "admin-card.js" "admin-chats.js"
-        "admin-confirm.js" "admin-devices.js" "admin-nodes.js" "admin-people.js" "admin-settings.js"
+        "admin-confirm.js" "admin-devices.js" "admin-nodes.js" "admin-password-link.js" "admin-people.js" "admin-settings.js"
         "admin-strings.js" "admin-table.js" "admin-text.js" "admin.js"
         "view-administration.js" "view-announcement.js";
 };
