@@ -55,11 +55,14 @@ const SHAPES = {
   search: 'M16 16l5 5M18 11a7 7 0 1 1-14 0 7 7 0 0 1 14 0z',
 };
 
+/** Signs that point along the line: the other way where one writes from right to left. */
+const POINTING = ['back', 'exit', 'reply', 'send'];
+
 /** A drawn sign for a word that stands beside it or is the label of what holds it. */
 export function icon(name) {
   const svg = document.createElementNS(SVG, 'svg');
   svg.setAttribute('viewBox', '0 0 24 24');
-  svg.setAttribute('class', 'icon');
+  svg.setAttribute('class', POINTING.includes(name) ? 'icon pointing' : 'icon');
   svg.setAttribute('aria-hidden', 'true');
   const path = document.createElementNS(SVG, 'path');
   path.setAttribute('d', SHAPES[name]);

@@ -5,11 +5,9 @@ import { isInvitation } from './chat.js';
 import { avatar, el, icon, iconButton } from './dom.js';
 import { fullTime } from './formats.js';
 import { nameOf } from './names.js';
+import { onPress } from './press.js';
 import { t } from './strings.js';
 import { shortTime } from './text.js';
-
-/** How long a finger rests on a row until the menu opens: as long as on the systems' own lists. */
-const PRESS_MS = 500;
 
 /** What a row says; two equal ones look the same. */
 export function entryOf(chat, state) {
@@ -77,7 +75,7 @@ export function chatRow(entry, onMenu) {
     event.preventDefault();
     onMenu(entry, placeOf(event, link), link);
   });
-  onPress(link, (place) => onMenu(entry, place, link));
+  onPress(link, () => link, (_, place) => onMenu(entry, place, link));
   return item(link, more);
 }
 
@@ -101,24 +99,4 @@ function badge({ unread, markedUnread, muted }) {
 function placeOf(event, element) {
   const isByKey = event.clientX === 0 && event.clientY === 0;
   return isByKey ? element.getBoundingClientRect() : new DOMRect(event.clientX, event.clientY, 0, 0);
-}
-
-/** Calls when a finger rests on an element. Not every system says so itself. */
-function onPress(element, act) {
-  let timer = null;
-  let pressed = false;
-  const end = () => clearTimeout(timer);
-  element.addEventListener('pointerdown', (event) => {
-    pressed = false;
-    if (event.pointerType !== 'touch') return;
-    const place = new DOMRect(event.clientX, event.clientY, 0, 0);
-    timer = setTimeout(() => {
-      pressed = true;
-      act(place);
-    }, PRESS_MS);
-  });
-  for (const name of ['pointerup', 'pointercancel', 'pointerleave']) element.addEventListener(name, end);
-  element.addEventListener('click', (event) => {
-    if (pressed) event.preventDefault();
-  });
 }

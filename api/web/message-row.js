@@ -3,6 +3,7 @@
 import { avatar, el, icon, iconButton } from './dom.js';
 import { clockTime, fullTime } from './formats.js';
 import { plainText } from './markup.js';
+import { openMenu } from './menu.js';
 import { nameOf } from './names.js';
 import { t } from './strings.js';
 import { drawMarkup } from './view-markup.js';
@@ -101,14 +102,25 @@ function trouble(row, on) {
   );
 }
 
-/** The bar with what may be done with a sent message. */
+/** The bar with what may be done with a sent message. For fingers it is one large button, which opens a menu. */
 export function actionBar(row, on) {
-  return el(
-    'div',
-    { class: 'actions', role: 'toolbar', 'aria-label': t.actions },
-    iconButton('reply', t.reply, () => on.reply(row)),
-    iconButton('copy', t.copy, () => on.copy(row)),
-    row.own && iconButton('edit', t.edit, () => on.edit(row)),
-    row.mayDelete && iconButton('delete', t.delete, () => on.remove(row), 'danger'),
-  );
+  const more = iconButton('more', t.actions, () => openActions(row, on, more.getBoundingClientRect(), more));
+  more.setAttribute('aria-haspopup', 'menu');
+  const all = () => offers(row, on).map(({ sign, label, act }) => iconButton(sign, t[label], act, sign === 'delete' ? 'danger' : ''));
+  const buttons = matchMedia('(pointer: coarse)').matches ? [more] : all();
+  return el('div', { class: 'actions', role: 'toolbar', 'aria-label': t.actions }, ...buttons);
+}
+
+/** The same as a menu, at a place. */
+export function openActions(row, on, place, opener) {
+  openMenu(t.actions, place, opener, offers(row, on));
+}
+
+function offers(row, on) {
+  return [
+    { sign: 'reply', label: 'reply', act: () => on.reply(row) },
+    { sign: 'copy', label: 'copy', act: () => on.copy(row) },
+    row.own && { sign: 'edit', label: 'edit', act: () => on.edit(row) },
+    row.mayDelete && { sign: 'delete', label: 'delete', act: () => on.remove(row) },
+  ].filter(Boolean);
 }

@@ -3,7 +3,8 @@
 
 import { byId, reconcile } from './dom.js';
 import { setUpPlace } from './log-place.js';
-import { actionBar, draw } from './message-row.js';
+import { actionBar, draw, openActions } from './message-row.js';
+import { onPress } from './press.js';
 import { dayName } from './text.js';
 import { rows } from './timeline.js';
 import { setUpEdges } from './view-edges.js';
@@ -131,11 +132,16 @@ export function setUpMessages(reading, on) {
 
   /** One bar for the whole log, in the message that the pointer or the focus is in. */
   function offerActions(element) {
-    const row = rowOf(element);
+    const row = sentRowOf(element);
     const bar = list.querySelector('.actions');
     if (bar?.parentElement === element) return;
     bar?.remove();
-    if (row?.kind === 'message' && row.id && !row.error) element.append(actionBar(row, inThe));
+    if (row) element.append(actionBar(row, inThe));
+  }
+
+  function sentRowOf(element) {
+    const row = rowOf(element);
+    return row?.kind === 'message' && row.id && !row.error ? row : null;
   }
 
   log.addEventListener('scroll', () => {
@@ -154,6 +160,10 @@ export function setUpMessages(reading, on) {
   });
   list.addEventListener('pointerleave', () => offerActions(list.querySelector('.message:focus-within')));
   list.addEventListener('focusin', (event) => offerActions(event.target.closest('.message')));
+  onPress(list, pressable, (element, place) => {
+    const row = sentRowOf(element);
+    if (row) openActions(row, inThe, place, element);
+  });
   log.addEventListener('keydown', (event) => {
     const target = nextFocus(event.key, document.activeElement.closest('.message'), [...list.querySelectorAll('.message')]);
     if (!target) return;
@@ -162,6 +172,11 @@ export function setUpMessages(reading, on) {
   });
 
   return render;
+}
+
+/** What a resting finger is about; what has a meaning of its own to it is left alone. */
+function pressable(target) {
+  return target.closest('a, button, pre') ? null : target.closest('.message');
 }
 
 /** Which message the arrow keys lead to. */

@@ -1,5 +1,5 @@
-// The menu of a chat in the list: what one sets for the chat. It opens at a place, works by keyboard, and closes by
-// itself when one goes on elsewhere.
+// A menu of what can be done with a chat of the list, or with a message. It opens at a place, works by keyboard, and
+// closes by itself when one goes on elsewhere.
 
 import { el, icon } from './dom.js';
 import { t } from './strings.js';
