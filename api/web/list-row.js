@@ -4,6 +4,7 @@
 import { isInvitation } from './chat.js';
 import { avatar, el, icon, iconButton } from './dom.js';
 import { fullTime } from './formats.js';
+import { plainText } from './markup.js';
 import { nameOf } from './names.js';
 import { onPress } from './press.js';
 import { t } from './strings.js';
@@ -39,8 +40,16 @@ function lineOf(chat, me) {
   const last = chat.lastMessage;
   if (!last) return { text: t.kind[chat.type] };
   if (last.deleted) return { tone: 'gone', text: t.deletedMessage };
-  if (last.sender.id === me.id) return { text: t.said(t.you, last.text) };
-  return { text: chat.type === 'private' ? last.text : t.said(nameOf(last.sender), last.text) };
+  if (last.sender.id === me.id) return { text: t.said(t.you, plain(last)) };
+  return { text: chat.type === 'private' ? plain(last) : t.said(nameOf(last.sender), plain(last)) };
+}
+
+const plainTexts = new WeakMap();
+
+/** The text without its formatting, which each frame would work out again. */
+function plain(message) {
+  if (!plainTexts.has(message)) plainTexts.set(message, plainText(message.text));
+  return plainTexts.get(message);
 }
 
 function typing(chat) {
