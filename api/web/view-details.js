@@ -4,11 +4,12 @@
 import { explain } from './actions.js';
 import { api } from './api.js';
 import { mayManage } from './chat.js';
-import { avatar, byId, el, iconButton, toast } from './dom.js';
+import { avatar, byId, el, iconButton, reconcile, toast } from './dom.js';
 import { nameOf } from './names.js';
 import { peopleSearch } from './people-search.js';
 import { t } from './strings.js';
 import { confirm } from './view-confirm.js';
+import { profile } from './view-profile.js';
 
 /** Where the list, the chat, and the panel have room side by side. The same as in layout.css. */
 const WIDE = '(min-width: 70rem)';
@@ -50,12 +51,25 @@ export function renderDetails(store, actions) {
   }
   // A panel goes along to the next chat; a dialog leaves no way there.
   if (Number(dialog.dataset.chat) !== chat.id) fill(dialog, store);
-  byId('details-title').textContent = chat.name;
+  byId('details-title').textContent = chat.peer ? t.profile : chat.name;
+  if (chat.peer) {
+    drawProfile(store, actions, chat.peer);
+    return;
+  }
   // What one may do is known with the members. The parts stay, and so does what is typed in them.
   if (!chat.members) return;
   const content = byId('details-content');
   if (content.childElementCount === 0) content.append(...parts(store, chat, dialog));
   drawMembers(store, actions, chat);
+}
+
+function drawProfile({ state }, actions, peer) {
+  const online = state.online.has(peer.id);
+  reconcile(byId('details-content'), [{ ...peer, online }], {
+    key: (one) => one.id,
+    version: JSON.stringify,
+    make: () => el('div', { class: 'content-of-one' }, ...profile(peer, online, actions)),
+  });
 }
 
 function parts(store, chat, dialog) {
@@ -78,7 +92,7 @@ function parts(store, chat, dialog) {
 
 function renameForm(chat) {
   const field = el('input', { id: 'details-name', value: chat.name, autocomplete: 'off', maxlength: '100' });
-  const form = el('form', {}, el('label', { for: 'details-name' }, t.chatName), el('div', { class: 'inline-form' }, field, el('button', { class: 'plain' }, t.rename)));
+  const form = el('form', { class: 'field' }, el('label', { for: 'details-name' }, t.chatName), el('div', { class: 'inline-form' }, field, el('button', { class: 'plain' }, t.rename)));
   form.addEventListener('submit', (event) => {
     event.preventDefault();
     attempt(api.rename(chat.id, field.value.trim()));

@@ -60,8 +60,8 @@ const ASSETS: &[Asset] = assets! {
         "text.js" "timeline.js" "unread.js" "unsent.js" "view-account.js" "view-banner.js" "view-chat.js"
         "view-composer.js" "view-confirm.js" "view-details.js" "view-edges.js" "view-go-to.js"
         "view-invitation.js" "view-list.js" "view-lost-password.js" "view-markup.js" "view-messages.js"
-        "view-new.js" "view-notice.js" "view-notifications.js" "view-second-step.js" "view-sign-in.js"
-        "view-unread.js" "view-visit.js";
+        "view-new.js" "view-notice.js" "view-notifications.js" "view-profile.js" "view-second-step.js"
+        "view-sign-in.js" "view-unread.js" "view-visit.js";
     // Loaded by whoever reads that language.
     SCRIPT: "strings-de.js" "admin-strings-de.js";
     // Loaded when an administrator opens it.
