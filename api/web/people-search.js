@@ -61,5 +61,5 @@ export function peopleSearch({ id, title, label, isShown, onChoose }) {
   }
 
   const focus = () => field.focus();
-  return { element: el('div', {}, el('label', { for: id }, title), field, note, found), clear, focus };
+  return { element: el('div', {}, el('div', { class: 'field' }, el('label', { for: id }, title), field), note, found), clear, focus };
 }

@@ -17,7 +17,7 @@ export function openNew(store, actions, onCreated) {
   const error = el('p', { class: 'error', role: 'alert' });
   const nameLabel = el('label', { for: 'new-name' });
   const name = el('input', { id: 'new-name', autocomplete: 'off', maxlength: '100' });
-  const nameBlock = el('div', {}, nameLabel, name);
+  const nameBlock = el('div', { class: 'field' }, nameLabel, name);
   const roomText = el('p', { class: 'hint' }, t.roomText);
   const chips = el('div', { class: 'chips' });
   const create = el('button', { type: 'submit', class: 'primary wide' }, t.create);
