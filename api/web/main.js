@@ -35,7 +35,11 @@ const actions = new Actions(
 );
 
 const chatView = setUpChat(store, actions, {
-  onBack: () => go(null),
+  // In the chat's place: the browser's own "back" does not lead into it again.
+  onBack: () => {
+    history.replaceState(null, '', '#/');
+    follow();
+  },
   onDetails: () => toggleDetails(store, actions),
 });
 const visit = setUpVisit((chatId) => actions.find(chatId), enter);
