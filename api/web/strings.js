@@ -98,6 +98,7 @@ const english = {
   newCount: (count) => plural(count, 'new message', 'new messages'),
   jumpToNewest: 'Jump to newest',
   markAsRead: 'Mark as read',
+  sayHello: 'Say hello',
   start: (name) => `This is the beginning of ${name}.`,
   loadingMessages: 'Loading messages…',
   showEarlier: 'Show earlier messages',

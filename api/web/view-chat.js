@@ -1,6 +1,7 @@
 // The open chat as a whole: its head line, who is typing, and what is done with its messages.
 
 import { explain } from './actions.js';
+import { mayManage } from './chat.js';
 import { confirm } from './view-confirm.js';
 import { avatar, byId, el, icon, reconcile, toast } from './dom.js';
 import { nameOf } from './names.js';
@@ -53,6 +54,7 @@ export function setUpChat(store, actions, { onBack, onDetails }) {
       actions.discard(chatId(), row.clientId);
       composer.takeBack(row.text, row.quoted);
     },
+    firstSteps,
     failed: orToast,
     gone: () => toast(t.messageGone),
   });
@@ -61,6 +63,15 @@ export function setUpChat(store, actions, { onBack, onDetails }) {
   byId('back').addEventListener('click', onBack);
   byId('chat-details').append(icon('info'));
   byId('chat-details').addEventListener('click', onDetails);
+
+  /** What one can do first in a chat in which nobody has said anything. */
+  function firstSteps(chat) {
+    const isBegun = chat.pending.length > 0 || chat.items.some((item) => item.kind === 'message');
+    if (isBegun) return [];
+    const mayAdd = chat.type === 'group' && mayManage(chat, store.state.me);
+    const addPeople = () => byId('details-dialog').open || onDetails();
+    return [{ text: t.sayHello, act: () => composer.begin('👋') }, mayAdd && { text: t.addPeople, act: addPeople }].filter(Boolean);
+  }
 
   const renderInvitation = setUpInvitation(actions);
 
@@ -108,9 +119,11 @@ function drawHead(chat, state) {
 function stateOf(chat, state, peer, online) {
   // The name above is what the other chose to be called: anybody may be called so.
   if (peer) return `@${peer.username} · ${online ? t.online : t.offline}`;
-  if (!chat.members || chat.members.length === 0) return t.kind[chat.type];
-  const here = chat.members.filter((member) => state.online.has(member.id)).length;
-  return `${t.members(chat.members.length, chat.nextMembers)} · ${t.onlineCount(here)}`;
+  if (chat.memberCount === 0) return t.kind[chat.type];
+  const count = t.members(chat.memberCount, false);
+  // Who is online is known only of the members that were loaded.
+  if (!chat.members || chat.nextMembers) return count;
+  return `${count} · ${t.onlineCount(chat.members.filter((member) => state.online.has(member.id)).length)}`;
 }
 
 async function copy(text) {

@@ -109,6 +109,9 @@ export function setUpComposer({ submit, onDraft, onLeave, onTyping, onEditLast }
   const reply = (message) => goOn({ text: draft()?.text ?? '', replyTo: message });
   const edit = ({ id, text }) => goOn({ text: draft()?.text ?? '', replyTo, edit: { id, was: text, text } });
 
+  /** Proposes a text, unless there is one. */
+  const begin = (text) => goOn({ ...draft(), text: draft()?.text || text });
+
   /** Puts a change of a message that was refused back, where it was written; whether this is there. */
   function changeAgain(id, change) {
     if (id !== chatId || editing) return false;
@@ -151,7 +154,7 @@ export function setUpComposer({ submit, onDraft, onLeave, onTyping, onEditLast }
   });
   refuseFiles();
 
-  return { show, reset, reply, edit, changeAgain, takeBack, draft: () => ({ chatId, draft: draft() }), focus: () => field.focus() };
+  return { show, reset, begin, reply, edit, changeAgain, takeBack, draft: () => ({ chatId, draft: draft() }), focus: () => field.focus() };
 }
 
 /** Files cannot be sent: that is said where somebody tries, and a dropped one does not replace the page. */

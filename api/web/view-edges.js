@@ -4,7 +4,7 @@
 import { avatar, byId, el, icon } from './dom.js';
 import { t } from './strings.js';
 
-/** `on`: `more(edge)`, `retry()`, `newest()`, `allRead()`. Answers `{drawEdges(chat), drawNews(chat, …)}`. */
+/** `on`: `more(edge)`, `retry()`, `newest()`, `allRead()`, `firstSteps(chat)`. Answers `{drawEdges(chat), drawNews(chat, …)}`. */
 export function setUpEdges(on) {
   const button = (text, onclick) => el('button', { type: 'button', class: 'link', onclick }, text);
   const [top, bottom, bar, pill] = ['log-top', 'log-bottom', 'news', 'pill'].map(byId);
@@ -30,7 +30,9 @@ export function setUpEdges(on) {
     } else if (edge === 'older' ? !complete : later) {
       draw(place, 'more', () => [button(edge === 'older' ? t.showEarlier : t.showLater, () => on.more(edge))]);
     } else {
-      draw(place, edge === 'older' ? `start ${chat.id} ${name}` : '', () => (edge === 'older' ? beginning(chat) : []));
+      const steps = edge === 'older' ? on.firstSteps(chat) : [];
+      const says = `start ${chat.id} ${name} ${chat.memberCount} ${steps.map(({ text }) => text)}`;
+      draw(place, edge === 'older' ? says : '', () => (edge === 'older' ? beginning(chat, steps) : []));
     }
   }
 
@@ -52,11 +54,13 @@ export function setUpEdges(on) {
   return { drawEdges, drawNews };
 }
 
-/** What stands where a chat begins. */
-function beginning({ name, type }) {
+/** What stands where a chat begins: whose it is, and while nothing was said, what one can do first. */
+function beginning({ name, type, peer, memberCount }, steps) {
   const face = avatar(name, { type });
   face.classList.add('large');
-  return [face, el('h3', { dir: 'auto' }, name), el('p', {}, t.start(name))];
+  const who = peer ? `@${peer.username}` : `${t.kind[type]} · ${t.members(memberCount, false)}`;
+  const buttons = steps.map(({ text, act }) => el('button', { type: 'button', class: 'plain', onclick: act }, text));
+  return [face, el('h3', { dir: 'auto' }, name), el('p', {}, who), el('p', {}, t.start(name)), buttons.length > 0 && el('div', { class: 'steps' }, ...buttons)].filter(Boolean);
 }
 
 /** The outline of messages that are on their way; the style shows it only when they take a moment. */

@@ -29,6 +29,7 @@ export function setUpMessages(reading, on) {
     retry: () => reading.retry(open().id),
     newest: toNewest,
     allRead: () => reading.markAllRead(open().id),
+    firstSteps: on.firstSteps,
   });
   const inThe = { ...on, showMessage };
 
