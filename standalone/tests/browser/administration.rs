@@ -54,6 +54,13 @@ async fn announce(boss: &Browser, ann: &Browser) {
     }
     ann.click("#announcement button").await;
     ann.find("#announcement[hidden]").await;
+    // What one has closed stays closed.
+    ann.client.refresh().await.unwrap();
+    ann.see("#chat-name", "lobby").await;
+    ann.find("#announcement[hidden]").await;
+    boss.press("#admin textarea", "Back at eleven.").await;
+    boss.click("#admin .admin-form .primary").await;
+    ann.see("#announcement p", "Back at eleven.").await;
     boss.click("#admin .admin-now .danger-button").await;
     agree(boss).await;
     boss.find("#announcement[hidden]").await;
@@ -70,6 +77,7 @@ async fn govern(boss: &Browser, ann: &Browser) {
     boss.see("dialog[open] .admin-devices h3:last-of-type", "Open connections").await;
     found.extend(check(boss, "a person's card").await);
     assert!(found.is_empty(), "{}", found.join("\n"));
+    hand_out_a_link(boss).await;
     boss.click("dialog[open] .people:last-of-type .link").await;
     agree(boss).await;
     ann.find("#sign-in:not([hidden])").await;
@@ -82,6 +90,18 @@ async fn govern(boss: &Browser, ann: &Browser) {
     boss.see("dialog[open] .tag.danger", "Blocked").await;
     ann.find("#sign-in:not([hidden])").await;
     boss.click("dialog[open] header button").await;
+}
+
+async fn hand_out_a_link(boss: &Browser) {
+    boss.click("dialog[open] .admin-acts .plain:nth-of-type(3)").await;
+    agree(boss).await;
+    boss.see("#admin-link-title", "Link to a new password for @ann").await;
+    let link = boss.run("return document.getElementById('admin-link').value").await;
+    assert!(link.as_str().unwrap().contains("/#/new-password/"), "{link}");
+    let found = check(boss, "a link to a new password").await;
+    assert!(found.is_empty(), "{}", found.join("\n"));
+    boss.click("dialog:has(#admin-link) form .plain").await;
+    boss.gone("#admin-link").await;
 }
 
 async fn look_around(boss: &Browser) {

@@ -12,8 +12,10 @@ mod account;
 mod administration;
 mod chat;
 mod documents;
+mod editing;
 mod list;
 mod lost_password;
+mod notifications;
 #[path = "../../../api/tests/rest/post_office.rs"]
 #[expect(dead_code, reason = "only the api's own tests make the server difficult")]
 mod post_office;
