@@ -51,8 +51,11 @@ export function setUpMessages(reading, on) {
     // Old messages are not news: they are not to be read out.
     log.setAttribute('aria-busy', String(isOther || !chat.loaded));
     if (isOther) list.replaceChildren();
+    const before = shown;
     shown = rows(state, isOther ? [] : shown);
     reconcile(list, shown, { key: (row) => row.key, version: (row) => row, make: (row) => draw(row, inThe) });
+    const arrives = stays && shown.length > before.length && shown.at(-1).key !== before.at(-1)?.key;
+    if (arrives) list.lastElementChild.classList.add('arrives');
     drawEdges(chat);
 
     if (isOther) begin(chat);
