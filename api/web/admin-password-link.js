@@ -4,8 +4,8 @@
 import { adminApi } from './admin-api.js';
 import { carryOut } from './admin-confirm.js';
 import { words } from './admin-strings.js';
-import { moment } from './admin-text.js';
 import { el, iconButton, toast } from './dom.js';
+import { moment } from './formats.js';
 import { t } from './strings.js';
 
 /** Asks, makes the link, and shows it. */

@@ -2,6 +2,7 @@
 // anything is drawn, so that nobody sees another theme or language first. What is chosen stays on the device; the
 // account knows nothing of it.
 
+import { recall, remember } from './device.js';
 import { FIRST, LANGUAGES, languageOf } from './language.js';
 
 const KEY = 'appearance';
@@ -15,7 +16,7 @@ export const CHOICES = {
 
 /** What is chosen: `{theme, density, language}`. */
 export function appearance() {
-  const kept = read();
+  const kept = recall(KEY) ?? {};
   const entries = Object.entries(CHOICES).map(([name, values]) => [name, values.includes(kept[name]) ? kept[name] : values[0]]);
   return Object.fromEntries(entries);
 }
@@ -23,20 +24,8 @@ export function appearance() {
 /** Chooses, shows it at once, and keeps it. A language is shown by the page's next load. */
 export function setAppearance(changes) {
   const chosen = { ...appearance(), ...changes };
-  try {
-    localStorage.setItem(KEY, JSON.stringify(chosen));
-  } catch {
-    // A browser that keeps nothing shows it until the page is closed.
-  }
+  remember(KEY, chosen);
   show(chosen);
-}
-
-function read() {
-  try {
-    return JSON.parse(localStorage.getItem(KEY)) ?? {};
-  } catch {
-    return {};
-  }
 }
 
 function show({ theme, density }) {

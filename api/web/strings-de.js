@@ -77,7 +77,7 @@ export const words = {
   details: 'Details zum Chat',
   online: 'Online',
   offline: 'Offline',
-  members: (count, more) => (more ? `${number(count)}+ Mitglieder` : plural(count, 'Mitglied', 'Mitglieder')),
+  members: (count) => plural(count, 'Mitglied', 'Mitglieder'),
   onlineCount: (count) => `${number(count)} online`,
   typing: (names) => {
     if (names.length === 1) return `${names[0]} schreibt …`;
@@ -96,6 +96,7 @@ export const words = {
   newCount: (count) => plural(count, 'neue Nachricht', 'neue Nachrichten'),
   jumpToNewest: 'Zur neuesten Nachricht',
   markAsRead: 'Als gelesen markieren',
+  sayHello: 'Hallo sagen',
   start: (name) => `Hier beginnt ${name}.`,
   loadingMessages: 'Nachrichten werden geladen …',
   showEarlier: 'Frühere Nachrichten anzeigen',

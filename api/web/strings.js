@@ -79,7 +79,7 @@ const english = {
   details: 'Chat details',
   online: 'Online',
   offline: 'Offline',
-  members: (count, more) => (more ? `${number(count)}+ members` : plural(count, 'member', 'members')),
+  members: (count) => plural(count, 'member', 'members'),
   onlineCount: (count) => `${number(count)} online`,
   typing: (names) => {
     if (names.length === 1) return `${names[0]} is typing…`;

@@ -120,7 +120,7 @@ function stateOf(chat, state, peer, online) {
   // The name above is what the other chose to be called: anybody may be called so.
   if (peer) return `@${peer.username} · ${online ? t.online : t.offline}`;
   if (chat.memberCount === 0) return t.kind[chat.type];
-  const count = t.members(chat.memberCount, false);
+  const count = t.members(chat.memberCount);
   // Who is online is known only of the members that were loaded.
   if (!chat.members || chat.nextMembers) return count;
   return `${count} · ${t.onlineCount(chat.members.filter((member) => state.online.has(member.id)).length)}`;

@@ -58,7 +58,7 @@ export function setUpEdges(on) {
 function beginning({ name, type, peer, memberCount }, steps) {
   const face = avatar(name, { type });
   face.classList.add('large');
-  const who = peer ? `@${peer.username}` : `${t.kind[type]} · ${t.members(memberCount, false)}`;
+  const who = peer ? `@${peer.username}` : `${t.kind[type]} · ${t.members(memberCount)}`;
   const buttons = steps.map(({ text, act }) => el('button', { type: 'button', class: 'plain', onclick: act }, text));
   return [face, el('h3', { dir: 'auto' }, name), el('p', {}, who), el('p', {}, t.start(name)), buttons.length > 0 && el('div', { class: 'steps' }, ...buttons)].filter(Boolean);
 }

@@ -120,7 +120,7 @@ export function setUpList(store, actions, { enter, go, onNewChat }) {
     reconcile(byId('room-list'), others, {
       key: (room) => room.id,
       version: (room) => `${room.member_count} ${room.name}`,
-      make: (room) => other(room, t.members(room.member_count, false), t.enter(room.name), { type: 'room' }, () => enter(room.id)),
+      make: (room) => other(room, t.members(room.member_count), t.enter(room.name), { type: 'room' }, () => enter(room.id)),
     });
     const hasMore = !text && state.nextRooms !== null;
     byId('rooms').hidden = others.length === 0 && !hasMore;

@@ -16,7 +16,7 @@ export function setUpVisit(find, enter) {
       const { name, role, chat_type: type, member_count: count } = await find(id);
       // One's own is on its way.
       if (role !== null || type !== 'room') return [];
-      return [t.visitRoom(name), t.members(count, false), t.join, () => enter(id)];
+      return [t.visitRoom(name), t.members(count), t.join, () => enter(id)];
     } catch (error) {
       if (error.status === 403 || error.status === 404) return [t.notInChat, t.notInChatText];
       return [t.historyFailed, explain(error), t.tryAgain, () => show(id)];
