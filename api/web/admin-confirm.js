@@ -38,12 +38,12 @@ function askFor(question, agree, silent) {
 }
 
 /** Asks, then works with the reason. What came of it, or `null` when it was not wanted or did not work. */
-export async function carryOut({ question, agree, work, done, silent = false }) {
+export async function carryOut({ question, agree, work, done = null, silent = false }) {
   const reason = await askFor(question, agree, silent);
   if (reason === null) return null;
   try {
     const result = (await work(reason)) ?? true;
-    toast(typeof done === 'function' ? done(result) : done);
+    if (done) toast(typeof done === 'function' ? done(result) : done);
     return result;
   } catch (error) {
     toast(explain(error));

@@ -14,7 +14,6 @@ export async function handOutLink(person, who) {
     question: words.sure.passwordLink(who),
     agree: words.passwordLink,
     work: () => adminApi.passwordLink(person.id),
-    done: () => words.done.passwordLink(who),
     silent: true,
   });
   if (made) show(made, who);

@@ -93,7 +93,6 @@ export const words = {
     block: (who) => `${who} ist gesperrt.`,
     unblock: (who) => `${who} kann sich wieder anmelden.`,
     signOut: (who) => `${who} wurde abgemeldet.`,
-    passwordLink: (who) => `Der Link für ${who} ist erstellt.`,
     promote: (who) => `${who} ist ab der nächsten Anmeldung Admin.`,
     demote: (who) => `${who} ist kein Admin mehr.`,
     disconnect: (count) => `${plural(count, 'Verbindung', 'Verbindungen')} getrennt.`,

@@ -95,7 +95,6 @@ const english = {
     block: (who) => `${who} is blocked.`,
     unblock: (who) => `${who} may sign in again.`,
     signOut: (who) => `${who} was signed out.`,
-    passwordLink: (who) => `The link for ${who} is made.`,
     promote: (who) => `${who} is an administrator from the next sign-in on.`,
     demote: (who) => `${who} is no administrator any more.`,
     disconnect: (count) => `${plural(count, 'connection', 'connections')} closed.`,

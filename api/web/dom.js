@@ -141,6 +141,9 @@ export function toast(text) {
   const place = byId('toast');
   place.textContent = text;
   place.hidden = false;
+  // Shown last, it stands above every dialog.
+  place.hidePopover();
+  place.showPopover();
   clearTimeout(toastTimer);
   toastTimer = setTimeout(() => {
     place.hidden = true;

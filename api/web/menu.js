@@ -7,14 +7,25 @@ import { t } from './strings.js';
 /** Room between the menu and the edge of the window. */
 const MARGIN = 8;
 
-/** Opens it below or beside `place`. `actions(entry)` are what it offers: `{sign, label, act}`. */
+/** Opens it below or beside `place`, for the focus to come back to `opener`. Each of the `offers` is `{sign, label, act}`. */
 export function openMenu(label, place, opener, offers) {
-  const menu = el('div', { class: 'chat-menu', role: 'menu', popover: 'auto', 'aria-label': label }, ...offers.map(offer));
-  menu.addEventListener('keydown', (event) => move(menu, event));
-  menu.addEventListener('toggle', (event) => {
-    if (event.newState !== 'closed') return;
+  // Not an `auto` one, which the lifting of the finger would close that rested until it opened.
+  const menu = el('div', { class: 'chat-menu', role: 'menu', popover: 'manual', 'aria-label': label }, ...offers.map(offer));
+  const closed = new AbortController();
+  const close = () => {
+    closed.abort();
     menu.remove();
+  };
+  menu.addEventListener('keydown', (event) => {
+    if (event.key === 'Escape') {
+      // It has closed what is nearest.
+      event.stopPropagation();
+      opener.focus({ preventScroll: true });
+      close();
+    } else if (event.key === 'Tab') close();
+    else move(menu, event);
   });
+  document.addEventListener('pointerdown', ({ target }) => menu.contains(target) || close(), { capture: true, signal: closed.signal });
   document.body.append(menu);
   menu.showPopover();
   put(menu, place);
@@ -22,7 +33,7 @@ export function openMenu(label, place, opener, offers) {
 
   function offer({ sign, label: text, act }) {
     const choose = () => {
-      menu.hidePopover();
+      close();
       opener.focus({ preventScroll: true });
       act();
     };
@@ -44,7 +55,6 @@ function move(menu, event) {
   const items = [...menu.children];
   const at = items.indexOf(document.activeElement);
   const places = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: -1 };
-  if (event.key === 'Tab') menu.hidePopover();
   if (!(event.key in places)) return;
   event.preventDefault();
   items.at(places[event.key] % items.length).focus();

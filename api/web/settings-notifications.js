@@ -22,20 +22,22 @@ function redraw(place) {
     redraw(place);
     place.querySelector(`[name=${name}]`).focus();
   };
-  const choice = (name, label, checked, disabled, hint) => [
+  const choice = (name, label, checked, disabled, hint) =>
     el(
-      'label',
-      { class: 'check' },
-      el('input', { type: 'checkbox', role: 'switch', name, checked, disabled, 'aria-describedby': hint && `settings-${name}-hint`, onchange: (event) => change(name, event.target.checked) }),
-      el('span', {}, label),
-    ),
-    hint && el('p', { class: 'hint', id: `settings-${name}-hint` }, hint),
-  ];
+      'div',
+      { class: 'field' },
+      el(
+        'label',
+        { class: 'check' },
+        el('input', { type: 'checkbox', role: 'switch', name, checked, disabled, 'aria-describedby': hint && `settings-${name}-hint`, onchange: (event) => change(name, event.target.checked) }),
+        el('span', {}, label),
+      ),
+      hint && el('p', { class: 'hint', id: `settings-${name}-hint` }, hint),
+    );
   const trouble = { denied: t.notificationsDenied, never: t.notificationsNever }[may] ?? null;
-  const drawn = [
-    ...choice('show', t.notificationsShow, shows, trouble !== null, trouble),
-    ...choice('text', t.notificationsWithText, text, !shows, null),
-    ...choice('sound', t.notificationsSound, sound, false, t.notificationsSoundText),
-  ];
-  place.replaceChildren(...drawn.filter(Boolean));
+  place.replaceChildren(
+    choice('show', t.notificationsShow, shows, trouble !== null, trouble),
+    choice('text', t.notificationsWithText, text, !shows, null),
+    choice('sound', t.notificationsSound, sound, false, t.notificationsSoundText),
+  );
 }
