@@ -56,7 +56,7 @@ async fn announce(boss: &Browser, ann: &Browser) {
     ann.find("#announcement[hidden]").await;
     // What one has closed stays closed.
     ann.client.refresh().await.unwrap();
-    ann.see("#chat-name", "lobby").await;
+    ann.see("#account .who", "ann\n@ann").await;
     ann.find("#announcement[hidden]").await;
     boss.press("#admin textarea", "Back at eleven.").await;
     boss.click("#admin .admin-form .primary").await;

@@ -44,6 +44,7 @@ async fn change(server: &Server, ann: &Browser) {
     ann.see("#context b", "Editing your message").await;
     let backspaces: String = std::iter::repeat_n(char::from(Key::Backspace), 4).collect();
     ann.press("#composer-text", &format!("{backspaces}take")).await;
+    ann.until("it is kept", async || kept(ann).await == "a mistake").await;
     ann.client.refresh().await.unwrap();
     is_changing(ann).await;
     ann.run("location.hash = '#/'").await;
@@ -96,6 +97,17 @@ async fn quote(server: &Server, ann: &Browser) {
     bob.reply(LOBBY, "once more", first).await;
     ann.until("the new quote says it, too", async || ann.count("button.quote b").await == 2).await;
     assert_eq!(ann.run(asked).await, 2, "it is known");
+}
+
+/// The kept text of a change.
+async fn kept(ann: &Browser) -> serde_json::Value {
+    let script = "const done = arguments[0];\
+        const request = indexedDB.open('switchboard');\
+        request.onsuccess = () => {\
+            const all = request.result.transaction('drafts').objectStore('drafts').getAll();\
+            all.onsuccess = () => { request.result.close(); done(all.result[0]?.edit?.text ?? null); };\
+        }";
+    ann.client.execute_async(script, Vec::new()).await.unwrap()
 }
 
 async fn field(ann: &Browser) -> serde_json::Value {
