@@ -20,4 +20,5 @@ mod notifications;
 #[expect(dead_code, reason = "only the api's own tests make the server difficult")]
 mod post_office;
 mod reading;
+mod touch;
 mod unsent;
