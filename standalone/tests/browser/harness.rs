@@ -103,9 +103,15 @@ impl Driver {
         Self { process, url: format!("http://127.0.0.1:{port}") }
     }
 
-    /// A fresh browser: no cookies, nothing stored.
+    /// A fresh browser: no cookies, nothing stored, and English.
     pub(crate) async fn browser(&self, name: &'static str) -> Browser {
-        let options = json!({ "args": [
+        self.browser_in(name, "en-US").await
+    }
+
+    /// One that asks for these languages, the best first.
+    pub(crate) async fn browser_in(&self, name: &'static str, languages: &str) -> Browser {
+        let preferences = json!({ "intl.accept_languages": languages });
+        let options = json!({ "prefs": preferences, "args": [
             "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
             "--disable-background-networking", "--disable-component-update", "--disable-sync",
             "--disable-quic", "--no-first-run", "--window-size=1100,800",

@@ -13,6 +13,7 @@ mod administration;
 mod chat;
 mod documents;
 mod editing;
+mod language;
 mod list;
 mod lost_password;
 mod notifications;
