@@ -28,7 +28,7 @@ export const words = {
   reasonHint: 'Für das Protokoll, kann leer bleiben',
   recorded: 'Das Nachsehen wird im Protokoll festgehalten.',
 
-  findPeople: 'Personen nach einem Teil des Namens finden',
+  findPeople: 'Teil eines Namens',
   whichPeople: 'Welche Personen',
   peopleKinds: { accounts: 'Konten', admins: 'Admins', blocked: 'Gesperrte', guests: 'Gäste' },
   noPeople: 'Niemand gefunden.',
@@ -102,7 +102,7 @@ export const words = {
     withdraw: 'Die Ankündigung wurde entfernt.',
   },
 
-  findChats: 'Gruppen und Räume nach einem Teil des Namens finden',
+  findChats: 'Teil eines Namens',
   whichChats: 'Art',
   chatKinds: { '': 'Alle Arten', room: 'Öffentliche Räume', group: 'Gruppen', private: 'Private Chats' },
   kind: { private: 'Privater Chat', group: 'Gruppe', room: 'Öffentlicher Raum' },
