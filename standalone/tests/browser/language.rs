@@ -38,7 +38,7 @@ async fn signing_in_is_german(server: &Server, ann: &Browser) {
     ann.click("#lost-password .switch button").await;
     ann.run("document.getElementById('sign-in-form').reset()").await;
     ann.register().await;
-    ann.see("#chats-heading", "Deine Chats").await;
+    ann.see("#chats-heading", "DEINE CHATS").await;
     assert_eq!(german_files(ann).await, ["strings-de.js"]);
 }
 
@@ -75,7 +75,7 @@ async fn english_is_chosen_and_nothing_typed_is_lost(ann: &Browser) {
     assert_eq!(written_like(ann, "en").await, json!(false));
 
     ann.client.refresh().await.unwrap();
-    ann.see("#chats-heading", "Your chats").await;
+    ann.see("#chats-heading", "YOUR CHATS").await;
     assert_eq!(language(ann).await, "en");
     ann.gone("dialog[open]").await;
     assert!(german_files(ann).await.is_empty());
@@ -102,7 +102,7 @@ async fn the_administration_is_german_again(ann: &Browser) {
 async fn an_english_reader_loads_no_german(server: &Server, bob: &Browser) {
     bob.open(&server.url()).await;
     bob.register().await;
-    bob.see("#chats-heading", "Your chats").await;
+    bob.see("#chats-heading", "YOUR CHATS").await;
     assert_eq!(language(bob).await, "en");
     assert!(german_files(bob).await.is_empty());
 }
