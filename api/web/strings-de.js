@@ -343,7 +343,7 @@ export const words = {
   densities: { comfortable: 'Luftig', compact: 'Kompakt' },
   language: 'Sprache',
   browserLanguage: 'Wie der Browser',
-  languageText: 'Die Seite wird dann neu geladen. Was du getippt hast, bleibt.',
+  languageText: 'Lädt die Seite neu. Was du getippt hast, bleibt.',
   notifications: 'Benachrichtigungen',
   notificationsText: 'Du erfährst von neuen Nachrichten, während du woanders hinsiehst, außer aus Chats, die stummgeschaltet oder archiviert sind.',
   notificationsShow: 'Benachrichtigungen anzeigen',

@@ -345,7 +345,7 @@ const english = {
   densities: { comfortable: 'Comfortable', compact: 'Compact' },
   language: 'Language',
   browserLanguage: 'Like the browser',
-  languageText: 'The page is then loaded again. What you have typed is kept.',
+  languageText: 'Loads the page again. What you have typed is kept.',
   notifications: 'Notifications',
   notificationsText: 'You are told of new messages while you look elsewhere, except from chats that you muted or archived.',
   notificationsShow: 'Show notifications',
