@@ -44,9 +44,9 @@ async fn story(server: &Server, ann: &Browser) {
     touch(ann, "#chat-name", TAP).await;
     ann.gone(".chat-menu").await;
 
-    // What points back points to the other side where one writes from right to left.
+    // What points along the line points to the other side where one writes from right to left.
     ann.run("document.documentElement.dir = 'rtl'").await;
-    let mirrored = "return getComputedStyle(document.querySelector('#back .icon')).transform";
+    let mirrored = "return getComputedStyle(document.querySelector('#composer-send .icon')).transform";
     assert_eq!(ann.run(mirrored).await, json!("matrix(-1, 0, 0, 1, 0, 0)"));
 }
 
