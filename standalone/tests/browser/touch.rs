@@ -46,7 +46,8 @@ async fn story(server: &Server, ann: &Browser) {
 
     // What points along the line points to the other side where one writes from right to left.
     ann.run("document.documentElement.dir = 'rtl'").await;
-    let mirrored = "return getComputedStyle(document.querySelector('#composer-send .icon')).transform";
+    let mirrored =
+        "return getComputedStyle(document.querySelector('#composer-send .icon')).transform";
     assert_eq!(ann.run(mirrored).await, json!("matrix(-1, 0, 0, 1, 0, 0)"));
 }
 
