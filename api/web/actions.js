@@ -3,6 +3,7 @@
 
 import { ApiError, CHATS_PAGE, api } from './api.js';
 import { Connection } from './connection.js';
+import { nextFrame } from './frame.js';
 import { Refused } from './outbox.js';
 import { inWords } from './problems.js';
 import { Reading } from './reading.js';
@@ -55,7 +56,7 @@ export class Actions {
         if (status.state === 'stopped' && status.reason) onStopped(status.reason);
       },
     });
-    this.reading = new Reading(store, (frame) => this.#connection.tell(frame), explain);
+    this.reading = new Reading(store, (frame) => this.#connection.tell(frame), explain, nextFrame);
   }
 
   /** Goes live as this user. */

@@ -187,15 +187,16 @@ function withNote(chat, event, change) {
 
 /**
  * A page of history, the oldest first: `edge` is where it belongs, `older` and `newer` whether there may be more on that
- * side, `coversTo` the event up to which it is whole if there is not, `from` the item beside which it belongs.
+ * side, `coversTo` the event up to which it is whole if there is not, `from` the item beside which it belongs. Of a
+ * page in slices (page-slices.js) only the last one ends the fetching.
  */
-export function mergeHistory(chat, { edge, generation, start, ...page }, me) {
+export function mergeHistory(chat, { edge, generation, start, isLast = true, ...page }, me) {
   if (generation !== chat.generation) return chat;
   const messages = page.messages.filter((message) => !chat.deleted.has(message.id)).map((message) => latest(chat, message));
   const whole = { ...page, messages };
   const own = new Set(messages.filter((message) => message.sender.id === me).map((message) => message.clientId));
   const pending = chat.pending.filter((bubble) => !own.has(bubble.clientId));
-  const next = { ...chat, pending, history: null };
+  const next = { ...chat, pending, history: isLast ? null : chat.history };
   switch (edge) {
     case 'older':
       return { ...next, ...extendOlder(chat, whole) };

@@ -3,6 +3,7 @@
 import { Actions, explain } from './actions.js';
 import { api } from './api.js';
 import { byId, toast } from './dom.js';
+import { beforeNextFrame } from './frame.js';
 import { setUpShortcuts } from './shortcuts.js';
 import { takeLink } from './link.js';
 import { Store, listedChats, totalUnread } from './store.js';
@@ -56,13 +57,12 @@ const views = [
 ];
 setUpNotifications(store, go);
 
-// Many frames in one moment are drawn once. A hidden page gets no animation frames.
+// Many frames in one moment are drawn once.
 let drawing = false;
 store.subscribe(() => {
   if (drawing) return;
   drawing = true;
-  const later = document.hidden ? (draw) => setTimeout(draw, 0) : requestAnimationFrame;
-  later(() => {
+  beforeNextFrame(() => {
     drawing = false;
     follow();
     if (store.state.me) for (const view of views) view(store.state);

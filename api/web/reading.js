@@ -2,6 +2,7 @@
 // it, and how far has been read. It knows no elements.
 
 import { ApiError, api } from './api.js';
+import { slices } from './page-slices.js';
 import { missingQuotes } from './quotes.js';
 
 /** The page that a chat opens with: what was read last above the first unread message, and a screen of unread ones. */
@@ -17,6 +18,7 @@ export class Reading {
   #store;
   #tell;
   #explain;
+  #nextFrame;
   /** Chats of which a page beside the window is on its way. */
   #busy = new Set();
   /** Quoted messages that are being fetched, by chat and number. */
@@ -29,11 +31,12 @@ export class Reading {
   #mark = null;
   #timers = {};
 
-  /** `tell(frame)` sends what needs no answer; `explain(error)` says an error in words. */
-  constructor(store, tell, explain) {
+  /** `tell(frame)` sends what needs no answer; `explain(error)` says an error in words; `nextFrame()` waits for one. */
+  constructor(store, tell, explain, nextFrame) {
     this.#store = store;
     this.#tell = tell;
     this.#explain = explain;
+    this.#nextFrame = nextFrame;
   }
 
   /** Another chat, or none, is on the screen. */
@@ -114,7 +117,7 @@ export class Reading {
     try {
       const page = await api.history(chatId, where, inPlace ? FIRST_PAGE : undefined);
       if (inPlace && turn !== this.#turns.get(chatId)) return null;
-      this.#show(chatId, { edge, generation, start, from: where.before ?? where.after, ...page, coversTo: Math.max(cursor, page.messages.at(-1)?.id ?? 0) });
+      await this.#show(chatId, { edge, generation, start, from: where.before ?? where.after, ...page, coversTo: Math.max(cursor, page.messages.at(-1)?.id ?? 0) });
       return page;
     } catch (error) {
       if (inPlace && loaded) throw error;
@@ -126,11 +129,18 @@ export class Reading {
     }
   }
 
-  #show(chatId, page) {
-    const { start } = page;
+  /** A page beside the window is drawn in slices, so that no frame is late. */
+  async #show(chatId, page) {
+    const { edge, start } = page;
     const isGone = start?.flash && !page.messages.some((message) => message.id === start.id);
     if (isGone) this.#store.dispatch({ type: 'message_gone', chatId, id: start.id });
-    else this.#store.dispatch({ type: 'history', chatId, ...page });
+    else if (edge === 'page') this.#store.dispatch({ type: 'history', chatId, ...page });
+    else {
+      for (const slice of slices(page)) {
+        this.#store.dispatch({ type: 'history', chatId, ...slice });
+        if (!slice.isLast) await this.#nextFrame();
+      }
+    }
     this.quote(chatId);
   }
 

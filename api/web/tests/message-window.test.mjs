@@ -4,12 +4,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MAX_ITEMS } from '../message-window.js';
+import { slices } from '../page-slices.js';
 import { initial, reduce } from '../store.js';
 
 const me = { id: 1, username: 'ann', name: 'Ann', role: 'user' };
 const bob = { id: 2, username: 'bob' };
 const TIME = '2026-01-01T10:00:00.000Z';
 const PAGE = 10;
+const SLICE = 4;
 
 /** Numbers by chance that are the same at each run (mulberry32). */
 function chance(seed) {
@@ -95,9 +97,17 @@ class Page {
     this.asked.push({ type: 'history', chatId: 5, edge, generation, coversTo: cursor, from: where.before ?? where.after, ...this.server.page(where) });
   }
 
+  /** A page comes, or of one beside the window the next slice. */
   answer() {
-    const page = this.asked.shift();
-    if (page) this.do({ ...page, coversTo: Math.max(page.coversTo, page.messages.at(-1)?.id ?? 0) });
+    let page = this.asked.shift();
+    if (!page) return;
+    if (page.isLast === undefined) page.coversTo = Math.max(page.coversTo, page.messages.at(-1)?.id ?? 0);
+    if (page.edge !== 'page' && page.isLast === undefined) {
+      const [first, ...others] = slices(page, SLICE);
+      this.asked.unshift(...others);
+      page = first;
+    }
+    this.do(page);
   }
 }
 
@@ -214,13 +224,34 @@ test('reading on from far back arrives at the newest', () => {
     server.post();
     page.ask('newer', { after: page.chat.items.at(-1).id });
     page.hear();
-    page.answer();
+    while (page.asked.length > 0) page.answer();
     pages += 1;
     assertTrue(page);
     assert.ok(pages < 300);
   }
   assert.equal(page.chat.items.at(-1).id, server.seq);
   assert.equal(page.chat.complete, false);
+});
+
+test('a page in slices ends as the page would, and one fetches until its last slice', () => {
+  for (const edge of ['older', 'newer']) {
+    for (const [count, isMore] of [[0, false], [1, false], [7, false], [8, false], [10, true]]) {
+      const ids = Array.from({ length: count }, (_, n) => (edge === 'older' ? 100 - count + n : 101 + n));
+      const messages = ids.map((id) => ({ kind: 'message', id, sender: bob, text: `m${id}`, timestamp: TIME }));
+      const whole = { type: 'history', chatId: 5, edge, messages, older: edge === 'newer' || isMore, newer: edge === 'older' || isMore, from: 100, coversTo: 900 };
+      const page = new Page(new Server(), view(900));
+      page.do({ ...whole, edge: 'page', generation: page.chat.generation, messages: [{ kind: 'message', id: 100, sender: bob, text: 'm100', timestamp: TIME }], older: true, newer: true });
+      page.do({ type: 'fetching', chatId: 5, edge });
+      const { generation } = page.chat;
+      const after = reduce(page.state, { ...whole, generation }).chats.get(5);
+      assert.equal(after.items.length, count + 1);
+      for (const slice of slices(whole, 4)) {
+        assert.deepEqual(page.chat.history, { edge, error: null });
+        page.do({ ...slice, generation });
+      }
+      assert.deepEqual(page.chat, after);
+    }
+  }
 });
 
 test('what is unread is counted by what is in memory, or the server is asked', () => {

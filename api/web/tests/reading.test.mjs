@@ -41,7 +41,7 @@ beforeEach(() => {
     return { ok: true, json: async () => body };
   };
   store = new Store();
-  reading = new Reading(store, (frame) => told.push(frame), (error) => error.message || 'no');
+  reading = new Reading(store, (frame) => told.push(frame), (error) => error.message || 'no', async () => {});
   const view = { id: 5, name: 'c', chat_type: 'group', seq: 5_000, last_read: 1_000, unread: 4_000 };
   store.dispatch({ type: 'signed_in', user: me });
   store.dispatch({ type: 'frame', frame: { type: 'ready', user: me, epoch: 'e', chats: [view] }, now: 0 });
@@ -73,6 +73,25 @@ test('a chat opens with one page around the first unread message, and a page is 
   reading.extend(5, 'older');
   await settle();
   assert.deepEqual(asked.slice(2), ['/chats/5/messages?limit=50&before=951']);
+});
+
+test('a page beside the window is drawn over several frames, and no other is asked for meanwhile', async () => {
+  await open();
+  const frames = [];
+  reading = new Reading(store, () => {}, () => 'no', () => new Promise((draw) => frames.push(draw)));
+  reading.extend(5, 'older');
+  await settle();
+  const lengths = [];
+  while (frames.length > 0) {
+    lengths.push(chat().items.length);
+    assert.deepEqual(chat().history, { edge: 'older', error: null });
+    reading.extend(5, 'older');
+    reading.extend(5, 'newer');
+    frames.shift()();
+    await settle();
+  }
+  assert.ok(lengths.length > 2 && lengths.every((length, n) => length > (lengths[n - 1] ?? 100)), String(lengths));
+  assert.deepEqual([chat().items.length, chat().history, asked.length], [150, null, 2]);
 });
 
 test('the last wish counts: a page for an earlier one is thrown away', async () => {

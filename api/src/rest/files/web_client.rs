@@ -51,9 +51,9 @@ const ASSETS: &[Asset] = assets! {
     SVG: "icon.svg" "icon-unread.svg";
     MANIFEST: "manifest.webmanifest";
     SCRIPT: "actions.js" "api.js" "appearance.js" "backoff.js" "chat.js" "connection.js" "device-name.js"
-        "device.js" "dom.js" "form.js" "formats.js" "language.js" "link.js" "list-filter.js" "list-row.js"
+        "device.js" "dom.js" "form.js" "formats.js" "frame.js" "language.js" "link.js" "list-filter.js" "list-row.js"
         "log-place.js" "main.js" "markup.js" "menu.js" "message-row.js" "message-window.js" "names.js"
-        "notifications.js" "outbox.js" "pending.js" "people-search.js" "press.js" "problems.js" "quotes.js"
+        "notifications.js" "outbox.js" "page-slices.js" "pending.js" "people-search.js" "press.js" "problems.js" "quotes.js"
         "reading.js" "settings-appearance.js" "settings-blocked.js" "settings-delete.js" "settings-devices.js"
         "settings-email.js" "settings-notifications.js" "settings-password.js" "settings-profile.js"
         "settings-two-step.js" "settings.js" "shortcuts.js" "storage.js" "store.js" "strings.js" "summary.js"
