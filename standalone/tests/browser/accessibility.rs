@@ -1,14 +1,18 @@
 //! Every part of the page that a person meets, checked by axe-core for what WCAG 2.2 AA asks and a program can see. What
 //! only people can judge, such as a sensible order of the focus, it does not know.
 
-use crate::harness::{Browser, Driver, Server, tell};
+use crate::{
+    chrome::{Screen, Theme},
+    harness::{Browser, Driver, tell},
+    server::Server,
+};
 use fantoccini::key::Key;
 use std::{fs, path::Path};
 
 #[tokio::test]
 async fn nothing_keeps_people_from_using_the_page() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path()).await;
+    let server = Server::alone(folder.path()).await;
     let driver = Driver::start(folder.path()).await;
     let ann = driver.browser("ann").await;
     tell(&server, &[&ann], look_round(&server, &ann)).await;
@@ -45,19 +49,32 @@ async fn look_round(server: &Server, ann: &Browser) {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
-/// What axe-core finds in what is in sight.
+/// What axe-core finds in what is in sight, on a wide screen and a phone, in the light and in the dark.
 pub(crate) async fn check(browser: &Browser, sight: &str) -> Vec<String> {
     let axe = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../target/test-tools/node_modules/axe-core/axe.min.js");
     let axe = fs::read_to_string(&axe)
         .unwrap_or_else(|_| panic!("{} is missing: run scripts/install-test-tools", axe.display()));
-    browser.run(&axe).await;
-    let script = "const done = arguments[0];
-        const runOnly = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
-        const short = ({ id, help, nodes }) =>
-            `${id}: ${help}: ${nodes.map((node) => `${node.html} (${node.failureSummary})`).join('; ')}`;
-        axe.run(document, { runOnly }).then(({ violations }) => done(violations.map(short)));";
-    let found = browser.client.execute_async(script, Vec::new()).await.unwrap();
-    let found: Vec<String> = serde_json::from_value(found).unwrap();
-    found.into_iter().map(|found| format!("{sight}: {found}")).collect()
+    let mut found = Vec::new();
+    // The last one is how stories go on.
+    for (screen, theme) in [
+        (Screen::Phone, Theme::Light),
+        (Screen::Phone, Theme::Dark),
+        (Screen::Desk, Theme::Dark),
+        (Screen::Desk, Theme::Light),
+    ] {
+        browser.look(screen, theme).await;
+        if browser.run("return typeof axe").await == "undefined" {
+            browser.run(&axe).await;
+        }
+        let script = "const done = arguments[0];
+            const runOnly = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
+            const short = ({ id, help, nodes }) =>
+                `${id}: ${help}: ${nodes.map((node) => `${node.html} (${node.failureSummary})`).join('; ')}`;
+            axe.run(document, { runOnly }).then(({ violations }) => done(violations.map(short)));";
+        let here = browser.client.execute_async(script, Vec::new()).await.unwrap();
+        let here: Vec<String> = serde_json::from_value(here).unwrap();
+        found.extend(here.into_iter().map(|one| format!("{sight}, {screen:?}, {theme:?}: {one}")));
+    }
+    found
 }

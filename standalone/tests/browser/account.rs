@@ -2,7 +2,8 @@
 
 use crate::{
     accessibility::check,
-    harness::{Browser, Driver, PASSWORD, Server, tell},
+    harness::{Browser, Driver, PASSWORD, tell},
+    server::Server,
 };
 use fantoccini::key::Key;
 use serde_json::json;
@@ -10,7 +11,7 @@ use serde_json::json;
 #[tokio::test]
 async fn a_person_sets_up_the_account() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path()).await;
+    let server = Server::cluster(&[]).await;
     let driver = Driver::start(folder.path()).await;
     let ann = driver.browser("ann").await;
     tell(&server, &[&ann], async {

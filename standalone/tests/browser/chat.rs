@@ -1,13 +1,25 @@
 //! Two people chat, and a restart of the server between them loses nothing.
 
-use crate::harness::{Browser, Driver, Server, tell};
+use crate::{
+    harness::{Browser, Driver, tell},
+    server::Server,
+};
 use fantoccini::key::Key;
 use serde_json::json;
 
 #[tokio::test]
-async fn two_people_chat_and_a_restart_loses_nothing() {
+async fn two_people_chat_and_a_restart_of_one_process_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path()).await;
+    two_people_chat(Server::alone(folder.path()).await).await;
+}
+
+#[tokio::test]
+async fn two_people_chat_over_two_gateways_and_a_restart_of_all_loses_nothing() {
+    two_people_chat(Server::cluster(&[]).await).await;
+}
+
+async fn two_people_chat(server: Server) {
+    let folder = tempfile::tempdir().unwrap();
     let driver = Driver::start(folder.path()).await;
     let ann = driver.browser("ann").await;
     let bob = driver.browser("bob").await;
@@ -21,6 +33,7 @@ async fn story(server: &Server, ann: &Browser, bob: &Browser) {
         person.click("#enter-lobby").await;
         person.see("#chat-name", "lobby").await;
     }
+    server.until_each_gateway_holds(1).await;
 
     ann.say("hello from ann").await;
     bob.read("hello from ann", 1).await;
@@ -60,6 +73,9 @@ async fn story(server: &Server, ann: &Browser, bob: &Browser) {
 
     for person in [ann, bob] {
         person.run("window.sameAsBefore = true").await;
+    }
+    for person in [ann, bob] {
+        person.excuse_outage();
     }
     server.stop().await;
     ann.find("#banner:not([hidden])").await;

@@ -1,11 +1,14 @@
 //! The pages that show the documents, with the network cut off.
 
-use crate::harness::{Browser, Driver, PASSWORD, Server, tell};
+use crate::{
+    harness::{Browser, Driver, PASSWORD, tell},
+    server::Server,
+};
 
 #[tokio::test]
 async fn the_pages_that_show_the_documents_ask_nobody_else() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path()).await;
+    let server = Server::alone(folder.path()).await;
     let driver = Driver::start(folder.path()).await;
     let reader = driver.browser("reader").await;
     tell(&server, &[&reader], read_documents(&server, &reader)).await;

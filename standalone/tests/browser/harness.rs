@@ -1,35 +1,37 @@
-//! The test harness of the page: the real binary, chromedriver, and one browser a person. It waits for what a person
-//! would see, and knows no story.
+//! The test harness of the page: chromedriver, and one browser a person. It waits for what a person would see, and knows
+//! no story.
 
+use crate::server::{LOOK, PATIENCE, Server, until};
 use cluster::{Process, Program, free_port};
 use fantoccini::{Client, ClientBuilder, Locator, error::NewSessionError, key::Key};
 use futures_util::FutureExt;
 use hyper_util::client::legacy::connect::HttpConnector;
+use parking_lot::Mutex;
 use serde_json::json;
 use std::{
-    net::{Ipv4Addr, SocketAddr},
     panic::{AssertUnwindSafe, resume_unwind},
     path::Path,
-    time::Duration,
 };
 use tokio::time::{Instant, sleep};
-
-/// Long for a machine that compiles beside it; what is waited for takes milliseconds.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Between two looks at a page that tells nobody when it changes.
-const LOOK: Duration = Duration::from_millis(20);
 
 /// Everybody's, the administrator's too.
 pub(crate) const PASSWORD: &str = "a password only for tests";
 
-/// Tells a story to its end and closes its browsers: a browser outlives a test that panics unless it is closed.
+/// Tells a story to its end and closes its browsers: a browser outlives a test that panics unless it is closed. At the end
+/// no browser has complained of anything but what the story has excused.
 pub(crate) async fn tell(server: &Server, browsers: &[&Browser], story: impl Future<Output = ()>) {
+    let story = async {
+        story.await;
+        for browser in browsers {
+            browser.is_content().await;
+        }
+    };
     let told = AssertUnwindSafe(story).catch_unwind().await;
     if told.is_err() {
         for browser in browsers {
             eprintln!("{} sees: {}", browser.name, browser.sight().await);
         }
-        eprintln!("{}", server.process.log_tail());
+        eprintln!("{}", server.log_tail());
     }
     for browser in browsers {
         let closed = browser.client.clone().close().await;
@@ -39,52 +41,6 @@ pub(crate) async fn tell(server: &Server, browsers: &[&Browser], story: impl Fut
     }
     if let Err(panic) = told {
         resume_unwind(panic);
-    }
-}
-
-/// The binary under test, on one port and one data folder for all its starts.
-pub(crate) struct Server {
-    process: Process,
-    public: SocketAddr,
-    admin: SocketAddr,
-}
-
-impl Server {
-    pub(crate) async fn start(folder: &Path) -> Self {
-        Self::start_with(folder, &[]).await
-    }
-
-    /// With more settings.
-    pub(crate) async fn start_with(folder: &Path, settings: &[(&str, &str)]) -> Self {
-        let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let (public, admin) = (local(free_port()), local(free_port()));
-        let mut program = Program::new("switchboard", env!("CARGO_BIN_EXE_switchboard"), folder)
-            .args(["--listen", &public.to_string(), "--admin-listen", &admin.to_string()])
-            .args(["--data".as_ref(), folder.join("data").as_os_str()])
-            .env("ADMIN_PASSWORD", PASSWORD)
-            .env("DRAIN_SECONDS", "1")
-            // A story may need thousands of messages to begin with.
-            .env("REQUESTS_PER_SECOND", "100000");
-        for (name, value) in settings {
-            program = program.env(*name, *value);
-        }
-        let process = Process::start(program).unwrap();
-        process.wait_ready(admin, PATIENCE).await.unwrap();
-        Self { process, public, admin }
-    }
-
-    pub(crate) fn url(&self) -> String {
-        format!("http://{}/", self.public)
-    }
-
-    pub(crate) async fn stop(&self) {
-        let code = self.process.stop().await.unwrap();
-        assert_eq!(code, 0, "{}", self.process.log_tail());
-    }
-
-    pub(crate) async fn start_again(&self) {
-        self.process.restart().unwrap();
-        self.process.wait_ready(self.admin, PATIENCE).await.unwrap();
     }
 }
 
@@ -118,7 +74,11 @@ impl Driver {
             // As if the network were cut off.
             "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
         ]});
-        let capabilities = [("goog:chromeOptions".to_owned(), options)].into_iter().collect();
+        let capabilities = [
+            ("goog:chromeOptions".to_owned(), options),
+            ("goog:loggingPrefs".to_owned(), json!({ "browser": "ALL" })),
+        ];
+        let capabilities = capabilities.into_iter().collect();
         let deadline = Instant::now() + PATIENCE;
         loop {
             let mut builder = ClientBuilder::new(HttpConnector::new());
@@ -127,7 +87,7 @@ impl Driver {
                 .connect(&self.url)
                 .await
             {
-                Ok(client) => return Browser { client, name },
+                Ok(client) => return Browser { client, name, excused: Mutex::default() },
                 Err(error @ NewSessionError::SessionNotCreated(_)) => {
                     panic!("no browser: {error}. {}", self.advice())
                 }
@@ -153,11 +113,35 @@ impl Driver {
 pub(crate) struct Browser {
     pub(crate) client: Client,
     pub(crate) name: &'static str,
+    /// Parts of what its console may say.
+    excused: Mutex<Vec<&'static str>>,
 }
+
+/// What a browser says of a server that is stopped, or behind a load balancer.
+const OUTAGE: [&str; 3] =
+    ["WebSocket connection to", "net::ERR_CONNECTION_REFUSED", "status of 503"];
 
 impl Browser {
     pub(crate) async fn open(&self, url: &str) {
         self.client.goto(url).await.unwrap();
+    }
+
+    /// The story provokes that the console says something with this in it: a browser notes each answer that is a refusal.
+    pub(crate) fn excuse(&self, part: &'static str) {
+        self.excused.lock().push(part);
+    }
+
+    /// The story stops the server.
+    pub(crate) fn excuse_outage(&self) {
+        self.excused.lock().extend(OUTAGE);
+    }
+
+    async fn is_content(&self) {
+        let complaints = self.complaints().await;
+        let excused = self.excused.lock();
+        let is_excused = |said: &&String| excused.iter().any(|part| said.contains(part));
+        let bad: Vec<&String> = complaints.iter().filter(|said| !is_excused(said)).collect();
+        assert!(bad.is_empty(), "the console of {}: {bad:#?}", self.name);
     }
 
     pub(crate) async fn register(&self) {
@@ -227,11 +211,7 @@ impl Browser {
     }
 
     pub(crate) async fn until(&self, what: &str, holds: impl AsyncFn() -> bool) {
-        let deadline = Instant::now() + PATIENCE;
-        while !holds().await {
-            assert!(Instant::now() < deadline, "{}: in vain waited until {what}", self.name);
-            sleep(LOOK).await;
-        }
+        until(&format!("{}: {what}", self.name), holds).await;
     }
 
     /// Everything the page shows, for a failure.

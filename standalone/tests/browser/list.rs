@@ -1,7 +1,10 @@
 //! The list of chats of somebody who has 260: all of them are reached, named and kept true, and one sets something for
 //! each of them.
 
-use crate::harness::{Browser, Driver, Server, tell};
+use crate::{
+    harness::{Browser, Driver, tell},
+    server::Server,
+};
 use fantoccini::key::Key;
 use serde_json::{Value, json};
 
@@ -10,7 +13,7 @@ const CHATS: usize = 260;
 #[tokio::test]
 async fn somebody_with_260_chats_finds_every_one() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path()).await;
+    let server = Server::cluster(&[]).await;
     let driver = Driver::start(folder.path()).await;
     let ann = driver.browser("ann").await;
     let bob = driver.browser("bob").await;
@@ -23,6 +26,7 @@ async fn story(server: &Server, ann: &Browser, bob: &Browser) {
         person.register().await;
         person.find("#app:not([hidden])").await;
     }
+    server.until_each_gateway_holds(1).await;
     ask(bob, "PATCH", "/me", json!({"name": "Боб Бобров"})).await;
     let bob_id = ask(bob, "GET", "/me", Value::Null).await["id"].clone();
     let quiet = ask(

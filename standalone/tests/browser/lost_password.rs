@@ -1,8 +1,9 @@
 //! A password that was lost, and the second step of signing in: the ways in that are not the password alone.
 
 use crate::{
-    harness::{Browser, Driver, PASSWORD, Server, tell},
+    harness::{Browser, Driver, PASSWORD, tell},
     post_office::PostOffice,
+    server::Server,
 };
 use serde_json::json;
 
@@ -16,7 +17,7 @@ async fn a_person_comes_back_by_mail_and_with_a_recovery_code() {
         // The links of the mails are opened at the server's own address here.
         ("PUBLIC_URL", "https://chat.example.com"),
     ];
-    let server = Server::start_with(folder.path(), &settings).await;
+    let server = Server::cluster(&settings).await;
     let driver = Driver::start(folder.path()).await;
     let ann = driver.browser("ann").await;
     tell(&server, &[&ann], story(&server, &mut office, &ann)).await;

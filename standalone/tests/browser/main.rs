@@ -4,7 +4,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stderr, reason = "a failure shows what was in sight")]
 
+mod chrome;
 mod harness;
+mod server;
 mod writer;
 
 mod accessibility;
@@ -13,6 +15,8 @@ mod administration;
 mod chat;
 mod documents;
 mod editing;
+mod failover;
+mod frames;
 mod language;
 mod list;
 mod lost_password;

@@ -2,7 +2,8 @@
 //! back keeps the place; a quote leads to its message.
 
 use crate::{
-    harness::{Browser, Driver, Server, tell},
+    harness::{Browser, Driver, tell},
+    server::Server,
     writer::Writer,
 };
 use reqwest::Method;
@@ -13,7 +14,7 @@ const LOBBY: i64 = 1;
 #[tokio::test]
 async fn five_thousand_unread_messages_come_to_rest() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path()).await;
+    let server = Server::cluster(&[]).await;
     let driver = Driver::start(folder.path()).await;
     let ann = driver.browser("ann").await;
     tell(&server, &[&ann], unread(&server, &ann)).await;
@@ -22,7 +23,7 @@ async fn five_thousand_unread_messages_come_to_rest() {
 #[tokio::test]
 async fn far_back_the_place_is_kept_whatever_arrives() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path()).await;
+    let server = Server::cluster(&[]).await;
     let driver = Driver::start(folder.path()).await;
     let ann = driver.browser("ann").await;
     tell(&server, &[&ann], far_back(&server, &ann)).await;
@@ -31,7 +32,7 @@ async fn far_back_the_place_is_kept_whatever_arrives() {
 #[tokio::test]
 async fn a_quote_leads_to_its_message() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path()).await;
+    let server = Server::alone(folder.path()).await;
     let driver = Driver::start(folder.path()).await;
     let ann = driver.browser("ann").await;
     tell(&server, &[&ann], quotes(&server, &ann)).await;
@@ -149,7 +150,7 @@ async fn quotes(server: &Server, ann: &Browser) {
     ann.read("about it", 1).await;
 }
 
-async fn enter_lobby(server: &Server, ann: &Browser) {
+pub(crate) async fn enter_lobby(server: &Server, ann: &Browser) {
     ann.open(&server.url()).await;
     ann.register().await;
     ann.click("#enter-lobby").await;
@@ -176,18 +177,18 @@ async fn top_message_below_line(ann: &Browser) -> Value {
 }
 
 /// Scrolls as a hand does: the page has not moved itself.
-async fn scroll(ann: &Browser, to: &str) {
+pub(crate) async fn scroll(ann: &Browser, to: &str) {
     ann.run(&format!("const log = document.getElementById('log'); log.scrollTop = {to}")).await;
 }
 
 /// Pages of messages that were asked for, and their bytes.
-async fn asked(ann: &Browser) -> (u64, u64) {
+pub(crate) async fn asked(ann: &Browser) -> (u64, u64) {
     let script = "const pages = performance.getEntriesByType('resource').filter(({ name }) => name.includes('/chats/1/messages'));\
         return [pages.length, pages.reduce((sum, { encodedBodySize }) => sum + encodedBodySize, 0)]";
     serde_json::from_value(ann.run(script).await).unwrap()
 }
 
-async fn loads(ann: &Browser) -> bool {
+pub(crate) async fn loads(ann: &Browser) -> bool {
     let script = "return /Loading/.test(document.getElementById('log').textContent)";
     ann.run(script).await == json!(true)
 }

@@ -2,7 +2,8 @@
 //! is said at once.
 
 use crate::{
-    harness::{Browser, Driver, Server, tell},
+    harness::{Browser, Driver, tell},
+    server::Server,
     writer::Writer,
 };
 use reqwest::Method;
@@ -13,7 +14,7 @@ const LOBBY: i64 = 1;
 #[tokio::test]
 async fn unsent_messages_and_drafts_outlast_server_and_window() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path()).await;
+    let server = Server::cluster(&[]).await;
     let driver = Driver::start(folder.path()).await;
     let ann = driver.browser("ann").await;
     tell(&server, &[&ann], outlast(&server, &ann)).await;
@@ -22,7 +23,7 @@ async fn unsent_messages_and_drafts_outlast_server_and_window() {
 #[tokio::test]
 async fn what_cannot_be_sent_is_said_at_once() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path()).await;
+    let server = Server::alone(folder.path()).await;
     let driver = Driver::start(folder.path()).await;
     let ann = driver.browser("ann").await;
     tell(&server, &[&ann], refused(&server, &ann)).await;
@@ -43,6 +44,8 @@ async fn outlast(server: &Server, ann: &Browser) {
     ann.client.switch_to_window(goes).await.unwrap();
     ann.open(&format!("{}#/chat/1", server.url())).await;
     ann.read("sent at once", 1).await;
+    server.until_each_gateway_holds(1).await;
+    ann.excuse_outage();
     server.stop().await;
     ann.find("#banner:not([hidden])").await;
     ann.say("written offline").await;

@@ -1,6 +1,6 @@
 //! Somebody without a browser: what a story needs besides the people whose screens it looks at.
 
-use crate::harness::{PASSWORD, Server};
+use crate::{harness::PASSWORD, server::Server};
 use futures_util::{StreamExt, stream};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
