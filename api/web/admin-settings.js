@@ -23,8 +23,10 @@ export function setUpSettings() {
   async function show() {
     const gateways = (await nodes()).filter((node) => node.kind === 'gateway');
     const names = gateways.map(({ node }) => [node, `${words.nodeKinds.gateway} ${node.slice(0, 8)}`]);
-    const options = choice({ ...API, ...Object.fromEntries(names) }, whose.value);
-    whose.replaceChildren(...options.children);
+    const chosen = names.some(([node]) => node === whose.value) ? whose.value : '';
+    whose.replaceChildren(...choice({ ...API, ...Object.fromEntries(names) }).children);
+    // Each option was the chosen one for a moment, when those before it had left the list that it was made in.
+    whose.value = chosen;
     await list.reload();
   }
 
