@@ -47,8 +47,12 @@ export function setUpPlace(log, list, isAnchor) {
   /** After drawing: the same rows are where they were. */
   function restore() {
     const anchor = sight.find(({ element }) => element.isConnected && isAnchor(element));
-    if (anchor) log.scrollTop += anchor.element.getBoundingClientRect().top - anchor.top;
+    const distance = () => anchor.element.getBoundingClientRect().top - anchor.top;
+    if (anchor) log.scrollTop += distance();
     measureEnd();
+    // A log scrolls by whole pixels. What is missing is kept in mind, or it would add up.
+    const left = anchor ? distance() : 0;
+    if (Math.abs(left) < 1) for (const row of sight) row.top -= left;
   }
 
   function toEnd() {
