@@ -3,8 +3,7 @@
 
 use crate::{
     chrome::{Screen, Theme},
-    harness::{Browser, Driver, tell},
-    server::Server,
+    harness::{Browser, Driver, Server, tell},
 };
 use fantoccini::key::Key;
 use std::{fs, path::Path};
@@ -12,7 +11,7 @@ use std::{fs, path::Path};
 #[tokio::test]
 async fn nothing_keeps_people_from_using_the_page() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::alone(folder.path()).await;
+    let server = Server::start(folder.path()).await;
     let driver = Driver::start(folder.path()).await;
     let ann = driver.browser("ann").await;
     tell(&server, &[&ann], look_round(&server, &ann)).await;

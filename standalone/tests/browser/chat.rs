@@ -1,16 +1,13 @@
 //! Two people chat, and a restart of the server between them loses nothing.
 
-use crate::{
-    harness::{Browser, Driver, tell},
-    server::Server,
-};
+use crate::harness::{Browser, Driver, Server, tell};
 use fantoccini::key::Key;
 use serde_json::json;
 
 #[tokio::test]
 async fn two_people_chat_and_a_restart_of_one_process_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    two_people_chat(Server::alone(folder.path()).await).await;
+    two_people_chat(Server::start(folder.path()).await).await;
 }
 
 #[tokio::test]

@@ -1,9 +1,6 @@
 //! One of two gateways dies under two people: who was there goes on over the other one.
 
-use crate::{
-    harness::{Browser, Driver, tell},
-    server::Server,
-};
+use crate::harness::{Browser, Driver, Server, tell};
 use serde_json::json;
 
 #[tokio::test]
@@ -41,6 +38,7 @@ async fn story(server: &Server, ann: &Browser, bob: &Browser) {
         }
         person.gone(".message.pending").await;
         person.gone("#banner:not([hidden])").await;
+        person.see("#chat-state", "2 members · 2 online").await;
         let same = person.run("return window.sameAsBefore === true").await;
         assert_eq!(same, json!(true), "{} was reloaded", person.name);
     }

@@ -2,9 +2,8 @@
 //! It measures and asserts nothing: whatever else runs on the machine is in the numbers.
 
 use crate::{
-    harness::{Browser, Driver, tell},
+    harness::{Browser, Driver, Server, tell},
     reading::{asked, enter_lobby, loads, scroll},
-    server::Server,
     writer::Writer,
 };
 use serde_json::{Value, json};
@@ -42,7 +41,7 @@ const KEY: &str = "
 #[ignore = "prints times; they mean something when nothing else runs: --ignored --nocapture"]
 async fn frame_times_with_10_000_messages() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::alone(folder.path()).await;
+    let server = Server::start(folder.path()).await;
     let driver = Driver::start(folder.path()).await;
     let ann = driver.browser("ann").await;
     tell(&server, &[&ann], measure(&server, &ann)).await;

@@ -1,7 +1,8 @@
 //! The test harness of the page: chromedriver, and one browser a person. It waits for what a person would see, and knows
 //! no story.
 
-use crate::server::{LOOK, PATIENCE, Server, until};
+pub(crate) use crate::server::Server;
+use crate::server::{LOOK, PATIENCE, until};
 use cluster::{Process, Program, free_port};
 use fantoccini::{Client, ClientBuilder, Locator, error::NewSessionError, key::Key};
 use futures_util::FutureExt;

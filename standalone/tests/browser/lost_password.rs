@@ -1,9 +1,8 @@
 //! A password that was lost, and the second step of signing in: the ways in that are not the password alone.
 
 use crate::{
-    harness::{Browser, Driver, PASSWORD, tell},
+    harness::{Browser, Driver, PASSWORD, Server, tell},
     post_office::PostOffice,
-    server::Server,
 };
 use serde_json::json;
 
@@ -24,6 +23,9 @@ async fn a_person_comes_back_by_mail_and_with_a_recovery_code() {
 }
 
 async fn story(server: &Server, office: &mut PostOffice, ann: &Browser) {
+    for refusal in ["/password/reset", "/login", "/login/second-step"] {
+        ann.excuse(refusal);
+    }
     ann.open(&server.url()).await;
     ann.register().await;
     open_settings(ann, "email").await;

@@ -2,8 +2,7 @@
 //! back keeps the place; a quote leads to its message.
 
 use crate::{
-    harness::{Browser, Driver, tell},
-    server::Server,
+    harness::{Browser, Driver, Server, tell},
     writer::Writer,
 };
 use reqwest::Method;
@@ -32,7 +31,7 @@ async fn far_back_the_place_is_kept_whatever_arrives() {
 #[tokio::test]
 async fn a_quote_leads_to_its_message() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::alone(folder.path()).await;
+    let server = Server::start(folder.path()).await;
     let driver = Driver::start(folder.path()).await;
     let ann = driver.browser("ann").await;
     tell(&server, &[&ann], quotes(&server, &ann)).await;

@@ -35,14 +35,15 @@ enum Running {
 
 impl Server {
     /// One process on SQLite.
-    pub(crate) async fn alone(folder: &Path) -> Self {
+    pub(crate) async fn start(folder: &Path) -> Self {
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let (public, admin) = (local(free_port()), local(free_port()));
         let program = Program::new("switchboard", env!("CARGO_BIN_EXE_switchboard"), folder)
             .args(["--listen", &public.to_string(), "--admin-listen", &admin.to_string()])
             .args(["--data".as_ref(), folder.join("data").as_os_str()])
             .env("ADMIN_PASSWORD", PASSWORD);
-        let program = USUAL.iter().fold(program, |program, (name, value)| program.env(name, value));
+        let program =
+            USUAL.iter().fold(program, |program, (name, value)| program.env(*name, value));
         let process = Process::start(program).unwrap();
         process.wait_ready(admin, PATIENCE).await.unwrap();
         Self { running: Running::Alone { process, admin }, url: format!("http://{public}/") }

@@ -2,8 +2,7 @@
 //! is said at once.
 
 use crate::{
-    harness::{Browser, Driver, tell},
-    server::Server,
+    harness::{Browser, Driver, Server, tell},
     writer::Writer,
 };
 use reqwest::Method;
@@ -23,7 +22,7 @@ async fn unsent_messages_and_drafts_outlast_server_and_window() {
 #[tokio::test]
 async fn what_cannot_be_sent_is_said_at_once() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::alone(folder.path()).await;
+    let server = Server::start(folder.path()).await;
     let driver = Driver::start(folder.path()).await;
     let ann = driver.browser("ann").await;
     tell(&server, &[&ann], refused(&server, &ann)).await;
@@ -151,6 +150,7 @@ async fn refused(server: &Server, ann: &Browser) {
     ann.click("#notice-dialog .primary").await;
 
     // Links to chats that she is not in.
+    ann.excuse("status of 403");
     ann.open(&format!("{}#/chat/{chat}", server.url())).await;
     ann.see("#visit h2", "You are not in this chat.").await;
     let room = json!({ "chat_type": "room", "name": "tea", "member_ids": [] });

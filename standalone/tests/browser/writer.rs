@@ -1,9 +1,14 @@
 //! Somebody without a browser: what a story needs besides the people whose screens it looks at.
 
-use crate::{harness::PASSWORD, server::Server};
+use crate::{
+    harness::PASSWORD,
+    server::{Server, until},
+};
 use futures_util::{StreamExt, stream};
-use reqwest::{Client, Method};
+use parking_lot::Mutex;
+use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 /// A signed-in user who does everything over REST.
 #[derive(Clone)]
@@ -26,18 +31,21 @@ impl Writer {
 
     /// Asks for what must be granted; the answer's body.
     pub(crate) async fn ask(&self, method: Method, path: &str, body: Value) -> Value {
+        let (status, text) = self.answer(method, path, &body).await;
+        assert!(status.is_success(), "{path}: {status} {text}");
+        serde_json::from_str(&text).unwrap_or_default()
+    }
+
+    async fn answer(&self, method: Method, path: &str, body: &Value) -> (StatusCode, String) {
         let mut request = self.http.request(method, format!("{}{path}", self.url));
         if !self.token.is_empty() {
             request = request.bearer_auth(&self.token);
         }
-        if body != Value::Null {
-            request = request.json(&body);
+        if *body != Value::Null {
+            request = request.json(body);
         }
         let answer = request.send().await.unwrap();
-        let status = answer.status();
-        let text = answer.text().await.unwrap();
-        assert!(status.is_success(), "{path}: {status} {text}");
-        serde_json::from_str(&text).unwrap_or_default()
+        (answer.status(), answer.text().await.unwrap())
     }
 
     pub(crate) async fn get(&self, path: &str) -> Value {
@@ -65,8 +73,20 @@ impl Writer {
         page.as_array().unwrap().iter().filter(|message| message["text"] == text).count()
     }
 
-    async fn post(&self, chat: i64, body: Value) -> i64 {
+    async fn post(&self, chat: i64, mut body: Value) -> i64 {
         let path = format!("chats/{chat}/messages");
-        self.ask(Method::POST, &path, body).await["id"].as_i64().unwrap()
+        // So that it may be sent again: a machine that is busy with other tests refuses some of thousands.
+        body["client_message_id"] = json!(Uuid::new_v4());
+        let taken = Mutex::default();
+        until("a message is taken", async || {
+            let (status, text) = self.answer(Method::POST, &path, &body).await;
+            let is_refused = status == StatusCode::SERVICE_UNAVAILABLE;
+            *taken.lock() = (status, text);
+            !is_refused
+        })
+        .await;
+        let (status, text) = taken.into_inner();
+        assert!(status.is_success(), "{path}: {status} {text}");
+        serde_json::from_str::<Value>(&text).unwrap()["id"].as_i64().unwrap()
     }
 }
