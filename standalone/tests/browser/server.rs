@@ -29,7 +29,7 @@ pub(crate) struct Server {
 }
 
 enum Running {
-    Alone { process: Process, admin: SocketAddr },
+    Alone { process: Box<Process>, admin: SocketAddr },
     Cluster(Box<Cluster>),
 }
 
@@ -46,7 +46,10 @@ impl Server {
             USUAL.iter().fold(program, |program, (name, value)| program.env(*name, value));
         let process = Process::start(program).unwrap();
         process.wait_ready(admin, PATIENCE).await.unwrap();
-        Self { running: Running::Alone { process, admin }, url: format!("http://{public}/") }
+        Self {
+            running: Running::Alone { process: Box::new(process), admin },
+            url: format!("http://{public}/"),
+        }
     }
 
     /// Two gateways and two apis on PostgreSQL and Redis, with these settings beside the usual ones. It is the
