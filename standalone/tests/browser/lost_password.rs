@@ -23,7 +23,8 @@ async fn a_person_comes_back_by_mail_and_with_a_recovery_code() {
 }
 
 async fn story(server: &Server, office: &mut PostOffice, ann: &Browser) {
-    for refusal in ["/password/reset", "/login", "/login/second-step"] {
+    // Back from a link, the page asks whether somebody is signed in.
+    for refusal in ["/password/reset - ", "/login - ", "/login/second-step - ", "/me - "] {
         ann.excuse(refusal);
     }
     ann.open(&server.url()).await;
