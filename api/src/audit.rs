@@ -63,6 +63,8 @@ pub enum AuditAction {
     ResetPasswordByLink,
     /// Turned off a user's two-step sign-in.
     RemoveSecondFactor,
+    /// Took a user's picture away.
+    RemoveAvatar,
     /// By the account's owner: deleted it.
     DeleteAccount,
     /// Made a user an administrator.
@@ -238,20 +240,26 @@ from_row!(RecordedEntry, |row| {
     let actor: Option<i64> = row.try_get("actor_id")?;
     let actor_username: Option<String> = row.try_get("actor_username")?;
     let actor_name: Option<String> = row.try_get("actor_name")?;
+    let actor_avatar: Option<String> = row.try_get("actor_avatar")?;
     let user: Option<i64> = row.try_get("user_id")?;
     let username: Option<String> = row.try_get("username")?;
     let name: Option<String> = row.try_get("name")?;
+    let avatar: Option<String> = row.try_get("avatar")?;
     let guest: Option<bool> = row.try_get("guest")?;
     Self {
         id: row.try_get("id")?,
         at: Timestamp(row.try_get("at")?),
         actor: (actor.zip(actor_username)).map(|(id, username)| {
-            UserRef::registered(UserId(id), username).named(actor_name.unwrap_or_default())
+            UserRef::registered(UserId(id), username)
+                .named(actor_name.unwrap_or_default())
+                .pictured(actor_avatar.unwrap_or_default())
         }),
         action: row.try_get("action")?,
         target_user: user.zip(username).map(|(id, username)| UserRef {
             guest: guest.unwrap_or_default(),
-            ..UserRef::registered(UserId(id), username).named(name.unwrap_or_default())
+            ..UserRef::registered(UserId(id), username)
+                .named(name.unwrap_or_default())
+                .pictured(avatar.unwrap_or_default())
         }),
         chat_id: row.try_get::<Option<i64>, _>("chat_id")?.map(ChatId),
         message_id: row.try_get::<Option<i64>, _>("message_id")?.map(Seq),
@@ -295,8 +303,9 @@ pub async fn list(
     let mut conn = db.read().await?;
     let entries: Vec<RecordedEntry> = fetch_all!(
         conn,
-        "SELECT a.id, a.at, a.actor_id, b.username AS actor_username, b.name AS actor_name, a.action, a.user_id,
-             u.username, u.name, u.guest,
+        "SELECT a.id, a.at, a.actor_id, b.username AS actor_username, b.name AS actor_name,
+             b.avatar AS actor_avatar, a.action, a.user_id,
+             u.username, u.name, u.avatar, u.guest,
              a.chat_id, a.message_id, a.reason
          FROM (SELECT * FROM audit_log WHERE id < $1 ORDER BY id DESC LIMIT $3) a
          LEFT JOIN users b ON b.id = a.actor_id LEFT JOIN users u ON u.id = a.user_id

@@ -5,7 +5,7 @@ use platform::{
     settings::{Origin, Secret, SettingInForce},
 };
 use protocol::limits::{MAX_BATCH, MAX_BATCH_BYTES, MAX_CALL_BYTES};
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 /// How the api behaves. Made from the defaults and the settings, checked before anything listens.
 #[derive(Debug, Clone)]
@@ -83,6 +83,8 @@ pub struct Config {
     pub public_url: Option<Origin>,
     /// How mail is sent.
     pub mail: MailConfig,
+    /// How pictures of people are taken and kept.
+    pub avatars: AvatarConfig,
     /// Password hashing.
     pub passwords: PasswordConfig,
     /// How the calls of `post` share transactions.
@@ -247,6 +249,87 @@ impl Default for MailConfig {
     }
 }
 
+/// Where pictures of people are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AvatarStore {
+    /// A folder that all apis see; made if it is missing.
+    Folder(PathBuf),
+    /// A bucket of a server that speaks S3.
+    Bucket(AvatarBucket),
+}
+
+/// A bucket, and how to get in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AvatarBucket {
+    /// The bucket.
+    pub name: String,
+    /// In front of every picture's name; may be empty.
+    pub prefix: String,
+    /// `None`: Amazon's.
+    pub endpoint: Option<String>,
+    /// `None`: the environment's, or `us-east-1`.
+    pub region: Option<String>,
+    /// `None`: the credentials of the machine or the pod.
+    pub key: Option<BucketKey>,
+}
+
+/// An access key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BucketKey {
+    /// Its name.
+    pub id: String,
+    /// What signs the requests.
+    pub secret: Secret,
+}
+
+/// How pictures of people are taken, drawn and kept.
+#[derive(Clone, Debug)]
+pub struct AvatarConfig {
+    /// Where they are kept. `None`: nobody can upload one, and who tries is told.
+    pub store: Option<AvatarStore>,
+    /// Largest upload: a photograph of 12 megapixels as a phone stores it.
+    pub max_bytes: usize,
+    /// Most pixels of an upload, 12.6 million (4096 × 3072): as many as most phones' cameras have. A decoder takes up to
+    /// 9 bytes for each, 113 MB.
+    pub max_pixels: u32,
+    /// Uploads in hand at once, each with its bytes: 20 MiB. Who comes then is told to come back.
+    pub uploads: usize,
+    /// Of these, pictures drawn at once: a tenth of a second of one core each, and the memory above.
+    pub drawn_at_once: usize,
+    /// Uploads of one account: some tries in a row, then one every 10 s. So one account cannot hold the places.
+    pub per_account: Rate,
+    /// Requests to the store at once. A bucket answers in some 20 ms, so this is 3,000 pictures a second, and browsers
+    /// keep each for good.
+    pub requests: usize,
+    /// How long one try of a request may take.
+    pub timeout: Duration,
+    /// How many more tries a request has.
+    pub retries: usize,
+    /// The first pause between two tries; the next ones are longer.
+    pub retry_after: Duration,
+    /// How long a request may wait for its place and take with all of its tries. Less than
+    /// [`Config::request_timeout`].
+    pub patience: Duration,
+}
+
+impl Default for AvatarConfig {
+    fn default() -> Self {
+        Self {
+            store: None,
+            max_bytes: 5 << 20,
+            max_pixels: 4096 * 3072,
+            uploads: 4,
+            drawn_at_once: 1,
+            per_account: Rate { per: Duration::from_secs(10), burst: 6 },
+            requests: 64,
+            timeout: Duration::from_secs(3),
+            retries: 2,
+            retry_after: Duration::from_millis(100),
+            patience: Duration::from_secs(8),
+        }
+    }
+}
+
 /// How many passwords are hashed at once, and for how long others wait.
 #[derive(Debug, Clone)]
 pub struct PasswordConfig {
@@ -292,6 +375,7 @@ impl Default for Config {
             refresh_per_address: Rate { per: Duration::from_millis(100), burst: 1_000 },
             public_url: None,
             mail: MailConfig::default(),
+            avatars: AvatarConfig::default(),
             passwords: PasswordConfig::default(),
             posts: PostQueueConfig::default(),
             chats: ChatLimits::default(),

@@ -10,6 +10,7 @@ pub mod accounts;
 pub mod announcement;
 pub mod audit;
 pub mod auth;
+mod avatars;
 pub mod chats;
 pub mod commands;
 pub mod config;
@@ -36,9 +37,10 @@ pub use state::Api;
 
 use crate::{
     auth::{ended::Ended, passwords::Passwords, tokens::Tokens},
+    avatars::Avatars,
     config::Config,
     db::Db,
-    error::Result,
+    error::{Error, Result},
     mail::Mailer,
 };
 use axum::Router;
@@ -53,6 +55,7 @@ use platform::{
     telemetry::{self, Ready},
     token,
 };
+use protocol::code::Code;
 use std::{sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 
@@ -99,9 +102,10 @@ pub async fn start(parts: Parts, config: Config, lifecycle: &Lifecycle) -> Resul
     // Deleting takes the connections for people, so that gateways' calls never queue behind it.
     lifecycle.spawn_background(retention::keep_tidy(people.clone(), Arc::clone(&config)));
     let mailer = Mailer::new(&config.mail).map_err(error::fault)?;
+    let avatars = Avatars::new(&config.avatars).map_err(|why| Error::new(Code::Internal, why))?;
     let passwords = Passwords::new(&config.passwords)?;
     let posts = PostQueue::new(config.posts);
-    Ok(Api {
+    let api = Api {
         db,
         people,
         bus,
@@ -110,11 +114,17 @@ pub async fn start(parts: Parts, config: Config, lifecycle: &Lifecycle) -> Resul
         tokens,
         passwords,
         mailer,
+        avatars,
         ended,
         posts,
         config,
         lifecycle: lifecycle.clone(),
-    })
+    };
+    if api.avatars.are_kept() {
+        let api = Api { db: api.people.clone(), ..api.clone() };
+        lifecycle.spawn_background(accounts::avatar::keep_removing(api));
+    }
+    Ok(api)
 }
 
 /// What clients see: REST, and the page at `/`. For [`serve::serve`], which tells it the client's

@@ -76,6 +76,7 @@ pub const METRICS: &[Metric] = &[
                 "refresh",
                 "mail",
                 "link",
+                "picture",
                 "code",
                 "chats",
                 "invitations",
@@ -87,6 +88,16 @@ pub const METRICS: &[Metric] = &[
         "mails_total",
         &[("result", Values::These(&["sent", "retried", "refused", "given_up", "no_room"]))],
         "Letters by what became of them. retried: a try that failed, with another one to come. refused: the mail server does not take this letter. given_up: it took it at none of the tries. no_room: too many letters were on their way",
+    ),
+    counter(
+        "avatar_uploads_total",
+        &[("result", Values::These(&["stored", "unreadable", "too_large", "no_room", "failed"]))],
+        "Uploads of pictures by what became of them. unreadable: not a picture, or a broken one. too_large: too many pixels. no_room: too many uploads were in hand. failed: the store did not take the picture",
+    ),
+    counter(
+        "avatar_store_failures_total",
+        &[("operation", Values::These(&["put", "get", "delete"]))],
+        "Requests to the store of pictures that failed, or were not answered in time",
     ),
     gauge("ended_sessions", &[], "Recently ended sessions held in memory"),
     gauge(

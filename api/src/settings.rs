@@ -3,7 +3,8 @@
 use crate::{
     accounts::people::{MAX_PEOPLE, Show},
     auth::tokens::Tokens,
-    config::{Config, MailServer},
+    avatars,
+    config::{AvatarBucket, AvatarStore, BucketKey, Config, MailServer},
     db::{ConnectError, DbConfig},
     lookalikes::ADMIN,
     mail,
@@ -20,6 +21,7 @@ use platform::{
     telemetry::{LogArgs, LogCommand, trace::TraceArgs},
 };
 use std::{path::PathBuf, time::Duration};
+use url::Url;
 
 /// Switchboard's REST service: accounts, chats and messages. Only the api uses the database.
 ///
@@ -95,6 +97,9 @@ pub struct Settings {
     /// How mail is sent, and where its links lead.
     #[command(flatten)]
     pub mail: MailArgs,
+    /// Where pictures are kept.
+    #[command(flatten)]
+    pub avatars: AvatarArgs,
     /// How much one account or address may do.
     #[command(flatten)]
     pub limits: LimitArgs,
@@ -273,6 +278,91 @@ impl MailArgs {
     }
 }
 
+/// Where pictures of people are kept. The one-process binary has these settings too.
+#[derive(Args, Clone, Debug)]
+pub struct AvatarArgs {
+    /// Where pictures of people are kept: a folder that all apis share, such as
+    /// `file:///var/lib/switchboard/avatars`, or a bucket of any server that speaks S3,
+    /// `s3://bucket/prefix`. Without it, an api refuses pictures; the one-process binary keeps them in
+    /// its data folder
+    #[arg(long, env = "AVATARS_URL", global = true)]
+    pub avatars_url: Option<String>,
+    /// The S3 server, such as `https://minio.example.com:9000` [default: Amazon's]
+    #[arg(long, env = "AWS_ENDPOINT_URL", global = true)]
+    pub aws_endpoint_url: Option<String>,
+    /// The region of the bucket [default: us-east-1]
+    #[arg(long, env = "AWS_REGION", global = true)]
+    pub aws_region: Option<String>,
+    /// The name of an access key that may get, put and delete objects in the bucket [default: the
+    /// role of the machine or pod]
+    #[arg(long, env = "AWS_ACCESS_KEY_ID", global = true)]
+    pub aws_access_key_id: Option<String>,
+    /// The secret of that access key
+    #[arg(long, env = "AWS_SECRET_ACCESS_KEY", hide_env_values = true, global = true)]
+    pub aws_secret_access_key: Option<Secret>,
+}
+
+impl AvatarArgs {
+    /// Copies these values into the configuration. An error is one sentence.
+    pub fn apply(&self, config: &mut Config) -> Result<(), String> {
+        let Some(url) = &self.avatars_url else { return Ok(()) };
+        let store = self.store(url)?;
+        avatars::check(&store)?;
+        config.avatars.store = Some(store);
+        Ok(())
+    }
+
+    fn store(&self, url: &str) -> Result<AvatarStore, String> {
+        let wrong = || {
+            "AVATARS_URL: write it as file:///var/lib/switchboard/avatars, or as s3://bucket/prefix"
+                .to_owned()
+        };
+        let url = Url::parse(url).map_err(|_| wrong())?;
+        let is_bare =
+            url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+        match (url.scheme(), url.host_str()) {
+            ("file", None) if is_bare => {
+                Ok(AvatarStore::Folder(url.to_file_path().map_err(|()| wrong())?))
+            }
+            ("s3", Some(bucket)) if is_bare && url.port().is_none() => {
+                Ok(AvatarStore::Bucket(AvatarBucket {
+                    name: bucket.to_owned(),
+                    prefix: url.path().trim_matches('/').to_owned(),
+                    endpoint: self.endpoint()?,
+                    region: self.aws_region.clone(),
+                    key: self.key()?,
+                }))
+            }
+            _ => Err(wrong()),
+        }
+    }
+
+    fn endpoint(&self) -> Result<Option<String>, String> {
+        let Some(endpoint) = &self.aws_endpoint_url else { return Ok(None) };
+        let parsed = Url::parse(endpoint).ok();
+        let fits = parsed.is_some_and(|url| {
+            matches!(url.scheme(), "http" | "https") && url.has_host() && url.username().is_empty()
+        });
+        match fits {
+            true => Ok(Some(endpoint.trim_end_matches('/').to_owned())),
+            false => Err("AWS_ENDPOINT_URL: write it as https://s3.example.com".to_owned()),
+        }
+    }
+
+    fn key(&self) -> Result<Option<BucketKey>, String> {
+        match (self.aws_access_key_id.clone(), self.aws_secret_access_key.clone()) {
+            (Some(id), Some(secret)) => Ok(Some(BucketKey { id, secret })),
+            (None, None) => Ok(None),
+            (Some(_), None) => {
+                Err(missing("AWS_SECRET_ACCESS_KEY", "the secret of AWS_ACCESS_KEY_ID"))
+            }
+            (None, Some(_)) => {
+                Err(missing("AWS_ACCESS_KEY_ID", "the name of the key in AWS_SECRET_ACCESS_KEY"))
+            }
+        }
+    }
+}
+
 /// Limits per account and per address. The one-process binary has them too.
 #[derive(Args, Clone, Debug)]
 pub struct LimitArgs {
@@ -384,6 +474,7 @@ impl Settings {
         let mut config =
             Config { allowed_origins, internal_tokens, guests: self.guests, ..Config::default() };
         self.mail.apply(&mut config)?;
+        self.avatars.apply(&mut config)?;
         self.limits.apply(&mut config)?;
         self.retention.apply(&mut config)?;
         self.trace.check()?;
@@ -442,6 +533,43 @@ mod tests {
             settings(&["admin", "create"]).command,
             Some(ApiCommand::Admin(AdminCommand::Create))
         );
+    }
+
+    fn store(arguments: &[&str]) -> Result<Option<AvatarStore>, String> {
+        settings(arguments).check().map(|checked| checked.config.avatars.store)
+    }
+
+    #[test]
+    fn pictures_are_kept_in_a_folder_or_a_bucket() {
+        assert_eq!(store(&[]), Ok(None));
+        assert_eq!(
+            store(&["--avatars-url=file:///srv/faces"]),
+            Ok(Some(AvatarStore::Folder("/srv/faces".into())))
+        );
+        let bucket = AvatarBucket {
+            name: "faces".to_owned(),
+            prefix: "chat/people".to_owned(),
+            endpoint: Some("http://minio:9000".to_owned()),
+            region: None,
+            key: Some(BucketKey { id: "chat".to_owned(), secret: Secret::new("hidden") }),
+        };
+        let url = "--avatars-url=s3://faces/chat/people/";
+        let key = ["--aws-access-key-id=chat", "--aws-secret-access-key=hidden"];
+        let endpoint = "--aws-endpoint-url=http://minio:9000/";
+        assert_eq!(store(&[url, endpoint, key[0], key[1]]), Ok(Some(AvatarStore::Bucket(bucket))));
+        for (arguments, named) in [
+            (vec!["--avatars-url=/srv/faces"], "AVATARS_URL"),
+            (vec!["--avatars-url=file://host/faces"], "AVATARS_URL"),
+            (vec!["--avatars-url=s3:///faces"], "AVATARS_URL"),
+            (vec!["--avatars-url=s3://id:hidden@faces"], "AVATARS_URL"),
+            (vec!["--avatars-url=https://faces.example.com"], "AVATARS_URL"),
+            (vec![url, "--aws-endpoint-url=minio:9000"], "AWS_ENDPOINT_URL"),
+            (vec![url, key[0]], "AWS_SECRET_ACCESS_KEY"),
+            (vec![url, key[1]], "AWS_ACCESS_KEY_ID"),
+        ] {
+            let why = store(&arguments).unwrap_err();
+            assert!(why.starts_with(named) && !why.contains("hidden"), "{arguments:?}: {why}");
+        }
     }
 
     #[test]

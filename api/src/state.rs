@@ -3,6 +3,7 @@
 
 use crate::{
     auth::{ended::Ended, passwords::Passwords, tokens::Tokens},
+    avatars::Avatars,
     config::Config,
     db::Db,
     mail::Mailer,
@@ -30,6 +31,8 @@ pub struct Api {
     pub passwords: Passwords,
     /// Sends letters, where a mail server is set.
     pub mailer: Mailer,
+    /// Draws and keeps pictures, where a store is set.
+    pub avatars: Avatars,
     /// Knows the sessions that ended while their access tokens were still valid.
     pub ended: Ended,
     /// Where calls of `post` on `db` meet.

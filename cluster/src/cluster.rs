@@ -96,6 +96,10 @@ impl Cluster {
         )?;
         let mut settings = vec![
             ("LOG_FORMAT".to_owned(), "json".to_owned()),
+            (
+                "AVATARS_URL".to_owned(),
+                format!("file://{}", scratch.path().join("avatars").display()),
+            ),
             ("REDIS_URL".to_owned(), redis.url()),
             ("INTERNAL_TOKEN".to_owned(), secret()),
         ];

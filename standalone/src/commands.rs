@@ -53,8 +53,9 @@ pub async fn backup(settings: &StandaloneSettings, file: &Path) -> anyhow::Resul
     db.close().await;
     println!("{} holds {messages} messages and passed the check.", file.display());
     println!(
-        "Keep {} with the copy: it signs the tokens.",
-        settings.data.join("jwt.pem").display()
+        "Keep {} with the copy, which signs the tokens, and people's pictures in {}.",
+        settings.data.join("jwt.pem").display(),
+        settings.data.join("avatars").display()
     );
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! The settings of the one-process Switchboard.
 
 use api::{
-    config::Config as ApiConfig,
-    settings::{AdminCommand, LimitArgs, MailArgs, RetentionArgs},
+    config::{AvatarStore, Config as ApiConfig},
+    settings::{AdminCommand, AvatarArgs, LimitArgs, MailArgs, RetentionArgs},
 };
 use clap::{Parser, Subcommand};
 use gateway::{config::Config as GatewayConfig, settings::ClientArgs};
@@ -14,8 +14,8 @@ use std::path::PathBuf;
 
 /// Switchboard in one process: chat for your team or your tests, with nothing to install.
 ///
-/// Switchboard keeps everything in the data folder: the SQLite database and the key that signs
-/// tokens. `switchboard backup FILE` copies the database while Switchboard runs. For more than one
+/// Switchboard keeps everything in the data folder: the SQLite database, the key that signs tokens,
+/// and people's pictures. `switchboard backup FILE` copies the database while Switchboard runs. For more than one
 /// machine, run the `api` and `gateway` binaries with PostgreSQL and Redis instead.
 ///
 /// Each flag can also be set by the environment variable shown beside it.
@@ -52,6 +52,8 @@ pub struct StandaloneSettings {
     #[command(flatten)]
     pub mail: MailArgs,
     #[command(flatten)]
+    pub avatars: AvatarArgs,
+    #[command(flatten)]
     pub limits: LimitArgs,
     #[command(flatten)]
     pub retention: RetentionArgs,
@@ -73,8 +75,8 @@ pub enum StandaloneCommand {
     /// Manage accounts and administrators, even while a switchboard uses the data folder
     #[command(subcommand)]
     Admin(AdminCommand),
-    /// Copy the database, even while a switchboard uses it, and check the copy. Keep jwt.pem with
-    /// the copy: without it, everybody must sign in again
+    /// Copy the database, even while a switchboard uses it, and check the copy. Keep jwt.pem and the
+    /// folder avatars with the copy: without them, everybody must sign in again, and pictures are lost
     Backup {
         /// The copy, which must not exist yet. To restore it, replace switchboard.db with it
         file: PathBuf,
@@ -110,6 +112,8 @@ impl StandaloneSettings {
             ..ApiConfig::default()
         };
         self.mail.apply(&mut api)?;
+        api.avatars.store = Some(AvatarStore::Folder(self.data.join("avatars")));
+        self.avatars.apply(&mut api)?;
         self.limits.apply(&mut api)?;
         self.retention.apply(&mut api)?;
         self.trace.check()?;

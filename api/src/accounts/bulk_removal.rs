@@ -2,6 +2,7 @@
 //! other account is touched. What the removed accounts wrote in other people's chats stays.
 
 use super::{
+    avatar,
     bulk::{self, MAX_ACCOUNTS, end_sessions},
     input,
 };
@@ -53,6 +54,7 @@ pub async fn remove(api: &Api, admin: UserId, prefix: &str) -> Result<Removed> {
          WHERE id IN (SELECT value FROM json_each($1))",
         List(users.clone())
     )?;
+    avatar::forget(&mut tx, &users).await?;
     let reason = EndReason::SignedOut;
     let ended = end_sessions(&mut tx, &users, reason).await?;
     let told = format!("{prefix}: {} accounts", users.len());

@@ -3,7 +3,7 @@
 //! comes before and is decided elsewhere.
 
 use super::{
-    admin,
+    admin, avatar,
     sessions::{self, WhichSessions},
 };
 use crate::{
@@ -20,9 +20,10 @@ pub(crate) async fn delete(tx: &mut Tx, user: UserId) -> Result<News> {
     if admin::lock_admins(tx).await? == [user] {
         return Err(Code::LastAdmin.into());
     }
+    avatar::replace(tx, user, "").await?;
     execute!(
         tx,
-        "UPDATE users SET deactivated_at = (SELECT now FROM clock), role = 'user', name = username, avatar = '',
+        "UPDATE users SET deactivated_at = (SELECT now FROM clock), role = 'user', name = username,
              email = NULL, email_key = NULL, email_verified_at = NULL, password_hash = $2
          WHERE id = $1 AND deactivated_at IS NULL",
         user.0,

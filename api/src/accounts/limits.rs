@@ -1,4 +1,4 @@
-//! Limits on signing in, registering, renewing, and mails and the links in them. The rates and their reasons are in
+//! Limits on signing in, registering, renewing, uploading pictures, and mails and the links in them. The rates and their reasons are in
 //! [`crate::config::Config`].
 
 use crate::{
@@ -30,6 +30,8 @@ pub enum AccountAttempt<'a> {
     MailFrom(IpAddr),
     /// To this address (its key), whoever asks for it.
     MailTo(&'a str),
+    /// An upload of a picture.
+    PictureOf(UserId),
     /// Any use of a link from this address.
     LinkFrom(IpAddr),
     /// Any renewal of tokens from this address.
@@ -48,6 +50,7 @@ impl AccountAttempt<'_> {
             Self::CodeOf(_) => "code",
             Self::RegisterFrom(_) => "register",
             Self::MailFrom(_) | Self::MailTo(_) => "mail",
+            Self::PictureOf(_) => "picture",
             Self::LinkFrom(_) => "link",
             Self::RefreshFrom(_) => "refresh",
         }
@@ -89,6 +92,7 @@ fn key_and_rate(api: &Api, attempt: AccountAttempt<'_>) -> (String, Rate) {
             (format!("mail:from:{}", network(address)), config.mail_per_address)
         }
         AccountAttempt::MailTo(key) => (format!("mail:to:{key}"), config.mail_per_recipient),
+        AccountAttempt::PictureOf(user) => (format!("picture:{user}"), config.avatars.per_account),
         AccountAttempt::LinkFrom(address) => {
             (format!("link:from:{}", network(address)), config.links_per_address)
         }

@@ -4,6 +4,7 @@
 pub mod active;
 mod actor;
 pub mod admin;
+pub mod avatar;
 pub mod block;
 pub mod bulk;
 pub mod bulk_removal;

@@ -57,6 +57,8 @@ pub struct PersonEntry {
     pub username: String,
     /// Display name.
     pub name: String,
+    /// A URL, or empty.
+    pub avatar: String,
     /// What the account may do.
     pub role: Role,
     /// Has no account.
@@ -96,6 +98,7 @@ from_row!(PersonEntry, |row| Self {
     id: UserId(row.try_get("id")?),
     username: row.try_get("username")?,
     name: row.try_get("name")?,
+    avatar: row.try_get("avatar")?,
     role: role_of(row.try_get("role")?),
     guest: row.try_get("guest")?,
     blocked_at: row.try_get::<Option<i64>, _>("blocked_at")?.map(Timestamp),
@@ -158,7 +161,7 @@ impl PersonEntry {
 macro_rules! select_people {
     ($kind:literal) => {
         concat!(
-            "SELECT u.id, u.username, u.name, u.role, u.guest, u.blocked_at, u.created_at, u.deactivated_at
+            "SELECT u.id, u.username, u.name, u.avatar, u.role, u.guest, u.blocked_at, u.created_at, u.deactivated_at
              FROM users u WHERE u.id < $1",
             $kind,
             " ORDER BY u.id DESC LIMIT $2"
@@ -184,7 +187,7 @@ pub async fn card(api: &Api, user: UserId) -> Result<Card> {
     let mut conn = api.db.read().await?;
     let card: Option<Card> = fetch_optional!(
         conn,
-        "SELECT u.id, u.username, u.name, u.role, u.guest, u.blocked_at, u.created_at, u.deactivated_at,
+        "SELECT u.id, u.username, u.name, u.avatar, u.role, u.guest, u.blocked_at, u.created_at, u.deactivated_at,
              (SELECT MAX(s.last_used_at) FROM sessions s WHERE s.user_id = u.id) AS used_at,
              (SELECT g.seen_at FROM guest_visits g WHERE g.user_id = u.id) AS visited_at,
              (SELECT COUNT(*) FROM sessions s WHERE s.user_id = u.id AND s.ended_at IS NULL

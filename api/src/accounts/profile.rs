@@ -1,7 +1,7 @@
 //! Reading users' profiles and changing one's own.
 
 use super::{
-    Actor,
+    Actor, avatar,
     input::{self, Check},
     user::{self, Profile, Viewer},
 };
@@ -18,7 +18,7 @@ use protocol::{account::Role, code::Code, id::UserId};
 pub struct ProfileChange {
     /// Display name.
     pub name: Option<String>,
-    /// An `http` or `https` URL, or empty for none.
+    /// An `http` or `https` URL, or empty for none. An uploaded picture is removed.
     pub avatar: Option<String>,
 }
 
@@ -48,11 +48,13 @@ pub async fn change(api: &Api, actor: Actor, change: ProfileChange) -> Result<Pr
     let mut tx = api.db.begin().await?;
     execute!(
         tx,
-        "UPDATE users SET name = COALESCE($2, name), avatar = COALESCE($3, avatar) WHERE id = $1",
+        "UPDATE users SET name = COALESCE($2, name) WHERE id = $1",
         actor.user_id.0,
-        name,
-        avatar
+        name
     )?;
+    if let Some(avatar) = avatar {
+        avatar::replace(&mut tx, actor.user_id, &avatar).await?;
+    }
     tx.commit().await?;
     view(api, actor, actor.user_id).await
 }

@@ -19,7 +19,7 @@ pub struct User {
     pub email: Option<String>,
     /// Display name.
     pub name: String,
-    /// A URL, or empty.
+    /// A URL, or empty. Of a picture that was uploaded here its path, see [`protocol::chat::AVATARS`].
     pub avatar: String,
     /// What it may do.
     pub role: Role,

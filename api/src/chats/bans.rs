@@ -127,7 +127,7 @@ fn to_ban(access: &Access, actor: Actor) -> Result<Right> {
 async fn read(link: &mut Link<'_>, chat: ChatId, after: i64, limit: i64) -> Result<Vec<Ban>> {
     Ok(fetch_all!(
         link,
-        "SELECT u.id, u.username, u.name, u.guest, b.banned_by, b.banned_at, b.ends_at, b.reason
+        "SELECT u.id, u.username, u.name, u.avatar, u.guest, b.banned_by, b.banned_at, b.ends_at, b.reason
          FROM bans b JOIN users u ON u.id = b.user_id
          WHERE b.chat_id = $1 AND b.user_id > $2
              AND (b.ends_at IS NULL OR b.ends_at > (SELECT now FROM clock))
@@ -143,6 +143,7 @@ from_row!(Ban, |row| Self {
         guest: row.try_get("guest")?,
         ..UserRef::registered(UserId(row.try_get("id")?), row.try_get::<String, _>("username")?)
             .named(row.try_get::<String, _>("name")?)
+            .pictured(row.try_get::<String, _>("avatar")?)
     },
     by: UserId(row.try_get("banned_by")?),
     banned_at: Timestamp(row.try_get("banned_at")?),

@@ -109,16 +109,17 @@ pub async fn list(
     limit: i64,
 ) -> Result<Vec<BlockedPerson>> {
     let mut conn = api.db.read().await?;
-    let rows: Vec<(i64, String, String, i64)> = fetch_all!(
+    let rows: Vec<(i64, String, String, String, i64)> = fetch_all!(
         conn,
-        "SELECT u.id, u.username, u.name, b.blocked_at FROM blocklist b JOIN users u ON u.id = b.blocked_id
+        "SELECT u.id, u.username, u.name, u.avatar, b.blocked_at
+         FROM blocklist b JOIN users u ON u.id = b.blocked_id
          WHERE b.user_id = $1 AND b.blocked_id > $2 ORDER BY b.blocked_id LIMIT $3",
         actor.user_id.0,
         after.0,
         limit.clamp(1, MAX_ENTRIES)
     )?;
-    let person = |(id, username, name, at)| BlockedPerson {
-        user: UserRef::registered(UserId(id), username).named(name),
+    let person = |(id, username, name, avatar, at): (_, _, _, String, _)| BlockedPerson {
+        user: UserRef::registered(UserId(id), username).named(name).pictured(avatar),
         blocked_at: Timestamp(at),
     };
     Ok(rows.into_iter().map(person).collect())

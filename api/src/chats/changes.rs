@@ -17,9 +17,10 @@ pub(super) async fn members(
     users: &[i64],
     change: MemberChange,
 ) -> Result<Vec<Event>, DbError> {
-    let found: Vec<(i64, String, String)> = fetch_all!(
+    let found: Vec<(i64, String, String, String)> = fetch_all!(
         tx,
-        "SELECT id, username, name FROM users WHERE id IN (SELECT value FROM json_each($1)) ORDER BY id",
+        "SELECT id, username, name, avatar FROM users
+         WHERE id IN (SELECT value FROM json_each($1)) ORDER BY id",
         List(users.to_vec())
     )?;
     let before = access.last_seq.0;
@@ -40,10 +41,10 @@ pub(super) async fn members(
         now.0,
         List(users.to_vec())
     )?;
-    let event = |(place, (id, username, name))| Event {
+    let event = |(place, (id, username, name, avatar))| Event {
         seq: Seq(place),
         change: Change::Member {
-            user: UserRef::registered(UserId(id), username).named(name),
+            user: UserRef::registered(UserId(id), username).named(name).pictured(avatar),
             change,
             by,
             timestamp: now,

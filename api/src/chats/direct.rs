@@ -80,7 +80,7 @@ pub async fn conversation(
     }
     let mut found: Vec<MessageRecord> = fetch_all!(
         conn,
-        "SELECT m.chat_id, m.id, m.seq, m.sender_id, s.username, s.name, s.guest, m.client_message_id, m.text,
+        "SELECT m.chat_id, m.id, m.seq, m.sender_id, s.username, s.name, s.avatar, s.guest, m.client_message_id, m.text,
             m.reply_to, m.created_at, m.edited_at, m.deleted_at, m.deleted_by
          FROM messages m JOIN users s ON s.id = m.sender_id
          WHERE m.chat_id = $1 AND m.id < $2 AND m.deleted_at IS NULL

@@ -325,23 +325,23 @@ async fn part(
 /// Locks both members' rows, in the order in which everybody does.
 async fn find_heir(tx: &mut Tx, chat: ChatId, owner: UserId) -> Result<Option<UserRef>> {
     // From the chat to its members and from there to the users, whatever PostgreSQL believes of the tables.
-    let heir: Option<(i64, String, String)> = fetch_optional!(
+    let heir: Option<(i64, String, String, String)> = fetch_optional!(
         tx,
-        postgres: "SELECT m.user_id, u.username, u.name FROM members m CROSS JOIN LATERAL (
-                SELECT username, name, blocked_at, deactivated_at FROM users WHERE id = m.user_id OFFSET 0) u
+        postgres: "SELECT m.user_id, u.username, u.name, u.avatar FROM members m CROSS JOIN LATERAL (
+                SELECT username, name, avatar, blocked_at, deactivated_at FROM users WHERE id = m.user_id OFFSET 0) u
             WHERE m.chat_id = $1 AND m.user_id <> $2
             ORDER BY u.blocked_at IS NOT NULL OR u.deactivated_at IS NOT NULL,
                 m.invited_by IS NOT NULL, m.joined_at, m.user_id
             LIMIT 1",
         (chat.0, owner.0),
-        sqlite: "SELECT m.user_id, u.username, u.name FROM members m JOIN users u ON u.id = m.user_id
+        sqlite: "SELECT m.user_id, u.username, u.name, u.avatar FROM members m JOIN users u ON u.id = m.user_id
             WHERE m.chat_id = $1 AND m.user_id <> $2
             ORDER BY u.blocked_at IS NOT NULL OR u.deactivated_at IS NOT NULL,
                 m.invited_by IS NOT NULL, m.joined_at, m.user_id
             LIMIT 1",
         (chat.0, owner.0),
     )?;
-    let Some((heir, username, name)) = heir else { return Ok(None) };
+    let Some((heir, username, name, avatar)) = heir else { return Ok(None) };
     // SQLite's transaction is the only writer anyway.
     let _: Vec<(i64,)> = fetch_all!(
         tx,
@@ -351,7 +351,7 @@ async fn find_heir(tx: &mut Tx, chat: ChatId, owner: UserId) -> Result<Option<Us
         sqlite: "SELECT user_id FROM members WHERE chat_id = $1 AND user_id IN ($2, $3)",
         (chat.0, owner.0, heir),
     )?;
-    Ok(Some(UserRef::registered(UserId(heir), username).named(name)))
+    Ok(Some(UserRef::registered(UserId(heir), username).named(name).pictured(avatar)))
 }
 
 /// Departures from rooms make no event: they are remembered for `changed` by themselves, for a day.

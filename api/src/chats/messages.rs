@@ -63,7 +63,7 @@ async fn part(conn: &mut Link<'_>, chat: ChatId, page: MessagesPage) -> Result<V
     let mut found: Vec<MessageRecord> = match page.after {
         Some(_) => fetch_all!(
             conn,
-            "SELECT m.chat_id, m.id, m.seq, m.sender_id, s.username, s.name, s.guest, m.client_message_id, m.text,
+            "SELECT m.chat_id, m.id, m.seq, m.sender_id, s.username, s.name, s.avatar, s.guest, m.client_message_id, m.text,
                 m.reply_to, m.created_at, m.edited_at, m.deleted_at, m.deleted_by
              FROM messages m JOIN users s ON s.id = m.sender_id
              WHERE m.chat_id = $1 AND m.id > $2 AND m.id < $3 AND m.deleted_at IS NULL
@@ -75,7 +75,7 @@ async fn part(conn: &mut Link<'_>, chat: ChatId, page: MessagesPage) -> Result<V
         )?,
         None => fetch_all!(
             conn,
-            "SELECT m.chat_id, m.id, m.seq, m.sender_id, s.username, s.name, s.guest, m.client_message_id, m.text,
+            "SELECT m.chat_id, m.id, m.seq, m.sender_id, s.username, s.name, s.avatar, s.guest, m.client_message_id, m.text,
                 m.reply_to, m.created_at, m.edited_at, m.deleted_at, m.deleted_by
              FROM messages m JOIN users s ON s.id = m.sender_id
              WHERE m.chat_id = $1 AND m.id > $2 AND m.id < $3 AND m.deleted_at IS NULL
@@ -140,7 +140,7 @@ async fn oldest(
 ) -> Result<Vec<MessageRecord>> {
     Ok(fetch_all!(
         tx,
-        "SELECT m.chat_id, m.id, m.seq, m.sender_id, s.username, s.name, s.guest, m.client_message_id, m.text,
+        "SELECT m.chat_id, m.id, m.seq, m.sender_id, s.username, s.name, s.avatar, s.guest, m.client_message_id, m.text,
             m.reply_to, m.created_at, m.edited_at, m.deleted_at, m.deleted_by
          FROM (SELECT chat_id, id FROM messages WHERE chat_id = $1 AND id >= $2 AND deleted_at IS NULL
                ORDER BY id LIMIT $3 OFFSET $4) p
@@ -157,7 +157,7 @@ async fn oldest(
 async fn newest(tx: &mut Tx, chat: ChatId, skip: i64, limit: i64) -> Result<Vec<MessageRecord>> {
     Ok(fetch_all!(
         tx,
-        "SELECT m.chat_id, m.id, m.seq, m.sender_id, s.username, s.name, s.guest, m.client_message_id, m.text,
+        "SELECT m.chat_id, m.id, m.seq, m.sender_id, s.username, s.name, s.avatar, s.guest, m.client_message_id, m.text,
             m.reply_to, m.created_at, m.edited_at, m.deleted_at, m.deleted_by
          FROM (SELECT chat_id, id FROM messages WHERE chat_id = $1 AND deleted_at IS NULL
                ORDER BY id DESC LIMIT $2 OFFSET $3) p
@@ -173,7 +173,7 @@ async fn newest(tx: &mut Tx, chat: ChatId, skip: i64, limit: i64) -> Result<Vec<
 pub async fn get(link: &mut Link<'_>, chat: ChatId, id: Seq) -> Result<Option<Message>> {
     let found: Option<MessageRecord> = fetch_optional!(
         link,
-        "SELECT m.chat_id, m.id, m.seq, m.sender_id, s.username, s.name, s.guest, m.client_message_id, m.text,
+        "SELECT m.chat_id, m.id, m.seq, m.sender_id, s.username, s.name, s.avatar, s.guest, m.client_message_id, m.text,
             m.reply_to, m.created_at, m.edited_at, m.deleted_at, m.deleted_by
          FROM messages m JOIN users s ON s.id = m.sender_id
          WHERE m.chat_id = $1 AND m.id = $2 AND m.deleted_at IS NULL",

@@ -15,7 +15,7 @@ use crate::{
 use protocol::{
     account::{Account, Role},
     calls::{Open, OpenSession, Opened, SessionRefusal, SessionView, Shows, UserChat},
-    chat::ChatView,
+    chat::{ChatView, uploaded},
     id::UserId,
     limits::MAX_LIVE_CHATS,
 };
@@ -106,6 +106,7 @@ row! {
         user_id: Option<i64>,
         username: Option<String>,
         name: Option<String>,
+        avatar: Option<String>,
         role: Option<String>,
         shut_out: bool,
         ended: Option<bool>,
@@ -120,7 +121,7 @@ async fn standings(
     let ids: List<String> = request.sessions.iter().map(|s| s.session_id.to_string()).collect();
     let rows: Vec<OpeningSession> = fetch_all!(
         conn,
-        "SELECT e.value AS epoch, s.id AS session_id, u.id AS user_id, u.username, u.name, u.role,
+        "SELECT e.value AS epoch, s.id AS session_id, u.id AS user_id, u.username, u.name, u.avatar, u.role,
              u.blocked_at IS NOT NULL OR u.deactivated_at IS NOT NULL AS shut_out,
              s.ended_at IS NOT NULL OR s.expires_at <= (SELECT now FROM clock) AS ended
          FROM meta e LEFT JOIN json_each($1) r ON TRUE
@@ -131,7 +132,8 @@ async fn standings(
     let epoch = rows.first().map(|row| row.epoch.clone()).ok_or_else(Error::internal)?;
     let mut found: HashMap<String, Account> = HashMap::new();
     let mut refused: HashMap<String, SessionRefusal> = HashMap::new();
-    for OpeningSession { session_id, user_id, username, name, role, shut_out, ended, .. } in rows {
+    for row in rows {
+        let OpeningSession { session_id, user_id, username, name, role, shut_out, ended, .. } = row;
         let (Some(session), Some(id), Some(username), Some(name)) =
             (session_id, user_id, username, name)
         else {
@@ -143,7 +145,8 @@ async fn standings(
             refused.insert(session.clone(), SessionRefusal::Ended);
         }
         let role = if role.as_deref() == Some("admin") { Role::Admin } else { Role::User };
-        found.insert(session, Account { id: UserId(id), username, name, role });
+        let avatar = row.avatar.and_then(uploaded);
+        found.insert(session, Account { id: UserId(id), username, name, avatar, role });
     }
     let standing = |session: &OpenSession| {
         let id = session.session_id.to_string();

@@ -12,7 +12,10 @@ use crate::{
 };
 use protocol::{
     calls::UserChat,
-    chat::{ChatPeer, ChatSettings, ChatType, ChatView, LastMessage, MAX_PREVIEW_CHARS, UserRef},
+    chat::{
+        ChatPeer, ChatSettings, ChatType, ChatView, LastMessage, MAX_PREVIEW_CHARS, UserRef,
+        uploaded,
+    },
     code::Code,
     id::{ChatId, Seq, UserId},
     time::Timestamp,
@@ -87,11 +90,11 @@ macro_rules! select_overviews {
                           ORDER BY y.id LIMIT 100) next
                       WHERE sender_id <> p.user_id)
                   WHEN p.newest > p.seen THEN p.newest - p.seen ELSE 0 END AS unread,
-             p.role, p.invited_by, i.username AS inviter, i.name AS inviter_name,
+             p.role, p.invited_by, i.username AS inviter, i.name AS inviter_name, i.avatar AS inviter_avatar,
              p.muted, p.pinned, p.archived_upto, p.marked_unread,
-             o.id AS peer_id, o.username AS peer_username, o.name AS peer_name,
+             o.id AS peer_id, o.username AS peer_username, o.name AS peer_name, o.avatar AS peer_avatar,
              x.id AS message_id, x.sender_id, s.username AS sender_username, s.name AS sender_name,
-             s.guest AS sender_guest, substr(x.text, 1, 101) AS preview, x.created_at AS sent_at,
+             s.avatar AS sender_avatar, s.guest AS sender_guest, substr(x.text, 1, 101) AS preview, x.created_at AS sent_at,
              x.deleted_at AS message_deleted_at,
              p.member_count, p.message_count, p.created_by, p.created_at",
             $columns,
@@ -113,6 +116,7 @@ from_row!(Overview, |row| {
     let invited_by: Option<i64> = row.try_get("invited_by")?;
     let inviter: Option<String> = row.try_get("inviter")?;
     let inviter_name: Option<String> = row.try_get("inviter_name")?;
+    let inviter_avatar: Option<String> = row.try_get("inviter_avatar")?;
     let peer: Option<i64> = row.try_get("peer_id")?;
     let message: Option<i64> = row.try_get("message_id")?;
     // A room that the user is no member of has none.
@@ -128,7 +132,9 @@ from_row!(Overview, |row| {
             last_read: Seq(row.try_get::<Option<i64>, _>("last_read")?.unwrap_or(0)),
             unread: row.try_get("unread")?,
             invited_by: (invited_by.zip(inviter)).map(|(id, username)| {
-                UserRef::registered(UserId(id), username).named(inviter_name.unwrap_or_default())
+                UserRef::registered(UserId(id), username)
+                    .named(inviter_name.unwrap_or_default())
+                    .pictured(inviter_avatar.unwrap_or_default())
             }),
             last_message: match message.zip(row.try_get::<Option<String>, _>("sender_username")?) {
                 Some((id, username)) => Some(Box::new(LastMessage {
@@ -137,6 +143,7 @@ from_row!(Overview, |row| {
                         guest: row.try_get("sender_guest")?,
                         ..UserRef::registered(UserId(row.try_get("sender_id")?), username)
                             .named(row.try_get::<String, _>("sender_name")?)
+                            .pictured(row.try_get::<String, _>("sender_avatar")?)
                     },
                     text: preview(row.try_get("preview")?),
                     timestamp: Timestamp(row.try_get("sent_at")?),
@@ -149,6 +156,7 @@ from_row!(Overview, |row| {
                     id: UserId(id),
                     username: row.try_get("peer_username")?,
                     name: row.try_get("peer_name")?,
+                    avatar: uploaded(row.try_get::<String, _>("peer_avatar")?),
                     status: None,
                 })),
                 None => None,

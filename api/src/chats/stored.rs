@@ -36,6 +36,7 @@ from_row!(MessageRecord, |row| {
                 guest: row.try_get("guest")?,
                 ..UserRef::registered(sender, row.try_get::<String, _>("username")?)
                     .named(row.try_get::<String, _>("name")?)
+                    .pictured(row.try_get::<String, _>("avatar")?)
             },
             text: row.try_get("text")?,
             timestamp: Timestamp(row.try_get("created_at")?),

@@ -44,6 +44,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0012_chat_settings"),
     migration!("0013_accounts"),
     migration!("0014_administration"),
+    migration!("0015_avatars"),
 ];
 
 /// Makes a table that SQL cannot fill with what is to be said of the accounts that are there.

@@ -42,7 +42,8 @@ struct ProfileBody {
     /// The display name.
     #[schema(min_length = 1, max_length = 64, examples("Ann"))]
     name: Option<String>,
-    /// An `http` or `https` URL, or empty for no avatar.
+    /// An `http` or `https` URL, or empty for no avatar; an uploaded picture is removed. The page shows uploaded
+    /// pictures only (`PUT /me/avatar`).
     #[schema(max_length = 512, examples("https://example.com/ann.png"))]
     avatar: Option<String>,
 }

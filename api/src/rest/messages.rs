@@ -57,6 +57,10 @@ pub(super) struct MessageView {
     /// The sender's display name.
     #[schema(examples("Ann"))]
     name: String,
+    /// Where the sender's uploaded picture is on this server. Left out when there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(examples("/avatars/7-mEo0Vx2bQ1aZ"))]
+    avatar: Option<String>,
     /// True if the sender has no account.
     #[schema(examples(false))]
     guest: bool,
@@ -86,6 +90,7 @@ impl MessageView {
             user_id: message.sender.id,
             name: message.sender.name.unwrap_or_else(|| message.sender.username.clone()),
             username: message.sender.username,
+            avatar: message.sender.avatar,
             guest: message.sender.guest,
             content: message.text.clone(),
             text: message.text,

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod admin;
+mod avatars;
 mod bans;
 mod blocklist;
 mod bulk;
@@ -51,6 +52,7 @@ pub fn routes() -> OpenApiRouter<Api> {
         .merge(second_factor::routes())
         .merge(farewell::routes())
         .merge(me::routes())
+        .merge(avatars::routes())
         .merge(blocklist::routes())
         .merge(users::routes())
         .merge(admin::routes())

@@ -5,7 +5,9 @@
 
 mod accounts;
 mod admin;
+mod avatars;
 mod bad_input;
+mod bucket;
 #[path = "../../../standalone/tests/system/harness/contract.rs"]
 mod contract;
 mod cookies;

@@ -225,7 +225,7 @@ const FUNCTIONS: [Function; 2] = [
         ],
         statements: &[
             ("UPDATE chats", "INTO made, place, is_room"),
-            ("SELECT u.username", "INTO username, name"),
+            ("SELECT u.username", "INTO username, name, avatar"),
             ("UPDATE members", ""),
         ],
     },
@@ -252,7 +252,7 @@ const FUNCTIONS: [Function; 2] = [
         ],
         statements: &[
             ("WITH numbered AS", "INTO last_seqs, ordinals, are_rooms"),
-            ("WITH plain AS", "INTO usernames, names"),
+            ("WITH plain AS", "INTO usernames, names, avatars"),
         ],
     },
 ];

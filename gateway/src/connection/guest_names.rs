@@ -35,12 +35,8 @@ mod tests {
         let mut names = GuestNames::default();
         for id in 0..=MAX_NAMES as i64 {
             assert_eq!(names.get(&format!("Zoe{id}")), None);
-            names.add(UserRef {
-                id: UserId(id),
-                username: format!("Zoe{id}"),
-                name: None,
-                guest: true,
-            });
+            let zoe = UserRef::registered(UserId(id), format!("Zoe{id}"));
+            names.add(UserRef { guest: true, ..zoe });
         }
         for name in ["ZOE3", "Ｚｏｅ3"] {
             assert_eq!(names.get(name).map(|guest| guest.id), Some(UserId(3)), "{name}");

@@ -13,6 +13,9 @@ pub struct Account {
     pub username: String,
     /// Display name.
     pub name: String,
+    /// See [`UserRef::avatar`](crate::chat::UserRef::avatar).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub avatar: Option<String>,
     /// The account's rights.
     pub role: Role,
 }

@@ -34,6 +34,11 @@ pub struct UserRef {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(examples("Ann")))]
     pub name: Option<String>,
+    /// Where the uploaded picture is on this server, at the time of the name. Left out when there is none, and where
+    /// only names are told (`typing`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(max_length = 41, examples("/avatars/7-mEo0Vx2bQ1aZ")))]
+    pub avatar: Option<String>,
     /// Somebody without an account, who chose the name for this visit. Left out when it is not so.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub guest: bool,
@@ -42,7 +47,7 @@ pub struct UserRef {
 impl UserRef {
     /// Somebody with an account, whose display name is the username.
     pub fn registered(id: UserId, username: impl Into<String>) -> Self {
-        Self { id, username: username.into(), name: None, guest: false }
+        Self { id, username: username.into(), name: None, avatar: None, guest: false }
     }
 
     /// The same with this display name. An empty one is none.
@@ -52,6 +57,22 @@ impl UserRef {
         self.name = (!name.is_empty() && name != self.username).then_some(name);
         self
     }
+
+    /// The same with the picture that the account names. One on another server is none: others' pages do not ask
+    /// strangers' servers.
+    #[must_use]
+    pub fn pictured(mut self, avatar: impl Into<String>) -> Self {
+        self.avatar = uploaded(avatar);
+        self
+    }
+}
+
+/// Where uploaded pictures are: the path, in front of a picture's name.
+pub const AVATARS: &str = "/avatars/";
+
+/// What an account names as its picture, if it was uploaded to this server.
+pub fn uploaded(avatar: impl Into<String>) -> Option<String> {
+    Some(avatar.into()).filter(|avatar| avatar.starts_with(AVATARS))
 }
 
 /// A chat as one of its members sees it.
@@ -126,6 +147,10 @@ pub struct ChatPeer {
     /// The display name.
     #[cfg_attr(feature = "openapi", schema(examples("Ann")))]
     pub name: String,
+    /// See [`UserRef::avatar`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(max_length = 41, examples("/avatars/7-mEo0Vx2bQ1aZ")))]
+    pub avatar: Option<String>,
     /// Whether the user is connected. Left out when it was not looked up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<PresenceStatus>,

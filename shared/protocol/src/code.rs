@@ -107,6 +107,9 @@ codes! {
     RecipientBlocked = 403, Never, "This user is blocked.";
     WrongOrigin = 403, Never, "This page may not act with your session cookie.";
     // What it is about is not there.
+    AvatarNotFound = 404, Never, "There is no such picture. It was removed.";
+    AvatarsOff = 404, Never,
+        "This server keeps no pictures. The operator can turn them on with AVATARS_URL.";
     ChatNotFound = 404, Never, "There is no such chat.";
     MailOff = 404, Never, "This server sends no e-mail. An administrator can give you a link.";
     MemberNotFound = 404, Never, "This user is not a member of the chat.";
@@ -128,6 +131,10 @@ codes! {
     InvalidReplyTo = 422, Never, "The message to reply to is not in this chat.";
     InvalidText = 422, Never,
         "The text is empty, too long, or has characters that a text may not have.";
+    PictureTooLarge = 422, Never,
+        "The picture has too many pixels. Make it smaller, and upload it again.";
+    UnreadablePicture = 422, Never,
+        "This is not a picture that can be read. Upload a PNG, JPEG, WebP or GIF file.";
     ValidationFailed = 422, Never, "The request breaks a rule.";
     // There was too much at once.
     RateLimited = 429, Backoff, "Too many requests. Wait and try again.";

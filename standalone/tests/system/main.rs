@@ -12,6 +12,7 @@ mod accounts;
 mod accounts_share;
 mod administration;
 mod asyncapi;
+mod avatars;
 mod bad_input;
 mod balancers;
 mod chaos;

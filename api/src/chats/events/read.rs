@@ -97,11 +97,11 @@ pub(super) async fn messages(
         postgres: "WITH r AS (
                 SELECT * FROM UNNEST($1::BIGINT[], $2::BIGINT[], $3::BIGINT[], $4::BIGINT[])
                     AS u (place, chat_id, after, upto))
-            SELECT m.chat_id, m.id, m.seq, m.sender_id, s.username, s.name, s.guest, m.client_message_id,
+            SELECT m.chat_id, m.id, m.seq, m.sender_id, s.username, s.name, s.avatar, s.guest, m.client_message_id,
                 m.text, m.reply_to, m.created_at, m.edited_at, m.deleted_at, m.deleted_by, r.place FROM r
             JOIN messages m ON m.chat_id = r.chat_id AND m.id > r.after AND m.id <= r.upto
             JOIN users s ON s.id = m.sender_id
-            UNION ALL SELECT m.chat_id, m.id, m.seq, m.sender_id, s.username, s.name, s.guest, m.client_message_id,
+            UNION ALL SELECT m.chat_id, m.id, m.seq, m.sender_id, s.username, s.name, s.avatar, s.guest, m.client_message_id,
                 m.text, m.reply_to, m.created_at, m.edited_at, m.deleted_at, m.deleted_by, r.place FROM r
             JOIN messages m ON m.chat_id = r.chat_id AND m.seq <> m.id
                 AND m.seq > r.after AND m.seq <= r.upto AND m.id <= r.after
@@ -115,11 +115,11 @@ pub(super) async fn messages(
         sqlite: "WITH r AS (
                 SELECT value ->> 'place' AS place, value ->> 'chat_id' AS chat_id,
                     value ->> 'after' AS after, value ->> 'upto' AS upto FROM json_each($1))
-            SELECT m.chat_id, m.id, m.seq, m.sender_id, s.username, s.name, s.guest, m.client_message_id,
+            SELECT m.chat_id, m.id, m.seq, m.sender_id, s.username, s.name, s.avatar, s.guest, m.client_message_id,
                 m.text, m.reply_to, m.created_at, m.edited_at, m.deleted_at, m.deleted_by, r.place FROM r
             JOIN messages m ON m.chat_id = r.chat_id AND m.id > r.after AND m.id <= r.upto
             JOIN users s ON s.id = m.sender_id
-            UNION ALL SELECT m.chat_id, m.id, m.seq, m.sender_id, s.username, s.name, s.guest, m.client_message_id,
+            UNION ALL SELECT m.chat_id, m.id, m.seq, m.sender_id, s.username, s.name, s.avatar, s.guest, m.client_message_id,
                 m.text, m.reply_to, m.created_at, m.edited_at, m.deleted_at, m.deleted_by, r.place FROM r
             JOIN messages m ON m.chat_id = r.chat_id AND m.seq <> m.id
                 AND m.seq > r.after AND m.seq <= r.upto AND m.id <= r.after
@@ -152,6 +152,7 @@ row! {
         user_id: i64,
         username: String,
         name: String,
+        avatar: String,
         change: String,
         by_user: i64,
         created_at: i64,
@@ -168,7 +169,7 @@ pub(super) async fn member_changes(
         postgres: "WITH r AS (
                 SELECT * FROM UNNEST($1::BIGINT[], $2::BIGINT[], $3::BIGINT[], $4::BIGINT[])
                     AS u (place, chat_id, after, upto))
-            SELECT r.place, e.seq, e.user_id, u.username, u.name, e.change, e.by_user, e.created_at FROM r
+            SELECT r.place, e.seq, e.user_id, u.username, u.name, u.avatar, e.change, e.by_user, e.created_at FROM r
             JOIN member_events e ON e.chat_id = r.chat_id AND e.seq > r.after AND e.seq <= r.upto
             JOIN users u ON u.id = e.user_id",
         (
@@ -180,14 +181,16 @@ pub(super) async fn member_changes(
         sqlite: "WITH r AS (
                 SELECT value ->> 'place' AS place, value ->> 'chat_id' AS chat_id,
                     value ->> 'after' AS after, value ->> 'upto' AS upto FROM json_each($1))
-            SELECT r.place, e.seq, e.user_id, u.username, u.name, e.change, e.by_user, e.created_at FROM r
+            SELECT r.place, e.seq, e.user_id, u.username, u.name, u.avatar, e.change, e.by_user, e.created_at FROM r
             JOIN member_events e ON e.chat_id = r.chat_id AND e.seq > r.after AND e.seq <= r.upto
             JOIN users u ON u.id = e.user_id",
         (json_rows(wanted)),
     )?;
     let event = |row: MemberEventRow| {
         let change = Change::Member {
-            user: UserRef::registered(UserId(row.user_id), row.username).named(row.name),
+            user: UserRef::registered(UserId(row.user_id), row.username)
+                .named(row.name)
+                .pictured(row.avatar),
             change: match row.change.as_str() {
                 "joined" => MemberChange::Joined,
                 "left" => MemberChange::Left,
@@ -209,6 +212,7 @@ row! {
         user_id: Option<i64>,
         username: Option<String>,
         user_name: Option<String>,
+        avatar: Option<String>,
         by_user: i64,
         created_at: i64,
     }
@@ -224,7 +228,7 @@ pub(super) async fn chat_changes(
         postgres: "WITH r AS (
                 SELECT * FROM UNNEST($1::BIGINT[], $2::BIGINT[], $3::BIGINT[], $4::BIGINT[])
                     AS u (place, chat_id, after, upto))
-            SELECT r.place, e.seq, e.name, e.user_id, u.username, u.name AS user_name, e.by_user, e.created_at FROM r
+            SELECT r.place, e.seq, e.name, e.user_id, u.username, u.name AS user_name, u.avatar, e.by_user, e.created_at FROM r
             JOIN chat_events e ON e.chat_id = r.chat_id AND e.seq > r.after AND e.seq <= r.upto
             LEFT JOIN users u ON u.id = e.user_id",
         (
@@ -236,7 +240,7 @@ pub(super) async fn chat_changes(
         sqlite: "WITH r AS (
                 SELECT value ->> 'place' AS place, value ->> 'chat_id' AS chat_id,
                     value ->> 'after' AS after, value ->> 'upto' AS upto FROM json_each($1))
-            SELECT r.place, e.seq, e.name, e.user_id, u.username, u.name AS user_name, e.by_user, e.created_at FROM r
+            SELECT r.place, e.seq, e.name, e.user_id, u.username, u.name AS user_name, u.avatar, e.by_user, e.created_at FROM r
             JOIN chat_events e ON e.chat_id = r.chat_id AND e.seq > r.after AND e.seq <= r.upto
             LEFT JOIN users u ON u.id = e.user_id",
         (json_rows(wanted)),
@@ -247,7 +251,8 @@ pub(super) async fn chat_changes(
             (Some(name), _) => Change::Renamed { name, by, timestamp },
             (None, Some((id, username))) => {
                 let user = UserRef::registered(UserId(id), username)
-                    .named(row.user_name.unwrap_or_default());
+                    .named(row.user_name.unwrap_or_default())
+                    .pictured(row.avatar.unwrap_or_default());
                 Change::Owner { user, by, timestamp }
             }
             (None, None) => return None,

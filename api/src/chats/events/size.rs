@@ -45,7 +45,8 @@ fn json_bytes(event: &Event) -> usize {
 }
 
 fn user_bytes(user: &UserRef) -> usize {
-    spelled_bytes(&user.username) + user.name.as_deref().map_or(0, spelled_bytes)
+    let optional = [user.name.as_deref(), user.avatar.as_deref()];
+    spelled_bytes(&user.username) + optional.into_iter().flatten().map(spelled_bytes).sum::<usize>()
 }
 
 /// The length of a text as JSON spells it.
@@ -75,6 +76,7 @@ mod tests {
                 id: UserId(i64::MIN),
                 username: "\"".repeat(32),
                 name: Some("\n".repeat(64)),
+                avatar: Some("/avatars/9-".repeat(4)),
                 guest: true,
             },
             text: text.to_owned(),

@@ -92,6 +92,8 @@ struct Confirmed {
     usernames: Vec<String>,
     /// The display name of each message's sender.
     names: Vec<String>,
+    /// What each message's sender names as its picture.
+    avatars: Vec<String>,
 }
 
 /// A call of one of the functions.
@@ -101,7 +103,8 @@ struct PlainCall {
 }
 
 /// The functions' columns, which are all NULL when they decline.
-type FunctionAnswer = (Option<i64>, Option<Vec<i64>>, Option<Vec<String>>, Option<Vec<String>>);
+type FunctionAnswer =
+    (Option<i64>, Option<Vec<i64>>, Option<Vec<String>>, Option<Vec<String>>, Option<Vec<String>>);
 
 /// `None`: it is declined.
 async fn run(pool: &PgPool, warm: &Warm, call: PlainCall) -> Result<Option<Confirmed>, DbError> {
@@ -111,8 +114,8 @@ async fn run(pool: &PgPool, warm: &Warm, call: PlainCall) -> Result<Option<Confi
     let answer: FunctionAnswer = call.fetch_one(&mut **conn).await?;
     warm.keep(pool, conn);
     Ok(match answer {
-        (Some(sent_at), Some(last_seqs), Some(usernames), Some(names)) => {
-            Some(Confirmed { sent_at, last_seqs, usernames, names })
+        (Some(sent_at), Some(last_seqs), Some(usernames), Some(names), Some(avatars)) => {
+            Some(Confirmed { sent_at, last_seqs, usernames, names, avatars })
         }
         _ => None,
     })
@@ -253,24 +256,25 @@ impl PlainBatch {
     /// The receipts, and what gateways are told, by chats in the order of their ids.
     fn tell(self, confirmed: Confirmed) -> Result<(Vec<Decision>, News)> {
         let Self { chats, messages } = self;
-        let Confirmed { sent_at, last_seqs, usernames, names } = confirmed;
+        let Confirmed { sent_at, last_seqs, usernames, names, avatars } = confirmed;
         let timestamp = Timestamp(sent_at);
-        let senders = [usernames.len(), names.len()];
-        if last_seqs.len() != chats.len() || senders != [messages.len(); 2] {
+        let senders = [usernames.len(), names.len(), avatars.len()];
+        if last_seqs.len() != chats.len() || senders != [messages.len(); 3] {
             tracing::error!("the database did not tell of every message");
             return Err(Error::internal());
         }
         let mut runs: Vec<Vec<Event>> = chats.iter().map(|_| Vec::new()).collect();
         let mut receipts = Vec::with_capacity(messages.len());
-        for (message, (username, name)) in
-            messages.into_iter().zip(usernames.into_iter().zip(names))
-        {
+        let senders = usernames.into_iter().zip(names).zip(avatars);
+        for (message, ((username, name), avatar)) in messages.into_iter().zip(senders) {
             let place = message.place as usize - 1;
             let id = Seq(last_seqs[place] - chats[place].messages + message.number);
             receipts.push(Ok(Receipt { message_id: id, seq: id, timestamp, repeated: false }));
             let message = Message {
                 id,
-                sender: UserRef::registered(UserId(message.sender_id), username).named(name),
+                sender: UserRef::registered(UserId(message.sender_id), username)
+                    .named(name)
+                    .pictured(avatar),
                 text: message.text,
                 timestamp,
                 client_message_id: Some(message.key),

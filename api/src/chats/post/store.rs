@@ -38,6 +38,7 @@ row! {
     struct FactRow {
         username: Option<String>,
         name: Option<String>,
+        avatar: Option<String>,
         role: Option<String>,
         shut_out: bool,
         member: Option<String>,
@@ -63,7 +64,8 @@ pub(super) async fn facts(tx: &mut Tx, commands: &[&Command]) -> Result<(Timesta
     // no key finds another message, which is not joined.
     let rows: Vec<FactRow> = fetch_all!(
         tx,
-        postgres: "SELECT u.username, u.name, u.role, u.blocked_at IS NOT NULL OR u.deactivated_at IS NOT NULL AS shut_out,
+        postgres: "SELECT u.username, u.name, u.avatar, u.role,
+                u.blocked_at IS NOT NULL OR u.deactivated_at IS NOT NULL AS shut_out,
                 m.role AS member, d.id, d.text, d.reply_to, d.created_at,
                 d.edited_at IS NOT NULL OR d.deleted_at IS NOT NULL AS changed,
                 COALESCE(u.guest, FALSE) AS guest, COALESCE(u.guest AND (
@@ -86,7 +88,8 @@ pub(super) async fn facts(tx: &mut Tx, commands: &[&Command]) -> Result<(Timesta
             column!(rows, user_id),
             column!(rows, client_id),
         ),
-        sqlite: "SELECT u.username, u.name, u.role, u.blocked_at IS NOT NULL OR u.deactivated_at IS NOT NULL AS shut_out,
+        sqlite: "SELECT u.username, u.name, u.avatar, u.role,
+                u.blocked_at IS NOT NULL OR u.deactivated_at IS NOT NULL AS shut_out,
                 m.role AS member, d.id, d.text, d.reply_to, d.created_at,
                 d.edited_at IS NOT NULL OR d.deleted_at IS NOT NULL AS changed,
                 COALESCE(u.guest, FALSE) AS guest, t.id IS NOT NULL AS name_taken,
@@ -113,6 +116,7 @@ fn fact(row: FactRow) -> Fact {
         user: row.username.map(|username| Sender {
             username,
             name: row.name.unwrap_or_default(),
+            avatar: row.avatar.unwrap_or_default(),
             role: if row.role.as_deref() == Some("admin") { Role::Admin } else { Role::User },
             blocked: row.shut_out,
             guest: row.guest,
@@ -168,13 +172,13 @@ pub(super) async fn named_messages(
     let named: Vec<MessageKey> = named.into_iter().collect();
     Ok(fetch_all!(
         tx,
-        postgres: "SELECT m.chat_id, m.id, m.seq, m.sender_id, s.username, s.name, s.guest, m.client_message_id, m.text,
+        postgres: "SELECT m.chat_id, m.id, m.seq, m.sender_id, s.username, s.name, s.avatar, s.guest, m.client_message_id, m.text,
             m.reply_to, m.created_at, m.edited_at, m.deleted_at, m.deleted_by
          FROM UNNEST($1::BIGINT[], $2::BIGINT[]) AS r (chat_id, id)
          JOIN messages m ON m.chat_id = r.chat_id AND m.id = r.id
          JOIN users s ON s.id = m.sender_id",
         (column!(named, chat_id), column!(named, id)),
-        sqlite: "SELECT m.chat_id, m.id, m.seq, m.sender_id, s.username, s.name, s.guest, m.client_message_id, m.text,
+        sqlite: "SELECT m.chat_id, m.id, m.seq, m.sender_id, s.username, s.name, s.avatar, s.guest, m.client_message_id, m.text,
             m.reply_to, m.created_at, m.edited_at, m.deleted_at, m.deleted_by
          FROM json_each($1) r
          JOIN messages m ON m.chat_id = r.value ->> 'chat_id' AND m.id = r.value ->> 'id'

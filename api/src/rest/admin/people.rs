@@ -2,7 +2,7 @@
 
 use crate::{
     accounts::{
-        admin, devices,
+        admin, avatar, devices,
         people::{self, MAX_PEOPLE, PeopleQuery, Show},
         whom::Whom,
     },
@@ -31,6 +31,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(set_role))
         .routes(routes!(sessions, end_sessions))
         .routes(routes!(end_session))
+        .routes(routes!(remove_avatar))
 }
 
 /// Which people.
@@ -260,5 +261,30 @@ async fn end_session(
     Query(query): Query<ReasonQuery>,
 ) -> Result<StatusCode> {
     devices::end_one(&api, admin.0.user_id, user, session, &query.reason).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Remove a person's picture
+///
+/// Its path leads nowhere from then on. The person may upload another one; to prevent that, block the account.
+#[utoipa::path(
+    delete,
+    path = "/admin/users/{user_id}/avatar",
+    operation_id = "remove_avatar_of_user",
+    tag = "Administration",
+    params(("user_id" = UserId, Path), ReasonQuery),
+    responses(
+        (status = 204, description = "The person has no picture."),
+        (status = 403, description = "`admin_only` Only administrators may do this."),
+        (status = 404, description = "`user_not_found` User not found"),
+    )
+)]
+async fn remove_avatar(
+    State(api): State<Api>,
+    admin: Admin,
+    Path(user): Path<UserId>,
+    Query(query): Query<ReasonQuery>,
+) -> Result<StatusCode> {
+    avatar::take_away(&api, admin.0.user_id, user, &query.reason).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -16,6 +16,9 @@ pub(crate) struct PersonView {
     /// The display name.
     #[schema(examples("Ann"))]
     name: String,
+    /// The avatar's URL, or empty.
+    #[schema(examples(""))]
+    avatar: String,
     role: Role,
     /// Somebody without an account, who chose the name.
     guest: bool,
@@ -32,8 +35,9 @@ impl PersonView {
             true => PresenceStatus::Online,
             false => PresenceStatus::Offline,
         };
-        let PersonEntry { id, username, name, role, guest, blocked_at, created_at, .. } = person;
-        Self { id, username, name, role, guest, status, created_at, blocked_at }
+        let PersonEntry { id, username, name, avatar, role, guest, blocked_at, created_at, .. } =
+            person;
+        Self { id, username, name, avatar, role, guest, status, created_at, blocked_at }
     }
 }
 

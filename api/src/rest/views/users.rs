@@ -23,7 +23,7 @@ pub(crate) struct UserView {
     /// The display name.
     #[schema(examples("Ann"))]
     name: String,
-    /// The avatar's URL, or empty.
+    /// The avatar's URL, or empty. Of a picture that was uploaded here, the path on this server.
     #[schema(examples(""))]
     avatar: String,
     status: PresenceStatus,

@@ -91,7 +91,7 @@ mod tests {
         account::{Account, Role},
         calls::{Guests, Peers, Post, Posted, SessionView, Shows},
         chat::{
-            Change, ChatPeer, ChatSettings, ChatType, ChatView, Event, LastMessage,
+            AVATARS, Change, ChatPeer, ChatSettings, ChatType, ChatView, Event, LastMessage,
             MAX_PREVIEW_CHARS, Message, PresenceStatus, UserRef,
         },
         command::Receipt,
@@ -134,7 +134,8 @@ mod tests {
         let message = Message {
             id: seq,
             sender: UserRef::registered(UserId(LAST), "😀".repeat(MAX_USERNAME))
-                .named("😀".repeat(64)),
+                .named("😀".repeat(64))
+                .pictured(format!("{AVATARS}{LAST}-{}", "x".repeat(12))),
             text,
             timestamp,
             client_message_id: Some(client_message_id),
@@ -194,7 +195,9 @@ mod tests {
         let name = "😀".repeat(100);
         let (id, username, persons_name) =
             (UserId(LAST), "😀".repeat(MAX_USERNAME), "😀".repeat(64));
-        let anybody = UserRef::registered(id, username.clone()).named(persons_name.clone());
+        let avatar = format!("{AVATARS}{LAST}-{}", "x".repeat(12));
+        let anybody =
+            UserRef::registered(id, username.clone()).named(persons_name.clone()).pictured(&avatar);
         let set = true;
         let chat = ChatView {
             id: ChatId(LAST),
@@ -215,12 +218,13 @@ mod tests {
                 id,
                 username: username.clone(),
                 name: persons_name,
+                avatar: Some(avatar.clone()),
                 status: Some(PresenceStatus::Offline),
             })),
             member_count: LAST,
             settings: ChatSettings { muted: set, pinned: set, archived: set, marked_unread: set },
         };
-        let user = Account { id, username, name, role: Role::Admin };
+        let user = Account { id, username, name, avatar: Some(avatar), role: Role::Admin };
         let chats = vec![chat; MAX_LIVE_CHATS as usize];
         let batch = Config::default().lanes.open.max_batch;
         let opened = json(&SessionView { user, chats }) * batch;

@@ -138,7 +138,10 @@ async fn a_chat_that_nobody_can_tell_of_goes_on_at_its_end() {
 
 fn view(user: UserId, chats: Vec<ChatView>) -> SessionView {
     let (username, name) = ("ann".to_owned(), "Ann".to_owned());
-    SessionView { user: Account { id: user, username, name, role: Role::User }, chats }
+    SessionView {
+        user: Account { id: user, username, name, avatar: None, role: Role::User },
+        chats,
+    }
 }
 
 #[tokio::test(start_paused = true)]

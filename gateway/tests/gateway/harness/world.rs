@@ -61,7 +61,10 @@ impl World {
         let chats = mine.map(|(id, chat)| chat.view(*id)).collect();
         let username = username(user);
         let name = username.clone();
-        SessionView { user: Account { id: user, username, name, role: Role::User }, chats }
+        SessionView {
+            user: Account { id: user, username, name, avatar: None, role: Role::User },
+            chats,
+        }
     }
 
     pub(super) fn view(&self, user: UserId, id: ChatId) -> Result<ChatView, Refusal> {
@@ -80,7 +83,7 @@ impl World {
             self.guests.len() - 1
         });
         let id = UserId(FIRST_GUEST + i64::try_from(place).unwrap());
-        UserRef { id, username, name: None, guest: true }
+        UserRef { guest: true, ..UserRef::registered(id, username) }
     }
 
     pub(super) fn range(&self, Range { chat_id, after }: Range) -> Option<RangeFound> {

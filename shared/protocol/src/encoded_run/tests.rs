@@ -19,9 +19,16 @@ fn seq() -> impl Strategy<Value = Seq> {
 }
 
 fn user() -> impl Strategy<Value = UserRef> {
-    let name = option::of(any::<String>());
-    (any::<i64>(), any::<String>(), name, any::<bool>())
-        .prop_map(|(id, username, name, guest)| UserRef { id: UserId(id), username, name, guest })
+    let texts = [(); 2].map(|()| option::of(any::<String>()));
+    (any::<i64>(), any::<String>(), texts, any::<bool>()).prop_map(
+        |(id, username, [name, avatar], guest)| UserRef {
+            id: UserId(id),
+            username,
+            name,
+            avatar,
+            guest,
+        },
+    )
 }
 
 fn message() -> impl Strategy<Value = Message> {

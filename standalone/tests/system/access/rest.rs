@@ -190,6 +190,7 @@ const TABLE: &[RestCase] = &[
         signed_in(No(400, "wrong_password")),
     ),
     ("DELETE /admin/users/{user_id}/second-factor", "", "", ADMINS),
+    ("DELETE /admin/users/{user_id}/avatar", "", "", ADMINS),
     ("POST /admin/users/{user_id}/password-link", "", "{}", ADMINS),
     // The lobby.
     ("GET /api/messages", "", "", LOBBY),
@@ -207,6 +208,10 @@ const TABLE: &[RestCase] = &[
     ("GET /readnotreaded", "", "", OWN),
     ("GET /me", "", "", OWN),
     ("PATCH /me", "", r#"{"avatar":"https://example.com/a.png"}"#, OWN),
+    ("GET /avatars", "", "", signed_in(Yes("it is about pictures and not about anybody's"))),
+    ("GET /avatars/{name}", "", "", signed_in(No(404, "avatar_not_found"))),
+    ("PUT /me/avatar", "", "{}", signed_in(No(415, "unsupported_media_type"))),
+    ("DELETE /me/avatar", "", "", OWN),
     ("GET /me/sessions", "", "", OWN),
     ("DELETE /me/sessions", "", "", OWN),
     ("GET /me/blocklist", "", "", OWN),

@@ -124,6 +124,10 @@ fn is_said_on_sockets(code: Code) -> bool {
         | Code::SecondFactorOn
         | Code::WrongCode
         | Code::MailOff
+        | Code::AvatarNotFound
+        | Code::AvatarsOff
+        | Code::PictureTooLarge
+        | Code::UnreadablePicture
         | Code::InvalidToken
         | Code::AdminOnly
         | Code::Lobby

@@ -163,12 +163,8 @@ fn event(chat_id: i64, sender: &str, said: &str, example: &Value) -> ServerFrame
         None => example["timestamp"].clone(),
     };
     let guest = example["guest"] == true;
-    let sender = UserRef {
-        id: UserId(id.unwrap_or(1)),
-        username: example[sender].as_str().unwrap_or("ann").to_owned(),
-        name: None,
-        guest,
-    };
+    let username = example[sender].as_str().unwrap_or("ann");
+    let sender = UserRef { guest, ..UserRef::registered(UserId(id.unwrap_or(1)), username) };
     let mut frame = json!({
         "type": "message",
         "chat_id": chat_id,

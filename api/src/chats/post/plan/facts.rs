@@ -78,6 +78,8 @@ pub(crate) struct Sender {
     pub username: String,
     /// The display name.
     pub name: String,
+    /// As the account names it.
+    pub avatar: String,
     pub role: Role,
     pub blocked: bool,
     /// Has no account.

@@ -53,7 +53,9 @@ pub(super) fn send(
         id: chat.last_seq.next(),
         sender: UserRef {
             guest: sender.guest,
-            ..UserRef::registered(command.user_id, &sender.username).named(&sender.name)
+            ..UserRef::registered(command.user_id, &sender.username)
+                .named(&sender.name)
+                .pictured(&sender.avatar)
         },
         text: text.to_owned(),
         timestamp: batch.now,

@@ -15,7 +15,8 @@ CREATE FUNCTION post_one(
     OUT sent_at BIGINT,
     OUT last_seqs BIGINT[], -- of the chat
     OUT usernames TEXT[], -- of the sender
-    OUT names TEXT[] -- the sender's display name
+    OUT names TEXT[], -- the sender's display name
+    OUT avatars TEXT[] -- what the sender names as its picture
 ) LANGUAGE plpgsql
 AS $$
 DECLARE
@@ -24,6 +25,7 @@ DECLARE
     is_room BOOLEAN;
     username TEXT;
     name TEXT;
+    avatar TEXT;
 BEGIN
     IF EXISTS (SELECT FROM statistics k WHERE k.chat_id = chat)
         OR EXISTS (SELECT FROM members d WHERE d.chat_id = chat AND d.dormant)
@@ -42,7 +44,7 @@ BEGIN
     IF made IS NULL THEN
         RETURN;
     END IF;
-    SELECT u.username, u.name INTO username, name
+    SELECT u.username, u.name, u.avatar INTO username, name, avatar
     FROM users u LEFT JOIN members m ON m.chat_id = chat AND m.user_id = u.id
     WHERE u.id = sender AND u.blocked_at IS NULL AND u.deactivated_at IS NULL AND NOT u.guest
         AND CASE WHEN m.user_id IS NOT NULL THEN NOT m.silenced
@@ -61,6 +63,7 @@ BEGIN
     last_seqs := ARRAY[made];
     usernames := ARRAY[username];
     names := ARRAY[name];
+    avatars := ARRAY[avatar];
     INSERT INTO changes (at, chats, seqs) VALUES (sent_at, ARRAY[chat], last_seqs);
 END$$;
 
@@ -77,7 +80,8 @@ CREATE FUNCTION post_plain(
     OUT sent_at BIGINT,
     OUT last_seqs BIGINT[], -- of each chat
     OUT usernames TEXT[], -- of each message's sender
-    OUT names TEXT[] -- the display name of each message's sender
+    OUT names TEXT[], -- the display name of each message's sender
+    OUT avatars TEXT[] -- what each message's sender names as its picture
 ) LANGUAGE plpgsql
 -- An index scan takes the chats in the order of their ids, a bitmap scan as they lie on the disk.
 SET enable_bitmapscan = off
@@ -113,7 +117,7 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'SB001', MESSAGE = 'not all of the chats are plain';
     END IF;
     WITH plain AS (
-        SELECT r.*, u.username, u.name
+        SELECT r.*, u.username, u.name, u.avatar
         FROM UNNEST(message_chats, message_places, message_numbers, message_senders, message_keys, message_texts,
             message_answered) WITH ORDINALITY AS r (chat_id, place, number, sender_id, key, text, reply_to, turn)
         LEFT JOIN users u ON u.id = r.sender_id
@@ -138,7 +142,9 @@ BEGIN
         FROM UNNEST(seen_chats, seen_users, seen_places, seen_numbers) AS r (chat_id, user_id, place, number)
         WHERE m.chat_id = r.chat_id AND m.user_id = r.user_id),
     noted AS (INSERT INTO changes (at, chats, seqs) VALUES (sent_at, chat_ids, last_seqs))
-    SELECT array_agg(p.username ORDER BY p.turn), array_agg(p.name ORDER BY p.turn) INTO usernames, names
+    SELECT array_agg(p.username ORDER BY p.turn), array_agg(p.name ORDER BY p.turn),
+        array_agg(p.avatar ORDER BY p.turn)
+    INTO usernames, names, avatars
     FROM plain p;
     IF cardinality(usernames) IS DISTINCT FROM cardinality(message_senders) THEN
         RAISE EXCEPTION USING ERRCODE = 'SB001', MESSAGE = 'not all of the messages are plain';

@@ -70,6 +70,7 @@ fn group() -> Batch {
 /// A member without any rights.
 fn member() -> Fact {
     let user = Sender {
+        avatar: String::new(),
         username: "ann".to_owned(),
         name: "ann".to_owned(),
         role: Role::User,
