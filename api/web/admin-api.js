@@ -11,6 +11,7 @@ export const adminApi = {
   passwordLink: (id) => call('POST', `/admin/users/${id}/password-link`),
   block: (name, reason) => call('POST', `/blockuser${query({ username: name, reason })}`),
   unblock: (name, reason) => call('POST', `/unblockuser${query({ username: name, reason })}`),
+  removePicture: (id, reason) => call('DELETE', `/admin/users/${id}/avatar${query({ reason })}`),
   sessions: (id) => call('GET', `/admin/users/${id}/sessions`),
   endSessions: (id, reason) => call('DELETE', `/admin/users/${id}/sessions${query({ reason })}`),
   endSession: (id, session, reason) => call('DELETE', `/admin/users/${id}/sessions/${session}${query({ reason })}`),

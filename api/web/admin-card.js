@@ -47,7 +47,7 @@ export async function openCard(id, { me, onChange }) {
     const head = el(
       'div',
       { class: 'person' },
-      avatar(nameOf(person), { online: person.status === 'online' }),
+      avatar(nameOf(person), { online: person.status === 'online', picture: person.avatar }),
       el('span', {}, who),
       person.role === 'admin' && el('span', { class: 'tag' }, words.admin),
       person.guest && el('span', { class: 'tag' }, words.guest),
@@ -90,6 +90,7 @@ function acts(person, who, me, after) {
     person.blocked_at && act('unblock', (reason) => adminApi.unblock(name, reason)),
     !person.guest && person.sessions > 0 && act('signOut', (reason) => adminApi.endSessions(person.id, reason)),
     !person.guest && el('button', { type: 'button', class: 'plain', onclick: () => handOutLink(person, who) }, words.passwordLink),
+    person.avatar && act('removePicture', (reason) => adminApi.removePicture(person.id, reason)),
     !person.guest && person.role !== 'admin' && act('promote', (reason) => adminApi.setRole(person.id, 'admin', reason)),
     !person.guest && person.role === 'admin' && act('demote', (reason) => adminApi.setRole(person.id, 'user', reason)),
   ].filter(Boolean);

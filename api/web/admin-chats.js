@@ -106,7 +106,7 @@ function membersOf(chat, title) {
     el(
       'span',
       { class: 'person' },
-      avatar(nameOf(member), { online: member.status === 'online' }),
+      avatar(nameOf(member), { online: member.status === 'online', picture: member.avatar }),
       el('span', { dir: 'auto' }, nameOf(member), el('small', {}, handleOf(member))),
     );
   const roleOf = (member) => [

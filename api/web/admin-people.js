@@ -26,7 +26,7 @@ export function setUpPeople({ me }) {
     el(
       'button',
       { type: 'button', class: 'person', onclick: () => openCard(person.id, { me, onChange: list.reload }) },
-      avatar(nameOf(person), { online: person.status === 'online' }),
+      avatar(nameOf(person), { online: person.status === 'online', picture: person.avatar }),
       el('span', { dir: 'auto' }, nameOf(person), el('small', {}, handleOf(person))),
     );
 

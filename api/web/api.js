@@ -17,11 +17,13 @@ export class ApiError extends Error {
   }
 }
 
+/** One call. A body is sent as JSON, a `Blob` as it is. */
 export async function call(method, path, body) {
   const request = { method, credentials: 'same-origin', cache: 'no-store', headers: { Accept: 'application/json' } };
   if (body !== undefined) {
-    request.headers['Content-Type'] = 'application/json';
-    request.body = JSON.stringify(body);
+    const isFile = body instanceof Blob;
+    request.headers['Content-Type'] = isFile ? body.type : 'application/json';
+    request.body = isFile ? body : JSON.stringify(body);
   }
   let response;
   try {
@@ -54,6 +56,9 @@ export const api = {
   logout: () => call('POST', '/logout'),
 
   changeProfile: (changes) => call('PATCH', '/me', changes),
+  pictureLimits: () => call('GET', '/avatars'),
+  changePicture: (file) => call('PUT', '/me/avatar', file),
+  removePicture: () => call('DELETE', '/me/avatar'),
   changePassword: (current, next) => call('POST', '/me/password', { current_password: current, new_password: next }),
   email: () => call('GET', '/me/email'),
   changeEmail: (email, password) => call('PUT', '/me/email', { email, password }),
@@ -109,7 +114,7 @@ function message(row) {
   return {
     kind: 'message',
     id: row.id,
-    sender: { id: row.sender_id, username: row.username, name: row.name, guest: row.guest || undefined },
+    sender: { id: row.sender_id, username: row.username, name: row.name, avatar: row.avatar, guest: row.guest || undefined },
     text: row.text,
     timestamp: row.timestamp,
     clientId: row.client_message_id ?? undefined,

@@ -87,12 +87,27 @@ export function iconButton(name, label, onclick, className = '') {
   return el('button', { type: 'button', class: `icon-button ${className}`, 'aria-label': label, title: label, onclick }, icon(name));
 }
 
-/** A person's or a chat's face: two letters on the colour that belongs to the name. People are round, chats of several are not. */
-export function avatar(name, { type = 'private', online = null } = {}) {
+/**
+ * A person's or a chat's face: the picture at the path `picture`, or two letters on the colour that belongs to the name.
+ * People are round, chats of several are not.
+ */
+export function avatar(name, { type = 'private', online = null, picture = null } = {}) {
   const face = el('span', { class: `avatar hue-${hueOf(name)}${type === 'private' ? '' : ' square'}`, 'aria-hidden': 'true' });
   face.append(type === 'room' ? icon('room') : letters(name));
+  if (isUploaded(picture)) face.append(photo(picture));
   if (online !== null) face.append(el('span', { class: online ? 'dot on' : 'dot' }));
   return face;
+}
+
+/** Whether it is on this server. Pictures elsewhere, which profiles may name, would tell others who looks at them. */
+export function isUploaded(picture) {
+  return Boolean(picture?.startsWith('/avatars/'));
+}
+
+/** Shown when it is there; until then, and if it cannot be had, the letters under it are. */
+function photo(src) {
+  const image = el('img', { src, alt: '', loading: 'lazy', draggable: 'false', onerror: () => image.remove() });
+  return image;
 }
 
 function letters(name) {

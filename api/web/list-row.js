@@ -23,6 +23,7 @@ export function entryOf(chat, state) {
     pinned: Boolean(pinned),
     current: state.open === chat.id,
     online: chat.peer ? state.online.has(chat.peer.id) : null,
+    picture: chat.peer?.avatar,
     time: chat.pending.at(-1)?.at ?? chat.lastMessage?.timestamp,
     ...lineOf(chat, state.me),
   };
@@ -63,7 +64,7 @@ export function chatRow(entry, onMenu) {
   const link = el(
     'a',
     { class: entry.unread || entry.markedUnread ? 'entry unread' : 'entry', href: `#/chat/${entry.id}`, 'aria-current': entry.current && 'page' },
-    avatar(entry.name, { type: entry.type, online: entry.online }),
+    avatar(entry.name, { type: entry.type, online: entry.online, picture: entry.picture }),
     el(
       'span',
       { class: 'lines' },

@@ -56,7 +56,7 @@ function guestMark({ guest }) {
 }
 
 function avatarOf(sender) {
-  return avatar(nameOf(sender));
+  return avatar(nameOf(sender), { picture: sender.avatar });
 }
 
 function bubble(row, on) {

@@ -49,7 +49,7 @@ export function peopleSearch({ id, title, label, isShown, onChoose }) {
     return el(
       'button',
       { type: 'button', class: 'person', 'aria-label': label(user), onclick: () => onChoose(user) },
-      avatar(name, { online: user.status === 'online' }),
+      avatar(name, { online: user.status === 'online', picture: user.avatar }),
       el('span', { dir: 'auto' }, name, el('small', {}, `@${user.username}`)),
     );
   }

@@ -50,7 +50,7 @@ function row({ user, blocked_at: since }, attempt) {
   const entry = el(
     'li',
     {},
-    el('span', { class: 'person' }, avatar(name), el('span', {}, el('bdi', {}, name), el('small', {}, t.blockedSince(day(since))))),
+    el('span', { class: 'person' }, avatar(name, { picture: user.avatar }), el('span', {}, el('bdi', {}, name), el('small', {}, t.blockedSince(day(since))))),
     el('button', { type: 'button', class: 'plain', 'aria-label': t.unblockPerson(name), onclick: unblock }, t.unblock),
   );
   return entry;

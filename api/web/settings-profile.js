@@ -1,8 +1,9 @@
-// Settings: the name that others see.
+// Settings: the name and the picture that others see.
 
 import { api } from './api.js';
 import { el } from './dom.js';
 import { field, form } from './form.js';
+import { pictureField } from './settings-picture.js';
 import { t } from './strings.js';
 
 export const profileSection = { id: 'profile', icon: 'person', title: t.profile, draw };
@@ -19,5 +20,5 @@ function draw({ store }) {
       return t.saved;
     },
   });
-  return [save, el('p', { class: 'hint' }, t.usernameStays(me.username))];
+  return [pictureField(store), save, el('p', { class: 'hint' }, t.usernameStays(me.username))];
 }

@@ -49,5 +49,5 @@ export function openSettings(context, first) {
   show(SECTIONS.find((section) => section.id === first) ?? SECTIONS[0], false);
   if (!first) dialog.dataset.screen = 'list';
   dialog.showModal();
-  (first ? panel.querySelector('input, select') : nav.querySelector('[aria-current]'))?.focus();
+  (first ? panel.querySelector('input:not([hidden]), select') : nav.querySelector('[aria-current]'))?.focus();
 }

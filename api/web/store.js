@@ -269,8 +269,8 @@ function toTop(state, id) {
   return { ...state, order: [id, ...state.order.filter((other) => other !== id)] };
 }
 
-function userRef({ id, username, name }) {
-  return { id, username, name };
+function userRef({ id, username, name, avatar }) {
+  return { id, username, name, avatar };
 }
 
 /** Where to go on after a reconnect, or null at the first time. */

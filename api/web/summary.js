@@ -6,7 +6,7 @@ export function summaryOf(view) {
   return {
     /** `{id, sender, text, timestamp, deleted}`, or null. */
     lastMessage: view.last_message ?? null,
-    /** The other one of a private chat: `{id, username, name}`, or null. */
+    /** The other one of a private chat: `{id, username, name, avatar}`, or null. */
     peer: view.peer ?? null,
     memberCount: view.member_count ?? 0,
     /** `muted`, `pinned`, `archived`, `marked_unread`, as far as they are true. */
@@ -45,7 +45,7 @@ function afterMessage(chat, { id, sender, text, timestamp }, me) {
   const { muted, pinned, archived, marked_unread: markedUnread } = chat.settings;
   const own = sender.id === me;
   const settings = { muted, pinned, archived: archived && muted, marked_unread: markedUnread && !own };
-  const peer = chat.peer?.id === sender.id ? { ...chat.peer, name: sender.name ?? sender.username } : chat.peer;
+  const peer = chat.peer?.id === sender.id ? { ...chat.peer, name: sender.name ?? sender.username, avatar: sender.avatar } : chat.peer;
   return { lastMessage: { id, sender, text, timestamp }, settings, peer };
 }
 

@@ -117,5 +117,5 @@ function sameObjects(now, before) {
 
 /** A sender comes anew with each frame. */
 function isSame(one, other, name) {
-  return one === other || (name === 'sender' && one.id === other.id && one.username === other.username && one.name === other.name);
+  return one === other || (name === 'sender' && one.id === other.id && one.username === other.username && one.name === other.name && one.avatar === other.avatar);
 }

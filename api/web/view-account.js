@@ -40,7 +40,7 @@ export function setUpAccount(store, actions, onSignOut, onDeleted) {
   return ({ me }) => {
     reconcile(byId('account'), me ? [me] : [], {
       key: (one) => one.id,
-      version: (one) => one.name,
+      version: (one) => `${one.name} ${one.avatar}`,
       make: opener,
     });
     comeBack(open);
@@ -59,7 +59,7 @@ function opener(me) {
   return el(
     'button',
     { type: 'button', class: 'account-row', popovertarget: 'account-menu', 'aria-haspopup': 'menu', 'aria-expanded': 'false', title: t.accountMenu(nameOf(me)) },
-    avatar(nameOf(me)),
+    avatar(nameOf(me), { picture: me.avatar }),
     el('span', { class: 'who', dir: 'auto' }, nameOf(me), el('small', { dir: 'ltr' }, `@${me.username}`)),
     icon('up'),
   );

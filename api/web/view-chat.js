@@ -101,10 +101,10 @@ function drawHead(chat, state) {
   const online = peer ? state.online.has(peer.id) : null;
   byId('chat-name').textContent = chat.name;
   byId('chat-state').textContent = stateOf(chat, state, peer, online);
-  reconcile(byId('chat-face'), [{ id: chat.id, name: chat.name, type: chat.type, online }], {
+  reconcile(byId('chat-face'), [{ id: chat.id, name: chat.name, type: chat.type, online, picture: peer?.avatar }], {
     key: (face) => face.id,
     version: JSON.stringify,
-    make: (face) => avatar(face.name, { type: face.type, online }),
+    make: (face) => avatar(face.name, face),
   });
 
   const typing = byId('typing');

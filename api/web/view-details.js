@@ -136,7 +136,7 @@ function drawMembers(store, actions, chat) {
       el(
         'span',
         { class: 'person' },
-        avatar(nameOf(member), { online: online.has(member.id) }),
+        avatar(nameOf(member), { online: online.has(member.id), picture: member.avatar }),
         el('span', { dir: 'auto' }, nameOf(member), el('small', {}, `@${member.username} · ${online.has(member.id) ? t.online : t.offline}`)),
       ),
       member.role === 'owner' && el('span', { class: 'tag' }, t.owner),

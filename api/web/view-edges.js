@@ -31,7 +31,7 @@ export function setUpEdges(on) {
       draw(place, 'more', () => [button(edge === 'older' ? t.showEarlier : t.showLater, () => on.more(edge))]);
     } else {
       const steps = edge === 'older' ? on.firstSteps(chat) : [];
-      const says = `start ${chat.id} ${name} ${chat.memberCount} ${steps.map(({ text }) => text)}`;
+      const says = `start ${chat.id} ${name} ${chat.peer?.avatar} ${chat.memberCount} ${steps.map(({ text }) => text)}`;
       draw(place, edge === 'older' ? says : '', () => (edge === 'older' ? beginning(chat, steps) : []));
     }
   }
@@ -56,7 +56,7 @@ export function setUpEdges(on) {
 
 /** What stands where a chat begins: whose it is, and while nothing was said, what one can do first. */
 function beginning({ name, type, peer, memberCount }, steps) {
-  const face = avatar(name, { type });
+  const face = avatar(name, { type, picture: peer?.avatar });
   face.classList.add('large');
   const who = peer ? `@${peer.username}` : `${t.kind[type]} · ${t.members(memberCount)}`;
   const buttons = steps.map(({ text, act }) => el('button', { type: 'button', class: 'plain', onclick: act }, text));

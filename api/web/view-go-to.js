@@ -125,7 +125,7 @@ function known(state, go, enter) {
   const chats = state.order.map((id) => state.chats.get(id)).map((chat) => ({
     names: chat.peer ? [chat.name, chat.peer.username] : [chat.name],
     about: t.kind[chat.type],
-    face: () => avatar(chat.name, { type: chat.type }),
+    face: () => avatar(chat.name, { type: chat.type, picture: chat.peer?.avatar }),
     open: () => go(chat.id),
   }));
   const rooms = state.rooms.filter((room) => !state.chats.has(room.id)).map((room) => ({
@@ -142,7 +142,7 @@ function strangers(state, people, actions, go) {
   return people.filter((user) => user.id !== state.me.id).slice(0, MOST).map((user) => ({
     names: [nameOf(user)],
     about: `@${user.username}`,
-    face: () => avatar(nameOf(user), { online: user.status === 'online' }),
+    face: () => avatar(nameOf(user), { online: user.status === 'online', picture: user.avatar }),
     open: async () => go(await actions.create('private', undefined, [user.id])),
   }));
 }

@@ -101,7 +101,7 @@ export function setUpList(store, actions, { enter, go, onNewChat }) {
     reconcile(byId('people-list'), others, {
       key: (user) => user.id,
       version: JSON.stringify,
-      make: (user) => other(user, `@${user.username}`, t.chatWith(nameOf(user)), { online: user.status === 'online' }, () => write(user)),
+      make: (user) => other(user, `@${user.username}`, t.chatWith(nameOf(user)), { online: user.status === 'online', picture: user.avatar }, () => write(user)),
     });
     byId('people').hidden = others.length === 0;
   }

@@ -8,7 +8,7 @@ import { confirm } from './view-confirm.js';
 
 /** Its elements. */
 export function profile(peer, online, actions) {
-  const face = avatar(nameOf(peer), { online });
+  const face = avatar(nameOf(peer), { online, picture: peer.avatar });
   face.classList.add('large');
   const block = async () => {
     if (!(await confirm(t.sureBlock(peer.username), t.block(peer.username)))) return;

@@ -110,7 +110,7 @@ const PROGRAMS = [
   ...['unsupported_media_type', 'invalid_refresh_token', 'invalid_token', 'token_expired', 'other_session', 'demo_refused', 'guests_off'],
   // Asked for by other clients only, or answered by the page itself.
   ...['cannot_ban_yourself', 'too_many_bans', 'not_a_room', 'other_user', 'recipient_is_yourself', 'private_chat_exists', 'second_step_required'],
-  ...['invalid_username', 'validation_failed', 'wrong_origin'],
+  ...['avatar_not_found', 'invalid_username', 'validation_failed', 'wrong_origin'],
 ];
 
 test('every refusal that a person may meet has words', () => {

@@ -12,6 +12,7 @@ mod writer;
 mod accessibility;
 mod account;
 mod administration;
+mod avatar;
 mod chat;
 mod documents;
 mod editing;
