@@ -188,7 +188,8 @@ fn there_is_time_to_drain() {
 fn no_secret_is_written_down() {
     for (name, service) in &project().services {
         for (key, value) in service.environment() {
-            let value = value.unwrap_or_default();
+            // Taken from the shell, so not written down.
+            let Some(value) = value else { continue };
             let tells = ["PASSWORD", "PASS", "TOKEN", "KEY", "SECRET"];
             if tells.iter().any(|word| key.contains(word)) {
                 assert!(key.ends_with("_FILE") && value.starts_with("/secrets/"), "{name}: {key}");
