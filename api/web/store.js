@@ -4,7 +4,7 @@
 import * as chats from './chat.js';
 import { acknowledge, discard, fail, queue } from './pending.js';
 import { keepQuotes } from './quotes.js';
-import { afterEvent, callsForAttention, merge, summaryOf } from './summary.js';
+import { afterEvent, callsForAttention, summaryOf } from './summary.js';
 import { markRead, recount } from './unread.js';
 
 export const initial = Object.freeze({
@@ -168,7 +168,8 @@ function newChat(view, live) {
 }
 
 function refresh(chat, view) {
-  return counted({ ...chats.refresh(chat, view), ...merge(chat, view), live: true }, view);
+  if (isOlder(view, chat)) return { ...chat, live: true };
+  return counted({ ...chats.refresh(chat, view), ...summaryOf(view), live: true }, view);
 }
 
 /** A woken chat goes on before the message that woke it, which its view counts all the same. */
@@ -176,14 +177,24 @@ function counted(chat, view) {
   return { ...chat, counted: Math.max(chat.counted, view.last_message?.id ?? 0) };
 }
 
+/** A view that was made before events which have come already tells nothing that is new. */
+function isOlder(view, chat) {
+  return view.seq < chat.cursor;
+}
+
 /** A new chat, a woken one, or one that was looked up, which only is live when it was before. */
 function onChat(state, view, live) {
   const known = state.chats.get(view.id);
-  const chat = known ? counted({ ...chats.announce(known, view), ...merge(known, view), live: live || known.live }, view) : newChat(view, live);
+  const chat = known ? told(known, view, live || known.live) : newChat(view, live);
   const online = peersOnline(state.online, [view]);
   const next = { ...state, online, chats: new Map(state.chats).set(view.id, chat) };
   if (!live && !known) return { ...next, order: [...state.order, view.id] };
   return known && view.seq <= known.cursor ? next : toTop(next, view.id);
+}
+
+function told(known, view, live) {
+  if (isOlder(view, known)) return { ...known, live };
+  return counted({ ...chats.announce(known, view), ...summaryOf(view), live }, view);
 }
 
 /** A page of the list behind what `ready` told. Of those that are known, events have told more. */

@@ -14,13 +14,6 @@ export function summaryOf(view) {
   };
 }
 
-/** The same for a chat that is known: an event may have told of a newer message than the view. */
-export function merge(chat, view) {
-  const summary = summaryOf(view);
-  const isOlder = (summary.lastMessage?.id ?? 0) < (chat.lastMessage?.id ?? 0);
-  return isOlder ? { ...summary, lastMessage: chat.lastMessage } : summary;
-}
-
 /** What an event changes of it, before the event is applied to the chat. */
 export function afterEvent(chat, event, me) {
   switch (event.type) {

@@ -68,6 +68,9 @@ test('a muted chat calls for nothing, an archived one comes back with a message 
   assert.deepEqual([chat(state).settings.archived, totalUnread(state)], [true, 1]);
   state = frames(state, { type: 'chat_settings', chat_id: 5, settings: { archived: true } }, said(5));
   assert.equal(Boolean(chat(state).settings.archived), false);
+  // A view that was made before the message, and comes after it.
+  state = frames(state, { type: 'chat', chat: view(5, 4, { unread: 3, last_read: 1, settings: { archived: true } }) });
+  assert.equal(Boolean(chat(state).settings.archived), false);
   assert.equal(totalUnread(state), 5);
 });
 
