@@ -16,8 +16,6 @@ import { setUpChat } from './view-chat.js';
 import { renderDetails, toggleDetails } from './view-details.js';
 import { showNewPassword } from './view-lost-password.js';
 import { setUpList } from './view-list.js';
-import { openGoTo } from './view-go-to.js';
-import { openNew } from './view-new.js';
 import { setUpNotifications } from './view-notifications.js';
 import { setUpSignIn, showSignIn } from './view-sign-in.js';
 import { showUnread } from './view-unread.js';
@@ -49,7 +47,7 @@ const views = [
   setUpAnnouncement(),
   (state) => administration.render(state),
   setUpBanner(actions),
-  setUpList(store, actions, { enter, go, onNewChat: () => openNew(store, actions, go) }),
+  setUpList(store, actions, { enter, go, onNewChat: openNew }),
   setUpAccount(store, actions, signOut, () => leave(null, t.accountDeleted)),
   chatView.render,
   () => renderDetails(store, actions),
@@ -80,7 +78,7 @@ setUpShortcuts({
   chats: () => listedChats(store.state),
   open: () => store.state.open,
   go,
-  goTo: () => store.state.me && openGoTo(store, actions, { go, enter }),
+  goTo: () => store.state.me && openGoTo(),
   write: () => store.state.open && chatView.focus(),
 });
 window.addEventListener('hashchange', () => followLink() || follow());
@@ -116,6 +114,22 @@ function followLink() {
   leave(null);
   showNewPassword(link.token, (done) => (done ? showSignIn(null, done) : enterPage()));
   return true;
+}
+
+/** Loaded when it is wanted: most visits do without. */
+async function openNew() {
+  const view = await import('./view-new.js').catch(() => toast(t.unreachable));
+  view?.openNew(store, actions, go);
+}
+
+/** The same. What is typed before the dialog is there belongs nowhere. */
+async function openGoTo() {
+  const focused = document.activeElement;
+  focused.blur();
+  const view = await import('./view-go-to.js').catch(() => toast(t.unreachable));
+  // The dialog gives the focus back to it.
+  focused.focus({ preventScroll: true });
+  view?.openGoTo(store, actions, { go, enter });
 }
 
 /** Somebody is signed in. */

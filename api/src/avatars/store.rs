@@ -10,7 +10,10 @@ use object_store::{
     ObjectStore, ObjectStoreExt as _, PutPayload, local::LocalFileSystem, path::Path,
     prefix::PrefixStore,
 };
-use std::{fs, path::Path as FilePath, sync::Arc, time::Duration};
+use std::{
+    fs::DirBuilder, os::unix::fs::DirBuilderExt as _, path::Path as FilePath, sync::Arc,
+    time::Duration,
+};
 use tokio::sync::Semaphore;
 
 /// A store of pictures.
@@ -91,10 +94,10 @@ fn open(store: &AvatarStore, config: &AvatarConfig) -> Result<Arc<dyn ObjectStor
     }
 }
 
-/// A picture is written beside its place and moved there when it is whole and on the disk.
+/// The folder is its owner's alone, as what is beside it. A picture is written beside its place and moved there when it is whole and on the disk.
 fn in_folder(folder: &FilePath) -> Result<LocalFileSystem, String> {
-    fs::create_dir_all(folder)
-        .map_err(|error| error.to_string())
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| error.to_string())
         .and_then(|()| LocalFileSystem::new_with_prefix(folder).map_err(|error| error.to_string()))
         .map(|store| store.with_fsync(true))
         .map_err(|error| format!("cannot keep pictures in {}: {error}", folder.display()))

@@ -158,7 +158,8 @@ async fn what_it_keeps_is_its_owners_alone() {
         let file = file.unwrap();
         // What is in it is nobody's secret.
         if file.file_name() != "lock" {
-            assert_eq!(mode(&file.path()), 0o600, "{file:?}");
+            let owners = if file.path().is_dir() { 0o700 } else { 0o600 };
+            assert_eq!(mode(&file.path()), owners, "{file:?}");
         }
     }
 }
