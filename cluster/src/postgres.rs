@@ -47,21 +47,56 @@ impl Postgres {
         Self::start_in(None, durability, None).await
     }
 
+    /// Starts a standby of this server on a free port, with all that is in it now. It follows, and only reads
+    /// until it is promoted.
+    pub async fn standby(&self) -> Result<Self> {
+        let port = self.port.to_string();
+        let copy = move |programs: &Path, data: &Path| {
+            let mut command = Command::new(programs.join("pg_basebackup"));
+            command.args(["-h", "127.0.0.1", "-p", &port, "-U", "postgres"]);
+            command
+                .args(["--checkpoint=fast", "--no-sync", "--write-recovery-conf", "-D"])
+                .arg(data);
+            command
+        };
+        Self::start_on(None, Durability::Fast, None, copy).await
+    }
+
+    /// Makes a standby a server of its own that takes writes; returns when it does.
+    pub async fn promote(&self) -> Result<()> {
+        self.sql("SELECT pg_promote()").await
+    }
+
     pub(crate) async fn start_in(
         logs: Option<&Path>,
         durability: Durability,
         cpu: Option<usize>,
+    ) -> Result<Self> {
+        let make = |programs: &Path, data: &Path| {
+            let mut command = Command::new(programs.join("initdb"));
+            // The server listens on loopback only, and its data does not outlive it.
+            command.args(["--no-sync", "--auth=trust", "--username=postgres"]);
+            command.args(["--encoding=UTF8", "--locale=C.UTF-8", "-D"]).arg(data);
+            command
+        };
+        Self::start_on(logs, durability, cpu, make).await
+    }
+
+    /// Starts a server on the data that the command of `make` makes, from the folder of PostgreSQL's programs and
+    /// the data's.
+    async fn start_on(
+        logs: Option<&Path>,
+        durability: Durability,
+        cpu: Option<usize>,
+        make: impl FnOnce(&Path, &Path) -> Command,
     ) -> Result<Self> {
         let programs = installed::postgres_folder()?;
         let user = installed::unprivileged_user()?;
         let scratch = Scratch::new("postgres")?;
         scratch.give_to(user)?;
         let data = scratch.path().join("data");
-        tokio::task::spawn_blocking({
-            let (initdb, data) = (programs.join("initdb"), data.clone());
-            move || init(&initdb, &data, user)
-        })
-        .await??;
+        let command = make(&programs, &data);
+        tokio::task::spawn_blocking(move || run(command, user)).await??;
         let port = free_port();
         let logs = logs.unwrap_or(scratch.path());
         let mut program = Program::new("postgres", programs.join("postgres"), logs)
@@ -158,19 +193,15 @@ impl Postgres {
     }
 }
 
-fn init(initdb: &Path, data: &Path, user: Option<ChildUser>) -> Result<()> {
-    let mut command = Command::new(initdb);
-    command
-        // The server listens on loopback only, and its data does not outlive it.
-        .args(["--no-sync", "--auth=trust", "--username=postgres"])
-        .args(["--encoding=UTF8", "--locale=C.UTF-8", "-D"])
-        .arg(data);
+/// Runs a command as the server's user.
+fn run(mut command: Command, user: Option<ChildUser>) -> Result<()> {
     if let Some(user) = user {
         command.uid(user.uid).gid(user.gid).current_dir("/");
     }
-    let output = command.output().context("cannot run initdb")?;
+    let program = command.get_program().to_owned();
+    let output = command.output().with_context(|| format!("cannot run {program:?}"))?;
     if !output.status.success() {
-        bail!("initdb: {}", String::from_utf8_lossy(&output.stderr).trim());
+        bail!("{program:?}: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 //! violated constraint into its own refusal right after the query; everything else becomes a
 //! [`Error`], and its cause goes to the log there.
 
+use super::servers;
 use crate::error::Error;
 
 /// A statement failed.
@@ -29,7 +30,7 @@ impl DbError {
     /// The kinds that are counted. A violated constraint is an answer and no failure.
     pub const KINDS: [&str; 2] = ["unavailable", "fault"];
 
-    fn unavailable(error: sqlx::Error) -> Self {
+    pub(super) fn unavailable(error: sqlx::Error) -> Self {
         metrics::counter!("db_errors_total", "kind" => "unavailable").increment(1);
         Self::Unavailable(error)
     }
@@ -59,13 +60,20 @@ impl From<sqlx::Error> for DbError {
                 if code == "SB001" {
                     return Self::Declined;
                 }
+                // Demoted (25006), shut down by an operator or after a crash.
+                if ["25006", "57P01", "57P02"].contains(&code.as_ref()) {
+                    servers::note_outdated();
+                }
                 if is_passing(&code) { Self::unavailable(error) } else { Self::fault(error) }
             }
             sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
             | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
-            | sqlx::Error::WorkerCrashed => Self::unavailable(error),
+            | sqlx::Error::WorkerCrashed => {
+                servers::note_away();
+                Self::unavailable(error)
+            }
             _ => Self::fault(error),
         }
     }
@@ -94,13 +102,13 @@ fn constraint(error: &dyn sqlx::error::DatabaseError) -> Option<String> {
 
 /// Conditions that pass by themselves. Of PostgreSQL, whose codes have five characters: connection
 /// exceptions (08), insufficient resources (53), operator intervention and statement time-out (57),
-/// deadlock (40P01), read-only after a failover (25006). Of SQLite, whose codes are numbers with the kind
+/// deadlock (40P01), serialization (40001), read-only after a failover (25006). Of SQLite, whose codes are numbers with the kind
 /// in the lowest byte: busy (5), out of memory (7), ran for too long (9), the disk fails (10) or is full
 /// (13), the file cannot be opened (14).
 fn is_passing(code: &str) -> bool {
     if code.len() == 5 {
         return ["08", "53", "57"].iter().any(|class| code.starts_with(class))
-            || ["40P01", "25006"].contains(&code);
+            || ["40P01", "40001", "25006"].contains(&code);
     }
     code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 7 | 9 | 10 | 13 | 14))
 }
@@ -148,6 +156,12 @@ pub enum ConnectError {
     /// A PostgreSQL URL that cannot be read. PostgreSQL itself need not be there.
     #[error("DATABASE_URL is not a valid PostgreSQL URL: {0}")]
     Url(sqlx::Error),
+    /// No host between two commas, or too many.
+    #[error("DATABASE_URL must name one to 16 hosts, such as postgres://user@db1,db2:5433/name")]
+    Hosts,
+    /// Only the server that takes writes will do.
+    #[error("DATABASE_URL must say target_session_attrs=read-write or nothing of it")]
+    SessionAttrs,
     /// The SQLite file cannot be opened or made.
     #[error("cannot open the database file: {0}")]
     Open(sqlx::Error),

@@ -42,7 +42,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Makes those that are missing, whatever that takes. By one process at a time; the others wait for it.
 pub(super) async fn make(db: &Db) -> Result<(), DbError> {
-    let Db::Postgres(pool, _) = db else { return Ok(()) };
+    let Db::Postgres(pool, ..) = db else { return Ok(()) };
     while !are_there(&mut *pool.acquire().await?).await? {
         // Between its statements, such a transaction is one that nobody waits for.
         let mut lock = pool.begin().await?;

@@ -20,6 +20,7 @@ mod indexes;
 mod link;
 mod list;
 mod migrate;
+mod servers;
 pub(crate) mod skeletons;
 mod sqlite;
 mod warm;
@@ -30,12 +31,13 @@ pub use link::{Conn, Link, Tx};
 pub(crate) use link::{execute, fetch_all, fetch_one, fetch_optional, from_row, row, run};
 pub use list::List;
 pub use migrate::MigrateError;
+pub use servers::Servers;
 pub use sqlite::LastWrite;
 pub use warm::Warm;
 
 use platform::settings::Secret;
 use sqlx::{
-    Connection, PgPool, SqlitePool,
+    PgPool, SqlitePool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use std::{
@@ -87,6 +89,44 @@ impl Default for DbConfig {
     }
 }
 
+impl DbConfig {
+    /// What each PostgreSQL session is told.
+    fn session(&self, options: PgConnectOptions) -> PgConnectOptions {
+        let options = match &self.password {
+            Some(password) => options.password(password.reveal()),
+            None => options,
+        };
+        options
+            .application_name("switchboard-api")
+            .statement_cache_capacity(STATEMENTS)
+            .options([
+                ("statement_timeout", self.statement_timeout.as_millis()),
+                ("lock_timeout", self.lock_timeout.as_millis()),
+                ("idle_in_transaction_session_timeout", self.statement_timeout.as_millis()),
+            ])
+            // Every query here goes by its indexes, whatever the tables hold. So each is planned
+            // once, because planning costs more than most of them; and not in a way that reads
+            // tables whole, which is right while they are empty and kept for a minute after.
+            .options([
+                ("plan_cache_mode", "force_generic_plan"),
+                ("enable_seqscan", "off"),
+                ("enable_hashjoin", "off"),
+                ("enable_mergejoin", "off"),
+                ("enable_material", "off"),
+                // Our loops meet few rows twice, and each execution would make a table to remember them.
+                ("enable_memoize", "off"),
+                ("random_page_cost", "1.1"),
+                // For queries that read much: started for one of ours, they cost all the others.
+                ("max_parallel_workers_per_gather", "0"),
+                ("jit", "off"),
+            ])
+    }
+
+    fn pool(&self) -> PgPoolOptions {
+        PgPoolOptions::new().acquire_timeout(self.acquire_timeout)
+    }
+}
+
 /// Prepared statements kept per connection: all of ours, with room.
 const STATEMENTS: usize = 256;
 
@@ -120,7 +160,7 @@ impl Waiting {
 pub enum Db {
     /// Any number of apis may share it. Some of the pool's connections are kept for calls that come one after
     /// the other.
-    Postgres(PgPool, Warm),
+    Postgres(PgPool, Warm, Servers),
     /// A file, of one process.
     Sqlite {
         /// Several connections, which never wait for the writer.
@@ -134,55 +174,16 @@ pub enum Db {
 }
 
 impl Db {
-    /// The database of a URL: `postgres://user:password@host/name` or `sqlite:path`.
+    /// The database of a URL: `postgres://user:password@host/name` or `sqlite:path`. Of several hosts, separated by
+    /// commas, the one that takes writes is found, now and after each failover.
     ///
     /// PostgreSQL is connected when first used, so one that is away does not stop a process from
     /// starting; a SQLite file is made when it is missing, and a path that cannot be is an error.
     pub async fn connect(url: &str, config: &DbConfig) -> Result<Self, ConnectError> {
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            let options: PgConnectOptions = url.parse().map_err(ConnectError::Url)?;
-            let options = match &config.password {
-                Some(password) => options.password(password.reveal()),
-                None => options,
-            };
-            let options = options
-                .application_name("switchboard-api")
-                .statement_cache_capacity(STATEMENTS)
-                .options([
-                    ("statement_timeout", config.statement_timeout.as_millis()),
-                    ("lock_timeout", config.lock_timeout.as_millis()),
-                    ("idle_in_transaction_session_timeout", config.statement_timeout.as_millis()),
-                ])
-                // Every query here goes by its indexes, whatever the tables hold. So each is planned
-                // once, because planning costs more than most of them; and not in a way that reads
-                // tables whole, which is right while they are empty and kept for a minute after.
-                .options([
-                    ("plan_cache_mode", "force_generic_plan"),
-                    ("enable_seqscan", "off"),
-                    ("enable_hashjoin", "off"),
-                    ("enable_mergejoin", "off"),
-                    ("enable_material", "off"),
-                    // Our loops meet few rows twice, and each execution would make a table to remember them.
-                    ("enable_memoize", "off"),
-                    ("random_page_cost", "1.1"),
-                    // For queries that read much: started for one of ours, they cost all the others.
-                    ("max_parallel_workers_per_gather", "0"),
-                    ("jit", "off"),
-                ]);
-            let pool = PgPoolOptions::new()
-                .max_connections(config.max_connections)
-                .acquire_timeout(config.acquire_timeout)
-                .test_before_acquire(false)
-                .before_acquire(|conn, meta| {
-                    Box::pin(async move {
-                        if meta.idle_for > TRUSTED {
-                            conn.ping().await?;
-                        }
-                        Ok(true)
-                    })
-                })
-                .connect_lazy_with(options);
-            return Ok(Self::Postgres(pool, Warm::default()));
+            let servers = Servers::parse(url, |options| config.session(options))?;
+            let pool = servers.pool(config.pool().max_connections(config.max_connections));
+            return Ok(Self::Postgres(pool, Warm::default(), servers));
         }
         let Some(path) = url.strip_prefix("sqlite:") else {
             return Err(ConnectError::Scheme);
@@ -194,7 +195,7 @@ impl Db {
     pub async fn read(&self) -> Result<Conn, DbError> {
         let waiting = Waiting::start();
         let conn = match self {
-            Self::Postgres(pool, _) => Conn::Postgres(pool.acquire().await?),
+            Self::Postgres(pool, ..) => Conn::Postgres(pool.acquire().await?),
             Self::Sqlite { read, .. } => Conn::Sqlite(read.acquire().await?),
         };
         waiting.over();
@@ -205,7 +206,7 @@ impl Db {
     pub async fn begin(&self) -> Result<Tx, DbError> {
         let waiting = Waiting::start();
         let tx = match self {
-            Self::Postgres(pool, _) => Tx::Postgres(pool.begin().await?),
+            Self::Postgres(pool, ..) => Tx::Postgres(pool.begin().await?),
             // Immediate: a transaction that reads first and writes later could otherwise fail
             // half-way because another process wrote in between.
             Self::Sqlite { write, written, .. } => {
@@ -219,7 +220,7 @@ impl Db {
     /// The same, but it waits for rows that others hold for a moment only, which is
     /// [`DbError::Held`] then. In SQLite nobody holds rows.
     pub async fn begin_impatient(&self) -> Result<Tx, DbError> {
-        let Self::Postgres(pool, _) = self else { return self.begin().await };
+        let Self::Postgres(pool, ..) = self else { return self.begin().await };
         let waiting = Waiting::start();
         let tx = Tx::Postgres(pool.begin_with(BEGIN_IMPATIENT).await?);
         waiting.over();
@@ -230,7 +231,7 @@ impl Db {
     pub async fn snapshot(&self) -> Result<Tx, DbError> {
         let waiting = Waiting::start();
         let tx = match self {
-            Self::Postgres(pool, _) => Tx::Postgres(
+            Self::Postgres(pool, ..) => Tx::Postgres(
                 pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?,
             ),
             Self::Sqlite { read, .. } => Tx::Sqlite(read.begin().await?, None),
@@ -261,10 +262,9 @@ impl Db {
     /// of theirs free, however long these take. SQLite's one writer is shared all the same.
     pub fn apart(&self, config: &DbConfig) -> Self {
         match self {
-            Self::Postgres(pool, _) => {
-                let options = pool.options().clone().max_connections(config.max_connections_apart);
-                let pool = options.connect_lazy_with((*pool.connect_options()).clone());
-                Self::Postgres(pool, Warm::default())
+            Self::Postgres(.., servers) => {
+                let options = config.pool().max_connections(config.max_connections_apart);
+                Self::Postgres(servers.pool(options), Warm::default(), servers.clone())
             }
             Self::Sqlite { read, write, written } => {
                 let options = read.options().clone();
@@ -277,7 +277,7 @@ impl Db {
     /// Open connections, idle ones, and how many there may be.
     fn measure(&self) -> (u32, usize, u32) {
         match self {
-            Self::Postgres(pool, _) => {
+            Self::Postgres(pool, ..) => {
                 (pool.size(), pool.num_idle(), pool.options().get_max_connections())
             }
             Self::Sqlite { read, write, .. } => (
@@ -308,8 +308,7 @@ impl Db {
         match self {
             Self::Postgres(..) => {
                 let mut conn = self.read().await?;
-                let _: (i32,) = fetch_one!(conn, "SELECT 1")?;
-                Ok(())
+                servers::check_writable(&mut conn).await
             }
             Self::Sqlite { written, .. } if written.is_recent() => Ok(()),
             Self::Sqlite { .. } => {
@@ -354,7 +353,7 @@ impl Db {
     pub async fn close(&self) {
         match self {
             // Closing begins first: from then on nothing is kept warm.
-            Self::Postgres(pool, warm) => drop(tokio::join!(pool.close(), warm.close())),
+            Self::Postgres(pool, warm, _) => drop(tokio::join!(pool.close(), warm.close())),
             Self::Sqlite { read, write, .. } => {
                 read.close().await;
                 write.close().await;

@@ -4,7 +4,7 @@
 //! which is a quarter of what the server pays for a message that comes alone. Making connections, testing and
 //! closing them stays the pool's.
 
-use super::{DbError, TRUSTED, Waiting};
+use super::{DbError, TRUSTED, Waiting, servers};
 use parking_lot::Mutex;
 use sqlx::{PgPool, Postgres, pool::PoolConnection};
 use std::{
@@ -51,7 +51,7 @@ impl Warm {
     /// Those that nobody has used lately go to the pool, which tests them.
     fn newest(&self) -> Option<WarmConn> {
         let mut resting = self.0.lock();
-        resting.retain(|conn| conn.rests.elapsed() <= TRUSTED);
+        resting.retain(|conn| conn.rests.elapsed() <= TRUSTED && !servers::is_outdated(conn.lent));
         resting.pop()
     }
 

@@ -170,7 +170,7 @@ impl Server {
     pub async fn sql(&self, sql: &str) {
         let sql = sqlx::AssertSqlSafe(sql.to_owned());
         match &self.api.db {
-            Db::Postgres(pool, _) => drop(sqlx::raw_sql(sql).execute(pool).await.unwrap()),
+            Db::Postgres(pool, ..) => drop(sqlx::raw_sql(sql).execute(pool).await.unwrap()),
             Db::Sqlite { write, .. } => drop(sqlx::raw_sql(sql).execute(write).await.unwrap()),
         }
     }

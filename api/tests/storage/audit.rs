@@ -169,7 +169,7 @@ async fn the_log_is_only_appended_to(t: T) {
     for attempt in attempts {
         let sql = sqlx::raw_sql(AssertSqlSafe(attempt));
         let error = match &t.api.db {
-            Db::Postgres(pool, _) => sql.execute(pool).await.unwrap_err(),
+            Db::Postgres(pool, ..) => sql.execute(pool).await.unwrap_err(),
             Db::Sqlite { write, .. } => sql.execute(write).await.unwrap_err(),
         };
         assert!(error.to_string().contains("only appended to"), "{attempt}: {error}");

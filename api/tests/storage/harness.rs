@@ -116,7 +116,7 @@ impl T {
     pub async fn sql(&self, sql: String) {
         let sql = sqlx::AssertSqlSafe(sql);
         match &self.api.db {
-            Db::Postgres(pool, _) => drop(sqlx::raw_sql(sql).execute(pool).await.unwrap()),
+            Db::Postgres(pool, ..) => drop(sqlx::raw_sql(sql).execute(pool).await.unwrap()),
             Db::Sqlite { write, .. } => drop(sqlx::raw_sql(sql).execute(write).await.unwrap()),
         }
     }
@@ -125,7 +125,7 @@ impl T {
     pub async fn number(&self, sql: String) -> i64 {
         let sql = sqlx::AssertSqlSafe(sql);
         match &self.api.db {
-            Db::Postgres(pool, _) => sqlx::query_scalar(sql).fetch_one(pool).await.unwrap(),
+            Db::Postgres(pool, ..) => sqlx::query_scalar(sql).fetch_one(pool).await.unwrap(),
             Db::Sqlite { write, .. } => sqlx::query_scalar(sql).fetch_one(write).await.unwrap(),
         }
     }
@@ -317,7 +317,7 @@ pub fn refused<V: std::fmt::Debug>(result: Result<V>) -> (u16, &'static str) {
 
 /// Holds a chat's row in a transaction of its own.
 pub async fn hold(t: &T, chat: ChatId) -> sqlx::Transaction<'static, sqlx::Postgres> {
-    let Db::Postgres(pool, _) = &t.api.db else { panic!("not PostgreSQL") };
+    let Db::Postgres(pool, ..) = &t.api.db else { panic!("not PostgreSQL") };
     let mut tx = pool.begin().await.unwrap();
     // The session may idle for as long as the test takes.
     let lock = format!(

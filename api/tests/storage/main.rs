@@ -10,6 +10,7 @@ mod changed;
 mod concurrency;
 mod conversations;
 mod demo;
+mod failover;
 mod guests;
 mod harness;
 mod lists;

@@ -85,7 +85,7 @@ async fn beside_a_newer_schema_that_only_adds_one_goes_on(t: T) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_migration_that_waits_for_a_table_lets_go_and_tries_again() {
     let (db, ..) = older(false, 4).await;
-    let Db::Postgres(pool, _) = &db else { panic!("not PostgreSQL") };
+    let Db::Postgres(pool, ..) = &db else { panic!("not PostgreSQL") };
     let mut holder = pool.begin().await.unwrap();
     let hold = "SET LOCAL idle_in_transaction_session_timeout = 0;
         LOCK TABLE migrations IN SHARE MODE";
@@ -134,7 +134,7 @@ async fn nobody_waits_for_an_index_that_is_being_made() {
     let ann = t.user("ann").await;
     let chat = t.room(ann).await;
     t.sql("DROP INDEX messages_living".to_owned()).await;
-    let Db::Postgres(pool, _) = &t.api.db else { panic!("not PostgreSQL") };
+    let Db::Postgres(pool, ..) = &t.api.db else { panic!("not PostgreSQL") };
     // The making of it waits for whoever is writing now.
     let mut writer = pool.begin().await.unwrap();
     let write = "SET LOCAL idle_in_transaction_session_timeout = 0;

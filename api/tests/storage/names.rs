@@ -43,7 +43,7 @@ async fn from_before(sqlite: bool, names: &[&str]) -> T {
     }
     let sql = sqlx::AssertSqlSafe(sql);
     match Db::connect(&url, &DbConfig::default()).await.unwrap() {
-        Db::Postgres(pool, _) => {
+        Db::Postgres(pool, ..) => {
             sqlx::raw_sql(sql).execute(&pool).await.unwrap();
             pool.close().await;
         }

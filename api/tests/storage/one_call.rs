@@ -29,7 +29,7 @@ async fn chats_are_locked_in_order(mut t: T) {
     let posting = internal::post(&t.api, Post::patient(commands));
     let looking = async {
         somebody_waits(&t).await;
-        let Db::Postgres(pool, _) = &t.api.db else { panic!("not PostgreSQL") };
+        let Db::Postgres(pool, ..) = &t.api.db else { panic!("not PostgreSQL") };
         let free =
             "SELECT id FROM chats WHERE id > 1 AND id < 1000 ORDER BY id FOR UPDATE SKIP LOCKED";
         let free: Vec<i64> = sqlx::query_scalar(free).fetch_all(pool).await.unwrap();
@@ -190,7 +190,7 @@ async fn calls_that_come_alone_find_the_same_session() {
     t.count_calls().await;
     let ann = t.user("ann").await;
     let chat = t.group(ann, &[]).await;
-    let Db::Postgres(pool, _) = &t.api.db else { panic!("not PostgreSQL") };
+    let Db::Postgres(pool, ..) = &t.api.db else { panic!("not PostgreSQL") };
     let open = join_all((0..5).map(|_| pool.acquire())).await;
     assert!(open.into_iter().all(|conn| conn.is_ok()));
     for key in ["k1", "k2", "k3", "k4", "k5"] {
@@ -279,7 +279,7 @@ fn with_parameters(statement: &str, variables: &[Variable]) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn their_statements_go_by_the_indexes() {
     let t = T::postgres().await;
-    let Db::Postgres(pool, _) = &t.api.db else { panic!("not PostgreSQL") };
+    let Db::Postgres(pool, ..) = &t.api.db else { panic!("not PostgreSQL") };
     let mut conn = pool.acquire().await.unwrap();
     for Function { name: function, variables, statements } in FUNCTIONS {
         let source = format!("SELECT prosrc FROM pg_proc WHERE proname = '{function}'");

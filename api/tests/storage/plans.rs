@@ -85,7 +85,7 @@ async fn what_a_statement_reads_does_not_grow_with_the_tables() {
 
 /// Holds that all statements prepared so far read as much of the tables as they need. How many there are.
 async fn check(t: &T) -> usize {
-    let Db::Postgres(pool, _) = &t.api.db else { panic!("not PostgreSQL") };
+    let Db::Postgres(pool, ..) = &t.api.db else { panic!("not PostgreSQL") };
     let mut checked = 0;
     // Held until the end: each is another one.
     let mut held = Vec::new();

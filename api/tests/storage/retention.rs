@@ -67,7 +67,7 @@ async fn deleted_ago(t: &T, chat: ChatId, ago: i64) {
 /// All tables that say of their rows to which chat they belong.
 async fn tables_of_chats(t: &T) -> Vec<String> {
     let tables = match &t.api.db {
-        Db::Postgres(pool, _) => {
+        Db::Postgres(pool, ..) => {
             let sql = "SELECT table_name::TEXT FROM information_schema.columns
                 WHERE column_name = 'chat_id' AND table_schema = current_schema() ORDER BY 1";
             sqlx::query_scalar(sql).fetch_all(pool).await
@@ -306,7 +306,7 @@ async fn two_at_once_postgres() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_one_makes_a_step_nobody_waits_for_it() {
     let t = T::postgres().await;
-    let Db::Postgres(pool, _) = &t.api.db else { panic!("not PostgreSQL") };
+    let Db::Postgres(pool, ..) = &t.api.db else { panic!("not PostgreSQL") };
     let mut other = pool.begin().await.unwrap();
     let hold = "SELECT value FROM meta WHERE key = 'retention_rests_until' FOR UPDATE";
     sqlx::query(hold).execute(&mut *other).await.unwrap();

@@ -123,7 +123,7 @@ async fn a_guest_who_comes_while_being_removed_is_made_anew() {
         set(&mut t, 2);
         let old = guest(&t, "Zoë").await;
         t.sql("UPDATE guest_visits SET seen_at = 0".to_owned()).await;
-        let Db::Postgres(pool, _) = &t.api.db else { panic!("not PostgreSQL") };
+        let Db::Postgres(pool, ..) = &t.api.db else { panic!("not PostgreSQL") };
         let mut removing = pool.begin().await.unwrap();
         sqlx::raw_sql(AssertSqlSafe(before)).execute(&mut *removing).await.unwrap();
         let waits = "SELECT count(*) FROM pg_stat_activity

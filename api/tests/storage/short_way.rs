@@ -173,7 +173,7 @@ impl World {
     }
 
     async fn rows(&self, sql: &str) -> Vec<String> {
-        let Db::Postgres(pool, _) = &self.t.api.db else { panic!("not PostgreSQL") };
+        let Db::Postgres(pool, ..) = &self.t.api.db else { panic!("not PostgreSQL") };
         let sql = format!("SELECT r::TEXT FROM ({sql}) r ORDER BY 1");
         sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(pool).await.unwrap()
     }

@@ -93,7 +93,7 @@ fn rows(version: usize) -> String {
 async fn run(db: &Db, sql: String) {
     let sql = AssertSqlSafe(sql);
     match db {
-        Db::Postgres(pool, _) => drop(sqlx::raw_sql(sql).execute(pool).await.unwrap()),
+        Db::Postgres(pool, ..) => drop(sqlx::raw_sql(sql).execute(pool).await.unwrap()),
         Db::Sqlite { write, .. } => drop(sqlx::raw_sql(sql).execute(write).await.unwrap()),
     }
 }
@@ -101,7 +101,7 @@ async fn run(db: &Db, sql: String) {
 async fn texts(db: &Db, sql: String) -> Vec<String> {
     let sql = AssertSqlSafe(sql);
     match db {
-        Db::Postgres(pool, _) => sqlx::query_scalar(sql).fetch_all(pool).await.unwrap(),
+        Db::Postgres(pool, ..) => sqlx::query_scalar(sql).fetch_all(pool).await.unwrap(),
         Db::Sqlite { write, .. } => sqlx::query_scalar(sql).fetch_all(write).await.unwrap(),
     }
 }

@@ -125,7 +125,7 @@ async fn a_batch_does_not_wait_for_a_mark() {
     mark(&t, bob, chat).await;
     mark(&t, cid, chat).await;
     let mut heard = t.listen(&[Channel::User(bob)]).await;
-    let Db::Postgres(pool, _) = &t.api.db else { panic!("not PostgreSQL") };
+    let Db::Postgres(pool, ..) = &t.api.db else { panic!("not PostgreSQL") };
     let mut marking = pool.begin().await.unwrap();
     let hold = "UPDATE members SET dormant = TRUE WHERE chat_id = $1 AND user_id = $2";
     sqlx::query(hold).bind(chat.0).bind(bob.0).execute(&mut *marking).await.unwrap();
